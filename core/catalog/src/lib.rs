@@ -1,0 +1,1 @@
+//! Every resource's definition: typed, versioned, watched; and the pipeline file.

@@ -1,0 +1,16 @@
+//! The words every other crate speaks: records, positions, error kinds, the ports between engines, the clock.
+//!
+//! Owns no behaviour of a service and touches no disk, socket or vendor's wire format.
+//! Read next: [`record`] (what flows), [`port`] (how engines meet), [`clock`] (where time comes from).
+
+pub mod clock;
+pub mod error;
+pub mod port;
+pub mod record;
+pub mod time;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use error::ErrorKind;
+pub use port::{BoxFuture, Invocation, InvocationId, InvocationOutcome, Invoke, InvokeError};
+pub use record::{EncodedRecords, LogId, Record, RecordBatch, RecordView};
+pub use time::Millis;

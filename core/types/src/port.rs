@@ -1,0 +1,57 @@
+//! The ports through which engines meet. `server` plugs an engine into another's port; engines never name each other.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use bytes::Bytes;
+
+use crate::error::ErrorKind;
+
+/// A future behind a trait object.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A running or finished invocation: a UUID in text form, as clients see it.
+pub type InvocationId = String;
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct Invocation {
+    /// The function's name in the catalog.
+    pub function: String,
+    /// The event, as the function will see it.
+    pub payload: Bytes,
+    /// Who asks, for the trail: `gateway:orders`, `query:trades`, `client`.
+    pub source: String,
+    /// The caller's base64 client context, decoded to JSON; `None` when not given.
+    pub client_context: Option<String>,
+}
+
+/// How a synchronous invocation ended.
+#[derive(Debug, Clone)]
+pub struct InvocationOutcome {
+    /// The invocation's id.
+    pub id: InvocationId,
+    /// What the handler returned, or the error document when `error` is set.
+    pub payload: Bytes,
+    /// `Some("Unhandled")` when the function failed, timed out or its process ended; `None` when it returned.
+    pub error: Option<String>,
+    /// The end of what it printed during this invocation, at most 4 KiB.
+    pub log_tail: Bytes,
+}
+
+/// Why nothing was run.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct InvokeError {
+    /// What the caller can do.
+    pub kind: ErrorKind,
+    /// What was expected, what came.
+    pub message: String,
+}
+
+/// Runs functions: the function engine's port, used by the gateway, queries and deliveries.
+pub trait Invoke: Send + Sync + 'static {
+    /// Runs a function and waits for its end. A function that fails is an `Ok` with
+    /// [`error`](InvocationOutcome::error) set; `Err` means that it did not run.
+    fn invoke(&self, invocation: Invocation) -> BoxFuture<'_, Result<InvocationOutcome, InvokeError>>;
+}

@@ -1,0 +1,1 @@
+//! Principals and access keys: who may do what.

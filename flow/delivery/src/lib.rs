@@ -1,0 +1,1 @@
+//! Buffering and sinks: records to objects.

@@ -1,0 +1,1 @@
+//! HTTP APIs: routes, integrations, stages.

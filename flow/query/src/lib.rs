@@ -1,0 +1,1 @@
+//! Continuous SQL: dialects, plan, windows, watermarks and checkpoints.

@@ -1,0 +1,1 @@
+//! Shards, sequence numbers, iterators and retention: the spine.

@@ -1,0 +1,1 @@
+//! Items, keys, conditions and change records.

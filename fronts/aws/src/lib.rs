@@ -1,0 +1,1 @@
+//! The AWS wire protocols, one folder a service.

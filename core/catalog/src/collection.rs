@@ -1,0 +1,232 @@
+//! How definitions are kept: in memory for reading, in the key-value store for good, each change told to watchers.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use millstream_storage::{Keyspace, Storage, Transaction};
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::watch;
+
+use crate::definition::{
+    AccessKeyDefinition, ApiDefinition, DeliveryStreamDefinition, FunctionDefinition, QueryDefinition,
+    StreamDefinition, TableDefinition,
+};
+use crate::error::CatalogError;
+
+/// A kind of resource.
+pub trait Definition: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// The kind's name for people and for its keyspace: `stream`, `table`, …
+    const KIND: &'static str;
+
+    /// The name it is found by, unique in its kind.
+    fn name(&self) -> &str;
+}
+
+/// All definitions of a node. Cheap to clone.
+#[derive(Clone)]
+pub struct Catalog {
+    /// Streams: the user's own and those that delivery streams and queries keep.
+    pub streams: Collection<StreamDefinition>,
+    /// Delivery streams.
+    pub delivery_streams: Collection<DeliveryStreamDefinition>,
+    /// Functions.
+    pub functions: Collection<FunctionDefinition>,
+    /// Tables.
+    pub tables: Collection<TableDefinition>,
+    /// Continuous queries (analytics applications, jobs).
+    pub queries: Collection<QueryDefinition>,
+    /// HTTP APIs.
+    pub apis: Collection<ApiDefinition>,
+    /// Access keys.
+    pub access_keys: Collection<AccessKeyDefinition>,
+    storage: Storage,
+}
+
+impl Catalog {
+    /// Reads all definitions. Touches the disk: not for an async worker.
+    ///
+    /// # Errors
+    /// [`CatalogError::Unreadable`] names the definition that cannot be read; [`CatalogError::Storage`].
+    pub fn open(storage: &Storage) -> Result<Self, CatalogError> {
+        Ok(Self {
+            streams: Collection::open(storage)?,
+            delivery_streams: Collection::open(storage)?,
+            functions: Collection::open(storage)?,
+            tables: Collection::open(storage)?,
+            queries: Collection::open(storage)?,
+            apis: Collection::open(storage)?,
+            access_keys: Collection::open(storage)?,
+            storage: storage.clone(),
+        })
+    }
+
+    /// Takes the next number of a node-wide counter that is never given twice: ids of logs, tables, ….
+    ///
+    /// # Errors
+    /// [`CatalogError::Storage`].
+    pub async fn next_id(&self) -> Result<u64, CatalogError> {
+        self.streams.ids.next(&self.storage).await
+    }
+}
+
+/// The definitions of one kind. Cheap to clone.
+pub struct Collection<T> {
+    shared: Arc<Shared<T>>,
+    ids: Arc<Ids>,
+}
+
+impl<T> Clone for Collection<T> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), ids: Arc::clone(&self.ids) }
+    }
+}
+
+struct Shared<T> {
+    storage: Storage,
+    keyspace: Keyspace,
+    entries: Mutex<BTreeMap<String, Arc<T>>>,
+    changes: watch::Sender<u64>,
+}
+
+impl<T: Definition> Collection<T> {
+    fn open(storage: &Storage) -> Result<Self, CatalogError> {
+        let keyspace = Keyspace::new(&format!("catalog/{}", T::KIND));
+        let mut entries = BTreeMap::new();
+        for (key, value) in storage.scan(&keyspace, (Bound::Unbounded, Bound::Unbounded), false, usize::MAX)? {
+            let name = String::from_utf8_lossy(&key).into_owned();
+            let definition = serde_json::from_slice(&value).map_err(|error| CatalogError::Unreadable {
+                kind: T::KIND,
+                name: name.clone(),
+                reason: error.to_string(),
+            })?;
+            entries.insert(name, Arc::new(definition));
+        }
+        let shared =
+            Shared { storage: storage.clone(), keyspace, entries: Mutex::new(entries), changes: watch::Sender::new(0) };
+        Ok(Self { shared: Arc::new(shared), ids: Arc::new(Ids::new()) })
+    }
+
+    fn entries(&self) -> MutexGuard<'_, BTreeMap<String, Arc<T>>> {
+        self.shared.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The definition of that name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Arc<T>> {
+        self.entries().get(name).cloned()
+    }
+
+    /// The definition of that name.
+    ///
+    /// # Errors
+    /// [`CatalogError::NotFound`].
+    pub fn require(&self, name: &str) -> Result<Arc<T>, CatalogError> {
+        self.get(name).ok_or_else(|| CatalogError::NotFound { kind: T::KIND, name: name.to_owned() })
+    }
+
+    /// All definitions in the order of their names.
+    #[must_use]
+    pub fn list(&self) -> Vec<Arc<T>> {
+        self.entries().values().cloned().collect()
+    }
+
+    /// Adds a definition. It is found by others at once and durable when this returns.
+    ///
+    /// # Errors
+    /// [`CatalogError::Exists`] when the name is taken; [`CatalogError::Storage`], after which it is not there.
+    pub async fn create(&self, definition: T) -> Result<Arc<T>, CatalogError> {
+        let name = definition.name().to_owned();
+        let definition = Arc::new(definition);
+        {
+            let mut entries = self.entries();
+            if entries.contains_key(&name) {
+                return Err(CatalogError::Exists { kind: T::KIND, name });
+            }
+            entries.insert(name.clone(), Arc::clone(&definition));
+        }
+        if let Err(error) = self.store(&name, &definition).await {
+            self.entries().remove(&name);
+            return Err(error);
+        }
+        self.tell();
+        Ok(definition)
+    }
+
+    /// Writes a definition, new or not.
+    ///
+    /// # Errors
+    /// [`CatalogError::Storage`], after which the one before still holds.
+    pub async fn put(&self, definition: T) -> Result<Arc<T>, CatalogError> {
+        let name = definition.name().to_owned();
+        let definition = Arc::new(definition);
+        self.store(&name, &definition).await?;
+        self.entries().insert(name, Arc::clone(&definition));
+        self.tell();
+        Ok(definition)
+    }
+
+    /// Removes a definition and gives it back; `extra` is made durable together with the removal.
+    ///
+    /// # Errors
+    /// [`CatalogError::NotFound`]; [`CatalogError::Storage`], after which it is still there.
+    pub async fn delete(&self, name: &str, mut extra: Transaction) -> Result<Arc<T>, CatalogError> {
+        let definition = self.require(name)?;
+        extra.delete(&self.shared.keyspace, name.as_bytes().to_vec());
+        self.shared.storage.commit(extra).await?;
+        self.entries().remove(name);
+        self.tell();
+        Ok(definition)
+    }
+
+    /// Tells of changes: the value rises with each; look at [`Collection::list`] then.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.shared.changes.subscribe()
+    }
+
+    fn tell(&self) {
+        self.shared.changes.send_modify(|version| *version += 1);
+    }
+
+    async fn store(&self, name: &str, definition: &T) -> Result<(), CatalogError> {
+        let value = serde_json::to_vec(definition).map_err(|error| CatalogError::Unreadable {
+            kind: T::KIND,
+            name: name.to_owned(),
+            reason: error.to_string(),
+        })?;
+        let mut transaction = Transaction::new();
+        transaction.put(&self.shared.keyspace, name.as_bytes().to_vec(), value);
+        self.shared.storage.commit(transaction).await?;
+        Ok(())
+    }
+}
+
+/// The node-wide counter.
+struct Ids {
+    keyspace: Keyspace,
+    lock: tokio::sync::Mutex<()>,
+}
+
+impl Ids {
+    fn new() -> Self {
+        Self { keyspace: Keyspace::new("catalog/ids"), lock: tokio::sync::Mutex::new(()) }
+    }
+
+    async fn next(&self, storage: &Storage) -> Result<u64, CatalogError> {
+        let _turn = self.lock.lock().await;
+        let stored = {
+            let (storage, keyspace) = (storage.clone(), self.keyspace.clone());
+            tokio::task::spawn_blocking(move || storage.get(&keyspace, b"next"))
+                .await
+                .map_err(|_| millstream_storage::StorageError::Closed)??
+        };
+        let next = stored
+            .and_then(|bytes| bytes.as_ref().try_into().ok())
+            .map_or(1, u64::from_be_bytes);
+        let mut transaction = Transaction::new();
+        transaction.put(&self.keyspace, b"next".to_vec(), (next + 1).to_be_bytes().to_vec());
+        storage.commit(transaction).await?;
+        Ok(next)
+    }
+}

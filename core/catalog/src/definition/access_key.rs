@@ -1,0 +1,27 @@
+//! Access keys.
+
+use millstream_types::Millis;
+use serde::{Deserialize, Serialize};
+
+use crate::collection::Definition;
+
+/// A key id and the secret that signatures are made with. The secret is kept readable, since checking a signature needs it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessKeyDefinition {
+    /// Unique.
+    pub id: String,
+    /// The secret.
+    pub secret: String,
+    /// Whose: a user's name, or `function:NAME` for the keys that a function's processes get.
+    pub principal: String,
+    /// When it was made.
+    pub created: Millis,
+}
+
+impl Definition for AccessKeyDefinition {
+    const KIND: &'static str = "access key";
+
+    fn name(&self) -> &str {
+        &self.id
+    }
+}

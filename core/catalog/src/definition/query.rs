@@ -1,0 +1,203 @@
+//! Continuous queries: an analytics application or a stream analytics job.
+
+use millstream_types::Millis;
+use serde::{Deserialize, Serialize};
+
+use crate::collection::Definition;
+
+/// Inputs, SQL and outputs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueryDefinition {
+    /// Unique.
+    pub name: String,
+    /// Which language the text is in.
+    pub dialect: QueryDialect,
+    /// The query, as its author wrote it.
+    pub sql: String,
+    /// For people.
+    #[serde(default)]
+    pub description: String,
+    /// Where rows come from.
+    pub inputs: Vec<QueryInput>,
+    /// Where results go.
+    pub outputs: Vec<QueryOutput>,
+    /// Whether it is to run.
+    pub desired: DesiredState,
+    /// Where to begin when it has no checkpoint.
+    #[serde(default)]
+    pub start_at: StartAt,
+    /// Late and disordered rows (queries that say which column is the event's time).
+    #[serde(default)]
+    pub event_order: EventOrder,
+    /// When it was made.
+    pub created: Millis,
+    /// When it last changed.
+    pub modified: Millis,
+    /// Rises with each change.
+    pub version: u64,
+}
+
+/// The language of a query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QueryDialect {
+    /// Kinesis Data Analytics for SQL: streams, pumps, STEP.
+    Kinesis,
+    /// Azure Stream Analytics: INTO, TIMESTAMP BY, TumblingWindow.
+    StreamAnalytics,
+}
+
+/// A source of rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueryInput {
+    /// The name by which the SQL knows it: `SOURCE_SQL_STREAM_001`, `StockTransactionsRaw`.
+    pub name: String,
+    /// The stream in the catalog (a delivery stream's own is `delivery/NAME`).
+    pub stream: String,
+    /// How records become rows.
+    #[serde(default)]
+    pub format: RecordFormat,
+    /// Columns; empty: found out from the first records.
+    #[serde(default)]
+    pub columns: Vec<ColumnDefinition>,
+}
+
+/// How a record's bytes become rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordFormat {
+    /// JSON objects: one, several one after the other, or an array of them.
+    Json,
+    /// Delimited text.
+    Csv {
+        /// Between columns, usually `,`.
+        delimiter: String,
+    },
+}
+
+impl Default for RecordFormat {
+    fn default() -> Self {
+        Self::Json
+    }
+}
+
+/// A column of an input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ColumnDefinition {
+    /// Its name in the SQL.
+    pub name: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub column_type: ColumnType,
+    /// The JSON path of its value (`$.symbol`) or its position in delimited text; `None`: the field of the same name.
+    #[serde(default)]
+    pub mapping: Option<String>,
+    /// The type's text as its author wrote it (`VARCHAR(4)`), to be shown again.
+    #[serde(default)]
+    pub declared: Option<String>,
+}
+
+/// Types of columns, shared by the dialects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ColumnType {
+    /// 64-bit integer.
+    BigInt,
+    /// 64-bit floating point.
+    Double,
+    /// Text.
+    Text,
+    /// True or false.
+    Boolean,
+    /// A point in time, UTC, milliseconds.
+    Timestamp,
+}
+
+/// A destination of results.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueryOutput {
+    /// The stream or output name in the SQL: `OUTPUT_STREAM`, the name behind `INTO`.
+    pub name: String,
+    /// Where its rows go.
+    pub target: OutputTarget,
+    /// How rows become records.
+    #[serde(default)]
+    pub format: RecordFormat,
+}
+
+/// Where result rows go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutputTarget {
+    /// A function gets them in batches and answers for each.
+    Function {
+        /// The function.
+        name: String,
+    },
+    /// A stream gets them, exactly once (a delivery stream's own is `delivery/NAME`).
+    Stream {
+        /// The stream.
+        name: String,
+    },
+    /// They stay in the query's own stream, to be looked at.
+    Keep,
+}
+
+/// What a query is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DesiredState {
+    /// Defined, not running.
+    Stopped,
+    /// Running.
+    Running,
+}
+
+/// Where a query without a checkpoint begins.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StartAt {
+    /// With the records that come from now on.
+    #[default]
+    Latest,
+    /// With the oldest record there is.
+    TrimHorizon,
+    /// With the first record at or after a time.
+    Time(Millis),
+}
+
+/// How event time is treated where a query names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventOrder {
+    /// How far an event may be behind its arrival.
+    pub late_tolerance_ms: i64,
+    /// How far events may be out of order.
+    pub out_of_order_tolerance_ms: i64,
+    /// What happens to those beyond.
+    pub policy: OrderPolicy,
+}
+
+impl Default for EventOrder {
+    /// The documented defaults of Stream Analytics: late 5 s, out of order 0 s, adjust.
+    fn default() -> Self {
+        Self { late_tolerance_ms: 5_000, out_of_order_tolerance_ms: 0, policy: OrderPolicy::Adjust }
+    }
+}
+
+/// What happens to late and disordered events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OrderPolicy {
+    /// Their time is set to the edge of the tolerance.
+    Adjust,
+    /// They are dropped and counted.
+    Drop,
+}
+
+impl Definition for QueryDefinition {
+    const KIND: &'static str = "query";
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+}

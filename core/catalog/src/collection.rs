@@ -19,8 +19,8 @@ pub trait Definition: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The kind's name for people and for its keyspace: `stream`, `table`, …
     const KIND: &'static str;
 
-    /// The name it is found by, unique in its kind.
-    fn name(&self) -> &str;
+    /// What it is found by: its name, or an API's id, unique in its kind.
+    fn key(&self) -> &str;
 }
 
 /// All definitions of a node. Cheap to clone.
@@ -158,7 +158,7 @@ impl<T: Definition> Collection<T> {
     /// # Errors
     /// [`CatalogError::Exists`] when the name is taken; [`CatalogError::Storage`], after which it is not there.
     pub async fn create(&self, definition: T) -> Result<Arc<T>, CatalogError> {
-        let name = definition.name().to_owned();
+        let name = definition.key().to_owned();
         let definition = Arc::new(definition);
         {
             let mut entries = self.entries();
@@ -183,7 +183,7 @@ impl<T: Definition> Collection<T> {
     /// # Errors
     /// [`CatalogError::Storage`], after which the one before still holds.
     pub async fn put(&self, definition: T) -> Result<Arc<T>, CatalogError> {
-        let name = definition.name().to_owned();
+        let name = definition.key().to_owned();
         let definition = Arc::new(definition);
         self.store(&name, &definition).await?;
         self.entries().insert(name, Arc::clone(&definition));

@@ -5,7 +5,6 @@ use millstream_types::ErrorKind;
 
 /// An error of the catalog.
 #[derive(Debug, Clone, thiserror::Error)]
-#[non_exhaustive]
 pub enum CatalogError {
     /// No definition of that name.
     #[error("there is no {kind} `{name}`")]

@@ -1,1 +1,14 @@
-//! Shards, sequence numbers, iterators and retention: the spine.
+//! Streams: records by partition key into shards, numbered, kept for a time, read from any position.
+//!
+//! The spine of the house: every protocol that takes records in writes here, and queries, deliveries and clients read
+//! here. Knows no protocol. Read next: [`engine`] (the operations), [`sequence`] (how records are named).
+
+pub mod engine;
+mod error;
+pub mod hash_key;
+mod retention;
+pub mod sequence;
+
+pub use engine::{Entry, NewStream, Placement, ReadBatch, StagedPut, Streams};
+pub use error::StreamError;
+pub use sequence::{SequenceNumber, ShardId};

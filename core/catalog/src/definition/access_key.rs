@@ -21,7 +21,7 @@ pub struct AccessKeyDefinition {
 impl Definition for AccessKeyDefinition {
     const KIND: &'static str = "access key";
 
-    fn name(&self) -> &str {
+    fn key(&self) -> &str {
         &self.id
     }
 }

@@ -148,7 +148,7 @@ pub struct Stage {
 impl Definition for ApiDefinition {
     const KIND: &'static str = "api";
 
-    fn name(&self) -> &str {
+    fn key(&self) -> &str {
         &self.id
     }
 }

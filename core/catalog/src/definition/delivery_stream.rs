@@ -78,7 +78,7 @@ pub enum Compression {
 impl Definition for DeliveryStreamDefinition {
     const KIND: &'static str = "delivery stream";
 
-    fn name(&self) -> &str {
+    fn key(&self) -> &str {
         &self.name
     }
 }

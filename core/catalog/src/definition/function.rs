@@ -45,7 +45,7 @@ pub struct FunctionDefinition {
 impl Definition for FunctionDefinition {
     const KIND: &'static str = "function";
 
-    fn name(&self) -> &str {
+    fn key(&self) -> &str {
         &self.name
     }
 }

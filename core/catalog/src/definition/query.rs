@@ -63,22 +63,17 @@ pub struct QueryInput {
 }
 
 /// How a record's bytes become rows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RecordFormat {
     /// JSON objects: one, several one after the other, or an array of them.
+    #[default]
     Json,
     /// Delimited text.
     Csv {
         /// Between columns, usually `,`.
         delimiter: String,
     },
-}
-
-impl Default for RecordFormat {
-    fn default() -> Self {
-        Self::Json
-    }
 }
 
 /// A column of an input.
@@ -201,7 +196,7 @@ pub enum OrderPolicy {
 impl Definition for QueryDefinition {
     const KIND: &'static str = "query";
 
-    fn name(&self) -> &str {
+    fn key(&self) -> &str {
         &self.name
     }
 }

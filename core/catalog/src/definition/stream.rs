@@ -72,7 +72,7 @@ pub struct HashKeyRange {
 impl Definition for StreamDefinition {
     const KIND: &'static str = "stream";
 
-    fn name(&self) -> &str {
+    fn key(&self) -> &str {
         &self.name
     }
 }

@@ -54,7 +54,7 @@ pub enum KeyType {
 impl Definition for TableDefinition {
     const KIND: &'static str = "table";
 
-    fn name(&self) -> &str {
+    fn key(&self) -> &str {
         &self.name
     }
 }

@@ -1,0 +1,374 @@
+//! The operations on streams.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use millstream_catalog::{Catalog, HashKeyRange, ShardDefinition, StreamDefinition, StreamOwner};
+use millstream_storage::{LogBounds, Receipt, Storage, Transaction};
+use millstream_types::{Clock, EncodedRecords, LogId, Millis, RecordBatch};
+use tokio::sync::watch;
+
+use crate::error::StreamError;
+use crate::hash_key;
+use crate::retention;
+use crate::sequence::SequenceNumber;
+
+/// Shards that one stream may have: the service's own default quota in its largest regions.
+pub const SHARDS_MAX: u32 = 500;
+
+/// What a stream is made from.
+#[derive(Debug, Clone)]
+pub struct NewStream {
+    /// Its name.
+    pub name: String,
+    /// Whose it is.
+    pub owner: StreamOwner,
+    /// 1 to [`SHARDS_MAX`].
+    pub shards: u32,
+    /// How long records stay.
+    pub retention_hours: u32,
+}
+
+/// A record to be put.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Decides the shard and is kept with the record.
+    pub partition_key: Bytes,
+    /// Decides the shard instead of the partition key's hash when given.
+    pub explicit_hash_key: Option<u128>,
+    /// Protocol properties; empty when none.
+    pub headers: Bytes,
+    /// The payload.
+    pub data: Bytes,
+}
+
+/// Where a record landed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placement {
+    /// The shard's number in its stream.
+    pub shard: u32,
+    /// The record's name.
+    pub sequence: SequenceNumber,
+}
+
+/// Durable records of a shard, from one position on.
+#[derive(Debug, Clone)]
+pub struct ReadBatch {
+    /// Whole batches; the first may begin before the position asked for: skip what is below it.
+    pub batches: Vec<RecordBatch>,
+    /// Where to read next.
+    pub next: u64,
+    /// The end of the shard as it was after the read.
+    pub end: LogBounds,
+}
+
+/// Entries that wait in a caller's transaction: after its commit, [`StagedPut::placements`] tells where they landed.
+#[derive(Debug)]
+pub struct StagedPut {
+    /// Per shard used: its index, its log, and which append of the transaction it is.
+    appends: Vec<(u32, LogId, usize)>,
+    /// Per entry: position in `appends` and place within it.
+    entries: Vec<(u32, u32)>,
+}
+
+impl StagedPut {
+    /// Where each entry landed, in their order.
+    pub fn placements(&self, receipt: &Receipt) -> impl Iterator<Item = Placement> {
+        self.entries.iter().map(move |&(used, within)| {
+            let (shard, log, append) = self.appends[used as usize];
+            let offset = receipt
+                .base_offsets
+                .get(append)
+                .copied()
+                .unwrap_or_default()
+                + u64::from(within);
+            Placement {
+                shard,
+                sequence: SequenceNumber { log, offset },
+            }
+        })
+    }
+
+    /// Per shard used: its index, its log and the offsets `from..to` of this put. For the trail.
+    pub fn ranges(&self, receipt: &Receipt) -> Vec<(u32, LogId, u64, u64)> {
+        let mut counts = vec![0u64; self.appends.len()];
+        for &(used, _) in &self.entries {
+            counts[used as usize] += 1;
+        }
+        let range = |(&(shard, log, append), count): (&(u32, LogId, usize), u64)| {
+            let from = receipt
+                .base_offsets
+                .get(append)
+                .copied()
+                .unwrap_or_default();
+            (shard, log, from, from + count)
+        };
+        self.appends.iter().zip(counts).map(range).collect()
+    }
+}
+
+/// The stream engine. Cheap to clone.
+#[derive(Clone)]
+pub struct Streams {
+    storage: Storage,
+    catalog: Catalog,
+    clock: Arc<dyn Clock>,
+}
+
+impl Streams {
+    /// The engine over a store and its catalog.
+    #[must_use]
+    pub fn new(storage: Storage, catalog: Catalog, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            storage,
+            catalog,
+            clock,
+        }
+    }
+
+    /// Makes a stream.
+    ///
+    /// # Errors
+    /// [`StreamError::StreamExists`], [`StreamError::ShardCount`], [`StreamError::Storage`].
+    pub async fn create(&self, new: NewStream) -> Result<Arc<StreamDefinition>, StreamError> {
+        if new.shards == 0 || new.shards > SHARDS_MAX {
+            return Err(StreamError::ShardCount {
+                found: new.shards,
+                max: SHARDS_MAX,
+            });
+        }
+        if self.catalog.streams.get(&new.name).is_some() {
+            return Err(StreamError::StreamExists { stream: new.name });
+        }
+        let mut shards = Vec::with_capacity(new.shards as usize);
+        for (index, hash_keys) in (0u32..).zip(hash_key::even_ranges(new.shards)) {
+            shards.push(ShardDefinition {
+                index,
+                log: self.catalog.next_id().await?,
+                hash_keys,
+            });
+        }
+        let definition = StreamDefinition {
+            name: new.name,
+            owner: new.owner,
+            created: self.clock.now(),
+            retention_hours: new.retention_hours,
+            shards,
+            tags: Default::default(),
+        };
+        Ok(self.catalog.streams.create(definition).await?)
+    }
+
+    /// Removes a stream and its records.
+    ///
+    /// # Errors
+    /// [`StreamError::StreamNotFound`], [`StreamError::Storage`].
+    pub async fn delete(&self, name: &str) -> Result<(), StreamError> {
+        let stream = self.get(name)?;
+        let mut transaction = Transaction::new();
+        for shard in &stream.shards {
+            transaction.drop_log(shard.log());
+        }
+        self.catalog.streams.delete(name, transaction).await?;
+        Ok(())
+    }
+
+    /// A stream's definition.
+    ///
+    /// # Errors
+    /// [`StreamError::StreamNotFound`].
+    pub fn get(&self, name: &str) -> Result<Arc<StreamDefinition>, StreamError> {
+        Ok(self.catalog.streams.require(name)?)
+    }
+
+    /// All streams in the order of their names.
+    #[must_use]
+    pub fn list(&self) -> Vec<Arc<StreamDefinition>> {
+        self.catalog.streams.list()
+    }
+
+    /// Puts records: all become durable together, in their order within each shard.
+    ///
+    /// # Errors
+    /// [`StreamError::StreamNotFound`]; [`StreamError::Storage`]: none was taken.
+    pub async fn put(&self, name: &str, entries: &[Entry]) -> Result<Vec<Placement>, StreamError> {
+        let stream = self.get(name)?;
+        let mut transaction = Transaction::new();
+        let staged = stage(&stream, entries, &mut transaction, 0);
+        let receipt = self.storage.commit(transaction).await?;
+        Ok(staged.placements(&receipt).collect())
+    }
+
+    /// Adds records to a caller's transaction that already holds `appends_before` appends: results that commit with the
+    /// positions they came from.
+    ///
+    /// # Errors
+    /// [`StreamError::StreamNotFound`].
+    pub fn stage(
+        &self,
+        name: &str,
+        entries: &[Entry],
+        transaction: &mut Transaction,
+        appends_before: usize,
+    ) -> Result<StagedPut, StreamError> {
+        Ok(stage(
+            &*self.get(name)?,
+            entries,
+            transaction,
+            appends_before,
+        ))
+    }
+
+    /// Durable records of a log from `offset` on, about `max_bytes` of them; empty at the end. An offset that retention
+    /// removed reads from the oldest record there is. Does its disk work off the async workers.
+    ///
+    /// # Errors
+    /// [`StreamError::Storage`].
+    pub async fn read(
+        &self,
+        log: LogId,
+        offset: u64,
+        max_bytes: usize,
+    ) -> Result<ReadBatch, StreamError> {
+        let bounds = self.storage.bounds(log);
+        let offset = offset.max(bounds.first);
+        if offset >= bounds.next {
+            return Ok(ReadBatch {
+                batches: Vec::new(),
+                next: offset,
+                end: bounds,
+            });
+        }
+        let storage = self.storage.clone();
+        let batches = tokio::task::spawn_blocking(move || storage.read(log, offset, max_bytes))
+            .await
+            .map_err(|_| millstream_storage::StorageError::Closed)??;
+        let next = batches.last().map_or(offset, RecordBatch::next_offset);
+        Ok(ReadBatch {
+            batches,
+            next,
+            end: self.storage.bounds(log),
+        })
+    }
+
+    /// The first offset at or after a time.
+    ///
+    /// # Errors
+    /// [`StreamError::Storage`].
+    pub async fn offset_at_time(&self, log: LogId, time: Millis) -> Result<u64, StreamError> {
+        let storage = self.storage.clone();
+        Ok(
+            tokio::task::spawn_blocking(move || storage.offset_at_time(log, time))
+                .await
+                .map_err(|_| millstream_storage::StorageError::Closed)??,
+        )
+    }
+
+    /// How far a shard reaches.
+    #[must_use]
+    pub fn bounds(&self, log: LogId) -> LogBounds {
+        self.storage.bounds(log)
+    }
+
+    /// Follows a shard's end.
+    #[must_use]
+    pub fn watch(&self, log: LogId) -> watch::Receiver<u64> {
+        self.storage.watch(log)
+    }
+
+    /// See [`Storage::frontier`].
+    #[must_use]
+    pub fn frontier(&self) -> Millis {
+        self.storage.frontier()
+    }
+
+    /// The stream and shard that own a log.
+    #[must_use]
+    pub fn owner_of(&self, log: LogId) -> Option<(Arc<StreamDefinition>, u32)> {
+        self.list().into_iter().find_map(|stream| {
+            let shard = stream.shards.iter().find(|shard| shard.log() == log)?.index;
+            Some((stream, shard))
+        })
+    }
+
+    /// Changes how long records stay.
+    ///
+    /// # Errors
+    /// [`StreamError::StreamNotFound`], [`StreamError::Storage`].
+    pub async fn set_retention(&self, name: &str, hours: u32) -> Result<(), StreamError> {
+        let mut definition = (*self.get(name)?).clone();
+        definition.retention_hours = hours;
+        self.catalog.streams.put(definition).await?;
+        Ok(())
+    }
+
+    /// Lets go of records older than their stream keeps them. The server calls it every minute.
+    ///
+    /// # Errors
+    /// [`StreamError::Storage`].
+    pub async fn enforce_retention(&self) -> Result<(), StreamError> {
+        retention::enforce(self, &self.storage, self.clock.now()).await
+    }
+}
+
+/// The shard whose range holds a hash key.
+fn shard_of(shards: &[ShardDefinition], hash: u128) -> usize {
+    // Shards lie in the order of their ranges as long as nothing was split; a linear search covers the rest.
+    let guess = shards.partition_point(|shard| shard.hash_keys.end < hash);
+    let holds = |range: &HashKeyRange| range.start <= hash && hash <= range.end;
+    match shards.get(guess) {
+        Some(shard) if holds(&shard.hash_keys) => guess,
+        _ => shards
+            .iter()
+            .position(|shard| holds(&shard.hash_keys))
+            .unwrap_or(0),
+    }
+}
+
+fn stage(
+    stream: &StreamDefinition,
+    entries: &[Entry],
+    transaction: &mut Transaction,
+    appends_before: usize,
+) -> StagedPut {
+    let shards = &stream.shards;
+    let mut per_shard: Vec<Option<(usize, EncodedRecords)>> =
+        (0..shards.len()).map(|_| None).collect();
+    let mut used: Vec<usize> = Vec::new();
+    let mut places = Vec::with_capacity(entries.len());
+    let capacity = entries
+        .iter()
+        .map(|entry| entry.partition_key.len() + entry.data.len() + 15)
+        .sum::<usize>();
+    for entry in entries {
+        let shard = match (shards.len(), entry.explicit_hash_key) {
+            (1, _) => 0,
+            (_, Some(hash)) => shard_of(shards, hash),
+            (_, None) => shard_of(shards, hash_key::of_partition_key(&entry.partition_key)),
+        };
+        let (slot, records) = per_shard[shard].get_or_insert_with(|| {
+            used.push(shard);
+            (
+                used.len() - 1,
+                EncodedRecords::with_capacity(capacity / shards.len() + 256),
+            )
+        });
+        places.push((*slot as u32, records.count()));
+        records.push(&entry.partition_key, &entry.headers, &entry.data);
+    }
+    let mut appends = Vec::with_capacity(used.len());
+    for (position, shard) in used.into_iter().enumerate() {
+        if let Some((_, records)) = per_shard[shard].take() {
+            transaction.append(shards[shard].log(), records);
+            appends.push((
+                shards[shard].index,
+                shards[shard].log(),
+                appends_before + position,
+            ));
+        }
+    }
+    StagedPut {
+        appends,
+        entries: places,
+    }
+}

@@ -1,0 +1,69 @@
+//! What can go wrong with streams.
+
+use millstream_catalog::CatalogError;
+use millstream_storage::StorageError;
+use millstream_types::ErrorKind;
+
+/// An error of the stream engine.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StreamError {
+    /// No stream of that name.
+    #[error("there is no stream `{stream}`")]
+    StreamNotFound {
+        /// The name asked for.
+        stream: String,
+    },
+    /// The name is taken.
+    #[error("there is a stream `{stream}` already")]
+    StreamExists {
+        /// The name.
+        stream: String,
+    },
+    /// No shard of that number.
+    #[error("stream `{stream}` has no shard {shard}")]
+    ShardNotFound {
+        /// The stream.
+        stream: String,
+        /// What was asked for.
+        shard: String,
+    },
+    /// A stream needs at least one shard and may not have more than the limit.
+    #[error("expected 1 to {max} shards, found {found}")]
+    ShardCount {
+        /// What was asked for.
+        found: u32,
+        /// The limit.
+        max: u32,
+    },
+    /// The definition could not be written.
+    #[error(transparent)]
+    Catalog(CatalogError),
+    /// The storage engine refused.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl StreamError {
+    /// What the caller can do.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::StreamNotFound { .. } | Self::ShardNotFound { .. } => ErrorKind::NotFound,
+            Self::StreamExists { .. } => ErrorKind::Exists,
+            Self::ShardCount { .. } => ErrorKind::Invalid,
+            Self::Catalog(error) => error.kind(),
+            Self::Storage(error) => error.kind(),
+        }
+    }
+}
+
+impl From<CatalogError> for StreamError {
+    fn from(error: CatalogError) -> Self {
+        match error {
+            CatalogError::NotFound { name, .. } => Self::StreamNotFound { stream: name },
+            CatalogError::Exists { name, .. } => Self::StreamExists { stream: name },
+            CatalogError::Storage(error) => Self::Storage(error),
+            other @ CatalogError::Unreadable { .. } => Self::Catalog(other),
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! Letting go of old records: a log begins at its first record that is young enough.
+
+use millstream_storage::{Storage, Transaction};
+use millstream_types::Millis;
+
+use crate::engine::Streams;
+use crate::error::StreamError;
+
+const HOUR_MS: Millis = 3_600_000;
+
+pub(crate) async fn enforce(
+    streams: &Streams,
+    storage: &Storage,
+    now: Millis,
+) -> Result<(), StreamError> {
+    let mut transaction = Transaction::new();
+    for stream in streams.list() {
+        let oldest = now - Millis::from(stream.retention_hours) * HOUR_MS;
+        for shard in &stream.shards {
+            let bounds = storage.bounds(shard.log());
+            if bounds.first < bounds.next {
+                let first = streams.offset_at_time(shard.log(), oldest).await?;
+                if first > bounds.first {
+                    transaction.trim_log(shard.log(), first);
+                }
+            }
+        }
+    }
+    if !transaction.is_empty() {
+        storage.commit(transaction).await?;
+    }
+    Ok(())
+}

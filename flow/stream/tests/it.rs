@@ -1,0 +1,115 @@
+//! The stream engine over the storage model.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use millstream_catalog::{Catalog, StreamOwner};
+use millstream_storage::Storage;
+use millstream_stream::{Entry, NewStream, StreamError, Streams};
+use millstream_types::ManualClock;
+
+fn engine() -> (Streams, Arc<ManualClock>) {
+    let clock = Arc::new(ManualClock::at(1_000));
+    let storage = Storage::in_memory(clock.clone());
+    let catalog = Catalog::open(&storage).unwrap();
+    (Streams::new(storage, catalog, clock.clone()), clock)
+}
+
+fn new_stream(name: &str, shards: u32) -> NewStream {
+    NewStream {
+        name: name.into(),
+        owner: StreamOwner::User,
+        shards,
+        retention_hours: 24,
+    }
+}
+
+fn entry(key: &str, data: &str) -> Entry {
+    Entry {
+        partition_key: Bytes::copy_from_slice(key.as_bytes()),
+        explicit_hash_key: None,
+        headers: Bytes::new(),
+        data: Bytes::copy_from_slice(data.as_bytes()),
+    }
+}
+
+#[tokio::test]
+async fn what_is_put_is_read_in_order_from_its_shard() {
+    let (streams, _) = engine();
+    let stream = streams.create(new_stream("trades", 3)).await.unwrap();
+    let entries: Vec<Entry> = (0..200)
+        .map(|n| entry(&format!("key{}", n % 20), &n.to_string()))
+        .collect();
+    let placements = streams.put("trades", &entries).await.unwrap();
+    assert_eq!(placements.len(), 200);
+    let mut seen = 0;
+    for shard in &stream.shards {
+        let read = streams.read(shard.log(), 0, usize::MAX).await.unwrap();
+        let mut last = None;
+        for record in read.batches.iter().flat_map(|batch| batch.records()) {
+            let number: usize = std::str::from_utf8(&record.data).unwrap().parse().unwrap();
+            assert_eq!(placements[number].sequence.offset, record.offset);
+            assert_eq!(placements[number].sequence.log, shard.log());
+            assert!(last < Some(number), "order within a shard");
+            last = Some(number);
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 200);
+}
+
+#[tokio::test]
+async fn an_explicit_hash_key_decides_the_shard() {
+    let (streams, _) = engine();
+    let stream = streams.create(new_stream("trades", 4)).await.unwrap();
+    for shard in &stream.shards {
+        for hash in [shard.hash_keys.start, shard.hash_keys.end] {
+            let put = Entry {
+                explicit_hash_key: Some(hash),
+                ..entry("same", "x")
+            };
+            assert_eq!(
+                streams.put("trades", &[put]).await.unwrap()[0].shard,
+                shard.index
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn old_records_go_and_reads_begin_at_what_is_left() {
+    let (streams, clock) = engine();
+    let stream = streams.create(new_stream("trades", 1)).await.unwrap();
+    let log = stream.shards[0].log();
+    streams.put("trades", &[entry("a", "old")]).await.unwrap();
+    clock.advance(25 * 3_600_000);
+    streams.put("trades", &[entry("a", "new")]).await.unwrap();
+    streams.enforce_retention().await.unwrap();
+    let read = streams.read(log, 0, usize::MAX).await.unwrap();
+    let left: Vec<Bytes> = read
+        .batches
+        .iter()
+        .flat_map(|batch| batch.records())
+        .map(|record| record.data)
+        .collect();
+    assert_eq!(left, [Bytes::from_static(b"new")]);
+}
+
+#[tokio::test]
+async fn names_are_unique_and_shard_counts_bounded() {
+    let (streams, _) = engine();
+    streams.create(new_stream("trades", 1)).await.unwrap();
+    assert!(matches!(
+        streams.create(new_stream("trades", 1)).await,
+        Err(StreamError::StreamExists { .. })
+    ));
+    assert!(matches!(
+        streams.create(new_stream("none", 0)).await,
+        Err(StreamError::ShardCount { .. })
+    ));
+    streams.delete("trades").await.unwrap();
+    assert!(matches!(
+        streams.put("trades", &[]).await,
+        Err(StreamError::StreamNotFound { .. })
+    ));
+}

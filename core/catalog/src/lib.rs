@@ -7,6 +7,7 @@
 pub mod collection;
 pub mod definition;
 mod error;
+pub mod pipeline;
 
 pub use collection::{Catalog, Collection};
 pub use definition::*;

@@ -1,0 +1,226 @@
+//! What may be written in a pipeline file: the TOML's shape, field by field.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::definition::KeyType;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PipelineFile {
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) stream: Vec<StreamTable>,
+    #[serde(default)]
+    pub(super) delivery_stream: Vec<DeliveryStreamTable>,
+    #[serde(default)]
+    pub(super) table: Vec<TableTable>,
+    #[serde(default)]
+    pub(super) function: Vec<FunctionTable>,
+    #[serde(default)]
+    pub(super) query: Vec<QueryTable>,
+    #[serde(default)]
+    pub(super) api: Vec<ApiTable>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StreamTable {
+    pub(super) name: Spanned<String>,
+    #[serde(default = "one")]
+    pub(super) shards: u32,
+    #[serde(default = "one_day")]
+    pub(super) retention_hours: u32,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DeliveryStreamTable {
+    pub(super) name: Spanned<String>,
+    /// The stream that it reads; without it records are put into it.
+    pub(super) source_stream: Option<Spanned<String>>,
+    pub(super) bucket: Spanned<String>,
+    #[serde(default)]
+    pub(super) prefix: String,
+    #[serde(default = "five")]
+    pub(super) buffer_mib: u64,
+    #[serde(default = "five_minutes")]
+    pub(super) buffer_seconds: u32,
+    #[serde(default)]
+    pub(super) gzip: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TableTable {
+    pub(super) name: Spanned<String>,
+    pub(super) hash_key: KeyTable,
+    pub(super) sort_key: Option<KeyTable>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeyTable {
+    pub(super) name: String,
+    #[serde(rename = "type")]
+    pub(super) key_type: KeyType,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FunctionTable {
+    pub(super) name: Spanned<String>,
+    pub(super) runtime: String,
+    pub(super) handler: String,
+    pub(super) code: Spanned<String>,
+    #[serde(default = "thirty")]
+    pub(super) timeout_seconds: u32,
+    #[serde(default = "mib_256")]
+    pub(super) memory_mib: u32,
+    pub(super) concurrency_limit: Option<u32>,
+    #[serde(default)]
+    pub(super) environment: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct QueryTable {
+    pub(super) name: Spanned<String>,
+    pub(super) dialect: DialectName,
+    pub(super) sql: Option<Spanned<String>>,
+    pub(super) sql_file: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) input: Vec<InputTable>,
+    #[serde(default)]
+    pub(super) output: Vec<OutputTable>,
+    #[serde(default)]
+    pub(super) start_at: StartName,
+    pub(super) late_tolerance_seconds: Option<u32>,
+    pub(super) out_of_order_tolerance_seconds: Option<u32>,
+    #[serde(default)]
+    pub(super) out_of_tolerance: ToleranceName,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum DialectName {
+    Kinesis,
+    StreamAnalytics,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum StartName {
+    Latest,
+    /// A pipeline file describes the whole way: what came before the query was defined belongs to it.
+    #[default]
+    TrimHorizon,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum ToleranceName {
+    #[default]
+    Adjust,
+    Drop,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct InputTable {
+    pub(super) name: Spanned<String>,
+    pub(super) stream: Option<Spanned<String>>,
+    pub(super) delivery_stream: Option<Spanned<String>>,
+    /// The delimiter; without it records are JSON.
+    pub(super) csv: Option<String>,
+    #[serde(default)]
+    pub(super) columns: Vec<ColumnTable>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ColumnTable {
+    pub(super) name: String,
+    #[serde(rename = "type")]
+    pub(super) column_type: Spanned<String>,
+    pub(super) path: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OutputTable {
+    pub(super) name: Spanned<String>,
+    pub(super) function: Option<Spanned<String>>,
+    pub(super) stream: Option<Spanned<String>>,
+    pub(super) delivery_stream: Option<Spanned<String>>,
+    pub(super) csv: Option<String>,
+    pub(super) fills: Option<FillsTable>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FillsTable {
+    pub(super) table: Spanned<String>,
+    pub(super) keys: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ApiTable {
+    pub(super) name: Spanned<String>,
+    #[serde(default = "prod")]
+    pub(super) stage: String,
+    #[serde(default)]
+    pub(super) route: Vec<RouteTable>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RouteTable {
+    pub(super) method: Spanned<String>,
+    pub(super) path: Spanned<String>,
+    pub(super) function: Spanned<String>,
+    #[serde(default)]
+    pub(super) integration: RouteIntegration,
+}
+
+/// How a route calls its function.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RouteIntegration {
+    /// The function gets the body and gives the body.
+    #[default]
+    Plain,
+    /// The function gets the whole request and gives the whole answer.
+    Proxy,
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn one_day() -> u32 {
+    24
+}
+
+fn five() -> u64 {
+    5
+}
+
+fn five_minutes() -> u32 {
+    300
+}
+
+fn thirty() -> u32 {
+    30
+}
+
+fn mib_256() -> u32 {
+    256
+}
+
+fn prod() -> String {
+    "prod".to_owned()
+}

@@ -1,0 +1,188 @@
+//! The pipeline file: all resources of a pipeline in one TOML text.
+//!
+//! [`Pipeline::parse`] turns the text into the same definitions that SDK calls make and reports every mistake with its
+//! line. What needs an engine to be checked (SQL, packages) is checked by whoever applies the file.
+//! Read next: [`file`] (what may be written), [`resolve`] (names and rules).
+
+mod file;
+mod resolve;
+mod source;
+
+use std::path::PathBuf;
+
+pub use file::RouteIntegration;
+pub use source::{Located, Mistake};
+
+use crate::definition::{
+    ColumnDefinition, EventOrder, KeyAttribute, ObjectDestination, OutputTarget, QueryDialect,
+    RecordFormat, StartAt,
+};
+
+/// What a file defines, in the order in which it can be applied.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pipeline {
+    /// The pipeline's name.
+    pub name: String,
+    /// Streams.
+    pub streams: Vec<Located<StreamSpec>>,
+    /// Delivery streams.
+    pub delivery_streams: Vec<Located<DeliveryStreamSpec>>,
+    /// Tables.
+    pub tables: Vec<Located<TableSpec>>,
+    /// Functions.
+    pub functions: Vec<Located<FunctionSpec>>,
+    /// Continuous queries.
+    pub queries: Vec<Located<QuerySpec>>,
+    /// HTTP APIs.
+    pub apis: Vec<Located<ApiSpec>>,
+}
+
+/// A stream to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamSpec {
+    /// Its name.
+    pub name: String,
+    /// Shards.
+    pub shards: u32,
+    /// How long records stay.
+    pub retention_hours: u32,
+}
+
+/// A delivery stream to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryStreamSpec {
+    /// Its name.
+    pub name: String,
+    /// The stream it reads; `None`: records are put into it.
+    pub source: Option<String>,
+    /// Where objects go.
+    pub destination: ObjectDestination,
+}
+
+/// A table to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableSpec {
+    /// Its name.
+    pub name: String,
+    /// The hash key.
+    pub hash_key: KeyAttribute,
+    /// The sort key.
+    pub sort_key: Option<KeyAttribute>,
+}
+
+/// A function to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FunctionSpec {
+    /// Its name.
+    pub name: String,
+    /// The runtime's identifier.
+    pub runtime: String,
+    /// What the runtime calls.
+    pub handler: String,
+    /// The folder or zip file of its code, relative to the pipeline file.
+    pub code: Located<PathBuf>,
+    /// Longest run.
+    pub timeout_seconds: u32,
+    /// Memory limit.
+    pub memory_mib: u32,
+    /// At most this many at once.
+    pub concurrency_limit: Option<u32>,
+    /// Variables.
+    pub environment: std::collections::BTreeMap<String, String>,
+}
+
+/// A continuous query to be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QuerySpec {
+    /// Its name.
+    pub name: String,
+    /// Its language.
+    pub dialect: QueryDialect,
+    /// Its text, or the file that holds it.
+    pub sql: SqlText,
+    /// Inputs.
+    pub inputs: Vec<Located<InputSpec>>,
+    /// Outputs.
+    pub outputs: Vec<Located<OutputSpec>>,
+    /// Where it begins at first.
+    pub start_at: StartAt,
+    /// Event time.
+    pub event_order: EventOrder,
+}
+
+/// Where the SQL stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SqlText {
+    /// In the pipeline file; `line` is the file's line of the text's first line.
+    Inline {
+        /// The text.
+        text: String,
+        /// The pipeline file's line on which it begins.
+        line: usize,
+    },
+    /// In a file of its own, relative to the pipeline file.
+    File(Located<PathBuf>),
+}
+
+/// An input of a query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputSpec {
+    /// Its name in the SQL.
+    pub name: String,
+    /// The stream in the catalog.
+    pub stream: String,
+    /// How records become rows.
+    pub format: RecordFormat,
+    /// Columns; empty: found out from records.
+    pub columns: Vec<ColumnDefinition>,
+}
+
+/// An output of a query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutputSpec {
+    /// Its name in the SQL.
+    pub name: String,
+    /// Where rows go.
+    pub target: OutputTarget,
+    /// How rows become records.
+    pub format: RecordFormat,
+    /// The table that the function fills, to check keys: (table, key attribute → output column).
+    pub fills: Option<(String, std::collections::BTreeMap<String, String>)>,
+}
+
+/// An API to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiSpec {
+    /// Its name.
+    pub name: String,
+    /// The stage that is deployed.
+    pub stage: String,
+    /// Its routes.
+    pub routes: Vec<Located<RouteSpec>>,
+}
+
+/// A route of an API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteSpec {
+    /// `POST`, `ANY`, …
+    pub method: String,
+    /// `/`, `/orders/{id}`.
+    pub path: String,
+    /// The function that answers.
+    pub function: String,
+    /// How the function is called.
+    pub integration: RouteIntegration,
+}
+
+impl Pipeline {
+    /// Reads a pipeline file's text. `file` is its name as errors shall say it.
+    ///
+    /// # Errors
+    /// Every mistake that can be found without an engine, in the order of the lines; never empty.
+    pub fn parse(file: &str, text: &str) -> Result<Self, Vec<Mistake>> {
+        let source = source::Source::new(file, text);
+        let parsed: file::PipelineFile =
+            toml::from_str(text).map_err(|error| vec![source.syntax(&error)])?;
+        resolve::resolve(&source, parsed)
+    }
+}

@@ -1,5 +1,7 @@
 //! The stream engine over the storage model.
 
+#![allow(clippy::unwrap_used)]
+
 use std::sync::Arc;
 
 use bytes::Bytes;

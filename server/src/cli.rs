@@ -1,0 +1,205 @@
+//! The command line: what can be asked, and the flags. What happens then is in [`crate::commands`].
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// A real-time data pipeline in one binary.
+#[derive(Debug, Parser)]
+#[command(name = "millstream", version, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a node
+    Serve(ServeArgs),
+    /// Run the stock-trades pipeline with a built-in producer
+    Demo(DemoArgs),
+    /// Define what a pipeline file describes on a running node
+    Apply(PipelineArgs),
+    /// Check a pipeline file without a node
+    Check {
+        /// The pipeline file
+        file: PathBuf,
+    },
+    /// Show what flows through a stream
+    Tail(TailArgs),
+    /// Run SQL over live records and show its rows
+    Query(QueryArgs),
+    /// Show what a function prints
+    Logs(LogsArgs),
+    /// Show the way of a record through the pipeline
+    Trace(TraceArgs),
+    /// Show all stages with their rates and lags
+    Status(NodeArgs),
+    /// Look into the files of a data folder that no node has open
+    Log {
+        /// What to do
+        #[command(subcommand)]
+        command: LogCommand,
+    },
+    /// The functions of the demo, as processes
+    #[command(hide = true)]
+    DemoFunction {
+        /// Which one
+        handler: String,
+    },
+}
+
+/// Which node.
+#[derive(Debug, Clone, Args)]
+pub struct NodeArgs {
+    /// The data folder of the node
+    #[arg(long, value_name = "DIR", default_value = "millstream-data", env = "MILLSTREAM_DATA")]
+    pub data: PathBuf,
+}
+
+/// Addresses and limits of a node.
+#[derive(Debug, Clone, Args)]
+pub struct ServeArgs {
+    /// The data folder
+    #[command(flatten)]
+    pub node: NodeArgs,
+    /// A settings file (TOML); flags and environment win over it
+    #[arg(long, value_name = "FILE", env = "MILLSTREAM_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Accept the access key `test` with the secret `test`; only on loopback addresses
+    #[arg(long, env = "MILLSTREAM_DEV")]
+    pub dev: bool,
+    /// Where the AWS protocols listen [default: 127.0.0.1:4566]
+    #[arg(long, value_name = "ADDRESS", env = "MILLSTREAM_AWS_LISTEN")]
+    pub aws_listen: Option<SocketAddr>,
+    /// Where the console listens [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS", env = "MILLSTREAM_CONSOLE_LISTEN")]
+    pub console_listen: Option<SocketAddr>,
+    /// When a write is acknowledged [default: fsync]
+    #[arg(long, value_enum, env = "MILLSTREAM_DURABILITY")]
+    pub durability: Option<DurabilityName>,
+}
+
+/// When a write is acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DurabilityName {
+    /// When it is on disk
+    Fsync,
+    /// When the system has it; it is on disk a moment later
+    Interval,
+    /// When the system has it; the system decides when it is on disk
+    Os,
+}
+
+/// The demo.
+#[derive(Debug, Clone, Args)]
+pub struct DemoArgs {
+    /// The node
+    #[command(flatten)]
+    pub serve: ServeArgs,
+    /// Trades a second
+    #[arg(long, default_value_t = 50)]
+    pub rate: u32,
+    /// Makes the same trades again
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Send the trades of a file (.csv or .jsonl) instead, with their own times
+    #[arg(long, value_name = "FILE")]
+    pub replay: Option<PathBuf>,
+    /// How many times faster than it happened a file is sent
+    #[arg(long, default_value_t = 1.0, requires = "replay")]
+    pub speed: f64,
+    /// End after so many seconds
+    #[arg(long, value_name = "SECONDS")]
+    pub seconds: Option<u64>,
+}
+
+/// A pipeline file and a node.
+#[derive(Debug, Clone, Args)]
+pub struct PipelineArgs {
+    /// The pipeline file
+    pub file: PathBuf,
+    /// The node
+    #[command(flatten)]
+    pub node: NodeArgs,
+}
+
+/// Which records of a stream.
+#[derive(Debug, Clone, Args)]
+pub struct TailArgs {
+    /// The stream: `trades`, `delivery/NAME`, `query/QUERY/STREAM`
+    pub stream: String,
+    /// Begin with the oldest record there is
+    #[arg(long)]
+    pub from_start: bool,
+    /// End after so many records
+    #[arg(long, value_name = "RECORDS")]
+    pub limit: Option<usize>,
+    /// The node
+    #[command(flatten)]
+    pub node: NodeArgs,
+}
+
+/// A query to be run once.
+#[derive(Debug, Clone, Args)]
+pub struct QueryArgs {
+    /// The SQL; its inputs are streams by name
+    pub sql: String,
+    /// The language
+    #[arg(long, value_enum, default_value_t = DialectName::StreamAnalytics)]
+    pub dialect: DialectName,
+    /// Begin with the oldest record there is
+    #[arg(long)]
+    pub from_start: bool,
+    /// End after so many rows
+    #[arg(long, value_name = "ROWS")]
+    pub limit: Option<usize>,
+    /// The node
+    #[command(flatten)]
+    pub node: NodeArgs,
+}
+
+/// A query language.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DialectName {
+    /// Kinesis Data Analytics for SQL
+    Kinesis,
+    /// Azure Stream Analytics
+    StreamAnalytics,
+}
+
+/// Which lines of a function.
+#[derive(Debug, Clone, Args)]
+pub struct LogsArgs {
+    /// The function
+    pub function: String,
+    /// Wait for further lines
+    #[arg(long, short)]
+    pub follow: bool,
+    /// The node
+    #[command(flatten)]
+    pub node: NodeArgs,
+}
+
+/// Which record.
+#[derive(Debug, Clone, Args)]
+pub struct TraceArgs {
+    /// A sequence number, or an event id that holds one (`shardId-000000000000:4900…`)
+    pub id: String,
+    /// The node
+    #[command(flatten)]
+    pub node: NodeArgs,
+}
+
+/// What to do with the files.
+#[derive(Debug, Clone, Subcommand)]
+pub enum LogCommand {
+    /// Check every checksum
+    Verify(NodeArgs),
+    /// Print what the journal holds, a line a frame
+    Dump(NodeArgs),
+}

@@ -9,8 +9,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::watch;
 
 use crate::definition::{
-    AccessKeyDefinition, ApiDefinition, DeliveryStreamDefinition, FunctionDefinition,
-    QueryDefinition, StreamDefinition, TableDefinition,
+    AccessKeyDefinition, ApiDefinition, DeliveryStreamDefinition, FunctionDefinition, QueryDefinition,
+    StreamDefinition, TableDefinition,
 };
 use crate::error::CatalogError;
 
@@ -78,10 +78,7 @@ pub struct Collection<T> {
 
 impl<T> Clone for Collection<T> {
     fn clone(&self) -> Self {
-        Self {
-            shared: Arc::clone(&self.shared),
-            ids: Arc::clone(&self.ids),
-        }
+        Self { shared: Arc::clone(&self.shared), ids: Arc::clone(&self.ids) }
     }
 }
 
@@ -96,38 +93,22 @@ impl<T: Definition> Collection<T> {
     fn open(storage: &Storage) -> Result<Self, CatalogError> {
         let keyspace = Keyspace::new(&format!("catalog/{}", T::KIND));
         let mut entries = BTreeMap::new();
-        for (key, value) in storage.scan(
-            &keyspace,
-            (Bound::Unbounded, Bound::Unbounded),
-            false,
-            usize::MAX,
-        )? {
+        for (key, value) in storage.scan(&keyspace, (Bound::Unbounded, Bound::Unbounded), false, usize::MAX)? {
             let name = String::from_utf8_lossy(&key).into_owned();
-            let definition =
-                serde_json::from_slice(&value).map_err(|error| CatalogError::Unreadable {
-                    kind: T::KIND,
-                    name: name.clone(),
-                    reason: error.to_string(),
-                })?;
+            let definition = serde_json::from_slice(&value).map_err(|error| CatalogError::Unreadable {
+                kind: T::KIND,
+                name: name.clone(),
+                reason: error.to_string(),
+            })?;
             entries.insert(name, Arc::new(definition));
         }
-        let shared = Shared {
-            storage: storage.clone(),
-            keyspace,
-            entries: Mutex::new(entries),
-            changes: watch::Sender::new(0),
-        };
-        Ok(Self {
-            shared: Arc::new(shared),
-            ids: Arc::new(Ids::new()),
-        })
+        let shared =
+            Shared { storage: storage.clone(), keyspace, entries: Mutex::new(entries), changes: watch::Sender::new(0) };
+        Ok(Self { shared: Arc::new(shared), ids: Arc::new(Ids::new()) })
     }
 
     fn entries(&self) -> MutexGuard<'_, BTreeMap<String, Arc<T>>> {
-        self.shared
-            .entries
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.shared.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The definition of that name.
@@ -141,10 +122,7 @@ impl<T: Definition> Collection<T> {
     /// # Errors
     /// [`CatalogError::NotFound`].
     pub fn require(&self, name: &str) -> Result<Arc<T>, CatalogError> {
-        self.get(name).ok_or_else(|| CatalogError::NotFound {
-            kind: T::KIND,
-            name: name.to_owned(),
-        })
+        self.get(name).ok_or_else(|| CatalogError::NotFound { kind: T::KIND, name: name.to_owned() })
     }
 
     /// All definitions in the order of their names.
@@ -163,10 +141,7 @@ impl<T: Definition> Collection<T> {
         {
             let mut entries = self.entries();
             if entries.contains_key(&name) {
-                return Err(CatalogError::Exists {
-                    kind: T::KIND,
-                    name,
-                });
+                return Err(CatalogError::Exists { kind: T::KIND, name });
             }
             entries.insert(name.clone(), Arc::clone(&definition));
         }
@@ -235,10 +210,7 @@ struct Ids {
 
 impl Ids {
     fn new() -> Self {
-        Self {
-            keyspace: Keyspace::new("catalog/ids"),
-            lock: tokio::sync::Mutex::new(()),
-        }
+        Self { keyspace: Keyspace::new("catalog/ids"), lock: tokio::sync::Mutex::new(()) }
     }
 
     async fn next(&self, storage: &Storage) -> Result<u64, CatalogError> {
@@ -249,15 +221,9 @@ impl Ids {
                 .await
                 .map_err(|_| millstream_storage::StorageError::Closed)??
         };
-        let next = stored
-            .and_then(|bytes| bytes.as_ref().try_into().ok())
-            .map_or(1, u64::from_be_bytes);
+        let next = stored.and_then(|bytes| bytes.as_ref().try_into().ok()).map_or(1, u64::from_be_bytes);
         let mut transaction = Transaction::new();
-        transaction.put(
-            &self.keyspace,
-            b"next".to_vec(),
-            (next + 1).to_be_bytes().to_vec(),
-        );
+        transaction.put(&self.keyspace, b"next".to_vec(), (next + 1).to_be_bytes().to_vec());
         storage.commit(transaction).await?;
         Ok(next)
     }

@@ -30,28 +30,15 @@ async fn definitions_outlive_the_catalog_and_tell_of_changes() {
     catalog.streams.create(stream("trades")).await.unwrap();
     assert!(changes.has_changed().unwrap());
     changes.mark_unchanged();
-    assert!(matches!(
-        catalog.streams.create(stream("trades")).await,
-        Err(CatalogError::Exists { .. })
-    ));
+    assert!(matches!(catalog.streams.create(stream("trades")).await, Err(CatalogError::Exists { .. })));
     assert!(!changes.has_changed().unwrap());
     let first = catalog.next_id().await.unwrap();
 
     let reopened = Catalog::open(&storage).unwrap();
-    assert_eq!(
-        reopened.streams.require("trades").unwrap().retention_hours,
-        24
-    );
+    assert_eq!(reopened.streams.require("trades").unwrap().retention_hours, 24);
     assert!(reopened.next_id().await.unwrap() > first);
-    reopened
-        .streams
-        .delete("trades", Transaction::new())
-        .await
-        .unwrap();
-    assert!(matches!(
-        reopened.streams.require("trades"),
-        Err(CatalogError::NotFound { .. })
-    ));
+    reopened.streams.delete("trades", Transaction::new()).await.unwrap();
+    assert!(matches!(reopened.streams.require("trades"), Err(CatalogError::NotFound { .. })));
 }
 
 #[test]
@@ -62,16 +49,8 @@ fn the_example_is_read() {
     let query = &pipeline.queries[0].value;
     assert_eq!(query.inputs[0].value.stream, "delivery/input_transactions");
     assert_eq!(query.inputs[0].value.columns.len(), 5);
-    assert_eq!(
-        query.outputs[0].value.target,
-        OutputTarget::Function {
-            name: "SaveShareChange".into()
-        }
-    );
-    assert_eq!(
-        pipeline.apis[0].value.routes[0].value.integration,
-        RouteIntegration::Plain
-    );
+    assert_eq!(query.outputs[0].value.target, OutputTarget::Function { name: "SaveShareChange".into() });
+    assert_eq!(pipeline.apis[0].value.routes[0].value.integration, RouteIntegration::Plain);
 }
 
 /// Each mistake names its line, what was expected, and what to do.
@@ -84,10 +63,8 @@ fn mistakes_are_told_with_their_lines() {
     };
     check(
         "name = \"x\"\nnmae = 1\n",
-        &[
-            "p.toml:2: unknown field `nmae`, expected one of `name`, `stream`, `delivery_stream`, `table`, `function`, \
-         `query`, `api`\n  try: remove the field or correct its name",
-        ],
+        &["p.toml:2: unknown field `nmae`, expected one of `name`, `stream`, `delivery_stream`, `table`, `function`, \
+         `query`, `api`\n  try: remove the field or correct its name"],
     );
     check(
         "name = \"x\"\n[[stream]]\nname = \"a\"\nshards = \"two\"\n",

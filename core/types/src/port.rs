@@ -53,8 +53,5 @@ pub struct InvokeError {
 pub trait Invoke: Send + Sync + 'static {
     /// Runs a function and waits for its end. A function that fails is an `Ok` with
     /// [`error`](InvocationOutcome::error) set; `Err` means that it did not run.
-    fn invoke(
-        &self,
-        invocation: Invocation,
-    ) -> BoxFuture<'_, Result<InvocationOutcome, InvokeError>>;
+    fn invoke(&self, invocation: Invocation) -> BoxFuture<'_, Result<InvocationOutcome, InvokeError>>;
 }

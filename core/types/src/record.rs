@@ -55,16 +55,12 @@ impl EncodedRecords {
     /// An empty batch with room for `bytes` of keys and payloads.
     #[must_use]
     pub fn with_capacity(bytes: usize) -> Self {
-        Self {
-            buffer: BytesMut::with_capacity(bytes),
-            count: 0,
-        }
+        Self { buffer: BytesMut::with_capacity(bytes), count: 0 }
     }
 
     /// Adds one record.
     pub fn push(&mut self, partition_key: &[u8], headers: &[u8], data: &[u8]) {
-        self.buffer
-            .reserve(partition_key.len() + headers.len() + data.len() + 15);
+        self.buffer.reserve(partition_key.len() + headers.len() + data.len() + 15);
         for part in [partition_key, headers, data] {
             put_varint(&mut self.buffer, part.len() as u64);
             self.buffer.put_slice(part);
@@ -188,34 +184,17 @@ mod tests {
         encoded.push(b"MSFT", b"", b"{}");
         encoded.push("\u{e4}".as_bytes(), b"h", &long);
         let (bytes, count) = encoded.freeze();
-        let batch = RecordBatch {
-            base_offset: 40,
-            count,
-            append_time: 5,
-            bytes,
-        };
+        let batch = RecordBatch { base_offset: 40, count, append_time: 5, bytes };
         let records: Vec<Record> = batch.records().collect();
         assert_eq!(records.len(), 2);
         assert_eq!((records[0].offset, &records[0].data[..]), (40, &b"{}"[..]));
-        assert_eq!(
-            (
-                records[1].offset,
-                records[1].data.len(),
-                &records[1].headers[..]
-            ),
-            (41, 70_000, &b"h"[..])
-        );
+        assert_eq!((records[1].offset, records[1].data.len(), &records[1].headers[..]), (41, 70_000, &b"h"[..]));
         assert_eq!(batch.next_offset(), 42);
     }
 
     #[test]
     fn damaged_bytes_end_the_iteration() {
-        let batch = RecordBatch {
-            base_offset: 0,
-            count: 3,
-            append_time: 0,
-            bytes: Bytes::from_static(&[200, 1, 2]),
-        };
+        let batch = RecordBatch { base_offset: 0, count: 3, append_time: 0, bytes: Bytes::from_static(&[200, 1, 2]) };
         assert_eq!(batch.iter().count(), 0);
     }
 }

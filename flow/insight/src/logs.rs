@@ -47,48 +47,25 @@ impl Logs {
     /// # Errors
     /// [`StorageError`] when they cannot be read.
     pub fn open(_storage: &Storage, clock: Arc<dyn Clock>) -> Result<Self, StorageError> {
-        Ok(Self {
-            clock,
-            groups: Arc::default(),
-        })
+        Ok(Self { clock, groups: Arc::default() })
     }
 
     /// Adds events to a stream, which is made if it is new. Never waits.
-    pub fn append(
-        &self,
-        group: &str,
-        stream: &str,
-        lines: impl IntoIterator<Item = (Millis, String)>,
-    ) {
+    pub fn append(&self, group: &str, stream: &str, lines: impl IntoIterator<Item = (Millis, String)>) {
         let ingestion = self.clock.now();
         let mut guard = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
         let (next, groups) = &mut *guard;
-        let events = groups
-            .entry(group.to_owned())
-            .or_default()
-            .entry(stream.to_owned())
-            .or_default();
+        let events = groups.entry(group.to_owned()).or_default().entry(stream.to_owned()).or_default();
         for (timestamp, message) in lines {
             *next += 1;
-            events.push(LogEvent {
-                id: *next,
-                timestamp,
-                ingestion,
-                message,
-            });
+            events.push(LogEvent { id: *next, timestamp, ingestion, message });
         }
     }
 
     /// Names of the groups.
     #[must_use]
     pub fn groups(&self) -> Vec<String> {
-        self.groups
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .1
-            .keys()
-            .cloned()
-            .collect()
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner).1.keys().cloned().collect()
     }
 
     /// The streams of a group by name; `None` when there is no such group.
@@ -101,10 +78,7 @@ impl Logs {
             first_event: events.first().map_or(0, |event| event.timestamp),
             last_event: events.last().map_or(0, |event| event.timestamp),
         };
-        guard
-            .1
-            .get(group)
-            .map(|streams| streams.iter().map(summary).collect())
+        guard.1.get(group).map(|streams| streams.iter().map(summary).collect())
     }
 
     /// Events of one stream (or of all when `stream` is `None`) with `start <= timestamp < end` and an id above `after`,
@@ -124,14 +98,8 @@ impl Logs {
             .get(group)?
             .iter()
             .filter(|(name, _)| stream.is_none_or(|wanted| wanted == name.as_str()))
-            .flat_map(|(name, events)| {
-                events
-                    .iter()
-                    .map(move |event| (name.clone(), event.clone()))
-            })
-            .filter(|(_, event)| {
-                event.id > after && event.timestamp >= start && event.timestamp < end
-            })
+            .flat_map(|(name, events)| events.iter().map(move |event| (name.clone(), event.clone())))
+            .filter(|(_, event)| event.id > after && event.timestamp >= start && event.timestamp < end)
             .collect();
         found.sort_by_key(|(_, event)| event.id);
         found.truncate(limit);

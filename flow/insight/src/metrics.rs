@@ -69,34 +69,21 @@ impl Metrics {
     /// No metrics yet.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self {
-            clock,
-            shared: Arc::default(),
-        }
+        Self { clock, shared: Arc::default() }
     }
 
     /// The counter of that name and subject, made if new.
     #[must_use]
     pub fn counter(&self, name: &str, subject: &str) -> Counter {
         let mut series = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        series
-            .counters
-            .entry((name.to_owned(), subject.to_owned()))
-            .or_default()
-            .0
-            .clone()
+        series.counters.entry((name.to_owned(), subject.to_owned())).or_default().0.clone()
     }
 
     /// The gauge of that name and subject, made if new.
     #[must_use]
     pub fn gauge(&self, name: &str, subject: &str) -> Gauge {
         let mut series = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        series
-            .gauges
-            .entry((name.to_owned(), subject.to_owned()))
-            .or_default()
-            .0
-            .clone()
+        series.gauges.entry((name.to_owned(), subject.to_owned())).or_default().0.clone()
     }
 
     /// Takes a sample of every metric. The server calls it once a second.
@@ -105,23 +92,11 @@ impl Metrics {
         let mut series = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         for (counter, last, samples) in series.counters.values_mut() {
             let value = counter.value();
-            keep(
-                samples,
-                Sample {
-                    time,
-                    value: (value - *last) as f64,
-                },
-            );
+            keep(samples, Sample { time, value: (value - *last) as f64 });
             *last = value;
         }
         for (gauge, samples) in series.gauges.values_mut() {
-            keep(
-                samples,
-                Sample {
-                    time,
-                    value: gauge.value() as f64,
-                },
-            );
+            keep(samples, Sample { time, value: gauge.value() as f64 });
         }
     }
 

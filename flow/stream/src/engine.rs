@@ -76,16 +76,8 @@ impl StagedPut {
     pub fn placements(&self, receipt: &Receipt) -> impl Iterator<Item = Placement> {
         self.entries.iter().map(move |&(used, within)| {
             let (shard, log, append) = self.appends[used as usize];
-            let offset = receipt
-                .base_offsets
-                .get(append)
-                .copied()
-                .unwrap_or_default()
-                + u64::from(within);
-            Placement {
-                shard,
-                sequence: SequenceNumber { log, offset },
-            }
+            let offset = receipt.base_offsets.get(append).copied().unwrap_or_default() + u64::from(within);
+            Placement { shard, sequence: SequenceNumber { log, offset } }
         })
     }
 
@@ -96,11 +88,7 @@ impl StagedPut {
             counts[used as usize] += 1;
         }
         let range = |(&(shard, log, append), count): (&(u32, LogId, usize), u64)| {
-            let from = receipt
-                .base_offsets
-                .get(append)
-                .copied()
-                .unwrap_or_default();
+            let from = receipt.base_offsets.get(append).copied().unwrap_or_default();
             (shard, log, from, from + count)
         };
         self.appends.iter().zip(counts).map(range).collect()
@@ -119,11 +107,7 @@ impl Streams {
     /// The engine over a store and its catalog.
     #[must_use]
     pub fn new(storage: Storage, catalog: Catalog, clock: Arc<dyn Clock>) -> Self {
-        Self {
-            storage,
-            catalog,
-            clock,
-        }
+        Self { storage, catalog, clock }
     }
 
     /// Makes a stream.
@@ -132,21 +116,14 @@ impl Streams {
     /// [`StreamError::StreamExists`], [`StreamError::ShardCount`], [`StreamError::Storage`].
     pub async fn create(&self, new: NewStream) -> Result<Arc<StreamDefinition>, StreamError> {
         if new.shards == 0 || new.shards > SHARDS_MAX {
-            return Err(StreamError::ShardCount {
-                found: new.shards,
-                max: SHARDS_MAX,
-            });
+            return Err(StreamError::ShardCount { found: new.shards, max: SHARDS_MAX });
         }
         if self.catalog.streams.get(&new.name).is_some() {
             return Err(StreamError::StreamExists { stream: new.name });
         }
         let mut shards = Vec::with_capacity(new.shards as usize);
         for (index, hash_keys) in (0u32..).zip(hash_key::even_ranges(new.shards)) {
-            shards.push(ShardDefinition {
-                index,
-                log: self.catalog.next_id().await?,
-                hash_keys,
-            });
+            shards.push(ShardDefinition { index, log: self.catalog.next_id().await?, hash_keys });
         }
         let definition = StreamDefinition {
             name: new.name,
@@ -211,12 +188,7 @@ impl Streams {
         transaction: &mut Transaction,
         appends_before: usize,
     ) -> Result<StagedPut, StreamError> {
-        Ok(stage(
-            &*self.get(name)?,
-            entries,
-            transaction,
-            appends_before,
-        ))
+        Ok(stage(&*self.get(name)?, entries, transaction, appends_before))
     }
 
     /// Durable records of a log from `offset` on, about `max_bytes` of them; empty at the end. An offset that retention
@@ -224,31 +196,18 @@ impl Streams {
     ///
     /// # Errors
     /// [`StreamError::Storage`].
-    pub async fn read(
-        &self,
-        log: LogId,
-        offset: u64,
-        max_bytes: usize,
-    ) -> Result<ReadBatch, StreamError> {
+    pub async fn read(&self, log: LogId, offset: u64, max_bytes: usize) -> Result<ReadBatch, StreamError> {
         let bounds = self.storage.bounds(log);
         let offset = offset.max(bounds.first);
         if offset >= bounds.next {
-            return Ok(ReadBatch {
-                batches: Vec::new(),
-                next: offset,
-                end: bounds,
-            });
+            return Ok(ReadBatch { batches: Vec::new(), next: offset, end: bounds });
         }
         let storage = self.storage.clone();
         let batches = tokio::task::spawn_blocking(move || storage.read(log, offset, max_bytes))
             .await
             .map_err(|_| millstream_storage::StorageError::Closed)??;
         let next = batches.last().map_or(offset, RecordBatch::next_offset);
-        Ok(ReadBatch {
-            batches,
-            next,
-            end: self.storage.bounds(log),
-        })
+        Ok(ReadBatch { batches, next, end: self.storage.bounds(log) })
     }
 
     /// The first offset at or after a time.
@@ -257,11 +216,9 @@ impl Streams {
     /// [`StreamError::Storage`].
     pub async fn offset_at_time(&self, log: LogId, time: Millis) -> Result<u64, StreamError> {
         let storage = self.storage.clone();
-        Ok(
-            tokio::task::spawn_blocking(move || storage.offset_at_time(log, time))
-                .await
-                .map_err(|_| millstream_storage::StorageError::Closed)??,
-        )
+        Ok(tokio::task::spawn_blocking(move || storage.offset_at_time(log, time))
+            .await
+            .map_err(|_| millstream_storage::StorageError::Closed)??)
     }
 
     /// How far a shard reaches.
@@ -318,10 +275,7 @@ fn shard_of(shards: &[ShardDefinition], hash: u128) -> usize {
     let holds = |range: &HashKeyRange| range.start <= hash && hash <= range.end;
     match shards.get(guess) {
         Some(shard) if holds(&shard.hash_keys) => guess,
-        _ => shards
-            .iter()
-            .position(|shard| holds(&shard.hash_keys))
-            .unwrap_or(0),
+        _ => shards.iter().position(|shard| holds(&shard.hash_keys)).unwrap_or(0),
     }
 }
 
@@ -332,14 +286,10 @@ fn stage(
     appends_before: usize,
 ) -> StagedPut {
     let shards = &stream.shards;
-    let mut per_shard: Vec<Option<(usize, EncodedRecords)>> =
-        (0..shards.len()).map(|_| None).collect();
+    let mut per_shard: Vec<Option<(usize, EncodedRecords)>> = (0..shards.len()).map(|_| None).collect();
     let mut used: Vec<usize> = Vec::new();
     let mut places = Vec::with_capacity(entries.len());
-    let capacity = entries
-        .iter()
-        .map(|entry| entry.partition_key.len() + entry.data.len() + 15)
-        .sum::<usize>();
+    let capacity = entries.iter().map(|entry| entry.partition_key.len() + entry.data.len() + 15).sum::<usize>();
     for entry in entries {
         let shard = match (shards.len(), entry.explicit_hash_key) {
             (1, _) => 0,
@@ -348,10 +298,7 @@ fn stage(
         };
         let (slot, records) = per_shard[shard].get_or_insert_with(|| {
             used.push(shard);
-            (
-                used.len() - 1,
-                EncodedRecords::with_capacity(capacity / shards.len() + 256),
-            )
+            (used.len() - 1, EncodedRecords::with_capacity(capacity / shards.len() + 256))
         });
         places.push((*slot as u32, records.count()));
         records.push(&entry.partition_key, &entry.headers, &entry.data);
@@ -360,15 +307,8 @@ fn stage(
     for (position, shard) in used.into_iter().enumerate() {
         if let Some((_, records)) = per_shard[shard].take() {
             transaction.append(shards[shard].log(), records);
-            appends.push((
-                shards[shard].index,
-                shards[shard].log(),
-                appends_before + position,
-            ));
+            appends.push((shards[shard].index, shards[shard].log(), appends_before + position));
         }
     }
-    StagedPut {
-        appends,
-        entries: places,
-    }
+    StagedPut { appends, entries: places }
 }

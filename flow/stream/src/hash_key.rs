@@ -18,11 +18,7 @@ pub fn even_ranges(shards: u32) -> Vec<HashKeyRange> {
     (0..u128::from(shards))
         .map(|index| HashKeyRange {
             start: index * width,
-            end: if index + 1 == u128::from(shards) {
-                u128::MAX
-            } else {
-                (index + 1) * width - 1
-            },
+            end: if index + 1 == u128::from(shards) { u128::MAX } else { (index + 1) * width - 1 },
         })
         .collect()
 }
@@ -37,19 +33,12 @@ mod tests {
             let ranges = even_ranges(shards);
             assert_eq!(ranges[0].start, 0);
             assert_eq!(ranges[ranges.len() - 1].end, u128::MAX);
-            assert!(
-                ranges
-                    .windows(2)
-                    .all(|pair| pair[0].end + 1 == pair[1].start)
-            );
+            assert!(ranges.windows(2).all(|pair| pair[0].end + 1 == pair[1].start));
         }
     }
 
     #[test]
     fn the_hash_is_md5_as_a_number() {
-        assert_eq!(
-            of_partition_key(b""),
-            0xd41d_8cd9_8f00_b204_e980_0998_ecf8_427e
-        );
+        assert_eq!(of_partition_key(b""), 0xd41d_8cd9_8f00_b204_e980_0998_ecf8_427e);
     }
 }

@@ -8,11 +8,7 @@ use crate::error::StreamError;
 
 const HOUR_MS: Millis = 3_600_000;
 
-pub(crate) async fn enforce(
-    streams: &Streams,
-    storage: &Storage,
-    now: Millis,
-) -> Result<(), StreamError> {
+pub(crate) async fn enforce(streams: &Streams, storage: &Storage, now: Millis) -> Result<(), StreamError> {
     let mut transaction = Transaction::new();
     for stream in streams.list() {
         let oldest = now - Millis::from(stream.retention_hours) * HOUR_MS;

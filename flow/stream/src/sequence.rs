@@ -48,11 +48,7 @@ fn write_decimal(digits: &mut [u8], mut value: u64) {
 
 impl fmt::Display for SequenceNumber {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "{PREFIX}{:0LOG_DIGITS$}{:036}",
-            self.log.0, self.offset
-        )
+        write!(formatter, "{PREFIX}{:0LOG_DIGITS$}{:036}", self.log.0, self.offset)
     }
 }
 
@@ -65,22 +61,13 @@ impl FromStr for SequenceNumber {
     type Err = NotASequenceNumber;
 
     fn from_str(text: &str) -> Result<Self, NotASequenceNumber> {
-        if text.len() != SEQUENCE_DIGITS
-            || !text.starts_with(PREFIX)
-            || !text.bytes().all(|byte| byte.is_ascii_digit())
+        if text.len() != SEQUENCE_DIGITS || !text.starts_with(PREFIX) || !text.bytes().all(|byte| byte.is_ascii_digit())
         {
             return Err(NotASequenceNumber);
         }
-        let log = text[2..2 + LOG_DIGITS]
-            .parse()
-            .map_err(|_| NotASequenceNumber)?;
-        let offset = text[2 + LOG_DIGITS..]
-            .parse()
-            .map_err(|_| NotASequenceNumber)?;
-        Ok(Self {
-            log: LogId(log),
-            offset,
-        })
+        let log = text[2..2 + LOG_DIGITS].parse().map_err(|_| NotASequenceNumber)?;
+        let offset = text[2 + LOG_DIGITS..].parse().map_err(|_| NotASequenceNumber)?;
+        Ok(Self { log: LogId(log), offset })
     }
 }
 
@@ -98,10 +85,7 @@ impl FromStr for ShardId {
     type Err = std::num::ParseIntError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.strip_prefix("shardId-")
-            .unwrap_or(text)
-            .parse()
-            .map(Self)
+        text.strip_prefix("shardId-").unwrap_or(text).parse().map(Self)
     }
 }
 
@@ -111,28 +95,11 @@ mod tests {
 
     #[test]
     fn numbers_keep_their_order_and_parse_back() {
-        let low = SequenceNumber {
-            log: LogId(7),
-            offset: 9,
-        };
-        let high = SequenceNumber {
-            log: LogId(7),
-            offset: 10,
-        };
-        let child = SequenceNumber {
-            log: LogId(12),
-            offset: 0,
-        };
+        let low = SequenceNumber { log: LogId(7), offset: 9 };
+        let high = SequenceNumber { log: LogId(7), offset: 10 };
+        let child = SequenceNumber { log: LogId(12), offset: 0 };
         assert!(low.to_string() < high.to_string() && high.to_string() < child.to_string());
-        for number in [
-            low,
-            high,
-            child,
-            SequenceNumber {
-                log: LogId(999_999_999),
-                offset: u64::MAX,
-            },
-        ] {
+        for number in [low, high, child, SequenceNumber { log: LogId(999_999_999), offset: u64::MAX }] {
             assert_eq!(number.to_string().parse(), Ok(number));
             assert_eq!(number.to_string().as_bytes(), number.digits());
         }
@@ -140,13 +107,9 @@ mod tests {
 
     #[test]
     fn other_texts_are_refused() {
-        for text in [
-            "",
-            "49",
-            "4900000000000000000700000000000000000000000000000000000x",
-            &"9".repeat(56),
-            &"4".repeat(57),
-        ] {
+        for text in
+            ["", "49", "4900000000000000000700000000000000000000000000000000000x", &"9".repeat(56), &"4".repeat(57)]
+        {
             assert!(text.parse::<SequenceNumber>().is_err(), "{text}");
         }
     }

@@ -18,12 +18,7 @@ fn engine() -> (Streams, Arc<ManualClock>) {
 }
 
 fn new_stream(name: &str, shards: u32) -> NewStream {
-    NewStream {
-        name: name.into(),
-        owner: StreamOwner::User,
-        shards,
-        retention_hours: 24,
-    }
+    NewStream { name: name.into(), owner: StreamOwner::User, shards, retention_hours: 24 }
 }
 
 fn entry(key: &str, data: &str) -> Entry {
@@ -39,9 +34,7 @@ fn entry(key: &str, data: &str) -> Entry {
 async fn what_is_put_is_read_in_order_from_its_shard() {
     let (streams, _) = engine();
     let stream = streams.create(new_stream("trades", 3)).await.unwrap();
-    let entries: Vec<Entry> = (0..200)
-        .map(|n| entry(&format!("key{}", n % 20), &n.to_string()))
-        .collect();
+    let entries: Vec<Entry> = (0..200).map(|n| entry(&format!("key{}", n % 20), &n.to_string())).collect();
     let placements = streams.put("trades", &entries).await.unwrap();
     assert_eq!(placements.len(), 200);
     let mut seen = 0;
@@ -66,14 +59,8 @@ async fn an_explicit_hash_key_decides_the_shard() {
     let stream = streams.create(new_stream("trades", 4)).await.unwrap();
     for shard in &stream.shards {
         for hash in [shard.hash_keys.start, shard.hash_keys.end] {
-            let put = Entry {
-                explicit_hash_key: Some(hash),
-                ..entry("same", "x")
-            };
-            assert_eq!(
-                streams.put("trades", &[put]).await.unwrap()[0].shard,
-                shard.index
-            );
+            let put = Entry { explicit_hash_key: Some(hash), ..entry("same", "x") };
+            assert_eq!(streams.put("trades", &[put]).await.unwrap()[0].shard, shard.index);
         }
     }
 }
@@ -88,12 +75,7 @@ async fn old_records_go_and_reads_begin_at_what_is_left() {
     streams.put("trades", &[entry("a", "new")]).await.unwrap();
     streams.enforce_retention().await.unwrap();
     let read = streams.read(log, 0, usize::MAX).await.unwrap();
-    let left: Vec<Bytes> = read
-        .batches
-        .iter()
-        .flat_map(|batch| batch.records())
-        .map(|record| record.data)
-        .collect();
+    let left: Vec<Bytes> = read.batches.iter().flat_map(|batch| batch.records()).map(|record| record.data).collect();
     assert_eq!(left, [Bytes::from_static(b"new")]);
 }
 
@@ -101,17 +83,8 @@ async fn old_records_go_and_reads_begin_at_what_is_left() {
 async fn names_are_unique_and_shard_counts_bounded() {
     let (streams, _) = engine();
     streams.create(new_stream("trades", 1)).await.unwrap();
-    assert!(matches!(
-        streams.create(new_stream("trades", 1)).await,
-        Err(StreamError::StreamExists { .. })
-    ));
-    assert!(matches!(
-        streams.create(new_stream("none", 0)).await,
-        Err(StreamError::ShardCount { .. })
-    ));
+    assert!(matches!(streams.create(new_stream("trades", 1)).await, Err(StreamError::StreamExists { .. })));
+    assert!(matches!(streams.create(new_stream("none", 0)).await, Err(StreamError::ShardCount { .. })));
     streams.delete("trades").await.unwrap();
-    assert!(matches!(
-        streams.put("trades", &[]).await,
-        Err(StreamError::StreamNotFound { .. })
-    ));
+    assert!(matches!(streams.put("trades", &[]).await, Err(StreamError::StreamNotFound { .. })));
 }

@@ -175,11 +175,7 @@ pub struct EventOrder {
 impl Default for EventOrder {
     /// The documented defaults of Stream Analytics: late 5 s, out of order 0 s, adjust.
     fn default() -> Self {
-        Self {
-            late_tolerance_ms: 5_000,
-            out_of_order_tolerance_ms: 0,
-            policy: OrderPolicy::Adjust,
-        }
+        Self { late_tolerance_ms: 5_000, out_of_order_tolerance_ms: 0, policy: OrderPolicy::Adjust }
     }
 }
 

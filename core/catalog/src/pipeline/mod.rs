@@ -14,8 +14,7 @@ pub use file::RouteIntegration;
 pub use source::{Located, Mistake};
 
 use crate::definition::{
-    ColumnDefinition, EventOrder, KeyAttribute, ObjectDestination, OutputTarget, QueryDialect,
-    RecordFormat, StartAt,
+    ColumnDefinition, EventOrder, KeyAttribute, ObjectDestination, OutputTarget, QueryDialect, RecordFormat, StartAt,
 };
 
 /// What a file defines, in the order in which it can be applied.
@@ -181,8 +180,7 @@ impl Pipeline {
     /// Every mistake that can be found without an engine, in the order of the lines; never empty.
     pub fn parse(file: &str, text: &str) -> Result<Self, Vec<Mistake>> {
         let source = source::Source::new(file, text);
-        let parsed: file::PipelineFile =
-            toml::from_str(text).map_err(|error| vec![source.syntax(&error)])?;
+        let parsed: file::PipelineFile = toml::from_str(text).map_err(|error| vec![source.syntax(&error)])?;
         resolve::resolve(&source, parsed)
     }
 }

@@ -5,17 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::Spanned;
 
 use super::file::{
-    ApiTable, DeliveryStreamTable, DialectName, FunctionTable, InputTable, KeyTable, OutputTable,
-    PipelineFile, QueryTable, StartName, StreamTable, TableTable, ToleranceName,
+    ApiTable, DeliveryStreamTable, DialectName, FunctionTable, InputTable, KeyTable, OutputTable, PipelineFile,
+    QueryTable, StartName, StreamTable, TableTable, ToleranceName,
 };
 use super::source::{Located, Mistake, Source, nearest};
 use super::{
-    ApiSpec, DeliveryStreamSpec, FunctionSpec, InputSpec, OutputSpec, Pipeline, QuerySpec,
-    RouteSpec, SqlText, StreamSpec, TableSpec,
+    ApiSpec, DeliveryStreamSpec, FunctionSpec, InputSpec, OutputSpec, Pipeline, QuerySpec, RouteSpec, SqlText,
+    StreamSpec, TableSpec,
 };
 use crate::definition::{
-    ColumnDefinition, ColumnType, Compression, EventOrder, KeyAttribute, ObjectDestination,
-    OrderPolicy, OutputTarget, QueryDialect, RecordFormat, StartAt,
+    ColumnDefinition, ColumnType, Compression, EventOrder, KeyAttribute, ObjectDestination, OrderPolicy, OutputTarget,
+    QueryDialect, RecordFormat, StartAt,
 };
 
 /// Names of one kind that a file may refer to.
@@ -40,53 +40,23 @@ pub(super) fn resolve(source: &Source<'_>, file: PipelineFile) -> Result<Pipelin
         mistakes: Vec::new(),
     };
     resolver.streams = resolver.unique("stream", file.stream.iter().map(|table| &table.name));
-    resolver.delivery_streams = resolver.unique(
-        "delivery stream",
-        file.delivery_stream.iter().map(|table| &table.name),
-    );
+    resolver.delivery_streams =
+        resolver.unique("delivery stream", file.delivery_stream.iter().map(|table| &table.name));
     resolver.tables = resolver.unique("table", file.table.iter().map(|table| &table.name));
     resolver.functions = resolver.unique("function", file.function.iter().map(|table| &table.name));
     resolver.unique("query", file.query.iter().map(|table| &table.name));
     resolver.unique("api", file.api.iter().map(|table| &table.name));
     let pipeline = Pipeline {
         name: file.name,
-        streams: file
-            .stream
-            .into_iter()
-            .map(|table| resolver.stream(table))
-            .collect(),
-        delivery_streams: file
-            .delivery_stream
-            .into_iter()
-            .map(|table| resolver.delivery_stream(table))
-            .collect(),
-        tables: file
-            .table
-            .into_iter()
-            .map(|table| resolver.table(table))
-            .collect(),
-        functions: file
-            .function
-            .into_iter()
-            .map(|table| resolver.function(table))
-            .collect(),
-        queries: file
-            .query
-            .into_iter()
-            .filter_map(|table| resolver.query(table))
-            .collect(),
-        apis: file
-            .api
-            .into_iter()
-            .map(|table| resolver.api(table))
-            .collect(),
+        streams: file.stream.into_iter().map(|table| resolver.stream(table)).collect(),
+        delivery_streams: file.delivery_stream.into_iter().map(|table| resolver.delivery_stream(table)).collect(),
+        tables: file.table.into_iter().map(|table| resolver.table(table)).collect(),
+        functions: file.function.into_iter().map(|table| resolver.function(table)).collect(),
+        queries: file.query.into_iter().filter_map(|table| resolver.query(table)).collect(),
+        apis: file.api.into_iter().map(|table| resolver.api(table)).collect(),
     };
     resolver.mistakes.sort_by_key(|mistake| mistake.line);
-    if resolver.mistakes.is_empty() {
-        Ok(pipeline)
-    } else {
-        Err(resolver.mistakes)
-    }
+    if resolver.mistakes.is_empty() { Ok(pipeline) } else { Err(resolver.mistakes) }
 }
 
 impl Resolver<'_> {
@@ -100,17 +70,12 @@ impl Resolver<'_> {
     }
 
     /// The names of one kind; those that repeat or hold other characters than the services take are mistakes.
-    fn unique<'n>(
-        &mut self,
-        kind: &str,
-        names: impl Iterator<Item = &'n Spanned<String>>,
-    ) -> Names {
+    fn unique<'n>(&mut self, kind: &str, names: impl Iterator<Item = &'n Spanned<String>>) -> Names {
         let mut seen = Names::new();
         for name in names {
             let line = self.line(name);
             let text = name.get_ref();
-            let allowed =
-                |char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '-' | '.');
+            let allowed = |char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '-' | '.');
             if text.is_empty() || text.len() > 128 || !text.chars().all(allowed) {
                 self.wrong(
                     line,
@@ -119,11 +84,7 @@ impl Resolver<'_> {
                 );
             }
             if !seen.insert(text.clone()) {
-                self.wrong(
-                    line,
-                    format!("a second {kind} `{text}`"),
-                    "give it another name or remove it",
-                );
+                self.wrong(line, format!("a second {kind} `{text}`"), "give it another name or remove it");
             }
         }
         seen
@@ -137,62 +98,29 @@ impl Resolver<'_> {
         let line = self.line(name);
         let hint = match nearest(name.get_ref(), names.iter().map(String::as_str)) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!(
-                "define it: [[{}]] with name = \"{}\"",
-                kind.replace(' ', "_"),
-                name.get_ref()
-            ),
+            None => format!("define it: [[{}]] with name = \"{}\"", kind.replace(' ', "_"), name.get_ref()),
         };
-        self.wrong(
-            line,
-            format!("there is no {kind} `{}` in this file", name.get_ref()),
-            hint,
-        );
+        self.wrong(line, format!("there is no {kind} `{}` in this file", name.get_ref()), hint);
     }
 
     fn range(&mut self, line: usize, what: &str, found: u64, (low, high): (u64, u64)) {
         if found < low || found > high {
-            self.wrong(
-                line,
-                format!("expected {what} from {low} to {high}, found {found}"),
-                "",
-            );
+            self.wrong(line, format!("expected {what} from {low} to {high}, found {found}"), "");
         }
     }
 
     fn stream(&mut self, table: StreamTable) -> Located<StreamSpec> {
         let line = self.line(&table.name);
         self.range(line, "shards", table.shards.into(), (1, 500));
-        self.range(
-            line,
-            "retention_hours",
-            table.retention_hours.into(),
-            (1, 8_760),
-        );
-        let StreamTable {
-            name,
-            shards,
-            retention_hours,
-        } = table;
-        Located {
-            value: StreamSpec {
-                name: name.into_inner(),
-                shards,
-                retention_hours,
-            },
-            line,
-        }
+        self.range(line, "retention_hours", table.retention_hours.into(), (1, 8_760));
+        let StreamTable { name, shards, retention_hours } = table;
+        Located { value: StreamSpec { name: name.into_inner(), shards, retention_hours }, line }
     }
 
     fn delivery_stream(&mut self, table: DeliveryStreamTable) -> Located<DeliveryStreamSpec> {
         let line = self.line(&table.name);
         self.range(line, "buffer_mib", table.buffer_mib, (1, 128));
-        self.range(
-            line,
-            "buffer_seconds",
-            table.buffer_seconds.into(),
-            (0, 900),
-        );
+        self.range(line, "buffer_seconds", table.buffer_seconds.into(), (0, 900));
         if let Some(source) = &table.source_stream {
             let streams = self.streams.clone();
             self.refers("stream", &streams, source);
@@ -202,41 +130,23 @@ impl Resolver<'_> {
             prefix: table.prefix,
             buffer_bytes: table.buffer_mib << 20,
             buffer_seconds: table.buffer_seconds,
-            compression: if table.gzip {
-                Compression::Gzip
-            } else {
-                Compression::None
-            },
+            compression: if table.gzip { Compression::Gzip } else { Compression::None },
             role: String::new(),
         };
         let source = table.source_stream.map(Spanned::into_inner);
-        Located {
-            value: DeliveryStreamSpec {
-                name: table.name.into_inner(),
-                source,
-                destination,
-            },
-            line,
-        }
+        Located { value: DeliveryStreamSpec { name: table.name.into_inner(), source, destination }, line }
     }
 
     fn table(&mut self, table: TableTable) -> Located<TableSpec> {
         let line = self.line(&table.name);
-        if table
-            .sort_key
-            .as_ref()
-            .is_some_and(|key| key.name == table.hash_key.name)
-        {
+        if table.sort_key.as_ref().is_some_and(|key| key.name == table.hash_key.name) {
             self.wrong(
                 line,
                 format!("hash_key and sort_key are both `{}`", table.hash_key.name),
                 "name two attributes",
             );
         }
-        let attribute = |key: KeyTable| KeyAttribute {
-            name: key.name,
-            key_type: key.key_type,
-        };
+        let attribute = |key: KeyTable| KeyAttribute { name: key.name, key_type: key.key_type };
         let value = TableSpec {
             name: table.name.into_inner(),
             hash_key: attribute(table.hash_key),
@@ -247,21 +157,14 @@ impl Resolver<'_> {
 
     fn function(&mut self, table: FunctionTable) -> Located<FunctionSpec> {
         let line = self.line(&table.name);
-        self.range(
-            line,
-            "timeout_seconds",
-            table.timeout_seconds.into(),
-            (1, 900),
-        );
+        self.range(line, "timeout_seconds", table.timeout_seconds.into(), (1, 900));
         self.range(line, "memory_mib", table.memory_mib.into(), (128, 10_240));
         let code_span = table.code.span();
         let value = FunctionSpec {
             name: table.name.into_inner(),
             runtime: table.runtime,
             handler: table.handler,
-            code: self
-                .source
-                .locate(table.code.into_inner().into(), &code_span),
+            code: self.source.locate(table.code.into_inner().into(), &code_span),
             timeout_seconds: table.timeout_seconds,
             memory_mib: table.memory_mib,
             concurrency_limit: table.concurrency_limit,
@@ -275,34 +178,22 @@ impl Resolver<'_> {
         let sql = match (table.sql, table.sql_file) {
             (Some(text), None) => {
                 let line = self.line(&text);
-                SqlText::Inline {
-                    text: text.into_inner(),
-                    line,
-                }
+                SqlText::Inline { text: text.into_inner(), line }
             }
             (None, Some(file)) => {
                 let span = file.span();
                 SqlText::File(self.source.locate(file.into_inner().into(), &span))
             }
             (None, None) | (Some(_), Some(_)) => {
-                self.wrong(
-                    line,
-                    "expected exactly one of `sql` and `sql_file`".to_owned(),
-                    "",
-                );
+                self.wrong(line, "expected exactly one of `sql` and `sql_file`".to_owned(), "");
                 return None;
             }
         };
         if table.input.is_empty() {
-            self.wrong(
-                line,
-                "a query needs an input".to_owned(),
-                "add [[query.input]] with a name and a stream",
-            );
+            self.wrong(line, "a query needs an input".to_owned(), "add [[query.input]] with a name and a stream");
         }
         let defaults = EventOrder::default();
-        let milliseconds =
-            |seconds: Option<u32>, default: i64| seconds.map_or(default, |s| i64::from(s) * 1_000);
+        let milliseconds = |seconds: Option<u32>, default: i64| seconds.map_or(default, |s| i64::from(s) * 1_000);
         let value = QuerySpec {
             name: table.name.into_inner(),
             dialect: match table.dialect {
@@ -310,25 +201,14 @@ impl Resolver<'_> {
                 DialectName::StreamAnalytics => QueryDialect::StreamAnalytics,
             },
             sql,
-            inputs: table
-                .input
-                .into_iter()
-                .filter_map(|input| self.input(input))
-                .collect(),
-            outputs: table
-                .output
-                .into_iter()
-                .filter_map(|output| self.output(output))
-                .collect(),
+            inputs: table.input.into_iter().filter_map(|input| self.input(input)).collect(),
+            outputs: table.output.into_iter().filter_map(|output| self.output(output)).collect(),
             start_at: match table.start_at {
                 StartName::Latest => StartAt::Latest,
                 StartName::TrimHorizon => StartAt::TrimHorizon,
             },
             event_order: EventOrder {
-                late_tolerance_ms: milliseconds(
-                    table.late_tolerance_seconds,
-                    defaults.late_tolerance_ms,
-                ),
+                late_tolerance_ms: milliseconds(table.late_tolerance_seconds, defaults.late_tolerance_ms),
                 out_of_order_tolerance_ms: milliseconds(
                     table.out_of_order_tolerance_seconds,
                     defaults.out_of_order_tolerance_ms,
@@ -367,12 +247,7 @@ impl Resolver<'_> {
                 })
             })
             .collect();
-        let value = InputSpec {
-            name: table.name.into_inner(),
-            stream,
-            format: format(table.csv),
-            columns,
-        };
+        let value = InputSpec { name: table.name.into_inner(), stream, format: format(table.csv), columns };
         Some(Located { value, line })
     }
 
@@ -395,11 +270,7 @@ impl Resolver<'_> {
                 Some(format!("delivery/{}", delivery.get_ref()))
             }
             (None, None) | (Some(_), Some(_)) => {
-                self.wrong(
-                    line,
-                    "expected exactly one of `stream` and `delivery_stream`".to_owned(),
-                    "",
-                );
+                self.wrong(line, "expected exactly one of `stream` and `delivery_stream`".to_owned(), "");
                 None
             }
         }
@@ -411,20 +282,12 @@ impl Resolver<'_> {
             (Some(function), None, None) => {
                 let functions = self.functions.clone();
                 self.refers("function", &functions, &function);
-                OutputTarget::Function {
-                    name: function.into_inner(),
-                }
+                OutputTarget::Function { name: function.into_inner() }
             }
             (None, None, None) => OutputTarget::Keep,
-            (None, stream, delivery) => OutputTarget::Stream {
-                name: self.one_stream(line, stream, delivery)?,
-            },
+            (None, stream, delivery) => OutputTarget::Stream { name: self.one_stream(line, stream, delivery)? },
             (Some(_), _, _) => {
-                self.wrong(
-                    line,
-                    "an output has one target, found a function and a stream".to_owned(),
-                    "keep one",
-                );
+                self.wrong(line, "an output has one target, found a function and a stream".to_owned(), "keep one");
                 return None;
             }
         };
@@ -433,12 +296,7 @@ impl Resolver<'_> {
             self.refers("table", &tables, &fills.table);
             (fills.table.into_inner(), fills.keys)
         });
-        let value = OutputSpec {
-            name: table.name.into_inner(),
-            target,
-            format: format(table.csv),
-            fills,
-        };
+        let value = OutputSpec { name: table.name.into_inner(), target, format: format(table.csv), fills };
         Some(Located { value, line })
     }
 
@@ -452,65 +310,31 @@ impl Resolver<'_> {
             self.refers("function", &functions, &route.function);
             let method = route.method.into_inner().to_uppercase();
             let path = route.path.into_inner();
-            if ![
-                "GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "ANY",
-            ]
-            .contains(&method.as_str())
-            {
-                self.wrong(
-                    line,
-                    format!("expected an HTTP method or ANY, found `{method}`"),
-                    "",
-                );
+            if !["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "ANY"].contains(&method.as_str()) {
+                self.wrong(line, format!("expected an HTTP method or ANY, found `{method}`"), "");
             }
             if !path.starts_with('/') {
-                self.wrong(
-                    line,
-                    format!("expected a path that begins with `/`, found `{path}`"),
-                    "",
-                );
+                self.wrong(line, format!("expected a path that begins with `/`, found `{path}`"), "");
             }
             if let Some(first) = seen.insert((method.clone(), path.clone()), line) {
-                self.wrong(
-                    line,
-                    format!("{method} {path} is routed already on line {first}"),
-                    "keep one",
-                );
+                self.wrong(line, format!("{method} {path} is routed already on line {first}"), "keep one");
             }
-            let value = RouteSpec {
-                method,
-                path,
-                function: route.function.into_inner(),
-                integration: route.integration,
-            };
+            let value =
+                RouteSpec { method, path, function: route.function.into_inner(), integration: route.integration };
             routes.push(Located { value, line });
         }
-        Located {
-            value: ApiSpec {
-                name: table.name.into_inner(),
-                stage: table.stage,
-                routes,
-            },
-            line,
-        }
+        Located { value: ApiSpec { name: table.name.into_inner(), stage: table.stage, routes }, line }
     }
 }
 
 fn format(csv: Option<String>) -> RecordFormat {
-    csv.map_or(RecordFormat::Json, |delimiter| RecordFormat::Csv {
-        delimiter,
-    })
+    csv.map_or(RecordFormat::Json, |delimiter| RecordFormat::Csv { delimiter })
 }
 
 /// The type that a declared type's text stands for, in either dialect's words.
 #[must_use]
 pub(crate) fn column_type(declared: &str) -> Option<ColumnType> {
-    let name = declared
-        .split('(')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_uppercase();
+    let name = declared.split('(').next().unwrap_or_default().trim().to_ascii_uppercase();
     Some(match name.as_str() {
         "TINYINT" | "SMALLINT" | "INT" | "INTEGER" | "BIGINT" => ColumnType::BigInt,
         "REAL" | "FLOAT" | "DOUBLE" | "DECIMAL" | "NUMERIC" => ColumnType::Double,

@@ -48,56 +48,32 @@ impl<'a> Source<'a> {
 
     /// The line of a byte position.
     pub(super) fn line(&self, span: &Range<usize>) -> usize {
-        let before = self
-            .text
-            .as_bytes()
-            .get(..span.start)
-            .unwrap_or(self.text.as_bytes());
+        let before = self.text.as_bytes().get(..span.start).unwrap_or(self.text.as_bytes());
         1 + before.iter().filter(|&&byte| byte == b'\n').count()
     }
 
     pub(super) fn locate<T>(&self, value: T, span: &Range<usize>) -> Located<T> {
-        Located {
-            value,
-            line: self.line(span),
-        }
+        Located { value, line: self.line(span) }
     }
 
     pub(super) fn mistake(&self, line: usize, message: String, hint: impl Into<String>) -> Mistake {
-        Mistake {
-            file: self.file.to_owned(),
-            line,
-            message,
-            hint: hint.into(),
-        }
+        Mistake { file: self.file.to_owned(), line, message, hint: hint.into() }
     }
 
     /// What the TOML reader found: not TOML, an unknown field, a value of another type.
     pub(super) fn syntax(&self, error: &toml::de::Error) -> Mistake {
         let line = error.span().map_or(0, |span| self.line(&span));
         let message = error.message().trim().to_owned();
-        let hint = if message.starts_with("unknown field") {
-            "remove the field or correct its name"
-        } else {
-            ""
-        };
+        let hint = if message.starts_with("unknown field") { "remove the field or correct its name" } else { "" };
         self.mistake(line, message, hint)
     }
 }
 
 /// The name that is nearest to a wrong one, if one is near: for "did you mean".
-pub(super) fn nearest<'n>(
-    wrong: &str,
-    names: impl IntoIterator<Item = &'n str>,
-) -> Option<&'n str> {
+pub(super) fn nearest<'n>(wrong: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     names
         .into_iter()
-        .map(|name| {
-            (
-                edit_distance(&wrong.to_lowercase(), &name.to_lowercase()),
-                name,
-            )
-        })
+        .map(|name| (edit_distance(&wrong.to_lowercase(), &name.to_lowercase()), name))
         .filter(|&(distance, name)| distance <= 1 + name.chars().count() / 3)
         .min()
         .map(|(_, name)| name)

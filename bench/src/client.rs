@@ -1,0 +1,78 @@
+//! One connection of a client that signs as the SDKs do. A signature is made again when the second changes, as is the
+//! request when its body changes; within a second the same request is sent as it is, so that the generator costs little.
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, StatusCode, Uri, header};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1::SendRequest;
+use hyper_util::rt::TokioIo;
+use millstream_aws::sigv4::{Credentials, sign};
+use millstream_types::{Clock, Millis, SystemClock};
+use tokio::net::TcpStream;
+
+/// A connection to an endpoint.
+pub struct JsonClient {
+    sender: SendRequest<Full<Bytes>>,
+    authority: String,
+    service: &'static str,
+    target: String,
+    content_type: &'static str,
+    signed: Option<(Millis, Bytes, HeaderMap)>,
+}
+
+impl JsonClient {
+    /// Connects to `endpoint` (`http://127.0.0.1:4566`).
+    ///
+    /// # Errors
+    /// When nobody listens there.
+    pub async fn connect(
+        endpoint: &Uri,
+        service: &'static str,
+        target: &str,
+        content_type: &'static str,
+    ) -> anyhow::Result<Self> {
+        let authority = endpoint.authority().context("expected an endpoint such as http://127.0.0.1:4566")?.to_string();
+        let stream = TcpStream::connect(&authority).await.with_context(|| format!("connecting to {authority}"))?;
+        stream.set_nodelay(true)?;
+        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        Ok(Self { sender, authority, service, target: target.to_owned(), content_type, signed: None })
+    }
+
+    /// Sends a body and takes the whole answer.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub async fn call(&mut self, body: &Bytes) -> anyhow::Result<(StatusCode, Bytes)> {
+        let headers = self.headers(body)?;
+        let mut request = Request::builder().method(Method::POST).uri("/").body(Full::new(body.clone()))?;
+        *request.headers_mut() = headers;
+        self.sender.ready().await?;
+        let response = self.sender.send_request(request).await?;
+        let status = response.status();
+        Ok((status, response.into_body().collect().await?.to_bytes()))
+    }
+
+    fn headers(&mut self, body: &Bytes) -> anyhow::Result<HeaderMap> {
+        let now = SystemClock.now();
+        if let Some((at, signed, headers)) = &self.signed
+            && at / 1_000 == now / 1_000
+            && signed == body
+        {
+            return Ok(headers.clone());
+        }
+        let mut request = Request::builder()
+            .method(Method::POST)
+            .uri(format!("http://{}/", self.authority))
+            .header(header::HOST, &self.authority)
+            .header(header::CONTENT_TYPE, self.content_type)
+            .header("x-amz-target", &self.target)
+            .body(body.clone())?;
+        let credentials = Credentials { access_key: "test".into(), secret: "test".into() };
+        sign(&mut request, &credentials, "us-east-1", self.service, now)?;
+        let headers = request.headers().clone();
+        self.signed = Some((now, body.clone(), headers.clone()));
+        Ok(headers)
+    }
+}

@@ -1,0 +1,158 @@
+//! What can go wrong with a query: mistakes in its text, each at its place, and failures of its run.
+
+use std::fmt;
+
+use millstream_types::ErrorKind;
+
+/// A mistake in a query's text: what, where, and what to write instead.
+///
+/// Prints as `error[Q104]: …`, then `at LINE:COLUMN`, then `try: …`, each on its own line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanError {
+    /// Which kind of mistake; stable, listed in `docs/sql/errors.md`.
+    pub code: PlanErrorCode,
+    /// What was expected and what was found.
+    pub message: String,
+    /// The line, from 1.
+    pub line: u64,
+    /// The column, from 1, in characters.
+    pub column: u64,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+impl fmt::Display for PlanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (line, column) = (self.line, self.column);
+        write!(f, "error[{}]: {}\n  at {line}:{column}", self.code, self.message)?;
+        match &self.hint {
+            Some(hint) => write!(f, "\n  try: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for PlanError {}
+
+/// The kinds of mistakes in a query's text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PlanErrorCode {
+    /// The text does not follow the language's grammar.
+    Syntax,
+    /// The text is too long, too deep or has too many parts.
+    TooLarge,
+    /// A `FROM` or `INTO` names nothing that exists.
+    UnknownStream,
+    /// No such column.
+    UnknownColumn,
+    /// Several columns of that name.
+    AmbiguousColumn,
+    /// No such function in this language.
+    UnknownFunction,
+    /// The language has it, this engine not yet.
+    NotSupported,
+    /// A value of another type is needed.
+    Type,
+    /// An aggregate without a window: its state would grow for ever and it would never have a result.
+    Unbounded,
+    /// A column that is neither grouped by nor inside an aggregate.
+    NotGrouped,
+    /// A window's length, hop or offset is not possible.
+    Window,
+    /// A name is defined twice.
+    Duplicate,
+    /// As many values as columns are needed.
+    ColumnCount,
+    /// Streams that read each other.
+    Cycle,
+    /// An input's columns are neither declared nor found out from records yet.
+    ColumnsUnknown,
+    /// An input's time is defined in two ways.
+    TimeConflict,
+    /// The text defines no result.
+    Empty,
+}
+
+impl PlanErrorCode {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 17] = [
+        Self::Syntax,
+        Self::TooLarge,
+        Self::UnknownStream,
+        Self::UnknownColumn,
+        Self::AmbiguousColumn,
+        Self::UnknownFunction,
+        Self::NotSupported,
+        Self::Type,
+        Self::Unbounded,
+        Self::NotGrouped,
+        Self::Window,
+        Self::Duplicate,
+        Self::ColumnCount,
+        Self::Cycle,
+        Self::ColumnsUnknown,
+        Self::TimeConflict,
+        Self::Empty,
+    ];
+
+    /// The stable code people search for: `Q104`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Syntax => "Q101",
+            Self::TooLarge => "Q102",
+            Self::UnknownStream => "Q103",
+            Self::UnknownColumn => "Q104",
+            Self::AmbiguousColumn => "Q105",
+            Self::UnknownFunction => "Q106",
+            Self::NotSupported => "Q107",
+            Self::Type => "Q108",
+            Self::Unbounded => "Q109",
+            Self::NotGrouped => "Q110",
+            Self::Window => "Q111",
+            Self::Duplicate => "Q112",
+            Self::ColumnCount => "Q113",
+            Self::Cycle => "Q114",
+            Self::ColumnsUnknown => "Q115",
+            Self::TimeConflict => "Q116",
+            Self::Empty => "Q117",
+        }
+    }
+}
+
+impl fmt::Display for PlanErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// An error of the query engine.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum QueryError {
+    /// The text has mistakes.
+    #[error("the query has {} mistake(s): {}", .0.len(), list(.0))]
+    Plan(Vec<PlanError>),
+    /// An expression failed on a batch, for the sake of at least one row of it.
+    #[error("`{expression}` failed: {reason}")]
+    Evaluate {
+        /// As the author wrote it.
+        expression: String,
+        /// What happened.
+        reason: String,
+    },
+}
+
+impl QueryError {
+    /// What the caller can do.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Plan(_) | Self::Evaluate { .. } => ErrorKind::Invalid,
+        }
+    }
+}
+
+fn list(errors: &[PlanError]) -> String {
+    let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    texts.join("; ")
+}

@@ -1,0 +1,328 @@
+//! The logical plan both dialects end in: sources, steps in topological order, outputs.
+//!
+//! Owns what a query *means*; differences between the dialects (which end of a window is open, whether an average of
+//! integers truncates) are data in here, so that one set of operators serves both. Never executes, never parses.
+//! Read next: `dialect/mod.rs` (how SQL text becomes a [`Program`]), `expression/mod.rs` (how a [`ScalarExpr`] is made).
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use datafusion_physical_expr::PhysicalExpr;
+use millstream_catalog::QueryDialect;
+
+/// The name of the hidden column that ends every schema of a [`Program`]: the row's time.
+///
+/// No SQL name can be spelt like it by accident; it is found by place (the last column), not by name.
+pub const ROWTIME: &str = "$rowtime";
+
+/// The type of points in time everywhere in a plan: milliseconds since the epoch, UTC.
+pub const TIMESTAMP: DataType = DataType::Timestamp(TimeUnit::Millisecond, None);
+
+/// The longest window a query may ask for: 7 days, Stream Analytics' own limit. State is kept that long.
+pub const WINDOW_MS_MAX: i64 = 7 * 24 * 60 * 60 * 1000;
+
+/// The most hops that may overlap one instant: each row belongs to `size / hop` windows, and state grows with it.
+pub const HOPS_PER_WINDOW_MAX: i64 = 10_000;
+
+/// A planned query: what to read, what to do with it, what comes out.
+#[derive(Debug, Clone)]
+pub struct Program {
+    /// The language it was written in.
+    pub dialect: QueryDialect,
+    /// What is read; each input of the query at most once.
+    pub sources: Vec<SourcePlan>,
+    /// What is done, each step after all the steps it reads.
+    pub steps: Vec<Step>,
+    /// What comes out.
+    pub outputs: Vec<OutputPlan>,
+}
+
+impl Program {
+    /// The visible columns of an output, without the hidden row time; `None` when there is no such output.
+    #[must_use]
+    pub fn output_schema(&self, name: &str) -> Option<&SchemaRef> {
+        self.output(name).map(|output| &output.schema)
+    }
+
+    /// An output by its name. Names of Stream Analytics' outputs ignore case.
+    #[must_use]
+    pub fn output(&self, name: &str) -> Option<&OutputPlan> {
+        self.outputs.iter().find(|output| match self.dialect {
+            QueryDialect::Kinesis => output.name == name,
+            QueryDialect::StreamAnalytics => output.name.eq_ignore_ascii_case(name),
+        })
+    }
+
+    /// The schema (hidden row time included) of what an input of a step delivers.
+    #[must_use]
+    pub fn input_schema(&self, input: StepInput) -> &SchemaRef {
+        match input {
+            StepInput::Source(index) => &self.sources[index].schema,
+            StepInput::Step(index) => &self.steps[index].schema,
+        }
+    }
+}
+
+/// An input of the query, as far as the query uses it.
+#[derive(Debug, Clone)]
+pub struct SourcePlan {
+    /// The input's name as the caller gave it.
+    pub name: String,
+    /// The columns to decode, in the order of `schema`; only those the query uses.
+    pub columns: Vec<SourceColumn>,
+    /// The columns, then the hidden row time.
+    pub schema: SchemaRef,
+    /// Where the row time comes from.
+    pub time: TimeSource,
+}
+
+/// A column of a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceColumn {
+    /// Its name in the SQL.
+    pub name: String,
+    /// `Int64`, `Float64`, `Utf8`, `Boolean` or [`TIMESTAMP`].
+    pub data_type: DataType,
+    /// Where its value is found.
+    pub origin: ColumnOrigin,
+}
+
+/// Where a source column's value is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ColumnOrigin {
+    /// In the record.
+    Field {
+        /// The way from the top of a JSON object to the value; never empty.
+        path: Vec<String>,
+        /// The place in delimited text, from 0.
+        position: usize,
+    },
+    /// The time the record arrived, whatever the row time is.
+    Arrival,
+}
+
+/// Where a source's row time comes from.
+#[derive(Debug, Clone)]
+pub enum TimeSource {
+    /// The time the record was stored: rising, so no row is ever late.
+    Arrival,
+    /// A value of the row, of type [`TIMESTAMP`], over the source's schema (whose hidden column then holds the
+    /// arrival). Rows may be late or out of order.
+    Event(ScalarExpr),
+}
+
+/// One operator at work, its inputs and its result.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// Its place in [`Program::steps`].
+    pub id: usize,
+    /// The in-application stream or `WITH` step it makes, where it has a name.
+    pub name: Option<String>,
+    /// What it reads; several only for [`Operator::Union`].
+    pub inputs: Vec<StepInput>,
+    /// What it does.
+    pub operator: Operator,
+    /// The columns it makes, then the hidden row time.
+    pub schema: SchemaRef,
+}
+
+/// What a step reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StepInput {
+    /// `Program::sources[_]`.
+    Source(usize),
+    /// `Program::steps[_]`, an earlier one.
+    Step(usize),
+}
+
+/// What a step does.
+#[derive(Debug, Clone)]
+pub enum Operator {
+    /// Row in, row out: keep the rows for which the predicate is true (not false, not NULL), compute the columns.
+    Project {
+        /// Over the input's schema, of type `Boolean`.
+        predicate: Option<ScalarExpr>,
+        /// Over the input's schema: names and values of the result.
+        columns: Vec<(String, ScalarExpr)>,
+        /// The result's row time, over the input's schema; `None`: the row keeps its time.
+        rowtime: Option<ScalarExpr>,
+    },
+    /// Groups of rows within windows of time, one row per group and window once the window is over.
+    WindowAggregate(Box<WindowAggregate>),
+    /// All rows of all inputs, whose schemas are the same.
+    Union,
+}
+
+/// A windowed aggregation.
+#[derive(Debug, Clone)]
+pub struct WindowAggregate {
+    /// Rows for which this is not true take no part; over the input's schema.
+    pub predicate: Option<ScalarExpr>,
+    /// How time is cut.
+    pub window: WindowSpec,
+    /// What rows are grouped by within a window, over the input's schema; NULL is a group of its own.
+    pub keys: Vec<ScalarExpr>,
+    /// What is computed per group.
+    pub aggregates: Vec<AggregateCall>,
+    /// The schema the two following are over: `[keys…, aggregates…, window start, hidden row time]`, where the row
+    /// time is the window's end.
+    pub group_schema: SchemaRef,
+    /// Groups for which this is not true are not emitted; over `group_schema`.
+    pub having: Option<ScalarExpr>,
+    /// Names and values of the result, over `group_schema`.
+    pub columns: Vec<(String, ScalarExpr)>,
+}
+
+/// How time is cut into windows, by row time. Windows are aligned to the epoch, shifted by `offset_ms`; each is
+/// emitted once, when the watermark has passed its end; a result's row time is its window's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WindowSpec {
+    /// Which windows there are.
+    pub kind: WindowKind,
+    /// The boundaries are the multiples of the size (or the hop) plus this.
+    pub offset_ms: i64,
+    /// Which of its two boundaries belongs to a window.
+    pub bounds: WindowBounds,
+}
+
+/// Which windows there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WindowKind {
+    /// One after the other: each instant is in one window.
+    Tumbling {
+        /// The length, 1 to [`WINDOW_MS_MAX`].
+        size_ms: i64,
+    },
+    /// A new window each hop: an instant is in `size / hop` windows (in none or one when the hop is the longer).
+    Hopping {
+        /// The length, 1 to [`WINDOW_MS_MAX`].
+        size_ms: i64,
+        /// From one window's start to the next, 1 to [`WINDOW_MS_MAX`].
+        hop_ms: i64,
+    },
+}
+
+impl WindowKind {
+    /// The length of a window.
+    #[must_use]
+    pub fn size_ms(self) -> i64 {
+        match self {
+            Self::Tumbling { size_ms } | Self::Hopping { size_ms, .. } => size_ms,
+        }
+    }
+
+    /// From one window's start to the next.
+    #[must_use]
+    pub fn hop_ms(self) -> i64 {
+        match self {
+            Self::Tumbling { size_ms } => size_ms,
+            Self::Hopping { hop_ms, .. } => hop_ms,
+        }
+    }
+}
+
+/// Which of its two boundaries belongs to a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WindowBounds {
+    /// `[start, end)`: Kinesis Data Analytics.
+    ClosedOpen,
+    /// `(start, end]`: Stream Analytics.
+    OpenClosed,
+}
+
+/// One aggregate of a windowed aggregation.
+#[derive(Debug, Clone)]
+pub struct AggregateCall {
+    /// What is computed.
+    pub function: AggregateFunction,
+    /// Of what, over the input's schema, already of the type the function takes; `None`: of rows (`COUNT(*)`).
+    pub argument: Option<ScalarExpr>,
+    /// Whether equal values count once; only with [`AggregateFunction::Count`], `Sum` and `Avg`.
+    pub distinct: bool,
+    /// The result's type. An average whose type is `Int64` truncates towards zero.
+    pub data_type: DataType,
+    /// As the author wrote it.
+    pub text: String,
+}
+
+/// What an aggregate computes. NULL values take no part; of nothing, all but `Count` are NULL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AggregateFunction {
+    /// How many values (rows, without an argument).
+    Count,
+    /// Their sum: `Int64` or `Float64`, an overflow is an error of the query.
+    Sum,
+    /// Their mean.
+    Avg,
+    /// The least.
+    Min,
+    /// The greatest.
+    Max,
+    /// The sample's standard deviation (divided by n - 1); NULL of fewer than two.
+    StdDevSample,
+    /// The population's standard deviation (divided by n).
+    StdDevPopulation,
+    /// The sample's variance (divided by n - 1); NULL of fewer than two.
+    VarianceSample,
+    /// The population's variance (divided by n).
+    VariancePopulation,
+}
+
+impl AggregateFunction {
+    /// `SUM`, as plans and messages print it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Count => "COUNT",
+            Self::Sum => "SUM",
+            Self::Avg => "AVG",
+            Self::Min => "MIN",
+            Self::Max => "MAX",
+            Self::StdDevSample => "STDDEV_SAMP",
+            Self::StdDevPopulation => "STDDEV_POP",
+            Self::VarianceSample => "VAR_SAMP",
+            Self::VariancePopulation => "VAR_POP",
+        }
+    }
+}
+
+/// An expression ready to run on Arrow batches of the schema it was made for.
+///
+/// Evaluating a batch can fail for a row's sake (division by zero, a failed CAST); the executor then finds the row.
+#[derive(Clone)]
+pub struct ScalarExpr {
+    /// What runs.
+    pub physical: Arc<dyn PhysicalExpr>,
+    /// The type of the result.
+    pub data_type: DataType,
+    /// Whether NULL may come out.
+    pub nullable: bool,
+    /// As the author wrote it, for plans and messages.
+    pub text: String,
+}
+
+impl fmt::Debug for ScalarExpr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.physical, self.data_type)
+    }
+}
+
+/// A result stream: an in-application stream, or what `INTO` names.
+#[derive(Debug, Clone)]
+pub struct OutputPlan {
+    /// Its name in the SQL.
+    pub name: String,
+    /// The step whose rows it holds; `None` when nothing is written to it.
+    pub step: Option<usize>,
+    /// Its visible columns, without the hidden row time.
+    pub schema: SchemaRef,
+}
+
+/// The schema of a batch in flight: the columns, then the hidden row time.
+#[must_use]
+pub fn with_rowtime(columns: impl IntoIterator<Item = Field>) -> SchemaRef {
+    let rowtime = Field::new(ROWTIME, TIMESTAMP, false);
+    let fields: Vec<Field> = columns.into_iter().chain([rowtime]).collect();
+    Arc::new(Schema::new(fields))
+}

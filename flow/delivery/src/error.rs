@@ -1,0 +1,83 @@
+//! What can go wrong with delivery streams.
+
+use millstream_catalog::CatalogError;
+use millstream_storage::StorageError;
+use millstream_stream::StreamError;
+use millstream_types::ErrorKind;
+
+/// An error of the delivery engine.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum DeliveryError {
+    /// No delivery stream of that name.
+    #[error("there is no delivery stream `{name}`")]
+    NotFound {
+        /// The name asked for.
+        name: String,
+    },
+    /// The name is taken.
+    #[error("there is a delivery stream `{name}` already")]
+    Exists {
+        /// The name.
+        name: String,
+    },
+    /// Records cannot be put into it, since it reads a stream.
+    #[error("delivery stream `{name}` reads the stream `{stream}`; put records there")]
+    ReadsStream {
+        /// The delivery stream.
+        name: String,
+        /// What it reads.
+        stream: String,
+    },
+    /// The bucket's name would lead out of the object root.
+    #[error("expected a bucket name of letters, digits, `.`, `-` and `_`, found `{bucket}`")]
+    BadBucket {
+        /// The name.
+        bucket: String,
+    },
+    /// The object store refused or could not be reached.
+    #[error("writing `{object}` to bucket `{bucket}`: {reason}")]
+    Sink {
+        /// The bucket.
+        bucket: String,
+        /// The object.
+        object: String,
+        /// The store's words.
+        reason: String,
+    },
+    /// The stream engine refused.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// The definition could not be written.
+    #[error(transparent)]
+    Catalog(CatalogError),
+    /// The storage engine refused.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl DeliveryError {
+    /// What the caller can do.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NotFound { .. } => ErrorKind::NotFound,
+            Self::Exists { .. } => ErrorKind::Exists,
+            Self::ReadsStream { .. } | Self::BadBucket { .. } => ErrorKind::Invalid,
+            Self::Sink { .. } => ErrorKind::Unavailable,
+            Self::Stream(error) => error.kind(),
+            Self::Catalog(error) => error.kind(),
+            Self::Storage(error) => error.kind(),
+        }
+    }
+}
+
+impl From<CatalogError> for DeliveryError {
+    fn from(error: CatalogError) -> Self {
+        match error {
+            CatalogError::NotFound { name, .. } => Self::NotFound { name },
+            CatalogError::Exists { name, .. } => Self::Exists { name },
+            CatalogError::Storage(error) => Self::Storage(error),
+            other @ CatalogError::Unreadable { .. } => Self::Catalog(other),
+        }
+    }
+}

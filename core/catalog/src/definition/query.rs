@@ -172,6 +172,11 @@ pub struct EventOrder {
     pub policy: OrderPolicy,
 }
 
+impl EventOrder {
+    /// The tolerance that takes every event however late it is: time then moves with events only.
+    pub const LATE_WITHOUT_LIMIT: i64 = i64::MAX;
+}
+
 impl Default for EventOrder {
     /// The documented defaults of Stream Analytics: late 5 s, out of order 0 s, adjust.
     fn default() -> Self {

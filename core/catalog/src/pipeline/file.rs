@@ -97,7 +97,8 @@ pub(super) struct QueryTable {
     pub(super) output: Vec<OutputTable>,
     #[serde(default)]
     pub(super) start_at: StartName,
-    pub(super) late_tolerance_seconds: Option<u32>,
+    /// -1: events may be late without limit; only events move time then.
+    pub(super) late_tolerance_seconds: Option<i64>,
     pub(super) out_of_order_tolerance_seconds: Option<u32>,
     #[serde(default)]
     pub(super) out_of_tolerance: ToleranceName,

@@ -18,6 +18,9 @@ use crate::definition::{
     QueryDialect, RecordFormat, StartAt,
 };
 
+/// The longest tolerance for late events: 20 days, the service's own limit.
+const LATE_SECONDS: (u64, u64) = (0, 1_728_000);
+
 /// Names of one kind that a file may refer to.
 type Names = BTreeSet<String>;
 
@@ -193,7 +196,6 @@ impl Resolver<'_> {
             self.wrong(line, "a query needs an input".to_owned(), "add [[query.input]] with a name and a stream");
         }
         let defaults = EventOrder::default();
-        let milliseconds = |seconds: Option<u32>, default: i64| seconds.map_or(default, |s| i64::from(s) * 1_000);
         let value = QuerySpec {
             name: table.name.into_inner(),
             dialect: match table.dialect {
@@ -208,11 +210,22 @@ impl Resolver<'_> {
                 StartName::TrimHorizon => StartAt::TrimHorizon,
             },
             event_order: EventOrder {
-                late_tolerance_ms: milliseconds(table.late_tolerance_seconds, defaults.late_tolerance_ms),
-                out_of_order_tolerance_ms: milliseconds(
-                    table.out_of_order_tolerance_seconds,
-                    defaults.out_of_order_tolerance_ms,
-                ),
+                late_tolerance_ms: match table.late_tolerance_seconds {
+                    None => defaults.late_tolerance_ms,
+                    Some(-1) => EventOrder::LATE_WITHOUT_LIMIT,
+                    Some(seconds) => {
+                        self.range(
+                            line,
+                            "late_tolerance_seconds",
+                            seconds.try_into().unwrap_or(u64::MAX),
+                            LATE_SECONDS,
+                        );
+                        seconds.saturating_mul(1_000)
+                    }
+                },
+                out_of_order_tolerance_ms: table
+                    .out_of_order_tolerance_seconds
+                    .map_or(defaults.out_of_order_tolerance_ms, |seconds| i64::from(seconds) * 1_000),
                 policy: match table.out_of_tolerance {
                     ToleranceName::Adjust => OrderPolicy::Adjust,
                     ToleranceName::Drop => OrderPolicy::Drop,

@@ -1,1 +1,9 @@
-//! The AWS wire protocols, one folder a service.
+//! The AWS wire protocols on one port: a folder a service, a file an operation. Decodes, calls an engine, encodes.
+//!
+//! Read next: [`front`] (how a request finds its service), [`json_protocol`] and [`rest_protocol`] (the two families),
+//! [`sigv4`] (signatures).
+
+pub mod json_protocol;
+pub mod place;
+pub mod rest_protocol;
+pub mod sigv4;

@@ -1,0 +1,51 @@
+//! Where a node stands in the cloud's names: its region and account, as ARNs say them.
+
+/// The account of a node: AWS never gives this number.
+pub const ACCOUNT: &str = "000000000000";
+
+/// A node's region and account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// `us-east-1`
+    pub region: String,
+    /// [`ACCOUNT`]
+    pub account: String,
+}
+
+impl Place {
+    /// A place in a region.
+    #[must_use]
+    pub fn new(region: &str) -> Self {
+        Self { region: region.to_owned(), account: ACCOUNT.to_owned() }
+    }
+
+    /// `arn:aws:SERVICE:REGION:ACCOUNT:RESOURCE`
+    #[must_use]
+    pub fn arn(&self, service: &str, resource: &str) -> String {
+        format!("arn:aws:{service}:{}:{}:{resource}", self.region, self.account)
+    }
+}
+
+/// The resource part of an ARN of a service, without its leading kind: `stream/trades` of `stream/` gives `trades`.
+#[must_use]
+pub fn resource<'a>(arn: &'a str, service: &str, kind: &str) -> Option<&'a str> {
+    let mut parts = arn.splitn(6, ':');
+    let fixed = parts.next()? == "arn" && parts.next().is_some() && parts.next()? == service;
+    let resource = parts.nth(2)?;
+    if fixed { resource.strip_prefix(kind).filter(|name| !name.is_empty()) } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arns_are_made_and_read() {
+        let arn = Place::new("us-east-1").arn("kinesis", "stream/trades");
+        assert_eq!(arn, "arn:aws:kinesis:us-east-1:000000000000:stream/trades");
+        assert_eq!(resource(&arn, "kinesis", "stream/"), Some("trades"));
+        assert_eq!(resource(&arn, "firehose", "stream/"), None);
+        assert_eq!(resource("trades", "kinesis", "stream/"), None);
+        assert_eq!(resource("arn:aws:lambda:r:a:function:f", "lambda", "function:"), Some("f"));
+    }
+}

@@ -1,1 +1,87 @@
-//! Principals and access keys: who may do what.
+//! Who may do what: access keys and whose they are. Knows no request and no signature.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use millstream_catalog::Catalog;
+
+/// The published key of development nodes, and its secret.
+pub const DEVELOPMENT_KEY: (&str, &str) = ("test", "test");
+
+/// A key's secret and its owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// What signatures are made with.
+    pub secret: String,
+    /// A user's name, or `function:NAME`.
+    pub principal: String,
+}
+
+/// The access engine. Cheap to clone.
+#[derive(Clone)]
+pub struct Access {
+    catalog: Catalog,
+    development: bool,
+    functions: Arc<Mutex<FunctionKeys>>,
+}
+
+/// Keys of function processes: they live as long as the node.
+#[derive(Default)]
+struct FunctionKeys {
+    by_function: HashMap<String, (String, String)>,
+    by_key: HashMap<String, Grant>,
+}
+
+impl Access {
+    /// The engine over a catalog; `development` lets the published key in.
+    #[must_use]
+    pub fn new(catalog: Catalog, development: bool) -> Self {
+        Self { catalog, development, functions: Arc::default() }
+    }
+
+    /// What a key grants; `None` when nobody has it.
+    #[must_use]
+    pub fn grant(&self, key: &str) -> Option<Grant> {
+        if self.development && key == DEVELOPMENT_KEY.0 {
+            return Some(Grant { secret: DEVELOPMENT_KEY.1.to_owned(), principal: "root".to_owned() });
+        }
+        if let Some(found) = self.catalog.access_keys.get(key) {
+            return Some(Grant { secret: found.secret.clone(), principal: found.principal.clone() });
+        }
+        self.functions.lock().unwrap_or_else(PoisonError::into_inner).by_key.get(key).cloned()
+    }
+
+    /// The key and secret of a function's processes, made from `seed` at the first call: whatever the function calls on
+    /// this node is known to come from it.
+    pub fn function_key(&self, function: &str, seed: impl FnOnce() -> (String, String)) -> (String, String) {
+        let mut keys = self.functions.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = keys.by_function.get(function) {
+            return known.clone();
+        }
+        let (key, secret) = seed();
+        keys.by_function.insert(function.to_owned(), (key.clone(), secret.clone()));
+        let grant = Grant { secret: secret.clone(), principal: format!("function:{function}") };
+        keys.by_key.insert(key.clone(), grant);
+        (key, secret)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use millstream_storage::Storage;
+    use millstream_types::ManualClock;
+
+    use super::*;
+
+    #[test]
+    fn only_known_keys_grant_something() {
+        let storage = Storage::in_memory(Arc::new(ManualClock::at(0)));
+        let catalog = Catalog::open(&storage).unwrap();
+        let access = Access::new(catalog.clone(), false);
+        assert_eq!(access.grant("test"), None);
+        assert_eq!(Access::new(catalog, true).grant("test").unwrap().secret, "test");
+        let key = access.function_key("save", || ("K".into(), "S".into()));
+        assert_eq!(access.function_key("save", || ("other".into(), "other".into())), key);
+        assert_eq!(access.grant("K").unwrap().principal, "function:save");
+    }
+}

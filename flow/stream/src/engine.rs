@@ -191,6 +191,14 @@ impl Streams {
         Ok(stage(&*self.get(name)?, entries, transaction, appends_before))
     }
 
+    /// Makes a transaction with staged records durable.
+    ///
+    /// # Errors
+    /// [`StreamError::Storage`]: nothing of it was taken.
+    pub async fn commit(&self, transaction: Transaction) -> Result<Receipt, StreamError> {
+        Ok(self.storage.commit(transaction).await?)
+    }
+
     /// Durable records of a log from `offset` on, about `max_bytes` of them; empty at the end. An offset that retention
     /// removed reads from the oldest record there is. Does its disk work off the async workers.
     ///

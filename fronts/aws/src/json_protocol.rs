@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// A request of a JSON service, its signature checked.
 #[derive(Debug, Clone)]
@@ -59,14 +59,14 @@ pub struct ServiceError {
     /// What is said of it.
     pub message: String,
     /// Further members of the answer.
-    pub extra: Map<String, Value>,
+    pub extra: Vec<(&'static str, Value)>,
 }
 
 impl ServiceError {
     /// An error of the caller: status 400.
     #[must_use]
     pub fn new(code: &str, message: impl Into<String>) -> Self {
-        Self { status: 400, code: code.to_owned(), message: message.into(), extra: Map::new() }
+        Self { status: 400, code: code.to_owned(), message: message.into(), extra: Vec::new() }
     }
 
     /// An error of ours: status 500.
@@ -90,10 +90,11 @@ impl ServiceError {
     /// The answer's body.
     #[must_use]
     pub fn body(&self) -> Bytes {
-        let mut answer = self.extra.clone();
-        answer.insert("__type".into(), json!(self.code));
-        answer.insert("message".into(), json!(self.message));
-        Bytes::from(Value::Object(answer).to_string())
+        let mut answer = json!({ "__type": self.code, "message": self.message });
+        for (member, value) in &self.extra {
+            answer[*member] = value.clone();
+        }
+        Bytes::from(answer.to_string())
     }
 }
 

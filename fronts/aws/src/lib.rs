@@ -3,7 +3,12 @@
 //! Read next: [`front`] (how a request finds its service), [`json_protocol`] and [`rest_protocol`] (the two families),
 //! [`sigv4`] (signatures).
 
+pub mod firehose;
+pub mod front;
 pub mod json_protocol;
+pub mod kinesis;
 pub mod place;
 pub mod rest_protocol;
+pub mod serve;
+pub mod services;
 pub mod sigv4;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use percent_encoding::percent_decode_str;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::json_protocol::ServiceError;
 
@@ -70,9 +70,11 @@ pub fn document(status: StatusCode, document: &Value) -> Response<Bytes> {
 /// An error as REST services answer it; its extra members are added to the document.
 #[must_use]
 pub fn error(error: &ServiceError) -> Response<Bytes> {
-    let mut body = error.extra.clone();
-    body.insert("message".into(), Value::String(error.message.clone()));
-    let mut response = document(StatusCode::from_u16(error.status).unwrap_or(StatusCode::BAD_REQUEST), &Value::Object(body));
+    let mut body = json!({ "message": error.message });
+    for (member, value) in &error.extra {
+        body[*member] = value.clone();
+    }
+    let mut response = document(StatusCode::from_u16(error.status).unwrap_or(StatusCode::BAD_REQUEST), &body);
     if let Ok(code) = HeaderValue::from_str(&error.code) {
         response.headers_mut().insert("x-amzn-errortype", code);
     }

@@ -1,0 +1,123 @@
+//! Firehose over the delivery engine. Source: the Amazon Data Firehose API reference (2015-08-04).
+
+mod create_delivery_stream;
+mod describe_delivery_stream;
+mod put;
+
+use bytes::Bytes;
+use millstream_delivery::{Deliveries, DeliveryError};
+use millstream_insight::Insight;
+use millstream_storage::StorageError;
+use millstream_stream::StreamError;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
+use crate::place::Place;
+
+/// The service.
+pub struct Firehose {
+    deliveries: Deliveries,
+    insight: Insight,
+    place: Place,
+}
+
+/// The one member of many operations.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct NameInput {
+    delivery_stream_name: Option<String>,
+}
+
+impl Firehose {
+    /// The service over the delivery engine.
+    #[must_use]
+    pub fn new(deliveries: Deliveries, insight: Insight, place: Place) -> Self {
+        Self { deliveries, insight, place }
+    }
+
+    /// Answers a request: every operation that there is.
+    pub(crate) async fn call(&self, request: &JsonRequest) -> Result<Bytes, ServiceError> {
+        let document = match request.operation.as_str() {
+            "PutRecord" => put::record(self, request).await?,
+            "PutRecordBatch" => put::batch(self, request).await?,
+            "CreateDeliveryStream" => create_delivery_stream::call(self, request).await?,
+            "DescribeDeliveryStream" => describe_delivery_stream::call(self, request)?,
+            "ListDeliveryStreams" => self.list(request)?,
+            "DeleteDeliveryStream" => self.delete(request).await?,
+            other => return Err(ServiceError::unknown_operation("Firehose", other)),
+        };
+        Ok(Bytes::from(document.to_string()))
+    }
+
+    fn list(&self, request: &JsonRequest) -> Result<Value, ServiceError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Input {
+            limit: Option<i64>,
+            exclusive_start_delivery_stream_name: Option<String>,
+        }
+        let input: Input = request.input()?;
+        Constraints::new().range("limit", input.limit, 1, 10_000).finish()?;
+        let limit = input.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(10);
+        let after = input.exclusive_start_delivery_stream_name.unwrap_or_default();
+        let mut names: Vec<String> = self.deliveries.list().iter().map(|stream| stream.name.clone()).collect();
+        names.retain(|name| *name > after);
+        let more = names.len() > limit;
+        names.truncate(limit);
+        Ok(json!({ "DeliveryStreamNames": names, "HasMoreDeliveryStreams": more }))
+    }
+
+    async fn delete(&self, request: &JsonRequest) -> Result<Value, ServiceError> {
+        let name = required_name(request)?;
+        self.deliveries.delete(&name).await.map_err(|error| self.error(&error))?;
+        Ok(json!({}))
+    }
+
+    fn arn(&self, name: &str) -> String {
+        self.place.arn("firehose", &format!("deliverystream/{name}"))
+    }
+
+    /// From the engine's facts to the service's errors.
+    fn error(&self, error: &DeliveryError) -> ServiceError {
+        let account = &self.place.account;
+        match error {
+            DeliveryError::NotFound { name } => ServiceError::new(
+                "ResourceNotFoundException",
+                format!("Firehose {name} under account {account} not found."),
+            ),
+            DeliveryError::Exists { name } => ServiceError::new(
+                "ResourceInUseException",
+                format!("Firehose {name} under accountId {account} already exists"),
+            ),
+            DeliveryError::ReadsStream { name, .. } => ServiceError::new(
+                "InvalidArgumentException",
+                format!("This operation is not permitted on KinesisStreamAsSource delivery stream type: {name}"),
+            ),
+            DeliveryError::BadBucket { .. } | DeliveryError::Stream(StreamError::StreamNotFound { .. }) => {
+                ServiceError::new("InvalidArgumentException", error.to_string())
+            }
+            DeliveryError::Stream(StreamError::Storage(StorageError::Overloaded { .. } | StorageError::DiskFull)) => {
+                ServiceError { status: 503, ..ServiceError::new("ServiceUnavailableException", "Slow down.") }
+            }
+            DeliveryError::Sink { .. } | DeliveryError::Stream(_) | DeliveryError::Catalog(_) | DeliveryError::Storage(_) => {
+                ServiceError::internal("InternalFailure", error.to_string())
+            }
+        }
+    }
+}
+
+fn required_name(request: &JsonRequest) -> Result<String, ServiceError> {
+    let input: NameInput = request.input()?;
+    check_name(input.delivery_stream_name.as_deref())?;
+    Ok(input.delivery_stream_name.unwrap_or_default())
+}
+
+fn check_name(name: Option<&str>) -> Result<(), ServiceError> {
+    let allowed = |char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '.' | '-');
+    Constraints::new()
+        .required("deliveryStreamName", name.as_ref())
+        .length("deliveryStreamName", name, 1, 64)
+        .characters("deliveryStreamName", name, allowed, "[a-zA-Z0-9_.-]+")
+        .finish()
+}

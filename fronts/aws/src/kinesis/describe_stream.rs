@@ -1,0 +1,72 @@
+//! `DescribeStream` and `DescribeStreamSummary`
+
+use millstream_catalog::{ShardDefinition, StreamDefinition};
+use millstream_stream::{SequenceNumber, ShardId};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{Kinesis, seconds};
+use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
+
+#[derive(Deserialize)]
+struct Input {
+    #[serde(rename = "StreamName")]
+    stream_name: Option<String>,
+    #[serde(rename = "StreamARN")]
+    stream_arn: Option<String>,
+    #[serde(rename = "Limit")]
+    limit: Option<i64>,
+    #[serde(rename = "ExclusiveStartShardId")]
+    exclusive_start_shard_id: Option<String>,
+}
+
+pub(super) fn describe(kinesis: &Kinesis, request: &JsonRequest) -> Result<Value, ServiceError> {
+    let input: Input = request.input()?;
+    Constraints::new().range("limit", input.limit, 1, 10_000).finish()?;
+    let stream = kinesis.stream(input.stream_name.as_deref(), input.stream_arn.as_deref())?;
+    let after = input.exclusive_start_shard_id.and_then(|id| id.parse::<ShardId>().ok());
+    let limit = input.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(100);
+    let rest: Vec<&ShardDefinition> =
+        stream.shards.iter().filter(|shard| after.is_none_or(|after| shard.index > after.0)).collect();
+    let mut description = common(kinesis, &stream);
+    description.insert("Shards".into(), rest.iter().take(limit).map(|shard| self::shard(shard)).collect());
+    description.insert("HasMoreShards".into(), json!(rest.len() > limit));
+    Ok(json!({ "StreamDescription": description }))
+}
+
+pub(super) fn summary(kinesis: &Kinesis, request: &JsonRequest) -> Result<Value, ServiceError> {
+    let input: Input = request.input()?;
+    let stream = kinesis.stream(input.stream_name.as_deref(), input.stream_arn.as_deref())?;
+    let mut description = common(kinesis, &stream);
+    description.insert("OpenShardCount".into(), json!(stream.shards.len()));
+    description.insert("ConsumerCount".into(), json!(0));
+    Ok(json!({ "StreamDescriptionSummary": description }))
+}
+
+fn common(kinesis: &Kinesis, stream: &StreamDefinition) -> Map<String, Value> {
+    let description = json!({
+        "StreamName": stream.name,
+        "StreamARN": kinesis.place.arn("kinesis", &format!("stream/{}", stream.name)),
+        "StreamStatus": "ACTIVE",
+        "StreamModeDetails": { "StreamMode": "PROVISIONED" },
+        "RetentionPeriodHours": stream.retention_hours,
+        "StreamCreationTimestamp": seconds(stream.created),
+        "EnhancedMonitoring": [{ "ShardLevelMetrics": [] }],
+        "EncryptionType": "NONE",
+    });
+    description.as_object().cloned().unwrap_or_default()
+}
+
+/// A shard as descriptions and listings show it.
+pub(super) fn shard(shard: &ShardDefinition) -> Value {
+    json!({
+        "ShardId": ShardId(shard.index).to_string(),
+        "HashKeyRange": {
+            "StartingHashKey": shard.hash_keys.start.to_string(),
+            "EndingHashKey": shard.hash_keys.end.to_string(),
+        },
+        "SequenceNumberRange": {
+            "StartingSequenceNumber": SequenceNumber { log: shard.log(), offset: 0 }.to_string(),
+        },
+    })
+}

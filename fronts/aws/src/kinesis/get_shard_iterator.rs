@@ -1,0 +1,114 @@
+//! `GetShardIterator`: all five types.
+
+use millstream_catalog::{ShardDefinition, StreamDefinition};
+use millstream_stream::{SequenceNumber, ShardId, StreamError};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::Kinesis;
+use super::iterator::ShardIterator;
+use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
+
+const TYPES: [&str; 5] = ["AFTER_SEQUENCE_NUMBER", "LATEST", "AT_TIMESTAMP", "AT_SEQUENCE_NUMBER", "TRIM_HORIZON"];
+
+#[derive(Deserialize)]
+struct Input {
+    #[serde(rename = "StreamName")]
+    stream_name: Option<String>,
+    #[serde(rename = "StreamARN")]
+    stream_arn: Option<String>,
+    #[serde(rename = "ShardId")]
+    shard_id: Option<String>,
+    #[serde(rename = "ShardIteratorType")]
+    kind: Option<String>,
+    #[serde(rename = "StartingSequenceNumber")]
+    sequence_number: Option<String>,
+    #[serde(rename = "Timestamp")]
+    timestamp: Option<f64>,
+}
+
+pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Value, ServiceError> {
+    let input: Input = request.input()?;
+    Constraints::new()
+        .required("shardId", input.shard_id.as_ref())
+        .length("shardId", input.shard_id.as_deref(), 1, 128)
+        .required("shardIteratorType", input.kind.as_ref())
+        .one_of("shardIteratorType", input.kind.as_deref(), &TYPES)
+        .finish()?;
+    let stream = kinesis.stream(input.stream_name.as_deref(), input.stream_arn.as_deref())?;
+    let shard = find_shard(kinesis, &stream, input.shard_id.as_deref().unwrap_or_default())?;
+    let offset = offset(kinesis, &stream, shard, &input).await?;
+    let iterator =
+        ShardIterator { stream: stream.name.clone(), log: shard.log(), offset, made: kinesis.clock.now() };
+    Ok(json!({ "ShardIterator": iterator.encode() }))
+}
+
+fn find_shard<'s>(kinesis: &Kinesis, stream: &'s StreamDefinition, id: &str) -> Result<&'s ShardDefinition, ServiceError> {
+    let index = id.parse::<ShardId>().ok();
+    let found = stream.shards.iter().find(|shard| Some(ShardId(shard.index)) == index);
+    found.ok_or_else(|| {
+        kinesis.error(&StreamError::ShardNotFound { stream: stream.name.clone(), shard: id.to_owned() })
+    })
+}
+
+async fn offset(
+    kinesis: &Kinesis,
+    stream: &StreamDefinition,
+    shard: &ShardDefinition,
+    input: &Input,
+) -> Result<u64, ServiceError> {
+    let kind = input.kind.as_deref().unwrap_or_default();
+    let by_number = matches!(kind, "AT_SEQUENCE_NUMBER" | "AFTER_SEQUENCE_NUMBER");
+    if by_number != input.sequence_number.is_some() {
+        let has = if by_number { "no StartingSequenceNumber" } else { "also a StartingSequenceNumber" };
+        return Err(ServiceError::new(
+            "InvalidArgumentException",
+            format!(
+                "Must either specify (1) AT_SEQUENCE_NUMBER or AFTER_SEQUENCE_NUMBER and StartingSequenceNumber or (2) \
+                 TRIM_HORIZON or LATEST and no StartingSequenceNumber. Request specified {kind} and {has}."
+            ),
+        ));
+    }
+    let bounds = kinesis.streams.bounds(shard.log());
+    match kind {
+        "TRIM_HORIZON" => Ok(bounds.first),
+        "LATEST" => Ok(bounds.next),
+        "AT_TIMESTAMP" => at_timestamp(kinesis, shard, input.timestamp).await,
+        _ => {
+            let text = input.sequence_number.as_deref().unwrap_or_default();
+            let number: SequenceNumber = text
+                .parse()
+                .ok()
+                .filter(|number: &SequenceNumber| number.log == shard.log() && number.offset <= bounds.next)
+                .ok_or_else(|| invalid_number(kinesis, stream, shard, text))?;
+            Ok(number.offset + u64::from(kind == "AFTER_SEQUENCE_NUMBER"))
+        }
+    }
+}
+
+async fn at_timestamp(kinesis: &Kinesis, shard: &ShardDefinition, timestamp: Option<f64>) -> Result<u64, ServiceError> {
+    let wrong = |message: String| ServiceError::new("InvalidArgumentException", message);
+    let seconds = timestamp
+        .filter(|seconds| seconds.is_finite())
+        .ok_or_else(|| wrong("Must specify timestamp parameter for iterator of type AT_TIMESTAMP. Current request has no timestamp parameter.".into()))?;
+    let (millis, now) = ((seconds * 1_000.0).round() as i64, kinesis.clock.now());
+    if millis > now {
+        return Err(wrong(format!(
+            "The timestampInMillis parameter cannot be greater than the currentTimestampInMillis. \
+             timestampInMillis: {millis}, currentTimestampInMillis: {now}"
+        )));
+    }
+    kinesis.streams.offset_at_time(shard.log(), millis).await.map_err(|error| kinesis.error(&error))
+}
+
+fn invalid_number(kinesis: &Kinesis, stream: &StreamDefinition, shard: &ShardDefinition, text: &str) -> ServiceError {
+    ServiceError::new(
+        "InvalidArgumentException",
+        format!(
+            "StartingSequenceNumber {text} used in GetShardIterator on shard {} in stream {} under account {} is invalid.",
+            ShardId(shard.index),
+            stream.name,
+            kinesis.place.account,
+        ),
+    )
+}

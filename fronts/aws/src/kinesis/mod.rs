@@ -1,0 +1,130 @@
+//! Kinesis Data Streams over the stream engine. Source: the Kinesis API reference (2013-12-02).
+//!
+//! The order of checks: operation, JSON and types, constraints of members, then the state of streams.
+
+mod create_stream;
+mod delete_stream;
+mod describe_stream;
+mod error;
+mod get_records;
+mod get_shard_iterator;
+mod iterator;
+mod list_shards;
+mod list_streams;
+mod put_record;
+mod put_records;
+mod retention;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use millstream_catalog::{StreamDefinition, StreamOwner};
+use millstream_insight::{Insight, Step};
+use millstream_storage::Receipt;
+use millstream_stream::{StagedPut, Streams};
+use millstream_types::Clock;
+use serde_json::Value;
+
+use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
+use crate::place::{Place, resource};
+
+/// Records of one PutRecords.
+const RECORDS_MAX: usize = 500;
+/// Bytes of a record: its key and its data.
+const RECORD_BYTES_MAX: usize = 1 << 20;
+/// Bytes of all records of one PutRecords.
+const REQUEST_BYTES_MAX: usize = 10 << 20;
+
+/// The service.
+pub struct Kinesis {
+    streams: Streams,
+    insight: Insight,
+    clock: Arc<dyn Clock>,
+    place: Place,
+}
+
+impl Kinesis {
+    /// The service over the stream engine.
+    #[must_use]
+    pub fn new(streams: Streams, insight: Insight, clock: Arc<dyn Clock>, place: Place) -> Self {
+        Self { streams, insight, clock, place }
+    }
+
+    /// Answers a request: every operation that there is.
+    pub(crate) async fn call(&self, request: &JsonRequest) -> Result<Bytes, ServiceError> {
+        match request.operation.as_str() {
+            "PutRecords" => put_records::call(self, request).await,
+            "PutRecord" => put_record::call(self, request).await,
+            "GetRecords" => get_records::call(self, request).await,
+            "GetShardIterator" => get_shard_iterator::call(self, request).await.map(document),
+            "CreateStream" => create_stream::call(self, request).await,
+            "DeleteStream" => delete_stream::call(self, request).await,
+            "DescribeStream" => describe_stream::describe(self, request).map(document),
+            "DescribeStreamSummary" => describe_stream::summary(self, request).map(document),
+            "ListStreams" => list_streams::call(self, request).map(document),
+            "ListShards" => list_shards::call(self, request).map(document),
+            "IncreaseStreamRetentionPeriod" => retention::increase(self, request).await,
+            "DecreaseStreamRetentionPeriod" => retention::decrease(self, request).await,
+            other => Err(ServiceError::unknown_operation("Kinesis", other)),
+        }
+    }
+
+    /// A user's stream, by name or ARN as members `StreamName` and `StreamARN` give it.
+    fn stream(&self, name: Option<&str>, arn: Option<&str>) -> Result<Arc<StreamDefinition>, ServiceError> {
+        let name = self.stream_name(name, arn)?;
+        let found = self.streams.get(name).ok().filter(|stream| stream.owner == StreamOwner::User);
+        found.ok_or_else(|| self.stream_not_found(name))
+    }
+
+    fn stream_name<'n>(&self, name: Option<&'n str>, arn: Option<&'n str>) -> Result<&'n str, ServiceError> {
+        let mut constraints = Constraints::new();
+        constraints.length("streamName", name, 1, 128).characters("streamName", name, name_character, "[a-zA-Z0-9_.-]+");
+        constraints.finish()?;
+        match (name, arn) {
+            (Some(name), _) => Ok(name),
+            (None, Some(arn)) => resource(arn, "kinesis", "stream/").ok_or_else(|| {
+                ServiceError::new("InvalidArgumentException", format!("{arn} is not the ARN of a stream."))
+            }),
+            (None, None) => {
+                Err(ServiceError::new("InvalidArgumentException", "Missing StreamName or StreamARN in the request."))
+            }
+        }
+    }
+
+    fn stream_not_found(&self, name: &str) -> ServiceError {
+        let message = format!("Stream {name} under account {} not found.", self.place.account);
+        ServiceError::new("ResourceNotFoundException", message)
+    }
+
+    /// Counts and marks what a put brought.
+    fn received(&self, stream: &str, staged: &StagedPut, receipt: &Receipt, bytes: u64, request: &JsonRequest) {
+        let subject = format!("stream/{stream}");
+        let mut records = 0;
+        for (_, log, from, to) in staged.ranges(receipt) {
+            records += to - from;
+            self.insight.trail.mark(Step::Received {
+                log: log.0,
+                from,
+                to,
+                stream: stream.to_owned(),
+                request: request.request_id.clone(),
+                invocation: request.invocation(),
+            });
+        }
+        self.insight.metrics.counter("records_in", &subject).add(records);
+        self.insight.metrics.counter("bytes_in", &subject).add(bytes);
+    }
+}
+
+fn name_character(char: char) -> bool {
+    char.is_ascii_alphanumeric() || matches!(char, '_' | '.' | '-')
+}
+
+fn document(value: Value) -> Bytes {
+    Bytes::from(value.to_string())
+}
+
+/// Seconds with milliseconds, as the JSON protocol writes times.
+fn seconds(millis: i64) -> f64 {
+    millis as f64 / 1_000.0
+}

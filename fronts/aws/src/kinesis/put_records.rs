@@ -1,0 +1,170 @@
+//! `PutRecords`: the hot path. The body is parsed without a document, payloads are decoded into one buffer, keys share the
+//! body's bytes, all records become durable in one transaction, and the answer is written by hand.
+
+use std::borrow::Cow;
+
+use base64_simd::{Out, STANDARD};
+use bytes::Bytes;
+use millstream_stream::{Entry, Placement};
+use serde::Deserialize;
+
+use super::{Kinesis, RECORD_BYTES_MAX, RECORDS_MAX, REQUEST_BYTES_MAX};
+use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
+
+#[derive(Deserialize)]
+struct Input<'a> {
+    #[serde(rename = "StreamName")]
+    stream_name: Option<String>,
+    #[serde(rename = "StreamARN")]
+    stream_arn: Option<String>,
+    #[serde(rename = "Records", borrow)]
+    records: Option<Vec<InputRecord<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct InputRecord<'a> {
+    #[serde(rename = "Data", borrow)]
+    data: Option<Cow<'a, str>>,
+    #[serde(rename = "PartitionKey", borrow)]
+    partition_key: Option<Cow<'a, str>>,
+    #[serde(rename = "ExplicitHashKey", borrow)]
+    explicit_hash_key: Option<Cow<'a, str>>,
+}
+
+pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Bytes, ServiceError> {
+    let (stream, entries) = {
+        let input: Input<'_> =
+            serde_json::from_slice(&request.body).map_err(|error| ServiceError::serialization(&error.to_string()))?;
+        let records = input.records.as_deref().unwrap_or_default();
+        check(input.records.is_some(), records)?;
+        let entries = entries(&request.body, records)?;
+        (kinesis.stream(input.stream_name.as_deref(), input.stream_arn.as_deref())?, entries)
+    };
+    let bytes: usize = entries.iter().map(|entry| entry.data.len() + entry.partition_key.len()).sum();
+    if bytes > REQUEST_BYTES_MAX {
+        return Err(ServiceError::new(
+            "InvalidArgumentException",
+            format!("Records size exceeds {} MB limit", REQUEST_BYTES_MAX >> 20),
+        ));
+    }
+    let mut transaction = millstream_storage::Transaction::new();
+    let staged =
+        kinesis.streams.stage(&stream.name, &entries, &mut transaction, 0).map_err(|error| kinesis.error(&error))?;
+    drop(entries);
+    let receipt = kinesis.streams.commit(transaction).await.map_err(|error| kinesis.error(&error))?;
+    kinesis.received(&stream.name, &staged, &receipt, bytes as u64, request);
+    Ok(answer(staged.placements(&receipt)))
+}
+
+fn check(given: bool, records: &[InputRecord<'_>]) -> Result<(), ServiceError> {
+    let mut constraints = Constraints::new();
+    if !given {
+        return constraints.broken("records", None, "Member must not be null").finish();
+    }
+    // The service prints the records here; their number says as much and does not repeat megabytes.
+    let count = format!("[{} records]", records.len());
+    if records.is_empty() {
+        constraints.broken("records", Some("[]"), "Member must have length greater than or equal to 1");
+    }
+    if records.len() > RECORDS_MAX {
+        let constraint = format!("Member must have length less than or equal to {RECORDS_MAX}");
+        constraints.broken("records", Some(&count), &constraint);
+    }
+    for (index, record) in records.iter().enumerate() {
+        if record.data.is_none() {
+            constraints.broken(&format!("records.{}.member.data", index + 1), None, "Member must not be null");
+        }
+        let key = record.partition_key.as_deref();
+        // A key of so few bytes cannot have too many characters: the member's name is only made when it is needed.
+        if !key.is_some_and(|key| (1..=256).contains(&key.len())) {
+            let member = format!("records.{}.member.partitionKey", index + 1);
+            constraints.required(&member, key.as_ref()).length(&member, key, 1, 256);
+        }
+    }
+    constraints.finish()
+}
+
+/// The records with their payloads decoded into one shared buffer.
+fn entries(body: &Bytes, records: &[InputRecord<'_>]) -> Result<Vec<Entry>, ServiceError> {
+    let encoded: usize = records.iter().map(|record| record.data.as_ref().map_or(0, |data| data.len())).sum();
+    let mut buffer = vec![0; encoded / 4 * 3 + 3 * records.len()];
+    let mut ends = Vec::with_capacity(records.len());
+    let mut end = 0;
+    for (index, record) in records.iter().enumerate() {
+        let data = record.data.as_deref().unwrap_or_default().as_bytes();
+        let decoded = STANDARD
+            .decode(data, Out::from_slice(&mut buffer[end..]))
+            .map_err(|_| ServiceError::serialization(&format!("Records[{index}].Data is no base64")))?
+            .len();
+        end += decoded;
+        ends.push(end);
+    }
+    buffer.truncate(end);
+    let buffer = Bytes::from(buffer);
+    let mut begin = 0;
+    let mut entries = Vec::with_capacity(records.len());
+    for (index, (record, &end)) in records.iter().zip(&ends).enumerate() {
+        let partition_key = match &record.partition_key {
+            Some(Cow::Borrowed(key)) => body.slice_ref(key.as_bytes()),
+            Some(Cow::Owned(key)) => Bytes::copy_from_slice(key.as_bytes()),
+            None => Bytes::new(),
+        };
+        if end - begin + partition_key.len() > RECORD_BYTES_MAX {
+            let mut constraints = Constraints::new();
+            let member = format!("records.{}.member.data", index + 1);
+            let constraint = format!("Member must have length less than or equal to {RECORD_BYTES_MAX}");
+            constraints.broken(&member, Some("java.nio.HeapByteBuffer"), &constraint).finish()?;
+        }
+        entries.push(Entry {
+            partition_key,
+            explicit_hash_key: record.explicit_hash_key.as_deref().map(hash_key).transpose()?,
+            headers: Bytes::new(),
+            data: buffer.slice(begin..end),
+        });
+        begin = end;
+    }
+    Ok(entries)
+}
+
+/// An explicit hash key: a decimal of 128 bits without leading zeros.
+pub(super) fn hash_key(text: &str) -> Result<u128, ServiceError> {
+    let canonical = text == "0" || (!text.starts_with('0') && !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()));
+    if !canonical {
+        let mut constraints = Constraints::new();
+        constraints
+            .broken("explicitHashKey", Some(text), "Member must satisfy regular expression pattern: 0|([1-9]\\d{0,38})")
+            .finish()?;
+    }
+    text.parse().map_err(|_| {
+        ServiceError::new(
+            "InvalidArgumentException",
+            format!("Invalid ExplicitHashKey. ExplicitHashKey must be in the range: [0, 2^128-1]. Specified value was {text}"),
+        )
+    })
+}
+
+fn answer(placements: impl Iterator<Item = Placement>) -> Bytes {
+    let mut answer = Vec::with_capacity(128 * RECORDS_MAX);
+    answer.extend_from_slice(b"{\"FailedRecordCount\":0,\"Records\":[");
+    for (index, placement) in placements.enumerate() {
+        if index > 0 {
+            answer.push(b',');
+        }
+        write_place(&mut answer, placement);
+    }
+    answer.extend_from_slice(b"]}");
+    Bytes::from(answer)
+}
+
+/// `{"SequenceNumber":"…","ShardId":"shardId-…"}`
+pub(super) fn write_place(answer: &mut Vec<u8>, placement: Placement) {
+    answer.extend_from_slice(b"{\"SequenceNumber\":\"");
+    answer.extend_from_slice(&placement.sequence.digits());
+    answer.extend_from_slice(b"\",\"ShardId\":\"shardId-");
+    let mut digits = [b'0'; 12];
+    let mut text = itoa::Buffer::new();
+    let shard = text.format(placement.shard).as_bytes();
+    digits[12 - shard.len()..].copy_from_slice(shard);
+    answer.extend_from_slice(&digits);
+    answer.extend_from_slice(b"\"}");
+}

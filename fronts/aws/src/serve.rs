@@ -1,0 +1,65 @@
+//! The listener: HTTP/1.1 connections, bounded in number, in time and in what they may hold.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+use crate::front::AwsFront;
+
+/// Connections at once. Each idle one holds some kilobytes; more wait in the system's queue.
+const CONNECTIONS_MAX: usize = 20_000;
+
+/// How long a request's head may take, and how long a connection may be idle between requests.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The read buffer of a connection: it bounds a request's head; bodies are taken in pieces of at most this size.
+const BUFFER_BYTES_MAX: usize = 128 << 10;
+
+/// How long requests under way may take to end once the node stops.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// Serves until `shutdown` resolves, then lets requests under way end.
+pub async fn serve(listener: TcpListener, front: Arc<AwsFront>, shutdown: impl Future<Output = ()>) {
+    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let graceful = GracefulShutdown::new();
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { break };
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    // Out of descriptors, most likely: connections that end make room.
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            },
+            () = &mut shutdown => break,
+        };
+        let _ = stream.set_nodelay(true);
+        let front = Arc::clone(&front);
+        let service = service_fn(move |request| {
+            let front = Arc::clone(&front);
+            async move { Ok::<_, std::convert::Infallible>(front.handle(request).await) }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .max_buf_size(BUFFER_BYTES_MAX)
+            .serve_connection(TokioIo::new(stream), service);
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            // A client that goes away or sends no HTTP is its own business.
+            let _ = connection.await;
+            drop(permit);
+        });
+    }
+    let _ = tokio::time::timeout(DRAIN, graceful.shutdown()).await;
+}

@@ -1,0 +1,52 @@
+//! The list of services: which of them answers a request. One line a service.
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+
+use crate::firehose::Firehose;
+use crate::front::{json_answer, json_error};
+use crate::json_protocol::{JsonRequest, ServiceError};
+use crate::kinesis::Kinesis;
+use crate::rest_protocol::{self, RestRequest};
+
+const JSON_1_1: &str = "application/x-amz-json-1.1";
+
+/// All services of the front.
+pub struct Services {
+    /// Kinesis Data Streams.
+    pub kinesis: Kinesis,
+    /// Firehose.
+    pub firehose: Firehose,
+}
+
+impl Services {
+    /// Answers a request of a JSON service. `service` is the signature's scope, `prefix` what stands before the dot of
+    /// `X-Amz-Target`.
+    pub(crate) async fn json(&self, service: &str, prefix: &str, request: &JsonRequest) -> Response<Bytes> {
+        let answer = match (service, prefix) {
+            ("kinesis", "Kinesis_20131202") => self.kinesis.call(request).await,
+            ("firehose", "Firehose_20150804") => self.firehose.call(request).await,
+            _ => Err(unknown(service, &format!("{prefix}.{}", request.operation))),
+        };
+        match answer {
+            Ok(body) => json_answer(StatusCode::OK, JSON_1_1, body),
+            Err(error) => json_error(&error),
+        }
+    }
+
+    /// Answers a request of a REST service.
+    pub(crate) async fn rest(&self, service: &str, request: RestRequest) -> Response<Bytes> {
+        let error = unknown(service, &format!("{} {}", request.method, request.path));
+        rest_protocol::error(&ServiceError { status: 404, ..error })
+    }
+
+    /// Answers what needs no signature: the deployed APIs. `None`: it is no such request.
+    #[expect(clippy::unused_async, reason = "deployed APIs are called here")]
+    pub(crate) async fn public(&self, _head: &http::request::Parts, _body: &Bytes) -> Option<Response<Bytes>> {
+        None
+    }
+}
+
+fn unknown(service: &str, operation: &str) -> ServiceError {
+    ServiceError::unknown_operation(service, operation)
+}

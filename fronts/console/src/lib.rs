@@ -1,1 +1,41 @@
-//! The live console, server-rendered.
+//! The live console: server-rendered pages over the engines, and the JSON that the command line asks for.
+//!
+//! Shows, never defines. Pages work without scripts; with the one module they are live: see [`live`].
+//! Read next: [`page`] (addresses), [`pages`] (one file a page), [`live`] (updates), [`api`] (JSON).
+
+mod api;
+mod assets;
+mod chart;
+mod console;
+mod error;
+mod format;
+mod graph;
+mod guard;
+mod live;
+mod measure;
+mod page;
+mod pages;
+mod partials;
+mod story;
+mod tail;
+
+pub use console::{Console, ConsoleParts};
+pub use error::ConsoleError;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::get;
+
+/// All addresses of the console. Anything that is not named here is a page or is not there.
+pub fn router(console: Console) -> Router {
+    let hosts = guard::Hosts(console.hosts().into());
+    Router::new()
+        .route("/assets/{name}", get(assets::serve))
+        .route("/events", get(live::events))
+        .route("/api/status", get(api::status::show))
+        .route("/api/streams/{name}/tail", get(api::tail::follow))
+        .route("/api/trace/{id}", get(api::trace::show))
+        .fallback(pages::show)
+        .with_state(console)
+        .layer(from_fn_with_state(hosts, guard::check))
+}

@@ -1,0 +1,120 @@
+//! What the console looks at: the engines, shared by all pages.
+
+use std::sync::Arc;
+
+use millstream_catalog::{
+    Catalog, DeliveryStreamDefinition, FunctionDefinition, QueryDefinition, StreamDefinition, StreamOwner,
+    TableDefinition,
+};
+use millstream_delivery::Deliveries;
+use millstream_insight::Insight;
+use millstream_stream::Streams;
+use millstream_types::Clock;
+use tokio::sync::Semaphore;
+
+use crate::error::ConsoleError;
+use crate::live::Live;
+use crate::measure::Measures;
+
+/// Followers of streams and logs and running queries over the JSON API at a time.
+pub const FOLLOWERS_MAX: usize = 64;
+
+/// The engines that a console shows.
+pub struct ConsoleParts {
+    /// What is defined.
+    pub catalog: Catalog,
+    /// The stream engine.
+    pub streams: Streams,
+    /// Logs, metrics, trail.
+    pub insight: Insight,
+    /// The delivery engine.
+    pub deliveries: Deliveries,
+    /// The node's time.
+    pub clock: Arc<dyn Clock>,
+    /// Host names, besides those of loopback, under which browsers may ask for the console.
+    pub hosts: Vec<String>,
+}
+
+/// The console. Cheap to clone.
+#[derive(Clone)]
+pub struct Console {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    parts: ConsoleParts,
+    live: Live,
+    followers: Arc<Semaphore>,
+}
+
+impl Console {
+    /// A console over the engines. Draws nothing until somebody looks.
+    #[must_use]
+    pub fn new(parts: ConsoleParts) -> Self {
+        let followers = Arc::new(Semaphore::new(FOLLOWERS_MAX));
+        Self { shared: Arc::new(Shared { parts, live: Live::default(), followers }) }
+    }
+
+    pub(crate) fn catalog(&self) -> &Catalog {
+        &self.shared.parts.catalog
+    }
+
+    pub(crate) fn streams(&self) -> &Streams {
+        &self.shared.parts.streams
+    }
+
+    pub(crate) fn insight(&self) -> &Insight {
+        &self.shared.parts.insight
+    }
+
+    pub(crate) fn deliveries(&self) -> &Deliveries {
+        &self.shared.parts.deliveries
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.shared.parts.clock
+    }
+
+    pub(crate) fn hosts(&self) -> Vec<String> {
+        self.shared.parts.hosts.clone()
+    }
+
+    pub(crate) fn live(&self) -> &Live {
+        &self.shared.live
+    }
+
+    /// A place for one long answer of the JSON API, held while it runs.
+    pub(crate) fn follower(&self) -> Result<tokio::sync::OwnedSemaphorePermit, ConsoleError> {
+        let busy = ConsoleError::Busy { what: "followers", limit: FOLLOWERS_MAX };
+        Arc::clone(&self.shared.followers).try_acquire_owned().map_err(|_| busy)
+    }
+
+    pub(crate) fn query(&self, name: &str) -> Result<Arc<QueryDefinition>, ConsoleError> {
+        self.catalog().queries.get(name).ok_or_else(|| not_found("query", name))
+    }
+
+    pub(crate) fn function(&self, name: &str) -> Result<Arc<FunctionDefinition>, ConsoleError> {
+        self.catalog().functions.get(name).ok_or_else(|| not_found("function", name))
+    }
+
+    pub(crate) fn table(&self, name: &str) -> Result<Arc<TableDefinition>, ConsoleError> {
+        self.catalog().tables.get(name).ok_or_else(|| not_found("table", name))
+    }
+
+    pub(crate) fn delivery_stream(&self, name: &str) -> Result<Arc<DeliveryStreamDefinition>, ConsoleError> {
+        self.catalog().delivery_streams.get(name).ok_or_else(|| not_found("delivery stream", name))
+    }
+
+    /// A stream's metrics: those of a delivery stream's own stream are counted at its door, under its own name.
+    pub(crate) fn stream_measures(&self, stream: &StreamDefinition) -> Measures {
+        let subject = match stream.owner {
+            StreamOwner::DeliveryStream => stream.name.clone(),
+            StreamOwner::User | StreamOwner::Query => format!("stream/{}", stream.name),
+        };
+        Measures::of(&self.insight().metrics, subject)
+    }
+}
+
+fn not_found(kind: &'static str, name: &str) -> ConsoleError {
+    ConsoleError::NotFound { kind, name: name.to_owned() }
+}

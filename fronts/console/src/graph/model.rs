@@ -1,0 +1,209 @@
+//! Nodes and edges from the catalog's definitions.
+//!
+//! An edge is drawn where a definition names the other resource. A function's code is not read: an environment variable
+//! whose value is a resource's name counts as naming it, because that is how functions are told where to write.
+
+use std::collections::HashMap;
+
+use millstream_catalog::{Catalog, DeliverySource, FunctionDefinition, OutputTarget, StreamOwner};
+
+use crate::page::Page;
+
+/// Stages that one graph shows; beyond it the lists are the better view.
+pub const NODES_MAX: usize = 80;
+
+/// Kinds of stages, in the order of a record's way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// An HTTP API.
+    Api,
+    /// A stream.
+    Stream,
+    /// A delivery stream.
+    Delivery,
+    /// A continuous query.
+    Query,
+    /// A function.
+    Function,
+    /// A table.
+    Table,
+    /// A bucket of objects.
+    Objects,
+}
+
+impl Kind {
+    /// The kind's word on its node.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Api => "API",
+            Self::Stream => "stream",
+            Self::Delivery => "delivery stream",
+            Self::Query => "query",
+            Self::Function => "function",
+            Self::Table => "table",
+            Self::Objects => "objects",
+        }
+    }
+
+    /// The kind's class in the style sheet.
+    pub fn class(self) -> &'static str {
+        match self {
+            Self::Delivery => "delivery",
+            Self::Api => "api",
+            other => other.word(),
+        }
+    }
+}
+
+/// A stage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// What it is.
+    pub kind: Kind,
+    /// Its name for people.
+    pub name: String,
+    /// Its name in metrics: an API's id, else its name.
+    pub subject: String,
+    /// The page that shows it; an API has none yet.
+    pub page: Option<Page>,
+}
+
+/// Stages and the way between them, as indices of `nodes`.
+#[derive(Debug, Default)]
+pub struct Pipeline {
+    /// The stages.
+    pub nodes: Vec<Node>,
+    /// From, to.
+    pub edges: Vec<(usize, usize)>,
+    /// How many stages were left out because there are more than [`NODES_MAX`].
+    pub left_out: usize,
+    places: HashMap<(Kind, String), usize>,
+}
+
+impl Pipeline {
+    /// The graph of everything defined.
+    pub fn of(catalog: &Catalog) -> Self {
+        let mut pipeline = Self::default();
+        pipeline.add_nodes(catalog);
+        pipeline.connect_apis(catalog);
+        pipeline.connect_functions(catalog);
+        pipeline.connect_delivery_streams(catalog);
+        pipeline.connect_queries(catalog);
+        pipeline.edges.sort_unstable();
+        pipeline.edges.dedup();
+        pipeline
+    }
+
+    fn add_nodes(&mut self, catalog: &Catalog) {
+        for api in catalog.apis.list() {
+            self.add(Kind::Api, &api.name, &api.id, None);
+        }
+        for stream in catalog.streams.list().iter().filter(|stream| stream.owner == StreamOwner::User) {
+            self.add(Kind::Stream, &stream.name, &stream.name, Some(Page::stream(&stream.name)));
+        }
+        for delivery in catalog.delivery_streams.list() {
+            let page = Page::Delivery(delivery.name.clone());
+            self.add(Kind::Delivery, &delivery.name, &delivery.name, Some(page.clone()));
+            self.add(Kind::Objects, &delivery.destination.bucket, &delivery.name, Some(page));
+        }
+        for query in catalog.queries.list() {
+            self.add(Kind::Query, &query.name, &query.name, Some(Page::Query(query.name.clone())));
+        }
+        for function in catalog.functions.list() {
+            self.add(Kind::Function, &function.name, &function.name, Some(Page::Function(function.name.clone())));
+        }
+        for table in catalog.tables.list() {
+            self.add(Kind::Table, &table.name, &table.name, Some(Page::table(&table.name)));
+        }
+    }
+
+    fn add(&mut self, kind: Kind, name: &str, subject: &str, page: Option<Page>) {
+        // Several delivery streams may fill one bucket; an API is known by its id because names repeat.
+        let key = (kind, if kind == Kind::Api { subject } else { name }.to_owned());
+        if self.places.contains_key(&key) {
+            return;
+        }
+        if self.nodes.len() == NODES_MAX {
+            self.left_out += 1;
+            return;
+        }
+        self.places.insert(key, self.nodes.len());
+        self.nodes.push(Node { kind, name: name.to_owned(), subject: subject.to_owned(), page });
+    }
+
+    fn find(&self, kind: Kind, name: &str) -> Option<usize> {
+        self.places.get(&(kind, name.to_owned())).copied()
+    }
+
+    /// The stage that a stream of the catalog stands for: itself, or the resource that owns it.
+    fn find_stream(&self, name: &str) -> Option<usize> {
+        if let Some(delivery) = name.strip_prefix("delivery/") {
+            return self.find(Kind::Delivery, delivery);
+        }
+        if let Some((query, _)) = name.strip_prefix("query/").and_then(|rest| rest.split_once('/')) {
+            return self.find(Kind::Query, query);
+        }
+        self.find(Kind::Stream, name)
+    }
+
+    fn connect(&mut self, from: Option<usize>, to: Option<usize>) {
+        if let (Some(from), Some(to)) = (from, to)
+            && from != to
+        {
+            self.edges.push((from, to));
+        }
+    }
+
+    fn connect_apis(&mut self, catalog: &Catalog) {
+        for api in catalog.apis.list() {
+            let from = self.find(Kind::Api, &api.id);
+            let methods = api.resources.values().flat_map(|resource| resource.methods.values());
+            for function in methods.filter_map(|method| method.integration.as_ref()?.function.as_ref()) {
+                let to = self.find(Kind::Function, function);
+                self.connect(from, to);
+            }
+        }
+    }
+
+    fn connect_functions(&mut self, catalog: &Catalog) {
+        for function in catalog.functions.list() {
+            let from = self.find(Kind::Function, &function.name);
+            for to in self.named_by(&function) {
+                self.connect(from, Some(to));
+            }
+        }
+    }
+
+    fn named_by(&self, function: &FunctionDefinition) -> Vec<usize> {
+        let kinds = [Kind::Table, Kind::Delivery, Kind::Stream];
+        let values = function.environment.values();
+        values.filter_map(|value| kinds.into_iter().find_map(|kind| self.find(kind, value))).collect()
+    }
+
+    fn connect_delivery_streams(&mut self, catalog: &Catalog) {
+        for delivery in catalog.delivery_streams.list() {
+            let node = self.find(Kind::Delivery, &delivery.name);
+            if let DeliverySource::Stream { name } = &delivery.source {
+                self.connect(self.find_stream(name), node);
+            }
+            self.connect(node, self.find(Kind::Objects, &delivery.destination.bucket));
+        }
+    }
+
+    fn connect_queries(&mut self, catalog: &Catalog) {
+        for query in catalog.queries.list() {
+            let node = self.find(Kind::Query, &query.name);
+            for input in &query.inputs {
+                self.connect(self.find_stream(&input.stream), node);
+            }
+            for output in &query.outputs {
+                let to = match &output.target {
+                    OutputTarget::Function { name } => self.find(Kind::Function, name),
+                    OutputTarget::Stream { name } => self.find_stream(name),
+                    OutputTarget::Keep => None,
+                };
+                self.connect(node, to);
+            }
+        }
+    }
+}

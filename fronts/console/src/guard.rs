@@ -1,0 +1,112 @@
+//! Who may ask, and what a browser may do with an answer.
+//!
+//! The console has no login of its own: it listens on loopback. A web page elsewhere must not reach it through a name
+//! that resolves to loopback (DNS rebinding), so the `Host` must be one of ours; nor may it send requests that do work,
+//! so a `POST` must come from our own pages or from a program.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+
+/// Names that always mean this machine.
+const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+
+/// Nothing but our own files; no script within a page.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; \
+                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+const HEADERS: [(HeaderName, HeaderValue); 4] = [
+    (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+];
+
+/// Names besides loopback under which the console may be asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Hosts(pub Arc<[String]>);
+
+/// Lets a request through if it may come in, and sets the headers of its answer.
+pub async fn check(State(hosts): State<Hosts>, request: Request<Body>, next: Next) -> Response {
+    let mut response = match refusal(&hosts, request.method(), request.uri(), request.headers()) {
+        Some(reason) => (StatusCode::FORBIDDEN, reason).into_response(),
+        None => next.run(request).await,
+    };
+    for (name, value) in HEADERS {
+        response.headers_mut().insert(name, value);
+    }
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Why a request may not come in.
+fn refusal(hosts: &Hosts, method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<&'static str> {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    // HTTP/2 and absolute requests carry the host in the address.
+    let authority = uri.authority().map(|authority| authority.as_str()).or_else(|| text(header::HOST));
+    let known = |authority: &str| {
+        let name = host_name(authority);
+        LOOPBACK.iter().any(|own| own.eq_ignore_ascii_case(name))
+            || hosts.0.iter().any(|own| own.eq_ignore_ascii_case(name))
+    };
+    let Some(authority) = authority.filter(|authority| known(authority)) else {
+        return Some("this console answers to localhost and to the names in its settings only\n");
+    };
+    if matches!(*method, Method::GET | Method::HEAD) {
+        return None;
+    }
+    let own_origin = match text(header::ORIGIN) {
+        Some(origin) => origin.split_once("://").is_some_and(|(_, from)| from.eq_ignore_ascii_case(authority)),
+        // Browsers send an origin with every POST to another site; a program sends none.
+        None => text(HeaderName::from_static("sec-fetch-site")).is_none_or(|site| site == "same-origin"),
+    };
+    (!own_origin).then_some("requests that do work are taken from this console's own pages and from programs only\n")
+}
+
+/// An authority without its port.
+fn host_name(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => authority,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(method: Method, pairs: &[(&'static str, &str)]) -> bool {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.insert(*name, value.parse().unwrap());
+        }
+        let hosts = Hosts(vec!["console.example".to_owned()].into());
+        refusal(&hosts, &method, &Uri::from_static("/"), &headers).is_some()
+    }
+
+    #[test]
+    fn only_own_names_are_answered() {
+        for host in ["localhost", "LOCALHOST:8080", "127.0.0.1:8080", "[::1]", "[::1]:80", "console.example:1"] {
+            assert!(!refused(Method::GET, &[("host", host)]), "{host}");
+        }
+        for host in ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:8080", "", "[::2]", "0.0.0.0"] {
+            assert!(refused(Method::GET, &[("host", host)]), "{host}");
+        }
+        assert!(refused(Method::GET, &[]));
+    }
+
+    #[test]
+    fn work_is_taken_from_own_pages_and_programs() {
+        let host = ("host", "localhost:8080");
+        assert!(!refused(Method::POST, &[host]));
+        assert!(!refused(Method::POST, &[host, ("origin", "http://localhost:8080")]));
+        for origin in ["http://localhost:9090", "http://evil.example", "null"] {
+            assert!(refused(Method::POST, &[host, ("origin", origin)]), "{origin}");
+        }
+        assert!(refused(Method::POST, &[host, ("sec-fetch-site", "cross-site")]));
+    }
+}

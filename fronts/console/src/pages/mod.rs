@@ -1,0 +1,143 @@
+//! Every page of the console: one file and one template each. All pages come in through [`show`].
+
+mod delivery;
+mod function;
+mod functions;
+mod overview;
+mod queries;
+mod query;
+mod stream;
+mod streams;
+mod table;
+mod tables;
+mod trace;
+mod troubles;
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::{Html, IntoResponse, Response};
+use http::{Method, StatusCode, Uri};
+
+use crate::Console;
+use crate::assets::{LINKS, Links};
+use crate::error::ConsoleError;
+use crate::live::Fragments;
+use crate::page::Page;
+
+/// What surrounds every page.
+pub struct Frame {
+    /// The page's name.
+    pub title: String,
+    /// The page's own address, which live updates ask for.
+    pub address: String,
+    /// The marked entry of the navigation.
+    pub section: &'static str,
+    /// What the search box holds.
+    pub search: String,
+    /// Style, module, icon.
+    pub links: &'static Links,
+}
+
+impl Frame {
+    fn of(page: &Page) -> Self {
+        let search = if let Page::Trace(id) = page { id.clone() } else { String::new() };
+        Self { title: page.title().into_owned(), address: page.href(), section: page.section(), search, links: &LINKS }
+    }
+
+    /// The navigation: address and word.
+    fn sections(&self) -> &'static [(&'static str, &'static str)] {
+        &[
+            ("/", "Overview"),
+            ("/streams", "Streams"),
+            ("/queries", "Queries"),
+            ("/functions", "Functions"),
+            ("/tables", "Tables"),
+        ]
+    }
+}
+
+/// Any page.
+pub async fn show(State(console): State<Console>, method: Method, uri: Uri) -> Response {
+    let address = uri.path_and_query().map_or("/", |address| address.as_str());
+    let drawn = match Page::parse(address) {
+        Some(page) if matches!(method, Method::GET | Method::HEAD) => draw(&console, &page).await,
+        _ => Err(ConsoleError::NotFound { kind: "page", name: uri.path().to_owned() }),
+    };
+    match drawn {
+        Ok(html) => Html(html).into_response(),
+        Err(error) => failed(&error),
+    }
+}
+
+async fn draw(console: &Console, page: &Page) -> Result<String, ConsoleError> {
+    let live = fragments(console, page).await?;
+    let frame = Frame::of(page);
+    match page {
+        Page::Overview => overview::page(frame, live),
+        Page::Streams(_) => streams::page(frame, live),
+        Page::Stream(name) => stream::page(console, name, frame, live),
+        Page::Queries(_) => queries::page(frame, live),
+        Page::Query(name) => query::page(console, name, frame, live),
+        Page::Tables(_) => tables::page(frame, live),
+        Page::Table(name, _) => table::page(console, name, frame, live),
+        Page::Functions(_) => functions::page(frame, live),
+        Page::Function(name) => function::page(console, name, frame, live),
+        Page::Delivery(name) => delivery::page(console, name, frame, live),
+        Page::Trace(id) => trace::page(id, frame, live),
+    }
+}
+
+/// The parts of a page that change: drawn into the page first, then sent alone.
+///
+/// # Errors
+/// [`ConsoleError::NotFound`] when the resource is not there; an engine's errors.
+pub async fn fragments(console: &Console, page: &Page) -> Result<Fragments, ConsoleError> {
+    match page {
+        Page::Overview => overview::fragments(console).await,
+        Page::Streams(after) => streams::fragments(console, after),
+        Page::Stream(name) => stream::fragments(console, name).await,
+        Page::Queries(after) => queries::fragments(console, after),
+        Page::Query(name) => query::fragments(console, name).await,
+        Page::Tables(after) => tables::fragments(console, after),
+        Page::Table(name, after) => table::fragments(console, name, after).await,
+        Page::Functions(after) => functions::fragments(console, after),
+        Page::Function(name) => function::fragments(console, name).await,
+        Page::Delivery(name) => delivery::fragments(console, name).await,
+        Page::Trace(id) => trace::fragments(console, id).await,
+    }
+}
+
+/// A list of resources, with a second list below where a kind has two.
+#[derive(Template)]
+#[template(path = "pages/list.html")]
+struct ListPage {
+    frame: Frame,
+    live: Fragments,
+    /// The heading of the fragment `more`.
+    more: &'static str,
+}
+
+#[derive(Template)]
+#[template(path = "pages/failed.html")]
+struct FailedPage {
+    frame: Frame,
+    status: StatusCode,
+    message: String,
+}
+
+/// A page that says what went wrong.
+pub fn failed(error: &ConsoleError) -> Response {
+    let status = error.status();
+    let title = if status == StatusCode::NOT_FOUND { "Not here" } else { "This page cannot be shown" };
+    let frame = Frame { title: title.to_owned(), section: "", ..Frame::of(&Page::Overview) };
+    let page = FailedPage { frame, status, message: error.to_string() };
+    match page.render() {
+        Ok(html) => (status, Html(html)).into_response(),
+        Err(_) => (status, page.message).into_response(),
+    }
+}
+
+/// A query's state in a word.
+pub fn query_state(console: &Console, query: &millstream_catalog::QueryDefinition) -> String {
+    query::state(console, query).value
+}

@@ -1,0 +1,195 @@
+//! `/queries/{name}`: the SQL, the newest rows of each output, watermark, and what went wrong.
+
+use std::sync::Arc;
+
+use askama::Template;
+use millstream_catalog::{DesiredState, OutputTarget, QueryDefinition, QueryOutput, StreamDefinition};
+use serde_json::Value;
+
+use super::queries::dialect;
+use super::{Frame, troubles};
+use crate::Console;
+use crate::chart;
+use crate::error::ConsoleError;
+use crate::format;
+use crate::live::Fragments;
+use crate::measure::Measures;
+use crate::page::Page;
+use crate::partials::{Chart, Charts, Figure, Figures, WARN};
+use crate::tail::{self, Placed};
+
+/// Rows that each output shows.
+const ROWS_MAX: usize = 20;
+/// Columns that an output shows.
+const COLUMNS_MAX: usize = 16;
+/// Characters of a cell.
+const CELL_CHARS: usize = 60;
+/// A watermark this far behind deserves a look: one minute's window and a half.
+const LAG_WORRYING_MS: f64 = 90_000.0;
+
+#[derive(Template)]
+#[template(path = "pages/query.html")]
+struct QueryPage<'a> {
+    frame: Frame,
+    live: Fragments,
+    name: &'a str,
+    dialect: &'static str,
+    sql: &'a str,
+    /// Name in the SQL, stream, address.
+    inputs: Vec<(String, String, String)>,
+    outputs: Vec<OutputLine>,
+}
+
+struct OutputLine {
+    name: String,
+    target: String,
+    href: Option<String>,
+}
+
+pub(super) fn page(console: &Console, name: &str, frame: Frame, live: Fragments) -> Result<String, ConsoleError> {
+    let query = console.query(name)?;
+    let input = |input: &millstream_catalog::QueryInput| {
+        (input.name.clone(), input.stream.clone(), Page::stream(&input.stream).href())
+    };
+    let page = QueryPage {
+        frame,
+        live,
+        name,
+        dialect: dialect(query.dialect),
+        sql: query.sql.trim(),
+        inputs: query.inputs.iter().map(input).collect(),
+        outputs: query.outputs.iter().map(output_line).collect(),
+    };
+    Ok(page.render()?)
+}
+
+fn output_line(output: &QueryOutput) -> OutputLine {
+    let (target, href) = match &output.target {
+        OutputTarget::Function { name } => (name.clone(), Some(Page::Function(name.clone()).href())),
+        OutputTarget::Stream { name } => (name.clone(), Some(Page::stream(name).href())),
+        OutputTarget::Keep => ("nowhere: its rows are kept to be looked at".to_owned(), None),
+    };
+    OutputLine { name: output.name.clone(), target, href }
+}
+
+pub(super) async fn fragments(console: &Console, name: &str) -> Result<Fragments, ConsoleError> {
+    let query = console.query(name)?;
+    let measures = Measures::of(&console.insight().metrics, format!("query/{name}"));
+    let mut fragments = Fragments::default();
+    let figures = vec![
+        state(console, &query),
+        Figure::rate("rows in", measures.rate("rows_in")),
+        Figure::rate("rows out", measures.rate("rows_out")),
+        watermark_lag(&measures),
+        Figure {
+            tone: if measures.recent("late") > 0 { WARN } else { "" },
+            ..Figure::trouble("late", measures.recent("late"), "in 10 min")
+        },
+        Figure::trouble("errors", measures.recent("errors"), "in 10 min"),
+    ];
+    fragments.add("figures", &Figures { figures })?;
+    let charts = vec![
+        Chart::of("rows in per second", &measures.series("rows_in"), chart::per_second),
+        Chart::of("watermark lag", &measures.series("watermark_lag_ms"), chart::millis),
+    ];
+    fragments.add("charts", &Charts { charts })?;
+    fragments.add("results", &results(console, name).await?)?;
+    fragments.add("errors", &troubles::list(console, troubles::Of::Query(name)).await?)?;
+    Ok(fragments)
+}
+
+/// Whether it runs.
+pub(super) fn state(_console: &Console, query: &QueryDefinition) -> Figure {
+    let (word, tone) = match query.desired {
+        DesiredState::Running => ("running", ""),
+        DesiredState::Stopped => ("stopped", WARN),
+    };
+    Figure { tone, ..Figure::new("state", word.to_owned(), "") }
+}
+
+/// How far its watermark is behind the clock.
+pub(super) fn watermark_lag(measures: &Measures) -> Figure {
+    Figure::lag("watermark lag", measures.level("watermark_lag_ms"), LAG_WORRYING_MS)
+}
+
+#[derive(Template)]
+#[template(path = "partials/results.html")]
+struct Results {
+    outputs: Vec<OutputRows>,
+}
+
+struct OutputRows {
+    name: String,
+    href: String,
+    columns: Vec<ResultColumn>,
+    rows: Vec<ResultRow>,
+}
+
+struct ResultColumn {
+    name: String,
+    number: bool,
+}
+
+struct ResultRow {
+    time: String,
+    href: String,
+    cells: Vec<ResultCell>,
+}
+
+struct ResultCell {
+    text: String,
+    number: bool,
+}
+
+/// The newest rows of each of the query's own streams.
+async fn results(console: &Console, name: &str) -> Result<Results, ConsoleError> {
+    let prefix = format!("query/{name}/");
+    let streams = console.streams().list().into_iter().filter(|stream| stream.name.starts_with(&prefix));
+    let mut outputs = Vec::new();
+    for stream in streams.collect::<Vec<Arc<StreamDefinition>>>() {
+        let newest = tail::newest(console.streams(), &stream, ROWS_MAX).await?;
+        let output = stream.name[prefix.len()..].to_owned();
+        outputs.push(output_rows(output, Page::stream(&stream.name).href(), &newest));
+    }
+    Ok(Results { outputs })
+}
+
+/// Rows as a table: the columns of JSON objects in the order of their first appearance, else one column.
+fn output_rows(name: String, href: String, newest: &[Placed]) -> OutputRows {
+    let parsed: Vec<(&Placed, Value)> =
+        newest.iter().map(|placed| (placed, serde_json::from_slice(&placed.record.data).unwrap_or_default())).collect();
+    let mut columns: Vec<String> = Vec::new();
+    for key in parsed.iter().filter_map(|(_, row)| row.as_object()).flat_map(|row| row.keys()) {
+        if columns.len() < COLUMNS_MAX && !columns.contains(key) {
+            columns.push(key.clone());
+        }
+    }
+    let rows = parsed.iter().map(|(placed, row)| ResultRow {
+        time: format::clock(placed.record.append_time),
+        href: Page::Trace(placed.sequence.to_string()).href(),
+        cells: match row.as_object() {
+            Some(row) => columns.iter().map(|column| cell(row.get(column))).collect(),
+            None => vec![ResultCell { text: format::payload(&placed.record.data, CELL_CHARS * 4), number: false }],
+        },
+    });
+    let rows: Vec<ResultRow> = rows.collect();
+    let column = |(index, name): (usize, &String)| ResultColumn {
+        name: name.clone(),
+        number: rows.iter().any(|row| row.cells.get(index).is_some_and(|cell| cell.number)),
+    };
+    let mut heads: Vec<ResultColumn> = columns.iter().enumerate().map(column).collect();
+    if heads.is_empty() {
+        heads.push(ResultColumn { name: "row".to_owned(), number: false });
+    }
+    OutputRows { name, href, columns: heads, rows }
+}
+
+fn cell(value: Option<&Value>) -> ResultCell {
+    let text = match value {
+        None => String::new(),
+        Some(Value::Null) => "null".to_owned(),
+        Some(Value::String(text)) => format::cut(text, CELL_CHARS),
+        Some(other) => format::cut(&other.to_string(), CELL_CHARS),
+    };
+    ResultCell { text, number: value.is_some_and(Value::is_number) }
+}

@@ -1,0 +1,201 @@
+//! A record's way, put together from the marks of the trail: from its arrival to the item or object it became part of,
+//! or to where it stopped and why.
+
+use std::collections::HashSet;
+
+use millstream_catalog::StreamDefinition;
+use millstream_insight::{Mark, Step as Made};
+use millstream_stream::{SequenceNumber, ShardId};
+use millstream_types::{LogId, Millis, Record};
+
+use crate::Console;
+use crate::error::ConsoleError;
+use crate::format;
+use crate::page::Page;
+use crate::tail;
+
+/// Steps of a story.
+const STEPS_MAX: usize = 60;
+
+/// The story of an id.
+pub struct Story {
+    /// The record, when it is still kept.
+    pub record: Option<Found>,
+    /// What happened, oldest first.
+    pub steps: Vec<Step>,
+}
+
+/// A record and where it lies.
+pub struct Found {
+    /// Its stream.
+    pub stream: std::sync::Arc<StreamDefinition>,
+    /// Its shard.
+    pub shard: u32,
+    /// The record.
+    pub record: Record,
+}
+
+/// How a step went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The record went on.
+    Went,
+    /// It waits for something.
+    Waits,
+    /// It stopped here.
+    Stopped,
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// When; `None` for what has not happened yet.
+    pub time: Option<Millis>,
+    /// What happened, in a word or two.
+    pub word: &'static str,
+    /// The resource it happened at: kind, name, page.
+    pub at: Option<(String, Page)>,
+    /// More about it.
+    pub detail: String,
+    /// How it went.
+    pub outcome: Outcome,
+}
+
+impl Step {
+    /// The step as a sentence.
+    pub fn text(&self) -> String {
+        let at = self.at.as_ref().map_or(String::new(), |(name, _)| format!(" {name}"));
+        format!("{}{at} {}", self.word, self.detail).trim_end().to_owned()
+    }
+}
+
+/// The id of a record in any of the forms that clients see: its sequence number, or an event's id
+/// `shardId-000000000000:49…`.
+pub fn parse(id: &str) -> Result<SequenceNumber, ConsoleError> {
+    let digits = id.rsplit_once(':').map_or(id, |(_, digits)| digits);
+    digits.parse().map_err(|error| ConsoleError::Invalid(format!("`{}`: {error}", format::cut(id, 80))))
+}
+
+/// Tells the story of a record.
+///
+/// # Errors
+/// [`ConsoleError::Invalid`] when the id is none; [`ConsoleError::NotFound`] when no stream has such a record; storage.
+pub async fn tell(console: &Console, id: &str) -> Result<Story, ConsoleError> {
+    let sequence = parse(id)?;
+    let missing = || ConsoleError::NotFound { kind: "record", name: id.to_owned() };
+    let (stream, shard) = console.streams().owner_of(sequence.log).ok_or_else(missing)?;
+    let bounds = console.streams().bounds(sequence.log);
+    if sequence.offset >= bounds.next {
+        return Err(missing());
+    }
+    let found =
+        tail::one(console.streams(), sequence).await?.map(|record| Found { stream: stream.clone(), shard, record });
+    let mut teller = Teller { console, steps: Vec::new(), invocations: HashSet::new() };
+    if let Some(found) = &found {
+        teller.steps.push(Step {
+            time: Some(found.record.append_time),
+            word: "appended to",
+            at: Some((stream.name.clone(), Page::stream(&stream.name))),
+            detail: format!("{}, offset {}: durable", ShardId(shard), format::count(sequence.offset)),
+            outcome: Outcome::Went,
+        });
+    }
+    teller.follow(sequence);
+    let waits = teller.waits(&stream);
+    // Marks of one millisecond keep the order in which they were made.
+    teller.steps.sort_by_key(|step| step.time);
+    teller.steps.truncate(STEPS_MAX);
+    teller.steps.extend(waits);
+    Ok(Story { record: found, steps: teller.steps })
+}
+
+struct Teller<'a> {
+    console: &'a Console,
+    steps: Vec<Step>,
+    invocations: HashSet<String>,
+}
+
+impl Teller<'_> {
+    /// The marks of a record and of what came of it.
+    fn follow(&mut self, sequence: SequenceNumber) {
+        for mark in self.console.insight().trail.of_record(LogId(sequence.log.0), sequence.offset) {
+            self.tell(mark);
+        }
+    }
+
+    fn tell(&mut self, mark: Mark) {
+        let time = Some(mark.time);
+        let step = |word, at, detail: String, outcome| Step { time, word, at, detail, outcome };
+        match mark.step {
+            Made::Received { stream, request, invocation, .. } => {
+                let by = invocation.map_or(String::new(), |id| format!(", sent by invocation {id}"));
+                let at = Some((stream.clone(), Page::stream(&stream)));
+                self.steps.push(step("received for", at, format!("request {request}{by}"), Outcome::Went));
+            }
+            Made::Read { query, from, to, .. } => {
+                let detail = format!("with {} others of its batch", format::count((to - from).saturating_sub(1)));
+                self.steps.push(step("read by", Some(query_at(query)), detail, Outcome::Went));
+            }
+            Made::Dropped { query, reason, detail, .. } => {
+                let detail = format!("{reason}: {detail}");
+                self.steps.push(step("dropped by", Some(query_at(query)), detail, Outcome::Stopped));
+            }
+            Made::Emitted { query, output, window_start, window_end, key, .. } => {
+                let window = format!("{} to {}", format::date_time(window_start), format::clock(window_end));
+                let key = if key.is_empty() { String::new() } else { format!(", key {key}") };
+                let detail = format!("{output}, window {window}{key}");
+                self.steps.push(step("row emitted by", Some(query_at(query)), detail, Outcome::Went));
+            }
+            Made::Delivered { function, invocation, outcome, .. } => {
+                let went = if outcome == "ok" { Outcome::Went } else { Outcome::Stopped };
+                let at = Some((function.clone(), Page::Function(function)));
+                self.steps.push(step("delivered to", at, format!("{outcome}, invocation {invocation}"), went));
+                self.follow_invocation(invocation);
+            }
+            Made::Invoked { function, invocation, duration_ms, outcome } => {
+                let went = if outcome == "ok" { Outcome::Went } else { Outcome::Stopped };
+                let detail = format!("{outcome} after {duration_ms} ms, invocation {invocation}");
+                self.steps.push(step("ran", Some((function.clone(), Page::Function(function))), detail, went));
+            }
+            Made::ItemWritten { table, key, .. } => {
+                let at = Some((table.clone(), Page::table(&table)));
+                self.steps.push(step("item written to", at, key, Outcome::Went));
+            }
+            Made::ObjectWritten { bucket, object, .. } => {
+                self.steps.push(step("in object", None, format!("{bucket}/{object}"), Outcome::Went));
+            }
+        }
+    }
+
+    fn follow_invocation(&mut self, invocation: String) {
+        let marks = self.console.insight().trail.find(|step| match step {
+            Made::Invoked { invocation: own, .. } => *own == invocation,
+            Made::ItemWritten { invocation: own, .. } => own.as_deref() == Some(&invocation),
+            _ => false,
+        });
+        if self.invocations.insert(invocation) {
+            marks.into_iter().for_each(|mark| self.tell(mark));
+        }
+    }
+
+    /// What is still to come: queries and delivery streams that have not taken the record yet.
+    fn waits(&self, stream: &StreamDefinition) -> Vec<Step> {
+        let wait = |at: (String, Page), detail: String| Step {
+            time: None,
+            word: "not read yet by",
+            at: Some(at),
+            detail,
+            outcome: Outcome::Waits,
+        };
+        let queries = self.console.catalog().queries.list();
+        let queries = queries.iter().filter(|query| query.inputs.iter().any(|input| input.stream == stream.name));
+        let seen = |name: &str| self.steps.iter().any(|step| step.at.as_ref().is_some_and(|(at, _)| at == name));
+        let unread = queries.filter(|query| !seen(&query.name));
+        let unread = unread.map(|query| wait(query_at(query.name.clone()), "or its marks are gone".to_owned()));
+        unread.collect()
+    }
+}
+
+fn query_at(query: String) -> (String, Page) {
+    (query.clone(), Page::Query(query))
+}

@@ -1,0 +1,197 @@
+//! A small pipeline in memory with a little of everything, for the tests and the preview.
+
+use std::sync::Arc;
+
+use axum::Router;
+use bytes::Bytes;
+use millstream_catalog::{
+    ApiDefinition, Catalog, ColumnDefinition, Compression, DeliverySource, DesiredState, FunctionDefinition,
+    Integration, KeyAttribute, KeyType, Method, ObjectDestination, OutputTarget, QueryDefinition, QueryDialect,
+    QueryInput, QueryOutput, Resource, StreamOwner, TableDefinition,
+};
+use millstream_console::{Console, ConsoleParts};
+use millstream_delivery::{Deliveries, NewDeliveryStream, ObjectStoreOptions};
+use millstream_insight::{Insight, trail::Step};
+use millstream_storage::Storage;
+use millstream_stream::{Entry, NewStream, Placement, Streams};
+use millstream_types::{Clock, Millis};
+
+/// The engines.
+pub struct World {
+    /// What is defined.
+    pub catalog: Catalog,
+    /// Streams.
+    pub streams: Streams,
+    /// Logs, metrics, trail.
+    pub insight: Insight,
+    /// Delivery streams.
+    pub deliveries: Deliveries,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// A name that every page has to escape.
+pub const HOSTILE: &str = "<script>alert(1)</script>\"'&";
+
+impl World {
+    /// The stock trades' pipeline, and resources with hostile names.
+    pub async fn new(clock: Arc<dyn Clock>, objects: ObjectStoreOptions) -> Self {
+        let storage = Storage::in_memory(Arc::clone(&clock));
+        let catalog = Catalog::open(&storage).unwrap();
+        let streams = Streams::new(storage.clone(), catalog.clone(), Arc::clone(&clock));
+        let insight = Insight::open(&storage, Arc::clone(&clock)).unwrap();
+        let deliveries =
+            Deliveries::start(objects, storage, catalog.clone(), streams.clone(), insight.clone(), Arc::clone(&clock));
+        let world = Self { catalog, streams, insight, deliveries, clock };
+        world.define().await;
+        world
+    }
+
+    /// The console over it.
+    pub fn router(&self) -> Router {
+        millstream_console::router(Console::new(ConsoleParts {
+            catalog: self.catalog.clone(),
+            streams: self.streams.clone(),
+            insight: self.insight.clone(),
+            deliveries: self.deliveries.clone(),
+            clock: Arc::clone(&self.clock),
+            hosts: vec![],
+        }))
+    }
+
+    async fn define(&self) {
+        for (name, shards) in [("trades", 4), (HOSTILE, 1)] {
+            let new = NewStream { name: name.into(), owner: StreamOwner::User, shards, retention_hours: 24 };
+            self.streams.create(new).await.unwrap();
+        }
+        let results = NewStream {
+            name: "query/share-change-per-minute/OUTPUT_STREAM".into(),
+            owner: StreamOwner::Query,
+            shards: 1,
+            retention_hours: 24,
+        };
+        self.streams.create(results).await.unwrap();
+        let destination = ObjectDestination {
+            bucket: "trades-archive".into(),
+            prefix: "raw/".into(),
+            buffer_bytes: 1 << 20,
+            buffer_seconds: 60,
+            compression: Compression::Gzip,
+            role: String::new(),
+        };
+        let new =
+            NewDeliveryStream { name: "input_transactions".into(), source: DeliverySource::DirectPut, destination };
+        self.deliveries.create(new).await.unwrap();
+        for (name, variables) in [
+            ("PostTransaction", vec![("DELIVERY_STREAM", "input_transactions")]),
+            ("SaveShareChange", vec![("TABLE", "share_changes")]),
+            (HOSTILE, vec![(HOSTILE, HOSTILE)]),
+        ] {
+            self.catalog.functions.put(function(name, &variables)).await.unwrap();
+        }
+        for name in ["share_changes", HOSTILE] {
+            self.catalog.tables.put(table(name)).await.unwrap();
+        }
+        let kinesis =
+            "CREATE OR REPLACE STREAM \"OUTPUT_STREAM\" (\n    \"time\" TIMESTAMP,\n    \"symbol\" VARCHAR(8)\n);";
+        let target = OutputTarget::Function { name: "SaveShareChange".into() };
+        self.catalog.queries.put(query("share-change-per-minute", kinesis, target)).await.unwrap();
+        self.catalog.queries.put(query("share-change-stream-analytics", kinesis, OutputTarget::Keep)).await.unwrap();
+        self.catalog.queries.put(query(HOSTILE, HOSTILE, OutputTarget::Keep)).await.unwrap();
+        self.catalog.apis.put(api("trades", "PostTransaction")).await.unwrap();
+        self.catalog.apis.put(api(HOSTILE, HOSTILE)).await.unwrap();
+    }
+
+    /// Puts a record into a stream and counts it, as a front does.
+    pub async fn put(&self, stream: &str, key: &str, data: &[u8]) -> Placement {
+        let entry = Entry {
+            partition_key: Bytes::copy_from_slice(key.as_bytes()),
+            explicit_hash_key: None,
+            headers: Bytes::new(),
+            data: Bytes::copy_from_slice(data),
+        };
+        let placement = self.streams.put(stream, &[entry]).await.unwrap()[0];
+        let subject = if stream.starts_with("delivery/") { stream.to_owned() } else { format!("stream/{stream}") };
+        self.insight.metrics.counter("records_in", &subject).add(1);
+        self.insight.metrics.counter("bytes_in", &subject).add(data.len() as u64);
+        let (log, from) = (placement.sequence.log.0, placement.sequence.offset);
+        let (stream, request) = (stream.to_owned(), "8f14e45f".to_owned());
+        self.insight.trail.mark(Step::Received { log, from, to: from + 1, stream, request, invocation: None });
+        placement
+    }
+}
+
+fn function(name: &str, variables: &[(&str, &str)]) -> FunctionDefinition {
+    FunctionDefinition {
+        name: name.into(),
+        runtime: "python3.11".into(),
+        handler: "app.handler".into(),
+        description: String::new(),
+        role: String::new(),
+        timeout_seconds: 10,
+        memory_mib: 128,
+        environment: variables.iter().map(|&(name, value)| (name.into(), value.into())).collect(),
+        concurrency_limit: None,
+        code_hash: "x".into(),
+        code_bytes: 4_321,
+        modified: 1_700_000_000_000,
+        revision: "1".into(),
+    }
+}
+
+fn table(name: &str) -> TableDefinition {
+    TableDefinition {
+        name: name.into(),
+        id: 7,
+        uuid: String::new(),
+        created: 1_700_000_000_000,
+        hash_key: KeyAttribute { name: "timestamp".into(), key_type: KeyType::String },
+        sort_key: Some(KeyAttribute { name: "symbol".into(), key_type: KeyType::String }),
+        provisioned: None,
+        tags: Default::default(),
+    }
+}
+
+fn query(name: &str, sql: &str, target: OutputTarget) -> QueryDefinition {
+    let made: Millis = 1_700_000_000_000;
+    QueryDefinition {
+        name: name.into(),
+        dialect: QueryDialect::Kinesis,
+        sql: sql.into(),
+        description: String::new(),
+        inputs: vec![QueryInput {
+            name: "SOURCE_SQL_STREAM_001".into(),
+            stream: "delivery/input_transactions".into(),
+            format: Default::default(),
+            columns: Vec::<ColumnDefinition>::new(),
+        }],
+        outputs: vec![QueryOutput { name: "OUTPUT_STREAM".into(), target, format: Default::default() }],
+        desired: DesiredState::Running,
+        start_at: Default::default(),
+        event_order: Default::default(),
+        created: made,
+        modified: made,
+        version: 1,
+    }
+}
+
+fn api(name: &str, function: &str) -> ApiDefinition {
+    let integration = Integration { kind: "AWS_PROXY".into(), function: Some(function.into()), ..Default::default() };
+    let method = Method { integration: Some(integration), ..Default::default() };
+    let root = Resource {
+        id: "r".into(),
+        parent: None,
+        path_part: String::new(),
+        path: "/".into(),
+        methods: [("POST".to_owned(), method)].into(),
+    };
+    ApiDefinition {
+        id: format!("id{}", name.len()),
+        name: name.into(),
+        description: String::new(),
+        created: 1_700_000_000_000,
+        resources: [("r".to_owned(), root)].into(),
+        deployments: Default::default(),
+        stages: Default::default(),
+    }
+}

@@ -21,6 +21,30 @@ pub struct PlanError {
     pub hint: Option<String>,
 }
 
+/// A place in a query's text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// The line, from 1.
+    pub line: u64,
+    /// The column, from 1, in characters.
+    pub column: u64,
+}
+
+impl PlanError {
+    /// A mistake at a place, so far without advice.
+    #[must_use]
+    pub fn new(code: PlanErrorCode, at: Position, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), line: at.line, column: at.column, hint: None }
+    }
+
+    /// The same with what to do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
 impl fmt::Display for PlanError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (line, column) = (self.line, self.column);

@@ -302,6 +302,14 @@ pub struct ScalarExpr {
     pub text: String,
 }
 
+impl ScalarExpr {
+    /// Whether both compute the same from the same rows, however they are written.
+    #[must_use]
+    pub fn same(&self, other: &Self) -> bool {
+        *self.physical == *other.physical
+    }
+}
+
 impl fmt::Debug for ScalarExpr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.physical, self.data_type)

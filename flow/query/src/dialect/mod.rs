@@ -1,0 +1,91 @@
+//! From SQL text in one of two languages to a [`Program`].
+//!
+//! The way: `token.rs` → `parse_expression.rs`, `parse_select.rs`, and the language's own statements (`kinesis.rs`,
+//! `stream_analytics.rs`) → `syntax.rs` → `plan_program.rs` (who reads whom) → `plan_select.rs` (one `SELECT`, with
+//! `window.rs`) → `prune.rs` (only the columns used). Everything here is pure: same text and columns, same plan.
+
+pub(crate) mod interval;
+mod kinesis;
+mod parse_expression;
+mod parse_select;
+mod plan_program;
+mod plan_select;
+mod prune;
+mod source;
+mod stream_analytics;
+pub(crate) mod syntax;
+mod token;
+mod window;
+
+use millstream_catalog::{ColumnDefinition, QueryDialect};
+
+use self::plan_program::Planner;
+use self::syntax::Statement;
+use self::token::Tokens;
+pub use self::token::{EXPRESSION_DEPTH_MAX, SQL_BYTES_MAX};
+use crate::error::{PlanError, PlanErrorCode, Position};
+use crate::plan::Program;
+
+/// An input of a query, as its plan needs it.
+#[derive(Debug, Clone)]
+pub struct InputSchema {
+    /// The name by which the SQL knows it.
+    pub name: String,
+    /// Its columns; `None`: not known yet, they are found out from the first records.
+    ///
+    /// A value inside an object is a column whose name has dots: `Location.Lat`, mapped from `$.Location.Lat`.
+    pub columns: Option<Vec<ColumnDefinition>>,
+}
+
+/// Plans a query.
+///
+/// # Errors
+///
+/// All mistakes of the text that can be told apart, in the order of their places; [`PlanErrorCode::ColumnsUnknown`]
+/// when an input it reads has no columns yet.
+pub fn plan(dialect: QueryDialect, sql: &str, inputs: &[InputSchema]) -> Result<Program, Vec<PlanError>> {
+    let planner = planned(dialect, sql, inputs);
+    planner.finish(true)
+}
+
+/// Finds the mistakes of a query without needing columns: those of inputs whose columns are unknown may be anything.
+#[must_use]
+pub fn check(dialect: QueryDialect, sql: &str, inputs: &[InputSchema]) -> Vec<PlanError> {
+    let planner = planned(dialect, sql, inputs);
+    planner.finish(false).err().unwrap_or_default()
+}
+
+fn planned<'a>(dialect: QueryDialect, sql: &'a str, inputs: &'a [InputSchema]) -> Planner<'a> {
+    let mut errors = Vec::new();
+    let statements = match statements(dialect, sql) {
+        Ok(statements) => statements,
+        Err(error) => {
+            errors.push(error);
+            Vec::new()
+        }
+    };
+    let mut planner = Planner::new(dialect, sql, inputs, errors);
+    planner.program(&statements);
+    planner
+}
+
+fn statements(dialect: QueryDialect, sql: &str) -> Result<Vec<Statement>, PlanError> {
+    let mut tokens = Tokens::new(dialect, sql)?;
+    let mut statements = Vec::new();
+    while !tokens.at_end() {
+        match dialect {
+            QueryDialect::Kinesis => statements.push(kinesis::statement(&mut tokens)?),
+            QueryDialect::StreamAnalytics => stream_analytics::statement(&mut tokens, &mut statements)?,
+        }
+    }
+    if statements.is_empty() {
+        let error = PlanError::new(PlanErrorCode::Empty, Position { line: 1, column: 1 }, "the query is empty");
+        return Err(error.hint(match dialect {
+            QueryDialect::Kinesis => {
+                "CREATE OR REPLACE STREAM \"OUT\" (…); CREATE OR REPLACE PUMP \"P\" AS INSERT INTO \"OUT\" SELECT STREAM …"
+            }
+            QueryDialect::StreamAnalytics => "SELECT * INTO out FROM input",
+        }));
+    }
+    Ok(statements)
+}

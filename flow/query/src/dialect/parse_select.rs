@@ -1,0 +1,212 @@
+//! `SELECT`, as far as the two languages agree; each language's own clauses are told apart by the dialect.
+
+use millstream_catalog::QueryDialect;
+use sqlparser::tokenizer::Token;
+
+use super::parse_expression::{expression, is_reserved};
+use super::syntax::{BinaryOperator, Expr, ExprKind, From, Ident, Query, Select, SelectItem};
+use super::token::Tokens;
+use crate::error::{PlanError, PlanErrorCode};
+
+/// One or more `SELECT`s with `UNION ALL` (in Stream Analytics `UNION`, which keeps duplicates there) between them.
+pub(super) fn query(tokens: &mut Tokens) -> Result<Query, PlanError> {
+    let mut selects = vec![select(tokens)?];
+    while tokens.is_word("UNION") {
+        let keeps_duplicates = tokens.is_word_ahead(1, "ALL") || tokens.dialect == QueryDialect::StreamAnalytics;
+        if !keeps_duplicates {
+            return Err(tokens.not_supported("UNION that removes duplicates").hint("UNION ALL"));
+        }
+        tokens.take();
+        tokens.take_word("ALL");
+        selects.push(select(tokens)?);
+    }
+    Ok(Query { selects })
+}
+
+fn select(tokens: &mut Tokens) -> Result<Select, PlanError> {
+    let at = tokens.at();
+    tokens.expect_word("SELECT")?;
+    if tokens.dialect == QueryDialect::Kinesis {
+        tokens.take_word("STREAM");
+    }
+    if tokens.is_word("DISTINCT") || tokens.is_word("TOP") {
+        return Err(tokens.not_supported(&format!("SELECT {}", tokens.peek())));
+    }
+    tokens.take_word("ALL");
+    let mut items = vec![item(tokens)?];
+    while tokens.take_token(&Token::Comma) {
+        items.push(item(tokens)?);
+    }
+    let mut into = None;
+    if tokens.dialect == QueryDialect::StreamAnalytics && tokens.take_word("INTO") {
+        into = Some(tokens.expect_ident("an output's name")?);
+    }
+    tokens.expect_word("FROM")?;
+    let from = from(tokens)?;
+    let predicate = clause(tokens, &["WHERE"])?;
+    let mut group_by = Vec::new();
+    if tokens.take_words(&["GROUP", "BY"]) {
+        group_by.push(expression(tokens)?);
+        while tokens.take_token(&Token::Comma) {
+            group_by.push(expression(tokens)?);
+        }
+    }
+    let having = clause(tokens, &["HAVING"])?;
+    refuse_clauses(tokens)?;
+    Ok(Select { at, items, into, from, predicate, group_by, having })
+}
+
+fn clause(tokens: &mut Tokens, words: &[&str]) -> Result<Option<Expr>, PlanError> {
+    if tokens.take_words(words) { expression(tokens).map(Some) } else { Ok(None) }
+}
+
+fn item(tokens: &mut Tokens) -> Result<SelectItem, PlanError> {
+    if let Some(wildcard) = wildcard(tokens)? {
+        return Ok(wildcard);
+    }
+    let value = expression(tokens)?;
+    let value = match aliased(value, tokens.dialect) {
+        Ok(item) => return Ok(item),
+        Err(value) => value,
+    };
+    let named = tokens.take_word("AS") || (matches!(tokens.peek(), Token::Word(_)) && !ends_item(tokens));
+    let alias = if named { Some(tokens.expect_ident("a name")?) } else { None };
+    Ok(SelectItem::Column { value, alias })
+}
+
+/// Whether the next word belongs to what follows the item, so that it is no alias.
+fn ends_item(tokens: &Tokens) -> bool {
+    let quoted = matches!(tokens.peek(), Token::Word(word) if word.quote_style.is_some());
+    !quoted && is_reserved(tokens)
+}
+
+/// Stream Analytics' `alias = value`; anything else comes back as it was.
+fn aliased(value: Expr, dialect: QueryDialect) -> Result<SelectItem, Expr> {
+    match (dialect, value.kind) {
+        (QueryDialect::StreamAnalytics, ExprKind::Binary { operator: BinaryOperator::Equal, left, right }) if matches!(&left.kind, ExprKind::Name(parts) if parts.len() == 1) =>
+        {
+            let ExprKind::Name(parts) = left.kind else { return Err(*right) };
+            Ok(SelectItem::Column { value: *right, alias: parts.into_iter().next() })
+        }
+        (_, kind) => Err(Expr { kind, ..value }),
+    }
+}
+
+/// `*`, `a.*`, `a.b.*`.
+fn wildcard(tokens: &mut Tokens) -> Result<Option<SelectItem>, PlanError> {
+    let at = tokens.at();
+    let mut count = 0;
+    while matches!(tokens.peek_ahead(count), Token::Word(_)) && *tokens.peek_ahead(count + 1) == Token::Period {
+        count += 2;
+    }
+    if *tokens.peek_ahead(count) != Token::Mul {
+        return Ok(None);
+    }
+    let mut prefix = Vec::new();
+    for _ in 0..count / 2 {
+        prefix.push(tokens.expect_ident("a name")?);
+        tokens.take();
+    }
+    tokens.take();
+    Ok(Some(SelectItem::Wildcard { prefix, at }))
+}
+
+fn from(tokens: &mut Tokens) -> Result<From, PlanError> {
+    if *tokens.peek() == Token::LParen {
+        return Err(tokens.not_supported("a SELECT inside FROM").hint(match tokens.dialect {
+            QueryDialect::Kinesis => "pump the inner SELECT into a stream of its own and read that",
+            QueryDialect::StreamAnalytics => "name the inner SELECT in front: WITH step AS (SELECT …)",
+        }));
+    }
+    if tokens.is_word("TABLE") && *tokens.peek_ahead(1) == Token::LParen {
+        return Err(tokens.not_supported("table functions in FROM"));
+    }
+    let name = tokens.expect_ident("the name of a stream or input")?;
+    let mut alias = alias(tokens)?;
+    let mut timestamp_by = None;
+    if tokens.dialect == QueryDialect::StreamAnalytics {
+        timestamp_by = clause(tokens, &["TIMESTAMP", "BY"])?;
+        if timestamp_by.is_some() && tokens.is_word("OVER") {
+            return Err(tokens.not_supported("TIMESTAMP BY … OVER (substreams)"));
+        }
+        alias = match alias {
+            None => self::alias(tokens)?,
+            some => some,
+        };
+    }
+    refuse_sources(tokens)?;
+    Ok(From { name, alias, timestamp_by })
+}
+
+/// Words that follow a source and so are no alias of it.
+const AFTER_SOURCE: [&str; 18] = [
+    "TIMESTAMP",
+    "PARTITION",
+    "JOIN",
+    "INNER",
+    "LEFT",
+    "RIGHT",
+    "FULL",
+    "CROSS",
+    "OUTER",
+    "WINDOW",
+    "WINDOWED",
+    "ORDER",
+    "OVER",
+    "MATCH_RECOGNIZE",
+    "CREATE",
+    "LIMIT",
+    "EXCEPT",
+    "INTERSECT",
+];
+
+fn alias(tokens: &mut Tokens) -> Result<Option<Ident>, PlanError> {
+    let word = matches!(tokens.peek(), Token::Word(_));
+    let follows = AFTER_SOURCE.iter().any(|word| tokens.is_word(word));
+    if tokens.take_word("AS") || (word && !ends_item(tokens) && !follows) {
+        return tokens.expect_ident("a name").map(Some);
+    }
+    Ok(None)
+}
+
+fn refuse_sources(tokens: &Tokens) -> Result<(), PlanError> {
+    for word in ["JOIN", "INNER", "LEFT", "RIGHT", "FULL"] {
+        if tokens.is_word(word) {
+            return Err(tokens.not_supported("joins"));
+        }
+    }
+    for (word, what) in [
+        ("PARTITION", "PARTITION BY behind FROM"),
+        ("CROSS", "CROSS JOIN and CROSS APPLY"),
+        ("OUTER", "OUTER APPLY"),
+        ("OVER", "a window on a source"),
+        ("MATCH_RECOGNIZE", "MATCH_RECOGNIZE"),
+    ] {
+        if tokens.is_word(word) {
+            return Err(tokens.not_supported(what));
+        }
+    }
+    if *tokens.peek() == Token::Comma {
+        return Err(tokens.not_supported("several sources in one FROM"));
+    }
+    Ok(())
+}
+
+fn refuse_clauses(tokens: &Tokens) -> Result<(), PlanError> {
+    for (word, what) in [
+        ("WINDOWED", "WINDOWED BY STAGGER"),
+        ("WINDOW", "the WINDOW clause"),
+        ("ORDER", "ORDER BY"),
+        ("EXCEPT", "EXCEPT"),
+        ("INTERSECT", "INTERSECT"),
+    ] {
+        if tokens.is_word(word) {
+            return Err(tokens.not_supported(what));
+        }
+    }
+    if tokens.is_word("LIMIT") {
+        let message = "a continuous query has no end, so LIMIT has no meaning in it";
+        return Err(PlanError::new(PlanErrorCode::Syntax, tokens.at(), message));
+    }
+    Ok(())
+}

@@ -1,0 +1,449 @@
+//! Who reads whom: statements become sources, steps in topological order, and outputs.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use millstream_catalog::QueryDialect;
+
+use super::InputSchema;
+use super::plan_select::{Target, select};
+use super::prune;
+use super::source::{source, step_scope};
+use super::syntax::{From, Ident, Query, Statement, TypeName};
+use crate::error::{PlanError, PlanErrorCode, Position};
+use crate::expression::scope::RowScope;
+use crate::expression::suggest::nearest;
+use crate::expression::{Binder, Scope, cast, types};
+use crate::plan::{ColumnOrigin, Operator, OutputPlan, Program, SourcePlan, Step, StepInput, TIMESTAMP, TimeSource};
+
+/// A plan in the making.
+pub(super) struct Planner<'a> {
+    dialect: QueryDialect,
+    sql: &'a str,
+    inputs: &'a [InputSchema],
+    sources: Vec<Read>,
+    steps: Vec<Step>,
+    outputs: Vec<OutputPlan>,
+    /// Streams and `WITH` steps that are planned; `None`: it has mistakes, which were reported.
+    named: Vec<(String, Option<usize>)>,
+    /// Streams being planned, to notice those that read each other.
+    open: Vec<String>,
+    errors: Vec<PlanError>,
+}
+
+/// An input that is read.
+struct Read {
+    plan: SourcePlan,
+    scope: RowScope,
+    /// Whether some `SELECT` has said by which time it goes.
+    timed: bool,
+}
+
+impl<'a> Planner<'a> {
+    pub(super) fn new(dialect: QueryDialect, sql: &'a str, inputs: &'a [InputSchema], errors: Vec<PlanError>) -> Self {
+        let (sources, steps, outputs, named, open) = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { dialect, sql, inputs, sources, steps, outputs, named, open, errors }
+    }
+
+    /// Plans all statements.
+    pub(super) fn program(&mut self, statements: &[Statement]) {
+        self.refuse_duplicates(statements);
+        match self.dialect {
+            QueryDialect::Kinesis => self.streams(statements),
+            QueryDialect::StreamAnalytics => self.selects(statements),
+        }
+        if self.outputs.iter().all(|output| output.step.is_none()) && self.errors.is_empty() {
+            let message = "nothing is written to any output";
+            let hint = match self.dialect {
+                QueryDialect::Kinesis => "CREATE OR REPLACE PUMP \"P\" AS INSERT INTO \"OUT\" SELECT STREAM …",
+                QueryDialect::StreamAnalytics => "SELECT * INTO out FROM step",
+            };
+            self.errors.push(PlanError::new(PlanErrorCode::Empty, Position { line: 1, column: 1 }, message).hint(hint));
+        }
+    }
+
+    /// The plan, or the mistakes in the order of their places. `complete`: all columns have to be known.
+    pub(super) fn finish(mut self, complete: bool) -> Result<Program, Vec<PlanError>> {
+        let unknown = self.sources.iter().find(|read| read.scope.open);
+        if let (Some(read), true) = (unknown, complete && self.errors.is_empty()) {
+            let message = format!("the columns of `{}` are not known yet", read.plan.name);
+            self.errors.push(
+                PlanError::new(PlanErrorCode::ColumnsUnknown, Position { line: 1, column: 1 }, message)
+                    .hint("declare them, or send a first record from which they are found out"),
+            );
+        }
+        if !self.errors.is_empty() {
+            self.errors.sort_by_key(|error| (error.line, error.column));
+            self.errors.dedup();
+            return Err(self.errors);
+        }
+        let sources = self.sources.into_iter().map(|read| read.plan).collect();
+        Ok(prune::prune(Program { dialect: self.dialect, sources, steps: self.steps, outputs: self.outputs }))
+    }
+
+    fn refuse_duplicates(&mut self, statements: &[Statement]) {
+        let mut seen: Vec<&str> = Vec::new();
+        for statement in statements {
+            let (Statement::CreateStream { name, .. } | Statement::With { name, .. }) = statement else { continue };
+            let taken = seen.contains(&name.text.as_str()) || self.input(&name.text).is_some();
+            if taken {
+                let message = format!("`{}` is defined already", name.text);
+                self.errors.push(PlanError::new(PlanErrorCode::Duplicate, name.at, message).hint("another name"));
+            }
+            seen.push(&name.text);
+        }
+    }
+
+    // Kinesis: streams, and pumps into them.
+
+    fn streams(&mut self, statements: &[Statement]) {
+        for statement in statements {
+            match statement {
+                Statement::CreateStream { name, .. } => {
+                    let step = self.stream(name, statements);
+                    self.stream_output(name, step, statements);
+                }
+                Statement::CreatePump { target, .. } if declared(statements, &target.text).is_none() => {
+                    let error = self.unknown_stream(target, statements);
+                    self.errors.push(error.hint(format!("CREATE OR REPLACE STREAM \"{}\" (…)", target.text)));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The step that holds all rows of a stream; `None` when nothing (right) is pumped into it.
+    fn stream(&mut self, name: &Ident, statements: &[Statement]) -> Option<usize> {
+        if let Some((_, step)) = self.named.iter().find(|(known, _)| *known == name.text) {
+            return *step;
+        }
+        if self.open.contains(&name.text) {
+            let message = format!("the stream `{}` is pumped into itself: {}", name.text, self.open.join(" → "));
+            self.errors.push(PlanError::new(PlanErrorCode::Cycle, name.at, message).hint("pump into another stream"));
+            return None;
+        }
+        self.open.push(name.text.clone());
+        let columns = declared(statements, &name.text).flatten();
+        let mut written = Vec::new();
+        for statement in statements {
+            let Statement::CreatePump { target, columns: list, query } = statement else { continue };
+            if target.text == name.text {
+                written.extend(self.pump(columns, list.as_deref(), target, query, statements));
+            }
+        }
+        self.open.pop();
+        let step = self.union(written, name.at);
+        if let Some(step) = step {
+            self.steps[step].name = Some(name.text.clone());
+        }
+        self.named.push((name.text.clone(), step));
+        step
+    }
+
+    fn pump(
+        &mut self,
+        columns: Option<&[(Ident, TypeName)]>,
+        list: Option<&[Ident]>,
+        into: &Ident,
+        query: &Query,
+        statements: &[Statement],
+    ) -> Vec<usize> {
+        let target = match columns.map(|columns| target(columns, list, into)).transpose() {
+            Ok(target) => target,
+            Err(error) => {
+                self.errors.push(error);
+                return Vec::new();
+            }
+        };
+        self.query(query, target.as_ref(), statements).unwrap_or_default()
+    }
+
+    fn stream_output(&mut self, name: &Ident, step: Option<usize>, statements: &[Statement]) {
+        let schema = match (step, declared(statements, &name.text).flatten()) {
+            (Some(step), _) => visible(&self.steps[step].schema),
+            (None, columns) => {
+                let mut fields = Vec::new();
+                for (column, column_type) in columns.unwrap_or_default() {
+                    match types::of_name(self.dialect, column_type) {
+                        Ok(data_type) => fields.push(Field::new(&column.text, data_type, true)),
+                        Err(error) => self.errors.push(error),
+                    }
+                }
+                Arc::new(Schema::new(fields))
+            }
+        };
+        self.outputs.push(OutputPlan { name: name.text.clone(), step, schema });
+    }
+
+    // Stream Analytics: `WITH` steps, and `SELECT … INTO`.
+
+    fn selects(&mut self, statements: &[Statement]) {
+        let mut written: Vec<(Ident, Vec<usize>)> = Vec::new();
+        for (place, statement) in statements.iter().enumerate() {
+            // A step sees those before it.
+            let before = &statements[..place];
+            match statement {
+                Statement::With { name, query } => {
+                    let steps = self.query(query, None, before).unwrap_or_default();
+                    let step = self.union(steps, name.at);
+                    if let Some(step) = step {
+                        self.steps[step].name = Some(name.text.clone());
+                    }
+                    self.named.push((name.text.to_lowercase(), step));
+                }
+                Statement::Select(query) => {
+                    let named = query.selects.iter().find_map(|select| select.into.clone());
+                    let at = query.selects.first().map_or(Position { line: 1, column: 1 }, |select| select.at);
+                    let into = named.unwrap_or_else(|| Ident { text: "output".to_owned(), at });
+                    let steps = self.query(query, None, before).unwrap_or_default();
+                    match written.iter_mut().find(|(name, _)| name.text.eq_ignore_ascii_case(&into.text)) {
+                        Some((_, all)) => all.extend(steps),
+                        None => written.push((into, steps)),
+                    }
+                }
+                _ => {}
+            }
+        }
+        for (name, steps) in written {
+            let Some(step) = self.union(steps, name.at) else { continue };
+            let schema = visible(&self.steps[step].schema);
+            self.outputs.push(OutputPlan { name: name.text, step: Some(step), schema });
+        }
+    }
+
+    // Both.
+
+    /// The steps of a query, one for each `SELECT`; `None` when one has mistakes.
+    fn query(&mut self, query: &Query, target: Option<&Target>, statements: &[Statement]) -> Option<Vec<usize>> {
+        let mut steps = Vec::with_capacity(query.selects.len());
+        let mut right = true;
+        for select_syntax in &query.selects {
+            let Some((input, scope)) = self.relation(&select_syntax.from, statements) else {
+                right = false;
+                continue;
+            };
+            match select(self.sql, select_syntax, &scope, target, &mut self.errors) {
+                Some(selected) => steps.push(self.step(vec![input], selected.operator, selected.schema)),
+                None => right = false,
+            }
+        }
+        right.then_some(steps)
+    }
+
+    fn step(&mut self, inputs: Vec<StepInput>, operator: Operator, schema: SchemaRef) -> usize {
+        let id = self.steps.len();
+        self.steps.push(Step { id, name: None, inputs, operator, schema });
+        id
+    }
+
+    /// One step for the rows of several, which have to have the same columns.
+    fn union(&mut self, steps: Vec<usize>, at: Position) -> Option<usize> {
+        let (first, rest) = steps.split_first()?;
+        if rest.is_empty() {
+            return Some(*first);
+        }
+        let schema = Arc::clone(&self.steps[*first].schema);
+        let shape = |schema: &Schema| {
+            let columns = schema.fields().iter().map(|field| (field.name().to_lowercase(), field.data_type().clone()));
+            columns.collect::<Vec<_>>()
+        };
+        if let Some(other) = rest.iter().find(|step| shape(&self.steps[**step].schema) != shape(&schema)) {
+            let message = format!(
+                "not supported yet: rows of different columns in one output: ({}) and ({})",
+                describe(self.dialect, &schema),
+                describe(self.dialect, &self.steps[*other].schema)
+            );
+            self.errors.push(
+                PlanError::new(PlanErrorCode::NotSupported, at, message)
+                    .hint("the same names and types in the same order, with AS and CAST"),
+            );
+            return None;
+        }
+        let inputs = steps.into_iter().map(StepInput::Step).collect();
+        Some(self.step(inputs, Operator::Union, schema))
+    }
+
+    /// What a `FROM` reads, and what its columns are called there.
+    fn relation(&mut self, from: &From, statements: &[Statement]) -> Option<(StepInput, RowScope)> {
+        let (input, mut scope) = match self.find(&from.name, statements)? {
+            StepInput::Source(index) => {
+                self.time(index, from);
+                (StepInput::Source(index), self.sources[index].scope.clone())
+            }
+            StepInput::Step(index) => {
+                if let Some(time) = &from.timestamp_by {
+                    let message = format!("TIMESTAMP BY stands behind inputs, `{}` is a step", from.name.text);
+                    self.errors.push(
+                        PlanError::new(PlanErrorCode::Syntax, time.at, message)
+                            .hint("TIMESTAMP BY where the step reads its input"),
+                    );
+                }
+                (StepInput::Step(index), step_scope(self.dialect, &from.name.text, &self.steps[index].schema))
+            }
+        };
+        scope.qualifiers.extend(from.alias.iter().map(|alias| alias.text.clone()));
+        Some((input, scope))
+    }
+
+    /// The step or source of a name. `None`: there is none, or it has mistakes; both are reported.
+    fn find(&mut self, name: &Ident, statements: &[Statement]) -> Option<StepInput> {
+        match self.dialect {
+            QueryDialect::Kinesis if declared(statements, &name.text).is_some() => {
+                let reported = self.errors.len();
+                let step = self.stream(name, statements);
+                let pumped = statements.iter().any(
+                    |statement| matches!(statement, Statement::CreatePump { target, .. } if target.text == name.text),
+                );
+                if step.is_none() && !pumped && self.errors.len() == reported {
+                    let message = format!("nothing is written to the stream `{}`", name.text);
+                    let hint = format!("CREATE OR REPLACE PUMP \"P\" AS INSERT INTO \"{}\" SELECT STREAM …", name.text);
+                    self.errors.push(PlanError::new(PlanErrorCode::Empty, name.at, message).hint(hint));
+                }
+                return step.map(StepInput::Step);
+            }
+            QueryDialect::StreamAnalytics => {
+                let lower = name.text.to_lowercase();
+                if let Some((_, step)) = self.named.iter().find(|(known, _)| *known == lower) {
+                    return step.map(StepInput::Step);
+                }
+            }
+            QueryDialect::Kinesis => {}
+        }
+        let Some(input) = self.input(&name.text) else {
+            let error = self.unknown_stream(name, statements);
+            self.errors.push(error);
+            return None;
+        };
+        if let Some(index) = self.sources.iter().position(|read| read.plan.name == input.name) {
+            return Some(StepInput::Source(index));
+        }
+        match source(self.dialect, input) {
+            Ok((plan, scope)) => self.sources.push(Read { plan, scope, timed: false }),
+            Err(error) => {
+                self.errors.push(error);
+                return None;
+            }
+        }
+        Some(StepInput::Source(self.sources.len() - 1))
+    }
+
+    fn input(&self, name: &str) -> Option<&'a InputSchema> {
+        self.inputs.iter().find(|input| match self.dialect {
+            QueryDialect::Kinesis => input.name == name,
+            QueryDialect::StreamAnalytics => input.name.eq_ignore_ascii_case(name),
+        })
+    }
+
+    fn unknown_stream(&self, name: &Ident, statements: &[Statement]) -> PlanError {
+        let message = format!("there is no stream or input `{}`", name.text);
+        let error = PlanError::new(PlanErrorCode::UnknownStream, name.at, message);
+        let declared = statements.iter().filter_map(|statement| match statement {
+            Statement::CreateStream { name, .. } | Statement::With { name, .. } => Some(name.text.as_str()),
+            _ => None,
+        });
+        let known: Vec<&str> = self.inputs.iter().map(|input| input.name.as_str()).chain(declared).collect();
+        match (nearest(&name.text, known.iter().copied()), self.dialect) {
+            (Some(near), QueryDialect::Kinesis) => error.hint(format!("\"{near}\"")),
+            (Some(near), QueryDialect::StreamAnalytics) => error.hint(near),
+            (None, _) if known.is_empty() => error,
+            (None, _) => error.hint(format!("one of {}", known.join(", "))),
+        }
+    }
+
+    /// Notes by which time a source goes; every `FROM` of it has to say the same.
+    fn time(&mut self, index: usize, from: &From) {
+        let time = match self.bind_time(index, from) {
+            Ok(time) => time,
+            Err(error) => return self.errors.push(error),
+        };
+        let read = &mut self.sources[index];
+        let same = match (&read.plan.time, &time) {
+            (TimeSource::Arrival, TimeSource::Arrival) => true,
+            (TimeSource::Event(left), TimeSource::Event(right)) => left.same(right),
+            _ => false,
+        };
+        if read.timed && !same {
+            let message = format!("`{}` is read by two different times", from.name.text);
+            let at = from.timestamp_by.as_ref().map_or(from.name.at, |time| time.at);
+            self.errors.push(
+                PlanError::new(PlanErrorCode::TimeConflict, at, message)
+                    .hint("the same TIMESTAMP BY behind each FROM of this input, or none"),
+            );
+            return;
+        }
+        (read.timed, read.plan.time) = (true, time);
+    }
+
+    fn bind_time(&self, index: usize, from: &From) -> Result<TimeSource, PlanError> {
+        let Some(expr) = &from.timestamp_by else { return Ok(TimeSource::Arrival) };
+        let read = &self.sources[index];
+        let mut scope = read.scope.clone();
+        scope.qualifiers.extend(from.alias.iter().map(|alias| alias.text.clone()));
+        let binder = Binder { dialect: self.dialect, sql: self.sql, scope: Scope::Row(&scope) };
+        let value = binder.bind(expr)?;
+        if value.same(&scope.rowtime()) {
+            let message = "TIMESTAMP BY defines System.Timestamp() and so cannot be it";
+            return Err(PlanError::new(PlanErrorCode::Syntax, expr.at, message).hint("a field of the event"));
+        }
+        let arrival = read.plan.columns.iter().find(|column| column.origin == ColumnOrigin::Arrival);
+        if arrival.is_some_and(|arrival| arrival.name.eq_ignore_ascii_case(&value.text)) {
+            return Ok(TimeSource::Arrival);
+        }
+        match &value.data_type {
+            time if *time == TIMESTAMP => Ok(TimeSource::Event(value)),
+            arrow::datatypes::DataType::Utf8 | arrow::datatypes::DataType::Null => {
+                Ok(TimeSource::Event(cast::text_to_timestamp(value)))
+            }
+            other => {
+                let message =
+                    format!("TIMESTAMP BY needs a datetime, `{}` is {}", value.text, types::name(self.dialect, other));
+                Err(PlanError::new(PlanErrorCode::Type, expr.at, message)
+                    .hint(format!("DATEADD(millisecond, {}, '1970-01-01T00:00:00Z')", value.text)))
+            }
+        }
+    }
+}
+
+/// The columns a stream is declared with; `Some(None)`: it is declared without.
+fn declared<'s>(statements: &'s [Statement], stream: &str) -> Option<Option<&'s [(Ident, TypeName)]>> {
+    statements.iter().find_map(|statement| match statement {
+        Statement::CreateStream { name, columns } if name.text == stream => Some(columns.as_deref()),
+        _ => None,
+    })
+}
+
+/// Which value goes into which column of a stream.
+fn target(columns: &[(Ident, TypeName)], list: Option<&[Ident]>, into: &Ident) -> Result<Target, PlanError> {
+    let Some(list) = list else {
+        let values = (0..columns.len()).map(Some).collect();
+        return Ok(Target { columns: owned(columns), values, count: columns.len() });
+    };
+    if let Some(unknown) = list.iter().find(|name| columns.iter().all(|column| column.0.text != name.text)) {
+        let message = format!("the stream `{}` has no column `{}`", into.text, unknown.text);
+        let error = PlanError::new(PlanErrorCode::UnknownColumn, unknown.at, message);
+        let near = nearest(&unknown.text, columns.iter().map(|column| column.0.text.as_str()));
+        return Err(match near {
+            Some(near) => error.hint(format!("\"{near}\"")),
+            None => error,
+        });
+    }
+    let values = columns.iter().map(|(column, _)| list.iter().position(|name| name.text == column.text)).collect();
+    Ok(Target { columns: owned(columns), values, count: list.len() })
+}
+
+fn owned(columns: &[(Ident, TypeName)]) -> Vec<(String, TypeName)> {
+    columns.iter().map(|(name, column_type)| (name.text.clone(), column_type.clone())).collect()
+}
+
+/// A schema without its hidden row time.
+fn visible(schema: &SchemaRef) -> SchemaRef {
+    let fields = &schema.fields()[..schema.fields().len() - 1];
+    Arc::new(Schema::new(fields.to_vec()))
+}
+
+fn describe(dialect: QueryDialect, schema: &Schema) -> String {
+    let fields = schema.fields().iter().take(schema.fields().len() - 1);
+    let columns: Vec<String> =
+        fields.map(|field| format!("{} {}", field.name(), types::name(dialect, field.data_type()))).collect();
+    columns.join(", ")
+}

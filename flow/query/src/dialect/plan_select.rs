@@ -1,0 +1,369 @@
+//! One `SELECT` as one step: a projection, or a windowed aggregation.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, SchemaRef};
+use datafusion_common::ScalarValue;
+use millstream_catalog::QueryDialect;
+
+use super::syntax::{Call, Expr, ExprKind, Ident, Select, SelectItem, TypeName};
+use super::window::{Grouping, bound_hint, grouping};
+use crate::error::{PlanError, PlanErrorCode, Position};
+use crate::expression::bind_call::aggregates;
+use crate::expression::scope::{GroupScope, RowScope, column, is_unknown, literal};
+use crate::expression::{Binder, Scope, cast, function, types};
+use crate::plan::{AggregateCall, AggregateFunction, Operator, ScalarExpr, TIMESTAMP, WindowAggregate, with_rowtime};
+
+/// The columns a pump writes: the stream's, and for each the place of its value among those selected.
+pub(super) struct Target {
+    pub columns: Vec<(String, TypeName)>,
+    /// For each column of the stream the index of the value that goes into it; `None`: NULL.
+    pub values: Vec<Option<usize>>,
+    /// How many values the `SELECT` has to have.
+    pub count: usize,
+}
+
+/// A `SELECT` at work: its operator and the schema of its rows.
+pub(super) struct Selected {
+    pub operator: Operator,
+    pub schema: SchemaRef,
+}
+
+/// One value of the select list.
+struct Item {
+    name: String,
+    value: ScalarExpr,
+    at: Position,
+}
+
+/// Plans a `SELECT` over `rows`. `None` when it has mistakes, which then are in `errors`.
+pub(super) fn select(
+    sql: &str,
+    select: &Select,
+    rows: &RowScope,
+    target: Option<&Target>,
+    errors: &mut Vec<PlanError>,
+) -> Option<Selected> {
+    let before = errors.len();
+    let binder = Binder { dialect: rows.dialect, sql, scope: Scope::Row(rows) };
+    let predicate = select.predicate.as_ref().and_then(|predicate| keep(binder.predicate(predicate), errors));
+    let mut calls = Vec::new();
+    for item in &select.items {
+        if let SelectItem::Column { value, .. } = item {
+            aggregates(rows.dialect, value, &mut calls);
+        }
+    }
+    if let Some(having) = &select.having {
+        aggregates(rows.dialect, having, &mut calls);
+    }
+    if calls.is_empty() && select.group_by.is_empty() {
+        return project(&binder, select, rows, predicate, target, errors).filter(|_| errors.len() == before);
+    }
+    let grouping = grouping(&binder, rows, &select.group_by, errors);
+    let aggregate = window_aggregate(&binder, select, rows, grouping, &calls, errors)?;
+    let (aggregate, items) = aggregate;
+    let (columns, _) = finish(rows.dialect, items, target, select.at, errors)?;
+    let schema = schema(&columns);
+    let aggregate = WindowAggregate { predicate, columns, ..aggregate };
+    let operator = Operator::WindowAggregate(Box::new(aggregate));
+    (errors.len() == before).then_some(Selected { operator, schema })
+}
+
+fn project(
+    binder: &Binder,
+    select: &Select,
+    rows: &RowScope,
+    predicate: Option<ScalarExpr>,
+    target: Option<&Target>,
+    errors: &mut Vec<PlanError>,
+) -> Option<Selected> {
+    if let Some(having) = &select.having {
+        let message = "HAVING without GROUP BY: there are no groups it could choose from";
+        errors.push(PlanError::new(PlanErrorCode::Syntax, having.at, message).hint("WHERE"));
+    }
+    let items = items(binder, &select.items, Some(rows), errors);
+    let (columns, rowtime) = finish(rows.dialect, items, target, select.at, errors)?;
+    let schema = schema(&columns);
+    Some(Selected { operator: Operator::Project { predicate, columns, rowtime }, schema })
+}
+
+/// The aggregation without its predicate and columns, and the values it selects.
+fn window_aggregate(
+    binder: &Binder,
+    select: &Select,
+    rows: &RowScope,
+    grouping: Grouping,
+    calls: &[(&Call, &Expr)],
+    errors: &mut Vec<PlanError>,
+) -> Option<(WindowAggregate, Vec<Item>)> {
+    let (mut bound, mut places) = (Vec::<AggregateCall>::new(), Vec::new());
+    for (call, expr) in calls {
+        let Some(aggregate) = keep(aggregate(binder, call, expr), errors) else { continue };
+        let same = bound.iter().position(|other| same_aggregate(other, &aggregate));
+        places.push((expr.span.clone(), same.unwrap_or(bound.len())));
+        if same.is_none() {
+            bound.push(aggregate);
+        }
+    }
+    let Some((window, window_start)) = grouping.window else {
+        if !errors.iter().any(|error| error.code == PlanErrorCode::NotSupported) {
+            let at = select.group_by.first().map(|key| key.at).or(calls.first().map(|call| call.1.at));
+            errors.push(unbounded(rows.dialect, at.unwrap_or(select.at)));
+        }
+        return None;
+    };
+    let group_schema = group_schema(&grouping.keys, &bound);
+    let aliases = if rows.dialect == QueryDialect::StreamAnalytics { aliases(&select.items) } else { Vec::new() };
+    let mut groups = GroupScope {
+        rows: rows.clone(),
+        keys: grouping.keys,
+        window_start,
+        aggregates: bound,
+        calls: places,
+        schema: Arc::clone(&group_schema),
+        aliases: Vec::new(),
+    };
+    let group_binder = Binder { dialect: rows.dialect, sql: binder.sql, scope: Scope::Group(&groups) };
+    let items = items(&group_binder, &select.items, None, errors);
+    groups.aliases = aliases;
+    let having_binder = Binder { dialect: rows.dialect, sql: binder.sql, scope: Scope::Group(&groups) };
+    let having = select.having.as_ref().and_then(|having| keep(having_binder.predicate(having), errors));
+    let (keys, aggregates) = (groups.keys, groups.aggregates);
+    let columns = Vec::new();
+    Some((WindowAggregate { predicate: None, window, keys, aggregates, group_schema, having, columns }, items))
+}
+
+fn unbounded(dialect: QueryDialect, at: Position) -> PlanError {
+    let message = "an aggregate without a window never has a result: the stream has no end";
+    PlanError::new(PlanErrorCode::Unbounded, at, message).hint(bound_hint(dialect))
+}
+
+/// An aggregate with its argument in the type it takes.
+fn aggregate(binder: &Binder, call: &Call, expr: &Expr) -> Result<AggregateCall, PlanError> {
+    let text = binder.text(&expr.span);
+    let name = call.full_name().to_uppercase();
+    let unknown = || PlanError::new(PlanErrorCode::UnknownFunction, expr.at, format!("`{name}` is no aggregate"));
+    let function = function::aggregate(binder.dialect, &name).ok_or_else(unknown)?;
+    if call.star && function == AggregateFunction::Count {
+        return Ok(AggregateCall { function, argument: None, distinct: false, data_type: DataType::Int64, text });
+    }
+    let [argument] = call.arguments.as_slice() else {
+        let message = format!(
+            "{name} takes 1 argument, found {}",
+            if call.star { "*".to_owned() } else { call.arguments.len().to_string() }
+        );
+        return Err(PlanError::new(PlanErrorCode::Syntax, expr.at, message));
+    };
+    let value = binder.bind(argument)?;
+    let (argument, data_type) = aggregated(binder, function, value, argument.at)?;
+    let spread = !matches!(function, AggregateFunction::Count | AggregateFunction::Sum | AggregateFunction::Avg);
+    let extreme = matches!(function, AggregateFunction::Min | AggregateFunction::Max);
+    if call.distinct && spread && !extreme {
+        let message = format!("not supported yet: {name}(DISTINCT …)");
+        return Err(PlanError::new(PlanErrorCode::NotSupported, expr.at, message));
+    }
+    Ok(AggregateCall { function, argument: Some(argument), distinct: call.distinct && !extreme, data_type, text })
+}
+
+/// The argument as the function takes it, and the result's type.
+fn aggregated(
+    binder: &Binder,
+    function: AggregateFunction,
+    value: ScalarExpr,
+    at: Position,
+) -> Result<(ScalarExpr, DataType), PlanError> {
+    let kinesis = binder.dialect == QueryDialect::Kinesis;
+    let whole = value.data_type == DataType::Int64;
+    match function {
+        AggregateFunction::Count => Ok((value, DataType::Int64)),
+        AggregateFunction::Sum if whole => Ok((value, DataType::Int64)),
+        // In Kinesis' language the average of whole numbers is a whole number.
+        AggregateFunction::Avg if whole && kinesis => Ok((value, DataType::Int64)),
+        AggregateFunction::Min | AggregateFunction::Max => {
+            // Stream Analytics compares text that was not cast as numbers.
+            let text = value.data_type == DataType::Utf8 && !kinesis;
+            let value = if text || is_unknown(&value.data_type) {
+                types::convert(value, &DataType::Float64, false)
+            } else {
+                value
+            };
+            let data_type = value.data_type.clone();
+            Ok((value, data_type))
+        }
+        _ => Ok((binder.typed(value, &DataType::Float64, at)?, DataType::Float64)),
+    }
+}
+
+fn same_aggregate(left: &AggregateCall, right: &AggregateCall) -> bool {
+    let arguments = match (&left.argument, &right.argument) {
+        (Some(left), Some(right)) => left.same(right),
+        (None, None) => true,
+        _ => false,
+    };
+    arguments && left.function == right.function && left.distinct == right.distinct
+}
+
+fn group_schema(keys: &[ScalarExpr], aggregates: &[AggregateCall]) -> SchemaRef {
+    let keys = keys.iter().map(|key| Field::new(&key.text, key.data_type.clone(), true));
+    let aggregates = aggregates.iter().map(|call| Field::new(&call.text, call.data_type.clone(), true));
+    with_rowtime(keys.chain(aggregates).chain([Field::new("$window_start", TIMESTAMP, false)]))
+}
+
+fn aliases(items: &[SelectItem]) -> Vec<(String, Expr)> {
+    let aliased = items.iter().filter_map(|item| match item {
+        SelectItem::Column { value, alias: Some(alias) } => Some((alias.text.clone(), value.clone())),
+        _ => None,
+    });
+    aliased.collect()
+}
+
+/// The values of a select list. `rows`: what `*` stands for, where it may stand.
+fn items(binder: &Binder, items: &[SelectItem], rows: Option<&RowScope>, errors: &mut Vec<PlanError>) -> Vec<Item> {
+    let mut result = Vec::new();
+    for (place, item) in items.iter().enumerate() {
+        match (item, rows) {
+            (SelectItem::Wildcard { prefix, at }, Some(rows)) => {
+                if let Some(columns) = keep(expand(rows, prefix, *at), errors) {
+                    result.extend(columns);
+                }
+            }
+            (SelectItem::Wildcard { at, .. }, None) => {
+                let message = "`*` cannot stand in a SELECT with GROUP BY: it would name columns that are not grouped";
+                errors.push(PlanError::new(PlanErrorCode::NotGrouped, *at, message).hint("name the columns"));
+            }
+            (SelectItem::Column { value, alias }, _) => {
+                let name = alias
+                    .as_ref()
+                    .map_or_else(|| default_name(binder.dialect, value, place), |alias| alias.text.clone());
+                if let Some(bound) = keep(binder.bind(value), errors) {
+                    result.push(Item { name, value: bound, at: value.at });
+                }
+            }
+        }
+    }
+    result
+}
+
+/// What `*`, `source.*` and `source.record.*` stand for.
+fn expand(rows: &RowScope, prefix: &[Ident], at: Position) -> Result<Vec<Item>, PlanError> {
+    let inner = match prefix {
+        [first, rest @ ..] if rows.is_qualifier(&first.text) => rest,
+        all => all,
+    };
+    let path = inner.iter().map(|part| format!("{}.", part.text)).collect::<String>();
+    let mut items = Vec::new();
+    for index in 0..rows.visible {
+        let value = column(&rows.schema, index);
+        let same = value.text.get(..path.len()).is_some_and(|start| start.eq_ignore_ascii_case(&path));
+        if same {
+            items.push(Item { name: value.text[path.len()..].to_owned(), value, at });
+        }
+    }
+    if items.is_empty() && !rows.open {
+        let message = format!("`{path}*` stands for no column");
+        return Err(PlanError::new(PlanErrorCode::UnknownColumn, at, message));
+    }
+    Ok(items)
+}
+
+/// What a value without an alias is called.
+fn default_name(dialect: QueryDialect, value: &Expr, place: usize) -> String {
+    match (&value.kind, dialect) {
+        (ExprKind::Name(parts), _) => parts.last().map_or_else(String::new, |part| part.text.clone()),
+        (ExprKind::Call(call), QueryDialect::StreamAnalytics) => {
+            call.name.last().map_or_else(String::new, |name| name.text.to_uppercase())
+        }
+        (_, QueryDialect::StreamAnalytics) => format!("Column{}", place + 1),
+        (_, QueryDialect::Kinesis) => format!("EXPR${place}"),
+    }
+}
+
+type Columns = Vec<(String, ScalarExpr)>;
+
+/// The result's columns, and its row time where the `SELECT` sets it (`… AS ROWTIME`).
+fn finish(
+    dialect: QueryDialect,
+    items: Vec<Item>,
+    target: Option<&Target>,
+    at: Position,
+    errors: &mut Vec<PlanError>,
+) -> Option<(Columns, Option<ScalarExpr>)> {
+    let mut rowtime = None;
+    let mut kept: Vec<Item> = Vec::with_capacity(items.len());
+    for mut item in items {
+        if dialect == QueryDialect::Kinesis
+            && item.name == "ROWTIME"
+            && target.is_some_and(|target| !target.names_rowtime())
+        {
+            rowtime = set_rowtime(item, errors);
+            continue;
+        }
+        if matches!(item.value.data_type, DataType::Duration(_)) {
+            let message = format!("`{}` is an INTERVAL, which no column holds", item.value.text);
+            errors.push(PlanError::new(PlanErrorCode::Type, item.at, message).hint("TSDIFF(a, b), in milliseconds"));
+            continue;
+        }
+        if target.is_none() && is_unknown(&item.value.data_type) {
+            item.value = types::convert(item.value, &DataType::Utf8, false);
+        }
+        // Of equal names the left one wins.
+        if target.is_some() || !kept.iter().any(|other| other.name.eq_ignore_ascii_case(&item.name)) {
+            kept.push(item);
+        }
+    }
+    let columns = match target {
+        None => kept.into_iter().map(|item| (item.name, item.value)).collect(),
+        Some(target) => assign(&kept, target, at, errors)?,
+    };
+    Some((columns, rowtime))
+}
+
+/// The row time of `… AS ROWTIME`; `None` for ROWTIME itself, which rows carry anyway.
+fn set_rowtime(item: Item, errors: &mut Vec<PlanError>) -> Option<ScalarExpr> {
+    if item.value.data_type != TIMESTAMP {
+        let message = format!("ROWTIME is a TIMESTAMP, `{}` is not", item.value.text);
+        errors.push(PlanError::new(PlanErrorCode::Type, item.at, message));
+        return None;
+    }
+    let carried = item.value.physical.to_string().starts_with(crate::plan::ROWTIME);
+    (!carried).then_some(item.value)
+}
+
+fn assign(items: &[Item], target: &Target, at: Position, errors: &mut Vec<PlanError>) -> Option<Columns> {
+    if items.len() != target.count {
+        let names: Vec<&str> = items.iter().map(|item| item.name.as_str()).collect();
+        let message =
+            format!("the stream takes {} values, the SELECT has {} ({})", target.count, items.len(), names.join(", "));
+        // Values that are missing for their own mistakes were reported already.
+        if errors.is_empty() {
+            errors.push(PlanError::new(PlanErrorCode::ColumnCount, at, message));
+        }
+        return None;
+    }
+    let mut columns = Vec::with_capacity(target.columns.len());
+    for ((name, column_type), value) in target.columns.iter().zip(&target.values) {
+        let assigned = match value {
+            Some(index) => cast::assign(items[*index].value.clone(), column_type, items[*index].at),
+            None => cast::assign(literal(ScalarValue::Null), column_type, at),
+        };
+        if let Some(assigned) = keep(assigned, errors) {
+            columns.push((name.clone(), assigned));
+        }
+    }
+    Some(columns)
+}
+
+impl Target {
+    fn names_rowtime(&self) -> bool {
+        self.columns.iter().any(|(name, _)| name == "ROWTIME")
+    }
+}
+
+fn schema(columns: &Columns) -> SchemaRef {
+    with_rowtime(columns.iter().map(|(name, value)| Field::new(name, value.data_type.clone(), true)))
+}
+
+/// The value, or its mistake on the list.
+fn keep<T>(result: Result<T, PlanError>, errors: &mut Vec<PlanError>) -> Option<T> {
+    result.map_err(|error| errors.push(error)).ok()
+}

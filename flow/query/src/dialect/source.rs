@@ -1,0 +1,85 @@
+//! Inputs as sources: their columns, where values are found, which time they go by.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, Schema};
+use millstream_catalog::{ColumnDefinition, QueryDialect};
+
+use super::InputSchema;
+use crate::error::{PlanError, PlanErrorCode, Position};
+use crate::expression::scope::RowScope;
+use crate::expression::types;
+use crate::plan::{ColumnOrigin, SourceColumn, SourcePlan, TIMESTAMP, TimeSource, with_rowtime};
+
+/// The column with which a language names the time a record arrived.
+fn arrival_column(dialect: QueryDialect) -> &'static str {
+    match dialect {
+        QueryDialect::Kinesis => "APPROXIMATE_ARRIVAL_TIME",
+        QueryDialect::StreamAnalytics => "EventEnqueuedUtcTime",
+    }
+}
+
+/// A source with all its columns, and the time of arrival as one more that `*` does not stand for.
+pub(super) fn source(dialect: QueryDialect, input: &InputSchema) -> Result<(SourcePlan, RowScope), PlanError> {
+    let declared = input.columns.as_deref().unwrap_or_default();
+    let mut columns = Vec::with_capacity(declared.len() + 1);
+    for (position, definition) in declared.iter().enumerate() {
+        columns.push(SourceColumn {
+            name: definition.name.clone(),
+            data_type: types::of_column(definition.column_type),
+            origin: origin(input, definition, position)?,
+        });
+    }
+    let visible = columns.len();
+    let arrival = arrival_column(dialect);
+    if !columns.iter().any(|column| column.name.eq_ignore_ascii_case(arrival)) {
+        let name = arrival.to_owned();
+        columns.push(SourceColumn { name, data_type: TIMESTAMP, origin: ColumnOrigin::Arrival });
+    }
+    let schema = with_rowtime(columns.iter().map(|column| {
+        let nullable = column.origin != ColumnOrigin::Arrival;
+        Field::new(&column.name, column.data_type.clone(), nullable)
+    }));
+    let scope = RowScope {
+        dialect,
+        qualifiers: vec![input.name.clone()],
+        schema: Arc::clone(&schema),
+        visible,
+        open: input.columns.is_none(),
+    };
+    let source = SourcePlan { name: input.name.clone(), columns, schema, time: TimeSource::Arrival };
+    Ok((source, scope))
+}
+
+/// The scope of a step's rows.
+pub(super) fn step_scope(dialect: QueryDialect, name: &str, schema: &Arc<Schema>) -> RowScope {
+    RowScope {
+        dialect,
+        qualifiers: vec![name.to_owned()],
+        schema: Arc::clone(schema),
+        visible: schema.fields().len() - 1,
+        open: false,
+    }
+}
+
+/// `$.a.b` as a way into an object; digits as a place in delimited text; nothing: the field of the column's name.
+fn origin(input: &InputSchema, column: &ColumnDefinition, position: usize) -> Result<ColumnOrigin, PlanError> {
+    let name = || vec![column.name.clone()];
+    let Some(mapping) = column.mapping.as_deref().filter(|mapping| !mapping.is_empty()) else {
+        return Ok(ColumnOrigin::Field { path: name(), position });
+    };
+    if let Ok(position) = mapping.parse() {
+        return Ok(ColumnOrigin::Field { path: name(), position });
+    }
+    let path: Vec<String> =
+        mapping.trim_start_matches('$').trim_start_matches('.').split('.').map(str::to_owned).collect();
+    if mapping.contains('[') || path.iter().any(String::is_empty) {
+        let message = format!(
+            "not supported yet: the mapping `{mapping}` of column `{}` of `{}` (elements of arrays)",
+            column.name, input.name
+        );
+        let at = Position { line: 1, column: 1 };
+        return Err(PlanError::new(PlanErrorCode::NotSupported, at, message).hint("$.field or $.outer.inner"));
+    }
+    Ok(ColumnOrigin::Field { path, position })
+}

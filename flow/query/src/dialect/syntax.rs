@@ -1,0 +1,229 @@
+//! The syntax tree both languages are read into. Names are already folded, nothing is resolved yet.
+
+use std::ops::Range;
+
+use crate::error::Position;
+
+/// A name as written, in Kinesis' language folded to upper case unless quoted.
+#[derive(Debug, Clone)]
+pub(crate) struct Ident {
+    pub text: String,
+    pub at: Position,
+}
+
+/// An expression, its place and its extent in the text.
+#[derive(Debug, Clone)]
+pub(crate) struct Expr {
+    pub kind: ExprKind,
+    pub at: Position,
+    /// Bytes of the query's text.
+    pub span: Range<usize>,
+    /// How many expressions deep it is; bounded, because everything that walks expressions recurses.
+    pub depth: usize,
+}
+
+/// What an expression is.
+#[derive(Debug, Clone)]
+pub(crate) enum ExprKind {
+    /// `a`, `a.b`, `a.b.c`.
+    Name(Vec<Ident>),
+    Literal(Literal),
+    Unary {
+        operator: UnaryOperator,
+        operand: Box<Expr>,
+    },
+    Binary {
+        operator: BinaryOperator,
+        left: Box<Expr>,
+        right: Box<Expr>,
+    },
+    IsNull {
+        operand: Box<Expr>,
+        negated: bool,
+    },
+    Between {
+        operand: Box<Expr>,
+        low: Box<Expr>,
+        high: Box<Expr>,
+        negated: bool,
+    },
+    InList {
+        operand: Box<Expr>,
+        list: Vec<Expr>,
+        negated: bool,
+    },
+    Like {
+        operand: Box<Expr>,
+        pattern: Box<Expr>,
+        escape: Option<char>,
+        negated: bool,
+    },
+    Case {
+        operand: Option<Box<Expr>>,
+        branches: Vec<(Expr, Expr)>,
+        otherwise: Option<Box<Expr>>,
+    },
+    /// `CAST(x AS T)`; lenient: `TRY_CAST`, which makes NULL of what cannot be converted.
+    Cast {
+        operand: Box<Expr>,
+        to: TypeName,
+        lenient: bool,
+    },
+    /// `STEP(x BY y)`.
+    Step {
+        operand: Box<Expr>,
+        by: Box<Expr>,
+    },
+    /// `FLOOR(x TO unit)`, or `CEIL(x TO unit)`.
+    FloorTo {
+        operand: Box<Expr>,
+        unit: Ident,
+        ceiling: bool,
+    },
+    Call(Call),
+}
+
+impl ExprKind {
+    /// The expressions directly inside.
+    pub(crate) fn parts(&self) -> Vec<&Expr> {
+        match self {
+            Self::Name(_) | Self::Literal(_) => Vec::new(),
+            Self::Unary { operand, .. }
+            | Self::IsNull { operand, .. }
+            | Self::Cast { operand, .. }
+            | Self::FloorTo { operand, .. } => vec![operand],
+            Self::Binary { left, right, .. } => vec![left, right],
+            Self::Between { operand, low, high, .. } => vec![operand, low, high],
+            Self::InList { operand, list, .. } => std::iter::once(&**operand).chain(list).collect(),
+            Self::Like { operand, pattern, .. } => vec![operand, pattern],
+            Self::Step { operand, by } => vec![operand, by],
+            Self::Call(call) => call.arguments.iter().collect(),
+            Self::Case { operand, branches, otherwise } => {
+                let branches = branches.iter().flat_map(|(when, then)| [when, then]);
+                operand.as_deref().into_iter().chain(branches).chain(otherwise.as_deref()).collect()
+            }
+        }
+    }
+}
+
+/// A call of a function.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    /// `SUM`, or `System`, `Timestamp`.
+    pub name: Vec<Ident>,
+    pub distinct: bool,
+    /// `COUNT(*)`.
+    pub star: bool,
+    pub arguments: Vec<Expr>,
+}
+
+impl Call {
+    /// The name with its dots.
+    pub(crate) fn full_name(&self) -> String {
+        let parts: Vec<&str> = self.name.iter().map(|part| part.text.as_str()).collect();
+        parts.join(".")
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Literal {
+    Number(String),
+    Text(String),
+    Boolean(bool),
+    Null,
+    /// `INTERVAL '1' MINUTE`, in milliseconds.
+    Interval(i64),
+    /// `TIMESTAMP '2004-09-30 13:48:23'`, `DATE '2004-09-30'`.
+    Timestamp(String),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum UnaryOperator {
+    Not,
+    Negate,
+    Plus,
+    BitNot,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BinaryOperator {
+    Or,
+    And,
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+    BitAnd,
+    BitOr,
+    BitXor,
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Remainder,
+    Concatenate,
+}
+
+/// A type as written: `VARCHAR(8)`, `nvarchar(max)`.
+#[derive(Debug, Clone)]
+pub(crate) struct TypeName {
+    /// In upper case: `VARCHAR`, `DOUBLE`.
+    pub name: String,
+    /// The first number in parentheses.
+    pub length: Option<usize>,
+    pub at: Position,
+}
+
+/// One `SELECT`.
+#[derive(Debug, Clone)]
+pub(crate) struct Select {
+    pub at: Position,
+    pub items: Vec<SelectItem>,
+    pub into: Option<Ident>,
+    pub from: From,
+    pub predicate: Option<Expr>,
+    pub group_by: Vec<Expr>,
+    pub having: Option<Expr>,
+}
+
+/// Several `SELECT`s with `UNION ALL` between them.
+#[derive(Debug, Clone)]
+pub(crate) struct Query {
+    pub selects: Vec<Select>,
+}
+
+/// What is read.
+#[derive(Debug, Clone)]
+pub(crate) struct From {
+    pub name: Ident,
+    pub alias: Option<Ident>,
+    pub timestamp_by: Option<Expr>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum SelectItem {
+    /// `*`, `a.*`, `a.b.*`.
+    Wildcard {
+        prefix: Vec<Ident>,
+        at: Position,
+    },
+    Column {
+        value: Expr,
+        alias: Option<Ident>,
+    },
+}
+
+/// A statement of either language.
+#[derive(Debug, Clone)]
+pub(crate) enum Statement {
+    /// `CREATE STREAM name (columns)`; `None`: the columns of what is pumped into it.
+    CreateStream { name: Ident, columns: Option<Vec<(Ident, TypeName)>> },
+    /// `CREATE PUMP … AS INSERT INTO target (columns) SELECT …`.
+    CreatePump { target: Ident, columns: Option<Vec<Ident>>, query: Query },
+    /// `name AS (SELECT …)` behind `WITH`.
+    With { name: Ident, query: Query },
+    /// `SELECT … INTO …`.
+    Select(Query),
+}

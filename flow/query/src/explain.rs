@@ -1,0 +1,133 @@
+//! A plan as text for people: what is read, what is done, what is kept and when results appear.
+
+use std::fmt::Write;
+
+use millstream_catalog::QueryDialect;
+
+use crate::expression::types;
+use crate::plan::{
+    Operator, Program, SourcePlan, Step, StepInput, TimeSource, WindowAggregate, WindowBounds, WindowKind,
+};
+
+/// The plan, one line for each source, step and output.
+#[must_use]
+pub fn explain(program: &Program) -> String {
+    let mut text = String::new();
+    for source in &program.sources {
+        line(&mut text, &source_line(program.dialect, source));
+    }
+    for step in &program.steps {
+        step_lines(&mut text, program, step);
+    }
+    for output in &program.outputs {
+        let columns: Vec<String> = output
+            .schema
+            .fields()
+            .iter()
+            .map(|field| format!("{} {}", field.name(), types::name(program.dialect, field.data_type())))
+            .collect();
+        let from = output.step.map_or("nothing".to_owned(), |step| format!("step {step}"));
+        line(&mut text, &format!("output {} from {from}: {}", output.name, columns.join(", ")));
+    }
+    text
+}
+
+fn line(text: &mut String, line: &str) {
+    text.push_str(line);
+    text.push('\n');
+}
+
+fn source_line(dialect: QueryDialect, source: &SourcePlan) -> String {
+    let columns: Vec<String> = source
+        .columns
+        .iter()
+        .map(|column| format!("{} {}", column.name, types::name(dialect, &column.data_type)))
+        .collect();
+    let time = match &source.time {
+        TimeSource::Arrival => "arrival; the watermark is the time before which nothing can still arrive".to_owned(),
+        TimeSource::Event(time) => format!(
+            "{}; the watermark is the latest such time less the out-of-order tolerance, and moves with the clock \
+             (less the late tolerance) while nothing arrives",
+            time.text
+        ),
+    };
+    format!("source {}: {}\n  time: {time}", source.name, columns.join(", "))
+}
+
+fn step_lines(text: &mut String, program: &Program, step: &Step) {
+    let inputs: Vec<String> = step
+        .inputs
+        .iter()
+        .map(|input| match input {
+            StepInput::Source(index) => program.sources[*index].name.clone(),
+            StepInput::Step(index) => format!("step {index}"),
+        })
+        .collect();
+    let name = step.name.as_ref().map_or(String::new(), |name| format!(" ({name})"));
+    let head = format!("step {}{name} reads {}", step.id, inputs.join(", "));
+    match &step.operator {
+        Operator::Union => line(text, &format!("{head}: all rows")),
+        Operator::Project { predicate, columns, .. } => {
+            line(text, &format!("{head}: project"));
+            if let Some(predicate) = predicate {
+                line(text, &format!("  where {}", predicate.text));
+            }
+            line(text, &format!("  {}", columns_text(columns)));
+            line(text, "  state: none");
+        }
+        Operator::WindowAggregate(aggregate) => {
+            line(text, &format!("{head}: {}", window_text(aggregate)));
+            aggregate_lines(text, aggregate);
+        }
+    }
+}
+
+fn aggregate_lines(text: &mut String, aggregate: &WindowAggregate) {
+    if let Some(predicate) = &aggregate.predicate {
+        line(text, &format!("  where {}", predicate.text));
+    }
+    let keys: Vec<&str> = aggregate.keys.iter().map(|key| key.text.as_str()).collect();
+    let calls: Vec<&str> = aggregate.aggregates.iter().map(|call| call.text.as_str()).collect();
+    line(text, &format!("  group by {}: {}", or_nothing(&keys), or_nothing(&calls)));
+    if let Some(having) = &aggregate.having {
+        line(text, &format!("  having {}", having.text));
+    }
+    line(text, &format!("  {}", columns_text(&aggregate.columns)));
+    let kind = aggregate.window.kind;
+    let windows = (kind.size_ms() + kind.hop_ms() - 1) / kind.hop_ms();
+    let each = if aggregate.keys.is_empty() { "window" } else { "key and window" };
+    let mut state = format!("  state: {} value(s) for each {each}, ", aggregate.aggregates.len());
+    let plural = if windows == 1 { "window" } else { "windows" };
+    // Writing to a String cannot fail.
+    let _ = write!(state, "{windows} {plural} at a time, until the watermark passes the window's end");
+    line(text, &state);
+    if aggregate.aggregates.iter().any(|call| call.distinct) {
+        line(text, "  state: DISTINCT also keeps each different value of a window");
+    }
+}
+
+fn window_text(aggregate: &WindowAggregate) -> String {
+    let bounds = match aggregate.window.bounds {
+        WindowBounds::ClosedOpen => "[start, end)",
+        WindowBounds::OpenClosed => "(start, end]",
+    };
+    let offset = match aggregate.window.offset_ms {
+        0 => String::new(),
+        offset => format!(", shifted by {offset} ms"),
+    };
+    match aggregate.window.kind {
+        WindowKind::Tumbling { size_ms } => format!("tumbling windows of {size_ms} ms {bounds}{offset}"),
+        WindowKind::Hopping { size_ms, hop_ms } => {
+            format!("hopping windows of {size_ms} ms each {hop_ms} ms {bounds}{offset}")
+        }
+    }
+}
+
+fn columns_text(columns: &[(String, crate::plan::ScalarExpr)]) -> String {
+    let columns: Vec<String> = columns.iter().map(|(name, value)| format!("{name} = {}", value.text)).collect();
+    columns.join(", ")
+}
+
+fn or_nothing(texts: &[&str]) -> String {
+    if texts.is_empty() { "nothing".to_owned() } else { texts.join(", ") }
+}

@@ -1,0 +1,226 @@
+//! Calls: arguments in the types a function takes, and the functions whose types or syntax are their own.
+
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use datafusion_common::ScalarValue;
+use datafusion_common::config::ConfigOptions;
+use datafusion_expr::ScalarUDF;
+use datafusion_functions::core::{coalesce, nullif};
+use datafusion_physical_expr::ScalarFunctionExpr;
+use millstream_catalog::QueryDialect;
+
+use super::function::{self, Argument, Body, Function, Outcome};
+use super::kernel;
+use super::scope::literal;
+use super::suggest::nearest;
+use super::{Binder, cast, internal, number, text, time, types};
+use crate::dialect::syntax::{BinaryOperator, Call, Expr, ExprKind, Ident, TypeName};
+use crate::error::{PlanError, PlanErrorCode, Position};
+use crate::plan::{ScalarExpr, TIMESTAMP};
+
+impl Binder<'_> {
+    pub(super) fn call(&self, call: &Call, expr: &Expr) -> Result<ScalarExpr, PlanError> {
+        let name = call.full_name().to_uppercase();
+        if function::aggregate(self.dialect, &name).is_some() {
+            return Err(misplaced_aggregate(&name, expr.at));
+        }
+        if call.star || call.distinct {
+            let message = format!("only aggregates take `*` or DISTINCT, `{name}` does not");
+            return Err(PlanError::new(PlanErrorCode::Syntax, expr.at, message));
+        }
+        if let Some(special) = self.special(&name, &call.arguments, expr.at)? {
+            return Ok(special);
+        }
+        let found = function::find(self.dialect, &name).ok_or_else(|| self.unknown_function(&name, expr.at))?;
+        self.plain(found, &call.arguments, expr.at)
+    }
+
+    fn special(&self, name: &str, arguments: &[Expr], at: Position) -> Result<Option<ScalarExpr>, PlanError> {
+        let special = function::SPECIAL.iter().find(|special| special.0 == name);
+        if !special.is_some_and(|special| function::speaks(self.dialect, special.1)) {
+            return Ok(None);
+        }
+        let expect = |count: usize| check_count(name, arguments.len(), count..=count, at);
+        Ok(Some(match name {
+            "COALESCE" => {
+                check_count(name, arguments.len(), 1..=usize::MAX, at)?;
+                let values = self.unify(self.all(arguments)?, name, at)?;
+                let data_type = values[0].data_type.clone();
+                self.datafusion(coalesce(), values, &data_type)?
+            }
+            "NULLIF" => {
+                expect(2)?;
+                let values = self.unify(self.all(arguments)?, name, at)?;
+                let data_type = values[0].data_type.clone();
+                self.datafusion(nullif(), values, &data_type)?
+            }
+            "MOD" => {
+                expect(2)?;
+                let (left, right) = (self.bind(&arguments[0])?, self.bind(&arguments[1])?);
+                self.binary(BinaryOperator::Remainder, left, right, at)?
+            }
+            "POWER" => {
+                expect(2)?;
+                self.power(arguments)?
+            }
+            "SPACE" => {
+                expect(1)?;
+                let count = self.argument(Argument::Integer, &arguments[0])?;
+                let blank = literal(ScalarValue::Utf8(Some(" ".to_owned())));
+                kernel::call("replicate", text::replicate, &[blank, count], DataType::Utf8)
+            }
+            "DAY" | "MONTH" | "YEAR" => {
+                expect(1)?;
+                let unit = literal(ScalarValue::Utf8(Some(name.to_lowercase())));
+                let value = self.argument(Argument::Timestamp, &arguments[0])?;
+                kernel::call("date_part", time::part, &[unit, value], DataType::Int64)
+            }
+            _ => self.scope.rowtime(),
+        }))
+    }
+
+    fn all(&self, arguments: &[Expr]) -> Result<Vec<ScalarExpr>, PlanError> {
+        arguments.iter().map(|argument| self.bind(argument)).collect()
+    }
+
+    /// `POWER` of a bigint is a bigint in Stream Analytics.
+    fn power(&self, arguments: &[Expr]) -> Result<ScalarExpr, PlanError> {
+        let base = self.argument(Argument::Number, &arguments[0])?;
+        let exponent = self.argument(Argument::Double, &arguments[1])?;
+        if base.data_type == DataType::Int64 {
+            return Ok(kernel::call("power", number::integer_power, &[base, exponent], DataType::Int64));
+        }
+        self.datafusion(datafusion_functions::math::power(), vec![base, exponent], &DataType::Float64)
+    }
+
+    fn plain(&self, function: &Function, given: &[Expr], at: Position) -> Result<ScalarExpr, PlanError> {
+        let most = if function.variadic { usize::MAX } else { function.arguments.len() };
+        check_count(function.name, given.len(), function.required..=most, at)?;
+        let mut arguments = Vec::with_capacity(given.len());
+        for (place, argument) in given.iter().enumerate() {
+            let kind = function.arguments[place.min(function.arguments.len() - 1)];
+            arguments.push(self.argument(kind, argument)?);
+        }
+        if function.name.starts_with("TRIM") && arguments.len() == 2 {
+            // `TRIM(characters FROM text)`: the function takes the text first.
+            arguments.swap(0, 1);
+        }
+        let first = arguments.first().map_or(DataType::Utf8, |argument| argument.data_type.clone());
+        let data_type = match function.result {
+            Outcome::Text => DataType::Utf8,
+            Outcome::Integer => DataType::Int64,
+            Outcome::Double => DataType::Float64,
+            Outcome::Timestamp => TIMESTAMP,
+            Outcome::First => first,
+        };
+        match function.body {
+            Body::Own(kernel) => Ok(kernel::call(function.name, kernel, &arguments, data_type)),
+            Body::DataFusion(udf) => self.datafusion(udf(), arguments, &data_type),
+        }
+    }
+
+    /// A function of DataFusion's over arguments it takes as they are.
+    fn datafusion(
+        &self,
+        udf: Arc<ScalarUDF>,
+        arguments: Vec<ScalarExpr>,
+        data_type: &DataType,
+    ) -> Result<ScalarExpr, PlanError> {
+        let arguments = arguments.into_iter().map(|argument| argument.physical).collect();
+        let schema = self.scope.schema();
+        let made = ScalarFunctionExpr::try_new(udf, arguments, schema, Arc::new(ConfigOptions::default()));
+        let made = made.map_err(|error| internal(&error))?;
+        let made_type = made.return_type().clone();
+        let value = ScalarExpr { physical: Arc::new(made), data_type: made_type, nullable: true, text: String::new() };
+        Ok(types::convert(value, data_type, false))
+    }
+
+    fn argument(&self, kind: Argument, argument: &Expr) -> Result<ScalarExpr, PlanError> {
+        if kind == Argument::Unit {
+            return unit(argument);
+        }
+        let value = self.bind(argument)?;
+        match kind {
+            Argument::Text => self.typed(value, &DataType::Utf8, argument.at),
+            Argument::AsText => {
+                let to = TypeName { name: "NVARCHAR".to_owned(), length: None, at: argument.at };
+                cast::cast(self.dialect, value, &to, false)
+            }
+            // Fractions are cut where a whole number is needed (`DATEADD(hour, 2.9, t)`).
+            Argument::Integer
+                if self.dialect == QueryDialect::StreamAnalytics && types::is_numeric(&value.data_type) =>
+            {
+                Ok(types::convert(value, &DataType::Int64, false))
+            }
+            Argument::Integer => self.typed(value, &DataType::Int64, argument.at),
+            Argument::Double => self.typed(value, &DataType::Float64, argument.at),
+            Argument::Number if value.data_type == DataType::Int64 => Ok(value),
+            Argument::Number => self.typed(value, &DataType::Float64, argument.at),
+            Argument::Timestamp | Argument::Unit => self.typed(value, &TIMESTAMP, argument.at),
+        }
+    }
+
+    fn unknown_function(&self, name: &str, at: Position) -> PlanError {
+        if function::is_later(self.dialect, name) {
+            let message = format!("not supported yet: {name}");
+            return PlanError::new(PlanErrorCode::NotSupported, at, message);
+        }
+        let language = match self.dialect {
+            QueryDialect::Kinesis => "Kinesis Data Analytics",
+            QueryDialect::StreamAnalytics => "Stream Analytics",
+        };
+        let error = PlanError::new(PlanErrorCode::UnknownFunction, at, format!("{language} has no function `{name}`"));
+        match nearest(name, function::names(self.dialect)) {
+            Some(near) => error.hint(near),
+            None => error,
+        }
+    }
+}
+
+/// The aggregates an expression calls, outermost first, with their places.
+pub(crate) fn aggregates<'a>(dialect: QueryDialect, expr: &'a Expr, found: &mut Vec<(&'a Call, &'a Expr)>) {
+    if let ExprKind::Call(call) = &expr.kind
+        && function::aggregate(dialect, &call.full_name().to_uppercase()).is_some()
+    {
+        found.push((call, expr));
+        return;
+    }
+    for part in expr.kind.parts() {
+        aggregates(dialect, part, found);
+    }
+}
+
+fn unit(argument: &Expr) -> Result<ScalarExpr, PlanError> {
+    let error = || {
+        PlanError::new(PlanErrorCode::Syntax, argument.at, "expected a unit of time")
+            .hint("year, month, day, hour, minute, second or millisecond")
+    };
+    let ExprKind::Name(parts) = &argument.kind else { return Err(error()) };
+    let [Ident { text, .. }] = parts.as_slice() else { return Err(error()) };
+    let name = time::unit_name(text).ok_or_else(error)?;
+    Ok(literal(ScalarValue::Utf8(Some(name.to_owned()))))
+}
+
+fn check_count(
+    name: &str,
+    given: usize,
+    taken: std::ops::RangeInclusive<usize>,
+    at: Position,
+) -> Result<(), PlanError> {
+    if taken.contains(&given) {
+        return Ok(());
+    }
+    let expected = match (taken.start(), taken.end()) {
+        (least, &usize::MAX) => format!("at least {least}"),
+        (least, most) if least == most => least.to_string(),
+        (least, most) => format!("{least} to {most}"),
+    };
+    Err(PlanError::new(PlanErrorCode::Syntax, at, format!("{name} takes {expected} argument(s), found {given}")))
+}
+
+fn misplaced_aggregate(name: &str, at: Position) -> PlanError {
+    let message = format!("the aggregate {name} cannot stand here: here are single rows, not groups");
+    PlanError::new(PlanErrorCode::NotGrouped, at, message)
+        .hint("conditions on aggregates go into HAVING; an aggregate inside an aggregate needs a step of its own")
+}

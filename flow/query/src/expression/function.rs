@@ -1,0 +1,301 @@
+//! The functions of the two languages: one table of names, arguments, results and what computes them.
+//! Functions with a syntax or a typing of their own (`COALESCE`, `MOD`, …) are in `bind_call.rs`.
+
+use std::sync::Arc;
+
+use datafusion_expr::ScalarUDF;
+use datafusion_functions::{math, string, unicode};
+use millstream_catalog::QueryDialect;
+
+use super::kernel::Kernel;
+use super::{number, text, time};
+use crate::plan::AggregateFunction;
+
+/// A function.
+pub(crate) struct Function {
+    pub name: &'static str,
+    /// Kinesis' language, Stream Analytics' language.
+    pub dialects: (bool, bool),
+    pub arguments: &'static [Argument],
+    /// How many of them have to be given; the last may be repeated when there is more room than names.
+    pub required: usize,
+    pub variadic: bool,
+    pub result: Outcome,
+    pub body: Body,
+}
+
+/// What a function takes in one place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Argument {
+    Text,
+    /// Anything, turned into text.
+    AsText,
+    Integer,
+    Double,
+    /// An integer or a double, as it is.
+    Number,
+    Timestamp,
+    /// The name of a unit of time.
+    Unit,
+}
+
+/// The type of a function's result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Text,
+    Integer,
+    Double,
+    Timestamp,
+    /// The first argument's.
+    First,
+}
+
+/// What computes a function.
+#[derive(Clone, Copy)]
+pub(crate) enum Body {
+    /// Ours.
+    Own(Kernel),
+    /// DataFusion's.
+    DataFusion(fn() -> Arc<ScalarUDF>),
+}
+
+const BOTH: (bool, bool) = (true, true);
+const KINESIS: (bool, bool) = (true, false);
+const STREAM_ANALYTICS: (bool, bool) = (false, true);
+
+/// All functions, by name.
+pub(crate) const FUNCTIONS: [Function; 48] = {
+    use Argument::{AsText, Double, Integer, Number, Text, Timestamp, Unit};
+    use Body::{DataFusion, Own};
+    [
+        function("ABS", BOTH, &[Number], Outcome::First, DataFusion(math::abs)),
+        function("CEIL", KINESIS, &[Number], Outcome::First, DataFusion(math::ceil)),
+        function("CEILING", BOTH, &[Number], Outcome::First, DataFusion(math::ceil)),
+        function("CHAR_LENGTH", KINESIS, &[Text], Outcome::Integer, DataFusion(unicode::character_length)),
+        function("CHARACTER_LENGTH", KINESIS, &[Text], Outcome::Integer, DataFusion(unicode::character_length)),
+        optional("CHARINDEX", STREAM_ANALYTICS, &[Text, Text, Integer], 2, Outcome::Integer, Own(text::index_of)),
+        variadic("CONCAT", STREAM_ANALYTICS, &[AsText], Outcome::Text, DataFusion(string::concat)),
+        variadic("CONCAT_WS", STREAM_ANALYTICS, &[Text, AsText], Outcome::Text, DataFusion(string::concat_ws)),
+        function("DATEADD", STREAM_ANALYTICS, &[Unit, Integer, Timestamp], Outcome::Timestamp, Own(time::add)),
+        function("DATEDIFF", STREAM_ANALYTICS, &[Unit, Timestamp, Timestamp], Outcome::Integer, Own(time::boundaries)),
+        function("DATENAME", STREAM_ANALYTICS, &[Unit, Timestamp], Outcome::Text, Own(time::part_name)),
+        function("DATEPART", STREAM_ANALYTICS, &[Unit, Timestamp], Outcome::Integer, Own(time::part)),
+        function("DATETIMEFROMPARTS", STREAM_ANALYTICS, &[Integer; 7], Outcome::Timestamp, Own(time::from_parts)),
+        function("EXP", BOTH, &[Double], Outcome::Double, DataFusion(math::exp)),
+        function("EXTRACT", KINESIS, &[Unit, Timestamp], Outcome::Integer, Own(time::part)),
+        function("FLOOR", BOTH, &[Number], Outcome::First, DataFusion(math::floor)),
+        function("INITCAP", KINESIS, &[Text], Outcome::Text, DataFusion(unicode::initcap)),
+        function("LEFT", STREAM_ANALYTICS, &[Text, Integer], Outcome::Text, DataFusion(unicode::left)),
+        function("LEN", STREAM_ANALYTICS, &[Text], Outcome::Integer, Own(text::length_without_trailing_blanks)),
+        function("LN", KINESIS, &[Double], Outcome::Double, DataFusion(math::ln)),
+        function("LOG10", KINESIS, &[Double], Outcome::Double, DataFusion(math::log10)),
+        function("LOWER", BOTH, &[Text], Outcome::Text, DataFusion(string::lower)),
+        function("LTRIM", STREAM_ANALYTICS, &[Text], Outcome::Text, Own(text::trim_start)),
+        function("NCHAR", STREAM_ANALYTICS, &[Integer], Outcome::Text, Own(text::character)),
+        function("POSITION", KINESIS, &[Text, Text], Outcome::Integer, Own(text::index_of)),
+        function("POWER", KINESIS, &[Double, Double], Outcome::Double, DataFusion(math::power)),
+        function("REPLACE", STREAM_ANALYTICS, &[Text, Text, Text], Outcome::Text, Own(text::replace)),
+        function("REPLICATE", STREAM_ANALYTICS, &[Text, Integer], Outcome::Text, Own(text::replicate)),
+        function("REVERSE", STREAM_ANALYTICS, &[Text], Outcome::Text, DataFusion(unicode::reverse)),
+        function("RIGHT", STREAM_ANALYTICS, &[Text, Integer], Outcome::Text, DataFusion(unicode::right)),
+        function("ROUND", STREAM_ANALYTICS, &[Double, Integer], Outcome::First, Own(number::round)),
+        function("RTRIM", STREAM_ANALYTICS, &[Text], Outcome::Text, Own(text::trim_end)),
+        function("SIGN", STREAM_ANALYTICS, &[Number], Outcome::First, Own(number::sign)),
+        function("SQRT", BOTH, &[Double], Outcome::Double, DataFusion(math::sqrt)),
+        function("SQUARE", STREAM_ANALYTICS, &[Double], Outcome::Double, Own(number::square)),
+        function("STUFF", STREAM_ANALYTICS, &[Text, Integer, Integer, Text], Outcome::Text, Own(text::stuff)),
+        optional("SUBSTRING", BOTH, &[Text, Integer, Integer], 2, Outcome::Text, Own(text::substring)),
+        function("TO_TIMESTAMP", KINESIS, &[Integer], Outcome::Timestamp, Own(time::from_millis)),
+        function("TRANSLATE", STREAM_ANALYTICS, &[Text, Text, Text], Outcome::Text, Own(text::translate)),
+        function("TRIM", STREAM_ANALYTICS, &[Text], Outcome::Text, Own(text::trim)),
+        optional("TRIM", KINESIS, &[Text, Text], 1, Outcome::Text, DataFusion(string::btrim)),
+        optional("TRIM.BOTH", KINESIS, &[Text, Text], 1, Outcome::Text, DataFusion(string::btrim)),
+        optional("TRIM.LEADING", KINESIS, &[Text, Text], 1, Outcome::Text, DataFusion(string::ltrim)),
+        optional("TRIM.TRAILING", KINESIS, &[Text, Text], 1, Outcome::Text, DataFusion(string::rtrim)),
+        function("TSDIFF", KINESIS, &[Timestamp, Timestamp], Outcome::Integer, Own(time::difference)),
+        function("UNICODE", STREAM_ANALYTICS, &[Text], Outcome::Integer, Own(text::unicode)),
+        function("UNIX_TIMESTAMP", KINESIS, &[Timestamp], Outcome::Integer, Own(time::to_millis)),
+        function("UPPER", BOTH, &[Text], Outcome::Text, DataFusion(string::upper)),
+    ]
+};
+
+/// Functions with a syntax or a typing of their own: name, Kinesis' language, Stream Analytics' language.
+pub(crate) const SPECIAL: [(&str, (bool, bool)); 9] = [
+    ("COALESCE", BOTH),
+    ("NULLIF", BOTH),
+    ("MOD", KINESIS),
+    ("POWER", STREAM_ANALYTICS),
+    ("SPACE", STREAM_ANALYTICS),
+    ("DAY", STREAM_ANALYTICS),
+    ("MONTH", STREAM_ANALYTICS),
+    ("YEAR", STREAM_ANALYTICS),
+    ("SYSTEM.TIMESTAMP", STREAM_ANALYTICS),
+];
+
+/// What Kinesis' language has and this engine does not yet.
+const KINESIS_LATER: [&str; 44] = [
+    "ANY",
+    "CHAR_TO_DATE",
+    "CHAR_TO_TIME",
+    "CHAR_TO_TIMESTAMP",
+    "COUNT_DISTINCT_ITEMS_TUMBLING",
+    "CURRENT_DATE",
+    "CURRENT_ROW_TIMESTAMP",
+    "CURRENT_TIME",
+    "CURRENT_TIMESTAMP",
+    "CURSOR",
+    "DATE_TO_CHAR",
+    "EVERY",
+    "EXP_AVG",
+    "FAST_REGEX_LOG_PARSER",
+    "FIRST_VALUE",
+    "FIXED_COLUMN_LOG_PARSE",
+    "GROUP_RANK",
+    "HOTSPOTS",
+    "LAG",
+    "LAST_VALUE",
+    "LOCALTIME",
+    "LOCALTIMESTAMP",
+    "MONOTONIC",
+    "NTH_VALUE",
+    "OVERLAY",
+    "RANDOM_CUT_FOREST",
+    "RANDOM_CUT_FOREST_WITH_EXPLANATION",
+    "REGEX_LOG_PARSE",
+    "REGEX_REPLACE",
+    "SYS_LOG_PARSE",
+    "TIMESTAMP_TO_CHAR",
+    "TIME_TO_CHAR",
+    "TOP_K_ITEMS_TUMBLING",
+    "VARIABLE_COLUMN_LOG_PARSE",
+    "W3C_LOG_PARSE",
+    "PERIOD",
+    "CONTAINS",
+    "OVERLAPS",
+    "PRECEDES",
+    "SUCCEEDS",
+    "ROW",
+    "TRUNCATE",
+    "GREATEST",
+    "LEAST",
+];
+
+/// What Stream Analytics' language has and this engine does not yet.
+const STREAM_ANALYTICS_LATER: [&str; 33] = [
+    "COLLECT",
+    "COLLECTTOP",
+    "TOPONE",
+    "PERCENTILE_CONT",
+    "PERCENTILE_DISC",
+    "ISFIRST",
+    "LAG",
+    "LAST",
+    "ANOMALYDETECTION_SPIKEANDDIP",
+    "ANOMALYDETECTION_CHANGEPOINT",
+    "GETARRAYELEMENT",
+    "GETARRAYELEMENTS",
+    "GETARRAYLENGTH",
+    "GETRECORDPROPERTIES",
+    "GETRECORDPROPERTYVALUE",
+    "JSON_PARSE",
+    "GETTYPE",
+    "PATINDEX",
+    "REGEXMATCH",
+    "CREATEPOINT",
+    "CREATELINESTRING",
+    "CREATEPOLYGON",
+    "ST_DISTANCE",
+    "ST_INTERSECTS",
+    "ST_OVERLAPS",
+    "ST_WITHIN",
+    "GETMETADATAPROPERTYVALUE",
+    "EVENTID",
+    "SYSTEM.WINDOW",
+    "SLIDINGWINDOW",
+    "SESSIONWINDOW",
+    "WINDOWS",
+    "SNAPSHOTWINDOW",
+];
+
+/// The function of a name (in upper case) in a language.
+pub(crate) fn find(dialect: QueryDialect, name: &str) -> Option<&'static Function> {
+    FUNCTIONS.iter().find(|function| function.name == name && speaks(dialect, function.dialects))
+}
+
+/// Whether the language has the function, but this engine not yet.
+pub(crate) fn is_later(dialect: QueryDialect, name: &str) -> bool {
+    let user_defined = name.starts_with("UDF.") || name.starts_with("UDA.");
+    match dialect {
+        QueryDialect::Kinesis => KINESIS_LATER.contains(&name),
+        QueryDialect::StreamAnalytics => user_defined || STREAM_ANALYTICS_LATER.contains(&name),
+    }
+}
+
+/// The names of a language's functions, aggregates included.
+pub(crate) fn names(dialect: QueryDialect) -> impl Iterator<Item = &'static str> {
+    let scalar = FUNCTIONS.iter().filter(move |function| speaks(dialect, function.dialects));
+    let special = SPECIAL.iter().filter(move |special| speaks(dialect, special.1));
+    let aggregates = AGGREGATES.iter().filter(move |aggregate| speaks(dialect, aggregate.1));
+    let names = scalar.map(|function| function.name).filter(|name| !name.contains('.'));
+    names.chain(special.map(|special| special.0)).chain(aggregates.map(|aggregate| aggregate.0))
+}
+
+/// The aggregate of a name (in upper case) in a language.
+pub(crate) fn aggregate(dialect: QueryDialect, name: &str) -> Option<AggregateFunction> {
+    let found = AGGREGATES.iter().find(|aggregate| aggregate.0 == name && speaks(dialect, aggregate.1));
+    found.map(|aggregate| aggregate.2)
+}
+
+const AGGREGATES: [(&str, (bool, bool), AggregateFunction); 13] = [
+    ("COUNT", BOTH, AggregateFunction::Count),
+    ("SUM", BOTH, AggregateFunction::Sum),
+    ("AVG", BOTH, AggregateFunction::Avg),
+    ("MIN", BOTH, AggregateFunction::Min),
+    ("MAX", BOTH, AggregateFunction::Max),
+    ("STDDEV_SAMP", KINESIS, AggregateFunction::StdDevSample),
+    ("STDDEV_POP", KINESIS, AggregateFunction::StdDevPopulation),
+    ("VAR_SAMP", KINESIS, AggregateFunction::VarianceSample),
+    ("VAR_POP", KINESIS, AggregateFunction::VariancePopulation),
+    ("STDEV", STREAM_ANALYTICS, AggregateFunction::StdDevSample),
+    ("STDEVP", STREAM_ANALYTICS, AggregateFunction::StdDevPopulation),
+    ("VAR", STREAM_ANALYTICS, AggregateFunction::VarianceSample),
+    ("VARP", STREAM_ANALYTICS, AggregateFunction::VariancePopulation),
+];
+
+pub(crate) fn speaks(dialect: QueryDialect, dialects: (bool, bool)) -> bool {
+    match dialect {
+        QueryDialect::Kinesis => dialects.0,
+        QueryDialect::StreamAnalytics => dialects.1,
+    }
+}
+
+const fn function(
+    name: &'static str,
+    dialects: (bool, bool),
+    arguments: &'static [Argument],
+    result: Outcome,
+    body: Body,
+) -> Function {
+    Function { name, dialects, arguments, required: arguments.len(), variadic: false, result, body }
+}
+
+const fn optional(
+    name: &'static str,
+    dialects: (bool, bool),
+    arguments: &'static [Argument],
+    required: usize,
+    result: Outcome,
+    body: Body,
+) -> Function {
+    Function { name, dialects, arguments, required, variadic: false, result, body }
+}
+
+const fn variadic(
+    name: &'static str,
+    dialects: (bool, bool),
+    arguments: &'static [Argument],
+    result: Outcome,
+    body: Body,
+) -> Function {
+    Function { name, dialects, arguments, required: arguments.len(), variadic: true, result, body }
+}

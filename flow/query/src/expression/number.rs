@@ -1,0 +1,56 @@
+//! Functions of numbers whose rules are a language's own; the rest are DataFusion's (`function.rs` lists all).
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray};
+use arrow::datatypes::{Float64Type, Int64Type};
+use arrow::error::ArrowError;
+
+type Result<T> = std::result::Result<T, ArrowError>;
+
+/// `ROUND(x, places)`, half away from zero; negative places round before the point.
+pub(super) fn round(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    let (values, places) = (arguments[0].as_primitive::<Float64Type>(), arguments[1].as_primitive::<Int64Type>());
+    Ok(Arc::new(arrow::compute::binary::<_, _, _, Float64Type>(values, places, |value, places| {
+        // Beyond these, a double has no digits to round, or none to keep.
+        let places = places.clamp(-308, 308) as i32;
+        let power = 10f64.powi(places.abs());
+        let rounded = if places >= 0 { (value * power).round() / power } else { (value / power).round() * power };
+        if rounded.is_finite() || !value.is_finite() { rounded } else { value }
+    })?))
+}
+
+/// `POWER(x, y)` of integers, whose result is one.
+pub(super) fn integer_power(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    let (bases, exponents) = (arguments[0].as_primitive::<Int64Type>(), arguments[1].as_primitive::<Float64Type>());
+    Ok(Arc::new(arrow::compute::try_binary::<_, _, _, Int64Type>(bases, exponents, |base, exponent| {
+        let power = (base as f64).powf(exponent);
+        if power.abs() < 9_223_372_036_854_775_808.0 {
+            Ok(power as i64)
+        } else {
+            Err(ArrowError::ComputeError(format!("POWER({base}, {exponent}) is out of the range of bigint")))
+        }
+    })?))
+}
+
+/// `SIGN(x)`: -1, 0 or 1.
+pub(super) fn sign(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    Ok(match arguments[0].as_primitive_opt::<Int64Type>() {
+        Some(integers) => Arc::new(integers.unary::<_, Int64Type>(i64::signum)),
+        None => {
+            let sign = |value: f64| if value == 0.0 { 0.0 } else { value.signum() };
+            Arc::new(arguments[0].as_primitive::<Float64Type>().unary::<_, Float64Type>(sign))
+        }
+    })
+}
+
+/// `SQUARE(x)`.
+pub(super) fn square(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    let squares = arguments[0].as_primitive::<Float64Type>().unary::<_, Float64Type>(|value| value * value);
+    Ok(Arc::new(squares))
+}
+
+/// `~x`.
+pub(super) fn bit_not(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    Ok(Arc::new(arguments[0].as_primitive::<Int64Type>().unary::<_, Int64Type>(|value| !value)))
+}

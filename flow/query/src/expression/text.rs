@@ -1,0 +1,181 @@
+//! Functions of text whose rules are a language's own; the rest are DataFusion's (`function.rs` lists all).
+//! Places in text count characters from 1.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray};
+use arrow::datatypes::Int64Type;
+use arrow::error::ArrowError;
+
+type Result<T> = std::result::Result<T, ArrowError>;
+
+/// The longest text a function may make, bytes: what one record may hold.
+const TEXT_BYTES_MAX: usize = 1024 * 1024;
+
+/// `LEN(text)`: characters without blanks at the end.
+pub(super) fn length_without_trailing_blanks(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    let texts = arguments[0].as_string::<i32>().iter();
+    let lengths = texts.map(|text| text.map(|text| text.trim_end_matches(' ').chars().count() as i64));
+    Ok(Arc::new(lengths.collect::<Int64Array>()))
+}
+
+/// `CHARINDEX(what, text, start)`, 0 when it does not occur at or behind the start.
+pub(super) fn index_of(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    let (wanted, texts) = (arguments[0].as_string::<i32>(), arguments[1].as_string::<i32>());
+    let starts = arguments.get(2).map(|starts| starts.as_primitive::<Int64Type>());
+    let rows = wanted.iter().zip(texts).enumerate().map(|(row, (wanted, text))| {
+        let start = starts.map_or(Some(1), |starts| integer(starts, row))?;
+        Some(find(wanted?, text?, start))
+    });
+    Ok(Arc::new(rows.collect::<Int64Array>()))
+}
+
+fn integer(values: &Int64Array, row: usize) -> Option<i64> {
+    values.is_valid(row).then(|| values.value(row))
+}
+
+fn find(wanted: &str, text: &str, start: i64) -> i64 {
+    let skipped = usize::try_from(start - 1).unwrap_or(0);
+    let Some((offset, _)) = text.char_indices().nth(skipped) else { return 0 };
+    match text[offset..].find(wanted) {
+        Some(found) => text[..offset + found].chars().count() as i64 + 1,
+        None => 0,
+    }
+}
+
+/// `SUBSTRING(text, start, length)`: a start before the text uses up length (standard SQL).
+pub(super) fn substring(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    let texts = arguments[0].as_string::<i32>();
+    let starts = arguments[1].as_primitive::<Int64Type>();
+    let lengths = arguments.get(2).map(|lengths| lengths.as_primitive::<Int64Type>());
+    let rows = texts.iter().zip(starts).enumerate().map(|(row, (text, start))| {
+        let length = lengths.map_or(Some(i64::MAX), |lengths| integer(lengths, row))?;
+        Some(slice(text?, start?, length))
+    });
+    Ok(Arc::new(rows.collect::<StringArray>()))
+}
+
+fn slice(text: &str, start: i64, length: i64) -> String {
+    let end = start.saturating_add(length.max(0)).max(1);
+    let start = start.max(1);
+    let count = usize::try_from(end - start).unwrap_or(0);
+    text.chars().skip(usize::try_from(start - 1).unwrap_or(usize::MAX)).take(count).collect()
+}
+
+/// `STUFF(text, start, length, other)`: other text in place of a part.
+pub(super) fn stuff(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    let (texts, others) = (arguments[0].as_string::<i32>(), arguments[3].as_string::<i32>());
+    let (starts, lengths) = (arguments[1].as_primitive::<Int64Type>(), arguments[2].as_primitive::<Int64Type>());
+    let rows = texts.iter().zip(starts).zip(lengths).zip(others).map(|(((text, start), length), other)| {
+        let (text, start, length, other) = (text?, start?, length?, other.unwrap_or_default());
+        let count = text.chars().count() as i64;
+        if start < 1 || length < 0 || start > count {
+            return Some(String::new());
+        }
+        let before = slice(text, 1, start - 1);
+        let after = slice(text, start.saturating_add(length), i64::MAX);
+        Some(before + other + &after)
+    });
+    Ok(Arc::new(rows.collect::<StringArray>()))
+}
+
+/// `REPLICATE(text, count)`; NULL of a negative count.
+pub(super) fn replicate(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    let (texts, counts) = (arguments[0].as_string::<i32>(), arguments[1].as_primitive::<Int64Type>());
+    let rows = texts.iter().zip(counts).map(|(text, count)| {
+        let (Some(text), Some(Ok(count))) = (text, count.map(usize::try_from)) else { return Ok(None) };
+        let bytes = text.len().checked_mul(count).filter(|bytes| *bytes <= TEXT_BYTES_MAX);
+        bytes.ok_or_else(too_long).map(|_| Some(text.repeat(count)))
+    });
+    Ok(Arc::new(rows.collect::<Result<StringArray>>()?))
+}
+
+/// `TRIM`, `LTRIM`, `RTRIM` of every white space Unicode knows.
+pub(super) fn trim(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    map(&arguments[0], str::trim)
+}
+
+/// See [`trim`].
+pub(super) fn trim_start(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    map(&arguments[0], str::trim_start)
+}
+
+/// See [`trim`].
+pub(super) fn trim_end(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    map(&arguments[0], str::trim_end)
+}
+
+fn map(texts: &ArrayRef, change: fn(&str) -> &str) -> Result<ArrayRef> {
+    let changed = texts.as_string::<i32>().iter().map(|text| text.map(change));
+    Ok(Arc::new(changed.collect::<StringArray>()))
+}
+
+/// `UNICODE(text)`: the code of the first character.
+pub(super) fn unicode(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    let first = |text: &str| text.chars().next().map(|character| i64::from(u32::from(character)));
+    let codes = arguments[0].as_string::<i32>().iter().map(|text| text.and_then(first));
+    Ok(Arc::new(codes.collect::<Int64Array>()))
+}
+
+/// `NCHAR(code)`; NULL where there is no such character.
+pub(super) fn character(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    let character = |code: i64| u32::try_from(code).ok().and_then(char::from_u32).map(String::from);
+    let texts = arguments[0].as_primitive::<Int64Type>().iter().map(|code| code.and_then(character));
+    Ok(Arc::new(texts.collect::<StringArray>()))
+}
+
+/// `TRANSLATE(text, from, to)`, character by character; both lists are of one length.
+pub(super) fn translate(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    let texts = arguments.iter().map(|argument| argument.as_string::<i32>()).collect::<Vec<_>>();
+    let rows = texts[0].iter().zip(texts[1]).zip(texts[2]).map(|((text, from), to)| {
+        let (Some(text), Some(from), Some(to)) = (text, from, to) else { return Ok(None) };
+        let (from, to): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());
+        if from.len() != to.len() {
+            return Err(ArrowError::ComputeError("TRANSLATE takes two lists of characters of one length".to_owned()));
+        }
+        let change = |character| from.iter().position(|found| *found == character).map_or(character, |at| to[at]);
+        Ok(Some(text.chars().map(change).collect::<String>()))
+    });
+    Ok(Arc::new(rows.collect::<Result<StringArray>>()?))
+}
+
+/// `REPLACE(text, what, by)`; an empty `what` replaces nothing.
+pub(super) fn replace(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    let texts = arguments.iter().map(|argument| argument.as_string::<i32>()).collect::<Vec<_>>();
+    let rows = texts[0].iter().zip(texts[1]).zip(texts[2]).map(|((text, what), by)| {
+        let (Some(text), Some(what), Some(by)) = (text, what, by) else { return Ok(None) };
+        if what.is_empty() {
+            return Ok(Some(text.to_owned()));
+        }
+        let bytes = text.len().saturating_add(text.matches(what).count().saturating_mul(by.len()));
+        if bytes > TEXT_BYTES_MAX { Err(too_long()) } else { Ok(Some(text.replace(what, by))) }
+    });
+    Ok(Arc::new(rows.collect::<Result<StringArray>>()?))
+}
+
+fn too_long() -> ArrowError {
+    ArrowError::ComputeError(format!("the text would be longer than {TEXT_BYTES_MAX} bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn substrings_count_characters_from_one() {
+        for (start, length, expected) in
+            [(3, 4, "3456"), (17, i64::MAX, ""), (-1, 4, "12"), (6, 0, ""), (8, 4, "89"), (1, -5, "")]
+        {
+            assert_eq!(slice("123456789", start, length), expected, "{start} {length}");
+        }
+    }
+
+    #[test]
+    fn places_count_characters_from_one() {
+        assert_eq!(find("c", "äbc", 1), 3);
+        assert_eq!(find("c", "äbc", -3), 3);
+        assert_eq!(find("b", "äbcb", 3), 4);
+        assert_eq!(find("x", "abc", 1), 0);
+        assert_eq!(find("a", "abc", 9), 0);
+    }
+}

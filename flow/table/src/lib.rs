@@ -1,1 +1,20 @@
-//! Items, keys, conditions and change records.
+//! Tables: items under a hash key and an optional sort key, conditions, updates, queries and scans.
+//!
+//! Holds all behaviour of tables; knows no wire format, status code or error name of a protocol.
+//! Read next: [`engine`] (the operations), [`key`] (how items lie in a keyspace), [`expression`] (conditions and updates).
+
+pub mod engine;
+mod error;
+pub mod expression;
+pub mod item;
+pub mod key;
+pub mod number;
+mod stored;
+
+pub use engine::{
+    BATCH_GET_BYTES_MAX, BATCH_GET_MAX, BATCH_WRITE_MAX, BatchWrite, Deletion, NewTable, PAGE_BYTES_MAX, Page, Put,
+    Query, Scan, Tables, Update, Updated, Write,
+};
+pub use error::{ExpressionError, NumberError, TableError};
+pub use item::{AttributeType, AttributeValue, Item};
+pub use number::Number;

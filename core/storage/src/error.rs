@@ -44,6 +44,12 @@ pub enum StorageError {
         /// The first offset that there is.
         first: u64,
     },
+    /// Another process has the data folder.
+    #[error("the data folder {folder} is in use by another process; stop it, or use another folder")]
+    InUse {
+        /// The folder.
+        folder: String,
+    },
     /// Bytes on disk do not match their checksum.
     #[error("damaged data in {file} at byte {position}: {detail}")]
     Damaged {
@@ -74,7 +80,7 @@ impl StorageError {
             Self::Overloaded { .. } => ErrorKind::Throttled,
             Self::TransactionTooLarge { .. } => ErrorKind::TooLarge,
             Self::OffsetGone { .. } => ErrorKind::NotFound,
-            Self::Poisoned { .. } | Self::DiskFull | Self::Closed => ErrorKind::Unavailable,
+            Self::Poisoned { .. } | Self::DiskFull | Self::Closed | Self::InUse { .. } => ErrorKind::Unavailable,
             Self::Damaged { .. } | Self::Io { .. } => ErrorKind::Internal,
         }
     }

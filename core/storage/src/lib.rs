@@ -2,11 +2,30 @@
 //!
 //! A [`Transaction`] holds records to append to logs and keys to set or delete; it becomes durable as one, or not at all.
 //! [`Storage::submit`] orders it now and gives a [`Ticket`] that resolves when it is on disk. What is readable is durable.
+//!
+//! Read in the order of a transaction's way: `storage` (the doors), `queue` and `engine` (order, commit, publish), `frame`
+//! and `journal` (bytes on disk), `log` and `segment`, `keys`, `checkpoint`, `recovery`. The bytes: `docs/storage-format.md`.
 
+mod checkpoint;
+mod disk;
+mod engine;
 mod error;
+mod frame;
+mod journal;
+mod keys;
+mod log;
 mod memory;
+mod options;
+mod queue;
+mod recovery;
+mod segment;
+mod storage;
+mod threads;
 mod transaction;
+mod verify;
 
 pub use error::StorageError;
-pub use memory::{LogBounds, Storage};
+pub use options::{Durability, LogBounds, RecoveryReport, StorageOptions, TornTail};
+pub use storage::Storage;
 pub use transaction::{Append, Keyspace, Receipt, Ticket, Transaction, Write};
+pub use verify::{DumpedTransaction, VerifyReport, dump, verify};

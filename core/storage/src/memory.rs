@@ -9,15 +9,11 @@ use millstream_types::{Clock, LogId, Millis, RecordBatch};
 use tokio::sync::{oneshot, watch};
 
 use crate::error::StorageError;
+use crate::options::LogBounds;
 use crate::transaction::{Keyspace, Receipt, Ticket, Transaction};
 
-/// The storage engine. Cheap to clone; all clones are the same store.
-#[derive(Clone)]
-pub struct Storage {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
+/// A store that lives in memory only.
+pub(crate) struct Model {
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
 }
@@ -42,38 +38,20 @@ impl Default for Log {
     }
 }
 
-/// How far a log reaches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct LogBounds {
-    /// The first offset that can be read.
-    pub first: u64,
-    /// The offset that the next record will get, as far as records are durable.
-    pub next: u64,
-    /// The append time of the last durable record; 0 when there never was one.
-    pub last_append_time: Millis,
-}
-
-impl Storage {
-    /// A store that lives in memory only.
-    #[must_use]
-    pub fn in_memory(clock: Arc<dyn Clock>) -> Self {
-        Self { inner: Arc::new(Inner { clock, state: Mutex::default() }) }
+/// Each method does what the one of [`crate::Storage`] with its name says.
+impl Model {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Orders a transaction: gives records their offsets and append time and hands it to the committer. Never blocks on
-    /// the disk. Two submits by one thread keep their order.
-    ///
-    /// # Errors
-    /// [`StorageError::Overloaded`] when too much waits for the disk, [`StorageError::TransactionTooLarge`],
-    /// [`StorageError::Poisoned`], [`StorageError::DiskFull`], [`StorageError::Closed`]. Nothing was ordered then.
-    pub fn submit(&self, transaction: Transaction) -> Result<Ticket, StorageError> {
+    pub(crate) fn submit(&self, transaction: Transaction) -> Result<Ticket, StorageError> {
         let mut state = self.state();
         state.lsn += 1;
-        state.last_time = state.last_time.max(self.inner.clock.now());
+        state.last_time = state.last_time.max(self.clock.now());
         let append_time = state.last_time;
         let mut base_offsets = Vec::with_capacity(transaction.appends.len());
         for append in transaction.appends {
@@ -95,7 +73,7 @@ impl Storage {
         }
         for (log, first) in transaction.trims {
             if let Some(log) = state.logs.get_mut(&log) {
-                log.first = log.first.max(first);
+                log.first = log.first.max(first.min(*log.next.borrow()));
             }
         }
         for log in &transaction.dropped_logs {
@@ -109,36 +87,11 @@ impl Storage {
         Ok(Ticket { receipt: Receipt { lsn: state.lsn, append_time, base_offsets }, durable })
     }
 
-    /// [`Storage::submit`], then waits until it is durable.
-    ///
-    /// # Errors
-    /// As `submit` and [`Ticket::durable`].
-    pub async fn commit(&self, transaction: Transaction) -> Result<Receipt, StorageError> {
-        self.submit(transaction)?.durable().await
-    }
-
-    /// The durable value of a key. May read the disk: not for an async worker.
-    ///
-    /// # Errors
-    /// [`StorageError::Io`] or [`StorageError::Damaged`].
-    pub fn get(&self, keyspace: &Keyspace, key: &[u8]) -> Result<Option<Bytes>, StorageError> {
+    pub(crate) fn get(&self, keyspace: &Keyspace, key: &[u8]) -> Result<Option<Bytes>, StorageError> {
         Ok(self.state().keyspaces.get(keyspace).and_then(|keys| keys.get(key).cloned()))
     }
 
-    /// The value of a key with all submitted transactions applied, durable or not: what a condition is checked against
-    /// before the transaction that depends on it is submitted. Never to be shown to a client. May read the disk.
-    ///
-    /// # Errors
-    /// As [`Storage::get`].
-    pub fn get_submitted(&self, keyspace: &Keyspace, key: &[u8]) -> Result<Option<Bytes>, StorageError> {
-        self.get(keyspace, key)
-    }
-
-    /// Durable keys and values of a range in key order (falling when `reverse`), at most `limit`. May read the disk.
-    ///
-    /// # Errors
-    /// As [`Storage::get`].
-    pub fn scan(
+    pub(crate) fn scan(
         &self,
         keyspace: &Keyspace,
         range: (Bound<&[u8]>, Bound<&[u8]>),
@@ -166,12 +119,7 @@ impl Storage {
         })
     }
 
-    /// Durable records from `offset` on: whole batches, of which the first may begin before `offset` (callers skip), until
-    /// `max_bytes` are reached (at least one batch when there is one). Empty at the end of the log. May read the disk.
-    ///
-    /// # Errors
-    /// [`StorageError::OffsetGone`] when retention removed `offset`; [`StorageError::Io`], [`StorageError::Damaged`].
-    pub fn read(&self, log: LogId, offset: u64, max_bytes: usize) -> Result<Vec<RecordBatch>, StorageError> {
+    pub(crate) fn read(&self, log: LogId, offset: u64, max_bytes: usize) -> Result<Vec<RecordBatch>, StorageError> {
         let state = self.state();
         let Some(found) = state.logs.get(&log) else { return Ok(Vec::new()) };
         if offset < found.first {
@@ -190,9 +138,7 @@ impl Storage {
         Ok(batches)
     }
 
-    /// How far a log reaches; all zero for a log that never had a record.
-    #[must_use]
-    pub fn bounds(&self, log: LogId) -> LogBounds {
+    pub(crate) fn bounds(&self, log: LogId) -> LogBounds {
         let state = self.state();
         state.logs.get(&log).map_or_else(LogBounds::default, |log| LogBounds {
             first: log.first,
@@ -201,35 +147,20 @@ impl Storage {
         })
     }
 
-    /// The first offset whose append time is `time` or later; the next offset when there is none. May read the disk.
-    ///
-    /// # Errors
-    /// [`StorageError::Io`] or [`StorageError::Damaged`].
-    pub fn offset_at_time(&self, log: LogId, time: Millis) -> Result<u64, StorageError> {
+    pub(crate) fn offset_at_time(&self, log: LogId, time: Millis) -> Result<u64, StorageError> {
         let state = self.state();
         let Some(found) = state.logs.get(&log) else { return Ok(0) };
         let index = found.batches.partition_point(|batch| batch.append_time < time);
         Ok(found.batches.get(index).map_or(*found.next.borrow(), |batch| batch.base_offset.max(found.first)))
     }
 
-    /// Follows the end of a log: the value is [`LogBounds::next`], changed when records become durable.
-    #[must_use]
-    pub fn watch(&self, log: LogId) -> watch::Receiver<u64> {
+    pub(crate) fn watch(&self, log: LogId) -> watch::Receiver<u64> {
         self.state().logs.entry(log).or_default().next.subscribe()
     }
 
-    /// A time such that every record that is not readable yet will have this append time or a later one. Read it first,
-    /// then read logs to their end: what was read is complete up to this time.
-    #[must_use]
-    pub fn frontier(&self) -> Millis {
+    pub(crate) fn frontier(&self) -> Millis {
         let mut state = self.state();
-        state.last_time = state.last_time.max(self.inner.clock.now());
+        state.last_time = state.last_time.max(self.clock.now());
         state.last_time
-    }
-
-    /// Bytes that submitted transactions keep waiting for the disk.
-    #[must_use]
-    pub fn waiting_bytes(&self) -> usize {
-        0
     }
 }

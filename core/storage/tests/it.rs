@@ -1,0 +1,265 @@
+//! The engine over real files: reopening, torn and damaged journals, many logs, retention, recycling.
+
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::ops::Bound;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use millstream_storage::{
+    Durability, Keyspace, LogBounds, RecoveryReport, Storage, StorageError, StorageOptions, Transaction,
+};
+use millstream_types::{EncodedRecords, LogId, ManualClock, Record};
+
+const LOG: LogId = LogId(7);
+
+fn small(folder: &Path) -> StorageOptions {
+    StorageOptions {
+        journal_file_bytes: 256 << 10,
+        segment_bytes: 64 << 10,
+        checkpoint_bytes: 128 << 10,
+        tail_bytes_max: 16 << 10,
+        free_bytes_min: 0,
+        ..StorageOptions::new(folder)
+    }
+}
+
+fn open(folder: &Path) -> (Storage, RecoveryReport) {
+    Storage::open(small(folder), Arc::new(ManualClock::at(1_000))).unwrap()
+}
+
+fn append(log: LogId, texts: &[&str]) -> Transaction {
+    let mut records = EncodedRecords::default();
+    texts.iter().for_each(|text| records.push(b"key", b"", text.as_bytes()));
+    let mut transaction = Transaction::new();
+    transaction.append(log, records);
+    transaction
+}
+
+fn commit(storage: &Storage, transaction: Transaction) -> u64 {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(storage.commit(transaction)).unwrap().lsn
+}
+
+fn read_all(storage: &Storage, log: LogId) -> Vec<Record> {
+    let mut offset = storage.bounds(log).first;
+    let mut records = Vec::new();
+    loop {
+        let batches = storage.read(log, offset, 10_000).unwrap();
+        let Some(last) = batches.last() else { return records };
+        records.extend(batches.iter().flat_map(|batch| batch.records()).filter(|record| record.offset >= offset));
+        offset = last.next_offset();
+    }
+}
+
+fn journal_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder.join("journal")).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = entries.filter(|path| path.extension().is_some_and(|end| end == "wal")).collect();
+    files.sort();
+    files
+}
+
+/// Where each frame begins.
+fn frames(file: &Path) -> Vec<u64> {
+    let bytes = fs::read(file).unwrap();
+    (0..bytes.len()).step_by(8).filter(|&at| bytes[at..].starts_with(b"mst1")).map(|at| at as u64).collect()
+}
+
+fn flip(file: &Path, position: u64) {
+    let file = fs::OpenOptions::new().read(true).write(true).open(file).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, position).unwrap();
+    file.write_all_at(&[byte[0] ^ 0x10], position).unwrap();
+}
+
+#[test]
+fn reopening_goes_on_where_it_ended() {
+    for close in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let tables = Keyspace::new("tables");
+        let clock = Arc::new(ManualClock::at(5_000));
+        let (storage, report) = Storage::open(small(folder.path()), clock.clone()).unwrap();
+        assert_eq!(report, RecoveryReport::default());
+        for number in 0..50 {
+            let mut transaction = append(LOG, &["a", "b"]);
+            transaction.put(&tables, format!("k{number:02}"), format!("v{number}"));
+            assert_eq!(commit(&storage, transaction), number + 1);
+        }
+        let mut transaction = Transaction::new();
+        transaction.delete(&tables, "k03").drop_log(LogId(9));
+        commit(&storage, transaction);
+        if close {
+            storage.close().unwrap();
+            assert!(matches!(storage.submit(append(LOG, &["x"])), Err(StorageError::Closed)));
+        }
+        drop(storage);
+        clock.set(1);
+        let (storage, report) = Storage::open(small(folder.path()), clock).unwrap();
+        assert_eq!((report.last_lsn, report.torn), (51, None));
+        assert_eq!(report.replayed_transactions, if close { 0 } else { 51 });
+        assert_eq!(storage.bounds(LOG), LogBounds { first: 0, next: 100, last_append_time: 5_000 });
+        assert_eq!(read_all(&storage, LOG).len(), 100);
+        assert_eq!(storage.get(&tables, b"k49").unwrap().unwrap(), "v49");
+        assert_eq!(storage.get(&tables, b"k03").unwrap(), None);
+        assert_eq!(storage.scan(&tables, (Bound::Included(b"k40"), Bound::Unbounded), true, 3).unwrap()[2].0, "k47");
+        let ticket = storage.submit(append(LOG, &["c"])).unwrap();
+        assert_eq!((ticket.receipt().base_offsets[0], ticket.receipt().append_time), (100, 5_000));
+    }
+}
+
+#[test]
+fn a_folder_has_one_owner() {
+    let folder = tempfile::tempdir().unwrap();
+    let (storage, _) = open(folder.path());
+    let second = Storage::open(small(folder.path()), Arc::new(ManualClock::at(0)));
+    assert!(matches!(second, Err(StorageError::InUse { .. })));
+    storage.close().unwrap();
+    drop(storage);
+    open(folder.path());
+}
+
+#[test]
+fn a_torn_tail_is_cut_and_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let (storage, _) = open(folder.path());
+    for _ in 0..10 {
+        commit(&storage, append(LOG, &["record"]));
+    }
+    drop(storage);
+    let file = journal_files(folder.path()).pop().unwrap();
+    let last = *frames(&file).last().unwrap();
+    flip(&file, last + 80);
+    let (storage, report) = open(folder.path());
+    let torn = report.torn.unwrap();
+    assert_eq!((report.last_lsn, torn.after_lsn, torn.position), (9, 9, last));
+    assert!(torn.bytes > 64);
+    assert_eq!(storage.bounds(LOG).next, 9);
+    assert_eq!(commit(&storage, append(LOG, &["again"])), 10);
+    drop(storage);
+    let (storage, report) = open(folder.path());
+    assert_eq!((report.last_lsn, report.torn), (10, None));
+    assert_eq!(read_all(&storage, LOG)[9].data, "again");
+}
+
+#[test]
+fn damage_in_the_middle_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (storage, _) = open(folder.path());
+    for _ in 0..10 {
+        commit(&storage, append(LOG, &["record"]));
+    }
+    drop(storage);
+    let file = journal_files(folder.path()).pop().unwrap();
+    let frames = frames(&file);
+    for (frame, position) in [(0, 70), (0, 3), (4, 20), (8, 50)] {
+        flip(&file, frames[frame] + position);
+        let refused = Storage::open(small(folder.path()), Arc::new(ManualClock::at(0))).err();
+        assert!(matches!(refused, Some(StorageError::Damaged { .. })), "{frame} {position} {refused:?}");
+        flip(&file, frames[frame] + position);
+    }
+    assert_eq!(open(folder.path()).1.last_lsn, 10);
+}
+
+#[test]
+fn a_missing_journal_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (storage, _) = open(folder.path());
+    commit(&storage, append(LOG, &["record"]));
+    storage.close().unwrap();
+    drop(storage);
+    journal_files(folder.path()).iter().for_each(|file| fs::remove_file(file).unwrap());
+    let refused = Storage::open(small(folder.path()), Arc::new(ManualClock::at(0))).err();
+    assert!(matches!(refused, Some(StorageError::Damaged { .. })), "{refused:?}");
+}
+
+#[test]
+fn many_logs_fill_and_recycle_journal_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let (storage, _) = open(folder.path());
+    let text = "x".repeat(500);
+    for round in 0..40_u64 {
+        let mut tickets = Vec::new();
+        for log in 0..100 {
+            tickets.push(storage.submit(append(LogId(log), &[&text, &round.to_string()])).unwrap());
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        for ticket in tickets {
+            runtime.block_on(ticket.durable()).unwrap();
+        }
+    }
+    for log in 0..100 {
+        let records = read_all(&storage, LogId(log));
+        assert_eq!(records.len(), 80);
+        assert_eq!(records[79].data, "39");
+    }
+    storage.close().unwrap();
+    drop(storage);
+    let verified = millstream_storage::verify(folder.path()).unwrap();
+    assert_eq!((verified.logs, verified.records, verified.last_lsn), (100, 8000, 4000));
+    let mut last = 0;
+    millstream_storage::dump(folder.path(), |transaction| last = transaction.lsn).unwrap();
+    assert_eq!(last, 4000);
+    assert!(journal_files(folder.path()).len() < 8, "{:?}", journal_files(folder.path()));
+    let (storage, report) = open(folder.path());
+    assert_eq!((report.last_lsn, report.replayed_transactions), (4000, 0));
+    for log in 0..100 {
+        let offsets: Vec<_> = read_all(&storage, LogId(log)).iter().map(|record| record.offset).collect();
+        assert_eq!(offsets, (0..80).collect::<Vec<u64>>());
+    }
+}
+
+#[test]
+fn retention_removes_segments_and_dropping_removes_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::at(0));
+    let (storage, _) = Storage::open(small(folder.path()), clock.clone()).unwrap();
+    let text = "y".repeat(1000);
+    for _ in 0..400 {
+        clock.advance(1);
+        commit(&storage, append(LOG, &[&text]));
+    }
+    assert_eq!(storage.offset_at_time(LOG, 300).unwrap(), 299);
+    assert_eq!(storage.offset_at_time(LOG, 5).unwrap(), 4);
+    assert_eq!(storage.offset_at_time(LOG, 500).unwrap(), 400);
+    let mut transaction = Transaction::new();
+    transaction.trim_log(LOG, 250);
+    commit(&storage, transaction);
+    assert!(matches!(storage.read(LOG, 249, 1), Err(StorageError::OffsetGone { first: 250, .. })));
+    storage.close().unwrap();
+    drop(storage);
+    let segments = || fs::read_dir(folder.path().join("logs/7")).map_or(0, Iterator::count);
+    assert!((1..=4).contains(&segments()), "{}", segments());
+    let (storage, _) = open(folder.path());
+    assert_eq!(read_all(&storage, LOG).len(), 150);
+    assert_eq!(storage.offset_at_time(LOG, 5).unwrap(), 250);
+    let mut transaction = Transaction::new();
+    transaction.drop_log(LOG);
+    commit(&storage, transaction);
+    assert_eq!(storage.bounds(LOG), LogBounds::default());
+    storage.close().unwrap();
+    assert!(!folder.path().join("logs/7").exists());
+}
+
+#[test]
+fn submitted_keys_are_seen_before_they_are_durable_and_dropped_keyspaces_are_empty() {
+    for durability in [Durability::Fsync, Durability::Os] {
+        let folder = tempfile::tempdir().unwrap();
+        let options = StorageOptions { durability, ..small(folder.path()) };
+        let (storage, _) = Storage::open(options, Arc::new(ManualClock::at(0))).unwrap();
+        let keys = Keyspace::new("keys");
+        for number in 0..500_u32 {
+            let mut transaction = Transaction::new();
+            transaction.put(&keys, "counter", number.to_be_bytes().to_vec());
+            drop(storage.submit(transaction).unwrap());
+            assert_eq!(storage.get_submitted(&keys, b"counter").unwrap().unwrap(), number.to_be_bytes()[..]);
+        }
+        let mut transaction = Transaction::new();
+        transaction.drop_keyspace(&keys);
+        let ticket = storage.submit(transaction).unwrap();
+        assert_eq!(storage.get_submitted(&keys, b"counter").unwrap(), None);
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(ticket.durable()).unwrap();
+        assert!(storage.scan(&keys, (Bound::Unbounded, Bound::Unbounded), false, 10).unwrap().is_empty());
+    }
+}

@@ -24,6 +24,8 @@ pub struct Invocation {
     pub source: String,
     /// The caller's base64 client context, decoded to JSON; `None` when not given.
     pub client_context: Option<String>,
+    /// Whether the caller wants the end of what the function prints.
+    pub log_tail: bool,
 }
 
 /// How a synchronous invocation ended.

@@ -1,0 +1,96 @@
+//! What can go wrong with functions before they run. What goes wrong while they run is their outcome.
+
+use millstream_catalog::CatalogError;
+use millstream_storage::StorageError;
+use millstream_types::ErrorKind;
+
+/// An error of the function engine.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum FunctionError {
+    /// No function of that name.
+    #[error("there is no function `{name}`")]
+    NotFound {
+        /// The name asked for.
+        name: String,
+    },
+    /// The name is taken.
+    #[error("there is a function `{name}` already")]
+    Exists {
+        /// The name.
+        name: String,
+    },
+    /// The runtime is none that this node has.
+    #[error("runtime `{runtime}` is not supported; expected nodejs…, python3… or provided…")]
+    Runtime {
+        /// The identifier.
+        runtime: String,
+    },
+    /// The package is no zip, or holds what may not be unpacked.
+    #[error("{reason}")]
+    Package {
+        /// What is wrong.
+        reason: String,
+    },
+    /// The event is too large.
+    #[error("expected an event of at most {limit} bytes, found {found}")]
+    PayloadTooLarge {
+        /// Its size.
+        found: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// As many run already as may.
+    #[error("{running} invocations run already, the limit is {limit}")]
+    Throttled {
+        /// How many run.
+        running: usize,
+        /// How many may.
+        limit: usize,
+    },
+    /// The process could not be started.
+    #[error("cannot start `{program}`: {reason}")]
+    Start {
+        /// The program.
+        program: String,
+        /// The system's words.
+        reason: String,
+    },
+    /// The node is going down.
+    #[error("the node is stopping")]
+    Stopping,
+    /// The definition could not be written.
+    #[error(transparent)]
+    Catalog(CatalogError),
+    /// The storage engine refused.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl FunctionError {
+    /// What the caller can do.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NotFound { .. } => ErrorKind::NotFound,
+            Self::Exists { .. } => ErrorKind::Exists,
+            Self::Runtime { .. } | Self::Package { .. } => ErrorKind::Invalid,
+            Self::PayloadTooLarge { .. } => ErrorKind::TooLarge,
+            Self::Throttled { .. } => ErrorKind::Throttled,
+            Self::Start { .. } => ErrorKind::Internal,
+            Self::Stopping => ErrorKind::Unavailable,
+            Self::Catalog(error) => error.kind(),
+            Self::Storage(error) => error.kind(),
+        }
+    }
+}
+
+impl From<CatalogError> for FunctionError {
+    fn from(error: CatalogError) -> Self {
+        match error {
+            CatalogError::NotFound { name, .. } => Self::NotFound { name },
+            CatalogError::Exists { name, .. } => Self::Exists { name },
+            CatalogError::Storage(error) => Self::Storage(error),
+            other @ CatalogError::Unreadable { .. } => Self::Catalog(other),
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! The function engine with real processes: Python and Node.js handlers, and a shell script as its own runtime.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::io::{Cursor, Write as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use millstream_catalog::Catalog;
+use millstream_function::{FunctionChange, FunctionError, Functions, NewFunction, Options};
+use millstream_insight::Insight;
+use millstream_storage::Storage;
+use millstream_types::{Clock, Invocation, InvocationOutcome, Invoke as _, SystemClock};
+use serde_json::{Value, json};
+
+struct Node {
+    folder: tempfile::TempDir,
+    storage: Storage,
+    insight: Insight,
+}
+
+impl Node {
+    fn new() -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let storage = Storage::in_memory(Arc::clone(&clock));
+        let insight = Insight::open(&storage, clock).unwrap();
+        Self { folder: tempfile::tempdir().unwrap(), storage, insight }
+    }
+
+    fn open(&self) -> Functions {
+        let catalog = Catalog::open(&self.storage).unwrap();
+        let options = Options {
+            folder: self.folder.path().to_owned(),
+            concurrency_max: 8,
+            endpoint: "http://127.0.0.1:1".into(),
+            region: "us-east-1".into(),
+            arn: Arc::new(|name| format!("arn:aws:lambda:us-east-1:000000000000:function:{name}")),
+            credentials: Arc::new(|_| ("key".into(), "secret".into())),
+            python_path: Vec::new(),
+            node_path: Vec::new(),
+            retry_waits: Arc::new([Duration::from_millis(50), Duration::from_millis(50)]),
+        };
+        Functions::open(options, self.storage.clone(), catalog, self.insight.clone(), Arc::new(SystemClock)).unwrap()
+    }
+
+    fn printed(&self, function: &str) -> Vec<String> {
+        let events = self.insight.logs.events(&format!("/aws/lambda/{function}"), None, (0, i64::MAX), 0, 10_000);
+        events.unwrap_or_default().into_iter().map(|(_, event)| event.message).collect()
+    }
+}
+
+fn zip_of(files: &[(&str, &str)]) -> Bytes {
+    let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, content) in files {
+        writer.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
+        writer.write_all(content.as_bytes()).unwrap();
+    }
+    Bytes::from(writer.finish().unwrap().into_inner())
+}
+
+fn new(name: &str, runtime: &str, file: &str, code: &str) -> NewFunction {
+    NewFunction {
+        name: name.into(),
+        runtime: runtime.into(),
+        handler: "app.handler".into(),
+        description: String::new(),
+        role: String::new(),
+        timeout_seconds: 10,
+        memory_mib: 256,
+        environment: BTreeMap::from([("GREETING".to_owned(), "hello".to_owned())]),
+        concurrency_limit: None,
+        package: zip_of(&[(file, code)]),
+    }
+}
+
+fn event(function: &str, payload: &Value) -> Invocation {
+    Invocation {
+        function: function.into(),
+        payload: Bytes::from(payload.to_string()),
+        source: "test".into(),
+        client_context: None,
+        log_tail: true,
+    }
+}
+
+async fn call(functions: &Functions, name: &str, payload: Value) -> InvocationOutcome {
+    functions.invoke(event(name, &payload)).await.unwrap()
+}
+
+fn json_of(outcome: &InvocationOutcome) -> Value {
+    serde_json::from_slice(&outcome.payload).unwrap()
+}
+
+const PYTHON: &str = r#"
+import os, sys, time
+count = 0
+def handler(event, context):
+    global count
+    count += 1
+    kind = event.get("kind")
+    print("got", kind)
+    if kind == "raise": raise ValueError("no such trade")
+    if kind == "exit": os._exit(3)
+    if kind == "sleep": time.sleep(60)
+    if kind == "eat":
+        hog = []
+        while True: hog.append(bytearray(8 << 20))
+    if kind == "shout": print("x" * 1000000)
+    return {"count": count, "greeting": os.environ["GREETING"], "id": context.aws_request_id,
+            "left": context.get_remaining_time_in_millis() > 0, "leaked": "CARGO" in os.environ, "pid": os.getpid()}
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn python_handlers_run_warm_and_their_ends_are_told() {
+    let node = Node::new();
+    let functions = node.open();
+    functions.create(NewFunction { timeout_seconds: 2, ..new("py", "python3.11", "app.py", PYTHON) }).await.unwrap();
+
+    let first = call(&functions, "py", json!({ "kind": "plain" })).await;
+    assert_eq!(first.error, None, "{:?}", first.payload);
+    let answer = json_of(&first);
+    assert_eq!((&answer["count"], &answer["greeting"], &answer["leaked"]), (&json!(1), &json!("hello"), &json!(false)));
+    assert_eq!(answer["id"], json!(first.id));
+    let tail = String::from_utf8_lossy(&first.log_tail).into_owned();
+    for line in ["START RequestId:", "got plain", "END RequestId:", "REPORT RequestId:"] {
+        assert!(tail.contains(line), "{tail}");
+    }
+    let second = json_of(&call(&functions, "py", json!({})).await);
+    assert_eq!((&second["count"], &second["pid"]), (&json!(2), &answer["pid"]), "the same process");
+
+    let raised = call(&functions, "py", json!({ "kind": "raise" })).await;
+    assert_eq!(raised.error.as_deref(), Some("Unhandled"));
+    assert_eq!(json_of(&raised)["errorMessage"], "no such trade");
+    assert_eq!(json_of(&raised)["errorType"], "ValueError");
+    assert_eq!(json_of(&call(&functions, "py", json!({})).await)["count"], 4, "an error keeps the process");
+
+    let exited = json_of(&call(&functions, "py", json!({ "kind": "exit" })).await);
+    assert_eq!(exited["errorType"], "Runtime.ExitError");
+    assert!(exited["errorMessage"].as_str().unwrap().ends_with("exit status 3"), "{exited}");
+    assert_eq!(json_of(&call(&functions, "py", json!({})).await)["count"], 1, "another process");
+
+    let slow = json_of(&call(&functions, "py", json!({ "kind": "sleep" })).await);
+    assert!(slow["errorMessage"].as_str().unwrap().contains("Task timed out after 2.00 seconds"), "{slow}");
+    let fat = json_of(&call(&functions, "py", json!({ "kind": "eat" })).await);
+    assert!(
+        fat["errorMessage"].as_str().unwrap().contains("signal: killed") || fat["errorType"] == "MemoryError",
+        "{fat}"
+    );
+    let loud = call(&functions, "py", json!({ "kind": "shout" })).await;
+    assert!(loud.error.is_none() && loud.log_tail.len() <= 4 << 10);
+    assert!(functions.recent("py").len() >= 8);
+    functions.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn node_handlers_run_in_every_style() {
+    let node = Node::new();
+    let functions = node.open();
+    let code = "exports.handler = (event, context, callback) => {\n\
+                console.log('left', context.getRemainingTimeInMillis() > 0);\n\
+                if (event.fail) callback(new TypeError('bad tweet')); else callback(null, { got: event.n });\n};";
+    functions.create(new("callback", "nodejs20.x", "app.js", code)).await.unwrap();
+    assert_eq!(json_of(&call(&functions, "callback", json!({ "n": 1 })).await), json!({ "got": 1 }));
+    let failed = call(&functions, "callback", json!({ "fail": true })).await;
+    assert_eq!((failed.error.as_deref(), &json_of(&failed)["errorType"]), (Some("Unhandled"), &json!("TypeError")));
+
+    let code = "export const handler = async (event) => { await null; return [event.n, process.env.GREETING]; };";
+    functions.create(new("esm", "nodejs20.x", "app.mjs", code)).await.unwrap();
+    assert_eq!(json_of(&call(&functions, "esm", json!({ "n": 2 })).await), json!([2, "hello"]));
+
+    functions.create(new("broken", "nodejs20.x", "app.js", "exports.other = 1;")).await.unwrap();
+    let broken = json_of(&call(&functions, "broken", json!({})).await);
+    assert_eq!(broken["errorType"], "Runtime.HandlerNotFound", "{broken}");
+    functions.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_run_at_once_up_to_the_limit() {
+    let node = Node::new();
+    let functions = node.open();
+    let code = "import time\ndef handler(event, context):\n    time.sleep(0.3)\n    return event\n";
+    functions.create(NewFunction { concurrency_limit: Some(2), ..new("slow", "python3.11", "app.py", code) }).await.unwrap();
+    let calls: Vec<_> = (0..6)
+        .map(|n| {
+            let functions = functions.clone();
+            tokio::spawn(async move { functions.invoke(event("slow", &json!(n))).await })
+        })
+        .collect();
+    let mut ran = 0;
+    for call in calls {
+        match call.await.unwrap() {
+            Ok(outcome) => ran += u32::from(outcome.error.is_none()),
+            Err(error) => assert_eq!(error.kind, millstream_types::ErrorKind::Throttled),
+        }
+    }
+    assert_eq!(ran, 2);
+    functions.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_version_runs_next_and_what_is_wrong_is_refused() {
+    let node = Node::new();
+    let functions = node.open();
+    let version = |n: u32| zip_of(&[("app.py", &format!("def handler(event, context):\n    return {n}\n") as &str)]);
+    let first = NewFunction { package: version(1), ..new("f", "python3.11", "app.py", "") };
+    functions.create(first.clone()).await.unwrap();
+    assert_eq!(json_of(&call(&functions, "f", json!({})).await), json!(1));
+    functions.update("f", FunctionChange { package: Some(version(2)), ..FunctionChange::default() }).await.unwrap();
+    assert_eq!(json_of(&call(&functions, "f", json!({})).await), json!(2));
+
+    assert!(matches!(functions.create(first.clone()).await, Err(FunctionError::Exists { .. })));
+    let other = NewFunction { name: "g".into(), runtime: "cobol".into(), ..first.clone() };
+    assert!(matches!(functions.create(other).await, Err(FunctionError::Runtime { .. })));
+    let other = NewFunction { name: "g".into(), package: Bytes::from_static(b"no zip"), ..first };
+    assert!(matches!(functions.create(other).await, Err(FunctionError::Package { .. })));
+    functions.delete("f").await.unwrap();
+    assert_eq!(functions.invoke(event("f", &json!({}))).await.unwrap_err().kind, millstream_types::ErrorKind::NotFound);
+    functions.shutdown().await;
+}
+
+/// A function that fails twice and then appends to a file: accepted by one engine, ended by the next.
+#[tokio::test(flavor = "multi_thread")]
+async fn accepted_invocations_are_tried_again_and_outlive_the_engine() {
+    let node = Node::new();
+    let marks = node.folder.path().join("marks");
+    let code = format!(
+        "import os\ndef handler(event, context):\n    path = {:?}\n    with open(path, 'a') as f: f.write('x')\n    \
+         if os.path.getsize(path) < 3: raise RuntimeError('not yet')\n",
+        marks.display().to_string()
+    );
+    let functions = node.open();
+    functions.create(new("later", "python3.11", "app.py", &code)).await.unwrap();
+    functions.enqueue(event("later", &json!({}))).await.unwrap();
+    let size = || std::fs::metadata(&marks).map_or(0, |metadata| metadata.len());
+    for _ in 0..200 {
+        if size() == 3 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(size(), 3, "two failures, then success; {:?}", node.printed("later"));
+    functions.shutdown().await;
+
+    // Accepted while nothing can run: the engine is closed already. The next one takes it up.
+    functions.enqueue(event("later", &json!({}))).await.unwrap();
+    let next = node.open();
+    for _ in 0..200 {
+        if size() == 4 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(size(), 4);
+    next.shutdown().await;
+}

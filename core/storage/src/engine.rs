@@ -179,6 +179,8 @@ impl Engine {
             let written =
                 journal.write(buffer, place.lsn, place.previous).and_then(|()| match self.options.durability {
                     Durability::Fsync => journal.sync(),
+                    // The key-value store must never be ahead of the journal, and brings keys to disk when it likes.
+                    Durability::Interval(_) | Durability::Os if changes_keys(&group) => journal.sync(),
                     Durability::Interval(_) | Durability::Os => Ok(()),
                 });
             self.since_checkpoint.fetch_add(buffer.len() as u64, Ordering::Relaxed);
@@ -402,6 +404,10 @@ fn check_limits(transaction: &Transaction) -> Result<(), StorageError> {
         }
         _ => Ok(()),
     }
+}
+
+fn changes_keys(group: &[Pending]) -> bool {
+    group.iter().any(|pending| !pending.body.writes.is_empty() || !pending.body.dropped_keyspaces.is_empty())
 }
 
 fn refuse(group: impl IntoIterator<Item = Pending>, error: &StorageError) {

@@ -139,11 +139,16 @@ impl Journal {
 
     /// Gives the files up to `number` back.
     pub(crate) fn trim(&mut self, number: u64) -> Result<(), StorageError> {
+        let mut retired = Vec::new();
         while let Some(&(oldest, _)) = self.full.first().filter(|(oldest, _)| *oldest <= number) {
-            retire(&*self.disk, oldest, self.file_bytes, &mut self.spares)?;
+            let room = SPARES_MAX.saturating_sub(self.spares.len() + retired.len());
+            retired.extend(retire(&*self.disk, oldest, self.file_bytes, room > 0)?);
             self.full.remove(0);
         }
-        self.disk.sync_dir(FOLDER).map_err(failed("sync", FOLDER))
+        // Only then: writing to a file whose old name could come back would damage that one.
+        self.disk.sync_dir(FOLDER).map_err(failed("sync", FOLDER))?;
+        self.spares.extend(retired);
+        Ok(())
     }
 
     /// The name of a file to be prepared when the current one is half full and nothing can follow it.
@@ -213,17 +218,17 @@ fn begin_file(
     Ok((file, size, header_checksum))
 }
 
-fn retire(disk: &dyn Disk, number: u64, file_bytes: u64, spares: &mut Vec<String>) -> Result<(), StorageError> {
+/// Takes a file out of the journal; gives its new name when it is kept for use again.
+fn retire(disk: &dyn Disk, number: u64, file_bytes: u64, keep: bool) -> Result<Option<String>, StorageError> {
     let name = file_name(number);
     let size = disk.open(&name).and_then(|file| file.length()).map_err(failed("open", &name))?;
-    if spares.len() < SPARES_MAX && size == file_bytes {
+    if keep && size == file_bytes {
         let spare = format!("{FOLDER}/spare-{number:020}");
         disk.rename(&name, &spare).map_err(failed("rename", &name))?;
-        spares.push(spare);
-    } else {
-        disk.unlink(&name).map_err(failed("unlink", &name))?;
+        return Ok(Some(spare));
     }
-    Ok(())
+    disk.unlink(&name).map_err(failed("unlink", &name))?;
+    Ok(None)
 }
 
 /// What reading the journal found.
@@ -247,6 +252,18 @@ pub(crate) struct Covered {
     pub(crate) lsn: u64,
     /// Files up to this number are not needed.
     pub(crate) number: u64,
+}
+
+impl Found {
+    /// Makes what was found durable, before anything is built on it: after a crash of the process alone, the end of the
+    /// journal may be in the system's memory only.
+    pub(crate) fn sync(&self, disk: &dyn Disk) -> Result<(), StorageError> {
+        for &(number, _) in &self.files {
+            let name = file_name(number);
+            disk.open(&name).and_then(|file| file.sync()).map_err(failed("sync", &name))?;
+        }
+        disk.sync_dir(FOLDER).map_err(failed("sync", FOLDER))
+    }
 }
 
 /// Checks the whole journal and hands on each frame behind the checkpoint, in order.

@@ -19,6 +19,9 @@ mod options;
 mod queue;
 mod recovery;
 mod segment;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod simulation;
 mod storage;
 mod threads;
 mod transaction;

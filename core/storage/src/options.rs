@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use millstream_types::Millis;
 
-/// When a transaction counts as durable.
+/// When a transaction counts as durable. One that changes keys is always synced: the key-value store writes its own files
+/// when it likes and must never be ahead of the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Durability {
     /// After `fdatasync`: survives the loss of power.

@@ -30,6 +30,7 @@ pub(crate) fn recover(stores: Stores) -> Result<(Engine, RecoveryReport), Storag
     let records = log_records(&*keys)?;
     let found = journal::recover(&*disk, checkpoint.covered(), |_| Ok(()))?;
     check_applied(applied_lsn, &found)?;
+    found.sync(&*disk)?;
     let logs = restore_logs(&*disk, &records)?;
     let journal = Journal::start(disk, &found, found.last_lsn, stores.options.journal_file_bytes)?;
     let published = Published { lsn: checkpoint.lsn, append_time: checkpoint.append_time, ..Published::default() };

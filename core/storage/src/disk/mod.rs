@@ -2,6 +2,8 @@
 //! Paths are relative to the data folder, with `/` between names.
 
 mod real;
+#[cfg(test)]
+pub(crate) mod simulated;
 
 use std::io;
 use std::sync::Arc;

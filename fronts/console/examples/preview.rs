@@ -7,7 +7,6 @@ mod world;
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_delivery::ObjectStoreOptions;
 use millstream_insight::trail::Step;
 use millstream_types::SystemClock;
 use world::World;
@@ -17,7 +16,7 @@ const SYMBOLS: [&str; 6] = ["MSFT", "AMZN", "GOOG", "AAPL", "NVDA", "ORCL"];
 #[tokio::main]
 async fn main() {
     let folder = std::env::temp_dir().join("millstream-preview");
-    let world = World::new(Arc::new(SystemClock), ObjectStoreOptions::Folder(folder)).await;
+    let world = World::new(Arc::new(SystemClock), &folder).await;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:8090").await.unwrap();
     tokio::spawn(axum::serve(listener, world.router()).into_future());
     println!("http://127.0.0.1:8090");
@@ -39,6 +38,7 @@ async fn main() {
 async fn trade(world: &World, dice: u64) {
     let symbol = SYMBOLS[dice as usize % SYMBOLS.len()];
     let (price, shares) = (100.0 + (dice % 9_000) as f64 / 100.0, dice as i64 % 400 - 200);
+    let price = format!("{price:.2}");
     let data = format!(r#"{{"symbol":"{symbol}","price":{price},"shares":{shares},"userId":{}}}"#, dice % 10);
     let placement = world.put("delivery/input_transactions", symbol, data.as_bytes()).await;
     world.put("trades", symbol, data.as_bytes()).await;
@@ -60,7 +60,7 @@ async fn trade(world: &World, dice: u64) {
     }
     world.insight.metrics.counter("requests", "api/id6").add(1);
     world.insight.metrics.counter("invocations", "function/PostTransaction").add(1);
-    world.insight.metrics.gauge("duration_ms", "function/PostTransaction").set(dice as i64 % 7);
+    world.insight.metrics.counter("duration_ms", "function/PostTransaction").add(dice % 7);
 }
 
 async fn results(world: &World, tick: u64) {
@@ -74,7 +74,9 @@ async fn results(world: &World, tick: u64) {
         let placement = world.put(output, symbol, row.as_bytes()).await;
         world.insight.metrics.counter("rows_out", "query/share-change-per-minute").add(1);
         world.insight.metrics.counter("invocations", "function/SaveShareChange").add(1);
-        world.insight.metrics.counter("items_written", "table/share_changes").add(1);
+        world.put_item("share_changes", &format!("05:{:02}", tick / 600), index as u64, "shareChange").await;
+        let line = format!("saved the change of {symbol}");
+        world.insight.logs.append("/aws/lambda/SaveShareChange", "one", [(world.clock.now(), line)]);
         let (log, from) = (placement.sequence.log.0, placement.sequence.offset);
         let (function, invocation) = ("SaveShareChange".to_owned(), format!("00000000-0000-4000-8000-{from:012}"));
         let outcome = "ok".to_owned();

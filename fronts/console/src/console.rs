@@ -7,8 +7,10 @@ use millstream_catalog::{
     TableDefinition,
 };
 use millstream_delivery::Deliveries;
+use millstream_function::Functions;
 use millstream_insight::Insight;
 use millstream_stream::Streams;
+use millstream_table::Tables;
 use millstream_types::Clock;
 use tokio::sync::Semaphore;
 
@@ -27,6 +29,10 @@ pub struct ConsoleParts {
     pub streams: Streams,
     /// Logs, metrics, trail.
     pub insight: Insight,
+    /// The function engine.
+    pub functions: Functions,
+    /// The table engine.
+    pub tables: Tables,
     /// The delivery engine.
     pub deliveries: Deliveries,
     /// The node's time.
@@ -65,6 +71,14 @@ impl Console {
 
     pub(crate) fn insight(&self) -> &Insight {
         &self.shared.parts.insight
+    }
+
+    pub(crate) fn functions(&self) -> &Functions {
+        &self.shared.parts.functions
+    }
+
+    pub(crate) fn tables(&self) -> &Tables {
+        &self.shared.parts.tables
     }
 
     pub(crate) fn deliveries(&self) -> &Deliveries {

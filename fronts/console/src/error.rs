@@ -3,6 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use millstream_stream::StreamError;
+use millstream_table::TableError;
 use millstream_types::ErrorKind;
 
 /// What went wrong.
@@ -76,6 +77,12 @@ impl From<StreamError> for ConsoleError {
             StreamError::StreamNotFound { stream } => Self::NotFound { kind: "stream", name: stream },
             other => Self::Engine { kind: other.kind(), message: other.to_string() },
         }
+    }
+}
+
+impl From<TableError> for ConsoleError {
+    fn from(error: TableError) -> Self {
+        Self::Engine { kind: error.kind(), message: error.to_string() }
     }
 }
 

@@ -12,6 +12,7 @@ mod format;
 mod graph;
 mod guard;
 mod live;
+mod logs;
 mod measure;
 mod page;
 mod pages;
@@ -34,6 +35,7 @@ pub fn router(console: Console) -> Router {
         .route("/events", get(live::events))
         .route("/api/status", get(api::status::show))
         .route("/api/streams/{name}/tail", get(api::tail::follow))
+        .route("/api/functions/{name}/logs", get(api::logs::follow))
         .route("/api/trace/{id}", get(api::trace::show))
         .fallback(pages::show)
         .with_state(console)

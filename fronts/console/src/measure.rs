@@ -39,6 +39,24 @@ impl Measures {
     }
 }
 
+/// The average run time by the second, milliseconds: a function's summed run times by its invocations.
+pub fn run_times(function: &Measures) -> Vec<Sample> {
+    let (sums, counts) = (function.series("duration_ms"), function.series("invocations"));
+    let skip = sums.len().abs_diff(counts.len());
+    let (sums, counts) = match sums.len() > counts.len() {
+        true => (&sums[skip..], &counts[..]),
+        false => (&sums[..], &counts[skip..]),
+    };
+    let average = |(sum, count): (&Sample, &Sample)| Sample { time: sum.time, value: sum.value / count.value.max(1.0) };
+    sums.iter().zip(counts).map(average).collect()
+}
+
+/// The average run time over the last seconds, milliseconds; `None` when nothing ran then.
+pub fn run_time(function: &Measures) -> Option<f64> {
+    let (sum, count) = (function.rate("duration_ms"), function.rate("invocations"));
+    (count > 0.0).then(|| sum / count)
+}
+
 /// The average of the newest seconds.
 pub fn mean_of_last(samples: &[Sample]) -> f64 {
     let last = &samples[samples.len().saturating_sub(RATE_SECONDS)..];

@@ -1,7 +1,7 @@
 //! The partials that several pages share. A partial is the same markup at the first paint and in a live update.
 
 use askama::Template;
-use millstream_insight::Sample;
+use millstream_insight::{LogEvent, Sample};
 
 use crate::chart;
 use crate::format;
@@ -10,6 +10,8 @@ use crate::tail::Placed;
 
 /// Characters of a payload in a list; the record's own page shows more.
 const PAYLOAD_CHARS: usize = 400;
+/// Characters of a printed line.
+const LINE_CHARS: usize = 1_000;
 /// Characters of a partition key in a list.
 const KEY_CHARS: usize = 40;
 
@@ -208,9 +210,20 @@ pub struct LogLines {
 /// A printed line.
 pub struct LogLine {
     /// When it was printed.
-    pub time: String,
+    time: String,
     /// What.
-    pub message: String,
+    message: String,
     /// Whether it tells of a failure.
-    pub failed: bool,
+    failed: bool,
+}
+
+impl From<Vec<LogEvent>> for LogLines {
+    fn from(events: Vec<LogEvent>) -> Self {
+        let line = |event: LogEvent| LogLine {
+            time: format::clock(event.timestamp),
+            failed: ["ERROR", "[ERROR]", "Traceback", "Task timed out"].iter().any(|word| event.message.contains(word)),
+            message: format::cut(&event.message, LINE_CHARS),
+        };
+        Self { lines: events.into_iter().map(line).collect() }
+    }
 }

@@ -5,7 +5,7 @@ use axum::extract::State;
 use serde_json::{Value, json};
 
 use crate::Console;
-use crate::measure::Measures;
+use crate::measure::{self, Measures};
 
 /// Shows all resources by kind, each an object with its `name`.
 pub async fn show(State(console): State<Console>) -> Json<Value> {
@@ -44,7 +44,7 @@ pub async fn show(State(console): State<Console>) -> Json<Value> {
             "name": function.name,
             "runtime": function.runtime,
             "invocations_per_second": rounded(measures.rate("invocations")),
-            "duration_ms": measures.level("duration_ms"),
+            "duration_ms": measure::run_time(&measures).map(rounded),
             "errors": measures.recent("errors"),
         })
     });

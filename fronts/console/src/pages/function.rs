@@ -1,6 +1,7 @@
 //! `/functions/{name}`: invocations, run times, and what it prints.
 
 use askama::Template;
+use millstream_function::InvocationSummary;
 
 use super::{Frame, troubles};
 use crate::Console;
@@ -8,13 +9,16 @@ use crate::chart;
 use crate::error::ConsoleError;
 use crate::format;
 use crate::live::Fragments;
-use crate::measure::Measures;
-use crate::partials::{Chart, Charts, Figure, Figures, LogLine, LogLines};
+use crate::logs;
+use crate::measure::{self, Measures};
+use crate::partials::{Chart, Charts, Figure, Figures, LogLines};
 
+/// Invocations that the page shows.
+const INVOCATIONS_MAX: usize = 20;
 /// Lines that the page shows.
-const LINES_MAX: usize = 80;
-/// Characters of a line that the page shows.
-const LINE_CHARS: usize = 1_000;
+const LINES_MAX: usize = 60;
+/// Characters of an error that a row shows.
+const ERROR_CHARS: usize = 300;
 
 #[derive(Template)]
 #[template(path = "pages/function.html")]
@@ -55,7 +59,7 @@ pub(super) async fn fragments(console: &Console, name: &str) -> Result<Fragments
     let mut fragments = Fragments::default();
     let figures = vec![
         Figure::rate("invocations", measures.rate("invocations")),
-        Figure::new("run time", measures.level("duration_ms").map_or("–".to_owned(), chart::millis), ""),
+        Figure::new("run time", measure::run_time(&measures).map_or("–".to_owned(), chart::millis), ""),
         Figure::new("running", measures.level("concurrent").map_or("–".to_owned(), format::number), ""),
         Figure::trouble("throttles", measures.recent("throttles"), "in 10 min"),
         Figure::trouble("errors", measures.recent("errors"), "in 10 min"),
@@ -63,15 +67,38 @@ pub(super) async fn fragments(console: &Console, name: &str) -> Result<Fragments
     fragments.add("figures", &Figures { figures })?;
     let charts = vec![
         Chart::of("invocations per second", &measures.series("invocations"), chart::per_second),
-        Chart::of("run time", &measures.series("duration_ms"), chart::millis),
+        Chart::of("run time, average", &measure::run_times(&measures), chart::millis),
     ];
     fragments.add("charts", &Charts { charts })?;
+    fragments.add("invocations", &invocations(console, name))?;
     fragments.add("errors", &troubles::list(console, troubles::Of::Function(name)).await?)?;
-    fragments.add("logs", &logs(console, name))?;
+    fragments.add("logs", &LogLines::from(logs::newest(console, name, LINES_MAX)))?;
     Ok(fragments)
 }
 
-fn logs(_console: &Console, _name: &str) -> LogLines {
-    let _ = (LINES_MAX, LINE_CHARS);
-    LogLines { lines: Vec::<LogLine>::new() }
+#[derive(Template)]
+#[template(path = "partials/invocations.html")]
+struct Invocations {
+    rows: Vec<InvocationRow>,
+}
+
+struct InvocationRow {
+    time: String,
+    duration: String,
+    source: String,
+    cold: bool,
+    id: String,
+    error: Option<String>,
+}
+
+fn invocations(console: &Console, name: &str) -> Invocations {
+    let row = |invocation: InvocationSummary| InvocationRow {
+        time: format::clock(invocation.started),
+        duration: format::duration(i64::try_from(invocation.duration_ms).unwrap_or(i64::MAX)),
+        source: invocation.source,
+        cold: invocation.cold,
+        id: invocation.id,
+        error: invocation.error.map(|error| format::cut(&error, ERROR_CHARS)),
+    };
+    Invocations { rows: console.functions().recent(name).into_iter().take(INVOCATIONS_MAX).map(row).collect() }
 }

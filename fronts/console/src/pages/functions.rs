@@ -9,7 +9,7 @@ use crate::chart;
 use crate::error::ConsoleError;
 use crate::format;
 use crate::live::Fragments;
-use crate::measure::Measures;
+use crate::measure::{self, Measures};
 use crate::page::Page;
 use crate::partials::{Figure, ListRow, Listing, page_of};
 
@@ -41,7 +41,7 @@ fn row(console: &Console, function: &FunctionDefinition) -> ListRow {
         spark: chart::spark("invocations per second", &measures.series("invocations")),
         cells: vec![
             Figure::rate("invocations", measures.rate("invocations")).into(),
-            measures.level("duration_ms").map_or("–".to_owned(), chart::millis).into(),
+            measure::run_time(&measures).map_or("–".to_owned(), chart::millis).into(),
             measures.level("concurrent").map_or("–".to_owned(), format::number).into(),
             Figure::trouble("throttles", measures.recent("throttles"), "").into(),
             Figure::trouble("errors", measures.recent("errors"), "").into(),

@@ -166,7 +166,7 @@ impl Stage {
             (_, None) => (String::new(), ""),
         };
         let figure = match node.kind {
-            Kind::Objects => format!("{} in 10 min", format::count(measures.recent(flow))),
+            Kind::Objects => format!("{} new", format::count(measures.recent(flow))),
             _ => chart::per_second(rate),
         };
         Self { rate, lag_ms, errors, series, figure, note, tone }

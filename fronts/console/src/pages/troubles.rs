@@ -13,7 +13,7 @@ use crate::page::Page;
 use crate::tail;
 
 /// Troubles that a page shows.
-const TROUBLES_MAX: usize = 12;
+const TROUBLES_MAX: usize = 8;
 /// Characters of the record that a line shows.
 const DATA_CHARS: usize = 160;
 

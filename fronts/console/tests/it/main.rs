@@ -11,7 +11,6 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
-use millstream_delivery::ObjectStoreOptions;
 use millstream_insight::trail::Step;
 use millstream_types::ManualClock;
 use serde_json::Value;
@@ -22,7 +21,7 @@ use world::{HOSTILE, World};
 async fn lively() -> (World, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let clock = Arc::new(ManualClock::at(1_700_000_000_000));
-    let world = World::new(clock, ObjectStoreOptions::Folder(folder.path().to_owned())).await;
+    let world = World::new(clock, folder.path()).await;
     world.put("trades", "MSFT", br#"{"symbol":"MSFT","shares":3}"#).await;
     world.put(HOSTILE, HOSTILE, HOSTILE.as_bytes()).await;
     world.put(HOSTILE, "binary", &[0, 255, 7]).await;
@@ -30,6 +29,11 @@ async fn lively() -> (World, tempfile::TempDir) {
     let row = world.put("query/share-change-per-minute/OUTPUT_STREAM", "k", row.as_bytes()).await;
     let placed = world.put("delivery/input_transactions", HOSTILE, HOSTILE.as_bytes()).await;
     let (log, offset) = (placed.sequence.log.0, placed.sequence.offset);
+    for number in 0..120 {
+        world.put_item("share_changes", HOSTILE, number, HOSTILE).await;
+    }
+    let lines = [(1_700_000_000_000, HOSTILE.to_owned())];
+    world.insight.logs.append(&format!("/aws/lambda/{HOSTILE}"), "one", lines);
     let text = || HOSTILE.to_owned();
     let marks = [
         Step::Read { query: text(), log, from: 0, to: offset + 1 },

@@ -1,5 +1,6 @@
 //! A small pipeline in memory with a little of everything, for the tests and the preview.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
@@ -7,13 +8,15 @@ use bytes::Bytes;
 use millstream_catalog::{
     ApiDefinition, Catalog, ColumnDefinition, Compression, DeliverySource, DesiredState, FunctionDefinition,
     Integration, KeyAttribute, KeyType, Method, ObjectDestination, OutputTarget, QueryDefinition, QueryDialect,
-    QueryInput, QueryOutput, Resource, StreamOwner, TableDefinition,
+    QueryInput, QueryOutput, Resource, StreamOwner,
 };
 use millstream_console::{Console, ConsoleParts};
 use millstream_delivery::{Deliveries, NewDeliveryStream, ObjectStoreOptions};
+use millstream_function::{Functions, Options};
 use millstream_insight::{Insight, trail::Step};
 use millstream_storage::Storage;
 use millstream_stream::{Entry, NewStream, Placement, Streams};
+use millstream_table::{AttributeValue, Item, NewTable, Put, Tables};
 use millstream_types::{Clock, Millis};
 
 /// The engines.
@@ -24,6 +27,10 @@ pub struct World {
     pub streams: Streams,
     /// Logs, metrics, trail.
     pub insight: Insight,
+    /// Functions.
+    pub functions: Functions,
+    /// Tables.
+    pub tables: Tables,
     /// Delivery streams.
     pub deliveries: Deliveries,
     /// The time.
@@ -34,15 +41,30 @@ pub struct World {
 pub const HOSTILE: &str = "<script>alert(1)</script>\"'&";
 
 impl World {
-    /// The stock trades' pipeline, and resources with hostile names.
-    pub async fn new(clock: Arc<dyn Clock>, objects: ObjectStoreOptions) -> Self {
+    /// The stock trades' pipeline, and resources with hostile names; files go below `folder`.
+    pub async fn new(clock: Arc<dyn Clock>, folder: &Path) -> Self {
         let storage = Storage::in_memory(Arc::clone(&clock));
         let catalog = Catalog::open(&storage).unwrap();
         let streams = Streams::new(storage.clone(), catalog.clone(), Arc::clone(&clock));
         let insight = Insight::open(&storage, Arc::clone(&clock)).unwrap();
+        let options = Options {
+            folder: folder.join("functions"),
+            concurrency_max: 1,
+            endpoint: String::new(),
+            region: "us-east-1".into(),
+            arn: Arc::new(str::to_owned),
+            credentials: Arc::new(|_| Default::default()),
+            python_path: vec![],
+            node_path: vec![],
+            retry_waits: Arc::new([]),
+        };
+        let functions =
+            Functions::open(options, storage.clone(), catalog.clone(), insight.clone(), Arc::clone(&clock)).unwrap();
+        let tables = Tables::new(storage.clone(), catalog.clone(), Arc::clone(&clock));
+        let objects = ObjectStoreOptions::Folder(folder.join("objects"));
         let deliveries =
             Deliveries::start(objects, storage, catalog.clone(), streams.clone(), insight.clone(), Arc::clone(&clock));
-        let world = Self { catalog, streams, insight, deliveries, clock };
+        let world = Self { catalog, streams, insight, functions, tables, deliveries, clock };
         world.define().await;
         world
     }
@@ -53,6 +75,8 @@ impl World {
             catalog: self.catalog.clone(),
             streams: self.streams.clone(),
             insight: self.insight.clone(),
+            functions: self.functions.clone(),
+            tables: self.tables.clone(),
             deliveries: self.deliveries.clone(),
             clock: Arc::clone(&self.clock),
             hosts: vec![],
@@ -90,7 +114,7 @@ impl World {
             self.catalog.functions.put(function(name, &variables)).await.unwrap();
         }
         for name in ["share_changes", HOSTILE] {
-            self.catalog.tables.put(table(name)).await.unwrap();
+            self.tables.create(table(name)).await.unwrap();
         }
         let kinesis =
             "CREATE OR REPLACE STREAM \"OUTPUT_STREAM\" (\n    \"time\" TIMESTAMP,\n    \"symbol\" VARCHAR(8)\n);";
@@ -119,6 +143,17 @@ impl World {
         self.insight.trail.mark(Step::Received { log, from, to: from + 1, stream, request, invocation: None });
         placement
     }
+
+    /// Puts an item into a table and counts it, as a front does.
+    pub async fn put_item(&self, table: &str, timestamp: &str, symbol: u64, attribute: &str) {
+        let item = Item::from([
+            ("timestamp".to_owned(), AttributeValue::String(timestamp.to_owned())),
+            ("symbol".to_owned(), AttributeValue::Number(symbol.into())),
+            (attribute.to_owned(), AttributeValue::List(vec![AttributeValue::String(attribute.to_owned())])),
+        ]);
+        self.tables.put(table, Put { item, condition: None, return_old: false }).await.unwrap();
+        self.insight.metrics.counter("items_written", &format!("table/{table}")).add(1);
+    }
 }
 
 fn function(name: &str, variables: &[(&str, &str)]) -> FunctionDefinition {
@@ -139,14 +174,11 @@ fn function(name: &str, variables: &[(&str, &str)]) -> FunctionDefinition {
     }
 }
 
-fn table(name: &str) -> TableDefinition {
-    TableDefinition {
+fn table(name: &str) -> NewTable {
+    NewTable {
         name: name.into(),
-        id: 7,
-        uuid: String::new(),
-        created: 1_700_000_000_000,
         hash_key: KeyAttribute { name: "timestamp".into(), key_type: KeyType::String },
-        sort_key: Some(KeyAttribute { name: "symbol".into(), key_type: KeyType::String }),
+        sort_key: Some(KeyAttribute { name: "symbol".into(), key_type: KeyType::Number }),
         provisioned: None,
         tags: Default::default(),
     }

@@ -32,6 +32,8 @@ pub(super) struct Selected {
 /// One value of the select list.
 struct Item {
     name: String,
+    /// Whether the name was given with AS.
+    named: bool,
     value: ScalarExpr,
     at: Position,
 }
@@ -62,7 +64,7 @@ pub(super) fn select(
     let grouping = grouping(&binder, rows, &select.group_by, errors);
     let aggregate = window_aggregate(&binder, select, rows, grouping, &calls, errors)?;
     let (aggregate, items) = aggregate;
-    let (columns, _) = finish(rows.dialect, items, target, select.at, errors)?;
+    let (columns, _) = finish(items, target, select.at, errors)?;
     let schema = schema(&columns);
     let aggregate = WindowAggregate { predicate, columns, ..aggregate };
     let operator = Operator::WindowAggregate(Box::new(aggregate));
@@ -82,7 +84,7 @@ fn project(
         errors.push(PlanError::new(PlanErrorCode::Syntax, having.at, message).hint("WHERE"));
     }
     let items = items(binder, &select.items, Some(rows), errors);
-    let (columns, rowtime) = finish(rows.dialect, items, target, select.at, errors)?;
+    let (columns, rowtime) = finish(items, target, select.at, errors)?;
     let schema = schema(&columns);
     Some(Selected { operator: Operator::Project { predicate, columns, rowtime }, schema })
 }
@@ -106,12 +108,15 @@ fn window_aggregate(
         }
     }
     let Some((window, window_start)) = grouping.window else {
-        if !errors.iter().any(|error| error.code == PlanErrorCode::NotSupported) {
+        if !errors.iter().any(|error| matches!(error.code, PlanErrorCode::NotSupported | PlanErrorCode::Window)) {
             let at = select.group_by.first().map(|key| key.at).or(calls.first().map(|call| call.1.at));
             errors.push(unbounded(rows.dialect, at.unwrap_or(select.at)));
         }
         return None;
     };
+    if places.len() != calls.len() {
+        return None;
+    }
     let group_schema = group_schema(&grouping.keys, &bound);
     let aliases = if rows.dialect == QueryDialect::StreamAnalytics { aliases(&select.items) } else { Vec::new() };
     let mut groups = GroupScope {
@@ -236,7 +241,7 @@ fn items(binder: &Binder, items: &[SelectItem], rows: Option<&RowScope>, errors:
                     .as_ref()
                     .map_or_else(|| default_name(binder.dialect, value, place), |alias| alias.text.clone());
                 if let Some(bound) = keep(binder.bind(value), errors) {
-                    result.push(Item { name, value: bound, at: value.at });
+                    result.push(Item { named: alias.is_some(), name, value: bound, at: value.at });
                 }
             }
         }
@@ -256,7 +261,7 @@ fn expand(rows: &RowScope, prefix: &[Ident], at: Position) -> Result<Vec<Item>, 
         let value = column(&rows.schema, index);
         let same = value.text.get(..path.len()).is_some_and(|start| start.eq_ignore_ascii_case(&path));
         if same {
-            items.push(Item { name: value.text[path.len()..].to_owned(), value, at });
+            items.push(Item { name: value.text[path.len()..].to_owned(), named: false, value, at });
         }
     }
     if items.is_empty() && !rows.open {
@@ -282,7 +287,6 @@ type Columns = Vec<(String, ScalarExpr)>;
 
 /// The result's columns, and its row time where the `SELECT` sets it (`… AS ROWTIME`).
 fn finish(
-    dialect: QueryDialect,
     items: Vec<Item>,
     target: Option<&Target>,
     at: Position,
@@ -290,11 +294,9 @@ fn finish(
 ) -> Option<(Columns, Option<ScalarExpr>)> {
     let mut rowtime = None;
     let mut kept: Vec<Item> = Vec::with_capacity(items.len());
+    let count = items.len();
     for mut item in items {
-        if dialect == QueryDialect::Kinesis
-            && item.name == "ROWTIME"
-            && target.is_some_and(|target| !target.names_rowtime())
-        {
+        if target.is_some_and(|target| target.takes_time_from(&item, count)) {
             rowtime = set_rowtime(item, errors);
             continue;
         }
@@ -354,8 +356,11 @@ fn assign(items: &[Item], target: &Target, at: Position, errors: &mut Vec<PlanEr
 }
 
 impl Target {
-    fn names_rowtime(&self) -> bool {
-        self.columns.iter().any(|(name, _)| name == "ROWTIME")
+    /// Whether a value is the row's time and goes into no column: `x AS ROWTIME`, or ROWTIME beside as many values
+    /// as there are columns.
+    fn takes_time_from(&self, item: &Item, count: usize) -> bool {
+        let column = self.columns.iter().any(|(name, _)| name == "ROWTIME");
+        item.name == "ROWTIME" && !column && (item.named || count != self.count)
     }
 }
 

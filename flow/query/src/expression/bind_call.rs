@@ -6,8 +6,9 @@ use arrow::datatypes::DataType;
 use datafusion_common::ScalarValue;
 use datafusion_common::config::ConfigOptions;
 use datafusion_expr::ScalarUDF;
-use datafusion_functions::core::{coalesce, nullif};
+use datafusion_functions::core::nullif;
 use datafusion_physical_expr::ScalarFunctionExpr;
+use datafusion_physical_expr::expressions::{case, is_not_null};
 use millstream_catalog::QueryDialect;
 
 use super::function::{self, Argument, Body, Function, Outcome};
@@ -46,8 +47,7 @@ impl Binder<'_> {
             "COALESCE" => {
                 check_count(name, arguments.len(), 1..=usize::MAX, at)?;
                 let values = self.unify(self.all(arguments)?, name, at)?;
-                let data_type = values[0].data_type.clone();
-                self.datafusion(coalesce(), values, &data_type)?
+                first_not_null(values)?
             }
             "NULLIF" => {
                 expect(2)?;
@@ -112,8 +112,12 @@ impl Binder<'_> {
             Outcome::Integer => DataType::Int64,
             Outcome::Double => DataType::Float64,
             Outcome::Timestamp => TIMESTAMP,
-            Outcome::First => first,
+            Outcome::First => first.clone(),
         };
+        if first == DataType::Int64 && matches!(function.name, "CEIL" | "CEILING" | "FLOOR") {
+            // A whole number is its own floor and ceiling.
+            return Ok(arguments.swap_remove(0));
+        }
         match function.body {
             Body::Own(kernel) => Ok(kernel::call(function.name, kernel, &arguments, data_type)),
             Body::DataFusion(udf) => self.datafusion(udf(), arguments, &data_type),
@@ -189,6 +193,21 @@ pub(crate) fn aggregates<'a>(dialect: QueryDialect, expr: &'a Expr, found: &mut 
     for part in expr.kind.parts() {
         aggregates(dialect, part, found);
     }
+}
+
+/// The first value that is not NULL.
+fn first_not_null(mut values: Vec<ScalarExpr>) -> Result<ScalarExpr, PlanError> {
+    let Some(mut last) = values.pop() else { return Ok(literal(ScalarValue::Null)) };
+    if values.is_empty() {
+        return Ok(last);
+    }
+    let whens = values.into_iter().map(|value| {
+        let when = is_not_null(Arc::clone(&value.physical))?;
+        Ok((when, value.physical))
+    });
+    let whens = whens.collect::<datafusion_common::Result<Vec<_>>>().map_err(|error| internal(&error))?;
+    last.physical = case(None, whens, Some(last.physical)).map_err(|error| internal(&error))?;
+    Ok(ScalarExpr { nullable: true, ..last })
 }
 
 fn unit(argument: &Expr) -> Result<ScalarExpr, PlanError> {

@@ -98,7 +98,7 @@ pub(crate) const FUNCTIONS: [Function; 48] = {
         function("REPLICATE", STREAM_ANALYTICS, &[Text, Integer], Outcome::Text, Own(text::replicate)),
         function("REVERSE", STREAM_ANALYTICS, &[Text], Outcome::Text, DataFusion(unicode::reverse)),
         function("RIGHT", STREAM_ANALYTICS, &[Text, Integer], Outcome::Text, DataFusion(unicode::right)),
-        function("ROUND", STREAM_ANALYTICS, &[Double, Integer], Outcome::First, Own(number::round)),
+        function("ROUND", STREAM_ANALYTICS, &[Number, Integer], Outcome::First, Own(number::round)),
         function("RTRIM", STREAM_ANALYTICS, &[Text], Outcome::Text, Own(text::trim_end)),
         function("SIGN", STREAM_ANALYTICS, &[Number], Outcome::First, Own(number::sign)),
         function("SQRT", BOTH, &[Double], Outcome::Double, DataFusion(math::sqrt)),

@@ -10,6 +10,10 @@ type Result<T> = std::result::Result<T, ArrowError>;
 
 /// `ROUND(x, places)`, half away from zero; negative places round before the point.
 pub(super) fn round(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    if let Some(values) = arguments[0].as_primitive_opt::<Int64Type>() {
+        let places = arguments[1].as_primitive::<Int64Type>();
+        return Ok(Arc::new(arrow::compute::try_binary::<_, _, _, Int64Type>(values, places, round_integer)?));
+    }
     let (values, places) = (arguments[0].as_primitive::<Float64Type>(), arguments[1].as_primitive::<Int64Type>());
     Ok(Arc::new(arrow::compute::binary::<_, _, _, Float64Type>(values, places, |value, places| {
         // Beyond these, a double has no digits to round, or none to keep.
@@ -18,6 +22,15 @@ pub(super) fn round(arguments: &[ArrayRef]) -> Result<ArrayRef> {
         let rounded = if places >= 0 { (value * power).round() / power } else { (value / power).round() * power };
         if rounded.is_finite() || !value.is_finite() { rounded } else { value }
     })?))
+}
+
+fn round_integer(value: i64, places: i64) -> Result<i64> {
+    let digits = u32::try_from(places.saturating_neg()).unwrap_or(if places > 0 { 0 } else { u32::MAX });
+    // A power beyond the integers rounds each of them to nothing.
+    let Some(power) = 10i128.checked_pow(digits.min(30)) else { return Ok(0) };
+    let magnitude = (i128::from(value).abs() + power / 2) / power * power;
+    let rounded = i64::try_from(magnitude * i128::from(value.signum()));
+    rounded.map_err(|_| ArrowError::ComputeError(format!("ROUND({value}, {places}) is out of the range of bigint")))
 }
 
 /// `POWER(x, y)` of integers, whose result is one.

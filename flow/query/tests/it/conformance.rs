@@ -1,0 +1,152 @@
+//! Runs `tests/sql/*.txt`: documented examples as a query, its input rows and the rows that come out.
+//!
+//! A file holds cases. Lines that begin with `---` head a part: `--- case WHAT`, `--- dialect NAME`,
+//! `--- input NAME: COLUMN TYPE, …` (rows follow; the column `@` is the time of arrival), `--- query`, and
+//! `--- output NAME` (rows follow, in any order). Cells are separated by ` | `; NULL is NULL.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow::compute::cast;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use millstream_catalog::{ColumnDefinition, ColumnType, QueryDialect};
+use millstream_query::plan::{ColumnOrigin, SourcePlan, TIMESTAMP};
+use millstream_query::{InputSchema, plan};
+
+use crate::reference;
+
+#[test]
+fn documented_examples_give_the_documented_rows() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sql");
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        for case in text.split("--- case ").skip(1) {
+            Case::read(case).check();
+            count += 1;
+        }
+    }
+    assert!(count >= 20, "the files were found");
+}
+
+struct Case<'a> {
+    name: &'a str,
+    dialect: QueryDialect,
+    inputs: Vec<Input<'a>>,
+    query: String,
+    outputs: Vec<(&'a str, Vec<&'a str>)>,
+}
+
+struct Input<'a> {
+    name: &'a str,
+    columns: Vec<(&'a str, ColumnType)>,
+    rows: Vec<Vec<&'a str>>,
+}
+
+impl<'a> Case<'a> {
+    fn read(text: &'a str) -> Self {
+        let mut parts = text.split("\n---");
+        let name = parts.next().unwrap().trim();
+        let dialect = QueryDialect::StreamAnalytics;
+        let mut case = Self { name, dialect, inputs: Vec::new(), query: String::new(), outputs: Vec::new() };
+        for part in parts {
+            let (head, body) = part.split_once('\n').unwrap_or((part, ""));
+            let lines: Vec<&str> = body.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+            let (kind, rest) = head.trim().split_once(' ').unwrap_or((head.trim(), ""));
+            match kind {
+                "dialect" if rest == "kinesis" => case.dialect = QueryDialect::Kinesis,
+                "dialect" => {}
+                "input" => case.inputs.push(Input::read(rest, &lines)),
+                "query" => case.query = body.to_owned(),
+                "output" => case.outputs.push((rest, lines)),
+                other => panic!("{name}: there is no part `{other}`"),
+            }
+        }
+        case
+    }
+
+    fn check(&self) {
+        let inputs: Vec<InputSchema> = self.inputs.iter().map(Input::schema).collect();
+        let program = match plan(self.dialect, &self.query, &inputs) {
+            Ok(program) => program,
+            Err(errors) => panic!("{}: {}", self.name, errors[0]),
+        };
+        let source = |source: &SourcePlan| {
+            self.inputs.iter().find(|input| input.name.eq_ignore_ascii_case(&source.name)).unwrap().batch(source)
+        };
+        let results = reference::run(&program, program.sources.iter().map(source).collect());
+        for (name, expected) in &self.outputs {
+            let output = program.output(name).unwrap_or_else(|| panic!("{}: no output {name}", self.name));
+            let mut found = rows(&results[output.step.unwrap()]);
+            let mut expected: Vec<String> = expected.iter().map(|line| (*line).to_owned()).collect();
+            found.sort();
+            expected.sort();
+            assert_eq!(found, expected, "case {}, output {name}", self.name);
+        }
+    }
+}
+
+impl<'a> Input<'a> {
+    fn read(head: &'a str, lines: &[&'a str]) -> Self {
+        let (name, columns) = head.split_once(':').unwrap();
+        let column = |column: &'a str| {
+            let (name, column_type) = column.trim().split_once(' ').unwrap();
+            (name, column_type_of(column_type))
+        };
+        let rows = lines.iter().map(|line| line.split(" | ").map(str::trim).collect()).collect();
+        Self { name: name.trim(), columns: columns.split(',').map(column).collect(), rows }
+    }
+
+    fn schema(&self) -> InputSchema {
+        let visible = self.columns.iter().filter(|column| column.0 != "@");
+        let columns = visible.map(|(name, column_type)| ColumnDefinition {
+            name: (*name).to_owned(),
+            column_type: *column_type,
+            mapping: Some(format!("$.{name}")),
+            declared: None,
+        });
+        InputSchema { name: self.name.to_owned(), columns: Some(columns.collect()) }
+    }
+
+    fn batch(&self, source: &SourcePlan) -> RecordBatch {
+        let mut arrays: Vec<ArrayRef> = Vec::new();
+        for column in &source.columns {
+            let name = match &column.origin {
+                ColumnOrigin::Field { .. } => column.name.as_str(),
+                ColumnOrigin::Arrival => "@",
+            };
+            arrays.push(cast(&self.texts(name), &column.data_type).unwrap());
+        }
+        arrays.push(cast(&self.texts("@"), &TIMESTAMP).unwrap());
+        RecordBatch::try_new(Arc::clone(&source.schema), arrays).unwrap()
+    }
+
+    fn texts(&self, name: &str) -> StringArray {
+        let Some(place) = self.columns.iter().position(|column| column.0 == name) else {
+            return StringArray::from(vec!["1970-01-01T00:00:00"; self.rows.len()]);
+        };
+        self.rows.iter().map(|row| Some(row[place]).filter(|cell| *cell != "NULL")).collect()
+    }
+}
+
+fn column_type_of(name: &str) -> ColumnType {
+    match name {
+        "bigint" => ColumnType::BigInt,
+        "double" => ColumnType::Double,
+        "text" => ColumnType::Text,
+        "boolean" => ColumnType::Boolean,
+        "timestamp" => ColumnType::Timestamp,
+        other => panic!("there is no type `{other}`"),
+    }
+}
+
+/// The visible columns of each row, as text.
+pub fn rows(batch: &RecordBatch) -> Vec<String> {
+    let options = FormatOptions::default().with_null("NULL");
+    let visible = &batch.columns()[..batch.num_columns() - 1];
+    let formatters: Vec<ArrayFormatter> =
+        visible.iter().map(|column| ArrayFormatter::try_new(column.as_ref(), &options).unwrap()).collect();
+    let cell = |row: usize| formatters.iter().map(move |formatter| formatter.value(row).to_string());
+    (0..batch.num_rows()).map(|row| cell(row).collect::<Vec<_>>().join(" | ")).collect()
+}

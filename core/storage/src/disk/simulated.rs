@@ -46,6 +46,8 @@ struct State {
     name_changes: Vec<(String, Names)>,
     /// Calls until the power goes; `None`: it stays.
     power: Option<usize>,
+    /// Whether files cannot grow.
+    full: bool,
     /// Whether the power went already.
     dead: bool,
 }
@@ -67,6 +69,11 @@ impl SimulatedDisk {
     /// Lets the power go after that many more changes.
     pub(crate) fn cut_power_after(&self, changes: usize) {
         lock(&self.state).power = Some(changes);
+    }
+
+    /// Lets files grow no more, or again.
+    pub(crate) fn set_full(&self, full: bool) {
+        lock(&self.state).full = full;
     }
 
     /// What the next start finds.
@@ -277,6 +284,10 @@ impl Handle {
     /// The write during which the power goes counts as begun: some of it may be found.
     fn edit(&self, change: Change) -> io::Result<()> {
         let mut state = lock(&self.disk.state);
+        let length = state.files[self.file].content.len();
+        if state.full && matches!(&change, Change::Write(position, bytes) if position + bytes.len() > length) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         let dying = state.power == Some(0) && !state.dead;
         state.dead |= dying;
         drop(state);

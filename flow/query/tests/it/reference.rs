@@ -74,6 +74,9 @@ fn projected(schema: &SchemaRef, columns: &[(String, ScalarExpr)], rows: &Record
     RecordBatch::try_new(Arc::clone(schema), values).unwrap()
 }
 
+/// A group's keys, its window's start, its rows.
+type Group = (Vec<ScalarValue>, i64, Vec<usize>);
+
 fn window(schema: &SchemaRef, aggregate: &WindowAggregate, input: &RecordBatch) -> RecordBatch {
     let rows = filtered(input.clone(), aggregate.predicate.as_ref());
     let keys: Vec<ArrayRef> = aggregate.keys.iter().map(|key| evaluate(key, &rows)).collect();
@@ -81,7 +84,7 @@ fn window(schema: &SchemaRef, aggregate: &WindowAggregate, input: &RecordBatch) 
         aggregate.aggregates.iter().map(|call| call.argument.as_ref().map(|value| evaluate(value, &rows))).collect();
     let times = last(&rows);
     let times = times.as_primitive::<TimestampMillisecondType>();
-    let mut groups: BTreeMap<(i64, String), (Vec<ScalarValue>, i64, Vec<usize>)> = BTreeMap::new();
+    let mut groups: BTreeMap<(i64, String), Group> = BTreeMap::new();
     for row in 0..rows.num_rows() {
         let key: Vec<ScalarValue> = keys.iter().map(|key| ScalarValue::try_from_array(key, row).unwrap()).collect();
         for (start, end) in windows_of(aggregate.window, times.value(row)) {

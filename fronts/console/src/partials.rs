@@ -203,7 +203,7 @@ impl From<Placed> for RecordRow {
 #[derive(Template)]
 #[template(path = "partials/logs.html")]
 pub struct LogLines {
-    /// The lines, oldest first.
+    /// The lines, newest first.
     pub lines: Vec<LogLine>,
 }
 
@@ -218,12 +218,13 @@ pub struct LogLine {
 }
 
 impl From<Vec<LogEvent>> for LogLines {
+    /// Takes events oldest first, as the logs give them.
     fn from(events: Vec<LogEvent>) -> Self {
         let line = |event: LogEvent| LogLine {
             time: format::clock(event.timestamp),
             failed: ["ERROR", "[ERROR]", "Traceback", "Task timed out"].iter().any(|word| event.message.contains(word)),
             message: format::cut(&event.message, LINE_CHARS),
         };
-        Self { lines: events.into_iter().map(line).collect() }
+        Self { lines: events.into_iter().rev().map(line).collect() }
     }
 }

@@ -1,12 +1,14 @@
 //! A record's way, put together from the marks of the trail: from its arrival to the item or object it became part of,
 //! or to where it stopped and why.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use millstream_catalog::StreamDefinition;
 use millstream_insight::{Mark, Step as Made};
 use millstream_stream::{SequenceNumber, ShardId};
 use millstream_types::{LogId, Millis, Record};
+
+use serde_json::Value;
 
 use crate::Console;
 use crate::error::ConsoleError;
@@ -14,6 +16,8 @@ use crate::format;
 use crate::page::Page;
 use crate::tail;
 
+/// Result rows that a story follows from one record: a record is part of few windows.
+const RESULTS_MAX: usize = 8;
 /// Steps of a story.
 const STEPS_MAX: usize = 60;
 
@@ -100,10 +104,10 @@ pub async fn tell(console: &Console, id: &str) -> Result<Story, ConsoleError> {
             outcome: Outcome::Went,
         });
     }
-    teller.follow(sequence);
+    teller.follow(sequence, found.as_ref().map(|found| &found.record));
     let waits = teller.waits(&stream);
-    // Marks of one millisecond keep the order in which they were made.
-    teller.steps.sort_by_key(|step| step.time);
+    // Marks of one millisecond keep the order in which they were made; what has not happened stands last.
+    teller.steps.sort_by_key(|step| step.time.unwrap_or(Millis::MAX));
     teller.steps.truncate(STEPS_MAX);
     teller.steps.extend(waits);
     Ok(Story { record: found, steps: teller.steps })
@@ -116,10 +120,45 @@ struct Teller<'a> {
 }
 
 impl Teller<'_> {
-    /// The marks of a record and of what came of it.
-    fn follow(&mut self, sequence: SequenceNumber) {
-        for mark in self.console.insight().trail.of_record(LogId(sequence.log.0), sequence.offset) {
-            self.tell(mark);
+    /// The marks of a record and of what came of it. `source`: the record, when its results are to be followed too.
+    fn follow(&mut self, sequence: SequenceNumber, source: Option<&Record>) {
+        let marks = self.console.insight().trail.of_record(sequence.log, sequence.offset);
+        let dropped =
+            |name: &str| marks.iter().any(|mark| matches!(&mark.step, Made::Dropped { query, .. } if query == name));
+        let readers = marks.iter().filter_map(|mark| match &mark.step {
+            Made::Read { query, .. } if !dropped(query) => Some(query.clone()),
+            _ => None,
+        });
+        let readers: Vec<String> = readers.collect();
+        marks.into_iter().for_each(|mark| self.tell(mark));
+        if let Some(record) = source {
+            readers.iter().for_each(|query| self.follow_results(query, record));
+        }
+    }
+
+    /// The rows of the windows that the record fell into: those around its arrival whose key it holds.
+    fn follow_results(&mut self, reader: &str, record: &Record) {
+        let values = values_of(&record.data);
+        let arrived = record.append_time;
+        let emitted = self.console.insight().trail.find(|step| match step {
+            Made::Emitted { query, window_start, window_end, key, .. } => {
+                query == reader && (*window_start..=*window_end).contains(&arrived) && holds_key(&values, key)
+            }
+            _ => false,
+        });
+        if emitted.is_empty() {
+            self.steps.push(Step {
+                time: None,
+                word: "no result yet from",
+                at: Some(query_at(reader.to_owned())),
+                detail: "its window is open, or has no row for it".to_owned(),
+                outcome: Outcome::Waits,
+            });
+        }
+        for mark in emitted.into_iter().take(RESULTS_MAX) {
+            if let Made::Emitted { result_log, result_offset, .. } = mark.step {
+                self.follow(SequenceNumber { log: LogId(result_log), offset: result_offset }, None);
+            }
         }
     }
 
@@ -196,6 +235,44 @@ impl Teller<'_> {
     }
 }
 
+/// The values of a JSON object's fields as text; none when the record is something else.
+fn values_of(data: &[u8]) -> HashSet<String> {
+    let fields: HashMap<String, Value> = serde_json::from_slice(data).unwrap_or_default();
+    let text = |value: Value| match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    fields.into_values().map(text).collect()
+}
+
+/// Whether each part of a window's key (`MSFT, 7`) is among a record's values.
+fn holds_key(values: &HashSet<String>, key: &str) -> bool {
+    key.split(',').map(str::trim).filter(|part| !part.is_empty()).all(|part| values.contains(part))
+}
+
 fn query_at(query: String) -> (String, Page) {
     (query.clone(), Page::Query(query))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_sequence_numbers_or_events_ids() {
+        let digits = SequenceNumber { log: LogId(3), offset: 9 }.to_string();
+        let found = parse(&format!("shardId-000000000000:{digits}")).unwrap();
+        assert_eq!((found, parse(&digits).unwrap()), (found, found));
+        assert_eq!((found.log, found.offset), (LogId(3), 9));
+        assert!(parse("12").unwrap_err().to_string().contains("expected a sequence number"));
+    }
+
+    #[test]
+    fn a_record_holds_a_windows_key_when_it_has_all_its_parts() {
+        let values = values_of(br#"{"symbol":"MSFT","userId":7}"#);
+        for (key, holds) in [("MSFT", true), ("MSFT, 7", true), ("", true), ("AMZN", false), ("MSFT, 8", false)] {
+            assert_eq!(holds_key(&values, key), holds, "{key}");
+        }
+        assert!(values_of(b"no json").is_empty());
+    }
 }

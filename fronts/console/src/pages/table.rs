@@ -108,10 +108,15 @@ fn writes(console: &Console, name: &str) -> Writes {
 #[derive(Template)]
 #[template(path = "partials/items.html")]
 struct Items {
-    columns: Vec<String>,
+    columns: Vec<ItemColumn>,
     rows: Vec<Vec<ItemCell>>,
     first: Option<String>,
     next: Option<String>,
+}
+
+struct ItemColumn {
+    name: String,
+    number: bool,
 }
 
 struct ItemCell {
@@ -131,10 +136,13 @@ async fn items(console: &Console, table: &TableDefinition, after: &str) -> Resul
         }
     }
     let row = |item: &Item| columns.iter().map(|column| cell(item.get(column))).collect();
+    let is_number =
+        |name: &String| page.items.iter().any(|item| matches!(item.get(name), Some(AttributeValue::Number(_))));
+    let column = |name: &String| ItemColumn { number: is_number(name), name: name.clone() };
     let address = |after: String| Page::Table(table.name.clone(), after).href();
     Ok(Items {
+        columns: columns.iter().map(column).collect(),
         rows: page.items.iter().map(row).collect(),
-        columns: columns.clone(),
         first: (!after.is_empty()).then(|| address(String::new())),
         next: page.last_key.and_then(|key| position::write(table, &key)).map(address),
     })

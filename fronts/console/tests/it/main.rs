@@ -195,6 +195,57 @@ async fn the_api_tells_what_the_command_line_shows() {
 }
 
 #[tokio::test]
+async fn a_record_is_followed_into_its_windows_result_and_to_the_item() {
+    let (world, _folder) = lively().await;
+    let placed = world.put("delivery/input_transactions", "k", br#"{"symbol":"AMZN","shares":3}"#).await;
+    let row = world.put("query/share-change-per-minute/OUTPUT_STREAM", "k", br#"{"symbol":"AMZN"}"#).await;
+    let (log, from) = (placed.sequence.log.0, placed.sequence.offset);
+    let (result_log, result_offset) = (row.sequence.log.0, row.sequence.offset);
+    let (query, function, invocation) =
+        ("share-change-per-minute".to_owned(), "SaveShareChange".to_owned(), "0b".to_owned());
+    let ok = || "ok".to_owned();
+    let emitted = |key: &str| Step::Emitted {
+        query: query.clone(),
+        output: "OUTPUT_STREAM".into(),
+        window_start: 1_699_999_980_000,
+        window_end: 1_700_000_040_000,
+        key: key.into(),
+        result_log: if key == "AMZN" { result_log } else { 0 },
+        result_offset,
+    };
+    let marks = [
+        Step::Read { query: query.clone(), log, from, to: from + 1 },
+        emitted("MSFT"),
+        emitted("AMZN"),
+        Step::Delivered {
+            log: result_log,
+            from: result_offset,
+            to: result_offset + 1,
+            function: function.clone(),
+            invocation: invocation.clone(),
+            outcome: ok(),
+        },
+        Step::ItemWritten { table: "share_changes".into(), key: "AMZN".into(), invocation: Some(invocation.clone()) },
+        Step::Invoked { function, invocation, duration_ms: 3, outcome: ok() },
+    ];
+    marks.into_iter().for_each(|mark| world.insight.trail.mark(mark));
+    let answer = ask(serve(&world).await, get(&format!("/api/trace/{}", placed.sequence))).await;
+    let story: Value = serde_json::from_str(&text(answer).await).unwrap();
+    let told: Vec<&str> =
+        story["steps"].as_array().unwrap().iter().map(|step| step["text"].as_str().unwrap()).collect();
+    for expected in [
+        "read by share-change-per-minute",
+        "row emitted by share-change-per-minute OUTPUT_STREAM, window 2023-11-14 22:13:00 to 22:14:00.000, key AMZN",
+        "delivered to SaveShareChange ok",
+        "item written to share_changes AMZN",
+        "ran SaveShareChange ok after 3 ms",
+    ] {
+        assert!(told.iter().any(|step| step.starts_with(expected)), "{expected}: {told:#?}");
+    }
+    assert!(!told.iter().any(|step| step.contains("key MSFT")), "{told:#?}");
+}
+
+#[tokio::test]
 async fn a_tail_follows_what_comes() {
     let (world, _folder) = lively().await;
     let response = ask(serve(&world).await, get("/api/streams/trades/tail?limit=2")).await;

@@ -169,7 +169,11 @@ impl Teller<'_> {
             Made::Received { stream, request, invocation, .. } => {
                 let by = invocation.map_or(String::new(), |id| format!(", sent by invocation {id}"));
                 let at = Some((stream.clone(), Page::stream(&stream)));
-                self.steps.push(step("received for", at, format!("request {request}{by}"), Outcome::Went));
+                // The mark is made once the records are durable, but the request came before they were appended.
+                let appended = self.steps.first().and_then(|first| first.time);
+                let mut received = step("received for", at, format!("request {request}{by}"), Outcome::Went);
+                received.time = appended.map_or(received.time, |appended| Some(appended.min(mark.time)));
+                self.steps.insert(0, received);
             }
             Made::Read { query, from, to, .. } => {
                 let detail = format!("with {} others of its batch", format::count((to - from).saturating_sub(1)));

@@ -1,4 +1,4 @@
-//! A small pipeline in memory with a little of everything, for the tests and the preview.
+//! A small pipeline in memory with a little of everything, for the tests.
 
 use std::path::Path;
 use std::sync::Arc;

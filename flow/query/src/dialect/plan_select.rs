@@ -123,6 +123,7 @@ fn window_aggregate(
         rows: rows.clone(),
         keys: grouping.keys,
         window_start,
+        depths: select.group_by.iter().map(|key| key.depth).collect(),
         aggregates: bound,
         calls: places,
         schema: Arc::clone(&group_schema),

@@ -114,7 +114,8 @@ impl<'a> Binder<'a> {
         if let Some(aggregate) = groups.aggregate(&expr.span) {
             return Some(Ok(ScalarExpr { text: self.text(&expr.span), ..aggregate }));
         }
-        if matches!(expr.kind, ExprKind::Literal(_)) {
+        let named = matches!(expr.kind, ExprKind::Name(_));
+        if matches!(expr.kind, ExprKind::Literal(_)) || !(named || groups.depths.contains(&expr.depth)) {
             return None;
         }
         let rows = Binder { dialect: self.dialect, sql: self.sql, scope: Scope::Row(&groups.rows) };

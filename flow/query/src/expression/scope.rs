@@ -116,6 +116,8 @@ pub(crate) struct GroupScope {
     pub keys: Vec<ScalarExpr>,
     /// The start of the window, over the rows: what `STEP(ROWTIME BY …)` says in Kinesis' language.
     pub window_start: Option<ScalarExpr>,
+    /// How deep the expressions behind GROUP BY are: one of another depth is none of them, which saves binding it twice.
+    pub depths: Vec<usize>,
     /// The aggregates.
     pub aggregates: Vec<AggregateCall>,
     /// Which call in the text is which aggregate.

@@ -3,6 +3,7 @@
 //! Read next: [`front`] (how a request finds its service), [`json_protocol`] and [`rest_protocol`] (the two families),
 //! [`sigv4`] (signatures).
 
+pub mod dynamodb;
 pub mod firehose;
 pub mod front;
 pub mod json_protocol;

@@ -1,0 +1,61 @@
+//! `DescribeTable`, and a table's description as all table operations answer it.
+
+use millstream_catalog::{KeyAttribute, TableDefinition};
+use millstream_table::key;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{DynamoDb, error, input, table_name};
+use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Input {
+    table_name: Option<String>,
+}
+
+pub(super) fn call(dynamodb: &DynamoDb, request: &JsonRequest) -> Result<Value, ServiceError> {
+    let input: Input = input(request, &[])?;
+    let mut constraints = Constraints::new();
+    let name = table_name(&mut constraints, input.table_name.as_deref());
+    constraints.finish()?;
+    let table = dynamodb.tables.table(name).map_err(error::of_named_table)?;
+    Ok(json!({ "Table": dynamodb.description(&table, "ACTIVE") }))
+}
+
+impl DynamoDb {
+    /// A table's description. Its counts of items and bytes are 0: the service brings them up to date every six hours, this
+    /// node not yet.
+    pub(super) fn description(&self, table: &TableDefinition, status: &str) -> Value {
+        let definition = |attribute: &KeyAttribute| {
+            json!({
+                "AttributeName": attribute.name,
+                "AttributeType": key::attribute_type(attribute.key_type).letters(),
+            })
+        };
+        let element =
+            |(attribute, role): (&KeyAttribute, &str)| json!({ "AttributeName": attribute.name, "KeyType": role });
+        let (reads, writes) = table.provisioned.unwrap_or_default();
+        let mut description = json!({
+            "TableName": table.name,
+            "TableStatus": status,
+            "TableArn": self.place.arn("dynamodb", &format!("table/{}", table.name)),
+            "TableId": table.uuid,
+            "CreationDateTime": table.created as f64 / 1000.0,
+            "AttributeDefinitions": key::attributes(table).map(definition).collect::<Vec<_>>(),
+            "KeySchema": key::attributes(table).zip(["HASH", "RANGE"]).map(element).collect::<Vec<_>>(),
+            "ProvisionedThroughput": {
+                "NumberOfDecreasesToday": 0,
+                "ReadCapacityUnits": reads,
+                "WriteCapacityUnits": writes,
+            },
+            "ItemCount": 0,
+            "TableSizeBytes": 0,
+            "DeletionProtectionEnabled": false,
+        });
+        if table.provisioned.is_none() {
+            description["BillingModeSummary"] = json!({ "BillingMode": "PAY_PER_REQUEST" });
+        }
+        description
+    }
+}

@@ -1,0 +1,50 @@
+//! `GetItem`
+
+use std::collections::BTreeMap;
+
+use millstream_table::item;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::expressions::Expressions;
+use super::value::{self, WireItem};
+use super::{DynamoDb, capacity, error, input, table_name};
+use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Input {
+    table_name: Option<String>,
+    key: Option<WireItem>,
+    projection_expression: Option<String>,
+    expression_attribute_names: Option<BTreeMap<String, String>>,
+    /// Reads are always consistent; it only decides the capacity units.
+    consistent_read: Option<bool>,
+    return_consumed_capacity: Option<String>,
+}
+
+pub(super) async fn call(dynamodb: &DynamoDb, request: &JsonRequest) -> Result<Value, ServiceError> {
+    let input: Input = input(request, &["AttributesToGet"])?;
+    let mut constraints = Constraints::new();
+    let name = table_name(&mut constraints, input.table_name.as_deref());
+    constraints
+        .required("key", input.key.as_ref())
+        .one_of("returnConsumedCapacity", input.return_consumed_capacity.as_deref(), &capacity::WANTED)
+        .finish()?;
+    let key = value::decode_item(input.key.unwrap_or_default())?;
+    let mut expressions = Expressions::new(input.expression_attribute_names, None)?;
+    let projection = expressions.projection(input.projection_expression.as_deref())?;
+    expressions.finish()?;
+
+    let found = dynamodb.tables.get(name, &key).await.map_err(error::of_table)?;
+    dynamodb.read(name, usize::from(found.is_some()));
+    let mut answer = json!({});
+    let bytes = found.as_ref().map_or(0, item::size);
+    if let Some(found) = found {
+        let shown = projection.map_or_else(|| found.clone(), |projection| projection.apply(&found));
+        answer["Item"] = json!(value::encode_item(&shown));
+    }
+    let units = capacity::read_units(bytes, input.consistent_read == Some(true));
+    capacity::tell(&mut answer, input.return_consumed_capacity.as_deref(), name, units);
+    Ok(answer)
+}

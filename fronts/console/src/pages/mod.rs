@@ -65,6 +65,8 @@ pub async fn show(State(console): State<Console>, method: Method, uri: Uri) -> R
     };
     match drawn {
         Ok(html) => Html(html).into_response(),
+        // Whoever asks the JSON API for something that is not there reads JSON.
+        Err(error) if uri.path().starts_with("/api/") => error.into_response(),
         Err(error) => failed(&error),
     }
 }

@@ -142,7 +142,8 @@ async fn what_is_not_there_says_so() {
         assert_eq!(response.status(), StatusCode::NOT_FOUND, "{address}");
         assert!(text(response).await.contains("there is no "), "{address}");
     }
-    for address in ["/api/trace/12", "/events?page=/nothing", "/api/streams/none/tail", "/assets/none"] {
+    for address in ["/api/trace/12", "/api/nothing", "/events?page=/nothing", "/api/streams/none/tail", "/assets/none"]
+    {
         let response = ask(server, get(address)).await;
         assert!(response.status().is_client_error(), "{address}");
         assert!(text(response).await.contains("\"message\""), "{address}");

@@ -57,13 +57,15 @@ pub(super) fn page(console: &Console, name: &str, frame: Frame, live: Fragments)
 pub(super) async fn fragments(console: &Console, name: &str) -> Result<Fragments, ConsoleError> {
     let delivery = console.delivery_stream(name)?;
     let measures = Measures::of(&console.insight().metrics, format!("delivery/{name}"));
+    let status = console.deliveries().status(name).unwrap_or_default();
     let mut fragments = Fragments::default();
     let figures = vec![
         Figure::rate("records in", measures.rate("records_in")),
-        Figure::new("objects written", format::count(measures.recent("objects_written")), "in 10 min"),
+        Figure::new("objects written", format::count(status.objects), "since the start"),
         lag(&delivery, &measures),
     ];
     fragments.add("figures", &Figures { figures })?;
+    fragments.add("status", &Status { last_object: status.last_object, last_error: status.last_error })?;
     let charts = vec![
         Chart::of("records per second", &measures.series("records_in"), chart::per_second),
         Chart::of("lag of delivery", &measures.series("delivery_lag_ms"), chart::millis),
@@ -75,6 +77,14 @@ pub(super) async fn fragments(console: &Console, name: &str) -> Result<Fragments
     };
     fragments.add("records", &Records::from(newest))?;
     Ok(fragments)
+}
+
+/// What became of the last attempt.
+#[derive(Template)]
+#[template(path = "partials/delivery_status.html")]
+struct Status {
+    last_object: Option<String>,
+    last_error: Option<String>,
 }
 
 /// How far objects are behind: a worry once it is more than twice what the buffer may hold back.

@@ -70,7 +70,7 @@ impl Number {
     ///
     /// # Errors
     /// As [`Number::from_parts`], when the sum cannot be kept exactly.
-    pub fn add(self, other: Self) -> Result<Self, NumberError> {
+    pub fn checked_add(self, other: Self) -> Result<Self, NumberError> {
         if self.coefficient == 0 {
             return Ok(other);
         }
@@ -279,9 +279,9 @@ mod tests {
             ("1e20", "1e-10", "100000000000000000000.0000000001"),
             ("0", "7", "7"),
         ] {
-            assert_eq!(number(left).add(number(right)).unwrap(), number(sum));
+            assert_eq!(number(left).checked_add(number(right)).unwrap(), number(sum));
         }
-        assert_eq!(number("1e60").add(number("1")), Err(NumberError::TooPrecise));
+        assert_eq!(number("1e60").checked_add(number("1")), Err(NumberError::TooPrecise));
     }
 
     fn any_number() -> impl Strategy<Value = Number> {
@@ -303,7 +303,7 @@ mod tests {
 
         #[test]
         fn order_agrees_with_subtraction(left in any_number(), right in any_number()) {
-            if let Ok(difference) = left.add(right.negated()) {
+            if let Ok(difference) = left.checked_add(right.negated()) {
                 prop_assert_eq!(left.cmp(&right), difference.cmp(&Number::ZERO));
             }
         }

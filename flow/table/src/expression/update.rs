@@ -221,7 +221,7 @@ impl Term {
                 match (&*left.evaluate(item)?, &*right.evaluate(item)?) {
                     (AttributeValue::Number(left), AttributeValue::Number(right)) => {
                         let right = if matches!(self, Self::Minus(..)) { right.negated() } else { *right };
-                        Cow::Owned(AttributeValue::Number(left.add(right)?))
+                        Cow::Owned(AttributeValue::Number(left.checked_add(right)?))
                     }
                     _ => return Err(TableError::OperandType),
                 }
@@ -235,7 +235,7 @@ fn add(found: Option<&AttributeValue>, value: &AttributeValue) -> Result<Attribu
     use AttributeValue::{BinarySet, Number, NumberSet, StringSet};
     Ok(match (found, value) {
         (None, value) => value.clone(),
-        (Some(Number(found)), Number(value)) => Number(found.add(*value)?),
+        (Some(Number(found)), Number(value)) => Number(found.checked_add(*value)?),
         (Some(StringSet(found)), StringSet(value)) => StringSet(found | value),
         (Some(NumberSet(found)), NumberSet(value)) => NumberSet(found | value),
         (Some(BinarySet(found)), BinarySet(value)) => BinarySet(found | value),

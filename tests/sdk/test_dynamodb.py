@@ -1,0 +1,283 @@
+"""DynamoDB through an unmodified boto3: every operation that the node serves, and its errors."""
+
+import uuid
+from decimal import Decimal
+
+import pytest
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.exceptions import ClientError
+
+TIME = "2020-01-01 00:01:00"
+
+
+@pytest.fixture
+def table(dynamodb):
+    """A table with the key of the story: (timestamp, symbol)."""
+    name = f"trades-{uuid.uuid4().hex[:8]}"
+    dynamodb.create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[
+            {"AttributeName": "timestamp", "AttributeType": "S"},
+            {"AttributeName": "symbol", "AttributeType": "S"},
+        ],
+        KeySchema=[
+            {"AttributeName": "timestamp", "KeyType": "HASH"},
+            {"AttributeName": "symbol", "KeyType": "RANGE"},
+        ],
+    )
+    dynamodb.get_waiter("table_exists").wait(TableName=name)
+    yield name
+    try:
+        dynamodb.delete_table(TableName=name)
+    except dynamodb.exceptions.ResourceNotFoundException:
+        pass  # The test deleted it.
+
+
+def key(symbol, timestamp=TIME):
+    return {"timestamp": {"S": timestamp}, "symbol": {"S": symbol}}
+
+
+def item(symbol, change, timestamp=TIME):
+    return key(symbol, timestamp) | {"shareChange": {"N": str(change)}}
+
+
+def refused(code, message, call, **parameters):
+    with pytest.raises(ClientError) as caught:
+        call(**parameters)
+    error = caught.value.response["Error"]
+    assert (error["Code"], error["Message"]) == (code, message)
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+
+
+def test_a_table_is_made_described_listed_and_deleted(dynamodb, table):
+    described = dynamodb.describe_table(TableName=table)["Table"]
+    assert described["TableStatus"] == "ACTIVE"
+    assert [part["KeyType"] for part in described["KeySchema"]] == ["HASH", "RANGE"]
+    assert described["TableArn"].endswith(f":table/{table}")
+    names = [name for page in dynamodb.get_paginator("list_tables").paginate() for name in page["TableNames"]]
+    assert table in names
+    assert dynamodb.delete_table(TableName=table)["TableDescription"]["TableStatus"] == "DELETING"
+    refused(
+        "ResourceNotFoundException",
+        f"Requested resource not found: Table: {table} not found",
+        dynamodb.describe_table,
+        TableName=table,
+    )
+
+
+def test_all_types_come_back(dynamodb, table):
+    values = {
+        "text": "žluť",
+        "number": Decimal("12345678901234567890.5"),
+        "bytes": b"\x00\xff",
+        "yes": True,
+        "nothing": None,
+        "list": [Decimal(1), "two", [b"3"]],
+        "map": {"deep": {"er": Decimal("-0.001")}},
+        "texts": {"a", "b"},
+        "numbers": {Decimal(1), Decimal("2.5")},
+        "blobs": {b"a", b"b"},
+    }
+    serialize, deserialize = TypeSerializer().serialize, TypeDeserializer().deserialize
+    sent = key("MSFT") | {name: serialize(value) for name, value in values.items()}
+    dynamodb.put_item(TableName=table, Item=sent)
+    got = dynamodb.get_item(TableName=table, Key=key("MSFT"))["Item"]
+    plain = {name: deserialize(value) for name, value in got.items()}
+    assert {name: plain[name] for name in values if name not in ("bytes", "blobs", "list")} == {
+        name: value for name, value in values.items() if name not in ("bytes", "blobs", "list")
+    }
+    assert (got["bytes"]["B"], set(got["blobs"]["BS"])) == (b"\x00\xff", {b"a", b"b"})
+    assert "Item" not in dynamodb.get_item(TableName=table, Key=key("none"))
+
+
+def test_conditions_and_old_values(dynamodb, table):
+    put = {"TableName": table, "ConditionExpression": "attribute_not_exists(symbol)"}
+    dynamodb.put_item(Item=item("MSFT", 1), **put)
+    refused(
+        "ConditionalCheckFailedException",
+        "The conditional request failed",
+        dynamodb.put_item,
+        Item=item("MSFT", 2),
+        **put,
+    )
+    with pytest.raises(ClientError) as caught:
+        dynamodb.put_item(Item=item("MSFT", 2), ReturnValuesOnConditionCheckFailure="ALL_OLD", **put)
+    assert caught.value.response["Item"] == item("MSFT", 1)
+    old = dynamodb.put_item(TableName=table, Item=item("MSFT", 3), ReturnValues="ALL_OLD")
+    assert old["Attributes"] == item("MSFT", 1)
+    gone = dynamodb.delete_item(TableName=table, Key=key("MSFT"), ReturnValues="ALL_OLD")
+    assert gone["Attributes"] == item("MSFT", 3)
+    assert "Attributes" not in dynamodb.delete_item(TableName=table, Key=key("MSFT"), ReturnValues="ALL_OLD")
+
+
+def test_updates(dynamodb, table):
+    updated = dynamodb.update_item(
+        TableName=table,
+        Key=key("MSFT"),
+        UpdateExpression="SET #n = if_not_exists(#n, :zero) + :five, tags = :tags",
+        ExpressionAttributeNames={"#n": "count"},
+        ExpressionAttributeValues={":zero": {"N": "0"}, ":five": {"N": "5"}, ":tags": {"L": [{"S": "a"}]}},
+        ReturnValues="ALL_NEW",
+    )
+    assert updated["Attributes"] == key("MSFT") | {"count": {"N": "5"}, "tags": {"L": [{"S": "a"}]}}
+    removed = dynamodb.update_item(
+        TableName=table, Key=key("MSFT"), UpdateExpression="REMOVE tags[0]", ReturnValues="UPDATED_NEW"
+    )
+    assert removed["Attributes"] == {"tags": {"L": []}}
+    refused(
+        "ValidationException",
+        "One or more parameter values were invalid: Cannot update attribute symbol. This attribute is part of the key",
+        dynamodb.update_item,
+        TableName=table,
+        Key=key("MSFT"),
+        UpdateExpression="SET symbol = :s",
+        ExpressionAttributeValues={":s": {"S": "x"}},
+    )
+
+
+def test_queries_page_in_both_directions(dynamodb, table):
+    symbols = [f"S{number:02}" for number in range(12)]
+    for symbol in symbols:
+        dynamodb.put_item(TableName=table, Item=item(symbol, 1))
+    dynamodb.put_item(TableName=table, Item=item("S00", 1, "another minute"))
+    query = {
+        "TableName": table,
+        "KeyConditionExpression": "#t = :t",
+        "ExpressionAttributeNames": {"#t": "timestamp"},
+        "ExpressionAttributeValues": {":t": {"S": TIME}},
+    }
+    for forward in (True, False):
+        pages = dynamodb.get_paginator("query").paginate(
+            **query, ScanIndexForward=forward, PaginationConfig={"PageSize": 5}
+        )
+        found = [one["symbol"]["S"] for page in pages for one in page["Items"]]
+        assert found == (symbols if forward else symbols[::-1])
+    for condition, values, expected in [
+        ("begins_with(symbol, :a)", {":a": {"S": "S0"}}, symbols[:10]),
+        ("symbol BETWEEN :a AND :b", {":a": {"S": "S03"}, ":b": {"S": "S05"}}, symbols[3:6]),
+        ("symbol > :a", {":a": {"S": "S09"}}, symbols[10:]),
+        ("symbol <= :a", {":a": {"S": "S01"}}, symbols[:2]),
+    ]:
+        ranged = query | {
+            "KeyConditionExpression": f"#t = :t AND {condition}",
+            "ExpressionAttributeValues": {":t": {"S": TIME}} | values,
+        }
+        assert [one["symbol"]["S"] for one in dynamodb.query(**ranged)["Items"]] == expected
+    counted = dynamodb.query(**query, Select="COUNT")
+    assert (counted["Count"], counted["ScannedCount"]) == (12, 12)
+    refused(
+        "ValidationException",
+        "Query condition missed key schema element: timestamp",
+        dynamodb.query,
+        TableName=table,
+        KeyConditionExpression="symbol = :s",
+        ExpressionAttributeValues={":s": {"S": "x"}},
+    )
+
+
+def test_scans_filter_project_and_split(dynamodb, table):
+    for number in range(30):
+        dynamodb.put_item(TableName=table, Item=item(f"S{number:02}", number, f"minute {number}"))
+    filtered = dynamodb.scan(
+        TableName=table,
+        FilterExpression="shareChange >= :low",
+        ProjectionExpression="symbol",
+        ExpressionAttributeValues={":low": {"N": "20"}},
+    )
+    assert (filtered["Count"], filtered["ScannedCount"]) == (10, 30)
+    assert all(set(one) == {"symbol"} for one in filtered["Items"])
+    split = [
+        one["symbol"]["S"]
+        for segment in range(3)
+        for page in dynamodb.get_paginator("scan").paginate(
+            TableName=table, Segment=segment, TotalSegments=3, PaginationConfig={"PageSize": 4}
+        )
+        for one in page["Items"]
+    ]
+    assert sorted(split) == [f"S{number:02}" for number in range(30)]
+
+
+def test_batches(dynamodb, table):
+    writes = [{"PutRequest": {"Item": item(f"S{number:02}", number)}} for number in range(25)]
+    assert dynamodb.batch_write_item(RequestItems={table: writes})["UnprocessedItems"] == {}
+    keys = [key("S00"), key("S24"), key("none")]
+    found = dynamodb.batch_get_item(RequestItems={table: {"Keys": keys}})
+    assert sorted(one["symbol"]["S"] for one in found["Responses"][table]) == ["S00", "S24"]
+    dynamodb.batch_write_item(RequestItems={table: [{"DeleteRequest": {"Key": key("S00")}}]})
+    assert "Item" not in dynamodb.get_item(TableName=table, Key=key("S00"))
+    refused(
+        "ValidationException",
+        "Provided list of item keys contains duplicates",
+        dynamodb.batch_write_item,
+        RequestItems={table: [writes[1], writes[1]]},
+    )
+    with pytest.raises(ClientError) as caught:
+        dynamodb.batch_write_item(
+            RequestItems={table: [*writes, {"PutRequest": {"Item": item("S25", 25)}}]}
+        )
+    message = caught.value.response["Error"]["Message"]
+    assert message.startswith("1 validation error detected: Value '{")
+    assert message.endswith(
+        "}' at 'requestItems' failed to satisfy constraint: Map value must satisfy constraint: "
+        "[Member must have length less than or equal to 25, Member must have length greater than or equal to 1]"
+    )
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (
+            {"timestamp": {"S": TIME}},
+            "One or more parameter values were invalid: Missing the key symbol in the item",
+        ),
+        (
+            key("MSFT") | {"symbol": {"N": "1"}},
+            "One or more parameter values were invalid: Type mismatch for key symbol expected: S actual: N",
+        ),
+        (
+            key(""),
+            "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty"
+            " string value. Key: symbol",
+        ),
+        (key("MSFT") | {"n": {"N": "abc"}}, "The parameter cannot be converted to a numeric value: abc"),
+        (
+            key("MSFT") | {"n": {"N": "1" * 39}},
+            "Attempting to store more than 38 significant digits in a Number",
+        ),
+        (
+            key("MSFT") | {"s": {"SS": ["a", "a"]}},
+            "One or more parameter values were invalid: Input collection [a, a] contains duplicates.",
+        ),
+        (key("MSFT") | {"t": {"S": "x" * 410_000}}, "Item size has exceeded the maximum allowed size"),
+    ],
+    ids=["missing", "type", "empty", "number", "digits", "duplicates", "size"],
+)
+def test_items_that_cannot_be(dynamodb, table, bad, message):
+    refused("ValidationException", message, dynamodb.put_item, TableName=table, Item=bad)
+
+
+def test_tables_and_keys_that_are_not_there(dynamodb, table):
+    refused(
+        "ResourceNotFoundException",
+        "Requested resource not found",
+        dynamodb.put_item,
+        TableName="no-such-table",
+        Item=item("MSFT", 1),
+    )
+    refused(
+        "ValidationException",
+        "The provided key element does not match the schema",
+        dynamodb.get_item,
+        TableName=table,
+        Key={"timestamp": {"S": TIME}},
+    )
+    refused(
+        "ResourceInUseException",
+        f"Table already exists: {table}",
+        dynamodb.create_table,
+        TableName=table,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+    )

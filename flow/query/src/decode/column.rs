@@ -1,0 +1,164 @@
+//! Values of one column while a batch is read. Rows can be taken back, since a record may turn out to be broken at its end.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, TimestampMillisecondArray};
+use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::datatypes::DataType;
+
+/// A column's values and which of them are there.
+pub(super) struct Column {
+    valid: Vec<bool>,
+    values: Values,
+}
+
+enum Values {
+    Int(Vec<i64>),
+    Float(Vec<f64>),
+    Boolean(Vec<bool>),
+    Time(Vec<i64>),
+    Text { ends: Vec<i32>, bytes: Vec<u8> },
+}
+
+/// A value as a format has it.
+pub(super) enum Value<'v> {
+    Null,
+    Int(i64),
+    Float(f64),
+    Boolean(bool),
+    Text(&'v str),
+    /// A number, object or array, which only a text column can hold: its own text.
+    Raw(&'v str),
+}
+
+impl Column {
+    pub(super) fn new(data_type: &DataType) -> Self {
+        let values = match data_type {
+            DataType::Int64 => Values::Int(Vec::new()),
+            DataType::Float64 => Values::Float(Vec::new()),
+            DataType::Boolean => Values::Boolean(Vec::new()),
+            DataType::Timestamp(..) => Values::Time(Vec::new()),
+            _ => Values::Text { ends: Vec::new(), bytes: Vec::new() },
+        };
+        Self { valid: Vec::new(), values }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.valid.len()
+    }
+
+    /// Adds a value, converted to the column's type.
+    ///
+    /// # Errors
+    /// What was expected and what was found.
+    pub(super) fn push(&mut self, value: &Value<'_>) -> Result<(), String> {
+        if matches!(value, Value::Null) {
+            self.push_null();
+            return Ok(());
+        }
+        match (&mut self.values, value) {
+            (Values::Int(values), Value::Int(int)) => values.push(*int),
+            (Values::Float(values), Value::Float(float)) => values.push(*float),
+            (Values::Float(values), Value::Int(int)) => values.push(*int as f64),
+            (Values::Boolean(values), Value::Boolean(boolean)) => values.push(*boolean),
+            (Values::Time(values), Value::Text(text)) => {
+                values.push(super::timestamp::parse(text).ok_or_else(|| expected("a time such as 2026-11-21T04:05:06Z", text))?);
+            }
+            (Values::Text { ends, bytes }, Value::Text(text) | Value::Raw(text)) => {
+                bytes.extend_from_slice(text.as_bytes());
+                ends.push(end(bytes.len())?);
+            }
+            (Values::Text { ends, bytes }, Value::Boolean(boolean)) => {
+                bytes.extend_from_slice(if *boolean { b"true" } else { b"false" });
+                ends.push(end(bytes.len())?);
+            }
+            (values, value) => return Err(expected(values.name(), &value.shown())),
+        }
+        self.valid.push(true);
+        Ok(())
+    }
+
+    /// Whether values are kept as text, so that numbers are wanted as they are written.
+    pub(super) fn is_text(&self) -> bool {
+        matches!(self.values, Values::Text { .. })
+    }
+
+    pub(super) fn push_null(&mut self) {
+        self.valid.push(false);
+        match &mut self.values {
+            Values::Int(values) | Values::Time(values) => values.push(0),
+            Values::Float(values) => values.push(0.0),
+            Values::Boolean(values) => values.push(false),
+            Values::Text { ends, bytes } => ends.push(end(bytes.len()).unwrap_or(i32::MAX)),
+        }
+    }
+
+    /// Takes back all rows but the first `rows`.
+    pub(super) fn truncate(&mut self, rows: usize) {
+        self.valid.truncate(rows);
+        match &mut self.values {
+            Values::Int(values) | Values::Time(values) => values.truncate(rows),
+            Values::Float(values) => values.truncate(rows),
+            Values::Boolean(values) => values.truncate(rows),
+            Values::Text { ends, bytes } => {
+                ends.truncate(rows);
+                bytes.truncate(ends.last().map_or(0, |end| end.cast_unsigned() as usize));
+            }
+        }
+    }
+
+    /// The rows as an array; the column is empty then.
+    pub(super) fn finish(&mut self) -> ArrayRef {
+        let valid = std::mem::take(&mut self.valid);
+        let nulls = valid.contains(&false).then(|| NullBuffer::from(valid));
+        match &mut self.values {
+            Values::Int(values) => Arc::new(Int64Array::new(std::mem::take(values).into(), nulls)),
+            Values::Float(values) => Arc::new(Float64Array::new(std::mem::take(values).into(), nulls)),
+            Values::Time(values) => Arc::new(TimestampMillisecondArray::new(std::mem::take(values).into(), nulls)),
+            Values::Boolean(values) => Arc::new(BooleanArray::new(BooleanBuffer::from(std::mem::take(values)), nulls)),
+            Values::Text { ends, bytes } => {
+                let mut offsets = Vec::with_capacity(ends.len() + 1);
+                offsets.push(0);
+                offsets.append(ends);
+                let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
+                let bytes = Buffer::from_vec(std::mem::take(bytes));
+                // Every piece was a `str` when it was pushed, and pieces are cut at their own ends; the check is one pass.
+                Arc::new(StringArray::new(offsets, bytes, nulls))
+            }
+        }
+    }
+}
+
+impl Values {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Int(_) => "an integer",
+            Self::Float(_) => "a number",
+            Self::Boolean(_) => "true or false",
+            Self::Time(_) => "a time",
+            Self::Text { .. } => "a text",
+        }
+    }
+}
+
+impl Value<'_> {
+    fn shown(&self) -> String {
+        match self {
+            Self::Null => "null".to_owned(),
+            Self::Int(int) => int.to_string(),
+            Self::Float(float) => float.to_string(),
+            Self::Boolean(boolean) => boolean.to_string(),
+            Self::Text(text) => format!("\"{text}\""),
+            Self::Raw(text) => (*text).to_owned(),
+        }
+    }
+}
+
+fn end(bytes: usize) -> Result<i32, String> {
+    i32::try_from(bytes).map_err(|_| "the texts of one batch are over 2 GiB".to_owned())
+}
+
+fn expected(what: &str, found: &str) -> String {
+    let shown: String = found.chars().take(100).collect();
+    format!("expected {what}, found {shown}")
+}

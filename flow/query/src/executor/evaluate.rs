@@ -1,0 +1,115 @@
+//! Expressions over batches, and what becomes of a batch in which one row fails.
+
+use std::sync::Arc;
+
+use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch, new_empty_array};
+use arrow::compute::{concat, concat_batches, filter_record_batch, prep_null_mask_filter};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion_common::DataFusionError;
+
+use super::ExecuteError;
+use crate::plan::{ROWTIME, ScalarExpr, TIMESTAMP, WindowAggregate};
+
+/// What a computation over a batch gives; both kinds can be put together again from pieces.
+pub(super) trait Pieces: Sized {
+    fn joined(pieces: Vec<Self>) -> Result<Self, ExecuteError>;
+}
+
+impl Pieces for RecordBatch {
+    fn joined(pieces: Vec<Self>) -> Result<Self, ExecuteError> {
+        let schema = pieces.first().map_or_else(|| Arc::new(Schema::empty()), RecordBatch::schema);
+        Ok(concat_batches(&schema, &pieces)?)
+    }
+}
+
+impl Pieces for ArrayRef {
+    fn joined(pieces: Vec<Self>) -> Result<Self, ExecuteError> {
+        let arrays: Vec<&dyn arrow::array::Array> = pieces.iter().map(AsRef::as_ref).collect();
+        Ok(if arrays.is_empty() { new_empty_array(&DataType::Null) } else { concat(&arrays)? })
+    }
+}
+
+/// Computes something over a batch. When that fails it is computed row by row, so that only the rows at fault are left out:
+/// gives the rows that went well, the result over them, and what went wrong.
+pub(super) fn by_row<T: Pieces>(
+    rows: &RecordBatch,
+    compute: impl Fn(&RecordBatch) -> Result<T, DataFusionError>,
+) -> Result<(RecordBatch, T, Vec<String>), ExecuteError> {
+    let first_error = match compute(rows) {
+        Ok(made) => return Ok((rows.clone(), made, Vec::new())),
+        Err(error) => error,
+    };
+    let (mut kept, mut pieces, mut errors) = (Vec::new(), Vec::new(), Vec::new());
+    for row in 0..rows.num_rows() {
+        let one = rows.slice(row, 1);
+        match compute(&one) {
+            Ok(made) => {
+                kept.push(one);
+                pieces.push(made);
+            }
+            Err(error) => errors.push(error.strip_backtrace()),
+        }
+    }
+    if errors.is_empty() {
+        // No row fails on its own: the fault is the plan's.
+        return Err(ExecuteError::Plan(first_error.strip_backtrace()));
+    }
+    if pieces.is_empty() {
+        let empty = rows.slice(0, 0);
+        let made = compute(&empty).map_err(|error| ExecuteError::Plan(error.strip_backtrace()))?;
+        return Ok((empty, made, errors));
+    }
+    Ok((concat_batches(&rows.schema(), &kept)?, T::joined(pieces)?, errors))
+}
+
+/// An expression's values, one a row.
+pub(super) fn value(expression: &ScalarExpr, rows: &RecordBatch) -> Result<ArrayRef, DataFusionError> {
+    expression.physical.evaluate(rows)?.into_array(rows.num_rows())
+}
+
+/// The rows for which a predicate is true: not false, not null.
+pub(super) fn keep(predicate: Option<&ScalarExpr>, rows: &RecordBatch) -> Result<RecordBatch, DataFusionError> {
+    let Some(predicate) = predicate else { return Ok(rows.clone()) };
+    let mask = value(predicate, rows)?;
+    let mask = mask.as_boolean();
+    let kept = if mask.null_count() > 0 { filter_record_batch(rows, &prep_null_mask_filter(mask))? } else { filter_record_batch(rows, mask)? };
+    Ok(kept)
+}
+
+/// The columns of a step's result, with the row time last: computed, or the one the rows have.
+pub(super) fn columns(
+    wanted: &[(String, ScalarExpr)],
+    rowtime: Option<&ScalarExpr>,
+    rows: &RecordBatch,
+    schema: &SchemaRef,
+) -> Result<RecordBatch, DataFusionError> {
+    let mut columns = Vec::with_capacity(wanted.len() + 1);
+    for (_, expression) in wanted {
+        columns.push(value(expression, rows)?);
+    }
+    columns.push(match rowtime {
+        Some(expression) => value(expression, rows)?,
+        None => rows.column(rows.num_columns() - 1).clone(),
+    });
+    Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
+}
+
+/// What an aggregation needs of its rows: keys, then the arguments that there are.
+pub(super) fn inputs_of(aggregate: &WindowAggregate) -> Vec<&ScalarExpr> {
+    let arguments = aggregate.aggregates.iter().filter_map(|call| call.argument.as_ref());
+    aggregate.keys.iter().chain(arguments).collect()
+}
+
+/// Some expressions' values as a batch, with the row time last.
+pub(super) fn values(wanted: &[&ScalarExpr], rows: &RecordBatch) -> Result<RecordBatch, DataFusionError> {
+    let mut fields = Vec::with_capacity(wanted.len() + 1);
+    let mut columns = Vec::with_capacity(wanted.len() + 1);
+    for (index, expression) in wanted.iter().enumerate() {
+        let column = value(expression, rows)?;
+        fields.push(Field::new(index.to_string(), column.data_type().clone(), true));
+        columns.push(column);
+    }
+    fields.push(Field::new(ROWTIME, TIMESTAMP, false));
+    columns.push(rows.column(rows.num_columns() - 1).clone());
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
+}

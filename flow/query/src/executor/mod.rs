@@ -1,0 +1,378 @@
+//! A query at work, without I/O: records in, rows out, state as bytes.
+//!
+//! Rows pass through the steps as Arrow batches; windows keep state and give rows when time has passed them. The same records
+//! give the same rows however they are cut into batches. Read next: [`crate::time_policy`], [`crate::window`].
+
+mod evaluate;
+pub(crate) mod state;
+
+use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch as ArrowBatch, TimestampMillisecondArray};
+use arrow::compute::{concat_batches, filter_record_batch};
+use arrow::datatypes::TimestampMillisecondType;
+use arrow::error::ArrowError;
+use millstream_catalog::{EventOrder, QueryDialect, RecordFormat};
+use millstream_types::RecordBatch;
+
+use crate::decode::Decoder;
+use crate::plan::{Operator, Program, StepInput, TimeSource, WindowAggregate};
+use crate::time_policy::{OrderCounts, ShardTime};
+use crate::window::Windows;
+use evaluate::{by_row, columns, keep};
+use state::{Reader, StateError, Writer};
+
+/// The first byte of a snapshot.
+const SNAPSHOT_VERSION: u8 = 1;
+
+/// A query at work.
+pub struct Executor {
+    program: Program,
+    order: EventOrder,
+    sources: Vec<Source>,
+    /// Per step: its windows, if it has any.
+    windows: Vec<Option<Windows>>,
+    counts: Counts,
+    produced: Produced,
+}
+
+struct Source {
+    decoder: Decoder,
+    shards: Vec<ShardTime>,
+}
+
+/// What happened since the executor was made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Rows read.
+    pub rows_in: u64,
+    /// Rows given out.
+    pub rows_out: u64,
+    /// Rows that a time policy touched.
+    pub order: OrderCounts,
+    /// Records that were no rows.
+    pub decode_errors: u64,
+    /// Rows that failed in an expression.
+    pub runtime_errors: u64,
+}
+
+/// What came out of a call.
+#[derive(Debug, Default)]
+pub struct Produced {
+    /// Rows by output, in the order in which they came: index into `Program::outputs`, and a batch of the output step's
+    /// schema (the hidden row time is the last column).
+    pub rows: Vec<(usize, ArrowBatch)>,
+    /// What did not become a row, or failed as one.
+    pub errors: Vec<RowError>,
+}
+
+/// A record or row that went wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowError {
+    /// The source, shard and offset, when it is a record's.
+    pub record: Option<(usize, usize, u64)>,
+    /// One of `unparsable`, `early`, `late`, `out of order`, `failed`.
+    pub kind: &'static str,
+    /// What was expected and what was found.
+    pub detail: String,
+}
+
+/// What stops a query.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ExecuteError {
+    /// Its state would grow beyond its bound.
+    #[error("{0}")]
+    TooLarge(String),
+    /// Rows do not fit the plan: a defect of ours.
+    #[error("the plan does not fit its rows: {0}")]
+    Plan(String),
+}
+
+impl From<ArrowError> for ExecuteError {
+    fn from(error: ArrowError) -> Self {
+        Self::Plan(error.to_string())
+    }
+}
+
+impl Executor {
+    /// An executor of a program whose sources have `shards` shards each and `formats` of records.
+    #[must_use]
+    pub fn new(program: Program, order: EventOrder, formats: &[RecordFormat], shards: &[usize]) -> Self {
+        let ignore_case = program.dialect == QueryDialect::StreamAnalytics;
+        let source = |index: usize| Source {
+            decoder: Decoder::new(&program.sources[index], formats.get(index).unwrap_or(&RecordFormat::Json), ignore_case),
+            shards: vec![ShardTime::default(); shards.get(index).copied().unwrap_or(1)],
+        };
+        let sources = (0..program.sources.len()).map(source).collect();
+        let windows = program.steps.iter().map(|step| match &step.operator {
+            Operator::WindowAggregate(aggregate) => Some(windows_of(aggregate)),
+            Operator::Project { .. } | Operator::Union => None,
+        });
+        let windows = windows.collect();
+        Self { program, order, sources, windows, counts: Counts::default(), produced: Produced::default() }
+    }
+
+    /// The program it runs.
+    #[must_use]
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// What happened so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Groups that windows hold.
+    #[must_use]
+    pub fn groups(&self) -> usize {
+        self.windows.iter().flatten().map(Windows::groups).sum()
+    }
+
+    /// Takes records of a shard of a source whose offset is `from` or later.
+    ///
+    /// # Errors
+    /// [`ExecuteError`]: the query cannot go on.
+    pub fn push(&mut self, source: usize, shard: usize, batch: &RecordBatch, from: u64) -> Result<Produced, ExecuteError> {
+        let decoded = self.sources[source].decoder.decode(batch, from)?;
+        self.counts.decode_errors += decoded.errors.len() as u64;
+        for error in decoded.errors {
+            let record = Some((source, shard, error.offset));
+            self.produced.errors.push(RowError { record, kind: "unparsable", detail: error.reason });
+        }
+        self.counts.rows_in += decoded.rows.num_rows() as u64;
+        let rows = self.placed(source, shard, decoded.rows, &decoded.offsets)?;
+        if rows.num_rows() > 0 {
+            self.flow(StepInput::Source(source), &rows)?;
+        }
+        Ok(self.take())
+    }
+
+    /// Says that all records of a shard that arrived before `frontier` have been pushed.
+    pub fn caught_up(&mut self, source: usize, shard: usize, frontier: i64) {
+        let event_time = matches!(self.program.sources[source].time, TimeSource::Event(_)).then_some(&self.order);
+        self.sources[source].shards[shard].caught_up(frontier, event_time);
+    }
+
+    /// How far time has come over all shards.
+    #[must_use]
+    pub fn watermark(&self) -> i64 {
+        let shards = self.sources.iter().flat_map(|source| &source.shards);
+        shards.map(ShardTime::watermark).min().unwrap_or(i64::MIN)
+    }
+
+    /// Gives the rows of all windows that are over by the watermark, or by `until` if that is later: the end of a sample.
+    ///
+    /// # Errors
+    /// [`ExecuteError`]: the query cannot go on.
+    pub fn advance(&mut self, until: Option<i64>) -> Result<Produced, ExecuteError> {
+        let watermark = self.watermark().max(until.unwrap_or(i64::MIN));
+        for step in 0..self.program.steps.len() {
+            let Some(windows) = &mut self.windows[step] else { continue };
+            for closed in windows.close(watermark) {
+                self.closed(step, closed)?;
+            }
+        }
+        Ok(self.take())
+    }
+
+    fn take(&mut self) -> Produced {
+        std::mem::take(&mut self.produced)
+    }
+
+    /// Rows with the time they go by; those that a time policy drops are errors.
+    fn placed(&mut self, source: usize, shard: usize, rows: ArrowBatch, offsets: &[u64]) -> Result<ArrowBatch, ExecuteError> {
+        let time = &mut self.sources[source].shards[shard];
+        let arrivals = rowtimes(&rows);
+        let TimeSource::Event(event) = self.program.sources[source].time.clone() else {
+            if let Some(last) = arrivals.last() {
+                time.arrived(*last);
+            }
+            return Ok(rows);
+        };
+        let (rows, events, failed) = by_row(&rows, |rows| evaluate::value(&event, rows))?;
+        let arrivals = rowtimes(&rows);
+        let events = events.as_primitive::<TimestampMillisecondType>();
+        let mut times = Vec::with_capacity(rows.num_rows());
+        let mut kept = Vec::with_capacity(rows.num_rows());
+        for (row, &arrival) in arrivals.iter().enumerate() {
+            // A row without a time of its own goes by its arrival.
+            let event = if events.is_valid(row) { events.value(row) } else { arrival };
+            let placed = time.place(event, arrival, &self.order, &mut self.counts.order);
+            kept.push(placed.is_ok());
+            times.push(placed.unwrap_or_default());
+            if let Err(dropped) = placed {
+                let record = offsets.get(row).map(|offset| (source, shard, *offset));
+                let detail = format!("event time {}, arrival {}", shown(event), shown(arrival));
+                self.produced.errors.push(RowError { record, kind: dropped.reason(), detail });
+            }
+        }
+        self.failed(failed);
+        let mut columns: Vec<ArrayRef> = rows.columns()[..rows.num_columns() - 1].to_vec();
+        columns.push(std::sync::Arc::new(TimestampMillisecondArray::from(times)));
+        let rows = ArrowBatch::try_new(rows.schema(), columns)?;
+        if kept.iter().all(|kept| *kept) {
+            return Ok(rows);
+        }
+        Ok(filter_record_batch(&rows, &kept.into())?)
+    }
+
+    /// Passes rows to every step that reads them, and on.
+    fn flow(&mut self, from: StepInput, rows: &ArrowBatch) -> Result<(), ExecuteError> {
+        for step in 0..self.program.steps.len() {
+            if self.program.steps[step].inputs.contains(&from) {
+                self.step(step, rows)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, step: usize, rows: &ArrowBatch) -> Result<(), ExecuteError> {
+        let plan = self.program.steps[step].clone();
+        match &plan.operator {
+            Operator::Union => {
+                let rows = ArrowBatch::try_new(plan.schema.clone(), rows.columns().to_vec())?;
+                self.give(step, &rows)
+            }
+            Operator::Project { predicate, columns: wanted, rowtime } => {
+                let (_, made, failed) = by_row(rows, |rows| {
+                    let rows = keep(predicate.as_ref(), rows)?;
+                    columns(wanted, rowtime.as_ref(), &rows, &plan.schema)
+                })?;
+                self.failed(failed);
+                self.give(step, &made)
+            }
+            Operator::WindowAggregate(aggregate) => self.aggregate(step, aggregate, rows),
+        }
+    }
+
+    fn aggregate(&mut self, step: usize, aggregate: &WindowAggregate, rows: &ArrowBatch) -> Result<(), ExecuteError> {
+        let wanted = evaluate::inputs_of(aggregate);
+        let (_, inputs, failed) = by_row(rows, |rows| {
+            let rows = keep(aggregate.predicate.as_ref(), rows)?;
+            evaluate::values(&wanted, &rows)
+        })?;
+        self.failed(failed);
+        if inputs.num_rows() == 0 {
+            return Ok(());
+        }
+        let times = rowtimes(&inputs);
+        let keys = &inputs.columns()[..aggregate.keys.len()];
+        let mut next = aggregate.keys.len();
+        let arguments: Vec<Option<ArrayRef>> = aggregate
+            .aggregates
+            .iter()
+            .map(|call| {
+                call.argument.as_ref()?;
+                next += 1;
+                Some(inputs.column(next - 1).clone())
+            })
+            .collect();
+        let Some(windows) = &mut self.windows[step] else { return Ok(()) };
+        windows.add(times, keys, &arguments).map_err(|error| ExecuteError::TooLarge(error.to_string()))
+    }
+
+    /// The rows of a window that is over.
+    fn closed(&mut self, step: usize, closed: crate::window::Closed) -> Result<(), ExecuteError> {
+        let plan = self.program.steps[step].clone();
+        let Operator::WindowAggregate(aggregate) = &plan.operator else { return Ok(()) };
+        self.failed(closed.errors);
+        let rows = closed.columns.first().map_or(1, |column| column.len());
+        let constant = |time: i64| -> ArrayRef { std::sync::Arc::new(TimestampMillisecondArray::from(vec![time; rows])) };
+        let mut groups = closed.columns;
+        groups.push(constant(closed.start));
+        groups.push(constant(closed.end));
+        let groups = ArrowBatch::try_new(aggregate.group_schema.clone(), groups)?;
+        let (_, made, failed) = by_row(&groups, |groups| {
+            let groups = keep(aggregate.having.as_ref(), groups)?;
+            columns(&aggregate.columns, None, &groups, &plan.schema)
+        })?;
+        self.failed(failed);
+        self.give(step, &made)
+    }
+
+    /// Hands a step's rows to the outputs that hold them and to the steps behind.
+    fn give(&mut self, step: usize, rows: &ArrowBatch) -> Result<(), ExecuteError> {
+        if rows.num_rows() == 0 {
+            return Ok(());
+        }
+        for (index, output) in self.program.outputs.iter().enumerate() {
+            if output.step == Some(step) {
+                self.counts.rows_out += rows.num_rows() as u64;
+                self.produced.rows.push((index, rows.clone()));
+            }
+        }
+        self.flow(StepInput::Step(step), rows)
+    }
+
+    fn failed(&mut self, errors: Vec<String>) {
+        self.counts.runtime_errors += errors.len() as u64;
+        let error = |detail| RowError { record: None, kind: "failed", detail };
+        self.produced.errors.extend(errors.into_iter().map(error));
+    }
+
+    /// The state as bytes: the same for the same records and watermark.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<u8> {
+        let mut writer = Writer(vec![SNAPSHOT_VERSION]);
+        for source in &self.sources {
+            writer.count(source.shards.len());
+            source.shards.iter().for_each(|shard| shard.write(&mut writer));
+        }
+        for windows in self.windows.iter().flatten() {
+            windows.write(&mut writer);
+        }
+        writer.0
+    }
+
+    /// Takes up a snapshot of the same program.
+    ///
+    /// # Errors
+    /// [`StateError`] when the bytes are none.
+    pub fn restore(&mut self, snapshot: &[u8]) -> Result<(), StateError> {
+        let Some((&SNAPSHOT_VERSION, rest)) = snapshot.split_first() else { return Err(StateError) };
+        let mut reader = Reader(rest);
+        for source in &mut self.sources {
+            let count = reader.count()?;
+            for index in 0..count {
+                let shard = ShardTime::read(&mut reader)?;
+                *source.shards.get_mut(index).ok_or(StateError)? = shard;
+            }
+        }
+        for windows in self.windows.iter_mut().flatten() {
+            windows.read(&mut reader)?;
+        }
+        if reader.0.is_empty() { Ok(()) } else { Err(StateError) }
+    }
+}
+
+impl Produced {
+    /// Adds what another call gave.
+    pub fn extend(&mut self, other: Self) {
+        self.rows.extend(other.rows);
+        self.errors.extend(other.errors);
+    }
+
+    /// The rows of one output as one batch; `None` when there are none.
+    ///
+    /// # Errors
+    /// When batches of one output differ in their schema: a defect of ours.
+    pub fn of_output(&self, output: usize) -> Result<Option<ArrowBatch>, ExecuteError> {
+        let batches: Vec<&ArrowBatch> = self.rows.iter().filter(|(index, _)| *index == output).map(|(_, rows)| rows).collect();
+        let Some(first) = batches.first() else { return Ok(None) };
+        Ok(Some(concat_batches(&first.schema(), batches.iter().copied())?))
+    }
+}
+
+fn windows_of(aggregate: &WindowAggregate) -> Windows {
+    let keys = aggregate.keys.iter().map(|key| key.data_type.clone()).collect();
+    Windows::new(aggregate.window, keys, aggregate.aggregates.clone())
+}
+
+/// The hidden last column.
+pub(crate) fn rowtimes(rows: &ArrowBatch) -> &[i64] {
+    rows.column(rows.num_columns() - 1).as_primitive::<TimestampMillisecondType>().values()
+}
+
+fn shown(time: i64) -> String {
+    millstream_types::time::rfc3339(time)
+}

@@ -1,0 +1,298 @@
+//! What is accumulated of each group: one column of state per aggregate, a place per group.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray as _, Float64Array, Int64Array};
+use arrow::datatypes::{DataType, Float64Type, Int64Type};
+
+use super::key::{Builder, encode_value};
+use crate::executor::state::{Reader, StateError, Writer};
+use crate::plan::{AggregateCall, AggregateFunction};
+
+/// One aggregate of all groups of a pane.
+pub(crate) struct Accumulator {
+    text: String,
+    result: DataType,
+    /// Whether the result is the mean of what the state sums.
+    average: bool,
+    state: State,
+}
+
+enum State {
+    /// Rows, or values that are not null.
+    Count(Vec<i64>),
+    /// Integers as 128 bits: no run of 64-bit integers that fits memory overflows them.
+    SumInt(Vec<(i128, i64)>),
+    /// Floating point sums with the number of values.
+    SumFloat(Vec<(f64, i64)>),
+    /// Number, mean and sum of squared distances (Welford; merged by Chan's formula).
+    Moments(AggregateFunction, Vec<(f64, f64, f64)>),
+    /// The least or greatest value in key encoding, which sorts as values do; empty: none.
+    Extreme { greatest: bool, values: Vec<Vec<u8>> },
+    /// The different values in key encoding.
+    Distinct(AggregateFunction, DataType, Vec<BTreeSet<Box<[u8]>>>),
+}
+
+impl Accumulator {
+    pub(crate) fn new(call: &AggregateCall) -> Self {
+        let argument = call.argument.as_ref().map_or(DataType::Int64, |argument| argument.data_type.clone());
+        let integers = argument == DataType::Int64;
+        let state = match call.function {
+            function if call.distinct => State::Distinct(function, argument, Vec::new()),
+            AggregateFunction::Count => State::Count(Vec::new()),
+            AggregateFunction::Sum | AggregateFunction::Avg if integers => State::SumInt(Vec::new()),
+            AggregateFunction::Sum | AggregateFunction::Avg => State::SumFloat(Vec::new()),
+            AggregateFunction::Min => State::Extreme { greatest: false, values: Vec::new() },
+            AggregateFunction::Max => State::Extreme { greatest: true, values: Vec::new() },
+            function => State::Moments(function, Vec::new()),
+        };
+        let average = call.function == AggregateFunction::Avg;
+        Self { text: call.text.clone(), result: call.data_type.clone(), average, state }
+    }
+
+    /// Makes a place for one more group.
+    pub(crate) fn grow(&mut self) {
+        match &mut self.state {
+            State::Count(counts) => counts.push(0),
+            State::SumInt(sums) => sums.push((0, 0)),
+            State::SumFloat(sums) => sums.push((0.0, 0)),
+            State::Moments(_, moments) => moments.push((0.0, 0.0, 0.0)),
+            State::Extreme { values, .. } => values.push(Vec::new()),
+            State::Distinct(_, _, sets) => sets.push(BTreeSet::new()),
+        }
+    }
+
+    /// Adds rows: the place of each row's group, and the argument's values.
+    pub(crate) fn add(&mut self, slots: &[u32], argument: Option<&ArrayRef>) {
+        match (&mut self.state, argument) {
+            (State::Count(counts), None) => slots.iter().for_each(|&slot| counts[slot as usize] += 1),
+            (State::Count(counts), Some(array)) => {
+                present(slots, array).for_each(|(slot, _)| counts[slot] += 1);
+            }
+            (State::SumInt(sums), Some(array)) => {
+                let values = array.as_primitive::<Int64Type>();
+                present(slots, array).for_each(|(slot, row)| {
+                    sums[slot].0 += i128::from(values.value(row));
+                    sums[slot].1 += 1;
+                });
+            }
+            (State::SumFloat(sums), Some(array)) => {
+                let values = array.as_primitive::<Float64Type>();
+                present(slots, array).for_each(|(slot, row)| {
+                    sums[slot].0 += values.value(row);
+                    sums[slot].1 += 1;
+                });
+            }
+            (State::Moments(_, moments), Some(array)) => {
+                let value = |row| match array.data_type() {
+                    DataType::Int64 => array.as_primitive::<Int64Type>().value(row) as f64,
+                    _ => array.as_primitive::<Float64Type>().value(row),
+                };
+                present(slots, array).for_each(|(slot, row)| {
+                    moments[slot] = combine(moments[slot], (1.0, value(row), 0.0));
+                });
+            }
+            (State::Extreme { greatest, values }, Some(array)) => {
+                let mut encoded = Vec::new();
+                present(slots, array).for_each(|(slot, row)| {
+                    encoded.clear();
+                    encode_value(array, row, &mut encoded);
+                    keep_extreme(*greatest, &mut values[slot], &encoded);
+                });
+            }
+            (State::Distinct(_, _, sets), Some(array)) => {
+                let mut encoded = Vec::new();
+                present(slots, array).for_each(|(slot, row)| {
+                    encoded.clear();
+                    encode_value(array, row, &mut encoded);
+                    if !sets[slot].contains(&*encoded) {
+                        sets[slot].insert(encoded.as_slice().into());
+                    }
+                });
+            }
+            // The planner gives every aggregate but COUNT(*) an argument.
+            (_, None) => {}
+        }
+    }
+
+    /// Adds another pane's groups: `slots` says where each of them is here.
+    pub(crate) fn merge(&mut self, other: &Self, slots: &[u32]) {
+        let places = slots.iter().map(|&slot| slot as usize).enumerate();
+        match (&mut self.state, &other.state) {
+            (State::Count(into), State::Count(from)) => places.for_each(|(at, slot)| into[slot] += from[at]),
+            (State::SumInt(into), State::SumInt(from)) => {
+                places.for_each(|(at, slot)| into[slot] = (into[slot].0 + from[at].0, into[slot].1 + from[at].1));
+            }
+            (State::SumFloat(into), State::SumFloat(from)) => {
+                places.for_each(|(at, slot)| into[slot] = (into[slot].0 + from[at].0, into[slot].1 + from[at].1));
+            }
+            (State::Moments(_, into), State::Moments(_, from)) => {
+                places.for_each(|(at, slot)| into[slot] = combine(into[slot], from[at]));
+            }
+            (State::Extreme { greatest, values: into }, State::Extreme { values: from, .. }) => {
+                let some = places.filter(|&(at, _)| !from[at].is_empty());
+                some.for_each(|(at, slot)| keep_extreme(*greatest, &mut into[slot], &from[at]));
+            }
+            (State::Distinct(_, _, into), State::Distinct(_, _, from)) => {
+                places.for_each(|(at, slot)| into[slot].extend(from[at].iter().cloned()));
+            }
+            // Both come from the same aggregate.
+            _ => {}
+        }
+    }
+
+    /// Why a group has no result: a sum of integers that no integer holds.
+    pub(crate) fn error(&self, slot: u32) -> Option<String> {
+        let (sum, _) = match &self.state {
+            State::SumInt(sums) if !self.average => sums[slot as usize],
+            State::Distinct(AggregateFunction::Sum, DataType::Int64, sets) => (distinct_ints(&sets[slot as usize]).sum(), 0),
+            _ => return None,
+        };
+        i64::try_from(sum).err().map(|_| format!("{} is {sum}, which no BIGINT holds", self.text))
+    }
+
+    /// The results of groups, in the order given.
+    pub(crate) fn finish(&self, order: &[u32]) -> ArrayRef {
+        let slots = order.iter().map(|&slot| slot as usize);
+        match &self.state {
+            State::Count(counts) => Arc::new(slots.map(|slot| counts[slot]).collect::<Int64Array>()),
+            State::SumInt(sums) => self.integers(slots.map(|slot| sums[slot])),
+            State::SumFloat(sums) => self.floats(slots.map(|slot| sums[slot])),
+            State::Moments(function, moments) => {
+                Arc::new(slots.map(|slot| deviation(*function, moments[slot])).collect::<Float64Array>())
+            }
+            State::Extreme { values, .. } => {
+                let mut builder = Builder::new(&self.result);
+                // An empty value has no tag, which reads as null.
+                slots.for_each(|slot| builder.take(&mut values[slot].as_slice()));
+                builder.finish()
+            }
+            State::Distinct(AggregateFunction::Count, _, sets) => {
+                Arc::new(slots.map(|slot| sets[slot].len() as i64).collect::<Int64Array>())
+            }
+            State::Distinct(_, DataType::Int64, sets) => {
+                self.integers(slots.map(|slot| (distinct_ints(&sets[slot]).sum(), sets[slot].len() as i64)))
+            }
+            State::Distinct(_, _, sets) => {
+                self.floats(slots.map(|slot| (distinct_floats(&sets[slot]).iter().sum(), sets[slot].len() as i64)))
+            }
+        }
+    }
+
+    fn integers(&self, sums: impl Iterator<Item = (i128, i64)>) -> ArrayRef {
+        let (average, whole) = (self.average, self.result == DataType::Int64);
+        if whole {
+            let value = |(sum, count): (i128, i64)| {
+                let value = if average { sum / i128::from(count.max(1)) } else { sum };
+                (count > 0).then(|| i64::try_from(value).unwrap_or_default())
+            };
+            return Arc::new(sums.map(value).collect::<Int64Array>());
+        }
+        self.floats(sums.map(|(sum, count)| (sum as f64, count)))
+    }
+
+    fn floats(&self, sums: impl Iterator<Item = (f64, i64)>) -> ArrayRef {
+        let average = self.average;
+        let value = |(sum, count): (f64, i64)| (count > 0).then(|| if average { sum / count as f64 } else { sum });
+        Arc::new(sums.map(value).collect::<Float64Array>())
+    }
+
+    pub(crate) fn write(&self, writer: &mut Writer) {
+        match &self.state {
+            State::Count(counts) => counts.iter().for_each(|count| writer.int(*count)),
+            State::SumInt(sums) => sums.iter().for_each(|(sum, count)| {
+                writer.bytes(&sum.to_be_bytes());
+                writer.int(*count);
+            }),
+            State::SumFloat(sums) => sums.iter().for_each(|(sum, count)| {
+                writer.float(*sum);
+                writer.int(*count);
+            }),
+            State::Moments(_, moments) => moments.iter().for_each(|(count, mean, squares)| {
+                [count, mean, squares].into_iter().for_each(|value| writer.float(*value));
+            }),
+            State::Extreme { values, .. } => values.iter().for_each(|value| writer.bytes(value)),
+            State::Distinct(_, _, sets) => sets.iter().for_each(|set| {
+                writer.count(set.len());
+                set.iter().for_each(|value| writer.bytes(value));
+            }),
+        }
+    }
+
+    /// Reads the state of as many groups as there are places.
+    pub(crate) fn read(&mut self, reader: &mut Reader<'_>) -> Result<(), StateError> {
+        match &mut self.state {
+            State::Count(counts) => counts.iter_mut().try_for_each(|count| reader.int().map(|read| *count = read)),
+            State::SumInt(sums) => sums.iter_mut().try_for_each(|sum| {
+                let bytes = reader.bytes()?.try_into().map_err(|_| StateError)?;
+                *sum = (i128::from_be_bytes(bytes), reader.int()?);
+                Ok(())
+            }),
+            State::SumFloat(sums) => sums.iter_mut().try_for_each(|sum| {
+                *sum = (reader.float()?, reader.int()?);
+                Ok(())
+            }),
+            State::Moments(_, moments) => moments.iter_mut().try_for_each(|moment| {
+                *moment = (reader.float()?, reader.float()?, reader.float()?);
+                Ok(())
+            }),
+            State::Extreme { values, .. } => {
+                values.iter_mut().try_for_each(|value| reader.bytes().map(|read| *value = read.to_vec()))
+            }
+            State::Distinct(_, _, sets) => sets.iter_mut().try_for_each(|set| {
+                for _ in 0..reader.count()? {
+                    set.insert(reader.bytes()?.into());
+                }
+                Ok(())
+            }),
+        }
+    }
+}
+
+/// Rows whose value is there: the place of the group, and the row.
+fn present<'a>(slots: &'a [u32], array: &'a ArrayRef) -> impl Iterator<Item = (usize, usize)> + 'a {
+    let nulls = array.nulls();
+    let rows = slots.iter().enumerate().map(|(row, &slot)| (slot as usize, row));
+    rows.filter(move |&(_, row)| nulls.is_none_or(|nulls| nulls.is_valid(row)))
+}
+
+fn keep_extreme(greatest: bool, kept: &mut Vec<u8>, value: &[u8]) {
+    let better = kept.is_empty() || if greatest { value > kept.as_slice() } else { value < kept.as_slice() };
+    if better {
+        kept.clear();
+        kept.extend_from_slice(value);
+    }
+}
+
+fn combine(left: (f64, f64, f64), right: (f64, f64, f64)) -> (f64, f64, f64) {
+    let count = left.0 + right.0;
+    if count == 0.0 {
+        return left;
+    }
+    let distance = right.1 - left.1;
+    let mean = left.1 + distance * right.0 / count;
+    (count, mean, left.2 + right.2 + distance * distance * left.0 * right.0 / count)
+}
+
+fn deviation(function: AggregateFunction, (count, _, squares): (f64, f64, f64)) -> Option<f64> {
+    let sample = matches!(function, AggregateFunction::StdDevSample | AggregateFunction::VarianceSample);
+    let divisor = if sample { count - 1.0 } else { count };
+    let variance = (divisor > 0.0).then(|| squares / divisor)?;
+    let root = matches!(function, AggregateFunction::StdDevSample | AggregateFunction::StdDevPopulation);
+    Some(if root { variance.sqrt() } else { variance })
+}
+
+fn distinct_ints(set: &BTreeSet<Box<[u8]>>) -> impl Iterator<Item = i128> {
+    let mut builder = Builder::new(&DataType::Int64);
+    set.iter().for_each(|value| builder.take(&mut &**value));
+    let array = builder.finish();
+    (0..array.len()).map(move |row| i128::from(array.as_primitive::<Int64Type>().value(row)))
+}
+
+fn distinct_floats(set: &BTreeSet<Box<[u8]>>) -> Vec<f64> {
+    let mut builder = Builder::new(&DataType::Float64);
+    set.iter().for_each(|value| builder.take(&mut &**value));
+    let array = builder.finish();
+    array.as_primitive::<Float64Type>().values().to_vec()
+}

@@ -55,6 +55,44 @@ pub fn check(dialect: QueryDialect, sql: &str, inputs: &[InputSchema]) -> Vec<Pl
     planner.finish(false).err().unwrap_or_default()
 }
 
+/// The names of what a query's text writes to, known without any column; none when it cannot be read.
+#[must_use]
+pub fn output_names(dialect: QueryDialect, sql: &str) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for statement in statements(dialect, sql).unwrap_or_default() {
+        let name = match statement {
+            Statement::CreateStream { name, .. } => name.text,
+            Statement::Select(query) => plan_program::into(&query).text,
+            Statement::CreatePump { .. } | Statement::With { .. } => continue,
+        };
+        if !names.iter().any(|known| match dialect {
+            QueryDialect::Kinesis => *known == name,
+            QueryDialect::StreamAnalytics => known.eq_ignore_ascii_case(&name),
+        }) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// The names of what a query writes, as far as its text can be read: known before its inputs' columns are.
+#[must_use]
+pub fn output_names(dialect: QueryDialect, sql: &str) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for statement in statements(dialect, sql).unwrap_or_default() {
+        let name = match statement {
+            Statement::CreateStream { name, .. } => name.text,
+            Statement::CreatePump { target, .. } => target.text,
+            Statement::Select(query) => plan_program::into(&query).text,
+            Statement::With { .. } => continue,
+        };
+        if !names.iter().any(|known| known.eq_ignore_ascii_case(&name)) {
+            names.push(name);
+        }
+    }
+    names
+}
+
 fn planned<'a>(dialect: QueryDialect, sql: &'a str, inputs: &'a [InputSchema]) -> Planner<'a> {
     let mut errors = Vec::new();
     let statements = match statements(dialect, sql) {

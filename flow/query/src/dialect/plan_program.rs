@@ -192,9 +192,7 @@ impl<'a> Planner<'a> {
                     self.named.push((name.text.to_lowercase(), step));
                 }
                 Statement::Select(query) => {
-                    let named = query.selects.iter().find_map(|select| select.into.clone());
-                    let at = query.selects.first().map_or(Position { line: 1, column: 1 }, |select| select.at);
-                    let into = named.unwrap_or_else(|| Ident { text: "output".to_owned(), at });
+                    let into = into(query);
                     let steps = self.query(query, None, before).unwrap_or_default();
                     match written.iter_mut().find(|(name, _)| name.text.eq_ignore_ascii_case(&into.text)) {
                         Some((_, all)) => all.extend(steps),
@@ -402,6 +400,13 @@ impl<'a> Planner<'a> {
             }
         }
     }
+}
+
+/// What a query of Stream Analytics writes to: the name behind `INTO`, or `output`.
+pub(super) fn into(query: &Query) -> Ident {
+    let named = query.selects.iter().find_map(|select| select.into.clone());
+    let at = query.selects.first().map_or(Position { line: 1, column: 1 }, |select| select.at);
+    named.unwrap_or_else(|| Ident { text: "output".to_owned(), at })
 }
 
 /// The columns a stream is declared with; `Some(None)`: it is declared without.

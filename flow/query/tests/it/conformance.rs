@@ -7,14 +7,24 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray, TimestampMillisecondArray};
 use arrow::compute::cast;
+use arrow::datatypes::TimestampMillisecondType;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use millstream_catalog::{ColumnDefinition, ColumnType, QueryDialect};
-use millstream_query::plan::{ColumnOrigin, SourcePlan, TIMESTAMP};
-use millstream_query::{InputSchema, plan};
+use millstream_catalog::{ColumnDefinition, ColumnType, EventOrder, OrderPolicy, QueryDialect, RecordFormat};
+use millstream_query::plan::{ColumnOrigin, Program, SourcePlan, TIMESTAMP};
+use millstream_query::{Executor, InputSchema, plan};
+use millstream_types::{EncodedRecords, RecordBatch as Records};
+use serde_json::Value;
 
 use crate::reference;
+
+/// When records arrive whose case does not say it: 2030, after all events.
+const ARRIVAL: i64 = 1_893_456_000_000;
+/// After all windows: 2100.
+const END_OF_TIME: i64 = 4_102_444_800_000;
+/// 100 years: no event of a case is late or out of order.
+const ANY_TOLERANCE_MS: i64 = 100 * 365 * 86_400_000;
 
 #[test]
 fn documented_examples_give_the_documented_rows() {
@@ -77,13 +87,41 @@ impl<'a> Case<'a> {
         };
         let results = reference::run(&program, program.sources.iter().map(source).collect());
         for (name, expected) in &self.outputs {
-            let output = program.output(name).unwrap_or_else(|| panic!("{}: no output {name}", self.name));
-            let mut found = rows(&results[output.step.unwrap()]);
+            let step = program.output(name).and_then(|output| output.step);
+            let step = step.unwrap_or_else(|| panic!("{}: nothing is written to {name}", self.name));
             let mut expected: Vec<String> = expected.iter().map(|line| (*line).to_owned()).collect();
-            found.sort();
             expected.sort();
-            assert_eq!(found, expected, "case {}, output {name}", self.name);
+            let mut plain = rows(&results[step]);
+            plain.sort();
+            assert_eq!(plain, expected, "case {}, output {name}, recomputed", self.name);
+            let mut executed = self.execute(&program, name);
+            executed.sort();
+            assert_eq!(executed, expected, "case {}, output {name}, executed", self.name);
         }
+    }
+
+    /// An output's rows as the engine gives them: one record at a time, then the end of time.
+    fn execute(&self, program: &Program, name: &str) -> Vec<String> {
+        let order = EventOrder {
+            late_tolerance_ms: ANY_TOLERANCE_MS,
+            out_of_order_tolerance_ms: ANY_TOLERANCE_MS,
+            policy: OrderPolicy::Drop,
+        };
+        let formats = vec![RecordFormat::Json; program.sources.len()];
+        let mut executor = Executor::new(program.clone(), order, &formats, &vec![1; program.sources.len()]);
+        let mut produced = Vec::new();
+        for (index, source) in program.sources.iter().enumerate() {
+            let input = self.inputs.iter().find(|input| input.name.eq_ignore_ascii_case(&source.name)).unwrap();
+            for record in input.records() {
+                produced.push(executor.push(index, 0, &record, 0).unwrap());
+            }
+        }
+        produced.push(executor.advance(Some(END_OF_TIME)).unwrap());
+        let failed = produced.iter().flat_map(|produced| &produced.errors).next();
+        assert_eq!(failed, None, "case {}", self.name);
+        let wanted = program.outputs.iter().position(|output| output.name == name);
+        let batches = produced.iter().flat_map(|produced| &produced.rows);
+        batches.filter(|(output, _)| Some(*output) == wanted).flat_map(|(_, batch)| rows(batch)).collect()
     }
 }
 
@@ -120,6 +158,39 @@ impl<'a> Input<'a> {
         }
         arrays.push(cast(&self.texts("@"), &TIMESTAMP).unwrap());
         RecordBatch::try_new(Arc::clone(&source.schema), arrays).unwrap()
+    }
+
+    /// The rows as records, in the order of their arrival.
+    fn records(&self) -> Vec<Records> {
+        let mut arrivals = cast(&self.texts("@"), &TIMESTAMP).unwrap();
+        if self.columns.iter().all(|column| column.0 != "@") {
+            arrivals = Arc::new(TimestampMillisecondArray::from(vec![ARRIVAL; self.rows.len()]));
+        }
+        let arrivals = arrivals.as_primitive::<TimestampMillisecondType>();
+        let mut order: Vec<usize> = (0..self.rows.len()).collect();
+        order.sort_by_key(|row| arrivals.value(*row));
+        let record = |(offset, row): (usize, usize)| {
+            let mut records = EncodedRecords::with_capacity(256);
+            records.push(b"key", b"", self.json(row).to_string().as_bytes());
+            let (bytes, count) = records.freeze();
+            Records { base_offset: offset as u64, count, append_time: arrivals.value(row), bytes }
+        };
+        order.into_iter().enumerate().map(record).collect()
+    }
+
+    /// A row as the object its columns are mapped from.
+    fn json(&self, row: usize) -> Value {
+        let mut object = Value::Null;
+        for ((name, column_type), cell) in self.columns.iter().zip(&self.rows[row]) {
+            let value = match column_type {
+                _ if *cell == "NULL" => Value::Null,
+                ColumnType::Text | ColumnType::Timestamp => Value::from(*cell),
+                _ => serde_json::from_str(cell).unwrap(),
+            };
+            let place = name.split('.').fold(&mut object, |place, part| &mut place[part]);
+            *place = value;
+        }
+        object
     }
 
     fn texts(&self, name: &str) -> StringArray {

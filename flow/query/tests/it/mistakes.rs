@@ -1,6 +1,7 @@
 //! Mistakes and the exact texts that tell of them.
 
 use millstream_catalog::{ColumnDefinition, ColumnType, QueryDialect};
+use millstream_query::dialect::output_names;
 use millstream_query::{InputSchema, PlanErrorCode, check, explain, plan};
 
 fn trades(name: &str) -> InputSchema {
@@ -220,4 +221,13 @@ fn only_the_columns_used_are_read() {
         plan(QueryDialect::StreamAnalytics, "SELECT shares FROM trades WHERE price > 1", &[trades("trades")]).unwrap();
     let names: Vec<&str> = program.sources[0].columns.iter().map(|column| column.name.as_str()).collect();
     assert_eq!(names, ["price", "shares"]);
+}
+
+#[test]
+fn outputs_are_known_before_columns_are() {
+    let sql = "WITH s AS (SELECT a FROM x) SELECT * INTO One FROM s SELECT * INTO one FROM s SELECT * FROM s";
+    assert_eq!(output_names(QueryDialect::StreamAnalytics, sql), ["One", "output"]);
+    let sql =
+        "CREATE STREAM \"Out\" (A BIGINT); CREATE STREAM b; CREATE PUMP p AS INSERT INTO b SELECT STREAM a FROM x";
+    assert_eq!(output_names(QueryDialect::Kinesis, sql), ["Out", "B"]);
 }

@@ -1,8 +1,6 @@
-//! What can go wrong with a query: mistakes in its text, each at its place, and failures of its run.
+//! Mistakes in a query's text, each at its place.
 
 use std::fmt;
-
-use millstream_types::ErrorKind;
 
 /// A mistake in a query's text: what, where, and what to write instead.
 ///
@@ -148,35 +146,4 @@ impl fmt::Display for PlanErrorCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
-}
-
-/// An error of the query engine.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum QueryError {
-    /// The text has mistakes.
-    #[error("the query has {} mistake(s): {}", .0.len(), list(.0))]
-    Plan(Vec<PlanError>),
-    /// An expression failed on a batch, for the sake of at least one row of it.
-    #[error("`{expression}` failed: {reason}")]
-    Evaluate {
-        /// As the author wrote it.
-        expression: String,
-        /// What happened.
-        reason: String,
-    },
-}
-
-impl QueryError {
-    /// What the caller can do.
-    #[must_use]
-    pub fn kind(&self) -> ErrorKind {
-        match self {
-            Self::Plan(_) | Self::Evaluate { .. } => ErrorKind::Invalid,
-        }
-    }
-}
-
-fn list(errors: &[PlanError]) -> String {
-    let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
-    texts.join("; ")
 }

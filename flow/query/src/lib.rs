@@ -7,12 +7,17 @@ pub mod executor;
 pub mod explain;
 mod expression;
 pub mod plan;
+pub mod runtime;
 mod time_policy;
 mod window;
 
 pub use decode::infer::infer_columns;
-pub use dialect::{InputSchema, check, plan};
-pub use error::{PlanError, PlanErrorCode, Position, QueryError};
+pub use dialect::{InputSchema, check, output_names, plan};
+pub use error::{PlanError, PlanErrorCode, Position};
 pub use executor::{Counts, ExecuteError, Executor, Produced, RowError};
 pub use explain::explain;
+pub use runtime::{
+    DeliveryAnswer, DeliveryRecord, NewQuery, OutputCodec, Preview, PreviewStart, Queries, QueryError, QueryState,
+    QueryStatus, ResultRow, SeenError,
+};
 pub use time_policy::OrderCounts;

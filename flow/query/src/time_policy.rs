@@ -138,7 +138,8 @@ mod tests {
     /// Late 15 s, out of order 8 s, adjust: times of day in seconds after 00:10.
     #[test]
     fn late_and_disordered_events_are_adjusted() {
-        let order = EventOrder { late_tolerance_ms: 15_000, out_of_order_tolerance_ms: 8_000, policy: OrderPolicy::Adjust };
+        let order =
+            EventOrder { late_tolerance_ms: 15_000, out_of_order_tolerance_ms: 8_000, policy: OrderPolicy::Adjust };
         let (placed, counts) = place(&order, &[(0, 40), (30, 41), (42, 42), (38, 43), (35, 45), (20, 46)]);
         assert_eq!(placed, [Ok(25), Ok(30), Ok(42), Ok(38), Ok(35), Ok(34)]);
         assert_eq!(counts, OrderCounts { early: 0, late: 2, out_of_order: 1 });
@@ -147,7 +148,8 @@ mod tests {
     /// Late 10 min, out of order 3 min, adjust.
     #[test]
     fn the_documents_second_example() {
-        let order = EventOrder { late_tolerance_ms: 600_000, out_of_order_tolerance_ms: 180_000, policy: OrderPolicy::Adjust };
+        let order =
+            EventOrder { late_tolerance_ms: 600_000, out_of_order_tolerance_ms: 180_000, policy: OrderPolicy::Adjust };
         let (placed, _) = place(&order, &[(0, 601), (1, 601), (600, 602), (540, 603), (360, 604)]);
         assert_eq!(placed, [Ok(1), Ok(1), Ok(600), Ok(540), Ok(420)]);
     }
@@ -165,7 +167,10 @@ mod tests {
         let mut time = ShardTime::default();
         time.caught_up(65_000, Some(&EventOrder::default()));
         assert_eq!(time.watermark(), 60_000);
-        time.caught_up(70_000, Some(&EventOrder { late_tolerance_ms: EventOrder::LATE_WITHOUT_LIMIT, ..EventOrder::default() }));
+        time.caught_up(
+            70_000,
+            Some(&EventOrder { late_tolerance_ms: EventOrder::LATE_WITHOUT_LIMIT, ..EventOrder::default() }),
+        );
         assert_eq!(time.watermark(), 60_000, "only events move it then");
         time.caught_up(66_000, None);
         assert_eq!(time.watermark(), 66_000);

@@ -72,6 +72,12 @@ pub struct StagedPut {
 }
 
 impl StagedPut {
+    /// How many appends of the transaction are this put's.
+    #[must_use]
+    pub fn appends(&self) -> usize {
+        self.appends.len()
+    }
+
     /// Where each entry landed, in their order.
     pub fn placements(&self, receipt: &Receipt) -> impl Iterator<Item = Placement> {
         self.entries.iter().map(move |&(used, within)| {

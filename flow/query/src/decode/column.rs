@@ -62,7 +62,10 @@ impl Column {
             (Values::Float(values), Value::Int(int)) => values.push(*int as f64),
             (Values::Boolean(values), Value::Boolean(boolean)) => values.push(*boolean),
             (Values::Time(values), Value::Text(text)) => {
-                values.push(super::timestamp::parse(text).ok_or_else(|| expected("a time such as 2026-11-21T04:05:06Z", text))?);
+                values.push(
+                    super::timestamp::parse(text)
+                        .ok_or_else(|| expected("a time such as 2026-11-21T04:05:06Z", text))?,
+                );
             }
             (Values::Text { ends, bytes }, Value::Text(text) | Value::Raw(text)) => {
                 bytes.extend_from_slice(text.as_bytes());

@@ -77,13 +77,17 @@ mod tests {
             b"no json",
         ];
         let found = infer_columns(records);
-        let shown: Vec<(&str, ColumnType)> = found.iter().map(|column| (column.name.as_str(), column.column_type)).collect();
-        assert_eq!(shown, [
-            ("symbol", ColumnType::Text),
-            ("shares", ColumnType::BigInt),
-            ("price", ColumnType::Double),
-            ("at", ColumnType::Timestamp),
-            ("where.lat", ColumnType::BigInt),
-        ]);
+        let shown: Vec<(&str, ColumnType)> =
+            found.iter().map(|column| (column.name.as_str(), column.column_type)).collect();
+        assert_eq!(
+            shown,
+            [
+                ("symbol", ColumnType::Text),
+                ("shares", ColumnType::BigInt),
+                ("price", ColumnType::Double),
+                ("at", ColumnType::Timestamp),
+                ("where.lat", ColumnType::BigInt),
+            ]
+        );
     }
 }

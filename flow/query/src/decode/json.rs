@@ -152,7 +152,13 @@ impl<'t> Cursor<'t> {
         Ok(())
     }
 
-    fn object(&mut self, wanted: &mut Object, columns: &mut [Column], before: usize, depth: usize) -> Result<(), String> {
+    fn object(
+        &mut self,
+        wanted: &mut Object,
+        columns: &mut [Column],
+        before: usize,
+        depth: usize,
+    ) -> Result<(), String> {
         self.take(b'{', "`{`")?;
         if depth == DEPTH_MAX {
             return Err(format!("nested deeper than {DEPTH_MAX}"));
@@ -359,8 +365,11 @@ impl<'t> Cursor<'t> {
     }
 
     fn hex(&mut self) -> Result<u32, String> {
-        let digits = self.text.get(self.at..self.at + 4).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
-        let value = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok()).ok_or_else(|| self.expected("four hex digits"))?;
+        let digits =
+            self.text.get(self.at..self.at + 4).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let value = digits
+            .and_then(|digits| u32::from_str_radix(digits, 16).ok())
+            .ok_or_else(|| self.expected("four hex digits"))?;
         self.at += 4;
         Ok(value)
     }
@@ -405,7 +414,10 @@ impl<'t> Cursor<'t> {
 
 /// Where a run of digits ends.
 fn digits(bytes: &[u8], from: usize) -> usize {
-    bytes[from.min(bytes.len())..].iter().position(|byte| !byte.is_ascii_digit()).map_or(bytes.len(), |length| from + length)
+    bytes[from.min(bytes.len())..]
+        .iter()
+        .position(|byte| !byte.is_ascii_digit())
+        .map_or(bytes.len(), |length| from + length)
 }
 
 /// Adds a value unless its column has one from an earlier field of the same name.

@@ -75,24 +75,6 @@ pub fn output_names(dialect: QueryDialect, sql: &str) -> Vec<String> {
     names
 }
 
-/// The names of what a query writes, as far as its text can be read: known before its inputs' columns are.
-#[must_use]
-pub fn output_names(dialect: QueryDialect, sql: &str) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    for statement in statements(dialect, sql).unwrap_or_default() {
-        let name = match statement {
-            Statement::CreateStream { name, .. } => name.text,
-            Statement::CreatePump { target, .. } => target.text,
-            Statement::Select(query) => plan_program::into(&query).text,
-            Statement::With { .. } => continue,
-        };
-        if !names.iter().any(|known| known.eq_ignore_ascii_case(&name)) {
-            names.push(name);
-        }
-    }
-    names
-}
-
 fn planned<'a>(dialect: QueryDialect, sql: &'a str, inputs: &'a [InputSchema]) -> Planner<'a> {
     let mut errors = Vec::new();
     let statements = match statements(dialect, sql) {

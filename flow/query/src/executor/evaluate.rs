@@ -72,7 +72,11 @@ pub(super) fn keep(predicate: Option<&ScalarExpr>, rows: &RecordBatch) -> Result
     let Some(predicate) = predicate else { return Ok(rows.clone()) };
     let mask = value(predicate, rows)?;
     let mask = mask.as_boolean();
-    let kept = if mask.null_count() > 0 { filter_record_batch(rows, &prep_null_mask_filter(mask))? } else { filter_record_batch(rows, mask)? };
+    let kept = if mask.null_count() > 0 {
+        filter_record_batch(rows, &prep_null_mask_filter(mask))?
+    } else {
+        filter_record_batch(rows, mask)?
+    };
     Ok(kept)
 }
 

@@ -98,7 +98,11 @@ impl Executor {
     pub fn new(program: Program, order: EventOrder, formats: &[RecordFormat], shards: &[usize]) -> Self {
         let ignore_case = program.dialect == QueryDialect::StreamAnalytics;
         let source = |index: usize| Source {
-            decoder: Decoder::new(&program.sources[index], formats.get(index).unwrap_or(&RecordFormat::Json), ignore_case),
+            decoder: Decoder::new(
+                &program.sources[index],
+                formats.get(index).unwrap_or(&RecordFormat::Json),
+                ignore_case,
+            ),
             shards: vec![ShardTime::default(); shards.get(index).copied().unwrap_or(1)],
         };
         let sources = (0..program.sources.len()).map(source).collect();
@@ -132,7 +136,13 @@ impl Executor {
     ///
     /// # Errors
     /// [`ExecuteError`]: the query cannot go on.
-    pub fn push(&mut self, source: usize, shard: usize, batch: &RecordBatch, from: u64) -> Result<Produced, ExecuteError> {
+    pub fn push(
+        &mut self,
+        source: usize,
+        shard: usize,
+        batch: &RecordBatch,
+        from: u64,
+    ) -> Result<Produced, ExecuteError> {
         let decoded = self.sources[source].decoder.decode(batch, from)?;
         self.counts.decode_errors += decoded.errors.len() as u64;
         for error in decoded.errors {
@@ -180,7 +190,13 @@ impl Executor {
     }
 
     /// Rows with the time they go by; those that a time policy drops are errors.
-    fn placed(&mut self, source: usize, shard: usize, rows: ArrowBatch, offsets: &[u64]) -> Result<ArrowBatch, ExecuteError> {
+    fn placed(
+        &mut self,
+        source: usize,
+        shard: usize,
+        rows: ArrowBatch,
+        offsets: &[u64],
+    ) -> Result<ArrowBatch, ExecuteError> {
         let time = &mut self.sources[source].shards[shard];
         let arrivals = rowtimes(&rows);
         let TimeSource::Event(event) = self.program.sources[source].time.clone() else {
@@ -277,7 +293,8 @@ impl Executor {
         let Operator::WindowAggregate(aggregate) = &plan.operator else { return Ok(()) };
         self.failed(closed.errors);
         let rows = closed.columns.first().map_or(1, |column| column.len());
-        let constant = |time: i64| -> ArrayRef { std::sync::Arc::new(TimestampMillisecondArray::from(vec![time; rows])) };
+        let constant =
+            |time: i64| -> ArrayRef { std::sync::Arc::new(TimestampMillisecondArray::from(vec![time; rows])) };
         let mut groups = closed.columns;
         groups.push(constant(closed.start));
         groups.push(constant(closed.end));
@@ -357,7 +374,8 @@ impl Produced {
     /// # Errors
     /// When batches of one output differ in their schema: a defect of ours.
     pub fn of_output(&self, output: usize) -> Result<Option<ArrowBatch>, ExecuteError> {
-        let batches: Vec<&ArrowBatch> = self.rows.iter().filter(|(index, _)| *index == output).map(|(_, rows)| rows).collect();
+        let batches: Vec<&ArrowBatch> =
+            self.rows.iter().filter(|(index, _)| *index == output).map(|(_, rows)| rows).collect();
         let Some(first) = batches.first() else { return Ok(None) };
         Ok(Some(concat_batches(&first.schema(), batches.iter().copied())?))
     }

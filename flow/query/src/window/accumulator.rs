@@ -146,7 +146,9 @@ impl Accumulator {
     pub(crate) fn error(&self, slot: u32) -> Option<String> {
         let (sum, _) = match &self.state {
             State::SumInt(sums) if !self.average => sums[slot as usize],
-            State::Distinct(AggregateFunction::Sum, DataType::Int64, sets) => (distinct_ints(&sets[slot as usize]).sum(), 0),
+            State::Distinct(AggregateFunction::Sum, DataType::Int64, sets) => {
+                (distinct_ints(&sets[slot as usize]).sum(), 0)
+            }
             _ => return None,
         };
         i64::try_from(sum).err().map(|_| format!("{} is {sum}, which no BIGINT holds", self.text))

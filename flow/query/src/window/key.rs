@@ -91,7 +91,9 @@ fn float(bytes: [u8; 8]) -> f64 {
 fn ordered_text(value: &str, bytes: &mut Vec<u8>) {
     match memchr::memchr(0, value.as_bytes()) {
         None => bytes.extend_from_slice(value.as_bytes()),
-        Some(_) => value.bytes().for_each(|byte| bytes.extend_from_slice(if byte == 0 { &[0, 1] } else { std::slice::from_ref(&byte) })),
+        Some(_) => value
+            .bytes()
+            .for_each(|byte| bytes.extend_from_slice(if byte == 0 { &[0, 1] } else { std::slice::from_ref(&byte) })),
     }
     bytes.extend_from_slice(&[0, 0]);
 }
@@ -183,7 +185,14 @@ mod tests {
     fn keys_come_back_and_sort_as_their_values() {
         let columns: Vec<ArrayRef> = vec![
             Arc::new(Int64Array::from(vec![None, Some(i64::MIN), Some(-1), Some(0), Some(7), Some(i64::MAX)])),
-            Arc::new(Float64Array::from(vec![None, Some(-1e300), Some(-0.5), Some(0.0), Some(1.5), Some(f64::INFINITY)])),
+            Arc::new(Float64Array::from(vec![
+                None,
+                Some(-1e300),
+                Some(-0.5),
+                Some(0.0),
+                Some(1.5),
+                Some(f64::INFINITY),
+            ])),
             Arc::new(StringArray::from(vec![None, Some(""), Some("\0"), Some("\0a"), Some("a"), Some("aa")])),
         ];
         for column in &columns {

@@ -54,7 +54,16 @@ impl Windows {
     pub(crate) fn new(spec: WindowSpec, key_types: Vec<DataType>, aggregates: Vec<AggregateCall>) -> Self {
         let pane_ms = greatest_common_divisor(spec.kind.size_ms(), spec.kind.hop_ms());
         let encoder = KeyEncoder::default();
-        Self { spec, pane_ms, key_types, aggregates, panes: BTreeMap::new(), next_start: i64::MIN, encoder, slots: Vec::new() }
+        Self {
+            spec,
+            pane_ms,
+            key_types,
+            aggregates,
+            panes: BTreeMap::new(),
+            next_start: i64::MIN,
+            encoder,
+            slots: Vec::new(),
+        }
     }
 
     /// Adds rows: their times, keys and the aggregates' arguments.
@@ -69,7 +78,8 @@ impl Windows {
         // Rows come nearly in the order of time: a batch is a few runs of rows of one pane, most often one.
         while from < times.len() {
             let start = pane_start(&self.spec, self.pane_ms, times[from]);
-            let run = times[from..].iter().take_while(|&&time| pane_start(&self.spec, self.pane_ms, time) == start).count();
+            let run =
+                times[from..].iter().take_while(|&&time| pane_start(&self.spec, self.pane_ms, time) == start).count();
             let pane = self.panes.entry(start).or_insert_with(|| Pane::new(&self.aggregates));
             self.slots.clear();
             for row in from..from + run {

@@ -1,0 +1,77 @@
+//! From a definition to an executor: the streams of its inputs, columns that were not declared, the plan.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use millstream_catalog::{ColumnDefinition, QueryDefinition, QueryInput, StreamDefinition};
+use millstream_stream::Streams;
+
+use super::engine::QueryError;
+use crate::decode::infer::infer_columns;
+use crate::dialect::{InputSchema, plan};
+use crate::executor::Executor;
+use crate::plan::Program;
+
+/// Records that columns are found out from.
+const SAMPLE_RECORDS: usize = 100;
+/// Bytes that are read for them.
+const SAMPLE_BYTES: usize = 256 << 10;
+
+/// A definition's program with the streams of its sources, in the order of the program's sources.
+pub(super) struct Binding {
+    pub(super) program: Program,
+    pub(super) inputs: Vec<QueryInput>,
+    pub(super) streams: Vec<Arc<StreamDefinition>>,
+}
+
+impl Binding {
+    pub(super) async fn new(streams: &Streams, definition: &QueryDefinition) -> Result<Self, QueryError> {
+        let mut schemas = Vec::with_capacity(definition.inputs.len());
+        for input in &definition.inputs {
+            let columns = match input.columns.as_slice() {
+                [] => sampled_columns(streams, &input.stream).await?,
+                declared => Some(declared.to_vec()),
+            };
+            schemas.push(InputSchema { name: input.name.clone(), columns });
+        }
+        let program = plan(definition.dialect, &definition.sql, &schemas).map_err(QueryError::Plan)?;
+        let input_of = |name: &str| {
+            definition
+                .inputs
+                .iter()
+                .find(|input| input.name == name)
+                .cloned()
+                .ok_or_else(|| QueryError::NoInput { name: name.to_owned() })
+        };
+        let inputs: Vec<QueryInput> =
+            program.sources.iter().map(|source| input_of(&source.name)).collect::<Result<_, _>>()?;
+        let sources = inputs.iter().map(|input| streams.get(&input.stream)).collect::<Result<_, _>>()?;
+        Ok(Self { program, inputs, streams: sources })
+    }
+
+    pub(super) fn executor(&self, definition: &QueryDefinition) -> Executor {
+        let formats: Vec<_> = self.inputs.iter().map(|input| input.format.clone()).collect();
+        let shards: Vec<usize> = self.streams.iter().map(|stream| stream.shards.len()).collect();
+        Executor::new(self.program.clone(), definition.event_order, &formats, &shards)
+    }
+}
+
+/// The columns of a stream's records; `None` while it has none.
+pub(super) async fn sampled_columns(
+    streams: &Streams,
+    stream: &str,
+) -> Result<Option<Vec<ColumnDefinition>>, QueryError> {
+    let mut samples: Vec<Bytes> = Vec::new();
+    for shard in &streams.get(stream)?.shards {
+        let read = streams.read(shard.log(), 0, SAMPLE_BYTES).await?;
+        let records = read.batches.iter().flat_map(|batch| batch.records());
+        samples.extend(records.map(|record| record.data).take(SAMPLE_RECORDS - samples.len()));
+        if samples.len() == SAMPLE_RECORDS {
+            break;
+        }
+    }
+    if samples.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(infer_columns(samples.iter().map(Bytes::as_ref))))
+}

@@ -1,0 +1,131 @@
+//! What is kept of a query at work: positions and state, in one value under the query's name.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use millstream_storage::{Keyspace, Storage, StorageError, Transaction};
+
+use crate::executor::state::{Reader, StateError, Writer};
+
+/// The first byte of a checkpoint.
+const VERSION: u8 = 1;
+
+/// Positions and state of a query.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Checkpoint {
+    /// The next offset to read, by log.
+    pub(super) positions: BTreeMap<u64, u64>,
+    /// The executor's snapshot.
+    pub(super) state: Vec<u8>,
+    /// Tells the state of another query text: such a state is not taken up.
+    pub(super) sql_hash: u64,
+}
+
+impl Checkpoint {
+    fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer(vec![VERSION]);
+        writer.int(self.sql_hash.cast_signed());
+        writer.count(self.positions.len());
+        for (log, offset) in &self.positions {
+            writer.int(log.cast_signed());
+            writer.int(offset.cast_signed());
+        }
+        writer.bytes(&self.state);
+        writer.0
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, StateError> {
+        let Some((&VERSION, rest)) = bytes.split_first() else { return Err(StateError) };
+        let mut reader = Reader(rest);
+        let sql_hash = reader.int()?.cast_unsigned();
+        let mut positions = BTreeMap::new();
+        for _ in 0..reader.count()? {
+            positions.insert(reader.int()?.cast_unsigned(), reader.int()?.cast_unsigned());
+        }
+        Ok(Self { positions, state: reader.bytes()?.to_vec(), sql_hash })
+    }
+}
+
+/// Where checkpoints are kept.
+#[derive(Clone)]
+pub(super) struct Checkpoints {
+    storage: Storage,
+    keyspace: Keyspace,
+}
+
+impl Checkpoints {
+    pub(super) fn new(storage: Storage) -> Self {
+        Self { storage, keyspace: Keyspace::new("query/checkpoint") }
+    }
+
+    /// A query's checkpoint. Works off the async workers.
+    pub(super) async fn load(&self, query: &str) -> Result<Option<Checkpoint>, StorageError> {
+        let Some(bytes) = self.get(query.to_owned()).await? else { return Ok(None) };
+        let damaged = |error: StateError| StorageError::Damaged {
+            file: format!("checkpoint of query {query}"),
+            position: 0,
+            detail: error.to_string(),
+        };
+        Checkpoint::decode(&bytes).map(Some).map_err(damaged)
+    }
+
+    pub(super) fn save(&self, query: &str, checkpoint: &Checkpoint, transaction: &mut Transaction) {
+        transaction.put(&self.keyspace, query.as_bytes().to_vec(), checkpoint.encode());
+    }
+
+    /// How far an output's rows are delivered.
+    pub(super) async fn delivered(&self, query: &str, output: &str) -> Result<u64, StorageError> {
+        let bytes = self.get(delivery_key(query, output)).await?;
+        Ok(bytes.and_then(|bytes| bytes.as_ref().try_into().ok()).map_or(0, u64::from_be_bytes))
+    }
+
+    pub(super) async fn set_delivered(&self, query: &str, output: &str, next: u64) -> Result<(), StorageError> {
+        let mut transaction = Transaction::new();
+        transaction.put(&self.keyspace, delivery_key(query, output), next.to_be_bytes().to_vec());
+        self.storage.commit(transaction).await?;
+        Ok(())
+    }
+
+    /// Adds the removal of all that is kept of a query to a transaction.
+    pub(super) fn remove<'o>(
+        &self,
+        query: &str,
+        outputs: impl Iterator<Item = &'o str>,
+        transaction: &mut Transaction,
+    ) {
+        transaction.delete(&self.keyspace, query.as_bytes().to_vec());
+        for output in outputs {
+            transaction.delete(&self.keyspace, delivery_key(query, output));
+        }
+    }
+
+    async fn get(&self, key: String) -> Result<Option<Bytes>, StorageError> {
+        let store = self.clone();
+        tokio::task::spawn_blocking(move || store.storage.get(&store.keyspace, key.as_bytes()))
+            .await
+            .map_err(|_| StorageError::Closed)?
+    }
+}
+
+/// Query names have no `/`.
+fn delivery_key(query: &str, output: &str) -> String {
+    format!("{query}/{output}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checkpoints_come_back_and_other_bytes_do_not() {
+        let checkpoint = Checkpoint {
+            positions: BTreeMap::from([(3, 40), (u64::MAX, 1)]),
+            state: vec![1, 2, 3],
+            sql_hash: u64::MAX,
+        };
+        assert_eq!(Checkpoint::decode(&checkpoint.encode()), Ok(checkpoint.clone()));
+        for broken in [&[][..], &[9, 9], &checkpoint.encode()[..20]] {
+            assert_eq!(Checkpoint::decode(broken), Err(StateError));
+        }
+    }
+}

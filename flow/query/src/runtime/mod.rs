@@ -1,0 +1,17 @@
+//! Queries at work on a node: they read streams, keep checkpoints, and hand their rows on.
+//!
+//! A query's rows, its state and its positions commit as one transaction, so inside the node each result is there exactly
+//! once. Rows for functions are delivered from the query's own stream, at least once, under a stable id.
+//! Read next: [`engine`] (the operations), [`task`] (one query at work), [`delivery`] (rows to functions).
+
+mod binding;
+mod checkpoint;
+mod delivery;
+pub mod engine;
+mod preview;
+mod rows;
+mod task;
+
+pub use delivery::{DeliveryAnswer, DeliveryRecord, OutputCodec};
+pub use engine::{NewQuery, Queries, QueryError, QueryState, QueryStatus, ResultRow, SeenError};
+pub use preview::{Preview, PreviewStart};

@@ -1,0 +1,72 @@
+//! Result rows as records: JSON objects or delimited text.
+
+use arrow::array::{Array as _, AsArray as _, RecordBatch};
+use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMillisecondType};
+use millstream_catalog::{QueryDialect, RecordFormat};
+use serde_json::Value;
+
+/// The rows of a batch, each as one record; the hidden row time is left out.
+pub(crate) fn encode(rows: &RecordBatch, format: &RecordFormat, dialect: QueryDialect) -> Vec<Vec<u8>> {
+    let visible = rows.num_columns() - 1;
+    let schema = rows.schema();
+    (0..rows.num_rows())
+        .map(|row| match format {
+            RecordFormat::Json => {
+                let object: serde_json::Map<String, Value> = (0..visible)
+                    .map(|column| (schema.field(column).name().clone(), value(rows, column, row, dialect)))
+                    .collect();
+                Value::Object(object).to_string().into_bytes()
+            }
+            RecordFormat::Csv { delimiter } => {
+                let values: Vec<String> =
+                    (0..visible).map(|column| cell(&value(rows, column, row, dialect), delimiter)).collect();
+                (values.join(delimiter) + "\n").into_bytes()
+            }
+        })
+        .collect()
+}
+
+/// A text by which a row is told from the others of its window: its texts, joined.
+pub(crate) fn label(rows: &RecordBatch, row: usize) -> String {
+    let visible = rows.num_columns() - 1;
+    let texts = (0..visible).filter(|&column| rows.schema().field(column).data_type() == &DataType::Utf8);
+    let texts = texts.filter(|&column| rows.column(column).is_valid(row));
+    texts.map(|column| rows.column(column).as_string::<i32>().value(row)).collect::<Vec<_>>().join(", ")
+}
+
+fn value(rows: &RecordBatch, column: usize, row: usize, dialect: QueryDialect) -> Value {
+    let array = rows.column(column);
+    if array.is_null(row) {
+        return Value::Null;
+    }
+    match array.data_type() {
+        DataType::Int64 => Value::from(array.as_primitive::<Int64Type>().value(row)),
+        DataType::Float64 => Value::from(array.as_primitive::<Float64Type>().value(row)),
+        DataType::Boolean => Value::from(array.as_boolean().value(row)),
+        DataType::Timestamp(..) => {
+            Value::from(time(array.as_primitive::<TimestampMillisecondType>().value(row), dialect))
+        }
+        DataType::Utf8 => Value::from(array.as_string::<i32>().value(row)),
+        _ => Value::Null,
+    }
+}
+
+/// A time as each service writes it: `2026-11-21 04:05:06.789`, or `2026-11-21T04:05:06.7890000Z`.
+fn time(millis: i64, dialect: QueryDialect) -> String {
+    let at = jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    match dialect {
+        QueryDialect::Kinesis => at.strftime("%Y-%m-%d %H:%M:%S.%3f").to_string(),
+        QueryDialect::StreamAnalytics => format!("{}0000Z", at.strftime("%Y-%m-%dT%H:%M:%S.%3f")),
+    }
+}
+
+fn cell(value: &Value, delimiter: &str) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) if text.contains(delimiter) || text.contains(['"', '\n']) => {
+            format!("\"{}\"", text.replace('"', "\"\""))
+        }
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,320 @@
+//! One query at work: read a step of each shard, compute, commit rows with positions and state, wait for more.
+
+use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::hash::BuildHasher as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use millstream_catalog::{OutputTarget, QueryDefinition, RecordFormat, StartAt};
+use millstream_insight::{Insight, Step};
+use millstream_storage::Transaction;
+use millstream_stream::{StagedPut, Streams};
+use millstream_types::{LogId, Millis};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::binding::Binding;
+use super::checkpoint::{Checkpoint, Checkpoints};
+use super::engine::{QueryError, Running, output_stream};
+use super::rows;
+use crate::executor::{Executor, Produced};
+use crate::plan::{Operator, Program};
+
+/// Bytes read of a shard before its rows are computed.
+const STEP_BYTES: usize = 1 << 20;
+
+/// How long a query looks away when there is nothing to read: windows end without records, too.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// How often progress is kept when no window ends.
+const KEEP: Duration = Duration::from_secs(1);
+
+/// First and longest wait before a query that failed begins again from its checkpoint.
+const RETRY_WAITS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+
+/// Everything that a query needs at work.
+pub(super) struct Task {
+    pub(super) definition: Arc<QueryDefinition>,
+    pub(super) streams: Streams,
+    pub(super) checkpoints: Checkpoints,
+    pub(super) insight: Insight,
+    pub(super) running: Arc<Running>,
+}
+
+/// A query's place in its inputs.
+struct Work {
+    binding: Binding,
+    /// Not there while a step is computed on another thread.
+    executor: Option<Executor>,
+    checkpoint: Checkpoint,
+    kept: Instant,
+    moved: bool,
+}
+
+impl Task {
+    /// Runs until asked to stop. What fails is told and tried again from the checkpoint: a query never loses its place.
+    pub(super) async fn run(self, mut stop: watch::Receiver<bool>) {
+        let mut wait = RETRY_WAITS.0;
+        while !*stop.borrow() {
+            let begun = Instant::now();
+            if let Err(error) = self.work(&stop).await {
+                tracing::warn!(query = %self.definition.name, %error, "a query failed; it begins again from its checkpoint");
+                self.running.fail(&error);
+            }
+            if begun.elapsed() > RETRY_WAITS.1 {
+                wait = RETRY_WAITS.0;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                _ = stop.changed() => return,
+            }
+            wait = (wait * 2).min(RETRY_WAITS.1);
+        }
+    }
+
+    async fn work(&self, stop: &watch::Receiver<bool>) -> Result<(), QueryError> {
+        let mut work = self.begin().await?;
+        self.running.works();
+        while !*stop.borrow() {
+            let read = self.step(&mut work).await?;
+            let idle_for = if read { Duration::ZERO } else { LOOK };
+            if !read {
+                tokio::time::sleep(idle_for).await;
+            }
+        }
+        // What was read since the last checkpoint is read again by the next start, unless it is kept now.
+        self.commit(&mut work, Produced::default(), true).await
+    }
+
+    async fn begin(&self) -> Result<Work, QueryError> {
+        let binding = Binding::new(&self.streams, &self.definition).await?;
+        let mut executor = binding.executor(&self.definition);
+        let sql_hash = foldhash::fast::FixedState::with_seed(0).hash_one(&self.definition.sql);
+        let loaded = self.checkpoints.load(&self.definition.name).await?;
+        let mut checkpoint = loaded.unwrap_or_default();
+        if !checkpoint.state.is_empty() && checkpoint.sql_hash == sql_hash {
+            executor.restore(&checkpoint.state)?;
+        }
+        checkpoint.sql_hash = sql_hash;
+        for stream in &binding.streams {
+            for shard in &stream.shards {
+                if let Entry::Vacant(position) = checkpoint.positions.entry(shard.log) {
+                    position.insert(self.first_position(shard.log()).await?);
+                }
+            }
+        }
+        let mut work = Work { binding, executor: Some(executor), checkpoint, kept: Instant::now(), moved: true };
+        // The first positions are kept at once: `Latest` means the moment of the first start, not of the next one.
+        self.commit(&mut work, Produced::default(), true).await?;
+        Ok(work)
+    }
+
+    async fn first_position(&self, log: LogId) -> Result<u64, QueryError> {
+        Ok(match self.definition.start_at {
+            StartAt::Latest => self.streams.bounds(log).next,
+            StartAt::TrimHorizon => self.streams.bounds(log).first,
+            StartAt::Time(time) => self.streams.offset_at_time(log, time).await?,
+        })
+    }
+
+    /// Reads and computes one step of every shard and commits what came out; says whether there was anything to read.
+    async fn step(&self, work: &mut Work) -> Result<bool, QueryError> {
+        // Taken before the reads: what is read to the end then is complete up to it.
+        let frontier = self.streams.frontier();
+        let mut produced = Produced::default();
+        let mut read_any = false;
+        for source in 0..work.binding.streams.len() {
+            let stream = Arc::clone(&work.binding.streams[source]);
+            for (index, shard) in stream.shards.iter().enumerate() {
+                let position = work.checkpoint.positions.get(&shard.log).copied().unwrap_or_default();
+                let end = self.streams.bounds(shard.log()).next;
+                let read = self.streams.read(shard.log(), position, STEP_BYTES).await?;
+                if read.batches.is_empty() {
+                    if position >= end {
+                        work.executor()?.caught_up(source, index, frontier);
+                    }
+                    continue;
+                }
+                read_any = true;
+                let caught_up = (read.next >= end).then_some(frontier);
+                produced.extend(self.compute(work, source, index, position, read.batches, caught_up).await?);
+                work.checkpoint.positions.insert(shard.log, read.next);
+                work.moved = true;
+                self.insight.trail.mark(Step::Read {
+                    query: self.definition.name.clone(),
+                    log: shard.log,
+                    from: position,
+                    to: read.next,
+                });
+            }
+        }
+        produced.extend(work.executor()?.advance(None)?);
+        self.commit(work, produced, false).await?;
+        Ok(read_any)
+    }
+
+    /// Computes on a thread that may be busy.
+    async fn compute(
+        &self,
+        work: &mut Work,
+        source: usize,
+        shard: usize,
+        from: u64,
+        batches: Vec<millstream_types::RecordBatch>,
+        caught_up: Option<Millis>,
+    ) -> Result<Produced, QueryError> {
+        let mut executor = work.executor.take().ok_or(QueryError::Stopping)?;
+        let (executor, produced) = tokio::task::spawn_blocking(move || {
+            let mut produced = Produced::default();
+            for batch in &batches {
+                match executor.push(source, shard, batch, from) {
+                    Ok(more) => produced.extend(more),
+                    Err(error) => return (executor, Err(error)),
+                }
+            }
+            if let Some(frontier) = caught_up {
+                executor.caught_up(source, shard, frontier);
+            }
+            (executor, Ok(produced))
+        })
+        .await
+        .map_err(|_| QueryError::Stopping)?;
+        work.executor = Some(executor);
+        Ok(produced?)
+    }
+
+    /// Makes rows, state and positions durable together, when there are rows or it is time to.
+    async fn commit(&self, work: &mut Work, produced: Produced, now: bool) -> Result<(), QueryError> {
+        self.note_errors(work, &produced);
+        let due = work.moved && (now || work.kept.elapsed() >= KEEP);
+        if produced.rows.is_empty() && !due {
+            return Ok(());
+        }
+        let mut transaction = Transaction::new();
+        let mut staged = Vec::new();
+        let mut appends = 0;
+        for (index, batch) in outputs(&produced)? {
+            let output = &work.binding.program.outputs[index];
+            let (stream, format) = self.target(&output.name);
+            let encoded = rows::encode(&batch, &format, self.definition.dialect);
+            let labels: Vec<String> = (0..batch.num_rows()).map(|row| rows::label(&batch, row)).collect();
+            let times = crate::executor::rowtimes(&batch).to_vec();
+            let entries: Vec<millstream_stream::Entry> =
+                encoded.into_iter().zip(&labels).map(|(data, label)| entry(label, data)).collect();
+            let put = self.streams.stage(&stream, &entries, &mut transaction, appends)?;
+            appends += put.appends();
+            staged.push(Staged { output: index, put, entries, labels, times });
+        }
+        let executor = work.executor()?;
+        let state = executor.snapshot();
+        self.running.progress(executor, state.len());
+        work.checkpoint.state = state;
+        self.checkpoints.save(&self.definition.name, &work.checkpoint, &mut transaction);
+        let receipt = self.streams.commit(transaction).await?;
+        for staged in &staged {
+            self.emitted(&work.binding.program, staged, &receipt);
+        }
+        work.kept = Instant::now();
+        work.moved = false;
+        Ok(())
+    }
+
+    /// The stream that an output's rows go to: its target, or the query's own.
+    fn target(&self, output: &str) -> (String, RecordFormat) {
+        let found = self.definition.outputs.iter().find(|found| found.name.eq_ignore_ascii_case(output));
+        match found.map(|found| (&found.target, &found.format)) {
+            Some((OutputTarget::Stream { name }, format)) => (name.clone(), format.clone()),
+            Some((_, format)) => (output_stream(&self.definition.name, output), format.clone()),
+            None => (output_stream(&self.definition.name, output), RecordFormat::Json),
+        }
+    }
+
+    /// Tells the trail and the console of rows that are durable.
+    fn emitted(&self, program: &Program, staged: &Staged, receipt: &millstream_storage::Receipt) {
+        let output = &program.outputs[staged.output];
+        let size = window_size(program, output.step);
+        for (row, placement) in staged.put.placements(receipt).enumerate() {
+            let end = staged.times.get(row).copied().unwrap_or_default();
+            self.insight.trail.mark(Step::Emitted {
+                query: self.definition.name.clone(),
+                output: output.name.clone(),
+                window_start: end - size,
+                window_end: end,
+                key: staged.labels.get(row).cloned().unwrap_or_default(),
+                result_log: placement.sequence.log.0,
+                result_offset: placement.sequence.offset,
+            });
+        }
+        let data: Vec<&Bytes> = staged.entries.iter().map(|entry| &entry.data).collect();
+        self.running.emitted(&output.name, &staged.times, &data);
+    }
+
+    fn note_errors(&self, work: &Work, produced: &Produced) {
+        for error in &produced.errors {
+            self.running.seen(error.kind, &error.detail);
+            let Some((source, shard, offset)) = error.record else { continue };
+            let log = work.binding.streams[source].shards.get(shard).map_or(0, |shard| shard.log);
+            self.insight.trail.mark(Step::Dropped {
+                query: self.definition.name.clone(),
+                log,
+                offset,
+                reason: error.kind.to_owned(),
+                detail: error.detail.clone(),
+            });
+        }
+    }
+}
+
+impl Work {
+    fn executor(&mut self) -> Result<&mut Executor, QueryError> {
+        self.executor.as_mut().ok_or(QueryError::Stopping)
+    }
+}
+
+/// Rows of one output in a transaction.
+struct Staged {
+    output: usize,
+    put: StagedPut,
+    entries: Vec<millstream_stream::Entry>,
+    labels: Vec<String>,
+    times: Vec<i64>,
+}
+
+/// Each output's rows as one batch.
+fn outputs(produced: &Produced) -> Result<Vec<(usize, arrow::array::RecordBatch)>, QueryError> {
+    let indexes: BTreeSet<usize> = produced.rows.iter().map(|(index, _)| *index).collect();
+    let mut found = Vec::with_capacity(indexes.len());
+    for index in indexes {
+        if let Some(batch) = produced.of_output(index)? {
+            found.push((index, batch));
+        }
+    }
+    Ok(found)
+}
+
+fn entry(label: &str, data: Vec<u8>) -> millstream_stream::Entry {
+    millstream_stream::Entry {
+        partition_key: Bytes::copy_from_slice(label.as_bytes()),
+        explicit_hash_key: None,
+        headers: Bytes::new(),
+        data: Bytes::from(data),
+    }
+}
+
+/// The length of the window that an output's rows come from; 0 when they come from none.
+pub(super) fn window_size(program: &Program, step: Option<usize>) -> i64 {
+    let Some(step) = step.map(|step| &program.steps[step]) else { return 0 };
+    if let Operator::WindowAggregate(aggregate) = &step.operator {
+        return aggregate.window.kind.size_ms();
+    }
+    step.inputs
+        .iter()
+        .map(|input| match input {
+            crate::plan::StepInput::Step(index) => window_size(program, Some(*index)),
+            crate::plan::StepInput::Source(_) => 0,
+        })
+        .max()
+        .unwrap_or(0)
+}

@@ -8,6 +8,8 @@ pub mod firehose;
 pub mod front;
 pub mod json_protocol;
 pub mod kinesis;
+pub mod lambda;
+pub mod logs;
 pub mod place;
 pub mod rest_protocol;
 pub mod serve;

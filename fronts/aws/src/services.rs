@@ -3,10 +3,13 @@
 use bytes::Bytes;
 use http::{Response, StatusCode};
 
+use crate::dynamodb::{self, DynamoDb};
 use crate::firehose::Firehose;
 use crate::front::{json_answer, json_error};
 use crate::json_protocol::{JsonRequest, ServiceError};
 use crate::kinesis::Kinesis;
+use crate::lambda::Lambda;
+use crate::logs::CloudWatchLogs;
 use crate::rest_protocol::{self, RestRequest};
 
 const JSON_1_1: &str = "application/x-amz-json-1.1";
@@ -17,6 +20,12 @@ pub struct Services {
     pub kinesis: Kinesis,
     /// Firehose.
     pub firehose: Firehose,
+    /// DynamoDB.
+    pub dynamodb: DynamoDb,
+    /// Lambda.
+    pub lambda: Lambda,
+    /// CloudWatch Logs.
+    pub logs: CloudWatchLogs,
 }
 
 impl Services {
@@ -26,6 +35,9 @@ impl Services {
         let answer = match (service, prefix) {
             ("kinesis", "Kinesis_20131202") => self.kinesis.call(request).await,
             ("firehose", "Firehose_20150804") => self.firehose.call(request).await,
+            ("logs", "Logs_20140328") => self.logs.call(request),
+            // Its answers have their own content type and carry a checksum.
+            ("dynamodb", "DynamoDB_20120810") => return dynamodb::answer(self.dynamodb.call(request).await),
             _ => Err(unknown(service, &format!("{prefix}.{}", request.operation))),
         };
         match answer {
@@ -36,8 +48,13 @@ impl Services {
 
     /// Answers a request of a REST service.
     pub(crate) async fn rest(&self, service: &str, request: RestRequest) -> Response<Bytes> {
-        let error = unknown(service, &format!("{} {}", request.method, request.path));
-        rest_protocol::error(&ServiceError { status: 404, ..error })
+        match service {
+            "lambda" => self.lambda.call(&request).await,
+            _ => {
+                let error = unknown(service, &format!("{} {}", request.method, request.path));
+                rest_protocol::error(&ServiceError { status: 404, ..error })
+            }
+        }
     }
 
     /// Answers what needs no signature: the deployed APIs. `None`: it is no such request.

@@ -1,0 +1,37 @@
+//! A function as answers show it.
+
+use millstream_catalog::FunctionDefinition;
+use serde_json::{Value, json};
+
+use super::Lambda;
+
+impl Lambda {
+    pub(super) fn shown(&self, function: &FunctionDefinition) -> Value {
+        let at = jiff::Timestamp::from_millisecond(function.modified).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        let mut shown = json!({
+            "FunctionName": function.name,
+            "FunctionArn": self.arn(&function.name),
+            "Runtime": function.runtime,
+            "Role": function.role,
+            "Handler": function.handler,
+            "CodeSize": function.code_bytes,
+            "Description": function.description,
+            "Timeout": function.timeout_seconds,
+            "MemorySize": function.memory_mib,
+            "LastModified": at.strftime("%Y-%m-%dT%H:%M:%S.%3f+0000").to_string(),
+            "CodeSha256": function.code_hash,
+            "Version": "$LATEST",
+            "TracingConfig": { "Mode": "PassThrough" },
+            "RevisionId": function.revision,
+            "State": "Active",
+            "LastUpdateStatus": "Successful",
+            "PackageType": "Zip",
+            "Architectures": ["x86_64"],
+            "EphemeralStorage": { "Size": 512 },
+        });
+        if !function.environment.is_empty() {
+            shown["Environment"] = json!({ "Variables": function.environment });
+        }
+        shown
+    }
+}

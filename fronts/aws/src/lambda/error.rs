@@ -1,0 +1,59 @@
+//! From the function engine's facts to the service's errors.
+
+use millstream_function::FunctionError;
+use millstream_types::{ErrorKind, InvokeError};
+use serde_json::json;
+
+use super::Lambda;
+use crate::json_protocol::ServiceError;
+
+impl Lambda {
+    pub(super) fn error(&self, error: &FunctionError) -> ServiceError {
+        match error {
+            FunctionError::NotFound { name } => self.not_found(name),
+            FunctionError::Exists { name } => typed(409, "ResourceConflictException", format!("Function already exist: {name}")),
+            FunctionError::Runtime { runtime } => typed(
+                400,
+                "InvalidParameterValueException",
+                format!("Value {runtime} at 'runtime' is not supported by this node: expected nodejs…, python3… or provided…"),
+            ),
+            FunctionError::Package { reason } => typed(400, "InvalidParameterValueException", reason.clone()),
+            FunctionError::PayloadTooLarge { found, limit } => typed(
+                413,
+                "RequestTooLargeException",
+                format!("{found} byte payload is too large for the RequestResponse invocation type (limit {limit} bytes)"),
+            ),
+            FunctionError::Throttled { .. } => throttled(),
+            FunctionError::Start { .. } => ServiceError { status: 502, ..typed(502, "InvalidRuntimeException", error.to_string()) },
+            FunctionError::Stopping => typed(503, "ServiceUnavailableException", error.to_string()),
+            FunctionError::Catalog(_) | FunctionError::Storage(_) => typed(500, "ServiceException", error.to_string()),
+        }
+    }
+
+    pub(super) fn not_found(&self, name: &str) -> ServiceError {
+        typed(404, "ResourceNotFoundException", format!("Function not found: {}", self.arn(name)))
+    }
+
+    /// Why an invocation did not run.
+    pub(super) fn invoke_error(&self, name: &str, error: &InvokeError) -> ServiceError {
+        match error.kind {
+            ErrorKind::NotFound => self.not_found(name),
+            ErrorKind::Throttled => throttled(),
+            ErrorKind::TooLarge => typed(413, "RequestTooLargeException", error.message.clone()),
+            ErrorKind::Unavailable => typed(503, "ServiceUnavailableException", error.message.clone()),
+            _ => typed(502, "InvalidRuntimeException", error.message.clone()),
+        }
+    }
+}
+
+fn throttled() -> ServiceError {
+    let mut error = typed(429, "TooManyRequestsException", "Rate Exceeded.".to_owned());
+    error.extra.push(("Reason", json!("ConcurrentInvocationLimitExceeded")));
+    error
+}
+
+/// Lambda's errors say whose fault they are in a member of their own.
+pub(super) fn typed(status: u16, code: &str, message: String) -> ServiceError {
+    let whose = if status < 500 { "User" } else { "Service" };
+    ServiceError { status, extra: vec![("Type", json!(whose))], ..ServiceError::new(code, message) }
+}

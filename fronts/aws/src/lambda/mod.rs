@@ -1,0 +1,93 @@
+//! Lambda over the function engine. Source: the Lambda API reference (2015-03-31), a REST JSON protocol.
+
+mod configuration;
+mod create_function;
+mod error;
+mod get_function;
+mod invoke;
+mod update_function;
+
+use bytes::Bytes;
+use http::{Method, Response, StatusCode};
+use millstream_function::Functions;
+use serde::de::DeserializeOwned;
+
+use crate::json_protocol::ServiceError;
+use crate::place::{Place, resource};
+use crate::rest_protocol::{self, RestRequest};
+
+/// The service.
+pub struct Lambda {
+    functions: Functions,
+    place: Place,
+}
+
+impl Lambda {
+    /// The service over the function engine.
+    #[must_use]
+    pub fn new(functions: Functions, place: Place) -> Self {
+        Self { functions, place }
+    }
+
+    /// Answers a request: every operation that there is, by method and path.
+    pub(crate) async fn call(&self, request: &RestRequest) -> Response<Bytes> {
+        let segments = request.segments();
+        let parts: Vec<&str> = segments.iter().map(String::as_str).collect();
+        let answer = match (&request.method, parts.as_slice()) {
+            (&Method::POST, ["2015-03-31", "functions", name, "invocations"]) => invoke::call(self, request, name).await,
+            (&Method::POST, ["2015-03-31", "functions"]) => create_function::call(self, request).await,
+            (&Method::GET, ["2015-03-31", "functions"]) => get_function::list(self, request),
+            (&Method::GET, ["2015-03-31", "functions", name]) => get_function::whole(self, name),
+            (&Method::GET, ["2015-03-31", "functions", name, "configuration"]) => get_function::configuration(self, name),
+            (&Method::PUT, ["2015-03-31", "functions", name, "code"]) => update_function::code(self, request, name).await,
+            (&Method::PUT, ["2015-03-31", "functions", name, "configuration"]) => {
+                update_function::configuration(self, request, name).await
+            }
+            (&Method::DELETE, ["2015-03-31", "functions", name]) => self.delete(name).await,
+            (method, _) => Err(ServiceError {
+                status: 404,
+                ..ServiceError::unknown_operation("Lambda", &format!("{method} {}", request.path))
+            }),
+        };
+        answer.unwrap_or_else(|error| rest_protocol::error(&error))
+    }
+
+    async fn delete(&self, name: &str) -> Result<Response<Bytes>, ServiceError> {
+        let name = function_name(name);
+        self.functions.delete(&name).await.map_err(|error| self.error(&error))?;
+        let mut response = Response::new(Bytes::new());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        Ok(response)
+    }
+
+    fn arn(&self, name: &str) -> String {
+        self.place.arn("lambda", &format!("function:{name}"))
+    }
+}
+
+/// A function's name from what a client may give: a name, a name with a qualifier, an ARN, a part of one.
+fn function_name(given: &str) -> String {
+    let name = resource(given, "lambda", "function:").unwrap_or(given);
+    let name = name.rsplit_once(":function:").map_or(name, |(_, name)| name);
+    name.strip_suffix(":$LATEST").unwrap_or(name).to_owned()
+}
+
+/// A body as an operation's input, with the service's own words when it is none.
+fn input<T: DeserializeOwned>(request: &RestRequest) -> Result<T, ServiceError> {
+    let body: &[u8] = if request.body.is_empty() { b"{}" } else { &request.body };
+    serde_json::from_slice(body).map_err(|error| {
+        ServiceError::new("SerializationException", format!("Could not parse request body into json: {error}"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::function_name;
+
+    #[test]
+    fn functions_are_found_by_all_their_names() {
+        for given in ["f", "f:$LATEST", "arn:aws:lambda:us-east-1:000000000000:function:f", "000000000000:function:f"] {
+            assert_eq!(function_name(given), "f", "{given}");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! `FilterLogEvents`
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::pattern::Pattern;
+use super::{CloudWatchLogs, group_name};
+use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
+
+/// Events of one page.
+const EVENTS_MAX: usize = 10_000;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Input {
+    log_group_name: Option<String>,
+    log_group_identifier: Option<String>,
+    log_stream_names: Option<Vec<String>>,
+    log_stream_name_prefix: Option<String>,
+    start_time: Option<i64>,
+    end_time: Option<i64>,
+    filter_pattern: Option<String>,
+    /// The id of the last event that was looked at.
+    next_token: Option<String>,
+    limit: Option<i64>,
+}
+
+pub(super) fn call(logs: &CloudWatchLogs, request: &JsonRequest) -> Result<Value, ServiceError> {
+    let input: Input = request.input()?;
+    Constraints::new().range("limit", input.limit, 1, 10_000).finish()?;
+    let group = group_name(input.log_group_name, input.log_group_identifier)?;
+    let pattern = Pattern::parse(input.filter_pattern.as_deref().unwrap_or_default())?;
+    let wrong = || ServiceError::new("InvalidParameterException", "The specified nextToken is invalid.");
+    let after: u64 = input.next_token.as_deref().map(|token| token.parse().map_err(|_| wrong())).transpose()?.unwrap_or(0);
+    let limit = input.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(EVENTS_MAX);
+    // The end is included here, other than in GetLogEvents.
+    let range = (input.start_time.unwrap_or(0), input.end_time.map_or(i64::MAX, |end| end.saturating_add(1)));
+    let mut found = Vec::new();
+    let mut next = None;
+    for (stream, event) in logs.events(&group, None, range, after, usize::MAX)? {
+        let named = input.log_stream_names.as_ref().is_none_or(|names| names.contains(&stream));
+        let prefixed = input.log_stream_name_prefix.as_ref().is_none_or(|prefix| stream.starts_with(prefix));
+        if !named || !prefixed || !pattern.matches(&event.message) {
+            continue;
+        }
+        if found.len() == limit {
+            next = Some(event.id - 1);
+            break;
+        }
+        found.push(json!({
+            "logStreamName": stream,
+            "timestamp": event.timestamp,
+            "message": event.message,
+            "ingestionTime": event.ingestion,
+            "eventId": format!("{:056}", event.id),
+        }));
+    }
+    let mut answer = json!({ "events": found, "searchedLogStreams": [] });
+    if let Some(next) = next {
+        answer["nextToken"] = json!(next.to_string());
+    }
+    Ok(answer)
+}

@@ -1,0 +1,162 @@
+"""Kinesis Data Streams through boto3: every operation served, and the service's errors."""
+
+import datetime
+import hashlib
+import time
+import uuid
+
+import pytest
+from botocore.exceptions import ClientError
+
+
+@pytest.fixture
+def stream(kinesis):
+    name = f"trades-{uuid.uuid4().hex[:8]}"
+    kinesis.create_stream(StreamName=name, ShardCount=2)
+    kinesis.get_waiter("stream_exists").wait(StreamName=name)
+    yield name
+    kinesis.delete_stream(StreamName=name)
+
+
+def error(call, **parameters):
+    with pytest.raises(ClientError) as raised:
+        call(**parameters)
+    answer = raised.value.response
+    return answer["Error"]["Code"], answer["Error"]["Message"], answer["ResponseMetadata"]["HTTPStatusCode"]
+
+
+def read(kinesis, stream, shard, **start):
+    iterator = kinesis.get_shard_iterator(StreamName=stream, ShardId=shard, **start)["ShardIterator"]
+    return kinesis.get_records(ShardIterator=iterator)
+
+
+def test_streams_are_described_and_listed(kinesis, stream):
+    summary = kinesis.describe_stream_summary(StreamName=stream)["StreamDescriptionSummary"]
+    assert (summary["StreamStatus"], summary["OpenShardCount"], summary["RetentionPeriodHours"]) == ("ACTIVE", 2, 24)
+    assert summary["StreamARN"] == f"arn:aws:kinesis:us-east-1:000000000000:stream/{stream}"
+    assert stream in kinesis.list_streams(Limit=100)["StreamNames"]
+    shards = kinesis.list_shards(StreamName=stream)["Shards"]
+    assert [shard["ShardId"] for shard in shards] == ["shardId-000000000000", "shardId-000000000001"]
+    assert shards[0]["HashKeyRange"]["StartingHashKey"] == "0"
+    assert int(shards[1]["HashKeyRange"]["EndingHashKey"]) == 2**128 - 1
+    first = kinesis.list_shards(StreamName=stream, MaxResults=1)
+    rest = kinesis.list_shards(NextToken=first["NextToken"])
+    assert [shard["ShardId"] for shard in rest["Shards"]] == ["shardId-000000000001"] and "NextToken" not in rest
+    described = kinesis.describe_stream(StreamARN=summary["StreamARN"])["StreamDescription"]
+    assert len(described["Shards"]) == 2 and not described["HasMoreShards"]
+
+
+def test_a_record_is_read_as_it_was_put(kinesis, stream):
+    put = kinesis.put_record(StreamName=stream, Data=b"\x00\xffbytes", PartitionKey="k\u00e4y")
+    page = read(kinesis, stream, put["ShardId"], ShardIteratorType="TRIM_HORIZON")
+    (record,) = page["Records"]
+    assert (record["Data"], record["PartitionKey"]) == (b"\x00\xffbytes", "k\u00e4y")
+    assert record["SequenceNumber"] == put["SequenceNumber"]
+    arrived = record["ApproximateArrivalTimestamp"]
+    assert abs((datetime.datetime.now(datetime.timezone.utc) - arrived).total_seconds()) < 60
+    assert page["MillisBehindLatest"] == 0
+
+
+def test_partition_keys_decide_shards_by_their_md5(kinesis, stream):
+    records = [{"Data": str(n), "PartitionKey": f"key-{n}"} for n in range(100)]
+    answer = kinesis.put_records(StreamName=stream, Records=records)
+    assert answer["FailedRecordCount"] == 0
+    for record, result in zip(records, answer["Records"]):
+        digest = int(hashlib.md5(record["PartitionKey"].encode()).hexdigest(), 16)
+        assert result["ShardId"] == f"shardId-{digest // 2**127:012}"
+    forced = kinesis.put_record(StreamName=stream, Data=b"x", PartitionKey="any", ExplicitHashKey=str(2**128 - 1))
+    assert forced["ShardId"] == "shardId-000000000001"
+
+
+def test_all_five_kinds_of_iterators(kinesis, stream):
+    keys = {"StreamName": stream, "PartitionKey": "one"}
+    first = kinesis.put_record(Data=b"1", **keys)
+    second = kinesis.put_record(Data=b"2", **keys)
+    time.sleep(0.02)
+    at = datetime.datetime.now(datetime.timezone.utc)
+    time.sleep(0.02)
+    kinesis.put_record(Data=b"3", **keys)
+    shard = first["ShardId"]
+
+    def data(**start):
+        return [record["Data"] for record in read(kinesis, stream, shard, **start)["Records"]]
+
+    assert data(ShardIteratorType="TRIM_HORIZON") == [b"1", b"2", b"3"]
+    assert data(ShardIteratorType="LATEST") == []
+    number = second["SequenceNumber"]
+    assert data(ShardIteratorType="AT_SEQUENCE_NUMBER", StartingSequenceNumber=number) == [b"2", b"3"]
+    assert data(ShardIteratorType="AFTER_SEQUENCE_NUMBER", StartingSequenceNumber=number) == [b"3"]
+    assert data(ShardIteratorType="AT_TIMESTAMP", Timestamp=at) == [b"3"]
+
+
+def test_pages_go_on_where_the_last_one_ended(kinesis, stream):
+    put = kinesis.put_records(StreamName=stream, Records=[{"Data": str(n), "PartitionKey": "same"} for n in range(250)])
+    shard = put["Records"][0]["ShardId"]
+    iterator = kinesis.get_shard_iterator(StreamName=stream, ShardId=shard, ShardIteratorType="TRIM_HORIZON")
+    iterator, seen = iterator["ShardIterator"], []
+    while len(seen) < 250:
+        page = kinesis.get_records(ShardIterator=iterator, Limit=100)
+        assert 0 < len(page["Records"]) <= 100
+        seen += [int(record["Data"]) for record in page["Records"]]
+        iterator = page["NextShardIterator"]
+    assert seen == list(range(250))
+    numbers = [record["SequenceNumber"] for record in put["Records"]]
+    assert numbers == sorted(numbers, key=int) and len(set(numbers)) == 250
+
+
+def test_large_records_and_pages(kinesis, stream):
+    large = b"x" * ((1 << 20) - 4)
+    for _ in range(12):
+        kinesis.put_record(StreamName=stream, Data=large, PartitionKey="same")
+    shard = kinesis.put_record(StreamName=stream, Data=b"end", PartitionKey="same")["ShardId"]
+    iterator = kinesis.get_shard_iterator(StreamName=stream, ShardId=shard, ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
+    seen = 0
+    while seen < 13:
+        page = kinesis.get_records(ShardIterator=iterator)
+        assert 0 < sum(len(record["Data"]) for record in page["Records"]) <= 10 << 20
+        seen += len(page["Records"])
+        iterator = page["NextShardIterator"]
+
+
+def test_retention_is_changed(kinesis, stream):
+    kinesis.increase_stream_retention_period(StreamName=stream, RetentionPeriodHours=48)
+    summary = kinesis.describe_stream_summary(StreamName=stream)["StreamDescriptionSummary"]
+    assert summary["RetentionPeriodHours"] == 48
+    code, _, _ = error(kinesis.increase_stream_retention_period, StreamName=stream, RetentionPeriodHours=24)
+    assert code == "InvalidArgumentException"
+
+
+def test_errors_are_the_services_own(kinesis, stream):
+    assert error(kinesis.create_stream, StreamName=stream, ShardCount=1) == (
+        "ResourceInUseException", f"Stream {stream} under account 000000000000 already exists.", 400)
+    assert error(kinesis.put_record, StreamName="none", Data=b"x", PartitionKey="k") == (
+        "ResourceNotFoundException", "Stream none under account 000000000000 not found.", 400)
+    code, message, _ = error(kinesis.create_stream, StreamName="bad name!", ShardCount=1)
+    assert code == "ValidationException"
+    assert message == ("1 validation error detected: Value 'bad name!' at 'streamName' failed to satisfy constraint: "
+                       "Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+")
+    code, message, _ = error(kinesis.put_record, StreamName=stream, Data=b"x" * ((1 << 20) + 1), PartitionKey="k")
+    assert code == "ValidationException" and "Member must have length less than or equal to 1048576" in message
+    many = [{"Data": b"x", "PartitionKey": "k"}] * 501
+    code, message, _ = error(kinesis.put_records, StreamName=stream, Records=many)
+    assert code == "ValidationException" and "Member must have length less than or equal to 500" in message
+    shard = "shardId-000000000009"
+    code, message, _ = error(kinesis.get_shard_iterator, StreamName=stream, ShardId=shard, ShardIteratorType="LATEST")
+    assert code == "ResourceNotFoundException" and shard in message
+    assert error(kinesis.get_records, ShardIterator="AAAA")[0] == "InvalidArgumentException"
+    code, message, _ = error(kinesis.get_shard_iterator, StreamName=stream, ShardId="shardId-000000000000",
+                             ShardIteratorType="AT_SEQUENCE_NUMBER", StartingSequenceNumber="123")
+    assert code == "InvalidArgumentException" and "StartingSequenceNumber 123" in message
+    code, message, _ = error(kinesis.list_stream_consumers, StreamARN=f"arn:aws:kinesis:us-east-1:000000000000:stream/{stream}")
+    assert code == "UnknownOperationException" and "ListStreamConsumers" in message
+
+
+def test_a_deleted_stream_is_gone_and_its_name_free(kinesis):
+    kinesis.create_stream(StreamName="short-lived", ShardCount=1)
+    put = kinesis.put_record(StreamName="short-lived", Data=b"old", PartitionKey="k")
+    iterator = kinesis.get_shard_iterator(StreamName="short-lived", ShardId=put["ShardId"], ShardIteratorType="TRIM_HORIZON")
+    kinesis.delete_stream(StreamName="short-lived")
+    assert error(kinesis.get_records, ShardIterator=iterator["ShardIterator"])[0] == "ResourceNotFoundException"
+    kinesis.create_stream(StreamName="short-lived", ShardCount=1)
+    assert read(kinesis, "short-lived", put["ShardId"], ShardIteratorType="TRIM_HORIZON")["Records"] == []
+    kinesis.delete_stream(StreamName="short-lived")

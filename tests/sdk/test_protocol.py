@@ -1,0 +1,120 @@
+"""What SDKs refuse to send: wrong signatures, broken bodies, half requests, many connections."""
+
+import datetime
+import json
+import socket
+import time
+
+import boto3
+import pytest
+import requests
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.config import Config
+from botocore.credentials import Credentials
+from botocore.exceptions import ClientError
+
+TARGET = "Kinesis_20131202."
+
+
+def send(endpoint, operation, body, key="test", secret="test", change=None, service="kinesis"):
+    headers = {"X-Amz-Target": TARGET + operation, "Content-Type": "application/x-amz-json-1.1"}
+    request = AWSRequest("POST", endpoint + "/", data=body, headers=headers)
+    SigV4Auth(Credentials(key, secret), service, "us-east-1").add_auth(request)
+    prepared = request.prepare()
+    sent = dict(prepared.headers)
+    if change:
+        change(sent)
+    answer = requests.post(endpoint + "/", data=body, headers=sent, timeout=30)
+    return answer.status_code, answer.json() if answer.content else {}
+
+
+def test_signatures_are_checked(endpoint):
+    assert send(endpoint, "ListStreams", "{}")[0] == 200
+    status, answer = send(endpoint, "ListStreams", "{}", secret="other")
+    assert (status, answer["__type"]) == (400, "InvalidSignatureException")
+    assert answer["message"].startswith("The request signature we calculated does not match")
+    status, answer = send(endpoint, "ListStreams", "{}", key="nobody")
+    assert (status, answer["__type"]) == (400, "UnrecognizedClientException")
+    assert answer["message"] == "The security token included in the request is invalid."
+    status, answer = send(endpoint, "ListStreams", "{}", change=lambda headers: headers.pop("Authorization"))
+    assert (status, answer["__type"]) == (400, "MissingAuthenticationTokenException")
+    status, answer = send(endpoint, "ListStreams", "{}", change=lambda headers: headers.update(Authorization="AWS4-HMAC-SHA256 nonsense"))
+    assert (status, answer["__type"]) == (400, "IncompleteSignatureException")
+
+
+def test_clocks_far_off_are_refused(endpoint):
+    import botocore.auth
+    real = botocore.auth.get_current_datetime if hasattr(botocore.auth, "get_current_datetime") else None
+    if real is None:
+        pytest.skip("this botocore takes its time from elsewhere")
+    try:
+        botocore.auth.get_current_datetime = lambda *a, **k: real(*a, **k) - datetime.timedelta(minutes=20)
+        status, answer = send(endpoint, "ListStreams", "{}")
+    finally:
+        botocore.auth.get_current_datetime = real
+    assert (status, answer["__type"]) == (400, "InvalidSignatureException")
+    assert answer["message"].startswith("Signature expired:")
+
+
+def test_broken_bodies_and_unknown_operations(endpoint):
+    assert send(endpoint, "PutRecord", "{")[1]["__type"] == "SerializationException"
+    assert send(endpoint, "PutRecord", '{"StreamName": 7}')[1]["__type"] == "SerializationException"
+    body = json.dumps({"StreamName": "none", "PartitionKey": "k", "Data": "***"})
+    assert send(endpoint, "PutRecord", body)[1]["__type"] == "SerializationException"
+    assert send(endpoint, "PutRecords", json.dumps({"StreamName": "none", "Records": [{"Data": "!", "PartitionKey": "k"}]}))[1]["__type"] == "SerializationException"
+    status, answer = send(endpoint, "Fly", "{}")
+    assert (status, answer["__type"]) == (400, "UnknownOperationException") and "Fly" in answer["message"]
+    # Members that the service does not know are passed over, as it does.
+    assert send(endpoint, "ListStreams", '{"Unknown": [1, {"deep": null}]}')[0] == 200
+
+
+def test_a_service_that_is_not_served_says_so(server):
+    client = server.client("sqs")
+    with pytest.raises(ClientError) as raised:
+        client.list_queues()
+    assert "not supported" in str(raised.value)
+
+
+def test_bodies_over_the_limit_are_refused(endpoint):
+    status, answer = send(endpoint, "PutRecords", "x" * (17 << 20))
+    assert status == 413
+
+
+def test_half_sent_requests_disturb_nobody(server, endpoint):
+    sockets = []
+    try:
+        for half in (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc", b"POST / HT", b"\x00\xff\x00", b""):
+            for _ in range(50):
+                connection = socket.create_connection(("127.0.0.1", server.port))
+                connection.sendall(half)
+                sockets.append(connection)
+        assert send(endpoint, "ListStreams", "{}")[0] == 200
+    finally:
+        for connection in sockets:
+            connection.close()
+    assert send(endpoint, "ListStreams", "{}")[0] == 200
+
+
+def test_many_idle_connections_hold_little_memory(server, endpoint):
+    def resident_kib():
+        status = open(f"/proc/{server.process.pid}/status").read()
+        return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])
+
+    import resource
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    count = min(10_000, hard - 500)
+    before = resident_kib()
+    sockets = []
+    try:
+        for _ in range(count):
+            sockets.append(socket.create_connection(("127.0.0.1", server.port)))
+        assert send(endpoint, "ListStreams", "{}")[0] == 200
+        grown = resident_kib() - before
+        assert grown < count * 40, f"{count} idle connections hold {grown} KiB"
+    finally:
+        for connection in sockets:
+            connection.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert send(endpoint, "ListStreams", "{}")[0] == 200

@@ -1,0 +1,87 @@
+//! Events a second through the one-minute sum per symbol, from stored JSON records to result rows, on one thread.
+//!
+//! `cargo run --release -p millstream-query --example window_bench [-- EVENTS]`
+//! Records are as the stock-trades producer makes them, in batches of 500 as the wire brings them, held in memory as the log
+//! holds them. Runs with 10, 10,000 and 1,000,000 keys, with records of one shape and with fields in changing order.
+
+use std::time::Instant;
+
+use millstream_catalog::{ColumnDefinition, ColumnType, EventOrder, QueryDialect, RecordFormat};
+use millstream_query::{Executor, InputSchema, plan};
+use millstream_types::{EncodedRecords, RecordBatch};
+
+const SQL: &str = "CREATE OR REPLACE STREAM \"OUT\" (\"time\" TIMESTAMP, \"symbol\" VARCHAR(16), \"shareChange\" BIGINT);
+CREATE OR REPLACE PUMP \"P\" AS INSERT INTO \"OUT\" SELECT STREAM STEP(\"IN\".ROWTIME BY INTERVAL '60' SECOND), \"symbol\",
+SUM(\"shares\") FROM \"IN\" GROUP BY \"symbol\", STEP(\"IN\".ROWTIME BY INTERVAL '60' SECOND);";
+
+/// Records of one batch, and how far apart batches are: ten batches a minute at most hold every window open for some.
+const BATCH: u64 = 500;
+const STEP_MS: i64 = 6;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let events: u64 = std::env::args().nth(1).map_or(Ok(5_000_000), |count| count.parse())?;
+    for keys in [10, 10_000, 1_000_000] {
+        for one_shape in [true, false] {
+            run(events, keys, one_shape)?;
+        }
+    }
+    Ok(())
+}
+
+fn run(events: u64, keys: u64, one_shape: bool) -> Result<(), Box<dyn std::error::Error>> {
+    let batches = batches(events, keys, one_shape);
+    let bytes: usize = batches.iter().map(|batch| batch.bytes.len()).sum();
+    let column = |name: &str, column_type| ColumnDefinition { name: name.into(), column_type, mapping: None, declared: None };
+    let columns = vec![column("symbol", ColumnType::Text), column("shares", ColumnType::BigInt)];
+    let inputs = [InputSchema { name: "IN".into(), columns: Some(columns) }];
+    let program = plan(QueryDialect::Kinesis, SQL, &inputs).map_err(|errors| errors[0].clone())?;
+    let mut executor = Executor::new(program, EventOrder::default(), &[RecordFormat::Json], &[1]);
+    let (start, mut rows) = (Instant::now(), 0);
+    for batch in &batches {
+        let mut produced = executor.push(0, 0, batch, 0)?;
+        produced.extend(executor.advance(None)?);
+        rows += produced.rows.iter().map(|(_, batch)| batch.num_rows()).sum::<usize>();
+    }
+    rows += executor.advance(Some(i64::MAX))?.rows.iter().map(|(_, batch)| batch.num_rows()).sum::<usize>();
+    let seconds = start.elapsed().as_secs_f64();
+    println!(
+        "{keys:>9} keys, {}: {:>6.2} M events/s, {:>5.0} MB/s, {rows} rows, peak {} MiB",
+        if one_shape { "one shape      " } else { "changing shapes" },
+        events as f64 / seconds / 1e6,
+        bytes as f64 / seconds / 1e6,
+        peak_mib(),
+    );
+    Ok(())
+}
+
+fn batches(events: u64, keys: u64, one_shape: bool) -> Vec<RecordBatch> {
+    let mut made = Vec::new();
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    for first in (0..events).step_by(BATCH as usize) {
+        let mut records = EncodedRecords::default();
+        for number in first..(first + BATCH).min(events) {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            let (key, shares, price) = (random % keys, (random >> 20) as i64 % 1_000 - 500, (random >> 40) % 50_000);
+            let (symbol, price) = (format!("S{key:06}"), format!("{}.{:02}", price / 100, price % 100));
+            let user = number % 10;
+            let data = if one_shape || number % 2 == 0 {
+                format!("{{\"symbol\":\"{symbol}\",\"price\":{price},\"shares\":{shares},\"userId\":{user}}}")
+            } else {
+                format!("{{\"userId\":{user}, \"shares\":{shares}, \"symbol\":\"{symbol}\"}}")
+            };
+            records.push(symbol.as_bytes(), b"", data.as_bytes());
+        }
+        let (bytes, count) = records.freeze();
+        let append_time = 1_700_000_000_000 + (first / BATCH) as i64 * STEP_MS;
+        made.push(RecordBatch { base_offset: first, count, append_time, bytes });
+    }
+    made
+}
+
+fn peak_mib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap_or_default();
+    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) / 1024
+}

@@ -1,0 +1,101 @@
+//! Which method answers a request: exact parts before `{parameter}` before `{greedy+}`, the method before `ANY`.
+
+use std::collections::BTreeMap;
+
+use millstream_catalog::{Method, Resource};
+use percent_encoding::percent_decode_str;
+
+/// The method that answers a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Matched {
+    /// The resource that was found.
+    pub resource: Resource,
+    /// Its method.
+    pub method: Method,
+    /// The parts of the path that parameters stand for, unescaped.
+    pub parameters: BTreeMap<String, String>,
+}
+
+/// Finds the resource and method of a request's path (without the stage, beginning with `/`).
+#[must_use]
+pub fn find(resources: &BTreeMap<String, Resource>, method: &str, path: &str) -> Option<Matched> {
+    let wanted: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let mut best: Option<(Vec<u8>, Matched)> = None;
+    for resource in resources.values() {
+        let Some((rank, parameters)) = matches(&resource.path, &wanted) else { continue };
+        let Some(found) = resource.methods.get(method).or_else(|| resource.methods.get("ANY")) else { continue };
+        if best.as_ref().is_none_or(|(known, _)| rank < *known) {
+            best = Some((rank, Matched { resource: resource.clone(), method: found.clone(), parameters }));
+        }
+    }
+    best.map(|(_, matched)| matched)
+}
+
+/// How exactly a resource's path fits (0 exact, 1 parameter, 2 greedy, part by part), and its parameters.
+fn matches(pattern: &str, wanted: &[&str]) -> Option<(Vec<u8>, BTreeMap<String, String>)> {
+    let parts: Vec<&str> = pattern.split('/').filter(|part| !part.is_empty()).collect();
+    let (mut rank, mut parameters) = (Vec::new(), BTreeMap::new());
+    for (index, part) in parts.iter().enumerate() {
+        let Some(name) = part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) else {
+            if wanted.get(index) != Some(part) {
+                return None;
+            }
+            rank.push(0);
+            continue;
+        };
+        let rest = wanted.get(index..).filter(|rest| !rest.is_empty())?;
+        if let Some(name) = name.strip_suffix('+') {
+            parameters.insert(name.to_owned(), unescape(&rest.join("/")));
+            rank.push(2);
+            return Some((rank, parameters));
+        }
+        parameters.insert(name.to_owned(), unescape(rest[0]));
+        rank.push(1);
+    }
+    (parts.len() == wanted.len()).then_some((rank, parameters))
+}
+
+fn unescape(part: &str) -> String {
+    percent_decode_str(part).decode_utf8_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resources(paths: &[(&str, &[&str])]) -> BTreeMap<String, Resource> {
+        let resource = |(index, (path, methods)): (usize, &(&str, &[&str]))| {
+            let methods = methods.iter().map(|method| ((*method).to_owned(), Method::default())).collect();
+            let id = format!("r{index}");
+            let part = path.rsplit('/').next().unwrap_or_default().to_owned();
+            (id.clone(), Resource { id, parent: None, path_part: part, path: (*path).to_owned(), methods })
+        };
+        paths.iter().enumerate().map(resource).collect()
+    }
+
+    #[test]
+    fn the_most_exact_path_answers() {
+        let resources = resources(&[
+            ("/", &["POST"]),
+            ("/orders", &["GET", "ANY"]),
+            ("/orders/{id}", &["GET"]),
+            ("/orders/latest", &["GET"]),
+            ("/{proxy+}", &["ANY"]),
+        ]);
+        for (method, path, expected) in [
+            ("POST", "/", Some("/")),
+            ("GET", "/", None),
+            ("GET", "/orders", Some("/orders")),
+            ("PUT", "/orders/", Some("/orders")),
+            ("GET", "/orders/latest", Some("/orders/latest")),
+            ("GET", "/orders/a%20b", Some("/orders/{id}")),
+            ("PUT", "/orders/7", Some("/{proxy+}")),
+            ("GET", "/a/b/c", Some("/{proxy+}")),
+        ] {
+            let found = find(&resources, method, path);
+            assert_eq!(found.as_ref().map(|found| found.resource.path.as_str()), expected, "{method} {path}");
+        }
+        assert_eq!(find(&resources, "GET", "/orders/a%20b").unwrap().parameters["id"], "a b");
+        assert_eq!(find(&resources, "GET", "/a/b/c").unwrap().parameters["proxy"], "a/b/c");
+    }
+}

@@ -3,11 +3,13 @@
 //! Read next: [`front`] (how a request finds its service), [`json_protocol`] and [`rest_protocol`] (the two families),
 //! [`sigv4`] (signatures).
 
+pub mod apigateway;
 pub mod dynamodb;
 pub mod firehose;
 pub mod front;
 pub mod json_protocol;
 pub mod kinesis;
+pub mod kinesisanalytics;
 pub mod lambda;
 pub mod logs;
 pub mod place;

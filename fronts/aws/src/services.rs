@@ -3,11 +3,13 @@
 use bytes::Bytes;
 use http::{Response, StatusCode};
 
+use crate::apigateway::ApiGateway;
 use crate::dynamodb::{self, DynamoDb};
 use crate::firehose::Firehose;
 use crate::front::{json_answer, json_error};
 use crate::json_protocol::{JsonRequest, ServiceError};
 use crate::kinesis::Kinesis;
+use crate::kinesisanalytics::KinesisAnalytics;
 use crate::lambda::Lambda;
 use crate::logs::CloudWatchLogs;
 use crate::rest_protocol::{self, RestRequest};
@@ -26,6 +28,10 @@ pub struct Services {
     pub lambda: Lambda,
     /// CloudWatch Logs.
     pub logs: CloudWatchLogs,
+    /// Kinesis Analytics.
+    pub analytics: KinesisAnalytics,
+    /// API Gateway.
+    pub apigateway: ApiGateway,
 }
 
 impl Services {
@@ -35,6 +41,7 @@ impl Services {
         let answer = match (service, prefix) {
             ("kinesis", "Kinesis_20131202") => self.kinesis.call(request).await,
             ("firehose", "Firehose_20150804") => self.firehose.call(request).await,
+            ("kinesisanalytics", "KinesisAnalytics_20150814") => self.analytics.call(request).await,
             ("logs", "Logs_20140328") => self.logs.call(request),
             // Its answers have their own content type and carry a checksum.
             ("dynamodb", "DynamoDB_20120810") => return dynamodb::answer(self.dynamodb.call(request).await),
@@ -50,6 +57,7 @@ impl Services {
     pub(crate) async fn rest(&self, service: &str, request: RestRequest) -> Response<Bytes> {
         match service {
             "lambda" => self.lambda.call(&request).await,
+            "apigateway" => self.apigateway.call(&request).await,
             _ => {
                 let error = unknown(service, &format!("{} {}", request.method, request.path));
                 rest_protocol::error(&ServiceError { status: 404, ..error })
@@ -58,9 +66,8 @@ impl Services {
     }
 
     /// Answers what needs no signature: the deployed APIs. `None`: it is no such request.
-    #[expect(clippy::unused_async, reason = "deployed APIs are called here")]
-    pub(crate) async fn public(&self, _head: &http::request::Parts, _body: &Bytes) -> Option<Response<Bytes>> {
-        None
+    pub(crate) async fn public(&self, head: &http::request::Parts, body: &Bytes) -> Option<Response<Bytes>> {
+        self.apigateway.public(head, body).await
     }
 }
 

@@ -1,0 +1,240 @@
+//! Methods of resources with their integrations and declared answers.
+
+use std::collections::BTreeMap;
+
+use http::StatusCode;
+use millstream_catalog::{Integration, IntegrationResponse, Method, MethodResponse};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Answer, ApiGateway, bad_request, error, input};
+use crate::json_protocol::ServiceError;
+use crate::place::resource;
+use crate::rest_protocol::RestRequest;
+
+/// A method by its API, resource and verb.
+pub(super) struct Place<'p> {
+    pub(super) api: &'p str,
+    pub(super) resource: &'p str,
+    pub(super) verb: &'p str,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct MethodInput {
+    authorization_type: Option<String>,
+    api_key_required: Option<bool>,
+    request_parameters: Option<BTreeMap<String, bool>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct MethodResponseInput {
+    response_parameters: Option<BTreeMap<String, bool>>,
+    response_models: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct IntegrationInput {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    http_method: Option<String>,
+    uri: Option<String>,
+    request_templates: Option<BTreeMap<String, Option<String>>>,
+    passthrough_behavior: Option<String>,
+    timeout_in_millis: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct IntegrationResponseInput {
+    selection_pattern: Option<String>,
+    response_parameters: Option<BTreeMap<String, String>>,
+    response_templates: Option<BTreeMap<String, Option<String>>>,
+}
+
+pub(super) async fn put(front: &ApiGateway, request: &RestRequest, place: &Place<'_>) -> Answer {
+    let input: MethodInput = input(request)?;
+    let authorization = input.authorization_type.unwrap_or_else(|| "NONE".to_owned());
+    if authorization != "NONE" {
+        return Err(bad_request(format!("authorizationType {authorization} is not supported by this node")));
+    }
+    if input.api_key_required == Some(true) {
+        return Err(bad_request("apiKeyRequired is not supported by this node"));
+    }
+    let method = Method {
+        authorization,
+        request_parameters: input.request_parameters.unwrap_or_default(),
+        ..Method::default()
+    };
+    let made = front
+        .gateway
+        .edit_method(place.api, place.resource, place.verb, |known| match known {
+            None => Ok(Some(method)),
+            Some(_) => Err(millstream_gateway::GatewayError::Exists { kind: "method", name: place.verb.to_owned() }),
+        })
+        .await
+        .map_err(|e| match e {
+            millstream_gateway::GatewayError::Exists { .. } => {
+                ServiceError { status: 409, ..ServiceError::new("ConflictException", "Method already exists for this resource") }
+            }
+            other => error(&other),
+        })?;
+    Ok((StatusCode::CREATED, shown(place.verb, &made.unwrap_or_default())))
+}
+
+pub(super) fn get(front: &ApiGateway, place: &Place<'_>) -> Answer {
+    Ok((StatusCode::OK, shown(place.verb, &find(front, place)?)))
+}
+
+pub(super) async fn delete(front: &ApiGateway, place: &Place<'_>) -> Answer {
+    find(front, place)?;
+    front.gateway.edit_method(place.api, place.resource, place.verb, |_| Ok(None)).await.map_err(|e| error(&e))?;
+    Ok((StatusCode::NO_CONTENT, json!({})))
+}
+
+pub(super) async fn put_response(front: &ApiGateway, request: &RestRequest, place: &Place<'_>, status: &str) -> Answer {
+    let input: MethodResponseInput = input(request)?;
+    let response = MethodResponse {
+        parameters: input.response_parameters.unwrap_or_default(),
+        models: input.response_models.unwrap_or_default(),
+    };
+    let answer = json!({ "statusCode": status, "responseParameters": response.parameters, "responseModels": response.models });
+    edit(front, place, |method| {
+        method.responses.insert(status.to_owned(), response);
+    })
+    .await?;
+    Ok((StatusCode::CREATED, answer))
+}
+
+pub(super) async fn put_integration(front: &ApiGateway, request: &RestRequest, place: &Place<'_>) -> Answer {
+    let input: IntegrationInput = input(request)?;
+    let kind = input.kind.unwrap_or_default();
+    let uri = input.uri.unwrap_or_default();
+    let function = match kind.as_str() {
+        "AWS" | "AWS_PROXY" => Some(function_of(&uri)?),
+        "MOCK" => None,
+        other => return Err(bad_request(format!("integration type {other} is not supported by this node"))),
+    };
+    let templates = input.request_templates.unwrap_or_default();
+    let integration = Integration {
+        kind,
+        function,
+        uri,
+        http_method: input.http_method.unwrap_or_default(),
+        request_templates: templates.into_iter().filter_map(|(media, template)| Some((media, template?))).collect(),
+        passthrough: input.passthrough_behavior.unwrap_or_else(|| "WHEN_NO_MATCH".to_owned()),
+        timeout_ms: input.timeout_in_millis,
+        responses: BTreeMap::new(),
+    };
+    let answer = integration_shown(&integration);
+    edit(front, place, |method| method.integration = Some(integration)).await?;
+    Ok((StatusCode::CREATED, answer))
+}
+
+pub(super) fn get_integration(front: &ApiGateway, place: &Place<'_>) -> Answer {
+    let method = find(front, place)?;
+    let integration = method.integration.ok_or_else(|| not_found("No integration defined for method"))?;
+    Ok((StatusCode::OK, integration_shown(&integration)))
+}
+
+pub(super) async fn put_integration_response(
+    front: &ApiGateway,
+    request: &RestRequest,
+    place: &Place<'_>,
+    status: &str,
+) -> Answer {
+    let input: IntegrationResponseInput = input(request)?;
+    let templates = input.response_templates.unwrap_or_default();
+    let response = IntegrationResponse {
+        selection_pattern: input.selection_pattern.unwrap_or_default(),
+        parameters: input.response_parameters.unwrap_or_default(),
+        templates: templates.into_iter().filter_map(|(media, template)| Some((media, template?))).collect(),
+    };
+    if let Some(template) = response.templates.values().find(|template| !super::data_plane::passes_body(template)) {
+        return Err(bad_request(format!("the response template `{template}` is not supported by this node; use $input.json('$')")));
+    }
+    let answer = response_shown(status, &response);
+    let method = find(front, place)?;
+    if method.integration.is_none() {
+        return Err(not_found("No integration defined for method"));
+    }
+    edit(front, place, |method| {
+        if let Some(integration) = &mut method.integration {
+            integration.responses.insert(status.to_owned(), response);
+        }
+    })
+    .await?;
+    Ok((StatusCode::CREATED, answer))
+}
+
+pub(super) fn find(front: &ApiGateway, place: &Place<'_>) -> Result<Method, ServiceError> {
+    let api = front.gateway.get(place.api).map_err(|e| error(&e))?;
+    let resource = api.resources.get(place.resource).ok_or_else(|| not_found("Invalid Resource identifier specified"))?;
+    resource.methods.get(place.verb).cloned().ok_or_else(|| not_found("Invalid Method identifier specified"))
+}
+
+async fn edit(front: &ApiGateway, place: &Place<'_>, change: impl FnOnce(&mut Method)) -> Result<(), ServiceError> {
+    find(front, place)?;
+    front
+        .gateway
+        .edit_method(place.api, place.resource, place.verb, |known| {
+            let mut method = known.unwrap_or_default();
+            change(&mut method);
+            Ok(Some(method))
+        })
+        .await
+        .map_err(|e| error(&e))?;
+    Ok(())
+}
+
+/// The function of `arn:aws:apigateway:REGION:lambda:path/2015-03-31/functions/ARN/invocations`.
+fn function_of(uri: &str) -> Result<String, ServiceError> {
+    let arn = uri.split_once("/functions/").and_then(|(_, rest)| rest.strip_suffix("/invocations"));
+    let name = arn.and_then(|arn| resource(arn, "lambda", "function:")).map(|name| name.split(':').next().unwrap_or(name));
+    name.map(str::to_owned).ok_or_else(|| bad_request(format!("Invalid ARN specified in the request: {uri}")))
+}
+
+pub(super) fn not_found(message: &str) -> ServiceError {
+    ServiceError { status: 404, ..ServiceError::new("NotFoundException", message) }
+}
+
+pub(super) fn shown(verb: &str, method: &Method) -> Value {
+    let mut shown = json!({
+        "httpMethod": verb,
+        "authorizationType": method.authorization,
+        "apiKeyRequired": method.api_key_required,
+        "requestParameters": method.request_parameters,
+    });
+    if let Some(integration) = &method.integration {
+        shown["methodIntegration"] = integration_shown(integration);
+    }
+    let responses = method.responses.iter().map(|(status, response)| {
+        (status.clone(), json!({ "statusCode": status, "responseParameters": response.parameters, "responseModels": response.models }))
+    });
+    shown["methodResponses"] = Value::Object(responses.collect());
+    shown
+}
+
+fn integration_shown(integration: &Integration) -> Value {
+    let responses = integration.responses.iter().map(|(status, response)| (status.clone(), response_shown(status, response)));
+    json!({
+        "type": integration.kind,
+        "httpMethod": integration.http_method,
+        "uri": integration.uri,
+        "requestTemplates": integration.request_templates,
+        "passthroughBehavior": integration.passthrough,
+        "timeoutInMillis": integration.timeout_ms.unwrap_or(29_000),
+        "integrationResponses": Value::Object(responses.collect()),
+    })
+}
+
+fn response_shown(status: &str, response: &IntegrationResponse) -> Value {
+    json!({
+        "statusCode": status,
+        "selectionPattern": response.selection_pattern,
+        "responseParameters": response.parameters,
+        "responseTemplates": response.templates,
+    })
+}

@@ -1,0 +1,123 @@
+//! API Gateway's REST APIs over the gateway engine: the control operations, and the deployed APIs themselves.
+//!
+//! Source: the API Gateway REST API reference (a REST JSON protocol) and the developer guide's "Lambda proxy integrations".
+
+mod apis;
+mod data_plane;
+mod methods;
+mod proxy_event;
+mod resources;
+mod stages;
+mod test_invoke;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, Response, StatusCode};
+use millstream_gateway::{Gateway, GatewayError};
+use millstream_types::{Clock, Invoke};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::json_protocol::ServiceError;
+use crate::place::Place;
+use crate::rest_protocol::{self, RestRequest, document};
+
+/// The service.
+pub struct ApiGateway {
+    gateway: Gateway,
+    invoke: Arc<dyn Invoke>,
+    place: Place,
+    clock: Arc<dyn Clock>,
+}
+
+type Answer = Result<(StatusCode, Value), ServiceError>;
+
+impl ApiGateway {
+    /// The service over the gateway engine and the functions that its APIs call.
+    #[must_use]
+    pub fn new(gateway: Gateway, invoke: Arc<dyn Invoke>, place: Place, clock: Arc<dyn Clock>) -> Self {
+        Self { gateway, invoke, place, clock }
+    }
+
+    /// Answers a control request: every operation that there is, by method and path.
+    pub(crate) async fn call(&self, request: &RestRequest) -> Response<Bytes> {
+        match self.control(request).await {
+            Ok((status, answer)) => document(status, &answer),
+            Err(error) => rest_protocol::error(&error),
+        }
+    }
+
+    async fn control(&self, request: &RestRequest) -> Answer {
+        let segments = request.segments();
+        let parts: Vec<&str> = segments.iter().map(String::as_str).collect();
+        let (get, post, put, delete) = (Method::GET, Method::POST, Method::PUT, Method::DELETE);
+        let method = &request.method;
+        match parts.as_slice() {
+            ["restapis"] if *method == post => apis::create(self, request).await,
+            ["restapis"] if *method == get => apis::list(self),
+            ["restapis", api] if *method == get => apis::get(self, api),
+            ["restapis", api] if *method == delete => apis::delete(self, api).await,
+            ["restapis", api, "resources"] if *method == get => resources::list(self, api),
+            ["restapis", api, "resources", parent] if *method == post => resources::create(self, request, api, parent).await,
+            ["restapis", api, "resources", resource] if *method == get => resources::get(self, api, resource),
+            ["restapis", api, "resources", resource] if *method == delete => resources::delete(self, api, resource).await,
+            ["restapis", api, "resources", resource, "methods", verb, rest @ ..] => {
+                let place = methods::Place { api, resource, verb };
+                match (method, rest) {
+                    (m, []) if *m == put => methods::put(self, request, &place).await,
+                    (m, []) if *m == get => methods::get(self, &place),
+                    (m, []) if *m == delete => methods::delete(self, &place).await,
+                    (m, []) if *m == post => test_invoke::call(self, request, &place).await,
+                    (m, ["responses", status]) if *m == put => methods::put_response(self, request, &place, status).await,
+                    (m, ["integration"]) if *m == put => methods::put_integration(self, request, &place).await,
+                    (m, ["integration"]) if *m == get => methods::get_integration(self, &place),
+                    (m, ["integration", "responses", status]) if *m == put => {
+                        methods::put_integration_response(self, request, &place, status).await
+                    }
+                    _ => Err(unsupported(request)),
+                }
+            }
+            ["restapis", api, "deployments"] if *method == post => stages::deploy(self, request, api).await,
+            ["restapis", api, "deployments"] if *method == get => stages::deployments(self, api),
+            ["restapis", api, "stages"] if *method == post => stages::create(self, request, api).await,
+            ["restapis", api, "stages"] if *method == get => stages::list(self, api),
+            ["restapis", api, "stages", stage] if *method == get => stages::get(self, api, stage),
+            _ => Err(unsupported(request)),
+        }
+    }
+}
+
+fn unsupported(request: &RestRequest) -> ServiceError {
+    let operation = format!("{} {}", request.method, request.path);
+    ServiceError { status: 404, ..ServiceError::unknown_operation("API Gateway", &operation) }
+}
+
+/// From the engine's facts to the service's errors.
+fn error(error: &GatewayError) -> ServiceError {
+    let (status, code, message) = match error {
+        GatewayError::NotFound { kind, .. } => {
+            (404, "NotFoundException", format!("Invalid {} identifier specified", if *kind == "api" { "API" } else { kind }))
+        }
+        GatewayError::Exists { kind, name } => {
+            (409, "ConflictException", format!("Another {kind} with the same parent already has this name: {name}"))
+        }
+        GatewayError::Invalid { reason } => (400, "BadRequestException", reason.clone()),
+        GatewayError::Catalog(_) => (500, "InternalServerErrorException", error.to_string()),
+    };
+    ServiceError { status, ..ServiceError::new(code, message) }
+}
+
+fn input<T: DeserializeOwned>(request: &RestRequest) -> Result<T, ServiceError> {
+    let body: &[u8] = if request.body.is_empty() { b"{}" } else { &request.body };
+    serde_json::from_slice(body).map_err(|error| ServiceError::new("SerializationException", error.to_string()))
+}
+
+fn bad_request(message: impl Into<String>) -> ServiceError {
+    ServiceError::new("BadRequestException", message)
+}
+
+/// Whole seconds, as the control operations write times.
+fn seconds(millis: i64) -> i64 {
+    millis / 1_000
+}

@@ -1,0 +1,94 @@
+//! `DescribeApplication`
+
+use millstream_catalog::{OutputTarget, QueryDefinition, QueryInput, QueryOutput, RecordFormat};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{KinesisAnalytics, check_name};
+use crate::json_protocol::{JsonRequest, ServiceError};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct NameInput {
+    pub(super) application_name: Option<String>,
+}
+
+pub(super) fn call(front: &KinesisAnalytics, request: &JsonRequest) -> Result<Value, ServiceError> {
+    let input: NameInput = request.input()?;
+    check_name(input.application_name.as_deref())?;
+    let query = front.queries.get(&input.application_name.unwrap_or_default()).map_err(|error| front.error(&error))?;
+    Ok(json!({ "ApplicationDetail": detail(front, &query) }))
+}
+
+fn detail(front: &KinesisAnalytics, query: &QueryDefinition) -> Value {
+    let inputs: Vec<Value> = query.inputs.iter().enumerate().map(|(index, input)| self::input(front, index, input)).collect();
+    let outputs: Vec<Value> =
+        query.outputs.iter().enumerate().map(|(index, output)| self::output(front, index, output)).collect();
+    json!({
+        "ApplicationName": query.name,
+        "ApplicationDescription": query.description,
+        "ApplicationARN": front.arn(&query.name),
+        "ApplicationStatus": front.status(&query.name),
+        "CreateTimestamp": query.created as f64 / 1_000.0,
+        "LastUpdateTimestamp": query.modified as f64 / 1_000.0,
+        "InputDescriptions": inputs,
+        "OutputDescriptions": outputs,
+        "ReferenceDataSourceDescriptions": [],
+        "CloudWatchLoggingOptionDescriptions": [],
+        "ApplicationCode": query.sql,
+        "ApplicationVersionId": query.version,
+    })
+}
+
+fn input(front: &KinesisAnalytics, index: usize, input: &QueryInput) -> Value {
+    let columns: Vec<Value> = input
+        .columns
+        .iter()
+        .map(|column| json!({ "Name": column.name, "SqlType": column.declared, "Mapping": column.mapping }))
+        .collect();
+    let format = match &input.format {
+        RecordFormat::Json => {
+            json!({ "RecordFormatType": "JSON", "MappingParameters": { "JSONMappingParameters": { "RecordRowPath": "$" } } })
+        }
+        RecordFormat::Csv { delimiter } => json!({
+            "RecordFormatType": "CSV",
+            "MappingParameters": { "CSVMappingParameters": { "RecordRowDelimiter": "\n", "RecordColumnDelimiter": delimiter } },
+        }),
+    };
+    let (member, arn) = match input.stream.strip_prefix("delivery/") {
+        Some(name) => {
+            ("KinesisFirehoseInputDescription", front.place.arn("firehose", &format!("deliverystream/{name}")))
+        }
+        None => ("KinesisStreamsInputDescription", front.place.arn("kinesis", &format!("stream/{}", input.stream))),
+    };
+    let mut shown = json!({
+        "InputId": format!("{}.1", index + 1),
+        "NamePrefix": input.name.strip_suffix("_001").unwrap_or(&input.name),
+        "InAppStreamNames": [input.name],
+        "InputSchema": { "RecordFormat": format, "RecordEncoding": "UTF-8", "RecordColumns": columns },
+        "InputParallelism": { "Count": 1 },
+    });
+    shown[member] = json!({ "ResourceARN": arn });
+    shown
+}
+
+fn output(front: &KinesisAnalytics, index: usize, output: &QueryOutput) -> Value {
+    let format = if output.format == RecordFormat::Json { "JSON" } else { "CSV" };
+    let mut shown = json!({
+        "OutputId": format!("{}.1", index + 1),
+        "Name": output.name,
+        "DestinationSchema": { "RecordFormatType": format },
+    });
+    let (member, arn) = match &output.target {
+        OutputTarget::Function { name } => ("LambdaOutputDescription", front.place.arn("lambda", &format!("function:{name}"))),
+        OutputTarget::Stream { name } => match name.strip_prefix("delivery/") {
+            Some(name) => {
+                ("KinesisFirehoseOutputDescription", front.place.arn("firehose", &format!("deliverystream/{name}")))
+            }
+            None => ("KinesisStreamsOutputDescription", front.place.arn("kinesis", &format!("stream/{name}"))),
+        },
+        OutputTarget::Keep => return shown,
+    };
+    shown[member] = json!({ "ResourceARN": arn });
+    shown
+}

@@ -1,0 +1,136 @@
+//! Inputs as requests give them.
+
+use millstream_catalog::{ColumnDefinition, ColumnType, QueryInput, RecordFormat};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::invalid;
+use crate::json_protocol::ServiceError;
+use crate::place::resource;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Input {
+    name_prefix: Option<String>,
+    kinesis_streams_input: Option<Source>,
+    kinesis_firehose_input: Option<Source>,
+    input_schema: Option<InputSchema>,
+    input_processing_configuration: Option<Value>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Source {
+    #[serde(rename = "ResourceARN")]
+    pub(super) resource_arn: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct InputSchema {
+    record_format: Option<Format>,
+    record_columns: Option<Vec<Column>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Format {
+    record_format_type: Option<String>,
+    mapping_parameters: Option<Mapping>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Mapping {
+    #[serde(rename = "JSONMappingParameters")]
+    json: Option<JsonMapping>,
+    #[serde(rename = "CSVMappingParameters")]
+    csv: Option<CsvMapping>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct JsonMapping {
+    record_row_path: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct CsvMapping {
+    record_column_delimiter: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Column {
+    name: Option<String>,
+    sql_type: Option<String>,
+    mapping: Option<String>,
+}
+
+impl Input {
+    /// The input with the name by which the SQL knows it.
+    pub(super) fn definition(self) -> Result<QueryInput, ServiceError> {
+        if self.input_processing_configuration.is_some() {
+            return Err(invalid("InputProcessingConfiguration is not supported by this node"));
+        }
+        let prefix = self.name_prefix.filter(|prefix| !prefix.is_empty());
+        let prefix = prefix.ok_or_else(|| invalid("NamePrefix must be given"))?;
+        let stream = match (self.kinesis_streams_input, self.kinesis_firehose_input) {
+            (Some(source), None) => stream_of(&source, "kinesis", "stream/")?,
+            (None, Some(source)) => format!("delivery/{}", stream_of(&source, "firehose", "deliverystream/")?),
+            _ => return Err(invalid("exactly one of KinesisStreamsInput and KinesisFirehoseInput must be given")),
+        };
+        let schema = self.input_schema.ok_or_else(|| invalid("InputSchema must be given"))?;
+        let columns = schema.record_columns.unwrap_or_default();
+        Ok(QueryInput {
+            name: format!("{prefix}_001"),
+            stream,
+            format: format(schema.record_format)?,
+            columns: columns.into_iter().map(column).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+/// The stream of a source's ARN.
+pub(super) fn stream_of(source: &Source, service: &str, kind: &str) -> Result<String, ServiceError> {
+    let arn = source.resource_arn.as_deref().unwrap_or_default();
+    resource(arn, service, kind).map(str::to_owned).ok_or_else(|| invalid(format!("{arn} is not the ARN of a {service} {kind}…")))
+}
+
+fn format(format: Option<Format>) -> Result<RecordFormat, ServiceError> {
+    let Some(format) = format else { return Ok(RecordFormat::Json) };
+    let mapping = format.mapping_parameters;
+    match format.record_format_type.as_deref() {
+        None | Some("JSON") => {
+            let path = mapping.and_then(|mapping| mapping.json).and_then(|json| json.record_row_path);
+            match path.as_deref() {
+                None | Some("$") => Ok(RecordFormat::Json),
+                Some(path) => Err(invalid(format!("RecordRowPath {path} is not supported by this node; expected $"))),
+            }
+        }
+        Some("CSV") => {
+            let delimiter = mapping.and_then(|mapping| mapping.csv).and_then(|csv| csv.record_column_delimiter);
+            Ok(RecordFormat::Csv { delimiter: delimiter.unwrap_or_else(|| ",".to_owned()) })
+        }
+        Some(other) => Err(invalid(format!("RecordFormatType must be JSON or CSV, found {other}"))),
+    }
+}
+
+fn column(column: Column) -> Result<ColumnDefinition, ServiceError> {
+    let name = column.name.ok_or_else(|| invalid("every record column needs a Name"))?;
+    let declared = column.sql_type.ok_or_else(|| invalid(format!("column {name} needs a SqlType")))?;
+    let column_type = column_type(&declared).ok_or_else(|| invalid(format!("column {name} has the unknown type {declared}")))?;
+    Ok(ColumnDefinition { name, column_type, mapping: column.mapping, declared: Some(declared) })
+}
+
+/// The column type of a SQL type: `VARCHAR(4)`, `INTEGER`, ….
+fn column_type(declared: &str) -> Option<ColumnType> {
+    let name = declared.split('(').next().unwrap_or_default().trim().to_ascii_uppercase();
+    Some(match name.as_str() {
+        "TINYINT" | "SMALLINT" | "INT" | "INTEGER" | "BIGINT" => ColumnType::BigInt,
+        "REAL" | "FLOAT" | "DOUBLE" | "DECIMAL" | "NUMERIC" => ColumnType::Double,
+        "CHAR" | "VARCHAR" => ColumnType::Text,
+        "BOOLEAN" => ColumnType::Boolean,
+        "TIMESTAMP" => ColumnType::Timestamp,
+        _ => return None,
+    })
+}

@@ -1,0 +1,105 @@
+//! Kinesis Data Analytics for SQL over the query engine. Source: the Kinesis Analytics API reference (2015-08-14).
+
+mod codec;
+mod create_application;
+mod describe_application;
+mod discover_input_schema;
+mod input;
+mod lifecycle;
+mod output;
+
+use bytes::Bytes;
+use millstream_query::{Queries, QueryError};
+use millstream_stream::Streams;
+use serde_json::{Value, json};
+
+use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
+use crate::place::Place;
+
+pub use codec::LambdaOutputCodec;
+
+/// The service.
+pub struct KinesisAnalytics {
+    queries: Queries,
+    streams: Streams,
+    place: Place,
+}
+
+impl KinesisAnalytics {
+    /// The service over the query engine.
+    #[must_use]
+    pub fn new(queries: Queries, streams: Streams, place: Place) -> Self {
+        Self { queries, streams, place }
+    }
+
+    /// Answers a request: every operation that there is.
+    pub(crate) async fn call(&self, request: &JsonRequest) -> Result<Bytes, ServiceError> {
+        let document = match request.operation.as_str() {
+            "CreateApplication" => create_application::call(self, request).await?,
+            "DescribeApplication" => describe_application::call(self, request)?,
+            "StartApplication" => lifecycle::start(self, request).await?,
+            "StopApplication" => lifecycle::stop(self, request).await?,
+            "DeleteApplication" => lifecycle::delete(self, request).await?,
+            "ListApplications" => self.list(),
+            "DiscoverInputSchema" => discover_input_schema::call(self, request).await?,
+            other => return Err(ServiceError::unknown_operation("Kinesis Analytics", other)),
+        };
+        Ok(Bytes::from(document.to_string()))
+    }
+
+    fn list(&self) -> Value {
+        let summary = |query: &std::sync::Arc<millstream_catalog::QueryDefinition>| {
+            json!({
+                "ApplicationName": query.name,
+                "ApplicationARN": self.arn(&query.name),
+                "ApplicationStatus": self.status(&query.name),
+            })
+        };
+        let all: Vec<Value> = self.queries.list().iter().map(summary).collect();
+        json!({ "ApplicationSummaries": all, "HasMoreApplications": false })
+    }
+
+    fn arn(&self, name: &str) -> String {
+        self.place.arn("kinesisanalytics", &format!("application/{name}"))
+    }
+
+    fn status(&self, name: &str) -> &'static str {
+        use millstream_query::QueryState;
+        match self.queries.status(name).state {
+            QueryState::Stopped => "READY",
+            QueryState::Starting => "STARTING",
+            QueryState::Running | QueryState::Retrying => "RUNNING",
+        }
+    }
+
+    /// From the engine's facts to the service's errors.
+    fn error(&self, error: &QueryError) -> ServiceError {
+        match error {
+            QueryError::NotFound { .. } => ServiceError::new("ResourceNotFoundException", "No such application"),
+            QueryError::Exists { name } => {
+                ServiceError::new("ResourceInUseException", format!("Application {name} already exists"))
+            }
+            QueryError::State { name, state } => {
+                ServiceError::new("ResourceInUseException", format!("Application {name} is {state}"))
+            }
+            QueryError::Plan(_) => ServiceError::new("CodeValidationException", error.to_string()),
+            QueryError::NoInput { .. } | QueryError::Stream(_) => {
+                ServiceError::new("InvalidArgumentException", error.to_string())
+            }
+            _ => ServiceError::internal("ServiceUnavailableException", error.to_string()),
+        }
+    }
+}
+
+fn check_name(name: Option<&str>) -> Result<(), ServiceError> {
+    let allowed = |char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '.' | '-');
+    Constraints::new()
+        .required("applicationName", name.as_ref())
+        .length("applicationName", name, 1, 128)
+        .characters("applicationName", name, allowed, "[a-zA-Z0-9_.-]+")
+        .finish()
+}
+
+fn invalid(message: impl Into<String>) -> ServiceError {
+    ServiceError::new("InvalidArgumentException", message)
+}

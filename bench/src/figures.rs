@@ -31,7 +31,8 @@ impl Usage {
         // Fields 14 and 15 of /proc/PID/stat count in ticks of 1/100 s on Linux; the name before them may hold spaces.
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         let after_name = stat.rsplit(')').next().unwrap_or_default();
-        let ticks: u64 = after_name.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+        let ticks: u64 =
+            after_name.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         let kib = |name: &str| {
             let line = status.lines().find(|line| line.starts_with(name))?;
@@ -46,7 +47,14 @@ impl Usage {
 }
 
 /// Prints one line of a run.
-pub fn print(name: &str, records: u64, bytes: u64, took: Duration, latencies: &Histogram<u64>, used: Option<(Usage, Usage)>) {
+pub fn print(
+    name: &str,
+    records: u64,
+    bytes: u64,
+    took: Duration,
+    latencies: &Histogram<u64>,
+    used: Option<(Usage, Usage)>,
+) {
     let seconds = took.as_secs_f64();
     let milliseconds = |quantile: f64| latencies.value_at_quantile(quantile) as f64 / 1_000.0;
     print!(

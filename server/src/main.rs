@@ -1,2 +1,37 @@
-//! The binary.
-fn main() {}
+//! The binary: command line, settings, the wiring of engines and fronts, and the demo. Holds no engine.
+//!
+//! Read next: [`node`] (how a node is put together), [`commands`] (what can be asked).
+
+mod apply;
+mod cli;
+mod commands;
+mod demo;
+mod node;
+mod remote;
+mod settings;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use tracing_subscriber::EnvFilter;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match commands::run(cli::Cli::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Diagnostics of a node go to standard error; `MILLSTREAM_LOG` chooses how much (`info`, `millstream_query=debug`).
+fn trace_to_stderr() {
+    let filter = EnvFilter::try_from_env("MILLSTREAM_LOG").unwrap_or_else(|_| EnvFilter::new("warn,millstream=info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}

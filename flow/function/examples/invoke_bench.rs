@@ -36,7 +36,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let insight = Insight::open(&storage, Arc::clone(&clock))?;
     let functions = Functions::open(options, storage.clone(), Catalog::open(&storage)?, insight, clock)?;
-    for (name, runtime, file, code) in [("python", "python3.11", "app.py", PYTHON), ("nodejs", "nodejs20.x", "app.js", NODE)] {
+    for (name, runtime, file, code) in
+        [("python", "python3.11", "app.py", PYTHON), ("nodejs", "nodejs20.x", "app.js", NODE)]
+    {
         functions.create(function(name, runtime, package(file, code)?)).await?;
         let begun = Instant::now();
         invoke(&functions, name).await?;
@@ -85,8 +87,13 @@ fn function(name: &str, runtime: &str, package: Bytes) -> NewFunction {
 
 async fn invoke(functions: &Functions, name: &str) -> Result<(), Box<dyn std::error::Error>> {
     let payload = Bytes::from_static(br#"{"symbol":"MSFT","shares":20}"#);
-    let invocation =
-        Invocation { function: name.to_owned(), payload, source: "bench".into(), client_context: None, log_tail: false };
+    let invocation = Invocation {
+        function: name.to_owned(),
+        payload,
+        source: "bench".into(),
+        client_context: None,
+        log_tail: false,
+    };
     let outcome = functions.invoke(invocation).await?;
     match outcome.error {
         None => Ok(()),

@@ -455,7 +455,12 @@ impl Functions {
     }
 
     /// The variables of a process, as the service sets them; nothing of the node's own but PATH.
-    fn environment(&self, definition: &FunctionDefinition, task_root: &std::path::Path, stream: &str) -> Vec<(String, String)> {
+    fn environment(
+        &self,
+        definition: &FunctionDefinition,
+        task_root: &std::path::Path,
+        stream: &str,
+    ) -> Vec<(String, String)> {
         let options = &self.shared.options;
         let (key, secret) = (options.credentials)(&definition.name);
         let root = task_root.display().to_string();

@@ -38,7 +38,9 @@ fn check_within(package: &[u8], unpacked_bytes_max: u64) -> Result<(), FunctionE
     if package.len() > ZIPPED_BYTES_MAX {
         return Err(wrong(format!("expected a package of at most {ZIPPED_BYTES_MAX} bytes, found {}", package.len())));
     }
-    let mut archive = ZipArchive::new(Cursor::new(package)).map_err(|_| wrong("Could not unzip uploaded file. Please check your file, then try to upload again.".into()))?;
+    let mut archive = ZipArchive::new(Cursor::new(package)).map_err(|_| {
+        wrong("Could not unzip uploaded file. Please check your file, then try to upload again.".into())
+    })?;
     if archive.len() > FILES_MAX {
         return Err(wrong(format!("expected at most {FILES_MAX} files, found {}", archive.len())));
     }
@@ -107,7 +109,8 @@ impl Packages {
         let package = self.get(hash)?;
         // Unpacked beside its place and renamed: a crash leaves no half package behind under the name.
         let unfinished = self.folder.join(format!(".{name}.{}", uuid::Uuid::new_v4()));
-        let place = |error: io::Error| FunctionError::Package { reason: format!("unpacking to {}: {error}", folder.display()) };
+        let place =
+            |error: io::Error| FunctionError::Package { reason: format!("unpacking to {}: {error}", folder.display()) };
         unpack(&package, &unfinished).map_err(place)?;
         match fs::rename(&unfinished, &folder) {
             Ok(()) => Ok(folder),

@@ -84,10 +84,10 @@ impl Process {
             .process_group(0)
             .spawn()
             .map_err(wrong)?;
-        let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed())).ok_or_else(|| FunctionError::Start {
-            program: shown.clone(),
-            reason: "it ended at once".to_owned(),
-        })?;
+        let group = child
+            .id()
+            .and_then(|id| Pid::from_raw(id.cast_signed()))
+            .ok_or_else(|| FunctionError::Start { program: shown.clone(), reason: "it ended at once".to_owned() })?;
         let memory_bytes = u64::from(start.memory_mib) << 20;
         limit(group, memory_bytes);
         if let Some(pipe) = child.stdout.take() {

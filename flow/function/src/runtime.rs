@@ -85,7 +85,8 @@ impl Runtimes {
 /// Where an interpreter really is: version managers put slow scripts in its place.
 async fn resolve(name: &str, ask: &[&str]) -> Result<PathBuf, FunctionError> {
     let wrong = |reason: String| FunctionError::Start { program: name.to_owned(), reason };
-    let answer = Command::new(name).args(ask).stdin(Stdio::null()).output().await.map_err(|error| wrong(error.to_string()))?;
+    let answer =
+        Command::new(name).args(ask).stdin(Stdio::null()).output().await.map_err(|error| wrong(error.to_string()))?;
     let path = String::from_utf8_lossy(&answer.stdout).trim().to_owned();
     if path.is_empty() { Err(wrong("it does not say where it is".to_owned())) } else { Ok(PathBuf::from(path)) }
 }

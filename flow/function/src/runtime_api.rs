@@ -142,7 +142,12 @@ async fn next(shared: &Shared) -> Response<Full<Bytes>> {
     response
 }
 
-async fn posted(shared: &Shared, id: &str, request: Request<Incoming>, kind: fn(Bytes) -> Answer) -> Response<Full<Bytes>> {
+async fn posted(
+    shared: &Shared,
+    id: &str,
+    request: Request<Incoming>,
+    kind: fn(Bytes) -> Answer,
+) -> Response<Full<Bytes>> {
     let body = Limited::new(request.into_body(), RESPONSE_BYTES_MAX).collect().await;
     let reply = {
         let mut current = lock(&shared.current);
@@ -161,7 +166,8 @@ async fn posted(shared: &Shared, id: &str, request: Request<Incoming>, kind: fn(
             accepted()
         }
         Err(_) => {
-            let message = format!("Response payload size exceeded maximum allowed payload size ({RESPONSE_BYTES_MAX} bytes).");
+            let message =
+                format!("Response payload size exceeded maximum allowed payload size ({RESPONSE_BYTES_MAX} bytes).");
             let document = json!({ "errorType": "Function.ResponseSizeTooLarge", "errorMessage": message });
             let _ = reply.send(Answer::Error(Bytes::from(document.to_string())));
             let message = format!("Exceeded maximum allowed payload size ({RESPONSE_BYTES_MAX} bytes).");

@@ -181,7 +181,10 @@ async fn many_run_at_once_up_to_the_limit() {
     let node = Node::new();
     let functions = node.open();
     let code = "import time\ndef handler(event, context):\n    time.sleep(0.3)\n    return event\n";
-    functions.create(NewFunction { concurrency_limit: Some(2), ..new("slow", "python3.11", "app.py", code) }).await.unwrap();
+    functions
+        .create(NewFunction { concurrency_limit: Some(2), ..new("slow", "python3.11", "app.py", code) })
+        .await
+        .unwrap();
     let calls: Vec<_> = (0..6)
         .map(|n| {
             let functions = functions.clone();

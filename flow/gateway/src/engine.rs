@@ -158,12 +158,8 @@ impl Gateway {
         if !definition.deployments.contains_key(deployment) {
             return Err(GatewayError::NotFound { kind: "deployment", name: deployment.to_owned() });
         }
-        let made = Stage {
-            name: stage.to_owned(),
-            deployment: deployment.to_owned(),
-            created: self.clock.now(),
-            variables,
-        };
+        let made =
+            Stage { name: stage.to_owned(), deployment: deployment.to_owned(), created: self.clock.now(), variables };
         definition.stages.insert(stage.to_owned(), made.clone());
         self.catalog.apis.put(definition).await?;
         Ok(made)
@@ -207,7 +203,8 @@ impl Gateway {
             Some(known) => (*known).clone(),
             None => (*self.create_api(name, "").await?).clone(),
         };
-        let before = definition.stages.get(stage).and_then(|stage| definition.deployments.get(&stage.deployment)).cloned();
+        let before =
+            definition.stages.get(stage).and_then(|stage| definition.deployments.get(&stage.deployment)).cloned();
         definition.resources.retain(|_, resource| resource.parent.is_none());
         definition.resources.values_mut().for_each(|root| root.methods.clear());
         for (method, path, function, proxy) in routes {
@@ -262,7 +259,12 @@ impl Gateway {
 /// Ten lowercase letters and digits, as the service's ids are.
 fn new_id() -> String {
     let bytes = uuid::Uuid::new_v4();
-    bytes.as_bytes().iter().take(10).map(|byte| char::from(b"abcdefghijklmnopqrstuvwxyz0123456789"[usize::from(byte % 36)])).collect()
+    bytes
+        .as_bytes()
+        .iter()
+        .take(10)
+        .map(|byte| char::from(b"abcdefghijklmnopqrstuvwxyz0123456789"[usize::from(byte % 36)]))
+        .collect()
 }
 
 fn resource_of<'d>(definition: &'d ApiDefinition, id: &str) -> Result<&'d Resource, GatewayError> {
@@ -276,9 +278,10 @@ fn add_resource(definition: &mut ApiDefinition, parent: &str, part: &str) -> Res
     let allowed = |char: char| char.is_ascii_alphanumeric() || matches!(char, '.' | '_' | '-' | ':' | '~');
     if name.is_empty() || !name.chars().all(allowed) {
         return Err(GatewayError::Invalid {
-            reason: "Resource's path part only allow a-zA-Z0-9._-: or a valid greedy path variable and curly braces at the \
+            reason:
+                "Resource's path part only allow a-zA-Z0-9._-: or a valid greedy path variable and curly braces at the \
                      beginning and the end."
-                .to_owned(),
+                    .to_owned(),
         });
     }
     if definition.resources.len() >= RESOURCES_MAX {
@@ -304,7 +307,10 @@ fn resource_at(definition: &mut ApiDefinition, path: &str) -> Result<String, Gat
     let root = definition.resources.values().find(|resource| resource.parent.is_none()).map(|root| root.id.clone());
     let mut at = root.ok_or_else(|| GatewayError::Invalid { reason: "the API has no root".to_owned() })?;
     for part in path.split('/').filter(|part| !part.is_empty()) {
-        let below = definition.resources.values().find(|resource| resource.parent.as_ref() == Some(&at) && resource.path_part == part);
+        let below = definition
+            .resources
+            .values()
+            .find(|resource| resource.parent.as_ref() == Some(&at) && resource.path_part == part);
         at = match below {
             Some(below) => below.id.clone(),
             None => add_resource(definition, &at, part)?.id,

@@ -16,6 +16,7 @@ pub use dialect::{InputSchema, check, output_names, plan};
 pub use error::{PlanError, PlanErrorCode, Position};
 pub use executor::{Counts, ExecuteError, Executor, Produced, RowError};
 pub use explain::explain;
+pub use plan::Program;
 pub use runtime::{
     DeliveryAnswer, DeliveryRecord, NewQuery, OutputCodec, Preview, PreviewStart, Queries, QueryError, QueryState,
     QueryStatus, ResultRow, SeenError,

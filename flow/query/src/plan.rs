@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion_physical_expr::PhysicalExpr;
-use millstream_catalog::QueryDialect;
+use millstream_catalog::{ColumnType, QueryDialect};
 
 /// The name of the hidden column that ends every schema of a [`Program`]: the row's time.
 ///
@@ -52,6 +52,27 @@ impl Program {
             QueryDialect::Kinesis => output.name == name,
             QueryDialect::StreamAnalytics => output.name.eq_ignore_ascii_case(name),
         })
+    }
+
+    /// The visible columns of an output in the catalog's types; `None` when there is no such output.
+    #[must_use]
+    pub fn output_columns(&self, name: &str) -> Option<Vec<(String, ColumnType)>> {
+        let column = |field: &Arc<Field>| {
+            let column_type = match field.data_type() {
+                DataType::Int64 => ColumnType::BigInt,
+                DataType::Float64 => ColumnType::Double,
+                DataType::Boolean => ColumnType::Boolean,
+                DataType::Timestamp(..) => ColumnType::Timestamp,
+                _ => ColumnType::Text,
+            };
+            (field.name().clone(), column_type)
+        };
+        Some(self.output_schema(name)?.fields().iter().map(column).collect())
+    }
+
+    /// The names of all outputs.
+    pub fn output_names(&self) -> impl Iterator<Item = &str> {
+        self.outputs.iter().map(|output| output.name.as_str())
     }
 
     /// The schema (hidden row time included) of what an input of a step delivers.

@@ -67,7 +67,8 @@ impl AwsFront {
             return Response::new(Bytes::from_static(b"ok\n"));
         }
         let (head, body) = request.into_parts();
-        let limit = if head.uri.path().starts_with("/2015-03-31/functions") { BODY_BYTES_MAX } else { RECORDS_BODY_BYTES_MAX };
+        let limit =
+            if head.uri.path().starts_with("/2015-03-31/functions") { BODY_BYTES_MAX } else { RECORDS_BODY_BYTES_MAX };
         let body = match read_body(body, limit).await.and_then(|body| unpack(&head.headers, body, limit)) {
             Ok(body) => body,
             Err(error) => return rest_protocol::error(&error),
@@ -78,7 +79,9 @@ impl AwsFront {
         let rest = head.headers.get("x-amz-target").is_none();
         let claim = match self.authenticate(&head, &body) {
             Ok(claim) => claim,
-            Err(error) => return if rest { rest_protocol::error(&forbidden(&error)) } else { json_error(&refused(&error)) },
+            Err(error) => {
+                return if rest { rest_protocol::error(&forbidden(&error)) } else { json_error(&refused(&error)) };
+            }
         };
         let (service, principal) = claim;
         if rest {
@@ -93,7 +96,8 @@ impl AwsFront {
             };
             return self.services.rest(&service, request).await;
         }
-        let target = head.headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+        let target =
+            head.headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
         let (prefix, operation) = target.split_once('.').unwrap_or(("", &target));
         let request = JsonRequest {
             operation: operation.to_owned(),
@@ -133,7 +137,10 @@ where
         Ok(Err(error)) => Err(ServiceError::new("IncompleteBody", format!("the body ended early: {error}"))),
         Err(_) => Err(ServiceError {
             status: 408,
-            ..ServiceError::new("RequestTimeoutException", format!("the body did not come within {} s", BODY_TIMEOUT.as_secs()))
+            ..ServiceError::new(
+                "RequestTimeoutException",
+                format!("the body did not come within {} s", BODY_TIMEOUT.as_secs()),
+            )
         }),
     }
 }
@@ -150,7 +157,10 @@ fn unpack(headers: &HeaderMap, body: Bytes, limit: usize) -> Result<Bytes, Servi
         Ok(_) if unpacked.len() <= limit => Ok(Bytes::from(unpacked)),
         Ok(_) => Err(ServiceError {
             status: 413,
-            ..ServiceError::new("RequestEntityTooLargeException", format!("expected a body of at most {limit} bytes unpacked"))
+            ..ServiceError::new(
+                "RequestEntityTooLargeException",
+                format!("expected a body of at most {limit} bytes unpacked"),
+            )
         }),
         Err(error) => Err(ServiceError::serialization(&format!("the body is no gzip: {error}"))),
     }
@@ -173,7 +183,11 @@ fn forbidden(error: &SignatureError) -> ServiceError {
 
 /// An error of a JSON service.
 pub(crate) fn json_error(error: &ServiceError) -> Response<Bytes> {
-    json_answer(StatusCode::from_u16(error.status).unwrap_or(StatusCode::BAD_REQUEST), "application/x-amz-json-1.1", error.body())
+    json_answer(
+        StatusCode::from_u16(error.status).unwrap_or(StatusCode::BAD_REQUEST),
+        "application/x-amz-json-1.1",
+        error.body(),
+    )
 }
 
 /// A JSON service's answer.

@@ -84,7 +84,10 @@ impl ServiceError {
     /// The service has no such operation, or this node does not serve it.
     #[must_use]
     pub fn unknown_operation(service: &str, operation: &str) -> Self {
-        Self::new("UnknownOperationException", format!("{service} operation `{operation}` is not supported by this node"))
+        Self::new(
+            "UnknownOperationException",
+            format!("{service} operation `{operation}` is not supported by this node"),
+        )
     }
 
     /// The answer's body.

@@ -55,7 +55,8 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
 /// The owner's right to execute; a `bootstrap` has it whatever the file system kept.
 fn is_executable(file: &Path) -> io::Result<bool> {
     use std::os::unix::fs::PermissionsExt;
-    Ok(file.file_name().is_some_and(|name| name == "bootstrap") || fs::metadata(file)?.permissions().mode() & 0o100 != 0)
+    Ok(file.file_name().is_some_and(|name| name == "bootstrap")
+        || fs::metadata(file)?.permissions().mode() & 0o100 != 0)
 }
 
 #[cfg(test)]

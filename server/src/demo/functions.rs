@@ -94,7 +94,12 @@ impl DemoFunction {
     }
 
     /// Writes each row of the query's output as an item and says for each record whether it was written.
-    async fn save_share_change(&self, invocation: &Invocation, event: &[u8], clock: &dyn Clock) -> Result<Value, Error> {
+    async fn save_share_change(
+        &self,
+        invocation: &Invocation,
+        event: &[u8],
+        clock: &dyn Clock,
+    ) -> Result<Value, Error> {
         let event: Value = serde_json::from_slice(event)?;
         let records = event.get("records").and_then(Value::as_array).ok_or("the event has no records")?;
         let mut results = Vec::with_capacity(records.len());
@@ -114,7 +119,10 @@ impl DemoFunction {
         let data = record.get("data").and_then(Value::as_str).ok_or("a record without data")?;
         let row: Value = serde_json::from_slice(&STANDARD.decode(data)?)?;
         let text = |column: &str| {
-            row.get(column).and_then(Value::as_str).map(str::to_owned).ok_or_else(|| format!("a row without `{column}`"))
+            row.get(column)
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+                .ok_or_else(|| format!("a row without `{column}`"))
         };
         let change = row.get("shareChange").and_then(Value::as_i64).ok_or("a row without `shareChange`")?;
         let request = json!({

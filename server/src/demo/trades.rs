@@ -95,11 +95,14 @@ pub enum TradeFileError {
     },
 }
 
+/// Trades with their times, or the line that is none.
+pub type TimedTrades = Box<dyn Iterator<Item = Result<(Millis, Trade), TradeFileError>> + Send>;
+
 /// The trades of a file with their times, one by one: files may be larger than memory.
 ///
 /// # Errors
 /// [`TradeFileError`] when the file cannot be opened or its name does not tell its kind.
-pub fn read_file(path: &Path) -> Result<Box<dyn Iterator<Item = Result<(Millis, Trade), TradeFileError>> + Send>, TradeFileError> {
+pub fn read_file(path: &Path) -> Result<TimedTrades, TradeFileError> {
     let file = path.display().to_string();
     let open = || File::open(path).map_err(|error| TradeFileError::Io { file: path.display().to_string(), error });
     match path.extension().and_then(|extension| extension.to_str()) {
@@ -171,13 +174,21 @@ mod tests {
     fn files_are_read_and_bad_lines_named() {
         let folder = tempfile::tempdir().unwrap();
         let csv = folder.path().join("t.csv");
-        std::fs::write(&csv, "time,symbol,price,shares,userId\n2018-07-09T14:30:00Z,MSFT,101.5,-20,3\nnever,MSFT,1,1,1\n").unwrap();
+        std::fs::write(
+            &csv,
+            "time,symbol,price,shares,userId\n2018-07-09T14:30:00Z,MSFT,101.5,-20,3\nnever,MSFT,1,1,1\n",
+        )
+        .unwrap();
         let rows: Vec<_> = read_file(&csv).unwrap().collect();
         assert_eq!(rows[0].as_ref().unwrap().0, 1_531_146_600_000);
         assert_eq!(rows[0].as_ref().unwrap().1.shares, -20);
         assert!(rows[1].as_ref().unwrap_err().to_string().contains("t.csv:3:"));
         let lines = folder.path().join("t.jsonl");
-        std::fs::write(&lines, "{\"symbol\":\"AMZN\",\"price\":1,\"shares\":2,\"userId\":3,\"time\":\"2018-07-09T14:30:00Z\"}\n\n{}\n").unwrap();
+        std::fs::write(
+            &lines,
+            "{\"symbol\":\"AMZN\",\"price\":1,\"shares\":2,\"userId\":3,\"time\":\"2018-07-09T14:30:00Z\"}\n\n{}\n",
+        )
+        .unwrap();
         let rows: Vec<_> = read_file(&lines).unwrap().collect();
         assert_eq!(rows.len(), 2);
         assert!(rows[1].as_ref().unwrap_err().to_string().contains("t.jsonl:3:"));

@@ -63,11 +63,8 @@ pub(super) async fn put(front: &ApiGateway, request: &RestRequest, place: &Place
     if input.api_key_required == Some(true) {
         return Err(bad_request("apiKeyRequired is not supported by this node"));
     }
-    let method = Method {
-        authorization,
-        request_parameters: input.request_parameters.unwrap_or_default(),
-        ..Method::default()
-    };
+    let method =
+        Method { authorization, request_parameters: input.request_parameters.unwrap_or_default(), ..Method::default() };
     let made = front
         .gateway
         .edit_method(place.api, place.resource, place.verb, |known| match known {
@@ -76,9 +73,10 @@ pub(super) async fn put(front: &ApiGateway, request: &RestRequest, place: &Place
         })
         .await
         .map_err(|e| match e {
-            millstream_gateway::GatewayError::Exists { .. } => {
-                ServiceError { status: 409, ..ServiceError::new("ConflictException", "Method already exists for this resource") }
-            }
+            millstream_gateway::GatewayError::Exists { .. } => ServiceError {
+                status: 409,
+                ..ServiceError::new("ConflictException", "Method already exists for this resource")
+            },
             other => error(&other),
         })?;
     Ok((StatusCode::CREATED, shown(place.verb, &made.unwrap_or_default())))
@@ -100,7 +98,8 @@ pub(super) async fn put_response(front: &ApiGateway, request: &RestRequest, plac
         parameters: input.response_parameters.unwrap_or_default(),
         models: input.response_models.unwrap_or_default(),
     };
-    let answer = json!({ "statusCode": status, "responseParameters": response.parameters, "responseModels": response.models });
+    let answer =
+        json!({ "statusCode": status, "responseParameters": response.parameters, "responseModels": response.models });
     edit(front, place, |method| {
         method.responses.insert(status.to_owned(), response);
     })
@@ -153,7 +152,9 @@ pub(super) async fn put_integration_response(
         templates: templates.into_iter().filter_map(|(media, template)| Some((media, template?))).collect(),
     };
     if let Some(template) = response.templates.values().find(|template| !super::data_plane::passes_body(template)) {
-        return Err(bad_request(format!("the response template `{template}` is not supported by this node; use $input.json('$')")));
+        return Err(bad_request(format!(
+            "the response template `{template}` is not supported by this node; use $input.json('$')"
+        )));
     }
     let answer = response_shown(status, &response);
     let method = find(front, place)?;
@@ -171,7 +172,8 @@ pub(super) async fn put_integration_response(
 
 pub(super) fn find(front: &ApiGateway, place: &Place<'_>) -> Result<Method, ServiceError> {
     let api = front.gateway.get(place.api).map_err(|e| error(&e))?;
-    let resource = api.resources.get(place.resource).ok_or_else(|| not_found("Invalid Resource identifier specified"))?;
+    let resource =
+        api.resources.get(place.resource).ok_or_else(|| not_found("Invalid Resource identifier specified"))?;
     resource.methods.get(place.verb).cloned().ok_or_else(|| not_found("Invalid Method identifier specified"))
 }
 
@@ -192,7 +194,8 @@ async fn edit(front: &ApiGateway, place: &Place<'_>, change: impl FnOnce(&mut Me
 /// The function of `arn:aws:apigateway:REGION:lambda:path/2015-03-31/functions/ARN/invocations`.
 fn function_of(uri: &str) -> Result<String, ServiceError> {
     let arn = uri.split_once("/functions/").and_then(|(_, rest)| rest.strip_suffix("/invocations"));
-    let name = arn.and_then(|arn| resource(arn, "lambda", "function:")).map(|name| name.split(':').next().unwrap_or(name));
+    let name =
+        arn.and_then(|arn| resource(arn, "lambda", "function:")).map(|name| name.split(':').next().unwrap_or(name));
     name.map(str::to_owned).ok_or_else(|| bad_request(format!("Invalid ARN specified in the request: {uri}")))
 }
 
@@ -218,7 +221,8 @@ pub(super) fn shown(verb: &str, method: &Method) -> Value {
 }
 
 fn integration_shown(integration: &Integration) -> Value {
-    let responses = integration.responses.iter().map(|(status, response)| (status.clone(), response_shown(status, response)));
+    let responses =
+        integration.responses.iter().map(|(status, response)| (status.clone(), response_shown(status, response)));
     json!({
         "type": integration.kind,
         "httpMethod": integration.http_method,

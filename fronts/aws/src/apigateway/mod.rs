@@ -59,9 +59,13 @@ impl ApiGateway {
             ["restapis", api] if *method == get => apis::get(self, api),
             ["restapis", api] if *method == delete => apis::delete(self, api).await,
             ["restapis", api, "resources"] if *method == get => resources::list(self, api),
-            ["restapis", api, "resources", parent] if *method == post => resources::create(self, request, api, parent).await,
+            ["restapis", api, "resources", parent] if *method == post => {
+                resources::create(self, request, api, parent).await
+            }
             ["restapis", api, "resources", resource] if *method == get => resources::get(self, api, resource),
-            ["restapis", api, "resources", resource] if *method == delete => resources::delete(self, api, resource).await,
+            ["restapis", api, "resources", resource] if *method == delete => {
+                resources::delete(self, api, resource).await
+            }
             ["restapis", api, "resources", resource, "methods", verb, rest @ ..] => {
                 let place = methods::Place { api, resource, verb };
                 match (method, rest) {
@@ -69,7 +73,9 @@ impl ApiGateway {
                     (m, []) if *m == get => methods::get(self, &place),
                     (m, []) if *m == delete => methods::delete(self, &place).await,
                     (m, []) if *m == post => test_invoke::call(self, request, &place).await,
-                    (m, ["responses", status]) if *m == put => methods::put_response(self, request, &place, status).await,
+                    (m, ["responses", status]) if *m == put => {
+                        methods::put_response(self, request, &place, status).await
+                    }
                     (m, ["integration"]) if *m == put => methods::put_integration(self, request, &place).await,
                     (m, ["integration"]) if *m == get => methods::get_integration(self, &place),
                     (m, ["integration", "responses", status]) if *m == put => {
@@ -96,9 +102,11 @@ fn unsupported(request: &RestRequest) -> ServiceError {
 /// From the engine's facts to the service's errors.
 fn error(error: &GatewayError) -> ServiceError {
     let (status, code, message) = match error {
-        GatewayError::NotFound { kind, .. } => {
-            (404, "NotFoundException", format!("Invalid {} identifier specified", if *kind == "api" { "API" } else { kind }))
-        }
+        GatewayError::NotFound { kind, .. } => (
+            404,
+            "NotFoundException",
+            format!("Invalid {} identifier specified", if *kind == "api" { "API" } else { kind }),
+        ),
         GatewayError::Exists { kind, name } => {
             (409, "ConflictException", format!("Another {kind} with the same parent already has this name: {name}"))
         }

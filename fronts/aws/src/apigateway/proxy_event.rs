@@ -159,11 +159,15 @@ mod tests {
 
     #[test]
     fn answers_of_the_right_form_are_taken_and_others_are_not() {
-        let taken = answer(br#"{"statusCode":201,"headers":{"X-A":"1"},"multiValueHeaders":{"x-b":["2","3"]},"body":"{}"}"#).unwrap();
+        let taken =
+            answer(br#"{"statusCode":201,"headers":{"X-A":"1"},"multiValueHeaders":{"x-b":["2","3"]},"body":"{}"}"#)
+                .unwrap();
         assert_eq!((taken.status(), taken.headers()["x-a"].as_bytes()), (StatusCode::CREATED, &b"1"[..]));
         assert_eq!(taken.headers().get_all("x-b").iter().count(), 2);
         assert_eq!(answer(br#"{"statusCode":"200","body":"aGk=","isBase64Encoded":true}"#).unwrap().body(), "hi");
-        for other in [&b"null"[..], b"{}", b"[]", br#"{"statusCode":200,"body":{}}"#, br#"{"statusCode":99999}"#, b"no json"] {
+        for other in
+            [&b"null"[..], b"{}", b"[]", br#"{"statusCode":200,"body":{}}"#, br#"{"statusCode":99999}"#, b"no json"]
+        {
             assert!(answer(other).is_none(), "{}", String::from_utf8_lossy(other));
         }
     }

@@ -26,7 +26,8 @@ pub(super) async fn call(front: &ApiGateway, request: &RestRequest, place: &Plac
     let input: Input = input(request)?;
     let method = find(front, place)?;
     let api = front.gateway.get(place.api).map_err(|e| error(&e))?;
-    let resource = api.resources.get(place.resource).cloned().ok_or_else(|| not_found("Invalid Resource identifier specified"))?;
+    let resource =
+        api.resources.get(place.resource).cloned().ok_or_else(|| not_found("Invalid Resource identifier specified"))?;
     let integration = method.integration.clone().ok_or_else(|| not_found("No integration defined for method"))?;
     let whole = input.path_with_query_string.filter(|path| !path.is_empty()).unwrap_or_else(|| resource.path.clone());
     let (path, query) = whole.split_once('?').unwrap_or((&whole, ""));

@@ -64,7 +64,9 @@ pub(super) async fn call(firehose: &Firehose, request: &JsonRequest) -> Result<V
     let input: Input = request.input()?;
     check_name(input.delivery_stream_name.as_deref())?;
     let kind = input.delivery_stream_type.as_deref();
-    Constraints::new().one_of("deliveryStreamType", kind, &["DirectPut", "KinesisStreamAsSource", "MSKAsSource"]).finish()?;
+    Constraints::new()
+        .one_of("deliveryStreamType", kind, &["DirectPut", "KinesisStreamAsSource", "MSKAsSource"])
+        .finish()?;
     if let Some(other) = input.others.keys().find(|member| member.ends_with("DestinationConfiguration")) {
         return Err(unsupported(other));
     }

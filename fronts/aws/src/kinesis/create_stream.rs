@@ -43,7 +43,9 @@ pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Byt
     let shards = match (input.shard_count, on_demand) {
         (Some(count), _) => count,
         (None, true) => ON_DEMAND_SHARDS,
-        (None, false) => return Err(ServiceError::new("ValidationException", "ShardCount is required for a provisioned stream")),
+        (None, false) => {
+            return Err(ServiceError::new("ValidationException", "ShardCount is required for a provisioned stream"));
+        }
     };
     let new = NewStream {
         name: input.stream_name.unwrap_or_default(),

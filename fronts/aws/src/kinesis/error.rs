@@ -30,7 +30,9 @@ impl Kinesis {
             StorageError::Overloaded { .. } | StorageError::DiskFull => {
                 ServiceError::new("ProvisionedThroughputExceededException", error.to_string())
             }
-            StorageError::TransactionTooLarge { .. } => ServiceError::new("InvalidArgumentException", error.to_string()),
+            StorageError::TransactionTooLarge { .. } => {
+                ServiceError::new("InvalidArgumentException", error.to_string())
+            }
             _ => ServiceError::internal("InternalFailure", error.to_string()),
         }
     }

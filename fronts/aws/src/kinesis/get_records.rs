@@ -97,7 +97,9 @@ impl Answer {
         if self.count == 0 {
             self.json.extend_from_slice(b"{\"Records\":[");
         }
-        self.json.extend_from_slice(format!("],\"NextShardIterator\":\"{next}\",\"MillisBehindLatest\":{behind}}}").as_bytes());
+        self.json.extend_from_slice(
+            format!("],\"NextShardIterator\":\"{next}\",\"MillisBehindLatest\":{behind}}}").as_bytes(),
+        );
         Bytes::from(self.json)
     }
 }

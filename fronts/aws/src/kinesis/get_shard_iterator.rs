@@ -38,17 +38,19 @@ pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Val
     let stream = kinesis.stream(input.stream_name.as_deref(), input.stream_arn.as_deref())?;
     let shard = find_shard(kinesis, &stream, input.shard_id.as_deref().unwrap_or_default())?;
     let offset = offset(kinesis, &stream, shard, &input).await?;
-    let iterator =
-        ShardIterator { stream: stream.name.clone(), log: shard.log(), offset, made: kinesis.clock.now() };
+    let iterator = ShardIterator { stream: stream.name.clone(), log: shard.log(), offset, made: kinesis.clock.now() };
     Ok(json!({ "ShardIterator": iterator.encode() }))
 }
 
-fn find_shard<'s>(kinesis: &Kinesis, stream: &'s StreamDefinition, id: &str) -> Result<&'s ShardDefinition, ServiceError> {
+fn find_shard<'s>(
+    kinesis: &Kinesis,
+    stream: &'s StreamDefinition,
+    id: &str,
+) -> Result<&'s ShardDefinition, ServiceError> {
     let index = id.parse::<ShardId>().ok();
     let found = stream.shards.iter().find(|shard| Some(ShardId(shard.index)) == index);
-    found.ok_or_else(|| {
-        kinesis.error(&StreamError::ShardNotFound { stream: stream.name.clone(), shard: id.to_owned() })
-    })
+    found
+        .ok_or_else(|| kinesis.error(&StreamError::ShardNotFound { stream: stream.name.clone(), shard: id.to_owned() }))
 }
 
 async fn offset(

@@ -78,7 +78,12 @@ impl Kinesis {
 
     fn stream_name<'n>(&self, name: Option<&'n str>, arn: Option<&'n str>) -> Result<&'n str, ServiceError> {
         let mut constraints = Constraints::new();
-        constraints.length("streamName", name, 1, 128).characters("streamName", name, name_character, "[a-zA-Z0-9_.-]+");
+        constraints.length("streamName", name, 1, 128).characters(
+            "streamName",
+            name,
+            name_character,
+            "[a-zA-Z0-9_.-]+",
+        );
         constraints.finish()?;
         match (name, arn) {
             (Some(name), _) => Ok(name),

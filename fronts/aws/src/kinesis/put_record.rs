@@ -47,10 +47,8 @@ pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Byt
         data: Bytes::from(data),
     };
     let mut transaction = millstream_storage::Transaction::new();
-    let staged = kinesis
-        .streams
-        .stage(&stream.name, &[entry], &mut transaction, 0)
-        .map_err(|error| kinesis.error(&error))?;
+    let staged =
+        kinesis.streams.stage(&stream.name, &[entry], &mut transaction, 0).map_err(|error| kinesis.error(&error))?;
     let receipt = kinesis.streams.commit(transaction).await.map_err(|error| kinesis.error(&error))?;
     kinesis.received(&stream.name, &staged, &receipt, size as u64, request);
     let mut answer = Vec::with_capacity(128);

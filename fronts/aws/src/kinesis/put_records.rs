@@ -128,7 +128,8 @@ fn entries(body: &Bytes, records: &[InputRecord<'_>]) -> Result<Vec<Entry>, Serv
 
 /// An explicit hash key: a decimal of 128 bits without leading zeros.
 pub(super) fn hash_key(text: &str) -> Result<u128, ServiceError> {
-    let canonical = text == "0" || (!text.starts_with('0') && !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()));
+    let canonical =
+        text == "0" || (!text.starts_with('0') && !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()));
     if !canonical {
         let mut constraints = Constraints::new();
         constraints

@@ -41,7 +41,10 @@ async fn change(
     if !allowed(now, wanted) {
         return Err(ServiceError::new(
             "InvalidArgumentException",
-            format!("Requested retention period ({wanted} hours) for stream {} must be {direction} than the existing {now} hours.", stream.name),
+            format!(
+                "Requested retention period ({wanted} hours) for stream {} must be {direction} than the existing {now} hours.",
+                stream.name
+            ),
         ));
     }
     let hours = u32::try_from(wanted).unwrap_or(stream.retention_hours);

@@ -42,7 +42,8 @@ pub(super) async fn call(front: &KinesisAnalytics, request: &JsonRequest) -> Res
     };
     let known = millstream_query::output_names(new.dialect, &new.sql);
     if let Some(other) = new.outputs.iter().find(|output| !known.contains(&output.name)) {
-        let message = format!("the application code has no stream `{}`; its streams are `{}`", other.name, known.join("`, `"));
+        let message =
+            format!("the application code has no stream `{}`; its streams are `{}`", other.name, known.join("`, `"));
         return Err(ServiceError::new("InvalidArgumentException", message));
     }
     front.queries.create(new).await.map_err(|error| front.error(&error))?;

@@ -21,7 +21,8 @@ pub(super) fn call(front: &KinesisAnalytics, request: &JsonRequest) -> Result<Va
 }
 
 fn detail(front: &KinesisAnalytics, query: &QueryDefinition) -> Value {
-    let inputs: Vec<Value> = query.inputs.iter().enumerate().map(|(index, input)| self::input(front, index, input)).collect();
+    let inputs: Vec<Value> =
+        query.inputs.iter().enumerate().map(|(index, input)| self::input(front, index, input)).collect();
     let outputs: Vec<Value> =
         query.outputs.iter().enumerate().map(|(index, output)| self::output(front, index, output)).collect();
     json!({
@@ -80,7 +81,9 @@ fn output(front: &KinesisAnalytics, index: usize, output: &QueryOutput) -> Value
         "DestinationSchema": { "RecordFormatType": format },
     });
     let (member, arn) = match &output.target {
-        OutputTarget::Function { name } => ("LambdaOutputDescription", front.place.arn("lambda", &format!("function:{name}"))),
+        OutputTarget::Function { name } => {
+            ("LambdaOutputDescription", front.place.arn("lambda", &format!("function:{name}")))
+        }
         OutputTarget::Stream { name } => match name.strip_prefix("delivery/") {
             Some(name) => {
                 ("KinesisFirehoseOutputDescription", front.place.arn("firehose", &format!("deliverystream/{name}")))

@@ -25,12 +25,14 @@ pub(super) async fn call(front: &KinesisAnalytics, request: &JsonRequest) -> Res
     let input: Input = request.input()?;
     let arn = input.resource_arn.unwrap_or_default();
     let stream = resource(&arn, "kinesis", "stream/").map(str::to_owned);
-    let stream = stream.or_else(|| resource(&arn, "firehose", "deliverystream/").map(|name| format!("delivery/{name}")));
+    let stream =
+        stream.or_else(|| resource(&arn, "firehose", "deliverystream/").map(|name| format!("delivery/{name}")));
     let stream = stream.ok_or_else(|| invalid(format!("{arn} is not the ARN of a stream")))?;
     let samples = samples(front, &stream).await?;
     let columns = infer_columns(samples.iter().map(Bytes::as_ref));
     if columns.is_empty() {
-        let message = format!("no JSON object was found among {} records of {stream}; send some and try again", samples.len());
+        let message =
+            format!("no JSON object was found among {} records of {stream}; send some and try again", samples.len());
         return Err(ServiceError::new("UnableToDetectSchemaException", message));
     }
     let raw: Vec<String> = samples.iter().map(|sample| String::from_utf8_lossy(sample).into_owned()).collect();

@@ -93,7 +93,9 @@ impl Input {
 /// The stream of a source's ARN.
 pub(super) fn stream_of(source: &Source, service: &str, kind: &str) -> Result<String, ServiceError> {
     let arn = source.resource_arn.as_deref().unwrap_or_default();
-    resource(arn, service, kind).map(str::to_owned).ok_or_else(|| invalid(format!("{arn} is not the ARN of a {service} {kind}…")))
+    resource(arn, service, kind)
+        .map(str::to_owned)
+        .ok_or_else(|| invalid(format!("{arn} is not the ARN of a {service} {kind}…")))
 }
 
 fn format(format: Option<Format>) -> Result<RecordFormat, ServiceError> {
@@ -118,7 +120,8 @@ fn format(format: Option<Format>) -> Result<RecordFormat, ServiceError> {
 fn column(column: Column) -> Result<ColumnDefinition, ServiceError> {
     let name = column.name.ok_or_else(|| invalid("every record column needs a Name"))?;
     let declared = column.sql_type.ok_or_else(|| invalid(format!("column {name} needs a SqlType")))?;
-    let column_type = column_type(&declared).ok_or_else(|| invalid(format!("column {name} has the unknown type {declared}")))?;
+    let column_type =
+        column_type(&declared).ok_or_else(|| invalid(format!("column {name} has the unknown type {declared}")))?;
     Ok(ColumnDefinition { name, column_type, mapping: column.mapping, declared: Some(declared) })
 }
 

@@ -30,9 +30,9 @@ impl Output {
         let target = match (self.lambda_output, self.kinesis_streams_output, self.kinesis_firehose_output) {
             (Some(function), None, None) => OutputTarget::Function { name: function_of(&function)? },
             (None, Some(stream), None) => OutputTarget::Stream { name: stream_of(&stream, "kinesis", "stream/")? },
-            (None, None, Some(delivery)) => {
-                OutputTarget::Stream { name: format!("delivery/{}", stream_of(&delivery, "firehose", "deliverystream/")?) }
-            }
+            (None, None, Some(delivery)) => OutputTarget::Stream {
+                name: format!("delivery/{}", stream_of(&delivery, "firehose", "deliverystream/")?),
+            },
             _ => return Err(invalid(format!("output {name} needs exactly one destination"))),
         };
         let format = match self.destination_schema.and_then(|schema| schema.record_format_type).as_deref() {

@@ -93,7 +93,11 @@ pub(super) fn limits(constraints: &mut Constraints, timeout: Option<i64>, memory
 /// The package of a `ZipFile` member.
 pub(super) fn package(zip_file: Option<String>) -> Result<Bytes, ServiceError> {
     let Some(encoded) = zip_file else {
-        return Err(typed(400, "InvalidParameterValueException", "Please provide a source for function code.".to_owned()));
+        return Err(typed(
+            400,
+            "InvalidParameterValueException",
+            "Please provide a source for function code.".to_owned(),
+        ));
     };
     STANDARD
         .decode_to_vec(encoded)

@@ -11,20 +11,28 @@ impl Lambda {
     pub(super) fn error(&self, error: &FunctionError) -> ServiceError {
         match error {
             FunctionError::NotFound { name } => self.not_found(name),
-            FunctionError::Exists { name } => typed(409, "ResourceConflictException", format!("Function already exist: {name}")),
+            FunctionError::Exists { name } => {
+                typed(409, "ResourceConflictException", format!("Function already exist: {name}"))
+            }
             FunctionError::Runtime { runtime } => typed(
                 400,
                 "InvalidParameterValueException",
-                format!("Value {runtime} at 'runtime' is not supported by this node: expected nodejs…, python3… or provided…"),
+                format!(
+                    "Value {runtime} at 'runtime' is not supported by this node: expected nodejs…, python3… or provided…"
+                ),
             ),
             FunctionError::Package { reason } => typed(400, "InvalidParameterValueException", reason.clone()),
             FunctionError::PayloadTooLarge { found, limit } => typed(
                 413,
                 "RequestTooLargeException",
-                format!("{found} byte payload is too large for the RequestResponse invocation type (limit {limit} bytes)"),
+                format!(
+                    "{found} byte payload is too large for the RequestResponse invocation type (limit {limit} bytes)"
+                ),
             ),
             FunctionError::Throttled { .. } => throttled(),
-            FunctionError::Start { .. } => ServiceError { status: 502, ..typed(502, "InvalidRuntimeException", error.to_string()) },
+            FunctionError::Start { .. } => {
+                ServiceError { status: 502, ..typed(502, "InvalidRuntimeException", error.to_string()) }
+            }
             FunctionError::Stopping => typed(503, "ServiceUnavailableException", error.to_string()),
             FunctionError::Catalog(_) | FunctionError::Storage(_) => typed(500, "ServiceException", error.to_string()),
         }

@@ -58,7 +58,13 @@ async fn run(lambda: &Lambda, name: &str, invocation: Invocation) -> Result<Resp
 /// The context that mobile clients send: base64 of JSON.
 fn client_context(request: &RestRequest) -> Result<Option<String>, ServiceError> {
     let Some(encoded) = request.header("x-amz-client-context") else { return Ok(None) };
-    let wrong = || typed(400, "InvalidRequestContentException", "Client context must be a valid Base64-encoded JSON object.".to_owned());
+    let wrong = || {
+        typed(
+            400,
+            "InvalidRequestContentException",
+            "Client context must be a valid Base64-encoded JSON object.".to_owned(),
+        )
+    };
     let bytes = STANDARD.decode_to_vec(encoded).map_err(|_| wrong())?;
     serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).map_err(|_| wrong())?;
     String::from_utf8(bytes).map(Some).map_err(|_| wrong())

@@ -34,12 +34,18 @@ impl Lambda {
         let segments = request.segments();
         let parts: Vec<&str> = segments.iter().map(String::as_str).collect();
         let answer = match (&request.method, parts.as_slice()) {
-            (&Method::POST, ["2015-03-31", "functions", name, "invocations"]) => invoke::call(self, request, name).await,
+            (&Method::POST, ["2015-03-31", "functions", name, "invocations"]) => {
+                invoke::call(self, request, name).await
+            }
             (&Method::POST, ["2015-03-31", "functions"]) => create_function::call(self, request).await,
             (&Method::GET, ["2015-03-31", "functions"]) => get_function::list(self, request),
             (&Method::GET, ["2015-03-31", "functions", name]) => get_function::whole(self, name),
-            (&Method::GET, ["2015-03-31", "functions", name, "configuration"]) => get_function::configuration(self, name),
-            (&Method::PUT, ["2015-03-31", "functions", name, "code"]) => update_function::code(self, request, name).await,
+            (&Method::GET, ["2015-03-31", "functions", name, "configuration"]) => {
+                get_function::configuration(self, name)
+            }
+            (&Method::PUT, ["2015-03-31", "functions", name, "code"]) => {
+                update_function::code(self, request, name).await
+            }
             (&Method::PUT, ["2015-03-31", "functions", name, "configuration"]) => {
                 update_function::configuration(self, request, name).await
             }

@@ -31,7 +31,8 @@ pub(super) fn call(logs: &CloudWatchLogs, request: &JsonRequest) -> Result<Value
     let group = group_name(input.log_group_name, input.log_group_identifier)?;
     let pattern = Pattern::parse(input.filter_pattern.as_deref().unwrap_or_default())?;
     let wrong = || ServiceError::new("InvalidParameterException", "The specified nextToken is invalid.");
-    let after: u64 = input.next_token.as_deref().map(|token| token.parse().map_err(|_| wrong())).transpose()?.unwrap_or(0);
+    let after: u64 =
+        input.next_token.as_deref().map(|token| token.parse().map_err(|_| wrong())).transpose()?.unwrap_or(0);
     let limit = input.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(EVENTS_MAX);
     // The end is included here, other than in GetLogEvents.
     let range = (input.start_time.unwrap_or(0), input.end_time.map_or(i64::MAX, |end| end.saturating_add(1)));

@@ -28,10 +28,7 @@ struct Input {
 pub(super) fn call(logs: &CloudWatchLogs, request: &JsonRequest) -> Result<Value, ServiceError> {
     let input: Input = request.input()?;
     let stream = input.log_stream_name.as_deref();
-    Constraints::new()
-        .required("logStreamName", stream.as_ref())
-        .range("limit", input.limit, 1, 10_000)
-        .finish()?;
+    Constraints::new().required("logStreamName", stream.as_ref()).range("limit", input.limit, 1, 10_000).finish()?;
     let group = group_name(input.log_group_name, input.log_group_identifier)?;
     let known = logs.insight.logs.streams(&group).ok_or_else(no_group)?;
     if !known.iter().any(|summary| Some(summary.name.as_str()) == stream) {

@@ -59,7 +59,8 @@ fn no_stream() -> ServiceError {
 
 /// A group by its name or by the identifier that newer clients send, which may be an ARN.
 fn group_name(name: Option<String>, identifier: Option<String>) -> Result<String, ServiceError> {
-    let from_arn = |text: String| resource(&text, "logs", "log-group:").unwrap_or(&text).trim_end_matches(":*").to_owned();
+    let from_arn =
+        |text: String| resource(&text, "logs", "log-group:").unwrap_or(&text).trim_end_matches(":*").to_owned();
     name.or_else(|| identifier.map(from_arn))
         .ok_or_else(|| ServiceError::new("InvalidParameterException", "Expected logGroupName or logGroupIdentifier"))
 }

@@ -16,7 +16,9 @@ impl Pattern {
     pub(super) fn parse(text: &str) -> Result<Self, ServiceError> {
         let text = text.trim();
         if text.starts_with(['{', '[', '%']) {
-            let message = format!("the filter pattern `{text}` over JSON, columns or regular expressions is not supported by this node");
+            let message = format!(
+                "the filter pattern `{text}` over JSON, columns or regular expressions is not supported by this node"
+            );
             return Err(ServiceError::new("InvalidParameterException", message));
         }
         let mut pattern = Self::default();

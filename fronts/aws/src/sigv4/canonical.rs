@@ -44,7 +44,13 @@ fn value(parts: &Parts<'_>, name: &str) -> Option<String> {
         .headers
         .get_all(name)
         .iter()
-        .map(|value| String::from_utf8_lossy(value.as_bytes()).split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" "))
+        .map(|value| {
+            String::from_utf8_lossy(value.as_bytes())
+                .split(' ')
+                .filter(|word| !word.is_empty())
+                .collect::<Vec<_>>()
+                .join(" ")
+        })
         .collect();
     if values.is_empty() {
         return (name == header::HOST.as_str() && !parts.authority.is_empty()).then(|| parts.authority.to_owned());
@@ -63,7 +69,8 @@ fn escaped_path(path: &str) -> String {
             other => segments.push(other),
         }
     }
-    let escaped: Vec<String> = segments.iter().map(|segment| utf8_percent_encode(segment, ESCAPED).to_string()).collect();
+    let escaped: Vec<String> =
+        segments.iter().map(|segment| utf8_percent_encode(segment, ESCAPED).to_string()).collect();
     let slash = if path.len() > 1 && path.ends_with('/') && !escaped.is_empty() { "/" } else { "" };
     format!("/{}{slash}", escaped.join("/"))
 }

@@ -54,7 +54,9 @@ impl Claim {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         if let Some(authorization) = text(header::AUTHORIZATION.as_str()) {
             let Some(rest) = authorization.strip_prefix(ALGORITHM) else {
-                return Err(SignatureError::Incomplete(format!("Authorization header requires the algorithm {ALGORITHM}")));
+                return Err(SignatureError::Incomplete(format!(
+                    "Authorization header requires the algorithm {ALGORITHM}"
+                )));
             };
             let fields: BTreeMap<String, String> = rest.split(',').filter_map(field).collect();
             return Self::from_fields(&fields, "Authorization header", text("x-amz-date"), None);
@@ -81,7 +83,8 @@ impl Claim {
             let missing = || SignatureError::Incomplete(format!("{place} requires '{name}' parameter."));
             fields.get(name).filter(|value| !value.is_empty()).cloned().ok_or_else(missing)
         };
-        let time = time.ok_or_else(|| SignatureError::Incomplete(format!("{place} requires existence of 'X-Amz-Date'.")))?;
+        let time =
+            time.ok_or_else(|| SignatureError::Incomplete(format!("{place} requires existence of 'X-Amz-Date'.")))?;
         let credential = take("Credential")?;
         let parts: Vec<&str> = credential.split('/').collect();
         let [access_key @ .., date, region, service, "aws4_request"] = parts.as_slice() else {
@@ -135,7 +138,8 @@ impl Claim {
     }
 
     fn check_time(&self, now: Millis) -> Result<(), SignatureError> {
-        let wrong = || SignatureError::Incomplete(format!("Date must be in ISO-8601 'basic format'. Got '{}'.", self.time));
+        let wrong =
+            || SignatureError::Incomplete(format!("Date must be in ISO-8601 'basic format'. Got '{}'.", self.time));
         let time = parse_amz_time(&self.time).ok_or_else(wrong)?;
         if !self.time.starts_with(&self.scope.date) {
             return Err(SignatureError::Invalid(format!(
@@ -251,7 +255,9 @@ mod tests {
             headers.insert("x-amz-date", "20150830T123600Z".parse().unwrap());
             Claim::read(&headers, "")
         };
-        for broken in ["Basic x", "AWS4-HMAC-SHA256 ", "AWS4-HMAC-SHA256 Credential=a/b, SignedHeaders=host, Signature=x"] {
+        for broken in
+            ["Basic x", "AWS4-HMAC-SHA256 ", "AWS4-HMAC-SHA256 Credential=a/b, SignedHeaders=host, Signature=x"]
+        {
             assert!(matches!(read(broken), Err(SignatureError::Incomplete(_))), "{broken}");
         }
         assert_eq!(Claim::read(&HeaderMap::new(), ""), Err(SignatureError::Missing));

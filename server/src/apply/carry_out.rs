@@ -1,0 +1,307 @@
+//! Carrying out a pipeline file on a node: each resource is made, changed or found as it should be.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use anyhow::{Context as _, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use millstream_catalog::pipeline::{
+    ApiSpec, DeliveryStreamSpec, FunctionSpec, Pipeline, QuerySpec, RouteIntegration, SqlText, StreamSpec, TableSpec,
+};
+use millstream_catalog::{DeliverySource, QueryInput, QueryOutput, StreamOwner};
+use millstream_delivery::{DeliveryError, NewDeliveryStream};
+use millstream_function::{FunctionChange, FunctionError, NewFunction};
+use millstream_query::{NewQuery, QueryError};
+use millstream_stream::{NewStream, StreamError};
+use millstream_table::{NewTable, TableError};
+
+use super::Request;
+use super::check::told;
+use crate::node::Engines;
+
+/// What became of one resource.
+#[derive(Debug, Clone)]
+pub struct Applied {
+    /// `stream`, `function`, …
+    pub kind: &'static str,
+    /// Its name.
+    pub name: String,
+    /// What was done.
+    pub outcome: Outcome,
+    /// Where it can be called, when it can.
+    pub url: Option<String>,
+}
+
+/// What was done to a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was not there.
+    Created,
+    /// It was another.
+    Updated,
+    /// It was as described.
+    Unchanged,
+}
+
+impl fmt::Display for Applied {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let outcome = match self.outcome {
+            Outcome::Created => "created",
+            Outcome::Updated => "updated",
+            Outcome::Unchanged => "unchanged",
+        };
+        write!(formatter, "{outcome:<10}{:<16}{}", self.kind, self.name)?;
+        match &self.url {
+            Some(url) => write!(formatter, "  {url}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Carries out a pipeline file. What refers to something comes after it.
+///
+/// # Errors
+/// The file's mistakes, or the first resource that could not be made, with its name; those before it are made.
+pub async fn apply(engines: &Engines, request: &Request) -> anyhow::Result<Vec<Applied>> {
+    let pipeline =
+        Pipeline::parse(&request.file, &request.text).map_err(|mistakes| anyhow::anyhow!(told(&mistakes)))?;
+    let mut applied = Vec::new();
+    let mut note = |kind, name: &str, outcome, url| applied.push(Applied { kind, name: name.to_owned(), outcome, url });
+    for spec in pipeline.streams.iter().map(|located| &located.value) {
+        let outcome = stream(engines, spec).await.with_context(|| format!("stream `{}`", spec.name))?;
+        note("stream", &spec.name, outcome, None);
+    }
+    for spec in pipeline.delivery_streams.iter().map(|located| &located.value) {
+        let outcome =
+            delivery_stream(engines, spec).await.with_context(|| format!("delivery stream `{}`", spec.name))?;
+        note("delivery stream", &spec.name, outcome, None);
+    }
+    for spec in pipeline.tables.iter().map(|located| &located.value) {
+        let outcome = table(engines, spec).await.with_context(|| format!("table `{}`", spec.name))?;
+        note("table", &spec.name, outcome, None);
+    }
+    for spec in pipeline.functions.iter().map(|located| &located.value) {
+        let package = request.packages.get(&spec.code.value.display().to_string());
+        let outcome = function(engines, spec, package).await.with_context(|| format!("function `{}`", spec.name))?;
+        note("function", &spec.name, outcome, None);
+    }
+    for spec in pipeline.queries.iter().map(|located| &located.value) {
+        let outcome =
+            query(engines, spec, &request.sql_files).await.with_context(|| format!("query `{}`", spec.name))?;
+        note("query", &spec.name, outcome, None);
+    }
+    for spec in pipeline.apis.iter().map(|located| &located.value) {
+        let (outcome, url) = api(engines, spec).await.with_context(|| format!("api `{}`", spec.name))?;
+        note("api", &spec.name, outcome, Some(url));
+    }
+    Ok(applied)
+}
+
+async fn stream(engines: &Engines, spec: &StreamSpec) -> anyhow::Result<Outcome> {
+    let new = NewStream {
+        name: spec.name.clone(),
+        owner: StreamOwner::User,
+        shards: spec.shards,
+        retention_hours: spec.retention_hours,
+    };
+    match engines.streams.create(new).await {
+        Ok(_) => Ok(Outcome::Created),
+        Err(StreamError::StreamExists { .. }) => {
+            let found = engines.streams.get(&spec.name)?;
+            if found.shards.len() != spec.shards as usize {
+                bail!(
+                    "it has {} shards, {} are described; delete it or describe it as it is",
+                    found.shards.len(),
+                    spec.shards
+                );
+            }
+            if found.retention_hours == spec.retention_hours {
+                return Ok(Outcome::Unchanged);
+            }
+            engines.streams.set_retention(&spec.name, spec.retention_hours).await?;
+            Ok(Outcome::Updated)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn delivery_stream(engines: &Engines, spec: &DeliveryStreamSpec) -> anyhow::Result<Outcome> {
+    let source = match &spec.source {
+        Some(name) => DeliverySource::Stream { name: name.clone() },
+        None => DeliverySource::DirectPut,
+    };
+    let new =
+        NewDeliveryStream { name: spec.name.clone(), source: source.clone(), destination: spec.destination.clone() };
+    match engines.deliveries.create(new).await {
+        Ok(_) => Ok(Outcome::Created),
+        Err(DeliveryError::Exists { .. }) => {
+            let found = engines.deliveries.get(&spec.name)?;
+            if found.source != source {
+                bail!("it has another source; delete it or describe it as it is");
+            }
+            if found.destination == spec.destination {
+                return Ok(Outcome::Unchanged);
+            }
+            engines.deliveries.update(&spec.name, spec.destination.clone()).await?;
+            Ok(Outcome::Updated)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn table(engines: &Engines, spec: &TableSpec) -> anyhow::Result<Outcome> {
+    let new = NewTable {
+        name: spec.name.clone(),
+        hash_key: spec.hash_key.clone(),
+        sort_key: spec.sort_key.clone(),
+        provisioned: None,
+        tags: BTreeMap::new(),
+    };
+    match engines.tables.create(new).await {
+        Ok(_) => Ok(Outcome::Created),
+        Err(TableError::TableExists { .. }) => {
+            let found = engines.tables.table(&spec.name)?;
+            if found.hash_key == spec.hash_key && found.sort_key == spec.sort_key {
+                return Ok(Outcome::Unchanged);
+            }
+            bail!("it has other keys; delete it or describe it as it is")
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn function(engines: &Engines, spec: &FunctionSpec, package: Option<&String>) -> anyhow::Result<Outcome> {
+    let package = package.with_context(|| format!("the package of {} was not sent", spec.code.value.display()))?;
+    let package = Bytes::from(STANDARD.decode(package).context("the package is no base64")?);
+    let new = NewFunction {
+        name: spec.name.clone(),
+        runtime: spec.runtime.clone(),
+        handler: spec.handler.clone(),
+        description: String::new(),
+        role: String::new(),
+        timeout_seconds: spec.timeout_seconds,
+        memory_mib: spec.memory_mib,
+        environment: environment(spec),
+        concurrency_limit: spec.concurrency_limit,
+        package: package.clone(),
+    };
+    match engines.functions.create(new.clone()).await {
+        Ok(_) => Ok(Outcome::Created),
+        Err(FunctionError::Exists { .. }) => {
+            let found = engines.functions.get(&spec.name)?;
+            let change = FunctionChange {
+                runtime: Some(new.runtime.clone()),
+                handler: Some(new.handler.clone()),
+                description: None,
+                role: None,
+                timeout_seconds: Some(new.timeout_seconds),
+                memory_mib: Some(new.memory_mib),
+                environment: Some(new.environment.clone()),
+                concurrency_limit: Some(new.concurrency_limit),
+                package: Some(package),
+            };
+            let same = found.runtime == new.runtime
+                && found.handler == new.handler
+                && found.timeout_seconds == new.timeout_seconds
+                && found.memory_mib == new.memory_mib
+                && found.environment == new.environment
+                && found.concurrency_limit == new.concurrency_limit
+                && found.code_bytes == new.package.len() as u64
+                && found.code_hash == code_hash(&new.package);
+            if same {
+                return Ok(Outcome::Unchanged);
+            }
+            engines.functions.update(&spec.name, change).await?;
+            Ok(Outcome::Updated)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// SHA-256 in base64, as function definitions name their packages.
+fn code_hash(package: &[u8]) -> String {
+    use sha2::Digest as _;
+    STANDARD.encode(sha2::Sha256::digest(package))
+}
+
+/// The function's variables; `${millstream}` in a value stands for this binary.
+fn environment(spec: &FunctionSpec) -> BTreeMap<String, String> {
+    let binary = std::env::current_exe().map(|path| path.display().to_string()).unwrap_or_default();
+    spec.environment.iter().map(|(name, value)| (name.clone(), value.replace("${millstream}", &binary))).collect()
+}
+
+async fn query(engines: &Engines, spec: &QuerySpec, sql_files: &BTreeMap<String, String>) -> anyhow::Result<Outcome> {
+    let sql = match &spec.sql {
+        SqlText::Inline { text, .. } => text.clone(),
+        SqlText::File(path) => {
+            let name = path.value.display().to_string();
+            sql_files.get(&name).cloned().with_context(|| format!("the text of {name} was not sent"))?
+        }
+    };
+    let inputs = spec.inputs.iter().map(|input| &input.value).map(|input| QueryInput {
+        name: input.name.clone(),
+        stream: input.stream.clone(),
+        format: input.format.clone(),
+        columns: input.columns.clone(),
+    });
+    let outputs = spec.outputs.iter().map(|output| &output.value).map(|output| QueryOutput {
+        name: output.name.clone(),
+        target: output.target.clone(),
+        format: output.format.clone(),
+    });
+    let new = NewQuery {
+        name: spec.name.clone(),
+        dialect: spec.dialect,
+        sql,
+        description: String::new(),
+        inputs: inputs.collect(),
+        outputs: outputs.collect(),
+        start_at: spec.start_at,
+        event_order: spec.event_order,
+    };
+    let outcome = match engines.queries.create(new.clone()).await {
+        Ok(_) => Outcome::Created,
+        Err(QueryError::Exists { .. }) => {
+            let found = engines.queries.get(&spec.name)?;
+            let same = found.dialect == new.dialect
+                && found.sql == new.sql
+                && found.inputs == new.inputs
+                && found.outputs == new.outputs
+                && found.event_order == new.event_order;
+            if same {
+                Outcome::Unchanged
+            } else {
+                engines.queries.update(new).await?;
+                Outcome::Updated
+            }
+        }
+        Err(error) => return Err(error.into()),
+    };
+    match engines.queries.start_query(&spec.name, None).await {
+        Ok(()) | Err(QueryError::State { .. }) => Ok(outcome),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn api(engines: &Engines, spec: &ApiSpec) -> anyhow::Result<(Outcome, String)> {
+    let known = engines.gateway.list().iter().any(|api| api.name == spec.name);
+    let routes: Vec<(String, String, String, bool)> = spec
+        .routes
+        .iter()
+        .map(|route| &route.value)
+        .map(|route| {
+            let proxy = route.integration == RouteIntegration::Proxy;
+            (route.method.clone(), route.path.clone(), route.function.clone(), proxy)
+        })
+        .collect();
+    let (api, changed) = engines.gateway.apply_api(&spec.name, &spec.stage, &routes).await?;
+    let url = format!("{}/restapis/{}/{}/_user_request_/", engines.endpoint, api.id, spec.stage);
+    let outcome = match (known, changed) {
+        (false, _) => Outcome::Created,
+        (true, true) => Outcome::Updated,
+        (true, false) => Outcome::Unchanged,
+    };
+    Ok((outcome, url))
+}

@@ -1,0 +1,191 @@
+//! Everything that can be found wrong with a pipeline file before a node carries it out.
+//!
+//! The catalog finds what the file alone tells; here stands what needs files beside it and the SQL planner: code folders that
+//! are not there, columns that a query does not have, outputs that it does not write, keys of another type than the table's.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use millstream_catalog::pipeline::{Located, Mistake, OutputSpec, Pipeline, QuerySpec, SqlText};
+use millstream_catalog::{ColumnType, KeyType};
+use millstream_query::{InputSchema, PlanError, Program, plan};
+
+use super::package::package;
+
+/// A pipeline file without mistakes, and what it names.
+#[derive(Debug)]
+pub struct Checked {
+    /// What it describes.
+    pub pipeline: Pipeline,
+    /// SQL files by the name that the pipeline file gives them.
+    pub sql_files: BTreeMap<String, String>,
+    /// Code packages (zip, base64) by the name that the pipeline file gives them.
+    pub packages: BTreeMap<String, String>,
+}
+
+/// Checks a pipeline file's text; files that it names are looked for in `folder`.
+///
+/// # Errors
+/// Every mistake; never empty.
+pub fn check(file: &str, text: &str, folder: &Path) -> Result<Checked, Vec<Mistake>> {
+    let pipeline = Pipeline::parse(file, text)?;
+    let mut checker = Checker { file, folder, mistakes: Vec::new() };
+    let packages = checker.packages(&pipeline);
+    let sql_files = checker.sql_files(&pipeline);
+    for query in &pipeline.queries {
+        checker.query(&pipeline, query, &sql_files);
+    }
+    if checker.mistakes.is_empty() {
+        return Ok(Checked { pipeline, sql_files, packages });
+    }
+    checker.mistakes.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
+    Err(checker.mistakes)
+}
+
+/// Mistakes as they are printed, one after the other.
+pub fn told(mistakes: &[Mistake]) -> String {
+    let told: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+    told.join("\n")
+}
+
+struct Checker<'c> {
+    file: &'c str,
+    folder: &'c Path,
+    mistakes: Vec<Mistake>,
+}
+
+impl Checker<'_> {
+    fn wrong(&mut self, line: usize, message: String, hint: impl Into<String>) {
+        self.mistakes.push(Mistake { file: self.file.to_owned(), line, message, hint: hint.into() });
+    }
+
+    fn packages(&mut self, pipeline: &Pipeline) -> BTreeMap<String, String> {
+        let mut packages = BTreeMap::new();
+        for function in &pipeline.functions {
+            let Located { value: code, line } = &function.value.code;
+            let name = code.display().to_string();
+            match package(&self.folder.join(code)) {
+                Ok(zip) => {
+                    packages.insert(name, STANDARD.encode(zip));
+                }
+                Err(error) => self.wrong(
+                    *line,
+                    format!("cannot read the code of `{}` at {name}: {error}", function.value.name),
+                    "name the folder of the code, relative to the pipeline file",
+                ),
+            }
+        }
+        packages
+    }
+
+    fn sql_files(&mut self, pipeline: &Pipeline) -> BTreeMap<String, String> {
+        let mut texts = BTreeMap::new();
+        for query in &pipeline.queries {
+            let SqlText::File(Located { value: path, line }) = &query.value.sql else { continue };
+            match std::fs::read_to_string(self.folder.join(path)) {
+                Ok(text) => {
+                    texts.insert(path.display().to_string(), text);
+                }
+                Err(error) => self.wrong(*line, format!("cannot read {}: {error}", path.display()), ""),
+            }
+        }
+        texts
+    }
+
+    fn query(&mut self, pipeline: &Pipeline, query: &Located<QuerySpec>, sql_files: &BTreeMap<String, String>) {
+        let spec = &query.value;
+        // Where the SQL stands decides which file and line its errors name.
+        let (file, first_line, text) = match &spec.sql {
+            SqlText::Inline { text, line } => (self.file.to_owned(), *line, text.as_str()),
+            SqlText::File(path) => {
+                let name = path.value.display().to_string();
+                let Some(text) = sql_files.get(&name) else { return };
+                (self.folder.join(&path.value).display().to_string(), 1, text.as_str())
+            }
+        };
+        let inputs: Vec<InputSchema> = spec
+            .inputs
+            .iter()
+            .map(|input| InputSchema {
+                name: input.value.name.clone(),
+                columns: (!input.value.columns.is_empty()).then(|| input.value.columns.clone()),
+            })
+            .collect();
+        match plan(spec.dialect, text, &inputs) {
+            Ok(program) => {
+                for output in &spec.outputs {
+                    self.output(pipeline, spec, &program, output);
+                }
+            }
+            Err(errors) => self.mistakes.extend(errors.iter().map(|error| mistake(&file, first_line, error))),
+        }
+    }
+
+    fn output(&mut self, pipeline: &Pipeline, query: &QuerySpec, program: &Program, output: &Located<OutputSpec>) {
+        let name = &output.value.name;
+        let Some(columns) = program.output_columns(name) else {
+            let known = program.output_names().collect::<Vec<_>>().join("`, `");
+            self.wrong(
+                output.line,
+                format!("query `{}` writes no output `{name}`", query.name),
+                format!("its outputs are `{known}`"),
+            );
+            return;
+        };
+        let Some((table, keys)) = &output.value.fills else { return };
+        let Some(table) = pipeline.tables.iter().find(|spec| spec.value.name == *table) else { return };
+        let attributes = std::iter::once(&table.value.hash_key).chain(&table.value.sort_key);
+        for attribute in attributes {
+            let Some(column) = keys.get(&attribute.name) else {
+                self.wrong(
+                    output.line,
+                    format!(
+                        "`fills.keys` names no column for the key `{}` of table `{}`",
+                        attribute.name, table.value.name
+                    ),
+                    format!("add it: keys = {{ {} = \"COLUMN\" }}", attribute.name),
+                );
+                continue;
+            };
+            match columns.iter().find(|(name, _)| name == column) {
+                None => {
+                    let known = columns.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join("`, `");
+                    self.wrong(
+                        output.line,
+                        format!("output `{name}` has no column `{column}`"),
+                        format!("its columns are `{known}`"),
+                    );
+                }
+                Some((_, column_type)) if !fits(*column_type, attribute.key_type) => self.wrong(
+                    output.line,
+                    format!(
+                        "the key `{}` of table `{}` is a {:?}, but column `{column}` is a {column_type:?}",
+                        attribute.name, table.value.name, attribute.key_type,
+                    ),
+                    "change the key's type or CAST the column",
+                ),
+                Some(_) => {}
+            }
+        }
+    }
+}
+
+/// Whether a column's JSON value can be a key of that type: times are written as text.
+fn fits(column: ColumnType, key: KeyType) -> bool {
+    match key {
+        KeyType::String => matches!(column, ColumnType::Text | ColumnType::Timestamp),
+        KeyType::Number => matches!(column, ColumnType::BigInt | ColumnType::Double),
+        KeyType::Binary => column == ColumnType::Text,
+    }
+}
+
+fn mistake(file: &str, first_line: usize, error: &PlanError) -> Mistake {
+    Mistake {
+        file: file.to_owned(),
+        line: first_line + usize::try_from(error.line.saturating_sub(1)).unwrap_or_default(),
+        message: format!("error[{}]: {} (column {})", error.code, error.message, error.column),
+        hint: error.hint.clone().unwrap_or_default(),
+    }
+}

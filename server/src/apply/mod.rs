@@ -1,0 +1,43 @@
+//! Putting a pipeline file into effect: what it describes is made, changed or left as it is.
+//!
+//! The command reads the file and the code folders ([`Request::read`]) and checks them; the node carries it out
+//! ([`apply`]), resource by resource in an order in which each finds what it refers to, and says what it did.
+
+mod carry_out;
+pub mod check;
+pub mod package;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+
+pub use carry_out::apply;
+
+/// A pipeline file with all that it names, as it is sent to a node.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Request {
+    /// The file's name, for messages.
+    pub file: String,
+    /// Its text.
+    pub text: String,
+    /// SQL files by the name that the pipeline file gives them.
+    pub sql_files: BTreeMap<String, String>,
+    /// Code packages (zip, base64) by the name that the pipeline file gives them.
+    pub packages: BTreeMap<String, String>,
+}
+
+impl Request {
+    /// Reads a pipeline file and what it names, and checks all of it.
+    ///
+    /// # Errors
+    /// Every mistake, each on its line.
+    pub fn read(file: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let folder = file.parent().unwrap_or(Path::new("."));
+        let checked = check::check(&file.display().to_string(), &text, folder)
+            .map_err(|mistakes| anyhow::anyhow!(check::told(&mistakes)))?;
+        Ok(Self { file: file.display().to_string(), text, sql_files: checked.sql_files, packages: checked.packages })
+    }
+}

@@ -1,0 +1,33 @@
+//! What each command does. One file a command that is more than a request to a node.
+
+mod check;
+mod demo;
+mod remote;
+mod serve;
+mod verify;
+
+use millstream_types::SystemClock;
+
+use crate::cli::{Cli, Command};
+
+/// Runs a command.
+///
+/// # Errors
+/// The command's own, as text for people.
+pub async fn run(cli: Cli) -> anyhow::Result<()> {
+    match cli.command {
+        Command::Serve(args) => serve::run(&args).await,
+        Command::Demo(args) => demo::run(&args).await,
+        Command::Apply(args) => remote::apply(&args).await,
+        Command::Check { file } => check::run(&file),
+        Command::Tail(args) => remote::tail(&args).await,
+        Command::Query(args) => remote::query(&args).await,
+        Command::Logs(args) => remote::logs(&args).await,
+        Command::Trace(args) => remote::trace(&args).await,
+        Command::Status(args) => remote::status(&args).await,
+        Command::Log { command } => verify::run(&command),
+        Command::DemoFunction { handler } => {
+            crate::demo::functions::run(&handler, &SystemClock).await.map_err(|error| anyhow::anyhow!("{error}"))
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! What is plugged into what: the one place that knows all engines.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use millstream_access::Access;
+use millstream_aws::kinesisanalytics::LambdaOutputCodec;
+use millstream_aws::place::Place;
+use millstream_catalog::Catalog;
+use millstream_delivery::{Deliveries, ObjectStoreOptions};
+use millstream_function::{Functions, Options as FunctionOptions};
+use millstream_gateway::Gateway;
+use millstream_insight::Insight;
+use millstream_query::Queries;
+use millstream_storage::{Durability, Storage, StorageOptions};
+use millstream_stream::Streams;
+use millstream_table::Tables;
+use millstream_types::{Clock, Invoke, SystemClock};
+
+use crate::cli::DurabilityName;
+use crate::settings::{ObjectSettings, Settings};
+
+/// How long `interval` waits before what was acknowledged is on disk.
+const INTERVAL: Duration = Duration::from_millis(200);
+
+/// Processes of functions at once: each may take its whole memory limit.
+const FUNCTION_PROCESSES_MAX: usize = 32;
+
+/// All engines of a node.
+pub struct Engines {
+    pub storage: Storage,
+    pub catalog: Catalog,
+    pub insight: Insight,
+    pub access: Access,
+    pub streams: Streams,
+    pub tables: Tables,
+    pub functions: Functions,
+    pub deliveries: Deliveries,
+    pub queries: Queries,
+    pub gateway: Gateway,
+    pub place: Place,
+    pub clock: Arc<dyn Clock>,
+    /// Where clients of this machine find the AWS protocols.
+    pub endpoint: String,
+}
+
+impl Engines {
+    /// Opens the store and starts the engines over it, from the spine outwards.
+    pub async fn start(settings: &Settings, aws: SocketAddr) -> anyhow::Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let (storage, catalog, insight) = open(settings, Arc::clone(&clock)).await?;
+        let place = Place::new(&settings.region);
+        let endpoint = format!("http://{aws}");
+        let access = Access::new(catalog.clone(), settings.dev);
+        let streams = Streams::new(storage.clone(), catalog.clone(), Arc::clone(&clock));
+        let tables = Tables::new(storage.clone(), catalog.clone(), Arc::clone(&clock));
+        let functions = {
+            let options = function_options(settings, &endpoint, &place, &access);
+            let (storage, catalog) = (storage.clone(), catalog.clone());
+            let (insight, clock) = (insight.clone(), Arc::clone(&clock));
+            // Inside the runtime's context: functions start tasks.
+            tokio::task::spawn_blocking(move || Functions::open(options, storage, catalog, insight, clock)).await??
+        };
+        let invoke: Arc<dyn Invoke> = Arc::new(functions.clone());
+        let deliveries = Deliveries::start(
+            objects(settings),
+            storage.clone(),
+            catalog.clone(),
+            streams.clone(),
+            insight.clone(),
+            Arc::clone(&clock),
+        );
+        let queries = Queries::start(
+            storage.clone(),
+            catalog.clone(),
+            streams.clone(),
+            insight.clone(),
+            invoke,
+            Arc::new(LambdaOutputCodec::new(place.clone())),
+            Arc::clone(&clock),
+        )
+        .await;
+        let gateway = Gateway::new(catalog.clone(), insight.clone(), Arc::clone(&clock));
+        Ok(Self {
+            storage,
+            catalog,
+            insight,
+            access,
+            streams,
+            tables,
+            functions,
+            deliveries,
+            queries,
+            gateway,
+            place,
+            clock,
+            endpoint,
+        })
+    }
+
+    /// Stops the engines from the outside inwards and closes the store.
+    pub async fn stop(&self) {
+        self.deliveries.shutdown().await;
+        self.queries.shutdown().await;
+        self.functions.shutdown().await;
+        let storage = self.storage.clone();
+        match tokio::task::spawn_blocking(move || storage.close()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "closing the store"),
+            Err(error) => tracing::error!(%error, "closing the store"),
+        }
+    }
+}
+
+/// Opens what lies on the disk, off the async workers.
+async fn open(settings: &Settings, clock: Arc<dyn Clock>) -> anyhow::Result<(Storage, Catalog, Insight)> {
+    let mut options = StorageOptions::new(settings.data.clone());
+    options.durability = match settings.durability {
+        DurabilityName::Fsync => Durability::Fsync,
+        DurabilityName::Interval => Durability::Interval(INTERVAL),
+        DurabilityName::Os => Durability::Os,
+    };
+    let folder = settings.data.display().to_string();
+    let opened = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
+        let (storage, recovery) = Storage::open(options, Arc::clone(&clock))?;
+        if let Some(torn) = &recovery.torn {
+            tracing::warn!(
+                file = %torn.file, position = torn.position, bytes = torn.bytes, after = torn.after_lsn,
+                "the journal ended in a write that the last run did not finish; it was never acknowledged and is cut off",
+            );
+        }
+        let catalog = Catalog::open(&storage)?;
+        let insight = Insight::open(&storage, clock)?;
+        Ok((storage, catalog, insight))
+    });
+    opened.await?.with_context(|| format!("cannot open the data folder {folder}"))
+}
+
+fn function_options(settings: &Settings, endpoint: &str, place: &Place, access: &Access) -> FunctionOptions {
+    let (place, access) = (place.clone(), access.clone());
+    FunctionOptions {
+        folder: settings.data.join("functions"),
+        concurrency_max: FUNCTION_PROCESSES_MAX,
+        endpoint: endpoint.to_owned(),
+        region: settings.region.clone(),
+        arn: Arc::new(move |name| place.arn("lambda", &format!("function:{name}"))),
+        credentials: Arc::new(move |name| access.function_key(name, new_key)),
+        python_path: absolute(&settings.python_path),
+        node_path: absolute(&settings.node_path),
+        retry_waits: settings.invoke_retry_seconds.map(Duration::from_secs).to_vec().into(),
+    }
+}
+
+/// A key of a function's processes: nobody can guess it, nothing of it is kept.
+fn new_key() -> (String, String) {
+    let random = || uuid::Uuid::new_v4().simple().to_string().to_uppercase();
+    (format!("MSFN{}", &random()[..16]), random() + &random())
+}
+
+fn absolute(paths: &[PathBuf]) -> Vec<PathBuf> {
+    paths.iter().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone())).collect()
+}
+
+fn objects(settings: &Settings) -> ObjectStoreOptions {
+    match settings.objects.clone() {
+        ObjectSettings::Folder { path } => ObjectStoreOptions::Folder(path),
+        ObjectSettings::S3 { endpoint, region, access_key, secret } => {
+            ObjectStoreOptions::S3 { endpoint, region, access_key, secret }
+        }
+    }
+}

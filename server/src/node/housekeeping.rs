@@ -1,0 +1,48 @@
+//! What a node does by the clock: samples, old records out, idle processes ended.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::Engines;
+
+const SAMPLE: Duration = Duration::from_secs(1);
+const IDLE: Duration = Duration::from_secs(30);
+const RETENTION: Duration = Duration::from_secs(60);
+
+/// Starts the tasks; they end when the node stops.
+pub fn start(engines: &Arc<Engines>, stopped: &watch::Receiver<bool>, tasks: &mut JoinSet<()>) {
+    let each = Arc::clone(engines);
+    tasks.spawn(every(SAMPLE, stopped.clone(), move || {
+        each.insight.metrics.sample();
+        std::future::ready(())
+    }));
+    let each = Arc::clone(engines);
+    tasks.spawn(every(IDLE, stopped.clone(), move || {
+        each.functions.end_idle();
+        std::future::ready(())
+    }));
+    let each = Arc::clone(engines);
+    tasks.spawn(every(RETENTION, stopped.clone(), move || {
+        let engines = Arc::clone(&each);
+        async move {
+            if let Err(error) = engines.streams.enforce_retention().await {
+                tracing::warn!(%error, "old records cannot be let go");
+            }
+        }
+    }));
+}
+
+async fn every<F: Future<Output = ()>>(period: Duration, mut stopped: watch::Receiver<bool>, work: impl Fn() -> F) {
+    let mut tick = interval(period);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => work().await,
+            _ = stopped.changed() => return,
+        }
+    }
+}

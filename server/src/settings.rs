@@ -1,0 +1,215 @@
+//! What a node is told: flags and environment first, then the settings file, then defaults.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::cli::{DurabilityName, ServeArgs};
+
+/// A node's settings, whole.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The data folder.
+    pub data: PathBuf,
+    /// Whether the access key `test` is accepted.
+    pub dev: bool,
+    /// Where the AWS protocols listen.
+    pub aws_listen: SocketAddr,
+    /// Where the console listens.
+    pub console_listen: SocketAddr,
+    /// When a write is acknowledged.
+    pub durability: DurabilityName,
+    /// The region in names and signatures.
+    pub region: String,
+    /// Where buckets are: a folder, or an S3-class store.
+    pub objects: ObjectSettings,
+    /// Folders that Python functions may import from besides their package.
+    pub python_path: Vec<PathBuf>,
+    /// Folders that Node.js functions may require from besides their package.
+    pub node_path: Vec<PathBuf>,
+    /// Waits before the first and the second retry of an asynchronous invocation, seconds.
+    pub invoke_retry_seconds: [u64; 2],
+}
+
+/// Where buckets are.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields, tag = "kind")]
+pub enum ObjectSettings {
+    /// Each bucket is a folder below this one.
+    Folder {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Each bucket is one of an S3-class store.
+    S3 {
+        /// Its address: `https://s3.example.org`.
+        endpoint: String,
+        /// Its region.
+        #[serde(default = "default_region")]
+        region: String,
+        /// An access key of it.
+        access_key: String,
+        /// The key's secret.
+        secret: String,
+    },
+}
+
+/// What a settings file may hold.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct SettingsFile {
+    dev: bool,
+    aws_listen: Option<SocketAddr>,
+    console_listen: Option<SocketAddr>,
+    durability: Option<DurabilityName>,
+    region: Option<String>,
+    objects: Option<ObjectSettings>,
+    python_path: Vec<PathBuf>,
+    node_path: Vec<PathBuf>,
+    invoke_retry_seconds: Option<[u64; 2]>,
+}
+
+/// Why a node cannot be started so.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The file cannot be read.
+    #[error("{file}: {error}")]
+    Io {
+        /// The file.
+        file: String,
+        /// The system's words.
+        error: std::io::Error,
+    },
+    /// The file is no TOML or has a field that does not exist.
+    #[error("{file}: {message}")]
+    Syntax {
+        /// The file.
+        file: String,
+        /// Line and reason.
+        message: String,
+    },
+    /// Everybody could come in.
+    #[error(
+        "--dev accepts a published key, so {what} {address} must be a loopback address\n  try: leave --dev out, or listen on 127.0.0.1"
+    )]
+    DevelopmentKeysInPublic {
+        /// Which listener.
+        what: &'static str,
+        /// Its address.
+        address: SocketAddr,
+    },
+    /// The console has no credentials in this version.
+    #[error(
+        "the console shows all data to everybody who reaches it, so {0} must be a loopback address\n  try: listen on 127.0.0.1 and put a proxy with credentials and TLS in front"
+    )]
+    ConsoleInPublic(SocketAddr),
+    /// Without TLS bodies travel readable.
+    #[error(
+        "{0} is not a loopback address and this version serves no TLS\n  try: listen on 127.0.0.1 and put a proxy with TLS in front"
+    )]
+    PlainInPublic(SocketAddr),
+}
+
+impl Settings {
+    /// Puts flags, file and defaults together and refuses what is not safe.
+    ///
+    /// # Errors
+    /// [`SettingsError`].
+    pub fn from_args(args: &ServeArgs) -> Result<Self, SettingsError> {
+        let file = args.config.as_deref().map(read).transpose()?.unwrap_or_default();
+        let data = args.node.data.clone();
+        let settings = Self {
+            dev: args.dev || file.dev,
+            aws_listen: args.aws_listen.or(file.aws_listen).unwrap_or_else(|| loopback(4566)),
+            console_listen: args.console_listen.or(file.console_listen).unwrap_or_else(|| loopback(8080)),
+            durability: args.durability.or(file.durability).unwrap_or(DurabilityName::Fsync),
+            region: file.region.unwrap_or_else(default_region),
+            objects: file.objects.unwrap_or_else(|| ObjectSettings::Folder { path: data.join("objects") }),
+            python_path: paths("MILLSTREAM_PYTHON_PATH", file.python_path),
+            node_path: paths("MILLSTREAM_NODE_PATH", file.node_path),
+            invoke_retry_seconds: file.invoke_retry_seconds.unwrap_or([60, 120]),
+            data,
+        };
+        settings.refuse_public()?;
+        Ok(settings)
+    }
+
+    fn refuse_public(&self) -> Result<(), SettingsError> {
+        if self.dev && !self.aws_listen.ip().is_loopback() {
+            return Err(SettingsError::DevelopmentKeysInPublic { what: "--aws-listen", address: self.aws_listen });
+        }
+        if !self.console_listen.ip().is_loopback() {
+            return Err(SettingsError::ConsoleInPublic(self.console_listen));
+        }
+        if !self.aws_listen.ip().is_loopback() {
+            return Err(SettingsError::PlainInPublic(self.aws_listen));
+        }
+        Ok(())
+    }
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+fn default_region() -> String {
+    "us-east-1".to_owned()
+}
+
+/// Folders of a variable in the form of `PATH`, else those of the file.
+fn paths(variable: &str, file: Vec<PathBuf>) -> Vec<PathBuf> {
+    std::env::var_os(variable).map_or(file, |value| std::env::split_paths(&value).collect())
+}
+
+fn read(path: &Path) -> Result<SettingsFile, SettingsError> {
+    let file = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|error| SettingsError::Io { file: file.clone(), error })?;
+    toml::from_str(&text).map_err(|error| SettingsError::Syntax { file, message: error.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    fn settings(flags: &[&str]) -> Result<Settings, SettingsError> {
+        let command = ["millstream", "serve"].iter().chain(flags).copied();
+        match crate::cli::Cli::parse_from(command).command {
+            crate::cli::Command::Serve(args) => Settings::from_args(&args),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn defaults_are_loopback_and_durable() {
+        let defaults = settings(&["--data", "d"]).unwrap();
+        assert_eq!(defaults.aws_listen.to_string(), "127.0.0.1:4566");
+        assert_eq!(defaults.durability, DurabilityName::Fsync);
+        assert_eq!(defaults.objects, ObjectSettings::Folder { path: "d/objects".into() });
+    }
+
+    #[test]
+    fn what_is_not_safe_is_refused_with_the_way_out() {
+        for flags in [
+            &["--dev", "--aws-listen", "0.0.0.0:1"][..],
+            &["--console-listen", "10.0.0.1:1"],
+            &["--aws-listen", "[::]:1"],
+        ] {
+            let error = settings(flags).unwrap_err().to_string();
+            assert!(error.contains("try:"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_file_is_checked_and_flags_win() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("s.toml");
+        std::fs::write(&file, "aws_listen = \"127.0.0.1:1\"\nregion = \"eu-west-1\"\n").unwrap();
+        let found = settings(&["--config", file.to_str().unwrap(), "--aws-listen", "127.0.0.1:2"]).unwrap();
+        assert_eq!((found.aws_listen.port(), found.region.as_str()), (2, "eu-west-1"));
+        std::fs::write(&file, "regio = 1\n").unwrap();
+        let error = settings(&["--config", file.to_str().unwrap()]).unwrap_err().to_string();
+        assert!(error.contains("unknown field `regio`"), "{error}");
+    }
+}

@@ -3,13 +3,14 @@
 //! Everything here is bounded and never makes the work it watches wait.
 //! Read next: [`logs`], [`metrics`], [`trail`].
 
+mod journal;
 pub mod logs;
 pub mod metrics;
 pub mod trail;
 
 use std::sync::Arc;
 
-use millstream_storage::{Storage, StorageError};
+use millstream_storage::{Storage, StorageError, Transaction};
 use millstream_types::Clock;
 
 pub use logs::{LogEvent, LogStreamSummary, Logs};
@@ -25,6 +26,7 @@ pub struct Insight {
     pub metrics: Metrics,
     /// What happened to records.
     pub trail: Trail,
+    storage: Storage,
 }
 
 impl Insight {
@@ -37,6 +39,68 @@ impl Insight {
             logs: Logs::open(storage, Arc::clone(&clock))?,
             metrics: Metrics::new(Arc::clone(&clock)),
             trail: Trail::open(storage, clock)?,
+            storage: storage.clone(),
         })
+    }
+
+    /// Keeps the log events and marks that were added since the last call. The server calls it once a second and at its end.
+    ///
+    /// # Errors
+    /// [`StorageError`]: they are seen until the node ends, but not after.
+    pub async fn flush(&self) -> Result<(), StorageError> {
+        let mut transaction = Transaction::new();
+        self.logs.flush(&mut transaction);
+        self.trail.flush(&mut transaction);
+        if !transaction.is_empty() {
+            self.storage.commit(transaction).await?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use millstream_types::ManualClock;
+
+    use super::*;
+
+    fn open(storage: &Storage) -> Insight {
+        Insight::open(storage, Arc::new(ManualClock::at(1_000))).unwrap()
+    }
+
+    fn messages(insight: &Insight, group: &str) -> Vec<String> {
+        let events = insight.logs.events(group, None, (0, i64::MAX), 0, usize::MAX).unwrap_or_default();
+        events.into_iter().map(|(_, event)| event.message).collect()
+    }
+
+    #[tokio::test]
+    async fn lines_and_marks_outlive_the_node_and_ids_rise() {
+        let storage = Storage::in_memory(Arc::new(ManualClock::at(1_000)));
+        let insight = open(&storage);
+        insight.logs.append("g", "s", [(5, "one".to_owned()), (6, "two".to_owned())]);
+        let step = Step::Read { query: "q".into(), log: 7, from: 0, to: 10 };
+        insight.trail.mark(step.clone());
+        insight.flush().await.unwrap();
+        insight.logs.append("g", "s", [(7, "not flushed".to_owned())]);
+
+        let again = open(&storage);
+        assert_eq!(messages(&again, "g"), ["one", "two"]);
+        assert_eq!(again.trail.of_record(millstream_types::LogId(7), 3)[0].step, step);
+        let last = again.logs.events("g", None, (0, i64::MAX), 0, 10).unwrap()[1].1.id;
+        again.logs.append("g", "s", [(8, "three".to_owned())]);
+        assert_eq!(again.logs.events("g", Some("s"), (0, i64::MAX), last, 10).unwrap()[0].1.message, "three");
+        assert_eq!(again.logs.streams("g").unwrap()[0].last_event, 8);
+        assert!(again.logs.streams("none").is_none());
+    }
+
+    #[tokio::test]
+    async fn only_the_last_events_of_a_group_are_held() {
+        let insight = open(&Storage::in_memory(Arc::new(ManualClock::at(1_000))));
+        let lines = (0..logs::EVENTS_PER_GROUP_MAX as i64 + 5).map(|n| (n, n.to_string()));
+        insight.logs.append("g", "s", lines);
+        let held = messages(&insight, "g");
+        assert_eq!((held.len(), held[0].as_str()), (logs::EVENTS_PER_GROUP_MAX, "5"));
+        insight.logs.append("h", "s", [(0, "\u{e4}".repeat(300 << 10))]);
+        assert!(messages(&insight, "h")[0].len() <= 256 << 10);
     }
 }

@@ -1,10 +1,24 @@
 //! Log groups, their streams and their events, as functions print them.
+//!
+//! Of each group the last events are held in memory, of all groups together the last are kept on disk.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use millstream_storage::{Storage, StorageError};
+use millstream_storage::{Storage, StorageError, Transaction};
 use millstream_types::{Clock, Millis};
+use serde::{Deserialize, Serialize};
+
+use crate::journal::Journal;
+
+/// Events of one group that are held: at some hundred bytes each, a few megabytes.
+pub const EVENTS_PER_GROUP_MAX: usize = 10_000;
+/// Events of all groups that are kept on disk.
+const EVENTS_KEPT_MAX: usize = 100_000;
+/// Groups that are held: each function is one.
+const GROUPS_MAX: usize = 2_000;
+/// A message is cut here: the largest event of the log service.
+const MESSAGE_BYTES_MAX: usize = 256 << 10;
 
 /// A printed line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,53 +46,104 @@ pub struct LogStreamSummary {
     pub last_event: Millis,
 }
 
-type Streams = BTreeMap<String, Vec<LogEvent>>;
-
 /// All log groups. Cheap to clone.
 #[derive(Clone)]
 pub struct Logs {
     clock: Arc<dyn Clock>,
-    groups: Arc<Mutex<(u64, BTreeMap<String, Streams>)>>,
+    held: Arc<Mutex<Held>>,
+}
+
+struct Held {
+    next_id: u64,
+    groups: BTreeMap<String, VecDeque<(Arc<str>, LogEvent)>>,
+    journal: Journal<Kept>,
+}
+
+/// An event as kept.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    group: String,
+    stream: String,
+    id: u64,
+    timestamp: Millis,
+    ingestion: Millis,
+    message: String,
+}
+
+impl Held {
+    fn hold(&mut self, group: &str, stream: Arc<str>, event: LogEvent) {
+        self.next_id = self.next_id.max(event.id + 1);
+        if !self.groups.contains_key(group) && self.groups.len() == GROUPS_MAX {
+            self.groups.pop_first();
+        }
+        let events = self.groups.entry(group.to_owned()).or_default();
+        if events.len() == EVENTS_PER_GROUP_MAX {
+            events.pop_front();
+        }
+        events.push_back((stream, event));
+    }
 }
 
 impl Logs {
-    /// Opens the kept groups.
+    /// Opens the kept groups. Reads the disk.
     ///
     /// # Errors
     /// [`StorageError`] when they cannot be read.
-    pub fn open(_storage: &Storage, clock: Arc<dyn Clock>) -> Result<Self, StorageError> {
-        Ok(Self { clock, groups: Arc::default() })
+    pub fn open(storage: &Storage, clock: Arc<dyn Clock>) -> Result<Self, StorageError> {
+        let (journal, kept) = Journal::<Kept>::open(storage, "insight/logs", EVENTS_KEPT_MAX)?;
+        let mut held = Held { next_id: 1, groups: BTreeMap::new(), journal };
+        for Kept { group, stream, id, timestamp, ingestion, message } in kept {
+            held.hold(&group, stream.into(), LogEvent { id, timestamp, ingestion, message });
+        }
+        Ok(Self { clock, held: Arc::new(Mutex::new(held)) })
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds events to a stream, which is made if it is new. Never waits.
     pub fn append(&self, group: &str, stream: &str, lines: impl IntoIterator<Item = (Millis, String)>) {
         let ingestion = self.clock.now();
-        let mut guard = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
-        let (next, groups) = &mut *guard;
-        let events = groups.entry(group.to_owned()).or_default().entry(stream.to_owned()).or_default();
-        for (timestamp, message) in lines {
-            *next += 1;
-            events.push(LogEvent { id: *next, timestamp, ingestion, message });
+        let shared: Arc<str> = stream.into();
+        let mut held = self.held();
+        for (timestamp, mut message) in lines {
+            cut(&mut message);
+            let id = held.next_id;
+            let (group, stream) = (group.to_owned(), stream.to_owned());
+            held.journal.push(Kept {
+                group: group.clone(),
+                stream,
+                id,
+                timestamp,
+                ingestion,
+                message: message.clone(),
+            });
+            held.hold(&group, Arc::clone(&shared), LogEvent { id, timestamp, ingestion, message });
         }
     }
 
     /// Names of the groups.
     #[must_use]
     pub fn groups(&self) -> Vec<String> {
-        self.groups.lock().unwrap_or_else(PoisonError::into_inner).1.keys().cloned().collect()
+        self.held().groups.keys().cloned().collect()
     }
 
     /// The streams of a group by name; `None` when there is no such group.
     #[must_use]
     pub fn streams(&self, group: &str) -> Option<Vec<LogStreamSummary>> {
-        let guard = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
-        let summary = |(name, events): (&String, &Vec<LogEvent>)| LogStreamSummary {
-            name: name.clone(),
-            created: events.first().map_or(0, |event| event.ingestion),
-            first_event: events.first().map_or(0, |event| event.timestamp),
-            last_event: events.last().map_or(0, |event| event.timestamp),
-        };
-        guard.1.get(group).map(|streams| streams.iter().map(summary).collect())
+        let held = self.held();
+        let mut streams: BTreeMap<&str, LogStreamSummary> = BTreeMap::new();
+        for (stream, event) in held.groups.get(group)? {
+            let summary = streams.entry(stream).or_insert_with(|| LogStreamSummary {
+                name: stream.to_string(),
+                created: event.ingestion,
+                first_event: event.timestamp,
+                last_event: event.timestamp,
+            });
+            summary.last_event = summary.last_event.max(event.timestamp);
+        }
+        Some(streams.into_values().collect())
     }
 
     /// Events of one stream (or of all when `stream` is `None`) with `start <= timestamp < end` and an id above `after`,
@@ -92,17 +157,25 @@ impl Logs {
         after: u64,
         limit: usize,
     ) -> Option<Vec<(String, LogEvent)>> {
-        let guard = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut found: Vec<(String, LogEvent)> = guard
-            .1
-            .get(group)?
-            .iter()
-            .filter(|(name, _)| stream.is_none_or(|wanted| wanted == name.as_str()))
-            .flat_map(|(name, events)| events.iter().map(move |event| (name.clone(), event.clone())))
-            .filter(|(_, event)| event.id > after && event.timestamp >= start && event.timestamp < end)
-            .collect();
-        found.sort_by_key(|(_, event)| event.id);
-        found.truncate(limit);
-        Some(found)
+        let held = self.held();
+        let events = held.groups.get(group)?;
+        let first = events.partition_point(|(_, event)| event.id <= after);
+        let wanted = |(name, event): &&(Arc<str>, LogEvent)| {
+            stream.is_none_or(|stream| stream == &**name) && event.timestamp >= start && event.timestamp < end
+        };
+        let found = events.range(first..).filter(wanted).take(limit);
+        Some(found.map(|(name, event)| (name.to_string(), event.clone())).collect())
+    }
+
+    pub(crate) fn flush(&self, transaction: &mut Transaction) {
+        self.held().journal.flush(transaction);
+    }
+}
+
+/// Cuts a message at the limit, between characters.
+fn cut(message: &mut String) {
+    if message.len() > MESSAGE_BYTES_MAX {
+        let end = (0..=MESSAGE_BYTES_MAX).rev().find(|&end| message.is_char_boundary(end)).unwrap_or(0);
+        message.truncate(end);
     }
 }

@@ -1,6 +1,6 @@
 //! Counters and gauges by name and subject, sampled once a second for charts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -61,8 +61,8 @@ pub struct Metrics {
 
 #[derive(Default)]
 struct Series {
-    counters: BTreeMap<(String, String), (Counter, u64, Vec<Sample>)>,
-    gauges: BTreeMap<(String, String), (Gauge, Vec<Sample>)>,
+    counters: BTreeMap<(String, String), (Counter, u64, VecDeque<Sample>)>,
+    gauges: BTreeMap<(String, String), (Gauge, VecDeque<Sample>)>,
 }
 
 impl Metrics {
@@ -106,15 +106,15 @@ impl Metrics {
         let key = (name.to_owned(), subject.to_owned());
         let series = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         match (series.counters.get(&key), series.gauges.get(&key)) {
-            (Some((_, _, samples)), _) | (None, Some((_, samples))) => samples.clone(),
+            (Some((_, _, samples)), _) | (None, Some((_, samples))) => samples.iter().copied().collect(),
             (None, None) => Vec::new(),
         }
     }
 }
 
-fn keep(samples: &mut Vec<Sample>, sample: Sample) {
+fn keep(samples: &mut VecDeque<Sample>, sample: Sample) {
     if samples.len() == SAMPLES_MAX {
-        samples.remove(0);
+        samples.pop_front();
     }
-    samples.push(sample);
+    samples.push_back(sample);
 }

@@ -4,11 +4,13 @@
 //! that the trail costs next to nothing while records flow; `find` puts a record's marks together afterwards.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use millstream_storage::{Storage, StorageError};
+use millstream_storage::{Storage, StorageError, Transaction};
 use millstream_types::{Clock, LogId, Millis};
 use serde::{Deserialize, Serialize};
+
+use crate::journal::Journal;
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -50,40 +52,56 @@ pub enum Step {
     ObjectWritten { log: u64, from: u64, to: u64, bucket: String, object: String },
 }
 
-/// Marks that are kept.
-pub const MARKS_MAX: usize = 200_000;
+/// Marks that are held in memory.
+pub const MARKS_MAX: usize = 100_000;
+/// Marks that are kept on disk.
+const MARKS_KEPT_MAX: usize = 50_000;
 
 /// The marks of a node. Cheap to clone.
 #[derive(Clone)]
 pub struct Trail {
     clock: Arc<dyn Clock>,
-    marks: Arc<Mutex<VecDeque<Mark>>>,
+    held: Arc<Mutex<Held>>,
+}
+
+struct Held {
+    marks: VecDeque<Mark>,
+    journal: Journal<Mark>,
 }
 
 impl Trail {
-    /// Opens the kept marks.
+    /// Opens the kept marks. Reads the disk.
     ///
     /// # Errors
     /// [`StorageError`] when they cannot be read.
-    pub fn open(_storage: &Storage, clock: Arc<dyn Clock>) -> Result<Self, StorageError> {
-        Ok(Self { clock, marks: Arc::default() })
+    pub fn open(storage: &Storage, clock: Arc<dyn Clock>) -> Result<Self, StorageError> {
+        let (journal, marks) = Journal::open(storage, "insight/trail", MARKS_KEPT_MAX)?;
+        Ok(Self { clock, held: Arc::new(Mutex::new(Held { marks: marks.into(), journal })) })
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes a mark, now. Never waits.
     pub fn mark(&self, step: Step) {
         let mark = Mark { time: self.clock.now(), step };
-        let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
-        if marks.len() == MARKS_MAX {
-            marks.pop_front();
+        let mut held = self.held();
+        if held.marks.len() == MARKS_MAX {
+            held.marks.pop_front();
         }
-        marks.push_back(mark);
+        held.journal.push(mark.clone());
+        held.marks.push_back(mark);
+    }
+
+    pub(crate) fn flush(&self, transaction: &mut Transaction) {
+        self.held().journal.flush(transaction);
     }
 
     /// The marks that a test picks, oldest first.
     #[must_use]
     pub fn find(&self, wanted: impl Fn(&Step) -> bool) -> Vec<Mark> {
-        let marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
-        marks.iter().filter(|mark| wanted(&mark.step)).cloned().collect()
+        self.held().marks.iter().filter(|mark| wanted(&mark.step)).cloned().collect()
     }
 
     /// The marks that name a record of a log.

@@ -106,6 +106,9 @@ impl Engines {
         self.deliveries.shutdown().await;
         self.queries.shutdown().await;
         self.functions.shutdown().await;
+        if let Err(error) = self.insight.flush().await {
+            tracing::warn!(%error, "the last log lines and marks are not kept");
+        }
         let storage = self.storage.clone();
         match tokio::task::spawn_blocking(move || storage.close()).await {
             Ok(Ok(())) => {}

@@ -1,4 +1,4 @@
-//! What a node does by the clock: samples, old records out, idle processes ended.
+//! What a node does by the clock: samples, log lines to disk, old records out, idle processes ended.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +17,13 @@ const RETENTION: Duration = Duration::from_secs(60);
 pub fn start(engines: &Arc<Engines>, stopped: &watch::Receiver<bool>, tasks: &mut JoinSet<()>) {
     let each = Arc::clone(engines);
     tasks.spawn(every(SAMPLE, stopped.clone(), move || {
-        each.insight.metrics.sample();
-        std::future::ready(())
+        let engines = Arc::clone(&each);
+        async move {
+            engines.insight.metrics.sample();
+            if let Err(error) = engines.insight.flush().await {
+                tracing::warn!(%error, "log lines and marks cannot be kept");
+            }
+        }
     }));
     let each = Arc::clone(engines);
     tasks.spawn(every(IDLE, stopped.clone(), move || {

@@ -1,7 +1,7 @@
 //! From records to Arrow batches of only the columns a query uses.
 //!
 //! A record that cannot be read becomes an error with its reason; the others are not disturbed. Knows no time policy and no
-//! query. Read next: [`json`], [`csv`], [`column`] (what rows are collected in), [`infer`] (columns from samples).
+//! query. Read next: [`json`], [`csv`], [`mod@column`] (what rows are collected in), [`infer`] (columns from samples).
 
 mod column;
 mod csv;

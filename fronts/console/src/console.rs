@@ -9,6 +9,7 @@ use millstream_catalog::{
 use millstream_delivery::Deliveries;
 use millstream_function::Functions;
 use millstream_insight::Insight;
+use millstream_query::Queries;
 use millstream_stream::Streams;
 use millstream_table::Tables;
 use millstream_types::Clock;
@@ -35,6 +36,8 @@ pub struct ConsoleParts {
     pub tables: Tables,
     /// The delivery engine.
     pub deliveries: Deliveries,
+    /// The query engine.
+    pub queries: Queries,
     /// The node's time.
     pub clock: Arc<dyn Clock>,
     /// Host names, besides those of loopback, under which browsers may ask for the console.
@@ -83,6 +86,10 @@ impl Console {
 
     pub(crate) fn deliveries(&self) -> &Deliveries {
         &self.shared.parts.deliveries
+    }
+
+    pub(crate) fn queries(&self) -> &Queries {
+        &self.shared.parts.queries
     }
 
     pub(crate) fn clock(&self) -> &dyn Clock {

@@ -2,6 +2,7 @@
 
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
+use millstream_query::QueryError;
 use millstream_stream::StreamError;
 use millstream_table::TableError;
 use millstream_types::ErrorKind;
@@ -83,6 +84,16 @@ impl From<StreamError> for ConsoleError {
 impl From<TableError> for ConsoleError {
     fn from(error: TableError) -> Self {
         Self::Engine { kind: error.kind(), message: error.to_string() }
+    }
+}
+
+impl From<QueryError> for ConsoleError {
+    fn from(error: QueryError) -> Self {
+        match error {
+            QueryError::Plan(_) => Self::Invalid(error.to_string()),
+            QueryError::NotFound { name } => Self::NotFound { kind: "query", name },
+            other => Self::Engine { kind: other.kind(), message: other.to_string() },
+        }
     }
 }
 

@@ -25,7 +25,7 @@ pub use error::ConsoleError;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::get;
+use axum::routing::{get, post};
 
 /// All addresses of the console. Anything that is not named here is a page or is not there.
 pub fn router(console: Console) -> Router {
@@ -37,6 +37,7 @@ pub fn router(console: Console) -> Router {
         .route("/api/streams/{name}/tail", get(api::tail::follow))
         .route("/api/functions/{name}/logs", get(api::logs::follow))
         .route("/api/trace/{id}", get(api::trace::show))
+        .route("/api/query", post(api::query::run))
         .fallback(pages::show)
         .with_state(console)
         .layer(from_fn_with_state(hosts, guard::check))

@@ -8,8 +8,6 @@ use millstream_insight::{Mark, Step as Made};
 use millstream_stream::{SequenceNumber, ShardId};
 use millstream_types::{LogId, Millis, Record};
 
-use serde_json::Value;
-
 use crate::Console;
 use crate::error::ConsoleError;
 use crate::format;
@@ -94,7 +92,8 @@ pub async fn tell(console: &Console, id: &str) -> Result<Story, ConsoleError> {
     }
     let found =
         tail::one(console.streams(), sequence).await?.map(|record| Found { stream: stream.clone(), shard, record });
-    let mut teller = Teller { console, steps: Vec::new(), invocations: HashSet::new() };
+    let windows = windows(console, sequence, &stream).await;
+    let mut teller = Teller { console, windows, steps: Vec::new(), invocations: HashSet::new() };
     if let Some(found) = &found {
         teller.steps.push(Step {
             time: Some(found.record.append_time),
@@ -104,7 +103,7 @@ pub async fn tell(console: &Console, id: &str) -> Result<Story, ConsoleError> {
             outcome: Outcome::Went,
         });
     }
-    teller.follow(sequence, found.as_ref().map(|found| &found.record));
+    teller.follow(sequence, found.is_some());
     let waits = teller.waits(&stream);
     // Marks of one millisecond keep the order in which they were made; what has not happened stands last.
     teller.steps.sort_by_key(|step| step.time.unwrap_or(Millis::MAX));
@@ -113,15 +112,44 @@ pub async fn tell(console: &Console, id: &str) -> Result<Story, ConsoleError> {
     Ok(Story { record: found, steps: teller.steps })
 }
 
+/// A window that a record falls into, as the query's own plan says.
+struct Window {
+    end: Millis,
+    label: String,
+    over: bool,
+}
+
+/// The windows of a record in each query that reads its stream. A query that cannot say has none here.
+async fn windows(
+    console: &Console,
+    sequence: SequenceNumber,
+    stream: &StreamDefinition,
+) -> HashMap<String, Vec<Window>> {
+    let mut windows = HashMap::new();
+    for query in console.catalog().queries.list() {
+        if !query.inputs.iter().any(|input| input.stream == stream.name) {
+            continue;
+        }
+        if let Ok(rows) = console.queries().locate(&query.name, sequence.log, sequence.offset).await {
+            let watermark = console.queries().status(&query.name).watermark.unwrap_or(Millis::MIN);
+            let window = |(_, end, label)| Window { end, label, over: end <= watermark };
+            windows.insert(query.name.clone(), rows.into_iter().map(window).collect());
+        }
+    }
+    windows
+}
+
 struct Teller<'a> {
     console: &'a Console,
+    /// By query: the windows that the record falls into, and whether their ends have passed.
+    windows: HashMap<String, Vec<Window>>,
     steps: Vec<Step>,
     invocations: HashSet<String>,
 }
 
 impl Teller<'_> {
-    /// The marks of a record and of what came of it. `source`: the record, when its results are to be followed too.
-    fn follow(&mut self, sequence: SequenceNumber, source: Option<&Record>) {
+    /// The marks of a record and of what came of it. `with_results`: what its windows gave is followed too.
+    fn follow(&mut self, sequence: SequenceNumber, with_results: bool) {
         let marks = self.console.insight().trail.of_record(sequence.log, sequence.offset);
         let dropped =
             |name: &str| marks.iter().any(|mark| matches!(&mark.step, Made::Dropped { query, .. } if query == name));
@@ -131,33 +159,39 @@ impl Teller<'_> {
         });
         let readers: Vec<String> = readers.collect();
         marks.into_iter().for_each(|mark| self.tell(mark));
-        if let Some(record) = source {
-            readers.iter().for_each(|query| self.follow_results(query, record));
+        if with_results {
+            readers.iter().for_each(|query| self.follow_results(query));
         }
     }
 
-    /// The rows of the windows that the record fell into: those around its arrival whose key it holds.
-    fn follow_results(&mut self, reader: &str, record: &Record) {
-        let values = values_of(&record.data);
-        let arrived = record.append_time;
+    /// The rows of the windows that the record fell into.
+    fn follow_results(&mut self, reader: &str) {
+        let windows = self.windows.remove(reader).unwrap_or_default();
         let emitted = self.console.insight().trail.find(|step| match step {
-            Made::Emitted { query, window_start, window_end, key, .. } => {
-                query == reader && (*window_start..=*window_end).contains(&arrived) && holds_key(&values, key)
+            Made::Emitted { query, window_end, key, .. } => {
+                query == reader && windows.iter().any(|window| window.end == *window_end && window.label == *key)
             }
             _ => false,
         });
         if emitted.is_empty() {
+            let detail = match windows.first() {
+                None => "its rows leave the record out".to_owned(),
+                Some(window) if window.over => {
+                    "its window is over; the trail no longer reaches back to its row".to_owned()
+                }
+                Some(window) => format!("its window ends at {}", format::date_time(window.end)),
+            };
             self.steps.push(Step {
                 time: None,
                 word: "no result yet from",
                 at: Some(query_at(reader.to_owned())),
-                detail: "its window is open, or has no row for it".to_owned(),
+                detail,
                 outcome: Outcome::Waits,
             });
         }
         for mark in emitted.into_iter().take(RESULTS_MAX) {
             if let Made::Emitted { result_log, result_offset, .. } = mark.step {
-                self.follow(SequenceNumber { log: LogId(result_log), offset: result_offset }, None);
+                self.follow(SequenceNumber { log: LogId(result_log), offset: result_offset }, false);
             }
         }
     }
@@ -239,21 +273,6 @@ impl Teller<'_> {
     }
 }
 
-/// The values of a JSON object's fields as text; none when the record is something else.
-fn values_of(data: &[u8]) -> HashSet<String> {
-    let fields: HashMap<String, Value> = serde_json::from_slice(data).unwrap_or_default();
-    let text = |value: Value| match value {
-        Value::String(text) => text,
-        other => other.to_string(),
-    };
-    fields.into_values().map(text).collect()
-}
-
-/// Whether each part of a window's key (`MSFT, 7`) is among a record's values.
-fn holds_key(values: &HashSet<String>, key: &str) -> bool {
-    key.split(',').map(str::trim).filter(|part| !part.is_empty()).all(|part| values.contains(part))
-}
-
 fn query_at(query: String) -> (String, Page) {
     (query.clone(), Page::Query(query))
 }
@@ -269,14 +288,5 @@ mod tests {
         assert_eq!((found, parse(&digits).unwrap()), (found, found));
         assert_eq!((found.log, found.offset), (LogId(3), 9));
         assert!(parse("12").unwrap_err().to_string().contains("expected a sequence number"));
-    }
-
-    #[test]
-    fn a_record_holds_a_windows_key_when_it_has_all_its_parts() {
-        let values = values_of(br#"{"symbol":"MSFT","userId":7}"#);
-        for (key, holds) in [("MSFT", true), ("MSFT, 7", true), ("", true), ("AMZN", false), ("MSFT, 8", false)] {
-            assert_eq!(holds_key(&values, key), holds, "{key}");
-        }
-        assert!(values_of(b"no json").is_empty());
     }
 }

@@ -122,6 +122,7 @@ fn console(engines: &Engines) -> Console {
         functions: engines.functions.clone(),
         tables: engines.tables.clone(),
         deliveries: engines.deliveries.clone(),
+        queries: engines.queries.clone(),
         clock: Arc::clone(&engines.clock),
         hosts: Vec::new(),
     })

@@ -3,6 +3,7 @@
 //! Long answers are one JSON object a line (`application/x-ndjson`), sent as they come.
 
 pub mod logs;
+pub mod query;
 pub mod status;
 pub mod tail;
 pub mod trace;

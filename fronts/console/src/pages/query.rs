@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use askama::Template;
-use millstream_catalog::{DesiredState, OutputTarget, QueryDefinition, QueryOutput, StreamDefinition};
+use millstream_catalog::{OutputTarget, QueryDefinition, QueryOutput, StreamDefinition};
+use millstream_query::QueryState;
 use serde_json::Value;
 
 use super::queries::dialect;
@@ -81,6 +82,7 @@ pub(super) async fn fragments(console: &Console, name: &str) -> Result<Fragments
         Figure::rate("rows in", measures.rate("rows_in")),
         Figure::rate("rows out", measures.rate("rows_out")),
         watermark_lag(&measures),
+        groups(console, name),
         Figure {
             tone: if measures.recent("late") > 0 { WARN } else { "" },
             ..Figure::trouble("late", measures.recent("late"), "in 10 min")
@@ -98,13 +100,21 @@ pub(super) async fn fragments(console: &Console, name: &str) -> Result<Fragments
     Ok(fragments)
 }
 
-/// Whether it runs.
-pub(super) fn state(_console: &Console, query: &QueryDefinition) -> Figure {
-    let (word, tone) = match query.desired {
-        DesiredState::Running => ("running", ""),
-        DesiredState::Stopped => ("stopped", WARN),
+/// What it does.
+pub(super) fn state(console: &Console, query: &QueryDefinition) -> Figure {
+    let state = console.queries().status(&query.name).state;
+    let tone = match state {
+        QueryState::Running | QueryState::Starting => "",
+        QueryState::Stopped | QueryState::Retrying => WARN,
     };
-    Figure { tone, ..Figure::new("state", word.to_owned(), "") }
+    Figure { tone, ..Figure::new("state", state.name().to_owned(), "") }
+}
+
+/// The groups that its windows hold.
+fn groups(console: &Console, name: &str) -> Figure {
+    let status = console.queries().status(name);
+    let bytes = format!("{} bytes of state", format::count(status.state_bytes as u64));
+    Figure::new("open groups", format::count(status.groups as u64), &bytes)
 }
 
 /// How far its watermark is behind the clock.

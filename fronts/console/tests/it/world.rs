@@ -14,6 +14,7 @@ use millstream_console::{Console, ConsoleParts};
 use millstream_delivery::{Deliveries, NewDeliveryStream, ObjectStoreOptions};
 use millstream_function::{Functions, Options};
 use millstream_insight::{Insight, trail::Step};
+use millstream_query::{DeliveryAnswer, DeliveryRecord, OutputCodec, Queries};
 use millstream_storage::Storage;
 use millstream_stream::{Entry, NewStream, Placement, Streams};
 use millstream_table::{AttributeValue, Item, NewTable, Put, Tables};
@@ -33,8 +34,23 @@ pub struct World {
     pub tables: Tables,
     /// Delivery streams.
     pub deliveries: Deliveries,
+    /// Queries; none of them runs.
+    pub queries: Queries,
     /// The time.
     pub clock: Arc<dyn Clock>,
+}
+
+/// Nothing is delivered here.
+struct NoCodec;
+
+impl OutputCodec for NoCodec {
+    fn encode(&self, _: &str, _: &[DeliveryRecord]) -> Bytes {
+        Bytes::new()
+    }
+
+    fn decode(&self, _: &[u8]) -> Option<Vec<DeliveryAnswer>> {
+        None
+    }
 }
 
 /// A name that every page has to escape.
@@ -62,9 +78,25 @@ impl World {
             Functions::open(options, storage.clone(), catalog.clone(), insight.clone(), Arc::clone(&clock)).unwrap();
         let tables = Tables::new(storage.clone(), catalog.clone(), Arc::clone(&clock));
         let objects = ObjectStoreOptions::Folder(folder.join("objects"));
-        let deliveries =
-            Deliveries::start(objects, storage, catalog.clone(), streams.clone(), insight.clone(), Arc::clone(&clock));
-        let world = Self { catalog, streams, insight, functions, tables, deliveries, clock };
+        let deliveries = Deliveries::start(
+            objects,
+            storage.clone(),
+            catalog.clone(),
+            streams.clone(),
+            insight.clone(),
+            Arc::clone(&clock),
+        );
+        let queries = Queries::start(
+            storage,
+            catalog.clone(),
+            streams.clone(),
+            insight.clone(),
+            Arc::new(functions.clone()),
+            Arc::new(NoCodec),
+            Arc::clone(&clock),
+        )
+        .await;
+        let world = Self { catalog, streams, insight, functions, tables, deliveries, queries, clock };
         world.define().await;
         world
     }
@@ -78,6 +110,7 @@ impl World {
             functions: self.functions.clone(),
             tables: self.tables.clone(),
             deliveries: self.deliveries.clone(),
+            queries: self.queries.clone(),
             clock: Arc::clone(&self.clock),
             hosts: vec![],
         }))
@@ -116,8 +149,7 @@ impl World {
         for name in ["share_changes", HOSTILE] {
             self.tables.create(table(name)).await.unwrap();
         }
-        let kinesis =
-            "CREATE OR REPLACE STREAM \"OUTPUT_STREAM\" (\n    \"time\" TIMESTAMP,\n    \"symbol\" VARCHAR(8)\n);";
+        let kinesis = include_str!("../../../../examples/stock-trades/share_change.kinesis.sql");
         let target = OutputTarget::Function { name: "SaveShareChange".into() };
         self.catalog.queries.put(query("share-change-per-minute", kinesis, target)).await.unwrap();
         self.catalog.queries.put(query("share-change-stream-analytics", kinesis, OutputTarget::Keep)).await.unwrap();

@@ -2,7 +2,7 @@
 //!
 //! A stored key is `hash (8) | length of hash key (2) | hash key | sort key`. The hash spreads items over the keyspace, so
 //! scans can be cut into segments; the length makes the hash key's part unique, so that all items of one hash key are one
-//! range, in the order of their sort keys: text and bytes as they are, numbers as [`Number::ordered_bytes`].
+//! range, in the order of their sort keys: text and bytes as they are, numbers as [`crate::number::Number::ordered_bytes`].
 
 use bytes::{BufMut, Bytes, BytesMut};
 use millstream_catalog::{KeyAttribute, KeyType, TableDefinition};

@@ -2,7 +2,7 @@
 //!
 //! [`Pipeline::parse`] turns the text into the same definitions that SDK calls make and reports every mistake with its
 //! line. What needs an engine to be checked (SQL, packages) is checked by whoever applies the file.
-//! Read next: [`file`] (what may be written), [`resolve`] (names and rules).
+//! Read next: [`mod@file`] (what may be written), [`resolve`] (names and rules).
 
 mod file;
 mod resolve;

@@ -180,7 +180,7 @@ impl Resolver<'_> {
         let line = self.line(&table.name);
         let sql = match (table.sql, table.sql_file) {
             (Some(text), None) => {
-                let line = self.line(&text);
+                let line = self.source.text_line(&text.span());
                 SqlText::Inline { text: text.into_inner(), line }
             }
             (None, Some(file)) => {

@@ -52,6 +52,14 @@ impl<'a> Source<'a> {
         1 + before.iter().filter(|&&byte| byte == b'\n').count()
     }
 
+    /// The line on which a string's text begins: a line break right behind the opening quotes is not part of it.
+    pub(super) fn text_line(&self, span: &Range<usize>) -> usize {
+        let value = self.text.get(span.clone()).unwrap_or_default();
+        let quotes = value.strip_prefix("\"\"\"").or_else(|| value.strip_prefix("'''"));
+        let broken = quotes.is_some_and(|text| text.starts_with('\n') || text.starts_with("\r\n"));
+        self.line(span) + usize::from(broken)
+    }
+
     pub(super) fn locate<T>(&self, value: T, span: &Range<usize>) -> Located<T> {
         Located { value, line: self.line(span) }
     }

@@ -1,0 +1,68 @@
+"""Delivery into an S3-class store that nobody here wrote: moto's server."""
+
+import socket
+import subprocess
+import sys
+import time
+
+import boto3
+import pytest
+
+from conftest import Node, free_port
+
+ROLE = "arn:aws:iam::000000000000:role/any"
+
+
+@pytest.fixture(scope="module")
+def store():
+    port = free_port()
+    process = subprocess.Popen([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            except OSError:
+                assert process.poll() is None and time.monotonic() < deadline, "moto did not start"
+                time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_objects_reach_the_store_and_wait_for_a_bucket_that_is_not_there(store):
+    s3 = boto3.client("s3", endpoint_url=store, region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="s")
+    s3.create_bucket(Bucket="archive")
+    node = Node()
+    node.folder.joinpath("node.toml").write_text(
+        f'objects = {{ kind = "s3", endpoint = "{store}", access_key = "a", secret = "s" }}\n')
+    node.flags = ("--config", str(node.folder / "node.toml"))
+    try:
+        node.start()
+        firehose = node.client("firehose")
+        for name in ("archive", "later"):
+            firehose.create_delivery_stream(DeliveryStreamName=name, S3DestinationConfiguration={
+                "BucketARN": f"arn:aws:s3:::{name}", "RoleARN": ROLE, "Prefix": "raw/",
+                "BufferingHints": {"SizeInMBs": 1, "IntervalInSeconds": 1}})
+            firehose.put_record_batch(DeliveryStreamName=name, Records=[{"Data": f"{n:03}\n"} for n in range(200)])
+
+        def delivered(bucket):
+            deadline = time.monotonic() + 60
+            while True:
+                listed = s3.list_objects_v2(Bucket=bucket).get("Contents", [])
+                content = b"".join(s3.get_object(Bucket=bucket, Key=found["Key"])["Body"].read() for found in listed)
+                if len(content) >= 800 or time.monotonic() > deadline:
+                    assert all(found["Key"].startswith("raw/") for found in listed)
+                    return content
+                time.sleep(0.2)
+
+        expected = b"".join(b"%03d\n" % n for n in range(200))
+        assert delivered("archive") == expected
+        s3.create_bucket(Bucket="later")
+        assert delivered("later") == expected
+    finally:
+        print(node.output()[-5_000:], file=sys.stderr)
+        node.remove()

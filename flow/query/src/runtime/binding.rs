@@ -6,7 +6,7 @@ use bytes::Bytes;
 use millstream_catalog::{ColumnDefinition, QueryDefinition, QueryInput, StreamDefinition};
 use millstream_stream::Streams;
 
-use super::engine::QueryError;
+use super::error::QueryError;
 use crate::decode::infer::infer_columns;
 use crate::dialect::{InputSchema, plan};
 use crate::executor::Executor;

@@ -12,7 +12,8 @@ use millstream_types::{Invocation, Invoke, LogId, Record};
 use tokio::sync::watch;
 
 use super::checkpoint::Checkpoints;
-use super::engine::{QueryError, Running};
+use super::error::QueryError;
+use super::status::Running;
 
 /// Records of one invocation.
 const RECORDS_MAX: usize = 500;

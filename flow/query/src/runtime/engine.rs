@@ -1,128 +1,32 @@
 //! The operations on queries.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 
-use bytes::Bytes;
 use millstream_catalog::{
-    Catalog, CatalogError, DesiredState, EventOrder, OutputTarget, QueryDefinition, QueryDialect, QueryInput,
-    QueryOutput, StartAt, StreamOwner,
+    Catalog, DesiredState, EventOrder, OutputTarget, QueryDefinition, QueryDialect, QueryInput, QueryOutput, StartAt,
+    StreamOwner,
 };
 use millstream_insight::Insight;
-use millstream_storage::{Storage, StorageError, Transaction};
-use millstream_stream::{NewStream, StreamError, Streams};
-use millstream_types::{Clock, ErrorKind, Invoke, LogId, Millis};
+use millstream_storage::{Storage, Transaction};
+use millstream_stream::{NewStream, Streams};
+use millstream_types::{Clock, Invoke, LogId, Millis};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::binding::Binding;
 use super::checkpoint::Checkpoints;
 use super::delivery::{FunctionDelivery, OutputCodec};
+use super::error::QueryError;
 use super::preview::{self, Preview, PreviewStart};
 use super::rows;
+use super::status::{QueryState, QueryStatus, ResultRow, Running, SeenError, lock};
 use super::task::Task;
 use crate::dialect::{InputSchema, check};
-use crate::error::PlanError;
-use crate::executor::state::StateError;
-use crate::executor::{Counts, ExecuteError, Executor};
+use crate::executor::Counts;
 
-/// Rows of each output that are remembered for the console.
-const RECENT_ROWS: usize = 200;
-/// Errors of a query that are remembered.
-const RECENT_ERRORS: usize = 100;
 /// How long the rows of a query's own stream stay.
 const OWN_STREAM_HOURS: u32 = 24;
-
-/// What can go wrong with queries.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum QueryError {
-    /// No query of that name.
-    #[error("there is no query `{name}`")]
-    NotFound {
-        /// The name asked for.
-        name: String,
-    },
-    /// The name is taken.
-    #[error("there is a query `{name}` already")]
-    Exists {
-        /// The name.
-        name: String,
-    },
-    /// It is in another state.
-    #[error("query `{name}` is {state}")]
-    State {
-        /// The query.
-        name: String,
-        /// Its state.
-        state: &'static str,
-    },
-    /// The SQL has mistakes.
-    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
-    Plan(Vec<PlanError>),
-    /// The SQL reads an input that is not defined.
-    #[error("the query reads `{name}`, which is none of its inputs")]
-    NoInput {
-        /// The input.
-        name: String,
-    },
-    /// A function does not take its rows.
-    #[error("function `{function}` has not taken {records} records: {reason}")]
-    Delivery {
-        /// The function.
-        function: String,
-        /// How many are left.
-        records: usize,
-        /// What it said.
-        reason: String,
-    },
-    /// The checkpoint is of another query.
-    #[error(transparent)]
-    Checkpoint(#[from] StateError),
-    /// Rows cannot be computed.
-    #[error(transparent)]
-    Execute(#[from] ExecuteError),
-    /// The node is going down.
-    #[error("the node is stopping")]
-    Stopping,
-    /// The stream engine refused.
-    #[error(transparent)]
-    Stream(#[from] StreamError),
-    /// The definition could not be written.
-    #[error(transparent)]
-    Catalog(CatalogError),
-    /// The storage engine refused.
-    #[error(transparent)]
-    Storage(#[from] StorageError),
-}
-
-impl QueryError {
-    /// What the caller can do.
-    #[must_use]
-    pub fn kind(&self) -> ErrorKind {
-        match self {
-            Self::NotFound { .. } => ErrorKind::NotFound,
-            Self::Exists { .. } => ErrorKind::Exists,
-            Self::State { .. } => ErrorKind::Conflict,
-            Self::Plan(_) | Self::NoInput { .. } => ErrorKind::Invalid,
-            Self::Delivery { .. } | Self::Stopping => ErrorKind::Unavailable,
-            Self::Checkpoint(_) | Self::Execute(_) => ErrorKind::Internal,
-            Self::Stream(error) => error.kind(),
-            Self::Catalog(error) => error.kind(),
-            Self::Storage(error) => error.kind(),
-        }
-    }
-}
-
-impl From<CatalogError> for QueryError {
-    fn from(error: CatalogError) -> Self {
-        match error {
-            CatalogError::NotFound { name, .. } => Self::NotFound { name },
-            CatalogError::Exists { name, .. } => Self::Exists { name },
-            CatalogError::Storage(error) => Self::Storage(error),
-            other @ CatalogError::Unreadable { .. } => Self::Catalog(other),
-        }
-    }
-}
 
 /// What a query is made from.
 #[derive(Debug, Clone)]
@@ -136,159 +40,6 @@ pub struct NewQuery {
     pub outputs: Vec<QueryOutput>,
     pub start_at: StartAt,
     pub event_order: EventOrder,
-}
-
-/// What a query does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum QueryState {
-    /// Defined, not running.
-    Stopped,
-    /// About to run: its inputs are bound.
-    Starting,
-    /// Running.
-    Running,
-    /// Failed and tried again: the status has the error.
-    Retrying,
-}
-
-impl QueryState {
-    /// The state's word.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Stopped => "stopped",
-            Self::Starting => "starting",
-            Self::Running => "running",
-            Self::Retrying => "retrying",
-        }
-    }
-}
-
-/// How a query is doing.
-#[derive(Debug, Clone)]
-pub struct QueryStatus {
-    /// What it does.
-    pub state: QueryState,
-    /// How far time has come; `None` before the first row.
-    pub watermark: Option<Millis>,
-    /// What it counted since it started.
-    pub counts: Counts,
-    /// Bytes of its state.
-    pub state_bytes: usize,
-    /// Groups that its windows hold.
-    pub groups: usize,
-    /// The last thing that failed, if it still matters.
-    pub last_error: Option<String>,
-}
-
-/// A row that a query gave.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ResultRow {
-    /// Its output.
-    pub output: String,
-    /// Its time: a window's end.
-    pub time: Millis,
-    /// The row as a record.
-    pub data: Bytes,
-}
-
-/// An error that a query saw in its rows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SeenError {
-    /// When.
-    pub time: Millis,
-    /// `unparsable`, `late`, ….
-    pub kind: &'static str,
-    /// What was expected and what was found.
-    pub detail: String,
-}
-
-/// What is known of a running query; shared by its task, its deliveries and those who look.
-pub(super) struct Running {
-    clock: Arc<dyn Clock>,
-    insight: Insight,
-    subject: String,
-    status: Mutex<QueryStatus>,
-    rows: Mutex<VecDeque<ResultRow>>,
-    errors: Mutex<VecDeque<SeenError>>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Running {
-    fn new(query: &str, insight: Insight, clock: Arc<dyn Clock>) -> Self {
-        let status = QueryStatus {
-            state: QueryState::Starting,
-            watermark: None,
-            counts: Counts::default(),
-            state_bytes: 0,
-            groups: 0,
-            last_error: None,
-        };
-        Self {
-            clock,
-            insight,
-            subject: format!("query/{query}"),
-            status: Mutex::new(status),
-            rows: Mutex::default(),
-            errors: Mutex::default(),
-        }
-    }
-
-    pub(super) fn works(&self) {
-        lock(&self.status).state = QueryState::Running;
-    }
-
-    pub(super) fn fail(&self, error: &QueryError) {
-        let mut status = lock(&self.status);
-        if !matches!(error, QueryError::Delivery { .. }) {
-            status.state = QueryState::Retrying;
-        }
-        status.last_error = Some(error.to_string());
-    }
-
-    pub(super) fn delivered(&self) {
-        lock(&self.status).last_error = None;
-    }
-
-    pub(super) fn progress(&self, executor: &Executor, state_bytes: usize) {
-        let (counts, watermark) = (executor.counts(), executor.watermark());
-        let mut status = lock(&self.status);
-        let grown = |now: u64, before: u64| now.saturating_sub(before);
-        let metrics = &self.insight.metrics;
-        metrics.counter("rows_in", &self.subject).add(grown(counts.rows_in, status.counts.rows_in));
-        metrics.counter("rows_out", &self.subject).add(grown(counts.rows_out, status.counts.rows_out));
-        metrics.counter("late", &self.subject).add(grown(counts.order.late, status.counts.order.late));
-        let errors = |counts: &Counts| counts.decode_errors + counts.runtime_errors;
-        metrics.counter("errors", &self.subject).add(grown(errors(&counts), errors(&status.counts)));
-        if watermark > i64::MIN {
-            metrics.gauge("watermark_lag_ms", &self.subject).set((self.clock.now() - watermark).max(0));
-            status.watermark = Some(watermark);
-        }
-        status.counts = counts;
-        status.groups = executor.groups();
-        status.state_bytes = state_bytes;
-    }
-
-    pub(super) fn emitted(&self, output: &str, times: &[i64], data: &[&Bytes]) {
-        let mut rows = lock(&self.rows);
-        for (time, data) in times.iter().zip(data) {
-            if rows.len() == RECENT_ROWS {
-                rows.pop_front();
-            }
-            rows.push_back(ResultRow { output: output.to_owned(), time: *time, data: Bytes::clone(data) });
-        }
-    }
-
-    pub(super) fn seen(&self, kind: &'static str, detail: &str) {
-        let mut errors = lock(&self.errors);
-        if errors.len() == RECENT_ERRORS {
-            errors.pop_front();
-        }
-        errors.push_back(SeenError { time: self.clock.now(), kind, detail: detail.to_owned() });
-    }
 }
 
 /// The query engine. Cheap to clone.
@@ -466,7 +217,7 @@ impl Queries {
                 groups: 0,
                 last_error: None,
             },
-            |tasks| lock(&tasks.running.status).clone(),
+            |tasks| tasks.running.status(),
         )
     }
 
@@ -474,14 +225,14 @@ impl Queries {
     #[must_use]
     pub fn recent_rows(&self, name: &str) -> Vec<ResultRow> {
         let tasks = lock(&self.shared.tasks);
-        tasks.get(name).map(|tasks| lock(&tasks.running.rows).iter().cloned().collect()).unwrap_or_default()
+        tasks.get(name).map(|tasks| tasks.running.rows()).unwrap_or_default()
     }
 
     /// The last errors that a query saw in its rows, oldest first.
     #[must_use]
     pub fn recent_errors(&self, name: &str) -> Vec<SeenError> {
         let tasks = lock(&self.shared.tasks);
-        tasks.get(name).map(|tasks| lock(&tasks.running.errors).iter().cloned().collect()).unwrap_or_default()
+        tasks.get(name).map(|tasks| tasks.running.errors()).unwrap_or_default()
     }
 
     /// Runs SQL over live records without keeping anything; streams are inputs by their names.

@@ -8,10 +8,14 @@ mod binding;
 mod checkpoint;
 mod delivery;
 pub mod engine;
+mod error;
 mod preview;
 mod rows;
+mod status;
 mod task;
 
 pub use delivery::{DeliveryAnswer, DeliveryRecord, OutputCodec};
-pub use engine::{NewQuery, Queries, QueryError, QueryState, QueryStatus, ResultRow, SeenError};
+pub use engine::{NewQuery, Queries};
+pub use error::QueryError;
 pub use preview::{Preview, PreviewStart};
+pub use status::{QueryState, QueryStatus, ResultRow, SeenError};

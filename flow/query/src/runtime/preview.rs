@@ -7,7 +7,7 @@ use millstream_stream::Streams;
 use tokio::sync::mpsc;
 
 use super::binding::Binding;
-use super::engine::QueryError;
+use super::error::QueryError;
 use super::rows;
 use crate::executor::Executor;
 

@@ -17,8 +17,10 @@ use tokio::time::Instant;
 
 use super::binding::Binding;
 use super::checkpoint::{Checkpoint, Checkpoints};
-use super::engine::{QueryError, Running, output_stream};
+use super::engine::output_stream;
+use super::error::QueryError;
 use super::rows;
+use super::status::Running;
 use crate::executor::{Executor, Produced};
 use crate::plan::{Operator, Program};
 

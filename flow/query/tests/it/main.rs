@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod conformance;
+mod invariance;
 mod mistakes;
 mod reference;
 mod robustness;

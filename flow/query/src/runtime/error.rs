@@ -1,0 +1,101 @@
+//! What can go wrong with queries.
+
+use millstream_catalog::CatalogError;
+use millstream_storage::StorageError;
+use millstream_stream::StreamError;
+use millstream_types::ErrorKind;
+
+use crate::error::PlanError;
+use crate::executor::ExecuteError;
+use crate::executor::state::StateError;
+
+/// An error of the query engine.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum QueryError {
+    /// No query of that name.
+    #[error("there is no query `{name}`")]
+    NotFound {
+        /// The name asked for.
+        name: String,
+    },
+    /// The name is taken.
+    #[error("there is a query `{name}` already")]
+    Exists {
+        /// The name.
+        name: String,
+    },
+    /// It is in another state.
+    #[error("query `{name}` is {state}")]
+    State {
+        /// The query.
+        name: String,
+        /// Its state.
+        state: &'static str,
+    },
+    /// The SQL has mistakes.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Plan(Vec<PlanError>),
+    /// The SQL reads an input that is not defined.
+    #[error("the query reads `{name}`, which is none of its inputs")]
+    NoInput {
+        /// The input.
+        name: String,
+    },
+    /// A function does not take its rows.
+    #[error("function `{function}` has not taken {records} records: {reason}")]
+    Delivery {
+        /// The function.
+        function: String,
+        /// How many are left.
+        records: usize,
+        /// What it said.
+        reason: String,
+    },
+    /// The checkpoint is of another query.
+    #[error(transparent)]
+    Checkpoint(#[from] StateError),
+    /// Rows cannot be computed.
+    #[error(transparent)]
+    Execute(#[from] ExecuteError),
+    /// The node is going down.
+    #[error("the node is stopping")]
+    Stopping,
+    /// The stream engine refused.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// The definition could not be written.
+    #[error(transparent)]
+    Catalog(CatalogError),
+    /// The storage engine refused.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl QueryError {
+    /// What the caller can do.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NotFound { .. } => ErrorKind::NotFound,
+            Self::Exists { .. } => ErrorKind::Exists,
+            Self::State { .. } => ErrorKind::Conflict,
+            Self::Plan(_) | Self::NoInput { .. } => ErrorKind::Invalid,
+            Self::Delivery { .. } | Self::Stopping => ErrorKind::Unavailable,
+            Self::Checkpoint(_) | Self::Execute(_) => ErrorKind::Internal,
+            Self::Stream(error) => error.kind(),
+            Self::Catalog(error) => error.kind(),
+            Self::Storage(error) => error.kind(),
+        }
+    }
+}
+
+impl From<CatalogError> for QueryError {
+    fn from(error: CatalogError) -> Self {
+        match error {
+            CatalogError::NotFound { name, .. } => Self::NotFound { name },
+            CatalogError::Exists { name, .. } => Self::Exists { name },
+            CatalogError::Storage(error) => Self::Storage(error),
+            other @ CatalogError::Unreadable { .. } => Self::Catalog(other),
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! What is known of a query at work: its state, what it counted, its last rows and errors.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use millstream_insight::Insight;
+use millstream_types::{Clock, Millis};
+
+use super::error::QueryError;
+use crate::executor::{Counts, Executor};
+
+/// Rows of each output that are remembered for the console.
+const RECENT_ROWS: usize = 200;
+/// Errors of a query that are remembered.
+const RECENT_ERRORS: usize = 100;
+
+/// What a query does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueryState {
+    /// Defined, not running.
+    Stopped,
+    /// About to run: its inputs are bound.
+    Starting,
+    /// Running.
+    Running,
+    /// Failed and tried again: the status has the error.
+    Retrying,
+}
+
+impl QueryState {
+    /// The state's word.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Retrying => "retrying",
+        }
+    }
+}
+
+/// How a query is doing.
+#[derive(Debug, Clone)]
+pub struct QueryStatus {
+    /// What it does.
+    pub state: QueryState,
+    /// How far time has come; `None` before the first row.
+    pub watermark: Option<Millis>,
+    /// What it counted since it started.
+    pub counts: Counts,
+    /// Bytes of its state.
+    pub state_bytes: usize,
+    /// Groups that its windows hold.
+    pub groups: usize,
+    /// The last thing that failed, if it still matters.
+    pub last_error: Option<String>,
+}
+
+/// A row that a query gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResultRow {
+    /// Its output.
+    pub output: String,
+    /// Its time: a window's end.
+    pub time: Millis,
+    /// The row as a record.
+    pub data: Bytes,
+}
+
+/// An error that a query saw in its rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenError {
+    /// When.
+    pub time: Millis,
+    /// `unparsable`, `late`, ….
+    pub kind: &'static str,
+    /// What was expected and what was found.
+    pub detail: String,
+}
+
+/// What is known of a running query; shared by its task, its deliveries and those who look.
+pub(super) struct Running {
+    clock: Arc<dyn Clock>,
+    insight: Insight,
+    subject: String,
+    status: Mutex<QueryStatus>,
+    rows: Mutex<VecDeque<ResultRow>>,
+    errors: Mutex<VecDeque<SeenError>>,
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Running {
+    pub(super) fn new(query: &str, insight: Insight, clock: Arc<dyn Clock>) -> Self {
+        let status = QueryStatus {
+            state: QueryState::Starting,
+            watermark: None,
+            counts: Counts::default(),
+            state_bytes: 0,
+            groups: 0,
+            last_error: None,
+        };
+        Self {
+            clock,
+            insight,
+            subject: format!("query/{query}"),
+            status: Mutex::new(status),
+            rows: Mutex::default(),
+            errors: Mutex::default(),
+        }
+    }
+
+    /// How the query is doing.
+    pub(super) fn status(&self) -> QueryStatus {
+        lock(&self.status).clone()
+    }
+
+    /// The last rows, oldest first.
+    pub(super) fn rows(&self) -> Vec<ResultRow> {
+        lock(&self.rows).iter().cloned().collect()
+    }
+
+    /// The last errors, oldest first.
+    pub(super) fn errors(&self) -> Vec<SeenError> {
+        lock(&self.errors).iter().cloned().collect()
+    }
+
+    pub(super) fn works(&self) {
+        lock(&self.status).state = QueryState::Running;
+    }
+
+    pub(super) fn fail(&self, error: &QueryError) {
+        let mut status = lock(&self.status);
+        if !matches!(error, QueryError::Delivery { .. }) {
+            status.state = QueryState::Retrying;
+        }
+        status.last_error = Some(error.to_string());
+    }
+
+    pub(super) fn delivered(&self) {
+        lock(&self.status).last_error = None;
+    }
+
+    pub(super) fn progress(&self, executor: &Executor, state_bytes: usize) {
+        let (counts, watermark) = (executor.counts(), executor.watermark());
+        let mut status = lock(&self.status);
+        let grown = |now: u64, before: u64| now.saturating_sub(before);
+        let metrics = &self.insight.metrics;
+        metrics.counter("rows_in", &self.subject).add(grown(counts.rows_in, status.counts.rows_in));
+        metrics.counter("rows_out", &self.subject).add(grown(counts.rows_out, status.counts.rows_out));
+        metrics.counter("late", &self.subject).add(grown(counts.order.late, status.counts.order.late));
+        let errors = |counts: &Counts| counts.decode_errors + counts.runtime_errors;
+        metrics.counter("errors", &self.subject).add(grown(errors(&counts), errors(&status.counts)));
+        if watermark > i64::MIN {
+            metrics.gauge("watermark_lag_ms", &self.subject).set((self.clock.now() - watermark).max(0));
+            status.watermark = Some(watermark);
+        }
+        status.counts = counts;
+        status.groups = executor.groups();
+        status.state_bytes = state_bytes;
+    }
+
+    pub(super) fn emitted(&self, output: &str, times: &[i64], data: &[&Bytes]) {
+        let mut rows = lock(&self.rows);
+        for (time, data) in times.iter().zip(data) {
+            if rows.len() == RECENT_ROWS {
+                rows.pop_front();
+            }
+            rows.push_back(ResultRow { output: output.to_owned(), time: *time, data: Bytes::clone(data) });
+        }
+    }
+
+    pub(super) fn seen(&self, kind: &'static str, detail: &str) {
+        let mut errors = lock(&self.errors);
+        if errors.len() == RECENT_ERRORS {
+            errors.pop_front();
+        }
+        errors.push_back(SeenError { time: self.clock.now(), kind, detail: detail.to_owned() });
+    }
+}

@@ -23,13 +23,15 @@ pub struct Gateway {
     catalog: Catalog,
     insight: Insight,
     clock: Arc<dyn Clock>,
+    /// An edit reads a definition, changes it and writes it: one at a time, or one would undo the other.
+    edits: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Gateway {
     /// The engine over a catalog.
     #[must_use]
     pub fn new(catalog: Catalog, insight: Insight, clock: Arc<dyn Clock>) -> Self {
-        Self { catalog, insight, clock }
+        Self { catalog, insight, clock, edits: Arc::default() }
     }
 
     /// Makes an API with its root resource.
@@ -84,6 +86,7 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError::NotFound`], [`GatewayError::Exists`], [`GatewayError::Invalid`].
     pub async fn create_resource(&self, api: &str, parent: &str, part: &str) -> Result<Resource, GatewayError> {
+        let _turn = self.edits.lock().await;
         let mut definition = (*self.get(api)?).clone();
         let resource = add_resource(&mut definition, parent, part)?;
         self.catalog.apis.put(definition).await?;
@@ -95,6 +98,7 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError::NotFound`], [`GatewayError::Invalid`] for the root.
     pub async fn delete_resource(&self, api: &str, resource: &str) -> Result<(), GatewayError> {
+        let _turn = self.edits.lock().await;
         let mut definition = (*self.get(api)?).clone();
         let found = resource_of(&definition, resource)?;
         if found.parent.is_none() {
@@ -118,6 +122,7 @@ impl Gateway {
         method: &str,
         edit: impl FnOnce(Option<Method>) -> Result<Option<Method>, GatewayError>,
     ) -> Result<Option<Method>, GatewayError> {
+        let _turn = self.edits.lock().await;
         let mut definition = (*self.get(api)?).clone();
         let no_resource = || GatewayError::NotFound { kind: "resource", name: resource.to_owned() };
         let methods = &mut definition.resources.get_mut(resource).ok_or_else(no_resource)?.methods;
@@ -134,6 +139,7 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError::NotFound`], [`GatewayError::Invalid`] when there is nothing to deploy.
     pub async fn deploy(&self, api: &str, stage: Option<&str>, description: &str) -> Result<Deployment, GatewayError> {
+        let _turn = self.edits.lock().await;
         let mut definition = (*self.get(api)?).clone();
         let deployment = self.add_deployment(&mut definition, stage, description)?;
         self.catalog.apis.put(definition).await?;
@@ -151,6 +157,7 @@ impl Gateway {
         deployment: &str,
         variables: BTreeMap<String, String>,
     ) -> Result<Stage, GatewayError> {
+        let _turn = self.edits.lock().await;
         let mut definition = (*self.get(api)?).clone();
         if definition.stages.contains_key(stage) {
             return Err(GatewayError::Exists { kind: "stage", name: stage.to_owned() });
@@ -177,8 +184,11 @@ impl Gateway {
         Ok(route::find(resources, method, path))
     }
 
-    /// Counts an answered request.
+    /// Counts an answered request. Requests for APIs that do not exist leave nothing behind: anybody can send them.
     pub fn answered(&self, api: &str, status: u16, milliseconds: u64) {
+        if self.catalog.apis.get(api).is_none() {
+            return;
+        }
         let subject = format!("api/{api}");
         let metrics = &self.insight.metrics;
         metrics.counter("requests", &subject).add(1);
@@ -198,6 +208,7 @@ impl Gateway {
         stage: &str,
         routes: &[Route],
     ) -> Result<(Arc<ApiDefinition>, bool), GatewayError> {
+        let _turn = self.edits.lock().await;
         let known = self.list().into_iter().find(|api| api.name == name);
         let mut definition = match known {
             Some(known) => (*known).clone(),
@@ -228,11 +239,12 @@ impl Gateway {
         stage: Option<&str>,
         description: &str,
     ) -> Result<Deployment, GatewayError> {
-        let mut methods = definition.resources.values().flat_map(|resource| resource.methods.values());
-        if methods.next().is_none() {
+        let methods: Vec<&Method> =
+            definition.resources.values().flat_map(|resource| resource.methods.values()).collect();
+        if methods.is_empty() {
             return Err(GatewayError::Invalid { reason: "The REST API doesn't contain any methods".to_owned() });
         }
-        if methods.any(|method| method.integration.is_none()) {
+        if methods.iter().any(|method| method.integration.is_none()) {
             return Err(GatewayError::Invalid { reason: "No integration defined for method".to_owned() });
         }
         let deployment = Deployment {

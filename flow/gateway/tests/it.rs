@@ -54,3 +54,29 @@ async fn a_pipeline_files_api_keeps_its_address_and_changes_only_when_described_
     assert_eq!(found.parameters["b"], "7");
     assert_eq!(found.method.integration.unwrap().function.as_deref(), Some("Save"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn edits_at_once_are_all_kept() {
+    let gateway = engine();
+    let api = gateway.create_api("orders", "").await.unwrap();
+    let root = api.resources.keys().next().unwrap().clone();
+    let edits: Vec<_> = (0..40)
+        .map(|n| {
+            let (gateway, api, root) = (gateway.clone(), api.id.clone(), root.clone());
+            tokio::spawn(async move { gateway.create_resource(&api, &root, &format!("r{n}")).await })
+        })
+        .collect();
+    for edit in edits {
+        edit.await.unwrap().unwrap();
+    }
+    assert_eq!(gateway.get(&api.id).unwrap().resources.len(), 41);
+}
+
+#[tokio::test]
+async fn a_method_without_an_integration_is_not_deployed() {
+    let gateway = engine();
+    let api = gateway.create_api("orders", "").await.unwrap();
+    let root = api.resources.keys().next().unwrap().clone();
+    gateway.edit_method(&api.id, &root, "GET", |_| Ok(Some(Method::default()))).await.unwrap();
+    assert!(matches!(gateway.deploy(&api.id, Some("prod"), "").await, Err(GatewayError::Invalid { .. })));
+}

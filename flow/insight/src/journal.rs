@@ -8,6 +8,12 @@ use bytes::Bytes;
 use millstream_storage::{Keyspace, Storage, StorageError, Transaction};
 use serde::{Serialize, de::DeserializeOwned};
 
+/// Bytes that one flush takes: a burst is kept in several.
+const FLUSH_BYTES_MAX: usize = 4 << 20;
+
+/// Bytes that may wait.
+const PENDING_BYTES_MAX: usize = 32 << 20;
+
 /// Entries that may wait for a flush; beyond, the oldest are only seen until the node ends.
 const PENDING_MAX: usize = 50_000;
 
@@ -18,7 +24,9 @@ pub(crate) struct Journal<T> {
     /// The numbers of the first entry on disk and behind the last.
     first: u64,
     next: u64,
-    pending: VecDeque<T>,
+    /// Entries with their sizes in memory, and the sum of these.
+    pending: VecDeque<(T, usize)>,
+    pending_bytes: usize,
 }
 
 impl<T: Serialize + DeserializeOwned> Journal<T> {
@@ -31,28 +39,46 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
         let first = stored.last().map_or(next, |(key, _)| number(key));
         // An entry of a newer version is passed over: it is only a log line.
         let entries = stored.iter().rev().filter_map(|(_, value)| serde_json::from_slice(value).ok()).collect();
-        Ok((Self { keyspace, kept_max, first, next, pending: VecDeque::new() }, entries))
+        Ok((Self { keyspace, kept_max, first, next, pending: VecDeque::new(), pending_bytes: 0 }, entries))
     }
 
-    /// Adds an entry, to be kept by the next flush.
-    pub(crate) fn push(&mut self, entry: T) {
-        if self.pending.len() == PENDING_MAX {
-            self.pending.pop_front();
+    /// Adds an entry of about so many bytes, to be kept by the next flush.
+    pub(crate) fn push(&mut self, entry: T, bytes: usize) {
+        self.pending_bytes += bytes;
+        self.pending.push_back((entry, bytes));
+        while self.pending.len() > PENDING_MAX || self.pending_bytes > PENDING_BYTES_MAX {
+            let Some((_, bytes)) = self.pending.pop_front() else { break };
+            self.pending_bytes -= bytes;
         }
-        self.pending.push_back(entry);
     }
 
-    /// Adds what waits to a transaction.
-    pub(crate) fn flush(&mut self, transaction: &mut Transaction) {
-        for entry in self.pending.drain(..) {
+    /// Adds what waits, as far as one flush may take it, to a transaction and gives how many entries that are: they are told
+    /// to [`Journal::flushed`] once the transaction is durable.
+    pub(crate) fn flush(&self, transaction: &mut Transaction) -> usize {
+        let (mut bytes, mut count) = (0, 0);
+        for (entry, _) in &self.pending {
             // Entries hold texts and numbers: they always have a JSON form.
-            let value = serde_json::to_vec(&entry).unwrap_or_default();
-            transaction.put(&self.keyspace, self.next.to_be_bytes().to_vec(), value);
-            self.next += 1;
+            let value = serde_json::to_vec(entry).unwrap_or_default();
+            bytes += value.len();
+            if bytes > FLUSH_BYTES_MAX && count > 0 {
+                break;
+            }
+            let number = self.next + count as u64;
+            transaction.put(&self.keyspace, number.to_be_bytes().to_vec(), value);
+            count += 1;
         }
-        while self.next - self.first > self.kept_max as u64 {
-            transaction.delete(&self.keyspace, self.first.to_be_bytes().to_vec());
-            self.first += 1;
+        let first = (self.next + count as u64).saturating_sub(self.kept_max as u64);
+        for gone in self.first..first.max(self.first) {
+            transaction.delete(&self.keyspace, gone.to_be_bytes().to_vec());
         }
+        count
+    }
+
+    /// Notes that the first `count` waiting entries are durable. Those that were pushed out meanwhile are not counted twice.
+    pub(crate) fn flushed(&mut self, count: usize) {
+        let kept = self.pending.drain(..count.min(self.pending.len()));
+        self.pending_bytes -= kept.map(|(_, bytes)| bytes).sum::<usize>();
+        self.next += count as u64;
+        self.first = self.first.max(self.next.saturating_sub(self.kept_max as u64));
     }
 }

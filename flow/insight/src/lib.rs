@@ -46,15 +46,18 @@ impl Insight {
     /// Keeps the log events and marks that were added since the last call. The server calls it once a second and at its end.
     ///
     /// # Errors
-    /// [`StorageError`]: they are seen until the node ends, but not after.
+    /// [`StorageError`]: they wait for the next call.
     pub async fn flush(&self) -> Result<(), StorageError> {
-        let mut transaction = Transaction::new();
-        self.logs.flush(&mut transaction);
-        self.trail.flush(&mut transaction);
-        if !transaction.is_empty() {
+        loop {
+            let mut transaction = Transaction::new();
+            let (events, marks) = (self.logs.flush(&mut transaction), self.trail.flush(&mut transaction));
+            if events + marks == 0 {
+                return Ok(());
+            }
             self.storage.commit(transaction).await?;
+            self.logs.flushed(events);
+            self.trail.flushed(marks);
         }
-        Ok(())
     }
 }
 
@@ -91,6 +94,19 @@ mod tests {
         assert_eq!(again.logs.events("g", Some("s"), (0, i64::MAX), last, 10).unwrap()[0].1.message, "three");
         assert_eq!(again.logs.streams("g").unwrap()[0].last_event, 8);
         assert!(again.logs.streams("none").is_none());
+    }
+
+    #[tokio::test]
+    async fn a_burst_is_kept_in_several_flushes() {
+        let storage = Storage::in_memory(Arc::new(ManualClock::at(1_000)));
+        let insight = open(&storage);
+        let line = "x".repeat(100 << 10);
+        insight.logs.append("g", "s", (0..80).map(|n| (n, line.clone())));
+        insight.flush().await.unwrap();
+        assert_eq!(messages(&open(&storage), "g").len(), 80);
+        insight.logs.append("h", "s", (0..400).map(|n| (n, "y".repeat(200 << 10))));
+        let held: usize = messages(&insight, "h").iter().map(String::len).sum();
+        assert!(held <= 8 << 20, "{held} bytes are held");
     }
 
     #[tokio::test]

@@ -13,6 +13,8 @@ use crate::journal::Journal;
 
 /// Events of one group that are held: at some hundred bytes each, a few megabytes.
 pub const EVENTS_PER_GROUP_MAX: usize = 10_000;
+/// Bytes of messages of one group that are held.
+const BYTES_PER_GROUP_MAX: usize = 8 << 20;
 /// Events of all groups that are kept on disk.
 const EVENTS_KEPT_MAX: usize = 100_000;
 /// Groups that are held: each function is one.
@@ -55,8 +57,15 @@ pub struct Logs {
 
 struct Held {
     next_id: u64,
-    groups: BTreeMap<String, VecDeque<(Arc<str>, LogEvent)>>,
+    groups: BTreeMap<String, Group>,
     journal: Journal<Kept>,
+}
+
+/// The last events of a group, each with its stream's name.
+#[derive(Default)]
+struct Group {
+    bytes: usize,
+    events: VecDeque<(Arc<str>, LogEvent)>,
 }
 
 /// An event as kept.
@@ -76,11 +85,13 @@ impl Held {
         if !self.groups.contains_key(group) && self.groups.len() == GROUPS_MAX {
             self.groups.pop_first();
         }
-        let events = self.groups.entry(group.to_owned()).or_default();
-        if events.len() == EVENTS_PER_GROUP_MAX {
-            events.pop_front();
+        let group = self.groups.entry(group.to_owned()).or_default();
+        group.bytes += event.message.len();
+        group.events.push_back((stream, event));
+        while group.events.len() > EVENTS_PER_GROUP_MAX || group.bytes > BYTES_PER_GROUP_MAX {
+            let Some((_, gone)) = group.events.pop_front() else { break };
+            group.bytes -= gone.message.len();
         }
-        events.push_back((stream, event));
     }
 }
 
@@ -111,14 +122,9 @@ impl Logs {
             cut(&mut message);
             let id = held.next_id;
             let (group, stream) = (group.to_owned(), stream.to_owned());
-            held.journal.push(Kept {
-                group: group.clone(),
-                stream,
-                id,
-                timestamp,
-                ingestion,
-                message: message.clone(),
-            });
+            let bytes = message.len() + group.len() + stream.len() + 64;
+            let kept = Kept { group: group.clone(), stream, id, timestamp, ingestion, message: message.clone() };
+            held.journal.push(kept, bytes);
             held.hold(&group, Arc::clone(&shared), LogEvent { id, timestamp, ingestion, message });
         }
     }
@@ -134,7 +140,7 @@ impl Logs {
     pub fn streams(&self, group: &str) -> Option<Vec<LogStreamSummary>> {
         let held = self.held();
         let mut streams: BTreeMap<&str, LogStreamSummary> = BTreeMap::new();
-        for (stream, event) in held.groups.get(group)? {
+        for (stream, event) in &held.groups.get(group)?.events {
             let summary = streams.entry(stream).or_insert_with(|| LogStreamSummary {
                 name: stream.to_string(),
                 created: event.ingestion,
@@ -158,7 +164,7 @@ impl Logs {
         limit: usize,
     ) -> Option<Vec<(String, LogEvent)>> {
         let held = self.held();
-        let events = held.groups.get(group)?;
+        let events = &held.groups.get(group)?.events;
         let first = events.partition_point(|(_, event)| event.id <= after);
         let wanted = |(name, event): &&(Arc<str>, LogEvent)| {
             stream.is_none_or(|stream| stream == &**name) && event.timestamp >= start && event.timestamp < end
@@ -167,8 +173,12 @@ impl Logs {
         Some(found.map(|(name, event)| (name.to_string(), event.clone())).collect())
     }
 
-    pub(crate) fn flush(&self, transaction: &mut Transaction) {
-        self.held().journal.flush(transaction);
+    pub(crate) fn flush(&self, transaction: &mut Transaction) -> usize {
+        self.held().journal.flush(transaction)
+    }
+
+    pub(crate) fn flushed(&self, count: usize) {
+        self.held().journal.flushed(count);
     }
 }
 

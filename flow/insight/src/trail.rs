@@ -54,6 +54,8 @@ pub enum Step {
 
 /// Marks that are held in memory.
 pub const MARKS_MAX: usize = 100_000;
+/// About the size of a mark in memory.
+const MARK_BYTES: usize = 256;
 /// Marks that are kept on disk.
 const MARKS_KEPT_MAX: usize = 50_000;
 
@@ -90,12 +92,16 @@ impl Trail {
         if held.marks.len() == MARKS_MAX {
             held.marks.pop_front();
         }
-        held.journal.push(mark.clone());
+        held.journal.push(mark.clone(), MARK_BYTES);
         held.marks.push_back(mark);
     }
 
-    pub(crate) fn flush(&self, transaction: &mut Transaction) {
-        self.held().journal.flush(transaction);
+    pub(crate) fn flush(&self, transaction: &mut Transaction) -> usize {
+        self.held().journal.flush(transaction)
+    }
+
+    pub(crate) fn flushed(&self, count: usize) {
+        self.held().journal.flushed(count);
     }
 
     /// The marks that a test picks, oldest first.

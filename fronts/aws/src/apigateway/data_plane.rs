@@ -180,6 +180,11 @@ fn plain(integration: &Integration, failed: bool, payload: Bytes) -> Response<By
     response
 }
 
+/// Whether a selection pattern is of texts and `.*` only; others are refused when they are defined.
+pub(super) fn is_plain_pattern(pattern: &str) -> bool {
+    !pattern.replace(".*", "").contains(['(', ')', '[', ']', '{', '}', '|', '+', '*', '?', '^', '$', '\\'])
+}
+
 /// Selection patterns are regular expressions over the whole message; here `.*` stands for anything and the rest for itself,
 /// which is how they are written.
 fn fits(pattern: &str, message: &str) -> bool {

@@ -156,6 +156,12 @@ pub(super) async fn put_integration_response(
             "the response template `{template}` is not supported by this node; use $input.json('$')"
         )));
     }
+    if !super::data_plane::is_plain_pattern(&response.selection_pattern) {
+        let pattern = &response.selection_pattern;
+        return Err(bad_request(format!(
+            "the selectionPattern `{pattern}` is not supported by this node; use texts and `.*`"
+        )));
+    }
     let answer = response_shown(status, &response);
     let method = find(front, place)?;
     if method.integration.is_none() {

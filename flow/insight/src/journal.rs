@@ -27,6 +27,8 @@ pub(crate) struct Journal<T> {
     /// Entries with their sizes in memory, and the sum of these.
     pending: VecDeque<(T, usize)>,
     pending_bytes: usize,
+    /// Entries at the front that a flush under way holds.
+    in_flight: usize,
 }
 
 impl<T: Serialize + DeserializeOwned> Journal<T> {
@@ -39,7 +41,10 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
         let first = stored.last().map_or(next, |(key, _)| number(key));
         // An entry of a newer version is passed over: it is only a log line.
         let entries = stored.iter().rev().filter_map(|(_, value)| serde_json::from_slice(value).ok()).collect();
-        Ok((Self { keyspace, kept_max, first, next, pending: VecDeque::new(), pending_bytes: 0 }, entries))
+        Ok((
+            Self { keyspace, kept_max, first, next, pending: VecDeque::new(), pending_bytes: 0, in_flight: 0 },
+            entries,
+        ))
     }
 
     /// Adds an entry of about so many bytes, to be kept by the next flush.
@@ -49,12 +54,13 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
         while self.pending.len() > PENDING_MAX || self.pending_bytes > PENDING_BYTES_MAX {
             let Some((_, bytes)) = self.pending.pop_front() else { break };
             self.pending_bytes -= bytes;
+            self.in_flight = self.in_flight.saturating_sub(1);
         }
     }
 
     /// Adds what waits, as far as one flush may take it, to a transaction and gives how many entries that are: they are told
     /// to [`Journal::flushed`] once the transaction is durable.
-    pub(crate) fn flush(&self, transaction: &mut Transaction) -> usize {
+    pub(crate) fn flush(&mut self, transaction: &mut Transaction) -> usize {
         let (mut bytes, mut count) = (0, 0);
         for (entry, _) in &self.pending {
             // Entries hold texts and numbers: they always have a JSON form.
@@ -71,13 +77,15 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
         for gone in self.first..first.max(self.first) {
             transaction.delete(&self.keyspace, gone.to_be_bytes().to_vec());
         }
+        self.in_flight = count;
         count
     }
 
-    /// Notes that the first `count` waiting entries are durable. Those that were pushed out meanwhile are not counted twice.
+    /// Notes that the `count` entries of the last flush are durable: those of them that still wait are let go.
     pub(crate) fn flushed(&mut self, count: usize) {
-        let kept = self.pending.drain(..count.min(self.pending.len()));
+        let kept = self.pending.drain(..self.in_flight.min(self.pending.len()));
         self.pending_bytes -= kept.map(|(_, bytes)| bytes).sum::<usize>();
+        self.in_flight = 0;
         self.next += count as u64;
         self.first = self.first.max(self.next.saturating_sub(self.kept_max as u64));
     }

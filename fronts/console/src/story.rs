@@ -166,7 +166,9 @@ impl Teller<'_> {
 
     /// The rows of the windows that the record fell into.
     fn follow_results(&mut self, reader: &str) {
-        let windows = self.windows.remove(reader).unwrap_or_default();
+        let located = self.windows.remove(reader);
+        let known = located.is_some();
+        let windows = located.unwrap_or_default();
         let emitted = self.console.insight().trail.find(|step| match step {
             Made::Emitted { query, window_end, key, .. } => {
                 query == reader && windows.iter().any(|window| window.end == *window_end && window.label == *key)
@@ -175,6 +177,7 @@ impl Teller<'_> {
         });
         if emitted.is_empty() {
             let detail = match windows.first() {
+                None if !known => "the query's plan cannot say where the record went".to_owned(),
                 None => "its rows leave the record out".to_owned(),
                 Some(window) if window.over => {
                     "its window is over; the trail no longer reaches back to its row".to_owned()

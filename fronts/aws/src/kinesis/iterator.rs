@@ -50,7 +50,7 @@ impl ShardIterator {
             made: number(16).cast_signed(),
             stream: String::from_utf8(rest[24..].to_vec()).map_err(|_| invalid())?,
         };
-        if now - found.made > LIFETIME_MS {
+        if now.saturating_sub(found.made) > LIFETIME_MS {
             return Err(ServiceError::new(
                 "ExpiredIteratorException",
                 format!(

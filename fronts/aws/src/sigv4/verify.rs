@@ -147,7 +147,7 @@ impl Claim {
                 self.scope.date, self.time
             )));
         }
-        let tolerance = self.expires_seconds.map_or(SKEW_MS, |seconds| seconds.saturating_mul(1_000));
+        let tolerance = self.expires_seconds.map_or(SKEW_MS, |seconds| seconds.clamp(0, 604_800) * 1_000);
         let (now_text, oldest) = (amz_time(now), amz_time(now - tolerance));
         if time < now - tolerance {
             return Err(SignatureError::Invalid(format!(

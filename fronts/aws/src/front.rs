@@ -4,13 +4,13 @@
 //! operation. Everything after the signature is the services' own.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::Full;
 use hyper::body::Body;
 use millstream_access::Access;
+use millstream_http::body::{self, BodyError};
 use millstream_types::Clock;
 
 use crate::json_protocol::{JsonRequest, ServiceError};
@@ -23,9 +23,6 @@ const BODY_BYTES_MAX: usize = 70 << 20;
 
 /// The largest body of the other services; batches of records end far below.
 const RECORDS_BODY_BYTES_MAX: usize = 16 << 20;
-
-/// How long a body may take to come.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The front: what it needs to check a request, and the services.
 pub struct AwsFront {
@@ -69,9 +66,13 @@ impl AwsFront {
         let (head, body) = request.into_parts();
         let limit =
             if head.uri.path().starts_with("/2015-03-31/functions") { BODY_BYTES_MAX } else { RECORDS_BODY_BYTES_MAX };
-        let body = match read_body(body, limit).await.and_then(|body| unpack(&head.headers, body, limit)) {
+        let taken = match body::take(body, limit).await {
+            Ok(taken) => taken,
+            Err(error) => return rest_protocol::error(&not_taken(&error)),
+        };
+        let body = match body::unpack(&head.headers, taken.bytes.clone(), limit) {
             Ok(body) => body,
-            Err(error) => return rest_protocol::error(&error),
+            Err(error) => return rest_protocol::error(&not_taken(&error)),
         };
         if let Some(response) = self.services.public(&head, &body).await {
             return response;
@@ -122,48 +123,15 @@ impl AwsFront {
     }
 }
 
-async fn read_body<B>(body: B, limit: usize) -> Result<Bytes, ServiceError>
-where
-    B: Body<Data = Bytes> + Send,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    let collected = tokio::time::timeout(BODY_TIMEOUT, Box::pin(Limited::new(body, limit).collect())).await;
-    match collected {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(ServiceError {
-            status: 413,
-            ..ServiceError::new("RequestEntityTooLargeException", format!("expected a body of at most {limit} bytes"))
-        }),
-        Ok(Err(error)) => Err(ServiceError::new("IncompleteBody", format!("the body ended early: {error}"))),
-        Err(_) => Err(ServiceError {
-            status: 408,
-            ..ServiceError::new(
-                "RequestTimeoutException",
-                format!("the body did not come within {} s", BODY_TIMEOUT.as_secs()),
-            )
-        }),
-    }
-}
-
-/// Unpacks a body that came as gzip, never to more than the limit.
-fn unpack(headers: &HeaderMap, body: Bytes, limit: usize) -> Result<Bytes, ServiceError> {
-    use std::io::Read as _;
-    if headers.get(header::CONTENT_ENCODING).is_none_or(|encoding| encoding != "gzip") {
-        return Ok(body);
-    }
-    let mut unpacked = Vec::new();
-    let mut reader = flate2::read::GzDecoder::new(&body[..]).take(limit as u64 + 1);
-    match reader.read_to_end(&mut unpacked) {
-        Ok(_) if unpacked.len() <= limit => Ok(Bytes::from(unpacked)),
-        Ok(_) => Err(ServiceError {
-            status: 413,
-            ..ServiceError::new(
-                "RequestEntityTooLargeException",
-                format!("expected a body of at most {limit} bytes unpacked"),
-            )
-        }),
-        Err(error) => Err(ServiceError::serialization(&format!("the body is no gzip: {error}"))),
-    }
+/// A body that was not taken, in the services' words.
+fn not_taken(error: &BodyError) -> ServiceError {
+    let (status, code) = match error {
+        BodyError::TooLarge(_) => (413, "RequestEntityTooLargeException"),
+        BodyError::Incomplete(_) => (400, "IncompleteBody"),
+        BodyError::TimedOut => (408, "RequestTimeoutException"),
+        BodyError::NotGzip(_) => return ServiceError::serialization(&error.to_string()),
+    };
+    ServiceError { status, ..ServiceError::new(code, error.to_string()) }
 }
 
 fn refused(error: &SignatureError) -> ServiceError {

@@ -14,6 +14,5 @@ pub mod lambda;
 pub mod logs;
 pub mod place;
 pub mod rest_protocol;
-pub mod serve;
 pub mod services;
 pub mod sigv4;

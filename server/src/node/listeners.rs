@@ -8,9 +8,10 @@ use anyhow::Context as _;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{StatusCode, header};
+use axum::http::{Request as HttpRequest, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
+use hyper::body::Incoming;
 use millstream_aws::apigateway::ApiGateway;
 use millstream_aws::dynamodb::DynamoDb;
 use millstream_aws::firehose::Firehose;
@@ -20,6 +21,8 @@ use millstream_aws::kinesisanalytics::KinesisAnalytics;
 use millstream_aws::lambda::Lambda;
 use millstream_aws::logs::CloudWatchLogs;
 use millstream_aws::services::Services;
+use millstream_azure::front::AzureFront;
+use millstream_azure::services::Services as AzureServices;
 use millstream_console::{Console, ConsoleParts};
 use millstream_types::Invoke;
 use tokio::net::{TcpListener, UnixListener};
@@ -60,8 +63,17 @@ impl Listeners {
         stopped: &watch::Receiver<bool>,
         tasks: &mut JoinSet<()>,
     ) -> anyhow::Result<()> {
-        let front = Arc::new(aws_front(engines));
-        tasks.spawn(millstream_aws::serve::serve(self.aws, front, stop(stopped.clone())));
+        let (aws, azure) = (Arc::new(aws_front(engines)), Arc::new(azure_front(engines)));
+        let answer = move |request: HttpRequest<Incoming>| {
+            let (aws, azure) = (Arc::clone(&aws), Arc::clone(&azure));
+            async move {
+                match azure.handle(request).await {
+                    Ok(response) => response,
+                    Err(request) => aws.handle(request).await,
+                }
+            }
+        };
+        tasks.spawn(millstream_http::serve::serve(self.aws, answer, stop(stopped.clone())));
         let console = millstream_console::router(console(engines));
         let pages = console.clone();
         let ended = stop(stopped.clone());
@@ -112,6 +124,10 @@ fn aws_front(engines: &Engines) -> AwsFront {
         apigateway: ApiGateway::new(engines.gateway.clone(), invoke, place.clone(), Arc::clone(clock)),
     };
     AwsFront::new(engines.access.clone(), Arc::clone(clock), services)
+}
+
+fn azure_front(_engines: &Engines) -> AzureFront {
+    AzureFront::new(AzureServices::default())
 }
 
 fn console(engines: &Engines) -> Console {

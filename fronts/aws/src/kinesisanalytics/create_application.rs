@@ -1,17 +1,17 @@
 //! `CreateApplication`
 
 use millstream_catalog::{EventOrder, QueryDialect, QueryOutput, StartAt};
-use millstream_query::NewQuery;
+use millstream_query::{InputSchema, NewQuery, QueryError};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::input::Input;
 use super::output::Output;
-use super::{KinesisAnalytics, check_name};
+use super::{KinesisAnalytics, check_name, invalid};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 
 /// The longest query text: the service's own limit.
-const CODE_BYTES_MAX: usize = 102_400;
+pub(super) const CODE_BYTES_MAX: usize = 102_400;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -40,16 +40,36 @@ pub(super) async fn call(front: &KinesisAnalytics, request: &JsonRequest) -> Res
         start_at: StartAt::Latest,
         event_order: EventOrder::default(),
     };
-    let known = millstream_query::output_names(new.dialect, &new.sql);
-    if let Some(other) = new.outputs.iter().find(|output| !known.contains(&output.name)) {
-        let message =
-            format!("the application code has no stream `{}`; its streams are `{}`", other.name, known.join("`, `"));
-        return Err(ServiceError::new("InvalidArgumentException", message));
-    }
+    check_definition(front, &new)?;
     front.queries.create(new).await.map_err(|error| front.error(&error))?;
     Ok(json!({ "ApplicationSummary": {
         "ApplicationName": name,
         "ApplicationARN": front.arn(&name),
         "ApplicationStatus": "READY",
     } }))
+}
+
+/// The code first: outputs can only be looked for in code that has no mistakes.
+pub(super) fn check_definition(front: &KinesisAnalytics, query: &NewQuery) -> Result<(), ServiceError> {
+    let schemas: Vec<InputSchema> = query
+        .inputs
+        .iter()
+        .map(|input| InputSchema {
+            name: input.name.clone(),
+            columns: (!input.columns.is_empty()).then(|| input.columns.clone()),
+        })
+        .collect();
+    let mistakes = millstream_query::check(query.dialect, &query.sql, &schemas);
+    if !mistakes.is_empty() {
+        return Err(front.error(&QueryError::Plan(mistakes)));
+    }
+    let known = millstream_query::output_names(query.dialect, &query.sql);
+    match query.outputs.iter().find(|output| !known.contains(&output.name)) {
+        Some(other) => Err(invalid(format!(
+            "the application code has no stream `{}`; its streams are `{}`",
+            other.name,
+            known.join("`, `")
+        ))),
+        None => Ok(()),
+    }
 }

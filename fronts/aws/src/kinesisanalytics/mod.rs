@@ -1,5 +1,6 @@
 //! Kinesis Data Analytics for SQL over the query engine. Source: the Kinesis Analytics API reference (2015-08-14).
 
+mod change_application;
 mod codec;
 mod create_application;
 mod describe_application;
@@ -11,6 +12,7 @@ mod output;
 use bytes::Bytes;
 use millstream_query::{Queries, QueryError};
 use millstream_stream::Streams;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
@@ -40,14 +42,31 @@ impl KinesisAnalytics {
             "StartApplication" => lifecycle::start(self, request).await?,
             "StopApplication" => lifecycle::stop(self, request).await?,
             "DeleteApplication" => lifecycle::delete(self, request).await?,
-            "ListApplications" => self.list(),
+            "ListApplications" => self.list(request)?,
+            "UpdateApplication" => change_application::update(self, request).await?,
+            "AddApplicationInput" => change_application::add_input(self, request).await?,
+            "AddApplicationOutput" => change_application::add_output(self, request).await?,
             "DiscoverInputSchema" => discover_input_schema::call(self, request).await?,
             other => return Err(ServiceError::unknown_operation("Kinesis Analytics", other)),
         };
         Ok(Bytes::from(document.to_string()))
     }
 
-    fn list(&self) -> Value {
+    fn list(&self, request: &JsonRequest) -> Result<Value, ServiceError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Input {
+            limit: Option<i64>,
+            exclusive_start_application_name: Option<String>,
+        }
+        let input: Input = request.input()?;
+        Constraints::new().range("limit", input.limit, 1, 50).finish()?;
+        let limit = input.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(50);
+        let after = input.exclusive_start_application_name.unwrap_or_default();
+        let mut queries = self.queries.list();
+        queries.retain(|query| query.name > after);
+        let more = queries.len() > limit;
+        queries.truncate(limit);
         let summary = |query: &std::sync::Arc<millstream_catalog::QueryDefinition>| {
             json!({
                 "ApplicationName": query.name,
@@ -55,8 +74,8 @@ impl KinesisAnalytics {
                 "ApplicationStatus": self.status(&query.name),
             })
         };
-        let all: Vec<Value> = self.queries.list().iter().map(summary).collect();
-        json!({ "ApplicationSummaries": all, "HasMoreApplications": false })
+        let page: Vec<Value> = queries.iter().map(summary).collect();
+        Ok(json!({ "ApplicationSummaries": page, "HasMoreApplications": more }))
     }
 
     fn arn(&self, name: &str) -> String {

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-
-use crate::front::AwsFront;
 
 /// Connections at once. Each idle one holds some kilobytes; more wait in the system's queue.
 const CONNECTIONS_MAX: usize = 20_000;
@@ -25,7 +27,11 @@ const BUFFER_BYTES_MAX: usize = 128 << 10;
 const DRAIN: Duration = Duration::from_secs(20);
 
 /// Serves until `shutdown` resolves, then lets requests under way end.
-pub async fn serve(listener: TcpListener, front: Arc<AwsFront>, shutdown: impl Future<Output = ()>) {
+pub async fn serve<F, A>(listener: TcpListener, answer: F, shutdown: impl Future<Output = ()>)
+where
+    F: Fn(Request<Incoming>) -> A + Clone + Send + Sync + 'static,
+    A: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+{
     let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let graceful = GracefulShutdown::new();
     let mut shutdown = std::pin::pin!(shutdown);
@@ -44,10 +50,10 @@ pub async fn serve(listener: TcpListener, front: Arc<AwsFront>, shutdown: impl F
             () = &mut shutdown => break,
         };
         let _ = stream.set_nodelay(true);
-        let front = Arc::clone(&front);
+        let answer = answer.clone();
         let service = service_fn(move |request| {
-            let front = Arc::clone(&front);
-            async move { Ok::<_, std::convert::Infallible>(front.handle(request).await) }
+            let answer = answer(request);
+            async move { Ok::<_, std::convert::Infallible>(answer.await) }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())

@@ -1,0 +1,106 @@
+//! `UpdateApplication`, `AddApplicationInput`, `AddApplicationOutput`: changes of what is defined, each of one version.
+
+use millstream_catalog::QueryDefinition;
+use millstream_query::NewQuery;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::create_application::{CODE_BYTES_MAX, check_definition};
+use super::input::Input;
+use super::output::Output;
+use super::{KinesisAnalytics, check_name, invalid};
+use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Request {
+    application_name: Option<String>,
+    current_application_version_id: Option<u64>,
+    application_update: Option<Update>,
+    input: Option<Input>,
+    output: Option<Output>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Update {
+    application_code_update: Option<String>,
+    #[serde(flatten)]
+    others: Map<String, Value>,
+}
+
+pub(super) async fn update(front: &KinesisAnalytics, request: &JsonRequest) -> Result<Value, ServiceError> {
+    let input: Request = request.input()?;
+    Constraints::new().required("applicationUpdate", input.application_update.as_ref()).finish()?;
+    let mut changed = current(front, &input)?;
+    if let Some(update) = input.application_update {
+        if let Some(other) = update.others.iter().find(|(_, value)| !value.is_null()) {
+            return Err(invalid(format!("{} is not supported by this node; expected ApplicationCodeUpdate", other.0)));
+        }
+        let code = update.application_code_update;
+        Constraints::new().length("applicationCodeUpdate", code.as_deref(), 0, CODE_BYTES_MAX).finish()?;
+        changed.sql = code.unwrap_or(changed.sql);
+    }
+    put(front, changed).await
+}
+
+pub(super) async fn add_input(front: &KinesisAnalytics, request: &JsonRequest) -> Result<Value, ServiceError> {
+    let input: Request = request.input()?;
+    Constraints::new().required("input", input.input.as_ref()).finish()?;
+    let mut changed = current(front, &input)?;
+    if let Some(added) = input.input {
+        let added = added.definition()?;
+        if changed.inputs.iter().any(|known| known.name == added.name) {
+            return Err(invalid(format!("the application has an input `{}` already", added.name)));
+        }
+        changed.inputs.push(added);
+    }
+    put(front, changed).await
+}
+
+pub(super) async fn add_output(front: &KinesisAnalytics, request: &JsonRequest) -> Result<Value, ServiceError> {
+    let input: Request = request.input()?;
+    Constraints::new().required("output", input.output.as_ref()).finish()?;
+    let mut changed = current(front, &input)?;
+    if let Some(added) = input.output {
+        let added = added.definition()?;
+        if changed.outputs.iter().any(|known| known.name == added.name) {
+            return Err(invalid(format!("the application has an output `{}` already", added.name)));
+        }
+        changed.outputs.push(added);
+    }
+    put(front, changed).await
+}
+
+/// What is defined now, when it is the version that the caller has seen.
+fn current(front: &KinesisAnalytics, input: &Request) -> Result<NewQuery, ServiceError> {
+    check_name(input.application_name.as_deref())?;
+    let seen = input.current_application_version_id;
+    Constraints::new().required("currentApplicationVersionId", seen.as_ref()).finish()?;
+    let name = input.application_name.as_deref().unwrap_or_default();
+    let query = front.queries.get(name).map_err(|error| front.error(&error))?;
+    if seen != Some(query.version) {
+        let message = format!("expected CurrentApplicationVersionId {}, the version of {name}", query.version);
+        return Err(ServiceError::new("ConcurrentModificationException", message));
+    }
+    Ok(as_new(&query))
+}
+
+fn as_new(query: &QueryDefinition) -> NewQuery {
+    NewQuery {
+        name: query.name.clone(),
+        dialect: query.dialect,
+        sql: query.sql.clone(),
+        description: query.description.clone(),
+        inputs: query.inputs.clone(),
+        outputs: query.outputs.clone(),
+        start_at: query.start_at,
+        event_order: query.event_order,
+    }
+}
+
+async fn put(front: &KinesisAnalytics, changed: NewQuery) -> Result<Value, ServiceError> {
+    check_definition(front, &changed)?;
+    front.queries.update(changed).await.map_err(|error| front.error(&error))?;
+    Ok(json!({}))
+}

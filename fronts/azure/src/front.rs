@@ -1,0 +1,53 @@
+//! How a request finds its service. Azure's services share the port with AWS's: the head tells which is meant.
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use millstream_http::body;
+
+use crate::request::AzureRequest;
+use crate::services::{Service, Services};
+
+/// The front: the services, and what a request needs on its way to them.
+pub struct AzureFront {
+    services: Services,
+}
+
+impl AzureFront {
+    /// The front over its services.
+    #[must_use]
+    pub fn new(services: Services) -> Self {
+        Self { services }
+    }
+
+    /// Answers a request, or gives it back when it is for none of these services. Never fails: whatever is wrong is
+    /// the answer.
+    ///
+    /// # Errors
+    /// The request itself, untouched, when no service of this front is meant.
+    pub async fn handle(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Request<Incoming>> {
+        let (head, body) = request.into_parts();
+        let Some(service) = Service::of(&head) else { return Err(Request::from_parts(head, body)) };
+        let taken = match body::take(body, service.body_bytes_max()).await {
+            Ok(taken) => taken,
+            Err(error) => return Ok(self.services.not_taken(service, &error).map(Full::new)),
+        };
+        let request_id = uuid::Uuid::new_v4().to_string();
+        let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let request = AzureRequest {
+            method: head.method,
+            path: head.uri.path().to_owned(),
+            query: head.uri.query().unwrap_or_default().to_owned(),
+            host: host.to_owned(),
+            headers: head.headers,
+            body: taken.bytes.clone(),
+            request_id: request_id.clone(),
+        };
+        let mut response = self.services.handle(service, request).await;
+        if let Ok(id) = HeaderValue::from_str(&request_id) {
+            response.headers_mut().entry("x-ms-request-id").or_insert(id);
+        }
+        Ok(response.map(Full::new))
+    }
+}

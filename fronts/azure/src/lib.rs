@@ -1,0 +1,7 @@
+//! The Azure wire protocols: decode, call an engine, encode. One folder a service, a file an operation.
+//!
+//! Holds no behaviour and keeps nothing. Read next: [`front`] (how a request finds its service), [`services`].
+
+pub mod front;
+pub mod request;
+pub mod services;

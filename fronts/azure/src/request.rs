@@ -1,0 +1,36 @@
+//! A request as the services of this front get it: taken whole, within bounds.
+
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+
+/// A request whose body has come.
+#[derive(Debug)]
+pub struct AzureRequest {
+    /// The HTTP method.
+    pub method: Method,
+    /// The path as it was sent, not decoded: signatures are made over it.
+    pub path: String,
+    /// What follows the question mark, as it was sent; empty without.
+    pub query: String,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// Whom the client means to speak to: the `Host` header.
+    pub host: String,
+    /// The body as it came.
+    pub body: Bytes,
+    /// The id under which the answer names this request.
+    pub request_id: String,
+}
+
+impl AzureRequest {
+    /// A header as text; `None` when it is missing or not ASCII.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The path's segments, as they were sent, without empty ones.
+    pub fn segments(&self) -> impl Iterator<Item = &str> {
+        self.path.split('/').filter(|segment| !segment.is_empty())
+    }
+}

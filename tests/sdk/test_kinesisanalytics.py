@@ -1,0 +1,214 @@
+"""Kinesis Analytics through boto3: applications, their windows over real streams, and what is said of mistakes."""
+
+import datetime
+import json
+import time
+import uuid
+
+import pytest
+from botocore.exceptions import ClientError
+
+ROLE = "arn:aws:iam::000000000000:role/any"
+STREAM = "arn:aws:kinesis:us-east-1:000000000000:stream/"
+DEADLINE_SECONDS = 60
+SQL = """
+CREATE OR REPLACE STREAM "OUT" ("symbol" VARCHAR(8), "total" INTEGER);
+CREATE OR REPLACE PUMP "P" AS INSERT INTO "OUT"
+SELECT STREAM "symbol", SUM("shares") AS "total" FROM "SOURCE_SQL_STREAM_001"
+GROUP BY "symbol", STEP("SOURCE_SQL_STREAM_001".ROWTIME BY INTERVAL '2' SECOND);
+"""
+
+
+def code(error):
+    return error.value.response["Error"]["Code"]
+
+
+def message(error):
+    return error.value.response["Error"]["Message"]
+
+
+def source(stream):
+    columns = [("symbol", "VARCHAR(8)"), ("shares", "INTEGER")]
+    return {"NamePrefix": "SOURCE_SQL_STREAM", "KinesisStreamsInput": {"ResourceARN": STREAM + stream, "RoleARN": ROLE},
+            "InputSchema": {"RecordFormat": {"RecordFormatType": "JSON"}, "RecordColumns": [
+                {"Name": name, "SqlType": sql_type, "Mapping": f"$.{name}"} for name, sql_type in columns]}}
+
+
+def sink(stream, name="OUT"):
+    return {"Name": name, "KinesisStreamsOutput": {"ResourceARN": STREAM + stream, "RoleARN": ROLE},
+            "DestinationSchema": {"RecordFormatType": "JSON"}}
+
+
+def detail(analytics, name):
+    return analytics.describe_application(ApplicationName=name)["ApplicationDetail"]
+
+
+def begin(analytics, name, position="TRIM_HORIZON"):
+    analytics.start_application(ApplicationName=name, InputConfigurations=[
+        {"Id": "1.1", "InputStartingPositionConfiguration": {"InputStartingPosition": position}}])
+
+
+@pytest.fixture
+def streams(kinesis):
+    names = [f"{kind}-{uuid.uuid4().hex[:8]}" for kind in ("in", "out")]
+    for name in names:
+        kinesis.create_stream(StreamName=name, ShardCount=1)
+    return names
+
+
+@pytest.fixture
+def application(analytics, streams):
+    name = f"app-{uuid.uuid4().hex[:8]}"
+    analytics.create_application(ApplicationName=name, ApplicationCode=SQL, ApplicationDescription="sums",
+                                 Inputs=[source(streams[0])], Outputs=[sink(streams[1])])
+    return name
+
+
+def put(kinesis, stream, *records):
+    kinesis.put_records(StreamName=stream, Records=[
+        {"Data": json.dumps(record).encode(), "PartitionKey": "k"} for record in records])
+
+
+def test_an_application_is_described_as_it_was_given(analytics, application, streams):
+    found = detail(analytics, application)
+    assert found["ApplicationStatus"] == "READY" and found["ApplicationVersionId"] == 1
+    assert found["ApplicationCode"] == SQL and found["ApplicationDescription"] == "sums"
+    assert found["ApplicationARN"].endswith(f":application/{application}")
+    (described,), (output,) = found["InputDescriptions"], found["OutputDescriptions"]
+    assert described["InputId"] == output["OutputId"] == "1.1"
+    assert described["NamePrefix"] == "SOURCE_SQL_STREAM" and described["InAppStreamNames"] == ["SOURCE_SQL_STREAM_001"]
+    assert described["KinesisStreamsInputDescription"]["ResourceARN"] == STREAM + streams[0]
+    assert [c["SqlType"] for c in described["InputSchema"]["RecordColumns"]] == ["VARCHAR(8)", "INTEGER"]
+    assert output["KinesisStreamsOutputDescription"]["ResourceARN"] == STREAM + streams[1]
+
+
+def test_start_stop_delete(analytics, application):
+    begin(analytics, application)
+    assert detail(analytics, application)["ApplicationStatus"] in ("STARTING", "RUNNING")
+    with pytest.raises(ClientError) as error:
+        begin(analytics, application)
+    assert code(error) == "ResourceInUseException"
+    analytics.stop_application(ApplicationName=application)
+    assert detail(analytics, application)["ApplicationStatus"] == "READY"
+    created = detail(analytics, application)["CreateTimestamp"]
+    with pytest.raises(ClientError) as error:
+        analytics.delete_application(ApplicationName=application, CreateTimestamp=created - datetime.timedelta(days=1))
+    assert code(error) == "InvalidArgumentException"
+    analytics.delete_application(ApplicationName=application, CreateTimestamp=created)
+    with pytest.raises(ClientError) as error:
+        detail(analytics, application)
+    assert code(error) == "ResourceNotFoundException" and "No such application" in message(error)
+
+
+def test_windows_over_a_stream_add_up(analytics, kinesis, application, streams):
+    put(kinesis, streams[0], *({"symbol": s, "shares": n} for s, n in [("A", 1), ("B", 5), ("A", 2), ("B", -3)] * 10))
+    begin(analytics, application)
+    shard = kinesis.list_shards(StreamName=streams[1])["Shards"][0]["ShardId"]
+    at = kinesis.get_shard_iterator(StreamName=streams[1], ShardId=shard, ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
+    sums, deadline = {}, time.monotonic() + DEADLINE_SECONDS
+    while sums != {"A": 30, "B": 20} and time.monotonic() < deadline:
+        read = kinesis.get_records(ShardIterator=at)
+        at = read["NextShardIterator"]
+        for record in read["Records"]:
+            row = json.loads(record["Data"])
+            sums[row["symbol"]] = sums.get(row["symbol"], 0) + row["total"]
+        time.sleep(0.1)
+    assert sums == {"A": 30, "B": 20}
+    analytics.stop_application(ApplicationName=application)
+
+
+@pytest.mark.parametrize("sql, said", [
+    (SQL.replace("SELECT STREAM", "SELEKT STREAM"), "SELEKT"),
+    (SQL.replace('SUM("shares")', 'SUM("sharez")'), "sharez"),
+    (SQL.replace(""", STEP("SOURCE_SQL_STREAM_001".ROWTIME BY INTERVAL '2' SECOND)""", ""), "STEP"),
+])
+def test_mistakes_in_sql_are_named(analytics, streams, sql, said):
+    with pytest.raises(ClientError) as error:
+        analytics.create_application(ApplicationName=f"bad-{uuid.uuid4().hex[:8]}", ApplicationCode=sql,
+                                     Inputs=[source(streams[0])], Outputs=[sink(streams[1])])
+    assert code(error) == "CodeValidationException" and said in message(error)
+
+
+def test_mistakes_in_definitions_are_named(analytics, application, streams):
+    def refused(name, **changes):
+        with pytest.raises(ClientError) as error:
+            analytics.create_application(**{"ApplicationName": name, "ApplicationCode": SQL,
+                                            "Inputs": [source(streams[0])], "Outputs": [sink(streams[1])], **changes})
+        return code(error)
+
+    assert refused(application) == "ResourceInUseException"
+    assert refused("bad name") == "ValidationException"
+    odd = source(streams[0])
+    odd["InputSchema"]["RecordColumns"][0]["SqlType"] = "GEOMETRY"
+    assert refused("odd-type", Inputs=[odd]) == "InvalidArgumentException"
+    assert refused("odd-output", Outputs=[sink(streams[1], "NOT_THERE")]) == "InvalidArgumentException"
+    lambda_arn = "arn:aws:lambda:us-east-1:000000000000:function:f"
+    processed = {"InputLambdaProcessor": {"ResourceARN": lambda_arn, "RoleARN": ROLE}}
+    with_processing = {**source(streams[0]), "InputProcessingConfiguration": processed}
+    assert refused("processed", Inputs=[with_processing]) == "InvalidArgumentException"
+
+
+def test_changes_raise_the_version(analytics, application):
+    def change(version, **update):
+        analytics.update_application(ApplicationName=application, CurrentApplicationVersionId=version,
+                                     ApplicationUpdate=update)
+
+    changed = SQL.replace("SUM(", "MAX(")
+    change(1, ApplicationCodeUpdate=changed)
+    found = detail(analytics, application)
+    assert found["ApplicationCode"] == changed and found["ApplicationVersionId"] == 2
+    with pytest.raises(ClientError) as error:
+        change(1, ApplicationCodeUpdate=SQL)
+    assert code(error) == "ConcurrentModificationException"
+    with pytest.raises(ClientError) as error:
+        change(2, ApplicationCodeUpdate="SELEKT")
+    assert code(error) == "CodeValidationException"
+    with pytest.raises(ClientError) as error:
+        change(2, InputUpdates=[{"InputId": "1.1", "NamePrefixUpdate": "OTHER"}])
+    assert code(error) == "InvalidArgumentException"
+    assert detail(analytics, application)["ApplicationVersionId"] == 2
+
+
+def test_inputs_and_outputs_can_be_added(analytics, kinesis, application, streams):
+    more = SQL + 'CREATE OR REPLACE STREAM "SECOND" ("symbol" VARCHAR(8));\n' \
+        'CREATE OR REPLACE PUMP "Q" AS INSERT INTO "SECOND" SELECT STREAM "symbol" FROM "SOURCE_SQL_STREAM_001";'
+    analytics.update_application(ApplicationName=application, CurrentApplicationVersionId=1,
+                                 ApplicationUpdate={"ApplicationCodeUpdate": more})
+    analytics.add_application_output(ApplicationName=application, CurrentApplicationVersionId=2, Output=sink(streams[0], "SECOND"))
+    other = {**source(streams[1]), "NamePrefix": "OTHER"}
+    analytics.add_application_input(ApplicationName=application, CurrentApplicationVersionId=3, Input=other)
+    found = detail(analytics, application)
+    assert [output["Name"] for output in found["OutputDescriptions"]] == ["OUT", "SECOND"]
+    assert [i["NamePrefix"] for i in found["InputDescriptions"]] == ["SOURCE_SQL_STREAM", "OTHER"]
+    for again in ({"Output": sink(streams[0], "SECOND")}, {"Output": sink(streams[0], "NOT_THERE")}):
+        with pytest.raises(ClientError) as error:
+            analytics.add_application_output(ApplicationName=application, CurrentApplicationVersionId=4, **again)
+        assert code(error) == "InvalidArgumentException"
+
+
+def test_applications_are_listed_in_pages(analytics, application):
+    page = analytics.list_applications(Limit=1)
+    assert len(page["ApplicationSummaries"]) == 1
+    seen = []
+    while True:
+        seen += [summary["ApplicationName"] for summary in page["ApplicationSummaries"]]
+        if not page["HasMoreApplications"]:
+            break
+        page = analytics.list_applications(Limit=1, ExclusiveStartApplicationName=seen[-1])
+    assert application in seen and len(seen) == len(set(seen))
+
+
+def test_a_schema_is_discovered(analytics, kinesis, streams):
+    def discover():
+        return analytics.discover_input_schema(ResourceARN=STREAM + streams[0], RoleARN=ROLE,
+                                               InputStartingPositionConfiguration={"InputStartingPosition": "TRIM_HORIZON"})
+
+    with pytest.raises(ClientError) as error:
+        discover()
+    assert code(error) == "UnableToDetectSchemaException"
+    put(kinesis, streams[0], {"symbol": "A", "shares": 7, "price": 1.5})
+    found = discover()
+    columns = {c["Name"]: (c["SqlType"].split("(")[0], c["Mapping"]) for c in found["InputSchema"]["RecordColumns"]}
+    assert columns == {"symbol": ("VARCHAR", "$.symbol"), "shares": ("BIGINT", "$.shares"), "price": ("DOUBLE", "$.price")}
+    assert sorted(found["ParsedInputRecords"][0]) == ["1.5", "7", "A"]
+    assert json.loads(found["RawInputRecords"][0])["shares"] == 7

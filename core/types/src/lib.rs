@@ -11,6 +11,8 @@ pub mod time;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::ErrorKind;
-pub use port::{BoxFuture, Invocation, InvocationId, InvocationOutcome, Invoke, InvokeError};
+pub use port::{
+    BoxFuture, Invocation, InvocationId, InvocationOutcome, Invoke, InvokeError, NewObject, PutObject, PutObjectError,
+};
 pub use record::{EncodedRecords, LogId, Record, RecordBatch, RecordView};
 pub use time::Millis;

@@ -57,3 +57,33 @@ pub trait Invoke: Send + Sync + 'static {
     /// [`error`](InvocationOutcome::error) set; `Err` means that it did not run.
     fn invoke(&self, invocation: Invocation) -> BoxFuture<'_, Result<InvocationOutcome, InvokeError>>;
 }
+
+/// Keeps objects: the object engine's port, used by whatever writes results or undeliverable events as objects.
+pub trait PutObject: Send + Sync + 'static {
+    /// Writes an object whole, in place of one of the same name; durable when the future resolves. The bucket is made
+    /// when it is missing.
+    fn put_object(&self, object: NewObject) -> BoxFuture<'_, Result<(), PutObjectError>>;
+}
+
+/// An object to be written.
+#[derive(Debug, Clone)]
+pub struct NewObject {
+    /// The bucket or container.
+    pub bucket: String,
+    /// The name in the bucket, `/` between its parts.
+    pub key: String,
+    /// The media type.
+    pub content_type: String,
+    /// The content.
+    pub body: Bytes,
+}
+
+/// Why an object was not written.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct PutObjectError {
+    /// What the caller can do.
+    pub kind: ErrorKind,
+    /// What was expected, what came.
+    pub message: String,
+}

@@ -9,8 +9,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::watch;
 
 use crate::definition::{
-    AccessKeyDefinition, ApiDefinition, DeliveryStreamDefinition, FunctionDefinition, QueryDefinition,
-    StreamDefinition, TableDefinition,
+    AccessKeyDefinition, ApiDefinition, DeliveryStreamDefinition, EventSubscriptionDefinition, FunctionDefinition,
+    QueryDefinition, StreamDefinition, TableDefinition, TopicDefinition,
 };
 use crate::error::CatalogError;
 
@@ -38,6 +38,10 @@ pub struct Catalog {
     pub queries: Collection<QueryDefinition>,
     /// HTTP APIs.
     pub apis: Collection<ApiDefinition>,
+    /// Topics.
+    pub topics: Collection<TopicDefinition>,
+    /// Event subscriptions, of all topics.
+    pub event_subscriptions: Collection<EventSubscriptionDefinition>,
     /// Access keys.
     pub access_keys: Collection<AccessKeyDefinition>,
     storage: Storage,
@@ -56,6 +60,8 @@ impl Catalog {
             tables: Collection::open(storage)?,
             queries: Collection::open(storage)?,
             apis: Collection::open(storage)?,
+            topics: Collection::open(storage)?,
+            event_subscriptions: Collection::open(storage)?,
             access_keys: Collection::open(storage)?,
             storage: storage.clone(),
         })

@@ -9,8 +9,10 @@ use anyhow::Context as _;
 use millstream_access::Access;
 use millstream_aws::kinesisanalytics::LambdaOutputCodec;
 use millstream_aws::place::Place;
+use millstream_azure::eventgrid::{place, words::webhook_words};
 use millstream_catalog::Catalog;
 use millstream_delivery::{Deliveries, ObjectStoreOptions};
+use millstream_event::{Events, Options as EventOptions, RetrySchedule};
 use millstream_function::{Functions, Options as FunctionOptions};
 use millstream_gateway::Gateway;
 use millstream_insight::Insight;
@@ -41,6 +43,7 @@ pub struct Engines {
     pub deliveries: Deliveries,
     pub queries: Queries,
     pub gateway: Gateway,
+    pub events: Events,
     pub place: Place,
     pub clock: Arc<dyn Clock>,
     /// Where clients of this machine find the AWS protocols.
@@ -78,12 +81,20 @@ impl Engines {
             catalog.clone(),
             streams.clone(),
             insight.clone(),
-            invoke,
+            Arc::clone(&invoke),
             Arc::new(LambdaOutputCodec::new(place.clone())),
             Arc::clone(&clock),
         )
         .await;
         let gateway = Gateway::new(catalog.clone(), insight.clone(), Arc::clone(&clock));
+        let events = Events::start(
+            event_options(settings, &endpoint, invoke),
+            storage.clone(),
+            catalog.clone(),
+            streams.clone(),
+            insight.clone(),
+            Arc::clone(&clock),
+        );
         Ok(Self {
             storage,
             catalog,
@@ -95,6 +106,7 @@ impl Engines {
             deliveries,
             queries,
             gateway,
+            events,
             place,
             clock,
             endpoint,
@@ -103,6 +115,7 @@ impl Engines {
 
     /// Stops the engines from the outside inwards and closes the store.
     pub async fn stop(&self) {
+        self.events.shutdown().await;
         self.deliveries.shutdown().await;
         self.queries.shutdown().await;
         self.functions.shutdown().await;
@@ -154,6 +167,22 @@ fn function_options(settings: &Settings, endpoint: &str, place: &Place, access: 
         python_path: absolute(&settings.python_path),
         node_path: absolute(&settings.node_path),
         retry_waits: settings.invoke_retry_seconds.map(Duration::from_secs).to_vec().into(),
+    }
+}
+
+fn event_options(settings: &Settings, endpoint: &str, invoke: Arc<dyn Invoke>) -> EventOptions {
+    let seconds = |waits: &Vec<u64>| waits.iter().copied().map(Duration::from_secs).collect::<Vec<_>>();
+    let endpoint = endpoint.to_owned();
+    EventOptions {
+        schedule: settings
+            .event_retry_seconds
+            .as_ref()
+            .map_or_else(RetrySchedule::default, |waits| RetrySchedule::of(&seconds(waits))),
+        private_addresses: settings.webhook_private_addresses,
+        words: webhook_words(),
+        validation_url: Arc::new(move |topic, name, code| place::validation_url(&endpoint, topic, name, code)),
+        invoke,
+        objects: None,
     }
 }
 

@@ -4,14 +4,20 @@
 mod access_key;
 mod api;
 mod delivery_stream;
+mod event_subscription;
 mod function;
 mod query;
 mod stream;
 mod table;
+mod topic;
 
 pub use access_key::AccessKeyDefinition;
 pub use api::{ApiDefinition, Deployment, Integration, IntegrationResponse, Method, MethodResponse, Resource, Stage};
 pub use delivery_stream::{Compression, DeliverySource, DeliveryStreamDefinition, ObjectDestination};
+pub use event_subscription::{
+    DeadLetterTarget, EventBatching, EventEndpoint, EventFilter, EventRetry, EventSubscriptionDefinition, FieldCondition,
+    FieldTest, SubscriptionState,
+};
 pub use function::FunctionDefinition;
 pub use query::{
     ColumnDefinition, ColumnType, DesiredState, EventOrder, OrderPolicy, OutputTarget, QueryDefinition, QueryDialect,
@@ -19,3 +25,4 @@ pub use query::{
 };
 pub use stream::{HashKeyRange, ShardDefinition, StreamDefinition, StreamOwner};
 pub use table::{KeyAttribute, KeyType, TableDefinition};
+pub use topic::{EventSchema, TopicDefinition, topic_stream};

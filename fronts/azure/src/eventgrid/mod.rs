@@ -26,8 +26,9 @@ use millstream_types::Clock;
 use crate::request::AzureRequest;
 use error::EventGridError;
 
-/// The largest body: an array of events, or one event, of 1 MiB.
-pub(crate) const BODY_BYTES_MAX: usize = 1 << 20;
+/// The largest body that is read: more than events may have, so that whoever sends a little too much gets the answer and
+/// not a broken connection.
+pub(crate) const BODY_BYTES_MAX: usize = 4 << 20;
 
 /// What the name of a topic's own host ends with.
 const HOST_SUFFIX: &str = ".eventgrid.azure.net";

@@ -1,7 +1,8 @@
-//! Publishing: `POST …/api/events`. The ladder: method → topic → credentials → what is not supported → form → events.
+//! Publishing: `POST …/api/events`. The ladder: method → topic → credentials → what is not supported → size →
+//! form → events.
 
 use bytes::Bytes;
-use http::{Method, Response};
+use http::{Method, Response, StatusCode};
 use millstream_insight::Step;
 
 use super::error::EventGridError;
@@ -10,6 +11,9 @@ use crate::request::AzureRequest;
 
 /// The one version of the operation.
 const API_VERSION: &str = "2018-01-01";
+
+/// The largest array of events, and the largest event, in bytes.
+const EVENTS_BYTES_MAX: usize = 1 << 20;
 
 pub(super) async fn call(
     service: &EventGrid,
@@ -28,6 +32,11 @@ pub(super) async fn call(
     }
     if request.headers.contains_key("aeg-channel-name") {
         return Err(EventGridError::not_supported("Publishing to a partner channel (aeg-channel-name)"));
+    }
+    if request.body.len() > EVENTS_BYTES_MAX {
+        let message =
+            format!("The maximum size ({EVENTS_BYTES_MAX}) has been exceeded: found {} bytes.", request.body.len());
+        return Err(EventGridError::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", message));
     }
     let events = content::events(request, &topic)?;
     let placements = service.events.publish(&topic, &events).await?;

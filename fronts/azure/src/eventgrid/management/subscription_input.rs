@@ -127,7 +127,7 @@ impl Endpoint {
         let required = |value: Option<String>, name: &str| {
             value.ok_or_else(|| EventGridError::invalid(format!("Expected destination.properties.{name}, found none.")))
         };
-        let named = |id: Option<String>| Ok(last_name(&required(id, "resourceId")?));
+        let named = |id| required(id, "resourceId").map(|id| last_name(&id));
         let endpoint = match self.endpoint_type.as_str() {
             "WebHook" => EventEndpoint::Webhook { url: required(properties.endpoint_url, "endpointUrl")? },
             "EventHub" => EventEndpoint::Stream { name: named(properties.resource_id)? },

@@ -195,6 +195,7 @@ mod tests {
         assert_eq!(defaults.aws_listen.to_string(), "127.0.0.1:4566");
         assert_eq!(defaults.durability, DurabilityName::Fsync);
         assert_eq!(defaults.objects, ObjectSettings::Folder { path: "d/objects".into() });
+        assert!(!defaults.webhook_private_addresses && settings(&["--dev"]).unwrap().webhook_private_addresses);
     }
 
     #[test]

@@ -215,6 +215,25 @@ def test_events_of_the_python_sdk_are_delivered(node, receivers):
     assert (delivered["subject"], delivered["eventType"], delivered["data"]) == ("orders/1", "Orders.Made", {"number": 1})
 
 
+def test_deliveries_hold_as_many_events_and_headers_as_asked(node, receivers):
+    topic, receiver, single = Topic(node), receivers(), receivers()
+    mappings = [{"name": "x-fixed", "type": "Static", "properties": {"value": "secret", "isSecret": True}},
+                {"name": "x-number", "type": "Dynamic", "properties": {"sourceField": "data.number"}}]
+    webhook = lambda receiver, **more: {"endpointType": "WebHook", "properties": {"endpointUrl": receiver.url, **more}}
+    topic.subscribe("batched", webhook(receiver, maxEventsPerBatch=4, preferredBatchSizeInKilobytes=64))
+    made = topic.subscribe("headers", webhook(single, deliveryAttributeMappings=mappings))
+    shown = made["properties"]["destination"]["properties"]["deliveryAttributeMappings"]
+    assert shown == [{**mappings[0], "properties": {"isSecret": True}}, mappings[1]]
+    topic.client().send([event(number) for number in range(10)])
+    assert until(lambda: len(receiver.taken()) == 10 and len(single.taken()) == 10)
+    assert sorted(len(body) for _, _, body in receiver.deliveries) == [2, 4, 4]
+    for _, headers, [one] in single.deliveries:
+        assert (headers["x-fixed"], headers["x-number"]) == ("secret", str(one["data"]["number"]))
+    own = [{"name": "aeg-event-type", "type": "Static", "properties": {"value": "v"}}]
+    refused = topic.subscribe("own", webhook(single, deliveryAttributeMappings=own), expected=400)
+    assert "`aeg-event-type`" in refused["error"]["message"]
+
+
 def test_cloud_events_keep_their_form(node, receivers):
     topic, receiver = Topic(node, "CloudEventSchemaV1_0"), receivers()
     topic.subscribe("all", receiver)
@@ -379,6 +398,20 @@ def test_webhooks_have_to_consent(node, receivers):
     queue = {"endpointType": "StorageQueue", "properties": {"resourceId": "/x/y", "queueName": "q"}}
     assert topic.subscribe("queue", queue, expected=400)["error"]["code"] == "NotSupported"
     assert manage(node, "DELETE", path)[0] == 204 and manage(node, "GET", path)[0] == 404
+
+
+def test_private_addresses_are_refused_unless_allowed(receivers, tmp_path):
+    settings = tmp_path / "millstream.toml"
+    settings.write_text("webhook_private_addresses = false\n")
+    node, receiver = Node("--config", str(settings)), receivers()
+    try:
+        topic = Topic(node.start())
+        for url in [receiver.url, receiver.url.replace("127.0.0.1", "localhost"), "http://[::ffff:127.0.0.1]/", "http://10.0.0.1/"]:
+            destination = {"endpointType": "WebHook", "properties": {"endpointUrl": url}}
+            assert "private" in topic.subscribe("one", destination, expected=400)["error"]["message"], url
+        assert not receiver.handshakes
+    finally:
+        node.remove()
 
 
 def test_a_stream_gets_the_events(node):

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use millstream_catalog::{EventEndpoint, EventSchema, EventSubscriptionDefinition};
+use millstream_catalog::{
+    DeliveryHeader, DeliveryHeaderValue, EventEndpoint, EventSchema, EventSubscriptionDefinition,
+};
 use millstream_stream::{Entry, Streams};
 use millstream_types::{Invocation, Invoke};
 use serde_json::Value;
@@ -43,7 +45,9 @@ impl Courier {
             EventEndpoint::Webhook { url } => self.post(url, events, attempts).await,
             EventEndpoint::Stream { name } => self.put(name, events).await,
             EventEndpoint::Function { name } => self.invoke(name, events).await,
-            EventEndpoint::Queue { name } => report(Outcome::NotFound, format!("there is no queue engine for `{name}`")),
+            EventEndpoint::Queue { name } => {
+                report(Outcome::NotFound, format!("there is no queue engine for `{name}`"))
+            }
         }
     }
 
@@ -59,25 +63,7 @@ impl Courier {
             (EventSchema::CloudEvents, true) => ("application/cloudevents-batch+json; charset=utf-8", true),
             (EventSchema::CloudEvents, false) => ("application/cloudevents+json; charset=utf-8", false),
         };
-        let mut headers = HeaderMap::new();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-        headers.insert(self.words.kind.clone(), HeaderValue::from_static(self.words.notification));
-        let mut insert = |name: &HeaderName, value: &str| {
-            if let Ok(value) = HeaderValue::from_str(value) {
-                headers.insert(name.clone(), value);
-            }
-        };
-        insert(&self.words.subscription, &self.definition.name);
-        insert(&self.words.delivery_count, &attempts.to_string());
-        if schema == EventSchema::EventGrid {
-            insert(&self.words.metadata_version, event_grid::METADATA_VERSION);
-        }
-        if let [event] = events {
-            insert(&self.words.event_id, event.id());
-            if schema == EventSchema::EventGrid {
-                insert(&self.words.data_version, event.text("dataVersion"));
-            }
-        }
+        let headers = self.headers(events, attempts, media_type);
         match self.client.send(Method::POST, url, headers, body(events, schema, list)).await {
             Ok(answer) => {
                 let outcome = Outcome::of_status(answer.status);
@@ -91,6 +77,42 @@ impl Courier {
             }
             Err(error) => report(error.outcome(), error.to_string()),
         }
+    }
+
+    fn headers(&self, events: &[Arc<Event>], attempts: u32, media_type: &'static str) -> HeaderMap {
+        let (definition, words) = (&self.definition, &self.words);
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+        headers.insert(words.kind.clone(), HeaderValue::from_static(words.notification));
+        let mut insert = |name: &HeaderName, value: &str| {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.insert(name.clone(), value);
+            }
+        };
+        insert(&words.subscription, &definition.name);
+        insert(&words.delivery_count, &attempts.to_string());
+        let versions = definition.delivery_schema == EventSchema::EventGrid;
+        if versions {
+            insert(&words.metadata_version, event_grid::METADATA_VERSION);
+        }
+        if let [event] = events {
+            insert(&words.event_id, event.id());
+            if versions {
+                insert(&words.data_version, event.text("dataVersion"));
+            }
+        }
+        for DeliveryHeader { name, value } in &definition.headers {
+            let Ok(name) = name.parse::<HeaderName>() else { continue };
+            match value {
+                DeliveryHeaderValue::Static { value, .. } => insert(&name, value),
+                DeliveryHeaderValue::Field { key } => {
+                    if let Some(value) = events.first().and_then(|event| plain_value(event, key)) {
+                        insert(&name, &value);
+                    }
+                }
+            }
+        }
+        headers
     }
 
     /// Each event is a record; lists of one for the form whose readers expect lists.
@@ -125,13 +147,27 @@ impl Courier {
     }
 }
 
+/// A field's text, number or truth value.
+fn plain_value(event: &Event, key: &str) -> Option<String> {
+    let path: Vec<String> = key.split('.').map(str::to_owned).collect();
+    match event.at(&path)? {
+        Value::String(text) => Some(text.clone()),
+        value @ (Value::Number(_) | Value::Bool(_)) => Some(value.to_string()),
+        _ => None,
+    }
+}
+
 fn report(outcome: Outcome, detail: String) -> Report {
     Report { outcome, status: None, detail }
 }
 
 /// Events in a form: a list, or the one object.
 fn body(events: &[Arc<Event>], schema: EventSchema, list: bool) -> Bytes {
-    let mut values = events.iter().map(|event| Value::Object(event.fields_as(schema)));
-    let value = if list { Value::Array(values.collect()) } else { values.next().unwrap_or_default() };
-    Bytes::from(value.to_string())
+    match events {
+        [event] if !list => event.encoded_as(schema),
+        events => {
+            let objects: Vec<Bytes> = events.iter().map(|event| event.encoded_as(schema)).collect();
+            Bytes::from([b"[", objects.join(&b',').as_slice(), b"]"].concat())
+        }
+    }
 }

@@ -80,6 +80,14 @@ pub enum EventError {
         /// Why.
         reason: String,
     },
+    /// A header of deliveries cannot be.
+    #[error("the header `{name}` cannot be added to deliveries: {reason}")]
+    Header {
+        /// Its name.
+        name: String,
+        /// Why.
+        reason: &'static str,
+    },
     /// The webhook did not say that it wants the events.
     #[error("the endpoint `{endpoint}` did not validate: {reason}")]
     Validation {
@@ -124,6 +132,7 @@ impl EventError {
             | Self::DeliverySchema
             | Self::NotSupported { .. }
             | Self::Endpoint { .. }
+            | Self::Header { .. }
             | Self::Validation { .. } => ErrorKind::Invalid,
             Self::Broken { .. } => ErrorKind::Internal,
             Self::Stream(error) => error.kind(),

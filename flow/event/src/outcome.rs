@@ -84,7 +84,8 @@ impl Outcome {
     /// not know us has said what it thinks.
     #[must_use]
     pub fn is_final(self, webhook: bool) -> bool {
-        matches!(self, Self::BadRequest | Self::Forbidden | Self::PayloadTooLarge) || (webhook && self == Self::Unauthorized)
+        matches!(self, Self::BadRequest | Self::Forbidden | Self::PayloadTooLarge)
+            || (webhook && self == Self::Unauthorized)
     }
 }
 

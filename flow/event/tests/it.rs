@@ -13,8 +13,8 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use millstream_catalog::{
-    Catalog, DeadLetterTarget, EventBatching, EventEndpoint, EventFilter, EventRetry, EventSchema, FieldCondition, FieldTest,
-    StreamOwner, TopicDefinition,
+    Catalog, DeadLetterTarget, EventBatching, EventEndpoint, EventFilter, EventRetry, EventSchema, FieldCondition,
+    FieldTest, StreamOwner, TopicDefinition,
 };
 use millstream_event::engine::Provisioning;
 use millstream_event::{
@@ -24,8 +24,8 @@ use millstream_insight::Insight;
 use millstream_storage::Storage;
 use millstream_stream::{NewStream, Streams};
 use millstream_types::{
-    BoxFuture, Clock, ErrorKind, Invocation, InvocationOutcome, Invoke, InvokeError, NewObject, PutObject, PutObjectError,
-    SystemClock,
+    BoxFuture, Clock, ErrorKind, Invocation, InvocationOutcome, Invoke, InvokeError, NewObject, PutObject,
+    PutObjectError, SystemClock,
 };
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -171,6 +171,7 @@ fn subscription(name: &str, endpoint: EventEndpoint) -> NewSubscription {
         retry: EventRetry::default(),
         dead_letter: None,
         batching: EventBatching::default(),
+        headers: Vec::new(),
         labels: Vec::new(),
     }
 }
@@ -213,7 +214,8 @@ impl Hook {
                         Ok::<_, std::convert::Infallible>(answer)
                     }
                 });
-                let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+                let connection =
+                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
                 tokio::spawn(connection);
             }
         });
@@ -243,7 +245,10 @@ impl Hook {
     /// What was delivered, without handshakes.
     fn deliveries(&self) -> Vec<Seen> {
         let seen = self.seen.lock().unwrap();
-        seen.iter().filter(|seen| seen.headers.get("x-kind").is_some_and(|kind| kind == "notification")).cloned().collect()
+        seen.iter()
+            .filter(|seen| seen.headers.get("x-kind").is_some_and(|kind| kind == "notification"))
+            .cloned()
+            .collect()
     }
 
     fn ids(&self) -> Vec<u64> {
@@ -275,7 +280,11 @@ async fn events_go_to_those_who_want_them() {
     let node = Node::new();
     let running = node.start();
     running.topic(EventSchema::EventGrid).await;
-    running.streams.create(NewStream { name: "sink".into(), owner: StreamOwner::User, shards: 1, retention_hours: 24 }).await.unwrap();
+    running
+        .streams
+        .create(NewStream { name: "sink".into(), owner: StreamOwner::User, shards: 1, retention_hours: 24 })
+        .await
+        .unwrap();
     let hook = Hook::answering(|_, _| 200).await;
     running.publish([0]).await;
     let condition = FieldCondition { key: "data.id".into(), test: FieldTest::NumberGreaterThan(2.0) };
@@ -323,7 +332,8 @@ async fn a_delivery_is_tried_again_until_it_is_taken() {
         .collect();
     assert_eq!(counts, ["0", "1", "2", "3"]);
     let log = running.events.deliveries("orders", "all").unwrap();
-    let of_first: Vec<_> = log.iter().filter(|one| one.event_id == "1").map(|one| (one.attempt, one.outcome, one.status)).collect();
+    let of_first: Vec<_> =
+        log.iter().filter(|one| one.event_id == "1").map(|one| (one.attempt, one.outcome, one.status)).collect();
     let busy = |attempt| (attempt, Outcome::Busy, Some(503));
     assert_eq!(of_first, [busy(1), busy(2), busy(3), (4, Outcome::Delivered, Some(204))]);
     assert!(log.windows(2).all(|pair| pair[0].number < pair[1].number));
@@ -339,7 +349,11 @@ async fn what_is_not_delivered_becomes_a_dead_letter() {
     let retry = EventRetry { attempts_max: 3, ttl_minutes: 1 };
     let with_letters = NewSubscription { dead_letter, retry, ..subscription("all", hook.endpoint()) };
     running.events.put_subscription(with_letters).await.unwrap();
-    running.events.put_subscription(NewSubscription { retry, ..subscription("without", hook.endpoint()) }).await.unwrap();
+    running
+        .events
+        .put_subscription(NewSubscription { retry, ..subscription("without", hook.endpoint()) })
+        .await
+        .unwrap();
     running.publish([1, 2]).await;
     running.until("all", |status| status.dead_lettered == 2 && status.waiting == 0).await;
     running.until("without", |status| status.dropped == 2 && status.waiting == 0).await;
@@ -449,9 +463,12 @@ async fn webhooks_have_to_consent() {
     let asked = silent.seen.lock().unwrap().iter().filter(|seen| code_of(seen)).count();
     running.events.put_subscription(subscription("silent", silent.endpoint())).await.unwrap();
     assert_eq!(silent.seen.lock().unwrap().iter().filter(|seen| code_of(seen)).count(), asked);
-    for (status, body, expected) in [(202, "{}", "expected status 200, found 202"), (302, "", "found 302"), (500, "", "found 500")] {
+    for (status, body, expected) in
+        [(202, "{}", "expected status 200, found 202"), (302, "", "found 302"), (500, "", "found 500")]
+    {
         let hook = Hook::start(Box::new(move |_| text(status, body))).await;
-        let error = running.events.put_subscription(subscription("silent", hook.endpoint())).await.unwrap_err().to_string();
+        let error =
+            running.events.put_subscription(subscription("silent", hook.endpoint())).await.unwrap_err().to_string();
         assert!(error.contains(expected) && !error.contains("secret"), "{error}");
     }
     running.publish([2]).await;
@@ -480,11 +497,20 @@ async fn what_cannot_be_is_refused_with_the_reason() {
         (cloud(webhook("http://user@example.org/")), "http or https"),
         (cloud(webhook("/relative")), "http or https"),
         (cloud(subscription("one", EventEndpoint::Queue { name: "q".into() })), "delivery to a queue is not supported"),
-        (cloud(subscription("one", EventEndpoint::Stream { name: "topic/orders".into() })), "belongs to another resource"),
+        (
+            cloud(subscription("one", EventEndpoint::Stream { name: "topic/orders".into() })),
+            "belongs to another resource",
+        ),
         (cloud(subscription("one", EventEndpoint::Stream { name: "none".into() })), "no stream `none`"),
         (cloud(subscription("one", function.clone())), "no function `none`"),
         (cloud(subscription("a/b", function.clone())), "letters, digits and `-`"),
-        (cloud(NewSubscription { retry: EventRetry { attempts_max: 31, ttl_minutes: 1 }, ..subscription("one", function) }), "from 1 to 30"),
+        (
+            cloud(NewSubscription {
+                retry: EventRetry { attempts_max: 31, ttl_minutes: 1 },
+                ..subscription("one", function)
+            }),
+            "from 1 to 30",
+        ),
     ] {
         let error = running.events.put_subscription(new).await.unwrap_err().to_string();
         assert!(error.contains(expected), "{expected}: {error}");

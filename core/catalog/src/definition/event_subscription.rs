@@ -30,6 +30,9 @@ pub struct EventSubscriptionDefinition {
     /// How many events one delivery may hold.
     #[serde(default)]
     pub batching: EventBatching,
+    /// Headers that deliveries to a webhook have besides the protocol's own.
+    #[serde(default)]
+    pub headers: Vec<DeliveryHeader>,
     /// Whether events flow.
     pub state: SubscriptionState,
     /// Words of its maker.
@@ -169,6 +172,33 @@ impl Default for EventBatching {
     fn default() -> Self {
         Self { events_max: 1, preferred_kib: 64 }
     }
+}
+
+/// A header of deliveries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryHeader {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: DeliveryHeaderValue,
+}
+
+/// The value of a header of deliveries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeliveryHeaderValue {
+    /// Always the same.
+    Static {
+        /// The value.
+        value: String,
+        /// Whether it is not to be shown.
+        secret: bool,
+    },
+    /// What a field of the event holds: `data.region`; the header is left out where there is no plain value.
+    Field {
+        /// The field.
+        key: String,
+    },
 }
 
 /// Whether a subscription's events flow.

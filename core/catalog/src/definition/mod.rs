@@ -15,8 +15,8 @@ pub use access_key::AccessKeyDefinition;
 pub use api::{ApiDefinition, Deployment, Integration, IntegrationResponse, Method, MethodResponse, Resource, Stage};
 pub use delivery_stream::{Compression, DeliverySource, DeliveryStreamDefinition, ObjectDestination};
 pub use event_subscription::{
-    DeadLetterTarget, EventBatching, EventEndpoint, EventFilter, EventRetry, EventSubscriptionDefinition, FieldCondition,
-    FieldTest, SubscriptionState,
+    DeadLetterTarget, DeliveryHeader, DeliveryHeaderValue, EventBatching, EventEndpoint, EventFilter, EventRetry,
+    EventSubscriptionDefinition, FieldCondition, FieldTest, SubscriptionState,
 };
 pub use function::FunctionDefinition;
 pub use query::{

@@ -1,10 +1,28 @@
 //! What a definition may say.
 
-use millstream_catalog::{EventEndpoint, EventSchema, StreamOwner, TopicDefinition};
+use http::{HeaderName, HeaderValue, header};
+use millstream_catalog::{
+    DeliveryHeader, DeliveryHeaderValue, EventEndpoint, EventSchema, StreamOwner, TopicDefinition,
+};
 
 use super::{Events, NewSubscription};
 use crate::error::EventError;
 use crate::filter::Filter;
+
+/// Headers that a subscription may add. Source: "Set custom headers on delivered events".
+const HEADERS_MAX: usize = 10;
+/// Bytes of such a header's value.
+const HEADER_BYTES_MAX: usize = 4096;
+
+/// What HTTP itself needs.
+const RESERVED: [HeaderName; 6] = [
+    header::CONTENT_TYPE,
+    header::CONTENT_LENGTH,
+    header::HOST,
+    header::CONNECTION,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
 
 pub(super) fn topic_name(name: &str) -> Result<(), EventError> {
     check_name(name, 3, 50)
@@ -43,7 +61,39 @@ impl Events {
                 return Err(EventError::Endpoint { endpoint: target.bucket.clone(), reason });
             }
         }
+        self.check_headers(new)?;
         self.check_endpoint(&new.endpoint)
+    }
+
+    fn check_headers(&self, new: &NewSubscription) -> Result<(), EventError> {
+        if new.headers.is_empty() {
+            return Ok(());
+        }
+        if !matches!(new.endpoint, EventEndpoint::Webhook { .. }) {
+            return Err(EventError::NotSupported { feature: "a header of deliveries to anything but a webhook" });
+        }
+        if new.headers.len() > HEADERS_MAX {
+            return Err(EventError::TooMany { what: "headers of deliveries", max: HEADERS_MAX });
+        }
+        for DeliveryHeader { name, value } in &new.headers {
+            let refuse = |reason| Err(EventError::Header { name: name.chars().take(80).collect(), reason });
+            let Ok(parsed) = name.parse::<HeaderName>() else { return refuse("the name cannot be a header's") };
+            if RESERVED.contains(&parsed) || self.shared.options.words.is_own(&parsed) {
+                return refuse("the protocol has this header itself");
+            }
+            match value {
+                DeliveryHeaderValue::Field { .. } if new.batching.events_max > 1 => {
+                    return refuse("deliveries of several events have no field to take it from");
+                }
+                DeliveryHeaderValue::Static { value, .. }
+                    if value.len() > HEADER_BYTES_MAX || HeaderValue::from_str(value).is_err() =>
+                {
+                    return refuse("the value cannot be a header's, or is over 4096 bytes");
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     fn check_endpoint(&self, endpoint: &EventEndpoint) -> Result<(), EventError> {
@@ -72,6 +122,8 @@ impl Events {
 pub(super) fn shown(endpoint: &EventEndpoint) -> String {
     match endpoint {
         EventEndpoint::Webhook { url } => url.split(['?', '#']).next().unwrap_or_default().chars().take(200).collect(),
-        EventEndpoint::Stream { name } | EventEndpoint::Function { name } | EventEndpoint::Queue { name } => name.clone(),
+        EventEndpoint::Stream { name } | EventEndpoint::Function { name } | EventEndpoint::Queue { name } => {
+            name.clone()
+        }
     }
 }

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use millstream_catalog::{
-    CatalogError, DeadLetterTarget, EventBatching, EventEndpoint, EventFilter, EventRetry, EventSchema,
+    CatalogError, DeadLetterTarget, DeliveryHeader, EventBatching, EventEndpoint, EventFilter, EventRetry, EventSchema,
     EventSubscriptionDefinition, SubscriptionState, TopicDefinition,
 };
 use millstream_storage::Transaction;
 use millstream_types::Millis;
 use tokio::sync::watch;
 
-use super::check::shown;
 use super::Events;
+use super::check::shown;
 use crate::error::EventError;
 use crate::log::{Delivery, SubscriptionStatus};
 use crate::task::ProgressStore;
@@ -42,6 +42,8 @@ pub struct NewSubscription {
     pub dead_letter: Option<DeadLetterTarget>,
     /// How many events one delivery may hold.
     pub batching: EventBatching,
+    /// Headers that deliveries to a webhook have besides the protocol's own. At most 10.
+    pub headers: Vec<DeliveryHeader>,
     /// Words of its maker.
     pub labels: Vec<String>,
 }
@@ -97,6 +99,7 @@ impl Events {
             retry: new.retry,
             dead_letter: new.dead_letter,
             batching: new.batching,
+            headers: new.headers,
             state,
             labels: new.labels,
             created: before.as_ref().map_or(now, |before| before.created),

@@ -143,7 +143,7 @@ impl Events {
             partition_key: Bytes::copy_from_slice(event.id().as_bytes()),
             explicit_hash_key: None,
             headers: Bytes::new(),
-            data: event.encode(),
+            data: event.encoded(),
         };
         let entries: Vec<Entry> = events.iter().map(entry).collect();
         let stream = topic.stream();

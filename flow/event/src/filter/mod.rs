@@ -97,7 +97,8 @@ mod tests {
     use crate::schema::tests::topic;
 
     fn event(event_type: &str, subject: &str) -> Event {
-        let published = json!({ "specversion": "1.0", "id": "1", "source": "/s", "type": event_type, "subject": subject });
+        let published =
+            json!({ "specversion": "1.0", "id": "1", "source": "/s", "type": event_type, "subject": subject });
         Event::accept(&topic(EventSchema::CloudEvents), published).unwrap()
     }
 

@@ -49,9 +49,7 @@ fn check_attribute(name: &str, value: &Value) -> Result<(), SchemaError> {
         return Err(wrong(name, "a name of lower-case letters and digits", "other characters"));
     }
     match value {
-        Value::Array(_) | Value::Object(_) => {
-            Err(wrong(name, "a text, a number or true or false", kind_of(value)))
-        }
+        Value::Array(_) | Value::Object(_) => Err(wrong(name, "a text, a number or true or false", kind_of(value))),
         _ => Ok(()),
     }
 }
@@ -60,7 +58,9 @@ fn check_attribute(name: &str, value: &Value) -> Result<(), SchemaError> {
 pub(super) fn from_event_grid(fields: &Fields) -> Fields {
     let mut event = Fields::new();
     event.insert("specversion".to_owned(), json!(SPEC_VERSION));
-    for (from, to) in [("id", "id"), ("topic", "source"), ("eventType", "type"), ("subject", "subject"), ("eventTime", "time")] {
+    for (from, to) in
+        [("id", "id"), ("topic", "source"), ("eventType", "type"), ("subject", "subject"), ("eventTime", "time")]
+    {
         if let Some(value) = fields.get(from) {
             event.insert(to.to_owned(), value.clone());
         }

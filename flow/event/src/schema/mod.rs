@@ -21,6 +21,8 @@ const IDENTIFIER_BYTES_MAX: usize = 4096;
 pub struct Event {
     schema: EventSchema,
     fields: Fields,
+    /// All of it as one JSON object: what its topic holds and, in the same form, what subscribers get.
+    encoded: Bytes,
 }
 
 /// Why JSON is no event.
@@ -63,13 +65,14 @@ impl Event {
             EventSchema::EventGrid => event_grid::accept(&mut fields, &topic.address)?,
             EventSchema::CloudEvents => cloud_events::accept(&mut fields)?,
         }
-        Ok(Self { schema: topic.schema, fields })
+        let encoded = encode(&fields);
+        Ok(Self { schema: topic.schema, fields, encoded })
     }
 
     /// An event as it lies in its topic; `None` when it is none.
     #[must_use]
-    pub fn stored(schema: EventSchema, data: &[u8]) -> Option<Self> {
-        serde_json::from_slice(data).ok().map(|fields| Self { schema, fields })
+    pub fn stored(schema: EventSchema, data: Bytes) -> Option<Self> {
+        serde_json::from_slice(&data).ok().map(|fields| Self { schema, fields, encoded: data })
     }
 
     /// Its form.
@@ -123,10 +126,23 @@ impl Event {
 
     /// The event as one JSON object.
     #[must_use]
-    pub fn encode(&self) -> Bytes {
-        // A map of JSON values with text keys always has a JSON form.
-        Bytes::from(serde_json::to_vec(&self.fields).unwrap_or_default())
+    pub fn encoded(&self) -> Bytes {
+        self.encoded.clone()
     }
+
+    /// The event in a form, as one JSON object.
+    #[must_use]
+    pub fn encoded_as(&self, schema: EventSchema) -> Bytes {
+        match (self.schema, schema) {
+            (EventSchema::EventGrid, EventSchema::CloudEvents) => encode(&self.fields_as(schema)),
+            _ => self.encoded(),
+        }
+    }
+}
+
+fn encode(fields: &Fields) -> Bytes {
+    // A map of JSON values with text keys always has a JSON form.
+    Bytes::from(serde_json::to_vec(fields).unwrap_or_default())
 }
 
 fn member<'f>(fields: &'f Fields, name: &str) -> Option<&'f Value> {
@@ -223,21 +239,57 @@ pub(crate) mod tests {
             (EventGrid, json!({ "topic": null, "dataVersion": "" }), ""),
             (EventGrid, json!({ "id": "(gone)" }), "expected the member `id`, found none"),
             (EventGrid, json!({ "data": "(gone)" }), "expected the member `data`, found none"),
-            (EventGrid, json!({ "subject": "" }), "expected `subject` to be a text that is not empty, found an empty one"),
+            (
+                EventGrid,
+                json!({ "subject": "" }),
+                "expected `subject` to be a text that is not empty, found an empty one",
+            ),
             (EventGrid, json!({ "eventType": 3 }), "expected `eventType` to be a text, found a number"),
-            (EventGrid, json!({ "eventTime": "soon" }), "expected `eventTime` to be a time such as 2026-11-21T04:05:06.789Z, found `soon`"),
-            (EventGrid, json!({ "topic": "/topics/other" }), "expected `topic` to be the topic's own or left out, found `/topics/other`"),
-            (EventGrid, json!({ "metadataVersion": "2" }), "expected `metadataVersion` to be \"1\" or left out, found \"2\""),
+            (
+                EventGrid,
+                json!({ "eventTime": "soon" }),
+                "expected `eventTime` to be a time such as 2026-11-21T04:05:06.789Z, found `soon`",
+            ),
+            (
+                EventGrid,
+                json!({ "topic": "/topics/other" }),
+                "expected `topic` to be the topic's own or left out, found `/topics/other`",
+            ),
+            (
+                EventGrid,
+                json!({ "metadataVersion": "2" }),
+                "expected `metadataVersion` to be \"1\" or left out, found \"2\"",
+            ),
             (CloudEvents, json!({}), ""),
-            (CloudEvents, json!({ "subject": null, "time": "2026-11-21T04:05:06.789+01:00", "traceparent": "00-1", "data": [1] }), ""),
+            (
+                CloudEvents,
+                json!({ "subject": null, "time": "2026-11-21T04:05:06.789+01:00", "traceparent": "00-1", "data": [1] }),
+                "",
+            ),
             (CloudEvents, json!({ "data_base64": "AQI=" }), ""),
             (CloudEvents, json!({ "specversion": "0.3" }), "expected `specversion` to be \"1.0\", found `0.3`"),
             (CloudEvents, json!({ "source": "(gone)" }), "expected the member `source`, found none"),
             (CloudEvents, json!({ "data_base64": "no!" }), "expected `data_base64` to be base64, found something else"),
-            (CloudEvents, json!({ "data": 1, "data_base64": "AQI=" }), "expected `data` to be left out beside `data_base64`, found a number"),
-            (CloudEvents, json!({ "MyExtension": 1 }), "expected `MyExtension` to be a name of lower-case letters and digits, found other characters"),
-            (CloudEvents, json!({ "extension": {} }), "expected `extension` to be a text, a number or true or false, found an object"),
-            (CloudEvents, json!({ "time": "1" }), "expected `time` to be a time such as 2026-11-21T04:05:06.789Z, found `1`"),
+            (
+                CloudEvents,
+                json!({ "data": 1, "data_base64": "AQI=" }),
+                "expected `data` to be left out beside `data_base64`, found a number",
+            ),
+            (
+                CloudEvents,
+                json!({ "MyExtension": 1 }),
+                "expected `MyExtension` to be a name of lower-case letters and digits, found other characters",
+            ),
+            (
+                CloudEvents,
+                json!({ "extension": {} }),
+                "expected `extension` to be a text, a number or true or false, found an object",
+            ),
+            (
+                CloudEvents,
+                json!({ "time": "1" }),
+                "expected `time` to be a time such as 2026-11-21T04:05:06.789Z, found `1`",
+            ),
         ] {
             assert_eq!(complaint(schema, changes.clone()), expected, "{changes}");
         }
@@ -258,12 +310,13 @@ pub(crate) mod tests {
             "time": "2026-11-21T04:05:06Z", "dataschema": "#2", "data": { "a": 1 },
         });
         assert_eq!(Value::Object(event.fields_as(EventSchema::CloudEvents)), expected);
-        assert_eq!(Event::stored(EventSchema::EventGrid, &event.encode()), Some(event));
+        assert_eq!(Event::stored(EventSchema::EventGrid, event.encoded()), Some(event));
     }
 
     #[test]
     fn paths_lead_into_data_whatever_their_case() {
-        let published = json!({ "specversion": "1.0", "id": "1", "source": "/s", "type": "t", "data": { "Key": { "deep": 7 } } });
+        let published =
+            json!({ "specversion": "1.0", "id": "1", "source": "/s", "type": "t", "data": { "Key": { "deep": 7 } } });
         let event = Event::accept(&topic(EventSchema::CloudEvents), published).unwrap();
         let path = |text: &str| -> Vec<String> { text.split('.').map(str::to_owned).collect() };
         assert_eq!(event.at(&path("data.key.Deep")), Some(&json!(7)));

@@ -47,14 +47,19 @@ impl Source {
     /// One event; `None` when it is kept no longer.
     async fn event(&self, offset: u64) -> Result<Option<Event>, StreamError> {
         let read = self.streams.read(self.log, offset, 1).await?;
-        let mut records = read.batches.iter().flat_map(|batch| batch.iter());
+        let mut records = read.batches.iter().flat_map(|batch| batch.records());
         let record = records.find(|record| record.offset == offset);
         Ok(record.and_then(|record| Event::stored(self.schema, record.data)))
     }
 }
 
 /// Tries to deliver events together.
-pub(super) async fn attempt(source: Source, courier: Arc<Courier>, clock: Arc<dyn Clock>, mut items: Vec<Item>) -> Done {
+pub(super) async fn attempt(
+    source: Source,
+    courier: Arc<Courier>,
+    clock: Arc<dyn Clock>,
+    mut items: Vec<Item>,
+) -> Done {
     for item in items.iter_mut().filter(|item| item.event.is_none()) {
         match source.event(item.offset).await {
             Ok(Some(event)) => item.event = Some(Arc::new(event)),
@@ -86,13 +91,8 @@ pub(super) async fn letter(
         Ok(None) => return Done::Gone { offset },
         Err(error) => return Done::Unread(error),
     };
-    let history = History {
-        reason,
-        attempts: waiting.attempts,
-        published: waiting.published,
-        last_attempt: waiting.last,
-        ended,
-    };
+    let history =
+        History { reason, attempts: waiting.attempts, published: waiting.published, last_attempt: waiting.last, ended };
     let object = dead_letter::object(&courier.definition, target, &event, &history, (source.log.0, offset));
     let result = objects.put_object(object).await.map_err(|error| error.to_string());
     Done::Lettered { offset, waiting, event_id: event.id().to_owned(), time: clock.now(), result }

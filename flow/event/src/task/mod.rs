@@ -217,7 +217,8 @@ impl<'t> Work<'t> {
         let from = self.progress.next;
         let read = self.task.streams.read(self.task.log, from, READ_BYTES).await?;
         let mut filtered = 0;
-        for record in read.batches.iter().flat_map(|batch| batch.iter()).filter(|record| record.offset >= from) {
+        for record in read.batches.iter().flat_map(|batch| batch.records()).filter(|record| record.offset >= from) {
+            let bytes = record.data.len();
             // What cannot be read is no event: nobody could be told of it.
             let event = Event::stored(self.task.schema, record.data);
             let wanted = event.filter(|event| self.task.filter.wants(event));
@@ -225,7 +226,7 @@ impl<'t> Work<'t> {
             if self.progress.read(record.offset, wanted.is_some())
                 && let Some(event) = wanted
             {
-                let (offset, published, bytes) = (record.offset, record.append_time, record.data.len());
+                let (offset, published) = (record.offset, record.append_time);
                 self.fresh.push_back(Fresh { offset, published, event: Arc::new(event), bytes });
             }
         }
@@ -346,6 +347,10 @@ impl<'t> Work<'t> {
             self.held_until = 0;
             return;
         }
+        // These say something of the events and nothing of the endpoint.
+        if matches!(outcome, Outcome::BadRequest | Outcome::PayloadTooLarge) {
+            return;
+        }
         self.failures = self.failures.saturating_add(1);
         if self.failures >= FAILURES_BEFORE_HOLD {
             let hold = self.task.schedule.hold(outcome);
@@ -385,7 +390,14 @@ impl<'t> Work<'t> {
         self.progress.wait(item.offset, waiting);
     }
 
-    fn settle_letter(&mut self, offset: u64, waiting: Waiting, event_id: String, now: Millis, result: Result<(), String>) {
+    fn settle_letter(
+        &mut self,
+        offset: u64,
+        waiting: Waiting,
+        event_id: String,
+        now: Millis,
+        result: Result<(), String>,
+    ) {
         let since = waiting.ended.map_or(now, |(since, _)| since);
         match result {
             Ok(()) => {

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -10,10 +11,11 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::{Builder, Client};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
+use hyper_util::client::legacy::{Builder, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::sync::OnceCell;
 use tower_service::Service;
 
 use super::address::is_private;
@@ -36,13 +38,15 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 const URL_BYTES_MAX: usize = 2048;
 
 type Tcp = HttpConnector<CheckedResolver>;
+type TlsClient = Client<HttpsConnector<Tcp>, Full<Bytes>>;
 
 /// Calls webhooks. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct WebhookClient {
     plain: Client<Tcp, Full<Bytes>>,
-    /// `None` where the system has no certificates to check others by.
-    tls: Option<Client<HttpsConnector<Tcp>, Full<Bytes>>>,
+    tcp: Tcp,
+    /// Made when it is first wanted.
+    tls: Arc<OnceCell<TlsClient>>,
     private_allowed: bool,
 }
 
@@ -58,7 +62,9 @@ pub(crate) struct Answer {
 /// Why there is no answer.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum WebhookError {
-    #[error("expected an http or https address with a host, without a user or a fragment, of at most {URL_BYTES_MAX} bytes")]
+    #[error(
+        "expected an http or https address with a host, without a user or a fragment, of at most {URL_BYTES_MAX} bytes"
+    )]
     Address,
     #[error("the address is private; set `webhook_private_addresses` to call such ones")]
     Private,
@@ -86,14 +92,18 @@ impl WebhookClient {
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let tls = match HttpsConnectorBuilder::new().with_native_roots() {
-            Ok(builder) => Some(pool().build(builder.https_only().enable_http1().wrap_connector(tcp.clone()))),
-            Err(error) => {
-                tracing::warn!(%error, "webhooks cannot be called over https");
-                None
-            }
+        Self { plain: pool().build(tcp.clone()), tcp, tls: Arc::default(), private_allowed }
+    }
+
+    /// The client for https. Its certificates are read from the disk once.
+    async fn tls(&self) -> Result<&TlsClient, WebhookError> {
+        let tcp = self.tcp.clone();
+        let make = move || {
+            let builder = HttpsConnectorBuilder::new().with_native_roots().map_err(|_| WebhookError::NoCertificates)?;
+            Ok(pool().build(builder.https_only().enable_http1().wrap_connector(tcp)))
         };
-        Self { plain: pool().build(tcp), tls, private_allowed }
+        let stopping = |error: tokio::task::JoinError| WebhookError::Connection(error.to_string());
+        self.tls.get_or_try_init(|| async { tokio::task::spawn_blocking(make).await.map_err(stopping)? }).await
     }
 
     /// Whether an address can be called, as far as its text tells.
@@ -126,9 +136,8 @@ impl WebhookClient {
         *request.uri_mut() = self.check(url)?;
         *request.headers_mut() = headers;
         let exchange = async {
-            let answer = match (request.uri().scheme_str(), &self.tls) {
-                (Some("https"), Some(tls)) => tls.request(request).await,
-                (Some("https"), None) => return Err(WebhookError::NoCertificates),
+            let answer = match request.uri().scheme_str() {
+                Some("https") => self.tls().await?.request(request).await,
                 _ => self.plain.request(request).await,
             };
             let answer = answer.map_err(|error| why(&error))?;

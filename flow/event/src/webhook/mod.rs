@@ -36,3 +36,11 @@ pub struct WebhookWords {
     /// Who asks, in the handshake of CloudEvents.
     pub origin: &'static str,
 }
+
+impl WebhookWords {
+    /// Whether a header is one of these.
+    pub(crate) fn is_own(&self, name: &HeaderName) -> bool {
+        let Self { kind, subscription, delivery_count, metadata_version, data_version, event_id, .. } = self;
+        [kind, subscription, delivery_count, metadata_version, data_version, event_id].contains(&name)
+    }
+}

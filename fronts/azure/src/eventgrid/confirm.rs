@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use http::{Method, Response};
 
+use super::EventGrid;
 use super::error::EventGridError;
 use super::publish::query_value;
-use super::EventGrid;
 use crate::request::AzureRequest;
 
 pub(super) async fn call(

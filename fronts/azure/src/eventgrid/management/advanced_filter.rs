@@ -11,7 +11,9 @@ pub(super) fn decode(filter: &Value) -> Result<FieldCondition, EventGridError> {
     let text = |name: &str| filter.get(name).and_then(Value::as_str).unwrap_or_default();
     let (operator, key) = (text("operatorType"), text("key"));
     if key.is_empty() {
-        return Err(EventGridError::invalid(format!("Expected the key of the advanced filter {operator}, found none.")));
+        return Err(EventGridError::invalid(format!(
+            "Expected the key of the advanced filter {operator}, found none."
+        )));
     }
     let test = match operator {
         "NumberIn" => Test::NumberIn(values(filter)?),
@@ -33,7 +35,11 @@ pub(super) fn decode(filter: &Value) -> Result<FieldCondition, EventGridError> {
         "StringNotIn" => Test::StringNotIn(values(filter)?),
         "IsNullOrUndefined" => Test::IsNullOrUndefined,
         "IsNotNull" => Test::IsNotNull,
-        other => return Err(EventGridError::invalid(format!("Expected the operatorType of an advanced filter, found '{other}'."))),
+        other => {
+            return Err(EventGridError::invalid(format!(
+                "Expected the operatorType of an advanced filter, found '{other}'."
+            )));
+        }
     };
     Ok(FieldCondition { key: key.to_owned(), test })
 }
@@ -90,14 +96,27 @@ mod tests {
 
     #[test]
     fn every_operator_comes_back_as_it_was_written() {
-        let texts = ["StringContains", "StringNotContains", "StringBeginsWith", "StringNotBeginsWith", "StringEndsWith", "StringNotEndsWith", "StringIn", "StringNotIn"];
+        let texts = [
+            "StringContains",
+            "StringNotContains",
+            "StringBeginsWith",
+            "StringNotBeginsWith",
+            "StringEndsWith",
+            "StringNotEndsWith",
+            "StringIn",
+            "StringNotIn",
+        ];
         let numbers = ["NumberLessThan", "NumberLessThanOrEquals", "NumberGreaterThan", "NumberGreaterThanOrEquals"];
         let with = |operator: &str, member: &str, value: Value| json!({ "operatorType": operator, "key": "data.x", member: value });
         let mut filters: Vec<Value> = texts.map(|operator| with(operator, "values", json!(["a", "b"]))).to_vec();
         filters.extend(numbers.map(|operator| with(operator, "value", json!(1.5))));
         filters.extend(["NumberIn", "NumberNotIn"].map(|operator| with(operator, "values", json!([1.5, 2.5]))));
-        filters.extend(["NumberInRange", "NumberNotInRange"].map(|operator| with(operator, "values", json!([[1.5, 2.5]]))));
-        filters.extend(["IsNullOrUndefined", "IsNotNull"].map(|operator| json!({ "operatorType": operator, "key": "data.x" })));
+        filters.extend(
+            ["NumberInRange", "NumberNotInRange"].map(|operator| with(operator, "values", json!([[1.5, 2.5]]))),
+        );
+        filters.extend(
+            ["IsNullOrUndefined", "IsNotNull"].map(|operator| json!({ "operatorType": operator, "key": "data.x" })),
+        );
         filters.push(with("BoolEquals", "value", json!(true)));
         assert_eq!(filters.len(), 19);
         for filter in filters {

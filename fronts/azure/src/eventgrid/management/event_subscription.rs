@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::subscription_input::{PutInput, SubscriptionProperties};
 use super::topic::schema_name;
-use super::{advanced_filter, empty, input};
+use super::{advanced_filter, delivery_attribute, empty, input};
 use crate::eventgrid::EventGrid;
 use crate::eventgrid::error::{EventGridError, json_answer};
 use crate::eventgrid::place;
@@ -33,6 +33,7 @@ pub(super) async fn put(
         retry: Default::default(),
         dead_letter: None,
         batching: Default::default(),
+        headers: Vec::new(),
         labels: Vec::new(),
     };
     if properties.destination.is_none() {
@@ -58,6 +59,7 @@ pub(super) async fn patch(
         retry: before.retry,
         dead_letter: before.dead_letter,
         batching: before.batching,
+        headers: before.headers,
         labels: before.labels,
     };
     define(service, properties, base).await
@@ -153,6 +155,7 @@ fn destination(definition: &EventSubscriptionDefinition) -> Value {
                 "endpointBaseUrl": url.split('?').next(),
                 "maxEventsPerBatch": events,
                 "preferredBatchSizeInKilobytes": kib,
+                "deliveryAttributeMappings": definition.headers.iter().map(delivery_attribute::encode).collect::<Vec<_>>(),
             },
         }),
         EventEndpoint::Stream { name } => json!({

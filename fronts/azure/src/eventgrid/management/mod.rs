@@ -5,6 +5,7 @@
 //! Source: the REST reference of Microsoft.EventGrid, 2022-06-15.
 
 mod advanced_filter;
+mod delivery_attribute;
 mod event_subscription;
 mod subscription_input;
 mod topic;
@@ -69,7 +70,9 @@ pub(super) async fn call(
         }
         (Target::Subscriptions(place), "GET") => event_subscription::list(service, place.topic),
         (Target::Subscription(place, name), "GET") => event_subscription::get(service, place.topic, name),
-        (Target::Subscription(place, name), "PUT") => event_subscription::put(service, request, place.topic, name).await,
+        (Target::Subscription(place, name), "PUT") => {
+            event_subscription::put(service, request, place.topic, name).await
+        }
         (Target::Subscription(place, name), "PATCH") => {
             event_subscription::patch(service, request, place.topic, name).await
         }
@@ -87,7 +90,8 @@ pub(super) async fn call(
 
 fn authorize(service: &EventGrid, request: &AzureRequest) -> Result<(), EventGridError> {
     let bearer = request.header("authorization").and_then(|value| value.split_once(' '));
-    let bearer = bearer.is_some_and(|(scheme, token)| scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty());
+    let bearer =
+        bearer.is_some_and(|(scheme, token)| scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty());
     match (service.dev, bearer) {
         (true, true) => Ok(()),
         (true, false) => {
@@ -134,7 +138,13 @@ fn target<'r>(segments: &[&'r str]) -> Target<'r> {
 
 /// A request's body.
 fn input<T: DeserializeOwned>(request: &AzureRequest) -> Result<T, EventGridError> {
-    let wrong = |error| EventGridError::new(StatusCode::BAD_REQUEST, "InvalidRequestContent", format!("The request content was invalid: {error}."));
+    let wrong = |error| {
+        EventGridError::new(
+            StatusCode::BAD_REQUEST,
+            "InvalidRequestContent",
+            format!("The request content was invalid: {error}."),
+        )
+    };
     serde_json::from_slice(&request.body).map_err(wrong)
 }
 
@@ -160,7 +170,10 @@ mod tests {
             (format!("{topic}/listKeys"), Target::TopicAction(place, "listkeys")),
             (format!("{topic}/eventSubscriptions"), Target::Subscriptions(place)),
             (format!("{topic}/eventSubscriptions/All"), Target::Subscription(place, "All")),
-            (format!("{topic}/providers/Microsoft.EventGrid/eventSubscriptions/All"), Target::Subscription(place, "All")),
+            (
+                format!("{topic}/providers/Microsoft.EventGrid/eventSubscriptions/All"),
+                Target::Subscription(place, "All"),
+            ),
             (
                 format!("{topic}/providers/Microsoft.EventGrid/eventSubscriptions/All/getFullUrl"),
                 Target::SubscriptionAction(place, "All", "getfullurl"),

@@ -1,11 +1,11 @@
 //! What a client may say of an event subscription. What this node does not do is refused, never ignored.
 
-use millstream_catalog::{DeadLetterTarget, EventBatching, EventEndpoint, EventRetry, EventSchema};
+use millstream_catalog::{DeadLetterTarget, DeliveryHeader, EventBatching, EventEndpoint, EventRetry, EventSchema};
 use millstream_event::NewSubscription;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::advanced_filter;
+use super::{advanced_filter, delivery_attribute};
 use crate::eventgrid::error::EventGridError;
 
 /// The body of a create-or-update.
@@ -84,7 +84,7 @@ impl SubscriptionProperties {
             }
         }
         if let Some(destination) = self.destination {
-            (new.endpoint, new.batching) = destination.endpoint()?;
+            (new.endpoint, new.batching, new.headers) = destination.endpoint()?;
         }
         if let Some(filter) = self.filter {
             filter.apply(new)?;
@@ -108,14 +108,12 @@ impl SubscriptionProperties {
 }
 
 impl Endpoint {
-    fn endpoint(self) -> Result<(EventEndpoint, EventBatching), EventGridError> {
+    fn endpoint(self) -> Result<(EventEndpoint, EventBatching, Vec<DeliveryHeader>), EventGridError> {
         let properties = self.properties;
-        let attributes = properties.delivery_attribute_mappings.as_ref().is_some_and(|list| !list.is_empty());
+        let mappings = properties.delivery_attribute_mappings.unwrap_or_default();
+        let headers = mappings.iter().map(delivery_attribute::decode).collect::<Result<_, _>>()?;
         let directory = properties.azure_active_directory_tenant_id.is_some()
             || properties.azure_active_directory_application_id_or_uri.is_some();
-        if attributes {
-            return Err(EventGridError::not_supported("deliveryAttributeMappings"));
-        }
         if directory {
             return Err(EventGridError::not_supported("Delivery with a directory's token (azureActiveDirectory…)"));
         }
@@ -135,14 +133,15 @@ impl Endpoint {
             "StorageQueue" => EventEndpoint::Queue { name: required(properties.queue_name, "queueName")? },
             other => return Err(EventGridError::not_supported(&format!("The destination type {other}"))),
         };
-        Ok((endpoint, batching))
+        Ok((endpoint, batching, headers))
     }
 
     fn dead_letter(self) -> Result<DeadLetterTarget, EventGridError> {
         if self.endpoint_type != "StorageBlob" {
             return Err(EventGridError::not_supported(&format!("The dead-letter destination {}", self.endpoint_type)));
         }
-        let missing = || EventGridError::invalid("Expected deadLetterDestination.properties.blobContainerName, found none.");
+        let missing =
+            || EventGridError::invalid("Expected deadLetterDestination.properties.blobContainerName, found none.");
         let bucket = self.properties.blob_container_name.ok_or_else(missing)?;
         Ok(DeadLetterTarget { bucket, prefix: String::new() })
     }

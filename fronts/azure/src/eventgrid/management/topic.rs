@@ -71,7 +71,10 @@ fn schema(input: &Input) -> Result<Option<EventSchema>, EventGridError> {
         (properties.input_schema_mapping.as_ref().is_some_and(|mapping| !mapping.is_null()), "inputSchemaMapping"),
         (properties.inbound_ip_rules.as_ref().is_some_and(|rules| !rules.is_empty()), "inboundIpRules"),
         (properties.disable_local_auth == Some(true), "disableLocalAuth"),
-        (properties.public_network_access.as_deref().is_some_and(|access| access != "Enabled"), "publicNetworkAccess other than Enabled"),
+        (
+            properties.public_network_access.as_deref().is_some_and(|access| access != "Enabled"),
+            "publicNetworkAccess other than Enabled",
+        ),
         (input.identity.as_ref().is_some_and(|identity| identity["type"] != "None"), "identity"),
     ];
     if let Some((_, feature)) = refused.iter().find(|(asked, _)| *asked) {
@@ -82,7 +85,9 @@ fn schema(input: &Input) -> Result<Option<EventSchema>, EventGridError> {
         Some("EventGridSchema") => Ok(Some(EventSchema::EventGrid)),
         Some("CloudEventSchemaV1_0") => Ok(Some(EventSchema::CloudEvents)),
         Some("CustomEventSchema") => Err(EventGridError::not_supported("CustomEventSchema")),
-        Some(other) => Err(EventGridError::invalid(format!("Expected inputSchema EventGridSchema or CloudEventSchemaV1_0, found {other}."))),
+        Some(other) => Err(EventGridError::invalid(format!(
+            "Expected inputSchema EventGridSchema or CloudEventSchemaV1_0, found {other}."
+        ))),
     }
 }
 

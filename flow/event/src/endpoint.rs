@@ -23,6 +23,8 @@ pub(crate) struct Report {
     pub(crate) status: Option<u16>,
     /// Its words.
     pub(crate) detail: String,
+    /// The run of a function that it was.
+    pub(crate) invocation: Option<String>,
 }
 
 /// Takes events to one subscription's endpoint.
@@ -73,7 +75,7 @@ impl Courier {
                     _ if answer.status.is_redirection() => format!("status {status}; redirects are not followed"),
                     _ => format!("status {status}: {}", String::from_utf8_lossy(&answer.body).trim()),
                 };
-                Report { outcome, status: Some(status), detail }
+                Report { outcome, status: Some(status), detail, invocation: None }
             }
             Err(error) => report(error.outcome(), error.to_string()),
         }
@@ -140,8 +142,13 @@ impl Courier {
             log_tail: false,
         };
         match self.invoke.invoke(invocation).await {
-            Ok(ended) if ended.error.is_none() => report(Outcome::Delivered, String::new()),
-            Ok(ended) => report(Outcome::GenericError, String::from_utf8_lossy(&ended.payload).into_owned()),
+            Ok(ended) => {
+                let (outcome, detail) = match ended.error {
+                    None => (Outcome::Delivered, String::new()),
+                    Some(_) => (Outcome::GenericError, String::from_utf8_lossy(&ended.payload).into_owned()),
+                };
+                Report { outcome, status: None, detail, invocation: Some(ended.id) }
+            }
             Err(error) => report(Outcome::of_kind(error.kind), error.to_string()),
         }
     }
@@ -158,7 +165,7 @@ fn plain_value(event: &Event, key: &str) -> Option<String> {
 }
 
 fn report(outcome: Outcome, detail: String) -> Report {
-    Report { outcome, status: None, detail }
+    Report { outcome, status: None, detail, invocation: None }
 }
 
 /// Events in a form: a list, or the one object.

@@ -20,7 +20,7 @@ use millstream_event::engine::Provisioning;
 use millstream_event::{
     Event, EventError, Events, NewSubscription, NewTopic, Options, Outcome, RetrySchedule, WebhookWords,
 };
-use millstream_insight::Insight;
+use millstream_insight::{Insight, Step};
 use millstream_storage::Storage;
 use millstream_stream::{NewStream, Streams};
 use millstream_types::{
@@ -109,14 +109,15 @@ impl Node {
             invoke: Arc::clone(&self.functions) as Arc<dyn Invoke>,
             objects: Some(Arc::clone(&self.bucket) as Arc<dyn PutObject>),
         };
-        let events = Events::start(options, self.storage.clone(), catalog, streams.clone(), insight, clock);
-        Running { events, streams }
+        let events = Events::start(options, self.storage.clone(), catalog, streams.clone(), insight.clone(), clock);
+        Running { events, streams, insight }
     }
 }
 
 struct Running {
     events: Events,
     streams: Streams,
+    insight: Insight,
 }
 
 impl Running {
@@ -544,4 +545,6 @@ async fn functions_get_one_event_at_a_time() {
         .collect();
     ids.sort_unstable();
     assert_eq!(ids, [1, 2, 3]);
+    let marks = again.insight.trail.find(|step| matches!(step, Step::Delivered { function, .. } if function == "save"));
+    assert_eq!(marks.len(), 3, "each run is part of its event's trail");
 }

@@ -149,6 +149,7 @@ impl Events {
             schedule: shared.options.schedule.clone(),
             clock: Arc::clone(&shared.clock),
             view: self.view(&definition.id),
+            trail: shared.insight.trail.clone(),
         };
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(task.run(stopped));

@@ -9,13 +9,14 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use millstream_catalog::EventSchema;
+use millstream_catalog::{EventEndpoint, EventSchema};
+use millstream_insight::{Step, Trail};
 use millstream_stream::Streams;
 use millstream_types::{Clock, LogId, Millis, PutObject};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::endpoint::Courier;
+use crate::endpoint::{Courier, Report};
 use crate::error::EventError;
 use crate::filter::Filter;
 use crate::log::{Delivery, View};
@@ -65,6 +66,7 @@ pub(crate) struct Task {
     pub(crate) schedule: RetrySchedule,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) view: Arc<View>,
+    pub(crate) trail: Trail,
 }
 
 /// An event that was read and is to be delivered for the first time.
@@ -318,6 +320,7 @@ impl<'t> Work<'t> {
             Done::Attempted { items, report, time, duration_ms } => {
                 let outcome = report.outcome;
                 self.count_failures(outcome, time);
+                self.mark(&items, &report);
                 for item in &items {
                     self.task.view.note(Delivery {
                         number: 0,
@@ -339,6 +342,25 @@ impl<'t> Work<'t> {
             Done::Unread(error) => return Err(error.into()),
         }
         Ok(())
+    }
+
+    /// Runs of functions are part of their events' trails.
+    fn mark(&self, items: &[Item], report: &Report) {
+        let (EventEndpoint::Function { name }, Some(invocation)) =
+            (&self.task.courier.definition.endpoint, &report.invocation)
+        else {
+            return;
+        };
+        for item in items {
+            self.task.trail.mark(Step::Delivered {
+                log: self.task.log.0,
+                from: item.offset,
+                to: item.offset + 1,
+                function: name.clone(),
+                invocation: invocation.clone(),
+                outcome: if report.outcome == Outcome::Delivered { "ok".to_owned() } else { report.detail.clone() },
+            });
+        }
     }
 
     fn count_failures(&mut self, outcome: Outcome, now: Millis) {

@@ -245,11 +245,13 @@ async fn query(engines: &Engines, spec: &QuerySpec, sql_files: &BTreeMap<String,
         stream: input.stream.clone(),
         format: input.format.clone(),
         columns: input.columns.clone(),
+        role: String::new(),
     });
     let outputs = spec.outputs.iter().map(|output| &output.value).map(|output| QueryOutput {
         name: output.name.clone(),
         target: output.target.clone(),
         format: output.format.clone(),
+        role: String::new(),
     });
     let new = NewQuery {
         name: spec.name.clone(),

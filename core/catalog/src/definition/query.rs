@@ -23,7 +23,7 @@ pub struct QueryDefinition {
     pub outputs: Vec<QueryOutput>,
     /// Whether it is to run.
     pub desired: DesiredState,
-    /// Where to begin when it has no checkpoint.
+    /// Where its last start had it begin.
     #[serde(default)]
     pub start_at: StartAt,
     /// Late and disordered rows (queries that say which column is the event's time).
@@ -60,6 +60,9 @@ pub struct QueryInput {
     /// Columns; empty: found out from the first records.
     #[serde(default)]
     pub columns: Vec<ColumnDefinition>,
+    /// The role that the maker named for reading; recorded.
+    #[serde(default)]
+    pub role: String,
 }
 
 /// How a record's bytes become rows.
@@ -118,6 +121,9 @@ pub struct QueryOutput {
     /// How rows become records.
     #[serde(default)]
     pub format: RecordFormat,
+    /// The role that the maker named for writing; recorded.
+    #[serde(default)]
+    pub role: String,
 }
 
 /// Where result rows go.
@@ -148,7 +154,7 @@ pub enum DesiredState {
     Running,
 }
 
-/// Where a query without a checkpoint begins.
+/// Where a query that is started begins. A node's restart is no start: running queries then go on from their checkpoints.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StartAt {
@@ -159,6 +165,8 @@ pub enum StartAt {
     TrimHorizon,
     /// With the first record at or after a time.
     Time(Millis),
+    /// Where it stopped; with the records that come from now on when it never ran.
+    LastStopped,
 }
 
 /// How event time is treated where a query names it.

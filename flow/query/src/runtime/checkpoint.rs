@@ -86,6 +86,14 @@ impl Checkpoints {
         Ok(())
     }
 
+    /// Drops a query's positions and state; how far its rows are delivered stays.
+    pub(super) async fn forget_positions(&self, query: &str) -> Result<(), StorageError> {
+        let mut transaction = Transaction::new();
+        transaction.delete(&self.keyspace, query.as_bytes().to_vec());
+        self.storage.commit(transaction).await?;
+        Ok(())
+    }
+
     /// Adds the removal of all that is kept of a query to a transaction.
     pub(super) fn remove<'o>(
         &self,

@@ -94,12 +94,14 @@ impl Queries {
         engine
     }
 
-    /// Defines a query; it does not run yet.
+    /// Defines a query; it does not run yet. Its text may be empty until it is started.
     ///
     /// # Errors
     /// [`QueryError::Plan`] with all mistakes that can be found without records; [`QueryError::Exists`].
     pub async fn create(&self, new: NewQuery) -> Result<Arc<QueryDefinition>, QueryError> {
-        check_sql(new.dialect, &new.sql, &new.inputs)?;
+        if !new.sql.trim().is_empty() {
+            check_sql(new.dialect, &new.sql, &new.inputs)?;
+        }
         let now = self.shared.clock.now();
         let definition = QueryDefinition {
             name: new.name,
@@ -142,17 +144,24 @@ impl Queries {
         Ok(definition)
     }
 
-    /// Lets a query run. `start_at` is where it begins when it has no checkpoint; `None` leaves what is defined.
+    /// Lets a query run from `start_at`: its positions and state are dropped then, rows that wait for their delivery stay.
+    /// With `None` or [`StartAt::LastStopped`] it goes on where it stopped.
     ///
     /// # Errors
-    /// [`QueryError::NotFound`], [`QueryError::State`] when it runs already.
+    /// [`QueryError::NotFound`], [`QueryError::State`] when it runs already, [`QueryError::Plan`] for a text that cannot
+    /// run, an empty one for instance.
     pub async fn start_query(&self, name: &str, start_at: Option<StartAt>) -> Result<(), QueryError> {
         let mut definition = (*self.get(name)?).clone();
         if definition.desired == DesiredState::Running {
             return Err(QueryError::State { name: name.to_owned(), state: "running" });
         }
         definition.desired = DesiredState::Running;
+        check_sql(definition.dialect, &definition.sql, &definition.inputs)?;
         definition.start_at = start_at.unwrap_or(definition.start_at);
+        if start_at.is_some_and(|start| start != StartAt::LastStopped) {
+            // Before it is to run: a crash in between leaves a stopped query that is started again from `start_at`.
+            self.shared.checkpoints.forget_positions(name).await?;
+        }
         let definition = self.shared.catalog.queries.put(definition).await?;
         self.run(definition).await
     }

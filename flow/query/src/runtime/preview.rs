@@ -119,6 +119,7 @@ pub(super) fn definition(streams: &Streams, dialect: QueryDialect, sql: &str) ->
             stream: stream.name.clone(),
             format: RecordFormat::Json,
             columns: Vec::new(),
+            role: String::new(),
         })
         .collect();
     QueryDefinition {

@@ -115,7 +115,7 @@ impl Task {
 
     async fn first_position(&self, log: LogId) -> Result<u64, QueryError> {
         Ok(match self.definition.start_at {
-            StartAt::Latest => self.streams.bounds(log).next,
+            StartAt::Latest | StartAt::LastStopped => self.streams.bounds(log).next,
             StartAt::TrimHorizon => self.streams.bounds(log).first,
             StartAt::Time(time) => self.streams.offset_at_time(log, time).await?,
         })

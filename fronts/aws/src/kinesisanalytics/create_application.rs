@@ -51,6 +51,10 @@ pub(super) async fn call(front: &KinesisAnalytics, request: &JsonRequest) -> Res
 
 /// The code first: outputs can only be looked for in code that has no mistakes.
 pub(super) fn check_definition(front: &KinesisAnalytics, query: &NewQuery) -> Result<(), ServiceError> {
+    // An application may be made before its code.
+    if query.sql.trim().is_empty() {
+        return Ok(());
+    }
     let schemas: Vec<InputSchema> = query
         .inputs
         .iter()

@@ -94,6 +94,25 @@ fn references(html: &str) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn a_query_that_is_none_is_refused_with_the_reason() {
+    let (world, _folder) = lively().await;
+    let server = serve(&world).await;
+    let cases = [
+        ("{", "EOF"),
+        (r#"{"sql":"SELECT 1"}"#, "missing field `dialect`"),
+        (r#"{"sql":"SELECT","dialect":"stream_analytics"}"#, "Q101"),
+    ];
+    for (body, said) in cases {
+        let request =
+            Request::post("/api/query").header("host", "localhost").header("content-type", "application/json");
+        let answer = ask(server, request.body(Full::new(Bytes::from_static(body.as_bytes()))).unwrap()).await;
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{body}");
+        let answer: Value = serde_json::from_str(&text(answer).await).unwrap();
+        assert!(answer["message"].as_str().unwrap().contains(said), "{body}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn every_link_leads_to_a_page_of_our_own() {
     let (world, _folder) = lively().await;
     let server = serve(&world).await;

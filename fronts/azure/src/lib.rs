@@ -5,3 +5,4 @@
 pub mod front;
 pub mod request;
 pub mod services;
+pub mod streamanalytics;

@@ -262,6 +262,7 @@ async fn query(engines: &Engines, spec: &QuerySpec, sql_files: &BTreeMap<String,
         outputs: outputs.collect(),
         start_at: spec.start_at,
         event_order: spec.event_order,
+        parallelism: spec.parallelism,
     };
     let outcome = match engines.queries.create(new.clone()).await {
         Ok(_) => Outcome::Created,

@@ -9,12 +9,13 @@ use anyhow::Context as _;
 use millstream_access::Access;
 use millstream_aws::kinesisanalytics::LambdaOutputCodec;
 use millstream_aws::place::Place;
+use millstream_azure::streamanalytics::FunctionOutputCodec;
 use millstream_catalog::Catalog;
 use millstream_delivery::{Deliveries, ObjectStoreOptions};
 use millstream_function::{Functions, Options as FunctionOptions};
 use millstream_gateway::Gateway;
 use millstream_insight::Insight;
-use millstream_query::Queries;
+use millstream_query::{Outside, Queries};
 use millstream_storage::{Durability, Storage, StorageOptions};
 use millstream_stream::Streams;
 use millstream_table::Tables;
@@ -78,8 +79,13 @@ impl Engines {
             catalog.clone(),
             streams.clone(),
             insight.clone(),
-            invoke,
-            Arc::new(LambdaOutputCodec::new(place.clone())),
+            Outside {
+                invoke,
+                kinesis_codec: Arc::new(LambdaOutputCodec::new(place.clone())),
+                stream_analytics_codec: Arc::new(FunctionOutputCodec),
+                objects: Arc::new(NotPlugged),
+                documents: Arc::new(NotPlugged),
+            },
             Arc::clone(&clock),
         )
         .await;
@@ -173,5 +179,32 @@ fn objects(settings: &Settings) -> ObjectStoreOptions {
         ObjectSettings::S3 { endpoint, region, access_key, secret } => {
             ObjectStoreOptions::S3 { endpoint, region, access_key, secret }
         }
+    }
+}
+
+struct NotPlugged;
+
+impl millstream_types::PutObject for NotPlugged {
+    fn put_object(
+        &self,
+        _: millstream_types::NewObject,
+    ) -> millstream_types::BoxFuture<'_, Result<(), millstream_types::PutObjectError>> {
+        Box::pin(async {
+            Err(millstream_types::PutObjectError {
+                kind: millstream_types::ErrorKind::Unavailable,
+                message: String::new(),
+            })
+        })
+    }
+}
+
+impl millstream_types::UpsertDocuments for NotPlugged {
+    fn upsert_documents(
+        &self,
+        _: String,
+        _: String,
+        _: Vec<bytes::Bytes>,
+    ) -> millstream_types::BoxFuture<'_, Vec<Result<(), millstream_types::UpsertDocumentError>>> {
+        Box::pin(async { Vec::new() })
     }
 }

@@ -14,8 +14,8 @@ pub use api::{ApiDefinition, Deployment, Integration, IntegrationResponse, Metho
 pub use delivery_stream::{Compression, DeliverySource, DeliveryStreamDefinition, ObjectDestination};
 pub use function::FunctionDefinition;
 pub use query::{
-    ColumnDefinition, ColumnType, DesiredState, EventOrder, OrderPolicy, OutputTarget, QueryDefinition, QueryDialect,
-    QueryInput, QueryOutput, RecordFormat, StartAt,
+    ColumnDefinition, ColumnType, DesiredState, DocumentOutput, EventOrder, ObjectOutput, OrderPolicy, OutputTarget,
+    QueryDefinition, QueryDialect, QueryInput, QueryOutput, RecordFormat, StartAt,
 };
 pub use stream::{HashKeyRange, ShardDefinition, StreamDefinition, StreamOwner};
 pub use table::{KeyAttribute, KeyType, TableDefinition};

@@ -29,6 +29,9 @@ pub struct QueryDefinition {
     /// Late and disordered rows (queries that say which column is the event's time).
     #[serde(default)]
     pub event_order: EventOrder,
+    /// Shards that are read and decoded at once; 0: as many as the machine has cores.
+    #[serde(default)]
+    pub parallelism: u32,
     /// When it was made.
     pub created: Millis,
     /// When it last changed.
@@ -140,8 +143,47 @@ pub enum OutputTarget {
         /// The stream.
         name: String,
     },
+    /// Objects get them, each row once.
+    Objects(ObjectOutput),
+    /// Documents are made of them, or replaced.
+    Documents(DocumentOutput),
     /// They stay in the query's own stream, to be looked at.
     Keep,
+}
+
+/// Rows as lines of objects.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectOutput {
+    /// The bucket or container.
+    pub bucket: String,
+    /// Where in it: text with `{date}`, `{time}`, `{datetime:yyyy}` and `{column}`, see the query engine's object paths.
+    #[serde(default)]
+    pub path: String,
+    /// How `{date}` is written; `yyyy/MM/dd` when empty.
+    #[serde(default)]
+    pub date_format: String,
+    /// How `{time}` is written; `HH` when empty.
+    #[serde(default)]
+    pub time_format: String,
+    /// Whether JSON rows stand in an array instead of one a line.
+    #[serde(default)]
+    pub array: bool,
+}
+
+/// Rows as documents.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DocumentOutput {
+    /// The database.
+    pub database: String,
+    /// The container.
+    pub container: String,
+    /// The column that becomes the document's id: a row replaces the one before of the same id. Empty: each row has an id
+    /// of its own.
+    #[serde(default)]
+    pub id_column: String,
+    /// The column that holds the container's partition key; recorded, the container's own definition decides.
+    #[serde(default)]
+    pub partition_key: String,
 }
 
 /// What a query is to do.

@@ -39,6 +39,7 @@ pub(super) async fn call(front: &KinesisAnalytics, request: &JsonRequest) -> Res
         outputs,
         start_at: StartAt::Latest,
         event_order: EventOrder::default(),
+        parallelism: 0,
     };
     check_definition(front, &new)?;
     front.queries.create(new).await.map_err(|error| front.error(&error))?;

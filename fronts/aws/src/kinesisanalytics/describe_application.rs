@@ -112,7 +112,7 @@ fn output(front: &KinesisAnalytics, index: usize, output: &QueryOutput) -> Value
             }
             None => ("KinesisStreamsOutputDescription", front.place.arn("kinesis", &format!("stream/{name}"))),
         },
-        OutputTarget::Keep => return shown,
+        OutputTarget::Keep | OutputTarget::Objects(_) | OutputTarget::Documents(_) => return shown,
     };
     shown[member] = resource(&arn, &output.role);
     shown

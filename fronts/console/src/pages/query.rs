@@ -70,6 +70,8 @@ fn output_line(output: &QueryOutput) -> OutputLine {
     let (target, href) = match &output.target {
         OutputTarget::Function { name } => (name.clone(), Some(Page::Function(name.clone()).href())),
         OutputTarget::Stream { name } => (name.clone(), Some(Page::stream(name).href())),
+        OutputTarget::Objects(output) => (format!("objects of {}", output.bucket), None),
+        OutputTarget::Documents(output) => (format!("documents of {}/{}", output.database, output.container), None),
         OutputTarget::Keep => ("nowhere: its rows are kept to be looked at".to_owned(), None),
     };
     OutputLine { name: output.name.clone(), target, href }

@@ -14,11 +14,13 @@ use millstream_console::{Console, ConsoleParts};
 use millstream_delivery::{Deliveries, NewDeliveryStream, ObjectStoreOptions};
 use millstream_function::{Functions, Options};
 use millstream_insight::{Insight, trail::Step};
-use millstream_query::{DeliveryAnswer, DeliveryRecord, OutputCodec, Queries};
+use millstream_query::{DeliveryAnswer, DeliveryRecord, OutputCodec, Outside, Queries};
 use millstream_storage::Storage;
 use millstream_stream::{Entry, NewStream, Placement, Streams};
 use millstream_table::{AttributeValue, Item, NewTable, Put, Tables};
-use millstream_types::{Clock, Millis};
+use millstream_types::{
+    BoxFuture, Clock, Millis, NewObject, PutObject, PutObjectError, UpsertDocumentError, UpsertDocuments,
+};
 
 /// The engines.
 pub struct World {
@@ -48,8 +50,32 @@ impl OutputCodec for NoCodec {
         Bytes::new()
     }
 
-    fn decode(&self, _: &[u8]) -> Option<Vec<DeliveryAnswer>> {
+    fn decode(&self, _: &[DeliveryRecord], _: &[u8]) -> Option<Vec<DeliveryAnswer>> {
         None
+    }
+
+    fn records_max(&self) -> usize {
+        1
+    }
+}
+
+/// Nothing is kept here.
+struct Nowhere;
+
+impl PutObject for Nowhere {
+    fn put_object(&self, _: NewObject) -> BoxFuture<'_, Result<(), PutObjectError>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+impl UpsertDocuments for Nowhere {
+    fn upsert_documents(
+        &self,
+        _: String,
+        _: String,
+        documents: Vec<Bytes>,
+    ) -> BoxFuture<'_, Vec<Result<(), UpsertDocumentError>>> {
+        Box::pin(async move { documents.iter().map(|_| Ok(())).collect() })
     }
 }
 
@@ -91,8 +117,13 @@ impl World {
             catalog.clone(),
             streams.clone(),
             insight.clone(),
-            Arc::new(functions.clone()),
-            Arc::new(NoCodec),
+            Outside {
+                invoke: Arc::new(functions.clone()),
+                kinesis_codec: Arc::new(NoCodec),
+                stream_analytics_codec: Arc::new(NoCodec),
+                objects: Arc::new(Nowhere),
+                documents: Arc::new(Nowhere),
+            },
             Arc::clone(&clock),
         )
         .await;
@@ -239,6 +270,7 @@ fn query(name: &str, sql: &str, target: OutputTarget) -> QueryDefinition {
         desired: DesiredState::Running,
         start_at: Default::default(),
         event_order: Default::default(),
+        parallelism: 1,
         created: made,
         modified: made,
         version: 1,

@@ -150,6 +150,7 @@ fn function_options(settings: &Settings, endpoint: &str, place: &Place, access: 
         endpoint: endpoint.to_owned(),
         region: settings.region.clone(),
         arn: Arc::new(move |name| place.arn("lambda", &format!("function:{name}"))),
+        log_group: Arc::new(millstream_aws::lambda::log_group),
         credentials: Arc::new(move |name| access.function_key(name, new_key)),
         python_path: absolute(&settings.python_path),
         node_path: absolute(&settings.node_path),

@@ -69,6 +69,7 @@ impl World {
             endpoint: String::new(),
             region: "us-east-1".into(),
             arn: Arc::new(str::to_owned),
+            log_group: Arc::new(|name| format!("/aws/lambda/{name}")),
             credentials: Arc::new(|_| Default::default()),
             python_path: vec![],
             node_path: vec![],

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use millstream_access::Access;
+use millstream_aws::kinesis::Seal;
 use millstream_aws::kinesisanalytics::LambdaOutputCodec;
 use millstream_aws::place::Place;
 use millstream_catalog::Catalog;
@@ -42,6 +43,8 @@ pub struct Engines {
     pub queries: Queries,
     pub gateway: Gateway,
     pub place: Place,
+    /// Keeps what clients bring back from being made up.
+    pub seal: Seal,
     pub clock: Arc<dyn Clock>,
     /// Where clients of this machine find the AWS protocols.
     pub endpoint: String,
@@ -53,6 +56,7 @@ impl Engines {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let (storage, catalog, insight) = open(settings, Arc::clone(&clock)).await?;
         let place = Place::new(&settings.region);
+        let seal = Seal::open(&storage).await?;
         let endpoint = format!("http://{aws}");
         let access = Access::new(catalog.clone(), settings.dev);
         let streams = Streams::new(storage.clone(), catalog.clone(), Arc::clone(&clock));
@@ -96,6 +100,7 @@ impl Engines {
             queries,
             gateway,
             place,
+            seal,
             clock,
             endpoint,
         })

@@ -17,5 +17,5 @@ pub use query::{
     ColumnDefinition, ColumnType, DesiredState, EventOrder, OrderPolicy, OutputTarget, QueryDefinition, QueryDialect,
     QueryInput, QueryOutput, RecordFormat, StartAt,
 };
-pub use stream::{HashKeyRange, ShardDefinition, StreamDefinition, StreamOwner};
+pub use stream::{CapacityMode, HashKeyRange, ShardDefinition, StreamDefinition, StreamOwner};
 pub use table::{KeyAttribute, KeyType, TableDefinition};

@@ -1,25 +1,32 @@
 //! The operations on delivery streams.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use millstream_catalog::{Catalog, DeliverySource, DeliveryStreamDefinition, ObjectDestination, StreamOwner};
+use millstream_catalog::{
+    Catalog, DeliverySource, DeliveryStreamDefinition, ObjectDestination, ShardDefinition, StreamDefinition,
+    StreamOwner,
+};
 use millstream_insight::Insight;
 use millstream_storage::{Storage, Transaction};
-use millstream_stream::{Entry, NewStream, Placement, Streams};
+use millstream_stream::{Entry, NewStream, Placement, StreamError, Streams};
 use millstream_types::Clock;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::error::DeliveryError;
-use crate::plan::ProgressStore;
+use crate::naming::Naming;
+use crate::plan::{Progress, ProgressStore};
 use crate::sink::{ObjectSink, ObjectStoreOptions, check_bucket};
-use crate::task::Task;
+use crate::task::{Task, off_worker};
 
 /// How long records of a direct-put delivery stream stay readable: the service keeps them for a day when its
 /// destination is unavailable, and queries over them may begin at the oldest.
 const DIRECT_PUT_RETENTION_HOURS: u32 = 24;
+
+/// Labels that one delivery stream may have: the service's quota.
+const TAGS_MAX: usize = 50;
 
 /// What a delivery stream is made from.
 #[derive(Debug, Clone)]
@@ -28,8 +35,12 @@ pub struct NewDeliveryStream {
     pub name: String,
     /// Where records come from.
     pub source: DeliverySource,
+    /// The role that the maker named for reading the source.
+    pub source_role: String,
     /// Where objects go.
     pub destination: ObjectDestination,
+    /// Labels.
+    pub tags: BTreeMap<String, String>,
 }
 
 /// How a delivery stream is doing.
@@ -77,6 +88,8 @@ struct Shared {
     clock: Arc<dyn Clock>,
     sink: Arc<ObjectSink>,
     running: Mutex<HashMap<String, Running>>,
+    /// Making, changing and removing take turns: each is several steps that belong together.
+    changing: tokio::sync::Mutex<()>,
 }
 
 struct Running {
@@ -97,23 +110,20 @@ impl Deliveries {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let sink = Arc::new(ObjectSink::new(objects));
-        let running = Mutex::default();
-        let shared = Shared { storage, catalog, streams, insight, clock, sink, running };
+        let (running, changing) = (Mutex::default(), tokio::sync::Mutex::default());
+        let shared = Shared { storage, catalog, streams, insight, clock, sink, running, changing };
         let engine = Self { shared: Arc::new(shared) };
-        for definition in engine.list() {
-            if let Err(error) = engine.run(Arc::clone(&definition)) {
-                tracing::error!(delivery_stream = %definition.name, %error, "cannot start a delivery stream");
-            }
-        }
+        engine.list().into_iter().for_each(|definition| engine.run(definition));
         engine
     }
 
-    /// Makes a delivery stream.
+    /// Makes a delivery stream. One that reads a stream begins with the records that come from now on.
     ///
     /// # Errors
-    /// [`DeliveryError::Exists`], [`DeliveryError::BadBucket`]; [`DeliveryError::Stream`] when its source does not exist.
+    /// [`DeliveryError::Exists`], [`DeliveryError::BadBucket`], [`DeliveryError::BadNaming`], [`DeliveryError::TooManyTags`];
+    /// [`DeliveryError::Stream`] when its source does not exist.
     pub async fn create(&self, new: NewDeliveryStream) -> Result<Arc<DeliveryStreamDefinition>, DeliveryError> {
-        check_bucket(&new.destination.bucket)?;
+        let _turn = self.shared.changing.lock().await;
         if self.shared.catalog.delivery_streams.get(&new.name).is_some() {
             return Err(DeliveryError::Exists { name: new.name });
         }
@@ -121,25 +131,31 @@ impl Deliveries {
             name: new.name,
             created: self.shared.clock.now(),
             source: new.source,
+            source_role: new.source_role,
             destination: new.destination,
             version: 1,
+            modified: None,
+            tags: new.tags,
         };
-        let source = definition.source_stream();
-        match &definition.source {
-            DeliverySource::DirectPut => self.make_own_stream(&source).await?,
-            DeliverySource::Stream { name } => {
-                self.shared.streams.get(name)?;
-            }
-        }
+        check(&definition).await?;
+        let source = match &definition.source {
+            DeliverySource::DirectPut => self.make_own_stream(&definition.source_stream()).await?,
+            DeliverySource::Stream { name } => self.shared.streams.get(name)?,
+        };
+        // Durable before the definition: a delivery stream never begins anywhere else, not even after a crash in between.
+        let end = |shard: &ShardDefinition| (shard.log, self.shared.streams.bounds(shard.log()).next);
+        let progress = Progress { positions: source.shards.iter().map(end).collect(), writing: None };
+        ProgressStore::new(&self.shared.storage, &definition.name).save(&progress).await?;
         let definition = self.shared.catalog.delivery_streams.create(definition).await?;
-        self.run(Arc::clone(&definition))?;
+        self.run(Arc::clone(&definition));
         Ok(definition)
     }
 
-    /// A crash between making the stream and writing the definition leaves the stream: it is taken then.
-    async fn make_own_stream(&self, name: &str) -> Result<(), DeliveryError> {
+    /// A stream that lies there is what a crash left of an unfinished creation or removal: nobody was told of its records,
+    /// or they were to go.
+    async fn make_own_stream(&self, name: &str) -> Result<Arc<StreamDefinition>, DeliveryError> {
         if self.shared.streams.get(name).is_ok() {
-            return Ok(());
+            self.shared.streams.delete(name).await?;
         }
         let new = NewStream {
             name: name.to_owned(),
@@ -147,34 +163,58 @@ impl Deliveries {
             shards: 1,
             retention_hours: DIRECT_PUT_RETENTION_HOURS,
         };
-        self.shared.streams.create(new).await?;
-        Ok(())
+        Ok(self.shared.streams.create(new).await?)
     }
 
     /// Changes where objects go; the buffer goes on.
     ///
     /// # Errors
-    /// [`DeliveryError::NotFound`], [`DeliveryError::BadBucket`].
+    /// [`DeliveryError::NotFound`], [`DeliveryError::BadBucket`], [`DeliveryError::BadNaming`].
     pub async fn update(&self, name: &str, destination: ObjectDestination) -> Result<(), DeliveryError> {
-        check_bucket(&destination.bucket)?;
+        let _turn = self.shared.changing.lock().await;
         let mut definition = (*self.get(name)?).clone();
         definition.destination = destination;
         definition.version += 1;
+        definition.modified = Some(self.shared.clock.now());
+        check(&definition).await?;
         let definition = self.shared.catalog.delivery_streams.put(definition).await?;
         self.halt(name).await;
-        self.run(definition)
+        self.run(definition);
+        Ok(())
     }
 
-    /// Removes a delivery stream with what it has not delivered.
+    /// Changes a delivery stream's labels.
+    ///
+    /// # Errors
+    /// [`DeliveryError::NotFound`], [`DeliveryError::TooManyTags`].
+    pub async fn change_tags(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut BTreeMap<String, String>),
+    ) -> Result<(), DeliveryError> {
+        let _turn = self.shared.changing.lock().await;
+        let mut definition = (*self.get(name)?).clone();
+        change(&mut definition.tags);
+        check_tags(&definition)?;
+        self.shared.catalog.delivery_streams.put(definition).await?;
+        Ok(())
+    }
+
+    /// Removes a delivery stream with what it has not delivered. An object that is being written then may still appear,
+    /// whole.
     ///
     /// # Errors
     /// [`DeliveryError::NotFound`].
     pub async fn delete(&self, name: &str) -> Result<(), DeliveryError> {
+        let _turn = self.shared.changing.lock().await;
         let definition = self.get(name)?;
-        self.halt(name).await;
         let mut transaction = Transaction::new();
         ProgressStore::new(&self.shared.storage, name).remove(&mut transaction);
-        self.shared.catalog.delivery_streams.delete(name, transaction).await?;
+        self.halt(name).await;
+        if let Err(error) = self.shared.catalog.delivery_streams.delete(name, transaction).await {
+            self.run(definition);
+            return Err(error.into());
+        }
         if definition.source == DeliverySource::DirectPut {
             self.shared.streams.delete(&definition.source_stream()).await?;
         }
@@ -212,7 +252,12 @@ impl Deliveries {
         }
         let entry = |data| Entry { partition_key: Bytes::new(), explicit_hash_key: None, headers: Bytes::new(), data };
         let entries: Vec<Entry> = records.into_iter().map(entry).collect();
-        let placements = self.shared.streams.put(&definition.source_stream(), &entries).await?;
+        let put = self.shared.streams.put(&definition.source_stream(), &entries).await;
+        let placements = put.map_err(|error| match error {
+            // It was removed in the meantime.
+            StreamError::StreamNotFound { .. } => DeliveryError::NotFound { name: name.to_owned() },
+            other => DeliveryError::Stream(other),
+        })?;
         let subject = format!("delivery/{name}");
         self.shared.insight.metrics.counter("records_in", &subject).add(entries.len() as u64);
         let bytes = entries.iter().map(|entry| entry.data.len() as u64).sum();
@@ -232,11 +277,10 @@ impl Deliveries {
         self.shared.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn run(&self, definition: Arc<DeliveryStreamDefinition>) -> Result<(), DeliveryError> {
+    fn run(&self, definition: Arc<DeliveryStreamDefinition>) {
         let status = Arc::new(Status::default());
         let name = definition.name.clone();
         let task = Task {
-            source: self.shared.streams.get(&definition.source_stream())?,
             progress: ProgressStore::new(&self.shared.storage, &name),
             streams: self.shared.streams.clone(),
             sink: Arc::clone(&self.shared.sink),
@@ -248,7 +292,6 @@ impl Deliveries {
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(task.run(stopped));
         self.running().insert(name, Running { stop, task, status });
-        Ok(())
     }
 
     async fn halt(&self, name: &str) {
@@ -258,4 +301,20 @@ impl Deliveries {
             let _ = running.task.await;
         }
     }
+}
+
+fn check_tags(definition: &DeliveryStreamDefinition) -> Result<(), DeliveryError> {
+    if definition.tags.len() > TAGS_MAX {
+        return Err(DeliveryError::TooManyTags { name: definition.name.clone(), max: TAGS_MAX });
+    }
+    Ok(())
+}
+
+/// Whether objects can go where a definition says.
+async fn check(definition: &DeliveryStreamDefinition) -> Result<(), DeliveryError> {
+    check_bucket(&definition.destination.bucket)?;
+    check_tags(definition)?;
+    let definition = definition.clone();
+    off_worker(move || Naming::of(&definition)).await??;
+    Ok(())
 }

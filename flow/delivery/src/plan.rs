@@ -24,9 +24,12 @@ pub(crate) struct ObjectPlan {
     pub(crate) object: String,
     /// Whether it is packed.
     pub(crate) gzip: bool,
-    /// Its records: log, first offset, offset behind the last; in this order.
-    pub(crate) ranges: Vec<(u64, u64, u64)>,
+    /// Its records, in this order.
+    pub(crate) ranges: Vec<Range>,
 }
+
+/// Records of a log: its number, the first offset, the offset behind the last.
+pub(crate) type Range = (u64, u64, u64);
 
 /// Where the progress of one delivery stream is kept.
 #[derive(Clone)]

@@ -11,7 +11,7 @@ mod table;
 
 pub use access_key::AccessKeyDefinition;
 pub use api::{ApiDefinition, Deployment, Integration, IntegrationResponse, Method, MethodResponse, Resource, Stage};
-pub use delivery_stream::{Compression, DeliverySource, DeliveryStreamDefinition, ObjectDestination};
+pub use delivery_stream::{Compression, DeliverySource, DeliveryStreamDefinition, ErrorLog, ObjectDestination};
 pub use function::FunctionDefinition;
 pub use query::{
     ColumnDefinition, ColumnType, DesiredState, EventOrder, OrderPolicy, OutputTarget, QueryDefinition, QueryDialect,

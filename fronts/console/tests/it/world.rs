@@ -135,10 +135,15 @@ impl World {
             buffer_bytes: 1 << 20,
             buffer_seconds: 60,
             compression: Compression::Gzip,
-            role: String::new(),
+            ..ObjectDestination::default()
         };
-        let new =
-            NewDeliveryStream { name: "input_transactions".into(), source: DeliverySource::DirectPut, destination };
+        let new = NewDeliveryStream {
+            name: "input_transactions".into(),
+            source: DeliverySource::DirectPut,
+            source_role: String::new(),
+            destination,
+            tags: Default::default(),
+        };
         self.deliveries.create(new).await.unwrap();
         for (name, variables) in [
             ("PostTransaction", vec![("DELIVERY_STREAM", "input_transactions")]),

@@ -9,7 +9,7 @@ use millstream_catalog::{
     StreamOwner,
 };
 use millstream_insight::Insight;
-use millstream_storage::{Storage, Transaction};
+use millstream_storage::{Storage, StorageError, Transaction};
 use millstream_stream::{Entry, NewStream, Placement, StreamError, Streams};
 use millstream_types::Clock;
 use tokio::sync::watch;
@@ -52,6 +52,8 @@ pub struct DeliveryStatus {
     pub last_object: Option<String>,
     /// Why the last attempt failed; `None` once one succeeds.
     pub last_error: Option<String>,
+    /// Records that were removed from the source before they could be delivered, since the node started.
+    pub expired: u64,
 }
 
 #[derive(Default)]
@@ -64,6 +66,10 @@ impl Status {
 
     pub(crate) fn fail(&self, error: String) {
         self.lock().last_error = Some(error);
+    }
+
+    pub(crate) fn expired(&self, records: u64) {
+        self.lock().expired += records;
     }
 
     pub(crate) fn wrote(&self, object: &str) {
@@ -123,6 +129,11 @@ impl Deliveries {
     /// [`DeliveryError::Exists`], [`DeliveryError::BadBucket`], [`DeliveryError::BadNaming`], [`DeliveryError::TooManyTags`];
     /// [`DeliveryError::Stream`] when its source does not exist.
     pub async fn create(&self, new: NewDeliveryStream) -> Result<Arc<DeliveryStreamDefinition>, DeliveryError> {
+        let engine = self.clone();
+        whole(async move { engine.create_now(new).await }).await
+    }
+
+    async fn create_now(&self, new: NewDeliveryStream) -> Result<Arc<DeliveryStreamDefinition>, DeliveryError> {
         let _turn = self.shared.changing.lock().await;
         if self.shared.catalog.delivery_streams.get(&new.name).is_some() {
             return Err(DeliveryError::Exists { name: new.name });
@@ -171,6 +182,11 @@ impl Deliveries {
     /// # Errors
     /// [`DeliveryError::NotFound`], [`DeliveryError::BadBucket`], [`DeliveryError::BadNaming`].
     pub async fn update(&self, name: &str, destination: ObjectDestination) -> Result<(), DeliveryError> {
+        let (engine, name) = (self.clone(), name.to_owned());
+        whole(async move { engine.update_now(&name, destination).await }).await
+    }
+
+    async fn update_now(&self, name: &str, destination: ObjectDestination) -> Result<(), DeliveryError> {
         let _turn = self.shared.changing.lock().await;
         let mut definition = (*self.get(name)?).clone();
         definition.destination = destination;
@@ -206,6 +222,11 @@ impl Deliveries {
     /// # Errors
     /// [`DeliveryError::NotFound`].
     pub async fn delete(&self, name: &str) -> Result<(), DeliveryError> {
+        let (engine, name) = (self.clone(), name.to_owned());
+        whole(async move { engine.delete_now(&name).await }).await
+    }
+
+    async fn delete_now(&self, name: &str) -> Result<(), DeliveryError> {
         let _turn = self.shared.changing.lock().await;
         let definition = self.get(name)?;
         let mut transaction = Transaction::new();
@@ -301,6 +322,13 @@ impl Deliveries {
             let _ = running.task.await;
         }
     }
+}
+
+/// Carries steps out to their end even when the caller goes away in the middle.
+async fn whole<T: Send + 'static>(
+    steps: impl Future<Output = Result<T, DeliveryError>> + Send + 'static,
+) -> Result<T, DeliveryError> {
+    tokio::spawn(steps).await.map_err(|_| DeliveryError::Storage(StorageError::Closed))?
 }
 
 fn check_tags(definition: &DeliveryStreamDefinition) -> Result<(), DeliveryError> {

@@ -216,6 +216,7 @@ impl Task {
         }
         for &(log, from, to) in &contents.expired {
             let records = to - from;
+            self.status.expired(records);
             self.insight.metrics.counter("records_expired", &self.subject()).add(records);
             self.insight.trail.mark(Step::Expired { reader: self.subject(), log, from, to });
             tracing::error!(

@@ -242,6 +242,7 @@ async fn records_that_retention_took_first_are_told_of() {
     node.unblock();
     assert_eq!(delivered(node.root.path(), 8).await, lines(3..4).concat());
     until(|| node.insight.metrics.counter("records_expired", "delivery/trades").value() == 3).await;
+    assert_eq!(deliveries.status("trades").unwrap().expired, 3);
     let log = node.streams.get("delivery/trades").unwrap().shards[0].log();
     for (offset, written) in [(0, false), (1, false), (2, false), (3, true)] {
         let marks = node.insight.trail.of_record(log, offset);

@@ -14,9 +14,11 @@ use crate::journal::{Bounds, Journal};
 
 /// Events of one group that are held: at some hundred bytes each, a few megabytes.
 pub const EVENTS_PER_GROUP_MAX: usize = 10_000;
-/// Bytes of messages of one group that are held.
+/// About what an event takes besides its message.
+const EVENT_BYTES: usize = 96;
+/// Bytes of events of one group that are held.
 const BYTES_PER_GROUP_MAX: usize = 8 << 20;
-/// Bytes of messages of all groups that are held.
+/// Bytes of events of all groups that are held.
 const BYTES_MAX: usize = 64 << 20;
 /// Events of all groups that are kept on disk, and bytes of them: as much as is held.
 const KEPT_MAX: Bounds = Bounds { entries: 100_000, bytes: BYTES_MAX };
@@ -36,6 +38,12 @@ pub struct LogEvent {
     pub ingestion: Millis,
     /// The line, without its end.
     pub message: String,
+}
+
+impl LogEvent {
+    fn bytes(&self) -> usize {
+        EVENT_BYTES + self.message.len()
+    }
 }
 
 /// A log stream as a listing shows it.
@@ -62,7 +70,7 @@ pub struct Logs {
 struct Held {
     next_id: u64,
     groups: BTreeMap<String, Group>,
-    /// Bytes of messages of all groups.
+    /// Bytes of events of all groups.
     bytes: usize,
     /// Rises with each use of a group.
     uses: u64,
@@ -92,15 +100,15 @@ impl Held {
     fn hold(&mut self, name: &str, stream: Arc<str>, event: LogEvent) {
         self.next_id = self.next_id.max(event.id + 1);
         self.uses += 1;
-        self.bytes += event.message.len();
+        self.bytes += event.bytes();
         let group = self.groups.entry(name.to_owned()).or_default();
         group.used = self.uses;
-        group.bytes += event.message.len();
+        group.bytes += event.bytes();
         group.events.push_back((stream, event));
         while group.events.len() > EVENTS_PER_GROUP_MAX || group.bytes > BYTES_PER_GROUP_MAX {
             let Some((_, gone)) = group.events.pop_front() else { break };
-            group.bytes -= gone.message.len();
-            self.bytes -= gone.message.len();
+            group.bytes -= gone.bytes();
+            self.bytes -= gone.bytes();
         }
         while self.groups.len() > GROUPS_MAX || self.bytes > BYTES_MAX {
             self.let_go_of_the_least_used();

@@ -203,3 +203,26 @@ def test_delivery_streams_are_listed_in_pages_and_tagged(firehose, kinesis, name
     assert error(firehose.tag_delivery_stream, DeliveryStreamName=names[0], Tags=many)[0] == "LimitExceededException"
     for each in names:
         firehose.delete_delivery_stream(DeliveryStreamName=each)
+
+
+def test_a_destination_is_updated(server, firehose, name):
+    firehose.create_delivery_stream(
+        DeliveryStreamName=name, ExtendedS3DestinationConfiguration=destination(name, Prefix="a/", FileExtension=".json"))
+    first = firehose.describe_delivery_stream(DeliveryStreamName=name)["DeliveryStreamDescription"]
+    which = {"DeliveryStreamName": name, "DestinationId": first["Destinations"][0]["DestinationId"]}
+    firehose.update_destination(
+        CurrentDeliveryStreamVersionId=first["VersionId"], ExtendedS3DestinationUpdate={"Prefix": "b/"}, **which)
+    second = firehose.describe_delivery_stream(DeliveryStreamName=name)["DeliveryStreamDescription"]
+    assert second["VersionId"] == "2" and second["LastUpdateTimestamp"] >= second["CreateTimestamp"]
+    extended = second["Destinations"][0]["ExtendedS3DestinationDescription"]
+    assert extended == {**first["Destinations"][0]["ExtendedS3DestinationDescription"], "Prefix": "b/"}
+    stale = error(firehose.update_destination, CurrentDeliveryStreamVersionId="1",
+                  ExtendedS3DestinationUpdate={"Prefix": "c/"}, **which)
+    assert stale[0] == "ConcurrentModificationException"
+    outside = error(firehose.update_destination, CurrentDeliveryStreamVersionId="2",
+                    ExtendedS3DestinationUpdate={"Prefix": "../"}, **which)
+    assert outside[0] == "InvalidArgumentException"
+    firehose.put_record(DeliveryStreamName=name, Record={"Data": b"one\n"})
+    (key,) = objects(server, name, 4)
+    assert key.startswith("b/") and f"/{name}-2-" in key and key.endswith(".json"), key
+    firehose.delete_delivery_stream(DeliveryStreamName=name)

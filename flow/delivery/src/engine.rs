@@ -177,25 +177,50 @@ impl Deliveries {
         Ok(self.shared.streams.create(new).await?)
     }
 
-    /// Changes where objects go; the buffer goes on.
+    /// Changes where objects go, of what is buffered too. `expected` is the version that is to be changed, `None` any.
     ///
     /// # Errors
-    /// [`DeliveryError::NotFound`], [`DeliveryError::BadBucket`], [`DeliveryError::BadNaming`].
-    pub async fn update(&self, name: &str, destination: ObjectDestination) -> Result<(), DeliveryError> {
+    /// [`DeliveryError::NotFound`], [`DeliveryError::Changed`], [`DeliveryError::BadBucket`], [`DeliveryError::BadNaming`].
+    pub async fn update(
+        &self,
+        name: &str,
+        destination: ObjectDestination,
+        expected: Option<u32>,
+    ) -> Result<(), DeliveryError> {
         let (engine, name) = (self.clone(), name.to_owned());
-        whole(async move { engine.update_now(&name, destination).await }).await
+        whole(async move { engine.update_now(&name, destination, expected).await }).await
     }
 
-    async fn update_now(&self, name: &str, destination: ObjectDestination) -> Result<(), DeliveryError> {
+    async fn update_now(
+        &self,
+        name: &str,
+        destination: ObjectDestination,
+        expected: Option<u32>,
+    ) -> Result<(), DeliveryError> {
         let _turn = self.shared.changing.lock().await;
         let mut definition = (*self.get(name)?).clone();
+        if let Some(expected) = expected.filter(|expected| *expected != definition.version) {
+            return Err(DeliveryError::Changed { name: definition.name, version: definition.version, expected });
+        }
         definition.destination = destination;
         definition.version += 1;
         definition.modified = Some(self.shared.clock.now());
         check(&definition).await?;
         let definition = self.shared.catalog.delivery_streams.put(definition).await?;
         self.halt(name).await;
+        let decided_anew = self.decide_anew(name).await;
         self.run(definition);
+        decided_anew
+    }
+
+    /// Forgets the object under way, so that its records go to the new destination: the old one may be the reason why it
+    /// could not be written. If it had just been written, its records are delivered twice, but never lost.
+    async fn decide_anew(&self, name: &str) -> Result<(), DeliveryError> {
+        let store = ProgressStore::new(&self.shared.storage, name);
+        let mut progress = store.load().await?;
+        if progress.writing.take().is_some() {
+            store.save(&progress).await?;
+        }
         Ok(())
     }
 

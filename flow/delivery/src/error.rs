@@ -44,6 +44,16 @@ pub enum DeliveryError {
         /// What was expected.
         reason: String,
     },
+    /// It was changed since the caller looked at it.
+    #[error("delivery stream `{name}` is at version {version}, expected {expected}; look at it again")]
+    Changed {
+        /// The delivery stream.
+        name: String,
+        /// What it is at.
+        version: u32,
+        /// What the caller expected.
+        expected: u32,
+    },
     /// A delivery stream may not have more labels than the limit.
     #[error("delivery stream `{name}` may have at most {max} labels")]
     TooManyTags {
@@ -83,6 +93,7 @@ impl DeliveryError {
             Self::ReadsStream { .. } | Self::BadBucket { .. } | Self::BadNaming { .. } | Self::TooManyTags { .. } => {
                 ErrorKind::Invalid
             }
+            Self::Changed { .. } => ErrorKind::Conflict,
             Self::Sink { .. } => ErrorKind::Unavailable,
             Self::Stream(error) => error.kind(),
             Self::Catalog(error) => error.kind(),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use millstream_storage::{Keyspace, Storage, StorageError, Transaction};
+use millstream_types::Millis;
 use serde::{Deserialize, Serialize};
 
 /// Positions and the object under way, as stored. The format has a version in its key.
@@ -22,6 +23,9 @@ pub(crate) struct ObjectPlan {
     pub(crate) bucket: String,
     /// Its name.
     pub(crate) object: String,
+    /// When its oldest record came; older nodes did not keep it.
+    #[serde(default)]
+    pub(crate) first: Option<Millis>,
     /// Whether it is packed.
     pub(crate) gzip: bool,
     /// Its records, in this order.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use flate2::{Compression as GzipLevel, write::GzEncoder};
 use millstream_catalog::{Compression, DeliveryStreamDefinition, ShardDefinition};
-use millstream_insight::{Insight, Step};
+use millstream_insight::{Gauge, Insight, Step};
 use millstream_storage::StorageError;
 use millstream_stream::Streams;
 use millstream_types::{Clock, LogId, Millis};
@@ -85,6 +85,10 @@ impl Task {
                 plan
             }
         };
+        if let Some(first) = plan.first {
+            // The lag goes on rising while attempts fail.
+            self.lag().set(self.clock.now() - first);
+        }
         let mut contents = self.read(&plan).await?;
         if !contents.found.is_empty() {
             let mut parts = std::mem::take(&mut contents.parts);
@@ -101,7 +105,7 @@ impl Task {
     /// Waits until the buffer is full or old enough, and decides the object.
     async fn fill(&self, progress: &Progress, turn: &mut usize) -> Result<ObjectPlan, DeliveryError> {
         let destination = &self.definition.destination;
-        let lag = self.insight.metrics.gauge("delivery_lag_ms", &self.subject());
+        let lag = self.lag();
         let mut buffer = Buffer::default();
         loop {
             self.look(progress, &mut buffer, turn).await?;
@@ -158,10 +162,12 @@ impl Task {
         let destination = &self.definition.destination;
         let definition = Arc::clone(&self.definition);
         let naming = off_worker(move || Naming::of(&definition)).await??;
+        let first = buffer.first.unwrap_or_else(|| self.clock.now());
         let begin = |log: &u64| progress.positions.get(log).copied().unwrap_or_default();
         Ok(ObjectPlan {
             bucket: destination.bucket.clone(),
-            object: naming.object(buffer.first.unwrap_or_else(|| self.clock.now()), uuid::Uuid::new_v4()),
+            object: naming.object(first, uuid::Uuid::new_v4()),
+            first: Some(first),
             gzip: destination.compression == Compression::Gzip,
             ranges: buffer.ends.iter().map(|(log, end)| (*log, begin(log), *end)).collect(),
         })
@@ -240,6 +246,10 @@ impl Task {
         if let Some(log) = &self.definition.destination.error_log {
             self.insight.logs.append(&log.group, &log.stream, [(self.clock.now(), line)]);
         }
+    }
+
+    fn lag(&self) -> Gauge {
+        self.insight.metrics.gauge("delivery_lag_ms", &self.subject())
     }
 
     fn subject(&self) -> String {

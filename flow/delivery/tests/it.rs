@@ -187,6 +187,27 @@ async fn a_sink_that_fails_loses_nothing_and_is_told_of() {
 }
 
 #[tokio::test]
+async fn what_one_bucket_refuses_goes_to_the_next() {
+    let node = Node::new();
+    node.block();
+    let deliveries = node.start();
+    let made = deliveries.create(new("trades", 8, Compression::None)).await.unwrap();
+    deliveries.put("trades", lines(0..3)).await.unwrap();
+    until(|| deliveries.status("trades").unwrap().last_error.is_some()).await;
+    let other = ObjectDestination { bucket: "other".into(), ..made.destination.clone() };
+    let stale = deliveries.update("trades", other.clone(), Some(made.version + 1)).await;
+    assert!(matches!(stale, Err(DeliveryError::Changed { version: 1, expected: 2, .. })));
+    deliveries.update("trades", other, Some(made.version)).await.unwrap();
+    let mut all: Vec<Vec<u8>> =
+        delivered(&node.root.path().join("other"), 24).await.chunks(8).map(<[u8]>::to_vec).collect();
+    all.sort();
+    assert_eq!(all, lines(0..3));
+    let found = deliveries.get("trades").unwrap();
+    assert!(found.version == 2 && found.modified.is_some());
+    deliveries.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_stream_is_delivered_from_its_end_on() {
     let node = Node::new();
     let deliveries = node.start();

@@ -149,7 +149,7 @@ async fn delivery_stream(engines: &Engines, spec: &DeliveryStreamSpec) -> anyhow
             if found.destination == spec.destination {
                 return Ok(Outcome::Unchanged);
             }
-            engines.deliveries.update(&spec.name, spec.destination.clone()).await?;
+            engines.deliveries.update(&spec.name, spec.destination.clone(), None).await?;
             Ok(Outcome::Updated)
         }
         Err(error) => Err(error.into()),

@@ -8,7 +8,7 @@ use super::{Firehose, check_name, source_type};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 
 /// A delivery stream has one destination: this.
-const DESTINATION_ID: &str = "destinationId-000000000001";
+pub(super) const DESTINATION_ID: &str = "destinationId-000000000001";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

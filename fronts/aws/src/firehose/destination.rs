@@ -101,6 +101,35 @@ impl S3Destination {
         })
     }
 
+    /// The same with what it does not give as it was.
+    pub(super) fn over(self, old: &ObjectDestination) -> Self {
+        let hints = self.buffering_hints.unwrap_or_default();
+        let packed = match old.compression {
+            Compression::None => "UNCOMPRESSED",
+            Compression::Gzip => "GZIP",
+        };
+        let logging = old.error_log.clone().map(|log| LoggingOptions {
+            enabled: Some(true),
+            log_group_name: Some(log.group),
+            log_stream_name: Some(log.stream),
+        });
+        Self {
+            bucket_arn: self.bucket_arn.or_else(|| Some(format!("{BUCKET_ARN}{}", old.bucket))),
+            role_arn: self.role_arn.or_else(|| Some(old.role.clone())),
+            prefix: self.prefix.or_else(|| Some(old.prefix.clone())),
+            error_output_prefix: self.error_output_prefix.or_else(|| Some(old.error_prefix.clone())),
+            buffering_hints: Some(BufferingHints {
+                size_in_mbs: hints.size_in_mbs.or_else(|| i64::try_from(old.buffer_bytes >> 20).ok()),
+                interval_in_seconds: hints.interval_in_seconds.or(Some(old.buffer_seconds.into())),
+            }),
+            compression_format: self.compression_format.or_else(|| Some(packed.to_owned())),
+            file_extension: self.file_extension.or_else(|| Some(old.file_extension.clone())),
+            custom_time_zone: self.custom_time_zone.or_else(|| Some(old.time_zone.clone())),
+            cloud_watch_logging_options: self.cloud_watch_logging_options.or(logging),
+            ..self
+        }
+    }
+
     fn check(&self, member: &str) -> Result<(), ServiceError> {
         let at = |name: &str| format!("{member}.{name}");
         let (size, interval) = (self.buffering_hints.as_ref())
@@ -206,6 +235,21 @@ mod tests {
         assert_eq!((read.bucket.as_str(), read.buffer_bytes, read.buffer_seconds), ("archive", 2 << 20, 60));
         assert_eq!((read.file_extension.as_str(), read.time_zone.as_str()), (".json", "Asia/Tokyo"));
         assert_eq!(read.error_log, Some(ErrorLog { group: "g".into(), stream: "s".into() }));
+    }
+
+    #[test]
+    fn what_an_update_does_not_give_stays() {
+        let old = read(json!({
+            "Prefix": "a/", "FileExtension": ".json", "CompressionFormat": "GZIP", "CustomTimeZone": "Asia/Tokyo",
+            "BufferingHints": { "SizeInMBs": 2, "IntervalInSeconds": 60 },
+            "CloudWatchLoggingOptions": { "Enabled": true, "LogGroupName": "g", "LogStreamName": "s" },
+        }))
+        .unwrap();
+        let update =
+            |members: Value| serde_json::from_value::<S3Destination>(members).unwrap().over(&old).read("update");
+        assert_eq!(update(json!({})).unwrap(), old);
+        let changed = update(json!({ "Prefix": "b/", "BufferingHints": { "SizeInMBs": 3 } })).unwrap();
+        assert_eq!(changed, ObjectDestination { prefix: "b/".into(), buffer_bytes: 3 << 20, ..old.clone() });
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod describe_delivery_stream;
 mod destination;
 mod put;
 mod tags;
+mod update_destination;
 
 use bytes::Bytes;
 use millstream_catalog::DeliverySource;
@@ -52,6 +53,7 @@ impl Firehose {
             "CreateDeliveryStream" => create_delivery_stream::call(self, request).await?,
             "DescribeDeliveryStream" => describe_delivery_stream::call(self, request)?,
             "ListDeliveryStreams" => self.list(request)?,
+            "UpdateDestination" => update_destination::call(self, request).await?,
             "DeleteDeliveryStream" => self.delete(request).await?,
             "TagDeliveryStream" => tags::add(self, request).await?,
             "UntagDeliveryStream" => tags::remove(self, request).await?,
@@ -113,6 +115,10 @@ impl Firehose {
             DeliveryError::ReadsStream { name, .. } => invalid(format!(
                 "This operation is not permitted on KinesisStreamAsSource delivery stream type: {name}"
             )),
+            DeliveryError::Changed { .. } => ServiceError::new(
+                "ConcurrentModificationException",
+                "Another modification has already been performed. Fetch VersionId again and use it to update the destination.",
+            ),
             DeliveryError::TooManyTags { .. } => ServiceError::new("LimitExceededException", error.to_string()),
             DeliveryError::BadBucket { .. }
             | DeliveryError::BadNaming { .. }

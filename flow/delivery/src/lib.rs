@@ -4,12 +4,16 @@
 //! before it is written, so a crash writes the same object again instead of a second one.
 //! Read next: [`engine`] (the operations), [`task`] (one delivery stream at work), [`sink`] (where objects go).
 
+mod backoff;
+mod buffer;
 pub mod engine;
 mod error;
 mod naming;
 mod plan;
+mod prefix;
 pub mod sink;
 mod task;
+mod time_pattern;
 
 pub use engine::{Deliveries, DeliveryStatus, NewDeliveryStream};
 pub use error::DeliveryError;

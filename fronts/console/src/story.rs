@@ -247,6 +247,12 @@ impl Teller<'_> {
             Made::ObjectWritten { bucket, object, .. } => {
                 self.steps.push(step("in object", None, format!("{bucket}/{object}"), Outcome::Went));
             }
+            Made::Expired { reader, .. } => {
+                let detail = "retention removed it first".to_owned();
+                let name = reader.strip_prefix("delivery/").unwrap_or(&reader).to_owned();
+                let at = Some((name.clone(), Page::Delivery(name)));
+                self.steps.push(step("never reached", at, detail, Outcome::Stopped));
+            }
         }
     }
 

@@ -132,8 +132,13 @@ async fn delivery_stream(engines: &Engines, spec: &DeliveryStreamSpec) -> anyhow
         Some(name) => DeliverySource::Stream { name: name.clone() },
         None => DeliverySource::DirectPut,
     };
-    let new =
-        NewDeliveryStream { name: spec.name.clone(), source: source.clone(), destination: spec.destination.clone() };
+    let new = NewDeliveryStream {
+        name: spec.name.clone(),
+        source: source.clone(),
+        source_role: String::new(),
+        destination: spec.destination.clone(),
+        tags: BTreeMap::new(),
+    };
     match engines.deliveries.create(new).await {
         Ok(_) => Ok(Outcome::Created),
         Err(DeliveryError::Exists { .. }) => {
@@ -144,7 +149,7 @@ async fn delivery_stream(engines: &Engines, spec: &DeliveryStreamSpec) -> anyhow
             if found.destination == spec.destination {
                 return Ok(Outcome::Unchanged);
             }
-            engines.deliveries.update(&spec.name, spec.destination.clone()).await?;
+            engines.deliveries.update(&spec.name, spec.destination.clone(), None).await?;
             Ok(Outcome::Updated)
         }
         Err(error) => Err(error.into()),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use millstream_access::Access;
+use millstream_aws::kinesis::Seal;
 use millstream_aws::kinesisanalytics::LambdaOutputCodec;
 use millstream_aws::place::Place;
 use millstream_azure::streamanalytics::FunctionOutputCodec;
@@ -43,6 +44,8 @@ pub struct Engines {
     pub queries: Queries,
     pub gateway: Gateway,
     pub place: Place,
+    /// Keeps what clients bring back from being made up.
+    pub seal: Seal,
     pub clock: Arc<dyn Clock>,
     /// Where clients of this machine find the AWS protocols.
     pub endpoint: String,
@@ -54,6 +57,7 @@ impl Engines {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let (storage, catalog, insight) = open(settings, Arc::clone(&clock)).await?;
         let place = Place::new(&settings.region);
+        let seal = Seal::open(&storage).await?;
         let endpoint = format!("http://{aws}");
         let access = Access::new(catalog.clone(), settings.dev);
         let streams = Streams::new(storage.clone(), catalog.clone(), Arc::clone(&clock));
@@ -102,6 +106,7 @@ impl Engines {
             queries,
             gateway,
             place,
+            seal,
             clock,
             endpoint,
         })
@@ -156,6 +161,7 @@ fn function_options(settings: &Settings, endpoint: &str, place: &Place, access: 
         endpoint: endpoint.to_owned(),
         region: settings.region.clone(),
         arn: Arc::new(move |name| place.arn("lambda", &format!("function:{name}"))),
+        log_group: Arc::new(millstream_aws::lambda::log_group),
         credentials: Arc::new(move |name| access.function_key(name, new_key)),
         python_path: absolute(&settings.python_path),
         node_path: absolute(&settings.node_path),

@@ -115,7 +115,7 @@ fn aws_front(engines: &Engines) -> AwsFront {
     let Engines { insight, streams, place, clock, .. } = engines;
     let invoke: Arc<dyn Invoke> = Arc::new(engines.functions.clone());
     let services = Services {
-        kinesis: Kinesis::new(streams.clone(), insight.clone(), Arc::clone(clock), place.clone()),
+        kinesis: Kinesis::new(streams.clone(), insight.clone(), Arc::clone(clock), place.clone(), engines.seal.clone()),
         firehose: Firehose::new(engines.deliveries.clone(), insight.clone(), place.clone()),
         dynamodb: DynamoDb::new(engines.tables.clone(), insight.clone(), place.clone()),
         lambda: Lambda::new(engines.functions.clone(), place.clone()),

@@ -134,7 +134,7 @@ impl Resolver<'_> {
             buffer_bytes: table.buffer_mib << 20,
             buffer_seconds: table.buffer_seconds,
             compression: if table.gzip { Compression::Gzip } else { Compression::None },
-            role: String::new(),
+            ..ObjectDestination::default()
         };
         let source = table.source_stream.map(Spanned::into_inner);
         Located { value: DeliveryStreamSpec { name: table.name.into_inner(), source, destination }, line }

@@ -32,6 +32,7 @@ pub async fn show(State(console): State<Console>) -> Json<Value> {
             "objects": status.objects,
             "lag_ms": measures.level("delivery_lag_ms"),
             "error": status.last_error,
+            "records_expired": status.expired,
         })
     });
     let tables = catalog.tables.list().into_iter().map(|table| {

@@ -53,6 +53,7 @@ async fn lively() -> (World, tempfile::TempDir) {
         Step::Invoked { function: text(), invocation: text(), duration_ms: 3, outcome: text() },
         Step::ItemWritten { table: text(), key: text(), invocation: Some(text()) },
         Step::ObjectWritten { log, from: 0, to: offset + 1, bucket: text(), object: text() },
+        Step::Expired { reader: "delivery/input_transactions".to_owned(), log, from: 0, to: offset + 1 },
     ];
     marks.into_iter().for_each(|mark| world.insight.trail.mark(mark));
     world.insight.metrics.sample();

@@ -95,6 +95,7 @@ impl World {
             endpoint: String::new(),
             region: "us-east-1".into(),
             arn: Arc::new(str::to_owned),
+            log_group: Arc::new(|name| format!("/aws/lambda/{name}")),
             credentials: Arc::new(|_| Default::default()),
             python_path: vec![],
             node_path: vec![],
@@ -165,10 +166,15 @@ impl World {
             buffer_bytes: 1 << 20,
             buffer_seconds: 60,
             compression: Compression::Gzip,
-            role: String::new(),
+            ..ObjectDestination::default()
         };
-        let new =
-            NewDeliveryStream { name: "input_transactions".into(), source: DeliverySource::DirectPut, destination };
+        let new = NewDeliveryStream {
+            name: "input_transactions".into(),
+            source: DeliverySource::DirectPut,
+            source_role: String::new(),
+            destination,
+            tags: Default::default(),
+        };
         self.deliveries.create(new).await.unwrap();
         for (name, variables) in [
             ("PostTransaction", vec![("DELIVERY_STREAM", "input_transactions")]),

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use millstream_access::Access;
+use millstream_aws::apigateway::LambdaProxy;
 use millstream_aws::kinesisanalytics::LambdaOutputCodec;
 use millstream_aws::place::Place;
 use millstream_catalog::Catalog;
 use millstream_delivery::{Deliveries, ObjectStoreOptions};
 use millstream_function::{Functions, Options as FunctionOptions};
-use millstream_gateway::Gateway;
+use millstream_gateway::{BackendOptions, Backends, Calls, Gateway};
 use millstream_insight::Insight;
 use millstream_query::Queries;
 use millstream_storage::{Durability, Storage, StorageOptions};
@@ -41,6 +42,7 @@ pub struct Engines {
     pub deliveries: Deliveries,
     pub queries: Queries,
     pub gateway: Gateway,
+    pub calls: Calls,
     pub place: Place,
     pub clock: Arc<dyn Clock>,
     /// Where clients of this machine find the AWS protocols.
@@ -78,12 +80,14 @@ impl Engines {
             catalog.clone(),
             streams.clone(),
             insight.clone(),
-            invoke,
+            Arc::clone(&invoke),
             Arc::new(LambdaOutputCodec::new(place.clone())),
             Arc::clone(&clock),
         )
         .await;
         let gateway = Gateway::new(catalog.clone(), insight.clone(), Arc::clone(&clock));
+        let backends = backends(settings, aws).await?;
+        let calls = Calls::new(gateway.clone(), invoke, Arc::new(LambdaProxy), backends, Arc::clone(&clock));
         Ok(Self {
             storage,
             catalog,
@@ -95,6 +99,7 @@ impl Engines {
             deliveries,
             queries,
             gateway,
+            calls,
             place,
             clock,
             endpoint,
@@ -155,6 +160,13 @@ fn function_options(settings: &Settings, endpoint: &str, place: &Place, access: 
         node_path: absolute(&settings.node_path),
         retry_waits: settings.invoke_retry_seconds.map(Duration::from_secs).to_vec().into(),
     }
+}
+
+/// The client for HTTP backends; the system's certificates are read off the async workers.
+async fn backends(settings: &Settings, aws: SocketAddr) -> anyhow::Result<Backends> {
+    let own = vec![aws.to_string(), format!("localhost:{}", aws.port())];
+    let options = BackendOptions { private: settings.private_backends, own };
+    Ok(tokio::task::spawn_blocking(move || Backends::new(options)).await?)
 }
 
 /// A key of a function's processes: nobody can guess it, nothing of it is kept.

@@ -30,6 +30,8 @@ pub struct Settings {
     pub node_path: Vec<PathBuf>,
     /// Waits before the first and the second retry of an asynchronous invocation, seconds.
     pub invoke_retry_seconds: [u64; 2],
+    /// Whether HTTP backends of APIs may be at loopback and private addresses; so in `--dev` unless it is said.
+    pub private_backends: bool,
 }
 
 /// Where buckets are.
@@ -68,6 +70,7 @@ struct SettingsFile {
     python_path: Vec<PathBuf>,
     node_path: Vec<PathBuf>,
     invoke_retry_seconds: Option<[u64; 2]>,
+    private_backends: Option<bool>,
 }
 
 /// Why a node cannot be started so.
@@ -129,6 +132,7 @@ impl Settings {
             python_path: paths("MILLSTREAM_PYTHON_PATH", file.python_path),
             node_path: paths("MILLSTREAM_NODE_PATH", file.node_path),
             invoke_retry_seconds: file.invoke_retry_seconds.unwrap_or([60, 120]),
+            private_backends: file.private_backends.unwrap_or(args.dev || file.dev),
             data,
         };
         settings.refuse_public()?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use millstream_access::Access;
+use millstream_aws::apigateway::LambdaProxy;
 use millstream_aws::kinesis::Seal;
 use millstream_aws::kinesisanalytics::LambdaOutputCodec;
 use millstream_aws::place::Place;
@@ -14,7 +15,7 @@ use millstream_azure::streamanalytics::FunctionOutputCodec;
 use millstream_catalog::Catalog;
 use millstream_delivery::{Deliveries, ObjectStoreOptions};
 use millstream_function::{Functions, Options as FunctionOptions};
-use millstream_gateway::Gateway;
+use millstream_gateway::{BackendOptions, Backends, Calls, Gateway};
 use millstream_insight::Insight;
 use millstream_query::{Outside, Queries};
 use millstream_storage::{Durability, Storage, StorageOptions};
@@ -43,6 +44,7 @@ pub struct Engines {
     pub deliveries: Deliveries,
     pub queries: Queries,
     pub gateway: Gateway,
+    pub calls: Calls,
     pub place: Place,
     /// Keeps what clients bring back from being made up.
     pub seal: Seal,
@@ -84,7 +86,7 @@ impl Engines {
             streams.clone(),
             insight.clone(),
             Outside {
-                invoke,
+                invoke: Arc::clone(&invoke),
                 kinesis_codec: Arc::new(LambdaOutputCodec::new(place.clone())),
                 stream_analytics_codec: Arc::new(FunctionOutputCodec),
                 objects: Arc::new(NotPlugged),
@@ -94,6 +96,8 @@ impl Engines {
         )
         .await;
         let gateway = Gateway::new(catalog.clone(), insight.clone(), Arc::clone(&clock));
+        let backends = backends(settings, aws).await?;
+        let calls = Calls::new(gateway.clone(), invoke, Arc::new(LambdaProxy), backends, Arc::clone(&clock));
         Ok(Self {
             storage,
             catalog,
@@ -105,6 +109,7 @@ impl Engines {
             deliveries,
             queries,
             gateway,
+            calls,
             place,
             seal,
             clock,
@@ -167,6 +172,13 @@ fn function_options(settings: &Settings, endpoint: &str, place: &Place, access: 
         node_path: absolute(&settings.node_path),
         retry_waits: settings.invoke_retry_seconds.map(Duration::from_secs).to_vec().into(),
     }
+}
+
+/// The client for HTTP backends; the system's certificates are read off the async workers.
+async fn backends(settings: &Settings, aws: SocketAddr) -> anyhow::Result<Backends> {
+    let own = vec![aws.to_string(), format!("localhost:{}", aws.port())];
+    let options = BackendOptions { private: settings.private_backends, own };
+    Ok(tokio::task::spawn_blocking(move || Backends::new(options)).await?)
 }
 
 /// A key of a function's processes: nobody can guess it, nothing of it is kept.

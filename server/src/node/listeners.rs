@@ -24,7 +24,6 @@ use millstream_aws::services::Services;
 use millstream_azure::front::AzureFront;
 use millstream_azure::services::Services as AzureServices;
 use millstream_console::{Console, ConsoleParts};
-use millstream_types::Invoke;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -113,7 +112,7 @@ fn report(what: &str, served: std::io::Result<()>) {
 
 fn aws_front(engines: &Engines) -> AwsFront {
     let Engines { insight, streams, place, clock, .. } = engines;
-    let invoke: Arc<dyn Invoke> = Arc::new(engines.functions.clone());
+    let calls = engines.calls.clone();
     let services = Services {
         kinesis: Kinesis::new(streams.clone(), insight.clone(), Arc::clone(clock), place.clone(), engines.seal.clone()),
         firehose: Firehose::new(engines.deliveries.clone(), insight.clone(), place.clone()),
@@ -121,7 +120,7 @@ fn aws_front(engines: &Engines) -> AwsFront {
         lambda: Lambda::new(engines.functions.clone(), place.clone()),
         logs: CloudWatchLogs::new(insight.clone(), place.clone()),
         analytics: KinesisAnalytics::new(engines.queries.clone(), streams.clone(), place.clone()),
-        apigateway: ApiGateway::new(engines.gateway.clone(), invoke, place.clone(), Arc::clone(clock)),
+        apigateway: ApiGateway::new(engines.gateway.clone(), calls, place.clone(), Arc::clone(clock)),
     };
     AwsFront::new(engines.access.clone(), Arc::clone(clock), services)
 }

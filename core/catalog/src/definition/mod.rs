@@ -10,7 +10,10 @@ mod stream;
 mod table;
 
 pub use access_key::AccessKeyDefinition;
-pub use api::{ApiDefinition, Deployment, Integration, IntegrationResponse, Method, MethodResponse, Resource, Stage};
+pub use api::{
+    ApiDefinition, Deployment, Integration, IntegrationResponse, Method, MethodResponse, RequestValidator, Resource,
+    Stage,
+};
 pub use delivery_stream::{Compression, DeliverySource, DeliveryStreamDefinition, ErrorLog, ObjectDestination};
 pub use function::FunctionDefinition;
 pub use query::{

@@ -77,6 +77,10 @@ pub(crate) fn answer(
 
 /// A result that is no JSON is the API's trouble, not the caller's.
 fn template_answer(template: &str, sight: &Sight, body: &str, document: Option<&Value>) -> Result<Bytes, Refusal> {
+    // An empty template is the documented way to let the answer pass as it is.
+    if template.is_empty() {
+        return Ok(Bytes::copy_from_slice(body.as_bytes()));
+    }
     rendered(template, sight, body, document).map_err(|refusal| match refusal {
         Refusal::BodyNotJson => Refusal::Misconfigured("the integration's result is no JSON".to_owned()),
         other => other,

@@ -301,5 +301,6 @@ fn api(name: &str, function: &str) -> ApiDefinition {
         resources: [("r".to_owned(), root)].into(),
         deployments: Default::default(),
         stages: Default::default(),
+        validators: Default::default(),
     }
 }

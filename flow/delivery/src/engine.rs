@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use millstream_catalog::{Catalog, DeliverySource, DeliveryStreamDefinition, ObjectDestination, StreamOwner};
 use millstream_insight::Insight;
+use millstream_object::Objects;
 use millstream_storage::{Storage, Transaction};
 use millstream_stream::{Entry, NewStream, Placement, Streams};
 use millstream_types::Clock;
@@ -14,7 +15,6 @@ use tokio::task::JoinHandle;
 
 use crate::error::DeliveryError;
 use crate::plan::ProgressStore;
-use crate::sink::{ObjectSink, ObjectStoreOptions, check_bucket};
 use crate::task::Task;
 
 /// How long records of a direct-put delivery stream stay readable: the service keeps them for a day when its
@@ -75,7 +75,7 @@ struct Shared {
     streams: Streams,
     insight: Insight,
     clock: Arc<dyn Clock>,
-    sink: Arc<ObjectSink>,
+    objects: Objects,
     running: Mutex<HashMap<String, Running>>,
 }
 
@@ -89,16 +89,15 @@ impl Deliveries {
     /// Starts the engine with all delivery streams of the catalog. Needs a tokio runtime.
     #[must_use]
     pub fn start(
-        objects: ObjectStoreOptions,
+        objects: Objects,
         storage: Storage,
         catalog: Catalog,
         streams: Streams,
         insight: Insight,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let sink = Arc::new(ObjectSink::new(objects));
         let running = Mutex::default();
-        let shared = Shared { storage, catalog, streams, insight, clock, sink, running };
+        let shared = Shared { storage, catalog, streams, insight, clock, objects, running };
         let engine = Self { shared: Arc::new(shared) };
         for definition in engine.list() {
             if let Err(error) = engine.run(Arc::clone(&definition)) {
@@ -239,7 +238,7 @@ impl Deliveries {
             source: self.shared.streams.get(&definition.source_stream())?,
             progress: ProgressStore::new(&self.shared.storage, &name),
             streams: self.shared.streams.clone(),
-            sink: Arc::clone(&self.shared.sink),
+            objects: self.shared.objects.clone(),
             insight: self.shared.insight.clone(),
             clock: Arc::clone(&self.shared.clock),
             status: Arc::clone(&status),
@@ -258,4 +257,8 @@ impl Deliveries {
             let _ = running.task.await;
         }
     }
+}
+
+fn check_bucket(bucket: &str) -> Result<(), DeliveryError> {
+    millstream_object::check_bucket(bucket).map_err(|_| DeliveryError::BadBucket { bucket: bucket.to_owned() })
 }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use flate2::{Compression as GzipLevel, write::GzEncoder};
 use millstream_catalog::{Compression, DeliveryStreamDefinition, StreamDefinition};
 use millstream_insight::{Counter, Gauge, Insight, Step};
+use millstream_object::{Objects, Properties, Put};
 use millstream_stream::Streams;
 use millstream_types::{Clock, LogId, Millis};
 use tokio::sync::watch;
@@ -16,7 +17,6 @@ use crate::engine::Status;
 use crate::error::DeliveryError;
 use crate::naming::object_name;
 use crate::plan::{ObjectPlan, Progress, ProgressStore};
-use crate::sink::ObjectSink;
 
 /// Bytes asked of a shard at once.
 const READ_BYTES: usize = 4 << 20;
@@ -27,13 +27,16 @@ const LOOK: Duration = Duration::from_millis(100);
 /// First and longest wait after a sink refused.
 const RETRY_WAITS: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
 
+/// The media type of delivered objects: records are bytes to us.
+const CONTENT_TYPE: &str = "application/octet-stream";
+
 /// Everything a delivery stream needs at work.
 pub(crate) struct Task {
     pub(crate) definition: Arc<DeliveryStreamDefinition>,
     pub(crate) source: Arc<StreamDefinition>,
     pub(crate) streams: Streams,
     pub(crate) progress: ProgressStore,
-    pub(crate) sink: Arc<ObjectSink>,
+    pub(crate) objects: Objects,
     pub(crate) insight: Insight,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) status: Arc<Status>,
@@ -160,7 +163,19 @@ impl Task {
         if plan.gzip {
             parts = vec![gzip(parts).await?];
         }
-        self.sink.write(&plan.bucket, &plan.object, parts).await
+        let put = Put {
+            properties: Properties { content_type: Some(CONTENT_TYPE.to_owned()), ..Properties::default() },
+            make_bucket: true,
+            ..Put::new(plan.bucket.clone(), plan.object.clone(), parts)
+        };
+        match self.objects.put(put).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(DeliveryError::Object {
+                bucket: plan.bucket.clone(),
+                object: plan.object.clone(),
+                error: Box::new(error),
+            }),
+        }
     }
 
     async fn advance(&self, progress: &mut Progress, plan: &ObjectPlan) -> Result<(), DeliveryError> {

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use millstream_catalog::{Catalog, Compression, DeliverySource, ObjectDestination};
-use millstream_delivery::{Deliveries, DeliveryError, NewDeliveryStream, ObjectStoreOptions};
+use millstream_delivery::{Deliveries, DeliveryError, NewDeliveryStream};
 use millstream_insight::Insight;
+use millstream_object::{ObjectStoreOptions, Objects};
 use millstream_storage::Storage;
 use millstream_stream::Streams;
 use millstream_types::{Clock, SystemClock};
@@ -33,7 +34,8 @@ impl Node {
         let catalog = Catalog::open(&self.storage).unwrap();
         let streams = Streams::new(self.storage.clone(), catalog.clone(), Arc::clone(&clock));
         let insight = Insight::open(&self.storage, Arc::clone(&clock)).unwrap();
-        let objects = ObjectStoreOptions::Folder(root.to_owned());
+        let store = ObjectStoreOptions::Folder(root.to_owned());
+        let objects = Objects::new(store, self.storage.clone(), catalog.clone(), Arc::clone(&clock));
         Deliveries::start(objects, self.storage.clone(), catalog, streams, insight, clock)
     }
 }

@@ -10,10 +10,11 @@ use millstream_access::Access;
 use millstream_aws::kinesisanalytics::LambdaOutputCodec;
 use millstream_aws::place::Place;
 use millstream_catalog::Catalog;
-use millstream_delivery::{Deliveries, ObjectStoreOptions};
+use millstream_delivery::Deliveries;
 use millstream_function::{Functions, Options as FunctionOptions};
 use millstream_gateway::Gateway;
 use millstream_insight::Insight;
+use millstream_object::{ObjectStoreOptions, Objects};
 use millstream_query::Queries;
 use millstream_storage::{Durability, Storage, StorageOptions};
 use millstream_stream::Streams;
@@ -38,6 +39,7 @@ pub struct Engines {
     pub streams: Streams,
     pub tables: Tables,
     pub functions: Functions,
+    pub objects: Objects,
     pub deliveries: Deliveries,
     pub queries: Queries,
     pub gateway: Gateway,
@@ -65,8 +67,9 @@ impl Engines {
             tokio::task::spawn_blocking(move || Functions::open(options, storage, catalog, insight, clock)).await??
         };
         let invoke: Arc<dyn Invoke> = Arc::new(functions.clone());
+        let objects = Objects::new(object_store(settings), storage.clone(), catalog.clone(), Arc::clone(&clock));
         let deliveries = Deliveries::start(
-            objects(settings),
+            objects.clone(),
             storage.clone(),
             catalog.clone(),
             streams.clone(),
@@ -92,6 +95,7 @@ impl Engines {
             streams,
             tables,
             functions,
+            objects,
             deliveries,
             queries,
             gateway,
@@ -167,7 +171,7 @@ fn absolute(paths: &[PathBuf]) -> Vec<PathBuf> {
     paths.iter().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone())).collect()
 }
 
-fn objects(settings: &Settings) -> ObjectStoreOptions {
+fn object_store(settings: &Settings) -> ObjectStoreOptions {
     match settings.objects.clone() {
         ObjectSettings::Folder { path } => ObjectStoreOptions::Folder(path),
         ObjectSettings::S3 { endpoint, region, access_key, secret } => {

@@ -3,19 +3,23 @@
 
 mod access_key;
 mod api;
+mod bucket;
 mod delivery_stream;
 mod function;
 mod query;
+mod storage_account;
 mod stream;
 mod table;
 
 pub use access_key::AccessKeyDefinition;
 pub use api::{ApiDefinition, Deployment, Integration, IntegrationResponse, Method, MethodResponse, Resource, Stage};
+pub use bucket::BucketDefinition;
 pub use delivery_stream::{Compression, DeliverySource, DeliveryStreamDefinition, ObjectDestination};
 pub use function::FunctionDefinition;
 pub use query::{
     ColumnDefinition, ColumnType, DesiredState, EventOrder, OrderPolicy, OutputTarget, QueryDefinition, QueryDialect,
     QueryInput, QueryOutput, RecordFormat, StartAt,
 };
+pub use storage_account::StorageAccountDefinition;
 pub use stream::{HashKeyRange, ShardDefinition, StreamDefinition, StreamOwner};
 pub use table::{KeyAttribute, KeyType, TableDefinition};

@@ -9,8 +9,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::watch;
 
 use crate::definition::{
-    AccessKeyDefinition, ApiDefinition, DeliveryStreamDefinition, FunctionDefinition, QueryDefinition,
-    StreamDefinition, TableDefinition,
+    AccessKeyDefinition, ApiDefinition, BucketDefinition, DeliveryStreamDefinition, FunctionDefinition,
+    QueryDefinition, StorageAccountDefinition, StreamDefinition, TableDefinition,
 };
 use crate::error::CatalogError;
 
@@ -40,6 +40,10 @@ pub struct Catalog {
     pub apis: Collection<ApiDefinition>,
     /// Access keys.
     pub access_keys: Collection<AccessKeyDefinition>,
+    /// Buckets of objects, as far as their folders cannot say it themselves.
+    pub buckets: Collection<BucketDefinition>,
+    /// Storage accounts.
+    pub storage_accounts: Collection<StorageAccountDefinition>,
     storage: Storage,
 }
 
@@ -57,6 +61,8 @@ impl Catalog {
             queries: Collection::open(storage)?,
             apis: Collection::open(storage)?,
             access_keys: Collection::open(storage)?,
+            buckets: Collection::open(storage)?,
+            storage_accounts: Collection::open(storage)?,
             storage: storage.clone(),
         })
     }

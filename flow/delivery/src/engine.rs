@@ -9,6 +9,7 @@ use millstream_catalog::{
     StreamOwner,
 };
 use millstream_insight::Insight;
+use millstream_object::Objects;
 use millstream_storage::{Storage, StorageError, Transaction};
 use millstream_stream::{Entry, NewStream, Placement, StreamError, Streams};
 use millstream_types::Clock;
@@ -18,7 +19,6 @@ use tokio::task::JoinHandle;
 use crate::error::DeliveryError;
 use crate::naming::Naming;
 use crate::plan::{Progress, ProgressStore};
-use crate::sink::{ObjectSink, ObjectStoreOptions, check_bucket};
 use crate::task::{Task, off_worker};
 
 /// How long records of a direct-put delivery stream stay readable: the service keeps them for a day when its
@@ -92,7 +92,7 @@ struct Shared {
     streams: Streams,
     insight: Insight,
     clock: Arc<dyn Clock>,
-    sink: Arc<ObjectSink>,
+    objects: Objects,
     running: Mutex<HashMap<String, Running>>,
     /// Making, changing and removing take turns: each is several steps that belong together.
     changing: tokio::sync::Mutex<()>,
@@ -108,16 +108,15 @@ impl Deliveries {
     /// Starts the engine with all delivery streams of the catalog. Needs a tokio runtime.
     #[must_use]
     pub fn start(
-        objects: ObjectStoreOptions,
+        objects: Objects,
         storage: Storage,
         catalog: Catalog,
         streams: Streams,
         insight: Insight,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let sink = Arc::new(ObjectSink::new(objects));
         let (running, changing) = (Mutex::default(), tokio::sync::Mutex::default());
-        let shared = Shared { storage, catalog, streams, insight, clock, sink, running, changing };
+        let shared = Shared { storage, catalog, streams, insight, clock, objects, running, changing };
         let engine = Self { shared: Arc::new(shared) };
         engine.list().into_iter().for_each(|definition| engine.run(definition));
         engine
@@ -329,7 +328,7 @@ impl Deliveries {
         let task = Task {
             progress: ProgressStore::new(&self.shared.storage, &name),
             streams: self.shared.streams.clone(),
-            sink: Arc::clone(&self.shared.sink),
+            objects: self.shared.objects.clone(),
             insight: self.shared.insight.clone(),
             clock: Arc::clone(&self.shared.clock),
             status: Arc::clone(&status),
@@ -370,4 +369,8 @@ async fn check(definition: &DeliveryStreamDefinition) -> Result<(), DeliveryErro
     let definition = definition.clone();
     off_worker(move || Naming::of(&definition)).await??;
     Ok(())
+}
+
+fn check_bucket(bucket: &str) -> Result<(), DeliveryError> {
+    millstream_object::check_bucket(bucket).map_err(|_| DeliveryError::BadBucket { bucket: bucket.to_owned() })
 }

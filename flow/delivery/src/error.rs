@@ -1,6 +1,7 @@
 //! What can go wrong with delivery streams.
 
 use millstream_catalog::CatalogError;
+use millstream_object::ObjectError;
 use millstream_storage::StorageError;
 use millstream_stream::StreamError;
 use millstream_types::ErrorKind;
@@ -63,14 +64,14 @@ pub enum DeliveryError {
         max: usize,
     },
     /// The object store refused or could not be reached.
-    #[error("writing `{object}` to bucket `{bucket}`: {reason}")]
-    Sink {
+    #[error("writing `{object}` to bucket `{bucket}`: {error}")]
+    Object {
         /// The bucket.
         bucket: String,
         /// The object.
         object: String,
-        /// The store's words.
-        reason: String,
+        /// Why.
+        error: Box<ObjectError>,
     },
     /// The stream engine refused.
     #[error(transparent)]
@@ -94,7 +95,7 @@ impl DeliveryError {
                 ErrorKind::Invalid
             }
             Self::Changed { .. } => ErrorKind::Conflict,
-            Self::Sink { .. } => ErrorKind::Unavailable,
+            Self::Object { error, .. } => error.kind(),
             Self::Stream(error) => error.kind(),
             Self::Catalog(error) => error.kind(),
             Self::Storage(error) => error.kind(),

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use flate2::{Compression as GzipLevel, write::GzEncoder};
 use millstream_catalog::{Compression, DeliveryStreamDefinition, ShardDefinition};
 use millstream_insight::{Gauge, Insight, Step};
+use millstream_object::{Objects, Properties, Put};
 use millstream_storage::StorageError;
 use millstream_stream::Streams;
 use millstream_types::{Clock, LogId, Millis};
@@ -22,7 +23,6 @@ use crate::engine::Status;
 use crate::error::DeliveryError;
 use crate::naming::Naming;
 use crate::plan::{ObjectPlan, Progress, ProgressStore, Range};
-use crate::sink::ObjectSink;
 
 /// Bytes asked of a shard at once.
 const READ_BYTES: usize = 4 << 20;
@@ -30,12 +30,15 @@ const READ_BYTES: usize = 4 << 20;
 /// How often the buffer is looked at while it fills.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// The media type of delivered objects: records are bytes to us.
+const CONTENT_TYPE: &str = "application/octet-stream";
+
 /// Everything a delivery stream needs at work.
 pub(crate) struct Task {
     pub(crate) definition: Arc<DeliveryStreamDefinition>,
     pub(crate) streams: Streams,
     pub(crate) progress: ProgressStore,
-    pub(crate) sink: Arc<ObjectSink>,
+    pub(crate) objects: Objects,
     pub(crate) insight: Insight,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) status: Arc<Status>,
@@ -95,7 +98,7 @@ impl Task {
             if plan.gzip {
                 parts = vec![gzip(parts).await?];
             }
-            self.sink.write(&plan.bucket, &plan.object, parts).await?;
+            self.write(&plan, parts).await?;
         }
         self.advance(progress, &plan).await?;
         self.tell(&plan, &contents);
@@ -195,6 +198,22 @@ impl Task {
             }
         }
         Ok(contents)
+    }
+
+    async fn write(&self, plan: &ObjectPlan, parts: Vec<Bytes>) -> Result<(), DeliveryError> {
+        let put = Put {
+            properties: Properties { content_type: Some(CONTENT_TYPE.to_owned()), ..Properties::default() },
+            make_bucket: true,
+            ..Put::new(plan.bucket.clone(), plan.object.clone(), parts)
+        };
+        match self.objects.put(put).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(DeliveryError::Object {
+                bucket: plan.bucket.clone(),
+                object: plan.object.clone(),
+                error: Box::new(error),
+            }),
+        }
     }
 
     async fn advance(&self, mut progress: Progress, plan: &ObjectPlan) -> Result<(), DeliveryError> {

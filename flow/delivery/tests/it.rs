@@ -11,8 +11,9 @@ use bytes::Bytes;
 use millstream_catalog::{
     Catalog, Compression, DeliverySource, ErrorLog, ObjectDestination, StreamDefinition, StreamOwner,
 };
-use millstream_delivery::{Deliveries, DeliveryError, NewDeliveryStream, ObjectStoreOptions};
+use millstream_delivery::{Deliveries, DeliveryError, NewDeliveryStream};
 use millstream_insight::{Insight, Step};
+use millstream_object::{ObjectStoreOptions, Objects};
 use millstream_storage::Storage;
 use millstream_stream::{Entry, NewStream, Streams};
 use millstream_types::{Clock, ManualClock, SystemClock};
@@ -40,8 +41,9 @@ impl Node {
     }
 
     fn start(&self) -> Deliveries {
-        let objects = ObjectStoreOptions::Folder(self.root.path().to_owned());
         let (storage, catalog, streams) = (self.storage.clone(), self.catalog.clone(), self.streams.clone());
+        let root = ObjectStoreOptions::Folder(self.root.path().to_owned());
+        let objects = Objects::new(root, storage.clone(), catalog.clone(), Arc::clone(&self.clock));
         Deliveries::start(objects, storage, catalog, streams, self.insight.clone(), Arc::clone(&self.clock))
     }
 

@@ -1,49 +1,92 @@
 //! The services of this front, and which of them a request is for.
 
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::Response;
+use millstream_http::body::BodyError;
 
+use crate::blob::{self, Blob};
 use crate::request::AzureRequest;
 
 /// Every service that answers over HTTP.
-#[derive(Default)]
-pub struct Services {}
+pub struct Services {
+    /// Blob storage.
+    pub blob: Blob,
+}
 
 /// The services by name, as a request's head tells them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Service {}
+pub enum Service {
+    /// Blob storage.
+    Blob,
+}
 
 impl Service {
     /// The service that a request is for; `None` when it is for none of this front.
     #[must_use]
-    pub fn of(_head: &http::request::Parts) -> Option<Self> {
-        None
+    pub fn of(head: &http::request::Parts) -> Option<Self> {
+        Blob::is_meant(head).then_some(Self::Blob)
     }
 
     /// The largest body that the service takes, in bytes.
     #[must_use]
     pub fn body_bytes_max(self) -> usize {
-        match self {}
+        match self {
+            Self::Blob => blob::BODY_BYTES_MAX,
+        }
     }
 }
 
 impl Services {
     /// Answers a request of `service`.
-    pub async fn handle(&self, service: Service, _request: AzureRequest) -> Response<Bytes> {
-        match service {}
+    pub async fn handle(&self, service: Service, request: AzureRequest) -> Response<Bytes> {
+        match service {
+            Service::Blob => self.blob.handle(request).await,
+        }
     }
 
     /// The answer to a body that was not taken.
     #[must_use]
-    pub fn not_taken(&self, _service: Service, error: &millstream_http::body::BodyError) -> Response<Bytes> {
-        use millstream_http::body::BodyError;
-        let status = match error {
-            BodyError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            BodyError::TimedOut => StatusCode::REQUEST_TIMEOUT,
-            BodyError::Incomplete(_) | BodyError::NotGzip(_) => StatusCode::BAD_REQUEST,
-        };
-        let mut response = Response::new(Bytes::from(format!("{error}\n")));
-        *response.status_mut() = status;
-        response
+    pub fn not_taken(&self, service: Service, error: &BodyError) -> Response<Bytes> {
+        match service {
+            Service::Blob => self.blob.not_taken(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn service(method: &str, address: &str, header: Option<&str>) -> Option<Service> {
+        let mut request = Request::builder().method(method).uri(address);
+        if let Some(name) = header {
+            request = request.header(name, "2021-12-02");
+        }
+        Service::of(&request.body(()).unwrap().into_parts().0)
+    }
+
+    #[test]
+    fn a_request_finds_its_service_by_its_head() {
+        let version = Some("x-ms-version");
+        for (method, address, header, expected) in [
+            ("GET", "/devstoreaccount1?comp=list", version, Some(Service::Blob)),
+            ("PUT", "/devstoreaccount1/c/b", version, Some(Service::Blob)),
+            ("GET", "/acc/c/b?sv=2021-12-02&sr=b&sig=x", None, Some(Service::Blob)),
+            ("GET", "/acc/c/b?sig=x", None, None),
+            ("GET", "/acc/c/b", None, None),
+            ("GET", "/", version, None),
+            ("POST", "/dbs", version, None),
+            ("GET", "/dbs/a/colls/b", version, None),
+            ("GET", "/offers", version, None),
+            // As the clients of AWS speak.
+            ("POST", "/", Some("x-amz-target"), None),
+            ("POST", "/2015-03-31/functions/name/invocations", Some("x-amz-date"), None),
+            ("GET", "/restapis?limit=1", Some("x-amz-date"), None),
+            ("GET", "/2015-03-31/functions", version, None),
+        ] {
+            assert_eq!(service(method, address, header), expected, "{method} {address} {header:?}");
+        }
     }
 }

@@ -13,10 +13,11 @@ use millstream_aws::kinesisanalytics::LambdaOutputCodec;
 use millstream_aws::place::Place;
 use millstream_azure::streamanalytics::FunctionOutputCodec;
 use millstream_catalog::Catalog;
-use millstream_delivery::{Deliveries, ObjectStoreOptions};
+use millstream_delivery::Deliveries;
 use millstream_function::{Functions, Options as FunctionOptions};
 use millstream_gateway::{BackendOptions, Backends, Calls, Gateway};
 use millstream_insight::Insight;
+use millstream_object::{ObjectStoreOptions, Objects};
 use millstream_query::{Outside, Queries};
 use millstream_storage::{Durability, Storage, StorageOptions};
 use millstream_stream::Streams;
@@ -41,6 +42,7 @@ pub struct Engines {
     pub streams: Streams,
     pub tables: Tables,
     pub functions: Functions,
+    pub objects: Objects,
     pub deliveries: Deliveries,
     pub queries: Queries,
     pub gateway: Gateway,
@@ -72,8 +74,9 @@ impl Engines {
             tokio::task::spawn_blocking(move || Functions::open(options, storage, catalog, insight, clock)).await??
         };
         let invoke: Arc<dyn Invoke> = Arc::new(functions.clone());
+        let objects = Objects::new(object_store(settings), storage.clone(), catalog.clone(), Arc::clone(&clock));
         let deliveries = Deliveries::start(
-            objects(settings),
+            objects.clone(),
             storage.clone(),
             catalog.clone(),
             streams.clone(),
@@ -89,7 +92,7 @@ impl Engines {
                 invoke: Arc::clone(&invoke),
                 kinesis_codec: Arc::new(LambdaOutputCodec::new(place.clone())),
                 stream_analytics_codec: Arc::new(FunctionOutputCodec),
-                objects: Arc::new(NotPlugged),
+                objects: Arc::new(objects.clone()),
                 documents: Arc::new(NotPlugged),
             },
             Arc::clone(&clock),
@@ -106,6 +109,7 @@ impl Engines {
             streams,
             tables,
             functions,
+            objects,
             deliveries,
             queries,
             gateway,
@@ -191,7 +195,7 @@ fn absolute(paths: &[PathBuf]) -> Vec<PathBuf> {
     paths.iter().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone())).collect()
 }
 
-fn objects(settings: &Settings) -> ObjectStoreOptions {
+fn object_store(settings: &Settings) -> ObjectStoreOptions {
     match settings.objects.clone() {
         ObjectSettings::Folder { path } => ObjectStoreOptions::Folder(path),
         ObjectSettings::S3 { endpoint, region, access_key, secret } => {
@@ -201,20 +205,6 @@ fn objects(settings: &Settings) -> ObjectStoreOptions {
 }
 
 struct NotPlugged;
-
-impl millstream_types::PutObject for NotPlugged {
-    fn put_object(
-        &self,
-        _: millstream_types::NewObject,
-    ) -> millstream_types::BoxFuture<'_, Result<(), millstream_types::PutObjectError>> {
-        Box::pin(async {
-            Err(millstream_types::PutObjectError {
-                kind: millstream_types::ErrorKind::Unavailable,
-                message: String::new(),
-            })
-        })
-    }
-}
 
 impl millstream_types::UpsertDocuments for NotPlugged {
     fn upsert_documents(

@@ -21,6 +21,7 @@ use millstream_aws::kinesisanalytics::KinesisAnalytics;
 use millstream_aws::lambda::Lambda;
 use millstream_aws::logs::CloudWatchLogs;
 use millstream_aws::services::Services;
+use millstream_azure::blob::Blob;
 use millstream_azure::front::AzureFront;
 use millstream_azure::services::Services as AzureServices;
 use millstream_console::{Console, ConsoleParts};
@@ -125,8 +126,10 @@ fn aws_front(engines: &Engines) -> AwsFront {
     AwsFront::new(engines.access.clone(), Arc::clone(clock), services)
 }
 
-fn azure_front(_engines: &Engines) -> AzureFront {
-    AzureFront::new(AzureServices::default())
+fn azure_front(engines: &Engines) -> AzureFront {
+    let Engines { objects, access, clock, .. } = engines;
+    let services = AzureServices { blob: Blob::new(objects.clone(), access.clone(), Arc::clone(clock)) };
+    AzureFront::new(services)
 }
 
 fn console(engines: &Engines) -> Console {

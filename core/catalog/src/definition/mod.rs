@@ -3,9 +3,11 @@
 
 mod access_key;
 mod api;
+mod bucket;
 mod delivery_stream;
 mod function;
 mod query;
+mod storage_account;
 mod stream;
 mod table;
 
@@ -14,11 +16,13 @@ pub use api::{
     ApiDefinition, Deployment, Integration, IntegrationResponse, Method, MethodResponse, RequestValidator, Resource,
     Stage,
 };
+pub use bucket::BucketDefinition;
 pub use delivery_stream::{Compression, DeliverySource, DeliveryStreamDefinition, ErrorLog, ObjectDestination};
 pub use function::FunctionDefinition;
 pub use query::{
     ColumnDefinition, ColumnType, DesiredState, DocumentOutput, EventOrder, ObjectOutput, OrderPolicy, OutputTarget,
     QueryDefinition, QueryDialect, QueryInput, QueryOutput, RecordFormat, StartAt,
 };
+pub use storage_account::StorageAccountDefinition;
 pub use stream::{CapacityMode, HashKeyRange, ShardDefinition, StreamDefinition, StreamOwner};
 pub use table::{KeyAttribute, KeyType, TableDefinition};

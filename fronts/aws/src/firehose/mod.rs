@@ -126,7 +126,7 @@ impl Firehose {
             DeliveryError::Stream(StreamError::Storage(StorageError::Overloaded { .. } | StorageError::DiskFull)) => {
                 ServiceError { status: 503, ..ServiceError::new("ServiceUnavailableException", "Slow down.") }
             }
-            DeliveryError::Sink { .. }
+            DeliveryError::Object { .. }
             | DeliveryError::Stream(_)
             | DeliveryError::Catalog(_)
             | DeliveryError::Storage(_) => ServiceError::internal("InternalFailure", error.to_string()),

@@ -11,9 +11,10 @@ use millstream_catalog::{
     QueryInput, QueryOutput, Resource, StreamOwner,
 };
 use millstream_console::{Console, ConsoleParts};
-use millstream_delivery::{Deliveries, NewDeliveryStream, ObjectStoreOptions};
+use millstream_delivery::{Deliveries, NewDeliveryStream};
 use millstream_function::{Functions, Options};
 use millstream_insight::{Insight, trail::Step};
+use millstream_object::{ObjectStoreOptions, Objects};
 use millstream_query::{DeliveryAnswer, DeliveryRecord, OutputCodec, Outside, Queries};
 use millstream_storage::Storage;
 use millstream_stream::{Entry, NewStream, Placement, Streams};
@@ -104,7 +105,8 @@ impl World {
         let functions =
             Functions::open(options, storage.clone(), catalog.clone(), insight.clone(), Arc::clone(&clock)).unwrap();
         let tables = Tables::new(storage.clone(), catalog.clone(), Arc::clone(&clock));
-        let objects = ObjectStoreOptions::Folder(folder.join("objects"));
+        let store = ObjectStoreOptions::Folder(folder.join("objects"));
+        let objects = Objects::new(store, storage.clone(), catalog.clone(), Arc::clone(&clock));
         let deliveries = Deliveries::start(
             objects,
             storage.clone(),

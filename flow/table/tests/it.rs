@@ -50,6 +50,8 @@ fn new_table(name: &str) -> NewTable {
         sort_key: Some(KeyAttribute { name: "time".into(), key_type: KeyType::Number }),
         provisioned: None,
         tags: Default::default(),
+        owner: Default::default(),
+        item_bytes_max: millstream_catalog::TABLE_ITEM_BYTES_MAX,
     }
 }
 
@@ -107,6 +109,8 @@ fn query(condition: &str, low: i64, high: i64) -> Query {
         sort_key: new_table("trades").sort_key,
         provisioned: None,
         tags: Default::default(),
+        owner: Default::default(),
+        item_bytes_max: millstream_catalog::TABLE_ITEM_BYTES_MAX,
     };
     let condition = KeyCondition::parse(condition, &mut Placeholders::new(names, values.into()), &table).unwrap();
     Query { condition, reverse: false, limit: None, start: None, filter: None, projection: None }

@@ -6,11 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use base64::Engine as _;
 use millstream_access::Access;
 use millstream_aws::kinesisanalytics::LambdaOutputCodec;
 use millstream_aws::place::Place;
+use millstream_azure::cosmos;
 use millstream_catalog::Catalog;
 use millstream_delivery::{Deliveries, ObjectStoreOptions};
+use millstream_document::Documents;
 use millstream_function::{Functions, Options as FunctionOptions};
 use millstream_gateway::Gateway;
 use millstream_insight::Insight;
@@ -37,6 +40,9 @@ pub struct Engines {
     pub access: Access,
     pub streams: Streams,
     pub tables: Tables,
+    pub documents: Documents,
+    /// The key of the document account, in base 64.
+    pub cosmos_key: String,
     pub functions: Functions,
     pub deliveries: Deliveries,
     pub queries: Queries,
@@ -57,6 +63,8 @@ impl Engines {
         let access = Access::new(catalog.clone(), settings.dev);
         let streams = Streams::new(storage.clone(), catalog.clone(), Arc::clone(&clock));
         let tables = Tables::new(storage.clone(), catalog.clone(), Arc::clone(&clock));
+        let documents = Documents::new(catalog.clone(), tables.clone(), Arc::clone(&clock));
+        let cosmos_key = access.account_key("cosmos", cosmos::DEVELOPMENT_KEY, new_account_key, clock.now()).await?;
         let functions = {
             let options = function_options(settings, &endpoint, &place, &access);
             let (storage, catalog) = (storage.clone(), catalog.clone());
@@ -91,6 +99,8 @@ impl Engines {
             access,
             streams,
             tables,
+            documents,
+            cosmos_key,
             functions,
             deliveries,
             queries,
@@ -161,6 +171,12 @@ fn function_options(settings: &Settings, endpoint: &str, place: &Place, access: 
 fn new_key() -> (String, String) {
     let random = || uuid::Uuid::new_v4().simple().to_string().to_uppercase();
     (format!("MSFN{}", &random()[..16]), random() + &random())
+}
+
+/// 64 bytes in base 64 that nobody can guess, as clients of accounts expect a key.
+fn new_account_key() -> String {
+    let bytes: Vec<u8> = (0..4).flat_map(|_| uuid::Uuid::new_v4().into_bytes()).collect();
+    base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 
 fn absolute(paths: &[PathBuf]) -> Vec<PathBuf> {

@@ -21,6 +21,7 @@ use millstream_aws::kinesisanalytics::KinesisAnalytics;
 use millstream_aws::lambda::Lambda;
 use millstream_aws::logs::CloudWatchLogs;
 use millstream_aws::services::Services;
+use millstream_azure::cosmos::Cosmos;
 use millstream_azure::front::AzureFront;
 use millstream_azure::services::Services as AzureServices;
 use millstream_console::{Console, ConsoleParts};
@@ -63,7 +64,7 @@ impl Listeners {
         stopped: &watch::Receiver<bool>,
         tasks: &mut JoinSet<()>,
     ) -> anyhow::Result<()> {
-        let (aws, azure) = (Arc::new(aws_front(engines)), Arc::new(azure_front(engines)));
+        let (aws, azure) = (Arc::new(aws_front(engines)), Arc::new(azure_front(engines)?));
         let answer = move |request: HttpRequest<Incoming>| {
             let (aws, azure) = (Arc::clone(&aws), Arc::clone(&azure));
             async move {
@@ -126,8 +127,10 @@ fn aws_front(engines: &Engines) -> AwsFront {
     AwsFront::new(engines.access.clone(), Arc::clone(clock), services)
 }
 
-fn azure_front(_engines: &Engines) -> AzureFront {
-    AzureFront::new(AzureServices::default())
+fn azure_front(engines: &Engines) -> anyhow::Result<AzureFront> {
+    let Engines { documents, cosmos_key, clock, .. } = engines;
+    let services = AzureServices { cosmos: Cosmos::new(documents.clone(), cosmos_key, Arc::clone(clock))? };
+    Ok(AzureFront::new(services))
 }
 
 fn console(engines: &Engines) -> Console {

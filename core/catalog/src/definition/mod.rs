@@ -4,6 +4,7 @@
 mod access_key;
 mod api;
 mod delivery_stream;
+mod document;
 mod function;
 mod query;
 mod stream;
@@ -12,10 +13,11 @@ mod table;
 pub use access_key::AccessKeyDefinition;
 pub use api::{ApiDefinition, Deployment, Integration, IntegrationResponse, Method, MethodResponse, Resource, Stage};
 pub use delivery_stream::{Compression, DeliverySource, DeliveryStreamDefinition, ObjectDestination};
+pub use document::{DocumentContainerDefinition, DocumentDatabaseDefinition};
 pub use function::FunctionDefinition;
 pub use query::{
     ColumnDefinition, ColumnType, DesiredState, EventOrder, OrderPolicy, OutputTarget, QueryDefinition, QueryDialect,
     QueryInput, QueryOutput, RecordFormat, StartAt,
 };
 pub use stream::{HashKeyRange, ShardDefinition, StreamDefinition, StreamOwner};
-pub use table::{KeyAttribute, KeyType, TableDefinition};
+pub use table::{KeyAttribute, KeyType, TABLE_ITEM_BYTES_MAX, TableDefinition, TableOwner};

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use millstream_catalog::{Catalog, KeyAttribute, TableDefinition};
+use millstream_catalog::{Catalog, KeyAttribute, TableDefinition, TableOwner};
 use millstream_storage::{Keyspace, Storage, StorageError, Transaction};
 use millstream_types::Clock;
 
@@ -39,6 +39,10 @@ pub struct NewTable {
     pub provisioned: Option<(u64, u64)>,
     /// Labels.
     pub tags: BTreeMap<String, String>,
+    /// Whose it is.
+    pub owner: TableOwner,
+    /// Bytes of names and values that one item may have.
+    pub item_bytes_max: usize,
 }
 
 /// The table engine. Cheap to clone.
@@ -74,6 +78,8 @@ impl Tables {
             sort_key: new.sort_key,
             provisioned: new.provisioned,
             tags: new.tags,
+            owner: new.owner,
+            item_bytes_max: new.item_bytes_max,
         };
         Ok(self.catalog.tables.create(definition).await?)
     }

@@ -57,11 +57,18 @@ pub enum DocumentError {
     Query(#[from] QueryError),
     #[error(transparent)]
     Patch(#[from] PatchError),
+    #[error("expected 1 to {max} operations in a batch, found {found}")]
+    BatchSize { found: usize, max: usize },
+    #[error("the batch's documents of {bytes} bytes are over the limit of {max}")]
+    BatchTooLarge { bytes: usize, max: usize },
+    /// Nothing of the batch was done. `at`: the operation's place, from 0.
+    #[error("operation {at} of the batch failed: {error}")]
+    Batch { at: usize, error: Box<DocumentError> },
     /// A stored document was written by a later version, or is damaged.
     #[error("the stored document `{id}` cannot be read: a later version wrote it or it is damaged")]
     Unreadable { id: String },
     #[error(transparent)]
-    Table(TableError),
+    Table(#[from] TableError),
     #[error(transparent)]
     Catalog(#[from] CatalogError),
 }
@@ -78,7 +85,8 @@ impl DocumentError {
                 ErrorKind::Exists
             }
             Self::EtagMismatch | Self::PatchCondition | Self::PatchOvertaken { .. } => ErrorKind::Conflict,
-            Self::DocumentTooLarge { .. } => ErrorKind::TooLarge,
+            Self::DocumentTooLarge { .. } | Self::BatchTooLarge { .. } => ErrorKind::TooLarge,
+            Self::Batch { error, .. } => error.kind(),
             Self::Name { .. }
             | Self::NotAnObject
             | Self::IdMissing
@@ -90,6 +98,7 @@ impl DocumentError {
             | Self::PartitionKeyTooLarge { .. }
             | Self::PartitionKeyMismatch
             | Self::Continuation
+            | Self::BatchSize { .. }
             | Self::Query(_)
             | Self::Patch(_) => ErrorKind::Invalid,
             Self::Unreadable { .. } => ErrorKind::Internal,

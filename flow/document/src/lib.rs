@@ -12,7 +12,10 @@ mod patch;
 pub mod query;
 
 pub use document::{Document, RESOURCE_NAME_CHARS_MAX, container_rid, database_rid};
-pub use engine::{DOCUMENT_BYTES_MAX, Documents, Feed, NewContainer, PageRequest, Upserted};
+pub use engine::{
+    BATCH_OPERATIONS_MAX, BatchAction, BatchOperation, BatchResult, DOCUMENT_BYTES_MAX, Documents, Feed, NewContainer,
+    PageRequest, Upserted,
+};
 pub use error::{DocumentError, PatchError};
 pub use partition::PartitionKey;
 pub use patch::{Patch, PatchOperation};

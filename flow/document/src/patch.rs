@@ -4,8 +4,8 @@ use std::cmp::Ordering;
 
 use serde_json::{Map, Number, Value};
 
-use crate::document::{ID, SYSTEM_PROPERTIES};
-use crate::error::PatchError;
+use crate::document::{Document, ID, SYSTEM_PROPERTIES};
+use crate::error::{DocumentError, PatchError};
 use crate::query::Query;
 
 /// Operations of one patch: the service family's own limit.
@@ -66,11 +66,24 @@ pub enum PatchOperation {
 }
 
 impl Patch {
+    /// What becomes of a document that the condition must pass.
+    ///
+    /// # Errors
+    /// [`DocumentError::PatchCondition`], [`DocumentError::Patch`].
+    pub(crate) fn apply_to(&self, document: &Document) -> Result<Map<String, Value>, DocumentError> {
+        if let Some(condition) = &self.condition
+            && !condition.passes(&document.value)?
+        {
+            return Err(DocumentError::PatchCondition);
+        }
+        Ok(self.apply(document.value.as_object().ok_or(DocumentError::NotAnObject)?)?)
+    }
+
     /// The document that becomes of a document.
     ///
     /// # Errors
     /// [`PatchError`].
-    pub(crate) fn apply(&self, document: &Map<String, Value>) -> Result<Map<String, Value>, PatchError> {
+    fn apply(&self, document: &Map<String, Value>) -> Result<Map<String, Value>, PatchError> {
         let found = self.operations.len();
         if found == 0 || found > OPERATIONS_MAX {
             return Err(PatchError::Count { found, max: OPERATIONS_MAX });

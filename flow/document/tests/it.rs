@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use millstream_catalog::{Catalog, DocumentContainerDefinition};
 use millstream_document::{
-    DOCUMENT_BYTES_MAX, DocumentError, Documents, NewContainer, PageRequest, PartitionKey, Patch, PatchOperation, Query,
+    BatchAction, BatchOperation, BatchResult, DOCUMENT_BYTES_MAX, DocumentError, Documents, NewContainer, PageRequest,
+    PartitionKey, Patch, PatchOperation, Query,
 };
 use millstream_storage::Storage;
 use millstream_table::Tables;
@@ -127,6 +128,39 @@ async fn patches_change_parts_when_their_condition_holds() {
     assert!(matches!(refused, Err(DocumentError::PatchCondition)));
     let stale = documents.patch(&orders, &user("a"), "1", &patch(None), Some("\"other\"".into())).await;
     assert!(matches!(stale, Err(DocumentError::EtagMismatch)));
+}
+
+#[tokio::test]
+async fn batches_are_done_whole_or_not_at_all() {
+    let documents = documents();
+    let orders = container(&documents).await;
+    let order = |id: &str, n: u32| object(json!({"id": id, "user": "a", "n": n}));
+    let batch = |actions: Vec<BatchAction>| {
+        let operations = actions.into_iter().map(|action| BatchOperation { action, if_match: None }).collect();
+        documents.batch(&orders, user("a"), operations)
+    };
+    let add =
+        Patch { operations: vec![PatchOperation::Increment { path: "/n".into(), by: json!(5) }], condition: None };
+    let done = batch(vec![
+        BatchAction::Create(order("1", 1)),
+        BatchAction::Upsert(order("1", 2)),
+        BatchAction::Patch("1".into(), add),
+        BatchAction::Read("1".into()),
+        BatchAction::Create(order("2", 0)),
+        BatchAction::Delete("2".into()),
+    ]);
+    let done = done.await.unwrap();
+    assert!(matches!(&done[3], BatchResult::There(found) if found.value["n"] == json!(7)), "{done:?}");
+    assert!(matches!((&done[0], &done[5]), (BatchResult::Created(_), BatchResult::Deleted)));
+
+    let failed = batch(vec![BatchAction::Create(order("3", 1)), BatchAction::Create(order("1", 1))]).await;
+    assert!(
+        matches!(failed, Err(DocumentError::Batch { at: 1, error }) if matches!(*error, DocumentError::DocumentExists { .. }))
+    );
+    assert!(matches!(documents.read(&orders, &user("a"), "3").await, Err(DocumentError::DocumentNotFound { .. })));
+    let foreign = batch(vec![BatchAction::Create(object(json!({"id": "4", "user": "b"})))]).await;
+    assert!(matches!(foreign, Err(DocumentError::Batch { at: 0, .. })));
+    assert!(matches!(batch(Vec::new()).await, Err(DocumentError::BatchSize { .. })));
 }
 
 /// All rows of a query in pages of `rows_max`.

@@ -250,3 +250,27 @@ async fn keys_are_checked_and_a_new_table_is_empty() {
     tables.create(new_table("trades")).await.unwrap();
     assert_eq!(tables.get("trades", &key("A", 1)).await.unwrap(), None);
 }
+
+#[tokio::test]
+async fn items_change_together_or_not_at_all() {
+    let tables = tables().await;
+    tables.put("trades", put(trade("A", 1, 5), None)).await.unwrap();
+    let keys = [key("A", 1), key("A", 2)];
+    let refused: Result<(), TableError> = tables
+        .together("trades", &keys, |together| {
+            together.delete(&key("A", 1))?;
+            assert_eq!(together.get(&key("A", 1))?, None);
+            together.put(trade("A", 3, 0))
+        })
+        .await;
+    assert!(matches!(refused, Err(TableError::KeyMismatch)));
+    assert_eq!(tables.get("trades", &key("A", 1)).await.unwrap(), Some(trade("A", 1, 5)));
+
+    let moved = |together: &mut millstream_table::Together| -> Result<(), TableError> {
+        together.delete(&key("A", 1))?;
+        together.put(trade("A", 2, 5))
+    };
+    tables.together("trades", &keys, moved).await.unwrap();
+    assert_eq!(tables.get("trades", &key("A", 1)).await.unwrap(), None);
+    assert_eq!(tables.get("trades", &key("A", 2)).await.unwrap(), Some(trade("A", 2, 5)));
+}

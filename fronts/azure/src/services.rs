@@ -1,7 +1,8 @@
 //! The services of this front, and which of them a request is for.
 
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::Response;
+use millstream_http::body::BodyError;
 
 use crate::cosmos::{self, Cosmos};
 use crate::request::AzureRequest;
@@ -48,15 +49,9 @@ impl Services {
 
     /// The answer to a body that was not taken.
     #[must_use]
-    pub fn not_taken(&self, _service: Service, error: &millstream_http::body::BodyError) -> Response<Bytes> {
-        use millstream_http::body::BodyError;
-        let status = match error {
-            BodyError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            BodyError::TimedOut => StatusCode::REQUEST_TIMEOUT,
-            BodyError::Incomplete(_) | BodyError::NotGzip(_) => StatusCode::BAD_REQUEST,
-        };
-        let mut response = Response::new(Bytes::from(format!("{error}\n")));
-        *response.status_mut() = status;
-        response
+    pub fn not_taken(&self, service: Service, error: &BodyError) -> Response<Bytes> {
+        match service {
+            Service::Cosmos => cosmos::not_taken(error),
+        }
     }
 }

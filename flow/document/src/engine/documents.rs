@@ -2,7 +2,8 @@
 
 use millstream_catalog::DocumentContainerDefinition;
 use millstream_table::expression::{Comparison, Condition, Operand, Path};
-use millstream_table::{AttributeValue, Deletion, Put, TableError};
+use millstream_table::{AttributeValue, Deletion, Item, Put, TableError};
+use millstream_types::Millis;
 use serde_json::{Map, Value};
 
 use super::{Documents, new_etag, table_name};
@@ -26,7 +27,7 @@ pub struct Upserted {
 }
 
 /// What must hold for the document that is there.
-enum Expected {
+pub(super) enum Expected {
     Absent,
     Present,
     /// Present with this etag; `*` is any.
@@ -79,10 +80,7 @@ impl Documents {
         body: Map<String, Value>,
         if_match: Option<String>,
     ) -> Result<Document, DocumentError> {
-        let found = document::id_of(&body)?;
-        if found != id {
-            return Err(DocumentError::IdChanged { expected: id.to_owned(), found });
-        }
+        check_same_id(id, &body)?;
         let expected = if_match.map_or(Expected::Present, Expected::Etag);
         Ok(self.write(container, partition, body, expected).await?.document)
     }
@@ -102,12 +100,7 @@ impl Documents {
     ) -> Result<Document, DocumentError> {
         for _ in 0..PATCH_ATTEMPTS {
             let known = self.read(container, partition, id).await?;
-            if let Some(condition) = &patch.condition
-                && !condition.passes(&known.value)?
-            {
-                return Err(DocumentError::PatchCondition);
-            }
-            let body = patch.apply(known.value.as_object().ok_or(DocumentError::NotAnObject)?)?;
+            let body = patch.apply_to(&known)?;
             let expected = if_match.clone().filter(|etag| etag != "*").unwrap_or(known.etag);
             let replaced = self.replace(container, Some(partition.clone()), id, body, Some(expected)).await;
             match replaced {
@@ -161,30 +154,48 @@ impl Documents {
         &self,
         container: &DocumentContainerDefinition,
         partition: Option<PartitionKey>,
-        mut body: Map<String, Value>,
+        body: Map<String, Value>,
         expected: Expected,
     ) -> Result<Upserted, DocumentError> {
-        let id = document::id_of(&body)?;
-        body.retain(|name, _| !SYSTEM_PROPERTIES.contains(&name.as_str()));
-        let paths = &container.partition_key_paths;
-        let key = PartitionKey::of_document(&body, paths)?.encode(paths)?;
-        if let Some(named) = partition
-            && named.encode(paths)? != key
-        {
-            return Err(DocumentError::PartitionKeyMismatch);
-        }
-        let text = Value::Object(body).to_string();
-        if text.len() > DOCUMENT_BYTES_MAX {
-            return Err(DocumentError::DocumentTooLarge { bytes: text.len(), max: DOCUMENT_BYTES_MAX });
-        }
-        let item = document::to_item(key, &id, text, &new_etag(), self.clock.now())?;
-        let document = Document::of_item(container, &item)?;
+        let Prepared { id, item, document } = prepare(container, partition, body, self.clock.now())?;
         let put = Put { item, condition: expected.condition(), return_old: true };
         match self.tables.put(&table_name(&container.path), put).await {
             Ok(written) => Ok(Upserted { document, created: written.old.is_none() }),
             Err(error) => Err(expected.refusal(container, &id, error)),
         }
     }
+}
+
+/// A document that may be written, if what is there allows it.
+pub(super) struct Prepared {
+    pub id: String,
+    pub item: Item,
+    pub document: Document,
+}
+
+/// Checks a document and makes its item. `partition`: as the request names it, to be the document's own.
+pub(super) fn prepare(
+    container: &DocumentContainerDefinition,
+    partition: Option<PartitionKey>,
+    mut body: Map<String, Value>,
+    now: Millis,
+) -> Result<Prepared, DocumentError> {
+    let id = document::id_of(&body)?;
+    body.retain(|name, _| !SYSTEM_PROPERTIES.contains(&name.as_str()));
+    let paths = &container.partition_key_paths;
+    let key = PartitionKey::of_document(&body, paths)?.encode(paths)?;
+    if let Some(named) = partition
+        && named.encode(paths)? != key
+    {
+        return Err(DocumentError::PartitionKeyMismatch);
+    }
+    let text = Value::Object(body).to_string();
+    if text.len() > DOCUMENT_BYTES_MAX {
+        return Err(DocumentError::DocumentTooLarge { bytes: text.len(), max: DOCUMENT_BYTES_MAX });
+    }
+    let item = document::to_item(key, &id, text, &new_etag(), now)?;
+    let document = Document::of_item(container, &item)?;
+    Ok(Prepared { id, item, document })
 }
 
 impl Expected {
@@ -208,8 +219,24 @@ impl Expected {
         }
     }
 
+    /// Checks what is there.
+    pub fn check(
+        &self,
+        container: &DocumentContainerDefinition,
+        id: &str,
+        found: Option<&Item>,
+    ) -> Result<(), DocumentError> {
+        let holds =
+            |condition: Condition| found.map_or_else(|| condition.holds(&Item::new()), |item| condition.holds(item));
+        if self.condition().is_none_or(holds) {
+            return Ok(());
+        }
+        let failed = TableError::ConditionFailed { item: found.cloned().map(Box::new) };
+        Err(self.refusal(container, id, failed))
+    }
+
     /// What it means that the condition did not hold.
-    fn refusal(&self, container: &DocumentContainerDefinition, id: &str, error: TableError) -> DocumentError {
+    pub fn refusal(&self, container: &DocumentContainerDefinition, id: &str, error: TableError) -> DocumentError {
         match (self, error) {
             (Self::Absent, TableError::ConditionFailed { .. }) => DocumentError::DocumentExists { id: id.to_owned() },
             (_, TableError::ConditionFailed { item: None }) => DocumentError::DocumentNotFound { id: id.to_owned() },
@@ -217,6 +244,12 @@ impl Expected {
             (_, error) => gone(container, error),
         }
     }
+}
+
+/// A document keeps its id.
+pub(super) fn check_same_id(id: &str, body: &Map<String, Value>) -> Result<(), DocumentError> {
+    let found = document::id_of(body)?;
+    if found == id { Ok(()) } else { Err(DocumentError::IdChanged { expected: id.to_owned(), found }) }
 }
 
 /// A container's table is only missing when the container was removed a moment ago.

@@ -118,7 +118,7 @@ struct Reading {
 impl Reading {
     /// Rows as documents are read.
     async fn stream(self, query: Arc<Query>, position: Position, rows_max: usize) -> Result<Feed, DocumentError> {
-        let mut page = Streamed { query, position, rows_max, rows: Vec::new(), bytes: 0, full: false };
+        let mut page = Streamed { query, position, rows_max, rows: Vec::new(), bytes: 0, left_over: false };
         let mut start = page.position.start()?;
         let mut read = 0;
         loop {
@@ -127,11 +127,11 @@ impl Reading {
             start = items.last_key;
             let container = Arc::clone(&self.container);
             page = off_worker(move || page.take(&container, &items.items)).await?;
-            if page.full || read >= READ_BYTES_MAX || start.is_none() {
+            if page.is_full() || read >= READ_BYTES_MAX || start.is_none() {
                 break;
             }
         }
-        let more = page.full && !page.is_complete() || start.is_some() && !page.is_complete();
+        let more = !page.is_complete() && (page.left_over || start.is_some());
         let continuation = more.then(|| page.position.text());
         Ok(Feed { rows: page.rows, continuation })
     }
@@ -202,15 +202,15 @@ struct Streamed {
     rows_max: usize,
     rows: Vec<Value>,
     bytes: usize,
-    /// Nothing more fits in, or nothing more is wanted.
-    full: bool,
+    /// Something that was read did not fit in.
+    left_over: bool,
 }
 
 impl Streamed {
     fn take(mut self, container: &DocumentContainerDefinition, items: &[Item]) -> Result<Self, DocumentError> {
         for item in items {
             if self.is_full() {
-                self.full = true;
+                self.left_over = true;
                 break;
             }
             let rows = self.query.rows(&Document::of_item(container, item)?.value)?;
@@ -219,7 +219,7 @@ impl Streamed {
             for (at, row) in rows.into_iter().enumerate().skip(inside) {
                 if self.is_full() {
                     self.position.inside = at;
-                    self.full = true;
+                    self.left_over = true;
                     return Ok(self);
                 }
                 self.position.rows += 1;
@@ -230,10 +230,10 @@ impl Streamed {
             }
             self.position.after = Position::of_item(item);
         }
-        self.full |= self.is_complete();
         Ok(self)
     }
 
+    /// Whether nothing more fits in, or nothing more is wanted.
     fn is_full(&self) -> bool {
         self.rows.len() >= self.rows_max || self.bytes >= PAGE_BYTES_MAX || self.is_complete()
     }

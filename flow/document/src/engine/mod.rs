@@ -2,8 +2,9 @@
 //!
 //! Definitions are the catalog's. A container's documents are a table's items, so every write is one conditional write of
 //! the table engine: whether a document may be made, replaced or removed is decided there, once.
-//! Read next: `documents.rs` (one document), `feed.rs` (pages of all documents and of queries).
+//! Read next: `documents.rs` (one document), `batch.rs` (several as one), `feed.rs` (pages of all documents and of queries).
 
+mod batch;
 mod documents;
 mod feed;
 
@@ -16,6 +17,7 @@ use millstream_storage::Transaction;
 use millstream_table::{NewTable, TableError, Tables};
 use millstream_types::Clock;
 
+pub use batch::{BATCH_OPERATIONS_MAX, BatchAction, BatchOperation, BatchResult};
 pub use documents::{DOCUMENT_BYTES_MAX, Upserted};
 pub use feed::{Feed, PageRequest};
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::pattern;
 use super::syntax::{Binary, Expression};
-use super::value::{Defined, compare, equal, float, number, same_type};
+use super::value::{Defined, compare, equal, float, number, same_type, weight, within_bounds};
 
 /// What expressions can name on a row.
 #[derive(Clone)]
@@ -63,13 +63,8 @@ impl<'d> Row<'_, 'd> {
             Expression::Name(name) => self.source(name).map(Cow::Borrowed),
             Expression::Member(object, step) => self.member(object, step),
             Expression::Aggregate(at) => self.aggregates.get(*at)?.as_ref().map(Cow::Borrowed),
-            Expression::Object(members) => {
-                let member = |(name, member): &(String, Expression)| Some((name.clone(), self.value(member)?));
-                Some(Cow::Owned(Value::Object(members.iter().filter_map(member).collect::<Map<_, _>>())))
-            }
-            Expression::List(parts) => {
-                Some(Cow::Owned(Value::Array(parts.iter().filter_map(|part| self.value(part)).collect())))
-            }
+            Expression::Object(members) => self.object(members).map(Cow::Owned),
+            Expression::List(parts) => self.list(parts).map(Cow::Owned),
             Expression::All(parts) => truth_value(self.joined(parts, false)),
             Expression::Any(parts) => truth_value(self.joined(parts, true)),
             Expression::Not(inner) => truth_value(self.truth(inner).map(|truth| !truth)),
@@ -88,7 +83,7 @@ impl<'d> Row<'_, 'd> {
             }
             Expression::Like(text, pattern, escape) => {
                 let (text, pattern) = (self.evaluate(text)?, self.evaluate(pattern)?);
-                truth_value(Some(pattern::matches(text.as_str()?, pattern.as_str()?, *escape)))
+                truth_value(pattern::matches(text.as_str()?, pattern.as_str()?, *escape))
             }
             Expression::Coalesce(value, otherwise) => self.evaluate(value).or_else(|| self.evaluate(otherwise)),
             Expression::Conditional(condition, then, otherwise) => {
@@ -99,6 +94,29 @@ impl<'d> Row<'_, 'd> {
                 function.call(&arguments).map(Cow::Owned)
             }
         }
+    }
+
+    /// An object of what its members are; undefined ones are left out.
+    pub fn object(&self, members: &[(String, Expression)]) -> Defined {
+        let (mut object, mut bytes) = (Map::new(), 0);
+        for (name, member) in members {
+            if let Some(value) = self.value(member) {
+                bytes += weight(&value);
+                within_bounds(bytes)?;
+                object.insert(name.clone(), value);
+            }
+        }
+        Some(Value::Object(object))
+    }
+
+    fn list(&self, parts: &[Expression]) -> Defined {
+        let (mut list, mut bytes) = (Vec::new(), 0);
+        for value in parts.iter().filter_map(|part| self.value(part)) {
+            bytes += weight(&value);
+            within_bounds(bytes)?;
+            list.push(value);
+        }
+        Some(Value::Array(list))
     }
 
     fn member<'a>(&'a self, object: &'a Expression, step: &'a Expression) -> Evaluated<'a> {
@@ -131,7 +149,11 @@ impl<'d> Row<'_, 'd> {
             return truth_value(truth);
         }
         let made = match operator {
-            Binary::Concatenate => Some(Value::String([left.as_str()?, right.as_str()?].concat())),
+            Binary::Concatenate => {
+                let parts = [left.as_str()?, right.as_str()?];
+                within_bounds(parts.iter().map(|part| part.len()).sum())?;
+                Some(Value::String(parts.concat()))
+            }
             Binary::BitAnd | Binary::BitOr | Binary::BitXor | Binary::ShiftLeft | Binary::ShiftRight => {
                 let (left, right) = (integer(&left)?, integer(&right)?);
                 let shift = u32::try_from(right).ok();

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::error::QueryError;
-use super::value::{Defined, canonical, equal, float, number};
+use super::value::{Defined, canonical, equal, float, number, weight, within_bounds};
 
 /// A function of the table below.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,8 +102,6 @@ const FUNCTIONS: [(&str, Function, usize, usize); 40] = [
 
 /// Arguments of a function that takes as many as one likes.
 const ARGUMENTS_MAX: usize = 1000;
-/// Bytes of a text that a function may make out of shorter ones: more than a document can hold.
-const TEXT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 impl Function {
     pub fn of_name(name: &str) -> Option<Self> {
@@ -182,6 +180,7 @@ impl Function {
             }
             F::ArrayConcat => {
                 let parts = (0..arguments.len()).map(list).collect::<Option<Vec<_>>>()?;
+                within_bounds(parts.iter().flat_map(|part| part.iter()).map(weight).sum())?;
                 Some(Value::Array(parts.into_iter().flatten().cloned().collect()))
             }
             F::ArraySlice => {
@@ -245,11 +244,6 @@ fn replace(text: &str, old: &str, new: &str) -> Defined {
     }
     within_bounds(text.len() + text.matches(old).count() * new.len())?;
     Some(Value::String(text.replace(old, new)))
-}
-
-/// Undefined for a text that nothing could hold.
-fn within_bounds(bytes: usize) -> Option<()> {
-    (bytes <= TEXT_BYTES_MAX).then_some(())
 }
 
 /// Texts as they are, the rest as JSON.

@@ -1,5 +1,8 @@
 //! `LIKE`: `%` for any characters, `_` for one, `[a-c]` and `[^a-c]` for one of some.
 
+/// Characters of a pattern: matching takes the product of the text's and the pattern's length at worst.
+const PATTERN_CHARS_MAX: usize = 1024;
+
 /// A part of a pattern.
 enum Part {
     Any,
@@ -8,8 +11,11 @@ enum Part {
     Set { negated: bool, ranges: Vec<(char, char)> },
 }
 
-/// Whether the whole of a text looks like a pattern.
-pub(super) fn matches(text: &str, pattern: &str, escape: Option<char>) -> bool {
+/// Whether the whole of a text looks like a pattern; undefined for a pattern that is too long.
+pub(super) fn matches(text: &str, pattern: &str, escape: Option<char>) -> Option<bool> {
+    if pattern.chars().nth(PATTERN_CHARS_MAX).is_some() {
+        return None;
+    }
     let (parts, text): (Vec<Part>, Vec<char>) = (parts(pattern, escape), text.chars().collect());
     // Only the last `%` needs to be tried again: what stands before it matches as early as it can.
     let (mut at, mut part) = (0, 0);
@@ -24,10 +30,10 @@ pub(super) fn matches(text: &str, pattern: &str, escape: Option<char>) -> bool {
             retry = Some((after, from + 1));
             (at, part) = (from + 1, after);
         } else {
-            return false;
+            return Some(false);
         }
     }
-    parts[part..].iter().all(|part| matches!(part, Part::Any))
+    Some(parts[part..].iter().all(|part| matches!(part, Part::Any)))
 }
 
 fn takes(part: &Part, char: char) -> bool {
@@ -111,7 +117,7 @@ mod tests {
             ("100", "10!%", false),
             ("a[b", "a[b", true),
         ] {
-            assert_eq!(matches(text, pattern, Some('!')), expected, "{text} {pattern}");
+            assert_eq!(matches(text, pattern, Some('!')), Some(expected), "{text} {pattern}");
         }
     }
 }

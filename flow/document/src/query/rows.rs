@@ -1,12 +1,12 @@
 //! The rows that one document makes: its sources joined, filtered and projected.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::ROWS_PER_DOCUMENT_MAX;
 use super::error::QueryError;
 use super::evaluate::Row;
 use super::syntax::{Projection, Query};
-use super::value::Defined;
+use super::value::{Defined, weight};
+use super::{COLLECTED_BYTES_MAX, ROWS_PER_DOCUMENT_MAX};
 
 /// What is done with a row that passed the filter.
 pub(super) type See<'s> = dyn FnMut(&Row<'_, '_>) -> Result<(), QueryError> + 's;
@@ -15,12 +15,15 @@ impl Query {
     /// The rows of a document of a streaming query, in the order of its lists; undefined ones are left out.
     ///
     /// # Errors
-    /// [`QueryError::TooManyRows`].
+    /// [`QueryError::TooManyRows`], [`QueryError::TooMuchCollected`].
     pub fn rows(&self, document: &Value) -> Result<Vec<Value>, QueryError> {
-        let mut rows = Vec::new();
+        let (mut rows, mut bytes) = (Vec::new(), 0);
         self.each_row(document, &mut |row| {
-            rows.extend(self.project(row));
-            Ok(())
+            if let Some(row) = self.project(row) {
+                bytes += weight(&row);
+                rows.push(row);
+            }
+            if bytes > COLLECTED_BYTES_MAX { Err(QueryError::TooMuchCollected) } else { Ok(()) }
         })?;
         Ok(rows)
     }
@@ -86,10 +89,7 @@ impl Query {
         match &self.projection {
             Projection::Star => row.sources.first().map(|(_, value)| (*value).clone()),
             Projection::Value(value) => row.value(value),
-            Projection::Columns(columns) => {
-                let column = |(name, column): &(String, _)| Some((name.clone(), row.value(column)?));
-                Some(Value::Object(columns.iter().filter_map(column).collect::<Map<_, _>>()))
-            }
+            Projection::Columns(columns) => row.object(columns),
         }
     }
 }

@@ -236,3 +236,13 @@ fn filters_fix_values() {
         assert_eq!(fixed(text), None, "{text}");
     }
 }
+
+#[test]
+fn what_a_row_holds_is_bounded() {
+    let document = json!({"text": "x".repeat(1 << 20), "list": (0..100).collect::<Vec<u32>>()});
+    let rows = |text: &str| Query::parse(text, &[]).unwrap().rows(&document);
+    let many = vec!["c"; 100].join(", ");
+    assert_eq!(rows(&format!("SELECT VALUE [{many}] FROM c")), Ok(vec![]));
+    assert_eq!(rows(&format!("SELECT VALUE {} FROM c", vec!["c.text"; 40].join(" || "))), Ok(vec![]));
+    assert_eq!(rows("SELECT VALUE c FROM c JOIN l IN c.list"), Err(QueryError::TooMuchCollected));
+}

@@ -123,6 +123,15 @@ pub(super) fn canonical(value: Option<&Value>, out: &mut String) {
     }
 }
 
+/// Bytes of a value that an expression may make out of others: more than the documents that it is made from can hold, less
+/// than what would hurt.
+const MADE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Undefined for a value that is too large to be made.
+pub(super) fn within_bounds(bytes: usize) -> Option<()> {
+    (bytes <= MADE_BYTES_MAX).then_some(())
+}
+
 /// About how many bytes a value takes in memory.
 #[must_use]
 pub fn weight(value: &Value) -> usize {

@@ -2,12 +2,13 @@
 //!
 //! Writes of one item are ordered by a lock that is held only while its condition is checked against what was submitted
 //! and the change is submitted, never while waiting for the disk. Reads see what is durable.
-//! Read next: `items.rs` (one item), `page.rs` (queries and scans), `batch.rs`, `stripes.rs` (the locks).
+//! Read next: `items.rs` (one item), `page.rs` (queries and scans), `batch.rs`, `together.rs`, `stripes.rs` (the locks).
 
 mod batch;
 mod items;
 mod page;
 mod stripes;
+mod together;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use millstream_types::Clock;
 pub use batch::{BATCH_GET_BYTES_MAX, BATCH_GET_MAX, BATCH_WRITE_MAX, BatchWrite};
 pub use items::{Deletion, Put, Update, Updated, Write};
 pub use page::{PAGE_BYTES_MAX, Page, Query, Scan};
+pub use together::Together;
 
 use crate::error::TableError;
 use crate::item::Item;

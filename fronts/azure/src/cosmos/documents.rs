@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::answer::Answer;
 use super::error::CosmosError;
-use super::{method_not_allowed, partition_key, patch, queries};
+use super::{batch, method_not_allowed, partition_key, patch, queries};
 use crate::request::AzureRequest;
 
 pub(super) async fn of_container(
@@ -23,7 +23,7 @@ pub(super) async fn of_container(
         Method::GET if request.header("a-im").is_some() => Err(CosmosError::unsupported("Change feeds")),
         Method::GET => queries::list(documents, request, &container).await,
         Method::POST if is_set(request, "x-ms-cosmos-is-batch-request") => {
-            Err(CosmosError::unsupported("Transactional batches"))
+            batch::carry_out(documents, request, &container).await
         }
         Method::POST if is_set(request, "x-ms-cosmos-is-query-plan-request") => queries::plan(request),
         Method::POST if queries::is_query(request) => queries::query(documents, request, &container).await,

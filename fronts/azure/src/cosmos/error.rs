@@ -33,6 +33,10 @@ impl CosmosError {
         Self { status, code, sub_status: None, message: message.into() }
     }
 
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
     pub fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "BadRequest", message)
     }

@@ -6,6 +6,7 @@
 
 mod account;
 mod answer;
+mod batch;
 mod containers;
 mod databases;
 mod documents;
@@ -25,8 +26,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Method, Response, StatusCode};
+use http::{HeaderValue, Method, Response, StatusCode, header};
 use millstream_document::Documents;
+use millstream_http::body::BodyError;
 use millstream_types::Clock;
 
 use crate::request::AzureRequest;
@@ -46,6 +48,20 @@ pub(crate) const BODY_BYTES_MAX: usize = 4 << 20;
 pub(crate) fn is_meant(head: &Parts) -> bool {
     let first = head.uri.path().split('/').find(|segment| !segment.is_empty());
     head.headers.contains_key("x-ms-version") && matches!(first, None | Some("dbs" | "offers"))
+}
+
+/// The answer to a body that was not taken.
+pub(crate) fn not_taken(error: &BodyError) -> Response<Bytes> {
+    let (status, code) = match error {
+        BodyError::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge"),
+        BodyError::TimedOut => (StatusCode::REQUEST_TIMEOUT, "RequestTimeout"),
+        BodyError::Incomplete(_) | BodyError::NotGzip(_) => (StatusCode::BAD_REQUEST, "BadRequest"),
+    };
+    let body = serde_json::json!({ "code": code, "message": error.to_string() }).to_string();
+    let mut response = Response::new(Bytes::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
 }
 
 /// The service.

@@ -43,7 +43,8 @@ pub(super) async fn query(
     let (text, parameters) = read(request)?;
     let partition = partition_key::of_request(request, container)?;
     refuse_ranges(request)?;
-    if partition.is_none() && !is_set(request, "x-ms-documentdb-query-enablecrosspartition") {
+    let one_range = request.header("x-ms-documentdb-partitionkeyrangeid") == Some("0");
+    if partition.is_none() && !one_range && !is_set(request, "x-ms-documentdb-query-enablecrosspartition") {
         let query = Query::parse(&text, &parameters).map_err(DocumentError::from)?;
         if PartitionKey::of_query(&query, &container.partition_key_paths).is_none() {
             return Err(CosmosError::bad_request(

@@ -137,7 +137,7 @@ async fn what_is_left_out_is_named() {
         (Method::POST, "/offers", None, json!({}), "offers"),
         (Method::POST, "/dbs/shop/colls", None, ttl, "Times to live"),
         (Method::GET, docs, Some(("a-im", "Incremental Feed")), json!({}), "Change feeds"),
-        (Method::POST, docs, Some(("x-ms-cosmos-is-batch-request", "True")), json!([]), "Transactional batches"),
+        (Method::POST, docs, Some(("x-ms-cosmos-is-batch-request", "True")), json!([]), "Batches that are not atomic"),
     ] {
         let answer = send(&cosmos, method, path, header.as_slice(), &body).await;
         let message = answer.body()["message"].as_str().unwrap_or_default();

@@ -9,8 +9,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::watch;
 
 use crate::definition::{
-    AccessKeyDefinition, ApiDefinition, BucketDefinition, DeliveryStreamDefinition, FunctionDefinition,
-    QueryDefinition, StorageAccountDefinition, StreamDefinition, TableDefinition,
+    AccessKeyDefinition, ApiDefinition, BucketDefinition, DeliveryStreamDefinition, DocumentContainerDefinition,
+    DocumentDatabaseDefinition, FunctionDefinition, QueryDefinition, StorageAccountDefinition, StreamDefinition,
+    TableDefinition,
 };
 use crate::error::CatalogError;
 
@@ -34,6 +35,10 @@ pub struct Catalog {
     pub functions: Collection<FunctionDefinition>,
     /// Tables.
     pub tables: Collection<TableDefinition>,
+    /// Databases of documents.
+    pub document_databases: Collection<DocumentDatabaseDefinition>,
+    /// Containers of documents.
+    pub document_containers: Collection<DocumentContainerDefinition>,
     /// Continuous queries (analytics applications, jobs).
     pub queries: Collection<QueryDefinition>,
     /// HTTP APIs.
@@ -58,6 +63,8 @@ impl Catalog {
             delivery_streams: Collection::open(storage)?,
             functions: Collection::open(storage)?,
             tables: Collection::open(storage)?,
+            document_databases: Collection::open(storage)?,
+            document_containers: Collection::open(storage)?,
             queries: Collection::open(storage)?,
             apis: Collection::open(storage)?,
             access_keys: Collection::open(storage)?,

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use millstream_catalog::pipeline::{
     ApiSpec, DeliveryStreamSpec, FunctionSpec, Pipeline, QuerySpec, RouteIntegration, SqlText, StreamSpec, TableSpec,
 };
-use millstream_catalog::{DeliverySource, QueryInput, QueryOutput, StreamOwner};
+use millstream_catalog::{DeliverySource, QueryInput, QueryOutput, StreamOwner, TABLE_ITEM_BYTES_MAX, TableOwner};
 use millstream_delivery::{DeliveryError, NewDeliveryStream};
 use millstream_function::{FunctionChange, FunctionError, NewFunction};
 use millstream_query::{NewQuery, QueryError};
@@ -163,6 +163,8 @@ async fn table(engines: &Engines, spec: &TableSpec) -> anyhow::Result<Outcome> {
         sort_key: spec.sort_key.clone(),
         provisioned: None,
         tags: BTreeMap::new(),
+        owner: TableOwner::User,
+        item_bytes_max: TABLE_ITEM_BYTES_MAX,
     };
     match engines.tables.create(new).await {
         Ok(_) => Ok(Outcome::Created),

@@ -6,14 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use base64::Engine as _;
 use millstream_access::Access;
 use millstream_aws::apigateway::LambdaProxy;
 use millstream_aws::kinesis::Seal;
 use millstream_aws::kinesisanalytics::LambdaOutputCodec;
 use millstream_aws::place::Place;
+use millstream_azure::cosmos;
 use millstream_azure::streamanalytics::FunctionOutputCodec;
 use millstream_catalog::Catalog;
 use millstream_delivery::Deliveries;
+use millstream_document::Documents;
 use millstream_function::{Functions, Options as FunctionOptions};
 use millstream_gateway::{BackendOptions, Backends, Calls, Gateway};
 use millstream_insight::Insight;
@@ -41,6 +44,9 @@ pub struct Engines {
     pub access: Access,
     pub streams: Streams,
     pub tables: Tables,
+    pub documents: Documents,
+    /// The key of the document account, in base 64.
+    pub cosmos_key: String,
     pub functions: Functions,
     pub objects: Objects,
     pub deliveries: Deliveries,
@@ -66,6 +72,8 @@ impl Engines {
         let access = Access::new(catalog.clone(), settings.dev);
         let streams = Streams::new(storage.clone(), catalog.clone(), Arc::clone(&clock));
         let tables = Tables::new(storage.clone(), catalog.clone(), Arc::clone(&clock));
+        let documents = Documents::new(catalog.clone(), tables.clone(), Arc::clone(&clock));
+        let cosmos_key = access.account_key("cosmos", cosmos::DEVELOPMENT_KEY, new_account_key, clock.now()).await?;
         let functions = {
             let options = function_options(settings, &endpoint, &place, &access);
             let (storage, catalog) = (storage.clone(), catalog.clone());
@@ -93,7 +101,7 @@ impl Engines {
                 kinesis_codec: Arc::new(LambdaOutputCodec::new(place.clone())),
                 stream_analytics_codec: Arc::new(FunctionOutputCodec),
                 objects: Arc::new(objects.clone()),
-                documents: Arc::new(NotPlugged),
+                documents: Arc::new(documents.clone()),
             },
             Arc::clone(&clock),
         )
@@ -108,6 +116,8 @@ impl Engines {
             access,
             streams,
             tables,
+            documents,
+            cosmos_key,
             functions,
             objects,
             deliveries,
@@ -191,6 +201,12 @@ fn new_key() -> (String, String) {
     (format!("MSFN{}", &random()[..16]), random() + &random())
 }
 
+/// 64 bytes in base 64 that nobody can guess, as clients of accounts expect a key.
+fn new_account_key() -> String {
+    let bytes: Vec<u8> = (0..4).flat_map(|_| uuid::Uuid::new_v4().into_bytes()).collect();
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
 fn absolute(paths: &[PathBuf]) -> Vec<PathBuf> {
     paths.iter().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone())).collect()
 }
@@ -201,18 +217,5 @@ fn object_store(settings: &Settings) -> ObjectStoreOptions {
         ObjectSettings::S3 { endpoint, region, access_key, secret } => {
             ObjectStoreOptions::S3 { endpoint, region, access_key, secret }
         }
-    }
-}
-
-struct NotPlugged;
-
-impl millstream_types::UpsertDocuments for NotPlugged {
-    fn upsert_documents(
-        &self,
-        _: String,
-        _: String,
-        _: Vec<bytes::Bytes>,
-    ) -> millstream_types::BoxFuture<'_, Vec<Result<(), millstream_types::UpsertDocumentError>>> {
-        Box::pin(async { Vec::new() })
     }
 }

@@ -22,6 +22,7 @@ use millstream_aws::lambda::Lambda;
 use millstream_aws::logs::CloudWatchLogs;
 use millstream_aws::services::Services;
 use millstream_azure::blob::Blob;
+use millstream_azure::cosmos::Cosmos;
 use millstream_azure::front::AzureFront;
 use millstream_azure::services::Services as AzureServices;
 use millstream_console::{Console, ConsoleParts};
@@ -63,7 +64,7 @@ impl Listeners {
         stopped: &watch::Receiver<bool>,
         tasks: &mut JoinSet<()>,
     ) -> anyhow::Result<()> {
-        let (aws, azure) = (Arc::new(aws_front(engines)), Arc::new(azure_front(engines)));
+        let (aws, azure) = (Arc::new(aws_front(engines)), Arc::new(azure_front(engines)?));
         let answer = move |request: HttpRequest<Incoming>| {
             let (aws, azure) = (Arc::clone(&aws), Arc::clone(&azure));
             async move {
@@ -126,10 +127,13 @@ fn aws_front(engines: &Engines) -> AwsFront {
     AwsFront::new(engines.access.clone(), Arc::clone(clock), services)
 }
 
-fn azure_front(engines: &Engines) -> AzureFront {
-    let Engines { objects, access, clock, .. } = engines;
-    let services = AzureServices { blob: Blob::new(objects.clone(), access.clone(), Arc::clone(clock)) };
-    AzureFront::new(services)
+fn azure_front(engines: &Engines) -> anyhow::Result<AzureFront> {
+    let Engines { objects, documents, access, cosmos_key, clock, .. } = engines;
+    let services = AzureServices {
+        blob: Blob::new(objects.clone(), access.clone(), Arc::clone(clock)),
+        cosmos: Cosmos::new(documents.clone(), cosmos_key, Arc::clone(clock))?,
+    };
+    Ok(AzureFront::new(services))
 }
 
 fn console(engines: &Engines) -> Console {

@@ -5,6 +5,7 @@ mod access_key;
 mod api;
 mod bucket;
 mod delivery_stream;
+mod document;
 mod function;
 mod query;
 mod storage_account;
@@ -18,6 +19,7 @@ pub use api::{
 };
 pub use bucket::BucketDefinition;
 pub use delivery_stream::{Compression, DeliverySource, DeliveryStreamDefinition, ErrorLog, ObjectDestination};
+pub use document::{DocumentContainerDefinition, DocumentDatabaseDefinition};
 pub use function::FunctionDefinition;
 pub use query::{
     ColumnDefinition, ColumnType, DesiredState, DocumentOutput, EventOrder, ObjectOutput, OrderPolicy, OutputTarget,
@@ -25,4 +27,4 @@ pub use query::{
 };
 pub use storage_account::StorageAccountDefinition;
 pub use stream::{CapacityMode, HashKeyRange, ShardDefinition, StreamDefinition, StreamOwner};
-pub use table::{KeyAttribute, KeyType, TableDefinition};
+pub use table::{KeyAttribute, KeyType, TABLE_ITEM_BYTES_MAX, TableDefinition, TableOwner};

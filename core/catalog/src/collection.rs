@@ -10,8 +10,8 @@ use tokio::sync::watch;
 
 use crate::definition::{
     AccessKeyDefinition, ApiDefinition, BucketDefinition, DeliveryStreamDefinition, DocumentContainerDefinition,
-    DocumentDatabaseDefinition, FunctionDefinition, QueryDefinition, StorageAccountDefinition, StreamDefinition,
-    TableDefinition,
+    DocumentDatabaseDefinition, EventSubscriptionDefinition, FunctionDefinition, QueryDefinition,
+    StorageAccountDefinition, StreamDefinition, TableDefinition, TopicDefinition,
 };
 use crate::error::CatalogError;
 
@@ -43,6 +43,10 @@ pub struct Catalog {
     pub queries: Collection<QueryDefinition>,
     /// HTTP APIs.
     pub apis: Collection<ApiDefinition>,
+    /// Topics.
+    pub topics: Collection<TopicDefinition>,
+    /// Event subscriptions, of all topics.
+    pub event_subscriptions: Collection<EventSubscriptionDefinition>,
     /// Access keys.
     pub access_keys: Collection<AccessKeyDefinition>,
     /// Buckets of objects, as far as their folders cannot say it themselves.
@@ -67,6 +71,8 @@ impl Catalog {
             document_containers: Collection::open(storage)?,
             queries: Collection::open(storage)?,
             apis: Collection::open(storage)?,
+            topics: Collection::open(storage)?,
+            event_subscriptions: Collection::open(storage)?,
             access_keys: Collection::open(storage)?,
             buckets: Collection::open(storage)?,
             storage_accounts: Collection::open(storage)?,

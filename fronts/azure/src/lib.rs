@@ -4,6 +4,7 @@
 
 pub mod blob;
 pub mod cosmos;
+pub mod eventgrid;
 pub mod front;
 pub mod request;
 pub mod services;

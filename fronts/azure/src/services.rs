@@ -6,6 +6,7 @@ use millstream_http::body::BodyError;
 
 use crate::blob::{self, Blob};
 use crate::cosmos::{self, Cosmos};
+use crate::eventgrid::{self, EventGrid};
 use crate::request::AzureRequest;
 
 /// Every service that answers over HTTP.
@@ -14,6 +15,8 @@ pub struct Services {
     pub blob: Blob,
     /// Documents.
     pub cosmos: Cosmos,
+    /// Event Grid.
+    pub eventgrid: EventGrid,
 }
 
 /// The services by name, as a request's head tells them.
@@ -23,6 +26,8 @@ pub enum Service {
     Blob,
     /// Cosmos DB for NoSQL.
     Cosmos,
+    /// Event Grid.
+    EventGrid,
 }
 
 impl Service {
@@ -31,6 +36,9 @@ impl Service {
     pub fn of(head: &http::request::Parts) -> Option<Self> {
         if cosmos::is_meant(head) {
             return Some(Self::Cosmos);
+        }
+        if EventGrid::is_meant(head) {
+            return Some(Self::EventGrid);
         }
         Blob::is_meant(head).then_some(Self::Blob)
     }
@@ -41,6 +49,7 @@ impl Service {
         match self {
             Self::Blob => blob::BODY_BYTES_MAX,
             Self::Cosmos => cosmos::BODY_BYTES_MAX,
+            Self::EventGrid => eventgrid::BODY_BYTES_MAX,
         }
     }
 }
@@ -51,6 +60,7 @@ impl Services {
         match service {
             Service::Blob => self.blob.handle(request).await,
             Service::Cosmos => self.cosmos.handle(request).await,
+            Service::EventGrid => self.eventgrid.handle(&request).await,
         }
     }
 
@@ -60,6 +70,7 @@ impl Services {
         match service {
             Service::Blob => self.blob.not_taken(error),
             Service::Cosmos => cosmos::not_taken(error),
+            Service::EventGrid => self.eventgrid.not_taken(error),
         }
     }
 }

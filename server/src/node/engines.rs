@@ -13,10 +13,12 @@ use millstream_aws::kinesis::Seal;
 use millstream_aws::kinesisanalytics::LambdaOutputCodec;
 use millstream_aws::place::Place;
 use millstream_azure::cosmos;
+use millstream_azure::eventgrid::{place as grid_place, words::webhook_words};
 use millstream_azure::streamanalytics::FunctionOutputCodec;
 use millstream_catalog::Catalog;
 use millstream_delivery::Deliveries;
 use millstream_document::Documents;
+use millstream_event::{Events, Options as EventOptions, RetrySchedule};
 use millstream_function::{Functions, Options as FunctionOptions};
 use millstream_gateway::{BackendOptions, Backends, Calls, Gateway};
 use millstream_insight::Insight;
@@ -53,6 +55,7 @@ pub struct Engines {
     pub queries: Queries,
     pub gateway: Gateway,
     pub calls: Calls,
+    pub events: Events,
     pub place: Place,
     /// Keeps what clients bring back from being made up.
     pub seal: Seal,
@@ -108,7 +111,16 @@ impl Engines {
         .await;
         let gateway = Gateway::new(catalog.clone(), insight.clone(), Arc::clone(&clock));
         let backends = backends(settings, aws).await?;
-        let calls = Calls::new(gateway.clone(), invoke, Arc::new(LambdaProxy), backends, Arc::clone(&clock));
+        let calls =
+            Calls::new(gateway.clone(), Arc::clone(&invoke), Arc::new(LambdaProxy), backends, Arc::clone(&clock));
+        let events = Events::start(
+            event_options(settings, &endpoint, invoke, &objects),
+            storage.clone(),
+            catalog.clone(),
+            streams.clone(),
+            insight.clone(),
+            Arc::clone(&clock),
+        );
         Ok(Self {
             storage,
             catalog,
@@ -124,6 +136,7 @@ impl Engines {
             queries,
             gateway,
             calls,
+            events,
             place,
             seal,
             clock,
@@ -133,6 +146,7 @@ impl Engines {
 
     /// Stops the engines from the outside inwards and closes the store.
     pub async fn stop(&self) {
+        self.events.shutdown().await;
         self.deliveries.shutdown().await;
         self.queries.shutdown().await;
         self.functions.shutdown().await;
@@ -193,6 +207,22 @@ async fn backends(settings: &Settings, aws: SocketAddr) -> anyhow::Result<Backen
     let own = vec![aws.to_string(), format!("localhost:{}", aws.port())];
     let options = BackendOptions { private: settings.private_backends, own };
     Ok(tokio::task::spawn_blocking(move || Backends::new(options)).await?)
+}
+
+fn event_options(settings: &Settings, endpoint: &str, invoke: Arc<dyn Invoke>, objects: &Objects) -> EventOptions {
+    let seconds = |waits: &Vec<u64>| waits.iter().copied().map(Duration::from_secs).collect::<Vec<_>>();
+    let endpoint = endpoint.to_owned();
+    EventOptions {
+        schedule: settings
+            .event_retry_seconds
+            .as_ref()
+            .map_or_else(RetrySchedule::default, |waits| RetrySchedule::of(&seconds(waits))),
+        private_addresses: settings.webhook_private_addresses,
+        words: webhook_words(),
+        validation_url: Arc::new(move |topic, name, code| grid_place::validation_url(&endpoint, topic, name, code)),
+        invoke,
+        objects: Some(Arc::new(objects.clone())),
+    }
 }
 
 /// A key of a function's processes: nobody can guess it, nothing of it is kept.

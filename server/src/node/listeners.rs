@@ -23,6 +23,7 @@ use millstream_aws::logs::CloudWatchLogs;
 use millstream_aws::services::Services;
 use millstream_azure::blob::Blob;
 use millstream_azure::cosmos::Cosmos;
+use millstream_azure::eventgrid::EventGrid;
 use millstream_azure::front::AzureFront;
 use millstream_azure::services::Services as AzureServices;
 use millstream_console::{Console, ConsoleParts};
@@ -64,7 +65,7 @@ impl Listeners {
         stopped: &watch::Receiver<bool>,
         tasks: &mut JoinSet<()>,
     ) -> anyhow::Result<()> {
-        let (aws, azure) = (Arc::new(aws_front(engines)), Arc::new(azure_front(engines)?));
+        let (aws, azure) = (Arc::new(aws_front(engines)), Arc::new(azure_front(engines, settings)?));
         let answer = move |request: HttpRequest<Incoming>| {
             let (aws, azure) = (Arc::clone(&aws), Arc::clone(&azure));
             async move {
@@ -127,11 +128,12 @@ fn aws_front(engines: &Engines) -> AwsFront {
     AwsFront::new(engines.access.clone(), Arc::clone(clock), services)
 }
 
-fn azure_front(engines: &Engines) -> anyhow::Result<AzureFront> {
-    let Engines { objects, documents, access, cosmos_key, clock, .. } = engines;
+fn azure_front(engines: &Engines, settings: &Settings) -> anyhow::Result<AzureFront> {
+    let Engines { objects, documents, events, insight, access, cosmos_key, clock, endpoint, .. } = engines;
     let services = AzureServices {
         blob: Blob::new(objects.clone(), access.clone(), Arc::clone(clock)),
         cosmos: Cosmos::new(documents.clone(), cosmos_key, Arc::clone(clock))?,
+        eventgrid: EventGrid::new(events.clone(), insight.clone(), Arc::clone(clock), endpoint, settings.dev),
     };
     Ok(AzureFront::new(services))
 }

@@ -6,11 +6,13 @@ mod api;
 mod bucket;
 mod delivery_stream;
 mod document;
+mod event_subscription;
 mod function;
 mod query;
 mod storage_account;
 mod stream;
 mod table;
+mod topic;
 
 pub use access_key::AccessKeyDefinition;
 pub use api::{
@@ -20,6 +22,10 @@ pub use api::{
 pub use bucket::BucketDefinition;
 pub use delivery_stream::{Compression, DeliverySource, DeliveryStreamDefinition, ErrorLog, ObjectDestination};
 pub use document::{DocumentContainerDefinition, DocumentDatabaseDefinition};
+pub use event_subscription::{
+    DeadLetterTarget, DeliveryHeader, DeliveryHeaderValue, EventBatching, EventEndpoint, EventFilter, EventRetry,
+    EventSubscriptionDefinition, FieldCondition, FieldTest, SubscriptionState,
+};
 pub use function::FunctionDefinition;
 pub use query::{
     ColumnDefinition, ColumnType, DesiredState, DocumentOutput, EventOrder, ObjectOutput, OrderPolicy, OutputTarget,
@@ -28,3 +34,4 @@ pub use query::{
 pub use storage_account::StorageAccountDefinition;
 pub use stream::{CapacityMode, HashKeyRange, ShardDefinition, StreamDefinition, StreamOwner};
 pub use table::{KeyAttribute, KeyType, TABLE_ITEM_BYTES_MAX, TableDefinition, TableOwner};
+pub use topic::{EventSchema, TopicDefinition, topic_stream};

@@ -48,6 +48,8 @@ pub enum StreamOwner {
     DeliveryStream,
     /// A query's in-application stream, named `query/QUERY/STREAM`.
     Query,
+    /// A topic, whose events it holds; named `topic/NAME`.
+    Topic,
 }
 
 /// One shard.

@@ -9,8 +9,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::watch;
 
 use crate::definition::{
-    AccessKeyDefinition, ApiDefinition, DeliveryStreamDefinition, EventSubscriptionDefinition, FunctionDefinition,
-    QueryDefinition, StreamDefinition, TableDefinition, TopicDefinition,
+    AccessKeyDefinition, ApiDefinition, BucketDefinition, DeliveryStreamDefinition, DocumentContainerDefinition,
+    DocumentDatabaseDefinition, EventSubscriptionDefinition, FunctionDefinition, QueryDefinition,
+    StorageAccountDefinition, StreamDefinition, TableDefinition, TopicDefinition,
 };
 use crate::error::CatalogError;
 
@@ -34,6 +35,10 @@ pub struct Catalog {
     pub functions: Collection<FunctionDefinition>,
     /// Tables.
     pub tables: Collection<TableDefinition>,
+    /// Databases of documents.
+    pub document_databases: Collection<DocumentDatabaseDefinition>,
+    /// Containers of documents.
+    pub document_containers: Collection<DocumentContainerDefinition>,
     /// Continuous queries (analytics applications, jobs).
     pub queries: Collection<QueryDefinition>,
     /// HTTP APIs.
@@ -44,6 +49,10 @@ pub struct Catalog {
     pub event_subscriptions: Collection<EventSubscriptionDefinition>,
     /// Access keys.
     pub access_keys: Collection<AccessKeyDefinition>,
+    /// Buckets of objects, as far as their folders cannot say it themselves.
+    pub buckets: Collection<BucketDefinition>,
+    /// Storage accounts.
+    pub storage_accounts: Collection<StorageAccountDefinition>,
     storage: Storage,
 }
 
@@ -58,11 +67,15 @@ impl Catalog {
             delivery_streams: Collection::open(storage)?,
             functions: Collection::open(storage)?,
             tables: Collection::open(storage)?,
+            document_databases: Collection::open(storage)?,
+            document_containers: Collection::open(storage)?,
             queries: Collection::open(storage)?,
             apis: Collection::open(storage)?,
             topics: Collection::open(storage)?,
             event_subscriptions: Collection::open(storage)?,
             access_keys: Collection::open(storage)?,
+            buckets: Collection::open(storage)?,
+            storage_accounts: Collection::open(storage)?,
             storage: storage.clone(),
         })
     }

@@ -4,11 +4,17 @@ use bytes::Bytes;
 use http::Response;
 use millstream_http::body::BodyError;
 
+use crate::blob::{self, Blob};
+use crate::cosmos::{self, Cosmos};
 use crate::eventgrid::{self, EventGrid};
 use crate::request::AzureRequest;
 
 /// Every service that answers over HTTP.
 pub struct Services {
+    /// Blob storage.
+    pub blob: Blob,
+    /// Documents.
+    pub cosmos: Cosmos,
     /// Event Grid.
     pub eventgrid: EventGrid,
 }
@@ -16,6 +22,10 @@ pub struct Services {
 /// The services by name, as a request's head tells them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Service {
+    /// Blob storage.
+    Blob,
+    /// Cosmos DB for NoSQL.
+    Cosmos,
     /// Event Grid.
     EventGrid,
 }
@@ -24,13 +34,21 @@ impl Service {
     /// The service that a request is for; `None` when it is for none of this front.
     #[must_use]
     pub fn of(head: &http::request::Parts) -> Option<Self> {
-        EventGrid::is_meant(head).then_some(Self::EventGrid)
+        if cosmos::is_meant(head) {
+            return Some(Self::Cosmos);
+        }
+        if EventGrid::is_meant(head) {
+            return Some(Self::EventGrid);
+        }
+        Blob::is_meant(head).then_some(Self::Blob)
     }
 
     /// The largest body that the service takes, in bytes.
     #[must_use]
     pub fn body_bytes_max(self) -> usize {
         match self {
+            Self::Blob => blob::BODY_BYTES_MAX,
+            Self::Cosmos => cosmos::BODY_BYTES_MAX,
             Self::EventGrid => eventgrid::BODY_BYTES_MAX,
         }
     }
@@ -40,6 +58,8 @@ impl Services {
     /// Answers a request of `service`.
     pub async fn handle(&self, service: Service, request: AzureRequest) -> Response<Bytes> {
         match service {
+            Service::Blob => self.blob.handle(request).await,
+            Service::Cosmos => self.cosmos.handle(request).await,
             Service::EventGrid => self.eventgrid.handle(&request).await,
         }
     }
@@ -48,7 +68,47 @@ impl Services {
     #[must_use]
     pub fn not_taken(&self, service: Service, error: &BodyError) -> Response<Bytes> {
         match service {
+            Service::Blob => self.blob.not_taken(error),
+            Service::Cosmos => cosmos::not_taken(error),
             Service::EventGrid => self.eventgrid.not_taken(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn service(method: &str, address: &str, header: Option<&str>) -> Option<Service> {
+        let mut request = Request::builder().method(method).uri(address);
+        if let Some(name) = header {
+            request = request.header(name, "2021-12-02");
+        }
+        Service::of(&request.body(()).unwrap().into_parts().0)
+    }
+
+    #[test]
+    fn a_request_finds_its_service_by_its_head() {
+        let version = Some("x-ms-version");
+        for (method, address, header, expected) in [
+            ("GET", "/devstoreaccount1?comp=list", version, Some(Service::Blob)),
+            ("PUT", "/devstoreaccount1/c/b", version, Some(Service::Blob)),
+            ("GET", "/acc/c/b?sv=2021-12-02&sr=b&sig=x", None, Some(Service::Blob)),
+            ("GET", "/acc/c/b?sig=x", None, None),
+            ("GET", "/acc/c/b", None, None),
+            ("GET", "/", version, Some(Service::Cosmos)),
+            ("POST", "/dbs", version, Some(Service::Cosmos)),
+            ("GET", "/dbs/a/colls/b", version, Some(Service::Cosmos)),
+            ("GET", "/offers", version, Some(Service::Cosmos)),
+            // As the clients of AWS speak.
+            ("POST", "/", Some("x-amz-target"), None),
+            ("POST", "/2015-03-31/functions/name/invocations", Some("x-amz-date"), None),
+            ("GET", "/restapis?limit=1", Some("x-amz-date"), None),
+            ("GET", "/2015-03-31/functions", version, None),
+        ] {
+            assert_eq!(service(method, address, header), expected, "{method} {address} {header:?}");
         }
     }
 }

@@ -144,7 +144,7 @@ async fn batches_are_done_whole_or_not_at_all() {
     let done = batch(vec![
         BatchAction::Create(order("1", 1)),
         BatchAction::Upsert(order("1", 2)),
-        BatchAction::Patch("1".into(), add),
+        BatchAction::Patch("1".into(), Box::new(add)),
         BatchAction::Read("1".into()),
         BatchAction::Create(order("2", 0)),
         BatchAction::Delete("2".into()),

@@ -40,7 +40,7 @@ pub enum BatchAction {
     /// Writes a document of this id that must be there.
     Replace(String, Map<String, Value>),
     /// Changes parts of the document of this id.
-    Patch(String, Patch),
+    Patch(String, Box<Patch>),
     /// Tells the document of this id.
     Read(String),
     /// Removes the document of this id.

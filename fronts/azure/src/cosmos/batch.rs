@@ -62,7 +62,7 @@ fn operation(operation: Operation) -> Result<BatchOperation, CosmosError> {
         "Create" => BatchAction::Create(object(resource_body)?),
         "Upsert" => BatchAction::Upsert(object(resource_body)?),
         "Replace" => BatchAction::Replace(id()?, object(resource_body)?),
-        "Patch" => BatchAction::Patch(id()?, patch::read(&resource_body)?),
+        "Patch" => BatchAction::Patch(id()?, Box::new(patch::read(&resource_body)?)),
         "Read" => BatchAction::Read(id()?),
         "Delete" => BatchAction::Delete(id()?),
         other => return Err(CosmosError::bad_request(format!("There is no batch operation `{other}`."))),

@@ -139,7 +139,9 @@ impl Reading {
     /// Rows after all documents were read.
     async fn collect(self, query: Arc<Query>, mut position: Position, rows_max: usize) -> Result<Feed, DocumentError> {
         let rows = if query.reads_documents() {
-            let mut collector = Collector::new(Arc::clone(&query));
+            // One row more than the page has tells whether another page follows.
+            let wanted = query.bounds().0.saturating_add(position.rows).saturating_add(rows_max as u64 + 1);
+            let mut collector = Collector::new(Arc::clone(&query), wanted);
             let mut start = None;
             loop {
                 let items = self.items(start.take()).await?;

@@ -1,8 +1,10 @@
 //! Queries over a few documents, and what is wrong with some texts.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
-use super::{Query, QueryError};
+use super::{Collector, Query, QueryError};
 
 fn documents() -> Vec<Value> {
     vec![
@@ -235,6 +237,19 @@ fn filters_fix_values() {
     for text in ["c.a = 1", "c.a.b > 1", "c.a.b = 1 OR true", "c.a.b = c.x", "c.b.a = 1"] {
         assert_eq!(fixed(text), None, "{text}");
     }
+}
+
+#[test]
+fn only_rows_that_will_be_told_are_held() {
+    let collect = |wanted: u64| {
+        let query = Query::parse("SELECT * FROM c ORDER BY c.n DESC", &[]).unwrap();
+        let mut collector = Collector::new(Arc::new(query), wanted);
+        let document = |n: u32| json!({"n": n, "text": "x".repeat(1 << 20)});
+        (0..70).try_for_each(|n| collector.add(&document(n)))?;
+        Ok(collector.finish().iter().take(3).map(|row| row["n"].clone()).collect::<Vec<_>>())
+    };
+    assert_eq!(collect(10), Ok(vec![json!(69), json!(68), json!(67)]));
+    assert_eq!(collect(u64::MAX), Err(QueryError::TooMuchCollected));
 }
 
 #[test]

@@ -27,6 +27,8 @@ struct StreamPage<'a> {
     frame: Frame,
     live: Fragments,
     name: &'a str,
+    /// The address of a sample.
+    sample: String,
     kind: &'static str,
     shards: usize,
     retention: String,
@@ -57,6 +59,7 @@ pub(super) fn page(console: &Console, name: &str, frame: Frame, live: Fragments)
         frame,
         live,
         name,
+        sample: Page::sample_of(name),
         kind,
         shards: stream.shards.len(),
         retention: format!("{} h", stream.retention_hours),

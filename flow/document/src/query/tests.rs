@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{Collector, Query, QueryError};
@@ -261,3 +262,70 @@ fn what_a_row_holds_is_bounded() {
     assert_eq!(rows(&format!("SELECT VALUE {} FROM c", vec!["c.text"; 40].join(" || "))), Ok(vec![]));
     assert_eq!(rows("SELECT VALUE c FROM c JOIN l IN c.list"), Err(QueryError::TooMuchCollected));
 }
+
+proptest! {
+    /// Whatever a client sends is answered or refused, and never ends the process.
+    #[test]
+    fn no_query_panics(words in prop::collection::vec(prop::sample::select(WORDS.to_vec()), 0..24)) {
+        let text = format!("SELECT {}", words.join(" "));
+        if let Ok(query) = Query::parse(&text, &[("@p".to_owned(), json!([1, "a"]))]) {
+            let _ = query.over(&documents());
+        }
+    }
+
+    #[test]
+    fn no_text_panics(text in "\\PC{0,60}") {
+        let _ = Query::parse(&format!("SELECT {text}"), &[]);
+    }
+}
+
+const WORDS: [&str; 48] = [
+    "*",
+    "VALUE",
+    "c",
+    "c.id",
+    "c.age",
+    "c.tags",
+    "c.lines",
+    "FROM c",
+    "FROM x IN c.lines",
+    "JOIN l IN c.lines",
+    "WHERE",
+    "AND",
+    "OR",
+    "NOT",
+    "=",
+    "<",
+    ">=",
+    "!=",
+    "IN",
+    "BETWEEN",
+    "LIKE",
+    "??",
+    "?",
+    ":",
+    "+",
+    "-",
+    "*",
+    "/",
+    "%",
+    "||",
+    "<<",
+    "(",
+    ")",
+    "[",
+    "]",
+    ",",
+    "1",
+    "-1.5e3",
+    "'a%'",
+    "@p",
+    "null",
+    "COUNT(1)",
+    "MAX(c.age)",
+    "SUBSTRING(",
+    "GROUP BY",
+    "ORDER BY",
+    "DESC",
+    "OFFSET 1 LIMIT 2",
+];

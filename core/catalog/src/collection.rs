@@ -9,8 +9,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::watch;
 
 use crate::definition::{
-    AccessKeyDefinition, ApiDefinition, BucketDefinition, DeliveryStreamDefinition, FunctionDefinition,
-    QueryDefinition, StorageAccountDefinition, StreamDefinition, TableDefinition,
+    AccessKeyDefinition, ApiDefinition, BucketDefinition, DeliveryStreamDefinition, DocumentContainerDefinition,
+    DocumentDatabaseDefinition, EventSubscriptionDefinition, FunctionDefinition, QueryDefinition,
+    StorageAccountDefinition, StreamDefinition, TableDefinition, TopicDefinition,
 };
 use crate::error::CatalogError;
 
@@ -34,10 +35,18 @@ pub struct Catalog {
     pub functions: Collection<FunctionDefinition>,
     /// Tables.
     pub tables: Collection<TableDefinition>,
+    /// Databases of documents.
+    pub document_databases: Collection<DocumentDatabaseDefinition>,
+    /// Containers of documents.
+    pub document_containers: Collection<DocumentContainerDefinition>,
     /// Continuous queries (analytics applications, jobs).
     pub queries: Collection<QueryDefinition>,
     /// HTTP APIs.
     pub apis: Collection<ApiDefinition>,
+    /// Topics.
+    pub topics: Collection<TopicDefinition>,
+    /// Event subscriptions, of all topics.
+    pub event_subscriptions: Collection<EventSubscriptionDefinition>,
     /// Access keys.
     pub access_keys: Collection<AccessKeyDefinition>,
     /// Buckets of objects, as far as their folders cannot say it themselves.
@@ -58,8 +67,12 @@ impl Catalog {
             delivery_streams: Collection::open(storage)?,
             functions: Collection::open(storage)?,
             tables: Collection::open(storage)?,
+            document_databases: Collection::open(storage)?,
+            document_containers: Collection::open(storage)?,
             queries: Collection::open(storage)?,
             apis: Collection::open(storage)?,
+            topics: Collection::open(storage)?,
+            event_subscriptions: Collection::open(storage)?,
             access_keys: Collection::open(storage)?,
             buckets: Collection::open(storage)?,
             storage_accounts: Collection::open(storage)?,

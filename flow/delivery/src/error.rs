@@ -35,6 +35,34 @@ pub enum DeliveryError {
         /// The name.
         bucket: String,
     },
+    /// Objects could not be named so.
+    #[error("the {what} `{found}` cannot be used: {reason}")]
+    BadNaming {
+        /// `prefix` or `time zone`.
+        what: &'static str,
+        /// What was given.
+        found: String,
+        /// What was expected.
+        reason: String,
+    },
+    /// It was changed since the caller looked at it.
+    #[error("delivery stream `{name}` is at version {version}, expected {expected}; look at it again")]
+    Changed {
+        /// The delivery stream.
+        name: String,
+        /// What it is at.
+        version: u32,
+        /// What the caller expected.
+        expected: u32,
+    },
+    /// A delivery stream may not have more labels than the limit.
+    #[error("delivery stream `{name}` may have at most {max} labels")]
+    TooManyTags {
+        /// The delivery stream.
+        name: String,
+        /// The limit.
+        max: usize,
+    },
     /// The object store refused or could not be reached.
     #[error("writing `{object}` to bucket `{bucket}`: {error}")]
     Object {
@@ -63,7 +91,10 @@ impl DeliveryError {
         match self {
             Self::NotFound { .. } => ErrorKind::NotFound,
             Self::Exists { .. } => ErrorKind::Exists,
-            Self::ReadsStream { .. } | Self::BadBucket { .. } => ErrorKind::Invalid,
+            Self::ReadsStream { .. } | Self::BadBucket { .. } | Self::BadNaming { .. } | Self::TooManyTags { .. } => {
+                ErrorKind::Invalid
+            }
+            Self::Changed { .. } => ErrorKind::Conflict,
             Self::Object { error, .. } => error.kind(),
             Self::Stream(error) => error.kind(),
             Self::Catalog(error) => error.kind(),

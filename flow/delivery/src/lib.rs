@@ -4,11 +4,15 @@
 //! before it is written, so a crash writes the same object again instead of a second one.
 //! Read next: [`engine`] (the operations), [`task`] (one delivery stream at work).
 
+mod backoff;
+mod buffer;
 pub mod engine;
 mod error;
 mod naming;
 mod plan;
+mod prefix;
 mod task;
+mod time_pattern;
 
 pub use engine::{Deliveries, DeliveryStatus, NewDeliveryStream};
 pub use error::DeliveryError;

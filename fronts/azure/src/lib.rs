@@ -3,6 +3,9 @@
 //! Holds no behaviour and keeps nothing. Read next: [`front`] (how a request finds its service), [`services`].
 
 pub mod blob;
+pub mod cosmos;
+pub mod eventgrid;
 pub mod front;
 pub mod request;
 pub mod services;
+pub mod streamanalytics;

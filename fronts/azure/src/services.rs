@@ -5,12 +5,18 @@ use http::Response;
 use millstream_http::body::BodyError;
 
 use crate::blob::{self, Blob};
+use crate::cosmos::{self, Cosmos};
+use crate::eventgrid::{self, EventGrid};
 use crate::request::AzureRequest;
 
 /// Every service that answers over HTTP.
 pub struct Services {
     /// Blob storage.
     pub blob: Blob,
+    /// Documents.
+    pub cosmos: Cosmos,
+    /// Event Grid.
+    pub eventgrid: EventGrid,
 }
 
 /// The services by name, as a request's head tells them.
@@ -18,12 +24,22 @@ pub struct Services {
 pub enum Service {
     /// Blob storage.
     Blob,
+    /// Cosmos DB for NoSQL.
+    Cosmos,
+    /// Event Grid.
+    EventGrid,
 }
 
 impl Service {
     /// The service that a request is for; `None` when it is for none of this front.
     #[must_use]
     pub fn of(head: &http::request::Parts) -> Option<Self> {
+        if cosmos::is_meant(head) {
+            return Some(Self::Cosmos);
+        }
+        if EventGrid::is_meant(head) {
+            return Some(Self::EventGrid);
+        }
         Blob::is_meant(head).then_some(Self::Blob)
     }
 
@@ -32,6 +48,8 @@ impl Service {
     pub fn body_bytes_max(self) -> usize {
         match self {
             Self::Blob => blob::BODY_BYTES_MAX,
+            Self::Cosmos => cosmos::BODY_BYTES_MAX,
+            Self::EventGrid => eventgrid::BODY_BYTES_MAX,
         }
     }
 }
@@ -41,6 +59,8 @@ impl Services {
     pub async fn handle(&self, service: Service, request: AzureRequest) -> Response<Bytes> {
         match service {
             Service::Blob => self.blob.handle(request).await,
+            Service::Cosmos => self.cosmos.handle(request).await,
+            Service::EventGrid => self.eventgrid.handle(&request).await,
         }
     }
 
@@ -49,6 +69,8 @@ impl Services {
     pub fn not_taken(&self, service: Service, error: &BodyError) -> Response<Bytes> {
         match service {
             Service::Blob => self.blob.not_taken(error),
+            Service::Cosmos => cosmos::not_taken(error),
+            Service::EventGrid => self.eventgrid.not_taken(error),
         }
     }
 }
@@ -76,10 +98,10 @@ mod tests {
             ("GET", "/acc/c/b?sv=2021-12-02&sr=b&sig=x", None, Some(Service::Blob)),
             ("GET", "/acc/c/b?sig=x", None, None),
             ("GET", "/acc/c/b", None, None),
-            ("GET", "/", version, None),
-            ("POST", "/dbs", version, None),
-            ("GET", "/dbs/a/colls/b", version, None),
-            ("GET", "/offers", version, None),
+            ("GET", "/", version, Some(Service::Cosmos)),
+            ("POST", "/dbs", version, Some(Service::Cosmos)),
+            ("GET", "/dbs/a/colls/b", version, Some(Service::Cosmos)),
+            ("GET", "/offers", version, Some(Service::Cosmos)),
             // As the clients of AWS speak.
             ("POST", "/", Some("x-amz-target"), None),
             ("POST", "/2015-03-31/functions/name/invocations", Some("x-amz-date"), None),

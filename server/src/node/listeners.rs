@@ -22,10 +22,11 @@ use millstream_aws::lambda::Lambda;
 use millstream_aws::logs::CloudWatchLogs;
 use millstream_aws::services::Services;
 use millstream_azure::blob::Blob;
+use millstream_azure::cosmos::Cosmos;
+use millstream_azure::eventgrid::EventGrid;
 use millstream_azure::front::AzureFront;
 use millstream_azure::services::Services as AzureServices;
 use millstream_console::{Console, ConsoleParts};
-use millstream_types::Invoke;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -64,7 +65,7 @@ impl Listeners {
         stopped: &watch::Receiver<bool>,
         tasks: &mut JoinSet<()>,
     ) -> anyhow::Result<()> {
-        let (aws, azure) = (Arc::new(aws_front(engines)), Arc::new(azure_front(engines)));
+        let (aws, azure) = (Arc::new(aws_front(engines)), Arc::new(azure_front(engines, settings)?));
         let answer = move |request: HttpRequest<Incoming>| {
             let (aws, azure) = (Arc::clone(&aws), Arc::clone(&azure));
             async move {
@@ -114,23 +115,27 @@ fn report(what: &str, served: std::io::Result<()>) {
 
 fn aws_front(engines: &Engines) -> AwsFront {
     let Engines { insight, streams, place, clock, .. } = engines;
-    let invoke: Arc<dyn Invoke> = Arc::new(engines.functions.clone());
+    let calls = engines.calls.clone();
     let services = Services {
-        kinesis: Kinesis::new(streams.clone(), insight.clone(), Arc::clone(clock), place.clone()),
+        kinesis: Kinesis::new(streams.clone(), insight.clone(), Arc::clone(clock), place.clone(), engines.seal.clone()),
         firehose: Firehose::new(engines.deliveries.clone(), insight.clone(), place.clone()),
         dynamodb: DynamoDb::new(engines.tables.clone(), insight.clone(), place.clone()),
         lambda: Lambda::new(engines.functions.clone(), place.clone()),
         logs: CloudWatchLogs::new(insight.clone(), place.clone()),
         analytics: KinesisAnalytics::new(engines.queries.clone(), streams.clone(), place.clone()),
-        apigateway: ApiGateway::new(engines.gateway.clone(), invoke, place.clone(), Arc::clone(clock)),
+        apigateway: ApiGateway::new(engines.gateway.clone(), calls, place.clone(), Arc::clone(clock)),
     };
     AwsFront::new(engines.access.clone(), Arc::clone(clock), services)
 }
 
-fn azure_front(engines: &Engines) -> AzureFront {
-    let Engines { objects, access, clock, .. } = engines;
-    let services = AzureServices { blob: Blob::new(objects.clone(), access.clone(), Arc::clone(clock)) };
-    AzureFront::new(services)
+fn azure_front(engines: &Engines, settings: &Settings) -> anyhow::Result<AzureFront> {
+    let Engines { objects, documents, events, insight, access, cosmos_key, clock, endpoint, .. } = engines;
+    let services = AzureServices {
+        blob: Blob::new(objects.clone(), access.clone(), Arc::clone(clock)),
+        cosmos: Cosmos::new(documents.clone(), cosmos_key, Arc::clone(clock))?,
+        eventgrid: EventGrid::new(events.clone(), insight.clone(), Arc::clone(clock), endpoint, settings.dev),
+    };
+    Ok(AzureFront::new(services))
 }
 
 fn console(engines: &Engines) -> Console {

@@ -14,7 +14,7 @@ mod rows;
 mod status;
 mod task;
 
-pub use delivery::{DeliveryAnswer, DeliveryRecord, OutputCodec};
+pub use delivery::{DeliveryAnswer, DeliveryRecord, OutputCodec, Outside};
 pub use engine::{NewQuery, Queries};
 pub use error::QueryError;
 pub use preview::{Preview, PreviewStart};

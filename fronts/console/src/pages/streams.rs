@@ -51,6 +51,7 @@ fn stream_row(console: &Console, stream: &Arc<StreamDefinition>) -> ListRow {
             StreamOwner::User => String::new(),
             StreamOwner::DeliveryStream => "of a delivery stream".to_owned(),
             StreamOwner::Query => "results of a query".to_owned(),
+            StreamOwner::Topic => "events of a topic".to_owned(),
         },
         spark: chart::spark("records per second", &series),
         cells: vec![

@@ -15,11 +15,13 @@ use millstream_delivery::{Deliveries, NewDeliveryStream};
 use millstream_function::{Functions, Options};
 use millstream_insight::{Insight, trail::Step};
 use millstream_object::{ObjectStoreOptions, Objects};
-use millstream_query::{DeliveryAnswer, DeliveryRecord, OutputCodec, Queries};
+use millstream_query::{DeliveryAnswer, DeliveryRecord, OutputCodec, Outside, Queries};
 use millstream_storage::Storage;
 use millstream_stream::{Entry, NewStream, Placement, Streams};
 use millstream_table::{AttributeValue, Item, NewTable, Put, Tables};
-use millstream_types::{Clock, Millis};
+use millstream_types::{
+    BoxFuture, Clock, Millis, NewObject, PutObject, PutObjectError, UpsertDocumentError, UpsertDocuments,
+};
 
 /// The engines.
 pub struct World {
@@ -49,8 +51,32 @@ impl OutputCodec for NoCodec {
         Bytes::new()
     }
 
-    fn decode(&self, _: &[u8]) -> Option<Vec<DeliveryAnswer>> {
+    fn decode(&self, _: &[DeliveryRecord], _: &[u8]) -> Option<Vec<DeliveryAnswer>> {
         None
+    }
+
+    fn records_max(&self) -> usize {
+        1
+    }
+}
+
+/// Nothing is kept here.
+struct Nowhere;
+
+impl PutObject for Nowhere {
+    fn put_object(&self, _: NewObject) -> BoxFuture<'_, Result<(), PutObjectError>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+impl UpsertDocuments for Nowhere {
+    fn upsert_documents(
+        &self,
+        _: String,
+        _: String,
+        documents: Vec<Bytes>,
+    ) -> BoxFuture<'_, Vec<Result<(), UpsertDocumentError>>> {
+        Box::pin(async move { documents.iter().map(|_| Ok(())).collect() })
     }
 }
 
@@ -70,6 +96,7 @@ impl World {
             endpoint: String::new(),
             region: "us-east-1".into(),
             arn: Arc::new(str::to_owned),
+            log_group: Arc::new(|name| format!("/aws/lambda/{name}")),
             credentials: Arc::new(|_| Default::default()),
             python_path: vec![],
             node_path: vec![],
@@ -93,8 +120,13 @@ impl World {
             catalog.clone(),
             streams.clone(),
             insight.clone(),
-            Arc::new(functions.clone()),
-            Arc::new(NoCodec),
+            Outside {
+                invoke: Arc::new(functions.clone()),
+                kinesis_codec: Arc::new(NoCodec),
+                stream_analytics_codec: Arc::new(NoCodec),
+                objects: Arc::new(Nowhere),
+                documents: Arc::new(Nowhere),
+            },
             Arc::clone(&clock),
         )
         .await;
@@ -136,10 +168,15 @@ impl World {
             buffer_bytes: 1 << 20,
             buffer_seconds: 60,
             compression: Compression::Gzip,
-            role: String::new(),
+            ..ObjectDestination::default()
         };
-        let new =
-            NewDeliveryStream { name: "input_transactions".into(), source: DeliverySource::DirectPut, destination };
+        let new = NewDeliveryStream {
+            name: "input_transactions".into(),
+            source: DeliverySource::DirectPut,
+            source_role: String::new(),
+            destination,
+            tags: Default::default(),
+        };
         self.deliveries.create(new).await.unwrap();
         for (name, variables) in [
             ("PostTransaction", vec![("DELIVERY_STREAM", "input_transactions")]),
@@ -215,6 +252,8 @@ fn table(name: &str) -> NewTable {
         sort_key: Some(KeyAttribute { name: "symbol".into(), key_type: KeyType::Number }),
         provisioned: None,
         tags: Default::default(),
+        owner: Default::default(),
+        item_bytes_max: millstream_catalog::TABLE_ITEM_BYTES_MAX,
     }
 }
 
@@ -230,11 +269,18 @@ fn query(name: &str, sql: &str, target: OutputTarget) -> QueryDefinition {
             stream: "delivery/input_transactions".into(),
             format: Default::default(),
             columns: Vec::<ColumnDefinition>::new(),
+            role: String::new(),
         }],
-        outputs: vec![QueryOutput { name: "OUTPUT_STREAM".into(), target, format: Default::default() }],
+        outputs: vec![QueryOutput {
+            name: "OUTPUT_STREAM".into(),
+            target,
+            format: Default::default(),
+            role: String::new(),
+        }],
         desired: DesiredState::Running,
         start_at: Default::default(),
         event_order: Default::default(),
+        parallelism: 1,
         created: made,
         modified: made,
         version: 1,
@@ -259,5 +305,6 @@ fn api(name: &str, function: &str) -> ApiDefinition {
         resources: [("r".to_owned(), root)].into(),
         deployments: Default::default(),
         stages: Default::default(),
+        validators: Default::default(),
     }
 }

@@ -1,0 +1,92 @@
+//! Transactional batches: a POST of a list of operations on one partition key.
+//!
+//! Source: the requests of the service's SDKs; the answer is 207 when an operation failed, and the others then answer 424.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use millstream_catalog::DocumentContainerDefinition;
+use millstream_document::{BatchAction, BatchOperation, BatchResult, DocumentError, Documents};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::answer::Answer;
+use super::documents::is_set;
+use super::error::CosmosError;
+use super::{partition_key, patch, queries};
+use crate::request::AzureRequest;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Operation {
+    operation_type: String,
+    id: Option<String>,
+    #[serde(default)]
+    resource_body: Value,
+    if_match: Option<String>,
+    if_none_match: Option<String>,
+}
+
+pub(super) async fn carry_out(
+    documents: &Documents,
+    request: &AzureRequest,
+    container: &Arc<DocumentContainerDefinition>,
+) -> Result<Answer, CosmosError> {
+    if !is_set(request, "x-ms-cosmos-batch-atomic") {
+        return Err(CosmosError::unsupported("Batches that are not atomic"));
+    }
+    let partition = partition_key::required(request, container)?;
+    let operations: Vec<Operation> = serde_json::from_value(queries::body(request)?)
+        .map_err(|error| CosmosError::bad_request(format!("The batch is invalid: {error}.")))?;
+    let operations = operations.into_iter().map(operation).collect::<Result<Vec<_>, _>>()?;
+    let count = operations.len();
+    match documents.batch(container, partition, operations).await {
+        Ok(results) => Ok(Answer::of(StatusCode::OK, &results.iter().map(result).collect())),
+        Err(DocumentError::Batch { at, error }) => {
+            let error = CosmosError::from(*error);
+            let status = |place: usize| if place == at { error.status() } else { StatusCode::FAILED_DEPENDENCY };
+            let answers = (0..count).map(|place| json!({ "statusCode": status(place).as_u16(), "requestCharge": 0 }));
+            Ok(Answer::of(StatusCode::MULTI_STATUS, &answers.collect()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn operation(operation: Operation) -> Result<BatchOperation, CosmosError> {
+    let Operation { operation_type, id, resource_body, if_match, if_none_match } = operation;
+    if if_none_match.is_some() {
+        return Err(CosmosError::unsupported("Operations of a batch with `ifNoneMatch`"));
+    }
+    let id = || id.ok_or_else(|| CosmosError::bad_request(format!("The operation {operation_type} needs an id.")));
+    let action = match operation_type.as_str() {
+        "Create" => BatchAction::Create(object(resource_body)?),
+        "Upsert" => BatchAction::Upsert(object(resource_body)?),
+        "Replace" => BatchAction::Replace(id()?, object(resource_body)?),
+        "Patch" => BatchAction::Patch(id()?, Box::new(patch::read(&resource_body)?)),
+        "Read" => BatchAction::Read(id()?),
+        "Delete" => BatchAction::Delete(id()?),
+        other => return Err(CosmosError::bad_request(format!("There is no batch operation `{other}`."))),
+    };
+    Ok(BatchOperation { action, if_match })
+}
+
+fn object(body: Value) -> Result<Map<String, Value>, CosmosError> {
+    match body {
+        Value::Object(object) => Ok(object),
+        _ => Err(CosmosError::bad_request("The input content is invalid: expected a JSON object.")),
+    }
+}
+
+fn result(result: &BatchResult) -> Value {
+    let (status, document) = match result {
+        BatchResult::Created(document) => (StatusCode::CREATED, Some(document)),
+        BatchResult::There(document) => (StatusCode::OK, Some(document)),
+        BatchResult::Deleted => (StatusCode::NO_CONTENT, None),
+    };
+    let mut answer = json!({ "statusCode": status.as_u16(), "requestCharge": 0 });
+    if let Some(document) = document {
+        answer["eTag"] = document.etag.as_str().into();
+        answer["resourceBody"] = document.value.clone();
+    }
+    answer
+}

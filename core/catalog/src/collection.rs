@@ -9,8 +9,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::watch;
 
 use crate::definition::{
-    AccessKeyDefinition, ApiDefinition, DeliveryStreamDefinition, FunctionDefinition, QueryDefinition,
-    StreamDefinition, TableDefinition,
+    AccessKeyDefinition, ApiDefinition, DeliveryStreamDefinition, FunctionDefinition, HubDefinition,
+    NamespaceDefinition, QueryDefinition, StreamDefinition, TableDefinition,
 };
 use crate::error::CatalogError;
 
@@ -38,6 +38,10 @@ pub struct Catalog {
     pub queries: Collection<QueryDefinition>,
     /// HTTP APIs.
     pub apis: Collection<ApiDefinition>,
+    /// Namespaces of hubs.
+    pub namespaces: Collection<NamespaceDefinition>,
+    /// Hubs, as `NAMESPACE/HUB`.
+    pub hubs: Collection<HubDefinition>,
     /// Access keys.
     pub access_keys: Collection<AccessKeyDefinition>,
     storage: Storage,
@@ -56,6 +60,8 @@ impl Catalog {
             tables: Collection::open(storage)?,
             queries: Collection::open(storage)?,
             apis: Collection::open(storage)?,
+            namespaces: Collection::open(storage)?,
+            hubs: Collection::open(storage)?,
             access_keys: Collection::open(storage)?,
             storage: storage.clone(),
         })

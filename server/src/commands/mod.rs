@@ -23,6 +23,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Tail(args) => remote::tail(&args).await,
         Command::Query(args) => remote::query(&args).await,
         Command::Logs(args) => remote::logs(&args).await,
+        Command::Keys(args) => remote::keys(&args).await,
         Command::Trace(args) => remote::trace(&args).await,
         Command::Status(args) => remote::status(&args).await,
         Command::Log { command } => verify::run(&command),

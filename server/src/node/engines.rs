@@ -14,6 +14,7 @@ use millstream_delivery::{Deliveries, ObjectStoreOptions};
 use millstream_function::{Functions, Options as FunctionOptions};
 use millstream_gateway::Gateway;
 use millstream_insight::Insight;
+use millstream_namespace::Namespaces;
 use millstream_query::Queries;
 use millstream_storage::{Durability, Storage, StorageOptions};
 use millstream_stream::Streams;
@@ -36,6 +37,7 @@ pub struct Engines {
     pub insight: Insight,
     pub access: Access,
     pub streams: Streams,
+    pub namespaces: Namespaces,
     pub tables: Tables,
     pub functions: Functions,
     pub deliveries: Deliveries,
@@ -56,6 +58,9 @@ impl Engines {
         let endpoint = format!("http://{aws}");
         let access = Access::new(catalog.clone(), settings.dev);
         let streams = Streams::new(storage.clone(), catalog.clone(), Arc::clone(&clock));
+        let random = Arc::new(random_key);
+        let namespaces = Namespaces::new(catalog.clone(), streams.clone(), Arc::clone(&clock), random, settings.dev);
+        namespaces.ensure_default().await?;
         let tables = Tables::new(storage.clone(), catalog.clone(), Arc::clone(&clock));
         let functions = {
             let options = function_options(settings, &endpoint, &place, &access);
@@ -90,6 +95,7 @@ impl Engines {
             insight,
             access,
             streams,
+            namespaces,
             tables,
             functions,
             deliveries,
@@ -161,6 +167,14 @@ fn function_options(settings: &Settings, endpoint: &str, place: &Place, access: 
 fn new_key() -> (String, String) {
     let random = || uuid::Uuid::new_v4().simple().to_string().to_uppercase();
     (format!("MSFN{}", &random()[..16]), random() + &random())
+}
+
+/// 32 bytes that nobody can guess, for a key.
+fn random_key() -> [u8; 32] {
+    let mut key = [0; 32];
+    key[..16].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
+    key[16..].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
+    key
 }
 
 fn absolute(paths: &[PathBuf]) -> Vec<PathBuf> {

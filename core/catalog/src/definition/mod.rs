@@ -5,6 +5,8 @@ mod access_key;
 mod api;
 mod delivery_stream;
 mod function;
+mod hub;
+mod namespace;
 mod query;
 mod stream;
 mod table;
@@ -13,6 +15,8 @@ pub use access_key::AccessKeyDefinition;
 pub use api::{ApiDefinition, Deployment, Integration, IntegrationResponse, Method, MethodResponse, Resource, Stage};
 pub use delivery_stream::{Compression, DeliverySource, DeliveryStreamDefinition, ObjectDestination};
 pub use function::FunctionDefinition;
+pub use hub::{ConsumerGroupDefinition, HubDefinition};
+pub use namespace::{AccessPolicyDefinition, AccessRights, NamespaceDefinition};
 pub use query::{
     ColumnDefinition, ColumnType, DesiredState, EventOrder, OrderPolicy, OutputTarget, QueryDefinition, QueryDialect,
     QueryInput, QueryOutput, RecordFormat, StartAt,

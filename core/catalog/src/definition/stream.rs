@@ -34,6 +34,8 @@ pub enum StreamOwner {
     DeliveryStream,
     /// A query's in-application stream, named `query/QUERY/STREAM`.
     Query,
+    /// A hub outside the default namespace, named `NAMESPACE/HUB`. Those of the default namespace are users' streams.
+    Hub,
 }
 
 /// One shard.

@@ -41,6 +41,7 @@ pub(super) fn page(console: &Console, name: &str, frame: Frame, live: Fragments)
     let stream = console.streams().get(name)?;
     let (kind, owner) = match stream.owner {
         StreamOwner::User => ("stream", None),
+        StreamOwner::Hub => ("hub", None),
         StreamOwner::DeliveryStream => {
             let owner = name.strip_prefix("delivery/").unwrap_or(name).to_owned();
             let href = Page::Delivery(owner.clone()).href();

@@ -190,7 +190,7 @@ fn width(constructor: u8) -> usize {
 }
 
 fn pairs(values: Vec<Value>) -> Result<Vec<(Value, Value)>, DecodeError> {
-    if values.len() % 2 != 0 {
+    if !values.len().is_multiple_of(2) {
         return Err(DecodeError::OddMap(values.len() as u32));
     }
     let mut values = values.into_iter();

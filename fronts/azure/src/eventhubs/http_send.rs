@@ -84,8 +84,8 @@ async fn send(hubs: &EventHubs, request: &AzureRequest) -> Result<(), Refusal> {
     let text = request.header("authorization").unwrap_or_default();
     let claims = verify(text, &hubs.namespaces, &namespace).map_err(|reason| (StatusCode::UNAUTHORIZED, reason))?;
     let mut path = vec![address.hub.as_str()];
-    if let Some(publisher) = &address.publisher {
-        path.extend(["publishers", publisher]);
+    for (name, value) in [("publishers", &address.publisher), ("partitions", &address.partition)] {
+        path.extend(value.iter().flat_map(|value| [name, value]));
     }
     if !claims.allow(Right::Send, &path, hubs.clock.now()) {
         let text = format!(

@@ -42,6 +42,8 @@ pub enum Command {
     Trace(TraceArgs),
     /// Show all stages with their rates and lags
     Status(NodeArgs),
+    /// Show a namespace's connection strings
+    Keys(KeysArgs),
     /// Look into the files of a data folder that no node has open
     Log {
         /// What to do
@@ -79,6 +81,18 @@ pub struct ServeArgs {
     /// Where the AWS protocols listen [default: 127.0.0.1:4566]
     #[arg(long, value_name = "ADDRESS", env = "MILLSTREAM_AWS_LISTEN")]
     pub aws_listen: Option<SocketAddr>,
+    /// Where Event Hubs listens for AMQP [default: 127.0.0.1:5672]
+    #[arg(long, value_name = "ADDRESS", env = "MILLSTREAM_EVENTHUBS_LISTEN")]
+    pub eventhubs_listen: Option<SocketAddr>,
+    /// Where Event Hubs listens for AMQP under TLS, with --tls-cert [default: 127.0.0.1:5671]
+    #[arg(long, value_name = "ADDRESS", env = "MILLSTREAM_EVENTHUBS_TLS_LISTEN")]
+    pub eventhubs_tls_listen: Option<SocketAddr>,
+    /// A certificate with its chain (PEM): listen under TLS too
+    #[arg(long, value_name = "FILE", env = "MILLSTREAM_TLS_CERT", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// The certificate's key (PEM)
+    #[arg(long, value_name = "FILE", env = "MILLSTREAM_TLS_KEY", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
     /// Where the console listens [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS", env = "MILLSTREAM_CONSOLE_LISTEN")]
     pub console_listen: Option<SocketAddr>,
@@ -237,6 +251,18 @@ pub struct LogsArgs {
 pub struct TraceArgs {
     /// A sequence number, or an event id that holds one (`shardId-000000000000:4900…`)
     pub id: String,
+    /// The node
+    #[command(flatten)]
+    pub node: NodeArgs,
+}
+
+/// Whose keys.
+#[derive(Debug, Clone, Args)]
+pub struct KeysArgs {
+    /// The namespace: `default`, or one that was made
+    pub namespace: String,
+    /// A hub of it, for the keys of its own policies too
+    pub hub: Option<String>,
     /// The node
     #[command(flatten)]
     pub node: NodeArgs,

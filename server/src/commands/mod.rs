@@ -25,6 +25,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Sample(args) => remote::sample(&args).await,
         Command::Test(args) => remote::test(&args).await,
         Command::Logs(args) => remote::logs(&args).await,
+        Command::Keys(args) => remote::keys(&args).await,
         Command::Trace(args) => remote::trace(&args).await,
         Command::Status(args) => remote::status(&args).await,
         Command::Log { command } => verify::run(&command),

@@ -9,7 +9,9 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use crate::apply::Request as ApplyRequest;
-use crate::cli::{DialectName, LogsArgs, NodeArgs, PipelineArgs, QueryArgs, SampleArgs, TailArgs, TestArgs, TraceArgs};
+use crate::cli::{
+    DialectName, KeysArgs, LogsArgs, NodeArgs, PipelineArgs, QueryArgs, SampleArgs, TailArgs, TestArgs, TraceArgs,
+};
 use crate::remote::Remote;
 
 /// `millstream apply FILE`
@@ -155,6 +157,18 @@ pub async fn status(args: &NodeArgs) -> anyhow::Result<()> {
             println!("  {}", describe(resource));
         }
     }
+    Ok(())
+}
+
+/// `millstream keys NAMESPACE [HUB]`
+///
+/// # Errors
+/// No such namespace or hub, or no node.
+pub async fn keys(args: &KeysArgs) -> anyhow::Result<()> {
+    let hub = args.hub.as_deref().map(|hub| format!("/{}", escape(hub))).unwrap_or_default();
+    let path = format!("/admin/keys/{}{hub}", escape(&args.namespace));
+    let answer = Remote::new(&args.node.data).ask_whole(Method::GET, &path, Bytes::new()).await?;
+    print!("{}", String::from_utf8_lossy(&answer));
     Ok(())
 }
 

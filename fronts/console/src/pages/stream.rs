@@ -44,6 +44,7 @@ pub(super) fn page(console: &Console, name: &str, frame: Frame, live: Fragments)
     let (kind, owner) = match stream.owner {
         StreamOwner::User => ("stream", None),
         StreamOwner::Topic => ("events of a topic", None),
+        StreamOwner::Hub => ("hub", None),
         StreamOwner::DeliveryStream => {
             let owner = name.strip_prefix("delivery/").unwrap_or(name).to_owned();
             let href = Page::Delivery(owner.clone()).href();

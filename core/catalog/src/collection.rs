@@ -9,8 +9,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::watch;
 
 use crate::definition::{
-    AccessKeyDefinition, ApiDefinition, DeliveryStreamDefinition, FunctionDefinition, QueryDefinition,
-    StreamDefinition, TableDefinition,
+    AccessKeyDefinition, ApiDefinition, DeliveryStreamDefinition, FunctionDefinition, ManagedServiceDefinition,
+    QueryDefinition, StreamDefinition, TableDefinition,
 };
 use crate::error::CatalogError;
 
@@ -38,6 +38,8 @@ pub struct Catalog {
     pub queries: Collection<QueryDefinition>,
     /// HTTP APIs.
     pub apis: Collection<ApiDefinition>,
+    /// Managed API services: APIs behind products, subscriptions and policies.
+    pub managed_services: Collection<ManagedServiceDefinition>,
     /// Access keys.
     pub access_keys: Collection<AccessKeyDefinition>,
     storage: Storage,
@@ -56,6 +58,7 @@ impl Catalog {
             tables: Collection::open(storage)?,
             queries: Collection::open(storage)?,
             apis: Collection::open(storage)?,
+            managed_services: Collection::open(storage)?,
             access_keys: Collection::open(storage)?,
             storage: storage.clone(),
         })

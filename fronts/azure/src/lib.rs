@@ -2,6 +2,7 @@
 //!
 //! Holds no behaviour and keeps nothing. Read next: [`front`] (how a request finds its service), [`services`].
 
+pub mod apimanagement;
 pub mod front;
 pub mod request;
 pub mod services;

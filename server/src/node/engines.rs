@@ -13,7 +13,7 @@ use millstream_aws::place::Place;
 use millstream_catalog::Catalog;
 use millstream_delivery::{Deliveries, ObjectStoreOptions};
 use millstream_function::{Functions, Options as FunctionOptions};
-use millstream_gateway::{BackendOptions, Backends, Calls, Gateway};
+use millstream_gateway::{BackendOptions, Backends, Calls, Gateway, Managed};
 use millstream_insight::Insight;
 use millstream_query::Queries;
 use millstream_storage::{Durability, Storage, StorageOptions};
@@ -43,6 +43,7 @@ pub struct Engines {
     pub queries: Queries,
     pub gateway: Gateway,
     pub calls: Calls,
+    pub managed: Managed,
     pub place: Place,
     pub clock: Arc<dyn Clock>,
     /// Where clients of this machine find the AWS protocols.
@@ -87,7 +88,8 @@ impl Engines {
         .await;
         let gateway = Gateway::new(catalog.clone(), insight.clone(), Arc::clone(&clock));
         let backends = backends(settings, aws).await?;
-        let calls = Calls::new(gateway.clone(), invoke, Arc::new(LambdaProxy), backends, Arc::clone(&clock));
+        let calls = Calls::new(gateway.clone(), invoke, Arc::new(LambdaProxy), backends.clone(), Arc::clone(&clock));
+        let managed = Managed::new(storage.clone(), catalog.clone(), insight.clone(), backends, Arc::clone(&clock));
         Ok(Self {
             storage,
             catalog,
@@ -100,6 +102,7 @@ impl Engines {
             queries,
             gateway,
             calls,
+            managed,
             place,
             clock,
             endpoint,

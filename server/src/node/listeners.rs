@@ -21,6 +21,7 @@ use millstream_aws::kinesisanalytics::KinesisAnalytics;
 use millstream_aws::lambda::Lambda;
 use millstream_aws::logs::CloudWatchLogs;
 use millstream_aws::services::Services;
+use millstream_azure::apimanagement::ApiManagement;
 use millstream_azure::front::AzureFront;
 use millstream_azure::services::Services as AzureServices;
 use millstream_console::{Console, ConsoleParts};
@@ -62,7 +63,7 @@ impl Listeners {
         stopped: &watch::Receiver<bool>,
         tasks: &mut JoinSet<()>,
     ) -> anyhow::Result<()> {
-        let (aws, azure) = (Arc::new(aws_front(engines)), Arc::new(azure_front(engines)));
+        let (aws, azure) = (Arc::new(aws_front(engines)), Arc::new(azure_front(engines, settings)));
         let answer = move |request: HttpRequest<Incoming>| {
             let (aws, azure) = (Arc::clone(&aws), Arc::clone(&azure));
             async move {
@@ -125,8 +126,8 @@ fn aws_front(engines: &Engines) -> AwsFront {
     AwsFront::new(engines.access.clone(), Arc::clone(clock), services)
 }
 
-fn azure_front(_engines: &Engines) -> AzureFront {
-    AzureFront::new(AzureServices::default())
+fn azure_front(engines: &Engines, settings: &Settings) -> AzureFront {
+    AzureFront::new(AzureServices { apimanagement: ApiManagement::new(engines.managed.clone(), settings.dev) })
 }
 
 fn console(engines: &Engines) -> Console {

@@ -5,6 +5,7 @@ mod access_key;
 mod api;
 mod delivery_stream;
 mod function;
+mod managed_service;
 mod query;
 mod stream;
 mod table;
@@ -16,6 +17,9 @@ pub use api::{
 };
 pub use delivery_stream::{Compression, DeliverySource, DeliveryStreamDefinition, ObjectDestination};
 pub use function::FunctionDefinition;
+pub use managed_service::{
+    ManagedApi, ManagedOperation, ManagedServiceDefinition, Product, Subscription, SubscriptionScope, SubscriptionState,
+};
 pub use query::{
     ColumnDefinition, ColumnType, DesiredState, EventOrder, OrderPolicy, OutputTarget, QueryDefinition, QueryDialect,
     QueryInput, QueryOutput, RecordFormat, StartAt,

@@ -143,7 +143,7 @@ impl<'s> Renderer<'s> {
             }
             Expression::Reference(reference) => return self.reference(reference),
             Expression::List(items) => {
-                let items = items.iter().map(|item| Ok(self.owned(item)?)).collect::<Rendered<_>>()?;
+                let items = items.iter().map(|item| self.owned(item)).collect::<Rendered<_>>()?;
                 Value::Array(items)
             }
             Expression::Range(first, last) => self.range(first, last)?,

@@ -10,8 +10,9 @@ use tokio::sync::watch;
 
 use crate::definition::{
     AccessKeyDefinition, ApiDefinition, BucketDefinition, DeliveryStreamDefinition, DocumentContainerDefinition,
-    DocumentDatabaseDefinition, EventSubscriptionDefinition, FunctionDefinition, HubDefinition, NamespaceDefinition,
-    QueryDefinition, StorageAccountDefinition, StreamDefinition, TableDefinition, TopicDefinition,
+    DocumentDatabaseDefinition, EventSubscriptionDefinition, FunctionDefinition, HubDefinition,
+    ManagedServiceDefinition, NamespaceDefinition, QueryDefinition, StorageAccountDefinition, StreamDefinition,
+    TableDefinition, TopicDefinition,
 };
 use crate::error::CatalogError;
 
@@ -51,6 +52,8 @@ pub struct Catalog {
     pub namespaces: Collection<NamespaceDefinition>,
     /// Hubs, as `NAMESPACE/HUB`.
     pub hubs: Collection<HubDefinition>,
+    /// Managed API services: APIs behind products, subscriptions and policies.
+    pub managed_services: Collection<ManagedServiceDefinition>,
     /// Access keys.
     pub access_keys: Collection<AccessKeyDefinition>,
     /// Buckets of objects, as far as their folders cannot say it themselves.
@@ -79,6 +82,7 @@ impl Catalog {
             event_subscriptions: Collection::open(storage)?,
             namespaces: Collection::open(storage)?,
             hubs: Collection::open(storage)?,
+            managed_services: Collection::open(storage)?,
             access_keys: Collection::open(storage)?,
             buckets: Collection::open(storage)?,
             storage_accounts: Collection::open(storage)?,

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Request, Response, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, header};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -22,6 +22,12 @@ const ANSWER_BYTES_MAX: usize = 10 << 20;
 
 /// Requests to backends at once: each may hold a whole answer.
 const REQUESTS_MAX: usize = 512;
+
+/// How often a request may come through gateways of this kind.
+const HOPS_MAX: usize = 8;
+
+/// What this gateway calls itself in the header that proxies leave behind.
+const VIA: HeaderValue = HeaderValue::from_static("1.1 millstream");
 
 /// How long an idle connection is kept.
 const IDLE: Duration = Duration::from_secs(60);
@@ -44,6 +50,11 @@ pub enum BackendError {
     /// It took too long.
     #[error("the backend did not answer within {0} ms")]
     TimedOut(u128),
+    /// The request has come through this gateway too often.
+    #[error(
+        "the request came through a gateway of this kind {HOPS_MAX} times; does a backend lead back to its own API?"
+    )]
+    Loop,
     /// Its answer is too large.
     #[error("the backend's answer has more than {ANSWER_BYTES_MAX} bytes")]
     TooLarge,
@@ -97,6 +108,10 @@ impl Backends {
 
     async fn sent(&self, mut request: Request<Bytes>) -> Result<Response<Bytes>, BackendError> {
         let reach = self.reach(request.uri())?;
+        if request.headers().get_all(header::VIA).iter().filter(|via| **via == VIA).count() >= HOPS_MAX {
+            return Err(BackendError::Loop);
+        }
+        request.headers_mut().append(header::VIA, VIA);
         let secure = request.uri().scheme_str() == Some("https");
         end_to_end(request.headers_mut());
         request.headers_mut().remove(header::HOST);

@@ -315,9 +315,10 @@ fn backend_headers(request: &ApiRequest, outgoing: Outgoing, proxy: bool) -> Hea
     if proxy {
         headers = request.headers.clone();
     } else {
-        for name in [header::CONTENT_TYPE, header::ACCEPT] {
-            if let Some(value) = request.headers.get(&name) {
-                headers.insert(name, value.clone());
+        // `Via` tells of loops.
+        for name in [header::CONTENT_TYPE, header::ACCEPT, header::VIA] {
+            for value in request.headers.get_all(&name) {
+                headers.append(&name, value.clone());
             }
         }
     }

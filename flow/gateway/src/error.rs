@@ -36,6 +36,9 @@ pub enum GatewayError {
         /// How many there may be.
         limit: usize,
     },
+    /// A policy was not understood.
+    #[error(transparent)]
+    Policy(#[from] crate::policy::PolicyError),
     /// The definition could not be written.
     #[error(transparent)]
     Catalog(CatalogError),
@@ -48,7 +51,7 @@ impl GatewayError {
         match self {
             Self::NotFound { .. } => ErrorKind::NotFound,
             Self::Exists { .. } => ErrorKind::Exists,
-            Self::Invalid { .. } => ErrorKind::Invalid,
+            Self::Invalid { .. } | Self::Policy(_) => ErrorKind::Invalid,
             Self::TooMany { .. } => ErrorKind::Throttled,
             Self::Catalog(error) => error.kind(),
         }

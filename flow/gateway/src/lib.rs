@@ -3,7 +3,8 @@
 //! What is edited is not live before it is deployed: requests are routed over a stage's deployment. How errors read, and the
 //! shape in which a function gets a whole request, are a front's business.
 //! Read next: [`engine`] (the operations), [`route`] (which method answers a request), [`calls`] (its way), `mapping` and
-//! [`template`] (what integrations get and give).
+//! [`template`] (what integrations get and give); [`managed`] (APIs behind products, subscriptions and policies) with
+//! [`policy`] (what policies say).
 
 pub mod apply;
 pub mod backend;
@@ -11,7 +12,9 @@ pub mod calls;
 pub mod engine;
 mod error;
 mod json_path;
+pub mod managed;
 mod mapping;
+pub mod policy;
 pub mod request;
 pub mod route;
 pub mod stages;
@@ -22,6 +25,7 @@ pub use backend::{BackendOptions, Backends};
 pub use calls::{Calls, Story, WholeRequest};
 pub use engine::Gateway;
 pub use error::{GatewayError, Refusal};
+pub use managed::{Managed, ManagedRequest};
 pub use request::ApiRequest;
 pub use route::Matched;
 pub use stages::{Served, StageChange};

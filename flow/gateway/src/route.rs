@@ -19,16 +19,28 @@ pub struct Matched {
 /// Finds the resource and method of a request's path (without the stage, beginning with `/`).
 #[must_use]
 pub fn find(resources: &BTreeMap<String, Resource>, method: &str, path: &str) -> Option<Matched> {
+    let candidates = resources.values().filter_map(|resource| {
+        let found = resource.methods.get(method).or_else(|| resource.methods.get("ANY"))?;
+        Some((resource.path.as_str(), (resource, found)))
+    });
+    let ((resource, method), parameters) = most_exact(candidates, path)?;
+    Some(Matched { resource: resource.clone(), method: method.clone(), parameters })
+}
+
+/// A candidate with what the parameters of its pattern stand for.
+type Found<T> = (T, BTreeMap<String, String>);
+
+/// The candidate whose pattern fits a path most exactly, and what its parameters stand for.
+pub(crate) fn most_exact<'p, T>(candidates: impl Iterator<Item = (&'p str, T)>, path: &str) -> Option<Found<T>> {
     let wanted: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-    let mut best: Option<(Vec<u8>, Matched)> = None;
-    for resource in resources.values() {
-        let Some((rank, parameters)) = matches(&resource.path, &wanted) else { continue };
-        let Some(found) = resource.methods.get(method).or_else(|| resource.methods.get("ANY")) else { continue };
+    let mut best: Option<(Vec<u8>, Found<T>)> = None;
+    for (pattern, candidate) in candidates {
+        let Some((rank, parameters)) = matches(pattern, &wanted) else { continue };
         if best.as_ref().is_none_or(|(known, _)| rank < *known) {
-            best = Some((rank, Matched { resource: resource.clone(), method: found.clone(), parameters }));
+            best = Some((rank, (candidate, parameters)));
         }
     }
-    best.map(|(_, matched)| matched)
+    best.map(|(_, found)| found)
 }
 
 /// How exactly a resource's path fits (0 exact, 1 parameter, 2 greedy, part by part), and its parameters.

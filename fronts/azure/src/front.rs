@@ -1,5 +1,7 @@
 //! How a request finds its service. Azure's services share the port with AWS's: the head tells which is meant.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
 use http_body_util::Full;
@@ -35,7 +37,9 @@ impl AzureFront {
         };
         let request_id = uuid::Uuid::new_v4().to_string();
         let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let peer = head.extensions.get::<SocketAddr>().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), SocketAddr::ip);
         let request = AzureRequest {
+            peer,
             method: head.method,
             path: head.uri.path().to_owned(),
             query: head.uri.query().unwrap_or_default().to_owned(),

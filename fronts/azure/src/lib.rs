@@ -2,6 +2,7 @@
 //!
 //! Holds no behaviour and keeps nothing. Read next: [`front`] (how a request finds its service), [`services`].
 
+pub mod apimanagement;
 pub mod blob;
 pub mod cosmos;
 pub mod eventgrid;

@@ -1,5 +1,7 @@
 //! A request as the services of this front get it: taken whole, within bounds.
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 
@@ -16,6 +18,8 @@ pub struct AzureRequest {
     pub headers: HeaderMap,
     /// Whom the client means to speak to: the `Host` header.
     pub host: String,
+    /// Who sent it.
+    pub peer: IpAddr,
     /// The body as it came.
     pub body: Bytes,
     /// The id under which the answer names this request.

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 use millstream_http::body::BodyError;
 
+use crate::apimanagement::{self, ApiManagement};
 use crate::blob::{self, Blob};
 use crate::cosmos::{self, Cosmos};
 use crate::eventgrid::{self, EventGrid};
@@ -23,6 +24,8 @@ pub struct Services {
     pub eventgrid: EventGrid,
     /// Event Hubs: sending over HTTPS, and the resources' own calls.
     pub event_hubs: EventHubs,
+    /// API Management.
+    pub apimanagement: ApiManagement,
 }
 
 /// The services by name, as a request's head tells them.
@@ -36,6 +39,8 @@ pub enum Service {
     EventGrid,
     /// Event Hubs.
     EventHubs(EventHubsCall),
+    /// API Management: published APIs and their management.
+    ApiManagement,
 }
 
 impl Service {
@@ -47,6 +52,9 @@ impl Service {
         }
         if let Some(call) = EventHubs::call(head) {
             return Some(Self::EventHubs(call));
+        }
+        if ApiManagement::is_meant(head) {
+            return Some(Self::ApiManagement);
         }
         if EventGrid::is_meant(head) {
             return Some(Self::EventGrid);
@@ -62,6 +70,7 @@ impl Service {
             Self::Cosmos => cosmos::BODY_BYTES_MAX,
             Self::EventGrid => eventgrid::BODY_BYTES_MAX,
             Self::EventHubs(_) => EVENT_HUBS_BODY_BYTES_MAX,
+            Self::ApiManagement => apimanagement::BODY_BYTES_MAX,
         }
     }
 }
@@ -74,6 +83,7 @@ impl Services {
             Service::Cosmos => self.cosmos.handle(request).await,
             Service::EventGrid => self.eventgrid.handle(&request).await,
             Service::EventHubs(call) => self.event_hubs.handle(call, &request).await,
+            Service::ApiManagement => self.apimanagement.handle(&request).await,
         }
     }
 
@@ -84,7 +94,7 @@ impl Services {
             Service::Blob => self.blob.not_taken(error),
             Service::Cosmos => cosmos::not_taken(error),
             Service::EventGrid => self.eventgrid.not_taken(error),
-            Service::EventHubs(_) => plain(error),
+            Service::EventHubs(_) | Service::ApiManagement => plain(error),
         }
     }
 }
@@ -135,6 +145,25 @@ mod tests {
             ("GET", "/2015-03-31/functions", version, None),
         ] {
             assert_eq!(service(method, address, header), expected, "{method} {address} {header:?}");
+        }
+    }
+
+    #[test]
+    fn requests_of_other_services_are_left_alone() {
+        let managed = "/subscriptions/s/resourceGroups/g/providers/Microsoft.ApiManagement/service/shop?api-version=1";
+        for (host, uri, expected) in [
+            ("127.0.0.1:4566", "/apim/events", Some(Service::ApiManagement)),
+            ("shop.azure-api.net", "/events", Some(Service::ApiManagement)),
+            ("127.0.0.1:4566", managed, Some(Service::ApiManagement)),
+            ("a1.execute-api.localhost:4566", "/apim/events", None),
+            ("127.0.0.1:4566", "/", None),
+            ("127.0.0.1:4566", "/apim", None),
+            ("127.0.0.1:4566", "/2015-03-31/functions/apim/invocations", None),
+            ("127.0.0.1:4566", "/restapis/a1/prod/_user_request_/apim/", None),
+            ("127.0.0.1:4566", "/subscriptions", None),
+        ] {
+            let head = http::Request::builder().uri(uri).header("host", host).body(()).unwrap().into_parts().0;
+            assert_eq!(Service::of(&head), expected, "{host} {uri}");
         }
     }
 }

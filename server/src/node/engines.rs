@@ -20,7 +20,7 @@ use millstream_delivery::Deliveries;
 use millstream_document::Documents;
 use millstream_event::{Events, Options as EventOptions, RetrySchedule};
 use millstream_function::{Functions, Options as FunctionOptions};
-use millstream_gateway::{BackendOptions, Backends, Calls, Gateway};
+use millstream_gateway::{BackendOptions, Backends, Calls, Gateway, Managed};
 use millstream_insight::Insight;
 use millstream_namespace::Namespaces;
 use millstream_object::{ObjectStoreOptions, Objects};
@@ -58,6 +58,7 @@ pub struct Engines {
     pub gateway: Gateway,
     pub calls: Calls,
     pub events: Events,
+    pub managed: Managed,
     pub place: Place,
     /// Keeps what clients bring back from being made up.
     pub seal: Seal,
@@ -116,8 +117,14 @@ impl Engines {
         .await;
         let gateway = Gateway::new(catalog.clone(), insight.clone(), Arc::clone(&clock));
         let backends = backends(settings, aws).await?;
-        let calls =
-            Calls::new(gateway.clone(), Arc::clone(&invoke), Arc::new(LambdaProxy), backends, Arc::clone(&clock));
+        let calls = Calls::new(
+            gateway.clone(),
+            Arc::clone(&invoke),
+            Arc::new(LambdaProxy),
+            backends.clone(),
+            Arc::clone(&clock),
+        );
+        let managed = Managed::new(storage.clone(), catalog.clone(), insight.clone(), backends, Arc::clone(&clock));
         let events = Events::start(
             event_options(settings, &endpoint, invoke, &objects),
             storage.clone(),
@@ -143,6 +150,7 @@ impl Engines {
             gateway,
             calls,
             events,
+            managed,
             place,
             seal,
             clock,

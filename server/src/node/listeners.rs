@@ -21,6 +21,7 @@ use millstream_aws::kinesisanalytics::KinesisAnalytics;
 use millstream_aws::lambda::Lambda;
 use millstream_aws::logs::CloudWatchLogs;
 use millstream_aws::services::Services;
+use millstream_azure::apimanagement::ApiManagement;
 use millstream_azure::blob::Blob;
 use millstream_azure::cosmos::Cosmos;
 use millstream_azure::eventgrid::EventGrid;
@@ -158,6 +159,7 @@ fn aws_front(engines: &Engines) -> AwsFront {
 fn azure_front(engines: &Engines, settings: &Settings, event_hubs: EventHubs) -> anyhow::Result<AzureFront> {
     let Engines { objects, documents, events, insight, access, cosmos_key, clock, endpoint, .. } = engines;
     let services = AzureServices {
+        apimanagement: ApiManagement::new(engines.managed.clone(), settings.dev),
         event_hubs,
         blob: Blob::new(objects.clone(), access.clone(), Arc::clone(clock)),
         cosmos: Cosmos::new(documents.clone(), cosmos_key, Arc::clone(clock))?,

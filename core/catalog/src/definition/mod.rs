@@ -9,6 +9,7 @@ mod document;
 mod event_subscription;
 mod function;
 mod hub;
+mod managed_service;
 mod namespace;
 mod query;
 mod storage_account;
@@ -30,6 +31,10 @@ pub use event_subscription::{
 };
 pub use function::FunctionDefinition;
 pub use hub::{ConsumerGroupDefinition, HubDefinition};
+pub use managed_service::{
+    ManagedApi, ManagedOperation, ManagedServiceDefinition, ManagedSubscriptionState, Product, Subscription,
+    SubscriptionScope,
+};
 pub use namespace::{AccessPolicyDefinition, AccessRights, NamespaceDefinition};
 pub use query::{
     ColumnDefinition, ColumnType, DesiredState, DocumentOutput, EventOrder, ObjectOutput, OrderPolicy, OutputTarget,

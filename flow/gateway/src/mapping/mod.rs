@@ -64,7 +64,7 @@ fn check_integration(integration: &Integration) -> Result<(), String> {
         let (least, most) = (TIMEOUT_MS.start(), TIMEOUT_MS.end());
         return Err(format!("Timeout should be between {least} ms and {most} ms, found {timeout}"));
     }
-    if !["WHEN_NO_MATCH", "WHEN_NO_TEMPLATES", "NEVER"].contains(&integration.passthrough.as_str()) {
+    if !["", "WHEN_NO_MATCH", "WHEN_NO_TEMPLATES", "NEVER"].contains(&integration.passthrough.as_str()) {
         let found = &integration.passthrough;
         return Err(format!("Invalid passthroughBehavior `{found}`: WHEN_NO_MATCH, WHEN_NO_TEMPLATES or NEVER"));
     }

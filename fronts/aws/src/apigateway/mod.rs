@@ -131,7 +131,7 @@ fn error(error: &GatewayError) -> ServiceError {
         GatewayError::Exists { kind, name } => {
             (409, "ConflictException", format!("Another {kind} with the same parent already has this name: {name}"))
         }
-        GatewayError::Invalid { reason } => (400, "BadRequestException", reason.clone()),
+        GatewayError::Invalid { .. } | GatewayError::Policy(_) => (400, "BadRequestException", error.to_string()),
         GatewayError::TooMany { what, limit } => {
             (429, "LimitExceededException", format!("Maximum number of {what} has been reached: {limit}"))
         }

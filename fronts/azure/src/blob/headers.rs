@@ -248,6 +248,7 @@ mod tests {
             (HeaderName::try_from(*name).unwrap(), HeaderValue::from_str(value).unwrap())
         };
         AzureRequest {
+            peer: std::net::Ipv4Addr::LOCALHOST.into(),
             method: Method::GET,
             path: String::new(),
             query: String::new(),

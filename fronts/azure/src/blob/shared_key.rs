@@ -111,6 +111,7 @@ mod tests {
             (HeaderName::try_from(*name).unwrap(), HeaderValue::from_str(value).unwrap())
         };
         AzureRequest {
+            peer: std::net::Ipv4Addr::LOCALHOST.into(),
             method,
             path: path.into(),
             query: query.into(),

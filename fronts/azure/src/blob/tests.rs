@@ -52,6 +52,7 @@ fn request(method: Method, address: &str, headers: &[(&str, &str)], body: &str) 
     let pair =
         |(name, value): &(&str, &str)| (HeaderName::try_from(*name).unwrap(), HeaderValue::from_str(value).unwrap());
     AzureRequest {
+        peer: std::net::Ipv4Addr::LOCALHOST.into(),
         method,
         path: format!("/{}{path}", DEVELOPMENT_ACCOUNT.0),
         query: query.to_owned(),

@@ -33,6 +33,7 @@ fn request(method: Method, path: &str, headers: &[(&str, &str)], body: &Value) -
     let named =
         |(name, value): &(&str, &str)| (name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap());
     AzureRequest {
+        peer: std::net::Ipv4Addr::LOCALHOST.into(),
         method,
         path: path.to_owned(),
         query: String::new(),

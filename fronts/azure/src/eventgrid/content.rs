@@ -130,6 +130,7 @@ mod tests {
             map.insert(http::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
         }
         let request = AzureRequest {
+            peer: std::net::Ipv4Addr::LOCALHOST.into(),
             method: Method::POST,
             path: String::new(),
             query: String::new(),

@@ -1,0 +1,90 @@
+//! Managed APIs: services whose APIs stand behind products, subscriptions and policies.
+//!
+//! Read next: [`definitions`] (what there is), [`policies`] (what is said about it), [`call`] (the way of a request),
+//! `rate` and `quota` (what is counted).
+
+pub mod call;
+pub mod definitions;
+pub mod policies;
+mod quota;
+mod rate;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use millstream_catalog::{Catalog, ManagedServiceDefinition};
+use millstream_insight::Insight;
+use millstream_storage::Storage;
+use millstream_types::Clock;
+
+pub use call::{Answered, Failure, ManagedRequest, TraceStep};
+pub use policies::PolicyScope;
+
+use crate::backend::Backends;
+use crate::error::GatewayError;
+use policies::Compiled;
+use quota::Quotas;
+use rate::RateLimits;
+
+/// The managed APIs of a node. Cheap to clone.
+#[derive(Clone)]
+pub struct Managed {
+    catalog: Catalog,
+    insight: Insight,
+    clock: Arc<dyn Clock>,
+    backends: Backends,
+    /// An edit reads a definition, changes it and writes it: one at a time, or one would undo the other.
+    edits: Arc<tokio::sync::Mutex<()>>,
+    /// The policies of each service as they were read last.
+    compiled: Arc<Mutex<Vec<Arc<Compiled>>>>,
+    rates: Arc<RateLimits>,
+    quotas: Arc<Quotas>,
+}
+
+impl Managed {
+    /// The engine over a catalog; its quotas are kept in the store.
+    #[must_use]
+    pub fn new(
+        storage: Storage,
+        catalog: Catalog,
+        insight: Insight,
+        backends: Backends,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            catalog,
+            insight,
+            clock,
+            backends,
+            edits: Arc::default(),
+            compiled: Arc::default(),
+            rates: Arc::default(),
+            quotas: Arc::new(Quotas::new(storage)),
+        }
+    }
+
+    /// A service.
+    ///
+    /// # Errors
+    /// [`GatewayError::NotFound`].
+    pub fn service(&self, name: &str) -> Result<Arc<ManagedServiceDefinition>, GatewayError> {
+        Ok(self.catalog.managed_services.require(name)?)
+    }
+
+    /// All services in the order of their names.
+    #[must_use]
+    pub fn services(&self) -> Vec<Arc<ManagedServiceDefinition>> {
+        self.catalog.managed_services.list()
+    }
+
+    /// A service's policies, ready to run; read again when the service has changed.
+    fn compiled(&self, service: &Arc<ManagedServiceDefinition>) -> Arc<Compiled> {
+        let mut known = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = known.iter().find(|compiled| Arc::ptr_eq(&compiled.service, service)) {
+            return Arc::clone(found);
+        }
+        let made = Arc::new(Compiled::new(Arc::clone(service)));
+        known.retain(|compiled| compiled.service.name != service.name);
+        known.push(Arc::clone(&made));
+        made
+    }
+}

@@ -1,0 +1,190 @@
+//! Documents and what they say; documents and why they are refused; policies and what they do.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Response};
+
+use super::exchange::{Exchange, Flow, query_pairs};
+use super::*;
+
+fn inbound(policies: &str) -> Result<Vec<Policy>, String> {
+    let text = format!("<policies><inbound>{policies}</inbound></policies>");
+    PolicyDocument::parse(&text).map(|document| document.inbound).map_err(|error| error.to_string())
+}
+
+fn exchange() -> Exchange {
+    let mut headers = HeaderMap::new();
+    headers.insert("x-mine", "Value".parse().unwrap());
+    headers.insert("origin", "http://page".parse().unwrap());
+    Exchange {
+        method: Method::POST,
+        backend: Some("http://backend/base".into()),
+        path: "/orders/7".into(),
+        query: query_pairs("n=1&m=a+b"),
+        headers,
+        body: Bytes::new(),
+        parameters: BTreeMap::from([("id".to_owned(), "7 8".to_owned())]),
+        response: Response::new(Bytes::new()),
+        response_headers: HeaderMap::new(),
+        subscription: "sub".into(),
+        address: "10.0.0.1".into(),
+        request_id: "r1".into(),
+    }
+}
+
+/// What a policy makes of the request above: the address that is called, its headers, or the refusal.
+fn applied(policy: &str) -> (String, Exchange) {
+    let mut exchange = exchange();
+    let policy = inbound(policy).unwrap().remove(0);
+    let told = match exchange.apply(&policy, Section::Inbound) {
+        Flow::Next(_) => exchange.uri().unwrap().to_string(),
+        Flow::Answered(_) => format!("answered {}", exchange.response.status().as_u16()),
+        Flow::Refused(status, message) => format!("refused {} {message}", status.as_u16()),
+    };
+    (told, exchange)
+}
+
+#[test]
+fn a_whole_document_is_read() {
+    let text = r#"<?xml version="1.0"?><!-- the policies -->
+        <policies>
+            <inbound><base /><check-header name="aeg-sas-key" failed-check-httpcode="401"
+                failed-check-error-message="key &amp; more" ignore-case="true"><value>a</value></check-header>
+                <rate-limit-by-key calls="3" renewal-period="60"
+                  counter-key="@(context.Request.Headers.GetValueOrDefault("x-key","none"))" />
+                <rate-limit-by-key calls="3" renewal-period="60"
+                  counter-key="@(context.Request.Headers.GetValueOrDefault(&quot;x-key&quot;, &quot;)&quot;))" />
+            </inbound>
+            <backend><forward-request timeout="10" /></backend>
+            <outbound><base /><set-header name="X-A" exists-action="delete" /></outbound>
+            <on-error><base /></on-error>
+        </policies>"#;
+    let document = PolicyDocument::parse(text).unwrap();
+    let names = |section| document.section(section).iter().map(Policy::name).collect::<Vec<_>>();
+    assert_eq!(names(Section::Inbound), ["base", "check-header", "rate-limit-by-key", "rate-limit-by-key"]);
+    assert_eq!(names(Section::Backend), ["forward-request"]);
+    assert_eq!(names(Section::Outbound), ["base", "set-header"]);
+    assert_eq!(names(Section::OnError), ["base"]);
+    let key = |otherwise: &str| Expression::Header { name: "x-key".into(), otherwise: otherwise.into() };
+    for (policy, otherwise) in [(2, "none"), (3, ")")] {
+        let Policy::RateLimit { key: Some(found), .. } = &document.inbound[policy] else { panic!() };
+        assert_eq!(*found, key(otherwise));
+    }
+}
+
+#[test]
+fn what_is_not_understood_is_refused_with_its_place() {
+    for (policies, expected) in [
+        ("\n  <foo />", "Error in element 'foo' on line 2, column 3: The policy is not supported by this node"),
+        ("<rate-limit calls='1' />", "Required attribute 'renewal-period' not found"),
+        ("<rate-limit calls='x' renewal-period='1' />", "must be a whole number, found `x`"),
+        ("<rate-limit calls='1' renewal-period='9' foo='1' />", "The attribute 'foo' is not supported by this node"),
+        ("<rate-limit calls='1' renewal-period='9'><api /></rate-limit>", "'rate-limit' has no such element"),
+        ("<forward-request />", "Policy is not allowed in the section 'inbound'"),
+        (
+            "<set-header name='a'><value>@(context.User.Id)</value></set-header>",
+            "`@(context.User.Id)` is not supported",
+        ),
+        ("<set-header name='a'><value>@{ return 1; }</value></set-header>", "is not supported"),
+        ("<set-header name='a b'><value>x</value></set-header>", "`a b` is no header's name"),
+        ("<set-header name='a' />", "Required element 'value' not found"),
+        ("<set-backend-service base-url='ftp://x' />", "expected an http:// or https:// address"),
+        ("<quota renewal-period='1' />", "Either 'calls' or 'bandwidth'"),
+        ("<set-header name='a'><value>x</set-header>", "expected its end, found the end of 'set-header'"),
+        ("<set-header name='a", "the value of 'name' has no end"),
+        ("text", "unexpected text `text`"),
+        ("a & b", "expected `&amp;` instead of `&`"),
+        (
+            "<cors allow-credentials='true'><allowed-origins><origin>*</origin></allowed-origins></cors>",
+            "cannot be true",
+        ),
+    ] {
+        let error = inbound(policies).unwrap_err();
+        assert!(error.contains(expected), "{policies}: {error}");
+    }
+    assert!(PolicyDocument::parse("<!DOCTYPE a><policies />").unwrap_err().to_string().contains("not allowed"));
+    assert!(PolicyDocument::parse(&"<a>".repeat(100_000)).is_err());
+    assert!(PolicyDocument::parse("").is_err());
+}
+
+#[test]
+fn requests_are_changed_as_policies_say() {
+    for (policy, expected) in [
+        ("<base />", "http://backend/base/orders/7?n=1&m=a%20b"),
+        ("<rewrite-uri template='/events' />", "http://backend/base/events?n=1&m=a%20b"),
+        ("<rewrite-uri template='/e/{id}?v={id}&amp;n=2' />", "http://backend/base/e/7%208?v=7%208&n=2&m=a%20b"),
+        ("<rewrite-uri template='/e' copy-unmatched-params='false' />", "http://backend/base/e"),
+        ("<set-backend-service base-url='https://other/' />", "https://other/orders/7?n=1&m=a%20b"),
+        (
+            "<set-query-parameter name='n'><value>2</value></set-query-parameter>",
+            "http://backend/base/orders/7?m=a%20b&n=2",
+        ),
+        (
+            "<set-query-parameter name='n' exists-action='append'><value>2</value></set-query-parameter>",
+            "http://backend/base/orders/7?n=1&m=a%20b&n=2",
+        ),
+        ("<set-query-parameter name='n' exists-action='delete' />", "http://backend/base/orders/7?m=a%20b"),
+        (
+            "<check-header name='x-no' failed-check-httpcode='401' failed-check-error-message='no' ignore-case='false' />",
+            "refused 401 no",
+        ),
+        (
+            "<check-header name='x-mine' failed-check-httpcode='403' failed-check-error-message='no' ignore-case='false'>\
+             <value>value</value></check-header>",
+            "refused 403 no",
+        ),
+        (
+            "<check-header name='x-mine' failed-check-httpcode='403' failed-check-error-message='no' ignore-case='true'>\
+             <value>x</value><value>value</value></check-header>",
+            "http://backend/base/orders/7?n=1&m=a%20b",
+        ),
+        ("<return-response><set-status code='202' reason='Taken' /></return-response>", "answered 202"),
+        ("<mock-response status-code='201' />", "answered 201"),
+    ] {
+        assert_eq!(applied(policy).0, expected, "{policy}");
+    }
+}
+
+#[test]
+fn headers_get_their_values() {
+    for (action, value, expected) in [
+        ("override", "b", vec!["b"]),
+        ("skip", "b", vec!["Value"]),
+        ("append", "b", vec!["Value", "b"]),
+        ("delete", "b", vec![]),
+        ("override", "@(context.Subscription.Id)", vec!["sub"]),
+        ("override", "@( context.Request.IpAddress )", vec!["10.0.0.1"]),
+        ("override", "@(context.RequestId)", vec!["r1"]),
+        ("override", r#"@(context.Request.Headers.GetValueOrDefault("x-no","d"))"#, vec!["d"]),
+        ("override", r#"@(context.Request.Headers.GetValueOrDefault("X-Mine", "d"))"#, vec!["Value"]),
+    ] {
+        let policy = format!("<set-header name='X-Mine' exists-action='{action}'><value>{value}</value></set-header>");
+        let (_, exchange) = applied(&policy);
+        let found: Vec<_> = exchange.headers.get_all("x-mine").iter().map(|value| value.to_str().unwrap()).collect();
+        assert_eq!(found, expected, "{policy}");
+    }
+}
+
+#[test]
+fn other_origins_may_call_when_they_are_allowed() {
+    let policy = |origin: &str| {
+        format!(
+            "<cors><allowed-origins><origin>{origin}</origin></allowed-origins><allowed-methods \
+             preflight-result-max-age='60'><method>PUT</method><method>POST</method></allowed-methods>\
+             <allowed-headers><header>*</header></allowed-headers></cors>"
+        )
+    };
+    let (_, allowed) = applied(&policy("http://page"));
+    assert_eq!(allowed.response_headers["access-control-allow-origin"], "http://page");
+    assert!(applied(&policy("http://other")).1.response_headers.is_empty());
+    let mut preflight = exchange();
+    preflight.method = Method::OPTIONS;
+    preflight.headers.insert("access-control-request-method", "PUT".parse().unwrap());
+    preflight.headers.insert("access-control-request-headers", "x-a".parse().unwrap());
+    let flow = preflight.apply(&inbound(&policy("*")).unwrap()[0], Section::Inbound);
+    assert!(matches!(flow, Flow::Answered(_)));
+    let header = |name: &str| preflight.response_headers[name].to_str().unwrap();
+    assert_eq!((header("access-control-allow-origin"), header("access-control-allow-methods")), ("*", "PUT"));
+    assert_eq!((header("access-control-allow-headers"), header("access-control-max-age")), ("x-a", "60"));
+}

@@ -1,0 +1,106 @@
+//! APIs: `PUT`, `GET`, `DELETE`, and their list.
+
+use http::{Method, StatusCode};
+use millstream_catalog::ManagedApi;
+use millstream_gateway::GatewayError;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::ApiManagement;
+use super::error::ArmError;
+use super::management::{Answer, Target, input, page, put, unsupported};
+use crate::request::AzureRequest;
+
+/// The key's names unless an API has others.
+const KEY_HEADER: &str = "Ocp-Apim-Subscription-Key";
+const KEY_QUERY: &str = "subscription-key";
+
+#[derive(Deserialize)]
+struct Input {
+    properties: Properties,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Properties {
+    display_name: Option<String>,
+    description: Option<String>,
+    path: Option<String>,
+    service_url: Option<String>,
+    subscription_required: Option<bool>,
+    subscription_key_parameter_names: Option<KeyNames>,
+    format: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct KeyNames {
+    header: Option<String>,
+    query: Option<String>,
+}
+
+pub(super) fn list(front: &ApiManagement, request: &AzureRequest, target: &Target) -> Answer {
+    let service = front.managed.service(&target.service)?;
+    page(request, service.apis.values().map(|api| shown(target, api)).collect())
+}
+
+pub(super) async fn answer(front: &ApiManagement, request: &AzureRequest, target: &Target, name: &str) -> Answer {
+    match request.method {
+        Method::PUT => {
+            let api = asked(name, input::<Input>(request)?.properties)?;
+            let made = front.managed.put_api(&target.service, api).await?;
+            Ok((put(made), find(front, target, name)?))
+        }
+        Method::GET => Ok((StatusCode::OK, find(front, target, name)?)),
+        Method::DELETE => {
+            front.managed.delete_api(&target.service, name).await?;
+            Ok((StatusCode::OK, Value::Null))
+        }
+        _ => Err(unsupported(request)),
+    }
+}
+
+fn asked(name: &str, properties: Properties) -> Result<ManagedApi, ArmError> {
+    if let Some(format) = properties.format {
+        return Err(ArmError::unsupported(&format!("The import of an API in the format {format}")));
+    }
+    if let Some(kind) = properties.kind.filter(|kind| kind != "http") {
+        return Err(ArmError::unsupported(&format!("An API of the type {kind}")));
+    }
+    let path = properties.path.ok_or_else(|| ArmError::invalid("Property 'path' is required."))?;
+    let names = properties.subscription_key_parameter_names;
+    let (header, query) = names.map_or((None, None), |names| (names.header, names.query));
+    Ok(ManagedApi {
+        name: name.to_owned(),
+        display_name: properties.display_name.unwrap_or_else(|| name.to_owned()),
+        description: properties.description.unwrap_or_default(),
+        path,
+        backend: properties.service_url.filter(|url| !url.is_empty()),
+        subscription_required: properties.subscription_required.unwrap_or(true),
+        key_header: header.unwrap_or_else(|| KEY_HEADER.to_owned()),
+        key_query: query.unwrap_or_else(|| KEY_QUERY.to_owned()),
+        ..ManagedApi::default()
+    })
+}
+
+fn find(front: &ApiManagement, target: &Target, name: &str) -> Result<Value, ArmError> {
+    let service = front.managed.service(&target.service)?;
+    let unknown = || GatewayError::NotFound { kind: "API", name: name.to_owned() };
+    Ok(shown(target, service.apis.get(name).ok_or_else(unknown)?))
+}
+
+pub(super) fn shown(target: &Target, api: &ManagedApi) -> Value {
+    let properties = json!({
+        "displayName": api.display_name,
+        "description": api.description,
+        "path": api.path,
+        "serviceUrl": api.backend,
+        "subscriptionRequired": api.subscription_required,
+        "subscriptionKeyParameterNames": { "header": api.key_header, "query": api.key_query },
+        "protocols": ["https"],
+        "apiRevision": "1",
+        "isCurrent": true,
+    });
+    target.resource(&format!("apis/{}", api.name), "apis", properties)
+}

@@ -1,0 +1,55 @@
+//! API Management over the gateway engine: the published APIs ([`data_plane`]) and their management ([`management`]).
+//!
+//! Source: the API Management REST API reference (resource manager's conventions) and the service's error texts.
+
+mod apis;
+mod data_plane;
+mod error;
+mod management;
+mod operations;
+mod policies;
+mod products;
+mod service;
+mod subscriptions;
+mod test_call;
+
+use bytes::Bytes;
+use http::Response;
+use http::request::Parts;
+use millstream_gateway::Managed;
+
+use crate::request::AzureRequest;
+
+/// The largest request, bytes: that of a published API.
+pub(crate) const BODY_BYTES_MAX: usize = millstream_gateway::managed::call::BODY_BYTES_MAX;
+
+/// The service.
+pub struct ApiManagement {
+    managed: Managed,
+    /// Whether management takes any bearer token; otherwise it takes none.
+    dev: bool,
+}
+
+impl ApiManagement {
+    /// The service over the gateway engine. `dev`: management takes any bearer token.
+    #[must_use]
+    pub fn new(managed: Managed, dev: bool) -> Self {
+        Self { managed, dev }
+    }
+
+    /// Whether a request is for this service: a published API's, or its management's.
+    pub(crate) fn is_meant(head: &Parts) -> bool {
+        let host = head.headers.get(http::header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        // Another cloud's API may have a stage of any name.
+        !host.contains(".execute-api.")
+            && (data_plane::address(host, head.uri.path()).is_some() || management::is_meant(head.uri.path()))
+    }
+
+    /// Answers a request.
+    pub(crate) async fn handle(&self, request: &AzureRequest) -> Response<Bytes> {
+        match data_plane::address(&request.host, &request.path) {
+            Some((service, path)) => data_plane::answer(self, request, service, path).await,
+            None => management::answer(self, request).await,
+        }
+    }
+}

@@ -1,0 +1,333 @@
+"""API Management over plain HTTP: an API in front of an event topic, with products, keys, policies and limits."""
+
+import concurrent.futures
+import http.server
+import json
+import re
+import threading
+import urllib.error
+import urllib.parse
+import urllib.request
+import uuid
+
+import pytest
+
+from conftest import Node
+
+KEY = "Ocp-Apim-Subscription-Key"
+TOPIC_KEY = "topic-key"
+EVENTS = [{"id": "1", "eventType": "user.created", "subject": "users/1", "eventTime": "2026-01-01T00:00:00Z", "data": {}, "dataVersion": "1"}]
+
+
+class Topic(http.server.BaseHTTPRequestHandler):
+    """An event topic: takes events at `/api/events` with its key. Other paths say what they got; `/slow` late."""
+
+    protocol_version = "HTTP/1.1"
+    taken = []
+
+    def answer(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        path = urllib.parse.urlsplit(self.path)
+        if path.path == "/api/events":
+            status = 200 if self.headers.get("aeg-sas-key") == TOPIC_KEY else 401
+            made = b"" if status == 200 else b'{"error":{"code":"Unauthorized"}}'
+            if status == 200:
+                self.taken.append(json.loads(body))
+        elif path.path.endswith("/slow"):
+            threading.Event().wait(3)
+            status, made = 200, b"late"
+        else:
+            status, made = 200, json.dumps({
+                "method": self.command, "path": self.path, "body": body.decode(),
+                "headers": {name.lower(): value for name, value in self.headers.items()}}).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(made)))
+        self.send_header("X-Backend", "b")
+        self.end_headers()
+        try:
+            self.wfile.write(made)
+        except OSError:
+            pass  # whoever asked for the slow path has gone
+
+    do_GET = do_POST = do_PUT = do_DELETE = answer
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def topic():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Topic)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+class Answer:
+    def __init__(self, status, headers, body):
+        self.status, self.headers, self.text = status, headers, body.decode()
+
+    def json(self):
+        return json.loads(self.text)
+
+
+def send(method, url, body=None, headers=None):
+    data = body.encode() if isinstance(body, str) else None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data=data, method=method, headers=headers or {})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return Answer(answer.status, answer.headers, answer.read())
+    except urllib.error.HTTPError as error:
+        return Answer(error.code, error.headers, error.read())
+
+
+class Service:
+    """A service of one test, and its management."""
+
+    def __init__(self, endpoint, name=None):
+        self.endpoint, self.name = endpoint, name or f"s{uuid.uuid4().hex[:8]}"
+        self.root = f"/subscriptions/sub/resourceGroups/group/providers/Microsoft.ApiManagement/service/{self.name}"
+        self.gateway = f"{self.name}.azure-api.net"
+
+    def manage(self, method, path, /, properties=None, expect=(200, 201), **body):
+        body = {"properties": properties} if properties is not None else body or None
+        answer = send(method, f"{self.endpoint}{self.root}{path}?api-version=2024-05-01", body, {"Authorization": "Bearer any"})
+        assert answer.status in expect, f"{method} {path}: {answer.status} {answer.text}"
+        return answer.json() if answer.text else None
+
+    def api(self, name, backend, path=None, operations=(("GET", "/*"),), policy=None, **properties):
+        properties = {"displayName": name, "path": path or name, "serviceUrl": backend, "protocols": ["https"], **properties}
+        self.manage("PUT", f"/apis/{name}", properties)
+        for number, (method, template) in enumerate(operations):
+            self.manage("PUT", f"/apis/{name}/operations/op{number}",
+                        {"displayName": template, "method": method, "urlTemplate": template})
+        if policy:
+            self.policy(f"/apis/{name}", policy)
+
+    def policy(self, scope, inbound="", outbound="<base />", backend="<base />", on_error="<base />", expect=(200, 201)):
+        text = (f"<policies>\n<inbound>\n{inbound}\n</inbound><backend>{backend}</backend>"
+                f"<outbound>{outbound}</outbound><on-error>{on_error}</on-error></policies>")
+        return self.manage("PUT", f"{scope}/policies/policy", {"format": "rawxml", "value": text}, expect)
+
+    def subscribe(self, name, scope, **properties):
+        self.manage("PUT", f"/subscriptions/{name}", {"displayName": name, "scope": scope, **properties})
+        return self.manage("POST", f"/subscriptions/{name}/listSecrets")["primaryKey"]
+
+    def call(self, method, path, body=None, key=None, **headers):
+        headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        return send(method, f"{self.endpoint}{path}", body, {"Host": self.gateway, **({KEY: key} if key else {}), **headers})
+
+
+@pytest.fixture
+def service(endpoint):
+    service = Service(endpoint)
+    service.manage("PUT", "")
+    yield service
+    service.manage("DELETE", "")
+
+
+def message(answer):
+    return answer.json()["statusCode"], answer.json()["message"]
+
+
+def test_an_api_in_front_of_an_event_topic(service, topic):
+    service.api("events", f"{topic}/api", operations=[("POST", "/")])
+    service.policy("/apis/events/operations/op0", """<base />
+        <check-header name="aeg-sas-key" failed-check-httpcode="401" failed-check-error-message="The topic's key is missing"
+                      ignore-case="false" />
+        <rewrite-uri template="/events" />""")
+    service.manage("PUT", "/products/publishers", {"displayName": "Publishers", "subscriptionRequired": True, "state": "published"})
+    service.manage("PUT", "/products/publishers/apis/events")
+    service.policy("/products/publishers", '<base /><rate-limit calls="3" renewal-period="300" /><quota calls="4" renewal-period="3600" />')
+    key = service.subscribe("first", "/products/publishers")
+    publish = lambda **headers: service.call("POST", "/events", EVENTS, **headers)
+
+    missing = publish()
+    assert (missing.status, message(missing)) == (401, (401, "Access denied due to missing subscription key. Make sure to include "
+                                                             "subscription key when making requests to an API."))
+    wrong = publish(key="0" * 32)
+    assert message(wrong) == (401, "Access denied due to invalid subscription key. Make sure to provide a valid key for an active "
+                                   "subscription.")
+    unheard = publish(key=key)
+    assert (unheard.status, message(unheard)) == (401, (401, "The topic's key is missing"))
+    before = len(Topic.taken)
+    taken = publish(key=key, aeg_sas_key=TOPIC_KEY)
+    assert taken.status == 200 and taken.headers["X-Backend"] == "b"
+    assert Topic.taken[before:] == [EVENTS]
+    refused = publish(key=key, aeg_sas_key="wrong")
+    assert refused.status == 401 and refused.json() == {"error": {"code": "Unauthorized"}}, "the topic decides about its key"
+    limited = publish(key=key, aeg_sas_key=TOPIC_KEY)
+    assert limited.status == 429 and message(limited)[1].startswith("Rate limit is exceeded. Try again in ")
+    assert 0 < int(limited.headers["Retry-After"]) <= 300
+
+    second = service.subscribe("second", f"{service.root}/products/publishers")
+    assert publish(key=second, aeg_sas_key=TOPIC_KEY).status == 200, "each subscription has counters of its own"
+    by_query = service.call("POST", f"/events?subscription-key={second}", EVENTS, aeg_sas_key=TOPIC_KEY)
+    assert by_query.status == 200
+    nothing = service.call("GET", "/events", key=second)
+    assert (nothing.status, nothing.text) == (404, '{ "statusCode": 404, "message": "Resource not found" }')
+    assert service.call("POST", "/nowhere", key=second).status == 404
+    assert send("POST", f"{service.endpoint}/apim/events", EVENTS, {KEY: second, "aeg-sas-key": TOPIC_KEY}).status == 200
+
+
+def test_what_policies_make_of_requests_and_answers(service, topic):
+    service.api("shop", f"{topic}/base", path="shop/v1", operations=[("GET", "/orders/{id}"), ("PUT", "/raw/*"), ("GET", "/orders/latest")],
+                subscriptionRequired=False)
+    service.policy("", '<set-header name="X-Scopes" exists-action="append"><value>global</value></set-header>', backend="<forward-request timeout=\"1\" />",
+                   outbound='<set-header name="X-Backend" exists-action="delete" />')
+    service.policy("/apis/shop", """<base /><set-header name="X-Scopes" exists-action="append"><value>api</value></set-header>
+        <set-query-parameter name="v" exists-action="override"><value>@(context.Request.Headers.GetValueOrDefault("X-V","none"))</value>
+        </set-query-parameter>""", outbound='<set-header name="X-Api"><value>1</value></set-header><base />')
+    service.policy("/apis/shop/operations/op0", """<base /><rewrite-uri template="/o/{id}?fixed=1" />
+        <set-header name="X-Ip"><value>@(context.Request.IpAddress)</value></set-header><set-method>POST</set-method>""")
+    answer = service.call("GET", "/shop/v1/orders/a%20b?n=1", X_V="7")
+    got = answer.json()
+    assert (got["method"], got["path"]) == ("POST", "/base/o/a%20b?fixed=1&n=1&v=7"), got
+    assert (got["headers"]["x-ip"], got["headers"]["x-scopes"]) == ("127.0.0.1", "api"), "urllib's server keeps the last value"
+    assert answer.headers["X-Api"] == "1" and "X-Backend" not in answer.headers
+    assert service.call("GET", "/shop/v1/orders/latest").json()["path"] == "/base/orders/latest?v=none"
+    raw = service.call("PUT", "/shop/v1/raw/a/b%2Fc", "text")
+    assert (raw.json()["path"], raw.json()["body"]) == ("/base/raw/a/b%2Fc?v=none", "text")
+    service.policy("/apis/shop/operations/op0", '<base /><return-response><set-status code="202" reason="Taken" />'
+                   '<set-header name="X-A"><value>a</value></set-header><set-body>done</set-body></return-response>')
+    answer = service.call("GET", "/shop/v1/orders/1")
+    assert (answer.status, answer.text, answer.headers["X-A"]) == (202, "done", "a")
+    service.policy("/apis/shop/operations/op0", '<base /><rewrite-uri template="/slow" />')
+    late = service.call("GET", "/shop/v1/orders/1")
+    assert (late.status, message(late)) == (500, (500, "Internal server error"))
+    service.policy("/apis/shop/operations/op0", '<set-backend-service base-url="http://127.0.0.1:1" /><base />',
+                   on_error='<set-header name="X-Error"><value>@(context.RequestId)</value></set-header>')
+    down = service.call("GET", "/shop/v1/orders/1")
+    assert down.status == 500 and down.headers["X-Error"] == down.headers["x-ms-request-id"]
+
+
+def test_pages_of_other_origins_may_call_when_they_are_allowed(service, topic):
+    service.api("shop", topic, policy="""<cors><allowed-origins><origin>http://page</origin></allowed-origins>
+        <allowed-methods preflight-result-max-age="60"><method>GET</method></allowed-methods>
+        <allowed-headers><header>X-A</header></allowed-headers></cors><base />""")
+    ask = lambda origin: service.call("OPTIONS", "/shop/a", Origin=origin, Access_Control_Request_Method="GET")
+    allowed, other = ask("http://page"), ask("http://other")
+    assert (allowed.status, allowed.headers["Access-Control-Allow-Origin"]) == (200, "http://page")
+    assert allowed.headers["Access-Control-Allow-Methods"] == "GET" and allowed.headers["Access-Control-Max-Age"] == "60"
+    assert other.status == 200 and "Access-Control-Allow-Origin" not in other.headers
+    refused = service.call("GET", "/shop/a", Origin="http://page")
+    assert refused.status == 401
+
+
+def test_policies_that_are_not_understood_are_refused_with_their_place(service, topic):
+    service.api("shop", topic)
+    for inbound, said in [
+        ("<jsonp />", "Error in element 'jsonp' on line 3, column 1: The policy is not supported by this node"),
+        ('<rate-limit calls="x" renewal-period="1" />', "on line 3, column 1: the attribute 'calls' must be a whole number"),
+        ('<set-header name="a"><value>@(context.User.Email)</value></set-header>', "`@(context.User.Email)` is not supported"),
+        ("<forward-request />", "Policy is not allowed in the section 'inbound'"),
+        ("<base>", "on line 4, column 1: expected its end, found the end of 'inbound'"),
+    ]:
+        error = service.policy("/apis/shop", inbound, expect=(400,))["error"]
+        assert error["code"] == error["details"][0]["code"] == "ValidationError", error
+        assert said in error["details"][0]["message"], error
+    service.manage("GET", "/apis/shop/policies/policy", expect=(404,))
+    service.policy("/apis/shop", "<base />")
+    assert "<base />" in service.manage("GET", "/apis/shop/policies/policy")["properties"]["value"]
+    service.manage("DELETE", "/apis/shop/policies/policy")
+    service.manage("DELETE", "/apis/shop/policies/policy", expect=(204,))
+
+
+def test_limits_are_exact_when_many_call_at_once(service, topic):
+    service.api("shop", topic, subscriptionRequired=False, policy="""<base /><rate-limit-by-key calls="20" renewal-period="300"
+        counter-key="@(context.Request.Headers.GetValueOrDefault("X-Who",""))" /><mock-response status-code="204" />""")
+    call = lambda who: service.call("GET", "/shop/a", X_Who=who).status
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        first = list(pool.map(call, ["a"] * 60))
+        other = list(pool.map(call, ["b"] * 10))
+    assert (first.count(204), first.count(429)) == (20, 40) and other == [204] * 10
+    service.policy("/apis/shop", '<base /><quota calls="25" renewal-period="3600" /><mock-response />')
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        quota = list(pool.map(call, ["a"] * 60))
+    assert (quota.count(200), quota.count(403)) == (25, 35)
+
+
+def test_subscriptions_have_two_keys_and_a_state(service, topic):
+    service.api("one", topic)
+    service.api("two", topic)
+    everything, one = service.subscribe("all", "/apis"), service.subscribe("one", "/apis/one", primaryKey="chosen-key")
+    assert one == "chosen-key"
+    status = lambda api, key: service.call("GET", f"/{api}/x", key=key).status
+    assert [status("one", everything), status("two", everything), status("one", one), status("two", one)] == [200, 200, 200, 401]
+    secrets = service.manage("POST", "/subscriptions/one/listSecrets")
+    assert status("one", secrets["secondaryKey"]) == 200
+    service.manage("POST", "/subscriptions/one/regeneratePrimaryKey", expect=(204,))
+    assert status("one", one) == 401 and status("one", secrets["secondaryKey"]) == 200
+    service.manage("PUT", "/subscriptions/one", {"displayName": "one", "scope": "/apis/one", "state": "suspended"})
+    assert status("one", secrets["secondaryKey"]) == 401
+    shown = service.manage("GET", "/subscriptions/one")["properties"]
+    assert shown["state"] == "suspended" and "primaryKey" not in shown
+    service.manage("PUT", "/subscriptions/other", {"displayName": "o", "scope": "/apis", "primaryKey": everything}, expect=(400,))
+    service.manage("PUT", "/subscriptions/other", {"displayName": "o", "scope": "/products/none"}, expect=(404,))
+    service.manage("PUT", "/products/open", {"displayName": "Open", "subscriptionRequired": False, "state": "published"})
+    service.manage("PUT", "/products/open/apis/two")
+    assert service.call("GET", "/two/x").status == 200, "an open product lets anybody call"
+
+
+def test_a_test_call_tells_every_step(service, topic):
+    service.api("shop", topic, operations=[("POST", "/orders/{id}")],
+                policy='<base /><set-header name="X-A"><value>secret</value></set-header><rate-limit calls="1" renewal-period="60" />')
+    service.subscribe("all", "/apis")
+    call = lambda: service.manage("POST", "/apis/shop/operations/op0/testCall", path="/orders/7", body="text", query="n=1",
+                                  headers={"X-Mine": "m"}, subscription="all")
+    told = call()
+    assert told["status"] == 200 and json.loads(told["body"])["path"] == "/orders/7?n=1"
+    steps = [(step["section"], step["policy"]) for step in told["trace"]]
+    assert steps == [("gateway", "operation"), ("gateway", "subscription"), ("inbound", "set-header"), ("inbound", "rate-limit"),
+                     ("backend", "forward-request")]
+    assert told["trace"][2]["scope"] == "api shop" and "secret" not in told["trace"][2]["message"]
+    assert told["trace"][4]["message"] == f"POST {topic}/orders/7?n=1 answered 200" and all(step["elapsedMs"] >= 0 for step in told["trace"])
+    limited = call()
+    assert limited["status"] == 429 and limited["trace"][-1]["policy"] == "failure"
+
+
+def test_a_backend_that_is_its_own_gateway_is_a_loop_that_ends(service):
+    service.api("loop", f"{service.endpoint}/apim/loop", path=f"loop-{service.name}", subscriptionRequired=False)
+    service.manage("PUT", "/apis/loop", {"path": f"loop-{service.name}", "subscriptionRequired": False,
+                                         "serviceUrl": f"{service.endpoint}/apim/loop-{service.name}"})
+    told = service.manage("POST", "/apis/loop/operations/op0/testCall", path="/a")
+    assert told["status"] == 500
+
+
+def test_management_errors_are_the_resource_managers(service, endpoint):
+    url = f"{endpoint}{service.root}/apis"
+    assert send("GET", url, headers={"Authorization": "Bearer x"}).json()["error"]["code"] == "MissingApiVersionParameter"
+    assert send("GET", f"{url}?api-version=1").status == 401
+    assert service.manage("GET", "/apis/none", expect=(404,))["error"]["code"] == "ResourceNotFound"
+    assert service.manage("GET", "/loggers", expect=(400,))["error"]["code"] == "NotSupported"
+    for properties in [{"displayName": "no path"}, {"path": "a b"}, {"path": "a", "serviceUrl": "ftp://x"}, {"path": "a", "format": "openapi"}]:
+        service.manage("PUT", "/apis/a", properties, expect=(400,))
+    service.manage("PUT", "/apis/a", {"path": "same"})
+    service.manage("PUT", "/apis/b", {"path": "same"}, expect=(400,))
+    for template in ["orders", "/a{b}", "/a//{", "/a?x={y}"]:
+        service.manage("PUT", "/apis/a/operations/o", {"method": "GET", "urlTemplate": template}, expect=(400,))
+    broken = send("PUT", f"{url}/a?api-version=1", "{", {"Authorization": "Bearer x"})
+    assert broken.status == 400
+    assert service.manage("GET", "/apis")["count"] == 1
+
+
+def test_quotas_are_counted_over_restarts():
+    node = Node()
+    try:
+        node.start()
+        service = Service(node.endpoint, "kept")
+        service.manage("PUT", "")
+        service.api("shop", "http://127.0.0.1:1", policy='<base /><quota calls="3" renewal-period="3600" /><mock-response />')
+        key = service.subscribe("all", "/apis")
+        call = lambda: service.call("GET", "/shop/a", key=key)
+        assert [call().status, call().status] == [200, 200]
+        node.kill()
+        node.start()
+        assert [call().status, call().status] == [200, 403]
+        used = call()
+        assert re.fullmatch(r"Out of call volume quota\. Quota will be replenished in (00:5\d:\d\d|01:00:00)\.", message(used)[1])
+        assert int(used.headers["Retry-After"]) > 3000
+    finally:
+        node.remove()

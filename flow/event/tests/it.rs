@@ -418,7 +418,10 @@ async fn an_event_that_is_too_old_is_not_tried_any_more() {
     assert!(key.starts_with("letters/orders/ALL/2026/11/21/4/"), "{key}");
     let event = &letter[0];
     assert_eq!((&event["deadletterreason"], &event["deliveryattempts"]), (&json!("TimeToLiveExceeded"), &json!(2)));
-    assert_eq!((&event["lastdeliveryoutcome"], &event["publishtime"]), (&json!("Busy"), &json!("2026-11-21T04:00:00.000Z")));
+    assert_eq!(
+        (&event["lastdeliveryoutcome"], &event["publishtime"]),
+        (&json!("Busy"), &json!("2026-11-21T04:00:00.000Z"))
+    );
     assert_eq!(hook.deliveries().len(), 2);
 }
 

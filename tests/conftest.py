@@ -38,6 +38,7 @@ class Node:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="millstream-"))
         self.data = self.folder / "data"
         self.port, self.console_port = free_port(), free_port()
+        self.amqp_port = free_port()
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self.console = f"http://127.0.0.1:{self.console_port}"
         self.flags = flags
@@ -50,7 +51,8 @@ class Node:
         environment["MILLSTREAM_PYTHON_PATH"] = sysconfig.get_paths()["purelib"]
         environment["MILLSTREAM_NODE_PATH"] = str(ROOT / "tests" / "sdk" / ".deps" / "node_modules")
         command = [BINARY, "serve", "--dev", "--data", str(self.data), "--aws-listen", f"127.0.0.1:{self.port}",
-                   "--console-listen", f"127.0.0.1:{self.console_port}", *self.flags]
+                   "--console-listen", f"127.0.0.1:{self.console_port}",
+                   "--eventhubs-listen", f"127.0.0.1:{self.amqp_port}", *self.flags]
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         deadline = time.monotonic() + READY_SECONDS

@@ -32,12 +32,18 @@ pub enum Command {
     Tail(TailArgs),
     /// Run SQL over live records and show its rows
     Query(QueryArgs),
+    /// Take what flows through a stream into a file, to test queries with
+    Sample(SampleArgs),
+    /// Run a query over samples and show its rows
+    Test(TestArgs),
     /// Show what a function prints
     Logs(LogsArgs),
     /// Show the way of a record through the pipeline
     Trace(TraceArgs),
     /// Show all stages with their rates and lags
     Status(NodeArgs),
+    /// Show a namespace's connection strings
+    Keys(KeysArgs),
     /// Look into the files of a data folder that no node has open
     Log {
         /// What to do
@@ -75,6 +81,18 @@ pub struct ServeArgs {
     /// Where the AWS protocols listen [default: 127.0.0.1:4566]
     #[arg(long, value_name = "ADDRESS", env = "MILLSTREAM_AWS_LISTEN")]
     pub aws_listen: Option<SocketAddr>,
+    /// Where Event Hubs listens for AMQP [default: 127.0.0.1:5672]
+    #[arg(long, value_name = "ADDRESS", env = "MILLSTREAM_EVENTHUBS_LISTEN")]
+    pub eventhubs_listen: Option<SocketAddr>,
+    /// Where Event Hubs listens for AMQP under TLS, with --tls-cert [default: 127.0.0.1:5671]
+    #[arg(long, value_name = "ADDRESS", env = "MILLSTREAM_EVENTHUBS_TLS_LISTEN")]
+    pub eventhubs_tls_listen: Option<SocketAddr>,
+    /// A certificate with its chain (PEM): listen under TLS too
+    #[arg(long, value_name = "FILE", env = "MILLSTREAM_TLS_CERT", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// The certificate's key (PEM)
+    #[arg(long, value_name = "FILE", env = "MILLSTREAM_TLS_KEY", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
     /// Where the console listens [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS", env = "MILLSTREAM_CONSOLE_LISTEN")]
     pub console_listen: Option<SocketAddr>,
@@ -144,6 +162,49 @@ pub struct TailArgs {
     pub node: NodeArgs,
 }
 
+/// A sample of a stream.
+#[derive(Debug, Clone, Args)]
+pub struct SampleArgs {
+    /// The stream: `trades`, `delivery/NAME`
+    pub stream: String,
+    /// Begin with the oldest record there is
+    #[arg(long)]
+    pub from_start: bool,
+    /// End after so many records
+    #[arg(long, value_name = "RECORDS", default_value_t = 1_000)]
+    pub limit: usize,
+    /// End after so many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub seconds: u64,
+    /// Write it here instead of to the terminal
+    #[arg(long, short, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// The node
+    #[command(flatten)]
+    pub node: NodeArgs,
+}
+
+/// A query over samples.
+#[derive(Debug, Clone, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
+pub struct TestArgs {
+    /// A query of the node
+    #[arg(long, group = "what")]
+    pub query: Option<String>,
+    /// A file with the SQL, instead of the query's own
+    #[arg(long, value_name = "FILE", group = "what")]
+    pub sql: Option<PathBuf>,
+    /// The SQL's language; the query's own, else Stream Analytics'
+    #[arg(long, value_enum)]
+    pub dialect: Option<DialectName>,
+    /// An input's name in the SQL and the sample for it
+    #[arg(long, value_name = "NAME=FILE", required = true)]
+    pub input: Vec<String>,
+    /// The node
+    #[command(flatten)]
+    pub node: NodeArgs,
+}
+
 /// A query to be run once.
 #[derive(Debug, Clone, Args)]
 pub struct QueryArgs {
@@ -190,6 +251,18 @@ pub struct LogsArgs {
 pub struct TraceArgs {
     /// A sequence number, or an event id that holds one (`shardId-000000000000:4900…`)
     pub id: String,
+    /// The node
+    #[command(flatten)]
+    pub node: NodeArgs,
+}
+
+/// Whose keys.
+#[derive(Debug, Clone, Args)]
+pub struct KeysArgs {
+    /// The namespace: `default`, or one that was made
+    pub namespace: String,
+    /// A hub of it, for the keys of its own policies too
+    pub hub: Option<String>,
     /// The node
     #[command(flatten)]
     pub node: NodeArgs,

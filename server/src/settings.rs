@@ -16,6 +16,12 @@ pub struct Settings {
     pub dev: bool,
     /// Where the AWS protocols listen.
     pub aws_listen: SocketAddr,
+    /// Where Event Hubs listens for AMQP.
+    pub eventhubs_listen: SocketAddr,
+    /// Where Event Hubs listens for AMQP under TLS.
+    pub eventhubs_tls_listen: SocketAddr,
+    /// A certificate and its key, to listen under TLS too.
+    pub tls: Option<TlsFiles>,
     /// Where the console listens.
     pub console_listen: SocketAddr,
     /// When a write is acknowledged.
@@ -36,6 +42,15 @@ pub struct Settings {
     pub webhook_private_addresses: bool,
     /// Waits between attempts to deliver an event, seconds, the last one repeating; `None`: the documented schedule.
     pub event_retry_seconds: Option<Vec<u64>>,
+}
+
+/// A certificate and its key, as PEM files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate, its chain behind it.
+    pub certificate: PathBuf,
+    /// The key.
+    pub key: PathBuf,
 }
 
 /// Where buckets are.
@@ -67,6 +82,10 @@ pub enum ObjectSettings {
 struct SettingsFile {
     dev: bool,
     aws_listen: Option<SocketAddr>,
+    eventhubs_listen: Option<SocketAddr>,
+    eventhubs_tls_listen: Option<SocketAddr>,
+    tls_cert: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
     console_listen: Option<SocketAddr>,
     durability: Option<DurabilityName>,
     region: Option<String>,
@@ -113,9 +132,12 @@ pub enum SettingsError {
         "the console shows all data to everybody who reaches it, so {0} must be a loopback address\n  try: listen on 127.0.0.1 and put a proxy with credentials and TLS in front"
     )]
     ConsoleInPublic(SocketAddr),
+    /// A certificate without its key, or the other way round.
+    #[error("expected both a certificate (--tls-cert) and its key (--tls-key), or neither")]
+    HalfOfTls,
     /// Without TLS bodies travel readable.
     #[error(
-        "{0} is not a loopback address and this version serves no TLS\n  try: listen on 127.0.0.1 and put a proxy with TLS in front"
+        "{0} is not a loopback address and there is no TLS on it\n  try: listen on 127.0.0.1 and put a proxy with TLS in front"
     )]
     PlainInPublic(SocketAddr),
 }
@@ -128,9 +150,21 @@ impl Settings {
     pub fn from_args(args: &ServeArgs) -> Result<Self, SettingsError> {
         let file = args.config.as_deref().map(read).transpose()?.unwrap_or_default();
         let data = args.node.data.clone();
+        let certificate = args.tls_cert.clone().or(file.tls_cert);
+        let tls = match (certificate, args.tls_key.clone().or(file.tls_key)) {
+            (Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
+            (None, None) => None,
+            _ => return Err(SettingsError::HalfOfTls),
+        };
         let settings = Self {
             dev: args.dev || file.dev,
             aws_listen: args.aws_listen.or(file.aws_listen).unwrap_or_else(|| loopback(4566)),
+            eventhubs_listen: args.eventhubs_listen.or(file.eventhubs_listen).unwrap_or_else(|| loopback(5672)),
+            eventhubs_tls_listen: args
+                .eventhubs_tls_listen
+                .or(file.eventhubs_tls_listen)
+                .unwrap_or_else(|| loopback(5671)),
+            tls,
             console_listen: args.console_listen.or(file.console_listen).unwrap_or_else(|| loopback(8080)),
             durability: args.durability.or(file.durability).unwrap_or(DurabilityName::Fsync),
             region: file.region.unwrap_or_else(default_region),
@@ -148,14 +182,22 @@ impl Settings {
     }
 
     fn refuse_public(&self) -> Result<(), SettingsError> {
-        if self.dev && !self.aws_listen.ip().is_loopback() {
-            return Err(SettingsError::DevelopmentKeysInPublic { what: "--aws-listen", address: self.aws_listen });
+        for (what, address) in [
+            ("--aws-listen", self.aws_listen),
+            ("--eventhubs-listen", self.eventhubs_listen),
+            ("--eventhubs-tls-listen", self.eventhubs_tls_listen),
+        ] {
+            if self.dev && !address.ip().is_loopback() {
+                return Err(SettingsError::DevelopmentKeysInPublic { what, address });
+            }
         }
         if !self.console_listen.ip().is_loopback() {
             return Err(SettingsError::ConsoleInPublic(self.console_listen));
         }
-        if !self.aws_listen.ip().is_loopback() {
-            return Err(SettingsError::PlainInPublic(self.aws_listen));
+        for address in [self.aws_listen, self.eventhubs_listen] {
+            if !address.ip().is_loopback() {
+                return Err(SettingsError::PlainInPublic(address));
+            }
         }
         Ok(())
     }
@@ -208,6 +250,8 @@ mod tests {
             &["--dev", "--aws-listen", "0.0.0.0:1"][..],
             &["--console-listen", "10.0.0.1:1"],
             &["--aws-listen", "[::]:1"],
+            &["--dev", "--eventhubs-tls-listen", "0.0.0.0:1"],
+            &["--eventhubs-listen", "0.0.0.0:1"],
         ] {
             let error = settings(flags).unwrap_err().to_string();
             assert!(error.contains("try:"), "{error}");

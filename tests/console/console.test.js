@@ -59,10 +59,11 @@ const json = async (address) => {
 const startDemo = async () => {
   const binary = process.env.MILLSTREAM_BIN ?? path.join(here, "../../target/debug/millstream");
   assert.ok(existsSync(binary), `no binary at ${binary}: build it, or set MILLSTREAM_BIN or MILLSTREAM_CONSOLE`);
-  const [console, wire] = [await freePort(), await freePort()];
+  const [console, wire, amqp] = [await freePort(), await freePort(), await freePort()];
   const args = [
     "demo", "--data", path.join(folder, "data"),
     "--console-listen", `127.0.0.1:${console}`, "--aws-listen", `127.0.0.1:${wire}`,
+    "--eventhubs-listen", `127.0.0.1:${amqp}`,
   ];
   node = spawn(binary, args, { stdio: "ignore", cwd: path.join(here, "../..") });
   return `http://127.0.0.1:${console}`;

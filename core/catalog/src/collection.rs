@@ -10,8 +10,8 @@ use tokio::sync::watch;
 
 use crate::definition::{
     AccessKeyDefinition, ApiDefinition, BucketDefinition, DeliveryStreamDefinition, DocumentContainerDefinition,
-    DocumentDatabaseDefinition, EventSubscriptionDefinition, FunctionDefinition, QueryDefinition,
-    StorageAccountDefinition, StreamDefinition, TableDefinition, TopicDefinition,
+    DocumentDatabaseDefinition, EventSubscriptionDefinition, FunctionDefinition, HubDefinition, NamespaceDefinition,
+    QueryDefinition, StorageAccountDefinition, StreamDefinition, TableDefinition, TopicDefinition,
 };
 use crate::error::CatalogError;
 
@@ -47,6 +47,10 @@ pub struct Catalog {
     pub topics: Collection<TopicDefinition>,
     /// Event subscriptions, of all topics.
     pub event_subscriptions: Collection<EventSubscriptionDefinition>,
+    /// Namespaces of hubs.
+    pub namespaces: Collection<NamespaceDefinition>,
+    /// Hubs, as `NAMESPACE/HUB`.
+    pub hubs: Collection<HubDefinition>,
     /// Access keys.
     pub access_keys: Collection<AccessKeyDefinition>,
     /// Buckets of objects, as far as their folders cannot say it themselves.
@@ -73,6 +77,8 @@ impl Catalog {
             apis: Collection::open(storage)?,
             topics: Collection::open(storage)?,
             event_subscriptions: Collection::open(storage)?,
+            namespaces: Collection::open(storage)?,
+            hubs: Collection::open(storage)?,
             access_keys: Collection::open(storage)?,
             buckets: Collection::open(storage)?,
             storage_accounts: Collection::open(storage)?,

@@ -109,6 +109,10 @@ fn objects(folder: &Path) -> Vec<(String, Vec<u8>)> {
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).into_iter().flatten() {
             let path = entry.unwrap().path();
+            // The object engine's own folder holds what is no object yet.
+            if path.ends_with(".millstream") {
+                continue;
+            }
             if path.is_dir() {
                 folders.push(path);
             } else {

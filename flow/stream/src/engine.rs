@@ -237,6 +237,32 @@ impl Streams {
         Ok(stage(&*self.get(name)?, entries, transaction, appends_before))
     }
 
+    /// As [`Streams::stage`], but all records go to one shard, whatever their keys.
+    ///
+    /// # Errors
+    /// [`StreamError::StreamNotFound`], [`StreamError::ShardNotFound`].
+    pub fn stage_to_shard(
+        &self,
+        name: &str,
+        shard: u32,
+        entries: &[Entry],
+        transaction: &mut Transaction,
+        appends_before: usize,
+    ) -> Result<StagedPut, StreamError> {
+        let stream = self.get(name)?;
+        let Some(shard) = stream.shards.iter().find(|found| found.index == shard) else {
+            return Err(StreamError::ShardNotFound { stream: name.to_owned(), shard: shard.to_string() });
+        };
+        let size = |entry: &Entry| entry.partition_key.len() + entry.headers.len() + entry.data.len() + 15;
+        let mut records = EncodedRecords::with_capacity(entries.iter().map(size).sum());
+        for entry in entries {
+            records.push(&entry.partition_key, &entry.headers, &entry.data);
+        }
+        let places = (0..records.count()).map(|within| (0, within)).collect();
+        transaction.append(shard.log(), records);
+        Ok(StagedPut { appends: vec![(shard.index, shard.log(), appends_before)], entries: places })
+    }
+
     /// Makes a transaction with staged records durable.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 pub mod blob;
 pub mod cosmos;
 pub mod eventgrid;
+pub mod eventhubs;
 pub mod front;
 pub mod request;
 pub mod services;

@@ -1,13 +1,17 @@
 //! The services of this front, and which of them a request is for.
 
 use bytes::Bytes;
-use http::Response;
+use http::{Response, StatusCode};
 use millstream_http::body::BodyError;
 
 use crate::blob::{self, Blob};
 use crate::cosmos::{self, Cosmos};
 use crate::eventgrid::{self, EventGrid};
+use crate::eventhubs::{Call as EventHubsCall, EventHubs};
 use crate::request::AzureRequest;
+
+/// Bytes of a request to Event Hubs: the largest batch, with room for its spelling in JSON.
+const EVENT_HUBS_BODY_BYTES_MAX: usize = 4 << 20;
 
 /// Every service that answers over HTTP.
 pub struct Services {
@@ -17,6 +21,8 @@ pub struct Services {
     pub cosmos: Cosmos,
     /// Event Grid.
     pub eventgrid: EventGrid,
+    /// Event Hubs: sending over HTTPS, and the resources' own calls.
+    pub event_hubs: EventHubs,
 }
 
 /// The services by name, as a request's head tells them.
@@ -28,6 +34,8 @@ pub enum Service {
     Cosmos,
     /// Event Grid.
     EventGrid,
+    /// Event Hubs.
+    EventHubs(EventHubsCall),
 }
 
 impl Service {
@@ -36,6 +44,9 @@ impl Service {
     pub fn of(head: &http::request::Parts) -> Option<Self> {
         if cosmos::is_meant(head) {
             return Some(Self::Cosmos);
+        }
+        if let Some(call) = EventHubs::call(head) {
+            return Some(Self::EventHubs(call));
         }
         if EventGrid::is_meant(head) {
             return Some(Self::EventGrid);
@@ -50,6 +61,7 @@ impl Service {
             Self::Blob => blob::BODY_BYTES_MAX,
             Self::Cosmos => cosmos::BODY_BYTES_MAX,
             Self::EventGrid => eventgrid::BODY_BYTES_MAX,
+            Self::EventHubs(_) => EVENT_HUBS_BODY_BYTES_MAX,
         }
     }
 }
@@ -61,6 +73,7 @@ impl Services {
             Service::Blob => self.blob.handle(request).await,
             Service::Cosmos => self.cosmos.handle(request).await,
             Service::EventGrid => self.eventgrid.handle(&request).await,
+            Service::EventHubs(call) => self.event_hubs.handle(call, &request).await,
         }
     }
 
@@ -71,8 +84,21 @@ impl Services {
             Service::Blob => self.blob.not_taken(error),
             Service::Cosmos => cosmos::not_taken(error),
             Service::EventGrid => self.eventgrid.not_taken(error),
+            Service::EventHubs(_) => plain(error),
         }
     }
+}
+
+/// A body that was not taken, for services without words of their own for it.
+fn plain(error: &BodyError) -> Response<Bytes> {
+    let status = match error {
+        BodyError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+        BodyError::TimedOut => StatusCode::REQUEST_TIMEOUT,
+        BodyError::Incomplete(_) | BodyError::NotGzip(_) => StatusCode::BAD_REQUEST,
+    };
+    let mut response = Response::new(Bytes::from(format!("{error}\n")));
+    *response.status_mut() = status;
+    response
 }
 
 #[cfg(test)]

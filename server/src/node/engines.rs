@@ -22,6 +22,7 @@ use millstream_event::{Events, Options as EventOptions, RetrySchedule};
 use millstream_function::{Functions, Options as FunctionOptions};
 use millstream_gateway::{BackendOptions, Backends, Calls, Gateway};
 use millstream_insight::Insight;
+use millstream_namespace::Namespaces;
 use millstream_object::{ObjectStoreOptions, Objects};
 use millstream_query::{Outside, Queries};
 use millstream_storage::{Durability, Storage, StorageOptions};
@@ -45,6 +46,7 @@ pub struct Engines {
     pub insight: Insight,
     pub access: Access,
     pub streams: Streams,
+    pub namespaces: Namespaces,
     pub tables: Tables,
     pub documents: Documents,
     /// The key of the document account, in base 64.
@@ -74,6 +76,9 @@ impl Engines {
         let endpoint = format!("http://{aws}");
         let access = Access::new(catalog.clone(), settings.dev);
         let streams = Streams::new(storage.clone(), catalog.clone(), Arc::clone(&clock));
+        let random = Arc::new(random_key);
+        let namespaces = Namespaces::new(catalog.clone(), streams.clone(), Arc::clone(&clock), random, settings.dev);
+        namespaces.ensure_default().await?;
         let tables = Tables::new(storage.clone(), catalog.clone(), Arc::clone(&clock));
         let documents = Documents::new(catalog.clone(), tables.clone(), Arc::clone(&clock));
         let cosmos_key = access.account_key("cosmos", cosmos::DEVELOPMENT_KEY, new_account_key, clock.now()).await?;
@@ -127,6 +132,7 @@ impl Engines {
             insight,
             access,
             streams,
+            namespaces,
             tables,
             documents,
             cosmos_key,
@@ -229,6 +235,14 @@ fn event_options(settings: &Settings, endpoint: &str, invoke: Arc<dyn Invoke>, o
 fn new_key() -> (String, String) {
     let random = || uuid::Uuid::new_v4().simple().to_string().to_uppercase();
     (format!("MSFN{}", &random()[..16]), random() + &random())
+}
+
+/// 32 bytes that nobody can guess, for a key.
+fn random_key() -> [u8; 32] {
+    let mut key = [0; 32];
+    key[..16].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
+    key[16..].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
+    key
 }
 
 /// 64 bytes in base 64 that nobody can guess, as clients of accounts expect a key.

@@ -1,4 +1,4 @@
-//! Who can ask: the AWS protocols, the console, and commands over the socket in the data folder.
+//! Who can ask: the AWS and Azure protocols, the console, and commands over the socket in the data folder.
 
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
@@ -7,10 +7,10 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{Request as HttpRequest, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use hyper::body::Incoming;
 use millstream_aws::apigateway::ApiGateway;
 use millstream_aws::dynamodb::DynamoDb;
@@ -24,6 +24,7 @@ use millstream_aws::services::Services;
 use millstream_azure::blob::Blob;
 use millstream_azure::cosmos::Cosmos;
 use millstream_azure::eventgrid::EventGrid;
+use millstream_azure::eventhubs::{self, Endpoint, EventHubs};
 use millstream_azure::front::AzureFront;
 use millstream_azure::services::Services as AzureServices;
 use millstream_console::{Console, ConsoleParts};
@@ -43,6 +44,8 @@ const APPLY_BYTES_MAX: usize = 256 << 20;
 pub struct Listeners {
     aws: TcpListener,
     console: TcpListener,
+    eventhubs: TcpListener,
+    eventhubs_tls: Option<(TcpListener, eventhubs::amqp::Acceptor)>,
 }
 
 impl Listeners {
@@ -50,11 +53,29 @@ impl Listeners {
         Ok(Self {
             aws: bind(settings.aws_listen, "--aws-listen").await?,
             console: bind(settings.console_listen, "--console-listen").await?,
+            eventhubs: listen(settings.eventhubs_listen, "--eventhubs-listen")?,
+            eventhubs_tls: tls(settings)?,
         })
     }
 
     pub fn aws_address(&self) -> SocketAddr {
         self.aws.local_addr().unwrap_or_else(|_| SocketAddr::from(([127, 0, 0, 1], 4566)))
+    }
+
+    /// Event Hubs, as clients are told to find it.
+    fn event_hubs(&self, engines: &Engines, settings: &Settings) -> EventHubs {
+        let (address, tls) = match &self.eventhubs_tls {
+            Some((listener, _)) => (listener.local_addr().unwrap_or(settings.eventhubs_tls_listen), true),
+            None => (self.eventhubs.local_addr().unwrap_or(settings.eventhubs_listen), false),
+        };
+        EventHubs::new(
+            engines.namespaces.clone(),
+            engines.streams.clone(),
+            engines.insight.clone(),
+            Arc::clone(&engines.clock),
+            Endpoint { port: address.port(), tls },
+            settings.dev,
+        )
     }
 
     /// Serves until the node stops.
@@ -65,7 +86,9 @@ impl Listeners {
         stopped: &watch::Receiver<bool>,
         tasks: &mut JoinSet<()>,
     ) -> anyhow::Result<()> {
-        let (aws, azure) = (Arc::new(aws_front(engines)), Arc::new(azure_front(engines, settings)?));
+        let event_hubs = self.event_hubs(engines, settings);
+        let (aws, azure) =
+            (Arc::new(aws_front(engines)), Arc::new(azure_front(engines, settings, event_hubs.clone())?));
         let answer = move |request: HttpRequest<Incoming>| {
             let (aws, azure) = (Arc::clone(&aws), Arc::clone(&azure));
             async move {
@@ -76,6 +99,10 @@ impl Listeners {
             }
         };
         tasks.spawn(millstream_http::serve::serve(self.aws, answer, stop(stopped.clone())));
+        tasks.spawn(eventhubs::amqp::serve(event_hubs.clone(), self.eventhubs, None, stopped.clone()));
+        if let Some((listener, acceptor)) = self.eventhubs_tls {
+            tasks.spawn(eventhubs::amqp::serve(event_hubs.clone(), listener, Some(acceptor), stopped.clone()));
+        }
         let console = millstream_console::router(console(engines));
         let pages = console.clone();
         let ended = stop(stopped.clone());
@@ -87,7 +114,7 @@ impl Listeners {
             }
         });
         let socket = socket(settings)?;
-        let commands = console.merge(admin(engines));
+        let commands = console.merge(admin(engines)).merge(keys(event_hubs));
         let ended = stop(stopped.clone());
         tasks.spawn(async move {
             tokio::select! {
@@ -128,14 +155,52 @@ fn aws_front(engines: &Engines) -> AwsFront {
     AwsFront::new(engines.access.clone(), Arc::clone(clock), services)
 }
 
-fn azure_front(engines: &Engines, settings: &Settings) -> anyhow::Result<AzureFront> {
+fn azure_front(engines: &Engines, settings: &Settings, event_hubs: EventHubs) -> anyhow::Result<AzureFront> {
     let Engines { objects, documents, events, insight, access, cosmos_key, clock, endpoint, .. } = engines;
     let services = AzureServices {
+        event_hubs,
         blob: Blob::new(objects.clone(), access.clone(), Arc::clone(clock)),
         cosmos: Cosmos::new(documents.clone(), cosmos_key, Arc::clone(clock))?,
         eventgrid: EventGrid::new(events.clone(), insight.clone(), Arc::clone(clock), endpoint, settings.dev),
     };
     Ok(AzureFront::new(services))
+}
+
+/// An address for AMQP, naming it when it cannot be had.
+fn listen(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
+    eventhubs::amqp::listen(address).with_context(|| {
+        format!("cannot listen on {address}\n  try: end what listens there, or choose another address with {flag}")
+    })
+}
+
+/// The address for AMQP under TLS, when there is a certificate.
+fn tls(settings: &Settings) -> anyhow::Result<Option<(TcpListener, eventhubs::amqp::Acceptor)>> {
+    let Some(files) = &settings.tls else { return Ok(None) };
+    let acceptor = eventhubs::amqp::Acceptor::from_files(&files.certificate, &files.key)?;
+    Ok(Some((listen(settings.eventhubs_tls_listen, "--eventhubs-tls-listen")?, acceptor)))
+}
+
+/// Connection strings, for the command that shows them.
+fn keys(event_hubs: EventHubs) -> Router {
+    Router::new()
+        .route("/admin/keys/{namespace}", get(namespace_keys))
+        .route("/admin/keys/{namespace}/{hub}", get(hub_keys))
+        .with_state(event_hubs)
+}
+
+async fn namespace_keys(State(hubs): State<EventHubs>, Path(namespace): Path<String>) -> Response {
+    shown(hubs.connection_strings(&namespace, None))
+}
+
+async fn hub_keys(State(hubs): State<EventHubs>, Path((namespace, hub)): Path<(String, String)>) -> Response {
+    shown(hubs.connection_strings(&namespace, Some(&hub)))
+}
+
+fn shown<E: std::fmt::Display>(strings: Result<String, E>) -> Response {
+    match strings {
+        Ok(strings) => strings.into_response(),
+        Err(error) => (StatusCode::NOT_FOUND, error.to_string()).into_response(),
+    }
 }
 
 fn console(engines: &Engines) -> Console {

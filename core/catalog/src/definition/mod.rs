@@ -8,6 +8,8 @@ mod delivery_stream;
 mod document;
 mod event_subscription;
 mod function;
+mod hub;
+mod namespace;
 mod query;
 mod storage_account;
 mod stream;
@@ -27,6 +29,8 @@ pub use event_subscription::{
     EventSubscriptionDefinition, FieldCondition, FieldTest, SubscriptionState,
 };
 pub use function::FunctionDefinition;
+pub use hub::{ConsumerGroupDefinition, HubDefinition};
+pub use namespace::{AccessPolicyDefinition, AccessRights, NamespaceDefinition};
 pub use query::{
     ColumnDefinition, ColumnType, DesiredState, DocumentOutput, EventOrder, ObjectOutput, OrderPolicy, OutputTarget,
     QueryDefinition, QueryDialect, QueryInput, QueryOutput, RecordFormat, StartAt,

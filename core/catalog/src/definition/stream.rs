@@ -50,6 +50,8 @@ pub enum StreamOwner {
     Query,
     /// A topic, whose events it holds; named `topic/NAME`.
     Topic,
+    /// A hub outside the default namespace, named `NAMESPACE/HUB`. Those of the default namespace are users' streams.
+    Hub,
 }
 
 /// One shard.

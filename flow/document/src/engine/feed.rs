@@ -25,6 +25,8 @@ use crate::query::{Collector, Query, weight};
 
 /// Rows of a page when the client does not say how many.
 const ROWS_DEFAULT: usize = 1000;
+/// The same for queries that are computed again for each page.
+const COLLECTED_ROWS_DEFAULT: usize = 10_000;
 /// About how many bytes of rows a page has: what the service family answers at most.
 const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Bytes of documents read for one page: a query that finds little still answers in time.
@@ -98,9 +100,11 @@ impl Documents {
         };
         let partition = request.partition.or_else(|| PartitionKey::of_query(&query, &container.partition_key_paths));
         let partition = partition.map(|key| key.encode(&container.partition_key_paths)).transpose()?;
-        let rows_max = request.rows_max.unwrap_or(ROWS_DEFAULT).max(1);
+        let streaming = query.reads_documents() && query.is_streaming();
+        let rows_default = if streaming { ROWS_DEFAULT } else { COLLECTED_ROWS_DEFAULT };
+        let rows_max = request.rows_max.unwrap_or(rows_default).max(1);
         let documents = Reading { documents: self.clone(), container: Arc::clone(container), partition };
-        if query.reads_documents() && query.is_streaming() {
+        if streaming {
             documents.stream(query, position, rows_max).await
         } else {
             documents.collect(query, position, rows_max).await
@@ -139,7 +143,9 @@ impl Reading {
     /// Rows after all documents were read.
     async fn collect(self, query: Arc<Query>, mut position: Position, rows_max: usize) -> Result<Feed, DocumentError> {
         let rows = if query.reads_documents() {
-            let mut collector = Collector::new(Arc::clone(&query));
+            // One row more than the page has tells whether another page follows.
+            let wanted = query.bounds().0.saturating_add(position.rows).saturating_add(rows_max as u64 + 1);
+            let mut collector = Collector::new(Arc::clone(&query), wanted);
             let mut start = None;
             loop {
                 let items = self.items(start.take()).await?;

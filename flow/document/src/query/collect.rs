@@ -17,6 +17,8 @@ use super::value::{Defined, canonical, compare, float, number, weight};
 /// Rows under way to a query's answer.
 pub struct Collector {
     query: Arc<Query>,
+    /// Rows from the first that will be looked at.
+    wanted: u64,
     /// Rows with the values that order them.
     rows: Vec<(Vec<Defined>, Value)>,
     groups: Groups,
@@ -40,10 +42,10 @@ struct Group {
 }
 
 impl Collector {
-    /// Nothing yet.
+    /// Nothing yet. `wanted`: rows that the caller will look at; those behind them are forgotten under way.
     #[must_use]
-    pub fn new(query: Arc<Query>) -> Self {
-        Self { query, rows: Vec::new(), groups: Groups::default(), seen: HashSet::new(), bytes: 0 }
+    pub fn new(query: Arc<Query>, wanted: u64) -> Self {
+        Self { query, wanted, rows: Vec::new(), groups: Groups::default(), seen: HashSet::new(), bytes: 0 }
     }
 
     /// Takes a document.
@@ -55,11 +57,11 @@ impl Collector {
         query.each_row(document, &mut |row| {
             if query.aggregates.is_empty() && query.group_by.is_empty() {
                 self.take_row(&query, row);
+                if self.bytes > COLLECTED_BYTES_MAX {
+                    self.prune(&query);
+                }
             } else {
                 self.take_grouped(&query, row);
-            }
-            if self.bytes > COLLECTED_BYTES_MAX {
-                self.prune(&query);
             }
             if self.bytes > COLLECTED_BYTES_MAX { Err(QueryError::TooMuchCollected) } else { Ok(()) }
         })
@@ -125,15 +127,16 @@ impl Collector {
             }
         };
         for (sum, aggregate) in self.groups.all[at].sums.iter_mut().zip(&query.aggregates) {
-            sum.add(row.evaluate(&aggregate.argument).as_deref());
+            self.bytes += sum.add(row.evaluate(&aggregate.argument).as_deref());
         }
     }
 
     /// Forgets rows behind the last one that will be told.
     fn prune(&mut self, query: &Query) {
-        let (offset, Some(limit)) = query.bounds() else { return };
+        let (skip, take) = query.bounds();
+        let end = take.map_or(u64::MAX, |take| skip.saturating_add(take)).min(self.wanted);
         sort(&mut self.rows, &query.order_by);
-        self.rows.truncate(usize::try_from(offset.saturating_add(limit)).unwrap_or(usize::MAX));
+        self.rows.truncate(usize::try_from(end).unwrap_or(usize::MAX));
         let rows: usize = self.rows.iter().map(|(order, row)| row_weight(order, row)).sum();
         self.bytes = rows + self.seen.iter().map(String::len).sum::<usize>();
     }
@@ -180,9 +183,11 @@ impl Sum {
         Self { kind, count: 0, sum: 0.0, extreme: None, undefined: false }
     }
 
-    fn add(&mut self, value: Option<&Value>) {
-        let Some(value) = value else { return };
+    /// Takes a value, and tells about how many bytes more are held now.
+    fn add(&mut self, value: Option<&Value>) -> usize {
+        let Some(value) = value else { return 0 };
         self.count += 1;
+        let before = self.extreme.as_ref().map_or(0, weight);
         match self.kind {
             AggregateKind::Count => {}
             AggregateKind::Sum | AggregateKind::Average => match value.as_number() {
@@ -192,6 +197,7 @@ impl Sum {
             AggregateKind::Minimum => self.take_if(value, Ordering::is_lt),
             AggregateKind::Maximum => self.take_if(value, Ordering::is_gt),
         }
+        self.extreme.as_ref().map_or(0, weight).saturating_sub(before)
     }
 
     fn take_if(&mut self, value: &Value, better: fn(Ordering) -> bool) {

@@ -71,7 +71,7 @@ impl Query {
             let rows: Result<Vec<_>, _> = documents.iter().map(|document| query.rows(document)).collect();
             rows?.concat()
         } else {
-            let mut collector = Collector::new(query);
+            let mut collector = Collector::new(query, u64::MAX);
             documents.iter().try_for_each(|document| collector.add(document))?;
             collector.finish()
         };

@@ -1,8 +1,11 @@
 //! Queries over a few documents, and what is wrong with some texts.
 
+use std::sync::Arc;
+
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{Query, QueryError};
+use super::{Collector, Query, QueryError};
 
 fn documents() -> Vec<Value> {
     vec![
@@ -238,6 +241,19 @@ fn filters_fix_values() {
 }
 
 #[test]
+fn only_rows_that_will_be_told_are_held() {
+    let collect = |wanted: u64| {
+        let query = Query::parse("SELECT * FROM c ORDER BY c.n DESC", &[]).unwrap();
+        let mut collector = Collector::new(Arc::new(query), wanted);
+        let document = |n: u32| json!({"n": n, "text": "x".repeat(1 << 20)});
+        (0..70).try_for_each(|n| collector.add(&document(n)))?;
+        Ok(collector.finish().iter().take(3).map(|row| row["n"].clone()).collect::<Vec<_>>())
+    };
+    assert_eq!(collect(10), Ok(vec![json!(69), json!(68), json!(67)]));
+    assert_eq!(collect(u64::MAX), Err(QueryError::TooMuchCollected));
+}
+
+#[test]
 fn what_a_row_holds_is_bounded() {
     let document = json!({"text": "x".repeat(1 << 20), "list": (0..100).collect::<Vec<u32>>()});
     let rows = |text: &str| Query::parse(text, &[]).unwrap().rows(&document);
@@ -246,3 +262,70 @@ fn what_a_row_holds_is_bounded() {
     assert_eq!(rows(&format!("SELECT VALUE {} FROM c", vec!["c.text"; 40].join(" || "))), Ok(vec![]));
     assert_eq!(rows("SELECT VALUE c FROM c JOIN l IN c.list"), Err(QueryError::TooMuchCollected));
 }
+
+proptest! {
+    /// Whatever a client sends is answered or refused, and never ends the process.
+    #[test]
+    fn no_query_panics(words in prop::collection::vec(prop::sample::select(WORDS.to_vec()), 0..24)) {
+        let text = format!("SELECT {}", words.join(" "));
+        if let Ok(query) = Query::parse(&text, &[("@p".to_owned(), json!([1, "a"]))]) {
+            let _ = query.over(&documents());
+        }
+    }
+
+    #[test]
+    fn no_text_panics(text in "\\PC{0,60}") {
+        let _ = Query::parse(&format!("SELECT {text}"), &[]);
+    }
+}
+
+const WORDS: [&str; 48] = [
+    "*",
+    "VALUE",
+    "c",
+    "c.id",
+    "c.age",
+    "c.tags",
+    "c.lines",
+    "FROM c",
+    "FROM x IN c.lines",
+    "JOIN l IN c.lines",
+    "WHERE",
+    "AND",
+    "OR",
+    "NOT",
+    "=",
+    "<",
+    ">=",
+    "!=",
+    "IN",
+    "BETWEEN",
+    "LIKE",
+    "??",
+    "?",
+    ":",
+    "+",
+    "-",
+    "*",
+    "/",
+    "%",
+    "||",
+    "<<",
+    "(",
+    ")",
+    "[",
+    "]",
+    ",",
+    "1",
+    "-1.5e3",
+    "'a%'",
+    "@p",
+    "null",
+    "COUNT(1)",
+    "MAX(c.age)",
+    "SUBSTRING(",
+    "GROUP BY",
+    "ORDER BY",
+    "DESC",
+    "OFFSET 1 LIMIT 2",
+];

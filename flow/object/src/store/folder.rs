@@ -266,25 +266,31 @@ pub(super) struct FolderEntry {
     pub(super) is_folder: bool,
 }
 
-/// The files and folders of a folder, in no order; nothing when there is no such folder. Links and names that are no
-/// UTF-8 cannot be objects.
+/// The files and folders of a folder, in no order.
 pub(super) fn list_folder(folder: &Path) -> Result<Vec<FolderEntry>, ObjectError> {
+    let mut found = Vec::new();
+    each_entry(folder, |entry| found.push(entry))?;
+    Ok(found)
+}
+
+/// Shows the files and folders of a folder, in no order; none when there is no such folder. Links and names that are no
+/// UTF-8 cannot be objects.
+pub(super) fn each_entry(folder: &Path, mut show: impl FnMut(FolderEntry)) -> Result<(), ObjectError> {
     let failed = |error: &io::Error| disk("list", folder, error);
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
-        Err(error) if is_absent(&error) => return Ok(Vec::new()),
+        Err(error) if is_absent(&error) => return Ok(()),
         Err(error) => return Err(failed(&error)),
     };
-    let mut found = Vec::new();
     for entry in entries {
         let entry = entry.map_err(|error| failed(&error))?;
         let Ok(kind) = entry.file_type() else { continue };
         let Ok(name) = entry.file_name().into_string() else { continue };
         if kind.is_dir() || kind.is_file() {
-            found.push(FolderEntry { name, is_folder: kind.is_dir() });
+            show(FolderEntry { name, is_folder: kind.is_dir() });
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 /// Makes missing folders and syncs each parent, so that the way to an object is as durable as the object.

@@ -1,11 +1,16 @@
 //! The keys of a bucket in the order of their bytes, out of folders. Everything here blocks.
 //!
-//! Folders are read whole, one for each level on the way to where the walk is, and not at all when nothing in them can
-//! be asked for.
+//! Folders are read one for each level on the way to where the walk is, and not at all when nothing in them can be asked
+//! for. Of a folder only its next names are kept, so one with millions is read several times instead.
 
-use super::folder::{Folder, list_folder};
+use std::collections::BinaryHeap;
+
+use super::folder::{Folder, each_entry};
 use crate::error::ObjectError;
 use crate::name::check_key;
+
+/// Names of one folder that are kept at once: more than a page, so that most walks read each folder once.
+const KEYS_MAX: usize = 8_192;
 
 /// Which keys a walk meets.
 pub(crate) struct Walk {
@@ -45,42 +50,59 @@ impl Folder {
         walk: &mut Walk,
         visit: &mut dyn FnMut(&str) -> Result<Step, ObjectError>,
     ) -> Result<bool, ObjectError> {
-        let entries = list_folder(&self.bucket(bucket).join(path))?;
-        // A folder's keys all have a slash behind its name: sorted with it, they come in the order of whole keys.
-        let name = |entry: super::folder::FolderEntry| entry.name + if entry.is_folder { "/" } else { "" };
-        let mut keys: Vec<String> = entries.into_iter().map(|entry| path.to_owned() + &name(entry)).collect();
-        keys.sort_unstable();
-        for key in keys {
-            if key.ends_with('/') {
-                if walk.may_hold(&key) && !self.descend(bucket, &key, walk, visit)? {
-                    return Ok(false);
+        let mut behind = String::new();
+        loop {
+            let keys = self.next_keys(bucket, path, walk, &behind)?;
+            for key in &keys {
+                // Asked again, since a visit may have said what to skip.
+                if !walk.meets(key) {
+                    continue;
                 }
-            } else if walk.meets(&key) && check_key(&key).is_ok() {
-                match visit(&key)? {
+                if key.ends_with('/') {
+                    if !self.descend(bucket, key, walk, visit)? {
+                        return Ok(false);
+                    }
+                    continue;
+                }
+                match visit(key)? {
                     Step::Next => {}
                     Step::Skip(prefix) => walk.skip = Some(prefix),
                     Step::Stop => return Ok(false),
                 }
             }
+            match keys.into_iter().nth(KEYS_MAX - 1) {
+                Some(last) => behind = last,
+                None => return Ok(true),
+            }
         }
-        Ok(true)
+    }
+
+    /// The first keys behind one in a folder, sorted. A folder in it has a slash behind its name, as all its keys have:
+    /// sorted so, they come in the order of whole keys.
+    fn next_keys(&self, bucket: &str, path: &str, walk: &Walk, behind: &str) -> Result<Vec<String>, ObjectError> {
+        let mut first = BinaryHeap::new();
+        each_entry(&self.bucket(bucket).join(path), |entry| {
+            let key = format!("{path}{}{}", entry.name, if entry.is_folder { "/" } else { "" });
+            let addressable = entry.is_folder || check_key(&key).is_ok();
+            if key.as_str() > behind && addressable && walk.meets(&key) {
+                first.push(key);
+                if first.len() > KEYS_MAX {
+                    first.pop();
+                }
+            }
+        })?;
+        Ok(first.into_sorted_vec())
     }
 }
 
 impl Walk {
+    /// Whether a key is met, or can be met in a folder: that is a key with a slash at its end.
     pub(crate) fn meets(&self, key: &str) -> bool {
-        key.starts_with(&self.prefix) && key > self.after.as_str() && !self.skips(key)
-    }
-
-    /// Whether a key that begins with `folder` can be met.
-    fn may_hold(&self, folder: &str) -> bool {
-        let by_prefix = folder.starts_with(&self.prefix) || self.prefix.starts_with(folder);
-        let behind = folder > self.after.as_str() || self.after.starts_with(folder);
-        by_prefix && behind && !self.skips(folder)
-    }
-
-    fn skips(&self, key: &str) -> bool {
-        self.skip.as_ref().is_some_and(|skip| key.starts_with(skip))
+        let may_hold = |part: &str| key.ends_with('/') && part.starts_with(key);
+        let by_prefix = key.starts_with(&self.prefix) || may_hold(&self.prefix);
+        let behind = key > self.after.as_str() || may_hold(&self.after);
+        let skipped = self.skip.as_ref().is_some_and(|skip| key.starts_with(skip));
+        by_prefix && behind && !skipped
     }
 }
 

@@ -59,6 +59,16 @@ pub enum QueryError {
         /// What was expected and what was found.
         reason: String,
     },
+    /// A line of a sample is no event.
+    #[error("the sample for `{input}`, line {line}: {reason}")]
+    Sample {
+        /// The input.
+        input: String,
+        /// The line, from 1.
+        line: usize,
+        /// What was expected and what was found.
+        reason: String,
+    },
     /// The checkpoint is of another query.
     #[error(transparent)]
     Checkpoint(#[from] StateError),
@@ -87,7 +97,7 @@ impl QueryError {
             Self::NotFound { .. } => ErrorKind::NotFound,
             Self::Exists { .. } => ErrorKind::Exists,
             Self::State { .. } => ErrorKind::Conflict,
-            Self::Plan(_) | Self::Output { .. } | Self::NoInput { .. } => ErrorKind::Invalid,
+            Self::Plan(_) | Self::Output { .. } | Self::Sample { .. } | Self::NoInput { .. } => ErrorKind::Invalid,
             Self::Delivery { .. } | Self::Stopping => ErrorKind::Unavailable,
             Self::Checkpoint(_) | Self::Execute(_) => ErrorKind::Internal,
             Self::Stream(error) => error.kind(),

@@ -22,6 +22,8 @@ mod sas;
 mod set_blob;
 mod shared_key;
 mod target;
+#[cfg(test)]
+mod tests;
 mod time;
 mod xml;
 

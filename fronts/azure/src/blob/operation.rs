@@ -185,6 +185,9 @@ pub(super) fn refuse_unsupported(
     target: &Target,
     operation: Operation,
 ) -> Result<(), BlobError> {
+    if let Some(version) = request.header("x-ms-version").filter(|version| !is_version(version)) {
+        return Err(BlobError::invalid_header("x-ms-version", version));
+    }
     if let Some(name) = UNSUPPORTED_HEADERS.iter().find(|name| request.headers.contains_key(**name)) {
         return Err(BlobError::unsupported_header(name, request.header(name).unwrap_or_default()));
     }
@@ -201,6 +204,11 @@ pub(super) fn refuse_unsupported(
         ));
     }
     Ok(())
+}
+
+/// Versions are dates. Newer ones than are known here are taken: clients send the newest that they know.
+fn is_version(text: &str) -> bool {
+    text.len() == "2021-12-02".len() && super::time::parse_iso8601(text).is_some()
 }
 
 #[cfg(test)]

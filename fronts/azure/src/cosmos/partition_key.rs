@@ -12,13 +12,17 @@ pub(super) fn of_request(
     request: &AzureRequest,
     container: &DocumentContainerDefinition,
 ) -> Result<Option<PartitionKey>, CosmosError> {
-    let Some(text) = request.header("x-ms-documentdb-partitionkey") else { return Ok(None) };
+    request.header("x-ms-documentdb-partitionkey").map(|text| read(text, container)).transpose()
+}
+
+/// The key that a text of the header's form names.
+pub(super) fn read(text: &str, container: &DocumentContainerDefinition) -> Result<PartitionKey, CosmosError> {
     let values: Vec<Value> = serde_json::from_str(text)
         .map_err(|_| CosmosError::bad_request(format!("Partition key {text} is invalid: expected a JSON list.")))?;
     // An empty list is how clients name documents without a partition key in containers of old.
     if values.is_empty() {
         let nothing = container.partition_key_paths.iter().map(|_| None).collect();
-        return Ok(Some(PartitionKey::new(nothing)?));
+        return Ok(PartitionKey::new(nothing)?);
     }
     if values.len() < container.partition_key_paths.len() {
         return Err(CosmosError::unsupported("Prefixes of hierarchical partition keys"));
@@ -27,7 +31,7 @@ pub(super) fn of_request(
         Value::Object(members) if members.is_empty() => None,
         other => Some(other),
     };
-    Ok(Some(PartitionKey::new(values.into_iter().map(value).collect())?))
+    Ok(PartitionKey::new(values.into_iter().map(value).collect())?)
 }
 
 /// The key that a request must name.

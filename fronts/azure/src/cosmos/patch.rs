@@ -1,4 +1,5 @@
-//! The body of a patch: `{"operations": [{"op": "set", "path": "/a", "value": 1}], "condition": "from c where …"}`.
+//! The body of a patch: `{"operations": [{"op": "set", "path": "/a", "value": 1}], "condition": "from c where …"}`, or the
+//! bare list of operations.
 
 use millstream_document::{DocumentError, Patch, PatchOperation, Query};
 use serde::Deserialize;
@@ -22,8 +23,11 @@ struct Operation {
 }
 
 pub(super) fn read(body: &Value) -> Result<Patch, CosmosError> {
-    let body = Body::deserialize(body)
-        .map_err(|error| CosmosError::bad_request(format!("The patch request is invalid: {error}.")))?;
+    let read = match body {
+        Value::Array(_) => Vec::deserialize(body).map(|operations| Body { operations, condition: None }),
+        _ => Body::deserialize(body),
+    };
+    let body = read.map_err(|error| CosmosError::bad_request(format!("The patch request is invalid: {error}.")))?;
     let condition = body.condition.map(|condition| Query::parse(&format!("SELECT * {condition}"), &[]));
     Ok(Patch {
         operations: body.operations.into_iter().map(operation).collect::<Result<_, _>>()?,

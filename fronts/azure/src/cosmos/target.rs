@@ -80,6 +80,9 @@ impl Target {
             ["dbs", database, "colls", container, "docs", id] => {
                 Self::Document { database: own(database), container: own(container), id: own(id) }
             }
+            ["dbs", _, "colls", _, "operations", ..] => {
+                return Err(CosmosError::unsupported("Operations on whole partition keys"));
+            }
             ["offers", ..] => Self::Offers,
             _ => return Self::unsupported(&names),
         })

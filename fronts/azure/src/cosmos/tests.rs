@@ -123,6 +123,32 @@ async fn documents_are_written_and_asked_for() {
 }
 
 #[tokio::test]
+async fn batches_answer_for_each_operation() {
+    let cosmos = cosmos();
+    send(&cosmos, Method::POST, "/dbs", &[], &json!({"id": "shop"})).await;
+    let container = json!({"id": "orders", "partitionKey": {"paths": ["/user"]}});
+    send(&cosmos, Method::POST, "/dbs/shop/colls", &[], &container).await;
+    let create = |id: &str, user: &str| {
+        let document = json!({"id": id, "user": user});
+        json!({"operationType": "Create", "partitionKey": format!("[\"{user}\"]"), "resourceBody": document})
+    };
+    let statuses = |answer: &Response<Value>| {
+        let each = answer.body().as_array().unwrap().iter().map(|one| one["statusCode"].as_u64().unwrap());
+        (answer.status().as_u16(), each.collect::<Vec<_>>())
+    };
+    let docs = "/dbs/shop/colls/orders/docs";
+    let batch = ("x-ms-cosmos-is-batch-request", "True");
+    let (atomic, of_a) = (("x-ms-cosmos-batch-atomic", "True"), ("x-ms-documentdb-partitionkey", "[\"a\"]"));
+    let twice = json!([create("1", "a"), create("1", "a")]);
+    let as_one = send(&cosmos, Method::POST, docs, &[batch, atomic, of_a], &twice).await;
+    assert_eq!(statuses(&as_one), (207, vec![424, 409]));
+    let goes_on = ("x-ms-cosmos-batch-continue-on-error", "true");
+    let three = json!([create("1", "a"), create("1", "a"), create("1", "b")]);
+    let each = send(&cosmos, Method::POST, docs, &[batch, goes_on], &three).await;
+    assert_eq!(statuses(&each), (207, vec![201, 409, 201]));
+}
+
+#[tokio::test]
 async fn what_is_left_out_is_named() {
     let cosmos = cosmos();
     send(&cosmos, Method::POST, "/dbs", &[], &json!({"id": "shop"})).await;
@@ -137,7 +163,6 @@ async fn what_is_left_out_is_named() {
         (Method::POST, "/offers", None, json!({}), "offers"),
         (Method::POST, "/dbs/shop/colls", None, ttl, "Times to live"),
         (Method::GET, docs, Some(("a-im", "Incremental Feed")), json!({}), "Change feeds"),
-        (Method::POST, docs, Some(("x-ms-cosmos-is-batch-request", "True")), json!([]), "Batches that are not atomic"),
     ] {
         let answer = send(&cosmos, method, path, header.as_slice(), &body).await;
         let message = answer.body()["message"].as_str().unwrap_or_default();

@@ -41,6 +41,9 @@ struct QueryPage<'a> {
     /// Name in the SQL, stream, address.
     inputs: Vec<(String, String, String)>,
     outputs: Vec<OutputLine>,
+    href: String,
+    /// Inputs with nothing pasted yet.
+    samples: Vec<(String, String)>,
 }
 
 struct OutputLine {
@@ -62,6 +65,8 @@ pub(super) fn page(console: &Console, name: &str, frame: Frame, live: Fragments)
         sql: query.sql.trim(),
         inputs: query.inputs.iter().map(input).collect(),
         outputs: query.outputs.iter().map(output_line).collect(),
+        href: Page::Query(name.to_owned()).href(),
+        samples: query.inputs.iter().map(|input| (input.name.clone(), String::new())).collect(),
     };
     Ok(page.render()?)
 }

@@ -49,6 +49,7 @@ fn stream_row(console: &Console, stream: &Arc<StreamDefinition>) -> ListRow {
         name: stream.name.clone(),
         note: match stream.owner {
             StreamOwner::User => String::new(),
+            StreamOwner::Hub => "of a hub".to_owned(),
             StreamOwner::DeliveryStream => "of a delivery stream".to_owned(),
             StreamOwner::Query => "results of a query".to_owned(),
             StreamOwner::Topic => "events of a topic".to_owned(),

@@ -1,0 +1,398 @@
+//! The operations on namespaces, hubs, consumer groups and policies.
+
+use std::sync::Arc;
+
+use millstream_catalog::{
+    AccessPolicyDefinition, AccessRights, Catalog, ConsumerGroupDefinition, HubDefinition, NamespaceDefinition,
+    StreamDefinition, StreamOwner,
+};
+use millstream_storage::Transaction;
+use millstream_stream::{NewStream, StreamError, Streams};
+use millstream_types::Clock;
+use tokio::sync::Mutex;
+
+use crate::error::NamespaceError;
+use crate::name;
+use crate::policy::{DEVELOPMENT_KEY, KeyName, POLICIES_MAX, ROOT_POLICY, Random, Scope, new_key, new_policy};
+use crate::reader::Readers;
+use crate::token::{Claims, Token, TokenError};
+
+/// The namespace that every node has. Its hubs are streams of the same name.
+pub const DEFAULT_NAMESPACE: &str = "default";
+/// The consumer group that every hub has.
+pub const DEFAULT_GROUP: &str = "$Default";
+/// Partitions that a hub may have.
+pub const PARTITIONS_MAX: u32 = 32;
+/// Consumer groups that a hub may have.
+pub const GROUPS_MAX: usize = 20;
+
+/// What a hub is made from.
+#[derive(Debug, Clone)]
+pub struct NewHub {
+    /// Its name.
+    pub name: String,
+    /// 1 to [`PARTITIONS_MAX`].
+    pub partitions: u32,
+    /// How long records stay.
+    pub retention_hours: u32,
+}
+
+/// The namespace engine. Cheap to clone.
+#[derive(Clone)]
+pub struct Namespaces {
+    catalog: Catalog,
+    streams: Streams,
+    clock: Arc<dyn Clock>,
+    random: Random,
+    development: bool,
+    readers: Readers,
+    /// Held while a definition is changed, so that no change is lost to another.
+    turn: Arc<Mutex<()>>,
+}
+
+impl Namespaces {
+    /// The engine over a catalog and its streams; `random` makes keys, `development` lets the published key in.
+    #[must_use]
+    pub fn new(catalog: Catalog, streams: Streams, clock: Arc<dyn Clock>, random: Random, development: bool) -> Self {
+        Self { catalog, streams, clock, random, development, readers: Readers::default(), turn: Arc::default() }
+    }
+
+    /// Who reads which partition.
+    #[must_use]
+    pub fn readers(&self) -> &Readers {
+        &self.readers
+    }
+
+    /// Makes the default namespace when it is not there.
+    ///
+    /// # Errors
+    /// [`NamespaceError::Catalog`].
+    pub async fn ensure_default(&self) -> Result<(), NamespaceError> {
+        match self.create_namespace(DEFAULT_NAMESPACE).await {
+            Ok(_) | Err(NamespaceError::Exists { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes a namespace with its root policy.
+    ///
+    /// # Errors
+    /// [`NamespaceError::Name`], [`NamespaceError::Exists`], [`NamespaceError::Catalog`].
+    pub async fn create_namespace(&self, namespace: &str) -> Result<Arc<NamespaceDefinition>, NamespaceError> {
+        name::check_namespace(namespace)?;
+        let definition = NamespaceDefinition {
+            name: namespace.to_owned(),
+            created: self.clock.now(),
+            policies: vec![new_policy(ROOT_POLICY, AccessRights::ALL, &self.random)],
+        };
+        Ok(self.catalog.namespaces.create(definition).await?)
+    }
+
+    /// Removes a namespace that has no hubs.
+    ///
+    /// # Errors
+    /// [`NamespaceError::NotFound`], [`NamespaceError::NotEmpty`], [`NamespaceError::Fixed`] for the default one.
+    pub async fn delete_namespace(&self, namespace: &str) -> Result<(), NamespaceError> {
+        let _turn = self.turn.lock().await;
+        if namespace == DEFAULT_NAMESPACE {
+            return Err(NamespaceError::Fixed { kind: "namespace", name: namespace.to_owned() });
+        }
+        if !self.hubs(namespace)?.is_empty() {
+            return Err(NamespaceError::NotEmpty(namespace.to_owned()));
+        }
+        self.catalog.namespaces.delete(namespace, Transaction::new()).await?;
+        Ok(())
+    }
+
+    /// A namespace.
+    ///
+    /// # Errors
+    /// [`NamespaceError::NotFound`].
+    pub fn namespace(&self, name: &str) -> Result<Arc<NamespaceDefinition>, NamespaceError> {
+        Ok(self.catalog.namespaces.require(name)?)
+    }
+
+    /// All namespaces in the order of their names.
+    #[must_use]
+    pub fn namespaces(&self) -> Vec<Arc<NamespaceDefinition>> {
+        self.catalog.namespaces.list()
+    }
+
+    /// The name of the namespace that a host stands for: the one of its first label, else the default one.
+    #[must_use]
+    pub fn of_host(&self, host: &str) -> String {
+        let label = host.split(['.', ':']).next().unwrap_or_default();
+        let named = self.namespaces().into_iter().find(|namespace| namespace.name.eq_ignore_ascii_case(label));
+        named.map_or_else(|| DEFAULT_NAMESPACE.to_owned(), |namespace| namespace.name.clone())
+    }
+
+    /// Makes a hub and its stream, or changes how long an existing one keeps records; gives whether it was made. A stream
+    /// of that name with as many shards becomes the hub's.
+    ///
+    /// # Errors
+    /// [`NamespaceError::NotFound`] for the namespace, [`NamespaceError::Name`], [`NamespaceError::PartitionCount`],
+    /// [`NamespaceError::PartitionsFixed`], [`NamespaceError::Catalog`], [`NamespaceError::Stream`].
+    pub async fn put_hub(&self, namespace: &str, new: NewHub) -> Result<(Arc<HubDefinition>, bool), NamespaceError> {
+        let _turn = self.turn.lock().await;
+        self.namespace(namespace)?;
+        name::check_hub(&new.name)?;
+        if new.partitions == 0 || new.partitions > PARTITIONS_MAX {
+            return Err(NamespaceError::PartitionCount { found: new.partitions, max: PARTITIONS_MAX });
+        }
+        let known = self.hub(namespace, &new.name).ok();
+        let stream = known.as_ref().map_or_else(|| name::stream_of(namespace, &new.name), |hub| hub.stream.clone());
+        self.put_stream(&stream, namespace, &new).await?;
+        if let Some(known) = known {
+            return Ok((known, false));
+        }
+        let created = self.clock.now();
+        let group = ConsumerGroupDefinition { name: DEFAULT_GROUP.to_owned(), created, metadata: String::new() };
+        let definition = HubDefinition {
+            id: format!("{namespace}/{}", new.name),
+            namespace: namespace.to_owned(),
+            name: new.name,
+            stream,
+            created,
+            policies: Vec::new(),
+            consumer_groups: vec![group],
+        };
+        Ok((self.catalog.hubs.create(definition).await?, true))
+    }
+
+    /// Makes the stream of a hub, or checks and adjusts the one that is there.
+    async fn put_stream(&self, stream: &str, namespace: &str, new: &NewHub) -> Result<(), NamespaceError> {
+        let owner = if namespace == DEFAULT_NAMESPACE { StreamOwner::User } else { StreamOwner::Hub };
+        let wanted =
+            NewStream { name: stream.to_owned(), owner, shards: new.partitions, retention_hours: new.retention_hours };
+        match self.streams.create(wanted).await {
+            Ok(_) => Ok(()),
+            Err(StreamError::StreamExists { .. }) => {
+                let found = self.streams.get(stream)?;
+                if found.shards.len() != new.partitions as usize {
+                    let (hub, partitions) = (new.name.clone(), found.shards.len());
+                    return Err(NamespaceError::PartitionsFixed { hub, partitions });
+                }
+                if found.retention_hours != new.retention_hours {
+                    self.streams.set_retention(stream, new.retention_hours).await?;
+                }
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Removes a hub with its records.
+    ///
+    /// # Errors
+    /// [`NamespaceError::NotFound`], [`NamespaceError::Stream`].
+    pub async fn delete_hub(&self, namespace: &str, hub: &str) -> Result<(), NamespaceError> {
+        let _turn = self.turn.lock().await;
+        let hub = self.hub(namespace, hub)?;
+        match self.streams.delete(&hub.stream).await {
+            Ok(()) | Err(StreamError::StreamNotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        self.catalog.hubs.delete(&hub.id, Transaction::new()).await?;
+        Ok(())
+    }
+
+    /// A hub, its name in any case of letters.
+    ///
+    /// # Errors
+    /// [`NamespaceError::NotFound`].
+    pub fn hub(&self, namespace: &str, hub: &str) -> Result<Arc<HubDefinition>, NamespaceError> {
+        if let Some(found) = self.catalog.hubs.get(&format!("{namespace}/{hub}")) {
+            return Ok(found);
+        }
+        let all = self.catalog.hubs.list();
+        all.into_iter()
+            .find(|found| found.namespace == namespace && found.name.eq_ignore_ascii_case(hub))
+            .ok_or_else(|| NamespaceError::NotFound { kind: "hub", name: hub.to_owned() })
+    }
+
+    /// A namespace's hubs in the order of their names.
+    ///
+    /// # Errors
+    /// [`NamespaceError::NotFound`].
+    pub fn hubs(&self, namespace: &str) -> Result<Vec<Arc<HubDefinition>>, NamespaceError> {
+        self.namespace(namespace)?;
+        Ok(self.catalog.hubs.list().into_iter().filter(|hub| hub.namespace == namespace).collect())
+    }
+
+    /// A hub's stream: its shards are the hub's partitions.
+    ///
+    /// # Errors
+    /// [`NamespaceError::Stream`] when it was removed behind the hub's back.
+    pub fn stream(&self, hub: &HubDefinition) -> Result<Arc<StreamDefinition>, NamespaceError> {
+        Ok(self.streams.get(&hub.stream)?)
+    }
+
+    /// Makes a consumer group, or changes its metadata.
+    ///
+    /// # Errors
+    /// [`NamespaceError::NotFound`], [`NamespaceError::Name`], [`NamespaceError::TooMany`], [`NamespaceError::Catalog`].
+    pub async fn put_group(
+        &self,
+        namespace: &str,
+        hub: &str,
+        group: &str,
+        metadata: &str,
+    ) -> Result<Arc<HubDefinition>, NamespaceError> {
+        let _turn = self.turn.lock().await;
+        let mut hub = (*self.hub(namespace, hub)?).clone();
+        match hub.consumer_groups.iter_mut().find(|found| found.name.eq_ignore_ascii_case(group)) {
+            Some(found) => metadata.clone_into(&mut found.metadata),
+            None => {
+                name::check_group(group)?;
+                if hub.consumer_groups.len() >= GROUPS_MAX {
+                    return Err(NamespaceError::TooMany { kind: "consumer groups", max: GROUPS_MAX });
+                }
+                hub.consumer_groups.push(ConsumerGroupDefinition {
+                    name: group.to_owned(),
+                    created: self.clock.now(),
+                    metadata: metadata.to_owned(),
+                });
+            }
+        }
+        Ok(self.catalog.hubs.put(hub).await?)
+    }
+
+    /// Removes a consumer group.
+    ///
+    /// # Errors
+    /// [`NamespaceError::NotFound`]; [`NamespaceError::Fixed`] for the one that every hub has.
+    pub async fn delete_group(&self, namespace: &str, hub: &str, group: &str) -> Result<(), NamespaceError> {
+        let _turn = self.turn.lock().await;
+        if group.eq_ignore_ascii_case(DEFAULT_GROUP) {
+            return Err(NamespaceError::Fixed { kind: "consumer group", name: group.to_owned() });
+        }
+        let mut hub = (*self.hub(namespace, hub)?).clone();
+        let before = hub.consumer_groups.len();
+        hub.consumer_groups.retain(|found| !found.name.eq_ignore_ascii_case(group));
+        if hub.consumer_groups.len() == before {
+            return Err(NamespaceError::NotFound { kind: "consumer group", name: group.to_owned() });
+        }
+        self.catalog.hubs.put(hub).await?;
+        Ok(())
+    }
+
+    /// The policies of a namespace or hub.
+    ///
+    /// # Errors
+    /// [`NamespaceError::NotFound`].
+    pub fn policies(&self, scope: &Scope) -> Result<Vec<AccessPolicyDefinition>, NamespaceError> {
+        match &scope.hub {
+            None => Ok(self.namespace(&scope.namespace)?.policies.clone()),
+            Some(hub) => Ok(self.hub(&scope.namespace, hub)?.policies.clone()),
+        }
+    }
+
+    /// Makes a policy with new keys, or changes the rights of one.
+    ///
+    /// # Errors
+    /// [`NamespaceError::NotFound`], [`NamespaceError::Name`], [`NamespaceError::Rights`], [`NamespaceError::TooMany`].
+    pub async fn put_policy(
+        &self,
+        scope: &Scope,
+        policy: &str,
+        rights: AccessRights,
+    ) -> Result<AccessPolicyDefinition, NamespaceError> {
+        name::check_policy(policy)?;
+        let any = rights.send || rights.listen || rights.manage;
+        if !any || (rights.manage && rights != AccessRights::ALL) {
+            return Err(NamespaceError::Rights);
+        }
+        self.change_policies(scope, |policies| {
+            if let Some(found) = policies.iter_mut().find(|found| found.name == policy) {
+                found.rights = rights;
+                return Ok(found.clone());
+            }
+            if policies.len() >= POLICIES_MAX {
+                return Err(NamespaceError::TooMany { kind: "policies", max: POLICIES_MAX });
+            }
+            let new = new_policy(policy, rights, &self.random);
+            policies.push(new.clone());
+            Ok(new)
+        })
+        .await
+    }
+
+    /// Gives a policy a new key in place of one of its two.
+    ///
+    /// # Errors
+    /// [`NamespaceError::NotFound`].
+    pub async fn regenerate(
+        &self,
+        scope: &Scope,
+        policy: &str,
+        key: KeyName,
+    ) -> Result<AccessPolicyDefinition, NamespaceError> {
+        self.change_policies(scope, |policies| {
+            let Some(found) = policies.iter_mut().find(|found| found.name == policy) else {
+                return Err(NamespaceError::NotFound { kind: "policy", name: policy.to_owned() });
+            };
+            match key {
+                KeyName::Primary => found.primary_key = new_key(&self.random),
+                KeyName::Secondary => found.secondary_key = new_key(&self.random),
+            }
+            Ok(found.clone())
+        })
+        .await
+    }
+
+    /// Removes a policy.
+    ///
+    /// # Errors
+    /// [`NamespaceError::NotFound`]; [`NamespaceError::Fixed`] for a namespace's root policy.
+    pub async fn delete_policy(&self, scope: &Scope, policy: &str) -> Result<(), NamespaceError> {
+        if scope.hub.is_none() && policy == ROOT_POLICY {
+            return Err(NamespaceError::Fixed { kind: "policy", name: policy.to_owned() });
+        }
+        self.change_policies(scope, |policies| {
+            let before = policies.len();
+            policies.retain(|found| found.name != policy);
+            if policies.len() == before {
+                return Err(NamespaceError::NotFound { kind: "policy", name: policy.to_owned() });
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn change_policies<T>(
+        &self,
+        scope: &Scope,
+        change: impl FnOnce(&mut Vec<AccessPolicyDefinition>) -> Result<T, NamespaceError>,
+    ) -> Result<T, NamespaceError> {
+        let _turn = self.turn.lock().await;
+        match &scope.hub {
+            None => {
+                let mut namespace = (*self.namespace(&scope.namespace)?).clone();
+                let changed = change(&mut namespace.policies)?;
+                self.catalog.namespaces.put(namespace).await?;
+                Ok(changed)
+            }
+            Some(hub) => {
+                let mut hub = (*self.hub(&scope.namespace, hub)?).clone();
+                let changed = change(&mut hub.policies)?;
+                self.catalog.hubs.put(hub).await?;
+                Ok(changed)
+            }
+        }
+    }
+
+    /// What a token proves in a namespace, now: under the policies of the hub that it names, then of the namespace.
+    ///
+    /// # Errors
+    /// [`TokenError`].
+    pub fn verify(&self, namespace: &str, token: &Token) -> Result<Claims, TokenError> {
+        let of_hub = token.path.first().and_then(|hub| self.hub(namespace, hub).ok());
+        let of_namespace = self.namespace(namespace).ok();
+        let policies = of_hub
+            .iter()
+            .flat_map(|hub| &hub.policies)
+            .chain(of_namespace.iter().flat_map(|namespace| &namespace.policies));
+        let development_key = (self.development && token.policy == ROOT_POLICY).then_some(DEVELOPMENT_KEY);
+        token.verify(policies, development_key, self.clock.now())
+    }
+}

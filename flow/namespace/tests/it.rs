@@ -1,0 +1,109 @@
+//! The namespace engine over the storage model.
+
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use millstream_catalog::{AccessRights, Catalog, StreamOwner};
+use millstream_namespace::policy::{DEVELOPMENT_KEY, ROOT_POLICY};
+use millstream_namespace::token::signature;
+use millstream_namespace::{DEFAULT_NAMESPACE, KeyName, NamespaceError, Namespaces, NewHub, Right, Scope, Token};
+use millstream_storage::Storage;
+use millstream_stream::Streams;
+use millstream_types::ManualClock;
+
+fn engine(development: bool) -> (Namespaces, Streams) {
+    let clock = Arc::new(ManualClock::at(1_000));
+    let storage = Storage::in_memory(clock.clone());
+    let catalog = Catalog::open(&storage).unwrap();
+    let streams = Streams::new(storage, catalog.clone(), clock.clone());
+    let calls = AtomicU8::new(0);
+    let random = Arc::new(move || [calls.fetch_add(1, Ordering::Relaxed); 32]);
+    (Namespaces::new(catalog, streams.clone(), clock, random, development), streams)
+}
+
+fn hub(name: &str, partitions: u32) -> NewHub {
+    NewHub { name: name.into(), partitions, retention_hours: 24 }
+}
+
+fn token(hub: &str, policy: &str, key: &str) -> Token {
+    let resource = format!("sb://host/{hub}");
+    let signature = signature(key, &resource, "60").unwrap();
+    Token { resource, path: vec![hub.into()], expiry: "60".into(), signature, policy: policy.into() }
+}
+
+#[tokio::test]
+async fn a_hub_is_the_stream_of_its_name() {
+    let (namespaces, streams) = engine(false);
+    namespaces.ensure_default().await.unwrap();
+    namespaces.ensure_default().await.unwrap();
+    namespaces.create_namespace("other").await.unwrap();
+    namespaces.put_hub(DEFAULT_NAMESPACE, hub("trades", 3)).await.unwrap();
+    namespaces.put_hub("other", hub("trades", 2)).await.unwrap();
+    assert_eq!(streams.get("trades").unwrap().shards.len(), 3);
+    assert_eq!(streams.get("trades").unwrap().owner, StreamOwner::User);
+    assert_eq!(streams.get("other/trades").unwrap().owner, StreamOwner::Hub);
+    assert_eq!(namespaces.hub(DEFAULT_NAMESPACE, "TRADES").unwrap().name, "trades");
+    assert_eq!(namespaces.of_host("other.servicebus.windows.net"), "other");
+    assert_eq!(namespaces.of_host("localhost:5672"), DEFAULT_NAMESPACE);
+
+    let changed = namespaces.put_hub("other", hub("trades", 3)).await;
+    assert!(matches!(changed, Err(NamespaceError::PartitionsFixed { partitions: 2, .. })));
+    let many = namespaces.put_hub("other", hub("many", 33)).await;
+    assert!(matches!(many, Err(NamespaceError::PartitionCount { .. })));
+    assert!(matches!(namespaces.delete_namespace("other").await, Err(NamespaceError::NotEmpty(_))));
+    namespaces.delete_hub("other", "trades").await.unwrap();
+    assert!(streams.get("other/trades").is_err());
+    namespaces.delete_namespace("other").await.unwrap();
+}
+
+#[tokio::test]
+async fn consumer_groups_are_found_in_any_case_and_one_stays() {
+    let (namespaces, _) = engine(false);
+    namespaces.ensure_default().await.unwrap();
+    namespaces.put_hub(DEFAULT_NAMESPACE, hub("trades", 1)).await.unwrap();
+    namespaces.put_group(DEFAULT_NAMESPACE, "trades", "Audit", "mine").await.unwrap();
+    let changed = namespaces.put_group(DEFAULT_NAMESPACE, "trades", "audit", "yours").await.unwrap();
+    let names: Vec<&str> = changed.consumer_groups.iter().map(|group| group.name.as_str()).collect();
+    assert_eq!(names, ["$Default", "Audit"]);
+    assert_eq!(changed.consumer_groups[1].metadata, "yours");
+    let fixed = namespaces.delete_group(DEFAULT_NAMESPACE, "trades", "$default").await;
+    assert!(matches!(fixed, Err(NamespaceError::Fixed { .. })));
+    namespaces.delete_group(DEFAULT_NAMESPACE, "trades", "AUDIT").await.unwrap();
+}
+
+#[tokio::test]
+async fn policies_hold_for_their_hub_or_for_all_and_keys_can_be_changed() {
+    let (namespaces, _) = engine(false);
+    namespaces.ensure_default().await.unwrap();
+    namespaces.put_hub(DEFAULT_NAMESPACE, hub("a", 1)).await.unwrap();
+    namespaces.put_hub(DEFAULT_NAMESPACE, hub("b", 1)).await.unwrap();
+    let scope = Scope { namespace: DEFAULT_NAMESPACE.into(), hub: Some("a".into()) };
+    let send = AccessRights { send: true, ..AccessRights::default() };
+    let policy = namespaces.put_policy(&scope, "sender", send).await.unwrap();
+    let verify = |token: &Token| namespaces.verify(DEFAULT_NAMESPACE, token);
+    let claims = verify(&token("a", "sender", &policy.primary_key)).unwrap();
+    assert!(claims.allow(Right::Send, &["a"], 1_000) && !claims.allow(Right::Listen, &["a"], 1_000));
+    assert!(verify(&token("b", "sender", &policy.primary_key)).is_err());
+
+    let changed = namespaces.regenerate(&scope, "sender", KeyName::Primary).await.unwrap();
+    assert!(verify(&token("a", "sender", &policy.primary_key)).is_err());
+    assert!(verify(&token("a", "sender", &changed.primary_key)).is_ok());
+    assert!(verify(&token("a", "sender", &policy.secondary_key)).is_ok());
+
+    let manage = AccessRights { manage: true, ..AccessRights::default() };
+    assert!(matches!(namespaces.put_policy(&scope, "m", manage).await, Err(NamespaceError::Rights)));
+    namespaces.delete_policy(&scope, "sender").await.unwrap();
+    assert!(verify(&token("a", "sender", &changed.primary_key)).is_err());
+}
+
+#[tokio::test]
+async fn the_published_key_opens_development_nodes_only() {
+    for development in [true, false] {
+        let (namespaces, _) = engine(development);
+        namespaces.ensure_default().await.unwrap();
+        let token = token("any", ROOT_POLICY, DEVELOPMENT_KEY);
+        assert_eq!(namespaces.verify(DEFAULT_NAMESPACE, &token).is_ok(), development);
+    }
+}

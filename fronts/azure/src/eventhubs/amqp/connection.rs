@@ -1,0 +1,416 @@
+//! One connection: links to hubs, partitions and the nodes that answer, over the AMQP engine.
+//!
+//! Deliveries of one burst are committed together, and those that come meanwhile with the next commit. While more waits
+//! than [`STAGED_BYTES_MAX`], nothing more is read from the client.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use millstream_amqp::codec::performative::{Attach, Role, Source, Target};
+use millstream_amqp::{Accepted, AmqpError, Delivery, Event, LinkId, Options, Value, Wire, condition};
+use millstream_namespace::{DEFAULT_NAMESPACE, Right};
+use millstream_stream::StreamError;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, Interval, interval_at};
+
+use super::claims::ClaimSet;
+use super::ingress::Ingress;
+use super::listener::stop;
+use super::receiver::Receiver;
+use super::request::{Node, Request};
+use crate::eventhubs::address::{self, Address};
+use crate::eventhubs::ingest::Ingest;
+use crate::eventhubs::{EventHubs, MESSAGE_BYTES_MAX, error};
+
+/// Bytes of events that wait for a commit before nothing more is read from a client.
+const STAGED_BYTES_MAX: usize = 4 << 20;
+
+/// Links that read, on one connection: each holds some events.
+const RECEIVERS_MAX: usize = 256;
+
+/// Requests that may wait on a link to a node.
+const REQUEST_CREDIT: u32 = 100;
+
+/// Answers that may wait for a client's credit.
+const ANSWERS_MAX: usize = 100;
+
+/// Bytes of a request.
+const REQUEST_BYTES_MAX: u64 = 64 << 10;
+
+/// Milliseconds that the service says an operation may take.
+const TIMEOUT_MS: i64 = 65_000;
+
+/// Seconds that a key given at the beginning of a connection holds: clients cannot give it again.
+const PLAIN_SECONDS: i64 = 10 * 365 * 24 * 3_600;
+
+/// How often links are looked at: a token may be over or a hub gone.
+const LOOK: Duration = Duration::from_secs(2);
+
+const OPTIONS: Options = Options {
+    container_id: String::new(),
+    mechanisms: &["MSSBCBS", "PLAIN", "ANONYMOUS", "EXTERNAL"],
+    welcome: b"Welcome!",
+    frame_bytes_max: 64 << 10,
+    channel_max: 4_999,
+    handle_max: 255,
+    links_max: 5_000,
+    incoming_window: 5_000,
+    partial_bytes_max: 16 << 20,
+    handshake_ms: 30_000,
+    idle_ms: 120_000,
+};
+
+/// Serves a connection until either side ends it or the node stops.
+pub async fn serve<S>(hubs: EventHubs, stream: S, mut stopped: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let id = uuid::Uuid::new_v4().simple().to_string();
+    let options = Options { container_id: format!("{id}_G0"), ..OPTIONS };
+    let mut client = Client {
+        hubs,
+        id,
+        wire: Wire::new(stream, options),
+        namespace: DEFAULT_NAMESPACE.to_owned(),
+        claims: ClaimSet::default(),
+        links: BTreeMap::new(),
+        staged: Ingest::default(),
+        waiting: Vec::new(),
+        commit: None,
+        wake: Arc::new(Notify::new()),
+        look: interval_at(Instant::now() + LOOK, LOOK),
+    };
+    while client.turn(&mut stopped).await {}
+    client.wire.finish().await;
+}
+
+/// What a link is for.
+enum Link {
+    /// Requests to a node come on it.
+    Request(Node),
+    /// A node's answers go out on it.
+    Answers(Answers),
+    /// Events come on it.
+    Ingress(Ingress, Vec<String>),
+    /// Events go out on it.
+    Receiver(Box<Receiver>, Vec<String>),
+}
+
+/// Answers on their way to a client.
+struct Answers {
+    node: Node,
+    /// What a request may call this link in its reply-to.
+    names: Vec<String>,
+    waiting: VecDeque<Bytes>,
+}
+
+/// A delivery whose events are not durable yet.
+struct Waiting {
+    link: LinkId,
+    id: u32,
+    settled: bool,
+}
+
+type Commit = Pin<Box<dyn Future<Output = (Vec<Waiting>, Result<(), StreamError>)> + Send>>;
+
+struct Client<S> {
+    hubs: EventHubs,
+    id: String,
+    wire: Wire<S>,
+    namespace: String,
+    claims: ClaimSet,
+    links: BTreeMap<LinkId, Link>,
+    staged: Ingest,
+    waiting: Vec<Waiting>,
+    commit: Option<Commit>,
+    wake: Arc<Notify>,
+    /// When links are looked at again.
+    look: Interval,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    /// Acts on what came, sends what is there and waits for more; `false` when the connection is over.
+    async fn turn(&mut self, stopped: &mut watch::Receiver<bool>) -> bool {
+        while self.staged.bytes() < STAGED_BYTES_MAX
+            && let Some(event) = self.wire.next_event()
+        {
+            self.act(event).await;
+        }
+        self.begin_commit();
+        self.pump().await;
+        if self.wire.connection().is_closed() {
+            return false;
+        }
+        let read = self.staged.bytes() < STAGED_BYTES_MAX;
+        let wake = Arc::clone(&self.wake);
+        tokio::select! {
+            moved = self.wire.progress(read) => return moved.is_ok(),
+            (waiting, outcome) = committed(&mut self.commit) => self.committed(waiting, outcome),
+            () = wake.notified() => {}
+            _ = self.look.tick() => self.end_unproved(),
+            () = stop(stopped) => {
+                let error = AmqpError::new(condition::CONNECTION_FORCED, "the node is stopping");
+                self.wire.connection().close(Some(error));
+                return false;
+            }
+        }
+        true
+    }
+
+    async fn act(&mut self, event: Event) {
+        match event {
+            Event::Opened { hostname, security } => {
+                let host = hostname.as_ref().map_or("", |host| host.as_str());
+                self.namespace = self.hubs.namespaces.of_host(host);
+                if let Some((mechanism, response)) = security
+                    && mechanism == "PLAIN"
+                {
+                    self.take_key(&response);
+                }
+            }
+            Event::Attach(id, attach) => {
+                if let Err(error) = self.attach(id, &attach).await {
+                    self.wire.connection().refuse(id, error);
+                }
+            }
+            Event::Delivery(delivery) => self.deliver(delivery),
+            Event::Credit(id) => self.send_answers(id),
+            Event::Detached(id) => drop(self.links.remove(&id)),
+        }
+    }
+
+    /// A policy's name and key instead of a token, as clients of other makers prove themselves.
+    fn take_key(&mut self, response: &[u8]) {
+        let mut fields = response.split(|byte| *byte == 0).skip(1).map(String::from_utf8_lossy);
+        let (Some(policy), Some(key)) = (fields.next(), fields.next()) else { return };
+        let expiry = (self.hubs.clock.now() / 1_000 + PLAIN_SECONDS).to_string();
+        let Some(signature) = millstream_namespace::token::signature(&key, "", &expiry) else { return };
+        let token = millstream_namespace::Token {
+            resource: String::new(),
+            path: Vec::new(),
+            expiry,
+            signature,
+            policy: policy.into_owned(),
+        };
+        if let Ok(claims) = self.hubs.namespaces.verify(&self.namespace, &token) {
+            self.claims.put(claims, self.hubs.clock.now());
+        }
+    }
+
+    async fn attach(&mut self, id: LinkId, attach: &Attach) -> Result<(), AmqpError> {
+        let target = Target::decode(attach.target.clone())?.address;
+        let source = Source::decode(attach.source.clone())?.address;
+        let text = match attach.role {
+            Role::Sender => target.clone(),
+            Role::Receiver => source,
+        };
+        let text = text.ok_or_else(|| AmqpError::new(condition::INVALID_FIELD, "expected an address"))?.to_string();
+        if let Some(node) = Node::of(&text) {
+            self.attach_node(id, attach, node, target.map(|target| target.to_string()));
+            return Ok(());
+        }
+        let path: Vec<&str> = address::path(&text);
+        let address = address::parse(&path).ok_or_else(|| error::not_found(&text))?;
+        let (right, name) = match attach.role {
+            Role::Sender => (Right::Send, "Send"),
+            Role::Receiver => (Right::Listen, "Listen"),
+        };
+        if !self.claims.allow(right, &path, self.hubs.clock.now()) {
+            return Err(error::unauthorized(name, &text));
+        }
+        let path = path.iter().map(|segment| (*segment).to_owned()).collect();
+        match attach.role {
+            Role::Sender => self.attach_ingress(id, &address, &text, path),
+            Role::Receiver => self.attach_receiver(id, attach, &address, &text, path).await,
+        }
+    }
+
+    fn attach_node(&mut self, id: LinkId, attach: &Attach, node: Node, target: Option<String>) {
+        let link = match attach.role {
+            Role::Sender => Link::Request(node),
+            Role::Receiver => {
+                let names = target.into_iter().chain([attach.name.to_string()]).collect();
+                Link::Answers(Answers { node, names, waiting: VecDeque::new() })
+            }
+        };
+        self.links.insert(id, link);
+        let accepted = Accepted {
+            snd_settle_mode: 0,
+            message_bytes_max: REQUEST_BYTES_MAX,
+            credit: REQUEST_CREDIT,
+            properties: Value::Null,
+        };
+        self.wire.connection().accept(id, accepted);
+    }
+
+    fn attach_ingress(
+        &mut self,
+        id: LinkId,
+        address: &Address,
+        text: &str,
+        path: Vec<String>,
+    ) -> Result<(), AmqpError> {
+        let ingress = Ingress::open(&self.hubs, &self.namespace, address, text)?;
+        let accepted = Accepted { credit: ingress.credit(), ..self.accepted(0) };
+        self.links.insert(id, Link::Ingress(ingress, path));
+        self.wire.connection().accept(id, accepted);
+        Ok(())
+    }
+
+    async fn attach_receiver(
+        &mut self,
+        id: LinkId,
+        attach: &Attach,
+        address: &Address,
+        text: &str,
+        path: Vec<String>,
+    ) -> Result<(), AmqpError> {
+        let receivers = self.links.values().filter(|link| matches!(link, Link::Receiver(..))).count();
+        if receivers >= RECEIVERS_MAX {
+            let text = format!("expected at most {RECEIVERS_MAX} receivers on a connection");
+            return Err(AmqpError::new(condition::RESOURCE_LIMIT_EXCEEDED, text));
+        }
+        let receiver = Receiver::open(&self.hubs, &self.namespace, (address, text), attach, &self.wake).await?;
+        let accepted = self.accepted(1);
+        self.links.insert(id, Link::Receiver(Box::new(receiver), path));
+        self.wire.connection().accept(id, accepted);
+        Ok(())
+    }
+
+    fn accepted(&self, snd_settle_mode: u8) -> Accepted {
+        let properties = Value::Map(vec![
+            (Value::symbol("com.microsoft:timeout"), Value::Long(TIMEOUT_MS)),
+            (Value::symbol("com.microsoft:tracking-id"), Value::string(format!("{}_G0", self.id))),
+        ]);
+        Accepted { snd_settle_mode, message_bytes_max: MESSAGE_BYTES_MAX as u64, credit: 0, properties }
+    }
+
+    fn deliver(&mut self, delivery: Delivery) {
+        let (link, id, settled) = (delivery.link, delivery.id, delivery.settled);
+        match self.links.get(&link) {
+            Some(Link::Request(node)) => {
+                let node = *node;
+                match Request::decode(delivery.message) {
+                    Ok(request) => {
+                        self.wire.connection().settle(link, id, settled, None);
+                        let answer = request.answer(node, &self.hubs, &self.namespace, &mut self.claims);
+                        self.answer(link.channel, node, request.reply_to.as_deref(), answer);
+                    }
+                    Err(error) => self.wire.connection().settle(link, id, settled, Some(error.into())),
+                }
+            }
+            Some(Link::Ingress(ingress, _)) => match ingress.take(&self.hubs, &delivery, &mut self.staged) {
+                Ok(()) => self.waiting.push(Waiting { link, id, settled }),
+                Err(error) => self.wire.connection().settle(link, id, settled, Some(error)),
+            },
+            Some(Link::Answers(_) | Link::Receiver(..)) | None => {}
+        }
+    }
+
+    /// Hands an answer to the link that the request named, else to the node's only one in the session.
+    fn answer(&mut self, channel: u16, node: Node, reply_to: Option<&str>, answer: Bytes) {
+        let answers = self.links.iter().filter_map(|(id, link)| match link {
+            Link::Answers(answers) if id.channel == channel && answers.node == node => Some((*id, answers)),
+            _ => None,
+        });
+        let named = |answers: &Answers| reply_to.is_some_and(|name| answers.names.iter().any(|own| own == name));
+        let chosen = answers.max_by_key(|(_, answers)| named(answers)).map(|(id, _)| id);
+        let Some(id) = chosen else { return };
+        if let Some(Link::Answers(answers)) = self.links.get_mut(&id)
+            && answers.waiting.len() < ANSWERS_MAX
+        {
+            answers.waiting.push_back(answer);
+        }
+        self.send_answers(id);
+    }
+
+    fn send_answers(&mut self, id: LinkId) {
+        let Some(Link::Answers(answers)) = self.links.get_mut(&id) else { return };
+        while let Some(answer) = answers.waiting.front() {
+            if !self.wire.connection().send(id, &[answer]) {
+                return;
+            }
+            answers.waiting.pop_front();
+        }
+        self.wire.connection().drained(id);
+    }
+
+    /// Begins to make durable what waits, unless a commit is under way.
+    fn begin_commit(&mut self) {
+        if self.commit.is_some() || self.waiting.is_empty() {
+            return;
+        }
+        let (staged, waiting) = (std::mem::take(&mut self.staged), std::mem::take(&mut self.waiting));
+        let (hubs, id) = (self.hubs.clone(), self.id.clone());
+        self.commit = Some(Box::pin(async move {
+            let outcome = staged.commit(&hubs, &id).await;
+            (waiting, outcome)
+        }));
+    }
+
+    fn committed(&mut self, waiting: Vec<Waiting>, outcome: Result<(), StreamError>) {
+        self.commit = None;
+        let refused = outcome.err().map(|error| error::not_taken(&error));
+        for Waiting { link, id, settled } in waiting {
+            self.wire.connection().settle(link, id, settled, refused.clone());
+        }
+    }
+
+    /// Sends events on all links that read, and ends those whose place another reader took.
+    async fn pump(&mut self) {
+        let mut ended = Vec::new();
+        for (id, link) in &mut self.links {
+            let Link::Receiver(receiver, _) = link else { continue };
+            let connection = self.wire.connection();
+            let outcome = match receiver.displaced() {
+                Some(error) => Err(error),
+                None => receiver.pump(&self.hubs, connection, *id).await,
+            };
+            if let Err(error) = outcome {
+                connection.detach(*id, Some(error));
+                ended.push(*id);
+            }
+        }
+        for id in ended {
+            self.links.remove(&id);
+        }
+    }
+
+    /// Ends links whose tokens are over, or whose hub is gone.
+    fn end_unproved(&mut self) {
+        let ended: Vec<(LinkId, AmqpError)> =
+            self.links.iter().filter_map(|(id, link)| Some((*id, self.unproved(link)?))).collect();
+        for (id, error) in ended {
+            self.wire.connection().detach(id, Some(error));
+            self.links.remove(&id);
+        }
+    }
+
+    /// Why a link has to end, if it has to.
+    fn unproved(&self, link: &Link) -> Option<AmqpError> {
+        let (right, path) = match link {
+            Link::Ingress(_, path) => (Right::Send, path),
+            Link::Receiver(_, path) => (Right::Listen, path),
+            Link::Request(_) | Link::Answers(_) => return None,
+        };
+        let segments: Vec<&str> = path.iter().map(String::as_str).collect();
+        if !self.claims.allow(right, &segments, self.hubs.clock.now()) {
+            let text = format!("ExpiredToken: The token is expired. Resource: '{}'.", path.join("/"));
+            return Some(AmqpError::new(condition::UNAUTHORIZED_ACCESS, text));
+        }
+        let hub = segments.first().copied().unwrap_or_default();
+        self.hubs.namespaces.hub(&self.namespace, hub).is_err().then(|| error::not_found(&path.join("/")))
+    }
+}
+
+/// The end of the commit under way; never when there is none.
+async fn committed(commit: &mut Option<Commit>) -> (Vec<Waiting>, Result<(), StreamError>) {
+    match commit {
+        Some(commit) => commit.await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,58 @@
+//! The service's own error conditions, and engines' errors as the service tells them.
+
+use millstream_amqp::{AmqpError, condition};
+use millstream_stream::StreamError;
+use millstream_types::ErrorKind;
+
+pub const ARGUMENT_ERROR: &str = "com.microsoft:argument-error";
+pub const ARGUMENT_OUT_OF_RANGE: &str = "com.microsoft:argument-out-of-range";
+pub const SERVER_BUSY: &str = "com.microsoft:server-busy";
+
+/// No such hub, consumer group or partition.
+pub fn not_found(address: &str) -> AmqpError {
+    AmqpError::new(condition::NOT_FOUND, not_found_text(address))
+}
+
+/// The words for what is not there.
+pub fn not_found_text(address: &str) -> String {
+    format!("The messaging entity '{address}' could not be found.")
+}
+
+/// A right that no token proved.
+pub fn unauthorized(right: &str, resource: &str) -> AmqpError {
+    let text = format!(
+        "Unauthorized access. '{right}' claim(s) are required to perform this operation. Resource: '{resource}'."
+    );
+    AmqpError::new(condition::UNAUTHORIZED_ACCESS, text)
+}
+
+/// Why events were not taken.
+pub fn not_taken(error: &StreamError) -> AmqpError {
+    match error.kind() {
+        ErrorKind::Throttled => AmqpError::new(SERVER_BUSY, busy_text(&error.to_string())),
+        ErrorKind::NotFound => AmqpError::new(condition::NOT_FOUND, error.to_string()),
+        ErrorKind::TooLarge => AmqpError::new(condition::MESSAGE_SIZE_EXCEEDED, error.to_string()),
+        _ => AmqpError::new(condition::INTERNAL_ERROR, error.to_string()),
+    }
+}
+
+/// The words for a node that cannot keep up.
+pub fn busy_text(reason: &str) -> String {
+    format!("The request was terminated because the namespace is being throttled. Error code : 50002. {reason}")
+}
+
+#[cfg(test)]
+mod tests {
+    use millstream_storage::StorageError;
+
+    use super::*;
+
+    #[test]
+    fn a_node_that_cannot_keep_up_says_that_it_is_busy() {
+        let overloaded = StorageError::Overloaded { waiting_bytes: 2, limit_bytes: 1 };
+        assert_eq!(not_taken(&StreamError::Storage(overloaded)).condition, SERVER_BUSY);
+        let missing = StreamError::StreamNotFound { stream: "trades".into() };
+        assert_eq!(not_taken(&missing).condition, condition::NOT_FOUND);
+        assert_eq!(not_taken(&StreamError::Storage(StorageError::DiskFull)).condition, condition::INTERNAL_ERROR);
+    }
+}

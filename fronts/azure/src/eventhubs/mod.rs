@@ -1,0 +1,148 @@
+//! Event Hubs: AMQP 1.0 on a port of its own, sending over HTTPS, and the resources' own calls.
+//!
+//! A hub's records are a stream's: sequence number and offset are the log's offset, the enqueued time is the append time.
+//! Read next: `record` (what of a message is kept where), [`amqp`] (connections), `http_send`, `resources`.
+
+mod address;
+pub mod amqp;
+pub mod connection_string;
+mod error;
+mod http_send;
+mod ingest;
+mod record;
+mod rendering;
+mod resources;
+mod sas;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use bytes::Bytes;
+use http::{Method, Response, header};
+use millstream_insight::Insight;
+use millstream_namespace::{NamespaceError, Namespaces, Scope, partition};
+use millstream_stream::Streams;
+use millstream_types::Clock;
+
+use crate::request::AzureRequest;
+pub use connection_string::Endpoint;
+
+/// Bytes of a message, or of a batch of events, that a hub takes.
+pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
+
+/// The service. Cheap to clone.
+#[derive(Clone)]
+pub struct EventHubs {
+    namespaces: Namespaces,
+    streams: Streams,
+    insight: Insight,
+    clock: Arc<dyn Clock>,
+    /// Where clients find the AMQP listener.
+    endpoint: Endpoint,
+    /// Whether calls on resources are let in with any bearer token.
+    development: bool,
+    /// The next partition for events that name none.
+    turn: Arc<AtomicU32>,
+}
+
+/// What a request is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    /// Events for a hub.
+    Send,
+    /// Namespaces, hubs, consumer groups, policies.
+    Resources,
+}
+
+impl EventHubs {
+    /// The service over its engines.
+    #[must_use]
+    pub fn new(
+        namespaces: Namespaces,
+        streams: Streams,
+        insight: Insight,
+        clock: Arc<dyn Clock>,
+        endpoint: Endpoint,
+        development: bool,
+    ) -> Self {
+        Self { namespaces, streams, insight, clock, endpoint, development, turn: Arc::default() }
+    }
+
+    /// What a request's head asks of this service; `None` when it is for another.
+    #[must_use]
+    pub fn call(head: &http::request::Parts) -> Option<Call> {
+        let path = head.uri.path();
+        let authorization = head.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let signed = authorization.is_some_and(|value| value.starts_with("SharedAccessSignature "));
+        if head.method == Method::POST && signed && path.trim_end_matches('/').ends_with("/messages") {
+            return Some(Call::Send);
+        }
+        let is_provider = path.split('/').any(|segment| segment.eq_ignore_ascii_case(resources::PROVIDER));
+        (path.starts_with("/subscriptions/") && is_provider).then_some(Call::Resources)
+    }
+
+    /// Answers a request.
+    pub async fn handle(&self, call: Call, request: &AzureRequest) -> Response<Bytes> {
+        match call {
+            Call::Send => http_send::answer(self, request).await,
+            Call::Resources => resources::answer(self, request).await,
+        }
+    }
+
+    /// The connection strings of a namespace's policies, and of a hub's own when one is named: a line for each policy's
+    /// name, a line for each of its keys.
+    ///
+    /// # Errors
+    /// No such namespace or hub.
+    pub fn connection_strings(&self, namespace: &str, hub: Option<&str>) -> Result<String, NamespaceError> {
+        let mut lines = String::new();
+        let scopes = [None, hub.map(str::to_owned)];
+        for scope in &scopes[..1 + usize::from(hub.is_some())] {
+            let scope = Scope { namespace: namespace.to_owned(), hub: scope.clone() };
+            for policy in self.namespaces.policies(&scope)? {
+                lines.push_str(&policy.name);
+                lines.push('\n');
+                for key in [&policy.primary_key, &policy.secondary_key] {
+                    let string = self.endpoint.connection_string(namespace, hub, &policy.name, key);
+                    lines.push_str(&format!("  {string}\n"));
+                }
+            }
+        }
+        Ok(lines)
+    }
+
+    /// The partition for an event: its key's, or each in turn.
+    fn partition(&self, key: Option<&str>, partitions: u32) -> u32 {
+        match key {
+            Some(key) => partition::of_key(key, partitions),
+            None => self.turn.fetch_add(1, Ordering::Relaxed) % partitions.max(1),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn call(method: &str, path: &str, authorization: &str) -> Option<Call> {
+        let request =
+            Request::builder().method(method).uri(path).header(header::AUTHORIZATION, authorization).body(()).unwrap();
+        EventHubs::call(&request.into_parts().0)
+    }
+
+    #[test]
+    fn only_its_own_requests_are_taken() {
+        let (sas, aws) = ("SharedAccessSignature sr=x", "AWS4-HMAC-SHA256 Credential=test");
+        let hub = "/subscriptions/s/resourceGroups/g/providers/Microsoft.EventHub/namespaces/n/eventhubs/h";
+        assert_eq!(call("POST", "/hub/messages?timeout=60", sas), Some(Call::Send));
+        assert_eq!(call("PUT", hub, "Bearer t"), Some(Call::Resources));
+        assert_eq!(call("POST", "/hub/messages", aws), None);
+        assert_eq!(call("PUT", "/bucket/messages", sas), None);
+        assert_eq!(call("PUT", "/container/blob", sas), None);
+        assert_eq!(call("POST", "/", aws), None);
+        let topic = "/subscriptions/s/resourceGroups/g/providers/Microsoft.EventGrid/topics/t";
+        assert_eq!(call("PUT", topic, "Bearer t"), None);
+    }
+}

@@ -1,0 +1,394 @@
+//! A message as a record, and back.
+//!
+//! The record's data is the body's bytes, so that every protocol reads what was sent; its partition key is the
+//! message's. What else a message has goes to the record's headers, in an encoding of this front:
+//!
+//! `1` (its version), a byte for the body (0: one data section, which is the record's data; 1: see below), the number of
+//! keys and values of the message annotations and their bytes, the bytes of the sections of properties, and for a body of
+//! another kind the bytes of its sections. Numbers and lengths are 32 bits, big-endian. A body of another kind has as
+//! the record's data what others can read: several data sections one after the other, values and sequences as JSON.
+//!
+//! Headers are empty when there is nothing to say, and so they are in records that came by another protocol.
+//! Header, delivery annotations and footer of a message are not kept, nor annotations that the service itself makes.
+
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use millstream_amqp::codec::encode::put_value;
+use millstream_amqp::message::{Section, SectionKind, put_section_head, sections};
+use millstream_amqp::{DecodeError, Value};
+use millstream_stream::Entry;
+use millstream_types::Record;
+
+use super::rendering;
+
+/// Messages of this format hold further messages: each data section is one.
+pub const BATCH_FORMAT: u32 = 0x8001_3700;
+
+/// Events of one batch: the smallest event that a message of the largest size has room for comes to more.
+const BATCH_EVENTS_MAX: usize = 100_000;
+
+const VERSION: u8 = 1;
+const PARTITION_KEY: &str = "x-opt-partition-key";
+/// Annotations that the service itself makes.
+const OWN: [&str; 5] =
+    [PARTITION_KEY, "x-opt-sequence-number", "x-opt-sequence-number-epoch", "x-opt-offset", "x-opt-enqueued-time"];
+
+/// Events as they came in one delivery.
+#[derive(Debug)]
+pub struct Batch {
+    /// The key that decides the partition of all of them: the batch's, else the first event's.
+    pub partition_key: Option<String>,
+    /// The events.
+    pub entries: Vec<Entry>,
+}
+
+/// Takes a delivery apart.
+///
+/// # Errors
+/// [`DecodeError`] when it is no message, or a batch of what is none.
+pub fn decode(format: u32, message: Bytes) -> Result<Batch, DecodeError> {
+    if format != BATCH_FORMAT {
+        let entry = event(message, None)?;
+        return Ok(Batch { partition_key: key_text(&entry.partition_key), entries: vec![entry] });
+    }
+    let mut key = None;
+    let mut entries = Vec::new();
+    for section in sections(message) {
+        let section = section?;
+        match section.kind {
+            SectionKind::MessageAnnotations => key = annotation(&section.value()?, PARTITION_KEY),
+            SectionKind::Data => {
+                if entries.len() >= BATCH_EVENTS_MAX {
+                    return Err(DecodeError::Count(BATCH_EVENTS_MAX));
+                }
+                entries.push(event(data(&section)?, key.as_deref())?);
+            }
+            _ => {}
+        }
+    }
+    let first = entries.first().and_then(|entry: &Entry| key_text(&entry.partition_key));
+    Ok(Batch { partition_key: key.or(first), entries })
+}
+
+fn key_text(key: &Bytes) -> Option<String> {
+    (!key.is_empty()).then(|| String::from_utf8_lossy(key).into_owned())
+}
+
+fn annotation(annotations: &Value, name: &str) -> Option<String> {
+    annotations.get(name).and_then(Value::text).map(str::to_owned)
+}
+
+/// A data section's bytes; none when it holds a null, as some clients send.
+fn data(section: &Section) -> Result<Bytes, DecodeError> {
+    match section.value()? {
+        Value::Binary(bytes) => Ok(bytes),
+        Value::Null => Ok(Bytes::new()),
+        _ => Err(DecodeError::Type { expected: "a binary", field: "data" }),
+    }
+}
+
+fn event(message: Bytes, batch_key: Option<&str>) -> Result<Entry, DecodeError> {
+    let mut key = batch_key.map(str::to_owned);
+    let mut kept = Kept::default();
+    let mut body = Vec::new();
+    for section in sections(message) {
+        let section = section?;
+        match section.kind {
+            SectionKind::MessageAnnotations => {
+                let annotations = section.value()?;
+                key = annotation(&annotations, PARTITION_KEY).or(key);
+                kept.annotate(&annotations);
+            }
+            SectionKind::Properties | SectionKind::ApplicationProperties => {
+                // Decoded once, so that nobody gets what is no value.
+                section.value()?;
+                kept.properties.extend_from_slice(&section.raw);
+            }
+            kind if kind.is_body() => body.push(section),
+            _ => {}
+        }
+    }
+    let data = match &body[..] {
+        [only] if only.kind == SectionKind::Data && only.value()? != Value::Null => data(only)?,
+        other => {
+            body.iter().for_each(|section| kept.body.extend_from_slice(&section.raw));
+            kept.other_body = true;
+            rendered(other)?
+        }
+    };
+    let partition_key = key.map(Bytes::from).unwrap_or_default();
+    Ok(Entry { partition_key, explicit_hash_key: None, headers: kept.encode(), data })
+}
+
+/// A body of another kind than one data section, for those who read bytes.
+fn rendered(body: &[Section]) -> Result<Bytes, DecodeError> {
+    let mut out = BytesMut::new();
+    for section in body {
+        match section.kind {
+            SectionKind::Data => out.extend_from_slice(&data(section)?),
+            _ => out.extend_from_slice(rendering::json(&section.value()?).to_string().as_bytes()),
+        }
+    }
+    Ok(out.freeze())
+}
+
+/// What goes to a record's headers.
+#[derive(Debug, Default)]
+struct Kept {
+    annotations: BytesMut,
+    annotation_items: u32,
+    properties: BytesMut,
+    other_body: bool,
+    body: BytesMut,
+}
+
+impl Kept {
+    fn annotate(&mut self, annotations: &Value) {
+        let Value::Map(entries) = annotations else { return };
+        for (name, value) in entries.iter().filter(|(name, _)| !name.text().is_some_and(|name| OWN.contains(&name))) {
+            put_value(&mut self.annotations, name);
+            put_value(&mut self.annotations, value);
+            self.annotation_items += 2;
+        }
+    }
+
+    fn encode(self) -> Bytes {
+        if self.annotations.is_empty() && self.properties.is_empty() && !self.other_body {
+            return Bytes::new();
+        }
+        let length = self.annotations.len() + self.properties.len() + self.body.len();
+        let mut out = BytesMut::with_capacity(length + 18);
+        out.put_slice(&[VERSION, u8::from(self.other_body)]);
+        out.put_u32(self.annotation_items);
+        for part in [&self.annotations, &self.properties] {
+            out.put_u32(part.len() as u32);
+            out.put_slice(part);
+        }
+        out.put_slice(&self.body);
+        out.freeze()
+    }
+}
+
+/// A record taken apart, to be sent as a message.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Headers {
+    annotation_items: u32,
+    annotations: Bytes,
+    properties: Bytes,
+    /// The body's sections when it is not the record's data.
+    body: Option<Bytes>,
+}
+
+impl Headers {
+    /// `None` for headers that are not this front's.
+    fn decode(mut bytes: Bytes) -> Option<Self> {
+        if bytes.is_empty() {
+            return Some(Self::default());
+        }
+        if bytes.try_get_u8().ok()? != VERSION {
+            return None;
+        }
+        let other_body = bytes.try_get_u8().ok()? == 1;
+        let annotation_items = bytes.try_get_u32().ok()?;
+        let annotations = take(&mut bytes)?;
+        let properties = take(&mut bytes)?;
+        Some(Self { annotation_items, annotations, properties, body: other_body.then_some(bytes) })
+    }
+}
+
+fn take(bytes: &mut Bytes) -> Option<Bytes> {
+    let length = bytes.try_get_u32().ok()? as usize;
+    (length <= bytes.len()).then(|| bytes.split_to(length))
+}
+
+/// A record's message in two parts, to be sent one after the other: what is made here, and the record's own bytes.
+pub fn encode(record: &Record, out: &mut BytesMut) -> Bytes {
+    let headers = Headers::decode(record.headers.clone()).unwrap_or_default();
+    let mut own = BytesMut::new();
+    let mut items = 6;
+    if !record.partition_key.is_empty() {
+        items += 2;
+        put_value(&mut own, &Value::symbol(PARTITION_KEY));
+        put_value(&mut own, &Value::string(String::from_utf8_lossy(&record.partition_key).into_owned()));
+    }
+    let offset = record.offset.cast_signed();
+    for (name, value) in [
+        ("x-opt-sequence-number", Value::Long(offset)),
+        ("x-opt-offset", Value::string(offset.to_string())),
+        ("x-opt-enqueued-time", Value::Timestamp(record.append_time)),
+    ] {
+        put_value(&mut own, &Value::symbol(name));
+        put_value(&mut own, &value);
+    }
+    put_section_head(out, SectionKind::MessageAnnotations);
+    out.put_u8(0xd1);
+    out.put_u32((own.len() + headers.annotations.len() + 4) as u32);
+    out.put_u32(items + headers.annotation_items);
+    out.put_slice(&own);
+    out.put_slice(&headers.annotations);
+    out.put_slice(&headers.properties);
+    match headers.body {
+        Some(body) => body,
+        None => {
+            put_section_head(out, SectionKind::Data);
+            put_sized_head(out, record.data.len());
+            record.data.clone()
+        }
+    }
+}
+
+/// What stands before a binary's bytes.
+fn put_sized_head(out: &mut BytesMut, length: usize) {
+    match u8::try_from(length) {
+        Ok(length) => out.put_slice(&[0xa0, length]),
+        Err(_) => {
+            out.put_u8(0xb0);
+            out.put_u32(length as u32);
+        }
+    }
+}
+
+/// The sections of properties for an event that came with text properties (over HTTPS).
+pub fn with_properties(data: Bytes, key: Option<&str>, properties: &[(String, Value)]) -> Entry {
+    let mut kept = Kept::default();
+    if !properties.is_empty() {
+        let map = properties.iter().map(|(name, value)| (Value::string(name.clone()), value.clone())).collect();
+        millstream_amqp::message::put_section(
+            &mut kept.properties,
+            SectionKind::ApplicationProperties,
+            &Value::Map(map),
+        );
+    }
+    let partition_key = key.map(|key| Bytes::copy_from_slice(key.as_bytes())).unwrap_or_default();
+    Entry { partition_key, explicit_hash_key: None, headers: kept.encode(), data }
+}
+
+/// The message that a record stands for, whole: for who has no use for parts.
+#[cfg(test)]
+fn whole(record: &Record) -> Bytes {
+    let mut out = BytesMut::new();
+    let body = encode(record, &mut out);
+    out.extend_from_slice(&body);
+    out.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use millstream_amqp::message::put_section;
+
+    use super::*;
+
+    fn message(sections: &[(SectionKind, Value)]) -> Bytes {
+        let mut out = BytesMut::new();
+        sections.iter().for_each(|(kind, value)| put_section(&mut out, *kind, value));
+        out.freeze()
+    }
+
+    fn map(entries: &[(&'static str, Value)]) -> Value {
+        Value::Map(entries.iter().map(|(name, value)| (Value::symbol(*name), value.clone())).collect())
+    }
+
+    fn record(entry: &Entry) -> Record {
+        let Entry { partition_key, headers, data, .. } = entry.clone();
+        Record { offset: 41, append_time: 7, partition_key, headers, data }
+    }
+
+    fn sections_of(message: Bytes) -> Vec<(SectionKind, Value)> {
+        sections(message)
+            .map(|section| section.map(|section| (section.kind, section.value().unwrap())).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn a_plain_event_is_a_record_without_headers() {
+        let plain = message(&[(SectionKind::Data, Value::Binary("body".into()))]);
+        let batch = decode(0, plain).unwrap();
+        assert_eq!((batch.partition_key, &batch.entries[0].data[..]), (None, &b"body"[..]));
+        assert!(batch.entries[0].headers.is_empty());
+    }
+
+    #[test]
+    fn what_an_event_has_comes_back_with_the_services_own_annotations() {
+        let properties = Value::List(vec![Value::string("id")]);
+        let application = map(&[("n", Value::Int(7))]);
+        let sent = message(&[
+            (SectionKind::Header, Value::List(vec![Value::Bool(true)])),
+            (
+                SectionKind::MessageAnnotations,
+                map(&[
+                    (PARTITION_KEY, Value::string("MSFT")),
+                    ("x-opt-offset", Value::string("forged")),
+                    ("mine", Value::Long(1)),
+                ]),
+            ),
+            (SectionKind::Properties, properties.clone()),
+            (SectionKind::ApplicationProperties, application.clone()),
+            (SectionKind::Data, Value::Binary("body".into())),
+        ]);
+        let batch = decode(0, sent).unwrap();
+        assert_eq!(batch.partition_key.as_deref(), Some("MSFT"));
+        let came = sections_of(whole(&record(&batch.entries[0])));
+        let annotations = map(&[
+            (PARTITION_KEY, Value::string("MSFT")),
+            ("x-opt-sequence-number", Value::Long(41)),
+            ("x-opt-offset", Value::string("41")),
+            ("x-opt-enqueued-time", Value::Timestamp(7)),
+            ("mine", Value::Long(1)),
+        ]);
+        assert_eq!(
+            came,
+            [
+                (SectionKind::MessageAnnotations, annotations),
+                (SectionKind::Properties, properties),
+                (SectionKind::ApplicationProperties, application),
+                (SectionKind::Data, Value::Binary("body".into())),
+            ]
+        );
+    }
+
+    #[test]
+    fn bodies_of_other_kinds_come_back_and_are_readable_by_others() {
+        let bodies: &[(&[(SectionKind, Value)], &str)] = &[
+            (&[(SectionKind::AmqpValue, Value::List(vec![Value::Int(1), Value::string("a")]))], r#"[1,"a"]"#),
+            (&[(SectionKind::Data, Value::Binary("a".into())), (SectionKind::Data, Value::Binary("b".into()))], "ab"),
+            (&[(SectionKind::Data, Value::Null)], ""),
+            (&[(SectionKind::AmqpSequence, Value::List(vec![Value::Int(1)]))], "[1]"),
+            (&[], ""),
+        ];
+        for (body, readable) in bodies {
+            let entry = decode(0, message(body)).unwrap().entries.remove(0);
+            assert_eq!(entry.data, readable.as_bytes());
+            let came = sections_of(whole(&record(&entry)));
+            assert_eq!(&came[1..], *body);
+        }
+    }
+
+    #[test]
+    fn a_batch_gives_its_key_to_its_events() {
+        let inner = |body: &'static str| Value::Binary(message(&[(SectionKind::Data, Value::Binary(body.into()))]));
+        let batch = message(&[
+            (SectionKind::MessageAnnotations, map(&[(PARTITION_KEY, Value::string("k"))])),
+            (SectionKind::Data, inner("a")),
+            (SectionKind::Data, inner("b")),
+        ]);
+        let batch = decode(BATCH_FORMAT, batch).unwrap();
+        let events: Vec<_> = batch.entries.iter().map(|entry| (&entry.partition_key[..], &entry.data[..])).collect();
+        assert_eq!(events, [(&b"k"[..], &b"a"[..]), (b"k", b"b")]);
+        let broken = message(&[(SectionKind::Data, Value::Binary("no message".into()))]);
+        assert!(decode(BATCH_FORMAT, broken).is_err());
+    }
+
+    #[test]
+    fn records_of_other_protocols_are_data() {
+        for headers in ["", "other"] {
+            let record = Record {
+                offset: 0,
+                append_time: 0,
+                partition_key: Bytes::new(),
+                headers: headers.into(),
+                data: Bytes::from(vec![b'x'; 300]),
+            };
+            let came = sections_of(whole(&record));
+            assert_eq!(came[1], (SectionKind::Data, Value::Binary(record.data)));
+        }
+    }
+}

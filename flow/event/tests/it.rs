@@ -24,7 +24,7 @@ use millstream_insight::{Insight, Step};
 use millstream_storage::Storage;
 use millstream_stream::{NewStream, Streams};
 use millstream_types::{
-    BoxFuture, Clock, ErrorKind, Invocation, InvocationOutcome, Invoke, InvokeError, NewObject, PutObject,
+    BoxFuture, Clock, ErrorKind, Invocation, InvocationOutcome, Invoke, InvokeError, ManualClock, NewObject, PutObject,
     PutObjectError, SystemClock,
 };
 use serde_json::{Value, json};
@@ -76,16 +76,21 @@ struct Node {
     bucket: Arc<Bucket>,
     functions: Arc<FakeFunctions>,
     private_addresses: bool,
+    clock: Arc<dyn Clock>,
 }
 
 impl Node {
     fn new() -> Self {
-        let storage = Storage::in_memory(Arc::new(SystemClock));
-        Self { storage, bucket: Arc::default(), functions: Arc::default(), private_addresses: true }
+        Self::with_clock(Arc::new(SystemClock))
+    }
+
+    fn with_clock(clock: Arc<dyn Clock>) -> Self {
+        let storage = Storage::in_memory(Arc::clone(&clock));
+        Self { storage, bucket: Arc::default(), functions: Arc::default(), private_addresses: true, clock }
     }
 
     fn start(&self) -> Running {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let clock = Arc::clone(&self.clock);
         let catalog = Catalog::open(&self.storage).unwrap();
         let streams = Streams::new(self.storage.clone(), catalog.clone(), Arc::clone(&clock));
         let insight = Insight::open(&self.storage, Arc::clone(&clock)).unwrap();
@@ -374,6 +379,50 @@ async fn what_is_not_delivered_becomes_a_dead_letter() {
         assert!(event["publishTime"].is_string() && event["lastDeliveryAttemptTime"].is_string());
         assert_eq!(event["subject"], format!("orders/{}", event["id"].as_str().unwrap()));
     }
+}
+
+#[tokio::test]
+async fn an_event_that_is_too_old_is_not_tried_any_more() {
+    let clock = Arc::new(ManualClock::at(1_795_233_600_000));
+    let node = Node::with_clock(Arc::clone(&clock) as Arc<dyn Clock>);
+    let running = node.start();
+    running.topic(EventSchema::CloudEvents).await;
+    let hook = Hook::start(Box::new(|seen| {
+        let mut answer = text(503, "");
+        if seen.method == Method::OPTIONS {
+            answer.headers_mut().insert("webhook-allowed-origin", "millstream.example".parse().unwrap());
+        }
+        answer
+    }))
+    .await;
+    let with_letters = NewSubscription {
+        delivery_schema: EventSchema::CloudEvents,
+        dead_letter: Some(DeadLetterTarget { bucket: "letters".into(), prefix: String::new() }),
+        retry: EventRetry { attempts_max: 30, ttl_minutes: 2 },
+        ..subscription("all", hook.endpoint())
+    };
+    running.events.put_subscription(with_letters).await.unwrap();
+    running.publish([1]).await;
+    running.until("all", |status| status.failed_attempts == 1 && status.waiting == 1).await;
+    clock.advance(60_000);
+    running.until("all", |status| status.failed_attempts == 2 && status.waiting == 1).await;
+    *node.bucket.refusals.lock().unwrap() = 1;
+    clock.advance(60_000);
+    running.until("all", |status| status.last_error.as_ref().is_some_and(|error| error.contains("not now"))).await;
+    running.events.shutdown().await;
+    clock.advance(60_000);
+    let again = node.start();
+    again.until("all", |status| status.dead_lettered == 1 && status.waiting == 0).await;
+
+    let [(key, letter)] = node.bucket.letters().try_into().unwrap();
+    assert!(key.starts_with("letters/orders/ALL/2026/11/21/4/"), "{key}");
+    let event = &letter[0];
+    assert_eq!((&event["deadletterreason"], &event["deliveryattempts"]), (&json!("TimeToLiveExceeded"), &json!(2)));
+    assert_eq!(
+        (&event["lastdeliveryoutcome"], &event["publishtime"]),
+        (&json!("Busy"), &json!("2026-11-21T04:00:00.000Z"))
+    );
+    assert_eq!(hook.deliveries().len(), 2);
 }
 
 #[tokio::test]

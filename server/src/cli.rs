@@ -32,6 +32,10 @@ pub enum Command {
     Tail(TailArgs),
     /// Run SQL over live records and show its rows
     Query(QueryArgs),
+    /// Take what flows through a stream into a file, to test queries with
+    Sample(SampleArgs),
+    /// Run a query over samples and show its rows
+    Test(TestArgs),
     /// Show what a function prints
     Logs(LogsArgs),
     /// Show the way of a record through the pipeline
@@ -153,6 +157,49 @@ pub struct TailArgs {
     /// End after so many records
     #[arg(long, value_name = "RECORDS")]
     pub limit: Option<usize>,
+    /// The node
+    #[command(flatten)]
+    pub node: NodeArgs,
+}
+
+/// A sample of a stream.
+#[derive(Debug, Clone, Args)]
+pub struct SampleArgs {
+    /// The stream: `trades`, `delivery/NAME`
+    pub stream: String,
+    /// Begin with the oldest record there is
+    #[arg(long)]
+    pub from_start: bool,
+    /// End after so many records
+    #[arg(long, value_name = "RECORDS", default_value_t = 1_000)]
+    pub limit: usize,
+    /// End after so many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub seconds: u64,
+    /// Write it here instead of to the terminal
+    #[arg(long, short, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// The node
+    #[command(flatten)]
+    pub node: NodeArgs,
+}
+
+/// A query over samples.
+#[derive(Debug, Clone, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
+pub struct TestArgs {
+    /// A query of the node
+    #[arg(long, group = "what")]
+    pub query: Option<String>,
+    /// A file with the SQL, instead of the query's own
+    #[arg(long, value_name = "FILE", group = "what")]
+    pub sql: Option<PathBuf>,
+    /// The SQL's language; the query's own, else Stream Analytics'
+    #[arg(long, value_enum)]
+    pub dialect: Option<DialectName>,
+    /// An input's name in the SQL and the sample for it
+    #[arg(long, value_name = "NAME=FILE", required = true)]
+    pub input: Vec<String>,
     /// The node
     #[command(flatten)]
     pub node: NodeArgs,

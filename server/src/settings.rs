@@ -36,6 +36,12 @@ pub struct Settings {
     pub node_path: Vec<PathBuf>,
     /// Waits before the first and the second retry of an asynchronous invocation, seconds.
     pub invoke_retry_seconds: [u64; 2],
+    /// Whether HTTP backends of APIs may be at loopback and private addresses; so in `--dev` unless it is said.
+    pub private_backends: bool,
+    /// Whether webhooks may have addresses of this machine and its networks.
+    pub webhook_private_addresses: bool,
+    /// Waits between attempts to deliver an event, seconds, the last one repeating; `None`: the documented schedule.
+    pub event_retry_seconds: Option<Vec<u64>>,
 }
 
 /// A certificate and its key, as PEM files.
@@ -87,6 +93,9 @@ struct SettingsFile {
     python_path: Vec<PathBuf>,
     node_path: Vec<PathBuf>,
     invoke_retry_seconds: Option<[u64; 2]>,
+    private_backends: Option<bool>,
+    webhook_private_addresses: Option<bool>,
+    event_retry_seconds: Option<Vec<u64>>,
 }
 
 /// Why a node cannot be started so.
@@ -163,6 +172,9 @@ impl Settings {
             python_path: paths("MILLSTREAM_PYTHON_PATH", file.python_path),
             node_path: paths("MILLSTREAM_NODE_PATH", file.node_path),
             invoke_retry_seconds: file.invoke_retry_seconds.unwrap_or([60, 120]),
+            private_backends: file.private_backends.unwrap_or(args.dev || file.dev),
+            webhook_private_addresses: file.webhook_private_addresses.unwrap_or(args.dev || file.dev),
+            event_retry_seconds: file.event_retry_seconds,
             data,
         };
         settings.refuse_public()?;
@@ -229,6 +241,7 @@ mod tests {
         assert_eq!(defaults.aws_listen.to_string(), "127.0.0.1:4566");
         assert_eq!(defaults.durability, DurabilityName::Fsync);
         assert_eq!(defaults.objects, ObjectSettings::Folder { path: "d/objects".into() });
+        assert!(!defaults.webhook_private_addresses && settings(&["--dev"]).unwrap().webhook_private_addresses);
     }
 
     #[test]

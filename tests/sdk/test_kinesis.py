@@ -1,5 +1,6 @@
 """Kinesis Data Streams through boto3: every operation served, and the service's errors."""
 
+import base64
 import datetime
 import hashlib
 import time
@@ -122,8 +123,20 @@ def test_retention_is_changed(kinesis, stream):
     kinesis.increase_stream_retention_period(StreamName=stream, RetentionPeriodHours=48)
     summary = kinesis.describe_stream_summary(StreamName=stream)["StreamDescriptionSummary"]
     assert summary["RetentionPeriodHours"] == 48
-    code, _, _ = error(kinesis.increase_stream_retention_period, StreamName=stream, RetentionPeriodHours=24)
-    assert code == "InvalidArgumentException"
+    for call, hours, expected in (
+            (kinesis.increase_stream_retention_period, 24, f"Requested retention period (24 hours) for stream {stream} can "
+             "not be shorter than existing retention period (48 hours). Use DecreaseRetentionPeriod API."),
+            (kinesis.decrease_stream_retention_period, 72, f"Requested retention period (72 hours) for stream {stream} can "
+             "not be longer than existing retention period (48 hours). Use IncreaseRetentionPeriod API."),
+            (kinesis.decrease_stream_retention_period, 23, "Minimum allowed retention period is 24 hours. Requested "
+             "retention period (23 hours) is too short."),
+            (kinesis.increase_stream_retention_period, 8761, "Maximum allowed retention period is 8760 hours. Requested "
+             "retention period (8761 hours) is too long.")):
+        code, message, _ = error(call, StreamName=stream, RetentionPeriodHours=hours)
+        assert (code, message) == ("InvalidArgumentException", expected)
+    kinesis.decrease_stream_retention_period(StreamName=stream, RetentionPeriodHours=24)
+    summary = kinesis.describe_stream_summary(StreamName=stream)["StreamDescriptionSummary"]
+    assert summary["RetentionPeriodHours"] == 24
 
 
 def test_errors_are_the_services_own(kinesis, stream):
@@ -160,3 +173,92 @@ def test_a_deleted_stream_is_gone_and_its_name_free(kinesis):
     kinesis.create_stream(StreamName="short-lived", ShardCount=1)
     assert read(kinesis, "short-lived", put["ShardId"], ShardIteratorType="TRIM_HORIZON")["Records"] == []
     kinesis.delete_stream(StreamName="short-lived")
+
+
+def test_modes_and_limits(kinesis):
+    name = f"demand-{uuid.uuid4().hex[:8]}"
+    before = kinesis.describe_limits()
+    kinesis.create_stream(StreamName=name, StreamModeDetails={"StreamMode": "ON_DEMAND"})
+    summary = kinesis.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]
+    assert (summary["StreamModeDetails"], summary["OpenShardCount"]) == ({"StreamMode": "ON_DEMAND"}, 4)
+    described = kinesis.describe_stream(StreamName=name)["StreamDescription"]
+    assert described["StreamModeDetails"] == {"StreamMode": "ON_DEMAND"} and len(described["Shards"]) == 4
+    (listed,) = [found for found in kinesis.list_streams(Limit=1000)["StreamSummaries"] if found["StreamName"] == name]
+    assert listed["StreamModeDetails"] == {"StreamMode": "ON_DEMAND"}
+    after = kinesis.describe_limits()
+    assert after["OpenShardCount"] == before["OpenShardCount"] + 4 and after["OpenShardCount"] <= after["ShardLimit"]
+    assert after["OnDemandStreamCount"] == before["OnDemandStreamCount"] + 1
+    kinesis.delete_stream(StreamName=name)
+    both = error(kinesis.create_stream, StreamName=name, ShardCount=2, StreamModeDetails={"StreamMode": "ON_DEMAND"})
+    assert both[0] == "InvalidArgumentException"
+    assert error(kinesis.create_stream, StreamName=name)[0] == "ValidationException"
+    assert error(kinesis.create_stream, StreamName=name, ShardCount=501)[0] == "LimitExceededException"
+
+
+def test_tags(kinesis):
+    name = f"tagged-{uuid.uuid4().hex[:8]}"
+    kinesis.create_stream(StreamName=name, ShardCount=1, Tags={"team": "trades", "stage": "test"})
+    kinesis.add_tags_to_stream(StreamName=name, Tags={"stage": "live", "price class": "a/b+c=d@e:f.g_h-i"})
+    tags = kinesis.list_tags_for_stream(StreamName=name)
+    assert tags["Tags"] == [{"Key": "price class", "Value": "a/b+c=d@e:f.g_h-i"}, {"Key": "stage", "Value": "live"},
+                            {"Key": "team", "Value": "trades"}] and not tags["HasMoreTags"]
+    page = kinesis.list_tags_for_stream(StreamName=name, ExclusiveStartTagKey="price class", Limit=1)
+    assert page == {**page, "Tags": [{"Key": "stage", "Value": "live"}], "HasMoreTags": True}
+    kinesis.remove_tags_from_stream(StreamName=name, TagKeys=["stage", "none"])
+    arn = f"arn:aws:kinesis:us-east-1:000000000000:stream/{name}"
+    assert [tag["Key"] for tag in kinesis.list_tags_for_resource(ResourceARN=arn)["Tags"]] == ["price class", "team"]
+    code, message, _ = error(kinesis.add_tags_to_stream, StreamName=name, Tags={f"k{n}": "v" for n in range(49)})
+    assert code == "InvalidArgumentException" and "cannot have more than 50 tags" in message
+    code, message, _ = error(kinesis.add_tags_to_stream, StreamName=name, Tags={"a;b": "v"})
+    assert code == "InvalidArgumentException" and "invalid characters" in message
+    code, message, _ = error(kinesis.add_tags_to_stream, StreamName=name, Tags={"k" * 129: "v"})
+    assert code == "ValidationException" and "Map keys must satisfy constraint" in message
+    assert error(kinesis.list_tags_for_stream, StreamName="none")[0] == "ResourceNotFoundException"
+    kinesis.delete_stream(StreamName=name)
+
+
+def test_shards_are_listed_in_pages_and_bad_places_refused(kinesis, stream):
+    arn = f"arn:aws:kinesis:us-east-1:000000000000:stream/{stream}"
+    first = kinesis.describe_stream(StreamName=stream, Limit=1)["StreamDescription"]
+    assert len(first["Shards"]) == 1 and first["HasMoreShards"]
+    last = first["Shards"][0]["ShardId"]
+    rest = kinesis.describe_stream(StreamName=stream, ExclusiveStartShardId=last)["StreamDescription"]
+    assert [shard["ShardId"] for shard in rest["Shards"]] == ["shardId-000000000001"] and not rest["HasMoreShards"]
+    rest = kinesis.list_shards(StreamARN=arn, ExclusiveStartShardId=last)
+    assert [shard["ShardId"] for shard in rest["Shards"]] == ["shardId-000000000001"]
+    missing = ("ResourceNotFoundException", f"Could not find shard shardId-x in stream {stream} under account 000000000000.", 400)
+    assert error(kinesis.list_shards, StreamName=stream, ExclusiveStartShardId="shardId-x") == missing
+    assert error(kinesis.describe_stream, StreamName=stream, ExclusiveStartShardId="shardId-x") == missing
+    assert error(kinesis.get_shard_iterator, StreamName=stream, ShardId="shardId-x", ShardIteratorType="LATEST") == missing
+    code, message, _ = error(kinesis.list_shards, StreamName=stream, ExclusiveStartShardId="a b")
+    assert code == "ValidationException" and "exclusiveStartShardId" in message
+    token = kinesis.list_shards(StreamName=stream, MaxResults=1)["NextToken"]
+    for call, expected in (
+            ({"NextToken": "AAAA"}, "NextToken is invalid."),
+            ({"NextToken": token[:-4] + "AAAA"}, "NextToken is invalid."),
+            ({"NextToken": token, "StreamName": stream}, "NextToken and StreamName cannot be provided together."),
+            ({"NextToken": token, "ExclusiveStartShardId": last}, "NextToken and ExclusiveStartShardId cannot be provided together."),
+            ({}, "Either NextToken or StreamName should be provided."),
+            ({"StreamName": stream, "ShardFilter": {"Type": "AT_TIMESTAMP"}}, "Timestamp must be given with the filter AT_TIMESTAMP.")):
+        assert error(kinesis.list_shards, **call)[:2] == ("InvalidArgumentException", expected)
+
+
+def test_iterators_cannot_be_made_up_or_point_into_the_future(kinesis, stream):
+    put = kinesis.put_record(StreamName=stream, Data=b"x", PartitionKey="k")
+    shard = put["ShardId"]
+    iterator = kinesis.get_shard_iterator(StreamName=stream, ShardId=shard, ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
+    content = bytearray(base64.b64decode(iterator))
+    content[-1] ^= 1
+    forged = base64.b64encode(bytes(content)).decode()
+    assert error(kinesis.get_records, ShardIterator=forged)[:2] == ("InvalidArgumentException", "Invalid ShardIterator.")
+    token = kinesis.list_shards(StreamName=stream, MaxResults=1)["NextToken"]
+    assert error(kinesis.get_records, ShardIterator=token)[0] == "InvalidArgumentException"
+    future = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1)
+    code, message, _ = error(kinesis.get_shard_iterator, StreamName=stream, ShardId=shard, ShardIteratorType="AT_TIMESTAMP",
+                             Timestamp=future)
+    assert code == "InvalidArgumentException" and "cannot be greater than the currentTimestampInMillis" in message
+    other = {"shardId-000000000000": "shardId-000000000001", "shardId-000000000001": "shardId-000000000000"}[shard]
+    code, message, _ = error(kinesis.get_shard_iterator, StreamName=stream, ShardId=other,
+                             ShardIteratorType="AT_SEQUENCE_NUMBER", StartingSequenceNumber=put["SequenceNumber"])
+    assert code == "InvalidArgumentException" and message == (
+        f"Invalid StartingSequenceNumber. It encodes {shard}, while it was used in a call to a shard with {other}")

@@ -212,3 +212,61 @@ def test_a_schema_is_discovered(analytics, kinesis, streams):
     assert columns == {"symbol": ("VARCHAR", "$.symbol"), "shares": ("BIGINT", "$.shares"), "price": ("DOUBLE", "$.price")}
     assert sorted(found["ParsedInputRecords"][0]) == ["1.5", "7", "A"]
     assert json.loads(found["RawInputRecords"][0])["shares"] == 7
+
+
+PASS_SQL = """
+CREATE OR REPLACE STREAM "OUT" ("symbol" VARCHAR(8), "shares" INTEGER);
+CREATE OR REPLACE PUMP "P" AS INSERT INTO "OUT" SELECT STREAM "symbol", "shares" FROM "SOURCE_SQL_STREAM_001";
+"""
+
+
+def rows_until(kinesis, stream, symbol):
+    """All rows of a stream, once one with that symbol is there."""
+    shard = kinesis.list_shards(StreamName=stream)["Shards"][0]["ShardId"]
+    at = kinesis.get_shard_iterator(StreamName=stream, ShardId=shard, ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
+    rows, deadline = [], time.monotonic() + DEADLINE_SECONDS
+    while symbol not in rows and time.monotonic() < deadline:
+        read = kinesis.get_records(ShardIterator=at)
+        at = read["NextShardIterator"]
+        rows += [json.loads(record["Data"])["symbol"] for record in read["Records"]]
+        time.sleep(0.05)
+    return rows
+
+
+def running(analytics, name):
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while detail(analytics, name)["ApplicationStatus"] != "RUNNING" and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def test_a_start_says_where_it_begins(analytics, kinesis, streams):
+    name = f"app-{uuid.uuid4().hex[:8]}"
+    analytics.create_application(ApplicationName=name, Inputs=[source(streams[0])])
+    with pytest.raises(ClientError) as error:
+        begin(analytics, name)
+    assert code(error) == "CodeValidationException"
+    analytics.update_application(ApplicationName=name, CurrentApplicationVersionId=1,
+                                 ApplicationUpdate={"ApplicationCodeUpdate": PASS_SQL})
+    analytics.add_application_output(ApplicationName=name, CurrentApplicationVersionId=2, Output=sink(streams[1]))
+    put(kinesis, streams[0], {"symbol": "OLD", "shares": 1})
+    begin(analytics, name, "TRIM_HORIZON")
+    assert rows_until(kinesis, streams[1], "OLD") == ["OLD"]
+    analytics.stop_application(ApplicationName=name)
+    put(kinesis, streams[0], {"symbol": "GAP", "shares": 1})
+    begin(analytics, name, "NOW")
+    running(analytics, name)
+    put(kinesis, streams[0], {"symbol": "NEW", "shares": 1})
+    assert rows_until(kinesis, streams[1], "NEW") == ["OLD", "NEW"]
+    analytics.stop_application(ApplicationName=name)
+    put(kinesis, streams[0], {"symbol": "KEPT", "shares": 1})
+    begin(analytics, name, "LAST_STOPPED_POINT")
+    assert rows_until(kinesis, streams[1], "KEPT") == ["OLD", "NEW", "KEPT"]
+    analytics.stop_application(ApplicationName=name)
+    begin(analytics, name, "TRIM_HORIZON")
+    put(kinesis, streams[0], {"symbol": "END", "shares": 1})
+    assert rows_until(kinesis, streams[1], "END") == ["OLD", "NEW", "KEPT", "OLD", "GAP", "NEW", "KEPT", "END"]
+    described = detail(analytics, name)
+    assert described["InputDescriptions"][0]["KinesisStreamsInputDescription"]["RoleARN"] == ROLE
+    position = described["InputDescriptions"][0]["InputStartingPositionConfiguration"]
+    assert position == {"InputStartingPosition": "TRIM_HORIZON"}
+    analytics.stop_application(ApplicationName=name)

@@ -9,8 +9,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::watch;
 
 use crate::definition::{
-    AccessKeyDefinition, ApiDefinition, DeliveryStreamDefinition, FunctionDefinition, HubDefinition,
-    NamespaceDefinition, QueryDefinition, StreamDefinition, TableDefinition,
+    AccessKeyDefinition, ApiDefinition, BucketDefinition, DeliveryStreamDefinition, DocumentContainerDefinition,
+    DocumentDatabaseDefinition, EventSubscriptionDefinition, FunctionDefinition, HubDefinition, NamespaceDefinition,
+    QueryDefinition, StorageAccountDefinition, StreamDefinition, TableDefinition, TopicDefinition,
 };
 use crate::error::CatalogError;
 
@@ -34,16 +35,28 @@ pub struct Catalog {
     pub functions: Collection<FunctionDefinition>,
     /// Tables.
     pub tables: Collection<TableDefinition>,
+    /// Databases of documents.
+    pub document_databases: Collection<DocumentDatabaseDefinition>,
+    /// Containers of documents.
+    pub document_containers: Collection<DocumentContainerDefinition>,
     /// Continuous queries (analytics applications, jobs).
     pub queries: Collection<QueryDefinition>,
     /// HTTP APIs.
     pub apis: Collection<ApiDefinition>,
+    /// Topics.
+    pub topics: Collection<TopicDefinition>,
+    /// Event subscriptions, of all topics.
+    pub event_subscriptions: Collection<EventSubscriptionDefinition>,
     /// Namespaces of hubs.
     pub namespaces: Collection<NamespaceDefinition>,
     /// Hubs, as `NAMESPACE/HUB`.
     pub hubs: Collection<HubDefinition>,
     /// Access keys.
     pub access_keys: Collection<AccessKeyDefinition>,
+    /// Buckets of objects, as far as their folders cannot say it themselves.
+    pub buckets: Collection<BucketDefinition>,
+    /// Storage accounts.
+    pub storage_accounts: Collection<StorageAccountDefinition>,
     storage: Storage,
 }
 
@@ -58,11 +71,17 @@ impl Catalog {
             delivery_streams: Collection::open(storage)?,
             functions: Collection::open(storage)?,
             tables: Collection::open(storage)?,
+            document_databases: Collection::open(storage)?,
+            document_containers: Collection::open(storage)?,
             queries: Collection::open(storage)?,
             apis: Collection::open(storage)?,
+            topics: Collection::open(storage)?,
+            event_subscriptions: Collection::open(storage)?,
             namespaces: Collection::open(storage)?,
             hubs: Collection::open(storage)?,
             access_keys: Collection::open(storage)?,
+            buckets: Collection::open(storage)?,
+            storage_accounts: Collection::open(storage)?,
             storage: storage.clone(),
         })
     }

@@ -19,6 +19,7 @@ fn stream(name: &str) -> StreamDefinition {
         retention_hours: 24,
         shards: Vec::new(),
         tags: Default::default(),
+        capacity: Default::default(),
     }
 }
 

@@ -87,3 +87,25 @@ pub struct PutObjectError {
     /// What was expected, what came.
     pub message: String,
 }
+
+/// Keeps documents: the document engine's port, used by whatever writes results as documents.
+pub trait UpsertDocuments: Send + Sync + 'static {
+    /// Writes documents (JSON objects with an `id`), each in place of one of the same id and partition key; durable when
+    /// the future resolves. Gives an outcome for each, in their order: one bad document does not stop the others.
+    fn upsert_documents(
+        &self,
+        database: String,
+        container: String,
+        documents: Vec<Bytes>,
+    ) -> BoxFuture<'_, Vec<Result<(), UpsertDocumentError>>>;
+}
+
+/// Why a document was not written.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct UpsertDocumentError {
+    /// What the caller can do: [`ErrorKind::Invalid`] and [`ErrorKind::TooLarge`] will not go away by trying again.
+    pub kind: ErrorKind,
+    /// What was expected, what came.
+    pub message: String,
+}

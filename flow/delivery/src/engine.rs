@@ -1,25 +1,32 @@
 //! The operations on delivery streams.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use millstream_catalog::{Catalog, DeliverySource, DeliveryStreamDefinition, ObjectDestination, StreamOwner};
+use millstream_catalog::{
+    Catalog, DeliverySource, DeliveryStreamDefinition, ObjectDestination, ShardDefinition, StreamDefinition,
+    StreamOwner,
+};
 use millstream_insight::Insight;
-use millstream_storage::{Storage, Transaction};
-use millstream_stream::{Entry, NewStream, Placement, Streams};
+use millstream_object::Objects;
+use millstream_storage::{Storage, StorageError, Transaction};
+use millstream_stream::{Entry, NewStream, Placement, StreamError, Streams};
 use millstream_types::Clock;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::error::DeliveryError;
-use crate::plan::ProgressStore;
-use crate::sink::{ObjectSink, ObjectStoreOptions, check_bucket};
-use crate::task::Task;
+use crate::naming::Naming;
+use crate::plan::{Progress, ProgressStore};
+use crate::task::{Task, off_worker};
 
 /// How long records of a direct-put delivery stream stay readable: the service keeps them for a day when its
 /// destination is unavailable, and queries over them may begin at the oldest.
 const DIRECT_PUT_RETENTION_HOURS: u32 = 24;
+
+/// Labels that one delivery stream may have: the service's quota.
+const TAGS_MAX: usize = 50;
 
 /// What a delivery stream is made from.
 #[derive(Debug, Clone)]
@@ -28,8 +35,12 @@ pub struct NewDeliveryStream {
     pub name: String,
     /// Where records come from.
     pub source: DeliverySource,
+    /// The role that the maker named for reading the source.
+    pub source_role: String,
     /// Where objects go.
     pub destination: ObjectDestination,
+    /// Labels.
+    pub tags: BTreeMap<String, String>,
 }
 
 /// How a delivery stream is doing.
@@ -41,6 +52,8 @@ pub struct DeliveryStatus {
     pub last_object: Option<String>,
     /// Why the last attempt failed; `None` once one succeeds.
     pub last_error: Option<String>,
+    /// Records that were removed from the source before they could be delivered, since the node started.
+    pub expired: u64,
 }
 
 #[derive(Default)]
@@ -53,6 +66,10 @@ impl Status {
 
     pub(crate) fn fail(&self, error: String) {
         self.lock().last_error = Some(error);
+    }
+
+    pub(crate) fn expired(&self, records: u64) {
+        self.lock().expired += records;
     }
 
     pub(crate) fn wrote(&self, object: &str) {
@@ -75,8 +92,10 @@ struct Shared {
     streams: Streams,
     insight: Insight,
     clock: Arc<dyn Clock>,
-    sink: Arc<ObjectSink>,
+    objects: Objects,
     running: Mutex<HashMap<String, Running>>,
+    /// Making, changing and removing take turns: each is several steps that belong together.
+    changing: tokio::sync::Mutex<()>,
 }
 
 struct Running {
@@ -89,31 +108,32 @@ impl Deliveries {
     /// Starts the engine with all delivery streams of the catalog. Needs a tokio runtime.
     #[must_use]
     pub fn start(
-        objects: ObjectStoreOptions,
+        objects: Objects,
         storage: Storage,
         catalog: Catalog,
         streams: Streams,
         insight: Insight,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let sink = Arc::new(ObjectSink::new(objects));
-        let running = Mutex::default();
-        let shared = Shared { storage, catalog, streams, insight, clock, sink, running };
+        let (running, changing) = (Mutex::default(), tokio::sync::Mutex::default());
+        let shared = Shared { storage, catalog, streams, insight, clock, objects, running, changing };
         let engine = Self { shared: Arc::new(shared) };
-        for definition in engine.list() {
-            if let Err(error) = engine.run(Arc::clone(&definition)) {
-                tracing::error!(delivery_stream = %definition.name, %error, "cannot start a delivery stream");
-            }
-        }
+        engine.list().into_iter().for_each(|definition| engine.run(definition));
         engine
     }
 
-    /// Makes a delivery stream.
+    /// Makes a delivery stream. One that reads a stream begins with the records that come from now on.
     ///
     /// # Errors
-    /// [`DeliveryError::Exists`], [`DeliveryError::BadBucket`]; [`DeliveryError::Stream`] when its source does not exist.
+    /// [`DeliveryError::Exists`], [`DeliveryError::BadBucket`], [`DeliveryError::BadNaming`], [`DeliveryError::TooManyTags`];
+    /// [`DeliveryError::Stream`] when its source does not exist.
     pub async fn create(&self, new: NewDeliveryStream) -> Result<Arc<DeliveryStreamDefinition>, DeliveryError> {
-        check_bucket(&new.destination.bucket)?;
+        let engine = self.clone();
+        whole(async move { engine.create_now(new).await }).await
+    }
+
+    async fn create_now(&self, new: NewDeliveryStream) -> Result<Arc<DeliveryStreamDefinition>, DeliveryError> {
+        let _turn = self.shared.changing.lock().await;
         if self.shared.catalog.delivery_streams.get(&new.name).is_some() {
             return Err(DeliveryError::Exists { name: new.name });
         }
@@ -121,25 +141,31 @@ impl Deliveries {
             name: new.name,
             created: self.shared.clock.now(),
             source: new.source,
+            source_role: new.source_role,
             destination: new.destination,
             version: 1,
+            modified: None,
+            tags: new.tags,
         };
-        let source = definition.source_stream();
-        match &definition.source {
-            DeliverySource::DirectPut => self.make_own_stream(&source).await?,
-            DeliverySource::Stream { name } => {
-                self.shared.streams.get(name)?;
-            }
-        }
+        check(&definition).await?;
+        let source = match &definition.source {
+            DeliverySource::DirectPut => self.make_own_stream(&definition.source_stream()).await?,
+            DeliverySource::Stream { name } => self.shared.streams.get(name)?,
+        };
+        // Durable before the definition: a delivery stream never begins anywhere else, not even after a crash in between.
+        let end = |shard: &ShardDefinition| (shard.log, self.shared.streams.bounds(shard.log()).next);
+        let progress = Progress { positions: source.shards.iter().map(end).collect(), writing: None };
+        ProgressStore::new(&self.shared.storage, &definition.name).save(&progress).await?;
         let definition = self.shared.catalog.delivery_streams.create(definition).await?;
-        self.run(Arc::clone(&definition))?;
+        self.run(Arc::clone(&definition));
         Ok(definition)
     }
 
-    /// A crash between making the stream and writing the definition leaves the stream: it is taken then.
-    async fn make_own_stream(&self, name: &str) -> Result<(), DeliveryError> {
+    /// A stream that lies there is what a crash left of an unfinished creation or removal: nobody was told of its records,
+    /// or they were to go.
+    async fn make_own_stream(&self, name: &str) -> Result<Arc<StreamDefinition>, DeliveryError> {
         if self.shared.streams.get(name).is_ok() {
-            return Ok(());
+            self.shared.streams.delete(name).await?;
         }
         let new = NewStream {
             name: name.to_owned(),
@@ -147,34 +173,93 @@ impl Deliveries {
             shards: 1,
             retention_hours: DIRECT_PUT_RETENTION_HOURS,
         };
-        self.shared.streams.create(new).await?;
+        Ok(self.shared.streams.create(new).await?)
+    }
+
+    /// Changes where objects go, of what is buffered too. `expected` is the version that is to be changed, `None` any.
+    ///
+    /// # Errors
+    /// [`DeliveryError::NotFound`], [`DeliveryError::Changed`], [`DeliveryError::BadBucket`], [`DeliveryError::BadNaming`].
+    pub async fn update(
+        &self,
+        name: &str,
+        destination: ObjectDestination,
+        expected: Option<u32>,
+    ) -> Result<(), DeliveryError> {
+        let (engine, name) = (self.clone(), name.to_owned());
+        whole(async move { engine.update_now(&name, destination, expected).await }).await
+    }
+
+    async fn update_now(
+        &self,
+        name: &str,
+        destination: ObjectDestination,
+        expected: Option<u32>,
+    ) -> Result<(), DeliveryError> {
+        let _turn = self.shared.changing.lock().await;
+        let mut definition = (*self.get(name)?).clone();
+        if let Some(expected) = expected.filter(|expected| *expected != definition.version) {
+            return Err(DeliveryError::Changed { name: definition.name, version: definition.version, expected });
+        }
+        definition.destination = destination;
+        definition.version += 1;
+        definition.modified = Some(self.shared.clock.now());
+        check(&definition).await?;
+        let definition = self.shared.catalog.delivery_streams.put(definition).await?;
+        self.halt(name).await;
+        let decided_anew = self.decide_anew(name).await;
+        self.run(definition);
+        decided_anew
+    }
+
+    /// Forgets the object under way, so that its records go to the new destination: the old one may be the reason why it
+    /// could not be written. If it had just been written, its records are delivered twice, but never lost.
+    async fn decide_anew(&self, name: &str) -> Result<(), DeliveryError> {
+        let store = ProgressStore::new(&self.shared.storage, name);
+        let mut progress = store.load().await?;
+        if progress.writing.take().is_some() {
+            store.save(&progress).await?;
+        }
         Ok(())
     }
 
-    /// Changes where objects go; the buffer goes on.
+    /// Changes a delivery stream's labels.
     ///
     /// # Errors
-    /// [`DeliveryError::NotFound`], [`DeliveryError::BadBucket`].
-    pub async fn update(&self, name: &str, destination: ObjectDestination) -> Result<(), DeliveryError> {
-        check_bucket(&destination.bucket)?;
+    /// [`DeliveryError::NotFound`], [`DeliveryError::TooManyTags`].
+    pub async fn change_tags(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut BTreeMap<String, String>),
+    ) -> Result<(), DeliveryError> {
+        let _turn = self.shared.changing.lock().await;
         let mut definition = (*self.get(name)?).clone();
-        definition.destination = destination;
-        definition.version += 1;
-        let definition = self.shared.catalog.delivery_streams.put(definition).await?;
-        self.halt(name).await;
-        self.run(definition)
+        change(&mut definition.tags);
+        check_tags(&definition)?;
+        self.shared.catalog.delivery_streams.put(definition).await?;
+        Ok(())
     }
 
-    /// Removes a delivery stream with what it has not delivered.
+    /// Removes a delivery stream with what it has not delivered. An object that is being written then may still appear,
+    /// whole.
     ///
     /// # Errors
     /// [`DeliveryError::NotFound`].
     pub async fn delete(&self, name: &str) -> Result<(), DeliveryError> {
+        let (engine, name) = (self.clone(), name.to_owned());
+        whole(async move { engine.delete_now(&name).await }).await
+    }
+
+    async fn delete_now(&self, name: &str) -> Result<(), DeliveryError> {
+        let _turn = self.shared.changing.lock().await;
         let definition = self.get(name)?;
-        self.halt(name).await;
         let mut transaction = Transaction::new();
         ProgressStore::new(&self.shared.storage, name).remove(&mut transaction);
-        self.shared.catalog.delivery_streams.delete(name, transaction).await?;
+        self.halt(name).await;
+        if let Err(error) = self.shared.catalog.delivery_streams.delete(name, transaction).await {
+            self.run(definition);
+            return Err(error.into());
+        }
         if definition.source == DeliverySource::DirectPut {
             self.shared.streams.delete(&definition.source_stream()).await?;
         }
@@ -212,7 +297,12 @@ impl Deliveries {
         }
         let entry = |data| Entry { partition_key: Bytes::new(), explicit_hash_key: None, headers: Bytes::new(), data };
         let entries: Vec<Entry> = records.into_iter().map(entry).collect();
-        let placements = self.shared.streams.put(&definition.source_stream(), &entries).await?;
+        let put = self.shared.streams.put(&definition.source_stream(), &entries).await;
+        let placements = put.map_err(|error| match error {
+            // It was removed in the meantime.
+            StreamError::StreamNotFound { .. } => DeliveryError::NotFound { name: name.to_owned() },
+            other => DeliveryError::Stream(other),
+        })?;
         let subject = format!("delivery/{name}");
         self.shared.insight.metrics.counter("records_in", &subject).add(entries.len() as u64);
         let bytes = entries.iter().map(|entry| entry.data.len() as u64).sum();
@@ -232,14 +322,13 @@ impl Deliveries {
         self.shared.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn run(&self, definition: Arc<DeliveryStreamDefinition>) -> Result<(), DeliveryError> {
+    fn run(&self, definition: Arc<DeliveryStreamDefinition>) {
         let status = Arc::new(Status::default());
         let name = definition.name.clone();
         let task = Task {
-            source: self.shared.streams.get(&definition.source_stream())?,
             progress: ProgressStore::new(&self.shared.storage, &name),
             streams: self.shared.streams.clone(),
-            sink: Arc::clone(&self.shared.sink),
+            objects: self.shared.objects.clone(),
             insight: self.shared.insight.clone(),
             clock: Arc::clone(&self.shared.clock),
             status: Arc::clone(&status),
@@ -248,7 +337,6 @@ impl Deliveries {
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(task.run(stopped));
         self.running().insert(name, Running { stop, task, status });
-        Ok(())
     }
 
     async fn halt(&self, name: &str) {
@@ -258,4 +346,31 @@ impl Deliveries {
             let _ = running.task.await;
         }
     }
+}
+
+/// Carries steps out to their end even when the caller goes away in the middle.
+async fn whole<T: Send + 'static>(
+    steps: impl Future<Output = Result<T, DeliveryError>> + Send + 'static,
+) -> Result<T, DeliveryError> {
+    tokio::spawn(steps).await.map_err(|_| DeliveryError::Storage(StorageError::Closed))?
+}
+
+fn check_tags(definition: &DeliveryStreamDefinition) -> Result<(), DeliveryError> {
+    if definition.tags.len() > TAGS_MAX {
+        return Err(DeliveryError::TooManyTags { name: definition.name.clone(), max: TAGS_MAX });
+    }
+    Ok(())
+}
+
+/// Whether objects can go where a definition says.
+async fn check(definition: &DeliveryStreamDefinition) -> Result<(), DeliveryError> {
+    check_bucket(&definition.destination.bucket)?;
+    check_tags(definition)?;
+    let definition = definition.clone();
+    off_worker(move || Naming::of(&definition)).await??;
+    Ok(())
+}
+
+fn check_bucket(bucket: &str) -> Result<(), DeliveryError> {
+    millstream_object::check_bucket(bucket).map_err(|_| DeliveryError::BadBucket { bucket: bucket.to_owned() })
 }

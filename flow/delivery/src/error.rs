@@ -1,6 +1,7 @@
 //! What can go wrong with delivery streams.
 
 use millstream_catalog::CatalogError;
+use millstream_object::ObjectError;
 use millstream_storage::StorageError;
 use millstream_stream::StreamError;
 use millstream_types::ErrorKind;
@@ -34,15 +35,43 @@ pub enum DeliveryError {
         /// The name.
         bucket: String,
     },
+    /// Objects could not be named so.
+    #[error("the {what} `{found}` cannot be used: {reason}")]
+    BadNaming {
+        /// `prefix` or `time zone`.
+        what: &'static str,
+        /// What was given.
+        found: String,
+        /// What was expected.
+        reason: String,
+    },
+    /// It was changed since the caller looked at it.
+    #[error("delivery stream `{name}` is at version {version}, expected {expected}; look at it again")]
+    Changed {
+        /// The delivery stream.
+        name: String,
+        /// What it is at.
+        version: u32,
+        /// What the caller expected.
+        expected: u32,
+    },
+    /// A delivery stream may not have more labels than the limit.
+    #[error("delivery stream `{name}` may have at most {max} labels")]
+    TooManyTags {
+        /// The delivery stream.
+        name: String,
+        /// The limit.
+        max: usize,
+    },
     /// The object store refused or could not be reached.
-    #[error("writing `{object}` to bucket `{bucket}`: {reason}")]
-    Sink {
+    #[error("writing `{object}` to bucket `{bucket}`: {error}")]
+    Object {
         /// The bucket.
         bucket: String,
         /// The object.
         object: String,
-        /// The store's words.
-        reason: String,
+        /// Why.
+        error: Box<ObjectError>,
     },
     /// The stream engine refused.
     #[error(transparent)]
@@ -62,8 +91,11 @@ impl DeliveryError {
         match self {
             Self::NotFound { .. } => ErrorKind::NotFound,
             Self::Exists { .. } => ErrorKind::Exists,
-            Self::ReadsStream { .. } | Self::BadBucket { .. } => ErrorKind::Invalid,
-            Self::Sink { .. } => ErrorKind::Unavailable,
+            Self::ReadsStream { .. } | Self::BadBucket { .. } | Self::BadNaming { .. } | Self::TooManyTags { .. } => {
+                ErrorKind::Invalid
+            }
+            Self::Changed { .. } => ErrorKind::Conflict,
+            Self::Object { error, .. } => error.kind(),
             Self::Stream(error) => error.kind(),
             Self::Catalog(error) => error.kind(),
             Self::Storage(error) => error.kind(),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use millstream_storage::{Keyspace, Storage, StorageError, Transaction};
+use millstream_types::Millis;
 use serde::{Deserialize, Serialize};
 
 /// Positions and the object under way, as stored. The format has a version in its key.
@@ -22,11 +23,17 @@ pub(crate) struct ObjectPlan {
     pub(crate) bucket: String,
     /// Its name.
     pub(crate) object: String,
+    /// When its oldest record came; older nodes did not keep it.
+    #[serde(default)]
+    pub(crate) first: Option<Millis>,
     /// Whether it is packed.
     pub(crate) gzip: bool,
-    /// Its records: log, first offset, offset behind the last; in this order.
-    pub(crate) ranges: Vec<(u64, u64, u64)>,
+    /// Its records, in this order.
+    pub(crate) ranges: Vec<Range>,
 }
+
+/// Records of a log: its number, the first offset, the offset behind the last.
+pub(crate) type Range = (u64, u64, u64);
 
 /// Where the progress of one delivery stream is kept.
 #[derive(Clone)]

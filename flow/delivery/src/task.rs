@@ -1,4 +1,7 @@
-//! One delivery stream at work: read, decide an object, write it, go on behind it.
+//! One delivery stream at work: fill a buffer, decide an object, write it, go on behind it.
+//!
+//! What is buffered is only counted: records are read again when their object is written. Read next:
+//! [`crate::buffer`] (when an object is due), [`crate::plan`] (what is kept of the work).
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -6,17 +9,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flate2::{Compression as GzipLevel, write::GzEncoder};
-use millstream_catalog::{Compression, DeliveryStreamDefinition, StreamDefinition};
-use millstream_insight::{Counter, Gauge, Insight, Step};
+use millstream_catalog::{Compression, DeliveryStreamDefinition, ShardDefinition};
+use millstream_insight::{Gauge, Insight, Step};
+use millstream_object::{Objects, Properties, Put};
+use millstream_storage::StorageError;
 use millstream_stream::Streams;
 use millstream_types::{Clock, LogId, Millis};
 use tokio::sync::watch;
 
+use crate::backoff::Backoff;
+use crate::buffer::{Buffer, share};
 use crate::engine::Status;
 use crate::error::DeliveryError;
-use crate::naming::object_name;
-use crate::plan::{ObjectPlan, Progress, ProgressStore};
-use crate::sink::ObjectSink;
+use crate::naming::Naming;
+use crate::plan::{ObjectPlan, Progress, ProgressStore, Range};
 
 /// Bytes asked of a shard at once.
 const READ_BYTES: usize = 4 << 20;
@@ -24,174 +30,267 @@ const READ_BYTES: usize = 4 << 20;
 /// How often the buffer is looked at while it fills.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// First and longest wait after a sink refused.
-const RETRY_WAITS: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
+/// The media type of delivered objects: records are bytes to us.
+const CONTENT_TYPE: &str = "application/octet-stream";
 
 /// Everything a delivery stream needs at work.
 pub(crate) struct Task {
     pub(crate) definition: Arc<DeliveryStreamDefinition>,
-    pub(crate) source: Arc<StreamDefinition>,
     pub(crate) streams: Streams,
     pub(crate) progress: ProgressStore,
-    pub(crate) sink: Arc<ObjectSink>,
+    pub(crate) objects: Objects,
     pub(crate) insight: Insight,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) status: Arc<Status>,
 }
 
-/// Records seen since the last object: only their extent is kept, they are read again when the object is written.
+/// What of a plan's records is there.
 #[derive(Default)]
-struct Buffer {
-    bytes: u64,
-    first: Option<Millis>,
-    ends: std::collections::BTreeMap<u64, u64>,
+struct Contents {
+    parts: Vec<Bytes>,
+    found: Vec<Range>,
+    /// Retention or the stream's end came first.
+    expired: Vec<Range>,
 }
 
 impl Task {
     /// Delivers until asked to stop; what is buffered then is delivered by the next start.
     pub(crate) async fn run(self, mut stop: watch::Receiver<bool>) {
-        let mut wait = RETRY_WAITS.0;
-        while !*stop.borrow() {
-            let error = tokio::select! {
-                ended = self.deliver() => match ended {
-                    Ok(never) => match never {},
-                    Err(error) => error,
-                },
-                _ = stop.changed() => return,
-            };
-            tracing::warn!(delivery_stream = %self.definition.name, %error, "delivery failed; it is tried again");
-            self.status.fail(error.to_string());
-            tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                _ = stop.changed() => return,
-            }
-            wait = (wait * 2).min(RETRY_WAITS.1);
+        tokio::select! {
+            () = self.deliver() => {}
+            _ = stop.changed() => {}
         }
     }
 
-    async fn deliver(&self) -> Result<std::convert::Infallible, DeliveryError> {
-        let subject = format!("delivery/{}", self.definition.name);
-        let written = self.insight.metrics.counter("objects_written", &subject);
-        let lag = self.insight.metrics.gauge("delivery_lag_ms", &subject);
-        let mut progress = self.progress.load().await?;
+    async fn deliver(&self) {
+        let mut backoff = Backoff::new();
+        // Which shard the next buffer begins with: each object begins where the one before ended, so none is left behind.
+        let mut turn = 0;
         loop {
-            if let Some(plan) = progress.writing.clone() {
-                self.write(&plan).await?;
-                self.advance(&mut progress, &plan).await?;
-                self.written(&plan, &written);
+            match self.deliver_object(&mut turn).await {
+                Ok(()) => backoff.succeeded(),
+                Err(error) => {
+                    self.failed(&error);
+                    tokio::time::sleep(backoff.failed()).await;
+                }
             }
-            let plan = self.fill(&progress, &lag).await?;
-            progress.writing = Some(plan);
-            self.progress.save(&progress).await?;
         }
+    }
+
+    async fn deliver_object(&self, turn: &mut usize) -> Result<(), DeliveryError> {
+        let mut progress = self.progress.load().await?;
+        let plan = match progress.writing.clone() {
+            Some(plan) => plan,
+            None => {
+                let plan = self.fill(&progress, turn).await?;
+                progress.writing = Some(plan.clone());
+                self.progress.save(&progress).await?;
+                plan
+            }
+        };
+        if let Some(first) = plan.first {
+            // The lag goes on rising while attempts fail.
+            self.lag().set(self.clock.now() - first);
+        }
+        let mut contents = self.read(&plan).await?;
+        if !contents.found.is_empty() {
+            let mut parts = std::mem::take(&mut contents.parts);
+            if plan.gzip {
+                parts = vec![gzip(parts).await?];
+            }
+            self.write(&plan, parts).await?;
+        }
+        self.advance(progress, &plan).await?;
+        self.tell(&plan, &contents);
+        Ok(())
     }
 
     /// Waits until the buffer is full or old enough, and decides the object.
-    async fn fill(&self, progress: &Progress, lag: &Gauge) -> Result<ObjectPlan, DeliveryError> {
+    async fn fill(&self, progress: &Progress, turn: &mut usize) -> Result<ObjectPlan, DeliveryError> {
         let destination = &self.definition.destination;
+        let lag = self.lag();
         let mut buffer = Buffer::default();
         loop {
-            self.look(progress, &mut buffer, destination.buffer_bytes).await?;
+            self.look(progress, &mut buffer, turn).await?;
             let age = buffer.first.map_or(0, |first| self.clock.now() - first);
             lag.set(age);
             let old = buffer.first.is_some() && age >= Millis::from(destination.buffer_seconds) * 1_000;
             if buffer.bytes >= destination.buffer_bytes || old {
-                return Ok(self.plan(progress, &buffer));
+                return self.plan(progress, &buffer).await;
             }
             tokio::time::sleep(LOOK).await;
         }
     }
 
-    /// Takes note of records behind the buffer's ends until it is full.
-    async fn look(&self, progress: &Progress, buffer: &mut Buffer, full: u64) -> Result<(), DeliveryError> {
-        for shard in &self.source.shards {
-            loop {
-                if buffer.bytes >= full {
-                    return Ok(());
-                }
-                let position = progress.positions.get(&shard.log).copied().unwrap_or_default();
-                let from = buffer.ends.get(&shard.log).copied().unwrap_or(position);
-                let read = self.streams.read(shard.log(), from, READ_BYTES).await?;
-                let records = read.batches.iter().flat_map(|batch| batch.iter()).filter(|record| record.offset >= from);
-                let mut end = from;
-                for record in records {
-                    if buffer.bytes >= full {
-                        break;
-                    }
-                    buffer.bytes += record.data.len() as u64;
-                    buffer.first = Some(buffer.first.map_or(record.append_time, |first| first.min(record.append_time)));
-                    end = record.offset + 1;
-                }
-                if end == from {
-                    break;
-                }
-                buffer.ends.insert(shard.log, end);
-            }
+    /// Takes note of records behind the buffer's ends, from shard to shard, until it is full or no shard has more.
+    async fn look(&self, progress: &Progress, buffer: &mut Buffer, turn: &mut usize) -> Result<(), DeliveryError> {
+        let full = self.definition.destination.buffer_bytes;
+        let source = self.streams.get(&self.definition.source_stream())?;
+        let share = share(full, source.shards.len());
+        let mut without_more = 0;
+        while without_more < source.shards.len() && buffer.bytes < full {
+            let shard = &source.shards[*turn % source.shards.len()];
+            *turn += 1;
+            let more = self.take(shard, progress, buffer, share.min(full - buffer.bytes)).await?;
+            without_more = if more { 0 } else { without_more + 1 };
         }
         Ok(())
     }
 
-    fn plan(&self, progress: &Progress, buffer: &Buffer) -> ObjectPlan {
-        let destination = &self.definition.destination;
-        let first = buffer.first.unwrap_or_else(|| self.clock.now());
-        let begin = |log: &u64| progress.positions.get(log).copied().unwrap_or_default();
-        ObjectPlan {
-            bucket: destination.bucket.clone(),
-            object: object_name(&self.definition, first, uuid::Uuid::new_v4()),
-            gzip: destination.compression == Compression::Gzip,
-            ranges: buffer.ends.iter().map(|(log, end)| (*log, begin(log), *end)).collect(),
+    /// Takes note of about `most` bytes of a shard; whether there were any records.
+    async fn take(
+        &self,
+        shard: &ShardDefinition,
+        progress: &Progress,
+        buffer: &mut Buffer,
+        most: u64,
+    ) -> Result<bool, DeliveryError> {
+        let position = progress.positions.get(&shard.log).copied().unwrap_or_default();
+        let from = buffer.ends.get(&shard.log).copied().unwrap_or(position);
+        let read =
+            self.streams.read(shard.log(), from, READ_BYTES.min(usize::try_from(most).unwrap_or(READ_BYTES))).await?;
+        let records = read.batches.iter().flat_map(|batch| batch.iter());
+        let records = records.filter(|record| record.offset >= from);
+        if buffer.take(shard.log, records, most) {
+            return Ok(true);
         }
+        if read.next > from {
+            // Retention took all there was: the object that is due tells of it.
+            buffer.pass(shard.log, read.next, self.clock.now());
+        }
+        Ok(false)
     }
 
-    async fn write(&self, plan: &ObjectPlan) -> Result<(), DeliveryError> {
-        let mut parts: Vec<Bytes> = Vec::new();
+    async fn plan(&self, progress: &Progress, buffer: &Buffer) -> Result<ObjectPlan, DeliveryError> {
+        let destination = &self.definition.destination;
+        let definition = Arc::clone(&self.definition);
+        let naming = off_worker(move || Naming::of(&definition)).await??;
+        let first = buffer.first.unwrap_or_else(|| self.clock.now());
+        let begin = |log: &u64| progress.positions.get(log).copied().unwrap_or_default();
+        Ok(ObjectPlan {
+            bucket: destination.bucket.clone(),
+            object: naming.object(first, uuid::Uuid::new_v4()),
+            first: Some(first),
+            gzip: destination.compression == Compression::Gzip,
+            ranges: buffer.ends.iter().map(|(log, end)| (*log, begin(log), *end)).collect(),
+        })
+    }
+
+    /// Reads a plan's records. Offsets rise by one, so a gap is what retention has taken since.
+    async fn read(&self, plan: &ObjectPlan) -> Result<Contents, DeliveryError> {
+        let mut contents = Contents::default();
         for &(log, from, to) in &plan.ranges {
             let mut next = from;
             while next < to {
                 let read = self.streams.read(LogId(log), next, READ_BYTES).await?;
                 let records = read.batches.iter().flat_map(|batch| batch.records());
-                parts.extend(records.filter(|record| (next..to).contains(&record.offset)).map(|record| record.data));
-                if read.next <= next {
-                    break; // Retention took what was left: there is nothing more to write.
+                let records: Vec<_> = records.filter(|record| (next..to).contains(&record.offset)).collect();
+                let (Some(first), Some(last)) = (records.first(), records.last()) else {
+                    contents.expired.push((log, next, to));
+                    break;
+                };
+                if first.offset > next {
+                    contents.expired.push((log, next, first.offset));
                 }
-                next = read.next;
+                contents.found.push((log, first.offset, last.offset + 1));
+                next = last.offset + 1;
+                contents.parts.extend(records.into_iter().map(|record| record.data));
             }
         }
-        if plan.gzip {
-            parts = vec![gzip(parts).await?];
-        }
-        self.sink.write(&plan.bucket, &plan.object, parts).await
+        Ok(contents)
     }
 
-    async fn advance(&self, progress: &mut Progress, plan: &ObjectPlan) -> Result<(), DeliveryError> {
+    async fn write(&self, plan: &ObjectPlan, parts: Vec<Bytes>) -> Result<(), DeliveryError> {
+        let put = Put {
+            properties: Properties { content_type: Some(CONTENT_TYPE.to_owned()), ..Properties::default() },
+            make_bucket: true,
+            ..Put::new(plan.bucket.clone(), plan.object.clone(), parts)
+        };
+        match self.objects.put(put).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(DeliveryError::Object {
+                bucket: plan.bucket.clone(),
+                object: plan.object.clone(),
+                error: Box::new(error),
+            }),
+        }
+    }
+
+    async fn advance(&self, mut progress: Progress, plan: &ObjectPlan) -> Result<(), DeliveryError> {
         for &(log, _, to) in &plan.ranges {
             progress.positions.insert(log, to);
         }
+        if let Ok(source) = self.streams.get(&self.definition.source_stream()) {
+            // A stream that was made anew under its name has other logs.
+            progress.positions.retain(|log, _| source.shards.iter().any(|shard| shard.log == *log));
+        }
         progress.writing = None;
-        self.progress.save(progress).await?;
+        self.progress.save(&progress).await?;
         Ok(())
     }
 
-    fn written(&self, plan: &ObjectPlan, written: &Counter) {
-        written.add(1);
-        self.status.wrote(&plan.object);
-        for &(log, from, to) in &plan.ranges {
+    /// Counts and marks what was written and what could not be any more.
+    fn tell(&self, plan: &ObjectPlan, contents: &Contents) {
+        if !contents.found.is_empty() {
+            self.insight.metrics.counter("objects_written", &self.subject()).add(1);
+            self.status.wrote(&plan.object);
+        }
+        for &(log, from, to) in &contents.found {
             let (bucket, object) = (plan.bucket.clone(), plan.object.clone());
             self.insight.trail.mark(Step::ObjectWritten { log, from, to, bucket, object });
         }
+        for &(log, from, to) in &contents.expired {
+            let records = to - from;
+            self.status.expired(records);
+            self.insight.metrics.counter("records_expired", &self.subject()).add(records);
+            self.insight.trail.mark(Step::Expired { reader: self.subject(), log, from, to });
+            tracing::error!(
+                delivery_stream = %self.definition.name, log, from, to, records,
+                "records were removed from the source before they could be delivered",
+            );
+            self.write_error_log(format!(
+                "{records} records were removed from the source before they could be delivered"
+            ));
+        }
+    }
+
+    fn failed(&self, error: &DeliveryError) {
+        tracing::warn!(delivery_stream = %self.definition.name, %error, "delivery failed; it is tried again");
+        self.insight.metrics.counter("delivery_failures", &self.subject()).add(1);
+        self.write_error_log(error.to_string());
+        self.status.fail(error.to_string());
+    }
+
+    fn write_error_log(&self, line: String) {
+        if let Some(log) = &self.definition.destination.error_log {
+            self.insight.logs.append(&log.group, &log.stream, [(self.clock.now(), line)]);
+        }
+    }
+
+    fn lag(&self) -> Gauge {
+        self.insight.metrics.gauge("delivery_lag_ms", &self.subject())
+    }
+
+    fn subject(&self) -> String {
+        format!("delivery/{}", self.definition.name)
     }
 }
 
 /// Packs off the async workers. Deterministic: the header holds no time.
 async fn gzip(parts: Vec<Bytes>) -> Result<Bytes, DeliveryError> {
-    let packed = tokio::task::spawn_blocking(move || {
+    let packed = off_worker(move || {
         let mut encoder = GzEncoder::new(Vec::new(), GzipLevel::default());
         parts.iter().try_for_each(|part| encoder.write_all(part))?;
         encoder.finish()
     });
-    match packed.await {
-        Ok(Ok(bytes)) => Ok(Bytes::from(bytes)),
-        // Writing to memory does not fail; the runtime is going down.
-        Ok(Err(_)) | Err(_) => Err(DeliveryError::Storage(millstream_storage::StorageError::Closed)),
-    }
+    // Writing to memory does not fail.
+    packed.await?.map(Bytes::from).map_err(|_: std::io::Error| DeliveryError::Storage(StorageError::Closed))
+}
+
+/// Runs work that reads the disk or takes long.
+pub(crate) async fn off_worker<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, DeliveryError> {
+    // It only fails while the runtime goes down.
+    tokio::task::spawn_blocking(work).await.map_err(|_| DeliveryError::Storage(StorageError::Closed))
 }

@@ -29,6 +29,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         endpoint: String::new(),
         region: "us-east-1".into(),
         arn: Arc::new(str::to_owned),
+        log_group: Arc::new(str::to_owned),
         credentials: Arc::new(|_| Default::default()),
         python_path: Vec::new(),
         node_path: Vec::new(),

@@ -2,17 +2,20 @@
 //!
 //! A process speaks the Lambda Runtime API: it asks for the next invocation and posts the answer. It is kept warm for the
 //! next one, ended when it has nothing to do, and killed when it takes too long or too much.
-//! Read next: [`engine`] (the operations), [`pool`] (which process runs what), [`process`] (one process).
+//! Read next: [`engine`] (the operations), [`invocation`] (one invocation), [`pool`] (which process runs what), [`process`] (one process).
 
 mod asynchronous;
 pub mod engine;
 mod error;
+mod invocation;
 mod log_capture;
 mod package;
 mod pool;
 mod process;
 mod runtime;
 mod runtime_api;
+mod start;
 
-pub use engine::{FunctionChange, Functions, InvocationSummary, NewFunction, Options};
+pub use engine::{FunctionChange, Functions, NewFunction, Options};
 pub use error::FunctionError;
+pub use invocation::InvocationSummary;

@@ -37,6 +37,7 @@ impl Node {
             endpoint: "http://127.0.0.1:1".into(),
             region: "us-east-1".into(),
             arn: Arc::new(|name| format!("arn:aws:lambda:us-east-1:000000000000:function:{name}")),
+            log_group: Arc::new(|name| format!("functions/{name}")),
             credentials: Arc::new(|_| ("key".into(), "secret".into())),
             python_path: Vec::new(),
             node_path: Vec::new(),
@@ -46,7 +47,7 @@ impl Node {
     }
 
     fn printed(&self, function: &str) -> Vec<String> {
-        let events = self.insight.logs.events(&format!("/aws/lambda/{function}"), None, (0, i64::MAX), 0, 10_000);
+        let events = self.insight.logs.events(&format!("functions/{function}"), None, (0, i64::MAX), 0, 10_000);
         events.unwrap_or_default().into_iter().map(|(_, event)| event.message).collect()
     }
 }

@@ -1,30 +1,32 @@
-//! The operations on APIs.
+//! The operations on APIs, their resources and methods.
+//!
+//! Read next: [`crate::stages`] (deployments and stages), [`crate::apply`] (APIs of pipeline files).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use millstream_catalog::{ApiDefinition, Catalog, Deployment, Integration, Method, Resource, Stage};
+use millstream_catalog::{ApiDefinition, Catalog, Method, RequestValidator, Resource};
 use millstream_insight::Insight;
 use millstream_storage::Transaction;
 use millstream_types::Clock;
 
 use crate::error::GatewayError;
-use crate::route::{self, Matched};
+use crate::mapping;
 
 /// Resources of one API: the service's own quota.
 const RESOURCES_MAX: usize = 300;
 
-/// A route as a pipeline file has it: method, path, function, whether the function gets the whole request.
-pub type Route = (String, String, String, bool);
+/// Request validators of one API: there are three that differ.
+const VALIDATORS_MAX: usize = 50;
 
 /// The gateway engine. Cheap to clone.
 #[derive(Clone)]
 pub struct Gateway {
-    catalog: Catalog,
+    pub(crate) catalog: Catalog,
     insight: Insight,
-    clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
     /// An edit reads a definition, changes it and writes it: one at a time, or one would undo the other.
-    edits: Arc<tokio::sync::Mutex<()>>,
+    pub(crate) edits: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Gateway {
@@ -39,6 +41,11 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError::Catalog`].
     pub async fn create_api(&self, name: &str, description: &str) -> Result<Arc<ApiDefinition>, GatewayError> {
+        Ok(self.catalog.apis.create(self.new_api(name, description)).await?)
+    }
+
+    /// An API with its root resource that nobody knows yet.
+    pub(crate) fn new_api(&self, name: &str, description: &str) -> ApiDefinition {
         let root = Resource {
             id: new_id(),
             parent: None,
@@ -46,7 +53,7 @@ impl Gateway {
             path: "/".to_owned(),
             methods: BTreeMap::new(),
         };
-        let definition = ApiDefinition {
+        ApiDefinition {
             id: new_id(),
             name: name.to_owned(),
             description: description.to_owned(),
@@ -54,8 +61,8 @@ impl Gateway {
             resources: BTreeMap::from([(root.id.clone(), root)]),
             deployments: BTreeMap::new(),
             stages: BTreeMap::new(),
-        };
-        Ok(self.catalog.apis.create(definition).await?)
+            validators: BTreeMap::new(),
+        }
     }
 
     /// Removes an API.
@@ -63,6 +70,8 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError::NotFound`].
     pub async fn delete_api(&self, api: &str) -> Result<(), GatewayError> {
+        // An edit under way would write the API again after it is gone.
+        let _turn = self.edits.lock().await;
         self.catalog.apis.delete(api, Transaction::new()).await?;
         Ok(())
     }
@@ -114,7 +123,7 @@ impl Gateway {
     /// Changes a method, or makes it when `edit` is given `None`; gives it back as it is then.
     ///
     /// # Errors
-    /// [`GatewayError::NotFound`], or what `edit` refuses.
+    /// [`GatewayError::NotFound`], what `edit` refuses, [`GatewayError::Invalid`] for mappings that are not understood.
     pub async fn edit_method(
         &self,
         api: &str,
@@ -128,60 +137,45 @@ impl Gateway {
         let methods = &mut definition.resources.get_mut(resource).ok_or_else(no_resource)?.methods;
         let edited = edit(methods.remove(method))?;
         if let Some(edited) = &edited {
+            mapping::check(edited)?;
             methods.insert(method.to_owned(), edited.clone());
         }
         self.catalog.apis.put(definition).await?;
         Ok(edited)
     }
 
-    /// Makes a deployment of what is edited; with a stage, the stage serves it from now on.
+    /// Makes a request validator.
     ///
     /// # Errors
-    /// [`GatewayError::NotFound`], [`GatewayError::Invalid`] when there is nothing to deploy.
-    pub async fn deploy(&self, api: &str, stage: Option<&str>, description: &str) -> Result<Deployment, GatewayError> {
-        let _turn = self.edits.lock().await;
-        let mut definition = (*self.get(api)?).clone();
-        let deployment = self.add_deployment(&mut definition, stage, description)?;
-        self.catalog.apis.put(definition).await?;
-        Ok(deployment)
-    }
-
-    /// Makes a stage over a deployment.
-    ///
-    /// # Errors
-    /// [`GatewayError::NotFound`], [`GatewayError::Exists`].
-    pub async fn create_stage(
+    /// [`GatewayError::NotFound`], [`GatewayError::TooMany`].
+    pub async fn create_validator(
         &self,
         api: &str,
-        stage: &str,
-        deployment: &str,
-        variables: BTreeMap<String, String>,
-    ) -> Result<Stage, GatewayError> {
+        name: &str,
+        parameters: bool,
+    ) -> Result<RequestValidator, GatewayError> {
         let _turn = self.edits.lock().await;
         let mut definition = (*self.get(api)?).clone();
-        if definition.stages.contains_key(stage) {
-            return Err(GatewayError::Exists { kind: "stage", name: stage.to_owned() });
+        if definition.validators.len() >= VALIDATORS_MAX {
+            return Err(GatewayError::TooMany { what: "request validators in an API", limit: VALIDATORS_MAX });
         }
-        if !definition.deployments.contains_key(deployment) {
-            return Err(GatewayError::NotFound { kind: "deployment", name: deployment.to_owned() });
-        }
-        let made =
-            Stage { name: stage.to_owned(), deployment: deployment.to_owned(), created: self.clock.now(), variables };
-        definition.stages.insert(stage.to_owned(), made.clone());
+        let made = RequestValidator { id: new_id()[..6].to_owned(), name: name.to_owned(), parameters };
+        definition.validators.insert(made.id.clone(), made.clone());
         self.catalog.apis.put(definition).await?;
         Ok(made)
     }
 
-    /// The method of a stage's deployment that answers a request; `None` when there is none.
+    /// Removes a request validator; deployments keep the one that they were made with.
     ///
     /// # Errors
-    /// [`GatewayError::NotFound`] when the API or the stage does not exist.
-    pub fn route(&self, api: &str, stage: &str, method: &str, path: &str) -> Result<Option<Matched>, GatewayError> {
-        let definition = self.get(api)?;
-        let no_stage = || GatewayError::NotFound { kind: "stage", name: stage.to_owned() };
-        let deployment = definition.stages.get(stage).map(|stage| stage.deployment.as_str()).ok_or_else(no_stage)?;
-        let resources = &definition.deployments.get(deployment).ok_or_else(no_stage)?.resources;
-        Ok(route::find(resources, method, path))
+    /// [`GatewayError::NotFound`].
+    pub async fn delete_validator(&self, api: &str, validator: &str) -> Result<(), GatewayError> {
+        let _turn = self.edits.lock().await;
+        let mut definition = (*self.get(api)?).clone();
+        let gone = definition.validators.remove(validator);
+        gone.ok_or_else(|| GatewayError::NotFound { kind: "request validator", name: validator.to_owned() })?;
+        self.catalog.apis.put(definition).await?;
+        Ok(())
     }
 
     /// Counts an answered request. Requests for APIs that do not exist leave nothing behind: anybody can send them.
@@ -196,80 +190,10 @@ impl Gateway {
         metrics.counter("errors_4xx", &subject).add(u64::from((400..500).contains(&status)));
         metrics.counter("errors_5xx", &subject).add(u64::from(status >= 500));
     }
-
-    /// Makes an API as a pipeline file describes it, or makes the one of that name so, and deploys it when it changed. The
-    /// second part says whether it did.
-    ///
-    /// # Errors
-    /// [`GatewayError::Invalid`] for a path that cannot be.
-    pub async fn apply_api(
-        &self,
-        name: &str,
-        stage: &str,
-        routes: &[Route],
-    ) -> Result<(Arc<ApiDefinition>, bool), GatewayError> {
-        let _turn = self.edits.lock().await;
-        let known = self.list().into_iter().find(|api| api.name == name);
-        let mut definition = match known {
-            Some(known) => (*known).clone(),
-            None => (*self.create_api(name, "").await?).clone(),
-        };
-        let before =
-            definition.stages.get(stage).and_then(|stage| definition.deployments.get(&stage.deployment)).cloned();
-        definition.resources.retain(|_, resource| resource.parent.is_none());
-        definition.resources.values_mut().for_each(|root| root.methods.clear());
-        for (method, path, function, proxy) in routes {
-            let resource = resource_at(&mut definition, path)?;
-            let integration = integration(function, *proxy);
-            let made = Method { authorization: "NONE".to_owned(), integration: Some(integration), ..Method::default() };
-            if let Some(resource) = definition.resources.get_mut(&resource) {
-                resource.methods.insert(method.clone(), made);
-            }
-        }
-        if before.is_some_and(|before| same(&before.resources, &definition.resources)) {
-            return Ok((self.get(&definition.id)?, false));
-        }
-        self.add_deployment(&mut definition, Some(stage), "applied from a pipeline file")?;
-        Ok((self.catalog.apis.put(definition).await?, true))
-    }
-
-    fn add_deployment(
-        &self,
-        definition: &mut ApiDefinition,
-        stage: Option<&str>,
-        description: &str,
-    ) -> Result<Deployment, GatewayError> {
-        let methods: Vec<&Method> =
-            definition.resources.values().flat_map(|resource| resource.methods.values()).collect();
-        if methods.is_empty() {
-            return Err(GatewayError::Invalid { reason: "The REST API doesn't contain any methods".to_owned() });
-        }
-        if methods.iter().any(|method| method.integration.is_none()) {
-            return Err(GatewayError::Invalid { reason: "No integration defined for method".to_owned() });
-        }
-        let deployment = Deployment {
-            id: new_id()[..6].to_owned(),
-            created: self.clock.now(),
-            description: description.to_owned(),
-            resources: definition.resources.clone(),
-        };
-        if let Some(stage) = stage {
-            let now = self.clock.now();
-            let entry = definition.stages.entry(stage.to_owned()).or_insert_with(|| Stage {
-                name: stage.to_owned(),
-                deployment: String::new(),
-                created: now,
-                variables: BTreeMap::new(),
-            });
-            entry.deployment.clone_from(&deployment.id);
-        }
-        definition.deployments.insert(deployment.id.clone(), deployment.clone());
-        Ok(deployment)
-    }
 }
 
 /// Ten lowercase letters and digits, as the service's ids are.
-fn new_id() -> String {
+pub(crate) fn new_id() -> String {
     let bytes = uuid::Uuid::new_v4();
     bytes
         .as_bytes()
@@ -283,7 +207,7 @@ fn resource_of<'d>(definition: &'d ApiDefinition, id: &str) -> Result<&'d Resour
     definition.resources.get(id).ok_or_else(|| GatewayError::NotFound { kind: "resource", name: id.to_owned() })
 }
 
-fn add_resource(definition: &mut ApiDefinition, parent: &str, part: &str) -> Result<Resource, GatewayError> {
+pub(crate) fn add_resource(definition: &mut ApiDefinition, parent: &str, part: &str) -> Result<Resource, GatewayError> {
     let above = resource_of(definition, parent)?;
     let name = part.strip_prefix('{').and_then(|part| part.strip_suffix('}')).unwrap_or(part);
     let name = name.strip_suffix('+').unwrap_or(name);
@@ -297,7 +221,7 @@ fn add_resource(definition: &mut ApiDefinition, parent: &str, part: &str) -> Res
         });
     }
     if definition.resources.len() >= RESOURCES_MAX {
-        return Err(GatewayError::Invalid { reason: format!("an API has at most {RESOURCES_MAX} resources") });
+        return Err(GatewayError::TooMany { what: "resources in an API", limit: RESOURCES_MAX });
     }
     let path = format!("{}/{part}", above.path.trim_end_matches('/'));
     if definition.resources.values().any(|other| other.path == path) {
@@ -312,39 +236,4 @@ fn add_resource(definition: &mut ApiDefinition, parent: &str, part: &str) -> Res
     };
     definition.resources.insert(resource.id.clone(), resource.clone());
     Ok(resource)
-}
-
-/// The id of the resource at a path; it and those above are made when they are not there.
-fn resource_at(definition: &mut ApiDefinition, path: &str) -> Result<String, GatewayError> {
-    let root = definition.resources.values().find(|resource| resource.parent.is_none()).map(|root| root.id.clone());
-    let mut at = root.ok_or_else(|| GatewayError::Invalid { reason: "the API has no root".to_owned() })?;
-    for part in path.split('/').filter(|part| !part.is_empty()) {
-        let below = definition
-            .resources
-            .values()
-            .find(|resource| resource.parent.as_ref() == Some(&at) && resource.path_part == part);
-        at = match below {
-            Some(below) => below.id.clone(),
-            None => add_resource(definition, &at, part)?.id,
-        };
-    }
-    Ok(at)
-}
-
-fn integration(function: &str, proxy: bool) -> Integration {
-    Integration {
-        kind: if proxy { "AWS_PROXY" } else { "AWS" }.to_owned(),
-        function: Some(function.to_owned()),
-        http_method: "POST".to_owned(),
-        passthrough: "WHEN_NO_MATCH".to_owned(),
-        ..Integration::default()
-    }
-}
-
-/// Whether two sets of resources answer the same, whatever their ids are.
-fn same(left: &BTreeMap<String, Resource>, right: &BTreeMap<String, Resource>) -> bool {
-    let by_path = |resources: &BTreeMap<String, Resource>| -> BTreeMap<String, BTreeMap<String, Method>> {
-        resources.values().map(|resource| (resource.path.clone(), resource.methods.clone())).collect()
-    };
-    by_path(left) == by_path(right)
 }

@@ -1,4 +1,4 @@
-//! What can go wrong with APIs.
+//! What can go wrong: with definitions ([`GatewayError`]), and with a request on its way ([`Refusal`]).
 
 use millstream_catalog::CatalogError;
 use millstream_types::ErrorKind;
@@ -28,6 +28,14 @@ pub enum GatewayError {
         /// What was expected and what was found.
         reason: String,
     },
+    /// There are as many as there may be.
+    #[error("there are at most {limit} {what}")]
+    TooMany {
+        /// `deployments`, `resources`, …
+        what: &'static str,
+        /// How many there may be.
+        limit: usize,
+    },
     /// The definition could not be written.
     #[error(transparent)]
     Catalog(CatalogError),
@@ -41,6 +49,7 @@ impl GatewayError {
             Self::NotFound { .. } => ErrorKind::NotFound,
             Self::Exists { .. } => ErrorKind::Exists,
             Self::Invalid { .. } => ErrorKind::Invalid,
+            Self::TooMany { .. } => ErrorKind::Throttled,
             Self::Catalog(error) => error.kind(),
         }
     }
@@ -54,4 +63,42 @@ impl From<CatalogError> for GatewayError {
             other @ (CatalogError::Unreadable { .. } | CatalogError::Storage(_)) => Self::Catalog(other),
         }
     }
+}
+
+/// Why a request got no answer of its API.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// There is no such API or stage.
+    #[error("there is no such stage")]
+    UnknownStage,
+    /// The stage has no method for this path.
+    #[error("the stage has no such method")]
+    UnknownMethod,
+    /// The body is larger than a request may be.
+    #[error("the body is larger than a request may be")]
+    TooLarge,
+    /// Parameters that the method requires.
+    #[error("required parameters are missing: {}", .0.join(", "))]
+    MissingParameters(Vec<String>),
+    /// No template for the body's media type, and it may not pass without one.
+    #[error("there is no template for the body's media type")]
+    UnsupportedMediaType,
+    /// A function takes JSON.
+    #[error("the body is no JSON")]
+    BodyNotJson,
+    /// The API cannot do what its definition says; the text says why.
+    #[error("{0}")]
+    Misconfigured(String),
+    /// The function could not be run; the text says why.
+    #[error("{0}")]
+    FunctionNotRun(String),
+    /// The function failed, or its answer is not of the form that whole-request integrations have.
+    #[error("the function failed or its answer has another form")]
+    FunctionAnswer,
+    /// The backend was not reached or broke off; the text says why.
+    #[error("{0}")]
+    Backend(String),
+    /// The integration took too long.
+    #[error("the integration took too long")]
+    TimedOut,
 }

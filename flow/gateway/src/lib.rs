@@ -1,13 +1,27 @@
 //! HTTP APIs: resources and methods as their makers edit them, deployments under stages, and the way of a request.
 //!
-//! What is edited is not live before it is deployed: requests are routed over a stage's deployment. How a request is shaped
-//! for a function is a front's business.
-//! Read next: [`engine`] (the operations), [`route`] (which method answers a request).
+//! What is edited is not live before it is deployed: requests are routed over a stage's deployment. How errors read, and the
+//! shape in which a function gets a whole request, are a front's business.
+//! Read next: [`engine`] (the operations), [`route`] (which method answers a request), [`calls`] (its way), `mapping` and
+//! [`template`] (what integrations get and give).
 
+pub mod apply;
+pub mod backend;
+pub mod calls;
 pub mod engine;
 mod error;
+mod json_path;
+mod mapping;
+pub mod request;
 pub mod route;
+pub mod stages;
+pub mod template;
 
-pub use engine::{Gateway, Route};
-pub use error::GatewayError;
+pub use apply::Route;
+pub use backend::{BackendOptions, Backends};
+pub use calls::{Calls, Story, WholeRequest};
+pub use engine::Gateway;
+pub use error::{GatewayError, Refusal};
+pub use request::ApiRequest;
 pub use route::Matched;
+pub use stages::{Served, StageChange};

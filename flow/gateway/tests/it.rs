@@ -51,8 +51,8 @@ async fn a_pipeline_files_api_keeps_its_address_and_changes_only_when_described_
     let (third, changed) = gateway.apply_api("trades", "prod", &[route("/"), route("/a/{b}")]).await.unwrap();
     assert_eq!((third.id.as_str(), changed), (first.id.as_str(), true));
     let found = gateway.route(&first.id, "prod", "POST", "/a/7").unwrap().unwrap();
-    assert_eq!(found.parameters["b"], "7");
-    assert_eq!(found.method.integration.unwrap().function.as_deref(), Some("Save"));
+    assert_eq!(found.matched.parameters["b"], "7");
+    assert_eq!(found.matched.method.integration.unwrap().function.as_deref(), Some("Save"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,8 +1,11 @@
 //! How events and marks outlive the node: what was added since the last flush becomes one transaction, and what is beyond the
-//! bound is removed with it. Nobody waits for it; a crash loses at most what came since the last flush.
+//! bounds is removed with it. Nobody waits for it; a crash loses at most what came since the last flush.
+//!
+//! Whoever adds an entry takes a lock only for the adding: entries are encoded outside of it.
 
 use std::collections::VecDeque;
 use std::ops::Bound;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use millstream_storage::{Keyspace, Storage, StorageError, Transaction};
@@ -11,82 +14,277 @@ use serde::{Serialize, de::DeserializeOwned};
 /// Bytes that one flush takes: a burst is kept in several.
 const FLUSH_BYTES_MAX: usize = 4 << 20;
 
+/// Entries that one flush takes, and that it removes.
+const FLUSH_ENTRIES_MAX: usize = 10_000;
+
 /// Bytes that may wait.
 const PENDING_BYTES_MAX: usize = 32 << 20;
 
 /// Entries that may wait for a flush; beyond, the oldest are only seen until the node ends.
 const PENDING_MAX: usize = 50_000;
 
-/// Numbered entries in a keyspace of their own, the last `kept_max` of them.
+/// Entries that are read from the disk at once.
+const OPEN_ENTRIES: usize = 256;
+
+/// What is kept on disk at most.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Entries.
+    pub(crate) entries: usize,
+    /// Bytes of their encoding.
+    pub(crate) bytes: usize,
+}
+
+/// Numbered entries in a keyspace of their own, the last ones within the bounds.
 pub(crate) struct Journal<T> {
     keyspace: Keyspace,
-    kept_max: usize,
-    /// The numbers of the first entry on disk and behind the last.
-    first: u64,
-    next: u64,
+    bounds: Bounds,
+    pending: Mutex<Pending<T>>,
+    stored: Mutex<Stored>,
+}
+
+/// What waits for the next flush.
+struct Pending<T> {
     /// Entries with their sizes in memory, and the sum of these.
-    pending: VecDeque<(T, usize)>,
-    pending_bytes: usize,
+    entries: VecDeque<(Arc<T>, usize)>,
+    bytes: usize,
     /// Entries at the front that a flush under way holds.
     in_flight: usize,
 }
 
+/// What lies on the disk.
+struct Stored {
+    /// The lowest number there may be: entries from here to the first one kept are to be removed.
+    lowest: u64,
+    /// Behind the number of the last entry.
+    next: u64,
+    /// Bytes of each kept entry, oldest first, and their sum.
+    sizes: VecDeque<u32>,
+    bytes: usize,
+    /// What the flush under way changes.
+    flight: Flight,
+}
+
+#[derive(Default)]
+struct Flight {
+    sizes: Vec<u32>,
+    /// Entries that are let go, oldest first.
+    dropped: usize,
+    lowest: u64,
+}
+
+impl Stored {
+    /// The number of the oldest entry that is kept.
+    fn first(&self) -> u64 {
+        self.next - self.sizes.len() as u64
+    }
+}
+
 impl<T: Serialize + DeserializeOwned> Journal<T> {
-    /// Opens a journal and gives its entries with their numbers, oldest first. Reads the disk.
-    pub(crate) fn open(storage: &Storage, name: &str, kept_max: usize) -> Result<(Self, Vec<T>), StorageError> {
+    /// Opens a journal and gives its entries, oldest first: the last ones within the bounds, read in portions. Reads the
+    /// disk.
+    pub(crate) fn open(storage: &Storage, name: &str, bounds: Bounds) -> Result<(Self, Vec<T>), StorageError> {
         let keyspace = Keyspace::new(name);
-        let stored = storage.scan(&keyspace, (Bound::Unbounded, Bound::Unbounded), true, kept_max)?;
-        let number = |key: &Bytes| key.as_ref().try_into().map(u64::from_be_bytes).unwrap_or_default();
-        let next = stored.first().map_or(0, |(key, _)| number(key) + 1);
-        let first = stored.last().map_or(next, |(key, _)| number(key));
-        // An entry of a newer version is passed over: it is only a log line.
-        let entries = stored.iter().rev().filter_map(|(_, value)| serde_json::from_slice(value).ok()).collect();
-        Ok((
-            Self { keyspace, kept_max, first, next, pending: VecDeque::new(), pending_bytes: 0, in_flight: 0 },
-            entries,
-        ))
+        let all = (Bound::Unbounded, Bound::Unbounded);
+        let lowest = storage.scan(&keyspace, all, false, 1)?.first().map(|(key, _)| number(key));
+        let mut stored = Stored { lowest: 0, next: 0, sizes: VecDeque::new(), bytes: 0, flight: Flight::default() };
+        let mut entries = Vec::new();
+        let mut below: Option<Bytes> = None;
+        'portions: loop {
+            let to = below.as_ref().map_or(Bound::Unbounded, |key| Bound::Excluded(key.as_ref()));
+            let portion = storage.scan(&keyspace, (Bound::Unbounded, to), true, OPEN_ENTRIES)?;
+            for (key, value) in &portion {
+                if below.is_none() {
+                    stored.next = number(key) + 1;
+                }
+                below = Some(key.clone());
+                let beyond = stored.sizes.len() >= bounds.entries || stored.bytes + value.len() > bounds.bytes;
+                // Entries are numbered without gaps; behind one, what is left cannot be told by its size any more.
+                if beyond || number(key) + 1 != stored.first() {
+                    break 'portions;
+                }
+                stored.sizes.push_front(size(value));
+                stored.bytes += value.len();
+                // An entry of a newer version is passed over: it is only a log line.
+                entries.extend(serde_json::from_slice(value).ok());
+            }
+            if portion.len() < OPEN_ENTRIES {
+                break;
+            }
+        }
+        stored.lowest = lowest.unwrap_or_else(|| stored.first());
+        entries.reverse();
+        let pending = Pending { entries: VecDeque::new(), bytes: 0, in_flight: 0 };
+        Ok((Self { keyspace, bounds, pending: Mutex::new(pending), stored: Mutex::new(stored) }, entries))
+    }
+
+    fn pending(&self) -> MutexGuard<'_, Pending<T>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stored(&self) -> MutexGuard<'_, Stored> {
+        self.stored.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds an entry of about so many bytes, to be kept by the next flush.
-    pub(crate) fn push(&mut self, entry: T, bytes: usize) {
-        self.pending_bytes += bytes;
-        self.pending.push_back((entry, bytes));
-        while self.pending.len() > PENDING_MAX || self.pending_bytes > PENDING_BYTES_MAX {
-            let Some((_, bytes)) = self.pending.pop_front() else { break };
-            self.pending_bytes -= bytes;
-            self.in_flight = self.in_flight.saturating_sub(1);
+    pub(crate) fn push(&self, entry: Arc<T>, bytes: usize) {
+        let mut pending = self.pending();
+        pending.bytes += bytes;
+        pending.entries.push_back((entry, bytes));
+        while pending.entries.len() > PENDING_MAX || pending.bytes > PENDING_BYTES_MAX {
+            let Some((_, bytes)) = pending.entries.pop_front() else { break };
+            pending.bytes -= bytes;
+            pending.in_flight = pending.in_flight.saturating_sub(1);
         }
     }
 
     /// Adds what waits, as far as one flush may take it, to a transaction and gives how many entries that are: they are told
-    /// to [`Journal::flushed`] once the transaction is durable.
-    pub(crate) fn flush(&mut self, transaction: &mut Transaction) -> usize {
-        let (mut bytes, mut count) = (0, 0);
-        for (entry, _) in &self.pending {
+    /// to [`Journal::flushed`] once the transaction is durable. One flush at a time.
+    pub(crate) fn flush(&self, transaction: &mut Transaction) -> usize {
+        let waiting: Vec<Arc<T>> = {
+            let mut pending = self.pending();
+            pending.in_flight = pending.entries.len().min(FLUSH_ENTRIES_MAX);
+            pending.entries.iter().take(FLUSH_ENTRIES_MAX).map(|(entry, _)| Arc::clone(entry)).collect()
+        };
+        let mut stored = self.stored();
+        let (mut bytes, mut values) = (0, Vec::new());
+        for entry in &waiting {
             // Entries hold texts and numbers: they always have a JSON form.
-            let value = serde_json::to_vec(entry).unwrap_or_default();
-            bytes += value.len();
-            if bytes > FLUSH_BYTES_MAX && count > 0 {
+            let value = serde_json::to_vec(&**entry).unwrap_or_default();
+            if bytes + value.len() > FLUSH_BYTES_MAX && !values.is_empty() {
                 break;
             }
-            let number = self.next + count as u64;
-            transaction.put(&self.keyspace, number.to_be_bytes().to_vec(), value);
-            count += 1;
+            bytes += value.len();
+            values.push(value);
         }
-        let first = (self.next + count as u64).saturating_sub(self.kept_max as u64);
-        for gone in self.first..first.max(self.first) {
-            transaction.delete(&self.keyspace, gone.to_be_bytes().to_vec());
+        let count = values.len();
+        if count > 0 {
+            stored.flight = self.replace(&stored, values, transaction);
         }
-        self.in_flight = count;
+        // What was pushed out meanwhile was at the front and is counted already.
+        let mut pending = self.pending();
+        pending.in_flight = pending.in_flight.saturating_sub(waiting.len() - count);
         count
     }
 
+    /// Writes new entries and removes old ones, so that the rest is within the bounds. Of new ones that are too many by
+    /// themselves only the last are written.
+    fn replace(&self, stored: &Stored, values: Vec<Vec<u8>>, transaction: &mut Transaction) -> Flight {
+        let sizes: Vec<u32> = values.iter().map(|value| size(value)).collect();
+        let mut entries = stored.sizes.len() + sizes.len();
+        let mut bytes = stored.bytes + sum(&sizes);
+        let mut dropped = 0;
+        for &oldest in stored.sizes.iter().chain(&sizes) {
+            if entries <= self.bounds.entries && bytes <= self.bounds.bytes {
+                break;
+            }
+            (entries, bytes, dropped) = (entries - 1, bytes - oldest as usize, dropped + 1);
+        }
+        let first = stored.first() + dropped as u64;
+        for (number, value) in (stored.next..).zip(values).filter(|(number, _)| *number >= first) {
+            transaction.put(&self.keyspace, number.to_be_bytes().to_vec(), value);
+        }
+        let lowest = first.min(stored.lowest + FLUSH_ENTRIES_MAX as u64);
+        for gone in stored.lowest..lowest.min(stored.next) {
+            transaction.delete(&self.keyspace, gone.to_be_bytes().to_vec());
+        }
+        Flight { sizes, dropped, lowest }
+    }
+
     /// Notes that the `count` entries of the last flush are durable: those of them that still wait are let go.
-    pub(crate) fn flushed(&mut self, count: usize) {
-        let kept = self.pending.drain(..self.in_flight.min(self.pending.len()));
-        self.pending_bytes -= kept.map(|(_, bytes)| bytes).sum::<usize>();
-        self.in_flight = 0;
-        self.next += count as u64;
-        self.first = self.first.max(self.next.saturating_sub(self.kept_max as u64));
+    pub(crate) fn flushed(&self, count: usize) {
+        if count == 0 {
+            return;
+        }
+        {
+            let mut pending = self.pending();
+            let held = pending.in_flight.min(pending.entries.len());
+            let bytes: usize = pending.entries.drain(..held).map(|(_, bytes)| bytes).sum();
+            pending.bytes -= bytes;
+            pending.in_flight = 0;
+        }
+        let mut stored = self.stored();
+        let flight = std::mem::take(&mut stored.flight);
+        stored.next += flight.sizes.len() as u64;
+        stored.bytes += sum(&flight.sizes);
+        stored.sizes.extend(flight.sizes);
+        let freed: usize = stored.sizes.drain(..flight.dropped).map(|bytes| bytes as usize).sum();
+        stored.bytes -= freed;
+        stored.lowest = stored.lowest.max(flight.lowest);
+    }
+}
+
+fn number(key: &Bytes) -> u64 {
+    key.as_ref().try_into().map(u64::from_be_bytes).unwrap_or_default()
+}
+
+fn sum(sizes: &[u32]) -> usize {
+    sizes.iter().map(|bytes| *bytes as usize).sum()
+}
+
+fn size(value: &[u8]) -> u32 {
+    u32::try_from(value.len()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use millstream_types::ManualClock;
+
+    use super::*;
+
+    const SMALL: Bounds = Bounds { entries: 5, bytes: 100 };
+
+    async fn add(storage: &Storage, journal: &Journal<String>, entries: impl IntoIterator<Item = String>) {
+        for entry in entries {
+            let bytes = entry.len();
+            journal.push(Arc::new(entry), bytes);
+        }
+        loop {
+            let mut transaction = Transaction::new();
+            let count = journal.flush(&mut transaction);
+            if count == 0 {
+                return;
+            }
+            storage.commit(transaction).await.unwrap();
+            journal.flushed(count);
+        }
+    }
+
+    fn on_disk(storage: &Storage) -> usize {
+        storage.scan(&Keyspace::new("j"), (Bound::Unbounded, Bound::Unbounded), false, usize::MAX).unwrap().len()
+    }
+
+    fn open(storage: &Storage, bounds: Bounds) -> (Journal<String>, Vec<String>) {
+        Journal::open(storage, "j", bounds).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_last_entries_within_both_bounds_are_kept() {
+        let storage = Storage::in_memory(Arc::new(ManualClock::at(0)));
+        let (journal, none) = open(&storage, SMALL);
+        assert!(none.is_empty());
+        add(&storage, &journal, (0..8).map(|n| n.to_string())).await;
+        assert_eq!(
+            (on_disk(&storage), open(&storage, SMALL).1),
+            (5, ["3", "4", "5", "6", "7"].map(String::from).into())
+        );
+        // Forty bytes and two quotes each: two of them fit.
+        add(&storage, &journal, ["x".repeat(40), "y".repeat(40)]).await;
+        assert_eq!(on_disk(&storage), 5);
+        add(&storage, &journal, ["z".repeat(40)]).await;
+        let (_, kept) = open(&storage, SMALL);
+        assert_eq!((on_disk(&storage), kept), (2, vec!["y".repeat(40), "z".repeat(40)]));
+    }
+
+    #[tokio::test]
+    async fn a_folder_with_more_than_the_bounds_is_opened_within_them_and_shrinks() {
+        let storage = Storage::in_memory(Arc::new(ManualClock::at(0)));
+        let (journal, _) = open(&storage, Bounds { entries: 10_000, bytes: 1 << 20 });
+        add(&storage, &journal, (0..1_000).map(|n| n.to_string())).await;
+        let (journal, kept) = open(&storage, SMALL);
+        assert_eq!(kept, ["995", "996", "997", "998", "999"]);
+        add(&storage, &journal, ["new".to_owned()]).await;
+        let (_, kept) = open(&storage, SMALL);
+        assert_eq!((on_disk(&storage), kept), (5, ["996", "997", "998", "999", "new"].map(String::from).into()));
     }
 }

@@ -119,4 +119,37 @@ mod tests {
         insight.logs.append("h", "s", [(0, "\u{e4}".repeat(300 << 10))]);
         assert!(messages(&insight, "h")[0].len() <= 256 << 10);
     }
+
+    #[test]
+    fn the_group_used_longest_ago_is_let_go_when_all_are_too_large() {
+        let insight = open(&Storage::in_memory(Arc::new(ManualClock::at(1_000))));
+        // Each group holds at most 8 MiB, all together at most 64 MiB.
+        let fill = |group: &str| insight.logs.append(group, "s", (0..32).map(|n| (n, "x".repeat(256 << 10))));
+        ["h", "g", "f", "e", "d", "c", "b", "a"].into_iter().for_each(fill);
+        assert_eq!(insight.logs.groups().len(), 8);
+        assert_eq!(messages(&insight, "h").len(), 31);
+        fill("z");
+        let groups = insight.logs.groups();
+        assert!(groups.contains(&"h".to_owned()) && !groups.contains(&"g".to_owned()), "{groups:?}");
+    }
+
+    #[test]
+    fn the_last_marks_are_found_while_others_are_made() {
+        let insight = open(&Storage::in_memory(Arc::new(ManualClock::at(1_000))));
+        let mark = |log| Step::Read { query: "q".into(), log, from: 0, to: 1 };
+        let total = trail::MARKS_MAX as u64 + 2_000;
+        for log in 0..total {
+            insight.trail.mark(mark(log));
+        }
+        // The search makes marks of its own: it does not hold what makers of marks wait for.
+        let found = insight.trail.find(|step| {
+            if matches!(step, Step::Read { log, .. } if *log == total - 1) {
+                insight.trail.mark(mark(u64::MAX));
+            }
+            true
+        });
+        assert!((trail::MARKS_MAX..=trail::MARKS_MAX + 1_000).contains(&found.len()), "{}", found.len());
+        assert_eq!(found[found.len() - 1].step, mark(total - 1));
+        assert_eq!(insight.trail.find(|step| *step == mark(u64::MAX)).len(), 1);
+    }
 }

@@ -1,7 +1,8 @@
 //! What happened to records after they were appended, mark by mark.
 //!
 //! Marks are made per batch where work is done per batch (a query read offsets 10 to 510), per result and per failure, so
-//! that the trail costs next to nothing while records flow; `find` puts a record's marks together afterwards.
+//! that the trail costs next to nothing while records flow; `find` puts a record's marks together afterwards. Marks lie in
+//! full chunks that never change again and one that fills: a search takes the lock only to get hold of them.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +11,7 @@ use millstream_storage::{Storage, StorageError, Transaction};
 use millstream_types::{Clock, LogId, Millis};
 use serde::{Deserialize, Serialize};
 
-use crate::journal::Journal;
+use crate::journal::{Bounds, Journal};
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -50,25 +51,45 @@ pub enum Step {
     ItemWritten { table: String, key: String, invocation: Option<String> },
     /// Records became part of an object.
     ObjectWritten { log: u64, from: u64, to: u64, bucket: String, object: String },
+    /// Records were removed from their stream before a reader (`delivery/NAME`) came to them.
+    Expired { reader: String, log: u64, from: u64, to: u64 },
 }
 
 /// Marks that are held in memory.
 pub const MARKS_MAX: usize = 100_000;
 /// About the size of a mark in memory.
 const MARK_BYTES: usize = 256;
-/// Marks that are kept on disk.
-const MARKS_KEPT_MAX: usize = 50_000;
+/// Marks that are kept on disk, and bytes of them.
+const KEPT_MAX: Bounds = Bounds { entries: 50_000, bytes: 32 << 20 };
+/// Marks of one chunk.
+const CHUNK_MARKS: usize = 500;
 
 /// The marks of a node. Cheap to clone.
 #[derive(Clone)]
 pub struct Trail {
     clock: Arc<dyn Clock>,
     held: Arc<Mutex<Held>>,
+    journal: Arc<Journal<Mark>>,
 }
 
+/// The last marks, oldest first.
+#[derive(Default)]
 struct Held {
-    marks: VecDeque<Mark>,
-    journal: Journal<Mark>,
+    full: VecDeque<Arc<Vec<Arc<Mark>>>>,
+    filling: Vec<Arc<Mark>>,
+}
+
+impl Held {
+    fn push(&mut self, mark: Arc<Mark>) {
+        self.filling.push(mark);
+        if self.filling.len() == CHUNK_MARKS {
+            let chunk = std::mem::replace(&mut self.filling, Vec::with_capacity(CHUNK_MARKS));
+            self.full.push_back(Arc::new(chunk));
+        }
+        if self.full.len() * CHUNK_MARKS > MARKS_MAX {
+            self.full.pop_front();
+        }
+    }
 }
 
 impl Trail {
@@ -77,8 +98,10 @@ impl Trail {
     /// # Errors
     /// [`StorageError`] when they cannot be read.
     pub fn open(storage: &Storage, clock: Arc<dyn Clock>) -> Result<Self, StorageError> {
-        let (journal, marks) = Journal::open(storage, "insight/trail", MARKS_KEPT_MAX)?;
-        Ok(Self { clock, held: Arc::new(Mutex::new(Held { marks: marks.into(), journal })) })
+        let (journal, marks) = Journal::open(storage, "insight/trail", KEPT_MAX)?;
+        let mut held = Held::default();
+        marks.into_iter().for_each(|mark| held.push(Arc::new(mark)));
+        Ok(Self { clock, held: Arc::new(Mutex::new(held)), journal: Arc::new(journal) })
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
@@ -87,27 +110,29 @@ impl Trail {
 
     /// Makes a mark, now. Never waits.
     pub fn mark(&self, step: Step) {
-        let mark = Mark { time: self.clock.now(), step };
+        let mark = Arc::new(Mark { time: self.clock.now(), step });
         let mut held = self.held();
-        if held.marks.len() == MARKS_MAX {
-            held.marks.pop_front();
-        }
-        held.journal.push(mark.clone(), MARK_BYTES);
-        held.marks.push_back(mark);
+        self.journal.push(Arc::clone(&mark), MARK_BYTES);
+        held.push(mark);
     }
 
     pub(crate) fn flush(&self, transaction: &mut Transaction) -> usize {
-        self.held().journal.flush(transaction)
+        self.journal.flush(transaction)
     }
 
     pub(crate) fn flushed(&self, count: usize) {
-        self.held().journal.flushed(count);
+        self.journal.flushed(count);
     }
 
     /// The marks that a test picks, oldest first.
     #[must_use]
     pub fn find(&self, wanted: impl Fn(&Step) -> bool) -> Vec<Mark> {
-        self.held().marks.iter().filter(|mark| wanted(&mark.step)).cloned().collect()
+        let (full, filling) = {
+            let held = self.held();
+            (held.full.clone(), held.filling.clone())
+        };
+        let marks = full.iter().flat_map(|chunk| chunk.iter()).chain(&filling);
+        marks.filter(|mark| wanted(&mark.step)).map(|mark| Mark::clone(mark)).collect()
     }
 
     /// The marks that name a record of a log.
@@ -117,7 +142,8 @@ impl Trail {
             Step::Received { log: l, from, to, .. }
             | Step::Read { log: l, from, to, .. }
             | Step::Delivered { log: l, from, to, .. }
-            | Step::ObjectWritten { log: l, from, to, .. } => *l == log.0 && (*from..*to).contains(&offset),
+            | Step::ObjectWritten { log: l, from, to, .. }
+            | Step::Expired { log: l, from, to, .. } => *l == log.0 && (*from..*to).contains(&offset),
             Step::Dropped { log: l, offset: o, .. } => *l == log.0 && *o == offset,
             Step::Emitted { result_log, result_offset, .. } => *result_log == log.0 && *result_offset == offset,
             Step::Invoked { .. } | Step::ItemWritten { .. } => false,

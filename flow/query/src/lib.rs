@@ -18,7 +18,7 @@ pub use executor::{Counts, ExecuteError, Executor, Produced, RowError};
 pub use explain::explain;
 pub use plan::Program;
 pub use runtime::{
-    DeliveryAnswer, DeliveryRecord, NewQuery, OutputCodec, Preview, PreviewStart, Queries, QueryError, QueryState,
-    QueryStatus, ResultRow, SeenError,
+    DeliveryAnswer, DeliveryRecord, NewQuery, OutputCodec, Outside, Preview, PreviewStart, Queries, QueryError,
+    QueryState, QueryStatus, ResultRow, SAMPLE_ARRIVAL, SAMPLE_SHARD, SeenError, Trial, TrialInput, trial,
 };
 pub use time_policy::OrderCounts;

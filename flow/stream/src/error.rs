@@ -35,6 +35,24 @@ pub enum StreamError {
         /// The limit.
         max: u32,
     },
+    /// All streams together may not have more shards than the limit.
+    #[error("there are {there} shards already, and with {wanted} more there would be over {max}; delete streams first")]
+    ShardsInAll {
+        /// Shards that there are.
+        there: usize,
+        /// Shards that were asked for.
+        wanted: u32,
+        /// The limit.
+        max: u32,
+    },
+    /// A stream may not have more labels than the limit.
+    #[error("stream `{stream}` may have at most {max} labels")]
+    TooManyTags {
+        /// The stream.
+        stream: String,
+        /// The limit.
+        max: usize,
+    },
     /// The definition could not be written.
     #[error(transparent)]
     Catalog(CatalogError),
@@ -50,7 +68,7 @@ impl StreamError {
         match self {
             Self::StreamNotFound { .. } | Self::ShardNotFound { .. } => ErrorKind::NotFound,
             Self::StreamExists { .. } => ErrorKind::Exists,
-            Self::ShardCount { .. } => ErrorKind::Invalid,
+            Self::ShardCount { .. } | Self::ShardsInAll { .. } | Self::TooManyTags { .. } => ErrorKind::Invalid,
             Self::Catalog(error) => error.kind(),
             Self::Storage(error) => error.kind(),
         }

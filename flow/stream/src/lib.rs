@@ -9,6 +9,6 @@ pub mod hash_key;
 mod retention;
 pub mod sequence;
 
-pub use engine::{Entry, NewStream, Placement, ReadBatch, StagedPut, Streams};
+pub use engine::{Entry, NewStream, Placement, ReadBatch, SHARDS_ALL_MAX, SHARDS_MAX, StagedPut, Streams, TAGS_MAX};
 pub use error::StreamError;
 pub use sequence::{SequenceNumber, ShardId};

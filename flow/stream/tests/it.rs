@@ -2,12 +2,13 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use millstream_catalog::{Catalog, StreamOwner};
+use millstream_catalog::{CapacityMode, Catalog, HashKeyRange, ShardDefinition, StreamDefinition, StreamOwner};
 use millstream_storage::Storage;
-use millstream_stream::{Entry, NewStream, StreamError, Streams};
+use millstream_stream::{Entry, NewStream, SHARDS_ALL_MAX, StreamError, Streams, TAGS_MAX};
 use millstream_types::ManualClock;
 
 fn engine() -> (Streams, Arc<ManualClock>) {
@@ -87,6 +88,53 @@ async fn names_are_unique_and_shard_counts_bounded() {
     assert!(matches!(streams.create(new_stream("none", 0)).await, Err(StreamError::ShardCount { .. })));
     streams.delete("trades").await.unwrap();
     assert!(matches!(streams.put("trades", &[]).await, Err(StreamError::StreamNotFound { .. })));
+}
+
+#[tokio::test]
+async fn modes_and_labels_are_kept_and_no_change_is_lost_to_another() {
+    let (streams, _) = engine();
+    let labels = |from: usize, to: usize| -> BTreeMap<String, String> {
+        (from..to).map(|n| (format!("k{n:02}"), "v".to_owned())).collect()
+    };
+    let made = streams.create_with(new_stream("trades", 4), CapacityMode::OnDemand, labels(0, 1)).await.unwrap();
+    assert_eq!((made.capacity, made.tags.len()), (CapacityMode::OnDemand, 1));
+    let gone = ["k00".to_owned(), "none".to_owned()];
+    let (added, changed, removed) = tokio::join!(
+        streams.add_tags("trades", labels(1, 20)),
+        streams.set_retention("trades", 48),
+        streams.remove_tags("trades", &gone),
+    );
+    added.and(changed).and(removed).unwrap();
+    let found = streams.get("trades").unwrap();
+    assert_eq!(
+        (found.tags.clone(), found.retention_hours, found.capacity),
+        (labels(1, 20), 48, CapacityMode::OnDemand)
+    );
+    let many = streams.add_tags("trades", labels(20, TAGS_MAX + 2)).await;
+    assert!(matches!(many, Err(StreamError::TooManyTags { .. })));
+    assert_eq!(streams.get("trades").unwrap().tags, labels(1, 20));
+}
+
+#[tokio::test]
+async fn shards_are_bounded_in_all() {
+    let storage = Storage::in_memory(Arc::new(ManualClock::at(0)));
+    let catalog = Catalog::open(&storage).unwrap();
+    let shard =
+        |index| ShardDefinition { index, log: index.into(), hash_keys: HashKeyRange { start: 0, end: u128::MAX } };
+    let many = StreamDefinition {
+        name: "many".into(),
+        owner: StreamOwner::User,
+        created: 0,
+        retention_hours: 24,
+        shards: (0..SHARDS_ALL_MAX - 1).map(shard).collect(),
+        tags: BTreeMap::new(),
+        capacity: CapacityMode::Provisioned,
+    };
+    catalog.streams.create(many).await.unwrap();
+    let streams = Streams::new(storage, catalog, Arc::new(ManualClock::at(0)));
+    let two = streams.create(new_stream("two", 2)).await;
+    assert!(matches!(two, Err(StreamError::ShardsInAll { .. })));
+    streams.create(new_stream("one", 1)).await.unwrap();
 }
 
 #[tokio::test]

@@ -22,7 +22,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (storage, _recovery) = Storage::open(StorageOptions::new(folder), clock.clone())?;
     let tables = Tables::new(storage.clone(), Catalog::open(&storage)?, clock);
     let hash_key = KeyAttribute { name: "id".into(), key_type: KeyType::Number };
-    let new = NewTable { name: "bench".into(), hash_key, sort_key: None, provisioned: None, tags: Default::default() };
+    let new = NewTable {
+        name: "bench".into(),
+        hash_key,
+        sort_key: None,
+        provisioned: None,
+        tags: Default::default(),
+        owner: Default::default(),
+        item_bytes_max: millstream_catalog::TABLE_ITEM_BYTES_MAX,
+    };
     tables.create(new).await?;
     for clients in CLIENTS {
         // One client waits for the disk each time: fewer items say as much.

@@ -10,8 +10,6 @@ use bytes::Bytes;
 use crate::error::TableError;
 use crate::number::Number;
 
-/// Bytes of names and values that one item may have: 400 KB, as tables of this protocol family have it.
-pub const ITEM_BYTES_MAX: usize = 400 * 1024;
 /// Levels of lists and maps inside a value: bounds recursion and documents alike.
 pub const DEPTH_MAX: usize = 32;
 
@@ -170,17 +168,17 @@ pub fn size(item: &Item) -> usize {
     item.iter().map(|(name, value)| name.len() + value.size()).sum()
 }
 
-/// Refuses items over the limits.
+/// Refuses items over the limits; `bytes_max` is the table's own.
 ///
 /// # Errors
 /// [`TableError::ItemTooLarge`], [`TableError::TooDeep`].
-pub fn check_limits(item: &Item) -> Result<(), TableError> {
+pub fn check_limits(item: &Item, bytes_max: usize) -> Result<(), TableError> {
     if item.values().any(|value| value.depth() > DEPTH_MAX) {
         return Err(TableError::TooDeep { max: DEPTH_MAX });
     }
     let bytes = size(item);
-    if bytes > ITEM_BYTES_MAX {
-        return Err(TableError::ItemTooLarge { bytes, max: ITEM_BYTES_MAX });
+    if bytes > bytes_max {
+        return Err(TableError::ItemTooLarge { bytes, max: bytes_max });
     }
     Ok(())
 }

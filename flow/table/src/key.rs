@@ -159,6 +159,8 @@ mod tests {
             sort_key: Some(KeyAttribute { name: "s".into(), key_type: sort }),
             provisioned: None,
             tags: Default::default(),
+            owner: Default::default(),
+            item_bytes_max: millstream_catalog::TABLE_ITEM_BYTES_MAX,
         }
     }
 

@@ -13,7 +13,7 @@ mod stored;
 
 pub use engine::{
     BATCH_GET_BYTES_MAX, BATCH_GET_MAX, BATCH_WRITE_MAX, BatchWrite, Deletion, NewTable, PAGE_BYTES_MAX, Page, Put,
-    Query, Scan, Tables, Update, Updated, Write,
+    Query, Scan, Tables, Together, Update, Updated, Write,
 };
 pub use error::{ExpressionError, NumberError, TableError};
 pub use item::{AttributeType, AttributeValue, Item};

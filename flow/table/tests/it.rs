@@ -50,6 +50,8 @@ fn new_table(name: &str) -> NewTable {
         sort_key: Some(KeyAttribute { name: "time".into(), key_type: KeyType::Number }),
         provisioned: None,
         tags: Default::default(),
+        owner: Default::default(),
+        item_bytes_max: millstream_catalog::TABLE_ITEM_BYTES_MAX,
     }
 }
 
@@ -107,6 +109,8 @@ fn query(condition: &str, low: i64, high: i64) -> Query {
         sort_key: new_table("trades").sort_key,
         provisioned: None,
         tags: Default::default(),
+        owner: Default::default(),
+        item_bytes_max: millstream_catalog::TABLE_ITEM_BYTES_MAX,
     };
     let condition = KeyCondition::parse(condition, &mut Placeholders::new(names, values.into()), &table).unwrap();
     Query { condition, reverse: false, limit: None, start: None, filter: None, projection: None }
@@ -245,4 +249,28 @@ async fn keys_are_checked_and_a_new_table_is_empty() {
     assert!(matches!(tables.get("trades", &key("A", 1)).await, Err(TableError::TableNotFound { .. })));
     tables.create(new_table("trades")).await.unwrap();
     assert_eq!(tables.get("trades", &key("A", 1)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn items_change_together_or_not_at_all() {
+    let tables = tables().await;
+    tables.put("trades", put(trade("A", 1, 5), None)).await.unwrap();
+    let keys = [key("A", 1), key("A", 2)];
+    let refused: Result<(), TableError> = tables
+        .together("trades", &keys, |together| {
+            together.delete(&key("A", 1))?;
+            assert_eq!(together.get(&key("A", 1))?, None);
+            together.put(trade("A", 3, 0))
+        })
+        .await;
+    assert!(matches!(refused, Err(TableError::KeyMismatch)));
+    assert_eq!(tables.get("trades", &key("A", 1)).await.unwrap(), Some(trade("A", 1, 5)));
+
+    let moved = |together: &mut millstream_table::Together| -> Result<(), TableError> {
+        together.delete(&key("A", 1))?;
+        together.put(trade("A", 2, 5))
+    };
+    tables.together("trades", &keys, moved).await.unwrap();
+    assert_eq!(tables.get("trades", &key("A", 1)).await.unwrap(), None);
+    assert_eq!(tables.get("trades", &key("A", 2)).await.unwrap(), Some(trade("A", 2, 5)));
 }

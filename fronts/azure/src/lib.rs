@@ -2,7 +2,11 @@
 //!
 //! Holds no behaviour and keeps nothing. Read next: [`front`] (how a request finds its service), [`services`].
 
+pub mod blob;
+pub mod cosmos;
+pub mod eventgrid;
 pub mod eventhubs;
 pub mod front;
 pub mod request;
 pub mod services;
+pub mod streamanalytics;

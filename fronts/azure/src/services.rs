@@ -2,7 +2,11 @@
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
+use millstream_http::body::BodyError;
 
+use crate::blob::{self, Blob};
+use crate::cosmos::{self, Cosmos};
+use crate::eventgrid::{self, EventGrid};
 use crate::eventhubs::{Call as EventHubsCall, EventHubs};
 use crate::request::AzureRequest;
 
@@ -11,6 +15,12 @@ const EVENT_HUBS_BODY_BYTES_MAX: usize = 4 << 20;
 
 /// Every service that answers over HTTP.
 pub struct Services {
+    /// Blob storage.
+    pub blob: Blob,
+    /// Documents.
+    pub cosmos: Cosmos,
+    /// Event Grid.
+    pub eventgrid: EventGrid,
     /// Event Hubs: sending over HTTPS, and the resources' own calls.
     pub event_hubs: EventHubs,
 }
@@ -18,6 +28,12 @@ pub struct Services {
 /// The services by name, as a request's head tells them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Service {
+    /// Blob storage.
+    Blob,
+    /// Cosmos DB for NoSQL.
+    Cosmos,
+    /// Event Grid.
+    EventGrid,
     /// Event Hubs.
     EventHubs(EventHubsCall),
 }
@@ -26,16 +42,25 @@ impl Service {
     /// The service that a request is for; `None` when it is for none of this front.
     #[must_use]
     pub fn of(head: &http::request::Parts) -> Option<Self> {
+        if cosmos::is_meant(head) {
+            return Some(Self::Cosmos);
+        }
         if let Some(call) = EventHubs::call(head) {
             return Some(Self::EventHubs(call));
         }
-        None
+        if EventGrid::is_meant(head) {
+            return Some(Self::EventGrid);
+        }
+        Blob::is_meant(head).then_some(Self::Blob)
     }
 
     /// The largest body that the service takes, in bytes.
     #[must_use]
     pub fn body_bytes_max(self) -> usize {
         match self {
+            Self::Blob => blob::BODY_BYTES_MAX,
+            Self::Cosmos => cosmos::BODY_BYTES_MAX,
+            Self::EventGrid => eventgrid::BODY_BYTES_MAX,
             Self::EventHubs(_) => EVENT_HUBS_BODY_BYTES_MAX,
         }
     }
@@ -45,21 +70,71 @@ impl Services {
     /// Answers a request of `service`.
     pub async fn handle(&self, service: Service, request: AzureRequest) -> Response<Bytes> {
         match service {
+            Service::Blob => self.blob.handle(request).await,
+            Service::Cosmos => self.cosmos.handle(request).await,
+            Service::EventGrid => self.eventgrid.handle(&request).await,
             Service::EventHubs(call) => self.event_hubs.handle(call, &request).await,
         }
     }
 
     /// The answer to a body that was not taken.
     #[must_use]
-    pub fn not_taken(&self, _service: Service, error: &millstream_http::body::BodyError) -> Response<Bytes> {
-        use millstream_http::body::BodyError;
-        let status = match error {
-            BodyError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            BodyError::TimedOut => StatusCode::REQUEST_TIMEOUT,
-            BodyError::Incomplete(_) | BodyError::NotGzip(_) => StatusCode::BAD_REQUEST,
-        };
-        let mut response = Response::new(Bytes::from(format!("{error}\n")));
-        *response.status_mut() = status;
-        response
+    pub fn not_taken(&self, service: Service, error: &BodyError) -> Response<Bytes> {
+        match service {
+            Service::Blob => self.blob.not_taken(error),
+            Service::Cosmos => cosmos::not_taken(error),
+            Service::EventGrid => self.eventgrid.not_taken(error),
+            Service::EventHubs(_) => plain(error),
+        }
+    }
+}
+
+/// A body that was not taken, for services without words of their own for it.
+fn plain(error: &BodyError) -> Response<Bytes> {
+    let status = match error {
+        BodyError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+        BodyError::TimedOut => StatusCode::REQUEST_TIMEOUT,
+        BodyError::Incomplete(_) | BodyError::NotGzip(_) => StatusCode::BAD_REQUEST,
+    };
+    let mut response = Response::new(Bytes::from(format!("{error}\n")));
+    *response.status_mut() = status;
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn service(method: &str, address: &str, header: Option<&str>) -> Option<Service> {
+        let mut request = Request::builder().method(method).uri(address);
+        if let Some(name) = header {
+            request = request.header(name, "2021-12-02");
+        }
+        Service::of(&request.body(()).unwrap().into_parts().0)
+    }
+
+    #[test]
+    fn a_request_finds_its_service_by_its_head() {
+        let version = Some("x-ms-version");
+        for (method, address, header, expected) in [
+            ("GET", "/devstoreaccount1?comp=list", version, Some(Service::Blob)),
+            ("PUT", "/devstoreaccount1/c/b", version, Some(Service::Blob)),
+            ("GET", "/acc/c/b?sv=2021-12-02&sr=b&sig=x", None, Some(Service::Blob)),
+            ("GET", "/acc/c/b?sig=x", None, None),
+            ("GET", "/acc/c/b", None, None),
+            ("GET", "/", version, Some(Service::Cosmos)),
+            ("POST", "/dbs", version, Some(Service::Cosmos)),
+            ("GET", "/dbs/a/colls/b", version, Some(Service::Cosmos)),
+            ("GET", "/offers", version, Some(Service::Cosmos)),
+            // As the clients of AWS speak.
+            ("POST", "/", Some("x-amz-target"), None),
+            ("POST", "/2015-03-31/functions/name/invocations", Some("x-amz-date"), None),
+            ("GET", "/restapis?limit=1", Some("x-amz-date"), None),
+            ("GET", "/2015-03-31/functions", version, None),
+        ] {
+            assert_eq!(service(method, address, header), expected, "{method} {address} {header:?}");
+        }
     }
 }

@@ -126,10 +126,10 @@ impl Console {
         self.catalog().delivery_streams.get(name).ok_or_else(|| not_found("delivery stream", name))
     }
 
-    /// A stream's metrics: those of a delivery stream's own stream are counted at its door, under its own name.
+    /// A stream's metrics: those of a delivery stream's or topic's own stream are counted at its door, under its own name.
     pub(crate) fn stream_measures(&self, stream: &StreamDefinition) -> Measures {
         let subject = match stream.owner {
-            StreamOwner::DeliveryStream => stream.name.clone(),
+            StreamOwner::DeliveryStream | StreamOwner::Topic => stream.name.clone(),
             StreamOwner::User | StreamOwner::Query | StreamOwner::Hub => format!("stream/{}", stream.name),
         };
         Measures::of(&self.insight().metrics, subject)

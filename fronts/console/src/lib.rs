@@ -24,6 +24,7 @@ pub use console::{Console, ConsoleParts};
 pub use error::ConsoleError;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
@@ -37,7 +38,10 @@ pub fn router(console: Console) -> Router {
         .route("/api/streams/{name}/tail", get(api::tail::follow))
         .route("/api/functions/{name}/logs", get(api::logs::follow))
         .route("/api/trace/{id}", get(api::trace::show))
+        .route("/api/streams/{name}/sample", get(api::tail::sample))
         .route("/api/query", post(api::query::run))
+        .route("/api/test", post(api::trial::run).layer(DefaultBodyLimit::max(api::trial::BODY_BYTES_MAX)))
+        .route("/queries/{name}/test", post(pages::trial::run).layer(DefaultBodyLimit::max(api::trial::BODY_BYTES_MAX)))
         .fallback(pages::show)
         .with_state(console)
         .layer(from_fn_with_state(hosts, guard::check))

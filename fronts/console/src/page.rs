@@ -62,6 +62,11 @@ impl Page {
         }
     }
 
+    /// The address of a stream's sample.
+    pub fn sample_of(stream: &str) -> String {
+        format!("/api/streams/{}/sample?from=trim_horizon&limit=1000&seconds=2", segment(stream))
+    }
+
     /// The page at a path with its query; `None` when there is none.
     pub fn parse(address: &str) -> Option<Self> {
         let (path, query) = address.split_once('?').unwrap_or((address, ""));

@@ -114,6 +114,7 @@ pub async fn tell(console: &Console, id: &str) -> Result<Story, ConsoleError> {
 
 /// A window that a record falls into, as the query's own plan says.
 struct Window {
+    output: String,
     end: Millis,
     label: String,
     over: bool,
@@ -132,7 +133,7 @@ async fn windows(
         }
         if let Ok(rows) = console.queries().locate(&query.name, sequence.log, sequence.offset).await {
             let watermark = console.queries().status(&query.name).watermark.unwrap_or(Millis::MIN);
-            let window = |(_, end, label)| Window { end, label, over: end <= watermark };
+            let window = |(output, end, label)| Window { output, end, label, over: end <= watermark };
             windows.insert(query.name.clone(), rows.into_iter().map(window).collect());
         }
     }
@@ -170,8 +171,10 @@ impl Teller<'_> {
         let known = located.is_some();
         let windows = located.unwrap_or_default();
         let emitted = self.console.insight().trail.find(|step| match step {
-            Made::Emitted { query, window_end, key, .. } => {
-                query == reader && windows.iter().any(|window| window.end == *window_end && window.label == *key)
+            Made::Emitted { query, output, window_end, key, .. } => {
+                let same =
+                    |window: &Window| window.output == *output && window.end == *window_end && window.label == *key;
+                query == reader && windows.iter().any(same)
             }
             _ => false,
         });
@@ -243,6 +246,12 @@ impl Teller<'_> {
             }
             Made::ObjectWritten { bucket, object, .. } => {
                 self.steps.push(step("in object", None, format!("{bucket}/{object}"), Outcome::Went));
+            }
+            Made::Expired { reader, .. } => {
+                let detail = "retention removed it first".to_owned();
+                let name = reader.strip_prefix("delivery/").unwrap_or(&reader).to_owned();
+                let at = Some((name.clone(), Page::Delivery(name)));
+                self.steps.push(step("never reached", at, detail, Outcome::Stopped));
             }
         }
     }

@@ -26,7 +26,8 @@ const BUFFER_BYTES_MAX: usize = 128 << 10;
 /// How long requests under way may take to end once the node stops.
 const DRAIN: Duration = Duration::from_secs(20);
 
-/// Serves until `shutdown` resolves, then lets requests under way end.
+/// Serves until `shutdown` resolves, then lets requests under way end. Each request carries the peer's `SocketAddr` in its
+/// extensions.
 pub async fn serve<F, A>(listener: TcpListener, answer: F, shutdown: impl Future<Output = ()>)
 where
     F: Fn(Request<Incoming>) -> A + Clone + Send + Sync + 'static,
@@ -37,9 +38,9 @@ where
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { break };
-        let stream = tokio::select! {
+        let (stream, peer) = tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(accepted) => accepted,
                 Err(error) => {
                     // Out of descriptors, most likely: connections that end make room.
                     tracing::warn!(%error, "cannot accept a connection");
@@ -51,7 +52,8 @@ where
         };
         let _ = stream.set_nodelay(true);
         let answer = answer.clone();
-        let service = service_fn(move |request| {
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
             let answer = answer(request);
             async move { Ok::<_, std::convert::Infallible>(answer.await) }
         });

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use millstream_catalog::pipeline::{
     ApiSpec, DeliveryStreamSpec, FunctionSpec, Pipeline, QuerySpec, RouteIntegration, SqlText, StreamSpec, TableSpec,
 };
-use millstream_catalog::{DeliverySource, QueryInput, QueryOutput, StreamOwner};
+use millstream_catalog::{DeliverySource, QueryInput, QueryOutput, StreamOwner, TABLE_ITEM_BYTES_MAX, TableOwner};
 use millstream_delivery::{DeliveryError, NewDeliveryStream};
 use millstream_function::{FunctionChange, FunctionError, NewFunction};
 use millstream_query::{NewQuery, QueryError};
@@ -132,8 +132,13 @@ async fn delivery_stream(engines: &Engines, spec: &DeliveryStreamSpec) -> anyhow
         Some(name) => DeliverySource::Stream { name: name.clone() },
         None => DeliverySource::DirectPut,
     };
-    let new =
-        NewDeliveryStream { name: spec.name.clone(), source: source.clone(), destination: spec.destination.clone() };
+    let new = NewDeliveryStream {
+        name: spec.name.clone(),
+        source: source.clone(),
+        source_role: String::new(),
+        destination: spec.destination.clone(),
+        tags: BTreeMap::new(),
+    };
     match engines.deliveries.create(new).await {
         Ok(_) => Ok(Outcome::Created),
         Err(DeliveryError::Exists { .. }) => {
@@ -144,7 +149,7 @@ async fn delivery_stream(engines: &Engines, spec: &DeliveryStreamSpec) -> anyhow
             if found.destination == spec.destination {
                 return Ok(Outcome::Unchanged);
             }
-            engines.deliveries.update(&spec.name, spec.destination.clone()).await?;
+            engines.deliveries.update(&spec.name, spec.destination.clone(), None).await?;
             Ok(Outcome::Updated)
         }
         Err(error) => Err(error.into()),
@@ -158,6 +163,8 @@ async fn table(engines: &Engines, spec: &TableSpec) -> anyhow::Result<Outcome> {
         sort_key: spec.sort_key.clone(),
         provisioned: None,
         tags: BTreeMap::new(),
+        owner: TableOwner::User,
+        item_bytes_max: TABLE_ITEM_BYTES_MAX,
     };
     match engines.tables.create(new).await {
         Ok(_) => Ok(Outcome::Created),
@@ -245,11 +252,13 @@ async fn query(engines: &Engines, spec: &QuerySpec, sql_files: &BTreeMap<String,
         stream: input.stream.clone(),
         format: input.format.clone(),
         columns: input.columns.clone(),
+        role: String::new(),
     });
     let outputs = spec.outputs.iter().map(|output| &output.value).map(|output| QueryOutput {
         name: output.name.clone(),
         target: output.target.clone(),
         format: output.format.clone(),
+        role: String::new(),
     });
     let new = NewQuery {
         name: spec.name.clone(),
@@ -260,6 +269,7 @@ async fn query(engines: &Engines, spec: &QuerySpec, sql_files: &BTreeMap<String,
         outputs: outputs.collect(),
         start_at: spec.start_at,
         event_order: spec.event_order,
+        parallelism: spec.parallelism,
     };
     let outcome = match engines.queries.create(new.clone()).await {
         Ok(_) => Outcome::Created,

@@ -22,6 +22,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Check { file } => check::run(&file),
         Command::Tail(args) => remote::tail(&args).await,
         Command::Query(args) => remote::query(&args).await,
+        Command::Sample(args) => remote::sample(&args).await,
+        Command::Test(args) => remote::test(&args).await,
         Command::Logs(args) => remote::logs(&args).await,
         Command::Keys(args) => remote::keys(&args).await,
         Command::Trace(args) => remote::trace(&args).await,

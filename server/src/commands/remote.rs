@@ -9,7 +9,9 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use crate::apply::Request as ApplyRequest;
-use crate::cli::{DialectName, KeysArgs, LogsArgs, NodeArgs, PipelineArgs, QueryArgs, TailArgs, TraceArgs};
+use crate::cli::{
+    DialectName, KeysArgs, LogsArgs, NodeArgs, PipelineArgs, QueryArgs, SampleArgs, TailArgs, TestArgs, TraceArgs,
+};
 use crate::remote::Remote;
 
 /// `millstream apply FILE`
@@ -48,13 +50,73 @@ pub async fn tail(args: &TailArgs) -> anyhow::Result<()> {
 /// # Errors
 /// The planner's errors, or no node.
 pub async fn query(args: &QueryArgs) -> anyhow::Result<()> {
-    let dialect = match args.dialect {
-        DialectName::Kinesis => "kinesis",
-        DialectName::StreamAnalytics => "stream_analytics",
-    };
+    let dialect = dialect_word(args.dialect);
     let from = if args.from_start { "trim_horizon" } else { "latest" };
     let body = json!({ "sql": args.sql, "dialect": dialect, "from": from });
     print_lines(&args.node.data, Method::POST, "/api/query", Bytes::from(body.to_string()), args.limit).await
+}
+
+/// `millstream sample STREAM`
+///
+/// # Errors
+/// No such stream, a file that cannot be written, or no node.
+pub async fn sample(args: &SampleArgs) -> anyhow::Result<()> {
+    let from = if args.from_start { "trim_horizon" } else { "latest" };
+    let (limit, seconds) = (args.limit, args.seconds);
+    let path = format!("/api/streams/{}/sample?from={from}&limit={limit}&seconds={seconds}", escape(&args.stream));
+    let Some(file) = &args.out else {
+        return print_lines(&args.node.data, Method::GET, &path, Bytes::new(), None).await;
+    };
+    let mut taken = String::new();
+    let remote = Remote::new(&args.node.data);
+    let lines = remote.follow(Method::GET, &path, Bytes::new(), |line| {
+        taken.push_str(line);
+        taken.push('\n');
+        true
+    });
+    tokio::select! {
+        ended = lines => ended?,
+        // What was taken so far is the sample then.
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    std::fs::write(file, &taken).with_context(|| format!("cannot write {}", file.display()))?;
+    println!("{} events in {}", taken.lines().count(), file.display());
+    Ok(())
+}
+
+/// `millstream test --query NAME --input NAME=FILE`
+///
+/// # Errors
+/// Mistakes of the text or the samples, files that cannot be read, or no node.
+pub async fn test(args: &TestArgs) -> anyhow::Result<()> {
+    let read = |file: &Path| std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()));
+    let mut samples = serde_json::Map::new();
+    for input in &args.input {
+        let (name, file) = input.split_once('=').with_context(|| format!("expected NAME=FILE, found {input}"))?;
+        samples.insert(name.to_owned(), Value::String(read(Path::new(file))?));
+    }
+    let sql = args.sql.as_deref().map(read).transpose()?;
+    let dialect = args.dialect.map(dialect_word);
+    let ask = json!({ "query": args.query, "sql": sql, "dialect": dialect, "samples": samples });
+    let answer =
+        Remote::new(&args.node.data).ask_whole(Method::POST, "/api/test", Bytes::from(ask.to_string())).await?;
+    let trial: Value = serde_json::from_slice(&answer).context("the node's answer is no JSON")?;
+    for output in trial["outputs"].as_array().into_iter().flatten() {
+        println!("{}", output["name"].as_str().unwrap_or_default());
+        output["rows"].as_array().into_iter().flatten().for_each(|row| println!("{row}"));
+    }
+    for error in trial["errors"].as_array().into_iter().flatten() {
+        let text = |field: &str| error[field].as_str().unwrap_or_default().to_owned();
+        eprintln!("{}: {}", text("kind"), text("detail"));
+    }
+    Ok(())
+}
+
+fn dialect_word(dialect: DialectName) -> &'static str {
+    match dialect {
+        DialectName::Kinesis => "kinesis",
+        DialectName::StreamAnalytics => "stream_analytics",
+    }
 }
 
 /// `millstream logs FUNCTION`

@@ -6,16 +6,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use base64::Engine as _;
 use millstream_access::Access;
+use millstream_aws::apigateway::LambdaProxy;
+use millstream_aws::kinesis::Seal;
 use millstream_aws::kinesisanalytics::LambdaOutputCodec;
 use millstream_aws::place::Place;
+use millstream_azure::cosmos;
+use millstream_azure::eventgrid::{place as grid_place, words::webhook_words};
+use millstream_azure::streamanalytics::FunctionOutputCodec;
 use millstream_catalog::Catalog;
-use millstream_delivery::{Deliveries, ObjectStoreOptions};
+use millstream_delivery::Deliveries;
+use millstream_document::Documents;
+use millstream_event::{Events, Options as EventOptions, RetrySchedule};
 use millstream_function::{Functions, Options as FunctionOptions};
-use millstream_gateway::Gateway;
+use millstream_gateway::{BackendOptions, Backends, Calls, Gateway};
 use millstream_insight::Insight;
 use millstream_namespace::Namespaces;
-use millstream_query::Queries;
+use millstream_object::{ObjectStoreOptions, Objects};
+use millstream_query::{Outside, Queries};
 use millstream_storage::{Durability, Storage, StorageOptions};
 use millstream_stream::Streams;
 use millstream_table::Tables;
@@ -39,11 +48,19 @@ pub struct Engines {
     pub streams: Streams,
     pub namespaces: Namespaces,
     pub tables: Tables,
+    pub documents: Documents,
+    /// The key of the document account, in base 64.
+    pub cosmos_key: String,
     pub functions: Functions,
+    pub objects: Objects,
     pub deliveries: Deliveries,
     pub queries: Queries,
     pub gateway: Gateway,
+    pub calls: Calls,
+    pub events: Events,
     pub place: Place,
+    /// Keeps what clients bring back from being made up.
+    pub seal: Seal,
     pub clock: Arc<dyn Clock>,
     /// Where clients of this machine find the AWS protocols.
     pub endpoint: String,
@@ -55,6 +72,7 @@ impl Engines {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let (storage, catalog, insight) = open(settings, Arc::clone(&clock)).await?;
         let place = Place::new(&settings.region);
+        let seal = Seal::open(&storage).await?;
         let endpoint = format!("http://{aws}");
         let access = Access::new(catalog.clone(), settings.dev);
         let streams = Streams::new(storage.clone(), catalog.clone(), Arc::clone(&clock));
@@ -62,6 +80,8 @@ impl Engines {
         let namespaces = Namespaces::new(catalog.clone(), streams.clone(), Arc::clone(&clock), random, settings.dev);
         namespaces.ensure_default().await?;
         let tables = Tables::new(storage.clone(), catalog.clone(), Arc::clone(&clock));
+        let documents = Documents::new(catalog.clone(), tables.clone(), Arc::clone(&clock));
+        let cosmos_key = access.account_key("cosmos", cosmos::DEVELOPMENT_KEY, new_account_key, clock.now()).await?;
         let functions = {
             let options = function_options(settings, &endpoint, &place, &access);
             let (storage, catalog) = (storage.clone(), catalog.clone());
@@ -70,8 +90,9 @@ impl Engines {
             tokio::task::spawn_blocking(move || Functions::open(options, storage, catalog, insight, clock)).await??
         };
         let invoke: Arc<dyn Invoke> = Arc::new(functions.clone());
+        let objects = Objects::new(object_store(settings), storage.clone(), catalog.clone(), Arc::clone(&clock));
         let deliveries = Deliveries::start(
-            objects(settings),
+            objects.clone(),
             storage.clone(),
             catalog.clone(),
             streams.clone(),
@@ -83,12 +104,28 @@ impl Engines {
             catalog.clone(),
             streams.clone(),
             insight.clone(),
-            invoke,
-            Arc::new(LambdaOutputCodec::new(place.clone())),
+            Outside {
+                invoke: Arc::clone(&invoke),
+                kinesis_codec: Arc::new(LambdaOutputCodec::new(place.clone())),
+                stream_analytics_codec: Arc::new(FunctionOutputCodec),
+                objects: Arc::new(objects.clone()),
+                documents: Arc::new(documents.clone()),
+            },
             Arc::clone(&clock),
         )
         .await;
         let gateway = Gateway::new(catalog.clone(), insight.clone(), Arc::clone(&clock));
+        let backends = backends(settings, aws).await?;
+        let calls =
+            Calls::new(gateway.clone(), Arc::clone(&invoke), Arc::new(LambdaProxy), backends, Arc::clone(&clock));
+        let events = Events::start(
+            event_options(settings, &endpoint, invoke, &objects),
+            storage.clone(),
+            catalog.clone(),
+            streams.clone(),
+            insight.clone(),
+            Arc::clone(&clock),
+        );
         Ok(Self {
             storage,
             catalog,
@@ -97,11 +134,17 @@ impl Engines {
             streams,
             namespaces,
             tables,
+            documents,
+            cosmos_key,
             functions,
+            objects,
             deliveries,
             queries,
             gateway,
+            calls,
+            events,
             place,
+            seal,
             clock,
             endpoint,
         })
@@ -109,6 +152,7 @@ impl Engines {
 
     /// Stops the engines from the outside inwards and closes the store.
     pub async fn stop(&self) {
+        self.events.shutdown().await;
         self.deliveries.shutdown().await;
         self.queries.shutdown().await;
         self.functions.shutdown().await;
@@ -156,10 +200,34 @@ fn function_options(settings: &Settings, endpoint: &str, place: &Place, access: 
         endpoint: endpoint.to_owned(),
         region: settings.region.clone(),
         arn: Arc::new(move |name| place.arn("lambda", &format!("function:{name}"))),
+        log_group: Arc::new(millstream_aws::lambda::log_group),
         credentials: Arc::new(move |name| access.function_key(name, new_key)),
         python_path: absolute(&settings.python_path),
         node_path: absolute(&settings.node_path),
         retry_waits: settings.invoke_retry_seconds.map(Duration::from_secs).to_vec().into(),
+    }
+}
+
+/// The client for HTTP backends; the system's certificates are read off the async workers.
+async fn backends(settings: &Settings, aws: SocketAddr) -> anyhow::Result<Backends> {
+    let own = vec![aws.to_string(), format!("localhost:{}", aws.port())];
+    let options = BackendOptions { private: settings.private_backends, own };
+    Ok(tokio::task::spawn_blocking(move || Backends::new(options)).await?)
+}
+
+fn event_options(settings: &Settings, endpoint: &str, invoke: Arc<dyn Invoke>, objects: &Objects) -> EventOptions {
+    let seconds = |waits: &Vec<u64>| waits.iter().copied().map(Duration::from_secs).collect::<Vec<_>>();
+    let endpoint = endpoint.to_owned();
+    EventOptions {
+        schedule: settings
+            .event_retry_seconds
+            .as_ref()
+            .map_or_else(RetrySchedule::default, |waits| RetrySchedule::of(&seconds(waits))),
+        private_addresses: settings.webhook_private_addresses,
+        words: webhook_words(),
+        validation_url: Arc::new(move |topic, name, code| grid_place::validation_url(&endpoint, topic, name, code)),
+        invoke,
+        objects: Some(Arc::new(objects.clone())),
     }
 }
 
@@ -177,11 +245,17 @@ fn random_key() -> [u8; 32] {
     key
 }
 
+/// 64 bytes in base 64 that nobody can guess, as clients of accounts expect a key.
+fn new_account_key() -> String {
+    let bytes: Vec<u8> = (0..4).flat_map(|_| uuid::Uuid::new_v4().into_bytes()).collect();
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
 fn absolute(paths: &[PathBuf]) -> Vec<PathBuf> {
     paths.iter().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone())).collect()
 }
 
-fn objects(settings: &Settings) -> ObjectStoreOptions {
+fn object_store(settings: &Settings) -> ObjectStoreOptions {
     match settings.objects.clone() {
         ObjectSettings::Folder { path } => ObjectStoreOptions::Folder(path),
         ObjectSettings::S3 { endpoint, region, access_key, secret } => {

@@ -1,4 +1,5 @@
-//! What a node does by the clock: samples, log lines to disk, old records out, idle processes ended.
+//! What a node does by the clock: samples, log lines to disk, old records out, idle processes ended, abandoned
+//! blocks of objects removed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use super::Engines;
 const SAMPLE: Duration = Duration::from_secs(1);
 const IDLE: Duration = Duration::from_secs(30);
 const RETENTION: Duration = Duration::from_secs(60);
+const SWEEP: Duration = Duration::from_secs(3_600);
 
 /// Starts the tasks; they end when the node stops.
 pub fn start(engines: &Arc<Engines>, stopped: &watch::Receiver<bool>, tasks: &mut JoinSet<()>) {
@@ -36,6 +38,15 @@ pub fn start(engines: &Arc<Engines>, stopped: &watch::Receiver<bool>, tasks: &mu
         async move {
             if let Err(error) = engines.streams.enforce_retention().await {
                 tracing::warn!(%error, "old records cannot be let go");
+            }
+        }
+    }));
+    let each = Arc::clone(engines);
+    tasks.spawn(every(SWEEP, stopped.clone(), move || {
+        let engines = Arc::clone(&each);
+        async move {
+            if let Err(error) = engines.objects.sweep().await {
+                tracing::warn!(%error, "abandoned blocks of objects cannot be removed");
             }
         }
     }));

@@ -21,11 +21,13 @@ use millstream_aws::kinesisanalytics::KinesisAnalytics;
 use millstream_aws::lambda::Lambda;
 use millstream_aws::logs::CloudWatchLogs;
 use millstream_aws::services::Services;
+use millstream_azure::blob::Blob;
+use millstream_azure::cosmos::Cosmos;
+use millstream_azure::eventgrid::EventGrid;
 use millstream_azure::eventhubs::EventHubs;
 use millstream_azure::front::AzureFront;
 use millstream_azure::services::Services as AzureServices;
 use millstream_console::{Console, ConsoleParts};
-use millstream_types::Invoke;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -68,7 +70,8 @@ impl Listeners {
         tasks: &mut JoinSet<()>,
     ) -> anyhow::Result<()> {
         let event_hubs = self.event_hubs.service(engines, settings);
-        let (aws, azure) = (Arc::new(aws_front(engines)), Arc::new(azure_front(event_hubs.clone())));
+        let (aws, azure) =
+            (Arc::new(aws_front(engines)), Arc::new(azure_front(engines, settings, event_hubs.clone())?));
         let answer = move |request: HttpRequest<Incoming>| {
             let (aws, azure) = (Arc::clone(&aws), Arc::clone(&azure));
             async move {
@@ -119,21 +122,28 @@ fn report(what: &str, served: std::io::Result<()>) {
 
 fn aws_front(engines: &Engines) -> AwsFront {
     let Engines { insight, streams, place, clock, .. } = engines;
-    let invoke: Arc<dyn Invoke> = Arc::new(engines.functions.clone());
+    let calls = engines.calls.clone();
     let services = Services {
-        kinesis: Kinesis::new(streams.clone(), insight.clone(), Arc::clone(clock), place.clone()),
+        kinesis: Kinesis::new(streams.clone(), insight.clone(), Arc::clone(clock), place.clone(), engines.seal.clone()),
         firehose: Firehose::new(engines.deliveries.clone(), insight.clone(), place.clone()),
         dynamodb: DynamoDb::new(engines.tables.clone(), insight.clone(), place.clone()),
         lambda: Lambda::new(engines.functions.clone(), place.clone()),
         logs: CloudWatchLogs::new(insight.clone(), place.clone()),
         analytics: KinesisAnalytics::new(engines.queries.clone(), streams.clone(), place.clone()),
-        apigateway: ApiGateway::new(engines.gateway.clone(), invoke, place.clone(), Arc::clone(clock)),
+        apigateway: ApiGateway::new(engines.gateway.clone(), calls, place.clone(), Arc::clone(clock)),
     };
     AwsFront::new(engines.access.clone(), Arc::clone(clock), services)
 }
 
-fn azure_front(event_hubs: EventHubs) -> AzureFront {
-    AzureFront::new(AzureServices { event_hubs })
+fn azure_front(engines: &Engines, settings: &Settings, event_hubs: EventHubs) -> anyhow::Result<AzureFront> {
+    let Engines { objects, documents, events, insight, access, cosmos_key, clock, endpoint, .. } = engines;
+    let services = AzureServices {
+        event_hubs,
+        blob: Blob::new(objects.clone(), access.clone(), Arc::clone(clock)),
+        cosmos: Cosmos::new(documents.clone(), cosmos_key, Arc::clone(clock))?,
+        eventgrid: EventGrid::new(events.clone(), insight.clone(), Arc::clone(clock), endpoint, settings.dev),
+    };
+    Ok(AzureFront::new(services))
 }
 
 fn console(engines: &Engines) -> Console {

@@ -27,6 +27,20 @@ pub struct ApiDefinition {
     /// Stages by name.
     #[serde(default)]
     pub stages: BTreeMap<String, Stage>,
+    /// Request validators by id.
+    #[serde(default)]
+    pub validators: BTreeMap<String, RequestValidator>,
+}
+
+/// What is checked of a request before anything is called.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestValidator {
+    /// Unique in its API.
+    pub id: String,
+    /// For people.
+    pub name: String,
+    /// Whether required parameters must be there.
+    pub parameters: bool,
 }
 
 /// A path of an API.
@@ -56,6 +70,9 @@ pub struct Method {
     /// Required (`true`) and optional parameters: `method.request.header.x`.
     #[serde(default)]
     pub request_parameters: BTreeMap<String, bool>,
+    /// The request validator that checks its requests; without one required parameters are not asked for.
+    #[serde(default)]
+    pub validator: Option<String>,
     /// What it calls.
     #[serde(default)]
     pub integration: Option<Integration>,
@@ -89,6 +106,9 @@ pub struct Integration {
     /// The method towards the integration.
     #[serde(default)]
     pub http_method: String,
+    /// What the integration's parameters are made of: `integration.request.header.x` to `method.request.path.y`.
+    #[serde(default)]
+    pub request_parameters: BTreeMap<String, String>,
     /// Mapping templates by media type.
     #[serde(default)]
     pub request_templates: BTreeMap<String, String>,
@@ -129,6 +149,9 @@ pub struct Deployment {
     pub description: String,
     /// What was deployed.
     pub resources: BTreeMap<String, Resource>,
+    /// The request validators of that time.
+    #[serde(default)]
+    pub validators: BTreeMap<String, RequestValidator>,
 }
 
 /// A deployment under a name.
@@ -140,6 +163,12 @@ pub struct Stage {
     pub deployment: String,
     /// When it was made.
     pub created: Millis,
+    /// When it was last changed; zero for stages that older versions made.
+    #[serde(default)]
+    pub updated: Millis,
+    /// For people.
+    #[serde(default)]
+    pub description: String,
     /// Variables.
     #[serde(default)]
     pub variables: BTreeMap<String, String>,

@@ -3,23 +3,39 @@
 
 mod access_key;
 mod api;
+mod bucket;
 mod delivery_stream;
+mod document;
+mod event_subscription;
 mod function;
 mod hub;
 mod namespace;
 mod query;
+mod storage_account;
 mod stream;
 mod table;
+mod topic;
 
 pub use access_key::AccessKeyDefinition;
-pub use api::{ApiDefinition, Deployment, Integration, IntegrationResponse, Method, MethodResponse, Resource, Stage};
-pub use delivery_stream::{Compression, DeliverySource, DeliveryStreamDefinition, ObjectDestination};
+pub use api::{
+    ApiDefinition, Deployment, Integration, IntegrationResponse, Method, MethodResponse, RequestValidator, Resource,
+    Stage,
+};
+pub use bucket::BucketDefinition;
+pub use delivery_stream::{Compression, DeliverySource, DeliveryStreamDefinition, ErrorLog, ObjectDestination};
+pub use document::{DocumentContainerDefinition, DocumentDatabaseDefinition};
+pub use event_subscription::{
+    DeadLetterTarget, DeliveryHeader, DeliveryHeaderValue, EventBatching, EventEndpoint, EventFilter, EventRetry,
+    EventSubscriptionDefinition, FieldCondition, FieldTest, SubscriptionState,
+};
 pub use function::FunctionDefinition;
 pub use hub::{ConsumerGroupDefinition, HubDefinition};
 pub use namespace::{AccessPolicyDefinition, AccessRights, NamespaceDefinition};
 pub use query::{
-    ColumnDefinition, ColumnType, DesiredState, EventOrder, OrderPolicy, OutputTarget, QueryDefinition, QueryDialect,
-    QueryInput, QueryOutput, RecordFormat, StartAt,
+    ColumnDefinition, ColumnType, DesiredState, DocumentOutput, EventOrder, ObjectOutput, OrderPolicy, OutputTarget,
+    QueryDefinition, QueryDialect, QueryInput, QueryOutput, RecordFormat, StartAt,
 };
-pub use stream::{HashKeyRange, ShardDefinition, StreamDefinition, StreamOwner};
-pub use table::{KeyAttribute, KeyType, TableDefinition};
+pub use storage_account::StorageAccountDefinition;
+pub use stream::{CapacityMode, HashKeyRange, ShardDefinition, StreamDefinition, StreamOwner};
+pub use table::{KeyAttribute, KeyType, TABLE_ITEM_BYTES_MAX, TableDefinition, TableOwner};
+pub use topic::{EventSchema, TopicDefinition, topic_stream};

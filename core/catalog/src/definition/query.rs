@@ -23,12 +23,15 @@ pub struct QueryDefinition {
     pub outputs: Vec<QueryOutput>,
     /// Whether it is to run.
     pub desired: DesiredState,
-    /// Where to begin when it has no checkpoint.
+    /// Where its last start had it begin.
     #[serde(default)]
     pub start_at: StartAt,
     /// Late and disordered rows (queries that say which column is the event's time).
     #[serde(default)]
     pub event_order: EventOrder,
+    /// Shards that are read and decoded at once; 0: as many as the machine has cores.
+    #[serde(default)]
+    pub parallelism: u32,
     /// When it was made.
     pub created: Millis,
     /// When it last changed.
@@ -60,6 +63,9 @@ pub struct QueryInput {
     /// Columns; empty: found out from the first records.
     #[serde(default)]
     pub columns: Vec<ColumnDefinition>,
+    /// The role that the maker named for reading; recorded.
+    #[serde(default)]
+    pub role: String,
 }
 
 /// How a record's bytes become rows.
@@ -118,6 +124,9 @@ pub struct QueryOutput {
     /// How rows become records.
     #[serde(default)]
     pub format: RecordFormat,
+    /// The role that the maker named for writing; recorded.
+    #[serde(default)]
+    pub role: String,
 }
 
 /// Where result rows go.
@@ -134,8 +143,47 @@ pub enum OutputTarget {
         /// The stream.
         name: String,
     },
+    /// Objects get them, each row once.
+    Objects(ObjectOutput),
+    /// Documents are made of them, or replaced.
+    Documents(DocumentOutput),
     /// They stay in the query's own stream, to be looked at.
     Keep,
+}
+
+/// Rows as lines of objects.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectOutput {
+    /// The bucket or container.
+    pub bucket: String,
+    /// Where in it: text with `{date}`, `{time}`, `{datetime:yyyy}` and `{column}`, see the query engine's object paths.
+    #[serde(default)]
+    pub path: String,
+    /// How `{date}` is written; `yyyy/MM/dd` when empty.
+    #[serde(default)]
+    pub date_format: String,
+    /// How `{time}` is written; `HH` when empty.
+    #[serde(default)]
+    pub time_format: String,
+    /// Whether JSON rows stand in an array instead of one a line.
+    #[serde(default)]
+    pub array: bool,
+}
+
+/// Rows as documents.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DocumentOutput {
+    /// The database.
+    pub database: String,
+    /// The container.
+    pub container: String,
+    /// The column that becomes the document's id: a row replaces the one before of the same id. Empty: each row has an id
+    /// of its own.
+    #[serde(default)]
+    pub id_column: String,
+    /// The column that holds the container's partition key; recorded, the container's own definition decides.
+    #[serde(default)]
+    pub partition_key: String,
 }
 
 /// What a query is to do.
@@ -148,7 +196,7 @@ pub enum DesiredState {
     Running,
 }
 
-/// Where a query without a checkpoint begins.
+/// Where a query that is started begins. A node's restart is no start: running queries then go on from their checkpoints.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StartAt {
@@ -159,6 +207,8 @@ pub enum StartAt {
     TrimHorizon,
     /// With the first record at or after a time.
     Time(Millis),
+    /// Where it stopped; with the records that come from now on when it never ran.
+    LastStopped,
 }
 
 /// How event time is treated where a query names it.

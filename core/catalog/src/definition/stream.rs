@@ -22,6 +22,20 @@ pub struct StreamDefinition {
     /// Labels.
     #[serde(default)]
     pub tags: std::collections::BTreeMap<String, String>,
+    /// Who decides the number of shards.
+    #[serde(default)]
+    pub capacity: CapacityMode,
+}
+
+/// Who decides how many shards a stream has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CapacityMode {
+    /// Its maker.
+    #[default]
+    Provisioned,
+    /// The node. Recorded: shards are not limited in what they take, so there is no need for more.
+    OnDemand,
 }
 
 /// Who made a stream and may remove it.
@@ -34,6 +48,8 @@ pub enum StreamOwner {
     DeliveryStream,
     /// A query's in-application stream, named `query/QUERY/STREAM`.
     Query,
+    /// A topic, whose events it holds; named `topic/NAME`.
+    Topic,
     /// A hub outside the default namespace, named `NAMESPACE/HUB`. Those of the default namespace are users' streams.
     Hub,
 }

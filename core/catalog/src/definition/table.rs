@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::collection::Definition;
 
+/// Bytes of names and values that an item of a user's table may have: 400 KB, as tables of this protocol family have it.
+pub const TABLE_ITEM_BYTES_MAX: usize = 400 * 1024;
+
 /// Items under a hash key and, if there is one, a sort key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableDefinition {
@@ -27,6 +30,27 @@ pub struct TableDefinition {
     /// Labels.
     #[serde(default)]
     pub tags: std::collections::BTreeMap<String, String>,
+    /// Whose it is.
+    #[serde(default)]
+    pub owner: TableOwner,
+    /// Bytes of names and values that one item may have.
+    #[serde(default = "table_item_bytes_max")]
+    pub item_bytes_max: usize,
+}
+
+/// Who made a table and may remove it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TableOwner {
+    /// A user: it is listed by the table services.
+    #[default]
+    User,
+    /// A container of documents, whose table is named `document/DATABASE/CONTAINER`.
+    DocumentContainer,
+}
+
+fn table_item_bytes_max() -> usize {
+    TABLE_ITEM_BYTES_MAX
 }
 
 /// One key attribute.

@@ -102,6 +102,9 @@ pub(super) struct QueryTable {
     pub(super) out_of_order_tolerance_seconds: Option<u32>,
     #[serde(default)]
     pub(super) out_of_tolerance: ToleranceName,
+    /// Shards that are read and decoded at once; 0: as many as the machine has cores.
+    #[serde(default)]
+    pub(super) streaming_units: u32,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -156,8 +159,37 @@ pub(super) struct OutputTable {
     pub(super) function: Option<Spanned<String>>,
     pub(super) stream: Option<Spanned<String>>,
     pub(super) delivery_stream: Option<Spanned<String>>,
+    pub(super) blob: Option<Spanned<BlobTable>>,
+    pub(super) cosmos: Option<Spanned<CosmosTable>>,
     pub(super) csv: Option<String>,
     pub(super) fills: Option<FillsTable>,
+}
+
+/// Rows as lines of blobs.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BlobTable {
+    pub(super) container: String,
+    #[serde(default)]
+    pub(super) path: String,
+    #[serde(default)]
+    pub(super) date_format: String,
+    #[serde(default)]
+    pub(super) time_format: String,
+    #[serde(default)]
+    pub(super) array: bool,
+}
+
+/// Rows as documents.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CosmosTable {
+    pub(super) database: String,
+    pub(super) container: String,
+    #[serde(default)]
+    pub(super) document_id: String,
+    #[serde(default)]
+    pub(super) partition_key: String,
 }
 
 #[derive(Debug, Deserialize)]

@@ -107,6 +107,8 @@ pub struct QuerySpec {
     pub start_at: StartAt,
     /// Event time.
     pub event_order: EventOrder,
+    /// Shards that are read and decoded at once; 0: as many as the machine has cores.
+    pub parallelism: u32,
 }
 
 /// Where the SQL stands.

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::Spanned;
 
 use super::file::{
-    ApiTable, DeliveryStreamTable, DialectName, FunctionTable, InputTable, KeyTable, OutputTable, PipelineFile,
-    QueryTable, StartName, StreamTable, TableTable, ToleranceName,
+    ApiTable, BlobTable, CosmosTable, DeliveryStreamTable, DialectName, FunctionTable, InputTable, KeyTable,
+    OutputTable, PipelineFile, QueryTable, StartName, StreamTable, TableTable, ToleranceName,
 };
 use super::source::{Located, Mistake, Source, nearest};
 use super::{
@@ -14,8 +14,8 @@ use super::{
     StreamSpec, TableSpec,
 };
 use crate::definition::{
-    ColumnDefinition, ColumnType, Compression, EventOrder, KeyAttribute, ObjectDestination, OrderPolicy, OutputTarget,
-    QueryDialect, RecordFormat, StartAt,
+    ColumnDefinition, ColumnType, Compression, DocumentOutput, EventOrder, KeyAttribute, ObjectDestination,
+    ObjectOutput, OrderPolicy, OutputTarget, QueryDialect, RecordFormat, StartAt,
 };
 
 /// The longest tolerance for late events: 20 days, the service's own limit.
@@ -134,7 +134,7 @@ impl Resolver<'_> {
             buffer_bytes: table.buffer_mib << 20,
             buffer_seconds: table.buffer_seconds,
             compression: if table.gzip { Compression::Gzip } else { Compression::None },
-            role: String::new(),
+            ..ObjectDestination::default()
         };
         let source = table.source_stream.map(Spanned::into_inner);
         Located { value: DeliveryStreamSpec { name: table.name.into_inner(), source, destination }, line }
@@ -231,6 +231,7 @@ impl Resolver<'_> {
                     ToleranceName::Drop => OrderPolicy::Drop,
                 },
             },
+            parallelism: table.streaming_units,
         };
         Some(Located { value, line })
     }
@@ -291,18 +292,24 @@ impl Resolver<'_> {
 
     fn output(&mut self, table: OutputTable) -> Option<Located<OutputSpec>> {
         let line = self.line(&table.name);
-        let target = match (table.function, table.stream, table.delivery_stream) {
-            (Some(function), None, None) => {
-                let functions = self.functions.clone();
-                self.refers("function", &functions, &function);
-                OutputTarget::Function { name: function.into_inner() }
-            }
-            (None, None, None) => OutputTarget::Keep,
-            (None, stream, delivery) => OutputTarget::Stream { name: self.one_stream(line, stream, delivery)? },
-            (Some(_), _, _) => {
-                self.wrong(line, "an output has one target, found a function and a stream".to_owned(), "keep one");
-                return None;
-            }
+        let stream = table.stream.is_some() || table.delivery_stream.is_some();
+        let targets = [table.function.is_some(), stream, table.blob.is_some(), table.cosmos.is_some()];
+        if targets.iter().filter(|given| **given).count() > 1 {
+            self.wrong(line, "an output has one target, found several".to_owned(), "keep one");
+            return None;
+        }
+        let target = if let Some(function) = table.function {
+            let functions = self.functions.clone();
+            self.refers("function", &functions, &function);
+            OutputTarget::Function { name: function.into_inner() }
+        } else if stream {
+            OutputTarget::Stream { name: self.one_stream(line, table.stream, table.delivery_stream)? }
+        } else if let Some(blob) = table.blob {
+            OutputTarget::Objects(object_output(blob.into_inner()))
+        } else if let Some(cosmos) = table.cosmos {
+            OutputTarget::Documents(document_output(cosmos.into_inner()))
+        } else {
+            OutputTarget::Keep
         };
         let fills = table.fills.map(|fills| {
             let tables = self.tables.clone();
@@ -338,6 +345,16 @@ impl Resolver<'_> {
         }
         Located { value: ApiSpec { name: table.name.into_inner(), stage: table.stage, routes }, line }
     }
+}
+
+fn object_output(table: BlobTable) -> ObjectOutput {
+    let BlobTable { container, path, date_format, time_format, array } = table;
+    ObjectOutput { bucket: container, path, date_format, time_format, array }
+}
+
+fn document_output(table: CosmosTable) -> DocumentOutput {
+    let CosmosTable { database, container, document_id, partition_key } = table;
+    DocumentOutput { database, container, id_column: document_id, partition_key }
 }
 
 fn format(csv: Option<String>) -> RecordFormat {

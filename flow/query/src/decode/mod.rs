@@ -37,6 +37,8 @@ pub(crate) struct DecodeError {
 /// Turns the records of a source into rows.
 pub(crate) struct Decoder {
     source: SourcePlan,
+    record_format: RecordFormat,
+    ignore_case: bool,
     format: Format,
     columns: Vec<Column>,
 }
@@ -49,12 +51,18 @@ enum Format {
 impl Decoder {
     /// A decoder for a source; `ignore_case`: names of fields are compared without case.
     pub(crate) fn new(source: &SourcePlan, format: &RecordFormat, ignore_case: bool) -> Self {
+        let record_format = format.clone();
         let format = match format {
             RecordFormat::Json => Format::Json(json::JsonReader::new(source, ignore_case)),
             RecordFormat::Csv { delimiter } => Format::Csv(csv::CsvReader::new(source, delimiter)),
         };
         let columns = source.columns.iter().map(|column| Column::new(&column.data_type)).collect();
-        Self { source: source.clone(), format, columns }
+        Self { source: source.clone(), record_format, ignore_case, format, columns }
+    }
+
+    /// Another decoder of the same source, for work on another thread.
+    pub(crate) fn another(&self) -> Self {
+        Self::new(&self.source, &self.record_format, self.ignore_case)
     }
 
     /// Decodes the records of a batch whose offset is `from` or later.

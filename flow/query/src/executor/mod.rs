@@ -13,7 +13,7 @@ use arrow::error::ArrowError;
 use millstream_catalog::{EventOrder, QueryDialect, RecordFormat};
 use millstream_types::RecordBatch;
 
-use crate::decode::Decoder;
+use crate::decode::{Decoded, Decoder};
 use crate::plan::{Operator, Program, StepInput, TimeSource, WindowAggregate};
 use crate::time_policy::{OrderCounts, ShardTime};
 use crate::window::Windows;
@@ -144,6 +144,24 @@ impl Executor {
         from: u64,
     ) -> Result<Produced, ExecuteError> {
         let decoded = self.sources[source].decoder.decode(batch, from)?;
+        self.push_decoded(source, shard, decoded)
+    }
+
+    /// A decoder of a source's records, to decode on another thread for [`Executor::push_decoded`].
+    pub(crate) fn decoder(&self, source: usize) -> Decoder {
+        self.sources[source].decoder.another()
+    }
+
+    /// Takes what a decoder of the source made of records of a shard.
+    ///
+    /// # Errors
+    /// [`ExecuteError`]: the query cannot go on.
+    pub(crate) fn push_decoded(
+        &mut self,
+        source: usize,
+        shard: usize,
+        decoded: Decoded,
+    ) -> Result<Produced, ExecuteError> {
         self.counts.decode_errors += decoded.errors.len() as u64;
         for error in decoded.errors {
             let record = Some((source, shard, error.offset));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use millstream_storage::{Keyspace, Storage, StorageError, Transaction};
 
+use super::delivery::object::ObjectPlace;
 use crate::executor::state::{Reader, StateError, Writer};
 
 /// The first byte of a checkpoint.
@@ -82,6 +83,36 @@ impl Checkpoints {
     pub(super) async fn set_delivered(&self, query: &str, output: &str, next: u64) -> Result<(), StorageError> {
         let mut transaction = Transaction::new();
         transaction.put(&self.keyspace, delivery_key(query, output), next.to_be_bytes().to_vec());
+        self.storage.commit(transaction).await?;
+        Ok(())
+    }
+
+    /// Which rows of an output are in closed objects.
+    pub(super) async fn objects(&self, query: &str, output: &str) -> Result<ObjectPlace, StorageError> {
+        let Some(bytes) = self.get(delivery_key(query, output)).await? else { return Ok(ObjectPlace::default()) };
+        if let Ok(resume) = bytes.as_ref().try_into() {
+            return Ok(ObjectPlace::at(u64::from_be_bytes(resume)));
+        }
+        serde_json::from_slice(&bytes).map_err(|error| StorageError::Damaged {
+            file: format!("place of output {output} of query {query}"),
+            position: 0,
+            detail: error.to_string(),
+        })
+    }
+
+    pub(super) async fn set_objects(&self, query: &str, output: &str, place: &ObjectPlace) -> Result<(), StorageError> {
+        let mut transaction = Transaction::new();
+        // Numbers and texts: that cannot fail.
+        let place = serde_json::to_vec(place).unwrap_or_default();
+        transaction.put(&self.keyspace, delivery_key(query, output), place);
+        self.storage.commit(transaction).await?;
+        Ok(())
+    }
+
+    /// Drops a query's positions and state; how far its rows are delivered stays.
+    pub(super) async fn forget_positions(&self, query: &str) -> Result<(), StorageError> {
+        let mut transaction = Transaction::new();
+        transaction.delete(&self.keyspace, query.as_bytes().to_vec());
         self.storage.commit(transaction).await?;
         Ok(())
     }

@@ -4,19 +4,23 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use millstream_catalog::{
-    Catalog, DesiredState, EventOrder, OutputTarget, QueryDefinition, QueryDialect, QueryInput, QueryOutput, StartAt,
-    StreamOwner,
+    Catalog, DesiredState, EventOrder, ObjectOutput, OutputTarget, QueryDefinition, QueryDialect, QueryInput,
+    QueryOutput, StartAt, StreamOwner,
 };
 use millstream_insight::Insight;
 use millstream_storage::{Storage, Transaction};
 use millstream_stream::{NewStream, Streams};
-use millstream_types::{Clock, Invoke, LogId, Millis};
+use millstream_types::{Clock, LogId, Millis};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::binding::Binding;
 use super::checkpoint::Checkpoints;
-use super::delivery::{FunctionDelivery, OutputCodec};
+use super::delivery::document::DocumentTarget;
+use super::delivery::function::FunctionTarget;
+use super::delivery::object::ObjectTarget;
+use super::delivery::object_path::ObjectPath;
+use super::delivery::{Delivery, Outlet, Outside, Target};
 use super::error::QueryError;
 use super::preview::{self, Preview, PreviewStart};
 use super::rows;
@@ -40,6 +44,7 @@ pub struct NewQuery {
     pub outputs: Vec<QueryOutput>,
     pub start_at: StartAt,
     pub event_order: EventOrder,
+    pub parallelism: u32,
 }
 
 /// The query engine. Cheap to clone.
@@ -54,8 +59,7 @@ struct Shared {
     checkpoints: Checkpoints,
     insight: Insight,
     clock: Arc<dyn Clock>,
-    invoke: Arc<dyn Invoke>,
-    codec: Arc<dyn OutputCodec>,
+    outside: Outside,
     tasks: Mutex<HashMap<String, Tasks>>,
 }
 
@@ -77,12 +81,11 @@ impl Queries {
         catalog: Catalog,
         streams: Streams,
         insight: Insight,
-        invoke: Arc<dyn Invoke>,
-        codec: Arc<dyn OutputCodec>,
+        outside: Outside,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let checkpoints = Checkpoints::new(storage);
-        let shared = Shared { catalog, streams, checkpoints, insight, clock, invoke, codec, tasks: Mutex::default() };
+        let shared = Shared { catalog, streams, checkpoints, insight, clock, outside, tasks: Mutex::default() };
         let engine = Self { shared: Arc::new(shared) };
         for definition in engine.list() {
             if definition.desired == DesiredState::Running
@@ -94,12 +97,16 @@ impl Queries {
         engine
     }
 
-    /// Defines a query; it does not run yet.
+    /// Defines a query; it does not run yet. Its text may be empty until it is started.
     ///
     /// # Errors
-    /// [`QueryError::Plan`] with all mistakes that can be found without records; [`QueryError::Exists`].
+    /// [`QueryError::Plan`] with all mistakes that can be found without records; [`QueryError::Output`];
+    /// [`QueryError::Exists`].
     pub async fn create(&self, new: NewQuery) -> Result<Arc<QueryDefinition>, QueryError> {
-        check_sql(new.dialect, &new.sql, &new.inputs)?;
+        if !new.sql.trim().is_empty() {
+            check_sql(new.dialect, &new.sql, &new.inputs)?;
+        }
+        check_outputs(&new.outputs)?;
         let now = self.shared.clock.now();
         let definition = QueryDefinition {
             name: new.name,
@@ -111,6 +118,7 @@ impl Queries {
             desired: DesiredState::Stopped,
             start_at: new.start_at,
             event_order: new.event_order,
+            parallelism: new.parallelism,
             created: now,
             modified: now,
             version: 1,
@@ -121,9 +129,10 @@ impl Queries {
     /// Changes a query. When it runs it is stopped and started again; state of another text is not taken up, positions are.
     ///
     /// # Errors
-    /// [`QueryError::NotFound`], [`QueryError::Plan`].
+    /// [`QueryError::NotFound`], [`QueryError::Plan`], [`QueryError::Output`].
     pub async fn update(&self, new: NewQuery) -> Result<Arc<QueryDefinition>, QueryError> {
         check_sql(new.dialect, &new.sql, &new.inputs)?;
+        check_outputs(&new.outputs)?;
         let mut definition = (*self.get(&new.name)?).clone();
         definition.dialect = new.dialect;
         definition.sql = new.sql;
@@ -132,6 +141,7 @@ impl Queries {
         definition.outputs = new.outputs;
         definition.start_at = new.start_at;
         definition.event_order = new.event_order;
+        definition.parallelism = new.parallelism;
         definition.modified = self.shared.clock.now();
         definition.version += 1;
         let definition = self.shared.catalog.queries.put(definition).await?;
@@ -142,17 +152,24 @@ impl Queries {
         Ok(definition)
     }
 
-    /// Lets a query run. `start_at` is where it begins when it has no checkpoint; `None` leaves what is defined.
+    /// Lets a query run from `start_at`: its positions and state are dropped then, rows that wait for their delivery stay.
+    /// With `None` or [`StartAt::LastStopped`] it goes on where it stopped.
     ///
     /// # Errors
-    /// [`QueryError::NotFound`], [`QueryError::State`] when it runs already.
+    /// [`QueryError::NotFound`], [`QueryError::State`] when it runs already, [`QueryError::Plan`] for a text that cannot
+    /// run, an empty one for instance.
     pub async fn start_query(&self, name: &str, start_at: Option<StartAt>) -> Result<(), QueryError> {
         let mut definition = (*self.get(name)?).clone();
         if definition.desired == DesiredState::Running {
             return Err(QueryError::State { name: name.to_owned(), state: "running" });
         }
         definition.desired = DesiredState::Running;
+        check_sql(definition.dialect, &definition.sql, &definition.inputs)?;
         definition.start_at = start_at.unwrap_or(definition.start_at);
+        if start_at.is_some_and(|start| start != StartAt::LastStopped) {
+            // Before it is to run: a crash in between leaves a stopped query that is started again from `start_at`.
+            self.shared.checkpoints.forget_positions(name).await?;
+        }
         let definition = self.shared.catalog.queries.put(definition).await?;
         self.run(definition).await
     }
@@ -303,19 +320,17 @@ impl Queries {
                 continue;
             }
             let log = self.own_stream(&name, &output).await?;
-            let Some(QueryOutput { target: OutputTarget::Function { name: function }, .. }) = target else { continue };
-            let delivery = FunctionDelivery {
+            let Some(target) = target.and_then(|output| self.target(output, definition.dialect)) else { continue };
+            let outlet = Outlet {
                 query: name.clone(),
                 output: output.clone(),
-                function: function.clone(),
                 log,
                 streams: self.shared.streams.clone(),
                 checkpoints: self.shared.checkpoints.clone(),
-                invoke: Arc::clone(&self.shared.invoke),
-                codec: Arc::clone(&self.shared.codec),
                 insight: self.shared.insight.clone(),
                 running: Arc::clone(&running),
             };
+            let delivery = Delivery { outlet, target };
             handles.push(tokio::spawn(delivery.run(stopped.clone())));
         }
         let task = Task {
@@ -328,6 +343,31 @@ impl Queries {
         handles.push(tokio::spawn(task.run(stopped)));
         lock(&self.shared.tasks).insert(name, Tasks { running, stop, handles });
         Ok(())
+    }
+
+    /// What an output is handed to behind the query's own stream; `None` when its rows stay there.
+    fn target(&self, output: &QueryOutput, dialect: QueryDialect) -> Option<Target> {
+        let outside = &self.shared.outside;
+        Some(match &output.target {
+            OutputTarget::Function { name } => Target::Function(FunctionTarget {
+                function: name.clone(),
+                invoke: Arc::clone(&outside.invoke),
+                codec: Arc::clone(match dialect {
+                    QueryDialect::Kinesis => &outside.kinesis_codec,
+                    QueryDialect::StreamAnalytics => &outside.stream_analytics_codec,
+                }),
+            }),
+            OutputTarget::Documents(container) => Target::Documents(DocumentTarget {
+                output: container.clone(),
+                documents: Arc::clone(&outside.documents),
+            }),
+            OutputTarget::Objects(bucket) => Target::Objects(ObjectTarget {
+                output: bucket.clone(),
+                format: output.format.clone(),
+                objects: Arc::clone(&outside.objects),
+            }),
+            OutputTarget::Stream { .. } | OutputTarget::Keep => return None,
+        })
     }
 
     async fn own_stream(&self, query: &str, output: &str) -> Result<LogId, QueryError> {
@@ -351,6 +391,16 @@ impl Queries {
             }
         }
     }
+}
+
+fn check_outputs(outputs: &[QueryOutput]) -> Result<(), QueryError> {
+    for output in outputs {
+        if let OutputTarget::Objects(ObjectOutput { path, date_format, time_format, .. }) = &output.target {
+            let wrong = |reason| QueryError::Output { output: output.name.clone(), reason };
+            ObjectPath::parse(path, date_format, time_format).map_err(wrong)?;
+        }
+    }
+    Ok(())
 }
 
 fn check_sql(dialect: QueryDialect, sql: &str, inputs: &[QueryInput]) -> Result<(), QueryError> {

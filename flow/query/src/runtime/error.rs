@@ -42,13 +42,31 @@ pub enum QueryError {
         name: String,
     },
     /// A function does not take its rows.
-    #[error("function `{function}` has not taken {records} records: {reason}")]
+    #[error("{target} has not taken {records} records: {reason}")]
     Delivery {
-        /// The function.
-        function: String,
+        /// The function, container or bucket.
+        target: String,
         /// How many are left.
         records: usize,
         /// What it said.
+        reason: String,
+    },
+    /// An output cannot be what it is defined as.
+    #[error("output `{output}`: {reason}")]
+    Output {
+        /// The output.
+        output: String,
+        /// What was expected and what was found.
+        reason: String,
+    },
+    /// A line of a sample is no event.
+    #[error("the sample for `{input}`, line {line}: {reason}")]
+    Sample {
+        /// The input.
+        input: String,
+        /// The line, from 1.
+        line: usize,
+        /// What was expected and what was found.
         reason: String,
     },
     /// The checkpoint is of another query.
@@ -79,7 +97,7 @@ impl QueryError {
             Self::NotFound { .. } => ErrorKind::NotFound,
             Self::Exists { .. } => ErrorKind::Exists,
             Self::State { .. } => ErrorKind::Conflict,
-            Self::Plan(_) | Self::NoInput { .. } => ErrorKind::Invalid,
+            Self::Plan(_) | Self::Output { .. } | Self::Sample { .. } | Self::NoInput { .. } => ErrorKind::Invalid,
             Self::Delivery { .. } | Self::Stopping => ErrorKind::Unavailable,
             Self::Checkpoint(_) | Self::Execute(_) => ErrorKind::Internal,
             Self::Stream(error) => error.kind(),

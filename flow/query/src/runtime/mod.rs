@@ -2,7 +2,8 @@
 //!
 //! A query's rows, its state and its positions commit as one transaction, so inside the node each result is there exactly
 //! once. Rows for functions are delivered from the query's own stream, at least once, under a stable id.
-//! Read next: [`engine`] (the operations), [`task`] (one query at work), [`delivery`] (rows to functions).
+//! Read next: [`engine`] (the operations), [`task`] (one query at work), [`delivery`] (rows to the outside),
+//! [`trial`] (a query over samples).
 
 mod binding;
 mod checkpoint;
@@ -13,9 +14,11 @@ mod preview;
 mod rows;
 mod status;
 mod task;
+mod trial;
 
-pub use delivery::{DeliveryAnswer, DeliveryRecord, OutputCodec};
+pub use delivery::{DeliveryAnswer, DeliveryRecord, OutputCodec, Outside};
 pub use engine::{NewQuery, Queries};
 pub use error::QueryError;
 pub use preview::{Preview, PreviewStart};
 pub use status::{QueryState, QueryStatus, ResultRow, SeenError};
+pub use trial::{SAMPLE_ARRIVAL, SAMPLE_SHARD, Trial, TrialInput, trial};

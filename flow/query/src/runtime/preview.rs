@@ -119,6 +119,7 @@ pub(super) fn definition(streams: &Streams, dialect: QueryDialect, sql: &str) ->
             stream: stream.name.clone(),
             format: RecordFormat::Json,
             columns: Vec::new(),
+            role: String::new(),
         })
         .collect();
     QueryDefinition {
@@ -131,6 +132,7 @@ pub(super) fn definition(streams: &Streams, dialect: QueryDialect, sql: &str) ->
         desired: millstream_catalog::DesiredState::Running,
         start_at: millstream_catalog::StartAt::Latest,
         event_order: EventOrder::default(),
+        parallelism: 1,
         created: 0,
         modified: 0,
         version: 1,

@@ -18,9 +18,10 @@ pub(crate) fn encode(rows: &RecordBatch, format: &RecordFormat, dialect: QueryDi
                 Value::Object(object).to_string().into_bytes()
             }
             RecordFormat::Csv { delimiter } => {
-                let values: Vec<String> =
-                    (0..visible).map(|column| cell(&value(rows, column, row, dialect), delimiter)).collect();
-                (values.join(delimiter) + "\n").into_bytes()
+                let values: Vec<Value> = (0..visible).map(|column| value(rows, column, row, dialect)).collect();
+                let mut line = Vec::new();
+                add_line(&mut line, values.iter(), delimiter);
+                line
             }
         })
         .collect()
@@ -58,6 +59,13 @@ fn time(millis: i64, dialect: QueryDialect) -> String {
         QueryDialect::Kinesis => at.strftime("%Y-%m-%d %H:%M:%S.%3f").to_string(),
         QueryDialect::StreamAnalytics => format!("{}0000Z", at.strftime("%Y-%m-%dT%H:%M:%S.%3f")),
     }
+}
+
+/// Adds values as a line of delimited text.
+pub(super) fn add_line<'v>(text: &mut Vec<u8>, values: impl Iterator<Item = &'v Value>, delimiter: &str) {
+    let cells: Vec<String> = values.map(|value| cell(value, delimiter)).collect();
+    text.extend_from_slice(cells.join(delimiter).as_bytes());
+    text.push(b'\n');
 }
 
 fn cell(value: &Value, delimiter: &str) -> String {

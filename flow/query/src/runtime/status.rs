@@ -86,8 +86,16 @@ pub(super) struct Running {
     insight: Insight,
     subject: String,
     status: Mutex<QueryStatus>,
+    /// What last failed in reading and computing, and in handing on; a success of the same kind ends it.
+    failures: Mutex<Failures>,
     rows: Mutex<VecDeque<ResultRow>>,
     errors: Mutex<VecDeque<SeenError>>,
+}
+
+#[derive(Default)]
+struct Failures {
+    work: Option<String>,
+    delivery: Option<String>,
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -109,6 +117,7 @@ impl Running {
             insight,
             subject: format!("query/{query}"),
             status: Mutex::new(status),
+            failures: Mutex::default(),
             rows: Mutex::default(),
             errors: Mutex::default(),
         }
@@ -116,7 +125,9 @@ impl Running {
 
     /// How the query is doing.
     pub(super) fn status(&self) -> QueryStatus {
-        lock(&self.status).clone()
+        let failures = lock(&self.failures);
+        let last_error = failures.work.clone().or_else(|| failures.delivery.clone());
+        QueryStatus { last_error, ..lock(&self.status).clone() }
     }
 
     /// The last rows, oldest first.
@@ -131,18 +142,20 @@ impl Running {
 
     pub(super) fn works(&self) {
         lock(&self.status).state = QueryState::Running;
+        lock(&self.failures).work = None;
     }
 
     pub(super) fn fail(&self, error: &QueryError) {
-        let mut status = lock(&self.status);
-        if !matches!(error, QueryError::Delivery { .. }) {
-            status.state = QueryState::Retrying;
+        if matches!(error, QueryError::Delivery { .. }) {
+            lock(&self.failures).delivery = Some(error.to_string());
+            return;
         }
-        status.last_error = Some(error.to_string());
+        lock(&self.status).state = QueryState::Retrying;
+        lock(&self.failures).work = Some(error.to_string());
     }
 
     pub(super) fn delivered(&self) {
-        lock(&self.status).last_error = None;
+        lock(&self.failures).delivery = None;
     }
 
     pub(super) fn progress(&self, executor: &Executor, state_bytes: usize) {

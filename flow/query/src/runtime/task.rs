@@ -6,8 +6,10 @@ use std::hash::BuildHasher as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrow::error::ArrowError;
 use bytes::Bytes;
-use millstream_catalog::{OutputTarget, QueryDefinition, RecordFormat, StartAt};
+use futures_util::future::try_join_all;
+use millstream_catalog::{OutputTarget, QueryDefinition, RecordFormat, StartAt, StreamDefinition};
 use millstream_insight::{Insight, Step};
 use millstream_storage::Transaction;
 use millstream_stream::{StagedPut, Streams};
@@ -21,7 +23,8 @@ use super::engine::output_stream;
 use super::error::QueryError;
 use super::rows;
 use super::status::Running;
-use crate::executor::{Executor, Produced};
+use crate::decode::{Decoded, Decoder};
+use crate::executor::{ExecuteError, Executor, Produced};
 use crate::plan::{Operator, Program};
 
 /// Bytes read of a shard before its rows are computed.
@@ -50,9 +53,30 @@ struct Work {
     binding: Binding,
     /// Not there while a step is computed on another thread.
     executor: Option<Executor>,
+    /// By source and shard; not there while a step is decoded on another thread.
+    decoders: Vec<Vec<Option<Decoder>>>,
     checkpoint: Checkpoint,
     kept: Instant,
     moved: bool,
+}
+
+/// A shard of a source, and where to read on in it.
+#[derive(Clone, Copy)]
+struct Place {
+    source: usize,
+    index: usize,
+    log: LogId,
+    position: u64,
+}
+
+/// A step of a shard, decoded.
+struct Fetched {
+    place: Place,
+    decoder: Decoder,
+    decoded: Vec<Decoded>,
+    next: u64,
+    /// The end of the shard before the read.
+    end: u64,
 }
 
 impl Task {
@@ -107,7 +131,12 @@ impl Task {
                 }
             }
         }
-        let mut work = Work { binding, executor: Some(executor), checkpoint, kept: Instant::now(), moved: true };
+        let decoders_of = |(source, stream): (usize, &Arc<StreamDefinition>)| {
+            stream.shards.iter().map(|_| Some(executor.decoder(source))).collect()
+        };
+        let decoders = binding.streams.iter().enumerate().map(decoders_of).collect();
+        let mut work =
+            Work { binding, executor: Some(executor), decoders, checkpoint, kept: Instant::now(), moved: true };
         // The first positions are kept at once: `Latest` means the moment of the first start, not of the next one.
         self.commit(&mut work, Produced::default(), true).await?;
         Ok(work)
@@ -115,7 +144,7 @@ impl Task {
 
     async fn first_position(&self, log: LogId) -> Result<u64, QueryError> {
         Ok(match self.definition.start_at {
-            StartAt::Latest => self.streams.bounds(log).next,
+            StartAt::Latest | StartAt::LastStopped => self.streams.bounds(log).next,
             StartAt::TrimHorizon => self.streams.bounds(log).first,
             StartAt::Time(time) => self.streams.offset_at_time(log, time).await?,
         })
@@ -127,28 +156,29 @@ impl Task {
         let frontier = self.streams.frontier();
         let mut produced = Produced::default();
         let mut read_any = false;
-        for source in 0..work.binding.streams.len() {
-            let stream = Arc::clone(&work.binding.streams[source]);
-            for (index, shard) in stream.shards.iter().enumerate() {
-                let position = work.checkpoint.positions.get(&shard.log).copied().unwrap_or_default();
-                let end = self.streams.bounds(shard.log()).next;
-                let read = self.streams.read(shard.log(), position, STEP_BYTES).await?;
-                if read.batches.is_empty() {
-                    if position >= end {
+        let shards: Vec<Place> = work.places().collect();
+        for together in shards.chunks(self.parallelism()) {
+            let fetches: Vec<_> = together.iter().map(|place| self.fetch(*place, work.take_decoder(place))).collect();
+            let fetched = try_join_all(fetches).await?;
+            for fetched in fetched {
+                work.put_decoder(&fetched.place, fetched.decoder);
+                let Place { source, index, log, position } = fetched.place;
+                let caught_up = (fetched.next >= fetched.end).then_some(frontier);
+                if fetched.decoded.is_empty() {
+                    if let Some(frontier) = caught_up {
                         work.executor()?.caught_up(source, index, frontier);
                     }
                     continue;
                 }
                 read_any = true;
-                let caught_up = (read.next >= end).then_some(frontier);
-                produced.extend(self.compute(work, source, index, position, read.batches, caught_up).await?);
-                work.checkpoint.positions.insert(shard.log, read.next);
+                produced.extend(self.compute(work, source, index, fetched.decoded, caught_up).await?);
+                work.checkpoint.positions.insert(log.0, fetched.next);
                 work.moved = true;
                 self.insight.trail.mark(Step::Read {
                     query: self.definition.name.clone(),
-                    log: shard.log,
+                    log: log.0,
                     from: position,
-                    to: read.next,
+                    to: fetched.next,
                 });
             }
         }
@@ -157,21 +187,45 @@ impl Task {
         Ok(read_any)
     }
 
+    /// Shards that are read and decoded at once.
+    fn parallelism(&self) -> usize {
+        match self.definition.parallelism {
+            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            units => units as usize,
+        }
+    }
+
+    /// Reads a step of a shard and decodes it on a thread that may be busy.
+    async fn fetch(&self, place: Place, decoder: Result<Decoder, QueryError>) -> Result<Fetched, QueryError> {
+        let mut decoder = decoder?;
+        let end = self.streams.bounds(place.log).next;
+        let read = self.streams.read(place.log, place.position, STEP_BYTES).await?;
+        if read.batches.is_empty() {
+            return Ok(Fetched { place, decoder, decoded: Vec::new(), next: place.position, end });
+        }
+        let decode = move || {
+            let decoded = read.batches.iter().map(|batch| decoder.decode(batch, place.position)).collect();
+            (decoder, decoded)
+        };
+        let (decoder, decoded): (Decoder, Result<Vec<Decoded>, ArrowError>) =
+            tokio::task::spawn_blocking(decode).await.map_err(|_| QueryError::Stopping)?;
+        Ok(Fetched { place, decoder, decoded: decoded.map_err(ExecuteError::from)?, next: read.next, end })
+    }
+
     /// Computes on a thread that may be busy.
     async fn compute(
         &self,
         work: &mut Work,
         source: usize,
         shard: usize,
-        from: u64,
-        batches: Vec<millstream_types::RecordBatch>,
+        decoded: Vec<Decoded>,
         caught_up: Option<Millis>,
     ) -> Result<Produced, QueryError> {
         let mut executor = work.executor.take().ok_or(QueryError::Stopping)?;
         let (executor, produced) = tokio::task::spawn_blocking(move || {
             let mut produced = Produced::default();
-            for batch in &batches {
-                match executor.push(source, shard, batch, from) {
+            for decoded in decoded {
+                match executor.push_decoded(source, shard, decoded) {
                     Ok(more) => produced.extend(more),
                     Err(error) => return (executor, Err(error)),
                 }
@@ -203,8 +257,10 @@ impl Task {
             let encoded = rows::encode(&batch, &format, self.definition.dialect);
             let labels: Vec<String> = (0..batch.num_rows()).map(|row| rows::label(&batch, row)).collect();
             let times = crate::executor::rowtimes(&batch).to_vec();
+            let own = stream.starts_with("query/");
+            let entry = |((data, label), time): ((Vec<u8>, &String), &i64)| entry(label, data, own.then_some(*time));
             let entries: Vec<millstream_stream::Entry> =
-                encoded.into_iter().zip(&labels).map(|(data, label)| entry(label, data)).collect();
+                encoded.into_iter().zip(&labels).zip(&times).map(entry).collect();
             let put = self.streams.stage(&stream, &entries, &mut transaction, appends)?;
             appends += put.appends();
             staged.push(Staged { output: index, put, entries, labels, times });
@@ -228,6 +284,10 @@ impl Task {
         let found = self.definition.outputs.iter().find(|found| found.name.eq_ignore_ascii_case(output));
         match found.map(|found| (&found.target, &found.format)) {
             Some((OutputTarget::Stream { name }, format)) => (name.clone(), format.clone()),
+            // Their rows become documents and lines of objects behind the query's own stream.
+            Some((OutputTarget::Objects(_) | OutputTarget::Documents(_), _)) => {
+                (output_stream(&self.definition.name, output), RecordFormat::Json)
+            }
             Some((_, format)) => (output_stream(&self.definition.name, output), format.clone()),
             None => (output_stream(&self.definition.name, output), RecordFormat::Json),
         }
@@ -270,6 +330,24 @@ impl Task {
 }
 
 impl Work {
+    /// All shards with their positions, in the order in which they are read.
+    fn places(&self) -> impl Iterator<Item = Place> {
+        self.binding.streams.iter().enumerate().flat_map(move |(source, stream)| {
+            stream.shards.iter().enumerate().map(move |(index, shard)| {
+                let position = self.checkpoint.positions.get(&shard.log).copied().unwrap_or_default();
+                Place { source, index, log: shard.log(), position }
+            })
+        })
+    }
+
+    fn take_decoder(&mut self, place: &Place) -> Result<Decoder, QueryError> {
+        self.decoders[place.source][place.index].take().ok_or(QueryError::Stopping)
+    }
+
+    fn put_decoder(&mut self, place: &Place, decoder: Decoder) {
+        self.decoders[place.source][place.index] = Some(decoder);
+    }
+
     fn executor(&mut self) -> Result<&mut Executor, QueryError> {
         self.executor.as_mut().ok_or(QueryError::Stopping)
     }
@@ -296,11 +374,12 @@ fn outputs(produced: &Produced) -> Result<Vec<(usize, arrow::array::RecordBatch)
     Ok(found)
 }
 
-fn entry(label: &str, data: Vec<u8>) -> millstream_stream::Entry {
+/// A row as a record; in the query's own streams its header is the row's time, which deliveries behind it need.
+fn entry(label: &str, data: Vec<u8>, time: Option<i64>) -> millstream_stream::Entry {
     millstream_stream::Entry {
         partition_key: Bytes::copy_from_slice(label.as_bytes()),
         explicit_hash_key: None,
-        headers: Bytes::new(),
+        headers: time.map_or_else(Bytes::new, |time| Bytes::copy_from_slice(&time.to_be_bytes())),
         data: Bytes::from(data),
     }
 }

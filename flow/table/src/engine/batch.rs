@@ -43,7 +43,7 @@ impl Tables {
             let key = match write {
                 BatchWrite::Put(item) => {
                     let key = key::encode_of_item(&table, item)?;
-                    item::check_limits(item)?;
+                    item::check_limits(item, table.item_bytes_max)?;
                     transaction.put(&keyspace, key.clone(), stored::encode(item));
                     key
                 }

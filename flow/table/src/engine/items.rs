@@ -76,7 +76,7 @@ impl Tables {
     pub async fn put(&self, table: &str, put: Put) -> Result<Write, TableError> {
         let table = self.table(table)?;
         let key = key::encode_of_item(&table, &put.item)?;
-        item::check_limits(&put.item)?;
+        item::check_limits(&put.item, table.item_bytes_max)?;
         let Put { item, condition, return_old } = put;
         if condition.is_none() && !return_old {
             let value = stored::encode(&item);
@@ -117,13 +117,14 @@ impl Tables {
                 return Err(TableError::UpdatesKey { attribute: attribute.to_owned() });
             }
         }
+        let bytes_max = table.item_bytes_max;
         let change = move |old: Option<Item>| {
             let before = old.clone().unwrap_or(key);
             let new = match &update {
                 Some(update) => update.apply(&before)?,
                 None => before,
             };
-            item::check_limits(&new)?;
+            item::check_limits(&new, bytes_max)?;
             Ok(Change { new: Some(new.clone()), told: Updated { old, new } })
         };
         self.change(&table, encoded, condition, change).await

@@ -2,24 +2,26 @@
 //!
 //! Writes of one item are ordered by a lock that is held only while its condition is checked against what was submitted
 //! and the change is submitted, never while waiting for the disk. Reads see what is durable.
-//! Read next: `items.rs` (one item), `page.rs` (queries and scans), `batch.rs`, `stripes.rs` (the locks).
+//! Read next: `items.rs` (one item), `page.rs` (queries and scans), `batch.rs`, `together.rs`, `stripes.rs` (the locks).
 
 mod batch;
 mod items;
 mod page;
 mod stripes;
+mod together;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use millstream_catalog::{Catalog, KeyAttribute, TableDefinition};
+use millstream_catalog::{Catalog, KeyAttribute, TableDefinition, TableOwner};
 use millstream_storage::{Keyspace, Storage, StorageError, Transaction};
 use millstream_types::Clock;
 
 pub use batch::{BATCH_GET_BYTES_MAX, BATCH_GET_MAX, BATCH_WRITE_MAX, BatchWrite};
 pub use items::{Deletion, Put, Update, Updated, Write};
 pub use page::{PAGE_BYTES_MAX, Page, Query, Scan};
+pub use together::Together;
 
 use crate::error::TableError;
 use crate::item::Item;
@@ -39,6 +41,10 @@ pub struct NewTable {
     pub provisioned: Option<(u64, u64)>,
     /// Labels.
     pub tags: BTreeMap<String, String>,
+    /// Whose it is.
+    pub owner: TableOwner,
+    /// Bytes of names and values that one item may have.
+    pub item_bytes_max: usize,
 }
 
 /// The table engine. Cheap to clone.
@@ -74,6 +80,8 @@ impl Tables {
             sort_key: new.sort_key,
             provisioned: new.provisioned,
             tags: new.tags,
+            owner: new.owner,
+            item_bytes_max: new.item_bytes_max,
         };
         Ok(self.catalog.tables.create(definition).await?)
     }

@@ -5,7 +5,7 @@ use millstream_catalog::ApiDefinition;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, ApiGateway, bad_request, error, input, seconds};
+use super::{Answer, ApiGateway, bad_request, error, input, page, seconds};
 use crate::rest_protocol::RestRequest;
 
 #[derive(Deserialize)]
@@ -21,9 +21,9 @@ pub(super) async fn create(front: &ApiGateway, request: &RestRequest) -> Answer 
     Ok((StatusCode::CREATED, shown(&api)))
 }
 
-pub(super) fn list(front: &ApiGateway) -> Answer {
-    let items: Vec<Value> = front.gateway.list().iter().map(|api| shown(api)).collect();
-    Ok((StatusCode::OK, json!({ "item": items })))
+pub(super) fn list(front: &ApiGateway, request: &RestRequest) -> Answer {
+    let apis = front.gateway.list();
+    page::answer(request, apis.iter().map(|api| (api.id.as_str(), shown(api))))
 }
 
 pub(super) fn get(front: &ApiGateway, api: &str) -> Answer {

@@ -25,6 +25,8 @@ struct MethodInput {
     authorization_type: Option<String>,
     api_key_required: Option<bool>,
     request_parameters: Option<BTreeMap<String, bool>>,
+    request_models: Option<BTreeMap<String, String>>,
+    request_validator_id: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -41,9 +43,12 @@ struct IntegrationInput {
     kind: Option<String>,
     http_method: Option<String>,
     uri: Option<String>,
+    request_parameters: Option<BTreeMap<String, String>>,
     request_templates: Option<BTreeMap<String, Option<String>>>,
     passthrough_behavior: Option<String>,
     timeout_in_millis: Option<u32>,
+    content_handling: Option<String>,
+    connection_type: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -52,6 +57,7 @@ struct IntegrationResponseInput {
     selection_pattern: Option<String>,
     response_parameters: Option<BTreeMap<String, String>>,
     response_templates: Option<BTreeMap<String, Option<String>>>,
+    content_handling: Option<String>,
 }
 
 pub(super) async fn put(front: &ApiGateway, request: &RestRequest, place: &Place<'_>) -> Answer {
@@ -63,8 +69,21 @@ pub(super) async fn put(front: &ApiGateway, request: &RestRequest, place: &Place
     if input.api_key_required == Some(true) {
         return Err(bad_request("apiKeyRequired is not supported by this node"));
     }
-    let method =
-        Method { authorization, request_parameters: input.request_parameters.unwrap_or_default(), ..Method::default() };
+    if input.request_models.is_some_and(|models| !models.is_empty()) {
+        return Err(bad_request("requestModels are not supported by this node"));
+    }
+    let api = front.gateway.get(place.api).map_err(|e| error(&e))?;
+    if let Some(validator) = &input.request_validator_id
+        && !api.validators.contains_key(validator)
+    {
+        return Err(bad_request("Invalid Request Validator identifier specified"));
+    }
+    let method = Method {
+        authorization,
+        request_parameters: input.request_parameters.unwrap_or_default(),
+        validator: input.request_validator_id,
+        ..Method::default()
+    };
     let made = front
         .gateway
         .edit_method(place.api, place.resource, place.verb, |known| match known {
@@ -111,18 +130,26 @@ pub(super) async fn put_integration(front: &ApiGateway, request: &RestRequest, p
     let input: IntegrationInput = input(request)?;
     let kind = input.kind.unwrap_or_default();
     let uri = input.uri.unwrap_or_default();
+    unsupported_contents(input.content_handling.as_deref())?;
+    if input.connection_type.as_deref() == Some("VPC_LINK") {
+        return Err(bad_request("connectionType VPC_LINK is not supported by this node"));
+    }
     let function = match kind.as_str() {
         "AWS" | "AWS_PROXY" => Some(function_of(&uri)?),
+        "HTTP" | "HTTP_PROXY" => {
+            backend(&uri)?;
+            None
+        }
         "MOCK" => None,
         other => return Err(bad_request(format!("integration type {other} is not supported by this node"))),
     };
-    let templates = input.request_templates.unwrap_or_default();
     let integration = Integration {
         kind,
         function,
         uri,
         http_method: input.http_method.unwrap_or_default(),
-        request_templates: templates.into_iter().filter_map(|(media, template)| Some((media, template?))).collect(),
+        request_parameters: input.request_parameters.unwrap_or_default(),
+        request_templates: given(input.request_templates),
         passthrough: input.passthrough_behavior.unwrap_or_else(|| "WHEN_NO_MATCH".to_owned()),
         timeout_ms: input.timeout_in_millis,
         responses: BTreeMap::new(),
@@ -145,23 +172,12 @@ pub(super) async fn put_integration_response(
     status: &str,
 ) -> Answer {
     let input: IntegrationResponseInput = input(request)?;
-    let templates = input.response_templates.unwrap_or_default();
+    unsupported_contents(input.content_handling.as_deref())?;
     let response = IntegrationResponse {
         selection_pattern: input.selection_pattern.unwrap_or_default(),
         parameters: input.response_parameters.unwrap_or_default(),
-        templates: templates.into_iter().filter_map(|(media, template)| Some((media, template?))).collect(),
+        templates: given(input.response_templates),
     };
-    if let Some(template) = response.templates.values().find(|template| !super::data_plane::passes_body(template)) {
-        return Err(bad_request(format!(
-            "the response template `{template}` is not supported by this node; use $input.json('$')"
-        )));
-    }
-    if !super::data_plane::is_plain_pattern(&response.selection_pattern) {
-        let pattern = &response.selection_pattern;
-        return Err(bad_request(format!(
-            "the selectionPattern `{pattern}` is not supported by this node; use texts and `.*`"
-        )));
-    }
     let answer = response_shown(status, &response);
     let method = find(front, place)?;
     if method.integration.is_none() {
@@ -197,6 +213,25 @@ async fn edit(front: &ApiGateway, place: &Place<'_>, change: impl FnOnce(&mut Me
     Ok(())
 }
 
+/// Bodies are handed on as they are.
+fn unsupported_contents(handling: Option<&str>) -> Result<(), ServiceError> {
+    handling.map_or(Ok(()), |handling| {
+        Err(bad_request(format!("contentHandling {handling} is not supported by this node")))
+    })
+}
+
+/// Templates with a text: the SDKs send null for media types that pass.
+fn given(templates: Option<BTreeMap<String, Option<String>>>) -> BTreeMap<String, String> {
+    let templates = templates.unwrap_or_default();
+    templates.into_iter().filter_map(|(media, template)| Some((media, template?))).collect()
+}
+
+/// Whether an address may be a backend's; stage variables may stand for parts of it.
+fn backend(uri: &str) -> Result<(), ServiceError> {
+    let begins = ["http://", "https://", "${stageVariables."].iter().any(|begin| uri.starts_with(begin));
+    if begins { Ok(()) } else { Err(bad_request(format!("Invalid HTTP endpoint specified for URI: {uri}"))) }
+}
+
 /// The function of `arn:aws:apigateway:REGION:lambda:path/2015-03-31/functions/ARN/invocations`.
 fn function_of(uri: &str) -> Result<String, ServiceError> {
     let arn = uri.split_once("/functions/").and_then(|(_, rest)| rest.strip_suffix("/invocations"));
@@ -216,6 +251,9 @@ pub(super) fn shown(verb: &str, method: &Method) -> Value {
         "apiKeyRequired": method.api_key_required,
         "requestParameters": method.request_parameters,
     });
+    if let Some(validator) = &method.validator {
+        shown["requestValidatorId"] = json!(validator);
+    }
     if let Some(integration) = &method.integration {
         shown["methodIntegration"] = integration_shown(integration);
     }
@@ -233,6 +271,7 @@ fn integration_shown(integration: &Integration) -> Value {
         "type": integration.kind,
         "httpMethod": integration.http_method,
         "uri": integration.uri,
+        "requestParameters": integration.request_parameters,
         "requestTemplates": integration.request_templates,
         "passthroughBehavior": integration.passthrough,
         "timeoutInMillis": integration.timeout_ms.unwrap_or(29_000),

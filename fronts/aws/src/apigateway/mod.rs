@@ -5,17 +5,19 @@
 mod apis;
 mod data_plane;
 mod methods;
+mod page;
 mod proxy_event;
 mod resources;
 mod stages;
 mod test_invoke;
+mod validators;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Method, Response, StatusCode};
-use millstream_gateway::{Gateway, GatewayError};
-use millstream_types::{Clock, Invoke};
+use millstream_gateway::{Calls, Gateway, GatewayError};
+use millstream_types::Clock;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -23,10 +25,12 @@ use crate::json_protocol::ServiceError;
 use crate::place::Place;
 use crate::rest_protocol::{self, RestRequest, document};
 
+pub use proxy_event::LambdaProxy;
+
 /// The service.
 pub struct ApiGateway {
     gateway: Gateway,
-    invoke: Arc<dyn Invoke>,
+    calls: Calls,
     place: Place,
     clock: Arc<dyn Clock>,
 }
@@ -34,10 +38,10 @@ pub struct ApiGateway {
 type Answer = Result<(StatusCode, Value), ServiceError>;
 
 impl ApiGateway {
-    /// The service over the gateway engine and the functions that its APIs call.
+    /// The service over the gateway engine: its definitions and its way of a request.
     #[must_use]
-    pub fn new(gateway: Gateway, invoke: Arc<dyn Invoke>, place: Place, clock: Arc<dyn Clock>) -> Self {
-        Self { gateway, invoke, place, clock }
+    pub fn new(gateway: Gateway, calls: Calls, place: Place, clock: Arc<dyn Clock>) -> Self {
+        Self { gateway, calls, place, clock }
     }
 
     /// Answers a control request: every operation that there is, by method and path.
@@ -55,10 +59,10 @@ impl ApiGateway {
         let method = &request.method;
         match parts.as_slice() {
             ["restapis"] if *method == post => apis::create(self, request).await,
-            ["restapis"] if *method == get => apis::list(self),
+            ["restapis"] if *method == get => apis::list(self, request),
             ["restapis", api] if *method == get => apis::get(self, api),
             ["restapis", api] if *method == delete => apis::delete(self, api).await,
-            ["restapis", api, "resources"] if *method == get => resources::list(self, api),
+            ["restapis", api, "resources"] if *method == get => resources::list(self, request, api),
             ["restapis", api, "resources", parent] if *method == post => {
                 resources::create(self, request, api, parent).await
             }
@@ -84,11 +88,28 @@ impl ApiGateway {
                     _ => Err(unsupported(request)),
                 }
             }
-            ["restapis", api, "deployments"] if *method == post => stages::deploy(self, request, api).await,
-            ["restapis", api, "deployments"] if *method == get => stages::deployments(self, api),
-            ["restapis", api, "stages"] if *method == post => stages::create(self, request, api).await,
-            ["restapis", api, "stages"] if *method == get => stages::list(self, api),
-            ["restapis", api, "stages", stage] if *method == get => stages::get(self, api, stage),
+            ["restapis", api, "requestvalidators", rest @ ..] => match (method, rest) {
+                (m, []) if *m == post => validators::create(self, request, api).await,
+                (m, []) if *m == get => validators::list(self, request, api),
+                (m, [validator]) if *m == get => validators::get(self, api, validator),
+                (m, [validator]) if *m == delete => validators::delete(self, api, validator).await,
+                _ => Err(unsupported(request)),
+            },
+            ["restapis", api, "deployments", rest @ ..] => match (method, rest) {
+                (m, []) if *m == post => stages::deploy(self, request, api).await,
+                (m, []) if *m == get => stages::deployments(self, request, api),
+                (m, [deployment]) if *m == get => stages::deployment(self, api, deployment),
+                (m, [deployment]) if *m == delete => stages::delete_deployment(self, api, deployment).await,
+                _ => Err(unsupported(request)),
+            },
+            ["restapis", api, "stages", rest @ ..] => match (method, rest) {
+                (m, []) if *m == post => stages::create(self, request, api).await,
+                (m, []) if *m == get => stages::list(self, request, api),
+                (m, [stage]) if *m == get => stages::get(self, api, stage),
+                (m, [stage]) if *m == Method::PATCH => stages::update(self, request, api, stage).await,
+                (m, [stage]) if *m == delete => stages::delete(self, api, stage).await,
+                _ => Err(unsupported(request)),
+            },
             _ => Err(unsupported(request)),
         }
     }
@@ -111,6 +132,9 @@ fn error(error: &GatewayError) -> ServiceError {
             (409, "ConflictException", format!("Another {kind} with the same parent already has this name: {name}"))
         }
         GatewayError::Invalid { reason } => (400, "BadRequestException", reason.clone()),
+        GatewayError::TooMany { what, limit } => {
+            (429, "LimitExceededException", format!("Maximum number of {what} has been reached: {limit}"))
+        }
         GatewayError::Catalog(_) => (500, "InternalServerErrorException", error.to_string()),
     };
     ServiceError { status, ..ServiceError::new(code, message) }

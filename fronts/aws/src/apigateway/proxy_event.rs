@@ -4,97 +4,68 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
-use millstream_gateway::Matched;
-use percent_encoding::percent_decode_str;
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use millstream_gateway::{ApiRequest, Served, WholeRequest};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::place::Place;
+/// The wire shape of proxy integrations.
+#[derive(Debug, Clone, Copy)]
+pub struct LambdaProxy;
 
-/// A request on its way to a function.
-pub(super) struct ProxyRequest<'r> {
-    pub(super) api: &'r str,
-    pub(super) stage: &'r str,
-    pub(super) method: &'r str,
-    /// Behind the stage, with its leading slash.
-    pub(super) path: &'r str,
-    pub(super) query: &'r str,
-    pub(super) headers: &'r HeaderMap,
-    pub(super) body: &'r Bytes,
-    pub(super) request_id: &'r str,
-    pub(super) now: i64,
+impl WholeRequest for LambdaProxy {
+    fn event(&self, request: &ApiRequest, served: &Served) -> Bytes {
+        Bytes::from(event(request, served).to_string())
+    }
+
+    fn answer(&self, payload: &[u8]) -> Option<Response<Bytes>> {
+        answer(payload)
+    }
 }
 
-/// The event.
-pub(super) fn event(request: &ProxyRequest<'_>, matched: &Matched, place: &Place) -> Value {
-    let (headers, multi_headers) = header_maps(request.headers);
-    let (query, multi_query) = query_maps(request.query);
-    let parameters: Map<String, Value> =
-        matched.parameters.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
-    let (body, encoded) = match std::str::from_utf8(request.body) {
+fn event(request: &ApiRequest, served: &Served) -> Value {
+    let (headers, multi_headers) = maps(request.header_values());
+    let (query, multi_query) = maps(request.query_values());
+    let parameters = &served.matched.parameters;
+    let (body, encoded) = match std::str::from_utf8(&request.body) {
         _ if request.body.is_empty() => (Value::Null, false),
         Ok(text) => (json!(text), false),
-        Err(_) => (json!(base64_simd::STANDARD.encode_to_string(request.body)), true),
+        Err(_) => (json!(base64_simd::STANDARD.encode_to_string(&request.body)), true),
     };
     json!({
-        "resource": matched.resource.path,
+        "resource": served.matched.resource.path,
         "path": request.path,
         "httpMethod": request.method,
         "headers": headers,
         "multiValueHeaders": multi_headers,
         "queryStringParameters": query,
         "multiValueQueryStringParameters": multi_query,
-        "pathParameters": if parameters.is_empty() { Value::Null } else { Value::Object(parameters) },
-        "stageVariables": null,
-        "requestContext": context(request, matched, place),
+        "pathParameters": if parameters.is_empty() { Value::Null } else { json!(parameters) },
+        "stageVariables": if served.variables.is_empty() { Value::Null } else { json!(served.variables) },
+        "requestContext": context(request, served),
         "body": body,
         "isBase64Encoded": encoded,
     })
 }
 
-fn context(request: &ProxyRequest<'_>, matched: &Matched, place: &Place) -> Value {
-    let at = jiff::Timestamp::from_millisecond(request.now).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    let agent = request.headers.get("user-agent").and_then(|value| value.to_str().ok());
-    json!({
-        "accountId": place.account,
-        "resourceId": matched.resource.id,
-        "resourcePath": matched.resource.path,
-        "path": format!("/{}{}", request.stage, request.path),
-        "stage": request.stage,
-        "domainName": format!("{}.execute-api.localhost", request.api),
-        "domainPrefix": request.api,
-        "requestId": request.request_id,
-        "extendedRequestId": request.request_id,
-        "protocol": "HTTP/1.1",
-        "httpMethod": request.method,
-        "requestTime": at.strftime("%d/%b/%Y:%H:%M:%S +0000").to_string(),
-        "requestTimeEpoch": request.now,
-        "apiId": request.api,
-        "identity": {
-            "cognitoIdentityPoolId": null, "accountId": null, "cognitoIdentityId": null, "caller": null,
-            "sourceIp": "127.0.0.1", "principalOrgId": null, "accessKey": null, "cognitoAuthenticationType": null,
-            "cognitoAuthenticationProvider": null, "userArn": null, "userAgent": agent, "user": null,
-        },
-    })
-}
-
-fn header_maps(headers: &HeaderMap) -> (Value, Value) {
-    let mut all: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for (name, value) in headers {
-        all.entry(name.as_str()).or_default().push(String::from_utf8_lossy(value.as_bytes()).into_owned());
+/// What mappings know of the call, with the members of the identity that only signed requests have.
+fn context(request: &ApiRequest, served: &Served) -> Value {
+    let mut context = request.context(&served.matched);
+    for member in [
+        "cognitoIdentityPoolId",
+        "accountId",
+        "cognitoIdentityId",
+        "caller",
+        "principalOrgId",
+        "accessKey",
+        "cognitoAuthenticationType",
+        "cognitoAuthenticationProvider",
+        "userArn",
+        "user",
+    ] {
+        context["identity"][member] = Value::Null;
     }
-    maps(all.into_iter().map(|(name, values)| (name.to_owned(), values)).collect())
-}
-
-fn query_maps(query: &str) -> (Value, Value) {
-    let unescape = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
-    let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        all.entry(unescape(name)).or_default().push(unescape(value));
-    }
-    maps(all)
+    context
 }
 
 /// The last value of each name, and all of them; null when there are none.
@@ -121,7 +92,7 @@ struct FunctionAnswer {
 }
 
 /// The function's answer as an HTTP answer; `None` when it has another form.
-pub(super) fn answer(payload: &[u8]) -> Option<Response<Bytes>> {
+fn answer(payload: &[u8]) -> Option<Response<Bytes>> {
     let answer: FunctionAnswer = serde_json::from_slice(payload).ok()?;
     let status = match &answer.status_code {
         Value::Number(number) => u16::try_from(number.as_u64()?).ok()?,

@@ -5,7 +5,7 @@ use millstream_catalog::Resource;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, ApiGateway, bad_request, error, input, methods};
+use super::{Answer, ApiGateway, bad_request, error, input, methods, page};
 use crate::rest_protocol::RestRequest;
 
 #[derive(Deserialize)]
@@ -14,10 +14,9 @@ struct Input {
     path_part: Option<String>,
 }
 
-pub(super) fn list(front: &ApiGateway, api: &str) -> Answer {
+pub(super) fn list(front: &ApiGateway, request: &RestRequest, api: &str) -> Answer {
     let api = front.gateway.get(api).map_err(|e| error(&e))?;
-    let items: Vec<Value> = api.resources.values().map(shown).collect();
-    Ok((StatusCode::OK, json!({ "item": items })))
+    page::answer(request, api.resources.values().map(|resource| (resource.id.as_str(), shown(resource))))
 }
 
 pub(super) fn get(front: &ApiGateway, api: &str, resource: &str) -> Answer {

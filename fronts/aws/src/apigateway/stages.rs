@@ -1,13 +1,16 @@
-//! `CreateDeployment`, `GetDeployments`, `CreateStage`, `GetStages`, `GetStage`
+//! Deployments and stages: `CreateDeployment`, `GetDeployments`, `GetDeployment`, `DeleteDeployment`, `CreateStage`,
+//! `GetStages`, `GetStage`, `UpdateStage`, `DeleteStage`
 
 use std::collections::BTreeMap;
 
 use http::StatusCode;
 use millstream_catalog::{Deployment, Stage};
+use millstream_gateway::StageChange;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, ApiGateway, bad_request, error, input, methods, seconds};
+use super::{Answer, ApiGateway, bad_request, error, input, methods, page, seconds};
+use crate::json_protocol::ServiceError;
 use crate::rest_protocol::RestRequest;
 
 #[derive(Deserialize)]
@@ -19,17 +22,47 @@ struct Input {
     variables: Option<BTreeMap<String, String>>,
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PatchInput {
+    patch_operations: Option<Vec<PatchOperation>>,
+}
+
+#[derive(Deserialize)]
+struct PatchOperation {
+    op: String,
+    path: String,
+    value: Option<String>,
+}
+
 pub(super) async fn deploy(front: &ApiGateway, request: &RestRequest, api: &str) -> Answer {
     let input: Input = input(request)?;
     let description = input.description.unwrap_or_default();
-    let made = front.gateway.deploy(api, input.stage_name.as_deref(), &description).await.map_err(|e| error(&e))?;
+    let stage = input.stage_name.as_deref();
+    let made = front.gateway.deploy(api, stage, &description).await.map_err(|e| error(&e))?;
+    if let (Some(stage), Some(variables)) = (stage, input.variables) {
+        let variables = variables.into_iter().map(|(name, value)| (name, Some(value))).collect();
+        let change = StageChange { variables, ..StageChange::default() };
+        front.gateway.update_stage(api, stage, change).await.map_err(|e| error(&e))?;
+    }
     Ok((StatusCode::CREATED, shown(&made)))
 }
 
-pub(super) fn deployments(front: &ApiGateway, api: &str) -> Answer {
+pub(super) fn deployments(front: &ApiGateway, request: &RestRequest, api: &str) -> Answer {
     let api = front.gateway.get(api).map_err(|e| error(&e))?;
-    let items: Vec<Value> = api.deployments.values().map(shown).collect();
-    Ok((StatusCode::OK, json!({ "item": items })))
+    page::answer(request, api.deployments.values().map(|deployment| (deployment.id.as_str(), shown(deployment))))
+}
+
+pub(super) fn deployment(front: &ApiGateway, api: &str, deployment: &str) -> Answer {
+    let api = front.gateway.get(api).map_err(|e| error(&e))?;
+    let found = api.deployments.get(deployment);
+    let found = found.ok_or_else(|| methods::not_found("Invalid Deployment identifier specified"))?;
+    Ok((StatusCode::OK, shown(found)))
+}
+
+pub(super) async fn delete_deployment(front: &ApiGateway, api: &str, deployment: &str) -> Answer {
+    front.gateway.delete_deployment(api, deployment).await.map_err(|e| error(&e))?;
+    Ok((StatusCode::ACCEPTED, json!({})))
 }
 
 pub(super) async fn create(front: &ApiGateway, request: &RestRequest, api: &str) -> Answer {
@@ -41,9 +74,11 @@ pub(super) async fn create(front: &ApiGateway, request: &RestRequest, api: &str)
     Ok((StatusCode::CREATED, stage_shown(&made)))
 }
 
-pub(super) fn list(front: &ApiGateway, api: &str) -> Answer {
+pub(super) fn list(front: &ApiGateway, request: &RestRequest, api: &str) -> Answer {
+    let wanted = request.parameters().remove("deploymentId");
     let api = front.gateway.get(api).map_err(|e| error(&e))?;
-    let items: Vec<Value> = api.stages.values().map(stage_shown).collect();
+    let of_deployment = |stage: &&Stage| wanted.as_ref().is_none_or(|wanted| stage.deployment == *wanted);
+    let items: Vec<Value> = api.stages.values().filter(of_deployment).map(stage_shown).collect();
     Ok((StatusCode::OK, json!({ "item": items })))
 }
 
@@ -51,6 +86,38 @@ pub(super) fn get(front: &ApiGateway, api: &str, stage: &str) -> Answer {
     let api = front.gateway.get(api).map_err(|e| error(&e))?;
     let found = api.stages.get(stage).ok_or_else(|| methods::not_found("Invalid stage identifier specified"))?;
     Ok((StatusCode::OK, stage_shown(found)))
+}
+
+pub(super) async fn update(front: &ApiGateway, request: &RestRequest, api: &str, stage: &str) -> Answer {
+    let input: PatchInput = input(request)?;
+    let change = change(input.patch_operations.unwrap_or_default())?;
+    let edited = front.gateway.update_stage(api, stage, change).await.map_err(|e| error(&e))?;
+    Ok((StatusCode::OK, stage_shown(&edited)))
+}
+
+pub(super) async fn delete(front: &ApiGateway, api: &str, stage: &str) -> Answer {
+    front.gateway.delete_stage(api, stage).await.map_err(|e| error(&e))?;
+    Ok((StatusCode::ACCEPTED, json!({})))
+}
+
+/// What patch operations change of a stage.
+fn change(operations: Vec<PatchOperation>) -> Result<StageChange, ServiceError> {
+    let mut change = StageChange::default();
+    for PatchOperation { op, path, value } in operations {
+        let variable = path.strip_prefix("/variables/").map(|name| name.replace("~1", "/").replace("~0", "~"));
+        match (op.as_str(), path.as_str(), variable) {
+            ("replace", "/deploymentId", _) => change.deployment = value,
+            ("replace", "/description", _) => change.description = value,
+            ("add" | "replace", _, Some(name)) => {
+                change.variables.insert(name, Some(value.unwrap_or_default()));
+            }
+            ("remove", _, Some(name)) => {
+                change.variables.insert(name, None);
+            }
+            _ => return Err(bad_request(format!("the patch operation {op} {path} is not supported by this node"))),
+        }
+    }
+    Ok(change)
 }
 
 fn shown(deployment: &Deployment) -> Value {
@@ -61,8 +128,9 @@ fn stage_shown(stage: &Stage) -> Value {
     json!({
         "stageName": stage.name,
         "deploymentId": stage.deployment,
+        "description": stage.description,
         "createdDate": seconds(stage.created),
-        "lastUpdatedDate": seconds(stage.created),
+        "lastUpdatedDate": seconds(stage.created.max(stage.updated)),
         "variables": stage.variables,
         "cacheClusterEnabled": false,
         "methodSettings": {},

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use millstream_catalog::{KeyAttribute, KeyType};
+use millstream_catalog::{KeyAttribute, KeyType, TABLE_ITEM_BYTES_MAX, TableOwner};
 use millstream_table::NewTable;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -73,7 +73,8 @@ pub(super) async fn call(dynamodb: &DynamoDb, request: &JsonRequest) -> Result<V
     let schema = input.key_schema.unwrap_or_default();
     let (hash_key, sort_key) = keys(&schema, &definitions)?;
     let tags = input.tags.unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)).collect::<BTreeMap<_, _>>();
-    let new = NewTable { name, hash_key, sort_key, provisioned, tags };
+    let (owner, item_bytes_max) = (TableOwner::User, TABLE_ITEM_BYTES_MAX);
+    let new = NewTable { name, hash_key, sort_key, provisioned, tags, owner, item_bytes_max };
     let table = dynamodb.tables.create(new).await.map_err(error::of_table)?;
     Ok(json!({ "TableDescription": dynamodb.description(&table, "ACTIVE") }))
 }

@@ -1,5 +1,6 @@
 //! `ListTables`
 
+use millstream_catalog::TableOwner;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -25,7 +26,12 @@ pub(super) fn call(dynamodb: &DynamoDb, request: &JsonRequest) -> Result<Value, 
     let after = input.exclusive_start_table_name.unwrap_or_default();
     let limit = input.limit.unwrap_or(NAMES_MAX) as usize;
     let tables = dynamodb.tables.list();
-    let mut names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).filter(|name| **name > *after).collect();
+    let mut names: Vec<&str> = tables
+        .iter()
+        .filter(|table| table.owner == TableOwner::User)
+        .map(|table| table.name.as_str())
+        .filter(|name| **name > *after)
+        .collect();
     let more = names.len() > limit;
     names.truncate(limit);
     let mut answer = json!({ "TableNames": names });

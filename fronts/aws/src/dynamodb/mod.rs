@@ -17,6 +17,7 @@ mod list_tables;
 mod put_item;
 mod query;
 mod scan;
+mod single_write;
 #[cfg(test)]
 mod tests;
 mod update_item;

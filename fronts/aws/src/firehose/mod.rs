@@ -2,9 +2,13 @@
 
 mod create_delivery_stream;
 mod describe_delivery_stream;
+mod destination;
 mod put;
+mod tags;
+mod update_destination;
 
 use bytes::Bytes;
+use millstream_catalog::DeliverySource;
 use millstream_delivery::{Deliveries, DeliveryError};
 use millstream_insight::Insight;
 use millstream_storage::StorageError;
@@ -14,6 +18,11 @@ use serde_json::{Value, json};
 
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 use crate::place::Place;
+
+/// Names of a page of a listing unless told otherwise.
+const LIST_DEFAULT: usize = 10;
+/// What records may come from.
+const SOURCE_TYPES: [&str; 4] = ["DirectPut", "KinesisStreamAsSource", "MSKAsSource", "DatabaseAsSource"];
 
 /// The service.
 pub struct Firehose {
@@ -44,7 +53,11 @@ impl Firehose {
             "CreateDeliveryStream" => create_delivery_stream::call(self, request).await?,
             "DescribeDeliveryStream" => describe_delivery_stream::call(self, request)?,
             "ListDeliveryStreams" => self.list(request)?,
+            "UpdateDestination" => update_destination::call(self, request).await?,
             "DeleteDeliveryStream" => self.delete(request).await?,
+            "TagDeliveryStream" => tags::add(self, request).await?,
+            "UntagDeliveryStream" => tags::remove(self, request).await?,
+            "ListTagsForDeliveryStream" => tags::list(self, request)?,
             other => return Err(ServiceError::unknown_operation("Firehose", other)),
         };
         Ok(Bytes::from(document.to_string()))
@@ -55,14 +68,23 @@ impl Firehose {
         #[serde(rename_all = "PascalCase")]
         struct Input {
             limit: Option<i64>,
+            delivery_stream_type: Option<String>,
             exclusive_start_delivery_stream_name: Option<String>,
         }
         let input: Input = request.input()?;
-        Constraints::new().range("limit", input.limit, 1, 10_000).finish()?;
-        let limit = input.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(10);
-        let after = input.exclusive_start_delivery_stream_name.unwrap_or_default();
-        let mut names: Vec<String> = self.deliveries.list().iter().map(|stream| stream.name.clone()).collect();
-        names.retain(|name| *name > after);
+        let (kind, after) = (input.delivery_stream_type, input.exclusive_start_delivery_stream_name);
+        Constraints::new()
+            .range("limit", input.limit, 1, 10_000)
+            .one_of("deliveryStreamType", kind.as_deref(), &SOURCE_TYPES)
+            .length("exclusiveStartDeliveryStreamName", after.as_deref(), 1, 64)
+            .finish()?;
+        let limit = input.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(LIST_DEFAULT);
+        let mut streams = self.deliveries.list();
+        streams.retain(|stream| {
+            after.as_ref().is_none_or(|after| stream.name > *after)
+                && kind.as_ref().is_none_or(|kind| kind == source_type(&stream.source))
+        });
+        let mut names: Vec<&str> = streams.iter().map(|stream| stream.name.as_str()).collect();
         let more = names.len() > limit;
         names.truncate(limit);
         Ok(json!({ "DeliveryStreamNames": names, "HasMoreDeliveryStreams": more }))
@@ -90,22 +112,43 @@ impl Firehose {
                 "ResourceInUseException",
                 format!("Firehose {name} under accountId {account} already exists"),
             ),
-            DeliveryError::ReadsStream { name, .. } => ServiceError::new(
-                "InvalidArgumentException",
-                format!("This operation is not permitted on KinesisStreamAsSource delivery stream type: {name}"),
+            DeliveryError::ReadsStream { name, .. } => invalid(format!(
+                "This operation is not permitted on KinesisStreamAsSource delivery stream type: {name}"
+            )),
+            DeliveryError::Changed { .. } => ServiceError::new(
+                "ConcurrentModificationException",
+                "Another modification has already been performed. Fetch VersionId again and use it to update the destination.",
             ),
-            DeliveryError::BadBucket { .. } | DeliveryError::Stream(StreamError::StreamNotFound { .. }) => {
-                ServiceError::new("InvalidArgumentException", error.to_string())
-            }
+            DeliveryError::TooManyTags { .. } => ServiceError::new("LimitExceededException", error.to_string()),
+            DeliveryError::BadBucket { .. }
+            | DeliveryError::BadNaming { .. }
+            | DeliveryError::Stream(StreamError::StreamNotFound { .. }) => invalid(error.to_string()),
             DeliveryError::Stream(StreamError::Storage(StorageError::Overloaded { .. } | StorageError::DiskFull)) => {
                 ServiceError { status: 503, ..ServiceError::new("ServiceUnavailableException", "Slow down.") }
             }
-            DeliveryError::Sink { .. }
+            DeliveryError::Object { .. }
             | DeliveryError::Stream(_)
             | DeliveryError::Catalog(_)
             | DeliveryError::Storage(_) => ServiceError::internal("InternalFailure", error.to_string()),
         }
     }
+}
+
+/// A source as `DeliveryStreamType` names it.
+fn source_type(source: &DeliverySource) -> &'static str {
+    match source {
+        DeliverySource::DirectPut => "DirectPut",
+        DeliverySource::Stream { .. } => "KinesisStreamAsSource",
+    }
+}
+
+fn invalid(message: String) -> ServiceError {
+    ServiceError::new("InvalidArgumentException", message)
+}
+
+/// The error for a feature of the service that this node does not have.
+fn unsupported(feature: &str) -> ServiceError {
+    invalid(format!("{feature} is not supported by this node"))
 }
 
 fn required_name(request: &JsonRequest) -> Result<String, ServiceError> {

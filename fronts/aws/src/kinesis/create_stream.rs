@@ -1,15 +1,17 @@
 //! `CreateStream`
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
-use millstream_catalog::StreamOwner;
+use millstream_catalog::{CapacityMode, StreamOwner};
 use millstream_stream::NewStream;
 use serde::Deserialize;
 
-use super::{Kinesis, name_character};
+use super::{Kinesis, name_character, tags};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 
 /// Shards of a stream that is on demand, as the service begins with.
-const ON_DEMAND_SHARDS: i64 = 4;
+pub(super) const ON_DEMAND_SHARDS: u32 = 4;
 /// How long records stay unless told otherwise.
 const RETENTION_HOURS: u32 = 24;
 
@@ -19,6 +21,7 @@ struct Input {
     stream_name: Option<String>,
     shard_count: Option<i64>,
     stream_mode_details: Option<ModeDetails>,
+    tags: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Deserialize)]
@@ -39,20 +42,30 @@ pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Byt
         .range("shardCount", input.shard_count, 1, i64::from(i32::MAX))
         .one_of("streamModeDetails.streamMode", mode.as_deref(), &["PROVISIONED", "ON_DEMAND"])
         .finish()?;
-    let on_demand = mode.as_deref() == Some("ON_DEMAND");
-    let shards = match (input.shard_count, on_demand) {
-        (Some(count), _) => count,
-        (None, true) => ON_DEMAND_SHARDS,
-        (None, false) => {
-            return Err(ServiceError::new("ValidationException", "ShardCount is required for a provisioned stream"));
-        }
-    };
+    let tags = input.tags.unwrap_or_default();
+    tags::check(&tags)?;
+    let (capacity, shards) = capacity(mode.as_deref(), input.shard_count)?;
     let new = NewStream {
         name: input.stream_name.unwrap_or_default(),
         owner: StreamOwner::User,
-        shards: u32::try_from(shards).unwrap_or(u32::MAX),
+        shards,
         retention_hours: RETENTION_HOURS,
     };
-    kinesis.streams.create(new).await.map_err(|error| kinesis.error(&error))?;
+    kinesis.streams.create_with(new, capacity, tags).await.map_err(|error| kinesis.error(&error))?;
     Ok(Bytes::new())
+}
+
+/// The mode and the number of shards to begin with.
+fn capacity(mode: Option<&str>, shard_count: Option<i64>) -> Result<(CapacityMode, u32), ServiceError> {
+    match (mode == Some("ON_DEMAND"), shard_count) {
+        (true, None) => Ok((CapacityMode::OnDemand, ON_DEMAND_SHARDS)),
+        (true, Some(_)) => {
+            let message = "ShardCount cannot be given for a stream in ON_DEMAND mode";
+            Err(ServiceError::new("InvalidArgumentException", message))
+        }
+        (false, Some(count)) => Ok((CapacityMode::Provisioned, u32::try_from(count).unwrap_or(u32::MAX))),
+        (false, None) => {
+            Err(ServiceError::new("ValidationException", "ShardCount is required for a provisioned stream"))
+        }
+    }
 }

@@ -1,11 +1,11 @@
 //! `DescribeStream` and `DescribeStreamSummary`
 
-use millstream_catalog::{ShardDefinition, StreamDefinition};
+use millstream_catalog::{CapacityMode, ShardDefinition, StreamDefinition};
 use millstream_stream::{SequenceNumber, ShardId};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Kinesis, seconds};
+use super::{Kinesis, check_shard_id, seconds};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 
 #[derive(Deserialize)]
@@ -22,9 +22,13 @@ struct Input {
 
 pub(super) fn describe(kinesis: &Kinesis, request: &JsonRequest) -> Result<Value, ServiceError> {
     let input: Input = request.input()?;
-    Constraints::new().range("limit", input.limit, 1, 10_000).finish()?;
+    let after = input.exclusive_start_shard_id.as_deref();
+    let mut constraints = Constraints::new();
+    constraints.range("limit", input.limit, 1, 10_000);
+    check_shard_id(&mut constraints, "exclusiveStartShardId", after);
+    constraints.finish()?;
     let stream = kinesis.stream(input.stream_name.as_deref(), input.stream_arn.as_deref())?;
-    let after = input.exclusive_start_shard_id.and_then(|id| id.parse::<ShardId>().ok());
+    let after = after.map(|id| kinesis.shard_id(&stream, id)).transpose()?;
     let limit = input.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(100);
     let rest: Vec<&ShardDefinition> =
         stream.shards.iter().filter(|shard| after.is_none_or(|after| shard.index > after.0)).collect();
@@ -48,13 +52,22 @@ fn common(kinesis: &Kinesis, stream: &StreamDefinition) -> Map<String, Value> {
         "StreamName": stream.name,
         "StreamARN": kinesis.place.arn("kinesis", &format!("stream/{}", stream.name)),
         "StreamStatus": "ACTIVE",
-        "StreamModeDetails": { "StreamMode": "PROVISIONED" },
+        "StreamModeDetails": mode(stream),
         "RetentionPeriodHours": stream.retention_hours,
         "StreamCreationTimestamp": seconds(stream.created),
         "EnhancedMonitoring": [{ "ShardLevelMetrics": [] }],
         "EncryptionType": "NONE",
     });
     description.as_object().cloned().unwrap_or_default()
+}
+
+/// `StreamModeDetails`
+pub(super) fn mode(stream: &StreamDefinition) -> Value {
+    let mode = match stream.capacity {
+        CapacityMode::Provisioned => "PROVISIONED",
+        CapacityMode::OnDemand => "ON_DEMAND",
+    };
+    json!({ "StreamMode": mode })
 }
 
 /// A shard as descriptions and listings show it.

@@ -20,6 +20,22 @@ impl Kinesis {
                 format!("Shard {shard} in stream {stream} under account {account} does not exist"),
             ),
             StreamError::ShardCount { .. } => ServiceError::new("LimitExceededException", error.to_string()),
+            StreamError::ShardsInAll { there, wanted, max } => ServiceError::new(
+                "LimitExceededException",
+                format!(
+                    "This request would exceed the shard limit for the account {account} in {}. Current shard count for the \
+                     account: {there}. Limit: {max}. Number of additional shards that would have resulted from this \
+                     request: {wanted}.",
+                    self.place.region,
+                ),
+            ),
+            StreamError::TooManyTags { stream, max } => ServiceError::new(
+                "InvalidArgumentException",
+                format!(
+                    "Failed to add tags to stream {stream} under account {account} because a given stream cannot have more \
+                     than {max} tags associated with it."
+                ),
+            ),
             StreamError::Storage(storage) => self.storage_error(storage),
             StreamError::Catalog(_) => ServiceError::internal("InternalFailure", error.to_string()),
         }

@@ -30,7 +30,7 @@ pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Byt
         .range("limit", input.limit, 1, 10_000)
         .finish()?;
     let now = kinesis.clock.now();
-    let iterator = ShardIterator::decode(input.shard_iterator.as_deref().unwrap_or_default(), now)?;
+    let iterator = ShardIterator::decode(input.shard_iterator.as_deref().unwrap_or_default(), &kinesis.seal, now)?;
     let stream = kinesis.stream(Some(&iterator.stream), None)?;
     if !stream.shards.iter().any(|shard| shard.log() == iterator.log) {
         // The stream was deleted and made again under its name.
@@ -59,7 +59,7 @@ pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Byt
     let behind = if next >= read.end.next { 0 } else { (now - answer.last_time.unwrap_or(now)).max(0) };
     let next = ShardIterator { offset: next, made: now, ..iterator };
     kinesis.insight.metrics.counter("records_out", &format!("stream/{}", next.stream)).add(answer.count);
-    Ok(answer.finish(&next.encode(), behind))
+    Ok(answer.finish(&next.encode(&kinesis.seal), behind))
 }
 
 /// The answer as it is written.

@@ -5,8 +5,8 @@ use millstream_stream::{SequenceNumber, ShardId, StreamError};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Kinesis;
 use super::iterator::ShardIterator;
+use super::{Kinesis, check_shard_id};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 
 const TYPES: [&str; 5] = ["AFTER_SEQUENCE_NUMBER", "LATEST", "AT_TIMESTAMP", "AT_SEQUENCE_NUMBER", "TRIM_HORIZON"];
@@ -29,9 +29,10 @@ struct Input {
 
 pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Value, ServiceError> {
     let input: Input = request.input()?;
-    Constraints::new()
-        .required("shardId", input.shard_id.as_ref())
-        .length("shardId", input.shard_id.as_deref(), 1, 128)
+    let mut constraints = Constraints::new();
+    constraints.required("shardId", input.shard_id.as_ref());
+    check_shard_id(&mut constraints, "shardId", input.shard_id.as_deref());
+    constraints
         .required("shardIteratorType", input.kind.as_ref())
         .one_of("shardIteratorType", input.kind.as_deref(), &TYPES)
         .finish()?;
@@ -39,7 +40,7 @@ pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Val
     let shard = find_shard(kinesis, &stream, input.shard_id.as_deref().unwrap_or_default())?;
     let offset = offset(kinesis, &stream, shard, &input).await?;
     let iterator = ShardIterator { stream: stream.name.clone(), log: shard.log(), offset, made: kinesis.clock.now() };
-    Ok(json!({ "ShardIterator": iterator.encode() }))
+    Ok(json!({ "ShardIterator": iterator.encode(&kinesis.seal) }))
 }
 
 fn find_shard<'s>(
@@ -47,10 +48,11 @@ fn find_shard<'s>(
     stream: &'s StreamDefinition,
     id: &str,
 ) -> Result<&'s ShardDefinition, ServiceError> {
-    let index = id.parse::<ShardId>().ok();
-    let found = stream.shards.iter().find(|shard| Some(ShardId(shard.index)) == index);
-    found
-        .ok_or_else(|| kinesis.error(&StreamError::ShardNotFound { stream: stream.name.clone(), shard: id.to_owned() }))
+    let id = kinesis.shard_id(stream, id)?;
+    let found = stream.shards.iter().find(|shard| shard.index == id.0);
+    found.ok_or_else(|| {
+        kinesis.error(&StreamError::ShardNotFound { stream: stream.name.clone(), shard: id.to_string() })
+    })
 }
 
 async fn offset(
@@ -78,11 +80,13 @@ async fn offset(
         "AT_TIMESTAMP" => at_timestamp(kinesis, shard, input.timestamp).await,
         _ => {
             let text = input.sequence_number.as_deref().unwrap_or_default();
-            let number: SequenceNumber = text
-                .parse()
-                .ok()
-                .filter(|number: &SequenceNumber| number.log == shard.log() && number.offset <= bounds.next)
-                .ok_or_else(|| invalid_number(kinesis, stream, shard, text))?;
+            let number: SequenceNumber = text.parse().map_err(|_| invalid_number(kinesis, stream, shard, text))?;
+            if let Some(other) = stream.shards.iter().find(|other| other.log() == number.log && *other != shard) {
+                return Err(of_another_shard(other, shard));
+            }
+            if number.log != shard.log() || number.offset > bounds.next {
+                return Err(invalid_number(kinesis, stream, shard, text));
+            }
             Ok(number.offset + u64::from(kind == "AFTER_SEQUENCE_NUMBER"))
         }
     }
@@ -101,6 +105,16 @@ async fn at_timestamp(kinesis: &Kinesis, shard: &ShardDefinition, timestamp: Opt
         )));
     }
     kinesis.streams.offset_at_time(shard.log(), millis).await.map_err(|error| kinesis.error(&error))
+}
+
+fn of_another_shard(other: &ShardDefinition, shard: &ShardDefinition) -> ServiceError {
+    let (other, shard) = (ShardId(other.index), ShardId(shard.index));
+    ServiceError::new(
+        "InvalidArgumentException",
+        format!(
+            "Invalid StartingSequenceNumber. It encodes {other}, while it was used in a call to a shard with {shard}"
+        ),
+    )
 }
 
 fn invalid_number(kinesis: &Kinesis, stream: &StreamDefinition, shard: &ShardDefinition, text: &str) -> ServiceError {

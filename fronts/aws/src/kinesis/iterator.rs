@@ -1,17 +1,19 @@
-//! Shard iterators: where to read next, as an opaque text that is good for five minutes.
+//! Shard iterators: where to read next, as an opaque sealed text that is good for five minutes.
 //!
-//! The text is base64 of a checksum, the log, the offset, the time of its making and the stream's name. Iterators survive a
-//! restart of the node; texts that nobody here made do not pass the checksum.
+//! The content is the log, the offset, the time of its making and the stream's name. Iterators survive a restart of the node.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use millstream_types::{LogId, Millis};
-use sha2::{Digest as _, Sha256};
 
+use super::seal::Seal;
 use crate::json_protocol::ServiceError;
 
 /// How long an iterator is good for.
-const LIFETIME_MS: Millis = 300_000;
+pub(super) const LIFETIME_MS: Millis = 300_000;
+
+/// How far an iterator may come from the future: a clock may be set back a little while clients read.
+const FUTURE_MS: Millis = 5_000;
+
+const PURPOSE: &str = "shard iterator";
 
 /// A position in a shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,33 +25,22 @@ pub(super) struct ShardIterator {
 }
 
 impl ShardIterator {
-    pub(super) fn encode(&self) -> String {
-        let mut bytes = vec![0; 8];
+    pub(super) fn encode(&self, seal: &Seal) -> String {
+        let mut bytes = Vec::with_capacity(24 + self.stream.len());
         bytes.extend_from_slice(&self.log.0.to_be_bytes());
         bytes.extend_from_slice(&self.offset.to_be_bytes());
         bytes.extend_from_slice(&self.made.to_be_bytes());
         bytes.extend_from_slice(self.stream.as_bytes());
-        let checksum = checksum(&bytes[8..]);
-        bytes[..8].copy_from_slice(&checksum);
-        STANDARD.encode(bytes)
+        seal.seal(PURPOSE, &bytes)
     }
 
     /// # Errors
-    /// `InvalidArgumentException` for texts that are no iterator, `ExpiredIteratorException` for old ones.
-    pub(super) fn decode(text: &str, now: Millis) -> Result<Self, ServiceError> {
-        let invalid = || ServiceError::new("InvalidArgumentException", "Invalid ShardIterator.");
-        let bytes = STANDARD.decode(text).map_err(|_| invalid())?;
-        let (sum, rest) = bytes.split_at_checked(8).ok_or_else(invalid)?;
-        if rest.len() < 24 || checksum(rest) != sum {
-            return Err(invalid());
-        }
-        let number = |at: usize| rest[at..at + 8].try_into().map(u64::from_be_bytes).unwrap_or_default();
-        let found = Self {
-            log: LogId(number(0)),
-            offset: number(8),
-            made: number(16).cast_signed(),
-            stream: String::from_utf8(rest[24..].to_vec()).map_err(|_| invalid())?,
-        };
+    /// `InvalidArgumentException` for texts that are no iterator of this node, `ExpiredIteratorException` for old ones.
+    pub(super) fn decode(text: &str, seal: &Seal, now: Millis) -> Result<Self, ServiceError> {
+        let found = seal.open_text(PURPOSE, text).and_then(|bytes| Self::read(&bytes));
+        let found = found
+            .filter(|found| found.made <= now.saturating_add(FUTURE_MS))
+            .ok_or_else(|| ServiceError::new("InvalidArgumentException", "Invalid ShardIterator."))?;
         if now.saturating_sub(found.made) > LIFETIME_MS {
             return Err(ServiceError::new(
                 "ExpiredIteratorException",
@@ -63,15 +54,18 @@ impl ShardIterator {
         }
         Ok(found)
     }
-}
 
-fn checksum(bytes: &[u8]) -> [u8; 8] {
-    let mut hash = Sha256::new();
-    hash.update(b"shard iterator v1");
-    hash.update(bytes);
-    let mut sum = [0; 8];
-    sum.copy_from_slice(&hash.finalize()[..8]);
-    sum
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (log, rest) = bytes.split_first_chunk()?;
+        let (offset, rest) = rest.split_first_chunk()?;
+        let (made, name) = rest.split_first_chunk()?;
+        Some(Self {
+            log: LogId(u64::from_be_bytes(*log)),
+            offset: u64::from_be_bytes(*offset),
+            made: Millis::from_be_bytes(*made),
+            stream: String::from_utf8(name.to_vec()).ok()?,
+        })
+    }
 }
 
 /// `Sat Nov 21 05:00:00 UTC 2026`
@@ -86,13 +80,16 @@ mod tests {
 
     #[test]
     fn iterators_come_back_expire_and_cannot_be_made_up() {
-        let iterator = ShardIterator { stream: "trades".into(), log: LogId(7), offset: 9, made: 1_000 };
-        let text = iterator.encode();
-        assert_eq!(ShardIterator::decode(&text, 301_000).unwrap(), iterator);
-        let expired = ShardIterator::decode(&text, 301_001).unwrap_err();
-        assert_eq!(expired.code, "ExpiredIteratorException");
-        for other in ["", "AAAA", &STANDARD.encode([0; 40]), &text[4..]] {
-            assert_eq!(ShardIterator::decode(other, 0).unwrap_err().code, "InvalidArgumentException", "{other}");
+        let seal = Seal::random();
+        let iterator = ShardIterator { stream: "trades".into(), log: LogId(7), offset: 9, made: 1_000_000 };
+        let text = iterator.encode(&seal);
+        let code = |text: &str, now| ShardIterator::decode(text, &seal, now).map_err(|error| error.code);
+        assert_eq!(code(&text, 1_300_000), Ok(iterator.clone()));
+        assert_eq!(code(&text, 1_000_000 - FUTURE_MS), Ok(iterator));
+        assert_eq!(code(&text, 1_300_001), Err("ExpiredIteratorException".into()));
+        assert_eq!(code(&text, 999_999 - FUTURE_MS), Err("InvalidArgumentException".into()), "from the future");
+        for other in ["", "AAAA", &text[4..], &Seal::random().seal(PURPOSE, &[0; 40]), &seal.seal("other", &[0; 40])] {
+            assert_eq!(code(other, 1_000_000), Err("InvalidArgumentException".into()), "{other}");
         }
     }
 }

@@ -1,12 +1,15 @@
 //! `ListShards`
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE;
+use std::sync::Arc;
+
+use millstream_catalog::StreamDefinition;
 use millstream_stream::ShardId;
+use millstream_types::Millis;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Kinesis, describe_stream};
+use super::iterator::LIFETIME_MS;
+use super::{Kinesis, check_shard_id, describe_stream};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 
 #[derive(Deserialize)]
@@ -19,6 +22,8 @@ struct Input {
     next_token: Option<String>,
     #[serde(rename = "ExclusiveStartShardId")]
     exclusive_start_shard_id: Option<String>,
+    #[serde(rename = "StreamCreationTimestamp")]
+    stream_creation_timestamp: Option<f64>,
     #[serde(rename = "MaxResults")]
     max_results: Option<i64>,
     #[serde(rename = "ShardFilter")]
@@ -31,60 +36,117 @@ struct ShardFilter {
     #[serde(rename = "Type")]
     kind: Option<String>,
     shard_id: Option<String>,
+    timestamp: Option<f64>,
 }
+
+/// Characters of a token: the service's limit.
+const TOKEN_CHARS_MAX: usize = 1 << 20;
 
 const FILTERS: [&str; 6] =
     ["AFTER_SHARD_ID", "AT_TRIM_HORIZON", "FROM_TRIM_HORIZON", "AT_LATEST", "AT_TIMESTAMP", "FROM_TIMESTAMP"];
 
 pub(super) fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Value, ServiceError> {
     let input: Input = request.input()?;
-    let filter = input.shard_filter.as_ref().and_then(|filter| filter.kind.as_deref());
-    Constraints::new()
+    let filter = input.shard_filter.as_ref();
+    let mut constraints = Constraints::new();
+    constraints
         .range("maxResults", input.max_results, 1, 10_000)
-        .one_of("shardFilter.type", filter, &FILTERS)
-        .finish()?;
-    let (name, after) = match &input.next_token {
-        Some(_) if input.stream_name.is_some() || input.stream_arn.is_some() => {
-            let message = "NextToken and StreamName cannot be provided together.";
-            return Err(ServiceError::new("InvalidArgumentException", message));
-        }
-        Some(token) => {
-            let (name, after) = read_token(token)?;
-            (Some(name), Some(after))
-        }
-        None => (input.stream_name, input.exclusive_start_shard_id.as_deref().map(shard_id).transpose()?),
+        .length("nextToken", input.next_token.as_deref(), 1, TOKEN_CHARS_MAX)
+        .one_of("shardFilter.type", filter.and_then(|filter| filter.kind.as_deref()), &FILTERS);
+    check_shard_id(&mut constraints, "exclusiveStartShardId", input.exclusive_start_shard_id.as_deref());
+    check_shard_id(&mut constraints, "shardFilter.shardId", filter.and_then(|filter| filter.shard_id.as_deref()));
+    constraints.finish()?;
+    let (stream, after) = match &input.next_token {
+        Some(token) => follow(kinesis, &input, token)?,
+        None => begin(kinesis, &input)?,
     };
-    // All shards are open in this version, so every filter but one lets all of them through.
-    let filtered = match input.shard_filter {
-        Some(ShardFilter { kind: Some(kind), shard_id }) if kind == "AFTER_SHARD_ID" => {
-            let id = shard_id.ok_or_else(|| {
-                ServiceError::new("InvalidArgumentException", "ShardId must be given with the filter AFTER_SHARD_ID.")
-            })?;
-            Some(self::shard_id(&id)?)
-        }
-        _ => None,
-    };
-    let stream = kinesis.stream(name.as_deref(), input.stream_arn.as_deref())?;
-    let after = after.max(filtered);
     let limit = input.max_results.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(1_000);
     let rest: Vec<_> = stream.shards.iter().filter(|shard| after.is_none_or(|after| shard.index > after.0)).collect();
     let page = &rest[..rest.len().min(limit)];
     let mut answer = json!({ "Shards": page.iter().map(|shard| describe_stream::shard(shard)).collect::<Vec<_>>() });
     if let (true, Some(last)) = (rest.len() > limit, page.last()) {
-        answer["NextToken"] = json!(URL_SAFE.encode(format!("{}/{}", stream.name, last.index)));
+        let next = Token { made: kinesis.clock.now(), after: ShardId(last.index), stream: stream.name.clone() };
+        answer["NextToken"] = json!(next.encode(kinesis));
     }
     Ok(answer)
 }
 
-fn shard_id(text: &str) -> Result<ShardId, ServiceError> {
-    text.parse().map_err(|_| ServiceError::new("InvalidArgumentException", format!("{text} is not the id of a shard.")))
+/// The stream and the shard behind which a listing begins.
+fn begin(kinesis: &Kinesis, input: &Input) -> Result<(Arc<StreamDefinition>, Option<ShardId>), ServiceError> {
+    if input.stream_name.is_none() && input.stream_arn.is_none() {
+        return Err(invalid("Either NextToken or StreamName should be provided."));
+    }
+    let stream = kinesis.stream(input.stream_name.as_deref(), input.stream_arn.as_deref())?;
+    let shard_id = |id: Option<&str>| id.map(|id| kinesis.shard_id(&stream, id)).transpose();
+    let after = shard_id(input.exclusive_start_shard_id.as_deref())?;
+    // All shards are open in this version, so every filter but one lets all of them through.
+    let filtered = match &input.shard_filter {
+        Some(ShardFilter { kind: Some(kind), shard_id: None, .. }) if kind == "AFTER_SHARD_ID" => {
+            return Err(invalid("ShardId must be given with the filter AFTER_SHARD_ID."));
+        }
+        Some(ShardFilter { kind: Some(kind), shard_id: id, .. }) if kind == "AFTER_SHARD_ID" => {
+            shard_id(id.as_deref())?
+        }
+        Some(ShardFilter { kind: Some(kind), timestamp: None, .. }) if kind.ends_with("_TIMESTAMP") => {
+            return Err(invalid(&format!("Timestamp must be given with the filter {kind}.")));
+        }
+        _ => None,
+    };
+    Ok((stream, after.max(filtered)))
 }
 
-fn read_token(token: &str) -> Result<(String, ShardId), ServiceError> {
-    let read = || {
-        let text = String::from_utf8(URL_SAFE.decode(token).ok()?).ok()?;
-        let (name, shard) = text.rsplit_once('/')?;
-        Some((name.to_owned(), shard.parse().ok()?))
-    };
-    read().ok_or_else(|| ServiceError::new("InvalidArgumentException", "NextToken is invalid."))
+/// The same for the next page. The token says it all, so nothing else may.
+fn follow(
+    kinesis: &Kinesis,
+    input: &Input,
+    token: &str,
+) -> Result<(Arc<StreamDefinition>, Option<ShardId>), ServiceError> {
+    for (member, given) in [
+        ("StreamName", input.stream_name.is_some() || input.stream_arn.is_some()),
+        ("ExclusiveStartShardId", input.exclusive_start_shard_id.is_some()),
+        ("StreamCreationTimestamp", input.stream_creation_timestamp.is_some()),
+    ] {
+        if given {
+            return Err(invalid(&format!("NextToken and {member} cannot be provided together.")));
+        }
+    }
+    let token = Token::decode(kinesis, token).ok_or_else(|| invalid("NextToken is invalid."))?;
+    if kinesis.clock.now().saturating_sub(token.made) > LIFETIME_MS {
+        let message = "NextToken is expired. A token is good for 300 seconds.";
+        return Err(ServiceError::new("ExpiredNextTokenException", message));
+    }
+    Ok((kinesis.stream(Some(&token.stream), None)?, Some(token.after)))
+}
+
+/// Where the next page begins; sealed for the client.
+struct Token {
+    made: Millis,
+    after: ShardId,
+    stream: String,
+}
+
+impl Token {
+    const PURPOSE: &str = "list shards";
+
+    fn encode(&self, kinesis: &Kinesis) -> String {
+        let mut bytes = self.made.to_be_bytes().to_vec();
+        bytes.extend_from_slice(&self.after.0.to_be_bytes());
+        bytes.extend_from_slice(self.stream.as_bytes());
+        kinesis.seal.seal(Self::PURPOSE, &bytes)
+    }
+
+    fn decode(kinesis: &Kinesis, text: &str) -> Option<Self> {
+        let bytes = kinesis.seal.open_text(Self::PURPOSE, text)?;
+        let (made, rest) = bytes.split_first_chunk()?;
+        let (after, name) = rest.split_first_chunk()?;
+        Some(Self {
+            made: Millis::from_be_bytes(*made),
+            after: ShardId(u32::from_be_bytes(*after)),
+            stream: String::from_utf8(name.to_vec()).ok()?,
+        })
+    }
+}
+
+fn invalid(message: &str) -> ServiceError {
+    ServiceError::new("InvalidArgumentException", message)
 }

@@ -4,7 +4,7 @@ use millstream_catalog::StreamOwner;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Kinesis, seconds};
+use super::{Kinesis, describe_stream, seconds};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 
 #[derive(Deserialize)]
@@ -33,7 +33,7 @@ pub(super) fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Value, Se
                 "StreamName": stream.name,
                 "StreamARN": kinesis.place.arn("kinesis", &format!("stream/{}", stream.name)),
                 "StreamStatus": "ACTIVE",
-                "StreamModeDetails": { "StreamMode": "PROVISIONED" },
+                "StreamModeDetails": describe_stream::mode(stream),
                 "StreamCreationTimestamp": seconds(stream.created),
             })
         })

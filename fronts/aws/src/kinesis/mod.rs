@@ -4,6 +4,7 @@
 
 mod create_stream;
 mod delete_stream;
+mod describe_limits;
 mod describe_stream;
 mod error;
 mod get_records;
@@ -14,6 +15,8 @@ mod list_streams;
 mod put_record;
 mod put_records;
 mod retention;
+mod seal;
+mod tags;
 
 use std::sync::Arc;
 
@@ -21,9 +24,11 @@ use bytes::Bytes;
 use millstream_catalog::{StreamDefinition, StreamOwner};
 use millstream_insight::{Insight, Step};
 use millstream_storage::Receipt;
-use millstream_stream::{StagedPut, Streams};
+use millstream_stream::{ShardId, StagedPut, Streams};
 use millstream_types::Clock;
 use serde_json::Value;
+
+pub use seal::Seal;
 
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 use crate::place::{Place, resource};
@@ -41,13 +46,14 @@ pub struct Kinesis {
     insight: Insight,
     clock: Arc<dyn Clock>,
     place: Place,
+    seal: Seal,
 }
 
 impl Kinesis {
-    /// The service over the stream engine.
+    /// The service over the stream engine; `seal` keeps its iterators from being made up.
     #[must_use]
-    pub fn new(streams: Streams, insight: Insight, clock: Arc<dyn Clock>, place: Place) -> Self {
-        Self { streams, insight, clock, place }
+    pub fn new(streams: Streams, insight: Insight, clock: Arc<dyn Clock>, place: Place, seal: Seal) -> Self {
+        Self { streams, insight, clock, place, seal }
     }
 
     /// Answers a request: every operation that there is.
@@ -62,9 +68,13 @@ impl Kinesis {
             "DescribeStream" => describe_stream::describe(self, request).map(document),
             "DescribeStreamSummary" => describe_stream::summary(self, request).map(document),
             "ListStreams" => list_streams::call(self, request).map(document),
+            "DescribeLimits" => Ok(document(describe_limits::call(self))),
             "ListShards" => list_shards::call(self, request).map(document),
             "IncreaseStreamRetentionPeriod" => retention::increase(self, request).await,
             "DecreaseStreamRetentionPeriod" => retention::decrease(self, request).await,
+            "AddTagsToStream" | "TagResource" => tags::add(self, request).await,
+            "RemoveTagsFromStream" | "UntagResource" => tags::remove(self, request).await,
+            "ListTagsForStream" | "ListTagsForResource" => tags::list(self, request).map(document),
             other => Err(ServiceError::unknown_operation("Kinesis", other)),
         }
     }
@@ -96,6 +106,17 @@ impl Kinesis {
         }
     }
 
+    /// A shard's id as members give it. It need not be one of the stream's shards.
+    fn shard_id(&self, stream: &StreamDefinition, id: &str) -> Result<ShardId, ServiceError> {
+        let digits = id.strip_prefix("shardId-").unwrap_or(id);
+        let index = Some(digits).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+        index.and_then(|digits| digits.parse().ok()).map(ShardId).ok_or_else(|| {
+            let (name, account) = (&stream.name, &self.place.account);
+            let message = format!("Could not find shard {id} in stream {name} under account {account}.");
+            ServiceError::new("ResourceNotFoundException", message)
+        })
+    }
+
     fn stream_not_found(&self, name: &str) -> ServiceError {
         let message = format!("Stream {name} under account {} not found.", self.place.account);
         ServiceError::new("ResourceNotFoundException", message)
@@ -123,6 +144,10 @@ impl Kinesis {
 
 fn name_character(char: char) -> bool {
     char.is_ascii_alphanumeric() || matches!(char, '_' | '.' | '-')
+}
+
+fn check_shard_id(constraints: &mut Constraints, member: &str, id: Option<&str>) {
+    constraints.length(member, id, 1, 128).characters(member, id, name_character, "[a-zA-Z0-9_.-]+");
 }
 
 fn document(value: Value) -> Bytes {

@@ -96,6 +96,7 @@ fn as_new(query: &QueryDefinition) -> NewQuery {
         outputs: query.outputs.clone(),
         start_at: query.start_at,
         event_order: query.event_order,
+        parallelism: query.parallelism,
     }
 }
 

@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 
 use crate::place::Place;
 
+/// Rows of one event.
+const RECORDS_MAX: usize = 500;
+
 /// The shape of the service.
 pub struct LambdaOutputCodec {
     place: Place,
@@ -52,10 +55,14 @@ impl OutputCodec for LambdaOutputCodec {
         Bytes::from(event.to_string())
     }
 
-    fn decode(&self, answer: &[u8]) -> Option<Vec<DeliveryAnswer>> {
+    fn decode(&self, _records: &[DeliveryRecord], answer: &[u8]) -> Option<Vec<DeliveryAnswer>> {
         let answer: Answer = serde_json::from_slice(answer).ok()?;
         let said = |record: AnsweredRecord| DeliveryAnswer { id: record.record_id, ok: record.result == "Ok" };
         Some(answer.records.into_iter().map(said).collect())
+    }
+
+    fn records_max(&self) -> usize {
+        RECORDS_MAX
     }
 }
 
@@ -67,13 +74,13 @@ mod tests {
     fn the_shape_is_the_services_own() {
         let codec = LambdaOutputCodec::new(Place::new("us-east-1"));
         let record = DeliveryRecord { id: "7".into(), attempts: 2, data: Bytes::from_static(b"{}") };
-        let event: Value = serde_json::from_slice(&codec.encode("trades", &[record])).unwrap();
+        let event: Value = serde_json::from_slice(&codec.encode("trades", std::slice::from_ref(&record))).unwrap();
         assert_eq!(event["applicationArn"], "arn:aws:kinesisanalytics:us-east-1:000000000000:application/trades");
         let expected = json!({ "recordId": "7", "lambdaDeliveryRecordMetadata": { "retryHint": 2 }, "data": "e30=" });
         assert_eq!(event["records"], json!([expected]));
         let answer = br#"{"records":[{"recordId":"7","result":"Ok"},{"recordId":"8","result":"DeliveryFailed"}]}"#;
-        let said = codec.decode(answer).unwrap();
+        let said = codec.decode(&[], answer).unwrap();
         assert_eq!(said.iter().map(|answer| answer.ok).collect::<Vec<_>>(), [true, false]);
-        assert!(codec.decode(b"{}").is_none() && codec.decode(b"null").is_none());
+        assert!(codec.decode(&[], b"{}").is_none() && codec.decode(&[], b"null").is_none());
     }
 }

@@ -39,6 +39,7 @@ pub(super) async fn call(front: &KinesisAnalytics, request: &JsonRequest) -> Res
         outputs,
         start_at: StartAt::Latest,
         event_order: EventOrder::default(),
+        parallelism: 0,
     };
     check_definition(front, &new)?;
     front.queries.create(new).await.map_err(|error| front.error(&error))?;
@@ -51,6 +52,10 @@ pub(super) async fn call(front: &KinesisAnalytics, request: &JsonRequest) -> Res
 
 /// The code first: outputs can only be looked for in code that has no mistakes.
 pub(super) fn check_definition(front: &KinesisAnalytics, query: &NewQuery) -> Result<(), ServiceError> {
+    // An application may be made before its code.
+    if query.sql.trim().is_empty() {
+        return Ok(());
+    }
     let schemas: Vec<InputSchema> = query
         .inputs
         .iter()

@@ -1,6 +1,6 @@
 //! `DescribeApplication`
 
-use millstream_catalog::{OutputTarget, QueryDefinition, QueryInput, QueryOutput, RecordFormat};
+use millstream_catalog::{OutputTarget, QueryDefinition, QueryInput, QueryOutput, RecordFormat, StartAt};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -21,8 +21,12 @@ pub(super) fn call(front: &KinesisAnalytics, request: &JsonRequest) -> Result<Va
 }
 
 fn detail(front: &KinesisAnalytics, query: &QueryDefinition) -> Value {
-    let inputs: Vec<Value> =
-        query.inputs.iter().enumerate().map(|(index, input)| self::input(front, index, input)).collect();
+    let inputs: Vec<Value> = query
+        .inputs
+        .iter()
+        .enumerate()
+        .map(|(index, input)| self::input(front, index, input, query.start_at))
+        .collect();
     let outputs: Vec<Value> =
         query.outputs.iter().enumerate().map(|(index, output)| self::output(front, index, output)).collect();
     json!({
@@ -41,7 +45,24 @@ fn detail(front: &KinesisAnalytics, query: &QueryDefinition) -> Value {
     })
 }
 
-fn input(front: &KinesisAnalytics, index: usize, input: &QueryInput) -> Value {
+fn starting_position(start_at: StartAt) -> &'static str {
+    match start_at {
+        StartAt::Latest => "NOW",
+        StartAt::TrimHorizon => "TRIM_HORIZON",
+        StartAt::LastStopped | StartAt::Time(_) => "LAST_STOPPED_POINT",
+    }
+}
+
+/// What a resource is named by; the role is left out when none was given.
+fn resource(arn: &str, role: &str) -> Value {
+    let mut shown = json!({ "ResourceARN": arn });
+    if !role.is_empty() {
+        shown["RoleARN"] = json!(role);
+    }
+    shown
+}
+
+fn input(front: &KinesisAnalytics, index: usize, input: &QueryInput, start_at: StartAt) -> Value {
     let columns: Vec<Value> = input
         .columns
         .iter()
@@ -63,13 +84,14 @@ fn input(front: &KinesisAnalytics, index: usize, input: &QueryInput) -> Value {
         None => ("KinesisStreamsInputDescription", front.place.arn("kinesis", &format!("stream/{}", input.stream))),
     };
     let mut shown = json!({
+        "InputStartingPositionConfiguration": { "InputStartingPosition": starting_position(start_at) },
         "InputId": format!("{}.1", index + 1),
         "NamePrefix": input.name.strip_suffix("_001").unwrap_or(&input.name),
         "InAppStreamNames": [input.name],
         "InputSchema": { "RecordFormat": format, "RecordEncoding": "UTF-8", "RecordColumns": columns },
         "InputParallelism": { "Count": 1 },
     });
-    shown[member] = json!({ "ResourceARN": arn });
+    shown[member] = resource(&arn, &input.role);
     shown
 }
 
@@ -90,8 +112,8 @@ fn output(front: &KinesisAnalytics, index: usize, output: &QueryOutput) -> Value
             }
             None => ("KinesisStreamsOutputDescription", front.place.arn("kinesis", &format!("stream/{name}"))),
         },
-        OutputTarget::Keep => return shown,
+        OutputTarget::Keep | OutputTarget::Objects(_) | OutputTarget::Documents(_) => return shown,
     };
-    shown[member] = json!({ "ResourceARN": arn });
+    shown[member] = resource(&arn, &output.role);
     shown
 }

@@ -22,6 +22,8 @@ pub(super) struct Input {
 pub(super) struct Source {
     #[serde(rename = "ResourceARN")]
     pub(super) resource_arn: Option<String>,
+    #[serde(rename = "RoleARN")]
+    pub(super) role_arn: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -74,9 +76,11 @@ impl Input {
         }
         let prefix = self.name_prefix.filter(|prefix| !prefix.is_empty());
         let prefix = prefix.ok_or_else(|| invalid("NamePrefix must be given"))?;
-        let stream = match (self.kinesis_streams_input, self.kinesis_firehose_input) {
-            (Some(source), None) => stream_of(&source, "kinesis", "stream/")?,
-            (None, Some(source)) => format!("delivery/{}", stream_of(&source, "firehose", "deliverystream/")?),
+        let (stream, role) = match (self.kinesis_streams_input, self.kinesis_firehose_input) {
+            (Some(source), None) => (stream_of(&source, "kinesis", "stream/")?, source.role_arn),
+            (None, Some(source)) => {
+                (format!("delivery/{}", stream_of(&source, "firehose", "deliverystream/")?), source.role_arn)
+            }
             _ => return Err(invalid("exactly one of KinesisStreamsInput and KinesisFirehoseInput must be given")),
         };
         let schema = self.input_schema.ok_or_else(|| invalid("InputSchema must be given"))?;
@@ -86,6 +90,7 @@ impl Input {
             stream,
             format: format(schema.record_format)?,
             columns: columns.into_iter().map(column).collect::<Result<_, _>>()?,
+            role: role.unwrap_or_default(),
         })
     }
 }

@@ -48,7 +48,7 @@ pub(super) async fn start(front: &KinesisAnalytics, request: &JsonRequest) -> Re
     let start_at = match position.as_deref() {
         Some("TRIM_HORIZON") => Some(StartAt::TrimHorizon),
         Some("NOW") => Some(StartAt::Latest),
-        // Where it stopped is where it has its checkpoint.
+        Some("LAST_STOPPED_POINT") => Some(StartAt::LastStopped),
         _ => None,
     };
     let name = input.application_name.unwrap_or_default();

@@ -27,12 +27,17 @@ struct DestinationSchema {
 impl Output {
     pub(super) fn definition(self) -> Result<QueryOutput, ServiceError> {
         let name = self.name.filter(|name| !name.is_empty()).ok_or_else(|| invalid("every output needs a Name"))?;
-        let target = match (self.lambda_output, self.kinesis_streams_output, self.kinesis_firehose_output) {
-            (Some(function), None, None) => OutputTarget::Function { name: function_of(&function)? },
-            (None, Some(stream), None) => OutputTarget::Stream { name: stream_of(&stream, "kinesis", "stream/")? },
-            (None, None, Some(delivery)) => OutputTarget::Stream {
-                name: format!("delivery/{}", stream_of(&delivery, "firehose", "deliverystream/")?),
-            },
+        let (target, role) = match (self.lambda_output, self.kinesis_streams_output, self.kinesis_firehose_output) {
+            (Some(function), None, None) => {
+                (OutputTarget::Function { name: function_of(&function)? }, function.role_arn)
+            }
+            (None, Some(stream), None) => {
+                (OutputTarget::Stream { name: stream_of(&stream, "kinesis", "stream/")? }, stream.role_arn)
+            }
+            (None, None, Some(delivery)) => {
+                let name = format!("delivery/{}", stream_of(&delivery, "firehose", "deliverystream/")?);
+                (OutputTarget::Stream { name }, delivery.role_arn)
+            }
             _ => return Err(invalid(format!("output {name} needs exactly one destination"))),
         };
         let format = match self.destination_schema.and_then(|schema| schema.record_format_type).as_deref() {
@@ -40,7 +45,7 @@ impl Output {
             Some("CSV") => RecordFormat::Csv { delimiter: ",".to_owned() },
             Some(other) => return Err(invalid(format!("RecordFormatType must be JSON or CSV, found {other}"))),
         };
-        Ok(QueryOutput { name, target, format })
+        Ok(QueryOutput { name, target, format, role: role.unwrap_or_default() })
     }
 }
 

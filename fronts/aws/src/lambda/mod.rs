@@ -16,6 +16,12 @@ use crate::json_protocol::ServiceError;
 use crate::place::{Place, resource};
 use crate::rest_protocol::{self, RestRequest};
 
+/// The log group of a function, as the service names it.
+#[must_use]
+pub fn log_group(function: &str) -> String {
+    format!("/aws/lambda/{function}")
+}
+
 /// The service.
 pub struct Lambda {
     functions: Functions,

@@ -7,6 +7,7 @@ pub mod query;
 pub mod status;
 pub mod tail;
 pub mod trace;
+pub mod trial;
 
 use std::convert::Infallible;
 

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
 use axum::response::Response;
 use millstream_catalog::QueryDialect;
 use millstream_query::PreviewStart;
@@ -28,8 +29,12 @@ pub struct Ask {
 /// Runs a query.
 ///
 /// # Errors
-/// [`ConsoleError::Invalid`] with the mistakes of the text; [`ConsoleError::Busy`].
-pub async fn run(State(console): State<Console>, Json(ask): Json<Ask>) -> Result<Response, ConsoleError> {
+/// [`ConsoleError::Invalid`] for a body that is no [`Ask`] and with the mistakes of the text; [`ConsoleError::Busy`].
+pub async fn run(
+    State(console): State<Console>,
+    ask: Result<Json<Ask>, JsonRejection>,
+) -> Result<Response, ConsoleError> {
+    let Json(ask) = ask.map_err(|rejection| ConsoleError::Invalid(rejection.body_text()))?;
     let place = console.follower()?;
     let from = match ask.from {
         From::Latest => PreviewStart::Latest,

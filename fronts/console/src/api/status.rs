@@ -32,6 +32,7 @@ pub async fn show(State(console): State<Console>) -> Json<Value> {
             "objects": status.objects,
             "lag_ms": measures.level("delivery_lag_ms"),
             "error": status.last_error,
+            "records_expired": status.expired,
         })
     });
     let tables = catalog.tables.list().into_iter().map(|table| {
@@ -50,13 +51,18 @@ pub async fn show(State(console): State<Console>) -> Json<Value> {
     });
     let queries = catalog.queries.list().into_iter().map(|query| {
         let measures = measures("query", &query.name);
+        let status = console.queries().status(&query.name);
         json!({
             "name": query.name,
             "state": crate::pages::query_state(&console, &query),
             "rows_in_per_second": rounded(measures.rate("rows_in")),
             "rows_out_per_second": rounded(measures.rate("rows_out")),
             "watermark_lag_ms": measures.level("watermark_lag_ms"),
-            "late": measures.recent("late"),
+            "watermark": status.watermark,
+            "early": status.counts.order.early,
+            "late": status.counts.order.late,
+            "out_of_order": status.counts.order.out_of_order,
+            "last_error": status.last_error,
             "errors": measures.recent("errors"),
         })
     });

@@ -1,21 +1,29 @@
-//! `GET /api/streams/{name}/tail?from=latest|trim_horizon&limit=`: records as they become durable, one a line.
+//! `GET /api/streams/{name}/tail?from=latest|trim_horizon&limit=`: records as they become durable, one a line, and
+//! `GET /api/streams/{name}/sample`: the same records as events for trials, with when they arrived and in which shard.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use futures_util::future::select_all;
+use http::{HeaderValue, header};
+use millstream_query::{SAMPLE_ARRIVAL, SAMPLE_SHARD};
 use millstream_stream::{SequenceNumber, ShardId, StreamError};
-use millstream_types::{LogId, time::rfc3339};
+use millstream_types::{LogId, Record, time::rfc3339};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::Instant;
 
 use crate::Console;
 use crate::error::ConsoleError;
 
 /// Bytes that one read of a shard asks for.
 const READ_BYTES: usize = 256 << 10;
+
+/// The longest that an answer with an end runs.
+const SECONDS_MAX: u64 = 24 * 60 * 60;
 
 /// Where to begin and when to end.
 #[derive(Debug, Deserialize)]
@@ -24,6 +32,17 @@ pub struct Options {
     from: From,
     /// Records to send; without it the answer ends when the asker goes.
     limit: Option<u64>,
+    /// Seconds after which the answer ends; without it it does not.
+    seconds: Option<u64>,
+}
+
+/// How a record is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// The record and its place.
+    Placed,
+    /// The record's events alone, each with when it arrived and in which shard.
+    Sample,
 }
 
 /// Where to begin.
@@ -46,7 +65,28 @@ pub async fn follow(
     Path(name): Path<String>,
     Query(options): Query<Options>,
 ) -> Result<Response, ConsoleError> {
-    let stream = console.streams().get(&name)?;
+    lines(&console, &name, &options, Form::Placed)
+}
+
+/// Takes a sample of a stream, to be kept as a file.
+///
+/// # Errors
+/// [`ConsoleError::NotFound`], [`ConsoleError::Busy`].
+pub async fn sample(
+    State(console): State<Console>,
+    Path(name): Path<String>,
+    Query(options): Query<Options>,
+) -> Result<Response, ConsoleError> {
+    let mut response = lines(&console, &name, &options, Form::Sample)?;
+    let file = name.replace(|char: char| !char.is_ascii_alphanumeric() && char != '-' && char != '_', "_");
+    if let Ok(disposition) = HeaderValue::try_from(format!("attachment; filename=\"{file}.jsonl\"")) {
+        response.headers_mut().insert(header::CONTENT_DISPOSITION, disposition);
+    }
+    Ok(response)
+}
+
+fn lines(console: &Console, name: &str, options: &Options, form: Form) -> Result<Response, ConsoleError> {
+    let stream = console.streams().get(name)?;
     let place = console.follower()?;
     let shards = stream.shards.iter().map(|shard| {
         let bounds = console.streams().bounds(shard.log());
@@ -57,6 +97,8 @@ pub async fn follow(
         shards: shards.collect(),
         ready: VecDeque::new(),
         left: options.limit.unwrap_or(u64::MAX),
+        form,
+        ends: options.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds.min(SECONDS_MAX))),
         console: console.clone(),
         _place: place,
     };
@@ -71,6 +113,8 @@ struct Follower {
     shards: Vec<Shard>,
     ready: VecDeque<Value>,
     left: u64,
+    form: Form,
+    ends: Option<Instant>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -88,9 +132,15 @@ impl Follower {
             return None;
         }
         while self.ready.is_empty() {
+            if self.ends.is_some_and(|ends| Instant::now() >= ends) {
+                return None;
+            }
             if !self.read().await.ok()? {
-                let changes = self.shards.iter_mut().map(|shard| Box::pin(shard.end.changed()));
-                select_all(changes).await.0.ok()?;
+                let changes = select_all(self.shards.iter_mut().map(|shard| Box::pin(shard.end.changed())));
+                match self.ends {
+                    Some(ends) => tokio::time::timeout_at(ends, changes).await.ok()?.0.ok()?,
+                    None => changes.await.0.ok()?,
+                }
             }
         }
         self.left -= 1;
@@ -105,24 +155,43 @@ impl Follower {
             let read = self.console.streams().read(shard.log, from, READ_BYTES).await?;
             shard.next = read.next;
             for record in read.batches.iter().flat_map(|batch| batch.records()).filter(|record| record.offset >= from) {
-                let data = match std::str::from_utf8(&record.data) {
-                    Ok(text) => json!({ "data": text }),
-                    Err(_) => json!({ "data_hex": hex(&record.data) }),
-                };
-                let mut line = json!({
-                    "sequence_number": SequenceNumber { log: shard.log, offset: record.offset }.to_string(),
-                    "shard": ShardId(shard.index).to_string(),
-                    "arrived": rfc3339(record.append_time),
-                    "partition_key": String::from_utf8_lossy(&record.partition_key),
-                });
-                if let (Value::Object(line), Value::Object(data)) = (&mut line, data) {
-                    line.extend(data);
+                match self.form {
+                    Form::Placed => self.ready.push_back(placed(shard, &record)),
+                    Form::Sample => self.ready.extend(events(shard.index, &record)),
                 }
-                self.ready.push_back(line);
             }
         }
         Ok(!self.ready.is_empty())
     }
+}
+
+/// A record and its place.
+fn placed(shard: &Shard, record: &Record) -> Value {
+    let mut line = json!({
+        "sequence_number": SequenceNumber { log: shard.log, offset: record.offset }.to_string(),
+        "shard": ShardId(shard.index).to_string(),
+        "arrived": rfc3339(record.append_time),
+        "partition_key": String::from_utf8_lossy(&record.partition_key),
+    });
+    match std::str::from_utf8(&record.data) {
+        Ok(text) => line["data"] = json!(text),
+        Err(_) => line["data_hex"] = json!(hex(&record.data)),
+    }
+    line
+}
+
+/// The events of a record; one that is no JSON has none, as it is no row of a query.
+fn events(shard: u32, record: &Record) -> Vec<Value> {
+    let values = serde_json::Deserializer::from_slice(&record.data).into_iter::<Value>().map_while(Result::ok);
+    let events = values.flat_map(|value| if let Value::Array(events) = value { events } else { vec![value] });
+    let added = |mut event: Value| {
+        if let Value::Object(event) = &mut event {
+            event.insert(SAMPLE_ARRIVAL.to_owned(), json!(rfc3339(record.append_time)));
+            event.insert(SAMPLE_SHARD.to_owned(), json!(shard));
+        }
+        event
+    };
+    events.filter(Value::is_object).map(added).collect()
 }
 
 /// Bytes that are no text.

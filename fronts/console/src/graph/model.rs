@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use millstream_catalog::{Catalog, DeliverySource, FunctionDefinition, OutputTarget, StreamOwner};
+use millstream_catalog::{Catalog, DeliverySource, DocumentOutput, FunctionDefinition, OutputTarget, StreamOwner};
 
 use crate::page::Page;
 
@@ -107,7 +107,20 @@ impl Pipeline {
             self.add(Kind::Objects, &delivery.destination.bucket, &delivery.name, Some(page));
         }
         for query in catalog.queries.list() {
-            self.add(Kind::Query, &query.name, &query.name, Some(Page::Query(query.name.clone())));
+            let page = Some(Page::Query(query.name.clone()));
+            self.add(Kind::Query, &query.name, &query.name, page.clone());
+            for output in &query.outputs {
+                match &output.target {
+                    OutputTarget::Objects(output) => {
+                        self.add(Kind::Objects, &output.bucket, &format!("query/{}", query.name), page.clone());
+                    }
+                    OutputTarget::Documents(output) => {
+                        let name = container(output);
+                        self.add(Kind::Table, &name, &format!("document/{name}"), page.clone());
+                    }
+                    OutputTarget::Function { .. } | OutputTarget::Stream { .. } | OutputTarget::Keep => {}
+                }
+            }
         }
         for function in catalog.functions.list() {
             self.add(Kind::Function, &function.name, &function.name, Some(Page::Function(function.name.clone())));
@@ -200,10 +213,17 @@ impl Pipeline {
                 let to = match &output.target {
                     OutputTarget::Function { name } => self.find(Kind::Function, name),
                     OutputTarget::Stream { name } => self.find_stream(name),
+                    OutputTarget::Objects(output) => self.find(Kind::Objects, &output.bucket),
+                    OutputTarget::Documents(output) => self.find(Kind::Table, &container(output)),
                     OutputTarget::Keep => None,
                 };
                 self.connect(node, to);
             }
         }
     }
+}
+
+/// A container's name among the stages.
+fn container(output: &DocumentOutput) -> String {
+    format!("{}/{}", output.database, output.container)
 }

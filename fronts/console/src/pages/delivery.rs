@@ -65,7 +65,8 @@ pub(super) async fn fragments(console: &Console, name: &str) -> Result<Fragments
         lag(&delivery, &measures),
     ];
     fragments.add("figures", &Figures { figures })?;
-    fragments.add("status", &Status { last_object: status.last_object, last_error: status.last_error })?;
+    let expired = (status.expired > 0).then(|| format::count(status.expired));
+    fragments.add("status", &Status { last_object: status.last_object, last_error: status.last_error, expired })?;
     let charts = vec![
         Chart::of("records per second", &measures.series("records_in"), chart::per_second),
         Chart::of("lag of delivery", &measures.series("delivery_lag_ms"), chart::millis),
@@ -85,6 +86,7 @@ pub(super) async fn fragments(console: &Console, name: &str) -> Result<Fragments
 struct Status {
     last_object: Option<String>,
     last_error: Option<String>,
+    expired: Option<String>,
 }
 
 /// How far objects are behind: a worry once it is more than twice what the buffer may hold back.

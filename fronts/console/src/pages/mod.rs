@@ -11,6 +11,7 @@ mod streams;
 mod table;
 mod tables;
 mod trace;
+pub mod trial;
 mod troubles;
 
 use askama::Template;
@@ -39,7 +40,7 @@ pub struct Frame {
 }
 
 impl Frame {
-    fn of(page: &Page) -> Self {
+    pub(crate) fn of(page: &Page) -> Self {
         let search = if let Page::Trace(id) = page { id.clone() } else { String::new() };
         Self { title: page.title().into_owned(), address: page.href(), section: page.section(), search, links: &LINKS }
     }

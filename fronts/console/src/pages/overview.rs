@@ -1,6 +1,7 @@
 //! `/`: the pipeline as a graph, with the rate and lag of every stage.
 
 use askama::Template;
+use millstream_query::QueryState;
 
 use super::{Frame, troubles};
 use crate::Console;
@@ -160,6 +161,9 @@ impl Stage {
             _ => 0,
         };
         let (note, tone) = match (errors, lag_ms) {
+            _ if node.kind == Kind::Query && !Self::runs(console, node) => {
+                (console.queries().status(&node.subject).state.name().to_owned(), WARN)
+            }
             (1.., _) => (format!("{} errors", format::count(errors)), BAD),
             (_, Some(lag)) if lag > Self::LAG_WORRYING_MS => (format!("lag {}", chart::millis(lag)), WARN),
             (_, Some(lag)) => (format!("lag {}", chart::millis(lag)), ""),
@@ -170,5 +174,10 @@ impl Stage {
             _ => chart::per_second(rate),
         };
         Self { rate, lag_ms, errors, series, figure, note, tone }
+    }
+
+    /// Whether a query does its work.
+    fn runs(console: &Console, node: &Node) -> bool {
+        matches!(console.queries().status(&node.subject).state, QueryState::Running | QueryState::Starting)
     }
 }

@@ -16,13 +16,15 @@ use crate::format;
 use crate::live::Fragments;
 use crate::measure::Measures;
 use crate::page::Page;
-use crate::partials::{Chart, Charts, Figure, Figures, WARN};
+use crate::partials::{BAD, Chart, Charts, Figure, Figures, WARN};
 use crate::tail::{self, Placed};
 
 /// Rows that each output shows.
 const ROWS_MAX: usize = 20;
 /// Columns that an output shows.
 const COLUMNS_MAX: usize = 16;
+/// Characters of what a query fails with.
+const ERROR_CHARS: usize = 300;
 /// Characters of a cell.
 const CELL_CHARS: usize = 60;
 /// A watermark this far behind deserves a look: one minute's window and a half.
@@ -39,6 +41,9 @@ struct QueryPage<'a> {
     /// Name in the SQL, stream, address.
     inputs: Vec<(String, String, String)>,
     outputs: Vec<OutputLine>,
+    href: String,
+    /// Inputs with nothing pasted yet.
+    samples: Vec<(String, String)>,
 }
 
 struct OutputLine {
@@ -60,6 +65,8 @@ pub(super) fn page(console: &Console, name: &str, frame: Frame, live: Fragments)
         sql: query.sql.trim(),
         inputs: query.inputs.iter().map(input).collect(),
         outputs: query.outputs.iter().map(output_line).collect(),
+        href: Page::Query(name.to_owned()).href(),
+        samples: query.inputs.iter().map(|input| (input.name.clone(), String::new())).collect(),
     };
     Ok(page.render()?)
 }
@@ -68,6 +75,8 @@ fn output_line(output: &QueryOutput) -> OutputLine {
     let (target, href) = match &output.target {
         OutputTarget::Function { name } => (name.clone(), Some(Page::Function(name.clone()).href())),
         OutputTarget::Stream { name } => (name.clone(), Some(Page::stream(name).href())),
+        OutputTarget::Objects(output) => (format!("objects of {}", output.bucket), None),
+        OutputTarget::Documents(output) => (format!("documents of {}/{}", output.database, output.container), None),
         OutputTarget::Keep => ("nowhere: its rows are kept to be looked at".to_owned(), None),
     };
     OutputLine { name: output.name.clone(), target, href }
@@ -77,7 +86,7 @@ pub(super) async fn fragments(console: &Console, name: &str) -> Result<Fragments
     let query = console.query(name)?;
     let measures = Measures::of(&console.insight().metrics, format!("query/{name}"));
     let mut fragments = Fragments::default();
-    let figures = vec![
+    let mut figures = vec![
         state(console, &query),
         Figure::rate("rows in", measures.rate("rows_in")),
         Figure::rate("rows out", measures.rate("rows_out")),
@@ -89,6 +98,10 @@ pub(super) async fn fragments(console: &Console, name: &str) -> Result<Fragments
         },
         Figure::trouble("errors", measures.recent("errors"), "in 10 min"),
     ];
+    if let Some(error) = console.queries().status(name).last_error {
+        let text = format::cut(&error, ERROR_CHARS);
+        figures.push(Figure { tone: BAD, ..Figure::new("fails with", text, "tried again") });
+    }
     fragments.add("figures", &Figures { figures })?;
     let charts = vec![
         Chart::of("rows in per second", &measures.series("rows_in"), chart::per_second),

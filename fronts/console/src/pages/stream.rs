@@ -27,6 +27,8 @@ struct StreamPage<'a> {
     frame: Frame,
     live: Fragments,
     name: &'a str,
+    /// The address of a sample.
+    sample: String,
     kind: &'static str,
     shards: usize,
     retention: String,
@@ -41,6 +43,7 @@ pub(super) fn page(console: &Console, name: &str, frame: Frame, live: Fragments)
     let stream = console.streams().get(name)?;
     let (kind, owner) = match stream.owner {
         StreamOwner::User => ("stream", None),
+        StreamOwner::Topic => ("events of a topic", None),
         StreamOwner::Hub => ("hub", None),
         StreamOwner::DeliveryStream => {
             let owner = name.strip_prefix("delivery/").unwrap_or(name).to_owned();
@@ -57,6 +60,7 @@ pub(super) fn page(console: &Console, name: &str, frame: Frame, live: Fragments)
         frame,
         live,
         name,
+        sample: Page::sample_of(name),
         kind,
         shards: stream.shards.len(),
         retention: format!("{} h", stream.retention_hours),

@@ -1,4 +1,5 @@
-//! What went wrong lately: records that a query dropped and invocations that failed, newest first, with the reason.
+//! What went wrong lately: records that a query dropped or a delivery stream never got, and invocations that failed, newest
+//! first, with the reason.
 //! A partial of the overview and of queries and functions.
 
 use askama::Template;
@@ -50,7 +51,7 @@ pub enum Of<'a> {
 /// The stream engine's, when a record cannot be read.
 pub async fn list(console: &Console, of: Of<'_>) -> Result<Troubles, ConsoleError> {
     let marks = console.insight().trail.find(|step| match (step, &of) {
-        (Step::Dropped { .. }, Of::All) => true,
+        (Step::Dropped { .. } | Step::Expired { .. }, Of::All) => true,
         (Step::Dropped { query, .. }, Of::Query(name)) => query == name,
         (Step::Delivered { outcome, .. } | Step::Invoked { outcome, .. }, Of::All) => outcome != "ok",
         (Step::Delivered { function, outcome, .. } | Step::Invoked { function, outcome, .. }, Of::Function(name)) => {
@@ -76,6 +77,11 @@ async fn row(console: &Console, mark: Mark) -> Result<Option<TroubleRow>, Consol
         Step::Invoked { function, outcome, invocation, .. } => {
             let detail = format!("{outcome}, invocation {invocation}");
             (function.clone(), Page::Function(function), "failed".to_owned(), detail, None)
+        }
+        Step::Expired { reader, from, to, .. } => {
+            let name = reader.strip_prefix("delivery/").unwrap_or(&reader).to_owned();
+            let detail = format!("{} records were removed before they were delivered", to - from);
+            (name.clone(), Page::Delivery(name), "expired".to_owned(), detail, None)
         }
         _ => return Ok(None),
     };

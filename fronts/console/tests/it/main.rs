@@ -53,6 +53,7 @@ async fn lively() -> (World, tempfile::TempDir) {
         Step::Invoked { function: text(), invocation: text(), duration_ms: 3, outcome: text() },
         Step::ItemWritten { table: text(), key: text(), invocation: Some(text()) },
         Step::ObjectWritten { log, from: 0, to: offset + 1, bucket: text(), object: text() },
+        Step::Expired { reader: "delivery/input_transactions".to_owned(), log, from: 0, to: offset + 1 },
     ];
     marks.into_iter().for_each(|mark| world.insight.trail.mark(mark));
     world.insight.metrics.sample();
@@ -91,6 +92,25 @@ fn references(html: &str) -> Vec<String> {
     let starts = ["href", "src", "action"].iter().flat_map(|name| attribute(name));
     let unescape = |text: &str| text.replace("&#38;", "&").replace("&amp;", "&");
     starts.map(|start| unescape(html[start..].split('"').next().unwrap())).collect()
+}
+
+#[tokio::test]
+async fn a_query_that_is_none_is_refused_with_the_reason() {
+    let (world, _folder) = lively().await;
+    let server = serve(&world).await;
+    let cases = [
+        ("{", "EOF"),
+        (r#"{"sql":"SELECT 1"}"#, "missing field `dialect`"),
+        (r#"{"sql":"SELECT","dialect":"stream_analytics"}"#, "Q101"),
+    ];
+    for (body, said) in cases {
+        let request =
+            Request::post("/api/query").header("host", "localhost").header("content-type", "application/json");
+        let answer = ask(server, request.body(Full::new(Bytes::from_static(body.as_bytes()))).unwrap()).await;
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{body}");
+        let answer: Value = serde_json::from_str(&text(answer).await).unwrap();
+        assert!(answer["message"].as_str().unwrap().contains(said), "{body}: {answer}");
+    }
 }
 
 #[tokio::test]

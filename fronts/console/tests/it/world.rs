@@ -11,14 +11,17 @@ use millstream_catalog::{
     QueryInput, QueryOutput, Resource, StreamOwner,
 };
 use millstream_console::{Console, ConsoleParts};
-use millstream_delivery::{Deliveries, NewDeliveryStream, ObjectStoreOptions};
+use millstream_delivery::{Deliveries, NewDeliveryStream};
 use millstream_function::{Functions, Options};
 use millstream_insight::{Insight, trail::Step};
-use millstream_query::{DeliveryAnswer, DeliveryRecord, OutputCodec, Queries};
+use millstream_object::{ObjectStoreOptions, Objects};
+use millstream_query::{DeliveryAnswer, DeliveryRecord, OutputCodec, Outside, Queries};
 use millstream_storage::Storage;
 use millstream_stream::{Entry, NewStream, Placement, Streams};
 use millstream_table::{AttributeValue, Item, NewTable, Put, Tables};
-use millstream_types::{Clock, Millis};
+use millstream_types::{
+    BoxFuture, Clock, Millis, NewObject, PutObject, PutObjectError, UpsertDocumentError, UpsertDocuments,
+};
 
 /// The engines.
 pub struct World {
@@ -48,8 +51,32 @@ impl OutputCodec for NoCodec {
         Bytes::new()
     }
 
-    fn decode(&self, _: &[u8]) -> Option<Vec<DeliveryAnswer>> {
+    fn decode(&self, _: &[DeliveryRecord], _: &[u8]) -> Option<Vec<DeliveryAnswer>> {
         None
+    }
+
+    fn records_max(&self) -> usize {
+        1
+    }
+}
+
+/// Nothing is kept here.
+struct Nowhere;
+
+impl PutObject for Nowhere {
+    fn put_object(&self, _: NewObject) -> BoxFuture<'_, Result<(), PutObjectError>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+impl UpsertDocuments for Nowhere {
+    fn upsert_documents(
+        &self,
+        _: String,
+        _: String,
+        documents: Vec<Bytes>,
+    ) -> BoxFuture<'_, Vec<Result<(), UpsertDocumentError>>> {
+        Box::pin(async move { documents.iter().map(|_| Ok(())).collect() })
     }
 }
 
@@ -69,6 +96,7 @@ impl World {
             endpoint: String::new(),
             region: "us-east-1".into(),
             arn: Arc::new(str::to_owned),
+            log_group: Arc::new(|name| format!("/aws/lambda/{name}")),
             credentials: Arc::new(|_| Default::default()),
             python_path: vec![],
             node_path: vec![],
@@ -77,7 +105,8 @@ impl World {
         let functions =
             Functions::open(options, storage.clone(), catalog.clone(), insight.clone(), Arc::clone(&clock)).unwrap();
         let tables = Tables::new(storage.clone(), catalog.clone(), Arc::clone(&clock));
-        let objects = ObjectStoreOptions::Folder(folder.join("objects"));
+        let store = ObjectStoreOptions::Folder(folder.join("objects"));
+        let objects = Objects::new(store, storage.clone(), catalog.clone(), Arc::clone(&clock));
         let deliveries = Deliveries::start(
             objects,
             storage.clone(),
@@ -91,8 +120,13 @@ impl World {
             catalog.clone(),
             streams.clone(),
             insight.clone(),
-            Arc::new(functions.clone()),
-            Arc::new(NoCodec),
+            Outside {
+                invoke: Arc::new(functions.clone()),
+                kinesis_codec: Arc::new(NoCodec),
+                stream_analytics_codec: Arc::new(NoCodec),
+                objects: Arc::new(Nowhere),
+                documents: Arc::new(Nowhere),
+            },
             Arc::clone(&clock),
         )
         .await;
@@ -134,10 +168,15 @@ impl World {
             buffer_bytes: 1 << 20,
             buffer_seconds: 60,
             compression: Compression::Gzip,
-            role: String::new(),
+            ..ObjectDestination::default()
         };
-        let new =
-            NewDeliveryStream { name: "input_transactions".into(), source: DeliverySource::DirectPut, destination };
+        let new = NewDeliveryStream {
+            name: "input_transactions".into(),
+            source: DeliverySource::DirectPut,
+            source_role: String::new(),
+            destination,
+            tags: Default::default(),
+        };
         self.deliveries.create(new).await.unwrap();
         for (name, variables) in [
             ("PostTransaction", vec![("DELIVERY_STREAM", "input_transactions")]),
@@ -213,6 +252,8 @@ fn table(name: &str) -> NewTable {
         sort_key: Some(KeyAttribute { name: "symbol".into(), key_type: KeyType::Number }),
         provisioned: None,
         tags: Default::default(),
+        owner: Default::default(),
+        item_bytes_max: millstream_catalog::TABLE_ITEM_BYTES_MAX,
     }
 }
 
@@ -228,11 +269,18 @@ fn query(name: &str, sql: &str, target: OutputTarget) -> QueryDefinition {
             stream: "delivery/input_transactions".into(),
             format: Default::default(),
             columns: Vec::<ColumnDefinition>::new(),
+            role: String::new(),
         }],
-        outputs: vec![QueryOutput { name: "OUTPUT_STREAM".into(), target, format: Default::default() }],
+        outputs: vec![QueryOutput {
+            name: "OUTPUT_STREAM".into(),
+            target,
+            format: Default::default(),
+            role: String::new(),
+        }],
         desired: DesiredState::Running,
         start_at: Default::default(),
         event_order: Default::default(),
+        parallelism: 1,
         created: made,
         modified: made,
         version: 1,
@@ -257,5 +305,6 @@ fn api(name: &str, function: &str) -> ApiDefinition {
         resources: [("r".to_owned(), root)].into(),
         deployments: Default::default(),
         stages: Default::default(),
+        validators: Default::default(),
     }
 }

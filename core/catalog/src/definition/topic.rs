@@ -1,0 +1,61 @@
+//! Topics: where events are published to.
+
+use std::collections::BTreeMap;
+
+use millstream_types::Millis;
+use serde::{Deserialize, Serialize};
+
+use crate::collection::Definition;
+
+/// Events of many publishers, delivered to everybody who subscribed. They are the records of the stream `topic/NAME`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopicDefinition {
+    /// Unique.
+    pub name: String,
+    /// How its events name it: the `topic` of an event, the `source` of one that is translated.
+    pub address: String,
+    /// The form in which events are published.
+    pub schema: EventSchema,
+    /// Two keys that publishers prove themselves with, base64; either is as good, so that one can be changed at a time.
+    pub keys: [String; 2],
+    /// When it was made.
+    pub created: Millis,
+    /// Where its maker wanted it; recorded.
+    #[serde(default)]
+    pub location: String,
+    /// Labels.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
+}
+
+impl TopicDefinition {
+    /// The stream that holds its events.
+    #[must_use]
+    pub fn stream(&self) -> String {
+        topic_stream(&self.name)
+    }
+}
+
+/// The stream that holds a topic's events.
+#[must_use]
+pub fn topic_stream(topic: &str) -> String {
+    format!("topic/{topic}")
+}
+
+/// The JSON form of events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventSchema {
+    /// `id`, `subject`, `eventType`, `eventTime`, `data`, `dataVersion`.
+    EventGrid,
+    /// CloudEvents 1.0.
+    CloudEvents,
+}
+
+impl Definition for TopicDefinition {
+    const KIND: &'static str = "topic";
+
+    fn key(&self) -> &str {
+        &self.name
+    }
+}

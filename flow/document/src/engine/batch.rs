@@ -1,0 +1,184 @@
+//! Several operations on documents of one partition key: all of them, or none.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use millstream_catalog::DocumentContainerDefinition;
+use millstream_table::Together;
+use millstream_types::Millis;
+use serde_json::{Map, Value};
+
+use super::documents::{Expected, Prepared, check_same_id, gone, prepare};
+use super::{DOCUMENT_BYTES_MAX, Documents, table_name};
+use crate::document::{self, Document};
+use crate::error::DocumentError;
+use crate::partition::PartitionKey;
+use crate::patch::Patch;
+
+/// Operations of one batch: the service family's own limit.
+pub const BATCH_OPERATIONS_MAX: usize = 100;
+/// Bytes of all documents of a batch: 2 MiB, the service family's own limit.
+const BATCH_BYTES_MAX: usize = DOCUMENT_BYTES_MAX;
+
+/// One operation of a batch. Each sees what those before it did.
+#[derive(Debug, Clone)]
+pub struct BatchOperation {
+    /// What to do.
+    pub action: BatchAction,
+    /// The etag that the document must have.
+    pub if_match: Option<String>,
+}
+
+/// What an operation of a batch does.
+#[derive(Debug, Clone)]
+pub enum BatchAction {
+    /// Writes a document that must not be there yet.
+    Create(Map<String, Value>),
+    /// Writes a document, there or not.
+    Upsert(Map<String, Value>),
+    /// Writes a document of this id that must be there.
+    Replace(String, Map<String, Value>),
+    /// Changes parts of the document of this id.
+    Patch(String, Box<Patch>),
+    /// Tells the document of this id.
+    Read(String),
+    /// Removes the document of this id.
+    Delete(String),
+}
+
+/// What an operation did.
+#[derive(Debug, Clone, PartialEq)]
+pub enum BatchResult {
+    /// There is a document that was not there before.
+    Created(Document),
+    /// The document, as it is now.
+    There(Document),
+    /// The document was removed.
+    Deleted,
+}
+
+impl Documents {
+    /// Carries out operations on documents of one partition key, in their order and as one.
+    ///
+    /// # Errors
+    /// [`DocumentError::BatchSize`], [`DocumentError::BatchTooLarge`], [`DocumentError::Batch`] with what the first
+    /// failing operation failed with, [`DocumentError::Table`].
+    pub async fn batch(
+        &self,
+        container: &Arc<DocumentContainerDefinition>,
+        partition: PartitionKey,
+        operations: Vec<BatchOperation>,
+    ) -> Result<Vec<BatchResult>, DocumentError> {
+        let found = operations.len();
+        if found == 0 || found > BATCH_OPERATIONS_MAX {
+            return Err(DocumentError::BatchSize { found, max: BATCH_OPERATIONS_MAX });
+        }
+        let key = partition.encode(&container.partition_key_paths)?;
+        let mut ids = BTreeSet::new();
+        for (at, operation) in operations.iter().enumerate() {
+            ids.insert(operation.id().map_err(|error| DocumentError::Batch { at, error: Box::new(error) })?);
+        }
+        let keys: Vec<_> = ids.iter().map(|id| document::key(key.clone(), id)).collect();
+        let scope = Scope { container: Arc::clone(container), partition, key, now: self.clock.now() };
+        let carry_out = move |together: &mut Together| scope.carry_out(together, operations);
+        let done = self.tables.together(&table_name(&container.path), &keys, carry_out).await;
+        done.map_err(|error| match error {
+            DocumentError::Table(error) => gone(container, error),
+            other => other,
+        })
+    }
+}
+
+impl BatchOperation {
+    fn id(&self) -> Result<String, DocumentError> {
+        match &self.action {
+            BatchAction::Create(body) | BatchAction::Upsert(body) => document::id_of(body),
+            BatchAction::Replace(id, _)
+            | BatchAction::Patch(id, _)
+            | BatchAction::Read(id)
+            | BatchAction::Delete(id) => document::check_name(id).map(|()| id.clone()),
+        }
+    }
+}
+
+/// What all operations of a batch are about.
+struct Scope {
+    container: Arc<DocumentContainerDefinition>,
+    partition: PartitionKey,
+    key: Bytes,
+    now: Millis,
+}
+
+impl Scope {
+    fn carry_out(
+        &self,
+        together: &mut Together,
+        operations: Vec<BatchOperation>,
+    ) -> Result<Vec<BatchResult>, DocumentError> {
+        let (mut results, mut bytes) = (Vec::with_capacity(operations.len()), 0);
+        for (at, operation) in operations.into_iter().enumerate() {
+            let done = self.one(together, operation, &mut bytes);
+            results.push(done.map_err(|error| DocumentError::Batch { at, error: Box::new(error) })?);
+            if bytes > BATCH_BYTES_MAX {
+                return Err(DocumentError::BatchTooLarge { bytes, max: BATCH_BYTES_MAX });
+            }
+        }
+        Ok(results)
+    }
+
+    fn one(
+        &self,
+        together: &mut Together,
+        BatchOperation { action, if_match }: BatchOperation,
+        bytes: &mut usize,
+    ) -> Result<BatchResult, DocumentError> {
+        let present = |if_match: Option<String>| if_match.map_or(Expected::Present, Expected::Etag);
+        match action {
+            BatchAction::Create(body) => self.put(together, body, &Expected::Absent, bytes),
+            BatchAction::Upsert(body) => {
+                let expected = if_match.map_or(Expected::Anything, Expected::EtagOrAbsent);
+                self.put(together, body, &expected, bytes)
+            }
+            BatchAction::Replace(id, body) => {
+                check_same_id(&id, &body)?;
+                self.put(together, body, &present(if_match), bytes)
+            }
+            BatchAction::Patch(id, patch) => {
+                let known = self.get(together, &id, &present(if_match))?;
+                let body = patch.apply_to(&known)?;
+                check_same_id(&id, &body)?;
+                self.put(together, body, &Expected::Present, bytes)
+            }
+            BatchAction::Read(id) => self.get(together, &id, &present(if_match)).map(BatchResult::There),
+            BatchAction::Delete(id) => {
+                self.get(together, &id, &present(if_match))?;
+                together.delete(&document::key(self.key.clone(), &id))?;
+                Ok(BatchResult::Deleted)
+            }
+        }
+    }
+
+    fn get(&self, together: &Together, id: &str, expected: &Expected) -> Result<Document, DocumentError> {
+        let found = together.get(&document::key(self.key.clone(), id))?;
+        expected.check(&self.container, id, found)?;
+        let item = found.ok_or_else(|| DocumentError::DocumentNotFound { id: id.to_owned() })?;
+        Document::of_item(&self.container, item)
+    }
+
+    fn put(
+        &self,
+        together: &mut Together,
+        body: Map<String, Value>,
+        expected: &Expected,
+        bytes: &mut usize,
+    ) -> Result<BatchResult, DocumentError> {
+        let Prepared { id, item, document } = prepare(&self.container, Some(self.partition.clone()), body, self.now)?;
+        let found = together.get(&document::key(self.key.clone(), &id))?;
+        expected.check(&self.container, &id, found)?;
+        let created = found.is_none();
+        *bytes += millstream_table::item::size(&item);
+        together.put(item)?;
+        Ok(if created { BatchResult::Created(document) } else { BatchResult::There(document) })
+    }
+}

@@ -1,0 +1,264 @@
+//! One document: create, upsert, replace, patch, read and delete.
+
+use millstream_catalog::DocumentContainerDefinition;
+use millstream_table::expression::{Comparison, Condition, Operand, Path};
+use millstream_table::{AttributeValue, Deletion, Item, Put, TableError};
+use millstream_types::Millis;
+use serde_json::{Map, Value};
+
+use super::{Documents, new_etag, table_name};
+use crate::document::{self, Document, ETAG, ID, SYSTEM_PROPERTIES};
+use crate::error::DocumentError;
+use crate::partition::PartitionKey;
+use crate::patch::Patch;
+
+/// Bytes of a document as JSON: 2 MiB, the service family's own limit.
+pub const DOCUMENT_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// How often a patch without a condition starts again when other writers were faster.
+const PATCH_ATTEMPTS: usize = 16;
+
+/// A written document.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Upserted {
+    /// As it is now.
+    pub document: Document,
+    /// Whether there was none before.
+    pub created: bool,
+}
+
+/// What must hold for the document that is there.
+pub(super) enum Expected {
+    Absent,
+    Present,
+    /// Present with this etag; `*` is any.
+    Etag(String),
+    /// This etag, or none there at all.
+    EtagOrAbsent(String),
+    Anything,
+}
+
+impl Documents {
+    /// Writes a document that must not be there yet. `partition`: as the request names it, to be the document's own.
+    ///
+    /// # Errors
+    /// [`DocumentError::DocumentExists`], those of ids, partition keys and sizes, [`DocumentError::Table`].
+    pub async fn create(
+        &self,
+        container: &DocumentContainerDefinition,
+        partition: Option<PartitionKey>,
+        body: Map<String, Value>,
+    ) -> Result<Document, DocumentError> {
+        let written = self.write(container, partition, body, Expected::Absent).await?;
+        Ok(written.document)
+    }
+
+    /// Writes a document, there or not. With `if_match` one that is there must have that etag.
+    ///
+    /// # Errors
+    /// [`DocumentError::EtagMismatch`], those of ids, partition keys and sizes, [`DocumentError::Table`].
+    pub async fn upsert(
+        &self,
+        container: &DocumentContainerDefinition,
+        partition: Option<PartitionKey>,
+        body: Map<String, Value>,
+        if_match: Option<String>,
+    ) -> Result<Upserted, DocumentError> {
+        let expected = if_match.map_or(Expected::Anything, Expected::EtagOrAbsent);
+        self.write(container, partition, body, expected).await
+    }
+
+    /// Writes a document in the place of the one that is there.
+    ///
+    /// # Errors
+    /// [`DocumentError::DocumentNotFound`], [`DocumentError::EtagMismatch`], [`DocumentError::IdChanged`], those of ids,
+    /// partition keys and sizes, [`DocumentError::Table`].
+    pub async fn replace(
+        &self,
+        container: &DocumentContainerDefinition,
+        partition: Option<PartitionKey>,
+        id: &str,
+        body: Map<String, Value>,
+        if_match: Option<String>,
+    ) -> Result<Document, DocumentError> {
+        check_same_id(id, &body)?;
+        let expected = if_match.map_or(Expected::Present, Expected::Etag);
+        Ok(self.write(container, partition, body, expected).await?.document)
+    }
+
+    /// Changes parts of a document.
+    ///
+    /// # Errors
+    /// As [`Documents::replace`], [`DocumentError::Patch`], [`DocumentError::PatchCondition`],
+    /// [`DocumentError::PatchOvertaken`].
+    pub async fn patch(
+        &self,
+        container: &DocumentContainerDefinition,
+        partition: &PartitionKey,
+        id: &str,
+        patch: &Patch,
+        if_match: Option<String>,
+    ) -> Result<Document, DocumentError> {
+        for _ in 0..PATCH_ATTEMPTS {
+            let known = self.read(container, partition, id).await?;
+            let body = patch.apply_to(&known)?;
+            let expected = if_match.clone().filter(|etag| etag != "*").unwrap_or(known.etag);
+            let replaced = self.replace(container, Some(partition.clone()), id, body, Some(expected)).await;
+            match replaced {
+                Err(DocumentError::EtagMismatch) if if_match.is_none() => {}
+                other => return other,
+            }
+        }
+        Err(DocumentError::PatchOvertaken { attempts: PATCH_ATTEMPTS })
+    }
+
+    /// A document.
+    ///
+    /// # Errors
+    /// [`DocumentError::DocumentNotFound`], those of partition keys, [`DocumentError::Table`].
+    pub async fn read(
+        &self,
+        container: &DocumentContainerDefinition,
+        partition: &PartitionKey,
+        id: &str,
+    ) -> Result<Document, DocumentError> {
+        let key = document::key(partition.encode(&container.partition_key_paths)?, id);
+        let found =
+            self.tables.get(&table_name(&container.path), &key).await.map_err(|error| gone(container, error))?;
+        let item = found.ok_or_else(|| DocumentError::DocumentNotFound { id: id.to_owned() })?;
+        Document::of_item(container, &item)
+    }
+
+    /// Removes a document.
+    ///
+    /// # Errors
+    /// [`DocumentError::DocumentNotFound`], [`DocumentError::EtagMismatch`], those of partition keys,
+    /// [`DocumentError::Table`].
+    pub async fn delete(
+        &self,
+        container: &DocumentContainerDefinition,
+        partition: &PartitionKey,
+        id: &str,
+        if_match: Option<String>,
+    ) -> Result<(), DocumentError> {
+        let expected = if_match.map_or(Expected::Present, Expected::Etag);
+        let deletion = Deletion {
+            key: document::key(partition.encode(&container.partition_key_paths)?, id),
+            condition: expected.condition(),
+            return_old: false,
+        };
+        let deleted = self.tables.delete_item(&table_name(&container.path), deletion).await;
+        deleted.map(|_| ()).map_err(|error| expected.refusal(container, id, error))
+    }
+
+    async fn write(
+        &self,
+        container: &DocumentContainerDefinition,
+        partition: Option<PartitionKey>,
+        body: Map<String, Value>,
+        expected: Expected,
+    ) -> Result<Upserted, DocumentError> {
+        let Prepared { id, item, document } = prepare(container, partition, body, self.clock.now())?;
+        let put = Put { item, condition: expected.condition(), return_old: true };
+        match self.tables.put(&table_name(&container.path), put).await {
+            Ok(written) => Ok(Upserted { document, created: written.old.is_none() }),
+            Err(error) => Err(expected.refusal(container, &id, error)),
+        }
+    }
+}
+
+/// A document that may be written, if what is there allows it.
+pub(super) struct Prepared {
+    pub id: String,
+    pub item: Item,
+    pub document: Document,
+}
+
+/// Checks a document and makes its item. `partition`: as the request names it, to be the document's own.
+pub(super) fn prepare(
+    container: &DocumentContainerDefinition,
+    partition: Option<PartitionKey>,
+    mut body: Map<String, Value>,
+    now: Millis,
+) -> Result<Prepared, DocumentError> {
+    let id = document::id_of(&body)?;
+    body.retain(|name, _| !SYSTEM_PROPERTIES.contains(&name.as_str()));
+    let paths = &container.partition_key_paths;
+    let key = PartitionKey::of_document(&body, paths)?.encode(paths)?;
+    if let Some(named) = partition
+        && named.encode(paths)? != key
+    {
+        return Err(DocumentError::PartitionKeyMismatch);
+    }
+    let text = Value::Object(body).to_string();
+    if text.len() > DOCUMENT_BYTES_MAX {
+        return Err(DocumentError::DocumentTooLarge { bytes: text.len(), max: DOCUMENT_BYTES_MAX });
+    }
+    let item = document::to_item(key, &id, text, &new_etag(), now)?;
+    let document = Document::of_item(container, &item)?;
+    Ok(Prepared { id, item, document })
+}
+
+impl Expected {
+    /// As the table engine checks it.
+    fn condition(&self) -> Option<Condition> {
+        let path = |attribute: &str| Path { attribute: attribute.to_owned(), rest: Vec::new() };
+        let etag = |etag: &str| {
+            let value = Operand::Value(AttributeValue::String(etag.to_owned()));
+            Condition::Compare(Comparison::Equal, Operand::Path(path(ETAG)), value)
+        };
+        match self {
+            Self::Absent => Some(Condition::NotExists(path(ID))),
+            Self::Present => Some(Condition::Exists(path(ID))),
+            Self::Etag(any) if any == "*" => Some(Condition::Exists(path(ID))),
+            Self::Etag(known) => Some(etag(known)),
+            Self::EtagOrAbsent(any) if any == "*" => None,
+            Self::EtagOrAbsent(known) => {
+                Some(Condition::Or(Box::new(Condition::NotExists(path(ID))), Box::new(etag(known))))
+            }
+            Self::Anything => None,
+        }
+    }
+
+    /// Checks what is there.
+    pub fn check(
+        &self,
+        container: &DocumentContainerDefinition,
+        id: &str,
+        found: Option<&Item>,
+    ) -> Result<(), DocumentError> {
+        let holds =
+            |condition: Condition| found.map_or_else(|| condition.holds(&Item::new()), |item| condition.holds(item));
+        if self.condition().is_none_or(holds) {
+            return Ok(());
+        }
+        let failed = TableError::ConditionFailed { item: found.cloned().map(Box::new) };
+        Err(self.refusal(container, id, failed))
+    }
+
+    /// What it means that the condition did not hold.
+    pub fn refusal(&self, container: &DocumentContainerDefinition, id: &str, error: TableError) -> DocumentError {
+        match (self, error) {
+            (Self::Absent, TableError::ConditionFailed { .. }) => DocumentError::DocumentExists { id: id.to_owned() },
+            (_, TableError::ConditionFailed { item: None }) => DocumentError::DocumentNotFound { id: id.to_owned() },
+            (_, TableError::ConditionFailed { item: Some(_) }) => DocumentError::EtagMismatch,
+            (_, error) => gone(container, error),
+        }
+    }
+}
+
+/// A document keeps its id.
+pub(super) fn check_same_id(id: &str, body: &Map<String, Value>) -> Result<(), DocumentError> {
+    let found = document::id_of(body)?;
+    if found == id { Ok(()) } else { Err(DocumentError::IdChanged { expected: id.to_owned(), found }) }
+}
+
+/// A container's table is only missing when the container was removed a moment ago.
+pub(super) fn gone(container: &DocumentContainerDefinition, error: TableError) -> DocumentError {
+    match error {
+        TableError::TableNotFound { .. } => DocumentError::ContainerNotFound {
+            database: container.database().to_owned(),
+            container: container.name().to_owned(),
+        },
+        other => DocumentError::Table(other),
+    }
+}

@@ -1,0 +1,232 @@
+//! The operations on databases, containers and documents.
+//!
+//! Definitions are the catalog's. A container's documents are a table's items, so every write is one conditional write of
+//! the table engine: whether a document may be made, replaced or removed is decided there, once.
+//! Read next: `documents.rs` (one document), `batch.rs` (several as one), `feed.rs` (pages of all documents and of queries).
+
+mod batch;
+mod documents;
+mod feed;
+mod port;
+
+use std::sync::Arc;
+
+use millstream_catalog::{
+    Catalog, CatalogError, DocumentContainerDefinition, DocumentDatabaseDefinition, KeyAttribute, KeyType, TableOwner,
+};
+use millstream_storage::Transaction;
+use millstream_table::{NewTable, TableError, Tables};
+use millstream_types::Clock;
+
+pub use batch::{BATCH_OPERATIONS_MAX, BatchAction, BatchOperation, BatchResult};
+pub use documents::{DOCUMENT_BYTES_MAX, Upserted};
+pub use feed::{Feed, PageRequest};
+
+use crate::document::{ID, PARTITION, check_name};
+use crate::error::DocumentError;
+use crate::partition;
+
+/// Bytes of a document's item: the document, its keys and its etag.
+const ITEM_BYTES_MAX: usize = DOCUMENT_BYTES_MAX + 8 * 1024;
+
+/// What a container is made from.
+#[derive(Debug, Clone)]
+pub struct NewContainer {
+    /// The database's name.
+    pub database: String,
+    /// Its own name.
+    pub name: String,
+    /// Where in a document its partition key is.
+    pub partition_key_paths: Vec<String>,
+    /// Kept for clients as JSON, not acted on: there is no index, queries read what they ask about.
+    pub indexing_policy: Option<String>,
+}
+
+/// The document engine. Cheap to clone.
+#[derive(Clone)]
+pub struct Documents {
+    catalog: Catalog,
+    tables: Tables,
+    clock: Arc<dyn Clock>,
+    /// Orders changes of definitions: a container is a definition and a table.
+    definitions: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Documents {
+    /// The engine over a catalog and the table engine.
+    #[must_use]
+    pub fn new(catalog: Catalog, tables: Tables, clock: Arc<dyn Clock>) -> Self {
+        Self { catalog, tables, clock, definitions: Arc::default() }
+    }
+
+    /// Makes a database.
+    ///
+    /// # Errors
+    /// [`DocumentError::Name`], [`DocumentError::DatabaseExists`], [`DocumentError::Catalog`].
+    pub async fn create_database(&self, name: &str) -> Result<Arc<DocumentDatabaseDefinition>, DocumentError> {
+        check_name(name)?;
+        let _turn = self.definitions.lock().await;
+        let exists = || DocumentError::DatabaseExists { database: name.to_owned() };
+        if self.catalog.document_databases.get(name).is_some() {
+            return Err(exists());
+        }
+        let definition = DocumentDatabaseDefinition {
+            name: name.to_owned(),
+            number: self.number().await?,
+            created: self.clock.now(),
+            etag: new_etag(),
+        };
+        Ok(self.catalog.document_databases.create(definition).await?)
+    }
+
+    /// A database.
+    ///
+    /// # Errors
+    /// [`DocumentError::DatabaseNotFound`].
+    pub fn database(&self, name: &str) -> Result<Arc<DocumentDatabaseDefinition>, DocumentError> {
+        let found = self.catalog.document_databases.get(name);
+        found.ok_or_else(|| DocumentError::DatabaseNotFound { database: name.to_owned() })
+    }
+
+    /// All databases in the order of their names.
+    #[must_use]
+    pub fn databases(&self) -> Vec<Arc<DocumentDatabaseDefinition>> {
+        self.catalog.document_databases.list()
+    }
+
+    /// Removes a database with its containers and documents.
+    ///
+    /// # Errors
+    /// [`DocumentError::DatabaseNotFound`], [`DocumentError::Catalog`], [`DocumentError::Table`].
+    pub async fn delete_database(&self, name: &str) -> Result<(), DocumentError> {
+        let _turn = self.definitions.lock().await;
+        for container in self.containers(name)? {
+            self.remove_container(&container).await?;
+        }
+        self.catalog.document_databases.delete(name, Transaction::new()).await?;
+        Ok(())
+    }
+
+    /// Makes a container; documents can be written when this returns.
+    ///
+    /// # Errors
+    /// [`DocumentError::Name`], those of partition key paths, [`DocumentError::DatabaseNotFound`],
+    /// [`DocumentError::ContainerExists`], [`DocumentError::Catalog`], [`DocumentError::Table`].
+    pub async fn create_container(&self, new: NewContainer) -> Result<Arc<DocumentContainerDefinition>, DocumentError> {
+        check_name(&new.name)?;
+        partition::check_paths(&new.partition_key_paths)?;
+        let _turn = self.definitions.lock().await;
+        let database = self.database(&new.database)?;
+        let path = format!("{}/{}", new.database, new.name);
+        if self.catalog.document_containers.get(&path).is_some() {
+            return Err(DocumentError::ContainerExists { database: new.database, container: new.name });
+        }
+        self.make_table(&path).await?;
+        let definition = DocumentContainerDefinition {
+            path,
+            number: self.number().await?,
+            database_number: database.number,
+            created: self.clock.now(),
+            etag: new_etag(),
+            partition_key_paths: new.partition_key_paths,
+            indexing_policy: new.indexing_policy,
+        };
+        Ok(self.catalog.document_containers.create(definition).await?)
+    }
+
+    /// A container.
+    ///
+    /// # Errors
+    /// [`DocumentError::DatabaseNotFound`], [`DocumentError::ContainerNotFound`].
+    pub fn container(&self, database: &str, name: &str) -> Result<Arc<DocumentContainerDefinition>, DocumentError> {
+        let found = self.catalog.document_containers.get(&format!("{database}/{name}"));
+        match found {
+            Some(container) => Ok(container),
+            None => {
+                self.database(database)?;
+                Err(DocumentError::ContainerNotFound { database: database.to_owned(), container: name.to_owned() })
+            }
+        }
+    }
+
+    /// The containers of a database in the order of their names.
+    ///
+    /// # Errors
+    /// [`DocumentError::DatabaseNotFound`].
+    pub fn containers(&self, database: &str) -> Result<Vec<Arc<DocumentContainerDefinition>>, DocumentError> {
+        self.database(database)?;
+        let mut containers = self.catalog.document_containers.list();
+        containers.retain(|container| container.database() == database);
+        Ok(containers)
+    }
+
+    /// Keeps another indexing policy for a container's clients.
+    ///
+    /// # Errors
+    /// As [`Documents::container`], [`DocumentError::Catalog`].
+    pub async fn set_indexing_policy(
+        &self,
+        database: &str,
+        name: &str,
+        policy: Option<String>,
+    ) -> Result<Arc<DocumentContainerDefinition>, DocumentError> {
+        let _turn = self.definitions.lock().await;
+        let mut definition = self.container(database, name)?.as_ref().clone();
+        definition.indexing_policy = policy;
+        definition.etag = new_etag();
+        Ok(self.catalog.document_containers.put(definition).await?)
+    }
+
+    /// Removes a container with its documents.
+    ///
+    /// # Errors
+    /// As [`Documents::container`], [`DocumentError::Catalog`], [`DocumentError::Table`].
+    pub async fn delete_container(&self, database: &str, name: &str) -> Result<(), DocumentError> {
+        let _turn = self.definitions.lock().await;
+        let container = self.container(database, name)?;
+        self.remove_container(&container).await
+    }
+
+    /// The definition goes first: a table that a crash leaves behind belongs to nobody and is made anew with the name.
+    async fn remove_container(&self, container: &DocumentContainerDefinition) -> Result<(), DocumentError> {
+        self.catalog.document_containers.delete(&container.path, Transaction::new()).await?;
+        match self.tables.delete(&table_name(&container.path)).await {
+            Ok(_) | Err(TableError::TableNotFound { .. }) => Ok(()),
+            Err(error) => Err(DocumentError::Table(error)),
+        }
+    }
+
+    async fn make_table(&self, path: &str) -> Result<(), DocumentError> {
+        let name = table_name(path);
+        match self.tables.delete(&name).await {
+            Ok(_) | Err(TableError::TableNotFound { .. }) => {}
+            Err(error) => return Err(DocumentError::Table(error)),
+        }
+        let new = NewTable {
+            name,
+            hash_key: KeyAttribute { name: PARTITION.to_owned(), key_type: KeyType::Binary },
+            sort_key: Some(KeyAttribute { name: ID.to_owned(), key_type: KeyType::String }),
+            provisioned: None,
+            tags: Default::default(),
+            owner: TableOwner::DocumentContainer,
+            item_bytes_max: ITEM_BYTES_MAX,
+        };
+        self.tables.create(new).await.map_err(DocumentError::Table)?;
+        Ok(())
+    }
+
+    async fn number(&self) -> Result<u32, CatalogError> {
+        // The counter counts definitions, of which nobody makes four billion.
+        Ok(u32::try_from(self.catalog.next_id().await?).unwrap_or(u32::MAX))
+    }
+}
+
+/// The table of a container.
+fn table_name(path: &str) -> String {
+    format!("document/{path}")
+}
+
+/// An etag that was never given before, in the quotes that belong to it.
+fn new_etag() -> String {
+    format!("\"{}\"", uuid::Uuid::new_v4())
+}

@@ -1,0 +1,180 @@
+//! One attempt: events go to where a subscription wants them, and what came of it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use millstream_catalog::{
+    DeliveryHeader, DeliveryHeaderValue, EventEndpoint, EventSchema, EventSubscriptionDefinition,
+};
+use millstream_stream::{Entry, Streams};
+use millstream_types::{Invocation, Invoke};
+use serde_json::Value;
+
+use crate::outcome::Outcome;
+use crate::schema::{Event, event_grid};
+use crate::webhook::{WebhookClient, WebhookWords};
+
+/// How an attempt ended.
+#[derive(Debug, Clone)]
+pub(crate) struct Report {
+    pub(crate) outcome: Outcome,
+    /// The endpoint's status, when it has such.
+    pub(crate) status: Option<u16>,
+    /// Its words.
+    pub(crate) detail: String,
+    /// The run of a function that it was.
+    pub(crate) invocation: Option<String>,
+}
+
+/// Takes events to one subscription's endpoint.
+pub(crate) struct Courier {
+    pub(crate) definition: Arc<EventSubscriptionDefinition>,
+    pub(crate) client: WebhookClient,
+    pub(crate) words: WebhookWords,
+    pub(crate) streams: Streams,
+    pub(crate) invoke: Arc<dyn Invoke>,
+}
+
+impl Courier {
+    pub(crate) fn is_webhook(&self) -> bool {
+        matches!(self.definition.endpoint, EventEndpoint::Webhook { .. })
+    }
+
+    /// Delivers all of the events or none. `attempts` were made before; `events` is not empty.
+    pub(crate) async fn deliver(&self, events: &[Arc<Event>], attempts: u32) -> Report {
+        match &self.definition.endpoint {
+            EventEndpoint::Webhook { url } => self.post(url, events, attempts).await,
+            EventEndpoint::Stream { name } => self.put(name, events).await,
+            EventEndpoint::Function { name } => self.invoke(name, events).await,
+            EventEndpoint::Queue { name } => {
+                report(Outcome::NotFound, format!("there is no queue engine for `{name}`"))
+            }
+        }
+    }
+
+    /// Whether deliveries hold lists of events, also of one.
+    fn in_lists(&self) -> bool {
+        self.definition.batching.events_max > 1
+    }
+
+    async fn post(&self, url: &str, events: &[Arc<Event>], attempts: u32) -> Report {
+        let schema = self.definition.delivery_schema;
+        let (media_type, list) = match (schema, self.in_lists()) {
+            (EventSchema::EventGrid, _) => ("application/json; charset=utf-8", true),
+            (EventSchema::CloudEvents, true) => ("application/cloudevents-batch+json; charset=utf-8", true),
+            (EventSchema::CloudEvents, false) => ("application/cloudevents+json; charset=utf-8", false),
+        };
+        let headers = self.headers(events, attempts, media_type);
+        match self.client.send(Method::POST, url, headers, body(events, schema, list)).await {
+            Ok(answer) => {
+                let outcome = Outcome::of_status(answer.status);
+                let status = answer.status.as_u16();
+                let detail = match outcome {
+                    Outcome::Delivered => String::new(),
+                    _ if answer.status.is_redirection() => format!("status {status}; redirects are not followed"),
+                    _ => format!("status {status}: {}", String::from_utf8_lossy(&answer.body).trim()),
+                };
+                Report { outcome, status: Some(status), detail, invocation: None }
+            }
+            Err(error) => report(error.outcome(), error.to_string()),
+        }
+    }
+
+    fn headers(&self, events: &[Arc<Event>], attempts: u32, media_type: &'static str) -> HeaderMap {
+        let (definition, words) = (&self.definition, &self.words);
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+        headers.insert(words.kind.clone(), HeaderValue::from_static(words.notification));
+        let mut insert = |name: &HeaderName, value: &str| {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.insert(name.clone(), value);
+            }
+        };
+        insert(&words.subscription, &definition.name);
+        insert(&words.delivery_count, &attempts.to_string());
+        let versions = definition.delivery_schema == EventSchema::EventGrid;
+        if versions {
+            insert(&words.metadata_version, event_grid::METADATA_VERSION);
+        }
+        if let [event] = events {
+            insert(&words.event_id, event.id());
+            if versions {
+                insert(&words.data_version, event.text("dataVersion"));
+            }
+        }
+        for DeliveryHeader { name, value } in &definition.headers {
+            let Ok(name) = name.parse::<HeaderName>() else { continue };
+            match value {
+                DeliveryHeaderValue::Static { value, .. } => insert(&name, value),
+                DeliveryHeaderValue::Field { key } => {
+                    if let Some(value) = events.first().and_then(|event| plain_value(event, key)) {
+                        insert(&name, &value);
+                    }
+                }
+            }
+        }
+        headers
+    }
+
+    /// Each event is a record; lists of one for the form whose readers expect lists.
+    async fn put(&self, stream: &str, events: &[Arc<Event>]) -> Report {
+        let schema = self.definition.delivery_schema;
+        let entry = |event: &Arc<Event>| Entry {
+            partition_key: Bytes::copy_from_slice(event.id().as_bytes()),
+            explicit_hash_key: None,
+            headers: Bytes::new(),
+            data: body(std::slice::from_ref(event), schema, schema == EventSchema::EventGrid),
+        };
+        let entries: Vec<Entry> = events.iter().map(entry).collect();
+        match self.streams.put(stream, &entries).await {
+            Ok(_) => report(Outcome::Delivered, String::new()),
+            Err(error) => report(Outcome::of_kind(error.kind()), error.to_string()),
+        }
+    }
+
+    async fn invoke(&self, function: &str, events: &[Arc<Event>]) -> Report {
+        let invocation = Invocation {
+            function: function.to_owned(),
+            payload: body(events, self.definition.delivery_schema, self.in_lists()),
+            source: format!("event subscription:{}", self.definition.id),
+            client_context: None,
+            log_tail: false,
+        };
+        match self.invoke.invoke(invocation).await {
+            Ok(ended) => {
+                let (outcome, detail) = match ended.error {
+                    None => (Outcome::Delivered, String::new()),
+                    Some(_) => (Outcome::GenericError, String::from_utf8_lossy(&ended.payload).into_owned()),
+                };
+                Report { outcome, status: None, detail, invocation: Some(ended.id) }
+            }
+            Err(error) => report(Outcome::of_kind(error.kind), error.to_string()),
+        }
+    }
+}
+
+/// A field's text, number or truth value.
+fn plain_value(event: &Event, key: &str) -> Option<String> {
+    let path: Vec<String> = key.split('.').map(str::to_owned).collect();
+    match event.at(&path)? {
+        Value::String(text) => Some(text.clone()),
+        value @ (Value::Number(_) | Value::Bool(_)) => Some(value.to_string()),
+        _ => None,
+    }
+}
+
+fn report(outcome: Outcome, detail: String) -> Report {
+    Report { outcome, status: None, detail, invocation: None }
+}
+
+/// Events in a form: a list, or the one object.
+fn body(events: &[Arc<Event>], schema: EventSchema, list: bool) -> Bytes {
+    match events {
+        [event] if !list => event.encoded_as(schema),
+        events => {
+            let objects: Vec<Bytes> = events.iter().map(|event| event.encoded_as(schema)).collect();
+            Bytes::from([b"[", objects.join(&b',').as_slice(), b"]"].concat())
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The engine: topics, subscriptions, and the task of each subscription.
+//! Read next: [`topics`] (and publishing), [`subscriptions`].
+
+mod check;
+mod subscriptions;
+mod topics;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use millstream_catalog::{Catalog, EventSubscriptionDefinition, SubscriptionState};
+use millstream_insight::Insight;
+use millstream_storage::Storage;
+use millstream_stream::Streams;
+use millstream_types::{Clock, Invoke, PutObject};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::endpoint::Courier;
+use crate::error::EventError;
+use crate::filter::Filter;
+use crate::log::View;
+use crate::schedule::RetrySchedule;
+use crate::task::{ProgressStore, Task};
+use crate::webhook::{WebhookClient, WebhookWords};
+
+pub use subscriptions::{NewSubscription, Provisioning, PutSubscription};
+pub use topics::NewTopic;
+
+/// The address that confirms a subscription: of its topic, its name and a code.
+pub type ValidationUrl = Arc<dyn Fn(&str, &str, &str) -> String + Send + Sync>;
+
+/// What the engine is plugged into, and what it may do.
+#[derive(Clone)]
+pub struct Options {
+    /// Waits between attempts.
+    pub schedule: RetrySchedule,
+    /// Whether webhooks may have addresses of this machine and its networks.
+    pub private_addresses: bool,
+    /// What webhooks see by the protocol's names.
+    pub words: WebhookWords,
+    /// Where subscriptions are confirmed by hand.
+    pub validation_url: ValidationUrl,
+    /// Runs functions.
+    pub invoke: Arc<dyn Invoke>,
+    /// Keeps dead letters; `None`: subscriptions that want them are refused.
+    pub objects: Option<Arc<dyn PutObject>>,
+}
+
+/// The event engine. Cheap to clone.
+#[derive(Clone)]
+pub struct Events {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    options: Options,
+    storage: Storage,
+    catalog: Catalog,
+    streams: Streams,
+    insight: Insight,
+    clock: Arc<dyn Clock>,
+    client: WebhookClient,
+    /// One change of definitions at a time; handshakes happen outside.
+    changes: tokio::sync::Mutex<()>,
+    running: Mutex<HashMap<String, Running>>,
+    /// By subscription; they outlive changes of it.
+    views: Mutex<HashMap<String, Arc<View>>>,
+}
+
+struct Running {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Events {
+    /// Starts the engine with all subscriptions of the catalog. Needs a tokio runtime.
+    #[must_use]
+    pub fn start(
+        options: Options,
+        storage: Storage,
+        catalog: Catalog,
+        streams: Streams,
+        insight: Insight,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let client = WebhookClient::new(options.private_addresses);
+        let (changes, running, views) = Default::default();
+        let shared = Shared { options, storage, catalog, streams, insight, clock, client, changes, running, views };
+        let engine = Self { shared: Arc::new(shared) };
+        for definition in engine.shared.catalog.event_subscriptions.list() {
+            if let Err(error) = engine.run(&definition) {
+                tracing::error!(subscription = %definition.id, %error, "cannot start an event subscription");
+                engine.view(&definition.id).fail(error.to_string());
+            }
+        }
+        engine
+    }
+
+    /// Stops all deliveries; each goes on at its next start.
+    pub async fn shutdown(&self) {
+        let running: Vec<Running> = self.running().drain().map(|(_, running)| running).collect();
+        for running in &running {
+            let _ = running.stop.send(true);
+        }
+        for running in running {
+            let _ = running.task.await;
+        }
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<String, Running>> {
+        self.shared.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn views(&self) -> MutexGuard<'_, HashMap<String, Arc<View>>> {
+        self.shared.views.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The view of a subscription, made if new.
+    fn view(&self, id: &str) -> Arc<View> {
+        let new = || Arc::new(View::new(&self.shared.insight, id));
+        Arc::clone(self.views().entry(id.to_owned()).or_insert_with(new))
+    }
+
+    /// Starts a subscription's task when its events flow.
+    fn run(&self, definition: &Arc<EventSubscriptionDefinition>) -> Result<(), EventError> {
+        if definition.state != SubscriptionState::Active {
+            return Ok(());
+        }
+        let shared = &self.shared;
+        let topic = self.topic(&definition.topic)?;
+        let stream = shared.streams.get(&topic.stream())?;
+        let Some(shard) = stream.shards.first() else { return Ok(()) };
+        let courier = Courier {
+            definition: Arc::clone(definition),
+            client: shared.client.clone(),
+            words: shared.options.words.clone(),
+            streams: shared.streams.clone(),
+            invoke: Arc::clone(&shared.options.invoke),
+        };
+        let task = Task {
+            courier: Arc::new(courier),
+            filter: Filter::compile(&definition.filter, topic.schema)?,
+            schema: topic.schema,
+            log: shard.log(),
+            streams: shared.streams.clone(),
+            store: ProgressStore::new(&shared.storage, &definition.id),
+            objects: shared.options.objects.clone(),
+            schedule: shared.options.schedule.clone(),
+            clock: Arc::clone(&shared.clock),
+            view: self.view(&definition.id),
+            trail: shared.insight.trail.clone(),
+        };
+        let (stop, stopped) = watch::channel(false);
+        let task = tokio::spawn(task.run(stopped));
+        self.running().insert(definition.id.clone(), Running { stop, task });
+        Ok(())
+    }
+
+    async fn halt(&self, id: &str) {
+        let running = self.running().remove(id);
+        if let Some(running) = running {
+            let _ = running.stop.send(true);
+            let _ = running.task.await;
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! Event subscriptions.
+
+use std::sync::Arc;
+
+use millstream_catalog::{
+    CatalogError, DeadLetterTarget, DeliveryHeader, EventBatching, EventEndpoint, EventFilter, EventRetry, EventSchema,
+    EventSubscriptionDefinition, SubscriptionState, TopicDefinition,
+};
+use millstream_storage::Transaction;
+use millstream_types::Millis;
+use tokio::sync::watch;
+
+use super::Events;
+use super::check::shown;
+use crate::error::EventError;
+use crate::log::{Delivery, SubscriptionStatus};
+use crate::task::ProgressStore;
+use crate::webhook::{Consent, Handshake};
+
+/// Subscriptions of one topic. Source: the service's quota.
+pub const SUBSCRIPTIONS_MAX: usize = 500;
+
+/// How long the address that confirms a subscription counts.
+const VALIDATION_MS: Millis = 10 * 60_000;
+
+/// What a subscription is made from.
+#[derive(Debug, Clone)]
+pub struct NewSubscription {
+    /// The topic.
+    pub topic: String,
+    /// 3 to 64 letters, digits and `-`.
+    pub name: String,
+    /// Where events go.
+    pub endpoint: EventEndpoint,
+    /// Which events.
+    pub filter: EventFilter,
+    /// The form in which they are delivered.
+    pub delivery_schema: EventSchema,
+    /// How often and how long a delivery is tried.
+    pub retry: EventRetry,
+    /// Where undeliverable events go.
+    pub dead_letter: Option<DeadLetterTarget>,
+    /// How many events one delivery may hold.
+    pub batching: EventBatching,
+    /// Headers that deliveries to a webhook have besides the protocol's own. At most 10.
+    pub headers: Vec<DeliveryHeader>,
+    /// Words of its maker.
+    pub labels: Vec<String>,
+}
+
+/// What became of a definition.
+#[derive(Debug, Clone)]
+pub struct PutSubscription {
+    /// The subscription as it is now.
+    pub definition: Arc<EventSubscriptionDefinition>,
+    /// Whether there was none before.
+    pub created: bool,
+}
+
+/// Whether a subscription's events flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Provisioning {
+    /// They do.
+    Succeeded,
+    /// Somebody has to visit the address that the webhook was told.
+    AwaitingValidation,
+    /// Nobody did in time.
+    Failed,
+}
+
+impl Events {
+    /// Makes a subscription or changes it. A webhook is asked for its consent when it is new: this waits for its answer,
+    /// 30 s at most. Events that are published from then on are delivered.
+    ///
+    /// # Errors
+    /// [`EventError::TopicNotFound`]; [`EventError::Validation`] when the webhook refuses; whatever is wrong with the
+    /// definition; [`EventError::Storage`].
+    pub async fn put_subscription(&self, new: NewSubscription) -> Result<PutSubscription, EventError> {
+        let shared = &self.shared;
+        let topic = self.topic(&new.topic)?;
+        self.check(&new, &topic)?;
+        let id = EventSubscriptionDefinition::id_of(&new.topic, &new.name);
+        let state = self.consent(&new, &topic).await?;
+
+        let _turn = shared.changes.lock().await;
+        let topic = self.topic(&new.topic)?;
+        let before = shared.catalog.event_subscriptions.get(&id);
+        if before.is_none() && self.subscriptions(&new.topic).len() >= SUBSCRIPTIONS_MAX {
+            return Err(EventError::TooMany { what: "subscriptions of a topic", max: SUBSCRIPTIONS_MAX });
+        }
+        let now = shared.clock.now();
+        let definition = EventSubscriptionDefinition {
+            id: id.clone(),
+            topic: new.topic,
+            name: new.name,
+            endpoint: new.endpoint,
+            filter: new.filter,
+            delivery_schema: new.delivery_schema,
+            retry: new.retry,
+            dead_letter: new.dead_letter,
+            batching: new.batching,
+            headers: new.headers,
+            state,
+            labels: new.labels,
+            created: before.as_ref().map_or(now, |before| before.created),
+            modified: now,
+        };
+        if before.as_ref().is_none_or(|before| before.state != SubscriptionState::Active) {
+            let stream = shared.streams.get(&topic.stream())?;
+            let end = stream.shards.first().map_or(0, |shard| shared.streams.bounds(shard.log()).next);
+            ProgressStore::new(&shared.storage, &id).begin(end).await?;
+        }
+        let definition = shared.catalog.event_subscriptions.put(definition).await?;
+        self.halt(&id).await;
+        self.run(&definition)?;
+        Ok(PutSubscription { definition, created: before.is_none() })
+    }
+
+    /// Asks the endpoint whether it wants the events, unless it said so before.
+    async fn consent(&self, new: &NewSubscription, topic: &TopicDefinition) -> Result<SubscriptionState, EventError> {
+        let shared = &self.shared;
+        let EventEndpoint::Webhook { url } = &new.endpoint else { return Ok(SubscriptionState::Active) };
+        let id = EventSubscriptionDefinition::id_of(&new.topic, &new.name);
+        let known = shared.catalog.event_subscriptions.get(&id).is_some_and(|before| {
+            before.state == SubscriptionState::Active
+                && before.endpoint == new.endpoint
+                && before.delivery_schema == new.delivery_schema
+        });
+        if known {
+            return Ok(SubscriptionState::Active);
+        }
+        let code = uuid::Uuid::new_v4().to_string();
+        let now = shared.clock.now();
+        let handshake = Handshake {
+            client: &shared.client,
+            words: &shared.options.words,
+            schema: new.delivery_schema,
+            url,
+            topic: &topic.address,
+            subscription: &new.name,
+            code: &code,
+            validation_url: &(shared.options.validation_url)(&new.topic, &new.name, &code),
+            now,
+        };
+        match handshake.ask().await {
+            Consent::Given => Ok(SubscriptionState::Active),
+            Consent::Open => Ok(SubscriptionState::AwaitingValidation { code, until: now + VALIDATION_MS }),
+            Consent::Refused(reason) => Err(EventError::Validation { endpoint: shown(&new.endpoint), reason }),
+        }
+    }
+
+    /// Confirms a webhook by hand: somebody visited the address that it was told.
+    ///
+    /// # Errors
+    /// [`EventError::NothingToConfirm`]; [`EventError::Storage`].
+    pub async fn confirm(&self, topic: &str, name: &str, code: &str) -> Result<(), EventError> {
+        let shared = &self.shared;
+        let _turn = shared.changes.lock().await;
+        let mut definition = match self.subscription(topic, name) {
+            Ok(definition) => (*definition).clone(),
+            Err(_) => return Err(EventError::NothingToConfirm),
+        };
+        match &definition.state {
+            SubscriptionState::AwaitingValidation { code: expected, until }
+                if expected == code && shared.clock.now() < *until => {}
+            _ => return Err(EventError::NothingToConfirm),
+        }
+        definition.state = SubscriptionState::Active;
+        let definition = shared.catalog.event_subscriptions.put(definition).await?;
+        self.halt(&definition.id).await;
+        self.run(&definition)
+    }
+
+    /// Removes a subscription with what it has not delivered.
+    ///
+    /// # Errors
+    /// [`EventError::SubscriptionNotFound`], [`EventError::Storage`].
+    pub async fn delete_subscription(&self, topic: &str, name: &str) -> Result<(), EventError> {
+        let _turn = self.shared.changes.lock().await;
+        let definition = self.subscription(topic, name)?;
+        self.remove_subscription(&definition).await
+    }
+
+    /// To be called in one's turn only.
+    pub(super) async fn remove_subscription(&self, definition: &EventSubscriptionDefinition) -> Result<(), EventError> {
+        self.halt(&definition.id).await;
+        let mut transaction = Transaction::new();
+        ProgressStore::new(&self.shared.storage, &definition.id).remove(&mut transaction);
+        match self.shared.catalog.event_subscriptions.delete(&definition.id, transaction).await {
+            Ok(_) | Err(CatalogError::NotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        self.views().remove(&definition.id);
+        Ok(())
+    }
+
+    /// A subscription's definition.
+    ///
+    /// # Errors
+    /// [`EventError::SubscriptionNotFound`].
+    pub fn subscription(&self, topic: &str, name: &str) -> Result<Arc<EventSubscriptionDefinition>, EventError> {
+        let id = EventSubscriptionDefinition::id_of(topic, name);
+        let missing = || EventError::SubscriptionNotFound { topic: topic.to_owned(), name: name.to_owned() };
+        self.shared.catalog.event_subscriptions.get(&id).ok_or_else(missing)
+    }
+
+    /// A topic's subscriptions in the order of their names.
+    #[must_use]
+    pub fn subscriptions(&self, topic: &str) -> Vec<Arc<EventSubscriptionDefinition>> {
+        let all = self.shared.catalog.event_subscriptions.list();
+        all.into_iter().filter(|subscription| subscription.topic == topic).collect()
+    }
+
+    /// Whether a subscription's events flow.
+    #[must_use]
+    pub fn provisioning(&self, definition: &EventSubscriptionDefinition) -> Provisioning {
+        match definition.state {
+            SubscriptionState::Active => Provisioning::Succeeded,
+            SubscriptionState::AwaitingValidation { until, .. } if self.shared.clock.now() < until => {
+                Provisioning::AwaitingValidation
+            }
+            SubscriptionState::AwaitingValidation { .. } => Provisioning::Failed,
+        }
+    }
+
+    /// How a subscription is doing; `None` when there is none.
+    #[must_use]
+    pub fn status(&self, topic: &str, name: &str) -> Option<SubscriptionStatus> {
+        let definition = self.subscription(topic, name).ok()?;
+        Some(self.view(&definition.id).status())
+    }
+
+    /// The last deliveries of a subscription, oldest first; `None` when there is none.
+    #[must_use]
+    pub fn deliveries(&self, topic: &str, name: &str) -> Option<Vec<Delivery>> {
+        let definition = self.subscription(topic, name).ok()?;
+        Some(self.view(&definition.id).deliveries())
+    }
+
+    /// Tells of deliveries: the value is the number of the last one. `None` when there is no such subscription.
+    #[must_use]
+    pub fn follow(&self, topic: &str, name: &str) -> Option<watch::Receiver<u64>> {
+        let definition = self.subscription(topic, name).ok()?;
+        Some(self.view(&definition.id).follow())
+    }
+}

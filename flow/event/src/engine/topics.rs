@@ -1,0 +1,162 @@
+//! Topics, and what is published to them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use millstream_catalog::{CatalogError, EventSchema, StreamOwner, TopicDefinition};
+use millstream_storage::Transaction;
+use millstream_stream::{Entry, NewStream, Placement};
+
+use super::{Events, check};
+use crate::error::EventError;
+use crate::schema::Event;
+
+/// How long a topic's events stay readable: longer than the day in which a delivery may be tried and the hours in which a
+/// dead letter may be.
+const RETENTION_HOURS: u32 = 48;
+
+/// Topics of a node. Source: the service's quota for a region.
+pub const TOPICS_MAX: usize = 100;
+
+/// What a topic is made from.
+#[derive(Debug, Clone)]
+pub struct NewTopic {
+    /// 3 to 50 letters, digits and `-`.
+    pub name: String,
+    /// How its events name it.
+    pub address: String,
+    /// The form in which events are published.
+    pub schema: EventSchema,
+    /// Where its maker wants it; recorded.
+    pub location: String,
+    /// Labels.
+    pub tags: BTreeMap<String, String>,
+}
+
+impl Events {
+    /// Makes a topic with two new keys.
+    ///
+    /// # Errors
+    /// [`EventError::TopicExists`], [`EventError::BadName`], [`EventError::TooMany`]; [`EventError::Storage`].
+    pub async fn create_topic(&self, new: NewTopic) -> Result<Arc<TopicDefinition>, EventError> {
+        check::topic_name(&new.name)?;
+        let shared = &self.shared;
+        let _turn = shared.changes.lock().await;
+        if shared.catalog.topics.get(&new.name).is_some() {
+            return Err(EventError::TopicExists { topic: new.name });
+        }
+        if shared.catalog.topics.list().len() >= TOPICS_MAX {
+            return Err(EventError::TooMany { what: "topics", max: TOPICS_MAX });
+        }
+        let definition = TopicDefinition {
+            name: new.name,
+            address: new.address,
+            schema: new.schema,
+            keys: [new_key(), new_key()],
+            created: shared.clock.now(),
+            location: new.location,
+            tags: new.tags,
+        };
+        let stream = definition.stream();
+        // A crash between making the stream and writing the definition leaves the stream: it is taken then.
+        if shared.streams.get(&stream).is_err() {
+            let new =
+                NewStream { name: stream, owner: StreamOwner::Topic, shards: 1, retention_hours: RETENTION_HOURS };
+            shared.streams.create(new).await?;
+        }
+        Ok(shared.catalog.topics.create(definition).await?)
+    }
+
+    /// Changes a topic's labels.
+    ///
+    /// # Errors
+    /// [`EventError::TopicNotFound`], [`EventError::Storage`].
+    pub async fn set_topic_tags(
+        &self,
+        topic: &str,
+        tags: BTreeMap<String, String>,
+    ) -> Result<Arc<TopicDefinition>, EventError> {
+        let _turn = self.shared.changes.lock().await;
+        let mut definition = (*self.topic(topic)?).clone();
+        definition.tags = tags;
+        Ok(self.shared.catalog.topics.put(definition).await?)
+    }
+
+    /// Replaces one of a topic's two keys, 0 or 1, by a new one.
+    ///
+    /// # Errors
+    /// [`EventError::TopicNotFound`]; [`EventError::OutOfRange`] for another number; [`EventError::Storage`].
+    pub async fn regenerate_key(&self, topic: &str, key: usize) -> Result<Arc<TopicDefinition>, EventError> {
+        let _turn = self.shared.changes.lock().await;
+        let mut definition = (*self.topic(topic)?).clone();
+        let found = u32::try_from(key).unwrap_or(u32::MAX);
+        let out_of_range = EventError::OutOfRange { what: "a key", min: 0, max: 1, found };
+        *definition.keys.get_mut(key).ok_or(out_of_range)? = new_key();
+        Ok(self.shared.catalog.topics.put(definition).await?)
+    }
+
+    /// Removes a topic with its subscriptions and its events.
+    ///
+    /// # Errors
+    /// [`EventError::TopicNotFound`], [`EventError::Storage`].
+    pub async fn delete_topic(&self, topic: &str) -> Result<(), EventError> {
+        let definition = self.topic(topic)?;
+        let _turn = self.shared.changes.lock().await;
+        for subscription in self.subscriptions(topic) {
+            self.remove_subscription(&subscription).await?;
+        }
+        match self.shared.catalog.topics.delete(topic, Transaction::new()).await {
+            Err(CatalogError::NotFound { name, .. }) => return Err(EventError::TopicNotFound { topic: name }),
+            other => other.map(drop)?,
+        }
+        self.shared.streams.delete(&definition.stream()).await?;
+        Ok(())
+    }
+
+    /// A topic's definition.
+    ///
+    /// # Errors
+    /// [`EventError::TopicNotFound`].
+    pub fn topic(&self, topic: &str) -> Result<Arc<TopicDefinition>, EventError> {
+        let found = self.shared.catalog.topics.get(topic);
+        found.ok_or_else(|| EventError::TopicNotFound { topic: topic.to_owned() })
+    }
+
+    /// All topics in the order of their names.
+    #[must_use]
+    pub fn topics(&self) -> Vec<Arc<TopicDefinition>> {
+        self.shared.catalog.topics.list()
+    }
+
+    /// Publishes events: durable when this returns, all or none.
+    ///
+    /// # Errors
+    /// [`EventError::Stream`].
+    pub async fn publish(&self, topic: &TopicDefinition, events: &[Event]) -> Result<Vec<Placement>, EventError> {
+        if events.is_empty() {
+            return Ok(Vec::new());
+        }
+        let entry = |event: &Event| Entry {
+            partition_key: Bytes::copy_from_slice(event.id().as_bytes()),
+            explicit_hash_key: None,
+            headers: Bytes::new(),
+            data: event.encoded(),
+        };
+        let entries: Vec<Entry> = events.iter().map(entry).collect();
+        let stream = topic.stream();
+        let placements = self.shared.streams.put(&stream, &entries).await?;
+        self.shared.insight.metrics.counter("records_in", &stream).add(entries.len() as u64);
+        let bytes = entries.iter().map(|entry| entry.data.len() as u64).sum();
+        self.shared.insight.metrics.counter("bytes_in", &stream).add(bytes);
+        Ok(placements)
+    }
+}
+
+/// 256 bits that nobody can guess (12 of them are fixed), as base64.
+fn new_key() -> String {
+    let (first, second) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
+    STANDARD.encode([*first.as_bytes(), *second.as_bytes()].concat())
+}

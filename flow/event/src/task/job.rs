@@ -1,0 +1,99 @@
+//! What a subscription has under way at once: attempts and dead letters, each a task of its own.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use millstream_catalog::EventSchema;
+use millstream_stream::{StreamError, Streams};
+use millstream_types::{Clock, LogId, Millis, PutObject};
+
+use super::progress::Waiting;
+use crate::dead_letter::{self, History};
+use crate::endpoint::{Courier, Report};
+use crate::schema::Event;
+
+/// An event on its way.
+#[derive(Debug, Clone)]
+pub(super) struct Item {
+    pub(super) offset: u64,
+    pub(super) published: Millis,
+    /// Attempts before this one.
+    pub(super) attempts: u32,
+    /// `None` until it is read again.
+    pub(super) event: Option<Arc<Event>>,
+}
+
+/// What came of a job.
+pub(super) enum Done {
+    /// Events were tried together.
+    Attempted { items: Vec<Item>, report: Report, time: Millis, duration_ms: u64 },
+    /// A dead letter was written, or why not.
+    Lettered { offset: u64, waiting: Waiting, event_id: String, time: Millis, result: Result<(), String> },
+    /// The stream keeps the event no longer.
+    Gone { offset: u64 },
+    /// The stream could not be read.
+    Unread(StreamError),
+}
+
+/// Where a subscription's events lie.
+#[derive(Clone)]
+pub(super) struct Source {
+    pub(super) streams: Streams,
+    pub(super) log: LogId,
+    pub(super) schema: EventSchema,
+}
+
+impl Source {
+    /// One event; `None` when it is kept no longer.
+    async fn event(&self, offset: u64) -> Result<Option<Event>, StreamError> {
+        let read = self.streams.read(self.log, offset, 1).await?;
+        let mut records = read.batches.iter().flat_map(|batch| batch.records());
+        let record = records.find(|record| record.offset == offset);
+        Ok(record.and_then(|record| Event::stored(self.schema, record.data)))
+    }
+}
+
+/// Tries to deliver events together.
+pub(super) async fn attempt(
+    source: Source,
+    courier: Arc<Courier>,
+    clock: Arc<dyn Clock>,
+    mut items: Vec<Item>,
+) -> Done {
+    for item in items.iter_mut().filter(|item| item.event.is_none()) {
+        match source.event(item.offset).await {
+            Ok(Some(event)) => item.event = Some(Arc::new(event)),
+            Ok(None) => return Done::Gone { offset: item.offset },
+            Err(error) => return Done::Unread(error),
+        }
+    }
+    let events: Vec<Arc<Event>> = items.iter().filter_map(|item| item.event.clone()).collect();
+    let attempts = items.first().map_or(0, |item| item.attempts);
+    let begun = Instant::now();
+    let report = courier.deliver(&events, attempts).await;
+    let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Done::Attempted { items, report, time: clock.now(), duration_ms }
+}
+
+/// Writes an event that was given up as a dead letter.
+pub(super) async fn letter(
+    source: Source,
+    courier: Arc<Courier>,
+    objects: Arc<dyn PutObject>,
+    clock: Arc<dyn Clock>,
+    (offset, waiting): (u64, Waiting),
+) -> Done {
+    let (Some(target), Some((ended, reason))) = (&courier.definition.dead_letter, waiting.ended) else {
+        return Done::Gone { offset };
+    };
+    let event = match source.event(offset).await {
+        Ok(Some(event)) => event,
+        Ok(None) => return Done::Gone { offset },
+        Err(error) => return Done::Unread(error),
+    };
+    let history =
+        History { reason, attempts: waiting.attempts, published: waiting.published, last_attempt: waiting.last, ended };
+    let object = dead_letter::object(&courier.definition, target, &event, &history, (source.log.0, offset));
+    let result = objects.put_object(object).await.map_err(|error| error.to_string());
+    Done::Lettered { offset, waiting, event_id: event.id().to_owned(), time: clock.now(), result }
+}

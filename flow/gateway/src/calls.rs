@@ -1,0 +1,360 @@
+//! The way of a request through a deployed API: its method, what the integration gets, what it gives back, the answer.
+//!
+//! What mappings make of either side is [`crate::mapping`]'s business; the shape in which a function gets a whole request
+//! is a front's ([`WholeRequest`]).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, header};
+use millstream_catalog::Integration;
+use millstream_types::{Clock, Invocation, InvocationOutcome, Invoke};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+
+use crate::backend::{BackendError, Backends};
+use crate::engine::Gateway;
+use crate::error::Refusal;
+use crate::mapping::{self, Endpoint, Outgoing, Sight};
+use crate::request::ApiRequest;
+use crate::route::Matched;
+use crate::stages::Served;
+
+/// How long an integration may take unless it says otherwise, milliseconds: the service's own default.
+const TIMEOUT_MS: u32 = 29_000;
+
+/// The largest request, bytes: the service's own limit.
+const BODY_BYTES_MAX: usize = 10 << 20;
+
+/// What stands for itself in a part of an address.
+const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// How a function gets a whole request and answers it: a wire shape that only a front knows.
+pub trait WholeRequest: Send + Sync + 'static {
+    /// The event for a request.
+    fn event(&self, request: &ApiRequest, served: &Served) -> Bytes;
+
+    /// The answer that a function's result stands for; `None` when it has another form.
+    fn answer(&self, payload: &[u8]) -> Option<Response<Bytes>>;
+}
+
+/// What happened on the way of a request, for whoever tries a method out.
+#[derive(Debug, Clone, Default)]
+pub struct Story {
+    /// The parts of the path that parameters stand for.
+    pub path_parameters: BTreeMap<String, String>,
+    /// Where the integration is: an address, or a function's name.
+    pub endpoint: String,
+    /// The headers that it got.
+    pub sent_headers: HeaderMap,
+    /// The body that it got.
+    pub sent_body: Bytes,
+    /// The status that it answered; `None` for functions and without an answer.
+    pub received_status: Option<u16>,
+    /// The headers that it answered.
+    pub received_headers: HeaderMap,
+    /// The body that it answered.
+    pub received_body: Bytes,
+    /// How long it took, milliseconds.
+    pub latency_ms: i64,
+}
+
+/// Answers requests of deployed APIs. Cheap to clone.
+#[derive(Clone)]
+pub struct Calls {
+    gateway: Gateway,
+    invoke: Arc<dyn Invoke>,
+    whole: Arc<dyn WholeRequest>,
+    backends: Backends,
+    clock: Arc<dyn Clock>,
+}
+
+impl Calls {
+    /// The way over what it needs.
+    #[must_use]
+    pub fn new(
+        gateway: Gateway,
+        invoke: Arc<dyn Invoke>,
+        whole: Arc<dyn WholeRequest>,
+        backends: Backends,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { gateway, invoke, whole, backends, clock }
+    }
+
+    /// Answers a request of a stage, and counts it.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn answer(&self, request: &ApiRequest) -> Result<Response<Bytes>, Refusal> {
+        if request.body.len() > BODY_BYTES_MAX {
+            return Err(Refusal::TooLarge);
+        }
+        let found = self.gateway.route(&request.api, &request.stage, &request.method, &request.path);
+        let served = found.map_err(|_| Refusal::UnknownStage)?.ok_or(Refusal::UnknownMethod)?;
+        self.serve(request, &served, &mut Story::default()).await
+    }
+
+    /// Calls a method as it is given, deployed or not, and tells what happened.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn serve(
+        &self,
+        request: &ApiRequest,
+        served: &Served,
+        story: &mut Story,
+    ) -> Result<Response<Bytes>, Refusal> {
+        story.path_parameters.clone_from(&served.matched.parameters);
+        validate(request, served)?;
+        let integration = served.matched.method.integration.as_ref();
+        let integration = integration.ok_or_else(|| misconfigured("the method has no integration"))?;
+        match integration.kind.as_str() {
+            "AWS_PROXY" => self.whole_request(request, served, integration, story).await,
+            "AWS" => self.mapped_function(request, served, integration, story).await,
+            "HTTP" | "HTTP_PROXY" => self.backend(request, served, integration, story).await,
+            "MOCK" => mock(request, integration, &sight(request, served)),
+            other => Err(misconfigured(&format!("the integration type {other} is not supported"))),
+        }
+    }
+
+    async fn whole_request(
+        &self,
+        request: &ApiRequest,
+        served: &Served,
+        integration: &Integration,
+        story: &mut Story,
+    ) -> Result<Response<Bytes>, Refusal> {
+        let event = self.whole.event(request, served);
+        let outcome = self.invoke(request, served, integration, event, story).await?;
+        if outcome.error.is_some() {
+            return Err(Refusal::FunctionAnswer);
+        }
+        self.whole.answer(&outcome.payload).ok_or(Refusal::FunctionAnswer)
+    }
+
+    async fn mapped_function(
+        &self,
+        request: &ApiRequest,
+        served: &Served,
+        integration: &Integration,
+        story: &mut Story,
+    ) -> Result<Response<Bytes>, Refusal> {
+        let sight = sight(request, served);
+        let mut body = mapping::request_body(integration, request.media_type(), &request.body, &sight)?;
+        if body.is_empty() {
+            body = Bytes::from_static(b"{}");
+        }
+        if serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_err() {
+            return Err(Refusal::BodyNotJson);
+        }
+        let outcome = self.invoke(request, served, integration, body, story).await?;
+        let message = outcome.error.is_some().then(|| error_message(&outcome.payload));
+        let endpoint = Endpoint { selector: message, headers: HeaderMap::new(), body: outcome.payload };
+        mapping::answer(&integration.responses, &endpoint, accept(request), &sight)
+    }
+
+    async fn invoke(
+        &self,
+        request: &ApiRequest,
+        served: &Served,
+        integration: &Integration,
+        payload: Bytes,
+        story: &mut Story,
+    ) -> Result<InvocationOutcome, Refusal> {
+        let function =
+            integration.function.as_deref().ok_or_else(|| misconfigured("the integration has no function"))?;
+        let function = mapping::filled(function, &served.variables);
+        story.endpoint.clone_from(&function);
+        story.sent_body = payload.clone();
+        let invocation = Invocation {
+            function,
+            payload,
+            source: format!("api:{}", request.api),
+            client_context: None,
+            log_tail: false,
+        };
+        let begun = self.clock.now();
+        let outcome = tokio::time::timeout(timeout(integration), self.invoke.invoke(invocation)).await;
+        story.latency_ms = self.clock.now() - begun;
+        let outcome = outcome.map_err(|_| Refusal::TimedOut)?;
+        let outcome = outcome.map_err(|error| Refusal::FunctionNotRun(error.message))?;
+        story.received_body = outcome.payload.clone();
+        Ok(outcome)
+    }
+
+    async fn backend(
+        &self,
+        request: &ApiRequest,
+        served: &Served,
+        integration: &Integration,
+        story: &mut Story,
+    ) -> Result<Response<Bytes>, Refusal> {
+        let sight = sight(request, served);
+        let outgoing = mapping::outgoing(&integration.request_parameters, &sight);
+        let proxy = integration.kind == "HTTP_PROXY";
+        let body = if proxy {
+            request.body.clone()
+        } else {
+            mapping::request_body(integration, request.media_type(), &request.body, &sight)?
+        };
+        let uri = backend_uri(request, served, integration, &outgoing, proxy)?;
+        let method = match integration.http_method.as_str() {
+            "" | "ANY" => &request.method,
+            other => other,
+        };
+        let mut sent = Request::new(body);
+        *sent.method_mut() = method.parse().map_err(|_| misconfigured("the integration's method is no HTTP method"))?;
+        *sent.headers_mut() = backend_headers(request, outgoing, proxy);
+        *sent.uri_mut() = uri;
+        story.endpoint = sent.uri().to_string();
+        (story.sent_headers, story.sent_body) = (sent.headers().clone(), sent.body().clone());
+        let begun = self.clock.now();
+        let received = self.backends.send(sent, timeout(integration)).await;
+        story.latency_ms = self.clock.now() - begun;
+        let received = received.map_err(|error| match error {
+            BackendError::TimedOut(_) => Refusal::TimedOut,
+            other => Refusal::Backend(other.to_string()),
+        })?;
+        story.received_status = Some(received.status().as_u16());
+        (story.received_headers, story.received_body) = (received.headers().clone(), received.body().clone());
+        if proxy {
+            return Ok(received);
+        }
+        let selector = Some(received.status().as_str().to_owned());
+        let (head, body) = received.into_parts();
+        let endpoint = Endpoint { selector, headers: head.headers, body };
+        mapping::answer(&integration.responses, &endpoint, accept(request), &sight)
+    }
+}
+
+/// Refuses a request that lacks parameters which its validator asks for.
+fn validate(request: &ApiRequest, served: &Served) -> Result<(), Refusal> {
+    if !served.validator.as_ref().is_some_and(|validator| validator.parameters) {
+        return Ok(());
+    }
+    let query = request.query_values();
+    let present = |place: &str, name: &str| match place {
+        "header" => request.headers.contains_key(name),
+        "querystring" => query.contains_key(name),
+        _ => served.matched.parameters.contains_key(name),
+    };
+    let required = served.matched.method.request_parameters.iter().filter(|(_, required)| **required);
+    let missing: Vec<String> = required
+        .filter_map(|(parameter, _)| parameter.strip_prefix("method.request.")?.split_once('.'))
+        .filter(|(place, name)| !present(place, name))
+        .map(|(_, name)| name.to_owned())
+        .collect();
+    if missing.is_empty() { Ok(()) } else { Err(Refusal::MissingParameters(missing)) }
+}
+
+fn sight(request: &ApiRequest, served: &Served) -> Sight {
+    Sight {
+        body: String::from_utf8_lossy(&request.body).into_owned(),
+        document: mapping::document(&request.body),
+        parameters: request.parameters(&served.matched),
+        context: request.context(&served.matched),
+        variables: served.variables.clone(),
+    }
+}
+
+/// The answer of an integration that calls nothing: its template says the status, the integration response the rest.
+fn mock(request: &ApiRequest, integration: &Integration, sight: &Sight) -> Result<Response<Bytes>, Refusal> {
+    let made = mapping::request_body(integration, request.media_type(), &request.body, sight)?;
+    let document: Value = serde_json::from_slice(&made).unwrap_or_default();
+    let status = document.get("statusCode").and_then(|status| match status {
+        Value::String(text) => text.parse::<u16>().ok(),
+        other => other.as_u64().and_then(|status| u16::try_from(status).ok()),
+    });
+    let status = status.ok_or_else(|| misconfigured("the request template makes no `{\"statusCode\": …}`"))?;
+    let exact = integration.responses.get_key_value(&status.to_string());
+    let endpoint = Endpoint { selector: Some(status.to_string()), headers: HeaderMap::new(), body: Bytes::new() };
+    match exact {
+        // A response without a pattern is for its own status first, for the others by default.
+        Some((own, response)) if response.selection_pattern.is_empty() => {
+            let only = BTreeMap::from([(own.clone(), response.clone())]);
+            mapping::answer(&only, &endpoint, accept(request), sight)
+        }
+        _ => mapping::answer(&integration.responses, &endpoint, accept(request), sight),
+    }
+}
+
+/// The backend's address with stage variables, parts of the path and the query filled in.
+fn backend_uri(
+    request: &ApiRequest,
+    served: &Served,
+    integration: &Integration,
+    outgoing: &Outgoing,
+    proxy: bool,
+) -> Result<Uri, Refusal> {
+    let mut address = mapping::filled(&integration.uri, &served.variables);
+    for (name, value) in &outgoing.path {
+        // A greedy part keeps its slashes.
+        let escaped = value.split('/').map(|part| utf8_percent_encode(part, PART).to_string());
+        address = address.replace(&format!("{{{name}}}"), &escaped.collect::<Vec<_>>().join("/"));
+    }
+    let passed = if proxy { request.query.as_str() } else { "" };
+    let mapped = outgoing
+        .query
+        .iter()
+        .map(|(name, value)| format!("{}={}", utf8_percent_encode(name, PART), utf8_percent_encode(value, PART)));
+    let query: Vec<String> =
+        Some(passed.to_owned()).filter(|query| !query.is_empty()).into_iter().chain(mapped).collect();
+    if !query.is_empty() {
+        address.push(if address.contains('?') { '&' } else { '?' });
+        address.push_str(&query.join("&"));
+    }
+    address.parse().map_err(|_| misconfigured(&format!("`{address}` is no address")))
+}
+
+/// The headers for a backend: all of the request's for a proxy, else its media types; those that are mapped win.
+fn backend_headers(request: &ApiRequest, outgoing: Outgoing, proxy: bool) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if proxy {
+        headers = request.headers.clone();
+    } else {
+        for name in [header::CONTENT_TYPE, header::ACCEPT] {
+            if let Some(value) = request.headers.get(&name) {
+                headers.insert(name, value.clone());
+            }
+        }
+    }
+    for (name, value) in outgoing.headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            headers.insert(name, value);
+        }
+    }
+    headers
+}
+
+fn accept(request: &ApiRequest) -> Option<&str> {
+    request.headers.get(header::ACCEPT)?.to_str().ok()
+}
+
+fn error_message(payload: &[u8]) -> String {
+    let document: Value = serde_json::from_slice(payload).unwrap_or_default();
+    document.get("errorMessage").and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+fn timeout(integration: &Integration) -> Duration {
+    Duration::from_millis(integration.timeout_ms.unwrap_or(TIMEOUT_MS).into())
+}
+
+fn misconfigured(reason: &str) -> Refusal {
+    Refusal::Misconfigured(reason.to_owned())
+}
+
+/// The path parameters of a path that a method is tried with; `None` when the path is not the resource's.
+#[must_use]
+pub fn tried(
+    resource: &millstream_catalog::Resource,
+    method: &millstream_catalog::Method,
+    path: &str,
+) -> Option<Matched> {
+    let mut only = resource.clone();
+    only.methods = BTreeMap::from([("ANY".to_owned(), method.clone())]);
+    let found = crate::route::find(&BTreeMap::from([(only.id.clone(), only)]), "ANY", path)?;
+    Some(Matched { resource: resource.clone(), ..found })
+}

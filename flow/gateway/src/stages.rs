@@ -1,0 +1,221 @@
+//! Deployments and stages: what of an API is live, and under which name.
+
+use std::collections::BTreeMap;
+
+use millstream_catalog::{ApiDefinition, Deployment, Method, RequestValidator, Stage};
+
+use crate::engine::{Gateway, new_id};
+use crate::error::GatewayError;
+use crate::route::{self, Matched};
+
+/// Deployments of one API: the service's own quota is 300. Each is a whole copy of the resources.
+const DEPLOYMENTS_MAX: usize = 300;
+
+/// Stages of one API: the service's own quota.
+const STAGES_MAX: usize = 10;
+
+/// What is changed of a stage; `None` and what is not named stay as they are.
+#[derive(Debug, Clone, Default)]
+pub struct StageChange {
+    /// The deployment that it serves from now on.
+    pub deployment: Option<String>,
+    /// For people.
+    pub description: Option<String>,
+    /// Variables with their new values; `None` removes one.
+    pub variables: BTreeMap<String, Option<String>>,
+}
+
+/// What answers a request of a stage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Served {
+    /// The resource and method.
+    pub matched: Matched,
+    /// The stage's variables.
+    pub variables: BTreeMap<String, String>,
+    /// The request validator of the method.
+    pub validator: Option<RequestValidator>,
+}
+
+impl Gateway {
+    /// Makes a deployment of what is edited; with a stage, the stage serves it from now on.
+    ///
+    /// # Errors
+    /// [`GatewayError::NotFound`], [`GatewayError::TooMany`], [`GatewayError::Invalid`] when there is nothing to deploy.
+    pub async fn deploy(&self, api: &str, stage: Option<&str>, description: &str) -> Result<Deployment, GatewayError> {
+        let _turn = self.edits.lock().await;
+        let mut definition = (*self.get(api)?).clone();
+        let deployment = self.add_deployment(&mut definition, stage, description)?;
+        self.catalog.apis.put(definition).await?;
+        Ok(deployment)
+    }
+
+    /// Removes a deployment that no stage serves.
+    ///
+    /// # Errors
+    /// [`GatewayError::NotFound`], [`GatewayError::Invalid`] when a stage serves it.
+    pub async fn delete_deployment(&self, api: &str, deployment: &str) -> Result<(), GatewayError> {
+        let _turn = self.edits.lock().await;
+        let mut definition = (*self.get(api)?).clone();
+        if definition.stages.values().any(|stage| stage.deployment == deployment) {
+            let reason = "Active stages pointing to this deployment must be moved or deleted".to_owned();
+            return Err(GatewayError::Invalid { reason });
+        }
+        definition.deployments.remove(deployment).ok_or_else(|| unknown_deployment(deployment))?;
+        self.catalog.apis.put(definition).await?;
+        Ok(())
+    }
+
+    /// Makes a stage over a deployment.
+    ///
+    /// # Errors
+    /// [`GatewayError::NotFound`], [`GatewayError::Exists`], [`GatewayError::TooMany`], [`GatewayError::Invalid`] for a
+    /// name that cannot be part of an address.
+    pub async fn create_stage(
+        &self,
+        api: &str,
+        stage: &str,
+        deployment: &str,
+        variables: BTreeMap<String, String>,
+    ) -> Result<Stage, GatewayError> {
+        let _turn = self.edits.lock().await;
+        let mut definition = (*self.get(api)?).clone();
+        if definition.stages.contains_key(stage) {
+            return Err(GatewayError::Exists { kind: "stage", name: stage.to_owned() });
+        }
+        if !definition.deployments.contains_key(deployment) {
+            return Err(unknown_deployment(deployment));
+        }
+        let made = self.add_stage(&mut definition, stage, deployment)?;
+        made.variables = variables;
+        let made = made.clone();
+        self.catalog.apis.put(definition).await?;
+        Ok(made)
+    }
+
+    /// Changes a stage.
+    ///
+    /// # Errors
+    /// [`GatewayError::NotFound`].
+    pub async fn update_stage(&self, api: &str, stage: &str, change: StageChange) -> Result<Stage, GatewayError> {
+        let _turn = self.edits.lock().await;
+        let mut definition = (*self.get(api)?).clone();
+        if let Some(deployment) = &change.deployment
+            && !definition.deployments.contains_key(deployment)
+        {
+            return Err(unknown_deployment(deployment));
+        }
+        let edited = definition.stages.get_mut(stage).ok_or_else(|| unknown_stage(stage))?;
+        edited.updated = self.clock.now();
+        edited.deployment = change.deployment.unwrap_or_else(|| edited.deployment.clone());
+        edited.description = change.description.unwrap_or_else(|| edited.description.clone());
+        for (name, value) in change.variables {
+            match value {
+                Some(value) => edited.variables.insert(name, value),
+                None => edited.variables.remove(&name),
+            };
+        }
+        let edited = edited.clone();
+        self.catalog.apis.put(definition).await?;
+        Ok(edited)
+    }
+
+    /// Removes a stage; its deployment stays.
+    ///
+    /// # Errors
+    /// [`GatewayError::NotFound`].
+    pub async fn delete_stage(&self, api: &str, stage: &str) -> Result<(), GatewayError> {
+        let _turn = self.edits.lock().await;
+        let mut definition = (*self.get(api)?).clone();
+        definition.stages.remove(stage).ok_or_else(|| unknown_stage(stage))?;
+        self.catalog.apis.put(definition).await?;
+        Ok(())
+    }
+
+    /// What of a stage's deployment answers a request; `None` when nothing does.
+    ///
+    /// # Errors
+    /// [`GatewayError::NotFound`] when the API or the stage does not exist.
+    pub fn route(&self, api: &str, stage: &str, method: &str, path: &str) -> Result<Option<Served>, GatewayError> {
+        let definition = self.get(api)?;
+        let stage = definition.stages.get(stage).ok_or_else(|| unknown_stage(stage))?;
+        let deployment = definition.deployments.get(&stage.deployment);
+        let deployment = deployment.ok_or_else(|| unknown_deployment(&stage.deployment))?;
+        let matched = route::find(&deployment.resources, method, path);
+        Ok(matched.map(|matched| {
+            let validator = matched.method.validator.as_ref().and_then(|id| deployment.validators.get(id)).cloned();
+            Served { matched, variables: stage.variables.clone(), validator }
+        }))
+    }
+
+    pub(crate) fn add_deployment(
+        &self,
+        definition: &mut ApiDefinition,
+        stage: Option<&str>,
+        description: &str,
+    ) -> Result<Deployment, GatewayError> {
+        let methods: Vec<&Method> =
+            definition.resources.values().flat_map(|resource| resource.methods.values()).collect();
+        if methods.is_empty() {
+            return Err(GatewayError::Invalid { reason: "The REST API doesn't contain any methods".to_owned() });
+        }
+        if methods.iter().any(|method| method.integration.is_none()) {
+            return Err(GatewayError::Invalid { reason: "No integration defined for method".to_owned() });
+        }
+        if definition.deployments.len() >= DEPLOYMENTS_MAX {
+            return Err(GatewayError::TooMany { what: "deployments of an API", limit: DEPLOYMENTS_MAX });
+        }
+        let deployment = Deployment {
+            id: new_id()[..6].to_owned(),
+            created: self.clock.now(),
+            description: description.to_owned(),
+            resources: definition.resources.clone(),
+            validators: definition.validators.clone(),
+        };
+        if let Some(stage) = stage {
+            match definition.stages.get_mut(stage) {
+                Some(known) => {
+                    known.deployment.clone_from(&deployment.id);
+                    known.updated = self.clock.now();
+                }
+                None => {
+                    self.add_stage(definition, stage, &deployment.id)?;
+                }
+            }
+        }
+        definition.deployments.insert(deployment.id.clone(), deployment.clone());
+        Ok(deployment)
+    }
+
+    fn add_stage<'d>(
+        &self,
+        definition: &'d mut ApiDefinition,
+        name: &str,
+        deployment: &str,
+    ) -> Result<&'d mut Stage, GatewayError> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+        if name.is_empty() || !name.chars().all(allowed) {
+            let reason = "Stage name only allows a-zA-Z0-9_-".to_owned();
+            return Err(GatewayError::Invalid { reason });
+        }
+        if definition.stages.len() >= STAGES_MAX {
+            return Err(GatewayError::TooMany { what: "stages of an API", limit: STAGES_MAX });
+        }
+        let now = self.clock.now();
+        Ok(definition.stages.entry(name.to_owned()).or_insert(Stage {
+            name: name.to_owned(),
+            deployment: deployment.to_owned(),
+            created: now,
+            updated: now,
+            description: String::new(),
+            variables: BTreeMap::new(),
+        }))
+    }
+}
+
+fn unknown_deployment(name: &str) -> GatewayError {
+    GatewayError::NotFound { kind: "deployment", name: name.to_owned() }
+}
+
+fn unknown_stage(name: &str) -> GatewayError {
+    GatewayError::NotFound { kind: "stage", name: name.to_owned() }
+}

@@ -1,0 +1,192 @@
+//! Buckets: a folder is one, a definition says the rest.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use millstream_catalog::BucketDefinition;
+use millstream_storage::Transaction;
+use millstream_types::Millis;
+
+use super::{Objects, blocking, to_the_end};
+use crate::entry::Entries;
+use crate::error::ObjectError;
+use crate::name::check_bucket;
+use crate::store::{Folder, Step, Walk};
+
+/// A bucket as clients see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bucket {
+    /// Its name.
+    pub name: String,
+    /// When it was made; for a folder that somebody else made, when it was changed last.
+    pub created: Millis,
+    /// When its metadata changed last.
+    pub modified: Millis,
+    /// Changes with its metadata; without quotes.
+    pub etag: String,
+    /// The user's own pairs.
+    pub metadata: BTreeMap<String, String>,
+}
+
+impl Objects {
+    /// Makes a bucket.
+    ///
+    /// # Errors
+    /// [`ObjectError::BucketExists`], [`ObjectError::BadBucket`], [`ObjectError::Unsupported`].
+    pub async fn create_bucket(&self, name: &str, metadata: BTreeMap<String, String>) -> Result<Bucket, ObjectError> {
+        check_bucket(name)?;
+        let folder = self.folder("make a bucket")?;
+        let (engine, name) = (self.clone(), name.to_owned());
+        to_the_end(async move {
+            let _lock = engine.shared.locks.whole_bucket(&name).await;
+            if bucket_time(&folder, &name).await?.is_some() {
+                return Err(ObjectError::BucketExists { bucket: name });
+            }
+            // What a bucket of that name held before, should it have been removed by hand.
+            let mut transaction = Transaction::new();
+            Entries::remove_bucket(&name, &mut transaction);
+            engine.shared.storage.commit(transaction).await?;
+            let made = name.clone();
+            blocking(move || folder.make_bucket(&made)).await?;
+            let (now, etag) = (engine.now(), engine.new_etag());
+            let definition = BucketDefinition { name, created: now, modified: now, etag, metadata };
+            Ok(Bucket::of(&*engine.shared.catalog.buckets.put(definition).await?))
+        })
+        .await
+    }
+
+    /// Makes a bucket unless it is there. An S3-class store has its buckets or has them not.
+    pub(super) async fn ensure_bucket(&self, name: &str) -> Result<(), ObjectError> {
+        let Ok(folder) = self.folder("make a bucket") else { return Ok(()) };
+        if bucket_time(&folder, name).await?.is_some() {
+            return Ok(());
+        }
+        match self.create_bucket(name, BTreeMap::new()).await {
+            Ok(_) | Err(ObjectError::BucketExists { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A bucket's properties.
+    ///
+    /// # Errors
+    /// [`ObjectError::BucketNotFound`], [`ObjectError::Unsupported`].
+    pub async fn bucket(&self, name: &str) -> Result<Bucket, ObjectError> {
+        check_bucket(name)?;
+        let folder = self.folder("describe a bucket")?;
+        let Some(time) = bucket_time(&folder, name).await? else {
+            return Err(ObjectError::BucketNotFound { bucket: name.to_owned() });
+        };
+        Ok(self.describe(name, time))
+    }
+
+    /// All buckets in the order of their names.
+    ///
+    /// # Errors
+    /// [`ObjectError::Disk`], [`ObjectError::Unsupported`].
+    pub async fn buckets(&self) -> Result<Vec<Bucket>, ObjectError> {
+        let folder = self.folder("list buckets")?;
+        let engine = self.clone();
+        blocking(move || {
+            let mut buckets = Vec::new();
+            for name in folder.buckets()? {
+                if let Some(time) = folder.bucket_time(&name)? {
+                    buckets.push(engine.describe(&name, time));
+                }
+            }
+            Ok(buckets)
+        })
+        .await
+    }
+
+    /// Sets a bucket's own pairs.
+    ///
+    /// # Errors
+    /// [`ObjectError::BucketNotFound`], [`ObjectError::Unsupported`].
+    pub async fn set_bucket_metadata(
+        &self,
+        name: &str,
+        metadata: BTreeMap<String, String>,
+    ) -> Result<Bucket, ObjectError> {
+        let (engine, name) = (self.clone(), name.to_owned());
+        to_the_end(async move {
+            let _lock = engine.shared.locks.whole_bucket(&name).await;
+            let Bucket { name, created, .. } = engine.bucket(&name).await?;
+            let (modified, etag) = (engine.now(), engine.new_etag());
+            let definition = BucketDefinition { name, created, modified, etag, metadata };
+            Ok(Bucket::of(&*engine.shared.catalog.buckets.put(definition).await?))
+        })
+        .await
+    }
+
+    /// Removes a bucket with all that is in it; with `only_empty` only when nothing is.
+    ///
+    /// # Errors
+    /// [`ObjectError::BucketNotFound`], [`ObjectError::BucketNotEmpty`], [`ObjectError::Unsupported`].
+    pub async fn delete_bucket(&self, name: &str, only_empty: bool) -> Result<(), ObjectError> {
+        check_bucket(name)?;
+        let folder = self.folder("delete a bucket")?;
+        let (engine, name) = (self.clone(), name.to_owned());
+        to_the_end(async move {
+            let _lock = engine.shared.locks.whole_bucket(&name).await;
+            let removed = name.clone();
+            blocking(move || {
+                folder.require_bucket(&removed)?;
+                if only_empty && !is_empty(&folder, &removed)? {
+                    return Err(ObjectError::BucketNotEmpty { bucket: removed });
+                }
+                folder.remove_bucket(&removed)
+            })
+            .await?;
+            let mut transaction = Transaction::new();
+            Entries::remove_bucket(&name, &mut transaction);
+            if engine.shared.catalog.buckets.get(&name).is_some() {
+                engine.shared.catalog.buckets.delete(&name, transaction).await?;
+            } else {
+                engine.shared.storage.commit(transaction).await?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    fn describe(&self, name: &str, time: Millis) -> Bucket {
+        match self.shared.catalog.buckets.get(name) {
+            Some(definition) => Bucket::of(&definition),
+            None => Bucket {
+                name: name.to_owned(),
+                created: time,
+                modified: time,
+                etag: format!("{time:016X}"),
+                metadata: BTreeMap::new(),
+            },
+        }
+    }
+}
+
+impl Bucket {
+    fn of(definition: &BucketDefinition) -> Self {
+        Self {
+            name: definition.name.clone(),
+            created: definition.created,
+            modified: definition.modified,
+            etag: definition.etag.clone(),
+            metadata: definition.metadata.clone(),
+        }
+    }
+}
+
+async fn bucket_time(folder: &Arc<Folder>, name: &str) -> Result<Option<Millis>, ObjectError> {
+    let (folder, name) = (Arc::clone(folder), name.to_owned());
+    blocking(move || folder.bucket_time(&name)).await
+}
+
+fn is_empty(folder: &Folder, bucket: &str) -> Result<bool, ObjectError> {
+    let mut empty = true;
+    let mut all = Walk { prefix: String::new(), after: String::new(), skip: None };
+    folder.walk(bucket, &mut all, &mut |_| {
+        empty = false;
+        Ok(Step::Stop)
+    })?;
+    Ok(empty)
+}

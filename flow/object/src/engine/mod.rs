@@ -1,0 +1,131 @@
+//! The operations on buckets and objects.
+//!
+//! Read next: `bucket`, `write` (whole objects, appends, copies, changes), `block` (objects from staged blocks), `read`.
+
+mod block;
+mod bucket;
+mod read;
+mod write;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, UNIX_EPOCH};
+
+use bytes::Bytes;
+use millstream_catalog::Catalog;
+use millstream_storage::{Storage, StorageError};
+use millstream_types::{BoxFuture, Clock, Millis, NewObject, PutObject, PutObjectError};
+use tokio::sync::Semaphore;
+
+pub use block::{BlockSource, CommitBlocks, NewBlock, ObjectBlocks, WhichBlocks};
+pub use bucket::Bucket;
+pub use read::{ByteRange, Listed, Listing, Reading, Select};
+pub use write::{Append, Copy, Put};
+
+use crate::entry::Entries;
+use crate::error::ObjectError;
+use crate::lock::Locks;
+use crate::object::Properties;
+use crate::store::{Folder, ObjectStoreOptions, Store};
+
+/// The object engine. Cheap to clone.
+#[derive(Clone)]
+pub struct Objects {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    store: Store,
+    entries: Entries,
+    storage: Storage,
+    catalog: Catalog,
+    clock: Arc<dyn Clock>,
+    locks: Locks,
+    last_etag: AtomicU64,
+    reads: Arc<Semaphore>,
+}
+
+impl Objects {
+    /// The engine over a store of bytes; entries and definitions are kept in `storage` and `catalog`.
+    #[must_use]
+    pub fn new(options: ObjectStoreOptions, storage: Storage, catalog: Catalog, clock: Arc<dyn Clock>) -> Self {
+        let shared = Shared {
+            store: Store::new(options),
+            entries: Entries::new(storage.clone()),
+            storage,
+            catalog,
+            clock,
+            locks: Locks::new(),
+            last_etag: AtomicU64::new(0),
+            reads: Arc::new(Semaphore::new(read::READS_BYTES_MAX)),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Removes staged blocks and unfinished files that nobody touched for a week.
+    ///
+    /// # Errors
+    /// [`ObjectError::Disk`]; the next call goes on.
+    pub async fn sweep(&self) -> Result<(), ObjectError> {
+        let Store::Folder(folder) = &self.shared.store else { return Ok(()) };
+        let folder = Arc::clone(folder);
+        let now = UNIX_EPOCH + Duration::from_millis(u64::try_from(self.now()).unwrap_or_default());
+        blocking(move || folder.sweep(now)).await
+    }
+
+    fn now(&self) -> Millis {
+        self.shared.clock.now()
+    }
+
+    /// A new ETag: rises with the clock, and always.
+    fn new_etag(&self) -> String {
+        let by_clock = u64::try_from(self.now()).unwrap_or_default().saturating_mul(1_000);
+        let next = |last: u64| Some(by_clock.max(last.saturating_add(1)));
+        let last = self.shared.last_etag.fetch_update(Ordering::SeqCst, Ordering::SeqCst, next);
+        format!("{:016X}", by_clock.max(last.unwrap_or_default().saturating_add(1)))
+    }
+
+    /// The folder, for what an S3-class store cannot do.
+    fn folder(&self, operation: &'static str) -> Result<Arc<Folder>, ObjectError> {
+        match &self.shared.store {
+            Store::Folder(folder) => Ok(Arc::clone(folder)),
+            Store::S3(_) => Err(ObjectError::Unsupported { operation }),
+        }
+    }
+}
+
+impl PutObject for Objects {
+    fn put_object(&self, object: NewObject) -> BoxFuture<'_, Result<(), PutObjectError>> {
+        let put = Put {
+            properties: Properties { content_type: Some(object.content_type), ..Properties::default() },
+            make_bucket: true,
+            ..Put::new(object.bucket, object.key, vec![object.body])
+        };
+        Box::pin(async move {
+            match self.put(put).await {
+                Ok(_) => Ok(()),
+                Err(error) => Err(PutObjectError { kind: error.kind(), message: error.to_string() }),
+            }
+        })
+    }
+}
+
+/// Runs work on the disk off the async workers.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ObjectError> + Send + 'static,
+) -> Result<T, ObjectError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(StorageError::Closed.into()))
+}
+
+/// Carries a change out to its end even when its caller goes away: cut off in the middle, it would leave a file without
+/// its entry and free the lock while the disk still works.
+async fn to_the_end<T: Send + 'static>(
+    change: impl Future<Output = Result<T, ObjectError>> + Send + 'static,
+) -> Result<T, ObjectError> {
+    tokio::spawn(change).await.unwrap_or_else(|_| Err(StorageError::Closed.into()))
+}
+
+/// Bytes of all parts.
+fn length(parts: &[Bytes]) -> u64 {
+    parts.iter().map(|part| part.len() as u64).sum()
+}

@@ -1,0 +1,119 @@
+//! Rows to functions: each batch is tried until the function has said of every record that it has it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use millstream_insight::Step;
+use millstream_stream::SequenceNumber;
+use millstream_types::{Invocation, Invoke, Record};
+
+use super::{Outlet, RETRY_WAITS};
+use crate::runtime::error::QueryError;
+
+/// A row on its way to a function.
+#[derive(Debug, Clone)]
+pub struct DeliveryRecord {
+    /// The same in every attempt: what a function tells repetitions by.
+    pub id: String,
+    /// How often it was sent before.
+    pub attempts: u32,
+    /// The row as a record.
+    pub data: Bytes,
+}
+
+/// What a function said of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryAnswer {
+    /// Which record.
+    pub id: String,
+    /// Whether the function has it.
+    pub ok: bool,
+}
+
+/// The shape in which rows go to functions and answers come back: a front's business, plugged in by the server.
+pub trait OutputCodec: Send + Sync + 'static {
+    /// The event of some records of a query's output.
+    fn encode(&self, query: &str, records: &[DeliveryRecord]) -> Bytes;
+
+    /// What the function said of the records that it was sent; `None` when it is no answer of that shape.
+    fn decode(&self, records: &[DeliveryRecord], answer: &[u8]) -> Option<Vec<DeliveryAnswer>>;
+
+    /// How many records one event may hold.
+    fn records_max(&self) -> usize;
+}
+
+/// A function that gets rows.
+pub(in crate::runtime) struct FunctionTarget {
+    pub(in crate::runtime) function: String,
+    pub(in crate::runtime) invoke: Arc<dyn Invoke>,
+    pub(in crate::runtime) codec: Arc<dyn OutputCodec>,
+}
+
+impl FunctionTarget {
+    /// Sends records until the function has all of them.
+    pub(super) async fn deliver_all(&self, outlet: &Outlet, records: &[Record]) {
+        let mut left: Vec<DeliveryRecord> = records
+            .iter()
+            .map(|record| DeliveryRecord {
+                id: SequenceNumber { log: outlet.log, offset: record.offset }.to_string(),
+                attempts: 0,
+                data: record.data.clone(),
+            })
+            .collect();
+        let (from, to) = (records[0].offset, records[records.len() - 1].offset + 1);
+        let mut wait = RETRY_WAITS.0;
+        while !left.is_empty() {
+            let sent = left.len();
+            let (invocation, outcome) = self.send(&outlet.query, &mut left).await;
+            outlet.insight.trail.mark(Step::Delivered {
+                log: outlet.log.0,
+                from,
+                to,
+                function: self.function.clone(),
+                invocation,
+                outcome: outcome.clone(),
+            });
+            let subject = format!("query/{}", outlet.query);
+            outlet.insight.metrics.counter("delivered", &subject).add((sent - left.len()) as u64);
+            if left.is_empty() {
+                outlet.running.delivered();
+                return;
+            }
+            outlet.running.fail(&QueryError::Delivery {
+                target: format!("function `{}`", self.function),
+                records: left.len(),
+                reason: outcome,
+            });
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(RETRY_WAITS.1);
+        }
+    }
+
+    /// One attempt: takes out of `left` what the function has. Gives the invocation's id and how it went.
+    async fn send(&self, query: &str, left: &mut Vec<DeliveryRecord>) -> (String, String) {
+        let invocation = Invocation {
+            function: self.function.clone(),
+            payload: self.codec.encode(query, left),
+            source: format!("query:{query}"),
+            client_context: None,
+            log_tail: false,
+        };
+        left.iter_mut().for_each(|record| record.attempts += 1);
+        let outcome = match self.invoke.invoke(invocation).await {
+            Ok(outcome) => outcome,
+            Err(error) => return (String::new(), error.to_string()),
+        };
+        if outcome.error.is_some() {
+            return (outcome.id, String::from_utf8_lossy(&outcome.payload).into_owned());
+        }
+        let Some(answers) = self.codec.decode(left, &outcome.payload) else {
+            let answer: String = String::from_utf8_lossy(&outcome.payload).chars().take(200).collect();
+            return (outcome.id, format!("expected an answer for each record, found {answer}"));
+        };
+        let said: HashMap<&str, bool> = answers.iter().map(|answer| (answer.id.as_str(), answer.ok)).collect();
+        left.retain(|record| said.get(record.id.as_str()) != Some(&true));
+        let how = if left.is_empty() { "ok".to_owned() } else { format!("{} records were not taken", left.len()) };
+        (outcome.id, how)
+    }
+}

@@ -1,0 +1,116 @@
+//! Containers: `Create`, `Delete`, `Get Properties`, `Set Metadata`, `Get ACL`, `Set ACL`
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use millstream_object::Bucket;
+
+use super::error::BlobError;
+use super::headers::{self, empty};
+use super::{Blob, Call, xml};
+
+/// Signed identifiers of a container, as the service has it; here only none can be set.
+const IDENTIFIERS_MAX: usize = 5;
+
+pub(super) async fn create(blob: &Blob, call: &Call) -> Result<Response<Bytes>, BlobError> {
+    let name = call.target.container();
+    check_name(name)?;
+    refuse_public(call)?;
+    let bucket = blob.objects.create_bucket(name, headers::metadata(&call.request)?).await?;
+    Ok(state(StatusCode::CREATED, &bucket))
+}
+
+pub(super) async fn delete(blob: &Blob, call: &Call) -> Result<Response<Bytes>, BlobError> {
+    blob.objects.delete_bucket(call.target.container(), false).await?;
+    Ok(empty(StatusCode::ACCEPTED))
+}
+
+pub(super) async fn properties(blob: &Blob, call: &Call) -> Result<Response<Bytes>, BlobError> {
+    let bucket = blob.objects.bucket(call.target.container()).await?;
+    let mut response = state(StatusCode::OK, &bucket);
+    let answer = response.headers_mut();
+    headers::set_metadata(answer, &bucket.metadata);
+    for (name, value) in [
+        ("x-ms-lease-status", "unlocked"),
+        ("x-ms-lease-state", "available"),
+        ("x-ms-has-immutability-policy", "false"),
+        ("x-ms-has-legal-hold", "false"),
+        ("x-ms-default-encryption-scope", "$account-encryption-key"),
+        ("x-ms-deny-encryption-scope-override", "false"),
+    ] {
+        headers::set(answer, name, value);
+    }
+    Ok(response)
+}
+
+pub(super) async fn set_metadata(blob: &Blob, call: &Call) -> Result<Response<Bytes>, BlobError> {
+    let metadata = headers::metadata(&call.request)?;
+    let bucket = blob.objects.set_bucket_metadata(call.target.container(), metadata).await?;
+    Ok(state(StatusCode::OK, &bucket))
+}
+
+/// Containers are private and have no stored access policies.
+pub(super) async fn acl(blob: &Blob, call: &Call) -> Result<Response<Bytes>, BlobError> {
+    let bucket = blob.objects.bucket(call.target.container()).await?;
+    let mut response = xml::answer(xml::document("SignedIdentifiers", &[], |_| {}));
+    headers::set_state(response.headers_mut(), &bucket.etag, bucket.modified);
+    Ok(response)
+}
+
+/// Setting what holds already is done; anything else is refused.
+pub(super) async fn set_acl(blob: &Blob, call: &Call) -> Result<Response<Bytes>, BlobError> {
+    refuse_public(call)?;
+    let body = &call.request.body;
+    let none = xml::read_list(body, "SignedIdentifiers", IDENTIFIERS_MAX).is_ok_and(|policies| policies.is_empty());
+    if !body.is_empty() && !none {
+        let message = "One of the XML nodes specified in the request body is not supported: SignedIdentifier \
+                       (stored access policies).";
+        return Err(BlobError::bad_request("UnsupportedXmlNode", message));
+    }
+    let bucket = blob.objects.bucket(call.target.container()).await?;
+    Ok(state(StatusCode::OK, &bucket))
+}
+
+fn state(status: StatusCode, bucket: &Bucket) -> Response<Bytes> {
+    let mut response = empty(status);
+    headers::set_state(response.headers_mut(), &bucket.etag, bucket.modified);
+    response
+}
+
+fn refuse_public(call: &Call) -> Result<(), BlobError> {
+    match call.request.header("x-ms-blob-public-access") {
+        None => Ok(()),
+        Some(_) => Err(BlobError::new(
+            StatusCode::CONFLICT,
+            "PublicAccessNotPermitted",
+            "Public access is not permitted on this storage account.",
+        )),
+    }
+}
+
+/// Names of new containers: 3 to 63 lower-case letters, digits and single hyphens, the first and last no hyphen.
+fn check_name(name: &str) -> Result<(), BlobError> {
+    if !(3..=63).contains(&name.len()) {
+        let message = "The specified resource name length is not within the permissible limits.";
+        return Err(BlobError::bad_request("OutOfRangeInput", message));
+    }
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if name.bytes().all(allowed) && !name.starts_with('-') && !name.ends_with('-') && !name.contains("--") {
+        return Ok(());
+    }
+    Err(BlobError::bad_request("InvalidResourceName", "The specified resource name contains invalid characters."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn new_containers_have_the_services_names() {
+        for fine in ["abc", "a-1-b", "123"] {
+            assert!(check_name(fine).is_ok(), "{fine}");
+        }
+        for bad in ["ab", "Abc", "a--b", "-ab", "ab-", "a_b", "a.b", &"a".repeat(64)] {
+            assert!(check_name(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! `Copy Blob` from a container of this node
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use millstream_object::{Conditions, Copy, EtagMatch, ObjectError};
+
+use super::authorize;
+use super::error::BlobError;
+use super::headers::{self, empty};
+use super::operation::Operation;
+use super::target::Target;
+use super::{Blob, Call, put_blob};
+
+pub(super) async fn call(blob: &Blob, call: &Call) -> Result<Response<Bytes>, BlobError> {
+    let request = &call.request;
+    let address = request.header("x-ms-copy-source").unwrap_or_default();
+    let source = source(address, &request.host)?;
+    authorize_source(blob, call, &source)?;
+    let from = (source.container().to_owned(), source.blob().to_owned());
+    // The source is looked at first, so that what is wrong with it can be told from what is wrong with the copy.
+    let conditions = headers::source_conditions(request)?;
+    let found = blob.objects.head(&from.0, &from.1, &conditions).await.map_err(|error| match error {
+        ObjectError::ConditionFailed { .. } => BlobError::new(
+            StatusCode::PRECONDITION_FAILED,
+            "SourceConditionNotMet",
+            "The source condition specified using HTTP conditional header(s) is not met.",
+        ),
+        other => BlobError::of(&other),
+    })?;
+    let metadata = headers::metadata(request)?;
+    let copy = Copy {
+        from,
+        source_conditions: Conditions { if_match: Some(EtagMatch::OneOf(vec![found.etag])), ..Conditions::default() },
+        to: (call.target.container().to_owned(), call.target.blob().to_owned()),
+        conditions: put_blob::with_permit(headers::conditions(request)?, call),
+        metadata: (!metadata.is_empty()).then_some(metadata),
+        source_name: address.split('?').next().unwrap_or_default().to_owned(),
+    };
+    let copied = blob.objects.copy(copy).await.map_err(|error| put_blob::of_create(&error, call))?;
+    let mut response = empty(StatusCode::ACCEPTED);
+    let answer = response.headers_mut();
+    headers::set_state(answer, &copied.etag, copied.modified);
+    headers::set(answer, "x-ms-copy-status", "success");
+    headers::set(answer, "x-ms-copy-id", copied.copy.map(|copy| copy.id).unwrap_or_default());
+    Ok(response)
+}
+
+/// A source's address as a target of this node.
+fn source(address: &str, host: &str) -> Result<Target, BlobError> {
+    let rest = address.strip_prefix("http://").ok_or_else(|| BlobError::invalid_header("x-ms-copy-source", address))?;
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    if !authority.eq_ignore_ascii_case(host) {
+        return Err(BlobError::unsupported_header("x-ms-copy-source", "a source on another server"));
+    }
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let target = Target::parse(path, query)?;
+    if target.blob.is_none() {
+        return Err(BlobError::invalid_header("x-ms-copy-source", address));
+    }
+    for name in ["snapshot", "versionid"] {
+        if target.parameter(name).is_some() {
+            return Err(BlobError::unsupported_header("x-ms-copy-source", name));
+        }
+    }
+    Ok(target)
+}
+
+/// The account's key opens its own blobs; everybody else needs a signature in the source's address.
+fn authorize_source(blob: &Blob, call: &Call, source: &Target) -> Result<(), BlobError> {
+    if call.permit.by_key && source.account == call.target.account {
+        return Ok(());
+    }
+    if source.parameter("sig").is_none() {
+        return Err(BlobError::new(
+            StatusCode::NOT_FOUND,
+            "CannotVerifyCopySource",
+            "The specified copy source cannot be read without a shared access signature in its address.",
+        ));
+    }
+    authorize::by_signature(&blob.access, source, Operation::GetBlob, blob.clock.now()).map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_blobs_of_this_node_are_sources() {
+        let found = source("http://h:1/acc/c/a%20b?sv=1&sig=x", "h:1").unwrap();
+        assert_eq!((found.account.as_str(), found.container(), found.blob()), ("acc", "c", "a b"));
+        assert_eq!(found.parameter("sig"), Some("x"));
+        for bad in ["http://other/acc/c/b", "https://h:1/acc/c/b", "http://h:1/acc/c", "http://h:1", "c/b", ""] {
+            assert!(source(bad, "h:1").is_err(), "{bad}");
+        }
+    }
+}

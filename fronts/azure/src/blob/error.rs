@@ -1,0 +1,231 @@
+//! The service's errors: codes, statuses and texts, and the engine's facts in them.
+//!
+//! Source: the Azure Storage REST reference, "Common REST API error codes" and "Blob service error codes".
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Response, StatusCode, header};
+use millstream_object::{Condition, ObjectError};
+use millstream_storage::StorageError;
+use millstream_types::Millis;
+
+use super::{time, xml};
+
+/// An error as the service answers it.
+#[derive(Debug, Clone)]
+pub(super) struct BlobError {
+    pub(super) status: StatusCode,
+    pub(super) code: &'static str,
+    pub(super) message: String,
+    /// Further elements of the document: their names and texts.
+    details: Vec<(&'static str, String)>,
+}
+
+impl BlobError {
+    pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), details: Vec::new() }
+    }
+
+    pub(super) fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, message)
+    }
+
+    /// Adds an element to the document.
+    pub(super) fn with(mut self, name: &'static str, text: impl Into<String>) -> Self {
+        self.details.push((name, text.into()));
+        self
+    }
+
+    /// The caller did not prove who it is.
+    pub(super) fn unauthenticated(detail: impl Into<String>) -> Self {
+        let message = "Server failed to authenticate the request. Make sure the value of Authorization header is formed \
+                       correctly including the signature.";
+        Self::new(StatusCode::FORBIDDEN, "AuthenticationFailed", message).with("AuthenticationErrorDetail", detail)
+    }
+
+    pub(super) fn no_authentication() -> Self {
+        let message = "Server failed to authenticate the request. Please refer to the information in the \
+                       www-authenticate header.";
+        Self::new(StatusCode::UNAUTHORIZED, "NoAuthenticationInformation", message)
+    }
+
+    /// The signature does not allow this; `by` is the word for what is missing.
+    pub(super) fn not_permitted(code: &'static str, by: &str) -> Self {
+        let message = format!("This request is not authorized to perform this operation using this {by}.");
+        Self::new(StatusCode::FORBIDDEN, code, message)
+    }
+
+    pub(super) fn permission_mismatch() -> Self {
+        Self::not_permitted("AuthorizationPermissionMismatch", "permission")
+    }
+
+    pub(super) fn invalid_header(name: &str, value: &str) -> Self {
+        let message = "The value for one of the HTTP headers is not in the correct format.";
+        Self::bad_request("InvalidHeaderValue", message).with("HeaderName", name).with("HeaderValue", value)
+    }
+
+    pub(super) fn missing_header(name: &str) -> Self {
+        let message = "An HTTP header that's mandatory for this request is not specified.";
+        Self::bad_request("MissingRequiredHeader", message).with("HeaderName", name)
+    }
+
+    pub(super) fn unsupported_header(name: &str, value: &str) -> Self {
+        let message = format!("One of the HTTP headers specified in the request is not supported: {name}.");
+        Self::bad_request("UnsupportedHeader", message).with("HeaderName", name).with("HeaderValue", value)
+    }
+
+    pub(super) fn invalid_parameter(name: &str, value: &str) -> Self {
+        let message = "Value for one of the query parameters specified in the request URI is invalid.";
+        Self::bad_request("InvalidQueryParameterValue", message)
+            .with("QueryParameterName", name)
+            .with("QueryParameterValue", value)
+    }
+
+    pub(super) fn unsupported_parameter(name: &str, value: &str) -> Self {
+        let message =
+            format!("One of the query parameters specified in the request URI is not supported: {name}={value}.");
+        Self::bad_request("UnsupportedQueryParameter", message)
+            .with("QueryParameterName", name)
+            .with("QueryParameterValue", value)
+    }
+
+    pub(super) fn unsupported_verb(method: &Method) -> Self {
+        let message = format!("The resource doesn't support specified Http Verb: {method}.");
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "UnsupportedHttpVerb", message)
+    }
+
+    pub(super) fn invalid_document(reason: impl std::fmt::Display) -> Self {
+        Self::bad_request("InvalidXmlDocument", format!("XML specified is not syntactically valid: {reason}."))
+    }
+
+    pub(super) fn body_too_large(limit: usize) -> Self {
+        let message = "The request body is too large and exceeds the maximum permissible limit.";
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestBodyTooLarge", message).with("MaxLimit", limit.to_string())
+    }
+
+    pub(super) fn container_not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "ContainerNotFound", "The specified container does not exist.")
+    }
+
+    fn condition_not_met(status: StatusCode) -> Self {
+        Self::new(status, "ConditionNotMet", "The condition specified using HTTP conditional header(s) is not met.")
+    }
+
+    /// The engine's fact as the answer to a read, where an unchanged object is no failure.
+    pub(super) fn of_read(error: &ObjectError) -> Self {
+        match error {
+            ObjectError::ConditionFailed {
+                condition: Condition::IfNoneMatch | Condition::IfAbsent | Condition::IfModifiedSince,
+                ..
+            } => Self::condition_not_met(StatusCode::NOT_MODIFIED),
+            other => Self::of(other),
+        }
+    }
+
+    /// The engine's fact as the answer to anything else.
+    pub(super) fn of(error: &ObjectError) -> Self {
+        let conflict = |code, message: &str| Self::new(StatusCode::CONFLICT, code, message);
+        let failed = |code, message: &str| Self::new(StatusCode::PRECONDITION_FAILED, code, message);
+        match error {
+            ObjectError::BucketNotFound { .. } => Self::container_not_found(),
+            ObjectError::BucketExists { .. } => {
+                conflict("ContainerAlreadyExists", "The specified container already exists.")
+            }
+            ObjectError::NotFound { .. } => {
+                Self::new(StatusCode::NOT_FOUND, "BlobNotFound", "The specified blob does not exist.")
+            }
+            ObjectError::BadBucket { .. } => {
+                Self::bad_request("InvalidResourceName", "The specified resource name contains invalid characters.")
+            }
+            ObjectError::BadKey { .. } => Self::bad_request(
+                "InvalidResourceName",
+                format!("The specified resource name contains invalid characters: {error}."),
+            ),
+            ObjectError::KeyClash { .. } => conflict(
+                "ResourceTypeMismatch",
+                &format!("The specified resource type does not match the type of the existing resource: {error}."),
+            ),
+            ObjectError::ConditionFailed { condition: Condition::IfAbsent, .. } => {
+                conflict("BlobAlreadyExists", "The specified blob already exists.")
+            }
+            ObjectError::ConditionFailed { .. } => Self::condition_not_met(StatusCode::PRECONDITION_FAILED),
+            ObjectError::WrongKind { .. } => {
+                conflict("InvalidBlobType", "The blob type is invalid for this operation.")
+            }
+            ObjectError::Md5Mismatch { .. } => Self::bad_request(
+                "Md5Mismatch",
+                "The MD5 value specified in the request did not match with the MD5 value calculated by the server.",
+            ),
+            ObjectError::RangeBehindEnd { .. } => Self::new(
+                StatusCode::RANGE_NOT_SATISFIABLE,
+                "InvalidRange",
+                "The range specified is invalid for the current size of the resource.",
+            ),
+            ObjectError::ReadTooLarge { .. } => {
+                Self::bad_request("OutOfRangeInput", format!("One of the request inputs is out of range: {error}."))
+            }
+            ObjectError::AppendPosition { .. } => {
+                failed("AppendPositionConditionNotMet", "The append position condition specified was not met.")
+            }
+            ObjectError::AppendTooLong { .. } => {
+                failed("MaxBlobSizeConditionNotMet", "The max blob size condition specified was not met.")
+            }
+            ObjectError::TooManyBlocks { .. } => conflict(
+                "BlockCountExceedsLimit",
+                "The committed block count cannot exceed the maximum limit of 50,000 blocks.",
+            ),
+            ObjectError::BadBlockId { .. } => {
+                Self::bad_request("InvalidBlobOrBlock", "The specified blob or block content is invalid.")
+            }
+            ObjectError::BlockNotFound { .. } => {
+                Self::bad_request("InvalidBlockList", "The specified block list is invalid.")
+            }
+            ObjectError::Unsupported { .. } => Self::new(
+                StatusCode::NOT_IMPLEMENTED,
+                "NotImplemented",
+                format!("The requested operation is not implemented on the specified resource: {error}."),
+            ),
+            ObjectError::TooManyReads { .. }
+            | ObjectError::Storage(StorageError::Overloaded { .. } | StorageError::Closed) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServerBusy", "The server is busy.")
+            }
+            ObjectError::BucketNotEmpty { .. }
+            | ObjectError::DiskFull { .. }
+            | ObjectError::Disk { .. }
+            | ObjectError::Store { .. }
+            | ObjectError::Unreadable { .. }
+            | ObjectError::Catalog(_)
+            | ObjectError::Storage(_) => Self::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "InternalError",
+                format!("The server encountered an internal error: {error}."),
+            ),
+        }
+    }
+
+    /// The answer. One to `HEAD`, and one that nothing changed, has the header alone.
+    pub(super) fn answer(&self, request_id: &str, now: Millis, head_only: bool) -> Response<Bytes> {
+        let mut response = Response::new(Bytes::new());
+        *response.status_mut() = self.status;
+        response.headers_mut().insert("x-ms-error-code", HeaderValue::from_static(self.code));
+        if !head_only && self.status != StatusCode::NOT_MODIFIED {
+            *response.body_mut() = self.document(request_id, now);
+            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(xml::CONTENT_TYPE));
+        }
+        response
+    }
+
+    fn document(&self, request_id: &str, now: Millis) -> Bytes {
+        let message = format!("{}\nRequestId:{request_id}\nTime:{}", self.message, time::iso8601(now));
+        xml::document("Error", &[], |error| {
+            error.text("Code", self.code);
+            error.text("Message", &message);
+            self.details.iter().for_each(|(name, text)| error.text(name, text));
+        })
+    }
+}
+
+impl From<ObjectError> for BlobError {
+    fn from(error: ObjectError) -> Self {
+        Self::of(&error)
+    }
+}

@@ -1,0 +1,49 @@
+//! How resources of this node are named: addresses for clients and resource ids.
+
+/// The subscription of resources that are defined without one.
+pub const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
+/// Their resource group.
+pub const RESOURCE_GROUP: &str = "millstream";
+
+/// The resource id of a topic that is defined without a subscription: by the pipeline file, a command or the console.
+#[must_use]
+pub fn topic_id(topic: &str) -> String {
+    topic_id_in(SUBSCRIPTION, RESOURCE_GROUP, topic)
+}
+
+/// The resource id of a topic.
+#[must_use]
+pub fn topic_id_in(subscription: &str, group: &str, topic: &str) -> String {
+    format!("/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.EventGrid/topics/{topic}")
+}
+
+/// Where events are published to a topic. `endpoint` is the node's own: `http://127.0.0.1:4566`.
+#[must_use]
+pub fn topic_endpoint(endpoint: &str, topic: &str) -> String {
+    format!("{endpoint}/eventgrid/{topic}/api/events")
+}
+
+/// Where a webhook is confirmed by hand.
+#[must_use]
+pub fn validation_url(endpoint: &str, topic: &str, subscription: &str, code: &str) -> String {
+    format!("{endpoint}/eventgrid/{topic}/eventSubscriptions/{subscription}/validate?code={code}")
+}
+
+/// The resource id of a node's stream as an event hub.
+pub(super) fn event_hub_id(name: &str) -> String {
+    format!("{}/Microsoft.EventHub/namespaces/millstream/eventhubs/{name}", group())
+}
+
+/// The resource id of a function.
+pub(super) fn function_id(name: &str) -> String {
+    format!("{}/Microsoft.Web/sites/millstream/functions/{name}", group())
+}
+
+/// The resource id of the account that holds the node's containers.
+pub(super) fn storage_account_id() -> String {
+    format!("{}/Microsoft.Storage/storageAccounts/devstoreaccount1", group())
+}
+
+fn group() -> String {
+    format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/{RESOURCE_GROUP}/providers")
+}

@@ -1,0 +1,5 @@
+//! Stream Analytics over the query engine.
+
+mod codec;
+
+pub use codec::FunctionOutputCodec;

@@ -1,0 +1,78 @@
+//! `POST /api/test`: a query over samples, its rows at once. Nothing of it is kept.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
+use millstream_catalog::{EventOrder, QueryDialect};
+use millstream_query::{Trial, TrialInput, trial};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::Console;
+use crate::error::ConsoleError;
+
+/// The longest body: samples of some megabytes.
+pub const BODY_BYTES_MAX: usize = 16 << 20;
+
+/// A query and its samples.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ask {
+    /// A query of the node: its text, columns and tolerances are used.
+    query: Option<String>,
+    /// The text, instead of the query's own.
+    sql: Option<String>,
+    /// The text's language; the query's own, else Stream Analytics'.
+    dialect: Option<QueryDialect>,
+    /// Samples by input.
+    samples: BTreeMap<String, String>,
+}
+
+/// Runs a query over samples.
+///
+/// # Errors
+/// [`ConsoleError::Invalid`] with the mistakes of the text or the sample; [`ConsoleError::NotFound`].
+pub async fn run(
+    State(console): State<Console>,
+    ask: Result<Json<Ask>, JsonRejection>,
+) -> Result<Json<Value>, ConsoleError> {
+    let Json(ask) = ask.map_err(|rejection| ConsoleError::Invalid(rejection.body_text()))?;
+    let trial = carry_out(&console, ask).await?;
+    let output = |(name, rows): (String, Vec<String>)| {
+        let rows: Vec<Value> = rows.iter().map(|row| serde_json::from_str(row).unwrap_or_default()).collect();
+        json!({ "name": name, "rows": rows })
+    };
+    let error = |(kind, detail): (String, String)| json!({ "kind": kind, "detail": detail });
+    Ok(Json(json!({
+        "outputs": trial.outputs.into_iter().map(output).collect::<Vec<_>>(),
+        "errors": trial.errors.into_iter().map(error).collect::<Vec<_>>(),
+    })))
+}
+
+impl Ask {
+    /// A query of the node over samples, with another text if one is given.
+    pub(crate) fn of_query(query: &str, sql: Option<String>, samples: BTreeMap<String, String>) -> Self {
+        Self { query: Some(query.to_owned()), sql, dialect: None, samples }
+    }
+}
+
+/// Runs a trial off the async workers.
+pub(crate) async fn carry_out(console: &Console, ask: Ask) -> Result<Trial, ConsoleError> {
+    let query = ask.query.as_deref().map(|name| console.query(name)).transpose()?;
+    let sql = ask.sql.or_else(|| query.as_ref().map(|query| query.sql.clone()));
+    let sql = sql.ok_or_else(|| ConsoleError::Invalid("expected `query` or `sql`".to_owned()))?;
+    let own = query.as_ref().map_or(QueryDialect::StreamAnalytics, |query| query.dialect);
+    let order = query.as_ref().map_or_else(EventOrder::default, |query| query.event_order);
+    let columns = |name: &str| {
+        let inputs = query.iter().flat_map(|query| &query.inputs);
+        let input = inputs.into_iter().find(|input| input.name.eq_ignore_ascii_case(name));
+        input.map(|input| input.columns.clone()).unwrap_or_default()
+    };
+    let input = |(name, sample): (String, String)| TrialInput { columns: columns(&name), name, sample };
+    let inputs: Vec<TrialInput> = ask.samples.into_iter().map(input).collect();
+    let (dialect, now) = (ask.dialect.unwrap_or(own), console.clock().now());
+    let ran = tokio::task::spawn_blocking(move || trial(dialect, &sql, &inputs, order, now)).await;
+    ran.map_err(|error| ConsoleError::Invalid(format!("the test ended early: {error}")))?.map_err(ConsoleError::from)
+}

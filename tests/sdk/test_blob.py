@@ -1,0 +1,365 @@
+"""Blob storage through azure-storage-blob: containers, blobs, signatures, and what other services wrote."""
+
+import base64
+import hashlib
+import http.client
+import os
+import time
+import uuid
+from datetime import datetime, timedelta, timezone
+
+import pytest
+import requests
+from azure.core import MatchConditions
+from azure.core.exceptions import (ClientAuthenticationError, HttpResponseError, ResourceExistsError,
+                                   ResourceModifiedError, ResourceNotFoundError)
+from azure.storage.blob import (AccountSasPermissions, BlobBlock, BlobClient, BlobSasPermissions, BlobServiceClient,
+                                ContainerClient, ContainerSasPermissions, ContentSettings, ResourceTypes,
+                                generate_account_sas, generate_blob_sas, generate_container_sas)
+
+from conftest import Node
+
+ACCOUNT = "devstoreaccount1"
+KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+ROLE = "arn:aws:iam::000000000000:role/any"
+
+
+def connect(server, **options):
+    text = (f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};"
+            f"BlobEndpoint={server.endpoint}/{ACCOUNT};")
+    return BlobServiceClient.from_connection_string(text, retry_total=0, **options)
+
+
+@pytest.fixture(scope="module")
+def service(server):
+    return connect(server)
+
+
+@pytest.fixture
+def container(service):
+    container = service.create_container(f"c-{uuid.uuid4().hex[:12]}")
+    yield container
+    if container.exists():
+        container.delete_container()
+
+
+def error(call, *arguments, kind=HttpResponseError, **named):
+    with pytest.raises(kind) as raised:
+        call(*arguments, **named)
+    return raised.value.status_code, str(getattr(raised.value.error_code, "value", raised.value.error_code))
+
+
+def in_an_hour():
+    return datetime.now(timezone.utc) + timedelta(hours=1)
+
+
+def test_containers(service):
+    name = f"box-{uuid.uuid4().hex[:8]}"
+    box = service.create_container(name, metadata={"owner": "me"})
+    assert box.exists() and box.get_container_properties().metadata == {"owner": "me"}
+    assert error(service.create_container, name, kind=ResourceExistsError) == (409, "ContainerAlreadyExists")
+    box.set_container_metadata({"owner": "you"})
+    found = [item for item in service.list_containers(name_starts_with="box-", include_metadata=True) if item.name == name]
+    assert found[0].metadata == {"owner": "you"} and found[0].etag
+    assert box.get_container_access_policy()["public_access"] is None
+    assert error(box.set_container_access_policy, {}, public_access="blob") == (409, "PublicAccessNotPermitted")
+    pages = list(service.list_containers(results_per_page=1).by_page())
+    assert all(len(list(page)) == 1 for page in pages)
+    box.delete_container()
+    assert not box.exists()
+    assert error(box.delete_container, kind=ResourceNotFoundError) == (404, "ContainerNotFound")
+    assert error(service.create_container, "No_Name") == (400, "InvalidResourceName")
+    assert error(service.create_container, "ab") == (400, "OutOfRangeInput")
+
+
+def test_a_blob_is_a_file_with_properties(server, container):
+    blob = container.get_blob_client("2026/11/a b+ü.txt")
+    settings = ContentSettings(content_type="text/plain", content_language="en", cache_control="no-cache",
+                               content_disposition="inline")
+    made = blob.upload_blob(b"hello", metadata={"a": "b", "c_1": "d e"}, content_settings=settings)
+    assert made["etag"].startswith('"0x')
+    assert (server.data / "objects" / container.container_name / "2026/11/a b+ü.txt").read_bytes() == b"hello"
+    found = blob.get_blob_properties()
+    assert found.size == 5 and found.metadata == {"a": "b", "c_1": "d e"} and found.etag == made["etag"]
+    assert found.blob_type == "BlockBlob" and found.content_settings.content_type == "text/plain"
+    assert found.content_settings.content_language == "en" and found.content_settings.cache_control == "no-cache"
+    assert bytes(found.content_settings.content_md5) == hashlib.md5(b"hello").digest()
+    assert abs((datetime.now(timezone.utc) - found.last_modified).total_seconds()) < 60
+    assert blob.download_blob(validate_content=True).readall() == b"hello"
+    blob.set_http_headers(ContentSettings(content_type="text/csv"))
+    blob.set_blob_metadata({"x": "y"})
+    found = blob.get_blob_properties()
+    assert found.content_settings.content_type == "text/csv" and found.content_settings.cache_control is None
+    assert found.metadata == {"x": "y"} and found.etag != made["etag"]
+    blob.delete_blob(delete_snapshots="include")
+    assert not blob.exists()
+    assert error(blob.download_blob, kind=ResourceNotFoundError) == (404, "BlobNotFound")
+    assert error(blob.delete_blob, kind=ResourceNotFoundError) == (404, "BlobNotFound")
+    empty = container.upload_blob("empty", b"")
+    assert empty.download_blob().readall() == b""
+
+
+def test_large_blobs_go_up_in_blocks_and_come_down_in_ranges(server, container):
+    client = connect(server, max_single_put_size=64 << 10, max_block_size=1 << 20, max_single_get_size=1 << 20,
+                     max_chunk_get_size=1 << 20)
+    blob = client.get_blob_client(container.container_name, "large")
+    content = os.urandom((9 << 20) + 17)
+    blob.upload_blob(content, max_concurrency=4, validate_content=True)
+    assert blob.download_blob(max_concurrency=4, validate_content=True).readall() == content
+    committed, waiting = blob.get_block_list("all")
+    assert sum(block.size for block in committed) == len(content) and not waiting
+    assert blob.download_blob(offset=5, length=10).readall() == content[5:15]
+    assert blob.download_blob(offset=len(content) - 3).readall() == content[-3:]
+    assert error(blob.download_blob, offset=len(content) + 1) == (416, "InvalidRange")
+    with open(server.data / "objects" / container.container_name / "large", "rb") as file:
+        assert file.read() == content
+
+
+def test_blocks(container):
+    blob = container.get_blob_client("blocks")
+    for name in ("one", "two"):
+        blob.stage_block(name, name.encode() * 3)
+    assert not blob.exists() and not list(container.list_blobs())
+    assert [block.id for block in blob.get_block_list("uncommitted")[1]] == ["one", "two"]
+    assert error(blob.stage_block, "longer id", b"x") == (400, "InvalidBlobOrBlock")
+    assert error(blob.commit_block_list, [BlobBlock("six")]) == (400, "InvalidBlockList")
+    blob.commit_block_list([BlobBlock("two"), BlobBlock("one")], metadata={"a": "b"},
+                           content_settings=ContentSettings(content_type="text/plain"))
+    assert blob.download_blob().readall() == b"twotwotwooneoneone"
+    found = blob.get_blob_properties()
+    assert found.metadata == {"a": "b"} and found.content_settings.content_type == "text/plain"
+    blob.stage_block("new", b"new")
+    blob.commit_block_list([BlobBlock("one"), BlobBlock("new")])
+    assert blob.download_blob().readall() == b"oneoneonenew"
+
+
+def test_append_blobs(server, container):
+    log = container.get_blob_client("log")
+    log.create_append_blob(content_settings=ContentSettings(content_type="text/plain"))
+    first = log.append_block(b"one\n")
+    assert first["blob_append_offset"] == "0" and first["blob_committed_block_count"] == 1
+    log.append_block(b"two\n", appendpos_condition=4)
+    assert error(log.append_block, b"x", appendpos_condition=4) == (412, "AppendPositionConditionNotMet")
+    assert error(log.append_block, b"x", maxsize_condition=8) == (412, "MaxBlobSizeConditionNotMet")
+    found = log.get_blob_properties()
+    assert found.blob_type == "AppendBlob" and found.append_blob_committed_block_count == 2 and found.size == 8
+    assert (server.data / "objects" / container.container_name / "log").read_bytes() == b"one\ntwo\n"
+    assert error(log.stage_block, "a", b"x") == (409, "InvalidBlobType")
+    whole = container.upload_blob("whole", b"1")
+    assert error(whole.append_block, b"x") == (409, "InvalidBlobType")
+    container.upload_blob("grows", b"a", blob_type="AppendBlob")
+    container.upload_blob("grows", b"b", blob_type="AppendBlob")
+    assert container.download_blob("grows").readall() == b"ab"
+
+
+def test_lists(container):
+    names = ["a/1", "a/2", "a0", "b/c/1", "b/d", "c<&>\"'é"]
+    for name in names:
+        container.upload_blob(name, name.encode(), metadata={"n": "1"})
+    assert [blob.name for blob in container.list_blobs()] == names
+    assert list(container.list_blob_names(name_starts_with="a/")) == ["a/1", "a/2"]
+    pages = [[blob.name for blob in page] for page in container.list_blobs(results_per_page=2).by_page()]
+    assert pages == [names[0:2], names[2:4], names[4:6]]
+    # The client gives a page's prefixes first.
+    assert [item.name for item in container.walk_blobs(delimiter="/")] == ["a/", "b/", "a0", names[-1]]
+    assert [item.name for item in container.walk_blobs("b/", delimiter="/")] == ["b/c/", "b/d"]
+    with_metadata = list(container.list_blobs(include=["metadata", "copy"]))
+    assert all(blob.metadata == {"n": "1"} and blob.size == len(blob.name.encode()) for blob in with_metadata)
+    assert not list(container.list_blobs())[0].metadata
+    pager = container.list_blobs(results_per_page=4).by_page()
+    next(pager)
+    rest = container.list_blobs(results_per_page=4).by_page(continuation_token=pager.continuation_token)
+    assert [blob.name for blob in next(rest)] == names[4:]
+
+
+def test_conditions(container):
+    blob = container.get_blob_client("state")
+    first = blob.upload_blob(b"1")
+    assert error(blob.upload_blob, b"2", kind=ResourceExistsError) == (409, "BlobAlreadyExists")
+    second = blob.upload_blob(b"2", overwrite=True, etag=first["etag"], match_condition=MatchConditions.IfNotModified)
+    stale = {"etag": first["etag"], "match_condition": MatchConditions.IfNotModified}
+    assert error(blob.upload_blob, b"3", overwrite=True, kind=ResourceModifiedError, **stale) == (412, "ConditionNotMet")
+    assert error(blob.delete_blob, kind=ResourceModifiedError, **stale) == (412, "ConditionNotMet")
+    assert error(blob.download_blob, kind=ResourceModifiedError, **stale) == (412, "ConditionNotMet")
+    unchanged = {"etag": second["etag"], "match_condition": MatchConditions.IfModified}
+    assert error(blob.get_blob_properties, **unchanged) == (304, "ConditionNotMet")
+    assert error(blob.download_blob, if_modified_since=datetime.now(timezone.utc) + timedelta(minutes=1))[0] == 304
+    assert blob.download_blob(if_unmodified_since=datetime.now(timezone.utc) + timedelta(minutes=1)).readall() == b"2"
+    assert blob.download_blob().readall() == b"2"
+
+
+def test_copies(server, container):
+    source = container.upload_blob("source", b"content", metadata={"a": "b"})
+    copy = container.get_blob_client("copy")
+    assert copy.start_copy_from_url(source.url)["copy_status"] == "success"
+    found = copy.get_blob_properties()
+    assert found.metadata == {"a": "b"} and found.copy.status == "success" and found.copy.source == source.url
+    assert copy.download_blob().readall() == b"content"
+    missing = container.get_blob_client("none").url
+    assert error(copy.start_copy_from_url, missing, kind=ResourceNotFoundError)[0] == 404
+    elsewhere = f"http://127.0.0.1:1/{ACCOUNT}/c/b"
+    assert error(copy.start_copy_from_url, elsewhere) == (400, "UnsupportedHeader")
+
+
+def sas_of(container, name, **options):
+    options = {"permission": BlobSasPermissions(read=True), "expiry": in_an_hour(), **options}
+    return generate_blob_sas(ACCOUNT, container.container_name, name, account_key=KEY, **options)
+
+
+def test_signatures_of_blobs_and_containers(server, container):
+    container.upload_blob("a/b c", b"content")
+    endpoint = f"{server.endpoint}/{ACCOUNT}"
+
+    def blob(token, name="a/b c"):
+        return BlobClient(endpoint, container.container_name, name, credential=token, retry_total=0)
+
+    token = sas_of(container, "a/b c", content_type="text/x-told", cache_control="max-age=5")
+    assert blob(token).download_blob().readall() == b"content"
+    assert blob(token).get_blob_properties().content_settings.content_type == "text/x-told"
+    answer = requests.get(f"{blob(token).url}", timeout=10)
+    assert answer.content == b"content" and answer.headers["Cache-Control"] == "max-age=5"
+    denied = (403, "AuthorizationPermissionMismatch")
+    assert error(blob(token).upload_blob, b"x", overwrite=True) == denied
+    assert error(blob(token).delete_blob) == denied
+    refused = {"kind": ClientAuthenticationError}
+    assert error(blob(token, "other").download_blob, **refused) == (403, "AuthenticationFailed")
+    assert error(blob(token.replace("sig=", "sig=AA")).download_blob, **refused) == (403, "AuthenticationFailed")
+    expired = sas_of(container, "a/b c", expiry=datetime.now(timezone.utc) - timedelta(minutes=1))
+    with pytest.raises(ClientAuthenticationError) as raised:
+        blob(expired).download_blob()
+    assert "Signature not valid in the specified time frame" in str(raised.value)
+    later = sas_of(container, "a/b c", start=in_an_hour() - timedelta(minutes=1))
+    assert error(blob(later).download_blob, **refused) == (403, "AuthenticationFailed")
+    secure = sas_of(container, "a/b c", protocol="https")
+    assert error(blob(secure).download_blob)[1] == "AuthorizationProtocolMismatch"
+    far = sas_of(container, "a/b c", ip="10.1.2.3")
+    assert error(blob(far).download_blob)[1] == "AuthorizationSourceIPMismatch"
+
+    create = sas_of(container, "new", permission=BlobSasPermissions(create=True))
+    blob(create, "new").upload_blob(b"1")
+    assert error(blob(create, "new").upload_blob, b"2", overwrite=True) == denied
+
+    lister = generate_container_sas(ACCOUNT, container.container_name, account_key=KEY, expiry=in_an_hour(),
+                                    permission=ContainerSasPermissions(list=True, read=True))
+    client = ContainerClient(endpoint, container.container_name, credential=lister, retry_total=0)
+    assert [found.name for found in client.list_blobs()] == ["a/b c", "new"]
+    assert client.download_blob("new").readall() == b"1"
+    assert error(client.upload_blob, "x", b"1") == denied
+    assert error(client.delete_container) == denied
+
+
+def test_signatures_of_accounts(server, container):
+    container.upload_blob("b", b"content")
+    endpoint = f"{server.endpoint}/{ACCOUNT}"
+
+    def client(**options):
+        options = {"resource_types": ResourceTypes(service=True, container=True, object=True), "expiry": in_an_hour(),
+                   "permission": AccountSasPermissions(read=True, list=True), **options}
+        return BlobServiceClient(endpoint, credential=generate_account_sas(ACCOUNT, KEY, **options), retry_total=0)
+
+    assert container.container_name in [found.name for found in client().list_containers()]
+    assert client().get_blob_client(container.container_name, "b").download_blob().readall() == b"content"
+    objects = client(resource_types=ResourceTypes(object=True))
+    assert error(lambda: list(objects.list_containers()))[1] == "AuthorizationResourceTypeMismatch"
+    assert error(client().create_container, "other-box")[1] == "AuthorizationPermissionMismatch"
+    writer = client(permission=AccountSasPermissions(write=True, delete=True))
+    writer.get_blob_client(container.container_name, "w").upload_blob(b"1", overwrite=True)
+    writer.get_container_client(container.container_name).delete_blob("w")
+
+
+def test_keys_are_checked(server, container):
+    url = f"{server.endpoint}/{ACCOUNT}"
+    other = base64.b64encode(b"another key").decode()
+    wrong = BlobServiceClient(url, credential={"account_name": ACCOUNT, "account_key": other}, retry_total=0)
+    refused = (403, "AuthenticationFailed")
+    assert error(lambda: list(wrong.list_containers()), kind=ClientAuthenticationError) == refused
+    stranger = BlobServiceClient(f"{server.endpoint}/stranger", retry_total=0,
+                                 credential={"account_name": "stranger", "account_key": KEY})
+    assert error(lambda: list(stranger.list_containers()), kind=ClientAuthenticationError) == refused
+    nobody = BlobServiceClient(url, retry_total=0)
+    assert error(lambda: list(nobody.list_containers()))[1] == "NoAuthenticationInformation"
+    answer = requests.get(f"{url}/{container.container_name}/b", timeout=10, headers={
+        "x-ms-version": "2021-12-02", "x-ms-date": "Fri, 26 Jun 2015 23:39:12 GMT",
+        "Authorization": f"SharedKey {ACCOUNT}:AAAA"})
+    assert answer.status_code == 403 and "Request date header too old" in answer.text
+    assert answer.headers["x-ms-error-code"] == "AuthenticationFailed" and answer.headers["x-ms-request-id"] in answer.text
+
+
+def test_what_is_not_served_is_named(service, container):
+    blob = container.upload_blob("b", b"1")
+    unsupported = (400, "UnsupportedQueryParameter")
+    assert error(blob.acquire_lease) == unsupported
+    assert error(blob.create_snapshot) == unsupported
+    assert error(blob.set_blob_tags, {"a": "b"}) == unsupported
+    assert error(blob.set_standard_blob_tier, "Cool") == unsupported
+    assert error(blob.undelete_blob) == unsupported
+    assert error(container.get_blob_client("p").create_page_blob, 512) == (400, "UnsupportedHeader")
+    assert error(container.upload_blob, "t", b"1", tags={"a": "b"}) == (400, "UnsupportedHeader")
+    assert error(container.upload_blob, "b/c", b"1", kind=ResourceExistsError) == (409, "ResourceTypeMismatch")
+    assert service.get_service_properties()["cors"] == []
+    assert service.get_account_information()["account_kind"] == "StorageV2"
+
+
+def test_no_name_leads_out_of_the_container(server, container):
+    token = generate_container_sas(ACCOUNT, container.container_name, account_key=KEY, expiry=in_an_hour(),
+                                   permission=ContainerSasPermissions(read=True, write=True))
+    for name in ("..%2F..%2Fout", "a%2F..%2F..%2Fout", "%2Fout", "a%2F%2Fb", "a%00b", ".."):
+        # No client sends such names, so this is by hand.
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+        connection.putrequest("PUT", f"/{ACCOUNT}/{container.container_name}/{name}?{token}")
+        for header, value in (("x-ms-blob-type", "BlockBlob"), ("x-ms-version", "2021-12-02"), ("Content-Length", "1")):
+            connection.putheader(header, value)
+        connection.endheaders(b"x")
+        answer = connection.getresponse()
+        assert (answer.status, answer.headers["x-ms-error-code"]) == (400, "InvalidResourceName"), name
+        connection.close()
+    assert not list(container.list_blobs())
+
+
+def test_what_firehose_delivers_is_a_blob(server, service, firehose):
+    name = f"d-{uuid.uuid4().hex[:8]}"
+    firehose.create_delivery_stream(DeliveryStreamName=name, S3DestinationConfiguration={
+        "BucketARN": f"arn:aws:s3:::{name}", "RoleARN": ROLE, "Prefix": "raw/",
+        "BufferingHints": {"SizeInMBs": 1, "IntervalInSeconds": 1}})
+    firehose.put_record_batch(DeliveryStreamName=name, Records=[{"Data": b"%03d\n" % n} for n in range(100)])
+    expected = b"".join(b"%03d\n" % n for n in range(100))
+    container = service.get_container_client(name)
+    deadline = time.monotonic() + 30
+    content = b""
+    while content != expected and time.monotonic() < deadline:
+        names = list(container.list_blob_names()) if container.exists() else []
+        content = b"".join(container.download_blob(found).readall() for found in names)
+        time.sleep(0.1)
+    assert content == expected and all(found.startswith("raw/") for found in names)
+    firehose.delete_delivery_stream(DeliveryStreamName=name)
+    container.delete_container()
+
+
+def test_everything_survives_a_restart():
+    node = Node()
+    try:
+        node.start()
+        service = connect(node)
+        container = service.create_container("kept", metadata={"a": "b"})
+        container.upload_blob("whole", b"content", metadata={"m": "1"},
+                              content_settings=ContentSettings(content_type="text/plain"))
+        container.get_blob_client("blocks").stage_block("one", b"waits")
+        log = container.get_blob_client("log")
+        log.create_append_blob()
+        log.append_block(b"one\n")
+        etags = {blob.name: blob.etag for blob in container.list_blobs()}
+        node.kill()
+        (node.data / "objects" / "kept" / "by-hand").write_bytes(b"mine")
+        node.start()
+        assert container.get_container_properties().metadata == {"a": "b"}
+        found = container.get_blob_client("whole").get_blob_properties()
+        assert found.metadata == {"m": "1"} and found.content_settings.content_type == "text/plain"
+        assert {blob.name: blob.etag for blob in container.list_blobs() if blob.name != "by-hand"} == etags
+        assert container.download_blob("by-hand").readall() == b"mine"
+        blocks = container.get_blob_client("blocks")
+        blocks.commit_block_list([BlobBlock("one")])
+        assert blocks.download_blob().readall() == b"waits"
+        log.append_block(b"two\n")
+        assert log.download_blob().readall() == b"one\ntwo\n"
+    finally:
+        node.remove()

@@ -20,8 +20,8 @@ const READ_BYTES: usize = 64 << 10;
 /// Bytes that wait for the peer to read before nothing more of it is read.
 const OUTPUT_BYTES_MAX: usize = 1 << 20;
 
-/// How long a peer may take to read what is left when the connection ends.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// How long a peer may take to read what is left and to go when the connection ends.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// A connection and its socket.
 pub struct Wire<S> {
@@ -65,12 +65,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
-    /// Writes what is left and ends the socket.
+    /// Writes what is left and ends the socket. What the peer still sends is read and dropped: a socket that is closed with
+    /// bytes unread takes back what was written last.
     pub async fn finish(mut self) {
         let farewell = async {
-            let _ = self.stream.write_all(self.connection.output()).await;
-            let _ = self.stream.shutdown().await;
+            self.stream.write_all(self.connection.output()).await?;
+            self.stream.shutdown().await?;
+            self.input.clear();
+            while self.stream.read_buf(&mut self.input).await? > 0 {
+                self.input.clear();
+            }
+            io::Result::Ok(())
         };
+        // A peer that does not read or does not go away loses its say after a while.
         let _ = timeout(FAREWELL, farewell).await;
     }
 
@@ -114,5 +121,69 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             Poll::Ready(0) => Err(io::ErrorKind::UnexpectedEof.into()),
             Poll::Ready(_) => Ok(Poll::Ready(())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::duplex;
+
+    use super::*;
+    use crate::codec::performative::{Open, Performative};
+    use crate::error::AmqpError;
+    use crate::frame::{self, AMQP_HEADER};
+
+    const OPTIONS: Options = Options {
+        container_id: String::new(),
+        mechanisms: &[],
+        welcome: b"",
+        frame_bytes_max: 1_024,
+        channel_max: 1,
+        handle_max: 1,
+        links_max: 1,
+        incoming_window: 1,
+        partial_bytes_max: 1_024,
+        handshake_ms: 10_000,
+        idle_ms: 10_000,
+    };
+
+    fn opening() -> BytesMut {
+        let open = Open {
+            container_id: "c".into(),
+            hostname: Some("host".into()),
+            max_frame_size: 600,
+            channel_max: 1,
+            idle_time_out: None,
+        };
+        let mut bytes = BytesMut::from(&AMQP_HEADER[..]);
+        frame::put_performative(&mut bytes, 0, &Performative::Open(open));
+        bytes
+    }
+
+    #[tokio::test]
+    async fn what_comes_is_an_event_and_the_last_word_is_heard() {
+        let (mut client, server) = duplex(4_096);
+        let mut wire = Wire::new(server, OPTIONS);
+        client.write_all(&opening()).await.unwrap();
+        wire.progress(true).await.unwrap();
+        assert!(matches!(wire.next_event(), Some(Event::Opened { hostname: Some(host), .. }) if host == "host"));
+        wire.connection().close(Some(AmqpError::new("amqp:connection:forced", "stopping")));
+        let mut heard = Vec::new();
+        let listen = async {
+            client.write_all(b"more that nobody waits for").await.unwrap();
+            client.read_to_end(&mut heard).await.unwrap();
+            drop(client);
+        };
+        tokio::join!(wire.finish(), listen);
+        assert!(heard.starts_with(&AMQP_HEADER));
+        assert!(String::from_utf8_lossy(&heard).contains("amqp:connection:forced"));
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_goes_ends_the_waiting() {
+        let (client, server) = duplex(64);
+        let mut wire = Wire::new(server, OPTIONS);
+        drop(client);
+        assert_eq!(wire.progress(true).await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     }
 }

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{Request as HttpRequest, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
+use axum::routing::post;
 use hyper::body::Incoming;
 use millstream_aws::apigateway::ApiGateway;
 use millstream_aws::dynamodb::DynamoDb;
@@ -25,7 +25,7 @@ use millstream_azure::apimanagement::ApiManagement;
 use millstream_azure::blob::Blob;
 use millstream_azure::cosmos::Cosmos;
 use millstream_azure::eventgrid::EventGrid;
-use millstream_azure::eventhubs::{self, Endpoint, EventHubs};
+use millstream_azure::eventhubs::EventHubs;
 use millstream_azure::front::AzureFront;
 use millstream_azure::services::Services as AzureServices;
 use millstream_console::{Console, ConsoleParts};
@@ -33,6 +33,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::event_hubs::{self, EventHubsListeners};
 use super::{Engines, bind};
 use crate::apply::{self, Request};
 use crate::remote::SOCKET;
@@ -45,8 +46,7 @@ const APPLY_BYTES_MAX: usize = 256 << 20;
 pub struct Listeners {
     aws: TcpListener,
     console: TcpListener,
-    eventhubs: TcpListener,
-    eventhubs_tls: Option<(TcpListener, eventhubs::amqp::Acceptor)>,
+    event_hubs: EventHubsListeners,
 }
 
 impl Listeners {
@@ -54,29 +54,12 @@ impl Listeners {
         Ok(Self {
             aws: bind(settings.aws_listen, "--aws-listen").await?,
             console: bind(settings.console_listen, "--console-listen").await?,
-            eventhubs: listen(settings.eventhubs_listen, "--eventhubs-listen")?,
-            eventhubs_tls: tls(settings)?,
+            event_hubs: EventHubsListeners::bind(settings).await?,
         })
     }
 
     pub fn aws_address(&self) -> SocketAddr {
         self.aws.local_addr().unwrap_or_else(|_| SocketAddr::from(([127, 0, 0, 1], 4566)))
-    }
-
-    /// Event Hubs, as clients are told to find it.
-    fn event_hubs(&self, engines: &Engines, settings: &Settings) -> EventHubs {
-        let (address, tls) = match &self.eventhubs_tls {
-            Some((listener, _)) => (listener.local_addr().unwrap_or(settings.eventhubs_tls_listen), true),
-            None => (self.eventhubs.local_addr().unwrap_or(settings.eventhubs_listen), false),
-        };
-        EventHubs::new(
-            engines.namespaces.clone(),
-            engines.streams.clone(),
-            engines.insight.clone(),
-            Arc::clone(&engines.clock),
-            Endpoint { port: address.port(), tls },
-            settings.dev,
-        )
     }
 
     /// Serves until the node stops.
@@ -87,7 +70,7 @@ impl Listeners {
         stopped: &watch::Receiver<bool>,
         tasks: &mut JoinSet<()>,
     ) -> anyhow::Result<()> {
-        let event_hubs = self.event_hubs(engines, settings);
+        let event_hubs = self.event_hubs.service(engines, settings);
         let (aws, azure) =
             (Arc::new(aws_front(engines)), Arc::new(azure_front(engines, settings, event_hubs.clone())?));
         let answer = move |request: HttpRequest<Incoming>| {
@@ -100,10 +83,7 @@ impl Listeners {
             }
         };
         tasks.spawn(millstream_http::serve::serve(self.aws, answer, stop(stopped.clone())));
-        tasks.spawn(eventhubs::amqp::serve(event_hubs.clone(), self.eventhubs, None, stopped.clone()));
-        if let Some((listener, acceptor)) = self.eventhubs_tls {
-            tasks.spawn(eventhubs::amqp::serve(event_hubs.clone(), listener, Some(acceptor), stopped.clone()));
-        }
+        self.event_hubs.serve(&event_hubs, stopped, tasks);
         let console = millstream_console::router(console(engines));
         let pages = console.clone();
         let ended = stop(stopped.clone());
@@ -115,7 +95,7 @@ impl Listeners {
             }
         });
         let socket = socket(settings)?;
-        let commands = console.merge(admin(engines)).merge(keys(event_hubs));
+        let commands = console.merge(admin(engines)).merge(event_hubs::keys(event_hubs));
         let ended = stop(stopped.clone());
         tasks.spawn(async move {
             tokio::select! {
@@ -166,43 +146,6 @@ fn azure_front(engines: &Engines, settings: &Settings, event_hubs: EventHubs) ->
         eventgrid: EventGrid::new(events.clone(), insight.clone(), Arc::clone(clock), endpoint, settings.dev),
     };
     Ok(AzureFront::new(services))
-}
-
-/// An address for AMQP, naming it when it cannot be had.
-fn listen(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
-    eventhubs::amqp::listen(address).with_context(|| {
-        format!("cannot listen on {address}\n  try: end what listens there, or choose another address with {flag}")
-    })
-}
-
-/// The address for AMQP under TLS, when there is a certificate.
-fn tls(settings: &Settings) -> anyhow::Result<Option<(TcpListener, eventhubs::amqp::Acceptor)>> {
-    let Some(files) = &settings.tls else { return Ok(None) };
-    let acceptor = eventhubs::amqp::Acceptor::from_files(&files.certificate, &files.key)?;
-    Ok(Some((listen(settings.eventhubs_tls_listen, "--eventhubs-tls-listen")?, acceptor)))
-}
-
-/// Connection strings, for the command that shows them.
-fn keys(event_hubs: EventHubs) -> Router {
-    Router::new()
-        .route("/admin/keys/{namespace}", get(namespace_keys))
-        .route("/admin/keys/{namespace}/{hub}", get(hub_keys))
-        .with_state(event_hubs)
-}
-
-async fn namespace_keys(State(hubs): State<EventHubs>, Path(namespace): Path<String>) -> Response {
-    shown(hubs.connection_strings(&namespace, None))
-}
-
-async fn hub_keys(State(hubs): State<EventHubs>, Path((namespace, hub)): Path<(String, String)>) -> Response {
-    shown(hubs.connection_strings(&namespace, Some(&hub)))
-}
-
-fn shown<E: std::fmt::Display>(strings: Result<String, E>) -> Response {
-    match strings {
-        Ok(strings) => strings.into_response(),
-        Err(error) => (StatusCode::NOT_FOUND, error.to_string()).into_response(),
-    }
 }
 
 fn console(engines: &Engines) -> Console {

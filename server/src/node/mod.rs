@@ -3,6 +3,7 @@
 //! Read next: [`engines`] (what is plugged into what), [`listeners`] (who can ask).
 
 mod engines;
+mod event_hubs;
 mod housekeeping;
 mod listeners;
 

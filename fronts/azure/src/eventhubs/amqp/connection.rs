@@ -9,8 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use millstream_amqp::codec::performative::{Attach, Role, Source, Target};
-use millstream_amqp::{Accepted, AmqpError, Delivery, Event, LinkId, Options, Value, Wire, condition};
+use millstream_amqp::{AmqpError, Delivery, Event, LinkId, Options, Wire, condition};
 use millstream_namespace::{DEFAULT_NAMESPACE, Right};
 use millstream_stream::StreamError;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -22,30 +21,14 @@ use super::ingress::Ingress;
 use super::listener::stop;
 use super::receiver::Receiver;
 use super::request::{Node, Request};
-use crate::eventhubs::address::{self, Address};
 use crate::eventhubs::ingest::Ingest;
-use crate::eventhubs::{EventHubs, MESSAGE_BYTES_MAX, error};
+use crate::eventhubs::{EventHubs, error};
 
 /// Bytes of events that wait for a commit before nothing more is read from a client.
 const STAGED_BYTES_MAX: usize = 4 << 20;
 
-/// Links that read, on one connection: each holds some events.
-const RECEIVERS_MAX: usize = 256;
-
-/// Requests that may wait on a link to a node.
-const REQUEST_CREDIT: u32 = 100;
-
 /// Answers that may wait for a client's credit.
 const ANSWERS_MAX: usize = 100;
-
-/// Bytes of a request.
-const REQUEST_BYTES_MAX: u64 = 64 << 10;
-
-/// Milliseconds that the service says an operation may take.
-const TIMEOUT_MS: i64 = 65_000;
-
-/// Seconds that a key given at the beginning of a connection holds: clients cannot give it again.
-const PLAIN_SECONDS: i64 = 10 * 365 * 24 * 3_600;
 
 /// How often links are looked at: a token may be over or a hub gone.
 const LOOK: Duration = Duration::from_secs(2);
@@ -89,7 +72,7 @@ where
 }
 
 /// What a link is for.
-enum Link {
+pub enum Link {
     /// Requests to a node come on it.
     Request(Node),
     /// A node's answers go out on it.
@@ -101,11 +84,11 @@ enum Link {
 }
 
 /// Answers on their way to a client.
-struct Answers {
-    node: Node,
+pub struct Answers {
+    pub node: Node,
     /// What a request may call this link in its reply-to.
-    names: Vec<String>,
-    waiting: VecDeque<Bytes>,
+    pub names: Vec<String>,
+    pub waiting: VecDeque<Bytes>,
 }
 
 /// A delivery whose events are not durable yet.
@@ -117,17 +100,18 @@ struct Waiting {
 
 type Commit = Pin<Box<dyn Future<Output = (Vec<Waiting>, Result<(), StreamError>)> + Send>>;
 
-struct Client<S> {
-    hubs: EventHubs,
-    id: String,
-    wire: Wire<S>,
-    namespace: String,
-    claims: ClaimSet,
-    links: BTreeMap<LinkId, Link>,
+/// A client, from this side.
+pub struct Client<S> {
+    pub hubs: EventHubs,
+    pub id: String,
+    pub wire: Wire<S>,
+    pub namespace: String,
+    pub claims: ClaimSet,
+    pub links: BTreeMap<LinkId, Link>,
     staged: Ingest,
     waiting: Vec<Waiting>,
     commit: Option<Commit>,
-    wake: Arc<Notify>,
+    pub wake: Arc<Notify>,
     /// When links are looked at again.
     look: Interval,
 }
@@ -181,112 +165,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             Event::Credit(id) => self.send_answers(id),
             Event::Detached(id) => drop(self.links.remove(&id)),
         }
-    }
-
-    /// A policy's name and key instead of a token, as clients of other makers prove themselves.
-    fn take_key(&mut self, response: &[u8]) {
-        let mut fields = response.split(|byte| *byte == 0).skip(1).map(String::from_utf8_lossy);
-        let (Some(policy), Some(key)) = (fields.next(), fields.next()) else { return };
-        let expiry = (self.hubs.clock.now() / 1_000 + PLAIN_SECONDS).to_string();
-        let Some(signature) = millstream_namespace::token::signature(&key, "", &expiry) else { return };
-        let token = millstream_namespace::Token {
-            resource: String::new(),
-            path: Vec::new(),
-            expiry,
-            signature,
-            policy: policy.into_owned(),
-        };
-        if let Ok(claims) = self.hubs.namespaces.verify(&self.namespace, &token) {
-            self.claims.put(claims, self.hubs.clock.now());
-        }
-    }
-
-    async fn attach(&mut self, id: LinkId, attach: &Attach) -> Result<(), AmqpError> {
-        let target = Target::decode(attach.target.clone())?.address;
-        let source = Source::decode(attach.source.clone())?.address;
-        let text = match attach.role {
-            Role::Sender => target.clone(),
-            Role::Receiver => source,
-        };
-        let text = text.ok_or_else(|| AmqpError::new(condition::INVALID_FIELD, "expected an address"))?.to_string();
-        if let Some(node) = Node::of(&text) {
-            self.attach_node(id, attach, node, target.map(|target| target.to_string()));
-            return Ok(());
-        }
-        let path: Vec<&str> = address::path(&text);
-        let address = address::parse(&path).ok_or_else(|| error::not_found(&text))?;
-        let (right, name) = match attach.role {
-            Role::Sender => (Right::Send, "Send"),
-            Role::Receiver => (Right::Listen, "Listen"),
-        };
-        if !self.claims.allow(right, &path, self.hubs.clock.now()) {
-            return Err(error::unauthorized(name, &text));
-        }
-        let path = path.iter().map(|segment| (*segment).to_owned()).collect();
-        match attach.role {
-            Role::Sender => self.attach_ingress(id, &address, &text, path),
-            Role::Receiver => self.attach_receiver(id, attach, &address, &text, path).await,
-        }
-    }
-
-    fn attach_node(&mut self, id: LinkId, attach: &Attach, node: Node, target: Option<String>) {
-        let link = match attach.role {
-            Role::Sender => Link::Request(node),
-            Role::Receiver => {
-                let names = target.into_iter().chain([attach.name.to_string()]).collect();
-                Link::Answers(Answers { node, names, waiting: VecDeque::new() })
-            }
-        };
-        self.links.insert(id, link);
-        let accepted = Accepted {
-            snd_settle_mode: 0,
-            message_bytes_max: REQUEST_BYTES_MAX,
-            credit: REQUEST_CREDIT,
-            properties: Value::Null,
-        };
-        self.wire.connection().accept(id, accepted);
-    }
-
-    fn attach_ingress(
-        &mut self,
-        id: LinkId,
-        address: &Address,
-        text: &str,
-        path: Vec<String>,
-    ) -> Result<(), AmqpError> {
-        let ingress = Ingress::open(&self.hubs, &self.namespace, address, text)?;
-        let accepted = Accepted { credit: ingress.credit(), ..self.accepted(0) };
-        self.links.insert(id, Link::Ingress(ingress, path));
-        self.wire.connection().accept(id, accepted);
-        Ok(())
-    }
-
-    async fn attach_receiver(
-        &mut self,
-        id: LinkId,
-        attach: &Attach,
-        address: &Address,
-        text: &str,
-        path: Vec<String>,
-    ) -> Result<(), AmqpError> {
-        let receivers = self.links.values().filter(|link| matches!(link, Link::Receiver(..))).count();
-        if receivers >= RECEIVERS_MAX {
-            let text = format!("expected at most {RECEIVERS_MAX} receivers on a connection");
-            return Err(AmqpError::new(condition::RESOURCE_LIMIT_EXCEEDED, text));
-        }
-        let receiver = Receiver::open(&self.hubs, &self.namespace, (address, text), attach, &self.wake).await?;
-        let accepted = self.accepted(1);
-        self.links.insert(id, Link::Receiver(Box::new(receiver), path));
-        self.wire.connection().accept(id, accepted);
-        Ok(())
-    }
-
-    fn accepted(&self, snd_settle_mode: u8) -> Accepted {
-        let properties = Value::Map(vec![
-            (Value::symbol("com.microsoft:timeout"), Value::Long(TIMEOUT_MS)),
-            (Value::symbol("com.microsoft:tracking-id"), Value::string(format!("{}_G0", self.id))),
-        ]);
-        Accepted { snd_settle_mode, message_bytes_max: MESSAGE_BYTES_MAX as u64, credit: 0, properties }
     }
 
     fn deliver(&mut self, delivery: Delivery) {

@@ -51,9 +51,7 @@ pub(super) async fn put_block_list(blob: &Blob, call: &Call) -> Result<Response<
     if let Some(promised) = headers::md5(request, "content-md5")? {
         let found: [u8; 16] = Md5::digest(&request.body).into();
         if found != promised {
-            let message =
-                "The MD5 value specified in the request did not match with the MD5 value calculated by the server.";
-            return Err(BlobError::bad_request("Md5Mismatch", message));
+            return Err(BlobError::md5_mismatch());
         }
     }
     let listed =

@@ -10,6 +10,11 @@ use millstream_types::Millis;
 
 use super::{time, xml};
 
+const CONDITION_NOT_MET: &str = "The condition specified using HTTP conditional header(s) is not met.";
+
+const MD5_MISMATCH: &str =
+    "The MD5 value specified in the request did not match with the MD5 value calculated by the server.";
+
 /// An error as the service answers it.
 #[derive(Debug, Clone)]
 pub(super) struct BlobError {
@@ -102,12 +107,8 @@ impl BlobError {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestBodyTooLarge", message).with("MaxLimit", limit.to_string())
     }
 
-    pub(super) fn container_not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "ContainerNotFound", "The specified container does not exist.")
-    }
-
-    fn condition_not_met(status: StatusCode) -> Self {
-        Self::new(status, "ConditionNotMet", "The condition specified using HTTP conditional header(s) is not met.")
+    pub(super) fn md5_mismatch() -> Self {
+        Self::bad_request("Md5Mismatch", MD5_MISMATCH)
     }
 
     /// The engine's fact as the answer to a read, where an unchanged object is no failure.
@@ -116,89 +117,22 @@ impl BlobError {
             ObjectError::ConditionFailed {
                 condition: Condition::IfNoneMatch | Condition::IfAbsent | Condition::IfModifiedSince,
                 ..
-            } => Self::condition_not_met(StatusCode::NOT_MODIFIED),
+            } => Self::new(StatusCode::NOT_MODIFIED, "ConditionNotMet", CONDITION_NOT_MET),
             other => Self::of(other),
         }
     }
 
     /// The engine's fact as the answer to anything else.
     pub(super) fn of(error: &ObjectError) -> Self {
-        let conflict = |code, message: &str| Self::new(StatusCode::CONFLICT, code, message);
-        let failed = |code, message: &str| Self::new(StatusCode::PRECONDITION_FAILED, code, message);
+        let (status, code, message) = words(error);
         match error {
-            ObjectError::BucketNotFound { .. } => Self::container_not_found(),
-            ObjectError::BucketExists { .. } => {
-                conflict("ContainerAlreadyExists", "The specified container already exists.")
-            }
-            ObjectError::NotFound { .. } => {
-                Self::new(StatusCode::NOT_FOUND, "BlobNotFound", "The specified blob does not exist.")
-            }
-            ObjectError::BadBucket { .. } => {
-                Self::bad_request("InvalidResourceName", "The specified resource name contains invalid characters.")
-            }
-            ObjectError::BadKey { .. } => Self::bad_request(
-                "InvalidResourceName",
-                format!("The specified resource name contains invalid characters: {error}."),
-            ),
-            ObjectError::KeyClash { .. } => conflict(
-                "ResourceTypeMismatch",
-                &format!("The specified resource type does not match the type of the existing resource: {error}."),
-            ),
-            ObjectError::ConditionFailed { condition: Condition::IfAbsent, .. } => {
-                conflict("BlobAlreadyExists", "The specified blob already exists.")
-            }
-            ObjectError::ConditionFailed { .. } => Self::condition_not_met(StatusCode::PRECONDITION_FAILED),
-            ObjectError::WrongKind { .. } => {
-                conflict("InvalidBlobType", "The blob type is invalid for this operation.")
-            }
-            ObjectError::Md5Mismatch { .. } => Self::bad_request(
-                "Md5Mismatch",
-                "The MD5 value specified in the request did not match with the MD5 value calculated by the server.",
-            ),
-            ObjectError::RangeBehindEnd { .. } => Self::new(
-                StatusCode::RANGE_NOT_SATISFIABLE,
-                "InvalidRange",
-                "The range specified is invalid for the current size of the resource.",
-            ),
-            ObjectError::ReadTooLarge { .. } => {
-                Self::bad_request("OutOfRangeInput", format!("One of the request inputs is out of range: {error}."))
-            }
-            ObjectError::AppendPosition { .. } => {
-                failed("AppendPositionConditionNotMet", "The append position condition specified was not met.")
-            }
-            ObjectError::AppendTooLong { .. } => {
-                failed("MaxBlobSizeConditionNotMet", "The max blob size condition specified was not met.")
-            }
-            ObjectError::TooManyBlocks { .. } => conflict(
-                "BlockCountExceedsLimit",
-                "The committed block count cannot exceed the maximum limit of 50,000 blocks.",
-            ),
-            ObjectError::BadBlockId { .. } => {
-                Self::bad_request("InvalidBlobOrBlock", "The specified blob or block content is invalid.")
-            }
-            ObjectError::BlockNotFound { .. } => {
-                Self::bad_request("InvalidBlockList", "The specified block list is invalid.")
-            }
-            ObjectError::Unsupported { .. } => Self::new(
-                StatusCode::NOT_IMPLEMENTED,
-                "NotImplemented",
-                format!("The requested operation is not implemented on the specified resource: {error}."),
-            ),
-            ObjectError::TooManyReads { .. }
-            | ObjectError::Storage(StorageError::Overloaded { .. } | StorageError::Closed) => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServerBusy", "The server is busy.")
-            }
-            ObjectError::BucketNotEmpty { .. }
-            | ObjectError::DiskFull { .. }
-            | ObjectError::Disk { .. }
-            | ObjectError::Store { .. }
-            | ObjectError::Unreadable { .. }
-            | ObjectError::Catalog(_)
-            | ObjectError::Storage(_) => Self::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "InternalError",
-                format!("The server encountered an internal error: {error}."),
-            ),
+            // The service has no such limits: the engine's words say what they are.
+            ObjectError::BadKey { .. }
+            | ObjectError::KeyClash { .. }
+            | ObjectError::ReadTooLarge { .. }
+            | ObjectError::Unsupported { .. } => Self::new(status, code, format!("{message} ({error})")),
+            _ if status.is_server_error() => Self::new(status, code, format!("{message} ({error})")),
+            _ => Self::new(status, code, message),
         }
     }
 
@@ -221,6 +155,73 @@ impl BlobError {
             error.text("Message", &message);
             self.details.iter().for_each(|(name, text)| error.text(name, text));
         })
+    }
+}
+
+/// The service's status, code and text for each of the engine's facts.
+fn words(error: &ObjectError) -> (StatusCode, &'static str, &'static str) {
+    let invalid = |code, message| (StatusCode::BAD_REQUEST, code, message);
+    let conflict = |code, message| (StatusCode::CONFLICT, code, message);
+    let failed = |code, message| (StatusCode::PRECONDITION_FAILED, code, message);
+    match error {
+        ObjectError::BucketNotFound { .. } => {
+            (StatusCode::NOT_FOUND, "ContainerNotFound", "The specified container does not exist.")
+        }
+        ObjectError::NotFound { .. } => (StatusCode::NOT_FOUND, "BlobNotFound", "The specified blob does not exist."),
+        ObjectError::BucketExists { .. } => {
+            conflict("ContainerAlreadyExists", "The specified container already exists.")
+        }
+        ObjectError::BadBucket { .. } | ObjectError::BadKey { .. } => {
+            invalid("InvalidResourceName", "The specified resource name contains invalid characters.")
+        }
+        ObjectError::KeyClash { .. } => conflict(
+            "ResourceTypeMismatch",
+            "The specified resource type does not match the type of the existing resource.",
+        ),
+        ObjectError::ConditionFailed { condition: Condition::IfAbsent, .. } => {
+            conflict("BlobAlreadyExists", "The specified blob already exists.")
+        }
+        ObjectError::ConditionFailed { .. } => failed("ConditionNotMet", CONDITION_NOT_MET),
+        ObjectError::WrongKind { .. } => conflict("InvalidBlobType", "The blob type is invalid for this operation."),
+        ObjectError::Md5Mismatch { .. } => invalid("Md5Mismatch", MD5_MISMATCH),
+        ObjectError::RangeBehindEnd { .. } => (
+            StatusCode::RANGE_NOT_SATISFIABLE,
+            "InvalidRange",
+            "The range specified is invalid for the current size of the resource.",
+        ),
+        ObjectError::ReadTooLarge { .. } => invalid("OutOfRangeInput", "One of the request inputs is out of range."),
+        ObjectError::AppendPosition { .. } => {
+            failed("AppendPositionConditionNotMet", "The append position condition specified was not met.")
+        }
+        ObjectError::AppendTooLong { .. } => {
+            failed("MaxBlobSizeConditionNotMet", "The max blob size condition specified was not met.")
+        }
+        ObjectError::TooManyBlocks { .. } => conflict(
+            "BlockCountExceedsLimit",
+            "The committed block count cannot exceed the maximum limit of 50,000 blocks.",
+        ),
+        ObjectError::BadBlockId { .. } => {
+            invalid("InvalidBlobOrBlock", "The specified blob or block content is invalid.")
+        }
+        ObjectError::BlockNotFound { .. } => invalid("InvalidBlockList", "The specified block list is invalid."),
+        ObjectError::Unsupported { .. } => (
+            StatusCode::NOT_IMPLEMENTED,
+            "NotImplemented",
+            "The requested operation is not implemented on the specified resource.",
+        ),
+        ObjectError::TooManyReads { .. }
+        | ObjectError::Storage(StorageError::Overloaded { .. } | StorageError::Closed) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "ServerBusy", "The server is currently unable to receive requests.")
+        }
+        ObjectError::BucketNotEmpty { .. }
+        | ObjectError::DiskFull { .. }
+        | ObjectError::Disk { .. }
+        | ObjectError::Store { .. }
+        | ObjectError::Unreadable { .. }
+        | ObjectError::Catalog(_)
+        | ObjectError::Storage(_) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "The server encountered an internal error.")
+        }
     }
 }
 

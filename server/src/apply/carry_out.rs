@@ -17,8 +17,8 @@ use millstream_query::{NewQuery, QueryError};
 use millstream_stream::{NewStream, StreamError};
 use millstream_table::{NewTable, TableError};
 
-use super::Request;
 use super::check::told;
+use super::{Request, azure};
 use crate::node::Engines;
 
 /// What became of one resource.
@@ -87,6 +87,19 @@ pub async fn apply(engines: &Engines, request: &Request) -> anyhow::Result<Vec<A
         let outcome = function(engines, spec, package).await.with_context(|| format!("function `{}`", spec.name))?;
         note("function", &spec.name, outcome, None);
     }
+    for spec in pipeline.hubs.iter().map(|located| &located.value) {
+        let outcome = azure::hub(engines, spec).await.with_context(|| format!("event hub `{}`", spec.name))?;
+        note("event hub", &spec.name, outcome, None);
+    }
+    for name in pipeline.buckets.iter().map(|located| &located.value) {
+        let outcome = azure::bucket(engines, name).await.with_context(|| format!("blob container `{name}`"))?;
+        note("blob container", name, outcome, None);
+    }
+    for spec in pipeline.databases.iter().map(|located| &located.value) {
+        let outcome =
+            azure::database(engines, spec).await.with_context(|| format!("cosmos database `{}`", spec.name))?;
+        note("cosmos database", &spec.name, outcome, None);
+    }
     for spec in pipeline.queries.iter().map(|located| &located.value) {
         let outcome =
             query(engines, spec, &request.sql_files).await.with_context(|| format!("query `{}`", spec.name))?;
@@ -95,6 +108,16 @@ pub async fn apply(engines: &Engines, request: &Request) -> anyhow::Result<Vec<A
     for spec in pipeline.apis.iter().map(|located| &located.value) {
         let (outcome, url) = api(engines, spec).await.with_context(|| format!("api `{}`", spec.name))?;
         note("api", &spec.name, outcome, Some(url));
+    }
+    for spec in pipeline.topics.iter().map(|located| &located.value) {
+        let (outcome, url) = azure::topic(engines, spec).await.with_context(|| format!("topic `{}`", spec.name))?;
+        note("topic", &spec.name, outcome, Some(url));
+    }
+    for spec in pipeline.managed_services.iter().map(|located| &located.value) {
+        let (outcome, url) = azure::managed_service(engines, spec)
+            .await
+            .with_context(|| format!("api management service `{}`", spec.name))?;
+        note("api management", &spec.name, outcome, Some(url));
     }
     Ok(applied)
 }

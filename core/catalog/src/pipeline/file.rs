@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::azure::{ApiManagementTable, BlobContainerTable, CosmosDatabaseTable, EventHubTable, TopicTable};
 use crate::definition::KeyType;
 
 #[derive(Debug, Deserialize)]
@@ -23,6 +24,16 @@ pub(super) struct PipelineFile {
     pub(super) query: Vec<QueryTable>,
     #[serde(default)]
     pub(super) api: Vec<ApiTable>,
+    #[serde(default)]
+    pub(super) event_hub: Vec<EventHubTable>,
+    #[serde(default)]
+    pub(super) blob_container: Vec<BlobContainerTable>,
+    #[serde(default)]
+    pub(super) cosmos_database: Vec<CosmosDatabaseTable>,
+    #[serde(default)]
+    pub(super) event_grid_topic: Vec<TopicTable>,
+    #[serde(default)]
+    pub(super) api_management: Vec<ApiManagementTable>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -137,6 +148,7 @@ pub(super) struct InputTable {
     pub(super) name: Spanned<String>,
     pub(super) stream: Option<Spanned<String>>,
     pub(super) delivery_stream: Option<Spanned<String>>,
+    pub(super) event_hub: Option<Spanned<String>>,
     /// The delimiter; without it records are JSON.
     pub(super) csv: Option<String>,
     #[serde(default)]
@@ -159,6 +171,7 @@ pub(super) struct OutputTable {
     pub(super) function: Option<Spanned<String>>,
     pub(super) stream: Option<Spanned<String>>,
     pub(super) delivery_stream: Option<Spanned<String>>,
+    pub(super) event_hub: Option<Spanned<String>>,
     pub(super) blob: Option<Spanned<BlobTable>>,
     pub(super) cosmos: Option<Spanned<CosmosTable>>,
     pub(super) csv: Option<String>,

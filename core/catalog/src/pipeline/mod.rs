@@ -2,14 +2,16 @@
 //!
 //! [`Pipeline::parse`] turns the text into the same definitions that SDK calls make and reports every mistake with its
 //! line. What needs an engine to be checked (SQL, packages) is checked by whoever applies the file.
-//! Read next: [`mod@file`] (what may be written), [`resolve`] (names and rules).
+//! Read next: `file.rs` (what may be written), `azure.rs` (the same in Azure's words), `resolve.rs` (names and rules).
 
+mod azure;
 mod file;
 mod resolve;
 mod source;
 
 use std::path::PathBuf;
 
+pub use azure::{DocumentDatabaseSpec, EventSubscriptionSpec, HubSpec, ManagedServiceSpec, TopicSpec};
 pub use file::RouteIntegration;
 pub use source::{Located, Mistake};
 
@@ -34,6 +36,16 @@ pub struct Pipeline {
     pub queries: Vec<Located<QuerySpec>>,
     /// HTTP APIs.
     pub apis: Vec<Located<ApiSpec>>,
+    /// Hubs.
+    pub hubs: Vec<Located<HubSpec>>,
+    /// Buckets that are to be there, by name.
+    pub buckets: Vec<Located<String>>,
+    /// Databases of documents.
+    pub databases: Vec<Located<DocumentDatabaseSpec>>,
+    /// Topics.
+    pub topics: Vec<Located<TopicSpec>>,
+    /// Managed API services.
+    pub managed_services: Vec<Located<ManagedServiceSpec>>,
 }
 
 /// A stream to be.

@@ -24,12 +24,14 @@ const LATE_SECONDS: (u64, u64) = (0, 1_728_000);
 /// Names of one kind that a file may refer to.
 type Names = BTreeSet<String>;
 
-struct Resolver<'s> {
+pub(super) struct Resolver<'s> {
     source: &'s Source<'s>,
     streams: Names,
     delivery_streams: Names,
     tables: Names,
-    functions: Names,
+    pub(super) functions: Names,
+    /// Hubs and their streams.
+    pub(super) hubs: BTreeMap<String, String>,
     mistakes: Vec<Mistake>,
 }
 
@@ -40,6 +42,7 @@ pub(super) fn resolve(source: &Source<'_>, file: PipelineFile) -> Result<Pipelin
         delivery_streams: Names::new(),
         tables: Names::new(),
         functions: Names::new(),
+        hubs: BTreeMap::new(),
         mistakes: Vec::new(),
     };
     resolver.streams = resolver.unique("stream", file.stream.iter().map(|table| &table.name));
@@ -49,6 +52,13 @@ pub(super) fn resolve(source: &Source<'_>, file: PipelineFile) -> Result<Pipelin
     resolver.functions = resolver.unique("function", file.function.iter().map(|table| &table.name));
     resolver.unique("query", file.query.iter().map(|table| &table.name));
     resolver.unique("api", file.api.iter().map(|table| &table.name));
+    resolver.unique("event hub", file.event_hub.iter().map(|table| &table.name));
+    resolver.unique("blob container", file.blob_container.iter().map(|table| &table.name));
+    resolver.unique("cosmos database", file.cosmos_database.iter().map(|table| &table.name));
+    resolver.unique("event grid topic", file.event_grid_topic.iter().map(|table| &table.name));
+    resolver.unique("api management service", file.api_management.iter().map(|table| &table.name));
+    let hubs: Vec<_> = file.event_hub.into_iter().map(|table| resolver.hub(table)).collect();
+    resolver.hubs = hubs.iter().map(|hub| (hub.value.name.clone(), hub.value.stream())).collect();
     let pipeline = Pipeline {
         name: file.name,
         streams: file.stream.into_iter().map(|table| resolver.stream(table)).collect(),
@@ -57,18 +67,23 @@ pub(super) fn resolve(source: &Source<'_>, file: PipelineFile) -> Result<Pipelin
         functions: file.function.into_iter().map(|table| resolver.function(table)).collect(),
         queries: file.query.into_iter().filter_map(|table| resolver.query(table)).collect(),
         apis: file.api.into_iter().map(|table| resolver.api(table)).collect(),
+        hubs,
+        buckets: file.blob_container.into_iter().map(|table| resolver.container(table)).collect(),
+        databases: file.cosmos_database.into_iter().map(|table| resolver.database(table)).collect(),
+        managed_services: file.api_management.into_iter().map(|table| resolver.managed_service(table)).collect(),
+        topics: file.event_grid_topic.into_iter().map(|table| resolver.topic(table)).collect(),
     };
     resolver.mistakes.sort_by_key(|mistake| mistake.line);
     if resolver.mistakes.is_empty() { Ok(pipeline) } else { Err(resolver.mistakes) }
 }
 
 impl Resolver<'_> {
-    fn wrong(&mut self, line: usize, message: String, hint: impl Into<String>) {
+    pub(super) fn wrong(&mut self, line: usize, message: String, hint: impl Into<String>) {
         let mistake = self.source.mistake(line, message, hint);
         self.mistakes.push(mistake);
     }
 
-    fn line<T>(&self, spanned: &Spanned<T>) -> usize {
+    pub(super) fn line<T>(&self, spanned: &Spanned<T>) -> usize {
         self.source.line(&spanned.span())
     }
 
@@ -94,7 +109,7 @@ impl Resolver<'_> {
     }
 
     /// Checks that a name is defined in the file.
-    fn refers(&mut self, kind: &str, names: &Names, name: &Spanned<String>) {
+    pub(super) fn refers(&mut self, kind: &str, names: &Names, name: &Spanned<String>) {
         if names.contains(name.get_ref()) {
             return;
         }
@@ -106,7 +121,7 @@ impl Resolver<'_> {
         self.wrong(line, format!("there is no {kind} `{}` in this file", name.get_ref()), hint);
     }
 
-    fn range(&mut self, line: usize, what: &str, found: u64, (low, high): (u64, u64)) {
+    pub(super) fn range(&mut self, line: usize, what: &str, found: u64, (low, high): (u64, u64)) {
         if found < low || found > high {
             self.wrong(line, format!("expected {what} from {low} to {high}, found {found}"), "");
         }
@@ -238,7 +253,7 @@ impl Resolver<'_> {
 
     fn input(&mut self, table: InputTable) -> Option<Located<InputSpec>> {
         let line = self.line(&table.name);
-        let stream = self.one_stream(line, table.stream, table.delivery_stream)?;
+        let stream = self.one_stream(line, table.stream, table.delivery_stream, table.event_hub)?;
         let columns = table
             .columns
             .into_iter()
@@ -271,20 +286,23 @@ impl Resolver<'_> {
         line: usize,
         stream: Option<Spanned<String>>,
         delivery_stream: Option<Spanned<String>>,
+        event_hub: Option<Spanned<String>>,
     ) -> Option<String> {
-        match (stream, delivery_stream) {
-            (Some(stream), None) => {
+        match (stream, delivery_stream, event_hub) {
+            (Some(stream), None, None) => {
                 let streams = self.streams.clone();
                 self.refers("stream", &streams, &stream);
                 Some(stream.into_inner())
             }
-            (None, Some(delivery)) => {
+            (None, Some(delivery), None) => {
                 let deliveries = self.delivery_streams.clone();
                 self.refers("delivery stream", &deliveries, &delivery);
                 Some(format!("delivery/{}", delivery.get_ref()))
             }
-            (None, None) | (Some(_), Some(_)) => {
-                self.wrong(line, "expected exactly one of `stream` and `delivery_stream`".to_owned(), "");
+            (None, None, Some(hub)) => Some(self.hub_stream(&hub)),
+            _ => {
+                let expected = "expected exactly one of `stream`, `delivery_stream` and `event_hub`";
+                self.wrong(line, expected.to_owned(), "");
                 None
             }
         }
@@ -292,7 +310,7 @@ impl Resolver<'_> {
 
     fn output(&mut self, table: OutputTable) -> Option<Located<OutputSpec>> {
         let line = self.line(&table.name);
-        let stream = table.stream.is_some() || table.delivery_stream.is_some();
+        let stream = table.stream.is_some() || table.delivery_stream.is_some() || table.event_hub.is_some();
         let targets = [table.function.is_some(), stream, table.blob.is_some(), table.cosmos.is_some()];
         if targets.iter().filter(|given| **given).count() > 1 {
             self.wrong(line, "an output has one target, found several".to_owned(), "keep one");
@@ -303,7 +321,7 @@ impl Resolver<'_> {
             self.refers("function", &functions, &function);
             OutputTarget::Function { name: function.into_inner() }
         } else if stream {
-            OutputTarget::Stream { name: self.one_stream(line, table.stream, table.delivery_stream)? }
+            OutputTarget::Stream { name: self.one_stream(line, table.stream, table.delivery_stream, table.event_hub)? }
         } else if let Some(blob) = table.blob {
             OutputTarget::Objects(object_output(blob.into_inner()))
         } else if let Some(cosmos) = table.cosmos {

@@ -1,0 +1,363 @@
+//! What a pipeline file says in Azure's words: event hubs, blob containers, Cosmos databases, Event Grid topics, API
+//! Management services.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::resolve::Resolver;
+use super::source::Located;
+use crate::definition::{
+    DeadLetterTarget, EventEndpoint, EventFilter, EventRetry, EventSchema, FieldCondition, FieldTest, ManagedApi,
+    ManagedOperation, Product,
+};
+
+/// Partitions of a hub: the service's own limit outside its dedicated tier.
+const PARTITIONS: (u64, u64) = (1, 32);
+
+/// Where callers of a managed API put their key, as the service has it.
+const KEY_HEADER: &str = "Ocp-Apim-Subscription-Key";
+const KEY_QUERY: &str = "subscription-key";
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EventHubTable {
+    pub(super) name: Spanned<String>,
+    /// The namespace; the default one without it.
+    namespace: Option<String>,
+    #[serde(default = "four")]
+    partitions: u32,
+    #[serde(default = "one_day")]
+    retention_hours: u32,
+    #[serde(default)]
+    consumer_groups: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BlobContainerTable {
+    pub(super) name: Spanned<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CosmosDatabaseTable {
+    pub(super) name: Spanned<String>,
+    #[serde(default)]
+    pub(super) container: Vec<CosmosContainerTable>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CosmosContainerTable {
+    pub(super) name: Spanned<String>,
+    partition_key: Spanned<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TopicTable {
+    pub(super) name: Spanned<String>,
+    #[serde(default)]
+    schema: SchemaName,
+    #[serde(default)]
+    pub(super) subscription: Vec<SubscriptionTable>,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum SchemaName {
+    #[default]
+    EventGrid,
+    CloudEvents,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SubscriptionTable {
+    name: Spanned<String>,
+    webhook: Option<String>,
+    event_hub: Option<Spanned<String>>,
+    function: Option<Spanned<String>>,
+    #[serde(default)]
+    event_types: Vec<String>,
+    #[serde(default)]
+    subject_begins_with: String,
+    #[serde(default)]
+    subject_ends_with: String,
+    /// Fields that must hold one of the texts.
+    #[serde(default)]
+    fields: BTreeMap<String, Vec<String>>,
+    max_attempts: Option<u32>,
+    ttl_minutes: Option<u32>,
+    dead_letter: Option<DeadLetterTable>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DeadLetterTable {
+    container: String,
+    #[serde(default)]
+    prefix: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ApiManagementTable {
+    pub(super) name: Spanned<String>,
+    policy: Option<String>,
+    #[serde(default)]
+    api: Vec<ManagedApiTable>,
+    #[serde(default)]
+    product: Vec<ProductTable>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ManagedApiTable {
+    name: Spanned<String>,
+    path: String,
+    /// The backend's address; `${endpoint}` is this node's own.
+    service_url: Option<String>,
+    policy: Option<String>,
+    #[serde(default)]
+    operation: Vec<OperationTable>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OperationTable {
+    name: String,
+    method: String,
+    template: String,
+    policy: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProductTable {
+    name: String,
+    apis: Vec<Spanned<String>>,
+    policy: Option<String>,
+    /// Names of subscriptions; each gets two keys.
+    #[serde(default)]
+    subscriptions: Vec<String>,
+}
+
+/// A managed API service to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManagedServiceSpec {
+    /// Its name.
+    pub name: String,
+    /// The policies of all its APIs, as XML.
+    pub policy: Option<String>,
+    /// Its APIs, with operations.
+    pub apis: Vec<ManagedApi>,
+    /// Its products, and the subscriptions to each.
+    pub products: Vec<(Product, Vec<String>)>,
+}
+
+/// A hub to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HubSpec {
+    /// Its name.
+    pub name: String,
+    /// Its namespace; `None`: the default one.
+    pub namespace: Option<String>,
+    /// 1 to 32.
+    pub partitions: u32,
+    /// How long events stay.
+    pub retention_hours: u32,
+    /// Consumer groups besides the one that every hub has.
+    pub consumer_groups: Vec<String>,
+}
+
+impl HubSpec {
+    /// The stream of its records in the catalog.
+    #[must_use]
+    pub fn stream(&self) -> String {
+        self.namespace.as_ref().map_or_else(|| self.name.clone(), |namespace| format!("{namespace}/{}", self.name))
+    }
+}
+
+/// A database of documents to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DocumentDatabaseSpec {
+    /// Its name.
+    pub name: String,
+    /// Its containers: name and path of the partition key.
+    pub containers: Vec<(String, String)>,
+}
+
+/// A topic to be, with its subscriptions.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TopicSpec {
+    /// Its name.
+    pub name: String,
+    /// The form of its events.
+    pub schema: EventSchema,
+    /// Who gets them.
+    pub subscriptions: Vec<Located<EventSubscriptionSpec>>,
+}
+
+/// An event subscription to be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EventSubscriptionSpec {
+    /// Its name in its topic.
+    pub name: String,
+    /// Where events go.
+    pub endpoint: EventEndpoint,
+    /// Which events.
+    pub filter: EventFilter,
+    /// How often and how long a delivery is tried.
+    pub retry: EventRetry,
+    /// Where undeliverable events go.
+    pub dead_letter: Option<DeadLetterTarget>,
+}
+
+impl Resolver<'_> {
+    pub(super) fn hub(&mut self, table: EventHubTable) -> Located<HubSpec> {
+        let line = self.line(&table.name);
+        self.range(line, "partitions", table.partitions.into(), PARTITIONS);
+        self.range(line, "retention_hours", table.retention_hours.into(), (1, 2_160));
+        let EventHubTable { name, namespace, partitions, retention_hours, consumer_groups } = table;
+        let value = HubSpec { name: name.into_inner(), namespace, partitions, retention_hours, consumer_groups };
+        Located { value, line }
+    }
+
+    pub(super) fn container(&self, table: BlobContainerTable) -> Located<String> {
+        Located { line: self.line(&table.name), value: table.name.into_inner() }
+    }
+
+    pub(super) fn database(&mut self, table: CosmosDatabaseTable) -> Located<DocumentDatabaseSpec> {
+        let line = self.line(&table.name);
+        let mut containers = Vec::with_capacity(table.container.len());
+        for container in table.container {
+            let path = container.partition_key;
+            if !path.get_ref().starts_with('/') || path.get_ref().len() < 2 {
+                let line = self.line(&path);
+                let found =
+                    format!("expected a path such as `/symbol` for the partition key, found `{}`", path.get_ref());
+                self.wrong(line, found, "");
+            }
+            containers.push((container.name.into_inner(), path.into_inner()));
+        }
+        Located { value: DocumentDatabaseSpec { name: table.name.into_inner(), containers }, line }
+    }
+
+    pub(super) fn topic(&mut self, table: TopicTable) -> Located<TopicSpec> {
+        let line = self.line(&table.name);
+        let schema = match table.schema {
+            SchemaName::EventGrid => EventSchema::EventGrid,
+            SchemaName::CloudEvents => EventSchema::CloudEvents,
+        };
+        let subscriptions = table.subscription.into_iter().filter_map(|table| self.subscription(table)).collect();
+        Located { value: TopicSpec { name: table.name.into_inner(), schema, subscriptions }, line }
+    }
+
+    pub(super) fn managed_service(&mut self, table: ApiManagementTable) -> Located<ManagedServiceSpec> {
+        let line = self.line(&table.name);
+        let known: BTreeSet<String> = table.api.iter().map(|api| api.name.get_ref().clone()).collect();
+        for api in table.product.iter().flat_map(|product| &product.apis) {
+            self.refers("api management api", &known, api);
+        }
+        let value = ManagedServiceSpec {
+            name: table.name.into_inner(),
+            policy: table.policy,
+            apis: table.api.into_iter().map(managed_api).collect(),
+            products: table.product.into_iter().map(product).collect(),
+        };
+        Located { value, line }
+    }
+
+    fn subscription(&mut self, table: SubscriptionTable) -> Option<Located<EventSubscriptionSpec>> {
+        let line = self.line(&table.name);
+        let endpoint = match (table.webhook, table.event_hub, table.function) {
+            (Some(url), None, None) => EventEndpoint::Webhook { url },
+            (None, Some(hub), None) => EventEndpoint::Stream { name: self.hub_stream(&hub) },
+            (None, None, Some(function)) => {
+                let functions = self.functions.clone();
+                self.refers("function", &functions, &function);
+                EventEndpoint::Function { name: function.into_inner() }
+            }
+            _ => {
+                self.wrong(line, "expected exactly one of `webhook`, `event_hub` and `function`".to_owned(), "");
+                return None;
+            }
+        };
+        let usual = EventRetry::default();
+        let retry = EventRetry {
+            attempts_max: table.max_attempts.unwrap_or(usual.attempts_max),
+            ttl_minutes: table.ttl_minutes.unwrap_or(usual.ttl_minutes),
+        };
+        self.range(line, "max_attempts", retry.attempts_max.into(), (1, 30));
+        self.range(line, "ttl_minutes", retry.ttl_minutes.into(), (1, 1_440));
+        let condition = |(key, texts): (String, Vec<String>)| FieldCondition { key, test: FieldTest::StringIn(texts) };
+        let filter = EventFilter {
+            event_types: table.event_types,
+            subject_begins_with: table.subject_begins_with,
+            subject_ends_with: table.subject_ends_with,
+            conditions: table.fields.into_iter().map(condition).collect(),
+            ..EventFilter::default()
+        };
+        let dead_letter =
+            table.dead_letter.map(|target| DeadLetterTarget { bucket: target.container, prefix: target.prefix });
+        let value = EventSubscriptionSpec { name: table.name.into_inner(), endpoint, filter, retry, dead_letter };
+        Some(Located { value, line })
+    }
+
+    /// The stream of a hub of this file; another name is a mistake.
+    pub(super) fn hub_stream(&mut self, hub: &Spanned<String>) -> String {
+        if let Some(stream) = self.hubs.get(hub.get_ref()) {
+            return stream.clone();
+        }
+        let known = self.hubs.keys().cloned().collect();
+        self.refers("event hub", &known, hub);
+        hub.get_ref().clone()
+    }
+}
+
+fn managed_api(table: ManagedApiTable) -> ManagedApi {
+    let operation = |operation: OperationTable| ManagedOperation {
+        display_name: operation.name.clone(),
+        name: operation.name,
+        method: operation.method.to_uppercase(),
+        template: operation.template,
+        policy: operation.policy,
+    };
+    let name = table.name.into_inner();
+    ManagedApi {
+        display_name: name.clone(),
+        name,
+        description: String::new(),
+        path: table.path,
+        backend: table.service_url,
+        subscription_required: true,
+        key_header: KEY_HEADER.to_owned(),
+        key_query: KEY_QUERY.to_owned(),
+        policy: table.policy,
+        operations: table.operation.into_iter().map(operation).map(|made| (made.name.clone(), made)).collect(),
+    }
+}
+
+fn product(table: ProductTable) -> (Product, Vec<String>) {
+    let product = Product {
+        display_name: table.name.clone(),
+        name: table.name,
+        description: String::new(),
+        subscription_required: true,
+        published: true,
+        apis: table.apis.into_iter().map(Spanned::into_inner).collect(),
+        policy: table.policy,
+    };
+    (product, table.subscriptions)
+}
+
+fn four() -> u32 {
+    4
+}
+
+fn one_day() -> u32 {
+    24
+}

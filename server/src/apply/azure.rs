@@ -1,0 +1,192 @@
+//! Carrying out what a pipeline file says in Azure's words: hubs, containers, databases, topics, managed APIs.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context as _;
+use millstream_azure::eventgrid::place;
+use millstream_catalog::pipeline::{
+    DocumentDatabaseSpec, EventSubscriptionSpec, HubSpec, ManagedServiceSpec, TopicSpec,
+};
+use millstream_catalog::{
+    EventBatching, EventEndpoint, EventSchema, ManagedApi, ManagedSubscriptionState, Product, SubscriptionScope,
+};
+use millstream_document::{DocumentError, NewContainer};
+use millstream_event::{EventError, NewSubscription, NewTopic};
+use millstream_gateway::managed::PolicyScope;
+use millstream_gateway::managed::definitions::NewSubscription as NewKeys;
+use millstream_namespace::{DEFAULT_NAMESPACE, NewHub};
+use millstream_object::ObjectError;
+
+use super::carry_out::Outcome;
+use crate::node::Engines;
+
+/// What a file writes for the address of the node that it is applied to.
+const ENDPOINT: &str = "${endpoint}";
+
+pub(super) async fn hub(engines: &Engines, spec: &HubSpec) -> anyhow::Result<Outcome> {
+    let namespace = spec.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
+    let namespaces = &engines.namespaces;
+    if namespaces.namespace(namespace).is_err() {
+        namespaces.create_namespace(namespace).await?;
+    }
+    let new = NewHub { name: spec.name.clone(), partitions: spec.partitions, retention_hours: spec.retention_hours };
+    let (hub, created) = namespaces.put_hub(namespace, new).await?;
+    let mut outcome = if created { Outcome::Created } else { Outcome::Unchanged };
+    for group in &spec.consumer_groups {
+        if !hub.consumer_groups.iter().any(|known| known.name.eq_ignore_ascii_case(group)) {
+            namespaces.put_group(namespace, &spec.name, group, "").await?;
+            outcome = if created { Outcome::Created } else { Outcome::Updated };
+        }
+    }
+    Ok(outcome)
+}
+
+pub(super) async fn bucket(engines: &Engines, name: &str) -> anyhow::Result<Outcome> {
+    match engines.objects.create_bucket(name, BTreeMap::new()).await {
+        Ok(_) => Ok(Outcome::Created),
+        Err(ObjectError::BucketExists { .. }) => Ok(Outcome::Unchanged),
+        Err(error) => Err(error.into()),
+    }
+}
+
+pub(super) async fn database(engines: &Engines, spec: &DocumentDatabaseSpec) -> anyhow::Result<Outcome> {
+    let mut outcome = match engines.documents.create_database(&spec.name).await {
+        Ok(_) => Outcome::Created,
+        Err(DocumentError::DatabaseExists { .. }) => Outcome::Unchanged,
+        Err(error) => return Err(error.into()),
+    };
+    for (name, path) in &spec.containers {
+        let new = NewContainer {
+            database: spec.name.clone(),
+            name: name.clone(),
+            partition_key_paths: vec![path.clone()],
+            indexing_policy: None,
+        };
+        match engines.documents.create_container(new).await {
+            Ok(_) if outcome == Outcome::Unchanged => outcome = Outcome::Updated,
+            Ok(_) => {}
+            Err(DocumentError::ContainerExists { .. }) => {
+                let found = engines.documents.container(&spec.name, name)?;
+                anyhow::ensure!(
+                    found.partition_key_paths == [path.clone()],
+                    "container `{name}` has the partition key {}; delete it or describe it as it is",
+                    found.partition_key_paths.join(", ")
+                );
+            }
+            Err(error) => return Err(error).with_context(|| format!("container `{name}`")),
+        }
+    }
+    Ok(outcome)
+}
+
+/// Gives what was done, and where events are published.
+pub(super) async fn topic(engines: &Engines, spec: &TopicSpec) -> anyhow::Result<(Outcome, String)> {
+    let new = NewTopic {
+        name: spec.name.clone(),
+        address: place::topic_id(&spec.name),
+        schema: spec.schema,
+        location: "local".to_owned(),
+        tags: BTreeMap::new(),
+    };
+    let mut outcome = match engines.events.create_topic(new).await {
+        Ok(_) => Outcome::Created,
+        Err(EventError::TopicExists { .. }) => {
+            let found = engines.events.topic(&spec.name)?;
+            anyhow::ensure!(found.schema == spec.schema, "its events have another schema; delete it or describe it so");
+            Outcome::Unchanged
+        }
+        Err(error) => return Err(error.into()),
+    };
+    for subscription in spec.subscriptions.iter().map(|located| &located.value) {
+        let changed = self::subscription(engines, &spec.name, spec.schema, subscription)
+            .await
+            .with_context(|| format!("subscription `{}`", subscription.name))?;
+        if changed && outcome == Outcome::Unchanged {
+            outcome = Outcome::Updated;
+        }
+    }
+    Ok((outcome, place::topic_endpoint(&engines.endpoint, &spec.name)))
+}
+
+/// Whether a subscription was made or changed. One that is as described is left alone: a webhook is asked only when it is
+/// new.
+async fn subscription(
+    engines: &Engines,
+    topic: &str,
+    schema: EventSchema,
+    spec: &EventSubscriptionSpec,
+) -> anyhow::Result<bool> {
+    let endpoint = match spec.endpoint.clone() {
+        EventEndpoint::Webhook { url } => EventEndpoint::Webhook { url: url.replace(ENDPOINT, &engines.endpoint) },
+        other => other,
+    };
+    if let Ok(found) = engines.events.subscription(topic, &spec.name) {
+        let same = found.endpoint == endpoint
+            && found.filter == spec.filter
+            && found.retry == spec.retry
+            && found.dead_letter == spec.dead_letter;
+        if same {
+            return Ok(false);
+        }
+    }
+    let new = NewSubscription {
+        topic: topic.to_owned(),
+        name: spec.name.clone(),
+        endpoint,
+        filter: spec.filter.clone(),
+        delivery_schema: schema,
+        retry: spec.retry,
+        dead_letter: spec.dead_letter.clone(),
+        batching: EventBatching::default(),
+        headers: Vec::new(),
+        labels: Vec::new(),
+    };
+    engines.events.put_subscription(new).await?;
+    Ok(true)
+}
+
+/// Gives what was done, and where its APIs begin.
+pub(super) async fn managed_service(engines: &Engines, spec: &ManagedServiceSpec) -> anyhow::Result<(Outcome, String)> {
+    let managed = &engines.managed;
+    let before = managed.service(&spec.name).ok();
+    managed.put_service(&spec.name).await?;
+    let here = |text: &Option<String>| text.as_ref().map(|text| text.replace(ENDPOINT, &engines.endpoint));
+    managed.set_policy(&spec.name, &PolicyScope::Service, here(&spec.policy)).await?;
+    for api in &spec.apis {
+        let bare = ManagedApi { backend: here(&api.backend), policy: None, operations: BTreeMap::new(), ..api.clone() };
+        managed.put_api(&spec.name, bare).await.with_context(|| format!("api `{}`", api.name))?;
+        for operation in api.operations.values() {
+            let mut bare = operation.clone();
+            bare.policy = None;
+            managed.put_operation(&spec.name, &api.name, bare).await?;
+            let scope = PolicyScope::Operation(api.name.clone(), operation.name.clone());
+            managed.set_policy(&spec.name, &scope, here(&operation.policy)).await?;
+        }
+        managed.set_policy(&spec.name, &PolicyScope::Api(api.name.clone()), here(&api.policy)).await?;
+    }
+    for (product, subscriptions) in &spec.products {
+        let bare = Product { policy: None, ..product.clone() };
+        managed.put_product(&spec.name, bare).await.with_context(|| format!("product `{}`", product.name))?;
+        for api in &product.apis {
+            managed.link_api(&spec.name, &product.name, api, true).await?;
+        }
+        managed.set_policy(&spec.name, &PolicyScope::Product(product.name.clone()), here(&product.policy)).await?;
+        for name in subscriptions {
+            let asked = NewKeys {
+                name: name.clone(),
+                display_name: name.clone(),
+                scope: SubscriptionScope::Product(product.name.clone()),
+                state: ManagedSubscriptionState::Active,
+                primary_key: None,
+                secondary_key: None,
+            };
+            managed.put_subscription(&spec.name, asked).await?;
+        }
+    }
+    let outcome = match before {
+        None => Outcome::Created,
+        Some(before) if *before == *managed.service(&spec.name)? => Outcome::Unchanged,
+        Some(_) => Outcome::Updated,
+    };
+    Ok((outcome, format!("{}/apim", engines.endpoint)))
+}

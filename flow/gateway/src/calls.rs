@@ -1,6 +1,6 @@
 //! The way of a request through a deployed API: its method, what the integration gets, what it gives back, the answer.
 //!
-//! What mappings make of either side is [`crate::mapping`]'s business; the shape in which a function gets a whole request
+//! What mappings make of either side is `mapping`'s business; the shape in which a function gets a whole request
 //! is a front's ([`WholeRequest`]).
 
 use std::collections::BTreeMap;

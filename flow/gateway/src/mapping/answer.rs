@@ -61,6 +61,7 @@ pub(crate) fn answer(
     let status = status.parse().ok().and_then(|status| StatusCode::from_u16(status).ok()).ok_or_else(none)?;
     let document = super::document(&endpoint.body);
     let (media, body) = match template(&chosen.templates, accept) {
+        Some((media, "")) => (HeaderValue::try_from(media).ok(), endpoint.body.clone()),
         Some((media, template)) => {
             let text = String::from_utf8_lossy(&endpoint.body);
             (HeaderValue::try_from(media).ok(), template_answer(template, sight, &text, document.as_ref())?)

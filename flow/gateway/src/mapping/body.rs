@@ -7,7 +7,7 @@ use super::Sight;
 use crate::error::Refusal;
 use crate::template::{RenderError, Template};
 
-/// The body for the integration of a request with that media type.
+/// The body for the integration of a request with that media type. An empty template hands it on as it is.
 pub(crate) fn request_body(
     integration: &Integration,
     media: &str,
@@ -22,6 +22,9 @@ pub(crate) fn request_body(
             _ => Ok(body.clone()),
         };
     };
+    if template.is_empty() {
+        return Ok(body.clone());
+    }
     rendered(template, sight, &sight.body, sight.document.as_ref())
 }
 

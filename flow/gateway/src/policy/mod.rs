@@ -3,7 +3,7 @@
 //! A document is read whole before it is kept ([`PolicyDocument::parse`]); an element, attribute or expression that is not
 //! known is refused with its line and column, never skipped. Counters and backends are [`crate::managed`]'s business.
 //! Source: the API Management policy reference; sections inbound, backend, outbound, on-error.
-//! Read next: [`xml`] (documents), `read` (from elements to policies), [`expression`], [`exchange`] (what they do).
+//! Read next: `xml` (documents), `read` (from elements to policies), [`expression`], [`exchange`] (what they do).
 
 pub mod exchange;
 pub mod expression;

@@ -4,7 +4,7 @@
 //! never printed as it is. Rendering is pure and bounded: output, work, loops and nesting have limits.
 //! Source: the Velocity user guide; the variables are those of the gateway's "mapping template and access logging
 //! variable reference".
-//! Read next: [`syntax`] (what a template is), [`parser`], [`render`], [`methods`].
+//! Read next: `syntax` (what a template is), `parser`, `render`, `methods`.
 
 mod methods;
 mod parser;

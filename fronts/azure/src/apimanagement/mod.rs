@@ -1,4 +1,4 @@
-//! API Management over the gateway engine: the published APIs ([`data_plane`]) and their management ([`management`]).
+//! API Management over the gateway engine: the published APIs (`data_plane`) and their management (`management`).
 //!
 //! Source: the API Management REST API reference (resource manager's conventions) and the service's error texts.
 

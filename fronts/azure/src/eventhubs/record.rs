@@ -3,17 +3,18 @@
 //! The record's data is the body's bytes, so that every protocol reads what was sent; its partition key is the
 //! message's. What else a message has goes to the record's headers, in an encoding of this front:
 //!
-//! `1` (its version), a byte for the body (0: one data section, which is the record's data; 1: see below), the number of
-//! keys and values of the message annotations and their bytes, the bytes of the sections of properties, and for a body of
-//! another kind the bytes of its sections. Numbers and lengths are 32 bits, big-endian. A body of another kind has as
-//! the record's data what others can read: several data sections one after the other, values and sequences as JSON.
+//! `1` (its version), a byte for the body (0: one data section, which is the record's data; 1: another), the number of keys
+//! and values of the message annotations, then five parts, each behind its length: the bytes of those keys and values, the
+//! section of delivery annotations, the sections of properties, the sections of a body of another kind, the footer. Numbers
+//! and lengths are 32 bits, big-endian. A body of another kind has as the record's data what others can read: several data
+//! sections one after the other, values and sequences as JSON.
 //!
-//! Headers are empty when there is nothing to say, and so they are in records that came by another protocol.
-//! Header, delivery annotations and footer of a message are not kept, nor annotations that the service itself makes.
+//! Headers are empty when there is nothing to say, and so they are in records that came by another protocol. The header
+//! section of a message is not kept, nor annotations that the service itself makes.
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use millstream_amqp::codec::encode::put_value;
-use millstream_amqp::message::{Section, SectionKind, put_section_head, sections};
+use millstream_amqp::message::{Section, SectionKind, put_section, put_section_head, sections};
 use millstream_amqp::{DecodeError, Value};
 use millstream_stream::Entry;
 use millstream_types::Record;
@@ -98,13 +99,18 @@ fn event(message: Bytes, batch_key: Option<&str>) -> Result<Entry, DecodeError> 
                 key = annotation(&annotations, PARTITION_KEY).or(key);
                 kept.annotate(&annotations);
             }
-            SectionKind::Properties | SectionKind::ApplicationProperties => {
+            SectionKind::Header => {}
+            kind if kind.is_body() => body.push(section),
+            kind => {
                 // Decoded once, so that nobody gets what is no value.
                 section.value()?;
-                kept.properties.extend_from_slice(&section.raw);
+                let part = match kind {
+                    SectionKind::DeliveryAnnotations => &mut kept.delivery_annotations,
+                    SectionKind::Footer => &mut kept.footer,
+                    _ => &mut kept.properties,
+                };
+                part.extend_from_slice(&section.raw);
             }
-            kind if kind.is_body() => body.push(section),
-            _ => {}
         }
     }
     let data = match &body[..] {
@@ -134,11 +140,13 @@ fn rendered(body: &[Section]) -> Result<Bytes, DecodeError> {
 /// What goes to a record's headers.
 #[derive(Debug, Default)]
 struct Kept {
-    annotations: BytesMut,
     annotation_items: u32,
+    annotations: BytesMut,
+    delivery_annotations: BytesMut,
     properties: BytesMut,
     other_body: bool,
     body: BytesMut,
+    footer: BytesMut,
 }
 
 impl Kept {
@@ -152,18 +160,18 @@ impl Kept {
     }
 
     fn encode(self) -> Bytes {
-        if self.annotations.is_empty() && self.properties.is_empty() && !self.other_body {
+        let Self { annotation_items, annotations, delivery_annotations, properties, other_body, body, footer } = self;
+        let parts = [annotations, delivery_annotations, properties, body, footer];
+        if parts.iter().all(|part| part.is_empty()) && !other_body {
             return Bytes::new();
         }
-        let length = self.annotations.len() + self.properties.len() + self.body.len();
-        let mut out = BytesMut::with_capacity(length + 18);
-        out.put_slice(&[VERSION, u8::from(self.other_body)]);
-        out.put_u32(self.annotation_items);
-        for part in [&self.annotations, &self.properties] {
+        let mut out = BytesMut::with_capacity(parts.iter().map(|part| part.len() + 4).sum::<usize>() + 6);
+        out.put_slice(&[VERSION, u8::from(other_body)]);
+        out.put_u32(annotation_items);
+        for part in parts {
             out.put_u32(part.len() as u32);
-            out.put_slice(part);
+            out.put_slice(&part);
         }
-        out.put_slice(&self.body);
         out.freeze()
     }
 }
@@ -173,9 +181,11 @@ impl Kept {
 struct Headers {
     annotation_items: u32,
     annotations: Bytes,
+    delivery_annotations: Bytes,
     properties: Bytes,
     /// The body's sections when it is not the record's data.
     body: Option<Bytes>,
+    footer: Bytes,
 }
 
 impl Headers {
@@ -189,20 +199,29 @@ impl Headers {
         }
         let other_body = bytes.try_get_u8().ok()? == 1;
         let annotation_items = bytes.try_get_u32().ok()?;
-        let annotations = take(&mut bytes)?;
-        let properties = take(&mut bytes)?;
-        Some(Self { annotation_items, annotations, properties, body: other_body.then_some(bytes) })
+        let mut part = || {
+            let length = bytes.try_get_u32().ok()? as usize;
+            (length <= bytes.len()).then(|| bytes.split_to(length))
+        };
+        Some(Self {
+            annotation_items,
+            annotations: part()?,
+            delivery_annotations: part()?,
+            properties: part()?,
+            body: Some(part()?).filter(|_| other_body),
+            footer: part()?,
+        })
     }
 }
 
-fn take(bytes: &mut Bytes) -> Option<Bytes> {
-    let length = bytes.try_get_u32().ok()? as usize;
-    (length <= bytes.len()).then(|| bytes.split_to(length))
-}
-
-/// A record's message in two parts, to be sent one after the other: what is made here, and the record's own bytes.
-pub fn encode(record: &Record, out: &mut BytesMut) -> Bytes {
+/// A record's message: what is made here is written to `out`, what follows it (the body and the footer) is given as the
+/// record's own bytes. `delivery_annotations` stand in place of those that were sent.
+pub fn encode(record: &Record, delivery_annotations: Option<&Value>, out: &mut BytesMut) -> [Bytes; 2] {
     let headers = Headers::decode(record.headers.clone()).unwrap_or_default();
+    match delivery_annotations {
+        Some(annotations) => put_section(out, SectionKind::DeliveryAnnotations, annotations),
+        None => out.put_slice(&headers.delivery_annotations),
+    }
     let mut own = BytesMut::new();
     let mut items = 6;
     if !record.partition_key.is_empty() {
@@ -226,14 +245,12 @@ pub fn encode(record: &Record, out: &mut BytesMut) -> Bytes {
     out.put_slice(&own);
     out.put_slice(&headers.annotations);
     out.put_slice(&headers.properties);
-    match headers.body {
-        Some(body) => body,
-        None => {
-            put_section_head(out, SectionKind::Data);
-            put_sized_head(out, record.data.len());
-            record.data.clone()
-        }
-    }
+    let body = headers.body.unwrap_or_else(|| {
+        put_section_head(out, SectionKind::Data);
+        put_sized_head(out, record.data.len());
+        record.data.clone()
+    });
+    [body, headers.footer]
 }
 
 /// What stands before a binary's bytes.
@@ -252,29 +269,14 @@ pub fn with_properties(data: Bytes, key: Option<&str>, properties: &[(String, Va
     let mut kept = Kept::default();
     if !properties.is_empty() {
         let map = properties.iter().map(|(name, value)| (Value::string(name.clone()), value.clone())).collect();
-        millstream_amqp::message::put_section(
-            &mut kept.properties,
-            SectionKind::ApplicationProperties,
-            &Value::Map(map),
-        );
+        put_section(&mut kept.properties, SectionKind::ApplicationProperties, &Value::Map(map));
     }
     let partition_key = key.map(|key| Bytes::copy_from_slice(key.as_bytes())).unwrap_or_default();
     Entry { partition_key, explicit_hash_key: None, headers: kept.encode(), data }
 }
 
-/// The message that a record stands for, whole: for who has no use for parts.
-#[cfg(test)]
-fn whole(record: &Record) -> Bytes {
-    let mut out = BytesMut::new();
-    let body = encode(record, &mut out);
-    out.extend_from_slice(&body);
-    out.freeze()
-}
-
 #[cfg(test)]
 mod tests {
-    use millstream_amqp::message::put_section;
-
     use super::*;
 
     fn message(sections: &[(SectionKind, Value)]) -> Bytes {
@@ -290,6 +292,13 @@ mod tests {
     fn record(entry: &Entry) -> Record {
         let Entry { partition_key, headers, data, .. } = entry.clone();
         Record { offset: 41, append_time: 7, partition_key, headers, data }
+    }
+
+    fn whole(record: &Record) -> Bytes {
+        let mut out = BytesMut::new();
+        let rest = encode(record, None, &mut out);
+        rest.iter().for_each(|part| out.extend_from_slice(part));
+        out.freeze()
     }
 
     fn sections_of(message: Bytes) -> Vec<(SectionKind, Value)> {
@@ -310,8 +319,10 @@ mod tests {
     fn what_an_event_has_comes_back_with_the_services_own_annotations() {
         let properties = Value::List(vec![Value::string("id")]);
         let application = map(&[("n", Value::Int(7))]);
+        let (delivery, footer) = (map(&[("d", Value::Int(1))]), map(&[("f", Value::Int(2))]));
         let sent = message(&[
             (SectionKind::Header, Value::List(vec![Value::Bool(true)])),
+            (SectionKind::DeliveryAnnotations, delivery.clone()),
             (
                 SectionKind::MessageAnnotations,
                 map(&[
@@ -323,6 +334,7 @@ mod tests {
             (SectionKind::Properties, properties.clone()),
             (SectionKind::ApplicationProperties, application.clone()),
             (SectionKind::Data, Value::Binary("body".into())),
+            (SectionKind::Footer, footer.clone()),
         ]);
         let batch = decode(0, sent).unwrap();
         assert_eq!(batch.partition_key.as_deref(), Some("MSFT"));
@@ -337,10 +349,12 @@ mod tests {
         assert_eq!(
             came,
             [
+                (SectionKind::DeliveryAnnotations, delivery),
                 (SectionKind::MessageAnnotations, annotations),
                 (SectionKind::Properties, properties),
                 (SectionKind::ApplicationProperties, application),
                 (SectionKind::Data, Value::Binary("body".into())),
+                (SectionKind::Footer, footer),
             ]
         );
     }

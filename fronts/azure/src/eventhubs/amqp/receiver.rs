@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use millstream_amqp::codec::performative::{Attach, Source};
-use millstream_amqp::message::{SectionKind, put_section};
 use millstream_amqp::{AmqpError, Connection, LinkId, Value, condition};
 use millstream_insight::Counter;
 use millstream_namespace::{Lease, Refused};
@@ -16,7 +15,7 @@ use tokio::task::AbortHandle;
 use super::ingress::partition_of;
 use super::selector::{self, Position};
 use crate::eventhubs::address::Address;
-use crate::eventhubs::{EventHubs, error};
+use crate::eventhubs::{EventHubs, error, record};
 
 /// Bytes that are read from the log at once and wait for credit.
 const READ_BYTES: usize = 256 << 10;
@@ -115,7 +114,7 @@ impl Receiver {
     pub async fn pump(&mut self, hubs: &EventHubs, connection: &mut Connection, id: LinkId) -> Result<(), AmqpError> {
         let mut head = BytesMut::new();
         while connection.credit(id) > 0 && connection.output().len() < OUTPUT_BYTES_MAX {
-            let Some(record) = self.pending.pop_front() else {
+            let Some(event) = self.pending.pop_front() else {
                 if self.next >= *self.end.borrow_and_update() {
                     break;
                 }
@@ -123,11 +122,9 @@ impl Receiver {
                 continue;
             };
             head.clear();
-            if self.runtime_metrics {
-                put_section(&mut head, SectionKind::DeliveryAnnotations, &self.metrics(hubs));
-            }
-            let body = crate::eventhubs::record::encode(&record, &mut head);
-            connection.send(id, &[&head, &body]);
+            let metrics = self.runtime_metrics.then(|| self.metrics(hubs));
+            let [body, footer] = record::encode(&event, metrics.as_ref(), &mut head);
+            connection.send(id, &[&head, &body, &footer]);
             self.sent.add(1);
         }
         let ready = !self.pending.is_empty() || self.next < *self.end.borrow();

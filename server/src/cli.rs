@@ -42,7 +42,7 @@ pub enum Command {
     Trace(TraceArgs),
     /// Show all stages with their rates and lags
     Status(NodeArgs),
-    /// Show a namespace's connection strings
+    /// Show keys and connection strings: all of the node's, or a namespace's
     Keys(KeysArgs),
     /// Look into the files of a data folder that no node has open
     Log {
@@ -119,6 +119,9 @@ pub struct DemoArgs {
     /// The node
     #[command(flatten)]
     pub serve: ServeArgs,
+    /// The same story on Azure's services: Event Hubs, Stream Analytics, Blob, Cosmos
+    #[arg(long)]
+    pub azure: bool,
     /// Trades a second
     #[arg(long, default_value_t = 50)]
     pub rate: u32,
@@ -259,8 +262,8 @@ pub struct TraceArgs {
 /// Whose keys.
 #[derive(Debug, Clone, Args)]
 pub struct KeysArgs {
-    /// The namespace: `default`, or one that was made
-    pub namespace: String,
+    /// A namespace of hubs: `default`, or one that was made; without it all keys of the node are shown
+    pub namespace: Option<String>,
     /// A hub of it, for the keys of its own policies too
     pub hub: Option<String>,
     /// The node

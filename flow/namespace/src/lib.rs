@@ -16,4 +16,4 @@ pub use engine::{DEFAULT_NAMESPACE, Namespaces, NewHub};
 pub use error::NamespaceError;
 pub use policy::{KeyName, Scope};
 pub use reader::{Lease, Readers, Refused};
-pub use token::{Claims, Right, Token, TokenError};
+pub use token::{Claims, Right, Token, TokenError, signature};

@@ -16,16 +16,21 @@ pub fn run(file: &Path) -> anyhow::Result<()> {
     let checked =
         check(&file.display().to_string(), &text, folder).map_err(|mistakes| anyhow::anyhow!(told(&mistakes)))?;
     let pipeline = checked.pipeline;
-    println!(
-        "{}: pipeline `{}` is sound: {} streams, {} delivery streams, {} queries, {} functions, {} tables, {} APIs",
-        file.display(),
-        pipeline.name,
-        pipeline.streams.len(),
-        pipeline.delivery_streams.len(),
-        pipeline.queries.len(),
-        pipeline.functions.len(),
-        pipeline.tables.len(),
-        pipeline.apis.len(),
-    );
+    let counts = [
+        (pipeline.streams.len(), "streams"),
+        (pipeline.delivery_streams.len(), "delivery streams"),
+        (pipeline.hubs.len(), "event hubs"),
+        (pipeline.queries.len(), "queries"),
+        (pipeline.functions.len(), "functions"),
+        (pipeline.tables.len(), "tables"),
+        (pipeline.buckets.len(), "blob containers"),
+        (pipeline.databases.len(), "databases"),
+        (pipeline.apis.len(), "APIs"),
+        (pipeline.topics.len(), "topics"),
+        (pipeline.managed_services.len(), "API Management services"),
+    ];
+    let counts = counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
+    let counts = counts.collect::<Vec<_>>().join(", ");
+    println!("{}: pipeline `{}` is sound: {counts}", file.display(), pipeline.name);
     Ok(())
 }

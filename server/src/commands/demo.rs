@@ -4,15 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use millstream_types::SystemClock;
+use millstream_namespace::{DEFAULT_NAMESPACE, Scope};
+use millstream_types::{Clock as _, SystemClock};
 
 use crate::apply::{self, Request};
 use crate::cli::DemoArgs;
-use crate::demo::example;
-use crate::demo::producer::{Feed, Sent, produce};
+use crate::demo::example::{self, Example};
+use crate::demo::producer::{Destination, Feed, Sent, produce};
 use crate::demo::summary::Summary;
 use crate::node::Node;
 use crate::settings::Settings;
+
+/// How long the demo's token for its hub counts: longer than anybody looks at a demo.
+const TOKEN_SECONDS: i64 = 365 * 24 * 60 * 60;
 
 /// Runs a node with the stock-trades pipeline and a producer until SIGTERM or Ctrl-C, then drains it.
 ///
@@ -21,29 +25,26 @@ use crate::settings::Settings;
 pub async fn run(args: &DemoArgs) -> anyhow::Result<()> {
     let mut serve = args.serve.clone();
     serve.dev = true;
+    let example = if args.azure { example::AZURE } else { example::AWS };
     let node = Node::start(Settings::from_args(&serve)?).await?;
     node.announce();
-    let file = example::write(&node.data().join("demo")).context("writing the example")?;
+    let file = example.write(&node.data().join(example.folder)).context("writing the example")?;
     let mut request = Request::read(&file)?;
     if args.replay.is_some() {
         // Trades of another day are late by any tolerance: only their own times count then.
         request.text = request.text.replace("late_tolerance_seconds = 5", "late_tolerance_seconds = -1");
     }
-    let mut api = None;
-    for applied in apply::apply(node.engines(), &request).await? {
-        if let Some(url) = &applied.url {
-            api = Some(url.clone());
-        }
-    }
-    let api = api.context("the example defines an API")?;
+    let applied = apply::apply(node.engines(), &request).await?;
+    let api = applied.iter().find_map(|applied| applied.url.clone());
+    let to = destination(&node, &example, api)?;
     let sent = Arc::new(Sent::default());
     let feed = match &args.replay {
         Some(file) => Feed::Replay { file: file.clone(), speed: args.speed },
         None => Feed::Random { rate: args.rate, seed: args.seed },
     };
-    let uri = api.parse().context("the API's address")?;
-    let producer = tokio::spawn(produce(uri, feed, Arc::new(SystemClock), Arc::clone(&sent)));
-    let summary = Summary { api, query: ("share-change-per-minute", "OUTPUT_STREAM"), sent };
+    let posted = to.url.to_string();
+    let producer = tokio::spawn(produce(to, feed, Arc::new(SystemClock), Arc::clone(&sent)));
+    let summary = Summary { api: posted, query: example.query, sent };
     tokio::select! {
         () = summary.show(&node) => {}
         () = crate::signals::stop_requested() => {}
@@ -52,6 +53,20 @@ pub async fn run(args: &DemoArgs) -> anyhow::Result<()> {
     producer.abort();
     node.stop().await;
     Ok(())
+}
+
+/// Where the example takes trades: its API, or its hub with a token made from the namespace's key.
+fn destination(node: &Node, example: &Example, api: Option<String>) -> anyhow::Result<Destination> {
+    let Some(hub) = example.hub else {
+        let url = api.context("the example defines an API")?.parse().context("the API's address")?;
+        return Ok(Destination { url, authorization: None });
+    };
+    let engines = node.engines();
+    let scope = Scope { namespace: DEFAULT_NAMESPACE.to_owned(), hub: None };
+    let policies = engines.namespaces.policies(&scope)?;
+    let policy = policies.iter().find(|policy| policy.rights.send).context("the namespace has a policy with Send")?;
+    let until = SystemClock.now() / 1_000 + TOKEN_SECONDS;
+    example::hub_destination(&engines.endpoint, hub, &policy.name, &policy.primary_key, until)
 }
 
 /// Resolves after so many seconds; never without.

@@ -1,5 +1,6 @@
 //! Commands that ask a running node and print its answer.
 
+use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -26,7 +27,7 @@ pub async fn apply(args: &PipelineArgs) -> anyhow::Result<()> {
     remote
         .follow(Method::POST, "/admin/apply", body, |line| {
             failed |= line.starts_with("error");
-            println!("{line}");
+            say(line);
             true
         })
         .await?;
@@ -80,7 +81,7 @@ pub async fn sample(args: &SampleArgs) -> anyhow::Result<()> {
         _ = tokio::signal::ctrl_c() => {}
     }
     std::fs::write(file, &taken).with_context(|| format!("cannot write {}", file.display()))?;
-    println!("{} events in {}", taken.lines().count(), file.display());
+    say(&format!("{} events in {}", taken.lines().count(), file.display()));
     Ok(())
 }
 
@@ -102,8 +103,8 @@ pub async fn test(args: &TestArgs) -> anyhow::Result<()> {
         Remote::new(&args.node.data).ask_whole(Method::POST, "/api/test", Bytes::from(ask.to_string())).await?;
     let trial: Value = serde_json::from_slice(&answer).context("the node's answer is no JSON")?;
     for output in trial["outputs"].as_array().into_iter().flatten() {
-        println!("{}", output["name"].as_str().unwrap_or_default());
-        output["rows"].as_array().into_iter().flatten().for_each(|row| println!("{row}"));
+        say(output["name"].as_str().unwrap_or_default());
+        output["rows"].as_array().into_iter().flatten().for_each(|row| say(&row.to_string()));
     }
     for error in trial["errors"].as_array().into_iter().flatten() {
         let text = |field: &str| error[field].as_str().unwrap_or_default().to_owned();
@@ -138,7 +139,7 @@ pub async fn trace(args: &TraceArgs) -> anyhow::Result<()> {
     let story: Value = serde_json::from_slice(&answer).context("the node's answer is no JSON")?;
     for step in story.get("steps").and_then(Value::as_array).into_iter().flatten() {
         let text = |field: &str| step.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
-        println!("{:<26}{}", text("time"), text("text"));
+        say(&format!("{:<26}{}", text("time"), text("text")));
     }
     Ok(())
 }
@@ -152,24 +153,31 @@ pub async fn status(args: &NodeArgs) -> anyhow::Result<()> {
     let status: Value = serde_json::from_slice(&answer).context("the node's answer is no JSON")?;
     for (kind, resources) in status.as_object().into_iter().flatten() {
         let Some(resources) = resources.as_array().filter(|resources| !resources.is_empty()) else { continue };
-        println!("{kind}");
+        say(kind);
         for resource in resources {
-            println!("  {}", describe(resource));
+            say(&format!("  {}", describe(resource)));
         }
     }
     Ok(())
 }
 
-/// `millstream keys NAMESPACE [HUB]`
+/// `millstream keys [NAMESPACE [HUB]]`
 ///
 /// # Errors
 /// No such namespace or hub, or no node.
 pub async fn keys(args: &KeysArgs) -> anyhow::Result<()> {
-    let hub = args.hub.as_deref().map(|hub| format!("/{}", escape(hub))).unwrap_or_default();
-    let path = format!("/admin/keys/{}{hub}", escape(&args.namespace));
+    let part = |name: &Option<String>| name.as_deref().map(|name| format!("/{}", escape(name))).unwrap_or_default();
+    let path = format!("/admin/keys{}{}", part(&args.namespace), part(&args.hub));
     let answer = Remote::new(&args.node.data).ask_whole(Method::GET, &path, Bytes::new()).await?;
-    print!("{}", String::from_utf8_lossy(&answer));
+    say(String::from_utf8_lossy(&answer).trim_end());
     Ok(())
+}
+
+/// Prints a line. When whoever reads has gone (`| head`), that is an end and no error.
+fn say(line: &str) {
+    if writeln!(std::io::stdout(), "{line}").is_err() {
+        std::process::exit(0);
+    }
 }
 
 /// A resource's name, then its other plain fields.
@@ -187,7 +195,7 @@ async fn print_lines(data: &Path, method: Method, path: &str, body: Bytes, limit
     let mut left = limit.unwrap_or(usize::MAX);
     let remote = Remote::new(data);
     let lines = remote.follow(method, path, body, |line| {
-        println!("{line}");
+        say(line);
         left -= 1;
         left > 0
     });

@@ -1,4 +1,4 @@
-//! The demo's two functions as processes of their own: `millstream demo-function HANDLER`.
+//! The demos' functions as processes of their own: `millstream demo-function HANDLER`.
 //!
 //! They are clients like any other: they take invocations from the Lambda Runtime API and call the node's AWS protocols
 //! with signed requests. Source: the Lambda Runtime API reference (`/2018-06-01/runtime/…`).
@@ -42,7 +42,11 @@ pub async fn run(handler: &str, clock: &dyn Clock) -> Result<(), Error> {
         let outcome = match handler {
             "post-transaction" => function.post_transaction(&invocation, event, clock).await,
             "save-share-change" => function.save_share_change(&invocation, &event, clock).await,
-            other => Err(format!("expected the handler post-transaction or save-share-change, found {other}").into()),
+            "announce" => announce(&event),
+            other => {
+                Err(format!("expected the handler post-transaction, save-share-change or announce, found {other}")
+                    .into())
+            }
         };
         function.answer(&invocation, outcome).await?;
     }
@@ -50,6 +54,15 @@ pub async fn run(handler: &str, clock: &dyn Clock) -> Result<(), Error> {
 
 fn variable(name: &str) -> Result<String, Error> {
     env::var(name).map_err(|_| format!("the variable {name} is missing: this runs as a function of a node").into())
+}
+
+/// Prints what it gets, a row or an event a line.
+fn announce(event: &[u8]) -> Result<Value, Error> {
+    match serde_json::from_slice(event)? {
+        Value::Array(rows) => rows.iter().for_each(|row| println!("{row}")),
+        other => println!("{other}"),
+    }
+    Ok(Value::Null)
 }
 
 /// What the runtime API says of an invocation.

@@ -1,4 +1,4 @@
-//! Sends trades to the pipeline's HTTP API, at a rate or in the pace of a file.
+//! Sends trades to where the pipeline takes them over HTTP, at a rate or in the pace of a file.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -41,6 +41,15 @@ pub enum Feed {
     },
 }
 
+/// Where trades are posted.
+#[derive(Debug, Clone)]
+pub struct Destination {
+    /// The address.
+    pub url: http::Uri,
+    /// What proves that the producer may; `None` where nothing is asked.
+    pub authorization: Option<String>,
+}
+
 /// What was sent. Shared with the summary.
 #[derive(Debug, Default)]
 pub struct Sent {
@@ -65,12 +74,12 @@ impl Sent {
     }
 }
 
-/// Sends trades to `url` until the feed ends or the task is dropped.
-pub async fn produce(url: http::Uri, feed: Feed, clock: Arc<dyn Clock>, sent: Arc<Sent>) {
+/// Sends trades until the feed ends or the task is dropped.
+pub async fn produce(to: Destination, feed: Feed, clock: Arc<dyn Clock>, sent: Arc<Sent>) {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
     let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(REQUESTS_MAX).build(connector);
-    let sender = Sender { client, url, sent, permits: Arc::new(Semaphore::new(REQUESTS_MAX)) };
+    let sender = Sender { client, to, sent, permits: Arc::new(Semaphore::new(REQUESTS_MAX)) };
     match feed {
         Feed::Random { rate, seed } => sender.at_rate(rate, seed, &*clock).await,
         Feed::Replay { file, speed } => sender.replay(file, speed).await,
@@ -80,7 +89,7 @@ pub async fn produce(url: http::Uri, feed: Feed, clock: Arc<dyn Clock>, sent: Ar
 #[derive(Clone)]
 struct Sender {
     client: Client<HttpConnector, Full<Bytes>>,
-    url: http::Uri,
+    to: Destination,
     sent: Arc<Sent>,
     permits: Arc<Semaphore>,
 }
@@ -135,19 +144,20 @@ impl Sender {
 
     async fn post(&self, trade: &Trade) -> Result<(), String> {
         let body = serde_json::to_vec(trade).map_err(|error| error.to_string())?;
-        let request = Request::builder()
-            .method(Method::POST)
-            .uri(self.url.clone())
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::from(body))
-            .map_err(|error| error.to_string())?;
-        let response = self.client.request(request).await.map_err(|error| format!("POST {}: {error}", self.url))?;
+        let url = &self.to.url;
+        let mut request =
+            Request::builder().method(Method::POST).uri(url.clone()).header(header::CONTENT_TYPE, "application/json");
+        if let Some(authorization) = &self.to.authorization {
+            request = request.header(header::AUTHORIZATION, authorization);
+        }
+        let request = request.body(Full::from(body)).map_err(|error| error.to_string())?;
+        let response = self.client.request(request).await.map_err(|error| format!("POST {url}: {error}"))?;
         let status = response.status();
         let body = response.into_body().collect().await.map_err(|error| error.to_string())?.to_bytes();
-        if status == StatusCode::OK {
+        if matches!(status, StatusCode::OK | StatusCode::CREATED) {
             return Ok(());
         }
-        Err(format!("POST {} answered {status}: {}", self.url, String::from_utf8_lossy(&body)))
+        Err(format!("POST {url} answered {status}: {}", String::from_utf8_lossy(&body)))
     }
 }
 

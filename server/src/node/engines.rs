@@ -15,7 +15,7 @@ use millstream_aws::place::Place;
 use millstream_azure::cosmos;
 use millstream_azure::eventgrid::{place as grid_place, words::webhook_words};
 use millstream_azure::streamanalytics::FunctionOutputCodec;
-use millstream_catalog::Catalog;
+use millstream_catalog::{Catalog, StorageAccountDefinition};
 use millstream_delivery::Deliveries;
 use millstream_document::Documents;
 use millstream_event::{Events, Options as EventOptions, RetrySchedule};
@@ -35,6 +35,9 @@ use crate::settings::{ObjectSettings, Settings};
 
 /// How long `interval` waits before what was acknowledged is on disk.
 const INTERVAL: Duration = Duration::from_millis(200);
+
+/// The storage account of nodes that do not take the published one.
+const STORAGE_ACCOUNT: &str = "millstream";
 
 /// Processes of functions at once: each may take its whole memory limit.
 const FUNCTION_PROCESSES_MAX: usize = 32;
@@ -82,6 +85,11 @@ impl Engines {
         namespaces.ensure_default().await?;
         let tables = Tables::new(storage.clone(), catalog.clone(), Arc::clone(&clock));
         let documents = Documents::new(catalog.clone(), tables.clone(), Arc::clone(&clock));
+        if !settings.dev && catalog.storage_accounts.list().is_empty() {
+            let keys = [new_account_key(), new_account_key()];
+            let account = StorageAccountDefinition { name: STORAGE_ACCOUNT.to_owned(), keys, created: clock.now() };
+            catalog.storage_accounts.create(account).await?;
+        }
         let cosmos_key = access.account_key("cosmos", cosmos::DEVELOPMENT_KEY, new_account_key, clock.now()).await?;
         let functions = {
             let options = function_options(settings, &endpoint, &place, &access);

@@ -34,7 +34,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::event_hubs::{self, EventHubsListeners};
-use super::{Engines, bind};
+use super::{Engines, bind, keys};
 use crate::apply::{self, Request};
 use crate::remote::SOCKET;
 use crate::settings::Settings;
@@ -95,7 +95,10 @@ impl Listeners {
             }
         });
         let socket = socket(settings)?;
-        let commands = console.merge(admin(engines)).merge(event_hubs::keys(event_hubs));
+        let commands = console
+            .merge(admin(engines))
+            .merge(event_hubs::keys(event_hubs.clone()))
+            .merge(keys::routes(engines, event_hubs, settings));
         let ended = stop(stopped.clone());
         tasks.spawn(async move {
             tokio::select! {

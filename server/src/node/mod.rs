@@ -5,6 +5,7 @@
 mod engines;
 mod event_hubs;
 mod housekeeping;
+mod keys;
 mod listeners;
 
 use std::net::SocketAddr;
@@ -50,8 +51,9 @@ impl Node {
     /// Says that it is ready, in one line that programs can wait for.
     pub fn announce(&self) {
         println!(
-            "millstream ready: aws http://{} console {} data {} ({} ms)",
+            "millstream ready: aws and azure http://{} event hubs amqp://{} console {} data {} ({} ms)",
             self.settings.aws_listen,
+            self.settings.eventhubs_listen,
             self.console_url(),
             self.settings.data.display(),
             self.begun.elapsed().as_millis(),

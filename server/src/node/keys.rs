@@ -1,0 +1,66 @@
+//! Every key of the node, for the command that shows them: who may read the data folder may read its keys.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::get;
+use millstream_azure::eventgrid::place;
+use millstream_azure::eventhubs::EventHubs;
+
+use super::Engines;
+use crate::settings::Settings;
+
+/// What the keys are told from.
+#[derive(Clone)]
+struct Keys {
+    engines: Arc<Engines>,
+    event_hubs: EventHubs,
+    development: bool,
+}
+
+/// The route behind `millstream keys`.
+pub fn routes(engines: &Arc<Engines>, event_hubs: EventHubs, settings: &Settings) -> Router {
+    let keys = Keys { engines: Arc::clone(engines), event_hubs, development: settings.dev };
+    Router::new().route("/admin/keys", get(all)).with_state(keys)
+}
+
+async fn all(State(Keys { engines, event_hubs, development }): State<Keys>) -> String {
+    let mut text = String::new();
+    let Engines { endpoint, catalog, access, cosmos_key, .. } = &*engines;
+    for namespace in engines.namespaces.namespaces() {
+        let strings = event_hubs.connection_strings(&namespace.name, None).unwrap_or_else(|error| error.to_string());
+        add(&mut text, &format!("event hubs, namespace {}", namespace.name), &strings);
+    }
+    let accounts = catalog.storage_accounts.list().into_iter().map(|account| account.name.clone());
+    let published = development.then(|| millstream_access::DEVELOPMENT_ACCOUNT.0.to_owned());
+    for account in accounts.chain(published) {
+        let Some([key, _]) = access.storage_account(&account) else { continue };
+        let string = format!(
+            "DefaultEndpointsProtocol=http;AccountName={account};AccountKey={key};BlobEndpoint={endpoint}/{account};"
+        );
+        add(&mut text, &format!("blob storage, account {account}"), &string);
+    }
+    add(&mut text, "cosmos", &format!("{endpoint}/\n{cosmos_key}"));
+    for topic in engines.events.topics() {
+        let lines = format!("{}\n{}", place::topic_endpoint(endpoint, &topic.name), topic.keys.join("\n"));
+        add(&mut text, &format!("event grid, topic {}", topic.name), &lines);
+    }
+    for service in engines.managed.services() {
+        for subscription in service.subscriptions.values() {
+            let title = format!("api management, service {}, subscription {}", service.name, subscription.name);
+            add(&mut text, &title, &format!("{}\n{}", subscription.primary_key, subscription.secondary_key));
+        }
+    }
+    text
+}
+
+/// A title, and its lines below it.
+fn add(text: &mut String, title: &str, lines: &str) {
+    // Writing to a String does not fail.
+    let _ = writeln!(text, "{title}");
+    lines.lines().filter(|line| !line.is_empty()).for_each(|line| {
+        let _ = writeln!(text, "  {line}");
+    });
+}

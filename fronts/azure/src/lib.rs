@@ -9,5 +9,6 @@ pub mod eventgrid;
 pub mod eventhubs;
 pub mod front;
 pub mod request;
+mod resource_manager;
 pub mod services;
 pub mod streamanalytics;

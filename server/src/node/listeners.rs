@@ -28,6 +28,7 @@ use millstream_azure::eventgrid::EventGrid;
 use millstream_azure::eventhubs::EventHubs;
 use millstream_azure::front::AzureFront;
 use millstream_azure::services::Services as AzureServices;
+use millstream_azure::streamanalytics::StreamAnalytics;
 use millstream_console::{Console, ConsoleParts};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
@@ -144,6 +145,12 @@ fn azure_front(engines: &Engines, settings: &Settings, event_hubs: EventHubs) ->
     let services = AzureServices {
         apimanagement: ApiManagement::new(engines.managed.clone(), settings.dev),
         event_hubs,
+        streamanalytics: StreamAnalytics::new(
+            engines.queries.clone(),
+            engines.namespaces.clone(),
+            Arc::clone(clock),
+            settings.dev,
+        ),
         blob: Blob::new(objects.clone(), access.clone(), Arc::clone(clock)),
         cosmos: Cosmos::new(documents.clone(), cosmos_key, Arc::clone(clock))?,
         eventgrid: EventGrid::new(events.clone(), insight.clone(), Arc::clone(clock), endpoint, settings.dev),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use millstream_catalog::{
     Catalog, DesiredState, EventOrder, ObjectOutput, OutputTarget, QueryDefinition, QueryDialect, QueryInput,
-    QueryOutput, StartAt, StreamOwner,
+    QueryOutput, QueryResource, StartAt, StreamOwner,
 };
 use millstream_insight::Insight;
 use millstream_storage::{Storage, Transaction};
@@ -27,6 +27,7 @@ use super::rows;
 use super::status::{QueryState, QueryStatus, ResultRow, Running, SeenError, lock};
 use super::task::Task;
 use crate::dialect::{InputSchema, check};
+use crate::error::PlanErrorCode;
 use crate::executor::Counts;
 
 /// How long the rows of a query's own stream stay.
@@ -45,6 +46,25 @@ pub struct NewQuery {
     pub start_at: StartAt,
     pub event_order: EventOrder,
     pub parallelism: u32,
+    pub resource: Option<QueryResource>,
+}
+
+impl From<&QueryDefinition> for NewQuery {
+    /// What a query is made from now, to be changed.
+    fn from(query: &QueryDefinition) -> Self {
+        Self {
+            name: query.name.clone(),
+            dialect: query.dialect,
+            sql: query.sql.clone(),
+            description: query.description.clone(),
+            inputs: query.inputs.clone(),
+            outputs: query.outputs.clone(),
+            start_at: query.start_at,
+            event_order: query.event_order,
+            parallelism: query.parallelism,
+            resource: query.resource.clone(),
+        }
+    }
 }
 
 /// The query engine. Cheap to clone.
@@ -97,15 +117,14 @@ impl Queries {
         engine
     }
 
-    /// Defines a query; it does not run yet. Its text may be empty until it is started.
+    /// Defines a query; it does not run yet. Until it is started its text may be empty and, in the dialect of Stream
+    /// Analytics, read inputs that are not there yet.
     ///
     /// # Errors
     /// [`QueryError::Plan`] with all mistakes that can be found without records; [`QueryError::Output`];
     /// [`QueryError::Exists`].
     pub async fn create(&self, new: NewQuery) -> Result<Arc<QueryDefinition>, QueryError> {
-        if !new.sql.trim().is_empty() {
-            check_sql(new.dialect, &new.sql, &new.inputs)?;
-        }
+        check_draft(&new)?;
         check_outputs(&new.outputs)?;
         let now = self.shared.clock.now();
         let definition = QueryDefinition {
@@ -119,6 +138,8 @@ impl Queries {
             start_at: new.start_at,
             event_order: new.event_order,
             parallelism: new.parallelism,
+            resource: new.resource,
+            started: None,
             created: now,
             modified: now,
             version: 1,
@@ -127,13 +148,17 @@ impl Queries {
     }
 
     /// Changes a query. When it runs it is stopped and started again; state of another text is not taken up, positions are.
+    /// The text of one that does not run may miss what [`Queries::create`] lets it miss.
     ///
     /// # Errors
     /// [`QueryError::NotFound`], [`QueryError::Plan`], [`QueryError::Output`].
     pub async fn update(&self, new: NewQuery) -> Result<Arc<QueryDefinition>, QueryError> {
-        check_sql(new.dialect, &new.sql, &new.inputs)?;
-        check_outputs(&new.outputs)?;
         let mut definition = (*self.get(&new.name)?).clone();
+        match definition.desired {
+            DesiredState::Stopped => check_draft(&new)?,
+            DesiredState::Running => check_sql(new.dialect, &new.sql, &new.inputs)?,
+        }
+        check_outputs(&new.outputs)?;
         definition.dialect = new.dialect;
         definition.sql = new.sql;
         definition.description = new.description;
@@ -142,6 +167,7 @@ impl Queries {
         definition.start_at = new.start_at;
         definition.event_order = new.event_order;
         definition.parallelism = new.parallelism;
+        definition.resource = new.resource;
         definition.modified = self.shared.clock.now();
         definition.version += 1;
         let definition = self.shared.catalog.queries.put(definition).await?;
@@ -166,6 +192,7 @@ impl Queries {
         definition.desired = DesiredState::Running;
         check_sql(definition.dialect, &definition.sql, &definition.inputs)?;
         definition.start_at = start_at.unwrap_or(definition.start_at);
+        definition.started = Some(self.shared.clock.now());
         if start_at.is_some_and(|start| start != StartAt::LastStopped) {
             // Before it is to run: a crash in between leaves a stopped query that is started again from `start_at`.
             self.shared.checkpoints.forget_positions(name).await?;
@@ -401,6 +428,20 @@ fn check_outputs(outputs: &[QueryOutput]) -> Result<(), QueryError> {
         }
     }
     Ok(())
+}
+
+/// Checks a text that need not run yet: it may be empty, and a job's inputs may come after it, one by one.
+fn check_draft(new: &NewQuery) -> Result<(), QueryError> {
+    if new.sql.trim().is_empty() {
+        return Ok(());
+    }
+    match check_sql(new.dialect, &new.sql, &new.inputs) {
+        Err(QueryError::Plan(mut mistakes)) if new.dialect == QueryDialect::StreamAnalytics => {
+            mistakes.retain(|mistake| mistake.code != PlanErrorCode::UnknownStream);
+            if mistakes.is_empty() { Ok(()) } else { Err(QueryError::Plan(mistakes)) }
+        }
+        checked => checked,
+    }
 }
 
 fn check_sql(dialect: QueryDialect, sql: &str, inputs: &[QueryInput]) -> Result<(), QueryError> {

@@ -107,6 +107,9 @@ impl Queries {
         let checkpoints = Checkpoints::new(storage);
         let shared = Shared { catalog, streams, checkpoints, insight, clock, outside, tasks: Mutex::default() };
         let engine = Self { shared: Arc::new(shared) };
+        if let Err(error) = engine.remove_orphans().await {
+            tracing::error!(%error, "cannot remove the streams of queries that are no more");
+        }
         for definition in engine.list() {
             if definition.desired == DesiredState::Running
                 && let Err(error) = engine.run(Arc::clone(&definition)).await
@@ -221,15 +224,22 @@ impl Queries {
     /// # Errors
     /// [`QueryError::NotFound`].
     pub async fn delete(&self, name: &str) -> Result<(), QueryError> {
-        let definition = self.get(name)?;
+        self.get(name)?;
         self.halt(name).await;
         let mut transaction = Transaction::new();
-        let outputs = definition.outputs.iter().map(|output| output.name.as_str());
-        self.shared.checkpoints.remove(name, outputs, &mut transaction);
+        self.shared.checkpoints.remove(name, &mut transaction).await?;
         self.shared.catalog.queries.delete(name, transaction).await?;
-        let own = format!("query/{name}/");
-        for stream in self.shared.streams.list().iter().filter(|stream| stream.name.starts_with(&own)) {
-            self.shared.streams.delete(&stream.name).await?;
+        self.remove_orphans().await
+    }
+
+    /// Removes the own streams of queries that are no more. A deletion that a crash cut off is ended by the next start, so
+    /// that a new query of the name does not find the old one's rows.
+    async fn remove_orphans(&self) -> Result<(), QueryError> {
+        for stream in self.shared.streams.list().iter().filter(|stream| stream.owner == StreamOwner::Query) {
+            let query = stream.name.split('/').nth(1).unwrap_or_default();
+            if self.get(query).is_err() {
+                self.shared.streams.delete(&stream.name).await?;
+            }
         }
         Ok(())
     }
@@ -356,9 +366,10 @@ impl Queries {
                 checkpoints: self.shared.checkpoints.clone(),
                 insight: self.shared.insight.clone(),
                 running: Arc::clone(&running),
+                stop: stopped.clone(),
             };
             let delivery = Delivery { outlet, target };
-            handles.push(tokio::spawn(delivery.run(stopped.clone())));
+            handles.push(tokio::spawn(delivery.run()));
         }
         let task = Task {
             definition,

@@ -7,6 +7,7 @@ pub mod blob;
 pub mod cosmos;
 pub mod eventgrid;
 pub mod eventhubs;
+mod foreign;
 pub mod front;
 pub mod request;
 pub mod services;

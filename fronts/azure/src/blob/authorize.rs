@@ -1,5 +1,7 @@
 //! Who may do what: keys and shared access signatures. Reads no body and touches no object.
 
+use std::net::IpAddr;
+
 use millstream_access::Access;
 use millstream_types::Millis;
 
@@ -36,7 +38,7 @@ pub(super) fn authorize(
         if target.parameter("sig").is_none() {
             return Err(BlobError::no_authentication());
         }
-        return by_signature(access, target, operation, now);
+        return by_signature(access, target, operation, request.peer, now);
     };
     let Some((account, signature)) = authorization.strip_prefix("SharedKey ").and_then(|rest| rest.split_once(':'))
     else {
@@ -70,6 +72,7 @@ pub(super) fn by_signature(
     access: &Access,
     target: &Target,
     operation: Operation,
+    caller: IpAddr,
     now: Millis,
 ) -> Result<Permit, BlobError> {
     let sas = Sas::of(target)?;
@@ -78,7 +81,7 @@ pub(super) fn by_signature(
     if !keys.iter().any(|key| shared_key::is_signature(key, &to_sign, sas.signature())) {
         return Err(BlobError::unauthenticated(format!("Signature did not match. String to sign used was {to_sign}",)));
     }
-    sas.check(operation, now)
+    sas.check(operation, caller, now)
 }
 
 fn keys(access: &Access, account: &str) -> Result<[String; 2], BlobError> {

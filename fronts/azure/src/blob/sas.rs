@@ -3,7 +3,7 @@
 //! Source: the Azure Storage REST reference, "Create a service SAS" and "Create an account SAS", for versions from
 //! 2015-04-05 on. Stored access policies and user delegation keys are not served: such signatures are refused.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use millstream_types::Millis;
 
@@ -12,9 +12,6 @@ use super::error::BlobError;
 use super::operation::{Level, Operation};
 use super::target::Target;
 use super::time;
-
-/// Where requests come from. The node listens on loopback addresses only.
-const CALLER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// The oldest version whose signed text is known here.
 const VERSION_MIN: &str = "2015-04-05";
@@ -120,10 +117,10 @@ impl<'t> Sas<'t> {
         }
     }
 
-    /// What the signature, once it is known to be right, allows now.
-    pub(super) fn check(&self, operation: Operation, now: Millis) -> Result<Permit, BlobError> {
+    /// What the signature, once it is known to be right, allows a caller now.
+    pub(super) fn check(&self, operation: Operation, caller: IpAddr, now: Millis) -> Result<Permit, BlobError> {
         self.check_time(now)?;
-        if !self.field("sip").is_empty() && !holds_address(self.field("sip"), CALLER) {
+        if !self.field("sip").is_empty() && !holds_address(self.field("sip"), caller.to_canonical()) {
             return Err(BlobError::not_permitted("AuthorizationSourceIPMismatch", "source IP"));
         }
         // The node serves no TLS.
@@ -206,6 +203,8 @@ fn holds_address(range: &str, address: IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     const NOW: Millis = 1_795_248_900_000;
@@ -216,7 +215,7 @@ mod tests {
 
     fn check(query: &str, operation: Operation) -> Result<Permit, &'static str> {
         let target = target(query);
-        Sas::of(&target).and_then(|sas| sas.check(operation, NOW)).map_err(|error| error.code)
+        Sas::of(&target).and_then(|sas| sas.check(operation, CALLER, NOW)).map_err(|error| error.code)
     }
 
     #[test]

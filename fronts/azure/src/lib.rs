@@ -11,4 +11,6 @@ mod foreign;
 pub mod front;
 pub mod request;
 pub mod services;
+mod signing;
 pub mod streamanalytics;
+mod time;

@@ -8,9 +8,10 @@ use millstream_types::Millis;
 use super::error::BlobError;
 use super::operation::Operation;
 use super::sas::{Overrides, Sas};
+use super::shared_key;
 use super::target::{Target, is_account};
-use super::{shared_key, time};
 use crate::request::AzureRequest;
+use crate::{signing, time};
 
 /// How far a client's clock may be from ours, as the service has it.
 const CLOCK_SKEW_MILLIS: Millis = 15 * 60 * 1_000;
@@ -56,7 +57,7 @@ pub(super) fn authorize(
     check_clock(request, now)?;
     let to_sign = shared_key::strings_to_sign(request, target);
     let keys = keys(access, account)?;
-    let right = to_sign.iter().any(|text| keys.iter().any(|key| shared_key::is_signature(key, text, signature)));
+    let right = to_sign.iter().any(|text| keys.iter().any(|key| signing::is_signed(key, text, signature)));
     if !right {
         let text = to_sign.first().map(String::as_str).unwrap_or_default();
         return Err(BlobError::unauthenticated(format!(
@@ -78,7 +79,7 @@ pub(super) fn by_signature(
     let sas = Sas::of(target)?;
     let to_sign = sas.string_to_sign(target);
     let keys = keys(access, &target.account)?;
-    if !keys.iter().any(|key| shared_key::is_signature(key, &to_sign, sas.signature())) {
+    if !keys.iter().any(|key| signing::is_signed(key, &to_sign, sas.signature())) {
         return Err(BlobError::unauthenticated(format!("Signature did not match. String to sign used was {to_sign}",)));
     }
     sas.check(operation, caller, now)

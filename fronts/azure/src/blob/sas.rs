@@ -11,7 +11,7 @@ use super::authorize::Permit;
 use super::error::BlobError;
 use super::operation::{Level, Operation};
 use super::target::Target;
-use super::time;
+use crate::time;
 
 /// The oldest version whose signed text is known here.
 const VERSION_MIN: &str = "2015-04-05";
@@ -208,6 +208,7 @@ mod tests {
     use super::*;
 
     const NOW: Millis = 1_795_248_900_000;
+    const CALLER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
 
     fn target(query: &str) -> Target {
         Target::parse("/acc/c/b%20b", query).unwrap()
@@ -260,7 +261,7 @@ mod tests {
             (format!("{blob}&sp=r&spr=https"), Operation::GetBlob, Some("AuthorizationProtocolMismatch")),
             (format!("{blob}&sp=r&spr=https,http"), Operation::GetBlob, None),
             (format!("{blob}&sp=r&sip=10.0.0.1"), Operation::GetBlob, Some("AuthorizationSourceIPMismatch")),
-            (format!("{blob}&sp=r&sip=127.0.0.0-127.0.0.9"), Operation::GetBlob, None),
+            (format!("{blob}&sp=r&sip=192.0.2.0-192.0.2.9"), Operation::GetBlob, None),
             (format!("{account}&ss=b&srt=co"), Operation::ListBlobs, None),
             (format!("{account}&ss=q&srt=co"), Operation::ListBlobs, Some("AuthorizationServiceMismatch")),
             (format!("{account}&ss=b&srt=o"), Operation::ListBlobs, Some("AuthorizationResourceTypeMismatch")),

@@ -3,6 +3,7 @@
 //! Owns no behaviour of a service and touches no disk, socket or vendor's wire format.
 //! Read next: [`record`] (what flows), [`port`] (how engines meet), [`clock`] (where time comes from).
 
+pub mod address;
 pub mod clock;
 pub mod error;
 pub mod port;

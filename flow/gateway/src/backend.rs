@@ -1,7 +1,7 @@
 //! HTTP backends: one pooled client, bounded in time, in what it takes back and in where it may go.
 
 use std::future::Future;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -15,6 +15,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use millstream_types::address::is_public;
 use tokio::sync::Semaphore;
 
 /// The largest answer that is taken, bytes: the service's own limit.
@@ -209,34 +210,6 @@ impl tower_service::Service<Name> for Resolver {
     }
 }
 
-/// Whether an address is one of the open internet.
-fn is_public(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => is_public_v4(address),
-        IpAddr::V6(address) => match address.to_ipv4() {
-            Some(mapped) => is_public_v4(mapped),
-            // Global unicast without the ranges that embed or tunnel other addresses.
-            None => {
-                let [first, second, ..] = address.segments();
-                first & 0xe000 == 0x2000 && first != 0x2002 && !(first == 0x2001 && second < 0x0200) && first != 0x3fff
-            }
-        },
-    }
-}
-
-fn is_public_v4(address: Ipv4Addr) -> bool {
-    let [first, second, third, _] = address.octets();
-    let reserved = match (first, second) {
-        (0 | 10 | 127 | 224.., _) | (169, 254) | (192, 168) | (198, 18 | 19) => true,
-        (100, 64..=127) | (172, 16..=31) => true,
-        (192, 0) => third == 0 || third == 2,
-        (198, 51) => third == 100,
-        (203, 0) => third == 113,
-        _ => false,
-    };
-    !reserved
-}
-
 /// Removes headers that are for one connection only.
 pub(crate) fn end_to_end(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
@@ -267,30 +240,6 @@ pub(crate) fn end_to_end(headers: &mut HeaderMap) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_addresses_of_the_internet_are_public() {
-        for (address, expected) in [
-            ("8.8.8.8", true),
-            ("172.15.0.1", true),
-            ("2606:4700::1111", true),
-            ("127.0.0.1", false),
-            ("10.1.2.3", false),
-            ("172.16.0.1", false),
-            ("192.168.1.1", false),
-            ("169.254.169.254", false),
-            ("100.64.0.1", false),
-            ("0.0.0.0", false),
-            ("255.255.255.255", false),
-            ("::1", false),
-            ("::ffff:10.0.0.1", false),
-            ("fd00::1", false),
-            ("fe80::1", false),
-            ("2002:7f00:1::", false),
-        ] {
-            assert_eq!(is_public(address.parse().unwrap()), expected, "{address}");
-        }
-    }
 
     #[tokio::test]
     async fn private_addresses_are_refused_unless_allowed() {

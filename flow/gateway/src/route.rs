@@ -67,6 +67,11 @@ fn matches(pattern: &str, wanted: &[&str]) -> Option<(Vec<u8>, BTreeMap<String, 
     (parts.len() == wanted.len()).then_some((rank, parameters))
 }
 
+/// Whether a path, escaped or not, has parts that lead elsewhere: `.` and `..`.
+pub(crate) fn has_dot_segments(path: &str) -> bool {
+    unescape(path).split(['/', '\\']).any(|part| matches!(part, "." | ".."))
+}
+
 fn unescape(part: &str) -> String {
     percent_decode_str(part).decode_utf8_lossy().into_owned()
 }
@@ -83,6 +88,16 @@ mod tests {
             (id.clone(), Resource { id, parent: None, path_part: part, path: (*path).to_owned(), methods })
         };
         paths.iter().enumerate().map(resource).collect()
+    }
+
+    #[test]
+    fn parts_that_lead_elsewhere_are_found_in_any_spelling() {
+        for path in ["/a/../b", "/..", "/a/.", "/a/%2e%2E/b", "/a%2f..%2fb", "/a/..\\b", "/a/%2e."] {
+            assert!(has_dot_segments(path), "{path}");
+        }
+        for path in ["/", "/a/b", "/a..b/c", "/...", "/a/.b"] {
+            assert!(!has_dot_segments(path), "{path}");
+        }
     }
 
     #[test]

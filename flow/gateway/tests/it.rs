@@ -201,6 +201,14 @@ async fn policies_of_all_scopes_run_where_inner_ones_have_their_base() {
 }
 
 #[tokio::test]
+async fn paths_that_lead_elsewhere_find_no_operation() {
+    let managed = managed().await;
+    for path in ["/v1/orders/..", "/v1/orders/%2e%2e", "/v1/orders/x/%2e%2e/7", "/v1/../v1/orders/7"] {
+        assert_eq!(called(&managed, path, "k1").await.failure, Some(Failure::NotFound), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn requests_find_the_longest_path_and_keys_open_what_they_are_for() {
     let managed = managed().await;
     let failure = |path: &'static str, key: &'static str| {

@@ -9,6 +9,7 @@ use crate::blob::{self, Blob};
 use crate::cosmos::{self, Cosmos};
 use crate::eventgrid::{self, EventGrid};
 use crate::eventhubs::{Call as EventHubsCall, EventHubs};
+use crate::foreign;
 use crate::request::AzureRequest;
 use crate::streamanalytics::{self, StreamAnalytics};
 
@@ -52,14 +53,21 @@ impl Service {
     /// The service that a request is for; `None` when it is for none of this front.
     #[must_use]
     pub fn of(head: &http::request::Parts) -> Option<Self> {
+        if foreign::is_published(head) {
+            return None;
+        }
+        // Before all others: callers of a published API send whatever its backend wants.
+        if ApiManagement::is_meant(head) {
+            return Some(Self::ApiManagement);
+        }
+        if foreign::is_signed(head) {
+            return None;
+        }
         if cosmos::is_meant(head) {
             return Some(Self::Cosmos);
         }
         if let Some(call) = EventHubs::call(head) {
             return Some(Self::EventHubs(call));
-        }
-        if ApiManagement::is_meant(head) {
-            return Some(Self::ApiManagement);
         }
         if StreamAnalytics::is_meant(head) {
             return Some(Self::StreamAnalytics);
@@ -155,6 +163,51 @@ mod tests {
             ("GET", "/2015-03-31/functions", version, None),
         ] {
             assert_eq!(service(method, address, header), expected, "{method} {address} {header:?}");
+        }
+    }
+
+    #[test]
+    fn requests_of_the_other_cloud_are_left_alone_whatever_else_they_carry() {
+        let published = "a1.execute-api.localhost:4566";
+        let signature = "AWS4-HMAC-SHA256 Credential=test/20261121/us-east-1/apigateway/aws4_request";
+        let sas = "SharedAccessSignature sr=x&sig=y&se=1&skn=z";
+        let local = "127.0.0.1:4566";
+        for (method, host, path, headers) in [
+            // Callers of its published APIs, with headers and parameters that this front's services know.
+            ("GET", published, "/prod/c/b", &[("x-ms-version", "2021-12-02")][..]),
+            ("GET", published, "/dbs", &[("x-ms-version", "2021-12-02")]),
+            ("GET", published, "/prod/b?sv=2021-12-02&sr=b&sig=x", &[]),
+            ("POST", published, "/eventgrid/t/api/events", &[("aeg-sas-key", "k")]),
+            ("POST", published, "/hub/messages", &[("authorization", sas)]),
+            ("GET", local, "/restapis/a1/prod/_user_request_/x", &[("x-ms-version", "2021-12-02")]),
+            ("POST", local, "/_aws/execute-api/a1/prod/hub/messages", &[("authorization", sas)]),
+            // Its clients.
+            ("GET", local, "/restapis", &[("x-ms-version", "2021-12-02"), ("authorization", signature)]),
+            ("PUT", local, "/tags/b", &[("x-ms-version", "2021-12-02"), ("authorization", signature)]),
+            ("POST", local, "/", &[("x-ms-version", "2021-12-02"), ("x-amz-target", "Kinesis_20131202.PutRecord")]),
+            ("GET", local, "/tags?X-Amz-Signature=s&sv=1&sig=x", &[]),
+        ] {
+            let mut request = Request::builder().method(method).uri(path).header("host", host);
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let head = request.body(()).unwrap().into_parts().0;
+            assert_eq!(Service::of(&head), None, "{method} {host} {path}");
+        }
+    }
+
+    #[test]
+    fn a_published_api_is_called_with_whatever_its_backend_wants() {
+        let sas = "SharedAccessSignature sr=x&sig=y&se=1&skn=z";
+        for (host, path, name, value) in [
+            ("127.0.0.1:4566", "/apim/hub/messages", "authorization", sas),
+            ("shop.azure-api.net", "/dbs/a/colls/b", "x-ms-version", "2021-12-02"),
+            ("shop.azure-api.net", "/api/events", "aeg-sas-key", "k"),
+            ("shop.azure-api.net", "/orders", "authorization", "AWS4-HMAC-SHA256 Credential=x"),
+        ] {
+            let request = Request::builder().method("POST").uri(path).header("host", host).header(name, value);
+            let head = request.body(()).unwrap().into_parts().0;
+            assert_eq!(Service::of(&head), Some(Service::ApiManagement), "{host} {path}");
         }
     }
 

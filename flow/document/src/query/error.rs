@@ -1,6 +1,6 @@
 //! What is wrong with a query.
 
-use super::{COLLECTED_BYTES_MAX, NESTING_MAX, QUERY_TEXT_BYTES_MAX, ROWS_PER_DOCUMENT_MAX};
+use super::{COLLECTED_BYTES_MAX, NESTING_MAX, QUERY_TEXT_BYTES_MAX, ROWS_PER_DOCUMENT_MAX, SOURCES_MAX};
 
 /// Why a query cannot be answered. Positions are bytes from the text's beginning.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +31,8 @@ pub enum QueryError {
     /// `feature`: as a person writes it in a query.
     #[error("{feature} is not supported by this node")]
     Unsupported { feature: String },
+    #[error("expected at most {SOURCES_MAX} sources in FROM with its JOINs")]
+    TooManySources,
     #[error("a document makes more than {ROWS_PER_DOCUMENT_MAX} rows in this query; join less")]
     TooManyRows,
     #[error(

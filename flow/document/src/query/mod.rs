@@ -32,6 +32,10 @@ pub const QUERY_TEXT_BYTES_MAX: usize = 512 * 1024;
 pub const NESTING_MAX: usize = 64;
 /// Rows that joins may make out of one document: a product of large lists would not end.
 pub const ROWS_PER_DOCUMENT_MAX: usize = 100_000;
+/// Sources of a query: they are joined inside each other.
+pub const SOURCES_MAX: usize = 16;
+/// Values that joins may look at in one document: lists whose product is empty in the end make no row but work.
+pub const BOUND_PER_DOCUMENT_MAX: usize = 10 * ROWS_PER_DOCUMENT_MAX;
 /// Bytes of rows that a query holds which needs all of them before the first: order, groups, distinct values.
 pub const COLLECTED_BYTES_MAX: usize = 64 * 1024 * 1024;
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::error::QueryError;
 use super::syntax::{Aggregate, Expression, Projection, Query, Sort, Source};
 use super::token::{Kind, Token, tokens, unexpected};
-use super::{NESTING_MAX, QUERY_TEXT_BYTES_MAX};
+use super::{NESTING_MAX, QUERY_TEXT_BYTES_MAX, SOURCES_MAX};
 
 /// Words that cannot be an alias.
 const KEYWORDS: [&str; 24] = [
@@ -106,6 +106,9 @@ impl Parser<'_> {
     fn sources(&mut self) -> Result<Vec<Source>, QueryError> {
         let mut sources = vec![self.source(true)?];
         while self.word("join") {
+            if sources.len() == SOURCES_MAX {
+                return Err(QueryError::TooManySources);
+            }
             sources.push(self.source(false)?);
         }
         if matches!(self.peek(), Kind::Sign(",")) {

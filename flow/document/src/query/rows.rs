@@ -6,10 +6,18 @@ use super::error::QueryError;
 use super::evaluate::Row;
 use super::syntax::{Projection, Query};
 use super::value::{Defined, weight};
-use super::{COLLECTED_BYTES_MAX, ROWS_PER_DOCUMENT_MAX};
+use super::{BOUND_PER_DOCUMENT_MAX, COLLECTED_BYTES_MAX, ROWS_PER_DOCUMENT_MAX};
 
 /// What is done with a row that passed the filter.
 pub(super) type See<'s> = dyn FnMut(&Row<'_, '_>) -> Result<(), QueryError> + 's;
+
+/// What a document made so far.
+#[derive(Default)]
+struct Made {
+    rows: usize,
+    /// Values that sources stood for.
+    bound: usize,
+}
 
 impl Query {
     /// The rows of a document of a streaming query, in the order of its lists; undefined ones are left out.
@@ -52,15 +60,14 @@ impl Query {
     /// Calls `see` with each row of a document that passes the filter.
     pub(super) fn each_row(&self, document: &Value, see: &mut See<'_>) -> Result<(), QueryError> {
         let mut row = Row { document, sources: Vec::with_capacity(self.sources.len()), aggregates: Vec::new() };
-        let mut made = 0;
-        self.join(&mut row, &mut made, see)
+        self.join(&mut row, &mut Made::default(), see)
     }
 
     /// Binds the next source to each of its values.
-    fn join<'q, 'd>(&'q self, row: &mut Row<'q, 'd>, made: &mut usize, see: &mut See<'_>) -> Result<(), QueryError> {
+    fn join<'q, 'd>(&'q self, row: &mut Row<'q, 'd>, made: &mut Made, see: &mut See<'_>) -> Result<(), QueryError> {
         let Some(source) = self.sources.get(row.sources.len()) else {
-            *made += 1;
-            if *made > ROWS_PER_DOCUMENT_MAX {
+            made.rows += 1;
+            if made.rows > ROWS_PER_DOCUMENT_MAX {
                 return Err(QueryError::TooManyRows);
             }
             let passes = self.filter.as_ref().is_none_or(|filter| row.passes(filter));
@@ -76,6 +83,10 @@ impl Query {
             Some(value) => value.as_array().map_or(&[][..], Vec::as_slice),
         };
         for value in values {
+            made.bound += 1;
+            if made.bound > BOUND_PER_DOCUMENT_MAX {
+                return Err(QueryError::TooManyRows);
+            }
             row.sources.push((&source.alias, value));
             let joined = self.join(row, made, see);
             row.sources.pop();

@@ -228,6 +228,17 @@ fn rows_of_a_document_are_bounded() {
 }
 
 #[test]
+fn joins_that_make_no_row_are_bounded_too() {
+    let list: Vec<u32> = (0..2_000).collect();
+    let document = json!({ "list": list, "none": [] });
+    let joins = "JOIN a IN c.list JOIN b IN c.list JOIN d IN c.list JOIN e IN c.none";
+    let query = Query::parse(&format!("SELECT VALUE 1 FROM c {joins}"), &[]).unwrap();
+    assert_eq!(query.rows(&document), Err(QueryError::TooManyRows));
+    let joins: String = (0..20_000).map(|n| format!("JOIN j{n} IN c.list ")).collect();
+    assert_eq!(run_with(&format!("SELECT VALUE 1 FROM c {joins}"), &[]), Err(QueryError::TooManySources));
+}
+
+#[test]
 fn filters_fix_values() {
     let fixed = |text: &str| {
         let query = Query::parse(&format!("SELECT * FROM c WHERE {text}"), &[]).unwrap();

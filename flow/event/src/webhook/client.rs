@@ -15,10 +15,10 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::client::legacy::{Builder, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use millstream_types::address::is_public;
 use tokio::sync::OnceCell;
 use tower_service::Service;
 
-use super::address::is_private;
 use crate::outcome::Outcome;
 
 /// How long an endpoint may take to answer, from the first byte of the connection to the last of the answer.
@@ -117,7 +117,7 @@ impl WebhookClient {
         }
         let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
         match literal {
-            Ok(address) if !self.private_allowed && is_private(address) => Err(WebhookError::Private),
+            Ok(address) if !self.private_allowed && !is_public(address) => Err(WebhookError::Private),
             _ => Ok(uri),
         }
     }
@@ -195,7 +195,7 @@ impl Service<Name> for CheckedResolver {
         Box::pin(async move {
             // The connector puts the port in.
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let allowed = |address: &SocketAddr| private_allowed || !is_private(address.ip());
+            let allowed = |address: &SocketAddr| private_allowed || is_public(address.ip());
             let addresses: Vec<SocketAddr> = found.filter(allowed).collect();
             if addresses.is_empty() { Err(std::io::Error::other(PrivateAddress)) } else { Ok(addresses.into_iter()) }
         })

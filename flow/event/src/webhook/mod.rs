@@ -1,9 +1,8 @@
 //! Webhooks: requests to addresses that users name.
 //!
 //! Whoever may define a subscription could make the node call anything, so what may be called is decided where the address
-//! is known: behind name resolution. Read next: [`client`], [`address`], [`handshake`].
+//! is known: behind name resolution. Read next: [`client`], [`handshake`].
 
-mod address;
 mod client;
 mod handshake;
 

@@ -172,6 +172,10 @@ impl Managed {
     }
 
     async fn called(&self, request: &ManagedRequest, traced: bool, begun: Millis) -> Answered {
+        // A backend may follow them to what no operation here is for.
+        if route::has_dot_segments(&request.path) {
+            return failed(Failure::NotFound);
+        }
         let Some((service, api)) = self.find_api(request) else { return failed(Failure::NotFound) };
         let (Some(api), compiled) = (service.apis.get(&api), self.compiled(&service)) else {
             return failed(Failure::NotFound);

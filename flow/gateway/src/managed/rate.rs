@@ -3,7 +3,9 @@
 //! Calls are counted in buckets of a hundredth of the period. A bucket counts until the last call in it is a whole period
 //! old, so that no stretch ever sees more calls than allowed; at most one hundredth of the period is lost to the caller.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Mutex, PoisonError};
 
 use millstream_types::Millis;
@@ -14,6 +16,9 @@ const BUCKETS: Millis = 100;
 /// Counters at once. Beyond them all further keys share one counter: too many keys must not lift the limit.
 const COUNTERS_MAX: usize = 50_000;
 
+/// Bytes of a key that are kept; callers may send long ones, and a longer key is known by its hash.
+const KEY_BYTES_MAX: usize = 256;
+
 /// How long full counters are left as they are before they are looked through again, milliseconds.
 const SWEEP: Millis = 1_000;
 
@@ -21,6 +26,8 @@ const SWEEP: Millis = 1_000;
 #[derive(Debug, Default)]
 pub(super) struct RateLimits {
     counters: Mutex<Counters>,
+    /// Two, so that nobody finds another's hash by trying.
+    hashes: [RandomState; 2],
 }
 
 #[derive(Debug, Default)]
@@ -48,8 +55,18 @@ struct Bucket {
 impl RateLimits {
     /// Counts a call, or says how many milliseconds to wait.
     pub(super) fn take(&self, key: &str, calls: u32, period: Millis, now: Millis) -> Result<(), Millis> {
+        let name = self.name(key);
         let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
-        counters.window(key, now).take(calls.into(), period, now)
+        counters.window(&name, now).take(calls.into(), period, now)
+    }
+
+    /// What a key's counter is kept under.
+    fn name<'k>(&self, key: &'k str) -> Cow<'k, str> {
+        if key.len() <= KEY_BYTES_MAX {
+            return Cow::Borrowed(key);
+        }
+        let [first, second] = self.hashes.each_ref().map(|hash| hash.hash_one(key));
+        Cow::Owned(format!("{first:016x}{second:016x}"))
     }
 }
 
@@ -127,6 +144,17 @@ mod tests {
             callers.into_iter().map(|caller| caller.join().unwrap()).sum()
         });
         assert_eq!(taken, 250);
+    }
+
+    #[test]
+    fn long_keys_are_counted_apart_and_kept_short() {
+        let limits = RateLimits::default();
+        let (one, other) = ("k".repeat(100_000), "k".repeat(100_001));
+        assert_eq!(limits.take(&one, 1, 1_000, 0), Ok(()));
+        assert_eq!(limits.take(&other, 1, 1_000, 0), Ok(()));
+        assert!(limits.take(&one, 1, 1_000, 0).is_err());
+        let counters = limits.counters.lock().unwrap();
+        assert!(counters.windows.keys().all(|key| key.len() <= KEY_BYTES_MAX));
     }
 
     #[test]

@@ -130,7 +130,7 @@ impl Reader {
         let (mut inner, count) = self.compound(width)?;
         inner.values_left = self.values_left;
         let (descriptor, constructor) = match inner.byte()? {
-            0 => (Some(inner.nested(depth + 1)?), inner.byte()?),
+            0 => (Some(inner.array_descriptor(depth)?), inner.byte()?),
             constructor => (None, constructor),
         };
         let mut values = Vec::new();
@@ -148,6 +148,18 @@ impl Reader {
         self.values_left = inner.values_left;
         inner.ended()?;
         Array::new(values).ok_or(DecodeError::Constructor(constructor))
+    }
+
+    /// The descriptor of all elements of an array. The standard has symbols and numbers; each element gets a copy, so
+    /// anything larger would make little bytes much memory.
+    fn array_descriptor(&mut self, depth: usize) -> Result<Value, DecodeError> {
+        match self.nested(depth + 1)? {
+            descriptor @ (Value::Symbol(_) | Value::Ulong(_)) => Ok(descriptor),
+            _ => Err(DecodeError::Descriptor {
+                expected: "a symbol or a ulong as the descriptor of an array's elements",
+                found: "a value of another type".to_owned(),
+            }),
+        }
     }
 
     /// What follows the constructor of a list, map or array: its size, the number of its elements, the elements.
@@ -321,6 +333,17 @@ mod tests {
         // An array of four billion nulls in ten bytes.
         let nulls: &[u8] = &[0xf0, 0, 0, 0, 5, 0xff, 0xff, 0xff, 0xff, 0x40];
         assert_eq!(Reader::new(Bytes::from_static(nulls)).value(), Err(DecodeError::Count(VALUES_MAX)));
+        // Thirty thousand elements of no width under a descriptor of thirty thousand values.
+        let mut described = BytesMut::new();
+        let descriptor = Value::List(vec![Value::Null; 30_000]);
+        let mut inner = BytesMut::from(&30_000_u32.to_be_bytes()[..]);
+        inner.extend_from_slice(&[0]);
+        put_value(&mut inner, &descriptor);
+        inner.extend_from_slice(&[0x40]);
+        described.extend_from_slice(&[0xf0]);
+        described.extend_from_slice(&u32::try_from(inner.len()).unwrap().to_be_bytes());
+        described.extend_from_slice(&inner);
+        assert!(matches!(Reader::new(described.freeze()).value(), Err(DecodeError::Descriptor { .. })));
         let nested = Bytes::from(vec![0u8; 10_000]);
         assert_eq!(Reader::new(nested.clone()).value(), Err(DecodeError::Depth(DEPTH_MAX)));
         assert_eq!(length(&nested), Err(DecodeError::Depth(DEPTH_MAX)));

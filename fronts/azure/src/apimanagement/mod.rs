@@ -40,9 +40,7 @@ impl ApiManagement {
     /// Whether a request is for this service: a published API's, or its management's.
     pub(crate) fn is_meant(head: &Parts) -> bool {
         let host = head.headers.get(http::header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-        // Another cloud's API may have a stage of any name.
-        !host.contains(".execute-api.")
-            && (data_plane::address(host, head.uri.path()).is_some() || management::is_meant(head.uri.path()))
+        data_plane::address(host, head.uri.path()).is_some() || management::is_meant(head.uri.path())
     }
 
     /// Answers a request.

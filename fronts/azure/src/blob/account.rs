@@ -8,7 +8,8 @@ use millstream_object::Bucket;
 
 use super::error::BlobError;
 use super::headers::{self, is_identifier};
-use super::{Blob, Call, time, xml};
+use super::{Blob, Call, xml};
+use crate::time;
 
 /// Names of one page, as the service has it.
 const RESULTS_MAX: usize = 5_000;

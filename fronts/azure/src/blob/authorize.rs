@@ -1,14 +1,17 @@
 //! Who may do what: keys and shared access signatures. Reads no body and touches no object.
 
+use std::net::IpAddr;
+
 use millstream_access::Access;
 use millstream_types::Millis;
 
 use super::error::BlobError;
 use super::operation::Operation;
 use super::sas::{Overrides, Sas};
+use super::shared_key;
 use super::target::{Target, is_account};
-use super::{shared_key, time};
 use crate::request::AzureRequest;
+use crate::{signing, time};
 
 /// How far a client's clock may be from ours, as the service has it.
 const CLOCK_SKEW_MILLIS: Millis = 15 * 60 * 1_000;
@@ -36,7 +39,7 @@ pub(super) fn authorize(
         if target.parameter("sig").is_none() {
             return Err(BlobError::no_authentication());
         }
-        return by_signature(access, target, operation, now);
+        return by_signature(access, target, operation, request.peer, now);
     };
     let Some((account, signature)) = authorization.strip_prefix("SharedKey ").and_then(|rest| rest.split_once(':'))
     else {
@@ -54,7 +57,7 @@ pub(super) fn authorize(
     check_clock(request, now)?;
     let to_sign = shared_key::strings_to_sign(request, target);
     let keys = keys(access, account)?;
-    let right = to_sign.iter().any(|text| keys.iter().any(|key| shared_key::is_signature(key, text, signature)));
+    let right = to_sign.iter().any(|text| keys.iter().any(|key| signing::is_signed(key, text, signature)));
     if !right {
         let text = to_sign.first().map(String::as_str).unwrap_or_default();
         return Err(BlobError::unauthenticated(format!(
@@ -70,15 +73,16 @@ pub(super) fn by_signature(
     access: &Access,
     target: &Target,
     operation: Operation,
+    caller: IpAddr,
     now: Millis,
 ) -> Result<Permit, BlobError> {
     let sas = Sas::of(target)?;
     let to_sign = sas.string_to_sign(target);
     let keys = keys(access, &target.account)?;
-    if !keys.iter().any(|key| shared_key::is_signature(key, &to_sign, sas.signature())) {
+    if !keys.iter().any(|key| signing::is_signed(key, &to_sign, sas.signature())) {
         return Err(BlobError::unauthenticated(format!("Signature did not match. String to sign used was {to_sign}",)));
     }
-    sas.check(operation, now)
+    sas.check(operation, caller, now)
 }
 
 fn keys(access: &Access, account: &str) -> Result<[String; 2], BlobError> {

@@ -77,7 +77,8 @@ fn authorize_source(blob: &Blob, call: &Call, source: &Target) -> Result<(), Blo
             "The specified copy source cannot be read without a shared access signature in its address.",
         ));
     }
-    authorize::by_signature(&blob.access, source, Operation::GetBlob, blob.clock.now()).map(|_| ())
+    let (caller, now) = (call.request.peer, blob.clock.now());
+    authorize::by_signature(&blob.access, source, Operation::GetBlob, caller, now).map(|_| ())
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@ use millstream_object::{Condition, ObjectError};
 use millstream_storage::StorageError;
 use millstream_types::Millis;
 
-use super::{time, xml};
+use super::xml;
+use crate::time;
 
 const CONDITION_NOT_MET: &str = "The condition specified using HTTP conditional header(s) is not met.";
 

@@ -11,8 +11,8 @@ use millstream_types::Millis;
 
 use super::error::BlobError;
 use super::sas::Overrides;
-use super::time;
 use crate::request::AzureRequest;
+use crate::time;
 
 /// Bytes of all names and values of one object's metadata.
 const METADATA_BYTES_MAX: usize = 8 << 10;

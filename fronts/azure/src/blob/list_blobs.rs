@@ -7,7 +7,8 @@ use millstream_object::{Listed, Object, ObjectKind, Select};
 use super::account::{Paging, endpoint, includes, marker, write_metadata};
 use super::error::BlobError;
 use super::headers::{CONTENT_TYPE, blob_type, md5_text};
-use super::{Blob, Call, time, xml};
+use super::{Blob, Call, xml};
+use crate::time;
 
 /// What `include` may name. Of the parts that are not served there are none, so leaving them out is the right answer.
 const INCLUDES: [&str; 11] = [

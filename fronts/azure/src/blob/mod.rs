@@ -24,7 +24,6 @@ mod shared_key;
 mod target;
 #[cfg(test)]
 mod tests;
-mod time;
 mod xml;
 
 use std::sync::Arc;

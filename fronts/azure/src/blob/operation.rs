@@ -208,7 +208,7 @@ pub(super) fn refuse_unsupported(
 
 /// Versions are dates. Newer ones than are known here are taken: clients send the newest that they know.
 fn is_version(text: &str) -> bool {
-    text.len() == "2021-12-02".len() && super::time::parse_iso8601(text).is_some()
+    text.len() == "2021-12-02".len() && crate::time::parse_iso8601(text).is_some()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! Source: the Azure Storage REST reference, "Create a service SAS" and "Create an account SAS", for versions from
 //! 2015-04-05 on. Stored access policies and user delegation keys are not served: such signatures are refused.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use millstream_types::Millis;
 
@@ -11,10 +11,7 @@ use super::authorize::Permit;
 use super::error::BlobError;
 use super::operation::{Level, Operation};
 use super::target::Target;
-use super::time;
-
-/// Where requests come from. The node listens on loopback addresses only.
-const CALLER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+use crate::time;
 
 /// The oldest version whose signed text is known here.
 const VERSION_MIN: &str = "2015-04-05";
@@ -120,10 +117,10 @@ impl<'t> Sas<'t> {
         }
     }
 
-    /// What the signature, once it is known to be right, allows now.
-    pub(super) fn check(&self, operation: Operation, now: Millis) -> Result<Permit, BlobError> {
+    /// What the signature, once it is known to be right, allows a caller now.
+    pub(super) fn check(&self, operation: Operation, caller: IpAddr, now: Millis) -> Result<Permit, BlobError> {
         self.check_time(now)?;
-        if !self.field("sip").is_empty() && !holds_address(self.field("sip"), CALLER) {
+        if !self.field("sip").is_empty() && !holds_address(self.field("sip"), caller.to_canonical()) {
             return Err(BlobError::not_permitted("AuthorizationSourceIPMismatch", "source IP"));
         }
         // The node serves no TLS.
@@ -206,9 +203,12 @@ fn holds_address(range: &str, address: IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     const NOW: Millis = 1_795_248_900_000;
+    const CALLER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
 
     fn target(query: &str) -> Target {
         Target::parse("/acc/c/b%20b", query).unwrap()
@@ -216,7 +216,7 @@ mod tests {
 
     fn check(query: &str, operation: Operation) -> Result<Permit, &'static str> {
         let target = target(query);
-        Sas::of(&target).and_then(|sas| sas.check(operation, NOW)).map_err(|error| error.code)
+        Sas::of(&target).and_then(|sas| sas.check(operation, CALLER, NOW)).map_err(|error| error.code)
     }
 
     #[test]
@@ -261,7 +261,7 @@ mod tests {
             (format!("{blob}&sp=r&spr=https"), Operation::GetBlob, Some("AuthorizationProtocolMismatch")),
             (format!("{blob}&sp=r&spr=https,http"), Operation::GetBlob, None),
             (format!("{blob}&sp=r&sip=10.0.0.1"), Operation::GetBlob, Some("AuthorizationSourceIPMismatch")),
-            (format!("{blob}&sp=r&sip=127.0.0.0-127.0.0.9"), Operation::GetBlob, None),
+            (format!("{blob}&sp=r&sip=192.0.2.0-192.0.2.9"), Operation::GetBlob, None),
             (format!("{account}&ss=b&srt=co"), Operation::ListBlobs, None),
             (format!("{account}&ss=q&srt=co"), Operation::ListBlobs, Some("AuthorizationServiceMismatch")),
             (format!("{account}&ss=b&srt=o"), Operation::ListBlobs, Some("AuthorizationResourceTypeMismatch")),

@@ -1,17 +1,14 @@
 //! Whole requests through the service: what a client sees of a signed request, an unsigned one and a wrong one.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::{HeaderMap, HeaderName};
 use millstream_access::DEVELOPMENT_ACCOUNT;
 use millstream_catalog::Catalog;
 use millstream_object::ObjectStoreOptions;
 use millstream_storage::Storage;
 use millstream_types::ManualClock;
-use sha2::Sha256;
 
 use super::*;
+use crate::signing::sign;
 
 const DATE: &str = "Sat, 21 Nov 2026 08:15:00 GMT";
 const NOW: i64 = 1_795_248_900_000;
@@ -37,9 +34,7 @@ impl World {
         let mut request = request(method, address, headers, body);
         let target = Target::of(&request).unwrap();
         let text = shared_key::strings_to_sign(&request, &target).remove(0);
-        let key = BASE64.decode(DEVELOPMENT_ACCOUNT.1).unwrap();
-        let mac = Hmac::<Sha256>::new_from_slice(&key).unwrap().chain_update(text);
-        let signature = BASE64.encode(mac.finalize().into_bytes());
+        let signature = sign(DEVELOPMENT_ACCOUNT.1, &text);
         let authorization = format!("SharedKey {}:{signature}", DEVELOPMENT_ACCOUNT.0);
         request.headers.insert("authorization", HeaderValue::from_str(&authorization).unwrap());
         self.blob.handle(request).await

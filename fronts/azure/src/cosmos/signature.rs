@@ -2,16 +2,14 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::StatusCode;
 use millstream_types::Millis;
 use percent_encoding::percent_decode_str;
-use sha2::Sha256;
-use subtle::ConstantTimeEq as _;
 
 use super::error::CosmosError;
 use super::target::Target;
 use crate::request::AzureRequest;
+use crate::{signing, time};
 
 /// How far a request's date may be off: the service's own 15 minutes.
 const SKEW_MS: Millis = 15 * 60 * 1000;
@@ -36,7 +34,7 @@ pub(super) fn check(request: &AzureRequest, target: &Target, key: &[u8], now: Mi
         _ => return Err(unauthorized("Authorization header doesn't confirm to the required format.")),
     }
     let date = date(request)?;
-    let near = parse(&date).is_some_and(|at| now.abs_diff(at) <= SKEW_MS.unsigned_abs());
+    let near = time::parse_rfc1123(&date).is_some_and(|at| now.abs_diff(at) <= SKEW_MS.unsigned_abs());
     if !near {
         return Err(CosmosError::new(
             StatusCode::FORBIDDEN,
@@ -48,21 +46,13 @@ pub(super) fn check(request: &AzureRequest, target: &Target, key: &[u8], now: Mi
     }
     let payload = payload(request, target, &date);
     let given = STANDARD.decode(field("sig").unwrap_or_default()).unwrap_or_default();
-    if bool::from(given.ct_eq(&sign(key, &payload))) {
+    if signing::is_signed_with(key, &payload, &given) {
         return Ok(());
     }
     Err(unauthorized(format!(
         "The input authorization token can't serve the request. The wrong key is being used or the expected payload is not built as per the protocol. Server used the following payload to sign: '{}'",
         payload.replace('\n', "\\n")
     )))
-}
-
-/// The signature of a payload.
-pub(super) fn sign(key: &[u8], payload: &str) -> Vec<u8> {
-    // HMAC takes keys of any length, so there is always one.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return Vec::new() };
-    mac.update(payload.as_bytes());
-    mac.finalize().into_bytes().to_vec()
 }
 
 pub(super) fn payload(request: &AzureRequest, target: &Target, date: &str) -> String {
@@ -76,12 +66,6 @@ pub(super) fn payload(request: &AzureRequest, target: &Target, date: &str) -> St
 fn date(request: &AzureRequest) -> Result<String, CosmosError> {
     let date = request.header("x-ms-date").or_else(|| request.header("date"));
     date.map(str::to_owned).ok_or_else(|| unauthorized("Required Header date is missing."))
-}
-
-/// `Sat, 21 Nov 2026 07:49:50 GMT` in milliseconds.
-fn parse(date: &str) -> Option<Millis> {
-    let at = jiff::fmt::rfc2822::parse(date).ok()?;
-    Some(at.timestamp().as_millisecond())
 }
 
 fn unauthorized(message: impl Into<String>) -> CosmosError {

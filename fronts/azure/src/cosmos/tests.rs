@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use millstream_catalog::Catalog;
 use millstream_document::Documents;
@@ -16,6 +14,7 @@ use serde_json::{Value, json};
 use super::target::Target;
 use super::{Cosmos, DEVELOPMENT_KEY, is_meant, signature};
 use crate::request::AzureRequest;
+use crate::signing;
 
 /// Sat, 21 Nov 2026 07:49:50 GMT
 const NOW: i64 = 1_795_247_390_000;
@@ -48,7 +47,7 @@ fn signed(key: &str, date: &str, mut request: AzureRequest) -> AzureRequest {
     request.headers.insert("x-ms-date", HeaderValue::from_str(date).unwrap());
     let target = Target::of_path(&request.path).unwrap();
     let payload = signature::payload(&request, &target, date);
-    let signature = STANDARD.encode(signature::sign(&STANDARD.decode(key).unwrap(), &payload));
+    let signature = signing::sign(key, &payload);
     let token = format!("type=master&ver=1.0&sig={signature}");
     let token = utf8_percent_encode(&token, NON_ALPHANUMERIC).to_string();
     request.headers.insert("authorization", HeaderValue::from_str(&token).unwrap());
@@ -69,7 +68,7 @@ fn the_payload_is_the_documented_one() {
     let date = "Thu, 27 Apr 2017 00:51:12 GMT";
     request.headers.insert("x-ms-date", HeaderValue::from_static(date));
     let payload = signature::payload(&request, &Target::of_path(&request.path).unwrap(), date);
-    let signature = STANDARD.encode(signature::sign(&STANDARD.decode(key).unwrap(), &payload));
+    let signature = signing::sign(key, &payload);
     assert_eq!(signature, "c09PEVJrgp2uQRkr934kFbTqhByc7TVr3OHyqlu+c+c=");
 }
 

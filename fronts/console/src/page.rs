@@ -336,7 +336,9 @@ mod tests {
         for page in pages {
             assert_eq!(Page::parse(&page.href()), Some(page.clone()), "{}", page.href());
         }
-        for address in ["", "streams", "/streams/a/b", "/nothing", "/delivery", "//", "/streams/%ff", "/hubs/a", "/hubs/a/b/c"] {
+        for address in
+            ["", "streams", "/streams/a/b", "/nothing", "/delivery", "//", "/streams/%ff", "/hubs/a", "/hubs/a/b/c"]
+        {
             assert_eq!(Page::parse(address), None, "{address}");
         }
         assert_eq!(Page::parse("/trace?id=+49+"), Some(Page::Trace("49".into())));

@@ -133,7 +133,10 @@ mod tests {
     #[test]
     fn headers_are_read_line_by_line() {
         let read = headers("Content-Type: application/json\n\n x-one : a:b ").unwrap();
-        assert_eq!((read["content-type"].as_bytes(), read["x-one"].as_bytes()), (&b"application/json"[..], &b"a:b"[..]));
+        assert_eq!(
+            (read["content-type"].as_bytes(), read["x-one"].as_bytes()),
+            (&b"application/json"[..], &b"a:b"[..])
+        );
         for line in ["none", ": value", "a b: c"] {
             assert!(headers(line).unwrap_err().contains("expected a header"), "{line}");
         }

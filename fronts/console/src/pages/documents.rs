@@ -28,8 +28,7 @@ pub(super) fn fragments(console: &Console, after: &str) -> Result<Fragments, Con
     let databases = console.documents().databases();
     let bare = databases.iter().filter(|database| !taken.contains(&database.name));
     let mut more = Grid::new(&["name", "made (UTC)"], "");
-    more.rows =
-        bare.map(|found| vec![found.name.as_str().into(), format::date_time(found.created).into()]).collect();
+    more.rows = bare.map(|found| vec![found.name.as_str().into(), format::date_time(found.created).into()]).collect();
     if after.is_empty() && !more.rows.is_empty() {
         fragments.add("more", &more)?;
     }

@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -26,7 +26,63 @@ const flags = [
   "--disable-component-update", "--disable-sync",
 ];
 
+// A little of everything that the demo itself has none of.
+const PIPELINE = `
+name = "appliances"
+
+[[event_hub]]
+name = "telemetry"
+partitions = 2
+consumer_groups = ["alerts"]
+
+[[blob_container]]
+name = "archive"
+
+[[cosmos_database]]
+name = "homes"
+
+[[cosmos_database.container]]
+name = "appliances"
+partition_key = "/room"
+
+[[event_grid_topic]]
+name = "power"
+
+[[event_grid_topic.subscription]]
+name = "to-telemetry"
+event_hub = "telemetry"
+event_types = ["Power.On"]
+
+[[api_management]]
+name = "kitchen"
+
+[[api_management.api]]
+name = "tea"
+path = "tea"
+
+[[api_management.api.operation]]
+name = "brew"
+method = "POST"
+template = "/brew/{kind}"
+policy = """
+<policies>
+  <inbound>
+    <return-response>
+      <set-status code="418" reason="Teapot" />
+      <set-body>{"tea": true}</set-body>
+    </return-response>
+  </inbound>
+</policies>
+"""
+
+[[api_management.product]]
+name = "drinks"
+apis = ["tea"]
+subscriptions = ["cook"]
+`;
+
 let base;
+let wire;
 let node;
 let folder;
 let browser;
@@ -56,13 +112,45 @@ const json = async (address) => {
   return answer?.ok ? answer.json() : null;
 };
 
+const binary = process.env.MILLSTREAM_BIN ?? path.join(here, "../../target/debug/millstream");
+
+const apply = async (pipeline) => {
+  const file = path.join(folder, "more.toml");
+  await writeFile(file, pipeline);
+  const command = spawn(binary, ["apply", file, "--data", path.join(folder, "data")], { stdio: ["ignore", "pipe", "pipe"] });
+  let said = "";
+  for (const output of [command.stdout, command.stderr]) output.on("data", (text) => { said += text; });
+  const code = await new Promise((resolve) => command.once("exit", resolve));
+  assert.equal(code, 0, said);
+};
+
+// A key of the topic, as its owner gets it.
+const topicKey = async () => {
+  const group = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/millstream/providers";
+  const address = `${wire}${group}/Microsoft.EventGrid/topics/power/listKeys?api-version=2022-06-15`;
+  const answer = await fetch(address, { method: "POST", headers: { authorization: "Bearer any" } });
+  assert.ok(answer.ok, `${answer.status} ${await answer.clone().text()}`);
+  return (await answer.json()).key1;
+};
+
+// Publishes an event to the topic.
+const publish = async (id, eventType = "Power.On") => {
+  const event = { id, eventType, subject: "home/kettle", eventTime: new Date().toISOString(), data: {}, dataVersion: "1" };
+  const answer = await fetch(`${wire}/eventgrid/power/api/events`, {
+    method: "POST",
+    headers: { "content-type": "application/json", "aeg-sas-key": await topicKey() },
+    body: JSON.stringify([event]),
+  });
+  assert.ok(answer.ok, `${answer.status} ${await answer.text()}`);
+};
+
 const startDemo = async () => {
-  const binary = process.env.MILLSTREAM_BIN ?? path.join(here, "../../target/debug/millstream");
   assert.ok(existsSync(binary), `no binary at ${binary}: build it, or set MILLSTREAM_BIN or MILLSTREAM_CONSOLE`);
-  const [console, wire, amqp] = [await freePort(), await freePort(), await freePort()];
+  const [console, protocols, amqp] = [await freePort(), await freePort(), await freePort()];
+  wire = `http://127.0.0.1:${protocols}`;
   const args = [
     "demo", "--data", path.join(folder, "data"),
-    "--console-listen", `127.0.0.1:${console}`, "--aws-listen", `127.0.0.1:${wire}`,
+    "--console-listen", `127.0.0.1:${console}`, "--aws-listen", `127.0.0.1:${protocols}`,
     "--eventhubs-listen", `127.0.0.1:${amqp}`,
   ];
   node = spawn(binary, args, { stdio: "ignore", cwd: path.join(here, "../..") });
@@ -82,6 +170,7 @@ before(async () => {
     const status = await json("/api/status");
     return status?.delivery_streams.some((stream) => stream.records_per_second > 0);
   });
+  if (node) await apply(PIPELINE);
 });
 
 after(async () => {
@@ -125,8 +214,27 @@ const addresses = async () => {
     ["tables", "/tables"],
     ["table", `/tables/${name("tables")}`],
     ["trace", "/trace"],
+    ["hubs", "/hubs"],
+    ["topics", "/topics"],
+    ["documents", "/documents"],
+    ["buckets", "/buckets"],
+    ["apis", "/apis"],
+    ...(node ? ownAddresses : []),
   ];
 };
+
+// Pages of what only a node of our own has for certain.
+const ownAddresses = [
+  ["hub", "/hubs/default/telemetry"],
+  ["hub-keys", "/hubs/default/telemetry/keys"],
+  ["topic", "/topics/power"],
+  ["subscription", "/topics/power/to-telemetry"],
+  ["container", "/documents/homes/appliances?sql=SELECT+1+AS+one"],
+  ["bucket", "/buckets/archive"],
+  ["service", "/apis/kitchen"],
+  ["api", "/apis/kitchen/tea"],
+  ["operation", "/apis/kitchen/tea/brew"],
+];
 
 test("the overview's numbers change while it is open", async () => {
   const { context, page, complaints } = await open(1280);
@@ -207,4 +315,64 @@ test("a page that is held still asks for nothing until it goes on", async () => 
   await page.click(".pulse");
   await until("it is live again", async () => asked.length === 2);
   await context.close();
+});
+
+test("a subscription's log shows deliveries as they happen", async (t) => {
+  if (!node) return t.skip("needs a node of its own");
+  const { context, page, complaints } = await open(1280);
+  await page.goto(`${base}/topics/power/to-telemetry`);
+  await until("it is live", async () => (await page.getAttribute(".pulse", "data-state")) === "live");
+  await publish("kettle-on-1");
+  await publish("kettle-off-1", "Power.Off");
+  await page.waitForSelector('[data-live="deliveries"] td:text("kettle-on-1")', { timeout: PATIENCE_MS });
+  const log = await page.textContent('[data-live="deliveries"]');
+  assert.match(log, /Delivered/);
+  assert.doesNotMatch(log, /kettle-off-1/);
+  await page.screenshot({ path: path.join(pictures, "subscription-log-1280.png"), fullPage: true });
+  await context.close();
+  assert.deepEqual(complaints, []);
+});
+
+for (const width of WIDTHS) {
+  test(`a test call shows its answer and its trace, ${width} pixels`, async (t) => {
+    if (!node) return t.skip("needs a node of its own");
+    const { context, page, complaints } = await open(width);
+    await page.goto(`${base}/apis/kitchen/tea/brew`);
+    await page.fill("#path", "/brew/green");
+    await page.fill("#headers", "Content-Type: application/json");
+    await page.fill("#body", '{"cups": 2}');
+    await page.selectOption("#subscription", "cook");
+    await page.click('.trial button[type="submit"]');
+    await page.waitForSelector("h2:text('Answer: 418')");
+    const shown = await page.textContent("main");
+    for (const expected of ["return-response", "cook opens the API", '"tea": true']) assert.ok(shown.includes(expected), shown);
+    const beyond = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+    assert.ok(beyond <= 0, `${beyond} pixels too wide`);
+    await page.screenshot({ path: path.join(pictures, `test-call-${width}.png`), fullPage: true });
+    await context.close();
+    assert.deepEqual(complaints, []);
+  });
+}
+
+test("a sample is downloaded, and a query over it shows rows", async (t) => {
+  if (!node) return t.skip("needs a node of its own");
+  const { context, page, complaints } = await open(1280, { acceptDownloads: true });
+  const { name } = (await json("/api/status")).queries[0];
+  await page.goto(`${base}/queries/${encodeURIComponent(name)}`);
+  await page.click(".facts a");
+  await page.waitForURL("**/streams/**");
+  const [download] = await Promise.all([page.waitForEvent("download"), page.click("a[download]")]);
+  const sample = await readFile(await download.path(), "utf8");
+  const events = sample.trim().split("\n").map((line) => JSON.parse(line));
+  assert.ok(events.length > 0);
+
+  await page.goto(`${base}/queries/${encodeURIComponent(name)}`);
+  await page.fill("#sample-1", sample);
+  await page.click('.trial button:text-is("Test")');
+  await page.waitForSelector(".kind:text('test of a query')");
+  assert.match(await page.textContent("main"), /[1-9]\d* rows/);
+  const beyond = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+  assert.ok(beyond <= 0, `${beyond} pixels too wide`);
+  await context.close();
+  assert.deepEqual(complaints, []);
 });

@@ -115,11 +115,16 @@ impl Pipeline {
         for api in catalog.apis.list() {
             self.add(Kind::Api, &api.name, &api.id, None);
         }
-        for stream in catalog.streams.list().iter().filter(|stream| stream.owner == StreamOwner::User) {
-            self.add(Kind::Stream, &stream.name, &stream.name, Some(Page::stream(&stream.name)));
-        }
-        for hub in catalog.hubs.list() {
+        let hubs = catalog.hubs.list();
+        for hub in &hubs {
             self.add(Kind::Hub, &hub.name, &hub.stream, Some(Page::Hub(hub.namespace.clone(), hub.name.clone())));
+        }
+        // Some hubs share their stream with its other users: it is one stage.
+        let is_hub = |name: &str| hubs.iter().any(|hub| hub.stream == name);
+        for stream in catalog.streams.list() {
+            if stream.owner == StreamOwner::User && !is_hub(&stream.name) {
+                self.add(Kind::Stream, &stream.name, &stream.name, Some(Page::stream(&stream.name)));
+            }
         }
         for topic in catalog.topics.list() {
             self.add(Kind::Topic, &topic.name, &topic.name, Some(Page::Topic(topic.name.clone())));

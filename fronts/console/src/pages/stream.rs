@@ -42,7 +42,7 @@ struct StreamPage<'a> {
 pub(super) fn page(console: &Console, name: &str, frame: Frame, live: Fragments) -> Result<String, ConsoleError> {
     let stream = console.streams().get(name)?;
     let (kind, owner) = match stream.owner {
-        StreamOwner::User => ("stream", None),
+        StreamOwner::User => ("stream", hub(console, name)),
         StreamOwner::Topic => {
             let owner = name.strip_prefix("topic/").unwrap_or(name).to_owned();
             let href = Page::Topic(owner.clone()).href();

@@ -1,4 +1,4 @@
-//! `POST /queries/{name}/test`: a query over samples that somebody pastes, and its rows to look at or to keep.
+//! `/queries/{name}/test`: a query over samples that somebody pastes, and its rows to look at or to keep.
 
 use std::collections::BTreeMap;
 
@@ -29,6 +29,14 @@ struct TrialPage {
     mistake: Option<String>,
     outputs: Vec<(String, usize, Vec<String>)>,
     errors: Vec<(String, String)>,
+}
+
+/// `GET /queries/{name}/test`: the form with nothing pasted yet.
+///
+/// # Errors
+/// [`ConsoleError::NotFound`].
+pub async fn show(state: State<Console>, name: Path<String>) -> Result<Response, ConsoleError> {
+    run(state, name, Form(BTreeMap::new())).await
 }
 
 /// Runs the query over what the form holds: `sql`, a field per input, and `as=file` for rows as a file.

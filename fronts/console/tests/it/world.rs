@@ -5,15 +5,20 @@ use std::sync::Arc;
 
 use axum::Router;
 use bytes::Bytes;
+use http::HeaderName;
 use millstream_catalog::{
     ApiDefinition, Catalog, ColumnDefinition, Compression, DeliverySource, DesiredState, FunctionDefinition,
     Integration, KeyAttribute, KeyType, Method, ObjectDestination, OutputTarget, QueryDefinition, QueryDialect,
     QueryInput, QueryOutput, Resource, StreamOwner,
 };
-use millstream_console::{Console, ConsoleParts};
+use millstream_console::{Addresses, Console, ConsoleParts};
 use millstream_delivery::{Deliveries, NewDeliveryStream};
+use millstream_document::Documents;
+use millstream_event::{Events, Options as EventOptions, RetrySchedule, WebhookWords};
 use millstream_function::{Functions, Options};
+use millstream_gateway::{BackendOptions, Backends, Managed};
 use millstream_insight::{Insight, trail::Step};
+use millstream_namespace::Namespaces;
 use millstream_object::{ObjectStoreOptions, Objects};
 use millstream_query::{DeliveryAnswer, DeliveryRecord, OutputCodec, Outside, Queries};
 use millstream_storage::Storage;
@@ -39,6 +44,16 @@ pub struct World {
     pub deliveries: Deliveries,
     /// Queries; none of them runs.
     pub queries: Queries,
+    /// Hubs.
+    pub namespaces: Namespaces,
+    /// Topics.
+    pub events: Events,
+    /// Objects.
+    pub objects: Objects,
+    /// Documents.
+    pub documents: Documents,
+    /// Managed APIs.
+    pub managed: Managed,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -108,7 +123,21 @@ impl World {
         let store = ObjectStoreOptions::Folder(folder.join("objects"));
         let objects = Objects::new(store, storage.clone(), catalog.clone(), Arc::clone(&clock));
         let deliveries = Deliveries::start(
-            objects,
+            objects.clone(),
+            storage.clone(),
+            catalog.clone(),
+            streams.clone(),
+            insight.clone(),
+            Arc::clone(&clock),
+        );
+        let random = Arc::new(|| [7; 32]);
+        let namespaces = Namespaces::new(catalog.clone(), streams.clone(), Arc::clone(&clock), random, true);
+        namespaces.ensure_default().await.unwrap();
+        let documents = Documents::new(catalog.clone(), tables.clone(), Arc::clone(&clock));
+        let backends = Backends::new(BackendOptions::default());
+        let managed = Managed::new(storage.clone(), catalog.clone(), insight.clone(), backends, Arc::clone(&clock));
+        let events = Events::start(
+            event_options(&functions, &objects),
             storage.clone(),
             catalog.clone(),
             streams.clone(),
@@ -130,8 +159,23 @@ impl World {
             Arc::clone(&clock),
         )
         .await;
-        let world = Self { catalog, streams, insight, functions, tables, deliveries, queries, clock };
+        let world = Self {
+            catalog,
+            streams,
+            insight,
+            functions,
+            tables,
+            deliveries,
+            queries,
+            namespaces,
+            events,
+            objects,
+            documents,
+            managed,
+            clock,
+        };
         world.define().await;
+        crate::azure::define(&world).await;
         world
     }
 
@@ -145,6 +189,17 @@ impl World {
             tables: self.tables.clone(),
             deliveries: self.deliveries.clone(),
             queries: self.queries.clone(),
+            namespaces: self.namespaces.clone(),
+            events: self.events.clone(),
+            objects: self.objects.clone(),
+            documents: self.documents.clone(),
+            managed: self.managed.clone(),
+            addresses: Addresses {
+                connection_strings: Arc::new(|namespace, hub| {
+                    Some(format!("SharedAccessKey=secret;{namespace}/{hub}"))
+                }),
+                topic_endpoint: Arc::new(|topic| format!("/eventgrid/{topic}/api/events")),
+            },
             clock: Arc::clone(&self.clock),
             hosts: vec![],
         }))
@@ -224,6 +279,28 @@ impl World {
         ]);
         self.tables.put(table, Put { item, condition: None, return_old: false }).await.unwrap();
         self.insight.metrics.counter("items_written", &format!("table/{table}")).add(1);
+    }
+}
+
+fn event_options(functions: &Functions, objects: &Objects) -> EventOptions {
+    EventOptions {
+        schedule: RetrySchedule::default(),
+        private_addresses: false,
+        words: WebhookWords {
+            kind: HeaderName::from_static("kind"),
+            notification: "notification",
+            validation: "validation",
+            subscription: HeaderName::from_static("subscription"),
+            delivery_count: HeaderName::from_static("delivery-count"),
+            metadata_version: HeaderName::from_static("metadata-version"),
+            data_version: HeaderName::from_static("data-version"),
+            event_id: HeaderName::from_static("event-id"),
+            validation_event_type: "validation",
+            origin: "origin",
+        },
+        validation_url: Arc::new(|_, _, code| code.to_owned()),
+        invoke: Arc::new(functions.clone()),
+        objects: Some(Arc::new(objects.clone())),
     }
 }
 

@@ -119,6 +119,11 @@ impl Growth {
         self.position
     }
 
+    /// Whether rows are read again that are written: until the objects are as they were, writing them would shorten them.
+    pub(super) fn is_catching_up(&self) -> bool {
+        self.position < self.place.written
+    }
+
     /// Adds rows to the objects of their paths, unless they are in closed ones; `next` is where to read on. Gives what is
     /// wrong with records that are no rows.
     pub(super) fn take(
@@ -363,7 +368,12 @@ mod tests {
         step(&mut before, now, false);
         assert_eq!((before.place.resume, before.place.written), (0, 5));
         let place = before.place;
-        assert_eq!(growth(place.clone(), 0).position(), 0, "the same target: it grows on");
+        let mut again = growth(place.clone(), 0);
+        assert_eq!(again.position(), 0, "the same target: it grows on");
+        again.take((0..4).map(|offset| row(offset, "a", 1)), 4, now);
+        assert!(again.is_catching_up());
+        again.take(std::iter::once(row(4, "a", 1)), 5, now);
+        assert!(!again.is_catching_up());
         assert_eq!(growth(place.clone(), 3).position(), 5, "rows 0 to 2 are gone");
         let elsewhere = ObjectOutput { bucket: "c".into(), ..before.output };
         let moved = Growth::new(&elsewhere, &RecordFormat::Json, place.clone(), 0).unwrap();

@@ -93,16 +93,20 @@ impl Outlet {
 
     /// Tells of rows that were let go before they were delivered.
     fn tell_lost(&self, position: u64, read: &ReadBatch) {
-        let lost = read.end.first.saturating_sub(position);
-        if lost > 0 {
-            let first = read.end.first;
+        let first = first_read(read);
+        if first > position {
             let detail =
                 format!("rows {position} to {} of output `{}` were not delivered in time", first - 1, self.output);
             tracing::error!(query = %self.query, %detail, "rows are lost");
             self.running.seen("lost", &detail);
-            self.insight.metrics.counter("rows_lost", &format!("query/{}", self.query)).add(lost);
+            self.insight.metrics.counter("rows_lost", &format!("query/{}", self.query)).add(first - position);
         }
     }
+}
+
+/// The first row that a read gave, or will give next. Behind the position that was asked for, rows were let go.
+fn first_read(read: &ReadBatch) -> u64 {
+    read.batches.first().map_or(read.next, |batch| batch.base_offset)
 }
 
 /// Where rows go.

@@ -17,7 +17,7 @@ use millstream_types::{NewObject, PutObject};
 use tokio::time::Instant;
 
 use super::growth::{Growing, Growth};
-use super::{ANSWER_WAIT, BYTES_MAX, Outlet, RETRY_WAITS};
+use super::{ANSWER_WAIT, BYTES_MAX, Outlet, RETRY_WAITS, first_read};
 use crate::runtime::error::QueryError;
 
 /// How often growing objects are written.
@@ -43,9 +43,16 @@ impl ObjectTarget {
         let mut written = Instant::now();
         while !outlet.stopping() {
             let read = outlet.streams.read(outlet.log, growth.position(), BYTES_MAX).await?;
+            if growth.is_catching_up() && first_read(&read) > growth.position() {
+                // Rows of growing objects were let go meanwhile: it begins again behind what is written.
+                return Ok(());
+            }
             outlet.tell_lost(growth.position(), &read);
             let idle = read.batches.is_empty();
             growth = take(outlet, growth, read).await?;
+            if growth.is_catching_up() {
+                continue;
+            }
             if growth.is_full() || written.elapsed() >= WRITE_EVERY {
                 self.write(outlet, &mut growth).await;
                 written = Instant::now();
@@ -53,7 +60,8 @@ impl ObjectTarget {
                 outlet.more(&mut watched).await;
             }
         }
-        self.write_once(outlet, &mut growth, true).await
+        // What is not caught up with stays as it was written.
+        if growth.is_catching_up() { Ok(()) } else { self.write_once(outlet, &mut growth, true).await }
     }
 
     /// Tries to write what grew until that is done, or until asked to stop.

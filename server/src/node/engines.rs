@@ -244,6 +244,7 @@ fn event_options(settings: &Settings, endpoint: &str, invoke: Arc<dyn Invoke>, o
         validation_url: Arc::new(move |topic, name, code| grid_place::validation_url(&endpoint, topic, name, code)),
         invoke,
         objects: Some(Arc::new(objects.clone())),
+        queues: None,
     }
 }
 

@@ -301,6 +301,7 @@ fn event_options(functions: &Functions, objects: &Objects) -> EventOptions {
         validation_url: Arc::new(|_, _, code| code.to_owned()),
         invoke: Arc::new(functions.clone()),
         objects: Some(Arc::new(objects.clone())),
+        queues: None,
     }
 }
 

@@ -77,7 +77,36 @@ pub(crate) fn refusal_document(code: &str, message: &str, details: &[Value]) -> 
 
 #[cfg(test)]
 mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use http::{HeaderMap, Method};
+
     use super::*;
+
+    #[test]
+    fn a_development_node_takes_any_bearer_token_and_others_none() {
+        for (token, development, expected) in [
+            ("Bearer x", true, None),
+            ("bearer x", true, None),
+            ("Bearer ", true, Some(StatusCode::UNAUTHORIZED)),
+            ("Basic x", true, Some(StatusCode::UNAUTHORIZED)),
+            ("", true, Some(StatusCode::UNAUTHORIZED)),
+            ("Bearer x", false, Some(StatusCode::FORBIDDEN)),
+        ] {
+            let request = AzureRequest {
+                method: Method::GET,
+                path: String::new(),
+                query: String::new(),
+                headers: HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static(token))]),
+                host: String::new(),
+                peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
+                body: Bytes::new(),
+                request_id: String::new(),
+            };
+            let refused = authorize(&request, development).err().map(|refusal| refusal.status);
+            assert_eq!(refused, expected, "{token} {development}");
+        }
+    }
 
     #[test]
     fn a_path_is_of_the_provider_it_names() {

@@ -11,6 +11,9 @@ use super::error::JobError;
 use super::wire::{merge, read, refuse_others};
 use super::{Answer, Call, StreamAnalytics, input, job, output, transformation};
 
+/// Inputs of a job, and outputs: each output has a task of its own.
+const CHILDREN_MAX: usize = 60;
+
 /// What a resource below a job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -109,14 +112,14 @@ impl Kind {
                         new.columns = std::mem::take(&mut known.columns);
                         *known = new;
                     }
-                    None => job.inputs.push(new),
+                    None => push(&mut job.inputs, new, self)?,
                 }
             }
             Self::Output => {
                 let new = output::definition(&front.namespaces, name, properties)?;
                 match job.outputs.iter_mut().find(|known| known.name.eq_ignore_ascii_case(name)) {
                     Some(known) => *known = new,
-                    None => job.outputs.push(new),
+                    None => push(&mut job.outputs, new, self)?,
                 }
             }
             Self::Transformation => transformation::set(job, name, properties)?,
@@ -146,6 +149,14 @@ impl Kind {
         let address = format!("{}/{}/{name}", call.address(query), self.plural());
         Some((Call::resource(&address, &format!("streamingjobs/{}", self.plural()), properties), etag))
     }
+}
+
+fn push<T>(children: &mut Vec<T>, new: T, kind: Kind) -> Result<(), JobError> {
+    if children.len() >= CHILDREN_MAX {
+        return Err(JobError::invalid(format!("expected at most {CHILDREN_MAX} {} in a job", kind.plural())));
+    }
+    children.push(new);
+    Ok(())
 }
 
 pub(super) fn list(call: &Call, kind: Kind, job: &str) -> Result<Answer, JobError> {

@@ -21,9 +21,6 @@ const OUT_OF_ORDER_SECONDS_MAX: i64 = 599;
 const LATE_SECONDS_MAX: i64 = 1_814_399;
 /// Characters of the names of jobs, inputs, outputs and transformations.
 const NAME_CHARS: std::ops::RangeInclusive<usize> = 3..=63;
-/// Inputs, and outputs, of a job.
-const CHILDREN_MAX: usize = 60;
-
 const COMPATIBILITY: &str = "1.2";
 const LOCALE: &str = "en-US";
 const ERROR_POLICY: &str = "Drop";
@@ -209,10 +206,6 @@ fn apply(call: &Call, job: &mut NewQuery, body: Value) -> Result<(), JobError> {
 }
 
 fn set_all(call: &Call, job: &mut NewQuery, kind: Kind, documents: Vec<Value>) -> Result<(), JobError> {
-    if documents.len() > CHILDREN_MAX {
-        let expected = format!("expected at most {CHILDREN_MAX} {}, found {}", kind.plural(), documents.len());
-        return Err(JobError::invalid(expected));
-    }
     for document in documents {
         let child::Body { name, properties, .. } =
             child::Body::read(&format!("the job's {}", kind.plural()), document)?;

@@ -162,7 +162,7 @@ impl Call<'_> {
         JobError::unsupported(&format!("{} {}", self.request.method, self.request.path))
     }
 
-    /// The body, without what is null in it: a member that is null says nothing.
+    /// The body; none is an empty object.
     fn body(&self) -> Result<Value, JobError> {
         let body = if self.request.body.is_empty() { b"{}" as &[u8] } else { &self.request.body };
         match serde_json::from_slice(body) {

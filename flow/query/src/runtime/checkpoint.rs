@@ -75,11 +75,7 @@ impl Checkpoints {
         transaction.put(&self.keyspace, query.as_bytes().to_vec(), checkpoint.encode());
     }
 
-    /// How far an output's rows are delivered.
-    pub(super) async fn delivered(&self, query: &str, output: &str) -> Result<u64, StorageError> {
-        Ok(self.objects(query, output).await?.written())
-    }
-
+    /// Keeps how far an output's rows are delivered.
     pub(super) async fn set_delivered(&self, query: &str, output: &str, next: u64) -> Result<(), StorageError> {
         let mut transaction = Transaction::new();
         transaction.put(&self.keyspace, delivery_key(query, output), next.to_be_bytes().to_vec());
@@ -87,19 +83,20 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Which rows of an output are in objects.
-    pub(super) async fn objects(&self, query: &str, output: &str) -> Result<ObjectPlace, StorageError> {
-        let Some(bytes) = self.get(delivery_key(query, output)).await? else { return Ok(ObjectPlace::default()) };
-        if let Ok(resume) = bytes.as_ref().try_into() {
-            return Ok(ObjectPlace::at(u64::from_be_bytes(resume)));
+    /// How far an output's rows are delivered, and which of them are in which objects; `None` before the first.
+    pub(super) async fn place(&self, query: &str, output: &str) -> Result<Option<ObjectPlace>, StorageError> {
+        let Some(bytes) = self.get(delivery_key(query, output)).await? else { return Ok(None) };
+        if let Ok(next) = bytes.as_ref().try_into() {
+            return Ok(Some(ObjectPlace::at(u64::from_be_bytes(next))));
         }
-        serde_json::from_slice(&bytes).map_err(|error| StorageError::Damaged {
+        serde_json::from_slice(&bytes).map(Some).map_err(|error| StorageError::Damaged {
             file: format!("place of output {output} of query {query}"),
             position: 0,
             detail: error.to_string(),
         })
     }
 
+    /// Keeps which rows of an output are in which objects.
     pub(super) async fn set_objects(&self, query: &str, output: &str, place: &ObjectPlace) -> Result<(), StorageError> {
         let mut transaction = Transaction::new();
         // Numbers and texts: that cannot fail.

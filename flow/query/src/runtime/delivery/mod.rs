@@ -24,6 +24,7 @@ use super::status::Running;
 use document::DocumentTarget;
 use function::FunctionTarget;
 pub use function::{DeliveryAnswer, DeliveryRecord, OutputCodec};
+use growth::ObjectPlace;
 use object::ObjectTarget;
 
 /// Bytes of rows that are handed on at once: base64 and its frame stay below the functions' limit of 6 MiB.
@@ -67,6 +68,17 @@ pub(super) struct Outlet {
 }
 
 impl Outlet {
+    /// How far rows are delivered. The first time that is where the stream begins, kept at once: what is let go later without
+    /// being delivered is lost, what was let go before is not.
+    async fn place(&self) -> Result<ObjectPlace, QueryError> {
+        if let Some(place) = self.checkpoints.place(&self.query, &self.output).await? {
+            return Ok(place);
+        }
+        let first = self.streams.bounds(self.log).first;
+        self.checkpoints.set_delivered(&self.query, &self.output, first).await?;
+        Ok(ObjectPlace::at(first))
+    }
+
     /// Whether the query is asked to stop; so it is when nobody is left to ask.
     fn stopping(&self) -> bool {
         *self.stop.borrow() || self.stop.has_changed().is_err()
@@ -158,11 +170,12 @@ impl Delivery {
 
     async fn in_batches(&self) -> Result<(), QueryError> {
         let Outlet { query, output, log, streams, checkpoints, .. } = &self.outlet;
-        let mut position = checkpoints.delivered(query, output).await?;
+        let mut position = self.outlet.place().await?.written();
         let mut watched = streams.watch(*log);
         while !self.outlet.stopping() {
             let read = streams.read(*log, position, BYTES_MAX).await?;
             self.outlet.tell_lost(position, &read);
+            position = position.max(first_read(&read));
             let records = read.batches.iter().flat_map(|batch| batch.records());
             let records: Vec<Record> = records.filter(|record| record.offset >= position).collect();
             if records.is_empty() {

@@ -35,8 +35,8 @@ pub(in crate::runtime) struct ObjectTarget {
 impl ObjectTarget {
     /// Writes rows until it fails or is asked to stop.
     pub(super) async fn deliver(&self, outlet: &Outlet) -> Result<(), QueryError> {
-        let place = outlet.checkpoints.objects(&outlet.query, &outlet.output).await?;
         let first = outlet.streams.bounds(outlet.log).first;
+        let place = outlet.place().await?;
         let mut growth =
             Growth::new(&self.output, &self.format, place, first).map_err(|reason| self.failed(0, reason))?;
         let mut watched = outlet.streams.watch(outlet.log);

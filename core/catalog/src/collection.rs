@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use crate::definition::{
     AccessKeyDefinition, ApiDefinition, BucketDefinition, DeliveryStreamDefinition, DocumentContainerDefinition,
     DocumentDatabaseDefinition, EventSubscriptionDefinition, FunctionDefinition, HubDefinition,
-    ManagedServiceDefinition, NamespaceDefinition, QueryDefinition, StorageAccountDefinition, StreamDefinition,
+    ManagedServiceDefinition, NamespaceDefinition, QueryDefinition, QueueDefinition, StorageAccountDefinition, StreamDefinition,
     TableDefinition, TopicDefinition,
 };
 use crate::error::CatalogError;
@@ -42,6 +42,8 @@ pub struct Catalog {
     pub document_containers: Collection<DocumentContainerDefinition>,
     /// Continuous queries (analytics applications, jobs).
     pub queries: Collection<QueryDefinition>,
+    /// Queues.
+    pub queues: Collection<QueueDefinition>,
     /// HTTP APIs.
     pub apis: Collection<ApiDefinition>,
     /// Topics.
@@ -77,6 +79,7 @@ impl Catalog {
             document_databases: Collection::open(storage)?,
             document_containers: Collection::open(storage)?,
             queries: Collection::open(storage)?,
+            queues: Collection::open(storage)?,
             apis: Collection::open(storage)?,
             topics: Collection::open(storage)?,
             event_subscriptions: Collection::open(storage)?,

@@ -14,7 +14,7 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::ErrorKind;
 pub use port::{
     BoxFuture, Invocation, InvocationId, InvocationOutcome, Invoke, InvokeError, NewObject, PutObject, PutObjectError,
-    UpsertDocumentError, UpsertDocuments,
+    SendMessage, SendMessageError, UpsertDocumentError, UpsertDocuments,
 };
 pub use record::{EncodedRecords, LogId, Record, RecordBatch, RecordView};
 pub use time::Millis;

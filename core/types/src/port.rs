@@ -109,3 +109,19 @@ pub struct UpsertDocumentError {
     /// What was expected, what came.
     pub message: String,
 }
+
+/// Keeps messages: the queue engine's port, used by whatever delivers to queues.
+pub trait SendMessage: Send + Sync + 'static {
+    /// Sends messages with these bodies to a queue, all or none; durable when the future resolves.
+    fn send_messages(&self, queue: String, bodies: Vec<Bytes>) -> BoxFuture<'_, Result<(), SendMessageError>>;
+}
+
+/// Why messages were not sent.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct SendMessageError {
+    /// What the caller can do.
+    pub kind: ErrorKind,
+    /// What was expected, what came.
+    pub message: String,
+}

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use millstream_catalog::{
     DeliveryHeader, DeliveryHeaderValue, EventEndpoint, EventSchema, EventSubscriptionDefinition,
 };
 use millstream_stream::{Entry, Streams};
-use millstream_types::{Invocation, Invoke};
+use millstream_types::{Invocation, Invoke, SendMessage};
 use serde_json::Value;
 
 use crate::outcome::Outcome;
@@ -34,6 +36,7 @@ pub(crate) struct Courier {
     pub(crate) words: WebhookWords,
     pub(crate) streams: Streams,
     pub(crate) invoke: Arc<dyn Invoke>,
+    pub(crate) queues: Option<Arc<dyn SendMessage>>,
 }
 
 impl Courier {
@@ -47,9 +50,7 @@ impl Courier {
             EventEndpoint::Webhook { url } => self.post(url, events, attempts).await,
             EventEndpoint::Stream { name } => self.put(name, events).await,
             EventEndpoint::Function { name } => self.invoke(name, events).await,
-            EventEndpoint::Queue { name } => {
-                report(Outcome::NotFound, format!("there is no queue engine for `{name}`"))
-            }
+            EventEndpoint::Queue { name } => self.send(name, events).await,
         }
     }
 
@@ -130,6 +131,19 @@ impl Courier {
         match self.streams.put(stream, &entries).await {
             Ok(_) => report(Outcome::Delivered, String::new()),
             Err(error) => report(Outcome::of_kind(error.kind()), error.to_string()),
+        }
+    }
+
+    /// Each event is a message: its JSON in base64, which readers of queues take apart.
+    async fn send(&self, queue: &str, events: &[Arc<Event>]) -> Report {
+        let Some(queues) = &self.queues else {
+            return report(Outcome::NotFound, format!("there is no queue engine for `{queue}`"));
+        };
+        let schema = self.definition.delivery_schema;
+        let bodies = events.iter().map(|event| Bytes::from(STANDARD.encode(event.encoded_as(schema)))).collect();
+        match queues.send_messages(queue.to_owned(), bodies).await {
+            Ok(()) => report(Outcome::Delivered, String::new()),
+            Err(error) => report(Outcome::of_kind(error.kind), error.to_string()),
         }
     }
 

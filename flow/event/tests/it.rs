@@ -112,6 +112,7 @@ impl Node {
             },
             validation_url: Arc::new(|topic, name, code| format!("{topic}/{name}/{code}")),
             invoke: Arc::clone(&self.functions) as Arc<dyn Invoke>,
+            queues: None,
             objects: Some(Arc::clone(&self.bucket) as Arc<dyn PutObject>),
         };
         let events = Events::start(options, self.storage.clone(), catalog, streams.clone(), insight.clone(), clock);

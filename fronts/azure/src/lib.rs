@@ -10,6 +10,7 @@ pub mod eventhubs;
 mod foreign;
 pub mod front;
 pub mod request;
+mod resource_manager;
 pub mod services;
 mod signing;
 pub mod streamanalytics;

@@ -11,6 +11,7 @@ use crate::eventgrid::{self, EventGrid};
 use crate::eventhubs::{Call as EventHubsCall, EventHubs};
 use crate::foreign;
 use crate::request::AzureRequest;
+use crate::streamanalytics::{self, StreamAnalytics};
 
 /// Bytes of a request to Event Hubs: the largest batch, with room for its spelling in JSON.
 const EVENT_HUBS_BODY_BYTES_MAX: usize = 4 << 20;
@@ -27,6 +28,8 @@ pub struct Services {
     pub event_hubs: EventHubs,
     /// API Management.
     pub apimanagement: ApiManagement,
+    /// Stream Analytics.
+    pub streamanalytics: StreamAnalytics,
 }
 
 /// The services by name, as a request's head tells them.
@@ -42,6 +45,8 @@ pub enum Service {
     EventHubs(EventHubsCall),
     /// API Management: published APIs and their management.
     ApiManagement,
+    /// Stream Analytics.
+    StreamAnalytics,
 }
 
 impl Service {
@@ -64,6 +69,9 @@ impl Service {
         if let Some(call) = EventHubs::call(head) {
             return Some(Self::EventHubs(call));
         }
+        if StreamAnalytics::is_meant(head) {
+            return Some(Self::StreamAnalytics);
+        }
         if EventGrid::is_meant(head) {
             return Some(Self::EventGrid);
         }
@@ -79,6 +87,7 @@ impl Service {
             Self::EventGrid => eventgrid::BODY_BYTES_MAX,
             Self::EventHubs(_) => EVENT_HUBS_BODY_BYTES_MAX,
             Self::ApiManagement => apimanagement::BODY_BYTES_MAX,
+            Self::StreamAnalytics => streamanalytics::BODY_BYTES_MAX,
         }
     }
 }
@@ -92,6 +101,7 @@ impl Services {
             Service::EventGrid => self.eventgrid.handle(&request).await,
             Service::EventHubs(call) => self.event_hubs.handle(call, &request).await,
             Service::ApiManagement => self.apimanagement.handle(&request).await,
+            Service::StreamAnalytics => self.streamanalytics.handle(&request).await,
         }
     }
 
@@ -102,7 +112,7 @@ impl Services {
             Service::Blob => self.blob.not_taken(error),
             Service::Cosmos => cosmos::not_taken(error),
             Service::EventGrid => self.eventgrid.not_taken(error),
-            Service::EventHubs(_) | Service::ApiManagement => plain(error),
+            Service::EventHubs(_) | Service::ApiManagement | Service::StreamAnalytics => plain(error),
         }
     }
 }
@@ -204,7 +214,10 @@ mod tests {
     #[test]
     fn requests_of_other_services_are_left_alone() {
         let managed = "/subscriptions/s/resourceGroups/g/providers/Microsoft.ApiManagement/service/shop?api-version=1";
+        let job = "/subscriptions/s/resourceGroups/g/providers/Microsoft.StreamAnalytics/streamingjobs/j?api-version=1";
         for (host, uri, expected) in [
+            ("127.0.0.1:4566", job, Some(Service::StreamAnalytics)),
+            ("127.0.0.1:4566", "/2015-03-31/functions/Microsoft.StreamAnalytics", None),
             ("127.0.0.1:4566", "/apim/events", Some(Service::ApiManagement)),
             ("shop.azure-api.net", "/events", Some(Service::ApiManagement)),
             ("127.0.0.1:4566", managed, Some(Service::ApiManagement)),

@@ -3,12 +3,18 @@
 use std::sync::Arc;
 
 use millstream_catalog::{
-    Catalog, DeliveryStreamDefinition, FunctionDefinition, QueryDefinition, StreamDefinition, StreamOwner,
-    TableDefinition,
+    Catalog, DeliveryStreamDefinition, DocumentContainerDefinition, EventSubscriptionDefinition, FunctionDefinition,
+    HubDefinition, ManagedServiceDefinition, QueryDefinition, StreamDefinition, StreamOwner, TableDefinition,
+    TopicDefinition,
 };
 use millstream_delivery::Deliveries;
+use millstream_document::Documents;
+use millstream_event::Events;
 use millstream_function::Functions;
+use millstream_gateway::Managed;
 use millstream_insight::Insight;
+use millstream_namespace::Namespaces;
+use millstream_object::Objects;
 use millstream_query::Queries;
 use millstream_stream::Streams;
 use millstream_table::Tables;
@@ -38,10 +44,33 @@ pub struct ConsoleParts {
     pub deliveries: Deliveries,
     /// The query engine.
     pub queries: Queries,
+    /// The namespace engine.
+    pub namespaces: Namespaces,
+    /// The event engine.
+    pub events: Events,
+    /// The object engine.
+    pub objects: Objects,
+    /// The document engine.
+    pub documents: Documents,
+    /// The engine of managed APIs.
+    pub managed: Managed,
+    /// How clients reach what is shown.
+    pub addresses: Addresses,
     /// The node's time.
     pub clock: Arc<dyn Clock>,
     /// Host names, besides those of loopback, under which browsers may ask for the console.
     pub hosts: Vec<String>,
+}
+
+/// Connection strings by namespace and hub; `None` when there is no such hub.
+pub type ConnectionStrings = Arc<dyn Fn(&str, &str) -> Option<String> + Send + Sync>;
+
+/// How clients reach what is shown, in the words of the protocol that they speak.
+pub struct Addresses {
+    /// The connection strings of a namespace's hub, with their keys, as text; `None` when there is no such hub.
+    pub connection_strings: ConnectionStrings,
+    /// Where events are published to a topic.
+    pub topic_endpoint: Arc<dyn Fn(&str) -> String + Send + Sync>,
 }
 
 /// The console. Cheap to clone.
@@ -92,6 +121,30 @@ impl Console {
         &self.shared.parts.queries
     }
 
+    pub(crate) fn namespaces(&self) -> &Namespaces {
+        &self.shared.parts.namespaces
+    }
+
+    pub(crate) fn events(&self) -> &Events {
+        &self.shared.parts.events
+    }
+
+    pub(crate) fn objects(&self) -> &Objects {
+        &self.shared.parts.objects
+    }
+
+    pub(crate) fn documents(&self) -> &Documents {
+        &self.shared.parts.documents
+    }
+
+    pub(crate) fn managed(&self) -> &Managed {
+        &self.shared.parts.managed
+    }
+
+    pub(crate) fn addresses(&self) -> &Addresses {
+        &self.shared.parts.addresses
+    }
+
     pub(crate) fn clock(&self) -> &dyn Clock {
         &*self.shared.parts.clock
     }
@@ -126,6 +179,34 @@ impl Console {
         self.catalog().delivery_streams.get(name).ok_or_else(|| not_found("delivery stream", name))
     }
 
+    pub(crate) fn hub(&self, namespace: &str, name: &str) -> Result<Arc<HubDefinition>, ConsoleError> {
+        self.namespaces().hub(namespace, name).map_err(|_| not_found("hub", name))
+    }
+
+    pub(crate) fn topic(&self, name: &str) -> Result<Arc<TopicDefinition>, ConsoleError> {
+        self.events().topic(name).map_err(|_| not_found("topic", name))
+    }
+
+    pub(crate) fn subscription(
+        &self,
+        topic: &str,
+        name: &str,
+    ) -> Result<Arc<EventSubscriptionDefinition>, ConsoleError> {
+        self.events().subscription(topic, name).map_err(|_| not_found("subscription", name))
+    }
+
+    pub(crate) fn container(
+        &self,
+        database: &str,
+        name: &str,
+    ) -> Result<Arc<DocumentContainerDefinition>, ConsoleError> {
+        self.documents().container(database, name).map_err(|_| not_found("container", name))
+    }
+
+    pub(crate) fn service(&self, name: &str) -> Result<Arc<ManagedServiceDefinition>, ConsoleError> {
+        self.managed().service(name).map_err(|_| not_found("service", name))
+    }
+
     /// A stream's metrics: those of a delivery stream's or topic's own stream are counted at its door, under its own name.
     pub(crate) fn stream_measures(&self, stream: &StreamDefinition) -> Measures {
         let subject = match stream.owner {
@@ -136,6 +217,7 @@ impl Console {
     }
 }
 
-fn not_found(kind: &'static str, name: &str) -> ConsoleError {
+/// Tells that there is no such resource.
+pub(crate) fn not_found(kind: &'static str, name: &str) -> ConsoleError {
     ConsoleError::NotFound { kind, name: name.to_owned() }
 }

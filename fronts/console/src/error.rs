@@ -2,6 +2,9 @@
 
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
+use millstream_document::DocumentError;
+use millstream_namespace::NamespaceError;
+use millstream_object::ObjectError;
 use millstream_query::QueryError;
 use millstream_stream::StreamError;
 use millstream_table::TableError;
@@ -94,6 +97,24 @@ impl From<QueryError> for ConsoleError {
             QueryError::NotFound { name } => Self::NotFound { kind: "query", name },
             other => Self::Engine { kind: other.kind(), message: other.to_string() },
         }
+    }
+}
+
+impl From<NamespaceError> for ConsoleError {
+    fn from(error: NamespaceError) -> Self {
+        Self::Engine { kind: error.kind(), message: error.to_string() }
+    }
+}
+
+impl From<ObjectError> for ConsoleError {
+    fn from(error: ObjectError) -> Self {
+        Self::Engine { kind: error.kind(), message: error.to_string() }
+    }
+}
+
+impl From<DocumentError> for ConsoleError {
+    fn from(error: DocumentError) -> Self {
+        Self::Engine { kind: error.kind(), message: error.to_string() }
     }
 }
 

@@ -20,7 +20,7 @@ mod partials;
 mod story;
 mod tail;
 
-pub use console::{Console, ConsoleParts};
+pub use console::{Addresses, Console, ConsoleParts};
 pub use error::ConsoleError;
 
 use axum::Router;
@@ -30,6 +30,7 @@ use axum::routing::{get, post};
 
 /// All addresses of the console. Anything that is not named here is a page or is not there.
 pub fn router(console: Console) -> Router {
+    let test_call = post(pages::call::run).layer(DefaultBodyLimit::max(pages::call::FORM_BYTES_MAX));
     let hosts = guard::Hosts(console.hosts().into());
     Router::new()
         .route("/assets/{name}", get(assets::serve))
@@ -42,6 +43,8 @@ pub fn router(console: Console) -> Router {
         .route("/api/query", post(api::query::run))
         .route("/api/test", post(api::trial::run).layer(DefaultBodyLimit::max(api::trial::BODY_BYTES_MAX)))
         .route("/queries/{name}/test", post(pages::trial::run).layer(DefaultBodyLimit::max(api::trial::BODY_BYTES_MAX)))
+        .route("/buckets/{bucket}/{key}/content", get(pages::object::download))
+        .route("/apis/{service}/{api}/{operation}", get(pages::show).merge(test_call))
         .fallback(pages::show)
         .with_state(console)
         .layer(from_fn_with_state(hosts, guard::check))

@@ -30,6 +30,52 @@ pub enum Page {
     Function(String),
     /// A delivery stream.
     Delivery(String),
+    /// All hubs whose ids come after one.
+    Hubs(String),
+    /// A hub: its namespace and its name.
+    Hub(String, String),
+    /// The connection strings of a hub, which hold its keys.
+    HubKeys(String, String),
+    /// All topics whose names come after one.
+    Topics(String),
+    /// A topic.
+    Topic(String),
+    /// A subscription: its topic and its name.
+    Subscription(String, String),
+    /// All buckets whose names come after one.
+    Buckets(String),
+    /// The objects of a bucket under a prefix, from a name on.
+    Bucket {
+        /// The bucket.
+        name: String,
+        /// What their keys begin with.
+        prefix: String,
+        /// Names behind this one; empty: from the first.
+        after: String,
+    },
+    /// An object: its bucket and its key.
+    Object(String, String),
+    /// All containers of documents whose paths come after one.
+    Documents(String),
+    /// A container's documents, or the rows of a query over them.
+    Container {
+        /// Its database.
+        database: String,
+        /// Its name.
+        name: String,
+        /// The query; empty: all documents.
+        sql: String,
+        /// A position of the engine; empty: from the first row.
+        after: String,
+    },
+    /// All services of managed APIs whose names come after one.
+    Services(String),
+    /// A service of managed APIs.
+    Service(String),
+    /// A managed API: its service and its name.
+    ManagedApi(String, String),
+    /// An operation: its service, its API and its name.
+    Operation(String, String, String),
     /// A record's trail.
     Trace(String),
 }
@@ -45,6 +91,17 @@ impl Page {
         Self::Stream(name.to_owned())
     }
 
+    /// A bucket from its first object.
+    pub fn bucket(name: &str) -> Self {
+        Self::Bucket { name: name.to_owned(), prefix: String::new(), after: String::new() }
+    }
+
+    /// A container from its first document; its path is `DATABASE/CONTAINER`.
+    pub fn container(path: &str) -> Self {
+        let (database, name) = path.split_once('/').unwrap_or((path, ""));
+        Self::Container { database: database.into(), name: name.into(), sql: String::new(), after: String::new() }
+    }
+
     /// Its path and query.
     pub fn href(&self) -> String {
         match self {
@@ -58,6 +115,25 @@ impl Page {
             Self::Functions(after) => list("/functions", after),
             Self::Function(name) => format!("/functions/{}", segment(name)),
             Self::Delivery(name) => format!("/delivery/{}", segment(name)),
+            Self::Hubs(after) => list("/hubs", after),
+            Self::Hub(namespace, name) => path("hubs", &[namespace, name]),
+            Self::HubKeys(namespace, name) => path("hubs", &[namespace, name, "keys"]),
+            Self::Topics(after) => list("/topics", after),
+            Self::Topic(name) => path("topics", &[name]),
+            Self::Subscription(topic, name) => path("topics", &[topic, name]),
+            Self::Buckets(after) => list("/buckets", after),
+            Self::Bucket { name, prefix, after } => {
+                with(path("buckets", &[name]), &[("prefix", prefix), ("after", after)])
+            }
+            Self::Object(bucket, key) => path("buckets", &[bucket, key]),
+            Self::Documents(after) => list("/documents", after),
+            Self::Container { database, name, sql, after } => {
+                with(path("documents", &[database, name]), &[("sql", sql), ("after", after)])
+            }
+            Self::Services(after) => list("/apis", after),
+            Self::Service(name) => path("apis", &[name]),
+            Self::ManagedApi(service, name) => path("apis", &[service, name]),
+            Self::Operation(service, api, name) => path("apis", &[service, api, name]),
             Self::Trace(id) => format!("/trace?id={}", segment(id)),
         }
     }
@@ -67,10 +143,16 @@ impl Page {
         format!("/api/streams/{}/sample?from=trim_horizon&limit=1000&seconds=2", segment(stream))
     }
 
+    /// The address of an object's content.
+    pub fn content_of(bucket: &str, key: &str) -> String {
+        path("buckets", &[bucket, key, "content"])
+    }
+
     /// The page at a path with its query; `None` when there is none.
     pub fn parse(address: &str) -> Option<Self> {
         let (path, query) = address.split_once('?').unwrap_or((address, ""));
-        let after = || parameter(query, "after").unwrap_or_default();
+        let value = |name| parameter(query, name).unwrap_or_default();
+        let after = || value("after");
         let mut parts = path.strip_prefix('/')?.split('/');
         let page = match (parts.next()?, parts.next()) {
             ("", None) => Self::Overview,
@@ -83,7 +165,37 @@ impl Page {
             ("functions", None) => Self::Functions(after()),
             ("functions", Some(name)) => Self::Function(decode(name)?),
             ("delivery", Some(name)) => Self::Delivery(decode(name)?),
-            ("trace", None) => Self::Trace(parameter(query, "id").unwrap_or_default()),
+            ("hubs", None) => Self::Hubs(after()),
+            ("hubs", Some(namespace)) => {
+                let (namespace, name) = (decode(namespace)?, decode(parts.next()?)?);
+                match parts.next() {
+                    None => Self::Hub(namespace, name),
+                    Some("keys") => Self::HubKeys(namespace, name),
+                    Some(_) => return None,
+                }
+            }
+            ("topics", None) => Self::Topics(after()),
+            ("topics", Some(topic)) => match parts.next() {
+                None => Self::Topic(decode(topic)?),
+                Some(name) => Self::Subscription(decode(topic)?, decode(name)?),
+            },
+            ("buckets", None) => Self::Buckets(after()),
+            ("buckets", Some(name)) => match parts.next() {
+                None => Self::Bucket { name: decode(name)?, prefix: value("prefix"), after: after() },
+                Some(key) => Self::Object(decode(name)?, decode(key)?),
+            },
+            ("documents", None) => Self::Documents(after()),
+            ("documents", Some(database)) => {
+                let (database, name) = (decode(database)?, decode(parts.next()?)?);
+                Self::Container { database, name, sql: value("sql"), after: after() }
+            }
+            ("apis", None) => Self::Services(after()),
+            ("apis", Some(service)) => match (parts.next(), parts.next()) {
+                (None, _) => Self::Service(decode(service)?),
+                (Some(api), None) => Self::ManagedApi(decode(service)?, decode(api)?),
+                (Some(api), Some(name)) => Self::Operation(decode(service)?, decode(api)?, decode(name)?),
+            },
+            ("trace", None) => Self::Trace(value("id").trim().to_owned()),
             _ => return None,
         };
         parts.next().is_none().then_some(page)
@@ -93,11 +205,28 @@ impl Page {
     pub fn section(&self) -> &'static str {
         match self {
             Self::Overview => "/",
-            Self::Streams(_) | Self::Stream(_) | Self::Delivery(_) => "/streams",
             Self::Queries(_) | Self::Query(_) => "/queries",
-            Self::Tables(_) | Self::Table(..) => "/tables",
             Self::Functions(_) | Self::Function(_) => "/functions",
+            Self::Topics(_) | Self::Topic(_) | Self::Subscription(..) => "/topics",
+            Self::Services(_) | Self::Service(_) | Self::ManagedApi(..) | Self::Operation(..) => "/apis",
             Self::Trace(_) => "/trace",
+            _ => match self.tab() {
+                "/hubs" => "/streams",
+                "/documents" | "/buckets" => "/tables",
+                first => first,
+            },
+        }
+    }
+
+    /// The list within its section that it belongs to; empty in a section of one list.
+    pub fn tab(&self) -> &'static str {
+        match self {
+            Self::Streams(_) | Self::Stream(_) | Self::Delivery(_) => "/streams",
+            Self::Hubs(_) | Self::Hub(..) | Self::HubKeys(..) => "/hubs",
+            Self::Tables(_) | Self::Table(..) => "/tables",
+            Self::Documents(_) | Self::Container { .. } => "/documents",
+            Self::Buckets(_) | Self::Bucket { .. } | Self::Object(..) => "/buckets",
+            _ => "",
         }
     }
 
@@ -109,18 +238,47 @@ impl Page {
             Self::Queries(_) => "Queries".into(),
             Self::Tables(_) => "Tables".into(),
             Self::Functions(_) => "Functions".into(),
+            Self::Hubs(_) => "Event hubs".into(),
+            Self::Topics(_) => "Topics".into(),
+            Self::Buckets(_) => "Objects".into(),
+            Self::Documents(_) => "Documents".into(),
+            Self::Services(_) => "APIs".into(),
+            Self::HubKeys(_, name) => format!("Keys of {name}").into(),
             Self::Stream(name)
             | Self::Query(name)
             | Self::Table(name, _)
             | Self::Function(name)
-            | Self::Delivery(name) => name.into(),
+            | Self::Delivery(name)
+            | Self::Hub(_, name)
+            | Self::Topic(name)
+            | Self::Subscription(_, name)
+            | Self::Bucket { name, .. }
+            | Self::Object(_, name)
+            | Self::Container { name, .. }
+            | Self::Service(name)
+            | Self::ManagedApi(_, name)
+            | Self::Operation(_, _, name) => name.into(),
             Self::Trace(_) => "Trace".into(),
         }
     }
 }
 
 fn list(path: &str, after: &str) -> String {
-    if after.is_empty() { path.to_owned() } else { format!("{path}?after={}", segment(after)) }
+    with(path.to_owned(), &[("after", after)])
+}
+
+/// A path of a root and names, each name one segment whatever it holds.
+fn path(root: &str, names: &[&str]) -> String {
+    names.iter().fold(format!("/{root}"), |path, name| format!("{path}/{}", segment(name)))
+}
+
+/// An address with those parameters that are not empty.
+fn with(mut address: String, parameters: &[(&str, &str)]) -> String {
+    for (name, value) in parameters.iter().filter(|(_, value)| !value.is_empty()) {
+        let mark = if address.contains('?') { '&' } else { '?' };
+        address.push_str(&format!("{mark}{name}={}", segment(value)));
+    }
+    address
 }
 
 fn segment(text: &str) -> String {
@@ -135,7 +293,7 @@ fn decode(segment: &str) -> Option<String> {
 /// A value of a form-encoded query.
 fn parameter(query: &str, name: &str) -> Option<String> {
     let value = query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))?;
-    Some(percent_decode_str(&value.replace('+', " ")).decode_utf8().ok()?.trim().to_owned())
+    Some(percent_decode_str(&value.replace('+', " ")).decode_utf8().ok()?.into_owned())
 }
 
 #[cfg(test)]
@@ -157,12 +315,30 @@ mod tests {
             Page::Functions(String::new()),
             Page::Function(odd.clone()),
             Page::Delivery(odd.clone()),
+            Page::Hubs(odd.clone()),
+            Page::Hub(odd.clone(), odd.clone()),
+            Page::HubKeys(odd.clone(), odd.clone()),
+            Page::Topics(String::new()),
+            Page::Topic(odd.clone()),
+            Page::Subscription(odd.clone(), odd.clone()),
+            Page::Buckets(String::new()),
+            Page::Bucket { name: odd.clone(), prefix: format!(" {odd}/ "), after: odd.clone() },
+            Page::Bucket { name: odd.clone(), prefix: String::new(), after: odd.clone() },
+            Page::Object(odd.clone(), odd.clone()),
+            Page::Documents(odd.clone()),
+            Page::Container { database: odd.clone(), name: odd.clone(), sql: odd.clone(), after: odd.clone() },
+            Page::Services(String::new()),
+            Page::Service(odd.clone()),
+            Page::ManagedApi(odd.clone(), odd.clone()),
+            Page::Operation(odd.clone(), odd.clone(), odd.clone()),
             Page::Trace(odd),
         ];
         for page in pages {
             assert_eq!(Page::parse(&page.href()), Some(page.clone()), "{}", page.href());
         }
-        for address in ["", "streams", "/streams/a/b", "/nothing", "/delivery", "//", "/streams/%ff"] {
+        for address in
+            ["", "streams", "/streams/a/b", "/nothing", "/delivery", "//", "/streams/%ff", "/hubs/a", "/hubs/a/b/c"]
+        {
             assert_eq!(Page::parse(address), None, "{address}");
         }
         assert_eq!(Page::parse("/trace?id=+49+"), Some(Page::Trace("49".into())));

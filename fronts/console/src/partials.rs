@@ -147,6 +147,77 @@ impl From<Figure> for ListCell {
     }
 }
 
+/// A table of cells.
+#[derive(Template)]
+#[template(path = "partials/grid.html")]
+pub struct Grid {
+    /// Heads of the columns.
+    pub columns: Vec<Column>,
+    /// The rows, a cell a column.
+    pub rows: Vec<Vec<Cell>>,
+    /// What to say when there are none.
+    pub empty: &'static str,
+    /// The address of the rest.
+    pub next: Option<String>,
+}
+
+impl Grid {
+    /// A grid whose columns are known; a name that begins with `#` is one of numbers.
+    pub fn new(columns: &[&str], empty: &'static str) -> Self {
+        Self { columns: columns.iter().copied().map(Column::named).collect(), rows: Vec::new(), empty, next: None }
+    }
+}
+
+/// A column of a [`Grid`].
+pub struct Column {
+    /// Its head.
+    pub name: String,
+    /// Whether it holds numbers.
+    pub number: bool,
+}
+
+impl Column {
+    fn named(name: &str) -> Self {
+        let bare = name.strip_prefix('#');
+        Self { name: bare.unwrap_or(name).to_owned(), number: bare.is_some() }
+    }
+}
+
+/// A cell of a [`Grid`].
+#[derive(Default)]
+pub struct Cell {
+    /// What it shows.
+    pub text: String,
+    /// The page that it leads to.
+    pub href: Option<String>,
+    /// Empty, [`WARN`] or [`BAD`].
+    pub tone: &'static str,
+}
+
+impl Cell {
+    /// A cell that leads to a page.
+    pub fn link(text: &str, page: &Page) -> Self {
+        Self { text: text.to_owned(), href: Some(page.href()), tone: "" }
+    }
+
+    /// A count that is good at zero.
+    pub fn trouble(count: u64) -> Self {
+        Self { text: format::count(count), href: None, tone: if count > 0 { BAD } else { "" } }
+    }
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        Self { text, ..Self::default() }
+    }
+}
+
+impl From<&str> for Cell {
+    fn from(text: &str) -> Self {
+        text.to_owned().into()
+    }
+}
+
 /// Resources on one page of a list.
 pub const LIST_MAX: usize = 100;
 

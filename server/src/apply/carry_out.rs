@@ -276,6 +276,7 @@ async fn query(engines: &Engines, spec: &QuerySpec, sql_files: &BTreeMap<String,
         format: input.format.clone(),
         columns: input.columns.clone(),
         role: String::new(),
+        consumer_group: String::new(),
     });
     let outputs = spec.outputs.iter().map(|output| &output.value).map(|output| QueryOutput {
         name: output.name.clone(),
@@ -293,6 +294,7 @@ async fn query(engines: &Engines, spec: &QuerySpec, sql_files: &BTreeMap<String,
         start_at: spec.start_at,
         event_order: spec.event_order,
         parallelism: spec.parallelism,
+        resource: None,
     };
     let outcome = match engines.queries.create(new.clone()).await {
         Ok(_) => Outcome::Created,

@@ -24,11 +24,12 @@ use millstream_aws::services::Services;
 use millstream_azure::apimanagement::ApiManagement;
 use millstream_azure::blob::Blob;
 use millstream_azure::cosmos::Cosmos;
-use millstream_azure::eventgrid::EventGrid;
+use millstream_azure::eventgrid::{EventGrid, place as grid_place};
 use millstream_azure::eventhubs::EventHubs;
 use millstream_azure::front::AzureFront;
 use millstream_azure::services::Services as AzureServices;
-use millstream_console::{Console, ConsoleParts};
+use millstream_azure::streamanalytics::StreamAnalytics;
+use millstream_console::{Addresses, Console, ConsoleParts};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -84,7 +85,7 @@ impl Listeners {
         };
         tasks.spawn(millstream_http::serve::serve(self.aws, answer, stop(stopped.clone())));
         self.event_hubs.serve(&event_hubs, stopped, tasks);
-        let console = millstream_console::router(console(engines));
+        let console = millstream_console::router(console(engines, event_hubs.clone()));
         let pages = console.clone();
         let ended = stop(stopped.clone());
         tasks.spawn(async move {
@@ -144,6 +145,12 @@ fn azure_front(engines: &Engines, settings: &Settings, event_hubs: EventHubs) ->
     let services = AzureServices {
         apimanagement: ApiManagement::new(engines.managed.clone(), settings.dev),
         event_hubs,
+        streamanalytics: StreamAnalytics::new(
+            engines.queries.clone(),
+            engines.namespaces.clone(),
+            Arc::clone(clock),
+            settings.dev,
+        ),
         blob: Blob::new(objects.clone(), access.clone(), Arc::clone(clock)),
         cosmos: Cosmos::new(documents.clone(), cosmos_key, Arc::clone(clock))?,
         eventgrid: EventGrid::new(events.clone(), insight.clone(), Arc::clone(clock), endpoint, settings.dev),
@@ -151,7 +158,12 @@ fn azure_front(engines: &Engines, settings: &Settings, event_hubs: EventHubs) ->
     Ok(AzureFront::new(services))
 }
 
-fn console(engines: &Engines) -> Console {
+fn console(engines: &Engines, event_hubs: EventHubs) -> Console {
+    let endpoint = engines.endpoint.clone();
+    let addresses = Addresses {
+        connection_strings: Arc::new(move |namespace, hub| event_hubs.connection_strings(namespace, Some(hub)).ok()),
+        topic_endpoint: Arc::new(move |topic| grid_place::topic_endpoint(&endpoint, topic)),
+    };
     Console::new(ConsoleParts {
         catalog: engines.catalog.clone(),
         streams: engines.streams.clone(),
@@ -160,6 +172,12 @@ fn console(engines: &Engines) -> Console {
         tables: engines.tables.clone(),
         deliveries: engines.deliveries.clone(),
         queries: engines.queries.clone(),
+        namespaces: engines.namespaces.clone(),
+        events: engines.events.clone(),
+        objects: engines.objects.clone(),
+        documents: engines.documents.clone(),
+        managed: engines.managed.clone(),
+        addresses,
         clock: Arc::clone(&engines.clock),
         hosts: Vec::new(),
     })

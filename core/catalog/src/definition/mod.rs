@@ -12,6 +12,7 @@ mod hub;
 mod managed_service;
 mod namespace;
 mod query;
+mod queue;
 mod storage_account;
 mod stream;
 mod table;
@@ -38,8 +39,9 @@ pub use managed_service::{
 pub use namespace::{AccessPolicyDefinition, AccessRights, NamespaceDefinition};
 pub use query::{
     ColumnDefinition, ColumnType, DesiredState, DocumentOutput, EventOrder, ObjectOutput, OrderPolicy, OutputTarget,
-    QueryDefinition, QueryDialect, QueryInput, QueryOutput, RecordFormat, StartAt,
+    QueryDefinition, QueryDialect, QueryInput, QueryOutput, QueryResource, RecordFormat, StartAt,
 };
+pub use queue::{QueueDefinition, QueueSettings, Redrive};
 pub use storage_account::StorageAccountDefinition;
 pub use stream::{CapacityMode, HashKeyRange, ShardDefinition, StreamDefinition, StreamOwner};
 pub use table::{KeyAttribute, KeyType, TABLE_ITEM_BYTES_MAX, TableDefinition, TableOwner};

@@ -1,5 +1,7 @@
 //! Continuous queries: an analytics application or a stream analytics job.
 
+use std::collections::BTreeMap;
+
 use millstream_types::Millis;
 use serde::{Deserialize, Serialize};
 
@@ -32,12 +34,33 @@ pub struct QueryDefinition {
     /// Shards that are read and decoded at once; 0: as many as the machine has cores.
     #[serde(default)]
     pub parallelism: u32,
+    /// What a resource manager keeps with it; `None` for a query that was made without one.
+    #[serde(default)]
+    pub resource: Option<QueryResource>,
+    /// When it was last started; `None`: never.
+    #[serde(default)]
+    pub started: Option<Millis>,
     /// When it was made.
     pub created: Millis,
     /// When it last changed.
     pub modified: Millis,
     /// Rises with each change.
     pub version: u64,
+}
+
+/// What a resource manager keeps with a query and shows again; nothing of it changes what the query does.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueryResource {
+    /// Its address up to and with its name.
+    pub address: String,
+    /// The region that its maker named.
+    pub location: String,
+    /// The price level that its maker named.
+    pub sku: String,
+    /// Its maker's own words on it.
+    pub tags: BTreeMap<String, String>,
+    /// What its maker calls the text.
+    pub text_name: String,
 }
 
 /// The language of a query.
@@ -63,9 +86,12 @@ pub struct QueryInput {
     /// Columns; empty: found out from the first records.
     #[serde(default)]
     pub columns: Vec<ColumnDefinition>,
-    /// The role that the maker named for reading; recorded.
+    /// The role or policy that the maker named for reading; recorded.
     #[serde(default)]
     pub role: String,
+    /// The consumer group that the maker named for reading a hub; recorded.
+    #[serde(default)]
+    pub consumer_group: String,
 }
 
 /// How a record's bytes become rows.
@@ -124,7 +150,7 @@ pub struct QueryOutput {
     /// How rows become records.
     #[serde(default)]
     pub format: RecordFormat,
-    /// The role that the maker named for writing; recorded.
+    /// The role, policy or account that the maker named for writing; recorded.
     #[serde(default)]
     pub role: String,
 }

@@ -113,7 +113,11 @@ impl Events {
                 Some(_) => Ok(()),
                 None => refuse(format!("there is no function `{name}`")),
             },
-            EventEndpoint::Queue { .. } => Err(EventError::NotSupported { feature: "delivery to a queue" }),
+            EventEndpoint::Queue { name } => match (&shared.options.queues, shared.catalog.queues.get(name)) {
+                (None, _) => Err(EventError::NotSupported { feature: "delivery to a queue" }),
+                (Some(_), Some(_)) => Ok(()),
+                (Some(_), None) => refuse(format!("there is no queue `{name}`")),
+            },
         }
     }
 }

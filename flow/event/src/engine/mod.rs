@@ -12,7 +12,7 @@ use millstream_catalog::{Catalog, EventSubscriptionDefinition, SubscriptionState
 use millstream_insight::Insight;
 use millstream_storage::Storage;
 use millstream_stream::Streams;
-use millstream_types::{Clock, Invoke, PutObject};
+use millstream_types::{Clock, Invoke, PutObject, SendMessage};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -45,6 +45,8 @@ pub struct Options {
     pub invoke: Arc<dyn Invoke>,
     /// Keeps dead letters; `None`: subscriptions that want them are refused.
     pub objects: Option<Arc<dyn PutObject>>,
+    /// Takes messages; `None`: subscriptions of queues are refused.
+    pub queues: Option<Arc<dyn SendMessage>>,
 }
 
 /// The event engine. Cheap to clone.
@@ -137,6 +139,7 @@ impl Events {
             words: shared.options.words.clone(),
             streams: shared.streams.clone(),
             invoke: Arc::clone(&shared.options.invoke),
+            queues: shared.options.queues.clone(),
         };
         let task = Task {
             courier: Arc::new(courier),

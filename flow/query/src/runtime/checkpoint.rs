@@ -1,11 +1,12 @@
 //! What is kept of a query at work: positions and state, in one value under the query's name.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use bytes::Bytes;
 use millstream_storage::{Keyspace, Storage, StorageError, Transaction};
 
-use super::delivery::object::ObjectPlace;
+use super::delivery::growth::ObjectPlace;
 use crate::executor::state::{Reader, StateError, Writer};
 
 /// The first byte of a checkpoint.
@@ -76,8 +77,7 @@ impl Checkpoints {
 
     /// How far an output's rows are delivered.
     pub(super) async fn delivered(&self, query: &str, output: &str) -> Result<u64, StorageError> {
-        let bytes = self.get(delivery_key(query, output)).await?;
-        Ok(bytes.and_then(|bytes| bytes.as_ref().try_into().ok()).map_or(0, u64::from_be_bytes))
+        Ok(self.objects(query, output).await?.written())
     }
 
     pub(super) async fn set_delivered(&self, query: &str, output: &str, next: u64) -> Result<(), StorageError> {
@@ -87,7 +87,7 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Which rows of an output are in closed objects.
+    /// Which rows of an output are in objects.
     pub(super) async fn objects(&self, query: &str, output: &str) -> Result<ObjectPlace, StorageError> {
         let Some(bytes) = self.get(delivery_key(query, output)).await? else { return Ok(ObjectPlace::default()) };
         if let Ok(resume) = bytes.as_ref().try_into() {
@@ -117,17 +117,21 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Adds the removal of all that is kept of a query to a transaction.
-    pub(super) fn remove<'o>(
-        &self,
-        query: &str,
-        outputs: impl Iterator<Item = &'o str>,
-        transaction: &mut Transaction,
-    ) {
+    /// Adds the removal of all that is kept of a query to a transaction, of outputs that it has no more, too.
+    pub(super) async fn remove(&self, query: &str, transaction: &mut Transaction) -> Result<(), StorageError> {
         transaction.delete(&self.keyspace, query.as_bytes().to_vec());
-        for output in outputs {
-            transaction.delete(&self.keyspace, delivery_key(query, output));
+        let (store, first) = (self.clone(), delivery_key(query, ""));
+        // `0` follows `/`.
+        let end = format!("{query}0");
+        let scan = move || {
+            let range = (Bound::Included(first.as_bytes()), Bound::Excluded(end.as_bytes()));
+            store.storage.scan(&store.keyspace, range, false, usize::MAX)
+        };
+        let found = tokio::task::spawn_blocking(scan).await.map_err(|_| StorageError::Closed)??;
+        for (key, _) in found {
+            transaction.delete(&self.keyspace, key);
         }
+        Ok(())
     }
 
     async fn get(&self, key: String) -> Result<Option<Bytes>, StorageError> {

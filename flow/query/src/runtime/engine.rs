@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use millstream_catalog::{
     Catalog, DesiredState, EventOrder, ObjectOutput, OutputTarget, QueryDefinition, QueryDialect, QueryInput,
-    QueryOutput, StartAt, StreamOwner,
+    QueryOutput, QueryResource, StartAt, StreamOwner,
 };
 use millstream_insight::Insight;
 use millstream_storage::{Storage, Transaction};
@@ -27,6 +27,7 @@ use super::rows;
 use super::status::{QueryState, QueryStatus, ResultRow, Running, SeenError, lock};
 use super::task::Task;
 use crate::dialect::{InputSchema, check};
+use crate::error::PlanErrorCode;
 use crate::executor::Counts;
 
 /// How long the rows of a query's own stream stay.
@@ -45,6 +46,25 @@ pub struct NewQuery {
     pub start_at: StartAt,
     pub event_order: EventOrder,
     pub parallelism: u32,
+    pub resource: Option<QueryResource>,
+}
+
+impl From<&QueryDefinition> for NewQuery {
+    /// What a query is made from now, to be changed.
+    fn from(query: &QueryDefinition) -> Self {
+        Self {
+            name: query.name.clone(),
+            dialect: query.dialect,
+            sql: query.sql.clone(),
+            description: query.description.clone(),
+            inputs: query.inputs.clone(),
+            outputs: query.outputs.clone(),
+            start_at: query.start_at,
+            event_order: query.event_order,
+            parallelism: query.parallelism,
+            resource: query.resource.clone(),
+        }
+    }
 }
 
 /// The query engine. Cheap to clone.
@@ -87,6 +107,9 @@ impl Queries {
         let checkpoints = Checkpoints::new(storage);
         let shared = Shared { catalog, streams, checkpoints, insight, clock, outside, tasks: Mutex::default() };
         let engine = Self { shared: Arc::new(shared) };
+        if let Err(error) = engine.remove_orphans().await {
+            tracing::error!(%error, "cannot remove the streams of queries that are no more");
+        }
         for definition in engine.list() {
             if definition.desired == DesiredState::Running
                 && let Err(error) = engine.run(Arc::clone(&definition)).await
@@ -97,15 +120,14 @@ impl Queries {
         engine
     }
 
-    /// Defines a query; it does not run yet. Its text may be empty until it is started.
+    /// Defines a query; it does not run yet. Until it is started its text may be empty and, in the dialect of Stream
+    /// Analytics, read inputs that are not there yet.
     ///
     /// # Errors
     /// [`QueryError::Plan`] with all mistakes that can be found without records; [`QueryError::Output`];
     /// [`QueryError::Exists`].
     pub async fn create(&self, new: NewQuery) -> Result<Arc<QueryDefinition>, QueryError> {
-        if !new.sql.trim().is_empty() {
-            check_sql(new.dialect, &new.sql, &new.inputs)?;
-        }
+        check_draft(&new)?;
         check_outputs(&new.outputs)?;
         let now = self.shared.clock.now();
         let definition = QueryDefinition {
@@ -119,6 +141,8 @@ impl Queries {
             start_at: new.start_at,
             event_order: new.event_order,
             parallelism: new.parallelism,
+            resource: new.resource,
+            started: None,
             created: now,
             modified: now,
             version: 1,
@@ -127,13 +151,17 @@ impl Queries {
     }
 
     /// Changes a query. When it runs it is stopped and started again; state of another text is not taken up, positions are.
+    /// The text of one that does not run may miss what [`Queries::create`] lets it miss.
     ///
     /// # Errors
     /// [`QueryError::NotFound`], [`QueryError::Plan`], [`QueryError::Output`].
     pub async fn update(&self, new: NewQuery) -> Result<Arc<QueryDefinition>, QueryError> {
-        check_sql(new.dialect, &new.sql, &new.inputs)?;
-        check_outputs(&new.outputs)?;
         let mut definition = (*self.get(&new.name)?).clone();
+        match definition.desired {
+            DesiredState::Stopped => check_draft(&new)?,
+            DesiredState::Running => check_sql(new.dialect, &new.sql, &new.inputs)?,
+        }
+        check_outputs(&new.outputs)?;
         definition.dialect = new.dialect;
         definition.sql = new.sql;
         definition.description = new.description;
@@ -142,6 +170,7 @@ impl Queries {
         definition.start_at = new.start_at;
         definition.event_order = new.event_order;
         definition.parallelism = new.parallelism;
+        definition.resource = new.resource;
         definition.modified = self.shared.clock.now();
         definition.version += 1;
         let definition = self.shared.catalog.queries.put(definition).await?;
@@ -166,6 +195,7 @@ impl Queries {
         definition.desired = DesiredState::Running;
         check_sql(definition.dialect, &definition.sql, &definition.inputs)?;
         definition.start_at = start_at.unwrap_or(definition.start_at);
+        definition.started = Some(self.shared.clock.now());
         if start_at.is_some_and(|start| start != StartAt::LastStopped) {
             // Before it is to run: a crash in between leaves a stopped query that is started again from `start_at`.
             self.shared.checkpoints.forget_positions(name).await?;
@@ -194,15 +224,22 @@ impl Queries {
     /// # Errors
     /// [`QueryError::NotFound`].
     pub async fn delete(&self, name: &str) -> Result<(), QueryError> {
-        let definition = self.get(name)?;
+        self.get(name)?;
         self.halt(name).await;
         let mut transaction = Transaction::new();
-        let outputs = definition.outputs.iter().map(|output| output.name.as_str());
-        self.shared.checkpoints.remove(name, outputs, &mut transaction);
+        self.shared.checkpoints.remove(name, &mut transaction).await?;
         self.shared.catalog.queries.delete(name, transaction).await?;
-        let own = format!("query/{name}/");
-        for stream in self.shared.streams.list().iter().filter(|stream| stream.name.starts_with(&own)) {
-            self.shared.streams.delete(&stream.name).await?;
+        self.remove_orphans().await
+    }
+
+    /// Removes the own streams of queries that are no more. A deletion that a crash cut off is ended by the next start, so
+    /// that a new query of the name does not find the old one's rows.
+    async fn remove_orphans(&self) -> Result<(), QueryError> {
+        for stream in self.shared.streams.list().iter().filter(|stream| stream.owner == StreamOwner::Query) {
+            let query = stream.name.split('/').nth(1).unwrap_or_default();
+            if self.get(query).is_err() {
+                self.shared.streams.delete(&stream.name).await?;
+            }
         }
         Ok(())
     }
@@ -329,9 +366,10 @@ impl Queries {
                 checkpoints: self.shared.checkpoints.clone(),
                 insight: self.shared.insight.clone(),
                 running: Arc::clone(&running),
+                stop: stopped.clone(),
             };
             let delivery = Delivery { outlet, target };
-            handles.push(tokio::spawn(delivery.run(stopped.clone())));
+            handles.push(tokio::spawn(delivery.run()));
         }
         let task = Task {
             definition,
@@ -401,6 +439,20 @@ fn check_outputs(outputs: &[QueryOutput]) -> Result<(), QueryError> {
         }
     }
     Ok(())
+}
+
+/// Checks a text that need not run yet: it may be empty, and a job's inputs may come after it, one by one.
+fn check_draft(new: &NewQuery) -> Result<(), QueryError> {
+    if new.sql.trim().is_empty() {
+        return Ok(());
+    }
+    match check_sql(new.dialect, &new.sql, &new.inputs) {
+        Err(QueryError::Plan(mut mistakes)) if new.dialect == QueryDialect::StreamAnalytics => {
+            mistakes.retain(|mistake| mistake.code != PlanErrorCode::UnknownStream);
+            if mistakes.is_empty() { Ok(()) } else { Err(QueryError::Plan(mistakes)) }
+        }
+        checked => checked,
+    }
 }
 
 fn check_sql(dialect: QueryDialect, sql: &str, inputs: &[QueryInput]) -> Result<(), QueryError> {

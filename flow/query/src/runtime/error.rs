@@ -41,13 +41,15 @@ pub enum QueryError {
         /// The input.
         name: String,
     },
-    /// A function does not take its rows.
-    #[error("{target} has not taken {records} records: {reason}")]
+    /// A function, container or bucket does not take its rows.
+    #[error("{target} has not taken {left} {what}: {reason}")]
     Delivery {
         /// The function, container or bucket.
         target: String,
+        /// `records`, `documents` or `objects`.
+        what: &'static str,
         /// How many are left.
-        records: usize,
+        left: usize,
         /// What it said.
         reason: String,
     },

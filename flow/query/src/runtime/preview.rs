@@ -120,6 +120,7 @@ pub(super) fn definition(streams: &Streams, dialect: QueryDialect, sql: &str) ->
             format: RecordFormat::Json,
             columns: Vec::new(),
             role: String::new(),
+            consumer_group: String::new(),
         })
         .collect();
     QueryDefinition {
@@ -133,6 +134,8 @@ pub(super) fn definition(streams: &Streams, dialect: QueryDialect, sql: &str) ->
         start_at: millstream_catalog::StartAt::Latest,
         event_order: EventOrder::default(),
         parallelism: 1,
+        resource: None,
+        started: None,
         created: 0,
         modified: 0,
         version: 1,

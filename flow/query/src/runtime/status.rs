@@ -1,6 +1,6 @@
 //! What is known of a query at work: its state, what it counted, its last rows and errors.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -95,7 +95,8 @@ pub(super) struct Running {
 #[derive(Default)]
 struct Failures {
     work: Option<String>,
-    delivery: Option<String>,
+    /// By output.
+    delivery: BTreeMap<String, String>,
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -126,7 +127,7 @@ impl Running {
     /// How the query is doing.
     pub(super) fn status(&self) -> QueryStatus {
         let failures = lock(&self.failures);
-        let last_error = failures.work.clone().or_else(|| failures.delivery.clone());
+        let last_error = failures.work.as_ref().or_else(|| failures.delivery.values().next()).cloned();
         QueryStatus { last_error, ..lock(&self.status).clone() }
     }
 
@@ -146,16 +147,16 @@ impl Running {
     }
 
     pub(super) fn fail(&self, error: &QueryError) {
-        if matches!(error, QueryError::Delivery { .. }) {
-            lock(&self.failures).delivery = Some(error.to_string());
-            return;
-        }
         lock(&self.status).state = QueryState::Retrying;
         lock(&self.failures).work = Some(error.to_string());
     }
 
-    pub(super) fn delivered(&self) {
-        lock(&self.failures).delivery = None;
+    pub(super) fn not_delivered(&self, output: &str, error: &QueryError) {
+        lock(&self.failures).delivery.insert(output.to_owned(), error.to_string());
+    }
+
+    pub(super) fn delivered(&self, output: &str) {
+        lock(&self.failures).delivery.remove(output);
     }
 
     pub(super) fn progress(&self, executor: &Executor, state_bytes: usize) {

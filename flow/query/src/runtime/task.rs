@@ -24,6 +24,7 @@ use super::error::QueryError;
 use super::rows;
 use super::status::Running;
 use crate::decode::{Decoded, Decoder};
+use crate::error::PlanErrorCode;
 use crate::executor::{ExecuteError, Executor, Produced};
 use crate::plan::{Operator, Program};
 
@@ -86,6 +87,13 @@ impl Task {
         while !*stop.borrow() {
             let begun = Instant::now();
             if let Err(error) = self.work(&stop).await {
+                if waits_for_records(&error) {
+                    self.running.works();
+                    tokio::select! {
+                        () = tokio::time::sleep(RETRY_WAITS.0) => continue,
+                        _ = stop.changed() => return,
+                    }
+                }
                 tracing::warn!(query = %self.definition.name, %error, "a query failed; it begins again from its checkpoint");
                 self.running.fail(&error);
             }
@@ -351,6 +359,12 @@ impl Work {
     fn executor(&mut self) -> Result<&mut Executor, QueryError> {
         self.executor.as_mut().ok_or(QueryError::Stopping)
     }
+}
+
+/// Whether all that is missing is a first record, from which an input's columns are found out: no failure.
+fn waits_for_records(error: &QueryError) -> bool {
+    let missing = |mistake: &crate::error::PlanError| mistake.code == PlanErrorCode::ColumnsUnknown;
+    matches!(error, QueryError::Plan(mistakes) if mistakes.iter().all(missing))
 }
 
 /// Rows of one output in a transaction.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod conformance;
+mod delivery;
 mod invariance;
 mod mistakes;
 mod reference;

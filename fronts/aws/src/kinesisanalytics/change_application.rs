@@ -1,6 +1,5 @@
 //! `UpdateApplication`, `AddApplicationInput`, `AddApplicationOutput`: changes of what is defined, each of one version.
 
-use millstream_catalog::QueryDefinition;
 use millstream_query::NewQuery;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -83,21 +82,7 @@ fn current(front: &KinesisAnalytics, input: &Request) -> Result<NewQuery, Servic
         let message = format!("expected CurrentApplicationVersionId {}, the version of {name}", query.version);
         return Err(ServiceError::new("ConcurrentModificationException", message));
     }
-    Ok(as_new(&query))
-}
-
-fn as_new(query: &QueryDefinition) -> NewQuery {
-    NewQuery {
-        name: query.name.clone(),
-        dialect: query.dialect,
-        sql: query.sql.clone(),
-        description: query.description.clone(),
-        inputs: query.inputs.clone(),
-        outputs: query.outputs.clone(),
-        start_at: query.start_at,
-        event_order: query.event_order,
-        parallelism: query.parallelism,
-    }
+    Ok(NewQuery::from(&*query))
 }
 
 async fn put(front: &KinesisAnalytics, changed: NewQuery) -> Result<Value, ServiceError> {

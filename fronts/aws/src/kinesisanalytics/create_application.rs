@@ -40,6 +40,7 @@ pub(super) async fn call(front: &KinesisAnalytics, request: &JsonRequest) -> Res
         start_at: StartAt::Latest,
         event_order: EventOrder::default(),
         parallelism: 0,
+        resource: None,
     };
     check_definition(front, &new)?;
     front.queries.create(new).await.map_err(|error| front.error(&error))?;

@@ -91,6 +91,7 @@ impl Input {
             format: format(schema.record_format)?,
             columns: columns.into_iter().map(column).collect::<Result<_, _>>()?,
             role: role.unwrap_or_default(),
+            consumer_group: String::new(),
         })
     }
 }

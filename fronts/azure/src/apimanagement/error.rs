@@ -1,9 +1,11 @@
 //! Errors of management requests, in the resource manager's form.
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{Response, StatusCode};
 use millstream_gateway::GatewayError;
 use serde_json::{Value, json};
+
+use crate::resource_manager::{Refusal, answer, refusal_document};
 
 /// An error as the resource manager writes it.
 #[derive(Debug)]
@@ -33,16 +35,13 @@ impl ArmError {
     pub(super) fn response(&self) -> Response<Bytes> {
         let detail = |message: &String| json!({ "code": self.code, "target": "representation", "message": message });
         let details: Vec<Value> = self.details.iter().map(detail).collect();
-        let mut error = json!({ "code": self.code, "message": self.message });
-        if !details.is_empty() {
-            error["details"] = json!(details);
-        }
-        let mut response = Response::new(Bytes::from(json!({ "error": error }).to_string()));
-        *response.status_mut() = self.status;
-        response
-            .headers_mut()
-            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
-        response
+        answer(self.status, &refusal_document(self.code, &self.message, &details))
+    }
+}
+
+impl From<Refusal> for ArmError {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(refusal.status, refusal.code, refusal.message)
     }
 }
 

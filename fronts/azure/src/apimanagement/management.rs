@@ -3,7 +3,7 @@
 //! The ladder: address → `api-version` → token → operation.
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Response, StatusCode, header};
+use http::{Method, Response, StatusCode};
 use millstream_gateway::managed::PolicyScope;
 use millstream_gateway::managed::definitions::KeyName;
 use percent_encoding::percent_decode_str;
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::error::ArmError;
 use super::{ApiManagement, apis, operations, policies, products, service, subscriptions, test_call};
 use crate::request::AzureRequest;
+use crate::resource_manager;
 
 /// Entries of a page, and the most that a caller gets.
 const TOP_MAX: usize = 1_000;
@@ -69,25 +70,14 @@ pub(super) async fn answer(front: &ApiManagement, request: &AzureRequest) -> Res
         Ok(answer) => answer,
         Err(error) => return error.response(),
     };
-    let body = if document.is_null() { Bytes::new() } else { Bytes::from(document.to_string()) };
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
-    response
+    resource_manager::answer(status, &document)
 }
 
 async fn managed(front: &ApiManagement, request: &AzureRequest) -> Answer {
     let no_such = || ArmError::new(StatusCode::NOT_FOUND, "ResourceNotFound", "The resource was not found.");
     let target = target(&request.path).ok_or_else(no_such)?;
-    if !request
-        .query
-        .split('&')
-        .any(|pair| pair.strip_prefix("api-version=").is_some_and(|version| !version.is_empty()))
-    {
-        let message = "The api-version query parameter (?api-version=) is required for all requests.";
-        return Err(ArmError::new(StatusCode::BAD_REQUEST, "MissingApiVersionParameter", message));
-    }
-    authenticate(front, request)?;
+    resource_manager::require_api_version(request)?;
+    resource_manager::authorize(request, front.dev)?;
     let parts: Vec<&str> = target.rest.iter().map(String::as_str).collect();
     match parts.as_slice() {
         [] => service::answer(front, request, &target).await,
@@ -147,23 +137,6 @@ async fn in_subscriptions(front: &ApiManagement, request: &AzureRequest, target:
         }
         _ => Err(unsupported(request)),
     }
-}
-
-/// A node in development takes any bearer token; others take none, because they have nobody to ask about it.
-fn authenticate(front: &ApiManagement, request: &AzureRequest) -> Result<(), ArmError> {
-    let token = request.header("authorization").and_then(|value| value.split_once(' '));
-    let given = token.is_some_and(|(scheme, token)| scheme.eq_ignore_ascii_case("Bearer") && !token.trim().is_empty());
-    if !given {
-        let message = "Authentication failed. The 'Authorization' header is missing or has another form than \
-                       'Bearer TOKEN'.";
-        return Err(ArmError::new(StatusCode::UNAUTHORIZED, "AuthenticationFailed", message));
-    }
-    if front.dev {
-        return Ok(());
-    }
-    let message = "This node checks no tokens, so it takes management requests only with --dev. Describe the APIs in the \
-                   pipeline file instead.";
-    Err(ArmError::new(StatusCode::FORBIDDEN, "AuthorizationFailed", message))
 }
 
 pub(super) fn unsupported(request: &AzureRequest) -> ArmError {

@@ -6,6 +6,8 @@ use millstream_event::EventError;
 use millstream_types::ErrorKind;
 use serde_json::{Value, json};
 
+use crate::resource_manager::Refusal;
+
 /// An error as clients get it.
 #[derive(Debug)]
 pub(super) struct EventGridError {
@@ -50,6 +52,12 @@ impl EventGridError {
         };
         let details = json!([{ "code": self.code, "message": self.message }]);
         json_answer(self.status, &json!({ "error": { "code": self.code, "message": message, "details": details } }))
+    }
+}
+
+impl From<Refusal> for EventGridError {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(refusal.status, refusal.code, refusal.message)
     }
 }
 

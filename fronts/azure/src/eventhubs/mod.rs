@@ -25,6 +25,7 @@ use millstream_stream::Streams;
 use millstream_types::Clock;
 
 use crate::request::AzureRequest;
+use crate::resource_manager;
 pub use connection_string::Endpoint;
 
 /// Bytes of a message, or of a batch of events, that a hub takes.
@@ -77,8 +78,7 @@ impl EventHubs {
         if head.method == Method::POST && signed && path.trim_end_matches('/').ends_with("/messages") {
             return Some(Call::Send);
         }
-        let is_provider = path.split('/').any(|segment| segment.eq_ignore_ascii_case(resources::PROVIDER));
-        (path.starts_with("/subscriptions/") && is_provider).then_some(Call::Resources)
+        resource_manager::is_of_provider(path, resources::PROVIDER).then_some(Call::Resources)
     }
 
     /// Answers a request.

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Response, StatusCode, header};
+use http::{Method, Response, StatusCode};
 use millstream_catalog::{AccessPolicyDefinition, AccessRights, ConsumerGroupDefinition, HubDefinition};
 use millstream_namespace::{KeyName, NamespaceError, NewHub, Scope};
 use millstream_types::ErrorKind;
@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::EventHubs;
 use crate::request::AzureRequest;
+use crate::resource_manager;
 
 /// The provider in paths.
 pub const PROVIDER: &str = "Microsoft.EventHub";
@@ -41,25 +42,24 @@ impl From<NamespaceError> for Refusal {
     }
 }
 
+impl From<resource_manager::Refusal> for Refusal {
+    fn from(refusal: resource_manager::Refusal) -> Self {
+        Self(refusal.status, refusal.code, refusal.message)
+    }
+}
+
 type Answer = Result<(StatusCode, Value), Refusal>;
 
 pub async fn answer(hubs: &EventHubs, request: &AzureRequest) -> Response<Bytes> {
-    let (status, body) = match call(hubs, request).await {
+    let (status, document) = match call(hubs, request).await {
         Ok(answer) => answer,
-        Err(Refusal(status, code, message)) => (status, json!({ "error": { "code": code, "message": message } })),
+        Err(Refusal(status, code, message)) => (status, resource_manager::refusal_document(code, &message, &[])),
     };
-    let mut response = Response::new(if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) });
-    *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
-    response
+    resource_manager::answer(status, &document)
 }
 
 async fn call(hubs: &EventHubs, request: &AzureRequest) -> Answer {
-    let bearer = request.header("authorization").is_some_and(|value| value.starts_with("Bearer "));
-    if !hubs.development || !bearer {
-        let text = "expected a bearer token on a development node; use the pipeline file or the console on others";
-        return Err(Refusal(StatusCode::UNAUTHORIZED, "AuthenticationFailed", text.to_owned()));
-    }
+    resource_manager::authorize(request, hubs.development)?;
     let segments: Vec<&str> = request.segments().collect();
     let provider = segments.iter().position(|segment| segment.eq_ignore_ascii_case(PROVIDER));
     let (before, path) = segments.split_at(provider.map_or(segments.len(), |at| at + 1));

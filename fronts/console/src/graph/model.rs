@@ -5,7 +5,10 @@
 
 use std::collections::HashMap;
 
-use millstream_catalog::{Catalog, DeliverySource, DocumentOutput, FunctionDefinition, OutputTarget, StreamOwner};
+use millstream_catalog::{
+    Catalog, DeliverySource, DocumentOutput, EventEndpoint, EventSubscriptionDefinition, FunctionDefinition,
+    OutputTarget, StreamOwner, TableOwner,
+};
 
 use crate::page::Page;
 
@@ -19,6 +22,10 @@ pub enum Kind {
     Api,
     /// A stream.
     Stream,
+    /// An event hub.
+    Hub,
+    /// A topic of events.
+    Topic,
     /// A delivery stream.
     Delivery,
     /// A continuous query.
@@ -27,8 +34,12 @@ pub enum Kind {
     Function,
     /// A table.
     Table,
+    /// A container of documents.
+    Container,
     /// A bucket of objects.
     Objects,
+    /// The address of somebody else that a subscription's events are sent to.
+    Webhook,
 }
 
 impl Kind {
@@ -37,11 +48,15 @@ impl Kind {
         match self {
             Self::Api => "API",
             Self::Stream => "stream",
+            Self::Hub => "event hub",
+            Self::Topic => "topic",
             Self::Delivery => "delivery stream",
             Self::Query => "query",
             Self::Function => "function",
             Self::Table => "table",
+            Self::Container => "container",
             Self::Objects => "objects",
+            Self::Webhook => "webhook",
         }
     }
 
@@ -50,6 +65,7 @@ impl Kind {
         match self {
             Self::Delivery => "delivery",
             Self::Api => "api",
+            Self::Hub => "hub",
             other => other.word(),
         }
     }
@@ -89,6 +105,7 @@ impl Pipeline {
         pipeline.connect_functions(catalog);
         pipeline.connect_delivery_streams(catalog);
         pipeline.connect_queries(catalog);
+        pipeline.connect_topics(catalog);
         pipeline.edges.sort_unstable();
         pipeline.edges.dedup();
         pipeline
@@ -101,10 +118,23 @@ impl Pipeline {
         for stream in catalog.streams.list().iter().filter(|stream| stream.owner == StreamOwner::User) {
             self.add(Kind::Stream, &stream.name, &stream.name, Some(Page::stream(&stream.name)));
         }
+        for hub in catalog.hubs.list() {
+            self.add(Kind::Hub, &hub.name, &hub.stream, Some(Page::Hub(hub.namespace.clone(), hub.name.clone())));
+        }
+        for topic in catalog.topics.list() {
+            self.add(Kind::Topic, &topic.name, &topic.name, Some(Page::Topic(topic.name.clone())));
+        }
+        for subscription in catalog.event_subscriptions.list() {
+            if let EventEndpoint::Webhook { .. } = subscription.endpoint {
+                let page = Page::Subscription(subscription.topic.clone(), subscription.name.clone());
+                self.add(Kind::Webhook, &subscription.name, &subscription.id, Some(page));
+            }
+        }
         for delivery in catalog.delivery_streams.list() {
             let page = Page::Delivery(delivery.name.clone());
             self.add(Kind::Delivery, &delivery.name, &delivery.name, Some(page.clone()));
-            self.add(Kind::Objects, &delivery.destination.bucket, &delivery.name, Some(page));
+            let bucket = &delivery.destination.bucket;
+            self.add(Kind::Objects, bucket, &delivery.name, Some(bucket_page(catalog, bucket).unwrap_or(page)));
         }
         for query in catalog.queries.list() {
             let page = Some(Page::Query(query.name.clone()));
@@ -112,11 +142,13 @@ impl Pipeline {
             for output in &query.outputs {
                 match &output.target {
                     OutputTarget::Objects(output) => {
-                        self.add(Kind::Objects, &output.bucket, &format!("query/{}", query.name), page.clone());
+                        let page = bucket_page(catalog, &output.bucket).or(page.clone());
+                        self.add(Kind::Objects, &output.bucket, &format!("query/{}", query.name), page);
                     }
                     OutputTarget::Documents(output) => {
                         let name = container(output);
-                        self.add(Kind::Table, &name, &format!("document/{name}"), page.clone());
+                        let made = catalog.document_containers.get(&name).map(|_| Page::container(&name));
+                        self.add(Kind::Container, &name, &name, made.or(page.clone()));
                     }
                     OutputTarget::Function { .. } | OutputTarget::Stream { .. } | OutputTarget::Keep => {}
                 }
@@ -125,14 +157,21 @@ impl Pipeline {
         for function in catalog.functions.list() {
             self.add(Kind::Function, &function.name, &function.name, Some(Page::Function(function.name.clone())));
         }
-        for table in catalog.tables.list() {
+        for table in catalog.tables.list().iter().filter(|table| table.owner == TableOwner::User) {
             self.add(Kind::Table, &table.name, &table.name, Some(Page::table(&table.name)));
+        }
+        for container in catalog.document_containers.list() {
+            self.add(Kind::Container, &container.path, &container.path, Some(Page::container(&container.path)));
+        }
+        for bucket in catalog.buckets.list() {
+            self.add(Kind::Objects, &bucket.name, &format!("bucket/{}", bucket.name), Some(Page::bucket(&bucket.name)));
         }
     }
 
     fn add(&mut self, kind: Kind, name: &str, subject: &str, page: Option<Page>) {
-        // Several delivery streams may fill one bucket; an API is known by its id because names repeat.
-        let key = (kind, if kind == Kind::Api { subject } else { name }.to_owned());
+        // Several delivery streams may fill one bucket; the names of some kinds repeat.
+        let by_subject = matches!(kind, Kind::Api | Kind::Hub | Kind::Webhook);
+        let key = (kind, if by_subject { subject } else { name }.to_owned());
         if self.places.contains_key(&key) {
             return;
         }
@@ -156,7 +195,10 @@ impl Pipeline {
         if let Some((query, _)) = name.strip_prefix("query/").and_then(|rest| rest.split_once('/')) {
             return self.find(Kind::Query, query);
         }
-        self.find(Kind::Stream, name)
+        if let Some(topic) = name.strip_prefix("topic/") {
+            return self.find(Kind::Topic, topic);
+        }
+        self.find(Kind::Stream, name).or_else(|| self.find(Kind::Hub, name))
     }
 
     fn connect(&mut self, from: Option<usize>, to: Option<usize>) {
@@ -188,7 +230,7 @@ impl Pipeline {
     }
 
     fn named_by(&self, function: &FunctionDefinition) -> Vec<usize> {
-        let kinds = [Kind::Table, Kind::Delivery, Kind::Stream];
+        let kinds = [Kind::Table, Kind::Delivery, Kind::Stream, Kind::Hub, Kind::Topic, Kind::Container];
         let values = function.environment.values();
         values.filter_map(|value| kinds.into_iter().find_map(|kind| self.find(kind, value))).collect()
     }
@@ -214,13 +256,36 @@ impl Pipeline {
                     OutputTarget::Function { name } => self.find(Kind::Function, name),
                     OutputTarget::Stream { name } => self.find_stream(name),
                     OutputTarget::Objects(output) => self.find(Kind::Objects, &output.bucket),
-                    OutputTarget::Documents(output) => self.find(Kind::Table, &container(output)),
+                    OutputTarget::Documents(output) => self.find(Kind::Container, &container(output)),
                     OutputTarget::Keep => None,
                 };
                 self.connect(node, to);
             }
         }
     }
+
+    fn connect_topics(&mut self, catalog: &Catalog) {
+        for subscription in catalog.event_subscriptions.list() {
+            let (topic, endpoint) = (self.find(Kind::Topic, &subscription.topic), self.find_endpoint(&subscription));
+            self.connect(topic, endpoint);
+            let letters = subscription.dead_letter.as_ref().and_then(|target| self.find(Kind::Objects, &target.bucket));
+            self.connect(endpoint.or(topic), letters);
+        }
+    }
+
+    fn find_endpoint(&self, subscription: &EventSubscriptionDefinition) -> Option<usize> {
+        match &subscription.endpoint {
+            EventEndpoint::Webhook { .. } => self.find(Kind::Webhook, &subscription.id),
+            EventEndpoint::Stream { name } => self.find_stream(name),
+            EventEndpoint::Function { name } => self.find(Kind::Function, name),
+            EventEndpoint::Queue { .. } => None,
+        }
+    }
+}
+
+/// The page of a bucket, once it is made.
+fn bucket_page(catalog: &Catalog, bucket: &str) -> Option<Page> {
+    catalog.buckets.get(bucket).map(|_| Page::bucket(bucket))
 }
 
 /// A container's name among the stages.

@@ -1,15 +1,30 @@
 //! Every page of the console: one file and one template each. All pages come in through [`show`].
 
+mod bucket;
+mod buckets;
+pub mod call;
+mod container;
 mod delivery;
+mod documents;
 mod function;
 mod functions;
+mod hub;
+mod hubs;
+mod managed_api;
+pub mod object;
+mod operation;
 mod overview;
 mod queries;
 mod query;
+mod service;
+mod services;
 mod stream;
 mod streams;
+mod subscription;
 mod table;
 mod tables;
+mod topic;
+mod topics;
 mod trace;
 pub mod trial;
 mod troubles;
@@ -33,6 +48,8 @@ pub struct Frame {
     pub address: String,
     /// The marked entry of the navigation.
     pub section: &'static str,
+    /// The marked list of the section.
+    pub tab: &'static str,
     /// What the search box holds.
     pub search: String,
     /// Style, module, icon.
@@ -42,7 +59,8 @@ pub struct Frame {
 impl Frame {
     pub(crate) fn of(page: &Page) -> Self {
         let search = if let Page::Trace(id) = page { id.clone() } else { String::new() };
-        Self { title: page.title().into_owned(), address: page.href(), section: page.section(), search, links: &LINKS }
+        let (title, address) = (page.title().into_owned(), page.href());
+        Self { title, address, section: page.section(), tab: page.tab(), search, links: &LINKS }
     }
 
     /// The navigation: address and word.
@@ -50,10 +68,21 @@ impl Frame {
         &[
             ("/", "Overview"),
             ("/streams", "Streams"),
+            ("/topics", "Events"),
             ("/queries", "Queries"),
             ("/functions", "Functions"),
-            ("/tables", "Tables"),
+            ("/apis", "APIs"),
+            ("/tables", "Data"),
         ]
+    }
+
+    /// The lists of the section, where it has several: address and word.
+    fn tabs(&self) -> &'static [(&'static str, &'static str)] {
+        match self.section {
+            "/streams" => &[("/streams", "Streams"), ("/hubs", "Event hubs")],
+            "/tables" => &[("/tables", "Tables"), ("/documents", "Documents"), ("/buckets", "Objects")],
+            _ => &[],
+        }
     }
 }
 
@@ -86,6 +115,23 @@ async fn draw(console: &Console, page: &Page) -> Result<String, ConsoleError> {
         Page::Functions(_) => functions::page(frame, live),
         Page::Function(name) => function::page(console, name, frame, live),
         Page::Delivery(name) => delivery::page(console, name, frame, live),
+        Page::Hubs(_) => hubs::page(frame, live),
+        Page::Hub(namespace, name) => hub::page(console, namespace, name, frame, live),
+        Page::HubKeys(namespace, name) => hub::keys(console, namespace, name, frame),
+        Page::Topics(_) => topics::page(frame, live),
+        Page::Topic(name) => topic::page(console, name, frame, live),
+        Page::Subscription(topic, name) => subscription::page(console, topic, name, frame, live),
+        Page::Buckets(_) => buckets::page(frame, live),
+        Page::Bucket { name, prefix, after } => bucket::page(console, name, prefix, after, frame).await,
+        Page::Object(bucket, key) => object::page(console, bucket, key, frame).await,
+        Page::Documents(_) => documents::page(frame, live),
+        Page::Container { database, name, sql, after } => {
+            container::page(console, (database, name), sql, after, frame).await
+        }
+        Page::Services(_) => services::page(frame, live),
+        Page::Service(name) => service::page(console, name, frame),
+        Page::ManagedApi(service, name) => managed_api::page(console, service, name, frame, live),
+        Page::Operation(service, api, name) => operation::page(console, [service, api, name], frame),
         Page::Trace(id) => trace::page(id, frame, live),
     }
 }
@@ -106,6 +152,22 @@ pub async fn fragments(console: &Console, page: &Page) -> Result<Fragments, Cons
         Page::Functions(after) => functions::fragments(console, after),
         Page::Function(name) => function::fragments(console, name).await,
         Page::Delivery(name) => delivery::fragments(console, name).await,
+        Page::Hubs(after) => hubs::fragments(console, after),
+        Page::Hub(namespace, name) => hub::fragments(console, namespace, name).await,
+        Page::Topics(after) => topics::fragments(console, after),
+        Page::Topic(name) => topic::fragments(console, name),
+        Page::Subscription(topic, name) => subscription::fragments(console, topic, name),
+        Page::Buckets(after) => buckets::fragments(console, after).await,
+        Page::Documents(after) => documents::fragments(console, after),
+        Page::Services(after) => services::fragments(console, after),
+        Page::ManagedApi(service, name) => managed_api::fragments(console, service, name),
+        // Drawn when they are asked for only: keys, and what reads a store or runs a query.
+        Page::HubKeys(..)
+        | Page::Bucket { .. }
+        | Page::Object(..)
+        | Page::Container { .. }
+        | Page::Service(_)
+        | Page::Operation(..) => Ok(Fragments::default()),
         Page::Trace(id) => trace::fragments(console, id).await,
     }
 }

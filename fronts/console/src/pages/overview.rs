@@ -54,7 +54,7 @@ fn totals(pipeline: &Pipeline, stages: &[Stage]) -> Figures {
     let errors = stages.iter().map(|stage| stage.errors).sum();
     Figures {
         figures: vec![
-            Figure::rate("records in", sum(&[Kind::Stream, Kind::Delivery])),
+            Figure::rate("records in", sum(&[Kind::Stream, Kind::Hub, Kind::Topic, Kind::Delivery])),
             Figure::rate("invocations", sum(&[Kind::Function])),
             Figure::rate("items written", sum(&[Kind::Table])),
             Figure::lag("most behind", lag, Stage::LAG_WORRYING_MS),
@@ -145,7 +145,10 @@ impl Stage {
     fn of(console: &Console, node: &Node) -> Self {
         let (subject, flow, lag) = match node.kind {
             Kind::Api => ("api", "requests", None),
-            Kind::Stream => ("stream", "records_in", None),
+            Kind::Stream | Kind::Hub => ("stream", "records_in", None),
+            Kind::Topic => ("topic", "records_in", None),
+            Kind::Webhook => ("event_subscription", "delivered", None),
+            Kind::Container => ("container", "items_written", None),
             Kind::Delivery => ("delivery", "records_in", None),
             Kind::Query => ("query", "rows_in", Some("watermark_lag_ms")),
             Kind::Function => ("function", "invocations", None),
@@ -158,6 +161,7 @@ impl Stage {
         let lag_ms = lag.and_then(|metric| measures.level(metric));
         let errors = match node.kind {
             Kind::Query | Kind::Function => measures.recent("errors"),
+            Kind::Webhook => measures.recent("failed_attempts"),
             _ => 0,
         };
         let (note, tone) = match (errors, lag_ms) {

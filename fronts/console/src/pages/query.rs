@@ -64,19 +64,27 @@ pub(super) fn page(console: &Console, name: &str, frame: Frame, live: Fragments)
         dialect: dialect(query.dialect),
         sql: query.sql.trim(),
         inputs: query.inputs.iter().map(input).collect(),
-        outputs: query.outputs.iter().map(output_line).collect(),
+        outputs: query.outputs.iter().map(|output| output_line(console, output)).collect(),
         href: Page::Query(name.to_owned()).href(),
         samples: query.inputs.iter().map(|input| (input.name.clone(), String::new())).collect(),
     };
     Ok(page.render()?)
 }
 
-fn output_line(output: &QueryOutput) -> OutputLine {
+fn output_line(console: &Console, output: &QueryOutput) -> OutputLine {
+    let catalog = console.catalog();
     let (target, href) = match &output.target {
         OutputTarget::Function { name } => (name.clone(), Some(Page::Function(name.clone()).href())),
         OutputTarget::Stream { name } => (name.clone(), Some(Page::stream(name).href())),
-        OutputTarget::Objects(output) => (format!("objects of {}", output.bucket), None),
-        OutputTarget::Documents(output) => (format!("documents of {}/{}", output.database, output.container), None),
+        OutputTarget::Objects(output) => {
+            let made = catalog.buckets.get(&output.bucket).map(|_| Page::bucket(&output.bucket).href());
+            (format!("objects of {}", output.bucket), made)
+        }
+        OutputTarget::Documents(output) => {
+            let path = format!("{}/{}", output.database, output.container);
+            let made = catalog.document_containers.get(&path).map(|_| Page::container(&path).href());
+            (format!("documents of {path}"), made)
+        }
         OutputTarget::Keep => ("nowhere: its rows are kept to be looked at".to_owned(), None),
     };
     OutputLine { name: output.name.clone(), target, href }

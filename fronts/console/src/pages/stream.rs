@@ -43,8 +43,12 @@ pub(super) fn page(console: &Console, name: &str, frame: Frame, live: Fragments)
     let stream = console.streams().get(name)?;
     let (kind, owner) = match stream.owner {
         StreamOwner::User => ("stream", None),
-        StreamOwner::Topic => ("events of a topic", None),
-        StreamOwner::Hub => ("hub", None),
+        StreamOwner::Topic => {
+            let owner = name.strip_prefix("topic/").unwrap_or(name).to_owned();
+            let href = Page::Topic(owner.clone()).href();
+            ("events of a topic", Some(("the topic", owner, href)))
+        }
+        StreamOwner::Hub => ("records of an event hub", hub(console, name)),
         StreamOwner::DeliveryStream => {
             let owner = name.strip_prefix("delivery/").unwrap_or(name).to_owned();
             let href = Page::Delivery(owner.clone()).href();
@@ -69,6 +73,12 @@ pub(super) fn page(console: &Console, name: &str, frame: Frame, live: Fragments)
         readers: readers(console, name),
     };
     Ok(page.render()?)
+}
+
+/// The hub that a stream belongs to: a word, its name, its page.
+fn hub(console: &Console, stream: &str) -> Option<(&'static str, String, String)> {
+    let hub = console.catalog().hubs.list().into_iter().find(|hub| hub.stream == stream)?;
+    Some(("the event hub", hub.name.clone(), Page::Hub(hub.namespace.clone(), hub.name.clone()).href()))
 }
 
 fn readers(console: &Console, name: &str) -> Vec<(String, String)> {
@@ -140,8 +150,7 @@ async fn shards(console: &Console, stream: &StreamDefinition) -> Result<Shards, 
 async fn shard_row(console: &Console, shard: &ShardDefinition) -> Result<ShardRow, ConsoleError> {
     let now = console.clock().now();
     let bounds = console.streams().bounds(shard.log());
-    let before = console.streams().offset_at_time(shard.log(), now - RATE_SECONDS * 1_000).await?;
-    let rate = bounds.next.saturating_sub(before) as f64 / RATE_SECONDS as f64;
+    let rate = records_per_second(console, shard).await?;
     let HashKeyRange { start, end } = shard.hash_keys;
     let part = |value: u128| value as f64 / u128::MAX as f64 * 100.0;
     Ok(ShardRow {
@@ -155,4 +164,12 @@ async fn shard_row(console: &Console, shard: &ShardDefinition) -> Result<ShardRo
         range_start: format!("{:.2}", part(start)),
         range_width: format!("{:.2}", part(end.saturating_sub(start)).max(0.5)),
     })
+}
+
+/// Records that a shard took in a second, over the last [`RATE_SECONDS`].
+pub(super) async fn records_per_second(console: &Console, shard: &ShardDefinition) -> Result<f64, ConsoleError> {
+    let since = console.clock().now() - RATE_SECONDS * 1_000;
+    let before = console.streams().offset_at_time(shard.log(), since).await?;
+    let next = console.streams().bounds(shard.log()).next;
+    Ok(next.saturating_sub(before) as f64 / RATE_SECONDS as f64)
 }

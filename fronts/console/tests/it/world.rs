@@ -270,6 +270,7 @@ fn query(name: &str, sql: &str, target: OutputTarget) -> QueryDefinition {
             format: Default::default(),
             columns: Vec::<ColumnDefinition>::new(),
             role: String::new(),
+            consumer_group: String::new(),
         }],
         outputs: vec![QueryOutput {
             name: "OUTPUT_STREAM".into(),
@@ -281,6 +282,8 @@ fn query(name: &str, sql: &str, target: OutputTarget) -> QueryDefinition {
         start_at: Default::default(),
         event_order: Default::default(),
         parallelism: 1,
+        resource: None,
+        started: None,
         created: made,
         modified: made,
         version: 1,

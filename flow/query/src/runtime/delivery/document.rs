@@ -5,10 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use millstream_catalog::DocumentOutput;
 use millstream_stream::SequenceNumber;
-use millstream_types::{ErrorKind, Record, UpsertDocuments};
+use millstream_types::{ErrorKind, LogId, Record, UpsertDocuments};
 use serde_json::{Map, Value};
 
-use super::{Outlet, RETRY_WAITS};
+use super::{ANSWER_WAIT, Outlet, RETRY_WAITS};
 use crate::runtime::error::QueryError;
 
 /// Documents that are written at once.
@@ -21,55 +21,79 @@ pub(in crate::runtime) struct DocumentTarget {
 }
 
 impl DocumentTarget {
-    /// Writes rows until the container has all of them. A row that can be no document is told and left out.
-    pub(super) async fn deliver_all(&self, outlet: &Outlet, records: &[Record]) {
-        let mut left: Vec<Bytes> = Vec::with_capacity(records.len());
-        for record in records {
-            let id = SequenceNumber { log: outlet.log, offset: record.offset }.to_string();
-            match document(&record.data, &self.output.id_column, &id) {
-                Ok(document) => left.push(document),
-                Err(reason) => outlet.running.seen("no document", &reason),
-            }
-        }
+    /// Writes rows until the container has all of them; a row that can be no document is told and left out. `false`: the
+    /// query was asked to stop before.
+    pub(super) async fn deliver_all(&self, outlet: &Outlet, records: &[Record]) -> Result<bool, QueryError> {
+        let (mut left, wrong) = self.documents(outlet.log, records.to_vec()).await?;
+        wrong.iter().for_each(|reason| outlet.running.seen("no document", reason));
         let mut wait = RETRY_WAITS.0;
-        loop {
-            let sent = left.len();
-            let refusal = self.write(outlet, &mut left).await;
-            let subject = format!("query/{}", outlet.query);
-            outlet.insight.metrics.counter("delivered", &subject).add((sent - left.len()) as u64);
-            if left.is_empty() {
-                outlet.running.delivered();
-                return;
+        while !left.is_empty() {
+            let Some(reason) = self.write(outlet, &mut left).await else { continue };
+            outlet.running.not_delivered(&outlet.output, &self.failed(left.len(), reason));
+            outlet.pause(wait).await;
+            if outlet.stopping() {
+                return Ok(false);
             }
-            outlet.running.fail(&QueryError::Delivery {
-                target: format!("container {}/{}", self.output.database, self.output.container),
-                records: left.len(),
-                reason: refusal.unwrap_or_default(),
-            });
-            tokio::time::sleep(wait).await;
             wait = (wait * 2).min(RETRY_WAITS.1);
         }
+        outlet.running.delivered(&outlet.output);
+        Ok(true)
     }
 
-    /// One attempt: leaves in `left` what may be taken later; gives the reason of one of those.
+    /// The documents of rows, and what is wrong with rows that are none. Parses on a thread that may be busy.
+    async fn documents(&self, log: LogId, records: Vec<Record>) -> Result<(Vec<Bytes>, Vec<String>), QueryError> {
+        let id_column = self.output.id_column.clone();
+        let parsed = tokio::task::spawn_blocking(move || {
+            let (mut documents, mut wrong) = (Vec::with_capacity(records.len()), Vec::new());
+            for record in &records {
+                let id = SequenceNumber { log, offset: record.offset }.to_string();
+                match document(&record.data, &id_column, &id) {
+                    Ok(document) => documents.push(document),
+                    Err(reason) => wrong.push(reason),
+                }
+            }
+            (documents, wrong)
+        });
+        parsed.await.map_err(|_| QueryError::Stopping)
+    }
+
+    /// One attempt: leaves in `left` what is to be written again, with the reason. From the first document on that was not
+    /// taken all are: of two rows with one id the later must stay.
     async fn write(&self, outlet: &Outlet, left: &mut Vec<Bytes>) -> Option<String> {
         let DocumentOutput { database, container, .. } = &self.output;
-        let outcomes = self.documents.upsert_documents(database.clone(), container.clone(), left.clone()).await;
+        let upserted = self.documents.upsert_documents(database.clone(), container.clone(), left.clone());
+        let Ok(outcomes) = tokio::time::timeout(ANSWER_WAIT, upserted).await else {
+            return Some(format!("no answer in {} s", ANSWER_WAIT.as_secs()));
+        };
         let mut outcomes = outcomes.into_iter();
-        let mut refusal = None;
+        let (mut refusal, mut written) = (None, 0);
         left.retain(|_| match outcomes.next() {
-            Some(Ok(())) => false,
             Some(Err(error)) if matches!(error.kind, ErrorKind::Invalid | ErrorKind::TooLarge) => {
                 outlet.running.seen("no document", &error.to_string());
                 false
             }
+            Some(Ok(())) if refusal.is_none() => {
+                written += 1;
+                false
+            }
+            Some(Ok(())) => true,
             Some(Err(error)) => {
-                refusal = Some(error.to_string());
+                refusal.get_or_insert_with(|| error.to_string());
                 true
             }
-            None => true,
+            None => {
+                refusal.get_or_insert_with(|| "it did not answer for every document".to_owned());
+                true
+            }
         });
+        outlet.insight.metrics.counter("delivered", &format!("query/{}", outlet.query)).add(written);
         refusal
+    }
+
+    fn failed(&self, documents: usize, reason: String) -> QueryError {
+        let DocumentOutput { database, container, .. } = &self.output;
+        let target = format!("container {database}/{container}");
+        QueryError::Delivery { target, what: "documents", left: documents, reason }
     }
 }
 

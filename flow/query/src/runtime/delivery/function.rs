@@ -77,14 +77,12 @@ impl FunctionTarget {
             let subject = format!("query/{}", outlet.query);
             outlet.insight.metrics.counter("delivered", &subject).add((sent - left.len()) as u64);
             if left.is_empty() {
-                outlet.running.delivered();
+                outlet.running.delivered(&outlet.output);
                 return;
             }
-            outlet.running.fail(&QueryError::Delivery {
-                target: format!("function `{}`", self.function),
-                records: left.len(),
-                reason: outcome,
-            });
+            let target = format!("function `{}`", self.function);
+            let error = QueryError::Delivery { target, what: "records", left: left.len(), reason: outcome };
+            outlet.running.not_delivered(&outlet.output, &error);
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(RETRY_WAITS.1);
         }

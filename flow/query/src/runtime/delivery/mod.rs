@@ -6,6 +6,7 @@
 
 pub(super) mod document;
 pub(super) mod function;
+pub(super) mod growth;
 pub(super) mod object;
 pub(crate) mod object_path;
 
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_insight::Insight;
-use millstream_stream::Streams;
+use millstream_stream::{ReadBatch, Streams};
 use millstream_types::{Invoke, LogId, PutObject, Record, UpsertDocuments};
 use tokio::sync::watch;
 
@@ -29,8 +30,13 @@ use object::ObjectTarget;
 const BYTES_MAX: usize = 4 << 20;
 /// First and longest wait before what failed is tried again.
 const RETRY_WAITS: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
-/// Longest wait for rows before the stop signal is looked at again.
+/// Longest wait for an answer of what keeps rows, before they are handed over again.
+const ANSWER_WAIT: Duration = Duration::from_secs(60);
+/// Longest wait for rows before the end of the stream is looked at again.
 const LOOK: Duration = Duration::from_millis(500);
+/// How long a delivery that is asked to stop may take to end what it has begun: an object that was half on its way could
+/// replace the next one of its name.
+const STOP_WAIT: Duration = Duration::from_secs(5);
 
 /// What outputs are handed to.
 #[derive(Clone)]
@@ -57,6 +63,46 @@ pub(super) struct Outlet {
     pub(super) checkpoints: Checkpoints,
     pub(super) insight: Insight,
     pub(super) running: Arc<Running>,
+    pub(super) stop: watch::Receiver<bool>,
+}
+
+impl Outlet {
+    /// Whether the query is asked to stop; so it is when nobody is left to ask.
+    fn stopping(&self) -> bool {
+        *self.stop.borrow() || self.stop.has_changed().is_err()
+    }
+
+    /// Resolves when the query is asked to stop.
+    async fn stopped(&self) {
+        let mut stop = self.stop.clone();
+        let _ = stop.wait_for(|stopped| *stopped).await;
+    }
+
+    /// Waits, but not when the query is asked to stop.
+    async fn pause(&self, wait: Duration) {
+        let _ = tokio::time::timeout(wait, self.stopped()).await;
+    }
+
+    /// Waits a while for more rows.
+    async fn more(&self, watched: &mut watch::Receiver<u64>) {
+        tokio::select! {
+            _ = watched.changed() => {}
+            () = self.pause(LOOK) => {}
+        }
+    }
+
+    /// Tells of rows that were let go before they were delivered.
+    fn tell_lost(&self, position: u64, read: &ReadBatch) {
+        let lost = read.end.first.saturating_sub(position);
+        if lost > 0 {
+            let first = read.end.first;
+            let detail =
+                format!("rows {position} to {} of output `{}` were not delivered in time", first - 1, self.output);
+            tracing::error!(query = %self.query, %detail, "rows are lost");
+            self.running.seen("lost", &detail);
+            self.insight.metrics.counter("rows_lost", &format!("query/{}", self.query)).add(lost);
+        }
+    }
 }
 
 /// Where rows go.
@@ -74,25 +120,35 @@ pub(super) struct Delivery {
 
 impl Delivery {
     /// Delivers until asked to stop.
-    pub(super) async fn run(self, mut stop: watch::Receiver<bool>) {
-        while !*stop.borrow() {
+    pub(super) async fn run(self) {
+        let outlet = &self.outlet;
+        while !outlet.stopping() {
             let delivered = async {
                 match &self.target {
-                    Target::Objects(target) => target.deliver(&self.outlet).await,
+                    Target::Objects(target) => target.deliver(outlet).await,
                     Target::Function(_) | Target::Documents(_) => self.in_batches().await,
                 }
             };
             tokio::select! {
                 ended = delivered => {
                     if let Err(error) = ended {
-                        let Outlet { query, output, running, .. } = &self.outlet;
-                        running.fail(&error);
+                        let Outlet { query, output, running, .. } = outlet;
+                        running.not_delivered(output, &error);
                         tracing::warn!(%query, %output, %error, "delivery failed; it is tried again");
-                        tokio::time::sleep(RETRY_WAITS.0).await;
+                        outlet.pause(RETRY_WAITS.0).await;
                     }
                 }
-                _ = stop.changed() => return,
+                () = self.given_up() => return,
             }
+        }
+    }
+
+    /// Resolves when the query was asked to stop and what was begun had its time to end. A function may be cut off: it gets
+    /// the records again.
+    async fn given_up(&self) {
+        self.outlet.stopped().await;
+        if !matches!(self.target, Target::Function(_)) {
+            tokio::time::sleep(STOP_WAIT).await;
         }
     }
 
@@ -100,22 +156,33 @@ impl Delivery {
         let Outlet { query, output, log, streams, checkpoints, .. } = &self.outlet;
         let mut position = checkpoints.delivered(query, output).await?;
         let mut watched = streams.watch(*log);
-        loop {
+        while !self.outlet.stopping() {
             let read = streams.read(*log, position, BYTES_MAX).await?;
-            let records = batch(read.batches.iter().flat_map(|batch| batch.records()), position, self.records_max());
-            let Some(last) = records.last() else {
-                let _ = tokio::time::timeout(LOOK, watched.changed()).await;
-                continue;
-            };
-            let next = last.offset + 1;
-            match &self.target {
-                Target::Function(target) => target.deliver_all(&self.outlet, &records).await,
-                Target::Documents(target) => target.deliver_all(&self.outlet, &records).await,
-                Target::Objects(_) => {}
+            self.outlet.tell_lost(position, &read);
+            let records = read.batches.iter().flat_map(|batch| batch.records());
+            let records: Vec<Record> = records.filter(|record| record.offset >= position).collect();
+            if records.is_empty() {
+                self.outlet.more(&mut watched).await;
             }
-            checkpoints.set_delivered(query, output, next).await?;
-            position = next;
+            for records in batches(&records, self.records_max()) {
+                if !self.hand_over(records).await? {
+                    return Ok(());
+                }
+                position = records[records.len() - 1].offset + 1;
+                checkpoints.set_delivered(query, output, position).await?;
+            }
         }
+        Ok(())
+    }
+
+    /// Delivers records; `false`: not all of them before the query was asked to stop.
+    async fn hand_over(&self, records: &[Record]) -> Result<bool, QueryError> {
+        match &self.target {
+            Target::Function(target) => target.deliver_all(&self.outlet, records).await,
+            Target::Documents(target) => return target.deliver_all(&self.outlet, records).await,
+            Target::Objects(_) => {}
+        }
+        Ok(true)
     }
 
     fn records_max(&self) -> usize {
@@ -126,16 +193,44 @@ impl Delivery {
     }
 }
 
-/// As many records as one batch takes.
-fn batch(records: impl Iterator<Item = Record>, from: u64, records_max: usize) -> Vec<Record> {
-    let mut bytes = 0;
-    records
-        .filter(|record| record.offset >= from)
-        .take_while(|record| {
-            let first = bytes == 0;
-            bytes += record.data.len().max(1);
-            first || bytes <= BYTES_MAX
-        })
-        .take(records_max)
-        .collect()
+/// Records in batches of which none is empty or too large.
+fn batches(records: &[Record], records_max: usize) -> impl Iterator<Item = &[Record]> {
+    let (mut bytes, mut count) = (0, 0);
+    records.chunk_by(move |before, next| {
+        bytes += before.data.len();
+        count += 1;
+        let together = count < records_max && bytes + next.data.len() <= BYTES_MAX;
+        if !together {
+            (bytes, count) = (0, 0);
+        }
+        together
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_are_bounded_in_records_and_bytes() {
+        let record = |bytes: usize| Record {
+            offset: 0,
+            append_time: 0,
+            partition_key: bytes::Bytes::new(),
+            headers: bytes::Bytes::new(),
+            data: bytes::Bytes::from(vec![0; bytes]),
+        };
+        let half = BYTES_MAX / 2;
+        for (sizes, expected) in [
+            (vec![], vec![]),
+            (vec![1; 7], vec![3, 3, 1]),
+            (vec![half, half, 1], vec![2, 1]),
+            (vec![BYTES_MAX + 1, 1, 1], vec![1, 2]),
+            (vec![1, half, half, half, 0, 0], vec![2, 3, 1]),
+        ] {
+            let records: Vec<Record> = sizes.iter().map(|bytes| record(*bytes)).collect();
+            let found: Vec<usize> = batches(&records, 3).map(<[Record]>::len).collect();
+            assert_eq!(found, expected, "{sizes:?}");
+        }
+    }
 }

@@ -16,8 +16,8 @@ use serde::de::DeserializeOwned;
 
 use super::EventGrid;
 use super::error::EventGridError;
-use super::publish::query_value;
 use crate::request::AzureRequest;
+use crate::resource_manager;
 
 const PROVIDER: &str = "microsoft.eventgrid";
 
@@ -43,9 +43,7 @@ struct TopicPlace<'r> {
 
 /// Whether a path is one of this provider.
 pub(super) fn is_meant(path: &str) -> bool {
-    let mut segments = path.split('/').filter(|segment| !segment.is_empty());
-    segments.next().is_some_and(|first| first.eq_ignore_ascii_case("subscriptions"))
-        && segments.any(|segment| segment.eq_ignore_ascii_case(PROVIDER))
+    resource_manager::is_of_provider(path, PROVIDER)
 }
 
 pub(super) async fn call(
@@ -53,11 +51,8 @@ pub(super) async fn call(
     request: &AzureRequest,
     segments: &[&str],
 ) -> Result<Response<Bytes>, EventGridError> {
-    authorize(service, request)?;
-    if query_value(&request.query, "api-version").is_none() {
-        let message = "The api-version query parameter (?api-version=) is required for all requests.";
-        return Err(EventGridError::new(StatusCode::BAD_REQUEST, "MissingApiVersionParameter", message));
-    }
+    resource_manager::authorize(request, service.dev)?;
+    resource_manager::require_api_version(request)?;
     match (target(segments), request.method.as_str()) {
         (Target::Topics, "GET") => Ok(topic::list(service)),
         (Target::Topic(place), "GET") => topic::get(service, place.topic),
@@ -85,24 +80,6 @@ pub(super) async fn call(
             Err(EventGridError::not_supported(&feature))
         }
         _ => Err(EventGridError::method_not_allowed("of a resource's operations")),
-    }
-}
-
-fn authorize(service: &EventGrid, request: &AzureRequest) -> Result<(), EventGridError> {
-    let bearer = request.header("authorization").and_then(|value| value.split_once(' '));
-    let bearer =
-        bearer.is_some_and(|(scheme, token)| scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty());
-    match (service.dev, bearer) {
-        (true, true) => Ok(()),
-        (true, false) => {
-            let message = "Authentication failed. The 'Authorization' header is missing or holds no bearer token.";
-            Err(EventGridError::new(StatusCode::UNAUTHORIZED, "AuthenticationFailed", message))
-        }
-        (false, _) => {
-            let message = "The management API is served with --dev only, since its tokens cannot be checked here. Define topics \
-                           in the pipeline file.";
-            Err(EventGridError::new(StatusCode::FORBIDDEN, "AuthorizationFailed", message))
-        }
     }
 }
 

@@ -1,0 +1,156 @@
+//! Queues themselves: made, changed, emptied, removed.
+
+use std::sync::Arc;
+
+use millstream_catalog::{QueueDefinition, QueueSettings};
+use millstream_storage::Transaction;
+
+use super::{BATCH, LiveQueue, MESSAGE_BYTES_MAX, Pairs, Queues, retention};
+use crate::error::QueueError;
+use crate::message::MessageId;
+
+/// Queues of a node.
+pub const QUEUES_MAX: usize = 1_000;
+
+/// What a queue is made from.
+#[derive(Debug, Clone, Default)]
+pub struct NewQueue {
+    /// 1 to 80 letters, digits, `-` and `_`.
+    pub name: String,
+    /// How it treats its messages.
+    pub settings: QueueSettings,
+    /// Pairs of a storage account's client.
+    pub metadata: Pairs,
+    /// Pairs of a queue's client.
+    pub tags: Pairs,
+}
+
+impl Queues {
+    /// Makes a queue.
+    ///
+    /// # Errors
+    /// [`QueueError::QueueExists`], [`QueueError::BadName`], [`QueueError::OutOfRange`], [`QueueError::DeadLetterQueue`],
+    /// [`QueueError::TooMany`]; [`QueueError::Storage`].
+    pub async fn create(&self, new: NewQueue) -> Result<Arc<QueueDefinition>, QueueError> {
+        check_name(&new.name)?;
+        self.check_settings(&new.name, &new.settings)?;
+        let shared = &self.shared;
+        let _turn = shared.definitions.lock().await;
+        if shared.catalog.queues.get(&new.name).is_some() {
+            return Err(QueueError::QueueExists { queue: new.name });
+        }
+        if shared.catalog.queues.list().len() >= QUEUES_MAX {
+            return Err(QueueError::TooMany { what: "queues", max: QUEUES_MAX });
+        }
+        let now = shared.clock.now();
+        let definition = QueueDefinition {
+            name: new.name,
+            number: shared.catalog.next_id().await?,
+            created: now,
+            modified: now,
+            settings: new.settings,
+            metadata: new.metadata,
+            tags: new.tags,
+        };
+        let number = definition.number;
+        self.live().queues.insert(number, LiveQueue::new(&definition));
+        let created = shared.catalog.queues.create(definition).await;
+        if created.is_err() {
+            self.live().queues.remove(&number);
+        }
+        Ok(created?)
+    }
+
+    /// A queue.
+    ///
+    /// # Errors
+    /// [`QueueError::QueueNotFound`].
+    pub fn get(&self, queue: &str) -> Result<Arc<QueueDefinition>, QueueError> {
+        let found = self.shared.catalog.queues.get(queue);
+        found.ok_or_else(|| QueueError::QueueNotFound { queue: queue.chars().take(80).collect() })
+    }
+
+    /// All queues in the order of their names.
+    #[must_use]
+    pub fn list(&self) -> Vec<Arc<QueueDefinition>> {
+        self.shared.catalog.queues.list()
+    }
+
+    /// Changes how a queue treats its messages, and what is said of it. Another retention counts for the messages that are
+    /// there too.
+    ///
+    /// # Errors
+    /// [`QueueError::QueueNotFound`], [`QueueError::OutOfRange`], [`QueueError::DeadLetterQueue`];
+    /// [`QueueError::Storage`].
+    pub async fn change(
+        &self,
+        queue: &str,
+        change: impl FnOnce(&mut QueueSettings, &mut Pairs, &mut Pairs),
+    ) -> Result<Arc<QueueDefinition>, QueueError> {
+        let _turn = self.shared.definitions.lock().await;
+        let mut definition = (*self.get(queue)?).clone();
+        change(&mut definition.settings, &mut definition.metadata, &mut definition.tags);
+        self.check_settings(queue, &definition.settings)?;
+        definition.modified = self.shared.clock.now();
+        let definition = self.shared.catalog.queues.put(definition).await?;
+        self.live().queue(&definition)?.index.set_retention(retention(&definition));
+        Ok(definition)
+    }
+
+    /// Removes a queue with its messages.
+    ///
+    /// # Errors
+    /// [`QueueError::QueueNotFound`], [`QueueError::Storage`].
+    pub async fn delete(&self, queue: &str) -> Result<(), QueueError> {
+        let _turn = self.shared.definitions.lock().await;
+        let definition = self.get(queue)?;
+        // The definition goes first: messages that a crash leaves behind belong to nobody and go at the next start.
+        self.shared.catalog.queues.delete(queue, Transaction::new()).await?;
+        while self.remove_batch(&definition, |index| index.ids_until(MessageId(u64::MAX), BATCH)).await? > 0 {}
+        self.live().queues.remove(&definition.number);
+        Ok(())
+    }
+
+    /// Removes the messages that a queue has now. A crash meanwhile may leave the younger ones.
+    ///
+    /// # Errors
+    /// [`QueueError::QueueNotFound`], [`QueueError::Storage`].
+    pub async fn purge(&self, queue: &str) -> Result<(), QueueError> {
+        let definition = self.get(queue)?;
+        let last = MessageId(self.live().next);
+        while self.remove_batch(&definition, |index| index.ids_until(last, BATCH)).await? > 0 {}
+        Ok(())
+    }
+
+    fn check_settings(&self, queue: &str, settings: &QueueSettings) -> Result<(), QueueError> {
+        let bytes_max = i64::try_from(MESSAGE_BYTES_MAX).unwrap_or(i64::MAX);
+        check_range("seconds of hiding", settings.visibility_seconds, (0, 43_200))?;
+        check_range("seconds of keeping messages", settings.retention_seconds, (60, 1_209_600))?;
+        check_range("seconds of delay", settings.delay_seconds, (0, 900))?;
+        check_range("seconds of waiting", settings.wait_seconds, (0, 20))?;
+        check_range("bytes of a message", settings.message_bytes_max, (1_024, bytes_max))?;
+        let Some(redrive) = &settings.redrive else { return Ok(()) };
+        check_range("receives before a message is a dead letter", redrive.receives_max, (1, 1_000))?;
+        let refuse = |reason| Err(QueueError::DeadLetterQueue { queue: redrive.queue.clone(), reason });
+        if redrive.queue == queue {
+            return refuse("it is the queue itself");
+        }
+        if self.get(&redrive.queue).is_err() {
+            return refuse("there is no such queue");
+        }
+        Ok(())
+    }
+}
+
+fn check_name(name: &str) -> Result<(), QueueError> {
+    let fine = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    if fine && (1..=80).contains(&name.len()) {
+        return Ok(());
+    }
+    Err(QueueError::BadName { found: name.chars().take(80).collect() })
+}
+
+fn check_range(what: &'static str, found: u32, (min, max): (i64, i64)) -> Result<(), QueueError> {
+    let found = i64::from(found);
+    if (min..=max).contains(&found) { Ok(()) } else { Err(QueueError::OutOfRange { what, min, max, found }) }
+}

@@ -1,0 +1,122 @@
+//! Messages as bytes on disk. Pure.
+//!
+//! A message has two values: its state, which every receive writes again and which is small, and its content, which stays.
+//! The content is kept by the message's id alone, so that a message moves to another queue without being copied.
+
+use bytes::Bytes;
+use millstream_types::Millis;
+
+use crate::message::{Attribute, MessageId};
+
+/// The form of both values; a later one gets another number.
+const FORM: u8 = 1;
+const STATE_BYTES: usize = 1 + 4 * 8 + 2 * 4;
+/// Stands for a time that there is not.
+const NO_TIME: Millis = Millis::MIN;
+
+/// What changes of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct State {
+    pub(crate) sent: Millis,
+    /// When it can be received.
+    pub(crate) visible_at: Millis,
+    /// Its own time; `None`: the queue's retention decides.
+    pub(crate) expires: Option<Millis>,
+    pub(crate) first_received: Option<Millis>,
+    pub(crate) receives: u32,
+    /// The turn of the receipt that counts.
+    pub(crate) turn: u32,
+}
+
+/// The key of a message's state: its queue, then its id.
+pub(crate) fn state_key(queue: u64, id: MessageId) -> Vec<u8> {
+    [queue.to_be_bytes(), id.0.to_be_bytes()].concat()
+}
+
+/// The queue and the message of a state's key.
+pub(crate) fn read_state_key(key: &[u8]) -> Option<(u64, MessageId)> {
+    let (queue, id) = key.split_first_chunk()?;
+    Some((u64::from_be_bytes(*queue), MessageId(u64::from_be_bytes(id.try_into().ok()?))))
+}
+
+/// The key of a message's content.
+pub(crate) fn content_key(id: MessageId) -> Vec<u8> {
+    id.0.to_be_bytes().to_vec()
+}
+
+impl State {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(STATE_BYTES);
+        bytes.push(FORM);
+        let times = [
+            self.sent,
+            self.visible_at,
+            self.expires.unwrap_or(NO_TIME),
+            self.first_received.unwrap_or(NO_TIME),
+        ];
+        times.iter().for_each(|time| bytes.extend(time.to_be_bytes()));
+        [self.receives, self.turn].iter().for_each(|count| bytes.extend(count.to_be_bytes()));
+        bytes
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let rest = bytes.strip_prefix(&[FORM]).filter(|_| bytes.len() == STATE_BYTES)?;
+        let time = |at: usize| Some(Millis::from_be_bytes(rest.get(at * 8..at * 8 + 8)?.try_into().ok()?));
+        let count = |at: usize| Some(u32::from_be_bytes(rest.get(32 + at * 4..36 + at * 4)?.try_into().ok()?));
+        let maybe = |time: Millis| Some(time).filter(|time| *time != NO_TIME);
+        Some(Self {
+            sent: time(0)?,
+            visible_at: time(1)?,
+            expires: maybe(time(2)?),
+            first_received: maybe(time(3)?),
+            receives: count(0)?,
+            turn: count(1)?,
+        })
+    }
+}
+
+/// Attributes as JSON behind their length, then the body as it is.
+pub(crate) fn encode_content(attributes: &[Attribute], body: &[u8]) -> Vec<u8> {
+    // Names, texts and bytes can always be written.
+    let head = if attributes.is_empty() { Vec::new() } else { serde_json::to_vec(attributes).unwrap_or_default() };
+    let mut bytes = Vec::with_capacity(5 + head.len() + body.len());
+    bytes.push(FORM);
+    bytes.extend(u32::try_from(head.len()).unwrap_or(u32::MAX).to_be_bytes());
+    bytes.extend(head);
+    bytes.extend(body);
+    bytes
+}
+
+pub(crate) fn decode_content(bytes: &Bytes) -> Option<(Vec<Attribute>, Bytes)> {
+    let rest = bytes.strip_prefix(&[FORM])?;
+    let (length, rest) = rest.split_first_chunk()?;
+    let head = rest.get(..u32::from_be_bytes(*length) as usize)?;
+    let attributes = if head.is_empty() { Vec::new() } else { serde_json::from_slice(head).ok()? };
+    Some((attributes, bytes.slice(5 + head.len()..)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::AttributeValue;
+
+    #[test]
+    fn messages_are_written_and_read() {
+        let state =
+            State { sent: 1, visible_at: -2, expires: Some(3), first_received: None, receives: 4, turn: u32::MAX };
+        let bytes = state.encode();
+        assert_eq!(State::decode(&bytes), Some(state));
+        assert_eq!(State::decode(&bytes[1..]), None);
+        assert_eq!(State::decode(&[]), None);
+        assert_eq!(read_state_key(&state_key(7, MessageId(9))), Some((7, MessageId(9))));
+        assert_eq!(read_state_key(b"short"), None);
+        let binary = Attribute { name: "a".into(), kind: "Binary".into(), value: AttributeValue::Binary(vec![0, 255]) };
+        for attributes in [vec![], vec![binary]] {
+            let content = Bytes::from(encode_content(&attributes, b"body"));
+            assert_eq!(decode_content(&content), Some((attributes, Bytes::from_static(b"body"))));
+        }
+        for bad in [&b""[..], &[1, 0, 0], &[1, 0, 0, 0, 9, 1], &[2, 0, 0, 0, 0], &[1, 0, 0, 0, 1, b'{']] {
+            assert_eq!(decode_content(&Bytes::copy_from_slice(bad)), None);
+        }
+    }
+}

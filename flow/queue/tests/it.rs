@@ -1,0 +1,147 @@
+//! The engine over a store in memory and on disk.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use millstream_catalog::{Catalog, QueueSettings, Redrive};
+use millstream_queue::{Counts, Message, NewMessage, NewQueue, QueueError, Queues, Receive, Update};
+use millstream_storage::Storage;
+use millstream_types::{ManualClock, SystemClock};
+
+const NOW: Receive = Receive { max: 10, hidden: None, wait: Some(Duration::ZERO) };
+
+struct Bench {
+    storage: Storage,
+    clock: Arc<ManualClock>,
+    queues: Queues,
+}
+
+async fn open(storage: &Storage, clock: &Arc<ManualClock>) -> Queues {
+    Queues::open(storage.clone(), Catalog::open(storage).unwrap(), clock.clone()).await.unwrap()
+}
+
+async fn bench() -> Bench {
+    let clock = Arc::new(ManualClock::at(1_000_000));
+    let storage = Storage::in_memory(clock.clone());
+    let queues = open(&storage, &clock).await;
+    Bench { queues, storage, clock }
+}
+
+async fn create(queues: &Queues, name: &str, settings: QueueSettings) {
+    queues.create(NewQueue { name: name.into(), settings, ..NewQueue::default() }).await.unwrap();
+}
+
+fn message(body: &str) -> NewMessage {
+    NewMessage { body: Bytes::copy_from_slice(body.as_bytes()), ..NewMessage::default() }
+}
+
+fn bodies(messages: &[Message]) -> Vec<&str> {
+    messages.iter().map(|message| std::str::from_utf8(&message.body).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn what_is_in_flight_survives_the_next_start() {
+    let Bench { storage, clock, queues } = bench().await;
+    create(&queues, "q", QueueSettings::default()).await;
+    queues.send("q", vec![message("a"), message("b"), message("c")]).await.unwrap();
+    let first = queues.receive("q", Receive { max: 2, ..NOW }).await.unwrap();
+    assert_eq!(bodies(&first), ["a", "b"]);
+    queues.delete_message("q", first[0].receipt).await.unwrap();
+
+    let queues = open(&storage, &clock).await;
+    assert_eq!(queues.counts("q").unwrap(), Counts { visible: 1, in_flight: 1, delayed: 0 });
+    assert_eq!(bodies(&queues.receive("q", NOW).await.unwrap()), ["c"]);
+    clock.advance(30_000);
+    let again = queues.receive("q", NOW).await.unwrap();
+    assert_eq!(bodies(&again), ["b", "c"]);
+    assert_eq!(again[0].receives, 2);
+    let old = queues.delete_message("q", first[1].receipt).await;
+    assert!(matches!(old, Err(QueueError::OldReceipt { .. })));
+    queues.delete_message("q", again[0].receipt).await.unwrap();
+    let gone = queues.delete_message("q", again[0].receipt).await;
+    assert!(matches!(gone, Err(QueueError::MessageNotFound { .. })));
+}
+
+#[tokio::test]
+async fn messages_received_too_often_move_to_the_dead_letter_queue() {
+    let Bench { storage, clock, queues } = bench().await;
+    create(&queues, "dead", QueueSettings::default()).await;
+    let redrive = Some(Redrive { queue: "dead".into(), receives_max: 2 });
+    create(&queues, "q", QueueSettings { redrive, visibility_seconds: 1, ..QueueSettings::default() }).await;
+    queues.send("q", vec![message("poison")]).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(queues.receive("q", NOW).await.unwrap().len(), 1);
+        clock.advance(1_000);
+    }
+    assert_eq!(queues.receive("q", NOW).await.unwrap(), []);
+    queues.delete("q").await.unwrap();
+    let queues = open(&storage, &clock).await;
+    assert_eq!(bodies(&queues.receive("dead", NOW).await.unwrap()), ["poison"]);
+}
+
+#[tokio::test]
+async fn messages_change_expire_and_are_purged() {
+    let Bench { clock, queues, .. } = bench().await;
+    create(&queues, "q", QueueSettings { retention_seconds: 60, ..QueueSettings::default() }).await;
+    queues.send("q", vec![message("a"), NewMessage { delay: Some(5_000), ..message("later") }]).await.unwrap();
+    assert_eq!(queues.counts("q").unwrap(), Counts { visible: 1, in_flight: 0, delayed: 1 });
+    let taken = queues.receive("q", NOW).await.unwrap();
+    let update = Update { hidden: 0, body: Some(Bytes::from_static(b"changed")), renew: true };
+    let changed = queues.update("q", taken[0].receipt, update.clone()).await.unwrap();
+    assert!(matches!(queues.update("q", taken[0].receipt, update).await, Err(QueueError::OldReceipt { .. })));
+    assert_eq!(bodies(&queues.peek("q", 10).await.unwrap()), ["changed"]);
+    assert_eq!(changed.visible_at, 1_000_000);
+    clock.advance(5_000);
+    assert_eq!(bodies(&queues.receive("q", NOW).await.unwrap()), ["changed", "later"]);
+    clock.advance(60_000);
+    queues.enforce_retention().await.unwrap();
+    assert_eq!(queues.counts("q").unwrap().all(), 0);
+    queues.send("q", vec![message("b")]).await.unwrap();
+    queues.purge("q").await.unwrap();
+    assert_eq!(queues.receive("q", NOW).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_receiver_waits_for_a_message_and_for_one_that_is_hidden() {
+    let storage = Storage::in_memory(Arc::new(SystemClock));
+    let queues =
+        Queues::open(storage.clone(), Catalog::open(&storage).unwrap(), Arc::new(SystemClock)).await.unwrap();
+    create(&queues, "q", QueueSettings::default()).await;
+    let waiting = Receive { max: 1, hidden: Some(20), wait: Some(Duration::from_secs(20)) };
+    let receiver = tokio::spawn({
+        let queues = queues.clone();
+        async move { queues.receive("q", waiting).await }
+    });
+    queues.send("q", vec![message("a")]).await.unwrap();
+    assert_eq!(bodies(&receiver.await.unwrap().unwrap()), ["a"]);
+    assert_eq!(bodies(&queues.receive("q", waiting).await.unwrap()), ["a"]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_is_refused() {
+    let Bench { queues, .. } = bench().await;
+    create(&queues, "q", QueueSettings::default()).await;
+    let refused = async |name: &str, settings| {
+        let new = NewQueue { name: name.into(), settings, ..NewQueue::default() };
+        queues.create(new).await.unwrap_err().to_string()
+    };
+    let redrive = |queue: &str| {
+        let redrive = Some(Redrive { queue: queue.into(), receives_max: 1 });
+        QueueSettings { redrive, ..QueueSettings::default() }
+    };
+    let hours = QueueSettings { visibility_seconds: 43_201, ..QueueSettings::default() };
+    for (name, settings, expected) in [
+        ("q", QueueSettings::default(), "there is a queue `q` already"),
+        ("a.b", QueueSettings::default(), "expected a name of 1 to 80 letters, digits, `-` and `_` for a queue, found `a.b`"),
+        ("new", hours, "expected seconds of hiding from 0 to 43200, found 43201"),
+        ("new", redrive("new"), "`new` cannot take dead letters: it is the queue itself"),
+        ("new", redrive("none"), "`none` cannot take dead letters: there is no such queue"),
+    ] {
+        assert_eq!(refused(name, settings).await, expected);
+    }
+    let large = message(&"x".repeat(262_145));
+    assert!(matches!(queues.send("q", vec![large]).await, Err(QueueError::MessageTooLarge { .. })));
+    assert!(matches!(queues.send("none", vec![]).await, Err(QueueError::QueueNotFound { .. })));
+}

@@ -1,0 +1,240 @@
+//! Outputs: blobs, documents, hubs and functions of this node. All others are refused by name.
+
+use millstream_catalog::{DocumentOutput, ObjectOutput, OutputTarget, QueryOutput, RecordFormat};
+use millstream_namespace::Namespaces;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::error::JobError;
+use super::input::{CREDENTIALS, Datasource, Hub, hub_of, is_hub};
+use super::serialization::Serialization;
+use super::wire::{read, refuse_others};
+
+const BLOB: &str = "Microsoft.Storage/Blob";
+const DOCUMENTS: &str = "Microsoft.Storage/DocumentDB";
+const HUB: &str = "Microsoft.ServiceBus/EventHub";
+const FUNCTION: &str = "Microsoft.AzureFunction";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Properties {
+    datasource: Datasource,
+    serialization: Option<Value>,
+    #[serde(flatten)]
+    others: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Blobs {
+    #[serde(default)]
+    storage_accounts: Vec<StorageAccount>,
+    container: String,
+    #[serde(default)]
+    path_pattern: String,
+    #[serde(default)]
+    date_format: String,
+    #[serde(default)]
+    time_format: String,
+    #[serde(flatten)]
+    others: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StorageAccount {
+    account_name: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Documents {
+    #[serde(default)]
+    account_id: String,
+    database: String,
+    collection_name_pattern: String,
+    #[serde(default)]
+    partition_key: String,
+    #[serde(default)]
+    document_id: String,
+    #[serde(flatten)]
+    others: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Function {
+    #[serde(default)]
+    function_app_name: String,
+    function_name: String,
+    max_batch_count: Option<f64>,
+    max_batch_size: Option<f64>,
+    #[serde(flatten)]
+    others: Map<String, Value>,
+}
+
+/// Rows of one call of a function, and bytes: the service's own defaults, which cannot be changed here.
+const FUNCTION_BATCH: (f64, f64) = (100.0, 262_144.0);
+
+/// The output that a document describes.
+pub(super) fn definition(namespaces: &Namespaces, name: &str, document: Value) -> Result<QueryOutput, JobError> {
+    let place = format!("output `{name}`");
+    let Properties { datasource, serialization, others } = read(&place, document)?;
+    refuse_others(&place, &others, &["etag", "diagnostics", "lastOutputEventTimestamps"])?;
+    let written = Serialization::parse(&place, serialization)?;
+    let Datasource { kind, properties } = datasource;
+    let place = format!("the datasource of {place}");
+    let (target, role) = if kind.eq_ignore_ascii_case(BLOB) {
+        blobs(&place, properties, &written)?
+    } else if kind.eq_ignore_ascii_case(DOCUMENTS) {
+        documents(&place, properties)?
+    } else if is_hub(&kind) {
+        hub(namespaces, &place, properties, &written)?
+    } else if kind.eq_ignore_ascii_case(FUNCTION) {
+        function(&place, properties)?
+    } else {
+        return Err(JobError::unsupported(&format!("{place}: `{kind}`")));
+    };
+    // Documents and functions get rows as JSON whatever is said.
+    let format = match &target {
+        OutputTarget::Objects(_) | OutputTarget::Stream { .. } => written.format,
+        _ => RecordFormat::Json,
+    };
+    Ok(QueryOutput { name: name.to_owned(), target, format, role })
+}
+
+type Target = Result<(OutputTarget, String), JobError>;
+
+fn blobs(place: &str, properties: Value, written: &Serialization) -> Target {
+    let blobs: Blobs = read(place, properties)?;
+    refuse_others(place, &blobs.others, &CREDENTIALS)?;
+    if blobs.storage_accounts.len() > 1 {
+        return Err(JobError::invalid(format!("{place}: expected one storage account")));
+    }
+    if blobs.container.is_empty() {
+        return Err(JobError::invalid(format!("{place}: expected a container")));
+    }
+    let account = blobs.storage_accounts.into_iter().next().map(|account| account.account_name);
+    let target = ObjectOutput {
+        bucket: blobs.container,
+        path: blobs.path_pattern,
+        date_format: blobs.date_format,
+        time_format: blobs.time_format,
+        array: written.array,
+    };
+    Ok((OutputTarget::Objects(target), account.unwrap_or_default()))
+}
+
+fn documents(place: &str, properties: Value) -> Target {
+    let documents: Documents = read(place, properties)?;
+    refuse_others(place, &documents.others, &CREDENTIALS)?;
+    if documents.collection_name_pattern.contains('{') {
+        let feature = format!("{place}: collectionNamePattern with `{{partition}}`");
+        return Err(JobError::unsupported(&feature));
+    }
+    let target = DocumentOutput {
+        database: documents.database,
+        container: documents.collection_name_pattern,
+        id_column: documents.document_id,
+        partition_key: documents.partition_key,
+    };
+    Ok((OutputTarget::Documents(target), documents.account_id))
+}
+
+fn hub(namespaces: &Namespaces, place: &str, properties: Value, written: &Serialization) -> Target {
+    let hub: Hub = read(place, properties)?;
+    // Events go to partitions by the groups of their rows; a column of one's own choice is not looked at.
+    refuse_others(place, &hub.others, &CREDENTIALS)?;
+    if written.array {
+        return Err(JobError::unsupported(&format!("{place}: the format Array (each row is an event)")));
+    }
+    let found = namespaces.hub(&hub.service_bus_namespace, &hub.event_hub_name)?;
+    Ok((OutputTarget::Stream { name: found.stream.clone() }, hub.shared_access_policy_name))
+}
+
+fn function(place: &str, properties: Value) -> Target {
+    let function: Function = read(place, properties)?;
+    refuse_others(place, &function.others, &CREDENTIALS)?;
+    let (count, size) = FUNCTION_BATCH;
+    if function.max_batch_count.unwrap_or(count) != count || function.max_batch_size.unwrap_or(size) != size {
+        let feature = format!("{place}: maxBatchCount other than {count} and maxBatchSize other than {size}");
+        return Err(JobError::unsupported(&feature));
+    }
+    Ok((OutputTarget::Function { name: function.function_name }, function.function_app_name))
+}
+
+/// The document of an output.
+pub(super) fn document(namespaces: &Namespaces, output: &QueryOutput) -> Value {
+    let QueryOutput { target, format, role, .. } = output;
+    let written = |array: bool| Serialization { format: format.clone(), array }.document(false);
+    match target {
+        OutputTarget::Objects(ObjectOutput { bucket, path, date_format, time_format, array }) => {
+            let mut source = json!({ "container": bucket, "pathPattern": path });
+            source["storageAccounts"] = json!([{ "accountName": role }]);
+            for (name, text) in [("dateFormat", date_format), ("timeFormat", time_format)] {
+                if !text.is_empty() {
+                    source[name] = json!(text);
+                }
+            }
+            json!({ "datasource": { "type": BLOB, "properties": source }, "serialization": written(*array) })
+        }
+        OutputTarget::Documents(DocumentOutput { database, container, id_column, partition_key }) => {
+            let source = json!({
+                "accountId": role,
+                "database": database,
+                "collectionNamePattern": container,
+                "partitionKey": partition_key,
+                "documentId": id_column,
+            });
+            json!({ "datasource": { "type": DOCUMENTS, "properties": source } })
+        }
+        OutputTarget::Stream { name } => {
+            let (namespace, hub) = hub_of(namespaces, name);
+            let mut source = json!({ "serviceBusNamespace": namespace, "eventHubName": hub });
+            if !role.is_empty() {
+                source["sharedAccessPolicyName"] = json!(role);
+            }
+            json!({ "datasource": { "type": HUB, "properties": source }, "serialization": written(false) })
+        }
+        OutputTarget::Function { name } => {
+            let source = json!({ "functionAppName": role, "functionName": name });
+            json!({ "datasource": { "type": FUNCTION, "properties": source } })
+        }
+        // A query of the pipeline file may leave rows where they are; the service has no such output.
+        OutputTarget::Keep => json!({ "datasource": { "type": "Raw", "properties": {} } }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn blob(pattern: Value) -> Value {
+        json!({ "storageAccounts": [{ "accountName": "acc", "accountKey": "k" }], "container": "box", "pathPattern": pattern })
+    }
+
+    #[test]
+    fn blobs_documents_and_functions_are_read_and_their_keys_forgotten() {
+        let lines = Serialization { format: RecordFormat::Json, array: true };
+        let (target, role) = blobs("it", blob(json!("{date}/{time}")), &lines).unwrap();
+        let OutputTarget::Objects(objects) = target else { panic!("no objects") };
+        assert_eq!((objects.path.as_str(), objects.array, role.as_str()), ("{date}/{time}", true, "acc"));
+        let account = json!({ "accountId": "a", "accountKey": "k", "database": "d", "collectionNamePattern": "c" });
+        let (target, role) = documents("it", account).unwrap();
+        assert!(matches!(&target, OutputTarget::Documents(found) if found.container == "c"));
+        assert_eq!(role, "a");
+        let given = json!({ "functionAppName": "app", "functionName": "f", "apiKey": "k", "maxBatchCount": 100 });
+        assert_eq!(function("it", given).unwrap(), (OutputTarget::Function { name: "f".into() }, "app".into()));
+    }
+
+    #[test]
+    fn what_is_not_done_is_refused() {
+        let lines = Serialization { format: RecordFormat::Json, array: false };
+        let mut once = blob(json!(""));
+        once["blobWriteMode"] = json!("Once");
+        assert!(blobs("it", once, &lines).is_err());
+        assert!(blobs("it", json!({ "container": "" }), &lines).is_err());
+        assert!(documents("it", json!({ "database": "d", "collectionNamePattern": "c{partition}" })).is_err());
+        assert!(function("it", json!({ "functionName": "f", "maxBatchCount": 1 })).is_err());
+    }
+}

@@ -1,0 +1,176 @@
+"""Kills the node again and again while events are published to a webhook that takes some, refuses some and fails at times.
+
+What must hold: each event that was answered 200 is taken by the webhook at least once, or it becomes a dead letter; those that
+the webhook refuses become one each, and none that it takes does.
+"""
+
+import http.server
+import json
+import threading
+import time
+import urllib.request
+from collections import Counter
+
+import pytest
+from azure.core.credentials import AzureKeyCredential
+from azure.core.exceptions import AzureError
+from azure.eventgrid import EventGridEvent, EventGridPublisherClient
+from azure.storage.blob import BlobServiceClient
+
+from conftest import Node
+
+KILLS = 6
+SECONDS_BETWEEN_KILLS = 2.0
+WRITERS = 3
+BATCH = 10
+# The published key of the development account.
+BLOB_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+MANAGEMENT = "/subscriptions/0000/resourceGroups/tests/providers/Microsoft.EventGrid/topics"
+
+PIPELINE = """
+name = "orders"
+
+[[blob_container]]
+name = "letters"
+
+[[event_grid_topic]]
+name = "orders"
+[[event_grid_topic.subscription]]
+name = "shop"
+webhook = "{webhook}"
+max_attempts = 2
+dead_letter = {{ container = "letters" }}
+"""
+
+
+class Webhook:
+    """Takes events by their number: every 11th is refused for good, every 7th fails always, every 5th the first time."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.seen, self.taken = Counter(), Counter()
+        webhook = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                events = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                status, answer = 200, b""
+                if self.headers["aeg-event-type"] == "SubscriptionValidation":
+                    answer = json.dumps({"validationResponse": events[0]["data"]["validationCode"]}).encode()
+                else:
+                    (event,) = events
+                    status = webhook.take(event["id"])
+                self.send_response(status)
+                self.send_header("content-length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            def log_message(self, *_):
+                pass
+
+        class Server(http.server.ThreadingHTTPServer):
+            # The default of 5 lets the system drop connections of a burst.
+            request_queue_size = 128
+            daemon_threads = True
+
+        self.server = Server(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def take(self, event_id):
+        with self.lock:
+            self.seen[event_id] += 1
+            status = 200
+            if number(event_id) % 11 == 0:
+                status = 400
+            elif number(event_id) % 7 == 0 or (number(event_id) % 5 == 0 and self.seen[event_id] == 1):
+                status = 503
+            if status == 200:
+                self.taken[event_id] += 1
+            return status
+
+
+def number(event_id):
+    return int(event_id.split("-")[1])
+
+
+def is_refused(event_id):
+    return number(event_id) % 11 == 0 or number(event_id) % 7 == 0
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory):
+    settings = tmp_path_factory.mktemp("settings") / "millstream.toml"
+    settings.write_text("event_retry_seconds = [1]\n")
+    node = Node("--config", str(settings))
+    try:
+        node.start()
+        yield node
+    finally:
+        print(node.output()[-10_000:])
+        node.remove()
+
+
+def publish(node, key, writer, stop, answered):
+    client = EventGridPublisherClient(f"{node.endpoint}/eventgrid/orders/api/events", AzureKeyCredential(key), retry_total=0)
+    count = 0
+    while not stop.is_set():
+        ids = [f"{writer}-{count + offset}" for offset in range(BATCH)]
+        count += BATCH
+        try:
+            client.send([EventGridEvent(id=one, subject="s", event_type="t", data={}, data_version="1") for one in ids])
+        except (AzureError, OSError):
+            # Not answered: they may arrive or not. The same ids are never sent again.
+            time.sleep(0.05)
+            continue
+        answered.update(ids)
+
+
+def letters(node):
+    """As how many letters each event is there; the folder is the hour, the name tells a letter from the others."""
+    container = BlobServiceClient(
+        f"{node.endpoint}/devstoreaccount1",
+        credential={"account_name": "devstoreaccount1", "account_key": BLOB_KEY}).get_container_client("letters")
+    found = set()
+    for blob in container.list_blobs():
+        (event,) = json.loads(container.download_blob(blob.name).readall())
+        found.add((event["id"], blob.name.rsplit("/", 1)[1]))
+    return Counter(event_id for event_id, _ in found)
+
+
+def test_what_was_answered_is_delivered_or_becomes_a_dead_letter(node):
+    webhook = Webhook()
+    pipeline = node.folder / "orders.toml"
+    pipeline.write_text(PIPELINE.format(webhook=webhook.url))
+    node.run("apply", pipeline)
+    request = urllib.request.Request(f"{node.endpoint}{MANAGEMENT}/orders/listKeys?api-version=2022-06-15", method="POST",
+                                     headers={"authorization": "Bearer any"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        key = json.loads(answer.read())["key1"]
+    stop, answered = threading.Event(), set()
+    writers = [threading.Thread(target=publish, args=(node, key, writer, stop, answered)) for writer in range(WRITERS)]
+    for writer in writers:
+        writer.start()
+    for _ in range(KILLS):
+        time.sleep(SECONDS_BETWEEN_KILLS)
+        node.kill()
+        node.start()
+    stop.set()
+    for writer in writers:
+        writer.join(timeout=30)
+    assert len(answered) > 300, "the load was too small to prove anything"
+    refused = {one for one in answered if is_refused(one)}
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        found = letters(node)
+        if refused <= set(found) and answered - refused <= set(webhook.taken):
+            break
+        time.sleep(0.5)
+    lost = answered - set(webhook.taken) - set(found)
+    assert not lost, f"{len(lost)} of {len(answered)} events that were answered 200 are lost"
+    assert refused <= set(found), "what the webhook refuses becomes a dead letter"
+    assert all(is_refused(one) for one in found), "what the webhook takes does not"
+    assert max(found.values()) == 1, "one letter each"
+    assert not any(is_refused(one) for one in webhook.taken)

@@ -1,6 +1,6 @@
 //! How a request becomes what an integration gets, and how its result becomes the answer. Pure.
 //!
-//! Read next: [`parameters`] (headers, query and path), [`body`] (templates and what passes without one), [`answer`]
+//! Read next: [`parameters`] (headers, query and path), [`body`] (templates and what passes without one), [`mod@answer`]
 //! (which integration response, and what it makes).
 
 mod answer;

@@ -3,7 +3,7 @@
 //! A query's rows, its state and its positions commit as one transaction, so inside the node each result is there exactly
 //! once. Rows for functions are delivered from the query's own stream, at least once, under a stable id.
 //! Read next: [`engine`] (the operations), [`task`] (one query at work), [`delivery`] (rows to the outside),
-//! [`trial`] (a query over samples).
+//! [`mod@trial`] (a query over samples).
 
 mod binding;
 mod checkpoint;

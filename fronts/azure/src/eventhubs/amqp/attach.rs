@@ -1,13 +1,12 @@
 //! How a connection's links come to be: the address says what is asked for, the claims whether it is allowed.
 
-use std::collections::VecDeque;
-
 use millstream_amqp::codec::performative::{Attach, Role, Source, Target};
 use millstream_amqp::{Accepted, AmqpError, LinkId, Value, condition};
 use millstream_namespace::{Right, Token, token};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::connection::{Answers, Client, Link};
+use super::answers::Answers;
+use super::connection::{Client, Link};
 use super::ingress::Ingress;
 use super::receiver::Receiver;
 use super::request::Node;
@@ -16,6 +15,9 @@ use crate::eventhubs::{MESSAGE_BYTES_MAX, error};
 
 /// Links that read, on one connection: each holds some events.
 const RECEIVERS_MAX: usize = 256;
+
+/// Links to nodes, on one connection: they need no token, and clients have two for each node.
+const NODE_LINKS_MAX: usize = 64;
 
 /// Requests that may wait on a link to a node.
 const REQUEST_CREDIT: u32 = 100;
@@ -43,8 +45,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         };
         let text = text.ok_or_else(|| AmqpError::new(condition::INVALID_FIELD, "expected an address"))?.to_string();
         if let Some(node) = Node::of(&text) {
-            self.attach_node(id, attach, node, target.map(|target| target.to_string()));
-            return Ok(());
+            return self.attach_node(id, attach, node, target.map(|target| target.to_string()));
         }
         let path: Vec<&str> = address::path(&text);
         let address = address::parse(&path).ok_or_else(|| error::not_found(&text))?;
@@ -62,12 +63,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         }
     }
 
-    fn attach_node(&mut self, id: LinkId, attach: &Attach, node: Node, target: Option<String>) {
+    fn attach_node(
+        &mut self,
+        id: LinkId,
+        attach: &Attach,
+        node: Node,
+        target: Option<String>,
+    ) -> Result<(), AmqpError> {
+        let links = self.links.values().filter(|link| matches!(link, Link::Request(_) | Link::Answers(_))).count();
+        if links >= NODE_LINKS_MAX {
+            let text = format!("expected at most {NODE_LINKS_MAX} links to nodes on a connection");
+            return Err(AmqpError::new(condition::RESOURCE_LIMIT_EXCEEDED, text));
+        }
         let link = match attach.role {
             Role::Sender => Link::Request(node),
             Role::Receiver => {
                 let names = target.into_iter().chain([attach.name.to_string()]).collect();
-                Link::Answers(Answers { node, names, waiting: VecDeque::new() })
+                Link::Answers(Answers::new(node, names))
             }
         };
         self.links.insert(id, link);
@@ -78,6 +90,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             properties: Value::Null,
         };
         self.wire.connection().accept(id, accepted);
+        Ok(())
     }
 
     fn attach_ingress(

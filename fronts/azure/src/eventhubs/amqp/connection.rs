@@ -3,7 +3,7 @@
 //! Deliveries of one burst are committed together, and those that come meanwhile with the next commit. While more waits
 //! than [`STAGED_BYTES_MAX`], nothing more is read from the client.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, Interval, interval_at};
 
+use super::answers::Answers;
 use super::claims::ClaimSet;
 use super::ingress::Ingress;
 use super::listener::stop;
@@ -26,9 +27,6 @@ use crate::eventhubs::{EventHubs, error};
 
 /// Bytes of events that wait for a commit before nothing more is read from a client.
 const STAGED_BYTES_MAX: usize = 4 << 20;
-
-/// Answers that may wait for a client's credit.
-const ANSWERS_MAX: usize = 100;
 
 /// How often links are looked at: a token may be over or a hub gone.
 const LOOK: Duration = Duration::from_secs(2);
@@ -81,14 +79,6 @@ pub enum Link {
     Ingress(Ingress, Vec<String>),
     /// Events go out on it.
     Receiver(Box<Receiver>, Vec<String>),
-}
-
-/// Answers on their way to a client.
-pub struct Answers {
-    pub node: Node,
-    /// What a request may call this link in its reply-to.
-    pub names: Vec<String>,
-    pub waiting: VecDeque<Bytes>,
 }
 
 /// A delivery whose events are not durable yet.
@@ -199,20 +189,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         let chosen = answers.max_by_key(|(_, answers)| named(answers)).map(|(id, _)| id);
         let Some(id) = chosen else { return };
         if let Some(Link::Answers(answers)) = self.links.get_mut(&id)
-            && answers.waiting.len() < ANSWERS_MAX
+            && !answers.keep(answer)
         {
-            answers.waiting.push_back(answer);
+            let text = "expected credit for the answers that wait on this link";
+            self.wire.connection().detach(id, Some(AmqpError::new(condition::RESOURCE_LIMIT_EXCEEDED, text)));
+            self.links.remove(&id);
         }
         self.send_answers(id);
     }
 
     fn send_answers(&mut self, id: LinkId) {
         let Some(Link::Answers(answers)) = self.links.get_mut(&id) else { return };
-        while let Some(answer) = answers.waiting.front() {
+        while let Some(answer) = answers.first() {
             if !self.wire.connection().send(id, &[answer]) {
                 return;
             }
-            answers.waiting.pop_front();
+            answers.sent();
         }
         self.wire.connection().drained(id);
     }

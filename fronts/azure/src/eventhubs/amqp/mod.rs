@@ -3,6 +3,7 @@
 //! A connection proves what it may do by putting tokens to `$cbs`, asks about hubs at `$management`, sends on links to
 //! hubs and partitions and reads on links from partitions. Read next: `connection`.
 
+mod answers;
 mod attach;
 mod claims;
 mod connection;

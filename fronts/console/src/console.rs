@@ -62,12 +62,12 @@ pub struct ConsoleParts {
     pub hosts: Vec<String>,
 }
 
-/// Connection strings by namespace and hub; `None` when there is no such hub.
+/// The connection strings of a namespace's hub, as text; `None` when there is no such hub.
 pub type ConnectionStrings = Arc<dyn Fn(&str, &str) -> Option<String> + Send + Sync>;
 
 /// How clients reach what is shown, in the words of the protocol that they speak.
 pub struct Addresses {
-    /// The connection strings of a namespace's hub, with their keys, as text; `None` when there is no such hub.
+    /// Connection strings with their keys.
     pub connection_strings: ConnectionStrings,
     /// Where events are published to a topic.
     pub topic_endpoint: Arc<dyn Fn(&str) -> String + Send + Sync>,

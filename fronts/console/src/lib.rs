@@ -20,7 +20,7 @@ mod partials;
 mod story;
 mod tail;
 
-pub use console::{Addresses, Console, ConsoleParts};
+pub use console::{Addresses, ConnectionStrings, Console, ConsoleParts};
 pub use error::ConsoleError;
 
 use axum::Router;

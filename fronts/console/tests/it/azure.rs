@@ -243,6 +243,9 @@ async fn a_query_is_tried_on_a_pasted_sample() {
     let sql = encoded("CREATE STREAM OUT (n INTEGER); CREATE PUMP p AS INSERT INTO OUT SELECT STREAM 1 FROM nothing;");
     let wrong = text(ask(server, post(address, &format!("sql={sql}&SOURCE_SQL_STREAM_001=%7B%7D"))).await).await;
     assert!(wrong.contains("role=\"alert\"") && wrong.contains("nothing"), "{wrong}");
+    let file = ask(server, post(address, "as=file")).await;
+    let disposition = "attachment; filename=\"share-change-per-minute-test.jsonl\"";
+    assert_eq!(file.headers()["content-disposition"], disposition);
     let bare = text(ask(server, post(address, "")).await).await;
     assert!(bare.contains("<textarea") && !bare.contains("role=\"alert\""), "nothing pasted is no mistake");
     assert_eq!(ask(server, post("/queries/none/test", "")).await.status(), StatusCode::NOT_FOUND);

@@ -4,13 +4,22 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+/// A minute, in microseconds.
+const MICROS_MAX: u64 = 60_000_000;
+
 /// Latencies in microseconds, up to a minute, to three digits.
 ///
 /// # Panics
 /// Never: the bounds are constants that the histogram accepts.
 #[must_use]
 pub fn histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, 60_000_000, 3).expect("1 µs to 60 s at three digits are bounds that it takes")
+    Histogram::new_with_bounds(1, MICROS_MAX, 3).expect("1 µs to 60 s at three digits are bounds that it takes")
+}
+
+/// A time as a histogram takes it: microseconds, within its bounds.
+#[must_use]
+pub fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX).clamp(1, MICROS_MAX)
 }
 
 /// CPU time and memory of a process from `/proc`.

@@ -1,4 +1,6 @@
-//! What the load generators share: a signed client of an AWS JSON protocol, and the figures of a run.
+//! What the load generators share: clients of the protocols, a receiver, and the figures of a run.
 
+pub mod amqp;
 pub mod client;
 pub mod figures;
+pub mod http1;

@@ -125,7 +125,13 @@ impl QueueIndex {
                 break;
             }
             if receives_max.is_some_and(|receives_max| state.receives >= receives_max) {
-                let fresh = State { visible_at: now, first_received: None, receives: 0, turn: state.turn.wrapping_add(1), ..state };
+                let fresh = State {
+                    visible_at: now,
+                    first_received: None,
+                    receives: 0,
+                    turn: state.turn.wrapping_add(1),
+                    ..state
+                };
                 plan.dead.push((id, fresh));
                 continue;
             }

@@ -48,12 +48,8 @@ impl State {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(STATE_BYTES);
         bytes.push(FORM);
-        let times = [
-            self.sent,
-            self.visible_at,
-            self.expires.unwrap_or(NO_TIME),
-            self.first_received.unwrap_or(NO_TIME),
-        ];
+        let times =
+            [self.sent, self.visible_at, self.expires.unwrap_or(NO_TIME), self.first_received.unwrap_or(NO_TIME)];
         times.iter().for_each(|time| bytes.extend(time.to_be_bytes()));
         [self.receives, self.turn].iter().for_each(|count| bytes.extend(count.to_be_bytes()));
         bytes

@@ -106,8 +106,7 @@ async fn messages_change_expire_and_are_purged() {
 #[tokio::test]
 async fn a_receiver_waits_for_a_message_and_for_one_that_is_hidden() {
     let storage = Storage::in_memory(Arc::new(SystemClock));
-    let queues =
-        Queues::open(storage.clone(), Catalog::open(&storage).unwrap(), Arc::new(SystemClock)).await.unwrap();
+    let queues = Queues::open(storage.clone(), Catalog::open(&storage).unwrap(), Arc::new(SystemClock)).await.unwrap();
     create(&queues, "q", QueueSettings::default()).await;
     let waiting = Receive { max: 1, hidden: Some(20), wait: Some(Duration::from_secs(20)) };
     let receiver = tokio::spawn({
@@ -134,7 +133,11 @@ async fn what_cannot_be_is_refused() {
     let hours = QueueSettings { visibility_seconds: 43_201, ..QueueSettings::default() };
     for (name, settings, expected) in [
         ("q", QueueSettings::default(), "there is a queue `q` already"),
-        ("a.b", QueueSettings::default(), "expected a name of 1 to 80 letters, digits, `-` and `_` for a queue, found `a.b`"),
+        (
+            "a.b",
+            QueueSettings::default(),
+            "expected a name of 1 to 80 letters, digits, `-` and `_` for a queue, found `a.b`",
+        ),
         ("new", hours, "expected seconds of hiding from 0 to 43200, found 43201"),
         ("new", redrive("new"), "`new` cannot take dead letters: it is the queue itself"),
         ("new", redrive("none"), "`none` cannot take dead letters: there is no such queue"),

@@ -8,6 +8,7 @@ pub mod cosmos;
 pub mod eventgrid;
 pub mod eventhubs;
 pub mod front;
+pub mod queue;
 pub mod request;
 pub mod services;
 pub mod streamanalytics;

@@ -27,6 +27,7 @@ use millstream_azure::cosmos::Cosmos;
 use millstream_azure::eventgrid::EventGrid;
 use millstream_azure::eventhubs::EventHubs;
 use millstream_azure::front::AzureFront;
+use millstream_azure::queue::Queue;
 use millstream_azure::services::Services as AzureServices;
 use millstream_console::{Console, ConsoleParts};
 use tokio::net::{TcpListener, UnixListener};
@@ -145,6 +146,7 @@ fn azure_front(engines: &Engines, settings: &Settings, event_hubs: EventHubs) ->
         apimanagement: ApiManagement::new(engines.managed.clone(), settings.dev),
         event_hubs,
         blob: Blob::new(objects.clone(), access.clone(), Arc::clone(clock)),
+        queue: Queue::new(engines.queues.clone(), access.clone(), Arc::clone(clock)),
         cosmos: Cosmos::new(documents.clone(), cosmos_key, Arc::clone(clock))?,
         eventgrid: EventGrid::new(events.clone(), insight.clone(), Arc::clone(clock), endpoint, settings.dev),
     };

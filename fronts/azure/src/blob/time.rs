@@ -6,25 +6,25 @@ use jiff::tz::TimeZone;
 use millstream_types::Millis;
 
 /// `Sat, 21 Nov 2026 08:15:00 GMT`
-pub(super) fn rfc1123(millis: Millis) -> String {
+pub(crate) fn rfc1123(millis: Millis) -> String {
     let at = Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH);
     at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
 /// `2026-11-21T08:15:00.1230000Z`
-pub(super) fn iso8601(millis: Millis) -> String {
+pub(crate) fn iso8601(millis: Millis) -> String {
     let at = Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH);
     format!("{}0000Z", at.strftime("%Y-%m-%dT%H:%M:%S.%3f"))
 }
 
 /// A time of a header.
-pub(super) fn parse_rfc1123(text: &str) -> Option<Millis> {
+pub(crate) fn parse_rfc1123(text: &str) -> Option<Millis> {
     let at = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
     Some(at.as_millisecond())
 }
 
 /// A time of a shared access signature: a date, or a date and a time with or without seconds, in UTC.
-pub(super) fn parse_iso8601(text: &str) -> Option<Millis> {
+pub(crate) fn parse_iso8601(text: &str) -> Option<Millis> {
     if text.len() == "2026-11-21".len() {
         let date: Date = text.parse().ok()?;
         return Some(date.to_zoned(TimeZone::UTC).ok()?.timestamp().as_millisecond());

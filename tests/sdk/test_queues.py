@@ -9,6 +9,7 @@ from azure.core.credentials import AzureKeyCredential
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.eventgrid import EventGridEvent, EventGridPublisherClient
 from azure.storage.queue import QueueClient, QueueServiceClient
+from botocore.exceptions import ClientError
 
 from conftest import Node
 
@@ -131,3 +132,87 @@ def test_what_was_acknowledged_survives_sigkill():
         assert rest == {str(number) for number in range(20)} - set(taken)
     finally:
         node.remove()
+
+
+@pytest.fixture(scope="module")
+def sqs(node):
+    return node.client("sqs")
+
+
+def test_aws_messages_are_sent_received_and_deleted(sqs):
+    url = sqs.create_queue(QueueName="tasks", Attributes={"VisibilityTimeout": "60"}, tags={"team": "a"})["QueueUrl"]
+    assert sqs.get_queue_url(QueueName="tasks")["QueueUrl"] == url
+    assert url in sqs.list_queues(QueueNamePrefix="ta")["QueueUrls"]
+    attributes = {"size": {"DataType": "Number", "StringValue": "7"}, "raw": {"DataType": "Binary", "BinaryValue": b"\0\xff"}}
+    sent = sqs.send_message(QueueUrl=url, MessageBody="hello <é>", MessageAttributes=attributes)
+    (message,) = sqs.receive_message(QueueUrl=url, MessageAttributeNames=["All"], AttributeNames=["All"])["Messages"]
+    assert (message["MessageId"], message["Body"]) == (sent["MessageId"], "hello <é>")
+    assert message["MessageAttributes"] == attributes
+    assert message["MD5OfMessageAttributes"] == sent["MD5OfMessageAttributes"]
+    assert message["Attributes"]["ApproximateReceiveCount"] == "1"
+    assert "Messages" not in sqs.receive_message(QueueUrl=url)
+    sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0)
+    (again,) = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=5)["Messages"]
+    # The handle of the first receive counts no more.
+    sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    counts = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    assert (counts["ApproximateNumberOfMessagesNotVisible"], counts["VisibilityTimeout"]) == ("1", "60")
+    sqs.delete_message(QueueUrl=url, ReceiptHandle=again["ReceiptHandle"])
+    assert sqs.list_queue_tags(QueueUrl=url)["Tags"] == {"team": "a"}
+    sqs.untag_queue(QueueUrl=url, TagKeys=["team"])
+    assert sqs.list_queue_tags(QueueUrl=url).get("Tags", {}) == {}
+
+
+def test_aws_batches_say_what_became_of_each_entry(sqs):
+    url = sqs.create_queue(QueueName="batches")["QueueUrl"]
+    entries = [{"Id": str(number), "MessageBody": f"m{number}"} for number in range(9)]
+    sent = sqs.send_message_batch(QueueUrl=url, Entries=[*entries, {"Id": "late", "MessageBody": "x", "DelaySeconds": 901}])
+    assert len(sent["Successful"]) == 9
+    assert [failed["Id"] for failed in sent["Failed"]] == ["late"]
+    messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
+    assert [message["Body"] for message in messages] == [f"m{number}" for number in range(9)]
+    handles = [{"Id": str(at), "ReceiptHandle": message["ReceiptHandle"]} for at, message in enumerate(messages)]
+    shown = [{**handle, "VisibilityTimeout": 0} for handle in handles]
+    assert len(sqs.change_message_visibility_batch(QueueUrl=url, Entries=shown)["Successful"]) == 9
+    deleted = sqs.delete_message_batch(QueueUrl=url, Entries=[*handles, {"Id": "bad", "ReceiptHandle": "x"}])
+    assert len(deleted["Successful"]) == 9
+    assert [failed["Code"] for failed in deleted["Failed"]] == ["ReceiptHandleIsInvalid"]
+    sqs.purge_queue(QueueUrl=url)
+    sqs.delete_queue(QueueUrl=url)
+
+
+def test_aws_redrive_moves_a_message_to_the_dead_letter_queue(sqs):
+    dead = sqs.create_queue(QueueName="tasks-dead")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 2})
+    url = sqs.create_queue(QueueName="redriven", Attributes={"RedrivePolicy": policy})["QueueUrl"]
+    sqs.send_message(QueueUrl=url, MessageBody="poison")
+    for _ in range(2):
+        assert len(sqs.receive_message(QueueUrl=url, VisibilityTimeout=0)["Messages"]) == 1
+    assert "Messages" not in sqs.receive_message(QueueUrl=url, VisibilityTimeout=0)
+    assert sqs.receive_message(QueueUrl=dead, WaitTimeSeconds=5)["Messages"][0]["Body"] == "poison"
+
+
+def test_aws_errors_are_the_services_own(sqs):
+    url = sqs.create_queue(QueueName="errors")["QueueUrl"]
+    with pytest.raises(sqs.exceptions.QueueDoesNotExist):
+        sqs.get_queue_url(QueueName="nowhere")
+    for call, code in [
+        (lambda: sqs.create_queue(QueueName="a.fifo", Attributes={"FifoQueue": "true"}),
+         "AWS.SimpleQueueService.UnsupportedOperation"),
+        (lambda: sqs.create_queue(QueueName="errors", Attributes={"DelaySeconds": "5"}), "QueueAlreadyExists"),
+        (lambda: sqs.set_queue_attributes(QueueUrl=url, Attributes={"DelaySeconds": "901"}), "InvalidAttributeValue"),
+        (lambda: sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=11), "InvalidParameterValue"),
+        (lambda: sqs.delete_message(QueueUrl=url, ReceiptHandle="x"), "ReceiptHandleIsInvalid"),
+        (lambda: sqs.send_message_batch(QueueUrl=url, Entries=[]), "AWS.SimpleQueueService.EmptyBatchRequest"),
+    ]:
+        with pytest.raises(ClientError) as refused:
+            call()
+        assert refused.value.response["Error"]["Code"] == code
+
+
+def test_both_clouds_see_the_same_queue(sqs, storage):
+    queue = storage.create_queue("shared")
+    queue.send_message("from one to the other")
+    url = sqs.get_queue_url(QueueName="shared")["QueueUrl"]
+    assert sqs.receive_message(QueueUrl=url)["Messages"][0]["Body"] == "from one to the other"

@@ -21,6 +21,7 @@ use millstream_aws::kinesisanalytics::KinesisAnalytics;
 use millstream_aws::lambda::Lambda;
 use millstream_aws::logs::CloudWatchLogs;
 use millstream_aws::services::Services;
+use millstream_aws::sqs::Sqs;
 use millstream_azure::apimanagement::ApiManagement;
 use millstream_azure::blob::Blob;
 use millstream_azure::cosmos::Cosmos;
@@ -135,6 +136,7 @@ fn aws_front(engines: &Engines) -> AwsFront {
         lambda: Lambda::new(engines.functions.clone(), place.clone()),
         logs: CloudWatchLogs::new(insight.clone(), place.clone()),
         analytics: KinesisAnalytics::new(engines.queries.clone(), streams.clone(), place.clone()),
+        sqs: Sqs::new(engines.queues.clone(), place.clone()),
         apigateway: ApiGateway::new(engines.gateway.clone(), calls, place.clone(), Arc::clone(clock)),
     };
     AwsFront::new(engines.access.clone(), Arc::clone(clock), services)

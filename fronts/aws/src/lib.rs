@@ -16,3 +16,4 @@ pub mod place;
 pub mod rest_protocol;
 pub mod services;
 pub mod sigv4;
+pub mod sqs;

@@ -13,6 +13,7 @@ use crate::kinesisanalytics::KinesisAnalytics;
 use crate::lambda::Lambda;
 use crate::logs::CloudWatchLogs;
 use crate::rest_protocol::{self, RestRequest};
+use crate::sqs::Sqs;
 
 const JSON_1_1: &str = "application/x-amz-json-1.1";
 
@@ -30,6 +31,8 @@ pub struct Services {
     pub logs: CloudWatchLogs,
     /// Kinesis Analytics.
     pub analytics: KinesisAnalytics,
+    /// SQS.
+    pub sqs: Sqs,
     /// API Gateway.
     pub apigateway: ApiGateway,
 }
@@ -45,6 +48,8 @@ impl Services {
             ("logs", "Logs_20140328") => self.logs.call(request),
             // Its answers have their own content type and carry a checksum.
             ("dynamodb", "DynamoDB_20120810") => return dynamodb::answer(self.dynamodb.call(request).await),
+            // Its errors say themselves twice.
+            ("sqs", "AmazonSQS") => return self.sqs.answer(request).await,
             _ => Err(unknown(service, &format!("{prefix}.{}", request.operation))),
         };
         match answer {

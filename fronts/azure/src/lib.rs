@@ -9,6 +9,7 @@ pub mod eventgrid;
 pub mod eventhubs;
 mod foreign;
 pub mod front;
+pub mod queue;
 pub mod request;
 mod resource_manager;
 pub mod services;

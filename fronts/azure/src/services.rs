@@ -10,6 +10,7 @@ use crate::cosmos::{self, Cosmos};
 use crate::eventgrid::{self, EventGrid};
 use crate::eventhubs::{Call as EventHubsCall, EventHubs};
 use crate::foreign;
+use crate::queue::{self, Queue};
 use crate::request::AzureRequest;
 use crate::streamanalytics::{self, StreamAnalytics};
 
@@ -20,6 +21,8 @@ const EVENT_HUBS_BODY_BYTES_MAX: usize = 4 << 20;
 pub struct Services {
     /// Blob storage.
     pub blob: Blob,
+    /// Queue storage.
+    pub queue: Queue,
     /// Documents.
     pub cosmos: Cosmos,
     /// Event Grid.
@@ -37,6 +40,8 @@ pub struct Services {
 pub enum Service {
     /// Blob storage.
     Blob,
+    /// Queue storage.
+    Queue,
     /// Cosmos DB for NoSQL.
     Cosmos,
     /// Event Grid.
@@ -72,6 +77,9 @@ impl Service {
         if StreamAnalytics::is_meant(head) {
             return Some(Self::StreamAnalytics);
         }
+        if Queue::is_meant(head) {
+            return Some(Self::Queue);
+        }
         if EventGrid::is_meant(head) {
             return Some(Self::EventGrid);
         }
@@ -83,6 +91,7 @@ impl Service {
     pub fn body_bytes_max(self) -> usize {
         match self {
             Self::Blob => blob::BODY_BYTES_MAX,
+            Self::Queue => queue::BODY_BYTES_MAX,
             Self::Cosmos => cosmos::BODY_BYTES_MAX,
             Self::EventGrid => eventgrid::BODY_BYTES_MAX,
             Self::EventHubs(_) => EVENT_HUBS_BODY_BYTES_MAX,
@@ -97,6 +106,7 @@ impl Services {
     pub async fn handle(&self, service: Service, request: AzureRequest) -> Response<Bytes> {
         match service {
             Service::Blob => self.blob.handle(request).await,
+            Service::Queue => self.queue.handle(&request).await,
             Service::Cosmos => self.cosmos.handle(request).await,
             Service::EventGrid => self.eventgrid.handle(&request).await,
             Service::EventHubs(call) => self.event_hubs.handle(call, &request).await,
@@ -109,7 +119,7 @@ impl Services {
     #[must_use]
     pub fn not_taken(&self, service: Service, error: &BodyError) -> Response<Bytes> {
         match service {
-            Service::Blob => self.blob.not_taken(error),
+            Service::Blob | Service::Queue => self.blob.not_taken(error),
             Service::Cosmos => cosmos::not_taken(error),
             Service::EventGrid => self.eventgrid.not_taken(error),
             Service::EventHubs(_) | Service::ApiManagement | Service::StreamAnalytics => plain(error),
@@ -152,6 +162,10 @@ mod tests {
             ("GET", "/acc/c/b?sv=2021-12-02&sr=b&sig=x", None, Some(Service::Blob)),
             ("GET", "/acc/c/b?sig=x", None, None),
             ("GET", "/acc/c/b", None, None),
+            ("GET", "/acc-queue?comp=list", version, Some(Service::Queue)),
+            ("POST", "/devstoreaccount1-queue/q/messages", version, Some(Service::Queue)),
+            ("GET", "/acc-queue/q", None, None),
+            ("GET", "/-queue/q", version, None),
             ("GET", "/", version, Some(Service::Cosmos)),
             ("POST", "/dbs", version, Some(Service::Cosmos)),
             ("GET", "/dbs/a/colls/b", version, Some(Service::Cosmos)),

@@ -18,7 +18,7 @@ use millstream_stream::{NewStream, StreamError};
 use millstream_table::{NewTable, TableError};
 
 use super::check::told;
-use super::{Request, azure};
+use super::{Request, azure, queue};
 use crate::node::Engines;
 
 /// What became of one resource.
@@ -81,6 +81,15 @@ pub async fn apply(engines: &Engines, request: &Request) -> anyhow::Result<Vec<A
     for spec in pipeline.tables.iter().map(|located| &located.value) {
         let outcome = table(engines, spec).await.with_context(|| format!("table `{}`", spec.name))?;
         note("table", &spec.name, outcome, None);
+    }
+    let mut queues = Vec::with_capacity(pipeline.queues.len());
+    for spec in pipeline.queues.iter().map(|located| &located.value) {
+        let made = queue::make(engines, spec).await.with_context(|| format!("queue `{}`", spec.name))?;
+        queues.push((spec, made));
+    }
+    for (spec, made) in queues {
+        let outcome = queue::settle(engines, spec, made).await.with_context(|| format!("queue `{}`", spec.name))?;
+        note("queue", &spec.name, outcome, None);
     }
     for spec in pipeline.functions.iter().map(|located| &located.value) {
         let package = request.packages.get(&spec.code.value.display().to_string());

@@ -7,6 +7,7 @@ mod azure;
 mod carry_out;
 pub mod check;
 pub mod package;
+mod queue;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -25,6 +25,7 @@ use millstream_insight::Insight;
 use millstream_namespace::Namespaces;
 use millstream_object::{ObjectStoreOptions, Objects};
 use millstream_query::{Outside, Queries};
+use millstream_queue::Queues;
 use millstream_storage::{Durability, Storage, StorageOptions};
 use millstream_stream::Streams;
 use millstream_table::Tables;
@@ -58,6 +59,7 @@ pub struct Engines {
     pub objects: Objects,
     pub deliveries: Deliveries,
     pub queries: Queries,
+    pub queues: Queues,
     pub gateway: Gateway,
     pub calls: Calls,
     pub events: Events,
@@ -133,8 +135,12 @@ impl Engines {
             Arc::clone(&clock),
         );
         let managed = Managed::new(storage.clone(), catalog.clone(), insight.clone(), backends, Arc::clone(&clock));
+        let queues = Queues::open(storage.clone(), catalog.clone(), Arc::clone(&clock)).await?;
         let events = Events::start(
-            event_options(settings, &endpoint, invoke, &objects),
+            EventOptions {
+                queues: Some(Arc::new(queues.clone())),
+                ..event_options(settings, &endpoint, invoke, &objects)
+            },
             storage.clone(),
             catalog.clone(),
             streams.clone(),
@@ -155,6 +161,7 @@ impl Engines {
             objects,
             deliveries,
             queries,
+            queues,
             gateway,
             calls,
             events,

@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::routing::get;
 use millstream_azure::eventgrid::place;
 use millstream_azure::eventhubs::EventHubs;
+use millstream_azure::queue::ACCOUNT_SUFFIX as QUEUE_SUFFIX;
 
 use super::Engines;
 use crate::settings::Settings;
@@ -38,7 +39,8 @@ async fn all(State(Keys { engines, event_hubs, development }): State<Keys>) -> S
     for account in accounts.chain(published) {
         let Some([key, _]) = access.storage_account(&account) else { continue };
         let string = format!(
-            "DefaultEndpointsProtocol=http;AccountName={account};AccountKey={key};BlobEndpoint={endpoint}/{account};"
+            "DefaultEndpointsProtocol=http;AccountName={account};AccountKey={key};BlobEndpoint={endpoint}/{account};\
+             QueueEndpoint={endpoint}/{account}{QUEUE_SUFFIX};"
         );
         add(&mut text, &format!("blob storage, account {account}"), &string);
     }

@@ -21,12 +21,14 @@ use millstream_aws::kinesisanalytics::KinesisAnalytics;
 use millstream_aws::lambda::Lambda;
 use millstream_aws::logs::CloudWatchLogs;
 use millstream_aws::services::Services;
+use millstream_aws::sqs::Sqs;
 use millstream_azure::apimanagement::ApiManagement;
 use millstream_azure::blob::Blob;
 use millstream_azure::cosmos::Cosmos;
 use millstream_azure::eventgrid::{EventGrid, place as grid_place};
 use millstream_azure::eventhubs::EventHubs;
 use millstream_azure::front::AzureFront;
+use millstream_azure::queue::Queue;
 use millstream_azure::services::Services as AzureServices;
 use millstream_azure::streamanalytics::StreamAnalytics;
 use millstream_console::{Addresses, Console, ConsoleParts};
@@ -135,6 +137,7 @@ fn aws_front(engines: &Engines) -> AwsFront {
         lambda: Lambda::new(engines.functions.clone(), place.clone()),
         logs: CloudWatchLogs::new(insight.clone(), place.clone()),
         analytics: KinesisAnalytics::new(engines.queries.clone(), streams.clone(), place.clone()),
+        sqs: Sqs::new(engines.queues.clone(), place.clone()),
         apigateway: ApiGateway::new(engines.gateway.clone(), calls, place.clone(), Arc::clone(clock)),
     };
     AwsFront::new(engines.access.clone(), Arc::clone(clock), services)
@@ -152,6 +155,7 @@ fn azure_front(engines: &Engines, settings: &Settings, event_hubs: EventHubs) ->
             settings.dev,
         ),
         blob: Blob::new(objects.clone(), access.clone(), Arc::clone(clock)),
+        queue: Queue::new(engines.queues.clone(), access.clone(), Arc::clone(clock)),
         cosmos: Cosmos::new(documents.clone(), cosmos_key, Arc::clone(clock))?,
         eventgrid: EventGrid::new(events.clone(), insight.clone(), Arc::clone(clock), endpoint, settings.dev),
     };

@@ -85,6 +85,7 @@ impl Node {
     /// Takes no more requests, lets those under way end, and closes the store.
     pub async fn stop(mut self) {
         let _ = self.stop.send(true);
+        self.engines.queues.end_waiting();
         while self.tasks.join_next().await.is_some() {}
         self.engines.stop().await;
         let _ = tokio::fs::remove_file(self.settings.data.join(crate::remote::SOCKET)).await;

@@ -80,6 +80,7 @@ pub(super) struct SubscriptionTable {
     webhook: Option<String>,
     event_hub: Option<Spanned<String>>,
     function: Option<Spanned<String>>,
+    queue: Option<Spanned<String>>,
     #[serde(default)]
     event_types: Vec<String>,
     #[serde(default)]
@@ -273,16 +274,25 @@ impl Resolver<'_> {
 
     fn subscription(&mut self, table: SubscriptionTable) -> Option<Located<EventSubscriptionSpec>> {
         let line = self.line(&table.name);
-        let endpoint = match (table.webhook, table.event_hub, table.function) {
-            (Some(url), None, None) => EventEndpoint::Webhook { url },
-            (None, Some(hub), None) => EventEndpoint::Stream { name: self.hub_stream(&hub) },
-            (None, None, Some(function)) => {
+        let endpoint = match (table.webhook, table.event_hub, table.function, table.queue) {
+            (Some(url), None, None, None) => EventEndpoint::Webhook { url },
+            (None, Some(hub), None, None) => EventEndpoint::Stream { name: self.hub_stream(&hub) },
+            (None, None, Some(function), None) => {
                 let functions = self.functions.clone();
                 self.refers("function", &functions, &function);
                 EventEndpoint::Function { name: function.into_inner() }
             }
+            (None, None, None, Some(queue)) => {
+                let queues = self.queues.clone();
+                self.refers("queue", &queues, &queue);
+                EventEndpoint::Queue { name: queue.into_inner() }
+            }
             _ => {
-                self.wrong(line, "expected exactly one of `webhook`, `event_hub` and `function`".to_owned(), "");
+                self.wrong(
+                    line,
+                    "expected exactly one of `webhook`, `event_hub`, `function` and `queue`".to_owned(),
+                    "",
+                );
                 return None;
             }
         };

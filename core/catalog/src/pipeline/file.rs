@@ -6,6 +6,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::azure::{ApiManagementTable, BlobContainerTable, CosmosDatabaseTable, EventHubTable, TopicTable};
+use super::queue::QueueTable;
 use crate::definition::KeyType;
 
 #[derive(Debug, Deserialize)]
@@ -24,6 +25,8 @@ pub(super) struct PipelineFile {
     pub(super) query: Vec<QueryTable>,
     #[serde(default)]
     pub(super) api: Vec<ApiTable>,
+    #[serde(default)]
+    pub(super) queue: Vec<QueueTable>,
     #[serde(default)]
     pub(super) event_hub: Vec<EventHubTable>,
     #[serde(default)]

@@ -6,6 +6,7 @@
 
 mod azure;
 mod file;
+mod queue;
 mod resolve;
 mod source;
 
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 
 pub use azure::{DocumentDatabaseSpec, EventSubscriptionSpec, HubSpec, ManagedServiceSpec, TopicSpec};
 pub use file::RouteIntegration;
+pub use queue::QueueSpec;
 pub use source::{Located, Mistake};
 
 use crate::definition::{
@@ -34,6 +36,8 @@ pub struct Pipeline {
     pub functions: Vec<Located<FunctionSpec>>,
     /// Continuous queries.
     pub queries: Vec<Located<QuerySpec>>,
+    /// Queues.
+    pub queues: Vec<Located<QueueSpec>>,
     /// HTTP APIs.
     pub apis: Vec<Located<ApiSpec>>,
     /// Hubs.

@@ -30,6 +30,7 @@ pub(super) struct Resolver<'s> {
     delivery_streams: Names,
     tables: Names,
     pub(super) functions: Names,
+    pub(super) queues: Names,
     /// Hubs and their streams.
     pub(super) hubs: BTreeMap<String, String>,
     mistakes: Vec<Mistake>,
@@ -42,6 +43,7 @@ pub(super) fn resolve(source: &Source<'_>, file: PipelineFile) -> Result<Pipelin
         delivery_streams: Names::new(),
         tables: Names::new(),
         functions: Names::new(),
+        queues: Names::new(),
         hubs: BTreeMap::new(),
         mistakes: Vec::new(),
     };
@@ -50,6 +52,7 @@ pub(super) fn resolve(source: &Source<'_>, file: PipelineFile) -> Result<Pipelin
         resolver.unique("delivery stream", file.delivery_stream.iter().map(|table| &table.name));
     resolver.tables = resolver.unique("table", file.table.iter().map(|table| &table.name));
     resolver.functions = resolver.unique("function", file.function.iter().map(|table| &table.name));
+    resolver.queues = resolver.unique("queue", file.queue.iter().map(|table| &table.name));
     resolver.unique("query", file.query.iter().map(|table| &table.name));
     resolver.unique("api", file.api.iter().map(|table| &table.name));
     resolver.unique("event hub", file.event_hub.iter().map(|table| &table.name));
@@ -66,6 +69,7 @@ pub(super) fn resolve(source: &Source<'_>, file: PipelineFile) -> Result<Pipelin
         tables: file.table.into_iter().map(|table| resolver.table(table)).collect(),
         functions: file.function.into_iter().map(|table| resolver.function(table)).collect(),
         queries: file.query.into_iter().filter_map(|table| resolver.query(table)).collect(),
+        queues: file.queue.into_iter().map(|table| resolver.queue(table)).collect(),
         apis: file.api.into_iter().map(|table| resolver.api(table)).collect(),
         hubs,
         buckets: file.blob_container.into_iter().map(|table| resolver.container(table)).collect(),

@@ -258,11 +258,13 @@ fn query(outputs: Vec<QueryOutput>) -> NewQuery {
             format: RecordFormat::Json,
             columns: vec![column("symbol", ColumnType::Text), column("n", ColumnType::BigInt)],
             role: String::new(),
+            consumer_group: String::new(),
         }],
         outputs,
         start_at: StartAt::TrimHorizon,
         event_order: EventOrder::default(),
         parallelism: 1,
+        resource: None,
     }
 }
 

@@ -89,7 +89,7 @@ fn named(found: Option<&State>, receipt: Receipt) -> Result<(MessageId, State), 
     let id = receipt.message;
     match found {
         None => Err(QueueError::MessageNotFound { id }),
-        Some(state) if state.turn != receipt.turn || state.turn == 0 => Err(QueueError::OldReceipt { id }),
+        Some(state) if state.turn != receipt.turn => Err(QueueError::OldReceipt { id }),
         Some(state) => Ok((id, *state)),
     }
 }

@@ -117,7 +117,7 @@ impl Queues {
     /// [`QueueError::QueueNotFound`], [`QueueError::Storage`].
     pub async fn purge(&self, queue: &str) -> Result<(), QueueError> {
         let definition = self.get(queue)?;
-        let last = MessageId(self.live().next);
+        let last = MessageId(self.live().next.saturating_sub(1));
         while self.remove_batch(&definition, |index| index.ids_until(last, BATCH)).await? > 0 {}
         Ok(())
     }

@@ -146,7 +146,7 @@ fn keys(
     let listed = |names: Vec<&str>| format!("[{}]", names.join(", "));
     let names = || schema.iter().map(|element| element.attribute_name.as_str()).collect::<Vec<_>>();
     let defined = || definitions.iter().map(|definition| definition.attribute_name.as_str()).collect::<Vec<_>>();
-    let find = |element: &KeySchemaElement| {
+    let find = |element: &KeySchemaElement| -> Result<KeyAttribute, ServiceError> {
         let found = definitions.iter().find(|definition| definition.attribute_name == element.attribute_name);
         let definition = found.ok_or_else(|| {
             invalid(&format!(

@@ -41,6 +41,18 @@ pub(super) fn authorize(
         }
         return by_signature(access, target, operation, request.peer, now);
     };
+    by_key(access, request, target, authorization, now)?;
+    Ok(Permit { by_key: true, ..Permit::default() })
+}
+
+/// Checks a request that is signed with an account's key, as all storage services have it.
+pub(crate) fn by_key(
+    access: &Access,
+    request: &AzureRequest,
+    target: &Target,
+    authorization: &str,
+    now: Millis,
+) -> Result<(), BlobError> {
     let Some((account, signature)) = authorization.strip_prefix("SharedKey ").and_then(|rest| rest.split_once(':'))
     else {
         let scheme = authorization.split(' ').next().unwrap_or_default();
@@ -65,7 +77,7 @@ pub(super) fn authorize(
              string to sign: '{text}'.",
         )));
     }
-    Ok(Permit { by_key: true, ..Permit::default() })
+    Ok(())
 }
 
 /// Checks a shared access signature in an address against the account that the address names.

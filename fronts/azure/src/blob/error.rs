@@ -18,75 +18,75 @@ const MD5_MISMATCH: &str =
 
 /// An error as the service answers it.
 #[derive(Debug, Clone)]
-pub(super) struct BlobError {
-    pub(super) status: StatusCode,
-    pub(super) code: &'static str,
-    pub(super) message: String,
+pub(crate) struct BlobError {
+    pub(crate) status: StatusCode,
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
     /// Further elements of the document: their names and texts.
     details: Vec<(&'static str, String)>,
 }
 
 impl BlobError {
-    pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         Self { status, code, message: message.into(), details: Vec::new() }
     }
 
-    pub(super) fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, message)
     }
 
     /// Adds an element to the document.
-    pub(super) fn with(mut self, name: &'static str, text: impl Into<String>) -> Self {
+    pub(crate) fn with(mut self, name: &'static str, text: impl Into<String>) -> Self {
         self.details.push((name, text.into()));
         self
     }
 
     /// The caller did not prove who it is.
-    pub(super) fn unauthenticated(detail: impl Into<String>) -> Self {
+    pub(crate) fn unauthenticated(detail: impl Into<String>) -> Self {
         let message = "Server failed to authenticate the request. Make sure the value of Authorization header is formed \
                        correctly including the signature.";
         Self::new(StatusCode::FORBIDDEN, "AuthenticationFailed", message).with("AuthenticationErrorDetail", detail)
     }
 
-    pub(super) fn no_authentication() -> Self {
+    pub(crate) fn no_authentication() -> Self {
         let message = "Server failed to authenticate the request. Please refer to the information in the \
                        www-authenticate header.";
         Self::new(StatusCode::UNAUTHORIZED, "NoAuthenticationInformation", message)
     }
 
     /// The signature does not allow this; `by` is the word for what is missing.
-    pub(super) fn not_permitted(code: &'static str, by: &str) -> Self {
+    pub(crate) fn not_permitted(code: &'static str, by: &str) -> Self {
         let message = format!("This request is not authorized to perform this operation using this {by}.");
         Self::new(StatusCode::FORBIDDEN, code, message)
     }
 
-    pub(super) fn permission_mismatch() -> Self {
+    pub(crate) fn permission_mismatch() -> Self {
         Self::not_permitted("AuthorizationPermissionMismatch", "permission")
     }
 
-    pub(super) fn invalid_header(name: &str, value: &str) -> Self {
+    pub(crate) fn invalid_header(name: &str, value: &str) -> Self {
         let message = "The value for one of the HTTP headers is not in the correct format.";
         Self::bad_request("InvalidHeaderValue", message).with("HeaderName", name).with("HeaderValue", value)
     }
 
-    pub(super) fn missing_header(name: &str) -> Self {
+    pub(crate) fn missing_header(name: &str) -> Self {
         let message = "An HTTP header that's mandatory for this request is not specified.";
         Self::bad_request("MissingRequiredHeader", message).with("HeaderName", name)
     }
 
-    pub(super) fn unsupported_header(name: &str, value: &str) -> Self {
+    pub(crate) fn unsupported_header(name: &str, value: &str) -> Self {
         let message = format!("One of the HTTP headers specified in the request is not supported: {name}.");
         Self::bad_request("UnsupportedHeader", message).with("HeaderName", name).with("HeaderValue", value)
     }
 
-    pub(super) fn invalid_parameter(name: &str, value: &str) -> Self {
+    pub(crate) fn invalid_parameter(name: &str, value: &str) -> Self {
         let message = "Value for one of the query parameters specified in the request URI is invalid.";
         Self::bad_request("InvalidQueryParameterValue", message)
             .with("QueryParameterName", name)
             .with("QueryParameterValue", value)
     }
 
-    pub(super) fn unsupported_parameter(name: &str, value: &str) -> Self {
+    pub(crate) fn unsupported_parameter(name: &str, value: &str) -> Self {
         let message =
             format!("One of the query parameters specified in the request URI is not supported: {name}={value}.");
         Self::bad_request("UnsupportedQueryParameter", message)
@@ -94,26 +94,26 @@ impl BlobError {
             .with("QueryParameterValue", value)
     }
 
-    pub(super) fn unsupported_verb(method: &Method) -> Self {
+    pub(crate) fn unsupported_verb(method: &Method) -> Self {
         let message = format!("The resource doesn't support specified Http Verb: {method}.");
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "UnsupportedHttpVerb", message)
     }
 
-    pub(super) fn invalid_document(reason: impl std::fmt::Display) -> Self {
+    pub(crate) fn invalid_document(reason: impl std::fmt::Display) -> Self {
         Self::bad_request("InvalidXmlDocument", format!("XML specified is not syntactically valid: {reason}."))
     }
 
-    pub(super) fn body_too_large(limit: usize) -> Self {
+    pub(crate) fn body_too_large(limit: usize) -> Self {
         let message = "The request body is too large and exceeds the maximum permissible limit.";
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestBodyTooLarge", message).with("MaxLimit", limit.to_string())
     }
 
-    pub(super) fn md5_mismatch() -> Self {
+    pub(crate) fn md5_mismatch() -> Self {
         Self::bad_request("Md5Mismatch", MD5_MISMATCH)
     }
 
     /// The engine's fact as the answer to a read, where an unchanged object is no failure.
-    pub(super) fn of_read(error: &ObjectError) -> Self {
+    pub(crate) fn of_read(error: &ObjectError) -> Self {
         match error {
             ObjectError::ConditionFailed {
                 condition: Condition::IfNoneMatch | Condition::IfAbsent | Condition::IfModifiedSince,
@@ -124,7 +124,7 @@ impl BlobError {
     }
 
     /// The engine's fact as the answer to anything else.
-    pub(super) fn of(error: &ObjectError) -> Self {
+    pub(crate) fn of(error: &ObjectError) -> Self {
         let (status, code, message) = words(error);
         match error {
             // The service has no such limits: the engine's words say what they are.
@@ -138,7 +138,7 @@ impl BlobError {
     }
 
     /// The answer. One to `HEAD`, and one that nothing changed, has the header alone.
-    pub(super) fn answer(&self, request_id: &str, now: Millis, head_only: bool) -> Response<Bytes> {
+    pub(crate) fn answer(&self, request_id: &str, now: Millis, head_only: bool) -> Response<Bytes> {
         let mut response = Response::new(Bytes::new());
         *response.status_mut() = self.status;
         response.headers_mut().insert("x-ms-error-code", HeaderValue::from_static(self.code));

@@ -7,12 +7,12 @@
 
 mod account;
 mod append_block;
-mod authorize;
+pub(crate) mod authorize;
 mod blocks;
 mod container;
 mod copy_blob;
 mod delete_blob;
-mod error;
+pub(crate) mod error;
 mod get_blob;
 mod headers;
 mod list_blobs;
@@ -21,10 +21,10 @@ mod put_blob;
 mod sas;
 mod set_blob;
 mod shared_key;
-mod target;
+pub(crate) mod target;
 #[cfg(test)]
 mod tests;
-mod xml;
+pub(crate) mod xml;
 
 use std::sync::Arc;
 

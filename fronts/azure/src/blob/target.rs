@@ -7,26 +7,26 @@ use crate::request::AzureRequest;
 
 /// An address, taken apart and unescaped.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Target {
-    pub(super) account: String,
-    pub(super) container: Option<String>,
-    pub(super) blob: Option<String>,
+pub(crate) struct Target {
+    pub(crate) account: String,
+    pub(crate) container: Option<String>,
+    pub(crate) blob: Option<String>,
     /// The query's parameters: names in lower case, values unescaped.
-    pub(super) parameters: Vec<(String, String)>,
+    pub(crate) parameters: Vec<(String, String)>,
 }
 
 /// Whether a storage account can be called so: 3 to 24 lower-case letters and digits.
-pub(super) fn is_account(name: &str) -> bool {
+pub(crate) fn is_account(name: &str) -> bool {
     (3..=24).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
 }
 
 impl Target {
-    pub(super) fn of(request: &AzureRequest) -> Result<Self, BlobError> {
+    pub(crate) fn of(request: &AzureRequest) -> Result<Self, BlobError> {
         Self::parse(&request.path, &request.query)
     }
 
     /// An address from its path and query, both as sent.
-    pub(super) fn parse(path: &str, query: &str) -> Result<Self, BlobError> {
+    pub(crate) fn parse(path: &str, query: &str) -> Result<Self, BlobError> {
         let mut parts = path.trim_start_matches('/').splitn(3, '/');
         let mut part = || parts.next().filter(|part| !part.is_empty()).map(unescape).transpose();
         let account = part()?.unwrap_or_default();
@@ -34,18 +34,18 @@ impl Target {
     }
 
     /// A parameter of the query; `None` when it is not there or empty.
-    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
+    pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
         let found = self.parameters.iter().find(|(found, _)| found == name);
         found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
 
     /// The container, for operations that have one by their kind.
-    pub(super) fn container(&self) -> &str {
+    pub(crate) fn container(&self) -> &str {
         self.container.as_deref().unwrap_or_default()
     }
 
     /// The blob, for operations that have one by their kind.
-    pub(super) fn blob(&self) -> &str {
+    pub(crate) fn blob(&self) -> &str {
         self.blob.as_deref().unwrap_or_default()
     }
 }

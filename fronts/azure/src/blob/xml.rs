@@ -7,15 +7,15 @@ use quick_xml::events::Event;
 
 use super::error::BlobError;
 
-pub(super) const CONTENT_TYPE: &str = "application/xml";
+pub(crate) const CONTENT_TYPE: &str = "application/xml";
 
 /// An element while its content is written.
-pub(super) struct Element {
+pub(crate) struct Element {
     out: String,
 }
 
 /// A whole document: its root's name and attributes, and who writes its content.
-pub(super) fn document(root: &str, attributes: &[(&str, &str)], content: impl FnOnce(&mut Element)) -> Bytes {
+pub(crate) fn document(root: &str, attributes: &[(&str, &str)], content: impl FnOnce(&mut Element)) -> Bytes {
     let mut element = Element { out: String::from("<?xml version=\"1.0\" encoding=\"utf-8\"?><") };
     element.out.push_str(root);
     for (name, value) in attributes {
@@ -32,7 +32,7 @@ pub(super) fn document(root: &str, attributes: &[(&str, &str)], content: impl Fn
 }
 
 /// A document as a successful answer.
-pub(super) fn answer(document: Bytes) -> Response<Bytes> {
+pub(crate) fn answer(document: Bytes) -> Response<Bytes> {
     let mut response = Response::new(document);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
     response
@@ -40,21 +40,21 @@ pub(super) fn answer(document: Bytes) -> Response<Bytes> {
 
 impl Element {
     /// A child with text.
-    pub(super) fn text(&mut self, name: &str, text: &str) {
+    pub(crate) fn text(&mut self, name: &str, text: &str) {
         self.begin(name);
         self.escape(text);
         self.end(name);
     }
 
     /// A child with text, when there is one.
-    pub(super) fn optional(&mut self, name: &str, text: Option<&str>) {
+    pub(crate) fn optional(&mut self, name: &str, text: Option<&str>) {
         if let Some(text) = text {
             self.text(name, text);
         }
     }
 
     /// A child with children.
-    pub(super) fn child(&mut self, name: &str, content: impl FnOnce(&mut Self)) {
+    pub(crate) fn child(&mut self, name: &str, content: impl FnOnce(&mut Self)) {
         self.begin(name);
         content(self);
         self.end(name);
@@ -93,7 +93,7 @@ impl Element {
 
 /// The children of a document's root that hold text, with their names, at most `limit`. Anything nested deeper, another
 /// root, and references are errors: the documents that are read here have none.
-pub(super) fn read_list(document: &[u8], root: &str, limit: usize) -> Result<Vec<(String, String)>, BlobError> {
+pub(crate) fn read_list(document: &[u8], root: &str, limit: usize) -> Result<Vec<(String, String)>, BlobError> {
     let mut reader = Reader::from_reader(document);
     let mut open: Vec<String> = Vec::new();
     let mut found: Vec<(String, String)> = Vec::new();

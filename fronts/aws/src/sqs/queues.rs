@@ -1,0 +1,129 @@
+//! `CreateQueue`, `GetQueueUrl`, `ListQueues`, `DeleteQueue`, `PurgeQueue`, and tags
+
+use std::collections::BTreeMap;
+
+use millstream_catalog::QueueSettings;
+use millstream_queue::{NewQueue, QueueError};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Sqs, attributes, check_range, error, queue_input, queue_of};
+use crate::json_protocol::{JsonRequest, ServiceError};
+
+/// Queues of a page, as the service has it.
+const RESULTS_MAX: i64 = 1_000;
+/// Tags of a queue, as the service has it.
+const TAGS_MAX: usize = 50;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct CreateInput {
+    queue_name: Option<String>,
+    attributes: Option<BTreeMap<String, String>>,
+    #[serde(alias = "tags")]
+    tags: Option<BTreeMap<String, String>>,
+}
+
+pub(super) async fn create(sqs: &Sqs, request: &JsonRequest) -> Result<Value, ServiceError> {
+    let input: CreateInput = request.input()?;
+    let name = input.queue_name.ok_or_else(|| error::missing("QueueName"))?;
+    if name.ends_with(".fifo") {
+        return Err(error::unsupported("A FIFO queue"));
+    }
+    let given = input.attributes.unwrap_or_default();
+    let mut settings = QueueSettings::default();
+    attributes::read(&given, &mut settings)?;
+    let new = NewQueue { name: name.clone(), settings, tags: input.tags.unwrap_or_default(), ..NewQueue::default() };
+    match sqs.queues.create(new).await {
+        Ok(_) => {}
+        Err(QueueError::QueueExists { queue }) => {
+            let found = sqs.queues.get(&queue)?;
+            let mut asked = found.settings.clone();
+            attributes::read(&given, &mut asked)?;
+            if asked != found.settings {
+                return Err(QueueError::QueueExists { queue }.into());
+            }
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(json!({ "QueueUrl": sqs.queue_url(request, &name) }))
+}
+
+pub(super) fn url(sqs: &Sqs, request: &JsonRequest) -> Result<Value, ServiceError> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Input {
+        queue_name: Option<String>,
+    }
+    let name = request.input::<Input>()?.queue_name.ok_or_else(|| error::missing("QueueName"))?;
+    sqs.queues.get(&name)?;
+    Ok(json!({ "QueueUrl": sqs.queue_url(request, &name) }))
+}
+
+pub(super) fn list(sqs: &Sqs, request: &JsonRequest) -> Result<Value, ServiceError> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Input {
+        queue_name_prefix: Option<String>,
+        max_results: Option<i64>,
+        next_token: Option<String>,
+    }
+    let input: Input = request.input()?;
+    let limit = check_range("MaxResults", input.max_results, 1, RESULTS_MAX)?;
+    let (prefix, after) = (input.queue_name_prefix.unwrap_or_default(), input.next_token.unwrap_or_default());
+    let mut queues = sqs.queues.list();
+    queues.retain(|queue| queue.name.starts_with(&prefix) && queue.name > after);
+    let limit_or_all = usize::try_from(limit.unwrap_or(RESULTS_MAX)).unwrap_or(1);
+    let more = queues.len() > limit_or_all;
+    queues.truncate(limit_or_all);
+    let urls: Vec<String> = queues.iter().map(|queue| sqs.queue_url(request, &queue.name)).collect();
+    let mut answer = json!({ "QueueUrls": urls });
+    // The service tells of a further page only to those who ask for pages.
+    if let Some(last) = queues.last().filter(|_| more && limit.is_some()) {
+        answer["NextToken"] = json!(last.name);
+    }
+    Ok(answer)
+}
+
+pub(super) async fn delete(sqs: &Sqs, request: &JsonRequest) -> Result<Value, ServiceError> {
+    sqs.queues.delete(&queue_input(request)?).await?;
+    Ok(json!({}))
+}
+
+pub(super) async fn purge(sqs: &Sqs, request: &JsonRequest) -> Result<Value, ServiceError> {
+    sqs.queues.purge(&queue_input(request)?).await?;
+    Ok(json!({}))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct TagInput {
+    queue_url: Option<String>,
+    #[serde(default)]
+    tags: BTreeMap<String, String>,
+    #[serde(default)]
+    tag_keys: Vec<String>,
+}
+
+pub(super) async fn tag(sqs: &Sqs, request: &JsonRequest) -> Result<Value, ServiceError> {
+    let input: TagInput = request.input()?;
+    let queue = queue_of(input.queue_url.as_deref())?;
+    let mut all = sqs.queues.get(&queue)?.tags.clone();
+    all.extend(input.tags.clone());
+    if all.len() > TAGS_MAX {
+        return Err(error::invalid(format!("Too many tags added for queue {queue}.")));
+    }
+    sqs.queues.change(&queue, |_, _, tags| tags.extend(input.tags)).await?;
+    Ok(json!({}))
+}
+
+pub(super) async fn untag(sqs: &Sqs, request: &JsonRequest) -> Result<Value, ServiceError> {
+    let input: TagInput = request.input()?;
+    let queue = queue_of(input.queue_url.as_deref())?;
+    sqs.queues.change(&queue, |_, _, tags| tags.retain(|key, _| !input.tag_keys.contains(key))).await?;
+    Ok(json!({}))
+}
+
+pub(super) fn tags(sqs: &Sqs, request: &JsonRequest) -> Result<Value, ServiceError> {
+    Ok(json!({ "Tags": sqs.queues.get(&queue_input(request)?)?.tags }))
+}

@@ -1,0 +1,182 @@
+//! `ReceiveMessage`, `DeleteMessage`, `ChangeMessageVisibility`, and their batches
+
+use std::time::Duration;
+
+use base64_simd::STANDARD;
+use millstream_queue::{Attribute, AttributeValue, Message, QueueError, Receipt, Receive, Update};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::send::{attributes_md5, batch_answer, body_md5, check_ids, failure};
+use super::{Sqs, check_range, error, queue_of};
+use crate::json_protocol::{JsonRequest, ServiceError};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ReceiveInput {
+    queue_url: Option<String>,
+    max_number_of_messages: Option<i64>,
+    visibility_timeout: Option<i64>,
+    wait_time_seconds: Option<i64>,
+    #[serde(default)]
+    attribute_names: Vec<String>,
+    #[serde(default)]
+    message_system_attribute_names: Vec<String>,
+    #[serde(default)]
+    message_attribute_names: Vec<String>,
+}
+
+/// One message of a request, by itself or in a batch.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Entry {
+    id: Option<String>,
+    queue_url: Option<String>,
+    receipt_handle: Option<String>,
+    visibility_timeout: Option<i64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct BatchInput {
+    queue_url: Option<String>,
+    #[serde(default)]
+    entries: Vec<Entry>,
+}
+
+pub(super) async fn receive(sqs: &Sqs, request: &JsonRequest) -> Result<Value, ServiceError> {
+    let input: ReceiveInput = request.input()?;
+    let queue = queue_of(input.queue_url.as_deref())?;
+    let max = check_range("MaxNumberOfMessages", input.max_number_of_messages, 1, 10)?.unwrap_or(1);
+    let hidden = check_range("VisibilityTimeout", input.visibility_timeout, 0, 43_200)?;
+    let wait = check_range("WaitTimeSeconds", input.wait_time_seconds, 0, 20)?;
+    let receive = Receive {
+        max: usize::try_from(max).unwrap_or(1),
+        hidden: hidden.map(|seconds| seconds * 1_000),
+        wait: wait.map(|seconds| Duration::from_secs(u64::try_from(seconds).unwrap_or(0))),
+    };
+    let messages = sqs.queues.receive(&queue, receive).await?;
+    if messages.is_empty() {
+        return Ok(json!({}));
+    }
+    let told: Vec<Value> = messages.iter().map(|message| input.told(message, &sqs.place.account)).collect();
+    Ok(json!({ "Messages": told }))
+}
+
+pub(super) async fn delete(sqs: &Sqs, request: &JsonRequest) -> Result<Value, ServiceError> {
+    let entry: Entry = request.input()?;
+    entry.delete(sqs, &queue_of(entry.queue_url.as_deref())?).await?;
+    Ok(json!({}))
+}
+
+pub(super) async fn change_visibility(sqs: &Sqs, request: &JsonRequest) -> Result<Value, ServiceError> {
+    let entry: Entry = request.input()?;
+    entry.change_visibility(sqs, &queue_of(entry.queue_url.as_deref())?).await?;
+    Ok(json!({}))
+}
+
+pub(super) async fn delete_batch(sqs: &Sqs, request: &JsonRequest) -> Result<Value, ServiceError> {
+    let (queue, entries) = batch(sqs, request)?;
+    let outcomes = futures_util::future::join_all(entries.iter().map(|entry| entry.delete(sqs, &queue))).await;
+    Ok(outcome(&entries, outcomes))
+}
+
+pub(super) async fn change_visibility_batch(sqs: &Sqs, request: &JsonRequest) -> Result<Value, ServiceError> {
+    let (queue, entries) = batch(sqs, request)?;
+    let changes = entries.iter().map(|entry| entry.change_visibility(sqs, &queue));
+    Ok(outcome(&entries, futures_util::future::join_all(changes).await))
+}
+
+fn batch(sqs: &Sqs, request: &JsonRequest) -> Result<(String, Vec<Entry>), ServiceError> {
+    let input: BatchInput = request.input()?;
+    let queue = queue_of(input.queue_url.as_deref())?;
+    check_ids(input.entries.iter().map(|entry| entry.id.as_deref()))?;
+    sqs.queues.get(&queue)?;
+    Ok((queue, input.entries))
+}
+
+fn outcome(entries: &[Entry], outcomes: Vec<Result<(), ServiceError>>) -> Value {
+    let (mut successful, mut failed) = (Vec::new(), Vec::new());
+    for (entry, outcome) in entries.iter().zip(outcomes) {
+        let id = entry.id.as_deref().unwrap_or_default();
+        match outcome {
+            Ok(()) => successful.push(json!({ "Id": id })),
+            Err(error) => failed.push(failure(id, &error)),
+        }
+    }
+    batch_answer(successful, failed)
+}
+
+impl Entry {
+    fn receipt(&self) -> Result<Receipt, ServiceError> {
+        let handle = self.receipt_handle.as_deref().ok_or_else(|| error::missing("ReceiptHandle"))?;
+        handle.parse().map_err(|()| error::bad_receipt(handle))
+    }
+
+    /// A handle of a message that was received again, or is gone, deletes nothing and is no error, as the service has it.
+    async fn delete(&self, sqs: &Sqs, queue: &str) -> Result<(), ServiceError> {
+        match sqs.queues.delete_message(queue, self.receipt()?).await {
+            Ok(()) | Err(QueueError::MessageNotFound { .. } | QueueError::OldReceipt { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn change_visibility(&self, sqs: &Sqs, queue: &str) -> Result<(), ServiceError> {
+        let receipt = self.receipt()?;
+        let seconds = check_range("VisibilityTimeout", self.visibility_timeout, 0, 43_200)?;
+        let seconds = seconds.ok_or_else(|| error::missing("VisibilityTimeout"))?;
+        sqs.queues.update(queue, receipt, Update { hidden: seconds * 1_000, body: None, renew: false }).await?;
+        Ok(())
+    }
+}
+
+impl ReceiveInput {
+    /// A message with what was asked for.
+    fn told(&self, message: &Message, account: &str) -> Value {
+        let mut told = json!({
+            "MessageId": message.id.to_string(),
+            "ReceiptHandle": message.receipt.to_string(),
+            "MD5OfBody": body_md5(&message.body),
+            "Body": String::from_utf8_lossy(&message.body),
+        });
+        let wanted = self.attribute_names.iter().chain(&self.message_system_attribute_names);
+        let all = [
+            ("SenderId", account.to_owned()),
+            ("SentTimestamp", message.sent.to_string()),
+            ("ApproximateReceiveCount", message.receives.to_string()),
+            ("ApproximateFirstReceiveTimestamp", message.first_received.unwrap_or_default().to_string()),
+        ];
+        let named = |name: &str| wanted.clone().any(|wanted| wanted == "All" || wanted == name);
+        let system: Map<String, Value> = all
+            .into_iter()
+            .filter(|(name, _)| named(name))
+            .map(|(name, value)| (name.to_owned(), Value::String(value)))
+            .collect();
+        if !system.is_empty() {
+            told["Attributes"] = Value::Object(system);
+        }
+        let own: Vec<&Attribute> = message.attributes.iter().filter(|attribute| self.wants(&attribute.name)).collect();
+        if let Some(sum) = attributes_md5(own.iter().copied()) {
+            told["MD5OfMessageAttributes"] = json!(sum);
+            let pairs = own.iter().map(|attribute| (attribute.name.clone(), shown(attribute)));
+            told["MessageAttributes"] = Value::Object(pairs.collect());
+        }
+        told
+    }
+
+    /// Whether an attribute was asked for: by its name, by how it begins (`trace.*`), or all.
+    fn wants(&self, name: &str) -> bool {
+        self.message_attribute_names.iter().any(|wanted| {
+            wanted == "All" || wanted == name || wanted.strip_suffix(".*").is_some_and(|begin| name.starts_with(begin))
+        })
+    }
+}
+
+fn shown(attribute: &Attribute) -> Value {
+    match &attribute.value {
+        AttributeValue::Text(text) => json!({ "DataType": attribute.kind, "StringValue": text }),
+        AttributeValue::Binary(bytes) => {
+            json!({ "DataType": attribute.kind, "BinaryValue": STANDARD.encode_to_string(bytes) })
+        }
+    }
+}

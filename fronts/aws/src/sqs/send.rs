@@ -1,0 +1,214 @@
+//! `SendMessage`, `SendMessageBatch`, and how messages and their attributes are read and summed up
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base64_simd::STANDARD;
+use bytes::Bytes;
+use md5::{Digest as _, Md5};
+use millstream_queue::{Attribute, AttributeValue, NewMessage, Sent};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Sqs, check_range, error, queue_of};
+use crate::json_protocol::{JsonRequest, ServiceError};
+
+/// Entries of a batch, as the service has it.
+pub(super) const ENTRIES_MAX: usize = 10;
+/// Bytes of a batch's messages.
+const BATCH_BYTES_MAX: usize = 256 << 10;
+/// Attributes of a message.
+const ATTRIBUTES_MAX: usize = 10;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Entry {
+    id: Option<String>,
+    queue_url: Option<String>,
+    message_body: Option<String>,
+    delay_seconds: Option<i64>,
+    #[serde(default)]
+    message_attributes: BTreeMap<String, AttributeInput>,
+    message_system_attributes: Option<BTreeMap<String, Value>>,
+    message_group_id: Option<String>,
+    message_deduplication_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct AttributeInput {
+    data_type: Option<String>,
+    string_value: Option<String>,
+    binary_value: Option<String>,
+}
+
+pub(super) async fn one(sqs: &Sqs, request: &JsonRequest) -> Result<Value, ServiceError> {
+    let entry: Entry = request.input()?;
+    let queue = queue_of(entry.queue_url.as_deref())?;
+    let message = entry.message()?;
+    let sums = Sums::of(&message);
+    let sent = sqs.queues.send(&queue, vec![message]).await?;
+    let sent = sent.first().ok_or_else(|| ServiceError::internal("InternalError", "nothing was sent"))?;
+    Ok(sums.answer(sent))
+}
+
+pub(super) async fn batch(sqs: &Sqs, request: &JsonRequest) -> Result<Value, ServiceError> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Input {
+        queue_url: Option<String>,
+        #[serde(default)]
+        entries: Vec<Entry>,
+    }
+    let input: Input = request.input()?;
+    let queue = queue_of(input.queue_url.as_deref())?;
+    check_ids(input.entries.iter().map(|entry| entry.id.as_deref()))?;
+    sqs.queues.get(&queue)?;
+    let (mut messages, mut told, mut failed) = (Vec::new(), Vec::new(), Vec::new());
+    for entry in input.entries {
+        let id = entry.id.clone().unwrap_or_default();
+        match entry.message() {
+            Ok(message) => {
+                told.push((id, Sums::of(&message)));
+                messages.push(message);
+            }
+            Err(error) => failed.push(failure(&id, &error)),
+        }
+    }
+    let bytes =
+        |message: &NewMessage| message.body.len() + message.attributes.iter().map(Attribute::bytes).sum::<usize>();
+    if messages.iter().map(bytes).sum::<usize>() > BATCH_BYTES_MAX {
+        let message = format!("Batch requests cannot be longer than {BATCH_BYTES_MAX} bytes.");
+        return Err(ServiceError::new("BatchRequestTooLong", message));
+    }
+    let sent = sqs.queues.send(&queue, messages).await?;
+    let answer = |((id, sums), sent): (&(String, Sums), &Sent)| {
+        let mut answer = sums.answer(sent);
+        answer["Id"] = json!(id);
+        answer
+    };
+    let successful: Vec<Value> = told.iter().zip(&sent).map(answer).collect();
+    Ok(batch_answer(successful, failed))
+}
+
+/// What became of a batch: lists that would be empty are not there.
+pub(super) fn batch_answer(successful: Vec<Value>, failed: Vec<Value>) -> Value {
+    let mut answer = json!({ "Successful": successful });
+    if !failed.is_empty() {
+        answer["Failed"] = Value::Array(failed);
+    }
+    answer
+}
+
+/// An entry that failed.
+pub(super) fn failure(id: &str, error: &ServiceError) -> Value {
+    let code = super::error::query_code(&error.code);
+    json!({ "Id": id, "Code": code, "Message": error.message, "SenderFault": error.status < 500 })
+}
+
+/// The rules for a batch and its ids.
+pub(super) fn check_ids<'i>(ids: impl Iterator<Item = Option<&'i str>>) -> Result<(), ServiceError> {
+    let ids: Vec<&str> = ids.map(|id| id.ok_or_else(|| error::missing("Id"))).collect::<Result<_, _>>()?;
+    let refuse = |code, message: String| Err(ServiceError::new(code, message));
+    if ids.is_empty() {
+        return refuse("EmptyBatchRequest", "There should be at least one entry in the request.".to_owned());
+    }
+    if ids.len() > ENTRIES_MAX {
+        let message = format!("Maximum number of entries per request are {ENTRIES_MAX}. You have sent {}.", ids.len());
+        return refuse("TooManyEntriesInBatchRequest", message);
+    }
+    let fine = |id: &&str| {
+        (1..=80).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+    };
+    if !ids.iter().all(fine) {
+        let message = "A batch entry id can only contain alphanumeric characters, hyphens and underscores. \
+                       It can be at most 80 letters long.";
+        return refuse("InvalidBatchEntryId", message.to_owned());
+    }
+    if ids.iter().collect::<BTreeSet<_>>().len() < ids.len() {
+        return refuse("BatchEntryIdsNotDistinct", "Two or more batch entries have the same Id.".to_owned());
+    }
+    Ok(())
+}
+
+impl Entry {
+    fn message(self) -> Result<NewMessage, ServiceError> {
+        if self.message_group_id.is_some() || self.message_deduplication_id.is_some() {
+            return Err(error::unsupported("MessageGroupId and MessageDeduplicationId of FIFO queues"));
+        }
+        if self.message_system_attributes.is_some_and(|attributes| !attributes.is_empty()) {
+            return Err(error::unsupported("MessageSystemAttributes"));
+        }
+        let body = self.message_body.filter(|body| !body.is_empty()).ok_or_else(|| error::missing("MessageBody"))?;
+        let delay = check_range("DelaySeconds", self.delay_seconds, 0, 900)?.map(|seconds| seconds * 1_000);
+        if self.message_attributes.len() > ATTRIBUTES_MAX {
+            return Err(error::invalid(format!(
+                "Number of message attributes exceeds the allowed maximum [{ATTRIBUTES_MAX}]."
+            )));
+        }
+        let attributes = self.message_attributes.into_iter().map(attribute).collect::<Result<_, _>>()?;
+        Ok(NewMessage { body: Bytes::from(body), attributes, delay, expires: None })
+    }
+}
+
+fn attribute((name, input): (String, AttributeInput)) -> Result<Attribute, ServiceError> {
+    let kind = input.data_type.unwrap_or_default();
+    let refuse = |why: &str| error::invalid(format!("The message attribute '{name}' {why}."));
+    let value = match (kind.split('.').next(), input.string_value, input.binary_value) {
+        (Some("String" | "Number"), Some(text), None) if !text.is_empty() => AttributeValue::Text(text),
+        (Some("Binary"), None, Some(text)) => {
+            let bytes = STANDARD.decode_to_vec(&text).map_err(|_| refuse("has a BinaryValue that is no base64"))?;
+            AttributeValue::Binary(bytes)
+        }
+        _ => return Err(refuse("needs a DataType of String, Number or Binary and a value of that type")),
+    };
+    Ok(Attribute { name, kind, value })
+}
+
+/// Checksums by which clients see that all came through.
+struct Sums {
+    body: String,
+    attributes: Option<String>,
+}
+
+impl Sums {
+    fn of(message: &NewMessage) -> Self {
+        Self { body: body_md5(&message.body), attributes: attributes_md5(message.attributes.iter()) }
+    }
+
+    fn answer(&self, sent: &Sent) -> Value {
+        let mut answer = json!({ "MessageId": sent.id.to_string(), "MD5OfMessageBody": self.body });
+        if let Some(sum) = &self.attributes {
+            answer["MD5OfMessageAttributes"] = json!(sum);
+        }
+        answer
+    }
+}
+
+pub(super) fn body_md5(body: &[u8]) -> String {
+    hex::encode(Md5::digest(body))
+}
+
+/// The checksum of attributes in the order of their names; `None` without any.
+/// Source: "Calculating the MD5 message digest for message attributes".
+pub(super) fn attributes_md5<'a>(attributes: impl Iterator<Item = &'a Attribute>) -> Option<String> {
+    let mut attributes: Vec<&Attribute> = attributes.collect();
+    if attributes.is_empty() {
+        return None;
+    }
+    attributes.sort_by(|one, other| one.name.cmp(&other.name));
+    let mut text = Vec::new();
+    let mut add = |mark: Option<u8>, bytes: &[u8]| {
+        text.extend(mark);
+        text.extend(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
+        text.extend(bytes);
+    };
+    for attribute in attributes {
+        add(None, attribute.name.as_bytes());
+        add(None, attribute.kind.as_bytes());
+        match &attribute.value {
+            AttributeValue::Text(value) => add(Some(1), value.as_bytes()),
+            AttributeValue::Binary(value) => add(Some(2), value),
+        }
+    }
+    Some(body_md5(&text))
+}

@@ -70,9 +70,9 @@ def test_broken_bodies_and_unknown_operations(endpoint):
 
 
 def test_a_service_that_is_not_served_says_so(server):
-    client = server.client("sqs")
+    client = server.client("sns")
     with pytest.raises(ClientError) as raised:
-        client.list_queues()
+        client.list_topics()
     assert "not supported" in str(raised.value)
 
 

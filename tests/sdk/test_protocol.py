@@ -70,9 +70,9 @@ def test_broken_bodies_and_unknown_operations(endpoint):
 
 
 def test_a_service_that_is_not_served_says_so(server):
-    client = server.client("sns")
+    client = server.client("events")
     with pytest.raises(ClientError) as raised:
-        client.list_topics()
+        client.list_rules()
     assert "not supported" in str(raised.value)
 
 

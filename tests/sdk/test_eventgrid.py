@@ -423,7 +423,7 @@ def test_a_stream_gets_the_events(node):
     stream = f"events-{uuid.uuid4().hex[:8]}"
     kinesis.create_stream(StreamName=stream, ShardCount=1)
     topic.subscribe("hub", {"endpointType": "EventHub", "properties": {
-        "resourceId": f"/subscriptions/0/resourceGroups/g/providers/Microsoft.EventHub/namespaces/n/eventhubs/{stream}"}})
+        "resourceId": f"/subscriptions/0/resourceGroups/g/providers/Microsoft.EventHub/namespaces/default/eventhubs/{stream}"}})
     topic.client().send([event(1), event(2)])
     iterator = kinesis.get_shard_iterator(StreamName=stream, ShardId="shardId-000000000000",
                                           ShardIteratorType="TRIM_HORIZON")["ShardIterator"]

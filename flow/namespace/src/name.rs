@@ -7,7 +7,7 @@ use crate::engine::DEFAULT_NAMESPACE;
 use crate::error::NamespaceError;
 
 /// Owners' prefixes of other streams' names: no namespace may be called so.
-const RESERVED: [&str; 2] = ["delivery", "query"];
+const RESERVED: [&str; 3] = ["delivery", "query", "topic"];
 
 /// Characters of a namespace's name: it is a host name's first label.
 const NAMESPACE_CHARS_MAX: usize = 50;

@@ -170,6 +170,9 @@ mod tests {
             ("POST", "/dbs", version, Some(Service::Cosmos)),
             ("GET", "/dbs/a/colls/b", version, Some(Service::Cosmos)),
             ("GET", "/offers", version, Some(Service::Cosmos)),
+            ("POST", "/eventgrid/orders/api/events?api-version=2018-01-01", None, Some(Service::EventGrid)),
+            ("POST", "/api/events", Some("aeg-sas-key"), Some(Service::EventGrid)),
+            ("POST", "/api/events", None, None),
             // As the clients of AWS speak.
             ("POST", "/", Some("x-amz-target"), None),
             ("POST", "/2015-03-31/functions/name/invocations", Some("x-amz-date"), None),

@@ -105,8 +105,12 @@ impl Events {
                 Err(error) => refuse(error.to_string()),
             },
             EventEndpoint::Stream { name } => match shared.streams.get(name) {
-                Ok(stream) if stream.owner == StreamOwner::User => Ok(()),
-                Ok(_) => refuse("the stream belongs to another resource".to_owned()),
+                Ok(stream) => match stream.owner {
+                    StreamOwner::User | StreamOwner::Hub => Ok(()),
+                    StreamOwner::DeliveryStream | StreamOwner::Query | StreamOwner::Topic => {
+                        refuse("the stream belongs to another resource".to_owned())
+                    }
+                },
                 Err(error) => refuse(error.to_string()),
             },
             EventEndpoint::Function { name } => match shared.catalog.functions.get(name) {

@@ -1,5 +1,7 @@
 //! How resources of this node are named: addresses for clients and resource ids.
 
+use millstream_namespace::{DEFAULT_NAMESPACE, name};
+
 /// The subscription of resources that are defined without one.
 pub const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
 /// Their resource group.
@@ -29,9 +31,22 @@ pub fn validation_url(endpoint: &str, topic: &str, subscription: &str, code: &st
     format!("{endpoint}/eventgrid/{topic}/eventSubscriptions/{subscription}/validate?code={code}")
 }
 
-/// The resource id of a node's stream as an event hub.
-pub(super) fn event_hub_id(name: &str) -> String {
-    format!("{}/Microsoft.EventHub/namespaces/millstream/eventhubs/{name}", group())
+/// The stream of an event hub, by the hub's resource id; `None` when the id is none of a hub.
+pub(super) fn stream_of_hub(id: &str) -> Option<String> {
+    match id.trim_matches('/').rsplit('/').collect::<Vec<_>>().as_slice() {
+        [hub, hubs, namespace, namespaces, ..]
+            if hubs.eq_ignore_ascii_case("eventhubs") && namespaces.eq_ignore_ascii_case("namespaces") =>
+        {
+            Some(name::stream_of(namespace, hub))
+        }
+        _ => None,
+    }
+}
+
+/// The resource id of a stream as an event hub.
+pub(super) fn event_hub_id(stream: &str) -> String {
+    let (namespace, hub) = stream.split_once('/').unwrap_or((DEFAULT_NAMESPACE, stream));
+    format!("{}/Microsoft.EventHub/namespaces/{namespace}/eventhubs/{hub}", group())
 }
 
 /// The resource id of a function.
@@ -46,4 +61,22 @@ pub(super) fn storage_account_id() -> String {
 
 fn group() -> String {
     format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/{RESOURCE_GROUP}/providers")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hubs_are_found_by_their_ids() {
+        for (namespace, stream) in [("default", "trades"), ("other", "other/trades")] {
+            let id = format!(
+                "/subscriptions/0/resourceGroups/g/providers/Microsoft.EventHub/namespaces/{namespace}/eventHubs/trades"
+            );
+            assert_eq!(stream_of_hub(&id).as_deref(), Some(stream));
+            assert_eq!(stream_of_hub(&event_hub_id(stream)).as_deref(), Some(stream));
+        }
+        assert_eq!(stream_of_hub("/subscriptions/0/eventhubs/trades"), None);
+        assert_eq!(stream_of_hub(""), None);
+    }
 }

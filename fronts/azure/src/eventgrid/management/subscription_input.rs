@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{advanced_filter, delivery_attribute};
 use crate::eventgrid::error::EventGridError;
+use crate::eventgrid::place::stream_of_hub;
 
 /// The body of a create-or-update.
 #[derive(Deserialize)]
@@ -125,11 +126,16 @@ impl Endpoint {
         let required = |value: Option<String>, name: &str| {
             value.ok_or_else(|| EventGridError::invalid(format!("Expected destination.properties.{name}, found none.")))
         };
-        let named = |id| required(id, "resourceId").map(|id| last_name(&id));
         let endpoint = match self.endpoint_type.as_str() {
             "WebHook" => EventEndpoint::Webhook { url: required(properties.endpoint_url, "endpointUrl")? },
-            "EventHub" => EventEndpoint::Stream { name: named(properties.resource_id)? },
-            "AzureFunction" => EventEndpoint::Function { name: named(properties.resource_id)? },
+            "EventHub" => {
+                let id = required(properties.resource_id, "resourceId")?;
+                let expected = "Expected the resourceId of an event hub: …/namespaces/NAMESPACE/eventhubs/HUB.";
+                EventEndpoint::Stream { name: stream_of_hub(&id).ok_or_else(|| EventGridError::invalid(expected))? }
+            }
+            "AzureFunction" => {
+                EventEndpoint::Function { name: last_name(&required(properties.resource_id, "resourceId")?) }
+            }
             "StorageQueue" => EventEndpoint::Queue { name: required(properties.queue_name, "queueName")? },
             other => return Err(EventGridError::not_supported(&format!("The destination type {other}"))),
         };

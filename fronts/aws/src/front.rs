@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Body;
 use millstream_access::Access;
@@ -14,6 +14,7 @@ use millstream_http::body::{self, BodyError};
 use millstream_types::Clock;
 
 use crate::json_protocol::{JsonRequest, ServiceError};
+use crate::query_protocol::{self, Parameters, QueryRequest};
 use crate::rest_protocol::{self, RestRequest};
 use crate::services::Services;
 use crate::sigv4::{Claim, SignatureError};
@@ -77,15 +78,30 @@ impl AwsFront {
         if let Some(response) = self.services.public(&head, &body).await {
             return response;
         }
-        let rest = head.headers.get("x-amz-target").is_none();
-        let claim = match self.authenticate(&head, &body) {
+        let family = Family::of(&head.headers);
+        let (service, principal) = match self.authenticate(&head, &body) {
             Ok(claim) => claim,
-            Err(error) => {
-                return if rest { rest_protocol::error(&forbidden(&error)) } else { json_error(&refused(&error)) };
-            }
+            Err(error) => return family.refused(&error, request_id),
         };
-        let (service, principal) = claim;
-        if rest {
+        // REST services have operations that take forms too, such as an invocation with one as its event.
+        if family == Family::Query && !Services::is_rest(&service) {
+            let read = Parameters::parse(&body);
+            return match read {
+                Ok(mut parameters) => {
+                    let request = QueryRequest {
+                        action: parameters.take("Action").unwrap_or_default(),
+                        path: head.uri.path().to_owned(),
+                        parameters,
+                        headers: head.headers,
+                        request_id: request_id.to_owned(),
+                        principal,
+                    };
+                    self.services.query(&service, request).await
+                }
+                Err(error) => query_protocol::unserved(&error, request_id),
+            };
+        }
+        if family != Family::Json {
             let request = RestRequest {
                 method: head.method,
                 path: head.uri.path().to_owned(),
@@ -123,6 +139,33 @@ impl AwsFront {
     }
 }
 
+/// The families of protocols, told apart before the service is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Family {
+    Json,
+    Query,
+    Rest,
+}
+
+impl Family {
+    fn of(headers: &HeaderMap) -> Self {
+        match headers.contains_key("x-amz-target") {
+            true => Self::Json,
+            false if query_protocol::is_form(headers) => Self::Query,
+            false => Self::Rest,
+        }
+    }
+
+    /// What a request of the family is answered whose signature does not hold.
+    fn refused(self, error: &SignatureError, request_id: &str) -> Response<Bytes> {
+        match self {
+            Self::Json => json_error(&refused(error)),
+            Self::Query => query_protocol::unserved(&refused_query(error), request_id),
+            Self::Rest => rest_protocol::error(&forbidden(error)),
+        }
+    }
+}
+
 /// A body that was not taken, in the services' words.
 fn not_taken(error: &BodyError) -> ServiceError {
     let (status, code) = match error {
@@ -142,6 +185,17 @@ fn refused(error: &SignatureError) -> ServiceError {
         SignatureError::Invalid(_) => "InvalidSignatureException",
     };
     ServiceError::new(code, error.to_string())
+}
+
+/// Query services have names of their own for it.
+fn refused_query(error: &SignatureError) -> ServiceError {
+    let code = match error {
+        SignatureError::Missing => "MissingAuthenticationToken",
+        SignatureError::Incomplete(_) => "IncompleteSignature",
+        SignatureError::UnknownKey => "InvalidClientTokenId",
+        SignatureError::Invalid(_) => "SignatureDoesNotMatch",
+    };
+    ServiceError { status: 403, ..ServiceError::new(code, error.to_string()) }
 }
 
 /// REST services answer the same with status 403.

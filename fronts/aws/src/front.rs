@@ -6,12 +6,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
-use hyper::body::Body;
+use hyper::body::Incoming;
 use millstream_access::Access;
 use millstream_http::body::{self, BodyError};
-use millstream_types::Clock;
+use millstream_types::{BoxFuture, Clock};
 
 use crate::json_protocol::{JsonRequest, ServiceError};
 use crate::query_protocol::{self, Parameters, QueryRequest};
@@ -39,32 +40,27 @@ impl AwsFront {
         Self { access, clock, services }
     }
 
-    /// Answers a request. Never fails: whatever is wrong is the answer.
-    pub async fn handle<B>(&self, request: Request<B>) -> Response<Full<Bytes>>
-    where
-        B: Body<Data = Bytes> + Send,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        let request_id = uuid::Uuid::new_v4().to_string();
-        let mut response = self.answer(request, &request_id).await;
-        let headers = response.headers_mut();
-        if !headers.contains_key("x-amzn-requestid")
-            && let Ok(id) = HeaderValue::from_str(&request_id)
-        {
-            headers.insert("x-amzn-requestid", id);
-        }
-        response.map(Full::new)
+    /// Answers a request. Never fails: whatever is wrong is the answer. The future is boxed so that the services are
+    /// compiled with this crate and not with the binary.
+    #[must_use]
+    pub fn handle(&self, head: Parts, body: Incoming) -> BoxFuture<'_, Response<Full<Bytes>>> {
+        Box::pin(async move {
+            let request_id = uuid::Uuid::new_v4().to_string();
+            let mut response = self.answer(head, body, &request_id).await;
+            let headers = response.headers_mut();
+            if !headers.contains_key("x-amzn-requestid")
+                && let Ok(id) = HeaderValue::from_str(&request_id)
+            {
+                headers.insert("x-amzn-requestid", id);
+            }
+            response.map(Full::new)
+        })
     }
 
-    async fn answer<B>(&self, request: Request<B>, request_id: &str) -> Response<Bytes>
-    where
-        B: Body<Data = Bytes> + Send,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        if request.uri().path() == "/healthz" {
+    async fn answer(&self, head: Parts, body: Incoming, request_id: &str) -> Response<Bytes> {
+        if head.uri.path() == "/healthz" {
             return Response::new(Bytes::from_static(b"ok\n"));
         }
-        let (head, body) = request.into_parts();
         let limit =
             if head.uri.path().starts_with("/2015-03-31/functions") { BODY_BYTES_MAX } else { RECORDS_BODY_BYTES_MAX };
         let taken = match body::take(body, limit).await {
@@ -127,7 +123,7 @@ impl AwsFront {
     }
 
     /// The service that the signature is for, and whose key it was made with.
-    fn authenticate(&self, head: &http::request::Parts, body: &[u8]) -> Result<(String, String), SignatureError> {
+    fn authenticate(&self, head: &Parts, body: &[u8]) -> Result<(String, String), SignatureError> {
         let query = head.uri.query().unwrap_or_default();
         let claim = Claim::read(&head.headers, query)?;
         let grant = self.access.grant(&claim.access_key);

@@ -309,6 +309,8 @@ async fn query(engines: &Engines, spec: &QuerySpec, sql_files: &BTreeMap<String,
         Ok(_) => Outcome::Created,
         Err(QueryError::Exists { .. }) => {
             let found = engines.queries.get(&spec.name)?;
+            // What only a cloud's own calls can say of a query is not the file's to take away.
+            let new = NewQuery { description: found.description.clone(), resource: found.resource.clone(), ..new };
             let same = found.dialect == new.dialect
                 && found.sql == new.sql
                 && found.inputs == new.inputs

@@ -139,15 +139,11 @@ pub trait ReceiveMessages: Send + Sync + 'static {
 
     /// Deletes received messages; durable when the future resolves. One that was received again since, or is gone, stays
     /// as it is: that is no error.
-    fn delete_messages(&self, queue: String, receipts: Vec<String>)
-    -> BoxFuture<'_, Result<(), ReceiveMessagesError>>;
+    fn delete_messages(&self, queue: String, receipts: Vec<String>) -> BoxFuture<'_, Result<(), ReceiveMessagesError>>;
 
     /// Lets others receive messages at once, as if their time had passed. What is not there any more is no error.
-    fn release_messages(
-        &self,
-        queue: String,
-        receipts: Vec<String>,
-    ) -> BoxFuture<'_, Result<(), ReceiveMessagesError>>;
+    fn release_messages(&self, queue: String, receipts: Vec<String>)
+    -> BoxFuture<'_, Result<(), ReceiveMessagesError>>;
 }
 
 /// How messages are taken.

@@ -84,7 +84,7 @@ pub(crate) fn check_unique(catalog: &Catalog, definition: &EventSourceMappingDef
     };
     match catalog.event_source_mappings.list().into_iter().find(|other| same(other)) {
         Some(other) => Err(MappingError::Exists {
-            source_name: source_name(&other.source).to_owned(),
+            of: other.source.clone(),
             function: other.function.clone(),
             id: other.id.clone(),
         }),

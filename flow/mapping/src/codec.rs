@@ -12,6 +12,8 @@ use millstream_types::{LogId, ReceivedMessage, Record};
 pub struct Origin {
     /// The mapping's source.
     pub source: EventSource,
+    /// The function that gets it.
+    pub function: String,
     /// The shard's number in its stream.
     pub shard: u32,
     /// The shard's log.

@@ -1,9 +1,11 @@
 //! What can go wrong with mappings, as facts; protocols put them in their own words.
 
-use millstream_catalog::CatalogError;
+use millstream_catalog::{CatalogError, EventSource};
 use millstream_storage::StorageError;
 use millstream_stream::StreamError;
 use millstream_types::ErrorKind;
+
+use crate::check::source_name;
 
 /// An error of the mapping engine.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -11,8 +13,9 @@ use millstream_types::ErrorKind;
 pub enum MappingError {
     #[error("there is no event source mapping `{id}`")]
     NotFound { id: String },
-    #[error("`{source_name}` is mapped to function `{function}` already, by mapping `{id}`; change that one")]
-    Exists { source_name: String, function: String, id: String },
+    // Not a field named `source`: that would be the error's cause.
+    #[error("`{}` is mapped to function `{function}` already, by mapping `{id}`; change that one", source_name(.of))]
+    Exists { of: EventSource, function: String, id: String },
     #[error("mapping `{id}` is going away")]
     Deleting { id: String },
     #[error("there is no function `{function}`")]

@@ -8,9 +8,7 @@ use crate::codec::Origin;
 /// Records that are given up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Discarded {
-    /// The function that did not take them.
-    pub function: String,
-    /// Where they come from.
+    /// Where they come from, and the function that did not take them.
     pub origin: Origin,
     /// The first of them and the last.
     pub offsets: (u64, u64),

@@ -6,8 +6,8 @@
 //! Read next: [`engine`] (the operations), `supervisor.rs` (one mapping), `lane/` (one shard), `piece.rs` (what becomes of a
 //! batch: pure), `queue.rs` (one queue).
 
-pub mod codec;
 mod check;
+pub mod codec;
 pub mod engine;
 mod error;
 pub mod failure;
@@ -23,6 +23,6 @@ pub use check::{BATCH_SIZE, FILTERS_MAX, MAPPINGS_MAX};
 pub use codec::{EventCodec, Filter, Origin, Report};
 pub use engine::{Mappings, NewMapping};
 pub use error::MappingError;
-pub use failure::{DiscardReason, Discarded, FailureTargets};
+pub use failure::{DiscardReason, Discarded, FailureTargetError, FailureTargets};
 pub use status::{Lag, LastResult, MappingView, Phase};
 pub use work::{Options, Outside};

@@ -71,9 +71,7 @@ pub(crate) fn judge(piece: Piece, count: usize, outcome: Outcome, policy: Policy
         Outcome::Failed | Outcome::FailedAt(_) if policy.bisect && count > 1 => {
             Verdict { done: 0, rest: Rest::Split { at: count / 2 } }
         }
-        Outcome::Failed | Outcome::FailedAt(_) => {
-            Verdict { done: 0, rest: after(piece.attempts.saturating_add(1)) }
-        }
+        Outcome::Failed | Outcome::FailedAt(_) => Verdict { done: 0, rest: after(piece.attempts.saturating_add(1)) },
     }
 }
 

@@ -82,7 +82,9 @@ async fn work_on(
         definition,
     });
     match work.definition.source.stream() {
-        Some(stream) => Shards { shared, work, stream, running: HashMap::new(), lanes: JoinSet::new(), stop }.run().await,
+        Some(stream) => {
+            Shards { shared, work, stream, running: HashMap::new(), lanes: JoinSet::new(), stop }.run().await
+        }
         None => {
             let queue = source_name(&work.definition.source).to_owned();
             Poller::new(work, queue, stop).run().await;
@@ -147,7 +149,9 @@ impl Shards {
             }
             let mut started = Vec::new();
             for (lane, progress) in (0..).zip(self.work.progress.lanes(log, lanes).await?) {
-                let origin = Origin { source: self.work.definition.source.clone(), shard: shard.index, log };
+                let EventSourceMappingDefinition { source, function, .. } = &*self.work.definition;
+                let (source, function) = (source.clone(), function.clone());
+                let origin = Origin { source, function, shard: shard.index, log };
                 let share = Share { lane, lanes };
                 let lane = Lane::new(Arc::clone(&self.work), origin, share, progress, self.stop.clone());
                 started.push(self.lanes.spawn(lane.run()));

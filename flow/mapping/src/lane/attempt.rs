@@ -154,7 +154,6 @@ impl Lane {
         let Some(target) = &work.definition.settings.on_failure else { return };
         let (invocation, error) = self.last.clone().unwrap_or_default();
         let discarded = Discarded {
-            function: function.clone(),
             origin: self.origin.clone(),
             offsets: (first.offset, last.offset),
             times: (first.append_time, last.append_time),

@@ -119,7 +119,13 @@ impl Lane {
             Ok(encoded) => self.work.wants(&encoded).then_some(encoded),
             Err(reason) => {
                 let (mapping, offset) = (&self.work.definition.id, record.offset);
-                tracing::error!(mapping, log = self.origin.log.0, offset, reason, "a record cannot be shown; it is skipped");
+                tracing::error!(
+                    mapping,
+                    log = self.origin.log.0,
+                    offset,
+                    reason,
+                    "a record cannot be shown; it is skipped"
+                );
                 self.work.insight.metrics.counter("records_unreadable", &self.work.subject()).add(1);
                 self.work.status.ended(LastResult::Problem(reason));
                 None

@@ -7,9 +7,9 @@ use millstream_types::{
     SendMessage, SendMessageError, WantedMessages,
 };
 
+use super::Queues;
 use super::change::Update;
 use super::receive::Receive;
-use super::Queues;
 use crate::error::QueueError;
 use crate::message::{Attribute, AttributeValue, Message, NewMessage, Receipt};
 
@@ -38,11 +38,7 @@ impl ReceiveMessages for Queues {
         })
     }
 
-    fn delete_messages(
-        &self,
-        queue: String,
-        receipts: Vec<String>,
-    ) -> BoxFuture<'_, Result<(), ReceiveMessagesError>> {
+    fn delete_messages(&self, queue: String, receipts: Vec<String>) -> BoxFuture<'_, Result<(), ReceiveMessagesError>> {
         Box::pin(async move {
             // Together, so that they become durable together.
             let deletes = parsed(&receipts).map(|receipt| self.delete_message(&queue, receipt));

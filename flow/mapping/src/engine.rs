@@ -110,8 +110,8 @@ impl Mappings {
         };
         check(&self.shared.catalog, &definition)?;
         self.shared.filter(&definition)?;
-        check_new(&self.shared.catalog, &definition)?;
         let begin = self.shared.begin(&definition).await?;
+        check_new(&self.shared.catalog, &definition)?;
         ProgressStore::new(&self.shared.storage, &definition.id).begin(&begin).await?;
         let definition = self.shared.catalog.event_source_mappings.create(definition).await?;
         self.run(Arc::clone(&definition), Phase::Creating);

@@ -6,6 +6,7 @@
 mod azure;
 mod carry_out;
 pub mod check;
+mod mapping;
 pub mod package;
 mod queue;
 

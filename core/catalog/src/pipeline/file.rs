@@ -6,6 +6,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::azure::{ApiManagementTable, BlobContainerTable, CosmosDatabaseTable, EventHubTable, TopicTable};
+use super::mapping::MappingTable;
 use super::queue::QueueTable;
 use crate::definition::KeyType;
 
@@ -27,6 +28,8 @@ pub(super) struct PipelineFile {
     pub(super) api: Vec<ApiTable>,
     #[serde(default)]
     pub(super) queue: Vec<QueueTable>,
+    #[serde(default)]
+    pub(super) mapping: Vec<MappingTable>,
     #[serde(default)]
     pub(super) event_hub: Vec<EventHubTable>,
     #[serde(default)]

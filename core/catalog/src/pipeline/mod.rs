@@ -6,6 +6,7 @@
 
 mod azure;
 mod file;
+mod mapping;
 mod queue;
 mod resolve;
 mod source;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 
 pub use azure::{DocumentDatabaseSpec, EventSubscriptionSpec, HubSpec, ManagedServiceSpec, TopicSpec};
 pub use file::RouteIntegration;
+pub use mapping::MappingSpec;
 pub use queue::QueueSpec;
 pub use source::{Located, Mistake};
 
@@ -38,6 +40,8 @@ pub struct Pipeline {
     pub queries: Vec<Located<QuerySpec>>,
     /// Queues.
     pub queues: Vec<Located<QueueSpec>>,
+    /// Event source mappings.
+    pub mappings: Vec<Located<MappingSpec>>,
     /// HTTP APIs.
     pub apis: Vec<Located<ApiSpec>>,
     /// Hubs.

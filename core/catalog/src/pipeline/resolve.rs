@@ -26,7 +26,7 @@ type Names = BTreeSet<String>;
 
 pub(super) struct Resolver<'s> {
     source: &'s Source<'s>,
-    streams: Names,
+    pub(super) streams: Names,
     delivery_streams: Names,
     tables: Names,
     pub(super) functions: Names,
@@ -62,6 +62,8 @@ pub(super) fn resolve(source: &Source<'_>, file: PipelineFile) -> Result<Pipelin
     resolver.unique("api management service", file.api_management.iter().map(|table| &table.name));
     let hubs: Vec<_> = file.event_hub.into_iter().map(|table| resolver.hub(table)).collect();
     resolver.hubs = hubs.iter().map(|hub| (hub.value.name.clone(), hub.value.stream())).collect();
+    let mappings: Vec<_> = file.mapping.into_iter().filter_map(|table| resolver.mapping(table)).collect();
+    resolver.no_mapping_twice(&mappings);
     let pipeline = Pipeline {
         name: file.name,
         streams: file.stream.into_iter().map(|table| resolver.stream(table)).collect(),
@@ -70,6 +72,7 @@ pub(super) fn resolve(source: &Source<'_>, file: PipelineFile) -> Result<Pipelin
         functions: file.function.into_iter().map(|table| resolver.function(table)).collect(),
         queries: file.query.into_iter().filter_map(|table| resolver.query(table)).collect(),
         queues: file.queue.into_iter().map(|table| resolver.queue(table)).collect(),
+        mappings,
         apis: file.api.into_iter().map(|table| resolver.api(table)).collect(),
         hubs,
         buckets: file.blob_container.into_iter().map(|table| resolver.container(table)).collect(),

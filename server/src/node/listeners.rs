@@ -13,6 +13,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use hyper::body::Incoming;
 use millstream_aws::apigateway::ApiGateway;
+use millstream_aws::cloudwatch::CloudWatch;
 use millstream_aws::dynamodb::DynamoDb;
 use millstream_aws::firehose::Firehose;
 use millstream_aws::front::AwsFront;
@@ -140,6 +141,7 @@ fn aws_front(engines: &Engines) -> AwsFront {
         lambda: Lambda::new(engines.functions.clone(), place.clone()),
         logs: CloudWatchLogs::new(insight.clone(), place.clone()),
         analytics: KinesisAnalytics::new(engines.queries.clone(), streams.clone(), place.clone()),
+        cloudwatch: CloudWatch::new(insight.metrics.clone(), Arc::clone(clock)),
         sqs: Sqs::new(engines.queues.clone(), place.clone()),
         apigateway: ApiGateway::new(engines.gateway.clone(), calls, place.clone(), Arc::clone(clock)),
     };

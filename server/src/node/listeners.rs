@@ -138,7 +138,7 @@ fn aws_front(engines: &Engines) -> AwsFront {
         kinesis: Kinesis::new(streams.clone(), insight.clone(), Arc::clone(clock), place.clone(), engines.seal.clone()),
         firehose: Firehose::new(engines.deliveries.clone(), insight.clone(), place.clone()),
         dynamodb: DynamoDb::new(engines.tables.clone(), insight.clone(), place.clone()),
-        lambda: Lambda::new(engines.functions.clone(), place.clone()),
+        lambda: Lambda::new(engines.functions.clone(), engines.mappings.clone(), place.clone()),
         logs: CloudWatchLogs::new(insight.clone(), place.clone()),
         analytics: KinesisAnalytics::new(engines.queries.clone(), streams.clone(), place.clone()),
         cloudwatch: CloudWatch::new(insight.metrics.clone(), Arc::clone(clock)),

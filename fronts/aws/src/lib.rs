@@ -5,6 +5,7 @@
 
 pub mod apigateway;
 pub mod dynamodb;
+pub mod dynamodbstreams;
 pub mod firehose;
 pub mod front;
 pub mod json_protocol;

@@ -5,6 +5,7 @@ use http::{Response, StatusCode};
 
 use crate::apigateway::ApiGateway;
 use crate::dynamodb::{self, DynamoDb};
+use crate::dynamodbstreams::DynamoDbStreams;
 use crate::firehose::Firehose;
 use crate::front::{json_answer, json_error};
 use crate::json_protocol::{JsonRequest, ServiceError};
@@ -26,6 +27,8 @@ pub struct Services {
     pub firehose: Firehose,
     /// DynamoDB.
     pub dynamodb: DynamoDb,
+    /// DynamoDB Streams.
+    pub dynamodb_streams: DynamoDbStreams,
     /// Lambda.
     pub lambda: Lambda,
     /// CloudWatch Logs.
@@ -49,6 +52,9 @@ impl Services {
             ("logs", "Logs_20140328") => self.logs.call(request),
             // Its answers have their own content type and carry a checksum.
             ("dynamodb", "DynamoDB_20120810") => return dynamodb::answer(self.dynamodb.call(request).await),
+            ("dynamodb", "DynamoDBStreams_20120810") => {
+                return dynamodb::answer(self.dynamodb_streams.call(request).await);
+            }
             // Its errors say themselves twice.
             ("sqs", "AmazonSQS") => return self.sqs.answer(request).await,
             _ => Err(unknown(service, &format!("{prefix}.{}", request.operation))),

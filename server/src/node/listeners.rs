@@ -14,6 +14,7 @@ use axum::routing::post;
 use hyper::body::Incoming;
 use millstream_aws::apigateway::ApiGateway;
 use millstream_aws::dynamodb::DynamoDb;
+use millstream_aws::dynamodbstreams::DynamoDbStreams;
 use millstream_aws::firehose::Firehose;
 use millstream_aws::front::AwsFront;
 use millstream_aws::kinesis::Kinesis;
@@ -137,6 +138,13 @@ fn aws_front(engines: &Engines) -> AwsFront {
         kinesis: Kinesis::new(streams.clone(), insight.clone(), Arc::clone(clock), place.clone(), engines.seal.clone()),
         firehose: Firehose::new(engines.deliveries.clone(), insight.clone(), place.clone()),
         dynamodb: DynamoDb::new(engines.tables.clone(), insight.clone(), place.clone()),
+        dynamodb_streams: DynamoDbStreams::new(
+            engines.tables.clone(),
+            streams.clone(),
+            Arc::clone(clock),
+            place.clone(),
+            engines.seal.clone(),
+        ),
         lambda: Lambda::new(engines.functions.clone(), place.clone()),
         logs: CloudWatchLogs::new(insight.clone(), place.clone()),
         analytics: KinesisAnalytics::new(engines.queries.clone(), streams.clone(), place.clone()),

@@ -208,13 +208,14 @@ def test_transactions(dynamodb, table):
         {"Get": {"TableName": table, "Key": key(symbol), "ProjectionExpression": "shareChange"}} for symbol in "ABC"])
     assert got["Responses"] == [{"Item": {"shareChange": {"N": "1"}}}, {"Item": {"shareChange": {"N": "2"}}}, {}]
 
+    token = uuid.uuid4().hex
     add = {"Update": {"TableName": table, "Key": key("A"), "UpdateExpression": "ADD shareChange :five",
                       "ExpressionAttributeValues": {":five": {"N": "5"}}}}
     for _ in range(2):
-        dynamodb.transact_write_items(TransactItems=[add], ClientRequestToken="once")
+        dynamodb.transact_write_items(TransactItems=[add], ClientRequestToken=token)
     assert dynamodb.get_item(TableName=table, Key=key("A"))["Item"] == item("A", 6)
     with pytest.raises(ClientError) as caught:
-        dynamodb.transact_write_items(TransactItems=[add, put("D", 1)], ClientRequestToken="once")
+        dynamodb.transact_write_items(TransactItems=[add, put("D", 1)], ClientRequestToken=token)
     assert caught.value.response["Error"]["Code"] == "IdempotentParameterMismatchException"
     refused("ValidationException", "Transaction request cannot include multiple operations on one item",
             dynamodb.transact_write_items, TransactItems=[put("A", 1), add])

@@ -70,7 +70,7 @@ const client = lib.DynamoDBDocumentClient.from(new DynamoDBClient({
   } catch (error) {
     report.cancelled = error.CancellationReasons.map(reason => reason.Code);
   }
-  await client.send(new lib.TransactWriteCommand({ ClientRequestToken: "once", TransactItems: [{ Put: { TableName, Item: { id: "b" } } }] }));
+  await client.send(new lib.TransactWriteCommand({ ClientRequestToken: table, TransactItems: [{ Put: { TableName, Item: { id: "b" } } }] }));
   const pages = lib.paginateScan({ client, pageSize: 1 }, { TableName, ProjectionExpression: "id" });
   report.ids = [];
   for await (const page of pages) report.ids.push(...page.Items.map(item => item.id));

@@ -7,6 +7,7 @@ pub mod apigateway;
 pub mod cbor_protocol;
 pub mod cloudwatch;
 pub mod dynamodb;
+pub mod dynamodbstreams;
 pub mod firehose;
 pub mod front;
 pub mod json_protocol;

@@ -7,6 +7,7 @@ use crate::apigateway::ApiGateway;
 use crate::cbor_protocol;
 use crate::cloudwatch::{self, CloudWatch};
 use crate::dynamodb::{self, DynamoDb};
+use crate::dynamodbstreams::DynamoDbStreams;
 use crate::firehose::Firehose;
 use crate::front::{json_answer, json_error};
 use crate::json_protocol::{JsonRequest, ServiceError};
@@ -28,6 +29,8 @@ pub struct Services {
     pub firehose: Firehose,
     /// DynamoDB.
     pub dynamodb: DynamoDb,
+    /// DynamoDB Streams.
+    pub dynamodb_streams: DynamoDbStreams,
     /// Lambda.
     pub lambda: Lambda,
     /// CloudWatch Logs.
@@ -54,6 +57,9 @@ impl Services {
             // Its answers have their own content type and carry a checksum.
             ("dynamodb", "DynamoDB_20120810") => return dynamodb::answer(self.dynamodb.call(request).await),
             ("monitoring", cloudwatch::TARGET) => return self.cloudwatch.json(request),
+            ("dynamodb", "DynamoDBStreams_20120810") => {
+                return dynamodb::answer(self.dynamodb_streams.call(request).await);
+            }
             // Its errors say themselves twice.
             ("sqs", "AmazonSQS") => return self.sqs.answer(request).await,
             _ => Err(unknown(service, &format!("{prefix}.{}", request.operation))),

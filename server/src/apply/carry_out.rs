@@ -199,6 +199,7 @@ async fn table(engines: &Engines, spec: &TableSpec) -> anyhow::Result<Outcome> {
         hash_key: spec.hash_key.clone(),
         sort_key: spec.sort_key.clone(),
         provisioned: None,
+        changes: None,
         tags: BTreeMap::new(),
         owner: TableOwner::User,
         item_bytes_max: TABLE_ITEM_BYTES_MAX,

@@ -48,5 +48,5 @@ pub use query::{
 pub use queue::{QueueDefinition, QueueSettings, Redrive};
 pub use storage_account::StorageAccountDefinition;
 pub use stream::{CapacityMode, HashKeyRange, ShardDefinition, StreamDefinition, StreamOwner};
-pub use table::{KeyAttribute, KeyType, TABLE_ITEM_BYTES_MAX, TableDefinition, TableOwner};
+pub use table::{ChangeView, KeyAttribute, KeyType, TABLE_ITEM_BYTES_MAX, TableChanges, TableDefinition, TableOwner};
 pub use topic::{EventSchema, TopicDefinition, topic_stream};

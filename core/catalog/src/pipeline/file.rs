@@ -13,6 +13,8 @@ use crate::definition::KeyType;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PipelineFile {
+    /// A file of a section or two needs none.
+    #[serde(default = "unnamed")]
     pub(super) name: String,
     #[serde(default)]
     pub(super) stream: Vec<StreamTable>,
@@ -247,6 +249,10 @@ pub enum RouteIntegration {
     Plain,
     /// The function gets the whole request and gives the whole answer.
     Proxy,
+}
+
+fn unnamed() -> String {
+    "pipeline".to_owned()
 }
 
 fn one() -> u32 {

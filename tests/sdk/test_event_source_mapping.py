@@ -25,6 +25,8 @@ import boto3
 table = boto3.client("dynamodb")
 
 def text(record):
+    if "dynamodb" in record:
+        return json.dumps(record)
     return base64.b64decode(record["kinesis"]["data"]).decode() if "kinesis" in record else record["body"]
 
 def identifier(record):
@@ -105,7 +107,7 @@ class World:
             assert self.kinesis.put_records(StreamName=stream, Records=records)["FailedRecordCount"] == 0
 
     def map(self, function, arn, enabled=True, **parameters):
-        if ":kinesis:" in arn:
+        if ":sqs:" not in arn:
             parameters.setdefault("StartingPosition", "TRIM_HORIZON")
         made = self.awslambda.create_event_source_mapping(
             FunctionName=function, EventSourceArn=arn, Enabled=enabled, **parameters)
@@ -490,3 +492,32 @@ def test_a_function_that_is_gone_holds_records_until_it_is_back(world):
         FunctionName=function, Runtime="python3.11", Handler="app.handler", Role=ROLE, Code={"ZipFile": package()},
         Timeout=20, Environment={"Variables": {"TABLE": world.table}})
     assert world.wait_for(function, ["a"]) == [["a"]]
+
+
+def test_changes_of_a_table_come_in_the_order_of_their_items(world):
+    function, table = world.function("all"), f"t-{uuid.uuid4().hex[:8]}"
+    made = world.dynamodb.create_table(
+        TableName=table, BillingMode="PAY_PER_REQUEST", KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"})
+    arn = made["TableDescription"]["LatestStreamArn"]
+    for n in range(3):
+        world.dynamodb.put_item(TableName=table, Item={"id": {"S": "x"}, "n": {"N": str(n)}})
+    world.dynamodb.delete_item(TableName=table, Key={"id": {"S": "x"}})
+    mapping = world.map(function, arn, StartingPosition="TRIM_HORIZON", FilterCriteria={"Filters": [
+        {"Pattern": json.dumps({"eventName": ["INSERT", "REMOVE"]})}]})
+    assert world.get(mapping)["EventSourceArn"] == arn
+    texts = sum(wait(lambda: world.batches(function)), [])
+    changes = [json.loads(text) for text in texts]
+    assert [change["eventName"] for change in changes] == ["INSERT", "REMOVE"]
+    insert = changes[0]["dynamodb"]
+    assert changes[0]["eventSourceARN"] == arn and changes[0]["eventSource"] == "aws:dynamodb"
+    assert insert["NewImage"] == {"id": {"S": "x"}, "n": {"N": "0"}} and insert["Keys"] == {"id": {"S": "x"}}
+    assert world.awslambda.list_event_source_mappings(EventSourceArn=arn)["EventSourceMappings"][0]["UUID"] == mapping
+    code, message, status = error(world.awslambda.create_event_source_mapping, FunctionName=function,
+                                  EventSourceArn=arn + "1", StartingPosition="LATEST")
+    assert code == "InvalidParameterValueException" and "Stream not found" in message
+    code, message, status = error(
+        world.awslambda.create_event_source_mapping, FunctionName=world.function(), EventSourceArn=arn,
+        StartingPosition="AT_TIMESTAMP", StartingPositionTimestamp=time.time() - 5)
+    assert code == "InvalidParameterValueException" and "Unsupported starting position" in message

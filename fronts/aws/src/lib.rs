@@ -4,6 +4,7 @@
 //! [`sigv4`] (signatures).
 
 pub mod apigateway;
+pub mod destination;
 pub mod dynamodb;
 pub mod firehose;
 pub mod front;

@@ -6,6 +6,7 @@
 pub mod apigateway;
 pub mod cbor_protocol;
 pub mod cloudwatch;
+pub mod destination;
 pub mod dynamodb;
 pub mod dynamodbstreams;
 pub mod firehose;

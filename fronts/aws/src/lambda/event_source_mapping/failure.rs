@@ -35,7 +35,7 @@ impl FailureTargets for OnFailureDestinations {
             let body = Bytes::from(document(&self.place, &discarded).to_string());
             match target {
                 FailureTarget::Queue { name } => {
-                    let sent = self.queues.send_messages(name, vec![body]).await;
+                    let sent = self.queues.send_messages(name, vec![body.into()]).await;
                     sent.map_err(|error| FailureTargetError { kind: error.kind, message: error.message })
                 }
                 FailureTarget::Topic { name } => Err(FailureTargetError {

@@ -18,14 +18,15 @@ KEYS = ["a", "b", "c", "d"]
 ROLE = "arn:aws:iam::000000000000:role/any"
 ACCOUNT = "us-east-1:000000000000"
 
-# Each invocation leaves one line in a file of its function's own: what it had, in its order. A line is written with one
-# call, so that one which was cut off by a kill is not there at all.
+# Each invocation leaves one item in a table: what it had, in its order, under the time at which it had it.
 CODE = """
-import base64, json, os
+import base64, json, time
+import boto3
+table = boto3.client("dynamodb")
 def handler(event, context):
     texts = [base64.b64decode(r["kinesis"]["data"]).decode() if "kinesis" in r else r["body"] for r in event["Records"]]
-    with open(os.environ["SEEN"], "ab", buffering=0) as seen:
-        seen.write(json.dumps(texts).encode() + b"\\n")
+    table.put_item(TableName="seen", Item={
+        "function": {"S": context.function_name}, "at": {"S": "%020d" % time.time_ns()}, "texts": {"S": json.dumps(texts)}})
 """
 
 
@@ -78,37 +79,42 @@ class Load:
 
 def set_up(node):
     awslambda = node.client("lambda")
-    seen = {name: node.folder / f"{name}.seen" for name in ["records", "messages"]}
-    for name, file in seen.items():
+    node.client("dynamodb").create_table(
+        TableName="seen", BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": "function", "KeyType": "HASH"}, {"AttributeName": "at", "KeyType": "RANGE"}],
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ["function", "at"]])
+    for name in ["records", "messages"]:
         awslambda.create_function(FunctionName=name, Runtime="python3.11", Handler="app.handler", Role=ROLE, Timeout=5,
-                                  Code={"ZipFile": package()}, Environment={"Variables": {"SEEN": str(file)}})
+                                  Code={"ZipFile": package()})
     node.client("kinesis").create_stream(StreamName="tweets", ShardCount=2)
     url = node.client("sqs").create_queue(QueueName="jobs", Attributes={"VisibilityTimeout": "5"})["QueueUrl"]
     awslambda.create_event_source_mapping(
         FunctionName="records", EventSourceArn=f"arn:aws:kinesis:{ACCOUNT}:stream/tweets", BatchSize=50,
         StartingPosition="TRIM_HORIZON")
     awslambda.create_event_source_mapping(FunctionName="messages", EventSourceArn=f"arn:aws:sqs:{ACCOUNT}:jobs")
-    return seen, url
+    return url
 
 
-def batches(file):
-    lines = file.read_bytes().split(b"\n")[:-1] if file.exists() else []
-    return [json.loads(line) for line in lines]
+def batches(node, function):
+    pages = node.client("dynamodb").get_paginator("query").paginate(
+        TableName="seen", ConsistentRead=True, KeyConditionExpression="#f = :f",
+        ExpressionAttributeNames={"#f": "function"}, ExpressionAttributeValues={":f": {"S": function}})
+    return [json.loads(item["texts"]["S"]) for page in pages for item in page["Items"]]
 
 
-def wait_for(file, texts):
+def wait_for(node, function, texts):
     deadline = time.monotonic() + 120
     while True:
-        found = {text for batch in batches(file) for text in batch}
-        missing = set(texts) - found
+        found = batches(node, function)
+        missing = set(texts) - {text for batch in found for text in batch}
         if not missing:
-            return
+            return found
         assert time.monotonic() < deadline, f"{len(missing)} did not come, such as {sorted(missing)[:3]}"
-        time.sleep(0.2)
+        time.sleep(0.5)
 
 
 def test_nothing_is_lost_and_keys_keep_their_order(node):
-    seen, url = set_up(node)
+    url = set_up(node)
     with Load(node, url) as load:
         for _ in range(KILLS):
             time.sleep(SECONDS_BETWEEN_KILLS)
@@ -117,10 +123,8 @@ def test_nothing_is_lost_and_keys_keep_their_order(node):
         time.sleep(SECONDS_BETWEEN_KILLS)
     records = [text for key in KEYS for text in load.acknowledged[key]]
     assert len(records) > 1_000 and len(load.acknowledged["m"]) > 100
-    wait_for(seen["records"], records)
-    wait_for(seen["messages"], load.acknowledged["m"])
-
-    came = [text for batch in batches(seen["records"]) for text in batch]
+    wait_for(node, "messages", load.acknowledged["m"])
+    came = [text for batch in wait_for(node, "records", records) for text in batch]
     for key in KEYS:
         of_key = [text for text in came if text[0] == key]
         known = sorted(set(of_key))

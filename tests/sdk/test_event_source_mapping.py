@@ -521,3 +521,68 @@ def test_changes_of_a_table_come_in_the_order_of_their_items(world):
         world.awslambda.create_event_source_mapping, FunctionName=world.function(), EventSourceArn=arn,
         StartingPosition="AT_TIMESTAMP", StartingPositionTimestamp=time.time() - 5)
     assert code == "InvalidParameterValueException" and "Unsupported starting position" in message
+
+
+PIPELINE = """
+name = "tweets"
+
+[[stream]]
+name = "tweets"
+
+[[queue]]
+name = "failed"
+
+[[queue]]
+name = "jobs"
+
+[[function]]
+name = "decode"
+runtime = "python3.11"
+handler = "app.handler"
+code = "code"
+environment = { TABLE = "seen" }
+
+[[mapping]]
+stream = "tweets"
+function = "decode"
+batch_size = 100
+max_retries = 2
+bisect = true
+on_failure = "failed"
+
+[[mapping]]
+queue = "jobs"
+function = "decode"
+"""
+
+
+def test_a_pipeline_file_makes_and_changes_mappings_and_a_record_can_be_traced(world, tmp_path):
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "app.py").write_text(CODE)
+    file = tmp_path / "pipeline.toml"
+
+    def apply(text):
+        file.write_text(text)
+        lines = world.node.run("apply", file).splitlines()
+        return [line.split()[0] for line in lines if " mapping " in line]
+
+    assert apply(PIPELINE) == ["created", "created"]
+    assert apply(PIPELINE) == ["unchanged", "unchanged"]
+    assert apply(PIPELINE.replace("batch_size = 100", "batch_size = 2")) == ["updated", "unchanged"]
+    mappings = world.awslambda.list_event_source_mappings(FunctionName="decode")["EventSourceMappings"]
+    stream, = [mapping for mapping in mappings if ":kinesis:" in mapping["EventSourceArn"]]
+    assert (stream["BatchSize"], stream["MaximumRetryAttempts"]) == (2, 2)
+    assert stream["DestinationConfig"]["OnFailure"]["Destination"].endswith(":failed")
+
+    put = world.kinesis.put_record(StreamName="tweets", Data=b"traced", PartitionKey="k")
+    world.wait_for("decode", ["traced"])
+    def trace():
+        told = world.node.run("trace", put["SequenceNumber"])
+        return "ran decode" in told and told
+    told = wait(trace)
+    assert "delivered to decode ok" in told and "item written to seen" in told
+
+    file.write_text(PIPELINE.replace('function = "decode"\nbatch_size', 'function = "decoed"\nbatch_size'))
+    done = world.node.run("check", file, check=False)
+    assert done.returncode != 0 and "did you mean `decode`?" in done.stdout + done.stderr
+    assert f"{file}:22:" in done.stdout + done.stderr

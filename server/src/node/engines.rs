@@ -146,14 +146,13 @@ impl Engines {
             Arc::clone(&clock),
         );
         let managed = Managed::new(storage.clone(), catalog.clone(), insight.clone(), backends, Arc::clone(&clock));
-        let queues = Queues::open(storage.clone(), catalog.clone(), Arc::clone(&clock)).await?;
         let mappings = Mappings::start(
             mapping_options(settings),
             MappingOutside {
                 invoke: Arc::clone(&invoke),
                 queues: Arc::new(queues.clone()),
                 codec: Arc::new(LambdaEvents::new(place.clone(), catalog.clone())),
-                failures: Arc::new(OnFailureDestinations::new(place.clone(), Arc::new(queues.clone()))),
+                failures: Arc::new(OnFailureDestinations::new(place.clone(), catalog.clone(), destinations)),
             },
             storage.clone(),
             catalog.clone(),

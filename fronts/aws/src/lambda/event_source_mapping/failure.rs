@@ -6,43 +6,38 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use millstream_catalog::{EventSource, FailureTarget};
+use millstream_catalog::{Catalog, EventSource, FailureTarget};
 use millstream_mapping::{DiscardReason, Discarded, FailureTargetError, FailureTargets};
-use millstream_types::{BoxFuture, ErrorKind, SendMessage};
+use millstream_types::BoxFuture;
 use serde_json::{Value, json};
 
 use super::source;
+use crate::destination::Destinations;
 use crate::place::Place;
 
 /// On-failure destinations of event source mappings.
 pub struct OnFailureDestinations {
     place: Place,
-    queues: Arc<dyn SendMessage>,
+    catalog: Catalog,
+    destinations: Arc<Destinations>,
 }
 
 impl OnFailureDestinations {
-    /// Destinations that are queues.
+    /// Destinations that are written to under the role of the mapping's function, which the catalog knows.
     #[must_use]
-    pub fn new(place: Place, queues: Arc<dyn SendMessage>) -> Self {
-        Self { place, queues }
+    pub fn new(place: Place, catalog: Catalog, destinations: Arc<Destinations>) -> Self {
+        Self { place, catalog, destinations }
     }
 }
 
 impl FailureTargets for OnFailureDestinations {
     fn tell(&self, target: &FailureTarget, discarded: Discarded) -> BoxFuture<'_, Result<(), FailureTargetError>> {
-        let target = target.clone();
+        let target = source::target_arn(&self.place, target);
         Box::pin(async move {
+            let role = self.catalog.functions.get(&discarded.origin.function).map(|function| function.role.clone());
             let body = Bytes::from(document(&self.place, &discarded).to_string());
-            match target {
-                FailureTarget::Queue { name } => {
-                    let sent = self.queues.send_messages(name, vec![body.into()]).await;
-                    sent.map_err(|error| FailureTargetError { kind: error.kind, message: error.message })
-                }
-                FailureTarget::Topic { name } => Err(FailureTargetError {
-                    kind: ErrorKind::Invalid,
-                    message: format!("expected a queue to tell of failures, found the topic `{name}`"),
-                }),
-            }
+            let sent = self.destinations.send(&role.unwrap_or_default(), &target, body.into()).await;
+            sent.map_err(|error| FailureTargetError { kind: error.kind, message: error.message })
         })
     }
 }

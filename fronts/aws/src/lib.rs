@@ -1,7 +1,7 @@
 //! The AWS wire protocols on one port: a folder a service, a file an operation. Decodes, calls an engine, encodes.
 //!
-//! Read next: [`front`] (how a request finds its service), [`json_protocol`] and [`rest_protocol`] (the two families),
-//! [`sigv4`] (signatures).
+//! Read next: [`front`] (how a request finds its service), [`json_protocol`], [`query_protocol`] and [`rest_protocol`] (the
+//! families), [`sigv4`] (signatures).
 
 pub mod apigateway;
 pub mod dynamodb;
@@ -13,6 +13,7 @@ pub mod kinesisanalytics;
 pub mod lambda;
 pub mod logs;
 pub mod place;
+pub mod query_protocol;
 pub mod rest_protocol;
 pub mod services;
 pub mod sigv4;

@@ -12,6 +12,7 @@ use crate::kinesis::Kinesis;
 use crate::kinesisanalytics::KinesisAnalytics;
 use crate::lambda::Lambda;
 use crate::logs::CloudWatchLogs;
+use crate::query_protocol::{self, QueryRequest};
 use crate::rest_protocol::{self, RestRequest};
 use crate::sqs::Sqs;
 
@@ -56,6 +57,17 @@ impl Services {
             Ok(body) => json_answer(StatusCode::OK, JSON_1_1, body),
             Err(error) => json_error(&error),
         }
+    }
+
+    /// Whether a service, by its signature's scope, speaks REST.
+    pub(crate) fn is_rest(service: &str) -> bool {
+        matches!(service, "lambda" | "apigateway")
+    }
+
+    /// Answers a request of a query service.
+    pub(crate) async fn query(&self, service: &str, request: QueryRequest) -> Response<Bytes> {
+        let error = ServiceError { status: 404, ..ServiceError::unknown_operation(service, &request.action) };
+        query_protocol::unserved(&error, &request.request_id)
     }
 
     /// Answers a request of a REST service.

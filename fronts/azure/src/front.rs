@@ -3,10 +3,12 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, header};
+use http::request::Parts;
+use http::{HeaderValue, Response, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use millstream_http::body;
+use millstream_types::BoxFuture;
 
 use crate::request::AzureRequest;
 use crate::services::{Service, Services};
@@ -23,17 +25,23 @@ impl AzureFront {
         Self { services }
     }
 
-    /// Answers a request, or gives it back when it is for none of these services. Never fails: whatever is wrong is
-    /// the answer.
-    ///
-    /// # Errors
-    /// The request itself, untouched, when no service of this front is meant.
-    pub async fn handle(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Request<Incoming>> {
-        let (head, body) = request.into_parts();
-        let Some(service) = Service::of(&head) else { return Err(Request::from_parts(head, body)) };
+    /// The service that a request is for; `None` when none of this front is meant.
+    #[must_use]
+    pub fn service(&self, head: &Parts) -> Option<Service> {
+        Service::of(head)
+    }
+
+    /// Answers a request of a service. Never fails: whatever is wrong is the answer. The future is boxed so that the
+    /// services are compiled with this crate and not with the binary.
+    #[must_use]
+    pub fn handle(&self, service: Service, head: Parts, body: Incoming) -> BoxFuture<'_, Response<Full<Bytes>>> {
+        Box::pin(async move { self.answer(service, head, body).await.map(Full::new) })
+    }
+
+    async fn answer(&self, service: Service, head: Parts, body: Incoming) -> Response<Bytes> {
         let taken = match body::take(body, service.body_bytes_max()).await {
             Ok(taken) => taken,
-            Err(error) => return Ok(self.services.not_taken(service, &error).map(Full::new)),
+            Err(error) => return self.services.not_taken(service, &error),
         };
         let request_id = uuid::Uuid::new_v4().to_string();
         let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
@@ -52,6 +60,6 @@ impl AzureFront {
         if let Ok(id) = HeaderValue::from_str(&request_id) {
             response.headers_mut().entry("x-ms-request-id").or_insert(id);
         }
-        Ok(response.map(Full::new))
+        response
     }
 }

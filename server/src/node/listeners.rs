@@ -32,6 +32,7 @@ use millstream_azure::queue::Queue;
 use millstream_azure::services::Services as AzureServices;
 use millstream_azure::streamanalytics::StreamAnalytics;
 use millstream_console::{Addresses, Console, ConsoleParts};
+use millstream_types::BoxFuture;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -78,14 +79,16 @@ impl Listeners {
             (Arc::new(aws_front(engines)), Arc::new(azure_front(engines, settings, event_hubs.clone())?));
         let answer = move |request: HttpRequest<Incoming>| {
             let (aws, azure) = (Arc::clone(&aws), Arc::clone(&azure));
-            async move {
-                match azure.handle(request).await {
-                    Ok(response) => response,
-                    Err(request) => aws.handle(request).await,
+            let answer: BoxFuture<'static, _> = Box::pin(async move {
+                let (head, body) = request.into_parts();
+                match azure.service(&head) {
+                    Some(service) => azure.handle(service, head, body).await,
+                    None => aws.handle(head, body).await,
                 }
-            }
+            });
+            answer
         };
-        tasks.spawn(millstream_http::serve::serve(self.aws, answer, stop(stopped.clone())));
+        tasks.spawn(millstream_http::serve::serve(self.aws, Arc::new(answer), Box::pin(stop(stopped.clone()))));
         self.event_hubs.serve(&event_hubs, stopped, tasks);
         let console = millstream_console::router(console(engines, event_hubs.clone()));
         let pages = console.clone();

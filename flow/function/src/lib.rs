@@ -16,6 +16,6 @@ mod runtime;
 mod runtime_api;
 mod start;
 
-pub use engine::{FunctionChange, Functions, NewFunction, Options};
+pub use engine::{FunctionChange, Functions, NewFunction, Options, ProcessCredentials};
 pub use error::FunctionError;
 pub use invocation::InvocationSummary;

@@ -4,9 +4,11 @@
 //! families), [`sigv4`] (signatures).
 
 pub mod apigateway;
+pub mod authorize;
 pub mod dynamodb;
 pub mod firehose;
 pub mod front;
+pub mod iam;
 pub mod json_protocol;
 pub mod kinesis;
 pub mod kinesisanalytics;
@@ -18,3 +20,4 @@ pub mod rest_protocol;
 pub mod services;
 pub mod sigv4;
 pub mod sqs;
+pub mod sts;

@@ -52,7 +52,9 @@ impl Access {
     #[must_use]
     pub fn trusts(&self, role_reference: &str, identity: &Identity, action: &str) -> bool {
         match self.catalog.roles.get(role_name(role_reference)) {
-            Some(role) => self.trust(&role, std::slice::from_ref(identity), action, &Context::default()) == Verdict::Allowed,
+            Some(role) => {
+                self.trust(&role, std::slice::from_ref(identity), action, &Context::default()) == Verdict::Allowed
+            }
             None => self.development,
         }
     }

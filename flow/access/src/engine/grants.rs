@@ -94,9 +94,12 @@ impl Access {
     /// # Errors
     /// [`AccessError::NotFound`] for the holder, and when it does not have the policy.
     pub async fn detach(&self, holder: &Holder, policy: &PolicyReference) -> Result<(), AccessError> {
-        self.change(holder, |grants| {
-            if grants.attached.remove(policy) { Ok(()) } else { Err(no_policy(policy.name())) }
-        })
+        self.change(
+            holder,
+            |grants| {
+                if grants.attached.remove(policy) { Ok(()) } else { Err(no_policy(policy.name())) }
+            },
+        )
         .await
     }
 

@@ -1,6 +1,6 @@
 //! What a caller may do, ready to be asked: its policies, read once and kept until a definition changes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use millstream_catalog::{Catalog, Grants, PolicyReference};
@@ -83,6 +83,26 @@ impl Access {
                 None => Rights::Nothing,
             },
         }
+    }
+
+    /// The role of a function that has one, by name; the role need not exist.
+    #[must_use]
+    pub fn function_role(&self, function: &str) -> Option<String> {
+        let function = self.catalog.functions.get(function)?;
+        Some(role_name(&function.role).to_owned()).filter(|role| !role.is_empty())
+    }
+
+    /// The tags of the user or the role that a caller is.
+    #[must_use]
+    pub fn caller_tags(&self, caller: &Caller) -> BTreeMap<String, String> {
+        let of_role = |name: &str| self.catalog.roles.get(name).map(|role| role.tags.clone());
+        let tags = match caller {
+            Caller::Root => None,
+            Caller::User { name } => self.catalog.users.get(name).map(|user| user.tags.clone()),
+            Caller::Role(session) => of_role(&session.role),
+            Caller::Function { name } => self.function_role(name).and_then(|role| of_role(&role)),
+        };
+        tags.unwrap_or_default()
     }
 
     fn function_rights(&self, role: &str) -> Rights {

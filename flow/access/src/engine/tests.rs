@@ -139,7 +139,10 @@ async fn limits_and_names_are_checked() {
     let long = ALLOW_SEND.replace("\"*\"", &format!("\"arn:aws:sqs:r:0:{}\"", "q".repeat(10_240)));
     assert_eq!(access.put_inline(&holder, "long", long).await.unwrap_err().kind(), ErrorKind::TooLarge);
     assert_eq!(access.put_inline(&holder, "bad", "{".into()).await.unwrap_err().kind(), ErrorKind::Invalid);
-    assert_eq!(access.attach(&holder, PolicyReference::Own("no".into())).await.unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(
+        access.attach(&holder, PolicyReference::Own("no".into())).await.unwrap_err().kind(),
+        ErrorKind::NotFound
+    );
     assert!(access.grants(&holder).unwrap().inline.is_empty());
 }
 
@@ -197,7 +200,8 @@ async fn roles_are_taken_on_by_those_whom_they_trust() {
 async fn functions_have_the_rights_of_their_roles() {
     let Node { catalog, access, .. } = node(false);
     let development = Access::new(catalog.clone(), true);
-    for (name, role) in [("free", ""), ("bound", "arn:aws:iam::0:role/service-role/worker"), ("lost", "arn:a/missing")] {
+    for (name, role) in [("free", ""), ("bound", "arn:aws:iam::0:role/service-role/worker"), ("lost", "arn:a/missing")]
+    {
         catalog.functions.create(function(name, role)).await.unwrap();
     }
     let may = |access: &Access, function: &str| {

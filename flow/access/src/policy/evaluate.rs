@@ -51,14 +51,9 @@ mod tests {
             .with("aws:TagKeys", "cost");
         let identities = [Identity::new("AWS", "arn:aws:iam::000000000000:user/anna")];
         let purpose = if statement.contains("Principal\"") { Use::Resource } else { Use::Identity };
-        let policy =
-            Policy::parse(&format!(r#"{{"Version":"2012-10-17","Statement":{statement}}}"#), purpose).unwrap();
-        let request = AccessRequest {
-            action: "sqs:SendMessage",
-            resource: QUEUE,
-            identities: &identities,
-            context: &context,
-        };
+        let policy = Policy::parse(&format!(r#"{{"Version":"2012-10-17","Statement":{statement}}}"#), purpose).unwrap();
+        let request =
+            AccessRequest { action: "sqs:SendMessage", resource: QUEUE, identities: &identities, context: &context };
         evaluate([&policy], &request)
     }
 
@@ -159,8 +154,7 @@ mod tests {
             (r#"{"StringEquals":{"aws:username":"anna","aws:nothing":"x"}}"#, false),
             (r#"{"StringEquals":{"aws:username":"anna"},"Bool":{"aws:SecureTransport":"true"}}"#, false),
         ] {
-            let statement =
-                format!(r#"{{"Effect":"Allow","Action":"sqs:*","Resource":"*","Condition":{condition}}}"#);
+            let statement = format!(r#"{{"Effect":"Allow","Action":"sqs:*","Resource":"*","Condition":{condition}}}"#);
             assert_eq!(verdict(&statement) == Verdict::Allowed, expected, "{condition}");
         }
     }

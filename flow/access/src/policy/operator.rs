@@ -110,7 +110,10 @@ pub(super) enum Wanted {
     /// Milliseconds since the epoch.
     Date(i64),
     Bool(bool),
-    Network { address: IpAddr, bits: u8 },
+    Network {
+        address: IpAddr,
+        bits: u8,
+    },
 }
 
 impl Wanted {
@@ -215,7 +218,8 @@ mod tests {
         let found = Operator::parse("ForAnyValue:StringNotLikeIfExists").unwrap();
         let test = Test::Text { ignore_case: false, wildcards: true };
         assert_eq!(found, Operator { set: Set::Any, test, negated: true, if_exists: true });
-        for wrong in ["", "StringEqual", "For:StringEquals", "NullIfExists", "ForAnyValue:Null", "NumericLike", "Date"] {
+        for wrong in ["", "StringEqual", "For:StringEquals", "NullIfExists", "ForAnyValue:Null", "NumericLike", "Date"]
+        {
             assert_eq!(Operator::parse(wrong), None, "{wrong}");
         }
     }

@@ -202,9 +202,8 @@ mod tests {
 
     #[test]
     fn full_names_are_compared_part_by_part() {
-        let name = |pattern: &str, text: &str| {
-            Pattern::parse(pattern, ALL).unwrap().matches_name(text, &Context::default())
-        };
+        let name =
+            |pattern: &str, text: &str| Pattern::parse(pattern, ALL).unwrap().matches_name(text, &Context::default());
         assert!(name("arn:aws:sqs:*:*:jobs-*", "arn:aws:sqs:us-east-1:0:jobs-1"));
         assert!(!name("arn:aws:*:jobs", "arn:aws:sqs:us-east-1:0:jobs"));
         assert!(name("arn:aws:logs:*:*:log-group:x:*", "arn:aws:logs:r:0:log-group:x:y"));

@@ -64,6 +64,7 @@ pub(super) async fn call(lambda: &Lambda, request: &RestRequest) -> Result<Respo
     if input.package_type.as_deref().is_some_and(|kind| kind != "Zip") {
         return Err(unsupported("PackageType other than Zip"));
     }
+    lambda.check_role(input.role.as_deref())?;
     let code = input.code.unwrap_or(Code { zip_file: None, s3_bucket: None, image_uri: None });
     let package = match code {
         Code { s3_bucket: Some(_), .. } => return Err(unsupported("Code.S3Bucket")),

@@ -54,6 +54,7 @@ pub(super) async fn configuration(
     let mut constraints = Constraints::new();
     limits(&mut constraints, input.timeout, input.memory_size);
     constraints.finish()?;
+    lambda.check_role(input.role.as_deref())?;
     let number = |value: Option<i64>| value.and_then(|value| u32::try_from(value).ok());
     let wanted = FunctionChange {
         runtime: input.runtime,

@@ -13,6 +13,8 @@ use crate::policy::{AccessRequest, Context, Identity, Policy, Use, Verdict, eval
 /// How long temporary credentials last unless told otherwise.
 const SESSION_SECONDS: u32 = 3_600;
 const SESSION_SECONDS_MIN: u32 = 900;
+/// Characters of a session's name, at least.
+const SESSION_NAME_CHARS_MIN: usize = 2;
 /// The longest session of a user, and of a role that its session took on from another's.
 const USER_SECONDS_MAX: u32 = 129_600;
 const CHAINED_SECONDS_MAX: u32 = 3_600;
@@ -55,6 +57,10 @@ impl Access {
         now: Millis,
     ) -> Result<(Arc<RoleDefinition>, TemporaryCredentials), AccessError> {
         entity::check_name("session name", ask.session, entity::NAME_CHARS_MAX)?;
+        if ask.session.len() < SESSION_NAME_CHARS_MIN {
+            let found = ask.session.to_owned();
+            return Err(AccessError::Invalid { what: "session name", expected: "2 to 64 characters", found });
+        }
         if let Some(policy) = ask.policy {
             entity::check_length("session policy", policy, SESSION_POLICY_CHARS_MAX)?;
             Policy::parse(policy, Use::Identity)?;

@@ -152,7 +152,7 @@ fn assume(access: &Access, caller: &Caller, policy: Option<&str>, now: Millis) -
         role: "worker",
         resource: "arn:aws:iam::0:role/worker",
         action: "sts:AssumeRole",
-        session: "s",
+        session: "night",
         policy,
         seconds: Some(900),
         identities: &[Identity::new("AWS", "anna")],

@@ -16,6 +16,7 @@ use millstream_types::{BoxFuture, Clock};
 use percent_encoding::percent_decode_str;
 
 use crate::authorize::{Authorizer, Need, denied};
+use crate::cbor_protocol;
 use crate::json_protocol::{JsonRequest, ServiceError};
 use crate::query_protocol::{self, Parameters, QueryRequest};
 use crate::rest_protocol::{self, RestRequest};
@@ -88,6 +89,12 @@ impl AwsFront {
             Some(circumstances) => self.authorizer.check(&caller, &needs(), circumstances),
             None => Ok(()),
         };
+        if let Some((service, operation)) = cbor_protocol::target(&head.headers, head.uri.path()) {
+            return match permitted(&|| vec![Need::new(format!("cloudwatch:{operation}"), "*")]) {
+                Ok(()) => self.services.cbor(&service, &operation, &body),
+                Err(message) => cbor_protocol::error(&ServiceError { status: 403, ..denied(message) }, "AccessDenied"),
+            };
+        }
         // REST services have operations that take forms too, such as an invocation with one as its event.
         if family == Family::Query && !Services::is_rest(&service) {
             let read = Parameters::parse(&body);
@@ -134,7 +141,7 @@ impl AwsFront {
             headers: head.headers,
             caller: caller.clone(),
         };
-        match permitted(&|| self.authorizer.json_needs(&service, &request, &self.services.kinesis)) {
+        match permitted(&|| self.authorizer.json_needs(&service, &request, &self.services)) {
             Ok(()) => self.services.json(&service, prefix, &request).await,
             Err(message) => Services::json_denied(&service, message),
         }

@@ -9,8 +9,10 @@ use anyhow::Context as _;
 use base64::Engine as _;
 use millstream_access::{Access, SessionKey};
 use millstream_aws::apigateway::LambdaProxy;
+use millstream_aws::authorize::Authorizer;
 use millstream_aws::kinesis::Seal;
 use millstream_aws::kinesisanalytics::LambdaOutputCodec;
+use millstream_aws::lambda::event_source_mapping::{LambdaEvents, OnFailureDestinations, RolePermits};
 use millstream_aws::place::Place;
 use millstream_azure::cosmos;
 use millstream_azure::eventgrid::{place as grid_place, words::webhook_words};
@@ -22,6 +24,7 @@ use millstream_event::{Events, Options as EventOptions, RetrySchedule};
 use millstream_function::{Functions, Options as FunctionOptions, ProcessCredentials};
 use millstream_gateway::{BackendOptions, Backends, Calls, Gateway, Managed};
 use millstream_insight::Insight;
+use millstream_mapping::{Mappings, Options as MappingOptions, Outside as MappingOutside};
 use millstream_namespace::Namespaces;
 use millstream_object::{ObjectStoreOptions, Objects};
 use millstream_query::{Outside, Queries};
@@ -49,6 +52,8 @@ pub struct Engines {
     pub catalog: Catalog,
     pub insight: Insight,
     pub access: Access,
+    /// The access engine in the AWS protocols' words.
+    pub authorizer: Authorizer,
     pub streams: Streams,
     pub namespaces: Namespaces,
     pub tables: Tables,
@@ -60,6 +65,7 @@ pub struct Engines {
     pub deliveries: Deliveries,
     pub queries: Queries,
     pub queues: Queues,
+    pub mappings: Mappings,
     pub gateway: Gateway,
     pub calls: Calls,
     pub events: Events,
@@ -85,11 +91,13 @@ impl Engines {
             .with_service_policies(millstream_aws::iam::service_policies());
         // A node that takes no published key needs one to begin with.
         access.root_keys(clock.now()).await?;
+        let authorizer = Authorizer::new(access.clone(), place.clone(), Arc::clone(&clock));
         let streams = Streams::new(storage.clone(), catalog.clone(), Arc::clone(&clock));
         let random = Arc::new(random_key);
         let namespaces = Namespaces::new(catalog.clone(), streams.clone(), Arc::clone(&clock), random, settings.dev);
         namespaces.ensure_default().await?;
-        let tables = Tables::new(storage.clone(), catalog.clone(), Arc::clone(&clock));
+        let tables =
+            Tables::new(storage.clone(), catalog.clone(), Arc::clone(&clock)).counting(insight.metrics.clone());
         let documents = Documents::new(catalog.clone(), tables.clone(), Arc::clone(&clock));
         if !settings.dev && catalog.storage_accounts.list().is_empty() {
             let keys = [new_account_key(), new_account_key()];
@@ -140,6 +148,25 @@ impl Engines {
         );
         let managed = Managed::new(storage.clone(), catalog.clone(), insight.clone(), backends, Arc::clone(&clock));
         let queues = Queues::open(storage.clone(), catalog.clone(), Arc::clone(&clock)).await?;
+        let mappings = Mappings::start(
+            mapping_options(settings),
+            MappingOutside {
+                invoke: Arc::clone(&invoke),
+                queues: Arc::new(queues.clone()),
+                codec: Arc::new(LambdaEvents::new(place.clone(), catalog.clone())),
+                permits: Arc::new(RolePermits::new(authorizer.clone())),
+                failures: Arc::new(OnFailureDestinations::new(
+                    place.clone(),
+                    Arc::new(queues.clone()),
+                    authorizer.clone(),
+                )),
+            },
+            storage.clone(),
+            catalog.clone(),
+            streams.clone(),
+            insight.clone(),
+            Arc::clone(&clock),
+        );
         let events = Events::start(
             EventOptions {
                 queues: Some(Arc::new(queues.clone())),
@@ -156,6 +183,7 @@ impl Engines {
             catalog,
             insight,
             access,
+            authorizer,
             streams,
             namespaces,
             tables,
@@ -166,6 +194,7 @@ impl Engines {
             deliveries,
             queries,
             queues,
+            mappings,
             gateway,
             calls,
             events,
@@ -180,6 +209,7 @@ impl Engines {
     /// Stops the engines from the outside inwards and closes the store.
     pub async fn stop(&self) {
         self.events.shutdown().await;
+        self.mappings.shutdown().await;
         self.deliveries.shutdown().await;
         self.queries.shutdown().await;
         self.functions.shutdown().await;
@@ -236,6 +266,11 @@ fn function_options(settings: &Settings, endpoint: &str, place: &Place, access: 
         node_path: absolute(&settings.node_path),
         retry_waits: settings.invoke_retry_seconds.map(Duration::from_secs).to_vec().into(),
     }
+}
+
+fn mapping_options(settings: &Settings) -> MappingOptions {
+    let [first, longest] = settings.mapping_retry_ms.map(Duration::from_millis);
+    MappingOptions { retry_waits: (first, longest) }
 }
 
 /// The client for HTTP backends; the system's certificates are read off the async workers.

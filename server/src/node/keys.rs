@@ -33,7 +33,8 @@ async fn all(State(Keys { engines, event_hubs, development }): State<Keys>) -> S
     let mut text = String::new();
     let Engines { endpoint, catalog, access, cosmos_key, .. } = &*engines;
     for (title, keys) in access_keys(access, engines.clock.now()).await {
-        let line = |key: &AccessKey| format!("{} {}{}", key.id, key.secret, if key.disabled { " (inactive)" } else { "" });
+        let line =
+            |key: &AccessKey| format!("{} {}{}", key.id, key.secret, if key.disabled { " (inactive)" } else { "" });
         add(&mut text, &title, &keys.iter().map(line).collect::<Vec<_>>().join("\n"));
     }
     for namespace in engines.namespaces.namespaces() {

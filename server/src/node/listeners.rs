@@ -13,8 +13,9 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use hyper::body::Incoming;
 use millstream_aws::apigateway::ApiGateway;
-use millstream_aws::authorize::Authorizer;
+use millstream_aws::cloudwatch::CloudWatch;
 use millstream_aws::dynamodb::DynamoDb;
+use millstream_aws::dynamodbstreams::DynamoDbStreams;
 use millstream_aws::firehose::Firehose;
 use millstream_aws::front::AwsFront;
 use millstream_aws::iam::Iam;
@@ -136,20 +137,28 @@ fn report(what: &str, served: std::io::Result<()>) {
 fn aws_front(engines: &Engines) -> AwsFront {
     let Engines { insight, streams, place, clock, .. } = engines;
     let calls = engines.calls.clone();
-    let authorizer = Authorizer::new(engines.access.clone(), place.clone(), Arc::clone(clock));
+    let authorizer = &engines.authorizer;
     let services = Services {
         kinesis: Kinesis::new(streams.clone(), insight.clone(), Arc::clone(clock), place.clone(), engines.seal.clone()),
         firehose: Firehose::new(engines.deliveries.clone(), insight.clone(), place.clone()),
         dynamodb: DynamoDb::new(engines.tables.clone(), insight.clone(), place.clone()),
-        lambda: Lambda::new(engines.functions.clone(), authorizer.clone(), place.clone()),
+        lambda: Lambda::new(engines.functions.clone(), engines.mappings.clone(), authorizer.clone(), place.clone()),
+        dynamodb_streams: DynamoDbStreams::new(
+            engines.tables.clone(),
+            streams.clone(),
+            Arc::clone(clock),
+            place.clone(),
+            engines.seal.clone(),
+        ),
         logs: CloudWatchLogs::new(insight.clone(), place.clone()),
         analytics: KinesisAnalytics::new(engines.queries.clone(), streams.clone(), place.clone()),
+        cloudwatch: CloudWatch::new(insight.metrics.clone(), Arc::clone(clock)),
         sqs: Sqs::new(engines.queues.clone(), place.clone()),
         iam: Iam::new(authorizer.clone(), Arc::clone(clock)),
         sts: Sts::new(authorizer.clone(), Arc::clone(clock)),
         apigateway: ApiGateway::new(engines.gateway.clone(), calls, place.clone(), Arc::clone(clock)),
     };
-    AwsFront::new(authorizer, Arc::clone(clock), services)
+    AwsFront::new(authorizer.clone(), Arc::clone(clock), services)
 }
 
 fn azure_front(engines: &Engines, settings: &Settings, event_hubs: EventHubs) -> anyhow::Result<AzureFront> {

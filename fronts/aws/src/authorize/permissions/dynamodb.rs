@@ -16,7 +16,13 @@ struct Part {
     table_name: String,
 }
 
-pub(super) fn needs(place: &Place, operation: &str, members: &Members) -> Vec<Need> {
+/// `stream_of` gives the ARN of the stream that an iterator was made for.
+pub(super) fn needs(
+    place: &Place,
+    operation: &str,
+    members: &Members,
+    stream_of: &dyn Fn(&str) -> Option<String>,
+) -> Vec<Need> {
     let action = format!("dynamodb:{operation}");
     let table = |name: &str| named(name, |name| place.arn("dynamodb", &format!("table/{name}")));
     let many = match operation {
@@ -37,19 +43,19 @@ pub(super) fn needs(place: &Place, operation: &str, members: &Members) -> Vec<Ne
     if let Some(many) = many.filter(|many| !many.is_empty()) {
         return many;
     }
-    vec![Need::new(action, resource(operation, members, table))]
+    vec![Need::new(action, resource(operation, members, stream_of, table))]
 }
 
-fn resource(operation: &str, members: &Members, table: impl Fn(&str) -> String) -> String {
-    let stream = || {
-        // An iterator of a change stream begins with the stream's name.
-        let iterator = members.text("ShardIterator")?;
-        iterator.split_once('|').map(|(arn, _)| arn.to_owned()).filter(|arn| arn.starts_with("arn:"))
-    };
+fn resource(
+    operation: &str,
+    members: &Members,
+    stream_of: &dyn Fn(&str) -> Option<String>,
+    table: impl Fn(&str) -> String,
+) -> String {
     let found = match operation {
         "ListTables" | "ListStreams" | "DescribeLimits" | "DescribeEndpoints" => None,
         "DescribeStream" | "GetShardIterator" => members.text("StreamArn"),
-        "GetRecords" => stream(),
+        "GetRecords" => members.text("ShardIterator").and_then(|iterator| stream_of(&iterator)),
         "TagResource" | "UntagResource" | "ListTagsOfResource" => members.text("ResourceArn"),
         _ => members.text("TableName").map(|name| {
             let index = members.text("IndexName").map(|index| format!("/index/{index}")).unwrap_or_default();

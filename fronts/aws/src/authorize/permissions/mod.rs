@@ -20,9 +20,9 @@ use millstream_access::Caller;
 
 use super::Authorizer;
 use crate::json_protocol::JsonRequest;
-use crate::kinesis::Kinesis;
 use crate::query_protocol::QueryRequest;
 use crate::rest_protocol::RestRequest;
+use crate::services::Services;
 use members::Members;
 
 /// A resource that is none in particular.
@@ -50,14 +50,16 @@ type Member<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 impl Authorizer {
     /// What a call of a JSON service needs.
-    pub(crate) fn json_needs(&self, service: &str, request: &JsonRequest, kinesis: &Kinesis) -> Vec<Need> {
+    pub(crate) fn json_needs(&self, service: &str, request: &JsonRequest, services: &Services) -> Vec<Need> {
         let (place, operation) = (&self.place, request.operation.as_str());
         let members = Members::read(&request.body);
         let member: Member<'_> = &|name| members.text(name);
         let resource = match service {
-            "kinesis" => kinesis::resource(place, operation, member, kinesis),
+            "kinesis" => kinesis::resource(place, operation, member, &services.kinesis),
             "firehose" => firehose::resource(place, member),
-            "dynamodb" => return dynamodb::needs(place, operation, &members),
+            "dynamodb" => {
+                return dynamodb::needs(place, operation, &members, &|text| services.dynamodb_streams.stream_of(text));
+            }
             "sqs" => return vec![sqs::need(place, operation, member)],
             "logs" => logs::resource(place, operation, member),
             "kinesisanalytics" => kinesisanalytics::resource(place, member),
@@ -149,7 +151,7 @@ mod tests {
         let table = |name: &str| arn("dynamodb", &format!("table/{name}"));
         let check = |operation: &str, body: &str, expected: &[(&str, String)]| {
             let expected: Vec<Need> = expected.iter().map(|(action, table)| Need::new(*action, table)).collect();
-            assert_eq!(dynamodb::needs(&place(), operation, &members(body)), expected, "{operation}");
+            assert_eq!(dynamodb::needs(&place(), operation, &members(body), &|_| None), expected, "{operation}");
         };
         check("PutItem", r#"{"TableName":"t","Item":{}}"#, &[("dynamodb:PutItem", table("t"))]);
         check("Query", r#"{"TableName":"t","IndexName":"i"}"#, &[("dynamodb:Query", table("t/index/i"))]);

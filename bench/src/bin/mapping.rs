@@ -73,7 +73,9 @@ async fn main() -> anyhow::Result<()> {
     let begin = Instant::now();
     rest(&args.endpoint, "lambda", Method::POST, "/2015-03-31/event-source-mappings", &mapping).await?;
     for _ in 0..args.shards {
-        tokio::time::timeout(PATIENCE, marks.accept()).await.context("the function has not had all records in time")??;
+        tokio::time::timeout(PATIENCE, marks.accept())
+            .await
+            .context("the function has not had all records in time")??;
     }
     let took = begin.elapsed().as_secs_f64();
     let Args { records, bytes, batch, shards, lanes, .. } = args;

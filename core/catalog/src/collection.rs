@@ -11,8 +11,8 @@ use tokio::sync::watch;
 use crate::definition::{
     AccessKeyDefinition, ApiDefinition, BucketDefinition, DeliveryStreamDefinition, DocumentContainerDefinition,
     DocumentDatabaseDefinition, EventSourceMappingDefinition, EventSubscriptionDefinition, FunctionDefinition,
-    HubDefinition, ManagedServiceDefinition, NamespaceDefinition, QueryDefinition, QueueDefinition,
-    StorageAccountDefinition, StreamDefinition, TableDefinition, TopicDefinition,
+    HubDefinition, ManagedServiceDefinition, NamespaceDefinition, PolicyDefinition, QueryDefinition, QueueDefinition,
+    RoleDefinition, StorageAccountDefinition, StreamDefinition, TableDefinition, TopicDefinition, UserDefinition,
 };
 use crate::error::CatalogError;
 
@@ -60,6 +60,12 @@ pub struct Catalog {
     pub managed_services: Collection<ManagedServiceDefinition>,
     /// Access keys.
     pub access_keys: Collection<AccessKeyDefinition>,
+    /// Users.
+    pub users: Collection<UserDefinition>,
+    /// Roles.
+    pub roles: Collection<RoleDefinition>,
+    /// Policies that users and roles share.
+    pub policies: Collection<PolicyDefinition>,
     /// Buckets of objects, as far as their folders cannot say it themselves.
     pub buckets: Collection<BucketDefinition>,
     /// Storage accounts.
@@ -90,6 +96,9 @@ impl Catalog {
             hubs: Collection::open(storage)?,
             managed_services: Collection::open(storage)?,
             access_keys: Collection::open(storage)?,
+            users: Collection::open(storage)?,
+            roles: Collection::open(storage)?,
+            policies: Collection::open(storage)?,
             buckets: Collection::open(storage)?,
             storage_accounts: Collection::open(storage)?,
             storage: storage.clone(),

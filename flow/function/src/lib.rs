@@ -19,6 +19,6 @@ mod runtime_api;
 mod start;
 
 pub use destination::{Answered, Condition, Delivery, DeliveryError, Destination, EndedInvocation, Purpose};
-pub use engine::{FunctionChange, Functions, NewFunction, Options};
+pub use engine::{FunctionChange, Functions, NewFunction, Options, ProcessCredentials};
 pub use error::FunctionError;
 pub use invocation::InvocationSummary;

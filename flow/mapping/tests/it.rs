@@ -14,7 +14,7 @@ use millstream_catalog::{
 use millstream_insight::Insight;
 use millstream_mapping::{
     DiscardReason, Discarded, EventCodec, FailureTargetError, FailureTargets, Filter, LastResult, MappingError,
-    Mappings, NewMapping, Options, Origin, Outside, Phase, Report,
+    Mappings, NewMapping, Options, Origin, Outside, Phase, Report, SourcePermits,
 };
 use millstream_storage::{Storage, Transaction};
 use millstream_stream::{Entry, NewStream, Streams};
@@ -132,6 +132,12 @@ impl EventCodec for Codec {
     }
 }
 
+impl SourcePermits for Codec {
+    fn check(&self, _: &str, _: &EventSource) -> Result<(), String> {
+        Ok(())
+    }
+}
+
 #[derive(Default)]
 struct Failures(Mutex<Vec<Discarded>>);
 
@@ -177,6 +183,7 @@ impl World {
             invoke: self.function.clone(),
             queues: self.queue.clone(),
             codec: Arc::new(Codec),
+            permits: Arc::new(Codec),
             failures: self.failures.clone(),
         };
         let options = Options { retry_waits: (Duration::from_millis(1), Duration::from_millis(5)) };

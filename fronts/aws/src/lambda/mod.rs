@@ -19,9 +19,13 @@ use millstream_function::Functions;
 use millstream_mapping::Mappings;
 use serde::de::DeserializeOwned;
 
+use crate::authorize::Authorizer;
 use crate::json_protocol::ServiceError;
 use crate::place::{Place, resource};
 use crate::rest_protocol::{self, RestRequest};
+
+/// What roles of functions must trust.
+pub(crate) const SERVICE: &str = "lambda.amazonaws.com";
 
 /// The log group of a function, as the service names it.
 #[must_use]
@@ -33,14 +37,27 @@ pub fn log_group(function: &str) -> String {
 pub struct Lambda {
     functions: Functions,
     mappings: Mappings,
+    authorizer: Authorizer,
     place: Place,
 }
 
 impl Lambda {
     /// The service over the function engine and the engine of event source mappings.
     #[must_use]
-    pub fn new(functions: Functions, mappings: Mappings, place: Place) -> Self {
-        Self { functions, mappings, place }
+    pub fn new(functions: Functions, mappings: Mappings, authorizer: Authorizer, place: Place) -> Self {
+        Self { functions, mappings, authorizer, place }
+    }
+
+    /// A role that a function is to have must trust the service.
+    fn check_role(&self, role: Option<&str>) -> Result<(), ServiceError> {
+        match role {
+            Some(role) if !self.authorizer.service_may_assume(role, SERVICE) => Err(error::typed(
+                400,
+                "InvalidParameterValueException",
+                "The role defined for the function cannot be assumed by Lambda.".to_owned(),
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// Answers a request: every operation that there is, by method and path.
@@ -117,7 +134,7 @@ fn unknown(request: &RestRequest) -> ServiceError {
 }
 
 /// A function's name from what a client may give: a name, a name with a qualifier, an ARN, a part of one.
-fn function_name(given: &str) -> String {
+pub(crate) fn function_name(given: &str) -> String {
     let name = resource(given, "lambda", "function:").unwrap_or(given);
     let name = name.rsplit_once(":function:").map_or(name, |(_, name)| name);
     name.strip_suffix(":$LATEST").unwrap_or(name).to_owned()

@@ -20,7 +20,7 @@ use millstream_gateway::{BackendOptions, Backends, Managed};
 use millstream_insight::{Insight, trail::Step};
 use millstream_mapping::{
     Discarded, EventCodec, FailureTargetError, FailureTargets, Filter, Mappings, NewMapping, Options as MappingOptions,
-    Origin, Outside as MappingOutside, Report,
+    Origin, Outside as MappingOutside, Report, SourcePermits,
 };
 use millstream_namespace::Namespaces;
 use millstream_object::{ObjectStoreOptions, Objects};
@@ -149,6 +149,12 @@ impl ReceiveMessages for NoEvents {
     }
 }
 
+impl SourcePermits for NoEvents {
+    fn check(&self, _: &str, _: &EventSource) -> Result<(), String> {
+        Ok(())
+    }
+}
+
 impl FailureTargets for NoEvents {
     fn tell(&self, _: &FailureTarget, _: Discarded) -> BoxFuture<'_, Result<(), FailureTargetError>> {
         Box::pin(async { Ok(()) })
@@ -211,6 +217,7 @@ impl World {
                 invoke: Arc::new(functions.clone()),
                 queues: Arc::new(NoEvents),
                 codec: Arc::new(NoEvents),
+                permits: Arc::new(NoEvents),
                 failures: Arc::new(NoEvents),
             },
             storage.clone(),

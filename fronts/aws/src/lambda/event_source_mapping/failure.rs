@@ -6,47 +6,58 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use millstream_catalog::{Catalog, EventSource, FailureTarget};
+use millstream_catalog::{EventSource, FailureTarget};
 use millstream_mapping::{DiscardReason, Discarded, FailureTargetError, FailureTargets};
-use millstream_types::BoxFuture;
+use millstream_stream::{SequenceNumber, ShardId};
+use millstream_types::{BoxFuture, ErrorKind, SendMessage};
 use serde_json::{Value, json};
 
 use super::source;
-use crate::destination::Destinations;
+use crate::authorize::Authorizer;
 use crate::place::Place;
 
 /// On-failure destinations of event source mappings.
 pub struct OnFailureDestinations {
     place: Place,
-    catalog: Catalog,
-    destinations: Arc<Destinations>,
+    queues: Arc<dyn SendMessage>,
+    authorizer: Authorizer,
 }
 
 impl OnFailureDestinations {
-    /// Destinations that are written to under the role of the mapping's function, which the catalog knows.
+    /// Destinations that are queues.
     #[must_use]
-    pub fn new(place: Place, catalog: Catalog, destinations: Arc<Destinations>) -> Self {
-        Self { place, catalog, destinations }
+    pub fn new(place: Place, queues: Arc<dyn SendMessage>, authorizer: Authorizer) -> Self {
+        Self { place, queues, authorizer }
     }
 }
 
 impl FailureTargets for OnFailureDestinations {
     fn tell(&self, target: &FailureTarget, discarded: Discarded) -> BoxFuture<'_, Result<(), FailureTargetError>> {
-        let target = source::target_arn(&self.place, target);
+        let target = target.clone();
         Box::pin(async move {
-            let role = self.catalog.functions.get(&discarded.origin.function).map(|function| function.role.clone());
             let body = Bytes::from(document(&self.place, &discarded).to_string());
-            let sent = self.destinations.send(&role.unwrap_or_default(), &target, body.into()).await;
-            sent.map_err(|error| FailureTargetError { kind: error.kind, message: error.message })
+            match target {
+                FailureTarget::Queue { name } => {
+                    let arn = self.place.arn("sqs", &name);
+                    let permitted = self.authorizer.function_may(&discarded.origin.function, "sqs:SendMessage", &arn);
+                    permitted.map_err(|message| FailureTargetError { kind: ErrorKind::Forbidden, message })?;
+                    let sent = self.queues.send_messages(name, vec![body.into()]).await;
+                    sent.map_err(|error| FailureTargetError { kind: error.kind, message: error.message })
+                }
+                FailureTarget::Topic { name } => Err(FailureTargetError {
+                    kind: ErrorKind::Invalid,
+                    message: format!("expected a queue to tell of failures, found the topic `{name}`"),
+                }),
+            }
         })
     }
 }
 
 fn document(place: &Place, discarded: &Discarded) -> Value {
     let origin = &discarded.origin;
-    let sequence = |offset| source::sequence_number(&origin.source, origin.log, offset);
+    let sequence = |offset| SequenceNumber { log: origin.log, offset }.to_string();
     let batch = json!({
-        "shardId": source::shard_id(origin),
+        "shardId": ShardId(origin.shard).to_string(),
         "startSequenceNumber": sequence(discarded.offsets.0),
         "endSequenceNumber": sequence(discarded.offsets.1),
         "approximateArrivalOfFirstRecord": time(discarded.times.0),
@@ -92,7 +103,6 @@ fn time(millis: i64) -> String {
 #[cfg(test)]
 mod tests {
     use millstream_mapping::Origin;
-    use millstream_stream::SequenceNumber;
     use millstream_types::LogId;
 
     use super::*;

@@ -472,7 +472,7 @@ def test_what_is_wrong_is_told_in_the_services_words(world):
         code, message, status = error(create, FunctionName=function, **parameters)
         assert (code, status) == (expected, 400) and words in message, (parameters, code, message)
     code, message, status = error(create, FunctionName="none", EventSourceArn=arn, **latest)
-    assert (code, message) == (invalid, "Function does not exist")
+    assert (code, status) == ("ResourceNotFoundException", 404) and message.endswith(":function:none")
     slow = world.function(timeout=31)
     code, message, status = error(create, FunctionName=slow, EventSourceArn=queue)
     assert message == "Queue visibility timeout: 30 seconds is less than Function timeout: 31 seconds"

@@ -115,6 +115,10 @@ impl EventCodec for Codec {
         offset.to_string()
     }
 
+    fn log_group(&self, function: &str) -> String {
+        format!("log of {function}")
+    }
+
     fn report(&self, answer: &[u8]) -> Report {
         match answer {
             b"" => Report::Everything,
@@ -143,8 +147,10 @@ struct Failures(Mutex<Vec<Discarded>>);
 
 impl FailureTargets for Failures {
     fn tell(&self, _: &FailureTarget, discarded: Discarded) -> BoxFuture<'_, Result<(), FailureTargetError>> {
+        let refused = discarded.origin.function == "f" && discarded.records == 4;
         self.0.lock().unwrap().push(discarded);
-        Box::pin(std::future::ready(Ok(())))
+        let error = || FailureTargetError { kind: ErrorKind::Forbidden, message: "it may not".to_owned() };
+        Box::pin(std::future::ready(if refused { Err(error()) } else { Ok(()) }))
     }
 }
 
@@ -152,6 +158,7 @@ struct World {
     storage: Storage,
     catalog: Catalog,
     streams: Streams,
+    insight: Insight,
     clock: Arc<ManualClock>,
     function: Arc<Function>,
     queue: Arc<Queue>,
@@ -167,8 +174,9 @@ impl World {
         let function = Arc::new(Function { script: Mutex::new(Arc::new(script)), batches: Mutex::default() });
         catalog.functions.create(function_definition()).await.unwrap();
         catalog.queues.create(queue_definition()).await.unwrap();
+        let insight = Insight::open(&storage, clock.clone()).unwrap();
         let (queue, failures) = Default::default();
-        let world = Self { storage, catalog, streams, clock, function, queue, failures };
+        let world = Self { storage, catalog, streams, insight, clock, function, queue, failures };
         world.stream(1).await;
         world
     }
@@ -187,9 +195,9 @@ impl World {
             failures: self.failures.clone(),
         };
         let options = Options { retry_waits: (Duration::from_millis(1), Duration::from_millis(5)) };
-        let insight = Insight::open(&self.storage, self.clock.clone()).unwrap();
         let (storage, catalog, streams) = (self.storage.clone(), self.catalog.clone(), self.streams.clone());
-        Mappings::start(options, outside, storage, catalog, streams, insight, self.clock.clone())
+        let (insight, clock) = (self.insight.clone(), self.clock.clone());
+        Mappings::start(options, outside, storage, catalog, streams, insight, clock)
     }
 
     async fn put(&self, texts: &[&str]) {
@@ -278,6 +286,21 @@ async fn a_batch_that_fails_is_not_tried_more_often_because_the_node_starts_agai
     assert_eq!(discarded.invocations, 7);
     world.put(&["c"]).await;
     until(|| world.batches().last().unwrap() == &["c"]).await;
+    mappings.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_target_that_refuses_holds_up_nothing_and_the_log_says_why() {
+    let world = World::new(fails_bad).await;
+    world.put(&["a", "bad", "b", "c"]).await;
+    let settings = MappingSettings { retries_max: Some(0), on_failure: told(), ..Default::default() };
+    let mappings = world.start();
+    mappings.create(of_stream(settings)).await.unwrap();
+    until(|| !world.discarded().is_empty()).await;
+    world.put(&["d"]).await;
+    until(|| world.batches().last().unwrap() == &["d"]).await;
+    let events = world.insight.logs.events("log of f", None, (0, i64::MAX), 0, 10).unwrap();
+    assert!(events[0].1.message.contains("4 records are given up and nobody is told: it may not"), "{events:?}");
     mappings.shutdown().await;
 }
 

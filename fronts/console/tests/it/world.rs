@@ -122,6 +122,10 @@ impl EventCodec for NoEvents {
         String::new()
     }
 
+    fn log_group(&self, _: &str) -> String {
+        String::new()
+    }
+
     fn report(&self, _: &[u8]) -> Report {
         Report::Unreadable
     }

@@ -13,6 +13,7 @@ use millstream_types::{MessageAttribute, MessageAttributeValue, ReceivedMessage,
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::super::log_group;
 use super::{pattern, source};
 use crate::dynamodbstreams::record;
 use crate::place::Place;
@@ -104,6 +105,10 @@ impl EventCodec for LambdaEvents {
 
     fn record_id(&self, origin: &Origin, offset: u64) -> String {
         source::sequence_number(&origin.source, origin.log, offset)
+    }
+
+    fn log_group(&self, function: &str) -> String {
+        log_group(function)
     }
 
     fn report(&self, answer: &[u8]) -> Report {

@@ -11,15 +11,17 @@ pub mod engine;
 mod error;
 pub mod filter;
 pub mod log;
+pub mod message;
 pub mod outcome;
 pub mod schedule;
 pub mod schema;
 mod task;
 pub mod webhook;
 
-pub use engine::{Events, NewSubscription, NewTopic, Options};
+pub use engine::{Events, MessageSettings, MessageSubscription, NewMessageTopic, NewSubscription, NewTopic, Options};
 pub use error::EventError;
 pub use filter::FilterError;
+pub use message::{Message, NotificationForm};
 pub use log::{Delivery, SubscriptionStatus};
 pub use outcome::Outcome;
 pub use schedule::RetrySchedule;

@@ -28,7 +28,7 @@ pub use delivery_stream::{Compression, DeliverySource, DeliveryStreamDefinition,
 pub use document::{DocumentContainerDefinition, DocumentDatabaseDefinition};
 pub use event_subscription::{
     DeadLetterTarget, DeliveryHeader, DeliveryHeaderValue, EventBatching, EventEndpoint, EventFilter, EventRetry,
-    EventSubscriptionDefinition, FieldCondition, FieldTest, SubscriptionState,
+    EventSubscriptionDefinition, FieldCondition, FieldTest, MessagePattern, PatternScope, SubscriptionState,
 };
 pub use function::FunctionDefinition;
 pub use hub::{ConsumerGroupDefinition, HubDefinition};

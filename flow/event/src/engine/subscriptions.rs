@@ -1,5 +1,6 @@
 //! Event subscriptions.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use millstream_catalog::{
@@ -102,13 +103,15 @@ impl Events {
             headers: new.headers,
             state,
             labels: new.labels,
+            raw: false,
+            retry_waits: Vec::new(),
+            dead_letter_queue: None,
+            attributes: BTreeMap::new(),
             created: before.as_ref().map_or(now, |before| before.created),
             modified: now,
         };
         if before.as_ref().is_none_or(|before| before.state != SubscriptionState::Active) {
-            let stream = shared.streams.get(&topic.stream())?;
-            let end = stream.shards.first().map_or(0, |shard| shared.streams.bounds(shard.log()).next);
-            ProgressStore::new(&shared.storage, &id).begin(end).await?;
+            self.begin(&topic, &id).await?;
         }
         let definition = shared.catalog.event_subscriptions.put(definition).await?;
         self.halt(&id).await;
@@ -156,10 +159,8 @@ impl Events {
     pub async fn confirm(&self, topic: &str, name: &str, code: &str) -> Result<(), EventError> {
         let shared = &self.shared;
         let _turn = shared.changes.lock().await;
-        let mut definition = match self.subscription(topic, name) {
-            Ok(definition) => (*definition).clone(),
-            Err(_) => return Err(EventError::NothingToConfirm),
-        };
+        let found = self.topic(topic).and_then(|_| self.subscription(topic, name));
+        let mut definition = found.map(|found| (*found).clone()).map_err(|_| EventError::NothingToConfirm)?;
         match &definition.state {
             SubscriptionState::AwaitingValidation { code: expected, until }
                 if expected == code && shared.clock.now() < *until => {}

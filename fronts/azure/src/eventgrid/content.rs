@@ -124,6 +124,7 @@ mod tests {
             created: 0,
             location: String::new(),
             tags: Default::default(),
+            attributes: Default::default(),
         };
         let mut map = HeaderMap::new();
         for (name, value) in headers {

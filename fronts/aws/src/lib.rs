@@ -17,4 +17,5 @@ pub mod query_protocol;
 pub mod rest_protocol;
 pub mod services;
 pub mod sigv4;
+pub mod sns;
 pub mod sqs;

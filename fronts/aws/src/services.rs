@@ -14,6 +14,7 @@ use crate::lambda::Lambda;
 use crate::logs::CloudWatchLogs;
 use crate::query_protocol::{self, QueryRequest};
 use crate::rest_protocol::{self, RestRequest};
+use crate::sns::Sns;
 use crate::sqs::Sqs;
 
 const JSON_1_1: &str = "application/x-amz-json-1.1";
@@ -32,6 +33,8 @@ pub struct Services {
     pub logs: CloudWatchLogs,
     /// Kinesis Analytics.
     pub analytics: KinesisAnalytics,
+    /// SNS.
+    pub sns: Sns,
     /// SQS.
     pub sqs: Sqs,
     /// API Gateway.
@@ -66,8 +69,13 @@ impl Services {
 
     /// Answers a request of a query service.
     pub(crate) async fn query(&self, service: &str, request: QueryRequest) -> Response<Bytes> {
-        let error = ServiceError { status: 404, ..ServiceError::unknown_operation(service, &request.action) };
-        query_protocol::unserved(&error, &request.request_id)
+        match service {
+            "sns" => self.sns.answer(&request).await,
+            _ => {
+                let error = ServiceError { status: 404, ..ServiceError::unknown_operation(service, &request.action) };
+                query_protocol::unserved(&error, &request.request_id)
+            }
+        }
     }
 
     /// Answers a request of a REST service.
@@ -82,8 +90,12 @@ impl Services {
         }
     }
 
-    /// Answers what needs no signature: the deployed APIs. `None`: it is no such request.
+    /// Answers what needs no signature: the deployed APIs, and what subscribers of topics call. `None`: it is no such
+    /// request.
     pub(crate) async fn public(&self, head: &http::request::Parts, body: &Bytes) -> Option<Response<Bytes>> {
+        if let Some(answer) = self.sns.public(head).await {
+            return Some(answer);
+        }
         self.apigateway.public(head, body).await
     }
 }

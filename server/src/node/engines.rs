@@ -12,6 +12,7 @@ use millstream_aws::apigateway::LambdaProxy;
 use millstream_aws::kinesis::Seal;
 use millstream_aws::kinesisanalytics::LambdaOutputCodec;
 use millstream_aws::place::Place;
+use millstream_aws::sns::notification::{NotificationDocuments, Signer};
 use millstream_azure::cosmos;
 use millstream_azure::eventgrid::{place as grid_place, words::webhook_words};
 use millstream_azure::streamanalytics::FunctionOutputCodec;
@@ -67,6 +68,8 @@ pub struct Engines {
     pub place: Place,
     /// Keeps what clients bring back from being made up.
     pub seal: Seal,
+    /// Signs what subscribers of topics get.
+    pub signer: Signer,
     pub clock: Arc<dyn Clock>,
     /// Where clients of this machine find the AWS protocols.
     pub endpoint: String,
@@ -136,9 +139,12 @@ impl Engines {
         );
         let managed = Managed::new(storage.clone(), catalog.clone(), insight.clone(), backends, Arc::clone(&clock));
         let queues = Queues::open(storage.clone(), catalog.clone(), Arc::clone(&clock)).await?;
+        let signer = Signer::new(storage.clone(), Arc::clone(&clock));
         let events = Events::start(
             EventOptions {
                 queues: Some(Arc::new(queues.clone())),
+                messages: Some(Arc::new(NotificationDocuments::new(signer.clone(), &endpoint))),
+                invoke_later: Some(Arc::new(functions.clone())),
                 ..event_options(settings, &endpoint, invoke, &objects)
             },
             storage.clone(),
@@ -168,6 +174,7 @@ impl Engines {
             managed,
             place,
             seal,
+            signer,
             clock,
             endpoint,
         })

@@ -21,6 +21,7 @@ use millstream_aws::kinesisanalytics::KinesisAnalytics;
 use millstream_aws::lambda::Lambda;
 use millstream_aws::logs::CloudWatchLogs;
 use millstream_aws::services::Services;
+use millstream_aws::sns::Sns;
 use millstream_aws::sqs::Sqs;
 use millstream_azure::apimanagement::ApiManagement;
 use millstream_azure::blob::Blob;
@@ -137,6 +138,7 @@ fn aws_front(engines: &Engines) -> AwsFront {
         lambda: Lambda::new(engines.functions.clone(), place.clone()),
         logs: CloudWatchLogs::new(insight.clone(), place.clone()),
         analytics: KinesisAnalytics::new(engines.queries.clone(), streams.clone(), place.clone()),
+        sns: Sns::new(engines.events.clone(), place.clone(), engines.signer.clone()),
         sqs: Sqs::new(engines.queues.clone(), place.clone()),
         apigateway: ApiGateway::new(engines.gateway.clone(), calls, place.clone(), Arc::clone(clock)),
     };

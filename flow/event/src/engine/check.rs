@@ -31,7 +31,11 @@ pub(super) fn topic_name(name: &str) -> Result<(), EventError> {
 /// Topics of messages have longer names, of more characters.
 pub(super) fn message_topic_name(name: &str) -> Result<(), EventError> {
     let plain: String = name.chars().map(|char| if char == '_' { '-' } else { char }).collect();
-    check_name(&plain, 1, 256).map_err(|_| EventError::BadName { found: name.chars().take(80).collect(), min: 1, max: 256 })
+    check_name(&plain, 1, 256).map_err(|_| EventError::BadName {
+        found: name.chars().take(80).collect(),
+        min: 1,
+        max: 256,
+    })
 }
 
 fn check_name(name: &str, min: usize, max: usize) -> Result<(), EventError> {

@@ -101,7 +101,7 @@ impl Events {
                     }
                 }
                 tokio::time::sleep(WAIT).await;
-                let asked = events.subscription(&definition.topic, &definition.name).ok();
+                let asked = events.any_subscription(&definition.topic, &definition.name).ok();
                 if token.is_some() && asked.is_none_or(|asked| asked.state != definition.state) {
                     return;
                 }

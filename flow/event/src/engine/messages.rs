@@ -11,7 +11,7 @@ use millstream_stream::Placement;
 
 use super::check::{self, shown};
 use super::confirmation::{CONFIRMATION_MS, new_token};
-use super::subscriptions::SUBSCRIPTIONS_MAX;
+use super::subscriptions::{self, SUBSCRIPTIONS_MAX};
 use super::topics::{is_of_messages, missing};
 use super::{Events, PutSubscription};
 use crate::error::EventError;
@@ -239,9 +239,8 @@ impl Events {
         topic: &str,
         name: &str,
     ) -> Result<Arc<EventSubscriptionDefinition>, EventError> {
-        let missing = || EventError::SubscriptionNotFound { topic: topic.to_owned(), name: name.to_owned() };
-        let found = self.subscription(topic, name)?;
-        if found.delivery_schema == EventSchema::Message { Ok(found) } else { Err(missing()) }
+        let found = self.any_subscription(topic, name)?;
+        if found.delivery_schema == EventSchema::Message { Ok(found) } else { Err(subscriptions::missing(topic, name)) }
     }
 
     /// All subscriptions to messages in the order of their topics and names.

@@ -48,11 +48,7 @@ enum Rule {
 impl Pattern {
     pub(super) fn compile(pattern: &MessagePattern) -> Result<Self, FilterError> {
         if pattern.text.len() > BYTES_MAX {
-            return Err(FilterError::TooMany {
-                what: "bytes in a pattern",
-                found: pattern.text.len(),
-                max: BYTES_MAX,
-            });
+            return Err(FilterError::TooMany { what: "bytes in a pattern", found: pattern.text.len(), max: BYTES_MAX });
         }
         let document: Value = serde_json::from_str(&pattern.text).map_err(|_| wrong("failed to parse JSON"))?;
         let Value::Object(document) = document else { return Err(wrong("Filter policy must be a JSON object")) };
@@ -184,11 +180,7 @@ mod tests {
             let value = AttributeValue::Text((*text).to_owned());
             ((*name).to_owned(), Attribute { kind: (*kind).to_owned(), value })
         };
-        Message {
-            body: body.to_string(),
-            attributes: attributes.iter().map(attribute).collect(),
-            ..Message::default()
-        }
+        Message { body: body.to_string(), attributes: attributes.iter().map(attribute).collect(), ..Message::default() }
     }
 
     #[test]
@@ -271,11 +263,7 @@ mod tests {
             (json!({ "a": many(151) }), PatternScope::Body, "too complex"),
             (json!({ "a": many(13), "b": many(12) }), PatternScope::Attributes, "too complex"),
             (json!({ "a": { "b": many(76) } }), PatternScope::Body, "too complex"),
-            (
-                json!({ "a": [1], "b": [1], "c": [1], "d": [1], "e": [1], "f": [1] }),
-                PatternScope::Body,
-                "too complex",
-            ),
+            (json!({ "a": [1], "b": [1], "c": [1], "d": [1], "e": [1], "f": [1] }), PatternScope::Body, "too complex"),
         ] {
             let found = compile(pattern.clone(), scope).unwrap_err().to_string();
             assert!(found.contains(expected), "{pattern}: {found}");

@@ -62,7 +62,8 @@ pub trait NotificationForm: Send + Sync + 'static {
     fn request<'n>(&'n self, notification: Notification<'n>) -> BoxFuture<'n, Result<WebhookRequest, FormError>>;
 
     /// The message for a queue, also for one that keeps what could not be delivered.
-    fn queue_message<'n>(&'n self, notification: Notification<'n>) -> BoxFuture<'n, Result<OutgoingMessage, FormError>>;
+    fn queue_message<'n>(&'n self, notification: Notification<'n>)
+    -> BoxFuture<'n, Result<OutgoingMessage, FormError>>;
 
     /// The event for a function.
     fn function_event<'n>(&'n self, notification: Notification<'n>) -> BoxFuture<'n, Result<Bytes, FormError>>;

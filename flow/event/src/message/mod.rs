@@ -87,10 +87,12 @@ impl Message {
     pub fn attribute_values(&self) -> Map<String, Value> {
         let value = |attribute: &Attribute| match (&attribute.value, attribute.kind.split('.').next()) {
             (AttributeValue::Binary(_), _) => None,
-            (AttributeValue::Text(text), _) if attribute.kind == LIST_KIND => {
-                Some(serde_json::from_str(text).ok().filter(Value::is_array).unwrap_or_else(|| Value::Array(Vec::new())))
+            (AttributeValue::Text(text), _) if attribute.kind == LIST_KIND => Some(
+                serde_json::from_str(text).ok().filter(Value::is_array).unwrap_or_else(|| Value::Array(Vec::new())),
+            ),
+            (AttributeValue::Text(text), Some("Number")) => {
+                Some(text.trim().parse::<f64>().map_or(Value::Null, Value::from))
             }
-            (AttributeValue::Text(text), Some("Number")) => Some(text.trim().parse::<f64>().map_or(Value::Null, Value::from)),
             (AttributeValue::Text(text), _) => Some(Value::String(text.clone())),
         };
         let values = self.attributes.iter().filter_map(|(name, attribute)| Some((name.clone(), value(attribute)?)));

@@ -76,7 +76,8 @@ impl Event {
     /// A message as an event.
     #[must_use]
     pub fn of_message(message: &Message) -> Self {
-        let fields = Fields::from_iter([("id".to_owned(), json!(message.id)), ("subject".to_owned(), json!(message.subject))]);
+        let fields =
+            Fields::from_iter([("id".to_owned(), json!(message.id)), ("subject".to_owned(), json!(message.subject))]);
         // A structure of texts always has a JSON form.
         let encoded = Bytes::from(serde_json::to_vec(message).unwrap_or_default());
         Self { schema: EventSchema::Message, fields, encoded }

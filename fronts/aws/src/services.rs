@@ -71,6 +71,7 @@ impl Services {
     pub(crate) async fn query(&self, service: &str, request: QueryRequest) -> Response<Bytes> {
         match service {
             "sns" => self.sns.answer(&request).await,
+            "sqs" => self.sqs.answer_query(&request).await,
             _ => {
                 let error = ServiceError { status: 404, ..ServiceError::unknown_operation(service, &request.action) };
                 query_protocol::unserved(&error, &request.request_id)

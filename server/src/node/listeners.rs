@@ -139,7 +139,7 @@ fn aws_front(engines: &Engines) -> AwsFront {
         logs: CloudWatchLogs::new(insight.clone(), place.clone()),
         analytics: KinesisAnalytics::new(engines.queries.clone(), streams.clone(), place.clone()),
         sns: Sns::new(engines.events.clone(), place.clone(), engines.signer.clone()),
-        sqs: Sqs::new(engines.queues.clone(), place.clone()),
+        sqs: Sqs::new(engines.queues.clone(), place.clone(), engines.seal.clone()),
         apigateway: ApiGateway::new(engines.gateway.clone(), calls, place.clone(), Arc::clone(clock)),
     };
     AwsFront::new(engines.access.clone(), Arc::clone(clock), services)

@@ -184,7 +184,7 @@ impl Console {
     }
 
     pub(crate) fn topic(&self, name: &str) -> Result<Arc<TopicDefinition>, ConsoleError> {
-        self.events().topic(name).map_err(|_| not_found("topic", name))
+        self.events().any_topic(name).map_err(|_| not_found("topic", name))
     }
 
     pub(crate) fn subscription(
@@ -192,7 +192,7 @@ impl Console {
         topic: &str,
         name: &str,
     ) -> Result<Arc<EventSubscriptionDefinition>, ConsoleError> {
-        self.events().subscription(topic, name).map_err(|_| not_found("subscription", name))
+        self.events().any_subscription(topic, name).map_err(|_| not_found("subscription", name))
     }
 
     pub(crate) fn container(

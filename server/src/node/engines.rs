@@ -15,6 +15,7 @@ use millstream_aws::kinesis::Seal;
 use millstream_aws::kinesisanalytics::LambdaOutputCodec;
 use millstream_aws::lambda::event_source_mapping::{LambdaEvents, OnFailureDestinations, RolePermits};
 use millstream_aws::place::Place;
+use millstream_aws::sns::notification::{NotificationDocuments, Signer};
 use millstream_azure::cosmos;
 use millstream_azure::eventgrid::{place as grid_place, words::webhook_words};
 use millstream_azure::streamanalytics::FunctionOutputCodec;
@@ -74,6 +75,8 @@ pub struct Engines {
     pub place: Place,
     /// Keeps what clients bring back from being made up.
     pub seal: Seal,
+    /// Signs what subscribers of topics get.
+    pub signer: Signer,
     pub clock: Arc<dyn Clock>,
     /// Where clients of this machine find the AWS protocols.
     pub endpoint: String,
@@ -107,6 +110,7 @@ impl Engines {
         }
         let cosmos_key = access.account_key("cosmos", cosmos::DEVELOPMENT_KEY, new_account_key, clock.now()).await?;
         let queues = Queues::open(storage.clone(), catalog.clone(), Arc::clone(&clock)).await?;
+        queues.measure(insight.clone());
         let destinations = Arc::new(destinations(&place, &queues));
         let functions = {
             let options = FunctionOptions {
@@ -154,7 +158,7 @@ impl Engines {
             Arc::clone(&clock),
         );
         let managed = Managed::new(storage.clone(), catalog.clone(), insight.clone(), backends, Arc::clone(&clock));
-        let queues = Queues::open(storage.clone(), catalog.clone(), Arc::clone(&clock)).await?;
+        let signer = Signer::new(storage.clone(), Arc::clone(&clock));
         let mappings = Mappings::start(
             mapping_options(settings),
             MappingOutside {
@@ -177,6 +181,8 @@ impl Engines {
         let events = Events::start(
             EventOptions {
                 queues: Some(Arc::new(queues.clone())),
+                messages: Some(Arc::new(NotificationDocuments::new(signer.clone(), &endpoint))),
+                invoke_later: Some(Arc::new(functions.clone())),
                 ..event_options(settings, &endpoint, invoke, &objects)
             },
             storage.clone(),
@@ -208,6 +214,7 @@ impl Engines {
             managed,
             place,
             seal,
+            signer,
             clock,
             endpoint,
         })
@@ -307,6 +314,8 @@ fn event_options(settings: &Settings, endpoint: &str, invoke: Arc<dyn Invoke>, o
         invoke,
         objects: Some(Arc::new(objects.clone())),
         queues: None,
+        messages: None,
+        invoke_later: None,
     }
 }
 

@@ -24,6 +24,7 @@ use millstream_aws::kinesisanalytics::KinesisAnalytics;
 use millstream_aws::lambda::Lambda;
 use millstream_aws::logs::CloudWatchLogs;
 use millstream_aws::services::Services;
+use millstream_aws::sns::Sns;
 use millstream_aws::sqs::Sqs;
 use millstream_aws::sts::Sts;
 use millstream_azure::apimanagement::ApiManagement;
@@ -153,9 +154,10 @@ fn aws_front(engines: &Engines) -> AwsFront {
         logs: CloudWatchLogs::new(insight.clone(), place.clone()),
         analytics: KinesisAnalytics::new(engines.queries.clone(), streams.clone(), place.clone()),
         cloudwatch: CloudWatch::new(insight.metrics.clone(), Arc::clone(clock)),
-        sqs: Sqs::new(engines.queues.clone(), place.clone()),
         iam: Iam::new(authorizer.clone(), Arc::clone(clock)),
         sts: Sts::new(authorizer.clone(), Arc::clone(clock)),
+        sns: Sns::new(engines.events.clone(), place.clone(), engines.signer.clone()),
+        sqs: Sqs::new(engines.queues.clone(), place.clone(), engines.seal.clone()),
         apigateway: ApiGateway::new(engines.gateway.clone(), calls, place.clone(), Arc::clone(clock)),
     };
     AwsFront::new(authorizer.clone(), Arc::clone(clock), services)

@@ -11,7 +11,8 @@ use tokio::sync::watch;
 use crate::definition::{
     AccessKeyDefinition, ApiDefinition, BucketDefinition, DeliveryStreamDefinition, DocumentContainerDefinition,
     DocumentDatabaseDefinition, EventSubscriptionDefinition, FunctionDefinition, HubDefinition,
-    ManagedServiceDefinition, NamespaceDefinition, QueryDefinition, QueueDefinition, StorageAccountDefinition,
+    ManagedServiceDefinition, NamespaceDefinition, PortalAccountDefinition, PortalApiDefinition, PortalDefinition,
+    PortalOfferDefinition, QueryDefinition, QueueDefinition, StorageAccountDefinition,
     StreamDefinition, TableDefinition, TopicDefinition,
 };
 use crate::error::CatalogError;
@@ -56,6 +57,14 @@ pub struct Catalog {
     pub hubs: Collection<HubDefinition>,
     /// Managed API services: APIs behind products, subscriptions and policies.
     pub managed_services: Collection<ManagedServiceDefinition>,
+    /// The developer portal: how it presents itself.
+    pub portals: Collection<PortalDefinition>,
+    /// APIs that the portal publishes.
+    pub portal_apis: Collection<PortalApiDefinition>,
+    /// Usage plans that the portal offers.
+    pub portal_offers: Collection<PortalOfferDefinition>,
+    /// Accounts of the portal, by e-mail address.
+    pub portal_accounts: Collection<PortalAccountDefinition>,
     /// Access keys.
     pub access_keys: Collection<AccessKeyDefinition>,
     /// Buckets of objects, as far as their folders cannot say it themselves.
@@ -86,6 +95,10 @@ impl Catalog {
             namespaces: Collection::open(storage)?,
             hubs: Collection::open(storage)?,
             managed_services: Collection::open(storage)?,
+            portals: Collection::open(storage)?,
+            portal_apis: Collection::open(storage)?,
+            portal_offers: Collection::open(storage)?,
+            portal_accounts: Collection::open(storage)?,
             access_keys: Collection::open(storage)?,
             buckets: Collection::open(storage)?,
             storage_accounts: Collection::open(storage)?,

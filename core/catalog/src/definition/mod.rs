@@ -10,7 +10,9 @@ mod event_subscription;
 mod function;
 mod hub;
 mod managed_service;
+mod money;
 mod namespace;
+mod portal;
 mod query;
 mod queue;
 mod storage_account;
@@ -36,7 +38,12 @@ pub use managed_service::{
     ManagedApi, ManagedOperation, ManagedServiceDefinition, ManagedSubscriptionState, Product, Subscription,
     SubscriptionScope,
 };
+pub use money::{Money, Price};
 pub use namespace::{AccessPolicyDefinition, AccessRights, NamespaceDefinition};
+pub use portal::{
+    PasswordHash, PortalAccountDefinition, PortalApiDefinition, PortalDefinition, PortalInvitation,
+    PortalOfferDefinition, PortalRole, PortalSubscription, PortalSubscriptionState,
+};
 pub use query::{
     ColumnDefinition, ColumnType, DesiredState, DocumentOutput, EventOrder, ObjectOutput, OrderPolicy, OutputTarget,
     QueryDefinition, QueryDialect, QueryInput, QueryOutput, QueryResource, RecordFormat, StartAt,

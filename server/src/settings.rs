@@ -24,6 +24,10 @@ pub struct Settings {
     pub tls: Option<TlsFiles>,
     /// Where the console listens.
     pub console_listen: SocketAddr,
+    /// Where the developer portal listens; `None`: there is none.
+    pub portal_listen: Option<SocketAddr>,
+    /// Where visitors find it when a proxy stands in front.
+    pub portal_url: Option<String>,
     /// When a write is acknowledged.
     pub durability: DurabilityName,
     /// The region in names and signatures.
@@ -87,6 +91,8 @@ struct SettingsFile {
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
     console_listen: Option<SocketAddr>,
+    portal_listen: Option<SocketAddr>,
+    portal_url: Option<String>,
     durability: Option<DurabilityName>,
     region: Option<String>,
     objects: Option<ObjectSettings>,
@@ -135,6 +141,9 @@ pub enum SettingsError {
     /// A certificate without its key, or the other way round.
     #[error("expected both a certificate (--tls-cert) and its key (--tls-key), or neither")]
     HalfOfTls,
+    /// No address of a page.
+    #[error("portal_url: expected an address like https://portal.example.org, found {0}")]
+    PortalUrl(String),
     /// Without TLS bodies travel readable.
     #[error(
         "{0} is not a loopback address and there is no TLS on it\n  try: listen on 127.0.0.1 and put a proxy with TLS in front"
@@ -166,6 +175,8 @@ impl Settings {
                 .unwrap_or_else(|| loopback(5671)),
             tls,
             console_listen: args.console_listen.or(file.console_listen).unwrap_or_else(|| loopback(8080)),
+            portal_listen: args.portal_listen.or(file.portal_listen),
+            portal_url: args.portal_url.clone().or(file.portal_url),
             durability: args.durability.or(file.durability).unwrap_or(DurabilityName::Fsync),
             region: file.region.unwrap_or_else(default_region),
             objects: file.objects.unwrap_or_else(|| ObjectSettings::Folder { path: data.join("objects") }),
@@ -191,10 +202,18 @@ impl Settings {
                 return Err(SettingsError::DevelopmentKeysInPublic { what, address });
             }
         }
+        if let Some(address) = self.portal_listen.filter(|address| self.dev && !address.ip().is_loopback()) {
+            return Err(SettingsError::DevelopmentKeysInPublic { what: "--portal-listen", address });
+        }
         if !self.console_listen.ip().is_loopback() {
             return Err(SettingsError::ConsoleInPublic(self.console_listen));
         }
-        for address in [self.aws_listen, self.eventhubs_listen] {
+        if let Some(url) = &self.portal_url {
+            let parsed = url.parse::<http::Uri>().ok();
+            let whole = parsed.filter(|url| matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some());
+            whole.filter(|url| url.path() == "/").ok_or_else(|| SettingsError::PortalUrl(url.clone()))?;
+        }
+        for address in [self.aws_listen, self.eventhubs_listen].into_iter().chain(self.portal_listen) {
             if !address.ip().is_loopback() {
                 return Err(SettingsError::PlainInPublic(address));
             }
@@ -252,6 +271,8 @@ mod tests {
             &["--aws-listen", "[::]:1"],
             &["--dev", "--eventhubs-tls-listen", "0.0.0.0:1"],
             &["--eventhubs-listen", "0.0.0.0:1"],
+            &["--portal-listen", "0.0.0.0:1"],
+            &["--dev", "--portal", "10.0.0.1:1"],
         ] {
             let error = settings(flags).unwrap_err().to_string();
             assert!(error.contains("try:"), "{error}");

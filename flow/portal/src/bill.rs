@@ -12,8 +12,8 @@ use jiff::tz::TimeZone;
 use millstream_catalog::{Money, Price};
 use millstream_types::Millis;
 
-/// Months that a bill goes back: what is older is history.
-const MONTHS_MAX: usize = 24;
+/// Months that a bill goes back: the gateway keeps the calls of a little more.
+const MONTHS_MAX: usize = 13;
 
 /// A month of a calendar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -109,7 +109,7 @@ pub fn date_of(time: Millis) -> Date {
 /// The first day of which bills know the calls.
 #[must_use]
 pub fn oldest_day(now: Millis) -> Date {
-    let months = i64::try_from(MONTHS_MAX).unwrap_or(24) - 1;
+    let months = i64::try_from(MONTHS_MAX).unwrap_or(13) - 1;
     Month::of(now).first().checked_sub(months.months()).unwrap_or(Date::ZERO)
 }
 
@@ -151,7 +151,7 @@ mod tests {
         assert_eq!((december.last().to_string(), january.first().to_string()), ("2026-12-31".into(), "2027-01-01".into()));
         let now = at("2026-11-02T00:00:00Z");
         assert_eq!(bill(&price("1", 0, "0"), 0, None, now, &BTreeMap::new()).len(), MONTHS_MAX);
-        assert_eq!(oldest_day(now).to_string(), "2024-12-01");
+        assert_eq!(oldest_day(now).to_string(), "2025-11-01");
         // A clock that went back: the month of the begin is there all the same.
         assert_eq!(bill(&price("1", 0, "0"), now, None, 0, &BTreeMap::new()).len(), 1);
     }

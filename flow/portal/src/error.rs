@@ -31,6 +31,8 @@ pub enum PortalError {
     Blocked,
     #[error("there are at most {max} {what}")]
     TooMany { what: &'static str, max: usize },
+    #[error("your last subscription to this plan ended in this period; you can subscribe again from {from} (UTC)")]
+    TooEarly { from: String },
     /// `reason` is a whole sentence.
     #[error("{reason}")]
     State { reason: &'static str },
@@ -61,7 +63,7 @@ impl PortalError {
             Self::Credentials | Self::CurrentPassword => ErrorKind::Unauthenticated,
             Self::Invitation | Self::Blocked => ErrorKind::Forbidden,
             Self::Attempts { .. } | Self::Busy | Self::TooMany { .. } => ErrorKind::Throttled,
-            Self::State { .. } => ErrorKind::Conflict,
+            Self::State { .. } | Self::TooEarly { .. } => ErrorKind::Conflict,
             Self::DocumentTooLarge { .. } => ErrorKind::TooLarge,
             Self::Broken { .. } => ErrorKind::Internal,
             Self::Gateway(error) => error.kind(),

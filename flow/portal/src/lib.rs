@@ -10,12 +10,15 @@ mod attempts;
 pub mod bill;
 mod error;
 mod field;
+mod keys;
 pub mod openapi;
 mod password;
 pub mod portal;
 mod publish;
 pub mod secret;
 mod session;
+pub mod subscription;
+pub mod usage;
 
 pub use error::PortalError;
 pub use password::{PASSWORD_BYTES_MAX, PASSWORD_CHARS_MIN};

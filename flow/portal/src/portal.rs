@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use millstream_catalog::{Catalog, PortalDefinition};
-use millstream_gateway::Gateway;
+use millstream_gateway::{Gateway, Plans};
 use millstream_storage::Storage;
 use millstream_types::{Clock, Millis};
 
@@ -36,6 +36,7 @@ pub struct Portal {
 pub(crate) struct Shared {
     pub(crate) catalog: Catalog,
     pub(crate) gateway: Gateway,
+    pub(crate) plans: Plans,
     pub(crate) clock: Arc<dyn Clock>,
     /// Whether the published owner may log in.
     pub(crate) development: bool,
@@ -59,6 +60,7 @@ impl Portal {
         storage: Storage,
         catalog: Catalog,
         gateway: Gateway,
+        plans: Plans,
         clock: Arc<dyn Clock>,
         development: bool,
     ) -> Result<Self, PortalError> {
@@ -66,6 +68,7 @@ impl Portal {
         let shared = Shared {
             catalog,
             gateway,
+            plans,
             clock,
             development,
             sessions: Sessions::open(storage)?,

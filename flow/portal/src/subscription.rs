@@ -11,6 +11,7 @@ use millstream_catalog::{
     UsagePlanDefinition,
 };
 
+use crate::bill::{Month, date_of};
 use crate::error::PortalError;
 use crate::portal::Portal;
 use crate::secret::new_id;
@@ -34,7 +35,7 @@ impl Portal {
     /// The plans of the gateway with what the portal says of them; those that it never spoke of are not offered.
     #[must_use]
     pub fn plans(&self) -> Vec<Offer> {
-        let plans = self.shared.catalog.usage_plans.list();
+        let plans = self.shared.plans.plans();
         plans.into_iter().map(|plan| Offer { offer: self.offer_of(&plan.id), plan }).collect()
     }
 
@@ -63,7 +64,7 @@ impl Portal {
     ///
     /// # Errors
     /// [`PortalError::NotFound`] when the plan is not offered, [`PortalError::State`] when there is a subscription to it,
-    /// [`PortalError::TooMany`].
+    /// [`PortalError::TooEarly`] when one ended in this period, [`PortalError::TooMany`].
     pub async fn subscribe(&self, email: &str, plan: &str) -> Result<String, PortalError> {
         let _turn = self.shared.edits.lock().await;
         let mut account = (*self.account(email)?).clone();
@@ -76,6 +77,7 @@ impl Portal {
         if open().count() >= OPEN_MAX {
             return Err(PortalError::TooMany { what: "subscriptions at a time", max: OPEN_MAX });
         }
+        self.refuse_again(&account, &offer).await?;
         forget_rejected(&mut account.subscriptions)?;
         let mut subscription = PortalSubscription {
             id: new_id(),
@@ -130,13 +132,13 @@ impl Portal {
         if !is_open(&subscription) {
             return Err(PortalError::State { reason: "the subscription ended before" });
         }
-        // First the key: what says that it ended must not call.
-        if let Some(key) = &subscription.key {
-            self.close_key(key).await?;
-        }
+        let key = subscription.key.clone();
         (subscription.state, subscription.ended) = (State::Ended, Some(self.now()));
         account.subscriptions.insert(id.to_owned(), subscription);
         self.shared.catalog.portal_accounts.put(account).await?;
+        if let Some(key) = key {
+            self.close_key(&key).await?;
+        }
         Ok(())
     }
 
@@ -193,6 +195,23 @@ impl Portal {
         Ok(find(&*self.account(email)?, id)?.clone())
     }
 
+    /// Refuses who ended a subscription to the plan in a period of which they would get the free or allowed calls twice.
+    async fn refuse_again(&self, account: &PortalAccountDefinition, offer: &Offer) -> Result<(), PortalError> {
+        let used = account.subscriptions.values().filter(|known| known.plan == offer.plan.id && known.began.is_some());
+        let Some((ended, key)) = used.filter_map(|known| Some((known.ended?, known.key.as_ref()?))).max() else {
+            return Ok(());
+        };
+        let this_month = Month::of(self.now());
+        let month = (offer.offer.price.included_calls > 0 && Month::of(ended) == this_month)
+            .then(|| this_month.next().first());
+        let quota = self.shared.plans.quota(&offer.plan.id, key).await?;
+        let period = quota.filter(|quota| ended >= quota.begin).map(|quota| date_of(quota.end));
+        match month.max(period) {
+            Some(from) => Err(PortalError::TooEarly { from: from.to_string() }),
+            None => Ok(()),
+        }
+    }
+
     async fn begin(
         &self,
         account: &PortalAccountDefinition,
@@ -203,7 +222,7 @@ impl Portal {
         Ok(())
     }
 
-    fn active_key(&self, email: &str, id: &str) -> Result<String, PortalError> {
+    pub(crate) fn active_key(&self, email: &str, id: &str) -> Result<String, PortalError> {
         let subscription = self.subscription(email, id)?;
         let key = subscription.key.filter(|_| subscription.state == State::Active);
         key.ok_or(PortalError::State { reason: "the subscription is not active" })

@@ -23,6 +23,7 @@ use millstream_function::{Functions, Options as FunctionOptions};
 use millstream_gateway::{BackendOptions, Backends, Calls, Gateway, Managed};
 use millstream_insight::Insight;
 use millstream_namespace::Namespaces;
+use millstream_portal::Portal;
 use millstream_object::{ObjectStoreOptions, Objects};
 use millstream_query::{Outside, Queries};
 use millstream_queue::Queues;
@@ -64,6 +65,7 @@ pub struct Engines {
     pub calls: Calls,
     pub events: Events,
     pub managed: Managed,
+    pub portal: Portal,
     pub place: Place,
     /// Keeps what clients bring back from being made up.
     pub seal: Seal,
@@ -147,6 +149,7 @@ impl Engines {
             insight.clone(),
             Arc::clone(&clock),
         );
+        let portal = open_portal(&storage, &catalog, &gateway, &plans, &clock, settings.dev).await?;
         Ok(Self {
             storage,
             catalog,
@@ -166,6 +169,7 @@ impl Engines {
             calls,
             events,
             managed,
+            portal,
             place,
             seal,
             clock,
@@ -189,6 +193,23 @@ impl Engines {
             Err(error) => tracing::error!(%error, "closing the store"),
         }
     }
+}
+
+/// Opens the developer portal, off the async workers, and brings its keys together with its subscriptions.
+async fn open_portal(
+    storage: &Storage,
+    catalog: &Catalog,
+    gateway: &Gateway,
+    plans: &Plans,
+    clock: &Arc<dyn Clock>,
+    development: bool,
+) -> anyhow::Result<Portal> {
+    let (storage, catalog, gateway) = (storage.clone(), catalog.clone(), gateway.clone());
+    let (plans, clock) = (plans.clone(), Arc::clone(clock));
+    let open = move || Portal::open(storage, catalog, gateway, plans, clock, development);
+    let portal = tokio::task::spawn_blocking(open).await??;
+    portal.settle().await?;
+    Ok(portal)
 }
 
 /// Opens what lies on the disk, off the async workers.

@@ -37,6 +37,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::event_hubs::{self, EventHubsListeners};
+use super::portal::{self, PortalListener};
 use super::{Engines, bind, keys};
 use crate::apply::{self, Request};
 use crate::remote::SOCKET;
@@ -50,6 +51,7 @@ pub struct Listeners {
     aws: TcpListener,
     console: TcpListener,
     event_hubs: EventHubsListeners,
+    portal: PortalListener,
 }
 
 impl Listeners {
@@ -58,6 +60,7 @@ impl Listeners {
             aws: bind(settings.aws_listen, "--aws-listen").await?,
             console: bind(settings.console_listen, "--console-listen").await?,
             event_hubs: EventHubsListeners::bind(settings).await?,
+            portal: PortalListener::bind(settings).await?,
         })
     }
 
@@ -87,6 +90,8 @@ impl Listeners {
         };
         tasks.spawn(millstream_http::serve::serve(self.aws, answer, stop(stopped.clone())));
         self.event_hubs.serve(&event_hubs, stopped, tasks);
+        let portal_front = portal::front(engines, settings);
+        self.portal.serve(&portal_front, stopped, tasks);
         let console = millstream_console::router(console(engines, event_hubs.clone()));
         let pages = console.clone();
         let ended = stop(stopped.clone());
@@ -101,6 +106,7 @@ impl Listeners {
         let commands = console
             .merge(admin(engines))
             .merge(event_hubs::keys(event_hubs.clone()))
+            .merge(portal::routes(portal_front))
             .merge(keys::routes(engines, event_hubs, settings));
         let ended = stop(stopped.clone());
         tasks.spawn(async move {
@@ -113,7 +119,7 @@ impl Listeners {
     }
 }
 
-async fn stop(mut stopped: watch::Receiver<bool>) {
+pub(super) async fn stop(mut stopped: watch::Receiver<bool>) {
     while !*stopped.borrow_and_update() {
         if stopped.changed().await.is_err() {
             return;

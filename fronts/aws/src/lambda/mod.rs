@@ -3,6 +3,7 @@
 mod configuration;
 mod create_function;
 mod error;
+pub mod event_source_mapping;
 mod get_function;
 mod invoke;
 mod update_function;
@@ -10,6 +11,7 @@ mod update_function;
 use bytes::Bytes;
 use http::{Method, Response, StatusCode};
 use millstream_function::Functions;
+use millstream_mapping::Mappings;
 use serde::de::DeserializeOwned;
 
 use crate::json_protocol::ServiceError;
@@ -25,14 +27,15 @@ pub fn log_group(function: &str) -> String {
 /// The service.
 pub struct Lambda {
     functions: Functions,
+    mappings: Mappings,
     place: Place,
 }
 
 impl Lambda {
-    /// The service over the function engine.
+    /// The service over the function engine and the engine of event source mappings.
     #[must_use]
-    pub fn new(functions: Functions, place: Place) -> Self {
-        Self { functions, place }
+    pub fn new(functions: Functions, mappings: Mappings, place: Place) -> Self {
+        Self { functions, mappings, place }
     }
 
     /// Answers a request: every operation that there is, by method and path.
@@ -56,10 +59,11 @@ impl Lambda {
                 update_function::configuration(self, request, name).await
             }
             (&Method::DELETE, ["2015-03-31", "functions", name]) => self.delete(name).await,
-            (method, _) => Err(ServiceError {
-                status: 404,
-                ..ServiceError::unknown_operation("Lambda", &format!("{method} {}", request.path))
-            }),
+            (_, ["2015-03-31", "event-source-mappings"]) => event_source_mapping::call(self, request, None).await,
+            (_, ["2015-03-31", "event-source-mappings", id]) => {
+                event_source_mapping::call(self, request, Some(*id)).await
+            }
+            _ => Err(unknown(request)),
         };
         answer.unwrap_or_else(|error| rest_protocol::error(&error))
     }
@@ -75,6 +79,11 @@ impl Lambda {
     fn arn(&self, name: &str) -> String {
         self.place.arn("lambda", &format!("function:{name}"))
     }
+}
+
+fn unknown(request: &RestRequest) -> ServiceError {
+    let operation = format!("{} {}", request.method, request.path);
+    ServiceError { status: 404, ..ServiceError::unknown_operation("Lambda", &operation) }
 }
 
 /// A function's name from what a client may give: a name, a name with a qualifier, an ARN, a part of one.

@@ -20,7 +20,7 @@ use millstream_delivery::Deliveries;
 use millstream_document::Documents;
 use millstream_event::{Events, Options as EventOptions, RetrySchedule};
 use millstream_function::{Functions, Options as FunctionOptions};
-use millstream_gateway::{BackendOptions, Backends, Calls, Gateway, Managed};
+use millstream_gateway::{BackendOptions, Backends, Calls, Gateway, Managed, PlanOptions, Plans};
 use millstream_insight::Insight;
 use millstream_namespace::Namespaces;
 use millstream_object::{ObjectStoreOptions, Objects};
@@ -61,6 +61,7 @@ pub struct Engines {
     pub queries: Queries,
     pub queues: Queues,
     pub gateway: Gateway,
+    pub plans: Plans,
     pub calls: Calls,
     pub events: Events,
     pub managed: Managed,
@@ -127,8 +128,18 @@ impl Engines {
         .await;
         let gateway = Gateway::new(catalog.clone(), insight.clone(), Arc::clone(&clock));
         let backends = backends(settings, aws).await?;
+        let plans = Plans::open(
+            storage.clone(),
+            catalog.clone(),
+            streams.clone(),
+            &insight,
+            Arc::clone(&clock),
+            PlanOptions { account: settings.api_throttle },
+        )
+        .await?;
         let calls = Calls::new(
             gateway.clone(),
+            plans.clone(),
             Arc::clone(&invoke),
             Arc::new(LambdaProxy),
             backends.clone(),
@@ -163,6 +174,7 @@ impl Engines {
             queries,
             queues,
             gateway,
+            plans,
             calls,
             events,
             managed,
@@ -176,6 +188,7 @@ impl Engines {
     /// Stops the engines from the outside inwards and closes the store.
     pub async fn stop(&self) {
         self.events.shutdown().await;
+        self.plans.shutdown().await;
         self.deliveries.shutdown().await;
         self.queries.shutdown().await;
         self.functions.shutdown().await;

@@ -9,11 +9,11 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::watch;
 
 use crate::definition::{
-    AccessKeyDefinition, ApiDefinition, BucketDefinition, DeliveryStreamDefinition, DocumentContainerDefinition,
-    DocumentDatabaseDefinition, EventSourceMappingDefinition, EventSubscriptionDefinition, FunctionDefinition,
-    HubDefinition, ManagedServiceDefinition, NamespaceDefinition, PortalAccountDefinition, PortalApiDefinition,
-    PortalDefinition, PortalOfferDefinition, QueryDefinition, QueueDefinition, StorageAccountDefinition,
-    StreamDefinition, TableDefinition, TopicDefinition,
+    AccessKeyDefinition, ApiDefinition, ApiKeyDefinition, BucketDefinition, DeliveryStreamDefinition,
+    DocumentContainerDefinition, DocumentDatabaseDefinition, EventSourceMappingDefinition, EventSubscriptionDefinition,
+    FunctionDefinition, HubDefinition, ManagedServiceDefinition, NamespaceDefinition, PortalAccountDefinition,
+    PortalApiDefinition, PortalDefinition, PortalOfferDefinition, QueryDefinition, QueueDefinition,
+    StorageAccountDefinition, StreamDefinition, TableDefinition, TopicDefinition, UsagePlanDefinition,
 };
 use crate::error::CatalogError;
 
@@ -49,6 +49,10 @@ pub struct Catalog {
     pub queues: Collection<QueueDefinition>,
     /// HTTP APIs.
     pub apis: Collection<ApiDefinition>,
+    /// Keys of callers of HTTP APIs.
+    pub api_keys: Collection<ApiKeyDefinition>,
+    /// Usage plans.
+    pub usage_plans: Collection<UsagePlanDefinition>,
     /// Topics.
     pub topics: Collection<TopicDefinition>,
     /// Event subscriptions, of all topics.
@@ -93,6 +97,8 @@ impl Catalog {
             queries: Collection::open(storage)?,
             queues: Collection::open(storage)?,
             apis: Collection::open(storage)?,
+            api_keys: Collection::open(storage)?,
+            usage_plans: Collection::open(storage)?,
             topics: Collection::open(storage)?,
             event_subscriptions: Collection::open(storage)?,
             namespaces: Collection::open(storage)?,

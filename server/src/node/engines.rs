@@ -21,12 +21,12 @@ use millstream_delivery::Deliveries;
 use millstream_document::Documents;
 use millstream_event::{Events, Options as EventOptions, RetrySchedule};
 use millstream_function::{Functions, Options as FunctionOptions};
-use millstream_gateway::{BackendOptions, Backends, Calls, Gateway, Managed};
+use millstream_gateway::{BackendOptions, Backends, Calls, Gateway, Managed, PlanOptions, Plans};
 use millstream_insight::Insight;
 use millstream_mapping::{Mappings, Options as MappingOptions, Outside as MappingOutside};
 use millstream_namespace::Namespaces;
-use millstream_portal::Portal;
 use millstream_object::{ObjectStoreOptions, Objects};
+use millstream_portal::Portal;
 use millstream_query::{Outside, Queries};
 use millstream_queue::Queues;
 use millstream_storage::{Durability, Storage, StorageOptions};
@@ -65,6 +65,7 @@ pub struct Engines {
     pub queues: Queues,
     pub mappings: Mappings,
     pub gateway: Gateway,
+    pub plans: Plans,
     pub calls: Calls,
     pub events: Events,
     pub managed: Managed,
@@ -132,8 +133,18 @@ impl Engines {
         .await;
         let gateway = Gateway::new(catalog.clone(), insight.clone(), Arc::clone(&clock));
         let backends = backends(settings, aws).await?;
+        let plans = Plans::open(
+            storage.clone(),
+            catalog.clone(),
+            streams.clone(),
+            &insight,
+            Arc::clone(&clock),
+            PlanOptions { account: settings.api_throttle },
+        )
+        .await?;
         let calls = Calls::new(
             gateway.clone(),
+            plans.clone(),
             Arc::clone(&invoke),
             Arc::new(LambdaProxy),
             backends.clone(),
@@ -184,6 +195,7 @@ impl Engines {
             queues,
             mappings,
             gateway,
+            plans,
             calls,
             events,
             managed,
@@ -199,6 +211,7 @@ impl Engines {
     pub async fn stop(&self) {
         self.events.shutdown().await;
         self.mappings.shutdown().await;
+        self.plans.shutdown().await;
         self.deliveries.shutdown().await;
         self.queries.shutdown().await;
         self.functions.shutdown().await;

@@ -157,7 +157,13 @@ fn aws_front(engines: &Engines) -> AwsFront {
         analytics: KinesisAnalytics::new(engines.queries.clone(), streams.clone(), place.clone()),
         cloudwatch: CloudWatch::new(insight.metrics.clone(), Arc::clone(clock)),
         sqs: Sqs::new(engines.queues.clone(), place.clone()),
-        apigateway: ApiGateway::new(engines.gateway.clone(), calls, place.clone(), Arc::clone(clock)),
+        apigateway: ApiGateway::new(
+            engines.gateway.clone(),
+            calls,
+            engines.plans.clone(),
+            place.clone(),
+            Arc::clone(clock),
+        ),
     };
     AwsFront::new(engines.access.clone(), Arc::clone(clock), services)
 }

@@ -3,6 +3,7 @@
 
 mod access_key;
 mod api;
+mod api_key;
 mod bucket;
 mod delivery_stream;
 mod document;
@@ -20,12 +21,14 @@ mod storage_account;
 mod stream;
 mod table;
 mod topic;
+mod usage_plan;
 
 pub use access_key::AccessKeyDefinition;
 pub use api::{
     ApiDefinition, Deployment, Integration, IntegrationResponse, Method, MethodResponse, RequestValidator, Resource,
     Stage,
 };
+pub use api_key::{ApiKeyDefinition, FormerValue};
 pub use bucket::BucketDefinition;
 pub use delivery_stream::{Compression, DeliverySource, DeliveryStreamDefinition, ErrorLog, ObjectDestination};
 pub use document::{DocumentContainerDefinition, DocumentDatabaseDefinition};
@@ -57,3 +60,4 @@ pub use storage_account::StorageAccountDefinition;
 pub use stream::{CapacityMode, HashKeyRange, ShardDefinition, StreamDefinition, StreamOwner};
 pub use table::{ChangeView, KeyAttribute, KeyType, TABLE_ITEM_BYTES_MAX, TableChanges, TableDefinition, TableOwner};
 pub use topic::{EventSchema, TopicDefinition, topic_stream};
+pub use usage_plan::{PlanQuota, PlanStage, QuotaPeriod, Throttle, UsagePlanDefinition};

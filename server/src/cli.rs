@@ -134,6 +134,9 @@ pub struct DemoArgs {
     /// The same story on Azure's services: Event Hubs, Stream Analytics, Blob, Cosmos
     #[arg(long)]
     pub azure: bool,
+    /// An API that earns money: plans, keys and the developer portal, without a producer
+    #[arg(long, conflicts_with_all = ["azure", "rate", "seed", "replay"])]
+    pub paid_api: bool,
     /// Trades a second
     #[arg(long, default_value_t = 50)]
     pub rate: u32,

@@ -83,7 +83,13 @@ pub struct Line {
 
 /// The months of a subscription, the latest first. `calls` are those of each day; `ended`: when it ended, if it did.
 #[must_use]
-pub fn bill(price: &Price, began: Millis, ended: Option<Millis>, now: Millis, calls: &BTreeMap<Date, u64>) -> Vec<Line> {
+pub fn bill(
+    price: &Price,
+    began: Millis,
+    ended: Option<Millis>,
+    now: Millis,
+    calls: &BTreeMap<Date, u64>,
+) -> Vec<Line> {
     let first = Month::of(began);
     let mut month = Month::of(ended.map_or(now, |ended| ended.min(now)).max(began));
     let mut lines = Vec::new();
@@ -148,7 +154,10 @@ mod tests {
     fn years_end_and_bills_are_bounded() {
         let (december, january) = (Month { year: 2026, month: 12 }, Month { year: 2027, month: 1 });
         assert_eq!((december.next(), january.before()), (january, december));
-        assert_eq!((december.last().to_string(), january.first().to_string()), ("2026-12-31".into(), "2027-01-01".into()));
+        assert_eq!(
+            (december.last().to_string(), january.first().to_string()),
+            ("2026-12-31".into(), "2027-01-01".into())
+        );
         let now = at("2026-11-02T00:00:00Z");
         assert_eq!(bill(&price("1", 0, "0"), 0, None, now, &BTreeMap::new()).len(), MONTHS_MAX);
         assert_eq!(oldest_day(now).to_string(), "2025-11-01");

@@ -56,7 +56,8 @@ pub(crate) fn slug(field: &'static str, text: &str) -> Result<String, PortalErro
     let text = text.trim();
     let ends = |char: Option<char>| char.is_some_and(|char| char.is_ascii_alphanumeric());
     if text.len() > 60 || !text.chars().all(allowed) || !ends(text.chars().next()) || !ends(text.chars().last()) {
-        let expected = "1 to 60 small letters, digits, `-`, `_` and `.`, with a letter or digit at both ends".to_owned();
+        let expected =
+            "1 to 60 small letters, digits, `-`, `_` and `.`, with a letter or digit at both ends".to_owned();
         return Err(PortalError::Field { field, expected });
     }
     Ok(text.to_owned())
@@ -70,12 +71,16 @@ mod tests {
     fn fields_are_checked() {
         assert_eq!(email(" You@Example.ORG ").unwrap(), "you@example.org");
         assert_eq!(email("<script>alert(1)</script>@x.yz").unwrap(), "<script>alert(1)</script>@x.yz");
-        for text in ["", "a", "a@", "@b.cd", "a@b@c.de", "a b@c.de", "a@.cd", "a@cd\n.de", &format!("{}@b.cd", "x".repeat(250))] {
+        for text in
+            ["", "a", "a@", "@b.cd", "a@b@c.de", "a b@c.de", "a@.cd", "a@cd\n.de", &format!("{}@b.cd", "x".repeat(250))]
+        {
             assert!(email(text).is_err(), "{text}");
         }
         assert_eq!(checked("x", " a ", Limits::line(1, 1)).unwrap(), "a");
         assert!(checked("x", "a\nb", Limits::line(1, 9)).is_err() && checked("x", "a\nb", Limits::text(9)).is_ok());
         assert!(checked("x", "", Limits::line(1, 9)).is_err() && checked("x", "abc", Limits::text(2)).is_err());
-        assert!(slug("x", "a-1").is_ok() && slug("x", "-a").is_err() && slug("x", "A").is_err() && slug("x", "").is_err());
+        assert!(
+            slug("x", "a-1").is_ok() && slug("x", "-a").is_err() && slug("x", "A").is_err() && slug("x", "").is_err()
+        );
     }
 }

@@ -140,7 +140,9 @@ fn surplus(kept: &HashMap<String, Kept>, email: &str, now: Millis) -> Vec<String
         kept.iter().filter(|(_, session)| !lives(session, now)).map(|(name, _)| name.clone()).collect();
     let oldest = |of: &dyn Fn(&Kept) -> bool, limit: usize| -> Option<String> {
         let living = || kept.iter().filter(|(_, session)| lives(session, now) && of(session));
-        (living().count() >= limit).then(|| living().min_by_key(|(_, session)| session.begun))?.map(|(name, _)| name.clone())
+        (living().count() >= limit)
+            .then(|| living().min_by_key(|(_, session)| session.begun))?
+            .map(|(name, _)| name.clone())
     };
     gone.extend(oldest(&|session| session.email == email, SESSIONS_PER_ACCOUNT));
     if gone.is_empty() {

@@ -175,8 +175,12 @@ impl Portal {
     pub async fn block(&self, email: &str, blocked: bool) -> Result<(), PortalError> {
         let _turn = self.shared.edits.lock().await;
         let account = (*self.account(email)?).clone();
-        let keys: Vec<String> =
-            account.subscriptions.values().filter(|known| known.state == State::Active).filter_map(|known| known.key.clone()).collect();
+        let keys: Vec<String> = account
+            .subscriptions
+            .values()
+            .filter(|known| known.state == State::Active)
+            .filter_map(|known| known.key.clone())
+            .collect();
         self.shared.catalog.portal_accounts.put(PortalAccountDefinition { blocked, ..account }).await?;
         for key in keys {
             self.enable_key(&key, !blocked).await?;
@@ -202,8 +206,8 @@ impl Portal {
             return Ok(());
         };
         let this_month = Month::of(self.now());
-        let month = (offer.offer.price.included_calls > 0 && Month::of(ended) == this_month)
-            .then(|| this_month.next().first());
+        let month =
+            (offer.offer.price.included_calls > 0 && Month::of(ended) == this_month).then(|| this_month.next().first());
         let quota = self.shared.plans.quota(&offer.plan.id, key).await?;
         let period = quota.filter(|quota| ended >= quota.begin).map(|quota| date_of(quota.end));
         match month.max(period) {

@@ -29,7 +29,9 @@ mod tests {
     #[test]
     fn nobody_is_led_elsewhere() {
         assert_eq!(next("/plans"), "/plans");
-        for wanted in ["", "//evil.example", "/\\evil.example", "https://evil.example", "/a\r\nset-cookie: x", "/\t/evil", "/ä"] {
+        for wanted in
+            ["", "//evil.example", "/\\evil.example", "https://evil.example", "/a\r\nset-cookie: x", "/\t/evil", "/ä"]
+        {
             assert_eq!(next(wanted), "/account", "{wanted}");
         }
         assert_eq!(segment("a/b?<ä>"), "a%2Fb%3F%3C%C3%A4%3E");

@@ -57,8 +57,9 @@ mod tests {
 
     #[test]
     fn bars_are_as_high_as_their_days() {
-        let days: Vec<(Date, u64)> =
-            [("2026-11-19", 0), ("2026-11-20", 1), ("2026-11-21", 1_000)].map(|(day, calls)| (day.parse().unwrap(), calls)).into();
+        let days: Vec<(Date, u64)> = [("2026-11-19", 0), ("2026-11-20", 1), ("2026-11-21", 1_000)]
+            .map(|(day, calls)| (day.parse().unwrap(), calls))
+            .into();
         let chart = Chart::of(&days);
         assert_eq!(chart.bars.iter().map(|bar| (bar.x, bar.height)).collect::<Vec<_>>(), [(1, 0), (11, 2), (21, 100)]);
         assert_eq!(chart.label, "1,001 calls in 3 days, 1,000 calls on the busiest");

@@ -40,8 +40,9 @@ impl Fields {
         let mut fields = HashMap::new();
         for pair in body.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let unescape =
-                |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8().map(|text| text.into_owned()).ok();
+            let unescape = |text: &str| {
+                percent_decode_str(&text.replace('+', " ")).decode_utf8().map(|text| text.into_owned()).ok()
+            };
             fields.insert(unescape(name)?, unescape(value)?);
             if fields.len() > FIELDS_MAX {
                 return None;

@@ -99,7 +99,9 @@ pub fn show_with(status: StatusCode, page: &impl Template) -> Result<Response, P
 /// What was done, by the word that an address carries: only these sentences can be shown.
 pub fn notice(word: &str) -> Option<&'static str> {
     Some(match word {
-        "signed-up" => "You can log in now. If the address had an account before, that one and its password are unchanged.",
+        "signed-up" => {
+            "You can log in now. If the address had an account before, that one and its password are unchanged."
+        }
         "logged-out" => "You are logged out.",
         "subscribed" => "You are subscribed. Your key is below.",
         "requested" => "The owner was asked to agree. You will find the key here as soon as they did.",

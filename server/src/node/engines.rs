@@ -91,7 +91,8 @@ impl Engines {
         let random = Arc::new(random_key);
         let namespaces = Namespaces::new(catalog.clone(), streams.clone(), Arc::clone(&clock), random, settings.dev);
         namespaces.ensure_default().await?;
-        let tables = Tables::new(storage.clone(), catalog.clone(), Arc::clone(&clock)).counting(insight.metrics.clone());
+        let tables =
+            Tables::new(storage.clone(), catalog.clone(), Arc::clone(&clock)).counting(insight.metrics.clone());
         let documents = Documents::new(catalog.clone(), tables.clone(), Arc::clone(&clock));
         if !settings.dev && catalog.storage_accounts.list().is_empty() {
             let keys = [new_account_key(), new_account_key()];

@@ -13,6 +13,7 @@ use http::{Request, header};
 use hyper::body::Incoming;
 use millstream_aws::apigateway::ApiGateway;
 use millstream_portal_front::{ApiCall, CallApi, Front, FrontParts, Pages};
+use millstream_types::BoxFuture;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -37,9 +38,11 @@ impl PortalListener {
         let pages = Pages::new(front.clone());
         let answer = move |request: Request<Incoming>| {
             let pages = pages.clone();
-            async move { pages.answer(request).await }
+            let answer: BoxFuture<'static, _> = Box::pin(async move { pages.answer(request).await });
+            answer
         };
-        tasks.spawn(millstream_http::serve::serve(listener, answer, super::listeners::stop(stopped.clone())));
+        let ended = Box::pin(super::listeners::stop(stopped.clone()));
+        tasks.spawn(millstream_http::serve::serve(listener, Arc::new(answer), ended));
     }
 }
 

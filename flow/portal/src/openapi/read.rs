@@ -219,16 +219,26 @@ mod tests {
     fn operations_have_parameters_fields_and_examples() {
         let read = read(&document()).unwrap();
         let [get, post] = &read.operations[..] else { panic!("{read:?}") };
-        assert_eq!((get.id.as_str(), get.method.as_str(), post.id.as_str()), ("get--quote", "GET", "post-quotes--symbol"));
-        let told: Vec<_> = get.parameters.iter().map(|p| (p.name.as_str(), p.kind.as_str(), p.example.as_str())).collect();
+        assert_eq!(
+            (get.id.as_str(), get.method.as_str(), post.id.as_str()),
+            ("get--quote", "GET", "post-quotes--symbol")
+        );
+        let told: Vec<_> =
+            get.parameters.iter().map(|p| (p.name.as_str(), p.kind.as_str(), p.example.as_str())).collect();
         assert_eq!(told, [("limit", "integer, 1 to 9", "3"), ("symbol", "string", "MSFT")]);
         let answer = &get.answers[0];
-        let fields: Vec<_> = answer.fields.iter().take(3).map(|f| (f.depth, f.name.as_str(), f.kind.as_str(), f.required)).collect();
-        assert_eq!(fields, [(0, "price", "number", true), (0, "parts", "array of object", false), (1, "price", "number", true)]);
+        let fields: Vec<_> =
+            answer.fields.iter().take(3).map(|f| (f.depth, f.name.as_str(), f.kind.as_str(), f.required)).collect();
+        assert_eq!(
+            fields,
+            [(0, "price", "number", true), (0, "parts", "array of object", false), (1, "price", "number", true)]
+        );
         let example: Value = serde_json::from_str(&answer.example).unwrap();
         assert_eq!((&example["price"], &example["side"]), (&json!(101.5), &json!("buy")));
         let body = post.body.as_ref().unwrap();
-        assert!(body.required && body.example.contains("\"note\"") && body.fields.iter().any(|field| field.name == "note"));
+        assert!(
+            body.required && body.example.contains("\"note\"") && body.fields.iter().any(|field| field.name == "note")
+        );
     }
 
     #[test]
@@ -251,7 +261,12 @@ mod tests {
         let many = vec![json!({ "$ref": "#/components/schemas/A" }); 20];
         let schema = json!({ "$ref": "#/components/schemas/A" });
         let content = json!({ "content": { "application/json": { "schema": schema } } });
-        for a in [json!({ "allOf": many }), json!({ "items": schema }), json!({ "oneOf": many }), json!({ "$ref": "#/components/schemas/A" })] {
+        for a in [
+            json!({ "allOf": many }),
+            json!({ "items": schema }),
+            json!({ "oneOf": many }),
+            json!({ "$ref": "#/components/schemas/A" }),
+        ] {
             let document = json!({ "openapi": "3.1.0", "info": { "title": "a" },
                 "paths": { "/a": { "post": { "requestBody": content, "responses": { "200": content } } } },
                 "components": { "schemas": { "A": a } } });

@@ -60,11 +60,9 @@ impl Builder {
                 self.complete(0, value)
             }
             Event::DocumentStart(_) if self.whole.is_some() => Err(wrong("it holds several documents")),
-            Event::Nothing
-            | Event::StreamStart
-            | Event::StreamEnd
-            | Event::DocumentStart(_)
-            | Event::DocumentEnd => Ok(()),
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) | Event::DocumentEnd => {
+                Ok(())
+            }
         }
     }
 

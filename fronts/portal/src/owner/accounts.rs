@@ -70,7 +70,8 @@ pub async fn show_page(
     show(&AccountsPage {
         frame: Frame::of(&front, &visitor, "owner", "Accounts"),
         found: count(all.len() as u64),
-        next: last.map(|last| format!("/owner/accounts?search={}&after={}", segment(&search.search), segment(&last.email))),
+        next: last
+            .map(|last| format!("/owner/accounts?search={}&after={}", segment(&search.search), segment(&last.email))),
         rows: shown.iter().take(PAGE).map(|account| row(account)).collect(),
         search: search.search,
     })

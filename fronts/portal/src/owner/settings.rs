@@ -40,9 +40,7 @@ pub async fn save(State(front): State<Front>, Owner(visitor): Owner, fields: Fie
     };
     match front.portal().present(form.clone()).await {
         Ok(()) => Ok(Redirect::to("/owner/settings?said=saved").into_response()),
-        Err(error) => {
-            draw(&front, &visitor, form, (status(&error), Some(sentence(&error.to_string())), None))
-        }
+        Err(error) => draw(&front, &visitor, form, (status(&error), Some(sentence(&error.to_string())), None)),
     }
 }
 

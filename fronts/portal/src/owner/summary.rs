@@ -62,9 +62,10 @@ pub async fn show_page(
     let currency = front.portal().definition().currency.clone();
     let sums = front.portal().sums(month).await?;
     let waiting = front.portal().requests();
-    let plans = sums.plans.iter().map(|plan| {
-        [plan.name.clone(), count(plan.active), count(plan.calls), money(plan.revenue, &currency)]
-    });
+    let plans = sums
+        .plans
+        .iter()
+        .map(|plan| [plan.name.clone(), count(plan.active), count(plan.calls), money(plan.revenue, &currency)]);
     let busiest = sums.accounts.iter().take(ACCOUNTS_SHOWN).map(|sum| BusiestRow {
         id: sum.account.id.clone(),
         name: sum.account.name.clone(),

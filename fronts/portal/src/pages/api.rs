@@ -70,11 +70,7 @@ pub async fn document(
 }
 
 /// An API that the visitor may see: published, or their own.
-pub fn visible(
-    front: &Front,
-    visitor: &Visitor,
-    name: &str,
-) -> Result<std::sync::Arc<PortalApiDefinition>, PageError> {
+pub fn visible(front: &Front, visitor: &Visitor, name: &str) -> Result<std::sync::Arc<PortalApiDefinition>, PageError> {
     let found = front.portal().api(name).ok().filter(|api| api.published || visitor.is_owner());
     found.ok_or_else(|| PageError::not_found("API", name))
 }

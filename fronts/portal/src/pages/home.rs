@@ -52,7 +52,11 @@ pub async fn show_page(
             title: document.title.clone(),
             version: document.version.clone(),
             summary: paragraphs(&document.description).into_iter().next().unwrap_or_default(),
-            operations: format!("{} {}", count(operations as u64), if operations == 1 { "operation" } else { "operations" }),
+            operations: format!(
+                "{} {}",
+                count(operations as u64),
+                if operations == 1 { "operation" } else { "operations" }
+            ),
         });
     }
     let plans = front.portal().offers().into_iter().map(|offer| PlanCard {

@@ -112,7 +112,10 @@ pub async fn show_page(
     let form = TryForm {
         values: subject.operation.parameters.iter().map(|parameter| parameter.example.clone()).collect(),
         body: subject.operation.body.as_ref().map(|body| body.example.clone()).unwrap_or_default(),
-        subscription: choices(&visitor, &front, &subject.api, "").first().map(|first| first.id.clone()).unwrap_or_default(),
+        subscription: choices(&visitor, &front, &subject.api, "")
+            .first()
+            .map(|first| first.id.clone())
+            .unwrap_or_default(),
     };
     draw(&front, &visitor, subject, form, Tried::Not)
 }
@@ -163,9 +166,8 @@ fn field_rows(fields: &[Field]) -> Vec<FieldRow> {
 pub fn choices(visitor: &Visitor, front: &Front, api: &PortalApiDefinition, chosen: &str) -> Vec<Choice> {
     let Some(account) = &visitor.account else { return Vec::new() };
     let active = account.subscriptions.values().filter(|known| known.state == PortalSubscriptionState::Active);
-    let opens = active.filter(|known| {
-        front.portal().plan(&known.plan).is_ok_and(|plan| plan.stage(&api.api, &api.stage).is_some())
-    });
+    let opens = active
+        .filter(|known| front.portal().plan(&known.plan).is_ok_and(|plan| plan.stage(&api.api, &api.stage).is_some()));
     opens
         .map(|known| Choice { id: known.id.clone(), name: known.plan_name.clone(), chosen: known.id == chosen })
         .collect()

@@ -32,18 +32,12 @@ pub async fn show_page(State(front): State<Front>, visitor: Visitor) -> Result<R
 }
 
 /// Makes the account. The answer is the same when there was one.
-pub async fn sign_up(
-    State(front): State<Front>,
-    visitor: Visitor,
-    mut fields: Fields,
-) -> Result<Response, PageError> {
+pub async fn sign_up(State(front): State<Front>, visitor: Visitor, mut fields: Fields) -> Result<Response, PageError> {
     let password = fields.take("password");
     let (name, email) = (fields.text("name"), fields.text("email"));
     match front.portal().sign_up(name, email, password, &visitor.from.to_string()).await {
         Ok(()) => Ok(Redirect::to("/login?said=signed-up").into_response()),
-        Err(error) => {
-            draw(&front, &visitor, (name, email), (status(&error), Some(sentence(&error.to_string()))))
-        }
+        Err(error) => draw(&front, &visitor, (name, email), (status(&error), Some(sentence(&error.to_string())))),
     }
 }
 

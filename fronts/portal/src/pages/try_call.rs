@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 use millstream_portal::openapi::{Operation, Place, of_api::KEY_HEADER};
 
-use super::operation::{Shown, Subject, TryForm, Tried, draw, subject};
+use super::operation::{Shown, Subject, Tried, TryForm, draw, subject};
 use crate::Front;
 use crate::address::segment;
 use crate::error::PageError;
@@ -34,7 +34,9 @@ pub async fn run(
 ) -> Result<PageResponse, PageError> {
     let subject = subject(&front, &member.visitor, &name, &operation)?;
     let form = TryForm {
-        values: (0..subject.operation.parameters.len()).map(|at| fields.text(&format!("value-{at}")).to_owned()).collect(),
+        values: (0..subject.operation.parameters.len())
+            .map(|at| fields.text(&format!("value-{at}")).to_owned())
+            .collect(),
         body: fields.text("body").to_owned(),
         subscription: fields.text("subscription").to_owned(),
     };
@@ -65,7 +67,8 @@ fn call(front: &Front, member: &Member, subject: &Subject, form: &TryForm) -> Re
         Bytes::new()
     };
     if !form.subscription.is_empty() {
-        let value = front.portal().key_value(&member.account.email, &form.subscription).map_err(|error| error.to_string())?;
+        let value =
+            front.portal().key_value(&member.account.email, &form.subscription).map_err(|error| error.to_string())?;
         let value = HeaderValue::from_str(&value).map_err(|_| "The key cannot be sent.".to_owned())?;
         headers.insert(HeaderName::from_static(KEY_HEADER), value);
     }
@@ -116,7 +119,12 @@ fn shown(curl: String, answer: &Response<Bytes>, took_ms: i64) -> Shown {
         status: answer.status().to_string(),
         good: answer.status().as_u16() < 400,
         took_ms,
-        headers: answer.headers().iter().take(HEADERS_MAX).map(|(name, value)| (name.to_string(), text(value))).collect(),
+        headers: answer
+            .headers()
+            .iter()
+            .take(HEADERS_MAX)
+            .map(|(name, value)| (name.to_string(), text(value)))
+            .collect(),
         body: format::body(answer.body(), BODY_CHARS_MAX),
     }
 }

@@ -11,9 +11,10 @@ use tokio::sync::watch;
 use crate::definition::{
     AccessKeyDefinition, ApiDefinition, ApiKeyDefinition, BucketDefinition, DeliveryStreamDefinition,
     DocumentContainerDefinition, DocumentDatabaseDefinition, EventSourceMappingDefinition, EventSubscriptionDefinition,
-    FunctionDefinition, HubDefinition, ManagedServiceDefinition, NamespaceDefinition, PortalAccountDefinition,
-    PortalApiDefinition, PortalDefinition, PortalOfferDefinition, QueryDefinition, QueueDefinition,
-    StorageAccountDefinition, StreamDefinition, TableDefinition, TopicDefinition, UsagePlanDefinition,
+    FunctionDefinition, HubDefinition, ManagedServiceDefinition, NamespaceDefinition, PolicyDefinition,
+    PortalAccountDefinition, PortalApiDefinition, PortalDefinition, PortalOfferDefinition, QueryDefinition,
+    QueueDefinition, RoleDefinition, StorageAccountDefinition, StreamDefinition, TableDefinition, TopicDefinition,
+    UsagePlanDefinition, UserDefinition,
 };
 use crate::error::CatalogError;
 
@@ -73,6 +74,12 @@ pub struct Catalog {
     pub portal_accounts: Collection<PortalAccountDefinition>,
     /// Access keys.
     pub access_keys: Collection<AccessKeyDefinition>,
+    /// Users.
+    pub users: Collection<UserDefinition>,
+    /// Roles.
+    pub roles: Collection<RoleDefinition>,
+    /// Policies that users and roles share.
+    pub policies: Collection<PolicyDefinition>,
     /// Buckets of objects, as far as their folders cannot say it themselves.
     pub buckets: Collection<BucketDefinition>,
     /// Storage accounts.
@@ -109,6 +116,9 @@ impl Catalog {
             portal_offers: Collection::open(storage)?,
             portal_accounts: Collection::open(storage)?,
             access_keys: Collection::open(storage)?,
+            users: Collection::open(storage)?,
+            roles: Collection::open(storage)?,
+            policies: Collection::open(storage)?,
             buckets: Collection::open(storage)?,
             storage_accounts: Collection::open(storage)?,
             storage: storage.clone(),

@@ -44,6 +44,9 @@ pub enum MappingError {
     Filter { reason: String },
     #[error("a batch could not be taken from its queue: {reason}")]
     Receive { reason: String },
+    /// The function's role lacks something.
+    #[error("{reason}")]
+    NotPermitted { reason: String },
     /// A stored place was written by a later version, or is damaged.
     #[error("the stored place `{key}` cannot be read: a later version wrote it or it is damaged")]
     Unreadable { key: String },
@@ -77,6 +80,7 @@ impl MappingError {
             | Self::HiddenTooShortly { .. }
             | Self::TooMany { .. }
             | Self::Filter { .. } => ErrorKind::Invalid,
+            Self::NotPermitted { .. } => ErrorKind::Forbidden,
             Self::Receive { .. } | Self::Stopping => ErrorKind::Unavailable,
             Self::Unreadable { .. } => ErrorKind::Internal,
             Self::Stream(error) => error.kind(),

@@ -121,6 +121,7 @@ impl Poller {
     }
 
     async fn receive(&mut self, wanted: WantedMessages) -> Result<(), MappingError> {
+        self.work.permitted()?;
         let next = Instant::now() + LOOK.min(wanted.wait);
         // Not to be cut off: what it takes would be hidden from everybody for a while.
         let received = self.work.outside.queues.receive_messages(self.queue.clone(), wanted).await;

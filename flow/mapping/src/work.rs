@@ -11,7 +11,9 @@ use millstream_types::{Clock, ErrorKind, Invocation, Invoke, InvokeError, Receiv
 use tokio::sync::watch;
 
 use crate::codec::{EventCodec, FRAME_BYTES, Filter, Report};
+use crate::error::MappingError;
 use crate::failure::FailureTargets;
+use crate::permit::SourcePermits;
 use crate::piece::Policy;
 use crate::progress::ProgressStore;
 use crate::status::{LastResult, Status};
@@ -41,6 +43,8 @@ pub struct Outside {
     pub queues: Arc<dyn ReceiveMessages>,
     /// The shape of events.
     pub codec: Arc<dyn EventCodec>,
+    /// What functions may be brought.
+    pub permits: Arc<dyn SourcePermits>,
     /// Where discarded batches are told of.
     pub failures: Arc<dyn FailureTargets>,
 }
@@ -127,6 +131,12 @@ impl Work {
             metrics.counter("failed_batches", &self.subject()).add(1);
         }
         Ok(ran)
+    }
+
+    /// Whether the mapping may look at its source now.
+    pub(crate) fn permitted(&self) -> Result<(), MappingError> {
+        let checked = self.outside.permits.check(&self.definition.function, &self.definition.source);
+        checked.map_err(|reason| MappingError::NotPermitted { reason })
     }
 
     fn said(&self, answer: &[u8]) -> Said {

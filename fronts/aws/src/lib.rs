@@ -4,12 +4,15 @@
 //! [`query_protocol`] and [`rest_protocol`] (the families), [`sigv4`] (signatures).
 
 pub mod apigateway;
+pub mod authorize;
 pub mod cbor_protocol;
 pub mod cloudwatch;
+pub mod destination;
 pub mod dynamodb;
 pub mod dynamodbstreams;
 pub mod firehose;
 pub mod front;
+pub mod iam;
 pub mod json_protocol;
 pub mod kinesis;
 pub mod kinesisanalytics;
@@ -21,3 +24,4 @@ pub mod rest_protocol;
 pub mod services;
 pub mod sigv4;
 pub mod sqs;
+pub mod sts;

@@ -4,12 +4,14 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 
 use crate::apigateway::ApiGateway;
+use crate::authorize::denied;
 use crate::cbor_protocol;
 use crate::cloudwatch::{self, CloudWatch};
 use crate::dynamodb::{self, DynamoDb};
 use crate::dynamodbstreams::DynamoDbStreams;
 use crate::firehose::Firehose;
 use crate::front::{json_answer, json_error};
+use crate::iam::Iam;
 use crate::json_protocol::{JsonRequest, ServiceError};
 use crate::kinesis::Kinesis;
 use crate::kinesisanalytics::KinesisAnalytics;
@@ -17,7 +19,8 @@ use crate::lambda::Lambda;
 use crate::logs::CloudWatchLogs;
 use crate::query_protocol::{self, QueryRequest};
 use crate::rest_protocol::{self, RestRequest};
-use crate::sqs::Sqs;
+use crate::sqs::{self, Sqs};
+use crate::sts::Sts;
 
 const JSON_1_1: &str = "application/x-amz-json-1.1";
 
@@ -41,6 +44,10 @@ pub struct Services {
     pub cloudwatch: CloudWatch,
     /// SQS.
     pub sqs: Sqs,
+    /// IAM.
+    pub iam: Iam,
+    /// STS.
+    pub sts: Sts,
     /// API Gateway.
     pub apigateway: ApiGateway,
 }
@@ -86,11 +93,31 @@ impl Services {
 
     /// Answers a request of a query service.
     pub(crate) async fn query(&self, service: &str, request: QueryRequest) -> Response<Bytes> {
-        if service == "monitoring" {
-            return self.cloudwatch.query(&request);
+        match service {
+            "monitoring" => self.cloudwatch.query(&request),
+            "iam" => self.iam.call(&request).await,
+            "sts" => self.sts.call(&request),
+            _ => {
+                let error = ServiceError { status: 404, ..ServiceError::unknown_operation(service, &request.action) };
+                query_protocol::unserved(&error, &request.request_id)
+            }
         }
-        let error = ServiceError { status: 404, ..ServiceError::unknown_operation(service, &request.action) };
-        query_protocol::unserved(&error, &request.request_id)
+    }
+
+    /// What a JSON service answers a caller who may not.
+    pub(crate) fn json_denied(service: &str, message: String) -> Response<Bytes> {
+        let error = denied(message);
+        match service {
+            "dynamodb" => dynamodb::answer(Err(error)),
+            "sqs" => sqs::refusal(&ServiceError { status: 403, ..error }),
+            _ => json_error(&error),
+        }
+    }
+
+    /// What a query service answers a caller who may not.
+    pub(crate) fn query_denied(service: &str, message: String, request_id: &str) -> Response<Bytes> {
+        let code = if service == "sns" { "AuthorizationError" } else { "AccessDenied" };
+        query_protocol::unserved(&ServiceError { status: 403, ..ServiceError::new(code, message) }, request_id)
     }
 
     /// Answers a request of a REST service.

@@ -240,13 +240,12 @@ async fn function(engines: &Engines, spec: &FunctionSpec, package: Option<&Strin
         name: spec.name.clone(),
         runtime: spec.runtime.clone(),
         handler: spec.handler.clone(),
-        description: String::new(),
-        role: String::new(),
         timeout_seconds: spec.timeout_seconds,
         memory_mib: spec.memory_mib,
         environment: environment(spec),
         concurrency_limit: spec.concurrency_limit,
         package: package.clone(),
+        ..NewFunction::default()
     };
     match engines.functions.create(new.clone()).await {
         Ok(_) => Ok(Outcome::Created),
@@ -255,13 +254,12 @@ async fn function(engines: &Engines, spec: &FunctionSpec, package: Option<&Strin
             let change = FunctionChange {
                 runtime: Some(new.runtime.clone()),
                 handler: Some(new.handler.clone()),
-                description: None,
-                role: None,
                 timeout_seconds: Some(new.timeout_seconds),
                 memory_mib: Some(new.memory_mib),
                 environment: Some(new.environment.clone()),
                 concurrency_limit: Some(new.concurrency_limit),
                 package: Some(package),
+                ..FunctionChange::default()
             };
             let same = found.runtime == new.runtime
                 && found.handler == new.handler

@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use base64::Engine as _;
-use millstream_access::Access;
+use millstream_access::{Access, SessionKey};
 use millstream_aws::apigateway::LambdaProxy;
+use millstream_aws::authorize::Authorizer;
+use millstream_aws::destination::Destinations;
 use millstream_aws::kinesis::Seal;
 use millstream_aws::kinesisanalytics::LambdaOutputCodec;
-use millstream_aws::lambda::event_source_mapping::{LambdaEvents, OnFailureDestinations};
+use millstream_aws::lambda::event_source_mapping::{LambdaEvents, OnFailureDestinations, RolePermits};
 use millstream_aws::place::Place;
 use millstream_azure::cosmos;
 use millstream_azure::eventgrid::{place as grid_place, words::webhook_words};
@@ -20,7 +22,7 @@ use millstream_catalog::{Catalog, StorageAccountDefinition};
 use millstream_delivery::Deliveries;
 use millstream_document::Documents;
 use millstream_event::{Events, Options as EventOptions, RetrySchedule};
-use millstream_function::{Functions, Options as FunctionOptions};
+use millstream_function::{Functions, Options as FunctionOptions, ProcessCredentials};
 use millstream_gateway::{BackendOptions, Backends, Calls, Gateway, Managed, PlanOptions, Plans};
 use millstream_insight::Insight;
 use millstream_mapping::{Mappings, Options as MappingOptions, Outside as MappingOutside};
@@ -52,6 +54,8 @@ pub struct Engines {
     pub catalog: Catalog,
     pub insight: Insight,
     pub access: Access,
+    /// The access engine in the AWS protocols' words.
+    pub authorizer: Authorizer,
     pub streams: Streams,
     pub namespaces: Namespaces,
     pub tables: Tables,
@@ -86,7 +90,12 @@ impl Engines {
         let place = Place::new(&settings.region);
         let seal = Seal::open(&storage).await?;
         let endpoint = format!("http://{aws}");
-        let access = Access::new(catalog.clone(), settings.dev);
+        let access = Access::new(catalog.clone(), settings.dev)
+            .with_sessions(SessionKey::open(&storage).await?)
+            .with_service_policies(millstream_aws::iam::service_policies());
+        // A node that takes no published key needs one to begin with.
+        access.root_keys(clock.now()).await?;
+        let authorizer = Authorizer::new(access.clone(), place.clone(), Arc::clone(&clock));
         let streams = Streams::new(storage.clone(), catalog.clone(), Arc::clone(&clock));
         let random = Arc::new(random_key);
         let namespaces = Namespaces::new(catalog.clone(), streams.clone(), Arc::clone(&clock), random, settings.dev);
@@ -100,13 +109,19 @@ impl Engines {
             catalog.storage_accounts.create(account).await?;
         }
         let cosmos_key = access.account_key("cosmos", cosmos::DEVELOPMENT_KEY, new_account_key, clock.now()).await?;
+        let queues = Queues::open(storage.clone(), catalog.clone(), Arc::clone(&clock)).await?;
+        let destinations = Arc::new(destinations(&place, &queues));
         let functions = {
-            let options = function_options(settings, &endpoint, &place, &access);
+            let options = FunctionOptions {
+                destination: Some(Arc::clone(&destinations) as _),
+                ..function_options(settings, &endpoint, &place, &access)
+            };
             let (storage, catalog) = (storage.clone(), catalog.clone());
             let (insight, clock) = (insight.clone(), Arc::clone(&clock));
             // Inside the runtime's context: functions start tasks.
             tokio::task::spawn_blocking(move || Functions::open(options, storage, catalog, insight, clock)).await??
         };
+        destinations.connect(functions.clone());
         let invoke: Arc<dyn Invoke> = Arc::new(functions.clone());
         let objects = Objects::new(object_store(settings), storage.clone(), catalog.clone(), Arc::clone(&clock));
         let deliveries = Deliveries::start(
@@ -159,7 +174,12 @@ impl Engines {
                 invoke: Arc::clone(&invoke),
                 queues: Arc::new(queues.clone()),
                 codec: Arc::new(LambdaEvents::new(place.clone(), catalog.clone())),
-                failures: Arc::new(OnFailureDestinations::new(place.clone(), Arc::new(queues.clone()))),
+                permits: Arc::new(RolePermits::new(authorizer.clone())),
+                failures: Arc::new(OnFailureDestinations::new(
+                    place.clone(),
+                    Arc::new(queues.clone()),
+                    authorizer.clone(),
+                )),
             },
             storage.clone(),
             catalog.clone(),
@@ -184,6 +204,7 @@ impl Engines {
             catalog,
             insight,
             access,
+            authorizer,
             streams,
             namespaces,
             tables,
@@ -278,16 +299,25 @@ fn function_options(settings: &Settings, endpoint: &str, place: &Place, access: 
         region: settings.region.clone(),
         arn: Arc::new(move |name| place.arn("lambda", &format!("function:{name}"))),
         log_group: Arc::new(millstream_aws::lambda::log_group),
-        credentials: Arc::new(move |name| access.function_key(name, new_key)),
+        credentials: Arc::new(move |name| {
+            let given = access.function_credentials(name);
+            ProcessCredentials { access_key: given.access_key, secret: given.secret, session_token: given.token }
+        }),
         python_path: absolute(&settings.python_path),
         node_path: absolute(&settings.node_path),
         retry_waits: settings.invoke_retry_seconds.map(Duration::from_secs).to_vec().into(),
+        destination: None,
     }
 }
 
 fn mapping_options(settings: &Settings) -> MappingOptions {
     let [first, longest] = settings.mapping_retry_ms.map(Duration::from_millis);
     MappingOptions { retry_waits: (first, longest) }
+}
+
+/// Dead letters and destinations of functions. Until roles are enforced, every role may write to every target.
+fn destinations(place: &Place, queues: &Queues) -> Destinations {
+    Destinations::new(place.clone(), Arc::new(queues.clone()), Arc::new(|_role, _action, _resource| Ok(())))
 }
 
 /// The client for HTTP backends; the system's certificates are read off the async workers.
@@ -312,12 +342,6 @@ fn event_options(settings: &Settings, endpoint: &str, invoke: Arc<dyn Invoke>, o
         objects: Some(Arc::new(objects.clone())),
         queues: None,
     }
-}
-
-/// A key of a function's processes: nobody can guess it, nothing of it is kept.
-fn new_key() -> (String, String) {
-    let random = || uuid::Uuid::new_v4().simple().to_string().to_uppercase();
-    (format!("MSFN{}", &random()[..16]), random() + &random())
 }
 
 /// 32 bytes that nobody can guess, for a key.

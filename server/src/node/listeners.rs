@@ -18,12 +18,14 @@ use millstream_aws::dynamodb::DynamoDb;
 use millstream_aws::dynamodbstreams::DynamoDbStreams;
 use millstream_aws::firehose::Firehose;
 use millstream_aws::front::AwsFront;
+use millstream_aws::iam::Iam;
 use millstream_aws::kinesis::Kinesis;
 use millstream_aws::kinesisanalytics::KinesisAnalytics;
 use millstream_aws::lambda::Lambda;
 use millstream_aws::logs::CloudWatchLogs;
 use millstream_aws::services::Services;
 use millstream_aws::sqs::Sqs;
+use millstream_aws::sts::Sts;
 use millstream_azure::apimanagement::ApiManagement;
 use millstream_azure::blob::Blob;
 use millstream_azure::cosmos::Cosmos;
@@ -141,11 +143,12 @@ fn report(what: &str, served: std::io::Result<()>) {
 fn aws_front(engines: &Engines) -> AwsFront {
     let Engines { insight, streams, place, clock, .. } = engines;
     let calls = engines.calls.clone();
+    let authorizer = &engines.authorizer;
     let services = Services {
         kinesis: Kinesis::new(streams.clone(), insight.clone(), Arc::clone(clock), place.clone(), engines.seal.clone()),
         firehose: Firehose::new(engines.deliveries.clone(), insight.clone(), place.clone()),
         dynamodb: DynamoDb::new(engines.tables.clone(), insight.clone(), place.clone()),
-        lambda: Lambda::new(engines.functions.clone(), engines.mappings.clone(), place.clone()),
+        lambda: Lambda::new(engines.functions.clone(), engines.mappings.clone(), authorizer.clone(), place.clone()),
         dynamodb_streams: DynamoDbStreams::new(
             engines.tables.clone(),
             streams.clone(),
@@ -164,8 +167,10 @@ fn aws_front(engines: &Engines) -> AwsFront {
             place.clone(),
             Arc::clone(clock),
         ),
+        iam: Iam::new(authorizer.clone(), Arc::clone(clock)),
+        sts: Sts::new(authorizer.clone(), Arc::clone(clock)),
     };
-    AwsFront::new(engines.access.clone(), Arc::clone(clock), services)
+    AwsFront::new(authorizer.clone(), Arc::clone(clock), services)
 }
 
 fn azure_front(engines: &Engines, settings: &Settings, event_hubs: EventHubs) -> anyhow::Result<AzureFront> {

@@ -15,13 +15,16 @@ mod managed_service;
 mod money;
 mod namespace;
 mod portal;
+mod policy;
 mod query;
 mod queue;
+mod role;
 mod storage_account;
 mod stream;
 mod table;
 mod topic;
 mod usage_plan;
+mod user;
 
 pub use access_key::AccessKeyDefinition;
 pub use api::{
@@ -39,7 +42,7 @@ pub use event_subscription::{
     DeadLetterTarget, DeliveryHeader, DeliveryHeaderValue, EventBatching, EventEndpoint, EventFilter, EventRetry,
     EventSubscriptionDefinition, FieldCondition, FieldTest, SubscriptionState,
 };
-pub use function::FunctionDefinition;
+pub use function::{AsyncPolicy, FunctionDefinition, InvokePermission};
 pub use hub::{ConsumerGroupDefinition, HubDefinition};
 pub use managed_service::{
     ManagedApi, ManagedOperation, ManagedServiceDefinition, ManagedSubscriptionState, Product, Subscription,
@@ -51,13 +54,16 @@ pub use portal::{
     PasswordHash, PortalAccountDefinition, PortalApiDefinition, PortalDefinition, PortalInvitation,
     PortalOfferDefinition, PortalRole, PortalSubscription, PortalSubscriptionState,
 };
+pub use policy::{Grants, PolicyDefinition, PolicyReference, PolicyVersion};
 pub use query::{
     ColumnDefinition, ColumnType, DesiredState, DocumentOutput, EventOrder, ObjectOutput, OrderPolicy, OutputTarget,
     QueryDefinition, QueryDialect, QueryInput, QueryOutput, QueryResource, RecordFormat, StartAt,
 };
 pub use queue::{QueueDefinition, QueueSettings, Redrive};
+pub use role::RoleDefinition;
 pub use storage_account::StorageAccountDefinition;
 pub use stream::{CapacityMode, HashKeyRange, ShardDefinition, StreamDefinition, StreamOwner};
 pub use table::{ChangeView, KeyAttribute, KeyType, TABLE_ITEM_BYTES_MAX, TableChanges, TableDefinition, TableOwner};
 pub use topic::{EventSchema, TopicDefinition, topic_stream};
 pub use usage_plan::{PlanQuota, PlanStage, QuotaPeriod, Throttle, UsagePlanDefinition};
+pub use user::UserDefinition;

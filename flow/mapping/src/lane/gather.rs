@@ -79,6 +79,7 @@ impl Lane {
         if !self.ahead.is_empty() {
             return Ok(false);
         }
+        self.work.permitted()?;
         let read = self.work.streams.read(self.origin.log, self.taken, READ_BYTES).await?;
         let first = read.batches.first().map_or(read.next, |batch| batch.base_offset);
         if first > self.taken {

@@ -57,6 +57,12 @@ impl DynamoDbStreams {
         answer.map(|document| Bytes::from(document.to_string()))
     }
 
+    /// The ARN of the stream that an iterator was made for; `None` for other texts and for old ones.
+    pub(crate) fn stream_of(&self, iterator: &str) -> Option<String> {
+        let iterator = iterator::ShardIterator::decode(iterator, &self.seal, self.clock.now()).ok()?;
+        Some(iterator.stream_arn)
+    }
+
     /// The stream that an ARN names.
     fn find(&self, arn: &str) -> Result<Found, ServiceError> {
         let not_found = || not_found(&format!("Stream: {arn}"));

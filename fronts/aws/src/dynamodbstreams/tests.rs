@@ -57,7 +57,7 @@ impl World {
             body: Bytes::from(body.to_string()),
             request_id: "r".to_owned(),
             headers: http::HeaderMap::new(),
-            principal: "test".to_owned(),
+            caller: millstream_access::Caller::Root,
         };
         self.service.call(&request).await.map(|answer| serde_json::from_slice(&answer).unwrap())
     }

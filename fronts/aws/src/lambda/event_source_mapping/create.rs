@@ -9,6 +9,7 @@ use super::super::error::typed;
 use super::super::{Lambda, function_name, input};
 use super::error::told;
 use super::input::Input;
+use super::permit;
 use super::shown::shown;
 use super::source;
 use crate::json_protocol::{Constraints, ServiceError};
@@ -33,8 +34,11 @@ pub(super) async fn call(lambda: &Lambda, request: &RestRequest) -> Result<Respo
         settings.batch_size = QUEUE_BATCH_SIZE;
     }
     input.apply(&mut settings)?;
+    let function = function_name(input.function_name.as_deref().unwrap_or_default());
+    lambda.functions.get(&function).map_err(|error| lambda.error(&error))?;
+    permit::check(&lambda.authorizer, &function, &source)?;
     let new = NewMapping {
-        function: function_name(input.function_name.as_deref().unwrap_or_default()),
+        function,
         start: start(&input, &source)?,
         enabled: input.enabled.unwrap_or(true),
         source,

@@ -13,19 +13,21 @@ use millstream_types::{BoxFuture, ErrorKind, SendMessage};
 use serde_json::{Value, json};
 
 use super::source;
+use crate::authorize::Authorizer;
 use crate::place::Place;
 
 /// On-failure destinations of event source mappings.
 pub struct OnFailureDestinations {
     place: Place,
     queues: Arc<dyn SendMessage>,
+    authorizer: Authorizer,
 }
 
 impl OnFailureDestinations {
     /// Destinations that are queues.
     #[must_use]
-    pub fn new(place: Place, queues: Arc<dyn SendMessage>) -> Self {
-        Self { place, queues }
+    pub fn new(place: Place, queues: Arc<dyn SendMessage>, authorizer: Authorizer) -> Self {
+        Self { place, queues, authorizer }
     }
 }
 
@@ -36,7 +38,10 @@ impl FailureTargets for OnFailureDestinations {
             let body = Bytes::from(document(&self.place, &discarded).to_string());
             match target {
                 FailureTarget::Queue { name } => {
-                    let sent = self.queues.send_messages(name, vec![body]).await;
+                    let arn = self.place.arn("sqs", &name);
+                    let permitted = self.authorizer.function_may(&discarded.origin.function, "sqs:SendMessage", &arn);
+                    permitted.map_err(|message| FailureTargetError { kind: ErrorKind::Forbidden, message })?;
+                    let sent = self.queues.send_messages(name, vec![body.into()]).await;
                     sent.map_err(|error| FailureTargetError { kind: error.kind, message: error.message })
                 }
                 FailureTarget::Topic { name } => Err(FailureTargetError {

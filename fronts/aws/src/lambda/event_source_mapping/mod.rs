@@ -10,6 +10,7 @@ mod failure;
 mod input;
 mod list;
 mod pattern;
+mod permit;
 mod shown;
 mod source;
 mod update;
@@ -19,6 +20,7 @@ use http::{Method, Response, StatusCode};
 
 pub use event::LambdaEvents;
 pub use failure::OnFailureDestinations;
+pub use permit::RolePermits;
 
 use super::{Lambda, unknown};
 use crate::json_protocol::ServiceError;

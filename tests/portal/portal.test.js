@@ -281,7 +281,7 @@ test("an API is published, hidden and taken out", async () => {
   await page.goto(`${base}/owner/apis`);
   await page.fill("#name", "own-words");
   await submit(page, "Publish");
-  await page.click("text=own-words");
+  await page.click("a[href='/owner/apis/own-words']");
   await page.click("text=As visitors see it");
   assert.equal(await page.locator(".operations li").count(), 3);
   await page.goto(`${base}/owner/apis/own-words`);
@@ -307,8 +307,7 @@ test("a visitor with scripts in every field runs none", async () => {
   await signUp(page, "scripts@example.org", SCRIPT);
   await shown("account");
   await page.fill("#name", `${SCRIPT} again`.slice(0, 100));
-  await page.locator("form[action='/account/name'] button").click();
-  await page.waitForEvent("load");
+  await Promise.all([page.waitForEvent("load"), page.click("form[action='/account/name'] button")]);
   await shown("renamed");
   await subscribe(page, "Ask for pro");
   await page.goto(`${base}/apis/quotes/getQuote`);

@@ -2,13 +2,14 @@
 
 import json
 import re
+import subprocess
 import time
 import urllib.parse
 
 import pytest
 import requests
 
-from tests.conftest import Node, free_port
+from conftest import BINARY, ROOT, Node, free_port
 
 PASSWORD = "correct horse battery"
 OWNER = ("owner@example.com", "millstream-owner")
@@ -199,7 +200,7 @@ def test_forms_from_elsewhere_are_refused(place):
     assert post({"name": "x", "token": token}, **{"Sec-Fetch-Site": "cross-site"}) == 403
     assert post({"name": "x", "token": token}, Origin=place.portal) == 303
     assert requests.get(place.portal, headers={"Host": "evil.example"}, timeout=30).status_code == 403
-    assert post({"name": "x" * (1 << 20), "token": token}, Origin=place.portal) in (400, 413)
+    assert post({"name": "x" * (100 << 10), "token": token}, Origin=place.portal) in (400, 413)
     assert post({"name": "", "token": token}, Origin=place.portal) == 400
     assert requests.put(url, timeout=30).status_code == 403
     cookie = requests.get(f"{place.portal}/login", timeout=30).headers["Set-Cookie"]
@@ -301,3 +302,63 @@ def test_a_command_makes_an_owner(place):
     assert chosen.url.endswith("/account")
     assert boss.get("/owner").status_code == 200
     assert place.run("portal", "owner", "no address", check=False).returncode != 0
+
+
+def test_the_example_earns_money(tmp_path):
+    """examples/paid-api: applied twice, sold in the portal, called, and counted as the gateway's own calls say."""
+    port = free_port()
+    node = Node("--portal-listen", f"127.0.0.1:{port}")
+    try:
+        node.start()
+        pipeline = ROOT / "examples" / "paid-api" / "pipeline.toml"
+        first = node.run("apply", pipeline)
+        assert "unchanged" not in first, first
+        again = node.run("apply", pipeline)
+        assert "created" not in again and "updated" not in again, again
+        url = re.search(r"http://\S+_user_request_/", first).group(0)
+        visitor = Browser(f"http://127.0.0.1:{port}")
+        visitor.sign_up("reader@example.org")
+        visitor.log_in("reader@example.org")
+        apigateway = node.client("apigateway")
+        plans = {plan["name"]: plan for plan in apigateway.get_usage_plans()["items"]}
+        assert plans["free"]["quota"] == {"limit": 1000, "offset": 0, "period": "MONTH"}
+        subscription = visitor.subscribe(plans["free"]["id"])
+        (key,) = keys(visitor, subscription)
+        headers = {"x-api-key": key}
+        assert requests.get(url + "quotes", headers=headers, timeout=60).json()["symbols"][0] == "AMZN"
+        assert requests.get(url + "quotes/msft", headers=headers, timeout=60).json()["price"] == 412.5
+        assert requests.get(url + "quotes/none", headers=headers, timeout=60).status_code == 404
+        worth = requests.post(url + "valuations", headers=headers, timeout=60,
+                              json={"positions": [{"symbol": "MSFT", "shares": 3}]})
+        assert worth.json() == {"value": 1237.5, "currency": "USD"}
+        assert requests.get(url + "quotes", timeout=60).status_code == 403
+        today = time.strftime("%Y-%m-%d", time.gmtime())
+        usage = apigateway.get_usage(usagePlanId=plans["free"]["id"], startDate=today, endDate=today)["items"]
+        assert [days for days in usage.values()] == [[[4, 996]]]
+        assert "996 calls left" in visitor.get(f"/subscriptions/{subscription}").text
+    finally:
+        node.remove()
+
+
+def test_a_pipeline_files_mistakes_are_named(tmp_path):
+    (tmp_path / "broken.yaml").write_text("openapi: 2.0\n")
+    pipeline = tmp_path / "pipeline.toml"
+    pipeline.write_text("""
+name = "mistakes"
+[[api]]
+name = "quotes"
+[plans.free]
+apis = ["quote"]
+rate = -1
+[portal]
+title = "x"
+[portal.apis.none]
+[portal.apis.quotes]
+openapi = "broken.yaml"
+[portal.plans.fre]
+price_a_month = "1,5"
+""")
+    done = subprocess.run([BINARY, "check", str(pipeline)], capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0
+    for expected in ("no api `quote`", "expected rate from 0", "no api `none`", "no plan `fre`", "found `1,5`"):
+        assert expected in done.stderr, done.stderr

@@ -211,7 +211,7 @@ impl Console {
     pub(crate) fn stream_measures(&self, stream: &StreamDefinition) -> Measures {
         let subject = match stream.owner {
             StreamOwner::DeliveryStream | StreamOwner::Topic => stream.name.clone(),
-            StreamOwner::User | StreamOwner::Query | StreamOwner::Hub | StreamOwner::Table => {
+            StreamOwner::User | StreamOwner::Query | StreamOwner::Hub | StreamOwner::Table | StreamOwner::Gateway => {
                 format!("stream/{}", stream.name)
             }
         };

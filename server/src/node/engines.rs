@@ -24,11 +24,12 @@ use millstream_delivery::Deliveries;
 use millstream_document::Documents;
 use millstream_event::{Events, Options as EventOptions, RetrySchedule};
 use millstream_function::{Functions, Options as FunctionOptions, ProcessCredentials};
-use millstream_gateway::{BackendOptions, Backends, Calls, Gateway, Managed};
+use millstream_gateway::{BackendOptions, Backends, Calls, Gateway, Managed, PlanOptions, Plans};
 use millstream_insight::Insight;
 use millstream_mapping::{Mappings, Options as MappingOptions, Outside as MappingOutside};
 use millstream_namespace::Namespaces;
 use millstream_object::{ObjectStoreOptions, Objects};
+use millstream_portal::Portal;
 use millstream_query::{Outside, Queries};
 use millstream_queue::Queues;
 use millstream_storage::{Durability, Storage, StorageOptions};
@@ -69,9 +70,11 @@ pub struct Engines {
     pub queues: Queues,
     pub mappings: Mappings,
     pub gateway: Gateway,
+    pub plans: Plans,
     pub calls: Calls,
     pub events: Events,
     pub managed: Managed,
+    pub portal: Portal,
     pub place: Place,
     /// Keeps what clients bring back from being made up.
     pub seal: Seal,
@@ -150,8 +153,18 @@ impl Engines {
         .await;
         let gateway = Gateway::new(catalog.clone(), insight.clone(), Arc::clone(&clock));
         let backends = backends(settings, aws).await?;
+        let plans = Plans::open(
+            storage.clone(),
+            catalog.clone(),
+            streams.clone(),
+            &insight,
+            Arc::clone(&clock),
+            PlanOptions { account: settings.api_throttle },
+        )
+        .await?;
         let calls = Calls::new(
             gateway.clone(),
+            plans.clone(),
             Arc::clone(&invoke),
             Arc::new(LambdaProxy),
             backends.clone(),
@@ -191,6 +204,7 @@ impl Engines {
             insight.clone(),
             Arc::clone(&clock),
         );
+        let portal = open_portal(&storage, &catalog, &gateway, &plans, &clock, settings.dev).await?;
         Ok(Self {
             storage,
             catalog,
@@ -209,9 +223,11 @@ impl Engines {
             queues,
             mappings,
             gateway,
+            plans,
             calls,
             events,
             managed,
+            portal,
             place,
             seal,
             signer,
@@ -224,6 +240,7 @@ impl Engines {
     pub async fn stop(&self) {
         self.events.shutdown().await;
         self.mappings.shutdown().await;
+        self.plans.shutdown().await;
         self.deliveries.shutdown().await;
         self.queries.shutdown().await;
         self.functions.shutdown().await;
@@ -237,6 +254,23 @@ impl Engines {
             Err(error) => tracing::error!(%error, "closing the store"),
         }
     }
+}
+
+/// Opens the developer portal, off the async workers, and brings its keys together with its subscriptions.
+async fn open_portal(
+    storage: &Storage,
+    catalog: &Catalog,
+    gateway: &Gateway,
+    plans: &Plans,
+    clock: &Arc<dyn Clock>,
+    development: bool,
+) -> anyhow::Result<Portal> {
+    let (storage, catalog, gateway) = (storage.clone(), catalog.clone(), gateway.clone());
+    let (plans, clock) = (plans.clone(), Arc::clone(clock));
+    let open = move || Portal::open(storage, catalog, gateway, plans, clock, development);
+    let portal = tokio::task::spawn_blocking(open).await??;
+    portal.settle().await?;
+    Ok(portal)
 }
 
 /// Opens what lies on the disk, off the async workers.

@@ -55,6 +55,9 @@ pub fn start(engines: &Arc<Engines>, stopped: &watch::Receiver<bool>, tasks: &mu
             if let Err(error) = engines.objects.sweep().await {
                 tracing::warn!(%error, "abandoned blocks of objects cannot be removed");
             }
+            if let Err(error) = engines.plans.sweep().await {
+                tracing::warn!(%error, "old counts of usage cannot be removed");
+            }
         }
     }));
 }

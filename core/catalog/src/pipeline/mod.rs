@@ -9,6 +9,8 @@ mod azure;
 mod file;
 pub mod form;
 mod known;
+mod plan;
+mod portal;
 mod queue;
 mod resolve;
 mod source;
@@ -18,6 +20,8 @@ use std::path::PathBuf;
 pub use azure::{DocumentDatabaseSpec, EventSubscriptionSpec, HubSpec, ManagedServiceSpec, TopicSpec};
 pub use file::RouteIntegration;
 pub use known::Known;
+pub use plan::PlanSpec;
+pub use portal::{PortalApiSpec, PortalOfferSpec, PortalSpec};
 pub use queue::QueueSpec;
 pub use source::{Located, Mistake};
 
@@ -54,6 +58,10 @@ pub struct Pipeline {
     pub topics: Vec<Located<TopicSpec>>,
     /// Managed API services.
     pub managed_services: Vec<Located<ManagedServiceSpec>>,
+    /// Usage plans.
+    pub plans: Vec<Located<PlanSpec>>,
+    /// The developer portal.
+    pub portal: Option<PortalSpec>,
 }
 
 /// A stream to be.
@@ -193,6 +201,8 @@ pub struct RouteSpec {
     pub function: String,
     /// How the function is called.
     pub integration: RouteIntegration,
+    /// Whether a caller needs an API key.
+    pub key_required: bool,
 }
 
 impl Pipeline {

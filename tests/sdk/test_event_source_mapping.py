@@ -375,6 +375,7 @@ def test_messages_of_a_queue_are_deleted_when_the_function_has_them(world):
     assert (record["eventSource"], record["eventSourceARN"], record["body"]) == ("aws:sqs", arn, "one")
     assert record["messageAttributes"]["n"]["stringValue"] == "7"
     assert record["attributes"]["ApproximateReceiveCount"] == "1"
+    world.sqs.delete_message(QueueUrl=url, ReceiptHandle=record["receiptHandle"])
     texts = [f"m{n}" for n in range(40)]
     for at in range(0, 40, 10):
         world.sqs.send_message_batch(QueueUrl=url, Entries=[

@@ -7,6 +7,8 @@ use toml::Spanned;
 
 use super::azure::{ApiManagementTable, BlobContainerTable, CosmosDatabaseTable, EventHubTable, TopicTable};
 use super::mapping::MappingTable;
+use super::plan::PlanTable;
+use super::portal::PortalTable;
 use super::queue::QueueTable;
 use crate::definition::KeyType;
 
@@ -42,6 +44,9 @@ pub(super) struct PipelineFile {
     pub(super) event_grid_topic: Vec<TopicTable>,
     #[serde(default)]
     pub(super) api_management: Vec<ApiManagementTable>,
+    #[serde(default)]
+    pub(super) plans: BTreeMap<String, Spanned<PlanTable>>,
+    pub(super) portal: Option<PortalTable>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -238,6 +243,9 @@ pub(super) struct RouteTable {
     pub(super) function: Spanned<String>,
     #[serde(default)]
     pub(super) integration: RouteIntegration,
+    /// Whether a caller needs an API key.
+    #[serde(default)]
+    pub(super) key_required: bool,
 }
 
 /// How a route calls its function.

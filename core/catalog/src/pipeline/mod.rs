@@ -10,6 +10,8 @@ mod file;
 pub mod form;
 mod known;
 mod mapping;
+mod plan;
+mod portal;
 mod queue;
 mod resolve;
 mod source;
@@ -20,6 +22,8 @@ pub use azure::{DocumentDatabaseSpec, EventSubscriptionSpec, HubSpec, ManagedSer
 pub use file::RouteIntegration;
 pub use known::Known;
 pub use mapping::MappingSpec;
+pub use plan::PlanSpec;
+pub use portal::{PortalApiSpec, PortalOfferSpec, PortalSpec};
 pub use queue::QueueSpec;
 pub use source::{Located, Mistake};
 
@@ -58,6 +62,10 @@ pub struct Pipeline {
     pub topics: Vec<Located<TopicSpec>>,
     /// Managed API services.
     pub managed_services: Vec<Located<ManagedServiceSpec>>,
+    /// Usage plans.
+    pub plans: Vec<Located<PlanSpec>>,
+    /// The developer portal.
+    pub portal: Option<PortalSpec>,
 }
 
 /// A stream to be.
@@ -197,6 +205,8 @@ pub struct RouteSpec {
     pub function: String,
     /// How the function is called.
     pub integration: RouteIntegration,
+    /// Whether a caller needs an API key.
+    pub key_required: bool,
 }
 
 impl Pipeline {

@@ -32,6 +32,8 @@ pub(super) struct Resolver<'s> {
     tables: Names,
     pub(super) functions: Names,
     pub(super) queues: Names,
+    pub(super) apis: Names,
+    pub(super) plans: Names,
     /// Hubs and their streams.
     pub(super) hubs: BTreeMap<String, String>,
     /// Whether names of a node are known too.
@@ -47,6 +49,8 @@ pub(super) fn resolve(source: &Source<'_>, file: PipelineFile, known: &Known) ->
         tables: Names::new(),
         functions: Names::new(),
         queues: Names::new(),
+        apis: Names::new(),
+        plans: file.plans.keys().cloned().collect(),
         hubs: BTreeMap::new(),
         on_node: false,
         mistakes: Vec::new(),
@@ -58,7 +62,7 @@ pub(super) fn resolve(source: &Source<'_>, file: PipelineFile, known: &Known) ->
     resolver.functions = resolver.unique("function", file.function.iter().map(|table| &table.name));
     resolver.queues = resolver.unique("queue", file.queue.iter().map(|table| &table.name));
     resolver.unique("query", file.query.iter().map(|table| &table.name));
-    resolver.unique("api", file.api.iter().map(|table| &table.name));
+    resolver.apis = resolver.unique("api", file.api.iter().map(|table| &table.name));
     resolver.unique("event hub", file.event_hub.iter().map(|table| &table.name));
     resolver.unique("blob container", file.blob_container.iter().map(|table| &table.name));
     resolver.unique("cosmos database", file.cosmos_database.iter().map(|table| &table.name));
@@ -84,6 +88,8 @@ pub(super) fn resolve(source: &Source<'_>, file: PipelineFile, known: &Known) ->
         databases: file.cosmos_database.into_iter().map(|table| resolver.database(table)).collect(),
         managed_services: file.api_management.into_iter().map(|table| resolver.managed_service(table)).collect(),
         topics: file.event_grid_topic.into_iter().map(|table| resolver.topic(table)).collect(),
+        plans: file.plans.into_iter().map(|entry| resolver.plan(entry)).collect(),
+        portal: file.portal.map(|table| resolver.portal(table)),
     };
     resolver.mistakes.sort_by_key(|mistake| mistake.line);
     if resolver.mistakes.is_empty() { Ok(pipeline) } else { Err(resolver.mistakes) }
@@ -383,8 +389,13 @@ impl Resolver<'_> {
             if let Some(first) = seen.insert((method.clone(), path.clone()), line) {
                 self.wrong(line, format!("{method} {path} is routed already on line {first}"), "keep one");
             }
-            let value =
-                RouteSpec { method, path, function: route.function.into_inner(), integration: route.integration };
+            let value = RouteSpec {
+                method,
+                path,
+                function: route.function.into_inner(),
+                integration: route.integration,
+                key_required: route.key_required,
+            };
             routes.push(Located { value, line });
         }
         Located { value: ApiSpec { name: table.name.into_inner(), stage: table.stage, routes }, line }

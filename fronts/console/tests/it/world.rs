@@ -400,6 +400,8 @@ fn event_options(functions: &Functions, objects: &Objects) -> EventOptions {
         invoke: Arc::new(functions.clone()),
         objects: Some(Arc::new(objects.clone())),
         queues: None,
+        messages: None,
+        invoke_later: None,
     }
 }
 

@@ -195,6 +195,7 @@ async fn table(engines: &Engines, spec: &TableSpec) -> anyhow::Result<Outcome> {
         sort_key: spec.sort_key.clone(),
         provisioned: None,
         changes: None,
+        indexes: Vec::new(),
         tags: BTreeMap::new(),
         owner: TableOwner::User,
         item_bytes_max: TABLE_ITEM_BYTES_MAX,

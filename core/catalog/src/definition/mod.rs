@@ -44,5 +44,6 @@ pub use query::{
 pub use queue::{QueueDefinition, QueueSettings, Redrive};
 pub use storage_account::StorageAccountDefinition;
 pub use stream::{CapacityMode, HashKeyRange, ShardDefinition, StreamDefinition, StreamOwner};
-pub use table::{ChangeView, KeyAttribute, KeyType, TABLE_ITEM_BYTES_MAX, TableChanges, TableDefinition, TableOwner};
+pub use table::{
+    ChangeView, IndexProjection, KeyAttribute, KeyType, TABLE_ITEM_BYTES_MAX, TableChanges, TableDefinition, TableIndex, TableOwner};
 pub use topic::{EventSchema, TopicDefinition, topic_stream};

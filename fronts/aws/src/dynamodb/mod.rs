@@ -14,10 +14,12 @@ mod describe_table;
 mod error;
 mod expressions;
 mod get_item;
+mod indexes;
 mod list_tables;
 mod put_item;
 mod query;
 mod scan;
+mod selection;
 mod single_write;
 mod tags;
 #[cfg(test)]

@@ -14,6 +14,7 @@ use millstream_access::Access;
 use millstream_http::body::{self, BodyError};
 use millstream_types::{BoxFuture, Clock};
 
+use crate::cbor_protocol;
 use crate::json_protocol::{JsonRequest, ServiceError};
 use crate::query_protocol::{self, Parameters, QueryRequest};
 use crate::rest_protocol::{self, RestRequest};
@@ -79,6 +80,9 @@ impl AwsFront {
             Ok(claim) => claim,
             Err(error) => return family.refused(&error, request_id),
         };
+        if let Some((service, operation)) = cbor_protocol::target(&head.headers, head.uri.path()) {
+            return self.services.cbor(&service, &operation, &body);
+        }
         // REST services have operations that take forms too, such as an invocation with one as its event.
         if family == Family::Query && !Services::is_rest(&service) {
             let read = Parameters::parse(&body);

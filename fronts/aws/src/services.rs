@@ -4,6 +4,8 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 
 use crate::apigateway::ApiGateway;
+use crate::cbor_protocol;
+use crate::cloudwatch::{self, CloudWatch};
 use crate::dynamodb::{self, DynamoDb};
 use crate::dynamodbstreams::DynamoDbStreams;
 use crate::firehose::Firehose;
@@ -35,6 +37,8 @@ pub struct Services {
     pub logs: CloudWatchLogs,
     /// Kinesis Analytics.
     pub analytics: KinesisAnalytics,
+    /// CloudWatch metrics.
+    pub cloudwatch: CloudWatch,
     /// SQS.
     pub sqs: Sqs,
     /// API Gateway.
@@ -52,6 +56,7 @@ impl Services {
             ("logs", "Logs_20140328") => self.logs.call(request),
             // Its answers have their own content type and carry a checksum.
             ("dynamodb", "DynamoDB_20120810") => return dynamodb::answer(self.dynamodb.call(request).await),
+            ("monitoring", cloudwatch::TARGET) => return self.cloudwatch.json(request),
             ("dynamodb", "DynamoDBStreams_20120810") => {
                 return dynamodb::answer(self.dynamodb_streams.call(request).await);
             }
@@ -65,6 +70,15 @@ impl Services {
         }
     }
 
+    /// Answers a request of a CBOR service.
+    pub(crate) fn cbor(&self, service: &str, operation: &str, body: &[u8]) -> Response<Bytes> {
+        if service == cloudwatch::TARGET {
+            return self.cloudwatch.cbor(operation, body);
+        }
+        let error = ServiceError { status: 404, ..ServiceError::unknown_operation(service, operation) };
+        cbor_protocol::error(&error, &error.code)
+    }
+
     /// Whether a service, by its signature's scope, speaks REST.
     pub(crate) fn is_rest(service: &str) -> bool {
         matches!(service, "lambda" | "apigateway")
@@ -72,6 +86,9 @@ impl Services {
 
     /// Answers a request of a query service.
     pub(crate) async fn query(&self, service: &str, request: QueryRequest) -> Response<Bytes> {
+        if service == "monitoring" {
+            return self.cloudwatch.query(&request);
+        }
         let error = ServiceError { status: 404, ..ServiceError::unknown_operation(service, &request.action) };
         query_protocol::unserved(&error, &request.request_id)
     }

@@ -39,27 +39,39 @@ impl AzureFront {
     }
 
     async fn answer(&self, service: Service, head: Parts, body: Incoming) -> Response<Bytes> {
-        let taken = match body::take(body, service.body_bytes_max()).await {
-            Ok(taken) => taken,
-            Err(error) => return self.services.not_taken(service, &error),
+        let mut request = head_of(head);
+        let request_id = request.request_id.clone();
+        let mut response = match self.services.refuse(service, &request) {
+            Some(refusal) => {
+                body::discard(body).await;
+                refusal
+            }
+            None => match body::take(body, service.body_bytes_max()).await {
+                Ok(taken) => {
+                    request.body = taken.bytes.clone();
+                    self.services.handle(service, request).await
+                }
+                Err(error) => self.services.not_taken(service, &request, &error),
+            },
         };
-        let request_id = uuid::Uuid::new_v4().to_string();
-        let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-        let peer = head.extensions.get::<SocketAddr>().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), SocketAddr::ip);
-        let request = AzureRequest {
-            peer,
-            method: head.method,
-            path: head.uri.path().to_owned(),
-            query: head.uri.query().unwrap_or_default().to_owned(),
-            host: host.to_owned(),
-            headers: head.headers,
-            body: taken.bytes.clone(),
-            request_id: request_id.clone(),
-        };
-        let mut response = self.services.handle(service, request).await;
         if let Ok(id) = HeaderValue::from_str(&request_id) {
             response.headers_mut().entry("x-ms-request-id").or_insert(id);
         }
         response
+    }
+}
+
+/// A request of which only the head is there.
+fn head_of(head: Parts) -> AzureRequest {
+    let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    AzureRequest {
+        peer: head.extensions.get::<SocketAddr>().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), SocketAddr::ip),
+        method: head.method,
+        path: head.uri.path().to_owned(),
+        query: head.uri.query().unwrap_or_default().to_owned(),
+        host: host.to_owned(),
+        headers: head.headers,
+        body: Bytes::new(),
+        request_id: uuid::Uuid::new_v4().to_string(),
     }
 }

@@ -13,6 +13,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use hyper::body::Incoming;
 use millstream_aws::apigateway::ApiGateway;
+use millstream_aws::cloudwatch::CloudWatch;
 use millstream_aws::dynamodb::DynamoDb;
 use millstream_aws::dynamodbstreams::DynamoDbStreams;
 use millstream_aws::firehose::Firehose;
@@ -138,6 +139,7 @@ fn aws_front(engines: &Engines) -> AwsFront {
         kinesis: Kinesis::new(streams.clone(), insight.clone(), Arc::clone(clock), place.clone(), engines.seal.clone()),
         firehose: Firehose::new(engines.deliveries.clone(), insight.clone(), place.clone()),
         dynamodb: DynamoDb::new(engines.tables.clone(), insight.clone(), place.clone()),
+        lambda: Lambda::new(engines.functions.clone(), engines.mappings.clone(), place.clone()),
         dynamodb_streams: DynamoDbStreams::new(
             engines.tables.clone(),
             streams.clone(),
@@ -145,9 +147,9 @@ fn aws_front(engines: &Engines) -> AwsFront {
             place.clone(),
             engines.seal.clone(),
         ),
-        lambda: Lambda::new(engines.functions.clone(), place.clone()),
         logs: CloudWatchLogs::new(insight.clone(), place.clone()),
         analytics: KinesisAnalytics::new(engines.queries.clone(), streams.clone(), place.clone()),
+        cloudwatch: CloudWatch::new(insight.metrics.clone(), Arc::clone(clock)),
         sqs: Sqs::new(engines.queues.clone(), place.clone()),
         apigateway: ApiGateway::new(engines.gateway.clone(), calls, place.clone(), Arc::clone(clock)),
     };

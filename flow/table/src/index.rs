@@ -56,17 +56,21 @@ pub(crate) fn check(table: &TableDefinition, item: &Item) -> Result<(), TableErr
     for index in &table.indexes {
         for part in attributes(index) {
             let Some(value) = item.get(&part.name) else { continue };
-            let (attribute, index) = (part.name.clone(), index.name.clone());
+            let (attribute, index, hash_key) = (part.name.clone(), index.name.clone(), &index.hash_key);
             let expected = key::attribute_type(part.key_type);
             if value.kind() != expected {
                 return Err(TableError::IndexKeyType { attribute, index, expected, found: value.kind() });
             }
-            match key::sort_bytes(part, value) {
+            let checked = if part.name == hash_key.name {
+                key::prefix(part, value).map(drop)
+            } else {
+                key::sort_bytes(part, value).map(drop)
+            };
+            match checked {
                 Err(TableError::KeyEmpty { kind, .. }) => {
                     return Err(TableError::IndexKeyEmpty { attribute, index, kind });
                 }
-                Err(TableError::KeyTooLarge { .. }) if part.name == table.hash_key.name => {}
-                other => drop(other?),
+                other => other?,
             }
         }
     }

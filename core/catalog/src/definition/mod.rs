@@ -49,5 +49,7 @@ pub use queue::{QueueDefinition, QueueSettings, Redrive};
 pub use storage_account::StorageAccountDefinition;
 pub use stream::{CapacityMode, HashKeyRange, ShardDefinition, StreamDefinition, StreamOwner};
 pub use table::{
-    ChangeView, IndexProjection, KeyAttribute, KeyType, TABLE_ITEM_BYTES_MAX, TableChanges, TableDefinition, TableIndex, TableOwner};
+    ChangeView, IndexProjection, KeyAttribute, KeyType, TABLE_ITEM_BYTES_MAX, TableChanges, TableDefinition,
+    TableIndex, TableOwner,
+};
 pub use topic::{EventSchema, TopicDefinition, topic_stream};

@@ -143,6 +143,9 @@ fn input<T: DeserializeOwned>(request: &JsonRequest, unsupported: &[&str]) -> Re
             return Err(validation(format!("{name} is not supported by this node; use the expression parameters")));
         }
     }
+    if members.get("ReturnItemCollectionMetrics").and_then(Value::as_str) == Some("SIZE") {
+        return Err(validation("ReturnItemCollectionMetrics SIZE is not supported by this node"));
+    }
     serde_json::from_value(Value::Object(members)).map_err(|error| ServiceError::serialization(&error.to_string()))
 }
 

@@ -11,7 +11,9 @@ use millstream_catalog::pipeline::{
     ApiSpec, DeliveryStreamSpec, FunctionSpec, Pipeline, QuerySpec, RouteIntegration, RouteSpec, SqlText, StreamSpec,
     TableSpec,
 };
-use millstream_catalog::{DeliverySource, QueryInput, QueryOutput, StreamOwner, TABLE_ITEM_BYTES_MAX, TableOwner};
+use millstream_catalog::{
+    DeliverySource, QueryInput, QueryOutput, StreamOwner, TABLE_ITEM_BYTES_MAX, TableDefinition, TableOwner,
+};
 use millstream_delivery::{DeliveryError, NewDeliveryStream};
 use millstream_function::{FunctionChange, FunctionError, NewFunction};
 use millstream_gateway::Route;
@@ -214,23 +216,45 @@ async fn table(engines: &Engines, spec: &TableSpec) -> anyhow::Result<Outcome> {
         name: spec.name.clone(),
         hash_key: spec.hash_key.clone(),
         sort_key: spec.sort_key.clone(),
-        provisioned: None,
-        changes: None,
+        provisioned: spec.provisioned,
+        changes: spec.changes,
+        indexes: Vec::new(),
         tags: BTreeMap::new(),
         owner: TableOwner::User,
         item_bytes_max: TABLE_ITEM_BYTES_MAX,
     };
-    match engines.tables.create(new).await {
-        Ok(_) => Ok(Outcome::Created),
-        Err(TableError::TableExists { .. }) => {
-            let found = engines.tables.table(&spec.name)?;
-            if found.hash_key == spec.hash_key && found.sort_key == spec.sort_key {
-                return Ok(Outcome::Unchanged);
-            }
-            bail!("it has other keys; delete it or describe it as it is")
-        }
-        Err(error) => Err(error.into()),
+    let (found, outcome) = match engines.tables.create(new).await {
+        Ok(made) => (made, Outcome::Created),
+        Err(TableError::TableExists { .. }) => (engines.tables.table(&spec.name)?, Outcome::Unchanged),
+        Err(error) => return Err(error.into()),
+    };
+    if found.hash_key != spec.hash_key || found.sort_key != spec.sort_key {
+        bail!("it has other keys; delete it or describe it as it is")
     }
+    let changed = change_table(engines, spec, &found).await?;
+    Ok(if changed && outcome == Outcome::Unchanged { Outcome::Updated } else { outcome })
+}
+
+/// Makes a table as the file says it. What the file says nothing of stays as it is.
+async fn change_table(engines: &Engines, spec: &TableSpec, found: &TableDefinition) -> anyhow::Result<bool> {
+    let (tables, mut changed) = (&engines.tables, false);
+    if spec.provisioned.is_some() && spec.provisioned != found.provisioned {
+        tables.set_provisioned(&spec.name, spec.provisioned).await?;
+        changed = true;
+    }
+    if spec.changes.is_some() && spec.changes != found.change_view() {
+        // Another view is another stream of changes.
+        if found.change_view().is_some() {
+            tables.set_changes(&spec.name, None).await?;
+        }
+        tables.set_changes(&spec.name, spec.changes).await?;
+        changed = true;
+    }
+    if spec.expiry.is_some() && spec.expiry != found.expiry {
+        tables.set_expiry(&spec.name, spec.expiry.clone()).await?;
+        changed = true;
+    }
+    Ok(changed)
 }
 
 async fn function(engines: &Engines, spec: &FunctionSpec, package: Option<&String>) -> anyhow::Result<Outcome> {

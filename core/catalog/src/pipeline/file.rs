@@ -9,7 +9,7 @@ use super::azure::{ApiManagementTable, BlobContainerTable, CosmosDatabaseTable, 
 use super::plan::PlanTable;
 use super::portal::PortalTable;
 use super::queue::QueueTable;
-use crate::definition::KeyType;
+use crate::definition::{ChangeView, KeyType};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -79,6 +79,16 @@ pub(super) struct TableTable {
     pub(super) name: Spanned<String>,
     pub(super) hash_key: KeyTable,
     pub(super) sort_key: Option<KeyTable>,
+    pub(super) changes: Option<ChangeView>,
+    pub(super) capacity: Option<CapacityTable>,
+    pub(super) expiry: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CapacityTable {
+    pub(super) reads: u64,
+    pub(super) writes: u64,
 }
 
 #[derive(Debug, Deserialize)]

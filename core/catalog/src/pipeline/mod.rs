@@ -26,7 +26,8 @@ pub use queue::QueueSpec;
 pub use source::{Located, Mistake};
 
 use crate::definition::{
-    ColumnDefinition, EventOrder, KeyAttribute, ObjectDestination, OutputTarget, QueryDialect, RecordFormat, StartAt,
+    ChangeView, ColumnDefinition, EventOrder, KeyAttribute, ObjectDestination, OutputTarget, QueryDialect,
+    RecordFormat, StartAt,
 };
 
 /// What a file defines, in the order in which it can be applied.
@@ -95,6 +96,12 @@ pub struct TableSpec {
     pub hash_key: KeyAttribute,
     /// The sort key.
     pub sort_key: Option<KeyAttribute>,
+    /// What records of its changes show; `None`: changes are not told.
+    pub changes: Option<ChangeView>,
+    /// Capacity units of (reads, writes) per second; `None`: pay per request.
+    pub provisioned: Option<(u64, u64)>,
+    /// The attribute that says when an item may go.
+    pub expiry: Option<String>,
 }
 
 /// A function to be.

@@ -22,6 +22,9 @@ use crate::definition::{
 /// The longest tolerance for late events: 20 days, the service's own limit.
 const LATE_SECONDS: (u64, u64) = (0, 1_728_000);
 
+/// Capacity units a second of one table: the service's own limit.
+const TABLE_UNITS: (u64, u64) = (1, 40_000);
+
 /// Names of one kind that a file may refer to.
 type Names = BTreeSet<String>;
 
@@ -193,11 +196,18 @@ impl Resolver<'_> {
                 "name two attributes",
             );
         }
+        if let Some(capacity) = &table.capacity {
+            self.range(line, "capacity.reads", capacity.reads, TABLE_UNITS);
+            self.range(line, "capacity.writes", capacity.writes, TABLE_UNITS);
+        }
         let attribute = |key: KeyTable| KeyAttribute { name: key.name, key_type: key.key_type };
         let value = TableSpec {
             name: table.name.into_inner(),
             hash_key: attribute(table.hash_key),
             sort_key: table.sort_key.map(attribute),
+            changes: table.changes,
+            provisioned: table.capacity.map(|capacity| (capacity.reads, capacity.writes)),
+            expiry: table.expiry,
         };
         Located { value, line }
     }

@@ -412,3 +412,40 @@ def test_a_node_that_takes_no_published_key():
         assert message == "The role defined for the function cannot be assumed by Lambda."
     finally:
         node.remove()
+
+
+def wait_for(what, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return found
+
+
+def test_mappings_read_what_the_role_allows(node, iam):
+    functions, sqs = node.client("lambda"), node.client("sqs")
+    stream = f"arn:aws:kinesis:us-east-1:{ACCOUNT}:stream/source"
+    node.client("kinesis").create_stream(StreamName="source", ShardCount=1)
+    url = sqs.create_queue(QueueName="source")["QueueUrl"]
+    queue = f"arn:aws:sqs:us-east-1:{ACCOUNT}:source"
+    role = iam.create_role(RoleName="reader", AssumeRolePolicyDocument=trust(LAMBDA))["Role"]["Arn"]
+    make_function(functions, "reads", role)
+    map_queue = lambda: functions.create_event_source_mapping(FunctionName="reads", EventSourceArn=queue)
+    message = refused("InvalidParameterValueException", map_queue)
+    assert message == "The provided execution role does not have permissions to call ReceiveMessage on SQS"
+    message = refused("InvalidParameterValueException", functions.create_event_source_mapping, FunctionName="reads",
+                      EventSourceArn=stream, StartingPosition="LATEST")
+    assert message.startswith(f"Cannot access stream {stream}")
+    for name in ["AWSLambdaKinesisExecutionRole", "AWSLambdaSQSQueueExecutionRole"]:
+        iam.attach_role_policy(RoleName="reader", PolicyArn=f"arn:aws:iam::aws:policy/service-role/{name}")
+    mapping = functions.create_event_source_mapping(FunctionName="reads", EventSourceArn=stream,
+                                                    StartingPosition="LATEST")["UUID"]
+    map_queue()
+    # What the role loses later stops the mapping, and its state says why; what it gets again lets it go on.
+    iam.detach_role_policy(RoleName="reader",
+                           PolicyArn="arn:aws:iam::aws:policy/service-role/AWSLambdaKinesisExecutionRole")
+    told = lambda: functions.get_event_source_mapping(UUID=mapping).get("LastProcessingResult", "")
+    wait_for(lambda: "not authorized to perform: kinesis:GetRecords" in told())
+    iam.put_role_policy(RoleName="reader", PolicyName="again", PolicyDocument=policy(allow("kinesis:*", stream)))
+    node.client("kinesis").put_record(StreamName="source", Data=b"{}", PartitionKey="k")
+    wait_for(lambda: "not authorized" not in told())

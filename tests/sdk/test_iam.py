@@ -449,3 +449,80 @@ def test_mappings_read_what_the_role_allows(node, iam):
     iam.put_role_policy(RoleName="reader", PolicyName="again", PolicyDocument=policy(allow("kinesis:*", stream)))
     node.client("kinesis").put_record(StreamName="source", Data=b"{}", PartitionKey="k")
     wait_for(lambda: "not authorized" not in told())
+
+
+PIPELINE = """
+name = "tweets"
+
+[[role]]
+name = "tweets"
+attach = ["AWSLambdaKinesisExecutionRole"]
+allow = [{ actions = ["sqs:SendMessage"], resources = ["arn:aws:sqs:*:*:tweets-*"] }]
+
+[[user]]
+name = "reader"
+allow = [{ actions = ["sqs:Receive*"] }]
+
+[[function]]
+name = "decode"
+runtime = "python3.11"
+handler = "app.handler"
+code = "decode"
+role = "tweets"
+"""
+
+
+def test_a_pipeline_file_says_it_too(node, iam, tmp_path):
+    (tmp_path / "decode").mkdir()
+    (tmp_path / "decode" / "app.py").write_text(HANDLER)
+    file = tmp_path / "pipeline.toml"
+    file.write_text(PIPELINE)
+    words = lambda: [line.split()[:3] for line in node.run("apply", file).splitlines()]
+    assert words() == [["created", "role", "tweets"], ["created", "user", "reader"], ["created", "function", "decode"]]
+    assert {outcome for outcome, *_ in words()} == {"unchanged"}
+    sqs, functions = node.client("sqs"), node.client("lambda")
+    urls = {name: sqs.create_queue(QueueName=name)["QueueUrl"] for name in ["tweets-dead", "other"]}
+    send = lambda name: run(functions, "decode", "sqs", "send_message", QueueUrl=urls[name], MessageBody="x")
+    assert "MessageId" in send("tweets-dead")
+    assert "not authorized to perform: sqs:SendMessage" in send("other")["errorMessage"]
+    lines = node.run("keys").splitlines()
+    key, secret = lines[lines.index("access keys of user reader") + 1].split()
+    assert client(node, "sqs", key, secret).receive_message(QueueUrl=urls["tweets-dead"])["Messages"]
+    # What the file no longer says is taken away.
+    file.write_text(PIPELINE.replace('["sqs:SendMessage"]', '["sqs:ListQueues"]'))
+    assert words()[0] == ["updated", "role", "tweets"]
+    assert "not authorized" in send("tweets-dead")["errorMessage"]
+    file.write_text(PIPELINE.replace('"sqs:SendMessage"', '"SendMessage"'))
+    failed = node.run("apply", file, check=False)
+    assert failed.returncode != 0 and "role `tweets`" in failed.stderr and "prefaced by a vendor" in failed.stderr
+
+
+def test_without_its_permission_the_dead_letter_queue_stays_empty(tmp_path):
+    settings = tmp_path / "settings.toml"
+    settings.write_text("invoke_retry_seconds = [0, 0]\n")
+    node = Node("--config", str(settings))
+    try:
+        node.start()
+        iam, functions, sqs = node.client("iam"), node.client("lambda"), node.client("sqs")
+        dead = sqs.create_queue(QueueName="dead")["QueueUrl"]
+        queue = f"arn:aws:sqs:us-east-1:{ACCOUNT}:dead"
+        role = iam.create_role(RoleName="writer", AssumeRolePolicyDocument=trust(LAMBDA))["Role"]["Arn"]
+        iam.attach_role_policy(RoleName="writer",
+                               PolicyArn="arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole")
+        make_function(functions, "writes", role)
+        functions.update_function_configuration(FunctionName="writes", DeadLetterConfig={"TargetArn": queue})
+        log = lambda: [event["message"] for event in
+                       node.client("logs").filter_log_events(logGroupName="/aws/lambda/writes")["events"]]
+        fail = lambda: functions.invoke(FunctionName="writes", InvocationType="Event", Payload=b'{"no": "service"}')
+        fail()
+        wanted = f"not authorized to perform: sqs:SendMessage on resource: {queue}"
+        wait_for(lambda: any(wanted in line for line in log()), 60)
+        counts = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["ApproximateNumberOfMessages"])["Attributes"]
+        assert counts["ApproximateNumberOfMessages"] == "0"
+        iam.put_role_policy(RoleName="writer", PolicyName="send",
+                            PolicyDocument=policy(allow("sqs:SendMessage", queue)))
+        fail()
+        letters = wait_for(lambda: sqs.receive_message(QueueUrl=dead, WaitTimeSeconds=1).get("Messages"), 60)
+        assert letters[0]["Body"] == '{"no": "service"}'
+    finally:
+        node.remove()

@@ -114,8 +114,46 @@ pub struct UpsertDocumentError {
 
 /// Keeps messages: the queue engine's port, used by whatever delivers to queues.
 pub trait SendMessage: Send + Sync + 'static {
-    /// Sends messages with these bodies to a queue, all or none; durable when the future resolves.
-    fn send_messages(&self, queue: String, bodies: Vec<Bytes>) -> BoxFuture<'_, Result<(), SendMessageError>>;
+    /// Sends messages to a queue, all or none; durable when the future resolves.
+    fn send_messages(
+        &self,
+        queue: String,
+        messages: Vec<OutgoingMessage>,
+    ) -> BoxFuture<'_, Result<(), SendMessageError>>;
+}
+
+/// A message to be sent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OutgoingMessage {
+    /// The content.
+    pub body: Bytes,
+    /// What is said of it, each name once.
+    pub attributes: Vec<MessageAttribute>,
+}
+
+impl From<Bytes> for OutgoingMessage {
+    fn from(body: Bytes) -> Self {
+        Self { body, attributes: Vec::new() }
+    }
+}
+
+/// Something said of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageAttribute {
+    /// Unique in its message.
+    pub name: String,
+    /// The sender's word for the value's type: `String`, `Number`.
+    pub kind: String,
+    /// The value.
+    pub value: MessageAttributeValue,
+}
+
+/// The value of an attribute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum MessageAttributeValue {
+    Text(String),
+    Binary(Bytes),
 }
 
 /// Why messages were not sent.
@@ -174,25 +212,6 @@ pub struct ReceivedMessage {
     pub receives: u32,
     /// When others can receive it again.
     pub visible_at: Millis,
-}
-
-/// Something said of a message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MessageAttribute {
-    /// Unique in its message.
-    pub name: String,
-    /// The sender's word for the value's type.
-    pub kind: String,
-    /// The value.
-    pub value: MessageAttributeValue,
-}
-
-/// The value of an attribute.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum MessageAttributeValue {
-    Text(String),
-    Binary(Bytes),
 }
 
 /// Why messages were not received, deleted or released.

@@ -7,6 +7,7 @@ pub mod apigateway;
 pub mod authorize;
 pub mod cbor_protocol;
 pub mod cloudwatch;
+pub mod destination;
 pub mod dynamodb;
 pub mod dynamodbstreams;
 pub mod firehose;

@@ -10,6 +10,7 @@ use base64::Engine as _;
 use millstream_access::{Access, SessionKey};
 use millstream_aws::apigateway::LambdaProxy;
 use millstream_aws::authorize::Authorizer;
+use millstream_aws::destination::Destinations;
 use millstream_aws::kinesis::Seal;
 use millstream_aws::kinesisanalytics::LambdaOutputCodec;
 use millstream_aws::lambda::event_source_mapping::{LambdaEvents, OnFailureDestinations, RolePermits};
@@ -105,13 +106,19 @@ impl Engines {
             catalog.storage_accounts.create(account).await?;
         }
         let cosmos_key = access.account_key("cosmos", cosmos::DEVELOPMENT_KEY, new_account_key, clock.now()).await?;
+        let queues = Queues::open(storage.clone(), catalog.clone(), Arc::clone(&clock)).await?;
+        let destinations = Arc::new(destinations(&place, &queues, &authorizer));
         let functions = {
-            let options = function_options(settings, &endpoint, &place, &access);
+            let options = FunctionOptions {
+                destination: Some(Arc::clone(&destinations) as _),
+                ..function_options(settings, &endpoint, &place, &access)
+            };
             let (storage, catalog) = (storage.clone(), catalog.clone());
             let (insight, clock) = (insight.clone(), Arc::clone(&clock));
             // Inside the runtime's context: functions start tasks.
             tokio::task::spawn_blocking(move || Functions::open(options, storage, catalog, insight, clock)).await??
         };
+        destinations.connect(functions.clone());
         let invoke: Arc<dyn Invoke> = Arc::new(functions.clone());
         let objects = Objects::new(object_store(settings), storage.clone(), catalog.clone(), Arc::clone(&clock));
         let deliveries = Deliveries::start(
@@ -265,12 +272,18 @@ fn function_options(settings: &Settings, endpoint: &str, place: &Place, access: 
         python_path: absolute(&settings.python_path),
         node_path: absolute(&settings.node_path),
         retry_waits: settings.invoke_retry_seconds.map(Duration::from_secs).to_vec().into(),
+        destination: None,
     }
 }
 
 fn mapping_options(settings: &Settings) -> MappingOptions {
     let [first, longest] = settings.mapping_retry_ms.map(Duration::from_millis);
     MappingOptions { retry_waits: (first, longest) }
+}
+
+/// Dead letters and destinations of functions.
+fn destinations(place: &Place, queues: &Queues, authorizer: &Authorizer) -> Destinations {
+    Destinations::new(place.clone(), Arc::new(queues.clone()), authorizer.clone())
 }
 
 /// The client for HTTP backends; the system's certificates are read off the async workers.

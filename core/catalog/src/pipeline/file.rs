@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::access::{RoleTable, UserTable};
 use super::azure::{ApiManagementTable, BlobContainerTable, CosmosDatabaseTable, EventHubTable, TopicTable};
 use super::queue::QueueTable;
 use crate::definition::KeyType;
@@ -21,6 +22,10 @@ pub(super) struct PipelineFile {
     pub(super) delivery_stream: Vec<DeliveryStreamTable>,
     #[serde(default)]
     pub(super) table: Vec<TableTable>,
+    #[serde(default)]
+    pub(super) role: Vec<RoleTable>,
+    #[serde(default)]
+    pub(super) user: Vec<UserTable>,
     #[serde(default)]
     pub(super) function: Vec<FunctionTable>,
     #[serde(default)]
@@ -91,6 +96,8 @@ pub(super) struct FunctionTable {
     pub(super) runtime: String,
     pub(super) handler: String,
     pub(super) code: Spanned<String>,
+    /// Without it the function may do everything.
+    pub(super) role: Option<Spanned<String>>,
     #[serde(default = "thirty")]
     pub(super) timeout_seconds: u32,
     #[serde(default = "mib_256")]

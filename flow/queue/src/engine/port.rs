@@ -1,10 +1,9 @@
 //! The ports through which other engines send messages and take them.
 
-use bytes::Bytes;
 use futures_util::future::join_all;
 use millstream_types::{
-    BoxFuture, MessageAttribute, MessageAttributeValue, ReceiveMessages, ReceiveMessagesError, ReceivedMessage,
-    SendMessage, SendMessageError, WantedMessages,
+    BoxFuture, MessageAttribute, MessageAttributeValue, OutgoingMessage, ReceiveMessages, ReceiveMessagesError,
+    ReceivedMessage, SendMessage, SendMessageError, WantedMessages,
 };
 
 use super::Queues;
@@ -14,10 +13,13 @@ use crate::error::QueueError;
 use crate::message::{Attribute, AttributeValue, Message, NewMessage, Receipt};
 
 impl SendMessage for Queues {
-    fn send_messages(&self, queue: String, bodies: Vec<Bytes>) -> BoxFuture<'_, Result<(), SendMessageError>> {
+    fn send_messages(
+        &self,
+        queue: String,
+        messages: Vec<OutgoingMessage>,
+    ) -> BoxFuture<'_, Result<(), SendMessageError>> {
         Box::pin(async move {
-            let messages = bodies.into_iter().map(|body| NewMessage { body, ..NewMessage::default() }).collect();
-            match self.send(&queue, messages).await {
+            match self.send(&queue, messages.into_iter().map(NewMessage::from).collect()).await {
                 Ok(_) => Ok(()),
                 Err(error) => Err(SendMessageError { kind: error.kind(), message: error.to_string() }),
             }
@@ -94,4 +96,18 @@ fn attribute(attribute: Attribute) -> MessageAttribute {
 
 fn told(error: QueueError) -> ReceiveMessagesError {
     ReceiveMessagesError { kind: error.kind(), message: error.to_string() }
+}
+
+impl From<OutgoingMessage> for NewMessage {
+    fn from(message: OutgoingMessage) -> Self {
+        let attributes = message.attributes.into_iter().map(|attribute| Attribute {
+            name: attribute.name,
+            kind: attribute.kind,
+            value: match attribute.value {
+                MessageAttributeValue::Text(text) => AttributeValue::Text(text),
+                MessageAttributeValue::Binary(bytes) => AttributeValue::Binary(bytes.to_vec()),
+            },
+        });
+        Self { body: message.body, attributes: attributes.collect(), ..Self::default() }
+    }
 }

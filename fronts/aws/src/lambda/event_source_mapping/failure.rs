@@ -41,7 +41,7 @@ impl FailureTargets for OnFailureDestinations {
                     let arn = self.place.arn("sqs", &name);
                     let permitted = self.authorizer.function_may(&discarded.origin.function, "sqs:SendMessage", &arn);
                     permitted.map_err(|message| FailureTargetError { kind: ErrorKind::Forbidden, message })?;
-                    let sent = self.queues.send_messages(name, vec![body]).await;
+                    let sent = self.queues.send_messages(name, vec![body.into()]).await;
                     sent.map_err(|error| FailureTargetError { kind: error.kind, message: error.message })
                 }
                 FailureTarget::Topic { name } => Err(FailureTargetError {

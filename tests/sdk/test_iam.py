@@ -511,8 +511,13 @@ def test_without_its_permission_the_dead_letter_queue_stays_empty(tmp_path):
                                PolicyArn="arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole")
         make_function(functions, "writes", role)
         functions.update_function_configuration(FunctionName="writes", DeadLetterConfig={"TargetArn": queue})
-        log = lambda: [event["message"] for event in
-                       node.client("logs").filter_log_events(logGroupName="/aws/lambda/writes")["events"]]
+        logs = node.client("logs")
+
+        def log():
+            # The group comes with the function's first line.
+            groups = [group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]]
+            return [event["message"] for group in groups for event in logs.filter_log_events(logGroupName=group)["events"]]
+
         fail = lambda: functions.invoke(FunctionName="writes", InvocationType="Event", Payload=b'{"no": "service"}')
         fail()
         wanted = f"not authorized to perform: sqs:SendMessage on resource: {queue}"

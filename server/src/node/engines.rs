@@ -154,7 +154,6 @@ impl Engines {
             Arc::clone(&clock),
         );
         let managed = Managed::new(storage.clone(), catalog.clone(), insight.clone(), backends, Arc::clone(&clock));
-        let queues = Queues::open(storage.clone(), catalog.clone(), Arc::clone(&clock)).await?;
         let mappings = Mappings::start(
             mapping_options(settings),
             MappingOutside {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::access::{RoleTable, UserTable};
 use super::azure::{ApiManagementTable, BlobContainerTable, CosmosDatabaseTable, EventHubTable, TopicTable};
 use super::plan::PlanTable;
 use super::portal::PortalTable;
@@ -23,6 +24,10 @@ pub(super) struct PipelineFile {
     pub(super) delivery_stream: Vec<DeliveryStreamTable>,
     #[serde(default)]
     pub(super) table: Vec<TableTable>,
+    #[serde(default)]
+    pub(super) role: Vec<RoleTable>,
+    #[serde(default)]
+    pub(super) user: Vec<UserTable>,
     #[serde(default)]
     pub(super) function: Vec<FunctionTable>,
     #[serde(default)]
@@ -106,6 +111,8 @@ pub(super) struct FunctionTable {
     pub(super) runtime: String,
     pub(super) handler: String,
     pub(super) code: Spanned<String>,
+    /// Without it the function may do everything.
+    pub(super) role: Option<Spanned<String>>,
     #[serde(default = "thirty")]
     pub(super) timeout_seconds: u32,
     #[serde(default = "mib_256")]

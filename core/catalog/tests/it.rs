@@ -110,7 +110,7 @@ fn mistakes_are_told_with_their_lines() {
             "p.toml:22: there is no function `g` in this file\n  try: did you mean `f`?",
             "p.toml:22: `bisect` says nothing for a queue\n  try: a queue's `dead_letter` and `max_receives` treat what fails",
             "p.toml:22: batches of more than 10 messages have to be gathered for a while\n  try: add it: window_seconds = 1",
-            "p.toml:26: a mapping needs exactly one of `stream` and `queue`",
+            "p.toml:26: a mapping needs exactly one of `stream`, `table` and `queue`",
         ],
     );
 }

@@ -114,7 +114,7 @@ impl Engines {
         let cosmos_key = access.account_key("cosmos", cosmos::DEVELOPMENT_KEY, new_account_key, clock.now()).await?;
         let queues = Queues::open(storage.clone(), catalog.clone(), Arc::clone(&clock)).await?;
         queues.measure(insight.clone());
-        let destinations = Arc::new(destinations(&place, &queues));
+        let destinations = Arc::new(destinations(&place, &queues, &authorizer));
         let functions = {
             let options = FunctionOptions {
                 destination: Some(Arc::clone(&destinations) as _),
@@ -179,11 +179,7 @@ impl Engines {
                 queues: Arc::new(queues.clone()),
                 codec: Arc::new(LambdaEvents::new(place.clone(), catalog.clone(), seal.clone())),
                 permits: Arc::new(RolePermits::new(authorizer.clone())),
-                failures: Arc::new(OnFailureDestinations::new(
-                    place.clone(),
-                    Arc::new(queues.clone()),
-                    authorizer.clone(),
-                )),
+                failures: Arc::new(OnFailureDestinations::new(place.clone(), destinations)),
             },
             storage.clone(),
             catalog.clone(),
@@ -322,9 +318,9 @@ fn mapping_options(settings: &Settings) -> MappingOptions {
     MappingOptions { retry_waits: (first, longest) }
 }
 
-/// Dead letters and destinations of functions. Until roles are enforced, every role may write to every target.
-fn destinations(place: &Place, queues: &Queues) -> Destinations {
-    Destinations::new(place.clone(), Arc::new(queues.clone()), Arc::new(|_role, _action, _resource| Ok(())))
+/// Dead letters and destinations of functions.
+fn destinations(place: &Place, queues: &Queues, authorizer: &Authorizer) -> Destinations {
+    Destinations::new(place.clone(), Arc::new(queues.clone()), authorizer.clone())
 }
 
 /// The client for HTTP backends; the system's certificates are read off the async workers.

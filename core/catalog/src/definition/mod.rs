@@ -63,7 +63,10 @@ pub use queue::{QueueDefinition, QueueSettings, Redrive, RedriveSources};
 pub use role::RoleDefinition;
 pub use storage_account::StorageAccountDefinition;
 pub use stream::{CapacityMode, HashKeyRange, ShardDefinition, StreamDefinition, StreamOwner};
-pub use table::{ChangeView, KeyAttribute, KeyType, TABLE_ITEM_BYTES_MAX, TableChanges, TableDefinition, TableOwner};
+pub use table::{
+    ChangeView, IndexProjection, KeyAttribute, KeyType, TABLE_ITEM_BYTES_MAX, TableChanges, TableDefinition,
+    TableIndex, TableOwner,
+};
 pub use topic::{EventSchema, TopicDefinition, topic_stream};
 pub use usage_plan::{PlanQuota, PlanStage, QuotaPeriod, Throttle, UsagePlanDefinition};
 pub use user::UserDefinition;

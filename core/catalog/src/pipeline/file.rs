@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::access::{RoleTable, UserTable};
 use super::azure::{ApiManagementTable, BlobContainerTable, CosmosDatabaseTable, EventHubTable, TopicTable};
 use super::mapping::MappingTable;
 use super::plan::PlanTable;
 use super::portal::PortalTable;
 use super::queue::QueueTable;
-use crate::definition::KeyType;
+use crate::definition::{ChangeView, KeyType};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,6 +25,10 @@ pub(super) struct PipelineFile {
     pub(super) delivery_stream: Vec<DeliveryStreamTable>,
     #[serde(default)]
     pub(super) table: Vec<TableTable>,
+    #[serde(default)]
+    pub(super) role: Vec<RoleTable>,
+    #[serde(default)]
+    pub(super) user: Vec<UserTable>,
     #[serde(default)]
     pub(super) function: Vec<FunctionTable>,
     #[serde(default)]
@@ -82,6 +87,16 @@ pub(super) struct TableTable {
     pub(super) name: Spanned<String>,
     pub(super) hash_key: KeyTable,
     pub(super) sort_key: Option<KeyTable>,
+    pub(super) changes: Option<ChangeView>,
+    pub(super) capacity: Option<CapacityTable>,
+    pub(super) expiry: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CapacityTable {
+    pub(super) reads: u64,
+    pub(super) writes: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -99,6 +114,8 @@ pub(super) struct FunctionTable {
     pub(super) runtime: String,
     pub(super) handler: String,
     pub(super) code: Spanned<String>,
+    /// Without it the function may do everything.
+    pub(super) role: Option<Spanned<String>>,
     #[serde(default = "thirty")]
     pub(super) timeout_seconds: u32,
     #[serde(default = "mib_256")]

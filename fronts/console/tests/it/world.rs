@@ -434,6 +434,7 @@ fn table(name: &str) -> NewTable {
         sort_key: Some(KeyAttribute { name: "symbol".into(), key_type: KeyType::Number }),
         provisioned: None,
         changes: None,
+        indexes: Vec::new(),
         tags: Default::default(),
         owner: Default::default(),
         item_bytes_max: millstream_catalog::TABLE_ITEM_BYTES_MAX,

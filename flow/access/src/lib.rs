@@ -1,5 +1,9 @@
 //! Who may do what: access keys and whose they are. Knows no request and no signature.
 
+mod management;
+
+pub use management::Management;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use base64::Engine as _;
-use millstream_access::Access;
+use millstream_access::{Access, Management};
 use millstream_aws::apigateway::LambdaProxy;
 use millstream_aws::kinesis::Seal;
 use millstream_aws::kinesisanalytics::LambdaOutputCodec;
@@ -49,6 +49,8 @@ pub struct Engines {
     pub catalog: Catalog,
     pub insight: Insight,
     pub access: Access,
+    /// Who may manage the node where a protocol has no keys for that.
+    pub management: Management,
     pub streams: Streams,
     pub namespaces: Namespaces,
     pub tables: Tables,
@@ -81,6 +83,7 @@ impl Engines {
         let seal = Seal::open(&storage).await?;
         let endpoint = format!("http://{aws}");
         let access = Access::new(catalog.clone(), settings.dev);
+        let management = access.management(new_token, clock.now()).await?;
         let streams = Streams::new(storage.clone(), catalog.clone(), Arc::clone(&clock));
         let random = Arc::new(random_key);
         let namespaces = Namespaces::new(catalog.clone(), streams.clone(), Arc::clone(&clock), random, settings.dev);
@@ -152,6 +155,7 @@ impl Engines {
             catalog,
             insight,
             access,
+            management,
             streams,
             namespaces,
             tables,
@@ -267,6 +271,11 @@ fn random_key() -> [u8; 32] {
     key[..16].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
     key[16..].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
     key
+}
+
+/// A token that nobody can guess and that headers can hold.
+fn new_token() -> String {
+    random_key().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// 64 bytes in base 64 that nobody can guess, as clients of accounts expect a key.

@@ -9,19 +9,21 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use millstream_http::body;
 
+use crate::eventhubs::amqp::WebSockets;
 use crate::request::AzureRequest;
 use crate::services::{Service, Services};
 
 /// The front: the services, and what a request needs on its way to them.
 pub struct AzureFront {
     services: Services,
+    web_sockets: WebSockets,
 }
 
 impl AzureFront {
-    /// The front over its services.
+    /// The front over its services, and the door for AMQP inside a WebSocket.
     #[must_use]
-    pub fn new(services: Services) -> Self {
-        Self { services }
+    pub fn new(services: Services, web_sockets: WebSockets) -> Self {
+        Self { services, web_sockets }
     }
 
     /// Answers a request, or gives it back when it is for none of these services. Never fails: whatever is wrong is
@@ -31,6 +33,9 @@ impl AzureFront {
     /// The request itself, untouched, when no service of this front is meant.
     pub async fn handle(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Request<Incoming>> {
         let (head, body) = request.into_parts();
+        if WebSockets::is_meant(&head) {
+            return Ok(self.web_sockets.upgrade(Request::from_parts(head, body)).map(Full::new));
+        }
         let Some(service) = Service::of(&head) else { return Err(Request::from_parts(head, body)) };
         let mut request = head_of(head);
         let request_id = request.request_id.clone();

@@ -1,5 +1,6 @@
 //! The listener: HTTP/1.1 connections, bounded in number, in time and in what they may hold.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,9 +11,8 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 /// Connections at once. Each idle one holds some kilobytes; more wait in the system's queue.
 const CONNECTIONS_MAX: usize = 20_000;
@@ -26,7 +26,7 @@ const BUFFER_BYTES_MAX: usize = 128 << 10;
 /// How long requests under way may take to end once the node stops.
 const DRAIN: Duration = Duration::from_secs(20);
 
-/// Serves until `shutdown` resolves, then lets requests under way end. Each request carries the peer's `SocketAddr` in its
+/// Serves until `shutdown` resolves, then lets requests under way end; connections that have left HTTP are not waited for. Each request carries the peer's `SocketAddr` in its
 /// extensions.
 pub async fn serve<F, A>(listener: TcpListener, answer: F, shutdown: impl Future<Output = ()>)
 where
@@ -34,8 +34,8 @@ where
     A: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
     let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let graceful = GracefulShutdown::new();
-    let mut shutdown = std::pin::pin!(shutdown);
+    let drain = watch::Sender::new(());
+    let mut shutdown = pin!(shutdown);
     loop {
         let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { break };
         let (stream, peer) = tokio::select! {
@@ -61,13 +61,22 @@ where
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
             .max_buf_size(BUFFER_BYTES_MAX)
-            .serve_connection(TokioIo::new(stream), service);
-        let connection = graceful.watch(connection);
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades();
+        let mut draining = drain.subscribe();
         tokio::spawn(async move {
+            let mut connection = pin!(connection);
             // A client that goes away or sends no HTTP is its own business.
-            let _ = connection.await;
-            drop(permit);
+            tokio::select! {
+                _ = connection.as_mut() => {}
+                _ = draining.changed() => {
+                    connection.as_mut().graceful_shutdown();
+                    let _ = connection.await;
+                }
+            }
+            drop((permit, draining));
         });
     }
-    let _ = tokio::time::timeout(DRAIN, graceful.shutdown()).await;
+    drain.send_replace(());
+    let _ = tokio::time::timeout(DRAIN, drain.closed()).await;
 }

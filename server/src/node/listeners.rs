@@ -27,6 +27,7 @@ use millstream_azure::blob::Blob;
 use millstream_azure::cosmos::Cosmos;
 use millstream_azure::eventgrid::{EventGrid, place as grid_place};
 use millstream_azure::eventhubs::EventHubs;
+use millstream_azure::eventhubs::amqp::WebSockets;
 use millstream_azure::front::AzureFront;
 use millstream_azure::queue::Queue;
 use millstream_azure::services::Services as AzureServices;
@@ -76,7 +77,7 @@ impl Listeners {
         tasks: &mut JoinSet<()>,
     ) -> anyhow::Result<()> {
         let event_hubs = self.event_hubs.service(engines, settings);
-        let (aws, azure) = (Arc::new(aws_front(engines)), Arc::new(azure_front(engines, event_hubs.clone())?));
+        let (aws, azure) = (Arc::new(aws_front(engines)), Arc::new(azure_front(engines, event_hubs.clone(), stopped)?));
         let answer = move |request: HttpRequest<Incoming>| {
             let (aws, azure) = (Arc::clone(&aws), Arc::clone(&azure));
             async move {
@@ -144,9 +145,14 @@ fn aws_front(engines: &Engines) -> AwsFront {
     AwsFront::new(engines.access.clone(), Arc::clone(clock), services)
 }
 
-fn azure_front(engines: &Engines, event_hubs: EventHubs) -> anyhow::Result<AzureFront> {
+fn azure_front(
+    engines: &Engines,
+    event_hubs: EventHubs,
+    stopped: &watch::Receiver<bool>,
+) -> anyhow::Result<AzureFront> {
     let Engines { objects, documents, events, insight, access, cosmos_key, clock, endpoint, .. } = engines;
     let management = || engines.management.clone();
+    let web_sockets = WebSockets::new(event_hubs.clone(), stopped.clone());
     let services = AzureServices {
         apimanagement: ApiManagement::new(engines.managed.clone(), management()),
         event_hubs,
@@ -161,7 +167,7 @@ fn azure_front(engines: &Engines, event_hubs: EventHubs) -> anyhow::Result<Azure
         cosmos: Cosmos::new(documents.clone(), cosmos_key, Arc::clone(clock))?,
         eventgrid: EventGrid::new(events.clone(), insight.clone(), Arc::clone(clock), endpoint, management()),
     };
-    Ok(AzureFront::new(services))
+    Ok(AzureFront::new(services, web_sockets))
 }
 
 fn console(engines: &Arc<Engines>, event_hubs: EventHubs) -> Console {

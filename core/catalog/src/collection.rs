@@ -10,9 +10,9 @@ use tokio::sync::watch;
 
 use crate::definition::{
     AccessKeyDefinition, ApiDefinition, BucketDefinition, DeliveryStreamDefinition, DocumentContainerDefinition,
-    DocumentDatabaseDefinition, EventSubscriptionDefinition, FunctionDefinition, HubDefinition,
-    ManagedServiceDefinition, NamespaceDefinition, QueryDefinition, QueueDefinition, StorageAccountDefinition,
-    StreamDefinition, TableDefinition, TopicDefinition,
+    DocumentDatabaseDefinition, EventSourceMappingDefinition, EventSubscriptionDefinition, FunctionDefinition,
+    HubDefinition, ManagedServiceDefinition, NamespaceDefinition, QueryDefinition, QueueDefinition,
+    StorageAccountDefinition, StreamDefinition, TableDefinition, TopicDefinition,
 };
 use crate::error::CatalogError;
 
@@ -34,6 +34,8 @@ pub struct Catalog {
     pub delivery_streams: Collection<DeliveryStreamDefinition>,
     /// Functions.
     pub functions: Collection<FunctionDefinition>,
+    /// Event source mappings, by their ids.
+    pub event_source_mappings: Collection<EventSourceMappingDefinition>,
     /// Tables.
     pub tables: Collection<TableDefinition>,
     /// Databases of documents.
@@ -75,6 +77,7 @@ impl Catalog {
             streams: Collection::open(storage)?,
             delivery_streams: Collection::open(storage)?,
             functions: Collection::open(storage)?,
+            event_source_mappings: Collection::open(storage)?,
             tables: Collection::open(storage)?,
             document_databases: Collection::open(storage)?,
             document_containers: Collection::open(storage)?,

@@ -13,8 +13,10 @@ pub mod time;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::ErrorKind;
 pub use port::{
-    BoxFuture, Invocation, InvocationId, InvocationOutcome, Invoke, InvokeError, NewObject, PutObject, PutObjectError,
-    SendMessage, SendMessageError, UpsertDocumentError, UpsertDocuments,
+    BoxFuture, Invocation, InvocationId, InvocationOutcome, Invoke, InvokeError, MessageAttribute,
+    MessageAttributeValue, NewObject, OutgoingMessage, PutObject, PutObjectError, ReceiveMessages,
+    ReceiveMessagesError, ReceivedMessage, SendMessage, SendMessageError, UpsertDocumentError, UpsertDocuments,
+    WantedMessages,
 };
 pub use record::{EncodedRecords, LogId, Record, RecordBatch, RecordView};
 pub use time::Millis;

@@ -140,8 +140,8 @@ impl Courier {
             return report(Outcome::NotFound, format!("there is no queue engine for `{queue}`"));
         };
         let schema = self.definition.delivery_schema;
-        let bodies = events.iter().map(|event| Bytes::from(STANDARD.encode(event.encoded_as(schema)))).collect();
-        match queues.send_messages(queue.to_owned(), bodies).await {
+        let message = |event: &Arc<Event>| Bytes::from(STANDARD.encode(event.encoded_as(schema))).into();
+        match queues.send_messages(queue.to_owned(), events.iter().map(message).collect()).await {
             Ok(()) => report(Outcome::Delivered, String::new()),
             Err(error) => report(Outcome::of_kind(error.kind), error.to_string()),
         }

@@ -21,7 +21,7 @@ impl Functions {
             .map_err(|_| FunctionError::Stopping)??;
         let program = self.shared.runtimes.program(runtime, &task_root, definition.memory_mib).await?;
         let group = (self.shared.options.log_group)(&definition.name);
-        let stream = log_stream(self.now());
+        let stream = log_stream(self.now(), &uuid::Uuid::new_v4().simple().to_string());
         let log = LogCapture::new(self.shared.insight.logs.clone(), Arc::clone(&self.shared.clock), group, stream);
         let log = Arc::new(log);
         let start = Start {
@@ -72,8 +72,8 @@ impl Functions {
     }
 }
 
-/// `2026/11/21/[$LATEST]` and 32 hex digits.
-fn log_stream(now: Millis) -> String {
+/// `2026/11/21/[$LATEST]` and what tells streams of a day apart: of a process, 32 hex digits.
+pub(crate) fn log_stream(now: Millis, name: &str) -> String {
     let at = jiff::Timestamp::from_millisecond(now).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    format!("{}/[$LATEST]{}", at.strftime("%Y/%m/%d"), uuid::Uuid::new_v4().simple())
+    format!("{}/[$LATEST]{name}", at.strftime("%Y/%m/%d"))
 }

@@ -42,6 +42,7 @@ impl Node {
             python_path: Vec::new(),
             node_path: Vec::new(),
             retry_waits: Arc::new([Duration::from_millis(50), Duration::from_millis(50)]),
+            destination: None,
         };
         Functions::open(options, self.storage.clone(), catalog, self.insight.clone(), Arc::new(SystemClock)).unwrap()
     }
@@ -66,13 +67,11 @@ fn new(name: &str, runtime: &str, file: &str, code: &str) -> NewFunction {
         name: name.into(),
         runtime: runtime.into(),
         handler: "app.handler".into(),
-        description: String::new(),
-        role: String::new(),
         timeout_seconds: 10,
         memory_mib: 256,
         environment: BTreeMap::from([("GREETING".to_owned(), "hello".to_owned())]),
-        concurrency_limit: None,
         package: zip_of(&[(file, code)]),
+        ..NewFunction::default()
     }
 }
 

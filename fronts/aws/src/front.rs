@@ -6,14 +6,17 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
-use hyper::body::Body;
+use hyper::body::Incoming;
 use millstream_access::Access;
 use millstream_http::body::{self, BodyError};
-use millstream_types::Clock;
+use millstream_types::{BoxFuture, Clock};
 
+use crate::cbor_protocol;
 use crate::json_protocol::{JsonRequest, ServiceError};
+use crate::query_protocol::{self, Parameters, QueryRequest};
 use crate::rest_protocol::{self, RestRequest};
 use crate::services::Services;
 use crate::sigv4::{Claim, SignatureError};
@@ -38,32 +41,27 @@ impl AwsFront {
         Self { access, clock, services }
     }
 
-    /// Answers a request. Never fails: whatever is wrong is the answer.
-    pub async fn handle<B>(&self, request: Request<B>) -> Response<Full<Bytes>>
-    where
-        B: Body<Data = Bytes> + Send,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        let request_id = uuid::Uuid::new_v4().to_string();
-        let mut response = self.answer(request, &request_id).await;
-        let headers = response.headers_mut();
-        if !headers.contains_key("x-amzn-requestid")
-            && let Ok(id) = HeaderValue::from_str(&request_id)
-        {
-            headers.insert("x-amzn-requestid", id);
-        }
-        response.map(Full::new)
+    /// Answers a request. Never fails: whatever is wrong is the answer. The future is boxed so that the services are
+    /// compiled with this crate and not with the binary.
+    #[must_use]
+    pub fn handle(&self, head: Parts, body: Incoming) -> BoxFuture<'_, Response<Full<Bytes>>> {
+        Box::pin(async move {
+            let request_id = uuid::Uuid::new_v4().to_string();
+            let mut response = self.answer(head, body, &request_id).await;
+            let headers = response.headers_mut();
+            if !headers.contains_key("x-amzn-requestid")
+                && let Ok(id) = HeaderValue::from_str(&request_id)
+            {
+                headers.insert("x-amzn-requestid", id);
+            }
+            response.map(Full::new)
+        })
     }
 
-    async fn answer<B>(&self, request: Request<B>, request_id: &str) -> Response<Bytes>
-    where
-        B: Body<Data = Bytes> + Send,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        if request.uri().path() == "/healthz" {
+    async fn answer(&self, head: Parts, body: Incoming, request_id: &str) -> Response<Bytes> {
+        if head.uri.path() == "/healthz" {
             return Response::new(Bytes::from_static(b"ok\n"));
         }
-        let (head, body) = request.into_parts();
         let limit =
             if head.uri.path().starts_with("/2015-03-31/functions") { BODY_BYTES_MAX } else { RECORDS_BODY_BYTES_MAX };
         let taken = match body::take(body, limit).await {
@@ -77,15 +75,33 @@ impl AwsFront {
         if let Some(response) = self.services.public(&head, &body).await {
             return response;
         }
-        let rest = head.headers.get("x-amz-target").is_none();
-        let claim = match self.authenticate(&head, &body) {
+        let family = Family::of(&head.headers);
+        let (service, principal) = match self.authenticate(&head, &body) {
             Ok(claim) => claim,
-            Err(error) => {
-                return if rest { rest_protocol::error(&forbidden(&error)) } else { json_error(&refused(&error)) };
-            }
+            Err(error) => return family.refused(&error, request_id),
         };
-        let (service, principal) = claim;
-        if rest {
+        if let Some((service, operation)) = cbor_protocol::target(&head.headers, head.uri.path()) {
+            return self.services.cbor(&service, &operation, &body);
+        }
+        // REST services have operations that take forms too, such as an invocation with one as its event.
+        if family == Family::Query && !Services::is_rest(&service) {
+            let read = Parameters::parse(&body);
+            return match read {
+                Ok(mut parameters) => {
+                    let request = QueryRequest {
+                        action: parameters.take("Action").unwrap_or_default(),
+                        path: head.uri.path().to_owned(),
+                        parameters,
+                        headers: head.headers,
+                        request_id: request_id.to_owned(),
+                        principal,
+                    };
+                    self.services.query(&service, request).await
+                }
+                Err(error) => query_protocol::unserved(&error, request_id),
+            };
+        }
+        if family != Family::Json {
             let request = RestRequest {
                 method: head.method,
                 path: head.uri.path().to_owned(),
@@ -111,7 +127,7 @@ impl AwsFront {
     }
 
     /// The service that the signature is for, and whose key it was made with.
-    fn authenticate(&self, head: &http::request::Parts, body: &[u8]) -> Result<(String, String), SignatureError> {
+    fn authenticate(&self, head: &Parts, body: &[u8]) -> Result<(String, String), SignatureError> {
         let query = head.uri.query().unwrap_or_default();
         let claim = Claim::read(&head.headers, query)?;
         let grant = self.access.grant(&claim.access_key);
@@ -120,6 +136,33 @@ impl AwsFront {
         let place = (&head.method, head.uri.path(), query);
         claim.check(secret, place, &head.headers, authority, body, self.clock.now())?;
         Ok((claim.scope.service, grant.map(|grant| grant.principal).unwrap_or_default()))
+    }
+}
+
+/// The families of protocols, told apart before the service is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Family {
+    Json,
+    Query,
+    Rest,
+}
+
+impl Family {
+    fn of(headers: &HeaderMap) -> Self {
+        match headers.contains_key("x-amz-target") {
+            true => Self::Json,
+            false if query_protocol::is_form(headers) => Self::Query,
+            false => Self::Rest,
+        }
+    }
+
+    /// What a request of the family is answered whose signature does not hold.
+    fn refused(self, error: &SignatureError, request_id: &str) -> Response<Bytes> {
+        match self {
+            Self::Json => json_error(&refused(error)),
+            Self::Query => query_protocol::unserved(&refused_query(error), request_id),
+            Self::Rest => rest_protocol::error(&forbidden(error)),
+        }
     }
 }
 
@@ -142,6 +185,17 @@ fn refused(error: &SignatureError) -> ServiceError {
         SignatureError::Invalid(_) => "InvalidSignatureException",
     };
     ServiceError::new(code, error.to_string())
+}
+
+/// Query services have names of their own for it.
+fn refused_query(error: &SignatureError) -> ServiceError {
+    let code = match error {
+        SignatureError::Missing => "MissingAuthenticationToken",
+        SignatureError::Incomplete(_) => "IncompleteSignature",
+        SignatureError::UnknownKey => "InvalidClientTokenId",
+        SignatureError::Invalid(_) => "SignatureDoesNotMatch",
+    };
+    ServiceError { status: 403, ..ServiceError::new(code, error.to_string()) }
 }
 
 /// REST services answer the same with status 403.

@@ -47,6 +47,14 @@ impl RestRequest {
             .collect()
     }
 
+    /// All values of a parameter of the query that may stand there several times, unescaped.
+    #[must_use]
+    pub fn all(&self, name: &str) -> Vec<String> {
+        let pairs = self.query.split('&').filter_map(|pair| pair.split_once('='));
+        let values = pairs.filter(|(found, _)| unescape(found) == name);
+        values.map(|(_, value)| unescape(&value.replace('+', " "))).collect()
+    }
+
     /// A header's text.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {

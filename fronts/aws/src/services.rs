@@ -4,7 +4,10 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 
 use crate::apigateway::ApiGateway;
+use crate::cbor_protocol;
+use crate::cloudwatch::{self, CloudWatch};
 use crate::dynamodb::{self, DynamoDb};
+use crate::dynamodbstreams::DynamoDbStreams;
 use crate::firehose::Firehose;
 use crate::front::{json_answer, json_error};
 use crate::json_protocol::{JsonRequest, ServiceError};
@@ -12,6 +15,7 @@ use crate::kinesis::Kinesis;
 use crate::kinesisanalytics::KinesisAnalytics;
 use crate::lambda::Lambda;
 use crate::logs::CloudWatchLogs;
+use crate::query_protocol::{self, QueryRequest};
 use crate::rest_protocol::{self, RestRequest};
 use crate::sqs::Sqs;
 
@@ -25,12 +29,16 @@ pub struct Services {
     pub firehose: Firehose,
     /// DynamoDB.
     pub dynamodb: DynamoDb,
+    /// DynamoDB Streams.
+    pub dynamodb_streams: DynamoDbStreams,
     /// Lambda.
     pub lambda: Lambda,
     /// CloudWatch Logs.
     pub logs: CloudWatchLogs,
     /// Kinesis Analytics.
     pub analytics: KinesisAnalytics,
+    /// CloudWatch metrics.
+    pub cloudwatch: CloudWatch,
     /// SQS.
     pub sqs: Sqs,
     /// API Gateway.
@@ -48,6 +56,10 @@ impl Services {
             ("logs", "Logs_20140328") => self.logs.call(request),
             // Its answers have their own content type and carry a checksum.
             ("dynamodb", "DynamoDB_20120810") => return dynamodb::answer(self.dynamodb.call(request).await),
+            ("monitoring", cloudwatch::TARGET) => return self.cloudwatch.json(request),
+            ("dynamodb", "DynamoDBStreams_20120810") => {
+                return dynamodb::answer(self.dynamodb_streams.call(request).await);
+            }
             // Its errors say themselves twice.
             ("sqs", "AmazonSQS") => return self.sqs.answer(request).await,
             _ => Err(unknown(service, &format!("{prefix}.{}", request.operation))),
@@ -56,6 +68,29 @@ impl Services {
             Ok(body) => json_answer(StatusCode::OK, JSON_1_1, body),
             Err(error) => json_error(&error),
         }
+    }
+
+    /// Answers a request of a CBOR service.
+    pub(crate) fn cbor(&self, service: &str, operation: &str, body: &[u8]) -> Response<Bytes> {
+        if service == cloudwatch::TARGET {
+            return self.cloudwatch.cbor(operation, body);
+        }
+        let error = ServiceError { status: 404, ..ServiceError::unknown_operation(service, operation) };
+        cbor_protocol::error(&error, &error.code)
+    }
+
+    /// Whether a service, by its signature's scope, speaks REST.
+    pub(crate) fn is_rest(service: &str) -> bool {
+        matches!(service, "lambda" | "apigateway")
+    }
+
+    /// Answers a request of a query service.
+    pub(crate) async fn query(&self, service: &str, request: QueryRequest) -> Response<Bytes> {
+        if service == "monitoring" {
+            return self.cloudwatch.query(&request);
+        }
+        let error = ServiceError { status: 404, ..ServiceError::unknown_operation(service, &request.action) };
+        query_protocol::unserved(&error, &request.request_id)
     }
 
     /// Answers a request of a REST service.

@@ -8,10 +8,20 @@ use http::{HeaderValue, Request, Response, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use millstream_http::body;
+use millstream_types::BoxFuture;
 
 use crate::eventhubs::amqp::WebSockets;
 use crate::request::AzureRequest;
 use crate::services::{Service, Services};
+
+/// What a request is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meant {
+    /// A service.
+    Service(Service),
+    /// AMQP inside a WebSocket, from here on.
+    WebSocket,
+}
 
 /// The front: the services, and what a request needs on its way to them.
 pub struct AzureFront {
@@ -26,17 +36,29 @@ impl AzureFront {
         Self { services, web_sockets }
     }
 
-    /// Answers a request, or gives it back when it is for none of these services. Never fails: whatever is wrong is
-    /// the answer.
-    ///
-    /// # Errors
-    /// The request itself, untouched, when no service of this front is meant.
-    pub async fn handle(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Request<Incoming>> {
-        let (head, body) = request.into_parts();
-        if WebSockets::is_meant(&head) {
-            return Ok(self.web_sockets.upgrade(Request::from_parts(head, body)).map(Full::new));
+    /// What a request is for; `None` when none of this front is meant.
+    #[must_use]
+    pub fn meant(&self, head: &Parts) -> Option<Meant> {
+        if WebSockets::is_meant(head) {
+            return Some(Meant::WebSocket);
         }
-        let Some(service) = Service::of(&head) else { return Err(Request::from_parts(head, body)) };
+        Service::of(head).map(Meant::Service)
+    }
+
+    /// Answers a request of this front. Never fails: whatever is wrong is the answer. The future is boxed so that the services
+    /// are compiled with this crate and not with the binary.
+    #[must_use]
+    pub fn handle(&self, meant: Meant, head: Parts, body: Incoming) -> BoxFuture<'_, Response<Full<Bytes>>> {
+        Box::pin(async move {
+            let response = match meant {
+                Meant::WebSocket => self.web_sockets.upgrade(Request::from_parts(head, body)),
+                Meant::Service(service) => self.answer(service, head, body).await,
+            };
+            response.map(Full::new)
+        })
+    }
+
+    async fn answer(&self, service: Service, head: Parts, body: Incoming) -> Response<Bytes> {
         let mut request = head_of(head);
         let request_id = request.request_id.clone();
         let mut response = match self.services.refuse(service, &request) {
@@ -55,7 +77,7 @@ impl AzureFront {
         if let Ok(id) = HeaderValue::from_str(&request_id) {
             response.headers_mut().entry("x-ms-request-id").or_insert(id);
         }
-        Ok(response.map(Full::new))
+        response
     }
 }
 

@@ -205,6 +205,7 @@ async fn table(engines: &Engines, spec: &TableSpec) -> anyhow::Result<Outcome> {
         hash_key: spec.hash_key.clone(),
         sort_key: spec.sort_key.clone(),
         provisioned: None,
+        changes: None,
         tags: BTreeMap::new(),
         owner: TableOwner::User,
         item_bytes_max: TABLE_ITEM_BYTES_MAX,
@@ -229,13 +230,12 @@ async fn function(engines: &Engines, spec: &FunctionSpec, package: Option<&Strin
         name: spec.name.clone(),
         runtime: spec.runtime.clone(),
         handler: spec.handler.clone(),
-        description: String::new(),
-        role: String::new(),
         timeout_seconds: spec.timeout_seconds,
         memory_mib: spec.memory_mib,
         environment: environment(spec),
         concurrency_limit: spec.concurrency_limit,
         package: package.clone(),
+        ..NewFunction::default()
     };
     match engines.functions.create(new.clone()).await {
         Ok(_) => Ok(Outcome::Created),
@@ -244,13 +244,12 @@ async fn function(engines: &Engines, spec: &FunctionSpec, package: Option<&Strin
             let change = FunctionChange {
                 runtime: Some(new.runtime.clone()),
                 handler: Some(new.handler.clone()),
-                description: None,
-                role: None,
                 timeout_seconds: Some(new.timeout_seconds),
                 memory_mib: Some(new.memory_mib),
                 environment: Some(new.environment.clone()),
                 concurrency_limit: Some(new.concurrency_limit),
                 package: Some(package),
+                ..FunctionChange::default()
             };
             let same = found.runtime == new.runtime
                 && found.handler == new.handler
@@ -320,6 +319,8 @@ async fn query(engines: &Engines, spec: &QuerySpec, sql_files: &BTreeMap<String,
         Ok(_) => Outcome::Created,
         Err(QueryError::Exists { .. }) => {
             let found = engines.queries.get(&spec.name)?;
+            // What only a cloud's own calls can say of a query is not the file's to take away.
+            let new = NewQuery { description: found.description.clone(), resource: found.resource.clone(), ..new };
             let same = found.dialect == new.dialect
                 && found.sql == new.sql
                 && found.inputs == new.inputs

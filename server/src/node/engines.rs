@@ -9,8 +9,10 @@ use anyhow::Context as _;
 use base64::Engine as _;
 use millstream_access::{Access, Management};
 use millstream_aws::apigateway::LambdaProxy;
+use millstream_aws::destination::Destinations;
 use millstream_aws::kinesis::Seal;
 use millstream_aws::kinesisanalytics::LambdaOutputCodec;
+use millstream_aws::lambda::event_source_mapping::{LambdaEvents, OnFailureDestinations};
 use millstream_aws::place::Place;
 use millstream_azure::cosmos;
 use millstream_azure::eventgrid::{place as grid_place, words::webhook_words};
@@ -22,6 +24,7 @@ use millstream_event::{Events, Options as EventOptions, RetrySchedule};
 use millstream_function::{Functions, Options as FunctionOptions};
 use millstream_gateway::{BackendOptions, Backends, Calls, Gateway, Managed};
 use millstream_insight::Insight;
+use millstream_mapping::{Mappings, Options as MappingOptions, Outside as MappingOutside};
 use millstream_namespace::Namespaces;
 use millstream_object::{ObjectStoreOptions, Objects};
 use millstream_query::{Outside, Queries};
@@ -62,6 +65,7 @@ pub struct Engines {
     pub deliveries: Deliveries,
     pub queries: Queries,
     pub queues: Queues,
+    pub mappings: Mappings,
     pub gateway: Gateway,
     pub calls: Calls,
     pub events: Events,
@@ -88,7 +92,8 @@ impl Engines {
         let random = Arc::new(random_key);
         let namespaces = Namespaces::new(catalog.clone(), streams.clone(), Arc::clone(&clock), random, settings.dev);
         namespaces.ensure_default().await?;
-        let tables = Tables::new(storage.clone(), catalog.clone(), Arc::clone(&clock));
+        let tables =
+            Tables::new(storage.clone(), catalog.clone(), Arc::clone(&clock)).counting(insight.metrics.clone());
         let documents = Documents::new(catalog.clone(), tables.clone(), Arc::clone(&clock));
         if !settings.dev && catalog.storage_accounts.list().is_empty() {
             let keys = [new_account_key(), new_account_key()];
@@ -96,13 +101,19 @@ impl Engines {
             catalog.storage_accounts.create(account).await?;
         }
         let cosmos_key = access.account_key("cosmos", cosmos::DEVELOPMENT_KEY, new_account_key, clock.now()).await?;
+        let queues = Queues::open(storage.clone(), catalog.clone(), Arc::clone(&clock)).await?;
+        let destinations = Arc::new(destinations(&place, &queues));
         let functions = {
-            let options = function_options(settings, &endpoint, &place, &access);
+            let options = FunctionOptions {
+                destination: Some(Arc::clone(&destinations) as _),
+                ..function_options(settings, &endpoint, &place, &access)
+            };
             let (storage, catalog) = (storage.clone(), catalog.clone());
             let (insight, clock) = (insight.clone(), Arc::clone(&clock));
             // Inside the runtime's context: functions start tasks.
             tokio::task::spawn_blocking(move || Functions::open(options, storage, catalog, insight, clock)).await??
         };
+        destinations.connect(functions.clone());
         let invoke: Arc<dyn Invoke> = Arc::new(functions.clone());
         let objects = Objects::new(object_store(settings), storage.clone(), catalog.clone(), Arc::clone(&clock));
         let deliveries = Deliveries::start(
@@ -139,6 +150,20 @@ impl Engines {
         );
         let managed = Managed::new(storage.clone(), catalog.clone(), insight.clone(), backends, Arc::clone(&clock));
         let queues = Queues::open(storage.clone(), catalog.clone(), Arc::clone(&clock)).await?;
+        let mappings = Mappings::start(
+            mapping_options(settings),
+            MappingOutside {
+                invoke: Arc::clone(&invoke),
+                queues: Arc::new(queues.clone()),
+                codec: Arc::new(LambdaEvents::new(place.clone(), catalog.clone())),
+                failures: Arc::new(OnFailureDestinations::new(place.clone(), Arc::new(queues.clone()))),
+            },
+            storage.clone(),
+            catalog.clone(),
+            streams.clone(),
+            insight.clone(),
+            Arc::clone(&clock),
+        );
         let events = Events::start(
             EventOptions {
                 queues: Some(Arc::new(queues.clone())),
@@ -166,6 +191,7 @@ impl Engines {
             deliveries,
             queries,
             queues,
+            mappings,
             gateway,
             calls,
             events,
@@ -180,6 +206,7 @@ impl Engines {
     /// Stops the engines from the outside inwards and closes the store.
     pub async fn stop(&self) {
         self.events.shutdown().await;
+        self.mappings.shutdown().await;
         self.deliveries.shutdown().await;
         self.queries.shutdown().await;
         self.functions.shutdown().await;
@@ -232,7 +259,18 @@ fn function_options(settings: &Settings, endpoint: &str, place: &Place, access: 
         python_path: absolute(&settings.python_path),
         node_path: absolute(&settings.node_path),
         retry_waits: settings.invoke_retry_seconds.map(Duration::from_secs).to_vec().into(),
+        destination: None,
     }
+}
+
+fn mapping_options(settings: &Settings) -> MappingOptions {
+    let [first, longest] = settings.mapping_retry_ms.map(Duration::from_millis);
+    MappingOptions { retry_waits: (first, longest) }
+}
+
+/// Dead letters and destinations of functions. Until roles are enforced, every role may write to every target.
+fn destinations(place: &Place, queues: &Queues) -> Destinations {
+    Destinations::new(place.clone(), Arc::new(queues.clone()), Arc::new(|_role, _action, _resource| Ok(())))
 }
 
 /// The client for HTTP backends; the system's certificates are read off the async workers.

@@ -13,7 +13,9 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use hyper::body::Incoming;
 use millstream_aws::apigateway::ApiGateway;
+use millstream_aws::cloudwatch::CloudWatch;
 use millstream_aws::dynamodb::DynamoDb;
+use millstream_aws::dynamodbstreams::DynamoDbStreams;
 use millstream_aws::firehose::Firehose;
 use millstream_aws::front::AwsFront;
 use millstream_aws::kinesis::Kinesis;
@@ -34,6 +36,7 @@ use millstream_azure::services::Services as AzureServices;
 use millstream_azure::streamanalytics::StreamAnalytics;
 use millstream_catalog::pipeline::Known;
 use millstream_console::{Addresses, Console, ConsoleParts, CreateRefusal};
+use millstream_types::BoxFuture;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -80,14 +83,16 @@ impl Listeners {
         let (aws, azure) = (Arc::new(aws_front(engines)), Arc::new(azure_front(engines, event_hubs.clone(), stopped)?));
         let answer = move |request: HttpRequest<Incoming>| {
             let (aws, azure) = (Arc::clone(&aws), Arc::clone(&azure));
-            async move {
-                match azure.handle(request).await {
-                    Ok(response) => response,
-                    Err(request) => aws.handle(request).await,
+            let answer: BoxFuture<'static, _> = Box::pin(async move {
+                let (head, body) = request.into_parts();
+                match azure.meant(&head) {
+                    Some(meant) => azure.handle(meant, head, body).await,
+                    None => aws.handle(head, body).await,
                 }
-            }
+            });
+            answer
         };
-        tasks.spawn(millstream_http::serve::serve(self.aws, answer, stop(stopped.clone())));
+        tasks.spawn(millstream_http::serve::serve(self.aws, Arc::new(answer), Box::pin(stop(stopped.clone()))));
         self.event_hubs.serve(&event_hubs, stopped, tasks);
         let console = millstream_console::router(console(engines, event_hubs.clone()));
         let pages = console.clone();
@@ -136,9 +141,17 @@ fn aws_front(engines: &Engines) -> AwsFront {
         kinesis: Kinesis::new(streams.clone(), insight.clone(), Arc::clone(clock), place.clone(), engines.seal.clone()),
         firehose: Firehose::new(engines.deliveries.clone(), insight.clone(), place.clone()),
         dynamodb: DynamoDb::new(engines.tables.clone(), insight.clone(), place.clone()),
-        lambda: Lambda::new(engines.functions.clone(), place.clone()),
+        lambda: Lambda::new(engines.functions.clone(), engines.mappings.clone(), place.clone()),
+        dynamodb_streams: DynamoDbStreams::new(
+            engines.tables.clone(),
+            streams.clone(),
+            Arc::clone(clock),
+            place.clone(),
+            engines.seal.clone(),
+        ),
         logs: CloudWatchLogs::new(insight.clone(), place.clone()),
         analytics: KinesisAnalytics::new(engines.queries.clone(), streams.clone(), place.clone()),
+        cloudwatch: CloudWatch::new(insight.metrics.clone(), Arc::clone(clock)),
         sqs: Sqs::new(engines.queues.clone(), place.clone()),
         apigateway: ApiGateway::new(engines.gateway.clone(), calls, place.clone(), Arc::clone(clock)),
     };

@@ -6,6 +6,7 @@ mod api;
 mod bucket;
 mod delivery_stream;
 mod document;
+mod event_source_mapping;
 mod event_subscription;
 mod function;
 mod hub;
@@ -26,11 +27,14 @@ pub use api::{
 pub use bucket::BucketDefinition;
 pub use delivery_stream::{Compression, DeliverySource, DeliveryStreamDefinition, ErrorLog, ObjectDestination};
 pub use document::{DocumentContainerDefinition, DocumentDatabaseDefinition};
+pub use event_source_mapping::{
+    EventSource, EventSourceMappingDefinition, FailureTarget, MappingSettings, MappingStart, MappingState,
+};
 pub use event_subscription::{
     DeadLetterTarget, DeliveryHeader, DeliveryHeaderValue, EventBatching, EventEndpoint, EventFilter, EventRetry,
     EventSubscriptionDefinition, FieldCondition, FieldTest, SubscriptionState,
 };
-pub use function::FunctionDefinition;
+pub use function::{AsyncPolicy, FunctionDefinition, InvokePermission};
 pub use hub::{ConsumerGroupDefinition, HubDefinition};
 pub use managed_service::{
     ManagedApi, ManagedOperation, ManagedServiceDefinition, ManagedSubscriptionState, Product, Subscription,
@@ -44,5 +48,5 @@ pub use query::{
 pub use queue::{QueueDefinition, QueueSettings, Redrive};
 pub use storage_account::StorageAccountDefinition;
 pub use stream::{CapacityMode, HashKeyRange, ShardDefinition, StreamDefinition, StreamOwner};
-pub use table::{KeyAttribute, KeyType, TABLE_ITEM_BYTES_MAX, TableDefinition, TableOwner};
+pub use table::{ChangeView, KeyAttribute, KeyType, TABLE_ITEM_BYTES_MAX, TableChanges, TableDefinition, TableOwner};
 pub use topic::{EventSchema, TopicDefinition, topic_stream};

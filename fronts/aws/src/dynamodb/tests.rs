@@ -171,10 +171,10 @@ async fn errors_are_in_the_services_words() {
             "invalid type: integer `5`, expected a string",
         ),
         (
-            "TransactWriteItems",
+            "ExecuteStatement",
             json!({}),
             "UnknownOperationException",
-            "DynamoDB operation `TransactWriteItems` is not supported by this node",
+            "DynamoDB operation `ExecuteStatement` is not supported by this node",
         ),
     ] {
         let error = send(&service, operation, &body).await.unwrap_err();

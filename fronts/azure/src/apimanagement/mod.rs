@@ -6,6 +6,7 @@ mod apis;
 mod data_plane;
 mod error;
 mod management;
+mod openapi;
 mod operations;
 mod policies;
 mod products;

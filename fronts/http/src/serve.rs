@@ -31,8 +31,7 @@ const DRAIN: Duration = Duration::from_secs(20);
 pub type Answer = dyn Fn(Request<Incoming>) -> BoxFuture<'static, Response<Full<Bytes>>> + Send + Sync;
 
 /// Serves until `shutdown` resolves, then lets requests under way end; connections that have left HTTP by an upgrade are not
-/// waited for. Each request carries the peer's `SocketAddr` in its
-/// extensions.
+/// waited for. Each request carries the peer's `SocketAddr` in its extensions.
 #[must_use]
 pub fn serve(listener: TcpListener, answer: Arc<Answer>, shutdown: BoxFuture<'static, ()>) -> BoxFuture<'static, ()> {
     Box::pin(accept(listener, answer, shutdown))

@@ -395,11 +395,7 @@ def test_everything_is_there_after_a_crash():
 
 
 def test_a_node_that_takes_no_published_key():
-    class Closed(Node):
-        """The same without `--dev`."""
-        development = False
-
-    node = Closed()
+    node = Node(development=False)
     try:
         node.start()
         refused("InvalidClientTokenId", node.client("sts").get_caller_identity)

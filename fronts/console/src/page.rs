@@ -78,6 +78,8 @@ pub enum Page {
     ManagedApi(String, String),
     /// An operation: its service, its API and its name.
     Operation(String, String, String),
+    /// The form that makes a resource of a kind; empty: all kinds.
+    New(String),
     /// A record's trail.
     Trace(String),
 }
@@ -137,6 +139,8 @@ impl Page {
             Self::Service(name) => path("apis", &[name]),
             Self::ManagedApi(service, name) => path("apis", &[service, name]),
             Self::Operation(service, api, name) => path("apis", &[service, api, name]),
+            Self::New(kind) if kind.is_empty() => "/new".to_owned(),
+            Self::New(kind) => path("new", &[kind]),
             Self::Trace(id) => format!("/trace?id={}", segment(id)),
         }
     }
@@ -199,6 +203,8 @@ impl Page {
                 (Some(api), None) => Self::ManagedApi(decode(service)?, decode(api)?),
                 (Some(api), Some(name)) => Self::Operation(decode(service)?, decode(api)?, decode(name)?),
             },
+            ("new", None) => Self::New(String::new()),
+            ("new", Some(kind)) => Self::New(decode(kind)?),
             ("trace", None) => Self::Trace(value("id").trim().to_owned()),
             _ => return None,
         };
@@ -213,6 +219,7 @@ impl Page {
             Self::Topics(_) | Self::Topic(_) | Self::Subscription(..) => "/topics",
             Self::Services(_) | Self::Service(_) | Self::ManagedApi(..) | Self::Operation(..) => "/apis",
             Self::Trace(_) => "/trace",
+            Self::New(_) => "/new",
             _ => match self.tab() {
                 "/hubs" => "/streams",
                 "/access" => "/functions",
@@ -265,6 +272,8 @@ impl Page {
             | Self::Service(name)
             | Self::ManagedApi(_, name)
             | Self::Operation(_, _, name) => name.into(),
+            Self::New(kind) if kind.is_empty() => "New".into(),
+            Self::New(kind) => format!("New {}", kind.replace('-', " ")).into(),
             Self::Trace(_) => "Trace".into(),
         }
     }
@@ -339,6 +348,8 @@ mod tests {
             Page::Service(odd.clone()),
             Page::ManagedApi(odd.clone(), odd.clone()),
             Page::Operation(odd.clone(), odd.clone(), odd.clone()),
+            Page::New(String::new()),
+            Page::New(odd.clone()),
             Page::Trace(odd),
         ];
         for page in pages {

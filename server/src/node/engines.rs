@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use base64::Engine as _;
-use millstream_access::{Access, SessionKey};
+use millstream_access::{Access, Management, SessionKey};
 use millstream_aws::apigateway::LambdaProxy;
 use millstream_aws::authorize::Authorizer;
 use millstream_aws::destination::Destinations;
@@ -57,6 +57,8 @@ pub struct Engines {
     pub access: Access,
     /// The access engine in the AWS protocols' words.
     pub authorizer: Authorizer,
+    /// Who may manage the node where a protocol has no keys for that.
+    pub management: Management,
     pub streams: Streams,
     pub namespaces: Namespaces,
     pub tables: Tables,
@@ -99,6 +101,7 @@ impl Engines {
         // A node that takes no published key needs one to begin with.
         access.root_keys(clock.now()).await?;
         let authorizer = Authorizer::new(access.clone(), place.clone(), Arc::clone(&clock));
+        let management = access.management(new_token, clock.now()).await?;
         let streams = Streams::new(storage.clone(), catalog.clone(), Arc::clone(&clock));
         let random = Arc::new(random_key);
         let namespaces = Namespaces::new(catalog.clone(), streams.clone(), Arc::clone(&clock), random, settings.dev);
@@ -211,6 +214,7 @@ impl Engines {
             insight,
             access,
             authorizer,
+            management,
             streams,
             namespaces,
             tables,
@@ -359,6 +363,11 @@ fn random_key() -> [u8; 32] {
     key[..16].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
     key[16..].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
     key
+}
+
+/// A token that nobody can guess and that headers can hold.
+fn new_token() -> String {
+    random_key().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// 64 bytes in base 64 that nobody can guess, as clients of accounts expect a key.

@@ -12,6 +12,7 @@ mod functions;
 mod hub;
 mod hubs;
 mod managed_api;
+pub mod new;
 pub mod object;
 mod operation;
 mod overview;
@@ -77,6 +78,22 @@ impl Frame {
         ]
     }
 
+    /// The forms that make what a list shows: address and word.
+    fn new_links(&self) -> &'static [(&'static str, &'static str)] {
+        match (self.section, self.tab) {
+            (_, "/hubs") => &[("/new/event-hub", "New event hub")],
+            (_, "/documents") => &[("/new/cosmos-database", "New database or container")],
+            (_, "/buckets") => &[("/new/blob-container", "New container")],
+            ("/streams", _) => &[("/new/stream", "New stream"), ("/new/delivery-stream", "New delivery stream")],
+            ("/tables", _) => &[("/new/table", "New table")],
+            ("/topics", _) => &[("/new/event-grid-topic", "New topic or subscription")],
+            ("/queries", _) => &[("/new/query", "New query")],
+            ("/functions", _) => &[("/new/function", "New function")],
+            ("/apis", _) => &[("/new/api", "New HTTP API"), ("/new/api-management", "New managed API")],
+            _ => &[],
+        }
+    }
+
     /// The lists of the section, where it has several: address and word.
     fn tabs(&self) -> &'static [(&'static str, &'static str)] {
         match self.section {
@@ -135,6 +152,7 @@ async fn draw(console: &Console, page: &Page) -> Result<String, ConsoleError> {
         Page::Service(name) => service::page(console, name, frame),
         Page::ManagedApi(service, name) => managed_api::page(console, service, name, frame, live),
         Page::Operation(service, api, name) => operation::page(console, [service, api, name], frame),
+        Page::New(kind) => new::page(console, kind, frame),
         Page::Trace(id) => trace::page(id, frame, live),
     }
 }
@@ -171,7 +189,8 @@ pub async fn fragments(console: &Console, page: &Page) -> Result<Fragments, Cons
         | Page::Object(..)
         | Page::Container { .. }
         | Page::Service(_)
-        | Page::Operation(..) => Ok(Fragments::default()),
+        | Page::Operation(..)
+        | Page::New(_) => Ok(Fragments::default()),
         Page::Trace(id) => trace::fragments(console, id).await,
     }
 }

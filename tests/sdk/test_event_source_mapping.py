@@ -375,6 +375,7 @@ def test_messages_of_a_queue_are_deleted_when_the_function_has_them(world):
     assert (record["eventSource"], record["eventSourceARN"], record["body"]) == ("aws:sqs", arn, "one")
     assert record["messageAttributes"]["n"]["stringValue"] == "7"
     assert record["attributes"]["ApproximateReceiveCount"] == "1"
+    world.sqs.delete_message(QueueUrl=url, ReceiptHandle=record["receiptHandle"])
     texts = [f"m{n}" for n in range(40)]
     for at in range(0, 40, 10):
         world.sqs.send_message_batch(QueueUrl=url, Entries=[
@@ -553,6 +554,16 @@ on_failure = "failed"
 [[mapping]]
 queue = "jobs"
 function = "decode"
+
+[[table]]
+name = "items"
+hash_key = { name = "id", type = "string" }
+changes = "new_image"
+
+[[mapping]]
+table = "items"
+function = "decode"
+start_at = "latest"
 """
 
 
@@ -566,9 +577,9 @@ def test_a_pipeline_file_makes_and_changes_mappings_and_a_record_can_be_traced(w
         lines = world.node.run("apply", file).splitlines()
         return [line.split()[0] for line in lines if " mapping " in line]
 
-    assert apply(PIPELINE) == ["created", "created"]
-    assert apply(PIPELINE) == ["unchanged", "unchanged"]
-    assert apply(PIPELINE.replace("batch_size = 100", "batch_size = 2")) == ["updated", "unchanged"]
+    assert apply(PIPELINE) == ["created"] * 3
+    assert apply(PIPELINE) == ["unchanged"] * 3
+    assert apply(PIPELINE.replace("batch_size = 100", "batch_size = 2")) == ["updated", "unchanged", "unchanged"]
     mappings = world.awslambda.list_event_source_mappings(FunctionName="decode")["EventSourceMappings"]
     stream, = [mapping for mapping in mappings if ":kinesis:" in mapping["EventSourceArn"]]
     assert (stream["BatchSize"], stream["MaximumRetryAttempts"]) == (2, 2)

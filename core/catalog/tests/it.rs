@@ -68,7 +68,7 @@ fn mistakes_are_told_with_their_lines() {
         "name = \"x\"\nnmae = 1\n",
         &["p.toml:2: unknown field `nmae`, expected one of `name`, `stream`, `delivery_stream`, `table`, `function`, \
          `query`, `api`, `queue`, `mapping`, `event_hub`, `blob_container`, `cosmos_database`, \
-         `event_grid_topic`, `api_management`\n  try: remove the field or correct its name"],
+         `event_grid_topic`, `api_management`, `plans`, `portal`\n  try: remove the field or correct its name"],
     );
     check(
         "name = \"x\"\n[[stream]]\nname = \"a\"\nshards = \"two\"\n",
@@ -110,7 +110,7 @@ fn mistakes_are_told_with_their_lines() {
             "p.toml:22: there is no function `g` in this file\n  try: did you mean `f`?",
             "p.toml:22: `bisect` says nothing for a queue\n  try: a queue's `dead_letter` and `max_receives` treat what fails",
             "p.toml:22: batches of more than 10 messages have to be gathered for a while\n  try: add it: window_seconds = 1",
-            "p.toml:26: a mapping needs exactly one of `stream` and `queue`",
+            "p.toml:26: a mapping needs exactly one of `stream`, `table` and `queue`",
         ],
     );
 }

@@ -180,13 +180,9 @@ impl Engines {
             MappingOutside {
                 invoke: Arc::clone(&invoke),
                 queues: Arc::new(queues.clone()),
-                codec: Arc::new(LambdaEvents::new(place.clone(), catalog.clone())),
+                codec: Arc::new(LambdaEvents::new(place.clone(), catalog.clone(), seal.clone())),
                 permits: Arc::new(RolePermits::new(authorizer.clone())),
-                failures: Arc::new(OnFailureDestinations::new(
-                    place.clone(),
-                    Arc::new(queues.clone()),
-                    authorizer.clone(),
-                )),
+                failures: Arc::new(OnFailureDestinations::new(place.clone(), destinations)),
             },
             storage.clone(),
             catalog.clone(),

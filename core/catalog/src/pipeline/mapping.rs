@@ -16,6 +16,7 @@ const QUEUE_BATCH_SIZE: u32 = 10;
 pub(super) struct MappingTable {
     function: Spanned<String>,
     stream: Option<Spanned<String>>,
+    table: Option<Spanned<String>>,
     queue: Option<Spanned<String>>,
     #[serde(default)]
     start_at: StartName,
@@ -45,7 +46,7 @@ fn yes() -> bool {
 /// An event source mapping to be; its source and its function name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MappingSpec {
-    /// Where records come from.
+    /// Where records come from. When a table's changes began to be told is not known here: it is 0.
     pub source: EventSource,
     /// The function that gets them.
     pub function: String,
@@ -67,19 +68,24 @@ impl Resolver<'_> {
             StartName::Latest => MappingStart::Latest,
             StartName::TrimHorizon => MappingStart::TrimHorizon,
         };
-        let (source, start, batch_size) = match (table.stream, table.queue) {
-            (Some(stream), None) => {
+        let (source, start, batch_size) = match (table.stream, table.table, table.queue) {
+            (Some(stream), None, None) => {
                 let streams = self.streams.clone();
                 self.refers("stream", &streams, &stream);
                 (EventSource::Stream { name: stream.into_inner() }, Some(start), 100)
             }
-            (None, Some(queue)) => {
+            (None, Some(table), None) => {
+                let tables = self.tables.clone();
+                self.refers("table", &tables, &table);
+                (EventSource::Table { name: table.into_inner(), made: 0 }, Some(start), 100)
+            }
+            (None, None, Some(queue)) => {
                 let queues = self.queues.clone();
                 self.refers("queue", &queues, &queue);
                 (EventSource::Queue { name: queue.into_inner() }, None, QUEUE_BATCH_SIZE)
             }
             _ => {
-                self.wrong(line, "a mapping needs exactly one of `stream` and `queue`".to_owned(), "");
+                self.wrong(line, "a mapping needs exactly one of `stream`, `table` and `queue`".to_owned(), "");
                 return None;
             }
         };

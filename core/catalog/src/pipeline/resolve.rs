@@ -32,7 +32,7 @@ pub(super) struct Resolver<'s> {
     source: &'s Source<'s>,
     pub(super) streams: Names,
     delivery_streams: Names,
-    tables: Names,
+    pub(super) tables: Names,
     pub(super) functions: Names,
     roles: Names,
     pub(super) queues: Names,

@@ -16,19 +16,23 @@ use serde_json::{Map, Value, json};
 use super::super::log_group;
 use super::{pattern, source};
 use crate::dynamodbstreams::record;
+use crate::kinesis::Seal;
 use crate::place::Place;
+use crate::sqs::seal_receipt;
 
 /// Events of the Lambda service.
 pub struct LambdaEvents {
     place: Place,
     catalog: Catalog,
+    seal: Seal,
 }
 
 impl LambdaEvents {
-    /// Events that name things of a place; the catalog knows the functions' roles.
+    /// Events that name things of a place; the catalog knows the functions' roles. `seal` is that of the queues' clients:
+    /// functions may delete messages themselves.
     #[must_use]
-    pub fn new(place: Place, catalog: Catalog) -> Self {
-        Self { place, catalog }
+    pub fn new(place: Place, catalog: Catalog, seal: Seal) -> Self {
+        Self { place, catalog, seal }
     }
 
     fn kinesis_record(&self, origin: &Origin, record: &Record) -> Bytes {
@@ -71,9 +75,10 @@ impl EventCodec for LambdaEvents {
 
     fn message(&self, queue: &str, message: &ReceivedMessage) -> Bytes {
         let attributes: Map<String, Value> = message.attributes.iter().map(attribute).collect();
+        let number = self.catalog.queues.get(queue).map(|queue| queue.number);
         let shown = json!({
             "messageId": message.id,
-            "receiptHandle": message.receipt,
+            "receiptHandle": seal_receipt(&self.seal, number.unwrap_or_default(), &message.receipt),
             "body": String::from_utf8_lossy(&message.body),
             "attributes": {
                 "ApproximateReceiveCount": message.receives.to_string(),
@@ -165,7 +170,7 @@ mod tests {
 
     fn events() -> LambdaEvents {
         let storage = Storage::in_memory(Arc::new(ManualClock::at(0)));
-        LambdaEvents::new(Place::new("us-east-1"), Catalog::open(&storage).unwrap())
+        LambdaEvents::new(Place::new("us-east-1"), Catalog::open(&storage).unwrap(), Seal::random())
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod invocation;
 mod log_capture;
 mod package;
 mod pool;
+mod port;
 mod process;
 mod runtime;
 mod runtime_api;

@@ -22,7 +22,7 @@ use millstream_stream::{NewStream, StreamError};
 use millstream_table::{NewTable, TableError};
 
 use super::check::told;
-use super::{Request, access, azure, portal, queue};
+use super::{Request, access, azure, mapping, portal, queue};
 use crate::node::Engines;
 
 /// What became of one resource.
@@ -107,6 +107,11 @@ pub async fn apply(engines: &Engines, request: &Request) -> anyhow::Result<Vec<A
         let package = request.packages.get(&spec.code.value.display().to_string());
         let outcome = function(engines, spec, package).await.with_context(|| format!("function `{}`", spec.name))?;
         note("function", &spec.name, outcome, None);
+    }
+    for spec in pipeline.mappings.iter().map(|located| &located.value) {
+        let name = mapping::name(spec);
+        let outcome = mapping::mapping(engines, spec).await.with_context(|| format!("mapping `{name}`"))?;
+        note("mapping", &name, outcome, None);
     }
     for spec in pipeline.hubs.iter().map(|located| &located.value) {
         let outcome = azure::hub(engines, spec).await.with_context(|| format!("event hub `{}`", spec.name))?;

@@ -7,6 +7,7 @@ mod access;
 mod azure;
 mod carry_out;
 pub mod check;
+mod mapping;
 pub mod package;
 mod portal;
 mod queue;

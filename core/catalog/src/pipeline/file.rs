@@ -7,6 +7,7 @@ use toml::Spanned;
 
 use super::access::{RoleTable, UserTable};
 use super::azure::{ApiManagementTable, BlobContainerTable, CosmosDatabaseTable, EventHubTable, TopicTable};
+use super::mapping::MappingTable;
 use super::plan::PlanTable;
 use super::portal::PortalTable;
 use super::queue::QueueTable;
@@ -36,6 +37,8 @@ pub(super) struct PipelineFile {
     pub(super) api: Vec<ApiTable>,
     #[serde(default)]
     pub(super) queue: Vec<QueueTable>,
+    #[serde(default)]
+    pub(super) mapping: Vec<MappingTable>,
     #[serde(default)]
     pub(super) event_hub: Vec<EventHubTable>,
     #[serde(default)]

@@ -10,6 +10,7 @@ mod azure;
 mod file;
 pub mod form;
 mod known;
+mod mapping;
 mod plan;
 mod portal;
 mod queue;
@@ -22,6 +23,7 @@ pub use access::{GrantsSpec, RoleSpec, UserSpec};
 pub use azure::{DocumentDatabaseSpec, EventSubscriptionSpec, HubSpec, ManagedServiceSpec, TopicSpec};
 pub use file::RouteIntegration;
 pub use known::Known;
+pub use mapping::MappingSpec;
 pub use plan::PlanSpec;
 pub use portal::{PortalApiSpec, PortalOfferSpec, PortalSpec};
 pub use queue::QueueSpec;
@@ -53,6 +55,8 @@ pub struct Pipeline {
     pub queries: Vec<Located<QuerySpec>>,
     /// Queues.
     pub queues: Vec<Located<QueueSpec>>,
+    /// Event source mappings.
+    pub mappings: Vec<Located<MappingSpec>>,
     /// HTTP APIs.
     pub apis: Vec<Located<ApiSpec>>,
     /// Hubs.

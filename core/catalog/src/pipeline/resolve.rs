@@ -30,7 +30,7 @@ type Names = BTreeSet<String>;
 
 pub(super) struct Resolver<'s> {
     source: &'s Source<'s>,
-    streams: Names,
+    pub(super) streams: Names,
     delivery_streams: Names,
     tables: Names,
     pub(super) functions: Names,
@@ -78,6 +78,8 @@ pub(super) fn resolve(source: &Source<'_>, file: PipelineFile, known: &Known) ->
     let hubs: Vec<_> = file.event_hub.into_iter().map(|table| resolver.hub(table)).collect();
     resolver.hubs = hubs.iter().map(|hub| (hub.value.name.clone(), hub.value.stream())).collect();
     resolver.know(known);
+    let mappings: Vec<_> = file.mapping.into_iter().filter_map(|table| resolver.mapping(table)).collect();
+    resolver.no_mapping_twice(&mappings);
     let pipeline = Pipeline {
         name: file.name,
         streams: file.stream.into_iter().map(|table| resolver.stream(table)).collect(),
@@ -88,6 +90,7 @@ pub(super) fn resolve(source: &Source<'_>, file: PipelineFile, known: &Known) ->
         functions: file.function.into_iter().map(|table| resolver.function(table)).collect(),
         queries: file.query.into_iter().filter_map(|table| resolver.query(table)).collect(),
         queues: file.queue.into_iter().map(|table| resolver.queue(table)).collect(),
+        mappings,
         apis: file.api.into_iter().map(|table| resolver.api(table)).collect(),
         hubs,
         buckets: file.blob_container.into_iter().map(|table| resolver.container(table)).collect(),

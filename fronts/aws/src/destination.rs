@@ -86,7 +86,7 @@ impl Destinations {
             let message = format!("expected the ARN of a queue, a topic or a function, found `{target}`");
             return Err(wrong(ErrorKind::Invalid, message));
         };
-        let permitted = self.authorizer.function_may(function, kind.action(), target);
+        let permitted = self.authorizer.function_may(function, kind.action(), &self.place.own_arn(target));
         permitted.map_err(|reason| wrong(ErrorKind::Forbidden, reason))?;
         match kind {
             Target::Queue(name) => self

@@ -11,16 +11,29 @@ mod remote;
 mod settings;
 mod signals;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
 
+/// The first argument of what starts a function's process.
+const FUNCTION_PROCESS: &str = "function-process";
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    // The launcher confines itself while there is one thread: before the runtime, and before anything is read.
+    if arguments.first().is_some_and(|first| first == FUNCTION_PROCESS) {
+        return millstream_function::confinement::launch(&arguments);
+    }
+    serve()
+}
+
 #[tokio::main]
-async fn main() -> ExitCode {
+async fn serve() -> ExitCode {
     match commands::run(cli::Cli::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -20,6 +20,7 @@ use millstream_catalog::{Catalog, StorageAccountDefinition};
 use millstream_delivery::Deliveries;
 use millstream_document::Documents;
 use millstream_event::{Events, Options as EventOptions, RetrySchedule};
+use millstream_function::confinement::Launcher;
 use millstream_function::{Functions, Options as FunctionOptions};
 use millstream_gateway::{BackendOptions, Backends, Calls, Gateway, Managed};
 use millstream_insight::Insight;
@@ -33,7 +34,7 @@ use millstream_table::Tables;
 use millstream_types::{Clock, Invoke, SystemClock};
 
 use crate::cli::DurabilityName;
-use crate::settings::{ObjectSettings, Settings};
+use crate::settings::{ConfineFunctions, ObjectSettings, Settings};
 
 /// How long `interval` waits before what was acknowledged is on disk.
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -107,6 +108,7 @@ impl Engines {
             tokio::task::spawn_blocking(move || Functions::open(options, storage, catalog, insight, clock)).await??
         };
         destinations.connect(functions.clone());
+        tracing::info!(confinement = %functions.confinement(), "functions");
         let invoke: Arc<dyn Invoke> = Arc::new(functions.clone());
         let objects = Objects::new(object_store(settings), storage.clone(), catalog.clone(), Arc::clone(&clock));
         let deliveries = Deliveries::start(
@@ -235,7 +237,19 @@ fn function_options(settings: &Settings, endpoint: &str, place: &Place, access: 
         node_path: absolute(&settings.node_path),
         retry_waits: settings.invoke_retry_seconds.map(Duration::from_secs).to_vec().into(),
         destination: None,
+        dotnet: settings.dotnet.clone(),
+        launcher: settings.confine_functions.wanted().then(launcher).flatten(),
+        confinement_required: settings.confine_functions == ConfineFunctions::Required,
+        // Examples name this program as what their functions run.
+        readable: absolute(&settings.function_readable).into_iter().chain(std::env::current_exe().ok()).collect(),
+        hidden: absolute(std::slice::from_ref(&settings.data)),
     }
+}
+
+/// This program as what starts functions' processes.
+fn launcher() -> Option<Launcher> {
+    let program = std::env::current_exe().ok()?;
+    Some(Launcher { program, arguments: vec![crate::FUNCTION_PROCESS.into()] })
 }
 
 /// Dead letters and destinations of functions. Until roles are enforced, every role may write to every target.

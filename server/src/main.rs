@@ -15,6 +15,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use millstream_types::BoxFuture;
 use tracing_subscriber::EnvFilter;
 
 /// The first argument of what starts a function's process.
@@ -34,7 +35,9 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn serve() -> ExitCode {
-    match commands::run(cli::Cli::parse()).await {
+    // A trait object: the runtime has several ways to poll a future, and each would hold a copy of all commands.
+    let command: BoxFuture<'static, _> = Box::pin(commands::run(cli::Cli::parse()));
+    match command.await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error:#}");

@@ -43,6 +43,8 @@ pub struct Settings {
     pub dotnet: DotnetOptions,
     /// Waits before the first and the second retry of an asynchronous invocation, seconds.
     pub invoke_retry_seconds: [u64; 2],
+    /// First and longest wait before a batch that failed is brought to a mapping's function again, milliseconds.
+    pub mapping_retry_ms: [u64; 2],
     /// Whether HTTP backends of APIs may be at loopback and private addresses; so in `--dev` unless it is said.
     pub private_backends: bool,
     /// Whether webhooks may have addresses of this machine and its networks.
@@ -127,6 +129,7 @@ struct SettingsFile {
     dotnet_references: Option<PathBuf>,
     dotnet_bootstrap: Option<PathBuf>,
     invoke_retry_seconds: Option<[u64; 2]>,
+    mapping_retry_ms: Option<[u64; 2]>,
     private_backends: Option<bool>,
     webhook_private_addresses: Option<bool>,
     event_retry_seconds: Option<Vec<u64>>,
@@ -214,6 +217,7 @@ impl Settings {
                 bootstrap: path("MILLSTREAM_DOTNET_BOOTSTRAP", file.dotnet_bootstrap),
             },
             invoke_retry_seconds: file.invoke_retry_seconds.unwrap_or([60, 120]),
+            mapping_retry_ms: file.mapping_retry_ms.unwrap_or([1_000, 60_000]),
             private_backends: file.private_backends.unwrap_or(args.dev || file.dev),
             webhook_private_addresses: file.webhook_private_addresses.unwrap_or(args.dev || file.dev),
             event_retry_seconds: file.event_retry_seconds,

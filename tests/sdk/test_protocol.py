@@ -69,11 +69,20 @@ def test_broken_bodies_and_unknown_operations(endpoint):
     assert send(endpoint, "ListStreams", '{"Unknown": [1, {"deep": null}]}')[0] == 200
 
 
-def test_a_service_that_is_not_served_says_so(server):
-    client = server.client("events")
+@pytest.mark.parametrize("service, operation", [("events", "list_rules"), ("autoscaling", "describe_auto_scaling_groups"), ("batch", "list_jobs")])
+def test_a_service_that_is_not_served_says_so(server, service, operation):
+    client = server.client(service)
     with pytest.raises(ClientError) as raised:
-        client.list_rules()
+        getattr(client, operation)(**({"jobQueue": "q"} if operation == "list_jobs" else {}))
     assert "not supported" in str(raised.value)
+    assert raised.value.response["Error"]["Code"] == "UnknownOperationException"
+
+
+def test_query_services_refuse_wrong_signatures_in_their_own_words(server):
+    client = boto3.client("autoscaling", endpoint_url=server.endpoint, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="other")
+    with pytest.raises(ClientError) as raised:
+        client.describe_auto_scaling_groups()
+    assert raised.value.response["Error"]["Code"] == "SignatureDoesNotMatch"
 
 
 def test_bodies_over_the_limit_are_refused(endpoint):

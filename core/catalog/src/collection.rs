@@ -10,9 +10,9 @@ use tokio::sync::watch;
 
 use crate::definition::{
     AccessKeyDefinition, ApiDefinition, BucketDefinition, DeliveryStreamDefinition, DocumentContainerDefinition,
-    DocumentDatabaseDefinition, EventSubscriptionDefinition, FunctionDefinition, HubDefinition,
-    ManagedServiceDefinition, NamespaceDefinition, QueryDefinition, QueueDefinition, StorageAccountDefinition,
-    StreamDefinition, TableDefinition, TopicDefinition,
+    DocumentDatabaseDefinition, EventSourceMappingDefinition, EventSubscriptionDefinition, FunctionDefinition,
+    HubDefinition, ManagedServiceDefinition, NamespaceDefinition, PolicyDefinition, QueryDefinition, QueueDefinition,
+    RoleDefinition, StorageAccountDefinition, StreamDefinition, TableDefinition, TopicDefinition, UserDefinition,
 };
 use crate::error::CatalogError;
 
@@ -34,6 +34,8 @@ pub struct Catalog {
     pub delivery_streams: Collection<DeliveryStreamDefinition>,
     /// Functions.
     pub functions: Collection<FunctionDefinition>,
+    /// Event source mappings, by their ids.
+    pub event_source_mappings: Collection<EventSourceMappingDefinition>,
     /// Tables.
     pub tables: Collection<TableDefinition>,
     /// Databases of documents.
@@ -58,6 +60,12 @@ pub struct Catalog {
     pub managed_services: Collection<ManagedServiceDefinition>,
     /// Access keys.
     pub access_keys: Collection<AccessKeyDefinition>,
+    /// Users.
+    pub users: Collection<UserDefinition>,
+    /// Roles.
+    pub roles: Collection<RoleDefinition>,
+    /// Policies that users and roles share.
+    pub policies: Collection<PolicyDefinition>,
     /// Buckets of objects, as far as their folders cannot say it themselves.
     pub buckets: Collection<BucketDefinition>,
     /// Storage accounts.
@@ -75,6 +83,7 @@ impl Catalog {
             streams: Collection::open(storage)?,
             delivery_streams: Collection::open(storage)?,
             functions: Collection::open(storage)?,
+            event_source_mappings: Collection::open(storage)?,
             tables: Collection::open(storage)?,
             document_databases: Collection::open(storage)?,
             document_containers: Collection::open(storage)?,
@@ -87,6 +96,9 @@ impl Catalog {
             hubs: Collection::open(storage)?,
             managed_services: Collection::open(storage)?,
             access_keys: Collection::open(storage)?,
+            users: Collection::open(storage)?,
+            roles: Collection::open(storage)?,
+            policies: Collection::open(storage)?,
             buckets: Collection::open(storage)?,
             storage_accounts: Collection::open(storage)?,
             storage: storage.clone(),

@@ -27,6 +27,17 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// Something that the node knows of each function by its name.
 pub type OfFunction<T> = Arc<dyn Fn(&str) -> T + Send + Sync>;
 
+/// What the processes of a function sign their calls with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProcessCredentials {
+    /// The key's id.
+    pub access_key: String,
+    /// Its secret.
+    pub secret: String,
+    /// What comes along with each call.
+    pub session_token: String,
+}
+
 /// What the engine needs to know of the node.
 #[derive(Clone)]
 pub struct Options {
@@ -42,8 +53,8 @@ pub struct Options {
     pub arn: OfFunction<String>,
     /// The log group that its lines go to, by its name.
     pub log_group: OfFunction<String>,
-    /// Key and secret of a function's processes by its name.
-    pub credentials: OfFunction<(String, String)>,
+    /// What a function's processes sign their calls with, by its name.
+    pub credentials: OfFunction<ProcessCredentials>,
     /// Folders that Python functions may import from besides their package.
     pub python_path: Vec<PathBuf>,
     /// Folders that Node.js functions may require from besides their package.

@@ -180,7 +180,7 @@ impl Functions {
         let subject = format!("function/{}", definition.name);
         let metrics = &self.shared.insight.metrics;
         metrics.counter("invocations", &subject).add(1);
-        metrics.counter("duration_ms", &subject).add(duration_ms);
+        metrics.distribution("duration_ms", &subject).observe(duration_ms as f64);
         metrics.counter("errors", &subject).add(u64::from(ended.failed));
         self.shared.insight.trail.mark(Step::Invoked {
             function: definition.name.clone(),

@@ -23,7 +23,7 @@ mod usage;
 mod watch;
 
 pub use destination::{Answered, Condition, Delivery, DeliveryError, Destination, EndedInvocation, Purpose};
-pub use engine::{FunctionChange, Functions, NewFunction, Options};
+pub use engine::{FunctionChange, Functions, NewFunction, Options, ProcessCredentials};
 pub use error::FunctionError;
 pub use invocation::InvocationSummary;
 pub use runtime::DotnetOptions;

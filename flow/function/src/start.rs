@@ -48,7 +48,7 @@ impl Functions {
     /// The variables of a process, as the service sets them; nothing of the node's own but PATH.
     fn environment(&self, definition: &FunctionDefinition, task_root: &Path, stream: &str) -> Vec<(String, String)> {
         let options = &self.shared.options;
-        let (key, secret) = (options.credentials)(&definition.name);
+        let credentials = (options.credentials)(&definition.name);
         let root = task_root.display().to_string();
         let paths = |extra: &[PathBuf]| {
             let own = std::iter::once(root.clone());
@@ -71,8 +71,9 @@ impl Functions {
             ("AWS_REGION".to_owned(), options.region.clone()),
             ("AWS_DEFAULT_REGION".to_owned(), options.region.clone()),
             ("AWS_ENDPOINT_URL".to_owned(), options.endpoint.clone()),
-            ("AWS_ACCESS_KEY_ID".to_owned(), key),
-            ("AWS_SECRET_ACCESS_KEY".to_owned(), secret),
+            ("AWS_ACCESS_KEY_ID".to_owned(), credentials.access_key),
+            ("AWS_SECRET_ACCESS_KEY".to_owned(), credentials.secret),
+            ("AWS_SESSION_TOKEN".to_owned(), credentials.session_token),
             ("PYTHONPATH".to_owned(), paths(&options.python_path)),
             ("PYTHONDONTWRITEBYTECODE".to_owned(), "1".to_owned()),
             ("NODE_PATH".to_owned(), paths(&options.node_path)),

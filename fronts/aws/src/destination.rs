@@ -16,13 +16,11 @@ use millstream_types::{
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::authorize::Authorizer;
 use crate::place::{Place, resource};
 
 /// What a dead letter says of its error: the service's limit, bytes.
 const ERROR_MESSAGE_BYTES_MAX: usize = 1_024;
-
-/// Says whether a role (an ARN) may do an action (`sqs:SendMessage`) on a resource (an ARN); the error is the reason.
-pub type Allowed = Arc<dyn Fn(&str, &str, &str) -> Result<(), String> + Send + Sync>;
 
 /// What a target is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,19 +55,19 @@ impl<'a> Target<'a> {
     }
 }
 
-/// Writes to targets on behalf of a role.
+/// Writes to targets on behalf of functions.
 pub struct Destinations {
     place: Place,
     queues: Arc<dyn SendMessage>,
-    allowed: Allowed,
+    authorizer: Authorizer,
     functions: OnceLock<Functions>,
 }
 
 impl Destinations {
-    /// Targets in a place; `allowed` is asked before each write.
+    /// Targets in a place; before each write it is asked whether the function's role allows it.
     #[must_use]
-    pub fn new(place: Place, queues: Arc<dyn SendMessage>, allowed: Allowed) -> Self {
-        Self { place, queues, allowed, functions: OnceLock::new() }
+    pub fn new(place: Place, queues: Arc<dyn SendMessage>, authorizer: Authorizer) -> Self {
+        Self { place, queues, authorizer, functions: OnceLock::new() }
     }
 
     /// Plugs in the function engine, which itself needs this to be opened. Only the first call counts.
@@ -77,18 +75,19 @@ impl Destinations {
         let _ = self.functions.set(functions);
     }
 
-    /// Writes a message to a target under a role; durable when the future resolves. A function gets the body as its
+    /// Writes a message to a target for a function; durable when the future resolves. A function gets the body as its
     /// event, later.
     ///
     /// # Errors
-    /// [`ErrorKind::Forbidden`] names the action that the role does not allow; [`ErrorKind::NotFound`] what is not there.
-    pub async fn send(&self, role: &str, target: &str, message: OutgoingMessage) -> Result<(), DeliveryError> {
+    /// [`ErrorKind::Forbidden`] names the action that the function's role does not allow; [`ErrorKind::NotFound`] what is not there.
+    pub async fn send(&self, function: &str, target: &str, message: OutgoingMessage) -> Result<(), DeliveryError> {
         let wrong = |kind: ErrorKind, message: String| DeliveryError { kind, message };
         let Some(kind) = Target::parse(target) else {
             let message = format!("expected the ARN of a queue, a topic or a function, found `{target}`");
             return Err(wrong(ErrorKind::Invalid, message));
         };
-        (self.allowed)(role, kind.action(), target).map_err(|reason| wrong(ErrorKind::Forbidden, reason))?;
+        let permitted = self.authorizer.function_may(function, kind.action(), target);
+        permitted.map_err(|reason| wrong(ErrorKind::Forbidden, reason))?;
         match kind {
             Target::Queue(name) => self
                 .queues
@@ -124,7 +123,7 @@ impl Destination for Destinations {
                 Purpose::DeadLetter => dead_letter(&delivery.ended),
                 Purpose::Record => Bytes::from(record(&self.place, &delivery.ended)).into(),
             };
-            self.send(&delivery.ended.role, &delivery.target, message).await
+            self.send(&delivery.ended.function, &delivery.target, message).await
         })
     }
 }
@@ -249,7 +248,6 @@ mod tests {
     fn ended(payload: &'static str, answer: Option<&'static str>) -> EndedInvocation {
         EndedInvocation {
             function: "writer".into(),
-            role: "role".into(),
             id: "id-1".into(),
             payload: Bytes::from_static(payload.as_bytes()),
             time: 1_480_000_000_123,

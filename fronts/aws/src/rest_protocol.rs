@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use millstream_access::Caller;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
@@ -25,7 +26,7 @@ pub struct RestRequest {
     /// The id that the answer's `x-amzn-RequestId` carries.
     pub request_id: String,
     /// Whose key signed it.
-    pub principal: String,
+    pub caller: Caller,
 }
 
 impl RestRequest {

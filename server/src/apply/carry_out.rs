@@ -194,6 +194,7 @@ async fn table(engines: &Engines, spec: &TableSpec) -> anyhow::Result<Outcome> {
         hash_key: spec.hash_key.clone(),
         sort_key: spec.sort_key.clone(),
         provisioned: None,
+        changes: None,
         tags: BTreeMap::new(),
         owner: TableOwner::User,
         item_bytes_max: TABLE_ITEM_BYTES_MAX,
@@ -307,6 +308,8 @@ async fn query(engines: &Engines, spec: &QuerySpec, sql_files: &BTreeMap<String,
         Ok(_) => Outcome::Created,
         Err(QueryError::Exists { .. }) => {
             let found = engines.queries.get(&spec.name)?;
+            // What only a cloud's own calls can say of a query is not the file's to take away.
+            let new = NewQuery { description: found.description.clone(), resource: found.resource.clone(), ..new };
             let same = found.dialect == new.dialect
                 && found.sql == new.sql
                 && found.inputs == new.inputs

@@ -6,17 +6,21 @@ mod api;
 mod bucket;
 mod delivery_stream;
 mod document;
+mod event_source_mapping;
 mod event_subscription;
 mod function;
 mod hub;
 mod managed_service;
 mod namespace;
+mod policy;
 mod query;
 mod queue;
+mod role;
 mod storage_account;
 mod stream;
 mod table;
 mod topic;
+mod user;
 
 pub use access_key::AccessKeyDefinition;
 pub use api::{
@@ -26,6 +30,9 @@ pub use api::{
 pub use bucket::BucketDefinition;
 pub use delivery_stream::{Compression, DeliverySource, DeliveryStreamDefinition, ErrorLog, ObjectDestination};
 pub use document::{DocumentContainerDefinition, DocumentDatabaseDefinition};
+pub use event_source_mapping::{
+    EventSource, EventSourceMappingDefinition, FailureTarget, MappingSettings, MappingStart, MappingState,
+};
 pub use event_subscription::{
     DeadLetterTarget, DeliveryHeader, DeliveryHeaderValue, EventBatching, EventEndpoint, EventFilter, EventRetry,
     EventSubscriptionDefinition, FieldCondition, FieldTest, SubscriptionState,
@@ -37,12 +44,15 @@ pub use managed_service::{
     SubscriptionScope,
 };
 pub use namespace::{AccessPolicyDefinition, AccessRights, NamespaceDefinition};
+pub use policy::{Grants, PolicyDefinition, PolicyReference, PolicyVersion};
 pub use query::{
     ColumnDefinition, ColumnType, DesiredState, DocumentOutput, EventOrder, ObjectOutput, OrderPolicy, OutputTarget,
     QueryDefinition, QueryDialect, QueryInput, QueryOutput, QueryResource, RecordFormat, StartAt,
 };
 pub use queue::{QueueDefinition, QueueSettings, Redrive};
+pub use role::RoleDefinition;
 pub use storage_account::StorageAccountDefinition;
 pub use stream::{CapacityMode, HashKeyRange, ShardDefinition, StreamDefinition, StreamOwner};
-pub use table::{KeyAttribute, KeyType, TABLE_ITEM_BYTES_MAX, TableDefinition, TableOwner};
+pub use table::{ChangeView, KeyAttribute, KeyType, TABLE_ITEM_BYTES_MAX, TableChanges, TableDefinition, TableOwner};
 pub use topic::{EventSchema, TopicDefinition, topic_stream};
+pub use user::UserDefinition;

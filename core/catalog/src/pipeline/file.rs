@@ -12,6 +12,8 @@ use crate::definition::KeyType;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PipelineFile {
+    /// A file of a section or two needs none.
+    #[serde(default = "unnamed")]
     pub(super) name: String,
     #[serde(default)]
     pub(super) stream: Vec<StreamTable>,
@@ -244,6 +246,10 @@ pub enum RouteIntegration {
     Plain,
     /// The function gets the whole request and gives the whole answer.
     Proxy,
+}
+
+fn unnamed() -> String {
+    "pipeline".to_owned()
 }
 
 fn one() -> u32 {

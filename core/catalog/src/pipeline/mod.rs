@@ -2,10 +2,13 @@
 //!
 //! [`Pipeline::parse`] turns the text into the same definitions that SDK calls make and reports every mistake with its
 //! line. What needs an engine to be checked (SQL, packages) is checked by whoever applies the file.
-//! Read next: `file.rs` (what may be written), `azure.rs` (the same in Azure's words), `resolve.rs` (names and rules).
+//! Read next: `file.rs` (what may be written), `azure.rs` (the same in Azure's words), `resolve.rs` (names and rules),
+//! `form` (a section from a form's fields).
 
 mod azure;
 mod file;
+pub mod form;
+mod known;
 mod queue;
 mod resolve;
 mod source;
@@ -14,6 +17,7 @@ use std::path::PathBuf;
 
 pub use azure::{DocumentDatabaseSpec, EventSubscriptionSpec, HubSpec, ManagedServiceSpec, TopicSpec};
 pub use file::RouteIntegration;
+pub use known::Known;
 pub use queue::QueueSpec;
 pub use source::{Located, Mistake};
 
@@ -197,8 +201,16 @@ impl Pipeline {
     /// # Errors
     /// Every mistake that can be found without an engine, in the order of the lines; never empty.
     pub fn parse(file: &str, text: &str) -> Result<Self, Vec<Mistake>> {
+        Self::parse_onto(file, text, &Known::default())
+    }
+
+    /// The same of a file that may refer to what a node has already.
+    ///
+    /// # Errors
+    /// As [`Pipeline::parse`].
+    pub fn parse_onto(file: &str, text: &str, known: &Known) -> Result<Self, Vec<Mistake>> {
         let source = source::Source::new(file, text);
         let parsed: file::PipelineFile = toml::from_str(text).map_err(|error| vec![source.syntax(&error)])?;
-        resolve::resolve(&source, parsed)
+        resolve::resolve(&source, parsed, known)
     }
 }

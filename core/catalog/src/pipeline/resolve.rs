@@ -8,6 +8,7 @@ use super::file::{
     ApiTable, BlobTable, CosmosTable, DeliveryStreamTable, DialectName, FunctionTable, InputTable, KeyTable,
     OutputTable, PipelineFile, QueryTable, StartName, StreamTable, TableTable, ToleranceName,
 };
+use super::known::Known;
 use super::source::{Located, Mistake, Source, nearest};
 use super::{
     ApiSpec, DeliveryStreamSpec, FunctionSpec, InputSpec, OutputSpec, Pipeline, QuerySpec, RouteSpec, SqlText,
@@ -33,10 +34,12 @@ pub(super) struct Resolver<'s> {
     pub(super) queues: Names,
     /// Hubs and their streams.
     pub(super) hubs: BTreeMap<String, String>,
+    /// Whether names of a node are known too.
+    on_node: bool,
     mistakes: Vec<Mistake>,
 }
 
-pub(super) fn resolve(source: &Source<'_>, file: PipelineFile) -> Result<Pipeline, Vec<Mistake>> {
+pub(super) fn resolve(source: &Source<'_>, file: PipelineFile, known: &Known) -> Result<Pipeline, Vec<Mistake>> {
     let mut resolver = Resolver {
         source,
         streams: Names::new(),
@@ -45,6 +48,7 @@ pub(super) fn resolve(source: &Source<'_>, file: PipelineFile) -> Result<Pipelin
         functions: Names::new(),
         queues: Names::new(),
         hubs: BTreeMap::new(),
+        on_node: false,
         mistakes: Vec::new(),
     };
     resolver.streams = resolver.unique("stream", file.stream.iter().map(|table| &table.name));
@@ -62,6 +66,7 @@ pub(super) fn resolve(source: &Source<'_>, file: PipelineFile) -> Result<Pipelin
     resolver.unique("api management service", file.api_management.iter().map(|table| &table.name));
     let hubs: Vec<_> = file.event_hub.into_iter().map(|table| resolver.hub(table)).collect();
     resolver.hubs = hubs.iter().map(|hub| (hub.value.name.clone(), hub.value.stream())).collect();
+    resolver.know(known);
     let pipeline = Pipeline {
         name: file.name,
         streams: file.stream.into_iter().map(|table| resolver.stream(table)).collect(),
@@ -82,6 +87,19 @@ pub(super) fn resolve(source: &Source<'_>, file: PipelineFile) -> Result<Pipelin
 }
 
 impl Resolver<'_> {
+    /// Adds what is there already to what the file defines. The file's own hubs win over others of their names.
+    fn know(&mut self, known: &Known) {
+        self.streams.extend(known.streams.iter().cloned());
+        self.delivery_streams.extend(known.delivery_streams.iter().cloned());
+        self.tables.extend(known.tables.iter().cloned());
+        self.functions.extend(known.functions.iter().cloned());
+        self.queues.extend(known.queues.iter().cloned());
+        for (name, stream) in &known.hubs {
+            self.hubs.entry(name.clone()).or_insert_with(|| stream.clone());
+        }
+        self.on_node = *known != Known::default();
+    }
+
     pub(super) fn wrong(&mut self, line: usize, message: String, hint: impl Into<String>) {
         let mistake = self.source.mistake(line, message, hint);
         self.mistakes.push(mistake);
@@ -122,7 +140,8 @@ impl Resolver<'_> {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("define it: [[{}]] with name = \"{}\"", kind.replace(' ', "_"), name.get_ref()),
         };
-        self.wrong(line, format!("there is no {kind} `{}` in this file", name.get_ref()), hint);
+        let place = if self.on_node { "in this file or on the node" } else { "in this file" };
+        self.wrong(line, format!("there is no {kind} `{}` {place}", name.get_ref()), hint);
     }
 
     pub(super) fn range(&mut self, line: usize, what: &str, found: u64, (low, high): (u64, u64)) {

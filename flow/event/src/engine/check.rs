@@ -107,7 +107,7 @@ impl Events {
             EventEndpoint::Stream { name } => match shared.streams.get(name) {
                 Ok(stream) => match stream.owner {
                     StreamOwner::User | StreamOwner::Hub => Ok(()),
-                    StreamOwner::DeliveryStream | StreamOwner::Query | StreamOwner::Topic => {
+                    StreamOwner::DeliveryStream | StreamOwner::Query | StreamOwner::Topic | StreamOwner::Table => {
                         refuse("the stream belongs to another resource".to_owned())
                     }
                 },

@@ -229,7 +229,7 @@ impl Managed {
         let (subject, status) = (format!("managed-api/{subject}"), answered.response.status().as_u16());
         let metrics = &self.insight.metrics;
         metrics.counter("requests", &subject).add(1);
-        metrics.counter("latency_ms", &subject).add(u64::try_from(self.clock.now() - begun).unwrap_or(0));
+        metrics.distribution("latency_ms", &subject).observe((self.clock.now() - begun) as f64);
         metrics.counter("errors_4xx", &subject).add(u64::from((400..500).contains(&status)));
         metrics.counter("errors_5xx", &subject).add(u64::from(status >= 500));
     }

@@ -1,12 +1,15 @@
 //! Queries and scans: a page of items out of a range of stored keys.
 
 use std::ops::Bound;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use millstream_catalog::TableDefinition;
 use millstream_storage::{Keyspace, Storage};
 
-use super::{Tables, off_worker};
+use super::Tables;
+use super::throttle::Use;
+use crate::capacity::read_units;
 use crate::error::TableError;
 use crate::expression::{Condition, KeyCondition, Projection};
 use crate::item::{self, Item};
@@ -36,6 +39,8 @@ pub struct Query {
     pub filter: Option<Condition>,
     /// Shows parts of items.
     pub projection: Option<Projection>,
+    /// Whether it counts as a consistent read.
+    pub consistent: bool,
 }
 
 /// All items of a table, or a segment of it.
@@ -51,6 +56,8 @@ pub struct Scan {
     pub filter: Option<Condition>,
     /// Shows parts of items.
     pub projection: Option<Projection>,
+    /// Whether it counts as a consistent read.
+    pub consistent: bool,
 }
 
 /// A page of items.
@@ -62,6 +69,8 @@ pub struct Page {
     pub scanned: usize,
     /// Their bytes.
     pub scanned_bytes: usize,
+    /// Read capacity units.
+    pub units: f64,
     /// Where the next page starts; `None` when there is nothing more.
     pub last_key: Option<Item>,
 }
@@ -80,7 +89,8 @@ impl Tables {
     /// A page of the items of one hash key, in the order of their sort keys.
     ///
     /// # Errors
-    /// [`TableError::TableNotFound`], [`TableError::StartKey`], those of keys, [`TableError::Storage`].
+    /// [`TableError::TableNotFound`], [`TableError::StartKey`], those of keys, [`TableError::Throttled`],
+    /// [`TableError::Storage`].
     pub async fn query(&self, table: &str, query: Query) -> Result<Page, TableError> {
         let table = self.table(table)?;
         let mut range = query.condition.range(&table)?;
@@ -95,7 +105,7 @@ impl Tables {
             filter: query.filter,
             projection: query.projection,
         };
-        off_worker(self.storage.clone(), move |storage| reading.page(storage, &table)).await
+        self.charged(table, reading, query.consistent).await
     }
 
     /// A page of all items, in the order of their hash keys' hashes.
@@ -104,6 +114,37 @@ impl Tables {
     /// As [`Tables::query`], and [`TableError::Segment`].
     pub async fn scan(&self, table: &str, scan: Scan) -> Result<Page, TableError> {
         let table = self.table(table)?;
+        let consistent = scan.consistent;
+        let reading = Reading::of_scan(&table, scan)?;
+        self.charged(table, reading, consistent).await
+    }
+
+    /// A page of all items that nobody pays for: the table's own work.
+    pub(super) async fn scan_freely(&self, table: &Arc<TableDefinition>, scan: Scan) -> Result<Page, TableError> {
+        let (table, reading) = (Arc::clone(table), Reading::of_scan(table, scan)?);
+        self.off_worker(move |engine| reading.page(&engine.storage, &table)).await
+    }
+
+    async fn charged(
+        &self,
+        table: Arc<TableDefinition>,
+        reading: Reading,
+        consistent: bool,
+    ) -> Result<Page, TableError> {
+        let taken = read_units(0, consistent);
+        self.throttle.take(&table, Use::Read, taken)?;
+        self.off_worker(move |engine| {
+            let mut page = reading.page(&engine.storage, &table)?;
+            page.units = read_units(page.scanned_bytes, consistent);
+            engine.throttle.correct(&table, Use::Read, taken, page.units);
+            Ok(page)
+        })
+        .await
+    }
+}
+
+impl Reading {
+    fn of_scan(table: &TableDefinition, scan: Scan) -> Result<Self, TableError> {
         let mut range = match scan.segment {
             None => (Bound::Unbounded, Bound::Unbounded),
             Some((segment, total)) if segment >= total || total > SEGMENTS_MAX => {
@@ -118,17 +159,16 @@ impl Tables {
             }
         };
         if let Some(start) = &scan.start {
-            range = behind(&table, start, range, false)?;
+            range = behind(table, start, range, false)?;
         }
-        let reading = Reading {
-            keyspace: key::keyspace(&table),
+        Ok(Self {
+            keyspace: key::keyspace(table),
             range,
             reverse: false,
             limit: scan.limit.unwrap_or(usize::MAX),
             filter: scan.filter,
             projection: scan.projection,
-        };
-        off_worker(self.storage.clone(), move |storage| reading.page(storage, &table)).await
+        })
     }
 }
 

@@ -6,6 +6,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{DynamoDb, error, input, table_name};
+use crate::dynamodbstreams::name;
+use crate::dynamodbstreams::record::view_type;
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 
 #[derive(Deserialize)]
@@ -33,8 +35,6 @@ impl DynamoDb {
                 "AttributeType": key::attribute_type(attribute.key_type).letters(),
             })
         };
-        let element =
-            |(attribute, role): (&KeyAttribute, &str)| json!({ "AttributeName": attribute.name, "KeyType": role });
         let (reads, writes) = table.provisioned.unwrap_or_default();
         let mut description = json!({
             "TableName": table.name,
@@ -43,7 +43,7 @@ impl DynamoDb {
             "TableId": table.uuid,
             "CreationDateTime": table.created as f64 / 1000.0,
             "AttributeDefinitions": key::attributes(table).map(definition).collect::<Vec<_>>(),
-            "KeySchema": key::attributes(table).zip(["HASH", "RANGE"]).map(element).collect::<Vec<_>>(),
+            "KeySchema": key_schema(table),
             "ProvisionedThroughput": {
                 "NumberOfDecreasesToday": 0,
                 "ReadCapacityUnits": reads,
@@ -56,6 +56,20 @@ impl DynamoDb {
         if table.provisioned.is_none() {
             description["BillingModeSummary"] = json!({ "BillingMode": "PAY_PER_REQUEST" });
         }
+        if let Some(changes) = &table.changes {
+            description["LatestStreamLabel"] = json!(name::label(changes.created));
+            description["LatestStreamArn"] = json!(name::stream_arn(&self.place, &table.name, changes.created));
+        }
+        if let Some(view) = table.change_view() {
+            description["StreamSpecification"] = json!({ "StreamEnabled": true, "StreamViewType": view_type(view) });
+        }
         description
     }
+}
+
+/// A table's keys as descriptions show them.
+pub(crate) fn key_schema(table: &TableDefinition) -> Vec<Value> {
+    let element =
+        |(attribute, role): (&KeyAttribute, &str)| json!({ "AttributeName": attribute.name, "KeyType": role });
+    key::attributes(table).zip(["HASH", "RANGE"]).map(element).collect()
 }

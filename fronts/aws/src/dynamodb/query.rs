@@ -57,12 +57,12 @@ pub(super) async fn call(dynamodb: &DynamoDb, request: &JsonRequest) -> Result<V
 
     let limit = input.limit.and_then(|limit| usize::try_from(limit).ok());
     let reverse = input.scan_index_forward == Some(false);
-    let query = Query { condition, reverse, limit, start, filter, projection };
+    let consistent = input.consistent_read == Some(true);
+    let query = Query { condition, reverse, limit, start, filter, projection, consistent };
     let page = dynamodb.tables.query(name, query).await.map_err(of_page)?;
     dynamodb.read(name, page.scanned);
-    let units = capacity::read_units(page.scanned_bytes, input.consistent_read == Some(true));
     let mut answer = encode_page(&page, input.select.as_deref() == Some("COUNT"));
-    capacity::tell(&mut answer, input.return_consumed_capacity.as_deref(), name, units);
+    capacity::tell(&mut answer, input.return_consumed_capacity.as_deref(), name, page.units);
     Ok(answer)
 }
 

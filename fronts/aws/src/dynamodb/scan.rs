@@ -52,12 +52,12 @@ pub(super) async fn call(dynamodb: &DynamoDb, request: &JsonRequest) -> Result<V
     check_index(input.index_name.as_deref())?;
 
     let limit = input.limit.and_then(|limit| usize::try_from(limit).ok());
-    let scan = Scan { segment, limit, start, filter, projection };
+    let consistent = input.consistent_read == Some(true);
+    let scan = Scan { segment, limit, start, filter, projection, consistent };
     let page = dynamodb.tables.scan(name, scan).await.map_err(of_page)?;
     dynamodb.read(name, page.scanned);
-    let units = capacity::read_units(page.scanned_bytes, input.consistent_read == Some(true));
     let mut answer = encode_page(&page, input.select.as_deref() == Some("COUNT"));
-    capacity::tell(&mut answer, input.return_consumed_capacity.as_deref(), name, units);
+    capacity::tell(&mut answer, input.return_consumed_capacity.as_deref(), name, page.units);
     Ok(answer)
 }
 

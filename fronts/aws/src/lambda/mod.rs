@@ -6,6 +6,7 @@ mod configuration;
 mod create_function;
 mod error;
 mod event_invoke_config;
+pub mod event_source_mapping;
 mod get_function;
 mod invoke;
 mod permission;
@@ -15,11 +16,16 @@ mod update_function;
 use bytes::Bytes;
 use http::{Method, Response, StatusCode};
 use millstream_function::Functions;
+use millstream_mapping::Mappings;
 use serde::de::DeserializeOwned;
 
+use crate::authorize::Authorizer;
 use crate::json_protocol::ServiceError;
 use crate::place::{Place, resource};
 use crate::rest_protocol::{self, RestRequest};
+
+/// What roles of functions must trust.
+pub(crate) const SERVICE: &str = "lambda.amazonaws.com";
 
 /// The log group of a function, as the service names it.
 #[must_use]
@@ -30,14 +36,28 @@ pub fn log_group(function: &str) -> String {
 /// The service.
 pub struct Lambda {
     functions: Functions,
+    mappings: Mappings,
+    authorizer: Authorizer,
     place: Place,
 }
 
 impl Lambda {
-    /// The service over the function engine.
+    /// The service over the function engine and the engine of event source mappings.
     #[must_use]
-    pub fn new(functions: Functions, place: Place) -> Self {
-        Self { functions, place }
+    pub fn new(functions: Functions, mappings: Mappings, authorizer: Authorizer, place: Place) -> Self {
+        Self { functions, mappings, authorizer, place }
+    }
+
+    /// A role that a function is to have must trust the service.
+    fn check_role(&self, role: Option<&str>) -> Result<(), ServiceError> {
+        match role {
+            Some(role) if !self.authorizer.service_may_assume(role, SERVICE) => Err(error::typed(
+                400,
+                "InvalidParameterValueException",
+                "The role defined for the function cannot be assumed by Lambda.".to_owned(),
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// Answers a request: every operation that there is, by method and path.
@@ -81,10 +101,11 @@ impl Lambda {
             (_, ["2015-03-31", "functions", _, "versions" | "aliases", ..]) => {
                 Err(create_function::unsupported("versions and aliases of functions"))
             }
-            (method, _) => Err(ServiceError {
-                status: 404,
-                ..ServiceError::unknown_operation("Lambda", &format!("{method} {}", request.path))
-            }),
+            (_, ["2015-03-31", "event-source-mappings"]) => event_source_mapping::call(self, request, None).await,
+            (_, ["2015-03-31", "event-source-mappings", id]) => {
+                event_source_mapping::call(self, request, Some(*id)).await
+            }
+            _ => Err(unknown(request)),
         };
         answer.unwrap_or_else(|error| rest_protocol::error(&error))
     }
@@ -107,8 +128,13 @@ impl Lambda {
     }
 }
 
+fn unknown(request: &RestRequest) -> ServiceError {
+    let operation = format!("{} {}", request.method, request.path);
+    ServiceError { status: 404, ..ServiceError::unknown_operation("Lambda", &operation) }
+}
+
 /// A function's name from what a client may give: a name, a name with a qualifier, an ARN, a part of one.
-fn function_name(given: &str) -> String {
+pub(crate) fn function_name(given: &str) -> String {
     let name = resource(given, "lambda", "function:").unwrap_or(given);
     let name = name.rsplit_once(":function:").map_or(name, |(_, name)| name);
     name.strip_suffix(":$LATEST").unwrap_or(name).to_owned()

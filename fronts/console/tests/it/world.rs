@@ -339,6 +339,7 @@ fn table(name: &str) -> NewTable {
         hash_key: KeyAttribute { name: "timestamp".into(), key_type: KeyType::String },
         sort_key: Some(KeyAttribute { name: "symbol".into(), key_type: KeyType::Number }),
         provisioned: None,
+        changes: None,
         tags: Default::default(),
         owner: Default::default(),
         item_bytes_max: millstream_catalog::TABLE_ITEM_BYTES_MAX,

@@ -2,7 +2,7 @@
 
 use percent_encoding::percent_decode_str;
 
-use super::error::BlobError;
+use super::error::ServiceError;
 use crate::request::AzureRequest;
 
 /// An address, taken apart and unescaped.
@@ -15,18 +15,13 @@ pub(crate) struct Target {
     pub(crate) parameters: Vec<(String, String)>,
 }
 
-/// Whether a storage account can be called so: 3 to 24 lower-case letters and digits.
-pub(crate) fn is_account(name: &str) -> bool {
-    (3..=24).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
-}
-
 impl Target {
-    pub(crate) fn of(request: &AzureRequest) -> Result<Self, BlobError> {
+    pub(crate) fn of(request: &AzureRequest) -> Result<Self, ServiceError> {
         Self::parse(&request.path, &request.query)
     }
 
     /// An address from its path and query, both as sent.
-    pub(crate) fn parse(path: &str, query: &str) -> Result<Self, BlobError> {
+    pub(crate) fn parse(path: &str, query: &str) -> Result<Self, ServiceError> {
         let mut parts = path.trim_start_matches('/').splitn(3, '/');
         let mut part = || parts.next().filter(|part| !part.is_empty()).map(unescape).transpose();
         let account = part()?.unwrap_or_default();
@@ -51,7 +46,7 @@ impl Target {
 }
 
 /// A query's parameters as they are signed: a plus is a plus.
-fn parameters(query: &str) -> Result<Vec<(String, String)>, BlobError> {
+fn parameters(query: &str) -> Result<Vec<(String, String)>, ServiceError> {
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
     let pair = |pair: &str| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -60,10 +55,10 @@ fn parameters(query: &str) -> Result<Vec<(String, String)>, BlobError> {
     pairs.map(pair).collect()
 }
 
-fn unescape(text: &str) -> Result<String, BlobError> {
+fn unescape(text: &str) -> Result<String, ServiceError> {
     match percent_decode_str(text).decode_utf8() {
         Ok(text) => Ok(text.into_owned()),
-        Err(_) => Err(BlobError::bad_request(
+        Err(_) => Err(ServiceError::bad_request(
             "InvalidUri",
             format!("The requested URI does not represent any resource on the server: {text} is not UTF-8."),
         )),
@@ -87,13 +82,5 @@ mod tests {
         assert_eq!(parsed("/acc1", "").container, None);
         assert_eq!(parsed("/acc1/c/", "").blob, None);
         assert!(Target::parse("/acc1/c/%ff", "").is_err());
-    }
-
-    #[test]
-    fn accounts_are_lower_case_letters_and_digits() {
-        assert!(is_account("devstoreaccount1") && is_account("abc"));
-        for bad in ["ab", "", "A23", "a_b", "2015-03-31", "abcdefghijklmnopqrstuvwxy"] {
-            assert!(!is_account(bad), "{bad}");
-        }
     }
 }

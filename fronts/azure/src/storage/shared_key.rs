@@ -24,7 +24,7 @@ const SIGNED_HEADERS: [&str; 11] = [
 
 /// The texts that the client may have signed. The documents say that headers are sorted by their names, clients sort
 /// them by the order of words, which leaves hyphens out: where both differ, either is right.
-pub(super) fn strings_to_sign(request: &AzureRequest, target: &Target) -> Vec<String> {
+pub(crate) fn strings_to_sign(request: &AzureRequest, target: &Target) -> Vec<String> {
     let mut names: Vec<&str> =
         request.headers.keys().map(http::HeaderName::as_str).filter(|name| name.starts_with("x-ms-")).collect();
     names.sort_unstable();

@@ -2,13 +2,17 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod capacity;
+mod changes;
+mod transactions;
+
 use std::sync::Arc;
 
 use millstream_catalog::{Catalog, KeyAttribute, KeyType};
 use millstream_storage::Storage;
 use millstream_table::expression::{Condition, KeyCondition, Placeholders, Projection, UpdateExpression};
 use millstream_table::{
-    AttributeValue, BatchWrite, Deletion, Item, NewTable, Put, Query, Scan, TableError, Tables, Update,
+    AttributeValue, BatchGet, BatchWrite, Deletion, Item, NewTable, Put, Query, Scan, TableError, Tables, Update,
 };
 use millstream_types::ManualClock;
 
@@ -49,6 +53,7 @@ fn new_table(name: &str) -> NewTable {
         hash_key: KeyAttribute { name: "symbol".into(), key_type: KeyType::String },
         sort_key: Some(KeyAttribute { name: "time".into(), key_type: KeyType::Number }),
         provisioned: None,
+        changes: None,
         tags: Default::default(),
         owner: Default::default(),
         item_bytes_max: millstream_catalog::TABLE_ITEM_BYTES_MAX,
@@ -111,9 +116,11 @@ fn query(condition: &str, low: i64, high: i64) -> Query {
         tags: Default::default(),
         owner: Default::default(),
         item_bytes_max: millstream_catalog::TABLE_ITEM_BYTES_MAX,
+        changes: None,
+        expiry: None,
     };
     let condition = KeyCondition::parse(condition, &mut Placeholders::new(names, values.into()), &table).unwrap();
-    Query { condition, reverse: false, limit: None, start: None, filter: None, projection: None }
+    Query { condition, reverse: false, limit: None, start: None, filter: None, projection: None, consistent: true }
 }
 
 fn times(items: &[Item]) -> Vec<String> {
@@ -228,8 +235,9 @@ async fn batches_are_all_or_nothing() {
     let wrong = [write(BatchWrite::Delete(key("A", 1))), write(BatchWrite::Put(Item::new()))];
     assert!(matches!(tables.batch_write(&wrong).await, Err(TableError::KeyMissing { .. })));
     tables.batch_write(&[write(BatchWrite::Delete(key("A", 2)))]).await.unwrap();
-    let keys: Vec<_> = [1, 2].map(|time| ("trades".to_owned(), key("A", time))).into();
-    assert_eq!(tables.batch_get(&keys).await.unwrap(), [Some(trade("A", 1, 1)), None]);
+    let get = |time| BatchGet { table: "trades".to_owned(), key: key("A", time), consistent: false };
+    let got = tables.batch_get(&[1, 2].map(get)).await.unwrap();
+    assert_eq!((got.items, got.unprocessed), (vec![Some(trade("A", 1, 1)), None], vec![]));
     let many = vec![write(BatchWrite::Delete(key("A", 1))); 26];
     assert!(matches!(tables.batch_write(&many).await, Err(TableError::BatchSize { found: 26, max: 25 })));
 }

@@ -1,11 +1,11 @@
-//! XML as the service writes and reads it. Pure.
+//! XML as the services write and read it. Pure.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, header};
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
-use super::error::BlobError;
+use super::error::ServiceError;
 
 pub(crate) const CONTENT_TYPE: &str = "application/xml";
 
@@ -93,20 +93,20 @@ impl Element {
 
 /// The children of a document's root that hold text, with their names, at most `limit`. Anything nested deeper, another
 /// root, and references are errors: the documents that are read here have none.
-pub(crate) fn read_list(document: &[u8], root: &str, limit: usize) -> Result<Vec<(String, String)>, BlobError> {
+pub(crate) fn read_list(document: &[u8], root: &str, limit: usize) -> Result<Vec<(String, String)>, ServiceError> {
     let mut reader = Reader::from_reader(document);
     let mut open: Vec<String> = Vec::new();
     let mut found: Vec<(String, String)> = Vec::new();
     let mut ended = false;
     loop {
-        match reader.read_event().map_err(BlobError::invalid_document)? {
+        match reader.read_event().map_err(ServiceError::invalid_document)? {
             Event::Start(start) => {
                 let name = String::from_utf8_lossy(start.name().as_ref()).into_owned();
                 match open.len() {
                     0 if name == root && !ended => {}
                     1 if found.len() < limit => found.push((name.clone(), String::new())),
-                    1 => return Err(BlobError::bad_request("BlockListTooLong", "The block list is too long.")),
-                    _ => return Err(BlobError::invalid_document(format!("unexpected element {name}"))),
+                    1 => return Err(ServiceError::bad_request("BlockListTooLong", "The block list is too long.")),
+                    _ => return Err(ServiceError::invalid_document(format!("unexpected element {name}"))),
                 }
                 open.push(name);
             }
@@ -118,12 +118,12 @@ pub(crate) fn read_list(document: &[u8], root: &str, limit: usize) -> Result<Vec
             Event::Text(text) => match (open.len(), found.last_mut()) {
                 (2, Some((_, value))) => value.push_str(&String::from_utf8_lossy(&text)),
                 _ if text.iter().all(u8::is_ascii_whitespace) => {}
-                _ => return Err(BlobError::invalid_document("unexpected text")),
+                _ => return Err(ServiceError::invalid_document("unexpected text")),
             },
             Event::Eof if ended => break,
-            Event::Eof => return Err(BlobError::invalid_document(format!("expected the element {root}"))),
+            Event::Eof => return Err(ServiceError::invalid_document(format!("expected the element {root}"))),
             Event::Decl(_) | Event::Comment(_) => {}
-            _ => return Err(BlobError::invalid_document("unexpected markup")),
+            _ => return Err(ServiceError::invalid_document("unexpected markup")),
         }
     }
     found.iter_mut().for_each(|(_, value)| *value = value.trim().to_owned());

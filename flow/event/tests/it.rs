@@ -113,6 +113,8 @@ impl Node {
             validation_url: Arc::new(|topic, name, code| format!("{topic}/{name}/{code}")),
             invoke: Arc::clone(&self.functions) as Arc<dyn Invoke>,
             queues: None,
+            messages: None,
+            invoke_later: None,
             objects: Some(Arc::clone(&self.bucket) as Arc<dyn PutObject>),
         };
         let events = Events::start(options, self.storage.clone(), catalog, streams.clone(), insight.clone(), clock);
@@ -146,7 +148,7 @@ impl Running {
                     "id": id.to_string(), "subject": format!("orders/{id}"), "eventType": "made", "dataVersion": "1",
                     "eventTime": "2026-11-21T04:05:06Z", "data": { "id": id },
                 }),
-                EventSchema::CloudEvents => {
+                EventSchema::CloudEvents | EventSchema::Message => {
                     json!({ "specversion": "1.0", "id": id.to_string(), "source": "/s", "type": "made", "data": { "id": id } })
                 }
             };

@@ -15,6 +15,7 @@ mod invocation;
 mod log_capture;
 mod package;
 mod pool;
+mod port;
 mod process;
 mod runtime;
 mod runtime_api;

@@ -184,7 +184,7 @@ impl Console {
     }
 
     pub(crate) fn topic(&self, name: &str) -> Result<Arc<TopicDefinition>, ConsoleError> {
-        self.events().topic(name).map_err(|_| not_found("topic", name))
+        self.events().any_topic(name).map_err(|_| not_found("topic", name))
     }
 
     pub(crate) fn subscription(
@@ -192,7 +192,7 @@ impl Console {
         topic: &str,
         name: &str,
     ) -> Result<Arc<EventSubscriptionDefinition>, ConsoleError> {
-        self.events().subscription(topic, name).map_err(|_| not_found("subscription", name))
+        self.events().any_subscription(topic, name).map_err(|_| not_found("subscription", name))
     }
 
     pub(crate) fn container(
@@ -211,7 +211,7 @@ impl Console {
     pub(crate) fn stream_measures(&self, stream: &StreamDefinition) -> Measures {
         let subject = match stream.owner {
             StreamOwner::DeliveryStream | StreamOwner::Topic => stream.name.clone(),
-            StreamOwner::User | StreamOwner::Query | StreamOwner::Hub | StreamOwner::Table => {
+            StreamOwner::User | StreamOwner::Query | StreamOwner::Hub | StreamOwner::Table | StreamOwner::Gateway => {
                 format!("stream/{}", stream.name)
             }
         };

@@ -26,6 +26,7 @@ pub fn run(file: &Path) -> anyhow::Result<()> {
         (pipeline.buckets.len(), "blob containers"),
         (pipeline.databases.len(), "databases"),
         (pipeline.apis.len(), "APIs"),
+        (pipeline.plans.len(), "usage plans"),
         (pipeline.topics.len(), "topics"),
         (pipeline.managed_services.len(), "API Management services"),
     ];

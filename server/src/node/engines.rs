@@ -15,6 +15,7 @@ use millstream_aws::kinesis::Seal;
 use millstream_aws::kinesisanalytics::LambdaOutputCodec;
 use millstream_aws::lambda::event_source_mapping::{LambdaEvents, OnFailureDestinations, RolePermits};
 use millstream_aws::place::Place;
+use millstream_aws::sns::notification::{NotificationDocuments, Signer};
 use millstream_azure::cosmos;
 use millstream_azure::eventgrid::{place as grid_place, words::webhook_words};
 use millstream_azure::streamanalytics::FunctionOutputCodec;
@@ -24,11 +25,12 @@ use millstream_document::Documents;
 use millstream_event::{Events, Options as EventOptions, RetrySchedule};
 use millstream_function::confinement::Launcher;
 use millstream_function::{Functions, Options as FunctionOptions, ProcessCredentials};
-use millstream_gateway::{BackendOptions, Backends, Calls, Gateway, Managed};
+use millstream_gateway::{BackendOptions, Backends, Calls, Gateway, Managed, PlanOptions, Plans};
 use millstream_insight::Insight;
 use millstream_mapping::{Mappings, Options as MappingOptions, Outside as MappingOutside};
 use millstream_namespace::Namespaces;
 use millstream_object::{ObjectStoreOptions, Objects};
+use millstream_portal::Portal;
 use millstream_query::{Outside, Queries};
 use millstream_queue::Queues;
 use millstream_storage::{Durability, Storage, StorageOptions};
@@ -69,12 +71,16 @@ pub struct Engines {
     pub queues: Queues,
     pub mappings: Mappings,
     pub gateway: Gateway,
+    pub plans: Plans,
     pub calls: Calls,
     pub events: Events,
     pub managed: Managed,
+    pub portal: Portal,
     pub place: Place,
     /// Keeps what clients bring back from being made up.
     pub seal: Seal,
+    /// Signs what subscribers of topics get.
+    pub signer: Signer,
     pub clock: Arc<dyn Clock>,
     /// Where clients of this machine find the AWS protocols.
     pub endpoint: String,
@@ -108,6 +114,7 @@ impl Engines {
         }
         let cosmos_key = access.account_key("cosmos", cosmos::DEVELOPMENT_KEY, new_account_key, clock.now()).await?;
         let queues = Queues::open(storage.clone(), catalog.clone(), Arc::clone(&clock)).await?;
+        queues.measure(insight.clone());
         let destinations = Arc::new(Destinations::new(place.clone(), Arc::new(queues.clone()), authorizer.clone()));
         let functions = {
             let options = FunctionOptions {
@@ -119,7 +126,6 @@ impl Engines {
             // Inside the runtime's context: functions start tasks.
             tokio::task::spawn_blocking(move || Functions::open(options, storage, catalog, insight, clock)).await??
         };
-        destinations.connect(functions.clone());
         tracing::info!(confinement = %functions.confinement(), "functions");
         let invoke: Arc<dyn Invoke> = Arc::new(functions.clone());
         let objects = Objects::new(object_store(settings), storage.clone(), catalog.clone(), Arc::clone(&clock));
@@ -148,14 +154,25 @@ impl Engines {
         .await;
         let gateway = Gateway::new(catalog.clone(), insight.clone(), Arc::clone(&clock));
         let backends = backends(settings, aws).await?;
+        let plans = Plans::open(
+            storage.clone(),
+            catalog.clone(),
+            streams.clone(),
+            &insight,
+            Arc::clone(&clock),
+            PlanOptions { account: settings.api_throttle },
+        )
+        .await?;
         let calls = Calls::new(
             gateway.clone(),
+            plans.clone(),
             Arc::clone(&invoke),
             Arc::new(LambdaProxy),
             backends.clone(),
             Arc::clone(&clock),
         );
         let managed = Managed::new(storage.clone(), catalog.clone(), insight.clone(), backends, Arc::clone(&clock));
+        let signer = Signer::new(storage.clone(), Arc::clone(&clock));
         let mappings = Mappings::start(
             mapping_options(settings),
             MappingOutside {
@@ -178,6 +195,8 @@ impl Engines {
         let events = Events::start(
             EventOptions {
                 queues: Some(Arc::new(queues.clone())),
+                messages: Some(Arc::new(NotificationDocuments::new(signer.clone(), &endpoint))),
+                invoke_later: Some(Arc::new(functions.clone())),
                 ..event_options(settings, &endpoint, invoke, &objects)
             },
             storage.clone(),
@@ -186,6 +205,8 @@ impl Engines {
             insight.clone(),
             Arc::clone(&clock),
         );
+        destinations.connect(functions.clone(), events.clone());
+        let portal = open_portal(&storage, &catalog, &gateway, &plans, &clock, settings.dev).await?;
         Ok(Self {
             storage,
             catalog,
@@ -204,11 +225,14 @@ impl Engines {
             queues,
             mappings,
             gateway,
+            plans,
             calls,
             events,
             managed,
+            portal,
             place,
             seal,
+            signer,
             clock,
             endpoint,
         })
@@ -218,6 +242,7 @@ impl Engines {
     pub async fn stop(&self) {
         self.events.shutdown().await;
         self.mappings.shutdown().await;
+        self.plans.shutdown().await;
         self.deliveries.shutdown().await;
         self.queries.shutdown().await;
         self.functions.shutdown().await;
@@ -231,6 +256,23 @@ impl Engines {
             Err(error) => tracing::error!(%error, "closing the store"),
         }
     }
+}
+
+/// Opens the developer portal, off the async workers, and brings its keys together with its subscriptions.
+async fn open_portal(
+    storage: &Storage,
+    catalog: &Catalog,
+    gateway: &Gateway,
+    plans: &Plans,
+    clock: &Arc<dyn Clock>,
+    development: bool,
+) -> anyhow::Result<Portal> {
+    let (storage, catalog, gateway) = (storage.clone(), catalog.clone(), gateway.clone());
+    let (plans, clock) = (plans.clone(), Arc::clone(clock));
+    let open = move || Portal::open(storage, catalog, gateway, plans, clock, development);
+    let portal = tokio::task::spawn_blocking(open).await??;
+    portal.settle().await?;
+    Ok(portal)
 }
 
 /// Opens what lies on the disk, off the async workers.
@@ -315,6 +357,8 @@ fn event_options(settings: &Settings, endpoint: &str, invoke: Arc<dyn Invoke>, o
         invoke,
         objects: Some(Arc::new(objects.clone())),
         queues: None,
+        messages: None,
+        invoke_later: None,
     }
 }
 

@@ -21,6 +21,7 @@ pub fn start(engines: &Arc<Engines>, stopped: &watch::Receiver<bool>, tasks: &mu
     tasks.spawn(every(SAMPLE, stopped.clone(), move || {
         let engines = Arc::clone(&each);
         async move {
+            engines.queues.sample();
             engines.insight.metrics.sample();
             if let Err(error) = engines.insight.flush().await {
                 tracing::warn!(%error, "log lines and marks cannot be kept");
@@ -53,6 +54,9 @@ pub fn start(engines: &Arc<Engines>, stopped: &watch::Receiver<bool>, tasks: &mu
         async move {
             if let Err(error) = engines.objects.sweep().await {
                 tracing::warn!(%error, "abandoned blocks of objects cannot be removed");
+            }
+            if let Err(error) = engines.plans.sweep().await {
+                tracing::warn!(%error, "old counts of usage cannot be removed");
             }
         }
     }));

@@ -24,6 +24,7 @@ use millstream_aws::kinesisanalytics::KinesisAnalytics;
 use millstream_aws::lambda::Lambda;
 use millstream_aws::logs::CloudWatchLogs;
 use millstream_aws::services::Services;
+use millstream_aws::sns::Sns;
 use millstream_aws::sqs::Sqs;
 use millstream_aws::sts::Sts;
 use millstream_azure::apimanagement::ApiManagement;
@@ -42,6 +43,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::event_hubs::{self, EventHubsListeners};
+use super::portal::{self, PortalListener};
 use super::{Engines, bind, keys};
 use crate::apply::{self, Request};
 use crate::remote::SOCKET;
@@ -55,6 +57,7 @@ pub struct Listeners {
     aws: TcpListener,
     console: TcpListener,
     event_hubs: EventHubsListeners,
+    portal: PortalListener,
 }
 
 impl Listeners {
@@ -63,6 +66,7 @@ impl Listeners {
             aws: bind(settings.aws_listen, "--aws-listen").await?,
             console: bind(settings.console_listen, "--console-listen").await?,
             event_hubs: EventHubsListeners::bind(settings).await?,
+            portal: PortalListener::bind(settings).await?,
         })
     }
 
@@ -94,6 +98,8 @@ impl Listeners {
         };
         tasks.spawn(millstream_http::serve::serve(self.aws, Arc::new(answer), Box::pin(stop(stopped.clone()))));
         self.event_hubs.serve(&event_hubs, stopped, tasks);
+        let portal_front = portal::front(engines, settings);
+        self.portal.serve(&portal_front, stopped, tasks);
         let console = millstream_console::router(console(engines, event_hubs.clone()));
         let pages = console.clone();
         let ended = stop(stopped.clone());
@@ -108,6 +114,7 @@ impl Listeners {
         let commands = console
             .merge(admin(engines))
             .merge(event_hubs::keys(event_hubs.clone()))
+            .merge(portal::routes(portal_front))
             .merge(keys::routes(engines, event_hubs, settings));
         let ended = stop(stopped.clone());
         tasks.spawn(async move {
@@ -120,7 +127,7 @@ impl Listeners {
     }
 }
 
-async fn stop(mut stopped: watch::Receiver<bool>) {
+pub(super) async fn stop(mut stopped: watch::Receiver<bool>) {
     while !*stopped.borrow_and_update() {
         if stopped.changed().await.is_err() {
             return;
@@ -153,10 +160,17 @@ fn aws_front(engines: &Engines) -> AwsFront {
         logs: CloudWatchLogs::new(insight.clone(), place.clone()),
         analytics: KinesisAnalytics::new(engines.queries.clone(), streams.clone(), place.clone()),
         cloudwatch: CloudWatch::new(insight.metrics.clone(), Arc::clone(clock)),
-        sqs: Sqs::new(engines.queues.clone(), place.clone()),
+        sns: Sns::new(engines.events.clone(), place.clone(), engines.signer.clone()),
+        sqs: Sqs::new(engines.queues.clone(), place.clone(), engines.seal.clone()),
+        apigateway: ApiGateway::new(
+            engines.gateway.clone(),
+            calls,
+            engines.plans.clone(),
+            place.clone(),
+            Arc::clone(clock),
+        ),
         iam: Iam::new(authorizer.clone(), Arc::clone(clock)),
         sts: Sts::new(authorizer.clone(), Arc::clone(clock)),
-        apigateway: ApiGateway::new(engines.gateway.clone(), calls, place.clone(), Arc::clone(clock)),
     };
     AwsFront::new(authorizer.clone(), Arc::clone(clock), services)
 }

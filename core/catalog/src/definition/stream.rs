@@ -54,6 +54,8 @@ pub enum StreamOwner {
     Hub,
     /// A table, whose changes it holds; named `changes/TABLE`.
     Table,
+    /// The gateway: the access log of its metered requests, named `gateway/access`.
+    Gateway,
 }
 
 /// One shard.

@@ -6,8 +6,10 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::azure::{ApiManagementTable, BlobContainerTable, CosmosDatabaseTable, EventHubTable, TopicTable};
+use super::plan::PlanTable;
+use super::portal::PortalTable;
 use super::queue::QueueTable;
-use crate::definition::KeyType;
+use crate::definition::{ChangeView, KeyType};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,6 +41,9 @@ pub(super) struct PipelineFile {
     pub(super) event_grid_topic: Vec<TopicTable>,
     #[serde(default)]
     pub(super) api_management: Vec<ApiManagementTable>,
+    #[serde(default)]
+    pub(super) plans: BTreeMap<String, Spanned<PlanTable>>,
+    pub(super) portal: Option<PortalTable>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -74,6 +79,16 @@ pub(super) struct TableTable {
     pub(super) name: Spanned<String>,
     pub(super) hash_key: KeyTable,
     pub(super) sort_key: Option<KeyTable>,
+    pub(super) changes: Option<ChangeView>,
+    pub(super) capacity: Option<CapacityTable>,
+    pub(super) expiry: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CapacityTable {
+    pub(super) reads: u64,
+    pub(super) writes: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -235,6 +250,9 @@ pub(super) struct RouteTable {
     pub(super) function: Spanned<String>,
     #[serde(default)]
     pub(super) integration: RouteIntegration,
+    /// Whether a caller needs an API key.
+    #[serde(default)]
+    pub(super) key_required: bool,
 }
 
 /// How a route calls its function.

@@ -9,6 +9,8 @@ mod azure;
 mod file;
 pub mod form;
 mod known;
+mod plan;
+mod portal;
 mod queue;
 mod resolve;
 mod source;
@@ -18,11 +20,14 @@ use std::path::PathBuf;
 pub use azure::{DocumentDatabaseSpec, EventSubscriptionSpec, HubSpec, ManagedServiceSpec, TopicSpec};
 pub use file::RouteIntegration;
 pub use known::Known;
+pub use plan::PlanSpec;
+pub use portal::{PortalApiSpec, PortalOfferSpec, PortalSpec};
 pub use queue::QueueSpec;
 pub use source::{Located, Mistake};
 
 use crate::definition::{
-    ColumnDefinition, EventOrder, KeyAttribute, ObjectDestination, OutputTarget, QueryDialect, RecordFormat, StartAt,
+    ChangeView, ColumnDefinition, EventOrder, KeyAttribute, ObjectDestination, OutputTarget, QueryDialect,
+    RecordFormat, StartAt,
 };
 
 /// What a file defines, in the order in which it can be applied.
@@ -54,6 +59,10 @@ pub struct Pipeline {
     pub topics: Vec<Located<TopicSpec>>,
     /// Managed API services.
     pub managed_services: Vec<Located<ManagedServiceSpec>>,
+    /// Usage plans.
+    pub plans: Vec<Located<PlanSpec>>,
+    /// The developer portal.
+    pub portal: Option<PortalSpec>,
 }
 
 /// A stream to be.
@@ -87,6 +96,12 @@ pub struct TableSpec {
     pub hash_key: KeyAttribute,
     /// The sort key.
     pub sort_key: Option<KeyAttribute>,
+    /// What records of its changes show; `None`: changes are not told.
+    pub changes: Option<ChangeView>,
+    /// Capacity units of (reads, writes) per second; `None`: pay per request.
+    pub provisioned: Option<(u64, u64)>,
+    /// The attribute that says when an item may go.
+    pub expiry: Option<String>,
 }
 
 /// A function to be.
@@ -193,6 +208,8 @@ pub struct RouteSpec {
     pub function: String,
     /// How the function is called.
     pub integration: RouteIntegration,
+    /// Whether a caller needs an API key.
+    pub key_required: bool,
 }
 
 impl Pipeline {

@@ -22,6 +22,9 @@ use crate::definition::{
 /// The longest tolerance for late events: 20 days, the service's own limit.
 const LATE_SECONDS: (u64, u64) = (0, 1_728_000);
 
+/// Capacity units a second of one table: the service's own limit.
+const TABLE_UNITS: (u64, u64) = (1, 40_000);
+
 /// Names of one kind that a file may refer to.
 type Names = BTreeSet<String>;
 
@@ -32,6 +35,8 @@ pub(super) struct Resolver<'s> {
     tables: Names,
     pub(super) functions: Names,
     pub(super) queues: Names,
+    pub(super) apis: Names,
+    pub(super) plans: Names,
     /// Hubs and their streams.
     pub(super) hubs: BTreeMap<String, String>,
     /// Whether names of a node are known too.
@@ -47,6 +52,8 @@ pub(super) fn resolve(source: &Source<'_>, file: PipelineFile, known: &Known) ->
         tables: Names::new(),
         functions: Names::new(),
         queues: Names::new(),
+        apis: Names::new(),
+        plans: file.plans.keys().cloned().collect(),
         hubs: BTreeMap::new(),
         on_node: false,
         mistakes: Vec::new(),
@@ -58,7 +65,7 @@ pub(super) fn resolve(source: &Source<'_>, file: PipelineFile, known: &Known) ->
     resolver.functions = resolver.unique("function", file.function.iter().map(|table| &table.name));
     resolver.queues = resolver.unique("queue", file.queue.iter().map(|table| &table.name));
     resolver.unique("query", file.query.iter().map(|table| &table.name));
-    resolver.unique("api", file.api.iter().map(|table| &table.name));
+    resolver.apis = resolver.unique("api", file.api.iter().map(|table| &table.name));
     resolver.unique("event hub", file.event_hub.iter().map(|table| &table.name));
     resolver.unique("blob container", file.blob_container.iter().map(|table| &table.name));
     resolver.unique("cosmos database", file.cosmos_database.iter().map(|table| &table.name));
@@ -81,6 +88,8 @@ pub(super) fn resolve(source: &Source<'_>, file: PipelineFile, known: &Known) ->
         databases: file.cosmos_database.into_iter().map(|table| resolver.database(table)).collect(),
         managed_services: file.api_management.into_iter().map(|table| resolver.managed_service(table)).collect(),
         topics: file.event_grid_topic.into_iter().map(|table| resolver.topic(table)).collect(),
+        plans: file.plans.into_iter().map(|entry| resolver.plan(entry)).collect(),
+        portal: file.portal.map(|table| resolver.portal(table)),
     };
     resolver.mistakes.sort_by_key(|mistake| mistake.line);
     if resolver.mistakes.is_empty() { Ok(pipeline) } else { Err(resolver.mistakes) }
@@ -187,11 +196,18 @@ impl Resolver<'_> {
                 "name two attributes",
             );
         }
+        if let Some(capacity) = &table.capacity {
+            self.range(line, "capacity.reads", capacity.reads, TABLE_UNITS);
+            self.range(line, "capacity.writes", capacity.writes, TABLE_UNITS);
+        }
         let attribute = |key: KeyTable| KeyAttribute { name: key.name, key_type: key.key_type };
         let value = TableSpec {
             name: table.name.into_inner(),
             hash_key: attribute(table.hash_key),
             sort_key: table.sort_key.map(attribute),
+            changes: table.changes,
+            provisioned: table.capacity.map(|capacity| (capacity.reads, capacity.writes)),
+            expiry: table.expiry,
         };
         Located { value, line }
     }
@@ -380,8 +396,13 @@ impl Resolver<'_> {
             if let Some(first) = seen.insert((method.clone(), path.clone()), line) {
                 self.wrong(line, format!("{method} {path} is routed already on line {first}"), "keep one");
             }
-            let value =
-                RouteSpec { method, path, function: route.function.into_inner(), integration: route.integration };
+            let value = RouteSpec {
+                method,
+                path,
+                function: route.function.into_inner(),
+                integration: route.integration,
+                key_required: route.key_required,
+            };
             routes.push(Located { value, line });
         }
         Located { value: ApiSpec { name: table.name.into_inner(), stage: table.stage, routes }, line }

@@ -54,6 +54,7 @@ pub(super) fn page(console: &Console, name: &str, frame: Frame, live: Fragments)
             let href = Page::table(&owner).href();
             ("changes of a table", Some(("the table", owner, href)))
         }
+        StreamOwner::Gateway => ("access log of metered requests", None),
         StreamOwner::DeliveryStream => {
             let owner = name.strip_prefix("delivery/").unwrap_or(name).to_owned();
             let href = Page::Delivery(owner.clone()).href();

@@ -49,6 +49,7 @@ pub(super) fn schema(schema: EventSchema) -> &'static str {
     match schema {
         EventSchema::EventGrid => "Event Grid schema",
         EventSchema::CloudEvents => "CloudEvents 1.0",
+        EventSchema::Message => "messages",
     }
 }
 

@@ -308,6 +308,8 @@ fn event_options(functions: &Functions, objects: &Objects) -> EventOptions {
         invoke: Arc::new(functions.clone()),
         objects: Some(Arc::new(objects.clone())),
         queues: None,
+        messages: None,
+        invoke_later: None,
     }
 }
 
@@ -340,6 +342,7 @@ fn table(name: &str) -> NewTable {
         sort_key: Some(KeyAttribute { name: "symbol".into(), key_type: KeyType::Number }),
         provisioned: None,
         changes: None,
+        indexes: Vec::new(),
         tags: Default::default(),
         owner: Default::default(),
         item_bytes_max: millstream_catalog::TABLE_ITEM_BYTES_MAX,

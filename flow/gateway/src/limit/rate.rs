@@ -3,38 +3,20 @@
 //! Calls are counted in buckets of a hundredth of the period. A bucket counts until the last call in it is a whole period
 //! old, so that no stretch ever sees more calls than allowed; at most one hundredth of the period is lost to the caller.
 
-use std::borrow::Cow;
-use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher as _, RandomState};
+use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use millstream_types::Millis;
 
+use super::counters::{Counter, Counters};
+
 /// Buckets of a period.
 const BUCKETS: Millis = 100;
 
-/// Counters at once. Beyond them all further keys share one counter: too many keys must not lift the limit.
-const COUNTERS_MAX: usize = 50_000;
-
-/// Bytes of a key that are kept; callers may send long ones, and a longer key is known by its hash.
-const KEY_BYTES_MAX: usize = 256;
-
-/// How long full counters are left as they are before they are looked through again, milliseconds.
-const SWEEP: Millis = 1_000;
-
 /// What is counted, by key.
 #[derive(Debug, Default)]
-pub(super) struct RateLimits {
-    counters: Mutex<Counters>,
-    /// Two, so that nobody finds another's hash by trying.
-    hashes: [RandomState; 2],
-}
-
-#[derive(Debug, Default)]
-struct Counters {
-    windows: HashMap<String, Window>,
-    /// When those that count nothing any more are looked for next.
-    sweep_at: Millis,
+pub(crate) struct RateLimits {
+    counters: Mutex<Counters<Window>>,
 }
 
 #[derive(Debug, Default)]
@@ -54,35 +36,15 @@ struct Bucket {
 
 impl RateLimits {
     /// Counts a call, or says how many milliseconds to wait.
-    pub(super) fn take(&self, key: &str, calls: u32, period: Millis, now: Millis) -> Result<(), Millis> {
-        let name = self.name(key);
+    pub(crate) fn take(&self, key: &str, calls: u32, period: Millis, now: Millis) -> Result<(), Millis> {
         let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
-        counters.window(&name, now).take(calls.into(), period, now)
-    }
-
-    /// What a key's counter is kept under.
-    fn name<'k>(&self, key: &'k str) -> Cow<'k, str> {
-        if key.len() <= KEY_BYTES_MAX {
-            return Cow::Borrowed(key);
-        }
-        let [first, second] = self.hashes.each_ref().map(|hash| hash.hash_one(key));
-        Cow::Owned(format!("{first:016x}{second:016x}"))
+        counters.of(key, now).take(calls.into(), period, now)
     }
 }
 
-impl Counters {
-    fn window(&mut self, key: &str, now: Millis) -> &mut Window {
-        let mut key = key;
-        if self.windows.len() >= COUNTERS_MAX && !self.windows.contains_key(key) {
-            if now >= self.sweep_at {
-                self.windows.retain(|_, window| window.empty_at > now);
-                self.sweep_at = now + SWEEP;
-            }
-            if self.windows.len() >= COUNTERS_MAX {
-                key = "";
-            }
-        }
-        self.windows.entry(key.to_owned()).or_default()
+impl Counter for Window {
+    fn idle_from(&self) -> Millis {
+        self.empty_at
     }
 }
 
@@ -111,6 +73,7 @@ impl Window {
 
 #[cfg(test)]
 mod tests {
+    use super::super::counters::{COUNTERS_MAX, KEY_BYTES_MAX};
     use super::*;
 
     #[test]
@@ -154,7 +117,7 @@ mod tests {
         assert_eq!(limits.take(&other, 1, 1_000, 0), Ok(()));
         assert!(limits.take(&one, 1, 1_000, 0).is_err());
         let counters = limits.counters.lock().unwrap();
-        assert!(counters.windows.keys().all(|key| key.len() <= KEY_BYTES_MAX));
+        assert!(counters.by_key.keys().all(|key| key.len() <= KEY_BYTES_MAX));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use millstream_event::Events;
 use millstream_function::Functions;
 use millstream_gateway::Managed;
 use millstream_insight::Insight;
+use millstream_mapping::Mappings;
 use millstream_namespace::Namespaces;
 use millstream_object::Objects;
 use millstream_query::Queries;
@@ -38,6 +39,8 @@ pub struct ConsoleParts {
     pub insight: Insight,
     /// The function engine.
     pub functions: Functions,
+    /// The engine of event source mappings.
+    pub mappings: Mappings,
     /// The table engine.
     pub tables: Tables,
     /// The delivery engine.
@@ -107,6 +110,10 @@ impl Console {
 
     pub(crate) fn functions(&self) -> &Functions {
         &self.shared.parts.functions
+    }
+
+    pub(crate) fn mappings(&self) -> &Mappings {
+        &self.shared.parts.mappings
     }
 
     pub(crate) fn tables(&self) -> &Tables {

@@ -28,6 +28,8 @@ pub enum Page {
     Functions(String),
     /// A function.
     Function(String),
+    /// Roles and users, from one on.
+    Access(String),
     /// A delivery stream.
     Delivery(String),
     /// All hubs whose ids come after one.
@@ -114,6 +116,7 @@ impl Page {
             Self::Table(name, after) => list(&format!("/tables/{}", segment(name)), after),
             Self::Functions(after) => list("/functions", after),
             Self::Function(name) => format!("/functions/{}", segment(name)),
+            Self::Access(after) => list("/access", after),
             Self::Delivery(name) => format!("/delivery/{}", segment(name)),
             Self::Hubs(after) => list("/hubs", after),
             Self::Hub(namespace, name) => path("hubs", &[namespace, name]),
@@ -164,6 +167,7 @@ impl Page {
             ("tables", Some(name)) => Self::Table(decode(name)?, after()),
             ("functions", None) => Self::Functions(after()),
             ("functions", Some(name)) => Self::Function(decode(name)?),
+            ("access", None) => Self::Access(after()),
             ("delivery", Some(name)) => Self::Delivery(decode(name)?),
             ("hubs", None) => Self::Hubs(after()),
             ("hubs", Some(namespace)) => {
@@ -206,12 +210,12 @@ impl Page {
         match self {
             Self::Overview => "/",
             Self::Queries(_) | Self::Query(_) => "/queries",
-            Self::Functions(_) | Self::Function(_) => "/functions",
             Self::Topics(_) | Self::Topic(_) | Self::Subscription(..) => "/topics",
             Self::Services(_) | Self::Service(_) | Self::ManagedApi(..) | Self::Operation(..) => "/apis",
             Self::Trace(_) => "/trace",
             _ => match self.tab() {
                 "/hubs" => "/streams",
+                "/access" => "/functions",
                 "/documents" | "/buckets" => "/tables",
                 first => first,
             },
@@ -222,6 +226,8 @@ impl Page {
     pub fn tab(&self) -> &'static str {
         match self {
             Self::Streams(_) | Self::Stream(_) | Self::Delivery(_) => "/streams",
+            Self::Functions(_) | Self::Function(_) => "/functions",
+            Self::Access(_) => "/access",
             Self::Hubs(_) | Self::Hub(..) | Self::HubKeys(..) => "/hubs",
             Self::Tables(_) | Self::Table(..) => "/tables",
             Self::Documents(_) | Self::Container { .. } => "/documents",
@@ -238,6 +244,7 @@ impl Page {
             Self::Queries(_) => "Queries".into(),
             Self::Tables(_) => "Tables".into(),
             Self::Functions(_) => "Functions".into(),
+            Self::Access(_) => "Access".into(),
             Self::Hubs(_) => "Event hubs".into(),
             Self::Topics(_) => "Topics".into(),
             Self::Buckets(_) => "Objects".into(),
@@ -314,6 +321,7 @@ mod tests {
             Page::Table(odd.clone(), odd.clone()),
             Page::Functions(String::new()),
             Page::Function(odd.clone()),
+            Page::Access(odd.clone()),
             Page::Delivery(odd.clone()),
             Page::Hubs(odd.clone()),
             Page::Hub(odd.clone(), odd.clone()),

@@ -22,7 +22,7 @@ use millstream_stream::{NewStream, StreamError};
 use millstream_table::{NewTable, TableError};
 
 use super::check::told;
-use super::{Request, azure, portal, queue};
+use super::{Request, access, azure, mapping, portal, queue};
 use crate::node::Engines;
 
 /// What became of one resource.
@@ -95,10 +95,23 @@ pub async fn apply(engines: &Engines, request: &Request) -> anyhow::Result<Vec<A
         let outcome = queue::settle(engines, spec, made).await.with_context(|| format!("queue `{}`", spec.name))?;
         note("queue", &spec.name, outcome, None);
     }
+    for spec in pipeline.roles.iter().map(|located| &located.value) {
+        let outcome = access::role(engines, spec).await.with_context(|| format!("role `{}`", spec.name))?;
+        note("role", &spec.name, outcome, None);
+    }
+    for spec in pipeline.users.iter().map(|located| &located.value) {
+        let outcome = access::user(engines, spec).await.with_context(|| format!("user `{}`", spec.name))?;
+        note("user", &spec.name, outcome, None);
+    }
     for spec in pipeline.functions.iter().map(|located| &located.value) {
         let package = request.packages.get(&spec.code.value.display().to_string());
         let outcome = function(engines, spec, package).await.with_context(|| format!("function `{}`", spec.name))?;
         note("function", &spec.name, outcome, None);
+    }
+    for spec in pipeline.mappings.iter().map(|located| &located.value) {
+        let name = mapping::name(spec);
+        let outcome = mapping::mapping(engines, spec).await.with_context(|| format!("mapping `{name}`"))?;
+        note("mapping", &name, outcome, None);
     }
     for spec in pipeline.hubs.iter().map(|located| &located.value) {
         let outcome = azure::hub(engines, spec).await.with_context(|| format!("event hub `{}`", spec.name))?;
@@ -264,6 +277,7 @@ async fn function(engines: &Engines, spec: &FunctionSpec, package: Option<&Strin
         name: spec.name.clone(),
         runtime: spec.runtime.clone(),
         handler: spec.handler.clone(),
+        role: engines.authorizer.role_named(spec.role.as_deref())?,
         timeout_seconds: spec.timeout_seconds,
         memory_mib: spec.memory_mib,
         environment: environment(spec),
@@ -278,6 +292,8 @@ async fn function(engines: &Engines, spec: &FunctionSpec, package: Option<&Strin
             let change = FunctionChange {
                 runtime: Some(new.runtime.clone()),
                 handler: Some(new.handler.clone()),
+                // A role that was given by a call stays where the file names none.
+                role: spec.role.is_some().then(|| new.role.clone()),
                 timeout_seconds: Some(new.timeout_seconds),
                 memory_mib: Some(new.memory_mib),
                 environment: Some(new.environment.clone()),
@@ -287,6 +303,7 @@ async fn function(engines: &Engines, spec: &FunctionSpec, package: Option<&Strin
             };
             let same = found.runtime == new.runtime
                 && found.handler == new.handler
+                && (spec.role.is_none() || found.role == new.role)
                 && found.timeout_seconds == new.timeout_seconds
                 && found.memory_mib == new.memory_mib
                 && found.environment == new.environment

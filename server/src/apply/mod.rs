@@ -3,9 +3,11 @@
 //! The command reads the file and the code folders ([`Request::read`]) and checks them; the node carries it out
 //! ([`apply`]), resource by resource in an order in which each finds what it refers to, and says what it did.
 
+mod access;
 mod azure;
 mod carry_out;
 pub mod check;
+mod mapping;
 pub mod package;
 mod portal;
 mod queue;

@@ -205,6 +205,7 @@ fn console(engines: &Engines, event_hubs: EventHubs) -> Console {
         streams: engines.streams.clone(),
         insight: engines.insight.clone(),
         functions: engines.functions.clone(),
+        mappings: engines.mappings.clone(),
         tables: engines.tables.clone(),
         deliveries: engines.deliveries.clone(),
         queries: engines.queries.clone(),

@@ -1,5 +1,6 @@
 //! Every page of the console: one file and one template each. All pages come in through [`show`].
 
+mod access;
 mod bucket;
 mod buckets;
 pub mod call;
@@ -80,6 +81,7 @@ impl Frame {
     fn tabs(&self) -> &'static [(&'static str, &'static str)] {
         match self.section {
             "/streams" => &[("/streams", "Streams"), ("/hubs", "Event hubs")],
+            "/functions" => &[("/functions", "Functions"), ("/access", "Access")],
             "/tables" => &[("/tables", "Tables"), ("/documents", "Documents"), ("/buckets", "Objects")],
             _ => &[],
         }
@@ -114,6 +116,7 @@ async fn draw(console: &Console, page: &Page) -> Result<String, ConsoleError> {
         Page::Table(name, _) => table::page(console, name, frame, live),
         Page::Functions(_) => functions::page(frame, live),
         Page::Function(name) => function::page(console, name, frame, live),
+        Page::Access(_) => access::page(frame, live),
         Page::Delivery(name) => delivery::page(console, name, frame, live),
         Page::Hubs(_) => hubs::page(frame, live),
         Page::Hub(namespace, name) => hub::page(console, namespace, name, frame, live),
@@ -151,6 +154,7 @@ pub async fn fragments(console: &Console, page: &Page) -> Result<Fragments, Cons
         Page::Table(name, after) => table::fragments(console, name, after).await,
         Page::Functions(after) => functions::fragments(console, after),
         Page::Function(name) => function::fragments(console, name).await,
+        Page::Access(after) => access::fragments(console, after),
         Page::Delivery(name) => delivery::fragments(console, name).await,
         Page::Hubs(after) => hubs::fragments(console, after),
         Page::Hub(namespace, name) => hub::fragments(console, namespace, name).await,

@@ -7,9 +7,9 @@ use axum::Router;
 use bytes::Bytes;
 use http::HeaderName;
 use millstream_catalog::{
-    ApiDefinition, Catalog, ColumnDefinition, Compression, DeliverySource, DesiredState, FunctionDefinition,
-    Integration, KeyAttribute, KeyType, Method, ObjectDestination, OutputTarget, QueryDefinition, QueryDialect,
-    QueryInput, QueryOutput, Resource, StreamOwner,
+    ApiDefinition, Catalog, ColumnDefinition, Compression, DeliverySource, DesiredState, EventSource, FailureTarget,
+    FunctionDefinition, Integration, KeyAttribute, KeyType, MappingSettings, MappingStart, Method, ObjectDestination,
+    OutputTarget, QueryDefinition, QueryDialect, QueryInput, QueryOutput, Resource, StreamOwner,
 };
 use millstream_console::{Addresses, Console, ConsoleParts};
 use millstream_delivery::{Deliveries, NewDeliveryStream};
@@ -18,6 +18,10 @@ use millstream_event::{Events, Options as EventOptions, RetrySchedule, WebhookWo
 use millstream_function::{Functions, Options};
 use millstream_gateway::{BackendOptions, Backends, Managed};
 use millstream_insight::{Insight, trail::Step};
+use millstream_mapping::{
+    Discarded, EventCodec, FailureTargetError, FailureTargets, Filter, Mappings, NewMapping, Options as MappingOptions,
+    Origin, Outside as MappingOutside, Report, SourcePermits,
+};
 use millstream_namespace::Namespaces;
 use millstream_object::{ObjectStoreOptions, Objects};
 use millstream_query::{DeliveryAnswer, DeliveryRecord, OutputCodec, Outside, Queries};
@@ -25,7 +29,8 @@ use millstream_storage::Storage;
 use millstream_stream::{Entry, NewStream, Placement, Streams};
 use millstream_table::{AttributeValue, Item, NewTable, Put, Tables};
 use millstream_types::{
-    BoxFuture, Clock, Millis, NewObject, PutObject, PutObjectError, UpsertDocumentError, UpsertDocuments,
+    BoxFuture, Clock, Millis, NewObject, PutObject, PutObjectError, ReceiveMessages, ReceiveMessagesError,
+    ReceivedMessage, Record, UpsertDocumentError, UpsertDocuments, WantedMessages,
 };
 
 /// The engines.
@@ -38,6 +43,8 @@ pub struct World {
     pub insight: Insight,
     /// Functions.
     pub functions: Functions,
+    /// Event source mappings; none of them runs.
+    pub mappings: Mappings,
     /// Tables.
     pub tables: Tables,
     /// Delivery streams.
@@ -92,6 +99,69 @@ impl UpsertDocuments for Nowhere {
         documents: Vec<Bytes>,
     ) -> BoxFuture<'_, Vec<Result<(), UpsertDocumentError>>> {
         Box::pin(async move { documents.iter().map(|_| Ok(())).collect() })
+    }
+}
+
+/// Has no events, messages or failures: mappings do not run here.
+struct NoEvents;
+
+impl EventCodec for NoEvents {
+    fn record(&self, _: &Origin, _: &Record) -> Result<Bytes, String> {
+        Err(String::new())
+    }
+
+    fn message(&self, _: &str, _: &ReceivedMessage) -> Bytes {
+        Bytes::new()
+    }
+
+    fn event(&self, _: &[Bytes]) -> Bytes {
+        Bytes::new()
+    }
+
+    fn record_id(&self, _: &Origin, _: u64) -> String {
+        String::new()
+    }
+
+    fn log_group(&self, _: &str) -> String {
+        String::new()
+    }
+
+    fn report(&self, _: &[u8]) -> Report {
+        Report::Unreadable
+    }
+
+    fn filter(&self, _: &EventSource, _: &[String]) -> Result<Filter, String> {
+        Err(String::new())
+    }
+}
+
+impl ReceiveMessages for NoEvents {
+    fn receive_messages(
+        &self,
+        _: String,
+        _: WantedMessages,
+    ) -> BoxFuture<'_, Result<Vec<ReceivedMessage>, ReceiveMessagesError>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn delete_messages(&self, _: String, _: Vec<String>) -> BoxFuture<'_, Result<(), ReceiveMessagesError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn release_messages(&self, _: String, _: Vec<String>) -> BoxFuture<'_, Result<(), ReceiveMessagesError>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+impl SourcePermits for NoEvents {
+    fn check(&self, _: &str, _: &EventSource) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+impl FailureTargets for NoEvents {
+    fn tell(&self, _: &FailureTarget, _: Discarded) -> BoxFuture<'_, Result<(), FailureTargetError>> {
+        Box::pin(async { Ok(()) })
     }
 }
 
@@ -150,6 +220,21 @@ impl World {
             insight.clone(),
             Arc::clone(&clock),
         );
+        let mappings = Mappings::start(
+            MappingOptions::default(),
+            MappingOutside {
+                invoke: Arc::new(functions.clone()),
+                queues: Arc::new(NoEvents),
+                codec: Arc::new(NoEvents),
+                permits: Arc::new(NoEvents),
+                failures: Arc::new(NoEvents),
+            },
+            storage.clone(),
+            catalog.clone(),
+            streams.clone(),
+            insight.clone(),
+            Arc::clone(&clock),
+        );
         let queries = Queries::start(
             storage,
             catalog.clone(),
@@ -170,6 +255,7 @@ impl World {
             streams,
             insight,
             functions,
+            mappings,
             tables,
             deliveries,
             queries,
@@ -192,6 +278,7 @@ impl World {
             streams: self.streams.clone(),
             insight: self.insight.clone(),
             functions: self.functions.clone(),
+            mappings: self.mappings.clone(),
             tables: self.tables.clone(),
             deliveries: self.deliveries.clone(),
             queries: self.queries.clone(),
@@ -245,6 +332,16 @@ impl World {
             (HOSTILE, vec![(HOSTILE, HOSTILE)]),
         ] {
             self.catalog.functions.put(function(name, &variables)).await.unwrap();
+        }
+        for (stream, function) in [("trades", "SaveShareChange"), (HOSTILE, HOSTILE)] {
+            let new = NewMapping {
+                source: EventSource::Stream { name: stream.into() },
+                function: function.into(),
+                start: Some(MappingStart::TrimHorizon),
+                enabled: false,
+                settings: MappingSettings::default(),
+            };
+            self.mappings.create(new).await.unwrap();
         }
         for name in ["share_changes", HOSTILE] {
             self.tables.create(table(name)).await.unwrap();

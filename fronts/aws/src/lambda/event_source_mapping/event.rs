@@ -1,7 +1,7 @@
 //! The events in which records and messages go to functions, and what functions answer.
 //!
 //! Source: the Lambda developer guide, "Using Lambda to process records from Amazon Kinesis Data Streams", "Using Lambda with
-//! Amazon SQS", "Configuring partial batch response".
+//! Amazon SQS", "Configuring partial batch response". Changes of tables are shown by [`crate::dynamodbstreams`].
 
 use base64_simd::STANDARD;
 use bytes::Bytes;
@@ -13,7 +13,9 @@ use millstream_types::{MessageAttribute, MessageAttributeValue, ReceivedMessage,
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::super::log_group;
 use super::{pattern, source};
+use crate::dynamodbstreams::record;
 use crate::place::Place;
 
 /// Events of the Lambda service.
@@ -55,10 +57,14 @@ impl LambdaEvents {
 }
 
 impl EventCodec for LambdaEvents {
-    fn record(&self, origin: &Origin, record: &Record) -> Result<Bytes, String> {
+    fn record(&self, origin: &Origin, stored: &Record) -> Result<Bytes, String> {
         match &origin.source {
-            EventSource::Stream { .. } => Ok(self.kinesis_record(origin, record)),
-            EventSource::Table { name, .. } => Err(format!("changes of table `{name}` have no event on this node")),
+            EventSource::Stream { .. } => Ok(self.kinesis_record(origin, stored)),
+            EventSource::Table { .. } => {
+                let arn = source::arn(&self.place, &origin.source);
+                let shown = record::event(origin.log, stored, &arn, &self.place).map_err(|error| error.to_string())?;
+                Ok(Bytes::from(shown.to_string()))
+            }
             EventSource::Queue { name } => Err(format!("queue `{name}` has messages, not records")),
         }
     }
@@ -98,7 +104,11 @@ impl EventCodec for LambdaEvents {
     }
 
     fn record_id(&self, origin: &Origin, offset: u64) -> String {
-        SequenceNumber { log: origin.log, offset }.to_string()
+        source::sequence_number(&origin.source, origin.log, offset)
+    }
+
+    fn log_group(&self, function: &str) -> String {
+        log_group(function)
     }
 
     fn report(&self, answer: &[u8]) -> Report {

@@ -8,7 +8,6 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use millstream_catalog::{EventSource, FailureTarget};
 use millstream_mapping::{DiscardReason, Discarded, FailureTargetError, FailureTargets};
-use millstream_stream::{SequenceNumber, ShardId};
 use millstream_types::{BoxFuture, ErrorKind, SendMessage};
 use serde_json::{Value, json};
 
@@ -55,9 +54,9 @@ impl FailureTargets for OnFailureDestinations {
 
 fn document(place: &Place, discarded: &Discarded) -> Value {
     let origin = &discarded.origin;
-    let sequence = |offset| SequenceNumber { log: origin.log, offset }.to_string();
+    let sequence = |offset| source::sequence_number(&origin.source, origin.log, offset);
     let batch = json!({
-        "shardId": ShardId(origin.shard).to_string(),
+        "shardId": source::shard_id(origin),
         "startSequenceNumber": sequence(discarded.offsets.0),
         "endSequenceNumber": sequence(discarded.offsets.1),
         "approximateArrivalOfFirstRecord": time(discarded.times.0),
@@ -103,6 +102,7 @@ fn time(millis: i64) -> String {
 #[cfg(test)]
 mod tests {
     use millstream_mapping::Origin;
+    use millstream_stream::SequenceNumber;
     use millstream_types::LogId;
 
     use super::*;

@@ -31,6 +31,17 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def dotnet():
+    """Where `./test` has put .NET and a C# compiler, as variables of a node; nothing when they are not there."""
+    folder = ROOT / "tests" / "sdk" / ".deps" / "dotnet"
+    references = sorted(folder.glob("py/dotnetcore2/bin/shared/Microsoft.NETCore.App/*"))
+    if not references or not (folder / "mcs").exists():
+        return {}
+    return {"MILLSTREAM_DOTNET": str(folder / "py" / "dnv" / "net" / "runtime" / ".net" / "dotnet"),
+            "MILLSTREAM_CSHARP_COMPILER": str(folder / "mcs"),
+            "MILLSTREAM_DOTNET_REFERENCES": str(references[0])}
+
+
 class Node:
     """A `millstream serve` on free ports and a folder of its own, with `--dev` unless it is said."""
 
@@ -49,7 +60,8 @@ class Node:
         environment = dict(os.environ)
         # Functions import boto3 from where these tests have it; the cloud's own Python runtimes bring it along.
         environment["MILLSTREAM_PYTHON_PATH"] = sysconfig.get_paths()["purelib"]
-        environment["MILLSTREAM_NODE_PATH"] = str(ROOT / "tests" / "sdk" / ".deps" / "node_modules")
+        environment["MILLSTREAM_NODE_PATH"] = str(ROOT / "tests" / "sdk" / ".deps" / "node" / "node_modules")
+        environment.update(dotnet())
         command = [BINARY, "serve", "--data", str(self.data), "--aws-listen", f"127.0.0.1:{self.port}",
                    "--console-listen", f"127.0.0.1:{self.console_port}",
                    "--eventhubs-listen", f"127.0.0.1:{self.amqp_port}", *self.flags]

@@ -23,6 +23,7 @@ use millstream_catalog::{Catalog, StorageAccountDefinition};
 use millstream_delivery::Deliveries;
 use millstream_document::Documents;
 use millstream_event::{Events, Options as EventOptions, RetrySchedule};
+use millstream_function::confinement::Launcher;
 use millstream_function::{Functions, Options as FunctionOptions, ProcessCredentials};
 use millstream_gateway::{BackendOptions, Backends, Calls, Gateway, Managed, PlanOptions, Plans};
 use millstream_insight::Insight;
@@ -38,7 +39,7 @@ use millstream_table::Tables;
 use millstream_types::{Clock, Invoke, SystemClock};
 
 use crate::cli::DurabilityName;
-use crate::settings::{ObjectSettings, Settings};
+use crate::settings::{ConfineFunctions, ObjectSettings, Settings};
 
 /// How long `interval` waits before what was acknowledged is on disk.
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -117,7 +118,7 @@ impl Engines {
         let cosmos_key = access.account_key("cosmos", cosmos::DEVELOPMENT_KEY, new_account_key, clock.now()).await?;
         let queues = Queues::open(storage.clone(), catalog.clone(), Arc::clone(&clock)).await?;
         queues.measure(insight.clone());
-        let destinations = Arc::new(destinations(&place, &queues, &authorizer));
+        let destinations = Arc::new(Destinations::new(place.clone(), Arc::new(queues.clone()), authorizer.clone()));
         let functions = {
             let options = FunctionOptions {
                 destination: Some(Arc::clone(&destinations) as _),
@@ -128,7 +129,7 @@ impl Engines {
             // Inside the runtime's context: functions start tasks.
             tokio::task::spawn_blocking(move || Functions::open(options, storage, catalog, insight, clock)).await??
         };
-        destinations.connect(functions.clone());
+        tracing::info!(confinement = %functions.confinement(), "functions");
         let invoke: Arc<dyn Invoke> = Arc::new(functions.clone());
         let objects = Objects::new(object_store(settings), storage.clone(), catalog.clone(), Arc::clone(&clock));
         let deliveries = Deliveries::start(
@@ -203,6 +204,7 @@ impl Engines {
             insight.clone(),
             Arc::clone(&clock),
         );
+        destinations.connect(functions.clone(), events.clone());
         let portal = open_portal(&storage, &catalog, &gateway, &plans, &clock, settings.dev).await?;
         Ok(Self {
             storage,
@@ -314,17 +316,24 @@ fn function_options(settings: &Settings, endpoint: &str, place: &Place, access: 
         node_path: absolute(&settings.node_path),
         retry_waits: settings.invoke_retry_seconds.map(Duration::from_secs).to_vec().into(),
         destination: None,
+        dotnet: settings.dotnet.clone(),
+        launcher: settings.confine_functions.wanted().then(launcher).flatten(),
+        confinement_required: settings.confine_functions == ConfineFunctions::Required,
+        // Examples name this program as what their functions run.
+        readable: absolute(&settings.function_readable).into_iter().chain(std::env::current_exe().ok()).collect(),
+        hidden: absolute(std::slice::from_ref(&settings.data)),
     }
+}
+
+/// This program as what starts functions' processes.
+fn launcher() -> Option<Launcher> {
+    let program = std::env::current_exe().ok()?;
+    Some(Launcher { program, arguments: vec![crate::FUNCTION_PROCESS.into()] })
 }
 
 fn mapping_options(settings: &Settings) -> MappingOptions {
     let [first, longest] = settings.mapping_retry_ms.map(Duration::from_millis);
     MappingOptions { retry_waits: (first, longest) }
-}
-
-/// Dead letters and destinations of functions.
-fn destinations(place: &Place, queues: &Queues, authorizer: &Authorizer) -> Destinations {
-    Destinations::new(place.clone(), Arc::new(queues.clone()), authorizer.clone())
 }
 
 /// The client for HTTP backends; the system's certificates are read off the async workers.

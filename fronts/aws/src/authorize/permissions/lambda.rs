@@ -19,6 +19,7 @@ pub(super) fn needs(authorizer: &Authorizer, request: &RestRequest) -> Vec<Need>
         ["functions", name, rest @ ..] => (of_function(&request.method, rest), Some((*name).to_owned())),
         ["event-source-mappings", rest @ ..] => return vec![of_mapping(authorizer, &request.method, rest)],
         ["tags", arn] => (of_tags(&request.method), Some((*arn).to_owned())),
+        ["account-settings"] => ("GetAccountSettings", None),
         _ => ("Unknown", None),
     };
     let arn = |name: &str| authorizer.place.arn("lambda", &format!("function:{}", function_name(name)));

@@ -18,7 +18,7 @@ use millstream_stream::{NewStream, StreamError};
 use millstream_table::{NewTable, TableError};
 
 use super::check::told;
-use super::{Request, azure, queue};
+use super::{Request, azure, message_topic, queue};
 use crate::node::Engines;
 
 /// What became of one resource.
@@ -120,6 +120,11 @@ pub async fn apply(engines: &Engines, request: &Request) -> anyhow::Result<Vec<A
     }
     for spec in pipeline.topics.iter().map(|located| &located.value) {
         let (outcome, url) = azure::topic(engines, spec).await.with_context(|| format!("topic `{}`", spec.name))?;
+        note("topic", &spec.name, outcome, Some(url));
+    }
+    for spec in pipeline.message_topics.iter().map(|located| &located.value) {
+        let (outcome, url) =
+            message_topic::topic(engines, spec).await.with_context(|| format!("topic `{}`", spec.name))?;
         note("topic", &spec.name, outcome, Some(url));
     }
     for spec in pipeline.managed_services.iter().map(|located| &located.value) {

@@ -6,6 +6,7 @@
 mod azure;
 mod carry_out;
 pub mod check;
+mod message_topic;
 pub mod package;
 mod queue;
 

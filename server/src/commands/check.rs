@@ -26,7 +26,7 @@ pub fn run(file: &Path) -> anyhow::Result<()> {
         (pipeline.buckets.len(), "blob containers"),
         (pipeline.databases.len(), "databases"),
         (pipeline.apis.len(), "APIs"),
-        (pipeline.topics.len(), "topics"),
+        (pipeline.topics.len() + pipeline.message_topics.len(), "topics"),
         (pipeline.managed_services.len(), "API Management services"),
     ];
     let counts = counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::azure::{ApiManagementTable, BlobContainerTable, CosmosDatabaseTable, EventHubTable, TopicTable};
+use super::message_topic::MessageTopicTable;
 use super::queue::QueueTable;
 use crate::definition::KeyType;
 
@@ -35,6 +36,8 @@ pub(super) struct PipelineFile {
     pub(super) cosmos_database: Vec<CosmosDatabaseTable>,
     #[serde(default)]
     pub(super) event_grid_topic: Vec<TopicTable>,
+    #[serde(default)]
+    pub(super) sns_topic: Vec<MessageTopicTable>,
     #[serde(default)]
     pub(super) api_management: Vec<ApiManagementTable>,
 }

@@ -6,6 +6,7 @@
 
 mod azure;
 mod file;
+mod message_topic;
 mod queue;
 mod resolve;
 mod source;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 
 pub use azure::{DocumentDatabaseSpec, EventSubscriptionSpec, HubSpec, ManagedServiceSpec, TopicSpec};
 pub use file::RouteIntegration;
+pub use message_topic::{MessageSubscriptionSpec, MessageTopicSpec};
 pub use queue::QueueSpec;
 pub use source::{Located, Mistake};
 
@@ -48,6 +50,8 @@ pub struct Pipeline {
     pub databases: Vec<Located<DocumentDatabaseSpec>>,
     /// Topics.
     pub topics: Vec<Located<TopicSpec>>,
+    /// Topics of messages.
+    pub message_topics: Vec<Located<MessageTopicSpec>>,
     /// Managed API services.
     pub managed_services: Vec<Located<ManagedServiceSpec>>,
 }

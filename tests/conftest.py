@@ -34,6 +34,8 @@ def free_port():
 class Node:
     """A `millstream serve --dev` on free ports and a folder of its own."""
 
+    development = True
+
     def __init__(self, *flags):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="millstream-"))
         self.data = self.folder / "data"
@@ -50,7 +52,8 @@ class Node:
         # Functions import boto3 from where these tests have it; the cloud's own Python runtimes bring it along.
         environment["MILLSTREAM_PYTHON_PATH"] = sysconfig.get_paths()["purelib"]
         environment["MILLSTREAM_NODE_PATH"] = str(ROOT / "tests" / "sdk" / ".deps" / "node_modules")
-        command = [BINARY, "serve", "--dev", "--data", str(self.data), "--aws-listen", f"127.0.0.1:{self.port}",
+        development = ["--dev"] if self.development else []
+        command = [BINARY, "serve", *development, "--data", str(self.data), "--aws-listen", f"127.0.0.1:{self.port}",
                    "--console-listen", f"127.0.0.1:{self.console_port}",
                    "--eventhubs-listen", f"127.0.0.1:{self.amqp_port}", *self.flags]
         with open(self.log, "ab") as log:

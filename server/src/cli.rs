@@ -44,6 +44,12 @@ pub enum Command {
     Status(NodeArgs),
     /// Show keys and connection strings: all of the node's, or a namespace's
     Keys(KeysArgs),
+    /// Manage the developer portal
+    Portal {
+        /// What to do
+        #[command(subcommand)]
+        command: PortalCommand,
+    },
     /// Look into the files of a data folder that no node has open
     Log {
         /// What to do
@@ -96,6 +102,12 @@ pub struct ServeArgs {
     /// Where the console listens [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS", env = "MILLSTREAM_CONSOLE_LISTEN")]
     pub console_listen: Option<SocketAddr>,
+    /// Where the developer portal listens; without it there is no portal
+    #[arg(long, alias = "portal", value_name = "ADDRESS", env = "MILLSTREAM_PORTAL_LISTEN")]
+    pub portal_listen: Option<SocketAddr>,
+    /// Where visitors find the developer portal when a proxy stands in front: https://portal.example.org
+    #[arg(long, value_name = "URL", env = "MILLSTREAM_PORTAL_URL")]
+    pub portal_url: Option<String>,
     /// When a write is acknowledged [default: fsync]
     #[arg(long, value_enum, env = "MILLSTREAM_DURABILITY")]
     pub durability: Option<DurabilityName>,
@@ -122,6 +134,9 @@ pub struct DemoArgs {
     /// The same story on Azure's services: Event Hubs, Stream Analytics, Blob, Cosmos
     #[arg(long)]
     pub azure: bool,
+    /// An API that earns money: plans, keys and the developer portal, without a producer
+    #[arg(long, conflicts_with_all = ["azure", "rate", "seed", "replay"])]
+    pub paid_api: bool,
     /// Trades a second
     #[arg(long, default_value_t = 50)]
     pub rate: u32,
@@ -269,6 +284,19 @@ pub struct KeysArgs {
     /// The node
     #[command(flatten)]
     pub node: NodeArgs,
+}
+
+/// What to do with the developer portal.
+#[derive(Debug, Clone, Subcommand)]
+pub enum PortalCommand {
+    /// Make an owner of an e-mail address and print the link with which the password is chosen
+    Owner {
+        /// The e-mail address
+        email: String,
+        /// The node
+        #[command(flatten)]
+        node: NodeArgs,
+    },
 }
 
 /// What to do with the files.

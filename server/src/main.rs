@@ -14,6 +14,7 @@ mod signals;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use millstream_types::BoxFuture;
 use tracing_subscriber::EnvFilter;
 
 #[global_allocator]
@@ -21,7 +22,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match commands::run(cli::Cli::parse()).await {
+    // A trait object: the runtime has several ways to poll a future, and each would hold a copy of all commands.
+    let command: BoxFuture<'static, _> = Box::pin(commands::run(cli::Cli::parse()));
+    match command.await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error:#}");

@@ -3,9 +3,14 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use millstream_catalog::Throttle;
 use serde::Deserialize;
 
 use crate::cli::{DurabilityName, ServeArgs};
+
+/// How fast all callers of all HTTP APIs together may call unless it is said: 10,000 calls a second, 5,000 at once, as the
+/// service's accounts begin with.
+const API_THROTTLE: Throttle = Throttle { rate_thousandths: 10_000_000, burst: 5_000 };
 
 /// A node's settings, whole.
 #[derive(Debug, Clone)]
@@ -24,6 +29,10 @@ pub struct Settings {
     pub tls: Option<TlsFiles>,
     /// Where the console listens.
     pub console_listen: SocketAddr,
+    /// Where the developer portal listens; `None`: there is none.
+    pub portal_listen: Option<SocketAddr>,
+    /// Where visitors find it when a proxy stands in front.
+    pub portal_url: Option<String>,
     /// When a write is acknowledged.
     pub durability: DurabilityName,
     /// The region in names and signatures.
@@ -36,8 +45,12 @@ pub struct Settings {
     pub node_path: Vec<PathBuf>,
     /// Waits before the first and the second retry of an asynchronous invocation, seconds.
     pub invoke_retry_seconds: [u64; 2],
+    /// First and longest wait before a batch that failed is brought to a mapping's function again, milliseconds.
+    pub mapping_retry_ms: [u64; 2],
     /// Whether HTTP backends of APIs may be at loopback and private addresses; so in `--dev` unless it is said.
     pub private_backends: bool,
+    /// How fast all callers of all HTTP APIs together may call; `None`: no limit.
+    pub api_throttle: Option<Throttle>,
     /// Whether webhooks may have addresses of this machine and its networks.
     pub webhook_private_addresses: bool,
     /// Waits between attempts to deliver an event, seconds, the last one repeating; `None`: the documented schedule.
@@ -87,15 +100,29 @@ struct SettingsFile {
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
     console_listen: Option<SocketAddr>,
+    portal_listen: Option<SocketAddr>,
+    portal_url: Option<String>,
     durability: Option<DurabilityName>,
     region: Option<String>,
     objects: Option<ObjectSettings>,
     python_path: Vec<PathBuf>,
     node_path: Vec<PathBuf>,
     invoke_retry_seconds: Option<[u64; 2]>,
+    mapping_retry_ms: Option<[u64; 2]>,
     private_backends: Option<bool>,
+    api_throttle: Option<ThrottleSetting>,
     webhook_private_addresses: Option<bool>,
     event_retry_seconds: Option<Vec<u64>>,
+}
+
+/// How fast all callers of all HTTP APIs together may call.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ThrottleSetting {
+    /// Calls a second.
+    rate: f64,
+    /// Calls at once after a pause.
+    burst: u32,
 }
 
 /// Why a node cannot be started so.
@@ -132,9 +159,15 @@ pub enum SettingsError {
         "the console shows all data to everybody who reaches it, so {0} must be a loopback address\n  try: listen on 127.0.0.1 and put a proxy with credentials and TLS in front"
     )]
     ConsoleInPublic(SocketAddr),
+    /// No such rate.
+    #[error("api_throttle: expected a rate from 0 to 1000000000 calls a second, found {0}")]
+    ApiThrottle(f64),
     /// A certificate without its key, or the other way round.
     #[error("expected both a certificate (--tls-cert) and its key (--tls-key), or neither")]
     HalfOfTls,
+    /// No address of a page.
+    #[error("portal_url: expected an address like https://portal.example.org, found {0}")]
+    PortalUrl(String),
     /// Without TLS bodies travel readable.
     #[error(
         "{0} is not a loopback address and there is no TLS on it\n  try: listen on 127.0.0.1 and put a proxy with TLS in front"
@@ -156,6 +189,9 @@ impl Settings {
             (None, None) => None,
             _ => return Err(SettingsError::HalfOfTls),
         };
+        let api_throttle = file
+            .api_throttle
+            .map(|setting| Throttle::new(setting.rate, setting.burst).ok_or(SettingsError::ApiThrottle(setting.rate)));
         let settings = Self {
             dev: args.dev || file.dev,
             aws_listen: args.aws_listen.or(file.aws_listen).unwrap_or_else(|| loopback(4566)),
@@ -166,13 +202,17 @@ impl Settings {
                 .unwrap_or_else(|| loopback(5671)),
             tls,
             console_listen: args.console_listen.or(file.console_listen).unwrap_or_else(|| loopback(8080)),
+            portal_listen: args.portal_listen.or(file.portal_listen),
+            portal_url: args.portal_url.clone().or(file.portal_url),
             durability: args.durability.or(file.durability).unwrap_or(DurabilityName::Fsync),
             region: file.region.unwrap_or_else(default_region),
             objects: file.objects.unwrap_or_else(|| ObjectSettings::Folder { path: data.join("objects") }),
             python_path: paths("MILLSTREAM_PYTHON_PATH", file.python_path),
             node_path: paths("MILLSTREAM_NODE_PATH", file.node_path),
             invoke_retry_seconds: file.invoke_retry_seconds.unwrap_or([60, 120]),
+            mapping_retry_ms: file.mapping_retry_ms.unwrap_or([1_000, 60_000]),
             private_backends: file.private_backends.unwrap_or(args.dev || file.dev),
+            api_throttle: api_throttle.transpose()?.or(Some(API_THROTTLE)),
             webhook_private_addresses: file.webhook_private_addresses.unwrap_or(args.dev || file.dev),
             event_retry_seconds: file.event_retry_seconds,
             data,
@@ -191,10 +231,18 @@ impl Settings {
                 return Err(SettingsError::DevelopmentKeysInPublic { what, address });
             }
         }
+        if let Some(address) = self.portal_listen.filter(|address| self.dev && !address.ip().is_loopback()) {
+            return Err(SettingsError::DevelopmentKeysInPublic { what: "--portal-listen", address });
+        }
         if !self.console_listen.ip().is_loopback() {
             return Err(SettingsError::ConsoleInPublic(self.console_listen));
         }
-        for address in [self.aws_listen, self.eventhubs_listen] {
+        if let Some(url) = &self.portal_url {
+            let parsed = url.parse::<http::Uri>().ok();
+            let whole = parsed.filter(|url| matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some());
+            whole.filter(|url| url.path() == "/").ok_or_else(|| SettingsError::PortalUrl(url.clone()))?;
+        }
+        for address in [self.aws_listen, self.eventhubs_listen].into_iter().chain(self.portal_listen) {
             if !address.ip().is_loopback() {
                 return Err(SettingsError::PlainInPublic(address));
             }
@@ -252,6 +300,8 @@ mod tests {
             &["--aws-listen", "[::]:1"],
             &["--dev", "--eventhubs-tls-listen", "0.0.0.0:1"],
             &["--eventhubs-listen", "0.0.0.0:1"],
+            &["--portal-listen", "0.0.0.0:1"],
+            &["--dev", "--portal", "10.0.0.1:1"],
         ] {
             let error = settings(flags).unwrap_err().to_string();
             assert!(error.contains("try:"), "{error}");

@@ -9,10 +9,12 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::watch;
 
 use crate::definition::{
-    AccessKeyDefinition, ApiDefinition, BucketDefinition, DeliveryStreamDefinition, DocumentContainerDefinition,
-    DocumentDatabaseDefinition, EventSubscriptionDefinition, FunctionDefinition, HubDefinition,
-    ManagedServiceDefinition, NamespaceDefinition, QueryDefinition, QueueDefinition, StorageAccountDefinition,
-    StreamDefinition, TableDefinition, TopicDefinition,
+    AccessKeyDefinition, ApiDefinition, ApiKeyDefinition, BucketDefinition, DeliveryStreamDefinition,
+    DocumentContainerDefinition, DocumentDatabaseDefinition, EventSourceMappingDefinition, EventSubscriptionDefinition,
+    FunctionDefinition, HubDefinition, ManagedServiceDefinition, NamespaceDefinition, PolicyDefinition,
+    PortalAccountDefinition, PortalApiDefinition, PortalDefinition, PortalOfferDefinition, QueryDefinition,
+    QueueDefinition, RoleDefinition, StorageAccountDefinition, StreamDefinition, TableDefinition, TopicDefinition,
+    UsagePlanDefinition, UserDefinition,
 };
 use crate::error::CatalogError;
 
@@ -34,6 +36,8 @@ pub struct Catalog {
     pub delivery_streams: Collection<DeliveryStreamDefinition>,
     /// Functions.
     pub functions: Collection<FunctionDefinition>,
+    /// Event source mappings, by their ids.
+    pub event_source_mappings: Collection<EventSourceMappingDefinition>,
     /// Tables.
     pub tables: Collection<TableDefinition>,
     /// Databases of documents.
@@ -46,6 +50,10 @@ pub struct Catalog {
     pub queues: Collection<QueueDefinition>,
     /// HTTP APIs.
     pub apis: Collection<ApiDefinition>,
+    /// Keys of callers of HTTP APIs.
+    pub api_keys: Collection<ApiKeyDefinition>,
+    /// Usage plans.
+    pub usage_plans: Collection<UsagePlanDefinition>,
     /// Topics.
     pub topics: Collection<TopicDefinition>,
     /// Event subscriptions, of all topics.
@@ -56,8 +64,22 @@ pub struct Catalog {
     pub hubs: Collection<HubDefinition>,
     /// Managed API services: APIs behind products, subscriptions and policies.
     pub managed_services: Collection<ManagedServiceDefinition>,
+    /// The developer portal: how it presents itself.
+    pub portals: Collection<PortalDefinition>,
+    /// APIs that the portal publishes.
+    pub portal_apis: Collection<PortalApiDefinition>,
+    /// Usage plans that the portal offers.
+    pub portal_offers: Collection<PortalOfferDefinition>,
+    /// Accounts of the portal, by e-mail address.
+    pub portal_accounts: Collection<PortalAccountDefinition>,
     /// Access keys.
     pub access_keys: Collection<AccessKeyDefinition>,
+    /// Users.
+    pub users: Collection<UserDefinition>,
+    /// Roles.
+    pub roles: Collection<RoleDefinition>,
+    /// Policies that users and roles share.
+    pub policies: Collection<PolicyDefinition>,
     /// Buckets of objects, as far as their folders cannot say it themselves.
     pub buckets: Collection<BucketDefinition>,
     /// Storage accounts.
@@ -75,18 +97,28 @@ impl Catalog {
             streams: Collection::open(storage)?,
             delivery_streams: Collection::open(storage)?,
             functions: Collection::open(storage)?,
+            event_source_mappings: Collection::open(storage)?,
             tables: Collection::open(storage)?,
             document_databases: Collection::open(storage)?,
             document_containers: Collection::open(storage)?,
             queries: Collection::open(storage)?,
             queues: Collection::open(storage)?,
             apis: Collection::open(storage)?,
+            api_keys: Collection::open(storage)?,
+            usage_plans: Collection::open(storage)?,
             topics: Collection::open(storage)?,
             event_subscriptions: Collection::open(storage)?,
             namespaces: Collection::open(storage)?,
             hubs: Collection::open(storage)?,
             managed_services: Collection::open(storage)?,
+            portals: Collection::open(storage)?,
+            portal_apis: Collection::open(storage)?,
+            portal_offers: Collection::open(storage)?,
+            portal_accounts: Collection::open(storage)?,
             access_keys: Collection::open(storage)?,
+            users: Collection::open(storage)?,
+            roles: Collection::open(storage)?,
+            policies: Collection::open(storage)?,
             buckets: Collection::open(storage)?,
             storage_accounts: Collection::open(storage)?,
             storage: storage.clone(),

@@ -2,10 +2,12 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::error::ErrorKind;
+use crate::time::Millis;
 
 /// A future behind a trait object.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -164,6 +166,64 @@ pub enum MessageAttributeValue {
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub struct SendMessageError {
+    /// What the caller can do.
+    pub kind: ErrorKind,
+    /// What was expected, what came.
+    pub message: String,
+}
+
+/// Hands messages out: the queue engine's port, used by whatever runs functions on messages.
+pub trait ReceiveMessages: Send + Sync + 'static {
+    /// Takes messages from a queue; nobody else gets them while they are hidden. Gives none when none came in time.
+    fn receive_messages(
+        &self,
+        queue: String,
+        wanted: WantedMessages,
+    ) -> BoxFuture<'_, Result<Vec<ReceivedMessage>, ReceiveMessagesError>>;
+
+    /// Deletes received messages; durable when the future resolves. One that was received again since, or is gone, stays
+    /// as it is: that is no error.
+    fn delete_messages(&self, queue: String, receipts: Vec<String>) -> BoxFuture<'_, Result<(), ReceiveMessagesError>>;
+
+    /// Lets others receive messages at once, as if their time had passed. What is not there any more is no error.
+    fn release_messages(&self, queue: String, receipts: Vec<String>)
+    -> BoxFuture<'_, Result<(), ReceiveMessagesError>>;
+}
+
+/// How messages are taken.
+#[derive(Debug, Clone, Copy)]
+pub struct WantedMessages {
+    /// At most so many; a queue may give fewer at a time.
+    pub max: usize,
+    /// How long to wait while there are none; a queue may wait less.
+    pub wait: Duration,
+}
+
+/// A message as its receiver gets it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReceivedMessage {
+    /// Its id, as clients see it.
+    pub id: String,
+    /// What deletes or releases it.
+    pub receipt: String,
+    /// The content.
+    pub body: Bytes,
+    /// What is said of it.
+    pub attributes: Vec<MessageAttribute>,
+    /// When it was sent.
+    pub sent: Millis,
+    /// When it was first received.
+    pub first_received: Millis,
+    /// How often it was received, this time included.
+    pub receives: u32,
+    /// When others can receive it again.
+    pub visible_at: Millis,
+}
+
+/// Why messages were not received, deleted or released.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct ReceiveMessagesError {
     /// What the caller can do.
     pub kind: ErrorKind,
     /// What was expected, what came.

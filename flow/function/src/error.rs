@@ -39,6 +39,28 @@ pub enum FunctionError {
         /// The limit.
         limit: usize,
     },
+    /// A permission of that id is there already.
+    #[error("there is a permission `{id}` already")]
+    PermissionExists {
+        /// The id.
+        id: String,
+    },
+    /// No permission of that id.
+    #[error("there is no permission `{id}`")]
+    PermissionNotFound {
+        /// The id asked for.
+        id: String,
+    },
+    /// More of something than a function may have.
+    #[error("expected at most {limit} {what}, found {found}")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many.
+        found: usize,
+        /// How many may be.
+        limit: usize,
+    },
     /// As many run already as may.
     #[error("{running} invocations run already, the limit is {limit}")]
     Throttled {
@@ -71,9 +93,9 @@ impl FunctionError {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::NotFound { .. } => ErrorKind::NotFound,
-            Self::Exists { .. } => ErrorKind::Exists,
-            Self::Runtime { .. } | Self::Package { .. } => ErrorKind::Invalid,
+            Self::NotFound { .. } | Self::PermissionNotFound { .. } => ErrorKind::NotFound,
+            Self::Exists { .. } | Self::PermissionExists { .. } => ErrorKind::Exists,
+            Self::Runtime { .. } | Self::Package { .. } | Self::TooMany { .. } => ErrorKind::Invalid,
             Self::PayloadTooLarge { .. } => ErrorKind::TooLarge,
             Self::Throttled { .. } => ErrorKind::Throttled,
             Self::Start { .. } => ErrorKind::Internal,

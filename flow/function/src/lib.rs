@@ -5,6 +5,8 @@
 //! Read next: [`engine`] (the operations), [`invocation`] (one invocation), [`pool`] (which process runs what), [`process`] (one process).
 
 mod asynchronous;
+mod configuration;
+pub mod destination;
 pub mod engine;
 mod error;
 mod invocation;
@@ -17,6 +19,7 @@ mod runtime;
 mod runtime_api;
 mod start;
 
-pub use engine::{FunctionChange, Functions, NewFunction, Options};
+pub use destination::{Answered, Condition, Delivery, DeliveryError, Destination, EndedInvocation, Purpose};
+pub use engine::{FunctionChange, Functions, NewFunction, Options, ProcessCredentials};
 pub use error::FunctionError;
 pub use invocation::InvocationSummary;

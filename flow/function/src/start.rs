@@ -21,7 +21,7 @@ impl Functions {
             .map_err(|_| FunctionError::Stopping)??;
         let program = self.shared.runtimes.program(runtime, &task_root, definition.memory_mib).await?;
         let group = (self.shared.options.log_group)(&definition.name);
-        let stream = log_stream(self.now());
+        let stream = log_stream(self.now(), &uuid::Uuid::new_v4().simple().to_string());
         let log = LogCapture::new(self.shared.insight.logs.clone(), Arc::clone(&self.shared.clock), group, stream);
         let log = Arc::new(log);
         let start = Start {
@@ -38,7 +38,7 @@ impl Functions {
     /// The variables of a process, as the service sets them; nothing of the node's own but PATH.
     fn environment(&self, definition: &FunctionDefinition, task_root: &Path, stream: &str) -> Vec<(String, String)> {
         let options = &self.shared.options;
-        let (key, secret) = (options.credentials)(&definition.name);
+        let credentials = (options.credentials)(&definition.name);
         let root = task_root.display().to_string();
         let paths = |extra: &[PathBuf]| {
             let own = std::iter::once(root.clone());
@@ -61,8 +61,9 @@ impl Functions {
             ("AWS_REGION".to_owned(), options.region.clone()),
             ("AWS_DEFAULT_REGION".to_owned(), options.region.clone()),
             ("AWS_ENDPOINT_URL".to_owned(), options.endpoint.clone()),
-            ("AWS_ACCESS_KEY_ID".to_owned(), key),
-            ("AWS_SECRET_ACCESS_KEY".to_owned(), secret),
+            ("AWS_ACCESS_KEY_ID".to_owned(), credentials.access_key),
+            ("AWS_SECRET_ACCESS_KEY".to_owned(), credentials.secret),
+            ("AWS_SESSION_TOKEN".to_owned(), credentials.session_token),
             ("PYTHONPATH".to_owned(), paths(&options.python_path)),
             ("PYTHONDONTWRITEBYTECODE".to_owned(), "1".to_owned()),
             ("NODE_PATH".to_owned(), paths(&options.node_path)),
@@ -72,8 +73,8 @@ impl Functions {
     }
 }
 
-/// `2026/11/21/[$LATEST]` and 32 hex digits.
-fn log_stream(now: Millis) -> String {
+/// `2026/11/21/[$LATEST]` and what tells streams of a day apart: of a process, 32 hex digits.
+pub(crate) fn log_stream(now: Millis, name: &str) -> String {
     let at = jiff::Timestamp::from_millisecond(now).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    format!("{}/[$LATEST]{}", at.strftime("%Y/%m/%d"), uuid::Uuid::new_v4().simple())
+    format!("{}/[$LATEST]{name}", at.strftime("%Y/%m/%d"))
 }

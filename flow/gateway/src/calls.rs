@@ -18,6 +18,7 @@ use crate::backend::{BackendError, Backends};
 use crate::engine::Gateway;
 use crate::error::Refusal;
 use crate::mapping::{self, Endpoint, Outgoing, Sight};
+use crate::plan::{Metered, Plans};
 use crate::request::ApiRequest;
 use crate::route::Matched;
 use crate::stages::Served;
@@ -69,6 +70,15 @@ pub struct Calls {
     whole: Arc<dyn WholeRequest>,
     backends: Backends,
     clock: Arc<dyn Clock>,
+    plans: Plans,
+}
+
+/// How a request ended.
+pub struct Called {
+    /// The answer, or why there is none.
+    pub result: Result<Response<Bytes>, Refusal>,
+    /// What is to be settled before the answer goes out; `None` when the request is not metered.
+    pub metered: Option<Metered>,
 }
 
 impl Calls {
@@ -76,24 +86,32 @@ impl Calls {
     #[must_use]
     pub fn new(
         gateway: Gateway,
+        plans: Plans,
         invoke: Arc<dyn Invoke>,
         whole: Arc<dyn WholeRequest>,
         backends: Backends,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { gateway, invoke, whole, backends, clock }
+        Self { gateway, invoke, whole, backends, clock, plans }
     }
 
-    /// Answers a request of a stage, and counts it.
-    ///
-    /// # Errors
-    /// [`Refusal`].
-    pub async fn answer(&self, request: &ApiRequest) -> Result<Response<Bytes>, Refusal> {
+    /// Answers a request of a stage that its plan lets through.
+    pub async fn answer(&self, request: &ApiRequest) -> Called {
+        let mut metered = None;
+        let result = self.passed(request, &mut metered).await;
+        Called { result, metered }
+    }
+
+    async fn passed(&self, request: &ApiRequest, metered: &mut Option<Metered>) -> Result<Response<Bytes>, Refusal> {
         if request.body.len() > BODY_BYTES_MAX {
             return Err(Refusal::TooLarge);
         }
         let found = self.gateway.route(&request.api, &request.stage, &request.method, &request.path);
-        let served = found.map_err(|_| Refusal::UnknownStage)?.ok_or(Refusal::UnknownMethod)?;
+        let mut served = found.map_err(|_| Refusal::UnknownStage)?.ok_or(Refusal::UnknownMethod)?;
+        if let Some((caller, to_settle)) = self.plans.admit(request, &served).await? {
+            served.caller = Some(caller);
+            *metered = Some(to_settle);
+        }
         self.serve(request, &served, &mut Story::default()).await
     }
 
@@ -255,7 +273,7 @@ fn sight(request: &ApiRequest, served: &Served) -> Sight {
         body: String::from_utf8_lossy(&request.body).into_owned(),
         document: mapping::document(&request.body),
         parameters: request.parameters(&served.matched),
-        context: request.context(&served.matched),
+        context: request.context(served),
         variables: served.variables.clone(),
     }
 }

@@ -1,6 +1,7 @@
 //! What can go wrong: with definitions ([`GatewayError`]), and with a request on its way ([`Refusal`]).
 
 use millstream_catalog::CatalogError;
+use millstream_storage::StorageError;
 use millstream_types::ErrorKind;
 
 /// An error of the gateway.
@@ -36,6 +37,18 @@ pub enum GatewayError {
         /// How many there may be.
         limit: usize,
     },
+    /// It stands against something else that is there.
+    #[error("{reason}")]
+    Conflict {
+        /// What stands against what.
+        reason: String,
+    },
+    /// The stream of the access log could not be had; the text says why.
+    #[error("the access log cannot be kept: {0}")]
+    AccessLog(String),
+    /// What is counted could not be read or written.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
     /// A policy was not understood.
     #[error(transparent)]
     Policy(#[from] crate::policy::PolicyError),
@@ -53,6 +66,9 @@ impl GatewayError {
             Self::Exists { .. } => ErrorKind::Exists,
             Self::Invalid { .. } | Self::Policy(_) => ErrorKind::Invalid,
             Self::TooMany { .. } => ErrorKind::Throttled,
+            Self::Conflict { .. } => ErrorKind::Conflict,
+            Self::AccessLog(_) => ErrorKind::Unavailable,
+            Self::Storage(error) => error.kind(),
             Self::Catalog(error) => error.kind(),
         }
     }
@@ -77,6 +93,18 @@ pub enum Refusal {
     /// The stage has no method for this path.
     #[error("the stage has no such method")]
     UnknownMethod,
+    /// The method needs a key, and there is none that opens the stage.
+    #[error("there is no key that opens the stage")]
+    KeyRefused,
+    /// A throttle has no call left at the moment.
+    #[error("there are more calls than a throttle allows")]
+    Throttled,
+    /// The quota of the key's plan is used up.
+    #[error("the quota is used up")]
+    QuotaUsedUp,
+    /// The request could not be counted; the text says why.
+    #[error("the request cannot be counted: {0}")]
+    NotCounted(String),
     /// The body is larger than a request may be.
     #[error("the body is larger than a request may be")]
     TooLarge,

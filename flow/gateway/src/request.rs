@@ -10,6 +10,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
 use crate::route::Matched;
+use crate::stages::Served;
 
 /// A request for a stage of an API.
 #[derive(Debug, Clone)]
@@ -61,7 +62,8 @@ impl ApiRequest {
 
     /// What mappings know of the call itself: `$context`.
     #[must_use]
-    pub fn context(&self, matched: &Matched) -> Value {
+    pub fn context(&self, served: &Served) -> Value {
+        let (matched, caller) = (&served.matched, served.caller.as_ref());
         let at = jiff::Timestamp::from_millisecond(self.now).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
         let agent = self.headers.get(http::header::USER_AGENT).and_then(|agent| agent.to_str().ok());
         json!({
@@ -79,7 +81,12 @@ impl ApiRequest {
             "extendedRequestId": self.id,
             "requestTime": at.strftime("%d/%b/%Y:%H:%M:%S +0000").to_string(),
             "requestTimeEpoch": self.now,
-            "identity": { "sourceIp": self.peer.to_string(), "userAgent": agent },
+            "identity": {
+                "sourceIp": self.peer.to_string(),
+                "userAgent": agent,
+                "apiKey": caller.map(|caller| &caller.value),
+                "apiKeyId": caller.map(|caller| &caller.key),
+            },
         })
     }
 

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use millstream_catalog::{ApiDefinition, Deployment, Method, RequestValidator, Stage};
+use millstream_catalog::{ApiDefinition, Deployment, Method, RequestValidator, Stage, Throttle};
 
 use crate::engine::{Gateway, new_id};
 use crate::error::GatewayError;
+use crate::plan::Caller;
 use crate::route::{self, Matched};
 
 /// Deployments of one API: the service's own quota is 300. Each is a whole copy of the resources.
@@ -13,6 +14,12 @@ const DEPLOYMENTS_MAX: usize = 300;
 
 /// Stages of one API: the service's own quota.
 const STAGES_MAX: usize = 10;
+
+/// Method throttles of one stage: one for each resource that an API may have.
+const THROTTLES_MAX: usize = 300;
+
+/// What the throttle of methods that are not named is found by.
+pub const ALL_METHODS: &str = "*/*";
 
 /// What is changed of a stage; `None` and what is not named stay as they are.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +30,8 @@ pub struct StageChange {
     pub description: Option<String>,
     /// Variables with their new values; `None` removes one.
     pub variables: BTreeMap<String, Option<String>>,
+    /// Throttles of methods with their new values, see [`Stage::throttles`]; `None` removes one.
+    pub throttles: BTreeMap<String, Option<Throttle>>,
 }
 
 /// What answers a request of a stage.
@@ -34,6 +43,20 @@ pub struct Served {
     pub variables: BTreeMap<String, String>,
     /// The request validator of the method.
     pub validator: Option<RequestValidator>,
+    /// What throttles know the method by: the resource's path and the method.
+    pub throttled_as: String,
+    /// How fast all callers of the stage together may call the method.
+    pub throttle: Option<Throttle>,
+    /// Who calls, when the method needs a key.
+    pub caller: Option<Caller>,
+}
+
+impl Served {
+    /// A method that stands under no throttle and has no caller.
+    #[must_use]
+    pub fn alone(matched: Matched, variables: BTreeMap<String, String>, validator: Option<RequestValidator>) -> Self {
+        Self { matched, variables, validator, throttled_as: String::new(), throttle: None, caller: None }
+    }
 }
 
 impl Gateway {
@@ -114,6 +137,15 @@ impl Gateway {
                 None => edited.variables.remove(&name),
             };
         }
+        for (method, throttle) in change.throttles {
+            match throttle {
+                Some(throttle) => edited.throttles.insert(method, throttle),
+                None => edited.throttles.remove(&method),
+            };
+        }
+        if edited.throttles.len() > THROTTLES_MAX {
+            return Err(GatewayError::TooMany { what: "method throttles of a stage", limit: THROTTLES_MAX });
+        }
         let edited = edited.clone();
         self.catalog.apis.put(definition).await?;
         Ok(edited)
@@ -143,7 +175,10 @@ impl Gateway {
         let matched = route::find(&deployment.resources, method, path);
         Ok(matched.map(|matched| {
             let validator = matched.method.validator.as_ref().and_then(|id| deployment.validators.get(id)).cloned();
-            Served { matched, variables: stage.variables.clone(), validator }
+            // A method that answers all is throttled as the one that was asked for.
+            let throttled_as = format!("{}/{method}", matched.resource.path);
+            let throttle = stage.throttles.get(&throttled_as).or_else(|| stage.throttles.get(ALL_METHODS)).copied();
+            Served { throttled_as, throttle, ..Served::alone(matched, stage.variables.clone(), validator) }
         }))
     }
 
@@ -208,6 +243,7 @@ impl Gateway {
             updated: now,
             description: String::new(),
             variables: BTreeMap::new(),
+            throttles: BTreeMap::new(),
         }))
     }
 }

@@ -1,18 +1,22 @@
 //! How a request finds its service: the one port of all AWS protocols.
 //!
-//! The ladder: health → data plane of APIs (no signature) → body → signature → service by the signature's scope →
-//! operation. Everything after the signature is the services' own.
+//! The ladder: health → data plane of APIs (no signature) → body → signature → whose key it is → service by the
+//! signature's scope → whether the caller may → operation. Everything after that is the services' own.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
-use hyper::body::Body;
-use millstream_access::Access;
+use hyper::body::Incoming;
+use millstream_access::{AccessError, Caller};
 use millstream_http::body::{self, BodyError};
-use millstream_types::Clock;
+use millstream_types::{BoxFuture, Clock};
+use percent_encoding::percent_decode_str;
 
+use crate::authorize::{Authorizer, Need, denied};
+use crate::cbor_protocol;
 use crate::json_protocol::{JsonRequest, ServiceError};
 use crate::query_protocol::{self, Parameters, QueryRequest};
 use crate::rest_protocol::{self, RestRequest};
@@ -27,7 +31,7 @@ const RECORDS_BODY_BYTES_MAX: usize = 16 << 20;
 
 /// The front: what it needs to check a request, and the services.
 pub struct AwsFront {
-    access: Access,
+    authorizer: Authorizer,
     clock: Arc<dyn Clock>,
     services: Services,
 }
@@ -35,36 +39,31 @@ pub struct AwsFront {
 impl AwsFront {
     /// The front over its services.
     #[must_use]
-    pub fn new(access: Access, clock: Arc<dyn Clock>, services: Services) -> Self {
-        Self { access, clock, services }
+    pub fn new(authorizer: Authorizer, clock: Arc<dyn Clock>, services: Services) -> Self {
+        Self { authorizer, clock, services }
     }
 
-    /// Answers a request. Never fails: whatever is wrong is the answer.
-    pub async fn handle<B>(&self, request: Request<B>) -> Response<Full<Bytes>>
-    where
-        B: Body<Data = Bytes> + Send,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        let request_id = uuid::Uuid::new_v4().to_string();
-        let mut response = self.answer(request, &request_id).await;
-        let headers = response.headers_mut();
-        if !headers.contains_key("x-amzn-requestid")
-            && let Ok(id) = HeaderValue::from_str(&request_id)
-        {
-            headers.insert("x-amzn-requestid", id);
-        }
-        response.map(Full::new)
+    /// Answers a request. Never fails: whatever is wrong is the answer. The future is boxed so that the services are
+    /// compiled with this crate and not with the binary.
+    #[must_use]
+    pub fn handle(&self, head: Parts, body: Incoming) -> BoxFuture<'_, Response<Full<Bytes>>> {
+        Box::pin(async move {
+            let request_id = uuid::Uuid::new_v4().to_string();
+            let mut response = self.answer(head, body, &request_id).await;
+            let headers = response.headers_mut();
+            if !headers.contains_key("x-amzn-requestid")
+                && let Ok(id) = HeaderValue::from_str(&request_id)
+            {
+                headers.insert("x-amzn-requestid", id);
+            }
+            response.map(Full::new)
+        })
     }
 
-    async fn answer<B>(&self, request: Request<B>, request_id: &str) -> Response<Bytes>
-    where
-        B: Body<Data = Bytes> + Send,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        if request.uri().path() == "/healthz" {
+    async fn answer(&self, head: Parts, body: Incoming, request_id: &str) -> Response<Bytes> {
+        if head.uri.path() == "/healthz" {
             return Response::new(Bytes::from_static(b"ok\n"));
         }
-        let (head, body) = request.into_parts();
         let limit =
             if head.uri.path().starts_with("/2015-03-31/functions") { BODY_BYTES_MAX } else { RECORDS_BODY_BYTES_MAX };
         let taken = match body::take(body, limit).await {
@@ -79,10 +78,23 @@ impl AwsFront {
             return response;
         }
         let family = Family::of(&head.headers);
-        let (service, principal) = match self.authenticate(&head, &body) {
+        let (service, caller) = match self.authenticate(&head, &body) {
             Ok(claim) => claim,
             Err(error) => return family.refused(&error, request_id),
         };
+        // Whoever may do everything is asked nothing.
+        let circumstances = (!self.authorizer.access.may_everything(&caller))
+            .then(|| self.authorizer.circumstances(&caller, Some(&head)));
+        let permitted = |needs: &dyn Fn() -> Vec<Need>| match &circumstances {
+            Some(circumstances) => self.authorizer.check(&caller, &needs(), circumstances),
+            None => Ok(()),
+        };
+        if let Some((service, operation)) = cbor_protocol::target(&head.headers, head.uri.path()) {
+            return match permitted(&|| vec![Need::new(format!("cloudwatch:{operation}"), "*")]) {
+                Ok(()) => self.services.cbor(&service, &operation, &body),
+                Err(message) => cbor_protocol::error(&ServiceError { status: 403, ..denied(message) }, "AccessDenied"),
+            };
+        }
         // REST services have operations that take forms too, such as an invocation with one as its event.
         if family == Family::Query && !Services::is_rest(&service) {
             let read = Parameters::parse(&body);
@@ -94,9 +106,12 @@ impl AwsFront {
                         parameters,
                         headers: head.headers,
                         request_id: request_id.to_owned(),
-                        principal,
+                        caller: caller.clone(),
                     };
-                    self.services.query(&service, request).await
+                    match permitted(&|| self.authorizer.query_needs(&caller, &service, &request)) {
+                        Ok(()) => self.services.query(&service, request).await,
+                        Err(message) => Services::query_denied(&service, message, request_id),
+                    }
                 }
                 Err(error) => query_protocol::unserved(&error, request_id),
             };
@@ -109,9 +124,12 @@ impl AwsFront {
                 headers: head.headers,
                 body,
                 request_id: request_id.to_owned(),
-                principal,
+                caller: caller.clone(),
             };
-            return self.services.rest(&service, request).await;
+            return match permitted(&|| self.authorizer.rest_needs(&service, &request)) {
+                Ok(()) => self.services.rest(&service, request).await,
+                Err(message) => rest_protocol::error(&ServiceError { status: 403, ..denied(message) }),
+            };
         }
         let target =
             head.headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
@@ -121,22 +139,38 @@ impl AwsFront {
             body,
             request_id: request_id.to_owned(),
             headers: head.headers,
-            principal,
+            caller: caller.clone(),
         };
-        self.services.json(&service, prefix, &request).await
+        match permitted(&|| self.authorizer.json_needs(&service, &request, &self.services)) {
+            Ok(()) => self.services.json(&service, prefix, &request).await,
+            Err(message) => Services::json_denied(&service, message),
+        }
     }
 
     /// The service that the signature is for, and whose key it was made with.
-    fn authenticate(&self, head: &http::request::Parts, body: &[u8]) -> Result<(String, String), SignatureError> {
+    fn authenticate(&self, head: &Parts, body: &[u8]) -> Result<(String, Caller), SignatureError> {
         let query = head.uri.query().unwrap_or_default();
         let claim = Claim::read(&head.headers, query)?;
-        let grant = self.access.grant(&claim.access_key);
+        let now = self.clock.now();
+        let token = session_token(head, query);
+        let grant = match self.authorizer.access.grant(&claim.access_key, token.as_deref(), now) {
+            Ok(grant) => grant,
+            Err(AccessError::Expired) => return Err(SignatureError::Expired),
+            Err(_) => return Err(SignatureError::UnknownKey),
+        };
         let authority = head.uri.authority().map(http::uri::Authority::as_str).unwrap_or_default();
-        let secret = grant.as_ref().map(|grant| grant.secret.as_str());
         let place = (&head.method, head.uri.path(), query);
-        claim.check(secret, place, &head.headers, authority, body, self.clock.now())?;
-        Ok((claim.scope.service, grant.map(|grant| grant.principal).unwrap_or_default()))
+        claim.check(Some(&grant.secret), place, &head.headers, authority, body, now)?;
+        Ok((claim.scope.service, grant.caller))
     }
+}
+
+/// What comes along with temporary credentials: in a header, or in a presigned address.
+fn session_token(head: &Parts, query: &str) -> Option<String> {
+    let header = head.headers.get("x-amz-security-token").and_then(|token| token.to_str().ok());
+    let escaped = || query.split('&').find_map(|pair| pair.strip_prefix("X-Amz-Security-Token="));
+    let unescape = |token| percent_decode_str(token).decode_utf8_lossy().into_owned();
+    header.map(str::to_owned).or_else(|| escaped().map(unescape))
 }
 
 /// The families of protocols, told apart before the service is known.
@@ -182,6 +216,7 @@ fn refused(error: &SignatureError) -> ServiceError {
         SignatureError::Missing => "MissingAuthenticationTokenException",
         SignatureError::Incomplete(_) => "IncompleteSignatureException",
         SignatureError::UnknownKey => "UnrecognizedClientException",
+        SignatureError::Expired => "ExpiredTokenException",
         SignatureError::Invalid(_) => "InvalidSignatureException",
     };
     ServiceError::new(code, error.to_string())
@@ -193,6 +228,7 @@ fn refused_query(error: &SignatureError) -> ServiceError {
         SignatureError::Missing => "MissingAuthenticationToken",
         SignatureError::Incomplete(_) => "IncompleteSignature",
         SignatureError::UnknownKey => "InvalidClientTokenId",
+        SignatureError::Expired => "ExpiredToken",
         SignatureError::Invalid(_) => "SignatureDoesNotMatch",
     };
     ServiceError { status: 403, ..ServiceError::new(code, error.to_string()) }

@@ -211,7 +211,9 @@ impl Console {
     pub(crate) fn stream_measures(&self, stream: &StreamDefinition) -> Measures {
         let subject = match stream.owner {
             StreamOwner::DeliveryStream | StreamOwner::Topic => stream.name.clone(),
-            StreamOwner::User | StreamOwner::Query | StreamOwner::Hub => format!("stream/{}", stream.name),
+            StreamOwner::User | StreamOwner::Query | StreamOwner::Hub | StreamOwner::Table | StreamOwner::Gateway => {
+                format!("stream/{}", stream.name)
+            }
         };
         Measures::of(&self.insight().metrics, subject)
     }

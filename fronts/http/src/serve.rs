@@ -11,6 +11,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
+use millstream_types::BoxFuture;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
@@ -26,16 +27,19 @@ const BUFFER_BYTES_MAX: usize = 128 << 10;
 /// How long requests under way may take to end once the node stops.
 const DRAIN: Duration = Duration::from_secs(20);
 
+/// What answers requests. A trait object, so that the listener is compiled once and with this crate.
+pub type Answer = dyn Fn(Request<Incoming>) -> BoxFuture<'static, Response<Full<Bytes>>> + Send + Sync;
+
 /// Serves until `shutdown` resolves, then lets requests under way end. Each request carries the peer's `SocketAddr` in its
 /// extensions.
-pub async fn serve<F, A>(listener: TcpListener, answer: F, shutdown: impl Future<Output = ()>)
-where
-    F: Fn(Request<Incoming>) -> A + Clone + Send + Sync + 'static,
-    A: Future<Output = Response<Full<Bytes>>> + Send + 'static,
-{
+#[must_use]
+pub fn serve(listener: TcpListener, answer: Arc<Answer>, shutdown: BoxFuture<'static, ()>) -> BoxFuture<'static, ()> {
+    Box::pin(accept(listener, answer, shutdown))
+}
+
+async fn accept(listener: TcpListener, answer: Arc<Answer>, mut shutdown: BoxFuture<'static, ()>) {
     let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let graceful = GracefulShutdown::new();
-    let mut shutdown = std::pin::pin!(shutdown);
     loop {
         let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { break };
         let (stream, peer) = tokio::select! {
@@ -51,7 +55,7 @@ where
             () = &mut shutdown => break,
         };
         let _ = stream.set_nodelay(true);
-        let answer = answer.clone();
+        let answer = Arc::clone(&answer);
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer);
             let answer = answer(request);

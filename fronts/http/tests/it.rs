@@ -2,12 +2,15 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use millstream_http::body::{self, BodyError};
 use millstream_http::serve::serve;
+use millstream_types::BoxFuture;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -26,7 +29,8 @@ async fn answer(request: Request<Incoming>) -> Response<Full<Bytes>> {
 async fn client() -> TcpStream {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(serve(listener, answer, std::future::pending()));
+    let answer = Arc::new(|request: Request<Incoming>| -> BoxFuture<'static, _> { Box::pin(answer(request)) });
+    tokio::spawn(serve(listener, answer, Box::pin(std::future::pending())));
     TcpStream::connect(address).await.unwrap()
 }
 

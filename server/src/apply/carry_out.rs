@@ -8,17 +8,21 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use millstream_catalog::pipeline::{
-    ApiSpec, DeliveryStreamSpec, FunctionSpec, Pipeline, QuerySpec, RouteIntegration, SqlText, StreamSpec, TableSpec,
+    ApiSpec, DeliveryStreamSpec, FunctionSpec, Pipeline, QuerySpec, RouteIntegration, RouteSpec, SqlText, StreamSpec,
+    TableSpec,
 };
-use millstream_catalog::{DeliverySource, QueryInput, QueryOutput, StreamOwner, TABLE_ITEM_BYTES_MAX, TableOwner};
+use millstream_catalog::{
+    DeliverySource, QueryInput, QueryOutput, StreamOwner, TABLE_ITEM_BYTES_MAX, TableDefinition, TableOwner,
+};
 use millstream_delivery::{DeliveryError, NewDeliveryStream};
 use millstream_function::{FunctionChange, FunctionError, NewFunction};
+use millstream_gateway::Route;
 use millstream_query::{NewQuery, QueryError};
 use millstream_stream::{NewStream, StreamError};
 use millstream_table::{NewTable, TableError};
 
 use super::check::told;
-use super::{Request, azure, message_topic, queue};
+use super::{Request, azure, message_topic, portal, queue};
 use crate::node::Engines;
 
 /// What became of one resource.
@@ -118,6 +122,25 @@ pub async fn apply(engines: &Engines, request: &Request) -> anyhow::Result<Vec<A
         let (outcome, url) = api(engines, spec).await.with_context(|| format!("api `{}`", spec.name))?;
         note("api", &spec.name, outcome, Some(url));
     }
+    for spec in pipeline.plans.iter().map(|located| &located.value) {
+        let outcome =
+            portal::plan(engines, spec, &pipeline.apis).await.with_context(|| format!("plan `{}`", spec.name))?;
+        note("usage plan", &spec.name, outcome, None);
+    }
+    if let Some(spec) = &pipeline.portal {
+        let outcome = portal::present(engines, &spec.definition).await.context("portal")?;
+        note("portal", &spec.definition.title, outcome, None);
+        for spec in spec.apis.iter().map(|located| &located.value) {
+            let outcome = portal::publish(engines, spec, &pipeline.apis, &request.documents).await;
+            let outcome = outcome.with_context(|| format!("api `{}` of the portal", spec.name))?;
+            note("portal api", &spec.name, outcome, None);
+        }
+        for spec in spec.offers.iter().map(|located| &located.value) {
+            let outcome = portal::offer(engines, spec).await;
+            let outcome = outcome.with_context(|| format!("plan `{}` of the portal", spec.plan))?;
+            note("portal plan", &spec.plan, outcome, None);
+        }
+    }
     for spec in pipeline.topics.iter().map(|located| &located.value) {
         let (outcome, url) = azure::topic(engines, spec).await.with_context(|| format!("topic `{}`", spec.name))?;
         note("topic", &spec.name, outcome, Some(url));
@@ -198,22 +221,45 @@ async fn table(engines: &Engines, spec: &TableSpec) -> anyhow::Result<Outcome> {
         name: spec.name.clone(),
         hash_key: spec.hash_key.clone(),
         sort_key: spec.sort_key.clone(),
-        provisioned: None,
+        provisioned: spec.provisioned,
+        changes: spec.changes,
+        indexes: Vec::new(),
         tags: BTreeMap::new(),
         owner: TableOwner::User,
         item_bytes_max: TABLE_ITEM_BYTES_MAX,
     };
-    match engines.tables.create(new).await {
-        Ok(_) => Ok(Outcome::Created),
-        Err(TableError::TableExists { .. }) => {
-            let found = engines.tables.table(&spec.name)?;
-            if found.hash_key == spec.hash_key && found.sort_key == spec.sort_key {
-                return Ok(Outcome::Unchanged);
-            }
-            bail!("it has other keys; delete it or describe it as it is")
-        }
-        Err(error) => Err(error.into()),
+    let (found, outcome) = match engines.tables.create(new).await {
+        Ok(made) => (made, Outcome::Created),
+        Err(TableError::TableExists { .. }) => (engines.tables.table(&spec.name)?, Outcome::Unchanged),
+        Err(error) => return Err(error.into()),
+    };
+    if found.hash_key != spec.hash_key || found.sort_key != spec.sort_key {
+        bail!("it has other keys; delete it or describe it as it is")
     }
+    let changed = change_table(engines, spec, &found).await?;
+    Ok(if changed && outcome == Outcome::Unchanged { Outcome::Updated } else { outcome })
+}
+
+/// Makes a table as the file says it. What the file says nothing of stays as it is.
+async fn change_table(engines: &Engines, spec: &TableSpec, found: &TableDefinition) -> anyhow::Result<bool> {
+    let (tables, mut changed) = (&engines.tables, false);
+    if spec.provisioned.is_some() && spec.provisioned != found.provisioned {
+        tables.set_provisioned(&spec.name, spec.provisioned).await?;
+        changed = true;
+    }
+    if spec.changes.is_some() && spec.changes != found.change_view() {
+        // Another view is another stream of changes.
+        if found.change_view().is_some() {
+            tables.set_changes(&spec.name, None).await?;
+        }
+        tables.set_changes(&spec.name, spec.changes).await?;
+        changed = true;
+    }
+    if spec.expiry.is_some() && spec.expiry != found.expiry {
+        tables.set_expiry(&spec.name, spec.expiry.clone()).await?;
+        changed = true;
+    }
+    Ok(changed)
 }
 
 async fn function(engines: &Engines, spec: &FunctionSpec, package: Option<&String>) -> anyhow::Result<Outcome> {
@@ -223,13 +269,12 @@ async fn function(engines: &Engines, spec: &FunctionSpec, package: Option<&Strin
         name: spec.name.clone(),
         runtime: spec.runtime.clone(),
         handler: spec.handler.clone(),
-        description: String::new(),
-        role: String::new(),
         timeout_seconds: spec.timeout_seconds,
         memory_mib: spec.memory_mib,
         environment: environment(spec),
         concurrency_limit: spec.concurrency_limit,
         package: package.clone(),
+        ..NewFunction::default()
     };
     match engines.functions.create(new.clone()).await {
         Ok(_) => Ok(Outcome::Created),
@@ -238,13 +283,12 @@ async fn function(engines: &Engines, spec: &FunctionSpec, package: Option<&Strin
             let change = FunctionChange {
                 runtime: Some(new.runtime.clone()),
                 handler: Some(new.handler.clone()),
-                description: None,
-                role: None,
                 timeout_seconds: Some(new.timeout_seconds),
                 memory_mib: Some(new.memory_mib),
                 environment: Some(new.environment.clone()),
                 concurrency_limit: Some(new.concurrency_limit),
                 package: Some(package),
+                ..FunctionChange::default()
             };
             let same = found.runtime == new.runtime
                 && found.handler == new.handler
@@ -314,6 +358,8 @@ async fn query(engines: &Engines, spec: &QuerySpec, sql_files: &BTreeMap<String,
         Ok(_) => Outcome::Created,
         Err(QueryError::Exists { .. }) => {
             let found = engines.queries.get(&spec.name)?;
+            // What only a cloud's own calls can say of a query is not the file's to take away.
+            let new = NewQuery { description: found.description.clone(), resource: found.resource.clone(), ..new };
             let same = found.dialect == new.dialect
                 && found.sql == new.sql
                 && found.inputs == new.inputs
@@ -336,15 +382,14 @@ async fn query(engines: &Engines, spec: &QuerySpec, sql_files: &BTreeMap<String,
 
 async fn api(engines: &Engines, spec: &ApiSpec) -> anyhow::Result<(Outcome, String)> {
     let known = engines.gateway.list().iter().any(|api| api.name == spec.name);
-    let routes: Vec<(String, String, String, bool)> = spec
-        .routes
-        .iter()
-        .map(|route| &route.value)
-        .map(|route| {
-            let proxy = route.integration == RouteIntegration::Proxy;
-            (route.method.clone(), route.path.clone(), route.function.clone(), proxy)
-        })
-        .collect();
+    let route = |route: &RouteSpec| Route {
+        method: route.method.clone(),
+        path: route.path.clone(),
+        function: route.function.clone(),
+        whole_request: route.integration == RouteIntegration::Proxy,
+        key_required: route.key_required,
+    };
+    let routes: Vec<Route> = spec.routes.iter().map(|located| route(&located.value)).collect();
     let (api, changed) = engines.gateway.apply_api(&spec.name, &spec.stage, &routes).await?;
     let url = format!("{}/restapis/{}/{}/_user_request_/", engines.endpoint, api.id, spec.stage);
     let outcome = match (known, changed) {

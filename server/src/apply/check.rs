@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use millstream_catalog::pipeline::{Located, Mistake, OutputSpec, Pipeline, QuerySpec, SqlText};
 use millstream_catalog::{ColumnType, KeyType};
+use millstream_portal::openapi;
 use millstream_query::{InputSchema, PlanError, Program, plan};
 
 use super::package::package;
@@ -23,6 +24,8 @@ pub struct Checked {
     pub sql_files: BTreeMap<String, String>,
     /// Code packages (zip, base64) by the name that the pipeline file gives them.
     pub packages: BTreeMap<String, String>,
+    /// OpenAPI documents by the name that the pipeline file gives them.
+    pub documents: BTreeMap<String, String>,
 }
 
 /// Checks a pipeline file's text; files that it names are looked for in `folder`.
@@ -34,11 +37,12 @@ pub fn check(file: &str, text: &str, folder: &Path) -> Result<Checked, Vec<Mista
     let mut checker = Checker { file, folder, mistakes: Vec::new() };
     let packages = checker.packages(&pipeline);
     let sql_files = checker.sql_files(&pipeline);
+    let documents = checker.documents(&pipeline);
     for query in &pipeline.queries {
         checker.query(&pipeline, query, &sql_files);
     }
     if checker.mistakes.is_empty() {
-        return Ok(Checked { pipeline, sql_files, packages });
+        return Ok(Checked { pipeline, sql_files, packages, documents });
     }
     checker.mistakes.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
     Err(checker.mistakes)
@@ -92,6 +96,25 @@ impl Checker<'_> {
             }
         }
         texts
+    }
+
+    fn documents(&mut self, pipeline: &Pipeline) -> BTreeMap<String, String> {
+        let mut documents = BTreeMap::new();
+        let apis = pipeline.portal.iter().flat_map(|portal| &portal.apis);
+        for Located { value: path, line } in apis.filter_map(|api| api.value.openapi.as_ref()) {
+            let read = std::fs::read_to_string(self.folder.join(path)).map_err(|error| error.to_string());
+            let checked = read.and_then(|text| {
+                let document = openapi::parse(&text).and_then(|value| openapi::read(&value));
+                document.map(|_| text).map_err(|error| error.to_string())
+            });
+            match checked {
+                Ok(text) => {
+                    documents.insert(path.display().to_string(), text);
+                }
+                Err(error) => self.wrong(*line, format!("{}: {error}", path.display()), ""),
+            }
+        }
+        documents
     }
 
     fn query(&mut self, pipeline: &Pipeline, query: &Located<QuerySpec>, sql_files: &BTreeMap<String, String>) {

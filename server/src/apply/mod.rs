@@ -8,6 +8,7 @@ mod carry_out;
 pub mod check;
 mod message_topic;
 pub mod package;
+mod portal;
 mod queue;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,9 @@ pub struct Request {
     pub sql_files: BTreeMap<String, String>,
     /// Code packages (zip, base64) by the name that the pipeline file gives them.
     pub packages: BTreeMap<String, String>,
+    /// OpenAPI documents by the name that the pipeline file gives them.
+    #[serde(default)]
+    pub documents: BTreeMap<String, String>,
 }
 
 impl Request {
@@ -41,6 +45,7 @@ impl Request {
         let folder = file.parent().unwrap_or(Path::new("."));
         let checked = check::check(&file.display().to_string(), &text, folder)
             .map_err(|mistakes| anyhow::anyhow!(check::told(&mistakes)))?;
-        Ok(Self { file: file.display().to_string(), text, sql_files: checked.sql_files, packages: checked.packages })
+        let check::Checked { sql_files, packages, documents, .. } = checked;
+        Ok(Self { file: file.display().to_string(), text, sql_files, packages, documents })
     }
 }

@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod portal;
 mod remote;
 mod serve;
 mod verify;
@@ -26,6 +27,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Test(args) => remote::test(&args).await,
         Command::Logs(args) => remote::logs(&args).await,
         Command::Keys(args) => remote::keys(&args).await,
+        Command::Portal { command } => portal::run(&command).await,
         Command::Trace(args) => remote::trace(&args).await,
         Command::Status(args) => remote::status(&args).await,
         Command::Log { command } => verify::run(&command),

@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use base64::Engine as _;
-use millstream_access::Access;
+use millstream_access::{Access, SessionKey};
 use millstream_aws::apigateway::LambdaProxy;
+use millstream_aws::authorize::Authorizer;
+use millstream_aws::destination::Destinations;
 use millstream_aws::kinesis::Seal;
 use millstream_aws::kinesisanalytics::LambdaOutputCodec;
+use millstream_aws::lambda::event_source_mapping::{LambdaEvents, OnFailureDestinations, RolePermits};
 use millstream_aws::place::Place;
 use millstream_aws::sns::notification::{NotificationDocuments, Signer};
 use millstream_azure::cosmos;
@@ -20,11 +23,13 @@ use millstream_catalog::{Catalog, StorageAccountDefinition};
 use millstream_delivery::Deliveries;
 use millstream_document::Documents;
 use millstream_event::{Events, Options as EventOptions, RetrySchedule};
-use millstream_function::{Functions, Options as FunctionOptions};
-use millstream_gateway::{BackendOptions, Backends, Calls, Gateway, Managed};
+use millstream_function::{Functions, Options as FunctionOptions, ProcessCredentials};
+use millstream_gateway::{BackendOptions, Backends, Calls, Gateway, Managed, PlanOptions, Plans};
 use millstream_insight::Insight;
+use millstream_mapping::{Mappings, Options as MappingOptions, Outside as MappingOutside};
 use millstream_namespace::Namespaces;
 use millstream_object::{ObjectStoreOptions, Objects};
+use millstream_portal::Portal;
 use millstream_query::{Outside, Queries};
 use millstream_queue::Queues;
 use millstream_storage::{Durability, Storage, StorageOptions};
@@ -50,6 +55,8 @@ pub struct Engines {
     pub catalog: Catalog,
     pub insight: Insight,
     pub access: Access,
+    /// The access engine in the AWS protocols' words.
+    pub authorizer: Authorizer,
     pub streams: Streams,
     pub namespaces: Namespaces,
     pub tables: Tables,
@@ -61,10 +68,13 @@ pub struct Engines {
     pub deliveries: Deliveries,
     pub queries: Queries,
     pub queues: Queues,
+    pub mappings: Mappings,
     pub gateway: Gateway,
+    pub plans: Plans,
     pub calls: Calls,
     pub events: Events,
     pub managed: Managed,
+    pub portal: Portal,
     pub place: Place,
     /// Keeps what clients bring back from being made up.
     pub seal: Seal,
@@ -83,12 +93,18 @@ impl Engines {
         let place = Place::new(&settings.region);
         let seal = Seal::open(&storage).await?;
         let endpoint = format!("http://{aws}");
-        let access = Access::new(catalog.clone(), settings.dev);
+        let access = Access::new(catalog.clone(), settings.dev)
+            .with_sessions(SessionKey::open(&storage).await?)
+            .with_service_policies(millstream_aws::iam::service_policies());
+        // A node that takes no published key needs one to begin with.
+        access.root_keys(clock.now()).await?;
+        let authorizer = Authorizer::new(access.clone(), place.clone(), Arc::clone(&clock));
         let streams = Streams::new(storage.clone(), catalog.clone(), Arc::clone(&clock));
         let random = Arc::new(random_key);
         let namespaces = Namespaces::new(catalog.clone(), streams.clone(), Arc::clone(&clock), random, settings.dev);
         namespaces.ensure_default().await?;
-        let tables = Tables::new(storage.clone(), catalog.clone(), Arc::clone(&clock));
+        let tables =
+            Tables::new(storage.clone(), catalog.clone(), Arc::clone(&clock)).counting(insight.metrics.clone());
         let documents = Documents::new(catalog.clone(), tables.clone(), Arc::clone(&clock));
         if !settings.dev && catalog.storage_accounts.list().is_empty() {
             let keys = [new_account_key(), new_account_key()];
@@ -96,13 +112,20 @@ impl Engines {
             catalog.storage_accounts.create(account).await?;
         }
         let cosmos_key = access.account_key("cosmos", cosmos::DEVELOPMENT_KEY, new_account_key, clock.now()).await?;
+        let queues = Queues::open(storage.clone(), catalog.clone(), Arc::clone(&clock)).await?;
+        queues.measure(insight.clone());
+        let destinations = Arc::new(destinations(&place, &queues));
         let functions = {
-            let options = function_options(settings, &endpoint, &place, &access);
+            let options = FunctionOptions {
+                destination: Some(Arc::clone(&destinations) as _),
+                ..function_options(settings, &endpoint, &place, &access)
+            };
             let (storage, catalog) = (storage.clone(), catalog.clone());
             let (insight, clock) = (insight.clone(), Arc::clone(&clock));
             // Inside the runtime's context: functions start tasks.
             tokio::task::spawn_blocking(move || Functions::open(options, storage, catalog, insight, clock)).await??
         };
+        destinations.connect(functions.clone());
         let invoke: Arc<dyn Invoke> = Arc::new(functions.clone());
         let objects = Objects::new(object_store(settings), storage.clone(), catalog.clone(), Arc::clone(&clock));
         let deliveries = Deliveries::start(
@@ -130,17 +153,44 @@ impl Engines {
         .await;
         let gateway = Gateway::new(catalog.clone(), insight.clone(), Arc::clone(&clock));
         let backends = backends(settings, aws).await?;
+        let plans = Plans::open(
+            storage.clone(),
+            catalog.clone(),
+            streams.clone(),
+            &insight,
+            Arc::clone(&clock),
+            PlanOptions { account: settings.api_throttle },
+        )
+        .await?;
         let calls = Calls::new(
             gateway.clone(),
+            plans.clone(),
             Arc::clone(&invoke),
             Arc::new(LambdaProxy),
             backends.clone(),
             Arc::clone(&clock),
         );
         let managed = Managed::new(storage.clone(), catalog.clone(), insight.clone(), backends, Arc::clone(&clock));
-        let queues = Queues::open(storage.clone(), catalog.clone(), Arc::clone(&clock)).await?;
-        queues.measure(insight.clone());
         let signer = Signer::new(storage.clone(), Arc::clone(&clock));
+        let mappings = Mappings::start(
+            mapping_options(settings),
+            MappingOutside {
+                invoke: Arc::clone(&invoke),
+                queues: Arc::new(queues.clone()),
+                codec: Arc::new(LambdaEvents::new(place.clone(), catalog.clone())),
+                permits: Arc::new(RolePermits::new(authorizer.clone())),
+                failures: Arc::new(OnFailureDestinations::new(
+                    place.clone(),
+                    Arc::new(queues.clone()),
+                    authorizer.clone(),
+                )),
+            },
+            storage.clone(),
+            catalog.clone(),
+            streams.clone(),
+            insight.clone(),
+            Arc::clone(&clock),
+        );
         let events = Events::start(
             EventOptions {
                 queues: Some(Arc::new(queues.clone())),
@@ -154,11 +204,13 @@ impl Engines {
             insight.clone(),
             Arc::clone(&clock),
         );
+        let portal = open_portal(&storage, &catalog, &gateway, &plans, &clock, settings.dev).await?;
         Ok(Self {
             storage,
             catalog,
             insight,
             access,
+            authorizer,
             streams,
             namespaces,
             tables,
@@ -169,10 +221,13 @@ impl Engines {
             deliveries,
             queries,
             queues,
+            mappings,
             gateway,
+            plans,
             calls,
             events,
             managed,
+            portal,
             place,
             seal,
             signer,
@@ -184,6 +239,8 @@ impl Engines {
     /// Stops the engines from the outside inwards and closes the store.
     pub async fn stop(&self) {
         self.events.shutdown().await;
+        self.mappings.shutdown().await;
+        self.plans.shutdown().await;
         self.deliveries.shutdown().await;
         self.queries.shutdown().await;
         self.functions.shutdown().await;
@@ -197,6 +254,23 @@ impl Engines {
             Err(error) => tracing::error!(%error, "closing the store"),
         }
     }
+}
+
+/// Opens the developer portal, off the async workers, and brings its keys together with its subscriptions.
+async fn open_portal(
+    storage: &Storage,
+    catalog: &Catalog,
+    gateway: &Gateway,
+    plans: &Plans,
+    clock: &Arc<dyn Clock>,
+    development: bool,
+) -> anyhow::Result<Portal> {
+    let (storage, catalog, gateway) = (storage.clone(), catalog.clone(), gateway.clone());
+    let (plans, clock) = (plans.clone(), Arc::clone(clock));
+    let open = move || Portal::open(storage, catalog, gateway, plans, clock, development);
+    let portal = tokio::task::spawn_blocking(open).await??;
+    portal.settle().await?;
+    Ok(portal)
 }
 
 /// Opens what lies on the disk, off the async workers.
@@ -232,11 +306,25 @@ fn function_options(settings: &Settings, endpoint: &str, place: &Place, access: 
         region: settings.region.clone(),
         arn: Arc::new(move |name| place.arn("lambda", &format!("function:{name}"))),
         log_group: Arc::new(millstream_aws::lambda::log_group),
-        credentials: Arc::new(move |name| access.function_key(name, new_key)),
+        credentials: Arc::new(move |name| {
+            let given = access.function_credentials(name);
+            ProcessCredentials { access_key: given.access_key, secret: given.secret, session_token: given.token }
+        }),
         python_path: absolute(&settings.python_path),
         node_path: absolute(&settings.node_path),
         retry_waits: settings.invoke_retry_seconds.map(Duration::from_secs).to_vec().into(),
+        destination: None,
     }
+}
+
+fn mapping_options(settings: &Settings) -> MappingOptions {
+    let [first, longest] = settings.mapping_retry_ms.map(Duration::from_millis);
+    MappingOptions { retry_waits: (first, longest) }
+}
+
+/// Dead letters and destinations of functions. Until roles are enforced, every role may write to every target.
+fn destinations(place: &Place, queues: &Queues) -> Destinations {
+    Destinations::new(place.clone(), Arc::new(queues.clone()), Arc::new(|_role, _action, _resource| Ok(())))
 }
 
 /// The client for HTTP backends; the system's certificates are read off the async workers.
@@ -263,12 +351,6 @@ fn event_options(settings: &Settings, endpoint: &str, invoke: Arc<dyn Invoke>, o
         messages: None,
         invoke_later: None,
     }
-}
-
-/// A key of a function's processes: nobody can guess it, nothing of it is kept.
-fn new_key() -> (String, String) {
-    let random = || uuid::Uuid::new_v4().simple().to_string().to_uppercase();
-    (format!("MSFN{}", &random()[..16]), random() + &random())
 }
 
 /// 32 bytes that nobody can guess, for a key.

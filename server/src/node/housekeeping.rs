@@ -40,6 +40,9 @@ pub fn start(engines: &Arc<Engines>, stopped: &watch::Receiver<bool>, tasks: &mu
             if let Err(error) = engines.streams.enforce_retention().await {
                 tracing::warn!(%error, "old records cannot be let go");
             }
+            if let Err(error) = engines.tables.remove_expired().await {
+                tracing::warn!(%error, "items whose time is over cannot be removed");
+            }
             if let Err(error) = engines.queues.enforce_retention().await {
                 tracing::warn!(%error, "expired messages cannot be removed");
             }
@@ -51,6 +54,9 @@ pub fn start(engines: &Arc<Engines>, stopped: &watch::Receiver<bool>, tasks: &mu
         async move {
             if let Err(error) = engines.objects.sweep().await {
                 tracing::warn!(%error, "abandoned blocks of objects cannot be removed");
+            }
+            if let Err(error) = engines.plans.sweep().await {
+                tracing::warn!(%error, "old counts of usage cannot be removed");
             }
         }
     }));

@@ -13,9 +13,12 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use hyper::body::Incoming;
 use millstream_aws::apigateway::ApiGateway;
+use millstream_aws::cloudwatch::CloudWatch;
 use millstream_aws::dynamodb::DynamoDb;
+use millstream_aws::dynamodbstreams::DynamoDbStreams;
 use millstream_aws::firehose::Firehose;
 use millstream_aws::front::AwsFront;
+use millstream_aws::iam::Iam;
 use millstream_aws::kinesis::Kinesis;
 use millstream_aws::kinesisanalytics::KinesisAnalytics;
 use millstream_aws::lambda::Lambda;
@@ -23,6 +26,7 @@ use millstream_aws::logs::CloudWatchLogs;
 use millstream_aws::services::Services;
 use millstream_aws::sns::Sns;
 use millstream_aws::sqs::Sqs;
+use millstream_aws::sts::Sts;
 use millstream_azure::apimanagement::ApiManagement;
 use millstream_azure::blob::Blob;
 use millstream_azure::cosmos::Cosmos;
@@ -33,11 +37,13 @@ use millstream_azure::queue::Queue;
 use millstream_azure::services::Services as AzureServices;
 use millstream_azure::streamanalytics::StreamAnalytics;
 use millstream_console::{Addresses, Console, ConsoleParts};
+use millstream_types::BoxFuture;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::event_hubs::{self, EventHubsListeners};
+use super::portal::{self, PortalListener};
 use super::{Engines, bind, keys};
 use crate::apply::{self, Request};
 use crate::remote::SOCKET;
@@ -51,6 +57,7 @@ pub struct Listeners {
     aws: TcpListener,
     console: TcpListener,
     event_hubs: EventHubsListeners,
+    portal: PortalListener,
 }
 
 impl Listeners {
@@ -59,6 +66,7 @@ impl Listeners {
             aws: bind(settings.aws_listen, "--aws-listen").await?,
             console: bind(settings.console_listen, "--console-listen").await?,
             event_hubs: EventHubsListeners::bind(settings).await?,
+            portal: PortalListener::bind(settings).await?,
         })
     }
 
@@ -79,15 +87,19 @@ impl Listeners {
             (Arc::new(aws_front(engines)), Arc::new(azure_front(engines, settings, event_hubs.clone())?));
         let answer = move |request: HttpRequest<Incoming>| {
             let (aws, azure) = (Arc::clone(&aws), Arc::clone(&azure));
-            async move {
-                match azure.handle(request).await {
-                    Ok(response) => response,
-                    Err(request) => aws.handle(request).await,
+            let answer: BoxFuture<'static, _> = Box::pin(async move {
+                let (head, body) = request.into_parts();
+                match azure.service(&head) {
+                    Some(service) => azure.handle(service, head, body).await,
+                    None => aws.handle(head, body).await,
                 }
-            }
+            });
+            answer
         };
-        tasks.spawn(millstream_http::serve::serve(self.aws, answer, stop(stopped.clone())));
+        tasks.spawn(millstream_http::serve::serve(self.aws, Arc::new(answer), Box::pin(stop(stopped.clone()))));
         self.event_hubs.serve(&event_hubs, stopped, tasks);
+        let portal_front = portal::front(engines, settings);
+        self.portal.serve(&portal_front, stopped, tasks);
         let console = millstream_console::router(console(engines, event_hubs.clone()));
         let pages = console.clone();
         let ended = stop(stopped.clone());
@@ -102,6 +114,7 @@ impl Listeners {
         let commands = console
             .merge(admin(engines))
             .merge(event_hubs::keys(event_hubs.clone()))
+            .merge(portal::routes(portal_front))
             .merge(keys::routes(engines, event_hubs, settings));
         let ended = stop(stopped.clone());
         tasks.spawn(async move {
@@ -114,7 +127,7 @@ impl Listeners {
     }
 }
 
-async fn stop(mut stopped: watch::Receiver<bool>) {
+pub(super) async fn stop(mut stopped: watch::Receiver<bool>) {
     while !*stopped.borrow_and_update() {
         if stopped.changed().await.is_err() {
             return;
@@ -131,18 +144,35 @@ fn report(what: &str, served: std::io::Result<()>) {
 fn aws_front(engines: &Engines) -> AwsFront {
     let Engines { insight, streams, place, clock, .. } = engines;
     let calls = engines.calls.clone();
+    let authorizer = &engines.authorizer;
     let services = Services {
         kinesis: Kinesis::new(streams.clone(), insight.clone(), Arc::clone(clock), place.clone(), engines.seal.clone()),
         firehose: Firehose::new(engines.deliveries.clone(), insight.clone(), place.clone()),
         dynamodb: DynamoDb::new(engines.tables.clone(), insight.clone(), place.clone()),
-        lambda: Lambda::new(engines.functions.clone(), place.clone()),
+        lambda: Lambda::new(engines.functions.clone(), engines.mappings.clone(), authorizer.clone(), place.clone()),
+        dynamodb_streams: DynamoDbStreams::new(
+            engines.tables.clone(),
+            streams.clone(),
+            Arc::clone(clock),
+            place.clone(),
+            engines.seal.clone(),
+        ),
         logs: CloudWatchLogs::new(insight.clone(), place.clone()),
         analytics: KinesisAnalytics::new(engines.queries.clone(), streams.clone(), place.clone()),
+        cloudwatch: CloudWatch::new(insight.metrics.clone(), Arc::clone(clock)),
         sns: Sns::new(engines.events.clone(), place.clone(), engines.signer.clone()),
         sqs: Sqs::new(engines.queues.clone(), place.clone(), engines.seal.clone()),
-        apigateway: ApiGateway::new(engines.gateway.clone(), calls, place.clone(), Arc::clone(clock)),
+        apigateway: ApiGateway::new(
+            engines.gateway.clone(),
+            calls,
+            engines.plans.clone(),
+            place.clone(),
+            Arc::clone(clock),
+        ),
+        iam: Iam::new(authorizer.clone(), Arc::clone(clock)),
+        sts: Sts::new(authorizer.clone(), Arc::clone(clock)),
     };
-    AwsFront::new(engines.access.clone(), Arc::clone(clock), services)
+    AwsFront::new(authorizer.clone(), Arc::clone(clock), services)
 }
 
 fn azure_front(engines: &Engines, settings: &Settings, event_hubs: EventHubs) -> anyhow::Result<AzureFront> {

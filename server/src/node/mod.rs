@@ -7,6 +7,7 @@ mod event_hubs;
 mod housekeeping;
 mod keys;
 mod listeners;
+mod portal;
 
 use std::net::SocketAddr;
 use std::path::Path;

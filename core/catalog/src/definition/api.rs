@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use millstream_types::Millis;
 use serde::{Deserialize, Serialize};
 
+use super::usage_plan::Throttle;
 use crate::collection::Definition;
 
 /// An API as its maker edits it, with its deployments. What is edited is not live before it is deployed.
@@ -172,6 +173,10 @@ pub struct Stage {
     /// Variables.
     #[serde(default)]
     pub variables: BTreeMap<String, String>,
+    /// How fast all callers together may call methods, by resource path and method: `/orders/GET`, or `*/*` for those
+    /// that are not named.
+    #[serde(default)]
+    pub throttles: BTreeMap<String, Throttle>,
 }
 
 impl Definition for ApiDefinition {

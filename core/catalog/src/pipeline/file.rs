@@ -7,12 +7,16 @@ use toml::Spanned;
 
 use super::azure::{ApiManagementTable, BlobContainerTable, CosmosDatabaseTable, EventHubTable, TopicTable};
 use super::message_topic::MessageTopicTable;
+use super::plan::PlanTable;
+use super::portal::PortalTable;
 use super::queue::QueueTable;
-use crate::definition::KeyType;
+use crate::definition::{ChangeView, KeyType};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PipelineFile {
+    /// A file of a section or two needs none.
+    #[serde(default = "unnamed")]
     pub(super) name: String,
     #[serde(default)]
     pub(super) stream: Vec<StreamTable>,
@@ -40,6 +44,9 @@ pub(super) struct PipelineFile {
     pub(super) sns_topic: Vec<MessageTopicTable>,
     #[serde(default)]
     pub(super) api_management: Vec<ApiManagementTable>,
+    #[serde(default)]
+    pub(super) plans: BTreeMap<String, Spanned<PlanTable>>,
+    pub(super) portal: Option<PortalTable>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -75,6 +82,16 @@ pub(super) struct TableTable {
     pub(super) name: Spanned<String>,
     pub(super) hash_key: KeyTable,
     pub(super) sort_key: Option<KeyTable>,
+    pub(super) changes: Option<ChangeView>,
+    pub(super) capacity: Option<CapacityTable>,
+    pub(super) expiry: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CapacityTable {
+    pub(super) reads: u64,
+    pub(super) writes: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -236,6 +253,9 @@ pub(super) struct RouteTable {
     pub(super) function: Spanned<String>,
     #[serde(default)]
     pub(super) integration: RouteIntegration,
+    /// Whether a caller needs an API key.
+    #[serde(default)]
+    pub(super) key_required: bool,
 }
 
 /// How a route calls its function.
@@ -247,6 +267,10 @@ pub enum RouteIntegration {
     Plain,
     /// The function gets the whole request and gives the whole answer.
     Proxy,
+}
+
+fn unnamed() -> String {
+    "pipeline".to_owned()
 }
 
 fn one() -> u32 {

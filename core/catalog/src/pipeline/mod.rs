@@ -2,11 +2,16 @@
 //!
 //! [`Pipeline::parse`] turns the text into the same definitions that SDK calls make and reports every mistake with its
 //! line. What needs an engine to be checked (SQL, packages) is checked by whoever applies the file.
-//! Read next: `file.rs` (what may be written), `azure.rs` (the same in Azure's words), `resolve.rs` (names and rules).
+//! Read next: `file.rs` (what may be written), `azure.rs` (the same in Azure's words), `resolve.rs` (names and rules),
+//! `form` (a section from a form's fields).
 
 mod azure;
 mod file;
+pub mod form;
+mod known;
 mod message_topic;
+mod plan;
+mod portal;
 mod queue;
 mod resolve;
 mod source;
@@ -15,12 +20,16 @@ use std::path::PathBuf;
 
 pub use azure::{DocumentDatabaseSpec, EventSubscriptionSpec, HubSpec, ManagedServiceSpec, TopicSpec};
 pub use file::RouteIntegration;
+pub use known::Known;
 pub use message_topic::{MessageSubscriptionSpec, MessageTopicSpec};
+pub use plan::PlanSpec;
+pub use portal::{PortalApiSpec, PortalOfferSpec, PortalSpec};
 pub use queue::QueueSpec;
 pub use source::{Located, Mistake};
 
 use crate::definition::{
-    ColumnDefinition, EventOrder, KeyAttribute, ObjectDestination, OutputTarget, QueryDialect, RecordFormat, StartAt,
+    ChangeView, ColumnDefinition, EventOrder, KeyAttribute, ObjectDestination, OutputTarget, QueryDialect,
+    RecordFormat, StartAt,
 };
 
 /// What a file defines, in the order in which it can be applied.
@@ -54,6 +63,10 @@ pub struct Pipeline {
     pub message_topics: Vec<Located<MessageTopicSpec>>,
     /// Managed API services.
     pub managed_services: Vec<Located<ManagedServiceSpec>>,
+    /// Usage plans.
+    pub plans: Vec<Located<PlanSpec>>,
+    /// The developer portal.
+    pub portal: Option<PortalSpec>,
 }
 
 /// A stream to be.
@@ -87,6 +100,12 @@ pub struct TableSpec {
     pub hash_key: KeyAttribute,
     /// The sort key.
     pub sort_key: Option<KeyAttribute>,
+    /// What records of its changes show; `None`: changes are not told.
+    pub changes: Option<ChangeView>,
+    /// Capacity units of (reads, writes) per second; `None`: pay per request.
+    pub provisioned: Option<(u64, u64)>,
+    /// The attribute that says when an item may go.
+    pub expiry: Option<String>,
 }
 
 /// A function to be.
@@ -193,6 +212,8 @@ pub struct RouteSpec {
     pub function: String,
     /// How the function is called.
     pub integration: RouteIntegration,
+    /// Whether a caller needs an API key.
+    pub key_required: bool,
 }
 
 impl Pipeline {
@@ -201,8 +222,16 @@ impl Pipeline {
     /// # Errors
     /// Every mistake that can be found without an engine, in the order of the lines; never empty.
     pub fn parse(file: &str, text: &str) -> Result<Self, Vec<Mistake>> {
+        Self::parse_onto(file, text, &Known::default())
+    }
+
+    /// The same of a file that may refer to what a node has already.
+    ///
+    /// # Errors
+    /// As [`Pipeline::parse`].
+    pub fn parse_onto(file: &str, text: &str, known: &Known) -> Result<Self, Vec<Mistake>> {
         let source = source::Source::new(file, text);
         let parsed: file::PipelineFile = toml::from_str(text).map_err(|error| vec![source.syntax(&error)])?;
-        resolve::resolve(&source, parsed)
+        resolve::resolve(&source, parsed, known)
     }
 }

@@ -8,6 +8,7 @@ use super::file::{
     ApiTable, BlobTable, CosmosTable, DeliveryStreamTable, DialectName, FunctionTable, InputTable, KeyTable,
     OutputTable, PipelineFile, QueryTable, StartName, StreamTable, TableTable, ToleranceName,
 };
+use super::known::Known;
 use super::source::{Located, Mistake, Source, nearest};
 use super::{
     ApiSpec, DeliveryStreamSpec, FunctionSpec, InputSpec, OutputSpec, Pipeline, QuerySpec, RouteSpec, SqlText,
@@ -21,6 +22,9 @@ use crate::definition::{
 /// The longest tolerance for late events: 20 days, the service's own limit.
 const LATE_SECONDS: (u64, u64) = (0, 1_728_000);
 
+/// Capacity units a second of one table: the service's own limit.
+const TABLE_UNITS: (u64, u64) = (1, 40_000);
+
 /// Names of one kind that a file may refer to.
 type Names = BTreeSet<String>;
 
@@ -31,12 +35,16 @@ pub(super) struct Resolver<'s> {
     tables: Names,
     pub(super) functions: Names,
     pub(super) queues: Names,
+    pub(super) apis: Names,
+    pub(super) plans: Names,
     /// Hubs and their streams.
     pub(super) hubs: BTreeMap<String, String>,
+    /// Whether names of a node are known too.
+    on_node: bool,
     mistakes: Vec<Mistake>,
 }
 
-pub(super) fn resolve(source: &Source<'_>, file: PipelineFile) -> Result<Pipeline, Vec<Mistake>> {
+pub(super) fn resolve(source: &Source<'_>, file: PipelineFile, known: &Known) -> Result<Pipeline, Vec<Mistake>> {
     let mut resolver = Resolver {
         source,
         streams: Names::new(),
@@ -44,7 +52,10 @@ pub(super) fn resolve(source: &Source<'_>, file: PipelineFile) -> Result<Pipelin
         tables: Names::new(),
         functions: Names::new(),
         queues: Names::new(),
+        apis: Names::new(),
+        plans: file.plans.keys().cloned().collect(),
         hubs: BTreeMap::new(),
+        on_node: false,
         mistakes: Vec::new(),
     };
     resolver.streams = resolver.unique("stream", file.stream.iter().map(|table| &table.name));
@@ -54,7 +65,7 @@ pub(super) fn resolve(source: &Source<'_>, file: PipelineFile) -> Result<Pipelin
     resolver.functions = resolver.unique("function", file.function.iter().map(|table| &table.name));
     resolver.queues = resolver.unique("queue", file.queue.iter().map(|table| &table.name));
     resolver.unique("query", file.query.iter().map(|table| &table.name));
-    resolver.unique("api", file.api.iter().map(|table| &table.name));
+    resolver.apis = resolver.unique("api", file.api.iter().map(|table| &table.name));
     resolver.unique("event hub", file.event_hub.iter().map(|table| &table.name));
     resolver.unique("blob container", file.blob_container.iter().map(|table| &table.name));
     resolver.unique("cosmos database", file.cosmos_database.iter().map(|table| &table.name));
@@ -63,6 +74,7 @@ pub(super) fn resolve(source: &Source<'_>, file: PipelineFile) -> Result<Pipelin
     resolver.unique("api management service", file.api_management.iter().map(|table| &table.name));
     let hubs: Vec<_> = file.event_hub.into_iter().map(|table| resolver.hub(table)).collect();
     resolver.hubs = hubs.iter().map(|hub| (hub.value.name.clone(), hub.value.stream())).collect();
+    resolver.know(known);
     let pipeline = Pipeline {
         name: file.name,
         streams: file.stream.into_iter().map(|table| resolver.stream(table)).collect(),
@@ -78,12 +90,27 @@ pub(super) fn resolve(source: &Source<'_>, file: PipelineFile) -> Result<Pipelin
         managed_services: file.api_management.into_iter().map(|table| resolver.managed_service(table)).collect(),
         message_topics: file.sns_topic.into_iter().map(|table| resolver.message_topic(table)).collect(),
         topics: file.event_grid_topic.into_iter().map(|table| resolver.topic(table)).collect(),
+        plans: file.plans.into_iter().map(|entry| resolver.plan(entry)).collect(),
+        portal: file.portal.map(|table| resolver.portal(table)),
     };
     resolver.mistakes.sort_by_key(|mistake| mistake.line);
     if resolver.mistakes.is_empty() { Ok(pipeline) } else { Err(resolver.mistakes) }
 }
 
 impl Resolver<'_> {
+    /// Adds what is there already to what the file defines. The file's own hubs win over others of their names.
+    fn know(&mut self, known: &Known) {
+        self.streams.extend(known.streams.iter().cloned());
+        self.delivery_streams.extend(known.delivery_streams.iter().cloned());
+        self.tables.extend(known.tables.iter().cloned());
+        self.functions.extend(known.functions.iter().cloned());
+        self.queues.extend(known.queues.iter().cloned());
+        for (name, stream) in &known.hubs {
+            self.hubs.entry(name.clone()).or_insert_with(|| stream.clone());
+        }
+        self.on_node = *known != Known::default();
+    }
+
     pub(super) fn wrong(&mut self, line: usize, message: String, hint: impl Into<String>) {
         let mistake = self.source.mistake(line, message, hint);
         self.mistakes.push(mistake);
@@ -124,7 +151,8 @@ impl Resolver<'_> {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("define it: [[{}]] with name = \"{}\"", kind.replace(' ', "_"), name.get_ref()),
         };
-        self.wrong(line, format!("there is no {kind} `{}` in this file", name.get_ref()), hint);
+        let place = if self.on_node { "in this file or on the node" } else { "in this file" };
+        self.wrong(line, format!("there is no {kind} `{}` {place}", name.get_ref()), hint);
     }
 
     pub(super) fn range(&mut self, line: usize, what: &str, found: u64, (low, high): (u64, u64)) {
@@ -170,11 +198,18 @@ impl Resolver<'_> {
                 "name two attributes",
             );
         }
+        if let Some(capacity) = &table.capacity {
+            self.range(line, "capacity.reads", capacity.reads, TABLE_UNITS);
+            self.range(line, "capacity.writes", capacity.writes, TABLE_UNITS);
+        }
         let attribute = |key: KeyTable| KeyAttribute { name: key.name, key_type: key.key_type };
         let value = TableSpec {
             name: table.name.into_inner(),
             hash_key: attribute(table.hash_key),
             sort_key: table.sort_key.map(attribute),
+            changes: table.changes,
+            provisioned: table.capacity.map(|capacity| (capacity.reads, capacity.writes)),
+            expiry: table.expiry,
         };
         Located { value, line }
     }
@@ -363,8 +398,13 @@ impl Resolver<'_> {
             if let Some(first) = seen.insert((method.clone(), path.clone()), line) {
                 self.wrong(line, format!("{method} {path} is routed already on line {first}"), "keep one");
             }
-            let value =
-                RouteSpec { method, path, function: route.function.into_inner(), integration: route.integration };
+            let value = RouteSpec {
+                method,
+                path,
+                function: route.function.into_inner(),
+                integration: route.integration,
+                key_required: route.key_required,
+            };
             routes.push(Located { value, line });
         }
         Located { value: ApiSpec { name: table.name.into_inner(), stage: table.stage, routes }, line }

@@ -117,9 +117,11 @@ impl Events {
             EventEndpoint::Stream { name } => match shared.streams.get(name) {
                 Ok(stream) => match stream.owner {
                     StreamOwner::User | StreamOwner::Hub => Ok(()),
-                    StreamOwner::DeliveryStream | StreamOwner::Query | StreamOwner::Topic => {
-                        refuse("the stream belongs to another resource".to_owned())
-                    }
+                    StreamOwner::DeliveryStream
+                    | StreamOwner::Query
+                    | StreamOwner::Topic
+                    | StreamOwner::Table
+                    | StreamOwner::Gateway => refuse("the stream belongs to another resource".to_owned()),
                 },
                 Err(error) => refuse(error.to_string()),
             },

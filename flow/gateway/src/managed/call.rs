@@ -13,8 +13,8 @@ use millstream_types::Millis;
 
 use super::Managed;
 use super::policies::{Applied, Compiled};
-use super::quota::{Allowance, Exceeded};
 use crate::backend::BackendError;
+use crate::limit::quota::{Allowance, Exceeded, Period};
 use crate::policy::exchange::{Exchange, Flow, query_pairs};
 use crate::policy::{Policy, Section};
 use crate::route;
@@ -229,7 +229,7 @@ impl Managed {
         let (subject, status) = (format!("managed-api/{subject}"), answered.response.status().as_u16());
         let metrics = &self.insight.metrics;
         metrics.counter("requests", &subject).add(1);
-        metrics.counter("latency_ms", &subject).add(u64::try_from(self.clock.now() - begun).unwrap_or(0));
+        metrics.distribution("latency_ms", &subject).observe((self.clock.now() - begun) as f64);
         metrics.counter("errors_4xx", &subject).add(u64::from((400..500).contains(&status)));
         metrics.counter("errors_5xx", &subject).add(u64::from(status >= 500));
     }
@@ -315,7 +315,10 @@ impl Running<'_> {
             let flow = match policy {
                 Policy::RateLimit { calls, renewal_s, key } => self.limit(applied, *calls, *renewal_s, key.as_ref())?,
                 Policy::Quota { calls, bandwidth_kb, renewal_s } => {
-                    let period = Millis::try_from(renewal_s.saturating_mul(1_000)).unwrap_or(0);
+                    let period = match Millis::try_from(renewal_s.saturating_mul(1_000)).unwrap_or(0) {
+                        0 => Period::Forever,
+                        length => Period::FromFirstCall(length),
+                    };
                     let bytes = bandwidth_kb.map(|kilobytes| kilobytes.saturating_mul(1_024));
                     self.quota(applied, Allowance { calls: *calls, bytes, period }).await?
                 }

@@ -1,13 +1,11 @@
 //! Managed APIs: services whose APIs stand behind products, subscriptions and policies.
 //!
 //! Read next: [`definitions`] (what there is), [`policies`] (what is said about it), [`call`] (the way of a request),
-//! `rate` and `quota` (what is counted).
+//! `limit` (what is counted).
 
 pub mod call;
 pub mod definitions;
 pub mod policies;
-mod quota;
-mod rate;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -21,9 +19,9 @@ pub use policies::PolicyScope;
 
 use crate::backend::Backends;
 use crate::error::GatewayError;
+use crate::limit::quota::Quotas;
+use crate::limit::rate::RateLimits;
 use policies::Compiled;
-use quota::Quotas;
-use rate::RateLimits;
 
 /// The managed APIs of a node. Cheap to clone.
 #[derive(Clone)]

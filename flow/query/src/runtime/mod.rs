@@ -8,6 +8,7 @@
 mod binding;
 mod checkpoint;
 mod delivery;
+mod encoded;
 pub mod engine;
 mod error;
 mod preview;

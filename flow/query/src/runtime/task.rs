@@ -1,6 +1,5 @@
 //! One query at work: read a step of each shard, compute, commit rows with positions and state, wait for more.
 
-use std::collections::BTreeSet;
 use std::collections::btree_map::Entry;
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
@@ -9,7 +8,7 @@ use std::time::Duration;
 use arrow::error::ArrowError;
 use bytes::Bytes;
 use futures_util::future::try_join_all;
-use millstream_catalog::{OutputTarget, QueryDefinition, RecordFormat, StartAt, StreamDefinition};
+use millstream_catalog::{QueryDefinition, StartAt, StreamDefinition};
 use millstream_insight::{Insight, Step};
 use millstream_storage::Transaction;
 use millstream_stream::{StagedPut, Streams};
@@ -19,9 +18,8 @@ use tokio::time::Instant;
 
 use super::binding::Binding;
 use super::checkpoint::{Checkpoint, Checkpoints};
-use super::engine::output_stream;
+use super::encoded::{self, Encoded};
 use super::error::QueryError;
-use super::rows;
 use super::status::Running;
 use crate::decode::{Decoded, Decoder};
 use crate::error::PlanErrorCode;
@@ -256,26 +254,16 @@ impl Task {
         if produced.rows.is_empty() && !due {
             return Ok(());
         }
+        let (encoded, state) = self.encode(work, produced).await?;
         let mut transaction = Transaction::new();
-        let mut staged = Vec::new();
+        let mut staged = Vec::with_capacity(encoded.len());
         let mut appends = 0;
-        for (index, batch) in outputs(&produced)? {
-            let output = &work.binding.program.outputs[index];
-            let (stream, format) = self.target(&output.name);
-            let encoded = rows::encode(&batch, &format, self.definition.dialect);
-            let labels: Vec<String> = (0..batch.num_rows()).map(|row| rows::label(&batch, row)).collect();
-            let times = crate::executor::rowtimes(&batch).to_vec();
-            let own = stream.starts_with("query/");
-            let entry = |((data, label), time): ((Vec<u8>, &String), &i64)| entry(label, data, own.then_some(*time));
-            let entries: Vec<millstream_stream::Entry> =
-                encoded.into_iter().zip(&labels).zip(&times).map(entry).collect();
-            let put = self.streams.stage(&stream, &entries, &mut transaction, appends)?;
+        for encoded in encoded {
+            let put = self.streams.stage(&encoded.stream, &encoded.entries, &mut transaction, appends)?;
             appends += put.appends();
-            staged.push(Staged { output: index, put, entries, labels, times });
+            staged.push(Staged { put, encoded });
         }
-        let executor = work.executor()?;
-        let state = executor.snapshot();
-        self.running.progress(executor, state.len());
+        self.running.progress(work.executor()?, state.len());
         work.checkpoint.state = state;
         self.checkpoints.save(&self.definition.name, &work.checkpoint, &mut transaction);
         let receipt = self.streams.commit(transaction).await?;
@@ -287,38 +275,41 @@ impl Task {
         Ok(())
     }
 
-    /// The stream that an output's rows go to: its target, or the query's own.
-    fn target(&self, output: &str) -> (String, RecordFormat) {
-        let found = self.definition.outputs.iter().find(|found| found.name.eq_ignore_ascii_case(output));
-        match found.map(|found| (&found.target, &found.format)) {
-            Some((OutputTarget::Stream { name }, format)) => (name.clone(), format.clone()),
-            // Their rows become documents and lines of objects behind the query's own stream.
-            Some((OutputTarget::Objects(_) | OutputTarget::Documents(_), _)) => {
-                (output_stream(&self.definition.name, output), RecordFormat::Json)
-            }
-            Some((_, format)) => (output_stream(&self.definition.name, output), format.clone()),
-            None => (output_stream(&self.definition.name, output), RecordFormat::Json),
-        }
+    /// Rows as records, and the state that belongs to them; done on a thread that may be busy.
+    async fn encode(&self, work: &mut Work, produced: Produced) -> Result<(Vec<Encoded>, Vec<u8>), QueryError> {
+        let executor = work.executor.take().ok_or(QueryError::Stopping)?;
+        let outputs: Vec<String> = work.binding.program.outputs.iter().map(|output| output.name.clone()).collect();
+        let definition = Arc::clone(&self.definition);
+        let (executor, encoded, state) = tokio::task::spawn_blocking(move || {
+            let encoded = encoded::encode(&produced, &outputs, &definition);
+            let state = executor.snapshot();
+            (executor, encoded, state)
+        })
+        .await
+        .map_err(|_| QueryError::Stopping)?;
+        work.executor = Some(executor);
+        Ok((encoded?, state))
     }
 
     /// Tells the trail and the console of rows that are durable.
     fn emitted(&self, program: &Program, staged: &Staged, receipt: &millstream_storage::Receipt) {
-        let output = &program.outputs[staged.output];
+        let Encoded { output, entries, labels, times, .. } = &staged.encoded;
+        let output = &program.outputs[*output];
         let size = window_size(program, output.step);
         for (row, placement) in staged.put.placements(receipt).enumerate() {
-            let end = staged.times.get(row).copied().unwrap_or_default();
+            let end = times.get(row).copied().unwrap_or_default();
             self.insight.trail.mark(Step::Emitted {
                 query: self.definition.name.clone(),
                 output: output.name.clone(),
                 window_start: end - size,
                 window_end: end,
-                key: staged.labels.get(row).cloned().unwrap_or_default(),
+                key: labels.get(row).cloned().unwrap_or_default(),
                 result_log: placement.sequence.log.0,
                 result_offset: placement.sequence.offset,
             });
         }
-        let data: Vec<&Bytes> = staged.entries.iter().map(|entry| &entry.data).collect();
-        self.running.emitted(&output.name, &staged.times, &data);
+        let data: Vec<&Bytes> = entries.iter().map(|entry| &entry.data).collect();
+        self.running.emitted(&output.name, times, &data);
     }
 
     fn note_errors(&self, work: &Work, produced: &Produced) {
@@ -369,33 +360,8 @@ fn waits_for_records(error: &QueryError) -> bool {
 
 /// Rows of one output in a transaction.
 struct Staged {
-    output: usize,
     put: StagedPut,
-    entries: Vec<millstream_stream::Entry>,
-    labels: Vec<String>,
-    times: Vec<i64>,
-}
-
-/// Each output's rows as one batch.
-fn outputs(produced: &Produced) -> Result<Vec<(usize, arrow::array::RecordBatch)>, QueryError> {
-    let indexes: BTreeSet<usize> = produced.rows.iter().map(|(index, _)| *index).collect();
-    let mut found = Vec::with_capacity(indexes.len());
-    for index in indexes {
-        if let Some(batch) = produced.of_output(index)? {
-            found.push((index, batch));
-        }
-    }
-    Ok(found)
-}
-
-/// A row as a record; in the query's own streams its header is the row's time, which deliveries behind it need.
-fn entry(label: &str, data: Vec<u8>, time: Option<i64>) -> millstream_stream::Entry {
-    millstream_stream::Entry {
-        partition_key: Bytes::copy_from_slice(label.as_bytes()),
-        explicit_hash_key: None,
-        headers: time.map_or_else(Bytes::new, |time| Bytes::copy_from_slice(&time.to_be_bytes())),
-        data: Bytes::from(data),
-    }
+    encoded: Encoded,
 }
 
 /// The length of the window that an output's rows come from; 0 when they come from none.

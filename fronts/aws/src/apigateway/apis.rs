@@ -9,14 +9,19 @@ use super::{Answer, ApiGateway, bad_request, error, input, page, seconds};
 use crate::rest_protocol::RestRequest;
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Input {
     name: Option<String>,
     description: Option<String>,
+    api_key_source: Option<String>,
 }
 
 pub(super) async fn create(front: &ApiGateway, request: &RestRequest) -> Answer {
     let input: Input = input(request)?;
     let name = input.name.filter(|name| !name.is_empty()).ok_or_else(|| bad_request("Name must be specified"))?;
+    if let Some(source) = input.api_key_source.filter(|source| source != "HEADER") {
+        return Err(bad_request(format!("apiKeySource {source} is not supported by this node: HEADER is")));
+    }
     let api = front.gateway.create_api(&name, &input.description.unwrap_or_default()).await.map_err(|e| error(&e))?;
     Ok((StatusCode::CREATED, shown(&api)))
 }

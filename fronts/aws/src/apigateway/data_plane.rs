@@ -3,13 +3,19 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header, request::Parts};
+use http::{HeaderValue, Request, Response, StatusCode, header, request::Parts};
 use millstream_gateway::{ApiRequest, Refusal};
 use serde_json::json;
 
 use super::ApiGateway;
 
 impl ApiGateway {
+    /// Answers a request to a deployed API as the listener does, for callers within the node; `None`: it is none.
+    pub async fn answer(&self, request: Request<Bytes>) -> Option<Response<Bytes>> {
+        let (head, body) = request.into_parts();
+        self.public(&head, &body).await
+    }
+
     /// Answers a request to a deployed API; `None`: it is none.
     pub(crate) async fn public(&self, head: &Parts, body: &Bytes) -> Option<Response<Bytes>> {
         let (api, stage, path) = address(head)?;
@@ -27,10 +33,13 @@ impl ApiGateway {
             account: self.place.account.clone(),
             now: self.clock.now(),
         };
-        let mut response = match self.calls.answer(&request).await {
-            Ok(response) => response,
-            Err(refusal) => refused(&refusal),
-        };
+        let called = self.calls.answer(&request).await;
+        let mut response = called.result.unwrap_or_else(|refusal| refused(&refusal));
+        if let Some(metered) = called.metered {
+            let settled = metered.settle(response.status().as_u16(), response.body().len() as u64).await;
+            // What is not counted is not answered either.
+            response = settled.map_or_else(|error| refused(&Refusal::NotCounted(error.to_string())), |()| response);
+        }
         if let Ok(id) = HeaderValue::from_str(&request.id) {
             response.headers_mut().insert("x-amzn-requestid", id.clone());
             response.headers_mut().insert("x-amz-apigw-id", id);
@@ -83,7 +92,9 @@ fn address(head: &Parts) -> Option<(String, String, String)> {
 pub(super) fn refused(refusal: &Refusal) -> Response<Bytes> {
     let internal = "InternalServerErrorException";
     let (status, kind, message) = match refusal {
-        Refusal::UnknownStage => (403, "ForbiddenException", "Forbidden".to_owned()),
+        Refusal::UnknownStage | Refusal::KeyRefused => (403, "ForbiddenException", "Forbidden".to_owned()),
+        Refusal::Throttled => (429, "TooManyRequestsException", "Too Many Requests".to_owned()),
+        Refusal::QuotaUsedUp => (429, "LimitExceededException", "Limit Exceeded".to_owned()),
         Refusal::UnknownMethod => {
             (403, "MissingAuthenticationTokenException", "Missing Authentication Token".to_owned())
         }
@@ -93,7 +104,9 @@ pub(super) fn refused(refusal: &Refusal) -> Response<Bytes> {
         }
         Refusal::UnsupportedMediaType => (415, "BadRequestException", "Unsupported Media Type".to_owned()),
         Refusal::BodyNotJson => (400, "BadRequestException", "Could not parse request body into json".to_owned()),
-        Refusal::Misconfigured(_) | Refusal::FunctionNotRun(_) => (500, internal, "Internal server error".to_owned()),
+        Refusal::Misconfigured(_) | Refusal::FunctionNotRun(_) | Refusal::NotCounted(_) => {
+            (500, internal, "Internal server error".to_owned())
+        }
         Refusal::FunctionAnswer => (502, internal, "Internal server error".to_owned()),
         Refusal::Backend(_) => (504, internal, "Network error communicating with endpoint".to_owned()),
         Refusal::TimedOut => (504, internal, "Endpoint request timed out".to_owned()),

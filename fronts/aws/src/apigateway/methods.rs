@@ -7,7 +7,7 @@ use millstream_catalog::{Integration, IntegrationResponse, Method, MethodRespons
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, ApiGateway, bad_request, error, input};
+use super::{Answer, ApiGateway, bad_request, error, input, patch};
 use crate::json_protocol::ServiceError;
 use crate::place::resource;
 use crate::rest_protocol::RestRequest;
@@ -66,9 +66,6 @@ pub(super) async fn put(front: &ApiGateway, request: &RestRequest, place: &Place
     if authorization != "NONE" {
         return Err(bad_request(format!("authorizationType {authorization} is not supported by this node")));
     }
-    if input.api_key_required == Some(true) {
-        return Err(bad_request("apiKeyRequired is not supported by this node"));
-    }
     if input.request_models.is_some_and(|models| !models.is_empty()) {
         return Err(bad_request("requestModels are not supported by this node"));
     }
@@ -80,6 +77,7 @@ pub(super) async fn put(front: &ApiGateway, request: &RestRequest, place: &Place
     }
     let method = Method {
         authorization,
+        api_key_required: input.api_key_required.unwrap_or_default(),
         request_parameters: input.request_parameters.unwrap_or_default(),
         validator: input.request_validator_id,
         ..Method::default()
@@ -102,6 +100,21 @@ pub(super) async fn put(front: &ApiGateway, request: &RestRequest, place: &Place
 }
 
 pub(super) fn get(front: &ApiGateway, place: &Place<'_>) -> Answer {
+    Ok((StatusCode::OK, shown(place.verb, &find(front, place)?)))
+}
+
+pub(super) async fn update(front: &ApiGateway, request: &RestRequest, place: &Place<'_>) -> Answer {
+    let mut required = None;
+    for operation in patch::operations(request)? {
+        match (operation.op.as_str(), operation.path.as_str()) {
+            ("replace", "/apiKeyRequired") => required = Some(operation.parsed::<bool>().map_err(bad_request)?),
+            ("replace", "/authorizationType") if operation.value.as_deref() == Some("NONE") => {}
+            (op, path) => {
+                return Err(bad_request(format!("the patch operation {op} {path} is not supported by this node")));
+            }
+        }
+    }
+    edit(front, place, |method| method.api_key_required = required.unwrap_or(method.api_key_required)).await?;
     Ok((StatusCode::OK, shown(place.verb, &find(front, place)?)))
 }
 

@@ -2,21 +2,28 @@
 //!
 //! Source: the API Gateway REST API reference (a REST JSON protocol) and the developer guide's "Lambda proxy integrations".
 
+mod account;
+mod api_keys;
 mod apis;
 mod data_plane;
+mod method_settings;
 mod methods;
 mod page;
+mod patch;
 mod proxy_event;
 mod resources;
 mod stages;
 mod test_invoke;
+mod usage;
+mod usage_plan_keys;
+mod usage_plans;
 mod validators;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Method, Response, StatusCode};
-use millstream_gateway::{Calls, Gateway, GatewayError};
+use millstream_gateway::{Calls, Gateway, GatewayError, Plans};
 use millstream_types::Clock;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -31,6 +38,7 @@ pub use proxy_event::LambdaProxy;
 pub struct ApiGateway {
     gateway: Gateway,
     calls: Calls,
+    plans: Plans,
     place: Place,
     clock: Arc<dyn Clock>,
 }
@@ -40,8 +48,8 @@ type Answer = Result<(StatusCode, Value), ServiceError>;
 impl ApiGateway {
     /// The service over the gateway engine: its definitions and its way of a request.
     #[must_use]
-    pub fn new(gateway: Gateway, calls: Calls, place: Place, clock: Arc<dyn Clock>) -> Self {
-        Self { gateway, calls, place, clock }
+    pub fn new(gateway: Gateway, calls: Calls, plans: Plans, place: Place, clock: Arc<dyn Clock>) -> Self {
+        Self { gateway, calls, plans, place, clock }
     }
 
     /// Answers a control request: every operation that there is, by method and path.
@@ -77,6 +85,7 @@ impl ApiGateway {
                     (m, []) if *m == get => methods::get(self, &place),
                     (m, []) if *m == delete => methods::delete(self, &place).await,
                     (m, []) if *m == post => test_invoke::call(self, request, &place).await,
+                    (m, []) if *m == Method::PATCH => methods::update(self, request, &place).await,
                     (m, ["responses", status]) if *m == put => {
                         methods::put_response(self, request, &place, status).await
                     }
@@ -110,6 +119,31 @@ impl ApiGateway {
                 (m, [stage]) if *m == delete => stages::delete(self, api, stage).await,
                 _ => Err(unsupported(request)),
             },
+            ["account"] if *method == get => account::get(self),
+            ["apikeys" | "usageplans", ..] => self.plans_control(request, &parts).await,
+            _ => Err(unsupported(request)),
+        }
+    }
+
+    /// Answers a control request for keys and usage plans.
+    async fn plans_control(&self, request: &RestRequest, parts: &[&str]) -> Answer {
+        match (request.method.as_str(), parts) {
+            ("POST", ["apikeys"]) => api_keys::create(self, request).await,
+            ("GET", ["apikeys"]) => api_keys::list(self, request),
+            ("GET", ["apikeys", key]) => api_keys::get(self, request, key),
+            ("PATCH", ["apikeys", key]) => api_keys::update(self, request, key).await,
+            ("DELETE", ["apikeys", key]) => api_keys::delete(self, key).await,
+            ("POST", ["usageplans"]) => usage_plans::create(self, request).await,
+            ("GET", ["usageplans"]) => usage_plans::list(self, request),
+            ("GET", ["usageplans", plan]) => usage_plans::get(self, plan),
+            ("PATCH", ["usageplans", plan]) => usage_plans::update(self, request, plan).await,
+            ("DELETE", ["usageplans", plan]) => usage_plans::delete(self, plan).await,
+            ("POST", ["usageplans", plan, "keys"]) => usage_plan_keys::create(self, request, plan).await,
+            ("GET", ["usageplans", plan, "keys"]) => usage_plan_keys::list(self, request, plan),
+            ("GET", ["usageplans", plan, "keys", key]) => usage_plan_keys::get(self, plan, key),
+            ("DELETE", ["usageplans", plan, "keys", key]) => usage_plan_keys::delete(self, plan, key).await,
+            ("GET", ["usageplans", plan, "usage"]) => usage::get(self, request, plan).await,
+            ("PATCH", ["usageplans", plan, "keys", key, "usage"]) => usage::update(self, request, plan, key).await,
             _ => Err(unsupported(request)),
         }
     }
@@ -123,11 +157,15 @@ fn unsupported(request: &RestRequest) -> ServiceError {
 /// From the engine's facts to the service's errors.
 fn error(error: &GatewayError) -> ServiceError {
     let (status, code, message) = match error {
-        GatewayError::NotFound { kind, .. } => (
-            404,
-            "NotFoundException",
-            format!("Invalid {} identifier specified", if *kind == "api" { "API" } else { kind }),
-        ),
+        GatewayError::NotFound { kind, .. } => {
+            let kind = match *kind {
+                "api" => "API",
+                "API key" => "API Key",
+                "usage plan" => "Usage Plan",
+                other => other,
+            };
+            (404, "NotFoundException", format!("Invalid {kind} identifier specified"))
+        }
         GatewayError::Exists { kind, name } => {
             (409, "ConflictException", format!("Another {kind} with the same parent already has this name: {name}"))
         }
@@ -135,7 +173,10 @@ fn error(error: &GatewayError) -> ServiceError {
         GatewayError::TooMany { what, limit } => {
             (429, "LimitExceededException", format!("Maximum number of {what} has been reached: {limit}"))
         }
-        GatewayError::Catalog(_) => (500, "InternalServerErrorException", error.to_string()),
+        GatewayError::Conflict { .. } => (409, "ConflictException", error.to_string()),
+        GatewayError::Catalog(_) | GatewayError::Storage(_) | GatewayError::AccessLog(_) => {
+            (500, "InternalServerErrorException", error.to_string())
+        }
     };
     ServiceError { status, ..ServiceError::new(code, message) }
 }

@@ -50,7 +50,7 @@ fn event(request: &ApiRequest, served: &Served) -> Value {
 
 /// What mappings know of the call, with the members of the identity that only signed requests have.
 fn context(request: &ApiRequest, served: &Served) -> Value {
-    let mut context = request.context(&served.matched);
+    let mut context = request.context(served);
     for member in [
         "cognitoIdentityPoolId",
         "accountId",

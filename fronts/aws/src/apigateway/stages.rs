@@ -9,7 +9,8 @@ use millstream_gateway::StageChange;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, ApiGateway, bad_request, error, input, methods, page, seconds};
+use super::patch::{self, PatchOperation};
+use super::{Answer, ApiGateway, bad_request, error, input, method_settings, methods, page, seconds};
 use crate::json_protocol::ServiceError;
 use crate::rest_protocol::RestRequest;
 
@@ -20,19 +21,6 @@ struct Input {
     description: Option<String>,
     deployment_id: Option<String>,
     variables: Option<BTreeMap<String, String>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct PatchInput {
-    patch_operations: Option<Vec<PatchOperation>>,
-}
-
-#[derive(Deserialize)]
-struct PatchOperation {
-    op: String,
-    path: String,
-    value: Option<String>,
 }
 
 pub(super) async fn deploy(front: &ApiGateway, request: &RestRequest, api: &str) -> Answer {
@@ -89,8 +77,8 @@ pub(super) fn get(front: &ApiGateway, api: &str, stage: &str) -> Answer {
 }
 
 pub(super) async fn update(front: &ApiGateway, request: &RestRequest, api: &str, stage: &str) -> Answer {
-    let input: PatchInput = input(request)?;
-    let change = change(input.patch_operations.unwrap_or_default())?;
+    let known = front.gateway.get(api).map_err(|e| error(&e))?.stages.get(stage).cloned();
+    let change = change(patch::operations(request)?, known.as_ref())?;
     let edited = front.gateway.update_stage(api, stage, change).await.map_err(|e| error(&e))?;
     Ok((StatusCode::OK, stage_shown(&edited)))
 }
@@ -101,20 +89,20 @@ pub(super) async fn delete(front: &ApiGateway, api: &str, stage: &str) -> Answer
 }
 
 /// What patch operations change of a stage.
-fn change(operations: Vec<PatchOperation>) -> Result<StageChange, ServiceError> {
+fn change(operations: Vec<PatchOperation>, known: Option<&Stage>) -> Result<StageChange, ServiceError> {
     let mut change = StageChange::default();
-    for PatchOperation { op, path, value } in operations {
-        let variable = path.strip_prefix("/variables/").map(|name| name.replace("~1", "/").replace("~0", "~"));
-        match (op.as_str(), path.as_str(), variable) {
-            ("replace", "/deploymentId", _) => change.deployment = value,
-            ("replace", "/description", _) => change.description = value,
+    for operation in operations {
+        let variable = operation.path.strip_prefix("/variables/").map(patch::unescape);
+        match (operation.op.as_str(), operation.path.as_str(), variable) {
+            ("replace", "/deploymentId", _) => change.deployment = operation.value,
+            ("replace", "/description", _) => change.description = operation.value,
             ("add" | "replace", _, Some(name)) => {
-                change.variables.insert(name, Some(value.unwrap_or_default()));
+                change.variables.insert(name, Some(operation.value.unwrap_or_default()));
             }
             ("remove", _, Some(name)) => {
                 change.variables.insert(name, None);
             }
-            _ => return Err(bad_request(format!("the patch operation {op} {path} is not supported by this node"))),
+            _ => method_settings::apply(&operation, known, &mut change)?,
         }
     }
     Ok(change)
@@ -133,7 +121,7 @@ fn stage_shown(stage: &Stage) -> Value {
         "lastUpdatedDate": seconds(stage.created.max(stage.updated)),
         "variables": stage.variables,
         "cacheClusterEnabled": false,
-        "methodSettings": {},
+        "methodSettings": method_settings::shown(stage),
         "tracingEnabled": false,
     })
 }

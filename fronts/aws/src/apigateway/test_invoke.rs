@@ -53,7 +53,7 @@ pub(super) async fn call(front: &ApiGateway, request: &RestRequest, place: &Plac
         method,
         parameters: BTreeMap::new(),
     });
-    let served = Served { matched, variables: input.stage_variables.unwrap_or_default(), validator };
+    let served = Served::alone(matched, input.stage_variables.unwrap_or_default(), validator);
     let mut story = Story::default();
     let result = front.calls.serve(&proxy, &served, &mut story).await;
     let latency = front.clock.now() - proxy.now;

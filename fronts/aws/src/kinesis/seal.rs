@@ -44,7 +44,7 @@ impl Seal {
     }
 
     /// A key that nobody has seen: two random UUIDs, 244 random bits.
-    pub(super) fn random() -> Self {
+    pub(crate) fn random() -> Self {
         let mut key = [0; KEY_BYTES];
         let (first, second) = key.split_at_mut(KEY_BYTES / 2);
         first.copy_from_slice(uuid::Uuid::new_v4().as_bytes());

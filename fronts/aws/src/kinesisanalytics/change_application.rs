@@ -77,7 +77,7 @@ fn current(front: &KinesisAnalytics, input: &Request) -> Result<NewQuery, Servic
     let seen = input.current_application_version_id;
     Constraints::new().required("currentApplicationVersionId", seen.as_ref()).finish()?;
     let name = input.application_name.as_deref().unwrap_or_default();
-    let query = front.queries.get(name).map_err(|error| front.error(&error))?;
+    let query = front.application(name)?;
     if seen != Some(query.version) {
         let message = format!("expected CurrentApplicationVersionId {}, the version of {name}", query.version);
         return Err(ServiceError::new("ConcurrentModificationException", message));

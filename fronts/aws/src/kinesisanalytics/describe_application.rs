@@ -16,7 +16,7 @@ pub(super) struct NameInput {
 pub(super) fn call(front: &KinesisAnalytics, request: &JsonRequest) -> Result<Value, ServiceError> {
     let input: NameInput = request.input()?;
     check_name(input.application_name.as_deref())?;
-    let query = front.queries.get(&input.application_name.unwrap_or_default()).map_err(|error| front.error(&error))?;
+    let query = front.application(&input.application_name.unwrap_or_default())?;
     Ok(json!({ "ApplicationDetail": detail(front, &query) }))
 }
 

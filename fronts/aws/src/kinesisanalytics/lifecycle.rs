@@ -52,6 +52,7 @@ pub(super) async fn start(front: &KinesisAnalytics, request: &JsonRequest) -> Re
         _ => None,
     };
     let name = input.application_name.unwrap_or_default();
+    front.application(&name)?;
     front.queries.start_query(&name, start_at).await.map_err(|error| front.error(&error))?;
     Ok(json!({}))
 }
@@ -60,6 +61,7 @@ pub(super) async fn stop(front: &KinesisAnalytics, request: &JsonRequest) -> Res
     let input: NameInput = request.input()?;
     check_name(input.application_name.as_deref())?;
     let name = input.application_name.unwrap_or_default();
+    front.application(&name)?;
     front.queries.stop_query(&name).await.map_err(|error| front.error(&error))?;
     Ok(json!({}))
 }
@@ -69,7 +71,7 @@ pub(super) async fn delete(front: &KinesisAnalytics, request: &JsonRequest) -> R
     check_name(input.application_name.as_deref())?;
     Constraints::new().required("createTimestamp", input.create_timestamp.as_ref()).finish()?;
     let name = input.application_name.unwrap_or_default();
-    let query = front.queries.get(&name).map_err(|error| front.error(&error))?;
+    let query = front.application(&name)?;
     let created = query.created as f64 / 1_000.0;
     // SDKs send the time to the second.
     if (created - input.create_timestamp.unwrap_or_default()).abs() > 1.0 {

@@ -9,7 +9,10 @@ mod input;
 mod lifecycle;
 mod output;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
+use millstream_catalog::{QueryDefinition, QueryDialect};
 use millstream_query::{Queries, QueryError};
 use millstream_stream::Streams;
 use serde::Deserialize;
@@ -64,10 +67,10 @@ impl KinesisAnalytics {
         let limit = input.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(50);
         let after = input.exclusive_start_application_name.unwrap_or_default();
         let mut queries = self.queries.list();
-        queries.retain(|query| query.name > after);
+        queries.retain(|query| query.dialect == QueryDialect::Kinesis && query.name > after);
         let more = queries.len() > limit;
         queries.truncate(limit);
-        let summary = |query: &std::sync::Arc<millstream_catalog::QueryDefinition>| {
+        let summary = |query: &Arc<QueryDefinition>| {
             json!({
                 "ApplicationName": query.name,
                 "ApplicationARN": self.arn(&query.name),
@@ -76,6 +79,15 @@ impl KinesisAnalytics {
         };
         let page: Vec<Value> = queries.iter().map(summary).collect();
         Ok(json!({ "ApplicationSummaries": page, "HasMoreApplications": more }))
+    }
+
+    /// An application's definition. Queries of other dialects are other services' resources.
+    fn application(&self, name: &str) -> Result<Arc<QueryDefinition>, ServiceError> {
+        let found = self.queries.get(name).map_err(|error| self.error(&error))?;
+        match found.dialect {
+            QueryDialect::Kinesis => Ok(found),
+            _ => Err(self.error(&QueryError::NotFound { name: name.to_owned() })),
+        }
     }
 
     fn arn(&self, name: &str) -> String {

@@ -22,6 +22,20 @@ impl Lambda {
                 ),
             ),
             FunctionError::Package { reason } => typed(400, "InvalidParameterValueException", reason.clone()),
+            FunctionError::PermissionExists { id } => typed(
+                409,
+                "ResourceConflictException",
+                format!(
+                    "The statement id ({id}) provided already exists. Please provide a new statement id, or remove the existing statement."
+                ),
+            ),
+            FunctionError::PermissionNotFound { id } => {
+                typed(404, "ResourceNotFoundException", format!("Statement {id} is not found in resource policy."))
+            }
+            FunctionError::TooMany { what: "permissions", .. } => {
+                typed(400, "PolicyLengthExceededException", error.to_string())
+            }
+            FunctionError::TooMany { .. } => typed(400, "InvalidParameterValueException", error.to_string()),
             FunctionError::PayloadTooLarge { found, limit } => typed(
                 413,
                 "RequestTooLargeException",

@@ -28,6 +28,7 @@ pub(super) fn bad_receipt(handle: &str) -> ServiceError {
 pub(super) fn query_code(code: &str) -> String {
     match code {
         "QueueDoesNotExist" => "AWS.SimpleQueueService.NonExistentQueue".to_owned(),
+        "AccessDeniedException" => "AccessDenied".to_owned(),
         "QueueNameExists" => "QueueAlreadyExists".to_owned(),
         "EmptyBatchRequest"
         | "TooManyEntriesInBatchRequest"

@@ -50,15 +50,7 @@ impl Sqs {
     pub(crate) async fn answer(&self, request: &JsonRequest) -> Response<Bytes> {
         match self.call(request).await {
             Ok(document) => json_answer(StatusCode::OK, JSON_1_0, Bytes::from(document.to_string())),
-            Err(error) => {
-                let mut response = json_error(&error);
-                let fault = if error.status < 500 { "Sender" } else { "Receiver" };
-                // Clients go by the code of the query protocol, which came first.
-                if let Ok(value) = HeaderValue::from_str(&format!("{};{fault}", error::query_code(&error.code))) {
-                    response.headers_mut().insert("x-amzn-query-error", value);
-                }
-                response
-            }
+            Err(error) => refusal(&error),
         }
     }
 
@@ -104,6 +96,17 @@ impl Sqs {
         let host = request.headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1:4566");
         format!("http://{host}/{}/{queue}", self.place.account)
     }
+}
+
+/// An error as the service answers it.
+pub(crate) fn refusal(error: &ServiceError) -> Response<Bytes> {
+    let mut response = json_error(error);
+    let fault = if error.status < 500 { "Sender" } else { "Receiver" };
+    // Clients go by the code of the query protocol, which came first.
+    if let Ok(value) = HeaderValue::from_str(&format!("{};{fault}", error::query_code(&error.code))) {
+        response.headers_mut().insert("x-amzn-query-error", value);
+    }
+    response
 }
 
 /// The queue of an address: its last part, wherever clients think that the node is.

@@ -53,7 +53,7 @@ pub(super) async fn answer(sqs: &Sqs, request: &QueryRequest) -> Response<Bytes>
                 body: Bytes::from(input.to_string()),
                 request_id: request.request_id.clone(),
                 headers: request.headers.clone(),
-                principal: request.principal.clone(),
+                caller: request.caller.clone(),
             };
             sqs.call(&request).await
         }

@@ -57,13 +57,14 @@ impl From<GatewayError> for ArmError {
                 let kind = format!("{}{}", kind[..1].to_uppercase(), &kind[1..]);
                 Self::new(StatusCode::NOT_FOUND, "ResourceNotFound", format!("{kind} not found."))
             }
-            GatewayError::Exists { .. } | GatewayError::Invalid { .. } | GatewayError::Policy(_) => {
-                Self::invalid(error.to_string())
-            }
+            GatewayError::Exists { .. }
+            | GatewayError::Conflict { .. }
+            | GatewayError::Invalid { .. }
+            | GatewayError::Policy(_) => Self::invalid(error.to_string()),
             GatewayError::TooMany { .. } => {
                 Self::new(StatusCode::BAD_REQUEST, "QuotaExceeded", format!("There may be no more: {error}"))
             }
-            GatewayError::Catalog(_) => {
+            GatewayError::Catalog(_) | GatewayError::Storage(_) | GatewayError::AccessLog(_) => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", error.to_string())
             }
         }

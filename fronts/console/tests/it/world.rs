@@ -116,6 +116,7 @@ impl World {
             python_path: vec![],
             node_path: vec![],
             retry_waits: Arc::new([]),
+            destination: None,
         };
         let functions =
             Functions::open(options, storage.clone(), catalog.clone(), insight.clone(), Arc::clone(&clock)).unwrap();
@@ -318,6 +319,10 @@ fn function(name: &str, variables: &[(&str, &str)]) -> FunctionDefinition {
         memory_mib: 128,
         environment: variables.iter().map(|&(name, value)| (name.into(), value.into())).collect(),
         concurrency_limit: None,
+        dead_letter_target: None,
+        asynchronous: None,
+        permissions: Vec::new(),
+        tags: std::collections::BTreeMap::new(),
         code_hash: "x".into(),
         code_bytes: 4_321,
         modified: 1_700_000_000_000,
@@ -331,6 +336,8 @@ fn table(name: &str) -> NewTable {
         hash_key: KeyAttribute { name: "timestamp".into(), key_type: KeyType::String },
         sort_key: Some(KeyAttribute { name: "symbol".into(), key_type: KeyType::Number }),
         provisioned: None,
+        changes: None,
+        indexes: Vec::new(),
         tags: Default::default(),
         owner: Default::default(),
         item_bytes_max: millstream_catalog::TABLE_ITEM_BYTES_MAX,

@@ -1,0 +1,396 @@
+//! Quotas: at most so many calls or bytes in a period, counted over restarts.
+//!
+//! [`Quotas::take`] counts durably before a call is let through: after a crash none is forgotten. Bytes are known only when
+//! the answer is there; they are ordered to the disk then and durable with the next call at the latest.
+//! [`Quotas::reserve`] counts in memory; whoever settles a call commits the count together with what else is to be kept of
+//! it, many calls at once. What was reserved and not settled when a node crashed was not answered either.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use millstream_storage::{Keyspace, Storage, StorageError, Ticket, Transaction};
+use millstream_types::Millis;
+
+/// Counters in memory; others are read again when they are asked for.
+const COUNTERS_MAX: usize = 50_000;
+
+/// The bytes of a counter on the disk: begin, calls, bytes, granted. Those of older versions end before the last.
+const STATE_BYTES: usize = 32;
+
+/// What a quota allows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Allowance {
+    pub(crate) calls: Option<u64>,
+    pub(crate) bytes: Option<u64>,
+    pub(crate) period: Period,
+}
+
+/// When counting begins anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Period {
+    /// Never.
+    Forever,
+    /// So many milliseconds after the first call, and so on.
+    FromFirstCall(Millis),
+    /// At these times, whoever calls.
+    Fixed { begin: Millis, end: Millis },
+}
+
+/// Why a call is not let through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exceeded {
+    /// The calls are used up; milliseconds until the next period.
+    Calls(Millis),
+    /// The bytes are used up; milliseconds until the next period.
+    Bytes(Millis),
+}
+
+/// The counters.
+pub(crate) struct Quotas {
+    storage: Storage,
+    keyspace: Keyspace,
+    counters: Mutex<HashMap<String, Counter>>,
+    /// One counter is read at a time: two readers of one must not both count from what they read.
+    reading: tokio::sync::Mutex<()>,
+}
+
+/// What is counted under one key.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counter {
+    begin: Millis,
+    calls: u64,
+    bytes: u64,
+    /// Calls of this period beyond the allowance; negative: fewer.
+    granted: i64,
+    /// Calls that are counted in memory and not settled: the counter must not be read again from the disk.
+    reserved: u32,
+}
+
+impl Quotas {
+    pub(crate) fn new(storage: Storage) -> Self {
+        let keyspace = Keyspace::new("gateway/quotas");
+        Self { storage, keyspace, counters: Mutex::default(), reading: tokio::sync::Mutex::default() }
+    }
+
+    /// Counts a call for good, or says why not.
+    pub(crate) async fn take(
+        &self,
+        key: &str,
+        allowance: Allowance,
+        now: Millis,
+    ) -> Result<Result<(), Exceeded>, StorageError> {
+        let taken = self.with(key, |counter| {
+            let before = *counter;
+            if let Err(exceeded) = counter.take(allowance, now) {
+                return Ok(Err(exceeded));
+            }
+            self.submit(key, counter).map(Ok).inspect_err(|_| *counter = before)
+        });
+        match taken.await?? {
+            Ok(ticket) => ticket.durable().await.map(|_| Ok(())),
+            Err(exceeded) => Ok(Err(exceeded)),
+        }
+    }
+
+    /// Counts a call in memory, or says why not. It must be settled, whatever becomes of it.
+    pub(crate) async fn reserve(
+        &self,
+        key: &str,
+        allowance: Allowance,
+        now: Millis,
+    ) -> Result<Result<(), Exceeded>, StorageError> {
+        let reserve = |counter: &mut Counter| {
+            counter.take(allowance, now)?;
+            counter.reserved += 1;
+            Ok(())
+        };
+        self.with(key, reserve).await
+    }
+
+    /// Orders a transaction to the disk together with the counters of the calls that are settled with it: so many of
+    /// each key. `note` sees each counter. Two of them reach the disk in their order.
+    pub(crate) fn settle(
+        &self,
+        mut transaction: Transaction,
+        settled: &BTreeMap<String, u32>,
+        note: impl Fn(&mut Transaction, &str, &Counter),
+    ) -> Result<Ticket, StorageError> {
+        let mut counters = self.counters();
+        for (key, calls) in settled {
+            let Some(counter) = counters.get_mut(key) else { continue };
+            counter.reserved = counter.reserved.saturating_sub(*calls);
+            transaction.put(&self.keyspace, key.as_bytes().to_vec(), counter.encoded().to_vec());
+            note(&mut transaction, key, counter);
+        }
+        self.storage.submit(transaction)
+    }
+
+    /// How many calls are left in the period of `now`; `None` without a limit.
+    pub(crate) async fn left(&self, key: &str, allowance: Allowance, now: Millis) -> Result<Option<u64>, StorageError> {
+        self.with(key, |counter| {
+            let mut seen = *counter;
+            seen.renew(allowance.period, now);
+            allowance.calls.map(|calls| seen.left(calls))
+        })
+        .await
+    }
+
+    /// Leaves so many calls of the period of `now`; durable when it returns.
+    pub(crate) async fn grant(
+        &self,
+        key: &str,
+        (allowance, limit): (Allowance, u64),
+        left: u64,
+        now: Millis,
+    ) -> Result<(), StorageError> {
+        let granted = self.with(key, |counter| {
+            let before = *counter;
+            counter.renew(allowance.period, now);
+            let wanted = i128::from(left) + i128::from(counter.calls) - i128::from(limit);
+            counter.granted = i64::try_from(wanted).unwrap_or(i64::MAX);
+            self.submit(key, counter).inspect_err(|_| *counter = before)
+        });
+        granted.await??.durable().await.map(drop)
+    }
+
+    /// Adds the bytes of a call that was let through.
+    pub(crate) fn add_bytes(&self, key: &str, bytes: u64) -> Result<(), StorageError> {
+        let mut counters = self.counters();
+        let Some(counter) = counters.get_mut(key) else { return Ok(()) };
+        counter.bytes = counter.bytes.saturating_add(bytes);
+        self.submit(key, counter).map(drop)
+    }
+
+    /// Forgets what is counted under keys.
+    pub(crate) async fn remove(&self, keys: &[String]) -> Result<(), StorageError> {
+        let mut transaction = Transaction::new();
+        for key in keys {
+            self.counters().remove(key);
+            transaction.delete(&self.keyspace, key.as_bytes().to_vec());
+        }
+        if !transaction.is_empty() {
+            self.storage.commit(transaction).await?;
+        }
+        Ok(())
+    }
+
+    /// Forgets what is counted for callers that are gone: their ids are what counters' names end with.
+    pub(crate) async fn forget(&self, callers: &[String]) -> Result<(), StorageError> {
+        if callers.is_empty() {
+            return Ok(());
+        }
+        let (storage, keyspace) = (self.storage.clone(), self.keyspace.clone());
+        let all = (Bound::Unbounded, Bound::Unbounded);
+        let read = tokio::task::spawn_blocking(move || storage.scan(&keyspace, all, false, usize::MAX));
+        let of = |key: &[u8]| key.rsplit(|byte| *byte == b'\n').next().unwrap_or_default().to_vec();
+        let gone = |key: &[u8]| callers.iter().any(|id| of(key) == id.as_bytes());
+        let mut transaction = Transaction::new();
+        for (key, _) in read.await.map_err(|_| StorageError::Closed)?? {
+            if gone(&key) {
+                transaction.delete(&self.keyspace, key);
+            }
+        }
+        self.counters().retain(|key, _| !gone(key.as_bytes()));
+        if !transaction.is_empty() {
+            self.storage.commit(transaction).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks at or changes a counter, which is read first when it is not in memory. What `change` orders to the disk is
+    /// ordered under one lock, so that the disk sees the counter's states in their order.
+    async fn with<R>(&self, key: &str, change: impl FnOnce(&mut Counter) -> R) -> Result<R, StorageError> {
+        let mut change = Some(change);
+        if let Some(counter) = self.counters().get_mut(key)
+            && let Some(change) = change.take()
+        {
+            return Ok(change(counter));
+        }
+        let _turn = self.reading.lock().await;
+        let stored = self.stored(key).await?;
+        let mut counters = self.counters();
+        if counters.len() >= COUNTERS_MAX {
+            counters.retain(|_, counter| counter.reserved > 0);
+        }
+        // Somebody else may have read it in the meantime; what is in memory is newer then.
+        let counter = counters.entry(key.to_owned()).or_insert(stored);
+        change.map(|change| change(counter)).ok_or(StorageError::Closed)
+    }
+
+    fn submit(&self, key: &str, counter: &Counter) -> Result<Ticket, StorageError> {
+        let mut transaction = Transaction::new();
+        transaction.put(&self.keyspace, key.as_bytes().to_vec(), counter.encoded().to_vec());
+        self.storage.submit(transaction)
+    }
+
+    async fn stored(&self, key: &str) -> Result<Counter, StorageError> {
+        let (storage, keyspace, key) = (self.storage.clone(), self.keyspace.clone(), key.as_bytes().to_vec());
+        let read = tokio::task::spawn_blocking(move || storage.get_submitted(&keyspace, &key));
+        let stored = read.await.map_err(|_| StorageError::Closed)??;
+        Ok(stored.and_then(|bytes| Counter::decoded(&bytes)).unwrap_or_default())
+    }
+
+    fn counters(&self) -> MutexGuard<'_, HashMap<String, Counter>> {
+        self.counters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Counter {
+    /// Calls that are left of an allowance in the period that the counter is in.
+    pub(crate) fn left(&self, calls: u64) -> u64 {
+        calls.saturating_add_signed(self.granted).saturating_sub(self.calls)
+    }
+
+    fn take(&mut self, allowance: Allowance, now: Millis) -> Result<(), Exceeded> {
+        let end = self.renew(allowance.period, now);
+        let wait = if end == Millis::MAX { end } else { end - now };
+        if allowance.calls.is_some_and(|calls| self.left(calls) == 0) {
+            return Err(Exceeded::Calls(wait));
+        }
+        if allowance.bytes.is_some_and(|bytes| self.bytes >= bytes) {
+            return Err(Exceeded::Bytes(wait));
+        }
+        self.calls += 1;
+        Ok(())
+    }
+
+    /// Begins anew when the period is over; gives the end of the period.
+    fn renew(&mut self, period: Period, now: Millis) -> Millis {
+        let fresh = self.calls == 0 && self.bytes == 0 && self.granted == 0;
+        let begin = match period {
+            Period::Forever if fresh => Some(now),
+            Period::FromFirstCall(length) if fresh || now >= self.begin.saturating_add(length) => Some(now),
+            Period::Fixed { begin, .. } if fresh || self.begin < begin => Some(begin),
+            _ => None,
+        };
+        if let Some(begin) = begin {
+            *self = Self { begin, reserved: self.reserved, ..Self::default() };
+        }
+        match period {
+            Period::Forever => Millis::MAX,
+            Period::FromFirstCall(length) => self.begin.saturating_add(length),
+            Period::Fixed { end, .. } => end,
+        }
+    }
+
+    fn encoded(&self) -> [u8; STATE_BYTES] {
+        let mut bytes = [0; STATE_BYTES];
+        bytes[..8].copy_from_slice(&self.begin.to_be_bytes());
+        bytes[8..16].copy_from_slice(&self.calls.to_be_bytes());
+        bytes[16..24].copy_from_slice(&self.bytes.to_be_bytes());
+        bytes[24..].copy_from_slice(&self.granted.to_be_bytes());
+        bytes
+    }
+
+    fn decoded(bytes: &[u8]) -> Option<Self> {
+        let (begin, rest) = bytes.split_first_chunk::<8>()?;
+        let (calls, rest) = rest.split_first_chunk::<8>()?;
+        let (used, rest) = rest.split_first_chunk::<8>()?;
+        let granted = rest.first_chunk::<8>().map_or(0, |granted| i64::from_be_bytes(*granted));
+        Some(Self {
+            begin: Millis::from_be_bytes(*begin),
+            calls: u64::from_be_bytes(*calls),
+            bytes: u64::from_be_bytes(*used),
+            granted,
+            reserved: 0,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use millstream_types::ManualClock;
+
+    use super::*;
+
+    const THREE: Allowance = Allowance { calls: Some(3), bytes: None, period: Period::FromFirstCall(1_000) };
+
+    fn storage() -> Storage {
+        Storage::in_memory(Arc::new(ManualClock::at(0)))
+    }
+
+    #[tokio::test]
+    async fn calls_are_counted_over_restarts_and_come_back_with_the_period() {
+        let storage = storage();
+        let quotas = Quotas::new(storage.clone());
+        for _ in 0..2 {
+            assert_eq!(quotas.take("k", THREE, 100).await.unwrap(), Ok(()));
+        }
+        let quotas = Quotas::new(storage);
+        assert_eq!(quotas.take("k", THREE, 200).await.unwrap(), Ok(()));
+        assert_eq!(quotas.take("k", THREE, 300).await.unwrap(), Err(Exceeded::Calls(800)));
+        assert_eq!(quotas.take("other", THREE, 300).await.unwrap(), Ok(()));
+        assert_eq!(quotas.take("k", THREE, 1_100).await.unwrap(), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn bytes_end_a_quota_too() {
+        let storage = storage();
+        let quotas = Quotas::new(storage.clone());
+        let allowance = Allowance { calls: None, bytes: Some(10), period: Period::Forever };
+        assert_eq!(quotas.take("k", allowance, 0).await.unwrap(), Ok(()));
+        quotas.add_bytes("k", 11).unwrap();
+        let again = Quotas::new(storage);
+        assert_eq!(again.take("k", allowance, 9).await.unwrap(), Err(Exceeded::Bytes(Millis::MAX)));
+    }
+
+    #[tokio::test]
+    async fn what_is_counted_for_a_subscription_goes_with_it() {
+        let quotas = Quotas::new(storage());
+        let once = Allowance { calls: Some(1), ..THREE };
+        for key in ["s\na\n0\none", "s\na\n0\ntwo"] {
+            assert_eq!(quotas.take(key, once, 5).await.unwrap(), Ok(()));
+        }
+        quotas.forget(&["one".to_owned()]).await.unwrap();
+        assert_eq!(quotas.take("s\na\n0\none", once, 5).await.unwrap(), Ok(()));
+        assert!(quotas.take("s\na\n0\ntwo", once, 5).await.unwrap().is_err());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn calls_at_once_are_counted_exactly() {
+        let quotas = Arc::new(Quotas::new(storage()));
+        let allowance = Allowance { calls: Some(25), ..THREE };
+        let calls: Vec<_> = (0..100)
+            .map(|_| {
+                let quotas = Arc::clone(&quotas);
+                tokio::spawn(async move { quotas.take("k", allowance, 5).await.unwrap().is_ok() })
+            })
+            .collect();
+        let mut taken = 0;
+        for call in calls {
+            taken += usize::from(call.await.unwrap());
+        }
+        assert_eq!(taken, 25);
+    }
+
+    #[tokio::test]
+    async fn what_is_reserved_is_durable_once_it_is_settled() {
+        let storage = storage();
+        let quotas = Quotas::new(storage.clone());
+        let allowance = Allowance { period: Period::Fixed { begin: 0, end: 1_000 }, ..THREE };
+        for _ in 0..3 {
+            assert_eq!(quotas.reserve("k", allowance, 10).await.unwrap(), Ok(()));
+        }
+        assert_eq!(quotas.reserve("k", allowance, 10).await.unwrap(), Err(Exceeded::Calls(990)));
+        let settled = BTreeMap::from([("k".to_owned(), 3)]);
+        quotas.settle(Transaction::new(), &settled, |_, _, counter| assert_eq!(counter.left(3), 0)).unwrap();
+        let again = Quotas::new(storage);
+        assert_eq!(again.left("k", allowance, 10).await.unwrap(), Some(0));
+        again.grant("k", (allowance, 3), 2, 10).await.unwrap();
+        assert_eq!(again.left("k", allowance, 10).await.unwrap(), Some(2));
+        assert_eq!(again.reserve("k", allowance, 10).await.unwrap(), Ok(()));
+        let next = Allowance { period: Period::Fixed { begin: 1_000, end: 2_000 }, ..THREE };
+        assert_eq!(again.left("k", next, 1_000).await.unwrap(), Some(3), "what was granted ends with its period");
+    }
+
+    #[test]
+    fn counters_of_older_versions_are_read() {
+        let counter = Counter { begin: 7, calls: 8, bytes: 9, granted: -1, reserved: 0 };
+        assert_eq!(Counter::decoded(&counter.encoded()), Some(counter));
+        assert_eq!(Counter::decoded(&counter.encoded()[..24]), Some(Counter { granted: 0, ..counter }));
+        assert_eq!(Counter::decoded(&[1, 2]), None);
+    }
+}

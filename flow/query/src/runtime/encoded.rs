@@ -1,0 +1,83 @@
+//! What a step produced, as records of the streams that it goes to. Pure; takes as long as the rows are many, so the task
+//! has it done on a thread that may be busy.
+
+use std::collections::BTreeSet;
+
+use arrow::array::RecordBatch;
+use bytes::Bytes;
+use millstream_catalog::{OutputTarget, QueryDefinition, RecordFormat};
+use millstream_stream::Entry;
+
+use super::engine::output_stream;
+use super::error::QueryError;
+use super::rows;
+use crate::executor::{Produced, rowtimes};
+
+/// The rows of one output.
+pub(super) struct Encoded {
+    /// The output's place in the program.
+    pub(super) output: usize,
+    /// The stream that the records go to.
+    pub(super) stream: String,
+    /// A record a row.
+    pub(super) entries: Vec<Entry>,
+    /// By which each row is told from the others of its window.
+    pub(super) labels: Vec<String>,
+    /// Each row's time in milliseconds.
+    pub(super) times: Vec<i64>,
+}
+
+/// All rows that a step produced, output by output; `outputs` are the outputs' names in the program's order.
+pub(super) fn encode(
+    produced: &Produced,
+    outputs: &[String],
+    definition: &QueryDefinition,
+) -> Result<Vec<Encoded>, QueryError> {
+    let indexes: BTreeSet<usize> = produced.rows.iter().map(|(index, _)| *index).collect();
+    let mut encoded = Vec::with_capacity(indexes.len());
+    for index in indexes {
+        if let Some(batch) = produced.of_output(index)? {
+            encoded.push(encode_output(index, &batch, &outputs[index], definition));
+        }
+    }
+    Ok(encoded)
+}
+
+fn encode_output(output: usize, batch: &RecordBatch, name: &str, definition: &QueryDefinition) -> Encoded {
+    let target = Target::of(definition, name);
+    let labels: Vec<String> = (0..batch.num_rows()).map(|row| rows::label(batch, row)).collect();
+    let times = rowtimes(batch).to_vec();
+    let records = rows::encode(batch, &target.format, definition.dialect);
+    let entry = |((data, label), time): ((Vec<u8>, &String), &i64)| Entry {
+        partition_key: Bytes::copy_from_slice(label.as_bytes()),
+        explicit_hash_key: None,
+        // Deliveries behind the query's own streams need a row's time.
+        headers: if target.own { Bytes::copy_from_slice(&time.to_be_bytes()) } else { Bytes::new() },
+        data: Bytes::from(data),
+    };
+    let entries = records.into_iter().zip(&labels).zip(&times).map(entry).collect();
+    Encoded { output, stream: target.stream, entries, labels, times }
+}
+
+/// Where an output's rows go.
+struct Target {
+    stream: String,
+    format: RecordFormat,
+    /// Whether the stream is the query's own.
+    own: bool,
+}
+
+impl Target {
+    fn of(definition: &QueryDefinition, output: &str) -> Self {
+        let own = |format| Self { stream: output_stream(&definition.name, output), format, own: true };
+        let Some(found) = definition.outputs.iter().find(|found| found.name.eq_ignore_ascii_case(output)) else {
+            return own(RecordFormat::Json);
+        };
+        match &found.target {
+            OutputTarget::Stream { name } => Self { stream: name.clone(), format: found.format.clone(), own: false },
+            // Their rows become documents and lines of objects behind the query's own stream.
+            OutputTarget::Objects(_) | OutputTarget::Documents(_) => own(RecordFormat::Json),
+            _ => own(found.format.clone()),
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! IAM: users, roles and policies by their ARNs, of which paths are a part.
+
+use millstream_access::Caller;
+
+use super::{Member, Need};
+use crate::authorize::Authorizer;
+
+pub(super) fn need(authorizer: &Authorizer, caller: &Caller, operation: &str, member: Member<'_>) -> Need {
+    let resource = resource(authorizer, caller, operation, member);
+    let policy = member("PolicyArn").filter(|_| operation.starts_with("Attach") || operation.starts_with("Detach"));
+    let circumstances = policy.map(|arn| ("iam:PolicyARN", arn)).into_iter().collect();
+    Need { circumstances, ..Need::new(format!("iam:{operation}"), resource) }
+}
+
+fn resource(authorizer: &Authorizer, caller: &Caller, operation: &str, member: Member<'_>) -> String {
+    let path = || member("Path").unwrap_or_else(|| "/".to_owned());
+    let to_be =
+        |kind: &str, name: Option<String>| authorizer.iam_arn(&format!("{kind}{}{}", path(), name.unwrap_or_default()));
+    match operation {
+        "CreateRole" => return to_be("role", member("RoleName")),
+        "CreateUser" => return to_be("user", member("UserName")),
+        "CreatePolicy" => return to_be("policy", member("PolicyName")),
+        "ListRoles" => return to_be("role", None),
+        "ListUsers" => return to_be("user", None),
+        "ListPolicies" => return to_be("policy", None),
+        "SimulatePrincipalPolicy" => return member("PolicySourceArn").unwrap_or_else(|| super::ANY.to_owned()),
+        _ => {}
+    }
+    if let Some(name) = member("RoleName") {
+        let known = authorizer.access.role(&name).map(|role| authorizer.role_arn(&role));
+        return known.unwrap_or_else(|_| authorizer.iam_arn(&format!("role/{name}")));
+    }
+    match (member("UserName"), member("PolicyArn")) {
+        (Some(name), _) => authorizer.arn(&Caller::User { name }),
+        (None, Some(policy)) => policy,
+        // Operations on users are about the caller where they name nobody.
+        (None, None) => authorizer.arn(caller),
+    }
+}

@@ -484,3 +484,21 @@ def test_the_console_shows_topics_of_messages_and_queues(sns, sqs, node):
     shown = page(f"/topics/shown/{subscription.rsplit(':', 1)[1]}")
     assert "/queues/shown-queue" in shown and "the attributes match" in shown and "<i>" not in shown
     assert "visible" in page("/queues/shown-queue")
+
+
+def test_a_topic_takes_the_dead_letters_of_a_function(sns, sqs, node):
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as package:
+        package.writestr("main.py", "def handler(event, context):\n    raise ValueError('never')\n")
+    topic = sns.create_topic(Name="letters-of-functions")["TopicArn"]
+    url, arn = queue(sqs, "letters-of-functions")
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
+    functions = node.client("lambda")
+    functions.create_function(
+        FunctionName="failing", Runtime="python3.12", Handler="main.handler", Role="arn:aws:iam::000000000000:role/r",
+        Code={"ZipFile": code.getvalue()}, DeadLetterConfig={"TargetArn": topic})
+    functions.put_function_event_invoke_config(FunctionName="failing", MaximumRetryAttempts=0)
+    functions.invoke(FunctionName="failing", InvocationType="Event", Payload=b'{"a": 1}')
+    (message,) = receive(sqs, url)
+    assert json.loads(message["Body"]) == {"a": 1}
+    assert "never" in message["MessageAttributes"]["ErrorMessage"]["StringValue"]

@@ -1,4 +1,4 @@
-//! What functions and event source mappings could not do, or did, on its way to a queue or a function: targets as ARNs,
+//! What functions and event source mappings could not do, or did, on its way to a queue, a topic or a function: targets as ARNs,
 //! messages as the service writes them.
 //!
 //! Sources: the Lambda developer guide, "Retain records of asynchronous invocations" and "Adding a dead-letter queue".
@@ -7,6 +7,7 @@
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use millstream_event::Events;
 use millstream_function::{
     Condition, Delivery, DeliveryError, Destination, EndedInvocation, FunctionError, Functions, Purpose,
 };
@@ -17,6 +18,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::place::{Place, resource};
+use crate::sns::publish_own;
 
 /// What a dead letter says of its error: the service's limit, bytes.
 const ERROR_MESSAGE_BYTES_MAX: usize = 1_024;
@@ -63,18 +65,24 @@ pub struct Destinations {
     queues: Arc<dyn SendMessage>,
     allowed: Allowed,
     functions: OnceLock<Functions>,
+    topics: OnceLock<Events>,
 }
 
 impl Destinations {
     /// Targets in a place; `allowed` is asked before each write.
     #[must_use]
     pub fn new(place: Place, queues: Arc<dyn SendMessage>, allowed: Allowed) -> Self {
-        Self { place, queues, allowed, functions: OnceLock::new() }
+        Self { place, queues, allowed, functions: OnceLock::new(), topics: OnceLock::new() }
     }
 
     /// Plugs in the function engine, which itself needs this to be opened. Only the first call counts.
     pub fn connect(&self, functions: Functions) {
         let _ = self.functions.set(functions);
+    }
+
+    /// Plugs in the event engine, which runs functions. Only the first call counts.
+    pub fn connect_topics(&self, events: Events) {
+        let _ = self.topics.set(events);
     }
 
     /// Writes a message to a target under a role; durable when the future resolves. A function gets the body as its
@@ -96,9 +104,12 @@ impl Destinations {
                 .await
                 .map_err(|error| wrong(error.kind, error.message)),
             Target::Function(name) => self.invoke_later(name, message.body).await,
-            Target::Topic(_) => {
-                Err(wrong(ErrorKind::Invalid, "topics as targets are not supported by this node".to_owned()))
-            }
+            Target::Topic(name) => match self.topics.get() {
+                Some(events) => {
+                    publish_own(events, name, message).await.map_err(|error| wrong(error.kind(), error.to_string()))
+                }
+                None => Err(wrong(ErrorKind::Unavailable, "the node is starting".to_owned())),
+            },
         }
     }
 

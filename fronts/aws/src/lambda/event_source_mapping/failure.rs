@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jiff::Timestamp;
 use millstream_catalog::{EventSource, FailureTarget};
+use millstream_event::Events;
 use millstream_mapping::{DiscardReason, Discarded, FailureTargetError, FailureTargets};
 use millstream_stream::{SequenceNumber, ShardId};
 use millstream_types::{BoxFuture, ErrorKind, SendMessage};
@@ -15,19 +16,21 @@ use serde_json::{Value, json};
 use super::source;
 use crate::authorize::Authorizer;
 use crate::place::Place;
+use crate::sns::publish_own;
 
 /// On-failure destinations of event source mappings.
 pub struct OnFailureDestinations {
     place: Place,
     queues: Arc<dyn SendMessage>,
+    events: Events,
     authorizer: Authorizer,
 }
 
 impl OnFailureDestinations {
-    /// Destinations that are queues.
+    /// Destinations that are queues and topics.
     #[must_use]
-    pub fn new(place: Place, queues: Arc<dyn SendMessage>, authorizer: Authorizer) -> Self {
-        Self { place, queues, authorizer }
+    pub fn new(place: Place, queues: Arc<dyn SendMessage>, events: Events, authorizer: Authorizer) -> Self {
+        Self { place, queues, events, authorizer }
     }
 }
 
@@ -44,10 +47,13 @@ impl FailureTargets for OnFailureDestinations {
                     let sent = self.queues.send_messages(name, vec![body.into()]).await;
                     sent.map_err(|error| FailureTargetError { kind: error.kind, message: error.message })
                 }
-                FailureTarget::Topic { name } => Err(FailureTargetError {
-                    kind: ErrorKind::Invalid,
-                    message: format!("expected a queue to tell of failures, found the topic `{name}`"),
-                }),
+                FailureTarget::Topic { name } => {
+                    let arn = self.place.arn("sns", &name);
+                    let permitted = self.authorizer.function_may(&discarded.origin.function, "sns:Publish", &arn);
+                    permitted.map_err(|message| FailureTargetError { kind: ErrorKind::Forbidden, message })?;
+                    let sent = publish_own(&self.events, &name, body.into()).await;
+                    sent.map_err(|error| FailureTargetError { kind: error.kind(), message: error.to_string() })
+                }
             }
         })
     }

@@ -1,6 +1,7 @@
 """SQS through boto3: everything of standard queues, the query protocol as old clients speak it, and what bad clients get."""
 
 import base64
+import datetime
 import hashlib
 import json
 import threading
@@ -296,3 +297,20 @@ def test_queues_are_measured_by_the_second(sqs, node):
         return "7" in visible
 
     until(shown)
+
+
+def test_queue_depths_are_metrics_of_cloudwatch(sqs, node):
+    url = make(sqs, "depths")
+    sqs.send_message_batch(QueueUrl=url, Entries=[{"Id": str(index), "MessageBody": "x"} for index in range(3)])
+    cloudwatch = node.client("cloudwatch")
+
+    def data(metric, statistic):
+        now = datetime.datetime.now(datetime.timezone.utc)
+        answer = cloudwatch.get_metric_statistics(
+            Namespace="AWS/SQS", MetricName=metric, Dimensions=[{"Name": "QueueName", "Value": "depths"}],
+            StartTime=now - datetime.timedelta(minutes=5), EndTime=now + datetime.timedelta(minutes=1), Period=60,
+            Statistics=[statistic])
+        return [point[statistic] for point in answer["Datapoints"]]
+
+    until(lambda: sum(data("NumberOfMessagesSent", "Sum")) == 3)
+    until(lambda: 3 in data("ApproximateNumberOfMessagesVisible", "Maximum"))

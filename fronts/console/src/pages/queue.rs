@@ -67,7 +67,7 @@ pub(super) fn fragments(console: &Console, name: &str) -> Result<Fragments, Cons
         Figure::new("visible", level(&measures, "visible"), ""),
         Figure::new("in flight", level(&measures, "in_flight"), ""),
         Figure::new("delayed", level(&measures, "delayed"), ""),
-        Figure::new("oldest", format::duration(measures.level("oldest_age_ms").unwrap_or_default() as i64), ""),
+        Figure::new("oldest", age(measures.level("oldest_age_seconds").unwrap_or_default()), ""),
         Figure::rate("sent", measures.rate("sent")),
         Figure::rate("received", measures.rate("received")),
         Figure::rate("deleted", measures.rate("deleted")),
@@ -78,7 +78,7 @@ pub(super) fn fragments(console: &Console, name: &str) -> Result<Fragments, Cons
         Chart::of("messages sent per second", &measures.series("sent"), chart::per_second),
         Chart::of("messages deleted per second", &measures.series("deleted"), chart::per_second),
         Chart::of("visible messages", &measures.series("visible"), format::number),
-        Chart::of("age of the oldest", &measures.series("oldest_age_ms"), chart::millis),
+        Chart::of("age of the oldest", &measures.series("oldest_age_seconds"), age),
     ];
     fragments.add("charts", &Charts { charts })?;
     Ok(fragments)
@@ -87,6 +87,11 @@ pub(super) fn fragments(console: &Console, name: &str) -> Result<Fragments, Cons
 /// The metrics of a queue.
 pub(super) fn measures(console: &Console, queue: &str) -> Measures {
     Measures::of(&console.insight().metrics, format!("queue/{queue}"))
+}
+
+/// Seconds for people.
+fn age(seconds: f64) -> String {
+    format::duration((seconds * 1_000.0) as i64)
 }
 
 /// How many messages a gauge tells of.

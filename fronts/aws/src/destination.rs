@@ -1,5 +1,5 @@
-//! What functions could not do, or did, on its way to a queue, a topic or a function: targets as ARNs,
-//! messages as the service writes them.
+//! What functions and event source mappings could not do, or did, on its way to a queue, a topic or a function: targets as
+//! ARNs, messages as the service writes them.
 //!
 //! Sources: the Lambda developer guide, "Retain records of asynchronous invocations" and "Adding a dead-letter queue".
 //! Which end goes where is the engines' matter.

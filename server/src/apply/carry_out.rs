@@ -22,7 +22,7 @@ use millstream_stream::{NewStream, StreamError};
 use millstream_table::{NewTable, TableError};
 
 use super::check::told;
-use super::{Request, access, azure, mapping, portal, queue};
+use super::{Request, access, azure, mapping, message_topic, portal, queue};
 use crate::node::Engines;
 
 /// What became of one resource.
@@ -166,6 +166,11 @@ pub(super) async fn carry_out(
     }
     for spec in pipeline.topics.iter().map(|located| &located.value) {
         let (outcome, url) = azure::topic(engines, spec).await.with_context(|| format!("topic `{}`", spec.name))?;
+        note("topic", &spec.name, outcome, Some(url));
+    }
+    for spec in pipeline.message_topics.iter().map(|located| &located.value) {
+        let (outcome, url) =
+            message_topic::topic(engines, spec).await.with_context(|| format!("topic `{}`", spec.name))?;
         note("topic", &spec.name, outcome, Some(url));
     }
     for spec in pipeline.managed_services.iter().map(|located| &located.value) {

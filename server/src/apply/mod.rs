@@ -9,6 +9,7 @@ mod carry_out;
 pub mod check;
 pub mod create;
 mod mapping;
+mod message_topic;
 pub mod package;
 mod portal;
 mod queue;

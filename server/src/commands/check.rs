@@ -27,8 +27,8 @@ pub fn run(file: &Path) -> anyhow::Result<()> {
         (pipeline.buckets.len(), "blob containers"),
         (pipeline.databases.len(), "databases"),
         (pipeline.apis.len(), "APIs"),
+        (pipeline.topics.len() + pipeline.message_topics.len(), "topics"),
         (pipeline.plans.len(), "usage plans"),
-        (pipeline.topics.len(), "topics"),
         (pipeline.managed_services.len(), "API Management services"),
     ];
     let counts = counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));

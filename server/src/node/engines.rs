@@ -176,10 +176,25 @@ impl Engines {
         );
         let managed = Managed::new(storage.clone(), catalog.clone(), insight.clone(), backends, Arc::clone(&clock));
         let signer = Signer::new(storage.clone(), Arc::clone(&clock));
+        let events = Events::start(
+            EventOptions {
+                queues: Some(Arc::new(queues.clone())),
+                messages: Some(Arc::new(NotificationDocuments::new(signer.clone(), &endpoint))),
+                invoke_later: Some(Arc::new(functions.clone())),
+                ..event_options(settings, &endpoint, Arc::clone(&invoke), &objects)
+            },
+            storage.clone(),
+            catalog.clone(),
+            streams.clone(),
+            insight.clone(),
+            Arc::clone(&clock),
+        );
+        let portal = open_portal(&storage, &catalog, &gateway, &plans, &clock, settings.dev).await?;
+        destinations.connect(functions.clone(), events.clone());
         let mappings = Mappings::start(
             mapping_options(settings),
             MappingOutside {
-                invoke: Arc::clone(&invoke),
+                invoke,
                 queues: Arc::new(queues.clone()),
                 codec: Arc::new(LambdaEvents::new(place.clone(), catalog.clone(), seal.clone())),
                 permits: Arc::new(RolePermits::new(authorizer.clone())),
@@ -191,21 +206,6 @@ impl Engines {
             insight.clone(),
             Arc::clone(&clock),
         );
-        let events = Events::start(
-            EventOptions {
-                queues: Some(Arc::new(queues.clone())),
-                messages: Some(Arc::new(NotificationDocuments::new(signer.clone(), &endpoint))),
-                invoke_later: Some(Arc::new(functions.clone())),
-                ..event_options(settings, &endpoint, invoke, &objects)
-            },
-            storage.clone(),
-            catalog.clone(),
-            streams.clone(),
-            insight.clone(),
-            Arc::clone(&clock),
-        );
-        destinations.connect(functions.clone(), events.clone());
-        let portal = open_portal(&storage, &catalog, &gateway, &plans, &clock, settings.dev).await?;
         Ok(Self {
             storage,
             catalog,

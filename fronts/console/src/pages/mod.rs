@@ -18,6 +18,8 @@ mod operation;
 mod overview;
 mod queries;
 mod query;
+mod queue;
+mod queues;
 mod service;
 mod services;
 mod stream;
@@ -99,6 +101,7 @@ impl Frame {
         match self.section {
             "/streams" => &[("/streams", "Streams"), ("/hubs", "Event hubs")],
             "/functions" => &[("/functions", "Functions"), ("/access", "Access")],
+            "/topics" => &[("/topics", "Topics"), ("/queues", "Queues")],
             "/tables" => &[("/tables", "Tables"), ("/documents", "Documents"), ("/buckets", "Objects")],
             _ => &[],
         }
@@ -141,6 +144,8 @@ async fn draw(console: &Console, page: &Page) -> Result<String, ConsoleError> {
         Page::Topics(_) => topics::page(frame, live),
         Page::Topic(name) => topic::page(console, name, frame, live),
         Page::Subscription(topic, name) => subscription::page(console, topic, name, frame, live),
+        Page::Queues(_) => queues::page(frame, live),
+        Page::Queue(name) => queue::page(console, name, frame, live),
         Page::Buckets(_) => buckets::page(frame, live),
         Page::Bucket { name, prefix, after } => bucket::page(console, name, prefix, after, frame).await,
         Page::Object(bucket, key) => object::page(console, bucket, key, frame).await,
@@ -179,6 +184,8 @@ pub async fn fragments(console: &Console, page: &Page) -> Result<Fragments, Cons
         Page::Topics(after) => topics::fragments(console, after),
         Page::Topic(name) => topic::fragments(console, name),
         Page::Subscription(topic, name) => subscription::fragments(console, topic, name),
+        Page::Queues(after) => queues::fragments(console, after),
+        Page::Queue(name) => queue::fragments(console, name),
         Page::Buckets(after) => buckets::fragments(console, after).await,
         Page::Documents(after) => documents::fragments(console, after),
         Page::Services(after) => services::fragments(console, after),

@@ -20,7 +20,6 @@ use millstream_access::Caller;
 
 use super::Authorizer;
 use crate::json_protocol::JsonRequest;
-use crate::place::Place;
 use crate::query_protocol::QueryRequest;
 use crate::rest_protocol::RestRequest;
 use crate::services::Services;

@@ -197,6 +197,9 @@ def test_every_service_refuses_in_its_own_words(node, user):
          "dynamodb:PutItem", f"arn:aws:dynamodb:{place}:table/t"),
         ("sqs", "send_message", {"QueueUrl": f"{node.endpoint}/{ACCOUNT}/q", "MessageBody": "x"}, "AccessDenied",
          "sqs:SendMessage", f"arn:aws:sqs:{place}:q"),
+        ("sns", "publish", {"TopicArn": f"arn:aws:sns:{place}:t", "Message": "x"}, "AuthorizationError", "sns:Publish",
+         f"arn:aws:sns:{place}:t"),
+        ("dynamodbstreams", "list_streams", {}, "AccessDeniedException", "dynamodb:ListStreams", "*"),
         ("lambda", "invoke", {"FunctionName": "f"}, "AccessDeniedException", "lambda:InvokeFunction",
          f"arn:aws:lambda:{place}:function:f"),
         ("logs", "describe_log_streams", {"logGroupName": "/aws/lambda/f"}, "AccessDeniedException",
@@ -212,6 +215,15 @@ def test_every_service_refuses_in_its_own_words(node, user):
         message = refused(code, getattr(anna(service), operation), **arguments)
         assert message == (f"User: arn:aws:iam::{ACCOUNT}:user/anna is not authorized to perform: {action} on resource: "
                            f"{resource} because no identity-based policy allows the {action} action"), service
+
+
+def test_nobody_is_fooled_by_names_of_other_places(node, user):
+    node.client("kinesis").create_stream(StreamName="secret", ShardCount=1)
+    secret = f"arn:aws:kinesis:us-east-1:{ACCOUNT}:stream/secret"
+    anna = user("anna", allow("kinesis:*"), {"Effect": "Deny", "Action": "*", "Resource": secret})("kinesis")
+    for name in [secret, secret.replace("us-east-1", "eu-west-1"), secret.replace(ACCOUNT, "111111111111")]:
+        message = refused("AccessDeniedException", anna.describe_stream_summary, StreamARN=name)
+        assert "with an explicit deny" in message
 
 
 def test_policies_decide(node, iam, user):
@@ -395,11 +407,7 @@ def test_everything_is_there_after_a_crash():
 
 
 def test_a_node_that_takes_no_published_key():
-    class Closed(Node):
-        """The same without `--dev`."""
-        development = False
-
-    node = Closed()
+    node = Node(development=False)
     try:
         node.start()
         refused("InvalidClientTokenId", node.client("sts").get_caller_identity)

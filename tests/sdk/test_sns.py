@@ -428,3 +428,77 @@ def test_what_was_published_is_delivered_after_sigkill():
         assert set(accepted) <= seen
     finally:
         node.remove()
+
+
+PIPELINE = """
+name = "shop"
+
+[[queue]]
+name = "sales"
+
+[[queue]]
+name = "lost-sales"
+
+[[sns_topic]]
+name = "shop"
+display_name = "The shop"
+
+[[sns_topic.subscription]]
+queue = "sales"
+raw = true
+filter = '{"kind": ["sale"]}'
+dead_letter = "lost-sales"
+"""
+
+
+def test_a_pipeline_file_defines_topics_and_subscriptions(sns, sqs, node, tmp_path):
+    file = tmp_path / "pipeline.toml"
+    file.write_text(PIPELINE)
+    assert "arn:aws:sns:us-east-1:000000000000:shop" in node.run("apply", file)
+    assert "created" not in node.run("apply", file) and "updated" not in node.run("apply", file)
+    topic = sns.create_topic(Name="shop")["TopicArn"]
+    (subscription,) = sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+    attributes = sns.get_subscription_attributes(SubscriptionArn=subscription["SubscriptionArn"])["Attributes"]
+    assert json.loads(attributes["RedrivePolicy"])["deadLetterTargetArn"].endswith(":lost-sales")
+    for kind in ["other", "sale"]:
+        sns.publish(TopicArn=topic, Message=kind, MessageAttributes={"kind": {"DataType": "String", "StringValue": kind}})
+    assert receive(sqs, sqs.get_queue_url(QueueName="sales")["QueueUrl"])[0]["Body"] == "sale"
+    file.write_text(PIPELINE.replace('["sale"]', '["other"]'))
+    assert "updated" in node.run("apply", file)
+    file.write_text(PIPELINE.replace('queue = "sales"', 'queue = "sale"'))
+    wrong = node.run("apply", file, check=False)
+    assert wrong.returncode != 0 and "did you mean `sales`" in wrong.stderr + wrong.stdout
+
+
+def test_the_console_shows_topics_of_messages_and_queues(sns, sqs, node):
+    topic = sns.create_topic(Name="shown")["TopicArn"]
+    _, arn = queue(sqs, "shown-queue")
+    subscription = sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={
+        "FilterPolicy": '{"a": [{"prefix": "<i>"}]}'})["SubscriptionArn"]
+
+    def page(path):
+        with urllib.request.urlopen(node.console + path, timeout=10) as answer:
+            return answer.read().decode()
+
+    assert topic in page("/topics/shown") and "/queues/shown-queue" in page("/queues")
+    shown = page(f"/topics/shown/{subscription.rsplit(':', 1)[1]}")
+    assert "/queues/shown-queue" in shown and "the attributes match" in shown and "<i>" not in shown
+    assert "visible" in page("/queues/shown-queue")
+
+
+def test_a_topic_takes_the_dead_letters_of_a_function(sns, sqs, node):
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as package:
+        package.writestr("main.py", "def handler(event, context):\n    raise ValueError('never')\n")
+    topic = sns.create_topic(Name="letters-of-functions")["TopicArn"]
+    url, arn = queue(sqs, "letters-of-functions")
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
+    functions = node.client("lambda")
+    functions.create_function(
+        FunctionName="failing", Runtime="python3.12", Handler="main.handler", Role="arn:aws:iam::000000000000:role/r",
+        Code={"ZipFile": code.getvalue()}, DeadLetterConfig={"TargetArn": topic})
+    functions.put_function_event_invoke_config(FunctionName="failing", MaximumRetryAttempts=0)
+    functions.invoke(FunctionName="failing", InvocationType="Event", Payload=b'{"a": 1}')
+    (message,) = receive(sqs, url)
+    assert json.loads(message["Body"]) == {"a": 1}
+    assert "never" in message["MessageAttributes"]["ErrorMessage"]["StringValue"]

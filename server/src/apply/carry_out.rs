@@ -8,8 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use millstream_catalog::pipeline::{
-    ApiSpec, DeliveryStreamSpec, FunctionSpec, Pipeline, QuerySpec, RouteIntegration, RouteSpec, SqlText, StreamSpec,
-    TableSpec,
+    ApiSpec, DeliveryStreamSpec, FunctionSpec, Known, Pipeline, QuerySpec, RouteIntegration, RouteSpec, SqlText,
+    StreamSpec, TableSpec,
 };
 use millstream_catalog::{
     DeliverySource, QueryInput, QueryOutput, StreamOwner, TABLE_ITEM_BYTES_MAX, TableDefinition, TableOwner,
@@ -22,7 +22,7 @@ use millstream_stream::{NewStream, StreamError};
 use millstream_table::{NewTable, TableError};
 
 use super::check::told;
-use super::{Request, access, azure, mapping, portal, queue};
+use super::{Request, access, azure, mapping, message_topic, portal, queue};
 use crate::node::Engines;
 
 /// What became of one resource.
@@ -69,8 +69,18 @@ impl fmt::Display for Applied {
 /// # Errors
 /// The file's mistakes, or the first resource that could not be made, with its name; those before it are made.
 pub async fn apply(engines: &Engines, request: &Request) -> anyhow::Result<Vec<Applied>> {
-    let pipeline =
-        Pipeline::parse(&request.file, &request.text).map_err(|mistakes| anyhow::anyhow!(told(&mistakes)))?;
+    let known = Known::of(&engines.catalog);
+    let pipeline = Pipeline::parse_onto(&request.file, &request.text, &known)
+        .map_err(|mistakes| anyhow::anyhow!(told(&mistakes)))?;
+    carry_out(engines, request, &pipeline).await
+}
+
+/// Carries out what a file says, with the texts and packages that came with it.
+pub(super) async fn carry_out(
+    engines: &Engines,
+    request: &Request,
+    pipeline: &Pipeline,
+) -> anyhow::Result<Vec<Applied>> {
     let mut applied = Vec::new();
     let mut note = |kind, name: &str, outcome, url| applied.push(Applied { kind, name: name.to_owned(), outcome, url });
     for spec in pipeline.streams.iter().map(|located| &located.value) {
@@ -156,6 +166,11 @@ pub async fn apply(engines: &Engines, request: &Request) -> anyhow::Result<Vec<A
     }
     for spec in pipeline.topics.iter().map(|located| &located.value) {
         let (outcome, url) = azure::topic(engines, spec).await.with_context(|| format!("topic `{}`", spec.name))?;
+        note("topic", &spec.name, outcome, Some(url));
+    }
+    for spec in pipeline.message_topics.iter().map(|located| &located.value) {
+        let (outcome, url) =
+            message_topic::topic(engines, spec).await.with_context(|| format!("topic `{}`", spec.name))?;
         note("topic", &spec.name, outcome, Some(url));
     }
     for spec in pipeline.managed_services.iter().map(|located| &located.value) {

@@ -8,6 +8,7 @@ use toml::Spanned;
 use super::access::{RoleTable, UserTable};
 use super::azure::{ApiManagementTable, BlobContainerTable, CosmosDatabaseTable, EventHubTable, TopicTable};
 use super::mapping::MappingTable;
+use super::message_topic::MessageTopicTable;
 use super::plan::PlanTable;
 use super::portal::PortalTable;
 use super::queue::QueueTable;
@@ -47,6 +48,8 @@ pub(super) struct PipelineFile {
     pub(super) cosmos_database: Vec<CosmosDatabaseTable>,
     #[serde(default)]
     pub(super) event_grid_topic: Vec<TopicTable>,
+    #[serde(default)]
+    pub(super) sns_topic: Vec<MessageTopicTable>,
     #[serde(default)]
     pub(super) api_management: Vec<ApiManagementTable>,
     #[serde(default)]

@@ -11,6 +11,7 @@ mod file;
 pub mod form;
 mod known;
 mod mapping;
+mod message_topic;
 mod plan;
 mod portal;
 mod queue;
@@ -24,6 +25,7 @@ pub use azure::{DocumentDatabaseSpec, EventSubscriptionSpec, HubSpec, ManagedSer
 pub use file::RouteIntegration;
 pub use known::Known;
 pub use mapping::MappingSpec;
+pub use message_topic::{MessageSubscriptionSpec, MessageTopicSpec};
 pub use plan::PlanSpec;
 pub use portal::{PortalApiSpec, PortalOfferSpec, PortalSpec};
 pub use queue::QueueSpec;
@@ -67,6 +69,8 @@ pub struct Pipeline {
     pub databases: Vec<Located<DocumentDatabaseSpec>>,
     /// Topics.
     pub topics: Vec<Located<TopicSpec>>,
+    /// Topics of messages.
+    pub message_topics: Vec<Located<MessageTopicSpec>>,
     /// Managed API services.
     pub managed_services: Vec<Located<ManagedServiceSpec>>,
     /// Usage plans.

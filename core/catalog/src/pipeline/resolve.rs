@@ -73,7 +73,8 @@ pub(super) fn resolve(source: &Source<'_>, file: PipelineFile, known: &Known) ->
     resolver.unique("event hub", file.event_hub.iter().map(|table| &table.name));
     resolver.unique("blob container", file.blob_container.iter().map(|table| &table.name));
     resolver.unique("cosmos database", file.cosmos_database.iter().map(|table| &table.name));
-    resolver.unique("event grid topic", file.event_grid_topic.iter().map(|table| &table.name));
+    let topics = file.event_grid_topic.iter().map(|table| &table.name);
+    resolver.unique("topic", topics.chain(file.sns_topic.iter().map(|table| &table.name)));
     resolver.unique("api management service", file.api_management.iter().map(|table| &table.name));
     let hubs: Vec<_> = file.event_hub.into_iter().map(|table| resolver.hub(table)).collect();
     resolver.hubs = hubs.iter().map(|hub| (hub.value.name.clone(), hub.value.stream())).collect();
@@ -96,6 +97,7 @@ pub(super) fn resolve(source: &Source<'_>, file: PipelineFile, known: &Known) ->
         buckets: file.blob_container.into_iter().map(|table| resolver.container(table)).collect(),
         databases: file.cosmos_database.into_iter().map(|table| resolver.database(table)).collect(),
         managed_services: file.api_management.into_iter().map(|table| resolver.managed_service(table)).collect(),
+        message_topics: file.sns_topic.into_iter().map(|table| resolver.message_topic(table)).collect(),
         topics: file.event_grid_topic.into_iter().map(|table| resolver.topic(table)).collect(),
         plans: file.plans.into_iter().map(|entry| resolver.plan(entry)).collect(),
         portal: file.portal.map(|table| resolver.portal(table)),

@@ -63,6 +63,10 @@ impl Pattern {
     }
 
     pub(super) fn wants(&self, message: &Message) -> bool {
+        // A pattern that asks for nothing is none: it does not even ask for a body that can be read.
+        if self.root.fields.is_empty() && self.root.alternatives.is_empty() {
+            return true;
+        }
         match self.scope {
             PatternScope::Attributes => self.root.holds_of(&message.attribute_values()),
             PatternScope::Body => match serde_json::from_str(&message.body) {

@@ -23,12 +23,12 @@ impl Queues {
                 Err(_) => continue,
             };
             let subject = subject(&definition.name);
-            let age_ms = oldest.map_or(0, |sent: Millis| now.saturating_sub(sent).max(0));
+            let age = oldest.map_or(0, |sent: Millis| now.saturating_sub(sent).max(0) / 1_000);
             let Counts { visible, in_flight, delayed } = counts;
             for (name, count) in [("visible", visible), ("in_flight", in_flight), ("delayed", delayed)] {
                 insight.metrics.gauge(name, &subject).set(i64::try_from(count).unwrap_or(i64::MAX));
             }
-            insight.metrics.gauge("oldest_age_ms", &subject).set(age_ms);
+            insight.metrics.gauge("oldest_age_seconds", &subject).set(age);
         }
     }
 

@@ -42,6 +42,8 @@ const LAMBDA: (&str, &str, &str) = ("AWS/Lambda", "FunctionName", "function/");
 const KINESIS: (&str, &str, &str) = ("AWS/Kinesis", "StreamName", "stream/");
 const FIREHOSE: (&str, &str, &str) = ("AWS/Firehose", "DeliveryStreamName", "delivery/");
 const DYNAMODB: (&str, &str, &str) = ("AWS/DynamoDB", "TableName", "table/");
+const SQS: (&str, &str, &str) = ("AWS/SQS", "QueueName", "queue/");
+const SNS: (&str, &str, &str) = ("AWS/SNS", "TopicName", "topic/");
 const API_GATEWAY: (&str, &str, &str) = ("AWS/ApiGateway", "ApiName", "api/");
 
 /// All metrics of services that are kept.
@@ -50,7 +52,11 @@ const NAMES: &[Name] = &[
     name(LAMBDA, "Errors", "errors", Kind::Events, "Count"),
     name(LAMBDA, "Throttles", "throttles", Kind::Events, "Count"),
     name(LAMBDA, "Duration", "duration_ms", Kind::Values, "Milliseconds"),
+    name(LAMBDA, "ConcurrentExecutions", "concurrent", Kind::Values, "Count"),
+    name(LAMBDA, "AsyncEventsReceived", "async_received", Kind::Events, "Count"),
     name(LAMBDA, "AsyncEventsDropped", "dropped_async", Kind::Events, "Count"),
+    name(LAMBDA, "DeadLetterErrors", "dead_letter_errors", Kind::Events, "Count"),
+    name(LAMBDA, "DestinationDeliveryFailures", "destination_delivery_failures", Kind::Events, "Count"),
     name(KINESIS, "IncomingRecords", "records_in", Kind::Events, "Count"),
     name(KINESIS, "IncomingBytes", "bytes_in", Kind::Values, "Bytes"),
     name(KINESIS, "GetRecords.Records", "records_out", Kind::Events, "Count"),
@@ -59,6 +65,15 @@ const NAMES: &[Name] = &[
     name(DYNAMODB, "ConsumedReadCapacityUnits", "read_capacity_half_units", Kind::Halves, "Count"),
     name(DYNAMODB, "ConsumedWriteCapacityUnits", "write_capacity_half_units", Kind::Halves, "Count"),
     name(DYNAMODB, "ThrottledRequests", "throttled_requests", Kind::Events, "Count"),
+    name(SQS, "NumberOfMessagesSent", "sent", Kind::Events, "Count"),
+    name(SQS, "NumberOfMessagesReceived", "received", Kind::Events, "Count"),
+    name(SQS, "NumberOfMessagesDeleted", "deleted", Kind::Events, "Count"),
+    name(SQS, "NumberOfEmptyReceives", "empty", Kind::Events, "Count"),
+    name(SQS, "ApproximateNumberOfMessagesVisible", "visible", Kind::Values, "Count"),
+    name(SQS, "ApproximateNumberOfMessagesNotVisible", "in_flight", Kind::Values, "Count"),
+    name(SQS, "ApproximateNumberOfMessagesDelayed", "delayed", Kind::Values, "Count"),
+    name(SQS, "ApproximateAgeOfOldestMessage", "oldest_age_seconds", Kind::Values, "Seconds"),
+    name(SNS, "NumberOfMessagesPublished", "records_in", Kind::Events, "Count"),
     name(API_GATEWAY, "Count", "requests", Kind::Events, "Count"),
     name(API_GATEWAY, "4XXError", "errors_4xx", Kind::Events, "Count"),
     name(API_GATEWAY, "5XXError", "errors_5xx", Kind::Events, "Count"),

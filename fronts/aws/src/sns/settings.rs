@@ -14,7 +14,10 @@ use crate::place::resource;
 pub(super) const AUTHENTICATE: &str = "AuthenticateOnUnsubscribe";
 
 /// Reads attributes, which are kept as they are. An empty value takes an attribute away.
-pub(super) fn read(
+///
+/// # Errors
+/// `InvalidParameter` names what is wrong.
+pub fn read(
     endpoint: &EventEndpoint,
     mut attributes: BTreeMap<String, String>,
     topic: &TopicDefinition,

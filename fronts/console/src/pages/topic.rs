@@ -35,7 +35,10 @@ pub(super) fn page(console: &Console, name: &str, frame: Frame, live: Fragments)
         frame,
         live,
         name,
-        endpoint: (console.addresses().topic_endpoint)(name),
+        endpoint: match topic.schema {
+            EventSchema::Message => topic.address.clone(),
+            EventSchema::EventGrid | EventSchema::CloudEvents => (console.addresses().topic_endpoint)(name),
+        },
         schema: schema(topic.schema),
         created: format::date_time(topic.created),
         stream: topic.stream(),

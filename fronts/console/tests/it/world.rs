@@ -1,17 +1,18 @@
 //! A small pipeline in memory with a little of everything, for the tests.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use bytes::Bytes;
 use http::HeaderName;
+use millstream_catalog::pipeline::Mistake;
 use millstream_catalog::{
     ApiDefinition, Catalog, ColumnDefinition, Compression, DeliverySource, DesiredState, EventSource, FailureTarget,
     FunctionDefinition, Integration, KeyAttribute, KeyType, MappingSettings, MappingStart, Method, ObjectDestination,
     OutputTarget, QueryDefinition, QueryDialect, QueryInput, QueryOutput, Resource, StreamOwner,
 };
-use millstream_console::{Addresses, Console, ConsoleParts};
+use millstream_console::{Addresses, Console, ConsoleParts, Create, CreateRefusal, NewSection};
 use millstream_delivery::{Deliveries, NewDeliveryStream};
 use millstream_document::Documents;
 use millstream_event::{Events, Options as EventOptions, RetrySchedule, WebhookWords};
@@ -61,8 +62,39 @@ pub struct World {
     pub documents: Documents,
     /// Managed APIs.
     pub managed: Managed,
+    /// What forms asked for.
+    pub maker: Arc<Maker>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+}
+
+/// Makes nothing and keeps what it was asked for.
+#[derive(Default)]
+pub struct Maker {
+    /// What was asked for.
+    pub asked: Mutex<Vec<NewSection>>,
+    /// What is wrong with the next one.
+    pub mistakes: Mutex<Vec<Mistake>>,
+}
+
+impl Create for Maker {
+    fn needs_token(&self) -> bool {
+        true
+    }
+
+    fn create(&self, new: NewSection) -> BoxFuture<'_, Result<Vec<String>, CreateRefusal>> {
+        Box::pin(async move {
+            if new.token != "right" {
+                return Err(CreateRefusal::Forbidden);
+            }
+            let mistakes = std::mem::take(&mut *self.mistakes.lock().unwrap());
+            if !mistakes.is_empty() {
+                return Err(CreateRefusal::Mistakes(mistakes));
+            }
+            self.asked.lock().unwrap().push(new);
+            Ok(vec![format!("created {HOSTILE}")])
+        })
+    }
 }
 
 /// Nothing is delivered here.
@@ -187,6 +219,11 @@ impl World {
             node_path: vec![],
             retry_waits: Arc::new([]),
             destination: None,
+            dotnet: millstream_function::DotnetOptions::default(),
+            launcher: None,
+            confinement_required: false,
+            readable: Vec::new(),
+            hidden: Vec::new(),
         };
         let functions =
             Functions::open(options, storage.clone(), catalog.clone(), insight.clone(), Arc::clone(&clock)).unwrap();
@@ -259,6 +296,7 @@ impl World {
             objects,
             documents,
             managed,
+            maker: Arc::default(),
             clock,
         };
         world.define().await;
@@ -288,6 +326,7 @@ impl World {
                 }),
                 topic_endpoint: Arc::new(|topic| format!("/eventgrid/{topic}/api/events")),
             },
+            create: Arc::clone(&self.maker) as Arc<dyn Create>,
             clock: Arc::clone(&self.clock),
             hosts: vec![],
         }))

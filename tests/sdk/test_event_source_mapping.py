@@ -229,6 +229,18 @@ def test_what_fails_is_tried_again_and_then_told_of(world):
     assert world.get(mapping)["DestinationConfig"] == {"OnFailure": {"Destination": queue}}
 
 
+def test_a_topic_is_told_of_what_is_given_up(world):
+    function, (stream, arn), (url, queue) = world.function(), world.stream(), world.queue()
+    sns = world.node.client("sns")
+    topic = sns.create_topic(Name=f"t-{uuid.uuid4().hex[:8]}")["TopicArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue, Attributes={"RawMessageDelivery": "true"})
+    world.put(stream, ["bad"])
+    mapping = world.map(function, arn, MaximumRetryAttempts=0, DestinationConfig={"OnFailure": {"Destination": topic}})
+    document, = wait(lambda: world.messages(url))
+    assert document["KinesisBatchInfo"]["batchSize"] == 1
+    assert world.get(mapping)["DestinationConfig"]["OnFailure"]["Destination"] == topic
+
+
 def test_a_batch_is_split_until_the_bad_record_is_alone(world):
     function, (stream, arn), (url, queue) = world.function(), world.stream(), world.queue()
     texts = [f"t{n}" for n in range(15)] + ["bad"] + [f"u{n}" for n in range(16)]

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use millstream_catalog::{
-    Catalog, EventSource, EventSourceMappingDefinition, FailureTarget, MappingSettings, MappingState, StreamDefinition,
+    Catalog, EventSchema, EventSource, EventSourceMappingDefinition, FailureTarget, MappingSettings, MappingState,
+    StreamDefinition,
 };
 
 use crate::error::MappingError;
@@ -152,7 +153,10 @@ fn only_streams_have(settings: &MappingSettings) -> Result<(), MappingError> {
 fn target_exists(catalog: &Catalog, target: &FailureTarget) -> Result<(), MappingError> {
     let (kind, name, found) = match target {
         FailureTarget::Queue { name } => ("queue", name, catalog.queues.get(name).is_some()),
-        FailureTarget::Topic { name } => ("topic", name, catalog.topics.get(name).is_some()),
+        FailureTarget::Topic { name } => {
+            let topic = catalog.topics.get(name);
+            ("topic", name, topic.is_some_and(|topic| topic.schema == EventSchema::Message))
+        }
     };
     if found { Ok(()) } else { Err(MappingError::TargetNotFound { kind, name: name.clone() }) }
 }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use base64_simd::STANDARD;
-use millstream_event::message::{Attribute, AttributeValue};
 use millstream_event::Message;
+use millstream_event::message::{Attribute, AttributeValue};
 use serde_json::Value;
 
 use super::{Answer, Sns, error};

@@ -7,6 +7,7 @@ use millstream_types::LogId;
 
 use super::super::create_function::unsupported;
 use super::super::error::typed;
+use crate::destination::Target;
 use crate::dynamodbstreams::name;
 use crate::json_protocol::ServiceError;
 use crate::place::{Place, resource};
@@ -60,19 +61,17 @@ pub(super) fn shard_id(origin: &Origin) -> String {
 
 /// The failure target that an ARN names.
 pub(super) fn read_target(arn: &str) -> Result<FailureTarget, ServiceError> {
-    if let Some(name) = resource(arn, "sqs", "") {
-        return Ok(FailureTarget::Queue { name: name.to_owned() });
+    match Target::parse(arn) {
+        Some(Target::Queue(name)) => return Ok(FailureTarget::Queue { name: name.to_owned() }),
+        Some(Target::Topic(name)) => return Ok(FailureTarget::Topic { name: name.to_owned() }),
+        Some(Target::Function(_)) | None => {}
     }
-    match arn.split(':').nth(2) {
-        Some(service @ ("sns" | "s3")) => {
-            Err(unsupported(&format!("An on-failure destination of {service}; expected a queue of sqs: it")))
-        }
-        _ => {
-            let message =
-                format!("The provided destination config is invalid: expected the ARN of a queue, found {arn}");
-            Err(typed(400, "InvalidParameterValueException", message))
-        }
+    if arn.split(':').nth(2) == Some("s3") {
+        return Err(unsupported("A bucket of s3 as the on-failure destination of an event source mapping"));
     }
+    let message =
+        format!("The provided destination config is invalid: expected the ARN of a queue or a topic, found {arn}");
+    Err(typed(400, "InvalidParameterValueException", message))
 }
 
 /// The ARN of a failure target.

@@ -43,7 +43,8 @@ class Browser:
         return re.search(r'name="token" value="([0-9a-f]{64})"', self.get(path).text).group(1)
 
     def post(self, path, page=None, **fields):
-        fields.setdefault("token", self.token(page or path))
+        if "token" not in fields:
+            fields["token"] = self.token(page or path)
         return self.session.post(self.base + path, data=fields, headers={"Origin": self.base}, timeout=60)
 
     def sign_up(self, email, name="Dev", password=PASSWORD):

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use millstream_catalog::{
-    PortalAccountDefinition, PortalOfferDefinition, PortalSubscription, PortalSubscriptionState as State, Price,
-    UsagePlanDefinition,
+    PortalAccountDefinition, PortalOfferDefinition, PortalRole, PortalSubscription, PortalSubscriptionState as State,
+    Price, UsagePlanDefinition,
 };
 
 use crate::bill::{Month, date_of};
@@ -171,10 +171,14 @@ impl Portal {
     /// Keeps an account out with all its keys, or lets it in again.
     ///
     /// # Errors
-    /// [`PortalError::NotFound`].
+    /// [`PortalError::NotFound`], [`PortalError::State`] for the last owner.
     pub async fn block(&self, email: &str, blocked: bool) -> Result<(), PortalError> {
         let _turn = self.shared.edits.lock().await;
         let account = (*self.account(email)?).clone();
+        let owns = |known: &PortalAccountDefinition| known.role == PortalRole::Owner && !known.blocked;
+        if blocked && owns(&account) && self.accounts().iter().filter(|known| owns(known)).count() == 1 {
+            return Err(PortalError::State { reason: "this is the only owner: make another one first" });
+        }
         let keys: Vec<String> = account
             .subscriptions
             .values()

@@ -321,6 +321,7 @@ async fn an_owner_chooses_the_password_by_a_link_once() {
     for made_up in ["", ".", "a.b", &link[..link.len() - 1], &"x".repeat(2_000)] {
         assert_eq!(world.portal.invited(made_up), None);
     }
+    assert!(matches!(world.portal.block(EMAIL, true).await, Err(PortalError::State { .. })), "the only owner");
     let late = world.portal.invite(EMAIL).await.unwrap();
     world.clock.advance(DAY);
     assert_eq!(world.portal.invited(&late), None);

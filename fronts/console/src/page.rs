@@ -28,6 +28,8 @@ pub enum Page {
     Functions(String),
     /// A function.
     Function(String),
+    /// Roles and users, from one on.
+    Access(String),
     /// A delivery stream.
     Delivery(String),
     /// All hubs whose ids come after one.
@@ -80,6 +82,8 @@ pub enum Page {
     ManagedApi(String, String),
     /// An operation: its service, its API and its name.
     Operation(String, String, String),
+    /// The form that makes a resource of a kind; empty: all kinds.
+    New(String),
     /// A record's trail.
     Trace(String),
 }
@@ -118,6 +122,7 @@ impl Page {
             Self::Table(name, after) => list(&format!("/tables/{}", segment(name)), after),
             Self::Functions(after) => list("/functions", after),
             Self::Function(name) => format!("/functions/{}", segment(name)),
+            Self::Access(after) => list("/access", after),
             Self::Delivery(name) => format!("/delivery/{}", segment(name)),
             Self::Hubs(after) => list("/hubs", after),
             Self::Hub(namespace, name) => path("hubs", &[namespace, name]),
@@ -140,6 +145,8 @@ impl Page {
             Self::Service(name) => path("apis", &[name]),
             Self::ManagedApi(service, name) => path("apis", &[service, name]),
             Self::Operation(service, api, name) => path("apis", &[service, api, name]),
+            Self::New(kind) if kind.is_empty() => "/new".to_owned(),
+            Self::New(kind) => path("new", &[kind]),
             Self::Trace(id) => format!("/trace?id={}", segment(id)),
         }
     }
@@ -170,6 +177,7 @@ impl Page {
             ("tables", Some(name)) => Self::Table(decode(name)?, after()),
             ("functions", None) => Self::Functions(after()),
             ("functions", Some(name)) => Self::Function(decode(name)?),
+            ("access", None) => Self::Access(after()),
             ("delivery", Some(name)) => Self::Delivery(decode(name)?),
             ("hubs", None) => Self::Hubs(after()),
             ("hubs", Some(namespace)) => {
@@ -203,6 +211,8 @@ impl Page {
                 (Some(api), None) => Self::ManagedApi(decode(service)?, decode(api)?),
                 (Some(api), Some(name)) => Self::Operation(decode(service)?, decode(api)?, decode(name)?),
             },
+            ("new", None) => Self::New(String::new()),
+            ("new", Some(kind)) => Self::New(decode(kind)?),
             ("trace", None) => Self::Trace(value("id").trim().to_owned()),
             _ => return None,
         };
@@ -214,11 +224,12 @@ impl Page {
         match self {
             Self::Overview => "/",
             Self::Queries(_) | Self::Query(_) => "/queries",
-            Self::Functions(_) | Self::Function(_) => "/functions",
             Self::Services(_) | Self::Service(_) | Self::ManagedApi(..) | Self::Operation(..) => "/apis",
             Self::Trace(_) => "/trace",
+            Self::New(_) => "/new",
             _ => match self.tab() {
                 "/hubs" => "/streams",
+                "/access" => "/functions",
                 "/queues" => "/topics",
                 "/documents" | "/buckets" => "/tables",
                 first => first,
@@ -230,6 +241,8 @@ impl Page {
     pub fn tab(&self) -> &'static str {
         match self {
             Self::Streams(_) | Self::Stream(_) | Self::Delivery(_) => "/streams",
+            Self::Functions(_) | Self::Function(_) => "/functions",
+            Self::Access(_) => "/access",
             Self::Hubs(_) | Self::Hub(..) | Self::HubKeys(..) => "/hubs",
             Self::Topics(_) | Self::Topic(_) | Self::Subscription(..) => "/topics",
             Self::Queues(_) | Self::Queue(_) => "/queues",
@@ -248,6 +261,7 @@ impl Page {
             Self::Queries(_) => "Queries".into(),
             Self::Tables(_) => "Tables".into(),
             Self::Functions(_) => "Functions".into(),
+            Self::Access(_) => "Access".into(),
             Self::Hubs(_) => "Event hubs".into(),
             Self::Topics(_) => "Topics".into(),
             Self::Queues(_) => "Queues".into(),
@@ -270,6 +284,8 @@ impl Page {
             | Self::Service(name)
             | Self::ManagedApi(_, name)
             | Self::Operation(_, _, name) => name.into(),
+            Self::New(kind) if kind.is_empty() => "New".into(),
+            Self::New(kind) => format!("New {}", kind.replace('-', " ")).into(),
             Self::Trace(_) => "Trace".into(),
         }
     }
@@ -326,6 +342,7 @@ mod tests {
             Page::Table(odd.clone(), odd.clone()),
             Page::Functions(String::new()),
             Page::Function(odd.clone()),
+            Page::Access(odd.clone()),
             Page::Delivery(odd.clone()),
             Page::Hubs(odd.clone()),
             Page::Hub(odd.clone(), odd.clone()),
@@ -345,6 +362,8 @@ mod tests {
             Page::Service(odd.clone()),
             Page::ManagedApi(odd.clone(), odd.clone()),
             Page::Operation(odd.clone(), odd.clone(), odd.clone()),
+            Page::New(String::new()),
+            Page::New(odd.clone()),
             Page::Trace(odd),
         ];
         for page in pages {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context as _;
+use millstream_catalog::pipeline::Known;
 
 use crate::apply::check::{check, told};
 
@@ -13,8 +14,8 @@ use crate::apply::check::{check, told};
 pub fn run(file: &Path) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let folder = file.parent().unwrap_or(Path::new("."));
-    let checked =
-        check(&file.display().to_string(), &text, folder).map_err(|mistakes| anyhow::anyhow!(told(&mistakes)))?;
+    let checked = check(&file.display().to_string(), &text, folder, &Known::default())
+        .map_err(|mistakes| anyhow::anyhow!(told(&mistakes)))?;
     let pipeline = checked.pipeline;
     let counts = [
         (pipeline.streams.len(), "streams"),

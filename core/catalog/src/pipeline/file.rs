@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::access::{RoleTable, UserTable};
 use super::azure::{ApiManagementTable, BlobContainerTable, CosmosDatabaseTable, EventHubTable, TopicTable};
+use super::mapping::MappingTable;
 use super::message_topic::MessageTopicTable;
 use super::plan::PlanTable;
 use super::portal::PortalTable;
@@ -25,6 +27,10 @@ pub(super) struct PipelineFile {
     #[serde(default)]
     pub(super) table: Vec<TableTable>,
     #[serde(default)]
+    pub(super) role: Vec<RoleTable>,
+    #[serde(default)]
+    pub(super) user: Vec<UserTable>,
+    #[serde(default)]
     pub(super) function: Vec<FunctionTable>,
     #[serde(default)]
     pub(super) query: Vec<QueryTable>,
@@ -32,6 +38,8 @@ pub(super) struct PipelineFile {
     pub(super) api: Vec<ApiTable>,
     #[serde(default)]
     pub(super) queue: Vec<QueueTable>,
+    #[serde(default)]
+    pub(super) mapping: Vec<MappingTable>,
     #[serde(default)]
     pub(super) event_hub: Vec<EventHubTable>,
     #[serde(default)]
@@ -109,6 +117,8 @@ pub(super) struct FunctionTable {
     pub(super) runtime: String,
     pub(super) handler: String,
     pub(super) code: Spanned<String>,
+    /// Without it the function may do everything.
+    pub(super) role: Option<Spanned<String>>,
     #[serde(default = "thirty")]
     pub(super) timeout_seconds: u32,
     #[serde(default = "mib_256")]

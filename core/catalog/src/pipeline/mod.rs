@@ -5,10 +5,12 @@
 //! Read next: `file.rs` (what may be written), `azure.rs` (the same in Azure's words), `resolve.rs` (names and rules),
 //! `form` (a section from a form's fields).
 
+mod access;
 mod azure;
 mod file;
 pub mod form;
 mod known;
+mod mapping;
 mod message_topic;
 mod plan;
 mod portal;
@@ -18,9 +20,11 @@ mod source;
 
 use std::path::PathBuf;
 
+pub use access::{GrantsSpec, RoleSpec, UserSpec};
 pub use azure::{DocumentDatabaseSpec, EventSubscriptionSpec, HubSpec, ManagedServiceSpec, TopicSpec};
 pub use file::RouteIntegration;
 pub use known::Known;
+pub use mapping::MappingSpec;
 pub use message_topic::{MessageSubscriptionSpec, MessageTopicSpec};
 pub use plan::PlanSpec;
 pub use portal::{PortalApiSpec, PortalOfferSpec, PortalSpec};
@@ -43,12 +47,18 @@ pub struct Pipeline {
     pub delivery_streams: Vec<Located<DeliveryStreamSpec>>,
     /// Tables.
     pub tables: Vec<Located<TableSpec>>,
+    /// Roles.
+    pub roles: Vec<Located<RoleSpec>>,
+    /// Users.
+    pub users: Vec<Located<UserSpec>>,
     /// Functions.
     pub functions: Vec<Located<FunctionSpec>>,
     /// Continuous queries.
     pub queries: Vec<Located<QuerySpec>>,
     /// Queues.
     pub queues: Vec<Located<QueueSpec>>,
+    /// Event source mappings.
+    pub mappings: Vec<Located<MappingSpec>>,
     /// HTTP APIs.
     pub apis: Vec<Located<ApiSpec>>,
     /// Hubs.
@@ -119,6 +129,8 @@ pub struct FunctionSpec {
     pub handler: String,
     /// The folder or zip file of its code, relative to the pipeline file.
     pub code: Located<PathBuf>,
+    /// The role whose rights it has; `None`: it may do everything.
+    pub role: Option<String>,
     /// Longest run.
     pub timeout_seconds: u32,
     /// Memory limit.

@@ -28,7 +28,6 @@ use crate::place::{Place, resource};
 use crate::query_protocol::{self, Parameters, QueryRequest};
 use notification::Signer;
 
-pub use publish::publish_own;
 pub use settings::read as read_settings;
 
 const NAMESPACE: &str = "http://sns.amazonaws.com/doc/2010-03-31/";

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use base64_simd::STANDARD;
 use millstream_event::message::{Attribute, AttributeValue};
-use millstream_event::{EventError, Events, Message};
-use millstream_types::{MessageAttributeValue, OutgoingMessage};
+use millstream_event::Message;
 use serde_json::Value;
 
 use super::{Answer, Sns, error};
@@ -67,27 +66,6 @@ pub(super) async fn batch(sns: &Sns, parameters: &Parameters) -> Result<Answer, 
             member.text("SenderFault", if error.status < 500 { "true" } else { "false" });
         });
     }))
-}
-
-/// Publishes a message of the node itself to a topic: a dead letter, what became of an invocation.
-///
-/// # Errors
-/// [`EventError::TopicNotFound`], [`EventError::Stream`].
-pub async fn publish_own(events: &Events, topic: &str, message: OutgoingMessage) -> Result<(), EventError> {
-    let attributes = message.attributes.into_iter().map(|attribute| {
-        let value = match attribute.value {
-            MessageAttributeValue::Text(text) => AttributeValue::Text(text),
-            MessageAttributeValue::Binary(bytes) => AttributeValue::Binary(STANDARD.encode_to_string(bytes)),
-        };
-        (attribute.name, Attribute { kind: attribute.kind, value })
-    });
-    let message = Message {
-        id: uuid::Uuid::new_v4().to_string(),
-        body: String::from_utf8_lossy(&message.body).into_owned(),
-        attributes: attributes.collect(),
-        ..Message::default()
-    };
-    events.publish_messages(topic, &[message]).await.map(drop)
 }
 
 /// The rules for a batch and its ids.

@@ -12,6 +12,8 @@ mod queues;
 mod receive;
 mod send;
 
+pub(crate) use receive::seal_receipt;
+
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode};
 use millstream_queue::Queues;

@@ -184,7 +184,7 @@ mod tests {
             parameters,
             headers: HeaderMap::new(),
             request_id: String::new(),
-            principal: String::new(),
+            caller: millstream_access::Caller::Root,
         };
         input(&request).unwrap()
     }

@@ -1,6 +1,7 @@
 //! `ReceiveMessage`, `DeleteMessage`, `ChangeMessageVisibility`, and their batches. Receipt handles are sealed: nobody
 //! can make one up, nor use one at another queue.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use base64_simd::STANDARD;
@@ -11,6 +12,7 @@ use serde_json::{Map, Value, json};
 use super::send::{attributes_md5, batch_answer, body_md5, check_ids, failure};
 use super::{Sqs, check_range, error, queue_of};
 use crate::json_protocol::{JsonRequest, ServiceError};
+use crate::kinesis::Seal;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -144,7 +146,7 @@ impl ReceiveInput {
     fn told(&self, sqs: &Sqs, number: u64, message: &Message) -> Value {
         let mut told = json!({
             "MessageId": message.id.to_string(),
-            "ReceiptHandle": seal_receipt(sqs, number, message.receipt),
+            "ReceiptHandle": seal_receipt(&sqs.seal, number, message.receipt),
             "MD5OfBody": body_md5(&message.body),
             "Body": String::from_utf8_lossy(&message.body),
         });
@@ -190,8 +192,9 @@ impl ReceiveInput {
 /// What receipt handles are sealed for.
 const RECEIPT: &str = "sqs receipt";
 
-fn seal_receipt(sqs: &Sqs, queue: u64, receipt: Receipt) -> String {
-    sqs.seal.seal(RECEIPT, format!("{queue:016x}{receipt}").as_bytes())
+/// A receipt as clients get it, of the queue with this number.
+pub(crate) fn seal_receipt(seal: &Seal, queue: u64, receipt: impl Display) -> String {
+    seal.seal(RECEIPT, format!("{queue:016x}{receipt}").as_bytes())
 }
 
 /// The receipt of a handle that this node gave for this queue.

@@ -3,7 +3,8 @@
 //! A published event is durable in its topic's stream before it is acknowledged. Each subscription reads that stream for
 //! itself, with a position and a set of waiting retries of its own, so a dead subscriber delays nobody and a restart loses
 //! nothing: at least once, in no order. Read next: [`engine`] (the operations), `task` (one subscription at work),
-//! [`filter`] (who wants what), [`schema`] (the JSON of events), [`schedule`] (when a delivery is tried again).
+//! [`filter`] (who wants what), [`schema`] (the JSON of events), [`message`] (events that are messages, in a form of their
+//! protocol's), [`schedule`] (when a delivery is tried again).
 
 mod dead_letter;
 mod endpoint;

@@ -32,11 +32,6 @@ pub(super) fn subscription_missing() -> ServiceError {
     not_found("Subscription does not exist")
 }
 
-/// What is said of a certificate that is none of this node's.
-pub(super) fn not_found_text() -> String {
-    "there is no such certificate\n".to_owned()
-}
-
 fn not_found(message: &str) -> ServiceError {
     ServiceError { status: 404, ..ServiceError::new("NotFound", message) }
 }

@@ -1,10 +1,9 @@
-//! What webhooks call without a signature: the addresses that their messages name. `GET`, and as the service has it also
-//! `POST` with a query.
+//! What webhooks call without a signature, by `GET`: the addresses that their messages name.
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header, request};
 
-use super::{NAMESPACE, Sns, error, notification, subscriptions};
+use super::{NAMESPACE, Sns, notification, subscriptions};
 use crate::json_protocol::ServiceError;
 use crate::query_protocol::{self, Parameters};
 
@@ -50,7 +49,7 @@ async fn certificate(sns: &Sns, path: &str) -> Response<Bytes> {
     let found = sns.signer.certificate(path).await;
     let (status, body) = match found {
         Ok(Some(text)) => (StatusCode::OK, text),
-        Ok(None) => (StatusCode::NOT_FOUND, error::not_found_text()),
+        Ok(None) => (StatusCode::NOT_FOUND, "there is no such certificate\n".to_owned()),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     };
     let mut response = Response::new(Bytes::from(body));

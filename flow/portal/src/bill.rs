@@ -101,7 +101,7 @@ pub fn bill(
 }
 
 fn line(price: &Price, month: Month, calls: u64) -> Line {
-    let paid_calls = calls.saturating_sub(price.included_calls);
+    let paid_calls = if price.call.0 == 0 { 0 } else { calls.saturating_sub(price.included_calls) };
     let calls_cost = price.call.times(paid_calls);
     Line { month, calls, paid_calls, fee: price.month, calls_cost, total: price.month.plus(calls_cost).rounded() }
 }

@@ -42,10 +42,10 @@ pub fn day(date: Date) -> String {
     date.strftime("%-d %b").to_string()
 }
 
-/// The lines of a price: `29.00 EUR a month`, `10,000 calls a month included`, `0.001 EUR for each call more`.
+/// The lines of a price, `no charge` or: `29.00 EUR a month`, `10,000 calls a month included`, `0.001 EUR for each call more`.
 pub fn price_lines(price: &Price, currency: &str) -> Vec<String> {
     if price.is_free() {
-        return vec!["free".to_owned()];
+        return vec!["no charge".to_owned()];
     }
     let mut lines = Vec::new();
     if price.month.0 > 0 {
@@ -123,7 +123,7 @@ mod tests {
             included_calls,
             call: Money::parse(call).unwrap(),
         };
-        assert_eq!(price_lines(&price("0", 5, "0"), "EUR"), ["free"]);
+        assert_eq!(price_lines(&price("0", 5, "0"), "EUR"), ["no charge"]);
         assert_eq!(price_lines(&price("29", 5, "0"), "EUR"), ["29.00 EUR a month"]);
         assert_eq!(price_lines(&price("0", 0, "0.001"), "EUR"), ["0.001 EUR for each call"]);
         assert_eq!(

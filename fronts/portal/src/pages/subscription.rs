@@ -8,8 +8,9 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use jiff::ToSpan as _;
 use jiff::civil::Date;
 use millstream_catalog::{PortalSubscription, PortalSubscriptionState};
-use millstream_portal::bill::{Line, date_of, oldest_day};
+use millstream_portal::bill::{Line, Month, date_of, oldest_day};
 use millstream_portal::usage::Usage;
+use millstream_types::Millis;
 
 use super::Asked;
 use crate::Front;
@@ -73,7 +74,7 @@ pub struct QuotaView {
 
 /// A month of a bill.
 pub struct MonthRow {
-    /// `2026-11`.
+    /// `2026-11`, and whether it goes on.
     pub month: String,
     /// Calls.
     pub calls: String,
@@ -165,7 +166,7 @@ pub async fn usage_view(
         chart: Chart::of(&last_days(date_of(now), &days)),
         days: day_rows(front, &usage),
         quota: quota_view(front, subscription).await?,
-        months: front.portal().bill(subscription, &days).iter().map(|line| month_row(line, currency)).collect(),
+        months: front.portal().bill(subscription, &days).iter().map(|line| month_row(line, now, currency)).collect(),
     })
 }
 
@@ -199,9 +200,10 @@ fn day_rows(front: &Front, usage: &Usage) -> Vec<(String, Vec<(String, String)>)
     usage.days.iter().rev().map(row).collect()
 }
 
-fn month_row(line: &Line, currency: &str) -> MonthRow {
+fn month_row(line: &Line, now: Millis, currency: &str) -> MonthRow {
+    let so_far = if line.month == Month::of(now) { ", so far" } else { "" };
     MonthRow {
-        month: line.month.to_string(),
+        month: format!("{}{so_far}", line.month),
         calls: count(line.calls),
         paid_calls: count(line.paid_calls),
         fee: money(line.fee, currency),

@@ -6,9 +6,9 @@ use millstream_gateway::GatewayError;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{ApiManagement, openapi};
 use super::error::ArmError;
 use super::management::{Answer, Target, input, page, put, unsupported};
+use super::{ApiManagement, openapi};
 use crate::request::AzureRequest;
 
 /// The key's names unless an API has others.

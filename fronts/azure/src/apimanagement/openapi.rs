@@ -106,7 +106,10 @@ mod tests {
                           "basePath": "/v1/", "paths": paths });
         let found = read("openapi+json", &three.to_string()).unwrap();
         assert_eq!(read("swagger-json", &two.to_string()).unwrap(), found);
-        assert_eq!((found.title.as_deref(), found.backend.as_deref()), (Some("Orders"), Some("https://orders.example/v1")));
+        assert_eq!(
+            (found.title.as_deref(), found.backend.as_deref()),
+            (Some("Orders"), Some("https://orders.example/v1"))
+        );
         let operation = |name: &str, display: &str, method: &str| ManagedOperation {
             name: name.into(),
             display_name: display.into(),
@@ -131,6 +134,9 @@ mod tests {
         ] {
             assert!(read(format, text).is_err(), "{format} {text}");
         }
-        assert_eq!(read("openapi+json", r#"{"openapi":"3.1.0","servers":[{"url":"/v1"}]}"#).unwrap(), Imported::default());
+        assert_eq!(
+            read("openapi+json", r#"{"openapi":"3.1.0","servers":[{"url":"/v1"}]}"#).unwrap(),
+            Imported::default()
+        );
     }
 }

@@ -314,7 +314,8 @@ for (const width of WIDTHS) {
     assert.equal(await page.inputValue('[name="name"]'), hub, "what was typed stays");
     await page.screenshot({ path: path.join(pictures, `form-mistake-${width}.png`), fullPage: true });
     await page.fill('[name="partitions"]', "2");
-    await page.click("text=Make it");
+    await page.press('[name="partitions"]', "Enter");
+    await page.waitForSelector("[role=status]");
     assert.match(await page.textContent("[role=status]"), /created/);
     assert.match(await page.textContent(".section"), /\[\[event_hub\]\]/);
     await page.click("text=Look at it");

@@ -92,7 +92,7 @@ impl WebSockets {
     pub fn upgrade(&self, mut request: Request<Incoming>) -> Response<Bytes> {
         let agreed = match agree(request.method(), request.headers()) {
             Ok(agreed) => agreed,
-            Err(refusal) => return refusal,
+            Err(disagreement) => return disagreement.answer(),
         };
         let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() else {
             let text = format!("there are {CONNECTIONS_MAX} such connections already; try again later\n");
@@ -115,18 +115,34 @@ impl WebSockets {
     }
 }
 
-/// The answer to a head that asks for the protocol as it should; otherwise a refusal.
-fn agree(method: &Method, headers: &HeaderMap) -> Result<Response<Bytes>, Response<Bytes>> {
+/// Why a request does not become a WebSocket.
+#[derive(Debug)]
+struct Disagreement {
+    status: StatusCode,
+    why: &'static str,
+}
+
+impl Disagreement {
+    fn answer(self) -> Response<Bytes> {
+        let mut response = refusal(self.status, format!("{}\n", self.why));
+        if self.status == StatusCode::UPGRADE_REQUIRED {
+            response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        }
+        response
+    }
+}
+
+/// The answer to a head that asks for the protocol as it should.
+fn agree(method: &Method, headers: &HeaderMap) -> Result<Response<Bytes>, Disagreement> {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).unwrap_or_default();
     let lists = |name, word: &str| text(name).split(',').any(|found| found.trim().eq_ignore_ascii_case(word));
-    let bad = |why: &str| Err(refusal(StatusCode::BAD_REQUEST, format!("{why}\n")));
+    let bad = |why| Err(Disagreement { status: StatusCode::BAD_REQUEST, why });
     if method != Method::GET || !lists(header::UPGRADE, "websocket") || !lists(header::CONNECTION, "upgrade") {
         return bad("expected GET with the headers of an upgrade to websocket");
     }
     if text(header::SEC_WEBSOCKET_VERSION) != "13" {
-        let mut refused = refusal(StatusCode::UPGRADE_REQUIRED, "expected version 13 of the protocol\n".to_owned());
-        refused.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-        return Err(refused);
+        let why = "expected version 13 of the protocol";
+        return Err(Disagreement { status: StatusCode::UPGRADE_REQUIRED, why });
     }
     let key = text(header::SEC_WEBSOCKET_KEY);
     if key.is_empty() {

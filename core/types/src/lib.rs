@@ -13,8 +13,9 @@ pub mod time;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::ErrorKind;
 pub use port::{
-    BoxFuture, Invocation, InvocationId, InvocationOutcome, Invoke, InvokeError, NewObject, PutObject, PutObjectError,
-    SendMessage, SendMessageError, UpsertDocumentError, UpsertDocuments,
+    BoxFuture, Invocation, InvocationId, InvocationOutcome, Invoke, InvokeError, NewObject, PublishMessage,
+    PublishMessageError, PutObject, PutObjectError, SendMessage, SendMessageError, UpsertDocumentError,
+    UpsertDocuments,
 };
 pub use record::{EncodedRecords, LogId, Record, RecordBatch, RecordView};
 pub use time::Millis;

@@ -12,6 +12,7 @@ use crate::kinesis::Kinesis;
 use crate::kinesisanalytics::KinesisAnalytics;
 use crate::lambda::Lambda;
 use crate::logs::CloudWatchLogs;
+use crate::marketplace::Marketplace;
 use crate::query_protocol::{self, QueryRequest};
 use crate::rest_protocol::{self, RestRequest};
 use crate::sqs::Sqs;
@@ -36,6 +37,8 @@ pub struct Services {
     pub sqs: Sqs,
     /// API Gateway.
     pub apigateway: ApiGateway,
+    /// Marketplace Metering.
+    pub marketplace: Marketplace,
 }
 
 impl Services {
@@ -47,6 +50,7 @@ impl Services {
             ("firehose", "Firehose_20150804") => self.firehose.call(request).await,
             ("kinesisanalytics", "KinesisAnalytics_20150814") => self.analytics.call(request).await,
             ("logs", "Logs_20140328") => self.logs.call(request),
+            ("aws-marketplace", "AWSMPMeteringService") => self.marketplace.call(request).await,
             // Its answers have their own content type and carry a checksum.
             ("dynamodb", "DynamoDB_20120810") => return dynamodb::answer(self.dynamodb.call(request).await),
             // Its errors say themselves twice.

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use millstream_catalog::{
     Catalog, DeliveryStreamDefinition, DocumentContainerDefinition, EventSubscriptionDefinition, FunctionDefinition,
     HubDefinition, ManagedServiceDefinition, QueryDefinition, StreamDefinition, StreamOwner, TableDefinition,
-    TopicDefinition,
+    TopicDefinition, UsagePlanDefinition,
 };
 use millstream_delivery::Deliveries;
 use millstream_document::Documents;
 use millstream_event::Events;
 use millstream_function::Functions;
-use millstream_gateway::Managed;
+use millstream_gateway::{Managed, Plans};
 use millstream_insight::Insight;
 use millstream_namespace::Namespaces;
 use millstream_object::Objects;
@@ -54,6 +54,8 @@ pub struct ConsoleParts {
     pub documents: Documents,
     /// The engine of managed APIs.
     pub managed: Managed,
+    /// Usage plans, their keys and meters.
+    pub plans: Plans,
     /// How clients reach what is shown.
     pub addresses: Addresses,
     /// The node's time.
@@ -141,6 +143,10 @@ impl Console {
         &self.shared.parts.managed
     }
 
+    pub(crate) fn plans(&self) -> &Plans {
+        &self.shared.parts.plans
+    }
+
     pub(crate) fn addresses(&self) -> &Addresses {
         &self.shared.parts.addresses
     }
@@ -207,11 +213,17 @@ impl Console {
         self.managed().service(name).map_err(|_| not_found("service", name))
     }
 
+    pub(crate) fn plan(&self, id: &str) -> Result<Arc<UsagePlanDefinition>, ConsoleError> {
+        self.plans().plan(id).map_err(|_| not_found("usage plan", id))
+    }
+
     /// A stream's metrics: those of a delivery stream's or topic's own stream are counted at its door, under its own name.
     pub(crate) fn stream_measures(&self, stream: &StreamDefinition) -> Measures {
         let subject = match stream.owner {
             StreamOwner::DeliveryStream | StreamOwner::Topic => stream.name.clone(),
-            StreamOwner::User | StreamOwner::Query | StreamOwner::Hub | StreamOwner::Gateway => format!("stream/{}", stream.name),
+            StreamOwner::User | StreamOwner::Query | StreamOwner::Hub | StreamOwner::Gateway => {
+                format!("stream/{}", stream.name)
+            }
         };
         Measures::of(&self.insight().metrics, subject)
     }

@@ -76,6 +76,10 @@ pub enum Page {
     ManagedApi(String, String),
     /// An operation: its service, its API and its name.
     Operation(String, String, String),
+    /// All usage plans whose ids come after one.
+    Plans(String),
+    /// A usage plan, and its keys whose ids come after one.
+    Plan(String, String),
     /// A record's trail.
     Trace(String),
 }
@@ -89,6 +93,11 @@ impl Page {
     /// The page that shows a stream of the catalog: those that belong to a delivery stream are shown as streams too.
     pub fn stream(name: &str) -> Self {
         Self::Stream(name.to_owned())
+    }
+
+    /// A usage plan from its first key.
+    pub fn plan(id: &str) -> Self {
+        Self::Plan(id.to_owned(), String::new())
     }
 
     /// A bucket from its first object.
@@ -134,6 +143,8 @@ impl Page {
             Self::Service(name) => path("apis", &[name]),
             Self::ManagedApi(service, name) => path("apis", &[service, name]),
             Self::Operation(service, api, name) => path("apis", &[service, api, name]),
+            Self::Plans(after) => list("/plans", after),
+            Self::Plan(id, after) => list(&path("plans", &[id]), after),
             Self::Trace(id) => format!("/trace?id={}", segment(id)),
         }
     }
@@ -195,6 +206,8 @@ impl Page {
                 (Some(api), None) => Self::ManagedApi(decode(service)?, decode(api)?),
                 (Some(api), Some(name)) => Self::Operation(decode(service)?, decode(api)?, decode(name)?),
             },
+            ("plans", None) => Self::Plans(after()),
+            ("plans", Some(id)) => Self::Plan(decode(id)?, after()),
             ("trace", None) => Self::Trace(value("id").trim().to_owned()),
             _ => return None,
         };
@@ -208,11 +221,11 @@ impl Page {
             Self::Queries(_) | Self::Query(_) => "/queries",
             Self::Functions(_) | Self::Function(_) => "/functions",
             Self::Topics(_) | Self::Topic(_) | Self::Subscription(..) => "/topics",
-            Self::Services(_) | Self::Service(_) | Self::ManagedApi(..) | Self::Operation(..) => "/apis",
             Self::Trace(_) => "/trace",
             _ => match self.tab() {
                 "/hubs" => "/streams",
                 "/documents" | "/buckets" => "/tables",
+                "/plans" => "/apis",
                 first => first,
             },
         }
@@ -226,6 +239,8 @@ impl Page {
             Self::Tables(_) | Self::Table(..) => "/tables",
             Self::Documents(_) | Self::Container { .. } => "/documents",
             Self::Buckets(_) | Self::Bucket { .. } | Self::Object(..) => "/buckets",
+            Self::Services(_) | Self::Service(_) | Self::ManagedApi(..) | Self::Operation(..) => "/apis",
+            Self::Plans(_) | Self::Plan(..) => "/plans",
             _ => "",
         }
     }
@@ -243,6 +258,7 @@ impl Page {
             Self::Buckets(_) => "Objects".into(),
             Self::Documents(_) => "Documents".into(),
             Self::Services(_) => "APIs".into(),
+            Self::Plans(_) => "Usage plans".into(),
             Self::HubKeys(_, name) => format!("Keys of {name}").into(),
             Self::Stream(name)
             | Self::Query(name)
@@ -256,6 +272,7 @@ impl Page {
             | Self::Object(_, name)
             | Self::Container { name, .. }
             | Self::Service(name)
+            | Self::Plan(name, _)
             | Self::ManagedApi(_, name)
             | Self::Operation(_, _, name) => name.into(),
             Self::Trace(_) => "Trace".into(),
@@ -331,6 +348,8 @@ mod tests {
             Page::Service(odd.clone()),
             Page::ManagedApi(odd.clone(), odd.clone()),
             Page::Operation(odd.clone(), odd.clone(), odd.clone()),
+            Page::Plans(odd.clone()),
+            Page::Plan(odd.clone(), odd.clone()),
             Page::Trace(odd),
         ];
         for page in pages {

@@ -2,13 +2,14 @@
 
 mod check;
 mod demo;
+mod marketplace;
 mod remote;
 mod serve;
 mod verify;
 
 use millstream_types::SystemClock;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, UsageCommand};
 
 /// Runs a command.
 ///
@@ -28,6 +29,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Keys(args) => remote::keys(&args).await,
         Command::Trace(args) => remote::trace(&args).await,
         Command::Status(args) => remote::status(&args).await,
+        Command::Usage { command: UsageCommand::Export(args) } => remote::export_usage(&args).await,
+        Command::Marketplace { command } => marketplace::run(command).await,
         Command::Log { command } => verify::run(&command),
         Command::DemoFunction { handler } => {
             crate::demo::functions::run(&handler, &SystemClock).await.map_err(|error| anyhow::anyhow!("{error}"))

@@ -11,6 +11,7 @@ use millstream_access::Access;
 use millstream_aws::apigateway::LambdaProxy;
 use millstream_aws::kinesis::Seal;
 use millstream_aws::kinesisanalytics::LambdaOutputCodec;
+use millstream_aws::marketplace::NoticeJson;
 use millstream_aws::place::Place;
 use millstream_azure::cosmos;
 use millstream_azure::eventgrid::{place as grid_place, words::webhook_words};
@@ -22,6 +23,7 @@ use millstream_event::{Events, Options as EventOptions, RetrySchedule};
 use millstream_function::{Functions, Options as FunctionOptions};
 use millstream_gateway::{BackendOptions, Backends, Calls, Gateway, Managed, PlanOptions, Plans};
 use millstream_insight::Insight;
+use millstream_marketplace::{Marketplace, Outside as MarketplaceOutside};
 use millstream_namespace::Namespaces;
 use millstream_object::{ObjectStoreOptions, Objects};
 use millstream_query::{Outside, Queries};
@@ -62,6 +64,7 @@ pub struct Engines {
     pub queues: Queues,
     pub gateway: Gateway,
     pub plans: Plans,
+    pub marketplace: Marketplace,
     pub calls: Calls,
     pub events: Events,
     pub managed: Managed,
@@ -145,6 +148,12 @@ impl Engines {
             backends.clone(),
             Arc::clone(&clock),
         );
+        let marketplace = Marketplace::new(
+            storage.clone(),
+            catalog.clone(),
+            MarketplaceOutside { publish: None, notices: Arc::new(NoticeJson) },
+            Arc::clone(&clock),
+        );
         let managed = Managed::new(storage.clone(), catalog.clone(), insight.clone(), backends, Arc::clone(&clock));
         let queues = Queues::open(storage.clone(), catalog.clone(), Arc::clone(&clock)).await?;
         let events = Events::start(
@@ -175,6 +184,7 @@ impl Engines {
             queues,
             gateway,
             plans,
+            marketplace,
             calls,
             events,
             managed,

@@ -20,6 +20,7 @@ use millstream_aws::kinesis::Kinesis;
 use millstream_aws::kinesisanalytics::KinesisAnalytics;
 use millstream_aws::lambda::Lambda;
 use millstream_aws::logs::CloudWatchLogs;
+use millstream_aws::marketplace::Marketplace;
 use millstream_aws::services::Services;
 use millstream_aws::sqs::Sqs;
 use millstream_azure::apimanagement::ApiManagement;
@@ -38,7 +39,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::event_hubs::{self, EventHubsListeners};
-use super::{Engines, bind, keys};
+use super::{Engines, api_keys, bind, keys, marketplace};
 use crate::apply::{self, Request};
 use crate::remote::SOCKET;
 use crate::settings::Settings;
@@ -104,7 +105,9 @@ impl Listeners {
         let commands = console
             .merge(admin(engines))
             .merge(event_hubs::keys(event_hubs.clone()))
-            .merge(keys::routes(engines, event_hubs, settings));
+            .merge(keys::routes(engines, event_hubs, settings))
+            .merge(api_keys::routes(engines))
+            .merge(marketplace::routes(engines));
         let ended = stop(stopped.clone());
         tasks.spawn(async move {
             tokio::select! {
@@ -148,6 +151,7 @@ fn aws_front(engines: &Engines) -> AwsFront {
             place.clone(),
             Arc::clone(clock),
         ),
+        marketplace: Marketplace::new(engines.marketplace.clone(), place.clone()),
     };
     AwsFront::new(engines.access.clone(), Arc::clone(clock), services)
 }
@@ -190,6 +194,7 @@ fn console(engines: &Engines, event_hubs: EventHubs) -> Console {
         objects: engines.objects.clone(),
         documents: engines.documents.clone(),
         managed: engines.managed.clone(),
+        plans: engines.plans.clone(),
         addresses,
         clock: Arc::clone(&engines.clock),
         hosts: Vec::new(),

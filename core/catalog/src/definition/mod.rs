@@ -11,6 +11,7 @@ mod event_subscription;
 mod function;
 mod hub;
 mod managed_service;
+mod marketplace;
 mod namespace;
 mod query;
 mod queue;
@@ -39,6 +40,7 @@ pub use managed_service::{
     ManagedApi, ManagedOperation, ManagedServiceDefinition, ManagedSubscriptionState, Product, Subscription,
     SubscriptionScope,
 };
+pub use marketplace::{MarketplaceProductDefinition, MarketplaceSubscriptionDefinition, MarketplaceSubscriptionState};
 pub use namespace::{AccessPolicyDefinition, AccessRights, NamespaceDefinition};
 pub use query::{
     ColumnDefinition, ColumnType, DesiredState, DocumentOutput, EventOrder, ObjectOutput, OrderPolicy, OutputTarget,

@@ -23,6 +23,8 @@ pub enum Command {
     Demo(DemoArgs),
     /// Define what a pipeline file describes on a running node
     Apply(PipelineArgs),
+    /// Make one resource on a running node, without a file
+    Create(CreateArgs),
     /// Check a pipeline file without a node
     Check {
         /// The pipeline file
@@ -55,6 +57,12 @@ pub enum Command {
         /// What to do
         #[command(subcommand)]
         command: MarketplaceCommand,
+    },
+    /// Manage the developer portal
+    Portal {
+        /// What to do
+        #[command(subcommand)]
+        command: PortalCommand,
     },
     /// Look into the files of a data folder that no node has open
     Log {
@@ -108,6 +116,12 @@ pub struct ServeArgs {
     /// Where the console listens [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS", env = "MILLSTREAM_CONSOLE_LISTEN")]
     pub console_listen: Option<SocketAddr>,
+    /// Where the developer portal listens; without it there is no portal
+    #[arg(long, alias = "portal", value_name = "ADDRESS", env = "MILLSTREAM_PORTAL_LISTEN")]
+    pub portal_listen: Option<SocketAddr>,
+    /// Where visitors find the developer portal when a proxy stands in front: https://portal.example.org
+    #[arg(long, value_name = "URL", env = "MILLSTREAM_PORTAL_URL")]
+    pub portal_url: Option<String>,
     /// When a write is acknowledged [default: fsync]
     #[arg(long, value_enum, env = "MILLSTREAM_DURABILITY")]
     pub durability: Option<DurabilityName>,
@@ -134,6 +148,9 @@ pub struct DemoArgs {
     /// The same story on Azure's services: Event Hubs, Stream Analytics, Blob, Cosmos
     #[arg(long)]
     pub azure: bool,
+    /// An API that earns money: plans, keys and the developer portal, without a producer
+    #[arg(long, conflicts_with_all = ["azure", "rate", "seed", "replay"])]
+    pub paid_api: bool,
     /// Trades a second
     #[arg(long, default_value_t = 50)]
     pub rate: u32,
@@ -156,6 +173,24 @@ pub struct DemoArgs {
 pub struct PipelineArgs {
     /// The pipeline file
     pub file: PathBuf,
+    /// The node
+    #[command(flatten)]
+    pub node: NodeArgs,
+}
+
+/// A resource to make.
+#[derive(Debug, Clone, Args)]
+pub struct CreateArgs {
+    /// `stream`, `event-hub`, `query`, …; without it all kinds are shown
+    pub kind: Option<String>,
+    /// Its name; without it the kind's fields are shown
+    pub name: Option<String>,
+    /// Its fields as KEY=VALUE (`shards=2`, `input.event_hub=trades`); a value that begins with @ is a file's content
+    #[arg(value_name = "KEY=VALUE")]
+    pub fields: Vec<String>,
+    /// Print the section of a pipeline file that says the same, and make nothing
+    #[arg(long)]
+    pub print: bool,
     /// The node
     #[command(flatten)]
     pub node: NodeArgs,
@@ -377,6 +412,19 @@ pub enum MarketplaceCommand {
     Records {
         /// The product code
         product: String,
+        /// The node
+        #[command(flatten)]
+        node: NodeArgs,
+    },
+}
+
+/// What to do with the developer portal.
+#[derive(Debug, Clone, Subcommand)]
+pub enum PortalCommand {
+    /// Make an owner of an e-mail address and print the link with which the password is chosen
+    Owner {
+        /// The e-mail address
+        email: String,
         /// The node
         #[command(flatten)]
         node: NodeArgs,

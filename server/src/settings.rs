@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use millstream_catalog::Throttle;
+use millstream_function::DotnetOptions;
 use serde::Deserialize;
 
 use crate::cli::{DurabilityName, ServeArgs};
@@ -29,6 +30,10 @@ pub struct Settings {
     pub tls: Option<TlsFiles>,
     /// Where the console listens.
     pub console_listen: SocketAddr,
+    /// Where the developer portal listens; `None`: there is none.
+    pub portal_listen: Option<SocketAddr>,
+    /// Where visitors find it when a proxy stands in front.
+    pub portal_url: Option<String>,
     /// When a write is acknowledged.
     pub durability: DurabilityName,
     /// The region in names and signatures.
@@ -39,8 +44,16 @@ pub struct Settings {
     pub python_path: Vec<PathBuf>,
     /// Folders that Node.js functions may require from besides their package.
     pub node_path: Vec<PathBuf>,
+    /// Files and folders that functions may read besides their package, their runtime and the system's programs.
+    pub function_readable: Vec<PathBuf>,
+    /// How much functions are kept to themselves.
+    pub confine_functions: ConfineFunctions,
+    /// Where .NET is, and what compiles its bootstrap.
+    pub dotnet: DotnetOptions,
     /// Waits before the first and the second retry of an asynchronous invocation, seconds.
     pub invoke_retry_seconds: [u64; 2],
+    /// First and longest wait before a batch that failed is brought to a mapping's function again, milliseconds.
+    pub mapping_retry_ms: [u64; 2],
     /// Whether HTTP backends of APIs may be at loopback and private addresses; so in `--dev` unless it is said.
     pub private_backends: bool,
     /// How fast all callers of all HTTP APIs together may call; `None`: no limit.
@@ -49,6 +62,27 @@ pub struct Settings {
     pub webhook_private_addresses: bool,
     /// Waits between attempts to deliver an event, seconds, the last one repeating; `None`: the documented schedule.
     pub event_retry_seconds: Option<Vec<u64>>,
+}
+
+/// How much functions are kept to themselves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConfineFunctions {
+    /// As far as this machine allows.
+    #[default]
+    Available,
+    /// Wholly, or the node does not start.
+    Required,
+    /// Only their memory, files and time are limited.
+    Off,
+}
+
+impl ConfineFunctions {
+    /// Whether there is anything to be done.
+    #[must_use]
+    pub fn wanted(self) -> bool {
+        self != Self::Off
+    }
 }
 
 /// A certificate and its key, as PEM files.
@@ -94,12 +128,21 @@ struct SettingsFile {
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
     console_listen: Option<SocketAddr>,
+    portal_listen: Option<SocketAddr>,
+    portal_url: Option<String>,
     durability: Option<DurabilityName>,
     region: Option<String>,
     objects: Option<ObjectSettings>,
     python_path: Vec<PathBuf>,
     node_path: Vec<PathBuf>,
+    function_readable: Vec<PathBuf>,
+    confine_functions: ConfineFunctions,
+    dotnet: Option<PathBuf>,
+    csharp_compiler: Option<PathBuf>,
+    dotnet_references: Option<PathBuf>,
+    dotnet_bootstrap: Option<PathBuf>,
     invoke_retry_seconds: Option<[u64; 2]>,
+    mapping_retry_ms: Option<[u64; 2]>,
     private_backends: Option<bool>,
     api_throttle: Option<ThrottleSetting>,
     webhook_private_addresses: Option<bool>,
@@ -156,6 +199,9 @@ pub enum SettingsError {
     /// A certificate without its key, or the other way round.
     #[error("expected both a certificate (--tls-cert) and its key (--tls-key), or neither")]
     HalfOfTls,
+    /// No address of a page.
+    #[error("portal_url: expected an address like https://portal.example.org, found {0}")]
+    PortalUrl(String),
     /// Without TLS bodies travel readable.
     #[error(
         "{0} is not a loopback address and there is no TLS on it\n  try: listen on 127.0.0.1 and put a proxy with TLS in front"
@@ -190,12 +236,23 @@ impl Settings {
                 .unwrap_or_else(|| loopback(5671)),
             tls,
             console_listen: args.console_listen.or(file.console_listen).unwrap_or_else(|| loopback(8080)),
+            portal_listen: args.portal_listen.or(file.portal_listen),
+            portal_url: args.portal_url.clone().or(file.portal_url),
             durability: args.durability.or(file.durability).unwrap_or(DurabilityName::Fsync),
             region: file.region.unwrap_or_else(default_region),
             objects: file.objects.unwrap_or_else(|| ObjectSettings::Folder { path: data.join("objects") }),
             python_path: paths("MILLSTREAM_PYTHON_PATH", file.python_path),
             node_path: paths("MILLSTREAM_NODE_PATH", file.node_path),
+            function_readable: paths("MILLSTREAM_FUNCTION_READABLE", file.function_readable),
+            confine_functions: file.confine_functions,
+            dotnet: DotnetOptions {
+                host: path("MILLSTREAM_DOTNET", file.dotnet),
+                compiler: path("MILLSTREAM_CSHARP_COMPILER", file.csharp_compiler),
+                references: path("MILLSTREAM_DOTNET_REFERENCES", file.dotnet_references),
+                bootstrap: path("MILLSTREAM_DOTNET_BOOTSTRAP", file.dotnet_bootstrap),
+            },
             invoke_retry_seconds: file.invoke_retry_seconds.unwrap_or([60, 120]),
+            mapping_retry_ms: file.mapping_retry_ms.unwrap_or([1_000, 60_000]),
             private_backends: file.private_backends.unwrap_or(args.dev || file.dev),
             api_throttle: api_throttle.transpose()?.or(Some(API_THROTTLE)),
             webhook_private_addresses: file.webhook_private_addresses.unwrap_or(args.dev || file.dev),
@@ -216,10 +273,18 @@ impl Settings {
                 return Err(SettingsError::DevelopmentKeysInPublic { what, address });
             }
         }
+        if let Some(address) = self.portal_listen.filter(|address| self.dev && !address.ip().is_loopback()) {
+            return Err(SettingsError::DevelopmentKeysInPublic { what: "--portal-listen", address });
+        }
         if !self.console_listen.ip().is_loopback() {
             return Err(SettingsError::ConsoleInPublic(self.console_listen));
         }
-        for address in [self.aws_listen, self.eventhubs_listen] {
+        if let Some(url) = &self.portal_url {
+            let parsed = url.parse::<http::Uri>().ok();
+            let whole = parsed.filter(|url| matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some());
+            whole.filter(|url| url.path() == "/").ok_or_else(|| SettingsError::PortalUrl(url.clone()))?;
+        }
+        for address in [self.aws_listen, self.eventhubs_listen].into_iter().chain(self.portal_listen) {
             if !address.ip().is_loopback() {
                 return Err(SettingsError::PlainInPublic(address));
             }
@@ -239,6 +304,11 @@ fn default_region() -> String {
 /// Folders of a variable in the form of `PATH`, else those of the file.
 fn paths(variable: &str, file: Vec<PathBuf>) -> Vec<PathBuf> {
     std::env::var_os(variable).map_or(file, |value| std::env::split_paths(&value).collect())
+}
+
+/// The path of a variable, else that of the file.
+fn path(variable: &str, file: Option<PathBuf>) -> Option<PathBuf> {
+    std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from).or(file)
 }
 
 fn read(path: &Path) -> Result<SettingsFile, SettingsError> {
@@ -277,6 +347,8 @@ mod tests {
             &["--aws-listen", "[::]:1"],
             &["--dev", "--eventhubs-tls-listen", "0.0.0.0:1"],
             &["--eventhubs-listen", "0.0.0.0:1"],
+            &["--portal-listen", "0.0.0.0:1"],
+            &["--dev", "--portal", "10.0.0.1:1"],
         ] {
             let error = settings(flags).unwrap_err().to_string();
             assert!(error.contains("try:"), "{error}");

@@ -122,9 +122,9 @@ def test_updates(dynamodb, table):
     )
     assert updated["Attributes"] == key("MSFT") | {"count": {"N": "5"}, "tags": {"L": [{"S": "a"}]}}
     removed = dynamodb.update_item(
-        TableName=table, Key=key("MSFT"), UpdateExpression="REMOVE tags[0]", ReturnValues="UPDATED_NEW"
+        TableName=table, Key=key("MSFT"), UpdateExpression="REMOVE tags[0]", ReturnValues="UPDATED_OLD"
     )
-    assert removed["Attributes"] == {"tags": {"L": []}}
+    assert removed["Attributes"] == {"tags": {"L": [{"S": "a"}]}}
     refused(
         "ValidationException",
         "One or more parameter values were invalid: Cannot update attribute symbol. This attribute is part of the key",
@@ -134,6 +134,121 @@ def test_updates(dynamodb, table):
         UpdateExpression="SET symbol = :s",
         ExpressionAttributeValues={":s": {"S": "x"}},
     )
+
+
+def test_updates_answer_in_five_forms(dynamodb, table):
+    before = key("MSFT") | {
+        "a": {"M": {"b": {"N": "1"}, "c": {"L": [{"N": "2"}, {"N": "3"}]}}},
+        "set": {"SS": ["x", "y"]},
+        "gone": {"S": "g"},
+    }
+    after = key("MSFT") | {
+        "a": {"M": {"b": {"N": "11"}, "c": {"L": [{"N": "2"}, {"N": "4"}]}}},
+        "set": {"SS": ["x"]},
+        "more": {"L": [{"S": "m"}, {"S": "n"}]},
+        "sum": {"N": "10"},
+    }
+    update = {
+        "UpdateExpression": "SET a.b = a.b + :ten, a.c[1] = :ten - :six, more = list_append(:m, :n) REMOVE gone "
+        "ADD #sum :ten DELETE #set :y",
+        "ExpressionAttributeNames": {"#sum": "sum", "#set": "set"},
+        "ExpressionAttributeValues": {
+            ":ten": {"N": "10"}, ":six": {"N": "6"}, ":m": {"L": [{"S": "m"}]}, ":n": {"L": [{"S": "n"}]},
+            ":y": {"SS": ["y"]},
+        },
+    }
+    touched_old = {"a": {"M": {"b": {"N": "1"}, "c": {"L": [{"N": "3"}]}}}, "set": before["set"], "gone": before["gone"]}
+    touched_new = {"a": {"M": {"b": {"N": "11"}, "c": {"L": [{"N": "4"}]}}}} | {
+        name: after[name] for name in ("set", "more", "sum")
+    }
+    for form, shown in [
+        ("NONE", None), ("ALL_OLD", before), ("ALL_NEW", after), ("UPDATED_OLD", touched_old), ("UPDATED_NEW", touched_new),
+    ]:
+        dynamodb.put_item(TableName=table, Item=before)
+        updated = dynamodb.update_item(TableName=table, Key=key("MSFT"), ReturnValues=form, **update)
+        assert updated.get("Attributes") == shown, form
+        assert dynamodb.get_item(TableName=table, Key=key("MSFT"))["Item"] == after
+    with pytest.raises(ClientError) as caught:
+        dynamodb.update_item(TableName=table, Key=key("MSFT"), ConditionExpression="a.b < :ten",
+                             ReturnValuesOnConditionCheckFailure="ALL_OLD", **update)
+    assert caught.value.response["Error"]["Code"] == "ConditionalCheckFailedException"
+    assert caught.value.response["Item"] == after
+    for bad, message in [
+        ({"UpdateExpression": "SET n = :v"}, "Value provided in ExpressionAttributeValues unused in expressions: keys: {:w}"),
+        ({"UpdateExpression": "SET n = :v, m = :w", "ExpressionAttributeNames": {"#x": "x"}},
+         "Value provided in ExpressionAttributeNames unused in expressions: keys: {#x}"),
+        ({"UpdateExpression": "SET n = :v, n.m = :w"}, "Invalid UpdateExpression: Two document paths overlap with each "
+         "other; must remove or rewrite one of these paths; path one: [n], path two: [n, m]"),
+        ({"UpdateExpression": "SET nowhere.m = :v, m = :w"},
+         "The document path provided in the update expression is invalid for update"),
+    ]:
+        values = {":v": {"N": "1"}, ":w": {"N": "2"}}
+        refused("ValidationException", message, dynamodb.update_item, TableName=table, Key=key("MSFT"),
+                ExpressionAttributeValues=values, **bad)
+    refused("ValidationException", "AttributeUpdates is not supported by this node; use the expression parameters",
+            dynamodb.update_item, TableName=table, Key=key("MSFT"),
+            AttributeUpdates={"n": {"Action": "PUT", "Value": {"N": "1"}}})
+
+
+def test_transactions(dynamodb, table):
+    put = lambda symbol, number, **more: {"Put": {"TableName": table, "Item": item(symbol, number), **more}}
+    check = lambda symbol, condition, **more: {
+        "ConditionCheck": {"TableName": table, "Key": key(symbol), "ConditionExpression": condition, **more}}
+    dynamodb.transact_write_items(TransactItems=[put("A", 1), put("B", 2), check("C", "attribute_not_exists(symbol)")])
+    with pytest.raises(ClientError) as caught:
+        dynamodb.transact_write_items(TransactItems=[
+            put("C", 3), check("A", "shareChange > shareChange", ReturnValuesOnConditionCheckFailure="ALL_OLD"),
+            {"Update": {"TableName": table, "Key": key("B"), "UpdateExpression": "SET shareChange = absent"}}])
+    error = caught.value.response
+    assert error["Error"]["Code"] == "TransactionCanceledException"
+    assert error["Error"]["Message"].endswith("specific reasons [None, ConditionalCheckFailed, ValidationError]")
+    assert [reason["Code"] for reason in error["CancellationReasons"]] == ["None", "ConditionalCheckFailed", "ValidationError"]
+    assert error["CancellationReasons"][1]["Item"] == item("A", 1)
+    got = dynamodb.transact_get_items(TransactItems=[
+        {"Get": {"TableName": table, "Key": key(symbol), "ProjectionExpression": "shareChange"}} for symbol in "ABC"])
+    assert got["Responses"] == [{"Item": {"shareChange": {"N": "1"}}}, {"Item": {"shareChange": {"N": "2"}}}, {}]
+
+    token = uuid.uuid4().hex
+    add = {"Update": {"TableName": table, "Key": key("A"), "UpdateExpression": "ADD shareChange :five",
+                      "ExpressionAttributeValues": {":five": {"N": "5"}}}}
+    for _ in range(2):
+        dynamodb.transact_write_items(TransactItems=[add], ClientRequestToken=token)
+    assert dynamodb.get_item(TableName=table, Key=key("A"))["Item"] == item("A", 6)
+    with pytest.raises(ClientError) as caught:
+        dynamodb.transact_write_items(TransactItems=[add, put("D", 1)], ClientRequestToken=token)
+    assert caught.value.response["Error"]["Code"] == "IdempotentParameterMismatchException"
+    refused("ValidationException", "Transaction request cannot include multiple operations on one item",
+            dynamodb.transact_write_items, TransactItems=[put("A", 1), add])
+
+
+def test_time_to_live_tags_and_limits(dynamodb, table):
+    assert dynamodb.describe_time_to_live(TableName=table)["TimeToLiveDescription"] == {"TimeToLiveStatus": "DISABLED"}
+    wanted = {"Enabled": True, "AttributeName": "until"}
+    assert dynamodb.update_time_to_live(TableName=table, TimeToLiveSpecification=wanted)["TimeToLiveSpecification"] == wanted
+    assert dynamodb.describe_time_to_live(TableName=table)["TimeToLiveDescription"] == {
+        "TimeToLiveStatus": "ENABLED", "AttributeName": "until"}
+    refused("ValidationException", "TimeToLive is already enabled", dynamodb.update_time_to_live, TableName=table,
+            TimeToLiveSpecification=wanted)
+    arn = dynamodb.describe_table(TableName=table)["Table"]["TableArn"]
+    dynamodb.tag_resource(ResourceArn=arn, Tags=[{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "2"}])
+    dynamodb.untag_resource(ResourceArn=arn, TagKeys=["a"])
+    assert dynamodb.list_tags_of_resource(ResourceArn=arn)["Tags"] == [{"Key": "b", "Value": "2"}]
+    assert dynamodb.describe_limits()["TableMaxReadCapacityUnits"] > 0
+    assert dynamodb.describe_endpoints()["Endpoints"][0]["Address"].startswith("dynamodb.")
+
+
+def test_pages_end_at_a_megabyte(dynamodb, table):
+    for number in range(8):
+        dynamodb.put_item(TableName=table, Item=item(f"S{number}", number) | {"filling": {"S": "x" * 300_000}})
+    pages = list(dynamodb.get_paginator("scan").paginate(TableName=table))
+    assert [page["Count"] for page in pages] == [4, 4] or [page["Count"] for page in pages] == [4, 4, 0]
+    query = {"TableName": table, "KeyConditionExpression": "#t = :t", "ExpressionAttributeNames": {"#t": "timestamp"},
+             "ExpressionAttributeValues": {":t": {"S": TIME}, ":low": {"N": "6"}}, "FilterExpression": "shareChange >= :low"}
+    counted = dynamodb.query(Select="COUNT", **query)
+    assert (counted["Count"], counted["ScannedCount"]) == (0, 4)
+    last = counted["LastEvaluatedKey"]
+    counted = dynamodb.query(Select="COUNT", ExclusiveStartKey=last, **query)
+    assert (counted["Count"], counted["ScannedCount"]) == (2, 4)
 
 
 def test_queries_page_in_both_directions(dynamodb, table):

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 @pytest.fixture(scope="module")
 def market(node):
-    return node.client("meteringmarketplace")
+    return node.client("meteringmarketplace", parameter_validation=False)
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +127,27 @@ def test_customers_leave(node, market, product):
     assert node.run("marketplace", "unsubscribe", made["license"], check=False).returncode != 0
     states = {entry["license"]: entry["state"] for entry in map(json.loads, node.run("marketplace", "list").splitlines())}
     assert states[made["license"]] == "ending"
+
+
+def test_the_products_topic_is_told_of_customers(node):
+    sns, sqs = node.client("sns"), node.client("sqs")
+    name = f"subscriptions-{uuid.uuid4().hex[:8]}"
+    topic = sns.create_topic(Name=name)["TopicArn"]
+    queue = sqs.create_queue(QueueName=name)["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
+    node.run("marketplace", "product", name, "--topic", name)
+    made = subscribe(node, name, "777777777777")
+    node.run("marketplace", "unsubscribe", made["license"])
+    notices = []
+    for _ in range(4):
+        for message in sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=10, MaxNumberOfMessages=10).get("Messages", []):
+            notices.append(json.loads(message["Body"]))
+            sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+        if len(notices) == 2:
+            break
+    assert sorted(notice["action"] for notice in notices) == ["subscribe-success", "unsubscribe-pending"]
+    assert {(notice["customer-identifier"], notice["product-code"]) for notice in notices} == {(made["customer"], name)}
 
 
 def test_usage_of_plans_is_exported(node, product):

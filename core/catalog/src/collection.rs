@@ -10,10 +10,11 @@ use tokio::sync::watch;
 
 use crate::definition::{
     AccessKeyDefinition, ApiDefinition, ApiKeyDefinition, BucketDefinition, DeliveryStreamDefinition,
-    DocumentContainerDefinition, DocumentDatabaseDefinition, EventSubscriptionDefinition, FunctionDefinition,
-    HubDefinition, ManagedServiceDefinition, MarketplaceProductDefinition, MarketplaceSubscriptionDefinition,
-    NamespaceDefinition, QueryDefinition, QueueDefinition, StorageAccountDefinition, StreamDefinition, TableDefinition,
-    TopicDefinition, UsagePlanDefinition,
+    DocumentContainerDefinition, DocumentDatabaseDefinition, EventSourceMappingDefinition, EventSubscriptionDefinition,
+    FunctionDefinition, HubDefinition, ManagedServiceDefinition, MarketplaceProductDefinition,
+    MarketplaceSubscriptionDefinition, NamespaceDefinition, PolicyDefinition, PortalAccountDefinition,
+    PortalApiDefinition, PortalDefinition, PortalOfferDefinition, QueryDefinition, QueueDefinition, RoleDefinition,
+    StorageAccountDefinition, StreamDefinition, TableDefinition, TopicDefinition, UsagePlanDefinition, UserDefinition,
 };
 use crate::error::CatalogError;
 
@@ -35,6 +36,8 @@ pub struct Catalog {
     pub delivery_streams: Collection<DeliveryStreamDefinition>,
     /// Functions.
     pub functions: Collection<FunctionDefinition>,
+    /// Event source mappings, by their ids.
+    pub event_source_mappings: Collection<EventSourceMappingDefinition>,
     /// Tables.
     pub tables: Collection<TableDefinition>,
     /// Databases of documents.
@@ -65,8 +68,22 @@ pub struct Catalog {
     pub marketplace_products: Collection<MarketplaceProductDefinition>,
     /// Who subscribed to them.
     pub marketplace_subscriptions: Collection<MarketplaceSubscriptionDefinition>,
+    /// The developer portal: how it presents itself.
+    pub portals: Collection<PortalDefinition>,
+    /// APIs that the portal publishes.
+    pub portal_apis: Collection<PortalApiDefinition>,
+    /// Usage plans that the portal offers.
+    pub portal_offers: Collection<PortalOfferDefinition>,
+    /// Accounts of the portal, by e-mail address.
+    pub portal_accounts: Collection<PortalAccountDefinition>,
     /// Access keys.
     pub access_keys: Collection<AccessKeyDefinition>,
+    /// Users.
+    pub users: Collection<UserDefinition>,
+    /// Roles.
+    pub roles: Collection<RoleDefinition>,
+    /// Policies that users and roles share.
+    pub policies: Collection<PolicyDefinition>,
     /// Buckets of objects, as far as their folders cannot say it themselves.
     pub buckets: Collection<BucketDefinition>,
     /// Storage accounts.
@@ -84,6 +101,7 @@ impl Catalog {
             streams: Collection::open(storage)?,
             delivery_streams: Collection::open(storage)?,
             functions: Collection::open(storage)?,
+            event_source_mappings: Collection::open(storage)?,
             tables: Collection::open(storage)?,
             document_databases: Collection::open(storage)?,
             document_containers: Collection::open(storage)?,
@@ -99,7 +117,14 @@ impl Catalog {
             managed_services: Collection::open(storage)?,
             marketplace_products: Collection::open(storage)?,
             marketplace_subscriptions: Collection::open(storage)?,
+            portals: Collection::open(storage)?,
+            portal_apis: Collection::open(storage)?,
+            portal_offers: Collection::open(storage)?,
+            portal_accounts: Collection::open(storage)?,
             access_keys: Collection::open(storage)?,
+            users: Collection::open(storage)?,
+            roles: Collection::open(storage)?,
+            policies: Collection::open(storage)?,
             buckets: Collection::open(storage)?,
             storage_accounts: Collection::open(storage)?,
             storage: storage.clone(),

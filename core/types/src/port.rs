@@ -2,10 +2,12 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::error::ErrorKind;
+use crate::time::Millis;
 
 /// A future behind a trait object.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -56,6 +58,12 @@ pub trait Invoke: Send + Sync + 'static {
     /// Runs a function and waits for its end. A function that fails is an `Ok` with
     /// [`error`](InvocationOutcome::error) set; `Err` means that it did not run.
     fn invoke(&self, invocation: Invocation) -> BoxFuture<'_, Result<InvocationOutcome, InvokeError>>;
+}
+
+/// Runs functions afterwards: the function engine's port, used by whatever hands an event over and does not wait.
+pub trait InvokeLater: Send + Sync + 'static {
+    /// Accepts an invocation: it is durable when the future resolves and runs at least once. `Err`: it does not.
+    fn invoke_later(&self, invocation: Invocation) -> BoxFuture<'_, Result<InvocationId, InvokeError>>;
 }
 
 /// Keeps objects: the object engine's port, used by whatever writes results or undeliverable events as objects.
@@ -112,14 +120,110 @@ pub struct UpsertDocumentError {
 
 /// Keeps messages: the queue engine's port, used by whatever delivers to queues.
 pub trait SendMessage: Send + Sync + 'static {
-    /// Sends messages with these bodies to a queue, all or none; durable when the future resolves.
-    fn send_messages(&self, queue: String, bodies: Vec<Bytes>) -> BoxFuture<'_, Result<(), SendMessageError>>;
+    /// Sends messages to a queue, all or none; durable when the future resolves.
+    fn send_messages(
+        &self,
+        queue: String,
+        messages: Vec<OutgoingMessage>,
+    ) -> BoxFuture<'_, Result<(), SendMessageError>>;
+}
+
+/// A message to be sent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OutgoingMessage {
+    /// The content.
+    pub body: Bytes,
+    /// What is said of it, each name once.
+    pub attributes: Vec<MessageAttribute>,
+}
+
+impl From<Bytes> for OutgoingMessage {
+    fn from(body: Bytes) -> Self {
+        Self { body, attributes: Vec::new() }
+    }
+}
+
+/// Something said of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageAttribute {
+    /// Unique in its message.
+    pub name: String,
+    /// The sender's word for the value's type: `String`, `Number`.
+    pub kind: String,
+    /// The value.
+    pub value: MessageAttributeValue,
+}
+
+/// The value of an attribute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum MessageAttributeValue {
+    Text(String),
+    Binary(Bytes),
 }
 
 /// Why messages were not sent.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub struct SendMessageError {
+    /// What the caller can do.
+    pub kind: ErrorKind,
+    /// What was expected, what came.
+    pub message: String,
+}
+
+/// Hands messages out: the queue engine's port, used by whatever runs functions on messages.
+pub trait ReceiveMessages: Send + Sync + 'static {
+    /// Takes messages from a queue; nobody else gets them while they are hidden. Gives none when none came in time.
+    fn receive_messages(
+        &self,
+        queue: String,
+        wanted: WantedMessages,
+    ) -> BoxFuture<'_, Result<Vec<ReceivedMessage>, ReceiveMessagesError>>;
+
+    /// Deletes received messages; durable when the future resolves. One that was received again since, or is gone, stays
+    /// as it is: that is no error.
+    fn delete_messages(&self, queue: String, receipts: Vec<String>) -> BoxFuture<'_, Result<(), ReceiveMessagesError>>;
+
+    /// Lets others receive messages at once, as if their time had passed. What is not there any more is no error.
+    fn release_messages(&self, queue: String, receipts: Vec<String>)
+    -> BoxFuture<'_, Result<(), ReceiveMessagesError>>;
+}
+
+/// How messages are taken.
+#[derive(Debug, Clone, Copy)]
+pub struct WantedMessages {
+    /// At most so many; a queue may give fewer at a time.
+    pub max: usize,
+    /// How long to wait while there are none; a queue may wait less.
+    pub wait: Duration,
+}
+
+/// A message as its receiver gets it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReceivedMessage {
+    /// Its id, as clients see it.
+    pub id: String,
+    /// What deletes or releases it.
+    pub receipt: String,
+    /// The content.
+    pub body: Bytes,
+    /// What is said of it.
+    pub attributes: Vec<MessageAttribute>,
+    /// When it was sent.
+    pub sent: Millis,
+    /// When it was first received.
+    pub first_received: Millis,
+    /// How often it was received, this time included.
+    pub receives: u32,
+    /// When others can receive it again.
+    pub visible_at: Millis,
+}
+
+/// Why messages were not received, deleted or released.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct ReceiveMessagesError {
     /// What the caller can do.
     pub kind: ErrorKind,
     /// What was expected, what came.

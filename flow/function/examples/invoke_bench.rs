@@ -2,7 +2,6 @@
 //!
 //! `cargo run --release -p millstream-function --example invoke_bench [-- INVOCATIONS]`
 
-use std::collections::BTreeMap;
 use std::io::{Cursor, Write as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -34,6 +33,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         python_path: Vec::new(),
         node_path: Vec::new(),
         retry_waits: Arc::new([Duration::ZERO]),
+        destination: None,
+        dotnet: millstream_function::DotnetOptions::default(),
+        launcher: None,
+        confinement_required: false,
+        readable: Vec::new(),
+        hidden: Vec::new(),
     };
     let insight = Insight::open(&storage, Arc::clone(&clock))?;
     let functions = Functions::open(options, storage.clone(), Catalog::open(&storage)?, insight, clock)?;
@@ -76,13 +81,10 @@ fn function(name: &str, runtime: &str, package: Bytes) -> NewFunction {
         name: name.into(),
         runtime: runtime.into(),
         handler: "app.handler".into(),
-        description: String::new(),
-        role: String::new(),
         timeout_seconds: 10,
         memory_mib: 256,
-        environment: BTreeMap::new(),
-        concurrency_limit: None,
         package,
+        ..NewFunction::default()
     }
 }
 

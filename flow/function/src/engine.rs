@@ -9,21 +9,34 @@ use bytes::Bytes;
 use millstream_catalog::{Catalog, FunctionDefinition};
 use millstream_insight::Insight;
 use millstream_storage::{Storage, Transaction};
-use millstream_types::{Clock, Invocation, InvocationId, Millis};
+use millstream_types::{Clock, Millis};
 use tokio::time::Instant;
 
-use crate::asynchronous::{self, AsyncStore};
+use crate::asynchronous::{self, Accepted};
+use crate::confinement::{self, Confinement, Launcher};
+use crate::destination::Destination;
 use crate::error::FunctionError;
 use crate::invocation::InvocationSummary;
 use crate::package::{self, Packages};
 use crate::pool::Pool;
-use crate::runtime::{Runtime, Runtimes};
+use crate::runtime::{DotnetOptions, Runtime, Runtimes};
 
 /// How long invocations under way may take to end once the node stops.
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// Something that the node knows of each function by its name.
 pub type OfFunction<T> = Arc<dyn Fn(&str) -> T + Send + Sync>;
+
+/// What the processes of a function sign their calls with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProcessCredentials {
+    /// The key's id.
+    pub access_key: String,
+    /// Its secret.
+    pub secret: String,
+    /// What comes along with each call.
+    pub session_token: String,
+}
 
 /// What the engine needs to know of the node.
 #[derive(Clone)]
@@ -40,18 +53,30 @@ pub struct Options {
     pub arn: OfFunction<String>,
     /// The log group that its lines go to, by its name.
     pub log_group: OfFunction<String>,
-    /// Key and secret of a function's processes by its name.
-    pub credentials: OfFunction<(String, String)>,
+    /// What a function's processes sign their calls with, by its name.
+    pub credentials: OfFunction<ProcessCredentials>,
     /// Folders that Python functions may import from besides their package.
     pub python_path: Vec<PathBuf>,
     /// Folders that Node.js functions may require from besides their package.
     pub node_path: Vec<PathBuf>,
+    /// Where .NET is, and what compiles its bootstrap.
+    pub dotnet: DotnetOptions,
+    /// What starts and confines processes; `None`: they are started directly and only limited.
+    pub launcher: Option<Launcher>,
+    /// Whether a machine on which not all of the confinement holds is refused.
+    pub confinement_required: bool,
+    /// Files and folders that processes may read besides their package, their runtime and the system's programs.
+    pub readable: Vec<PathBuf>,
+    /// Folders that processes do not see, as far as the machine allows: the node's data.
+    pub hidden: Vec<PathBuf>,
     /// Waits before each further attempt of an asynchronous invocation.
     pub retry_waits: Arc<[Duration]>,
+    /// Where the ends of asynchronous invocations are told; `None`: nobody can name such a place.
+    pub destination: Option<Arc<dyn Destination>>,
 }
 
 /// What a function is made from.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct NewFunction {
     /// Its name.
     pub name: String,
@@ -71,6 +96,10 @@ pub struct NewFunction {
     pub environment: BTreeMap<String, String>,
     /// At most this many at once.
     pub concurrency_limit: Option<u32>,
+    /// Where the events of asynchronous invocations go that failed for good.
+    pub dead_letter_target: Option<String>,
+    /// For people and their bills.
+    pub tags: BTreeMap<String, String>,
     /// The package, a zip.
     pub package: Bytes,
 }
@@ -87,6 +116,7 @@ pub struct FunctionChange {
     pub memory_mib: Option<u32>,
     pub environment: Option<BTreeMap<String, String>>,
     pub concurrency_limit: Option<Option<u32>>,
+    pub dead_letter_target: Option<Option<String>>,
     pub package: Option<Bytes>,
 }
 
@@ -99,13 +129,16 @@ pub struct Functions {
 pub(crate) struct Shared {
     pub(crate) options: Options,
     storage: Storage,
-    catalog: Catalog,
+    pub(crate) catalog: Catalog,
     pub(crate) insight: Insight,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) packages: Packages,
     pub(crate) runtimes: Runtimes,
     pub(crate) pool: Arc<Pool>,
-    asynchronous: AsyncStore,
+    pub(crate) accepted: Accepted,
+    pub(crate) confinement: Confinement,
+    /// One change of definitions at a time.
+    pub(crate) changes: tokio::sync::Mutex<()>,
     pub(crate) recent: Mutex<HashMap<String, VecDeque<InvocationSummary>>>,
 }
 
@@ -113,7 +146,8 @@ impl Functions {
     /// Opens the engine and takes up asynchronous invocations that had not ended. Works on the disk; needs a tokio runtime.
     ///
     /// # Errors
-    /// [`FunctionError::Start`] when the folder cannot be written; [`FunctionError::Storage`].
+    /// [`FunctionError::Start`] when the folder cannot be written; [`FunctionError::Unconfined`] when more is demanded
+    /// than this machine has; [`FunctionError::Storage`].
     pub fn open(
         options: Options,
         storage: Storage,
@@ -131,10 +165,11 @@ impl Functions {
         let options = Options { folder, ..options };
         let packages = Packages::new(storage.clone(), options.folder.join("packages"));
         std::fs::create_dir_all(options.folder.join("packages")).map_err(place)?;
-        let runtimes = Runtimes::new(options.folder.join("bootstrap")).map_err(place)?;
+        let runtimes = Runtimes::new(options.folder.join("bootstrap"), options.dotnet.clone()).map_err(place)?;
+        let confinement = in_force(&options)?;
         let pool = Arc::new(Pool::new(options.concurrency_max));
-        let asynchronous = AsyncStore::new(storage.clone());
-        let left = asynchronous.ids()?;
+        let accepted = Accepted::new(storage.clone(), options.concurrency_max);
+        let left = accepted.ids()?;
         let shared = Shared {
             options,
             storage,
@@ -144,12 +179,14 @@ impl Functions {
             packages,
             runtimes,
             pool,
-            asynchronous,
+            accepted,
+            confinement,
+            changes: tokio::sync::Mutex::default(),
             recent: Mutex::default(),
         };
         let engine = Self { shared: Arc::new(shared) };
         for id in left {
-            tokio::spawn(asynchronous::run(engine.clone(), engine.shared.asynchronous.clone(), id));
+            asynchronous::resume(&engine, id);
         }
         Ok(engine)
     }
@@ -159,7 +196,7 @@ impl Functions {
     /// # Errors
     /// [`FunctionError::Exists`], [`FunctionError::Runtime`], [`FunctionError::Package`].
     pub async fn create(&self, new: NewFunction) -> Result<Arc<FunctionDefinition>, FunctionError> {
-        Runtime::of(&new.runtime)?;
+        self.shared.runtimes.check(Runtime::of(&new.runtime)?, &new.handler).await?;
         if self.shared.catalog.functions.get(&new.name).is_some() {
             return Err(FunctionError::Exists { name: new.name });
         }
@@ -174,6 +211,10 @@ impl Functions {
             memory_mib: new.memory_mib,
             environment: new.environment,
             concurrency_limit: new.concurrency_limit,
+            dead_letter_target: new.dead_letter_target,
+            asynchronous: None,
+            permissions: Vec::new(),
+            tags: new.tags,
             code_hash,
             code_bytes: new.package.len() as u64,
             modified: self.now(),
@@ -187,9 +228,11 @@ impl Functions {
     /// # Errors
     /// [`FunctionError::NotFound`], [`FunctionError::Runtime`], [`FunctionError::Package`].
     pub async fn update(&self, name: &str, change: FunctionChange) -> Result<Arc<FunctionDefinition>, FunctionError> {
+        let _turn = self.shared.changes.lock().await;
         let mut definition = (*self.get(name)?).clone();
         if let Some(runtime) = change.runtime {
-            Runtime::of(&runtime)?;
+            let handler = change.handler.as_ref().unwrap_or(&definition.handler);
+            self.shared.runtimes.check(Runtime::of(&runtime)?, handler).await?;
             definition.runtime = runtime;
         }
         if let Some(package) = change.package {
@@ -203,6 +246,7 @@ impl Functions {
         definition.memory_mib = change.memory_mib.unwrap_or(definition.memory_mib);
         definition.environment = change.environment.unwrap_or(definition.environment);
         definition.concurrency_limit = change.concurrency_limit.unwrap_or(definition.concurrency_limit);
+        definition.dead_letter_target = change.dead_letter_target.unwrap_or(definition.dead_letter_target);
         definition.modified = self.now();
         definition.revision = uuid::Uuid::new_v4().to_string();
         let definition = self.shared.catalog.functions.put(definition).await?;
@@ -234,13 +278,22 @@ impl Functions {
         self.shared.catalog.functions.list()
     }
 
-    /// Accepts an invocation that nobody waits for: durable when this returns, run afterwards.
-    ///
-    /// # Errors
-    /// [`FunctionError::NotFound`], [`FunctionError::PayloadTooLarge`], [`FunctionError::Storage`].
-    pub async fn enqueue(&self, invocation: Invocation) -> Result<InvocationId, FunctionError> {
-        self.get(&invocation.function)?;
-        asynchronous::accept(self, &self.shared.asynchronous, invocation, self.now()).await
+    /// What keeps functions to themselves on this machine.
+    #[must_use]
+    pub fn confinement(&self) -> Confinement {
+        self.shared.confinement
+    }
+
+    /// Invocations at once on this node.
+    #[must_use]
+    pub fn concurrency_max(&self) -> usize {
+        self.shared.options.concurrency_max
+    }
+
+    /// The engine's time.
+    #[must_use]
+    pub fn time(&self) -> Millis {
+        self.now()
     }
 
     /// Ends idle processes. The server calls it every half minute.
@@ -261,16 +314,6 @@ impl Functions {
         self.shared.clock.now()
     }
 
-    pub(crate) fn retry_waits(&self) -> Arc<[Duration]> {
-        Arc::clone(&self.shared.options.retry_waits)
-    }
-
-    /// Notes that an asynchronous invocation failed for good.
-    pub(crate) fn gave_up(&self, function: &str, id: &str, reason: &str) {
-        tracing::warn!(function, invocation = id, reason, "an asynchronous invocation failed for good");
-        self.shared.insight.metrics.counter("dropped_async", &format!("function/{function}")).add(1);
-    }
-
     /// Checks a package and makes it durable; gives its hash.
     async fn keep(&self, package: &Bytes) -> Result<String, FunctionError> {
         let bytes = package.clone();
@@ -282,4 +325,15 @@ impl Functions {
         self.shared.storage.commit(transaction).await?;
         Ok(hash)
     }
+}
+
+/// What of the confinement holds here; refuses less than all of it when all is demanded. Starts processes.
+fn in_force(options: &Options) -> Result<Confinement, FunctionError> {
+    let limited = Confinement { files: false, namespaces: false, limits: true };
+    let found =
+        options.launcher.as_ref().map_or(limited, |launcher| confinement::probe(launcher, options.folder.join("tmp")));
+    if options.confinement_required && !found.whole() {
+        return Err(FunctionError::Unconfined { found });
+    }
+    Ok(found)
 }

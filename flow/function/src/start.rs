@@ -19,14 +19,24 @@ impl Functions {
         let task_root = tokio::task::spawn_blocking(move || packages.unpacked(&hash))
             .await
             .map_err(|_| FunctionError::Stopping)??;
-        let program = self.shared.runtimes.program(runtime, &task_root, definition.memory_mib).await?;
+        let runtimes = &self.shared.runtimes;
+        let program = runtimes.program(runtime, &task_root, &definition.handler, definition.memory_mib).await?;
         let group = (self.shared.options.log_group)(&definition.name);
-        let stream = log_stream(self.now());
+        let stream = log_stream(self.now(), &uuid::Uuid::new_v4().simple().to_string());
         let log = LogCapture::new(self.shared.insight.logs.clone(), Arc::clone(&self.shared.clock), group, stream);
         let log = Arc::new(log);
+        let options = &self.shared.options;
+        let libraries = options.python_path.iter().chain(&options.node_path).chain(&options.readable);
+        let readable = [task_root.clone()].into_iter().chain(program.readable.clone()).chain(libraries.cloned());
+        // The function's own variables win over what its program would have.
+        let mut environment = program.environment.clone();
+        environment.extend(self.environment(definition, &task_root, &log.stream));
         let start = Start {
+            environment,
+            launcher: options.launcher.clone().map(|launcher| (launcher, self.shared.confinement)),
+            readable: readable.collect(),
+            hidden: options.hidden.clone(),
             program,
-            environment: self.environment(definition, &task_root, &log.stream),
             task_root,
             memory_mib: definition.memory_mib,
             log,
@@ -38,7 +48,7 @@ impl Functions {
     /// The variables of a process, as the service sets them; nothing of the node's own but PATH.
     fn environment(&self, definition: &FunctionDefinition, task_root: &Path, stream: &str) -> Vec<(String, String)> {
         let options = &self.shared.options;
-        let (key, secret) = (options.credentials)(&definition.name);
+        let credentials = (options.credentials)(&definition.name);
         let root = task_root.display().to_string();
         let paths = |extra: &[PathBuf]| {
             let own = std::iter::once(root.clone());
@@ -61,8 +71,9 @@ impl Functions {
             ("AWS_REGION".to_owned(), options.region.clone()),
             ("AWS_DEFAULT_REGION".to_owned(), options.region.clone()),
             ("AWS_ENDPOINT_URL".to_owned(), options.endpoint.clone()),
-            ("AWS_ACCESS_KEY_ID".to_owned(), key),
-            ("AWS_SECRET_ACCESS_KEY".to_owned(), secret),
+            ("AWS_ACCESS_KEY_ID".to_owned(), credentials.access_key),
+            ("AWS_SECRET_ACCESS_KEY".to_owned(), credentials.secret),
+            ("AWS_SESSION_TOKEN".to_owned(), credentials.session_token),
             ("PYTHONPATH".to_owned(), paths(&options.python_path)),
             ("PYTHONDONTWRITEBYTECODE".to_owned(), "1".to_owned()),
             ("NODE_PATH".to_owned(), paths(&options.node_path)),
@@ -72,8 +83,8 @@ impl Functions {
     }
 }
 
-/// `2026/11/21/[$LATEST]` and 32 hex digits.
-fn log_stream(now: Millis) -> String {
+/// `2026/11/21/[$LATEST]` and what tells streams of a day apart: of a process, 32 hex digits.
+pub(crate) fn log_stream(now: Millis, name: &str) -> String {
     let at = jiff::Timestamp::from_millisecond(now).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    format!("{}/[$LATEST]{}", at.strftime("%Y/%m/%d"), uuid::Uuid::new_v4().simple())
+    format!("{}/[$LATEST]{name}", at.strftime("%Y/%m/%d"))
 }

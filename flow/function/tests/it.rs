@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use millstream_catalog::Catalog;
-use millstream_function::{FunctionChange, FunctionError, Functions, NewFunction, Options};
+use millstream_function::{FunctionChange, FunctionError, Functions, NewFunction, Options, ProcessCredentials};
 use millstream_insight::Insight;
 use millstream_storage::Storage;
 use millstream_types::{Clock, Invocation, InvocationOutcome, Invoke as _, SystemClock};
@@ -38,10 +38,16 @@ impl Node {
             region: "us-east-1".into(),
             arn: Arc::new(|name| format!("arn:aws:lambda:us-east-1:000000000000:function:{name}")),
             log_group: Arc::new(|name| format!("functions/{name}")),
-            credentials: Arc::new(|_| ("key".into(), "secret".into())),
+            credentials: Arc::new(|_| ProcessCredentials::default()),
             python_path: Vec::new(),
             node_path: Vec::new(),
             retry_waits: Arc::new([Duration::from_millis(50), Duration::from_millis(50)]),
+            destination: None,
+            dotnet: millstream_function::DotnetOptions::default(),
+            launcher: None,
+            confinement_required: false,
+            readable: Vec::new(),
+            hidden: Vec::new(),
         };
         Functions::open(options, self.storage.clone(), catalog, self.insight.clone(), Arc::new(SystemClock)).unwrap()
     }
@@ -66,13 +72,11 @@ fn new(name: &str, runtime: &str, file: &str, code: &str) -> NewFunction {
         name: name.into(),
         runtime: runtime.into(),
         handler: "app.handler".into(),
-        description: String::new(),
-        role: String::new(),
         timeout_seconds: 10,
         memory_mib: 256,
         environment: BTreeMap::from([("GREETING".to_owned(), "hello".to_owned())]),
-        concurrency_limit: None,
         package: zip_of(&[(file, code)]),
+        ..NewFunction::default()
     }
 }
 

@@ -8,8 +8,20 @@ use millstream_catalog::{ApiDefinition, Integration, Method, Resource};
 use crate::engine::{Gateway, add_resource};
 use crate::error::GatewayError;
 
-/// A route as a pipeline file has it: method, path, function, whether the function gets the whole request.
-pub type Route = (String, String, String, bool);
+/// A route as a pipeline file has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// The HTTP method, or `ANY`.
+    pub method: String,
+    /// The path.
+    pub path: String,
+    /// The function that answers.
+    pub function: String,
+    /// Whether the function gets the whole request.
+    pub whole_request: bool,
+    /// Whether a caller needs an API key.
+    pub key_required: bool,
+}
 
 impl Gateway {
     /// Makes an API as a pipeline file describes it, or makes the one of that name so, and deploys it when it changed. The
@@ -29,12 +41,16 @@ impl Gateway {
         let before = definition.stages.get(stage).map(|stage| stage.deployment.clone());
         definition.resources.retain(|_, resource| resource.parent.is_none());
         definition.resources.values_mut().for_each(|root| root.methods.clear());
-        for (method, path, function, proxy) in routes {
-            let resource = resource_at(&mut definition, path)?;
-            let integration = integration(function, *proxy);
-            let made = Method { authorization: "NONE".to_owned(), integration: Some(integration), ..Method::default() };
+        for route in routes {
+            let resource = resource_at(&mut definition, &route.path)?;
+            let made = Method {
+                authorization: "NONE".to_owned(),
+                api_key_required: route.key_required,
+                integration: Some(integration(&route.function, route.whole_request)),
+                ..Method::default()
+            };
             if let Some(resource) = definition.resources.get_mut(&resource) {
-                resource.methods.insert(method.clone(), made);
+                resource.methods.insert(route.method.clone(), made);
             }
         }
         if let Some(before) = &before {

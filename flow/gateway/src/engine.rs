@@ -186,7 +186,7 @@ impl Gateway {
         let subject = format!("api/{api}");
         let metrics = &self.insight.metrics;
         metrics.counter("requests", &subject).add(1);
-        metrics.counter("latency_ms", &subject).add(milliseconds);
+        metrics.distribution("latency_ms", &subject).observe(milliseconds as f64);
         metrics.counter("errors_4xx", &subject).add(u64::from((400..500).contains(&status)));
         metrics.counter("errors_5xx", &subject).add(u64::from(status >= 500));
     }

@@ -12,7 +12,9 @@ use millstream_catalog::{
 };
 use millstream_gateway::managed::definitions::NewSubscription;
 use millstream_gateway::managed::{Failure, PolicyScope};
-use millstream_gateway::{BackendOptions, Backends, Gateway, GatewayError, Managed, ManagedRequest, StageChange};
+use millstream_gateway::{
+    BackendOptions, Backends, Gateway, GatewayError, Managed, ManagedRequest, Route, StageChange,
+};
 use millstream_insight::Insight;
 use millstream_storage::Storage;
 use millstream_types::{Clock, ManualClock};
@@ -50,7 +52,13 @@ async fn what_is_edited_is_live_once_it_is_deployed() {
 #[tokio::test]
 async fn a_pipeline_files_api_keeps_its_address_and_changes_only_when_described_anew() {
     let gateway = engine();
-    let route = |path: &str| ("POST".to_owned(), path.to_owned(), "Save".to_owned(), false);
+    let route = |path: &str| Route {
+        method: "POST".to_owned(),
+        path: path.to_owned(),
+        function: "Save".to_owned(),
+        whole_request: false,
+        key_required: false,
+    };
     let (first, changed) = gateway.apply_api("trades", "prod", &[route("/")]).await.unwrap();
     assert!(changed);
     let (again, changed) = gateway.apply_api("trades", "prod", &[route("/")]).await.unwrap();

@@ -14,7 +14,7 @@ use millstream_storage::{Storage, StorageError, Transaction};
 use millstream_types::Clock;
 
 pub use logs::{LogEvent, LogStreamSummary, Logs};
-pub use metrics::{Counter, Gauge, Metrics, Sample};
+pub use metrics::{Counter, CustomMetric, Distribution, Gauge, Metrics, Minute, Sample};
 pub use trail::{Mark, Step, Trail};
 
 /// The three views. Cheap to clone.

@@ -2,6 +2,7 @@
 
 use millstream_catalog::CatalogError;
 use millstream_storage::StorageError;
+use millstream_stream::StreamError;
 use millstream_types::ErrorKind;
 
 use crate::item::{AttributeType, AttributeValue, Item};
@@ -25,6 +26,12 @@ pub enum TableError {
     /// `hash`: the hash key, else the sort key.
     #[error("expected at most {max} bytes for the key attribute `{attribute}`")]
     KeyTooLarge { attribute: String, hash: bool, max: usize },
+    #[error("the table has no index `{index}`")]
+    IndexNotFound { index: String },
+    #[error("expected the key attribute `{attribute}` of the index `{index}` to be of type {}, found {}", expected.letters(), found.letters())]
+    IndexKeyType { attribute: String, index: String, expected: AttributeType, found: AttributeType },
+    #[error("expected a value of at least one byte for the key attribute `{attribute}` of the index `{index}`")]
+    IndexKeyEmpty { attribute: String, index: String, kind: AttributeType },
     #[error("an item of {bytes} bytes is over the limit of {max}")]
     ItemTooLarge { bytes: usize, max: usize },
     #[error("expected at most {max} levels of lists and maps")]
@@ -49,6 +56,23 @@ pub enum TableError {
     DuplicateKeys,
     #[error("expected at most {max} items in a batch, found {found}")]
     BatchSize { found: usize, max: usize },
+    #[error("the table `{table}` has no capacity left at the moment; try again later or give it more")]
+    Throttled { table: String },
+    /// What stood against each part, in their order.
+    #[error("{} of {} parts of the transaction cannot be done", reasons.iter().flatten().count(), reasons.len())]
+    Cancelled { reasons: Vec<Option<TableError>> },
+    #[error("a transaction names the same item twice; name it once")]
+    SameItemTwice,
+    #[error("the items of the transaction have {bytes} bytes, over the limit of {max}")]
+    TransactionTooLarge { bytes: usize, max: usize },
+    #[error("the token `{token}` was used for another transaction; use a new one")]
+    TokenReused { token: String },
+    #[error("the table `{table}` tells its changes already")]
+    ChangesEnabled { table: String },
+    #[error("the table `{table}` does not tell its changes")]
+    ChangesDisabled { table: String },
+    #[error("expected at most {max} labels of a table, found {found}")]
+    TooManyTags { found: usize, max: usize },
     #[error("segment {segment} is outside of the {total} segments")]
     Segment { segment: u32, total: u32 },
     #[error("the start key is outside of what the query covers")]
@@ -56,8 +80,14 @@ pub enum TableError {
     /// A stored item was written by a later version, or is damaged.
     #[error("a stored item cannot be read: a later version wrote it or it is damaged")]
     UnreadableItem,
+    /// A change record was written by a later version, or is damaged.
+    #[error("a change record cannot be read: a later version wrote it or it is damaged")]
+    UnreadableChange,
     #[error(transparent)]
     Catalog(CatalogError),
+    /// Of the stream of a table's changes.
+    #[error(transparent)]
+    Stream(StreamError),
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -69,14 +99,25 @@ impl TableError {
         match self {
             Self::TableNotFound { .. } => ErrorKind::NotFound,
             Self::TableExists { .. } => ErrorKind::Exists,
-            Self::ConditionFailed { .. } => ErrorKind::Conflict,
-            Self::ItemTooLarge { .. } | Self::KeyTooLarge { .. } | Self::TooDeep { .. } | Self::BatchSize { .. } => {
-                ErrorKind::TooLarge
-            }
+            Self::ConditionFailed { .. }
+            | Self::Cancelled { .. }
+            | Self::TokenReused { .. }
+            | Self::ChangesEnabled { .. }
+            | Self::ChangesDisabled { .. } => ErrorKind::Conflict,
+            Self::Throttled { .. } => ErrorKind::Throttled,
+            Self::TransactionTooLarge { .. }
+            | Self::TooManyTags { .. }
+            | Self::ItemTooLarge { .. }
+            | Self::KeyTooLarge { .. }
+            | Self::TooDeep { .. }
+            | Self::BatchSize { .. } => ErrorKind::TooLarge,
             Self::KeyMissing { .. }
             | Self::KeyType { .. }
             | Self::KeyMismatch
             | Self::KeyEmpty { .. }
+            | Self::IndexNotFound { .. }
+            | Self::IndexKeyType { .. }
+            | Self::IndexKeyEmpty { .. }
             | Self::Expression(_)
             | Self::UpdatesKey { .. }
             | Self::OperandMissing
@@ -84,9 +125,11 @@ impl TableError {
             | Self::UpdatePath
             | Self::Number(_)
             | Self::DuplicateKeys
+            | Self::SameItemTwice
             | Self::Segment { .. }
             | Self::StartKey => ErrorKind::Invalid,
-            Self::UnreadableItem => ErrorKind::Internal,
+            Self::UnreadableItem | Self::UnreadableChange => ErrorKind::Internal,
+            Self::Stream(error) => error.kind(),
             Self::Catalog(error) => error.kind(),
             Self::Storage(error) => error.kind(),
         }

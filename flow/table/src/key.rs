@@ -161,6 +161,9 @@ mod tests {
             tags: Default::default(),
             owner: Default::default(),
             item_bytes_max: millstream_catalog::TABLE_ITEM_BYTES_MAX,
+            changes: None,
+            expiry: None,
+            indexes: Vec::new(),
         }
     }
 

@@ -34,7 +34,8 @@ pub(crate) fn encode(item: &Item) -> Bytes {
     out.freeze()
 }
 
-fn put_map(out: &mut BytesMut, item: &Item) {
+/// Names and values, without a version: part of a stored form that has one.
+pub(crate) fn put_map(out: &mut BytesMut, item: &Item) {
     put_varint(out, item.len() as u128);
     for (name, value) in item {
         put_bytes(out, name.as_bytes());
@@ -119,11 +120,17 @@ pub(crate) fn decode(stored: Bytes) -> Result<Item, TableError> {
     }
 }
 
-struct Reader(Bytes);
+/// Reads stored forms; `None` is damage.
+pub(crate) struct Reader(pub(crate) Bytes);
 
 impl Reader {
-    fn byte(&mut self) -> Option<u8> {
+    pub(crate) fn byte(&mut self) -> Option<u8> {
         self.0.has_remaining().then(|| self.0.get_u8())
+    }
+
+    /// Eight bytes, the highest first.
+    pub(crate) fn integer(&mut self) -> Option<i64> {
+        self.0.try_get_i64().ok()
     }
 
     fn varint(&mut self) -> Option<u128> {
@@ -159,7 +166,8 @@ impl Reader {
         Number::from_parts(coefficient & 1 == 1, coefficient >> 1, exponent.into()).ok()
     }
 
-    fn map(&mut self, depth: usize) -> Option<Item> {
+    /// What [`put_map`] wrote, inside so many lists and maps.
+    pub(crate) fn map(&mut self, depth: usize) -> Option<Item> {
         let mut item = Item::new();
         for _ in 0..self.count()? {
             item.insert(self.text()?, self.value(depth)?);

@@ -1,7 +1,7 @@
 //! How a request finds its service: the one port of all AWS protocols.
 //!
-//! The ladder: health → data plane of APIs (no signature) → body → signature → service by the signature's scope →
-//! operation. Everything after the signature is the services' own.
+//! The ladder: health → data plane of APIs (no signature) → body → signature → whose key it is → service by the
+//! signature's scope → whether the caller may → operation. Everything after that is the services' own.
 
 use std::sync::Arc;
 
@@ -10,10 +10,14 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use millstream_access::Access;
+use millstream_access::policy::Context;
+use millstream_access::{AccessError, Caller};
 use millstream_http::body::{self, BodyError};
 use millstream_types::{BoxFuture, Clock};
+use percent_encoding::percent_decode_str;
 
+use crate::authorize::{Authorizer, Need, denied};
+use crate::cbor_protocol;
 use crate::json_protocol::{JsonRequest, ServiceError};
 use crate::query_protocol::{self, Parameters, QueryRequest};
 use crate::rest_protocol::{self, RestRequest};
@@ -28,7 +32,7 @@ const RECORDS_BODY_BYTES_MAX: usize = 16 << 20;
 
 /// The front: what it needs to check a request, and the services.
 pub struct AwsFront {
-    access: Access,
+    authorizer: Authorizer,
     clock: Arc<dyn Clock>,
     services: Services,
 }
@@ -36,8 +40,8 @@ pub struct AwsFront {
 impl AwsFront {
     /// The front over its services.
     #[must_use]
-    pub fn new(access: Access, clock: Arc<dyn Clock>, services: Services) -> Self {
-        Self { access, clock, services }
+    pub fn new(authorizer: Authorizer, clock: Arc<dyn Clock>, services: Services) -> Self {
+        Self { authorizer, clock, services }
     }
 
     /// Answers a request. Never fails: whatever is wrong is the answer. The future is boxed so that the services are
@@ -75,64 +79,127 @@ impl AwsFront {
             return response;
         }
         let family = Family::of(&head.headers);
-        let (service, principal) = match self.authenticate(&head, &body) {
+        let (service, caller) = match self.authenticate(&head, &body) {
             Ok(claim) => claim,
             Err(error) => return family.refused(&error, request_id),
         };
-        // REST services have operations that take forms too, such as an invocation with one as its event.
-        if family == Family::Query && !Services::is_rest(&service) {
-            let read = Parameters::parse(&body);
-            return match read {
-                Ok(mut parameters) => {
-                    let request = QueryRequest {
-                        action: parameters.take("Action").unwrap_or_default(),
-                        path: head.uri.path().to_owned(),
-                        parameters,
-                        headers: head.headers,
-                        request_id: request_id.to_owned(),
-                        principal,
-                    };
-                    self.services.query(&service, request).await
-                }
-                Err(error) => query_protocol::unserved(&error, request_id),
-            };
+        // Whoever may do everything is asked nothing.
+        let asked = !self.authorizer.access.may_everything(&caller);
+        let circumstances = asked.then(|| self.authorizer.circumstances(&caller, Some(&head)));
+        let call = Call { service, caller, circumstances, request_id };
+        if let Some((service, operation)) = cbor_protocol::target(&head.headers, head.uri.path()) {
+            return self.cbor(&call, &service, &operation, &body);
         }
-        if family != Family::Json {
-            let request = RestRequest {
-                method: head.method,
-                path: head.uri.path().to_owned(),
-                query: head.uri.query().unwrap_or_default().to_owned(),
-                headers: head.headers,
-                body,
-                request_id: request_id.to_owned(),
-                principal,
-            };
-            return self.services.rest(&service, request).await;
+        match family {
+            // REST services have operations that take forms too, such as an invocation with one as its event.
+            Family::Query if !Services::is_rest(&call.service) => self.query(&call, head, &body).await,
+            Family::Json => self.json(&call, head, body).await,
+            Family::Query | Family::Rest => self.rest(&call, head, body).await,
         }
+    }
+
+    /// Whether the caller may do what the call needs.
+    fn permit(&self, call: &Call<'_>, needs: impl FnOnce() -> Vec<Need>) -> Result<(), String> {
+        match &call.circumstances {
+            Some(circumstances) => self.authorizer.check(&call.caller, &needs(), circumstances),
+            None => Ok(()),
+        }
+    }
+
+    async fn json(&self, call: &Call<'_>, head: Parts, body: Bytes) -> Response<Bytes> {
         let target =
             head.headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
         let (prefix, operation) = target.split_once('.').unwrap_or(("", &target));
         let request = JsonRequest {
             operation: operation.to_owned(),
             body,
-            request_id: request_id.to_owned(),
+            request_id: call.request_id.to_owned(),
             headers: head.headers,
-            principal,
+            caller: call.caller.clone(),
         };
-        self.services.json(&service, prefix, &request).await
+        match self.permit(call, || self.authorizer.json_needs(&call.service, &request, &self.services)) {
+            Ok(()) => self.services.json(&call.service, prefix, &request).await,
+            Err(message) => Services::json_denied(&call.service, message),
+        }
+    }
+
+    fn cbor(&self, call: &Call<'_>, service: &str, operation: &str, body: &[u8]) -> Response<Bytes> {
+        // One service speaks it.
+        match self.permit(call, || vec![Need::new(format!("cloudwatch:{operation}"), "*")]) {
+            Ok(()) => self.services.cbor(service, operation, body),
+            Err(message) => cbor_protocol::error(&ServiceError { status: 403, ..denied(message) }, "AccessDenied"),
+        }
+    }
+
+    async fn query(&self, call: &Call<'_>, head: Parts, body: &[u8]) -> Response<Bytes> {
+        let mut parameters = match Parameters::parse(body) {
+            Ok(parameters) => parameters,
+            Err(error) => return query_protocol::unserved(&error, call.request_id),
+        };
+        let request = QueryRequest {
+            action: parameters.take("Action").unwrap_or_default(),
+            path: head.uri.path().to_owned(),
+            parameters,
+            headers: head.headers,
+            request_id: call.request_id.to_owned(),
+            caller: call.caller.clone(),
+        };
+        match self.permit(call, || self.authorizer.query_needs(&call.caller, &call.service, &request)) {
+            Ok(()) => self.services.query(&call.service, request).await,
+            Err(message) => Services::query_denied(&call.service, message, call.request_id),
+        }
+    }
+
+    async fn rest(&self, call: &Call<'_>, head: Parts, body: Bytes) -> Response<Bytes> {
+        let request = RestRequest {
+            method: head.method,
+            path: head.uri.path().to_owned(),
+            query: head.uri.query().unwrap_or_default().to_owned(),
+            headers: head.headers,
+            body,
+            request_id: call.request_id.to_owned(),
+            caller: call.caller.clone(),
+        };
+        match self.permit(call, || self.authorizer.rest_needs(&call.service, &request)) {
+            Ok(()) => self.services.rest(&call.service, request).await,
+            Err(message) => rest_protocol::error(&ServiceError { status: 403, ..denied(message) }),
+        }
     }
 
     /// The service that the signature is for, and whose key it was made with.
-    fn authenticate(&self, head: &Parts, body: &[u8]) -> Result<(String, String), SignatureError> {
+    fn authenticate(&self, head: &Parts, body: &[u8]) -> Result<(String, Caller), SignatureError> {
         let query = head.uri.query().unwrap_or_default();
         let claim = Claim::read(&head.headers, query)?;
-        let grant = self.access.grant(&claim.access_key);
+        let now = self.clock.now();
+        let token = session_token(head, query);
+        let grant = match self.authorizer.access.grant(&claim.access_key, token.as_deref(), now) {
+            Ok(grant) => grant,
+            Err(AccessError::Expired) => return Err(SignatureError::Expired),
+            Err(_) => return Err(SignatureError::UnknownKey),
+        };
         let authority = head.uri.authority().map(http::uri::Authority::as_str).unwrap_or_default();
-        let secret = grant.as_ref().map(|grant| grant.secret.as_str());
         let place = (&head.method, head.uri.path(), query);
-        claim.check(secret, place, &head.headers, authority, body, self.clock.now())?;
-        Ok((claim.scope.service, grant.map(|grant| grant.principal).unwrap_or_default()))
+        claim.check(Some(&grant.secret), place, &head.headers, authority, body, now)?;
+        Ok((claim.scope.service, grant.caller))
     }
+}
+
+/// A request whose signature holds.
+struct Call<'r> {
+    /// What it was signed for.
+    service: String,
+    caller: Caller,
+    /// `None`: the caller may do everything.
+    circumstances: Option<Context>,
+    request_id: &'r str,
+}
+
+/// What comes along with temporary credentials: in a header, or in a presigned address.
+fn session_token(head: &Parts, query: &str) -> Option<String> {
+    let header = head.headers.get("x-amz-security-token").and_then(|token| token.to_str().ok());
+    let escaped = || query.split('&').find_map(|pair| pair.strip_prefix("X-Amz-Security-Token="));
+    let unescape = |token| percent_decode_str(token).decode_utf8_lossy().into_owned();
+    header.map(str::to_owned).or_else(|| escaped().map(unescape))
 }
 
 /// The families of protocols, told apart before the service is known.
@@ -178,6 +245,7 @@ fn refused(error: &SignatureError) -> ServiceError {
         SignatureError::Missing => "MissingAuthenticationTokenException",
         SignatureError::Incomplete(_) => "IncompleteSignatureException",
         SignatureError::UnknownKey => "UnrecognizedClientException",
+        SignatureError::Expired => "ExpiredTokenException",
         SignatureError::Invalid(_) => "InvalidSignatureException",
     };
     ServiceError::new(code, error.to_string())
@@ -189,6 +257,7 @@ fn refused_query(error: &SignatureError) -> ServiceError {
         SignatureError::Missing => "MissingAuthenticationToken",
         SignatureError::Incomplete(_) => "IncompleteSignature",
         SignatureError::UnknownKey => "InvalidClientTokenId",
+        SignatureError::Expired => "ExpiredToken",
         SignatureError::Invalid(_) => "SignatureDoesNotMatch",
     };
     ServiceError { status: 403, ..ServiceError::new(code, error.to_string()) }

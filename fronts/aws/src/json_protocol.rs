@@ -4,6 +4,7 @@
 //! Source: the AWS JSON 1.1 protocol of Smithy; messages as the services send them.
 
 use bytes::Bytes;
+use millstream_access::Caller;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -19,7 +20,7 @@ pub struct JsonRequest {
     /// All headers.
     pub headers: http::HeaderMap,
     /// Whose key signed it.
-    pub principal: String,
+    pub caller: Caller,
 }
 
 impl JsonRequest {

@@ -1,12 +1,18 @@
 //! The AWS wire protocols on one port: a folder a service, a file an operation. Decodes, calls an engine, encodes.
 //!
-//! Read next: [`front`] (how a request finds its service), [`json_protocol`], [`query_protocol`] and [`rest_protocol`] (the
-//! families), [`sigv4`] (signatures).
+//! Read next: [`front`] (how a request finds its service), [`json_protocol`], [`cbor_protocol`],
+//! [`query_protocol`] and [`rest_protocol`] (the families), [`sigv4`] (signatures).
 
 pub mod apigateway;
+pub mod authorize;
+pub mod cbor_protocol;
+pub mod cloudwatch;
+pub mod destination;
 pub mod dynamodb;
+pub mod dynamodbstreams;
 pub mod firehose;
 pub mod front;
+pub mod iam;
 pub mod json_protocol;
 pub mod kinesis;
 pub mod kinesisanalytics;
@@ -18,4 +24,6 @@ pub mod query_protocol;
 pub mod rest_protocol;
 pub mod services;
 pub mod sigv4;
+pub mod sns;
 pub mod sqs;
+pub mod sts;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use millstream_access::Caller;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
@@ -25,7 +26,7 @@ pub struct RestRequest {
     /// The id that the answer's `x-amzn-RequestId` carries.
     pub request_id: String,
     /// Whose key signed it.
-    pub principal: String,
+    pub caller: Caller,
 }
 
 impl RestRequest {
@@ -45,6 +46,14 @@ impl RestRequest {
                 (unescape(&name.replace('+', " ")), unescape(&value.replace('+', " ")))
             })
             .collect()
+    }
+
+    /// All values of a parameter of the query that may stand there several times, unescaped.
+    #[must_use]
+    pub fn all(&self, name: &str) -> Vec<String> {
+        let pairs = self.query.split('&').filter_map(|pair| pair.split_once('='));
+        let values = pairs.filter(|(found, _)| unescape(found) == name);
+        values.map(|(_, value)| unescape(&value.replace('+', " "))).collect()
     }
 
     /// A header's text.

@@ -4,9 +4,14 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 
 use crate::apigateway::ApiGateway;
+use crate::authorize::denied;
+use crate::cbor_protocol;
+use crate::cloudwatch::{self, CloudWatch};
 use crate::dynamodb::{self, DynamoDb};
+use crate::dynamodbstreams::DynamoDbStreams;
 use crate::firehose::Firehose;
 use crate::front::{json_answer, json_error};
+use crate::iam::Iam;
 use crate::json_protocol::{JsonRequest, ServiceError};
 use crate::kinesis::Kinesis;
 use crate::kinesisanalytics::KinesisAnalytics;
@@ -15,7 +20,9 @@ use crate::logs::CloudWatchLogs;
 use crate::marketplace::Marketplace;
 use crate::query_protocol::{self, QueryRequest};
 use crate::rest_protocol::{self, RestRequest};
-use crate::sqs::Sqs;
+use crate::sns::Sns;
+use crate::sqs::{self, Sqs};
+use crate::sts::Sts;
 
 const JSON_1_1: &str = "application/x-amz-json-1.1";
 
@@ -27,14 +34,24 @@ pub struct Services {
     pub firehose: Firehose,
     /// DynamoDB.
     pub dynamodb: DynamoDb,
+    /// DynamoDB Streams.
+    pub dynamodb_streams: DynamoDbStreams,
     /// Lambda.
     pub lambda: Lambda,
     /// CloudWatch Logs.
     pub logs: CloudWatchLogs,
     /// Kinesis Analytics.
     pub analytics: KinesisAnalytics,
+    /// CloudWatch metrics.
+    pub cloudwatch: CloudWatch,
+    /// SNS.
+    pub sns: Sns,
     /// SQS.
     pub sqs: Sqs,
+    /// IAM.
+    pub iam: Iam,
+    /// STS.
+    pub sts: Sts,
     /// API Gateway.
     pub apigateway: ApiGateway,
     /// Marketplace Metering.
@@ -53,6 +70,10 @@ impl Services {
             ("aws-marketplace", "AWSMPMeteringService") => self.marketplace.call(request).await,
             // Its answers have their own content type and carry a checksum.
             ("dynamodb", "DynamoDB_20120810") => return dynamodb::answer(self.dynamodb.call(request).await),
+            ("monitoring", cloudwatch::TARGET) => return self.cloudwatch.json(request),
+            ("dynamodb", "DynamoDBStreams_20120810") => {
+                return dynamodb::answer(self.dynamodb_streams.call(request).await);
+            }
             // Its errors say themselves twice.
             ("sqs", "AmazonSQS") => return self.sqs.answer(request).await,
             _ => Err(unknown(service, &format!("{prefix}.{}", request.operation))),
@@ -63,6 +84,15 @@ impl Services {
         }
     }
 
+    /// Answers a request of a CBOR service.
+    pub(crate) fn cbor(&self, service: &str, operation: &str, body: &[u8]) -> Response<Bytes> {
+        if service == cloudwatch::TARGET {
+            return self.cloudwatch.cbor(operation, body);
+        }
+        let error = ServiceError { status: 404, ..ServiceError::unknown_operation(service, operation) };
+        cbor_protocol::error(&error, &error.code)
+    }
+
     /// Whether a service, by its signature's scope, speaks REST.
     pub(crate) fn is_rest(service: &str) -> bool {
         matches!(service, "lambda" | "apigateway")
@@ -70,8 +100,33 @@ impl Services {
 
     /// Answers a request of a query service.
     pub(crate) async fn query(&self, service: &str, request: QueryRequest) -> Response<Bytes> {
-        let error = ServiceError { status: 404, ..ServiceError::unknown_operation(service, &request.action) };
-        query_protocol::unserved(&error, &request.request_id)
+        match service {
+            "monitoring" => self.cloudwatch.query(&request),
+            "iam" => self.iam.call(&request).await,
+            "sts" => self.sts.call(&request),
+            "sns" => self.sns.answer(&request).await,
+            "sqs" => self.sqs.answer_query(&request).await,
+            _ => {
+                let error = ServiceError { status: 404, ..ServiceError::unknown_operation(service, &request.action) };
+                query_protocol::unserved(&error, &request.request_id)
+            }
+        }
+    }
+
+    /// What a JSON service answers a caller who may not.
+    pub(crate) fn json_denied(service: &str, message: String) -> Response<Bytes> {
+        let error = denied(message);
+        match service {
+            "dynamodb" => dynamodb::answer(Err(error)),
+            "sqs" => sqs::refusal(&ServiceError { status: 403, ..error }),
+            _ => json_error(&error),
+        }
+    }
+
+    /// What a query service answers a caller who may not.
+    pub(crate) fn query_denied(service: &str, message: String, request_id: &str) -> Response<Bytes> {
+        let code = if service == "sns" { "AuthorizationError" } else { "AccessDenied" };
+        query_protocol::unserved(&ServiceError { status: 403, ..ServiceError::new(code, message) }, request_id)
     }
 
     /// Answers a request of a REST service.
@@ -86,8 +141,12 @@ impl Services {
         }
     }
 
-    /// Answers what needs no signature: the deployed APIs. `None`: it is no such request.
+    /// Answers what needs no signature: the deployed APIs, and what subscribers of topics call. `None`: it is no such
+    /// request.
     pub(crate) async fn public(&self, head: &http::request::Parts, body: &Bytes) -> Option<Response<Bytes>> {
+        if let Some(answer) = self.sns.public(head).await {
+            return Some(answer);
+        }
         self.apigateway.public(head, body).await
     }
 }

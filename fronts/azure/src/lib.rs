@@ -14,5 +14,6 @@ pub mod request;
 mod resource_manager;
 pub mod services;
 mod signing;
+mod storage;
 pub mod streamanalytics;
 mod time;

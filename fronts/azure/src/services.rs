@@ -115,11 +115,27 @@ impl Services {
         }
     }
 
+    /// The answer that a request's head earns already, so that nobody who may not makes the node hold a body. Services whose
+    /// bodies are small, or signed, say `None` and decide when they have the whole.
+    #[must_use]
+    pub fn refuse(&self, service: Service, head: &AzureRequest) -> Option<Response<Bytes>> {
+        match service {
+            Service::Blob => self.blob.refuse(head),
+            Service::Queue => self.queue.refuse(head),
+            Service::Cosmos
+            | Service::EventGrid
+            | Service::EventHubs(_)
+            | Service::ApiManagement
+            | Service::StreamAnalytics => None,
+        }
+    }
+
     /// The answer to a body that was not taken.
     #[must_use]
-    pub fn not_taken(&self, service: Service, error: &BodyError) -> Response<Bytes> {
+    pub fn not_taken(&self, service: Service, head: &AzureRequest, error: &BodyError) -> Response<Bytes> {
         match service {
-            Service::Blob | Service::Queue => self.blob.not_taken(error),
+            Service::Blob => self.blob.not_taken(head, error),
+            Service::Queue => self.queue.not_taken(head, error),
             Service::Cosmos => cosmos::not_taken(error),
             Service::EventGrid => self.eventgrid.not_taken(error),
             Service::EventHubs(_) | Service::ApiManagement | Service::StreamAnalytics => plain(error),

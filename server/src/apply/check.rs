@@ -8,9 +8,10 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use millstream_catalog::pipeline::{Located, Mistake, OutputSpec, Pipeline, QuerySpec, SqlText};
+use millstream_catalog::pipeline::{Known, Located, Mistake, OutputSpec, Pipeline, QuerySpec, SqlText};
 use millstream_catalog::{ColumnType, KeyType};
-use millstream_query::{InputSchema, PlanError, Program, plan};
+use millstream_portal::openapi;
+use millstream_query::{InputSchema, PlanError, PlanErrorCode, Program, plan};
 
 use super::package::package;
 
@@ -23,25 +24,33 @@ pub struct Checked {
     pub sql_files: BTreeMap<String, String>,
     /// Code packages (zip, base64) by the name that the pipeline file gives them.
     pub packages: BTreeMap<String, String>,
+    /// OpenAPI documents by the name that the pipeline file gives them.
+    pub documents: BTreeMap<String, String>,
 }
 
-/// Checks a pipeline file's text; files that it names are looked for in `folder`.
+/// Checks a pipeline file's text; files that it names are looked for in `folder`. It may refer to what is `known`.
 ///
 /// # Errors
 /// Every mistake; never empty.
-pub fn check(file: &str, text: &str, folder: &Path) -> Result<Checked, Vec<Mistake>> {
-    let pipeline = Pipeline::parse(file, text)?;
+pub fn check(file: &str, text: &str, folder: &Path, known: &Known) -> Result<Checked, Vec<Mistake>> {
+    let pipeline = Pipeline::parse_onto(file, text, known)?;
     let mut checker = Checker { file, folder, mistakes: Vec::new() };
     let packages = checker.packages(&pipeline);
     let sql_files = checker.sql_files(&pipeline);
-    for query in &pipeline.queries {
-        checker.query(&pipeline, query, &sql_files);
-    }
+    let documents = checker.documents(&pipeline);
+    checker.mistakes.extend(queries(file, folder, &pipeline, &sql_files));
     if checker.mistakes.is_empty() {
-        return Ok(Checked { pipeline, sql_files, packages });
+        return Ok(Checked { pipeline, sql_files, packages, documents });
     }
     checker.mistakes.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
     Err(checker.mistakes)
+}
+
+/// Checks the queries of a pipeline: their SQL, and their outputs.
+pub fn queries(file: &str, folder: &Path, pipeline: &Pipeline, sql_files: &BTreeMap<String, String>) -> Vec<Mistake> {
+    let mut checker = Checker { file, folder, mistakes: Vec::new() };
+    pipeline.queries.iter().for_each(|query| checker.query(pipeline, query, sql_files));
+    checker.mistakes
 }
 
 /// Mistakes as they are printed, one after the other.
@@ -94,6 +103,25 @@ impl Checker<'_> {
         texts
     }
 
+    fn documents(&mut self, pipeline: &Pipeline) -> BTreeMap<String, String> {
+        let mut documents = BTreeMap::new();
+        let apis = pipeline.portal.iter().flat_map(|portal| &portal.apis);
+        for Located { value: path, line } in apis.filter_map(|api| api.value.openapi.as_ref()) {
+            let read = std::fs::read_to_string(self.folder.join(path)).map_err(|error| error.to_string());
+            let checked = read.and_then(|text| {
+                let document = openapi::parse(&text).and_then(|value| openapi::read(&value));
+                document.map(|_| text).map_err(|error| error.to_string())
+            });
+            match checked {
+                Ok(text) => {
+                    documents.insert(path.display().to_string(), text);
+                }
+                Err(error) => self.wrong(*line, format!("{}: {error}", path.display()), ""),
+            }
+        }
+        documents
+    }
+
     fn query(&mut self, pipeline: &Pipeline, query: &Located<QuerySpec>, sql_files: &BTreeMap<String, String>) {
         let spec = &query.value;
         // Where the SQL stands decides which file and line its errors name.
@@ -119,7 +147,11 @@ impl Checker<'_> {
                     self.output(pipeline, spec, &program, output);
                 }
             }
-            Err(errors) => self.mistakes.extend(errors.iter().map(|error| mistake(&file, first_line, error))),
+            Err(errors) => {
+                // Columns that nobody declares are found out from records, which the node has and a file has not.
+                let certain = errors.iter().filter(|error| error.code != PlanErrorCode::ColumnsUnknown);
+                self.mistakes.extend(certain.map(|error| mistake(&file, first_line, error)));
+            }
         }
     }
 

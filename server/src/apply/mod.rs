@@ -3,19 +3,26 @@
 //! The command reads the file and the code folders ([`Request::read`]) and checks them; the node carries it out
 //! ([`apply`]), resource by resource in an order in which each finds what it refers to, and says what it did.
 
+mod access;
+mod api_key;
 mod azure;
 mod carry_out;
 pub mod check;
+pub mod create;
+mod mapping;
+mod message_topic;
 pub mod package;
+mod portal;
 mod queue;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context as _;
+use millstream_catalog::pipeline::Known;
 use serde::{Deserialize, Serialize};
 
-pub use carry_out::apply;
+pub use carry_out::{Applied, apply};
 
 /// A pipeline file with all that it names, as it is sent to a node.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -28,18 +35,22 @@ pub struct Request {
     pub sql_files: BTreeMap<String, String>,
     /// Code packages (zip, base64) by the name that the pipeline file gives them.
     pub packages: BTreeMap<String, String>,
+    /// OpenAPI documents by the name that the pipeline file gives them.
+    #[serde(default)]
+    pub documents: BTreeMap<String, String>,
 }
 
 impl Request {
-    /// Reads a pipeline file and what it names, and checks all of it.
+    /// Reads a pipeline file and what it names, and checks all of it. `known`: what it may refer to besides.
     ///
     /// # Errors
     /// Every mistake, each on its line.
-    pub fn read(file: &Path) -> anyhow::Result<Self> {
+    pub fn read(file: &Path, known: &Known) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
         let folder = file.parent().unwrap_or(Path::new("."));
-        let checked = check::check(&file.display().to_string(), &text, folder)
+        let checked = check::check(&file.display().to_string(), &text, folder, known)
             .map_err(|mistakes| anyhow::anyhow!(check::told(&mistakes)))?;
-        Ok(Self { file: file.display().to_string(), text, sql_files: checked.sql_files, packages: checked.packages })
+        let check::Checked { sql_files, packages, documents, .. } = checked;
+        Ok(Self { file: file.display().to_string(), text, sql_files, packages, documents })
     }
 }

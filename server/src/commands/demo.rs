@@ -1,14 +1,16 @@
 //! `millstream demo`
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use millstream_catalog::pipeline::Known;
 use millstream_namespace::{DEFAULT_NAMESPACE, Scope};
 use millstream_types::{Clock as _, SystemClock};
 
 use crate::apply::{self, Request};
-use crate::cli::DemoArgs;
+use crate::cli::{DemoArgs, ServeArgs};
 use crate::demo::example::{self, Example};
 use crate::demo::producer::{Destination, Feed, Sent, produce};
 use crate::demo::summary::Summary;
@@ -18,6 +20,9 @@ use crate::settings::Settings;
 /// How long the demo's token for its hub counts: longer than anybody looks at a demo.
 const TOKEN_SECONDS: i64 = 365 * 24 * 60 * 60;
 
+/// Where the demo's developer portal listens unless it is said.
+const PORTAL_PORT: u16 = 8081;
+
 /// Runs a node with the stock-trades pipeline and a producer until SIGTERM or Ctrl-C, then drains it.
 ///
 /// # Errors
@@ -25,11 +30,14 @@ const TOKEN_SECONDS: i64 = 365 * 24 * 60 * 60;
 pub async fn run(args: &DemoArgs) -> anyhow::Result<()> {
     let mut serve = args.serve.clone();
     serve.dev = true;
+    if args.paid_api {
+        return paid_api(&mut serve, args.seconds).await;
+    }
     let example = if args.azure { example::AZURE } else { example::AWS };
     let node = Node::start(Settings::from_args(&serve)?).await?;
     node.announce();
     let file = example.write(&node.data().join(example.folder)).context("writing the example")?;
-    let mut request = Request::read(&file)?;
+    let mut request = Request::read(&file, &Known::default())?;
     if args.replay.is_some() {
         // Trades of another day are late by any tolerance: only their own times count then.
         request.text = request.text.replace("late_tolerance_seconds = 5", "late_tolerance_seconds = -1");
@@ -51,6 +59,27 @@ pub async fn run(args: &DemoArgs) -> anyhow::Result<()> {
         () = after(args.seconds) => {}
     }
     producer.abort();
+    node.stop().await;
+    Ok(())
+}
+
+/// Runs a node with the example of an API that earns money until SIGTERM or Ctrl-C.
+async fn paid_api(serve: &mut ServeArgs, seconds: Option<u64>) -> anyhow::Result<()> {
+    serve.portal_listen.get_or_insert(SocketAddr::from((Ipv4Addr::LOCALHOST, PORTAL_PORT)));
+    let node = Node::start(Settings::from_args(serve)?).await?;
+    node.announce();
+    let example = example::PAID_API;
+    let file = example.write(&node.data().join(example.folder)).context("writing the example")?;
+    for applied in apply::apply(node.engines(), &Request::read(&file, &Known::default())?).await? {
+        println!("{applied}");
+    }
+    let (owner, password) = millstream_portal::DEVELOPMENT_OWNER;
+    let listen = serve.portal_listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, PORTAL_PORT)));
+    println!("the developer portal is at http://{listen}/ and its owner logs in as {owner} with {password}");
+    tokio::select! {
+        () = crate::signals::stop_requested() => {}
+        () = after(seconds) => {}
+    }
     node.stop().await;
     Ok(())
 }

@@ -1,8 +1,10 @@
 //! What each command does. One file a command that is more than a request to a node.
 
 mod check;
+mod create;
 mod demo;
 mod marketplace;
+mod portal;
 mod remote;
 mod serve;
 mod verify;
@@ -20,6 +22,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Serve(args) => serve::run(&args).await,
         Command::Demo(args) => demo::run(&args).await,
         Command::Apply(args) => remote::apply(&args).await,
+        Command::Create(args) => create::run(&args).await,
         Command::Check { file } => check::run(&file),
         Command::Tail(args) => remote::tail(&args).await,
         Command::Query(args) => remote::query(&args).await,
@@ -27,6 +30,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Test(args) => remote::test(&args).await,
         Command::Logs(args) => remote::logs(&args).await,
         Command::Keys(args) => remote::keys(&args).await,
+        Command::Portal { command } => portal::run(&command).await,
         Command::Trace(args) => remote::trace(&args).await,
         Command::Status(args) => remote::status(&args).await,
         Command::Usage { command: UsageCommand::Export(args) } => remote::export_usage(&args).await,

@@ -47,6 +47,18 @@ pub const AZURE: Example = Example {
     ],
 };
 
+/// An API that earns money: plans, keys and the developer portal.
+pub const PAID_API: Example = Example {
+    folder: "demo-paid-api",
+    query: ("", ""),
+    hub: None,
+    files: &[
+        ("pipeline.toml", include_str!("../../../examples/paid-api/pipeline.toml")),
+        ("openapi.yaml", include_str!("../../../examples/paid-api/openapi.yaml")),
+        ("functions/native/bootstrap", include_str!("../../../examples/paid-api/functions/native/bootstrap")),
+    ],
+};
+
 impl Example {
     /// Writes the example into a folder and gives its pipeline file.
     ///

@@ -16,6 +16,8 @@ use millstream_aws::sigv4::{Credentials, sign};
 use millstream_types::Clock;
 use serde_json::{Value, json};
 
+use super::quotes;
+
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// Answers invocations until the node ends the process or its runtime API is gone.
@@ -43,10 +45,11 @@ pub async fn run(handler: &str, clock: &dyn Clock) -> Result<(), Error> {
             "post-transaction" => function.post_transaction(&invocation, event, clock).await,
             "save-share-change" => function.save_share_change(&invocation, &event, clock).await,
             "announce" => announce(&event),
-            other => {
-                Err(format!("expected the handler post-transaction, save-share-change or announce, found {other}")
-                    .into())
-            }
+            "quotes" => Ok(serde_json::from_slice(&event).map(|event| quotes::answer(&event))?),
+            other => Err(format!(
+                "expected the handler post-transaction, save-share-change, announce or quotes, found {other}"
+            )
+            .into()),
         };
         function.answer(&invocation, outcome).await?;
     }

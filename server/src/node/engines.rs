@@ -7,12 +7,16 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use base64::Engine as _;
-use millstream_access::Access;
+use millstream_access::{Access, Management, SessionKey};
 use millstream_aws::apigateway::LambdaProxy;
+use millstream_aws::authorize::Authorizer;
+use millstream_aws::destination::Destinations;
 use millstream_aws::kinesis::Seal;
 use millstream_aws::kinesisanalytics::LambdaOutputCodec;
+use millstream_aws::lambda::event_source_mapping::{LambdaEvents, OnFailureDestinations, RolePermits};
 use millstream_aws::marketplace::NoticeJson;
 use millstream_aws::place::Place;
+use millstream_aws::sns::notification::{NotificationDocuments, Signer};
 use millstream_azure::cosmos;
 use millstream_azure::eventgrid::{place as grid_place, words::webhook_words};
 use millstream_azure::streamanalytics::FunctionOutputCodec;
@@ -20,12 +24,15 @@ use millstream_catalog::{Catalog, StorageAccountDefinition};
 use millstream_delivery::Deliveries;
 use millstream_document::Documents;
 use millstream_event::{Events, Options as EventOptions, RetrySchedule};
-use millstream_function::{Functions, Options as FunctionOptions};
+use millstream_function::confinement::Launcher;
+use millstream_function::{Functions, Options as FunctionOptions, ProcessCredentials};
 use millstream_gateway::{BackendOptions, Backends, Calls, Gateway, Managed, PlanOptions, Plans};
 use millstream_insight::Insight;
+use millstream_mapping::{Mappings, Options as MappingOptions, Outside as MappingOutside};
 use millstream_marketplace::{Marketplace, Outside as MarketplaceOutside};
 use millstream_namespace::Namespaces;
 use millstream_object::{ObjectStoreOptions, Objects};
+use millstream_portal::Portal;
 use millstream_query::{Outside, Queries};
 use millstream_queue::Queues;
 use millstream_storage::{Durability, Storage, StorageOptions};
@@ -34,7 +41,7 @@ use millstream_table::Tables;
 use millstream_types::{Clock, Invoke, SystemClock};
 
 use crate::cli::DurabilityName;
-use crate::settings::{ObjectSettings, Settings};
+use crate::settings::{ConfineFunctions, ObjectSettings, Settings};
 
 /// How long `interval` waits before what was acknowledged is on disk.
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -51,6 +58,10 @@ pub struct Engines {
     pub catalog: Catalog,
     pub insight: Insight,
     pub access: Access,
+    /// The access engine in the AWS protocols' words.
+    pub authorizer: Authorizer,
+    /// Who may manage the node where a protocol has no keys for that.
+    pub management: Management,
     pub streams: Streams,
     pub namespaces: Namespaces,
     pub tables: Tables,
@@ -62,15 +73,19 @@ pub struct Engines {
     pub deliveries: Deliveries,
     pub queries: Queries,
     pub queues: Queues,
+    pub mappings: Mappings,
     pub gateway: Gateway,
     pub plans: Plans,
     pub marketplace: Marketplace,
     pub calls: Calls,
     pub events: Events,
     pub managed: Managed,
+    pub portal: Portal,
     pub place: Place,
     /// Keeps what clients bring back from being made up.
     pub seal: Seal,
+    /// Signs what subscribers of topics get.
+    pub signer: Signer,
     pub clock: Arc<dyn Clock>,
     /// Where clients of this machine find the AWS protocols.
     pub endpoint: String,
@@ -84,12 +99,19 @@ impl Engines {
         let place = Place::new(&settings.region);
         let seal = Seal::open(&storage).await?;
         let endpoint = format!("http://{aws}");
-        let access = Access::new(catalog.clone(), settings.dev);
+        let access = Access::new(catalog.clone(), settings.dev)
+            .with_sessions(SessionKey::open(&storage).await?)
+            .with_service_policies(millstream_aws::iam::service_policies());
+        // A node that takes no published key needs one to begin with.
+        access.root_keys(clock.now()).await?;
+        let authorizer = Authorizer::new(access.clone(), place.clone(), Arc::clone(&clock));
+        let management = access.management(new_token, clock.now()).await?;
         let streams = Streams::new(storage.clone(), catalog.clone(), Arc::clone(&clock));
         let random = Arc::new(random_key);
         let namespaces = Namespaces::new(catalog.clone(), streams.clone(), Arc::clone(&clock), random, settings.dev);
         namespaces.ensure_default().await?;
-        let tables = Tables::new(storage.clone(), catalog.clone(), Arc::clone(&clock));
+        let tables =
+            Tables::new(storage.clone(), catalog.clone(), Arc::clone(&clock)).counting(insight.metrics.clone());
         let documents = Documents::new(catalog.clone(), tables.clone(), Arc::clone(&clock));
         if !settings.dev && catalog.storage_accounts.list().is_empty() {
             let keys = [new_account_key(), new_account_key()];
@@ -97,13 +119,20 @@ impl Engines {
             catalog.storage_accounts.create(account).await?;
         }
         let cosmos_key = access.account_key("cosmos", cosmos::DEVELOPMENT_KEY, new_account_key, clock.now()).await?;
+        let queues = Queues::open(storage.clone(), catalog.clone(), Arc::clone(&clock)).await?;
+        queues.measure(insight.clone());
+        let destinations = Arc::new(Destinations::new(place.clone(), Arc::new(queues.clone()), authorizer.clone()));
         let functions = {
-            let options = function_options(settings, &endpoint, &place, &access);
+            let options = FunctionOptions {
+                destination: Some(Arc::clone(&destinations) as _),
+                ..function_options(settings, &endpoint, &place, &access)
+            };
             let (storage, catalog) = (storage.clone(), catalog.clone());
             let (insight, clock) = (insight.clone(), Arc::clone(&clock));
             // Inside the runtime's context: functions start tasks.
             tokio::task::spawn_blocking(move || Functions::open(options, storage, catalog, insight, clock)).await??
         };
+        tracing::info!(confinement = %functions.confinement(), "functions");
         let invoke: Arc<dyn Invoke> = Arc::new(functions.clone());
         let objects = Objects::new(object_store(settings), storage.clone(), catalog.clone(), Arc::clone(&clock));
         let deliveries = Deliveries::start(
@@ -148,18 +177,37 @@ impl Engines {
             backends.clone(),
             Arc::clone(&clock),
         );
-        let marketplace = Marketplace::new(
-            storage.clone(),
-            catalog.clone(),
-            MarketplaceOutside { publish: None, notices: Arc::new(NoticeJson) },
-            Arc::clone(&clock),
-        );
         let managed = Managed::new(storage.clone(), catalog.clone(), insight.clone(), backends, Arc::clone(&clock));
-        let queues = Queues::open(storage.clone(), catalog.clone(), Arc::clone(&clock)).await?;
+        let signer = Signer::new(storage.clone(), Arc::clone(&clock));
         let events = Events::start(
             EventOptions {
                 queues: Some(Arc::new(queues.clone())),
-                ..event_options(settings, &endpoint, invoke, &objects)
+                messages: Some(Arc::new(NotificationDocuments::new(signer.clone(), &endpoint))),
+                invoke_later: Some(Arc::new(functions.clone())),
+                ..event_options(settings, &endpoint, Arc::clone(&invoke), &objects)
+            },
+            storage.clone(),
+            catalog.clone(),
+            streams.clone(),
+            insight.clone(),
+            Arc::clone(&clock),
+        );
+        let marketplace = Marketplace::new(
+            storage.clone(),
+            catalog.clone(),
+            MarketplaceOutside { publish: Some(Arc::new(events.clone())), notices: Arc::new(NoticeJson) },
+            Arc::clone(&clock),
+        );
+        let portal = open_portal(&storage, &catalog, &gateway, &plans, &clock, settings.dev).await?;
+        destinations.connect(functions.clone(), events.clone());
+        let mappings = Mappings::start(
+            mapping_options(settings),
+            MappingOutside {
+                invoke,
+                queues: Arc::new(queues.clone()),
+                codec: Arc::new(LambdaEvents::new(place.clone(), catalog.clone(), seal.clone())),
+                permits: Arc::new(RolePermits::new(authorizer.clone())),
+                failures: Arc::new(OnFailureDestinations::new(place.clone(), destinations)),
             },
             storage.clone(),
             catalog.clone(),
@@ -172,6 +220,8 @@ impl Engines {
             catalog,
             insight,
             access,
+            authorizer,
+            management,
             streams,
             namespaces,
             tables,
@@ -182,14 +232,17 @@ impl Engines {
             deliveries,
             queries,
             queues,
+            mappings,
             gateway,
             plans,
             marketplace,
             calls,
             events,
             managed,
+            portal,
             place,
             seal,
+            signer,
             clock,
             endpoint,
         })
@@ -198,6 +251,7 @@ impl Engines {
     /// Stops the engines from the outside inwards and closes the store.
     pub async fn stop(&self) {
         self.events.shutdown().await;
+        self.mappings.shutdown().await;
         self.plans.shutdown().await;
         self.deliveries.shutdown().await;
         self.queries.shutdown().await;
@@ -212,6 +266,23 @@ impl Engines {
             Err(error) => tracing::error!(%error, "closing the store"),
         }
     }
+}
+
+/// Opens the developer portal, off the async workers, and brings its keys together with its subscriptions.
+async fn open_portal(
+    storage: &Storage,
+    catalog: &Catalog,
+    gateway: &Gateway,
+    plans: &Plans,
+    clock: &Arc<dyn Clock>,
+    development: bool,
+) -> anyhow::Result<Portal> {
+    let (storage, catalog, gateway) = (storage.clone(), catalog.clone(), gateway.clone());
+    let (plans, clock) = (plans.clone(), Arc::clone(clock));
+    let open = move || Portal::open(storage, catalog, gateway, plans, clock, development);
+    let portal = tokio::task::spawn_blocking(open).await??;
+    portal.settle().await?;
+    Ok(portal)
 }
 
 /// Opens what lies on the disk, off the async workers.
@@ -247,11 +318,32 @@ fn function_options(settings: &Settings, endpoint: &str, place: &Place, access: 
         region: settings.region.clone(),
         arn: Arc::new(move |name| place.arn("lambda", &format!("function:{name}"))),
         log_group: Arc::new(millstream_aws::lambda::log_group),
-        credentials: Arc::new(move |name| access.function_key(name, new_key)),
+        credentials: Arc::new(move |name| {
+            let given = access.function_credentials(name);
+            ProcessCredentials { access_key: given.access_key, secret: given.secret, session_token: given.token }
+        }),
         python_path: absolute(&settings.python_path),
         node_path: absolute(&settings.node_path),
         retry_waits: settings.invoke_retry_seconds.map(Duration::from_secs).to_vec().into(),
+        destination: None,
+        dotnet: settings.dotnet.clone(),
+        launcher: settings.confine_functions.wanted().then(launcher).flatten(),
+        confinement_required: settings.confine_functions == ConfineFunctions::Required,
+        // Examples name this program as what their functions run.
+        readable: absolute(&settings.function_readable).into_iter().chain(std::env::current_exe().ok()).collect(),
+        hidden: absolute(std::slice::from_ref(&settings.data)),
     }
+}
+
+/// This program as what starts functions' processes.
+fn launcher() -> Option<Launcher> {
+    let program = std::env::current_exe().ok()?;
+    Some(Launcher { program, arguments: vec![crate::FUNCTION_PROCESS.into()] })
+}
+
+fn mapping_options(settings: &Settings) -> MappingOptions {
+    let [first, longest] = settings.mapping_retry_ms.map(Duration::from_millis);
+    MappingOptions { retry_waits: (first, longest) }
 }
 
 /// The client for HTTP backends; the system's certificates are read off the async workers.
@@ -275,13 +367,9 @@ fn event_options(settings: &Settings, endpoint: &str, invoke: Arc<dyn Invoke>, o
         invoke,
         objects: Some(Arc::new(objects.clone())),
         queues: None,
+        messages: None,
+        invoke_later: None,
     }
-}
-
-/// A key of a function's processes: nobody can guess it, nothing of it is kept.
-fn new_key() -> (String, String) {
-    let random = || uuid::Uuid::new_v4().simple().to_string().to_uppercase();
-    (format!("MSFN{}", &random()[..16]), random() + &random())
 }
 
 /// 32 bytes that nobody can guess, for a key.
@@ -290,6 +378,11 @@ fn random_key() -> [u8; 32] {
     key[..16].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
     key[16..].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
     key
+}
+
+/// A token that nobody can guess and that headers can hold.
+fn new_token() -> String {
+    random_key().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// 64 bytes in base 64 that nobody can guess, as clients of accounts expect a key.

@@ -22,6 +22,7 @@ pub fn start(engines: &Arc<Engines>, stopped: &watch::Receiver<bool>, tasks: &mu
     tasks.spawn(every(SAMPLE, stopped.clone(), move || {
         let engines = Arc::clone(&each);
         async move {
+            engines.queues.sample();
             engines.insight.metrics.sample();
             if let Err(error) = engines.insight.flush().await {
                 tracing::warn!(%error, "log lines and marks cannot be kept");
@@ -48,6 +49,9 @@ pub fn start(engines: &Arc<Engines>, stopped: &watch::Receiver<bool>, tasks: &mu
         async move {
             if let Err(error) = engines.streams.enforce_retention().await {
                 tracing::warn!(%error, "old records cannot be let go");
+            }
+            if let Err(error) = engines.tables.remove_expired().await {
+                tracing::warn!(%error, "items whose time is over cannot be removed");
             }
             if let Err(error) = engines.queues.enforce_retention().await {
                 tracing::warn!(%error, "expired messages cannot be removed");

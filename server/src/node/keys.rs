@@ -6,9 +6,11 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
+use millstream_access::{Access, AccessKey};
 use millstream_azure::eventgrid::place;
 use millstream_azure::eventhubs::EventHubs;
 use millstream_azure::queue::ACCOUNT_SUFFIX as QUEUE_SUFFIX;
+use millstream_types::Millis;
 
 use super::Engines;
 use crate::settings::Settings;
@@ -30,6 +32,11 @@ pub fn routes(engines: &Arc<Engines>, event_hubs: EventHubs, settings: &Settings
 async fn all(State(Keys { engines, event_hubs, development }): State<Keys>) -> String {
     let mut text = String::new();
     let Engines { endpoint, catalog, access, cosmos_key, .. } = &*engines;
+    for (title, keys) in access_keys(access, engines.clock.now()).await {
+        let line =
+            |key: &AccessKey| format!("{} {}{}", key.id, key.secret, if key.disabled { " (inactive)" } else { "" });
+        add(&mut text, &title, &keys.iter().map(line).collect::<Vec<_>>().join("\n"));
+    }
     for namespace in engines.namespaces.namespaces() {
         let strings = event_hubs.connection_strings(&namespace.name, None).unwrap_or_else(|error| error.to_string());
         add(&mut text, &format!("event hubs, namespace {}", namespace.name), &strings);
@@ -45,6 +52,8 @@ async fn all(State(Keys { engines, event_hubs, development }): State<Keys>) -> S
         add(&mut text, &format!("blob storage, account {account}"), &string);
     }
     add(&mut text, "cosmos", &format!("{endpoint}/\n{cosmos_key}"));
+    let everyone = "any token: this is a development node";
+    add(&mut text, "management, bearer token", engines.management.token().unwrap_or(everyone));
     for topic in engines.events.topics() {
         let lines = format!("{}\n{}", place::topic_endpoint(endpoint, &topic.name), topic.keys.join("\n"));
         add(&mut text, &format!("event grid, topic {}", topic.name), &lines);
@@ -62,6 +71,18 @@ async fn all(State(Keys { engines, event_hubs, development }): State<Keys>) -> S
         add(&mut text, &title, &key.value);
     }
     text
+}
+
+/// The root's access keys and those of users.
+async fn access_keys(access: &Access, now: Millis) -> Vec<(String, Vec<AccessKey>)> {
+    // A node that does not start with a key of the root's has told so.
+    let root = access.root_keys(now).await.unwrap_or_default();
+    let users = access.users().into_iter().map(|user| {
+        let keys = access.keys_of(&user.name).unwrap_or_default();
+        (format!("access keys of user {}", user.name), keys)
+    });
+    let all = std::iter::once(("access keys of the root".to_owned(), root)).chain(users);
+    all.filter(|(_, keys)| !keys.is_empty()).collect()
 }
 
 /// A title, and its lines below it.

@@ -9,6 +9,7 @@ mod housekeeping;
 mod keys;
 mod listeners;
 mod marketplace;
+mod portal;
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -12,8 +12,11 @@ pub struct AccessKeyDefinition {
     pub id: String,
     /// The secret.
     pub secret: String,
-    /// Whose: a user's name, or `function:NAME` for the keys that a function's processes get.
+    /// Whose: `root`, or `user:NAME`.
     pub principal: String,
+    /// Whether it is refused although it is there.
+    #[serde(default)]
+    pub disabled: bool,
     /// When it was made.
     pub created: Millis,
 }

@@ -32,6 +32,18 @@ pub struct FunctionDefinition {
     /// At most this many runs at once; `None`: only the node's limit.
     #[serde(default)]
     pub concurrency_limit: Option<u32>,
+    /// Where the events of asynchronous invocations go that failed for good, as the client names it.
+    #[serde(default)]
+    pub dead_letter_target: Option<String>,
+    /// How asynchronous invocations are tried again and where their ends are told; `None`: the defaults.
+    #[serde(default)]
+    pub asynchronous: Option<AsyncPolicy>,
+    /// Who may invoke it besides its owner, as recorded.
+    #[serde(default)]
+    pub permissions: Vec<InvokePermission>,
+    /// For people and their bills.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
     /// SHA-256 of the package, base64: names the package and tells changes.
     pub code_hash: String,
     /// Size of the package, bytes.
@@ -40,6 +52,36 @@ pub struct FunctionDefinition {
     pub modified: Millis,
     /// A new UUID with each change.
     pub revision: String,
+}
+
+/// How asynchronous invocations of a function are treated.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AsyncPolicy {
+    /// How often a failed one is tried again. 0 to 2; `None`: as often as the node does.
+    pub retries_max: Option<u32>,
+    /// How old one may become before it is given up, seconds. 60 to 21,600; `None`: the longest.
+    pub age_max_seconds: Option<u32>,
+    /// Where it is told that one succeeded, as the client names it.
+    pub on_success: Option<String>,
+    /// Where it is told that one failed for good.
+    pub on_failure: Option<String>,
+    /// When this was last changed.
+    pub modified: Millis,
+}
+
+/// A permission to invoke a function: a statement of its policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InvokePermission {
+    /// Unique in its function.
+    pub id: String,
+    /// What may be done, as the client wrote it.
+    pub action: String,
+    /// Who may: an account, a role, a service.
+    pub principal: String,
+    /// Only on behalf of this resource.
+    pub source: Option<String>,
+    /// Only on behalf of this account.
+    pub source_account: Option<String>,
 }
 
 impl Definition for FunctionDefinition {

@@ -7,19 +7,25 @@ mod api_key;
 mod bucket;
 mod delivery_stream;
 mod document;
+mod event_source_mapping;
 mod event_subscription;
 mod function;
 mod hub;
 mod managed_service;
 mod marketplace;
+mod money;
 mod namespace;
+mod policy;
+mod portal;
 mod query;
 mod queue;
+mod role;
 mod storage_account;
 mod stream;
 mod table;
 mod topic;
 mod usage_plan;
+mod user;
 
 pub use access_key::AccessKeyDefinition;
 pub use api::{
@@ -30,25 +36,39 @@ pub use api_key::{ApiKeyDefinition, FormerValue};
 pub use bucket::BucketDefinition;
 pub use delivery_stream::{Compression, DeliverySource, DeliveryStreamDefinition, ErrorLog, ObjectDestination};
 pub use document::{DocumentContainerDefinition, DocumentDatabaseDefinition};
+pub use event_source_mapping::{
+    EventSource, EventSourceMappingDefinition, FailureTarget, MappingSettings, MappingStart, MappingState,
+};
 pub use event_subscription::{
     DeadLetterTarget, DeliveryHeader, DeliveryHeaderValue, EventBatching, EventEndpoint, EventFilter, EventRetry,
-    EventSubscriptionDefinition, FieldCondition, FieldTest, SubscriptionState,
+    EventSubscriptionDefinition, FieldCondition, FieldTest, MessagePattern, PatternScope, SubscriptionState,
 };
-pub use function::FunctionDefinition;
+pub use function::{AsyncPolicy, FunctionDefinition, InvokePermission};
 pub use hub::{ConsumerGroupDefinition, HubDefinition};
 pub use managed_service::{
     ManagedApi, ManagedOperation, ManagedServiceDefinition, ManagedSubscriptionState, Product, Subscription,
     SubscriptionScope,
 };
 pub use marketplace::{MarketplaceProductDefinition, MarketplaceSubscriptionDefinition, MarketplaceSubscriptionState};
+pub use money::{Money, Price};
 pub use namespace::{AccessPolicyDefinition, AccessRights, NamespaceDefinition};
+pub use policy::{Grants, PolicyDefinition, PolicyReference, PolicyVersion};
+pub use portal::{
+    PasswordHash, PortalAccountDefinition, PortalApiDefinition, PortalDefinition, PortalInvitation,
+    PortalOfferDefinition, PortalRole, PortalSubscription, PortalSubscriptionState,
+};
 pub use query::{
     ColumnDefinition, ColumnType, DesiredState, DocumentOutput, EventOrder, ObjectOutput, OrderPolicy, OutputTarget,
     QueryDefinition, QueryDialect, QueryInput, QueryOutput, QueryResource, RecordFormat, StartAt,
 };
-pub use queue::{QueueDefinition, QueueSettings, Redrive};
+pub use queue::{QueueDefinition, QueueSettings, Redrive, RedriveSources};
+pub use role::RoleDefinition;
 pub use storage_account::StorageAccountDefinition;
 pub use stream::{CapacityMode, HashKeyRange, ShardDefinition, StreamDefinition, StreamOwner};
-pub use table::{KeyAttribute, KeyType, TABLE_ITEM_BYTES_MAX, TableDefinition, TableOwner};
+pub use table::{
+    ChangeView, IndexProjection, KeyAttribute, KeyType, TABLE_ITEM_BYTES_MAX, TableChanges, TableDefinition,
+    TableIndex, TableOwner,
+};
 pub use topic::{EventSchema, TopicDefinition, topic_stream};
 pub use usage_plan::{PlanQuota, PlanStage, QuotaPeriod, Throttle, UsagePlanDefinition};
+pub use user::UserDefinition;

@@ -52,6 +52,8 @@ pub enum StreamOwner {
     Topic,
     /// A hub outside the default namespace, named `NAMESPACE/HUB`. Those of the default namespace are users' streams.
     Hub,
+    /// A table, whose changes it holds; named `changes/TABLE`.
+    Table,
     /// The gateway: the access log of its metered requests, named `gateway/access`.
     Gateway,
 }

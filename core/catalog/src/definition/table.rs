@@ -36,6 +36,98 @@ pub struct TableDefinition {
     /// Bytes of names and values that one item may have.
     #[serde(default = "table_item_bytes_max")]
     pub item_bytes_max: usize,
+    /// The stream of its changes; `None` if there never was one.
+    #[serde(default)]
+    pub changes: Option<TableChanges>,
+    /// The attribute that says when an item may go, as a number of seconds since 1970; `None`: items stay.
+    #[serde(default)]
+    pub expiry: Option<String>,
+    /// Secondary indexes, in the order that they were named in.
+    #[serde(default)]
+    pub indexes: Vec<TableIndex>,
+}
+
+/// A secondary index: a table's items under another key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableIndex {
+    /// Unique in its table.
+    pub name: String,
+    /// Names its entries on disk; unique in its table.
+    pub number: u32,
+    /// The hash key.
+    pub hash_key: KeyAttribute,
+    /// The sort key.
+    #[serde(default)]
+    pub sort_key: Option<KeyAttribute>,
+    /// What entries hold of their items.
+    pub projection: IndexProjection,
+    /// Whether it has the table's own hash key and shares its capacity.
+    pub local: bool,
+    /// Provisioned (reads, writes) per second of an index that is not local. Told, not enforced: an index uses its table's.
+    #[serde(default)]
+    pub provisioned: Option<(u64, u64)>,
+}
+
+/// What an index's entries hold of their items, besides the keys of index and table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum IndexProjection {
+    /// Everything.
+    All,
+    /// Nothing else.
+    KeysOnly,
+    /// Some attributes.
+    Include {
+        /// Their names.
+        attributes: std::collections::BTreeSet<String>,
+    },
+}
+
+impl TableDefinition {
+    /// What change records show, if changes are told now.
+    #[must_use]
+    pub fn change_view(&self) -> Option<ChangeView> {
+        self.changes.as_ref().filter(|changes| changes.enabled).map(|changes| changes.view)
+    }
+}
+
+/// A table's stream of changes, named `changes/TABLE`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableChanges {
+    /// What its records show.
+    pub view: ChangeView,
+    /// When it was made: tells it from those that the table had before.
+    pub created: Millis,
+    /// Whether changes are told. One that was disabled can be read until its records are gone.
+    pub enabled: bool,
+}
+
+/// What a change record shows besides the item's key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeView {
+    /// Nothing else.
+    KeysOnly,
+    /// The item as it is after the change.
+    NewImage,
+    /// The item as it was before the change.
+    OldImage,
+    /// Both.
+    NewAndOldImages,
+}
+
+impl ChangeView {
+    /// Whether the item is shown as it is after the change.
+    #[must_use]
+    pub fn shows_new(self) -> bool {
+        matches!(self, Self::NewImage | Self::NewAndOldImages)
+    }
+
+    /// Whether the item is shown as it was before the change.
+    #[must_use]
+    pub fn shows_old(self) -> bool {
+        matches!(self, Self::OldImage | Self::NewAndOldImages)
+    }
 }
 
 /// Who made a table and may remove it.

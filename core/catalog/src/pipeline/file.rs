@@ -5,13 +5,20 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::access::{RoleTable, UserTable};
 use super::azure::{ApiManagementTable, BlobContainerTable, CosmosDatabaseTable, EventHubTable, TopicTable};
+use super::mapping::MappingTable;
+use super::message_topic::MessageTopicTable;
+use super::plan::{ApiKeyTable, PlanTable};
+use super::portal::PortalTable;
 use super::queue::QueueTable;
-use crate::definition::KeyType;
+use crate::definition::{ChangeView, KeyType};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PipelineFile {
+    /// A file of a section or two needs none.
+    #[serde(default = "unnamed")]
     pub(super) name: String,
     #[serde(default)]
     pub(super) stream: Vec<StreamTable>,
@@ -19,6 +26,10 @@ pub(super) struct PipelineFile {
     pub(super) delivery_stream: Vec<DeliveryStreamTable>,
     #[serde(default)]
     pub(super) table: Vec<TableTable>,
+    #[serde(default)]
+    pub(super) role: Vec<RoleTable>,
+    #[serde(default)]
+    pub(super) user: Vec<UserTable>,
     #[serde(default)]
     pub(super) function: Vec<FunctionTable>,
     #[serde(default)]
@@ -28,6 +39,8 @@ pub(super) struct PipelineFile {
     #[serde(default)]
     pub(super) queue: Vec<QueueTable>,
     #[serde(default)]
+    pub(super) mapping: Vec<MappingTable>,
+    #[serde(default)]
     pub(super) event_hub: Vec<EventHubTable>,
     #[serde(default)]
     pub(super) blob_container: Vec<BlobContainerTable>,
@@ -36,7 +49,14 @@ pub(super) struct PipelineFile {
     #[serde(default)]
     pub(super) event_grid_topic: Vec<TopicTable>,
     #[serde(default)]
+    pub(super) sns_topic: Vec<MessageTopicTable>,
+    #[serde(default)]
     pub(super) api_management: Vec<ApiManagementTable>,
+    #[serde(default)]
+    pub(super) plans: BTreeMap<String, Spanned<PlanTable>>,
+    #[serde(default)]
+    pub(super) keys: BTreeMap<String, Spanned<ApiKeyTable>>,
+    pub(super) portal: Option<PortalTable>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -72,6 +92,16 @@ pub(super) struct TableTable {
     pub(super) name: Spanned<String>,
     pub(super) hash_key: KeyTable,
     pub(super) sort_key: Option<KeyTable>,
+    pub(super) changes: Option<ChangeView>,
+    pub(super) capacity: Option<CapacityTable>,
+    pub(super) expiry: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CapacityTable {
+    pub(super) reads: u64,
+    pub(super) writes: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -89,6 +119,8 @@ pub(super) struct FunctionTable {
     pub(super) runtime: String,
     pub(super) handler: String,
     pub(super) code: Spanned<String>,
+    /// Without it the function may do everything.
+    pub(super) role: Option<Spanned<String>>,
     #[serde(default = "thirty")]
     pub(super) timeout_seconds: u32,
     #[serde(default = "mib_256")]
@@ -233,6 +265,9 @@ pub(super) struct RouteTable {
     pub(super) function: Spanned<String>,
     #[serde(default)]
     pub(super) integration: RouteIntegration,
+    /// Whether a caller needs an API key.
+    #[serde(default)]
+    pub(super) key_required: bool,
 }
 
 /// How a route calls its function.
@@ -244,6 +279,10 @@ pub enum RouteIntegration {
     Plain,
     /// The function gets the whole request and gives the whole answer.
     Proxy,
+}
+
+fn unnamed() -> String {
+    "pipeline".to_owned()
 }
 
 fn one() -> u32 {

@@ -189,8 +189,17 @@ impl Reading {
             None => tables.scan(&table, Scan { start, ..Scan::default() }).await,
             Some(partition) => {
                 let condition = KeyCondition { hash: AttributeValue::Binary(partition.clone()), sort: None };
-                let query =
-                    TableQuery { condition, reverse: false, limit: None, start, filter: None, projection: None };
+                let query = TableQuery {
+                    condition,
+                    reverse: false,
+                    limit: None,
+                    start,
+                    filter: None,
+                    projection: None,
+                    consistent: true,
+                    index: None,
+                    whole: false,
+                };
                 tables.query(&table, query).await
             }
         };

@@ -1,17 +1,21 @@
-//! Writes of one item: put, delete and update, each with an optional condition.
+//! One item: read, put, deleted and updated, each write with an optional condition.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use millstream_catalog::TableDefinition;
-use millstream_storage::{Keyspace, Storage, Ticket, Transaction};
+use millstream_storage::{Ticket, Transaction};
 
 use super::stripes::Needed;
-use super::{Tables, off_worker};
+use super::throttle::Use;
+use super::writing::{Writing, needs_old};
+use super::{Tables, read};
+use crate::capacity::{read_units, write_units};
+use crate::change::ChangeCause;
 use crate::error::TableError;
 use crate::expression::{Condition, UpdateExpression};
 use crate::item::{self, Item};
-use crate::{key, stored};
+use crate::{index, key};
 
 /// An item to be put in whole.
 #[derive(Debug, Clone)]
@@ -46,11 +50,22 @@ pub struct Update {
     pub condition: Option<Condition>,
 }
 
+/// An item that was looked for.
+#[derive(Debug, Clone)]
+pub struct Read {
+    /// It, if there is one.
+    pub item: Option<Item>,
+    /// Read capacity units.
+    pub units: f64,
+}
+
 /// A written item.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Write {
     /// What was there before, if it was asked for.
     pub old: Option<Item>,
+    /// Write capacity units. Of the new item alone when nothing made the write look at the old one.
+    pub units: f64,
 }
 
 /// An updated item.
@@ -60,92 +75,101 @@ pub struct Updated {
     pub old: Option<Item>,
     /// What is there now.
     pub new: Item,
-}
-
-/// What a change makes of an item: the new one (`None`: it goes), and what the caller is told.
-struct Change<T> {
-    new: Option<Item>,
-    told: T,
+    /// Write capacity units.
+    pub units: f64,
 }
 
 impl Tables {
+    /// The item of a key, as it is durable; `None` when there is none.
+    ///
+    /// # Errors
+    /// As [`Tables::read`].
+    pub async fn get(&self, table: &str, key: &Item) -> Result<Option<Item>, TableError> {
+        Ok(self.read(table, key, true).await?.item)
+    }
+
+    /// The item of a key, as it is durable, and what the read counts for: all reads are consistent, one that need not be
+    /// counts for half.
+    ///
+    /// # Errors
+    /// [`TableError::TableNotFound`], [`TableError::KeyMismatch`], [`TableError::Throttled`], [`TableError::Storage`].
+    pub async fn read(&self, table: &str, key: &Item, consistent: bool) -> Result<Read, TableError> {
+        let table = self.table(table)?;
+        let key = key::encode_of_key(&table, key)?;
+        let taken = read_units(0, consistent);
+        self.throttle.take(&table, Use::Read, taken)?;
+        self.off_worker(move |engine| {
+            let item = read(&engine.storage, &key::keyspace(&table), &key)?;
+            let units = read_units(item.as_ref().map_or(0, item::size), consistent);
+            engine.throttle.correct(&table, Use::Read, taken, units);
+            Ok(Read { item, units })
+        })
+        .await
+    }
+
     /// Puts an item in the place of what is there. Durable when this returns.
     ///
     /// # Errors
-    /// [`TableError::TableNotFound`], those of keys and limits, [`TableError::ConditionFailed`], [`TableError::Storage`].
+    /// [`TableError::TableNotFound`], those of keys and limits, [`TableError::ConditionFailed`], [`TableError::Throttled`],
+    /// [`TableError::Storage`].
     pub async fn put(&self, table: &str, put: Put) -> Result<Write, TableError> {
         let table = self.table(table)?;
         let key = key::encode_of_item(&table, &put.item)?;
-        item::check_limits(&put.item, table.item_bytes_max)?;
+        check_item(&table, &put.item)?;
         let Put { item, condition, return_old } = put;
-        if condition.is_none() && !return_old {
-            let value = stored::encode(&item);
-            self.write_blindly(&key::keyspace(&table), vec![(key, Some(value))]).await?;
-            return Ok(Write::default());
+        let units = write_units(item::size(&item));
+        self.throttle.take(&table, Use::Write, units)?;
+        if condition.is_none() && !return_old && !needs_old(&table) {
+            self.write_blindly(&table, key, Some(&item)).await?;
+            return Ok(Write { old: None, units });
         }
-        let change = move |old: Option<Item>| Ok(Change { new: Some(item), told: Write { old } });
-        self.change(&table, key, condition, change).await
+        let written = self.change(table, key, condition, units, |_| Ok(Some(item))).await?;
+        Ok(Write { old: written.old, units: written.units })
     }
 
     /// Removes an item; no error when there is none. Durable when this returns.
     ///
     /// # Errors
-    /// [`TableError::TableNotFound`], [`TableError::KeyMismatch`], [`TableError::ConditionFailed`], [`TableError::Storage`].
+    /// [`TableError::TableNotFound`], [`TableError::KeyMismatch`], [`TableError::ConditionFailed`],
+    /// [`TableError::Throttled`], [`TableError::Storage`].
     pub async fn delete_item(&self, table: &str, deletion: Deletion) -> Result<Write, TableError> {
         let table = self.table(table)?;
-        let key = key::encode_of_key(&table, &deletion.key)?;
-        if deletion.condition.is_none() && !deletion.return_old {
-            self.write_blindly(&key::keyspace(&table), vec![(key, None)]).await?;
-            return Ok(Write::default());
+        let Deletion { key, condition, return_old } = deletion;
+        let key = key::encode_of_key(&table, &key)?;
+        let units = write_units(0);
+        self.throttle.take(&table, Use::Write, units)?;
+        if condition.is_none() && !return_old && !needs_old(&table) {
+            self.write_blindly(&table, key, None).await?;
+            return Ok(Write { old: None, units });
         }
-        let change = |old: Option<Item>| Ok(Change { new: None, told: Write { old } });
-        self.change(&table, key, deletion.condition, change).await
+        let written = self.change(table, key, condition, units, |_| Ok(None)).await?;
+        Ok(Write { old: written.old, units: written.units })
     }
 
     /// Changes an item, or makes it. Durable when this returns.
     ///
     /// # Errors
     /// [`TableError::TableNotFound`], those of keys, limits and updates, [`TableError::ConditionFailed`],
-    /// [`TableError::Storage`].
+    /// [`TableError::Throttled`], [`TableError::Storage`].
     pub async fn update(&self, table: &str, update: Update) -> Result<Updated, TableError> {
         let table = self.table(table)?;
-        let encoded = key::encode_of_key(&table, &update.key)?;
         let Update { key, update, condition } = update;
-        if let Some(update) = &update {
-            let of_key = |attribute: &&str| key::attributes(&table).any(|part| part.name == *attribute);
-            if let Some(attribute) = update.attributes().find(of_key) {
-                return Err(TableError::UpdatesKey { attribute: attribute.to_owned() });
-            }
-        }
-        let bytes_max = table.item_bytes_max;
-        let change = move |old: Option<Item>| {
-            let before = old.clone().unwrap_or(key);
-            let new = match &update {
-                Some(update) => update.apply(&before)?,
-                None => before,
-            };
-            item::check_limits(&new, bytes_max)?;
-            Ok(Change { new: Some(new.clone()), told: Updated { old, new } })
-        };
-        self.change(&table, encoded, condition, change).await
+        let encoded = key::encode_of_key(&table, &key)?;
+        check_spares_key(&table, update.as_ref())?;
+        let units = write_units(item::size(&key));
+        self.throttle.take(&table, Use::Write, units)?;
+        let definition = Arc::clone(&table);
+        let change = move |old: Option<&Item>| updated(&definition, old.unwrap_or(&key), update.as_ref()).map(Some);
+        let Changed { old, new, units } = self.change(table, encoded, condition, units, change).await?;
+        Ok(Updated { old, new: new.unwrap_or_default(), units })
     }
 
-    /// Writes items of one table without a look at what is there, as one transaction.
-    pub(super) async fn write_blindly(
-        &self,
-        keyspace: &Keyspace,
-        writes: Vec<(Bytes, Option<Bytes>)>,
-    ) -> Result<(), TableError> {
-        let keys: Vec<&Bytes> = writes.iter().map(|(key, _)| key).collect();
-        let needed = Needed::of(&keys);
-        let mut transaction = Transaction::new();
-        for (key, value) in writes {
-            match value {
-                Some(value) => transaction.put(keyspace, key, value),
-                None => transaction.delete(keyspace, key),
-            };
-        }
-        self.submit_ordered(needed, transaction).await?.durable().await?;
+    /// Writes an item without a look at what is there.
+    async fn write_blindly(&self, table: &TableDefinition, key: Bytes, new: Option<&Item>) -> Result<(), TableError> {
+        let needed = Needed::of(&[&key]);
+        let mut writing = Writing::new(self);
+        writing.item(table, key, (None, new), ChangeCause::Caller)?;
+        self.submit_ordered(needed, writing.finish()?).await?.durable().await?;
         Ok(())
     }
 
@@ -155,44 +179,46 @@ impl Tables {
         if let Some(_turn) = self.stripes.try_lock(&needed) {
             return Ok(self.storage.submit(transaction)?);
         }
-        let stripes = Arc::clone(&self.stripes);
-        off_worker(self.storage.clone(), move |storage| {
-            let _turn = stripes.lock(&needed);
-            Ok(storage.submit(transaction)?)
+        self.off_worker(move |engine| {
+            let _turn = engine.stripes.lock(&needed);
+            Ok(engine.storage.submit(transaction)?)
         })
         .await
     }
 
-    /// Reads an item, checks the condition, submits what `change` makes of it, and waits for the disk.
-    async fn change<T: Send + 'static>(
+    /// Reads an item, checks the condition, submits what `change` makes of it, and waits for the disk. `taken` write units
+    /// were taken before; what the change counts for in truth is the larger item.
+    async fn change(
         &self,
-        table: &TableDefinition,
+        table: Arc<TableDefinition>,
         key: Bytes,
         condition: Option<Condition>,
-        change: impl FnOnce(Option<Item>) -> Result<Change<T>, TableError> + Send + 'static,
-    ) -> Result<T, TableError> {
-        let (keyspace, stripes) = (key::keyspace(table), Arc::clone(&self.stripes));
-        let submitted = off_worker(self.storage.clone(), move |storage| {
-            let _turn = stripes.lock(&Needed::of(&[&key]));
-            let old = storage.get_submitted(&keyspace, &key)?.map(stored::decode).transpose()?;
-            if let Some(condition) = condition
-                && !condition.holds(old.as_ref().unwrap_or(&Item::new()))
-            {
-                return Err(TableError::ConditionFailed { item: old.map(Box::new) });
-            }
-            let Change { new, told } = change(old)?;
-            Ok((submit(storage, &keyspace, key, new)?, told))
-        })
-        .await;
+        taken: f64,
+        change: impl FnOnce(Option<&Item>) -> Result<Option<Item>, TableError> + Send + 'static,
+    ) -> Result<Changed, TableError> {
+        let submitted = self
+            .off_worker(move |engine| {
+                let _turn = engine.stripes.lock(&Needed::of(&[&key]));
+                let old = engine.submitted(&table, &key)?;
+                let outcome = checked(condition.as_ref(), old.as_ref()).and_then(|()| change(old.as_ref()));
+                let mut units = units_of(old.as_ref(), outcome.as_ref().ok().and_then(Option::as_ref)).max(taken);
+                let mut writing = Writing::new(engine);
+                if let Ok(new) = &outcome {
+                    units += writing.item(&table, key, (old.as_ref(), new.as_ref()), ChangeCause::Caller)?;
+                }
+                engine.throttle.correct(&table, Use::Write, taken, units);
+                let new = outcome?;
+                Ok((engine.storage.submit(writing.finish()?)?, Changed { old, new, units }))
+            })
+            .await;
         match submitted {
-            Ok((ticket, told)) => {
+            Ok((ticket, changed)) => {
                 ticket.durable().await?;
-                Ok(told)
+                Ok(changed)
             }
             Err(error @ TableError::ConditionFailed { .. }) => {
-                // The item that broke the condition may still be on its way to the disk: whoever is told of it must be
-                // able to rely on it, so this answer waits until everything before it is durable.
-                self.storage.commit(Transaction::new()).await?;
+                // The item that broke the condition may still be on its way to the disk.
+                self.settled().await?;
                 Err(error)
             }
             Err(error) => Err(error),
@@ -200,11 +226,53 @@ impl Tables {
     }
 }
 
-fn submit(storage: &Storage, keyspace: &Keyspace, key: Bytes, new: Option<Item>) -> Result<Ticket, TableError> {
-    let mut transaction = Transaction::new();
-    match new {
-        Some(item) => transaction.put(keyspace, key, stored::encode(&item)),
-        None => transaction.delete(keyspace, key),
+/// What a change did.
+struct Changed {
+    old: Option<Item>,
+    new: Option<Item>,
+    units: f64,
+}
+
+/// Write units of a change: those of the larger item.
+pub(super) fn units_of(old: Option<&Item>, new: Option<&Item>) -> f64 {
+    write_units(old.map_or(0, item::size).max(new.map_or(0, item::size)))
+}
+
+/// Whether a condition holds for what is there.
+pub(super) fn checked(condition: Option<&Condition>, old: Option<&Item>) -> Result<(), TableError> {
+    match condition {
+        Some(condition) if !condition.holds(old.unwrap_or(&Item::new())) => {
+            Err(TableError::ConditionFailed { item: old.cloned().map(Box::new) })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses updates of key attributes.
+pub(super) fn check_spares_key(table: &TableDefinition, update: Option<&UpdateExpression>) -> Result<(), TableError> {
+    let of_key = |attribute: &&str| key::attributes(table).any(|part| part.name == *attribute);
+    match update.and_then(|update| update.attributes().find(of_key)) {
+        Some(attribute) => Err(TableError::UpdatesKey { attribute: attribute.to_owned() }),
+        None => Ok(()),
+    }
+}
+
+/// What an update makes of an item, or of a key when there is no item.
+pub(super) fn updated(
+    table: &TableDefinition,
+    before: &Item,
+    update: Option<&UpdateExpression>,
+) -> Result<Item, TableError> {
+    let new = match update {
+        Some(update) => update.apply(before)?,
+        None => before.clone(),
     };
-    Ok(storage.submit(transaction)?)
+    check_item(table, &new)?;
+    Ok(new)
+}
+
+/// Refuses items over the table's limits and those that its indexes cannot have.
+pub(super) fn check_item(table: &TableDefinition, item: &Item) -> Result<(), TableError> {
+    item::check_limits(item, table.item_bytes_max)?;
+    index::check(table, item)
 }

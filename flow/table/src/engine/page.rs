@@ -1,16 +1,19 @@
 //! Queries and scans: a page of items out of a range of stored keys.
 
 use std::ops::Bound;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use millstream_catalog::TableDefinition;
+use millstream_catalog::{TableDefinition, TableIndex};
 use millstream_storage::{Keyspace, Storage};
 
-use super::{Tables, off_worker};
+use super::throttle::Use;
+use super::{Tables, read};
+use crate::capacity::read_units;
 use crate::error::TableError;
 use crate::expression::{Condition, KeyCondition, Projection};
 use crate::item::{self, Item};
-use crate::{key, stored};
+use crate::{index, key, stored};
 
 /// Bytes of items that one page looks at before filtering: 1 MB, the service family's own page.
 pub const PAGE_BYTES_MAX: usize = 1024 * 1024;
@@ -36,6 +39,12 @@ pub struct Query {
     pub filter: Option<Condition>,
     /// Shows parts of items.
     pub projection: Option<Projection>,
+    /// Whether it counts as a consistent read.
+    pub consistent: bool,
+    /// Look into this index instead of the table.
+    pub index: Option<String>,
+    /// Whole items, not what the index's entries hold of them.
+    pub whole: bool,
 }
 
 /// All items of a table, or a segment of it.
@@ -51,6 +60,12 @@ pub struct Scan {
     pub filter: Option<Condition>,
     /// Shows parts of items.
     pub projection: Option<Projection>,
+    /// Whether it counts as a consistent read.
+    pub consistent: bool,
+    /// Look into this index instead of the table.
+    pub index: Option<String>,
+    /// Whole items, not what the index's entries hold of them.
+    pub whole: bool,
 }
 
 /// A page of items.
@@ -62,14 +77,19 @@ pub struct Page {
     pub scanned: usize,
     /// Their bytes.
     pub scanned_bytes: usize,
+    /// Read capacity units.
+    pub units: f64,
     /// Where the next page starts; `None` when there is nothing more.
     pub last_key: Option<Item>,
 }
 
+/// Stored keys from a bound to a bound.
+type KeyRange = (Bound<Bytes>, Bound<Bytes>);
+
 /// What a page is made of, whatever asked for it.
 struct Reading {
-    keyspace: Keyspace,
-    range: (Bound<Bytes>, Bound<Bytes>),
+    place: Place,
+    range: KeyRange,
     reverse: bool,
     limit: usize,
     filter: Option<Condition>,
@@ -80,22 +100,24 @@ impl Tables {
     /// A page of the items of one hash key, in the order of their sort keys.
     ///
     /// # Errors
-    /// [`TableError::TableNotFound`], [`TableError::StartKey`], those of keys, [`TableError::Storage`].
+    /// [`TableError::TableNotFound`], [`TableError::StartKey`], those of keys, [`TableError::Throttled`],
+    /// [`TableError::Storage`].
     pub async fn query(&self, table: &str, query: Query) -> Result<Page, TableError> {
         let table = self.table(table)?;
-        let mut range = query.condition.range(&table)?;
+        let place = Place::of(&table, query.index.as_deref(), query.whole)?;
+        let mut range = place.range(&table, &query.condition)?;
         if let Some(start) = &query.start {
-            range = behind(&table, start, range, query.reverse)?;
+            range = behind(place.encode_of_key(&table, start)?, range, query.reverse)?;
         }
         let reading = Reading {
-            keyspace: key::keyspace(&table),
+            place,
             range,
             reverse: query.reverse,
             limit: query.limit.unwrap_or(usize::MAX),
             filter: query.filter,
             projection: query.projection,
         };
-        off_worker(self.storage.clone(), move |storage| reading.page(storage, &table)).await
+        self.charged(table, reading, query.consistent).await
     }
 
     /// A page of all items, in the order of their hash keys' hashes.
@@ -104,6 +126,38 @@ impl Tables {
     /// As [`Tables::query`], and [`TableError::Segment`].
     pub async fn scan(&self, table: &str, scan: Scan) -> Result<Page, TableError> {
         let table = self.table(table)?;
+        let consistent = scan.consistent;
+        let reading = Reading::of_scan(&table, scan)?;
+        self.charged(table, reading, consistent).await
+    }
+
+    /// A page of all items that nobody pays for: the table's own work.
+    pub(super) async fn scan_freely(&self, table: &Arc<TableDefinition>, scan: Scan) -> Result<Page, TableError> {
+        let (table, reading) = (Arc::clone(table), Reading::of_scan(table, scan)?);
+        self.off_worker(move |engine| reading.page(&engine.storage, &table)).await
+    }
+
+    async fn charged(
+        &self,
+        table: Arc<TableDefinition>,
+        reading: Reading,
+        consistent: bool,
+    ) -> Result<Page, TableError> {
+        let taken = read_units(0, consistent);
+        self.throttle.take(&table, Use::Read, taken)?;
+        self.off_worker(move |engine| {
+            let mut page = reading.page(&engine.storage, &table)?;
+            page.units = read_units(page.scanned_bytes, consistent);
+            engine.throttle.correct(&table, Use::Read, taken, page.units);
+            Ok(page)
+        })
+        .await
+    }
+}
+
+impl Reading {
+    fn of_scan(table: &TableDefinition, scan: Scan) -> Result<Self, TableError> {
+        let place = Place::of(table, scan.index.as_deref(), scan.whole)?;
         let mut range = match scan.segment {
             None => (Bound::Unbounded, Bound::Unbounded),
             Some((segment, total)) if segment >= total || total > SEGMENTS_MAX => {
@@ -118,28 +172,21 @@ impl Tables {
             }
         };
         if let Some(start) = &scan.start {
-            range = behind(&table, start, range, false)?;
+            range = behind(place.encode_of_key(table, start)?, range, false)?;
         }
-        let reading = Reading {
-            keyspace: key::keyspace(&table),
+        Ok(Self {
+            place,
             range,
             reverse: false,
             limit: scan.limit.unwrap_or(usize::MAX),
             filter: scan.filter,
             projection: scan.projection,
-        };
-        off_worker(self.storage.clone(), move |storage| reading.page(storage, &table)).await
+        })
     }
 }
 
 /// What of a range lies behind a key that must be inside of it.
-fn behind(
-    table: &TableDefinition,
-    start: &Item,
-    (low, high): (Bound<Bytes>, Bound<Bytes>),
-    reverse: bool,
-) -> Result<(Bound<Bytes>, Bound<Bytes>), TableError> {
-    let start = key::encode_of_key(table, start)?;
+fn behind(start: Bytes, (low, high): KeyRange, reverse: bool) -> Result<KeyRange, TableError> {
     let above = match &low {
         Bound::Included(low) | Bound::Excluded(low) => start >= *low,
         Bound::Unbounded => true,
@@ -157,12 +204,70 @@ fn behind(
 }
 
 /// A range that nothing can be in; ordered maps refuse such ranges with a panic.
-fn is_empty(range: &(Bound<Bytes>, Bound<Bytes>)) -> bool {
+fn is_empty(range: &KeyRange) -> bool {
     use Bound::{Excluded, Included, Unbounded};
     match range {
         (Unbounded, _) | (_, Unbounded) => false,
         (Included(low), Included(high)) => low > high,
         (Included(low) | Excluded(low), Included(high) | Excluded(high)) => low >= high,
+    }
+}
+
+/// Where a page comes from.
+enum Place {
+    Table,
+    /// An index; `whole`: with the items that its entries stand for.
+    Index {
+        index: TableIndex,
+        whole: bool,
+    },
+}
+
+impl Place {
+    fn of(table: &TableDefinition, index: Option<&str>, whole: bool) -> Result<Self, TableError> {
+        match index {
+            Some(name) => Ok(Self::Index { index: index::find(table, name)?.clone(), whole }),
+            None => Ok(Self::Table),
+        }
+    }
+
+    fn keyspace(&self, table: &TableDefinition) -> Keyspace {
+        match self {
+            Self::Table => key::keyspace(table),
+            Self::Index { index, .. } => index::keyspace(table, index),
+        }
+    }
+
+    fn range(&self, table: &TableDefinition, condition: &KeyCondition) -> Result<KeyRange, TableError> {
+        match self {
+            Self::Table => condition.range(table),
+            Self::Index { index, .. } => index::range(index, condition),
+        }
+    }
+
+    fn encode_of_key(&self, table: &TableDefinition, given: &Item) -> Result<Bytes, TableError> {
+        match self {
+            Self::Table => key::encode_of_key(table, given),
+            Self::Index { index, .. } => index::encode_of_key(table, index, given),
+        }
+    }
+
+    fn key_of(&self, table: &TableDefinition, found: &Item) -> Item {
+        match self {
+            Self::Table => key::of_item(table, found),
+            Self::Index { index, .. } => index::of_entry(table, index, found),
+        }
+    }
+
+    /// What is shown of what was found. An item that went since its entry was read is shown as the entry has it.
+    fn shown(&self, storage: &Storage, table: &TableDefinition, found: Item) -> Result<Item, TableError> {
+        match self {
+            Self::Index { whole: true, .. } => {
+                let item = read(storage, &key::keyspace(table), &key::encode_of_item(table, &found)?)?;
+                Ok(item.unwrap_or(found))
+            }
+            _ => Ok(found),
+        }
     }
 }
 
@@ -173,7 +278,7 @@ impl Reading {
         while !is_empty(&self.range) {
             let wanted = chunk.min(self.limit.saturating_sub(page.scanned));
             let found = storage.scan(
-                &self.keyspace,
+                &self.place.keyspace(table),
                 (self.range.0.as_ref().map(|key| &key[..]), self.range.1.as_ref().map(|key| &key[..])),
                 self.reverse,
                 wanted,
@@ -185,9 +290,9 @@ impl Reading {
                 page.scanned_bytes += item::size(&item);
                 // A page that reached its limit tells where it ended, even when nothing comes behind.
                 if page.scanned == self.limit || page.scanned_bytes >= PAGE_BYTES_MAX {
-                    page.last_key = Some(key::of_item(table, &item));
+                    page.last_key = Some(self.place.key_of(table, &item));
                 }
-                self.keep(item, &mut page);
+                self.keep(self.place.shown(storage, table, item)?, &mut page);
                 if page.last_key.is_some() {
                     return Ok(page);
                 }

@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use millstream_catalog::TableDefinition;
-use millstream_storage::{StorageError, Transaction};
 
 use super::Tables;
+use super::items::check_item;
 use super::stripes::Needed;
+use super::writing::Writing;
+use crate::change::ChangeCause;
 use crate::error::TableError;
-use crate::item::{self, Item};
-use crate::{key, stored};
+use crate::item::Item;
+use crate::key;
 
 /// Items under way to being changed together.
 pub struct Together {
@@ -21,6 +23,7 @@ pub struct Together {
 }
 
 struct Held {
+    before: Option<Item>,
     item: Option<Item>,
     changed: bool,
 }
@@ -40,7 +43,7 @@ impl Together {
     /// # Errors
     /// Those of keys and limits; [`TableError::KeyMismatch`] for a key that was not asked for.
     pub fn put(&mut self, item: Item) -> Result<(), TableError> {
-        item::check_limits(&item, self.table.item_bytes_max)?;
+        check_item(&self.table, &item)?;
         let key = key::encode_of_item(&self.table, &item)?;
         self.change(&key, Some(item))
     }
@@ -55,14 +58,15 @@ impl Together {
     }
 
     fn change(&mut self, key: &Bytes, item: Option<Item>) -> Result<(), TableError> {
-        *self.items.get_mut(key).ok_or(TableError::KeyMismatch)? = Held { item, changed: true };
+        let held = self.items.get_mut(key).ok_or(TableError::KeyMismatch)?;
+        (held.item, held.changed) = (item, true);
         Ok(())
     }
 }
 
 impl Tables {
     /// Reads the items of some keys and makes durable what `change` makes of them: all of it, or nothing when it fails.
-    /// The caller bounds how many they are.
+    /// The caller bounds how many they are. Counts no capacity.
     ///
     /// # Errors
     /// Those of `change`; [`TableError::TableNotFound`], [`TableError::KeyMismatch`], [`TableError::Storage`].
@@ -74,36 +78,30 @@ impl Tables {
     ) -> Result<T, E> {
         let table = self.table(table)?;
         let keys = keys.iter().map(|key| key::encode_of_key(&table, key)).collect::<Result<Vec<_>, _>>()?;
-        let (storage, stripes) = (self.storage.clone(), Arc::clone(&self.stripes));
-        let submitted = tokio::task::spawn_blocking(move || -> Result<_, E> {
-            let keyspace = key::keyspace(&table);
-            let _turn = stripes.lock(&Needed::of(&keys));
-            let mut together = Together { table, items: BTreeMap::new() };
-            for key in keys {
-                let found = storage.get_submitted(&keyspace, &key).map_err(TableError::from)?;
-                let item = found.map(stored::decode).transpose()?;
-                together.items.insert(key, Held { item, changed: false });
-            }
-            let told = change(&mut together)?;
-            let mut transaction = Transaction::new();
-            for (key, Held { item, .. }) in together.items.into_iter().filter(|(_, held)| held.changed) {
-                match item {
-                    Some(item) => transaction.put(&keyspace, key, stored::encode(&item)),
-                    None => transaction.delete(&keyspace, key),
-                };
-            }
-            Ok((storage.submit(transaction).map_err(TableError::from)?, told))
-        })
-        .await
-        .map_err(|_| TableError::from(StorageError::Closed))?;
+        let submitted = self
+            .off_worker(move |engine| -> Result<_, E> {
+                let _turn = engine.stripes.lock(&Needed::of(&keys));
+                let mut together = Together { table: Arc::clone(&table), items: BTreeMap::new() };
+                for key in keys {
+                    let before = engine.submitted(&table, &key)?;
+                    together.items.insert(key, Held { item: before.clone(), before, changed: false });
+                }
+                let told = change(&mut together)?;
+                let mut writing = Writing::new(engine);
+                for (key, Held { before, item, .. }) in together.items.into_iter().filter(|(_, held)| held.changed) {
+                    writing.item(&table, key, (before.as_ref(), item.as_ref()), ChangeCause::Caller)?;
+                }
+                Ok((engine.storage.submit(writing.finish()?).map_err(TableError::from)?, told))
+            })
+            .await;
         match submitted {
             Ok((ticket, told)) => {
                 ticket.durable().await.map_err(TableError::from)?;
                 Ok(told)
             }
             Err(error) => {
-                // What made it fail may still be on its way to the disk: whoever is told of it must be able to rely on it.
-                self.storage.commit(Transaction::new()).await.map_err(TableError::from)?;
+                // What made it fail may still be on its way to the disk.
+                self.settled().await?;
                 Err(error)
             }
         }

@@ -40,6 +40,16 @@ impl Projection {
         Self { paths: names.into_iter().map(|attribute| Path { attribute, rest: Vec::new() }).collect() }
     }
 
+    /// Those paths, of which none lies inside another.
+    pub(super) fn of_paths(paths: Vec<Path>) -> Self {
+        Self { paths }
+    }
+
+    /// The attributes that are wanted in whole or in part.
+    pub fn attributes(&self) -> impl Iterator<Item = &str> {
+        self.paths.iter().map(|path| path.attribute.as_str())
+    }
+
     /// The wanted parts of an item; parts that it lacks are left out.
     #[must_use]
     pub fn apply(&self, item: &Item) -> Item {

@@ -5,7 +5,7 @@
 use super::parser::Parser;
 use super::path::{Element, Path};
 use super::placeholders::Placeholders;
-use super::projection::check_overlap;
+use super::projection::{Projection, check_overlap};
 use super::token::Kind;
 use crate::error::{ExpressionError, TableError};
 use crate::item::{AttributeType, AttributeValue, Item};
@@ -71,16 +71,10 @@ impl UpdateExpression {
         self.actions.iter().map(|(path, _)| path.attribute.as_str())
     }
 
-    /// The paths that it touches, as a projection shows them.
+    /// What an item has at the paths that it touches.
     #[must_use]
     pub fn touched(&self, item: &Item) -> Item {
-        let mut shown = Item::new();
-        for attribute in self.attributes() {
-            if let Some(value) = item.get(attribute) {
-                shown.insert(attribute.to_owned(), value.clone());
-            }
-        }
-        shown
+        Projection::of_paths(self.actions.iter().map(|(path, _)| path.clone()).collect()).apply(item)
     }
 
     /// The item after the update.

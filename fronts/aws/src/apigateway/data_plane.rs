@@ -3,13 +3,19 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header, request::Parts};
+use http::{HeaderValue, Request, Response, StatusCode, header, request::Parts};
 use millstream_gateway::{ApiRequest, Refusal};
 use serde_json::json;
 
 use super::ApiGateway;
 
 impl ApiGateway {
+    /// Answers a request to a deployed API as the listener does, for callers within the node; `None`: it is none.
+    pub async fn answer(&self, request: Request<Bytes>) -> Option<Response<Bytes>> {
+        let (head, body) = request.into_parts();
+        self.public(&head, &body).await
+    }
+
     /// Answers a request to a deployed API; `None`: it is none.
     pub(crate) async fn public(&self, head: &Parts, body: &Bytes) -> Option<Response<Bytes>> {
         let (api, stage, path) = address(head)?;

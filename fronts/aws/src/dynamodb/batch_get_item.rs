@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use millstream_table::BATCH_GET_MAX;
 use millstream_table::expression::Projection;
+use millstream_table::{BATCH_GET_MAX, BatchGet};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -25,6 +25,7 @@ struct KeysAndAttributes {
     keys: Vec<WireItem>,
     projection_expression: Option<String>,
     expression_attribute_names: Option<BTreeMap<String, String>>,
+    consistent_read: Option<bool>,
 }
 
 pub(super) async fn call(dynamodb: &DynamoDb, request: &JsonRequest) -> Result<Value, ServiceError> {
@@ -56,7 +57,8 @@ pub(super) async fn call(dynamodb: &DynamoDb, request: &JsonRequest) -> Result<V
         let projection = expressions.projection(wanted.projection_expression.as_deref())?;
         expressions.finish()?;
         for key in wanted.keys {
-            keys.push((name.clone(), value::decode_item(key)?));
+            let consistent = wanted.consistent_read == Some(true);
+            keys.push(BatchGet { table: name.clone(), key: value::decode_item(key)?, consistent });
         }
         asked.insert(name, (members, projection));
     }
@@ -64,21 +66,21 @@ pub(super) async fn call(dynamodb: &DynamoDb, request: &JsonRequest) -> Result<V
         return Err(validation("Too many items requested for the BatchGetItem call"));
     }
 
-    let found = dynamodb.tables.batch_get(&keys).await.map_err(error::of_table)?;
+    let got = dynamodb.tables.batch_get(&keys).await.map_err(error::of_table)?;
     let mut responses: BTreeMap<&str, Vec<Value>> = asked.keys().map(|name| (name.as_str(), Vec::new())).collect();
-    for ((name, _), item) in keys.iter().zip(&found) {
+    for (BatchGet { table, .. }, item) in keys.iter().zip(&got.items) {
         let Some(item) = item else { continue };
-        let projection = asked.get(name).and_then(|(_, projection)| projection.as_ref());
+        let projection = asked.get(table).and_then(|(_, projection)| projection.as_ref());
         let shown = projection.map_or_else(|| value::encode_item(item), |part| value::encode_item(&part.apply(item)));
-        responses.entry(name).or_default().push(Value::Object(shown));
+        responses.entry(table).or_default().push(Value::Object(shown));
     }
     for (name, items) in &responses {
         dynamodb.read(name, items.len());
     }
     let mut unprocessed: BTreeMap<&str, Value> = BTreeMap::new();
-    for (name, key) in &keys[found.len()..] {
-        let Some((members, _)) = asked.get(name) else { continue };
-        let rest = unprocessed.entry(name).or_insert_with(|| {
+    for BatchGet { table, key, .. } in got.unprocessed.iter().map(|&at| &keys[at]) {
+        let Some((members, _)) = asked.get(table) else { continue };
+        let rest = unprocessed.entry(table).or_insert_with(|| {
             let mut rest = members.clone();
             rest["Keys"] = json!([]);
             rest
@@ -87,7 +89,9 @@ pub(super) async fn call(dynamodb: &DynamoDb, request: &JsonRequest) -> Result<V
             list.push(Value::Object(value::encode_item(key)));
         }
     }
-    Ok(json!({ "Responses": responses, "UnprocessedKeys": unprocessed }))
+    let mut answer = json!({ "Responses": responses, "UnprocessedKeys": unprocessed });
+    capacity::tell_all(&mut answer, input.return_consumed_capacity.as_deref(), &got.units, None);
+    Ok(answer)
 }
 
 fn check_count(constraints: &mut Constraints, table: &str, found: usize) {

@@ -1,7 +1,9 @@
 //! `BatchWriteItem`
 
+use std::collections::BTreeMap;
+
 use millstream_table::{BATCH_WRITE_MAX, BatchWrite};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::value::{self, WireItem};
@@ -15,20 +17,22 @@ struct Input {
     return_consumed_capacity: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct WriteRequest {
+    #[serde(skip_serializing_if = "Option::is_none")]
     put_request: Option<PutRequest>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     delete_request: Option<DeleteRequest>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct PutRequest {
     item: WireItem,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct DeleteRequest {
     key: WireItem,
@@ -52,23 +56,34 @@ pub(super) async fn call(dynamodb: &DynamoDb, request: &JsonRequest) -> Result<V
     if requests.iter().map(|(_, list)| list.len()).sum::<usize>() > BATCH_WRITE_MAX {
         return Err(validation("Too many items requested for the BatchWriteItem call"));
     }
-    let mut writes = Vec::new();
+    let (mut writes, mut wires) = (Vec::new(), Vec::new());
     for (table, list) in requests {
         let mut constraints = Constraints::new();
         let name = table_name(&mut constraints, Some(&table)).to_owned();
         constraints.finish()?;
         for one in list {
+            wires.push((table.clone(), one.clone()));
             writes.push((name.clone(), decode(one)?));
         }
     }
-    dynamodb.tables.batch_write(&writes).await.map_err(error::of_table)?;
-    for (table, write) in &writes {
+    let written = dynamodb.tables.batch_write(&writes).await.map_err(error::of_table)?;
+    let done = |at: usize| written.unprocessed.binary_search(&at).is_err();
+    for (_, (table, write)) in writes.iter().enumerate().filter(|(at, _)| done(*at)) {
         let (BatchWrite::Put(item) | BatchWrite::Delete(item)) = write;
         if let Ok(table) = dynamodb.tables.table(table) {
             dynamodb.written(&table, [item], request);
         }
     }
-    Ok(json!({ "UnprocessedItems": {} }))
+    // Told as it came, under the name that it came with: clients send it again as it is.
+    let mut unprocessed: BTreeMap<String, Vec<WriteRequest>> = BTreeMap::new();
+    for (at, (table, request)) in wires.into_iter().enumerate() {
+        if !done(at) {
+            unprocessed.entry(table).or_default().push(request);
+        }
+    }
+    let mut answer = json!({ "UnprocessedItems": unprocessed });
+    capacity::tell_all(&mut answer, input.return_consumed_capacity.as_deref(), &written.units, None);
+    Ok(answer)
 }
 
 /// Each table's list has 1 to 25 requests. The service shows them as its own classes print.

@@ -1,29 +1,60 @@
-//! Capacity units that an operation counts for, told when asked. Nothing is throttled by them.
+//! Capacity units that an operation counted for, told when asked.
+
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
 /// Members that say whether to tell.
 pub(super) const WANTED: [&str; 3] = ["INDEXES", "TOTAL", "NONE"];
 
-/// Units of writing items of `bytes`: one for each started kilobyte.
-pub(super) fn write_units(bytes: usize) -> f64 {
-    bytes.div_ceil(1024).max(1) as f64
+/// What transactions name their units besides the total.
+#[derive(Clone, Copy)]
+pub(super) enum Transacted {
+    /// `ReadCapacityUnits`
+    Read,
+    /// `WriteCapacityUnits`
+    Write,
 }
 
-/// Units of reading `bytes`: one for each started four kilobytes, half when the read may be stale.
-pub(super) fn read_units(bytes: usize, consistent: bool) -> f64 {
-    let units = bytes.div_ceil(4096).max(1) as f64;
-    if consistent { units } else { units / 2.0 }
+/// Whether it is to be told.
+pub(super) fn is_wanted(wanted: Option<&str>) -> bool {
+    matches!(wanted, Some("TOTAL" | "INDEXES"))
 }
 
-/// Adds `ConsumedCapacity` to an answer if it was asked for.
+/// Adds `ConsumedCapacity` of one table to an answer if it was asked for.
 pub(super) fn tell(answer: &mut Value, wanted: Option<&str>, table: &str, units: f64) {
-    match wanted {
-        Some("TOTAL") => answer["ConsumedCapacity"] = json!({ "TableName": table, "CapacityUnits": units }),
-        Some("INDEXES") => {
-            answer["ConsumedCapacity"] =
-                json!({ "TableName": table, "CapacityUnits": units, "Table": { "CapacityUnits": units } });
-        }
-        _ => {}
+    if is_wanted(wanted) {
+        answer["ConsumedCapacity"] = of_table(wanted, table, units, None);
     }
+}
+
+/// Adds `ConsumedCapacity` of each table to an answer if it was asked for.
+pub(super) fn tell_all(
+    answer: &mut Value,
+    wanted: Option<&str>,
+    units: &BTreeMap<String, f64>,
+    transacted: Option<Transacted>,
+) {
+    if is_wanted(wanted) {
+        let each = units.iter().map(|(table, units)| of_table(wanted, table, *units, transacted));
+        answer["ConsumedCapacity"] = each.collect();
+    }
+}
+
+fn of_table(wanted: Option<&str>, table: &str, units: f64, transacted: Option<Transacted>) -> Value {
+    let mut shown = json!({ "TableName": table, "CapacityUnits": units });
+    let kind = transacted.map(|transacted| match transacted {
+        Transacted::Read => "ReadCapacityUnits",
+        Transacted::Write => "WriteCapacityUnits",
+    });
+    if let Some(kind) = kind {
+        shown[kind] = json!(units);
+    }
+    if wanted == Some("INDEXES") {
+        shown["Table"] = json!({ "CapacityUnits": units });
+        if let Some(kind) = kind {
+            shown["Table"][kind] = json!(units);
+        }
+    }
+    shown
 }

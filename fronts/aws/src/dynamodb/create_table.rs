@@ -1,14 +1,26 @@
 //! `CreateTable`
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use millstream_catalog::{KeyAttribute, KeyType, TABLE_ITEM_BYTES_MAX, TableOwner};
+use millstream_catalog::{ChangeView, KeyAttribute, KeyType, TABLE_ITEM_BYTES_MAX, TableIndex, TableOwner};
 use millstream_table::NewTable;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use super::indexes::{self, NewIndex};
 use super::{DynamoDb, error, input, table_name, validation};
+use crate::dynamodbstreams::record::parse_view_type;
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
+
+/// Members of what this node's tables do not have.
+const UNSUPPORTED: [&str; 6] = [
+    "SSESpecification",
+    "OnDemandThroughput",
+    "WarmThroughput",
+    "ResourcePolicy",
+    "GlobalTableSourceArn",
+    "GlobalTableSettingsReplicationMode",
+];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -20,61 +32,70 @@ struct Input {
     provisioned_throughput: Option<ProvisionedThroughput>,
     stream_specification: Option<StreamSpecification>,
     tags: Option<Vec<Tag>>,
+    global_secondary_indexes: Option<Vec<NewIndex>>,
+    local_secondary_indexes: Option<Vec<NewIndex>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct AttributeDefinition {
+pub(super) struct AttributeDefinition {
     attribute_name: String,
     attribute_type: String,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct KeySchemaElement {
+pub(super) struct KeySchemaElement {
     attribute_name: String,
     key_type: String,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct ProvisionedThroughput {
+pub(super) struct ProvisionedThroughput {
     read_capacity_units: i64,
     write_capacity_units: i64,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct StreamSpecification {
-    stream_enabled: bool,
+impl ProvisionedThroughput {
+    /// (reads, writes) per second.
+    pub(super) fn units(&self) -> (u64, u64) {
+        (self.read_capacity_units.unsigned_abs(), self.write_capacity_units.unsigned_abs())
+    }
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Tag {
-    key: String,
-    value: String,
+pub(super) struct StreamSpecification {
+    stream_enabled: bool,
+    stream_view_type: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Tag {
+    pub(super) key: String,
+    pub(super) value: String,
 }
 
 pub(super) async fn call(dynamodb: &DynamoDb, request: &JsonRequest) -> Result<Value, ServiceError> {
     let input: Input = input(request, &[])?;
-    let members: Value = request.input()?;
-    for index in ["GlobalSecondaryIndexes", "LocalSecondaryIndexes"] {
-        if members.get(index).is_some_and(|indexes| !indexes.is_null()) {
-            return Err(validation(format!("{index} are not supported by this node")));
-        }
-    }
-    if input.stream_specification.as_ref().is_some_and(|stream| stream.stream_enabled) {
-        return Err(validation("StreamSpecification is not supported by this node"));
-    }
+    let members: Map<String, Value> = request.input()?;
+    refuse_members(&members, &UNSUPPORTED)?;
     let name = check(&input)?;
     let provisioned = provisioned(&input)?;
+    let changes = input.stream_specification.as_ref().map(change_view).transpose()?.flatten();
     let definitions = input.attribute_definitions.unwrap_or_default();
     let schema = input.key_schema.unwrap_or_default();
     let (hash_key, sort_key) = keys(&schema, &definitions)?;
+    let global = input.global_secondary_indexes.unwrap_or_default();
+    let local = input.local_secondary_indexes.unwrap_or_default();
+    let key = (&hash_key, sort_key.as_ref());
+    let indexes = indexes::read((&global, &local), &definitions, key, provisioned.is_none())?;
+    check_all_used(&definitions, key, &indexes)?;
     let tags = input.tags.unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)).collect::<BTreeMap<_, _>>();
     let (owner, item_bytes_max) = (TableOwner::User, TABLE_ITEM_BYTES_MAX);
-    let new = NewTable { name, hash_key, sort_key, provisioned, tags, owner, item_bytes_max };
+    let new = NewTable { name, hash_key, sort_key, provisioned, changes, indexes, tags, owner, item_bytes_max };
     let table = dynamodb.tables.create(new).await.map_err(error::of_table)?;
     Ok(json!({ "TableDescription": dynamodb.description(&table, "ACTIVE") }))
 }
@@ -99,13 +120,46 @@ fn check(input: &Input) -> Result<String, ServiceError> {
         let member = format!("keySchema.{at}.member.keyType");
         constraints.one_of(&member, Some(&element.key_type), &["HASH", "RANGE"]);
     }
-    if let Some(throughput) = &input.provisioned_throughput {
-        constraints
-            .range("provisionedThroughput.readCapacityUnits", Some(throughput.read_capacity_units), 1, i64::MAX)
-            .range("provisionedThroughput.writeCapacityUnits", Some(throughput.write_capacity_units), 1, i64::MAX);
-    }
+    check_throughput(&mut constraints, input.provisioned_throughput.as_ref());
     constraints.finish()?;
     Ok(name)
+}
+
+pub(super) fn check_throughput(constraints: &mut Constraints, given: Option<&ProvisionedThroughput>) {
+    if let Some(given) = given {
+        constraints
+            .range("provisionedThroughput.readCapacityUnits", Some(given.read_capacity_units), 1, i64::MAX)
+            .range("provisionedThroughput.writeCapacityUnits", Some(given.write_capacity_units), 1, i64::MAX);
+    }
+}
+
+/// Refuses members of what this node's tables do not have. Those that ask for what is so anyway are let through.
+pub(super) fn refuse_members(members: &Map<String, Value>, unsupported: &[&str]) -> Result<(), ServiceError> {
+    let asked = |member: &&&str| members.get(**member).is_some_and(|value| !value.is_null());
+    if let Some(member) = unsupported.iter().find(asked) {
+        return Err(validation(format!("{member} is not supported by this node")));
+    }
+    if members.get("DeletionProtectionEnabled").and_then(Value::as_bool) == Some(true) {
+        return Err(validation("DeletionProtectionEnabled is not supported by this node"));
+    }
+    match members.get("TableClass").and_then(Value::as_str) {
+        None | Some("STANDARD") => Ok(()),
+        Some(class) => Err(validation(format!("TableClass {class} is not supported by this node"))),
+    }
+}
+
+/// What change records are to show; `None`: no changes are to be told.
+pub(super) fn change_view(stream: &StreamSpecification) -> Result<Option<ChangeView>, ServiceError> {
+    let mut constraints = Constraints::new();
+    let views = ["NEW_IMAGE", "OLD_IMAGE", "NEW_AND_OLD_IMAGES", "KEYS_ONLY"];
+    constraints.one_of("streamSpecification.streamViewType", stream.stream_view_type.as_deref(), &views);
+    constraints.finish()?;
+    match (stream.stream_enabled, stream.stream_view_type.as_deref().and_then(parse_view_type)) {
+        (true, Some(view)) => Ok(Some(view)),
+        (true, None) => Err(invalid("StreamViewType is required when StreamEnabled is true")),
+        (false, Some(_)) => Err(invalid("StreamViewType cannot be specified when StreamEnabled is false")),
+        (false, None) => Ok(None),
+    }
 }
 
 fn provisioned(input: &Input) -> Result<Option<(u64, u64)>, ServiceError> {
@@ -118,14 +172,12 @@ fn provisioned(input: &Input) -> Result<Option<(u64, u64)>, ServiceError> {
             "ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED",
         )),
         (None, true) => Ok(None),
-        (Some(given), false) => {
-            Ok(Some((given.read_capacity_units.unsigned_abs(), given.write_capacity_units.unsigned_abs())))
-        }
+        (Some(given), false) => Ok(Some(given.units())),
     }
 }
 
 /// The hash key and the sort key that a schema names.
-fn keys(
+pub(super) fn keys(
     schema: &[KeySchemaElement],
     definitions: &[AttributeDefinition],
 ) -> Result<(KeyAttribute, Option<KeyAttribute>), ServiceError> {
@@ -162,13 +214,32 @@ fn keys(
         };
         Ok(KeyAttribute { name: element.attribute_name.clone(), key_type })
     };
-    let keys = (find(hash)?, sort.map(find).transpose()?);
-    if definitions.len() != schema.len() {
+    Ok((find(hash)?, sort.map(find).transpose()?))
+}
+
+/// Refuses definitions of attributes that no key has.
+fn check_all_used(
+    definitions: &[AttributeDefinition],
+    (hash_key, sort_key): (&KeyAttribute, Option<&KeyAttribute>),
+    indexes: &[TableIndex],
+) -> Result<(), ServiceError> {
+    let of_indexes = indexes.iter().flat_map(millstream_table::index::attributes);
+    let used: BTreeSet<&str> =
+        std::iter::once(hash_key).chain(sort_key).chain(of_indexes).map(|key| key.name.as_str()).collect();
+    if definitions.iter().all(|definition| used.contains(definition.attribute_name.as_str())) {
+        return Ok(());
+    }
+    if indexes.is_empty() {
         return Err(invalid(
             "Number of attributes in KeySchema does not exactly match number of attributes defined in AttributeDefinitions",
         ));
     }
-    Ok(keys)
+    let listed = |names: Vec<&str>| format!("[{}]", names.join(", "));
+    Err(invalid(&format!(
+        "Some AttributeDefinitions are not used. AttributeDefinitions: {}, keys used: {}",
+        listed(definitions.iter().map(|definition| definition.attribute_name.as_str()).collect()),
+        listed(used.into_iter().collect())
+    )))
 }
 
 fn invalid(detail: &str) -> ServiceError {

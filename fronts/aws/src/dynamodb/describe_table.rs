@@ -1,11 +1,15 @@
 //! `DescribeTable`, and a table's description as all table operations answer it.
 
+use std::collections::BTreeMap;
+
 use millstream_catalog::{KeyAttribute, TableDefinition};
-use millstream_table::key;
+use millstream_table::{index, key};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{DynamoDb, error, input, table_name};
+use crate::dynamodbstreams::name;
+use crate::dynamodbstreams::record::view_type;
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 
 #[derive(Deserialize)]
@@ -33,8 +37,9 @@ impl DynamoDb {
                 "AttributeType": key::attribute_type(attribute.key_type).letters(),
             })
         };
-        let element =
-            |(attribute, role): (&KeyAttribute, &str)| json!({ "AttributeName": attribute.name, "KeyType": role });
+        let of_indexes = table.indexes.iter().flat_map(index::attributes);
+        let defined: BTreeMap<&str, &KeyAttribute> =
+            key::attributes(table).chain(of_indexes).map(|attribute| (attribute.name.as_str(), attribute)).collect();
         let (reads, writes) = table.provisioned.unwrap_or_default();
         let mut description = json!({
             "TableName": table.name,
@@ -42,8 +47,8 @@ impl DynamoDb {
             "TableArn": self.place.arn("dynamodb", &format!("table/{}", table.name)),
             "TableId": table.uuid,
             "CreationDateTime": table.created as f64 / 1000.0,
-            "AttributeDefinitions": key::attributes(table).map(definition).collect::<Vec<_>>(),
-            "KeySchema": key::attributes(table).zip(["HASH", "RANGE"]).map(element).collect::<Vec<_>>(),
+            "AttributeDefinitions": defined.values().map(|attribute| definition(attribute)).collect::<Vec<_>>(),
+            "KeySchema": key_schema(table),
             "ProvisionedThroughput": {
                 "NumberOfDecreasesToday": 0,
                 "ReadCapacityUnits": reads,
@@ -56,6 +61,21 @@ impl DynamoDb {
         if table.provisioned.is_none() {
             description["BillingModeSummary"] = json!({ "BillingMode": "PAY_PER_REQUEST" });
         }
+        if let Some(changes) = &table.changes {
+            description["LatestStreamLabel"] = json!(name::label(changes.created));
+            description["LatestStreamArn"] = json!(name::stream_arn(&self.place, &table.name, changes.created));
+        }
+        self.describe_indexes(table, &mut description);
+        if let Some(view) = table.change_view() {
+            description["StreamSpecification"] = json!({ "StreamEnabled": true, "StreamViewType": view_type(view) });
+        }
         description
     }
+}
+
+/// A table's keys as descriptions show them.
+pub(crate) fn key_schema(table: &TableDefinition) -> Vec<Value> {
+    let element =
+        |(attribute, role): (&KeyAttribute, &str)| json!({ "AttributeName": attribute.name, "KeyType": role });
+    key::attributes(table).zip(["HASH", "RANGE"]).map(element).collect()
 }

@@ -7,6 +7,10 @@ use serde_json::json;
 use super::{validation, value};
 use crate::json_protocol::ServiceError;
 
+/// What the service says of a table that has no capacity left.
+pub(super) const EXCEEDED: &str = "The level of configured provisioned throughput for the table was exceeded. Consider \
+     increasing your provisioning level with the UpdateTable API.";
+
 /// Any error but those of an operation's own words.
 pub(super) fn of_table(error: TableError) -> ServiceError {
     match error {
@@ -37,6 +41,20 @@ pub(super) fn of_table(error: TableError) -> ServiceError {
             "One or more parameter values were invalid: Aggregated size of all range keys has exceeded the size limit of \
              {max} bytes"
         )),
+        TableError::IndexNotFound { index } => {
+            validation(format!("The table does not have the specified index: {index}"))
+        }
+        TableError::IndexKeyType { attribute, index, expected, found } => validation(format!(
+            "One or more parameter values were invalid: Type mismatch for Index Key {attribute} Expected: {} Actual: {} \
+             IndexName: {index}",
+            expected.letters(),
+            found.letters()
+        )),
+        TableError::IndexKeyEmpty { attribute, index, kind } => validation(format!(
+            "One or more parameter values are not valid. A value specified for a secondary index key is not supported. The \
+             AttributeValue for a key attribute cannot contain an empty {} value. IndexName: {index}, IndexKey: {attribute}",
+            if kind == AttributeType::Binary { "binary" } else { "string" }
+        )),
         TableError::ItemTooLarge { .. } => validation("Item size has exceeded the maximum allowed size"),
         TableError::TooDeep { .. } => validation("Nesting Levels have exceeded supported limits"),
         TableError::ConditionFailed { .. } => {
@@ -56,6 +74,26 @@ pub(super) fn of_table(error: TableError) -> ServiceError {
         TableError::Number(error) => of_number(&error),
         TableError::DuplicateKeys => validation("Provided list of item keys contains duplicates"),
         TableError::BatchSize { .. } => validation("Too many items requested for the batch call"),
+        TableError::Throttled { .. } => ServiceError::new("ProvisionedThroughputExceededException", EXCEEDED),
+        // Whoever makes a transaction answers with the reasons, see `transact_write_items.rs`.
+        TableError::Cancelled { .. } => ServiceError::new("TransactionCanceledException", error.to_string()),
+        TableError::SameItemTwice => validation("Transaction request cannot include multiple operations on one item"),
+        TableError::TransactionTooLarge { max, .. } => {
+            validation(format!("The items of a transaction have more than {max} bytes"))
+        }
+        TableError::TokenReused { .. } => ServiceError::new(
+            "IdempotentParameterMismatchException",
+            "The request uses the same client token as a previous, but non-identical request.",
+        ),
+        TableError::ChangesEnabled { table } => {
+            validation(format!("Table already has an enabled stream: TableName: {table}"))
+        }
+        TableError::ChangesDisabled { table } => {
+            validation(format!("Table does not have an enabled stream: TableName: {table}"))
+        }
+        TableError::TooManyTags { max, .. } => validation(format!(
+            "One or more parameter values were invalid: Too many tags: a table can have {max} of them"
+        )),
         TableError::Segment { segment, total } => validation(format!(
             "The Segment parameter is zero-based and must be less than parameter TotalSegments: Segment: {segment} is not \
              less than TotalSegments: {total}"
@@ -64,7 +102,7 @@ pub(super) fn of_table(error: TableError) -> ServiceError {
             validation("The provided starting key is outside query boundaries based on provided conditions")
         }
         TableError::Storage(error) => of_storage(&error),
-        TableError::UnreadableItem | TableError::Catalog(_) => {
+        TableError::UnreadableItem | TableError::UnreadableChange | TableError::Catalog(_) | TableError::Stream(_) => {
             ServiceError::internal("InternalServerError", error.to_string())
         }
     }

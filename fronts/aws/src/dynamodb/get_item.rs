@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use millstream_table::item;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -36,15 +35,14 @@ pub(super) async fn call(dynamodb: &DynamoDb, request: &JsonRequest) -> Result<V
     let projection = expressions.projection(input.projection_expression.as_deref())?;
     expressions.finish()?;
 
-    let found = dynamodb.tables.get(name, &key).await.map_err(error::of_table)?;
-    dynamodb.read(name, usize::from(found.is_some()));
+    let consistent = input.consistent_read == Some(true);
+    let read = dynamodb.tables.read(name, &key, consistent).await.map_err(error::of_table)?;
+    dynamodb.read(name, usize::from(read.item.is_some()));
     let mut answer = json!({});
-    let bytes = found.as_ref().map_or(0, item::size);
-    if let Some(found) = found {
+    if let Some(found) = read.item {
         let shown = projection.map_or_else(|| found.clone(), |projection| projection.apply(&found));
         answer["Item"] = json!(value::encode_item(&shown));
     }
-    let units = capacity::read_units(bytes, input.consistent_read == Some(true));
-    capacity::tell(&mut answer, input.return_consumed_capacity.as_deref(), name, units);
+    capacity::tell(&mut answer, input.return_consumed_capacity.as_deref(), name, read.units);
     Ok(answer)
 }

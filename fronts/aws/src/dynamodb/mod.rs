@@ -9,19 +9,27 @@ mod capacity;
 mod create_table;
 mod delete_item;
 mod delete_table;
+mod describe_limits;
 mod describe_table;
 mod error;
 mod expressions;
 mod get_item;
+mod indexes;
 mod list_tables;
 mod put_item;
 mod query;
 mod scan;
+mod selection;
 mod single_write;
+mod tags;
 #[cfg(test)]
 mod tests;
+mod time_to_live;
+mod transact_get_items;
+mod transact_write_items;
 mod update_item;
-mod value;
+mod update_table;
+pub(crate) mod value;
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode};
@@ -30,6 +38,8 @@ use millstream_insight::{Insight, Step};
 use millstream_table::{Item, Tables, key};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+
+pub(crate) use describe_table::key_schema;
 
 use crate::front::json_answer;
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
@@ -67,6 +77,16 @@ impl DynamoDb {
             "DescribeTable" => describe_table::call(self, request),
             "DeleteTable" => delete_table::call(self, request).await,
             "ListTables" => list_tables::call(self, request),
+            "UpdateTable" => update_table::call(self, request).await,
+            "TransactWriteItems" => transact_write_items::call(self, request).await,
+            "TransactGetItems" => transact_get_items::call(self, request).await,
+            "UpdateTimeToLive" => time_to_live::update(self, request).await,
+            "DescribeTimeToLive" => time_to_live::describe(self, request),
+            "TagResource" => tags::add(self, request).await,
+            "UntagResource" => tags::remove(self, request).await,
+            "ListTagsOfResource" => tags::list(self, request),
+            "DescribeLimits" => Ok(describe_limits::limits()),
+            "DescribeEndpoints" => Ok(describe_limits::endpoints(self)),
             other => Err(ServiceError::unknown_operation("DynamoDB", other)),
         };
         answer.map(|document| Bytes::from(document.to_string()))
@@ -122,6 +142,9 @@ fn input<T: DeserializeOwned>(request: &JsonRequest, unsupported: &[&str]) -> Re
         if members.get(*name).is_some_and(|value| !value.is_null()) {
             return Err(validation(format!("{name} is not supported by this node; use the expression parameters")));
         }
+    }
+    if members.get("ReturnItemCollectionMetrics").and_then(Value::as_str) == Some("SIZE") {
+        return Err(validation("ReturnItemCollectionMetrics SIZE is not supported by this node"));
     }
     serde_json::from_value(Value::Object(members)).map_err(|error| ServiceError::serialization(&error.to_string()))
 }

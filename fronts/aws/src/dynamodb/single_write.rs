@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use millstream_table::expression::Condition;
-use millstream_table::{Item, TableError};
+use millstream_table::{Item, TableError, Write};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -81,8 +81,7 @@ impl SingleWrite {
 /// What the client wants to be told of a write's end.
 pub(super) struct WriteAnswer {
     table: String,
-    /// Whether the item as it was is to be answered.
-    pub(super) return_old: bool,
+    return_old: bool,
     show_item_on_failure: bool,
     capacity_wanted: Option<String>,
 }
@@ -93,16 +92,20 @@ impl WriteAnswer {
         error::of_write(failed, self.show_item_on_failure)
     }
 
-    /// The answer when it was done; `old` is the item as it was.
-    pub(super) fn done(&self, old: Option<&Item>, bytes_written: usize) -> Value {
+    /// Whether the write must look at the item as it was: to answer it, or to say exactly what the write counts for.
+    pub(super) fn must_look(&self) -> bool {
+        self.return_old || capacity::is_wanted(self.capacity_wanted.as_deref())
+    }
+
+    /// The answer when it was done.
+    pub(super) fn done(&self, written: &Write) -> Value {
         let mut answer = json!({});
         if self.return_old
-            && let Some(old) = old
+            && let Some(old) = &written.old
         {
             answer["Attributes"] = json!(value::encode_item(old));
         }
-        let units = capacity::write_units(bytes_written);
-        capacity::tell(&mut answer, self.capacity_wanted.as_deref(), &self.table, units);
+        capacity::tell(&mut answer, self.capacity_wanted.as_deref(), &self.table, written.units);
         answer
     }
 }

@@ -22,7 +22,7 @@ async fn send(service: &DynamoDb, operation: &str, body: &Value) -> Result<Value
         body: Bytes::from(body.to_string()),
         request_id: "r".to_owned(),
         headers,
-        principal: "test".to_owned(),
+        caller: millstream_access::Caller::Root,
     };
     service.call(&request).await.map(|answer| serde_json::from_slice(&answer).unwrap())
 }
@@ -171,10 +171,10 @@ async fn errors_are_in_the_services_words() {
             "invalid type: integer `5`, expected a string",
         ),
         (
-            "TransactWriteItems",
+            "ExecuteStatement",
             json!({}),
             "UnknownOperationException",
-            "DynamoDB operation `TransactWriteItems` is not supported by this node",
+            "DynamoDB operation `ExecuteStatement` is not supported by this node",
         ),
     ] {
         let error = send(&service, operation, &body).await.unwrap_err();

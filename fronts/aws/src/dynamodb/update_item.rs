@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use millstream_table::expression::UpdateExpression;
-use millstream_table::{Item, TableError, Update, Updated, item};
+use millstream_table::{Item, TableError, Update, Updated};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -54,7 +54,7 @@ pub(super) async fn call(dynamodb: &DynamoDb, request: &JsonRequest) -> Result<V
     dynamodb.written(&table, [&key], request);
 
     let mut answer = json!({});
-    let units = capacity::write_units(updated.old.as_ref().map_or(0, item::size).max(item::size(&updated.new)));
+    let units = updated.units;
     if let Some(shown) = shown(input.return_values.as_deref(), update.as_ref(), updated) {
         answer["Attributes"] = json!(value::encode_item(&shown));
     }

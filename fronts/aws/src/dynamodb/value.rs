@@ -102,7 +102,7 @@ fn unexpected() -> ServiceError {
     ServiceError::serialization("Unexpected value type in payload")
 }
 
-pub(super) fn encode_item(item: &Item) -> Map<String, Value> {
+pub(crate) fn encode_item(item: &Item) -> Map<String, Value> {
     item.iter().map(|(name, value)| (name.clone(), encode(value))).collect()
 }
 

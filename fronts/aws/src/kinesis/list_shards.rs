@@ -118,6 +118,11 @@ fn follow(
     Ok((kinesis.stream(Some(&token.stream), None)?, Some(token.after)))
 }
 
+/// The stream of a token that a listing gave.
+pub(super) fn stream_of_token(kinesis: &Kinesis, token: &str) -> Option<String> {
+    Token::decode(kinesis, token).map(|token| token.stream)
+}
+
 /// Where the next page begins; sealed for the client.
 struct Token {
     made: Millis,

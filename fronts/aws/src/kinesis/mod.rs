@@ -30,6 +30,7 @@ use serde_json::Value;
 
 pub use seal::Seal;
 
+use self::iterator::ShardIterator;
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 use crate::place::{Place, resource};
 
@@ -115,6 +116,12 @@ impl Kinesis {
             let message = format!("Could not find shard {id} in stream {name} under account {account}.");
             ServiceError::new("ResourceNotFoundException", message)
         })
+    }
+
+    /// The stream that an iterator or a token of a listing was made for; `None` for other texts and for old ones.
+    pub(crate) fn stream_of(&self, text: &str) -> Option<String> {
+        let iterator = ShardIterator::decode(text, &self.seal, self.clock.now()).ok();
+        iterator.map(|iterator| iterator.stream).or_else(|| list_shards::stream_of_token(self, text))
     }
 
     fn stream_not_found(&self, name: &str) -> ServiceError {

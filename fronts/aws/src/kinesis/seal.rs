@@ -44,7 +44,7 @@ impl Seal {
     }
 
     /// A key that nobody has seen: two random UUIDs, 244 random bits.
-    pub(super) fn random() -> Self {
+    pub(crate) fn random() -> Self {
         let mut key = [0; KEY_BYTES];
         let (first, second) = key.split_at_mut(KEY_BYTES / 2);
         first.copy_from_slice(uuid::Uuid::new_v4().as_bytes());
@@ -53,14 +53,14 @@ impl Seal {
     }
 
     /// `purpose` keeps a text from being used as something else than it was made for.
-    pub(super) fn seal(&self, purpose: &str, content: &[u8]) -> String {
+    pub(crate) fn seal(&self, purpose: &str, content: &[u8]) -> String {
         let mut bytes = self.mac(purpose, content).finalize().into_bytes()[..TAG_BYTES].to_vec();
         bytes.extend_from_slice(content);
         STANDARD.encode(bytes)
     }
 
     /// The content; `None` for a text that this node did not make for this purpose.
-    pub(super) fn open_text(&self, purpose: &str, text: &str) -> Option<Vec<u8>> {
+    pub(crate) fn open_text(&self, purpose: &str, text: &str) -> Option<Vec<u8>> {
         let bytes = STANDARD.decode(text).ok()?;
         let (tag, content) = bytes.split_at_checked(TAG_BYTES)?;
         self.mac(purpose, content).verify_truncated_left(tag).ok()?;

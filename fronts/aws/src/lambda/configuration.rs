@@ -4,6 +4,7 @@ use millstream_catalog::FunctionDefinition;
 use serde_json::{Value, json};
 
 use super::Lambda;
+use super::create_function::{ARCHITECTURE, EPHEMERAL_STORAGE_MIB};
 
 impl Lambda {
     pub(super) fn shown(&self, function: &FunctionDefinition) -> Value {
@@ -26,11 +27,14 @@ impl Lambda {
             "State": "Active",
             "LastUpdateStatus": "Successful",
             "PackageType": "Zip",
-            "Architectures": ["x86_64"],
-            "EphemeralStorage": { "Size": 512 },
+            "Architectures": [ARCHITECTURE],
+            "EphemeralStorage": { "Size": EPHEMERAL_STORAGE_MIB },
         });
         if !function.environment.is_empty() {
             shown["Environment"] = json!({ "Variables": function.environment });
+        }
+        if let Some(target) = &function.dead_letter_target {
+            shown["DeadLetterConfig"] = json!({ "TargetArn": target });
         }
         shown
     }

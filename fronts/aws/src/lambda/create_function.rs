@@ -7,14 +7,20 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 use millstream_function::NewFunction;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{Lambda, error::typed, function_name, input};
+use crate::destination::Target;
 use crate::json_protocol::{Constraints, ServiceError};
 use crate::rest_protocol::{RestRequest, document};
 
 /// The service's own defaults.
 const TIMEOUT_SECONDS: i64 = 3;
 const MEMORY_MIB: i64 = 128;
+
+/// What all functions of this node have.
+pub(super) const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
+pub(super) const EPHEMERAL_STORAGE_MIB: i64 = 512;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -27,6 +33,14 @@ struct Input {
     timeout: Option<i64>,
     memory_size: Option<i64>,
     environment: Option<Environment>,
+    dead_letter_config: Option<DeadLetterConfig>,
+    tags: Option<BTreeMap<String, String>>,
+    architectures: Option<Vec<String>>,
+    publish: Option<bool>,
+    layers: Option<Vec<String>>,
+    vpc_config: Option<Value>,
+    file_system_configs: Option<Vec<Value>>,
+    ephemeral_storage: Option<EphemeralStorage>,
     package_type: Option<String>,
     code: Option<Code>,
 }
@@ -35,6 +49,18 @@ struct Input {
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Environment {
     pub(super) variables: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct DeadLetterConfig {
+    target_arn: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct EphemeralStorage {
+    size: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -64,6 +90,15 @@ pub(super) async fn call(lambda: &Lambda, request: &RestRequest) -> Result<Respo
     if input.package_type.as_deref().is_some_and(|kind| kind != "Zip") {
         return Err(unsupported("PackageType other than Zip"));
     }
+    if input.architectures.is_some_and(|architectures| architectures != [ARCHITECTURE]) {
+        return Err(unsupported(&format!("Architectures other than {ARCHITECTURE}")));
+    }
+    if input.publish == Some(true) {
+        return Err(unsupported("Publish: versions of functions"));
+    }
+    refuse_surroundings(&input.layers, &input.vpc_config, &input.file_system_configs, &input.ephemeral_storage)?;
+    let dead_letter_target = input.dead_letter_config.map(dead_letter_target).transpose()?.flatten();
+    lambda.check_role(input.role.as_deref())?;
     let code = input.code.unwrap_or(Code { zip_file: None, s3_bucket: None, image_uri: None });
     let package = match code {
         Code { s3_bucket: Some(_), .. } => return Err(unsupported("Code.S3Bucket")),
@@ -80,10 +115,49 @@ pub(super) async fn call(lambda: &Lambda, request: &RestRequest) -> Result<Respo
         memory_mib: u32::try_from(input.memory_size.unwrap_or(MEMORY_MIB)).unwrap_or(128),
         environment: input.environment.and_then(|environment| environment.variables).unwrap_or_default(),
         concurrency_limit: None,
+        dead_letter_target,
+        tags: input.tags.unwrap_or_default(),
         package,
     };
     let made = lambda.functions.create(new).await.map_err(|error| lambda.error(&error))?;
     Ok(document(StatusCode::CREATED, &lambda.shown(&made)))
+}
+
+/// The target of a dead letter configuration; an empty one takes it away.
+pub(super) fn dead_letter_target(config: DeadLetterConfig) -> Result<Option<String>, ServiceError> {
+    let Some(target) = config.target_arn.filter(|target| !target.is_empty()) else { return Ok(None) };
+    match Target::parse(&target) {
+        Some(Target::Queue(_) | Target::Topic(_)) => Ok(Some(target)),
+        _ => {
+            Err(invalid(format!("The provided dead letter target {target} is neither an SQS queue nor an SNS topic.")))
+        }
+    }
+}
+
+/// What a function may ask for around itself and this node does not have.
+pub(super) fn refuse_surroundings(
+    layers: &Option<Vec<String>>,
+    vpc: &Option<Value>,
+    file_systems: &Option<Vec<Value>>,
+    storage: &Option<EphemeralStorage>,
+) -> Result<(), ServiceError> {
+    let named = |list: Option<usize>| list.is_some_and(|length| length > 0);
+    if named(layers.as_ref().map(Vec::len)) {
+        return Err(unsupported("Layers"));
+    }
+    let subnets = vpc.as_ref().and_then(|vpc| vpc.get("SubnetIds")?.as_array().map(Vec::len));
+    if named(subnets) {
+        return Err(unsupported("VpcConfig"));
+    }
+    if named(file_systems.as_ref().map(Vec::len)) {
+        return Err(unsupported("FileSystemConfigs"));
+    }
+    match storage.as_ref().and_then(|storage| storage.size) {
+        Some(size) if size != EPHEMERAL_STORAGE_MIB => {
+            Err(unsupported(&format!("EphemeralStorage other than {EPHEMERAL_STORAGE_MIB}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 pub(super) fn limits(constraints: &mut Constraints, timeout: Option<i64>, memory: Option<i64>) {
@@ -106,5 +180,9 @@ pub(super) fn package(zip_file: Option<String>) -> Result<Bytes, ServiceError> {
 }
 
 pub(super) fn unsupported(feature: &str) -> ServiceError {
-    typed(400, "InvalidParameterValueException", format!("{feature} is not supported by this node"))
+    invalid(format!("{feature} is not supported by this node"))
+}
+
+pub(super) fn invalid(message: String) -> ServiceError {
+    typed(400, "InvalidParameterValueException", message)
 }

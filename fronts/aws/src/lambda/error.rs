@@ -18,10 +18,25 @@ impl Lambda {
                 400,
                 "InvalidParameterValueException",
                 format!(
-                    "Value {runtime} at 'runtime' is not supported by this node: expected nodejs…, python3… or provided…"
+                    "Value {runtime} at 'runtime' is not supported by this node: expected nodejs…, python3…, dotnet… or provided…"
                 ),
             ),
             FunctionError::Package { reason } => typed(400, "InvalidParameterValueException", reason.clone()),
+            FunctionError::RuntimeMissing { .. } => typed(400, "InvalidParameterValueException", error.to_string()),
+            FunctionError::PermissionExists { id } => typed(
+                409,
+                "ResourceConflictException",
+                format!(
+                    "The statement id ({id}) provided already exists. Please provide a new statement id, or remove the existing statement."
+                ),
+            ),
+            FunctionError::PermissionNotFound { id } => {
+                typed(404, "ResourceNotFoundException", format!("Statement {id} is not found in resource policy."))
+            }
+            FunctionError::TooMany { what: "permissions", .. } => {
+                typed(400, "PolicyLengthExceededException", error.to_string())
+            }
+            FunctionError::TooMany { .. } => typed(400, "InvalidParameterValueException", error.to_string()),
             FunctionError::PayloadTooLarge { found, limit } => typed(
                 413,
                 "RequestTooLargeException",
@@ -30,7 +45,7 @@ impl Lambda {
                 ),
             ),
             FunctionError::Throttled { .. } => throttled(),
-            FunctionError::Start { .. } => {
+            FunctionError::Start { .. } | FunctionError::Unconfined { .. } => {
                 ServiceError { status: 502, ..typed(502, "InvalidRuntimeException", error.to_string()) }
             }
             FunctionError::Stopping => typed(503, "ServiceUnavailableException", error.to_string()),

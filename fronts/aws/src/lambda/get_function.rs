@@ -14,7 +14,11 @@ const PAGE_MAX: usize = 50;
 pub(super) fn whole(lambda: &Lambda, name: &str) -> Result<Response<Bytes>, ServiceError> {
     let function = lambda.functions.get(&function_name(name)).map_err(|error| lambda.error(&error))?;
     let code = json!({ "RepositoryType": "S3", "Location": "" });
-    Ok(document(StatusCode::OK, &json!({ "Configuration": lambda.shown(&function), "Code": code, "Tags": {} })))
+    let mut shown = json!({ "Configuration": lambda.shown(&function), "Code": code, "Tags": function.tags });
+    if let Some(limit) = function.concurrency_limit {
+        shown["Concurrency"] = json!({ "ReservedConcurrentExecutions": limit });
+    }
+    Ok(document(StatusCode::OK, &shown))
 }
 
 pub(super) fn configuration(lambda: &Lambda, name: &str) -> Result<Response<Bytes>, ServiceError> {

@@ -1,20 +1,31 @@
 //! Lambda over the function engine. Source: the Lambda API reference (2015-03-31), a REST JSON protocol.
 
+mod account_settings;
+mod concurrency;
 mod configuration;
 mod create_function;
 mod error;
+mod event_invoke_config;
+pub mod event_source_mapping;
 mod get_function;
 mod invoke;
+mod permission;
+mod tags;
 mod update_function;
 
 use bytes::Bytes;
 use http::{Method, Response, StatusCode};
 use millstream_function::Functions;
+use millstream_mapping::Mappings;
 use serde::de::DeserializeOwned;
 
+use crate::authorize::Authorizer;
 use crate::json_protocol::ServiceError;
 use crate::place::{Place, resource};
 use crate::rest_protocol::{self, RestRequest};
+
+/// What roles of functions must trust.
+pub(crate) const SERVICE: &str = "lambda.amazonaws.com";
 
 /// The log group of a function, as the service names it.
 #[must_use]
@@ -25,14 +36,28 @@ pub fn log_group(function: &str) -> String {
 /// The service.
 pub struct Lambda {
     functions: Functions,
+    mappings: Mappings,
+    authorizer: Authorizer,
     place: Place,
 }
 
 impl Lambda {
-    /// The service over the function engine.
+    /// The service over the function engine and the engine of event source mappings.
     #[must_use]
-    pub fn new(functions: Functions, place: Place) -> Self {
-        Self { functions, place }
+    pub fn new(functions: Functions, mappings: Mappings, authorizer: Authorizer, place: Place) -> Self {
+        Self { functions, mappings, authorizer, place }
+    }
+
+    /// A role that a function is to have must trust the service.
+    fn check_role(&self, role: Option<&str>) -> Result<(), ServiceError> {
+        match role {
+            Some(role) if !self.authorizer.service_may_assume(role, SERVICE) => Err(error::typed(
+                400,
+                "InvalidParameterValueException",
+                "The role defined for the function cannot be assumed by Lambda.".to_owned(),
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// Answers a request: every operation that there is, by method and path.
@@ -56,10 +81,31 @@ impl Lambda {
                 update_function::configuration(self, request, name).await
             }
             (&Method::DELETE, ["2015-03-31", "functions", name]) => self.delete(name).await,
-            (method, _) => Err(ServiceError {
-                status: 404,
-                ..ServiceError::unknown_operation("Lambda", &format!("{method} {}", request.path))
-            }),
+            (method, ["2019-09-25", "functions", name, "event-invoke-config", rest @ ..]) => {
+                event_invoke_config::call(self, request, method, name, rest).await
+            }
+            (&Method::PUT, ["2017-10-31", "functions", name, "concurrency"]) => {
+                concurrency::put(self, request, name).await
+            }
+            (&Method::DELETE, ["2017-10-31", "functions", name, "concurrency"]) => {
+                concurrency::delete(self, name).await
+            }
+            (&Method::GET, ["2019-09-30", "functions", name, "concurrency"]) => concurrency::get(self, name),
+            (&Method::POST, ["2015-03-31", "functions", name, "policy"]) => permission::add(self, request, name).await,
+            (&Method::GET, ["2015-03-31", "functions", name, "policy"]) => permission::get(self, name),
+            (&Method::DELETE, ["2015-03-31", "functions", name, "policy", id]) => {
+                permission::remove(self, name, id).await
+            }
+            (method, ["2017-03-31", "tags", resource]) => tags::call(self, request, method, resource).await,
+            (&Method::GET, ["2016-08-19", "account-settings"]) => Ok(account_settings::get(self)),
+            (_, ["2015-03-31", "functions", _, "versions" | "aliases", ..]) => {
+                Err(create_function::unsupported("versions and aliases of functions"))
+            }
+            (_, ["2015-03-31", "event-source-mappings"]) => event_source_mapping::call(self, request, None).await,
+            (_, ["2015-03-31", "event-source-mappings", id]) => {
+                event_source_mapping::call(self, request, Some(*id)).await
+            }
+            _ => Err(unknown(request)),
         };
         answer.unwrap_or_else(|error| rest_protocol::error(&error))
     }
@@ -67,9 +113,14 @@ impl Lambda {
     async fn delete(&self, name: &str) -> Result<Response<Bytes>, ServiceError> {
         let name = function_name(name);
         self.functions.delete(&name).await.map_err(|error| self.error(&error))?;
+        Ok(self.no_content())
+    }
+
+    /// The answer of operations that have nothing to say.
+    fn no_content(&self) -> Response<Bytes> {
         let mut response = Response::new(Bytes::new());
         *response.status_mut() = StatusCode::NO_CONTENT;
-        Ok(response)
+        response
     }
 
     fn arn(&self, name: &str) -> String {
@@ -77,8 +128,13 @@ impl Lambda {
     }
 }
 
+fn unknown(request: &RestRequest) -> ServiceError {
+    let operation = format!("{} {}", request.method, request.path);
+    ServiceError { status: 404, ..ServiceError::unknown_operation("Lambda", &operation) }
+}
+
 /// A function's name from what a client may give: a name, a name with a qualifier, an ARN, a part of one.
-fn function_name(given: &str) -> String {
+pub(crate) fn function_name(given: &str) -> String {
     let name = resource(given, "lambda", "function:").unwrap_or(given);
     let name = name.rsplit_once(":function:").map_or(name, |(_, name)| name);
     name.strip_suffix(":$LATEST").unwrap_or(name).to_owned()

@@ -4,8 +4,13 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 use millstream_function::FunctionChange;
 use serde::Deserialize;
+use serde_json::Value;
 
-use super::create_function::{Environment, limits, package, unsupported};
+use super::create_function::{
+    ARCHITECTURE, DeadLetterConfig, Environment, EphemeralStorage, dead_letter_target, limits, package,
+    refuse_surroundings, unsupported,
+};
+use super::error::typed;
 use super::{Lambda, function_name, input};
 use crate::json_protocol::{Constraints, ServiceError};
 use crate::rest_protocol::{RestRequest, document};
@@ -16,7 +21,11 @@ struct CodeInput {
     zip_file: Option<String>,
     #[serde(rename = "S3Bucket")]
     s3_bucket: Option<String>,
+    image_uri: Option<String>,
+    architectures: Option<Vec<String>>,
     dry_run: Option<bool>,
+    publish: Option<bool>,
+    revision_id: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -29,6 +38,12 @@ struct ConfigurationInput {
     timeout: Option<i64>,
     memory_size: Option<i64>,
     environment: Option<Environment>,
+    dead_letter_config: Option<DeadLetterConfig>,
+    layers: Option<Vec<String>>,
+    vpc_config: Option<Value>,
+    file_system_configs: Option<Vec<Value>>,
+    ephemeral_storage: Option<EphemeralStorage>,
+    revision_id: Option<String>,
 }
 
 pub(super) async fn code(lambda: &Lambda, request: &RestRequest, name: &str) -> Result<Response<Bytes>, ServiceError> {
@@ -36,7 +51,17 @@ pub(super) async fn code(lambda: &Lambda, request: &RestRequest, name: &str) -> 
     if input.s3_bucket.is_some() {
         return Err(unsupported("S3Bucket"));
     }
+    if input.image_uri.is_some() {
+        return Err(unsupported("ImageUri"));
+    }
+    if input.architectures.is_some_and(|architectures| architectures != [ARCHITECTURE]) {
+        return Err(unsupported(&format!("Architectures other than {ARCHITECTURE}")));
+    }
+    if input.publish == Some(true) {
+        return Err(unsupported("Publish: versions of functions"));
+    }
     let name = function_name(name);
+    check_revision(lambda, &name, input.revision_id.as_deref())?;
     let package = package(input.zip_file)?;
     if input.dry_run == Some(true) {
         let function = lambda.functions.get(&name).map_err(|error| lambda.error(&error))?;
@@ -54,6 +79,10 @@ pub(super) async fn configuration(
     let mut constraints = Constraints::new();
     limits(&mut constraints, input.timeout, input.memory_size);
     constraints.finish()?;
+    refuse_surroundings(&input.layers, &input.vpc_config, &input.file_system_configs, &input.ephemeral_storage)?;
+    let name = function_name(name);
+    check_revision(lambda, &name, input.revision_id.as_deref())?;
+    lambda.check_role(input.role.as_deref())?;
     let number = |value: Option<i64>| value.and_then(|value| u32::try_from(value).ok());
     let wanted = FunctionChange {
         runtime: input.runtime,
@@ -63,13 +92,28 @@ pub(super) async fn configuration(
         timeout_seconds: number(input.timeout),
         memory_mib: number(input.memory_size),
         environment: input.environment.map(|environment| environment.variables.unwrap_or_default()),
-        concurrency_limit: None,
-        package: None,
+        dead_letter_target: input.dead_letter_config.map(dead_letter_target).transpose()?,
+        ..FunctionChange::default()
     };
-    change(lambda, &function_name(name), wanted).await
+    change(lambda, &name, wanted).await
 }
 
 async fn change(lambda: &Lambda, name: &str, change: FunctionChange) -> Result<Response<Bytes>, ServiceError> {
     let function = lambda.functions.update(name, change).await.map_err(|error| lambda.error(&error))?;
     Ok(document(StatusCode::OK, &lambda.shown(&function)))
+}
+
+/// A caller who names the revision it has seen is refused when another change came in between.
+fn check_revision(lambda: &Lambda, name: &str, seen: Option<&str>) -> Result<(), ServiceError> {
+    let function = lambda.functions.get(name).map_err(|error| lambda.error(&error))?;
+    match seen {
+        Some(seen) if seen != function.revision => Err(typed(
+            412,
+            "PreconditionFailedException",
+            "The Revision Id provided does not match the latest Revision Id. Call the \
+             GetFunction/GetAlias API to retrieve the latest Revision Id"
+                .to_owned(),
+        )),
+        _ => Ok(()),
+    }
 }

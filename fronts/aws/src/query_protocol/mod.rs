@@ -7,6 +7,7 @@ mod parameters;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use millstream_access::Caller;
 use millstream_http::xml::{self, Element};
 
 pub use self::parameters::Parameters;
@@ -29,7 +30,7 @@ pub struct QueryRequest {
     /// The id that the answer carries.
     pub request_id: String,
     /// Whose key signed it.
-    pub principal: String,
+    pub caller: Caller,
 }
 
 /// Whether a request is of this family: its body is a form.

@@ -26,6 +26,9 @@ pub enum SignatureError {
     /// Nobody has this key.
     #[error("The security token included in the request is invalid.")]
     UnknownKey,
+    /// The credentials were temporary and have ended.
+    #[error("The security token included in the request is expired")]
+    Expired,
     /// Its time is too far from the node's, or the signature is another.
     #[error("{0}")]
     Invalid(String),

@@ -6,9 +6,10 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 use millstream_object::Bucket;
 
-use super::error::BlobError;
 use super::headers::{self, is_identifier};
-use super::{Blob, Call, xml};
+use super::{Blob, Call};
+use crate::storage::error::ServiceError;
+use crate::storage::xml;
 use crate::time;
 
 /// Names of one page, as the service has it.
@@ -27,19 +28,19 @@ pub(super) struct Paging {
 }
 
 impl Paging {
-    pub(super) fn of(call: &Call) -> Result<Self, BlobError> {
+    pub(super) fn of(call: &Call) -> Result<Self, ServiceError> {
         let text = |name: &str| call.target.parameter(name).unwrap_or_default().to_owned();
         let (marker, max_results) = (text("marker"), call.target.parameter("maxresults").map(str::to_owned));
         let limit = match &max_results {
             None => RESULTS_MAX,
             Some(text) => match text.parse::<usize>() {
-                Ok(0) => return Err(BlobError::bad_request("OutOfRangeQueryParameterValue", OUT_OF_RANGE)),
+                Ok(0) => return Err(ServiceError::bad_request("OutOfRangeQueryParameterValue", OUT_OF_RANGE)),
                 Ok(limit) => limit.min(RESULTS_MAX),
-                Err(_) => return Err(BlobError::invalid_parameter("maxresults", text)),
+                Err(_) => return Err(ServiceError::invalid_parameter("maxresults", text)),
             },
         };
         let after = MARKER.decode(&marker).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-        let after = after.ok_or_else(|| BlobError::invalid_parameter("marker", &marker))?;
+        let after = after.ok_or_else(|| ServiceError::invalid_parameter("marker", &marker))?;
         Ok(Self { prefix: text("prefix"), after, marker, limit, max_results })
     }
 
@@ -68,7 +69,7 @@ pub(super) fn endpoint(call: &Call) -> String {
     format!("http://{}/{}/", call.request.host, call.target.account)
 }
 
-pub(super) async fn list_containers(blob: &Blob, call: &Call) -> Result<Response<Bytes>, BlobError> {
+pub(super) async fn list_containers(blob: &Blob, call: &Call) -> Result<Response<Bytes>, ServiceError> {
     let paging = Paging::of(call)?;
     let mut buckets = blob.objects.buckets().await?;
     buckets.retain(|bucket| bucket.name.starts_with(&paging.prefix) && bucket.name > paging.after);

@@ -4,23 +4,23 @@ use bytes::Bytes;
 use http::Response;
 use millstream_object::Append;
 
-use super::error::BlobError;
 use super::headers;
 use super::{Blob, Call, put_blob};
+use crate::storage::error::ServiceError;
 
 /// Bytes of one append, as the service has it.
 const BLOCK_BYTES_MAX: usize = 100 << 20;
 
-pub(super) async fn call(blob: &Blob, call: &Call) -> Result<Response<Bytes>, BlobError> {
+pub(super) async fn call(blob: &Blob, call: &Call) -> Result<Response<Bytes>, ServiceError> {
     let request = &call.request;
     if request.headers.contains_key("x-ms-copy-source") {
-        return Err(BlobError::unsupported_header("x-ms-copy-source", "Append Block From URL"));
+        return Err(ServiceError::unsupported_header("x-ms-copy-source", "Append Block From URL"));
     }
     if request.body.is_empty() {
-        return Err(BlobError::invalid_header("content-length", "0"));
+        return Err(ServiceError::invalid_header("content-length", "0"));
     }
     if request.body.len() > BLOCK_BYTES_MAX {
-        return Err(BlobError::body_too_large(BLOCK_BYTES_MAX));
+        return Err(ServiceError::body_too_large(BLOCK_BYTES_MAX));
     }
     let bytes = request.body.len() as u64;
     let append = Append {

@@ -7,9 +7,10 @@ use http::{Response, StatusCode};
 use md5::{Digest as _, Md5};
 use millstream_object::{BlockInfo, BlockSource, CommitBlocks, NewBlock, WhichBlocks};
 
-use super::error::BlobError;
 use super::headers::{self, CONTENT_TYPE, empty};
-use super::{Blob, Call, put_blob, xml};
+use super::{Blob, Call, put_blob};
+use crate::storage::error::ServiceError;
+use crate::storage::xml;
 
 /// Bytes of a block's id before base64, as the service has it.
 const BLOCK_ID_BYTES_MAX: usize = 64;
@@ -17,17 +18,17 @@ const BLOCK_ID_BYTES_MAX: usize = 64;
 /// Blocks of one list, as the service has it.
 const LIST_MAX: usize = 50_000;
 
-pub(super) async fn put_block(blob: &Blob, call: &Call) -> Result<Response<Bytes>, BlobError> {
+pub(super) async fn put_block(blob: &Blob, call: &Call) -> Result<Response<Bytes>, ServiceError> {
     let request = &call.request;
     if request.headers.contains_key("x-ms-copy-source") {
-        return Err(BlobError::unsupported_header("x-ms-copy-source", "Put Block From URL"));
+        return Err(ServiceError::unsupported_header("x-ms-copy-source", "Put Block From URL"));
     }
     if request.body.is_empty() {
-        return Err(BlobError::invalid_header("content-length", "0"));
+        return Err(ServiceError::invalid_header("content-length", "0"));
     }
     let id = call.target.parameter("blockid").unwrap_or_default().to_owned();
     if !BASE64.decode(&id).is_ok_and(|bytes| (1..=BLOCK_ID_BYTES_MAX).contains(&bytes.len())) {
-        return Err(BlobError::invalid_parameter("blockid", &id));
+        return Err(ServiceError::invalid_parameter("blockid", &id));
     }
     let md5 = headers::md5(request, "content-md5")?;
     let block = NewBlock {
@@ -46,12 +47,12 @@ pub(super) async fn put_block(blob: &Blob, call: &Call) -> Result<Response<Bytes
     Ok(response)
 }
 
-pub(super) async fn put_block_list(blob: &Blob, call: &Call) -> Result<Response<Bytes>, BlobError> {
+pub(super) async fn put_block_list(blob: &Blob, call: &Call) -> Result<Response<Bytes>, ServiceError> {
     let request = &call.request;
     if let Some(promised) = headers::md5(request, "content-md5")? {
         let found: [u8; 16] = Md5::digest(&request.body).into();
         if found != promised {
-            return Err(BlobError::md5_mismatch());
+            return Err(ServiceError::md5_mismatch());
         }
     }
     let listed =
@@ -59,9 +60,9 @@ pub(super) async fn put_block_list(blob: &Blob, call: &Call) -> Result<Response<
             "Committed" => Ok((BlockSource::Committed, id)),
             "Uncommitted" => Ok((BlockSource::Staged, id)),
             "Latest" => Ok((BlockSource::Latest, id)),
-            other => Err(BlobError::invalid_document(format!("unexpected element {other}"))),
+            other => Err(ServiceError::invalid_document(format!("unexpected element {other}"))),
         });
-    let blocks = listed.collect::<Result<Vec<_>, BlobError>>()?;
+    let blocks = listed.collect::<Result<Vec<_>, ServiceError>>()?;
     let mut properties = headers::properties(request)?;
     properties.content_type.get_or_insert_with(|| CONTENT_TYPE.to_owned());
     properties.metadata = headers::metadata(request)?;
@@ -75,12 +76,12 @@ pub(super) async fn put_block_list(blob: &Blob, call: &Call) -> Result<Response<
     Ok(put_blob::created(&blob.objects.commit_blocks(commit).await?))
 }
 
-pub(super) async fn get_block_list(blob: &Blob, call: &Call) -> Result<Response<Bytes>, BlobError> {
+pub(super) async fn get_block_list(blob: &Blob, call: &Call) -> Result<Response<Bytes>, ServiceError> {
     let which = match call.target.parameter("blocklisttype") {
         None | Some("committed") => WhichBlocks::Committed,
         Some("uncommitted") => WhichBlocks::Staged,
         Some("all") => WhichBlocks::All,
-        Some(other) => return Err(BlobError::invalid_parameter("blocklisttype", other)),
+        Some(other) => return Err(ServiceError::invalid_parameter("blocklisttype", other)),
     };
     let found = blob.objects.blocks(call.target.container(), call.target.blob(), which).await?;
     let write = |root: &mut xml::Element, name: &str, blocks: &[BlockInfo]| {

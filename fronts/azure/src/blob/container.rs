@@ -4,14 +4,15 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 use millstream_object::Bucket;
 
-use super::error::BlobError;
 use super::headers::{self, empty};
-use super::{Blob, Call, xml};
+use super::{Blob, Call};
+use crate::storage::error::ServiceError;
+use crate::storage::xml;
 
 /// Signed identifiers of a container, as the service has it; here only none can be set.
 const IDENTIFIERS_MAX: usize = 5;
 
-pub(super) async fn create(blob: &Blob, call: &Call) -> Result<Response<Bytes>, BlobError> {
+pub(super) async fn create(blob: &Blob, call: &Call) -> Result<Response<Bytes>, ServiceError> {
     let name = call.target.container();
     check_name(name)?;
     refuse_public(call)?;
@@ -19,12 +20,12 @@ pub(super) async fn create(blob: &Blob, call: &Call) -> Result<Response<Bytes>, 
     Ok(state(StatusCode::CREATED, &bucket))
 }
 
-pub(super) async fn delete(blob: &Blob, call: &Call) -> Result<Response<Bytes>, BlobError> {
+pub(super) async fn delete(blob: &Blob, call: &Call) -> Result<Response<Bytes>, ServiceError> {
     blob.objects.delete_bucket(call.target.container(), false).await?;
     Ok(empty(StatusCode::ACCEPTED))
 }
 
-pub(super) async fn properties(blob: &Blob, call: &Call) -> Result<Response<Bytes>, BlobError> {
+pub(super) async fn properties(blob: &Blob, call: &Call) -> Result<Response<Bytes>, ServiceError> {
     let bucket = blob.objects.bucket(call.target.container()).await?;
     let mut response = state(StatusCode::OK, &bucket);
     let answer = response.headers_mut();
@@ -42,14 +43,14 @@ pub(super) async fn properties(blob: &Blob, call: &Call) -> Result<Response<Byte
     Ok(response)
 }
 
-pub(super) async fn set_metadata(blob: &Blob, call: &Call) -> Result<Response<Bytes>, BlobError> {
+pub(super) async fn set_metadata(blob: &Blob, call: &Call) -> Result<Response<Bytes>, ServiceError> {
     let metadata = headers::metadata(&call.request)?;
     let bucket = blob.objects.set_bucket_metadata(call.target.container(), metadata).await?;
     Ok(state(StatusCode::OK, &bucket))
 }
 
 /// Containers are private and have no stored access policies.
-pub(super) async fn acl(blob: &Blob, call: &Call) -> Result<Response<Bytes>, BlobError> {
+pub(super) async fn acl(blob: &Blob, call: &Call) -> Result<Response<Bytes>, ServiceError> {
     let bucket = blob.objects.bucket(call.target.container()).await?;
     let mut response = xml::answer(xml::document("SignedIdentifiers", &[], |_| {}));
     headers::set_state(response.headers_mut(), &bucket.etag, bucket.modified);
@@ -57,14 +58,14 @@ pub(super) async fn acl(blob: &Blob, call: &Call) -> Result<Response<Bytes>, Blo
 }
 
 /// Setting what holds already is done; anything else is refused.
-pub(super) async fn set_acl(blob: &Blob, call: &Call) -> Result<Response<Bytes>, BlobError> {
+pub(super) async fn set_acl(blob: &Blob, call: &Call) -> Result<Response<Bytes>, ServiceError> {
     refuse_public(call)?;
     let body = &call.request.body;
     let none = xml::read_list(body, "SignedIdentifiers", IDENTIFIERS_MAX).is_ok_and(|policies| policies.is_empty());
     if !body.is_empty() && !none {
         let message = "One of the XML nodes specified in the request body is not supported: SignedIdentifier \
                        (stored access policies).";
-        return Err(BlobError::bad_request("UnsupportedXmlNode", message));
+        return Err(ServiceError::bad_request("UnsupportedXmlNode", message));
     }
     let bucket = blob.objects.bucket(call.target.container()).await?;
     Ok(state(StatusCode::OK, &bucket))
@@ -76,10 +77,10 @@ fn state(status: StatusCode, bucket: &Bucket) -> Response<Bytes> {
     response
 }
 
-fn refuse_public(call: &Call) -> Result<(), BlobError> {
+fn refuse_public(call: &Call) -> Result<(), ServiceError> {
     match call.request.header("x-ms-blob-public-access") {
         None => Ok(()),
-        Some(_) => Err(BlobError::new(
+        Some(_) => Err(ServiceError::new(
             StatusCode::CONFLICT,
             "PublicAccessNotPermitted",
             "Public access is not permitted on this storage account.",
@@ -88,16 +89,16 @@ fn refuse_public(call: &Call) -> Result<(), BlobError> {
 }
 
 /// Names of new containers: 3 to 63 lower-case letters, digits and single hyphens, the first and last no hyphen.
-fn check_name(name: &str) -> Result<(), BlobError> {
+fn check_name(name: &str) -> Result<(), ServiceError> {
     if !(3..=63).contains(&name.len()) {
         let message = "The specified resource name length is not within the permissible limits.";
-        return Err(BlobError::bad_request("OutOfRangeInput", message));
+        return Err(ServiceError::bad_request("OutOfRangeInput", message));
     }
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if name.bytes().all(allowed) && !name.starts_with('-') && !name.ends_with('-') && !name.contains("--") {
         return Ok(());
     }
-    Err(BlobError::bad_request("InvalidResourceName", "The specified resource name contains invalid characters."))
+    Err(ServiceError::bad_request("InvalidResourceName", "The specified resource name contains invalid characters."))
 }
 
 #[cfg(test)]

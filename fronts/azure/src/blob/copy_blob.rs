@@ -5,13 +5,13 @@ use http::{Response, StatusCode};
 use millstream_object::{Conditions, Copy, EtagMatch, ObjectError};
 
 use super::authorize;
-use super::error::BlobError;
 use super::headers::{self, empty};
 use super::operation::Operation;
-use super::target::Target;
 use super::{Blob, Call, put_blob};
+use crate::storage::error::ServiceError;
+use crate::storage::target::Target;
 
-pub(super) async fn call(blob: &Blob, call: &Call) -> Result<Response<Bytes>, BlobError> {
+pub(super) async fn call(blob: &Blob, call: &Call) -> Result<Response<Bytes>, ServiceError> {
     let request = &call.request;
     let address = request.header("x-ms-copy-source").unwrap_or_default();
     let source = source(address, &request.host)?;
@@ -20,12 +20,12 @@ pub(super) async fn call(blob: &Blob, call: &Call) -> Result<Response<Bytes>, Bl
     // The source is looked at first, so that what is wrong with it can be told from what is wrong with the copy.
     let conditions = headers::source_conditions(request)?;
     let found = blob.objects.head(&from.0, &from.1, &conditions).await.map_err(|error| match error {
-        ObjectError::ConditionFailed { .. } => BlobError::new(
+        ObjectError::ConditionFailed { .. } => ServiceError::new(
             StatusCode::PRECONDITION_FAILED,
             "SourceConditionNotMet",
             "The source condition specified using HTTP conditional header(s) is not met.",
         ),
-        other => BlobError::of(&other),
+        other => ServiceError::of(&other),
     })?;
     let metadata = headers::metadata(request)?;
     let copy = Copy {
@@ -46,32 +46,33 @@ pub(super) async fn call(blob: &Blob, call: &Call) -> Result<Response<Bytes>, Bl
 }
 
 /// A source's address as a target of this node.
-fn source(address: &str, host: &str) -> Result<Target, BlobError> {
-    let rest = address.strip_prefix("http://").ok_or_else(|| BlobError::invalid_header("x-ms-copy-source", address))?;
+fn source(address: &str, host: &str) -> Result<Target, ServiceError> {
+    let rest =
+        address.strip_prefix("http://").ok_or_else(|| ServiceError::invalid_header("x-ms-copy-source", address))?;
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     if !authority.eq_ignore_ascii_case(host) {
-        return Err(BlobError::unsupported_header("x-ms-copy-source", "a source on another server"));
+        return Err(ServiceError::unsupported_header("x-ms-copy-source", "a source on another server"));
     }
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let target = Target::parse(path, query)?;
     if target.blob.is_none() {
-        return Err(BlobError::invalid_header("x-ms-copy-source", address));
+        return Err(ServiceError::invalid_header("x-ms-copy-source", address));
     }
     for name in ["snapshot", "versionid"] {
         if target.parameter(name).is_some() {
-            return Err(BlobError::unsupported_header("x-ms-copy-source", name));
+            return Err(ServiceError::unsupported_header("x-ms-copy-source", name));
         }
     }
     Ok(target)
 }
 
 /// The account's key opens its own blobs; everybody else needs a signature in the source's address.
-fn authorize_source(blob: &Blob, call: &Call, source: &Target) -> Result<(), BlobError> {
+fn authorize_source(blob: &Blob, call: &Call, source: &Target) -> Result<(), ServiceError> {
     if call.permit.by_key && source.account == call.target.account {
         return Ok(());
     }
     if source.parameter("sig").is_none() {
-        return Err(BlobError::new(
+        return Err(ServiceError::new(
             StatusCode::NOT_FOUND,
             "CannotVerifyCopySource",
             "The specified copy source cannot be read without a shared access signature in its address.",

@@ -1,113 +1,19 @@
-//! The service's errors: codes, statuses and texts, and the engine's facts in them.
+//! The engine's facts in the service's codes.
 //!
-//! Source: the Azure Storage REST reference, "Common REST API error codes" and "Blob service error codes".
+//! Source: the Azure Storage REST reference, "Blob service error codes".
 
-use bytes::Bytes;
-use http::{HeaderValue, Method, Response, StatusCode, header};
+use http::StatusCode;
 use millstream_object::{Condition, ObjectError};
 use millstream_storage::StorageError;
-use millstream_types::Millis;
 
-use super::xml;
-use crate::time;
+use crate::storage::error::ServiceError;
 
 const CONDITION_NOT_MET: &str = "The condition specified using HTTP conditional header(s) is not met.";
 
 const MD5_MISMATCH: &str =
     "The MD5 value specified in the request did not match with the MD5 value calculated by the server.";
 
-/// An error as the service answers it.
-#[derive(Debug, Clone)]
-pub(crate) struct BlobError {
-    pub(crate) status: StatusCode,
-    pub(crate) code: &'static str,
-    pub(crate) message: String,
-    /// Further elements of the document: their names and texts.
-    details: Vec<(&'static str, String)>,
-}
-
-impl BlobError {
-    pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), details: Vec::new() }
-    }
-
-    pub(crate) fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, code, message)
-    }
-
-    /// Adds an element to the document.
-    pub(crate) fn with(mut self, name: &'static str, text: impl Into<String>) -> Self {
-        self.details.push((name, text.into()));
-        self
-    }
-
-    /// The caller did not prove who it is.
-    pub(crate) fn unauthenticated(detail: impl Into<String>) -> Self {
-        let message = "Server failed to authenticate the request. Make sure the value of Authorization header is formed \
-                       correctly including the signature.";
-        Self::new(StatusCode::FORBIDDEN, "AuthenticationFailed", message).with("AuthenticationErrorDetail", detail)
-    }
-
-    pub(crate) fn no_authentication() -> Self {
-        let message = "Server failed to authenticate the request. Please refer to the information in the \
-                       www-authenticate header.";
-        Self::new(StatusCode::UNAUTHORIZED, "NoAuthenticationInformation", message)
-    }
-
-    /// The signature does not allow this; `by` is the word for what is missing.
-    pub(crate) fn not_permitted(code: &'static str, by: &str) -> Self {
-        let message = format!("This request is not authorized to perform this operation using this {by}.");
-        Self::new(StatusCode::FORBIDDEN, code, message)
-    }
-
-    pub(crate) fn permission_mismatch() -> Self {
-        Self::not_permitted("AuthorizationPermissionMismatch", "permission")
-    }
-
-    pub(crate) fn invalid_header(name: &str, value: &str) -> Self {
-        let message = "The value for one of the HTTP headers is not in the correct format.";
-        Self::bad_request("InvalidHeaderValue", message).with("HeaderName", name).with("HeaderValue", value)
-    }
-
-    pub(crate) fn missing_header(name: &str) -> Self {
-        let message = "An HTTP header that's mandatory for this request is not specified.";
-        Self::bad_request("MissingRequiredHeader", message).with("HeaderName", name)
-    }
-
-    pub(crate) fn unsupported_header(name: &str, value: &str) -> Self {
-        let message = format!("One of the HTTP headers specified in the request is not supported: {name}.");
-        Self::bad_request("UnsupportedHeader", message).with("HeaderName", name).with("HeaderValue", value)
-    }
-
-    pub(crate) fn invalid_parameter(name: &str, value: &str) -> Self {
-        let message = "Value for one of the query parameters specified in the request URI is invalid.";
-        Self::bad_request("InvalidQueryParameterValue", message)
-            .with("QueryParameterName", name)
-            .with("QueryParameterValue", value)
-    }
-
-    pub(crate) fn unsupported_parameter(name: &str, value: &str) -> Self {
-        let message =
-            format!("One of the query parameters specified in the request URI is not supported: {name}={value}.");
-        Self::bad_request("UnsupportedQueryParameter", message)
-            .with("QueryParameterName", name)
-            .with("QueryParameterValue", value)
-    }
-
-    pub(crate) fn unsupported_verb(method: &Method) -> Self {
-        let message = format!("The resource doesn't support specified Http Verb: {method}.");
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "UnsupportedHttpVerb", message)
-    }
-
-    pub(crate) fn invalid_document(reason: impl std::fmt::Display) -> Self {
-        Self::bad_request("InvalidXmlDocument", format!("XML specified is not syntactically valid: {reason}."))
-    }
-
-    pub(crate) fn body_too_large(limit: usize) -> Self {
-        let message = "The request body is too large and exceeds the maximum permissible limit.";
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestBodyTooLarge", message).with("MaxLimit", limit.to_string())
-    }
-
+impl ServiceError {
     pub(crate) fn md5_mismatch() -> Self {
         Self::bad_request("Md5Mismatch", MD5_MISMATCH)
     }
@@ -135,27 +41,6 @@ impl BlobError {
             _ if status.is_server_error() => Self::new(status, code, format!("{message} ({error})")),
             _ => Self::new(status, code, message),
         }
-    }
-
-    /// The answer. One to `HEAD`, and one that nothing changed, has the header alone.
-    pub(crate) fn answer(&self, request_id: &str, now: Millis, head_only: bool) -> Response<Bytes> {
-        let mut response = Response::new(Bytes::new());
-        *response.status_mut() = self.status;
-        response.headers_mut().insert("x-ms-error-code", HeaderValue::from_static(self.code));
-        if !head_only && self.status != StatusCode::NOT_MODIFIED {
-            *response.body_mut() = self.document(request_id, now);
-            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(xml::CONTENT_TYPE));
-        }
-        response
-    }
-
-    fn document(&self, request_id: &str, now: Millis) -> Bytes {
-        let message = format!("{}\nRequestId:{request_id}\nTime:{}", self.message, time::iso8601(now));
-        xml::document("Error", &[], |error| {
-            error.text("Code", self.code);
-            error.text("Message", &message);
-            self.details.iter().for_each(|(name, text)| error.text(name, text));
-        })
     }
 }
 
@@ -226,7 +111,7 @@ fn words(error: &ObjectError) -> (StatusCode, &'static str, &'static str) {
     }
 }
 
-impl From<ObjectError> for BlobError {
+impl From<ObjectError> for ServiceError {
     fn from(error: ObjectError) -> Self {
         Self::of(&error)
     }

@@ -5,19 +5,19 @@ use http::{Response, StatusCode};
 use md5::{Digest as _, Md5};
 use millstream_object::ByteRange;
 
-use super::error::BlobError;
 use super::headers::{self, empty};
 use super::{Blob, Call};
+use crate::storage::error::ServiceError;
 
 /// Bytes of a range whose MD5 may be asked for, as the service has it.
 const RANGE_MD5_BYTES_MAX: usize = 4 << 20;
 
-pub(super) async fn content(blob: &Blob, call: &Call) -> Result<Response<Bytes>, BlobError> {
+pub(super) async fn content(blob: &Blob, call: &Call) -> Result<Response<Bytes>, ServiceError> {
     let request = &call.request;
     let range = headers::range(request)?;
     let conditions = headers::conditions(request)?;
     let read = blob.objects.read(call.target.container(), call.target.blob(), range, &conditions).await;
-    let reading = read.map_err(|error| BlobError::of_read(&error))?;
+    let reading = read.map_err(|error| ServiceError::of_read(&error))?;
     let (object, content) = (&reading.object, reading.content);
     let mut response = Response::new(Bytes::new());
     let answer = response.headers_mut();
@@ -32,7 +32,7 @@ pub(super) async fn content(blob: &Blob, call: &Call) -> Result<Response<Bytes>,
         md5.iter().for_each(|md5| headers::set(answer, "x-ms-blob-content-md5", md5));
         if request.header("x-ms-range-get-content-md5").is_some_and(|asked| asked.eq_ignore_ascii_case("true")) {
             if content.len() > RANGE_MD5_BYTES_MAX {
-                return Err(BlobError::invalid_header("x-ms-range-get-content-md5", "a range of more than 4 MiB"));
+                return Err(ServiceError::invalid_header("x-ms-range-get-content-md5", "a range of more than 4 MiB"));
             }
             headers::set(answer, "content-md5", headers::md5_text(Md5::digest(&content).into()));
         }
@@ -42,10 +42,10 @@ pub(super) async fn content(blob: &Blob, call: &Call) -> Result<Response<Bytes>,
     Ok(response)
 }
 
-pub(super) async fn properties(blob: &Blob, call: &Call) -> Result<Response<Bytes>, BlobError> {
+pub(super) async fn properties(blob: &Blob, call: &Call) -> Result<Response<Bytes>, ServiceError> {
     let conditions = headers::conditions(&call.request)?;
     let head = blob.objects.head(call.target.container(), call.target.blob(), &conditions).await;
-    let object = head.map_err(|error| BlobError::of_read(&error))?;
+    let object = head.map_err(|error| ServiceError::of_read(&error))?;
     let mut response = empty(StatusCode::OK);
     let answer = response.headers_mut();
     headers::set_object(answer, &object, &call.permit.overrides);

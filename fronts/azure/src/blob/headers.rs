@@ -9,9 +9,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use millstream_object::{ByteRange, Conditions, EtagMatch, Object, ObjectKind, Properties};
 use millstream_types::Millis;
 
-use super::error::BlobError;
 use super::sas::Overrides;
 use crate::request::AzureRequest;
+use crate::storage::error::ServiceError;
 use crate::time;
 
 /// Bytes of all names and values of one object's metadata.
@@ -105,9 +105,9 @@ pub(super) fn set_metadata(headers: &mut HeaderMap, metadata: &BTreeMap<String, 
 }
 
 /// The user's own pairs in a request; `None` when it has none.
-pub(super) fn metadata(request: &AzureRequest) -> Result<BTreeMap<String, String>, BlobError> {
+pub(super) fn metadata(request: &AzureRequest) -> Result<BTreeMap<String, String>, ServiceError> {
     let invalid = || {
-        BlobError::bad_request(
+        ServiceError::bad_request(
             "InvalidMetadata",
             "The metadata specified is invalid. It has characters that are not permitted.",
         )
@@ -118,7 +118,7 @@ pub(super) fn metadata(request: &AzureRequest) -> Result<BTreeMap<String, String
         let Some(name) = name.as_str().strip_prefix(METADATA_PREFIX) else { continue };
         if name.is_empty() {
             let message = "The key for one of the metadata key-value pairs is empty.";
-            return Err(BlobError::bad_request("EmptyMetadataKey", message));
+            return Err(ServiceError::bad_request("EmptyMetadataKey", message));
         }
         let value = value.to_str().map_err(|_| invalid())?;
         if !is_identifier(name) {
@@ -129,7 +129,7 @@ pub(super) fn metadata(request: &AzureRequest) -> Result<BTreeMap<String, String
     }
     if bytes > METADATA_BYTES_MAX {
         let message = "The size of the specified metadata exceeds the maximum size permitted.";
-        return Err(BlobError::bad_request("MetadataTooLarge", message));
+        return Err(ServiceError::bad_request("MetadataTooLarge", message));
     }
     Ok(metadata)
 }
@@ -142,7 +142,7 @@ pub(super) fn is_identifier(name: &str) -> bool {
 }
 
 /// What a request says of the blob that it makes or changes.
-pub(super) fn properties(request: &AzureRequest) -> Result<Properties, BlobError> {
+pub(super) fn properties(request: &AzureRequest) -> Result<Properties, ServiceError> {
     let text = |name: &str| request.header(name).filter(|value| !value.is_empty()).map(str::to_owned);
     Ok(Properties {
         content_type: text("x-ms-blob-content-type"),
@@ -156,20 +156,20 @@ pub(super) fn properties(request: &AzureRequest) -> Result<Properties, BlobError
 }
 
 /// An MD5 in a header.
-pub(super) fn md5(request: &AzureRequest, name: &str) -> Result<Option<[u8; 16]>, BlobError> {
+pub(super) fn md5(request: &AzureRequest, name: &str) -> Result<Option<[u8; 16]>, ServiceError> {
     let Some(text) = request.header(name).filter(|text| !text.is_empty()) else { return Ok(None) };
     let bytes = BASE64.decode(text).ok().and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
     let message = "The MD5 value specified in the request is invalid. MD5 value must be 128 bits and base64-encoded.";
-    bytes.map(Some).ok_or_else(|| BlobError::bad_request("InvalidMd5", message))
+    bytes.map(Some).ok_or_else(|| ServiceError::bad_request("InvalidMd5", message))
 }
 
 /// The conditions of a request.
-pub(super) fn conditions(request: &AzureRequest) -> Result<Conditions, BlobError> {
+pub(super) fn conditions(request: &AzureRequest) -> Result<Conditions, ServiceError> {
     conditions_of(request, ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since"])
 }
 
 /// The conditions that a copy sets for its source.
-pub(super) fn source_conditions(request: &AzureRequest) -> Result<Conditions, BlobError> {
+pub(super) fn source_conditions(request: &AzureRequest) -> Result<Conditions, ServiceError> {
     conditions_of(
         request,
         [
@@ -181,13 +181,13 @@ pub(super) fn source_conditions(request: &AzureRequest) -> Result<Conditions, Bl
     )
 }
 
-fn conditions_of(request: &AzureRequest, names: [&str; 4]) -> Result<Conditions, BlobError> {
+fn conditions_of(request: &AzureRequest, names: [&str; 4]) -> Result<Conditions, ServiceError> {
     let etags = |name| request.header(name).map(etag_match);
     let since = |name| match request.header(name) {
         None => Ok(None),
         Some(text) => match time::parse_rfc1123(text) {
             Some(millis) => Ok(Some(millis)),
-            None => Err(BlobError::invalid_header(name, text)),
+            None => Err(ServiceError::invalid_header(name, text)),
         },
     };
     Ok(Conditions {
@@ -207,7 +207,7 @@ fn etag_match(text: &str) -> EtagMatch {
 }
 
 /// The range of a request: the service's own header wins over HTTP's.
-pub(super) fn range(request: &AzureRequest) -> Result<ByteRange, BlobError> {
+pub(super) fn range(request: &AzureRequest) -> Result<ByteRange, ServiceError> {
     let own = request.header("x-ms-range").map(|text| ("x-ms-range", text));
     let Some((name, text)) = own.or_else(|| request.header("range").map(|text| ("range", text))) else {
         return Ok(ByteRange::All);
@@ -218,7 +218,7 @@ pub(super) fn range(request: &AzureRequest) -> Result<ByteRange, BlobError> {
         let last = if last.is_empty() { None } else { Some(last.parse::<u64>().ok()?) };
         last.is_none_or(|last| last >= first).then_some(ByteRange::From(first, last))
     };
-    parse().ok_or_else(|| BlobError::invalid_header(name, text))
+    parse().ok_or_else(|| ServiceError::invalid_header(name, text))
 }
 
 /// An MD5 as headers and documents have it.
@@ -227,8 +227,8 @@ pub(super) fn md5_text(md5: [u8; 16]) -> String {
 }
 
 /// A number of a header.
-pub(super) fn number(request: &AzureRequest, name: &str) -> Result<Option<u64>, BlobError> {
-    let parse = |text: &str| text.parse().map_err(|_| BlobError::invalid_header(name, text));
+pub(super) fn number(request: &AzureRequest, name: &str) -> Result<Option<u64>, ServiceError> {
+    let parse = |text: &str| text.parse().map_err(|_| ServiceError::invalid_header(name, text));
     request.header(name).map(parse).transpose()
 }
 

@@ -5,9 +5,10 @@ use http::Response;
 use millstream_object::{Listed, Object, ObjectKind, Select};
 
 use super::account::{Paging, endpoint, includes, marker, write_metadata};
-use super::error::BlobError;
 use super::headers::{CONTENT_TYPE, blob_type, md5_text};
-use super::{Blob, Call, xml};
+use super::{Blob, Call};
+use crate::storage::error::ServiceError;
+use crate::storage::xml;
 use crate::time;
 
 /// What `include` may name. Of the parts that are not served there are none, so leaving them out is the right answer.
@@ -25,7 +26,7 @@ const INCLUDES: [&str; 11] = [
     "uncommittedblobs",
 ];
 
-pub(super) async fn call(blob: &Blob, call: &Call) -> Result<Response<Bytes>, BlobError> {
+pub(super) async fn call(blob: &Blob, call: &Call) -> Result<Response<Bytes>, ServiceError> {
     let paging = Paging::of(call)?;
     check_includes(call)?;
     let delimiter = call.target.parameter("delimiter").map(str::to_owned);
@@ -62,14 +63,14 @@ struct With {
     copy: bool,
 }
 
-fn check_includes(call: &Call) -> Result<(), BlobError> {
+fn check_includes(call: &Call) -> Result<(), ServiceError> {
     for (_, value) in call.target.parameters.iter().filter(|(name, _)| name == "include") {
         if let Some(unknown) = value.split(',').find(|word| !word.is_empty() && !INCLUDES.contains(word)) {
-            return Err(BlobError::invalid_parameter("include", unknown));
+            return Err(ServiceError::invalid_parameter("include", unknown));
         }
         // Blobs of which only blocks are there yet are not listed: an answer without them would be wrong.
         if value.split(',').any(|word| word == "uncommittedblobs") {
-            return Err(BlobError::unsupported_parameter("include", "uncommittedblobs"));
+            return Err(ServiceError::unsupported_parameter("include", "uncommittedblobs"));
         }
     }
     Ok(())

@@ -7,12 +7,12 @@
 
 mod account;
 mod append_block;
-pub(crate) mod authorize;
+mod authorize;
 mod blocks;
 mod container;
 mod copy_blob;
 mod delete_blob;
-pub(crate) mod error;
+mod error;
 mod get_blob;
 mod headers;
 mod list_blobs;
@@ -20,26 +20,24 @@ mod operation;
 mod put_blob;
 mod sas;
 mod set_blob;
-mod shared_key;
-pub(crate) mod target;
 #[cfg(test)]
 mod tests;
-pub(crate) mod xml;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Response, StatusCode};
+use http::{HeaderValue, Method, Response};
 use millstream_access::Access;
 use millstream_http::body::BodyError;
 use millstream_object::Objects;
 use millstream_types::Clock;
 
 use crate::request::AzureRequest;
+use crate::storage::account::is_account;
+use crate::storage::error::ServiceError;
+use crate::storage::target::Target;
 use authorize::Permit;
-use error::BlobError;
 use operation::Operation;
-use target::Target;
 
 /// Bytes of a request's body: a whole blob or a block. The service takes more in one request, but a body is held in
 /// memory until it is written.
@@ -78,7 +76,7 @@ impl Blob {
         let speaks = head.headers.contains_key("x-ms-version") || (has("sig") && has("sv"));
         let first = head.uri.path().split('/').nth(1).unwrap_or_default();
         // Cosmos clients send the same header; these are the first words of their addresses.
-        speaks && target::is_account(first) && !matches!(first, "dbs" | "offers" | "pkranges")
+        speaks && is_account(first) && !matches!(first, "dbs" | "offers" | "pkranges")
     }
 
     /// Answers a request.
@@ -104,27 +102,31 @@ impl Blob {
         response
     }
 
-    /// The answer to a body that was not taken.
-    pub(crate) fn not_taken(&self, error: &BodyError) -> Response<Bytes> {
-        let error = match error {
-            BodyError::TooLarge(limit) => BlobError::body_too_large(*limit),
-            BodyError::TimedOut => BlobError::new(
-                StatusCode::REQUEST_TIMEOUT,
-                "RequestTimeout",
-                format!("The request body did not arrive in time: {error}."),
-            ),
-            BodyError::Incomplete(_) | BodyError::NotGzip(_) => {
-                BlobError::bad_request("InvalidInput", format!("One of the request inputs is not valid: {error}."))
-            }
-        };
-        error.answer(&uuid::Uuid::new_v4().to_string(), self.clock.now(), false)
+    /// The answer that a request's head earns without its body; `None` when the body is worth taking.
+    pub(crate) fn refuse(&self, head: &AzureRequest) -> Option<Response<Bytes>> {
+        self.admit(head).err().map(|error| self.failed(head, &error))
     }
 
-    async fn call(&self, request: AzureRequest) -> Result<Response<Bytes>, BlobError> {
-        let target = Target::of(&request)?;
+    /// The answer to a body that was not taken.
+    pub(crate) fn not_taken(&self, head: &AzureRequest, error: &BodyError) -> Response<Bytes> {
+        self.failed(head, &ServiceError::not_taken(error))
+    }
+
+    fn failed(&self, request: &AzureRequest, error: &ServiceError) -> Response<Bytes> {
+        error.answer(&request.request_id, self.clock.now(), request.method == Method::HEAD)
+    }
+
+    /// What a request's head alone tells: where to, what, and whether its sender may.
+    fn admit(&self, request: &AzureRequest) -> Result<(Target, Operation, Permit), ServiceError> {
+        let target = Target::of(request)?;
         let operation = Operation::of(&request.method, &target)?;
-        let permit = authorize::authorize(&self.access, &request, &target, operation, self.clock.now())?;
-        operation::refuse_unsupported(&request, &target, operation)?;
+        let permit = authorize::authorize(&self.access, request, &target, operation, self.clock.now())?;
+        operation::refuse_unsupported(request, &target, operation)?;
+        Ok((target, operation, permit))
+    }
+
+    async fn call(&self, request: AzureRequest) -> Result<Response<Bytes>, ServiceError> {
+        let (target, operation, permit) = self.admit(&request)?;
         let call = Call { request, target, permit };
         match operation {
             Operation::ListContainers => account::list_containers(self, &call).await,

@@ -2,9 +2,9 @@
 
 use http::Method;
 
-use super::error::BlobError;
-use super::target::Target;
 use crate::request::AzureRequest;
+use crate::storage::error::ServiceError;
+use crate::storage::target::Target;
 
 /// Every operation that is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub(super) enum Level {
 
 impl Operation {
     /// The operation that method and address name. Copying is told by a header and needs what putting needs.
-    pub(super) fn of(method: &Method, target: &Target) -> Result<Self, BlobError> {
+    pub(super) fn of(method: &Method, target: &Target) -> Result<Self, ServiceError> {
         let (restype, comp) = (target.parameter("restype"), target.parameter("comp"));
         let found = match (target.container.is_some(), target.blob.is_some()) {
             (false, _) => of_service(method, restype, comp),
@@ -50,9 +50,9 @@ impl Operation {
             (true, true) => of_blob(method, restype, comp),
         };
         found.ok_or_else(|| match (comp, restype) {
-            (Some(comp), _) => BlobError::unsupported_parameter("comp", comp),
-            (None, Some(restype)) => BlobError::unsupported_parameter("restype", restype),
-            (None, None) => BlobError::unsupported_verb(method),
+            (Some(comp), _) => ServiceError::unsupported_parameter("comp", comp),
+            (None, Some(restype)) => ServiceError::unsupported_parameter("restype", restype),
+            (None, None) => ServiceError::unsupported_verb(method),
         })
     }
 
@@ -179,26 +179,26 @@ const UNSUPPORTED_HEADERS: [&str; 24] = [
 /// Query parameters of features that are not served.
 const UNSUPPORTED_PARAMETERS: [&str; 2] = ["snapshot", "versionid"];
 
-/// Names what a request asks for and no operation here does.
+/// Names what a request asks for and no operation here does. Looks at the head alone.
 pub(super) fn refuse_unsupported(
     request: &AzureRequest,
     target: &Target,
     operation: Operation,
-) -> Result<(), BlobError> {
+) -> Result<(), ServiceError> {
     if let Some(version) = request.header("x-ms-version").filter(|version| !is_version(version)) {
-        return Err(BlobError::invalid_header("x-ms-version", version));
+        return Err(ServiceError::invalid_header("x-ms-version", version));
     }
     if let Some(name) = UNSUPPORTED_HEADERS.iter().find(|name| request.headers.contains_key(**name)) {
-        return Err(BlobError::unsupported_header(name, request.header(name).unwrap_or_default()));
+        return Err(ServiceError::unsupported_header(name, request.header(name).unwrap_or_default()));
     }
     for name in UNSUPPORTED_PARAMETERS {
         if let Some(value) = target.parameter(name) {
-            return Err(BlobError::unsupported_parameter(name, value));
+            return Err(ServiceError::unsupported_parameter(name, value));
         }
     }
     let conditional = ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since"];
     if operation.level() != Level::Object && conditional.iter().any(|name| request.headers.contains_key(*name)) {
-        return Err(BlobError::bad_request(
+        return Err(ServiceError::bad_request(
             "ConditionHeadersNotSupported",
             "Condition headers are not supported for containers by this node.",
         ));

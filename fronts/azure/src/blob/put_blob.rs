@@ -4,31 +4,33 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 use millstream_object::{Condition, Conditions, EtagMatch, Object, ObjectError, ObjectKind, Put};
 
-use super::error::BlobError;
 use super::headers::{self, CONTENT_TYPE, empty};
 use super::{Blob, Call};
+use crate::storage::error::ServiceError;
 
-pub(super) async fn call(blob: &Blob, call: &Call) -> Result<Response<Bytes>, BlobError> {
+pub(super) async fn call(blob: &Blob, call: &Call) -> Result<Response<Bytes>, ServiceError> {
     let request = &call.request;
     if request.headers.contains_key("x-ms-copy-source") {
         // Without a type of blob, this header makes it another operation.
         return match request.header("x-ms-blob-type") {
             None => super::copy_blob::call(blob, call).await,
-            Some(_) => Err(BlobError::unsupported_header("x-ms-copy-source", "Put Blob From URL")),
+            Some(_) => Err(ServiceError::unsupported_header("x-ms-copy-source", "Put Blob From URL")),
         };
     }
     let (kind, content) = match request.header("x-ms-blob-type") {
         Some("BlockBlob") => (ObjectKind::Whole, vec![request.body.clone()]),
         Some("AppendBlob") if request.body.is_empty() => (ObjectKind::Append, Vec::new()),
-        Some("AppendBlob") => return Err(BlobError::invalid_header("content-length", &request.body.len().to_string())),
-        Some(other @ "PageBlob") => return Err(BlobError::unsupported_header("x-ms-blob-type", other)),
-        Some(other) => return Err(BlobError::invalid_header("x-ms-blob-type", other)),
-        None => return Err(BlobError::missing_header("x-ms-blob-type")),
+        Some("AppendBlob") => {
+            return Err(ServiceError::invalid_header("content-length", &request.body.len().to_string()));
+        }
+        Some(other @ "PageBlob") => return Err(ServiceError::unsupported_header("x-ms-blob-type", other)),
+        Some(other) => return Err(ServiceError::invalid_header("x-ms-blob-type", other)),
+        None => return Err(ServiceError::missing_header("x-ms-blob-type")),
     };
     let mut properties = headers::properties(request)?;
     let sent = headers::md5(request, "content-md5")?;
     if properties.md5.is_some() && sent.is_some() && properties.md5 != sent {
-        return Err(BlobError::invalid_header("x-ms-blob-content-md5", "another MD5 than Content-MD5"));
+        return Err(ServiceError::invalid_header("x-ms-blob-content-md5", "another MD5 than Content-MD5"));
     }
     properties.md5 = properties.md5.or(sent);
     let content_type = properties.content_type.take().or_else(|| request.header("content-type").map(str::to_owned));
@@ -47,12 +49,12 @@ pub(super) fn with_permit(conditions: Conditions, call: &Call) -> Conditions {
 }
 
 /// The engine's fact, where a signature that does not allow replacing may be why the condition was set.
-pub(super) fn of_create(error: &ObjectError, call: &Call) -> BlobError {
+pub(super) fn of_create(error: &ObjectError, call: &Call) -> ServiceError {
     match error {
         ObjectError::ConditionFailed { condition: Condition::IfAbsent, .. } if call.permit.create_only => {
-            BlobError::permission_mismatch()
+            ServiceError::permission_mismatch()
         }
-        other => BlobError::of(other),
+        other => ServiceError::of(other),
     }
 }
 

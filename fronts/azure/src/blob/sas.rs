@@ -8,9 +8,9 @@ use std::net::IpAddr;
 use millstream_types::Millis;
 
 use super::authorize::Permit;
-use super::error::BlobError;
 use super::operation::{Level, Operation};
-use super::target::Target;
+use crate::storage::error::ServiceError;
+use crate::storage::target::Target;
 use crate::time;
 
 /// The oldest version whose signed text is known here.
@@ -45,10 +45,10 @@ pub(super) struct Overrides {
 
 impl<'t> Sas<'t> {
     /// The signature that an address carries.
-    pub(super) fn of(target: &'t Target) -> Result<Self, BlobError> {
+    pub(super) fn of(target: &'t Target) -> Result<Self, ServiceError> {
         for (field, what) in [("si", "stored access policies"), ("skoid", "user delegation keys")] {
             if target.parameter(field).is_some() {
-                return Err(BlobError::unauthenticated(format!(
+                return Err(ServiceError::unauthenticated(format!(
                     "signatures by {what} ({field}) are not supported by this node"
                 )));
             }
@@ -59,14 +59,14 @@ impl<'t> Sas<'t> {
             (Some("b"), None, None) => Kind::Blob,
             (Some(other), None, None) => {
                 let detail = format!("expected a signature for a container (sr=c) or a blob (sr=b), found sr={other}");
-                return Err(BlobError::unauthenticated(detail));
+                return Err(ServiceError::unauthenticated(detail));
             }
-            _ => return Err(BlobError::unauthenticated("Signature fields not well formed.")),
+            _ => return Err(ServiceError::unauthenticated("Signature fields not well formed.")),
         };
         let sas = Self { target, kind };
         for (field, least) in [("sv", VERSION_MIN), ("se", ""), ("sp", "")] {
             if target.parameter(field).is_none_or(|value| value < least) {
-                return Err(BlobError::unauthenticated(format!("Signature fields not well formed: {field}.")));
+                return Err(ServiceError::unauthenticated(format!("Signature fields not well formed: {field}.")));
             }
         }
         Ok(sas)
@@ -118,14 +118,14 @@ impl<'t> Sas<'t> {
     }
 
     /// What the signature, once it is known to be right, allows a caller now.
-    pub(super) fn check(&self, operation: Operation, caller: IpAddr, now: Millis) -> Result<Permit, BlobError> {
+    pub(super) fn check(&self, operation: Operation, caller: IpAddr, now: Millis) -> Result<Permit, ServiceError> {
         self.check_time(now)?;
         if !self.field("sip").is_empty() && !holds_address(self.field("sip"), caller.to_canonical()) {
-            return Err(BlobError::not_permitted("AuthorizationSourceIPMismatch", "source IP"));
+            return Err(ServiceError::not_permitted("AuthorizationSourceIPMismatch", "source IP"));
         }
         // The node serves no TLS.
         if self.field("spr") == "https" {
-            return Err(BlobError::not_permitted("AuthorizationProtocolMismatch", "protocol"));
+            return Err(ServiceError::not_permitted("AuthorizationProtocolMismatch", "protocol"));
         }
         let needed = match self.kind {
             Kind::Account => {
@@ -136,7 +136,7 @@ impl<'t> Sas<'t> {
         };
         let given = self.field("sp");
         if !needed.chars().any(|permission| given.contains(permission)) {
-            return Err(BlobError::permission_mismatch());
+            return Err(ServiceError::permission_mismatch());
         }
         Ok(Permit {
             by_key: false,
@@ -145,9 +145,9 @@ impl<'t> Sas<'t> {
         })
     }
 
-    fn check_account_scope(&self, operation: Operation) -> Result<(), BlobError> {
+    fn check_account_scope(&self, operation: Operation) -> Result<(), ServiceError> {
         if !self.field("ss").contains('b') {
-            return Err(BlobError::not_permitted("AuthorizationServiceMismatch", "service"));
+            return Err(ServiceError::not_permitted("AuthorizationServiceMismatch", "service"));
         }
         let level = match operation.level() {
             Level::Service => 's',
@@ -155,23 +155,23 @@ impl<'t> Sas<'t> {
             Level::Object => 'o',
         };
         if !self.field("srt").contains(level) {
-            return Err(BlobError::not_permitted("AuthorizationResourceTypeMismatch", "resource type"));
+            return Err(ServiceError::not_permitted("AuthorizationResourceTypeMismatch", "resource type"));
         }
         Ok(())
     }
 
-    fn check_time(&self, now: Millis) -> Result<(), BlobError> {
+    fn check_time(&self, now: Millis) -> Result<(), ServiceError> {
         let (start, expiry) = (self.field("st"), self.field("se"));
         let parse = |text: &str| {
             time::parse_iso8601(text).ok_or_else(|| {
-                BlobError::unauthenticated(format!("expected a time as ISO 8601 writes it, found {text}"))
+                ServiceError::unauthenticated(format!("expected a time as ISO 8601 writes it, found {text}"))
             })
         };
         let begun = start.is_empty() || parse(start)? <= now;
         if begun && now < parse(expiry)? {
             return Ok(());
         }
-        Err(BlobError::unauthenticated(format!(
+        Err(ServiceError::unauthenticated(format!(
             "Signature not valid in the specified time frame: Start [{start}] - Expiry [{expiry}] - Current [{}]",
             time::rfc1123(now),
         )))

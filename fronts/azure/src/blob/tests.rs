@@ -1,6 +1,6 @@
 //! Whole requests through the service: what a client sees of a signed request, an unsigned one and a wrong one.
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, StatusCode};
 use millstream_access::DEVELOPMENT_ACCOUNT;
 use millstream_catalog::Catalog;
 use millstream_object::ObjectStoreOptions;
@@ -9,6 +9,7 @@ use millstream_types::ManualClock;
 
 use super::*;
 use crate::signing::sign;
+use crate::storage::shared_key;
 
 const DATE: &str = "Sat, 21 Nov 2026 08:15:00 GMT";
 const NOW: i64 = 1_795_248_900_000;
@@ -125,4 +126,22 @@ async fn errors_are_the_services_own() {
         let answer = world.signed(Method::PUT, address, headers, "").await;
         assert_eq!(header(&answer, "x-ms-error-code"), code, "{address} {headers:?}");
     }
+}
+
+#[tokio::test]
+async fn a_head_that_earns_a_refusal_needs_no_body() {
+    let world = World::new();
+    for (headers, code) in [
+        (&[][..], "NoAuthenticationInformation"),
+        (&[("authorization", "SharedKey devstoreaccount1:AAAA")], "AuthenticationFailed"),
+        (&[("authorization", "SharedKey nobody:AAAA")], "AuthenticationFailed"),
+    ] {
+        let refusal = world.blob.refuse(&request(Method::PUT, "/box/b", headers, "")).unwrap();
+        assert_eq!(header(&refusal, "x-ms-error-code"), code, "{headers:?}");
+    }
+    let mut signed = request(Method::PUT, "/box/b", &[("x-ms-blob-type", "BlockBlob")], "");
+    let text = shared_key::strings_to_sign(&signed, &Target::of(&signed).unwrap()).remove(0);
+    let authorization = format!("SharedKey {}:{}", DEVELOPMENT_ACCOUNT.0, sign(DEVELOPMENT_ACCOUNT.1, &text));
+    signed.headers.insert("authorization", HeaderValue::from_str(&authorization).unwrap());
+    assert!(world.blob.refuse(&signed).is_none());
 }

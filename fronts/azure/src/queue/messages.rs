@@ -10,7 +10,7 @@ use quick_xml::Reader;
 use quick_xml::events::Event;
 
 use super::{Call, Queue, ServiceError, empty, error};
-use crate::blob::xml;
+use crate::storage::xml;
 use crate::time::rfc1123;
 
 /// Messages of one call.

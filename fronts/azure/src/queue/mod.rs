@@ -2,7 +2,7 @@
 //! it from the Blob service, which has the same port here; signatures are made over the path as it is sent.
 //! Source: the Azure Storage REST reference, "Queue service REST API".
 //!
-//! Signing, XML, times and the form of errors are those of the Blob service. Read next: `queues` and `messages` (the
+//! Accounts, signatures, XML and the form of errors are in `storage`. Read next: `queues` and `messages` (the
 //! operations), `error` (the engine's facts in the service's words).
 
 mod error;
@@ -14,13 +14,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode};
 use millstream_access::Access;
+use millstream_http::body::BodyError;
 use millstream_queue::Queues;
 use millstream_types::Clock;
 
-use crate::blob::authorize;
-use crate::blob::error::BlobError as ServiceError;
-use crate::blob::target::{Target, is_account};
 use crate::request::AzureRequest;
+use crate::storage::account::{self, is_account};
+use crate::storage::error::ServiceError;
+use crate::storage::target::Target;
 
 /// Bytes of a request's body: a message of 64 KiB, spelled in XML.
 pub(crate) const BODY_BYTES_MAX: usize = 512 << 10;
@@ -79,7 +80,7 @@ impl Queue {
                 if error.status.is_server_error() {
                     tracing::error!(code = error.code, message = %error.message, "a queue request failed");
                 }
-                error.answer(&request.request_id, self.clock.now(), request.method == Method::HEAD)
+                self.failed(request, &error)
             }
         };
         let version = request.header("x-ms-version").unwrap_or(VERSION);
@@ -92,16 +93,36 @@ impl Queue {
         response
     }
 
-    async fn call(&self, request: &AzureRequest) -> Result<Response<Bytes>, ServiceError> {
+    /// The answer that a request's head earns without its body; `None` when the body is worth taking.
+    pub(crate) fn refuse(&self, head: &AzureRequest) -> Option<Response<Bytes>> {
+        self.admit(head).err().map(|error| self.failed(head, &error))
+    }
+
+    /// The answer to a body that was not taken.
+    pub(crate) fn not_taken(&self, head: &AzureRequest, error: &BodyError) -> Response<Bytes> {
+        self.failed(head, &ServiceError::not_taken(error))
+    }
+
+    fn failed(&self, request: &AzureRequest, error: &ServiceError) -> Response<Bytes> {
+        error.answer(&request.request_id, self.clock.now(), request.method == Method::HEAD)
+    }
+
+    /// The address of a request whose sender may use it. Looks at the head alone.
+    fn admit(&self, request: &AzureRequest) -> Result<Target, ServiceError> {
         let mut target = Target::of(request)?;
         target.account = target.account.strip_suffix(ACCOUNT_SUFFIX).unwrap_or_default().to_owned();
         match request.header("authorization") {
             Some(authorization) => {
-                authorize::by_key(&self.access, request, &target, authorization, self.clock.now())?;
+                account::by_key(&self.access, request, &target, authorization, self.clock.now())?;
             }
             None if target.parameter("sig").is_some() => return Err(error::unsupported("A shared access signature")),
             None => return Err(ServiceError::no_authentication()),
         }
+        Ok(target)
+    }
+
+    async fn call(&self, request: &AzureRequest) -> Result<Response<Bytes>, ServiceError> {
+        let target = self.admit(request)?;
         let call = Call { request, target };
         let (queue, rest) = (call.target.container.as_deref(), call.target.blob.as_deref());
         let comp = call.target.parameter("comp");

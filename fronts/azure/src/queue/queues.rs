@@ -8,7 +8,7 @@ use millstream_catalog::QueueSettings;
 use millstream_queue::{NewQueue, QueueError};
 
 use super::{Call, Queue, ServiceError, empty, error};
-use crate::blob::xml;
+use crate::storage::xml;
 
 const METADATA: &str = "x-ms-meta-";
 /// Names of a page, as the service has it.

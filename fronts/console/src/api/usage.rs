@@ -88,7 +88,7 @@ pub async fn export(State(console): State<Console>, Query(options): Query<Option
         None => console.plans().metered_plans().await?,
     };
     let (plans, format) = (plans.into(), options.format);
-    let titles = (format == Format::Csv).then(|| line(&TITLES)).unwrap_or_default();
+    let titles = if format == Format::Csv { line(&TITLES) } else { String::new() };
     let walk =
         Walk { console, format, from, to, plans, keys: VecDeque::new(), after: String::new(), titles, _place: place };
     let kind = match format {

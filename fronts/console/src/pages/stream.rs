@@ -49,6 +49,11 @@ pub(super) fn page(console: &Console, name: &str, frame: Frame, live: Fragments)
             ("events of a topic", Some(("the topic", owner, href)))
         }
         StreamOwner::Hub => ("records of an event hub", hub(console, name)),
+        StreamOwner::Table => {
+            let owner = name.strip_prefix("changes/").unwrap_or(name).to_owned();
+            let href = Page::table(&owner).href();
+            ("changes of a table", Some(("the table", owner, href)))
+        }
         StreamOwner::Gateway => ("access log of metered requests", None),
         StreamOwner::DeliveryStream => {
             let owner = name.strip_prefix("delivery/").unwrap_or(name).to_owned();

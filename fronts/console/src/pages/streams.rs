@@ -53,6 +53,7 @@ fn stream_row(console: &Console, stream: &Arc<StreamDefinition>) -> ListRow {
             StreamOwner::DeliveryStream => "of a delivery stream".to_owned(),
             StreamOwner::Query => "results of a query".to_owned(),
             StreamOwner::Topic => "events of a topic".to_owned(),
+            StreamOwner::Table => "changes of a table".to_owned(),
             StreamOwner::Gateway => "of the gateway".to_owned(),
         },
         spark: chart::spark("records per second", &series),

@@ -1,23 +1,28 @@
 //! A small pipeline in memory with a little of everything, for the tests.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use bytes::Bytes;
 use http::HeaderName;
+use millstream_catalog::pipeline::Mistake;
 use millstream_catalog::{
-    ApiDefinition, Catalog, ColumnDefinition, Compression, DeliverySource, DesiredState, FunctionDefinition,
-    Integration, KeyAttribute, KeyType, Method, ObjectDestination, OutputTarget, QueryDefinition, QueryDialect,
-    QueryInput, QueryOutput, Resource, StreamOwner,
+    ApiDefinition, Catalog, ColumnDefinition, Compression, DeliverySource, DesiredState, EventSource, FailureTarget,
+    FunctionDefinition, Integration, KeyAttribute, KeyType, MappingSettings, MappingStart, Method, ObjectDestination,
+    OutputTarget, QueryDefinition, QueryDialect, QueryInput, QueryOutput, Resource, StreamOwner,
 };
-use millstream_console::{Addresses, Console, ConsoleParts};
+use millstream_console::{Addresses, Console, ConsoleParts, Create, CreateRefusal, NewSection};
 use millstream_delivery::{Deliveries, NewDeliveryStream};
 use millstream_document::Documents;
 use millstream_event::{Events, Options as EventOptions, RetrySchedule, WebhookWords};
 use millstream_function::{Functions, Options};
 use millstream_gateway::{BackendOptions, Backends, Managed, PlanOptions, Plans};
 use millstream_insight::{Insight, trail::Step};
+use millstream_mapping::{
+    Discarded, EventCodec, FailureTargetError, FailureTargets, Filter, Mappings, NewMapping, Options as MappingOptions,
+    Origin, Outside as MappingOutside, Report, SourcePermits,
+};
 use millstream_namespace::Namespaces;
 use millstream_object::{ObjectStoreOptions, Objects};
 use millstream_query::{DeliveryAnswer, DeliveryRecord, OutputCodec, Outside, Queries};
@@ -25,7 +30,8 @@ use millstream_storage::Storage;
 use millstream_stream::{Entry, NewStream, Placement, Streams};
 use millstream_table::{AttributeValue, Item, NewTable, Put, Tables};
 use millstream_types::{
-    BoxFuture, Clock, Millis, NewObject, PutObject, PutObjectError, UpsertDocumentError, UpsertDocuments,
+    BoxFuture, Clock, Millis, NewObject, PutObject, PutObjectError, ReceiveMessages, ReceiveMessagesError,
+    ReceivedMessage, Record, UpsertDocumentError, UpsertDocuments, WantedMessages,
 };
 
 /// The engines.
@@ -38,6 +44,8 @@ pub struct World {
     pub insight: Insight,
     /// Functions.
     pub functions: Functions,
+    /// Event source mappings; none of them runs.
+    pub mappings: Mappings,
     /// Tables.
     pub tables: Tables,
     /// Delivery streams.
@@ -55,8 +63,39 @@ pub struct World {
     /// Managed APIs.
     pub managed: Managed,
     pub plans: Plans,
+    /// What forms asked for.
+    pub maker: Arc<Maker>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+}
+
+/// Makes nothing and keeps what it was asked for.
+#[derive(Default)]
+pub struct Maker {
+    /// What was asked for.
+    pub asked: Mutex<Vec<NewSection>>,
+    /// What is wrong with the next one.
+    pub mistakes: Mutex<Vec<Mistake>>,
+}
+
+impl Create for Maker {
+    fn needs_token(&self) -> bool {
+        true
+    }
+
+    fn create(&self, new: NewSection) -> BoxFuture<'_, Result<Vec<String>, CreateRefusal>> {
+        Box::pin(async move {
+            if new.token != "right" {
+                return Err(CreateRefusal::Forbidden);
+            }
+            let mistakes = std::mem::take(&mut *self.mistakes.lock().unwrap());
+            if !mistakes.is_empty() {
+                return Err(CreateRefusal::Mistakes(mistakes));
+            }
+            self.asked.lock().unwrap().push(new);
+            Ok(vec![format!("created {HOSTILE}")])
+        })
+    }
 }
 
 /// Nothing is delivered here.
@@ -96,6 +135,69 @@ impl UpsertDocuments for Nowhere {
     }
 }
 
+/// Has no events, messages or failures: mappings do not run here.
+struct NoEvents;
+
+impl EventCodec for NoEvents {
+    fn record(&self, _: &Origin, _: &Record) -> Result<Bytes, String> {
+        Err(String::new())
+    }
+
+    fn message(&self, _: &str, _: &ReceivedMessage) -> Bytes {
+        Bytes::new()
+    }
+
+    fn event(&self, _: &[Bytes]) -> Bytes {
+        Bytes::new()
+    }
+
+    fn record_id(&self, _: &Origin, _: u64) -> String {
+        String::new()
+    }
+
+    fn log_group(&self, _: &str) -> String {
+        String::new()
+    }
+
+    fn report(&self, _: &[u8]) -> Report {
+        Report::Unreadable
+    }
+
+    fn filter(&self, _: &EventSource, _: &[String]) -> Result<Filter, String> {
+        Err(String::new())
+    }
+}
+
+impl ReceiveMessages for NoEvents {
+    fn receive_messages(
+        &self,
+        _: String,
+        _: WantedMessages,
+    ) -> BoxFuture<'_, Result<Vec<ReceivedMessage>, ReceiveMessagesError>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn delete_messages(&self, _: String, _: Vec<String>) -> BoxFuture<'_, Result<(), ReceiveMessagesError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn release_messages(&self, _: String, _: Vec<String>) -> BoxFuture<'_, Result<(), ReceiveMessagesError>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+impl SourcePermits for NoEvents {
+    fn check(&self, _: &str, _: &EventSource) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+impl FailureTargets for NoEvents {
+    fn tell(&self, _: &FailureTarget, _: Discarded) -> BoxFuture<'_, Result<(), FailureTargetError>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
 /// A name that every page has to escape.
 pub const HOSTILE: &str = "<script>alert(1)</script>\"'&";
 
@@ -117,6 +219,12 @@ impl World {
             python_path: vec![],
             node_path: vec![],
             retry_waits: Arc::new([]),
+            destination: None,
+            dotnet: millstream_function::DotnetOptions::default(),
+            launcher: None,
+            confinement_required: false,
+            readable: Vec::new(),
+            hidden: Vec::new(),
         };
         let functions =
             Functions::open(options, storage.clone(), catalog.clone(), insight.clone(), Arc::clone(&clock)).unwrap();
@@ -155,6 +263,21 @@ impl World {
             insight.clone(),
             Arc::clone(&clock),
         );
+        let mappings = Mappings::start(
+            MappingOptions::default(),
+            MappingOutside {
+                invoke: Arc::new(functions.clone()),
+                queues: Arc::new(NoEvents),
+                codec: Arc::new(NoEvents),
+                permits: Arc::new(NoEvents),
+                failures: Arc::new(NoEvents),
+            },
+            storage.clone(),
+            catalog.clone(),
+            streams.clone(),
+            insight.clone(),
+            Arc::clone(&clock),
+        );
         let queries = Queries::start(
             storage,
             catalog.clone(),
@@ -175,6 +298,7 @@ impl World {
             streams,
             insight,
             functions,
+            mappings,
             tables,
             deliveries,
             queries,
@@ -184,6 +308,7 @@ impl World {
             documents,
             managed,
             plans,
+            maker: Arc::default(),
             clock,
         };
         world.define().await;
@@ -198,6 +323,7 @@ impl World {
             streams: self.streams.clone(),
             insight: self.insight.clone(),
             functions: self.functions.clone(),
+            mappings: self.mappings.clone(),
             tables: self.tables.clone(),
             deliveries: self.deliveries.clone(),
             queries: self.queries.clone(),
@@ -213,6 +339,7 @@ impl World {
                 }),
                 topic_endpoint: Arc::new(|topic| format!("/eventgrid/{topic}/api/events")),
             },
+            create: Arc::clone(&self.maker) as Arc<dyn Create>,
             clock: Arc::clone(&self.clock),
             hosts: vec![],
         }))
@@ -252,6 +379,16 @@ impl World {
             (HOSTILE, vec![(HOSTILE, HOSTILE)]),
         ] {
             self.catalog.functions.put(function(name, &variables)).await.unwrap();
+        }
+        for (stream, function) in [("trades", "SaveShareChange"), (HOSTILE, HOSTILE)] {
+            let new = NewMapping {
+                source: EventSource::Stream { name: stream.into() },
+                function: function.into(),
+                start: Some(MappingStart::TrimHorizon),
+                enabled: false,
+                settings: MappingSettings::default(),
+            };
+            self.mappings.create(new).await.unwrap();
         }
         for name in ["share_changes", HOSTILE] {
             self.tables.create(table(name)).await.unwrap();
@@ -315,6 +452,8 @@ fn event_options(functions: &Functions, objects: &Objects) -> EventOptions {
         invoke: Arc::new(functions.clone()),
         objects: Some(Arc::new(objects.clone())),
         queues: None,
+        messages: None,
+        invoke_later: None,
     }
 }
 
@@ -329,6 +468,10 @@ fn function(name: &str, variables: &[(&str, &str)]) -> FunctionDefinition {
         memory_mib: 128,
         environment: variables.iter().map(|&(name, value)| (name.into(), value.into())).collect(),
         concurrency_limit: None,
+        dead_letter_target: None,
+        asynchronous: None,
+        permissions: Vec::new(),
+        tags: std::collections::BTreeMap::new(),
         code_hash: "x".into(),
         code_bytes: 4_321,
         modified: 1_700_000_000_000,
@@ -342,6 +485,8 @@ fn table(name: &str) -> NewTable {
         hash_key: KeyAttribute { name: "timestamp".into(), key_type: KeyType::String },
         sort_key: Some(KeyAttribute { name: "symbol".into(), key_type: KeyType::Number }),
         provisioned: None,
+        changes: None,
+        indexes: Vec::new(),
         tags: Default::default(),
         owner: Default::default(),
         item_bytes_max: millstream_catalog::TABLE_ITEM_BYTES_MAX,

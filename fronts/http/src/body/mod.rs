@@ -21,10 +21,10 @@ use pace::{Pace, TIMEOUT};
 
 /// Bytes of a body over its limit that are read and dropped, so that its sender gets to the answer: whoever is cut off while
 /// it sends sees a broken connection and no reason.
-const DRAIN_BYTES_MAX: usize = 64 << 20;
+const DISCARD_BYTES_MAX: usize = 64 << 20;
 
 /// How long that may take.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why a body was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +64,7 @@ where
     let mut body = Box::pin(body);
     let taken = take_within(body.as_mut(), limit).await;
     if let Err(BodyError::TooLarge(_)) = taken {
-        drain(body.as_mut()).await;
+        discard(body.as_mut()).await;
     }
     taken
 }
@@ -103,10 +103,11 @@ where
     Ok(TakenBody { bytes: taken.freeze(), _share: share })
 }
 
-/// Reads on and keeps nothing.
-async fn drain<B: Body<Data = Bytes>>(mut body: Pin<&mut B>) {
+/// Reads a body that nobody wants, or the rest of one, within bounds, so that its sender gets to the answer.
+pub async fn discard<B: Body<Data = Bytes>>(body: B) {
     let read = async {
-        let mut left = DRAIN_BYTES_MAX;
+        let mut body = pin!(body);
+        let mut left = DISCARD_BYTES_MAX;
         while let Some(Ok(frame)) = body.frame().await {
             left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
             if left == 0 {
@@ -115,7 +116,7 @@ async fn drain<B: Body<Data = Bytes>>(mut body: Pin<&mut B>) {
         }
     };
     // Whoever sends more or slower than that is cut off, as the listener does with what is not read.
-    let _ = timeout(DRAIN_TIMEOUT, pin!(read)).await;
+    let _ = timeout(DISCARD_TIMEOUT, read).await;
 }
 
 /// Unpacks a body whose headers say that it came as gzip, never to more than the limit; others are returned as they are.

@@ -1,0 +1,138 @@
+//! The forms of what Azure's services have: hubs, containers, databases, topics, managed APIs.
+
+use super::{Entry, Form, NAME, Part, number, optional, required};
+
+pub(super) const FORMS: &[Form] = &[
+    Form {
+        kind: "event-hub",
+        title: "Event hub",
+        about: "A stream in a namespace, with Event Hubs' protocol. A namespace that is not there is made.",
+        parts: &[Part {
+            name: "",
+            title: "",
+            header: "[[event_hub]]",
+            repeats: false,
+            fields: &[
+                NAME,
+                optional("namespace", "Namespace", "empty: default"),
+                number("partitions", "Partitions", "4"),
+                number("retention_hours", "Hours that events stay", "24"),
+                optional("consumer_groups", "Consumer groups", "besides $Default, with commas between them")
+                    .entered(Entry::Words),
+            ],
+        }],
+    },
+    Form {
+        kind: "blob-container",
+        title: "Blob container",
+        about: "A bucket of objects, with Blob Storage's protocol.",
+        parts: &[Part { name: "", title: "", header: "[[blob_container]]", repeats: false, fields: &[NAME] }],
+    },
+    Form {
+        kind: "cosmos-database",
+        title: "Cosmos database",
+        about: "Containers of JSON documents, with Cosmos DB's protocol. One that is there gets the containers that it lacks.",
+        parts: &[
+            Part { name: "", title: "", header: "[[cosmos_database]]", repeats: false, fields: &[NAME] },
+            Part {
+                name: "container",
+                title: "Container",
+                header: "[[cosmos_database.container]]",
+                repeats: true,
+                fields: &[required("name", "Name", ""), required("partition_key", "Partition key", "/symbol")],
+            },
+        ],
+    },
+    Form {
+        kind: "event-grid-topic",
+        title: "Event Grid topic",
+        about: "Where events are published, and who gets them. One that is there gets the subscriptions that it lacks.",
+        parts: &[
+            Part {
+                name: "",
+                title: "",
+                header: "[[event_grid_topic]]",
+                repeats: false,
+                fields: &[
+                    NAME,
+                    optional("schema", "Form of events", "").entered(Entry::Choice(&[
+                        "",
+                        "event-grid",
+                        "cloud-events",
+                    ])),
+                ],
+            },
+            Part {
+                name: "subscription",
+                title: "Subscription",
+                header: "[[event_grid_topic.subscription]]",
+                repeats: true,
+                fields: &[
+                    required("name", "Name", ""),
+                    optional("webhook", "Webhook", "its address"),
+                    optional("event_hub", "Or event hub", ""),
+                    optional("function", "Or function", ""),
+                    optional("queue", "Or queue", ""),
+                    optional("event_types", "Types of events", "with commas between them; empty: all")
+                        .entered(Entry::Words),
+                    optional("subject_begins_with", "Subject begins with", ""),
+                    optional("subject_ends_with", "Subject ends with", ""),
+                    number("max_attempts", "Attempts", ""),
+                    number("ttl_minutes", "Minutes that a delivery is tried", ""),
+                    optional("dead_letter.container", "Blob container for what cannot be delivered", ""),
+                ],
+            },
+        ],
+    },
+    Form {
+        kind: "api-management",
+        title: "API Management",
+        about: "An API in front of a backend, with policies, and a product with keys. A service that is there gets the API.",
+        parts: &[
+            Part {
+                name: "",
+                title: "",
+                header: "[[api_management]]",
+                repeats: false,
+                fields: &[required("name", "Service", "")],
+            },
+            Part {
+                name: "api",
+                title: "API",
+                header: "[[api_management.api]]",
+                repeats: false,
+                fields: &[
+                    required("name", "Name", ""),
+                    required("path", "Path", "orders"),
+                    optional("service_url", "Backend", "an address; ${endpoint} is this node's"),
+                    optional("policy", "Policies of the API", "").entered(Entry::Lines),
+                ],
+            },
+            Part {
+                name: "operation",
+                title: "Operation",
+                header: "[[api_management.api.operation]]",
+                repeats: true,
+                fields: &[
+                    required("name", "Name", ""),
+                    required("method", "Method", "POST"),
+                    required("template", "Path behind the API's", "/orders/{id}"),
+                    optional("policy", "Policies of the operation", "").entered(Entry::Lines),
+                ],
+            },
+            Part {
+                name: "product",
+                title: "Product",
+                header: "[[api_management.product]]",
+                repeats: true,
+                fields: &[
+                    required("name", "Name", ""),
+                    required("apis", "APIs", "with commas between them").entered(Entry::Words),
+                    optional("policy", "Policies of the product", "").entered(Entry::Lines),
+                    optional("subscriptions", "Subscriptions", "with commas between them; each gets two keys")
+                        .entered(Entry::Words),
+                ],
+            },
+        ],
+    },
+];

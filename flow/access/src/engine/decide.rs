@@ -1,0 +1,69 @@
+//! The verdict on a call: may this caller do that.
+
+use super::Access;
+use super::rights::{Rights, role_name};
+use crate::caller::Caller;
+use crate::policy::{AccessRequest, Context, Identity, Policy, Use, Verdict, evaluate};
+
+/// Why a caller may not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denial {
+    /// A policy denies it.
+    Explicit(PolicyKind),
+    /// No policy allows it.
+    NotAllowed(PolicyKind),
+}
+
+/// Which policies spoke.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PolicyKind {
+    /// Those of the user or the role.
+    Identity,
+    /// The one that narrows a session.
+    Session,
+}
+
+impl Access {
+    /// Asks the caller's policies. The root may do everything.
+    ///
+    /// # Errors
+    /// [`Denial`] says why not.
+    pub fn decide(&self, caller: &Caller, request: &AccessRequest<'_>) -> Result<(), Denial> {
+        match self.rights(caller) {
+            Rights::Everything => {}
+            Rights::Nothing => return Err(Denial::NotAllowed(PolicyKind::Identity)),
+            Rights::Policies(policies) => said(evaluate(policies.iter(), request), PolicyKind::Identity)?,
+        }
+        let Caller::Role(session) = caller else { return Ok(()) };
+        let Some(narrowing) = &session.policy else { return Ok(()) };
+        // It was read when the session began.
+        let narrowing = Policy::parse(narrowing, Use::Identity).map_err(|_| Denial::NotAllowed(PolicyKind::Session))?;
+        said(evaluate([&narrowing], request), PolicyKind::Session)
+    }
+
+    /// Whether the caller may do everything without being asked, so that nothing need be found out about its call.
+    #[must_use]
+    pub fn may_everything(&self, caller: &Caller) -> bool {
+        matches!(self.rights(caller), Rights::Everything) && !matches!(caller, Caller::Role(_))
+    }
+
+    /// Whether whoever has the identity may take on a role, by the role's own word; a role that does not exist: only on
+    /// development nodes. `action` is what taking it on is called.
+    #[must_use]
+    pub fn trusts(&self, role_reference: &str, identity: &Identity, action: &str) -> bool {
+        match self.catalog.roles.get(role_name(role_reference)) {
+            Some(role) => {
+                self.trust(&role, std::slice::from_ref(identity), action, &Context::default()) == Verdict::Allowed
+            }
+            None => self.development,
+        }
+    }
+}
+
+fn said(verdict: Verdict, kind: PolicyKind) -> Result<(), Denial> {
+    match verdict {
+        Verdict::Allowed => Ok(()),
+        Verdict::Denied => Err(Denial::Explicit(kind)),
+        Verdict::NotAllowed => Err(Denial::NotAllowed(kind)),
+    }
+}

@@ -1,0 +1,146 @@
+//! What a caller may do, ready to be asked: its policies, read once and kept until a definition changes.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use millstream_catalog::{Catalog, Grants, PolicyReference};
+use tokio::sync::watch;
+
+use super::Access;
+use crate::caller::Caller;
+use crate::policy::{Policy, Use};
+
+/// Callers whose policies are kept in memory; with more than these all are read anew.
+const CACHED_CALLERS_MAX: usize = 4_096;
+
+/// What a caller may do.
+#[derive(Clone)]
+pub(super) enum Rights {
+    Everything,
+    /// What these say.
+    Policies(Arc<[Policy]>),
+    /// The user, the role or the function is no longer there.
+    Nothing,
+}
+
+/// The policies of callers, as definitions were at `versions`.
+pub(super) struct RightsCache {
+    changes: [watch::Receiver<u64>; 3],
+    kept: Mutex<Kept>,
+    /// Roles that do not exist and were told of.
+    told: Mutex<HashSet<String>>,
+}
+
+#[derive(Default)]
+struct Kept {
+    versions: [u64; 3],
+    by_caller: HashMap<String, Rights>,
+}
+
+impl RightsCache {
+    pub(super) fn new(catalog: &Catalog) -> Self {
+        let changes = [catalog.users.watch(), catalog.roles.watch(), catalog.policies.watch()];
+        Self { changes, kept: Mutex::default(), told: Mutex::default() }
+    }
+
+    /// The rights of a caller. Versions are read before definitions are: what is read with a version is at least as new.
+    fn get(&self, caller: &str, read: impl FnOnce() -> Rights) -> Rights {
+        let versions = [0, 1, 2].map(|index: usize| *self.changes[index].borrow());
+        let lock = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        {
+            let mut kept = lock();
+            if kept.versions != versions || kept.by_caller.len() >= CACHED_CALLERS_MAX {
+                *kept = Kept { versions, ..Kept::default() };
+            }
+            if let Some(known) = kept.by_caller.get(caller) {
+                return known.clone();
+            }
+        }
+        let rights = read();
+        let mut kept = lock();
+        if kept.versions == versions {
+            kept.by_caller.insert(caller.to_owned(), rights.clone());
+        }
+        rights
+    }
+}
+
+impl Access {
+    pub(super) fn rights(&self, caller: &Caller) -> Rights {
+        match caller {
+            Caller::Root => Rights::Everything,
+            Caller::User { name } => self.rights.get(&format!("user/{name}"), || {
+                self.catalog.users.get(name).map_or(Rights::Nothing, |user| self.read(&user.grants))
+            }),
+            Caller::Role(session) => match self.catalog.roles.get(&session.role) {
+                Some(role) if role.id == session.role_id => self.role_rights(&session.role),
+                _ => Rights::Nothing,
+            },
+            Caller::Function { name } => match self.catalog.functions.get(name) {
+                // A pipeline file need not name roles.
+                Some(function) if function.role.is_empty() => Rights::Everything,
+                Some(function) => self.function_rights(role_name(&function.role)),
+                None => Rights::Nothing,
+            },
+        }
+    }
+
+    /// The role of a function that has one, by name; the role need not exist.
+    #[must_use]
+    pub fn function_role(&self, function: &str) -> Option<String> {
+        let function = self.catalog.functions.get(function)?;
+        Some(role_name(&function.role).to_owned()).filter(|role| !role.is_empty())
+    }
+
+    /// The tags of the user or the role that a caller is.
+    #[must_use]
+    pub fn caller_tags(&self, caller: &Caller) -> BTreeMap<String, String> {
+        let of_role = |name: &str| self.catalog.roles.get(name).map(|role| role.tags.clone());
+        let tags = match caller {
+            Caller::Root => None,
+            Caller::User { name } => self.catalog.users.get(name).map(|user| user.tags.clone()),
+            Caller::Role(session) => of_role(&session.role),
+            Caller::Function { name } => self.function_role(name).and_then(|role| of_role(&role)),
+        };
+        tags.unwrap_or_default()
+    }
+
+    fn function_rights(&self, role: &str) -> Rights {
+        if self.catalog.roles.get(role).is_some() || !self.development {
+            return self.role_rights(role);
+        }
+        let mut told = self.rights.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() < CACHED_CALLERS_MAX && told.insert(role.to_owned()) {
+            tracing::warn!(role, "there is no such role: on this development node its functions may do everything");
+        }
+        Rights::Everything
+    }
+
+    fn role_rights(&self, role: &str) -> Rights {
+        self.rights.get(&format!("role/{role}"), || {
+            self.catalog.roles.get(role).map_or(Rights::Nothing, |role| self.read(&role.grants))
+        })
+    }
+
+    /// Reads all policies of a user or a role. One that cannot be read might deny something: nothing is allowed then.
+    fn read(&self, grants: &Grants) -> Rights {
+        let attached = grants.attached.iter().map(|reference| match reference {
+            PolicyReference::Own(name) => self.catalog.policies.get(name).map(|policy| policy.document().to_owned()),
+            PolicyReference::Service(name) => self.service_policy(name).map(|policy| policy.document.clone()),
+        });
+        let documents = grants.inline.values().cloned().chain(attached.flatten());
+        let policies = documents.map(|document| Policy::parse(&document, Use::Identity)).collect::<Result<_, _>>();
+        policies.map_or_else(
+            |error| {
+                tracing::error!(%error, "a stored policy cannot be read: whoever has it may do nothing");
+                Rights::Nothing
+            },
+            Rights::Policies,
+        )
+    }
+}
+
+/// A role's name from what names it: the last part behind slashes.
+pub(super) fn role_name(reference: &str) -> &str {
+    reference.rsplit('/').next().unwrap_or(reference)
+}

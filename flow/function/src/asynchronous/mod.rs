@@ -1,0 +1,142 @@
+//! Asynchronous invocations: durable before they are acknowledged, run afterwards, tried again when they fail, and told
+//! where their function says once they have ended.
+//!
+//! Read next: [`accepted`] (how they are kept), [`outcome`] (what an attempt means), [`tell`] (dead letters and destinations).
+
+mod accepted;
+mod outcome;
+mod tell;
+
+use std::time::Duration;
+
+use millstream_storage::StorageError;
+use millstream_types::{Invocation, InvocationId, Millis};
+
+pub(crate) use accepted::Accepted;
+use accepted::{Kept, WAITING_MAX, Waiting};
+use outcome::{Next, after};
+
+use crate::destination::{Condition, EndedInvocation};
+use crate::engine::Functions;
+use crate::error::FunctionError;
+
+/// The largest event of an asynchronous invocation: the service's limit.
+const PAYLOAD_BYTES_MAX: usize = 1 << 20;
+
+/// First and longest wait after a throttle.
+const THROTTLE_WAITS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+
+impl Functions {
+    /// Accepts an invocation that nobody waits for: durable when this returns, run afterwards.
+    ///
+    /// # Errors
+    /// [`FunctionError::NotFound`], [`FunctionError::PayloadTooLarge`], [`FunctionError::Throttled`] when too many wait
+    /// already, [`FunctionError::Storage`].
+    pub async fn enqueue(&self, invocation: Invocation) -> Result<InvocationId, FunctionError> {
+        self.get(&invocation.function)?;
+        let found = invocation.payload.len();
+        if found > PAYLOAD_BYTES_MAX {
+            return Err(FunctionError::PayloadTooLarge { found, limit: PAYLOAD_BYTES_MAX });
+        }
+        let accepted = &self.shared.accepted;
+        let waiting = accepted.enter().ok_or(FunctionError::Throttled { running: WAITING_MAX, limit: WAITING_MAX })?;
+        let id = uuid::Uuid::new_v4().to_string();
+        self.count("async_received", &invocation.function);
+        accepted.put(&id, &Kept::new(invocation, self.now())).await?;
+        tokio::spawn(run(self.clone(), id.clone(), waiting));
+        Ok(id)
+    }
+
+    /// Adds one to a counter of a function.
+    pub(crate) fn count(&self, counter: &str, function: &str) {
+        self.shared.insight.metrics.counter(counter, &format!("function/{function}")).add(1);
+    }
+}
+
+/// Takes up an invocation that an earlier run of the node accepted.
+pub(crate) fn resume(functions: &Functions, id: InvocationId) {
+    let waiting = functions.shared.accepted.enter_again();
+    tokio::spawn(run(functions.clone(), id, waiting));
+}
+
+/// Runs an accepted invocation to its end; only its id is held while it waits.
+async fn run(functions: Functions, id: InvocationId, _waiting: Waiting) {
+    let mut throttle_wait = THROTTLE_WAITS.0;
+    loop {
+        let wait = match step(&functions, &id).await {
+            Ok(Step::Ended) => return,
+            Ok(Step::Wait(wait)) => wait,
+            Ok(Step::Throttled) => {
+                let wait = throttle_wait;
+                throttle_wait = (throttle_wait * 2).min(THROTTLE_WAITS.1);
+                wait
+            }
+            Err(error) => {
+                // The store is closed or poisoned: the invocation is kept and runs after the next start.
+                tracing::warn!(invocation = %id, %error, "an asynchronous invocation waits for the next start");
+                return;
+            }
+        };
+        tokio::time::sleep(wait).await;
+    }
+}
+
+enum Step {
+    Ended,
+    Wait(Duration),
+    Throttled,
+}
+
+/// Waits until an invocation is due, runs it once and does what follows.
+async fn step(functions: &Functions, id: &str) -> Result<Step, StorageError> {
+    let accepted = &functions.shared.accepted;
+    let Some(mut kept) = accepted.get(id).await? else { return Ok(Step::Ended) };
+    let early = kept.due - functions.now();
+    if early > 0 {
+        return Ok(Step::Wait(Duration::from_millis(early.unsigned_abs())));
+    }
+    let Ok(definition) = functions.get(&kept.function) else {
+        drop_event(functions, &kept.function, id, "the function is gone");
+        accepted.remove(id).await?;
+        return Ok(Step::Ended);
+    };
+    let _turn = accepted.turns.acquire().await.map_err(|_| StorageError::Closed)?;
+    let limits = outcome::Limits::of(&definition, &functions.shared.options.retry_waits);
+    let attempt = match limits.before(&kept, functions.now()) {
+        Some(condition) => Next::GiveUp { condition, answer: None },
+        None => after(functions.run_as(id, kept.invocation()).await, &limits, &mut kept, functions.now()),
+    };
+    let (condition, answer) = match attempt {
+        Next::Throttled => return Ok(Step::Throttled),
+        Next::Retry { wait } => {
+            kept.due = functions.now() + Millis::try_from(wait.as_millis()).unwrap_or(Millis::MAX);
+            accepted.put(id, &kept).await?;
+            return Ok(Step::Wait(wait));
+        }
+        Next::GiveUp { condition, answer } => (condition, answer),
+        Next::Succeeded { answer } => (Condition::Success, Some(answer)),
+    };
+    let ended = EndedInvocation {
+        function: kept.function.clone(),
+        id: id.to_owned(),
+        payload: kept.payload(),
+        time: functions.now(),
+        condition,
+        attempts: kept.failures + u32::from(condition == Condition::Success),
+        answer,
+    };
+    if condition != Condition::Success {
+        let reason = ended.answer.as_ref().map(|answer| String::from_utf8_lossy(&answer.payload).into_owned());
+        drop_event(functions, &kept.function, id, &reason.unwrap_or_else(|| format!("{condition:?}")));
+    }
+    // Told before it is forgotten: a crash in between tells it twice, never not at all.
+    tell::tell(functions, &definition, ended).await;
+    accepted.remove(id).await?;
+    Ok(Step::Ended)
+}
+
+/// Notes that an invocation was given up.
+fn drop_event(functions: &Functions, function: &str, id: &str, reason: &str) {
+    tracing::warn!(function, invocation = id, reason, "an asynchronous invocation failed for good");
+    functions.count("dropped_async", function);
+}

@@ -1,0 +1,125 @@
+//! Changes of a function that leave its processes as they are: limits, policies, permissions, tags.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use millstream_catalog::{AsyncPolicy, FunctionDefinition, InvokePermission};
+
+use crate::engine::Functions;
+use crate::error::FunctionError;
+
+/// Statements of one function's policy: as many as fit the service's 20 KiB.
+const PERMISSIONS_MAX: usize = 100;
+
+/// Tags of a function: the service's limit.
+const TAGS_MAX: usize = 50;
+
+impl Functions {
+    /// Sets how asynchronous invocations are treated; `None`: as by default.
+    ///
+    /// # Errors
+    /// [`FunctionError::NotFound`], [`FunctionError::Storage`].
+    pub async fn set_async_policy(
+        &self,
+        name: &str,
+        policy: Option<AsyncPolicy>,
+    ) -> Result<Arc<FunctionDefinition>, FunctionError> {
+        self.amend(name, |function| {
+            function.asynchronous = policy;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Sets how many invocations of the function may run at once: 0 stops it, `None` leaves it to the node.
+    ///
+    /// # Errors
+    /// [`FunctionError::NotFound`], [`FunctionError::Storage`].
+    pub async fn set_concurrency_limit(
+        &self,
+        name: &str,
+        limit: Option<u32>,
+    ) -> Result<Arc<FunctionDefinition>, FunctionError> {
+        self.amend(name, |function| {
+            function.concurrency_limit = limit;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Sets some tags; the others stay.
+    ///
+    /// # Errors
+    /// [`FunctionError::NotFound`], [`FunctionError::TooMany`], [`FunctionError::Storage`].
+    pub async fn tag(&self, name: &str, tags: BTreeMap<String, String>) -> Result<(), FunctionError> {
+        self.amend(name, |function| {
+            function.tags.extend(tags);
+            check_count("tags", function.tags.len(), TAGS_MAX)
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Removes tags; a key that is not there is no error.
+    ///
+    /// # Errors
+    /// [`FunctionError::NotFound`], [`FunctionError::Storage`].
+    pub async fn untag(&self, name: &str, keys: &[String]) -> Result<(), FunctionError> {
+        self.amend(name, |function| {
+            function.tags.retain(|key, _| !keys.contains(key));
+            Ok(())
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Records a permission.
+    ///
+    /// # Errors
+    /// [`FunctionError::NotFound`], [`FunctionError::PermissionExists`], [`FunctionError::TooMany`],
+    /// [`FunctionError::Storage`].
+    pub async fn add_permission(&self, name: &str, permission: InvokePermission) -> Result<(), FunctionError> {
+        self.amend(name, |function| {
+            if function.permissions.iter().any(|known| known.id == permission.id) {
+                return Err(FunctionError::PermissionExists { id: permission.id });
+            }
+            function.permissions.push(permission);
+            check_count("permissions", function.permissions.len(), PERMISSIONS_MAX)
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Removes a permission.
+    ///
+    /// # Errors
+    /// [`FunctionError::NotFound`], [`FunctionError::PermissionNotFound`], [`FunctionError::Storage`].
+    pub async fn remove_permission(&self, name: &str, id: &str) -> Result<(), FunctionError> {
+        self.amend(name, |function| {
+            let before = function.permissions.len();
+            function.permissions.retain(|known| known.id != id);
+            if function.permissions.len() == before {
+                return Err(FunctionError::PermissionNotFound { id: id.to_owned() });
+            }
+            Ok(())
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Changes a definition under the lock; its processes and its revision stay.
+    async fn amend(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut FunctionDefinition) -> Result<(), FunctionError>,
+    ) -> Result<Arc<FunctionDefinition>, FunctionError> {
+        let _turn = self.shared.changes.lock().await;
+        let mut definition = (*self.get(name)?).clone();
+        change(&mut definition)?;
+        Ok(self.shared.catalog.functions.put(definition).await?)
+    }
+}
+
+fn check_count(what: &'static str, found: usize, limit: usize) -> Result<(), FunctionError> {
+    if found > limit { Err(FunctionError::TooMany { what, found, limit }) } else { Ok(()) }
+}

@@ -1,0 +1,210 @@
+//! Counters and gauges by name and subject, sampled once a second for charts and kept by the minute for whoever asks later;
+//! and what clients measure themselves.
+
+mod custom;
+mod minute;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use millstream_types::{Clock, Millis};
+
+pub use self::custom::{CUSTOM_METRICS_MAX, CustomMetric, CustomMetrics, TooManyMetrics};
+use self::minute::Minutes;
+pub use self::minute::{MINUTES_MAX, Minute};
+
+/// A number that only rises. Cheap to clone; keep it, do not look it up on a hot path.
+#[derive(Debug, Clone, Default)]
+pub struct Counter(Arc<AtomicU64>);
+
+impl Counter {
+    /// Adds to it.
+    pub fn add(&self, amount: u64) {
+        self.0.fetch_add(amount, Ordering::Relaxed);
+    }
+
+    /// Its value since the node started.
+    #[must_use]
+    pub fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A number that rises and falls. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Gauge(Arc<AtomicI64>);
+
+impl Gauge {
+    /// Sets it.
+    pub fn set(&self, value: i64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    /// Its value.
+    #[must_use]
+    pub fn value(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Values whose spread matters, such as how long something took. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Distribution(Arc<Mutex<Option<Minute>>>);
+
+impl Distribution {
+    /// Notes a value.
+    pub fn observe(&self, value: f64) {
+        let one = Minute::of(0, value);
+        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match noted.as_mut() {
+            Some(values) => values.merge(&one),
+            None => *noted = Some(one),
+        }
+    }
+
+    /// What was noted since the last call.
+    fn take(&self) -> Option<Minute> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// One second of a metric.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sample {
+    /// When it was taken.
+    pub time: Millis,
+    /// Counters: growth in that second. Gauges: the level. Distributions: the sum of that second's values.
+    pub value: f64,
+}
+
+/// Seconds that are kept of each metric: ten minutes of live charts.
+pub const SAMPLES_MAX: usize = 600;
+
+/// All metrics. Cheap to clone. A metric is found by `(name, subject)`: `("records_in", "stream/trades")`.
+#[derive(Clone)]
+pub struct Metrics {
+    /// What clients measure.
+    pub custom: CustomMetrics,
+    clock: Arc<dyn Clock>,
+    shared: Arc<Mutex<Series>>,
+}
+
+#[derive(Default)]
+struct Series {
+    counters: BTreeMap<(String, String), (Counter, u64, Kept)>,
+    gauges: BTreeMap<(String, String), (Gauge, Kept)>,
+    distributions: BTreeMap<(String, String), (Distribution, Kept)>,
+}
+
+impl Series {
+    /// What is kept of a metric.
+    fn kept(&self, name: &str, subject: &str) -> Option<&Kept> {
+        let key = (name.to_owned(), subject.to_owned());
+        let counter = self.counters.get(&key).map(|(_, _, kept)| kept);
+        let gauge = || self.gauges.get(&key).map(|(_, kept)| kept);
+        counter.or_else(gauge).or_else(|| self.distributions.get(&key).map(|(_, kept)| kept))
+    }
+
+    /// All metrics with what is kept of them.
+    fn all(&self) -> impl Iterator<Item = (&(String, String), &Kept)> {
+        let counters = self.counters.iter().map(|(key, (_, _, kept))| (key, kept));
+        let gauges = self.gauges.iter().map(|(key, (_, kept))| (key, kept));
+        counters.chain(gauges).chain(self.distributions.iter().map(|(key, (_, kept))| (key, kept)))
+    }
+}
+
+/// What is kept of a metric.
+#[derive(Default)]
+struct Kept {
+    seconds: VecDeque<Sample>,
+    minutes: Minutes,
+}
+
+impl Metrics {
+    /// No metrics yet.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { custom: CustomMetrics::default(), clock, shared: Arc::default() }
+    }
+
+    /// The counter of that name and subject, made if new.
+    #[must_use]
+    pub fn counter(&self, name: &str, subject: &str) -> Counter {
+        let mut series = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        series.counters.entry((name.to_owned(), subject.to_owned())).or_default().0.clone()
+    }
+
+    /// The gauge of that name and subject, made if new.
+    #[must_use]
+    pub fn gauge(&self, name: &str, subject: &str) -> Gauge {
+        let mut series = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        series.gauges.entry((name.to_owned(), subject.to_owned())).or_default().0.clone()
+    }
+
+    /// The distribution of that name and subject, made if new.
+    #[must_use]
+    pub fn distribution(&self, name: &str, subject: &str) -> Distribution {
+        let mut series = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        series.distributions.entry((name.to_owned(), subject.to_owned())).or_default().0.clone()
+    }
+
+    /// Takes a sample of every metric. The server calls it once a second.
+    pub fn sample(&self) {
+        let time = self.clock.now();
+        let mut series = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        for (counter, last, kept) in series.counters.values_mut() {
+            let value = counter.value();
+            let grown = (value - *last) as f64;
+            *last = value;
+            kept.second(Sample { time, value: grown });
+            if grown > 0.0 {
+                kept.minutes.add(&Minute::of(time, grown));
+            }
+        }
+        for (gauge, kept) in series.gauges.values_mut() {
+            let value = gauge.value() as f64;
+            kept.second(Sample { time, value });
+            kept.minutes.add(&Minute::of(time, value));
+        }
+        for (distribution, kept) in series.distributions.values_mut() {
+            let values = distribution.take();
+            kept.second(Sample { time, value: values.map_or(0.0, |values| values.sum) });
+            if let Some(values) = values {
+                kept.minutes.add(&Minute { start: Minute::of(time, 0.0).start, ..values });
+            }
+        }
+    }
+
+    /// The samples of a metric, oldest first; empty when there is no such metric.
+    #[must_use]
+    pub fn series(&self, name: &str, subject: &str) -> Vec<Sample> {
+        let series = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        series.kept(name, subject).map(|kept| kept.seconds.iter().copied().collect()).unwrap_or_default()
+    }
+
+    /// A metric by periods of `period` milliseconds, whole minutes, oldest first. The values are a
+    /// counter's growth in a second in which it grew, a gauge's level by the second, and a distribution's own.
+    #[must_use]
+    pub fn periods(&self, name: &str, subject: &str, (from, to): (Millis, Millis), period: Millis) -> Vec<Minute> {
+        let series = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        series.kept(name, subject).map(|kept| kept.minutes.periods(from, to, period)).unwrap_or_default()
+    }
+
+    /// The subjects of a metric that had a value at `since` or later.
+    #[must_use]
+    pub fn subjects(&self, name: &str, since: Millis) -> Vec<String> {
+        let series = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let live = series.all().filter(|(key, kept)| key.0 == name && kept.minutes.last() >= Some(since));
+        live.map(|(key, _)| key.1.clone()).collect()
+    }
+}
+
+impl Kept {
+    fn second(&mut self, sample: Sample) {
+        if self.seconds.len() == SAMPLES_MAX {
+            self.seconds.pop_front();
+        }
+        self.seconds.push_back(sample);
+    }
+}

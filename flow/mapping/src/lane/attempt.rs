@@ -1,0 +1,203 @@
+//! A batch is worked off: invocations with its pieces, and what becomes of them.
+
+use bytes::Bytes;
+use millstream_insight::Step;
+use millstream_types::{ErrorKind, Millis};
+
+use super::{Item, Lane};
+use crate::error::MappingError;
+use crate::failure::{DiscardReason, Discarded, FailureTargetError};
+use crate::piece::{Outcome, Piece, Rest, judge};
+use crate::work::{Ran, Said, Work, pause, stopping};
+
+/// How often a failure target is tried, so that one which is gone does not hold up the shard.
+const TELL_ATTEMPTS: u32 = 3;
+
+impl Lane {
+    /// Runs the function on a batch until all of it is done or given up, or the lane is asked to stop.
+    pub(super) async fn work_off(&mut self, mut items: Vec<Item>) -> Result<(), MappingError> {
+        if self.progress.pieces.is_empty() {
+            self.progress.pieces.push(Piece { to: self.taken, attempts: 0 });
+            self.last = None;
+        }
+        let mut not_run = 0;
+        while let Some(piece) = self.progress.pieces.first().copied() {
+            self.give_up_old(&mut items, piece).await?;
+            let count = items.iter().take_while(|item| item.offset < piece.to).count();
+            if count == 0 {
+                self.finish_piece().await?;
+                continue;
+            }
+            if stopping(&self.stop) {
+                // What is left is read again from the place.
+                self.taken = self.progress.position;
+                self.ahead.clear();
+                return Ok(());
+            }
+            self.tell(items.get(count - 1).map(|item| item.append_time));
+            match self.attempt(&items[..count]).await {
+                Some(outcome) => {
+                    not_run = 0;
+                    self.follow(&mut items, piece, count, outcome).await?;
+                }
+                None => {
+                    not_run += 1;
+                    pause(&self.stop, self.work.wait(not_run)).await;
+                }
+            }
+        }
+        self.tell(None);
+        Ok(())
+    }
+
+    /// One invocation; `None` when it did not come to it.
+    async fn attempt(&mut self, items: &[Item]) -> Option<Outcome> {
+        let encoded: Vec<Bytes> = items.iter().map(|item| item.encoded.clone()).collect();
+        let Ok(ran) = self.work.run(&encoded).await else { return None };
+        self.mark(items, &ran);
+        let outcome = match &ran.said {
+            Said::Everything => Outcome::Done,
+            Said::NotThese(ids) => self.first_failed(items, ids),
+            Said::Failed { .. } => Outcome::Failed,
+        };
+        let error = match ran.said {
+            Said::Failed { error, .. } => Some(error),
+            _ => None,
+        };
+        self.last = Some((ran.invocation, error));
+        Some(outcome)
+    }
+
+    /// The first of the records that the function named. A name of none of them makes the whole answer worthless.
+    fn first_failed(&self, items: &[Item], ids: &[String]) -> Outcome {
+        let codec = &self.work.outside.codec;
+        let names: Vec<String> = items.iter().map(|item| codec.record_id(&self.origin, item.offset)).collect();
+        let places: Option<Vec<usize>> = ids.iter().map(|id| names.iter().position(|name| name == id)).collect();
+        match places.and_then(|places| places.into_iter().min()) {
+            Some(first) => Outcome::FailedAt(first),
+            None => Outcome::Failed,
+        }
+    }
+
+    async fn follow(
+        &mut self,
+        items: &mut Vec<Item>,
+        piece: Piece,
+        count: usize,
+        outcome: Outcome,
+    ) -> Result<(), MappingError> {
+        let verdict = judge(piece, count, outcome, self.work.policy());
+        if verdict.done > 0 {
+            self.work.insight.metrics.counter("records", &self.work.subject()).add(verdict.done as u64);
+            items.drain(..verdict.done);
+            self.progress.position = items.first().map_or(piece.to, |item| item.offset.min(piece.to));
+        }
+        match verdict.rest {
+            Rest::None => return self.finish_piece().await,
+            Rest::Retry { attempts } => {
+                self.progress.pieces[0].attempts = attempts;
+                self.keep().await?;
+                if attempts > 0 {
+                    pause(&self.stop, self.work.wait(attempts)).await;
+                }
+            }
+            Rest::Split { at } => {
+                let to = items.get(at).map_or(piece.to, |item| item.offset);
+                self.progress.pieces[0].attempts = 0;
+                self.progress.pieces.insert(0, Piece { to, attempts: 0 });
+                self.keep().await?;
+            }
+            Rest::Discard => {
+                self.give_up(items, count - verdict.done, DiscardReason::Attempts, piece.attempts + 1).await;
+                self.finish_piece().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on behind the first piece.
+    async fn finish_piece(&mut self) -> Result<(), MappingError> {
+        if !self.progress.pieces.is_empty() {
+            self.progress.position = self.progress.pieces.remove(0).to;
+        }
+        self.keep().await
+    }
+
+    /// Lets go of records that retention took or that are older than the function wants them.
+    async fn give_up_old(&mut self, items: &mut Vec<Item>, piece: Piece) -> Result<(), MappingError> {
+        let first = self.work.streams.bounds(self.origin.log).first;
+        let gone = items.iter().take_while(|item| item.offset < first).count();
+        if gone > 0 {
+            self.expired(items[0].offset, first);
+            items.drain(..gone);
+        }
+        let Some(max) = self.work.definition.settings.record_age_max_seconds else { return Ok(()) };
+        let oldest = self.work.clock.now() - Millis::from(max) * 1_000;
+        let wanted = |item: &&Item| item.offset < piece.to && item.append_time < oldest;
+        let old = items.iter().take_while(wanted).count();
+        if old > 0 {
+            self.give_up(items, old, DiscardReason::Age, piece.attempts).await;
+            self.progress.position = items.first().map_or(piece.to, |item| item.offset.min(piece.to));
+            self.keep().await?;
+        }
+        Ok(())
+    }
+
+    /// Gives up the first `count` records and tells of it.
+    async fn give_up(&mut self, items: &mut Vec<Item>, count: usize, reason: DiscardReason, invocations: u32) {
+        let records: Vec<Item> = items.drain(..count).collect();
+        let (Some(first), Some(last)) = (records.first(), records.last()) else { return };
+        let work = &self.work;
+        let (mapping, function) = (&work.definition.id, &work.definition.function);
+        tracing::warn!(mapping, function, records = count, first = first.offset, ?reason, "records are given up");
+        work.insight.metrics.counter("records_discarded", &work.subject()).add(count as u64);
+        let Some(target) = &work.definition.settings.on_failure else { return };
+        let (invocation, error) = self.last.clone().unwrap_or_default();
+        let discarded = Discarded {
+            origin: self.origin.clone(),
+            offsets: (first.offset, last.offset),
+            times: (first.append_time, last.append_time),
+            records: count,
+            reason,
+            invocations,
+            invocation: (!invocation.is_empty()).then_some(invocation),
+            error,
+            time: work.clock.now(),
+        };
+        for attempt in 1..=TELL_ATTEMPTS {
+            let Err(error) = work.outside.failures.tell(target, discarded.clone()).await else { return };
+            let lasting = matches!(error.kind, ErrorKind::NotFound | ErrorKind::Forbidden | ErrorKind::Invalid);
+            if lasting || attempt == TELL_ATTEMPTS {
+                return self.not_told(count, &error);
+            }
+            pause(&self.stop, work.wait(attempt)).await;
+        }
+    }
+
+    /// A target that is missing or may not be written holds up nothing: the function's log says why it stays empty.
+    fn not_told(&self, records: usize, error: &FailureTargetError) {
+        let Work { definition, insight, clock, outside, .. } = &*self.work;
+        let (mapping, function) = (&definition.id, &definition.function);
+        tracing::warn!(mapping, function, %error, "records are given up and nobody is told");
+        insight.metrics.counter("destination_delivery_failures", &format!("function/{function}")).add(1);
+        let line =
+            format!("event source mapping {mapping}: {records} records are given up and nobody is told: {error}");
+        let stream = format!("event-source-mapping/{mapping}");
+        insight.logs.append(&outside.codec.log_group(function), &stream, [(clock.now(), line)]);
+    }
+
+    /// Marks which records went into an invocation: one mark for each run of offsets without a gap.
+    fn mark(&self, items: &[Item], ran: &Ran) {
+        let outcome = ran.said.told();
+        for run in items.chunk_by(|item, next| item.offset + 1 == next.offset) {
+            self.work.insight.trail.mark(Step::Delivered {
+                log: self.origin.log.0,
+                from: run[0].offset,
+                to: run[run.len() - 1].offset + 1,
+                function: self.work.definition.function.clone(),
+                invocation: ran.invocation.clone(),
+                outcome: outcome.clone(),
+            });
+        }
+    }
+}

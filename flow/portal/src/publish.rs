@@ -1,0 +1,138 @@
+//! Published APIs: which deployed API is shown under which name, with which document, and to whom.
+
+use std::sync::{Arc, PoisonError};
+
+use millstream_catalog::PortalApiDefinition;
+use millstream_storage::Transaction;
+
+use crate::error::PortalError;
+use crate::field::slug;
+use crate::openapi::{self, Document};
+use crate::portal::Portal;
+
+/// APIs of one portal.
+const APIS_MAX: usize = 200;
+
+/// An API to be shown.
+#[derive(Debug, Clone)]
+pub struct NewPortalApi {
+    /// Its name in the portal: part of its address.
+    pub name: String,
+    /// The deployed API's id.
+    pub api: String,
+    /// Its stage.
+    pub stage: String,
+    /// An OpenAPI 3 document, JSON or YAML; `None`: what the deployed API tells of itself.
+    pub document: Option<String>,
+    /// Whether visitors see it.
+    pub published: bool,
+}
+
+/// What became of an API that was to be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Put {
+    /// It was not there.
+    Created,
+    /// It was another.
+    Updated,
+    /// It was so already.
+    Unchanged,
+}
+
+impl Portal {
+    /// Shows an API, new or not, as described.
+    ///
+    /// # Errors
+    /// [`PortalError::Field`], [`PortalError::NotFound`] for the API or its stage, [`PortalError::Document`],
+    /// [`PortalError::DocumentTooLarge`], [`PortalError::TooMany`].
+    pub async fn put_api(&self, new: NewPortalApi) -> Result<Put, PortalError> {
+        let name = slug("name", &new.name)?;
+        let deployed = self.shared.gateway.get(&new.api)?;
+        let value = match new.document.as_deref().filter(|text| !text.trim().is_empty()) {
+            Some(text) => openapi::parse(text)?,
+            None => openapi::of_api::describe(&deployed, &new.stage).ok_or_else(|| no_stage(&new.stage))?,
+        };
+        if !deployed.stages.contains_key(&new.stage) {
+            return Err(no_stage(&new.stage));
+        }
+        openapi::read(&value)?;
+        let _turn = self.shared.edits.lock().await;
+        let known = self.shared.catalog.portal_apis.get(&name);
+        if known.is_none() && self.shared.catalog.portal_apis.list().len() >= APIS_MAX {
+            return Err(PortalError::TooMany { what: "APIs in the portal", max: APIS_MAX });
+        }
+        let now = self.now();
+        let definition = PortalApiDefinition {
+            name,
+            api: new.api,
+            stage: new.stage,
+            document: value.to_string(),
+            published: new.published,
+            created: known.as_ref().map_or(now, |known| known.created),
+            updated: known.as_ref().map_or(now, |known| known.updated),
+        };
+        if known.as_deref() == Some(&definition) {
+            return Ok(Put::Unchanged);
+        }
+        let updated = known.as_ref().map_or(now, |known| now.max(known.updated + 1));
+        self.shared.catalog.portal_apis.put(PortalApiDefinition { updated, ..definition }).await?;
+        Ok(if known.is_some() { Put::Updated } else { Put::Created })
+    }
+
+    /// Shows an API to visitors, or hides it.
+    ///
+    /// # Errors
+    /// [`PortalError::NotFound`].
+    pub async fn publish(&self, name: &str, published: bool) -> Result<(), PortalError> {
+        let _turn = self.shared.edits.lock().await;
+        let known = (*self.api(name)?).clone();
+        self.shared.catalog.portal_apis.put(PortalApiDefinition { published, ..known }).await?;
+        Ok(())
+    }
+
+    /// Takes an API out of the portal; the deployed API stays.
+    ///
+    /// # Errors
+    /// [`PortalError::NotFound`].
+    pub async fn remove_api(&self, name: &str) -> Result<(), PortalError> {
+        let _turn = self.shared.edits.lock().await;
+        self.shared.catalog.portal_apis.delete(name, Transaction::new()).await?;
+        self.shared.documents.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        Ok(())
+    }
+
+    /// All APIs, those that visitors do not see too.
+    #[must_use]
+    pub fn apis(&self) -> Vec<Arc<PortalApiDefinition>> {
+        self.shared.catalog.portal_apis.list()
+    }
+
+    /// An API, published or not.
+    ///
+    /// # Errors
+    /// [`PortalError::NotFound`].
+    pub fn api(&self, name: &str) -> Result<Arc<PortalApiDefinition>, PortalError> {
+        let found = self.shared.catalog.portal_apis.get(name);
+        found.ok_or_else(|| PortalError::NotFound { kind: "API", name: name.to_owned() })
+    }
+
+    /// The document of an API, as it was read.
+    ///
+    /// # Errors
+    /// [`PortalError::Document`] when a later version wrote it.
+    pub fn document(&self, api: &PortalApiDefinition) -> Result<Arc<Document>, PortalError> {
+        let documents = || self.shared.documents.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((updated, read)) = documents().get(&api.name)
+            && *updated == api.updated
+        {
+            return Ok(Arc::clone(read));
+        }
+        let read = Arc::new(openapi::read(&openapi::parse(&api.document)?)?);
+        documents().insert(api.name.clone(), (api.updated, Arc::clone(&read)));
+        Ok(read)
+    }
+}
+
+fn no_stage(stage: &str) -> PortalError {
+    PortalError::NotFound { kind: "stage", name: stage.to_owned() }
+}

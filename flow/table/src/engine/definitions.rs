@@ -1,0 +1,201 @@
+//! Tables themselves: made, changed and removed, with the stream of their changes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use millstream_catalog::{ChangeView, KeyAttribute, TableChanges, TableDefinition, TableIndex, TableOwner};
+use millstream_storage::Transaction;
+use millstream_stream::{NewStream, StreamError};
+
+use super::Tables;
+use super::writing::of_stream;
+use crate::change::{CHANGES_RETENTION_HOURS, Change};
+use crate::error::TableError;
+use crate::{index, key};
+
+/// Labels of one table: the service family's own limit.
+pub const TAGS_MAX: usize = 50;
+
+/// Shards of a stream of changes. One keeps all changes of a table in one order; changes are spread by hash key, so more of
+/// them need nothing else.
+const CHANGE_SHARDS: u32 = 1;
+
+/// What a table is made from.
+#[derive(Debug, Clone)]
+pub struct NewTable {
+    /// Its name.
+    pub name: String,
+    /// The hash key.
+    pub hash_key: KeyAttribute,
+    /// The sort key, if items have one.
+    pub sort_key: Option<KeyAttribute>,
+    /// Capacity units of (reads, writes) per second; requests above are refused. `None`: pay per request, nothing is refused.
+    pub provisioned: Option<(u64, u64)>,
+    /// What its change records show; `None`: changes are not told.
+    pub changes: Option<ChangeView>,
+    /// Its secondary indexes, each with a name and a number of its own.
+    pub indexes: Vec<TableIndex>,
+    /// Labels.
+    pub tags: BTreeMap<String, String>,
+    /// Whose it is.
+    pub owner: TableOwner,
+    /// Bytes of names and values that one item may have.
+    pub item_bytes_max: usize,
+}
+
+impl Tables {
+    /// Makes a table; it can be used when this returns.
+    ///
+    /// # Errors
+    /// [`TableError::TableExists`], [`TableError::TooManyTags`], [`TableError::Storage`].
+    pub async fn create(&self, new: NewTable) -> Result<Arc<TableDefinition>, TableError> {
+        let _turn = self.changing.lock().await;
+        if self.catalog.tables.get(&new.name).is_some() {
+            return Err(TableError::TableExists { table: new.name });
+        }
+        check_tags(&new.tags)?;
+        let changes = match new.changes {
+            Some(view) => Some(self.make_changes(&new.name, view, None).await?),
+            None => None,
+        };
+        let definition = TableDefinition {
+            id: self.catalog.next_id().await?,
+            uuid: uuid::Uuid::new_v4().to_string(),
+            created: self.clock.now(),
+            name: new.name,
+            hash_key: new.hash_key,
+            sort_key: new.sort_key,
+            provisioned: new.provisioned,
+            tags: new.tags,
+            owner: new.owner,
+            item_bytes_max: new.item_bytes_max,
+            changes,
+            expiry: None,
+            indexes: new.indexes,
+        };
+        Ok(self.catalog.tables.create(definition).await?)
+    }
+
+    /// Removes a table, its items and its changes, and tells what it was.
+    ///
+    /// # Errors
+    /// [`TableError::TableNotFound`], [`TableError::Storage`].
+    pub async fn delete(&self, name: &str) -> Result<Arc<TableDefinition>, TableError> {
+        let _turn = self.changing.lock().await;
+        let table = self.table(name)?;
+        let mut transaction = Transaction::new();
+        transaction.drop_keyspace(&key::keyspace(&table));
+        for index in &table.indexes {
+            transaction.drop_keyspace(&index::keyspace(&table, index));
+        }
+        let table = self.catalog.tables.delete(name, transaction).await?;
+        self.throttle.forget(&table);
+        // A crash before this leaves a stream of nobody; a table of the same name removes it when it makes its own.
+        self.remove_changes(name).await?;
+        Ok(table)
+    }
+
+    /// Gives a table capacity units of (reads, writes) per second, or `None` for pay per request.
+    ///
+    /// # Errors
+    /// [`TableError::TableNotFound`], [`TableError::Storage`].
+    pub async fn set_provisioned(
+        &self,
+        name: &str,
+        provisioned: Option<(u64, u64)>,
+    ) -> Result<Arc<TableDefinition>, TableError> {
+        let _turn = self.changing.lock().await;
+        let mut table = (*self.table(name)?).clone();
+        table.provisioned = provisioned;
+        Ok(self.catalog.tables.put(table).await?)
+    }
+
+    /// Begins to tell a table's changes, in a new stream in the place of one before, or ends it: what was told stays readable
+    /// for its time.
+    ///
+    /// # Errors
+    /// [`TableError::ChangesEnabled`], [`TableError::ChangesDisabled`] when there is nothing to do;
+    /// [`TableError::TableNotFound`], [`TableError::Storage`].
+    pub async fn set_changes(&self, name: &str, view: Option<ChangeView>) -> Result<Arc<TableDefinition>, TableError> {
+        let _turn = self.changing.lock().await;
+        let mut table = (*self.table(name)?).clone();
+        table.changes = match (view, table.changes.take()) {
+            (Some(_), Some(TableChanges { enabled: true, .. })) => {
+                return Err(TableError::ChangesEnabled { table: table.name });
+            }
+            (Some(view), before) => Some(self.make_changes(name, view, before.as_ref()).await?),
+            (None, Some(before)) if before.enabled => Some(TableChanges { enabled: false, ..before }),
+            (None, _) => return Err(TableError::ChangesDisabled { table: table.name }),
+        };
+        Ok(self.catalog.tables.put(table).await?)
+    }
+
+    /// Names the attribute that says when an item may go, in seconds since 1970; `None`: items stay.
+    ///
+    /// # Errors
+    /// [`TableError::TableNotFound`], [`TableError::Storage`].
+    pub async fn set_expiry(&self, name: &str, attribute: Option<String>) -> Result<Arc<TableDefinition>, TableError> {
+        let _turn = self.changing.lock().await;
+        let mut table = (*self.table(name)?).clone();
+        table.expiry = attribute;
+        Ok(self.catalog.tables.put(table).await?)
+    }
+
+    /// Adds labels, or changes them.
+    ///
+    /// # Errors
+    /// [`TableError::TableNotFound`], [`TableError::TooManyTags`], [`TableError::Storage`].
+    pub async fn add_tags(&self, name: &str, tags: BTreeMap<String, String>) -> Result<(), TableError> {
+        let _turn = self.changing.lock().await;
+        let mut table = (*self.table(name)?).clone();
+        table.tags.extend(tags);
+        check_tags(&table.tags)?;
+        self.catalog.tables.put(table).await?;
+        Ok(())
+    }
+
+    /// Removes labels; no error for those that are not there.
+    ///
+    /// # Errors
+    /// [`TableError::TableNotFound`], [`TableError::Storage`].
+    pub async fn remove_tags(&self, name: &str, keys: &[String]) -> Result<(), TableError> {
+        let _turn = self.changing.lock().await;
+        let mut table = (*self.table(name)?).clone();
+        table.tags.retain(|key, _| !keys.contains(key));
+        self.catalog.tables.put(table).await?;
+        Ok(())
+    }
+
+    async fn make_changes(
+        &self,
+        table: &str,
+        view: ChangeView,
+        before: Option<&TableChanges>,
+    ) -> Result<TableChanges, TableError> {
+        self.remove_changes(table).await?;
+        let new = NewStream {
+            name: Change::stream(table),
+            owner: millstream_catalog::StreamOwner::Table,
+            shards: CHANGE_SHARDS,
+            retention_hours: CHANGES_RETENTION_HOURS,
+        };
+        self.streams.create(new).await.map_err(of_stream)?;
+        // The time tells streams of one table from each other, so it never comes twice.
+        let created = before.map_or(0, |before| before.created + 1).max(self.clock.now());
+        Ok(TableChanges { view, created, enabled: true })
+    }
+
+    async fn remove_changes(&self, table: &str) -> Result<(), TableError> {
+        match self.streams.delete(&Change::stream(table)).await {
+            Ok(()) | Err(StreamError::StreamNotFound { .. }) => Ok(()),
+            Err(error) => Err(of_stream(error)),
+        }
+    }
+}
+
+fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), TableError> {
+    if tags.len() > TAGS_MAX {
+        return Err(TableError::TooManyTags { found: tags.len(), max: TAGS_MAX });
+    }
+    Ok(())
+}

@@ -1,0 +1,107 @@
+//! Items that go by themselves: those whose time, in the attribute that their table names, is over.
+//!
+//! The server sweeps once a minute. An item is looked at again, under its lock, before it goes: it may have got another time.
+
+use bytes::Bytes;
+use millstream_catalog::TableDefinition;
+
+use super::Tables;
+use super::page::Scan;
+use super::stripes::Needed;
+use super::writing::Writing;
+use crate::change::ChangeCause;
+use crate::error::TableError;
+use crate::item::{AttributeValue, Item};
+use crate::key;
+
+/// Items that go in one transaction.
+const EXPIRED_MAX: usize = 256;
+/// Times longer over than this mean something else than seconds since 1970: five years, as the service family has it.
+const OVER_SECONDS_MAX: i64 = 5 * 365 * 24 * 3_600;
+
+impl Tables {
+    /// Removes items whose time is over; gives how many they were. Nobody pays for it.
+    ///
+    /// # Errors
+    /// [`TableError::Storage`], [`TableError::UnreadableItem`].
+    pub async fn remove_expired(&self) -> Result<usize, TableError> {
+        let mut removed = 0;
+        for table in self.list() {
+            let Some(attribute) = table.expiry.clone() else { continue };
+            let mut start = None;
+            loop {
+                let page = self.scan_freely(&table, Scan { start, ..Scan::default() }).await?;
+                let now = self.clock.now() / 1_000;
+                let over = page.items.iter().filter(|item| is_over(item, &attribute, now));
+                let keys = over.map(|item| key::encode_of_item(&table, item)).collect::<Result<Vec<_>, _>>()?;
+                for keys in keys.chunks(EXPIRED_MAX) {
+                    removed += self.remove_if_over(&table, keys.to_vec(), attribute.clone()).await?;
+                }
+                start = page.last_key;
+                if start.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(removed)
+    }
+
+    async fn remove_if_over(
+        &self,
+        table: &TableDefinition,
+        keys: Vec<Bytes>,
+        attribute: String,
+    ) -> Result<usize, TableError> {
+        let table = table.clone();
+        let (ticket, count) = self
+            .off_worker(move |engine| {
+                let _turn = engine.stripes.lock(&Needed::of(&keys));
+                let (mut writing, mut count) = (Writing::new(engine), 0);
+                for key in keys {
+                    let old = engine.submitted(&table, &key)?;
+                    let now = engine.clock.now() / 1_000;
+                    if old.as_ref().is_some_and(|item| is_over(item, &attribute, now)) {
+                        writing.item(&table, key, (old.as_ref(), None), ChangeCause::Expiry)?;
+                        count += 1;
+                    }
+                }
+                Ok::<_, TableError>((engine.storage.submit(writing.finish()?)?, count))
+            })
+            .await?;
+        ticket.durable().await?;
+        Ok(count)
+    }
+}
+
+/// Whether an item's time is over at `now`, in seconds since 1970. Anything but a number is no time.
+fn is_over(item: &Item, attribute: &str, now: i64) -> bool {
+    let Some(AttributeValue::Number(time)) = item.get(attribute) else { return false };
+    // A fraction of a second decides nothing here.
+    let Ok(time) = time.to_string().parse::<f64>() else { return false };
+    let over = now as f64 - time;
+    over > 0.0 && over < OVER_SECONDS_MAX as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_times_that_are_over_are() {
+        let now = 1_700_000_000;
+        for (time, over) in [
+            ("1699999999", true),
+            ("1700000000", false),
+            ("1700000001", false),
+            ("1699999999.5", true),
+            ("1700000000000", false),
+            ("1", false),
+        ] {
+            let item = Item::from([("until".into(), AttributeValue::Number(time.parse().unwrap()))]);
+            assert_eq!(is_over(&item, "until", now), over, "{time}");
+            assert!(!is_over(&item, "other", now));
+        }
+        let text = Item::from([("until".into(), AttributeValue::String("1699999999".into()))]);
+        assert!(!is_over(&text, "until", now));
+    }
+}

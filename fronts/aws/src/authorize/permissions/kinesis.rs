@@ -1,0 +1,19 @@
+//! Kinesis Data Streams: streams, which iterators and tokens of listings name too.
+
+use super::{ANY, Member};
+use crate::kinesis::Kinesis;
+use crate::place::Place;
+
+pub(super) fn resource(place: &Place, operation: &str, member: Member<'_>, kinesis: &Kinesis) -> String {
+    let carried = |name: &str| kinesis.stream_of(&member(name)?);
+    // The order in which the service looks for its stream.
+    let stream = match operation {
+        "ListStreams" | "DescribeLimits" => return ANY.to_owned(),
+        "GetRecords" => carried("ShardIterator"),
+        "ListShards" => member("StreamName").or_else(|| carried("NextToken")),
+        _ => member("StreamName"),
+    };
+    let named = |name: String| place.arn("kinesis", &format!("stream/{name}"));
+    let arn = || ["StreamARN", "ResourceARN"].into_iter().find_map(member).map(|arn| place.own_arn(&arn));
+    stream.map(named).or_else(arn).unwrap_or_else(|| ANY.to_owned())
+}

@@ -1,0 +1,90 @@
+//! Lambda: functions and event source mappings. Whoever gives a function a role must be allowed to pass the role on.
+
+use http::Method;
+
+use super::members::Members;
+use super::{ANY, Need};
+use crate::authorize::Authorizer;
+use crate::lambda::{SERVICE, function_name};
+use crate::rest_protocol::RestRequest;
+
+pub(super) fn needs(authorizer: &Authorizer, request: &RestRequest) -> Vec<Need> {
+    let segments = request.segments();
+    // The first part is the date of the API's version, which differs from operation to operation.
+    let path: Vec<&str> = segments.iter().skip(1).map(String::as_str).collect();
+    let members = Members::read(&request.body);
+    let (operation, resource) = match path.as_slice() {
+        ["functions"] if request.method == Method::POST => ("CreateFunction", members.text("FunctionName")),
+        ["functions"] => ("ListFunctions", None),
+        ["functions", name, rest @ ..] => (of_function(&request.method, rest), Some((*name).to_owned())),
+        ["event-source-mappings", rest @ ..] => return vec![of_mapping(authorizer, &request.method, rest)],
+        ["tags", arn] => (of_tags(&request.method), Some((*arn).to_owned())),
+        ["account-settings"] => ("GetAccountSettings", None),
+        _ => ("Unknown", None),
+    };
+    let arn = |name: &str| authorizer.place.arn("lambda", &format!("function:{}", function_name(name)));
+    let resource = resource.map_or(ANY.to_owned(), |name| arn(&name));
+    let mut needs = vec![Need::new(format!("lambda:{operation}"), resource)];
+    if matches!(operation, "CreateFunction" | "UpdateFunctionConfiguration")
+        && let Some(role) = members.text("Role").filter(|role| !role.is_empty())
+    {
+        // The role that the function will have: its name is what counts, whatever stands before.
+        let name = role.rsplit('/').next().unwrap_or(&role);
+        let role = authorizer.role_named(Some(name)).unwrap_or_else(|_| authorizer.iam_arn(&format!("role/{name}")));
+        let circumstances = vec![("iam:PassedToService", SERVICE.to_owned())];
+        needs.push(Need { circumstances, ..Need::new("iam:PassRole", role) });
+    }
+    needs
+}
+
+fn of_function(method: &Method, rest: &[&str]) -> &'static str {
+    let pick = |get, put, post, delete| match *method {
+        Method::GET => get,
+        Method::PUT => put,
+        Method::POST => post,
+        Method::DELETE => delete,
+        _ => "Unknown",
+    };
+    match rest {
+        [] => pick("GetFunction", "Unknown", "Unknown", "DeleteFunction"),
+        ["invocations" | "invoke-async" | "response-streaming-invocations"] => "InvokeFunction",
+        ["code"] => "UpdateFunctionCode",
+        ["configuration"] => pick("GetFunctionConfiguration", "UpdateFunctionConfiguration", "Unknown", "Unknown"),
+        ["concurrency"] => {
+            pick("GetFunctionConcurrency", "PutFunctionConcurrency", "Unknown", "DeleteFunctionConcurrency")
+        }
+        ["event-invoke-config"] => pick(
+            "GetFunctionEventInvokeConfig",
+            "PutFunctionEventInvokeConfig",
+            "UpdateFunctionEventInvokeConfig",
+            "DeleteFunctionEventInvokeConfig",
+        ),
+        ["event-invoke-config", "list"] => "ListFunctionEventInvokeConfigs",
+        ["versions"] => pick("ListVersionsByFunction", "Unknown", "PublishVersion", "Unknown"),
+        ["aliases"] => pick("ListAliases", "Unknown", "CreateAlias", "Unknown"),
+        ["aliases", _] => pick("GetAlias", "UpdateAlias", "Unknown", "DeleteAlias"),
+        ["policy"] => pick("GetPolicy", "Unknown", "AddPermission", "Unknown"),
+        ["policy", _] => "RemovePermission",
+        _ => "Unknown",
+    }
+}
+
+fn of_mapping(authorizer: &Authorizer, method: &Method, rest: &[&str]) -> Need {
+    let mapping = |id: &&str| authorizer.place.arn("lambda", &format!("event-source-mapping:{id}"));
+    let operation = match (method, rest) {
+        (&Method::POST, []) => "CreateEventSourceMapping",
+        (_, []) => "ListEventSourceMappings",
+        (&Method::PUT, _) => "UpdateEventSourceMapping",
+        (&Method::DELETE, _) => "DeleteEventSourceMapping",
+        _ => "GetEventSourceMapping",
+    };
+    Need::new(format!("lambda:{operation}"), rest.first().map_or(ANY.to_owned(), mapping))
+}
+
+fn of_tags(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "ListTags",
+        Method::POST => "TagResource",
+        _ => "UntagResource",
+    }
+}

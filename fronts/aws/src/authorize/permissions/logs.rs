@@ -1,0 +1,22 @@
+//! CloudWatch Logs: log groups, and log streams where an operation is about one.
+
+use super::Member;
+use crate::place::Place;
+
+pub(super) fn resource(place: &Place, operation: &str, member: Member<'_>) -> String {
+    let identified = || {
+        let given = member("logGroupIdentifier").or_else(|| member("resourceArn"))?;
+        let name = crate::place::resource(&given, "logs", "log-group:").unwrap_or(&given);
+        Some(name.trim_end_matches(":*").to_owned())
+    };
+    let group = match operation {
+        "DescribeLogGroups" => None,
+        _ => member("logGroupName").or_else(identified),
+    };
+    let group = group.unwrap_or_default();
+    let stream = match operation {
+        "GetLogEvents" | "PutLogEvents" | "CreateLogStream" | "DeleteLogStream" => member("logStreamName"),
+        _ => None,
+    };
+    place.arn("logs", &format!("log-group:{group}:log-stream:{}", stream.unwrap_or_default()))
+}

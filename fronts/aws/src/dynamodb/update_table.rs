@@ -1,0 +1,91 @@
+//! `UpdateTable`: capacity, billing mode and the stream of changes.
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::create_table::{ProvisionedThroughput, StreamSpecification, change_view, check_throughput, refuse_members};
+use super::{DynamoDb, error, input, table_name, validation};
+use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
+
+/// Members of what this node's tables do not have.
+const UNSUPPORTED: [&str; 7] = [
+    "GlobalSecondaryIndexUpdates",
+    "SSESpecification",
+    "ReplicaUpdates",
+    "OnDemandThroughput",
+    "WarmThroughput",
+    "GlobalTableWitnessUpdates",
+    "MultiRegionConsistency",
+];
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Input {
+    table_name: Option<String>,
+    billing_mode: Option<String>,
+    provisioned_throughput: Option<ProvisionedThroughput>,
+    stream_specification: Option<StreamSpecification>,
+    deletion_protection_enabled: Option<bool>,
+    table_class: Option<String>,
+}
+
+pub(super) async fn call(dynamodb: &DynamoDb, request: &JsonRequest) -> Result<Value, ServiceError> {
+    let input: Input = input(request, &[])?;
+    let members: Map<String, Value> = request.input()?;
+    refuse_members(&members, &UNSUPPORTED)?;
+    let mut constraints = Constraints::new();
+    let name = table_name(&mut constraints, input.table_name.as_deref());
+    constraints.one_of("billingMode", input.billing_mode.as_deref(), &["PROVISIONED", "PAY_PER_REQUEST"]);
+    check_throughput(&mut constraints, input.provisioned_throughput.as_ref());
+    constraints.finish()?;
+    let mut table = dynamodb.tables.table(name).map_err(error::of_named_table)?;
+
+    let throughput = input.billing_mode.is_some() || input.provisioned_throughput.is_some();
+    let harmless = input.deletion_protection_enabled == Some(false) || input.table_class.as_deref() == Some("STANDARD");
+    match (throughput, &input.stream_specification) {
+        (true, Some(_)) => {
+            return Err(invalid("You cannot modify stream status while updating table IOPS"));
+        }
+        (true, None) => {
+            let provisioned = provisioned(&input, table.provisioned)?;
+            table = dynamodb.tables.set_provisioned(name, provisioned).await.map_err(error::of_named_table)?;
+        }
+        (false, Some(stream)) => {
+            table = dynamodb.tables.set_changes(name, change_view(stream)?).await.map_err(error::of_named_table)?;
+        }
+        (false, None) if harmless => {}
+        (false, None) => {
+            return Err(validation(
+                "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates or \
+                 SSESpecification or ReplicaUpdates is required",
+            ));
+        }
+    }
+    Ok(json!({ "TableDescription": dynamodb.description(&table, "ACTIVE") }))
+}
+
+/// What the table is to have: `now` is what it has.
+fn provisioned(input: &Input, now: Option<(u64, u64)>) -> Result<Option<(u64, u64)>, ServiceError> {
+    let given = input.provisioned_throughput.as_ref().map(ProvisionedThroughput::units);
+    match (input.billing_mode.as_deref(), given, now) {
+        (Some("PAY_PER_REQUEST"), Some(_), _) | (None, Some(_), None) => Err(invalid(
+            "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST",
+        )),
+        (Some("PAY_PER_REQUEST"), None, _) => Ok(None),
+        (_, Some((reads, writes)), Some(now)) if (reads, writes) == now => Err(validation(format!(
+            "The provisioned throughput for the table will not change. The requested value equals the current value. \
+             Current ReadCapacityUnits provisioned for the table: {reads}. Requested ReadCapacityUnits: {reads}. Current \
+             WriteCapacityUnits provisioned for the table: {writes}. Requested WriteCapacityUnits: {writes}. Refer to the \
+             Amazon DynamoDB Developer Guide for current limits and how to request higher limits."
+        ))),
+        (_, Some(given), _) => Ok(Some(given)),
+        (_, None, Some(now)) => Ok(Some(now)),
+        (_, None, None) => Err(invalid(
+            "ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED",
+        )),
+    }
+}
+
+fn invalid(detail: &str) -> ServiceError {
+    validation(format!("One or more parameter values were invalid: {detail}"))
+}

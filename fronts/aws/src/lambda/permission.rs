@@ -1,0 +1,106 @@
+//! `AddPermission`, `GetPolicy`, `RemovePermission`: a function's own policy, as recorded.
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use millstream_catalog::{FunctionDefinition, InvokePermission};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::create_function::unsupported;
+use super::error::typed;
+use super::{Lambda, function_name, input};
+use crate::json_protocol::{Constraints, ServiceError};
+use crate::rest_protocol::{RestRequest, document};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Input {
+    statement_id: Option<String>,
+    action: Option<String>,
+    principal: Option<String>,
+    source_arn: Option<String>,
+    source_account: Option<String>,
+    event_source_token: Option<String>,
+    #[serde(rename = "PrincipalOrgID")]
+    principal_org_id: Option<String>,
+    function_url_auth_type: Option<String>,
+}
+
+pub(super) async fn add(lambda: &Lambda, request: &RestRequest, name: &str) -> Result<Response<Bytes>, ServiceError> {
+    let input: Input = input(request)?;
+    let id = input.statement_id.as_deref();
+    let allowed = |char: char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_');
+    Constraints::new()
+        .required("statementId", input.statement_id.as_ref())
+        .length("statementId", id, 1, 100)
+        .characters("statementId", id, allowed, "([a-zA-Z0-9-_]+)")
+        .required("action", input.action.as_ref())
+        .required("principal", input.principal.as_ref())
+        .finish()?;
+    let others = [
+        ("EventSourceToken", input.event_source_token.is_some()),
+        ("PrincipalOrgID", input.principal_org_id.is_some()),
+        ("FunctionUrlAuthType", input.function_url_auth_type.is_some()),
+    ];
+    if let Some((member, _)) = others.iter().find(|(_, given)| *given) {
+        return Err(unsupported(member));
+    }
+    let permission = InvokePermission {
+        id: input.statement_id.unwrap_or_default(),
+        action: input.action.unwrap_or_default(),
+        principal: input.principal.unwrap_or_default(),
+        source: input.source_arn,
+        source_account: input.source_account,
+    };
+    let name = function_name(name);
+    let statement = statement(lambda, &name, &permission).to_string();
+    lambda.functions.add_permission(&name, permission).await.map_err(|error| lambda.error(&error))?;
+    Ok(document(StatusCode::CREATED, &json!({ "Statement": statement })))
+}
+
+pub(super) fn get(lambda: &Lambda, name: &str) -> Result<Response<Bytes>, ServiceError> {
+    let function = lambda.functions.get(&function_name(name)).map_err(|error| lambda.error(&error))?;
+    if function.permissions.is_empty() {
+        let message = "The resource you requested does not exist.".to_owned();
+        return Err(typed(404, "ResourceNotFoundException", message));
+    }
+    let policy = policy(lambda, &function).to_string();
+    Ok(document(StatusCode::OK, &json!({ "Policy": policy, "RevisionId": function.revision })))
+}
+
+pub(super) async fn remove(lambda: &Lambda, name: &str, id: &str) -> Result<Response<Bytes>, ServiceError> {
+    let removed = lambda.functions.remove_permission(&function_name(name), id).await;
+    removed.map_err(|error| lambda.error(&error))?;
+    Ok(lambda.no_content())
+}
+
+fn policy(lambda: &Lambda, function: &FunctionDefinition) -> Value {
+    let statements = function.permissions.iter().map(|permission| statement(lambda, &function.name, permission));
+    json!({ "Version": "2012-10-17", "Id": "default", "Statement": statements.collect::<Vec<_>>() })
+}
+
+/// A permission as a statement: services stand by their names, accounts as their roots.
+fn statement(lambda: &Lambda, function: &str, permission: &InvokePermission) -> Value {
+    let principal = match permission.principal.as_str() {
+        "*" => json!("*"),
+        service if service.ends_with(".amazonaws.com") => json!({ "Service": service }),
+        account if account.bytes().all(|byte| byte.is_ascii_digit()) => {
+            json!({ "AWS": format!("arn:aws:iam::{account}:root") })
+        }
+        other => json!({ "AWS": other }),
+    };
+    let mut statement = json!({
+        "Sid": permission.id,
+        "Effect": "Allow",
+        "Principal": principal,
+        "Action": permission.action,
+        "Resource": lambda.arn(function),
+    });
+    if let Some(source) = &permission.source {
+        statement["Condition"]["ArnLike"] = json!({ "AWS:SourceArn": source });
+    }
+    if let Some(account) = &permission.source_account {
+        statement["Condition"]["StringEquals"] = json!({ "AWS:SourceAccount": account });
+    }
+    statement
+}

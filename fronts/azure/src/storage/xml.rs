@@ -1,0 +1,162 @@
+//! XML as the services write and read it. Pure.
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, header};
+use quick_xml::Reader;
+use quick_xml::events::Event;
+
+use super::error::ServiceError;
+
+pub(crate) const CONTENT_TYPE: &str = "application/xml";
+
+/// An element while its content is written.
+pub(crate) struct Element {
+    out: String,
+}
+
+/// A whole document: its root's name and attributes, and who writes its content.
+pub(crate) fn document(root: &str, attributes: &[(&str, &str)], content: impl FnOnce(&mut Element)) -> Bytes {
+    let mut element = Element { out: String::from("<?xml version=\"1.0\" encoding=\"utf-8\"?><") };
+    element.out.push_str(root);
+    for (name, value) in attributes {
+        element.out.push(' ');
+        element.out.push_str(name);
+        element.out.push_str("=\"");
+        element.escape(value);
+        element.out.push('"');
+    }
+    element.out.push('>');
+    content(&mut element);
+    element.end(root);
+    Bytes::from(element.out)
+}
+
+/// A document as a successful answer.
+pub(crate) fn answer(document: Bytes) -> Response<Bytes> {
+    let mut response = Response::new(document);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+    response
+}
+
+impl Element {
+    /// A child with text.
+    pub(crate) fn text(&mut self, name: &str, text: &str) {
+        self.begin(name);
+        self.escape(text);
+        self.end(name);
+    }
+
+    /// A child with text, when there is one.
+    pub(crate) fn optional(&mut self, name: &str, text: Option<&str>) {
+        if let Some(text) = text {
+            self.text(name, text);
+        }
+    }
+
+    /// A child with children.
+    pub(crate) fn child(&mut self, name: &str, content: impl FnOnce(&mut Self)) {
+        self.begin(name);
+        content(self);
+        self.end(name);
+    }
+
+    fn begin(&mut self, name: &str) {
+        self.out.push('<');
+        self.out.push_str(name);
+        self.out.push('>');
+    }
+
+    fn end(&mut self, name: &str) {
+        self.out.push_str("</");
+        self.out.push_str(name);
+        self.out.push('>');
+    }
+
+    /// Text as an element or an attribute may hold it. Characters that XML 1.0 cannot hold at all become U+FFFD.
+    fn escape(&mut self, text: &str) {
+        for char in text.chars() {
+            match char {
+                '&' => self.out.push_str("&amp;"),
+                '<' => self.out.push_str("&lt;"),
+                '>' => self.out.push_str("&gt;"),
+                '"' => self.out.push_str("&quot;"),
+                '\r' => self.out.push_str("&#xD;"),
+                '\n' | '\t' => self.out.push(char),
+                control if control.is_control() || matches!(control, '\u{FFFE}' | '\u{FFFF}') => {
+                    self.out.push('\u{FFFD}')
+                }
+                other => self.out.push(other),
+            }
+        }
+    }
+}
+
+/// The children of a document's root that hold text, with their names, at most `limit`. Anything nested deeper, another
+/// root, and references are errors: the documents that are read here have none.
+pub(crate) fn read_list(document: &[u8], root: &str, limit: usize) -> Result<Vec<(String, String)>, ServiceError> {
+    let mut reader = Reader::from_reader(document);
+    let mut open: Vec<String> = Vec::new();
+    let mut found: Vec<(String, String)> = Vec::new();
+    let mut ended = false;
+    loop {
+        match reader.read_event().map_err(ServiceError::invalid_document)? {
+            Event::Start(start) => {
+                let name = String::from_utf8_lossy(start.name().as_ref()).into_owned();
+                match open.len() {
+                    0 if name == root && !ended => {}
+                    1 if found.len() < limit => found.push((name.clone(), String::new())),
+                    1 => return Err(ServiceError::bad_request("BlockListTooLong", "The block list is too long.")),
+                    _ => return Err(ServiceError::invalid_document(format!("unexpected element {name}"))),
+                }
+                open.push(name);
+            }
+            Event::End(_) => {
+                open.pop();
+                ended = open.is_empty();
+            }
+            Event::Empty(empty) if open.is_empty() && empty.name().as_ref() == root.as_bytes() => ended = true,
+            Event::Text(text) => match (open.len(), found.last_mut()) {
+                (2, Some((_, value))) => value.push_str(&String::from_utf8_lossy(&text)),
+                _ if text.iter().all(u8::is_ascii_whitespace) => {}
+                _ => return Err(ServiceError::invalid_document("unexpected text")),
+            },
+            Event::Eof if ended => break,
+            Event::Eof => return Err(ServiceError::invalid_document(format!("expected the element {root}"))),
+            Event::Decl(_) | Event::Comment(_) => {}
+            _ => return Err(ServiceError::invalid_document("unexpected markup")),
+        }
+    }
+    found.iter_mut().for_each(|(_, value)| *value = value.trim().to_owned());
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_escaped() {
+        let written = document("R", &[("a", "\"<&")], |root| {
+            root.text("T", "a<b>&\"\u{1}");
+            root.optional("N", None);
+            root.child("C", |child| child.text("D", ""));
+        });
+        let expected = "<?xml version=\"1.0\" encoding=\"utf-8\"?><R a=\"&quot;&lt;&amp;\">\
+                        <T>a&lt;b&gt;&amp;&quot;\u{FFFD}</T><C><D></D></C></R>";
+        assert_eq!(written, expected);
+    }
+
+    #[test]
+    fn lists_are_read_strictly() {
+        let list = b"<?xml version='1.0'?>\n<BlockList>\n <Latest>QQ==</Latest><Committed>Qg==</Committed></BlockList>";
+        let pair = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+        assert_eq!(read_list(list, "BlockList", 2).unwrap(), [pair("Latest", "QQ=="), pair("Committed", "Qg==")]);
+        assert_eq!(read_list(b"<BlockList />", "BlockList", 2).unwrap(), []);
+        assert!(read_list(list, "BlockList", 1).is_err());
+        for bad in
+            ["", "<Other/>", "<BlockList>", "<BlockList><a><b/></a></BlockList>", "<BlockList>x</BlockList>", "{}"]
+        {
+            assert!(read_list(bad.as_bytes(), "BlockList", 9).is_err(), "{bad}");
+        }
+    }
+}

@@ -11,10 +11,10 @@ use tokio::sync::watch;
 use crate::definition::{
     AccessKeyDefinition, ApiDefinition, ApiKeyDefinition, BucketDefinition, DeliveryStreamDefinition,
     DocumentContainerDefinition, DocumentDatabaseDefinition, EventSourceMappingDefinition, EventSubscriptionDefinition,
-    FunctionDefinition, HubDefinition, ManagedServiceDefinition, NamespaceDefinition, PolicyDefinition,
-    PortalAccountDefinition, PortalApiDefinition, PortalDefinition, PortalOfferDefinition, QueryDefinition,
-    QueueDefinition, RoleDefinition, StorageAccountDefinition, StreamDefinition, TableDefinition, TopicDefinition,
-    UsagePlanDefinition, UserDefinition,
+    FunctionDefinition, HubDefinition, ManagedServiceDefinition, MarketplaceProductDefinition,
+    MarketplaceSubscriptionDefinition, NamespaceDefinition, PolicyDefinition, PortalAccountDefinition,
+    PortalApiDefinition, PortalDefinition, PortalOfferDefinition, QueryDefinition, QueueDefinition, RoleDefinition,
+    StorageAccountDefinition, StreamDefinition, TableDefinition, TopicDefinition, UsagePlanDefinition, UserDefinition,
 };
 use crate::error::CatalogError;
 
@@ -64,6 +64,10 @@ pub struct Catalog {
     pub hubs: Collection<HubDefinition>,
     /// Managed API services: APIs behind products, subscriptions and policies.
     pub managed_services: Collection<ManagedServiceDefinition>,
+    /// Products of the marketplace.
+    pub marketplace_products: Collection<MarketplaceProductDefinition>,
+    /// Who subscribed to them.
+    pub marketplace_subscriptions: Collection<MarketplaceSubscriptionDefinition>,
     /// The developer portal: how it presents itself.
     pub portals: Collection<PortalDefinition>,
     /// APIs that the portal publishes.
@@ -111,6 +115,8 @@ impl Catalog {
             namespaces: Collection::open(storage)?,
             hubs: Collection::open(storage)?,
             managed_services: Collection::open(storage)?,
+            marketplace_products: Collection::open(storage)?,
+            marketplace_subscriptions: Collection::open(storage)?,
             portals: Collection::open(storage)?,
             portal_apis: Collection::open(storage)?,
             portal_offers: Collection::open(storage)?,
@@ -209,7 +215,7 @@ impl<T: Definition> Collection<T> {
             }
             entries.insert(name.clone(), Arc::clone(&definition));
         }
-        if let Err(error) = self.store(&name, &definition).await {
+        if let Err(error) = self.store(&name, &definition, Transaction::new()).await {
             self.entries().remove(&name);
             return Err(error);
         }
@@ -222,9 +228,17 @@ impl<T: Definition> Collection<T> {
     /// # Errors
     /// [`CatalogError::Storage`], after which the one before still holds.
     pub async fn put(&self, definition: T) -> Result<Arc<T>, CatalogError> {
+        self.put_with(definition, Transaction::new()).await
+    }
+
+    /// Writes a definition, new or not; `extra` is made durable together with it.
+    ///
+    /// # Errors
+    /// [`CatalogError::Storage`], after which the one before still holds.
+    pub async fn put_with(&self, definition: T, extra: Transaction) -> Result<Arc<T>, CatalogError> {
         let name = definition.key().to_owned();
         let definition = Arc::new(definition);
-        self.store(&name, &definition).await?;
+        self.store(&name, &definition, extra).await?;
         self.entries().insert(name, Arc::clone(&definition));
         self.tell();
         Ok(definition)
@@ -253,13 +267,12 @@ impl<T: Definition> Collection<T> {
         self.shared.changes.send_modify(|version| *version += 1);
     }
 
-    async fn store(&self, name: &str, definition: &T) -> Result<(), CatalogError> {
+    async fn store(&self, name: &str, definition: &T, mut transaction: Transaction) -> Result<(), CatalogError> {
         let value = serde_json::to_vec(definition).map_err(|error| CatalogError::Unreadable {
             kind: T::KIND,
             name: name.to_owned(),
             reason: error.to_string(),
         })?;
-        let mut transaction = Transaction::new();
         transaction.put(&self.shared.keyspace, name.as_bytes().to_vec(), value);
         self.shared.storage.commit(transaction).await?;
         Ok(())

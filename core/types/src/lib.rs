@@ -14,9 +14,9 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::ErrorKind;
 pub use port::{
     BoxFuture, Invocation, InvocationId, InvocationOutcome, Invoke, InvokeError, InvokeLater, MessageAttribute,
-    MessageAttributeValue, NewObject, OutgoingMessage, PutObject, PutObjectError, ReceiveMessages,
-    ReceiveMessagesError, ReceivedMessage, SendMessage, SendMessageError, UpsertDocumentError, UpsertDocuments,
-    WantedMessages,
+    MessageAttributeValue, NewObject, OutgoingMessage, PublishMessage, PublishMessageError, PutObject, PutObjectError,
+    ReceiveMessages, ReceiveMessagesError, ReceivedMessage, SendMessage, SendMessageError, UpsertDocumentError,
+    UpsertDocuments, WantedMessages,
 };
 pub use record::{EncodedRecords, LogId, Record, RecordBatch, RecordView};
 pub use time::Millis;

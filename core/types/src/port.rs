@@ -229,3 +229,19 @@ pub struct ReceiveMessagesError {
     /// What was expected, what came.
     pub message: String,
 }
+
+/// Publishes messages: the topic engine's port, used by whatever tells others that something happened.
+pub trait PublishMessage: Send + Sync + 'static {
+    /// Publishes a message to a topic; durable when the future resolves.
+    fn publish_message(&self, topic: String, message: Bytes) -> BoxFuture<'_, Result<(), PublishMessageError>>;
+}
+
+/// Why a message was not published.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct PublishMessageError {
+    /// What the caller can do.
+    pub kind: ErrorKind,
+    /// What was expected, what came.
+    pub message: String,
+}

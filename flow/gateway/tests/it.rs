@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "it/plans.rs"]
+mod plans;
+
 use std::sync::Arc;
 
 use millstream_catalog::{

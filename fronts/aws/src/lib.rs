@@ -18,6 +18,7 @@ pub mod kinesis;
 pub mod kinesisanalytics;
 pub mod lambda;
 pub mod logs;
+pub mod marketplace;
 pub mod place;
 pub mod query_protocol;
 pub mod rest_protocol;

@@ -17,6 +17,7 @@ use crate::kinesis::Kinesis;
 use crate::kinesisanalytics::KinesisAnalytics;
 use crate::lambda::Lambda;
 use crate::logs::CloudWatchLogs;
+use crate::marketplace::Marketplace;
 use crate::query_protocol::{self, QueryRequest};
 use crate::rest_protocol::{self, RestRequest};
 use crate::sns::Sns;
@@ -53,6 +54,8 @@ pub struct Services {
     pub sts: Sts,
     /// API Gateway.
     pub apigateway: ApiGateway,
+    /// Marketplace Metering.
+    pub marketplace: Marketplace,
 }
 
 impl Services {
@@ -64,6 +67,7 @@ impl Services {
             ("firehose", "Firehose_20150804") => self.firehose.call(request).await,
             ("kinesisanalytics", "KinesisAnalytics_20150814") => self.analytics.call(request).await,
             ("logs", "Logs_20140328") => self.logs.call(request),
+            ("aws-marketplace", "AWSMPMeteringService") => self.marketplace.call(request).await,
             // Its answers have their own content type and carry a checksum.
             ("dynamodb", "DynamoDB_20120810") => return dynamodb::answer(self.dynamodb.call(request).await),
             ("monitoring", cloudwatch::TARGET) => return self.cloudwatch.json(request),

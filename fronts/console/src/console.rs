@@ -5,13 +5,13 @@ use std::sync::Arc;
 use millstream_catalog::{
     Catalog, DeliveryStreamDefinition, DocumentContainerDefinition, EventSubscriptionDefinition, FunctionDefinition,
     HubDefinition, ManagedServiceDefinition, QueryDefinition, StreamDefinition, StreamOwner, TableDefinition,
-    TopicDefinition,
+    TopicDefinition, UsagePlanDefinition,
 };
 use millstream_delivery::Deliveries;
 use millstream_document::Documents;
 use millstream_event::Events;
 use millstream_function::Functions;
-use millstream_gateway::Managed;
+use millstream_gateway::{Managed, Plans};
 use millstream_insight::Insight;
 use millstream_mapping::Mappings;
 use millstream_namespace::Namespaces;
@@ -58,6 +58,8 @@ pub struct ConsoleParts {
     pub documents: Documents,
     /// The engine of managed APIs.
     pub managed: Managed,
+    /// Usage plans, their keys and meters.
+    pub plans: Plans,
     /// How clients reach what is shown.
     pub addresses: Addresses,
     /// Makes what forms describe.
@@ -151,6 +153,10 @@ impl Console {
         &self.shared.parts.managed
     }
 
+    pub(crate) fn plans(&self) -> &Plans {
+        &self.shared.parts.plans
+    }
+
     pub(crate) fn addresses(&self) -> &Addresses {
         &self.shared.parts.addresses
     }
@@ -227,6 +233,10 @@ impl Console {
 
     pub(crate) fn service(&self, name: &str) -> Result<Arc<ManagedServiceDefinition>, ConsoleError> {
         self.managed().service(name).map_err(|_| not_found("service", name))
+    }
+
+    pub(crate) fn plan(&self, id: &str) -> Result<Arc<UsagePlanDefinition>, ConsoleError> {
+        self.plans().plan(id).map_err(|_| not_found("usage plan", id))
     }
 
     /// A stream's metrics: those of a delivery stream's or topic's own stream are counted at its door, under its own name.

@@ -3,6 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use millstream_document::DocumentError;
+use millstream_gateway::GatewayError;
 use millstream_namespace::NamespaceError;
 use millstream_object::ObjectError;
 use millstream_query::QueryError;
@@ -108,6 +109,12 @@ impl From<NamespaceError> for ConsoleError {
 
 impl From<ObjectError> for ConsoleError {
     fn from(error: ObjectError) -> Self {
+        Self::Engine { kind: error.kind(), message: error.to_string() }
+    }
+}
+
+impl From<GatewayError> for ConsoleError {
+    fn from(error: GatewayError) -> Self {
         Self::Engine { kind: error.kind(), message: error.to_string() }
     }
 }

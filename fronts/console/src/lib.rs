@@ -44,6 +44,7 @@ pub fn router(console: Console) -> Router {
         .route("/api/functions/{name}/logs", get(api::logs::follow))
         .route("/api/trace/{id}", get(api::trace::show))
         .route("/api/streams/{name}/sample", get(api::tail::sample))
+        .route("/api/usage", get(api::usage::export))
         .route("/api/query", post(api::query::run))
         .route("/api/test", post(api::trial::run).layer(DefaultBodyLimit::max(api::trial::BODY_BYTES_MAX)))
         .route("/queries/{name}/test", get(pages::trial::show).merge(test_query))

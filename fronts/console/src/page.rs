@@ -82,6 +82,10 @@ pub enum Page {
     ManagedApi(String, String),
     /// An operation: its service, its API and its name.
     Operation(String, String, String),
+    /// All usage plans whose ids come after one.
+    Plans(String),
+    /// A usage plan, and its keys whose ids come after one.
+    Plan(String, String),
     /// The form that makes a resource of a kind; empty: all kinds.
     New(String),
     /// A record's trail.
@@ -97,6 +101,11 @@ impl Page {
     /// The page that shows a stream of the catalog: those that belong to a delivery stream are shown as streams too.
     pub fn stream(name: &str) -> Self {
         Self::Stream(name.to_owned())
+    }
+
+    /// A usage plan from its first key.
+    pub fn plan(id: &str) -> Self {
+        Self::Plan(id.to_owned(), String::new())
     }
 
     /// A bucket from its first object.
@@ -145,6 +154,8 @@ impl Page {
             Self::Service(name) => path("apis", &[name]),
             Self::ManagedApi(service, name) => path("apis", &[service, name]),
             Self::Operation(service, api, name) => path("apis", &[service, api, name]),
+            Self::Plans(after) => list("/plans", after),
+            Self::Plan(id, after) => list(&path("plans", &[id]), after),
             Self::New(kind) if kind.is_empty() => "/new".to_owned(),
             Self::New(kind) => path("new", &[kind]),
             Self::Trace(id) => format!("/trace?id={}", segment(id)),
@@ -211,6 +222,8 @@ impl Page {
                 (Some(api), None) => Self::ManagedApi(decode(service)?, decode(api)?),
                 (Some(api), Some(name)) => Self::Operation(decode(service)?, decode(api)?, decode(name)?),
             },
+            ("plans", None) => Self::Plans(after()),
+            ("plans", Some(id)) => Self::Plan(decode(id)?, after()),
             ("new", None) => Self::New(String::new()),
             ("new", Some(kind)) => Self::New(decode(kind)?),
             ("trace", None) => Self::Trace(value("id").trim().to_owned()),
@@ -224,7 +237,6 @@ impl Page {
         match self {
             Self::Overview => "/",
             Self::Queries(_) | Self::Query(_) => "/queries",
-            Self::Services(_) | Self::Service(_) | Self::ManagedApi(..) | Self::Operation(..) => "/apis",
             Self::Trace(_) => "/trace",
             Self::New(_) => "/new",
             _ => match self.tab() {
@@ -232,6 +244,7 @@ impl Page {
                 "/access" => "/functions",
                 "/queues" => "/topics",
                 "/documents" | "/buckets" => "/tables",
+                "/plans" => "/apis",
                 first => first,
             },
         }
@@ -249,6 +262,8 @@ impl Page {
             Self::Tables(_) | Self::Table(..) => "/tables",
             Self::Documents(_) | Self::Container { .. } => "/documents",
             Self::Buckets(_) | Self::Bucket { .. } | Self::Object(..) => "/buckets",
+            Self::Services(_) | Self::Service(_) | Self::ManagedApi(..) | Self::Operation(..) => "/apis",
+            Self::Plans(_) | Self::Plan(..) => "/plans",
             _ => "",
         }
     }
@@ -268,6 +283,7 @@ impl Page {
             Self::Buckets(_) => "Objects".into(),
             Self::Documents(_) => "Documents".into(),
             Self::Services(_) => "APIs".into(),
+            Self::Plans(_) => "Usage plans".into(),
             Self::HubKeys(_, name) => format!("Keys of {name}").into(),
             Self::Stream(name)
             | Self::Query(name)
@@ -282,6 +298,7 @@ impl Page {
             | Self::Object(_, name)
             | Self::Container { name, .. }
             | Self::Service(name)
+            | Self::Plan(name, _)
             | Self::ManagedApi(_, name)
             | Self::Operation(_, _, name) => name.into(),
             Self::New(kind) if kind.is_empty() => "New".into(),
@@ -362,6 +379,8 @@ mod tests {
             Page::Service(odd.clone()),
             Page::ManagedApi(odd.clone(), odd.clone()),
             Page::Operation(odd.clone(), odd.clone(), odd.clone()),
+            Page::Plans(odd.clone()),
+            Page::Plan(odd.clone(), odd.clone()),
             Page::New(String::new()),
             Page::New(odd.clone()),
             Page::Trace(odd),

@@ -22,7 +22,7 @@ use millstream_stream::{NewStream, StreamError};
 use millstream_table::{NewTable, TableError};
 
 use super::check::told;
-use super::{Request, access, azure, mapping, message_topic, portal, queue};
+use super::{Request, access, api_key, azure, mapping, message_topic, portal, queue};
 use crate::node::Engines;
 
 /// What became of one resource.
@@ -149,6 +149,11 @@ pub(super) async fn carry_out(
         let outcome =
             portal::plan(engines, spec, &pipeline.apis).await.with_context(|| format!("plan `{}`", spec.name))?;
         note("usage plan", &spec.name, outcome, None);
+    }
+    for spec in pipeline.api_keys.iter().map(|located| &located.value) {
+        let (outcome, value) =
+            api_key::api_key(engines, spec).await.with_context(|| format!("API key `{}`", spec.name))?;
+        note("api key", &spec.name, outcome, Some(value));
     }
     if let Some(spec) = &pipeline.portal {
         let outcome = portal::present(engines, &spec.definition).await.context("portal")?;

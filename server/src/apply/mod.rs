@@ -4,6 +4,7 @@
 //! ([`apply`]), resource by resource in an order in which each finds what it refers to, and says what it did.
 
 mod access;
+mod api_key;
 mod azure;
 mod carry_out;
 pub mod check;

@@ -10,7 +10,8 @@ use millstream_portal::{NewPortalApi, Put};
 use super::carry_out::Outcome;
 use crate::node::Engines;
 
-/// Makes a usage plan, or makes the one of that name so; throttles of methods and its product stay.
+/// Makes a usage plan, or makes the one of that name so; throttles of methods stay, and its product unless the file
+/// says one.
 pub(super) async fn plan(engines: &Engines, spec: &PlanSpec, apis: &[Located<ApiSpec>]) -> anyhow::Result<Outcome> {
     let known = engines.plans.plans().into_iter().find(|plan| plan.name == spec.name);
     let mut stages = Vec::with_capacity(spec.apis.len());
@@ -25,6 +26,7 @@ pub(super) async fn plan(engines: &Engines, spec: &PlanSpec, apis: &[Located<Api
         stages: stages.clone(),
         throttle: spec.throttle,
         quota: spec.quota,
+        product_code: spec.product_code.clone().or_else(|| plan.product_code.clone()),
         ..plan
     };
     match known {

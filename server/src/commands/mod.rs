@@ -3,6 +3,7 @@
 mod check;
 mod create;
 mod demo;
+mod marketplace;
 mod portal;
 mod remote;
 mod serve;
@@ -10,7 +11,7 @@ mod verify;
 
 use millstream_types::SystemClock;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, UsageCommand};
 
 /// Runs a command.
 ///
@@ -32,6 +33,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Portal { command } => portal::run(&command).await,
         Command::Trace(args) => remote::trace(&args).await,
         Command::Status(args) => remote::status(&args).await,
+        Command::Usage { command: UsageCommand::Export(args) } => remote::export_usage(&args).await,
+        Command::Marketplace { command } => marketplace::run(command).await,
         Command::Log { command } => verify::run(&command),
         Command::DemoFunction { handler } => {
             crate::demo::functions::run(&handler, &SystemClock).await.map_err(|error| anyhow::anyhow!("{error}"))

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::apply::Request as ApplyRequest;
 use crate::cli::{
     DialectName, KeysArgs, LogsArgs, NodeArgs, PipelineArgs, QueryArgs, SampleArgs, TailArgs, TestArgs, TraceArgs,
+    UsageArgs, UsageFormat,
 };
 use crate::remote::Remote;
 
@@ -168,11 +169,35 @@ pub async fn status(args: &NodeArgs) -> anyhow::Result<()> {
 /// # Errors
 /// No such namespace or hub, or no node.
 pub async fn keys(args: &KeysArgs) -> anyhow::Result<()> {
+    if let Some(name) = &args.create {
+        let new = Bytes::from(json!({ "name": name, "plan": args.plan }).to_string());
+        let answer = Remote::new(&args.node.data).ask_whole(Method::POST, "/admin/api-keys", new).await?;
+        say(String::from_utf8_lossy(&answer).trim_end());
+        return Ok(());
+    }
     let part = |name: &Option<String>| name.as_deref().map(|name| format!("/{}", escape(name))).unwrap_or_default();
     let path = format!("/admin/keys{}{}", part(&args.namespace), part(&args.hub));
     let answer = Remote::new(&args.node.data).ask_whole(Method::GET, &path, Bytes::new()).await?;
     say(String::from_utf8_lossy(&answer).trim_end());
     Ok(())
+}
+
+/// `millstream usage export`
+///
+/// # Errors
+/// No such plan, no such day, or no node.
+pub async fn export_usage(args: &UsageArgs) -> anyhow::Result<()> {
+    let format = match args.format {
+        UsageFormat::Csv => "csv",
+        UsageFormat::Cloudevents => "cloudevents",
+    };
+    let mut path = format!("/api/usage?format={format}&open={}", args.open);
+    for (name, value) in [("plan", &args.plan), ("from", &args.from), ("to", &args.to)] {
+        if let Some(value) = value {
+            path.push_str(&format!("&{name}={}", escape(value)));
+        }
+    }
+    print_lines(&args.node.data, Method::GET, &path, Bytes::new(), None).await
 }
 
 /// Prints a line. When whoever reads has gone (`| head`), that is an end and no error.
@@ -207,6 +232,6 @@ async fn print_lines(data: &Path, method: Method, path: &str, body: Bytes, limit
     }
 }
 
-fn escape(part: &str) -> String {
+pub(super) fn escape(part: &str) -> String {
     utf8_percent_encode(part, NON_ALPHANUMERIC).to_string()
 }

@@ -14,6 +14,7 @@ use millstream_aws::destination::Destinations;
 use millstream_aws::kinesis::Seal;
 use millstream_aws::kinesisanalytics::LambdaOutputCodec;
 use millstream_aws::lambda::event_source_mapping::{LambdaEvents, OnFailureDestinations, RolePermits};
+use millstream_aws::marketplace::NoticeJson;
 use millstream_aws::place::Place;
 use millstream_aws::sns::notification::{NotificationDocuments, Signer};
 use millstream_azure::cosmos;
@@ -28,6 +29,7 @@ use millstream_function::{Functions, Options as FunctionOptions, ProcessCredenti
 use millstream_gateway::{BackendOptions, Backends, Calls, Gateway, Managed, PlanOptions, Plans};
 use millstream_insight::Insight;
 use millstream_mapping::{Mappings, Options as MappingOptions, Outside as MappingOutside};
+use millstream_marketplace::{Marketplace, Outside as MarketplaceOutside};
 use millstream_namespace::Namespaces;
 use millstream_object::{ObjectStoreOptions, Objects};
 use millstream_portal::Portal;
@@ -74,6 +76,7 @@ pub struct Engines {
     pub mappings: Mappings,
     pub gateway: Gateway,
     pub plans: Plans,
+    pub marketplace: Marketplace,
     pub calls: Calls,
     pub events: Events,
     pub managed: Managed,
@@ -189,6 +192,12 @@ impl Engines {
             insight.clone(),
             Arc::clone(&clock),
         );
+        let marketplace = Marketplace::new(
+            storage.clone(),
+            catalog.clone(),
+            MarketplaceOutside { publish: Some(Arc::new(events.clone())), notices: Arc::new(NoticeJson) },
+            Arc::clone(&clock),
+        );
         let portal = open_portal(&storage, &catalog, &gateway, &plans, &clock, settings.dev).await?;
         destinations.connect(functions.clone(), events.clone());
         let mappings = Mappings::start(
@@ -226,6 +235,7 @@ impl Engines {
             mappings,
             gateway,
             plans,
+            marketplace,
             calls,
             events,
             managed,

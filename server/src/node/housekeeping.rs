@@ -1,5 +1,5 @@
 //! What a node does by the clock: samples, log lines to disk, old records out, idle processes ended, abandoned
-//! blocks of objects removed.
+//! blocks of objects removed, the marketplace's notices sent.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +8,11 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::Engines;
+use super::{Engines, marketplace};
 
 const SAMPLE: Duration = Duration::from_secs(1);
 const IDLE: Duration = Duration::from_secs(30);
+const MARKETPLACE: Duration = Duration::from_secs(10);
 const RETENTION: Duration = Duration::from_secs(60);
 const SWEEP: Duration = Duration::from_secs(3_600);
 
@@ -32,6 +33,15 @@ pub fn start(engines: &Arc<Engines>, stopped: &watch::Receiver<bool>, tasks: &mu
     tasks.spawn(every(IDLE, stopped.clone(), move || {
         each.functions.end_idle();
         std::future::ready(())
+    }));
+    let each = Arc::clone(engines);
+    tasks.spawn(every(MARKETPLACE, stopped.clone(), move || {
+        let engines = Arc::clone(&each);
+        async move {
+            if let Err(error) = marketplace::tick(&engines).await {
+                tracing::warn!(%error, "the marketplace's notices and usage wait");
+            }
+        }
     }));
     let each = Arc::clone(engines);
     tasks.spawn(every(RETENTION, stopped.clone(), move || {

@@ -64,6 +64,12 @@ async fn all(State(Keys { engines, event_hubs, development }): State<Keys>) -> S
             add(&mut text, &title, &format!("{}\n{}", subscription.primary_key, subscription.secondary_key));
         }
     }
+    for key in engines.plans.keys() {
+        let plans = key.plans.iter().filter_map(|plan| engines.plans.plan(plan).ok());
+        let plans: Vec<String> = plans.map(|plan| plan.name.clone()).collect();
+        let title = format!("api gateway, key {} {}, plans [{}]", key.id, key.name, plans.join(", "));
+        add(&mut text, &title, &key.value);
+    }
     text
 }
 

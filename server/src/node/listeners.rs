@@ -23,6 +23,7 @@ use millstream_aws::kinesis::Kinesis;
 use millstream_aws::kinesisanalytics::KinesisAnalytics;
 use millstream_aws::lambda::Lambda;
 use millstream_aws::logs::CloudWatchLogs;
+use millstream_aws::marketplace::Marketplace;
 use millstream_aws::services::Services;
 use millstream_aws::sns::Sns;
 use millstream_aws::sqs::Sqs;
@@ -46,7 +47,7 @@ use tokio::task::JoinSet;
 
 use super::event_hubs::{self, EventHubsListeners};
 use super::portal::{self, PortalListener};
-use super::{Engines, bind, keys};
+use super::{Engines, api_keys, bind, keys, marketplace};
 use crate::apply::create::{self, Creator};
 use crate::apply::{self, Request, check};
 use crate::remote::SOCKET;
@@ -117,7 +118,9 @@ impl Listeners {
             .merge(admin(engines))
             .merge(event_hubs::keys(event_hubs.clone()))
             .merge(portal::routes(portal_front))
-            .merge(keys::routes(engines, event_hubs, settings));
+            .merge(keys::routes(engines, event_hubs, settings))
+            .merge(api_keys::routes(engines))
+            .merge(marketplace::routes(engines));
         let ended = stop(stopped.clone());
         tasks.spawn(async move {
             tokio::select! {
@@ -171,6 +174,7 @@ fn aws_front(engines: &Engines) -> AwsFront {
             place.clone(),
             Arc::clone(clock),
         ),
+        marketplace: Marketplace::new(engines.marketplace.clone(), place.clone()),
         iam: Iam::new(authorizer.clone(), Arc::clone(clock)),
         sts: Sts::new(authorizer.clone(), Arc::clone(clock)),
     };
@@ -222,6 +226,7 @@ fn console(engines: &Arc<Engines>, event_hubs: EventHubs) -> Console {
         objects: engines.objects.clone(),
         documents: engines.documents.clone(),
         managed: engines.managed.clone(),
+        plans: engines.plans.clone(),
         addresses,
         create: Arc::new(Creator(Arc::clone(engines))),
         clock: Arc::clone(&engines.clock),

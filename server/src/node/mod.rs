@@ -2,11 +2,13 @@
 //!
 //! Read next: [`engines`] (what is plugged into what), [`listeners`] (who can ask).
 
+mod api_keys;
 mod engines;
 mod event_hubs;
 mod housekeeping;
 mod keys;
 mod listeners;
+mod marketplace;
 mod portal;
 
 use std::net::SocketAddr;

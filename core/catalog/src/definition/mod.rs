@@ -12,6 +12,7 @@ mod event_subscription;
 mod function;
 mod hub;
 mod managed_service;
+mod marketplace;
 mod money;
 mod namespace;
 mod policy;
@@ -48,6 +49,7 @@ pub use managed_service::{
     ManagedApi, ManagedOperation, ManagedServiceDefinition, ManagedSubscriptionState, Product, Subscription,
     SubscriptionScope,
 };
+pub use marketplace::{MarketplaceProductDefinition, MarketplaceSubscriptionDefinition, MarketplaceSubscriptionState};
 pub use money::{Money, Price};
 pub use namespace::{AccessPolicyDefinition, AccessRights, NamespaceDefinition};
 pub use policy::{Grants, PolicyDefinition, PolicyReference, PolicyVersion};

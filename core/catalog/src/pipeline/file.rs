@@ -9,7 +9,7 @@ use super::access::{RoleTable, UserTable};
 use super::azure::{ApiManagementTable, BlobContainerTable, CosmosDatabaseTable, EventHubTable, TopicTable};
 use super::mapping::MappingTable;
 use super::message_topic::MessageTopicTable;
-use super::plan::PlanTable;
+use super::plan::{ApiKeyTable, PlanTable};
 use super::portal::PortalTable;
 use super::queue::QueueTable;
 use crate::definition::{ChangeView, KeyType};
@@ -54,6 +54,8 @@ pub(super) struct PipelineFile {
     pub(super) api_management: Vec<ApiManagementTable>,
     #[serde(default)]
     pub(super) plans: BTreeMap<String, Spanned<PlanTable>>,
+    #[serde(default)]
+    pub(super) keys: BTreeMap<String, Spanned<ApiKeyTable>>,
     pub(super) portal: Option<PortalTable>,
 }
 

@@ -26,7 +26,7 @@ pub use file::RouteIntegration;
 pub use known::Known;
 pub use mapping::MappingSpec;
 pub use message_topic::{MessageSubscriptionSpec, MessageTopicSpec};
-pub use plan::PlanSpec;
+pub use plan::{ApiKeySpec, PlanSpec};
 pub use portal::{PortalApiSpec, PortalOfferSpec, PortalSpec};
 pub use queue::QueueSpec;
 pub use source::{Located, Mistake};
@@ -75,6 +75,8 @@ pub struct Pipeline {
     pub managed_services: Vec<Located<ManagedServiceSpec>>,
     /// Usage plans.
     pub plans: Vec<Located<PlanSpec>>,
+    /// Keys of usage plans.
+    pub api_keys: Vec<Located<ApiKeySpec>>,
     /// The developer portal.
     pub portal: Option<PortalSpec>,
 }

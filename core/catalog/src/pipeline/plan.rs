@@ -1,4 +1,6 @@
-//! What a pipeline file says of usage plans.
+//! What a pipeline file says of usage plans and keys.
+
+use std::collections::BTreeSet;
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -26,6 +28,33 @@ pub(super) struct PlanTable {
     quota: Option<u64>,
     #[serde(default = "month")]
     quota_period: QuotaPeriod,
+    /// The product at the marketplace that its usage is sold as.
+    product_code: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ApiKeyTable {
+    /// What callers send; made when the key is, unless it is said.
+    value: Option<Spanned<String>>,
+    /// The plans of the file that it belongs to.
+    plans: Vec<Spanned<String>>,
+    /// Whose it is at the marketplace.
+    #[serde(default)]
+    customer: String,
+}
+
+/// A key to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiKeySpec {
+    /// Its name.
+    pub name: String,
+    /// What callers send; `None`: made when the key is.
+    pub value: Option<String>,
+    /// The plans that it belongs to, by name.
+    pub plans: BTreeSet<String>,
+    /// Whose it is at the marketplace; empty without.
+    pub customer: String,
 }
 
 /// A usage plan to be.
@@ -41,6 +70,8 @@ pub struct PlanSpec {
     pub throttle: Option<Throttle>,
     /// How often each key may call in a period.
     pub quota: Option<PlanQuota>,
+    /// The product that it is sold as; `None`: as before.
+    pub product_code: Option<String>,
 }
 
 impl Resolver<'_> {
@@ -66,6 +97,33 @@ impl Resolver<'_> {
             apis: table.apis.into_iter().map(Spanned::into_inner).collect(),
             throttle: table.rate.and_then(|rate| Throttle::new(rate, burst)),
             quota: table.quota.map(|limit| PlanQuota { limit, offset: 0, period: table.quota_period }),
+            product_code: table.product_code,
+        };
+        Located { value, line }
+    }
+
+    pub(super) fn api_key(&mut self, (name, table): (String, Spanned<ApiKeyTable>)) -> Located<ApiKeySpec> {
+        let line = self.line(&table);
+        let table = table.into_inner();
+        for plan in &table.plans {
+            if !self.plans.contains(plan.get_ref()) {
+                let (line, plan) = (self.line(plan), plan.get_ref());
+                self.wrong(
+                    line,
+                    format!("there is no plan `{plan}` in this file"),
+                    format!("define it: [plans.{plan}]"),
+                );
+            }
+        }
+        if let Some(value) = &table.value {
+            let line = self.line(value);
+            self.range(line, "characters of `value`", value.get_ref().chars().count() as u64, (20, 128));
+        }
+        let value = ApiKeySpec {
+            name,
+            value: table.value.map(Spanned::into_inner),
+            plans: table.plans.into_iter().map(Spanned::into_inner).collect(),
+            customer: table.customer,
         };
         Located { value, line }
     }

@@ -100,6 +100,7 @@ pub(super) fn resolve(source: &Source<'_>, file: PipelineFile, known: &Known) ->
         message_topics: file.sns_topic.into_iter().map(|table| resolver.message_topic(table)).collect(),
         topics: file.event_grid_topic.into_iter().map(|table| resolver.topic(table)).collect(),
         plans: file.plans.into_iter().map(|entry| resolver.plan(entry)).collect(),
+        api_keys: file.keys.into_iter().map(|entry| resolver.api_key(entry)).collect(),
         portal: file.portal.map(|table| resolver.portal(table)),
     };
     resolver.mistakes.sort_by_key(|mistake| mistake.line);

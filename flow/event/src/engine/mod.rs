@@ -5,6 +5,7 @@
 mod check;
 mod confirmation;
 mod messages;
+mod port;
 mod subscriptions;
 mod topics;
 

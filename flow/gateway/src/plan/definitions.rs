@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use millstream_catalog::{ApiKeyDefinition, QuotaPeriod, UsagePlanDefinition};
+use millstream_catalog::{ApiKeyDefinition, PlanStage, QuotaPeriod, UsagePlanDefinition};
 use millstream_storage::Transaction;
 
 use super::Plans;
@@ -39,7 +39,7 @@ impl Plans {
         }
         let now = self.shared.clock.now();
         let plan = UsagePlanDefinition { id: new_id(), created: now, updated: now, ..new };
-        self.check_plan(&plan)?;
+        self.check_plan(&plan, &[])?;
         Ok(self.shared.catalog.usage_plans.create(plan).await?)
     }
 
@@ -73,7 +73,7 @@ impl Plans {
         edit(&mut plan)?;
         (plan.id, plan.created) = (before.id.clone(), before.created);
         plan.updated = self.shared.clock.now();
-        self.check_plan(&plan)?;
+        self.check_plan(&plan, &before.stages)?;
         for key in self.keys_of(id) {
             for other in key.plans.iter().filter(|other| *other != id).filter_map(|other| self.plan(other).ok()) {
                 refuse_same_stage(&key.id, &plan, &other)?;
@@ -155,7 +155,8 @@ impl Plans {
         Ok(())
     }
 
-    fn check_plan(&self, plan: &UsagePlanDefinition) -> Result<(), GatewayError> {
+    /// `known`: stages that it opened before; those may have gone in the meantime.
+    fn check_plan(&self, plan: &UsagePlanDefinition, known: &[PlanStage]) -> Result<(), GatewayError> {
         let texts = plan.name.chars().count().max(plan.description.chars().count());
         if plan.name.trim().is_empty() || texts > TEXT_CHARS_MAX {
             return Err(invalid(format!("Usage Plan name should be 1 to {TEXT_CHARS_MAX} characters")));
@@ -168,7 +169,10 @@ impl Plans {
             if plan.stages[..index].iter().any(|other| (&other.api, &other.stage) == (&stage.api, &stage.stage)) {
                 return Err(GatewayError::Exists { kind: "API stage of the usage plan", name: place });
             }
-            if !self.shared.catalog.apis.get(&stage.api).is_some_and(|api| api.stages.contains_key(&stage.stage)) {
+            let was_open = known.iter().any(|open| (&open.api, &open.stage) == (&stage.api, &stage.stage));
+            let is_there =
+                || self.shared.catalog.apis.get(&stage.api).is_some_and(|api| api.stages.contains_key(&stage.stage));
+            if !was_open && !is_there() {
                 return Err(GatewayError::NotFound { kind: "API stage", name: place });
             }
             if stage.throttles.len() > THROTTLES_MAX {

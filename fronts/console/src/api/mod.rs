@@ -8,6 +8,7 @@ pub mod status;
 pub mod tail;
 pub mod trace;
 pub mod trial;
+pub mod usage;
 
 use std::convert::Infallible;
 

@@ -16,6 +16,8 @@ pub mod new;
 pub mod object;
 mod operation;
 mod overview;
+mod plan;
+mod plans;
 mod queries;
 mod query;
 mod queue;
@@ -100,6 +102,7 @@ impl Frame {
     fn tabs(&self) -> &'static [(&'static str, &'static str)] {
         match self.section {
             "/streams" => &[("/streams", "Streams"), ("/hubs", "Event hubs")],
+            "/apis" => &[("/apis", "Managed APIs"), ("/plans", "Usage plans")],
             "/functions" => &[("/functions", "Functions"), ("/access", "Access")],
             "/topics" => &[("/topics", "Topics"), ("/queues", "Queues")],
             "/tables" => &[("/tables", "Tables"), ("/documents", "Documents"), ("/buckets", "Objects")],
@@ -157,6 +160,8 @@ async fn draw(console: &Console, page: &Page) -> Result<String, ConsoleError> {
         Page::Service(name) => service::page(console, name, frame),
         Page::ManagedApi(service, name) => managed_api::page(console, service, name, frame, live),
         Page::Operation(service, api, name) => operation::page(console, [service, api, name], frame),
+        Page::Plans(_) => plans::page(frame, live),
+        Page::Plan(id, after) => plan::page(console, id, after, frame).await,
         Page::New(kind) => new::page(console, kind, frame),
         Page::Trace(id) => trace::page(id, frame, live),
     }
@@ -189,6 +194,7 @@ pub async fn fragments(console: &Console, page: &Page) -> Result<Fragments, Cons
         Page::Buckets(after) => buckets::fragments(console, after).await,
         Page::Documents(after) => documents::fragments(console, after),
         Page::Services(after) => services::fragments(console, after),
+        Page::Plans(after) => plans::fragments(console, after),
         Page::ManagedApi(service, name) => managed_api::fragments(console, service, name),
         // Drawn when they are asked for only: keys, and what reads a store or runs a query.
         Page::HubKeys(..)
@@ -196,6 +202,7 @@ pub async fn fragments(console: &Console, page: &Page) -> Result<Fragments, Cons
         | Page::Object(..)
         | Page::Container { .. }
         | Page::Service(_)
+        | Page::Plan(..)
         | Page::Operation(..)
         | Page::New(_) => Ok(Fragments::default()),
         Page::Trace(id) => trace::fragments(console, id).await,

@@ -17,7 +17,7 @@ use millstream_delivery::{Deliveries, NewDeliveryStream};
 use millstream_document::Documents;
 use millstream_event::{Events, Options as EventOptions, RetrySchedule, WebhookWords};
 use millstream_function::{Functions, Options};
-use millstream_gateway::{BackendOptions, Backends, Managed};
+use millstream_gateway::{BackendOptions, Backends, Managed, PlanOptions, Plans};
 use millstream_insight::{Insight, trail::Step};
 use millstream_mapping::{
     Discarded, EventCodec, FailureTargetError, FailureTargets, Filter, Mappings, NewMapping, Options as MappingOptions,
@@ -62,6 +62,7 @@ pub struct World {
     pub documents: Documents,
     /// Managed APIs.
     pub managed: Managed,
+    pub plans: Plans,
     /// What forms asked for.
     pub maker: Arc<Maker>,
     /// The time.
@@ -243,6 +244,16 @@ impl World {
         namespaces.ensure_default().await.unwrap();
         let documents = Documents::new(catalog.clone(), tables.clone(), Arc::clone(&clock));
         let backends = Backends::new(BackendOptions::default());
+        let plans = Plans::open(
+            storage.clone(),
+            catalog.clone(),
+            streams.clone(),
+            &insight,
+            Arc::clone(&clock),
+            PlanOptions::default(),
+        )
+        .await
+        .unwrap();
         let managed = Managed::new(storage.clone(), catalog.clone(), insight.clone(), backends, Arc::clone(&clock));
         let events = Events::start(
             event_options(&functions, &objects),
@@ -296,6 +307,7 @@ impl World {
             objects,
             documents,
             managed,
+            plans,
             maker: Arc::default(),
             clock,
         };
@@ -320,6 +332,7 @@ impl World {
             objects: self.objects.clone(),
             documents: self.documents.clone(),
             managed: self.managed.clone(),
+            plans: self.plans.clone(),
             addresses: Addresses {
                 connection_strings: Arc::new(|namespace, hub| {
                     Some(format!("SharedAccessKey=secret;{namespace}/{hub}"))

@@ -58,7 +58,7 @@ impl Money {
 impl fmt::Display for Money {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.0 < 0 { "-" } else { "" };
-        let millionths = i64::MAX.min(self.0.checked_abs().unwrap_or(i64::MAX));
+        let millionths = self.0.checked_abs().unwrap_or(i64::MAX);
         let decimals = format!("{:06}", millionths % MILLIONTHS);
         let kept = decimals.trim_end_matches('0').len().max(2);
         write!(formatter, "{sign}{}.{}", millionths / MILLIONTHS, &decimals[..kept])

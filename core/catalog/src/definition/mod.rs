@@ -14,8 +14,8 @@ mod hub;
 mod managed_service;
 mod money;
 mod namespace;
-mod portal;
 mod policy;
+mod portal;
 mod query;
 mod queue;
 mod role;
@@ -50,11 +50,11 @@ pub use managed_service::{
 };
 pub use money::{Money, Price};
 pub use namespace::{AccessPolicyDefinition, AccessRights, NamespaceDefinition};
+pub use policy::{Grants, PolicyDefinition, PolicyReference, PolicyVersion};
 pub use portal::{
     PasswordHash, PortalAccountDefinition, PortalApiDefinition, PortalDefinition, PortalInvitation,
     PortalOfferDefinition, PortalRole, PortalSubscription, PortalSubscriptionState,
 };
-pub use policy::{Grants, PolicyDefinition, PolicyReference, PolicyVersion};
 pub use query::{
     ColumnDefinition, ColumnType, DesiredState, DocumentOutput, EventOrder, ObjectOutput, OrderPolicy, OutputTarget,
     QueryDefinition, QueryDialect, QueryInput, QueryOutput, QueryResource, RecordFormat, StartAt,

@@ -31,19 +31,28 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def dotnet():
+    """Where `./test` has put .NET and a C# compiler, as variables of a node; nothing when they are not there."""
+    folder = ROOT / "tests" / "sdk" / ".deps" / "dotnet"
+    references = sorted(folder.glob("py/dotnetcore2/bin/shared/Microsoft.NETCore.App/*"))
+    if not references or not (folder / "mcs").exists():
+        return {}
+    return {"MILLSTREAM_DOTNET": str(folder / "py" / "dnv" / "net" / "runtime" / ".net" / "dotnet"),
+            "MILLSTREAM_CSHARP_COMPILER": str(folder / "mcs"),
+            "MILLSTREAM_DOTNET_REFERENCES": str(references[0])}
+
+
 class Node:
-    """A `millstream serve --dev` on free ports and a folder of its own."""
+    """A `millstream serve` on free ports and a folder of its own, with `--dev` unless it is said."""
 
-    development = True
-
-    def __init__(self, *flags):
+    def __init__(self, *flags, development=True):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="millstream-"))
         self.data = self.folder / "data"
         self.port, self.console_port = free_port(), free_port()
         self.amqp_port = free_port()
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self.console = f"http://127.0.0.1:{self.console_port}"
-        self.flags = flags
+        self.flags = (*flags, "--dev") if development else flags
         self.process = None
         self.log = self.folder / "serve.log"
 
@@ -51,9 +60,9 @@ class Node:
         environment = dict(os.environ)
         # Functions import boto3 from where these tests have it; the cloud's own Python runtimes bring it along.
         environment["MILLSTREAM_PYTHON_PATH"] = sysconfig.get_paths()["purelib"]
-        environment["MILLSTREAM_NODE_PATH"] = str(ROOT / "tests" / "sdk" / ".deps" / "node_modules")
-        development = ["--dev"] if self.development else []
-        command = [BINARY, "serve", *development, "--data", str(self.data), "--aws-listen", f"127.0.0.1:{self.port}",
+        environment["MILLSTREAM_NODE_PATH"] = str(ROOT / "tests" / "sdk" / ".deps" / "node" / "node_modules")
+        environment.update(dotnet())
+        command = [BINARY, "serve", "--data", str(self.data), "--aws-listen", f"127.0.0.1:{self.port}",
                    "--console-listen", f"127.0.0.1:{self.console_port}",
                    "--eventhubs-listen", f"127.0.0.1:{self.amqp_port}", *self.flags]
         with open(self.log, "ab") as log:

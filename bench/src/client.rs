@@ -1,4 +1,6 @@
-//! One connection of a client that signs as the SDKs do. A signature is made again when the second changes, as is the
+//! Calls that are signed as the SDKs sign them: a connection of a JSON service, and single calls of REST services.
+//!
+//! A signature is made again when the second changes, as is the
 //! request when its body changes; within a second the same request is sent as it is, so that the generator costs little.
 
 use anyhow::Context as _;
@@ -10,6 +12,8 @@ use hyper_util::rt::TokioIo;
 use millstream_aws::sigv4::{Credentials, sign};
 use millstream_types::{Clock, Millis, SystemClock};
 use tokio::net::TcpStream;
+
+use crate::http1::HttpClient;
 
 /// A connection to an endpoint.
 pub struct JsonClient {
@@ -75,4 +79,31 @@ impl JsonClient {
         self.signed = Some((now, body.clone(), headers.clone()));
         Ok(headers)
     }
+}
+
+/// One call of a REST service, on a connection of its own; gives the answer's document.
+///
+/// # Errors
+/// When the service refuses.
+pub async fn rest(
+    endpoint: &Uri,
+    service: &str,
+    method: Method,
+    path: &str,
+    body: &serde_json::Value,
+) -> anyhow::Result<serde_json::Value> {
+    let authority = endpoint.authority().context("expected an endpoint such as http://127.0.0.1:4566")?.to_string();
+    let mut request = Request::builder()
+        .method(method)
+        .uri(format!("http://{authority}{path}"))
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Bytes::from(body.to_string()))?;
+    let credentials = Credentials { access_key: "test".into(), secret: "test".into() };
+    sign(&mut request, &credentials, "us-east-1", service, SystemClock.now())?;
+    *request.uri_mut() = path.parse()?;
+    let (status, answer) = HttpClient::connect(endpoint).await?.call(request.map(Full::new)).await?;
+    if !status.is_success() {
+        anyhow::bail!("{path} answered {status}: {}", String::from_utf8_lossy(&answer));
+    }
+    Ok(serde_json::from_slice(&answer)?)
 }

@@ -23,6 +23,8 @@ pub enum Command {
     Demo(DemoArgs),
     /// Define what a pipeline file describes on a running node
     Apply(PipelineArgs),
+    /// Make one resource on a running node, without a file
+    Create(CreateArgs),
     /// Check a pipeline file without a node
     Check {
         /// The pipeline file
@@ -159,6 +161,24 @@ pub struct DemoArgs {
 pub struct PipelineArgs {
     /// The pipeline file
     pub file: PathBuf,
+    /// The node
+    #[command(flatten)]
+    pub node: NodeArgs,
+}
+
+/// A resource to make.
+#[derive(Debug, Clone, Args)]
+pub struct CreateArgs {
+    /// `stream`, `event-hub`, `query`, …; without it all kinds are shown
+    pub kind: Option<String>,
+    /// Its name; without it the kind's fields are shown
+    pub name: Option<String>,
+    /// Its fields as KEY=VALUE (`shards=2`, `input.event_hub=trades`); a value that begins with @ is a file's content
+    #[arg(value_name = "KEY=VALUE")]
+    pub fields: Vec<String>,
+    /// Print the section of a pipeline file that says the same, and make nothing
+    #[arg(long)]
+    pub print: bool,
     /// The node
     #[command(flatten)]
     pub node: NodeArgs,

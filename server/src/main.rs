@@ -11,17 +11,30 @@ mod remote;
 mod settings;
 mod signals;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use millstream_types::BoxFuture;
 use tracing_subscriber::EnvFilter;
 
+/// The first argument of what starts a function's process.
+const FUNCTION_PROCESS: &str = "function-process";
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    // The launcher confines itself while there is one thread: before the runtime, and before anything is read.
+    if arguments.first().is_some_and(|first| first == FUNCTION_PROCESS) {
+        return millstream_function::confinement::launch(&arguments);
+    }
+    serve()
+}
+
 #[tokio::main]
-async fn main() -> ExitCode {
+async fn serve() -> ExitCode {
     // A trait object: the runtime has several ways to poll a future, and each would hold a copy of all commands.
     let command: BoxFuture<'static, _> = Box::pin(commands::run(cli::Cli::parse()));
     match command.await {

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use millstream_catalog::Throttle;
+use millstream_function::DotnetOptions;
 use serde::Deserialize;
 
 use crate::cli::{DurabilityName, ServeArgs};
@@ -43,6 +44,12 @@ pub struct Settings {
     pub python_path: Vec<PathBuf>,
     /// Folders that Node.js functions may require from besides their package.
     pub node_path: Vec<PathBuf>,
+    /// Files and folders that functions may read besides their package, their runtime and the system's programs.
+    pub function_readable: Vec<PathBuf>,
+    /// How much functions are kept to themselves.
+    pub confine_functions: ConfineFunctions,
+    /// Where .NET is, and what compiles its bootstrap.
+    pub dotnet: DotnetOptions,
     /// Waits before the first and the second retry of an asynchronous invocation, seconds.
     pub invoke_retry_seconds: [u64; 2],
     /// First and longest wait before a batch that failed is brought to a mapping's function again, milliseconds.
@@ -55,6 +62,27 @@ pub struct Settings {
     pub webhook_private_addresses: bool,
     /// Waits between attempts to deliver an event, seconds, the last one repeating; `None`: the documented schedule.
     pub event_retry_seconds: Option<Vec<u64>>,
+}
+
+/// How much functions are kept to themselves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConfineFunctions {
+    /// As far as this machine allows.
+    #[default]
+    Available,
+    /// Wholly, or the node does not start.
+    Required,
+    /// Only their memory, files and time are limited.
+    Off,
+}
+
+impl ConfineFunctions {
+    /// Whether there is anything to be done.
+    #[must_use]
+    pub fn wanted(self) -> bool {
+        self != Self::Off
+    }
 }
 
 /// A certificate and its key, as PEM files.
@@ -107,6 +135,12 @@ struct SettingsFile {
     objects: Option<ObjectSettings>,
     python_path: Vec<PathBuf>,
     node_path: Vec<PathBuf>,
+    function_readable: Vec<PathBuf>,
+    confine_functions: ConfineFunctions,
+    dotnet: Option<PathBuf>,
+    csharp_compiler: Option<PathBuf>,
+    dotnet_references: Option<PathBuf>,
+    dotnet_bootstrap: Option<PathBuf>,
     invoke_retry_seconds: Option<[u64; 2]>,
     mapping_retry_ms: Option<[u64; 2]>,
     private_backends: Option<bool>,
@@ -209,6 +243,14 @@ impl Settings {
             objects: file.objects.unwrap_or_else(|| ObjectSettings::Folder { path: data.join("objects") }),
             python_path: paths("MILLSTREAM_PYTHON_PATH", file.python_path),
             node_path: paths("MILLSTREAM_NODE_PATH", file.node_path),
+            function_readable: paths("MILLSTREAM_FUNCTION_READABLE", file.function_readable),
+            confine_functions: file.confine_functions,
+            dotnet: DotnetOptions {
+                host: path("MILLSTREAM_DOTNET", file.dotnet),
+                compiler: path("MILLSTREAM_CSHARP_COMPILER", file.csharp_compiler),
+                references: path("MILLSTREAM_DOTNET_REFERENCES", file.dotnet_references),
+                bootstrap: path("MILLSTREAM_DOTNET_BOOTSTRAP", file.dotnet_bootstrap),
+            },
             invoke_retry_seconds: file.invoke_retry_seconds.unwrap_or([60, 120]),
             mapping_retry_ms: file.mapping_retry_ms.unwrap_or([1_000, 60_000]),
             private_backends: file.private_backends.unwrap_or(args.dev || file.dev),
@@ -262,6 +304,11 @@ fn default_region() -> String {
 /// Folders of a variable in the form of `PATH`, else those of the file.
 fn paths(variable: &str, file: Vec<PathBuf>) -> Vec<PathBuf> {
     std::env::var_os(variable).map_or(file, |value| std::env::split_paths(&value).collect())
+}
+
+/// The path of a variable, else that of the file.
+fn path(variable: &str, file: Option<PathBuf>) -> Option<PathBuf> {
+    std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from).or(file)
 }
 
 fn read(path: &Path) -> Result<SettingsFile, SettingsError> {

@@ -219,6 +219,12 @@ const addresses = async () => {
     ["documents", "/documents"],
     ["buckets", "/buckets"],
     ["apis", "/apis"],
+    ["new", "/new"],
+    ["new-stream", "/new/stream"],
+    ["new-query", "/new/query"],
+    ["new-function", "/new/function"],
+    ["new-topic", "/new/event-grid-topic"],
+    ["new-managed-api", "/new/api-management"],
     ...(node ? ownAddresses : []),
   ];
 };
@@ -293,6 +299,54 @@ test("a record's way is found from the list of its stream", async () => {
   await context.close();
   assert.deepEqual(complaints, []);
 });
+
+for (const width of WIDTHS) {
+  test(`a form makes a query over a hub that a form made, ${width} pixels, without scripts`, async (t) => {
+    if (!node) return t.skip("needs a node of its own");
+    const { context, page, complaints } = await open(width, { javaScriptEnabled: false });
+    const hub = `meters-${width}`;
+    await page.goto(`${base}/hubs`);
+    await page.click("text=New event hub");
+    await page.fill('[name="name"]', hub);
+    await page.fill('[name="partitions"]', "two");
+    await page.click("text=Make it");
+    assert.match(await page.textContent('[id="partitions-wrong"]'), /expected a whole number, found `two`/);
+    assert.equal(await page.inputValue('[name="name"]'), hub, "what was typed stays");
+    await page.screenshot({ path: path.join(pictures, `form-mistake-${width}.png`), fullPage: true });
+    await page.fill('[name="partitions"]', "2");
+    await page.press('[name="partitions"]', "Enter");
+    await page.waitForSelector("[role=status]");
+    assert.match(await page.textContent("[role=status]"), /created/);
+    assert.match(await page.textContent(".section"), /\[\[event_hub\]\]/);
+    await page.click("text=Look at it");
+    assert.equal(await page.textContent("h1"), hub);
+
+    await page.goto(`${base}/new/query`);
+    await page.fill('[name="name"]', `totals-${width}`);
+    await page.fill('[name="sql"]', "SELECT room, SUM(watts) AS watts INTO totals FROM meters\nGROUP BY room, TumblingWindow(second, 5)");
+    await page.fill('[name="input.1.name"]', "meters");
+    await page.fill('[name="input.1.event_hub"]', hub);
+    await page.fill('[name="input.1.columns"]', "room nvarchar(max)\nwats bigint");
+    await page.fill('[name="output.1.name"]', "totals");
+    await page.click('button[name="more"][value="output"]');
+    assert.equal(await page.locator('[name="output.2.name"]').count(), 1, "one output more");
+    await page.click("text=Make it");
+    assert.match(await page.textContent('[id="sql-wrong"]'), /watts/);
+    await page.fill('[name="input.1.columns"]', "room nvarchar(max)\nwatts bigint");
+    await page.fill('[name="output.1.blob.container"]', "archive");
+    await page.click("text=Only show the section");
+    assert.match(await page.textContent(".section"), /blob = \{ container = "archive" \}/);
+    await page.click("text=Make it");
+    assert.match(await page.textContent("[role=status]"), /created/);
+    const beyond = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+    assert.ok(beyond <= 0, `the page is ${beyond} pixels too wide`);
+    await page.screenshot({ path: path.join(pictures, `form-made-${width}.png`), fullPage: true });
+    await page.click("text=Look at it");
+    assert.equal(await page.textContent("h1"), `totals-${width}`);
+    await context.close();
+    assert.deepEqual(complaints, []);
+  });
+}
 
 test("without scripts the pages show the same", async () => {
   const { context, page } = await open(390, { javaScriptEnabled: false });

@@ -10,15 +10,14 @@ import csv
 import io
 import json
 import struct
-import threading
 import time
 from collections import Counter, defaultdict
 
 import pytest
 from azure.cosmos import CosmosClient
-from azure.eventhub import EventData, EventHubProducerClient
-from azure.eventhub.exceptions import EventHubError
 from azure.storage.blob import BlobServiceClient
+
+from peers import BLOB_ACCOUNT, BLOB_KEY, COSMOS_KEY, HubWriters
 
 KILLS = 7
 SECONDS_BETWEEN_KILLS = 2.5
@@ -26,9 +25,6 @@ WRITERS = 3
 BATCH = 20
 WINDOW_MS = 2000
 SYMBOLS = ["MSFT", "AMZN", "GOOG", "AAPL", "NVDA"]
-# The published keys of the emulators; nodes for development accept them.
-BLOB_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
-COSMOS_KEY = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw=="
 
 PIPELINE = f"""
 name = "trades"
@@ -95,48 +91,13 @@ event_hub = "sums"
 """
 
 
-class Load:
-    """Writers that send batches until told to stop, one a partition, and which trades were settled."""
+def trades(writer, number):
+    """The trades of a writer's batch."""
+    return [trade(one, number + n) for n, one in enumerate(ids(writer, number))]
 
-    def __init__(self, node):
-        self.node = node
-        self.stop = threading.Event()
-        self.kills = 0
-        self.settled = set()
-        self.interrupted = set()
-        self.threads = [threading.Thread(target=self.write, args=(n,), daemon=True) for n in range(WRITERS)]
 
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stop.set()
-        for thread in self.threads:
-            thread.join(timeout=60)
-            assert not thread.is_alive()
-
-    def write(self, writer):
-        string = (f"Endpoint=sb://localhost:{self.node.amqp_port};SharedAccessKeyName=RootManageSharedAccessKey;"
-                  "SharedAccessKey=SAS_KEY_VALUE;UseDevelopmentEmulator=true;")
-        number = 0
-        while not self.stop.is_set():
-            client = EventHubProducerClient.from_connection_string(string, eventhub_name="trades", retry_total=0)
-            try:
-                with client:
-                    while not self.stop.is_set():
-                        number += 1
-                        ids = [f"{writer}-{number}-{n}" for n in range(BATCH)]
-                        kills = self.kills
-                        client.send_batch([EventData(json.dumps(trade(one, number + n))) for n, one in enumerate(ids)],
-                                          partition_id=str(writer))
-                        self.settled.update(ids)
-                        if kills != self.kills:
-                            # The client may have sent it again by itself: it may be there twice.
-                            self.interrupted.update(ids)
-            except (EventHubError, OSError):
-                time.sleep(0.1)
+def ids(writer, number):
+    return [f"{writer}-{number}-{n}" for n in range(BATCH)]
 
 
 def trade(trade_id, number):
@@ -178,7 +139,7 @@ def row(found):
 def blob_rows(node, output):
     container = BlobServiceClient(
         f"{node.endpoint}/devstoreaccount1",
-        credential={"account_name": "devstoreaccount1", "account_key": BLOB_KEY}).get_container_client("sums")
+        credential={"account_name": BLOB_ACCOUNT, "account_key": BLOB_KEY}).get_container_client("sums")
     rows = []
     for blob in container.list_blobs(name_starts_with=f"{output}/"):
         text = container.download_blob(blob.name).readall().decode()
@@ -230,7 +191,7 @@ def after_the_kills(node):
     pipeline = node.folder / "trades.toml"
     pipeline.write_text(PIPELINE)
     node.run("apply", pipeline)
-    with Load(node) as load:
+    with HubWriters(node, "trades", WRITERS, trades) as load:
         for turn in range(KILLS):
             time.sleep(SECONDS_BETWEEN_KILLS)
             load.kills += 1
@@ -247,12 +208,13 @@ def after_the_kills(node):
 
 def test_each_settled_trade_is_there_once(after_the_kills):
     load, events, _ = after_the_kills
-    assert len(load.settled) > 500, "the load was too small to prove anything"
+    settled, interrupted = ({one for batch in batches for one in ids(*batch)} for batches in (load.settled, load.interrupted))
+    assert len(settled) > 500, "the load was too small to prove anything"
     times = Counter(event["id"] for _, event in events)
-    lost = load.settled - set(times)
+    lost = settled - set(times)
     assert not lost, f"{len(lost)} settled trades are lost"
     twice = {trade_id for trade_id, count in times.items() if count > 1}
-    assert twice <= load.interrupted and max(times.values()) <= 2, "once, unless the client sent it again"
+    assert twice <= interrupted and max(times.values()) <= 2, "once, unless the client sent it again"
 
 
 @pytest.mark.parametrize("output", ["lines", "members", "cells", "documents", "hub"])

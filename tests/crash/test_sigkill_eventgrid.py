@@ -4,7 +4,6 @@ What must hold: each event that was answered 200 is taken by the webhook at leas
 the webhook refuses become one each, and none that it takes does.
 """
 
-import http.server
 import json
 import threading
 import time
@@ -18,13 +17,12 @@ from azure.eventgrid import EventGridEvent, EventGridPublisherClient
 from azure.storage.blob import BlobServiceClient
 
 from conftest import Node
+from peers import BLOB_ACCOUNT, BLOB_KEY, Webhook
 
 KILLS = 6
 SECONDS_BETWEEN_KILLS = 2.0
 WRITERS = 3
 BATCH = 10
-# The published key of the development account.
-BLOB_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 MANAGEMENT = "/subscriptions/0000/resourceGroups/tests/providers/Microsoft.EventGrid/topics"
 
 PIPELINE = """
@@ -43,57 +41,17 @@ dead_letter = {{ container = "letters" }}
 """
 
 
-class Webhook:
-    """Takes events by their number: every 11th is refused for good, every 7th fails always, every 5th the first time."""
-
-    def __init__(self):
-        self.lock = threading.Lock()
-        self.seen, self.taken = Counter(), Counter()
-        webhook = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):
-                events = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                status, answer = 200, b""
-                if self.headers["aeg-event-type"] == "SubscriptionValidation":
-                    answer = json.dumps({"validationResponse": events[0]["data"]["validationCode"]}).encode()
-                else:
-                    (event,) = events
-                    status = webhook.take(event["id"])
-                self.send_response(status)
-                self.send_header("content-length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
-
-            def log_message(self, *_):
-                pass
-
-        class Server(http.server.ThreadingHTTPServer):
-            # The default of 5 lets the system drop connections of a burst.
-            request_queue_size = 128
-            daemon_threads = True
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def take(self, event_id):
-        with self.lock:
-            self.seen[event_id] += 1
-            status = 200
-            if number(event_id) % 11 == 0:
-                status = 400
-            elif number(event_id) % 7 == 0 or (number(event_id) % 5 == 0 and self.seen[event_id] == 1):
-                status = 503
-            if status == 200:
-                self.taken[event_id] += 1
-            return status
-
-
 def number(event_id):
     return int(event_id.split("-")[1])
+
+
+def status(event, time):
+    """By their number: every 11th is refused for good, every 7th fails always, every 5th the first time."""
+    if number(event["id"]) % 11 == 0:
+        return 400
+    if number(event["id"]) % 7 == 0 or (number(event["id"]) % 5 == 0 and time == 1):
+        return 503
+    return 200
 
 
 def is_refused(event_id):
@@ -132,7 +90,7 @@ def letters(node):
     """As how many letters each event is there; the folder is the hour, the name tells a letter from the others."""
     container = BlobServiceClient(
         f"{node.endpoint}/devstoreaccount1",
-        credential={"account_name": "devstoreaccount1", "account_key": BLOB_KEY}).get_container_client("letters")
+        credential={"account_name": BLOB_ACCOUNT, "account_key": BLOB_KEY}).get_container_client("letters")
     found = set()
     for blob in container.list_blobs():
         (event,) = json.loads(container.download_blob(blob.name).readall())
@@ -141,7 +99,7 @@ def letters(node):
 
 
 def test_what_was_answered_is_delivered_or_becomes_a_dead_letter(node):
-    webhook = Webhook()
+    webhook = Webhook(status)
     pipeline = node.folder / "orders.toml"
     pipeline.write_text(PIPELINE.format(webhook=webhook.url))
     node.run("apply", pipeline)
@@ -165,12 +123,12 @@ def test_what_was_answered_is_delivered_or_becomes_a_dead_letter(node):
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline:
         found = letters(node)
-        if refused <= set(found) and answered - refused <= set(webhook.taken):
+        if refused <= set(found) and answered - refused <= set(webhook.taken()):
             break
         time.sleep(0.5)
-    lost = answered - set(webhook.taken) - set(found)
+    lost = answered - set(webhook.taken()) - set(found)
     assert not lost, f"{len(lost)} of {len(answered)} events that were answered 200 are lost"
     assert refused <= set(found), "what the webhook refuses becomes a dead letter"
     assert all(is_refused(one) for one in found), "what the webhook takes does not"
     assert max(found.values()) == 1, "one letter each"
-    assert not any(is_refused(one) for one in webhook.taken)
+    assert not any(is_refused(one) for one in webhook.taken())

@@ -6,12 +6,10 @@ itself then, so that it may be there twice, one behind the other.
 """
 
 import json
-import threading
 import time
 import urllib.request
 
-from azure.eventhub import EventData, EventHubProducerClient
-from azure.eventhub.exceptions import EventHubError
+from peers import HubWriters
 
 KILLS = 5
 SECONDS_BETWEEN_KILLS = 2.0
@@ -28,46 +26,8 @@ def make_hub(node):
     urllib.request.urlopen(request, timeout=30).close()
 
 
-class Load:
-    """Writers that send batches until told to stop, one a partition, and which batches were settled."""
-
-    def __init__(self, node):
-        self.node = node
-        self.stop = threading.Event()
-        self.kills = 0
-        self.settled = [[] for _ in range(WRITERS)]
-        self.interrupted = [set() for _ in range(WRITERS)]
-        self.threads = [threading.Thread(target=self.write, args=(n,), daemon=True) for n in range(WRITERS)]
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stop.set()
-        for thread in self.threads:
-            thread.join(timeout=60)
-            assert not thread.is_alive()
-
-    def write(self, writer):
-        string = (f"Endpoint=sb://localhost:{self.node.amqp_port};SharedAccessKeyName=RootManageSharedAccessKey;"
-                  "SharedAccessKey=SAS_KEY_VALUE;UseDevelopmentEmulator=true;")
-        number = 0
-        while not self.stop.is_set():
-            client = EventHubProducerClient.from_connection_string(string, eventhub_name=HUB, retry_total=0)
-            try:
-                with client:
-                    while not self.stop.is_set():
-                        number += 1
-                        kills = self.kills
-                        events = [EventData(json.dumps({"batch": number, "n": n})) for n in range(BATCH)]
-                        client.send_batch(events, partition_id=str(writer))
-                        self.settled[writer].append(number)
-                        if kills != self.kills:
-                            self.interrupted[writer].add(number)
-            except (EventHubError, OSError):
-                time.sleep(0.1)
+def batch(_writer, number):
+    return [{"batch": number, "n": n} for n in range(BATCH)]
 
 
 def read(node, shard):
@@ -85,12 +45,10 @@ def read(node, shard):
 
 def test_settled_events_are_there_once_and_in_order(node):
     make_hub(node)
-    with Load(node) as load:
+    with HubWriters(node, HUB, WRITERS, batch) as load:
         for _ in range(KILLS):
             time.sleep(SECONDS_BETWEEN_KILLS)
-            load.kills += 1
-            node.kill()
-            node.start()
+            load.restart_node()
         time.sleep(SECONDS_BETWEEN_KILLS)
     for writer in range(WRITERS):
         found = read(node, writer)
@@ -100,8 +58,9 @@ def test_settled_events_are_there_once_and_in_order(node):
         assert all(len({event["batch"] for event in batch}) == 1 for batch in batches)
         assert numbers == sorted(numbers), "in order"
         twice = {number for number, next_one in zip(numbers, numbers[1:]) if number == next_one}
-        assert twice <= load.interrupted[writer], "once"
+        assert {(writer, number) for number in twice} <= load.interrupted, "once"
         assert all(numbers.count(number) == 2 for number in twice)
-        missing = set(load.settled[writer]) - set(numbers)
+        settled = {number for of_writer, number in load.settled if of_writer == writer}
+        missing = settled - set(numbers)
         assert not missing, f"{len(missing)} settled batches are missing"
-        assert len(load.settled[writer]) > KILLS
+        assert len(settled) > KILLS

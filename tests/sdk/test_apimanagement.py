@@ -247,6 +247,32 @@ def test_limits_are_exact_when_many_call_at_once(service, topic):
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         quota = list(pool.map(call, ["a"] * 60))
     assert (quota.count(200), quota.count(403)) == (25, 35)
+    service.policy("/apis/shop", """<base /><quota-by-key calls="7" renewal-period="3600"
+        counter-key="@(context.Request.Headers.GetValueOrDefault("X-Who",""))" /><mock-response />""")
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        first, other = list(pool.map(call, ["a"] * 20)), list(pool.map(call, ["b"] * 5))
+    assert (first.count(200), first.count(403)) == (7, 13) and other == [200] * 5
+
+
+def test_an_api_is_imported_from_its_description(service, topic):
+    described = {"openapi": "3.0.1", "info": {"title": "Orders"}, "servers": [{"url": topic}], "paths": {
+        "/orders/{id}": {"get": {"operationId": "getOrder", "summary": "Get an order"}, "delete": {}},
+        "/orders": {"post": {"operationId": "place"}}}}
+    imported = {"path": "shop", "format": "openapi+json", "value": json.dumps(described), "subscriptionRequired": False}
+    made = service.manage("PUT", "/apis/shop", imported)["properties"]
+    assert (made["displayName"], made["serviceUrl"]) == ("Orders", topic)
+    operations = service.manage("GET", "/apis/shop/operations")["value"]
+    assert [one["name"] for one in operations] == ["delete-orders-id", "getOrder", "place"]
+    assert service.call("GET", "/shop/orders/7").json()["path"] == "/orders/7"
+    assert service.call("GET", "/shop/orders").status == 404
+    service.policy("/apis/shop/operations/getOrder", '<base /><mock-response status-code="204" />')
+    del described["paths"]["/orders"]
+    service.manage("PUT", "/apis/shop", {**imported, "value": json.dumps(described)})
+    assert [one["name"] for one in service.manage("GET", "/apis/shop/operations")["value"]] == ["delete-orders-id", "getOrder"]
+    assert service.call("GET", "/shop/orders/7").status == 204, "an operation that stays keeps its policy"
+    for change, said in [({"value": "{"}, "Parsing error"), ({"format": "openapi"}, "format openapi"), ({"format": "wsdl"}, "wsdl")]:
+        error = service.manage("PUT", "/apis/shop", {**imported, **change}, expect=(400, 501))["error"]
+        assert said in json.dumps(error), error
 
 
 def test_subscriptions_have_two_keys_and_a_state(service, topic):

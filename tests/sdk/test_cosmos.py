@@ -268,7 +268,6 @@ def test_a_container_made_anew_is_another_one(node, database):
 
 
 def test_the_asynchronous_client(node, database):
-    pytest.importorskip("aiohttp", reason="the SDK's asynchronous client needs it")
 
     async def run():
         async with AsyncCosmosClient(node.endpoint + "/", credential=KEY) as client:

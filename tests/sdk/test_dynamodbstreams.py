@@ -151,3 +151,32 @@ def test_changes_and_iterators_survive_a_restart(node):
     dynamodb.put_item(TableName="restarted", Item=item("i5", 5))
     records = streams.get_records(ShardIterator=iterator)["Records"]
     assert [one["dynamodb"]["NewImage"] for one in records] == [item(f"i{count}", count) for count in range(6)]
+
+
+PIPELINE = """
+name = "told"
+
+[[table]]
+name = "told"
+hash_key = { name = "id", type = "string" }
+changes = "new_image"
+capacity = { reads = 5, writes = 10 }
+expiry = "until"
+"""
+
+
+def test_a_pipeline_file_says_what_a_table_tells_and_takes(node, tmp_path):
+    file = tmp_path / "pipeline.toml"
+    file.write_text(PIPELINE)
+    assert "created" in node.run("apply", file)
+    assert "unchanged" in node.run("apply", file) or "updated" in node.run("apply", file)
+    file.write_text(PIPELINE.replace("new_image", "keys_only").replace("writes = 10", "writes = 20"))
+    assert "updated" in node.run("apply", file)
+    dynamodb = node.client("dynamodb")
+    described = dynamodb.describe_table(TableName="told")["Table"]
+    assert described["StreamSpecification"]["StreamViewType"] == "KEYS_ONLY"
+    assert described["ProvisionedThroughput"]["WriteCapacityUnits"] == 20
+    assert dynamodb.describe_time_to_live(TableName="told")["TimeToLiveDescription"]["AttributeName"] == "until"
+    file.write_text(PIPELINE.replace("writes = 10", "writes = 0"))
+    refused = node.run("apply", file, check=False)
+    assert refused.returncode != 0 and "capacity.writes" in refused.stdout + refused.stderr

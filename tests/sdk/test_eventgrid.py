@@ -3,7 +3,6 @@ as endpoints, and a node that is killed under load."""
 
 import base64
 import datetime
-import http.server
 import io
 import json
 import os
@@ -26,79 +25,11 @@ from azure.eventgrid import EventGridEvent, EventGridPublisherClient, generate_s
 from azure.storage.blob import BlobServiceClient
 
 from conftest import Node, ROOT
+from peers import Webhook, blob_connection_string
 
-# The published key of the development account.
-BLOB_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 MANAGEMENT = "/subscriptions/0000/resourceGroups/tests/providers/Microsoft.EventGrid/topics"
 NODE_MODULES = [pathlib.Path(path) for path in os.environ.get("MILLSTREAM_TEST_NODE_MODULES", "").split(":") if path] + [
     ROOT / "tests" / "sdk" / ".deps" / "node" / "node_modules", ROOT / "tests" / "sdk" / ".deps" / "node_modules"]
-
-
-class Receiver:
-    """A webhook of this machine. `answer(event, time)` says which status the `time`th delivery of an event gets."""
-
-    def __init__(self, answer=lambda event, time: 200, consent=True):
-        self.answer, self.consent = answer, consent
-        self.lock = threading.Lock()
-        self.handshakes, self.deliveries, self.times = [], [], {}
-        receiver = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):
-                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                status, answer = receiver.take(self.headers, body)
-                self.reply(status, answer)
-
-            def do_OPTIONS(self):
-                with receiver.lock:
-                    receiver.handshakes.append(dict(self.headers))
-                allowed = {"WebHook-Allowed-Origin": self.headers["webhook-request-origin"]} if receiver.consent else {}
-                self.reply(200, b"", **allowed)
-
-            def reply(self, status, body, **headers):
-                self.send_response(status)
-                self.send_header("content-length", str(len(body)))
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_):
-                pass
-
-        class Server(http.server.ThreadingHTTPServer):
-            # The default of 5 lets the system drop connections of a burst.
-            request_queue_size = 128
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/hook?secret=1"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def take(self, headers, body):
-        with self.lock:
-            if headers["aeg-event-type"] == "SubscriptionValidation":
-                self.handshakes.append(body)
-                code = body[0]["data"]["validationCode"]
-                return 200, json.dumps({"validationResponse": code} if self.consent else {}).encode()
-            events = body if isinstance(body, list) else [body]
-            first = events[0]
-            self.times[first["id"]] = self.times.get(first["id"], 0) + 1
-            status = self.answer(first, self.times[first["id"]])
-            self.deliveries.append((status, dict(headers), body))
-            return status, b""
-
-    def taken(self):
-        """Ids of the events that were taken."""
-        with self.lock:
-            bodies = [body for status, _, body in self.deliveries if status < 300]
-        return [event["id"] for body in bodies for event in (body if isinstance(body, list) else [body])]
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +50,7 @@ def receivers():
     made = []
 
     def make(*arguments, **named):
-        made.append(Receiver(*arguments, **named))
+        made.append(Webhook(*arguments, **named))
         return made[-1]
 
     yield make
@@ -161,7 +92,7 @@ class Topic:
         return EventGridPublisherClient(self.endpoint, credential or AzureKeyCredential(self.key), retry_total=0)
 
     def subscribe(self, name, destination, expected=201, **properties):
-        if isinstance(destination, Receiver):
+        if isinstance(destination, Webhook):
             destination = {"endpointType": "WebHook", "properties": {"endpointUrl": destination.url}}
         status, answer = manage(
             self.node, "PUT", f"/{self.name}/providers/Microsoft.EventGrid/eventSubscriptions/{name}",
@@ -353,9 +284,7 @@ def test_what_is_given_up_becomes_a_dead_letter(node, receivers):
                 "resourceId": "/subscriptions/0/x/storageAccounts/a", "blobContainerName": topic.name}}}})
     assert status == 201, answer
     topic.client().send(event(1))
-    account = (f"DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey={BLOB_KEY};"
-               f"BlobEndpoint={node.endpoint}/devstoreaccount1;")
-    container = BlobServiceClient.from_connection_string(account).get_container_client(topic.name)
+    container = BlobServiceClient.from_connection_string(blob_connection_string(node)).get_container_client(topic.name)
     [name] = until(lambda: list(container.list_blob_names()) if container.exists() else None)
     assert re.fullmatch(rf"{topic.name}/LETTERS/\d{{4}}/\d+/\d+/\d+/[0-9a-f-]{{36}}\.json", name), name
     [letter] = json.loads(container.download_blob(name).readall())

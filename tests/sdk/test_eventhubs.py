@@ -15,6 +15,7 @@ import urllib.parse
 import urllib.request
 
 import pytest
+from azure.core.credentials import AzureSasCredential
 from azure.eventhub import EventData, EventHubConsumerClient, EventHubProducerClient, EventHubSharedKeyCredential
 from azure.eventhub import TransportType
 from azure.eventhub.aio import EventHubConsumerClient as AioConsumerClient
@@ -22,6 +23,7 @@ from azure.eventhub.aio import EventHubProducerClient as AioProducerClient
 from azure.eventhub.amqp import AmqpAnnotatedMessage
 from azure.eventhub.exceptions import AuthenticationError, ConnectError, EventHubError
 from conftest import Node, free_port
+from peers import hubs_connection_string
 
 NODE_MODULES = pathlib.Path(__file__).resolve().parent / ".deps" / "node" / "node_modules"
 RESOURCES = "/subscriptions/s/resourceGroups/g/providers/Microsoft.EventHub/namespaces"
@@ -41,20 +43,15 @@ def make_hub(node, name, partitions=2):
     return resource(node, f"/default/eventhubs/{name}", "PUT", {"properties": {"partitionCount": partitions}})
 
 
-def connection_string(node, policy="RootManageSharedAccessKey", key="SAS_KEY_VALUE"):
-    return (f"Endpoint=sb://localhost:{node.amqp_port};SharedAccessKeyName={policy};SharedAccessKey={key};"
-            "UseDevelopmentEmulator=true;")
-
-
 def producer(node, hub, **options):
     options.setdefault("retry_total", 0)
-    string = options.pop("string", None) or connection_string(node)
+    string = options.pop("string", None) or hubs_connection_string(node)
     return EventHubProducerClient.from_connection_string(string, eventhub_name=hub, **options)
 
 
 def consumer(node, hub, group="$Default", **options):
     options.setdefault("retry_total", 0)
-    string = options.pop("string", None) or connection_string(node)
+    string = options.pop("string", None) or hubs_connection_string(node)
     return EventHubConsumerClient.from_connection_string(string, group, eventhub_name=hub, **options)
 
 
@@ -219,7 +216,7 @@ def test_asynchronous_and_buffered_clients(node):
             errors.append(error)
 
         client = AioProducerClient.from_connection_string(
-            connection_string(node), eventhub_name="aio", buffered_mode=True, on_success=on_success, on_error=on_error)
+            hubs_connection_string(node), eventhub_name="aio", buffered_mode=True, on_success=on_success, on_error=on_error)
         async with client:
             for number in range(total):
                 await client.send_event(EventData(str(number)), partition_id=str(number % 4))
@@ -232,7 +229,7 @@ def test_asynchronous_and_buffered_clients(node):
             if sum(map(len, found.values())) >= total:
                 done.set()
 
-        client = AioConsumerClient.from_connection_string(connection_string(node), "$Default", eventhub_name="aio")
+        client = AioConsumerClient.from_connection_string(hubs_connection_string(node), "$Default", eventhub_name="aio")
         async with client:
             task = asyncio.ensure_future(client.receive_batch(on_batch, starting_position="-1"))
             await asyncio.wait_for(done.wait(), SECONDS)
@@ -282,7 +279,7 @@ def test_a_reader_of_a_higher_level_displaces_others(node):
 
 def test_wrong_keys_rights_hubs_and_sizes(node):
     make_hub(node, "guarded", 1)
-    wrong = connection_string(node, key="d3Jvbmc=")
+    wrong = hubs_connection_string(node, key="d3Jvbmc=")
     with producer(node, "guarded", string=wrong) as client, pytest.raises(AuthenticationError):
         client.send_batch([EventData("a")])
     with producer(node, "missing") as client, pytest.raises(ConnectError):
@@ -291,7 +288,7 @@ def test_wrong_keys_rights_hubs_and_sizes(node):
         client.send_event(EventData("a"))
     resource(node, "/default/eventhubs/guarded/authorizationRules/reader", "PUT", {"properties": {"rights": ["Listen"]}})
     keys = resource(node, "/default/eventhubs/guarded/authorizationRules/reader/listKeys", "POST")
-    reader = connection_string(node, "reader", keys["primaryKey"])
+    reader = hubs_connection_string(node, "reader", keys["primaryKey"])
     with producer(node, "guarded", string=reader) as client:
         assert client.get_eventhub_properties()["partition_ids"] == ["0"]
         with pytest.raises(EventHubError, match="amqp:unauthorized-access"):
@@ -446,7 +443,7 @@ def test_the_javascript_client(node, tmp_path):
     make_hub(node, "javascript", 32)
     script = tmp_path / "events.cjs"
     script.write_text(JAVASCRIPT)
-    done = subprocess.run(["node", script, connection_string(node), "javascript"], capture_output=True, text=True,
+    done = subprocess.run(["node", script, hubs_connection_string(node), "javascript"], capture_output=True, text=True,
                           timeout=120, env={"NODE_PATH": str(NODE_MODULES), "PATH": "/usr/local/bin:/usr/bin:/bin"})
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
@@ -464,7 +461,9 @@ def test_malformed_frames_end_their_connection_only(node):
     opened = b"AMQP\x00\x01\x00\x00" + bytes.fromhex("0000001202000000") + b"\x00\x53\x10\xc0\x05\x01\xa1\x02me"
     opened = opened[:11] + bytes([len(opened) - 8]) + opened[12:]
     for attack, expected in [
-        (b"GET / HTTP/1.1\r\n\r\n", b"AMQP\x03\x01\x00\x00"),
+        (b"HTTP/1.1\r\n\r\n", b"AMQP\x03\x01\x00\x00"),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", b"404 Not Found"),
+        (b"GET /$servicebus/websocket HTTP/1.1\r\nHost: localhost\r\n\r\n", b"400 Bad Request"),
         (opened + b"\xff" * 64, b"amqp:connection:framing-error"),
         (opened + bytes.fromhex("0000000c02000000") + b"junk", b"amqp:decode-error"),
         (opened + bytes.fromhex("0000000f02000000") + b"\x00\x53\x17\xc0\x02\x01\x40", b"amqp:not-allowed"),
@@ -478,6 +477,69 @@ def test_malformed_frames_end_their_connection_only(node):
         assert expected in answer, (attack, answer)
     send(node, "sturdy", "fine")
     assert bodies(receive(node, "sturdy", 1)) == ["fine"]
+
+
+def over_websockets(string, hub, texts, **options):
+    """Sends texts and reads them again, all inside a WebSocket; gives what came."""
+    options.update(transport_type=TransportType.AmqpOverWebsocket, retry_total=0)
+
+    async def run():
+        async with AioProducerClient.from_connection_string(string, eventhub_name=hub, **options) as client:
+            assert (await client.get_eventhub_properties())["eventhub_name"] == hub
+            for text in texts:
+                await client.send_batch([EventData(text)])
+        found, done = [], asyncio.Event()
+
+        async def on_event(_, event):
+            found.append(event.body_as_str())
+            if len(found) == len(texts):
+                done.set()
+
+        async with AioConsumerClient.from_connection_string(string, "$Default", eventhub_name=hub, **options) as client:
+            task = asyncio.ensure_future(client.receive(on_event, starting_position="-1"))
+            await asyncio.wait_for(done.wait(), SECONDS)
+            task.cancel()
+        return found
+
+    return asyncio.run(run())
+
+
+def test_inside_a_websocket(node):
+    for name, port in [("by-http", node.port), ("by-amqp", node.amqp_port)]:
+        make_hub(node, name, 1)
+        texts = ["a", "b" * 300_000, "c"]
+        came = over_websockets(hubs_connection_string(node), name, texts, custom_endpoint_address=f"sb://localhost:{port}")
+        assert came == texts
+        assert bodies(receive(node, name, 3)) == sorted(texts)
+    wrong = hubs_connection_string(node, key="d3Jvbmc=")
+    with pytest.raises(AuthenticationError):
+        over_websockets(wrong, "by-http", ["a"], custom_endpoint_address=f"sb://localhost:{node.port}")
+
+
+def test_a_link_ends_with_its_token(node):
+    """A token of a few seconds: the link is detached when it is over, and a client that brings a new one goes on."""
+    make_hub(node, "brief", 1)
+    audience = f"sb://localhost:{node.amqp_port}/brief"
+
+    def credential(seconds):
+        uri, expiry = urllib.parse.quote_plus(audience), int(time.time()) + seconds
+        mac = hmac.new(b"SAS_KEY_VALUE", f"{uri}\n{expiry}".encode(), hashlib.sha256).digest()
+        token = f"SharedAccessSignature sr={uri}&sig={urllib.parse.quote_plus(base64.b64encode(mac))}&se={expiry}" \
+                "&skn=RootManageSharedAccessKey"
+        return AzureSasCredential(token)
+
+    def client(credential):
+        return EventHubProducerClient(f"localhost:{node.amqp_port}", "brief", credential, retry_total=0, use_tls=False,
+                                      transport_type=TransportType.Amqp)
+
+    with client(credential(4)) as brief:
+        brief.send_event(EventData("in time"))
+        time.sleep(8)
+        with pytest.raises(EventHubError, match="(?i)expired|unauthorized|detach|closed"):
+            brief.send_event(EventData("too late"))
+    with client(credential(60)) as again:
+        again.send_event(EventData("again"))
+    assert bodies(receive(node, "brief", 2)) == ["again", "in time"]
 
 
 def test_under_tls(tmp_path):
@@ -496,8 +558,11 @@ def test_under_tls(tmp_path):
         with client:
             client.send_batch([EventData("a")])
             assert client.get_partition_properties("0")["last_enqueued_sequence_number"] == 0
+        came = over_websockets(string, "secret", ["b"], connection_verify=str(certificate),
+                               custom_endpoint_address=f"sb://localhost:{port}")
+        assert came[0] == "a"
         shown = node.run("keys", "default")
         assert f"Endpoint=sb://localhost:{port}/;" in shown and "UseDevelopmentEmulator" not in shown
-        assert bodies(receive(node, "secret", 1)) == ["a"]
+        assert bodies(receive(node, "secret", 2)) == ["a", "b"]
     finally:
         node.remove()

@@ -17,6 +17,7 @@ from azure.eventhub import EventData, EventHubConsumerClient, EventHubProducerCl
 from azure.storage.blob import BlobServiceClient
 
 from conftest import ROOT, Node
+from peers import hubs_connection_string
 
 DEADLINE_SECONDS = 60
 
@@ -38,11 +39,6 @@ def eventually(look, wanted):
         found = look()
     assert found == wanted
     return found
-
-
-def connection_string(node):
-    return (f"Endpoint=sb://127.0.0.1:{node.amqp_port};SharedAccessKeyName=RootManageSharedAccessKey;"
-            "SharedAccessKey=SAS_KEY_VALUE;UseDevelopmentEmulator=true;")
 
 
 def keys(node):
@@ -67,7 +63,7 @@ def test_stock_trades_in_azures_words(fresh, tmp_path):
     sql.write_text(text.replace("TumblingWindow(minute, 1)", "TumblingWindow(second, 2)"))
     fresh.run("apply", folder / "pipeline.toml")
     sums = {}
-    producer = EventHubProducerClient.from_connection_string(connection_string(fresh), eventhub_name="stocktransactions")
+    producer = EventHubProducerClient.from_connection_string(hubs_connection_string(fresh), eventhub_name="stocktransactions")
     with producer:
         for number in range(6):
             trades = [{"symbol": ["MSFT", "AMZN", "GOOG"][index % 3], "price": 100.0 + index, "shares": index - 40,
@@ -118,7 +114,7 @@ def test_stock_trades_in_azures_words(fresh, tmp_path):
             consumer.close()
 
     consumer = EventHubConsumerClient.from_connection_string(
-        connection_string(fresh), consumer_group="$Default", eventhub_name="sharechanges")
+        hubs_connection_string(fresh), consumer_group="$Default", eventhub_name="sharechanges")
     with consumer:
         consumer.receive(on_event, starting_position="-1", max_wait_time=DEADLINE_SECONDS)
     assert summed(received) == sums

@@ -197,6 +197,9 @@ def test_every_service_refuses_in_its_own_words(node, user):
          "dynamodb:PutItem", f"arn:aws:dynamodb:{place}:table/t"),
         ("sqs", "send_message", {"QueueUrl": f"{node.endpoint}/{ACCOUNT}/q", "MessageBody": "x"}, "AccessDenied",
          "sqs:SendMessage", f"arn:aws:sqs:{place}:q"),
+        ("sns", "publish", {"TopicArn": f"arn:aws:sns:{place}:t", "Message": "x"}, "AuthorizationError", "sns:Publish",
+         f"arn:aws:sns:{place}:t"),
+        ("dynamodbstreams", "list_streams", {}, "AccessDeniedException", "dynamodb:ListStreams", "*"),
         ("lambda", "invoke", {"FunctionName": "f"}, "AccessDeniedException", "lambda:InvokeFunction",
          f"arn:aws:lambda:{place}:function:f"),
         ("logs", "describe_log_streams", {"logGroupName": "/aws/lambda/f"}, "AccessDeniedException",
@@ -212,6 +215,15 @@ def test_every_service_refuses_in_its_own_words(node, user):
         message = refused(code, getattr(anna(service), operation), **arguments)
         assert message == (f"User: arn:aws:iam::{ACCOUNT}:user/anna is not authorized to perform: {action} on resource: "
                            f"{resource} because no identity-based policy allows the {action} action"), service
+
+
+def test_nobody_is_fooled_by_names_of_other_places(node, user):
+    node.client("kinesis").create_stream(StreamName="secret", ShardCount=1)
+    secret = f"arn:aws:kinesis:us-east-1:{ACCOUNT}:stream/secret"
+    anna = user("anna", allow("kinesis:*"), {"Effect": "Deny", "Action": "*", "Resource": secret})("kinesis")
+    for name in [secret, secret.replace("us-east-1", "eu-west-1"), secret.replace(ACCOUNT, "111111111111")]:
+        message = refused("AccessDeniedException", anna.describe_stream_summary, StreamARN=name)
+        assert "with an explicit deny" in message
 
 
 def test_policies_decide(node, iam, user):
@@ -395,11 +407,7 @@ def test_everything_is_there_after_a_crash():
 
 
 def test_a_node_that_takes_no_published_key():
-    class Closed(Node):
-        """The same without `--dev`."""
-        development = False
-
-    node = Closed()
+    node = Node(development=False)
     try:
         node.start()
         refused("InvalidClientTokenId", node.client("sts").get_caller_identity)
@@ -410,5 +418,124 @@ def test_a_node_that_takes_no_published_key():
         message = refused("InvalidParameterValueException", make_function, functions=functions, name="f",
                           role=f"arn:aws:iam::{ACCOUNT}:role/nobody-made-it")
         assert message == "The role defined for the function cannot be assumed by Lambda."
+    finally:
+        node.remove()
+
+
+def wait_for(what, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return found
+
+
+def test_mappings_read_what_the_role_allows(node, iam):
+    functions, sqs = node.client("lambda"), node.client("sqs")
+    stream = f"arn:aws:kinesis:us-east-1:{ACCOUNT}:stream/source"
+    node.client("kinesis").create_stream(StreamName="source", ShardCount=1)
+    url = sqs.create_queue(QueueName="source")["QueueUrl"]
+    queue = f"arn:aws:sqs:us-east-1:{ACCOUNT}:source"
+    role = iam.create_role(RoleName="reader", AssumeRolePolicyDocument=trust(LAMBDA))["Role"]["Arn"]
+    make_function(functions, "reads", role)
+    map_queue = lambda: functions.create_event_source_mapping(FunctionName="reads", EventSourceArn=queue)
+    message = refused("InvalidParameterValueException", map_queue)
+    assert message == "The provided execution role does not have permissions to call ReceiveMessage on SQS"
+    message = refused("InvalidParameterValueException", functions.create_event_source_mapping, FunctionName="reads",
+                      EventSourceArn=stream, StartingPosition="LATEST")
+    assert message.startswith(f"Cannot access stream {stream}")
+    for name in ["AWSLambdaKinesisExecutionRole", "AWSLambdaSQSQueueExecutionRole"]:
+        iam.attach_role_policy(RoleName="reader", PolicyArn=f"arn:aws:iam::aws:policy/service-role/{name}")
+    mapping = functions.create_event_source_mapping(FunctionName="reads", EventSourceArn=stream,
+                                                    StartingPosition="LATEST")["UUID"]
+    map_queue()
+    # What the role loses later stops the mapping, and its state says why; what it gets again lets it go on.
+    iam.detach_role_policy(RoleName="reader",
+                           PolicyArn="arn:aws:iam::aws:policy/service-role/AWSLambdaKinesisExecutionRole")
+    told = lambda: functions.get_event_source_mapping(UUID=mapping).get("LastProcessingResult", "")
+    wait_for(lambda: "not authorized to perform: kinesis:GetRecords" in told())
+    iam.put_role_policy(RoleName="reader", PolicyName="again", PolicyDocument=policy(allow("kinesis:*", stream)))
+    node.client("kinesis").put_record(StreamName="source", Data=b"{}", PartitionKey="k")
+    wait_for(lambda: "not authorized" not in told())
+
+
+PIPELINE = """
+name = "tweets"
+
+[[role]]
+name = "tweets"
+attach = ["AWSLambdaKinesisExecutionRole"]
+allow = [{ actions = ["sqs:SendMessage"], resources = ["arn:aws:sqs:*:*:tweets-*"] }]
+
+[[user]]
+name = "reader"
+allow = [{ actions = ["sqs:Receive*"] }]
+
+[[function]]
+name = "decode"
+runtime = "python3.11"
+handler = "app.handler"
+code = "decode"
+role = "tweets"
+"""
+
+
+def test_a_pipeline_file_says_it_too(node, iam, tmp_path):
+    (tmp_path / "decode").mkdir()
+    (tmp_path / "decode" / "app.py").write_text(HANDLER)
+    file = tmp_path / "pipeline.toml"
+    file.write_text(PIPELINE)
+    words = lambda: [line.split()[:3] for line in node.run("apply", file).splitlines()]
+    assert words() == [["created", "role", "tweets"], ["created", "user", "reader"], ["created", "function", "decode"]]
+    assert {outcome for outcome, *_ in words()} == {"unchanged"}
+    sqs, functions = node.client("sqs"), node.client("lambda")
+    urls = {name: sqs.create_queue(QueueName=name)["QueueUrl"] for name in ["tweets-dead", "other"]}
+    send = lambda name: run(functions, "decode", "sqs", "send_message", QueueUrl=urls[name], MessageBody="x")
+    assert "MessageId" in send("tweets-dead")
+    assert "not authorized to perform: sqs:SendMessage" in send("other")["errorMessage"]
+    lines = node.run("keys").splitlines()
+    key, secret = lines[lines.index("access keys of user reader") + 1].split()
+    assert client(node, "sqs", key, secret).receive_message(QueueUrl=urls["tweets-dead"])["Messages"]
+    # What the file no longer says is taken away.
+    file.write_text(PIPELINE.replace('["sqs:SendMessage"]', '["sqs:ListQueues"]'))
+    assert words()[0] == ["updated", "role", "tweets"]
+    assert "not authorized" in send("tweets-dead")["errorMessage"]
+    file.write_text(PIPELINE.replace('"sqs:SendMessage"', '"SendMessage"'))
+    failed = node.run("apply", file, check=False)
+    assert failed.returncode != 0 and "role `tweets`" in failed.stderr and "prefaced by a vendor" in failed.stderr
+
+
+def test_without_its_permission_the_dead_letter_queue_stays_empty(tmp_path):
+    settings = tmp_path / "settings.toml"
+    settings.write_text("invoke_retry_seconds = [0, 0]\n")
+    node = Node("--config", str(settings))
+    try:
+        node.start()
+        iam, functions, sqs = node.client("iam"), node.client("lambda"), node.client("sqs")
+        dead = sqs.create_queue(QueueName="dead")["QueueUrl"]
+        queue = f"arn:aws:sqs:us-east-1:{ACCOUNT}:dead"
+        role = iam.create_role(RoleName="writer", AssumeRolePolicyDocument=trust(LAMBDA))["Role"]["Arn"]
+        iam.attach_role_policy(RoleName="writer",
+                               PolicyArn="arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole")
+        make_function(functions, "writes", role)
+        functions.update_function_configuration(FunctionName="writes", DeadLetterConfig={"TargetArn": queue})
+        logs = node.client("logs")
+
+        def log():
+            # The group comes with the function's first line.
+            groups = [group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]]
+            return [event["message"] for group in groups for event in logs.filter_log_events(logGroupName=group)["events"]]
+
+        fail = lambda: functions.invoke(FunctionName="writes", InvocationType="Event", Payload=b'{"no": "service"}')
+        fail()
+        wanted = f"not authorized to perform: sqs:SendMessage on resource: {queue}"
+        wait_for(lambda: any(wanted in line for line in log()), 60)
+        counts = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["ApproximateNumberOfMessages"])["Attributes"]
+        assert counts["ApproximateNumberOfMessages"] == "0"
+        iam.put_role_policy(RoleName="writer", PolicyName="send",
+                            PolicyDocument=policy(allow("sqs:SendMessage", queue)))
+        fail()
+        letters = wait_for(lambda: sqs.receive_message(QueueUrl=dead, WaitTimeSeconds=1).get("Messages"), 60)
+        assert letters[0]["Body"] == '{"no": "service"}'
     finally:
         node.remove()

@@ -60,8 +60,8 @@ def package(code):
 
 def create(functions, code=CODE, **more):
     name = f"f-{uuid.uuid4().hex[:8]}"
-    functions.create_function(FunctionName=name, Runtime="python3.11", Handler="app.handler", Role=ROLE, Timeout=20,
-                              Code={"ZipFile": package(code)}, **more)
+    functions.create_function(**{"FunctionName": name, "Runtime": "python3.11", "Handler": "app.handler", "Role": ROLE,
+                                 "Timeout": 20, "Code": {"ZipFile": package(code)}, **more})
     return name
 
 
@@ -155,6 +155,41 @@ def test_a_function_is_a_destination(node, functions):
                                                DestinationConfig={"OnFailure": {"Destination": ARN + target}})
     send(functions, name, {"fail": True})
     assert lines(node, target, "id ")
+
+
+def test_a_topic_is_a_target_of_both_kinds(node, functions, sqs, queue):
+    url, arn = queue
+    sns = node.client("sns")
+    topic = sns.create_topic(Name=f"t-{uuid.uuid4().hex[:8]}")["TopicArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
+    name = create(functions, DeadLetterConfig={"TargetArn": topic})
+    request = send(functions, name, {"fail": True})
+    letter = receive(sqs, url)
+    sqs.delete_message(QueueUrl=url, ReceiptHandle=letter["ReceiptHandle"])
+    assert json.loads(letter["Body"]) == {"fail": True}
+    assert letter["MessageAttributes"]["RequestID"]["StringValue"] == request
+    functions.update_function_configuration(FunctionName=name, DeadLetterConfig={"TargetArn": ""})
+    functions.put_function_event_invoke_config(FunctionName=name, DestinationConfig={"OnSuccess": {"Destination": topic}})
+    send(functions, name, {"n": 1})
+    assert json.loads(receive(sqs, url)["Body"])["requestPayload"] == {"n": 1}
+
+
+def test_without_the_right_in_the_role_the_queue_stays_empty_and_the_log_says_why(node, functions, sqs, queue):
+    url, arn = queue
+    iam = node.client("iam")
+    role = f"r-{uuid.uuid4().hex[:8]}"
+    trust = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole",
+                                                      "Principal": {"Service": "lambda.amazonaws.com"}}]}
+    role_arn = iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+    name = create(functions, DeadLetterConfig={"TargetArn": arn}, Role=role_arn)
+    request = send(functions, name, {"fail": True})
+    (line,) = lines(node, name, "dead letter")
+    assert request in line and "sqs:SendMessage" in line and arn in line
+    assert "Messages" not in sqs.receive_message(QueueUrl=url)
+    allow = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": arn}]}
+    iam.put_role_policy(RoleName=role, PolicyName="letters", PolicyDocument=json.dumps(allow))
+    send(functions, name, {"fail": True})
+    assert json.loads(receive(sqs, url)["Body"]) == {"fail": True}
 
 
 def test_a_stopped_function_sends_its_events_away_at_once(functions, sqs, queue):

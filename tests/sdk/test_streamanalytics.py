@@ -15,10 +15,10 @@ from azure.cosmos import CosmosClient, PartitionKey
 from azure.eventhub import EventData, EventHubConsumerClient, EventHubProducerClient
 from azure.storage.blob import BlobServiceClient
 
+from peers import COSMOS_KEY, blob_connection_string, hubs_connection_string
+
 GROUP = "/subscriptions/s/resourceGroups/g/providers"
 JOBS = f"{GROUP}/Microsoft.StreamAnalytics/streamingjobs"
-COSMOS_KEY = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw=="
-BLOB_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 SECONDS = 60
 
 WINDOW = """
@@ -78,13 +78,8 @@ def hub(node, name):
     good(node, "PUT", path + "/consumergroups/jobs", {})
 
 
-def connection(node):
-    return (f"Endpoint=sb://localhost:{node.amqp_port};SharedAccessKeyName=RootManageSharedAccessKey;"
-            "SharedAccessKey=SAS_KEY_VALUE;UseDevelopmentEmulator=true;")
-
-
 def send(node, name, *trades):
-    with EventHubProducerClient.from_connection_string(connection(node), eventhub_name=name) as client:
+    with EventHubProducerClient.from_connection_string(hubs_connection_string(node), eventhub_name=name) as client:
         batch = client.create_batch()
         for symbol, shares in trades:
             batch.add(EventData(json.dumps({"Symbol": symbol, "Shares": shares})))
@@ -101,7 +96,7 @@ def received(node, name, enough):
         if enough(rows):
             done.set()
 
-    client = EventHubConsumerClient.from_connection_string(connection(node), "$Default", eventhub_name=name)
+    client = EventHubConsumerClient.from_connection_string(hubs_connection_string(node), "$Default", eventhub_name=name)
     worker = threading.Thread(target=client.receive, args=(on_event,), daemon=True,
                               kwargs={"starting_position": "-1", "max_wait_time": 1})
     worker.start()
@@ -122,9 +117,7 @@ def totals(rows):
 
 
 def blobs(node):
-    text = (f"DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey={BLOB_KEY};"
-            f"BlobEndpoint={node.endpoint}/devstoreaccount1;")
-    return BlobServiceClient.from_connection_string(text, retry_total=0)
+    return BlobServiceClient.from_connection_string(blob_connection_string(node), retry_total=0)
 
 
 def contents(container):

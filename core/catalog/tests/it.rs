@@ -5,7 +5,9 @@
 use std::sync::Arc;
 
 use millstream_catalog::pipeline::{Pipeline, RouteIntegration};
-use millstream_catalog::{Catalog, CatalogError, OutputTarget, StreamDefinition, StreamOwner};
+use millstream_catalog::{
+    Catalog, CatalogError, FailureTarget, MappingStart, OutputTarget, StreamDefinition, StreamOwner,
+};
 use millstream_storage::{Storage, Transaction};
 use millstream_types::ManualClock;
 
@@ -65,8 +67,8 @@ fn mistakes_are_told_with_their_lines() {
     check(
         "name = \"x\"\nnmae = 1\n",
         &["p.toml:2: unknown field `nmae`, expected one of `name`, `stream`, `delivery_stream`, `table`, `function`, \
-         `query`, `api`, `queue`, `event_hub`, `blob_container`, `cosmos_database`, \
-         `event_grid_topic`, `api_management`\n  try: remove the field or correct its name"],
+         `query`, `api`, `queue`, `mapping`, `event_hub`, `blob_container`, `cosmos_database`, \
+         `event_grid_topic`, `api_management`, `plans`, `portal`\n  try: remove the field or correct its name"],
     );
     check(
         "name = \"x\"\n[[stream]]\nname = \"a\"\nshards = \"two\"\n",
@@ -91,4 +93,38 @@ fn mistakes_are_told_with_their_lines() {
             "p.toml:12: column `a` has the unknown type `MONEY`\n  try: use BIGINT, DOUBLE, VARCHAR(n), BOOLEAN or TIMESTAMP",
         ],
     );
+    let function = "[[function]]\nname = \"f\"\nruntime = \"nodejs20.x\"\nhandler = \"a.b\"\ncode = \"c\"\n";
+    check(
+        &format!(
+            "name = \"x\"\n{function}[[queue]]\nname = \"q\"\n[[stream]]\nname = \"s\"\n\
+             [[mapping]]\nstream = \"s\"\nfunction = \"f\"\nmax_concurrency = 5\nbatch_size = 0\n\
+             [[mapping]]\nstream = \"s\"\nfunction = \"f\"\non_failure = \"p\"\n\
+             [[mapping]]\nqueue = \"q\"\nfunction = \"g\"\nbatch_size = 20\nbisect = true\n\
+             [[mapping]]\nfunction = \"f\"\n"
+        ),
+        &[
+            "p.toml:13: expected batch_size from 1 to 10000, found 0",
+            "p.toml:13: `max_concurrency` says nothing for a stream\n  try: say `parallelization`",
+            "p.toml:18: `f` has a mapping of this source already on line 13\n  try: keep one",
+            "p.toml:19: there is no queue `p` in this file\n  try: did you mean `q`?",
+            "p.toml:22: there is no function `g` in this file\n  try: did you mean `f`?",
+            "p.toml:22: `bisect` says nothing for a queue\n  try: a queue's `dead_letter` and `max_receives` treat what fails",
+            "p.toml:22: batches of more than 10 messages have to be gathered for a while\n  try: add it: window_seconds = 1",
+            "p.toml:26: a mapping needs exactly one of `stream`, `table` and `queue`",
+        ],
+    );
+}
+
+#[test]
+fn mappings_are_read_with_the_defaults_of_their_source() {
+    let text = "name = \"x\"\n[[stream]]\nname = \"s\"\n[[queue]]\nname = \"q\"\n\
+        [[function]]\nname = \"f\"\nruntime = \"nodejs20.x\"\nhandler = \"a.b\"\ncode = \"c\"\n\
+        [[mapping]]\nstream = \"s\"\nfunction = \"f\"\nmax_retries = 2\non_failure = \"q\"\n\
+        [[mapping]]\nqueue = \"q\"\nfunction = \"f\"\nenabled = false\n";
+    let pipeline = Pipeline::parse("p.toml", text).unwrap();
+    let [stream, queue] = [&pipeline.mappings[0].value, &pipeline.mappings[1].value];
+    assert_eq!((stream.start, stream.enabled), (Some(MappingStart::TrimHorizon), true));
+    assert_eq!((stream.settings.batch_size, stream.settings.retries_max), (100, Some(2)));
+    assert_eq!(stream.settings.on_failure, Some(FailureTarget::Queue { name: "q".into() }));
+    assert_eq!((queue.start, queue.enabled, queue.settings.batch_size), (None, false, 10));
 }

@@ -13,7 +13,7 @@ pub mod time;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::ErrorKind;
 pub use port::{
-    BoxFuture, Invocation, InvocationId, InvocationOutcome, Invoke, InvokeError, MessageAttribute,
+    BoxFuture, Invocation, InvocationId, InvocationOutcome, Invoke, InvokeError, InvokeLater, MessageAttribute,
     MessageAttributeValue, NewObject, OutgoingMessage, PutObject, PutObjectError, ReceiveMessages,
     ReceiveMessagesError, ReceivedMessage, SendMessage, SendMessageError, UpsertDocumentError, UpsertDocuments,
     WantedMessages,

@@ -60,6 +60,12 @@ pub trait Invoke: Send + Sync + 'static {
     fn invoke(&self, invocation: Invocation) -> BoxFuture<'_, Result<InvocationOutcome, InvokeError>>;
 }
 
+/// Runs functions afterwards: the function engine's port, used by whatever hands an event over and does not wait.
+pub trait InvokeLater: Send + Sync + 'static {
+    /// Accepts an invocation: it is durable when the future resolves and runs at least once. `Err`: it does not.
+    fn invoke_later(&self, invocation: Invocation) -> BoxFuture<'_, Result<InvocationId, InvokeError>>;
+}
+
 /// Keeps objects: the object engine's port, used by whatever writes results or undeliverable events as objects.
 pub trait PutObject: Send + Sync + 'static {
     /// Writes an object whole, in place of one of the same name; durable when the future resolves. The bucket is made

@@ -6,6 +6,7 @@
 pub mod caller;
 pub mod engine;
 mod error;
+mod management;
 pub mod policy;
 mod secret;
 mod session;
@@ -16,4 +17,5 @@ pub use engine::{
     NewUser, PolicyKind, ServicePolicy,
 };
 pub use error::AccessError;
+pub use management::Management;
 pub use session::SessionKey;

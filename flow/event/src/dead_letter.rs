@@ -33,7 +33,7 @@ pub(crate) fn object(
 ) -> NewObject {
     let mut fields = event.fields_as(definition.delivery_schema);
     let name = |name: &str| match definition.delivery_schema {
-        EventSchema::EventGrid => name.to_owned(),
+        EventSchema::EventGrid | EventSchema::Message => name.to_owned(),
         // The names of a CloudEvent's attributes are lower case.
         EventSchema::CloudEvents => name.to_lowercase(),
     };

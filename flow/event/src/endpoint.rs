@@ -10,9 +10,10 @@ use millstream_catalog::{
     DeliveryHeader, DeliveryHeaderValue, EventEndpoint, EventSchema, EventSubscriptionDefinition,
 };
 use millstream_stream::{Entry, Streams};
-use millstream_types::{Invocation, Invoke, SendMessage};
+use millstream_types::{Invocation, Invoke, Millis, SendMessage};
 use serde_json::Value;
 
+use crate::message::MessageCourier;
 use crate::outcome::Outcome;
 use crate::schema::{Event, event_grid};
 use crate::webhook::{WebhookClient, WebhookWords};
@@ -37,20 +38,51 @@ pub(crate) struct Courier {
     pub(crate) streams: Streams,
     pub(crate) invoke: Arc<dyn Invoke>,
     pub(crate) queues: Option<Arc<dyn SendMessage>>,
+    /// For topics of messages: it delivers instead.
+    pub(crate) messages: Option<MessageCourier>,
 }
 
 impl Courier {
-    pub(crate) fn is_webhook(&self) -> bool {
+    fn is_webhook(&self) -> bool {
         matches!(self.definition.endpoint, EventEndpoint::Webhook { .. })
     }
 
-    /// Delivers all of the events or none. `attempts` were made before; `events` is not empty.
-    pub(crate) async fn deliver(&self, events: &[Arc<Event>], attempts: u32) -> Report {
+    /// Whether trying again can change anything. Subscribers to messages say by any status of theirs that it cannot, and
+    /// what is missing on this node is not waited for.
+    pub(crate) fn is_final(&self, report: &Report) -> bool {
+        let (outcome, webhook) = (report.outcome, self.is_webhook());
+        match (&self.messages, report.status) {
+            (None, _) => outcome.is_final(webhook),
+            (Some(_), Some(status)) => (300..500).contains(&status) && status != 429,
+            (Some(_), None) => {
+                let missing = matches!(outcome, Outcome::Unauthorized | Outcome::NotFound);
+                !webhook && (missing || outcome.is_final(webhook))
+            }
+        }
+    }
+
+    /// Delivers all of the events or none. `attempts` were made before; `events` is not empty, `published` the time of the
+    /// first.
+    pub(crate) async fn deliver(&self, events: &[Arc<Event>], attempts: u32, published: Millis) -> Report {
+        if let (Some(messages), [event]) = (&self.messages, events) {
+            return match event.message() {
+                Some(message) => messages.deliver(&message, published).await,
+                None => report(Outcome::BadRequest, "the message cannot be read".to_owned()),
+            };
+        }
         match &self.definition.endpoint {
             EventEndpoint::Webhook { url } => self.post(url, events, attempts).await,
             EventEndpoint::Stream { name } => self.put(name, events).await,
             EventEndpoint::Function { name } => self.invoke(name, events).await,
             EventEndpoint::Queue { name } => self.send(name, events).await,
+        }
+    }
+
+    /// Sends an event that was given up to the queue for such.
+    pub(crate) async fn give_up(&self, queue: &str, event: &Event, published: Millis) -> Result<(), String> {
+        match (&self.messages, event.message()) {
+            (Some(messages), Some(message)) => messages.give_up(queue, &message, published).await,
+            _ => Err("only messages go to queues when they are given up".to_owned()),
         }
     }
 
@@ -62,7 +94,7 @@ impl Courier {
     async fn post(&self, url: &str, events: &[Arc<Event>], attempts: u32) -> Report {
         let schema = self.definition.delivery_schema;
         let (media_type, list) = match (schema, self.in_lists()) {
-            (EventSchema::EventGrid, _) => ("application/json; charset=utf-8", true),
+            (EventSchema::EventGrid | EventSchema::Message, _) => ("application/json; charset=utf-8", true),
             (EventSchema::CloudEvents, true) => ("application/cloudevents-batch+json; charset=utf-8", true),
             (EventSchema::CloudEvents, false) => ("application/cloudevents+json; charset=utf-8", false),
         };
@@ -178,7 +210,7 @@ fn plain_value(event: &Event, key: &str) -> Option<String> {
     }
 }
 
-fn report(outcome: Outcome, detail: String) -> Report {
+pub(crate) fn report(outcome: Outcome, detail: String) -> Report {
     Report { outcome, status: None, detail, invocation: None }
 }
 

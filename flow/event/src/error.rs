@@ -40,6 +40,12 @@ pub enum EventError {
         /// Most characters.
         max: usize,
     },
+    /// There is such a subscription with other settings.
+    #[error("`{endpoint}` is subscribed to the topic already, with other settings")]
+    SubscriptionDiffers {
+        /// The endpoint, without what may be secret.
+        endpoint: String,
+    },
     /// A number is out of its range.
     #[error("expected {what} from {min} to {max}, found {found}")]
     OutOfRange {
@@ -124,7 +130,7 @@ impl EventError {
             Self::TopicNotFound { .. } | Self::SubscriptionNotFound { .. } | Self::NothingToConfirm => {
                 ErrorKind::NotFound
             }
-            Self::TopicExists { .. } => ErrorKind::Exists,
+            Self::TopicExists { .. } | Self::SubscriptionDiffers { .. } => ErrorKind::Exists,
             Self::BadName { .. }
             | Self::OutOfRange { .. }
             | Self::TooMany { .. }

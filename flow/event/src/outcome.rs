@@ -48,6 +48,12 @@ impl Outcome {
         }
     }
 
+    /// The same of a webhook that gets messages: all of 200 to 299 count as taken.
+    #[must_use]
+    pub fn of_webhook(status: StatusCode) -> Self {
+        if status.is_success() { Self::Delivered } else { Self::of_status(status) }
+    }
+
     /// The outcome of an engine's refusal.
     #[must_use]
     pub fn of_kind(kind: ErrorKind) -> Self {

@@ -35,6 +35,12 @@ impl RetrySchedule {
         Self { waits: waits.into(), by_outcome: false }
     }
 
+    /// Exactly these waits, in seconds.
+    #[must_use]
+    pub fn of_seconds(waits: &[u32]) -> Self {
+        Self::of(&waits.iter().map(|wait| Duration::from_secs((*wait).into())).collect::<Vec<_>>())
+    }
+
     /// The wait behind the `attempts`th attempt. The same `seed` varies it the same way, by a tenth at most, so that what
     /// failed together does not come back together.
     #[must_use]

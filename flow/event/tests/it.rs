@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "it/messages.rs"]
+mod messages;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -90,12 +93,17 @@ impl Node {
     }
 
     fn start(&self) -> Running {
+        self.start_with(|_| {})
+    }
+
+    /// Starts the engine with other options.
+    fn start_with(&self, change: impl FnOnce(&mut Options)) -> Running {
         let clock = Arc::clone(&self.clock);
         let catalog = Catalog::open(&self.storage).unwrap();
         let streams = Streams::new(self.storage.clone(), catalog.clone(), Arc::clone(&clock));
         let insight = Insight::open(&self.storage, Arc::clone(&clock)).unwrap();
         let name = HeaderName::from_static;
-        let options = Options {
+        let mut options = Options {
             schedule: RetrySchedule::of(&[Duration::from_millis(1)]),
             private_addresses: self.private_addresses,
             words: WebhookWords {
@@ -113,8 +121,11 @@ impl Node {
             validation_url: Arc::new(|topic, name, code| format!("{topic}/{name}/{code}")),
             invoke: Arc::clone(&self.functions) as Arc<dyn Invoke>,
             queues: None,
+            messages: None,
+            invoke_later: None,
             objects: Some(Arc::clone(&self.bucket) as Arc<dyn PutObject>),
         };
+        change(&mut options);
         let events = Events::start(options, self.storage.clone(), catalog, streams.clone(), insight.clone(), clock);
         Running { events, streams, insight }
     }
@@ -146,7 +157,7 @@ impl Running {
                     "id": id.to_string(), "subject": format!("orders/{id}"), "eventType": "made", "dataVersion": "1",
                     "eventTime": "2026-11-21T04:05:06Z", "data": { "id": id },
                 }),
-                EventSchema::CloudEvents => {
+                EventSchema::CloudEvents | EventSchema::Message => {
                     json!({ "specversion": "1.0", "id": id.to_string(), "source": "/s", "type": "made", "data": { "id": id } })
                 }
             };

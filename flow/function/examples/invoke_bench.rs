@@ -34,6 +34,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         node_path: Vec::new(),
         retry_waits: Arc::new([Duration::ZERO]),
         destination: None,
+        dotnet: millstream_function::DotnetOptions::default(),
+        launcher: None,
+        confinement_required: false,
+        readable: Vec::new(),
+        hidden: Vec::new(),
     };
     let insight = Insight::open(&storage, Arc::clone(&clock))?;
     let functions = Functions::open(options, storage.clone(), Catalog::open(&storage)?, insight, clock)?;

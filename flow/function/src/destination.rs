@@ -35,8 +35,6 @@ pub enum Purpose {
 pub struct EndedInvocation {
     /// The function.
     pub function: String,
-    /// The role that the function acts under.
-    pub role: String,
     /// The id that the caller was given.
     pub id: InvocationId,
     /// The event.

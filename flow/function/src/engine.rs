@@ -13,12 +13,13 @@ use millstream_types::{Clock, Millis};
 use tokio::time::Instant;
 
 use crate::asynchronous::{self, Accepted};
+use crate::confinement::{self, Confinement, Launcher};
 use crate::destination::Destination;
 use crate::error::FunctionError;
 use crate::invocation::InvocationSummary;
 use crate::package::{self, Packages};
 use crate::pool::Pool;
-use crate::runtime::{Runtime, Runtimes};
+use crate::runtime::{DotnetOptions, Runtime, Runtimes};
 
 /// How long invocations under way may take to end once the node stops.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -58,6 +59,16 @@ pub struct Options {
     pub python_path: Vec<PathBuf>,
     /// Folders that Node.js functions may require from besides their package.
     pub node_path: Vec<PathBuf>,
+    /// Where .NET is, and what compiles its bootstrap.
+    pub dotnet: DotnetOptions,
+    /// What starts and confines processes; `None`: they are started directly and only limited.
+    pub launcher: Option<Launcher>,
+    /// Whether a machine on which not all of the confinement holds is refused.
+    pub confinement_required: bool,
+    /// Files and folders that processes may read besides their package, their runtime and the system's programs.
+    pub readable: Vec<PathBuf>,
+    /// Folders that processes do not see, as far as the machine allows: the node's data.
+    pub hidden: Vec<PathBuf>,
     /// Waits before each further attempt of an asynchronous invocation.
     pub retry_waits: Arc<[Duration]>,
     /// Where the ends of asynchronous invocations are told; `None`: nobody can name such a place.
@@ -125,6 +136,7 @@ pub(crate) struct Shared {
     pub(crate) runtimes: Runtimes,
     pub(crate) pool: Arc<Pool>,
     pub(crate) accepted: Accepted,
+    pub(crate) confinement: Confinement,
     /// One change of definitions at a time.
     pub(crate) changes: tokio::sync::Mutex<()>,
     pub(crate) recent: Mutex<HashMap<String, VecDeque<InvocationSummary>>>,
@@ -134,7 +146,8 @@ impl Functions {
     /// Opens the engine and takes up asynchronous invocations that had not ended. Works on the disk; needs a tokio runtime.
     ///
     /// # Errors
-    /// [`FunctionError::Start`] when the folder cannot be written; [`FunctionError::Storage`].
+    /// [`FunctionError::Start`] when the folder cannot be written; [`FunctionError::Unconfined`] when more is demanded
+    /// than this machine has; [`FunctionError::Storage`].
     pub fn open(
         options: Options,
         storage: Storage,
@@ -152,7 +165,8 @@ impl Functions {
         let options = Options { folder, ..options };
         let packages = Packages::new(storage.clone(), options.folder.join("packages"));
         std::fs::create_dir_all(options.folder.join("packages")).map_err(place)?;
-        let runtimes = Runtimes::new(options.folder.join("bootstrap")).map_err(place)?;
+        let runtimes = Runtimes::new(options.folder.join("bootstrap"), options.dotnet.clone()).map_err(place)?;
+        let confinement = in_force(&options)?;
         let pool = Arc::new(Pool::new(options.concurrency_max));
         let accepted = Accepted::new(storage.clone(), options.concurrency_max);
         let left = accepted.ids()?;
@@ -166,6 +180,7 @@ impl Functions {
             runtimes,
             pool,
             accepted,
+            confinement,
             changes: tokio::sync::Mutex::default(),
             recent: Mutex::default(),
         };
@@ -181,7 +196,7 @@ impl Functions {
     /// # Errors
     /// [`FunctionError::Exists`], [`FunctionError::Runtime`], [`FunctionError::Package`].
     pub async fn create(&self, new: NewFunction) -> Result<Arc<FunctionDefinition>, FunctionError> {
-        Runtime::of(&new.runtime)?;
+        self.shared.runtimes.check(Runtime::of(&new.runtime)?, &new.handler).await?;
         if self.shared.catalog.functions.get(&new.name).is_some() {
             return Err(FunctionError::Exists { name: new.name });
         }
@@ -216,7 +231,8 @@ impl Functions {
         let _turn = self.shared.changes.lock().await;
         let mut definition = (*self.get(name)?).clone();
         if let Some(runtime) = change.runtime {
-            Runtime::of(&runtime)?;
+            let handler = change.handler.as_ref().unwrap_or(&definition.handler);
+            self.shared.runtimes.check(Runtime::of(&runtime)?, handler).await?;
             definition.runtime = runtime;
         }
         if let Some(package) = change.package {
@@ -262,6 +278,12 @@ impl Functions {
         self.shared.catalog.functions.list()
     }
 
+    /// What keeps functions to themselves on this machine.
+    #[must_use]
+    pub fn confinement(&self) -> Confinement {
+        self.shared.confinement
+    }
+
     /// Invocations at once on this node.
     #[must_use]
     pub fn concurrency_max(&self) -> usize {
@@ -303,4 +325,15 @@ impl Functions {
         self.shared.storage.commit(transaction).await?;
         Ok(hash)
     }
+}
+
+/// What of the confinement holds here; refuses less than all of it when all is demanded. Starts processes.
+fn in_force(options: &Options) -> Result<Confinement, FunctionError> {
+    let limited = Confinement { files: false, namespaces: false, limits: true };
+    let found =
+        options.launcher.as_ref().map_or(limited, |launcher| confinement::probe(launcher, options.folder.join("tmp")));
+    if options.confinement_required && !found.whole() {
+        return Err(FunctionError::Unconfined { found });
+    }
+    Ok(found)
 }

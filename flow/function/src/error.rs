@@ -4,6 +4,8 @@ use millstream_catalog::CatalogError;
 use millstream_storage::StorageError;
 use millstream_types::ErrorKind;
 
+use crate::confinement::Confinement;
+
 /// An error of the function engine.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum FunctionError {
@@ -20,10 +22,24 @@ pub enum FunctionError {
         name: String,
     },
     /// The runtime is none that this node has.
-    #[error("runtime `{runtime}` is not supported; expected nodejs…, python3… or provided…")]
+    #[error("runtime `{runtime}` is not supported; expected nodejs…, python3…, dotnet… or provided…")]
     Runtime {
         /// The identifier.
         runtime: String,
+    },
+    /// The runtime is known, but this machine does not have it.
+    #[error("runtime `{runtime}` needs {needs}")]
+    RuntimeMissing {
+        /// The identifier.
+        runtime: String,
+        /// What is missing, and how it is found.
+        needs: String,
+    },
+    /// The machine confines processes less than is demanded.
+    #[error("functions must be confined but are not wholly: {found}; try: another kernel, or no demand for it")]
+    Unconfined {
+        /// What holds.
+        found: Confinement,
     },
     /// The package is no zip, or holds what may not be unpacked.
     #[error("{reason}")]
@@ -95,10 +111,12 @@ impl FunctionError {
         match self {
             Self::NotFound { .. } | Self::PermissionNotFound { .. } => ErrorKind::NotFound,
             Self::Exists { .. } | Self::PermissionExists { .. } => ErrorKind::Exists,
-            Self::Runtime { .. } | Self::Package { .. } | Self::TooMany { .. } => ErrorKind::Invalid,
+            Self::Runtime { .. } | Self::RuntimeMissing { .. } | Self::Package { .. } | Self::TooMany { .. } => {
+                ErrorKind::Invalid
+            }
             Self::PayloadTooLarge { .. } => ErrorKind::TooLarge,
             Self::Throttled { .. } => ErrorKind::Throttled,
-            Self::Start { .. } => ErrorKind::Internal,
+            Self::Start { .. } | Self::Unconfined { .. } => ErrorKind::Internal,
             Self::Stopping => ErrorKind::Unavailable,
             Self::Catalog(error) => error.kind(),
             Self::Storage(error) => error.kind(),

@@ -79,17 +79,31 @@ impl Functions {
                 return Err(error);
             }
         };
-        metrics.gauge("concurrent", &subject).set(self.shared.pool.running(&name).cast_signed() as i64);
-        let mut process = match self.shared.pool.take(&name, &definition.revision) {
-            Some(process) => process,
-            None => self.start(&definition).await?,
-        };
-        let outcome = self.run_in(&definition, &mut process, id, invocation).await;
-        if outcome.1 {
-            self.shared.pool.give_back(&name, process);
-        }
+        let concurrent = metrics.gauge("concurrent", &subject);
+        let running = || i64::try_from(self.shared.pool.running(&name)).unwrap_or(i64::MAX);
+        concurrent.set(running());
+        let outcome = self.in_turn(&definition, id, invocation).await;
         drop(turn);
-        Ok(outcome.0)
+        concurrent.set(running());
+        outcome
+    }
+
+    /// Runs an invocation that has its turn, in a warm process or a new one.
+    async fn in_turn(
+        &self,
+        definition: &FunctionDefinition,
+        id: &str,
+        invocation: Invocation,
+    ) -> Result<InvocationOutcome, FunctionError> {
+        let mut process = match self.shared.pool.take(&definition.name, &definition.revision) {
+            Some(process) => process,
+            None => self.start(definition).await?,
+        };
+        let (outcome, reusable) = self.run_in(definition, &mut process, id, invocation).await;
+        if reusable {
+            self.shared.pool.give_back(&definition.name, process);
+        }
+        Ok(outcome)
     }
 
     /// Runs an invocation in a process; the second part says whether the process can be used again.
@@ -101,6 +115,7 @@ impl Functions {
         invocation: Invocation,
     ) -> (InvocationOutcome, bool) {
         let cold = !process.warm;
+        let init = if cold { process.initialise().await } else { None };
         let started = self.now();
         let timeout = Duration::from_secs(definition.timeout_seconds.into());
         process.log.take_tail();
@@ -120,7 +135,7 @@ impl Functions {
         if invocation.log_tail {
             tokio::time::sleep(OUTPUT_GRACE).await;
         }
-        let report = report(id, duration, definition.memory_mib, process.peak_mib());
+        let report = report(id, duration, definition.memory_mib, process.peak_mib(), init);
         let log_tail = self.close_log(process, id, &ended, report, invocation.log_tail);
         self.note(definition, id, started, duration, invocation.source, cold, &ended);
         let error = ended.failed.then(|| "Unhandled".to_owned());
@@ -133,6 +148,9 @@ impl Functions {
         let mut lines = vec![format!("END RequestId: {id}"), report];
         if !ended.reusable {
             lines.insert(0, error_message(&ended.payload));
+        }
+        if let Some(reason) = process.ended_for() {
+            lines.insert(0, format!("RequestId: {id} The process was ended: {reason}"));
         }
         let log = Arc::clone(&process.log);
         if now {
@@ -186,11 +204,12 @@ fn trace_header(id: &str) -> String {
     format!("Root=1-{}-{};Parent={};Sampled=0;Invocation={id}", &hex[..8], &hex[8..], &hex[..16])
 }
 
-fn report(id: &str, duration: Duration, memory_mib: u32, peak_mib: u64) -> String {
+fn report(id: &str, duration: Duration, memory_mib: u32, peak_mib: u64, init: Option<Duration>) -> String {
     let milliseconds = duration.as_secs_f64() * 1_000.0;
+    let init = init.map(|init| format!("Init Duration: {:.2} ms\t", init.as_secs_f64() * 1_000.0)).unwrap_or_default();
     format!(
         "REPORT RequestId: {id}\tDuration: {milliseconds:.2} ms\tBilled Duration: {} ms\tMemory Size: {memory_mib} MB\t\
-         Max Memory Used: {peak_mib} MB",
+         Max Memory Used: {peak_mib} MB\t{init}",
         milliseconds.ceil(),
     )
 }

@@ -2,10 +2,12 @@
 //!
 //! A process speaks the Lambda Runtime API: it asks for the next invocation and posts the answer. It is kept warm for the
 //! next one, ended when it has nothing to do, and killed when it takes too long or too much.
-//! Read next: [`engine`] (the operations), [`invocation`] (one invocation), [`pool`] (which process runs what), [`process`] (one process).
+//! Read next: [`engine`] (the operations), [`invocation`] (one invocation), [`pool`] (which process runs what), [`process`] (one process), [`confinement`]
+//! (what keeps it to itself), [`asynchronous`] (invocations that nobody waits for).
 
 mod asynchronous;
 mod configuration;
+pub mod confinement;
 pub mod destination;
 pub mod engine;
 mod error;
@@ -13,12 +15,16 @@ mod invocation;
 mod log_capture;
 mod package;
 mod pool;
+mod port;
 mod process;
 mod runtime;
 mod runtime_api;
 mod start;
+mod usage;
+mod watch;
 
 pub use destination::{Answered, Condition, Delivery, DeliveryError, Destination, EndedInvocation, Purpose};
 pub use engine::{FunctionChange, Functions, NewFunction, Options, ProcessCredentials};
 pub use error::FunctionError;
 pub use invocation::InvocationSummary;
+pub use runtime::DotnetOptions;

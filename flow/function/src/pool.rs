@@ -91,7 +91,7 @@ impl Pool {
 
     /// Gives a process back for the next invocation.
     pub(crate) fn give_back(&self, function: &str, mut process: Process) {
-        process.idle_since = tokio::time::Instant::now();
+        process.rest();
         self.functions().entry(function.to_owned()).or_default().idle.push(process);
     }
 

@@ -6,19 +6,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit};
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
-use tokio::process::{Child, Command};
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::{oneshot, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::confinement::{Confinement, Launcher, Limits, Plan, SIGNALED};
 use crate::error::FunctionError;
 use crate::log_capture::LogCapture;
 use crate::runtime::Program;
 use crate::runtime_api::{Answer, RuntimeApi, Work};
+use crate::usage;
+use crate::watch::{FOLDER_BYTES_MAX, TASKS_MAX, Watch, Watched};
 
-/// How often a process's memory is looked at.
-const MEMORY_LOOK: Duration = Duration::from_millis(50);
+/// How long a process may take before it asks for its first invocation without that counting as part of it: the
+/// service's limit.
+const INIT_MAX: Duration = Duration::from_secs(10);
 
 /// Address space for data beyond the limit on resident memory: runtimes reserve more than they use. It stops what grows
 /// faster than memory is looked at.
@@ -26,9 +31,6 @@ const DATA_RESERVE_BYTES: u64 = 1 << 30;
 
 /// Open files of a process: the service's limit.
 const FILES_MAX: u64 = 1_024;
-
-/// The largest file a process may write: the default size of its temporary folder.
-const FILE_BYTES_MAX: u64 = 512 << 20;
 
 /// What a process is started with.
 pub(crate) struct Start {
@@ -38,6 +40,12 @@ pub(crate) struct Start {
     pub(crate) memory_mib: u32,
     pub(crate) log: Arc<LogCapture>,
     pub(crate) temporary: PathBuf,
+    /// What confines it, and with what; `None`: it is only limited.
+    pub(crate) launcher: Option<(Launcher, Confinement)>,
+    /// What it may read besides the system's programs.
+    pub(crate) readable: Vec<PathBuf>,
+    /// What it does not see.
+    pub(crate) hidden: Vec<PathBuf>,
 }
 
 /// How an invocation ended.
@@ -54,7 +62,11 @@ pub(crate) struct Process {
     api: RuntimeApi,
     group: Pid,
     exit: watch::Receiver<Option<ExitStatus>>,
-    memory_bytes: u64,
+    watch: Watch,
+    /// Processes between the one that was started and the runtime.
+    levels: usize,
+    /// The launcher ends when this does.
+    _lifeline: Option<ChildStdin>,
     temporary: PathBuf,
     pub(crate) log: Arc<LogCapture>,
     /// Which version of its function it runs.
@@ -70,15 +82,15 @@ impl Process {
         let wrong = |error: std::io::Error| FunctionError::Start { program: shown.clone(), reason: error.to_string() };
         let api = RuntimeApi::listen().await.map_err(wrong)?;
         tokio::fs::create_dir_all(&start.temporary).await.map_err(wrong)?;
-        let mut child = Command::new(&start.program.path)
-            .args(&start.program.arguments)
-            .env_clear()
-            .envs(start.environment)
-            .env("AWS_LAMBDA_RUNTIME_API", api.address.to_string())
-            .env("TMPDIR", &start.temporary)
-            .env("HOME", &start.temporary)
-            .current_dir(&start.task_root)
-            .stdin(Stdio::null())
+        let levels = start.launcher.as_ref().map_or(0, |(_, confinement)| confinement.levels());
+        let limits = Limits {
+            data_bytes: (u64::from(start.memory_mib) << 20) + DATA_RESERVE_BYTES,
+            files: FILES_MAX,
+            file_bytes: FOLDER_BYTES_MAX,
+            tasks: TASKS_MAX as u64,
+        };
+        let plan = plan(&start, &api, limits);
+        let mut child = command(&start, &plan)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0)
@@ -88,8 +100,16 @@ impl Process {
             .id()
             .and_then(|id| Pid::from_raw(id.cast_signed()))
             .ok_or_else(|| FunctionError::Start { program: shown.clone(), reason: "it ended at once".to_owned() })?;
-        let memory_bytes = u64::from(start.memory_mib) << 20;
-        limit(group, memory_bytes);
+        let mut lifeline = child.stdin.take();
+        match &mut lifeline {
+            // What it prints says why when it does not read.
+            Some(stdin) => drop(stdin.write_all(&plan.line()).await),
+            None => {
+                if let Err(error) = limits.apply(Some(group)) {
+                    tracing::warn!(%error, "cannot limit a function's process");
+                }
+            }
+        }
         if let Some(pipe) = child.stdout.take() {
             tokio::spawn(Arc::clone(&start.log).read(pipe));
         }
@@ -97,11 +117,19 @@ impl Process {
             tokio::spawn(Arc::clone(&start.log).read(pipe));
         }
         let exit = watch_exit(child);
+        let watch = Watch::over(Watched {
+            group,
+            levels,
+            memory_bytes: u64::from(start.memory_mib) << 20,
+            temporary: start.temporary.clone(),
+        });
         Ok(Self {
             api,
             group,
             exit,
-            memory_bytes,
+            watch,
+            levels,
+            _lifeline: lifeline,
             temporary: start.temporary,
             log: start.log,
             revision,
@@ -115,45 +143,63 @@ impl Process {
         self.exit.borrow().is_none()
     }
 
-    /// The largest resident size so far, MiB.
+    /// The most memory so far, MiB.
     pub(crate) fn peak_mib(&self) -> u64 {
-        status_kib(self.group, "VmHWM:").unwrap_or(0).div_ceil(1_024)
+        let root = self.group.as_raw_nonzero().get();
+        let runtime = usage::descendant(root, self.levels).and_then(usage::peak_bytes);
+        runtime.unwrap_or(0).max(self.watch.peak_bytes()).div_ceil(1 << 20)
+    }
+
+    /// Why the node ended the process, if it did for what it took.
+    pub(crate) fn ended_for(&self) -> Option<&'static str> {
+        self.watch.ended_for()
+    }
+
+    /// Waits until a new process asks for its first invocation; gives how long that took. `None`: it has ended, or takes
+    /// so long that the rest counts as part of the invocation.
+    pub(crate) async fn initialise(&mut self) -> Option<Duration> {
+        self.watch.set_busy(true);
+        let begin = self.idle_since;
+        let mut exit = self.exit.clone();
+        tokio::select! {
+            ready = timeout(INIT_MAX, self.api.ready()) => ready.ok().map(|()| begin.elapsed()),
+            _ = wait_exit(&mut exit) => None,
+        }
     }
 
     /// Runs one invocation to its end, whatever that is.
     pub(crate) async fn run(&mut self, id: &str, mut work: Work, timeout: Duration) -> Ended {
-        let (reply, mut answered) = oneshot::channel();
+        let (reply, answered) = oneshot::channel();
         work.reply = reply;
         self.warm = true;
+        self.watch.set_busy(true);
         let deadline = Instant::now() + timeout;
         if self.api.work.send(work).await.is_err() {
             return self.exited(id).await;
         }
-        let mut look = interval(MEMORY_LOOK);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut exit = self.exit.clone();
-        loop {
-            tokio::select! {
-                biased;
-                answer = &mut answered => match answer {
-                    Ok(Answer::Response(payload)) => return Ended { payload, failed: false, reusable: true },
-                    Ok(Answer::Error(payload)) => return Ended { payload, failed: true, reusable: true },
-                    // The API is gone, so the process is.
-                    Err(_) => return self.exited(id).await,
-                },
-                _ = wait_exit(&mut exit) => return self.exited(id).await,
-                () = sleep_until(deadline) => {
-                    self.kill();
-                    let message = format!("RequestId: {id} Error: Task timed out after {:.2} seconds", timeout.as_secs_f64());
-                    return died("Sandbox.Timedout", &message);
-                }
-                _ = look.tick() => {
-                    if status_kib(self.group, "VmRSS:").unwrap_or(0) << 10 > self.memory_bytes {
-                        self.kill();
-                    }
-                }
+        tokio::select! {
+            biased;
+            answer = answered => match answer {
+                Ok(Answer::Response(payload)) => Ended { payload, failed: false, reusable: true },
+                Ok(Answer::Error(payload)) => Ended { payload, failed: true, reusable: true },
+                Ok(Answer::Fatal(payload)) => Ended { payload, failed: true, reusable: false },
+                // The API is gone, so the process is.
+                Err(_) => self.exited(id).await,
+            },
+            _ = wait_exit(&mut exit) => self.exited(id).await,
+            () = sleep_until(deadline) => {
+                self.kill();
+                let seconds = timeout.as_secs_f64();
+                died("Sandbox.Timedout", &format!("RequestId: {id} Error: Task timed out after {seconds:.2} seconds"))
             }
         }
+    }
+
+    /// It has nothing to do for now.
+    pub(crate) fn rest(&mut self) {
+        self.watch.set_busy(false);
+        self.idle_since = Instant::now();
     }
 
     /// Kills the process and all that it started.
@@ -173,14 +219,15 @@ impl Process {
         if let Some(document) = self.api.init_error() {
             return Ended { payload: document, failed: true, reusable: false };
         }
-        let how = match status {
-            Some(status) if status.success() => "Runtime exited without providing a reason".to_owned(),
-            Some(status) => match (status.code(), status.signal()) {
-                (Some(code), _) => format!("Runtime exited with error: exit status {code}"),
-                (None, Some(9)) => "Runtime exited with error: signal: killed".to_owned(),
-                (None, signal) => format!("Runtime exited with error: signal: {}", signal.unwrap_or_default()),
-            },
-            None => "Runtime exited without providing a reason".to_owned(),
+        let ended = status.map(|status| match (status.code(), status.signal()) {
+            // What stood between said the signal as a number.
+            (Some(code), _) if self.levels > 0 && code > SIGNALED => (None, Some(code - SIGNALED)),
+            ended => ended,
+        });
+        let how = match ended {
+            None | Some((Some(0), _)) => "Runtime exited without providing a reason".to_owned(),
+            Some((Some(code), _)) => format!("Runtime exited with error: exit status {code}"),
+            Some((None, signal)) => format!("Runtime exited with error: signal: {}", signal_name(signal.unwrap_or(0))),
         };
         died("Runtime.ExitError", &format!("RequestId: {id} Error: {how}"))
     }
@@ -221,22 +268,60 @@ async fn wait_exit(exit: &mut watch::Receiver<Option<ExitStatus>>) -> Option<Exi
     }
 }
 
-fn limit(process: Pid, memory_bytes: u64) {
-    let limits = [
-        (Resource::Data, memory_bytes + DATA_RESERVE_BYTES),
-        (Resource::Nofile, FILES_MAX),
-        (Resource::Fsize, FILE_BYTES_MAX),
-        (Resource::Core, 0),
-    ];
-    for (resource, value) in limits {
-        if let Err(error) = prlimit(Some(process), resource, Rlimit { current: Some(value), maximum: Some(value) }) {
-            tracing::warn!(?resource, %error, "cannot limit a function's process");
-        }
+/// What the launcher is told, or what is started directly without one.
+fn plan(start: &Start, api: &RuntimeApi, limits: Limits) -> Plan {
+    let own = |name: &str, value: String| (name.to_owned(), value);
+    let namespaces = start.launcher.as_ref().is_some_and(|(_, confinement)| confinement.namespaces);
+    let temporary = if namespaces { "/tmp".to_owned() } else { start.temporary.display().to_string() };
+    let mut environment = start.environment.clone();
+    environment.extend([
+        own("AWS_LAMBDA_RUNTIME_API", api.address.to_string()),
+        own("TMPDIR", temporary.clone()),
+        own("HOME", temporary),
+    ]);
+    Plan {
+        program: start.program.path.clone(),
+        arguments: start.program.arguments.clone(),
+        environment,
+        folder: start.task_root.clone(),
+        readable: start.readable.clone(),
+        hidden: start.hidden.clone(),
+        temporary: start.temporary.clone(),
+        limits,
+        namespaces,
+        probe: false,
     }
 }
 
-/// A line of `/proc/PID/status` in KiB.
-fn status_kib(process: Pid, name: &str) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", process.as_raw_nonzero())).ok()?;
-    status.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
+fn command(start: &Start, plan: &Plan) -> Command {
+    if let Some((launcher, _)) = &start.launcher {
+        let mut command = Command::new(&launcher.program);
+        command.args(&launcher.arguments).env_clear().stdin(Stdio::piped());
+        return command;
+    }
+    let mut command = Command::new(&plan.program);
+    command
+        .args(&plan.arguments)
+        .env_clear()
+        .envs(plan.environment.iter().map(|(name, value)| (name, value)))
+        .current_dir(&plan.folder)
+        .stdin(Stdio::null());
+    command
+}
+
+/// A signal as the service names it.
+fn signal_name(signal: i32) -> String {
+    let name = match signal {
+        2 => "interrupt",
+        4 => "illegal instruction",
+        6 => "aborted",
+        7 => "bus error",
+        8 => "floating point exception",
+        9 => "killed",
+        11 => "segmentation fault",
+        15 => "terminated",
+        25 => "file size limit exceeded",
+        other => return other.to_string(),
+    };
+    name.to_owned()
 }

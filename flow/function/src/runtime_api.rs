@@ -13,7 +13,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 /// The largest answer of a function: the service's limit.
@@ -37,6 +37,8 @@ pub(crate) enum Answer {
     Response(Bytes),
     /// The error document.
     Error(Bytes),
+    /// The error document of a process that ends with it.
+    Fatal(Bytes),
 }
 
 /// The API of one process; it ends when this is dropped.
@@ -51,6 +53,8 @@ struct Shared {
     next: tokio::sync::Mutex<mpsc::Receiver<Work>>,
     current: Mutex<Option<(String, oneshot::Sender<Answer>)>>,
     init_error: Mutex<Option<Bytes>>,
+    /// Whether the process has asked for an invocation yet.
+    asked: watch::Sender<bool>,
 }
 
 impl RuntimeApi {
@@ -62,9 +66,17 @@ impl RuntimeApi {
             next: tokio::sync::Mutex::new(next),
             current: Mutex::default(),
             init_error: Mutex::default(),
+            asked: watch::Sender::new(false),
         });
         let server = tokio::spawn(serve(listener, Arc::clone(&shared)));
         Ok(Self { address, work, shared, server })
+    }
+
+    /// Resolves when the process has asked for its first invocation.
+    pub(crate) async fn ready(&self) {
+        let mut asked = self.shared.asked.subscribe();
+        // The sender lives as long as this.
+        let _ = asked.wait_for(|asked| *asked).await;
     }
 
     /// The error with which the process could not begin, if it said one.
@@ -106,7 +118,12 @@ async fn answer(shared: &Shared, request: Request<Incoming>) -> Response<Full<By
     match (request.method(), parts.as_slice()) {
         (&Method::GET, ["invocation", "next"]) => next(shared).await,
         (&Method::POST, ["invocation", id, "response"]) => posted(shared, id, request, Answer::Response).await,
-        (&Method::POST, ["invocation", id, "error"]) => posted(shared, id, request, Answer::Error).await,
+        (&Method::POST, ["invocation", id, "error"]) => {
+            // An error of the runtime, not of the function: what posts it does not ask for more.
+            let kind = request.headers().get("lambda-runtime-function-error-type");
+            let fatal = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"Runtime."));
+            posted(shared, id, request, if fatal { Answer::Fatal } else { Answer::Error }).await
+        }
         (&Method::POST, ["init", "error"]) => {
             if let Ok(body) = Limited::new(request.into_body(), RESPONSE_BYTES_MAX).collect().await {
                 *lock(&shared.init_error) = Some(body.to_bytes());
@@ -118,6 +135,7 @@ async fn answer(shared: &Shared, request: Request<Incoming>) -> Response<Full<By
 }
 
 async fn next(shared: &Shared) -> Response<Full<Bytes>> {
+    shared.asked.send_replace(true);
     let work = shared.next.lock().await.recv().await;
     let Some(work) = work else {
         return refused(StatusCode::INTERNAL_SERVER_ERROR, "Stopping", "there is nothing more to do");

@@ -19,14 +19,24 @@ impl Functions {
         let task_root = tokio::task::spawn_blocking(move || packages.unpacked(&hash))
             .await
             .map_err(|_| FunctionError::Stopping)??;
-        let program = self.shared.runtimes.program(runtime, &task_root, definition.memory_mib).await?;
+        let runtimes = &self.shared.runtimes;
+        let program = runtimes.program(runtime, &task_root, &definition.handler, definition.memory_mib).await?;
         let group = (self.shared.options.log_group)(&definition.name);
         let stream = log_stream(self.now(), &uuid::Uuid::new_v4().simple().to_string());
         let log = LogCapture::new(self.shared.insight.logs.clone(), Arc::clone(&self.shared.clock), group, stream);
         let log = Arc::new(log);
+        let options = &self.shared.options;
+        let libraries = options.python_path.iter().chain(&options.node_path).chain(&options.readable);
+        let readable = [task_root.clone()].into_iter().chain(program.readable.clone()).chain(libraries.cloned());
+        // The function's own variables win over what its program would have.
+        let mut environment = program.environment.clone();
+        environment.extend(self.environment(definition, &task_root, &log.stream));
         let start = Start {
+            environment,
+            launcher: options.launcher.clone().map(|launcher| (launcher, self.shared.confinement)),
+            readable: readable.collect(),
+            hidden: options.hidden.clone(),
             program,
-            environment: self.environment(definition, &task_root, &log.stream),
             task_root,
             memory_mib: definition.memory_mib,
             log,

@@ -43,6 +43,11 @@ impl Node {
             node_path: Vec::new(),
             retry_waits: Arc::new([Duration::from_millis(50), Duration::from_millis(50)]),
             destination: None,
+            dotnet: millstream_function::DotnetOptions::default(),
+            launcher: None,
+            confinement_required: false,
+            readable: Vec::new(),
+            hidden: Vec::new(),
         };
         Functions::open(options, self.storage.clone(), catalog, self.insight.clone(), Arc::new(SystemClock)).unwrap()
     }

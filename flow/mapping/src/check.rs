@@ -1,8 +1,11 @@
 //! What a mapping must be: its source and function are there, its settings are within their limits and say something for
 //! that kind of source. The limits are those that the service has.
 
+use std::sync::Arc;
+
 use millstream_catalog::{
-    Catalog, EventSource, EventSourceMappingDefinition, FailureTarget, MappingSettings, MappingState,
+    Catalog, EventSchema, EventSource, EventSourceMappingDefinition, FailureTarget, MappingSettings, MappingState,
+    StreamDefinition,
 };
 
 use crate::error::MappingError;
@@ -28,6 +31,20 @@ const FILTER_CHARS_MAX: i64 = 4_096;
 pub(crate) fn source_name(source: &EventSource) -> &str {
     let (EventSource::Stream { name } | EventSource::Table { name, .. } | EventSource::Queue { name }) = source;
     name
+}
+
+/// The stream that a source stands for, if it is there. That of a table may be another than the one that was meant.
+pub(crate) fn source_stream(catalog: &Catalog, source: &EventSource) -> Result<Arc<StreamDefinition>, MappingError> {
+    let name = source.stream().unwrap_or_default();
+    let meant = match source {
+        EventSource::Table { name, made } => {
+            let table = catalog.tables.get(name);
+            table.is_some_and(|table| table.changes.as_ref().is_some_and(|changes| changes.created == *made))
+        }
+        EventSource::Stream { .. } | EventSource::Queue { .. } => true,
+    };
+    let stream = catalog.streams.get(&name).filter(|_| meant);
+    stream.ok_or_else(|| MappingError::StreamNotFound { of: source.clone() })
 }
 
 /// Checks a definition that is to be.
@@ -57,10 +74,7 @@ pub(crate) fn check(catalog: &Catalog, definition: &EventSourceMappingDefinition
             if settings.concurrency_max.is_some() {
                 return Err(MappingError::NotForSource { setting: "a limit of concurrency", source_kind: "stream" });
             }
-            let stream = source.stream().unwrap_or_default();
-            if catalog.streams.get(&stream).is_none() {
-                return Err(MappingError::StreamNotFound { stream });
-            }
+            source_stream(catalog, source)?;
         }
     }
     settings.on_failure.as_ref().map_or(Ok(()), |target| target_exists(catalog, target))
@@ -139,7 +153,10 @@ fn only_streams_have(settings: &MappingSettings) -> Result<(), MappingError> {
 fn target_exists(catalog: &Catalog, target: &FailureTarget) -> Result<(), MappingError> {
     let (kind, name, found) = match target {
         FailureTarget::Queue { name } => ("queue", name, catalog.queues.get(name).is_some()),
-        FailureTarget::Topic { name } => ("topic", name, catalog.topics.get(name).is_some()),
+        FailureTarget::Topic { name } => {
+            let topic = catalog.topics.get(name);
+            ("topic", name, topic.is_some_and(|topic| topic.schema == EventSchema::Message))
+        }
     };
     if found { Ok(()) } else { Err(MappingError::TargetNotFound { kind, name: name.clone() }) }
 }

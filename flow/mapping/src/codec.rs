@@ -34,7 +34,7 @@ pub enum Report {
     Unreadable,
 }
 
-/// Events as functions see them. All of it is pure.
+/// Events as functions see them, and names as the front has them. All of it is pure.
 pub trait EventCodec: Send + Sync + 'static {
     /// A record as an event holds it.
     ///
@@ -50,6 +50,9 @@ pub trait EventCodec: Send + Sync + 'static {
 
     /// How events name a record.
     fn record_id(&self, origin: &Origin, offset: u64) -> String;
+
+    /// The group of a function's log.
+    fn log_group(&self, function: &str) -> String;
 
     /// What a function's answer says of the batch that it got.
     fn report(&self, answer: &[u8]) -> Report;

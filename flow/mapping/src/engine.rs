@@ -17,7 +17,7 @@ use millstream_types::{Clock, LogId};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::check::{check, check_new, check_unique};
+use crate::check::{check, check_new, check_unique, source_stream};
 use crate::codec::Filter;
 use crate::error::MappingError;
 use crate::progress::ProgressStore;
@@ -110,8 +110,8 @@ impl Mappings {
         };
         check(&self.shared.catalog, &definition)?;
         self.shared.filter(&definition)?;
-        check_new(&self.shared.catalog, &definition)?;
         let begin = self.shared.begin(&definition).await?;
+        check_new(&self.shared.catalog, &definition)?;
         ProgressStore::new(&self.shared.storage, &definition.id).begin(&begin).await?;
         let definition = self.shared.catalog.event_source_mappings.create(definition).await?;
         self.run(Arc::clone(&definition), Phase::Creating);
@@ -249,14 +249,14 @@ impl Shared {
 
     /// With which record of each shard a new mapping begins.
     async fn begin(&self, definition: &EventSourceMappingDefinition) -> Result<Vec<(LogId, u64)>, MappingError> {
-        let Some(stream) = definition.source.stream() else {
+        if let EventSource::Queue { .. } = definition.source {
             return match definition.start {
                 Some(_) => Err(MappingError::NotForSource { setting: "a starting position", source_kind: "queue" }),
                 None => Ok(Vec::new()),
             };
-        };
+        }
         let start = definition.start.ok_or(MappingError::NoStart)?;
-        let stream = self.streams.get(&stream)?;
+        let stream = source_stream(&self.catalog, &definition.source)?;
         let mut begin = Vec::with_capacity(stream.shards.len());
         for shard in &stream.shards {
             let bounds = self.streams.bounds(shard.log());

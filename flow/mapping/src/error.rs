@@ -20,8 +20,8 @@ pub enum MappingError {
     Deleting { id: String },
     #[error("there is no function `{function}`")]
     FunctionNotFound { function: String },
-    #[error("there is no stream `{stream}`")]
-    StreamNotFound { stream: String },
+    #[error("there is no stream `{}`", .of.stream().unwrap_or_default())]
+    StreamNotFound { of: EventSource },
     #[error("there is no queue `{queue}`")]
     QueueNotFound { queue: String },
     #[error("there is no {kind} `{name}` to tell of failures")]

@@ -172,10 +172,10 @@ impl Batch {
             match self.work.run(&self.encoded).await {
                 Ok(ran) => {
                     self.settle(&ran.said).await;
-                    break;
-                }
-                Err(_) if stopping(&self.stop) => {
-                    release(&self.work, &self.queue, &self.messages).await;
+                    if let Said::Failed { .. } = ran.said {
+                        // A function that fails gets less at once for a while.
+                        pause(&self.stop, self.work.wait(1)).await;
+                    }
                     break;
                 }
                 Err(_) => {
@@ -183,6 +183,10 @@ impl Batch {
                     let wait = self.work.wait(failures);
                     let then = self.work.clock.now() + Millis::try_from(wait.as_millis()).unwrap_or(Millis::MAX / 2);
                     pause(&self.stop, wait).await;
+                    if stopping(&self.stop) {
+                        release(&self.work, &self.queue, &self.messages).await;
+                        break;
+                    }
                     if then >= hidden_until {
                         break;
                     }

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_catalog::{EventSourceMappingDefinition, MappingState, StreamDefinition};
+use millstream_catalog::{EventSource, EventSourceMappingDefinition, MappingState, StreamDefinition};
 use millstream_storage::Transaction;
 use millstream_types::LogId;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::check::source_name;
+use crate::check::source_stream;
 use crate::codec::Origin;
 use crate::engine::Shared;
 use crate::error::MappingError;
@@ -81,12 +81,12 @@ async fn work_on(
         status,
         definition,
     });
-    match work.definition.source.stream() {
-        Some(stream) => {
-            Shards { shared, work, stream, running: HashMap::new(), lanes: JoinSet::new(), stop }.run().await
+    match &work.definition.source {
+        EventSource::Stream { .. } | EventSource::Table { .. } => {
+            Shards { shared, work, running: HashMap::new(), lanes: JoinSet::new(), stop }.run().await
         }
-        None => {
-            let queue = source_name(&work.definition.source).to_owned();
+        EventSource::Queue { name } => {
+            let queue = name.clone();
             Poller::new(work, queue, stop).run().await;
         }
     }
@@ -96,7 +96,6 @@ async fn work_on(
 struct Shards {
     shared: Arc<Shared>,
     work: Arc<Work>,
-    stream: String,
     running: HashMap<LogId, Vec<AbortHandle>>,
     lanes: JoinSet<()>,
     stop: watch::Receiver<bool>,
@@ -131,9 +130,12 @@ impl Shards {
 
     /// Begins with shards that are new and ends with those that are gone.
     async fn follow(&mut self) -> Result<(), MappingError> {
-        let Some(stream) = self.shared.catalog.streams.get(&self.stream) else {
-            self.end_with(&[]).await?;
-            return Err(MappingError::StreamNotFound { stream: self.stream.clone() });
+        let stream = match source_stream(&self.shared.catalog, &self.work.definition.source) {
+            Ok(stream) => stream,
+            Err(error) => {
+                self.end_with(&[]).await?;
+                return Err(error);
+            }
         };
         let logs: Vec<LogId> = stream.shards.iter().map(|shard| shard.log()).collect();
         self.end_with(&logs).await?;

@@ -27,6 +27,20 @@ pub enum QueueError {
     MessageTooLarge { bytes: usize, max: usize },
     #[error("the node's queues hold {max} messages, as many as they may; receive and delete some")]
     Full { max: usize },
+    #[error("`{queue}` takes no dead letters of other queues")]
+    NotDeadLetters { queue: String },
+    #[error("the messages of `{queue}` are being moved already")]
+    Redriving { queue: String },
+    #[error("there is no such task that runs")]
+    NoRedrive,
+    #[error("the queue that message {id} came from is not known or gone; say where it is to go")]
+    NoOrigin { id: MessageId },
+    #[error("`{queue}` was purged less than {seconds} s ago")]
+    PurgedLately { queue: String, seconds: i64 },
+    #[error("{max} messages of `{queue}` are in flight, as many as may be; delete some")]
+    TooManyInFlight { queue: String, max: usize },
+    #[error("message {id} is not hidden: its time is over")]
+    NotInFlight { id: MessageId },
     #[error("there is no message {id} in the queue: it was deleted, it expired, or it never was")]
     MessageNotFound { id: MessageId },
     #[error("the receipt of message {id} is an old one: the message was received or changed since")]
@@ -48,14 +62,17 @@ impl QueueError {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::QueueNotFound { .. } | Self::MessageNotFound { .. } => ErrorKind::NotFound,
+            Self::QueueNotFound { .. } | Self::MessageNotFound { .. } | Self::NoRedrive => ErrorKind::NotFound,
             Self::QueueExists { .. } => ErrorKind::Exists,
-            Self::BadName { .. } | Self::OutOfRange { .. } | Self::TooMany { .. } | Self::DeadLetterQueue { .. } => {
-                ErrorKind::Invalid
-            }
+            Self::NotDeadLetters { .. }
+            | Self::NoOrigin { .. }
+            | Self::BadName { .. }
+            | Self::OutOfRange { .. }
+            | Self::TooMany { .. }
+            | Self::DeadLetterQueue { .. } => ErrorKind::Invalid,
             Self::MessageTooLarge { .. } => ErrorKind::TooLarge,
-            Self::Full { .. } => ErrorKind::Throttled,
-            Self::OldReceipt { .. } => ErrorKind::Conflict,
+            Self::Full { .. } | Self::TooManyInFlight { .. } | Self::PurgedLately { .. } => ErrorKind::Throttled,
+            Self::OldReceipt { .. } | Self::NotInFlight { .. } | Self::Redriving { .. } => ErrorKind::Conflict,
             Self::Unreadable { .. } | Self::Broken { .. } => ErrorKind::Internal,
             Self::Catalog(error) => error.kind(),
             Self::Storage(error) => error.kind(),

@@ -85,6 +85,12 @@ impl QueueIndex {
         }
     }
 
+    /// When the oldest message was sent.
+    pub(crate) fn oldest(&self) -> Option<Millis> {
+        // Ids rise with the order of sending; only messages that were moved may be a little younger.
+        self.messages.first_key_value().map(|(_, state)| state.sent)
+    }
+
     pub(crate) fn expires(&self, state: &State) -> Millis {
         state.expires.unwrap_or_else(|| state.sent.saturating_add(self.retention))
     }
@@ -167,7 +173,7 @@ mod tests {
     use super::*;
 
     fn sent(at: Millis) -> State {
-        State { sent: at, visible_at: at, expires: None, first_received: None, receives: 0, turn: 0 }
+        State { sent: at, visible_at: at, expires: None, first_received: None, receives: 0, turn: 0, dead_from: None }
     }
 
     fn take(index: &mut QueueIndex, now: Millis, max: usize, receives_max: Option<u32>) -> Plan {

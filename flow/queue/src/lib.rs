@@ -11,7 +11,8 @@ mod message;
 mod record;
 
 pub use engine::{
-    BATCH_MESSAGES_MAX, Changed, MESSAGE_BYTES_MAX, NewQueue, QUEUES_MAX, Queues, Receive, Update, WAIT_MAX,
+    BATCH_MESSAGES_MAX, Changed, IN_FLIGHT_MAX, MESSAGE_BYTES_MAX, NewQueue, QUEUES_MAX, Queues, Receive, RedriveState,
+    RedriveTask, Update, WAIT_MAX,
 };
 pub use error::QueueError;
 pub use index::Counts;

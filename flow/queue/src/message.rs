@@ -67,6 +67,8 @@ pub struct NewMessage {
     pub delay: Option<Millis>,
     /// When it expires; `None`: as its queue has it.
     pub expires: Option<Millis>,
+    /// The sender's trace, for the receiver; it counts for nothing in the message's size.
+    pub trace: Option<String>,
 }
 
 /// Something said of a message.
@@ -135,6 +137,10 @@ pub struct Message {
     pub receives: u32,
     /// When it was first received.
     pub first_received: Option<Millis>,
+    /// The sender's trace.
+    pub trace: Option<String>,
+    /// The queue that it is a dead letter of, while that is there.
+    pub dead_from: Option<String>,
 }
 
 #[cfg(test)]

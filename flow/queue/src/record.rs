@@ -5,12 +5,15 @@
 
 use bytes::Bytes;
 use millstream_types::Millis;
+use serde::{Deserialize, Serialize};
 
 use crate::message::{Attribute, MessageId};
 
 /// The form of both values; a later one gets another number.
 const FORM: u8 = 1;
 const STATE_BYTES: usize = 1 + 4 * 8 + 2 * 4;
+/// The form of a state with the queue that its message is a dead letter of, and of a content with a trace.
+const LONG_FORM: u8 = 2;
 /// Stands for a time that there is not.
 const NO_TIME: Millis = Millis::MIN;
 
@@ -26,6 +29,8 @@ pub(crate) struct State {
     pub(crate) receives: u32,
     /// The turn of the receipt that counts.
     pub(crate) turn: u32,
+    /// The number of the queue that it is a dead letter of.
+    pub(crate) dead_from: Option<u64>,
 }
 
 /// The key of a message's state: its queue, then its id.
@@ -47,16 +52,24 @@ pub(crate) fn content_key(id: MessageId) -> Vec<u8> {
 impl State {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(STATE_BYTES);
-        bytes.push(FORM);
+        bytes.push(if self.dead_from.is_some() { LONG_FORM } else { FORM });
         let times =
             [self.sent, self.visible_at, self.expires.unwrap_or(NO_TIME), self.first_received.unwrap_or(NO_TIME)];
         times.iter().for_each(|time| bytes.extend(time.to_be_bytes()));
         [self.receives, self.turn].iter().for_each(|count| bytes.extend(count.to_be_bytes()));
+        bytes.extend(self.dead_from.iter().flat_map(|queue| queue.to_be_bytes()));
         bytes
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
-        let rest = bytes.strip_prefix(&[FORM]).filter(|_| bytes.len() == STATE_BYTES)?;
+        let (rest, dead_from) = match bytes.split_first()? {
+            (&FORM, rest) if bytes.len() == STATE_BYTES => (rest, None),
+            (&LONG_FORM, rest) => {
+                let (rest, queue) = rest.split_last_chunk().filter(|_| bytes.len() == STATE_BYTES + 8)?;
+                (rest, Some(u64::from_be_bytes(*queue)))
+            }
+            _ => return None,
+        };
         let time = |at: usize| Some(Millis::from_be_bytes(rest.get(at * 8..at * 8 + 8)?.try_into().ok()?));
         let count = |at: usize| Some(u32::from_be_bytes(rest.get(32 + at * 4..36 + at * 4)?.try_into().ok()?));
         let maybe = |time: Millis| Some(time).filter(|time| *time != NO_TIME);
@@ -67,28 +80,49 @@ impl State {
             first_received: maybe(time(3)?),
             receives: count(0)?,
             turn: count(1)?,
+            dead_from,
         })
     }
 }
 
-/// Attributes as JSON behind their length, then the body as it is.
-pub(crate) fn encode_content(attributes: &[Attribute], body: &[u8]) -> Vec<u8> {
+/// What the content of a message with a trace begins with.
+#[derive(Serialize, Deserialize)]
+struct Head {
+    attributes: Vec<Attribute>,
+    trace: Option<String>,
+}
+
+/// Attributes, and the trace if there is one, as JSON behind their length, then the body as it is.
+pub(crate) fn encode_content(attributes: &[Attribute], trace: Option<&str>, body: &[u8]) -> Vec<u8> {
     // Names, texts and bytes can always be written.
-    let head = if attributes.is_empty() { Vec::new() } else { serde_json::to_vec(attributes).unwrap_or_default() };
+    let (form, head) = match trace {
+        None if attributes.is_empty() => (FORM, Vec::new()),
+        None => (FORM, serde_json::to_vec(attributes).unwrap_or_default()),
+        Some(trace) => {
+            let head = Head { attributes: attributes.to_vec(), trace: Some(trace.to_owned()) };
+            (LONG_FORM, serde_json::to_vec(&head).unwrap_or_default())
+        }
+    };
     let mut bytes = Vec::with_capacity(5 + head.len() + body.len());
-    bytes.push(FORM);
+    bytes.push(form);
     bytes.extend(u32::try_from(head.len()).unwrap_or(u32::MAX).to_be_bytes());
     bytes.extend(head);
     bytes.extend(body);
     bytes
 }
 
-pub(crate) fn decode_content(bytes: &Bytes) -> Option<(Vec<Attribute>, Bytes)> {
-    let rest = bytes.strip_prefix(&[FORM])?;
+/// The attributes, the trace and the body of a content.
+pub(crate) fn decode_content(bytes: &Bytes) -> Option<(Vec<Attribute>, Option<String>, Bytes)> {
+    let (form, rest) = bytes.split_first()?;
     let (length, rest) = rest.split_first_chunk()?;
     let head = rest.get(..u32::from_be_bytes(*length) as usize)?;
-    let attributes = if head.is_empty() { Vec::new() } else { serde_json::from_slice(head).ok()? };
-    Some((attributes, bytes.slice(5 + head.len()..)))
+    let Head { attributes, trace } = match *form {
+        FORM if head.is_empty() => Head { attributes: Vec::new(), trace: None },
+        FORM => Head { attributes: serde_json::from_slice(head).ok()?, trace: None },
+        LONG_FORM => serde_json::from_slice(head).ok()?,
+        _ => return None,
+    };
+    Some((attributes, trace, bytes.slice(5 + head.len()..)))
 }
 
 #[cfg(test)]
@@ -98,18 +132,24 @@ mod tests {
 
     #[test]
     fn messages_are_written_and_read() {
+        let (expires, turn) = (Some(3), u32::MAX);
         let state =
-            State { sent: 1, visible_at: -2, expires: Some(3), first_received: None, receives: 4, turn: u32::MAX };
-        let bytes = state.encode();
-        assert_eq!(State::decode(&bytes), Some(state));
-        assert_eq!(State::decode(&bytes[1..]), None);
+            State { sent: 1, visible_at: -2, expires, first_received: None, receives: 4, turn, dead_from: None };
+        for state in [state, State { dead_from: Some(7), ..state }] {
+            let bytes = state.encode();
+            assert_eq!(State::decode(&bytes), Some(state));
+            assert_eq!(State::decode(&bytes[1..]), None);
+        }
         assert_eq!(State::decode(&[]), None);
         assert_eq!(read_state_key(&state_key(7, MessageId(9))), Some((7, MessageId(9))));
         assert_eq!(read_state_key(b"short"), None);
         let binary = Attribute { name: "a".into(), kind: "Binary".into(), value: AttributeValue::Binary(vec![0, 255]) };
         for attributes in [vec![], vec![binary]] {
-            let content = Bytes::from(encode_content(&attributes, b"body"));
-            assert_eq!(decode_content(&content), Some((attributes, Bytes::from_static(b"body"))));
+            for trace in [None, Some("Root=1")] {
+                let content = Bytes::from(encode_content(&attributes, trace, b"body"));
+                let expected = (attributes.clone(), trace.map(str::to_owned), Bytes::from_static(b"body"));
+                assert_eq!(decode_content(&content), Some(expected));
+            }
         }
         for bad in [&b""[..], &[1, 0, 0], &[1, 0, 0, 0, 9, 1], &[2, 0, 0, 0, 0], &[1, 0, 0, 0, 1, b'{']] {
             assert_eq!(decode_content(&Bytes::copy_from_slice(bad)), None);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use millstream_catalog::{Catalog, QueueSettings, Redrive};
-use millstream_queue::{Counts, Message, NewMessage, NewQueue, QueueError, Queues, Receive, Update};
+use millstream_catalog::{Catalog, QueueSettings, Redrive, RedriveSources};
+use millstream_queue::{Counts, Message, NewMessage, NewQueue, QueueError, Queues, Receive, RedriveState, Update};
 use millstream_storage::Storage;
 use millstream_types::{ManualClock, SystemClock};
 
@@ -147,4 +147,73 @@ async fn what_cannot_be_is_refused() {
     let large = message(&"x".repeat(262_145));
     assert!(matches!(queues.send("q", vec![large]).await, Err(QueueError::MessageTooLarge { .. })));
     assert!(matches!(queues.send("none", vec![]).await, Err(QueueError::QueueNotFound { .. })));
+}
+
+#[tokio::test]
+async fn dead_letters_go_back_to_where_they_came_from() {
+    let Bench { storage, clock, queues } = bench().await;
+    create(&queues, "dead", QueueSettings::default()).await;
+    let redrive = Some(Redrive { queue: "dead".into(), receives_max: 1 });
+    create(&queues, "q", QueueSettings { visibility_seconds: 0, redrive, ..QueueSettings::default() }).await;
+    queues.send("q", vec![message("a"), message("b")]).await.unwrap();
+    queues.receive("q", NOW).await.unwrap();
+    assert_eq!(queues.receive("q", NOW).await.unwrap(), []);
+    let queues = open(&storage, &clock).await;
+    let letter = queues.peek("dead", 1).await.unwrap().remove(0);
+    assert_eq!(letter.dead_from.as_deref(), Some("q"));
+    assert_eq!(queues.dead_letter_sources("dead"), ["q"]);
+    assert!(matches!(queues.start_redrive("q", None, None), Err(QueueError::NotDeadLetters { .. })));
+    assert!(matches!(queues.start_redrive("dead", None, Some(0)), Err(QueueError::OutOfRange { .. })));
+    queues.start_redrive("dead", None, None).unwrap();
+    while queues.redrives("dead").unwrap()[0].state == RedriveState::Running {
+        tokio::task::yield_now().await;
+    }
+    let task = queues.redrives("dead").unwrap().remove(0);
+    assert_eq!((task.state, task.moved, task.to_move), (RedriveState::Completed, 2, 2));
+    let back = queues.receive("q", NOW).await.unwrap();
+    assert_eq!((bodies(&back), back[0].receives, &back[0].dead_from), (vec!["a", "b"], 1, &None));
+    queues.send("dead", vec![message("from nowhere")]).await.unwrap();
+    let id = queues.start_redrive("dead", None, None).unwrap();
+    while queues.redrives("dead").unwrap()[0].state == RedriveState::Running {
+        tokio::task::yield_now().await;
+    }
+    assert!(
+        matches!(&queues.redrives("dead").unwrap()[0].state, RedriveState::Failed(why) if why.contains("not known"))
+    );
+    assert!(matches!(queues.cancel_redrive(&id), Err(QueueError::NoRedrive)));
+}
+
+#[tokio::test]
+async fn what_is_not_hidden_cannot_be_hidden_longer_and_purges_keep_apart() {
+    let Bench { clock, queues, .. } = bench().await;
+    create(&queues, "q", QueueSettings::default()).await;
+    let traced = NewMessage { trace: Some("Root=1".into()), ..message("a") };
+    queues.send("q", vec![traced]).await.unwrap();
+    let taken = queues.receive("q", NOW).await.unwrap().remove(0);
+    assert_eq!(taken.trace.as_deref(), Some("Root=1"));
+    queues.hide("q", taken.receipt, 60_000).await.unwrap();
+    clock.advance(60_000);
+    assert!(matches!(queues.hide("q", taken.receipt, 1).await, Err(QueueError::NotInFlight { .. })));
+    queues.purge_apart("q", 60_000).await.unwrap();
+    assert_eq!(queues.counts("q").unwrap().all(), 0);
+    clock.advance(59_999);
+    assert!(matches!(queues.purge_apart("q", 60_000).await, Err(QueueError::PurgedLately { .. })));
+    clock.advance(1);
+    queues.purge_apart("q", 60_000).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_queue_says_whose_dead_letters_it_takes() {
+    let Bench { queues, .. } = bench().await;
+    let settings = |sources| QueueSettings { sources, ..QueueSettings::default() };
+    create(&queues, "none", settings(RedriveSources::None)).await;
+    create(&queues, "some", settings(RedriveSources::Queues(vec!["a".into()]))).await;
+    let to = |queue: &str| {
+        let redrive = Some(Redrive { queue: queue.into(), receives_max: 1 });
+        QueueSettings { redrive, ..QueueSettings::default() }
+    };
+    for (name, target, fine) in [("a", "none", false), ("b", "some", false), ("a", "some", true)] {
+        let made = queues.create(NewQueue { name: name.into(), settings: to(target), ..NewQueue::default() }).await;
+        assert_eq!(made.is_ok(), fine, "{name} to {target}: {made:?}");
+    }
 }

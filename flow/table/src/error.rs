@@ -26,6 +26,12 @@ pub enum TableError {
     /// `hash`: the hash key, else the sort key.
     #[error("expected at most {max} bytes for the key attribute `{attribute}`")]
     KeyTooLarge { attribute: String, hash: bool, max: usize },
+    #[error("the table has no index `{index}`")]
+    IndexNotFound { index: String },
+    #[error("expected the key attribute `{attribute}` of the index `{index}` to be of type {}, found {}", expected.letters(), found.letters())]
+    IndexKeyType { attribute: String, index: String, expected: AttributeType, found: AttributeType },
+    #[error("expected a value of at least one byte for the key attribute `{attribute}` of the index `{index}`")]
+    IndexKeyEmpty { attribute: String, index: String, kind: AttributeType },
     #[error("an item of {bytes} bytes is over the limit of {max}")]
     ItemTooLarge { bytes: usize, max: usize },
     #[error("expected at most {max} levels of lists and maps")]
@@ -109,6 +115,9 @@ impl TableError {
             | Self::KeyType { .. }
             | Self::KeyMismatch
             | Self::KeyEmpty { .. }
+            | Self::IndexNotFound { .. }
+            | Self::IndexKeyType { .. }
+            | Self::IndexKeyEmpty { .. }
             | Self::Expression(_)
             | Self::UpdatesKey { .. }
             | Self::OperandMissing

@@ -163,6 +163,7 @@ mod tests {
             item_bytes_max: millstream_catalog::TABLE_ITEM_BYTES_MAX,
             changes: None,
             expiry: None,
+            indexes: Vec::new(),
         }
     }
 

@@ -8,6 +8,7 @@ mod change;
 pub mod engine;
 mod error;
 pub mod expression;
+pub mod index;
 pub mod item;
 pub mod key;
 pub mod number;

@@ -1,12 +1,15 @@
-//! What functions and event source mappings could not do, or did, on its way to a queue or a function: targets as ARNs,
-//! messages as the service writes them.
+//! What functions and event source mappings could not do, or did, on its way to a queue, a topic or a function: targets as
+//! ARNs, messages as the service writes them.
 //!
 //! Sources: the Lambda developer guide, "Retain records of asynchronous invocations" and "Adding a dead-letter queue".
 //! Which end goes where is the engines' matter.
 
-use std::sync::{Arc, OnceLock};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use base64_simd::STANDARD;
 use bytes::Bytes;
+use millstream_event::{Events, Message, message};
 use millstream_function::{
     Condition, Delivery, DeliveryError, Destination, EndedInvocation, FunctionError, Functions, Purpose,
 };
@@ -15,14 +18,13 @@ use millstream_types::{
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
+use tokio::sync::SetOnce;
 
+use crate::authorize::Authorizer;
 use crate::place::{Place, resource};
 
 /// What a dead letter says of its error: the service's limit, bytes.
 const ERROR_MESSAGE_BYTES_MAX: usize = 1_024;
-
-/// Says whether a role (an ARN) may do an action (`sqs:SendMessage`) on a resource (an ARN); the error is the reason.
-pub type Allowed = Arc<dyn Fn(&str, &str, &str) -> Result<(), String> + Send + Sync>;
 
 /// What a target is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,38 +59,40 @@ impl<'a> Target<'a> {
     }
 }
 
-/// Writes to targets on behalf of a role.
+/// Writes to targets on behalf of functions.
 pub struct Destinations {
     place: Place,
     queues: Arc<dyn SendMessage>,
-    allowed: Allowed,
-    functions: OnceLock<Functions>,
+    authorizer: Authorizer,
+    engines: SetOnce<(Functions, Events)>,
 }
 
 impl Destinations {
-    /// Targets in a place; `allowed` is asked before each write.
+    /// Targets in a place; before each write it is asked whether the function's role allows it.
     #[must_use]
-    pub fn new(place: Place, queues: Arc<dyn SendMessage>, allowed: Allowed) -> Self {
-        Self { place, queues, allowed, functions: OnceLock::new() }
+    pub fn new(place: Place, queues: Arc<dyn SendMessage>, authorizer: Authorizer) -> Self {
+        Self { place, queues, authorizer, engines: SetOnce::new() }
     }
 
-    /// Plugs in the function engine, which itself needs this to be opened. Only the first call counts.
-    pub fn connect(&self, functions: Functions) {
-        let _ = self.functions.set(functions);
+    /// Plugs in the engines that are opened after this, since they need it. Only the first call counts; what is for them
+    /// waits until then.
+    pub fn connect(&self, functions: Functions, events: Events) {
+        let _ = self.engines.set((functions, events));
     }
 
-    /// Writes a message to a target under a role; durable when the future resolves. A function gets the body as its
+    /// Writes a message to a target for a function; durable when the future resolves. A function gets the body as its
     /// event, later.
     ///
     /// # Errors
-    /// [`ErrorKind::Forbidden`] names the action that the role does not allow; [`ErrorKind::NotFound`] what is not there.
-    pub async fn send(&self, role: &str, target: &str, message: OutgoingMessage) -> Result<(), DeliveryError> {
+    /// [`ErrorKind::Forbidden`] names the action that the function's role does not allow; [`ErrorKind::NotFound`] what is not there.
+    pub async fn send(&self, function: &str, target: &str, message: OutgoingMessage) -> Result<(), DeliveryError> {
         let wrong = |kind: ErrorKind, message: String| DeliveryError { kind, message };
         let Some(kind) = Target::parse(target) else {
             let message = format!("expected the ARN of a queue, a topic or a function, found `{target}`");
             return Err(wrong(ErrorKind::Invalid, message));
         };
-        (self.allowed)(role, kind.action(), target).map_err(|reason| wrong(ErrorKind::Forbidden, reason))?;
+        let permitted = self.authorizer.function_may(function, kind.action(), &self.place.own_arn(target));
+        permitted.map_err(|reason| wrong(ErrorKind::Forbidden, reason))?;
         match kind {
             Target::Queue(name) => self
                 .queues
@@ -96,15 +100,12 @@ impl Destinations {
                 .await
                 .map_err(|error| wrong(error.kind, error.message)),
             Target::Function(name) => self.invoke_later(name, message.body).await,
-            Target::Topic(_) => {
-                Err(wrong(ErrorKind::Invalid, "topics as targets are not supported by this node".to_owned()))
-            }
+            Target::Topic(name) => self.publish(name, message).await,
         }
     }
 
     async fn invoke_later(&self, name: &str, payload: Bytes) -> Result<(), DeliveryError> {
-        let stopping = || DeliveryError { kind: ErrorKind::Unavailable, message: "the node is starting".to_owned() };
-        let functions = self.functions.get().ok_or_else(stopping)?;
+        let (functions, _) = self.engines.wait().await;
         let invocation = Invocation {
             function: name.to_owned(),
             payload,
@@ -115,6 +116,28 @@ impl Destinations {
         let refused = |error: FunctionError| DeliveryError { kind: error.kind(), message: error.to_string() };
         functions.enqueue(invocation).await.map(drop).map_err(refused)
     }
+
+    async fn publish(&self, topic: &str, message: OutgoingMessage) -> Result<(), DeliveryError> {
+        let (_, events) = self.engines.wait().await;
+        let attributes = message.attributes.into_iter().map(|attribute| {
+            let value = match attribute.value {
+                MessageAttributeValue::Text(text) => message::AttributeValue::Text(text),
+                MessageAttributeValue::Binary(bytes) => {
+                    message::AttributeValue::Binary(STANDARD.encode_to_string(&bytes))
+                }
+            };
+            (attribute.name, message::Attribute { kind: attribute.kind, value })
+        });
+        let message = Message {
+            id: uuid::Uuid::new_v4().to_string(),
+            subject: None,
+            body: String::from_utf8_lossy(&message.body).into_owned(),
+            bodies: BTreeMap::new(),
+            attributes: attributes.collect(),
+        };
+        let published = events.publish_messages(topic, &[message]).await;
+        published.map(drop).map_err(|error| DeliveryError { kind: error.kind(), message: error.to_string() })
+    }
 }
 
 impl Destination for Destinations {
@@ -124,7 +147,7 @@ impl Destination for Destinations {
                 Purpose::DeadLetter => dead_letter(&delivery.ended),
                 Purpose::Record => Bytes::from(record(&self.place, &delivery.ended)).into(),
             };
-            self.send(&delivery.ended.role, &delivery.target, message).await
+            self.send(&delivery.ended.function, &delivery.target, message).await
         })
     }
 }
@@ -249,7 +272,6 @@ mod tests {
     fn ended(payload: &'static str, answer: Option<&'static str>) -> EndedInvocation {
         EndedInvocation {
             function: "writer".into(),
-            role: "role".into(),
             id: "id-1".into(),
             payload: Bytes::from_static(payload.as_bytes()),
             time: 1_480_000_000_123,

@@ -10,6 +10,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
+use millstream_access::policy::Context;
 use millstream_access::{AccessError, Caller};
 use millstream_http::body::{self, BodyError};
 use millstream_types::{BoxFuture, Clock};
@@ -83,67 +84,85 @@ impl AwsFront {
             Err(error) => return family.refused(&error, request_id),
         };
         // Whoever may do everything is asked nothing.
-        let circumstances = (!self.authorizer.access.may_everything(&caller))
-            .then(|| self.authorizer.circumstances(&caller, Some(&head)));
-        let permitted = |needs: &dyn Fn() -> Vec<Need>| match &circumstances {
-            Some(circumstances) => self.authorizer.check(&caller, &needs(), circumstances),
-            None => Ok(()),
-        };
+        let asked = !self.authorizer.access.may_everything(&caller);
+        let circumstances = asked.then(|| self.authorizer.circumstances(&caller, Some(&head)));
+        let call = Call { service, caller, circumstances, request_id };
         if let Some((service, operation)) = cbor_protocol::target(&head.headers, head.uri.path()) {
-            return match permitted(&|| vec![Need::new(format!("cloudwatch:{operation}"), "*")]) {
-                Ok(()) => self.services.cbor(&service, &operation, &body),
-                Err(message) => cbor_protocol::error(&ServiceError { status: 403, ..denied(message) }, "AccessDenied"),
-            };
+            return self.cbor(&call, &service, &operation, &body);
         }
-        // REST services have operations that take forms too, such as an invocation with one as its event.
-        if family == Family::Query && !Services::is_rest(&service) {
-            let read = Parameters::parse(&body);
-            return match read {
-                Ok(mut parameters) => {
-                    let request = QueryRequest {
-                        action: parameters.take("Action").unwrap_or_default(),
-                        path: head.uri.path().to_owned(),
-                        parameters,
-                        headers: head.headers,
-                        request_id: request_id.to_owned(),
-                        caller: caller.clone(),
-                    };
-                    match permitted(&|| self.authorizer.query_needs(&caller, &service, &request)) {
-                        Ok(()) => self.services.query(&service, request).await,
-                        Err(message) => Services::query_denied(&service, message, request_id),
-                    }
-                }
-                Err(error) => query_protocol::unserved(&error, request_id),
-            };
+        match family {
+            // REST services have operations that take forms too, such as an invocation with one as its event.
+            Family::Query if !Services::is_rest(&call.service) => self.query(&call, head, &body).await,
+            Family::Json => self.json(&call, head, body).await,
+            Family::Query | Family::Rest => self.rest(&call, head, body).await,
         }
-        if family != Family::Json {
-            let request = RestRequest {
-                method: head.method,
-                path: head.uri.path().to_owned(),
-                query: head.uri.query().unwrap_or_default().to_owned(),
-                headers: head.headers,
-                body,
-                request_id: request_id.to_owned(),
-                caller: caller.clone(),
-            };
-            return match permitted(&|| self.authorizer.rest_needs(&service, &request)) {
-                Ok(()) => self.services.rest(&service, request).await,
-                Err(message) => rest_protocol::error(&ServiceError { status: 403, ..denied(message) }),
-            };
+    }
+
+    /// Whether the caller may do what the call needs.
+    fn permit(&self, call: &Call<'_>, needs: impl FnOnce() -> Vec<Need>) -> Result<(), String> {
+        match &call.circumstances {
+            Some(circumstances) => self.authorizer.check(&call.caller, &needs(), circumstances),
+            None => Ok(()),
         }
+    }
+
+    async fn json(&self, call: &Call<'_>, head: Parts, body: Bytes) -> Response<Bytes> {
         let target =
             head.headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
         let (prefix, operation) = target.split_once('.').unwrap_or(("", &target));
         let request = JsonRequest {
             operation: operation.to_owned(),
             body,
-            request_id: request_id.to_owned(),
+            request_id: call.request_id.to_owned(),
             headers: head.headers,
-            caller: caller.clone(),
+            caller: call.caller.clone(),
         };
-        match permitted(&|| self.authorizer.json_needs(&service, &request, &self.services)) {
-            Ok(()) => self.services.json(&service, prefix, &request).await,
-            Err(message) => Services::json_denied(&service, message),
+        match self.permit(call, || self.authorizer.json_needs(&call.service, &request, &self.services)) {
+            Ok(()) => self.services.json(&call.service, prefix, &request).await,
+            Err(message) => Services::json_denied(&call.service, message),
+        }
+    }
+
+    fn cbor(&self, call: &Call<'_>, service: &str, operation: &str, body: &[u8]) -> Response<Bytes> {
+        // One service speaks it.
+        match self.permit(call, || vec![Need::new(format!("cloudwatch:{operation}"), "*")]) {
+            Ok(()) => self.services.cbor(service, operation, body),
+            Err(message) => cbor_protocol::error(&ServiceError { status: 403, ..denied(message) }, "AccessDenied"),
+        }
+    }
+
+    async fn query(&self, call: &Call<'_>, head: Parts, body: &[u8]) -> Response<Bytes> {
+        let mut parameters = match Parameters::parse(body) {
+            Ok(parameters) => parameters,
+            Err(error) => return query_protocol::unserved(&error, call.request_id),
+        };
+        let request = QueryRequest {
+            action: parameters.take("Action").unwrap_or_default(),
+            path: head.uri.path().to_owned(),
+            parameters,
+            headers: head.headers,
+            request_id: call.request_id.to_owned(),
+            caller: call.caller.clone(),
+        };
+        match self.permit(call, || self.authorizer.query_needs(&call.caller, &call.service, &request)) {
+            Ok(()) => self.services.query(&call.service, request).await,
+            Err(message) => Services::query_denied(&call.service, message, call.request_id),
+        }
+    }
+
+    async fn rest(&self, call: &Call<'_>, head: Parts, body: Bytes) -> Response<Bytes> {
+        let request = RestRequest {
+            method: head.method,
+            path: head.uri.path().to_owned(),
+            query: head.uri.query().unwrap_or_default().to_owned(),
+            headers: head.headers,
+            body,
+            request_id: call.request_id.to_owned(),
+            caller: call.caller.clone(),
+        };
+        match self.permit(call, || self.authorizer.rest_needs(&call.service, &request)) {
+            Ok(()) => self.services.rest(&call.service, request).await,
+            Err(message) => rest_protocol::error(&ServiceError { status: 403, ..denied(message) }),
         }
     }
 
@@ -163,6 +182,16 @@ impl AwsFront {
         claim.check(Some(&grant.secret), place, &head.headers, authority, body, now)?;
         Ok((claim.scope.service, grant.caller))
     }
+}
+
+/// A request whose signature holds.
+struct Call<'r> {
+    /// What it was signed for.
+    service: String,
+    caller: Caller,
+    /// `None`: the caller may do everything.
+    circumstances: Option<Context>,
+    request_id: &'r str,
 }
 
 /// What comes along with temporary credentials: in a header, or in a presigned address.

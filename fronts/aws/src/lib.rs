@@ -23,5 +23,6 @@ pub mod query_protocol;
 pub mod rest_protocol;
 pub mod services;
 pub mod sigv4;
+pub mod sns;
 pub mod sqs;
 pub mod sts;

@@ -24,6 +24,16 @@ impl Place {
     pub fn arn(&self, service: &str, resource: &str) -> String {
         format!("arn:aws:{service}:{}:{}:{resource}", self.region, self.account)
     }
+
+    /// An ARN as this node has it. Services look at its last part only, so policies must not see another region or account.
+    #[must_use]
+    pub fn own_arn(&self, arn: &str) -> String {
+        let parts: Vec<&str> = arn.splitn(6, ':').collect();
+        match parts.as_slice() {
+            ["arn", _, service, _, _, resource] => self.arn(service, resource),
+            _ => arn.to_owned(),
+        }
+    }
 }
 
 /// The resource part of an ARN of a service, without its leading kind: `stream/trades` of `stream/` gives `trades`.
@@ -44,6 +54,7 @@ mod tests {
         let arn = Place::new("us-east-1").arn("kinesis", "stream/trades");
         assert_eq!(arn, "arn:aws:kinesis:us-east-1:000000000000:stream/trades");
         assert_eq!(resource(&arn, "kinesis", "stream/"), Some("trades"));
+        assert_eq!(Place::new("us-east-1").own_arn("arn:aws:kinesis:eu-west-1:1:stream/trades"), arn);
         assert_eq!(resource(&arn, "firehose", "stream/"), None);
         assert_eq!(resource("trades", "kinesis", "stream/"), None);
         assert_eq!(resource("arn:aws:lambda:r:a:function:f", "lambda", "function:"), Some("f"));

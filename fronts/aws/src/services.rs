@@ -19,6 +19,7 @@ use crate::lambda::Lambda;
 use crate::logs::CloudWatchLogs;
 use crate::query_protocol::{self, QueryRequest};
 use crate::rest_protocol::{self, RestRequest};
+use crate::sns::Sns;
 use crate::sqs::{self, Sqs};
 use crate::sts::Sts;
 
@@ -42,6 +43,8 @@ pub struct Services {
     pub analytics: KinesisAnalytics,
     /// CloudWatch metrics.
     pub cloudwatch: CloudWatch,
+    /// SNS.
+    pub sns: Sns,
     /// SQS.
     pub sqs: Sqs,
     /// IAM.
@@ -97,6 +100,8 @@ impl Services {
             "monitoring" => self.cloudwatch.query(&request),
             "iam" => self.iam.call(&request).await,
             "sts" => self.sts.call(&request),
+            "sns" => self.sns.answer(&request).await,
+            "sqs" => self.sqs.answer_query(&request).await,
             _ => {
                 let error = ServiceError { status: 404, ..ServiceError::unknown_operation(service, &request.action) };
                 query_protocol::unserved(&error, &request.request_id)
@@ -132,8 +137,12 @@ impl Services {
         }
     }
 
-    /// Answers what needs no signature: the deployed APIs. `None`: it is no such request.
+    /// Answers what needs no signature: the deployed APIs, and what subscribers of topics call. `None`: it is no such
+    /// request.
     pub(crate) async fn public(&self, head: &http::request::Parts, body: &Bytes) -> Option<Response<Bytes>> {
+        if let Some(answer) = self.sns.public(head).await {
+            return Some(answer);
+        }
         self.apigateway.public(head, body).await
     }
 }

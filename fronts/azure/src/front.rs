@@ -4,38 +4,58 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderValue, Response, header};
+use http::{HeaderValue, Request, Response, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use millstream_http::body;
 use millstream_types::BoxFuture;
 
+use crate::eventhubs::amqp::WebSockets;
 use crate::request::AzureRequest;
 use crate::services::{Service, Services};
+
+/// What a request is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meant {
+    /// A service.
+    Service(Service),
+    /// AMQP inside a WebSocket, from here on.
+    WebSocket,
+}
 
 /// The front: the services, and what a request needs on its way to them.
 pub struct AzureFront {
     services: Services,
+    web_sockets: WebSockets,
 }
 
 impl AzureFront {
-    /// The front over its services.
+    /// The front over its services, and the door for AMQP inside a WebSocket.
     #[must_use]
-    pub fn new(services: Services) -> Self {
-        Self { services }
+    pub fn new(services: Services, web_sockets: WebSockets) -> Self {
+        Self { services, web_sockets }
     }
 
-    /// The service that a request is for; `None` when none of this front is meant.
+    /// What a request is for; `None` when none of this front is meant.
     #[must_use]
-    pub fn service(&self, head: &Parts) -> Option<Service> {
-        Service::of(head)
+    pub fn meant(&self, head: &Parts) -> Option<Meant> {
+        if WebSockets::is_meant(head) {
+            return Some(Meant::WebSocket);
+        }
+        Service::of(head).map(Meant::Service)
     }
 
-    /// Answers a request of a service. Never fails: whatever is wrong is the answer. The future is boxed so that the
-    /// services are compiled with this crate and not with the binary.
+    /// Answers a request of this front. Never fails: whatever is wrong is the answer. The future is boxed so that the services
+    /// are compiled with this crate and not with the binary.
     #[must_use]
-    pub fn handle(&self, service: Service, head: Parts, body: Incoming) -> BoxFuture<'_, Response<Full<Bytes>>> {
-        Box::pin(async move { self.answer(service, head, body).await.map(Full::new) })
+    pub fn handle(&self, meant: Meant, head: Parts, body: Incoming) -> BoxFuture<'_, Response<Full<Bytes>>> {
+        Box::pin(async move {
+            let response = match meant {
+                Meant::WebSocket => self.web_sockets.upgrade(Request::from_parts(head, body)),
+                Meant::Service(service) => self.answer(service, head, body).await,
+            };
+            response.map(Full::new)
+        })
     }
 
     async fn answer(&self, service: Service, head: Parts, body: Incoming) -> Response<Bytes> {

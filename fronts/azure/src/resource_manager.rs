@@ -1,10 +1,12 @@
 //! What services that are managed through the cloud's resource manager share: whose path it is, who is let in, refusals.
 //!
-//! `/subscriptions/S/resourceGroups/G/providers/PROVIDER/…`. Its tokens come from a directory that this node cannot ask, so
-//! a development node takes any bearer token and others take none. Source: the Azure Resource Manager's REST conventions.
+//! `/subscriptions/S/resourceGroups/G/providers/PROVIDER/…`. The cloud's tokens come from a directory that this node cannot
+//! ask, so the token is one that the node has issued itself; a development node takes any.
+//! Source: the Azure Resource Manager's REST conventions.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
+use millstream_access::Management;
 use serde_json::{Value, json};
 
 use crate::request::AzureRequest;
@@ -31,19 +33,22 @@ pub(crate) fn is_of_provider(path: &str, provider: &str) -> bool {
 }
 
 /// Lets a request in, or says why not.
-pub(crate) fn authorize(request: &AzureRequest, development: bool) -> Result<(), Refusal> {
-    if !development {
-        let message = "This node checks no tokens, so it takes management requests only with --dev. Describe the \
-                       resource in the pipeline file instead.";
-        return Err(Refusal::new(StatusCode::FORBIDDEN, "AuthorizationFailed", message));
+pub(crate) fn authorize(request: &AzureRequest, management: &Management) -> Result<(), Refusal> {
+    let unauthorized = |code, message| Err(Refusal::new(StatusCode::UNAUTHORIZED, code, message));
+    let given = request.header("authorization").and_then(|value| value.split_once(' '));
+    match given {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("Bearer") && !token.trim().is_empty() => {
+            if management.admits(token.trim()) {
+                return Ok(());
+            }
+            let message = "The access token is not this node's. 'millstream keys' on its machine shows the right one.";
+            unauthorized("InvalidAuthenticationToken", message)
+        }
+        _ => unauthorized(
+            "AuthenticationFailed",
+            "Authentication failed. The 'Authorization' header is missing or has another form than 'Bearer TOKEN'.",
+        ),
     }
-    let token = request.header("authorization").and_then(|value| value.split_once(' '));
-    if token.is_some_and(|(scheme, token)| scheme.eq_ignore_ascii_case("Bearer") && !token.trim().is_empty()) {
-        return Ok(());
-    }
-    let message =
-        "Authentication failed. The 'Authorization' header is missing or has another form than 'Bearer TOKEN'.";
-    Err(Refusal::new(StatusCode::UNAUTHORIZED, "AuthenticationFailed", message))
 }
 
 /// Refuses a request that does not say which version of the interface it speaks.
@@ -79,32 +84,34 @@ pub(crate) fn refusal_document(code: &str, message: &str, details: &[Value]) -> 
 mod tests {
     use std::net::{IpAddr, Ipv4Addr};
 
+    use http::header::AUTHORIZATION;
     use http::{HeaderMap, Method};
 
     use super::*;
 
     #[test]
-    fn a_development_node_takes_any_bearer_token_and_others_none() {
-        for (token, development, expected) in [
-            ("Bearer x", true, None),
-            ("bearer x", true, None),
-            ("Bearer ", true, Some(StatusCode::UNAUTHORIZED)),
-            ("Basic x", true, Some(StatusCode::UNAUTHORIZED)),
-            ("", true, Some(StatusCode::UNAUTHORIZED)),
-            ("Bearer x", false, Some(StatusCode::FORBIDDEN)),
+    fn only_the_nodes_own_token_is_taken_and_any_in_development() {
+        for (header, token, expected) in [
+            ("Bearer x", "", None),
+            ("bearer x", "", None),
+            ("Bearer ", "", Some(StatusCode::UNAUTHORIZED)),
+            ("Basic x", "", Some(StatusCode::UNAUTHORIZED)),
+            ("", "", Some(StatusCode::UNAUTHORIZED)),
+            ("Bearer x", "y", Some(StatusCode::UNAUTHORIZED)),
+            ("Bearer y", "y", None),
         ] {
             let request = AzureRequest {
                 method: Method::GET,
                 path: String::new(),
                 query: String::new(),
-                headers: HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static(token))]),
+                headers: HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static(header))]),
                 host: String::new(),
                 peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
                 body: Bytes::new(),
                 request_id: String::new(),
             };
-            let refused = authorize(&request, development).err().map(|refusal| refusal.status);
-            assert_eq!(refused, expected, "{token} {development}");
+            let refused = authorize(&request, &Management::by(token.to_owned())).err().map(|refusal| refusal.status);
+            assert_eq!(refused, expected, "{header} {token}");
         }
     }
 

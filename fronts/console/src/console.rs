@@ -13,6 +13,7 @@ use millstream_event::Events;
 use millstream_function::Functions;
 use millstream_gateway::Managed;
 use millstream_insight::Insight;
+use millstream_mapping::Mappings;
 use millstream_namespace::Namespaces;
 use millstream_object::Objects;
 use millstream_query::Queries;
@@ -21,6 +22,7 @@ use millstream_table::Tables;
 use millstream_types::Clock;
 use tokio::sync::Semaphore;
 
+use crate::create::{Create, CreateRefusal, NewSection};
 use crate::error::ConsoleError;
 use crate::live::Live;
 use crate::measure::Measures;
@@ -38,6 +40,8 @@ pub struct ConsoleParts {
     pub insight: Insight,
     /// The function engine.
     pub functions: Functions,
+    /// The engine of event source mappings.
+    pub mappings: Mappings,
     /// The table engine.
     pub tables: Tables,
     /// The delivery engine.
@@ -56,6 +60,8 @@ pub struct ConsoleParts {
     pub managed: Managed,
     /// How clients reach what is shown.
     pub addresses: Addresses,
+    /// Makes what forms describe.
+    pub create: Arc<dyn Create>,
     /// The node's time.
     pub clock: Arc<dyn Clock>,
     /// Host names, besides those of loopback, under which browsers may ask for the console.
@@ -109,6 +115,10 @@ impl Console {
         &self.shared.parts.functions
     }
 
+    pub(crate) fn mappings(&self) -> &Mappings {
+        &self.shared.parts.mappings
+    }
+
     pub(crate) fn tables(&self) -> &Tables {
         &self.shared.parts.tables
     }
@@ -143,6 +153,18 @@ impl Console {
 
     pub(crate) fn addresses(&self) -> &Addresses {
         &self.shared.parts.addresses
+    }
+
+    /// Whether forms ask for a token.
+    pub(crate) fn create_needs_token(&self) -> bool {
+        self.shared.parts.create.needs_token()
+    }
+
+    /// Makes what a section describes. Goes on to its end when whoever asked goes away: half a resource helps nobody.
+    pub(crate) async fn create(&self, new: NewSection) -> Result<Vec<String>, CreateRefusal> {
+        let create = Arc::clone(&self.shared.parts.create);
+        let made = tokio::spawn(async move { create.create(new).await }).await;
+        made.unwrap_or_else(|error| Err(CreateRefusal::Failed(format!("it ended early: {error}"))))
     }
 
     pub(crate) fn clock(&self) -> &dyn Clock {
@@ -184,7 +206,7 @@ impl Console {
     }
 
     pub(crate) fn topic(&self, name: &str) -> Result<Arc<TopicDefinition>, ConsoleError> {
-        self.events().topic(name).map_err(|_| not_found("topic", name))
+        self.events().any_topic(name).map_err(|_| not_found("topic", name))
     }
 
     pub(crate) fn subscription(
@@ -192,7 +214,7 @@ impl Console {
         topic: &str,
         name: &str,
     ) -> Result<Arc<EventSubscriptionDefinition>, ConsoleError> {
-        self.events().subscription(topic, name).map_err(|_| not_found("subscription", name))
+        self.events().any_subscription(topic, name).map_err(|_| not_found("subscription", name))
     }
 
     pub(crate) fn container(

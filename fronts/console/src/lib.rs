@@ -1,12 +1,13 @@
 //! The live console: server-rendered pages over the engines, and the JSON that the command line asks for.
 //!
-//! Shows, never defines. Pages work without scripts; with the one module they are live: see [`live`].
+//! Defines nothing itself: what a form describes goes through the port [`Create`]. Pages work without scripts; with the one module they are live: see [`live`].
 //! Read next: [`page`] (addresses), [`pages`] (one file a page), [`live`] (updates), [`api`] (JSON).
 
 mod api;
 mod assets;
 mod chart;
 mod console;
+mod create;
 mod error;
 mod format;
 mod graph;
@@ -21,6 +22,7 @@ mod story;
 mod tail;
 
 pub use console::{Addresses, ConnectionStrings, Console, ConsoleParts};
+pub use create::{Create, CreateRefusal, NewCode, NewSection};
 pub use error::ConsoleError;
 
 use axum::Router;
@@ -32,6 +34,7 @@ use axum::routing::{get, post};
 pub fn router(console: Console) -> Router {
     let test_call = post(pages::call::run).layer(DefaultBodyLimit::max(pages::call::FORM_BYTES_MAX));
     let test_query = post(pages::trial::run).layer(DefaultBodyLimit::max(api::trial::BODY_BYTES_MAX));
+    let new = post(pages::new::run).layer(DefaultBodyLimit::max(pages::new::BODY_BYTES_MAX));
     let hosts = guard::Hosts(console.hosts().into());
     Router::new()
         .route("/assets/{name}", get(assets::serve))
@@ -46,6 +49,7 @@ pub fn router(console: Console) -> Router {
         .route("/queries/{name}/test", get(pages::trial::show).merge(test_query))
         .route("/buckets/{bucket}/{key}/content", get(pages::object::download))
         .route("/apis/{service}/{api}/{operation}", get(pages::show).merge(test_call))
+        .route("/new/{kind}", get(pages::show).merge(new))
         .fallback(pages::show)
         .with_state(console)
         .layer(from_fn_with_state(hosts, guard::check))

@@ -28,6 +28,8 @@ pub enum Page {
     Functions(String),
     /// A function.
     Function(String),
+    /// Roles and users, from one on.
+    Access(String),
     /// A delivery stream.
     Delivery(String),
     /// All hubs whose ids come after one.
@@ -42,6 +44,10 @@ pub enum Page {
     Topic(String),
     /// A subscription: its topic and its name.
     Subscription(String, String),
+    /// All queues whose names come after one.
+    Queues(String),
+    /// A queue.
+    Queue(String),
     /// All buckets whose names come after one.
     Buckets(String),
     /// The objects of a bucket under a prefix, from a name on.
@@ -76,6 +82,8 @@ pub enum Page {
     ManagedApi(String, String),
     /// An operation: its service, its API and its name.
     Operation(String, String, String),
+    /// The form that makes a resource of a kind; empty: all kinds.
+    New(String),
     /// A record's trail.
     Trace(String),
 }
@@ -114,6 +122,7 @@ impl Page {
             Self::Table(name, after) => list(&format!("/tables/{}", segment(name)), after),
             Self::Functions(after) => list("/functions", after),
             Self::Function(name) => format!("/functions/{}", segment(name)),
+            Self::Access(after) => list("/access", after),
             Self::Delivery(name) => format!("/delivery/{}", segment(name)),
             Self::Hubs(after) => list("/hubs", after),
             Self::Hub(namespace, name) => path("hubs", &[namespace, name]),
@@ -121,6 +130,8 @@ impl Page {
             Self::Topics(after) => list("/topics", after),
             Self::Topic(name) => path("topics", &[name]),
             Self::Subscription(topic, name) => path("topics", &[topic, name]),
+            Self::Queues(after) => list("/queues", after),
+            Self::Queue(name) => path("queues", &[name]),
             Self::Buckets(after) => list("/buckets", after),
             Self::Bucket { name, prefix, after } => {
                 with(path("buckets", &[name]), &[("prefix", prefix), ("after", after)])
@@ -134,6 +145,8 @@ impl Page {
             Self::Service(name) => path("apis", &[name]),
             Self::ManagedApi(service, name) => path("apis", &[service, name]),
             Self::Operation(service, api, name) => path("apis", &[service, api, name]),
+            Self::New(kind) if kind.is_empty() => "/new".to_owned(),
+            Self::New(kind) => path("new", &[kind]),
             Self::Trace(id) => format!("/trace?id={}", segment(id)),
         }
     }
@@ -164,6 +177,7 @@ impl Page {
             ("tables", Some(name)) => Self::Table(decode(name)?, after()),
             ("functions", None) => Self::Functions(after()),
             ("functions", Some(name)) => Self::Function(decode(name)?),
+            ("access", None) => Self::Access(after()),
             ("delivery", Some(name)) => Self::Delivery(decode(name)?),
             ("hubs", None) => Self::Hubs(after()),
             ("hubs", Some(namespace)) => {
@@ -179,6 +193,8 @@ impl Page {
                 None => Self::Topic(decode(topic)?),
                 Some(name) => Self::Subscription(decode(topic)?, decode(name)?),
             },
+            ("queues", None) => Self::Queues(after()),
+            ("queues", Some(name)) => Self::Queue(decode(name)?),
             ("buckets", None) => Self::Buckets(after()),
             ("buckets", Some(name)) => match parts.next() {
                 None => Self::Bucket { name: decode(name)?, prefix: value("prefix"), after: after() },
@@ -195,6 +211,8 @@ impl Page {
                 (Some(api), None) => Self::ManagedApi(decode(service)?, decode(api)?),
                 (Some(api), Some(name)) => Self::Operation(decode(service)?, decode(api)?, decode(name)?),
             },
+            ("new", None) => Self::New(String::new()),
+            ("new", Some(kind)) => Self::New(decode(kind)?),
             ("trace", None) => Self::Trace(value("id").trim().to_owned()),
             _ => return None,
         };
@@ -206,12 +224,13 @@ impl Page {
         match self {
             Self::Overview => "/",
             Self::Queries(_) | Self::Query(_) => "/queries",
-            Self::Functions(_) | Self::Function(_) => "/functions",
-            Self::Topics(_) | Self::Topic(_) | Self::Subscription(..) => "/topics",
             Self::Services(_) | Self::Service(_) | Self::ManagedApi(..) | Self::Operation(..) => "/apis",
             Self::Trace(_) => "/trace",
+            Self::New(_) => "/new",
             _ => match self.tab() {
                 "/hubs" => "/streams",
+                "/access" => "/functions",
+                "/queues" => "/topics",
                 "/documents" | "/buckets" => "/tables",
                 first => first,
             },
@@ -222,7 +241,11 @@ impl Page {
     pub fn tab(&self) -> &'static str {
         match self {
             Self::Streams(_) | Self::Stream(_) | Self::Delivery(_) => "/streams",
+            Self::Functions(_) | Self::Function(_) => "/functions",
+            Self::Access(_) => "/access",
             Self::Hubs(_) | Self::Hub(..) | Self::HubKeys(..) => "/hubs",
+            Self::Topics(_) | Self::Topic(_) | Self::Subscription(..) => "/topics",
+            Self::Queues(_) | Self::Queue(_) => "/queues",
             Self::Tables(_) | Self::Table(..) => "/tables",
             Self::Documents(_) | Self::Container { .. } => "/documents",
             Self::Buckets(_) | Self::Bucket { .. } | Self::Object(..) => "/buckets",
@@ -238,8 +261,10 @@ impl Page {
             Self::Queries(_) => "Queries".into(),
             Self::Tables(_) => "Tables".into(),
             Self::Functions(_) => "Functions".into(),
+            Self::Access(_) => "Access".into(),
             Self::Hubs(_) => "Event hubs".into(),
             Self::Topics(_) => "Topics".into(),
+            Self::Queues(_) => "Queues".into(),
             Self::Buckets(_) => "Objects".into(),
             Self::Documents(_) => "Documents".into(),
             Self::Services(_) => "APIs".into(),
@@ -252,12 +277,15 @@ impl Page {
             | Self::Hub(_, name)
             | Self::Topic(name)
             | Self::Subscription(_, name)
+            | Self::Queue(name)
             | Self::Bucket { name, .. }
             | Self::Object(_, name)
             | Self::Container { name, .. }
             | Self::Service(name)
             | Self::ManagedApi(_, name)
             | Self::Operation(_, _, name) => name.into(),
+            Self::New(kind) if kind.is_empty() => "New".into(),
+            Self::New(kind) => format!("New {}", kind.replace('-', " ")).into(),
             Self::Trace(_) => "Trace".into(),
         }
     }
@@ -314,6 +342,7 @@ mod tests {
             Page::Table(odd.clone(), odd.clone()),
             Page::Functions(String::new()),
             Page::Function(odd.clone()),
+            Page::Access(odd.clone()),
             Page::Delivery(odd.clone()),
             Page::Hubs(odd.clone()),
             Page::Hub(odd.clone(), odd.clone()),
@@ -321,6 +350,8 @@ mod tests {
             Page::Topics(String::new()),
             Page::Topic(odd.clone()),
             Page::Subscription(odd.clone(), odd.clone()),
+            Page::Queues(odd.clone()),
+            Page::Queue(odd.clone()),
             Page::Buckets(String::new()),
             Page::Bucket { name: odd.clone(), prefix: format!(" {odd}/ "), after: odd.clone() },
             Page::Bucket { name: odd.clone(), prefix: String::new(), after: odd.clone() },
@@ -331,6 +362,8 @@ mod tests {
             Page::Service(odd.clone()),
             Page::ManagedApi(odd.clone(), odd.clone()),
             Page::Operation(odd.clone(), odd.clone(), odd.clone()),
+            Page::New(String::new()),
+            Page::New(odd.clone()),
             Page::Trace(odd),
         ];
         for page in pages {

@@ -249,8 +249,15 @@ impl Teller<'_> {
             }
             Made::Expired { reader, .. } => {
                 let detail = "retention removed it first".to_owned();
-                let name = reader.strip_prefix("delivery/").unwrap_or(&reader).to_owned();
-                let at = Some((name.clone(), Page::Delivery(name)));
+                let mapping = reader.strip_prefix("mapping/").and_then(|id| self.console.mappings().get(id).ok());
+                let at = match mapping.map(|mapping| mapping.definition.function.clone()) {
+                    Some(function) => (function.clone(), Page::Function(function)),
+                    None => {
+                        let name = reader.strip_prefix("delivery/").unwrap_or(&reader).to_owned();
+                        (name.clone(), Page::Delivery(name))
+                    }
+                };
+                let at = Some(at);
                 self.steps.push(step("never reached", at, detail, Outcome::Stopped));
             }
         }
@@ -267,7 +274,7 @@ impl Teller<'_> {
         }
     }
 
-    /// What is still to come: queries and delivery streams that have not taken the record yet.
+    /// What is still to come: queries and functions that have not had the record yet.
     fn waits(&self, stream: &StreamDefinition) -> Vec<Step> {
         let wait = |at: (String, Page), detail: String| Step {
             time: None,
@@ -279,9 +286,12 @@ impl Teller<'_> {
         let queries = self.console.catalog().queries.list();
         let queries = queries.iter().filter(|query| query.inputs.iter().any(|input| input.stream == stream.name));
         let seen = |name: &str| self.steps.iter().any(|step| step.at.as_ref().is_some_and(|(at, _)| at == name));
-        let unread = queries.filter(|query| !seen(&query.name));
-        let unread = unread.map(|query| wait(query_at(query.name.clone()), "or its marks are gone".to_owned()));
-        unread.collect()
+        let queries = queries.map(|query| query_at(query.name.clone()));
+        let mappings = self.console.catalog().event_source_mappings.list();
+        let mappings = mappings.iter().filter(|mapping| mapping.source.stream().as_ref() == Some(&stream.name));
+        let functions = mappings.map(|mapping| (mapping.function.clone(), Page::Function(mapping.function.clone())));
+        let unread = queries.chain(functions).filter(|(name, _)| !seen(name));
+        unread.map(|at| wait(at, "or its marks are gone".to_owned())).collect()
     }
 }
 

@@ -1,5 +1,6 @@
 //! The listener: HTTP/1.1 connections, bounded in number, in time and in what they may hold.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,10 +11,9 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use millstream_types::BoxFuture;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 /// Connections at once. Each idle one holds some kilobytes; more wait in the system's queue.
 const CONNECTIONS_MAX: usize = 20_000;
@@ -30,8 +30,8 @@ const DRAIN: Duration = Duration::from_secs(20);
 /// What answers requests. A trait object, so that the listener is compiled once and with this crate.
 pub type Answer = dyn Fn(Request<Incoming>) -> BoxFuture<'static, Response<Full<Bytes>>> + Send + Sync;
 
-/// Serves until `shutdown` resolves, then lets requests under way end. Each request carries the peer's `SocketAddr` in its
-/// extensions.
+/// Serves until `shutdown` resolves, then lets requests under way end; connections that have left HTTP by an upgrade are not
+/// waited for. Each request carries the peer's `SocketAddr` in its extensions.
 #[must_use]
 pub fn serve(listener: TcpListener, answer: Arc<Answer>, shutdown: BoxFuture<'static, ()>) -> BoxFuture<'static, ()> {
     Box::pin(accept(listener, answer, shutdown))
@@ -39,7 +39,7 @@ pub fn serve(listener: TcpListener, answer: Arc<Answer>, shutdown: BoxFuture<'st
 
 async fn accept(listener: TcpListener, answer: Arc<Answer>, mut shutdown: BoxFuture<'static, ()>) {
     let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let graceful = GracefulShutdown::new();
+    let drain = watch::Sender::new(());
     loop {
         let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { break };
         let (stream, peer) = tokio::select! {
@@ -65,13 +65,22 @@ async fn accept(listener: TcpListener, answer: Arc<Answer>, mut shutdown: BoxFut
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
             .max_buf_size(BUFFER_BYTES_MAX)
-            .serve_connection(TokioIo::new(stream), service);
-        let connection = graceful.watch(connection);
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades();
+        let mut draining = drain.subscribe();
         tokio::spawn(async move {
+            let mut connection = pin!(connection);
             // A client that goes away or sends no HTTP is its own business.
-            let _ = connection.await;
-            drop(permit);
+            tokio::select! {
+                _ = connection.as_mut() => {}
+                _ = draining.changed() => {
+                    connection.as_mut().graceful_shutdown();
+                    let _ = connection.await;
+                }
+            }
+            drop((permit, draining));
         });
     }
-    let _ = tokio::time::timeout(DRAIN, graceful.shutdown()).await;
+    drain.send_replace(());
+    let _ = tokio::time::timeout(DRAIN, drain.closed()).await;
 }

@@ -21,7 +21,7 @@ use super::carry_out::Outcome;
 use crate::node::Engines;
 
 /// What a file writes for the address of the node that it is applied to.
-const ENDPOINT: &str = "${endpoint}";
+pub(super) const ENDPOINT: &str = "${endpoint}";
 
 pub(super) async fn hub(engines: &Engines, spec: &HubSpec) -> anyhow::Result<Outcome> {
     let namespace = spec.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);

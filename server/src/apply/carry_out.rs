@@ -8,10 +8,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use millstream_catalog::pipeline::{
-    ApiSpec, DeliveryStreamSpec, FunctionSpec, Pipeline, QuerySpec, RouteIntegration, RouteSpec, SqlText, StreamSpec,
-    TableSpec,
+    ApiSpec, DeliveryStreamSpec, FunctionSpec, Known, Pipeline, QuerySpec, RouteIntegration, RouteSpec, SqlText,
+    StreamSpec, TableSpec,
 };
-use millstream_catalog::{DeliverySource, QueryInput, QueryOutput, StreamOwner, TABLE_ITEM_BYTES_MAX, TableOwner};
+use millstream_catalog::{
+    DeliverySource, QueryInput, QueryOutput, StreamOwner, TABLE_ITEM_BYTES_MAX, TableDefinition, TableOwner,
+};
 use millstream_delivery::{DeliveryError, NewDeliveryStream};
 use millstream_function::{FunctionChange, FunctionError, NewFunction};
 use millstream_gateway::Route;
@@ -20,7 +22,7 @@ use millstream_stream::{NewStream, StreamError};
 use millstream_table::{NewTable, TableError};
 
 use super::check::told;
-use super::{Request, azure, portal, queue};
+use super::{Request, access, azure, mapping, message_topic, portal, queue};
 use crate::node::Engines;
 
 /// What became of one resource.
@@ -67,8 +69,18 @@ impl fmt::Display for Applied {
 /// # Errors
 /// The file's mistakes, or the first resource that could not be made, with its name; those before it are made.
 pub async fn apply(engines: &Engines, request: &Request) -> anyhow::Result<Vec<Applied>> {
-    let pipeline =
-        Pipeline::parse(&request.file, &request.text).map_err(|mistakes| anyhow::anyhow!(told(&mistakes)))?;
+    let known = Known::of(&engines.catalog);
+    let pipeline = Pipeline::parse_onto(&request.file, &request.text, &known)
+        .map_err(|mistakes| anyhow::anyhow!(told(&mistakes)))?;
+    carry_out(engines, request, &pipeline).await
+}
+
+/// Carries out what a file says, with the texts and packages that came with it.
+pub(super) async fn carry_out(
+    engines: &Engines,
+    request: &Request,
+    pipeline: &Pipeline,
+) -> anyhow::Result<Vec<Applied>> {
     let mut applied = Vec::new();
     let mut note = |kind, name: &str, outcome, url| applied.push(Applied { kind, name: name.to_owned(), outcome, url });
     for spec in pipeline.streams.iter().map(|located| &located.value) {
@@ -93,10 +105,23 @@ pub async fn apply(engines: &Engines, request: &Request) -> anyhow::Result<Vec<A
         let outcome = queue::settle(engines, spec, made).await.with_context(|| format!("queue `{}`", spec.name))?;
         note("queue", &spec.name, outcome, None);
     }
+    for spec in pipeline.roles.iter().map(|located| &located.value) {
+        let outcome = access::role(engines, spec).await.with_context(|| format!("role `{}`", spec.name))?;
+        note("role", &spec.name, outcome, None);
+    }
+    for spec in pipeline.users.iter().map(|located| &located.value) {
+        let outcome = access::user(engines, spec).await.with_context(|| format!("user `{}`", spec.name))?;
+        note("user", &spec.name, outcome, None);
+    }
     for spec in pipeline.functions.iter().map(|located| &located.value) {
         let package = request.packages.get(&spec.code.value.display().to_string());
         let outcome = function(engines, spec, package).await.with_context(|| format!("function `{}`", spec.name))?;
         note("function", &spec.name, outcome, None);
+    }
+    for spec in pipeline.mappings.iter().map(|located| &located.value) {
+        let name = mapping::name(spec);
+        let outcome = mapping::mapping(engines, spec).await.with_context(|| format!("mapping `{name}`"))?;
+        note("mapping", &name, outcome, None);
     }
     for spec in pipeline.hubs.iter().map(|located| &located.value) {
         let outcome = azure::hub(engines, spec).await.with_context(|| format!("event hub `{}`", spec.name))?;
@@ -141,6 +166,11 @@ pub async fn apply(engines: &Engines, request: &Request) -> anyhow::Result<Vec<A
     }
     for spec in pipeline.topics.iter().map(|located| &located.value) {
         let (outcome, url) = azure::topic(engines, spec).await.with_context(|| format!("topic `{}`", spec.name))?;
+        note("topic", &spec.name, outcome, Some(url));
+    }
+    for spec in pipeline.message_topics.iter().map(|located| &located.value) {
+        let (outcome, url) =
+            message_topic::topic(engines, spec).await.with_context(|| format!("topic `{}`", spec.name))?;
         note("topic", &spec.name, outcome, Some(url));
     }
     for spec in pipeline.managed_services.iter().map(|located| &located.value) {
@@ -214,23 +244,45 @@ async fn table(engines: &Engines, spec: &TableSpec) -> anyhow::Result<Outcome> {
         name: spec.name.clone(),
         hash_key: spec.hash_key.clone(),
         sort_key: spec.sort_key.clone(),
-        provisioned: None,
-        changes: None,
+        provisioned: spec.provisioned,
+        changes: spec.changes,
+        indexes: Vec::new(),
         tags: BTreeMap::new(),
         owner: TableOwner::User,
         item_bytes_max: TABLE_ITEM_BYTES_MAX,
     };
-    match engines.tables.create(new).await {
-        Ok(_) => Ok(Outcome::Created),
-        Err(TableError::TableExists { .. }) => {
-            let found = engines.tables.table(&spec.name)?;
-            if found.hash_key == spec.hash_key && found.sort_key == spec.sort_key {
-                return Ok(Outcome::Unchanged);
-            }
-            bail!("it has other keys; delete it or describe it as it is")
-        }
-        Err(error) => Err(error.into()),
+    let (found, outcome) = match engines.tables.create(new).await {
+        Ok(made) => (made, Outcome::Created),
+        Err(TableError::TableExists { .. }) => (engines.tables.table(&spec.name)?, Outcome::Unchanged),
+        Err(error) => return Err(error.into()),
+    };
+    if found.hash_key != spec.hash_key || found.sort_key != spec.sort_key {
+        bail!("it has other keys; delete it or describe it as it is")
     }
+    let changed = change_table(engines, spec, &found).await?;
+    Ok(if changed && outcome == Outcome::Unchanged { Outcome::Updated } else { outcome })
+}
+
+/// Makes a table as the file says it. What the file says nothing of stays as it is.
+async fn change_table(engines: &Engines, spec: &TableSpec, found: &TableDefinition) -> anyhow::Result<bool> {
+    let (tables, mut changed) = (&engines.tables, false);
+    if spec.provisioned.is_some() && spec.provisioned != found.provisioned {
+        tables.set_provisioned(&spec.name, spec.provisioned).await?;
+        changed = true;
+    }
+    if spec.changes.is_some() && spec.changes != found.change_view() {
+        // Another view is another stream of changes.
+        if found.change_view().is_some() {
+            tables.set_changes(&spec.name, None).await?;
+        }
+        tables.set_changes(&spec.name, spec.changes).await?;
+        changed = true;
+    }
+    if spec.expiry.is_some() && spec.expiry != found.expiry {
+        tables.set_expiry(&spec.name, spec.expiry.clone()).await?;
+        changed = true;
+    }
+    Ok(changed)
 }
 
 async fn function(engines: &Engines, spec: &FunctionSpec, package: Option<&String>) -> anyhow::Result<Outcome> {
@@ -240,6 +292,7 @@ async fn function(engines: &Engines, spec: &FunctionSpec, package: Option<&Strin
         name: spec.name.clone(),
         runtime: spec.runtime.clone(),
         handler: spec.handler.clone(),
+        role: engines.authorizer.role_named(spec.role.as_deref())?,
         timeout_seconds: spec.timeout_seconds,
         memory_mib: spec.memory_mib,
         environment: environment(spec),
@@ -254,6 +307,8 @@ async fn function(engines: &Engines, spec: &FunctionSpec, package: Option<&Strin
             let change = FunctionChange {
                 runtime: Some(new.runtime.clone()),
                 handler: Some(new.handler.clone()),
+                // A role that was given by a call stays where the file names none.
+                role: spec.role.is_some().then(|| new.role.clone()),
                 timeout_seconds: Some(new.timeout_seconds),
                 memory_mib: Some(new.memory_mib),
                 environment: Some(new.environment.clone()),
@@ -263,6 +318,7 @@ async fn function(engines: &Engines, spec: &FunctionSpec, package: Option<&Strin
             };
             let same = found.runtime == new.runtime
                 && found.handler == new.handler
+                && (spec.role.is_none() || found.role == new.role)
                 && found.timeout_seconds == new.timeout_seconds
                 && found.memory_mib == new.memory_mib
                 && found.environment == new.environment

@@ -37,6 +37,28 @@ pub fn package(code: &Path) -> io::Result<Bytes> {
     Ok(Bytes::from(writer.finish()?.into_inner()))
 }
 
+/// A package of one file: the one in which the runtime looks for the handler.
+///
+/// # Errors
+/// When the text cannot be packed.
+pub fn of_source(runtime: &str, handler: &str, text: &str) -> io::Result<Bytes> {
+    let module = handler.rsplit_once('.').map_or(handler, |(module, _)| module);
+    let name = match runtime {
+        name if name.starts_with("python") => format!("{}.py", module.replace('.', "/")),
+        name if name.starts_with("nodejs") && text.contains("export ") => format!("{module}.mjs"),
+        name if name.starts_with("nodejs") => format!("{module}.js"),
+        _ => "bootstrap".to_owned(),
+    };
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default()
+        .compression_method(CompressionMethod::Deflated)
+        .last_modified_time(DateTime::default())
+        .unix_permissions(if name == "bootstrap" { 0o755 } else { 0o644 });
+    writer.start_file(name, options)?;
+    writer.write_all(text.replace("\r\n", "\n").as_bytes())?;
+    Ok(Bytes::from(writer.finish()?.into_inner()))
+}
+
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
@@ -62,6 +84,21 @@ fn is_executable(file: &Path) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_stands_where_its_handler_is_looked_for() {
+        for (runtime, handler, text, file) in [
+            ("python3.12", "index.handler", "def handler", "index.py"),
+            ("python3.12", "app.main.handler", "", "app/main.py"),
+            ("nodejs20.x", "index.handler", "exports.handler = 1", "index.js"),
+            ("nodejs20.x", "index.handler", "export const handler = 1", "index.mjs"),
+            ("provided.al2023", "x", "#!/bin/sh", "bootstrap"),
+        ] {
+            let zip = of_source(runtime, handler, text).unwrap();
+            let mut archive = zip::ZipArchive::new(Cursor::new(zip)).unwrap();
+            assert_eq!(archive.by_index(0).unwrap().name().unwrap(), file, "{runtime} {handler}");
+        }
+    }
 
     #[test]
     fn a_folder_gives_the_same_package_each_time() {

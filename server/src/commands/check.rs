@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context as _;
+use millstream_catalog::pipeline::Known;
 
 use crate::apply::check::{check, told};
 
@@ -13,8 +14,8 @@ use crate::apply::check::{check, told};
 pub fn run(file: &Path) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let folder = file.parent().unwrap_or(Path::new("."));
-    let checked =
-        check(&file.display().to_string(), &text, folder).map_err(|mistakes| anyhow::anyhow!(told(&mistakes)))?;
+    let checked = check(&file.display().to_string(), &text, folder, &Known::default())
+        .map_err(|mistakes| anyhow::anyhow!(told(&mistakes)))?;
     let pipeline = checked.pipeline;
     let counts = [
         (pipeline.streams.len(), "streams"),
@@ -26,8 +27,8 @@ pub fn run(file: &Path) -> anyhow::Result<()> {
         (pipeline.buckets.len(), "blob containers"),
         (pipeline.databases.len(), "databases"),
         (pipeline.apis.len(), "APIs"),
+        (pipeline.topics.len() + pipeline.message_topics.len(), "topics"),
         (pipeline.plans.len(), "usage plans"),
-        (pipeline.topics.len(), "topics"),
         (pipeline.managed_services.len(), "API Management services"),
     ];
     let counts = counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use millstream_catalog::pipeline::Known;
 use millstream_namespace::{DEFAULT_NAMESPACE, Scope};
 use millstream_types::{Clock as _, SystemClock};
 
@@ -36,7 +37,7 @@ pub async fn run(args: &DemoArgs) -> anyhow::Result<()> {
     let node = Node::start(Settings::from_args(&serve)?).await?;
     node.announce();
     let file = example.write(&node.data().join(example.folder)).context("writing the example")?;
-    let mut request = Request::read(&file)?;
+    let mut request = Request::read(&file, &Known::default())?;
     if args.replay.is_some() {
         // Trades of another day are late by any tolerance: only their own times count then.
         request.text = request.text.replace("late_tolerance_seconds = 5", "late_tolerance_seconds = -1");
@@ -69,7 +70,7 @@ async fn paid_api(serve: &mut ServeArgs, seconds: Option<u64>) -> anyhow::Result
     node.announce();
     let example = example::PAID_API;
     let file = example.write(&node.data().join(example.folder)).context("writing the example")?;
-    for applied in apply::apply(node.engines(), &Request::read(&file)?).await? {
+    for applied in apply::apply(node.engines(), &Request::read(&file, &Known::default())?).await? {
         println!("{applied}");
     }
     let (owner, password) = millstream_portal::DEVELOPMENT_OWNER;

@@ -1,6 +1,7 @@
 //! What each command does. One file a command that is more than a request to a node.
 
 mod check;
+mod create;
 mod demo;
 mod portal;
 mod remote;
@@ -20,6 +21,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Serve(args) => serve::run(&args).await,
         Command::Demo(args) => demo::run(&args).await,
         Command::Apply(args) => remote::apply(&args).await,
+        Command::Create(args) => create::run(&args).await,
         Command::Check { file } => check::run(&file),
         Command::Tail(args) => remote::tail(&args).await,
         Command::Query(args) => remote::query(&args).await,

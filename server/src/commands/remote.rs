@@ -20,10 +20,12 @@ use crate::remote::Remote;
 /// # Errors
 /// Mistakes in the file, or the node's refusal.
 pub async fn apply(args: &PipelineArgs) -> anyhow::Result<()> {
-    let request = ApplyRequest::read(&args.file)?;
+    let remote = Remote::new(&args.node.data);
+    let known = remote.ask_whole(Method::GET, "/admin/known", Bytes::new()).await?;
+    let known = serde_json::from_slice(&known).context("the node's answer is no JSON")?;
+    let request = ApplyRequest::read(&args.file, &known)?;
     let body = Bytes::from(serde_json::to_vec(&request)?);
     let mut failed = false;
-    let remote = Remote::new(&args.node.data);
     remote
         .follow(Method::POST, "/admin/apply", body, |line| {
             failed |= line.starts_with("error");
@@ -174,7 +176,7 @@ pub async fn keys(args: &KeysArgs) -> anyhow::Result<()> {
 }
 
 /// Prints a line. When whoever reads has gone (`| head`), that is an end and no error.
-fn say(line: &str) {
+pub(super) fn say(line: &str) {
     if writeln!(std::io::stdout(), "{line}").is_err() {
         std::process::exit(0);
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use base64::Engine as _;
-use millstream_access::{Access, SessionKey};
+use millstream_access::{Access, Management, SessionKey};
 use millstream_aws::apigateway::LambdaProxy;
 use millstream_aws::authorize::Authorizer;
 use millstream_aws::destination::Destinations;
@@ -15,6 +15,7 @@ use millstream_aws::kinesis::Seal;
 use millstream_aws::kinesisanalytics::LambdaOutputCodec;
 use millstream_aws::lambda::event_source_mapping::{LambdaEvents, OnFailureDestinations, RolePermits};
 use millstream_aws::place::Place;
+use millstream_aws::sns::notification::{NotificationDocuments, Signer};
 use millstream_azure::cosmos;
 use millstream_azure::eventgrid::{place as grid_place, words::webhook_words};
 use millstream_azure::streamanalytics::FunctionOutputCodec;
@@ -22,6 +23,7 @@ use millstream_catalog::{Catalog, StorageAccountDefinition};
 use millstream_delivery::Deliveries;
 use millstream_document::Documents;
 use millstream_event::{Events, Options as EventOptions, RetrySchedule};
+use millstream_function::confinement::Launcher;
 use millstream_function::{Functions, Options as FunctionOptions, ProcessCredentials};
 use millstream_gateway::{BackendOptions, Backends, Calls, Gateway, Managed, PlanOptions, Plans};
 use millstream_insight::Insight;
@@ -37,7 +39,7 @@ use millstream_table::Tables;
 use millstream_types::{Clock, Invoke, SystemClock};
 
 use crate::cli::DurabilityName;
-use crate::settings::{ObjectSettings, Settings};
+use crate::settings::{ConfineFunctions, ObjectSettings, Settings};
 
 /// How long `interval` waits before what was acknowledged is on disk.
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -56,6 +58,8 @@ pub struct Engines {
     pub access: Access,
     /// The access engine in the AWS protocols' words.
     pub authorizer: Authorizer,
+    /// Who may manage the node where a protocol has no keys for that.
+    pub management: Management,
     pub streams: Streams,
     pub namespaces: Namespaces,
     pub tables: Tables,
@@ -77,6 +81,8 @@ pub struct Engines {
     pub place: Place,
     /// Keeps what clients bring back from being made up.
     pub seal: Seal,
+    /// Signs what subscribers of topics get.
+    pub signer: Signer,
     pub clock: Arc<dyn Clock>,
     /// Where clients of this machine find the AWS protocols.
     pub endpoint: String,
@@ -96,6 +102,7 @@ impl Engines {
         // A node that takes no published key needs one to begin with.
         access.root_keys(clock.now()).await?;
         let authorizer = Authorizer::new(access.clone(), place.clone(), Arc::clone(&clock));
+        let management = access.management(new_token, clock.now()).await?;
         let streams = Streams::new(storage.clone(), catalog.clone(), Arc::clone(&clock));
         let random = Arc::new(random_key);
         let namespaces = Namespaces::new(catalog.clone(), streams.clone(), Arc::clone(&clock), random, settings.dev);
@@ -110,7 +117,8 @@ impl Engines {
         }
         let cosmos_key = access.account_key("cosmos", cosmos::DEVELOPMENT_KEY, new_account_key, clock.now()).await?;
         let queues = Queues::open(storage.clone(), catalog.clone(), Arc::clone(&clock)).await?;
-        let destinations = Arc::new(destinations(&place, &queues));
+        queues.measure(insight.clone());
+        let destinations = Arc::new(Destinations::new(place.clone(), Arc::new(queues.clone()), authorizer.clone()));
         let functions = {
             let options = FunctionOptions {
                 destination: Some(Arc::clone(&destinations) as _),
@@ -121,7 +129,7 @@ impl Engines {
             // Inside the runtime's context: functions start tasks.
             tokio::task::spawn_blocking(move || Functions::open(options, storage, catalog, insight, clock)).await??
         };
-        destinations.connect(functions.clone());
+        tracing::info!(confinement = %functions.confinement(), "functions");
         let invoke: Arc<dyn Invoke> = Arc::new(functions.clone());
         let objects = Objects::new(object_store(settings), storage.clone(), catalog.clone(), Arc::clone(&clock));
         let deliveries = Deliveries::start(
@@ -167,30 +175,13 @@ impl Engines {
             Arc::clone(&clock),
         );
         let managed = Managed::new(storage.clone(), catalog.clone(), insight.clone(), backends, Arc::clone(&clock));
-        let queues = Queues::open(storage.clone(), catalog.clone(), Arc::clone(&clock)).await?;
-        let mappings = Mappings::start(
-            mapping_options(settings),
-            MappingOutside {
-                invoke: Arc::clone(&invoke),
-                queues: Arc::new(queues.clone()),
-                codec: Arc::new(LambdaEvents::new(place.clone(), catalog.clone())),
-                permits: Arc::new(RolePermits::new(authorizer.clone())),
-                failures: Arc::new(OnFailureDestinations::new(
-                    place.clone(),
-                    Arc::new(queues.clone()),
-                    authorizer.clone(),
-                )),
-            },
-            storage.clone(),
-            catalog.clone(),
-            streams.clone(),
-            insight.clone(),
-            Arc::clone(&clock),
-        );
+        let signer = Signer::new(storage.clone(), Arc::clone(&clock));
         let events = Events::start(
             EventOptions {
                 queues: Some(Arc::new(queues.clone())),
-                ..event_options(settings, &endpoint, invoke, &objects)
+                messages: Some(Arc::new(NotificationDocuments::new(signer.clone(), &endpoint))),
+                invoke_later: Some(Arc::new(functions.clone())),
+                ..event_options(settings, &endpoint, Arc::clone(&invoke), &objects)
             },
             storage.clone(),
             catalog.clone(),
@@ -199,12 +190,29 @@ impl Engines {
             Arc::clone(&clock),
         );
         let portal = open_portal(&storage, &catalog, &gateway, &plans, &clock, settings.dev).await?;
+        destinations.connect(functions.clone(), events.clone());
+        let mappings = Mappings::start(
+            mapping_options(settings),
+            MappingOutside {
+                invoke,
+                queues: Arc::new(queues.clone()),
+                codec: Arc::new(LambdaEvents::new(place.clone(), catalog.clone(), seal.clone())),
+                permits: Arc::new(RolePermits::new(authorizer.clone())),
+                failures: Arc::new(OnFailureDestinations::new(place.clone(), destinations)),
+            },
+            storage.clone(),
+            catalog.clone(),
+            streams.clone(),
+            insight.clone(),
+            Arc::clone(&clock),
+        );
         Ok(Self {
             storage,
             catalog,
             insight,
             access,
             authorizer,
+            management,
             streams,
             namespaces,
             tables,
@@ -224,6 +232,7 @@ impl Engines {
             portal,
             place,
             seal,
+            signer,
             clock,
             endpoint,
         })
@@ -307,17 +316,24 @@ fn function_options(settings: &Settings, endpoint: &str, place: &Place, access: 
         node_path: absolute(&settings.node_path),
         retry_waits: settings.invoke_retry_seconds.map(Duration::from_secs).to_vec().into(),
         destination: None,
+        dotnet: settings.dotnet.clone(),
+        launcher: settings.confine_functions.wanted().then(launcher).flatten(),
+        confinement_required: settings.confine_functions == ConfineFunctions::Required,
+        // Examples name this program as what their functions run.
+        readable: absolute(&settings.function_readable).into_iter().chain(std::env::current_exe().ok()).collect(),
+        hidden: absolute(std::slice::from_ref(&settings.data)),
     }
+}
+
+/// This program as what starts functions' processes.
+fn launcher() -> Option<Launcher> {
+    let program = std::env::current_exe().ok()?;
+    Some(Launcher { program, arguments: vec![crate::FUNCTION_PROCESS.into()] })
 }
 
 fn mapping_options(settings: &Settings) -> MappingOptions {
     let [first, longest] = settings.mapping_retry_ms.map(Duration::from_millis);
     MappingOptions { retry_waits: (first, longest) }
-}
-
-/// Dead letters and destinations of functions. Until roles are enforced, every role may write to every target.
-fn destinations(place: &Place, queues: &Queues) -> Destinations {
-    Destinations::new(place.clone(), Arc::new(queues.clone()), Arc::new(|_role, _action, _resource| Ok(())))
 }
 
 /// The client for HTTP backends; the system's certificates are read off the async workers.
@@ -341,6 +357,8 @@ fn event_options(settings: &Settings, endpoint: &str, invoke: Arc<dyn Invoke>, o
         invoke,
         objects: Some(Arc::new(objects.clone())),
         queues: None,
+        messages: None,
+        invoke_later: None,
     }
 }
 
@@ -350,6 +368,11 @@ fn random_key() -> [u8; 32] {
     key[..16].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
     key[16..].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
     key
+}
+
+/// A token that nobody can guess and that headers can hold.
+fn new_token() -> String {
+    random_key().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// 64 bytes in base 64 that nobody can guess, as clients of accounts expect a key.

@@ -51,7 +51,7 @@ impl EventHubsListeners {
             engines.insight.clone(),
             Arc::clone(&engines.clock),
             Endpoint { port, tls },
-            settings.dev,
+            engines.management.clone(),
         )
     }
 

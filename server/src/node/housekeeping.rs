@@ -21,6 +21,7 @@ pub fn start(engines: &Arc<Engines>, stopped: &watch::Receiver<bool>, tasks: &mu
     tasks.spawn(every(SAMPLE, stopped.clone(), move || {
         let engines = Arc::clone(&each);
         async move {
+            engines.queues.sample();
             engines.insight.metrics.sample();
             if let Err(error) = engines.insight.flush().await {
                 tracing::warn!(%error, "log lines and marks cannot be kept");

@@ -52,6 +52,8 @@ async fn all(State(Keys { engines, event_hubs, development }): State<Keys>) -> S
         add(&mut text, &format!("blob storage, account {account}"), &string);
     }
     add(&mut text, "cosmos", &format!("{endpoint}/\n{cosmos_key}"));
+    let everyone = "any token: this is a development node";
+    add(&mut text, "management, bearer token", engines.management.token().unwrap_or(everyone));
     for topic in engines.events.topics() {
         let lines = format!("{}\n{}", place::topic_endpoint(endpoint, &topic.name), topic.keys.join("\n"));
         add(&mut text, &format!("event grid, topic {}", topic.name), &lines);

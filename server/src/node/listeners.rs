@@ -5,12 +5,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{Request as HttpRequest, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
+use axum::{Json, Router};
 use hyper::body::Incoming;
 use millstream_aws::apigateway::ApiGateway;
 use millstream_aws::cloudwatch::CloudWatch;
@@ -24,6 +24,7 @@ use millstream_aws::kinesisanalytics::KinesisAnalytics;
 use millstream_aws::lambda::Lambda;
 use millstream_aws::logs::CloudWatchLogs;
 use millstream_aws::services::Services;
+use millstream_aws::sns::Sns;
 use millstream_aws::sqs::Sqs;
 use millstream_aws::sts::Sts;
 use millstream_azure::apimanagement::ApiManagement;
@@ -31,11 +32,13 @@ use millstream_azure::blob::Blob;
 use millstream_azure::cosmos::Cosmos;
 use millstream_azure::eventgrid::{EventGrid, place as grid_place};
 use millstream_azure::eventhubs::EventHubs;
+use millstream_azure::eventhubs::amqp::WebSockets;
 use millstream_azure::front::AzureFront;
 use millstream_azure::queue::Queue;
 use millstream_azure::services::Services as AzureServices;
 use millstream_azure::streamanalytics::StreamAnalytics;
-use millstream_console::{Addresses, Console, ConsoleParts};
+use millstream_catalog::pipeline::Known;
+use millstream_console::{Addresses, Console, ConsoleParts, CreateRefusal};
 use millstream_types::BoxFuture;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
@@ -44,7 +47,8 @@ use tokio::task::JoinSet;
 use super::event_hubs::{self, EventHubsListeners};
 use super::portal::{self, PortalListener};
 use super::{Engines, bind, keys};
-use crate::apply::{self, Request};
+use crate::apply::create::{self, Creator};
+use crate::apply::{self, Request, check};
 use crate::remote::SOCKET;
 use crate::settings::Settings;
 
@@ -82,14 +86,13 @@ impl Listeners {
         tasks: &mut JoinSet<()>,
     ) -> anyhow::Result<()> {
         let event_hubs = self.event_hubs.service(engines, settings);
-        let (aws, azure) =
-            (Arc::new(aws_front(engines)), Arc::new(azure_front(engines, settings, event_hubs.clone())?));
+        let (aws, azure) = (Arc::new(aws_front(engines)), Arc::new(azure_front(engines, event_hubs.clone(), stopped)?));
         let answer = move |request: HttpRequest<Incoming>| {
             let (aws, azure) = (Arc::clone(&aws), Arc::clone(&azure));
             let answer: BoxFuture<'static, _> = Box::pin(async move {
                 let (head, body) = request.into_parts();
-                match azure.service(&head) {
-                    Some(service) => azure.handle(service, head, body).await,
+                match azure.meant(&head) {
+                    Some(meant) => azure.handle(meant, head, body).await,
                     None => aws.handle(head, body).await,
                 }
             });
@@ -159,7 +162,8 @@ fn aws_front(engines: &Engines) -> AwsFront {
         logs: CloudWatchLogs::new(insight.clone(), place.clone()),
         analytics: KinesisAnalytics::new(engines.queries.clone(), streams.clone(), place.clone()),
         cloudwatch: CloudWatch::new(insight.metrics.clone(), Arc::clone(clock)),
-        sqs: Sqs::new(engines.queues.clone(), place.clone()),
+        sns: Sns::new(engines.events.clone(), place.clone(), engines.signer.clone()),
+        sqs: Sqs::new(engines.queues.clone(), place.clone(), engines.seal.clone()),
         apigateway: ApiGateway::new(
             engines.gateway.clone(),
             calls,
@@ -173,26 +177,32 @@ fn aws_front(engines: &Engines) -> AwsFront {
     AwsFront::new(authorizer.clone(), Arc::clone(clock), services)
 }
 
-fn azure_front(engines: &Engines, settings: &Settings, event_hubs: EventHubs) -> anyhow::Result<AzureFront> {
+fn azure_front(
+    engines: &Engines,
+    event_hubs: EventHubs,
+    stopped: &watch::Receiver<bool>,
+) -> anyhow::Result<AzureFront> {
     let Engines { objects, documents, events, insight, access, cosmos_key, clock, endpoint, .. } = engines;
+    let management = || engines.management.clone();
+    let web_sockets = WebSockets::new(event_hubs.clone(), stopped.clone());
     let services = AzureServices {
-        apimanagement: ApiManagement::new(engines.managed.clone(), settings.dev),
+        apimanagement: ApiManagement::new(engines.managed.clone(), management()),
         event_hubs,
         streamanalytics: StreamAnalytics::new(
             engines.queries.clone(),
             engines.namespaces.clone(),
             Arc::clone(clock),
-            settings.dev,
+            management(),
         ),
         blob: Blob::new(objects.clone(), access.clone(), Arc::clone(clock)),
         queue: Queue::new(engines.queues.clone(), access.clone(), Arc::clone(clock)),
         cosmos: Cosmos::new(documents.clone(), cosmos_key, Arc::clone(clock))?,
-        eventgrid: EventGrid::new(events.clone(), insight.clone(), Arc::clone(clock), endpoint, settings.dev),
+        eventgrid: EventGrid::new(events.clone(), insight.clone(), Arc::clone(clock), endpoint, management()),
     };
-    Ok(AzureFront::new(services))
+    Ok(AzureFront::new(services, web_sockets))
 }
 
-fn console(engines: &Engines, event_hubs: EventHubs) -> Console {
+fn console(engines: &Arc<Engines>, event_hubs: EventHubs) -> Console {
     let endpoint = engines.endpoint.clone();
     let addresses = Addresses {
         connection_strings: Arc::new(move |namespace, hub| event_hubs.connection_strings(namespace, Some(hub)).ok()),
@@ -203,6 +213,7 @@ fn console(engines: &Engines, event_hubs: EventHubs) -> Console {
         streams: engines.streams.clone(),
         insight: engines.insight.clone(),
         functions: engines.functions.clone(),
+        mappings: engines.mappings.clone(),
         tables: engines.tables.clone(),
         deliveries: engines.deliveries.clone(),
         queries: engines.queries.clone(),
@@ -212,6 +223,7 @@ fn console(engines: &Engines, event_hubs: EventHubs) -> Console {
         documents: engines.documents.clone(),
         managed: engines.managed.clone(),
         addresses,
+        create: Arc::new(Creator(Arc::clone(engines))),
         clock: Arc::clone(&engines.clock),
         hosts: Vec::new(),
     })
@@ -231,6 +243,8 @@ fn socket(settings: &Settings) -> anyhow::Result<UnixListener> {
 fn admin(engines: &Arc<Engines>) -> Router {
     Router::new()
         .route("/admin/apply", post(apply_pipeline))
+        .route("/admin/create", post(create_section))
+        .route("/admin/known", get(known))
         .layer(DefaultBodyLimit::max(APPLY_BYTES_MAX))
         .with_state(Arc::clone(engines))
 }
@@ -242,10 +256,33 @@ async fn apply_pipeline(State(engines): State<Arc<Engines>>, body: axum::body::B
         Err(error) => return (StatusCode::BAD_REQUEST, format!("expected a pipeline: {error}")).into_response(),
     };
     match apply::apply(&engines, &request).await {
-        Ok(applied) => {
-            let lines: String = applied.iter().map(|applied| format!("{applied}\n")).collect();
-            ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], Body::from(lines)).into_response()
-        }
+        Ok(applied) => said(&applied),
         Err(error) => (StatusCode::BAD_REQUEST, format!("{error:#}")).into_response(),
     }
+}
+
+/// Makes what a section describes and says what it did.
+async fn create_section(State(engines): State<Arc<Engines>>, body: axum::body::Bytes) -> Response {
+    let request: Request = match serde_json::from_slice(&body) {
+        Ok(request) => request,
+        Err(error) => return (StatusCode::BAD_REQUEST, format!("expected a section: {error}")).into_response(),
+    };
+    let refusal = match create::create(&engines, &request).await {
+        Ok(applied) => return said(&applied),
+        // Who can reach the socket needs no token.
+        Err(CreateRefusal::Forbidden) => "not allowed".to_owned(),
+        Err(CreateRefusal::Mistakes(mistakes)) => check::told(&mistakes),
+        Err(CreateRefusal::Failed(message)) => message,
+    };
+    (StatusCode::BAD_REQUEST, refusal).into_response()
+}
+
+fn said(applied: &[apply::Applied]) -> Response {
+    let lines: String = applied.iter().map(|applied| format!("{applied}\n")).collect();
+    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], Body::from(lines)).into_response()
+}
+
+/// The names that a pipeline file may refer to without defining them.
+async fn known(State(engines): State<Arc<Engines>>) -> Json<Known> {
+    Json(Known::of(&engines.catalog))
 }

@@ -1,5 +1,7 @@
 //! Event subscriptions: which events of a topic go where.
 
+use std::collections::BTreeMap;
+
 use millstream_types::Millis;
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +40,18 @@ pub struct EventSubscriptionDefinition {
     /// Words of its maker.
     #[serde(default)]
     pub labels: Vec<String>,
+    /// Whether messages are delivered as they are, without what the protocol puts around them.
+    #[serde(default)]
+    pub raw: bool,
+    /// Seconds to wait before the second, third, … attempt, the last one repeating; empty: as the engine has it.
+    #[serde(default)]
+    pub retry_waits: Vec<u32>,
+    /// The queue for messages that could not be delivered.
+    #[serde(default)]
+    pub dead_letter_queue: Option<String>,
+    /// Settings in the words of the protocol that made it; the event engine keeps them and does not read them.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, String>,
     /// When it was made.
     pub created: Millis,
     /// When it last changed.
@@ -94,6 +108,28 @@ pub struct EventFilter {
     pub arrays: bool,
     /// Conditions on fields.
     pub conditions: Vec<FieldCondition>,
+    /// What has to hold of a message.
+    pub pattern: Option<MessagePattern>,
+}
+
+/// Which values a message's attributes or body may have: a document in the pattern language.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessagePattern {
+    /// The JSON document.
+    pub text: String,
+    /// What it looks at.
+    pub scope: PatternScope,
+}
+
+/// What a pattern looks at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PatternScope {
+    /// What is said of the message.
+    #[default]
+    Attributes,
+    /// The message itself, which has to be a JSON object then.
+    Body,
 }
 
 /// A condition on a field of an event.

@@ -40,7 +40,7 @@ pub use event_source_mapping::{
 };
 pub use event_subscription::{
     DeadLetterTarget, DeliveryHeader, DeliveryHeaderValue, EventBatching, EventEndpoint, EventFilter, EventRetry,
-    EventSubscriptionDefinition, FieldCondition, FieldTest, SubscriptionState,
+    EventSubscriptionDefinition, FieldCondition, FieldTest, MessagePattern, PatternScope, SubscriptionState,
 };
 pub use function::{AsyncPolicy, FunctionDefinition, InvokePermission};
 pub use hub::{ConsumerGroupDefinition, HubDefinition};
@@ -59,11 +59,14 @@ pub use query::{
     ColumnDefinition, ColumnType, DesiredState, DocumentOutput, EventOrder, ObjectOutput, OrderPolicy, OutputTarget,
     QueryDefinition, QueryDialect, QueryInput, QueryOutput, QueryResource, RecordFormat, StartAt,
 };
-pub use queue::{QueueDefinition, QueueSettings, Redrive};
+pub use queue::{QueueDefinition, QueueSettings, Redrive, RedriveSources};
 pub use role::RoleDefinition;
 pub use storage_account::StorageAccountDefinition;
 pub use stream::{CapacityMode, HashKeyRange, ShardDefinition, StreamDefinition, StreamOwner};
-pub use table::{ChangeView, KeyAttribute, KeyType, TABLE_ITEM_BYTES_MAX, TableChanges, TableDefinition, TableOwner};
+pub use table::{
+    ChangeView, IndexProjection, KeyAttribute, KeyType, TABLE_ITEM_BYTES_MAX, TableChanges, TableDefinition,
+    TableIndex, TableOwner,
+};
 pub use topic::{EventSchema, TopicDefinition, topic_stream};
 pub use usage_plan::{PlanQuota, PlanStage, QuotaPeriod, Throttle, UsagePlanDefinition};
 pub use user::UserDefinition;

@@ -26,6 +26,9 @@ pub struct QueueDefinition {
     /// The user's own pairs, as clients of queues set them.
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
+    /// Who else may use it, in the words of the protocol that set it; the queue engine keeps it and does not read it.
+    #[serde(default)]
+    pub policy: Option<String>,
 }
 
 /// How a queue treats its messages, where a call does not say.
@@ -44,6 +47,21 @@ pub struct QueueSettings {
     pub message_bytes_max: u32,
     /// What becomes of messages that nobody deletes; `None`: they come again and again.
     pub redrive: Option<Redrive>,
+    /// Whose dead letters it takes.
+    pub sources: RedriveSources,
+}
+
+/// Whose dead letters a queue takes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RedriveSources {
+    /// Those of all queues.
+    #[default]
+    All,
+    /// None.
+    None,
+    /// Those of these queues.
+    Queues(Vec<String>),
 }
 
 impl Default for QueueSettings {
@@ -55,6 +73,7 @@ impl Default for QueueSettings {
             wait_seconds: 0,
             message_bytes_max: 256 * 1_024,
             redrive: None,
+            sources: RedriveSources::All,
         }
     }
 }

@@ -42,6 +42,45 @@ pub struct TableDefinition {
     /// The attribute that says when an item may go, as a number of seconds since 1970; `None`: items stay.
     #[serde(default)]
     pub expiry: Option<String>,
+    /// Secondary indexes, in the order that they were named in.
+    #[serde(default)]
+    pub indexes: Vec<TableIndex>,
+}
+
+/// A secondary index: a table's items under another key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableIndex {
+    /// Unique in its table.
+    pub name: String,
+    /// Names its entries on disk; unique in its table.
+    pub number: u32,
+    /// The hash key.
+    pub hash_key: KeyAttribute,
+    /// The sort key.
+    #[serde(default)]
+    pub sort_key: Option<KeyAttribute>,
+    /// What entries hold of their items.
+    pub projection: IndexProjection,
+    /// Whether it has the table's own hash key and shares its capacity.
+    pub local: bool,
+    /// Provisioned (reads, writes) per second of an index that is not local. Told, not enforced: an index uses its table's.
+    #[serde(default)]
+    pub provisioned: Option<(u64, u64)>,
+}
+
+/// What an index's entries hold of their items, besides the keys of index and table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum IndexProjection {
+    /// Everything.
+    All,
+    /// Nothing else.
+    KeysOnly,
+    /// Some attributes.
+    Include {
+        /// Their names.
+        attributes: std::collections::BTreeSet<String>,
+    },
 }
 
 impl TableDefinition {

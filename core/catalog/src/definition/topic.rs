@@ -26,6 +26,9 @@ pub struct TopicDefinition {
     /// Labels.
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
+    /// Settings in the words of the protocol that made it; the event engine keeps them and does not read them.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, String>,
 }
 
 impl TopicDefinition {
@@ -42,7 +45,7 @@ pub fn topic_stream(topic: &str) -> String {
     format!("topic/{topic}")
 }
 
-/// The JSON form of events.
+/// The form of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EventSchema {
@@ -50,6 +53,8 @@ pub enum EventSchema {
     EventGrid,
     /// CloudEvents 1.0.
     CloudEvents,
+    /// Messages: texts with a subject and attributes. What subscribers get around them is the protocol's affair.
+    Message,
 }
 
 impl Definition for TopicDefinition {

@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::access::{RoleTable, UserTable};
 use super::azure::{ApiManagementTable, BlobContainerTable, CosmosDatabaseTable, EventHubTable, TopicTable};
+use super::mapping::MappingTable;
+use super::message_topic::MessageTopicTable;
 use super::plan::PlanTable;
 use super::portal::PortalTable;
 use super::queue::QueueTable;
-use crate::definition::KeyType;
+use crate::definition::{ChangeView, KeyType};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,6 +27,10 @@ pub(super) struct PipelineFile {
     #[serde(default)]
     pub(super) table: Vec<TableTable>,
     #[serde(default)]
+    pub(super) role: Vec<RoleTable>,
+    #[serde(default)]
+    pub(super) user: Vec<UserTable>,
+    #[serde(default)]
     pub(super) function: Vec<FunctionTable>,
     #[serde(default)]
     pub(super) query: Vec<QueryTable>,
@@ -32,6 +39,8 @@ pub(super) struct PipelineFile {
     #[serde(default)]
     pub(super) queue: Vec<QueueTable>,
     #[serde(default)]
+    pub(super) mapping: Vec<MappingTable>,
+    #[serde(default)]
     pub(super) event_hub: Vec<EventHubTable>,
     #[serde(default)]
     pub(super) blob_container: Vec<BlobContainerTable>,
@@ -39,6 +48,8 @@ pub(super) struct PipelineFile {
     pub(super) cosmos_database: Vec<CosmosDatabaseTable>,
     #[serde(default)]
     pub(super) event_grid_topic: Vec<TopicTable>,
+    #[serde(default)]
+    pub(super) sns_topic: Vec<MessageTopicTable>,
     #[serde(default)]
     pub(super) api_management: Vec<ApiManagementTable>,
     #[serde(default)]
@@ -79,6 +90,16 @@ pub(super) struct TableTable {
     pub(super) name: Spanned<String>,
     pub(super) hash_key: KeyTable,
     pub(super) sort_key: Option<KeyTable>,
+    pub(super) changes: Option<ChangeView>,
+    pub(super) capacity: Option<CapacityTable>,
+    pub(super) expiry: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CapacityTable {
+    pub(super) reads: u64,
+    pub(super) writes: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -96,6 +117,8 @@ pub(super) struct FunctionTable {
     pub(super) runtime: String,
     pub(super) handler: String,
     pub(super) code: Spanned<String>,
+    /// Without it the function may do everything.
+    pub(super) role: Option<Spanned<String>>,
     #[serde(default = "thirty")]
     pub(super) timeout_seconds: u32,
     #[serde(default = "mib_256")]

@@ -21,6 +21,9 @@ pub struct Known {
     pub tables: BTreeSet<String>,
     /// Functions.
     pub functions: BTreeSet<String>,
+    /// Roles.
+    #[serde(default)]
+    pub roles: BTreeSet<String>,
     /// Queues.
     pub queues: BTreeSet<String>,
     /// Hubs, those of other namespaces as `NAMESPACE/HUB`, and their streams.
@@ -42,6 +45,7 @@ impl Known {
             delivery_streams: catalog.delivery_streams.list().iter().map(|found| found.name.clone()).collect(),
             tables: catalog.tables.list().iter().map(|table| table.name.clone()).collect(),
             functions: catalog.functions.list().iter().map(|function| function.name.clone()).collect(),
+            roles: catalog.roles.list().iter().map(|role| role.name.clone()).collect(),
             queues: catalog.queues.list().iter().map(|queue| queue.name.clone()).collect(),
             hubs: catalog.hubs.list().iter().map(|found| hub(found)).collect(),
         }

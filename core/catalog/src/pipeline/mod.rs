@@ -5,10 +5,13 @@
 //! Read next: `file.rs` (what may be written), `azure.rs` (the same in Azure's words), `resolve.rs` (names and rules),
 //! `form` (a section from a form's fields).
 
+mod access;
 mod azure;
 mod file;
 pub mod form;
 mod known;
+mod mapping;
+mod message_topic;
 mod plan;
 mod portal;
 mod queue;
@@ -17,16 +20,20 @@ mod source;
 
 use std::path::PathBuf;
 
+pub use access::{GrantsSpec, RoleSpec, UserSpec};
 pub use azure::{DocumentDatabaseSpec, EventSubscriptionSpec, HubSpec, ManagedServiceSpec, TopicSpec};
 pub use file::RouteIntegration;
 pub use known::Known;
+pub use mapping::MappingSpec;
+pub use message_topic::{MessageSubscriptionSpec, MessageTopicSpec};
 pub use plan::PlanSpec;
 pub use portal::{PortalApiSpec, PortalOfferSpec, PortalSpec};
 pub use queue::QueueSpec;
 pub use source::{Located, Mistake};
 
 use crate::definition::{
-    ColumnDefinition, EventOrder, KeyAttribute, ObjectDestination, OutputTarget, QueryDialect, RecordFormat, StartAt,
+    ChangeView, ColumnDefinition, EventOrder, KeyAttribute, ObjectDestination, OutputTarget, QueryDialect,
+    RecordFormat, StartAt,
 };
 
 /// What a file defines, in the order in which it can be applied.
@@ -40,12 +47,18 @@ pub struct Pipeline {
     pub delivery_streams: Vec<Located<DeliveryStreamSpec>>,
     /// Tables.
     pub tables: Vec<Located<TableSpec>>,
+    /// Roles.
+    pub roles: Vec<Located<RoleSpec>>,
+    /// Users.
+    pub users: Vec<Located<UserSpec>>,
     /// Functions.
     pub functions: Vec<Located<FunctionSpec>>,
     /// Continuous queries.
     pub queries: Vec<Located<QuerySpec>>,
     /// Queues.
     pub queues: Vec<Located<QueueSpec>>,
+    /// Event source mappings.
+    pub mappings: Vec<Located<MappingSpec>>,
     /// HTTP APIs.
     pub apis: Vec<Located<ApiSpec>>,
     /// Hubs.
@@ -56,6 +69,8 @@ pub struct Pipeline {
     pub databases: Vec<Located<DocumentDatabaseSpec>>,
     /// Topics.
     pub topics: Vec<Located<TopicSpec>>,
+    /// Topics of messages.
+    pub message_topics: Vec<Located<MessageTopicSpec>>,
     /// Managed API services.
     pub managed_services: Vec<Located<ManagedServiceSpec>>,
     /// Usage plans.
@@ -95,6 +110,12 @@ pub struct TableSpec {
     pub hash_key: KeyAttribute,
     /// The sort key.
     pub sort_key: Option<KeyAttribute>,
+    /// What records of its changes show; `None`: changes are not told.
+    pub changes: Option<ChangeView>,
+    /// Capacity units of (reads, writes) per second; `None`: pay per request.
+    pub provisioned: Option<(u64, u64)>,
+    /// The attribute that says when an item may go.
+    pub expiry: Option<String>,
 }
 
 /// A function to be.
@@ -108,6 +129,8 @@ pub struct FunctionSpec {
     pub handler: String,
     /// The folder or zip file of its code, relative to the pipeline file.
     pub code: Located<PathBuf>,
+    /// The role whose rights it has; `None`: it may do everything.
+    pub role: Option<String>,
     /// Longest run.
     pub timeout_seconds: u32,
     /// Memory limit.

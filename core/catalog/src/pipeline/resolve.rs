@@ -22,15 +22,19 @@ use crate::definition::{
 /// The longest tolerance for late events: 20 days, the service's own limit.
 const LATE_SECONDS: (u64, u64) = (0, 1_728_000);
 
+/// Capacity units a second of one table: the service's own limit.
+const TABLE_UNITS: (u64, u64) = (1, 40_000);
+
 /// Names of one kind that a file may refer to.
 type Names = BTreeSet<String>;
 
 pub(super) struct Resolver<'s> {
     source: &'s Source<'s>,
-    streams: Names,
+    pub(super) streams: Names,
     delivery_streams: Names,
-    tables: Names,
+    pub(super) tables: Names,
     pub(super) functions: Names,
+    roles: Names,
     pub(super) queues: Names,
     pub(super) apis: Names,
     pub(super) plans: Names,
@@ -48,6 +52,7 @@ pub(super) fn resolve(source: &Source<'_>, file: PipelineFile, known: &Known) ->
         delivery_streams: Names::new(),
         tables: Names::new(),
         functions: Names::new(),
+        roles: Names::new(),
         queues: Names::new(),
         apis: Names::new(),
         plans: file.plans.keys().cloned().collect(),
@@ -61,29 +66,38 @@ pub(super) fn resolve(source: &Source<'_>, file: PipelineFile, known: &Known) ->
     resolver.tables = resolver.unique("table", file.table.iter().map(|table| &table.name));
     resolver.functions = resolver.unique("function", file.function.iter().map(|table| &table.name));
     resolver.queues = resolver.unique("queue", file.queue.iter().map(|table| &table.name));
+    resolver.roles = resolver.unique("role", file.role.iter().map(|table| &table.name));
+    resolver.unique("user", file.user.iter().map(|table| &table.name));
     resolver.unique("query", file.query.iter().map(|table| &table.name));
     resolver.apis = resolver.unique("api", file.api.iter().map(|table| &table.name));
     resolver.unique("event hub", file.event_hub.iter().map(|table| &table.name));
     resolver.unique("blob container", file.blob_container.iter().map(|table| &table.name));
     resolver.unique("cosmos database", file.cosmos_database.iter().map(|table| &table.name));
-    resolver.unique("event grid topic", file.event_grid_topic.iter().map(|table| &table.name));
+    let topics = file.event_grid_topic.iter().map(|table| &table.name);
+    resolver.unique("topic", topics.chain(file.sns_topic.iter().map(|table| &table.name)));
     resolver.unique("api management service", file.api_management.iter().map(|table| &table.name));
     let hubs: Vec<_> = file.event_hub.into_iter().map(|table| resolver.hub(table)).collect();
     resolver.hubs = hubs.iter().map(|hub| (hub.value.name.clone(), hub.value.stream())).collect();
     resolver.know(known);
+    let mappings: Vec<_> = file.mapping.into_iter().filter_map(|table| resolver.mapping(table)).collect();
+    resolver.no_mapping_twice(&mappings);
     let pipeline = Pipeline {
         name: file.name,
         streams: file.stream.into_iter().map(|table| resolver.stream(table)).collect(),
         delivery_streams: file.delivery_stream.into_iter().map(|table| resolver.delivery_stream(table)).collect(),
         tables: file.table.into_iter().map(|table| resolver.table(table)).collect(),
+        roles: file.role.into_iter().map(|table| resolver.role(table)).collect(),
+        users: file.user.into_iter().map(|table| resolver.user(table)).collect(),
         functions: file.function.into_iter().map(|table| resolver.function(table)).collect(),
         queries: file.query.into_iter().filter_map(|table| resolver.query(table)).collect(),
         queues: file.queue.into_iter().map(|table| resolver.queue(table)).collect(),
+        mappings,
         apis: file.api.into_iter().map(|table| resolver.api(table)).collect(),
         hubs,
         buckets: file.blob_container.into_iter().map(|table| resolver.container(table)).collect(),
         databases: file.cosmos_database.into_iter().map(|table| resolver.database(table)).collect(),
         managed_services: file.api_management.into_iter().map(|table| resolver.managed_service(table)).collect(),
+        message_topics: file.sns_topic.into_iter().map(|table| resolver.message_topic(table)).collect(),
         topics: file.event_grid_topic.into_iter().map(|table| resolver.topic(table)).collect(),
         plans: file.plans.into_iter().map(|entry| resolver.plan(entry)).collect(),
         portal: file.portal.map(|table| resolver.portal(table)),
@@ -99,6 +113,7 @@ impl Resolver<'_> {
         self.delivery_streams.extend(known.delivery_streams.iter().cloned());
         self.tables.extend(known.tables.iter().cloned());
         self.functions.extend(known.functions.iter().cloned());
+        self.roles.extend(known.roles.iter().cloned());
         self.queues.extend(known.queues.iter().cloned());
         for (name, stream) in &known.hubs {
             self.hubs.entry(name.clone()).or_insert_with(|| stream.clone());
@@ -193,11 +208,18 @@ impl Resolver<'_> {
                 "name two attributes",
             );
         }
+        if let Some(capacity) = &table.capacity {
+            self.range(line, "capacity.reads", capacity.reads, TABLE_UNITS);
+            self.range(line, "capacity.writes", capacity.writes, TABLE_UNITS);
+        }
         let attribute = |key: KeyTable| KeyAttribute { name: key.name, key_type: key.key_type };
         let value = TableSpec {
             name: table.name.into_inner(),
             hash_key: attribute(table.hash_key),
             sort_key: table.sort_key.map(attribute),
+            changes: table.changes,
+            provisioned: table.capacity.map(|capacity| (capacity.reads, capacity.writes)),
+            expiry: table.expiry,
         };
         Located { value, line }
     }
@@ -206,12 +228,17 @@ impl Resolver<'_> {
         let line = self.line(&table.name);
         self.range(line, "timeout_seconds", table.timeout_seconds.into(), (1, 900));
         self.range(line, "memory_mib", table.memory_mib.into(), (128, 10_240));
+        if let Some(role) = &table.role {
+            let roles = self.roles.clone();
+            self.refers("role", &roles, role);
+        }
         let code_span = table.code.span();
         let value = FunctionSpec {
             name: table.name.into_inner(),
             runtime: table.runtime,
             handler: table.handler,
             code: self.source.locate(table.code.into_inner().into(), &code_span),
+            role: table.role.map(Spanned::into_inner),
             timeout_seconds: table.timeout_seconds,
             memory_mib: table.memory_mib,
             concurrency_limit: table.concurrency_limit,

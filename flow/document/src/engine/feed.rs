@@ -197,6 +197,8 @@ impl Reading {
                     filter: None,
                     projection: None,
                     consistent: true,
+                    index: None,
+                    whole: false,
                 };
                 tables.query(&table, query).await
             }

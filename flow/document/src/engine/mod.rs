@@ -208,6 +208,7 @@ impl Documents {
             sort_key: Some(KeyAttribute { name: ID.to_owned(), key_type: KeyType::String }),
             provisioned: None,
             changes: None,
+            indexes: Vec::new(),
             tags: Default::default(),
             owner: TableOwner::DocumentContainer,
             item_bytes_max: ITEM_BYTES_MAX,

@@ -28,6 +28,16 @@ pub(super) fn topic_name(name: &str) -> Result<(), EventError> {
     check_name(name, 3, 50)
 }
 
+/// Topics of messages have longer names, of more characters.
+pub(super) fn message_topic_name(name: &str) -> Result<(), EventError> {
+    let plain: String = name.chars().map(|char| if char == '_' { '-' } else { char }).collect();
+    check_name(&plain, 1, 256).map_err(|_| EventError::BadName {
+        found: name.chars().take(80).collect(),
+        min: 1,
+        max: 256,
+    })
+}
+
 fn check_name(name: &str, min: usize, max: usize) -> Result<(), EventError> {
     let fine = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     if fine && (min..=max).contains(&name.len()) {

@@ -1,18 +1,21 @@
 //! The engine: topics, subscriptions, and the task of each subscription.
-//! Read next: [`topics`] (and publishing), [`subscriptions`].
+//! Read next: [`topics`] (and publishing), [`subscriptions`]; [`messages`] (topics of messages), [`confirmation`]
+//! (whether their webhooks want them).
 
 mod check;
+mod confirmation;
+mod messages;
 mod subscriptions;
 mod topics;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use millstream_catalog::{Catalog, EventSubscriptionDefinition, SubscriptionState};
+use millstream_catalog::{Catalog, EventSchema, EventSubscriptionDefinition, SubscriptionState, TopicDefinition};
 use millstream_insight::Insight;
 use millstream_storage::Storage;
 use millstream_stream::Streams;
-use millstream_types::{Clock, Invoke, PutObject, SendMessage};
+use millstream_types::{Clock, Invoke, InvokeLater, PutObject, SendMessage};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -20,10 +23,12 @@ use crate::endpoint::Courier;
 use crate::error::EventError;
 use crate::filter::Filter;
 use crate::log::View;
+use crate::message::{MessageCourier, NotificationForm};
 use crate::schedule::RetrySchedule;
 use crate::task::{ProgressStore, Task};
 use crate::webhook::{WebhookClient, WebhookWords};
 
+pub use messages::{MessageSettings, MessageSubscription, NewMessageTopic};
 pub use subscriptions::{NewSubscription, Provisioning, PutSubscription};
 pub use topics::NewTopic;
 
@@ -47,6 +52,10 @@ pub struct Options {
     pub objects: Option<Arc<dyn PutObject>>,
     /// Takes messages; `None`: subscriptions of queues are refused.
     pub queues: Option<Arc<dyn SendMessage>>,
+    /// How messages look on the wire; `None`: there are no topics of messages.
+    pub messages: Option<Arc<dyn NotificationForm>>,
+    /// Runs functions on messages, later.
+    pub invoke_later: Option<Arc<dyn InvokeLater>>,
 }
 
 /// The event engine. Cheap to clone.
@@ -130,7 +139,7 @@ impl Events {
             return Ok(());
         }
         let shared = &self.shared;
-        let topic = self.topic(&definition.topic)?;
+        let topic = self.any_topic(&definition.topic)?;
         let stream = shared.streams.get(&topic.stream())?;
         let Some(shard) = stream.shards.first() else { return Ok(()) };
         let courier = Courier {
@@ -140,6 +149,7 @@ impl Events {
             streams: shared.streams.clone(),
             invoke: Arc::clone(&shared.options.invoke),
             queues: shared.options.queues.clone(),
+            messages: self.message_courier(definition, &topic),
         };
         let task = Task {
             courier: Arc::new(courier),
@@ -149,7 +159,10 @@ impl Events {
             streams: shared.streams.clone(),
             store: ProgressStore::new(&shared.storage, &definition.id),
             objects: shared.options.objects.clone(),
-            schedule: shared.options.schedule.clone(),
+            schedule: match definition.retry_waits.as_slice() {
+                [] => shared.options.schedule.clone(),
+                waits => RetrySchedule::of_seconds(waits),
+            },
             clock: Arc::clone(&shared.clock),
             view: self.view(&definition.id),
             trail: shared.insight.trail.clone(),
@@ -158,6 +171,26 @@ impl Events {
         let task = tokio::spawn(task.run(stopped));
         self.running().insert(definition.id.clone(), Running { stop, task });
         Ok(())
+    }
+
+    fn message_courier(
+        &self,
+        definition: &Arc<EventSubscriptionDefinition>,
+        topic: &TopicDefinition,
+    ) -> Option<MessageCourier> {
+        let shared = &self.shared;
+        if topic.schema != EventSchema::Message {
+            return None;
+        }
+        Some(MessageCourier {
+            definition: Arc::clone(definition),
+            catalog: shared.catalog.clone(),
+            client: shared.client.clone(),
+            form: shared.options.messages.clone()?,
+            streams: shared.streams.clone(),
+            invoke: shared.options.invoke_later.clone(),
+            queues: shared.options.queues.clone(),
+        })
     }
 
     async fn halt(&self, id: &str) {

@@ -1,5 +1,6 @@
 //! Event subscriptions.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use millstream_catalog::{
@@ -102,13 +103,15 @@ impl Events {
             headers: new.headers,
             state,
             labels: new.labels,
+            raw: false,
+            retry_waits: Vec::new(),
+            dead_letter_queue: None,
+            attributes: BTreeMap::new(),
             created: before.as_ref().map_or(now, |before| before.created),
             modified: now,
         };
         if before.as_ref().is_none_or(|before| before.state != SubscriptionState::Active) {
-            let stream = shared.streams.get(&topic.stream())?;
-            let end = stream.shards.first().map_or(0, |shard| shared.streams.bounds(shard.log()).next);
-            ProgressStore::new(&shared.storage, &id).begin(end).await?;
+            self.begin(&topic, &id).await?;
         }
         let definition = shared.catalog.event_subscriptions.put(definition).await?;
         self.halt(&id).await;
@@ -156,10 +159,8 @@ impl Events {
     pub async fn confirm(&self, topic: &str, name: &str, code: &str) -> Result<(), EventError> {
         let shared = &self.shared;
         let _turn = shared.changes.lock().await;
-        let mut definition = match self.subscription(topic, name) {
-            Ok(definition) => (*definition).clone(),
-            Err(_) => return Err(EventError::NothingToConfirm),
-        };
+        let found = self.topic(topic).and_then(|_| self.subscription(topic, name));
+        let mut definition = found.map(|found| (*found).clone()).map_err(|_| EventError::NothingToConfirm)?;
         match &definition.state {
             SubscriptionState::AwaitingValidation { code: expected, until }
                 if expected == code && shared.clock.now() < *until => {}
@@ -194,14 +195,22 @@ impl Events {
         Ok(())
     }
 
-    /// A subscription's definition.
+    /// The definition of a subscription to events. Subscriptions to messages are no such.
     ///
     /// # Errors
     /// [`EventError::SubscriptionNotFound`].
     pub fn subscription(&self, topic: &str, name: &str) -> Result<Arc<EventSubscriptionDefinition>, EventError> {
+        let found = self.any_subscription(topic, name)?;
+        if found.delivery_schema == EventSchema::Message { Err(missing(topic, name)) } else { Ok(found) }
+    }
+
+    /// The definition of a subscription to events or messages.
+    ///
+    /// # Errors
+    /// [`EventError::SubscriptionNotFound`].
+    pub fn any_subscription(&self, topic: &str, name: &str) -> Result<Arc<EventSubscriptionDefinition>, EventError> {
         let id = EventSubscriptionDefinition::id_of(topic, name);
-        let missing = || EventError::SubscriptionNotFound { topic: topic.to_owned(), name: name.to_owned() };
-        self.shared.catalog.event_subscriptions.get(&id).ok_or_else(missing)
+        self.shared.catalog.event_subscriptions.get(&id).ok_or_else(|| missing(topic, name))
     }
 
     /// A topic's subscriptions in the order of their names.
@@ -226,21 +235,25 @@ impl Events {
     /// How a subscription is doing; `None` when there is none.
     #[must_use]
     pub fn status(&self, topic: &str, name: &str) -> Option<SubscriptionStatus> {
-        let definition = self.subscription(topic, name).ok()?;
+        let definition = self.any_subscription(topic, name).ok()?;
         Some(self.view(&definition.id).status())
     }
 
     /// The last deliveries of a subscription, oldest first; `None` when there is none.
     #[must_use]
     pub fn deliveries(&self, topic: &str, name: &str) -> Option<Vec<Delivery>> {
-        let definition = self.subscription(topic, name).ok()?;
+        let definition = self.any_subscription(topic, name).ok()?;
         Some(self.view(&definition.id).deliveries())
     }
 
     /// Tells of deliveries: the value is the number of the last one. `None` when there is no such subscription.
     #[must_use]
     pub fn follow(&self, topic: &str, name: &str) -> Option<watch::Receiver<u64>> {
-        let definition = self.subscription(topic, name).ok()?;
+        let definition = self.any_subscription(topic, name).ok()?;
         Some(self.view(&definition.id).follow())
     }
+}
+
+pub(super) fn missing(topic: &str, name: &str) -> EventError {
+    EventError::SubscriptionNotFound { topic: topic.to_owned(), name: name.to_owned() }
 }

@@ -43,23 +43,35 @@ impl Events {
     /// [`EventError::TopicExists`], [`EventError::BadName`], [`EventError::TooMany`]; [`EventError::Storage`].
     pub async fn create_topic(&self, new: NewTopic) -> Result<Arc<TopicDefinition>, EventError> {
         check::topic_name(&new.name)?;
-        let shared = &self.shared;
-        let _turn = shared.changes.lock().await;
-        if shared.catalog.topics.get(&new.name).is_some() {
-            return Err(EventError::TopicExists { topic: new.name });
-        }
-        if shared.catalog.topics.list().len() >= TOPICS_MAX {
-            return Err(EventError::TooMany { what: "topics", max: TOPICS_MAX });
-        }
         let definition = TopicDefinition {
             name: new.name,
             address: new.address,
             schema: new.schema,
             keys: [new_key(), new_key()],
-            created: shared.clock.now(),
+            created: self.shared.clock.now(),
             location: new.location,
             tags: new.tags,
+            attributes: BTreeMap::new(),
         };
+        self.add_topic(definition, TOPICS_MAX).await
+    }
+
+    /// Adds a topic where there are fewer than `most` of its kind. A name is one topic, whatever its kind.
+    pub(super) async fn add_topic(
+        &self,
+        definition: TopicDefinition,
+        most: usize,
+    ) -> Result<Arc<TopicDefinition>, EventError> {
+        let shared = &self.shared;
+        let _turn = shared.changes.lock().await;
+        if shared.catalog.topics.get(&definition.name).is_some() {
+            return Err(EventError::TopicExists { topic: definition.name });
+        }
+        let messages = is_of_messages(&definition);
+        let same = shared.catalog.topics.list().iter().filter(|topic| is_of_messages(topic) == messages).count();
+        if same >= most {
+            return Err(EventError::TooMany { what: "topics", max: most });
+        }
         let stream = definition.stream();
         // A crash between making the stream and writing the definition leaves the stream: it is taken then.
         if shared.streams.get(&stream).is_err() {
@@ -104,11 +116,16 @@ impl Events {
     /// [`EventError::TopicNotFound`], [`EventError::Storage`].
     pub async fn delete_topic(&self, topic: &str) -> Result<(), EventError> {
         let definition = self.topic(topic)?;
+        self.remove_topic(&definition).await
+    }
+
+    /// Removes a topic of either kind.
+    pub(super) async fn remove_topic(&self, definition: &TopicDefinition) -> Result<(), EventError> {
         let _turn = self.shared.changes.lock().await;
-        for subscription in self.subscriptions(topic) {
+        for subscription in self.subscriptions(&definition.name) {
             self.remove_subscription(&subscription).await?;
         }
-        match self.shared.catalog.topics.delete(topic, Transaction::new()).await {
+        match self.shared.catalog.topics.delete(&definition.name, Transaction::new()).await {
             Err(CatalogError::NotFound { name, .. }) => return Err(EventError::TopicNotFound { topic: name }),
             other => other.map(drop)?,
         }
@@ -116,18 +133,31 @@ impl Events {
         Ok(())
     }
 
-    /// A topic's definition.
+    /// The definition of a topic of events. Topics of messages are no such.
     ///
     /// # Errors
     /// [`EventError::TopicNotFound`].
     pub fn topic(&self, topic: &str) -> Result<Arc<TopicDefinition>, EventError> {
-        let found = self.shared.catalog.topics.get(topic);
-        found.ok_or_else(|| EventError::TopicNotFound { topic: topic.to_owned() })
+        self.any_topic(topic).and_then(|found| if is_of_messages(&found) { Err(missing(topic)) } else { Ok(found) })
     }
 
-    /// All topics in the order of their names.
+    /// The definition of a topic of either kind.
+    ///
+    /// # Errors
+    /// [`EventError::TopicNotFound`].
+    pub fn any_topic(&self, topic: &str) -> Result<Arc<TopicDefinition>, EventError> {
+        self.shared.catalog.topics.get(topic).ok_or_else(|| missing(topic))
+    }
+
+    /// All topics of events in the order of their names.
     #[must_use]
     pub fn topics(&self) -> Vec<Arc<TopicDefinition>> {
+        self.all_topics().into_iter().filter(|topic| !is_of_messages(topic)).collect()
+    }
+
+    /// All topics, of events and of messages.
+    #[must_use]
+    pub fn all_topics(&self) -> Vec<Arc<TopicDefinition>> {
         self.shared.catalog.topics.list()
     }
 
@@ -153,6 +183,14 @@ impl Events {
         self.shared.insight.metrics.counter("bytes_in", &stream).add(bytes);
         Ok(placements)
     }
+}
+
+pub(super) fn is_of_messages(topic: &TopicDefinition) -> bool {
+    topic.schema == EventSchema::Message
+}
+
+pub(super) fn missing(topic: &str) -> EventError {
+    EventError::TopicNotFound { topic: topic.chars().take(80).collect() }
 }
 
 /// 256 bits that nobody can guess (12 of them are fixed), as base64.

@@ -164,9 +164,10 @@ fn check_key(key: &str, path: &[String], schema: EventSchema) -> Result<(), Filt
             "id, topic, subject, eventType, dataVersion and data.PATH",
         ),
         EventSchema::CloudEvents => (&[], "the attributes of a CloudEvent and data.PATH"),
+        EventSchema::Message => (&["subject"], "subject; patterns ask for the rest of a message"),
     };
     let plain_name = |name: &str| match schema {
-        EventSchema::EventGrid => plain.iter().any(|known| known.eq_ignore_ascii_case(name)),
+        EventSchema::EventGrid | EventSchema::Message => plain.iter().any(|known| known.eq_ignore_ascii_case(name)),
         EventSchema::CloudEvents => !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric()),
     };
     let known = match path {

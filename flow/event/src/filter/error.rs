@@ -31,6 +31,15 @@ pub enum FilterError {
         /// Those that there are.
         expected: &'static str,
     },
+    /// A pattern says what cannot be asked.
+    #[error("{what}")]
+    Pattern {
+        /// What is wrong, as users of patterns are told.
+        what: String,
+    },
+    /// A pattern has too many fields or combinations.
+    #[error("Filter policy is too complex")]
+    TooComplex,
     /// A condition has nothing to compare with.
     #[error("expected a value for `{key}`, found none")]
     NoValues {

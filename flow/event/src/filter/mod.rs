@@ -1,14 +1,16 @@
 //! Which events a subscription wants. Pure: a filter is compiled when it is defined and then only asked.
-//! Read next: [`condition`] (the tests on fields).
+//! Read next: [`condition`] (the tests on fields of events), [`pattern`] (what messages have to match).
 
 mod condition;
 mod error;
+mod pattern;
 
 use millstream_catalog::{EventFilter, EventSchema};
 
 use crate::schema::Event;
 use condition::Condition;
 pub use error::FilterError;
+use pattern::Pattern;
 
 /// Conditions of one filter. Source: the service's quota, as for [`VALUES_MAX`] and [`VALUE_CHARS_MAX`].
 pub const CONDITIONS_MAX: usize = 25;
@@ -28,6 +30,7 @@ pub struct Filter {
     ends_with: String,
     case_sensitive: bool,
     conditions: Vec<Condition>,
+    pattern: Option<Pattern>,
 }
 
 impl Filter {
@@ -45,6 +48,7 @@ impl Filter {
             ends_with: fold(&filter.subject_ends_with),
             case_sensitive: filter.subject_case_sensitive,
             conditions: conditions.collect::<Result<_, _>>()?,
+            pattern: filter.pattern.as_ref().map(Pattern::compile).transpose()?,
         })
     }
 
@@ -54,6 +58,12 @@ impl Filter {
         self.wants_type(event.event_type())
             && self.wants_subject(event.subject())
             && self.conditions.iter().all(|condition| condition.holds(event))
+            && self.matches(event)
+    }
+
+    fn matches(&self, event: &Event) -> bool {
+        let Some(pattern) = &self.pattern else { return true };
+        event.message().is_some_and(|message| pattern.wants(&message))
     }
 
     fn wants_type(&self, event_type: &str) -> bool {

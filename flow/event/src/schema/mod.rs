@@ -1,14 +1,17 @@
 //! Events in their two JSON forms: taken in, looked into, and translated.
 //!
 //! Both forms are published formats that filters look into, so they live here and not in a front. What surrounds an event
-//! on the wire (media types, headers) does not. Read next: [`event_grid`], [`cloud_events`].
+//! on the wire (media types, headers) does not. A message is an event too, see [`crate::message`].
+//! Read next: [`event_grid`], [`cloud_events`].
 
 pub mod cloud_events;
 pub mod event_grid;
 
 use bytes::Bytes;
 use millstream_catalog::{EventSchema, TopicDefinition};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+
+use crate::message::Message;
 
 /// The members of an event's JSON object.
 pub type Fields = Map<String, Value>;
@@ -64,9 +67,26 @@ impl Event {
         match topic.schema {
             EventSchema::EventGrid => event_grid::accept(&mut fields, &topic.address)?,
             EventSchema::CloudEvents => cloud_events::accept(&mut fields)?,
+            EventSchema::Message => return Err(wrong("topic", "one of events", "one of messages")),
         }
         let encoded = encode(&fields);
         Ok(Self { schema: topic.schema, fields, encoded })
+    }
+
+    /// A message as an event.
+    #[must_use]
+    pub fn of_message(message: &Message) -> Self {
+        let fields =
+            Fields::from_iter([("id".to_owned(), json!(message.id)), ("subject".to_owned(), json!(message.subject))]);
+        // A structure of texts always has a JSON form.
+        let encoded = Bytes::from(serde_json::to_vec(message).unwrap_or_default());
+        Self { schema: EventSchema::Message, fields, encoded }
+    }
+
+    /// The message that it is; `None` when it is none.
+    #[must_use]
+    pub fn message(&self) -> Option<Message> {
+        if self.schema == EventSchema::Message { serde_json::from_slice(&self.encoded).ok() } else { None }
     }
 
     /// An event as it lies in its topic; `None` when it is none.
@@ -99,6 +119,7 @@ impl Event {
         match self.schema {
             EventSchema::EventGrid => self.text("eventType"),
             EventSchema::CloudEvents => self.text("type"),
+            EventSchema::Message => "",
         }
     }
 
@@ -210,6 +231,7 @@ pub(crate) mod tests {
             created: 0,
             location: String::new(),
             tags: Default::default(),
+            attributes: Default::default(),
         }
     }
 
@@ -219,7 +241,7 @@ pub(crate) mod tests {
             EventSchema::EventGrid => json!({
                 "id": "1", "subject": "s", "eventType": "t", "eventTime": "2026-11-21T04:05:06Z", "data": {}, "dataVersion": "1",
             }),
-            EventSchema::CloudEvents => json!({ "specversion": "1.0", "id": "1", "source": "/s", "type": "t" }),
+            _ => json!({ "specversion": "1.0", "id": "1", "source": "/s", "type": "t" }),
         };
         for (name, value) in changes.as_object().unwrap() {
             match value {

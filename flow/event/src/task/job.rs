@@ -70,7 +70,8 @@ pub(super) async fn attempt(
     let events: Vec<Arc<Event>> = items.iter().filter_map(|item| item.event.clone()).collect();
     let attempts = items.first().map_or(0, |item| item.attempts);
     let begun = Instant::now();
-    let report = courier.deliver(&events, attempts).await;
+    let published = items.first().map_or(0, |item| item.published);
+    let report = courier.deliver(&events, attempts, published).await;
     let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     Done::Attempted { items, report, time: clock.now(), duration_ms }
 }
@@ -79,13 +80,11 @@ pub(super) async fn attempt(
 pub(super) async fn letter(
     source: Source,
     courier: Arc<Courier>,
-    objects: Arc<dyn PutObject>,
+    objects: Option<Arc<dyn PutObject>>,
     clock: Arc<dyn Clock>,
     (offset, waiting): (u64, Waiting),
 ) -> Done {
-    let (Some(target), Some((ended, reason))) = (&courier.definition.dead_letter, waiting.ended) else {
-        return Done::Gone { offset };
-    };
+    let Some((ended, reason)) = waiting.ended else { return Done::Gone { offset } };
     let event = match source.event(offset).await {
         Ok(Some(event)) => event,
         Ok(None) => return Done::Gone { offset },
@@ -93,7 +92,14 @@ pub(super) async fn letter(
     };
     let history =
         History { reason, attempts: waiting.attempts, published: waiting.published, last_attempt: waiting.last, ended };
-    let object = dead_letter::object(&courier.definition, target, &event, &history, (source.log.0, offset));
-    let result = objects.put_object(object).await.map_err(|error| error.to_string());
+    let definition = &courier.definition;
+    let result = match (&definition.dead_letter, objects, &definition.dead_letter_queue) {
+        (_, _, Some(queue)) => courier.give_up(queue, &event, waiting.published).await,
+        (Some(target), Some(objects), None) => {
+            let object = dead_letter::object(definition, target, &event, &history, (source.log.0, offset));
+            objects.put_object(object).await.map_err(|error| error.to_string())
+        }
+        _ => Err("there is no store for it".to_owned()),
+    };
     Done::Lettered { offset, waiting, event_id: event.id().to_owned(), time: clock.now(), result }
 }

@@ -305,8 +305,7 @@ impl<'t> Work<'t> {
     }
 
     fn begin_letter(&mut self, offset: u64, waiting: Waiting) {
-        // Subscriptions with dead letters are refused where there is no store for them.
-        let Some(objects) = self.task.objects.clone() else { return self.drop_event(offset, "no object store") };
+        let objects = self.task.objects.clone();
         let (courier, clock) = (Arc::clone(&self.task.courier), Arc::clone(&self.task.clock));
         self.jobs.spawn(job::letter(self.task.source(), courier, objects, clock, (offset, waiting)));
     }
@@ -319,6 +318,7 @@ impl<'t> Work<'t> {
         match done.map_err(|error| EventError::Broken { reason: error.to_string() })? {
             Done::Attempted { items, report, time, duration_ms } => {
                 let outcome = report.outcome;
+                let last = self.task.courier.is_final(&report);
                 self.count_failures(outcome, time);
                 self.mark(&items, &report);
                 for item in &items {
@@ -332,7 +332,7 @@ impl<'t> Work<'t> {
                         duration_ms,
                         detail: report.detail.clone(),
                     });
-                    self.settle_item(item, outcome, time);
+                    self.settle_item(item, outcome, last, time);
                 }
             }
             Done::Lettered { offset, waiting, event_id, time, result } => {
@@ -380,7 +380,7 @@ impl<'t> Work<'t> {
         }
     }
 
-    fn settle_item(&mut self, item: &Item, outcome: Outcome, now: Millis) {
+    fn settle_item(&mut self, item: &Item, outcome: Outcome, last: bool, now: Millis) {
         let definition = &self.task.courier.definition;
         if outcome == Outcome::Delivered {
             self.task.view.delivered.add(1);
@@ -389,7 +389,7 @@ impl<'t> Work<'t> {
         self.task.view.failed.add(1);
         let attempts = item.attempts + 1;
         let item = Item { attempts, event: None, ..*item };
-        if outcome.is_final(self.task.courier.is_webhook()) {
+        if last {
             self.end(&item, EndReason::Final(outcome), Some((now, outcome)), now);
         } else if attempts >= definition.retry.attempts_max {
             self.end(&item, EndReason::MaxDeliveryAttemptsExceeded, Some((now, outcome)), now);
@@ -404,7 +404,8 @@ impl<'t> Work<'t> {
 
     /// Gives an event up: it becomes a dead letter or is dropped.
     fn end(&mut self, item: &Item, reason: EndReason, last: Option<(Millis, Outcome)>, now: Millis) {
-        if self.task.courier.definition.dead_letter.is_none() {
+        let definition = &self.task.courier.definition;
+        if definition.dead_letter.is_none() && definition.dead_letter_queue.is_none() {
             return self.drop_event(item.offset, reason.name());
         }
         let (attempts, published) = (item.attempts, item.published);

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
+use bytes::Bytes;
 use millstream_storage::{Keyspace, Storage, StorageError, Transaction};
 use millstream_types::Millis;
 use serde::{Deserialize, Serialize};
@@ -120,15 +121,24 @@ impl ProgressStore {
         Self { storage: storage.clone(), keyspace: Keyspace::new(&format!("event/progress/v1/{subscription}")) }
     }
 
-    /// Begins at a position with nothing waiting.
+    /// Begins at a position with nothing waiting. All of it is one transaction: a subscription without a position would
+    /// begin with the topic's first event.
     pub(crate) async fn begin(&self, position: u64) -> Result<(), StorageError> {
+        let store = self.clone();
+        let waiting = tokio::task::spawn_blocking(move || store.waiting_keys()).await;
         let mut transaction = Transaction::new();
-        self.remove(&mut transaction);
-        self.storage.commit(transaction).await?;
-        let mut transaction = Transaction::new();
+        for key in waiting.map_err(|_| StorageError::Closed)?? {
+            transaction.delete(&self.keyspace, key);
+        }
         transaction.put(&self.keyspace, POSITION, position.to_be_bytes().to_vec());
         self.storage.commit(transaction).await?;
         Ok(())
+    }
+
+    fn waiting_keys(&self) -> Result<Vec<Bytes>, StorageError> {
+        let range = (Bound::Included(&[WAITING][..]), Bound::Unbounded);
+        let waiting = self.storage.scan(&self.keyspace, range, false, usize::MAX)?;
+        Ok(waiting.into_iter().map(|(key, _)| key).collect())
     }
 
     /// Adds the removal of everything to a transaction.
@@ -246,7 +256,11 @@ mod tests {
         again.settle(6);
         store.save(&mut again).await.unwrap();
         assert_eq!(store.load().await.unwrap().unwrap().waiting(), 0);
+        again.read(7, true);
+        again.wait(7, waiting(1, 90));
+        store.save(&mut again).await.unwrap();
         store.begin(9).await.unwrap();
+        assert_eq!(store.load().await.unwrap().unwrap().waiting(), 0);
         assert_eq!(store.load().await.unwrap().unwrap().next, 9);
     }
 }

@@ -77,7 +77,8 @@ impl Handshake<'_> {
     async fn ask_once(&self) -> Result<Answer, WebhookError> {
         let mut headers = HeaderMap::new();
         match self.schema {
-            EventSchema::EventGrid => {
+            // Messages have a handshake of their own.
+            EventSchema::EventGrid | EventSchema::Message => {
                 headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
                 headers.insert(self.words.kind.clone(), HeaderValue::from_static(self.words.validation));
                 insert(&mut headers, &self.words.subscription, self.subscription);
@@ -102,7 +103,7 @@ impl Handshake<'_> {
     fn judge(&self, answer: &Answer) -> Consent {
         let ok = answer.status == StatusCode::OK;
         match self.schema {
-            EventSchema::EventGrid => {
+            EventSchema::EventGrid | EventSchema::Message => {
                 let said: Option<Value> = serde_json::from_slice(&answer.body).ok();
                 let code = said.as_ref().and_then(|said| said.get("validationResponse")).and_then(Value::as_str);
                 match (ok, code) {

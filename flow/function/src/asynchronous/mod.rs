@@ -118,7 +118,6 @@ async fn step(functions: &Functions, id: &str) -> Result<Step, StorageError> {
     };
     let ended = EndedInvocation {
         function: kept.function.clone(),
-        role: definition.role.clone(),
         id: id.to_owned(),
         payload: kept.payload(),
         time: functions.now(),

@@ -1,16 +1,17 @@
 // Runs a Node.js function: asks the runtime API for invocations and posts what the handler answers.
 import { existsSync } from "node:fs";
 import http from "node:http";
-import { createRequire } from "node:module";
+import Module, { createRequire } from "node:module";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 
 const [host, port] = process.env.AWS_LAMBDA_RUNTIME_API.split(":");
 const agent = new http.Agent({ keepAlive: true, maxSockets: 1, noDelay: true });
 
-function call(method, at, body) {
+function call(method, at, body, errorType) {
   return new Promise((resolve, reject) => {
     const headers = body === undefined ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(body) };
+    if (errorType) headers["lambda-runtime-function-error-type"] = errorType;
     const request = http.request({ host, port, agent, method, path: `/2018-06-01/runtime${at}`, headers }, (response) => {
       const parts = [];
       response.on("data", (part) => parts.push(part));
@@ -31,6 +32,25 @@ function errorDocument(error) {
   });
 }
 
+function named(name, message) {
+  return Object.assign(new Error(message), { name });
+}
+
+// The SDK's second version knows no AWS_ENDPOINT_URL, so it is told when a function first requires it. A function that
+// talks to somewhere else too switches this off with MILLSTREAM_AWS_SDK_V2_ENDPOINT=off.
+function tellOldSdkItsEndpoint() {
+  const endpoint = process.env.AWS_ENDPOINT_URL;
+  if (!endpoint || process.env.MILLSTREAM_AWS_SDK_V2_ENDPOINT === "off") return;
+  process.env.AWS_SDK_JS_SUPPRESS_MAINTENANCE_MODE_MESSAGE ??= "1";
+  const load = Module._load;
+  Module._load = function (request, parent, ...rest) {
+    if (!/^aws-sdk($|\/)/.test(request)) return load.call(this, request, parent, ...rest);
+    const { config } = load.call(this, "aws-sdk/global", parent, false);
+    if (config && !config.endpoint) config.update({ endpoint, s3ForcePathStyle: true });
+    return load.call(this, request, parent, ...rest);
+  };
+}
+
 async function loadModule(file) {
   for (const extension of ["", ".js", ".mjs", ".cjs"]) {
     if (extension === "" ? !/\.[cm]?js$/.test(file) : !existsSync(file + extension)) continue;
@@ -42,22 +62,28 @@ async function loadModule(file) {
     }
     return import(pathToFileURL(whole));
   }
-  const error = new Error(`Error: Cannot find module '${path.basename(file)}'`);
-  error.name = "Runtime.ImportModuleError";
-  throw error;
+  throw named("Runtime.ImportModuleError", `Error: Cannot find module '${path.basename(file)}'`);
 }
 
 async function loadHandler() {
   const [, folder, file, names] = /^(.*\/)?([^./]+)\.(.+)$/.exec(process.env._HANDLER) ?? [];
-  if (!file) throw Object.assign(new Error(`Bad handler ${process.env._HANDLER}`), { name: "Runtime.MalformedHandlerName" });
+  if (!file) throw named("Runtime.MalformedHandlerName", `Bad handler ${process.env._HANDLER}`);
   const module = await loadModule(path.join(process.env.LAMBDA_TASK_ROOT, folder ?? "", file));
   const find = (from) => names.split(".").reduce((value, name) => value?.[name], from);
   const handler = find(module) ?? find(module.default);
   if (typeof handler !== "function") {
-    throw Object.assign(new Error(`${process.env._HANDLER} is undefined or not exported`), { name: "Runtime.HandlerNotFound" });
+    throw named("Runtime.HandlerNotFound", `${process.env._HANDLER} is undefined or not exported`);
   }
   return handler;
 }
+
+// What to do when the event loop has nothing left: the end of handlers that wait for that, or never say anything.
+let whenIdle = null;
+process.on("beforeExit", () => {
+  const todo = whenIdle;
+  whenIdle = null;
+  todo?.();
+});
 
 // Runs the handler in whichever style it is written: it returns a promise, calls back, or uses the context's old methods.
 function run(handler, event, headers) {
@@ -79,33 +105,57 @@ function run(handler, event, headers) {
       succeed: resolve,
       fail: (error) => reject(error ?? null),
     };
-    const answer = handler(event, context, done);
-    if (typeof answer?.then === "function") answer.then(resolve, reject);
-    // A handler that takes no callback and returns no promise has answered by returning.
-    else if (handler.length < 3 && answer !== undefined) resolve(answer);
+    const callback = (error, result) => {
+      if (error != null) reject(error);
+      else if (context.callbackWaitsForEmptyEventLoop) whenIdle = () => resolve(result);
+      else setImmediate(() => resolve(result));
+    };
+    whenIdle = () => resolve(null);
+    const answer = handler(event, context, callback);
+    if (typeof answer?.then === "function") {
+      const never = named("Runtime.NodeJsExit", "the handler's promise was never settled and there is nothing left to wait for");
+      whenIdle = () => reject(never);
+      answer.then(resolve, reject);
+    }
   });
 }
 
+let current = null;
+
 async function runOne(handler) {
   const { headers, body } = await call("GET", "/invocation/next");
-  const id = headers["lambda-runtime-aws-request-id"];
+  current = headers["lambda-runtime-aws-request-id"];
+  const at = `/invocation/${current}`;
   process.env._X_AMZN_TRACE_ID = headers["lambda-runtime-trace-id"] ?? "";
+  let answer;
   try {
-    const answer = await run(handler, JSON.parse(body), headers);
-    await call("POST", `/invocation/${id}/response`, JSON.stringify(answer ?? null));
+    answer = JSON.stringify((await run(handler, JSON.parse(body), headers)) ?? null) ?? "null";
   } catch (error) {
+    whenIdle = null;
     console.error(error);
-    await call("POST", `/invocation/${id}/error`, errorDocument(error));
+    await call("POST", `${at}/error`, errorDocument(error));
+    return;
   }
+  whenIdle = null;
+  await call("POST", `${at}/response`, answer);
 }
 
-process.on("unhandledRejection", (error) => {
-  console.error("Unhandled rejection:", error);
+// What nobody caught ends the process: its state is not known any more.
+async function fatal(name, error) {
+  console.error(name, error);
+  const document = JSON.parse(errorDocument(error));
+  const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  const told = JSON.stringify({ ...document, errorType: name, errorMessage: message });
+  if (current) await call("POST", `/invocation/${current}/error`, told, name).catch(() => {});
   process.exit(128);
-});
+}
+
+process.on("unhandledRejection", (error) => fatal("Runtime.UnhandledPromiseRejection", error));
+process.on("uncaughtException", (error) => fatal("Runtime.UncaughtException", error));
 
 let handler;
 try {
+  tellOldSdkItsEndpoint();
   handler = await loadHandler();
 } catch (error) {
   console.error(error);

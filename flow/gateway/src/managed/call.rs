@@ -16,11 +16,15 @@ use super::policies::{Applied, Compiled};
 use crate::backend::BackendError;
 use crate::limit::quota::{Allowance, Exceeded, Period};
 use crate::policy::exchange::{Exchange, Flow, query_pairs};
+use crate::policy::expression::Expression;
 use crate::policy::{Policy, Section};
 use crate::route;
 
 /// The largest request, bytes.
 pub const BODY_BYTES_MAX: usize = 10 << 20;
+
+/// Characters of what a quota counts by: more is the same key.
+const COUNTER_KEY_CHARS_MAX: usize = 256;
 
 /// The longest text of a header or a query that a trace shows, characters.
 const TRACE_CHARS_MAX: usize = 500;
@@ -314,13 +318,13 @@ impl Running<'_> {
             let (policy, section) = (applied.policy(), applied.section);
             let flow = match policy {
                 Policy::RateLimit { calls, renewal_s, key } => self.limit(applied, *calls, *renewal_s, key.as_ref())?,
-                Policy::Quota { calls, bandwidth_kb, renewal_s } => {
+                Policy::Quota { calls, bandwidth_kb, renewal_s, key } => {
                     let period = match Millis::try_from(renewal_s.saturating_mul(1_000)).unwrap_or(0) {
                         0 => Period::Forever,
                         length => Period::FromFirstCall(length),
                     };
                     let bytes = bandwidth_kb.map(|kilobytes| kilobytes.saturating_mul(1_024));
-                    self.quota(applied, Allowance { calls: *calls, bytes, period }).await?
+                    self.quota(applied, Allowance { calls: *calls, bytes, period }, key.as_ref()).await?
                 }
                 Policy::ForwardRequest { timeout_s } => self.forward(*timeout_s).await?,
                 other => self.exchange.apply(other, section),
@@ -389,13 +393,7 @@ impl Running<'_> {
         format!("{}\n{}\n{}\n{}", self.compiled.service.name, applied.scope.name(), applied.index, self.counted)
     }
 
-    fn limit(
-        &self,
-        applied: &Applied,
-        calls: u32,
-        renewal_s: u32,
-        key: Option<&crate::policy::expression::Expression>,
-    ) -> Result<Flow, Failure> {
+    fn limit(&self, applied: &Applied, calls: u32, renewal_s: u32, key: Option<&Expression>) -> Result<Flow, Failure> {
         let counter = match key {
             // The same key is one counter wherever it is counted with the same limit.
             Some(key) => format!("{}\n{calls}/{renewal_s}\n{}", self.compiled.service.name, self.exchange.value(key)),
@@ -407,8 +405,26 @@ impl Running<'_> {
         Ok(Flow::Next(format!("within {calls} calls in {renewal_s} s")))
     }
 
-    async fn quota(&mut self, applied: &Applied, allowance: Allowance) -> Result<Flow, Failure> {
-        let counter = self.counter(applied);
+    async fn quota(
+        &mut self,
+        applied: &Applied,
+        allowance: Allowance,
+        key: Option<&Expression>,
+    ) -> Result<Flow, Failure> {
+        let counter = match key {
+            // The last line is empty: what subscriptions leave behind is found by theirs.
+            Some(key) => {
+                let key: String = self.exchange.value(key).chars().take(COUNTER_KEY_CHARS_MAX).collect();
+                format!(
+                    "{}\n{}\n{}\nkey {}\n",
+                    self.compiled.service.name,
+                    applied.scope.name(),
+                    applied.index,
+                    key.replace('\n', " ")
+                )
+            }
+            None => self.counter(applied),
+        };
         let taken = self.engine.quotas.take(&counter, allowance, self.engine.clock.now()).await;
         let wait = |wait: Millis| (wait != Millis::MAX).then(|| seconds(wait));
         match taken.map_err(|error| Failure::Internal(error.to_string()))? {

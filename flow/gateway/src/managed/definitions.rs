@@ -1,5 +1,6 @@
 //! Services, APIs, operations, products and subscriptions: how they are made, changed and removed.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use millstream_catalog::{
@@ -158,6 +159,39 @@ impl Managed {
             operation.policy = known.and_then(|known| known.policy);
             operations.insert(operation.name.clone(), operation);
             Ok(made)
+        })
+        .await
+    }
+
+    /// Puts operations in place of all that an API has; those of a name that stays keep their policies.
+    ///
+    /// # Errors
+    /// [`GatewayError::NotFound`]; [`GatewayError::Invalid`]; [`GatewayError::Exists`] for two of one name.
+    pub async fn replace_operations(
+        &self,
+        service: &str,
+        api: &str,
+        operations: Vec<ManagedOperation>,
+    ) -> Result<(), GatewayError> {
+        if operations.len() > OPERATIONS_MAX {
+            room("operations in an API", operations.len(), OPERATIONS_MAX)?;
+        }
+        let mut named = BTreeMap::new();
+        for operation in operations {
+            check_name("operation", &operation.name)?;
+            check_operation(&operation)?;
+            let name = operation.name.clone();
+            if named.insert(name.clone(), operation).is_some() {
+                return Err(GatewayError::Exists { kind: "operation", name });
+            }
+        }
+        self.edit(service, |definition| {
+            let known = &mut definition.apis.get_mut(api).ok_or_else(|| unknown("API", api))?.operations;
+            for (name, operation) in &mut named {
+                operation.policy = known.remove(name).and_then(|known| known.policy);
+            }
+            *known = named;
+            Ok(())
         })
         .await
     }

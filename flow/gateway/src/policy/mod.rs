@@ -151,6 +151,8 @@ pub enum Policy {
         bandwidth_kb: Option<u64>,
         /// Seconds; zero: for good.
         renewal_s: u64,
+        /// What is counted together; `None`: a subscription's calls.
+        key: Option<Expression>,
     },
     /// Answers at once.
     ReturnResponse {
@@ -191,7 +193,8 @@ impl Policy {
             Self::SetMethod(_) => "set-method",
             Self::RateLimit { key: None, .. } => "rate-limit",
             Self::RateLimit { key: Some(_), .. } => "rate-limit-by-key",
-            Self::Quota { .. } => "quota",
+            Self::Quota { key: None, .. } => "quota",
+            Self::Quota { key: Some(_), .. } => "quota-by-key",
             Self::ReturnResponse { .. } => "return-response",
             Self::MockResponse { .. } => "mock-response",
             Self::Cors(_) => "cors",

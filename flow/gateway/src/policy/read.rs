@@ -14,12 +14,17 @@ pub(super) const TIMEOUT_S: u32 = 300;
 /// The longest period of a rate limit, seconds: the service's own bound.
 const RATE_PERIOD_S_MAX: u32 = 300;
 
+/// The shortest period of a quota by key, seconds: the service's own bound.
+const KEYED_QUOTA_PERIOD_S_MIN: u32 = 300;
+
 /// The sections in which a policy may stand.
 fn allowed(policy: &str) -> Option<&'static [Section]> {
     use Section::{Backend, Inbound, OnError, Outbound};
     Some(match policy {
         "base" | "set-header" | "return-response" => &[Inbound, Backend, Outbound, OnError],
-        "check-header" | "rewrite-uri" | "rate-limit" | "rate-limit-by-key" | "quota" | "cors" => &[Inbound],
+        "check-header" | "rewrite-uri" | "rate-limit" | "rate-limit-by-key" | "quota" | "quota-by-key" | "cors" => {
+            &[Inbound]
+        }
         "set-backend-service" | "set-query-parameter" => &[Inbound, Backend],
         "set-method" => &[Inbound, OnError],
         "mock-response" => &[Inbound, Outbound, OnError],
@@ -93,7 +98,11 @@ fn policy(element: &Element, section: Section) -> Parsed<Policy> {
             let key = expression(element, "counter-key")?;
             rate_limit(element, &["calls", "renewal-period", "counter-key"], Some(key))
         }
-        "quota" => quota(element),
+        "quota" => quota(element, &["calls", "bandwidth", "renewal-period"], None),
+        "quota-by-key" => {
+            let key = expression(element, "counter-key")?;
+            quota(element, &["calls", "bandwidth", "renewal-period", "counter-key"], Some(key))
+        }
         "return-response" => return_response(element),
         "mock-response" => {
             leaf(element, &["status-code", "content-type"])?;
@@ -148,13 +157,19 @@ fn rate_limit(element: &Element, attributes: &[&str], key: Option<Expression>) -
     Ok(Policy::RateLimit { calls, renewal_s, key })
 }
 
-fn quota(element: &Element) -> Parsed<Policy> {
-    leaf(element, &["calls", "bandwidth", "renewal-period"])?;
+fn quota(element: &Element, attributes: &[&str], key: Option<Expression>) -> Parsed<Policy> {
+    leaf(element, attributes)?;
     let (calls, bandwidth_kb) = (optional_number(element, "calls")?, optional_number(element, "bandwidth")?);
     if calls.is_none() && bandwidth_kb.is_none() {
         return Err(element.wrong("Either 'calls' or 'bandwidth' or both must be specified"));
     }
-    Ok(Policy::Quota { calls, bandwidth_kb, renewal_s: number(element, "renewal-period")? })
+    let renewal_s: u32 = number(element, "renewal-period")?;
+    if key.is_some() && renewal_s != 0 && renewal_s < KEYED_QUOTA_PERIOD_S_MIN {
+        let message =
+            format!("renewal-period must be 0 or {KEYED_QUOTA_PERIOD_S_MIN} seconds or more, found {renewal_s}");
+        return Err(element.wrong(message));
+    }
+    Ok(Policy::Quota { calls, bandwidth_kb, renewal_s: renewal_s.into(), key })
 }
 
 fn return_response(element: &Element) -> Parsed<Policy> {

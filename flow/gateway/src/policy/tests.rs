@@ -91,6 +91,8 @@ fn what_is_not_understood_is_refused_with_its_place() {
         ("<set-header name='a' />", "Required element 'value' not found"),
         ("<set-backend-service base-url='ftp://x' />", "expected an http:// or https:// address"),
         ("<quota renewal-period='1' />", "Either 'calls' or 'bandwidth'"),
+        ("<quota-by-key calls='1' renewal-period='300' />", "'counter-key' not found"),
+        ("<quota-by-key calls='1' renewal-period='60' counter-key='k' />", "0 or 300 seconds"),
         ("<set-header name='a'><value>x</set-header>", "expected its end, found the end of 'set-header'"),
         ("<set-header name='a", "the value of 'name' has no end"),
         ("text", "unexpected text `text`"),

@@ -6,9 +6,9 @@ use millstream_types::{ErrorKind, Millis};
 
 use super::{Item, Lane};
 use crate::error::MappingError;
-use crate::failure::{DiscardReason, Discarded};
+use crate::failure::{DiscardReason, Discarded, FailureTargetError};
 use crate::piece::{Outcome, Piece, Rest, judge};
-use crate::work::{Ran, Said, pause, stopping};
+use crate::work::{Ran, Said, Work, pause, stopping};
 
 /// How often a failure target is tried, so that one which is gone does not hold up the shard.
 const TELL_ATTEMPTS: u32 = 3;
@@ -166,14 +166,24 @@ impl Lane {
         };
         for attempt in 1..=TELL_ATTEMPTS {
             let Err(error) = work.outside.failures.tell(target, discarded.clone()).await else { return };
-            tracing::warn!(mapping, %error, attempt, "the failure target was not told of records that are given up");
             let lasting = matches!(error.kind, ErrorKind::NotFound | ErrorKind::Forbidden | ErrorKind::Invalid);
             if lasting || attempt == TELL_ATTEMPTS {
-                break;
+                return self.not_told(count, &error);
             }
             pause(&self.stop, work.wait(attempt)).await;
         }
-        work.insight.metrics.counter("destination_failures", &format!("function/{function}")).add(1);
+    }
+
+    /// A target that is missing or may not be written holds up nothing: the function's log says why it stays empty.
+    fn not_told(&self, records: usize, error: &FailureTargetError) {
+        let Work { definition, insight, clock, outside, .. } = &*self.work;
+        let (mapping, function) = (&definition.id, &definition.function);
+        tracing::warn!(mapping, function, %error, "records are given up and nobody is told");
+        insight.metrics.counter("destination_delivery_failures", &format!("function/{function}")).add(1);
+        let line =
+            format!("event source mapping {mapping}: {records} records are given up and nobody is told: {error}");
+        let stream = format!("event-source-mapping/{mapping}");
+        insight.logs.append(&outside.codec.log_group(function), &stream, [(clock.now(), line)]);
     }
 
     /// Marks which records went into an invocation: one mark for each run of offsets without a gap.

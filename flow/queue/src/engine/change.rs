@@ -39,16 +39,30 @@ impl Queues {
         let definition = self.get(queue)?;
         let ticket = {
             let mut live = self.live();
-            let queue = live.queue(&definition)?;
-            let id = named(queue.index.get(receipt.message), receipt)?.0;
+            let index = &mut live.queue(&definition)?.index;
+            let id = named(index.get(receipt.message), receipt)?.0;
             let mut transaction = Transaction::new();
             self.remove(&mut transaction, definition.number, id);
             let ticket = self.shared.storage.submit(transaction)?;
-            queue.index.remove(id);
+            index.remove(id);
             ticket
         };
         ticket.durable().await?;
+        self.count("deleted", queue, 1);
         Ok(())
+    }
+
+    /// Hides a received message for longer or less from now on; one whose time is over is refused.
+    ///
+    /// # Errors
+    /// As [`Queues::delete_message`], and [`QueueError::NotInFlight`].
+    pub async fn hide(&self, queue: &str, receipt: Receipt, hidden: Millis) -> Result<Changed, QueueError> {
+        let definition = self.get(queue)?;
+        let (id, state) = named(self.live().queue(&definition)?.index.get(receipt.message), receipt)?;
+        if state.visible_at <= self.shared.clock.now() {
+            return Err(QueueError::NotInFlight { id });
+        }
+        self.update(queue, receipt, Update { hidden, body: None, renew: false }).await
     }
 
     /// Changes a received message; durable when this returns.
@@ -72,7 +86,7 @@ impl Queues {
             let mut transaction = Transaction::new();
             transaction.put(&shared.states, state_key(definition.number, id), state.encode());
             if let Some(body) = &update.body {
-                transaction.put(&shared.contents, content_key(id), encode_content(&[], body));
+                transaction.put(&shared.contents, content_key(id), encode_content(&[], None, body));
             }
             let ticket = shared.storage.submit(transaction)?;
             queue.index.put(id, state);

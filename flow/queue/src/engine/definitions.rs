@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use millstream_catalog::{QueueDefinition, QueueSettings};
+use millstream_catalog::{QueueDefinition, QueueSettings, RedriveSources};
 use millstream_storage::Transaction;
+use millstream_types::Millis;
 
 use super::{BATCH, LiveQueue, MESSAGE_BYTES_MAX, Pairs, Queues, retention};
 use crate::error::QueueError;
@@ -51,6 +52,7 @@ impl Queues {
             settings: new.settings,
             metadata: new.metadata,
             tags: new.tags,
+            policy: None,
         };
         let number = definition.number;
         self.live().queues.insert(number, LiveQueue::new(&definition));
@@ -122,6 +124,36 @@ impl Queues {
         Ok(())
     }
 
+    /// The same, but not within `least` milliseconds of the last time.
+    ///
+    /// # Errors
+    /// As [`Queues::purge`], and [`QueueError::PurgedLately`].
+    pub async fn purge_apart(&self, queue: &str, least: Millis) -> Result<(), QueueError> {
+        let (definition, now) = (self.get(queue)?, self.shared.clock.now());
+        {
+            let mut live = self.live();
+            let live = live.queue(&definition)?;
+            if live.purged.is_some_and(|last| now - last < least) {
+                return Err(QueueError::PurgedLately { queue: definition.name.clone(), seconds: least / 1_000 });
+            }
+            live.purged = Some(now);
+        }
+        self.purge(queue).await
+    }
+
+    /// Sets who else may use a queue, in a protocol's words; `None` takes it away.
+    ///
+    /// # Errors
+    /// [`QueueError::QueueNotFound`], [`QueueError::Storage`].
+    pub async fn set_policy(&self, queue: &str, policy: Option<String>) -> Result<(), QueueError> {
+        let _turn = self.shared.definitions.lock().await;
+        let mut definition = (*self.get(queue)?).clone();
+        definition.policy = policy;
+        definition.modified = self.shared.clock.now();
+        self.shared.catalog.queues.put(definition).await?;
+        Ok(())
+    }
+
     fn check_settings(&self, queue: &str, settings: &QueueSettings) -> Result<(), QueueError> {
         let bytes_max = i64::try_from(MESSAGE_BYTES_MAX).unwrap_or(i64::MAX);
         check_range("seconds of hiding", settings.visibility_seconds, (0, 43_200))?;
@@ -135,10 +167,16 @@ impl Queues {
         if redrive.queue == queue {
             return refuse("it is the queue itself");
         }
-        if self.get(&redrive.queue).is_err() {
-            return refuse("there is no such queue");
+        match self.get(&redrive.queue) {
+            Err(_) => refuse("there is no such queue"),
+            Ok(target) => match &target.settings.sources {
+                RedriveSources::None => refuse("it takes none"),
+                RedriveSources::Queues(sources) if !sources.iter().any(|source| source == queue) => {
+                    refuse("it takes none of this queue")
+                }
+                _ => Ok(()),
+            },
         }
-        Ok(())
     }
 }
 

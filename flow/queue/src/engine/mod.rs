@@ -2,20 +2,23 @@
 //!
 //! Which message is next is decided in memory, under one lock that is never held over an await; the transaction that says
 //! so is submitted under the same lock, so the store has all changes in the order of the decisions, and what is answered is
-//! durable. Read next: `definitions.rs` (queues), `send.rs`, `receive.rs`, `change.rs` (messages), `port.rs`.
+//! durable. Read next: `definitions.rs` (queues), `send.rs`, `receive.rs`, `change.rs` (messages), `redrive.rs`, `port.rs`.
 
 mod change;
 mod definitions;
+mod measure;
 mod port;
 mod receive;
+mod redrive;
 mod send;
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use millstream_catalog::{Catalog, QueueDefinition};
+use millstream_insight::Insight;
 use millstream_storage::{Keyspace, Storage, Transaction};
 use millstream_types::{Clock, Millis};
 use tokio::sync::watch;
@@ -27,7 +30,8 @@ use crate::record::{State, content_key, decode_content, read_state_key, state_ke
 
 pub use change::{Changed, Update};
 pub use definitions::{NewQueue, QUEUES_MAX};
-pub use receive::{Receive, WAIT_MAX};
+pub use receive::{IN_FLIGHT_MAX, Receive, WAIT_MAX};
+pub use redrive::{RedriveState, RedriveTask};
 pub use send::{BATCH_MESSAGES_MAX, MESSAGE_BYTES_MAX};
 
 /// Messages of all queues of a node: each has some 200 bytes in memory.
@@ -53,6 +57,9 @@ struct Shared {
     definitions: tokio::sync::Mutex<()>,
     live: Mutex<Live>,
     stopping: watch::Sender<bool>,
+    /// Tasks in the order in which they were started.
+    redrives: Mutex<Vec<RedriveTask>>,
+    insight: OnceLock<Insight>,
 }
 
 /// What is decided in memory.
@@ -66,11 +73,13 @@ struct LiveQueue {
     index: QueueIndex,
     /// Tells waiting receivers that a message may have become visible.
     changes: watch::Sender<u64>,
+    /// When it was last purged by those who may not do so at will.
+    purged: Option<Millis>,
 }
 
 impl LiveQueue {
     fn new(definition: &QueueDefinition) -> Self {
-        Self { index: QueueIndex::new(retention(definition)), changes: watch::Sender::new(0) }
+        Self { index: QueueIndex::new(retention(definition)), changes: watch::Sender::new(0), purged: None }
     }
 
     fn tell(&self) {
@@ -107,6 +116,8 @@ impl Queues {
             definitions: tokio::sync::Mutex::default(),
             live: Mutex::new(Live { queues, next: run << COUNTER_BITS }),
             stopping: watch::Sender::new(false),
+            redrives: Mutex::default(),
+            insight: OnceLock::new(),
         };
         let queues = Self { shared: Arc::new(shared) };
         let opened = queues.clone();
@@ -170,6 +181,11 @@ impl Queues {
         }
     }
 
+    /// The name of the queue with a number.
+    fn name_of(&self, number: u64) -> Option<String> {
+        self.list().into_iter().find(|queue| queue.number == number).map(|queue| queue.name.clone())
+    }
+
     fn live(&self) -> MutexGuard<'_, Live> {
         self.shared.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -222,7 +238,7 @@ impl Queues {
                 self.live().queue(definition)?.index.remove(id);
                 continue;
             };
-            let (attributes, body) = decode_content(&content).ok_or(QueueError::Unreadable { id })?;
+            let (attributes, trace, body) = decode_content(&content).ok_or(QueueError::Unreadable { id })?;
             messages.push(Message {
                 id,
                 receipt: Receipt { message: id, turn: state.turn },
@@ -233,6 +249,8 @@ impl Queues {
                 visible_at: state.visible_at,
                 receives: state.receives,
                 first_received: state.first_received,
+                trace,
+                dead_from: state.dead_from.and_then(|number| self.name_of(number)),
             });
         }
         Ok(messages)

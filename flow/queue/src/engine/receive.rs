@@ -17,6 +17,8 @@ use crate::record::{State, state_key};
 pub const WAIT_MAX: Duration = Duration::from_secs(20);
 /// Messages of one receive.
 const RECEIVE_MAX: usize = 100;
+/// Messages of one queue that may be in flight. Source: the service's quota.
+pub const IN_FLIGHT_MAX: usize = 120_000;
 
 /// How messages are taken.
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +36,8 @@ impl Queues {
     /// dead-letter queue instead. Gives none when none came in time.
     ///
     /// # Errors
-    /// [`QueueError::QueueNotFound`], also when the queue goes meanwhile; [`QueueError::Storage`].
+    /// [`QueueError::QueueNotFound`], also when the queue goes meanwhile; [`QueueError::TooManyInFlight`];
+    /// [`QueueError::Storage`].
     pub async fn receive(&self, queue: &str, receive: Receive) -> Result<Vec<Message>, QueueError> {
         let mut definition = self.get(queue)?;
         let own = Duration::from_secs(definition.settings.wait_seconds.into());
@@ -49,12 +52,14 @@ impl Queues {
             let swept = !(plan.expired.is_empty() && plan.dead.is_empty());
             let messages = self.read(&definition, plan.taken).await?;
             if !messages.is_empty() {
+                self.count("received", queue, messages.len());
                 return Ok(messages);
             }
             if swept {
                 continue;
             }
             if Instant::now() >= deadline || *stopping.borrow() {
+                self.count("empty", queue, 1);
                 return Ok(messages);
             }
             let until = self.next_visible(&definition)?.map_or(deadline, |at| at.min(deadline));
@@ -94,10 +99,15 @@ impl Queues {
         let now = shared.clock.now();
         let queue = live.queue(definition)?;
         let receives_max = redrive.map(|(receives_max, _)| receives_max);
-        let plan = queue.index.plan(now, receive.max.min(RECEIVE_MAX), hidden, receives_max);
+        // Counting walks over what is hidden: it is done only where there could be too many.
+        if queue.index.len() > IN_FLIGHT_MAX && queue.index.counts(now).in_flight >= IN_FLIGHT_MAX {
+            return Err(QueueError::TooManyInFlight { queue: definition.name.clone(), max: IN_FLIGHT_MAX });
+        }
+        let mut plan = queue.index.plan(now, receive.max.min(RECEIVE_MAX), hidden, receives_max);
         if plan.is_empty() {
             return Ok((plan, None));
         }
+        plan.dead.iter_mut().for_each(|(_, state)| state.dead_from = Some(number));
         let mut transaction = Transaction::new();
         plan.expired.iter().for_each(|id| self.remove(&mut transaction, number, *id));
         for (id, state) in &plan.taken {
@@ -118,6 +128,8 @@ impl Queues {
             plan.dead.iter().for_each(|(id, state)| target.index.put(*id, *state));
             target.tell();
         }
+        drop(live);
+        self.count("dead_lettered", &definition.name, plan.dead.len());
         Ok((plan, Some(ticket)))
     }
 

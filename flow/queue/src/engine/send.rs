@@ -43,9 +43,10 @@ impl Queues {
                         first_received: None,
                         receives: 0,
                         turn: 0,
+                        dead_from: None,
                     };
                     transaction.put(&shared.states, state_key(definition.number, id), state.encode());
-                    let content = encode_content(&message.attributes, &message.body);
+                    let content = encode_content(&message.attributes, message.trace.as_deref(), &message.body);
                     transaction.put(&shared.contents, content_key(id), content);
                     (id, state)
                 })
@@ -74,6 +75,7 @@ impl Queues {
             sent.iter().for_each(|sent| queue.index.remove(sent.id));
             return Err(error.into());
         }
+        self.count("sent", &definition.name, sent.len());
         Ok(sent)
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use millstream_catalog::TableDefinition;
 
-use super::items::units_of;
+use super::items::{check_item, units_of};
 use super::stripes::Needed;
 use super::throttle::Use;
 use super::writing::{Writing, needs_old};
@@ -103,7 +103,7 @@ impl Tables {
         let (key, new) = match write {
             BatchWrite::Put(item) => {
                 let key = key::encode_of_item(&table, item)?;
-                item::check_limits(item, table.item_bytes_max)?;
+                check_item(&table, item)?;
                 (key, Some(item.clone()))
             }
             BatchWrite::Delete(key) => (key::encode_of_key(&table, key)?, None),
@@ -139,7 +139,7 @@ impl Tables {
             let mut writing = Writing::new(self);
             let mut units = Vec::with_capacity(planned.len());
             for Planned { table, key, new, taken } in planned {
-                writing.item(&table, key, (None, new.as_ref()), ChangeCause::Caller);
+                writing.item(&table, key, (None, new.as_ref()), ChangeCause::Caller)?;
                 units.push((table.name.clone(), taken));
             }
             self.submit_ordered(needed, writing.finish()?).await?.durable().await?;
@@ -152,9 +152,9 @@ impl Tables {
                 let mut units = Vec::with_capacity(planned.len());
                 for Planned { table, key, new, taken } in planned {
                     let old = engine.submitted(&table, &key)?;
-                    let used = units_of(old.as_ref(), new.as_ref());
+                    let entries = writing.item(&table, key, (old.as_ref(), new.as_ref()), ChangeCause::Caller)?;
+                    let used = units_of(old.as_ref(), new.as_ref()) + entries;
                     engine.throttle.correct(&table, Use::Write, taken, used);
-                    writing.item(&table, key, (old.as_ref(), new.as_ref()), ChangeCause::Caller);
                     units.push((table.name.clone(), used));
                 }
                 Ok::<_, TableError>((engine.storage.submit(writing.finish()?)?, units))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use millstream_catalog::{ChangeView, KeyAttribute, TableChanges, TableDefinition, TableOwner};
+use millstream_catalog::{ChangeView, KeyAttribute, TableChanges, TableDefinition, TableIndex, TableOwner};
 use millstream_storage::Transaction;
 use millstream_stream::{NewStream, StreamError};
 
@@ -11,7 +11,7 @@ use super::Tables;
 use super::writing::of_stream;
 use crate::change::{CHANGES_RETENTION_HOURS, Change};
 use crate::error::TableError;
-use crate::key;
+use crate::{index, key};
 
 /// Labels of one table: the service family's own limit.
 pub const TAGS_MAX: usize = 50;
@@ -33,6 +33,8 @@ pub struct NewTable {
     pub provisioned: Option<(u64, u64)>,
     /// What its change records show; `None`: changes are not told.
     pub changes: Option<ChangeView>,
+    /// Its secondary indexes, each with a name and a number of its own.
+    pub indexes: Vec<TableIndex>,
     /// Labels.
     pub tags: BTreeMap<String, String>,
     /// Whose it is.
@@ -69,6 +71,7 @@ impl Tables {
             item_bytes_max: new.item_bytes_max,
             changes,
             expiry: None,
+            indexes: new.indexes,
         };
         Ok(self.catalog.tables.create(definition).await?)
     }
@@ -82,6 +85,9 @@ impl Tables {
         let table = self.table(name)?;
         let mut transaction = Transaction::new();
         transaction.drop_keyspace(&key::keyspace(&table));
+        for index in &table.indexes {
+            transaction.drop_keyspace(&index::keyspace(&table, index));
+        }
         let table = self.catalog.tables.delete(name, transaction).await?;
         self.throttle.forget(&table);
         // A crash before this leaves a stream of nobody; a table of the same name removes it when it makes its own.

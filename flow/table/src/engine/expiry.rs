@@ -61,7 +61,7 @@ impl Tables {
                     let old = engine.submitted(&table, &key)?;
                     let now = engine.clock.now() / 1_000;
                     if old.as_ref().is_some_and(|item| is_over(item, &attribute, now)) {
-                        writing.item(&table, key, (old.as_ref(), None), ChangeCause::Expiry);
+                        writing.item(&table, key, (old.as_ref(), None), ChangeCause::Expiry)?;
                         count += 1;
                     }
                 }

@@ -15,7 +15,7 @@ use crate::change::ChangeCause;
 use crate::error::TableError;
 use crate::expression::{Condition, UpdateExpression};
 use crate::item::{self, Item};
-use crate::key;
+use crate::{index, key};
 
 /// An item to be put in whole.
 #[derive(Debug, Clone)]
@@ -115,7 +115,7 @@ impl Tables {
     pub async fn put(&self, table: &str, put: Put) -> Result<Write, TableError> {
         let table = self.table(table)?;
         let key = key::encode_of_item(&table, &put.item)?;
-        item::check_limits(&put.item, table.item_bytes_max)?;
+        check_item(&table, &put.item)?;
         let Put { item, condition, return_old } = put;
         let units = write_units(item::size(&item));
         self.throttle.take(&table, Use::Write, units)?;
@@ -158,8 +158,8 @@ impl Tables {
         check_spares_key(&table, update.as_ref())?;
         let units = write_units(item::size(&key));
         self.throttle.take(&table, Use::Write, units)?;
-        let bytes_max = table.item_bytes_max;
-        let change = move |old: Option<&Item>| updated(old.unwrap_or(&key), update.as_ref(), bytes_max).map(Some);
+        let definition = Arc::clone(&table);
+        let change = move |old: Option<&Item>| updated(&definition, old.unwrap_or(&key), update.as_ref()).map(Some);
         let Changed { old, new, units } = self.change(table, encoded, condition, units, change).await?;
         Ok(Updated { old, new: new.unwrap_or_default(), units })
     }
@@ -168,7 +168,7 @@ impl Tables {
     async fn write_blindly(&self, table: &TableDefinition, key: Bytes, new: Option<&Item>) -> Result<(), TableError> {
         let needed = Needed::of(&[&key]);
         let mut writing = Writing::new(self);
-        writing.item(table, key, (None, new), ChangeCause::Caller);
+        writing.item(table, key, (None, new), ChangeCause::Caller)?;
         self.submit_ordered(needed, writing.finish()?).await?.durable().await?;
         Ok(())
     }
@@ -201,11 +201,13 @@ impl Tables {
                 let _turn = engine.stripes.lock(&Needed::of(&[&key]));
                 let old = engine.submitted(&table, &key)?;
                 let outcome = checked(condition.as_ref(), old.as_ref()).and_then(|()| change(old.as_ref()));
-                let units = units_of(old.as_ref(), outcome.as_ref().ok().and_then(Option::as_ref)).max(taken);
+                let mut units = units_of(old.as_ref(), outcome.as_ref().ok().and_then(Option::as_ref)).max(taken);
+                let mut writing = Writing::new(engine);
+                if let Ok(new) = &outcome {
+                    units += writing.item(&table, key, (old.as_ref(), new.as_ref()), ChangeCause::Caller)?;
+                }
                 engine.throttle.correct(&table, Use::Write, taken, units);
                 let new = outcome?;
-                let mut writing = Writing::new(engine);
-                writing.item(&table, key, (old.as_ref(), new.as_ref()), ChangeCause::Caller);
                 Ok((engine.storage.submit(writing.finish()?)?, Changed { old, new, units }))
             })
             .await;
@@ -256,11 +258,21 @@ pub(super) fn check_spares_key(table: &TableDefinition, update: Option<&UpdateEx
 }
 
 /// What an update makes of an item, or of a key when there is no item.
-pub(super) fn updated(before: &Item, update: Option<&UpdateExpression>, bytes_max: usize) -> Result<Item, TableError> {
+pub(super) fn updated(
+    table: &TableDefinition,
+    before: &Item,
+    update: Option<&UpdateExpression>,
+) -> Result<Item, TableError> {
     let new = match update {
         Some(update) => update.apply(before)?,
         None => before.clone(),
     };
-    item::check_limits(&new, bytes_max)?;
+    check_item(table, &new)?;
     Ok(new)
+}
+
+/// Refuses items over the table's limits and those that its indexes cannot have.
+pub(super) fn check_item(table: &TableDefinition, item: &Item) -> Result<(), TableError> {
+    item::check_limits(item, table.item_bytes_max)?;
+    index::check(table, item)
 }

@@ -4,16 +4,16 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use millstream_catalog::TableDefinition;
+use millstream_catalog::{TableDefinition, TableIndex};
 use millstream_storage::{Keyspace, Storage};
 
-use super::Tables;
 use super::throttle::Use;
+use super::{Tables, read};
 use crate::capacity::read_units;
 use crate::error::TableError;
 use crate::expression::{Condition, KeyCondition, Projection};
 use crate::item::{self, Item};
-use crate::{key, stored};
+use crate::{index, key, stored};
 
 /// Bytes of items that one page looks at before filtering: 1 MB, the service family's own page.
 pub const PAGE_BYTES_MAX: usize = 1024 * 1024;
@@ -41,6 +41,10 @@ pub struct Query {
     pub projection: Option<Projection>,
     /// Whether it counts as a consistent read.
     pub consistent: bool,
+    /// Look into this index instead of the table.
+    pub index: Option<String>,
+    /// Whole items, not what the index's entries hold of them.
+    pub whole: bool,
 }
 
 /// All items of a table, or a segment of it.
@@ -58,6 +62,10 @@ pub struct Scan {
     pub projection: Option<Projection>,
     /// Whether it counts as a consistent read.
     pub consistent: bool,
+    /// Look into this index instead of the table.
+    pub index: Option<String>,
+    /// Whole items, not what the index's entries hold of them.
+    pub whole: bool,
 }
 
 /// A page of items.
@@ -75,10 +83,13 @@ pub struct Page {
     pub last_key: Option<Item>,
 }
 
+/// Stored keys from a bound to a bound.
+type KeyRange = (Bound<Bytes>, Bound<Bytes>);
+
 /// What a page is made of, whatever asked for it.
 struct Reading {
-    keyspace: Keyspace,
-    range: (Bound<Bytes>, Bound<Bytes>),
+    place: Place,
+    range: KeyRange,
     reverse: bool,
     limit: usize,
     filter: Option<Condition>,
@@ -93,12 +104,13 @@ impl Tables {
     /// [`TableError::Storage`].
     pub async fn query(&self, table: &str, query: Query) -> Result<Page, TableError> {
         let table = self.table(table)?;
-        let mut range = query.condition.range(&table)?;
+        let place = Place::of(&table, query.index.as_deref(), query.whole)?;
+        let mut range = place.range(&table, &query.condition)?;
         if let Some(start) = &query.start {
-            range = behind(&table, start, range, query.reverse)?;
+            range = behind(place.encode_of_key(&table, start)?, range, query.reverse)?;
         }
         let reading = Reading {
-            keyspace: key::keyspace(&table),
+            place,
             range,
             reverse: query.reverse,
             limit: query.limit.unwrap_or(usize::MAX),
@@ -145,6 +157,7 @@ impl Tables {
 
 impl Reading {
     fn of_scan(table: &TableDefinition, scan: Scan) -> Result<Self, TableError> {
+        let place = Place::of(table, scan.index.as_deref(), scan.whole)?;
         let mut range = match scan.segment {
             None => (Bound::Unbounded, Bound::Unbounded),
             Some((segment, total)) if segment >= total || total > SEGMENTS_MAX => {
@@ -159,10 +172,10 @@ impl Reading {
             }
         };
         if let Some(start) = &scan.start {
-            range = behind(table, start, range, false)?;
+            range = behind(place.encode_of_key(table, start)?, range, false)?;
         }
         Ok(Self {
-            keyspace: key::keyspace(table),
+            place,
             range,
             reverse: false,
             limit: scan.limit.unwrap_or(usize::MAX),
@@ -173,13 +186,7 @@ impl Reading {
 }
 
 /// What of a range lies behind a key that must be inside of it.
-fn behind(
-    table: &TableDefinition,
-    start: &Item,
-    (low, high): (Bound<Bytes>, Bound<Bytes>),
-    reverse: bool,
-) -> Result<(Bound<Bytes>, Bound<Bytes>), TableError> {
-    let start = key::encode_of_key(table, start)?;
+fn behind(start: Bytes, (low, high): KeyRange, reverse: bool) -> Result<KeyRange, TableError> {
     let above = match &low {
         Bound::Included(low) | Bound::Excluded(low) => start >= *low,
         Bound::Unbounded => true,
@@ -197,12 +204,70 @@ fn behind(
 }
 
 /// A range that nothing can be in; ordered maps refuse such ranges with a panic.
-fn is_empty(range: &(Bound<Bytes>, Bound<Bytes>)) -> bool {
+fn is_empty(range: &KeyRange) -> bool {
     use Bound::{Excluded, Included, Unbounded};
     match range {
         (Unbounded, _) | (_, Unbounded) => false,
         (Included(low), Included(high)) => low > high,
         (Included(low) | Excluded(low), Included(high) | Excluded(high)) => low >= high,
+    }
+}
+
+/// Where a page comes from.
+enum Place {
+    Table,
+    /// An index; `whole`: with the items that its entries stand for.
+    Index {
+        index: TableIndex,
+        whole: bool,
+    },
+}
+
+impl Place {
+    fn of(table: &TableDefinition, index: Option<&str>, whole: bool) -> Result<Self, TableError> {
+        match index {
+            Some(name) => Ok(Self::Index { index: index::find(table, name)?.clone(), whole }),
+            None => Ok(Self::Table),
+        }
+    }
+
+    fn keyspace(&self, table: &TableDefinition) -> Keyspace {
+        match self {
+            Self::Table => key::keyspace(table),
+            Self::Index { index, .. } => index::keyspace(table, index),
+        }
+    }
+
+    fn range(&self, table: &TableDefinition, condition: &KeyCondition) -> Result<KeyRange, TableError> {
+        match self {
+            Self::Table => condition.range(table),
+            Self::Index { index, .. } => index::range(index, condition),
+        }
+    }
+
+    fn encode_of_key(&self, table: &TableDefinition, given: &Item) -> Result<Bytes, TableError> {
+        match self {
+            Self::Table => key::encode_of_key(table, given),
+            Self::Index { index, .. } => index::encode_of_key(table, index, given),
+        }
+    }
+
+    fn key_of(&self, table: &TableDefinition, found: &Item) -> Item {
+        match self {
+            Self::Table => key::of_item(table, found),
+            Self::Index { index, .. } => index::of_entry(table, index, found),
+        }
+    }
+
+    /// What is shown of what was found. An item that went since its entry was read is shown as the entry has it.
+    fn shown(&self, storage: &Storage, table: &TableDefinition, found: Item) -> Result<Item, TableError> {
+        match self {
+            Self::Index { whole: true, .. } => {
+                let item = read(storage, &key::keyspace(table), &key::encode_of_item(table, &found)?)?;
+                Ok(item.unwrap_or(found))
+            }
+            _ => Ok(found),
+        }
     }
 }
 
@@ -213,7 +278,7 @@ impl Reading {
         while !is_empty(&self.range) {
             let wanted = chunk.min(self.limit.saturating_sub(page.scanned));
             let found = storage.scan(
-                &self.keyspace,
+                &self.place.keyspace(table),
                 (self.range.0.as_ref().map(|key| &key[..]), self.range.1.as_ref().map(|key| &key[..])),
                 self.reverse,
                 wanted,
@@ -225,9 +290,9 @@ impl Reading {
                 page.scanned_bytes += item::size(&item);
                 // A page that reached its limit tells where it ended, even when nothing comes behind.
                 if page.scanned == self.limit || page.scanned_bytes >= PAGE_BYTES_MAX {
-                    page.last_key = Some(key::of_item(table, &item));
+                    page.last_key = Some(self.place.key_of(table, &item));
                 }
-                self.keep(item, &mut page);
+                self.keep(self.place.shown(storage, table, item)?, &mut page);
                 if page.last_key.is_some() {
                     return Ok(page);
                 }

@@ -8,11 +8,12 @@ use bytes::Bytes;
 use millstream_catalog::TableDefinition;
 
 use super::Tables;
+use super::items::check_item;
 use super::stripes::Needed;
 use super::writing::Writing;
 use crate::change::ChangeCause;
 use crate::error::TableError;
-use crate::item::{self, Item};
+use crate::item::Item;
 use crate::key;
 
 /// Items under way to being changed together.
@@ -42,7 +43,7 @@ impl Together {
     /// # Errors
     /// Those of keys and limits; [`TableError::KeyMismatch`] for a key that was not asked for.
     pub fn put(&mut self, item: Item) -> Result<(), TableError> {
-        item::check_limits(&item, self.table.item_bytes_max)?;
+        check_item(&self.table, &item)?;
         let key = key::encode_of_item(&self.table, &item)?;
         self.change(&key, Some(item))
     }
@@ -88,7 +89,7 @@ impl Tables {
                 let told = change(&mut together)?;
                 let mut writing = Writing::new(engine);
                 for (key, Held { before, item, .. }) in together.items.into_iter().filter(|(_, held)| held.changed) {
-                    writing.item(&table, key, (before.as_ref(), item.as_ref()), ChangeCause::Caller);
+                    writing.item(&table, key, (before.as_ref(), item.as_ref()), ChangeCause::Caller)?;
                 }
                 Ok((engine.storage.submit(writing.finish()?).map_err(TableError::from)?, told))
             })

@@ -14,7 +14,7 @@ use millstream_storage::{Keyspace, Transaction};
 use millstream_types::Millis;
 
 use super::Tables;
-use super::items::{Deletion, Put, Update, check_spares_key, checked, units_of, updated};
+use super::items::{Deletion, Put, Update, check_item, check_spares_key, checked, units_of, updated};
 use super::stripes::Needed;
 use super::throttle::Use;
 use super::writing::Writing;
@@ -173,7 +173,7 @@ impl Tables {
         let (key, condition, action, bytes) = match write {
             TransactWrite::Put(Put { item, condition, .. }) => {
                 let key = key::encode_of_item(&table, &item)?;
-                item::check_limits(&item, table.item_bytes_max)?;
+                check_item(&table, &item)?;
                 let bytes = item::size(&item);
                 (key, condition, Action::Put(item), bytes)
             }
@@ -225,18 +225,19 @@ impl Tables {
                 Action::Delete => Ok(Some(None)),
                 Action::Update(key, update) => {
                     let before = old.as_ref().unwrap_or(&key);
-                    updated(before, update.as_ref(), table.item_bytes_max).map(|item| Some(Some(item)))
+                    updated(&table, before, update.as_ref()).map(|item| Some(Some(item)))
                 }
                 Action::Check => Ok(None),
             });
             let new = outcome.as_ref().ok().and_then(Option::as_ref).and_then(Option::as_ref);
-            let units = units_of(old.as_ref(), new) * TRANSACT_FACTOR;
-            self.throttle.correct(&table, Use::Write, taken, units);
-            *written.units.entry(table.name.clone()).or_default() += units;
+            let mut units = units_of(old.as_ref(), new);
             bytes += new.map_or(0, item::size);
             if let Ok(Some(new)) = &outcome {
-                writing.item(&table, key, (old.as_ref(), new.as_ref()), ChangeCause::Caller);
+                units += writing.item(&table, key, (old.as_ref(), new.as_ref()), ChangeCause::Caller)?;
             }
+            units *= TRANSACT_FACTOR;
+            self.throttle.correct(&table, Use::Write, taken, units);
+            *written.units.entry(table.name.clone()).or_default() += units;
             reasons.push(outcome.err());
         }
         cancelled(reasons)?;

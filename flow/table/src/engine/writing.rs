@@ -1,22 +1,24 @@
-//! What changes of items add to one transaction: the items themselves and, for tables that tell their changes, a record of
-//! each change. One transaction: a crash leaves both or neither.
+//! What changes of items add to one transaction: the items themselves, their entries in indexes and, for tables
+//! that tell their changes, a record of each change. One transaction: a crash leaves all of it or nothing.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use millstream_catalog::TableDefinition;
+use millstream_catalog::{TableDefinition, TableIndex};
 use millstream_storage::Transaction;
 use millstream_stream::{Entry, StreamError};
 
 use super::Tables;
+use crate::capacity::write_units;
 use crate::change::{Change, ChangeCause, ChangeKind};
 use crate::error::TableError;
-use crate::item::Item;
-use crate::{key, stored};
+use crate::item::{self, Item};
+use crate::{index, key, stored};
 
-/// Whether a write must know the item as it was: to tell of the change, or to charge for the larger of the two.
+/// Whether a write must know the item as it was: to tell of the change, to remove its index entries, or to charge for the
+/// larger of the two.
 pub(super) fn needs_old(table: &TableDefinition) -> bool {
-    table.change_view().is_some() || table.provisioned.is_some()
+    table.change_view().is_some() || !table.indexes.is_empty() || table.provisioned.is_some()
 }
 
 /// A transaction in the making.
@@ -31,20 +33,57 @@ impl<'e> Writing<'e> {
         Self { tables, transaction: Transaction::new(), told: BTreeMap::new() }
     }
 
-    /// Adds one item's change: `new` in the place of `old`. `old` is not looked at unless [`needs_old`].
+    /// Adds one item's change: `new` in the place of `old`. `old` is not looked at unless [`needs_old`]. Gives the write units
+    /// that its index entries count for.
+    ///
+    /// # Errors
+    /// Those of keys, if an entry cannot be.
     pub(super) fn item(
         &mut self,
         table: &TableDefinition,
         key: Bytes,
         (old, new): (Option<&Item>, Option<&Item>),
         cause: ChangeCause,
-    ) {
+    ) -> Result<f64, TableError> {
         self.tell(table, old, new, cause);
         let keyspace = key::keyspace(table);
         match new {
             Some(item) => self.transaction.put(&keyspace, key, stored::encode(item)),
             None => self.transaction.delete(&keyspace, key),
         };
+        let mut units = 0.0;
+        for index in &table.indexes {
+            units += self.entry(table, index, old, new)?;
+        }
+        Ok(units)
+    }
+
+    /// Replaces an item's entry in an index. One that stays as it is costs nothing.
+    fn entry(
+        &mut self,
+        table: &TableDefinition,
+        index: &TableIndex,
+        old: Option<&Item>,
+        new: Option<&Item>,
+    ) -> Result<f64, TableError> {
+        let entry = |item: Option<&Item>| item.map_or(Ok(None), |item| index::entry(table, index, item));
+        let (old, new) = (entry(old)?, entry(new)?);
+        if old == new {
+            return Ok(0.0);
+        }
+        let (keyspace, mut units) = (index::keyspace(table, index), 0.0);
+        let size = |entry: &Option<(Bytes, Item)>| entry.as_ref().map_or(0, |(_, held)| item::size(held));
+        let sizes = (size(&old), size(&new));
+        let moved = old.as_ref().map(|(key, _)| key) != new.as_ref().map(|(key, _)| key);
+        if let Some((key, _)) = old.filter(|_| moved) {
+            self.transaction.delete(&keyspace, key);
+            units += write_units(sizes.0);
+        }
+        if let Some((key, held)) = new {
+            self.transaction.put(&keyspace, key, stored::encode(&held));
+            units += write_units(if moved { sizes.1 } else { sizes.0.max(sizes.1) });
+        }
+        Ok(units)
     }
 
     fn tell(&mut self, table: &TableDefinition, old: Option<&Item>, new: Option<&Item>, cause: ChangeCause) {

@@ -32,33 +32,34 @@ pub struct KeyCondition {
 }
 
 impl KeyCondition {
-    /// Reads `hash = :v [AND sort …]` for a table's key.
+    /// Reads `hash = :v [AND sort …]` for the key of a table or an index.
     ///
     /// # Errors
     /// [`ExpressionError`] says what is wrong with the text.
     pub fn parse(
         text: &str,
         placeholders: &mut Placeholders,
-        table: &TableDefinition,
+        hash_key: &KeyAttribute,
+        sort_key: Option<&KeyAttribute>,
     ) -> Result<Self, ExpressionError> {
         let mut parts = Vec::new();
         split(Condition::parse(text, placeholders)?, &mut parts)?;
         let (mut hash, mut sort) = (None, None);
         for (attribute, condition) in parts {
-            if attribute == table.hash_key.name {
-                check_types(&table.hash_key, &condition)?;
+            if attribute == hash_key.name {
+                check_types(hash_key, &condition)?;
                 match condition {
                     SortCondition::Compare(Comparison::Equal, value) if hash.is_none() => hash = Some(value),
                     SortCondition::Compare(Comparison::Equal, _) => return Err(ExpressionError::KeyConditionRepeated),
                     _ => return Err(ExpressionError::KeyConditionUnsupported),
                 }
-            } else if let Some(sort_key) = table.sort_key.as_ref().filter(|key| key.name == attribute) {
-                check_types(sort_key, &condition)?;
+            } else if let Some(key) = sort_key.filter(|key| key.name == attribute) {
+                check_types(key, &condition)?;
                 if sort.replace(condition).is_some() {
                     return Err(ExpressionError::KeyConditionRepeated);
                 }
             } else {
-                let known = if hash.is_none() { Some(&table.hash_key) } else { table.sort_key.as_ref() };
+                let known = if hash.is_none() { Some(hash_key) } else { sort_key };
                 return Err(match known {
                     Some(key) => ExpressionError::KeyAttributeMissing { attribute: key.name.clone() },
                     None => ExpressionError::KeyConditionUnsupported,
@@ -67,7 +68,7 @@ impl KeyCondition {
         }
         match hash {
             Some(hash) => Ok(Self { hash, sort }),
-            None => Err(ExpressionError::KeyAttributeMissing { attribute: table.hash_key.name.clone() }),
+            None => Err(ExpressionError::KeyAttributeMissing { attribute: hash_key.name.clone() }),
         }
     }
 
@@ -101,7 +102,7 @@ impl KeyCondition {
 }
 
 /// The end of all keys that begin with `prefix`: the prefix with its last byte that can rise one higher.
-fn end_of(prefix: &[u8]) -> Bound<Bytes> {
+pub(crate) fn end_of(prefix: &[u8]) -> Bound<Bytes> {
     let Some(last) = prefix.iter().rposition(|byte| *byte != u8::MAX) else { return Bound::Unbounded };
     let mut end = prefix[..=last].to_vec();
     end[last] += 1;

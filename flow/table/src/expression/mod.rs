@@ -15,6 +15,7 @@ mod token;
 mod update;
 
 pub use condition::{Comparison, Condition, Operand};
+pub(crate) use key_condition::end_of;
 pub use key_condition::{KeyCondition, SortCondition};
 pub use path::{Element, Path};
 pub use placeholders::Placeholders;

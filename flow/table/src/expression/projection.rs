@@ -45,6 +45,11 @@ impl Projection {
         Self { paths }
     }
 
+    /// The attributes that are wanted in whole or in part.
+    pub fn attributes(&self) -> impl Iterator<Item = &str> {
+        self.paths.iter().map(|path| path.attribute.as_str())
+    }
+
     /// The wanted parts of an item; parts that it lacks are left out.
     #[must_use]
     pub fn apply(&self, item: &Item) -> Item {

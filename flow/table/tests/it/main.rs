@@ -4,6 +4,7 @@
 
 mod capacity;
 mod changes;
+mod indexes;
 mod transactions;
 
 use std::sync::Arc;
@@ -54,6 +55,7 @@ fn new_table(name: &str) -> NewTable {
         sort_key: Some(KeyAttribute { name: "time".into(), key_type: KeyType::Number }),
         provisioned: None,
         changes: None,
+        indexes: Vec::new(),
         tags: Default::default(),
         owner: Default::default(),
         item_bytes_max: millstream_catalog::TABLE_ITEM_BYTES_MAX,
@@ -118,9 +120,26 @@ fn query(condition: &str, low: i64, high: i64) -> Query {
         item_bytes_max: millstream_catalog::TABLE_ITEM_BYTES_MAX,
         changes: None,
         expiry: None,
+        indexes: Vec::new(),
     };
-    let condition = KeyCondition::parse(condition, &mut Placeholders::new(names, values.into()), &table).unwrap();
-    Query { condition, reverse: false, limit: None, start: None, filter: None, projection: None, consistent: true }
+    let condition = KeyCondition::parse(
+        condition,
+        &mut Placeholders::new(names, values.into()),
+        &table.hash_key,
+        table.sort_key.as_ref(),
+    )
+    .unwrap();
+    Query {
+        condition,
+        reverse: false,
+        limit: None,
+        start: None,
+        filter: None,
+        projection: None,
+        consistent: true,
+        index: None,
+        whole: false,
+    }
 }
 
 fn times(items: &[Item]) -> Vec<String> {

@@ -12,7 +12,7 @@ pub(crate) mod principal;
 use std::sync::Arc;
 
 use millstream_access::policy::{AccessRequest, Context, Identity};
-use millstream_access::{Access, Caller, Denial, PolicyKind};
+use millstream_access::{Access, AccessError, Caller, Denial, PolicyKind};
 use millstream_types::Clock;
 
 use crate::json_protocol::ServiceError;
@@ -62,6 +62,14 @@ impl Authorizer {
         let caller = Caller::Function { name: function.to_owned() };
         let need = Need::new(action, resource);
         self.check(&caller, &[need], &self.circumstances(&caller, None))
+    }
+
+    /// The ARN of a role by its name; empty for no role.
+    ///
+    /// # Errors
+    /// [`AccessError::NotFound`].
+    pub fn role_named(&self, name: Option<&str>) -> Result<String, AccessError> {
+        name.map_or(Ok(String::new()), |name| Ok(self.role_arn(&*self.access.role(name)?)))
     }
 
     /// Whether a service may take on a role, by the role's trust policy.

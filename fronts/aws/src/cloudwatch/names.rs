@@ -10,6 +10,8 @@ enum Kind {
     Events,
     /// The values are what the node keeps: a second's growth, a level, or each one observed.
     Values,
+    /// The same, kept in halves of the unit.
+    Halves,
 }
 
 /// A metric of a service.
@@ -39,6 +41,9 @@ const fn name(
 const LAMBDA: (&str, &str, &str) = ("AWS/Lambda", "FunctionName", "function/");
 const KINESIS: (&str, &str, &str) = ("AWS/Kinesis", "StreamName", "stream/");
 const FIREHOSE: (&str, &str, &str) = ("AWS/Firehose", "DeliveryStreamName", "delivery/");
+const DYNAMODB: (&str, &str, &str) = ("AWS/DynamoDB", "TableName", "table/");
+const SQS: (&str, &str, &str) = ("AWS/SQS", "QueueName", "queue/");
+const SNS: (&str, &str, &str) = ("AWS/SNS", "TopicName", "topic/");
 const API_GATEWAY: (&str, &str, &str) = ("AWS/ApiGateway", "ApiName", "api/");
 
 /// All metrics of services that are kept.
@@ -47,12 +52,28 @@ const NAMES: &[Name] = &[
     name(LAMBDA, "Errors", "errors", Kind::Events, "Count"),
     name(LAMBDA, "Throttles", "throttles", Kind::Events, "Count"),
     name(LAMBDA, "Duration", "duration_ms", Kind::Values, "Milliseconds"),
+    name(LAMBDA, "ConcurrentExecutions", "concurrent", Kind::Values, "Count"),
+    name(LAMBDA, "AsyncEventsReceived", "async_received", Kind::Events, "Count"),
     name(LAMBDA, "AsyncEventsDropped", "dropped_async", Kind::Events, "Count"),
+    name(LAMBDA, "DeadLetterErrors", "dead_letter_errors", Kind::Events, "Count"),
+    name(LAMBDA, "DestinationDeliveryFailures", "destination_delivery_failures", Kind::Events, "Count"),
     name(KINESIS, "IncomingRecords", "records_in", Kind::Events, "Count"),
     name(KINESIS, "IncomingBytes", "bytes_in", Kind::Values, "Bytes"),
     name(KINESIS, "GetRecords.Records", "records_out", Kind::Events, "Count"),
     name(FIREHOSE, "IncomingRecords", "records_in", Kind::Events, "Count"),
     name(FIREHOSE, "IncomingBytes", "bytes_in", Kind::Values, "Bytes"),
+    name(DYNAMODB, "ConsumedReadCapacityUnits", "read_capacity_half_units", Kind::Halves, "Count"),
+    name(DYNAMODB, "ConsumedWriteCapacityUnits", "write_capacity_half_units", Kind::Halves, "Count"),
+    name(DYNAMODB, "ThrottledRequests", "throttled_requests", Kind::Events, "Count"),
+    name(SQS, "NumberOfMessagesSent", "sent", Kind::Events, "Count"),
+    name(SQS, "NumberOfMessagesReceived", "received", Kind::Events, "Count"),
+    name(SQS, "NumberOfMessagesDeleted", "deleted", Kind::Events, "Count"),
+    name(SQS, "NumberOfEmptyReceives", "empty", Kind::Events, "Count"),
+    name(SQS, "ApproximateNumberOfMessagesVisible", "visible", Kind::Values, "Count"),
+    name(SQS, "ApproximateNumberOfMessagesNotVisible", "in_flight", Kind::Values, "Count"),
+    name(SQS, "ApproximateNumberOfMessagesDelayed", "delayed", Kind::Values, "Count"),
+    name(SQS, "ApproximateAgeOfOldestMessage", "oldest_age_seconds", Kind::Values, "Seconds"),
+    name(SNS, "NumberOfMessagesPublished", "records_in", Kind::Events, "Count"),
     name(API_GATEWAY, "Count", "requests", Kind::Events, "Count"),
     name(API_GATEWAY, "4XXError", "errors_4xx", Kind::Events, "Count"),
     name(API_GATEWAY, "5XXError", "errors_5xx", Kind::Events, "Count"),
@@ -74,8 +95,10 @@ pub(super) fn periods(
     };
     let subject = format!("{}{}", name.subject, resource.1);
     let mut found = metrics.periods(name.own, &subject, span, period);
-    if name.kind == Kind::Events {
-        found.iter_mut().for_each(of_events);
+    match name.kind {
+        Kind::Events => found.iter_mut().for_each(of_events),
+        Kind::Halves => found.iter_mut().for_each(of_halves),
+        Kind::Values => {}
     }
     (found, name.unit)
 }
@@ -83,6 +106,11 @@ pub(super) fn periods(
 /// As many values of 1 as there were events.
 fn of_events(minute: &mut Minute) {
     *minute = Minute { count: minute.sum, min: 1.0, max: 1.0, ..*minute };
+}
+
+/// Values in whole units.
+fn of_halves(minute: &mut Minute) {
+    *minute = Minute { sum: minute.sum / 2.0, min: minute.min / 2.0, max: minute.max / 2.0, ..*minute };
 }
 
 /// All metrics that had a value at `since` or later.

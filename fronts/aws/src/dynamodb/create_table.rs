@@ -1,20 +1,19 @@
 //! `CreateTable`
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use millstream_catalog::{ChangeView, KeyAttribute, KeyType, TABLE_ITEM_BYTES_MAX, TableOwner};
+use millstream_catalog::{ChangeView, KeyAttribute, KeyType, TABLE_ITEM_BYTES_MAX, TableIndex, TableOwner};
 use millstream_table::NewTable;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::indexes::{self, NewIndex};
 use super::{DynamoDb, error, input, table_name, validation};
 use crate::dynamodbstreams::record::parse_view_type;
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 
 /// Members of what this node's tables do not have.
-const UNSUPPORTED: [&str; 8] = [
-    "GlobalSecondaryIndexes",
-    "LocalSecondaryIndexes",
+const UNSUPPORTED: [&str; 6] = [
     "SSESpecification",
     "OnDemandThroughput",
     "WarmThroughput",
@@ -33,18 +32,20 @@ struct Input {
     provisioned_throughput: Option<ProvisionedThroughput>,
     stream_specification: Option<StreamSpecification>,
     tags: Option<Vec<Tag>>,
+    global_secondary_indexes: Option<Vec<NewIndex>>,
+    local_secondary_indexes: Option<Vec<NewIndex>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct AttributeDefinition {
+pub(super) struct AttributeDefinition {
     attribute_name: String,
     attribute_type: String,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct KeySchemaElement {
+pub(super) struct KeySchemaElement {
     attribute_name: String,
     key_type: String,
 }
@@ -87,9 +88,14 @@ pub(super) async fn call(dynamodb: &DynamoDb, request: &JsonRequest) -> Result<V
     let definitions = input.attribute_definitions.unwrap_or_default();
     let schema = input.key_schema.unwrap_or_default();
     let (hash_key, sort_key) = keys(&schema, &definitions)?;
+    let global = input.global_secondary_indexes.unwrap_or_default();
+    let local = input.local_secondary_indexes.unwrap_or_default();
+    let key = (&hash_key, sort_key.as_ref());
+    let indexes = indexes::read((&global, &local), &definitions, key, provisioned.is_none())?;
+    check_all_used(&definitions, key, &indexes)?;
     let tags = input.tags.unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)).collect::<BTreeMap<_, _>>();
     let (owner, item_bytes_max) = (TableOwner::User, TABLE_ITEM_BYTES_MAX);
-    let new = NewTable { name, hash_key, sort_key, provisioned, changes, tags, owner, item_bytes_max };
+    let new = NewTable { name, hash_key, sort_key, provisioned, changes, indexes, tags, owner, item_bytes_max };
     let table = dynamodb.tables.create(new).await.map_err(error::of_table)?;
     Ok(json!({ "TableDescription": dynamodb.description(&table, "ACTIVE") }))
 }
@@ -171,7 +177,7 @@ fn provisioned(input: &Input) -> Result<Option<(u64, u64)>, ServiceError> {
 }
 
 /// The hash key and the sort key that a schema names.
-fn keys(
+pub(super) fn keys(
     schema: &[KeySchemaElement],
     definitions: &[AttributeDefinition],
 ) -> Result<(KeyAttribute, Option<KeyAttribute>), ServiceError> {
@@ -208,13 +214,32 @@ fn keys(
         };
         Ok(KeyAttribute { name: element.attribute_name.clone(), key_type })
     };
-    let keys = (find(hash)?, sort.map(find).transpose()?);
-    if definitions.len() != schema.len() {
+    Ok((find(hash)?, sort.map(find).transpose()?))
+}
+
+/// Refuses definitions of attributes that no key has.
+fn check_all_used(
+    definitions: &[AttributeDefinition],
+    (hash_key, sort_key): (&KeyAttribute, Option<&KeyAttribute>),
+    indexes: &[TableIndex],
+) -> Result<(), ServiceError> {
+    let of_indexes = indexes.iter().flat_map(millstream_table::index::attributes);
+    let used: BTreeSet<&str> =
+        std::iter::once(hash_key).chain(sort_key).chain(of_indexes).map(|key| key.name.as_str()).collect();
+    if definitions.iter().all(|definition| used.contains(definition.attribute_name.as_str())) {
+        return Ok(());
+    }
+    if indexes.is_empty() {
         return Err(invalid(
             "Number of attributes in KeySchema does not exactly match number of attributes defined in AttributeDefinitions",
         ));
     }
-    Ok(keys)
+    let listed = |names: Vec<&str>| format!("[{}]", names.join(", "));
+    Err(invalid(&format!(
+        "Some AttributeDefinitions are not used. AttributeDefinitions: {}, keys used: {}",
+        listed(definitions.iter().map(|definition| definition.attribute_name.as_str()).collect()),
+        listed(used.into_iter().collect())
+    )))
 }
 
 fn invalid(detail: &str) -> ServiceError {

@@ -1,7 +1,9 @@
 //! `DescribeTable`, and a table's description as all table operations answer it.
 
+use std::collections::BTreeMap;
+
 use millstream_catalog::{KeyAttribute, TableDefinition};
-use millstream_table::key;
+use millstream_table::{index, key};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -35,6 +37,9 @@ impl DynamoDb {
                 "AttributeType": key::attribute_type(attribute.key_type).letters(),
             })
         };
+        let of_indexes = table.indexes.iter().flat_map(index::attributes);
+        let defined: BTreeMap<&str, &KeyAttribute> =
+            key::attributes(table).chain(of_indexes).map(|attribute| (attribute.name.as_str(), attribute)).collect();
         let (reads, writes) = table.provisioned.unwrap_or_default();
         let mut description = json!({
             "TableName": table.name,
@@ -42,7 +47,7 @@ impl DynamoDb {
             "TableArn": self.place.arn("dynamodb", &format!("table/{}", table.name)),
             "TableId": table.uuid,
             "CreationDateTime": table.created as f64 / 1000.0,
-            "AttributeDefinitions": key::attributes(table).map(definition).collect::<Vec<_>>(),
+            "AttributeDefinitions": defined.values().map(|attribute| definition(attribute)).collect::<Vec<_>>(),
             "KeySchema": key_schema(table),
             "ProvisionedThroughput": {
                 "NumberOfDecreasesToday": 0,
@@ -60,6 +65,7 @@ impl DynamoDb {
             description["LatestStreamLabel"] = json!(name::label(changes.created));
             description["LatestStreamArn"] = json!(name::stream_arn(&self.place, &table.name, changes.created));
         }
+        self.describe_indexes(table, &mut description);
         if let Some(view) = table.change_view() {
             description["StreamSpecification"] = json!({ "StreamEnabled": true, "StreamViewType": view_type(view) });
         }

@@ -41,6 +41,20 @@ pub(super) fn of_table(error: TableError) -> ServiceError {
             "One or more parameter values were invalid: Aggregated size of all range keys has exceeded the size limit of \
              {max} bytes"
         )),
+        TableError::IndexNotFound { index } => {
+            validation(format!("The table does not have the specified index: {index}"))
+        }
+        TableError::IndexKeyType { attribute, index, expected, found } => validation(format!(
+            "One or more parameter values were invalid: Type mismatch for Index Key {attribute} Expected: {} Actual: {} \
+             IndexName: {index}",
+            expected.letters(),
+            found.letters()
+        )),
+        TableError::IndexKeyEmpty { attribute, index, kind } => validation(format!(
+            "One or more parameter values are not valid. A value specified for a secondary index key is not supported. The \
+             AttributeValue for a key attribute cannot contain an empty {} value. IndexName: {index}, IndexKey: {attribute}",
+            if kind == AttributeType::Binary { "binary" } else { "string" }
+        )),
         TableError::ItemTooLarge { .. } => validation("Item size has exceeded the maximum allowed size"),
         TableError::TooDeep { .. } => validation("Nesting Levels have exceeded supported limits"),
         TableError::ConditionFailed { .. } => {

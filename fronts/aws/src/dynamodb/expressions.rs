@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use millstream_catalog::TableDefinition;
+use millstream_catalog::KeyAttribute;
 use millstream_table::expression::{Condition, KeyCondition, Placeholders, Projection, UpdateExpression};
-use millstream_table::{ExpressionError, Item, key};
+use millstream_table::{ExpressionError, Item};
 
 use super::value::{self, WireItem};
 use super::{error, validation};
@@ -55,9 +55,11 @@ impl Expressions {
     pub(super) fn key_condition(
         &mut self,
         text: Option<&str>,
-        table: &TableDefinition,
+        (hash_key, sort_key): (&KeyAttribute, Option<&KeyAttribute>),
     ) -> Result<Option<KeyCondition>, ServiceError> {
-        self.parse("KeyConditionExpression", text, |text, placeholders| KeyCondition::parse(text, placeholders, table))
+        self.parse("KeyConditionExpression", text, |text, placeholders| {
+            KeyCondition::parse(text, placeholders, hash_key, sort_key)
+        })
     }
 
     fn parse<T>(
@@ -80,21 +82,5 @@ impl Expressions {
             return Err(validation("ExpressionAttributeValues can only be specified when using expressions"));
         }
         self.placeholders.check_all_used().map_err(|error| error::of_expression("", error))
-    }
-}
-
-/// Refuses filters of queries that name a key attribute.
-pub(super) fn check_filter(filter: Option<&Condition>, table: &TableDefinition) -> Result<(), ServiceError> {
-    let mut named = None;
-    if let Some(filter) = filter {
-        filter.each_path(&mut |path| {
-            if named.is_none() && key::attributes(table).any(|key| key.name == path.attribute) {
-                named = Some(path.attribute.clone());
-            }
-        });
-    }
-    match named {
-        Some(attribute) => Err(error::of_expression("", ExpressionError::FilterOnKey { attribute })),
-        None => Ok(()),
     }
 }

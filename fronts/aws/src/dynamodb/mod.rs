@@ -14,10 +14,12 @@ mod describe_table;
 mod error;
 mod expressions;
 mod get_item;
+mod indexes;
 mod list_tables;
 mod put_item;
 mod query;
 mod scan;
+mod selection;
 mod single_write;
 mod tags;
 #[cfg(test)]
@@ -140,6 +142,9 @@ fn input<T: DeserializeOwned>(request: &JsonRequest, unsupported: &[&str]) -> Re
         if members.get(*name).is_some_and(|value| !value.is_null()) {
             return Err(validation(format!("{name} is not supported by this node; use the expression parameters")));
         }
+    }
+    if members.get("ReturnItemCollectionMetrics").and_then(Value::as_str) == Some("SIZE") {
+        return Err(validation("ReturnItemCollectionMetrics SIZE is not supported by this node"));
     }
     serde_json::from_value(Value::Object(members)).map_err(|error| ServiceError::serialization(&error.to_string()))
 }

@@ -7,9 +7,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::expressions::Expressions;
-use super::query::{SELECT, check_index, check_select, encode_page, of_page};
+use super::query::{encode_page, of_page};
+use super::selection::{SELECT, check_select, find_index};
 use super::value::{self, WireItem};
-use super::{DynamoDb, capacity, input, table_name, validation};
+use super::{DynamoDb, capacity, error, input, table_name, validation};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 
 #[derive(Deserialize)]
@@ -48,12 +49,14 @@ pub(super) async fn call(dynamodb: &DynamoDb, request: &JsonRequest) -> Result<V
     let filter = expressions.condition("FilterExpression", input.filter_expression.as_deref())?;
     let projection = expressions.projection(input.projection_expression.as_deref())?;
     expressions.finish()?;
-    check_select(input.select.as_deref(), projection.is_some())?;
-    check_index(input.index_name.as_deref())?;
+    let table = dynamodb.tables.table(name).map_err(error::of_table)?;
+    let consistent = input.consistent_read == Some(true);
+    let index = find_index(&table, input.index_name.as_deref(), consistent)?;
+    let whole = check_select(input.select.as_deref(), projection.as_ref(), (&table, index))?;
 
     let limit = input.limit.and_then(|limit| usize::try_from(limit).ok());
-    let consistent = input.consistent_read == Some(true);
-    let scan = Scan { segment, limit, start, filter, projection, consistent };
+    let index = input.index_name;
+    let scan = Scan { segment, limit, start, filter, projection, consistent, index, whole };
     let page = dynamodb.tables.scan(name, scan).await.map_err(of_page)?;
     dynamodb.read(name, page.scanned);
     let mut answer = encode_page(&page, input.select.as_deref() == Some("COUNT"));

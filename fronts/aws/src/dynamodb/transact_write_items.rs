@@ -179,7 +179,8 @@ fn subject(wanted: &Wanted) -> Option<Item> {
 
 /// Tells one request from another, whatever the order of its members.
 fn fingerprint(request: &JsonRequest) -> u64 {
-    let members: Value = request.input().unwrap_or_default();
+    let mut members: Value = request.input().unwrap_or_default();
+    members.sort_all_objects();
     crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, members.to_string().as_bytes())
 }
 

@@ -17,6 +17,14 @@ pub fn label(created: Millis) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S%.3f").to_string()
 }
 
+/// The time that a label tells; `None` for a text that is none.
+#[must_use]
+pub fn parse_label(label: &str) -> Option<Millis> {
+    let at: jiff::civil::DateTime = label.parse().ok()?;
+    let time = at.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_millisecond();
+    Some(time).filter(|time| self::label(*time) == label)
+}
+
 /// The ARN of the stream of changes that a table made at a time.
 #[must_use]
 pub fn stream_arn(place: &Place, table: &str, created: Millis) -> String {
@@ -60,6 +68,8 @@ mod tests {
         assert_eq!(arn, "arn:aws:dynamodb:us-east-1:000000000000:table/trades/stream/1970-01-01T00:00:01.500");
         assert_eq!(parse_stream_arn(&arn), Some(("trades", "1970-01-01T00:00:01.500")));
         assert_eq!(parse_stream_arn(&place.arn("dynamodb", "table/trades")), None);
+        assert_eq!(parse_label(&label(1_500)), Some(1_500));
+        assert_eq!((parse_label("latest"), parse_label(&format!("{}1", label(1_500)))), (None, None));
         assert_eq!(shard_id(1_500, LogId(300)), "shardId-00000000000000001500-0000012c");
         let number = sequence_number(LogId(7), 9);
         assert_eq!((number.len(), parse_sequence_number(&number)), (39, Some((LogId(7), 9))));

@@ -38,6 +38,7 @@ impl World {
                 sort_key: None,
                 provisioned: None,
                 changes: (name == "trades").then_some(ChangeView::NewImage),
+                indexes: Vec::new(),
                 tags: Default::default(),
                 owner: Default::default(),
                 item_bytes_max: millstream_catalog::TABLE_ITEM_BYTES_MAX,

@@ -18,10 +18,11 @@ impl Lambda {
                 400,
                 "InvalidParameterValueException",
                 format!(
-                    "Value {runtime} at 'runtime' is not supported by this node: expected nodejs…, python3… or provided…"
+                    "Value {runtime} at 'runtime' is not supported by this node: expected nodejs…, python3…, dotnet… or provided…"
                 ),
             ),
             FunctionError::Package { reason } => typed(400, "InvalidParameterValueException", reason.clone()),
+            FunctionError::RuntimeMissing { .. } => typed(400, "InvalidParameterValueException", error.to_string()),
             FunctionError::PermissionExists { id } => typed(
                 409,
                 "ResourceConflictException",
@@ -44,7 +45,7 @@ impl Lambda {
                 ),
             ),
             FunctionError::Throttled { .. } => throttled(),
-            FunctionError::Start { .. } => {
+            FunctionError::Start { .. } | FunctionError::Unconfined { .. } => {
                 ServiceError { status: 502, ..typed(502, "InvalidRuntimeException", error.to_string()) }
             }
             FunctionError::Stopping => typed(503, "ServiceUnavailableException", error.to_string()),

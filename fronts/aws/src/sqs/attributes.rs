@@ -2,13 +2,38 @@
 
 use std::collections::BTreeMap;
 
-use millstream_catalog::{QueueSettings, Redrive};
+use millstream_catalog::{QueueSettings, Redrive, RedriveSources};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{Sqs, error, queue_of};
 use crate::json_protocol::{JsonRequest, ServiceError};
 use crate::place::resource;
+
+/// The attributes that can be asked for.
+const NAMES: [&str; 21] = [
+    "ApproximateNumberOfMessages",
+    "ApproximateNumberOfMessagesNotVisible",
+    "ApproximateNumberOfMessagesDelayed",
+    "CreatedTimestamp",
+    "LastModifiedTimestamp",
+    "VisibilityTimeout",
+    "MaximumMessageSize",
+    "MessageRetentionPeriod",
+    "DelaySeconds",
+    "ReceiveMessageWaitTimeSeconds",
+    "QueueArn",
+    "SqsManagedSseEnabled",
+    "RedrivePolicy",
+    "RedriveAllowPolicy",
+    "Policy",
+    "KmsMasterKeyId",
+    "KmsDataKeyReusePeriodSeconds",
+    "FifoQueue",
+    "ContentBasedDeduplication",
+    "DeduplicationScope",
+    "FifoThroughputLimit",
+];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -43,7 +68,24 @@ pub(super) fn get(sqs: &Sqs, request: &JsonRequest) -> Result<Value, ServiceErro
         let policy = json!({ "deadLetterTargetArn": sqs.arn(&redrive.queue), "maxReceiveCount": redrive.receives_max });
         all.insert("RedrivePolicy", policy.to_string());
     }
+    match &settings.sources {
+        RedriveSources::All => {}
+        RedriveSources::None => {
+            drop(all.insert("RedriveAllowPolicy", json!({ "redrivePermission": "denyAll" }).to_string()))
+        }
+        RedriveSources::Queues(queues) => {
+            let arns: Vec<String> = queues.iter().map(|queue| sqs.arn(queue)).collect();
+            let policy = json!({ "redrivePermission": "byQueue", "sourceQueueArns": arns });
+            all.insert("RedriveAllowPolicy", policy.to_string());
+        }
+    }
+    if let Some(policy) = &queue.policy {
+        all.insert("Policy", policy.clone());
+    }
     let wanted = &input.attribute_names;
+    if let Some(unknown) = wanted.iter().find(|name| *name != "All" && !NAMES.contains(&name.as_str())) {
+        return Err(ServiceError::new("InvalidAttributeName", format!("Unknown Attribute {unknown}.")));
+    }
     let everything = wanted.iter().any(|name| name == "All");
     all.retain(|name, _| everything || wanted.iter().any(|wanted| wanted == name));
     let chosen: Map<String, Value> =
@@ -56,7 +98,11 @@ pub(super) async fn set(sqs: &Sqs, request: &JsonRequest) -> Result<Value, Servi
     let queue = queue_of(input.queue_url.as_deref())?;
     let mut settings = sqs.queues.get(&queue)?.settings.clone();
     read(&input.attributes, &mut settings)?;
+    let policy = policy(&input.attributes)?;
     sqs.queues.change(&queue, |known, _, _| *known = settings).await?;
+    if let Some(policy) = policy {
+        sqs.queues.set_policy(&queue, policy).await?;
+    }
     Ok(json!({}))
 }
 
@@ -73,20 +119,57 @@ pub(super) fn read(attributes: &BTreeMap<String, String>, settings: &mut QueueSe
                 settings.redrive = redrive(value)?;
                 continue;
             }
+            "RedriveAllowPolicy" => {
+                settings.sources = sources(value)?;
+                continue;
+            }
+            // It is kept beside the settings, see `policy`.
+            "Policy" => continue,
             "SqsManagedSseEnabled" if value == "false" => continue,
             "FifoQueue" | "ContentBasedDeduplication" | "DeduplicationScope" | "FifoThroughputLimit" => {
                 return Err(error::unsupported(&format!("The attribute {name} of FIFO queues")));
             }
-            "Policy"
-            | "KmsMasterKeyId"
-            | "KmsDataKeyReusePeriodSeconds"
-            | "RedriveAllowPolicy"
-            | "SqsManagedSseEnabled" => return Err(error::unsupported(&format!("The attribute {name}"))),
+            "KmsMasterKeyId" | "KmsDataKeyReusePeriodSeconds" | "SqsManagedSseEnabled" => {
+                return Err(error::unsupported(&format!("The attribute {name}")));
+            }
             _ => return Err(ServiceError::new("InvalidAttributeName", format!("Unknown Attribute {name}."))),
         };
         *field = value.parse().map_err(|_| invalid(name))?;
     }
     Ok(())
+}
+
+/// The policy among attributes; an empty text takes one away.
+#[allow(clippy::option_option)]
+pub(super) fn policy(attributes: &BTreeMap<String, String>) -> Result<Option<Option<String>>, ServiceError> {
+    match attributes.get("Policy") {
+        None => Ok(None),
+        Some(text) if text.is_empty() => Ok(Some(None)),
+        Some(text) => match serde_json::from_str(text) {
+            Ok(Value::Object(_)) => Ok(Some(Some(text.clone()))),
+            _ => Err(invalid("Policy")),
+        },
+    }
+}
+
+/// Whose dead letters a queue takes; an empty text: those of all queues.
+fn sources(text: &str) -> Result<RedriveSources, ServiceError> {
+    /// Queues that such a policy may name.
+    const SOURCES_MAX: usize = 10;
+    if text.is_empty() {
+        return Ok(RedriveSources::All);
+    }
+    let refuse = || invalid("RedriveAllowPolicy");
+    let policy: Value = serde_json::from_str(text).map_err(|_| refuse())?;
+    match (policy["redrivePermission"].as_str(), policy["sourceQueueArns"].as_array()) {
+        (Some("allowAll"), None) => Ok(RedriveSources::All),
+        (Some("denyAll"), None) => Ok(RedriveSources::None),
+        (Some("byQueue"), Some(arns)) if (1..=SOURCES_MAX).contains(&arns.len()) => {
+            let queue = |arn: &Value| arn.as_str().and_then(|arn| resource(arn, "sqs", "")).map(str::to_owned);
+            Ok(RedriveSources::Queues(arns.iter().map(queue).collect::<Option<_>>().ok_or_else(refuse)?))
+        }
+        _ => Err(refuse()),
+    }
 }
 
 /// A redrive policy; an empty text takes one away.

@@ -36,6 +36,7 @@ pub(super) fn query_code(code: &str) -> String {
         | "InvalidBatchEntryId"
         | "BatchRequestTooLong"
         | "MessageNotInflight"
+        | "PurgeQueueInProgress"
         | "UnsupportedOperation" => {
             format!("AWS.SimpleQueueService.{code}")
         }
@@ -60,6 +61,18 @@ impl From<QueueError> for ServiceError {
             QueueError::MessageTooLarge { max, .. } => invalid(format!(
                 "One or more parameters are invalid. Reason: Message must be shorter than {max} bytes."
             )),
+            QueueError::PurgedLately { queue, seconds } => Self::new(
+                "PurgeQueueInProgress",
+                format!("Only one PurgeQueue operation on {queue} is allowed every {seconds} seconds."),
+            ),
+            QueueError::TooManyInFlight { .. } => Self::new("OverLimit", error.to_string()),
+            QueueError::NotInFlight { .. } => Self::new("MessageNotInflight", "The specified message isn't in flight."),
+            QueueError::NotDeadLetters { .. } | QueueError::NoOrigin { .. } => invalid(format!("{error}.")),
+            QueueError::NoRedrive => Self::new("ResourceNotFoundException", "The task does not exist or does not run."),
+            QueueError::Redriving { .. } => Self::new(
+                "UnsupportedOperation",
+                "There is already a task running. Only one active task is allowed for a source queue arn at a given time.",
+            ),
             QueueError::MessageNotFound { .. } | QueueError::OldReceipt { .. } => {
                 invalid(format!("Value for parameter ReceiptHandle is invalid. Reason: {error}."))
             }

@@ -1,12 +1,18 @@
 //! SQS over the queue engine. Standard queues: FIFO queues are refused by name.
-//! Source: the Amazon SQS API reference; the JSON protocol with error codes of the query protocol beside.
-//! Read next: `queues` and `attributes` (queues), `send`, `receive` (messages), `error`.
+//! Source: the Amazon SQS API reference; the JSON protocol with error codes of the query protocol beside, and the query
+//! protocol itself, which is translated.
+//! Read next: `queues`, `attributes`, `permissions` and `move_tasks` (queues), `send`, `receive` (messages), `query`.
 
 mod attributes;
 mod error;
+mod move_tasks;
+mod permissions;
+mod query;
 mod queues;
 mod receive;
 mod send;
+
+pub(crate) use receive::seal_receipt;
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode};
@@ -15,7 +21,9 @@ use serde::Deserialize;
 
 use crate::front::{json_answer, json_error};
 use crate::json_protocol::{JsonRequest, ServiceError};
+use crate::kinesis::Seal;
 use crate::place::Place;
+use crate::query_protocol::QueryRequest;
 
 const JSON_1_0: &str = "application/x-amz-json-1.0";
 
@@ -23,6 +31,7 @@ const JSON_1_0: &str = "application/x-amz-json-1.0";
 pub struct Sqs {
     queues: Queues,
     place: Place,
+    seal: Seal,
 }
 
 /// The one member of many operations.
@@ -35,8 +44,8 @@ struct QueueInput {
 impl Sqs {
     /// The service over the queue engine.
     #[must_use]
-    pub fn new(queues: Queues, place: Place) -> Self {
-        Self { queues, place }
+    pub fn new(queues: Queues, place: Place, seal: Seal) -> Self {
+        Self { queues, place, seal }
     }
 
     /// Answers a request: every operation that there is.
@@ -45,6 +54,11 @@ impl Sqs {
             Ok(document) => json_answer(StatusCode::OK, JSON_1_0, Bytes::from(document.to_string())),
             Err(error) => refusal(&error),
         }
+    }
+
+    /// Answers a request of the query protocol.
+    pub(crate) async fn answer_query(&self, request: &QueryRequest) -> Response<Bytes> {
+        query::answer(self, request).await
     }
 
     async fn call(&self, request: &JsonRequest) -> Result<serde_json::Value, ServiceError> {
@@ -66,6 +80,12 @@ impl Sqs {
             "TagQueue" => queues::tag(self, request).await,
             "UntagQueue" => queues::untag(self, request).await,
             "ListQueueTags" => queues::tags(self, request),
+            "AddPermission" => permissions::add(self, request).await,
+            "RemovePermission" => permissions::remove(self, request).await,
+            "ListDeadLetterSourceQueues" => queues::dead_letter_sources(self, request),
+            "StartMessageMoveTask" => move_tasks::start(self, request),
+            "ListMessageMoveTasks" => move_tasks::list(self, request),
+            "CancelMessageMoveTask" => move_tasks::cancel(self, request),
             other => Err(ServiceError::unknown_operation("SQS", other)),
         }
     }

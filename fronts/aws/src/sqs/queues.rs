@@ -14,6 +14,8 @@ use crate::json_protocol::{JsonRequest, ServiceError};
 const RESULTS_MAX: i64 = 1_000;
 /// Tags of a queue, as the service has it.
 const TAGS_MAX: usize = 50;
+/// Milliseconds between two purges of a queue.
+const PURGE_MS: i64 = 60_000;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -33,14 +35,19 @@ pub(super) async fn create(sqs: &Sqs, request: &JsonRequest) -> Result<Value, Se
     let given = input.attributes.unwrap_or_default();
     let mut settings = QueueSettings::default();
     attributes::read(&given, &mut settings)?;
+    let policy = attributes::policy(&given)?;
     let new = NewQueue { name: name.clone(), settings, tags: input.tags.unwrap_or_default(), ..NewQueue::default() };
     match sqs.queues.create(new).await {
-        Ok(_) => {}
+        Ok(_) => {
+            if let Some(policy) = policy {
+                sqs.queues.set_policy(&name, policy).await?;
+            }
+        }
         Err(QueueError::QueueExists { queue }) => {
             let found = sqs.queues.get(&queue)?;
             let mut asked = found.settings.clone();
             attributes::read(&given, &mut asked)?;
-            if asked != found.settings {
+            if asked != found.settings || policy.is_some_and(|policy| policy != found.policy) {
                 return Err(QueueError::QueueExists { queue }.into());
             }
         }
@@ -91,8 +98,33 @@ pub(super) async fn delete(sqs: &Sqs, request: &JsonRequest) -> Result<Value, Se
 }
 
 pub(super) async fn purge(sqs: &Sqs, request: &JsonRequest) -> Result<Value, ServiceError> {
-    sqs.queues.purge(&queue_input(request)?).await?;
+    sqs.queues.purge_apart(&queue_input(request)?, PURGE_MS).await?;
     Ok(json!({}))
+}
+
+pub(super) fn dead_letter_sources(sqs: &Sqs, request: &JsonRequest) -> Result<Value, ServiceError> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Input {
+        queue_url: Option<String>,
+        max_results: Option<i64>,
+        next_token: Option<String>,
+    }
+    let input: Input = request.input()?;
+    let limit = check_range("MaxResults", input.max_results, 1, RESULTS_MAX)?;
+    let queue = sqs.queues.get(&queue_of(input.queue_url.as_deref())?)?;
+    let after = input.next_token.unwrap_or_default();
+    let mut sources = sqs.queues.dead_letter_sources(&queue.name);
+    sources.retain(|name| *name > after);
+    let most = usize::try_from(limit.unwrap_or(RESULTS_MAX)).unwrap_or(1);
+    let more = sources.len() > most;
+    sources.truncate(most);
+    let urls: Vec<String> = sources.iter().map(|name| sqs.queue_url(request, name)).collect();
+    let mut answer = json!({ "queueUrls": urls });
+    if let Some(last) = sources.last().filter(|_| more && limit.is_some()) {
+        answer["NextToken"] = json!(last);
+    }
+    Ok(answer)
 }
 
 #[derive(Deserialize)]

@@ -1,15 +1,18 @@
-//! `ReceiveMessage`, `DeleteMessage`, `ChangeMessageVisibility`, and their batches
+//! `ReceiveMessage`, `DeleteMessage`, `ChangeMessageVisibility`, and their batches. Receipt handles are sealed: nobody
+//! can make one up, nor use one at another queue.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use base64_simd::STANDARD;
-use millstream_queue::{Attribute, AttributeValue, Message, QueueError, Receipt, Receive, Update};
+use millstream_queue::{Attribute, AttributeValue, Message, QueueError, Receipt, Receive};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::send::{attributes_md5, batch_answer, body_md5, check_ids, failure};
 use super::{Sqs, check_range, error, queue_of};
 use crate::json_protocol::{JsonRequest, ServiceError};
+use crate::kinesis::Seal;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -24,6 +27,7 @@ struct ReceiveInput {
     message_system_attribute_names: Vec<String>,
     #[serde(default)]
     message_attribute_names: Vec<String>,
+    receive_request_attempt_id: Option<String>,
 }
 
 /// One message of a request, by itself or in a batch.
@@ -47,6 +51,11 @@ struct BatchInput {
 pub(super) async fn receive(sqs: &Sqs, request: &JsonRequest) -> Result<Value, ServiceError> {
     let input: ReceiveInput = request.input()?;
     let queue = queue_of(input.queue_url.as_deref())?;
+    if input.receive_request_attempt_id.is_some() {
+        return Err(error::invalid(
+            "The request include parameter that is not valid for this queue type: ReceiveRequestAttemptId.".to_owned(),
+        ));
+    }
     let max = check_range("MaxNumberOfMessages", input.max_number_of_messages, 1, 10)?.unwrap_or(1);
     let hidden = check_range("VisibilityTimeout", input.visibility_timeout, 0, 43_200)?;
     let wait = check_range("WaitTimeSeconds", input.wait_time_seconds, 0, 20)?;
@@ -59,7 +68,8 @@ pub(super) async fn receive(sqs: &Sqs, request: &JsonRequest) -> Result<Value, S
     if messages.is_empty() {
         return Ok(json!({}));
     }
-    let told: Vec<Value> = messages.iter().map(|message| input.told(message, &sqs.place.account)).collect();
+    let number = sqs.queues.get(&queue)?.number;
+    let told: Vec<Value> = messages.iter().map(|message| input.told(sqs, number, message)).collect();
     Ok(json!({ "Messages": told }))
 }
 
@@ -108,47 +118,54 @@ fn outcome(entries: &[Entry], outcomes: Vec<Result<(), ServiceError>>) -> Value 
 }
 
 impl Entry {
-    fn receipt(&self) -> Result<Receipt, ServiceError> {
+    fn receipt(&self, sqs: &Sqs, queue: &str) -> Result<Receipt, ServiceError> {
         let handle = self.receipt_handle.as_deref().ok_or_else(|| error::missing("ReceiptHandle"))?;
-        handle.parse().map_err(|()| error::bad_receipt(handle))
+        let number = sqs.queues.get(queue)?.number;
+        read_receipt(sqs, number, handle).ok_or_else(|| error::bad_receipt(handle))
     }
 
     /// A handle of a message that was received again, or is gone, deletes nothing and is no error, as the service has it.
     async fn delete(&self, sqs: &Sqs, queue: &str) -> Result<(), ServiceError> {
-        match sqs.queues.delete_message(queue, self.receipt()?).await {
+        match sqs.queues.delete_message(queue, self.receipt(sqs, queue)?).await {
             Ok(()) | Err(QueueError::MessageNotFound { .. } | QueueError::OldReceipt { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
 
     async fn change_visibility(&self, sqs: &Sqs, queue: &str) -> Result<(), ServiceError> {
-        let receipt = self.receipt()?;
+        let receipt = self.receipt(sqs, queue)?;
         let seconds = check_range("VisibilityTimeout", self.visibility_timeout, 0, 43_200)?;
         let seconds = seconds.ok_or_else(|| error::missing("VisibilityTimeout"))?;
-        sqs.queues.update(queue, receipt, Update { hidden: seconds * 1_000, body: None, renew: false }).await?;
+        sqs.queues.hide(queue, receipt, seconds * 1_000).await?;
         Ok(())
     }
 }
 
 impl ReceiveInput {
     /// A message with what was asked for.
-    fn told(&self, message: &Message, account: &str) -> Value {
+    fn told(&self, sqs: &Sqs, number: u64, message: &Message) -> Value {
         let mut told = json!({
             "MessageId": message.id.to_string(),
-            "ReceiptHandle": message.receipt.to_string(),
+            "ReceiptHandle": seal_receipt(&sqs.seal, number, message.receipt),
             "MD5OfBody": body_md5(&message.body),
             "Body": String::from_utf8_lossy(&message.body),
         });
         let wanted = self.attribute_names.iter().chain(&self.message_system_attribute_names);
         let all = [
-            ("SenderId", account.to_owned()),
+            ("SenderId", sqs.place.account.clone()),
             ("SentTimestamp", message.sent.to_string()),
             ("ApproximateReceiveCount", message.receives.to_string()),
             ("ApproximateFirstReceiveTimestamp", message.first_received.unwrap_or_default().to_string()),
         ];
+        let rare = [
+            ("AWSTraceHeader", message.trace.clone()),
+            ("DeadLetterQueueSourceArn", message.dead_from.as_ref().map(|queue| sqs.arn(queue))),
+        ];
+        let rare = rare.into_iter().filter_map(|(name, value)| Some((name, value?)));
         let named = |name: &str| wanted.clone().any(|wanted| wanted == "All" || wanted == name);
         let system: Map<String, Value> = all
             .into_iter()
+            .chain(rare)
             .filter(|(name, _)| named(name))
             .map(|(name, value)| (name.to_owned(), Value::String(value)))
             .collect();
@@ -170,6 +187,21 @@ impl ReceiveInput {
             wanted == "All" || wanted == name || wanted.strip_suffix(".*").is_some_and(|begin| name.starts_with(begin))
         })
     }
+}
+
+/// What receipt handles are sealed for.
+const RECEIPT: &str = "sqs receipt";
+
+/// A receipt as clients get it, of the queue with this number.
+pub(crate) fn seal_receipt(seal: &Seal, queue: u64, receipt: impl Display) -> String {
+    seal.seal(RECEIPT, format!("{queue:016x}{receipt}").as_bytes())
+}
+
+/// The receipt of a handle that this node gave for this queue.
+fn read_receipt(sqs: &Sqs, queue: u64, handle: &str) -> Option<Receipt> {
+    let content = sqs.seal.open_text(RECEIPT, handle)?;
+    let text = std::str::from_utf8(&content).ok()?;
+    text.strip_prefix(&format!("{queue:016x}"))?.parse().ok()
 }
 
 fn shown(attribute: &Attribute) -> Value {

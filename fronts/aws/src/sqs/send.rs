@@ -28,7 +28,8 @@ struct Entry {
     delay_seconds: Option<i64>,
     #[serde(default)]
     message_attributes: BTreeMap<String, AttributeInput>,
-    message_system_attributes: Option<BTreeMap<String, Value>>,
+    #[serde(default)]
+    message_system_attributes: BTreeMap<String, AttributeInput>,
     message_group_id: Option<String>,
     message_deduplication_id: Option<String>,
 }
@@ -135,10 +136,9 @@ impl Entry {
         if self.message_group_id.is_some() || self.message_deduplication_id.is_some() {
             return Err(error::unsupported("MessageGroupId and MessageDeduplicationId of FIFO queues"));
         }
-        if self.message_system_attributes.is_some_and(|attributes| !attributes.is_empty()) {
-            return Err(error::unsupported("MessageSystemAttributes"));
-        }
+        let trace = trace(self.message_system_attributes)?;
         let body = self.message_body.filter(|body| !body.is_empty()).ok_or_else(|| error::missing("MessageBody"))?;
+        check_characters(&body)?;
         let delay = check_range("DelaySeconds", self.delay_seconds, 0, 900)?.map(|seconds| seconds * 1_000);
         if self.message_attributes.len() > ATTRIBUTES_MAX {
             return Err(error::invalid(format!(
@@ -146,13 +146,42 @@ impl Entry {
             )));
         }
         let attributes = self.message_attributes.into_iter().map(attribute).collect::<Result<_, _>>()?;
-        Ok(NewMessage { body: Bytes::from(body), attributes, delay, expires: None })
+        Ok(NewMessage { body: Bytes::from(body), attributes, delay, expires: None, trace })
     }
+}
+
+/// The one system attribute that senders may set.
+fn trace(attributes: BTreeMap<String, AttributeInput>) -> Result<Option<String>, ServiceError> {
+    let mut trace = None;
+    for (name, input) in attributes {
+        let text = input.string_value.filter(|text| !text.is_empty());
+        match (name.as_str(), input.data_type.as_deref(), text) {
+            ("AWSTraceHeader", Some("String"), Some(text)) => trace = Some(text),
+            _ => {
+                let message = format!("Message system attribute name '{name}' is invalid, or its value is.");
+                return Err(error::invalid(message));
+            }
+        }
+    }
+    Ok(trace)
+}
+
+/// A body is text as XML 1.0 may hold it.
+fn check_characters(body: &str) -> Result<(), ServiceError> {
+    let fine =
+        |char: char| matches!(char, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
+    if body.chars().all(fine) {
+        return Ok(());
+    }
+    let message = "Invalid binary character was found in the message body, the set of allowed characters is \
+                   #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF";
+    Err(ServiceError::new("InvalidMessageContents", message))
 }
 
 fn attribute((name, input): (String, AttributeInput)) -> Result<Attribute, ServiceError> {
     let kind = input.data_type.unwrap_or_default();
     let refuse = |why: &str| error::invalid(format!("The message attribute '{name}' {why}."));
+    check_attribute_name(&name)?;
     let value = match (kind.split('.').next(), input.string_value, input.binary_value) {
         (Some("String" | "Number"), Some(text), None) if !text.is_empty() => AttributeValue::Text(text),
         (Some("Binary"), None, Some(text)) => {
@@ -164,21 +193,44 @@ fn attribute((name, input): (String, AttributeInput)) -> Result<Attribute, Servi
     Ok(Attribute { name, kind, value })
 }
 
+/// 1 to 256 letters, digits, `_`, `-` and `.`, no dots at the ends or side by side, none of the names that are the service's.
+fn check_attribute_name(name: &str) -> Result<(), ServiceError> {
+    let lower = name.to_ascii_lowercase();
+    let fine = (1..=256).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
+        && !(name.starts_with('.') || name.ends_with('.') || name.contains(".."))
+        && !(lower.starts_with("aws.") || lower.starts_with("amazon."));
+    if fine { Ok(()) } else { Err(error::invalid(format!("Message attribute name '{name}' is invalid."))) }
+}
+
 /// Checksums by which clients see that all came through.
 struct Sums {
     body: String,
     attributes: Option<String>,
+    system: Option<String>,
 }
 
 impl Sums {
     fn of(message: &NewMessage) -> Self {
-        Self { body: body_md5(&message.body), attributes: attributes_md5(message.attributes.iter()) }
+        let system = message.trace.clone().map(|trace| Attribute {
+            name: "AWSTraceHeader".to_owned(),
+            kind: "String".to_owned(),
+            value: AttributeValue::Text(trace),
+        });
+        Self {
+            body: body_md5(&message.body),
+            attributes: attributes_md5(message.attributes.iter()),
+            system: attributes_md5(system.iter()),
+        }
     }
 
     fn answer(&self, sent: &Sent) -> Value {
         let mut answer = json!({ "MessageId": sent.id.to_string(), "MD5OfMessageBody": self.body });
         if let Some(sum) = &self.attributes {
             answer["MD5OfMessageAttributes"] = json!(sum);
+        }
+        if let Some(sum) = &self.system {
+            answer["MD5OfMessageSystemAttributes"] = json!(sum);
         }
         answer
     }

@@ -71,6 +71,10 @@ impl Sts {
         let wrong = || validation(format!("{arn} is invalid: expected the ARN of a role of this account"));
         let role = arn.strip_prefix(&self.authorizer.iam_arn("role/")).and_then(|role| role.rsplit('/').next());
         let role = role.ok_or_else(wrong)?;
+        // The path must be right too: policies of callers go by the whole name.
+        if self.authorizer.role_named(Some(role)).is_ok_and(|known| known != arn) {
+            return Err(self.refused(request, arn, AccessError::NotTrusted { role: role.to_owned() }));
+        }
         let mut context = self.authorizer.circumstances(&request.caller, None);
         if let Some(id) = request.parameters.get("ExternalId") {
             context.add("sts:ExternalId", id);

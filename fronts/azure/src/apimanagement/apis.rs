@@ -1,14 +1,14 @@
 //! APIs: `PUT`, `GET`, `DELETE`, and their list.
 
 use http::{Method, StatusCode};
-use millstream_catalog::ManagedApi;
+use millstream_catalog::{ManagedApi, ManagedOperation};
 use millstream_gateway::GatewayError;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::ApiManagement;
 use super::error::ArmError;
 use super::management::{Answer, Target, input, page, put, unsupported};
+use super::{ApiManagement, openapi};
 use crate::request::AzureRequest;
 
 /// The key's names unless an API has others.
@@ -30,6 +30,7 @@ struct Properties {
     subscription_required: Option<bool>,
     subscription_key_parameter_names: Option<KeyNames>,
     format: Option<String>,
+    value: Option<String>,
     #[serde(rename = "type")]
     kind: Option<String>,
 }
@@ -48,8 +49,12 @@ pub(super) fn list(front: &ApiManagement, request: &AzureRequest, target: &Targe
 pub(super) async fn answer(front: &ApiManagement, request: &AzureRequest, target: &Target, name: &str) -> Answer {
     match request.method {
         Method::PUT => {
-            let api = asked(name, input::<Input>(request)?.properties)?;
-            let made = front.managed.put_api(&target.service, api).await?;
+            let mut properties = input::<Input>(request)?.properties;
+            let imported = properties.take_import()?;
+            let made = front.managed.put_api(&target.service, asked(name, properties)?).await?;
+            if let Some(operations) = imported {
+                front.managed.replace_operations(&target.service, name, operations).await?;
+            }
             Ok((put(made), find(front, target, name)?))
         }
         Method::GET => Ok((StatusCode::OK, find(front, target, name)?)),
@@ -61,10 +66,20 @@ pub(super) async fn answer(front: &ApiManagement, request: &AzureRequest, target
     }
 }
 
-fn asked(name: &str, properties: Properties) -> Result<ManagedApi, ArmError> {
-    if let Some(format) = properties.format {
-        return Err(ArmError::unsupported(&format!("The import of an API in the format {format}")));
+impl Properties {
+    /// Fills in what an imported description says and the request does not; gives its operations, `None` without an import.
+    fn take_import(&mut self) -> Result<Option<Vec<ManagedOperation>>, ArmError> {
+        let Some(format) = self.format.take() else { return Ok(None) };
+        let text = self.value.take().ok_or_else(|| ArmError::invalid("Property 'value' is required with 'format'."))?;
+        let imported = openapi::read(&format, &text)?;
+        self.display_name = self.display_name.take().or(imported.title);
+        self.description = self.description.take().or(imported.description);
+        self.service_url = self.service_url.take().or(imported.backend);
+        Ok(Some(imported.operations))
     }
+}
+
+fn asked(name: &str, properties: Properties) -> Result<ManagedApi, ArmError> {
     if let Some(kind) = properties.kind.filter(|kind| kind != "http") {
         return Err(ArmError::unsupported(&format!("An API of the type {kind}")));
     }

@@ -60,9 +60,7 @@ impl From<GatewayError> for ArmError {
             GatewayError::Exists { .. }
             | GatewayError::Conflict { .. }
             | GatewayError::Invalid { .. }
-            | GatewayError::Policy(_) => {
-                Self::invalid(error.to_string())
-            }
+            | GatewayError::Policy(_) => Self::invalid(error.to_string()),
             GatewayError::TooMany { .. } => {
                 Self::new(StatusCode::BAD_REQUEST, "QuotaExceeded", format!("There may be no more: {error}"))
             }

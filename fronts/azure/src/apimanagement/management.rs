@@ -77,7 +77,7 @@ async fn managed(front: &ApiManagement, request: &AzureRequest) -> Answer {
     let no_such = || ArmError::new(StatusCode::NOT_FOUND, "ResourceNotFound", "The resource was not found.");
     let target = target(&request.path).ok_or_else(no_such)?;
     resource_manager::require_api_version(request)?;
-    resource_manager::authorize(request, front.dev)?;
+    resource_manager::authorize(request, &front.management)?;
     let parts: Vec<&str> = target.rest.iter().map(String::as_str).collect();
     match parts.as_slice() {
         [] => service::answer(front, request, &target).await,

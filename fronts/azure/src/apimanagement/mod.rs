@@ -6,6 +6,7 @@ mod apis;
 mod data_plane;
 mod error;
 mod management;
+mod openapi;
 mod operations;
 mod policies;
 mod products;
@@ -16,6 +17,7 @@ mod test_call;
 use bytes::Bytes;
 use http::Response;
 use http::request::Parts;
+use millstream_access::Management;
 use millstream_gateway::Managed;
 
 use crate::request::AzureRequest;
@@ -27,14 +29,14 @@ pub(crate) const BODY_BYTES_MAX: usize = millstream_gateway::managed::call::BODY
 pub struct ApiManagement {
     managed: Managed,
     /// Whether management takes any bearer token; otherwise it takes none.
-    dev: bool,
+    management: Management,
 }
 
 impl ApiManagement {
-    /// The service over the gateway engine. `dev`: management takes any bearer token.
+    /// The service over the gateway engine.
     #[must_use]
-    pub fn new(managed: Managed, dev: bool) -> Self {
-        Self { managed, dev }
+    pub fn new(managed: Managed, management: Management) -> Self {
+        Self { managed, management }
     }
 
     /// Whether a request is for this service: a published API's, or its management's.

@@ -28,7 +28,9 @@ pub(super) fn events(request: &AzureRequest, topic: &TopicDefinition) -> Result<
         (EventSchema::CloudEvents, _) if request.headers.contains_key("ce-specversion") => {
             vec![binary(request, content_type, &media_type)?]
         }
-        (EventSchema::EventGrid, other) => return Err(unexpected(topic, other, "application/json")),
+        (EventSchema::EventGrid | EventSchema::Message, other) => {
+            return Err(unexpected(topic, other, "application/json"));
+        }
         (EventSchema::CloudEvents, other) => {
             let expected = "application/cloudevents-batch+json, application/cloudevents+json or the ce- headers";
             return Err(unexpected(topic, other, expected));
@@ -105,6 +107,8 @@ fn name(schema: EventSchema) -> &'static str {
     match schema {
         EventSchema::EventGrid => "EventGridEvent",
         EventSchema::CloudEvents => "CloudEventV10",
+        // This service has no such topics.
+        EventSchema::Message => "Message",
     }
 }
 
@@ -124,6 +128,7 @@ mod tests {
             created: 0,
             location: String::new(),
             tags: Default::default(),
+            attributes: Default::default(),
         };
         let mut map = HeaderMap::new();
         for (name, value) in headers {

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Response, StatusCode, header};
+use millstream_access::Management;
 use millstream_event::Events;
 use millstream_http::body::BodyError;
 use millstream_insight::Insight;
@@ -40,8 +41,8 @@ pub struct EventGrid {
     clock: Arc<dyn Clock>,
     /// Where clients find this node: `http://127.0.0.1:4566`.
     endpoint: String,
-    /// Whether the management API answers: it cannot check its tokens.
-    dev: bool,
+    /// Who may manage topics and subscriptions.
+    management: Management,
 }
 
 /// What a request wants, as its path tells.
@@ -55,8 +56,14 @@ enum Target<'r> {
 impl EventGrid {
     /// The service over the event engine.
     #[must_use]
-    pub fn new(events: Events, insight: Insight, clock: Arc<dyn Clock>, endpoint: &str, dev: bool) -> Self {
-        Self { events, insight, clock, endpoint: endpoint.to_owned(), dev }
+    pub fn new(
+        events: Events,
+        insight: Insight,
+        clock: Arc<dyn Clock>,
+        endpoint: &str,
+        management: Management,
+    ) -> Self {
+        Self { events, insight, clock, endpoint: endpoint.to_owned(), management }
     }
 
     /// Whether a request is for this service. Others have paths such as `/api/events` too, so that one needs a topic's

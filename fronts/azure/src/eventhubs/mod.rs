@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 use http::{Method, Response, header};
+use millstream_access::Management;
 use millstream_insight::Insight;
 use millstream_namespace::{NamespaceError, Namespaces, Scope, partition};
 use millstream_stream::Streams;
@@ -41,7 +42,7 @@ pub struct EventHubs {
     /// Where clients find the AMQP listener.
     endpoint: Endpoint,
     /// Whether calls on resources are let in with any bearer token.
-    development: bool,
+    management: Management,
     /// The next partition for events that name none.
     turn: Arc<AtomicU32>,
 }
@@ -64,9 +65,9 @@ impl EventHubs {
         insight: Insight,
         clock: Arc<dyn Clock>,
         endpoint: Endpoint,
-        development: bool,
+        management: Management,
     ) -> Self {
-        Self { namespaces, streams, insight, clock, endpoint, development, turn: Arc::default() }
+        Self { namespaces, streams, insight, clock, endpoint, management, turn: Arc::default() }
     }
 
     /// What a request's head asks of this service; `None` when it is for another.

@@ -1,7 +1,7 @@
 //! Calls on resources, as the cloud's resource manager takes them: namespaces, hubs, consumer groups, policies and keys.
 //!
 //! `/subscriptions/S/resourceGroups/G/providers/Microsoft.EventHub/namespaces/N/eventhubs/H/…`; subscription and group are
-//! taken as they come. A development node lets any bearer token in; others have nobody to ask and refuse.
+//! taken as they come.
 
 use std::sync::Arc;
 
@@ -59,7 +59,7 @@ pub async fn answer(hubs: &EventHubs, request: &AzureRequest) -> Response<Bytes>
 }
 
 async fn call(hubs: &EventHubs, request: &AzureRequest) -> Answer {
-    resource_manager::authorize(request, hubs.development)?;
+    resource_manager::authorize(request, &hubs.management)?;
     let segments: Vec<&str> = request.segments().collect();
     let provider = segments.iter().position(|segment| segment.eq_ignore_ascii_case(PROVIDER));
     let (before, path) = segments.split_at(provider.map_or(segments.len(), |at| at + 1));

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode, header};
+use millstream_access::Management;
 use millstream_catalog::{QueryDefinition, QueryDialect};
 use millstream_namespace::Namespaces;
 use millstream_query::{Queries, QueryError};
@@ -47,7 +48,7 @@ pub struct StreamAnalytics {
     namespaces: Namespaces,
     clock: Arc<dyn Clock>,
     /// Whether any bearer token is let in; otherwise none is.
-    development: bool,
+    management: Management,
     /// Held while a job is changed: what a condition was checked against is what is changed.
     turn: Mutex<()>,
 }
@@ -74,10 +75,10 @@ struct Call<'r> {
 }
 
 impl StreamAnalytics {
-    /// The service over its engines. `development`: any bearer token is let in.
+    /// The service over its engines.
     #[must_use]
-    pub fn new(queries: Queries, namespaces: Namespaces, clock: Arc<dyn Clock>, development: bool) -> Self {
-        Self { queries, namespaces, clock, development, turn: Mutex::default() }
+    pub fn new(queries: Queries, namespaces: Namespaces, clock: Arc<dyn Clock>, management: Management) -> Self {
+        Self { queries, namespaces, clock, management, turn: Mutex::default() }
     }
 
     /// Whether a request is for this service.
@@ -101,7 +102,7 @@ impl StreamAnalytics {
     }
 
     async fn call(&self, request: &AzureRequest) -> Result<Answer, JobError> {
-        resource_manager::authorize(request, self.development)?;
+        resource_manager::authorize(request, &self.management)?;
         resource_manager::require_api_version(request)?;
         let decoded: Vec<String> =
             request.segments().map(|segment| percent_decode_str(segment).decode_utf8_lossy().into_owned()).collect();

@@ -70,7 +70,11 @@ pub async fn show(State(console): State<Console>) -> Json<Value> {
         let measures = measures("api", &api.id);
         json!({ "name": api.name, "id": api.id, "requests_per_second": rounded(measures.rate("requests")) })
     });
+    let confinement = console.functions().confinement();
     Json(json!({
+        "function_confinement": {
+            "files": confinement.files, "namespaces": confinement.namespaces, "limits": confinement.limits,
+        },
         "apis": apis.collect::<Vec<_>>(),
         "streams": streams.collect::<Vec<_>>(),
         "delivery_streams": deliveries.collect::<Vec<_>>(),

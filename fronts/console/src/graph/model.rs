@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 
 use millstream_catalog::{
-    Catalog, DeliverySource, DocumentOutput, EventEndpoint, EventSubscriptionDefinition, FunctionDefinition,
-    OutputTarget, StreamOwner, TableOwner,
+    Catalog, DeliverySource, DocumentOutput, EventEndpoint, EventSource, EventSubscriptionDefinition,
+    FunctionDefinition, OutputTarget, StreamOwner, TableOwner,
 };
 
 use crate::page::Page;
@@ -103,6 +103,7 @@ impl Pipeline {
         pipeline.add_nodes(catalog);
         pipeline.connect_apis(catalog);
         pipeline.connect_functions(catalog);
+        pipeline.connect_mappings(catalog);
         pipeline.connect_delivery_streams(catalog);
         pipeline.connect_queries(catalog);
         pipeline.connect_topics(catalog);
@@ -231,6 +232,18 @@ impl Pipeline {
             for to in self.named_by(&function) {
                 self.connect(from, Some(to));
             }
+        }
+    }
+
+    /// Queues have no stage of their own.
+    fn connect_mappings(&mut self, catalog: &Catalog) {
+        for mapping in catalog.event_source_mappings.list() {
+            let from = match &mapping.source {
+                EventSource::Stream { name } => self.find_stream(name),
+                EventSource::Table { name, .. } => self.find(Kind::Table, name),
+                EventSource::Queue { .. } => None,
+            };
+            self.connect(from, self.find(Kind::Function, &mapping.function));
         }
     }
 

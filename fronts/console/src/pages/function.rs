@@ -1,7 +1,9 @@
 //! `/functions/{name}`: invocations, run times, and what it prints.
 
 use askama::Template;
+use millstream_catalog::EventSource;
 use millstream_function::InvocationSummary;
+use millstream_mapping::{LastResult, MappingView, Phase};
 
 use super::{Frame, troubles};
 use crate::Console;
@@ -11,6 +13,7 @@ use crate::format;
 use crate::live::Fragments;
 use crate::logs;
 use crate::measure::{self, Measures};
+use crate::page::Page;
 use crate::partials::{Chart, Charts, Figure, Figures, LogLines};
 
 /// Invocations that the page shows.
@@ -70,10 +73,72 @@ pub(super) async fn fragments(console: &Console, name: &str) -> Result<Fragments
         Chart::of("run time, average", &measure::run_times(&measures), chart::millis),
     ];
     fragments.add("charts", &Charts { charts })?;
+    fragments.add("mappings", &mappings(console, name))?;
     fragments.add("invocations", &invocations(console, name))?;
     fragments.add("errors", &troubles::list(console, troubles::Of::Function(name)).await?)?;
     fragments.add("logs", &LogLines::from(logs::newest(console, name, LINES_MAX)))?;
     Ok(fragments)
+}
+
+#[derive(Template)]
+#[template(path = "partials/mappings.html")]
+struct MappingRows {
+    rows: Vec<MappingRow>,
+}
+
+struct MappingRow {
+    kind: &'static str,
+    source: String,
+    /// The source's page; queues have none.
+    href: Option<String>,
+    state: &'static str,
+    batch_size: u32,
+    behind: String,
+    age: String,
+    last: String,
+    bad: bool,
+}
+
+/// What is mapped to a function, and how far it is.
+fn mappings(console: &Console, name: &str) -> MappingRows {
+    let row = |view: &MappingView| {
+        let (kind, source, page) = match &view.definition.source {
+            EventSource::Stream { name } => ("stream", name, Some(Page::stream(name))),
+            EventSource::Table { name, .. } => ("table", name, Some(Page::table(name))),
+            EventSource::Queue { name } => ("queue", name, None),
+        };
+        let (last, bad) = match &view.last {
+            LastResult::None => ("no batch yet".to_owned(), false),
+            LastResult::Taken => ("ok".to_owned(), false),
+            LastResult::Failed => ("the function failed".to_owned(), true),
+            LastResult::Problem(problem) => (format::cut(problem, ERROR_CHARS), true),
+        };
+        let unknown = || "–".to_owned();
+        MappingRow {
+            kind,
+            source: source.clone(),
+            href: page.map(|page| page.href()),
+            state: state(view.phase),
+            batch_size: view.definition.settings.batch_size,
+            behind: view.lag.map_or_else(unknown, |lag| format::count(lag.records)),
+            age: view.lag.map_or_else(unknown, |lag| format::duration(lag.age_ms)),
+            last,
+            bad,
+        }
+    };
+    let views = console.mappings().list();
+    MappingRows { rows: views.iter().filter(|view| view.definition.function == name).map(row).collect() }
+}
+
+fn state(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Creating | Phase::Enabling => "starting",
+        Phase::Enabled => "running",
+        Phase::Disabling => "stopping",
+        Phase::Disabled => "disabled",
+        Phase::Updating => "changing",
+        Phase::Deleting => "going away",
+    }
 }
 
 #[derive(Template)]

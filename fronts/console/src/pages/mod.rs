@@ -1,5 +1,6 @@
 //! Every page of the console: one file and one template each. All pages come in through [`show`].
 
+mod access;
 mod bucket;
 mod buckets;
 pub mod call;
@@ -11,11 +12,14 @@ mod functions;
 mod hub;
 mod hubs;
 mod managed_api;
+pub mod new;
 pub mod object;
 mod operation;
 mod overview;
 mod queries;
 mod query;
+mod queue;
+mod queues;
 mod service;
 mod services;
 mod stream;
@@ -76,10 +80,28 @@ impl Frame {
         ]
     }
 
+    /// The forms that make what a list shows: address and word.
+    fn new_links(&self) -> &'static [(&'static str, &'static str)] {
+        match (self.section, self.tab) {
+            (_, "/hubs") => &[("/new/event-hub", "New event hub")],
+            (_, "/documents") => &[("/new/cosmos-database", "New database or container")],
+            (_, "/buckets") => &[("/new/blob-container", "New container")],
+            ("/streams", _) => &[("/new/stream", "New stream"), ("/new/delivery-stream", "New delivery stream")],
+            ("/tables", _) => &[("/new/table", "New table")],
+            ("/topics", _) => &[("/new/event-grid-topic", "New topic or subscription")],
+            ("/queries", _) => &[("/new/query", "New query")],
+            ("/functions", _) => &[("/new/function", "New function")],
+            ("/apis", _) => &[("/new/api", "New HTTP API"), ("/new/api-management", "New managed API")],
+            _ => &[],
+        }
+    }
+
     /// The lists of the section, where it has several: address and word.
     fn tabs(&self) -> &'static [(&'static str, &'static str)] {
         match self.section {
             "/streams" => &[("/streams", "Streams"), ("/hubs", "Event hubs")],
+            "/functions" => &[("/functions", "Functions"), ("/access", "Access")],
+            "/topics" => &[("/topics", "Topics"), ("/queues", "Queues")],
             "/tables" => &[("/tables", "Tables"), ("/documents", "Documents"), ("/buckets", "Objects")],
             _ => &[],
         }
@@ -114,6 +136,7 @@ async fn draw(console: &Console, page: &Page) -> Result<String, ConsoleError> {
         Page::Table(name, _) => table::page(console, name, frame, live),
         Page::Functions(_) => functions::page(frame, live),
         Page::Function(name) => function::page(console, name, frame, live),
+        Page::Access(_) => access::page(frame, live),
         Page::Delivery(name) => delivery::page(console, name, frame, live),
         Page::Hubs(_) => hubs::page(frame, live),
         Page::Hub(namespace, name) => hub::page(console, namespace, name, frame, live),
@@ -121,6 +144,8 @@ async fn draw(console: &Console, page: &Page) -> Result<String, ConsoleError> {
         Page::Topics(_) => topics::page(frame, live),
         Page::Topic(name) => topic::page(console, name, frame, live),
         Page::Subscription(topic, name) => subscription::page(console, topic, name, frame, live),
+        Page::Queues(_) => queues::page(frame, live),
+        Page::Queue(name) => queue::page(console, name, frame, live),
         Page::Buckets(_) => buckets::page(frame, live),
         Page::Bucket { name, prefix, after } => bucket::page(console, name, prefix, after, frame).await,
         Page::Object(bucket, key) => object::page(console, bucket, key, frame).await,
@@ -132,6 +157,7 @@ async fn draw(console: &Console, page: &Page) -> Result<String, ConsoleError> {
         Page::Service(name) => service::page(console, name, frame),
         Page::ManagedApi(service, name) => managed_api::page(console, service, name, frame, live),
         Page::Operation(service, api, name) => operation::page(console, [service, api, name], frame),
+        Page::New(kind) => new::page(console, kind, frame),
         Page::Trace(id) => trace::page(id, frame, live),
     }
 }
@@ -151,12 +177,15 @@ pub async fn fragments(console: &Console, page: &Page) -> Result<Fragments, Cons
         Page::Table(name, after) => table::fragments(console, name, after).await,
         Page::Functions(after) => functions::fragments(console, after),
         Page::Function(name) => function::fragments(console, name).await,
+        Page::Access(after) => access::fragments(console, after),
         Page::Delivery(name) => delivery::fragments(console, name).await,
         Page::Hubs(after) => hubs::fragments(console, after),
         Page::Hub(namespace, name) => hub::fragments(console, namespace, name).await,
         Page::Topics(after) => topics::fragments(console, after),
         Page::Topic(name) => topic::fragments(console, name),
         Page::Subscription(topic, name) => subscription::fragments(console, topic, name),
+        Page::Queues(after) => queues::fragments(console, after),
+        Page::Queue(name) => queue::fragments(console, name),
         Page::Buckets(after) => buckets::fragments(console, after).await,
         Page::Documents(after) => documents::fragments(console, after),
         Page::Services(after) => services::fragments(console, after),
@@ -167,7 +196,8 @@ pub async fn fragments(console: &Console, page: &Page) -> Result<Fragments, Cons
         | Page::Object(..)
         | Page::Container { .. }
         | Page::Service(_)
-        | Page::Operation(..) => Ok(Fragments::default()),
+        | Page::Operation(..)
+        | Page::New(_) => Ok(Fragments::default()),
         Page::Trace(id) => trace::fragments(console, id).await,
     }
 }

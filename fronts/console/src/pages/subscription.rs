@@ -1,7 +1,7 @@
 //! `/topics/{topic}/{name}`: which events a subscription wants, where they go, and what became of each.
 
 use askama::Template;
-use millstream_catalog::{EventEndpoint, EventFilter, EventSubscriptionDefinition, FieldCondition};
+use millstream_catalog::{EventEndpoint, EventFilter, EventSubscriptionDefinition, FieldCondition, PatternScope};
 use millstream_event::engine::Provisioning;
 use millstream_event::{Delivery, Outcome};
 
@@ -19,6 +19,8 @@ const DELIVERIES_MAX: usize = 100;
 const ID_CHARS: usize = 60;
 /// Characters of what the last attempt failed with.
 const ERROR_CHARS: usize = 300;
+/// Characters of a pattern.
+const PATTERN_CHARS: usize = 1_000;
 
 #[derive(Template)]
 #[template(path = "pages/subscription.html")]
@@ -73,8 +75,12 @@ pub(super) fn page(
     Ok(page.render()?)
 }
 
-/// Where dead letters go: in words, and the page of the bucket once there is one.
+/// Where dead letters go: in words, and the page of the bucket or queue once there is one.
 fn dead_letter(console: &Console, definition: &EventSubscriptionDefinition) -> Option<(String, Option<String>)> {
+    if let Some(queue) = &definition.dead_letter_queue {
+        let made = console.catalog().queues.get(queue).is_some();
+        return Some((queue.clone(), made.then(|| Page::Queue(queue.clone()).href())));
+    }
     let target = definition.dead_letter.as_ref()?;
     let made = console.catalog().buckets.get(&target.bucket).is_some();
     Some((format!("{}/{}", target.bucket, target.prefix), made.then(|| Page::bucket(&target.bucket).href())))
@@ -93,6 +99,13 @@ fn filter(filter: &EventFilter) -> Vec<String> {
         }
     }
     lines.extend(filter.conditions.iter().map(condition));
+    if let Some(pattern) = &filter.pattern {
+        let of = match pattern.scope {
+            PatternScope::Attributes => "the attributes match",
+            PatternScope::Body => "the body matches",
+        };
+        lines.push(format!("{of} {}", format::cut(&pattern.text, PATTERN_CHARS)));
+    }
     lines
 }
 
@@ -131,6 +144,7 @@ impl Endpoint {
     fn page(&self, console: &Console) -> Option<Page> {
         match self.kind {
             "stream" if console.catalog().streams.get(&self.name).is_some() => Some(Page::stream(&self.name)),
+            "queue" if console.catalog().queues.get(&self.name).is_some() => Some(Page::Queue(self.name.clone())),
             "function" if console.function(&self.name).is_ok() => Some(Page::Function(self.name.clone())),
             _ => None,
         }

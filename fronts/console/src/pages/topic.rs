@@ -35,7 +35,10 @@ pub(super) fn page(console: &Console, name: &str, frame: Frame, live: Fragments)
         frame,
         live,
         name,
-        endpoint: (console.addresses().topic_endpoint)(name),
+        endpoint: match topic.schema {
+            EventSchema::Message => topic.address.clone(),
+            EventSchema::EventGrid | EventSchema::CloudEvents => (console.addresses().topic_endpoint)(name),
+        },
         schema: schema(topic.schema),
         created: format::date_time(topic.created),
         stream: topic.stream(),
@@ -49,6 +52,7 @@ pub(super) fn schema(schema: EventSchema) -> &'static str {
     match schema {
         EventSchema::EventGrid => "Event Grid schema",
         EventSchema::CloudEvents => "CloudEvents 1.0",
+        EventSchema::Message => "messages",
     }
 }
 

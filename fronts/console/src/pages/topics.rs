@@ -17,7 +17,7 @@ pub(super) fn page(frame: Frame, live: Fragments) -> Result<String, ConsoleError
 }
 
 pub(super) fn fragments(console: &Console, after: &str) -> Result<Fragments, ConsoleError> {
-    let (topics, next) = page_of(console.events().topics(), after, |topic| &topic.name);
+    let (topics, next) = page_of(console.events().all_topics(), after, |topic| &topic.name);
     let mut fragments = Fragments::default();
     fragments.add(
         "list",

@@ -48,6 +48,7 @@ async fn topics(world: &World) {
             created: 1_700_000_000_000,
             location: String::new(),
             tags: Default::default(),
+            attributes: Default::default(),
         };
         let stream = millstream_stream::NewStream {
             name: topic.stream(),
@@ -83,6 +84,10 @@ fn subscribed(topic: &str, name: &str, endpoint: EventEndpoint) -> EventSubscrip
         headers: vec![],
         state: SubscriptionState::Active,
         labels: vec![],
+        raw: false,
+        retry_waits: vec![],
+        dead_letter_queue: None,
+        attributes: Default::default(),
         created: 1_700_000_000_000,
         modified: 1_700_000_000_000,
     }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod azure;
+mod create;
 mod world;
 
 use std::collections::{BTreeSet, VecDeque};

@@ -1,23 +1,28 @@
 //! A small pipeline in memory with a little of everything, for the tests.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use bytes::Bytes;
 use http::HeaderName;
+use millstream_catalog::pipeline::Mistake;
 use millstream_catalog::{
-    ApiDefinition, Catalog, ColumnDefinition, Compression, DeliverySource, DesiredState, FunctionDefinition,
-    Integration, KeyAttribute, KeyType, Method, ObjectDestination, OutputTarget, QueryDefinition, QueryDialect,
-    QueryInput, QueryOutput, Resource, StreamOwner,
+    ApiDefinition, Catalog, ColumnDefinition, Compression, DeliverySource, DesiredState, EventSource, FailureTarget,
+    FunctionDefinition, Integration, KeyAttribute, KeyType, MappingSettings, MappingStart, Method, ObjectDestination,
+    OutputTarget, QueryDefinition, QueryDialect, QueryInput, QueryOutput, Resource, StreamOwner,
 };
-use millstream_console::{Addresses, Console, ConsoleParts};
+use millstream_console::{Addresses, Console, ConsoleParts, Create, CreateRefusal, NewSection};
 use millstream_delivery::{Deliveries, NewDeliveryStream};
 use millstream_document::Documents;
 use millstream_event::{Events, Options as EventOptions, RetrySchedule, WebhookWords};
 use millstream_function::{Functions, Options};
 use millstream_gateway::{BackendOptions, Backends, Managed};
 use millstream_insight::{Insight, trail::Step};
+use millstream_mapping::{
+    Discarded, EventCodec, FailureTargetError, FailureTargets, Filter, Mappings, NewMapping, Options as MappingOptions,
+    Origin, Outside as MappingOutside, Report, SourcePermits,
+};
 use millstream_namespace::Namespaces;
 use millstream_object::{ObjectStoreOptions, Objects};
 use millstream_query::{DeliveryAnswer, DeliveryRecord, OutputCodec, Outside, Queries};
@@ -25,7 +30,8 @@ use millstream_storage::Storage;
 use millstream_stream::{Entry, NewStream, Placement, Streams};
 use millstream_table::{AttributeValue, Item, NewTable, Put, Tables};
 use millstream_types::{
-    BoxFuture, Clock, Millis, NewObject, PutObject, PutObjectError, UpsertDocumentError, UpsertDocuments,
+    BoxFuture, Clock, Millis, NewObject, PutObject, PutObjectError, ReceiveMessages, ReceiveMessagesError,
+    ReceivedMessage, Record, UpsertDocumentError, UpsertDocuments, WantedMessages,
 };
 
 /// The engines.
@@ -38,6 +44,8 @@ pub struct World {
     pub insight: Insight,
     /// Functions.
     pub functions: Functions,
+    /// Event source mappings; none of them runs.
+    pub mappings: Mappings,
     /// Tables.
     pub tables: Tables,
     /// Delivery streams.
@@ -54,8 +62,39 @@ pub struct World {
     pub documents: Documents,
     /// Managed APIs.
     pub managed: Managed,
+    /// What forms asked for.
+    pub maker: Arc<Maker>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+}
+
+/// Makes nothing and keeps what it was asked for.
+#[derive(Default)]
+pub struct Maker {
+    /// What was asked for.
+    pub asked: Mutex<Vec<NewSection>>,
+    /// What is wrong with the next one.
+    pub mistakes: Mutex<Vec<Mistake>>,
+}
+
+impl Create for Maker {
+    fn needs_token(&self) -> bool {
+        true
+    }
+
+    fn create(&self, new: NewSection) -> BoxFuture<'_, Result<Vec<String>, CreateRefusal>> {
+        Box::pin(async move {
+            if new.token != "right" {
+                return Err(CreateRefusal::Forbidden);
+            }
+            let mistakes = std::mem::take(&mut *self.mistakes.lock().unwrap());
+            if !mistakes.is_empty() {
+                return Err(CreateRefusal::Mistakes(mistakes));
+            }
+            self.asked.lock().unwrap().push(new);
+            Ok(vec![format!("created {HOSTILE}")])
+        })
+    }
 }
 
 /// Nothing is delivered here.
@@ -95,6 +134,69 @@ impl UpsertDocuments for Nowhere {
     }
 }
 
+/// Has no events, messages or failures: mappings do not run here.
+struct NoEvents;
+
+impl EventCodec for NoEvents {
+    fn record(&self, _: &Origin, _: &Record) -> Result<Bytes, String> {
+        Err(String::new())
+    }
+
+    fn message(&self, _: &str, _: &ReceivedMessage) -> Bytes {
+        Bytes::new()
+    }
+
+    fn event(&self, _: &[Bytes]) -> Bytes {
+        Bytes::new()
+    }
+
+    fn record_id(&self, _: &Origin, _: u64) -> String {
+        String::new()
+    }
+
+    fn log_group(&self, _: &str) -> String {
+        String::new()
+    }
+
+    fn report(&self, _: &[u8]) -> Report {
+        Report::Unreadable
+    }
+
+    fn filter(&self, _: &EventSource, _: &[String]) -> Result<Filter, String> {
+        Err(String::new())
+    }
+}
+
+impl ReceiveMessages for NoEvents {
+    fn receive_messages(
+        &self,
+        _: String,
+        _: WantedMessages,
+    ) -> BoxFuture<'_, Result<Vec<ReceivedMessage>, ReceiveMessagesError>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn delete_messages(&self, _: String, _: Vec<String>) -> BoxFuture<'_, Result<(), ReceiveMessagesError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn release_messages(&self, _: String, _: Vec<String>) -> BoxFuture<'_, Result<(), ReceiveMessagesError>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+impl SourcePermits for NoEvents {
+    fn check(&self, _: &str, _: &EventSource) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+impl FailureTargets for NoEvents {
+    fn tell(&self, _: &FailureTarget, _: Discarded) -> BoxFuture<'_, Result<(), FailureTargetError>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
 /// A name that every page has to escape.
 pub const HOSTILE: &str = "<script>alert(1)</script>\"'&";
 
@@ -117,6 +219,11 @@ impl World {
             node_path: vec![],
             retry_waits: Arc::new([]),
             destination: None,
+            dotnet: millstream_function::DotnetOptions::default(),
+            launcher: None,
+            confinement_required: false,
+            readable: Vec::new(),
+            hidden: Vec::new(),
         };
         let functions =
             Functions::open(options, storage.clone(), catalog.clone(), insight.clone(), Arc::clone(&clock)).unwrap();
@@ -145,6 +252,21 @@ impl World {
             insight.clone(),
             Arc::clone(&clock),
         );
+        let mappings = Mappings::start(
+            MappingOptions::default(),
+            MappingOutside {
+                invoke: Arc::new(functions.clone()),
+                queues: Arc::new(NoEvents),
+                codec: Arc::new(NoEvents),
+                permits: Arc::new(NoEvents),
+                failures: Arc::new(NoEvents),
+            },
+            storage.clone(),
+            catalog.clone(),
+            streams.clone(),
+            insight.clone(),
+            Arc::clone(&clock),
+        );
         let queries = Queries::start(
             storage,
             catalog.clone(),
@@ -165,6 +287,7 @@ impl World {
             streams,
             insight,
             functions,
+            mappings,
             tables,
             deliveries,
             queries,
@@ -173,6 +296,7 @@ impl World {
             objects,
             documents,
             managed,
+            maker: Arc::default(),
             clock,
         };
         world.define().await;
@@ -187,6 +311,7 @@ impl World {
             streams: self.streams.clone(),
             insight: self.insight.clone(),
             functions: self.functions.clone(),
+            mappings: self.mappings.clone(),
             tables: self.tables.clone(),
             deliveries: self.deliveries.clone(),
             queries: self.queries.clone(),
@@ -201,6 +326,7 @@ impl World {
                 }),
                 topic_endpoint: Arc::new(|topic| format!("/eventgrid/{topic}/api/events")),
             },
+            create: Arc::clone(&self.maker) as Arc<dyn Create>,
             clock: Arc::clone(&self.clock),
             hosts: vec![],
         }))
@@ -240,6 +366,16 @@ impl World {
             (HOSTILE, vec![(HOSTILE, HOSTILE)]),
         ] {
             self.catalog.functions.put(function(name, &variables)).await.unwrap();
+        }
+        for (stream, function) in [("trades", "SaveShareChange"), (HOSTILE, HOSTILE)] {
+            let new = NewMapping {
+                source: EventSource::Stream { name: stream.into() },
+                function: function.into(),
+                start: Some(MappingStart::TrimHorizon),
+                enabled: false,
+                settings: MappingSettings::default(),
+            };
+            self.mappings.create(new).await.unwrap();
         }
         for name in ["share_changes", HOSTILE] {
             self.tables.create(table(name)).await.unwrap();
@@ -303,6 +439,8 @@ fn event_options(functions: &Functions, objects: &Objects) -> EventOptions {
         invoke: Arc::new(functions.clone()),
         objects: Some(Arc::new(objects.clone())),
         queues: None,
+        messages: None,
+        invoke_later: None,
     }
 }
 
@@ -335,6 +473,7 @@ fn table(name: &str) -> NewTable {
         sort_key: Some(KeyAttribute { name: "symbol".into(), key_type: KeyType::Number }),
         provisioned: None,
         changes: None,
+        indexes: Vec::new(),
         tags: Default::default(),
         owner: Default::default(),
         item_bytes_max: millstream_catalog::TABLE_ITEM_BYTES_MAX,

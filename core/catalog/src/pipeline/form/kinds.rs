@@ -57,6 +57,16 @@ pub(super) const FORMS: &[Form] = &[
                 optional("sort_key.name", "Sort key", "the attribute's name; empty: none"),
                 optional("sort_key.type", "Type of the sort key", "")
                     .entered(Entry::Choice(&["", "string", "number", "binary"])),
+                optional("changes", "Changes told as", "empty: changes are not told").entered(Entry::Choice(&[
+                    "",
+                    "keys_only",
+                    "new_image",
+                    "old_image",
+                    "new_and_old_images",
+                ])),
+                number("capacity.reads", "Reads a second", ""),
+                number("capacity.writes", "Writes a second", ""),
+                optional("expiry", "Attribute of an item's end", "seconds since 1970; empty: items stay"),
             ],
         }],
     },

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::members::Members;
-use super::{ANY, Need, named};
+use super::{ANY, Need};
 use crate::place::Place;
 
 /// The one member of a transaction's parts that says where.
@@ -24,7 +24,10 @@ pub(super) fn needs(
     stream_of: &dyn Fn(&str) -> Option<String>,
 ) -> Vec<Need> {
     let action = format!("dynamodb:{operation}");
-    let table = |name: &str| named(name, |name| place.arn("dynamodb", &format!("table/{name}")));
+    let table = |name: &str| match name.starts_with("arn:") {
+        true => place.own_arn(name),
+        false => place.arn("dynamodb", &format!("table/{name}")),
+    };
     let many = match operation {
         "BatchGetItem" | "BatchWriteItem" => members
             .parsed::<BTreeMap<String, IgnoredAny>>("RequestItems")
@@ -43,10 +46,11 @@ pub(super) fn needs(
     if let Some(many) = many.filter(|many| !many.is_empty()) {
         return many;
     }
-    vec![Need::new(action, resource(operation, members, stream_of, table))]
+    vec![Need::new(action, resource(place, operation, members, stream_of, table))]
 }
 
 fn resource(
+    place: &Place,
     operation: &str,
     members: &Members,
     stream_of: &dyn Fn(&str) -> Option<String>,
@@ -54,11 +58,14 @@ fn resource(
 ) -> String {
     let found = match operation {
         "ListTables" | "ListStreams" | "DescribeLimits" | "DescribeEndpoints" => None,
-        "DescribeStream" | "GetShardIterator" => members.text("StreamArn"),
+        "DescribeStream" | "GetShardIterator" => members.text("StreamArn").map(|arn| place.own_arn(&arn)),
         "GetRecords" => members.text("ShardIterator").and_then(|iterator| stream_of(&iterator)),
-        "TagResource" | "UntagResource" | "ListTagsOfResource" => members.text("ResourceArn"),
+        "TagResource" | "UntagResource" | "ListTagsOfResource" => {
+            members.text("ResourceArn").map(|arn| place.own_arn(&arn))
+        }
         _ => members.text("TableName").map(|name| {
-            let index = members.text("IndexName").map(|index| format!("/index/{index}")).unwrap_or_default();
+            let indexed = matches!(operation, "Query" | "Scan").then(|| members.text("IndexName")).flatten();
+            let index = indexed.map(|index| format!("/index/{index}")).unwrap_or_default();
             table(&name) + &index
         }),
     };

@@ -3,7 +3,7 @@
 use super::{ANY, Member};
 use crate::place::Place;
 
-pub(super) fn resource(place: &Place, member: Member<'_>) -> String {
-    let name = member("DeliveryStreamName");
+pub(super) fn resource(place: &Place, operation: &str, member: Member<'_>) -> String {
+    let name = if operation == "ListDeliveryStreams" { None } else { member("DeliveryStreamName") };
     name.map_or(ANY.to_owned(), |name| place.arn("firehose", &format!("deliverystream/{name}")))
 }

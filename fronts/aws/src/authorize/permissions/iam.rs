@@ -26,14 +26,16 @@ fn resource(authorizer: &Authorizer, caller: &Caller, operation: &str, member: M
         "SimulatePrincipalPolicy" => return member("PolicySourceArn").unwrap_or_else(|| super::ANY.to_owned()),
         _ => {}
     }
-    if let Some(name) = member("RoleName") {
+    // The operation's name says what it is about, whatever else the request holds.
+    if operation.contains("Role") {
+        let name = member("RoleName").unwrap_or_default();
         let known = authorizer.access.role(&name).map(|role| authorizer.role_arn(&role));
         return known.unwrap_or_else(|_| authorizer.iam_arn(&format!("role/{name}")));
     }
-    match (member("UserName"), member("PolicyArn")) {
-        (Some(name), _) => authorizer.arn(&Caller::User { name }),
-        (None, Some(policy)) => policy,
-        // Operations on users are about the caller where they name nobody.
-        (None, None) => authorizer.arn(caller),
+    if operation.contains("User") || operation.contains("AccessKey") {
+        // Without a name it is about the caller.
+        return member("UserName")
+            .map_or_else(|| authorizer.arn(caller), |name| authorizer.arn(&Caller::User { name }));
     }
+    member("PolicyArn").unwrap_or_else(|| super::ANY.to_owned())
 }

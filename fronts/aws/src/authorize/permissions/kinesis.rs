@@ -5,16 +5,15 @@ use crate::kinesis::Kinesis;
 use crate::place::Place;
 
 pub(super) fn resource(place: &Place, operation: &str, member: Member<'_>, kinesis: &Kinesis) -> String {
-    let stream = |name: String| place.arn("kinesis", &format!("stream/{name}"));
-    let carried = || {
-        let text = if operation == "GetRecords" { member("ShardIterator") } else { member("NextToken") };
-        kinesis.stream_of(&text?)
-    };
-    if operation == "ListStreams" {
-        return ANY.to_owned();
-    }
+    let carried = |name: &str| kinesis.stream_of(&member(name)?);
     // The order in which the service looks for its stream.
-    let named = if operation == "GetRecords" { None } else { member("StreamName") };
-    let arn = || ["StreamARN", "ResourceARN", "ConsumerARN"].into_iter().find_map(member);
-    named.or_else(carried).map(stream).or_else(arn).unwrap_or_else(|| ANY.to_owned())
+    let stream = match operation {
+        "ListStreams" | "DescribeLimits" => return ANY.to_owned(),
+        "GetRecords" => carried("ShardIterator"),
+        "ListShards" => member("StreamName").or_else(|| carried("NextToken")),
+        _ => member("StreamName"),
+    };
+    let named = |name: String| place.arn("kinesis", &format!("stream/{name}"));
+    let arn = || ["StreamARN", "ResourceARN"].into_iter().find_map(member).map(|arn| place.own_arn(&arn));
+    stream.map(named).or_else(arn).unwrap_or_else(|| ANY.to_owned())
 }

@@ -3,7 +3,7 @@
 use http::Method;
 
 use super::members::Members;
-use super::{ANY, Need, named};
+use super::{ANY, Need};
 use crate::authorize::Authorizer;
 use crate::lambda::{SERVICE, function_name};
 use crate::rest_protocol::RestRequest;
@@ -19,6 +19,7 @@ pub(super) fn needs(authorizer: &Authorizer, request: &RestRequest) -> Vec<Need>
         ["functions", name, rest @ ..] => (of_function(&request.method, rest), Some((*name).to_owned())),
         ["event-source-mappings", rest @ ..] => return vec![of_mapping(authorizer, &request.method, rest)],
         ["tags", arn] => (of_tags(&request.method), Some((*arn).to_owned())),
+        ["account-settings"] => ("GetAccountSettings", None),
         _ => ("Unknown", None),
     };
     let arn = |name: &str| authorizer.place.arn("lambda", &format!("function:{}", function_name(name)));
@@ -27,7 +28,9 @@ pub(super) fn needs(authorizer: &Authorizer, request: &RestRequest) -> Vec<Need>
     if matches!(operation, "CreateFunction" | "UpdateFunctionConfiguration")
         && let Some(role) = members.text("Role").filter(|role| !role.is_empty())
     {
-        let role = named(&role, |name| authorizer.iam_arn(&format!("role/{name}")));
+        // The role that the function will have: its name is what counts, whatever stands before.
+        let name = role.rsplit('/').next().unwrap_or(&role);
+        let role = authorizer.role_named(Some(name)).unwrap_or_else(|_| authorizer.iam_arn(&format!("role/{name}")));
         let circumstances = vec![("iam:PassedToService", SERVICE.to_owned())];
         needs.push(Need { circumstances, ..Need::new("iam:PassRole", role) });
     }

@@ -9,7 +9,11 @@ pub(super) fn resource(place: &Place, operation: &str, member: Member<'_>) -> St
         let name = crate::place::resource(&given, "logs", "log-group:").unwrap_or(&given);
         Some(name.trim_end_matches(":*").to_owned())
     };
-    let group = member("logGroupName").or_else(identified).unwrap_or_default();
+    let group = match operation {
+        "DescribeLogGroups" => None,
+        _ => member("logGroupName").or_else(identified),
+    };
+    let group = group.unwrap_or_default();
     let stream = match operation {
         "GetLogEvents" | "PutLogEvents" | "CreateLogStream" | "DeleteLogStream" => member("logStreamName"),
         _ => None,

@@ -56,13 +56,13 @@ impl Authorizer {
         let member: Member<'_> = &|name| members.text(name);
         let resource = match service {
             "kinesis" => kinesis::resource(place, operation, member, &services.kinesis),
-            "firehose" => firehose::resource(place, member),
+            "firehose" => firehose::resource(place, operation, member),
             "dynamodb" => {
                 return dynamodb::needs(place, operation, &members, &|text| services.dynamodb_streams.stream_of(text));
             }
-            "sqs" => return vec![sqs::need(place, operation, member)],
+            "sqs" => return sqs::needs(place, operation, member),
             "logs" => logs::resource(place, operation, member),
-            "kinesisanalytics" => kinesisanalytics::resource(place, member),
+            "kinesisanalytics" => kinesisanalytics::resource(place, operation, member),
             _ => ANY.to_owned(),
         };
         vec![Need::new(format!("{}:{operation}", prefix(service)), resource)]
@@ -76,7 +76,7 @@ impl Authorizer {
             "sqs" => {
                 let queue = || Some(request.path.clone()).filter(|path| path.len() > 1);
                 let addressed: Member<'_> = &|name| member(name).or_else(|| (name == "QueueUrl").then(queue).flatten());
-                vec![sqs::need(place, operation, addressed)]
+                sqs::needs(place, operation, addressed)
             }
             "sns" => vec![sns::need(place, operation, member)],
             "iam" => vec![iam::need(self, caller, operation, member)],
@@ -102,11 +102,6 @@ fn prefix(service: &str) -> &str {
         "monitoring" => "cloudwatch",
         other => other,
     }
-}
-
-/// An ARN as given, or the ARN that `make` makes of a name.
-fn named(given: &str, make: impl FnOnce(&str) -> String) -> String {
-    if given.starts_with("arn:") { given.to_owned() } else { make(given) }
 }
 
 #[cfg(test)]
@@ -140,9 +135,9 @@ mod tests {
             ("SendMessage", "no json", "sqs:SendMessage", None),
         ] {
             let members = members(body);
-            let found = sqs::need(&place(), operation, &|name| members.text(name));
+            let found = sqs::needs(&place(), operation, &|name| members.text(name));
             let resource = queue.map_or(ANY.to_owned(), |queue| arn("sqs", queue));
-            assert_eq!(found, Need::new(action, resource), "{operation}");
+            assert_eq!(found, [Need::new(action, resource)], "{operation}");
         }
     }
 
@@ -166,6 +161,23 @@ mod tests {
         check("BatchWriteItem", r#"{"RequestItems":5}"#, &[("dynamodb:BatchWriteItem", ANY.to_owned())]);
     }
 
+    /// A member that the operation does not look at must not stand for what it does look at.
+    #[test]
+    fn other_members_fool_nobody() {
+        let sqs = members(r#"{"QueueUrl":"/0/mine","SourceArn":"arn:aws:sqs:r:0:theirs"}"#);
+        let needs = sqs::needs(&place(), "StartMessageMoveTask", &|name| sqs.text(name));
+        assert_eq!(needs[0].resource, arn("sqs", "theirs"));
+        assert_eq!(needs.last(), Some(&Need::new("sqs:SendMessage", ANY)));
+        let item = members(r#"{"TableName":"t","IndexName":"i"}"#);
+        let needs = dynamodb::needs(&place(), "GetItem", &item, &|_| None);
+        assert_eq!(needs[0].resource, arn("dynamodb", "table/t"));
+        let sns = members(r#"{"TopicArn":"arn:aws:sns:r:0:mine","SubscriptionArn":"arn:aws:sns:r:0:theirs:id"}"#);
+        assert_eq!(sns::need(&place(), "Unsubscribe", &|name| sns.text(name)).resource, arn("sns", "theirs"));
+        let list = members(r#"{"DeliveryStreamName":"mine","ApplicationName":"mine","logGroupName":"mine"}"#);
+        assert_eq!(firehose::resource(&place(), "ListDeliveryStreams", &|name| list.text(name)), ANY);
+        assert_eq!(kinesisanalytics::resource(&place(), "ListApplications", &|name| list.text(name)), ANY);
+    }
+
     #[test]
     fn log_groups_delivery_streams_and_applications() {
         let logs = |operation: &str, body: &str| {
@@ -177,9 +189,12 @@ mod tests {
         assert_eq!(logs("FilterLogEvents", group), arn("logs", "log-group:/aws/lambda/f:log-stream:"));
         assert_eq!(logs("DescribeLogGroups", "{}"), arn("logs", "log-group::log-stream:"));
         let stream = members(r#"{"DeliveryStreamName":"d"}"#);
-        assert_eq!(firehose::resource(&place(), &|name| stream.text(name)), arn("firehose", "deliverystream/d"));
+        assert_eq!(
+            firehose::resource(&place(), "PutRecord", &|name| stream.text(name)),
+            arn("firehose", "deliverystream/d")
+        );
         let application = members(r#"{"ApplicationName":"a"}"#);
-        let found = kinesisanalytics::resource(&place(), &|name| application.text(name));
+        let found = kinesisanalytics::resource(&place(), "StartApplication", &|name| application.text(name));
         assert_eq!(found, arn("kinesisanalytics", "application/a"));
     }
 }

@@ -12,7 +12,11 @@ pub(super) fn need(place: &Place, operation: &str, member: Member<'_>) -> Need {
     let resource = match operation {
         "CreateTopic" => member("Name").map(|name| place.arn("sns", &name)),
         "ListTopics" | "ListSubscriptions" => None,
-        _ => ["TopicArn", "TargetArn", "ResourceArn"].into_iter().find_map(member).or_else(subscribed),
+        "TagResource" | "UntagResource" | "ListTagsForResource" => member("ResourceArn"),
+        "Unsubscribe" | "GetSubscriptionAttributes" | "SetSubscriptionAttributes" => subscribed(),
+        "Publish" => member("TopicArn").or_else(|| member("TargetArn")),
+        _ => member("TopicArn"),
     };
-    Need::new(format!("sns:{action}"), resource.unwrap_or_else(|| ANY.to_owned()))
+    let resource = resource.map_or_else(|| ANY.to_owned(), |arn| place.own_arn(&arn));
+    Need::new(format!("sns:{action}"), resource)
 }

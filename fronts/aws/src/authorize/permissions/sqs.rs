@@ -1,17 +1,27 @@
-//! SQS: queues by URL, name or ARN. Batches need the action of a single message.
+//! SQS: queues by URL, name or ARN. Batches need the action of a single message; moving messages needs what taking and sending
+//! them does.
 
 use super::{ANY, Member, Need};
 use crate::place::Place;
 
-pub(super) fn need(place: &Place, operation: &str, member: Member<'_>) -> Need {
+pub(super) fn needs(place: &Place, operation: &str, member: Member<'_>) -> Vec<Need> {
     let action = operation.strip_suffix("Batch").unwrap_or(operation);
     let url = || member("QueueUrl")?.trim_end_matches('/').rsplit('/').next().map(str::to_owned);
-    let queue = match operation {
-        "ListQueues" => None,
-        "CreateQueue" | "GetQueueUrl" => member("QueueName"),
-        _ => url(),
+    let arn = |queue: String| place.arn("sqs", &queue);
+    let resource = match operation {
+        "ListQueues" | "CancelMessageMoveTask" => None,
+        "StartMessageMoveTask" | "ListMessageMoveTasks" => member("SourceArn").map(|arn| place.own_arn(&arn)),
+        "CreateQueue" | "GetQueueUrl" => member("QueueName").map(arn),
+        _ => url().map(arn),
     };
-    let moved = || ["SourceArn", "TaskHandle"].into_iter().find_map(member).filter(|arn| arn.starts_with("arn:"));
-    let resource = queue.map(|queue| place.arn("sqs", &queue)).or_else(moved).unwrap_or_else(|| ANY.to_owned());
-    Need::new(format!("sqs:{action}"), resource)
+    let resource = resource.unwrap_or_else(|| ANY.to_owned());
+    let mut needs = vec![Need::new(format!("sqs:{action}"), resource.clone())];
+    if operation == "StartMessageMoveTask" {
+        let taking = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"];
+        needs.extend(taking.map(|action| Need::new(action, resource.clone())));
+        // Without a destination each goes back to where it came from, which may be any queue.
+        let destination = member("DestinationArn").map_or_else(|| ANY.to_owned(), |arn| place.own_arn(&arn));
+        needs.push(Need::new("sqs:SendMessage", destination));
+    }
+    needs
 }

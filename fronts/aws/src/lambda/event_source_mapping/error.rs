@@ -38,9 +38,7 @@ pub(super) fn told(place: &Place, error: &MappingError) -> ServiceError {
             "Cannot change the event source mapping because it is being deleted.".to_owned(),
         ),
         MappingError::FunctionNotFound { .. } => invalid("Function does not exist".to_owned()),
-        MappingError::StreamNotFound { stream } => {
-            invalid(format!("Stream not found: {}", source::arn(place, &EventSource::Stream { name: stream.clone() })))
-        }
+        MappingError::StreamNotFound { of } => invalid(format!("Stream not found: {}", source::arn(place, of))),
         MappingError::QueueNotFound { .. } => invalid(
             "Error occurred while ReceiveMessage. SQS Error Code: AWS.SimpleQueueService.NonExistentQueue. \
              SQS Error Message: The specified queue does not exist."

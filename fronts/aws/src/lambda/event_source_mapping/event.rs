@@ -1,7 +1,7 @@
 //! The events in which records and messages go to functions, and what functions answer.
 //!
 //! Source: the Lambda developer guide, "Using Lambda to process records from Amazon Kinesis Data Streams", "Using Lambda with
-//! Amazon SQS", "Configuring partial batch response".
+//! Amazon SQS", "Configuring partial batch response". Changes of tables are shown by [`crate::dynamodbstreams`].
 
 use base64_simd::STANDARD;
 use bytes::Bytes;
@@ -13,20 +13,26 @@ use millstream_types::{MessageAttribute, MessageAttributeValue, ReceivedMessage,
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::super::log_group;
 use super::{pattern, source};
+use crate::dynamodbstreams::record;
+use crate::kinesis::Seal;
 use crate::place::Place;
+use crate::sqs::seal_receipt;
 
 /// Events of the Lambda service.
 pub struct LambdaEvents {
     place: Place,
     catalog: Catalog,
+    seal: Seal,
 }
 
 impl LambdaEvents {
-    /// Events that name things of a place; the catalog knows the functions' roles.
+    /// Events that name things of a place; the catalog knows the functions' roles. `seal` is that of the queues' clients:
+    /// functions may delete messages themselves.
     #[must_use]
-    pub fn new(place: Place, catalog: Catalog) -> Self {
-        Self { place, catalog }
+    pub fn new(place: Place, catalog: Catalog, seal: Seal) -> Self {
+        Self { place, catalog, seal }
     }
 
     fn kinesis_record(&self, origin: &Origin, record: &Record) -> Bytes {
@@ -55,19 +61,24 @@ impl LambdaEvents {
 }
 
 impl EventCodec for LambdaEvents {
-    fn record(&self, origin: &Origin, record: &Record) -> Result<Bytes, String> {
+    fn record(&self, origin: &Origin, stored: &Record) -> Result<Bytes, String> {
         match &origin.source {
-            EventSource::Stream { .. } => Ok(self.kinesis_record(origin, record)),
-            EventSource::Table { name, .. } => Err(format!("changes of table `{name}` have no event on this node")),
+            EventSource::Stream { .. } => Ok(self.kinesis_record(origin, stored)),
+            EventSource::Table { .. } => {
+                let arn = source::arn(&self.place, &origin.source);
+                let shown = record::event(origin.log, stored, &arn, &self.place).map_err(|error| error.to_string())?;
+                Ok(Bytes::from(shown.to_string()))
+            }
             EventSource::Queue { name } => Err(format!("queue `{name}` has messages, not records")),
         }
     }
 
     fn message(&self, queue: &str, message: &ReceivedMessage) -> Bytes {
         let attributes: Map<String, Value> = message.attributes.iter().map(attribute).collect();
+        let number = self.catalog.queues.get(queue).map(|queue| queue.number);
         let shown = json!({
             "messageId": message.id,
-            "receiptHandle": message.receipt,
+            "receiptHandle": seal_receipt(&self.seal, number.unwrap_or_default(), &message.receipt),
             "body": String::from_utf8_lossy(&message.body),
             "attributes": {
                 "ApproximateReceiveCount": message.receives.to_string(),
@@ -98,7 +109,11 @@ impl EventCodec for LambdaEvents {
     }
 
     fn record_id(&self, origin: &Origin, offset: u64) -> String {
-        SequenceNumber { log: origin.log, offset }.to_string()
+        source::sequence_number(&origin.source, origin.log, offset)
+    }
+
+    fn log_group(&self, function: &str) -> String {
+        log_group(function)
     }
 
     fn report(&self, answer: &[u8]) -> Report {
@@ -155,7 +170,7 @@ mod tests {
 
     fn events() -> LambdaEvents {
         let storage = Storage::in_memory(Arc::new(ManualClock::at(0)));
-        LambdaEvents::new(Place::new("us-east-1"), Catalog::open(&storage).unwrap())
+        LambdaEvents::new(Place::new("us-east-1"), Catalog::open(&storage).unwrap(), Seal::random())
     }
 
     #[test]

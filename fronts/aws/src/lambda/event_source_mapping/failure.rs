@@ -8,56 +8,43 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use millstream_catalog::{EventSource, FailureTarget};
 use millstream_mapping::{DiscardReason, Discarded, FailureTargetError, FailureTargets};
-use millstream_stream::{SequenceNumber, ShardId};
-use millstream_types::{BoxFuture, ErrorKind, SendMessage};
+use millstream_types::BoxFuture;
 use serde_json::{Value, json};
 
 use super::source;
-use crate::authorize::Authorizer;
+use crate::destination::Destinations;
 use crate::place::Place;
 
 /// On-failure destinations of event source mappings.
 pub struct OnFailureDestinations {
     place: Place,
-    queues: Arc<dyn SendMessage>,
-    authorizer: Authorizer,
+    destinations: Arc<Destinations>,
 }
 
 impl OnFailureDestinations {
-    /// Destinations that are queues.
+    /// Destinations that are written to on behalf of the mapping's function.
     #[must_use]
-    pub fn new(place: Place, queues: Arc<dyn SendMessage>, authorizer: Authorizer) -> Self {
-        Self { place, queues, authorizer }
+    pub fn new(place: Place, destinations: Arc<Destinations>) -> Self {
+        Self { place, destinations }
     }
 }
 
 impl FailureTargets for OnFailureDestinations {
     fn tell(&self, target: &FailureTarget, discarded: Discarded) -> BoxFuture<'_, Result<(), FailureTargetError>> {
-        let target = target.clone();
+        let target = source::target_arn(&self.place, target);
         Box::pin(async move {
             let body = Bytes::from(document(&self.place, &discarded).to_string());
-            match target {
-                FailureTarget::Queue { name } => {
-                    let arn = self.place.arn("sqs", &name);
-                    let permitted = self.authorizer.function_may(&discarded.origin.function, "sqs:SendMessage", &arn);
-                    permitted.map_err(|message| FailureTargetError { kind: ErrorKind::Forbidden, message })?;
-                    let sent = self.queues.send_messages(name, vec![body.into()]).await;
-                    sent.map_err(|error| FailureTargetError { kind: error.kind, message: error.message })
-                }
-                FailureTarget::Topic { name } => Err(FailureTargetError {
-                    kind: ErrorKind::Invalid,
-                    message: format!("expected a queue to tell of failures, found the topic `{name}`"),
-                }),
-            }
+            let sent = self.destinations.send(&discarded.origin.function, &target, body.into()).await;
+            sent.map_err(|error| FailureTargetError { kind: error.kind, message: error.message })
         })
     }
 }
 
 fn document(place: &Place, discarded: &Discarded) -> Value {
     let origin = &discarded.origin;
-    let sequence = |offset| SequenceNumber { log: origin.log, offset }.to_string();
+    let sequence = |offset| source::sequence_number(&origin.source, origin.log, offset);
     let batch = json!({
-        "shardId": ShardId(origin.shard).to_string(),
+        "shardId": source::shard_id(origin),
         "startSequenceNumber": sequence(discarded.offsets.0),
         "endSequenceNumber": sequence(discarded.offsets.1),
         "approximateArrivalOfFirstRecord": time(discarded.times.0),
@@ -103,6 +90,7 @@ fn time(millis: i64) -> String {
 #[cfg(test)]
 mod tests {
     use millstream_mapping::Origin;
+    use millstream_stream::SequenceNumber;
     use millstream_types::LogId;
 
     use super::*;

@@ -1,7 +1,6 @@
 //! The part of the management API that defines topics and event subscriptions, as the `azure-mgmt-eventgrid` clients speak it.
 //! Everything is done when the answer comes: no operation has to be polled.
 //!
-//! Its tokens come from a directory that this node cannot ask, so it answers in development only.
 //! Source: the REST reference of Microsoft.EventGrid, 2022-06-15.
 
 mod advanced_filter;
@@ -51,7 +50,7 @@ pub(super) async fn call(
     request: &AzureRequest,
     segments: &[&str],
 ) -> Result<Response<Bytes>, EventGridError> {
-    resource_manager::authorize(request, service.dev)?;
+    resource_manager::authorize(request, &service.management)?;
     resource_manager::require_api_version(request)?;
     match (target(segments), request.method.as_str()) {
         (Target::Topics, "GET") => Ok(topic::list(service)),

@@ -169,5 +169,7 @@ pub(super) fn schema_name(schema: EventSchema) -> &'static str {
     match schema {
         EventSchema::EventGrid => "EventGridSchema",
         EventSchema::CloudEvents => "CloudEventSchemaV1_0",
+        // This service has no such topics.
+        EventSchema::Message => "Message",
     }
 }

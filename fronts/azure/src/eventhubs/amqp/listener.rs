@@ -1,4 +1,5 @@
-//! The listener: connections within a number, plain or under TLS.
+//! The listener: connections within a number, plain or under TLS. A client that begins with HTTP gets to its WebSocket here
+//! too, so that the address in its connection string serves either way.
 
 use std::io;
 use std::net::SocketAddr;
@@ -6,12 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::connection;
 use super::tls::Acceptor;
+use super::websocket::WebSockets;
 use crate::eventhubs::EventHubs;
 
 /// Connections at once; more wait in the system's queue.
@@ -24,6 +27,10 @@ const BACKLOG: i32 = 1_024;
 /// refuses for the number of a loopback interface: it has to be a smaller one from the beginning.
 const SEGMENT_BYTES: u32 = 16_000;
 
+/// How long a client may take to say its first byte.
+const FIRST_BYTE: Duration = Duration::from_secs(30);
+/// What a client begins with that asks for a WebSocket: the first letter of GET. AMQP begins with its own name.
+const HTTP_BEGINS: u8 = b'G';
 /// How long the handshake of TLS may take.
 const TLS_HANDSHAKE: Duration = Duration::from_secs(10);
 
@@ -48,6 +55,7 @@ pub async fn serve(
     acceptor: Option<Acceptor>,
     mut stopped: watch::Receiver<bool>,
 ) {
+    let web_sockets = WebSockets::new(hubs.clone(), stopped.clone());
     let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut tasks = JoinSet::new();
     loop {
@@ -65,22 +73,64 @@ pub async fn serve(
             () = stop(&mut stopped) => break,
         };
         let _ = stream.set_nodelay(true);
-        let (hubs, acceptor, stopped) = (hubs.clone(), acceptor.clone(), stopped.clone());
+        let client = Client { hubs: hubs.clone(), web_sockets: web_sockets.clone(), stopped: stopped.clone() };
+        let acceptor = acceptor.clone();
         tasks.spawn(async move {
-            match acceptor {
-                None => connection::serve(hubs, stream, stopped).await,
-                Some(acceptor) => {
-                    // A client that fails to agree is its own business.
-                    if let Ok(Ok(stream)) = tokio::time::timeout(TLS_HANDSHAKE, acceptor.accept(stream)).await {
-                        connection::serve(hubs, stream, stopped).await;
-                    }
-                }
-            }
+            // A client that fails to agree is its own business.
+            let _ = match acceptor {
+                None => client.plain(stream).await,
+                Some(acceptor) => client.under_tls(stream, &acceptor).await,
+            };
             drop(permit);
         });
         while tasks.try_join_next().is_some() {}
     }
     while tasks.join_next().await.is_some() {}
+}
+
+/// What a client that has connected may speak to.
+struct Client {
+    hubs: EventHubs,
+    web_sockets: WebSockets,
+    stopped: watch::Receiver<bool>,
+}
+
+impl Client {
+    async fn plain(mut self, stream: TcpStream) -> io::Result<()> {
+        let mut first = [0];
+        self.first_byte(stream.peek(&mut first)).await?;
+        self.speak(first[0], stream).await;
+        Ok(())
+    }
+
+    async fn under_tls(mut self, stream: TcpStream, acceptor: &Acceptor) -> io::Result<()> {
+        let mut stream = tokio::time::timeout(TLS_HANDSHAKE, acceptor.accept(stream)).await??;
+        let mut first = [0];
+        self.first_byte(stream.read_exact(&mut first)).await?;
+        // The byte is put back in front of the others.
+        let (reading, writing) = tokio::io::split(stream);
+        self.speak(first[0], tokio::io::join(io::Cursor::new(first).chain(reading), writing)).await;
+        Ok(())
+    }
+
+    /// Waits for the first byte, but not long and not when the node stops.
+    async fn first_byte(&mut self, byte: impl Future<Output = io::Result<usize>>) -> io::Result<()> {
+        let came = tokio::select! {
+            came = tokio::time::timeout(FIRST_BYTE, byte) => came??,
+            () = stop(&mut self.stopped) => 0,
+        };
+        if came == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+    }
+
+    async fn speak<S>(self, first: u8, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        match first {
+            HTTP_BEGINS => self.web_sockets.serve(stream).await,
+            _ => connection::serve(self.hubs, stream, self.stopped).await,
+        }
+    }
 }
 
 /// Waits until the node stops.

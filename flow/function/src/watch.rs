@@ -1,0 +1,113 @@
+//! Watches what a process and all that it started take, and ends them when it is too much.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::task::JoinHandle;
+
+use crate::usage;
+
+/// How often a process that runs an invocation is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Of these looks, one is taken at a process that has nothing to do,
+const IDLE_LOOKS: u32 = 20;
+
+/// and one of these is at its folder too.
+const FOLDER_LOOKS: u32 = 5;
+
+/// Processes and threads of a function: the service's limit.
+pub(crate) const TASKS_MAX: usize = 1_024;
+
+/// What lies in its temporary folder: the service's default, bytes.
+pub(crate) const FOLDER_BYTES_MAX: u64 = 512 << 20;
+
+/// Files of the temporary folder: about what 512 MiB of small ones are.
+const FOLDER_FILES_MAX: usize = 100_000;
+
+/// What is watched.
+pub(crate) struct Watched {
+    pub(crate) group: Pid,
+    /// Processes between this one and the runtime.
+    pub(crate) levels: usize,
+    pub(crate) memory_bytes: u64,
+    pub(crate) temporary: PathBuf,
+}
+
+/// A watch over a process; it ends when this is dropped.
+pub(crate) struct Watch {
+    state: Arc<State>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct State {
+    busy: AtomicBool,
+    peak_bytes: AtomicU64,
+    ended_for: OnceLock<&'static str>,
+}
+
+impl Watch {
+    pub(crate) fn over(watched: Watched) -> Self {
+        let state = Arc::new(State::default());
+        let task = tokio::spawn(watch(Arc::new(watched), Arc::clone(&state)));
+        Self { state, task }
+    }
+
+    /// Says whether it runs an invocation.
+    pub(crate) fn set_busy(&self, busy: bool) {
+        self.state.busy.store(busy, Ordering::Relaxed);
+    }
+
+    /// The most memory that was seen, bytes.
+    pub(crate) fn peak_bytes(&self) -> u64 {
+        self.state.peak_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Why the process was ended, if it was.
+    pub(crate) fn ended_for(&self) -> Option<&'static str> {
+        self.state.ended_for.get().copied()
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn watch(watched: Arc<Watched>, state: Arc<State>) {
+    for turn in 1u32.. {
+        tokio::time::sleep(LOOK).await;
+        let idle = turn.is_multiple_of(IDLE_LOOKS);
+        if !state.busy.load(Ordering::Relaxed) && !idle {
+            continue;
+        }
+        let folder = turn.is_multiple_of(FOLDER_LOOKS);
+        let (seen, noted) = (Arc::clone(&watched), Arc::clone(&state));
+        let excess = tokio::task::spawn_blocking(move || look(&seen, &noted, folder)).await.unwrap_or(None);
+        if let Some(reason) = excess {
+            let _ = state.ended_for.set(reason);
+            // Gone already: that is what was wanted.
+            let _ = kill_process_group(watched.group, Signal::KILL);
+            return;
+        }
+    }
+}
+
+/// What there is too much of.
+fn look(watched: &Watched, state: &State, folder: bool) -> Option<&'static str> {
+    let usage = usage::of_tree(watched.group.as_raw_nonzero().get(), watched.levels, TASKS_MAX);
+    state.peak_bytes.fetch_max(usage.resident_bytes, Ordering::Relaxed);
+    if usage.resident_bytes > watched.memory_bytes {
+        return Some("it took more memory than it has");
+    }
+    if usage.tasks > TASKS_MAX {
+        return Some("it started more than 1,024 processes and threads");
+    }
+    let full = folder && usage::is_over(&watched.temporary, FOLDER_BYTES_MAX, FOLDER_FILES_MAX);
+    full.then_some("it wrote more than 512 MiB, or too many files, to its temporary folder")
+}

@@ -1,0 +1,142 @@
+"""The other ends of a node in tests: its published development keys, writers that outlive its crashes, a webhook."""
+
+import http.server
+import json
+import threading
+import time
+
+from azure.eventhub import EventData, EventHubProducerClient
+from azure.eventhub.exceptions import EventHubError
+
+# The published keys of the emulators; nodes for development accept them.
+BLOB_ACCOUNT = "devstoreaccount1"
+BLOB_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+COSMOS_KEY = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw=="
+
+
+def hubs_connection_string(node, policy="RootManageSharedAccessKey", key="SAS_KEY_VALUE"):
+    """How Event Hubs' clients find a node for development."""
+    return (f"Endpoint=sb://localhost:{node.amqp_port};SharedAccessKeyName={policy};SharedAccessKey={key};"
+            "UseDevelopmentEmulator=true;")
+
+
+def blob_connection_string(node):
+    """How Blob Storage's clients find a node for development."""
+    return (f"DefaultEndpointsProtocol=http;AccountName={BLOB_ACCOUNT};AccountKey={BLOB_KEY};"
+            f"BlobEndpoint={node.endpoint}/{BLOB_ACCOUNT};")
+
+
+class HubWriters:
+    """Writers that send batches to a hub until told to stop, one a partition, through any crash of the node.
+
+    `events(writer, number)` gives the events of a writer's batch. Batches are told as (writer, number): those whose sending was
+    settled, and those that a kill interrupted, which the client may have sent again by itself.
+    """
+
+    def __init__(self, node, hub, writers, events):
+        self.node, self.hub, self.events = node, hub, events
+        self.stop = threading.Event()
+        self.kills = 0
+        self.settled, self.interrupted = set(), set()
+        self.threads = [threading.Thread(target=self.write, args=(n,), daemon=True) for n in range(writers)]
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        for thread in self.threads:
+            thread.join(timeout=60)
+            assert not thread.is_alive()
+
+    def restart_node(self):
+        """Kills the node under the writers and starts it again."""
+        self.kills += 1
+        self.node.kill()
+        self.node.start()
+
+    def write(self, writer):
+        string, number = hubs_connection_string(self.node), 0
+        while not self.stop.is_set():
+            client = EventHubProducerClient.from_connection_string(string, eventhub_name=self.hub, retry_total=0)
+            try:
+                with client:
+                    while not self.stop.is_set():
+                        number += 1
+                        kills = self.kills
+                        events = [EventData(json.dumps(event)) for event in self.events(writer, number)]
+                        client.send_batch(events, partition_id=str(writer))
+                        self.settled.add((writer, number))
+                        if kills != self.kills:
+                            self.interrupted.add((writer, number))
+            except (EventHubError, OSError):
+                time.sleep(0.1)
+
+
+class Webhook:
+    """A webhook of this machine. `answer(event, time)` says which status the `time`th delivery of an event gets."""
+
+    def __init__(self, answer=lambda event, time: 200, consent=True):
+        self.answer, self.consent = answer, consent
+        self.lock = threading.Lock()
+        self.handshakes, self.deliveries, self.times = [], [], {}
+        webhook = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                status, answer = webhook.take(self.headers, body)
+                self.reply(status, answer)
+
+            def do_OPTIONS(self):
+                with webhook.lock:
+                    webhook.handshakes.append(dict(self.headers))
+                allowed = {"WebHook-Allowed-Origin": self.headers["webhook-request-origin"]} if webhook.consent else {}
+                self.reply(200, b"", **allowed)
+
+            def reply(self, status, body, **headers):
+                self.send_response(status)
+                self.send_header("content-length", str(len(body)))
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        class Server(http.server.ThreadingHTTPServer):
+            # The default of 5 lets the system drop connections of a burst.
+            request_queue_size = 128
+            daemon_threads = True
+
+        self.server = Server(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/hook?secret=1"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def take(self, headers, body):
+        with self.lock:
+            if headers["aeg-event-type"] == "SubscriptionValidation":
+                self.handshakes.append(body)
+                code = body[0]["data"]["validationCode"]
+                return 200, json.dumps({"validationResponse": code} if self.consent else {}).encode()
+            events = body if isinstance(body, list) else [body]
+            first = events[0]
+            self.times[first["id"]] = self.times.get(first["id"], 0) + 1
+            status = self.answer(first, self.times[first["id"]])
+            self.deliveries.append((status, dict(headers), body))
+            return status, b""
+
+    def taken(self):
+        """Ids of the events that were taken."""
+        with self.lock:
+            bodies = [body for status, _, body in self.deliveries if status < 300]
+        return [event["id"] for body in bodies for event in (body if isinstance(body, list) else [body])]
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()

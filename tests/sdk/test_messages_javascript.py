@@ -1,0 +1,56 @@
+"""SNS and SQS through the JavaScript SDK that the documents' functions use (its second generation)."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent
+NODE_MODULES = [
+    pathlib.Path(path)
+    for path in [*os.environ.get("MILLSTREAM_TEST_NODE_MODULES", "").split(":"), ROOT / ".deps" / "node" / "node_modules"]
+    if path
+]
+
+SCRIPT = """
+const AWS = require("aws-sdk");
+const [endpoint] = process.argv.slice(2);
+const settings = { endpoint, region: "us-east-1", credentials: new AWS.Credentials("test", "test"), maxRetries: 0 };
+const sns = new AWS.SNS(settings), sqs = new AWS.SQS(settings);
+(async () => {
+  const { TopicArn } = await sns.createTopic({ Name: "javascript" }).promise();
+  const { QueueUrl } = await sqs.createQueue({ QueueName: "javascript", Attributes: { VisibilityTimeout: "5" } }).promise();
+  const { Attributes } = await sqs.getQueueAttributes({ QueueUrl, AttributeNames: ["QueueArn"] }).promise();
+  await sns.subscribe({ TopicArn, Protocol: "sqs", Endpoint: Attributes.QueueArn, Attributes: {
+    FilterPolicy: JSON.stringify({ kind: ["sale"] }) } }).promise();
+  const attributes = kind => ({ kind: { DataType: "String", StringValue: kind } });
+  await sns.publish({ TopicArn, Message: "unwanted", MessageAttributes: attributes("other") }).promise();
+  const { MessageId } = await sns.publish({ TopicArn, Message: "wanted", Subject: "S", MessageAttributes: attributes("sale") }).promise();
+  const got = await sqs.receiveMessage({ QueueUrl, WaitTimeSeconds: 20, AttributeNames: ["All"] }).promise();
+  const message = got.Messages[0], document = JSON.parse(message.Body);
+  await sqs.deleteMessage({ QueueUrl, ReceiptHandle: message.ReceiptHandle }).promise();
+  const batch = await sqs.sendMessageBatch({ QueueUrl, Entries: [
+    { Id: "a", MessageBody: "1" }, { Id: "b", MessageBody: "2", DelaySeconds: 901 } ] }).promise();
+  const missing = await sqs.getQueueUrl({ QueueName: "none" }).promise().catch(error => error.code);
+  const topic = await sns.getTopicAttributes({ TopicArn: TopicArn + "-none" }).promise().catch(error => error.code);
+  console.log(JSON.stringify({ same: document.MessageId === MessageId, text: document.Message, subject: document.Subject,
+    receives: message.Attributes.ApproximateReceiveCount, sent: batch.Successful.length, failed: batch.Failed[0].Id, missing, topic }));
+})().catch(error => { console.error(error); process.exit(1); });
+"""
+
+
+def test_the_javascript_sdk_publishes_and_receives(server, tmp_path):
+    modules = next((path for path in NODE_MODULES if (path / "aws-sdk").exists()), None)
+    if not shutil.which("node") or modules is None:
+        pytest.skip("node or aws-sdk is not installed")
+    file = tmp_path / "script.cjs"
+    file.write_text(SCRIPT)
+    done = subprocess.run(["node", str(file), server.endpoint], capture_output=True, text=True, timeout=120,
+                          env={**os.environ, "NODE_PATH": str(modules), "AWS_SDK_JS_SUPPRESS_MAINTENANCE_MODE_MESSAGE": "1"})
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "same": True, "text": "wanted", "subject": "S", "receives": "1", "sent": 1, "failed": "b",
+        "missing": "AWS.SimpleQueueService.NonExistentQueue", "topic": "NotFound"}

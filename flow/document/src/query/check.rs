@@ -95,6 +95,19 @@ fn check_names(expression: &Expression, aliases: &[&str]) -> Result<(), QueryErr
         Expression::Name(name) if !aliases.contains(&name.as_str()) => {
             Err(QueryError::UnknownName { name: name.clone() })
         }
+        Expression::Exists(subquery) => {
+            let mut inner = aliases.to_vec();
+            for source in &subquery.sources {
+                if let Some(path) = &source.path {
+                    check_names(path, &inner)?;
+                }
+                if inner.contains(&source.alias.as_str()) {
+                    return Err(QueryError::RepeatedName { name: source.alias.clone() });
+                }
+                inner.push(&source.alias);
+            }
+            subquery.filter.iter().chain(&subquery.value).try_for_each(|expression| check_names(expression, &inner))
+        }
         other => each_child(other, |child| check_names(child, aliases)),
     }
 }

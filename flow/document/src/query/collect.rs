@@ -2,17 +2,18 @@
 //!
 //! Bounded: [`super::COLLECTED_BYTES_MAX`] bytes are held, then the query is refused.
 
+use std::cell::Cell;
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::COLLECTED_BYTES_MAX;
 use super::error::QueryError;
 use super::evaluate::Row;
 use super::syntax::{AggregateKind, Query, Sort};
 use super::value::{Defined, canonical, compare, float, number, weight};
+use super::{BOUND_PER_DOCUMENT_MAX, COLLECTED_BYTES_MAX};
 
 /// Rows under way to a query's answer.
 pub struct Collector {
@@ -76,7 +77,12 @@ impl Collector {
             self.groups.all.push(Group { first: Value::Null, sums: sums(&query) });
         }
         for group in std::mem::take(&mut self.groups.all) {
-            let mut row = Row { document: &group.first, sources: Vec::new(), aggregates: Vec::new() };
+            let mut row = Row {
+                document: &group.first,
+                sources: Vec::new(),
+                aggregates: Vec::new(),
+                work_left: Cell::new(BOUND_PER_DOCUMENT_MAX),
+            };
             row.aggregates = group.sums.into_iter().map(Sum::result).collect();
             if let Some(sources) = group.first.as_object() {
                 row.sources = sources.iter().map(|(alias, value)| (alias.as_str(), value)).collect();

@@ -1,6 +1,7 @@
 //! An expression's value on a row. Whatever an operator cannot work with makes it undefined, never an error.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 
 use serde_json::{Map, Value};
 
@@ -16,6 +17,8 @@ pub(super) struct Row<'q, 'd> {
     pub sources: Vec<(&'q str, &'d Value)>,
     /// The values of the query's aggregates, once they are known.
     pub aggregates: Vec<Defined>,
+    /// Values that subqueries may still look at in this document.
+    pub work_left: Cell<usize>,
 }
 
 /// A value out of the row, or one made.
@@ -89,6 +92,7 @@ impl<'d> Row<'_, 'd> {
             Expression::Conditional(condition, then, otherwise) => {
                 self.evaluate(if self.passes(condition) { then } else { otherwise })
             }
+            Expression::Exists(subquery) => truth_value(Some(self.exists(subquery))),
             Expression::Call(function, arguments) => {
                 let arguments: Vec<Evaluated<'_>> = arguments.iter().map(|argument| self.evaluate(argument)).collect();
                 function.call(&arguments).map(Cow::Owned)

@@ -268,10 +268,15 @@ impl Parser<'_> {
     }
 
     fn call(&mut self, name: &str) -> Result<Expression, QueryError> {
-        if name.eq_ignore_ascii_case("exists") || name.eq_ignore_ascii_case("array") {
+        if name.eq_ignore_ascii_case("array") {
             return Err(unsupported("a subquery"));
         }
         self.expect_sign("(")?;
+        if name.eq_ignore_ascii_case("exists") {
+            let subquery = self.subquery()?;
+            self.expect_sign(")")?;
+            return Ok(Expression::Exists(Box::new(subquery)));
+        }
         let arguments = if self.sign(")") {
             Vec::new()
         } else {

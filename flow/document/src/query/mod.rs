@@ -2,13 +2,14 @@
 //!
 //! A value that is not there is `undefined`, here `None`: it is not null, most operators on it are undefined too, and a
 //! filter passes only what is true. Read in the order of a query's way: `token`, `parser` and `expression` (text to
-//! `syntax`), `check` (what a parsed query may not say), `evaluate` and `function` (expressions on documents), `rows` (one
+//! `syntax`), `check` (what a parsed query may not say), `evaluate`, `function` and `exists` (expressions on documents), `rows` (one
 //! document's rows), `collect` (what needs all documents: order, aggregates, groups, distinct), `value` (how values compare).
 
 mod check;
 mod collect;
 mod error;
 mod evaluate;
+mod exists;
 mod expression;
 mod function;
 mod parser;

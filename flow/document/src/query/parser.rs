@@ -37,7 +37,7 @@ impl Parser<'_> {
         let distinct = self.word("distinct");
         let top = if self.word("top") { Some(self.count()?) } else { None };
         let projection = self.projection()?;
-        let sources = if self.word("from") { self.sources()? } else { Vec::new() };
+        let sources = if self.word("from") { self.sources(true)? } else { Vec::new() };
         let filter = if self.word("where") { Some(self.expression()?) } else { None };
         let group_by = if self.word("group") {
             self.expect_word("by")?;
@@ -70,7 +70,7 @@ impl Parser<'_> {
         Ok(Query { distinct, top, projection, sources, filter, group_by, order_by, offset_limit, aggregates })
     }
 
-    fn projection(&mut self) -> Result<Projection, QueryError> {
+    pub fn projection(&mut self) -> Result<Projection, QueryError> {
         if self.sign("*") {
             return Ok(Projection::Star);
         }
@@ -103,8 +103,9 @@ impl Parser<'_> {
         }
     }
 
-    fn sources(&mut self) -> Result<Vec<Source>, QueryError> {
-        let mut sources = vec![self.source(true)?];
+    /// The sources of a query; those of one within a row begin at the row's sources and not at the container.
+    pub fn sources(&mut self, of_container: bool) -> Result<Vec<Source>, QueryError> {
+        let mut sources = vec![self.source(of_container)?];
         while self.word("join") {
             if sources.len() == SOURCES_MAX {
                 return Err(QueryError::TooManySources);

@@ -1,5 +1,7 @@
 //! The rows that one document makes: its sources joined, filtered and projected.
 
+use std::cell::Cell;
+
 use serde_json::Value;
 
 use super::error::QueryError;
@@ -39,7 +41,7 @@ impl Query {
     /// The only row of a query that asks for no documents, if its filter passes it.
     #[must_use]
     pub fn row_without_documents(&self) -> Option<Value> {
-        let row = Row { document: &Value::Null, sources: Vec::new(), aggregates: Vec::new() };
+        let row = Row { document: &Value::Null, sources: Vec::new(), aggregates: Vec::new(), work_left: Cell::new(0) };
         let passes = self.filter.as_ref().is_none_or(|filter| row.passes(filter));
         if passes { self.project(&row) } else { None }
     }
@@ -59,7 +61,12 @@ impl Query {
 
     /// Calls `see` with each row of a document that passes the filter.
     pub(super) fn each_row(&self, document: &Value, see: &mut See<'_>) -> Result<(), QueryError> {
-        let mut row = Row { document, sources: Vec::with_capacity(self.sources.len()), aggregates: Vec::new() };
+        let mut row = Row {
+            document,
+            sources: Vec::with_capacity(self.sources.len()),
+            aggregates: Vec::new(),
+            work_left: Cell::new(BOUND_PER_DOCUMENT_MAX),
+        };
         self.join(&mut row, &mut Made::default(), see)
     }
 
@@ -71,7 +78,10 @@ impl Query {
                 return Err(QueryError::TooManyRows);
             }
             let passes = self.filter.as_ref().is_none_or(|filter| row.passes(filter));
-            return if passes { see(row) } else { Ok(()) };
+            if passes {
+                see(row)?;
+            }
+            return if row.work_left.get() == 0 { Err(QueryError::TooManyRows) } else { Ok(()) };
         };
         let found = match &source.path {
             None => Some(row.document),

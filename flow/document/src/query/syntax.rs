@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::exists::Subquery;
 use super::function::Function;
 
 /// A query, parsed and checked; its parameters are values in it already.
@@ -87,6 +88,8 @@ pub(super) enum Expression {
     Coalesce(Box<Expression>, Box<Expression>),
     Conditional(Box<Expression>, Box<Expression>, Box<Expression>),
     Call(Function, Vec<Expression>),
+    /// Whether a query over the row's own lists has a row.
+    Exists(Box<Subquery>),
     /// The place in [`Query::aggregates`].
     Aggregate(usize),
 }
@@ -134,6 +137,7 @@ impl Expression {
             Self::List(parts) | Self::All(parts) | Self::Any(parts) | Self::Call(_, parts) => {
                 parts.iter().for_each(see);
             }
+            Self::Exists(subquery) => subquery.expressions().for_each(see),
             Self::In(value, choices) => {
                 see(value);
                 choices.iter().for_each(see);

@@ -50,6 +50,18 @@ fn selects_rows_and_columns() {
         ("SELECT VALUE l FROM l IN c.lines", json!([{"n": 1}, {"n": 2}, {"n": 5}])),
         ("SELECT VALUE city FROM c.home.city", json!(["Oslo", "Rome", "Oslo"])),
         ("SELECT * FROM c.home WHERE home.city = 'Rome'", json!([{"city": "Rome"}])),
+        ("SELECT VALUE c.id FROM c WHERE EXISTS(SELECT VALUE l FROM l IN c.lines WHERE l.n > 1)", json!(["1", "4"])),
+        ("SELECT VALUE c.id FROM c WHERE NOT EXISTS(SELECT 1 FROM t IN c.tags)", json!(["2", "3", "4"])),
+        ("SELECT VALUE c.id FROM c WHERE EXISTS(SELECT VALUE l.m FROM l IN c.lines)", json!([])),
+        (
+            "SELECT VALUE EXISTS(SELECT 1 FROM l IN c.lines JOIN t IN c.tags WHERE l.n = 2 AND t = 'b') FROM c WHERE c.id = '1'",
+            json!([true]),
+        ),
+        (
+            "SELECT VALUE l.n FROM c JOIN l IN c.lines WHERE EXISTS(SELECT * FROM k IN c.lines WHERE k.n < l.n)",
+            json!([2]),
+        ),
+        ("SELECT VALUE COUNT(1) FROM c WHERE EXISTS(SELECT * FROM l IN c.lines)", json!([2])),
         ("SELECT VALUE c.id FROM c -- a comment\n WHERE c.active;", json!(["2"])),
     ] {
         assert_eq!(run(text), expected, "{text}");
@@ -186,7 +198,13 @@ fn errors_say_what_is_wrong() {
         ("SELECT ST_DISTANCE(c.a, c.b) FROM c", "ST_DISTANCE is not supported"),
         ("SELECT udf.tax(c.a) FROM c", "a user-defined function is not supported"),
         ("SELECT VALUE (SELECT 1)", "a subquery is not supported"),
-        ("SELECT * FROM c WHERE EXISTS(SELECT 1)", "a subquery is not supported"),
+        ("SELECT * FROM c WHERE EXISTS(SELECT 1)", "a subquery without FROM is not supported"),
+        (
+            "SELECT * FROM c WHERE EXISTS(SELECT VALUE COUNT(1) FROM x IN c.l)",
+            "an aggregate in a subquery is not supported",
+        ),
+        ("SELECT * FROM c WHERE EXISTS(SELECT 1 FROM c IN c.l)", "`c`"),
+        ("SELECT * FROM c WHERE EXISTS(SELECT 1 FROM x IN d.l)", "`d`"),
         ("SELECT * FROM c JOIN l IN c.lines", "exactly one source"),
         ("SELECT *", "exactly one source"),
         ("SELECT c.id FROM c WHERE COUNT(1) > 1", "an aggregate is allowed in SELECT only"),
@@ -233,6 +251,9 @@ fn joins_that_make_no_row_are_bounded_too() {
     let document = json!({ "list": list, "none": [] });
     let joins = "JOIN a IN c.list JOIN b IN c.list JOIN d IN c.list JOIN e IN c.none";
     let query = Query::parse(&format!("SELECT VALUE 1 FROM c {joins}"), &[]).unwrap();
+    assert_eq!(query.rows(&document), Err(QueryError::TooManyRows));
+    let within = "WHERE EXISTS(SELECT 1 FROM b IN c.list WHERE b < a AND b > a)";
+    let query = Query::parse(&format!("SELECT VALUE 1 FROM c JOIN a IN c.list {within}"), &[]).unwrap();
     assert_eq!(query.rows(&document), Err(QueryError::TooManyRows));
     let joins: String = (0..20_000).map(|n| format!("JOIN j{n} IN c.list ")).collect();
     assert_eq!(run_with(&format!("SELECT VALUE 1 FROM c {joins}"), &[]), Err(QueryError::TooManySources));

@@ -38,14 +38,17 @@ pub struct ApiCall {
 /// Answers a call as the API answers anybody: with its key checked, counted and limited.
 pub type CallApi = Arc<dyn Fn(ApiCall) -> BoxFuture<'static, Response<Bytes>> + Send + Sync>;
 
+/// Where callers find a stage of an API: its id and the stage to an address without a slash at its end.
+pub type ApiAddress = Arc<dyn Fn(&str, &str) -> String + Send + Sync>;
+
 /// What a front needs.
 pub struct FrontParts {
     /// The engine.
     pub portal: Portal,
     /// How an API is called.
     pub call: CallApi,
-    /// Where callers find a stage of an API: its id and the stage to an address without a slash at its end.
-    pub api_address: Arc<dyn Fn(&str, &str) -> String + Send + Sync>,
+    /// Where APIs are called.
+    pub api_address: ApiAddress,
     /// The node's time.
     pub clock: Arc<dyn Clock>,
     /// Where visitors find the portal, when a proxy stands in front: `https://portal.example.org`.

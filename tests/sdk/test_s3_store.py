@@ -41,7 +41,7 @@ def test_objects_reach_the_store_and_wait_for_a_bucket_that_is_not_there(store):
     node = Node()
     node.folder.joinpath("node.toml").write_text(
         f'objects = {{ kind = "s3", endpoint = "{store}", access_key = "a", secret = "s" }}\n')
-    node.flags = ("--config", str(node.folder / "node.toml"))
+    node.flags = ("--dev", "--config", str(node.folder / "node.toml"))
     try:
         node.start()
         firehose = node.client("firehose")
@@ -78,7 +78,7 @@ def test_the_store_is_read_and_written_through_blob_clients(store):
     node = Node()
     node.folder.joinpath("node.toml").write_text(
         f'objects = {{ kind = "s3", endpoint = "{store}", access_key = "a", secret = "s" }}\n')
-    node.flags = ("--config", str(node.folder / "node.toml"))
+    node.flags = ("--dev", "--config", str(node.folder / "node.toml"))
     try:
         node.start()
         service = connect(node)

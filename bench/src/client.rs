@@ -73,7 +73,7 @@ impl JsonClient {
             .header(header::CONTENT_TYPE, self.content_type)
             .header("x-amz-target", &self.target)
             .body(body.clone())?;
-        let credentials = Credentials { access_key: "test".into(), secret: "test".into() };
+        let credentials = Credentials { access_key: "test".into(), secret: "test".into(), session_token: None };
         sign(&mut request, &credentials, "us-east-1", self.service, now)?;
         let headers = request.headers().clone();
         self.signed = Some((now, body.clone(), headers.clone()));
@@ -98,7 +98,7 @@ pub async fn rest(
         .uri(format!("http://{authority}{path}"))
         .header(header::CONTENT_TYPE, "application/json")
         .body(Bytes::from(body.to_string()))?;
-    let credentials = Credentials { access_key: "test".into(), secret: "test".into() };
+    let credentials = Credentials { access_key: "test".into(), secret: "test".into(), session_token: None };
     sign(&mut request, &credentials, "us-east-1", service, SystemClock.now())?;
     *request.uri_mut() = path.parse()?;
     let (status, answer) = HttpClient::connect(endpoint).await?.call(request.map(Full::new)).await?;

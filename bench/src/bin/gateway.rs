@@ -102,7 +102,7 @@ async fn control(endpoint: &Uri, method: Method, path: &str, body: &Value) -> an
         .header(header::HOST, authority)
         .header(header::CONTENT_TYPE, "application/json")
         .body(Bytes::from(body.to_string()))?;
-    let credentials = Credentials { access_key: "test".into(), secret: "test".into() };
+    let credentials = Credentials { access_key: "test".into(), secret: "test".into(), session_token: None };
     sign(&mut request, &credentials, "us-east-1", "apigateway", SystemClock.now())?;
     let (mut head, body) = request.into_parts();
     head.uri = path.parse()?;

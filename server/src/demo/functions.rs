@@ -35,6 +35,7 @@ pub async fn run(handler: &str, clock: &dyn Clock) -> Result<(), Error> {
         credentials: Credentials {
             access_key: variable("AWS_ACCESS_KEY_ID")?,
             secret: variable("AWS_SECRET_ACCESS_KEY")?,
+            session_token: env::var("AWS_SESSION_TOKEN").ok(),
         },
     };
     loop {

@@ -15,12 +15,15 @@ pub struct Credentials {
     pub access_key: String,
     /// Its secret.
     pub secret: String,
+    /// What temporary credentials bring along.
+    pub session_token: Option<String>,
 }
 
-/// Signs a request: all its headers, its address and its body. Adds `host`, `x-amz-date` and `authorization`.
+/// Signs a request: all its headers, its address and its body. Adds `host`, `x-amz-date`,
+/// `x-amz-security-token` for temporary credentials, and `authorization`.
 ///
 /// # Errors
-/// When the address or the key id cannot be a header's value.
+/// When the address, the key id or the session token cannot be a header's value.
 pub fn sign(
     request: &mut Request<Bytes>,
     credentials: &Credentials,
@@ -34,6 +37,9 @@ pub fn sign(
         request.headers_mut().insert(header::HOST, HeaderValue::from_str(&authority)?);
     }
     request.headers_mut().insert("x-amz-date", HeaderValue::from_str(&time)?);
+    if let Some(token) = &credentials.session_token {
+        request.headers_mut().insert("x-amz-security-token", HeaderValue::from_str(token)?);
+    }
     let mut signed: Vec<&str> = request.headers().keys().map(header::HeaderName::as_str).collect();
     signed.sort_unstable();
     signed.dedup();

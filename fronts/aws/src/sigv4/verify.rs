@@ -213,7 +213,7 @@ mod tests {
     fn signed(now: Millis) -> Request<Bytes> {
         let mut request =
             Request::post("http://localhost:4566/a%20b//c?z=1&a=%2F").body(Bytes::from_static(b"{}")).unwrap();
-        let credentials = Credentials { access_key: "test".into(), secret: "test".into() };
+        let credentials = Credentials { access_key: "test".into(), secret: "test".into(), session_token: None };
         sign(&mut request, &credentials, "us-east-1", "lambda", now).unwrap();
         request
     }

@@ -119,7 +119,7 @@ pub struct ServeArgs {
     /// Where the developer portal listens; without it there is no portal
     #[arg(long, alias = "portal", value_name = "ADDRESS", env = "MILLSTREAM_PORTAL_LISTEN")]
     pub portal_listen: Option<SocketAddr>,
-    /// Where visitors find the developer portal when a proxy stands in front: https://portal.example.org
+    /// Where visitors find the developer portal when a proxy stands in front: `https://portal.example.org`
     #[arg(long, value_name = "URL", env = "MILLSTREAM_PORTAL_URL")]
     pub portal_url: Option<String>,
     /// When a write is acknowledged [default: fsync]

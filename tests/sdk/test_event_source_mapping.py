@@ -606,6 +606,6 @@ def test_a_pipeline_file_makes_and_changes_mappings_and_a_record_can_be_traced(w
     assert "delivered to decode ok" in told and "item written to seen" in told
 
     file.write_text(PIPELINE.replace('function = "decode"\nbatch_size', 'function = "decoed"\nbatch_size'))
-    done = world.node.run("check", file, check=False)
+    done = world.node.run("apply", file, check=False)
     assert done.returncode != 0 and "did you mean `decode`?" in done.stdout + done.stderr
     assert f"{file}:22:" in done.stdout + done.stderr

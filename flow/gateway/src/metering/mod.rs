@@ -2,7 +2,7 @@
 //!
 //! A request's line and its place in the counts are one transaction, so the counts are the lines, whatever happens in
 //! between. It is durable before the answer goes out.
-//! Read next: [`line`] (the access log), `ledger` (how many requests become one commit), [`usage`] (what is asked of it).
+//! Read next: [`mod@line`] (the access log), `ledger` (how many requests become one commit), [`usage`] (what is asked of it).
 
 mod ledger;
 pub mod line;

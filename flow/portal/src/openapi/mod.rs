@@ -1,7 +1,7 @@
 //! OpenAPI 3 documents: what an API says of itself, read into what pages show.
 //!
 //! Everything that a document holds is somebody's text: it is bounded here and escaped where it is shown.
-//! Read next: [`read`] (documents to operations), [`schema`] (schemas to fields and examples), [`yaml`], [`of_api`].
+//! Read next: [`mod@read`] (documents to operations), [`schema`] (schemas to fields and examples), [`yaml`], [`of_api`].
 
 pub mod of_api;
 mod read;

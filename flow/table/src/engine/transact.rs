@@ -1,5 +1,5 @@
 //! Transactions: many items of some tables written, or read, as one. All conditions hold and all writes are done, or none
-//! is; one [`Transaction`](millstream_storage::Transaction) of the store makes it so.
+//! is; one [`Transaction`] of the store makes it so.
 //!
 //! A write may carry a token: the same write with the same token within ten minutes is done once. Tokens are committed with
 //! what they stand for.

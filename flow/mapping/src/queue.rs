@@ -104,7 +104,7 @@ impl Poller {
         loop {
             let full = self.fill(&mut batch, size).await?;
             if !batch.messages.is_empty() {
-                let over = *over.get_or_insert_with(|| Instant::now() + window);
+                let over = *over.get_or_insert_with(|| Instant::now() + window.min(self.patience(&batch)));
                 if full || Instant::now() >= over {
                     return Ok(batch);
                 }
@@ -118,6 +118,13 @@ impl Poller {
             let wanted = WantedMessages { max: (size - batch.messages.len()).min(RECEIVE_MAX), wait };
             self.receive(wanted).await?;
         }
+    }
+
+    /// How long a batch may gather: half of the time for which its first message is still hidden, so that the function has
+    /// the other half before somebody else gets it.
+    fn patience(&self, batch: &Batch) -> Duration {
+        let visible = batch.messages.first().map_or(0, |first| first.visible_at);
+        Duration::from_millis((visible - self.work.clock.now()).max(0).unsigned_abs() / 2)
     }
 
     async fn receive(&mut self, wanted: WantedMessages) -> Result<(), MappingError> {
@@ -139,6 +146,10 @@ impl Poller {
         let mut bytes: usize = batch.encoded.iter().map(|encoded| encoded.len() + 1).sum();
         let mut full = batch.messages.len() >= size;
         while !full && let Some(message) = self.carried.pop_front() {
+            if message.visible_at <= self.work.clock.now() {
+                // Others may have it again, and so may this mapping.
+                continue;
+            }
             let encoded = self.work.outside.codec.message(&self.queue, &message);
             if !self.work.wants(&encoded) {
                 not_wanted.push(message.receipt);

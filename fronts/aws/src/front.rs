@@ -124,7 +124,11 @@ impl AwsFront {
     }
 
     fn cbor(&self, call: &Call<'_>, service: &str, operation: &str, body: &[u8]) -> Response<Bytes> {
-        // One service speaks it.
+        // One service speaks it, and what was signed for another is not for it.
+        if call.service != "monitoring" {
+            let error = ServiceError { status: 403, ..ServiceError::new("InvalidSignatureException", NOT_OF_SERVICE) };
+            return cbor_protocol::error(&error, "SignatureDoesNotMatch");
+        }
         match self.permit(call, || vec![Need::new(format!("cloudwatch:{operation}"), "*")]) {
             Ok(()) => self.services.cbor(service, operation, body),
             Err(message) => cbor_protocol::error(&ServiceError { status: 403, ..denied(message) }, "AccessDenied"),
@@ -183,6 +187,9 @@ impl AwsFront {
         Ok((claim.scope.service, grant.caller))
     }
 }
+
+/// What a request is told that was signed for another service.
+const NOT_OF_SERVICE: &str = "Credential should be scoped to correct service: 'monitoring'.";
 
 /// A request whose signature holds.
 struct Call<'r> {

@@ -47,6 +47,10 @@ impl JsonRequest {
 /// `SerializationException` when it is no JSON or a member has another type.
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ServiceError> {
     let body = if body.is_empty() { b"{}" } else { body };
+    // An array of an operation's members in their order would be read, too, but not by who asks what a call is about.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(ServiceError::serialization("expected a JSON object"));
+    }
     serde_json::from_slice(body).map_err(|error| ServiceError::serialization(&error.to_string()))
 }
 
@@ -196,6 +200,20 @@ impl Constraints {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_objects_are_inputs() {
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Input {
+            stream_name: Option<String>,
+        }
+        assert_eq!(parse::<Input>(b" {\"StreamName\": \"s\"}").unwrap().stream_name.as_deref(), Some("s"));
+        assert_eq!(parse::<Input>(b"").unwrap().stream_name, None);
+        for body in [&b"[\"s\"]"[..], b"null", b"\"s\"", b" "] {
+            assert_eq!(parse::<Input>(body).unwrap_err().code, "SerializationException", "{body:?}");
+        }
+    }
 
     #[test]
     fn what_is_wrong_is_one_message() {

@@ -10,7 +10,7 @@ mod tell;
 use std::time::Duration;
 
 use millstream_storage::StorageError;
-use millstream_types::{Invocation, InvocationId, Millis};
+use millstream_types::{ErrorKind, Invocation, InvocationId, Millis};
 
 pub(crate) use accepted::Accepted;
 use accepted::{Kept, WAITING_MAX, Waiting};
@@ -22,6 +22,9 @@ use crate::error::FunctionError;
 
 /// The largest event of an asynchronous invocation: the service's limit.
 const PAYLOAD_BYTES_MAX: usize = 1 << 20;
+
+/// How long an invocation waits for a store that takes no more for the moment.
+const STORE_WAIT: Duration = Duration::from_secs(1);
 
 /// First and longest wait after a throttle.
 const THROTTLE_WAITS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
@@ -70,6 +73,10 @@ async fn run(functions: Functions, id: InvocationId, _waiting: Waiting) {
                 let wait = throttle_wait;
                 throttle_wait = (throttle_wait * 2).min(THROTTLE_WAITS.1);
                 wait
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::Throttled) || matches!(error, StorageError::DiskFull) => {
+                tracing::warn!(invocation = %id, %error, "an asynchronous invocation waits for the store");
+                STORE_WAIT
             }
             Err(error) => {
                 // The store is closed or poisoned: the invocation is kept and runs after the next start.

@@ -19,7 +19,7 @@ impl SendMessage for Queues {
         messages: Vec<OutgoingMessage>,
     ) -> BoxFuture<'_, Result<(), SendMessageError>> {
         Box::pin(async move {
-            match self.send(&queue, messages.into_iter().map(NewMessage::from).collect()).await {
+            match self.send_own(&queue, messages.into_iter().map(NewMessage::from).collect()).await {
                 Ok(_) => Ok(()),
                 Err(error) => Err(SendMessageError { kind: error.kind(), message: error.to_string() }),
             }

@@ -59,7 +59,8 @@ impl Queues {
     /// Starts to move the messages of a queue of dead letters. Gives the task's id.
     ///
     /// # Errors
-    /// [`QueueError::QueueNotFound`], [`QueueError::OutOfRange`]; [`QueueError::NotDeadLetters`] when no queue sends its
+    /// [`QueueError::QueueNotFound`], [`QueueError::OutOfRange`], [`QueueError::DeadLetterQueue`];
+    /// [`QueueError::NotDeadLetters`] when no queue sends its
     /// dead letters there; [`QueueError::Redriving`] while another task does.
     pub fn start_redrive(
         &self,
@@ -69,6 +70,11 @@ impl Queues {
     ) -> Result<String, QueueError> {
         self.get(source)?;
         destination.map(|queue| self.get(queue)).transpose()?;
+        if destination == Some(source) {
+            // It would never end.
+            let reason = "its messages cannot be moved to the queue that they are in";
+            return Err(QueueError::DeadLetterQueue { queue: source.to_owned(), reason });
+        }
         if let Some(rate) = rate.filter(|rate| !(1..=RATE_MAX).contains(rate)) {
             let (max, found) = (RATE_MAX.into(), rate.into());
             return Err(QueueError::OutOfRange { what: "messages in a second", min: 1, max, found });

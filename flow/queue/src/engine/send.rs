@@ -10,6 +10,9 @@ use crate::record::{State, content_key, encode_content, state_key};
 
 /// Bytes of a message with its attributes.
 pub const MESSAGE_BYTES_MAX: usize = 256 * 1_024;
+/// Bytes of a message that another engine sends: what it accepted whole, with what it says around it. A dead letter must
+/// not be lost because it is told of.
+pub(super) const OWN_MESSAGE_BYTES_MAX: usize = 3 << 20;
 /// Messages of one batch.
 pub const BATCH_MESSAGES_MAX: usize = 1_000;
 
@@ -21,7 +24,21 @@ impl Queues {
     /// [`QueueError::Storage`].
     pub async fn send(&self, queue: &str, messages: Vec<NewMessage>) -> Result<Vec<Sent>, QueueError> {
         let definition = self.get(queue)?;
-        check(&definition, &messages)?;
+        check(&messages, (definition.settings.message_bytes_max as usize).min(MESSAGE_BYTES_MAX))?;
+        self.take_in(&definition, messages).await
+    }
+
+    /// Takes messages of another engine, which may be larger than those of clients.
+    ///
+    /// # Errors
+    /// As [`Queues::send`].
+    pub(super) async fn send_own(&self, queue: &str, messages: Vec<NewMessage>) -> Result<Vec<Sent>, QueueError> {
+        let definition = self.get(queue)?;
+        check(&messages, OWN_MESSAGE_BYTES_MAX)?;
+        self.take_in(&definition, messages).await
+    }
+
+    async fn take_in(&self, definition: &QueueDefinition, messages: Vec<NewMessage>) -> Result<Vec<Sent>, QueueError> {
         let shared = &self.shared;
         let (sent, ticket) = {
             let mut live = self.live();
@@ -51,7 +68,7 @@ impl Queues {
                     (id, state)
                 })
                 .collect();
-            let queue = live.queue(&definition)?;
+            let queue = live.queue(definition)?;
             let ticket = shared.storage.submit(transaction)?;
             states.iter().for_each(|(id, state)| queue.index.put(*id, *state));
             queue.tell();
@@ -71,7 +88,7 @@ impl Queues {
         // A receiver may have such a message already: its own transaction is behind this one and fails with it.
         if let Err(error) = ticket.durable().await {
             let mut live = self.live();
-            let queue = live.queue(&definition)?;
+            let queue = live.queue(definition)?;
             sent.iter().for_each(|sent| queue.index.remove(sent.id));
             return Err(error.into());
         }
@@ -80,11 +97,10 @@ impl Queues {
     }
 }
 
-fn check(definition: &QueueDefinition, messages: &[NewMessage]) -> Result<(), QueueError> {
+fn check(messages: &[NewMessage], max: usize) -> Result<(), QueueError> {
     if messages.len() > BATCH_MESSAGES_MAX {
         return Err(QueueError::TooMany { what: "messages in a batch", max: BATCH_MESSAGES_MAX });
     }
-    let max = (definition.settings.message_bytes_max as usize).min(MESSAGE_BYTES_MAX);
     for message in messages {
         let bytes = message.body.len() + message.attributes.iter().map(Attribute::bytes).sum::<usize>();
         if bytes > max {

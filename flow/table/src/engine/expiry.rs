@@ -2,6 +2,8 @@
 //!
 //! The server sweeps once a minute. An item is looked at again, under its lock, before it goes: it may have got another time.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use millstream_catalog::TableDefinition;
 
@@ -25,25 +27,33 @@ impl Tables {
     /// # Errors
     /// [`TableError::Storage`], [`TableError::UnreadableItem`].
     pub async fn remove_expired(&self) -> Result<usize, TableError> {
-        let mut removed = 0;
+        let (mut removed, mut failed) = (0, None);
         for table in self.list() {
             let Some(attribute) = table.expiry.clone() else { continue };
-            let mut start = None;
-            loop {
-                let page = self.scan_freely(&table, Scan { start, ..Scan::default() }).await?;
-                let now = self.clock.now() / 1_000;
-                let over = page.items.iter().filter(|item| is_over(item, &attribute, now));
-                let keys = over.map(|item| key::encode_of_item(&table, item)).collect::<Result<Vec<_>, _>>()?;
-                for keys in keys.chunks(EXPIRED_MAX) {
-                    removed += self.remove_if_over(&table, keys.to_vec(), attribute.clone()).await?;
-                }
-                start = page.last_key;
-                if start.is_none() {
-                    break;
-                }
+            // A table that is being deleted, or that has an item which cannot be read, holds up no other.
+            match self.remove_expired_of(&table, &attribute).await {
+                Ok(of_table) => removed += of_table,
+                Err(error) => failed = Some(error),
             }
         }
-        Ok(removed)
+        failed.map_or(Ok(removed), Err)
+    }
+
+    async fn remove_expired_of(&self, table: &Arc<TableDefinition>, attribute: &str) -> Result<usize, TableError> {
+        let (mut removed, mut start) = (0, None);
+        loop {
+            let page = self.scan_freely(table, Scan { start, ..Scan::default() }).await?;
+            let now = self.clock.now() / 1_000;
+            let over = page.items.iter().filter(|item| is_over(item, attribute, now));
+            let keys = over.map(|item| key::encode_of_item(table, item)).collect::<Result<Vec<_>, _>>()?;
+            for keys in keys.chunks(EXPIRED_MAX) {
+                removed += self.remove_if_over(table, keys.to_vec(), attribute.to_owned()).await?;
+            }
+            start = page.last_key;
+            if start.is_none() {
+                return Ok(removed);
+            }
+        }
     }
 
     async fn remove_if_over(

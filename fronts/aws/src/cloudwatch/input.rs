@@ -37,6 +37,7 @@ impl<'de> Deserialize<'de> for Real {
             Value::String(text) => text.parse().ok(),
             _ => None,
         }
+        .filter(|number: &f64| number.is_finite())
         .map(Self)
         .ok_or_else(|| de::Error::custom("expected a number"))
     }

@@ -62,7 +62,11 @@ async fn offset(service: &DynamoDbStreams, shard: &ShardDefinition, input: &Inpu
         _ => {
             let number = input.sequence_number.as_deref().and_then(name::parse_sequence_number);
             let (_, offset) = number
-                .filter(|(log, offset)| *log == shard.log() && *offset <= bounds.next)
+                .filter(|(log, offset)| {
+                    // Behind a record that is not there yet there is nothing to name.
+                    *log == shard.log()
+                        && (*offset < bounds.next || *offset == bounds.next && kind == "AT_SEQUENCE_NUMBER")
+                })
                 .ok_or_else(|| invalid("Invalid SequenceNumber: it is not of this shard"))?;
             let offset = offset + u64::from(kind == "AFTER_SEQUENCE_NUMBER");
             if offset < bounds.first { Err(trimmed()) } else { Ok(offset) }

@@ -20,7 +20,7 @@ use millstream_mapping::Mappings;
 use serde::de::DeserializeOwned;
 
 use crate::authorize::Authorizer;
-use crate::json_protocol::ServiceError;
+use crate::json_protocol::{self, ServiceError};
 use crate::place::{Place, resource};
 use crate::rest_protocol::{self, RestRequest};
 
@@ -51,11 +51,16 @@ impl Lambda {
     /// A role that a function is to have must trust the service.
     fn check_role(&self, role: Option<&str>) -> Result<(), ServiceError> {
         match role {
-            Some(role) if !self.authorizer.service_may_assume(role, SERVICE) => Err(error::typed(
-                400,
-                "InvalidParameterValueException",
-                "The role defined for the function cannot be assumed by Lambda.".to_owned(),
-            )),
+            // Nobody could be asked for the right to pass on a role without a name.
+            Some(role)
+                if role.ends_with('/') || role.is_empty() || !self.authorizer.service_may_assume(role, SERVICE) =>
+            {
+                Err(error::typed(
+                    400,
+                    "InvalidParameterValueException",
+                    "The role defined for the function cannot be assumed by Lambda.".to_owned(),
+                ))
+            }
             _ => Ok(()),
         }
     }
@@ -142,9 +147,9 @@ pub(crate) fn function_name(given: &str) -> String {
 
 /// A body as an operation's input, with the service's own words when it is none.
 fn input<T: DeserializeOwned>(request: &RestRequest) -> Result<T, ServiceError> {
-    let body: &[u8] = if request.body.is_empty() { b"{}" } else { &request.body };
-    serde_json::from_slice(body).map_err(|error| {
-        ServiceError::new("SerializationException", format!("Could not parse request body into json: {error}"))
+    json_protocol::parse(&request.body).map_err(|error| ServiceError {
+        message: format!("Could not parse request body into json: {}", error.message),
+        ..error
     })
 }
 

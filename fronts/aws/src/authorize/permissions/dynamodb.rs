@@ -2,19 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use super::members::Members;
 use super::{ANY, Need};
 use crate::place::Place;
-
-/// The one member of a transaction's parts that says where.
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Part {
-    table_name: String,
-}
 
 /// `stream_of` gives the ARN of the stream that an iterator was made for.
 pub(super) fn needs(
@@ -33,13 +26,17 @@ pub(super) fn needs(
             .parsed::<BTreeMap<String, IgnoredAny>>("RequestItems")
             .map(|tables| tables.keys().map(|name| Need::new(action.as_str(), table(name))).collect()),
         "TransactGetItems" | "TransactWriteItems" => {
-            let parts = members.parsed::<Vec<BTreeMap<String, Part>>>("TransactItems");
-            let need = |(kind, part): (String, Part)| {
-                let action =
-                    if kind == "ConditionCheck" { "ConditionCheckItem".to_owned() } else { format!("{kind}Item") };
-                Need::new(format!("dynamodb:{action}"), table(&part.table_name))
+            let parts = members.parsed::<Vec<BTreeMap<String, Value>>>("TransactItems");
+            // Members that are none of these are passed over by the operation, too.
+            let need = |part: &BTreeMap<String, Value>| {
+                let asked = ["Put", "Update", "Delete", "ConditionCheck", "Get"].into_iter().filter_map(|kind| {
+                    let name = part.get(kind)?.get("TableName")?.as_str()?;
+                    let action = if kind == "ConditionCheck" { "ConditionCheckItem" } else { &format!("{kind}Item") };
+                    Some(Need::new(format!("dynamodb:{action}"), table(name)))
+                });
+                asked.collect::<Vec<_>>()
             };
-            parts.map(|parts| parts.into_iter().flatten().map(need).collect::<Vec<_>>())
+            parts.map(|parts| parts.iter().flat_map(need).collect::<Vec<_>>())
         }
         _ => None,
     };

@@ -102,6 +102,8 @@ enum Step {
 /// Waits until an invocation is due, runs it once and does what follows.
 async fn step(functions: &Functions, id: &str) -> Result<Step, StorageError> {
     let accepted = &functions.shared.accepted;
+    // Read in one's turn only: the events of all that wait would not fit into memory.
+    let _turn = accepted.turns.acquire().await.map_err(|_| StorageError::Closed)?;
     let (mut kept, payload) = match accepted.get(id).await? {
         Found::Invocation(kept, payload) => (kept, payload),
         Found::Nothing => return Ok(Step::Ended),
@@ -119,7 +121,6 @@ async fn step(functions: &Functions, id: &str) -> Result<Step, StorageError> {
         accepted.remove(id).await?;
         return Ok(Step::Ended);
     };
-    let _turn = accepted.turns.acquire().await.map_err(|_| StorageError::Closed)?;
     let limits = outcome::Limits::of(&definition, &functions.shared.options.retry_waits);
     let attempt = match limits.before(&kept, functions.now()) {
         Some(condition) => Next::GiveUp { condition, answer: None },

@@ -134,6 +134,7 @@ impl Destinations {
             body: String::from_utf8_lossy(&message.body).into_owned(),
             bodies: BTreeMap::new(),
             attributes: attributes.collect(),
+            group: message.group,
         };
         let published = events.publish_messages(topic, &[message]).await;
         published.map(drop).map_err(|error| DeliveryError { kind: error.kind(), message: error.to_string() })
@@ -170,6 +171,7 @@ fn dead_letter(ended: &EndedInvocation) -> OutgoingMessage {
             attribute("ErrorCode", "Number", code),
             attribute("ErrorMessage", "String", &message),
         ],
+        group: None,
     }
 }
 

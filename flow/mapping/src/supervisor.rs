@@ -134,6 +134,8 @@ impl Shards {
                 pause(&self.stop, TICK).await;
             }
             let broke = tokio::select! {
+                // In this order: a lane that ends because it is told to is not begun anew.
+                biased;
                 _ = stop.wait_for(|stopped| *stopped) => break,
                 _ = changes.changed() => false,
                 Some(ended) = self.lanes.join_next() => self.lane_ended(ended),

@@ -144,7 +144,7 @@ fn attribute(entry: &Parameters) -> Result<(String, Attribute), ServiceError> {
     let kind = value.get("DataType").unwrap_or_default().to_owned();
     let (text, binary) = (value.get("StringValue"), value.get("BinaryValue"));
     let value = match (kind.split('.').next(), text, binary) {
-        (Some("Number"), Some(text), None) if text.trim().parse::<f64>().is_err() => {
+        (Some("Number"), Some(text), None) if !text.trim().parse().is_ok_and(f64::is_finite) => {
             return Err(refuse(&format!("with type 'Number' must use a number as its value, not '{text}'.")));
         }
         (Some("String" | "Number"), Some(text), None) if !text.is_empty() => AttributeValue::Text(text.to_owned()),
@@ -213,6 +213,7 @@ mod tests {
             ("Message=m&MessageDeduplicationId=d".to_owned(), "MessageDeduplicationId"),
             (attribute(&format!("{value}.DataType=String")), "non-empty"),
             (attribute(&format!("{value}.DataType=Number&{value}.StringValue=x")), "must use a number"),
+            (attribute(&format!("{value}.DataType=Number&{value}.StringValue=NaN")), "must use a number"),
             (attribute(&format!("{value}.DataType=Binary&{value}.BinaryValue=*")), "base64"),
             (attribute(&format!("{value}.DataType=Colour&{value}.StringValue=x")), "supported type prefixes"),
         ] {

@@ -186,7 +186,7 @@ fn attribute((name, input): (String, AttributeInput)) -> Result<Attribute, Servi
         return Err(error::unsupported(&format!("A list of values, as the message attribute '{name}' has it,")));
     }
     let value = match (kind.split('.').next(), input.string_value, input.binary_value) {
-        (Some("Number"), Some(text), None) if text.trim().parse::<f64>().is_err() => {
+        (Some("Number"), Some(text), None) if !text.trim().parse().is_ok_and(f64::is_finite) => {
             return Err(refuse("has a StringValue that is no number"));
         }
         (Some("String" | "Number"), Some(text), None) if !text.is_empty() => {

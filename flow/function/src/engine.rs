@@ -18,6 +18,7 @@ use crate::destination::Destination;
 use crate::error::FunctionError;
 use crate::invocation::InvocationSummary;
 use crate::package::{self, Packages};
+use crate::peer;
 use crate::pool::Pool;
 use crate::runtime::{DotnetOptions, Runtime, Runtimes};
 
@@ -340,6 +341,7 @@ impl Functions {
 fn in_force(options: &Options) -> Result<Confinement, FunctionError> {
     let probe = |launcher| confinement::probe(launcher, options.folder.join("tmp"));
     let found = options.launcher.as_ref().map_or(Confinement::LIMITED, probe);
+    let found = Confinement { peers: peer::can_be_told(), ..found };
     if options.confinement_required && !found.whole() {
         return Err(FunctionError::Unconfined { found });
     }

@@ -90,21 +90,57 @@ pub(crate) fn open_files(process: i32) -> impl Iterator<Item = PathBuf> {
 
 /// Shows a process and all that descend from it, each with its depth and its threads, until that is enough.
 fn walk(root: i32, mut go_on: impl FnMut(i32, usize, &[i32]) -> bool) {
+    let family = Family::now();
     let mut left = vec![(root, 0)];
     while let Some((process, depth)) = left.pop() {
         let tasks = tasks(process);
         if !go_on(process, depth, &tasks) {
             return;
         }
-        for task in tasks {
-            left.extend(children(process, task).into_iter().map(|child| (child, depth + 1)));
+        left.extend(family.children(process, &tasks).into_iter().map(|child| (child, depth + 1)));
+    }
+}
+
+/// Who started whom.
+enum Family {
+    /// The kernel tells the children of each thread.
+    Told,
+    /// It does not (it is built without `PROC_CHILDREN`): all processes with their parents.
+    Parents(Vec<(i32, i32)>),
+}
+
+impl Family {
+    fn now() -> Self {
+        if Path::new("/proc/thread-self/children").exists() { Self::Told } else { Self::Parents(parents()) }
+    }
+
+    fn children(&self, process: i32, tasks: &[i32]) -> Vec<i32> {
+        match self {
+            Self::Told => tasks.iter().flat_map(|task| children(process, *task)).collect(),
+            Self::Parents(all) => {
+                all.iter().filter(|(_, parent)| *parent == process).map(|(child, _)| *child).collect()
+            }
         }
     }
 }
 
+/// All processes of the machine, each with its parent.
+fn parents() -> Vec<(i32, i32)> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let processes = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let parent = |process: i32| {
+        let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+        // The name stands in brackets and may hold anything; behind it come the state and the parent.
+        let parent = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()?;
+        Some((process, parent))
+    };
+    processes.filter_map(parent).collect()
+}
+
 /// The process at a level below another: the first child of the first child and so on.
 pub(crate) fn descendant(root: i32, level: usize) -> Option<i32> {
-    (0..level).try_fold(root, |process, _| children(process, process).first().copied())
+    let family = Family::now();
+    (0..level).try_fold(root, |process, _| family.children(process, &[process]).first().copied())
 }
 
 /// The largest resident size that a process has had, bytes.
@@ -174,7 +210,9 @@ mod tests {
         assert!(whole.memory_bytes > below.memory_bytes);
         assert!(peak_bytes(root).unwrap() > 0);
         let sleeper = descendant(root, 1).and_then(rustix::process::Pid::from_raw).unwrap();
-        assert_eq!(descendants(root), [sleeper.as_raw_nonzero().get()]);
+        let sleeping = sleeper.as_raw_nonzero().get();
+        assert_eq!(descendants(root), [sleeping]);
+        assert_eq!(Family::Parents(parents()).children(root, &[]), [sleeping], "without the kernel's help");
         rustix::process::kill_process(sleeper, rustix::process::Signal::KILL).unwrap();
         child.kill().unwrap();
         child.wait().unwrap();

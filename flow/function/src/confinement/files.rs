@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn what_holds_in_part_is_not_all() {
-        let told = |status| Confinement { files: extent(status), namespaces: true, limits: true };
+        let told = |status| Confinement { files: extent(status), namespaces: true, limits: true, peers: true };
         assert!(told(RulesetStatus::FullyEnforced).whole());
         let part = told(RulesetStatus::PartiallyEnforced);
         assert!(!part.whole() && part.to_string().contains("in force in part"), "{part}");

@@ -45,6 +45,10 @@ pub struct Confinement {
     pub namespaces: bool,
     /// Limits of memory, files, processes and disk.
     pub limits: bool,
+    /// The machine tells who is at the other end of a connection: a process's work and the console are out of reach of
+    /// others.
+    #[serde(default)]
+    pub peers: bool,
 }
 
 /// How much of a layer this machine's kernel has.
@@ -61,12 +65,12 @@ pub enum Extent {
 
 impl Confinement {
     /// What holds without any help of the kernel's.
-    pub(crate) const LIMITED: Self = Self { files: Extent::None, namespaces: false, limits: true };
+    pub(crate) const LIMITED: Self = Self { files: Extent::None, namespaces: false, limits: true, peers: false };
 
     /// Whether everything there is holds.
     #[must_use]
     pub fn whole(self) -> bool {
-        self.files == Extent::Whole && self.namespaces && self.limits
+        self.files == Extent::Whole && self.namespaces && self.limits && self.peers
     }
 
     /// How many processes stand between the node and the runtime.
@@ -85,10 +89,11 @@ impl fmt::Display for Confinement {
         };
         write!(
             formatter,
-            "files (Landlock): {}; processes (namespaces): {}; limits: {}",
+            "files (Landlock): {}; processes (namespaces): {}; limits: {}; peers: {}",
             files,
             say(self.namespaces),
-            say(self.limits)
+            say(self.limits),
+            say(self.peers)
         )
     }
 }

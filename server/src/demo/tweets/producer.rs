@@ -141,10 +141,19 @@ impl Stream {
 /// Reads a file on a thread that may block, a bounded number of tweets ahead.
 fn read_ahead(file: PathBuf) -> mpsc::Receiver<Result<(Millis, Tweet), String>> {
     let (sender, receiver) = mpsc::channel(AHEAD);
-    tokio::task::spawn_blocking(move || match read(&file) {
-        // Nobody waits for more once sending fails.
-        Ok(mut tweets) => drop(tweets.try_for_each(|tweet| sender.blocking_send(tweet))),
-        Err(error) => drop(sender.blocking_send(Err(error))),
+    tokio::task::spawn_blocking(move || {
+        let tweets = match read(&file) {
+            Ok(tweets) => tweets,
+            Err(error) => {
+                let _ = sender.blocking_send(Err(error));
+                return;
+            }
+        };
+        for tweet in tweets {
+            if sender.blocking_send(tweet).is_err() {
+                return;
+            }
+        }
     });
     receiver
 }

@@ -49,6 +49,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tower_service::Service as _;
 
+use super::console_gate;
 use super::event_hubs::{self, EventHubsListeners};
 use super::portal::{self, PortalListener};
 use super::{Engines, api_keys, bind, keys, marketplace};
@@ -109,7 +110,7 @@ impl Listeners {
         let portal_front = portal::front(engines, settings);
         self.portal.serve(&portal_front, stopped, tasks);
         let console = millstream_console::router(console(engines, event_hubs.clone()));
-        let pages = serve::serve_live(self.console, Share::Console, live(console.clone()));
+        let pages = serve::serve_live(self.console, Share::Console, live(console.clone()), console_gate::gate());
         let ended = stop(stopped.clone());
         tasks.spawn(async move {
             // Live pages never end by themselves, so the node does not wait for them.

@@ -10,6 +10,7 @@ mod keys;
 mod listeners;
 mod marketplace;
 mod portal;
+mod sold_usage;
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -130,44 +130,4 @@ fn tell(product: &str, record: &UsageRecord, metered: Result<Metered, Marketplac
 }
 
 #[cfg(test)]
-mod tests {
-    use millstream_gateway::UsageTotals;
-
-    use super::*;
-
-    fn hour(key: &str, hour: Millis, customer: Option<&str>, requests: u64) -> UsageHour {
-        let sold = customer.map(|customer| Sold { product: "p".into(), customer: customer.into() });
-        let (plan, api, stage) = ("plan".into(), "api".into(), "stage".into());
-        UsageHour {
-            plan,
-            key: key.into(),
-            api,
-            stage,
-            hour: hour * HOUR,
-            sold,
-            used: UsageTotals { requests, bytes: 1 },
-        }
-    }
-
-    #[test]
-    fn hours_that_are_over_are_metered_and_the_last_one_of_who_leaves() {
-        let mut used = Used::new();
-        let leaving = BTreeSet::from([Sold { product: "p".into(), customer: "leaves".into() }]);
-        let hours = |key| {
-            vec![
-                hour(key, 7, None, 100),
-                hour(key, 7, Some("stays"), 1),
-                hour(key, 7, Some("leaves"), 2),
-                hour(key, 8, Some("stays"), 4),
-                hour(key, 8, Some("leaves"), 8),
-            ]
-        };
-        // Two keys, of two plans perhaps: their usage is one customer's.
-        add(&mut used, hours("one"), 8 * HOUR, &leaving);
-        add(&mut used, hours("two"), 8 * HOUR, &leaving);
-        let told: Vec<(String, Millis, u64)> =
-            used.into_iter().map(|((sold, hour), requests)| (sold.customer, hour / HOUR, requests)).collect();
-        let expected = [("leaves", 7, 4), ("leaves", 8, 16), ("stays", 7, 2)];
-        assert_eq!(told, expected.map(|(customer, hour, requests)| (customer.to_owned(), hour, requests)));
-    }
-}
+mod tests;

@@ -53,7 +53,7 @@ impl Portal {
         }
         let (text, stage) = (new.document, new.stage.clone());
         let checked = tokio::task::spawn_blocking(move || checked(text.as_deref(), &deployed, &stage)).await;
-        let document = checked.map_err(|_| PortalError::Storage(StorageError::Closed))??;
+        let (document, read) = checked.map_err(|_| PortalError::Storage(StorageError::Closed))??;
         let _turn = self.shared.edits.lock().await;
         let known = self.shared.catalog.portal_apis.get(&name);
         if known.is_none() && self.shared.catalog.portal_apis.list().len() >= APIS_MAX {
@@ -73,7 +73,10 @@ impl Portal {
             return Ok(Put::Unchanged);
         }
         let updated = known.as_ref().map_or(now, |known| now.max(known.updated + 1));
+        let name = definition.name.clone();
         self.shared.catalog.portal_apis.put(PortalApiDefinition { updated, ..definition }).await?;
+        let mut documents = self.shared.documents.lock().unwrap_or_else(PoisonError::into_inner);
+        documents.insert(name, (updated, Arc::new(read)));
         Ok(if known.is_some() { Put::Updated } else { Put::Created })
     }
 
@@ -131,19 +134,18 @@ impl Portal {
     }
 }
 
-/// The document of an API as it is kept, which can be read. Takes a while for a long one: not for an async worker.
-fn checked(text: Option<&str>, deployed: &ApiDefinition, stage: &str) -> Result<String, PortalError> {
+/// The document of an API as it is kept, and as it is read. Takes a while for a long one: not for an async worker.
+fn checked(text: Option<&str>, deployed: &ApiDefinition, stage: &str) -> Result<(String, Document), PortalError> {
     let value = match text.filter(|text| !text.trim().is_empty()) {
         Some(text) => openapi::parse(text)?,
         None => openapi::of_api::describe(deployed, stage).ok_or_else(|| no_stage(stage))?,
     };
-    openapi::read(&value)?;
-    let document = value.to_string();
+    let (read, document) = (openapi::read(&value)?, value.to_string());
     // Aliases stand for more than their text; what is kept must be read again.
     if document.len() > DOCUMENT_BYTES_MAX {
         return Err(PortalError::DocumentTooLarge { bytes: document.len(), max: DOCUMENT_BYTES_MAX });
     }
-    Ok(document)
+    Ok((document, read))
 }
 
 fn no_stage(stage: &str) -> PortalError {

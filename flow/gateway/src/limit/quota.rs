@@ -18,6 +18,9 @@ const COUNTERS_MAX: usize = 50_000;
 /// The bytes of a counter on the disk: begin, calls, bytes, granted, end. Those of older versions end sooner.
 const STATE_BYTES: usize = 40;
 
+/// How long a counter without a period stays when nobody calls, milliseconds: longer than a year.
+const UNUSED_MAX: Millis = 400 * 24 * 3_600_000;
+
 /// Counters that one step of the sweep looks at.
 const SWEEP_ROWS: usize = 1_000;
 
@@ -66,7 +69,7 @@ pub(crate) struct Counter {
     bytes: u64,
     /// Calls of this period beyond the allowance; negative: fewer.
     granted: i64,
-    /// When the period is over: from then on the counter says no more than a new one would.
+    /// When the period is over, or nobody has called for very long: from then on it is a new one's like.
     end: Millis,
     /// Calls that are counted in memory and not settled: the counter must not be read again from the disk.
     reserved: u32,
@@ -320,12 +323,13 @@ impl Counter {
         if let Some(begin) = begin {
             *self = Self { begin, reserved: self.reserved, ..Self::default() };
         }
-        self.end = match period {
+        let end = match period {
             Period::Forever => Millis::MAX,
             Period::FromFirstCall(length) => self.begin.saturating_add(length),
             Period::Fixed { end, .. } => end,
         };
-        self.end
+        self.end = end.min(now.saturating_add(UNUSED_MAX));
+        end
     }
 
     fn encoded(&self) -> [u8; STATE_BYTES] {
@@ -472,6 +476,10 @@ mod tests {
         assert_eq!(left.iter().map(|(key, _)| &key[..]).collect::<Vec<_>>(), [&b"always"[..], b"late", b"plan/p\nk"]);
         assert!(quotas.counters().contains_key("under way"));
         assert_eq!(quotas.take("key 7\n", THREE, 1_000).await.unwrap(), Ok(()));
+        quotas.sweep(UNUSED_MAX, |_| true).await.unwrap();
+        storage.commit(Transaction::new()).await.unwrap();
+        let left = storage.scan(&quotas.keyspace, all, false, 10).unwrap();
+        assert_eq!(left.len(), 0, "without a period, but not called for very long");
     }
 
     #[test]

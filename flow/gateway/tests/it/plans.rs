@@ -301,7 +301,7 @@ async fn counts_say_whom_they_were_sold_to_though_the_key_and_the_plan_are_gone(
     }
     world.plans.delete_key(&key).await.unwrap();
     let keys = world.plans.metered_keys(&plan, "", 10).await.unwrap();
-    assert_eq!(keys, [key.clone()]);
+    assert_eq!(keys, [key.as_str()]);
     let hours = world.plans.usage(&plan, &key, NOW - HOUR, NOW + HOUR).await.unwrap();
     let told: Vec<_> =
         hours.into_iter().map(|hour| (hour.sold.map(|sold| sold.customer), hour.used.requests)).collect();

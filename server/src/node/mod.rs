@@ -11,6 +11,7 @@ mod keys;
 mod listeners;
 mod marketplace;
 mod portal;
+mod sold_usage;
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -46,6 +46,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::event_hubs::{self, EventHubsListeners};
+use super::kafka::KafkaListeners;
 use super::portal::{self, PortalListener};
 use super::{Engines, api_keys, bind, keys, marketplace};
 use crate::apply::create::{self, Creator};
@@ -61,6 +62,7 @@ pub struct Listeners {
     aws: TcpListener,
     console: TcpListener,
     event_hubs: EventHubsListeners,
+    kafka: KafkaListeners,
     portal: PortalListener,
 }
 
@@ -70,6 +72,7 @@ impl Listeners {
             aws: bind(settings.aws_listen, "--aws-listen").await?,
             console: bind(settings.console_listen, "--console-listen").await?,
             event_hubs: EventHubsListeners::bind(settings).await?,
+            kafka: KafkaListeners::bind(settings).await?,
             portal: PortalListener::bind(settings).await?,
         })
     }
@@ -100,7 +103,9 @@ impl Listeners {
             answer
         };
         tasks.spawn(millstream_http::serve::serve(self.aws, Arc::new(answer), Box::pin(stop(stopped.clone()))));
+        let tls = self.event_hubs.tls();
         self.event_hubs.serve(&event_hubs, stopped, tasks);
+        self.kafka.serve(engines, settings, tls, stopped, tasks);
         let portal_front = portal::front(engines, settings);
         self.portal.serve(&portal_front, stopped, tasks);
         let console = millstream_console::router(console(engines, event_hubs.clone()));

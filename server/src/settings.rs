@@ -298,7 +298,8 @@ impl Settings {
             let whole = parsed.filter(|url| matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some());
             whole.filter(|url| url.path() == "/").ok_or_else(|| SettingsError::PortalUrl(url.clone()))?;
         }
-        for address in [self.aws_listen, self.eventhubs_listen, self.kafka_listen].into_iter().chain(self.portal_listen) {
+        for address in [self.aws_listen, self.eventhubs_listen, self.kafka_listen].into_iter().chain(self.portal_listen)
+        {
             if !address.ip().is_loopback() {
                 return Err(SettingsError::PlainInPublic(address));
             }

@@ -282,11 +282,7 @@ fn known<'g>(groups: &'g mut HashMap<GroupId, Group>, id: &GroupId) -> Result<&'
     groups.get_mut(id).ok_or(GroupError::UnknownMember)
 }
 
-fn entry<'g>(
-    groups: &'g mut HashMap<GroupId, Group>,
-    id: &GroupId,
-    now: Millis,
-) -> Result<&'g mut Group, GroupError> {
+fn entry<'g>(groups: &'g mut HashMap<GroupId, Group>, id: &GroupId, now: Millis) -> Result<&'g mut Group, GroupError> {
     if groups.len() >= GROUPS_MAX && !groups.contains_key(id) {
         return Err(GroupError::TooManyGroups { max: GROUPS_MAX });
     }

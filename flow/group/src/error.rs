@@ -76,11 +76,9 @@ impl GroupError {
         match self {
             Self::UnknownMember | Self::NotFound => ErrorKind::NotFound,
             Self::Protocol | Self::SessionTimeout { .. } | Self::Name => ErrorKind::Invalid,
-            Self::MemberIdRequired { .. }
-            | Self::Generation
-            | Self::Rebalancing
-            | Self::Fenced
-            | Self::NotEmpty => ErrorKind::Conflict,
+            Self::MemberIdRequired { .. } | Self::Generation | Self::Rebalancing | Self::Fenced | Self::NotEmpty => {
+                ErrorKind::Conflict
+            }
             Self::TooManyGroups { .. } | Self::TooManyMembers { .. } => ErrorKind::Throttled,
             Self::MetadataTooLarge { .. } => ErrorKind::TooLarge,
             Self::Storage(error) => error.kind(),

@@ -359,7 +359,9 @@ impl Streams {
         for (index, hash_keys) in (0u32..).zip(hash_key::even_ranges(shards)) {
             match definition.shards.get_mut(index as usize) {
                 Some(shard) => shard.hash_keys = hash_keys,
-                None => definition.shards.push(ShardDefinition { index, log: self.catalog.next_id().await?, hash_keys }),
+                None => {
+                    definition.shards.push(ShardDefinition { index, log: self.catalog.next_id().await?, hash_keys })
+                }
             }
         }
         self.catalog.streams.put(definition).await?;

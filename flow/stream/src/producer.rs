@@ -64,7 +64,11 @@ enum Outcome {
     /// Which append of the transaction it is, and what to take back when it does not become durable.
     Appended(usize, Option<(LogId, Sequence)>),
     /// The batch is there since `base_offset`, or on its way there.
-    Repeated { log: LogId, base_offset: u64, next_offset: u64 },
+    Repeated {
+        log: LogId,
+        base_offset: u64,
+        next_offset: u64,
+    },
     Refused(AppendError),
 }
 
@@ -267,18 +271,26 @@ impl State {
         }
         if sequence.epoch > self.epoch {
             let starts = sequence.first == 0;
-            return if starts { Ok(()) } else { Err(Outcome::Refused(AppendError::OutOfSequence { found: sequence.first })) };
+            return if starts {
+                Ok(())
+            } else {
+                Err(Outcome::Refused(AppendError::OutOfSequence { found: sequence.first }))
+            };
         }
         let last = last_of(sequence.first, count);
         if let Some(batch) = self.batches.iter().find(|batch| (batch.first, batch.last) == (sequence.first, last)) {
             return Err(match batch.base_offset {
-                Some(base_offset) => Outcome::Repeated { log, base_offset, next_offset: base_offset + u64::from(count) },
+                Some(base_offset) => {
+                    Outcome::Repeated { log, base_offset, next_offset: base_offset + u64::from(count) }
+                }
                 None => Outcome::Refused(AppendError::Repeated { found: sequence.first }),
             });
         }
         match self.batches.back() {
             Some(latest) if sequence.first == next(latest.last) => Ok(()),
-            Some(latest) if last <= latest.last => Err(Outcome::Refused(AppendError::Repeated { found: sequence.first })),
+            Some(latest) if last <= latest.last => {
+                Err(Outcome::Refused(AppendError::Repeated { found: sequence.first }))
+            }
             Some(_) => Err(Outcome::Refused(AppendError::OutOfSequence { found: sequence.first })),
             None => Ok(()),
         }

@@ -67,12 +67,14 @@ fn of_access_key(kafka: &Kafka, key: &str, secret: &str) -> Result<Caller, Strin
 
 /// The same for every reason: who guesses learns nothing.
 fn refusal() -> String {
-    "expected `$ConnectionString` with a connection string of this namespace, or an access key with its secret".to_owned()
+    "expected `$ConnectionString` with a connection string of this namespace, or an access key with its secret"
+        .to_owned()
 }
 
 impl<'m> Plain<'m> {
     fn parse(message: &'m [u8]) -> Result<Self, String> {
-        let wrong = || "expected an authorization identity (or none), a user and a password, each behind a zero".to_owned();
+        let wrong =
+            || "expected an authorization identity (or none), a user and a password, each behind a zero".to_owned();
         let text = std::str::from_utf8(message).map_err(|_| wrong())?;
         let mut parts = text.split('\0');
         match (parts.next(), parts.next(), parts.next(), parts.next()) {
@@ -117,9 +119,11 @@ mod tests {
 
     #[test]
     fn a_connection_string_names_host_policy_key_and_entity() {
-        let text = "Endpoint=sb://shop.localhost:9093/;SharedAccessKeyName=Root;SharedAccessKey=a+b/c==;EntityPath=orders";
+        let text =
+            "Endpoint=sb://shop.localhost:9093/;SharedAccessKeyName=Root;SharedAccessKey=a+b/c==;EntityPath=orders";
         let parts = ConnectionString::parse(text).unwrap();
-        let whole = ConnectionString { host: "shop.localhost:9093", policy: "Root", key: "a+b/c==", entity: Some("orders") };
+        let whole =
+            ConnectionString { host: "shop.localhost:9093", policy: "Root", key: "a+b/c==", entity: Some("orders") };
         assert_eq!(parts, whole);
         assert!(ConnectionString::parse("Endpoint=sb://h/;SharedAccessKeyName=Root").is_err());
     }

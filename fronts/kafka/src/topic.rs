@@ -22,12 +22,7 @@ pub fn is_name(name: &str) -> bool {
 }
 
 /// The stream of a topic that the client may use so.
-pub fn find(
-    kafka: &Kafka,
-    session: &Session,
-    right: Right,
-    name: &str,
-) -> Result<Arc<StreamDefinition>, ErrorCode> {
+pub fn find(kafka: &Kafka, session: &Session, right: Right, name: &str) -> Result<Arc<StreamDefinition>, ErrorCode> {
     if !is_name(name) {
         return Err(ErrorCode::InvalidTopic);
     }

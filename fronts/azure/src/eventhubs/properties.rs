@@ -87,10 +87,10 @@ mod tests {
         let headers = of_message(&Properties { named, key: Some("k".into()), ..Properties::default() });
         assert_eq!(headers.annotation_items, 2);
         let section = sections(headers.properties).next().unwrap().unwrap();
-        let expected = vec![
-            (Value::string("b"), Value::Null),
-            (Value::string("a"), Value::Binary("2".into())),
-        ];
-        assert_eq!((section.kind, section.value().unwrap()), (SectionKind::ApplicationProperties, Value::Map(expected)));
+        let expected = vec![(Value::string("b"), Value::Null), (Value::string("a"), Value::Binary("2".into()))];
+        assert_eq!(
+            (section.kind, section.value().unwrap()),
+            (SectionKind::ApplicationProperties, Value::Map(expected))
+        );
     }
 }

@@ -19,6 +19,8 @@ const RETENTION_HOURS_MAX: i64 = 8_760;
 const HOUR_MS: i64 = 3_600_000;
 /// The setting of a topic that says how long its records stay, milliseconds.
 pub const RETENTION: &str = "retention.ms";
+/// Says of a setting's value that it is the topic's own.
+pub const OF_TOPIC: i8 = 1;
 
 struct Wanted {
     name: String,
@@ -55,11 +57,8 @@ pub fn begin(kafka: Kafka, session: Session, mut request: Request) -> Result<Ans
         for wanted in topics {
             let hub = check(&kafka, &session, &wanted);
             let one = match hub {
-                Ok(hub) if only_check => Ok(hub.partitions),
-                Ok(hub) => {
-                    let partitions = hub.partitions;
-                    create(&kafka, &session, hub).await.map(|()| partitions)
-                }
+                Ok(hub) if only_check => Ok(hub),
+                Ok(hub) => create(&kafka, &session, hub.clone()).await.map(|()| hub),
                 Err(refusal) => Err(refusal),
             };
             made.push((wanted.name, one));
@@ -121,14 +120,15 @@ fn check(kafka: &Kafka, session: &Session, wanted: &Wanted) -> Result<NewHub, Re
 /// Whole hours, rounded up, since streams keep records by the hour.
 fn hours(text: &str) -> Result<u32, Refusal> {
     let parsed: Option<i64> = text.parse().ok();
-    let hours = parsed.filter(|ms| *ms > 0).map(|ms| (ms - 1) / HOUR_MS + 1).filter(|hours| *hours <= RETENTION_HOURS_MAX);
+    let hours =
+        parsed.filter(|ms| *ms > 0).map(|ms| (ms - 1) / HOUR_MS + 1).filter(|hours| *hours <= RETENTION_HOURS_MAX);
     hours.and_then(|hours| u32::try_from(hours).ok()).ok_or_else(|| {
         let text = format!("expected {RETENTION} from 1 to {}, found {text}", RETENTION_HOURS_MAX * HOUR_MS);
         (ErrorCode::InvalidConfig, text)
     })
 }
 
-fn answer(request: &Request, made: &[(String, Result<u32, Refusal>)]) -> Writer {
+fn answer(request: &Request, made: &[(String, Result<NewHub, Refusal>)]) -> Writer {
     let version = request.version;
     let mut out = request.answer();
     out.i32(0);
@@ -140,9 +140,17 @@ fn answer(request: &Request, made: &[(String, Result<u32, Refusal>)]) -> Writer 
         out.i16(made.as_ref().err().map_or(ErrorCode::None, |(error, _)| *error).wire());
         out.nullable_string(made.as_ref().err().map(|(_, text)| text.as_str()));
         if version >= 5 {
-            out.i32(made.as_ref().map_or(-1, |partitions| partitions.cast_signed()));
+            out.i32(made.as_ref().map_or(-1, |hub| hub.partitions.cast_signed()));
             out.i16(if made.is_ok() { 1 } else { -1 });
-            out.null_array();
+            // Clients read the settings of a topic that was made without looking whether there are any.
+            out.array(made.as_ref().map_or(&[][..], std::slice::from_ref), |out, hub: &NewHub| {
+                out.string(RETENTION);
+                out.nullable_string(Some(&(i64::from(hub.retention_hours) * HOUR_MS).to_string()));
+                out.bool(true);
+                out.i8(OF_TOPIC);
+                out.bool(false);
+                out.tags();
+            });
         }
         out.tags();
     });

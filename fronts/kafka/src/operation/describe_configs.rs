@@ -2,7 +2,7 @@
 
 use millstream_namespace::Right;
 
-use super::create_topics::RETENTION;
+use super::create_topics::{OF_TOPIC, RETENTION};
 use super::{NODE, later};
 use crate::connection::{Answer, Request};
 use crate::error::ErrorCode;
@@ -15,8 +15,7 @@ use crate::wire::{DecodeError, Reader, Writer};
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
 
-/// Where a value comes from: the topic's own, or nobody said another.
-const OF_TOPIC: i8 = 1;
+/// Says of a setting's value that nobody said another.
 const DEFAULT: i8 = 5;
 
 /// Types of values.
@@ -41,11 +40,8 @@ struct Setting {
 
 pub fn begin(kafka: Kafka, session: Session, mut request: Request) -> Result<Answer, DecodeError> {
     let resources = request.fields.array(|fields| {
-        let wanted = Wanted {
-            kind: fields.i8()?,
-            name: fields.string()?,
-            keys: fields.nullable_array(Reader::string)?,
-        };
+        let wanted =
+            Wanted { kind: fields.i8()?, name: fields.string()?, keys: fields.nullable_array(Reader::string)? };
         fields.tags()?;
         Ok(wanted)
     })?;

@@ -84,11 +84,8 @@ pub fn begin(kafka: Kafka, session: &Session, mut request: Request) -> Result<An
 
 fn decode(bytes: Bytes, log: LogId) -> Result<ShardBatch, BatchError> {
     let batch = records::decode(bytes)?;
-    let sequence = batch.sequence.map(|(producer, epoch, first)| Sequence {
-        producer: producer.cast_unsigned(),
-        epoch,
-        first,
-    });
+    let sequence =
+        batch.sequence.map(|(producer, epoch, first)| Sequence { producer: producer.cast_unsigned(), epoch, first });
     Ok(ShardBatch { log, records: record::to_log(batch.records)?, sequence })
 }
 
@@ -128,10 +125,8 @@ fn placed(
             None => Placed { index, error: ErrorCode::UnknownServerError, message: None, offsets: None },
         }
     };
-    let of_topic = |OfTopic { name, partitions }| OfTopic {
-        name,
-        partitions: partitions.into_iter().map(&mut place).collect(),
-    };
+    let of_topic =
+        |OfTopic { name, partitions }| OfTopic { name, partitions: partitions.into_iter().map(&mut place).collect() };
     topics.into_iter().map(of_topic).collect()
 }
 

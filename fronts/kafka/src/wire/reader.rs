@@ -215,7 +215,10 @@ mod tests {
 
     #[test]
     fn lengths_that_the_bytes_do_not_have_are_refused_without_memory() {
-        assert_eq!(reader(&[0x7f, 0xff, 0xff, 0xff, 1], false).array(Reader::i8), Err(DecodeError::Length(0x7fff_ffff)));
+        assert_eq!(
+            reader(&[0x7f, 0xff, 0xff, 0xff, 1], false).array(Reader::i8),
+            Err(DecodeError::Length(0x7fff_ffff))
+        );
         assert_eq!(reader(&[0xff, 0xff, 0xff, 0xfe], false).nullable_bytes(), Err(DecodeError::Length(-2)));
         assert_eq!(reader(&[0, 9, b'a'], false).string(), Err(DecodeError::Short));
         assert_eq!(reader(&[1, 0, 3], true).tags(), Err(DecodeError::Short));

@@ -5,6 +5,7 @@ import json
 import socket
 import struct
 import subprocess
+import threading
 import time
 import uuid
 
@@ -353,16 +354,19 @@ def test_kinesis_and_event_hubs_in_kafka_out(node):
 
 
 def receive(node, hub, count):
-    events = []
+    """The first events of a hub's only partition, by AMQP."""
     client = EventHubConsumerClient.from_connection_string(hubs_connection_string(node), "$Default", eventhub_name=hub)
+    events, enough = [], threading.Event()
 
     def take(_context, batch):
         events.extend(batch)
         if len(events) >= count:
-            client.close()
+            enough.set()
 
     with client:
-        client.receive_batch(take, starting_position="-1", max_wait_time=WAIT)
+        arguments = {"on_event_batch": take, "starting_position": "-1", "max_wait_time": 1}
+        threading.Thread(target=client.receive_batch, kwargs=arguments, daemon=True).start()
+        assert enough.wait(WAIT)
     return events[:count]
 
 

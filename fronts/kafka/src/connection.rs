@@ -27,7 +27,7 @@ const WAITING_MAX: usize = 8;
 /// How long the rest of a request may take once its length is there.
 const REQUEST_TIME: Duration = Duration::from_secs(30);
 /// How long a client may take none of an answer before it is given up.
-const WRITE_STALL: Duration = Duration::from_secs(60);
+const WRITE_STALL: Duration = Duration::from_secs(30);
 /// Bytes written at once: the stall is measured piece by piece.
 const WRITE_BYTES: usize = 64 << 10;
 /// How long the answers under way may take when the node stops.
@@ -116,7 +116,7 @@ async fn read(
             .ok()
             .filter(|length| *length <= bytes_max)
             .ok_or_else(|| io::Error::other(Refused::Length(length)))?;
-        let held = kafka.hold(length).await;
+        let held = kafka.hold_request(length).await;
         let mut frame = BytesMut::with_capacity(length);
         let rest = async {
             while frame.len() < length {

@@ -14,7 +14,7 @@ use crate::connection::{Answer, Answered, Request};
 use crate::error::ErrorCode;
 use crate::record;
 use crate::records::BatchWriter;
-use crate::service::Kafka;
+use crate::service::{Kafka, shrink};
 use crate::session::Session;
 use crate::topic;
 use crate::wire::{DecodeError, Writer};
@@ -80,8 +80,10 @@ pub fn begin(kafka: Kafka, session: Session, mut request: Request) -> Result<Ans
             return Some(Answered::new(answer(&request, ErrorCode::FetchSessionIdNotFound, &[]), None));
         }
         wait_for(&kafka, &session, &topics, &limits).await;
-        let held = kafka.hold(limits.bytes_max.min(due(&kafka, &session, &topics))).await;
-        let got = read(&kafka, &session, topics, limits.bytes_max).await;
+        let wanted = limits.bytes_max.min(due(&kafka, &session, &topics));
+        let (mut held, bytes_max) = kafka.hold_answer(wanted).await;
+        let got = read(&kafka, &session, topics, bytes_max).await;
+        shrink(&mut held, got.iter().flat_map(|topic| &topic.partitions).map(|got| got.records.len()).sum());
         Some(Answered::new(answer(&request, ErrorCode::None, &got), held))
     }))
 }

@@ -4,15 +4,19 @@
 //! record to record. What is known of a producer in a shard (its last few batches) commits with the batch it came from, so
 //! it holds through crashes.
 
-use std::collections::{HashMap, VecDeque};
+mod state;
+
+use std::collections::HashMap;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::{Buf as _, BufMut as _, Bytes};
+use bytes::{Buf as _, Bytes};
 use millstream_storage::{Keyspace, Receipt, Storage, StorageError, Ticket, Transaction};
 use millstream_types::{Clock, EncodedRecords, LogId, Millis};
 
+pub use self::state::Sequence;
+use self::state::{Checked, State};
 use crate::error::AppendError;
 
 /// Producers of all shards that are remembered, about 10 MiB. Beyond it those that were silent longest are forgotten: what
@@ -20,25 +24,11 @@ use crate::error::AppendError;
 const PRODUCERS_MAX: usize = 50_000;
 /// How many are forgotten at once then, so that looking for them is rare.
 const FORGOTTEN_AT_ONCE: usize = PRODUCERS_MAX / 10;
-/// Batches of a producer by which a repetition is known: as many as a producer may have under way.
-const BATCHES_KEPT: usize = 5;
 /// Stored producers read at once when a node starts.
 const PAGE: usize = 10_000;
 /// How long a repetition waits for its first sending to become durable; a disk that takes longer has failed.
 const REPEATED_WAIT: Duration = Duration::from_secs(10);
 const KEYSPACE: &str = "producer";
-const VERSION: u8 = 1;
-
-/// Which batch of which producer it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sequence {
-    /// The producer.
-    pub producer: u64,
-    /// Its epoch, 0 or more.
-    pub epoch: i16,
-    /// The number of the batch's first record, 0 or more; behind `i32::MAX` comes 0.
-    pub first: i32,
-}
 
 /// Records for the end of one shard.
 #[derive(Debug, Clone)]
@@ -63,37 +53,13 @@ pub struct Appending {
 enum Outcome {
     /// Which append of the transaction it is, and what to take back when it does not become durable.
     Appended(usize, Option<(LogId, Sequence)>),
-    /// The batch is there since `base_offset`, or on its way there.
-    Repeated {
-        log: LogId,
-        base_offset: u64,
-        next_offset: u64,
-    },
+    /// The batch is there from this offset on, or on its way there.
+    Repeated(LogId, Sequence, u64),
     Refused(AppendError),
 }
 
 /// A producer in a shard.
 type Known = (LogId, u64);
-
-/// What is known of a producer in a shard.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct State {
-    epoch: i16,
-    used: Millis,
-    /// The last batches, the latest last.
-    batches: VecDeque<Batch>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Batch {
-    first: i32,
-    last: i32,
-    /// Where it begins. The offset is given after the state is written, so a restart forgets it for the latest batch.
-    base_offset: Option<u64>,
-}
-
-/// An offset that is not known, as it is stored.
-const NO_OFFSET: u64 = u64::MAX;
 
 /// Takes batches of producers. Cheap to clone.
 #[derive(Clone)]
@@ -144,9 +110,16 @@ impl Producers {
                 let of_producer = (log, sequence.producer);
                 let before = changes.iter().rev().find(|(other, ..)| *other == of_producer).map(|(_, state, _)| state);
                 let before = before.or_else(|| known.get(&of_producer));
-                if let Some(Err(outcome)) = before.map(|state| state.check(log, sequence, records.count())) {
-                    outcomes.push(outcome);
-                    continue;
+                match before.map_or(Ok(Checked::Next), |state| state.check(sequence, records.count())) {
+                    Ok(Checked::Next) => {}
+                    Ok(Checked::Repeated(offset)) => {
+                        outcomes.push(Outcome::Repeated(log, sequence, offset));
+                        continue;
+                    }
+                    Err(refusal) => {
+                        outcomes.push(Outcome::Refused(refusal));
+                        continue;
+                    }
                 }
                 let state = State::after(before, sequence, records.count(), self.clock.now());
                 changes.push((of_producer, state, appends));
@@ -167,9 +140,7 @@ impl Producers {
         let ticket = self.storage.submit(transaction);
         if let (Ok(ticket), Some(known)) = (&ticket, &mut known) {
             for (of_producer, mut state, append) in changes {
-                if let Some(latest) = state.batches.back_mut() {
-                    latest.base_offset = ticket.receipt().base_offsets.get(append).copied();
-                }
+                state.place_latest(ticket.receipt().base_offsets.get(append).copied());
                 known.insert(of_producer, state);
             }
         }
@@ -199,12 +170,8 @@ impl Producers {
         let of_producer = (log, sequence.producer);
         let mut known = self.known();
         if let Some(state) = known.get_mut(&of_producer).filter(|state| state.epoch == sequence.epoch) {
-            if let Some(at) = state.batches.iter().position(|batch| batch.first == sequence.first) {
-                state.batches.truncate(at);
-            }
-            if state.batches.is_empty() {
-                known.remove(&of_producer);
-            }
+            // Later ones are taken back too, should they have become durable all the same: their order is gone.
+            state.take_back(sequence.first);
         }
     }
 }
@@ -224,9 +191,7 @@ impl Appending {
             answers.push(match outcome {
                 Outcome::Refused(error) => Err(error),
                 Outcome::Appended(append, taken) => producers.appended(receipt.as_ref(), append, taken),
-                Outcome::Repeated { log, base_offset, next_offset } => {
-                    producers.came(log, next_offset).await.map(|()| base_offset)
-                }
+                Outcome::Repeated(log, sequence, offset) => producers.came(log, sequence, offset).await,
             });
         }
         answers
@@ -252,98 +217,16 @@ impl Producers {
         }
     }
 
-    /// Waits until a batch that came before is durable: it may be under way on another connection.
-    async fn came(&self, log: LogId, next_offset: u64) -> Result<(), AppendError> {
+    /// Waits until a batch that came before is durable: it may be under way on another connection, and fail there.
+    async fn came(&self, log: LogId, sequence: Sequence, offset: u64) -> Result<u64, AppendError> {
         let mut end = self.storage.watch(log);
-        let there = end.wait_for(|end| *end >= next_offset);
-        match tokio::time::timeout(REPEATED_WAIT, there).await {
-            Ok(Ok(_)) => Ok(()),
+        let there = tokio::time::timeout(REPEATED_WAIT, end.wait_for(|end| *end > offset)).await;
+        let still = self.known().get(&(log, sequence.producer)).is_some_and(|state| state.has(sequence, offset));
+        match there {
+            Ok(Ok(_)) if still => Ok(offset),
             _ => Err(AppendError::Storage(StorageError::Closed)),
         }
     }
-}
-
-impl State {
-    fn check(&self, log: LogId, sequence: Sequence, count: u32) -> Result<(), Outcome> {
-        if sequence.epoch < self.epoch {
-            let known = self.epoch;
-            return Err(Outcome::Refused(AppendError::Fenced { found: sequence.epoch, known }));
-        }
-        if sequence.epoch > self.epoch {
-            let starts = sequence.first == 0;
-            return if starts {
-                Ok(())
-            } else {
-                Err(Outcome::Refused(AppendError::OutOfSequence { found: sequence.first }))
-            };
-        }
-        let last = last_of(sequence.first, count);
-        if let Some(batch) = self.batches.iter().find(|batch| (batch.first, batch.last) == (sequence.first, last)) {
-            return Err(match batch.base_offset {
-                Some(base_offset) => {
-                    Outcome::Repeated { log, base_offset, next_offset: base_offset + u64::from(count) }
-                }
-                None => Outcome::Refused(AppendError::Repeated { found: sequence.first }),
-            });
-        }
-        match self.batches.back() {
-            Some(latest) if sequence.first == next(latest.last) => Ok(()),
-            Some(latest) if last <= latest.last => {
-                Err(Outcome::Refused(AppendError::Repeated { found: sequence.first }))
-            }
-            Some(_) => Err(Outcome::Refused(AppendError::OutOfSequence { found: sequence.first })),
-            None => Ok(()),
-        }
-    }
-
-    fn after(before: Option<&Self>, sequence: Sequence, count: u32, now: Millis) -> Self {
-        let same = before.filter(|before| before.epoch == sequence.epoch);
-        let mut batches = same.map(|before| before.batches.clone()).unwrap_or_default();
-        while batches.len() >= BATCHES_KEPT {
-            batches.pop_front();
-        }
-        batches.push_back(Batch { first: sequence.first, last: last_of(sequence.first, count), base_offset: None });
-        Self { epoch: sequence.epoch, used: now, batches }
-    }
-
-    fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(11 + 16 * self.batches.len());
-        out.put_u8(VERSION);
-        out.put_i16(self.epoch);
-        out.put_i64(self.used);
-        for batch in &self.batches {
-            out.put_i32(batch.first);
-            out.put_i32(batch.last);
-            out.put_u64(batch.base_offset.unwrap_or(NO_OFFSET));
-        }
-        out
-    }
-
-    fn decode(mut value: Bytes) -> Option<Self> {
-        if value.try_get_u8().ok()? != VERSION {
-            return None;
-        }
-        let (epoch, used) = (value.try_get_i16().ok()?, value.try_get_i64().ok()?);
-        let mut batches = VecDeque::new();
-        while !value.is_empty() {
-            let (first, last) = (value.try_get_i32().ok()?, value.try_get_i32().ok()?);
-            let base_offset = Some(value.try_get_u64().ok()?).filter(|offset| *offset != NO_OFFSET);
-            batches.push_back(Batch { first, last, base_offset });
-        }
-        Some(Self { epoch, used, batches })
-    }
-}
-
-/// The number behind a number.
-fn next(number: i32) -> i32 {
-    if number == i32::MAX { 0 } else { number + 1 }
-}
-
-/// The number of a batch's last record.
-fn last_of(first: i32, count: u32) -> i32 {
-    let last = i64::from(first) + i64::from(count) - 1;
-    // Behind the largest number comes 0.
-    (last % (i64::from(i32::MAX) + 1)) as i32
 }
 
 fn encode_key((log, producer): Known) -> Vec<u8> {
@@ -412,9 +295,14 @@ mod tests {
         assert_eq!(offsets, [Some(0), None, Some(1), Some(2)]);
     }
 
-    #[test]
-    fn behind_the_largest_number_comes_zero() {
-        assert_eq!((last_of(i32::MAX, 1), last_of(i32::MAX, 2)), (i32::MAX, 0));
-        assert_eq!((next(i32::MAX), next(4)), (0, 5));
+    #[tokio::test]
+    async fn what_did_not_become_durable_comes_first_again() {
+        let storage = Storage::in_memory(Arc::new(ManualClock::at(1)));
+        let producers = producers(&storage);
+        put(&producers, batch(0, 1, 0)).await.unwrap();
+        put(&producers, batch(1, 1, 0)).await.unwrap();
+        producers.take_back(LOG, Sequence { producer: 1, epoch: 0, first: 0 });
+        assert!(matches!(put(&producers, batch(1, 1, 0)).await, Err(AppendError::OutOfSequence { .. })));
+        assert_eq!(put(&producers, batch(0, 1, 0)).await.unwrap(), 2);
     }
 }

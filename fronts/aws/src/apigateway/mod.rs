@@ -186,6 +186,24 @@ fn input<T: DeserializeOwned>(request: &RestRequest) -> Result<T, ServiceError> 
     serde_json::from_slice(body).map_err(|error| ServiceError::new("SerializationException", error.to_string()))
 }
 
+/// Members that an operation does not know.
+type Unknown = std::collections::BTreeMap<String, Value>;
+
+/// Refuses members that ask for what this node has not; those that say what is so anyhow may be there.
+fn refuse(unknown: &Unknown) -> Result<(), ServiceError> {
+    let asks = |value: &Value| match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(members) => !members.is_empty(),
+        Value::Bool(true) | Value::Number(_) => true,
+    };
+    match unknown.iter().find(|(_, value)| asks(value)) {
+        Some((name, _)) => Err(bad_request(format!("{name} is not supported by this node"))),
+        None => Ok(()),
+    }
+}
+
 fn bad_request(message: impl Into<String>) -> ServiceError {
     ServiceError::new("BadRequestException", message)
 }

@@ -254,10 +254,10 @@ impl Groups {
                 let is_old = |group: &Group| group.phase == Phase::Empty && group.used + KEPT_MS <= now;
                 (next, groups.iter().find(|(_, group)| is_old(group)).map(|(id, _)| id.clone()))
             });
-            if let Some(id) = old {
-                if let Err(error) = self.delete(&id).await {
-                    tracing::warn!(group = %id.name, %error, "cannot forget a group that nobody uses");
-                }
+            if let Some(id) = old
+                && let Err(error) = self.delete(&id).await
+            {
+                tracing::warn!(group = %id.name, %error, "cannot forget a group that nobody uses");
             }
             let wait = next.map_or(LOOK, |ms| Duration::from_millis(ms.unsigned_abs()).min(LOOK));
             // Nothing changed that could end the wait sooner, or something did: both look again.

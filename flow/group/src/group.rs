@@ -414,10 +414,9 @@ impl Group {
     }
 
     fn check_seat(&self, seat: &Seat) -> Result<(), GroupError> {
-        if let Some(known) = seat.instance.as_deref().and_then(|instance| self.of_instance(instance)) {
-            if known != seat.member {
-                return Err(GroupError::Fenced);
-            }
+        let known = seat.instance.as_deref().and_then(|instance| self.of_instance(instance));
+        if known.is_some_and(|known| known != seat.member) {
+            return Err(GroupError::Fenced);
         }
         if !self.members.contains_key(&seat.member) {
             return Err(GroupError::UnknownMember);

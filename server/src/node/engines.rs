@@ -269,7 +269,7 @@ impl Engines {
         self.deliveries.shutdown().await;
         self.queries.shutdown().await;
         self.functions.shutdown().await;
-        if let Err(error) = self.insight.flush().await {
+        if let Err(error) = self.insight.shutdown().await {
             tracing::warn!(%error, "the last log lines and marks are not kept");
         }
         let storage = self.storage.clone();

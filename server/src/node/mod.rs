@@ -3,6 +3,7 @@
 //! Read next: [`engines`] (what is plugged into what), [`listeners`] (who can ask).
 
 mod api_keys;
+mod console_gate;
 mod engines;
 mod event_hubs;
 mod housekeeping;
@@ -11,6 +12,7 @@ mod keys;
 mod listeners;
 mod marketplace;
 mod portal;
+mod sold_usage;
 
 use std::net::SocketAddr;
 use std::path::Path;

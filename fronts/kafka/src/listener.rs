@@ -2,11 +2,10 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
@@ -14,17 +13,17 @@ use crate::connection;
 use crate::service::Kafka;
 use crate::session::Session;
 
-/// Connections at once; more wait in the system's queue. A client has one for each broker and one more for its group.
-const CONNECTIONS_MAX: usize = 20_000;
 /// How long the handshake of TLS may take.
 const TLS_HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// Serves until `stopped` says so, then lets connections answer what they have taken.
 pub async fn serve(kafka: Kafka, listener: TcpListener, tls: Option<TlsAcceptor>, mut stopped: watch::Receiver<bool>) {
-    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut tasks = JoinSet::new();
     loop {
-        let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { break };
+        let permit = tokio::select! {
+            permit = kafka.connection() => permit,
+            () = stop(&mut stopped) => break,
+        };
         let (stream, peer) = tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok(accepted) => accepted,

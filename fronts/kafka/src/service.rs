@@ -30,6 +30,7 @@ pub struct Kafka {
     requests: Arc<Semaphore>,
     answers: Arc<Semaphore>,
     small_answers: Arc<Semaphore>,
+    connections: Arc<Semaphore>,
 }
 
 /// What the service is made of.
@@ -59,12 +60,14 @@ pub struct KafkaParts {
 }
 
 /// What is decided for all connections.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KafkaOptions {
     /// Whether clients may do everything without saying who they are.
     pub open: bool,
     /// Whether a topic that is asked for and not there is made.
     pub create_topics: bool,
+    /// Connections of all listeners at once; more wait in the system's queue.
+    pub connections: usize,
 }
 
 impl Kafka {
@@ -73,11 +76,17 @@ impl Kafka {
     pub fn new(parts: KafkaParts) -> Self {
         let budget = |bytes: usize| Arc::new(Semaphore::new(bytes / PERMIT_BYTES));
         Self {
+            connections: Arc::new(Semaphore::new(parts.options.connections)),
             parts: Arc::new(parts),
             requests: budget(REQUEST_BYTES_MAX),
             answers: budget(ANSWER_BYTES_MAX),
             small_answers: budget(SMALL_ANSWERS_BYTES_MAX),
         }
+    }
+
+    /// Waits until there may be one more connection; it counts until the permit is dropped.
+    pub(crate) async fn connection(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.connections).acquire_owned().await.ok()
     }
 
     /// Waits until so many bytes of a request may be held; they are held until the permit is dropped.

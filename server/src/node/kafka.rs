@@ -6,6 +6,7 @@ use millstream_access::Caller;
 use millstream_aws::authorize::StreamUse;
 use millstream_azure::eventhubs::amqp::Acceptor;
 use millstream_azure::eventhubs::properties;
+use millstream_http::share::Share;
 use millstream_kafka::{Kafka, KafkaOptions, KafkaParts, listener};
 use millstream_namespace::Right;
 use tokio::net::TcpListener;
@@ -78,6 +79,10 @@ fn service(engines: &Engines, settings: &Settings) -> Kafka {
         named_values: Arc::new(properties::of_record),
         insight: engines.insight.clone(),
         clock: Arc::clone(&engines.clock),
-        options: KafkaOptions { open: settings.dev, create_topics: settings.kafka_create_topics },
+        options: KafkaOptions {
+            open: settings.dev,
+            create_topics: settings.kafka_create_topics,
+            connections: Share::Kafka.connections(),
+        },
     })
 }

@@ -10,8 +10,9 @@ use millstream_types::{Clock, LogId, Millis};
 use tokio::sync::Notify;
 
 use crate::error::GroupError;
-use crate::group::{Assigned, Group, Join, Joined, Phase, Seat};
+use crate::group::{Group, Phase};
 use crate::member::MemberDescription;
+use crate::membership::{Assigned, Join, Joined, Seat};
 use crate::offsets::{Committed, GroupId, METADATA_BYTES_MAX, Offsets};
 
 /// Groups of a node.

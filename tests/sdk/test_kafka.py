@@ -586,11 +586,17 @@ def test_rights_are_checked_topic_by_topic():
         assert refused.value.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
         reader = user(node, (key, secret), "reader", ["kinesis:GetRecords", "kinesis:GetShardIterator"], "mine")
         assert consume(node, "mine", 1, **reader)[0].value() == b"a"
+        connected = admin(node, **reader)
+        assert set(connected.list_topics(timeout=WAIT).topics) == {"mine"}
         reports = produce(node, "mine", plain([b"x"]), **reader)
         assert reports[0][0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
         with pytest.raises(KafkaException) as refused:
             admin(node, **reader).delete_topics(["mine"])["mine"].result(WAIT)
         assert refused.value.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
+        iam = root_iam(node, key, secret)
+        iam.delete_access_key(UserName="reader", AccessKeyId=reader["sasl.username"])
+        with pytest.raises(KafkaException):
+            connected.list_topics(timeout=3)
         with pytest.raises(KafkaException):
             admin(node).list_topics(timeout=3)
         raw = Raw(node)
@@ -602,10 +608,14 @@ def test_rights_are_checked_topic_by_topic():
         node.remove()
 
 
+def root_iam(node, key, secret):
+    return boto3.client("iam", endpoint_url=node.endpoint, region_name="us-east-1", aws_access_key_id=key,
+                        aws_secret_access_key=secret)
+
+
 def user(node, root, user, actions, stream):
     """A user who may do something with one stream."""
-    iam = boto3.client("iam", endpoint_url=node.endpoint, region_name="us-east-1", aws_access_key_id=root[0],
-                       aws_secret_access_key=root[1])
+    iam = root_iam(node, *root)
     iam.create_user(UserName=user)
     allowed = {"Effect": "Allow", "Action": actions, "Resource": f"arn:aws:kinesis:*:*:stream/{stream}"}
     iam.put_user_policy(UserName=user, PolicyName="p", PolicyDocument=json.dumps(

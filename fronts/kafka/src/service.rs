@@ -33,6 +33,12 @@ pub struct Kafka {
     connections: Arc<Semaphore>,
 }
 
+/// Says whether a caller may do something with a stream.
+pub type Permits = Arc<dyn Fn(&Caller, Right, &str) -> bool + Send + Sync>;
+
+/// The named values in a record's headers, whatever form they have.
+pub type NamedValues = Arc<dyn Fn(&Bytes) -> Vec<(String, Bytes)> + Send + Sync>;
+
 /// What the service is made of.
 pub struct KafkaParts {
     /// Topics and their records.
@@ -48,9 +54,9 @@ pub struct KafkaParts {
     /// Access keys.
     pub access: Access,
     /// Whether a caller who is not the owner may do something with a stream.
-    pub permits: Arc<dyn Fn(&Caller, Right, &str) -> bool + Send + Sync>,
-    /// The named values in the headers of records that came by another protocol.
-    pub named_values: Arc<dyn Fn(&Bytes) -> Vec<(String, Bytes)> + Send + Sync>,
+    pub permits: Permits,
+    /// What records that came by another protocol have in their headers.
+    pub named_values: NamedValues,
     /// Metrics and trail.
     pub insight: Insight,
     /// The time.

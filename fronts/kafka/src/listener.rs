@@ -2,10 +2,11 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
@@ -16,14 +17,19 @@ use crate::session::Session;
 /// How long the handshake of TLS may take.
 const TLS_HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// Serves until `stopped` says so, then lets connections answer what they have taken.
-pub async fn serve(kafka: Kafka, listener: TcpListener, tls: Option<TlsAcceptor>, mut stopped: watch::Receiver<bool>) {
+/// Serves at most so many connections at once until `stopped` says so, then lets them answer what they have taken. A client
+/// has one for each broker and one more for its group; more wait in the system's queue.
+pub async fn serve(
+    kafka: Kafka,
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    connections_max: usize,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let connections = Arc::new(Semaphore::new(connections_max));
     let mut tasks = JoinSet::new();
     loop {
-        let permit = tokio::select! {
-            permit = kafka.connection() => permit,
-            () = stop(&mut stopped) => break,
-        };
+        let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { break };
         let (stream, peer) = tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok(accepted) => accepted,

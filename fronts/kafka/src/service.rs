@@ -12,6 +12,8 @@ use millstream_stream::{Producers, Streams};
 use millstream_types::Clock;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::record::RECORD_BYTES_MAX;
+
 /// Bytes of requests that all connections together may hold: who wants more waits.
 const REQUEST_BYTES_MAX: usize = 128 << 20;
 /// Bytes of large answers that all connections together may hold. While slow readers hold them, others get small answers.
@@ -30,7 +32,6 @@ pub struct Kafka {
     requests: Arc<Semaphore>,
     answers: Arc<Semaphore>,
     small_answers: Arc<Semaphore>,
-    connections: Arc<Semaphore>,
 }
 
 /// Says whether a caller may do something with a stream.
@@ -66,14 +67,12 @@ pub struct KafkaParts {
 }
 
 /// What is decided for all connections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct KafkaOptions {
     /// Whether clients may do everything without saying who they are.
     pub open: bool,
     /// Whether a topic that is asked for and not there is made.
     pub create_topics: bool,
-    /// Connections of all listeners at once; more wait in the system's queue.
-    pub connections: usize,
 }
 
 impl Kafka {
@@ -82,7 +81,6 @@ impl Kafka {
     pub fn new(parts: KafkaParts) -> Self {
         let budget = |bytes: usize| Arc::new(Semaphore::new(bytes / PERMIT_BYTES));
         Self {
-            connections: Arc::new(Semaphore::new(parts.options.connections)),
             parts: Arc::new(parts),
             requests: budget(REQUEST_BYTES_MAX),
             answers: budget(ANSWER_BYTES_MAX),
@@ -90,23 +88,20 @@ impl Kafka {
         }
     }
 
-    /// Waits until there may be one more connection; it counts until the permit is dropped.
-    pub(crate) async fn connection(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.connections).acquire_owned().await.ok()
-    }
-
     /// Waits until so many bytes of a request may be held; they are held until the permit is dropped.
     pub(crate) async fn hold_request(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.requests).acquire_many_owned(permits(bytes)).await.ok()
     }
 
-    /// Holds bytes for an answer until the permit is dropped: as many as are wanted, or few when there are not so many.
+    /// Holds bytes for an answer until the permit is dropped: as many as are wanted, or few when there are not so many. At
+    /// least those of one record are held, since an answer has one whatever is wanted; see [`shrink`].
     pub(crate) async fn hold_answer(&self, bytes: usize) -> (Option<OwnedSemaphorePermit>, usize) {
-        if let Ok(permit) = Arc::clone(&self.answers).try_acquire_many_owned(permits(bytes)) {
+        let needed = permits(bytes.max(RECORD_BYTES_MAX));
+        if let Ok(permit) = Arc::clone(&self.answers).try_acquire_many_owned(needed) {
             return (Some(permit), bytes);
         }
-        let bytes = bytes.min(SMALL_ANSWER_BYTES);
-        (Arc::clone(&self.small_answers).acquire_many_owned(permits(bytes)).await.ok(), bytes)
+        let (bytes, needed) = (bytes.min(SMALL_ANSWER_BYTES), permits(RECORD_BYTES_MAX));
+        (Arc::clone(&self.small_answers).acquire_many_owned(needed).await.ok(), bytes)
     }
 }
 

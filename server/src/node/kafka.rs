@@ -43,9 +43,10 @@ impl KafkaListeners {
         tasks: &mut JoinSet<()>,
     ) {
         let kafka = service(engines, settings);
-        tasks.spawn(listener::serve(kafka.clone(), self.plain, None, stopped.clone()));
+        let most = Share::Kafka.connections();
+        tasks.spawn(listener::serve(kafka.clone(), self.plain, None, most, stopped.clone()));
         if let (Some(listener), Some(tls)) = (self.tls, tls) {
-            tasks.spawn(listener::serve(kafka, listener, Some(tls.for_other_protocols()), stopped.clone()));
+            tasks.spawn(listener::serve(kafka, listener, Some(tls.for_other_protocols()), most, stopped.clone()));
         }
         let (groups, stopped) = (engines.groups.clone(), stopped.clone());
         tasks.spawn(async move {
@@ -79,10 +80,6 @@ fn service(engines: &Engines, settings: &Settings) -> Kafka {
         named_values: Arc::new(properties::of_record),
         insight: engines.insight.clone(),
         clock: Arc::clone(&engines.clock),
-        options: KafkaOptions {
-            open: settings.dev,
-            create_topics: settings.kafka_create_topics,
-            connections: Share::Kafka.connections(),
-        },
+        options: KafkaOptions { open: settings.dev, create_topics: settings.kafka_create_topics },
     })
 }

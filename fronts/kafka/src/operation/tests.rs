@@ -34,7 +34,7 @@ fn kafka(open: bool) -> Kafka {
         permits: Arc::new(|_, _, _| false),
         named_values: Arc::new(|_| Vec::new()),
         insight: Insight::open(&storage, Arc::clone(&clock)).unwrap(),
-        options: KafkaOptions { open, create_topics: false, connections: 1 },
+        options: KafkaOptions { open, create_topics: false },
         streams,
         catalog,
         clock,

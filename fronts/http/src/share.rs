@@ -33,7 +33,7 @@ impl Share {
         let (parts, most) = match self {
             Self::Protocols => (34, 20_000),
             Self::Amqp => (4, 5_000),
-            Self::Kafka => (3, 5_000),
+            Self::Kafka => (3, 20_000),
             Self::Console => (2, 1_000),
             Self::Portal => (2, 2_000),
             Self::Commands => (1, 100),

@@ -108,7 +108,14 @@ impl Engines {
         let management = access.management(new_token, clock.now()).await?;
         let streams = Streams::new(storage.clone(), catalog.clone(), Arc::clone(&clock));
         let random = Arc::new(random_key);
-        let namespaces = Namespaces::new(catalog.clone(), streams.clone(), Arc::clone(&clock), random, settings.dev);
+        let namespaces = Namespaces::new(
+            storage.clone(),
+            catalog.clone(),
+            streams.clone(),
+            Arc::clone(&clock),
+            random,
+            settings.dev,
+        );
         namespaces.ensure_default().await?;
         let tables =
             Tables::new(storage.clone(), catalog.clone(), Arc::clone(&clock)).counting(insight.metrics.clone());

@@ -10,7 +10,7 @@ use millstream_catalog::pipeline::{
 use millstream_catalog::{
     EventBatching, EventEndpoint, EventSchema, ManagedApi, ManagedSubscriptionState, Product, SubscriptionScope,
 };
-use millstream_document::{DocumentError, NewContainer};
+use millstream_document::{ContainerSettings, DocumentError, NewContainer};
 use millstream_event::{EventError, NewSubscription, NewTopic};
 use millstream_gateway::managed::PolicyScope;
 use millstream_gateway::managed::definitions::NewSubscription as NewKeys;
@@ -60,7 +60,7 @@ pub(super) async fn database(engines: &Engines, spec: &DocumentDatabaseSpec) -> 
             database: spec.name.clone(),
             name: name.clone(),
             partition_key_paths: vec![path.clone()],
-            indexing_policy: None,
+            settings: ContainerSettings::default(),
         };
         match engines.documents.create_container(new).await {
             Ok(_) if outcome == Outcome::Unchanged => outcome = Outcome::Updated,

@@ -119,7 +119,7 @@ impl Engines {
         namespaces.ensure_default().await?;
         let tables =
             Tables::new(storage.clone(), catalog.clone(), Arc::clone(&clock)).counting(insight.metrics.clone());
-        let documents = Documents::new(catalog.clone(), tables.clone(), Arc::clone(&clock));
+        let documents = Documents::new(catalog.clone(), tables.clone(), streams.clone(), Arc::clone(&clock));
         if !settings.dev && catalog.storage_accounts.list().is_empty() {
             let keys = [new_account_key(), new_account_key()];
             let account = StorageAccountDefinition { name: STORAGE_ACCOUNT.to_owned(), keys, created: clock.now() };

@@ -243,7 +243,7 @@ impl World {
         let namespaces =
             Namespaces::new(storage.clone(), catalog.clone(), streams.clone(), Arc::clone(&clock), random, true);
         namespaces.ensure_default().await.unwrap();
-        let documents = Documents::new(catalog.clone(), tables.clone(), Arc::clone(&clock));
+        let documents = Documents::new(catalog.clone(), tables.clone(), streams.clone(), Arc::clone(&clock));
         let backends = Backends::new(BackendOptions::default());
         let plans = Plans::open(
             storage.clone(),

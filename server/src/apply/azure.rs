@@ -85,6 +85,7 @@ pub(super) async fn topic(engines: &Engines, spec: &TopicSpec) -> anyhow::Result
         name: spec.name.clone(),
         address: place::topic_id(&spec.name),
         schema: spec.schema,
+        mapping: None,
         location: "local".to_owned(),
         tags: BTreeMap::new(),
     };
@@ -130,6 +131,7 @@ async fn subscription(
         }
     }
     let new = NewSubscription {
+        raw: false,
         topic: topic.to_owned(),
         name: spec.name.clone(),
         endpoint,

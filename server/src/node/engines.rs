@@ -18,6 +18,7 @@ use millstream_aws::marketplace::NoticeJson;
 use millstream_aws::place::Place;
 use millstream_aws::sns::notification::{NotificationDocuments, Signer};
 use millstream_azure::cosmos;
+use millstream_azure::eventhubs::HubRecords;
 use millstream_azure::eventgrid::{place as grid_place, words::webhook_words};
 use millstream_azure::streamanalytics::FunctionOutputCodec;
 use millstream_catalog::{Catalog, StorageAccountDefinition};
@@ -189,6 +190,7 @@ impl Engines {
         let events = Events::start(
             EventOptions {
                 queues: Some(Arc::new(queues.clone())),
+                record_form: Some(Arc::new(HubRecords)),
                 messages: Some(Arc::new(NotificationDocuments::new(signer.clone(), &endpoint))),
                 invoke_later: Some(Arc::new(functions.clone())),
                 ..event_options(settings, &endpoint, Arc::clone(&invoke), &objects)
@@ -374,6 +376,7 @@ fn event_options(settings: &Settings, endpoint: &str, invoke: Arc<dyn Invoke>, o
         invoke,
         objects: Some(Arc::new(objects.clone())),
         queues: None,
+        record_form: None,
         messages: None,
         invoke_later: None,
     }

@@ -28,6 +28,7 @@ use millstream_types::Clock;
 use crate::request::AzureRequest;
 use crate::resource_manager;
 pub use connection_string::Endpoint;
+pub use record::HubRecords;
 
 /// Bytes of a message, or of a batch of events, that a hub takes.
 pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
@@ -82,7 +83,6 @@ impl EventHubs {
         resource_manager::is_of_provider(path, resources::PROVIDER).then_some(Call::Resources)
     }
 
-    /// Answers a request.
     /// The answer that a request's head earns without its body; `None` when the body is worth taking.
     #[must_use]
     pub fn refuse(&self, call: Call, head: &AzureRequest) -> Option<Response<Bytes>> {
@@ -92,6 +92,7 @@ impl EventHubs {
         }
     }
 
+    /// Answers a request.
     pub async fn handle(&self, call: Call, request: &AzureRequest) -> Response<Bytes> {
         match call {
             Call::Send => http_send::answer(self, request).await,
@@ -121,7 +122,6 @@ impl EventHubs {
         Ok(lines)
     }
 
-    /// The partition for an event: its key's, or each in turn.
     /// Counts events for a hub's stream against its namespace's units; `false`: they are too many, their sender has to wait.
     fn admits(&self, meter: &Meter, (namespace, stream): (&str, &str), records: u64, bytes: u64) -> bool {
         if meter.take_in(records, bytes) {
@@ -138,6 +138,7 @@ impl EventHubs {
         false
     }
 
+    /// The partition for an event: its key's, or each in turn.
     fn partition(&self, key: Option<&str>, partitions: u32) -> u32 {
         match key {
             Some(key) => partition::of_key(key, partitions),

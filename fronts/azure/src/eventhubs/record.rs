@@ -16,6 +16,7 @@ use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use millstream_amqp::codec::encode::put_value;
 use millstream_amqp::message::{Section, SectionKind, put_section, put_section_head, sections};
 use millstream_amqp::{DecodeError, Value};
+use millstream_event::RecordForm;
 use millstream_stream::Entry;
 use millstream_types::Record;
 
@@ -47,9 +48,9 @@ const OWN: [&str; 8] = [
 pub struct Batch {
     /// The key that decides the partition of all of them: the batch's, else the first event's.
     pub partition_key: Option<String>,
-    /// The events.
     /// The first event's number, when its producer numbers what it sends.
     pub sequence: Option<i32>,
+    /// The events.
     pub entries: Vec<Entry>,
 }
 
@@ -97,11 +98,11 @@ fn annotation(annotations: &Value, name: &str) -> Option<String> {
     annotations.get(name).and_then(Value::text).map(str::to_owned)
 }
 
-/// A data section's bytes; none when it holds a null, as some clients send.
 fn sequence_of(annotations: &Value) -> Option<i32> {
     annotations.get(SEQUENCE).and_then(Value::integer).and_then(|number| i32::try_from(number).ok())
 }
 
+/// A data section's bytes; none when it holds a null, as some clients send.
 fn data(section: &Section) -> Result<Bytes, DecodeError> {
     match section.value()? {
         Value::Binary(bytes) => Ok(bytes),
@@ -122,8 +123,8 @@ fn event(message: Bytes, batch_key: Option<&str>) -> Result<(Entry, Option<i32>)
             SectionKind::MessageAnnotations => {
                 let annotations = section.value()?;
                 key = annotation(&annotations, PARTITION_KEY).or(key);
-                kept.annotate(&annotations);
                 sequence = sequence_of(&annotations);
+                kept.annotate(&annotations);
             }
             SectionKind::Header => {}
             kind if kind.is_body() => body.push(section),
@@ -299,6 +300,17 @@ pub fn with_properties(data: Bytes, key: Option<&str>, properties: &[(String, Va
     }
     let partition_key = key.map(|key| Bytes::copy_from_slice(key.as_bytes())).unwrap_or_default();
     Entry { partition_key, explicit_hash_key: None, headers: kept.encode(), data }
+}
+
+/// How records of hubs have properties.
+pub struct HubRecords;
+
+impl RecordForm for HubRecords {
+    fn headers(&self, properties: &[(String, String)]) -> Bytes {
+        let properties: Vec<(String, Value)> =
+            properties.iter().map(|(name, value)| (name.clone(), Value::string(value.clone()))).collect();
+        with_properties(Bytes::new(), None, &properties).headers
+    }
 }
 
 #[cfg(test)]

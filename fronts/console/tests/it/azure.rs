@@ -41,6 +41,7 @@ pub async fn define(world: &World) {
 async fn topics(world: &World) {
     for name in ["power", HOSTILE] {
         let topic = TopicDefinition {
+            mapping: None,
             name: name.into(),
             address: name.into(),
             schema: EventSchema::EventGrid,

@@ -435,6 +435,7 @@ impl World {
 
 fn event_options(functions: &Functions, objects: &Objects) -> EventOptions {
     EventOptions {
+        record_form: None,
         schedule: RetrySchedule::default(),
         private_addresses: false,
         words: WebhookWords {

@@ -102,6 +102,12 @@ def test_sigterm_drains_and_a_second_node_is_kept_out(node):
     assert "live" in node.client("kinesis").list_streams()["StreamNames"]
 
 
+def test_a_replay_needs_its_file(tmp_path):
+    demo = subprocess.run([BINARY, "demo", "--data", str(tmp_path / "data"), "--replay", str(tmp_path / "none.csv")],
+                          capture_output=True, text=True, timeout=30)
+    assert demo.returncode != 0 and "none.csv" in demo.stderr
+
+
 def test_replayed_trades_keep_their_own_times(tmp_path):
     trades = tmp_path / "trades.csv"
     rows = [f"2018-07-09T14:{minute:02}:{second:02}Z,{symbol},100.5,{shares},7"
@@ -121,7 +127,13 @@ def test_replayed_trades_keep_their_own_times(tmp_path):
             for line in (done.stdout if done else "").splitlines():
                 row = json.loads(json.loads(line)["data"])
                 found[row["time"][:16], row["symbol"]] = row["shareChange"]
-        assert found == {("2018-07-09T14:31", "MSFT"): 6, ("2018-07-09T14:32", "AMZN"): 3, ("2018-07-09T14:32", "MSFT"): 2}
+        windows = {("2018-07-09T14:31", "MSFT"): 6, ("2018-07-09T14:32", "AMZN"): 3, ("2018-07-09T14:32", "MSFT"): 2}
+        assert found == windows
+        table, items = node.client("dynamodb"), []
+        while len(items) < 3 and time.monotonic() < deadline:
+            time.sleep(0.5)
+            items = table.scan(TableName="share_changes")["Items"]
+        assert {(item["timestamp"]["S"][:16], item["symbol"]["S"]): int(item["shareChange"]["N"]) for item in items} == windows
     finally:
         process.terminate()
         assert process.wait(timeout=30) == 0

@@ -8,7 +8,7 @@ use millstream_catalog::pipeline::{Pipeline, RouteIntegration};
 use millstream_catalog::{
     Catalog, CatalogError, FailureTarget, MappingStart, OutputTarget, StreamDefinition, StreamOwner,
 };
-use millstream_storage::{Storage, Transaction};
+use millstream_storage::{Storage, StorageOptions, Transaction};
 use millstream_types::ManualClock;
 
 const EXAMPLE: &str = include_str!("../../../examples/stock-trades/pipeline.toml");
@@ -23,6 +23,27 @@ fn stream(name: &str) -> StreamDefinition {
         tags: Default::default(),
         capacity: Default::default(),
     }
+}
+
+#[tokio::test]
+async fn what_is_written_is_found_though_its_writer_went_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let (storage, _) = Storage::open(StorageOptions::new(folder.path()), Arc::new(ManualClock::at(0))).unwrap();
+    let catalog = Catalog::open(&storage).unwrap();
+    catalog.streams.create(stream("trades")).await.unwrap();
+    {
+        let changed = catalog.streams.put(StreamDefinition { retention_hours: 48, ..stream("trades") });
+        tokio::pin!(changed);
+        // Begun, and cut off before it is on disk.
+        let _ = std::future::poll_fn(|context| std::task::Poll::Ready(changed.as_mut().poll(context))).await;
+    }
+    let found = async {
+        while catalog.streams.require("trades").unwrap().retention_hours != 48 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), found).await.unwrap();
+    storage.close().unwrap();
 }
 
 #[tokio::test]

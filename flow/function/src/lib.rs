@@ -23,7 +23,9 @@ mod start;
 mod usage;
 mod watch;
 
-pub use destination::{Answered, Condition, Delivery, DeliveryError, Destination, EndedInvocation, Purpose};
+pub use destination::{
+    Answered, Condition, Delivery, DeliveryError, Destination, EndedInvocation, Purpose, error_message,
+};
 pub use engine::{FunctionChange, Functions, NewFunction, Options, ProcessCredentials};
 pub use error::FunctionError;
 pub use invocation::InvocationSummary;

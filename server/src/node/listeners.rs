@@ -11,6 +11,7 @@ use axum::http::{Request as HttpRequest, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use millstream_aws::apigateway::ApiGateway;
 use millstream_aws::cloudwatch::CloudWatch;
@@ -40,10 +41,13 @@ use millstream_azure::services::Services as AzureServices;
 use millstream_azure::streamanalytics::StreamAnalytics;
 use millstream_catalog::pipeline::Known;
 use millstream_console::{Addresses, Console, ConsoleParts, CreateRefusal};
+use millstream_http::serve;
+use millstream_http::share::Share;
 use millstream_types::BoxFuture;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tower_service::Service as _;
 
 use super::event_hubs::{self, EventHubsListeners};
 use super::portal::{self, PortalListener};
@@ -99,17 +103,18 @@ impl Listeners {
             });
             answer
         };
-        tasks.spawn(millstream_http::serve::serve(self.aws, Arc::new(answer), Box::pin(stop(stopped.clone()))));
+        let ended = Box::pin(stop(stopped.clone()));
+        tasks.spawn(serve::serve(self.aws, Share::Protocols, Arc::new(answer), ended));
         self.event_hubs.serve(&event_hubs, stopped, tasks);
         let portal_front = portal::front(engines, settings);
         self.portal.serve(&portal_front, stopped, tasks);
         let console = millstream_console::router(console(engines, event_hubs.clone()));
-        let pages = console.clone();
+        let pages = serve::serve_live(self.console, Share::Console, live(console.clone()));
         let ended = stop(stopped.clone());
         tasks.spawn(async move {
             // Live pages never end by themselves, so the node does not wait for them.
             tokio::select! {
-                served = axum::serve(self.console, pages) => report("console", served),
+                () = pages => {}
                 () = ended => {}
             }
         });
@@ -138,6 +143,17 @@ pub(super) async fn stop(mut stopped: watch::Receiver<bool>) {
             return;
         }
     }
+}
+
+/// A router as what a listener calls.
+fn live(router: Router) -> Arc<serve::Answer<serve::LiveBody>> {
+    Arc::new(move |request: HttpRequest<Incoming>| {
+        let answer = router.clone().call(request.map(Body::new));
+        Box::pin(async move {
+            let Ok(response) = answer.await;
+            response.map(|body| serve::LiveBody::new(body.map_err(Into::into)))
+        })
+    })
 }
 
 fn report(what: &str, served: std::io::Result<()>) {

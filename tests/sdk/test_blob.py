@@ -13,7 +13,7 @@ import requests
 from azure.core import MatchConditions
 from azure.core.exceptions import (ClientAuthenticationError, HttpResponseError, ResourceExistsError,
                                    ResourceModifiedError, ResourceNotFoundError)
-from azure.storage.blob import (AccountSasPermissions, BlobBlock, BlobClient, BlobSasPermissions, BlobServiceClient,
+from azure.storage.blob import (AccountSasPermissions, BlobBlock, BlobClient, BlobLeaseClient, BlobSasPermissions, BlobServiceClient,
                                 ContainerClient, ContainerSasPermissions, ContentSettings, ResourceTypes,
                                 generate_account_sas, generate_blob_sas, generate_container_sas)
 
@@ -231,7 +231,8 @@ def test_leases(container):
     assert blob.get_blob_properties().lease.duration == "infinite"
     forever.release()
     assert blob.get_blob_properties().lease.state == "available"
-    assert error(forever.renew) == (409, "LeaseIdMismatchWithLeaseOperation")
+    again = BlobLeaseClient(blob, lease_id=str(uuid.uuid4()))
+    assert error(again.renew) == (409, "LeaseIdMismatchWithLeaseOperation")
     assert error(blob.acquire_lease, 10) == (400, "InvalidHeaderValue")
     assert error(container.acquire_lease) == (400, "UnsupportedQueryParameter")
 

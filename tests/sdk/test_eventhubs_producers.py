@@ -18,7 +18,7 @@ from azure.mgmt.eventhub import EventHubManagementClient
 from azure.storage.blob import BlobServiceClient
 
 from peers import blob_connection_string, hubs_connection_string
-from test_eventhubs import NODE_MODULES, SECONDS, bodies, consumer, make_hub, producer, receive, resource
+from test_eventhubs import NODE_MODULES, SECONDS, consumer, make_hub, producer, receive, resource
 from test_management import client as management
 
 # A unit takes so many bytes a second, and gives twice as many.
@@ -51,32 +51,51 @@ def sender(hub, retries=0):
     return EventHubProducerClient(retry_total=retries, **hub)
 
 
-def test_more_than_a_namespaces_units_is_busy_and_goes_through_with_patience(node):
+PATIENT = """
+const { EventHubProducerClient } = require("@azure/event-hubs");
+const [connection, hub, retries] = process.argv.slice(2);
+(async () => {
+  const retryOptions = { maxRetries: Number(retries), retryDelayInMs: 300, maxRetryDelayInMs: 300 };
+  const client = new EventHubProducerClient(connection, hub, { retryOptions });
+  let sent = 0, error = "";
+  try {
+    for (; sent < 5; sent++) await client.sendBatch([{ body: "x".repeat(900 * 1024) }], { partitionId: "0" });
+  } catch (failed) { error = failed.code; }
+  await client.close();
+  console.log(JSON.stringify({ sent, error }));
+})().catch((error) => { console.error(error); process.exit(1); });
+"""
+
+
+def test_more_than_a_namespaces_units_is_busy_and_goes_through_with_patience(node, tmp_path):
     hub = limited_hub(node, "narrow", 1)
-    event = EventData("x" * (900 << 10))
-    with sender(hub) as client:
-        with pytest.raises(EventHubError, match="50002"):
-            for _ in range(30):
-                client.send_batch([event], partition_id="0")
-    # The client waits and tries again by itself.
-    with sender(hub, retries=5) as client:
+    with sender(hub) as client, pytest.raises(EventHubError, match="50002"):
+        for _ in range(30):
+            client.send_batch([EventData("x" * (900 << 10))], partition_id="0")
+    make_hub(node, "patient", 1)
+    units(node, "default", 1)
+    try:
+        hasty = javascript(tmp_path, PATIENT, hubs_connection_string(node), "patient", "0")
+        assert hasty["error"] == "ServerBusyError" and hasty["sent"] < 5
+        patient = javascript(tmp_path, PATIENT, hubs_connection_string(node), "patient", "30")
+        assert patient == {"sent": 5, "error": ""}
+    finally:
+        units(node, "default", 0)
+    with producer(node, "patient") as client:
         for _ in range(4):
-            client.send_batch([event], partition_id="0")
-    units(node, "narrow", 40)
-    with sender(hub) as client:
-        for _ in range(4):
-            client.send_batch([event], partition_id="0")
+            client.send_batch([EventData("x" * (900 << 10))], partition_id="0")
 
 
 def test_a_namespace_grows_when_it_may(node):
     hub = limited_hub(node, "growing", 1, most=3)
-    event = EventData("x" * (900 << 10))
     hubs = management(EventHubManagementClient, node, "any")
-    with sender(hub, retries=5) as client:
-        for _ in range(30):
-            client.send_batch([event], partition_id="0")
-            if hubs.namespaces.get("group", "growing").sku.capacity == 3:
-                break
+    deadline = time.monotonic() + SECONDS
+    with sender(hub) as client:
+        while hubs.namespaces.get("group", "growing").sku.capacity < 3 and time.monotonic() < deadline:
+            try:
+                client.send_batch([EventData("x" * (900 << 10))], partition_id="0")
+            except EventHubError as error:
+                assert "50002" in str(error)
     grown = hubs.namespaces.get("group", "growing")
     assert (grown.sku.capacity, grown.maximum_throughput_units, grown.is_auto_inflate_enabled) == (3, 3, True)
 
@@ -85,7 +104,7 @@ def test_readers_of_a_narrow_namespace_get_everything_later(node):
     hub = limited_hub(node, "slow", 40)
     with sender(hub) as client:
         for _ in range(7):
-            client.send_batch([EventData("x" * UNIT * 9 // 10)], partition_id="0")
+            client.send_batch([EventData("x" * (UNIT * 9 // 10))], partition_id="0")
     units(node, "slow", 1)
     found, done, begun = [], threading.Event(), time.monotonic()
 
@@ -157,8 +176,9 @@ def test_what_a_producer_numbers_is_kept_once(node, tmp_path):
     assert "epoch" in told["displaced"] or "Producer" in told["displaced"], told
     assert told["errors"] == []
     found = receive(node, "numbered", 5, partition="0")
-    assert [event.body_as_str() for _, event in found] == list("abcde")
-    assert bodies(receive(node, "numbered", 50, partition="1")) == sorted(f"n{n}" for n in range(50))
+    assert [event.body_as_json() for _, event in found] == list("abcde")
+    assert sorted(event.body_as_json() for _, event in receive(node, "numbered", 50, partition="1")) == \
+        sorted(f"n{n}" for n in range(50))
 
 
 SOCKET = """
@@ -197,7 +217,8 @@ def test_the_javascript_client_inside_a_websocket(node, tmp_path):
 
 def test_the_synchronous_client_inside_a_websocket(node):
     make_hub(node, "socket-python", 1)
-    options = {"transport_type": TransportType.AmqpOverWebsocket}
+    address = f"sb://localhost:{node.port}"
+    options = {"transport_type": TransportType.AmqpOverWebsocket, "custom_endpoint_address": address}
     with producer(node, "socket-python", **options) as client:
         client.send_batch([EventData("a"), EventData("b" * 300_000)])
     found, done = [], threading.Event()

@@ -237,7 +237,8 @@ fn what_choose_cannot_do_is_refused() {
             "<choose><when condition='@(context.Variables)' /></choose>",
             "not supported by this node from `context.Variables`",
         ),
-        ("<choose><when condition='@(true' /></choose>", "expected a condition"),
+        ("<choose><when condition='@(true' /></choose>", "has no end"),
+        ("<choose><when condition='maybe' /></choose>", "expected a condition"),
         ("<choose><when condition='true'><base /></when></choose>", "not supported by this node in 'choose'"),
         (
             "<choose><when condition='true'><rate-limit calls='1' renewal-period='1' /></when></choose>",

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Objects, blocking, to_the_end, write::not_found};
+use millstream_storage::to_the_end;
+
+use super::{Objects, blocking, write::not_found};
 use crate::condition::Conditions;
 use crate::error::ObjectError;
 use crate::lease::{self, LeaseAction};

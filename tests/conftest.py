@@ -50,7 +50,7 @@ class Node:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="millstream-"))
         self.data = self.folder / "data"
         self.port, self.console_port = free_port(), free_port()
-        self.amqp_port = free_port()
+        self.amqp_port, self.kafka_port = free_port(), free_port()
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self.console = f"http://127.0.0.1:{self.console_port}"
         self.flags = (*flags, "--dev") if development else flags
@@ -66,7 +66,8 @@ class Node:
         environment.update(dotnet())
         command = [BINARY, "serve", "--data", str(self.data), "--aws-listen", f"127.0.0.1:{self.port}",
                    "--console-listen", f"127.0.0.1:{self.console_port}",
-                   "--eventhubs-listen", f"127.0.0.1:{self.amqp_port}", *self.flags]
+                   "--eventhubs-listen", f"127.0.0.1:{self.amqp_port}",
+                   "--kafka-listen", f"127.0.0.1:{self.kafka_port}", *self.flags]
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, preexec_fn=self.limit)
         deadline = time.monotonic() + READY_SECONDS

@@ -87,7 +87,8 @@ def test_sql_runs_over_a_live_stream(node):
 def test_sigterm_drains_and_a_second_node_is_kept_out(node):
     other = subprocess.run([BINARY, "serve", "--dev", "--data", str(node.data), "--aws-listen", f"127.0.0.1:{free_port()}",
                             "--console-listen", f"127.0.0.1:{free_port()}", "--eventhubs-listen",
-                            f"127.0.0.1:{free_port()}"], capture_output=True, text=True, timeout=30)
+                            f"127.0.0.1:{free_port()}", "--kafka-listen", f"127.0.0.1:{free_port()}"],
+                           capture_output=True, text=True, timeout=30)
     assert other.returncode != 0 and "cannot open the data folder" in other.stderr
     taken = subprocess.run([BINARY, "serve", "--dev", "--data", str(node.folder / "other"), "--aws-listen",
                             f"127.0.0.1:{node.port}"], capture_output=True, text=True, timeout=30)
@@ -116,7 +117,8 @@ def test_replayed_trades_keep_their_own_times(tmp_path):
     trades.write_text("time,symbol,price,shares,userId\n" + "\n".join(rows) + "\n")
     node = Node()
     command = [BINARY, "demo", "--data", str(node.data), "--aws-listen", f"127.0.0.1:{node.port}", "--console-listen",
-               f"127.0.0.1:{node.console_port}", "--eventhubs-listen", f"127.0.0.1:{node.amqp_port}", "--replay", str(trades), "--speed", "60", "--seconds", "25"]
+               f"127.0.0.1:{node.console_port}", "--eventhubs-listen", f"127.0.0.1:{node.amqp_port}",
+               "--kafka-listen", f"127.0.0.1:{node.kafka_port}", "--replay", str(trades), "--speed", "60", "--seconds", "25"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
         deadline, found = time.monotonic() + 20, {}

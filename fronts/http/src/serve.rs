@@ -1,6 +1,7 @@
 //! The listener: HTTP/1.1 connections, bounded in number, in time and in what they may hold.
 
 use std::error::Error;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +32,9 @@ const DRAIN: Duration = Duration::from_secs(20);
 /// What answers requests. A trait object, so that the listener is compiled once and with this crate.
 pub type Answer<B = Full<Bytes>> = dyn Fn(Request<Incoming>) -> BoxFuture<'static, Response<B>> + Send + Sync;
 
+/// Whether a connection from the first address to the second one may be served.
+pub type Gate = dyn Fn(SocketAddr, SocketAddr) -> BoxFuture<'static, bool> + Send + Sync;
+
 /// A body that comes while it is sent, as live pages do.
 pub type LiveBody = UnsyncBoxBody<Bytes, Box<dyn Error + Send + Sync>>;
 
@@ -43,17 +47,27 @@ pub fn serve(
     answer: Arc<Answer>,
     shutdown: BoxFuture<'static, ()>,
 ) -> BoxFuture<'static, ()> {
-    Box::pin(accept(listener, share, answer, shutdown))
+    Box::pin(accept(listener, share, answer, None, shutdown))
 }
 
-/// As [`serve`], for answers that may never end: whoever stops it drops it.
+/// As [`serve`], for answers that may never end: whoever stops it drops it. Connections that `gate` refuses are closed.
 #[must_use]
-pub fn serve_live(listener: TcpListener, share: Share, answer: Arc<Answer<LiveBody>>) -> BoxFuture<'static, ()> {
-    Box::pin(accept(listener, share, answer, Box::pin(std::future::pending())))
+pub fn serve_live(
+    listener: TcpListener,
+    share: Share,
+    answer: Arc<Answer<LiveBody>>,
+    gate: Arc<Gate>,
+) -> BoxFuture<'static, ()> {
+    Box::pin(accept(listener, share, answer, Some(gate), Box::pin(std::future::pending())))
 }
 
-async fn accept<B>(listener: TcpListener, share: Share, answer: Arc<Answer<B>>, mut shutdown: BoxFuture<'static, ()>)
-where
+async fn accept<B>(
+    listener: TcpListener,
+    share: Share,
+    answer: Arc<Answer<B>>,
+    gate: Option<Arc<Gate>>,
+    mut shutdown: BoxFuture<'static, ()>,
+) where
     B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
     let connections = Arc::new(Semaphore::new(share.connections()));
@@ -73,6 +87,9 @@ where
             () = &mut shutdown => break,
         };
         let _ = stream.set_nodelay(true);
+        // An address that cannot be told belongs to a connection that has ended already.
+        let Ok(here) = stream.local_addr() else { continue };
+        let gate = gate.clone();
         let answer = Arc::clone(&answer);
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer);
@@ -87,6 +104,11 @@ where
             .with_upgrades();
         let mut draining = drain.subscribe();
         tokio::spawn(async move {
+            if let Some(gate) = gate
+                && !gate(peer, here).await
+            {
+                return;
+            }
             let mut connection = pin!(connection);
             // A client that goes away or sends no HTTP is its own business.
             tokio::select! {

@@ -49,7 +49,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tower_service::Service as _;
 
+use super::console_gate;
 use super::event_hubs::{self, EventHubsListeners};
+use super::kafka::KafkaListeners;
 use super::portal::{self, PortalListener};
 use super::{Engines, api_keys, bind, keys, marketplace};
 use crate::apply::create::{self, Creator};
@@ -65,6 +67,7 @@ pub struct Listeners {
     aws: TcpListener,
     console: TcpListener,
     event_hubs: EventHubsListeners,
+    kafka: KafkaListeners,
     portal: PortalListener,
 }
 
@@ -74,6 +77,7 @@ impl Listeners {
             aws: bind(settings.aws_listen, "--aws-listen").await?,
             console: bind(settings.console_listen, "--console-listen").await?,
             event_hubs: EventHubsListeners::bind(settings).await?,
+            kafka: KafkaListeners::bind(settings).await?,
             portal: PortalListener::bind(settings).await?,
         })
     }
@@ -105,11 +109,13 @@ impl Listeners {
         };
         let ended = Box::pin(stop(stopped.clone()));
         tasks.spawn(serve::serve(self.aws, Share::Protocols, Arc::new(answer), ended));
+        let tls = self.event_hubs.tls();
         self.event_hubs.serve(&event_hubs, stopped, tasks);
+        self.kafka.serve(engines, settings, tls, stopped, tasks);
         let portal_front = portal::front(engines, settings);
         self.portal.serve(&portal_front, stopped, tasks);
         let console = millstream_console::router(console(engines, event_hubs.clone()));
-        let pages = serve::serve_live(self.console, Share::Console, live(console.clone()));
+        let pages = serve::serve_live(self.console, Share::Console, live(console.clone()), console_gate::gate());
         let ended = stop(stopped.clone());
         tasks.spawn(async move {
             // Live pages never end by themselves, so the node does not wait for them.

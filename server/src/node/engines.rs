@@ -18,6 +18,7 @@ use millstream_aws::marketplace::NoticeJson;
 use millstream_aws::place::Place;
 use millstream_aws::sns::notification::{NotificationDocuments, Signer};
 use millstream_azure::cosmos;
+use millstream_azure::eventhubs::HubRecords;
 use millstream_azure::eventgrid::{place as grid_place, words::webhook_words};
 use millstream_azure::streamanalytics::FunctionOutputCodec;
 use millstream_catalog::{Catalog, StorageAccountDefinition};
@@ -111,7 +112,14 @@ impl Engines {
         let management = access.management(new_token, clock.now()).await?;
         let streams = Streams::new(storage.clone(), catalog.clone(), Arc::clone(&clock));
         let random = Arc::new(random_key);
-        let namespaces = Namespaces::new(catalog.clone(), streams.clone(), Arc::clone(&clock), random, settings.dev);
+        let namespaces = Namespaces::new(
+            storage.clone(),
+            catalog.clone(),
+            streams.clone(),
+            Arc::clone(&clock),
+            random,
+            settings.dev,
+        );
         namespaces.ensure_default().await?;
         let (producers, groups) = {
             let (storage, clock) = (storage.clone(), Arc::clone(&clock));
@@ -123,7 +131,7 @@ impl Engines {
         };
         let tables =
             Tables::new(storage.clone(), catalog.clone(), Arc::clone(&clock)).counting(insight.metrics.clone());
-        let documents = Documents::new(catalog.clone(), tables.clone(), Arc::clone(&clock));
+        let documents = Documents::new(catalog.clone(), tables.clone(), streams.clone(), Arc::clone(&clock));
         if !settings.dev && catalog.storage_accounts.list().is_empty() {
             let keys = [new_account_key(), new_account_key()];
             let account = StorageAccountDefinition { name: STORAGE_ACCOUNT.to_owned(), keys, created: clock.now() };
@@ -193,6 +201,7 @@ impl Engines {
         let events = Events::start(
             EventOptions {
                 queues: Some(Arc::new(queues.clone())),
+                record_form: Some(Arc::new(HubRecords)),
                 messages: Some(Arc::new(NotificationDocuments::new(signer.clone(), &endpoint))),
                 invoke_later: Some(Arc::new(functions.clone())),
                 ..event_options(settings, &endpoint, Arc::clone(&invoke), &objects)
@@ -380,6 +389,7 @@ fn event_options(settings: &Settings, endpoint: &str, invoke: Arc<dyn Invoke>, o
         invoke,
         objects: Some(Arc::new(objects.clone())),
         queues: None,
+        record_form: None,
         messages: None,
         invoke_later: None,
     }

@@ -240,9 +240,10 @@ impl World {
             Arc::clone(&clock),
         );
         let random = Arc::new(|| [7; 32]);
-        let namespaces = Namespaces::new(catalog.clone(), streams.clone(), Arc::clone(&clock), random, true);
+        let namespaces =
+            Namespaces::new(storage.clone(), catalog.clone(), streams.clone(), Arc::clone(&clock), random, true);
         namespaces.ensure_default().await.unwrap();
-        let documents = Documents::new(catalog.clone(), tables.clone(), Arc::clone(&clock));
+        let documents = Documents::new(catalog.clone(), tables.clone(), streams.clone(), Arc::clone(&clock));
         let backends = Backends::new(BackendOptions::default());
         let plans = Plans::open(
             storage.clone(),
@@ -434,6 +435,7 @@ impl World {
 
 fn event_options(functions: &Functions, objects: &Objects) -> EventOptions {
     EventOptions {
+        record_form: None,
         schedule: RetrySchedule::default(),
         private_addresses: false,
         words: WebhookWords {

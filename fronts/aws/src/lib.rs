@@ -22,6 +22,7 @@ pub mod marketplace;
 pub mod place;
 pub mod query_protocol;
 pub mod rest_protocol;
+pub mod seal;
 pub mod services;
 pub mod sigv4;
 pub mod sns;

@@ -21,9 +21,9 @@ use serde::Deserialize;
 
 use crate::front::{json_answer, json_error};
 use crate::json_protocol::{JsonRequest, ServiceError};
-use crate::kinesis::Seal;
 use crate::place::Place;
 use crate::query_protocol::QueryRequest;
+use crate::seal::Seal;
 
 const JSON_1_0: &str = "application/x-amz-json-1.0";
 

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::send::{attributes_md5, batch_answer, body_md5, check_ids, failure};
 use super::{Sqs, check_range, error, queue_of};
 use crate::json_protocol::{JsonRequest, ServiceError};
-use crate::kinesis::Seal;
+use crate::seal::Seal;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

@@ -48,6 +48,11 @@ impl Sqs {
         Self { queues, place, seal }
     }
 
+    /// The queue whose messages the task of a handle moves; `None` when it is no handle of this node's.
+    pub(crate) fn queue_of_task(&self, handle: &str) -> Option<String> {
+        move_tasks::queue_of(self, handle)
+    }
+
     /// Answers a request: every operation that there is.
     pub(crate) async fn answer(&self, request: &JsonRequest) -> Response<Bytes> {
         match self.call(request).await {

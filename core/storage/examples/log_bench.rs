@@ -1,4 +1,5 @@
-//! Appends through the engine's whole way, beside what the disk itself can do, in one run.
+//! Appends through the engine's whole way, beside what the disk itself can do and beside a bare group commit (one buffer, one
+//! thread that writes and syncs it, nothing that reads), in one run.
 //!
 //! `cargo run --release -p millstream-storage --example log_bench -- --dir D [--seconds 2]`
 
@@ -6,7 +7,7 @@ use std::error::Error;
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use millstream_storage::{Storage, StorageError, StorageOptions, Transaction};
@@ -24,7 +25,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let seconds = argument("--seconds").map_or(Ok(2), |text| text.parse())?;
     std::fs::create_dir_all(&folder)?;
     measure_disk(&folder)?;
-    println!("appenders x records  records/s    MB/s   p50 us   p99 us  p999 us  refused");
+    println!(
+        "appenders x records  records/s    MB/s   p50 us   p99 us  p999 us  refused   bare records/s   of the bare"
+    );
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     for (appenders, records) in CASES {
         let data = folder.join(format!("data-{appenders}-{records}"));
@@ -38,9 +41,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         std::fs::remove_dir_all(&data)?;
         let rate = (calls.len() * records) as f64 / elapsed.as_secs_f64();
         let megabytes = rate * RECORD_BYTES as f64 / 1e6;
+        let bare = Bare::measure(&folder.join("bare"), appenders, records, Duration::from_secs(seconds))?;
         let [p50, p99, p999] = percentiles(&mut calls);
         println!(
-            "{appenders:>9} x {records:<7} {rate:>10.0} {megabytes:>7.0} {p50:>8} {p99:>8} {p999:>8} {refused:>8}   (open {opened:?})"
+            "{appenders:>9} x {records:<7} {rate:>10.0} {megabytes:>7.0} {p50:>8} {p99:>8} {p999:>8} {refused:>8} {bare:>16.0} {:>10.0} %   (open {opened:?})",
+            100.0 * rate / bare
         );
     }
     Ok(())
@@ -92,6 +97,96 @@ async fn append_to(
         }
     }
     Ok((latencies, refused))
+}
+
+/// A group commit without anything around it: appenders copy their frames into one buffer, a thread writes and syncs it and
+/// wakes them. The file grows.
+#[derive(Default)]
+struct Bare {
+    state: Mutex<BareState>,
+    work: Condvar,
+    durable: Condvar,
+}
+
+#[derive(Default)]
+struct BareState {
+    buffer: Vec<u8>,
+    /// Groups begun, and groups that are durable.
+    begun: u64,
+    done: u64,
+    ended: bool,
+}
+
+impl Bare {
+    /// Records a second.
+    fn measure(path: &Path, appenders: u64, records: usize, time: Duration) -> Result<f64, Box<dyn Error>> {
+        let file = OpenOptions::new().create(true).truncate(true).write(true).open(path)?;
+        let bare = Bare::default();
+        let started = Instant::now();
+        let calls = std::thread::scope(|scope| {
+            let committer = scope.spawn(|| bare.commit(&file));
+            let append = || {
+                let payload = vec![b'x'; records * (RECORD_BYTES + 24)];
+                let mut calls = 0_u64;
+                while started.elapsed() < time {
+                    bare.append(&payload);
+                    calls += 1;
+                }
+                calls
+            };
+            let appenders: Vec<_> = (0..appenders).map(|_| scope.spawn(append)).collect();
+            let calls = appenders.into_iter().map(|appender| appender.join().unwrap_or(0)).sum::<u64>();
+            bare.lock().ended = true;
+            bare.work.notify_all();
+            match committer.join() {
+                Ok(result) => result.map(|()| calls),
+                Err(_) => Err(std::io::Error::other("the committer panicked")),
+            }
+        })?;
+        let rate = (calls * records as u64) as f64 / started.elapsed().as_secs_f64();
+        std::fs::remove_file(path)?;
+        Ok(rate)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BareState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn append(&self, payload: &[u8]) {
+        let checksum = crc_fast::crc32_iscsi(payload);
+        let mut state = self.lock();
+        state.buffer.extend_from_slice(&(payload.len() as u32).to_le_bytes());
+        state.buffer.extend_from_slice(&checksum.to_le_bytes());
+        state.buffer.extend_from_slice(payload);
+        let group = state.begun + 1;
+        self.work.notify_one();
+        while state.done < group {
+            state = self.durable.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn commit(&self, file: &std::fs::File) -> std::io::Result<()> {
+        let (mut position, mut frames) = (0, Vec::new());
+        loop {
+            let mut state = self.lock();
+            while state.buffer.is_empty() && !state.ended {
+                state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+            if state.buffer.is_empty() {
+                return Ok(());
+            }
+            std::mem::swap(&mut frames, &mut state.buffer);
+            state.begun += 1;
+            let group = state.begun;
+            drop(state);
+            file.write_all_at(&frames, position)?;
+            file.sync_data()?;
+            position += frames.len() as u64;
+            frames.clear();
+            self.lock().done = group;
+            self.durable.notify_all();
+        }
+    }
 }
 
 fn measure_disk(folder: &Path) -> Result<(), Box<dyn Error>> {

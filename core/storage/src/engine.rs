@@ -12,6 +12,7 @@ use bytes::Bytes;
 use millstream_types::{Clock, LogId, Millis, RecordBatch};
 use tokio::sync::oneshot;
 
+use crate::blocks::Blocks;
 use crate::disk::Disk;
 use crate::error::StorageError;
 use crate::frame::{Body, Place};
@@ -157,7 +158,7 @@ impl Engine {
     }
 
     /// Writes, syncs and publishes one group; false when nothing waited.
-    pub(crate) fn commit_once(&self, buffer: &mut Vec<u8>) -> bool {
+    pub(crate) fn commit_once(&self, blocks: &mut Blocks) -> bool {
         let mut journal = lock(&self.journal);
         let Some(first_bytes) = lock(&self.queue).pending.front().map(|pending| pending.body.frame_bytes()) else {
             return false;
@@ -171,19 +172,19 @@ impl Engine {
                 append_time: 0,
                 previous: room.previous,
             };
-            buffer.clear();
+            journal.begin(blocks, group.iter().map(|pending| pending.body.frame_bytes()).sum());
             for Pending { receipt, body, .. } in &group {
                 (place.lsn, place.append_time) = (receipt.lsn, receipt.append_time);
-                place.previous = body.write(place, &receipt.base_offsets, buffer);
+                place.previous = body.write(place, &receipt.base_offsets, blocks.end());
             }
+            self.since_checkpoint.fetch_add(blocks.length() as u64, Ordering::Relaxed);
             let written =
-                journal.write(buffer, place.lsn, place.previous).and_then(|()| match self.options.durability {
+                journal.write(blocks, place.lsn, place.previous).and_then(|()| match self.options.durability {
                     Durability::Fsync => journal.sync(),
                     // The key-value store must never be ahead of the journal, and brings keys to disk when it likes.
                     Durability::Interval(_) | Durability::Os if changes_keys(&group) => journal.sync(),
                     Durability::Interval(_) | Durability::Os => Ok(()),
                 });
-            self.since_checkpoint.fetch_add(buffer.len() as u64, Ordering::Relaxed);
             match written {
                 Ok(()) => Ok(group),
                 Err(error) => {

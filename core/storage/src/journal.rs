@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::{BufMut, Bytes};
 
+use crate::blocks::{BLOCK, Blocks};
 use crate::disk::{Disk, DiskFile, failed};
 use crate::error::StorageError;
 use crate::frame::{self, Frame, checksum, u32_at, u64_at};
@@ -31,7 +32,11 @@ pub(crate) struct Journal {
     number: u64,
     size: u64,
     position: u64,
+    /// What the block at `position` holds already.
+    begun: Vec<u8>,
     previous: u32,
+    /// Whether writes go past the system's cache.
+    direct: bool,
     /// The last transaction of which a sync was seen.
     pub(crate) synced_lsn: u64,
     /// The last transaction written.
@@ -50,14 +55,20 @@ pub(crate) struct Room {
 
 impl Journal {
     /// Begins a new file behind everything that there is.
-    pub(crate) fn start(disk: Arc<dyn Disk>, found: &Found, lsn: u64, file_bytes: u64) -> Result<Self, StorageError> {
+    pub(crate) fn start(
+        disk: Arc<dyn Disk>,
+        found: &Found,
+        lsn: u64,
+        file_bytes: u64,
+        direct: bool,
+    ) -> Result<Self, StorageError> {
         let number = found.last_number + 1;
         let (mut spares, stale): (Vec<_>, Vec<_>) = found.spares.iter().partition(|(_, size)| *size == file_bytes);
         let spare = match spares.pop() {
             Some((spare, _)) => spare.clone(),
             None => make_spare(&*disk, &format!("{number:020}"), FIRST_FILE_BYTES.min(file_bytes))?,
         };
-        let (file, size, previous) = begin_file(&*disk, &spare, number, lsn + 1)?;
+        let (file, size, previous) = begin_file(&*disk, &spare, number, lsn + 1, direct)?;
         for (name, _) in stale.iter().filter(|(name, _)| *name != spare) {
             disk.unlink(name).map_err(failed("unlink", name))?;
         }
@@ -68,7 +79,9 @@ impl Journal {
             number,
             size,
             position: FILE_HEADER as u64,
+            begun: Vec::with_capacity(BLOCK),
             previous,
+            direct,
             synced_lsn: lsn,
             written_lsn: lsn,
             file_bytes,
@@ -99,19 +112,29 @@ impl Journal {
             Some(spare) => spare.clone(),
             None => make_spare(&*self.disk, &format!("{number:020}"), self.file_bytes)?,
         };
-        let (file, size, previous) = begin_file(&*self.disk, &spare, number, self.written_lsn + 1)?;
+        let (file, size, previous) = begin_file(&*self.disk, &spare, number, self.written_lsn + 1, self.direct)?;
         self.spares.pop();
         self.full.push((self.number, self.written_lsn));
         (self.file, self.number, self.size, self.previous) = (file, number, size, previous);
         self.position = FILE_HEADER as u64;
+        self.begun.clear();
         Ok(())
     }
 
-    /// Writes frames that end with transaction `lsn`. When it fails nothing moved: the next group takes the same place,
-    /// and frames left over from this one do not link to it.
-    pub(crate) fn write(&mut self, frames: &[u8], lsn: u64, last_checksum: u32) -> Result<(), StorageError> {
-        self.file.write_at(frames, self.position).map_err(failed("write", &file_name(self.number)))?;
-        self.position += frames.len() as u64;
+    /// Prepares `blocks` for `bytes` of frames.
+    pub(crate) fn begin(&self, blocks: &mut Blocks, bytes: usize) {
+        blocks.begin(&self.begun, bytes);
+    }
+
+    /// Writes frames that were put behind [`Journal::begin`] and end with transaction `lsn`. When it fails nothing moved: the
+    /// next group takes the same place, and frames left over from this one do not link to it.
+    pub(crate) fn write(&mut self, blocks: &mut Blocks, lsn: u64, last_checksum: u32) -> Result<(), StorageError> {
+        let (first, length) = (self.position - self.begun.len() as u64, blocks.length());
+        let filled = blocks.filled((self.size - first) as usize);
+        self.file.write_at(filled, first).map_err(failed("write", &file_name(self.number)))?;
+        self.position = first + length as u64;
+        self.begun.clear();
+        self.begun.extend_from_slice(&filled[length - length % BLOCK..length]);
         self.previous = last_checksum;
         self.written_lsn = lsn;
         Ok(())
@@ -197,6 +220,7 @@ fn begin_file(
     spare: &str,
     number: u64,
     first_lsn: u64,
+    direct: bool,
 ) -> Result<(Arc<dyn DiskFile>, u64, u32), StorageError> {
     let mut header = Vec::with_capacity(FILE_HEADER);
     header.put_u32_le(FILE_MAGIC);
@@ -215,6 +239,7 @@ fn begin_file(
     let name = file_name(number);
     disk.rename(spare, &name).map_err(failed("rename", spare))?;
     disk.sync_dir(FOLDER).map_err(failed("sync", FOLDER))?;
+    let file = if direct { disk.open_direct(&name).map_err(failed("open", &name))? } else { file };
     Ok((file, size, header_checksum))
 }
 

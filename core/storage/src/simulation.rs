@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use millstream_types::{EncodedRecords, LogId, ManualClock, Millis, Record, RecordBatch};
 
+use crate::blocks::Blocks;
 use crate::disk::Disk;
 use crate::disk::simulated::{Random, SimulatedDisk};
 use crate::engine::{Engine, Stores, lock};
@@ -197,7 +198,7 @@ impl World {
 
     /// Transactions, commits and checkpoints in any order, until the power goes or nothing is left to do.
     fn live(&mut self, engine: &Engine, steps: usize) {
-        let mut buffer = Vec::new();
+        let mut blocks = Blocks::default();
         let mut tickets: Vec<Ticket> = Vec::new();
         for _ in 0..steps {
             self.clock.advance(self.random.below(3) as Millis - 1);
@@ -208,7 +209,7 @@ impl World {
                     self.submitted.push((transaction, ticket.receipt().append_time));
                     tickets.push(ticket);
                 }
-                6..9 => drop(engine.commit_once(&mut buffer)),
+                6..9 => drop(engine.commit_once(&mut blocks)),
                 _ => {
                     if engine.checkpoint(false).is_err() {
                         break;
@@ -252,14 +253,14 @@ fn a_flipped_bit_is_refused_or_hits_nothing_that_counts() {
     for seed in 1..=300 {
         let mut world = World::new(seed);
         let engine = world.open().unwrap();
-        let mut buffer = Vec::new();
+        let mut blocks = Blocks::default();
         let mut before_last = 0;
         for number in 0..20 {
             before_last = world.submitted.len();
             let transaction = any_transaction(&mut world.random, number);
             let ticket = engine.submit(transaction.clone()).unwrap();
             world.submitted.push((transaction, ticket.receipt().append_time));
-            engine.commit_once(&mut buffer);
+            engine.commit_once(&mut blocks);
         }
         drop(engine);
         let (name, length) = world.disk.list("journal").unwrap().pop().unwrap();
@@ -282,7 +283,7 @@ fn a_full_disk_refuses_writes_and_goes_on_when_there_is_room() {
     for seed in (1..=32).filter(|seed| !u64::is_multiple_of(*seed, 4)) {
         let mut world = World::new(seed);
         let engine = world.open().unwrap();
-        let mut buffer = Vec::new();
+        let mut blocks = Blocks::default();
         for number in 0..150 {
             world.disk.set_full((40..100).contains(&number));
             // What the checkpointer does when it looks at the room.
@@ -292,7 +293,7 @@ fn a_full_disk_refuses_writes_and_goes_on_when_there_is_room() {
                 let transaction = any_transaction(&mut world.random, world.submitted.len());
                 tickets.push((transaction.clone(), engine.submit(transaction).unwrap()));
             }
-            while engine.commit_once(&mut buffer) {}
+            while engine.commit_once(&mut blocks) {}
             for (transaction, mut ticket) in tickets {
                 match ticket.durable.try_recv().unwrap() {
                     Ok(()) => world.submitted.push((transaction, ticket.receipt.append_time)),

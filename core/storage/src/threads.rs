@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
+use crate::blocks::Blocks;
 use crate::engine::{Engine, lock};
 use crate::error::StorageError;
 use crate::journal::make_spare;
@@ -60,13 +61,13 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<(
 }
 
 fn run_committer(engine: &Engine, checkpointer: &Thread) {
-    let mut buffer = Vec::new();
+    let mut blocks = Blocks::default();
     let mut synced_at = Instant::now();
     loop {
         while engine.journal_is_wanted() {
             thread::yield_now();
         }
-        let committed = engine.commit_once(&mut buffer);
+        let committed = engine.commit_once(&mut blocks);
         let due = match engine.options.durability {
             Durability::Interval(interval) => synced_at.elapsed() >= interval,
             Durability::Fsync | Durability::Os => false,
@@ -81,14 +82,14 @@ fn run_committer(engine: &Engine, checkpointer: &Thread) {
         while engine.is_behind() && !engine.disk_full.load(Ordering::Relaxed) && lock(&engine.queue).poison.is_none() {
             thread::sleep(BEHIND_SLEEP);
         }
-        if !committed && !wait_for_work(engine, &mut buffer) {
+        if !committed && !wait_for_work(engine, &mut blocks) {
             return;
         }
     }
 }
 
 /// False when nothing will come any more.
-fn wait_for_work(engine: &Engine, buffer: &mut Vec<u8>) -> bool {
+fn wait_for_work(engine: &Engine, blocks: &mut Blocks) -> bool {
     let mut queue = lock(&engine.queue);
     if !queue.pending.is_empty() {
         return true;
@@ -96,8 +97,7 @@ fn wait_for_work(engine: &Engine, buffer: &mut Vec<u8>) -> bool {
     if queue.closed {
         return false;
     }
-    buffer.clear();
-    buffer.shrink_to(IDLE_BUFFER_BYTES);
+    blocks.shrink_to(IDLE_BUFFER_BYTES);
     queue.committer_sleeps = true;
     let timeout = match engine.options.durability {
         Durability::Interval(interval) => interval,

@@ -2,11 +2,15 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::fs::OFlags;
 
 use super::{Disk, DiskFile};
+use crate::blocks::BLOCK;
 
 /// A data folder.
 pub(crate) struct RealDisk {
@@ -22,6 +26,17 @@ impl RealDisk {
 impl Disk for RealDisk {
     fn open(&self, path: &str) -> io::Result<Arc<dyn DiskFile>> {
         Ok(Arc::new(OpenOptions::new().read(true).write(true).open(self.folder.join(path))?))
+    }
+
+    fn open_direct(&self, path: &str) -> io::Result<Arc<dyn DiskFile>> {
+        let path = self.folder.join(path);
+        let cached = OpenOptions::new().read(true).write(true).open(&path)?;
+        let flags = OFlags::DIRECT.bits().cast_signed();
+        match OpenOptions::new().write(true).custom_flags(flags).open(&path) {
+            Ok(direct) => Ok(Arc::new(DirectFile { direct, cached, works: AtomicBool::new(true) })),
+            Err(error) if is_unsupported(&error) => Ok(Arc::new(cached)),
+            Err(error) => Err(error),
+        }
     }
 
     fn create(&self, path: &str) -> io::Result<Arc<dyn DiskFile>> {
@@ -69,6 +84,51 @@ impl Disk for RealDisk {
     fn available(&self) -> io::Result<u64> {
         let stat = rustix::fs::statvfs(&self.folder)?;
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+}
+
+/// A file open twice: whole blocks go past the system's cache, which saves a copy and the search for what is dirty; the
+/// rest goes through it.
+struct DirectFile {
+    direct: File,
+    cached: File,
+    /// Some file systems take the flag and refuse the first write.
+    works: AtomicBool,
+}
+
+/// Whether a file system says that it has no direct writes.
+fn is_unsupported(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported)
+}
+
+impl DiskFile for DirectFile {
+    fn write_at(&self, bytes: &[u8], position: u64) -> io::Result<()> {
+        let whole = position.is_multiple_of(BLOCK as u64)
+            && bytes.len().is_multiple_of(BLOCK)
+            && bytes.as_ptr().align_offset(BLOCK) == 0;
+        if whole && self.works.load(Ordering::Relaxed) {
+            match self.direct.write_all_at(bytes, position) {
+                Err(error) if is_unsupported(&error) => self.works.store(false, Ordering::Relaxed),
+                result => return result,
+            }
+        }
+        self.cached.write_all_at(bytes, position)
+    }
+
+    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<()> {
+        self.cached.read_exact_at(buffer, position)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.cached.sync_data()
+    }
+
+    fn truncate(&self, length: u64) -> io::Result<()> {
+        self.cached.set_len(length)
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.cached.metadata()?.len())
     }
 }
 

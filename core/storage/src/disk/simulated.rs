@@ -184,6 +184,10 @@ impl Disk for SimulatedDisk {
         Ok(Arc::new(Handle { disk: self.clone(), file }))
     }
 
+    fn open_direct(&self, path: &str) -> io::Result<Arc<dyn DiskFile>> {
+        self.open(path)
+    }
+
     fn create(&self, path: &str) -> io::Result<Arc<dyn DiskFile>> {
         let mut state = self.change()?;
         let file = state.files.len();

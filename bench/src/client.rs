@@ -37,14 +37,11 @@ impl JsonClient {
         content_type: &'static str,
     ) -> anyhow::Result<Self> {
         let authority = endpoint.authority().context("expected an endpoint such as http://127.0.0.1:4566")?.to_string();
-        let stream = TcpStream::connect(&authority).await.with_context(|| format!("connecting to {authority}"))?;
-        stream.set_nodelay(true)?;
-        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(connection);
+        let sender = dial(&authority).await?;
         Ok(Self { sender, authority, service, target: target.to_owned(), content_type, signed: None })
     }
 
-    /// Sends a body and takes the whole answer.
+    /// Sends a body and takes the whole answer. A peer that closes its connections gets new ones.
     ///
     /// # Errors
     /// When the connection breaks.
@@ -52,7 +49,9 @@ impl JsonClient {
         let headers = self.headers(body)?;
         let mut request = Request::builder().method(Method::POST).uri("/").body(Full::new(body.clone()))?;
         *request.headers_mut() = headers;
-        self.sender.ready().await?;
+        if self.sender.ready().await.is_err() {
+            self.sender = dial(&self.authority).await?;
+        }
         let response = self.sender.send_request(request).await?;
         let status = response.status();
         Ok((status, response.into_body().collect().await?.to_bytes()))
@@ -79,6 +78,14 @@ impl JsonClient {
         self.signed = Some((now, body.clone(), headers.clone()));
         Ok(headers)
     }
+}
+
+async fn dial(authority: &str) -> anyhow::Result<SendRequest<Full<Bytes>>> {
+    let stream = TcpStream::connect(authority).await.with_context(|| format!("connecting to {authority}"))?;
+    stream.set_nodelay(true)?;
+    let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    Ok(sender)
 }
 
 /// One call of a REST service, on a connection of its own; gives the answer's document.

@@ -222,13 +222,63 @@ def test_queues_get_signed_notifications_or_plain_messages(sns, sqs):
     assert sorted(json.loads(message["Body"])["Message"] for message in receive(sqs, wrapped, 2)) == ["1", "3"]
     refused(sns.publish, "InvalidParameter", TopicArn=topic, Message="x" * (256 * 1024 + 1))
     refused(sns.publish, "InvalidParameter", TopicArn=topic, Message="")
-    refused(sns.publish, "InvalidParameter", TopicArn=topic, Message="m", MessageGroupId="g")
+    refused(sns.publish, "InvalidParameter", TopicArn=topic, Message="m", MessageGroupId="two words")
+    refused(sns.publish, "InvalidParameter", TopicArn=topic, Message="m", MessageDeduplicationId="d")
+    refused(sns.subscribe, "InvalidParameter", TopicArn=topic, Protocol="sqs", Endpoint=plain_arn,
+            Attributes={"AuthenticateOnUnsubscribe": "true"})
     refused(sns.publish_batch, "BatchEntryIdsNotDistinct", TopicArn=topic, PublishBatchRequestEntries=[
         {"Id": "a", "Message": "1"}, {"Id": "a", "Message": "2"}])
     refused(sns.publish_batch, "TooManyEntriesInBatchRequest", TopicArn=topic, PublishBatchRequestEntries=[
         {"Id": str(index), "Message": "1"} for index in range(11)])
     for protocol, endpoint in [("email", "me@a.example"), ("sms", "+100"), ("application", "x"), ("sqs", "x"), ("pigeon", "x")]:
         refused(sns.subscribe, "InvalidParameter", TopicArn=topic, Protocol=protocol, Endpoint=endpoint)
+
+
+def test_topics_take_larger_messages_where_they_say_so_and_queues_are_told_of_groups(sns, sqs, subscribers):
+    topic = sns.create_topic(Name="large")["TopicArn"]
+    url, arn = queue(sqs, "large-messages")
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
+    body = "x" * (300 * 1024)
+    refused(sns.publish, "InvalidParameter", TopicArn=topic, Message=body)
+    for wrong in ["1023", "1048577", "many"]:
+        refused(sns.set_topic_attributes, "InvalidParameter", TopicArn=topic, AttributeName="MaximumMessageSize", AttributeValue=wrong)
+    sns.set_topic_attributes(TopicArn=topic, AttributeName="MaximumMessageSize", AttributeValue=str(512 * 1024))
+    assert sns.get_topic_attributes(TopicArn=topic)["Attributes"]["MaximumMessageSize"] == str(512 * 1024)
+    sns.publish(TopicArn=topic, Message=body, MessageGroupId="tenant-1")
+    message = until(lambda: sqs.receive_message(QueueUrl=url, WaitTimeSeconds=2, MessageSystemAttributeNames=["All"]).get("Messages"))[0]
+    assert (message["Body"], message["Attributes"]["MessageGroupId"]) == (body, "tenant-1")
+    refused(sns.publish, "InvalidParameter", TopicArn=topic, Message="x" * (512 * 1024 + 1))
+    subscriber = subscribers()
+    refused(sns.subscribe, "InvalidParameter", TopicArn=topic, Protocol="http", Endpoint=subscriber.url)
+    other = sns.create_topic(Name="with-a-webhook")["TopicArn"]
+    sns.subscribe(TopicArn=other, Protocol="http", Endpoint=subscriber.url)
+    refused(sns.set_topic_attributes, "InvalidParameter", TopicArn=other, AttributeName="MaximumMessageSize", AttributeValue="1048576")
+
+
+def test_changes_at_once_do_not_lose_each_other(sns, sqs, node):
+    topic = sns.create_topic(Name="at-once")["TopicArn"]
+    _, arn = queue(sqs, "at-once-messages")
+    subscription = sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)["SubscriptionArn"]
+    dead = json.dumps({"deadLetterTargetArn": arn})
+    settings = [("RawMessageDelivery", "true"), ("FilterPolicy", '{"a": ["b"]}'), ("RedrivePolicy", dead)]
+
+    def change(number):
+        client = node.client("sns")
+        client.add_permission(TopicArn=topic, Label=f"l{number}", AWSAccountId=["1" * 12], ActionName=["Publish"])
+        client.tag_resource(ResourceArn=topic, Tags=[{"Key": f"t{number}", "Value": ""}])
+        name, value = settings[number % 3]
+        client.set_subscription_attributes(SubscriptionArn=subscription, AttributeName=name, AttributeValue=value)
+
+    threads = [threading.Thread(target=change, args=(number,)) for number in range(9)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=WAIT_SECONDS)
+    policy = json.loads(sns.get_topic_attributes(TopicArn=topic)["Attributes"]["Policy"])
+    assert {f"l{n}" for n in range(9)} <= {statement["Sid"] for statement in policy["Statement"]}
+    assert len(sns.list_tags_for_resource(ResourceArn=topic)["Tags"]) == 9
+    told = sns.get_subscription_attributes(SubscriptionArn=subscription)["Attributes"]
+    assert [told[name] for name, _ in settings] == [value for _, value in settings]
 
 
 def test_filters_choose_by_attributes_or_by_the_body(sns, sqs):
@@ -318,6 +368,7 @@ def test_a_subscription_that_was_confirmed_so_needs_a_signature_to_end(sns, node
     sns.subscribe(TopicArn=topic, Protocol="http", Endpoint=subscriber.url, Attributes={"RawMessageDelivery": "true"})
     token = json.loads(subscriber.wait("SubscriptionConfirmation")[0][1])["Token"]
     arn = sns.confirm_subscription(TopicArn=topic, Token=token, AuthenticateOnUnsubscribe="true")["SubscriptionArn"]
+    assert sns.confirm_subscription(TopicArn=topic, Token=token)["SubscriptionArn"] == arn
     assert sns.get_subscription_attributes(SubscriptionArn=arn)["Attributes"]["ConfirmationWasAuthenticated"] == "true"
     with pytest.raises(urllib.error.HTTPError) as error:
         urllib.request.urlopen(f"{node.endpoint}/?Action=Unsubscribe&SubscriptionArn={arn}", timeout=10)

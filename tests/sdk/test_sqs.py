@@ -80,6 +80,12 @@ def test_queues_are_made_found_changed_and_removed(sqs):
     refused(sqs.add_permission, "InvalidParameterValue", QueueUrl=url, Label="l", AWSAccountIds=["1"], Actions=["SendMessage"])
     sqs.remove_permission(QueueUrl=url, Label="l")
     refused(sqs.remove_permission, "InvalidParameterValue", QueueUrl=url, Label="l")
+    refused(sqs.get_queue_url, "AWS.SimpleQueueService.NonExistentQueue", QueueName="made", QueueOwnerAWSAccountId="111111111111")
+    assert sqs.get_queue_url(QueueName="made", QueueOwnerAWSAccountId=ACCOUNT)["QueueUrl"] == url
+    refused(sqs.add_permission, "InvalidParameterValue", QueueUrl=url, Label="a b", AWSAccountIds=["1" * 12], Actions=["*"])
+    refused(sqs.tag_queue, "InvalidParameterValue", QueueUrl=url, Tags={"x" * 129: "long"})
+    refused(sqs.tag_queue, "MissingParameter", QueueUrl=url, Tags={})
+    refused(sqs.create_queue, "InvalidParameterValue", QueueName="other", tags={str(n): "" for n in range(51)})
     for index in range(5):
         make(sqs, f"page-{index}")
     pages = [page["QueueUrls"] for page in sqs.get_paginator("list_queues").paginate(
@@ -113,11 +119,52 @@ def test_messages_carry_attributes_and_sums_that_the_client_checks(sqs):
     refused(sqs.send_message, "InvalidParameterValue", QueueUrl=url, MessageBody="x", MessageAttributes=bad)
     refused(sqs.send_message, "InvalidParameterValue", QueueUrl=url, MessageBody="x",
             MessageAttributes={str(index): {"DataType": "String", "StringValue": "x"} for index in range(11)})
+    for wrong, code in [({"DataType": "Number", "StringValue": "seven"}, "InvalidParameterValue"),
+                        ({"DataType": "String", "StringListValues": ["x"]}, "AWS.SimpleQueueService.UnsupportedOperation")]:
+        refused(sqs.send_message, code, QueueUrl=url, MessageBody="x", MessageAttributes={"a": wrong})
     refused(sqs.send_message, "InvalidMessageContents", QueueUrl=url, MessageBody="\x01")
-    refused(sqs.send_message, "InvalidParameterValue", QueueUrl=url, MessageBody="x" * (256 * 1024 + 1))
+    refused(sqs.send_message, "InvalidParameterValue", QueueUrl=url, MessageBody="x" * (1024 * 1024 + 1))
     refused(sqs.send_message, "InvalidParameterValue", QueueUrl=url, MessageBody="x", DelaySeconds=901)
     refused(sqs.receive_message, "InvalidParameterValue", QueueUrl=url, MaxNumberOfMessages=11)
     refused(sqs.receive_message, "InvalidParameterValue", QueueUrl=url, ReceiveRequestAttemptId="x")
+
+
+def test_large_messages_and_those_of_groups_come_through(sqs):
+    url, small = make(sqs, "large"), make(sqs, "small", MaximumMessageSize="1024")
+    assert attribute(sqs, url, "MaximumMessageSize") == str(1024 * 1024)
+    body = "x" * (1024 * 1024)
+    sqs.send_message(QueueUrl=url, MessageBody=body, MessageGroupId="tenant-1")
+    (message,) = receive(sqs, url, MessageSystemAttributeNames=["MessageGroupId"])
+    assert (message["Body"], message["Attributes"]) == (body, {"MessageGroupId": "tenant-1"})
+    refused(sqs.send_message, "InvalidParameterValue", QueueUrl=url, MessageBody="x", MessageGroupId="two words")
+    refused(sqs.send_message, "AWS.SimpleQueueService.UnsupportedOperation", QueueUrl=url, MessageBody="x",
+            MessageDeduplicationId="x")
+    refused(sqs.receive_message, "InvalidAttributeName", QueueUrl=url, MessageSystemAttributeNames=["Colour"])
+    sent = sqs.send_message_batch(QueueUrl=small, Entries=[
+        {"Id": "fits", "MessageBody": "x" * 1024}, {"Id": "too-large", "MessageBody": "x" * 1025}])
+    assert [entry["Id"] for entry in sent["Successful"]] == ["fits"]
+    assert (sent["Failed"][0]["Id"], sent["Failed"][0]["Code"]) == ("too-large", "InvalidParameterValue")
+
+
+def test_changes_at_once_do_not_lose_each_other(sqs, node):
+    url = make(sqs, "at-once")
+
+    def change(number):
+        client = node.client("sqs")
+        client.add_permission(QueueUrl=url, Label=f"l{number}", AWSAccountIds=["1" * 12], Actions=["SendMessage"])
+        client.tag_queue(QueueUrl=url, Tags={f"t{number}": ""})
+        name, value = [("VisibilityTimeout", "7"), ("DelaySeconds", "8"), ("ReceiveMessageWaitTimeSeconds", "9")][number % 3]
+        client.set_queue_attributes(QueueUrl=url, Attributes={name: value})
+
+    threads = [threading.Thread(target=change, args=(number,)) for number in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=WAIT_SECONDS)
+    attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    assert {statement["Sid"] for statement in json.loads(attributes["Policy"])["Statement"]} == {f"l{n}" for n in range(12)}
+    assert [attributes[name] for name in ["VisibilityTimeout", "DelaySeconds", "ReceiveMessageWaitTimeSeconds"]] == ["7", "8", "9"]
+    assert len(sqs.list_queue_tags(QueueUrl=url)["Tags"]) == 12
 
 
 def test_receipts_cannot_be_made_up_and_old_ones_do_nothing(sqs):
@@ -167,7 +214,7 @@ def test_batches_say_of_each_entry_what_became_of_it(sqs):
         {"Id": "a", "MessageBody": "x"}, {"Id": "a", "MessageBody": "x"}])
     refused(sqs.send_message_batch, code + "InvalidBatchEntryId", QueueUrl=url, Entries=[{"Id": "a b", "MessageBody": "x"}])
     refused(sqs.send_message_batch, code + "BatchRequestTooLong", QueueUrl=url, Entries=[
-        {"Id": str(index), "MessageBody": "x" * 100_000} for index in range(3)])
+        {"Id": str(index), "MessageBody": "x" * 400_000} for index in range(3)])
 
 
 def test_a_long_poll_ends_with_the_first_message(sqs, node):
@@ -202,6 +249,8 @@ def test_dead_letters_are_moved_back(sqs):
     assert letter["Attributes"]["DeadLetterQueueSourceArn"] == arn("letters")
     refused(sqs.start_message_move_task, "InvalidParameterValue", SourceArn=arn("letters"))
     refused(sqs.start_message_move_task, "ResourceNotFoundException", SourceArn=arn("none"))
+    refused(sqs.start_message_move_task, "ResourceNotFoundException", SourceArn=arn("letters-dead"), DestinationArn=arn("none"))
+    refused(sqs.list_message_move_tasks, "ResourceNotFoundException", SourceArn=arn("none"))
     sqs.start_message_move_task(SourceArn=arn("letters-dead"))
     done = until(lambda: [task for task in sqs.list_message_move_tasks(SourceArn=arn("letters-dead"))["Results"]
                           if task["Status"] != "RUNNING"])
@@ -278,6 +327,11 @@ def test_old_clients_speak_forms_and_xml(node):
         "SendMessageBatchRequestEntry.2.DelaySeconds": "901"})
     assert answer.findtext("SendMessageBatchResult/SendMessageBatchResultEntry/Id") == "a"
     assert answer.findtext("SendMessageBatchResult/BatchResultErrorEntry/Id") == "b"
+    status, _ = client.call("SetQueueAttributes", path, **{"Attribute.Name": "DelaySeconds", "Attribute.Value": "3"})
+    _, answer = client.call("GetQueueAttributes", path, AttributeName="DelaySeconds")
+    assert (status, answer.findtext("GetQueueAttributesResult/Attribute/Value")) == (200, "3")
+    status, answer = client.call("SetQueueAttributes", path)
+    assert (status, answer.findtext("Error/Code")) == (400, "MissingParameter")
     status, answer = client.call("GetQueueUrl", QueueName="none")
     assert (status, answer.findtext("Error/Code")) == (400, "AWS.SimpleQueueService.NonExistentQueue")
     status, answer = client.call("SendMessage", path, MessageBody="x", DelaySeconds="soon")

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use millstream_storage::{Keyspace, Storage, Transaction};
+use millstream_storage::{Keyspace, Storage, Transaction, to_the_end};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::watch;
 
@@ -215,12 +215,16 @@ impl<T: Definition> Collection<T> {
             }
             entries.insert(name.clone(), Arc::clone(&definition));
         }
-        if let Err(error) = self.store(&name, &definition, Transaction::new()).await {
-            self.entries().remove(&name);
-            return Err(error);
-        }
-        self.tell();
-        Ok(definition)
+        let collection = self.clone();
+        to_the_end(async move {
+            if let Err(error) = collection.store(&name, &definition, Transaction::new()).await {
+                collection.entries().remove(&name);
+                return Err(error);
+            }
+            collection.tell();
+            Ok(definition)
+        })
+        .await
     }
 
     /// Writes a definition, new or not.
@@ -237,11 +241,14 @@ impl<T: Definition> Collection<T> {
     /// [`CatalogError::Storage`], after which the one before still holds.
     pub async fn put_with(&self, definition: T, extra: Transaction) -> Result<Arc<T>, CatalogError> {
         let name = definition.key().to_owned();
-        let definition = Arc::new(definition);
-        self.store(&name, &definition, extra).await?;
-        self.entries().insert(name, Arc::clone(&definition));
-        self.tell();
-        Ok(definition)
+        let (collection, definition) = (self.clone(), Arc::new(definition));
+        to_the_end(async move {
+            collection.store(&name, &definition, extra).await?;
+            collection.entries().insert(name, Arc::clone(&definition));
+            collection.tell();
+            Ok(definition)
+        })
+        .await
     }
 
     /// Removes a definition and gives it back; `extra` is made durable together with the removal.
@@ -251,10 +258,14 @@ impl<T: Definition> Collection<T> {
     pub async fn delete(&self, name: &str, mut extra: Transaction) -> Result<Arc<T>, CatalogError> {
         let definition = self.require(name)?;
         extra.delete(&self.shared.keyspace, name.as_bytes().to_vec());
-        self.shared.storage.commit(extra).await?;
-        self.entries().remove(name);
-        self.tell();
-        Ok(definition)
+        let (collection, name) = (self.clone(), name.to_owned());
+        to_the_end(async move {
+            collection.shared.storage.commit(extra).await?;
+            collection.entries().remove(&name);
+            collection.tell();
+            Ok(definition)
+        })
+        .await
     }
 
     /// Tells of changes: the value rises with each; look at [`Collection::list`] then.

@@ -4,11 +4,11 @@
 
 use std::sync::Arc;
 
-use millstream_catalog::pipeline::{Pipeline, RouteIntegration};
+use millstream_catalog::pipeline::{FunctionTarget, Pipeline, RouteIntegration};
 use millstream_catalog::{
     Catalog, CatalogError, FailureTarget, MappingStart, OutputTarget, StreamDefinition, StreamOwner,
 };
-use millstream_storage::{Storage, Transaction};
+use millstream_storage::{Storage, StorageOptions, Transaction};
 use millstream_types::ManualClock;
 
 const EXAMPLE: &str = include_str!("../../../examples/stock-trades/pipeline.toml");
@@ -23,6 +23,27 @@ fn stream(name: &str) -> StreamDefinition {
         tags: Default::default(),
         capacity: Default::default(),
     }
+}
+
+#[tokio::test]
+async fn what_is_written_is_found_though_its_writer_went_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let (storage, _) = Storage::open(StorageOptions::new(folder.path()), Arc::new(ManualClock::at(0))).unwrap();
+    let catalog = Catalog::open(&storage).unwrap();
+    catalog.streams.create(stream("trades")).await.unwrap();
+    {
+        let changed = catalog.streams.put(StreamDefinition { retention_hours: 48, ..stream("trades") });
+        tokio::pin!(changed);
+        // Begun, and cut off before it is on disk.
+        let _ = std::future::poll_fn(|context| std::task::Poll::Ready(changed.as_mut().poll(context))).await;
+    }
+    let found = async {
+        while catalog.streams.require("trades").unwrap().retention_hours != 48 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), found).await.unwrap();
+    storage.close().unwrap();
 }
 
 #[tokio::test]
@@ -113,6 +134,41 @@ fn mistakes_are_told_with_their_lines() {
             "p.toml:26: a mapping needs exactly one of `stream`, `table` and `queue`",
         ],
     );
+    check(
+        &format!(
+            "name = \"x\"\n[[queue]]\nname = \"letters\"\n[[queue]]\nname = \"both\"\n[[sns_topic]]\nname = \"both\"\n\
+             {function}dead_letter = \"leters\"\nretries = 3\nmaximum_age_seconds = 5\n\
+             on_success = \"f\"\non_failure = \"both\"\n"
+        ),
+        &[
+            "p.toml:13: there is no queue or topic `leters` in this file\n  try: did you mean `letters`?",
+            "p.toml:14: expected retries from 0 to 2, found 3",
+            "p.toml:15: expected maximum_age_seconds from 60 to 21600, found 5",
+            "p.toml:16: `f` would be told of itself again and again\n  try: name another function, a queue or a topic",
+            "p.toml:17: `both` is the name of more than one queue, topic or function\n  try: give one of them another name",
+        ],
+    );
+}
+
+#[test]
+fn ends_of_asynchronous_invocations_have_targets_of_every_kind() {
+    let function = |name: &str, more: &str| {
+        format!("[[function]]\nname = \"{name}\"\nruntime = \"nodejs20.x\"\nhandler = \"a.b\"\ncode = \"c\"\n{more}")
+    };
+    let more = "dead_letter = \"t\"\nretries = 0\non_success = \"g\"\non_failure = \"q\"\n";
+    let text = format!(
+        "name = \"x\"\n[[queue]]\nname = \"q\"\n[[sns_topic]]\nname = \"t\"\n{}{}",
+        function("f", more),
+        function("g", ""),
+    );
+    let pipeline = Pipeline::parse("p.toml", &text).unwrap();
+    let [f, g] = [&pipeline.functions[0].value, &pipeline.functions[1].value];
+    assert_eq!(f.dead_letter, Some(FunctionTarget::Topic("t".into())));
+    let asynchronous = f.asynchronous.clone().unwrap();
+    assert_eq!((asynchronous.retries_max, asynchronous.age_max_seconds), (Some(0), None));
+    assert_eq!(asynchronous.on_success, Some(FunctionTarget::Function("g".into())));
+    assert_eq!(asynchronous.on_failure, Some(FunctionTarget::Queue("q".into())));
+    assert_eq!((&g.dead_letter, &g.asynchronous), (&None, &None));
 }
 
 #[test]

@@ -25,11 +25,13 @@ mod segment;
 mod simulation;
 mod storage;
 mod threads;
+mod to_the_end;
 mod transaction;
 mod verify;
 
 pub use error::StorageError;
 pub use options::{Durability, LogBounds, RecoveryReport, StorageOptions, TornTail};
 pub use storage::Storage;
+pub use to_the_end::to_the_end;
 pub use transaction::{Append, Keyspace, Receipt, Ticket, Transaction, Write};
 pub use verify::{DumpedTransaction, VerifyReport, dump, verify};

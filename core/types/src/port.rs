@@ -135,11 +135,13 @@ pub struct OutgoingMessage {
     pub body: Bytes,
     /// What is said of it, each name once.
     pub attributes: Vec<MessageAttribute>,
+    /// Whose message it is among several users of the queue, in the sender's words.
+    pub group: Option<String>,
 }
 
 impl From<Bytes> for OutgoingMessage {
     fn from(body: Bytes) -> Self {
-        Self { body, attributes: Vec::new() }
+        Self { body, ..Self::default() }
     }
 }
 
@@ -200,7 +202,7 @@ pub struct WantedMessages {
 }
 
 /// A message as its receiver gets it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ReceivedMessage {
     /// Its id, as clients see it.
     pub id: String,
@@ -218,6 +220,12 @@ pub struct ReceivedMessage {
     pub receives: u32,
     /// When others can receive it again.
     pub visible_at: Millis,
+    /// The sender's trace.
+    pub trace: Option<String>,
+    /// Whose message it is among several users of the queue, in the sender's words.
+    pub group: Option<String>,
+    /// The queue that it is a dead letter of.
+    pub dead_from: Option<String>,
 }
 
 /// Why messages were not received, deleted or released.

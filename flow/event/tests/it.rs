@@ -6,6 +6,7 @@
 mod messages;
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ use millstream_event::{
     Event, EventError, Events, NewSubscription, NewTopic, Options, Outcome, RetrySchedule, WebhookWords,
 };
 use millstream_insight::{Insight, Step};
-use millstream_storage::Storage;
+use millstream_storage::{Storage, Transaction};
 use millstream_stream::{NewStream, Streams};
 use millstream_types::{
     BoxFuture, Clock, ErrorKind, Invocation, InvocationOutcome, Invoke, InvokeError, ManualClock, NewObject, PutObject,
@@ -291,6 +292,34 @@ fn text(status: u16, body: &str) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::copy_from_slice(body.as_bytes())));
     *response.status_mut() = StatusCode::from_u16(status).unwrap();
     response
+}
+
+#[tokio::test]
+async fn an_event_that_is_gone_takes_none_of_its_batch_along() {
+    let clock = Arc::new(ManualClock::at(1_700_000_000_000));
+    let node = Node::with_clock(Arc::clone(&clock) as Arc<dyn Clock>);
+    let running = node.start_with(|options| options.schedule = RetrySchedule::of(&[Duration::from_millis(100)]));
+    let topic = running.topic(EventSchema::EventGrid).await;
+    let up = Arc::new(AtomicBool::new(false));
+    let answers = Arc::clone(&up);
+    let hook = Hook::answering(move |_, _| if answers.load(Ordering::Relaxed) { 200 } else { 503 }).await;
+    let batching = EventBatching { events_max: 5, ..EventBatching::default() };
+    running
+        .events
+        .put_subscription(NewSubscription { batching, ..subscription("all", hook.endpoint()) })
+        .await
+        .unwrap();
+    for id in 1..=3 {
+        running.publish([id]).await;
+        running.until("all", |status| status.failed_attempts == u64::from(id) && status.waiting == u64::from(id)).await;
+    }
+    let mut transaction = Transaction::new();
+    transaction.trim_log(running.streams.get(&topic.stream()).unwrap().shards[0].log(), 1);
+    node.storage.commit(transaction).await.unwrap();
+    up.store(true, Ordering::Relaxed);
+    clock.advance(100);
+    running.until("all", |status| status.delivered == 2 && status.dropped == 1 && status.waiting == 0).await;
+    running.events.shutdown().await;
 }
 
 #[tokio::test]

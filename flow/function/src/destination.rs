@@ -58,6 +58,15 @@ pub struct Answered {
     pub error: Option<String>,
 }
 
+/// What an error document says in words: its message, or the document itself.
+#[must_use]
+pub fn error_message(document: &[u8]) -> String {
+    serde_json::from_slice::<serde_json::Value>(document)
+        .ok()
+        .and_then(|document| document.get("errorMessage")?.as_str().map(str::to_owned))
+        .unwrap_or_else(|| String::from_utf8_lossy(document).into_owned())
+}
+
 /// Why nothing more is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {

@@ -12,6 +12,7 @@ use millstream_types::{BoxFuture, Invocation, InvocationId, InvocationOutcome, I
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use crate::destination::error_message;
 use crate::engine::Functions;
 use crate::error::FunctionError;
 use crate::process::{Ended, Process};
@@ -212,12 +213,4 @@ fn report(id: &str, duration: Duration, memory_mib: u32, peak_mib: u64, init: Op
          Max Memory Used: {peak_mib} MB\t{init}",
         milliseconds.ceil(),
     )
-}
-
-/// The message of an error document, or the document itself.
-fn error_message(document: &[u8]) -> String {
-    serde_json::from_slice::<serde_json::Value>(document)
-        .ok()
-        .and_then(|document| document.get("errorMessage")?.as_str().map(str::to_owned))
-        .unwrap_or_else(|| String::from_utf8_lossy(document).into_owned())
 }

@@ -14,17 +14,22 @@ mod error;
 mod invocation;
 mod log_capture;
 mod package;
+mod peer;
 mod pool;
 mod port;
 mod process;
 mod runtime;
 mod runtime_api;
+mod socket;
 mod start;
 mod usage;
 mod watch;
 
-pub use destination::{Answered, Condition, Delivery, DeliveryError, Destination, EndedInvocation, Purpose};
+pub use destination::{
+    Answered, Condition, Delivery, DeliveryError, Destination, EndedInvocation, Purpose, error_message,
+};
 pub use engine::{FunctionChange, Functions, NewFunction, Options, ProcessCredentials};
 pub use error::FunctionError;
 pub use invocation::InvocationSummary;
+pub use peer::may_be_function;
 pub use runtime::DotnetOptions;

@@ -3,16 +3,18 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::io::{Cursor, Write as _};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 use millstream_catalog::Catalog;
 use millstream_function::{FunctionChange, FunctionError, Functions, NewFunction, Options, ProcessCredentials};
 use millstream_insight::Insight;
-use millstream_storage::Storage;
-use millstream_types::{Clock, Invocation, InvocationOutcome, Invoke as _, SystemClock};
+use millstream_storage::{Keyspace, Storage, StorageOptions, Transaction};
+use millstream_types::{Invocation, InvocationOutcome, Invoke as _, SystemClock};
 use serde_json::{Value, json};
 
 struct Node {
@@ -23,10 +25,19 @@ struct Node {
 
 impl Node {
     fn new() -> Self {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let storage = Storage::in_memory(Arc::clone(&clock));
-        let insight = Insight::open(&storage, clock).unwrap();
-        Self { folder: tempfile::tempdir().unwrap(), storage, insight }
+        Self::over(Storage::in_memory(Arc::new(SystemClock)), tempfile::tempdir().unwrap())
+    }
+
+    /// A node whose commits take their time.
+    fn on_disk() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let options = StorageOptions::new(folder.path().join("data"));
+        Self::over(Storage::open(options, Arc::new(SystemClock)).unwrap().0, folder)
+    }
+
+    fn over(storage: Storage, folder: tempfile::TempDir) -> Self {
+        let insight = Insight::open(&storage, Arc::new(SystemClock)).unwrap();
+        Self { folder, storage, insight }
     }
 
     fn open(&self) -> Functions {
@@ -262,4 +273,42 @@ async fn accepted_invocations_are_tried_again_and_outlive_the_engine() {
     }
     assert_eq!(size(), 4);
     next.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_accepted_runs_though_its_caller_went_away() {
+    let node = Node::on_disk();
+    let functions = node.open();
+    functions.create(new("later", "python3.11", "app.py", PYTHON)).await.unwrap();
+    {
+        let accepted = functions.enqueue(event("later", &json!({})));
+        tokio::pin!(accepted);
+        // Begun, and cut off before it is on disk.
+        let _ = poll_fn(|context| Poll::Ready(accepted.as_mut().poll(context))).await;
+    }
+    let run = async {
+        while functions.recent("later").is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), run).await.unwrap();
+    functions.shutdown().await;
+    node.storage.close().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_kept_and_cannot_be_read_is_told_of() {
+    let node = Node::new();
+    let mut transaction = Transaction::new();
+    transaction.put(&Keyspace::new("function/async"), "some-id", r#"{"function":"later","form":"of a later version"}"#);
+    node.storage.commit(transaction).await.unwrap();
+    let functions = node.open();
+    let told = async {
+        while !node.printed("later").iter().any(|line| line.contains("some-id") && line.contains("put aside")) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), told).await.unwrap();
+    assert_eq!(node.storage.get(&Keyspace::new("function/async"), b"some-id").unwrap(), None);
+    functions.shutdown().await;
 }

@@ -11,10 +11,10 @@ use millstream_catalog::{
     Catalog, EventSource, EventSourceMappingDefinition, MappingSettings, MappingStart, MappingState,
 };
 use millstream_insight::Insight;
-use millstream_storage::{Storage, Transaction};
+use millstream_storage::{Storage, Transaction, to_the_end};
 use millstream_stream::Streams;
 use millstream_types::{Clock, LogId};
-use tokio::sync::watch;
+use tokio::sync::{OwnedMutexGuard, watch};
 use tokio::task::JoinHandle;
 
 use crate::check::{check, check_new, check_unique, source_stream};
@@ -57,8 +57,8 @@ pub(crate) struct Shared {
     pub(crate) streams: Streams,
     pub(crate) insight: Insight,
     pub(crate) clock: Arc<dyn Clock>,
-    /// Making, changing and removing take turns.
-    changing: tokio::sync::Mutex<()>,
+    /// Making, changing and removing take turns, each to its end.
+    changing: Arc<tokio::sync::Mutex<()>>,
     /// By id.
     running: Mutex<HashMap<String, Running>>,
 }
@@ -96,7 +96,7 @@ impl Mappings {
     /// [`MappingError::Exists`] for a second one of the same source and function; what is not there or not within its
     /// limits; [`MappingError::Storage`].
     pub async fn create(&self, new: NewMapping) -> Result<MappingView, MappingError> {
-        let _turn = self.shared.changing.lock().await;
+        let turn = self.turn().await;
         let now = self.shared.clock.now();
         let definition = EventSourceMappingDefinition {
             id: uuid::Uuid::new_v4().to_string(),
@@ -112,10 +112,15 @@ impl Mappings {
         self.shared.filter(&definition)?;
         let begin = self.shared.begin(&definition).await?;
         check_new(&self.shared.catalog, &definition)?;
-        ProgressStore::new(&self.shared.storage, &definition.id).begin(&begin).await?;
-        let definition = self.shared.catalog.event_source_mappings.create(definition).await?;
-        self.run(Arc::clone(&definition), Phase::Creating);
-        Ok(MappingView { definition, phase: Phase::Creating, last: LastResult::None, lag: None })
+        let mappings = self.clone();
+        to_the_end(async move {
+            let (_turn, shared) = (turn, &mappings.shared);
+            ProgressStore::new(&shared.storage, &definition.id).begin(&begin).await?;
+            let definition = shared.catalog.event_source_mappings.create(definition).await?;
+            mappings.run(Arc::clone(&definition), Phase::Creating);
+            Ok(MappingView { definition, phase: Phase::Creating, last: LastResult::None, lag: None })
+        })
+        .await
     }
 
     /// A mapping and how it is doing.
@@ -134,19 +139,20 @@ impl Mappings {
         all.into_iter().map(|definition| self.view(definition)).collect()
     }
 
-    /// Changes a mapping: all but its id, its source and where it began. Invocations under way end as they began.
+    /// Changes a mapping: all but its id, its source and where it began. Invocations under way end as they began. `change`
+    /// sees the mapping as it is, and no other change comes between; what it refuses changes nothing.
     ///
     /// # Errors
-    /// [`MappingError::NotFound`], [`MappingError::Deleting`], and as [`Mappings::create`].
-    pub async fn update(
+    /// What `change` refuses; [`MappingError::NotFound`], [`MappingError::Deleting`], and as [`Mappings::create`].
+    pub async fn update<E: From<MappingError>>(
         &self,
         id: &str,
-        change: impl FnOnce(&mut EventSourceMappingDefinition),
-    ) -> Result<MappingView, MappingError> {
-        let _turn = self.shared.changing.lock().await;
+        change: impl FnOnce(&mut EventSourceMappingDefinition) -> Result<(), E>,
+    ) -> Result<MappingView, E> {
+        let turn = self.turn().await;
         let before = self.changeable(id)?;
         let mut definition = (*before).clone();
-        change(&mut definition);
+        change(&mut definition)?;
         check(&self.shared.catalog, &definition)?;
         self.shared.filter(&definition)?;
         check_unique(&self.shared.catalog, &definition)?;
@@ -155,7 +161,7 @@ impl Mappings {
             (MappingState::Enabled, MappingState::Disabled) => Phase::Disabling,
             _ => Phase::Updating,
         };
-        self.put(definition, phase).await
+        Ok(self.put(turn, definition, phase).await?)
     }
 
     /// Removes a mapping: at once for who asks, after what the function has begun in truth.
@@ -163,10 +169,10 @@ impl Mappings {
     /// # Errors
     /// [`MappingError::NotFound`], [`MappingError::Deleting`], [`MappingError::Storage`].
     pub async fn delete(&self, id: &str) -> Result<MappingView, MappingError> {
-        let _turn = self.shared.changing.lock().await;
+        let turn = self.turn().await;
         let mut definition = (*self.changeable(id)?).clone();
         definition.state = MappingState::Deleting;
-        self.put(definition, Phase::Deleting).await
+        self.put(turn, definition, Phase::Deleting).await
     }
 
     /// Stops all mappings; each goes on at its next start.
@@ -185,6 +191,11 @@ impl Mappings {
         }
     }
 
+    /// The turn to make, change or remove; it goes along with the change to its end, whatever becomes of the caller.
+    async fn turn(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.shared.changing).lock_owned().await
+    }
+
     fn running(&self) -> MutexGuard<'_, HashMap<String, Running>> {
         self.shared.running()
     }
@@ -199,18 +210,24 @@ impl Mappings {
 
     async fn put(
         &self,
+        turn: OwnedMutexGuard<()>,
         mut definition: EventSourceMappingDefinition,
         phase: Phase,
     ) -> Result<MappingView, MappingError> {
         definition.modified = self.shared.clock.now();
-        let definition = self.shared.catalog.event_source_mappings.put(definition).await?;
-        let mut last = LastResult::None;
-        if let Some(running) = self.running().get(&definition.id) {
-            last = running.status.last();
-            running.status.set_phase(phase);
-            let _ = running.definition.send(Arc::clone(&definition));
-        }
-        Ok(MappingView { definition, phase, last, lag: None })
+        let mappings = self.clone();
+        to_the_end(async move {
+            let _turn = turn;
+            let definition = mappings.shared.catalog.event_source_mappings.put(definition).await?;
+            let mut last = LastResult::None;
+            if let Some(running) = mappings.running().get(&definition.id) {
+                last = running.status.last();
+                running.status.set_phase(phase);
+                let _ = running.definition.send(Arc::clone(&definition));
+            }
+            Ok(MappingView { definition, phase, last, lag: None })
+        })
+        .await
     }
 
     fn view(&self, definition: Arc<EventSourceMappingDefinition>) -> MappingView {

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use crate::error::MappingError;
 use crate::status::LastResult;
+use crate::supervisor::tell_of;
 use crate::work::{EVENT_BYTES_MAX, Said, Work, pause, stopping};
 
 /// Batches of one queue at once, when the mapping has no limit of its own: what the service begins with.
@@ -58,13 +59,14 @@ impl Poller {
         let mut under_way = JoinSet::new();
         let mut failures = 0;
         while let Some(turn) = self.turn(&turns).await {
-            match self.gather().await {
-                Ok(batch) => {
-                    failures = 0;
-                    if !batch.messages.is_empty() {
-                        under_way.spawn(batch.bring(turn));
-                    }
-                }
+            let mut batch = self.empty_batch();
+            let gathered = self.gather(&mut batch).await;
+            // What was gathered before an error is brought: it would stay hidden from everybody else.
+            if !batch.messages.is_empty() {
+                under_way.spawn(batch.bring(turn));
+            }
+            match gathered {
+                Ok(()) => failures = 0,
                 Err(error) => {
                     failures += 1;
                     let mapping = &self.work.definition.id;
@@ -73,7 +75,10 @@ impl Poller {
                     pause(&self.stop, self.work.wait(failures)).await;
                 }
             }
-            while under_way.try_join_next().is_some() {}
+            while let Some(brought) = under_way.try_join_next() {
+                // Messages of a batch that broke come again when their time is over.
+                brought.unwrap_or_else(|defect| tell_of(&defect, &self.work.status, &self.work.definition.id));
+            }
         }
         let carried: Vec<ReceivedMessage> = self.carried.drain(..).collect();
         release(&self.work, &self.queue, &carried).await;
@@ -89,30 +94,33 @@ impl Poller {
         }
     }
 
-    /// The next batch; empty when there is none yet.
-    async fn gather(&mut self) -> Result<Batch, MappingError> {
-        let settings = &self.work.definition.settings;
-        let (size, window) = (settings.batch_size as usize, Duration::from_secs(settings.window_seconds.into()));
-        let mut batch = Batch {
+    fn empty_batch(&self) -> Batch {
+        Batch {
             work: Arc::clone(&self.work),
             queue: self.queue.clone(),
             stop: self.stop.clone(),
             messages: Vec::new(),
             encoded: Vec::new(),
-        };
+        }
+    }
+
+    /// Gathers the next batch; it stays empty when there is none yet. After an error it has what came before.
+    async fn gather(&mut self, batch: &mut Batch) -> Result<(), MappingError> {
+        let settings = &self.work.definition.settings;
+        let (size, window) = (settings.batch_size as usize, Duration::from_secs(settings.window_seconds.into()));
         let mut over: Option<Instant> = None;
         loop {
-            let full = self.fill(&mut batch, size).await?;
+            let full = self.fill(batch, size).await?;
             if !batch.messages.is_empty() {
-                let over = *over.get_or_insert_with(|| Instant::now() + window.min(self.patience(&batch)));
+                let over = *over.get_or_insert_with(|| Instant::now() + window.min(self.patience(batch)));
                 if full || Instant::now() >= over {
-                    return Ok(batch);
+                    return Ok(());
                 }
             }
             if stopping(&self.stop) {
                 release(&self.work, &self.queue, &batch.messages).await;
                 batch.messages.clear();
-                return Ok(batch);
+                return Ok(());
             }
             let wait = over.map_or(WAIT, |over| over.saturating_duration_since(Instant::now()).min(WAIT));
             let wanted = WantedMessages { max: (size - batch.messages.len()).min(RECEIVE_MAX), wait };

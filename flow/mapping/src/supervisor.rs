@@ -1,6 +1,6 @@
 //! One mapping: follows its definition, and the shards of its stream, and has them worked off.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use millstream_catalog::{EventSource, EventSourceMappingDefinition, MappingState
 use millstream_storage::Transaction;
 use millstream_types::LogId;
 use tokio::sync::watch;
-use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::task::{AbortHandle, JoinError, JoinSet};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::check::source_stream;
 use crate::codec::Origin;
@@ -23,6 +23,8 @@ use crate::work::{Work, pause};
 
 /// How often a mapping's age is measured and its shards are looked at.
 const TICK: Duration = Duration::from_secs(1);
+/// How long what broke waits before it begins anew, so that a defect does not keep the node busy.
+const RESTART_WAIT: Duration = Duration::from_secs(1);
 
 /// Follows a mapping's definition until it is deleted or nobody holds the other end any more.
 pub(crate) async fn run(
@@ -47,7 +49,14 @@ pub(crate) async fn run(
                 // A set, so that the work goes when this task is ended.
                 let mut work = JoinSet::new();
                 work.spawn(work_on(Arc::clone(&shared), Arc::clone(&status), current, stopped));
-                let changed = definition.changed().await;
+                let changed = tokio::select! {
+                    changed = definition.changed() => changed,
+                    // It ends by itself only when it cannot go on: it begins anew, or as the definition says by then.
+                    Some(ended) = work.join_next() => {
+                        ended.unwrap_or_else(|defect| tell_of(&defect, &status, &definition.borrow().id));
+                        timeout(RESTART_WAIT, definition.changed()).await.unwrap_or(Ok(()))
+                    }
+                };
                 let _ = stop.send(true);
                 while work.join_next().await.is_some() {}
                 status.forget(None);
@@ -57,6 +66,14 @@ pub(crate) async fn run(
         if changed.is_err() {
             return;
         }
+    }
+}
+
+/// A task of a mapping broke, which is a defect of ours: it is said where people look, and others go on.
+pub(crate) fn tell_of(defect: &JoinError, status: &Status, mapping: &str) {
+    if defect.is_panic() {
+        tracing::error!(mapping, %defect, "a part of a mapping broke; it begins anew");
+        status.ended(LastResult::Problem(format!("a part of the mapping broke and begins anew: {defect}")));
     }
 }
 
@@ -96,7 +113,8 @@ async fn work_on(
 struct Shards {
     shared: Arc<Shared>,
     work: Arc<Work>,
-    running: HashMap<LogId, Vec<AbortHandle>>,
+    /// By shard and lane.
+    running: HashMap<(LogId, u32), AbortHandle>,
     lanes: JoinSet<()>,
     stop: watch::Receiver<bool>,
 }
@@ -115,17 +133,30 @@ impl Shards {
                 self.work.status.ended(LastResult::Problem(error.to_string()));
                 pause(&self.stop, TICK).await;
             }
-            tokio::select! {
+            let broke = tokio::select! {
+                // In this order: a lane that ends because it is told to is not begun anew.
+                biased;
                 _ = stop.wait_for(|stopped| *stopped) => break,
-                _ = changes.changed() => {}
-                Some(_) = self.lanes.join_next() => {
-                    // Lanes end only when they are told to, or by a defect: they begin again.
-                    self.running.retain(|_, lanes| lanes.iter().any(|lane| !lane.is_finished()));
+                _ = changes.changed() => false,
+                Some(ended) = self.lanes.join_next() => self.lane_ended(ended),
+                _ = tick.tick() => {
+                    self.measure();
+                    false
                 }
-                _ = tick.tick() => self.measure(),
+            };
+            if broke {
+                pause(&self.stop, RESTART_WAIT).await;
             }
         }
         while self.lanes.join_next().await.is_some() {}
+    }
+
+    /// Lanes end only when they are told to, or by a defect: they begin anew then, each by itself. Gives whether one broke.
+    fn lane_ended(&mut self, ended: Result<(), JoinError>) -> bool {
+        self.running.retain(|_, lane| !lane.is_finished());
+        let Err(defect) = ended else { return false };
+        tell_of(&defect, &self.work.status, &self.work.definition.id);
+        defect.is_panic()
     }
 
     /// Begins with shards that are new and ends with those that are gone.
@@ -146,29 +177,32 @@ impl Shards {
         let lanes = self.work.definition.settings.parallelization;
         for shard in &stream.shards {
             let log = shard.log();
-            if self.running.contains_key(&log) {
+            if (0..lanes).all(|lane| self.running.contains_key(&(log, lane))) {
                 continue;
             }
-            let mut started = Vec::new();
             for (lane, progress) in (0..).zip(self.work.progress.lanes(log, lanes).await?) {
+                if self.running.contains_key(&(log, lane)) {
+                    continue;
+                }
                 let EventSourceMappingDefinition { source, function, .. } = &*self.work.definition;
                 let (source, function) = (source.clone(), function.clone());
                 let origin = Origin { source, function, shard: shard.index, log };
                 let share = Share { lane, lanes };
-                let lane = Lane::new(Arc::clone(&self.work), origin, share, progress, self.stop.clone());
-                started.push(self.lanes.spawn(lane.run()));
+                let at_work = Lane::new(Arc::clone(&self.work), origin, share, progress, self.stop.clone());
+                self.running.insert((log, lane), self.lanes.spawn(at_work.run()));
             }
-            self.running.insert(log, started);
         }
         Ok(())
     }
 
     /// Ends with all shards but these.
     async fn end_with(&mut self, logs: &[LogId]) -> Result<(), MappingError> {
-        let gone: Vec<LogId> = self.running.keys().copied().filter(|log| !logs.contains(log)).collect();
+        let gone: BTreeSet<LogId> =
+            self.running.keys().map(|(log, _)| *log).filter(|log| !logs.contains(log)).collect();
         let mut transaction = Transaction::new();
         for log in gone {
-            self.running.remove(&log).into_iter().flatten().for_each(|lane| lane.abort());
+            self.running.iter().filter(|((of, _), _)| *of == log).for_each(|(_, lane)| lane.abort());
+            self.running.retain(|(of, _), _| *of != log);
             self.work.status.forget(Some(log));
             self.work.progress.remove(&mut transaction, Some(log)).await?;
         }

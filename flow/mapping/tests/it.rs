@@ -3,13 +3,16 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 use millstream_catalog::{
-    Catalog, EventSource, FailureTarget, FunctionDefinition, MappingSettings, MappingStart, QueueDefinition,
-    StreamOwner,
+    Catalog, EventSource, EventSourceMappingDefinition, FailureTarget, FunctionDefinition, MappingSettings,
+    MappingStart, MappingState, QueueDefinition, StreamOwner,
 };
 use millstream_insight::Insight;
 use millstream_mapping::{
@@ -64,8 +67,16 @@ impl Invoke for Function {
 #[derive(Default)]
 struct Queue {
     messages: Mutex<VecDeque<ReceivedMessage>>,
+    /// What becomes of the next receives that find nothing.
+    broken: Mutex<VecDeque<Broken>>,
     deleted: Mutex<Vec<String>>,
     released: Mutex<Vec<String>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Broken {
+    Error,
+    Panic,
 }
 
 impl ReceiveMessages for Queue {
@@ -77,6 +88,17 @@ impl ReceiveMessages for Queue {
         Box::pin(async move {
             let mut messages = self.messages.lock().unwrap();
             let count = messages.len().min(wanted.max);
+            let broken = if count == 0 { self.broken.lock().unwrap().pop_front() } else { None };
+            match broken {
+                Some(Broken::Error) => {
+                    return Err(ReceiveMessagesError { kind: ErrorKind::Unavailable, message: "not now".into() });
+                }
+                Some(Broken::Panic) => {
+                    drop(messages);
+                    panic!("a defect");
+                }
+                None => {}
+            }
             Ok(messages.drain(..count).collect())
         })
     }
@@ -143,12 +165,19 @@ impl SourcePermits for Codec {
 }
 
 #[derive(Default)]
-struct Failures(Mutex<Vec<Discarded>>);
+struct Failures {
+    told: Mutex<Vec<Discarded>>,
+    down: AtomicBool,
+}
 
 impl FailureTargets for Failures {
     fn tell(&self, _: &FailureTarget, discarded: Discarded) -> BoxFuture<'_, Result<(), FailureTargetError>> {
         let refused = discarded.origin.function == "f" && discarded.records == 4;
-        self.0.lock().unwrap().push(discarded);
+        self.told.lock().unwrap().push(discarded);
+        if self.down.load(Ordering::Relaxed) {
+            let error = FailureTargetError { kind: ErrorKind::Unavailable, message: "not now".to_owned() };
+            return Box::pin(std::future::ready(Err(error)));
+        }
         let error = || FailureTargetError { kind: ErrorKind::Forbidden, message: "it may not".to_owned() };
         Box::pin(std::future::ready(if refused { Err(error()) } else { Ok(()) }))
     }
@@ -187,6 +216,10 @@ impl World {
     }
 
     fn start(&self) -> Mappings {
+        self.start_waiting((Duration::from_millis(1), Duration::from_millis(5)))
+    }
+
+    fn start_waiting(&self, retry_waits: (Duration, Duration)) -> Mappings {
         let outside = Outside {
             invoke: self.function.clone(),
             queues: self.queue.clone(),
@@ -194,7 +227,7 @@ impl World {
             permits: Arc::new(Codec),
             failures: self.failures.clone(),
         };
-        let options = Options { retry_waits: (Duration::from_millis(1), Duration::from_millis(5)) };
+        let options = Options { retry_waits };
         let (storage, catalog, streams) = (self.storage.clone(), self.catalog.clone(), self.streams.clone());
         let (insight, clock) = (self.insight.clone(), self.clock.clone());
         Mappings::start(options, outside, storage, catalog, streams, insight, clock)
@@ -219,7 +252,7 @@ impl World {
     }
 
     fn discarded(&self) -> Vec<Discarded> {
-        self.failures.0.lock().unwrap().clone()
+        self.failures.told.lock().unwrap().clone()
     }
 }
 
@@ -246,6 +279,14 @@ fn of_stream(settings: MappingSettings) -> NewMapping {
         enabled: true,
         settings,
     }
+}
+
+async fn change(mappings: &Mappings, id: &str, change: impl FnOnce(&mut EventSourceMappingDefinition)) {
+    let changed = mappings.update(id, |definition| {
+        change(definition);
+        Ok::<_, MappingError>(())
+    });
+    changed.await.unwrap();
 }
 
 fn told() -> Option<FailureTarget> {
@@ -323,7 +364,7 @@ async fn what_is_left_of_a_split_batch_goes_on_after_a_start() {
     let mappings = world.start();
     until(|| world.batches().len() > before + 3).await;
     assert!(world.batches()[before..].iter().all(|batch| batch == &["bad"]), "only what is left is tried");
-    mappings.update(&id, |definition| definition.settings.retries_max = Some(0)).await.unwrap();
+    change(&mappings, &id, |definition| definition.settings.retries_max = Some(0)).await;
     until(|| world.batches().last().unwrap().contains(&"e".to_owned())).await;
     let done =
         world.batches().into_iter().filter(|batch| !batch.contains(&"bad".to_owned())).collect::<Vec<_>>().concat();
@@ -439,19 +480,7 @@ async fn messages_that_the_function_has_are_deleted_and_no_others() {
     .await;
     let mappings = world.start();
     let settings = MappingSettings { batch_size: 2, reports_failures: true, ..Default::default() };
-    let source = EventSource::Queue { name: "q".into() };
-    let new = NewMapping { source, start: None, ..of_stream(settings) };
-    let id = mappings.create(new).await.unwrap().definition.id.clone();
-    let message = |id: &str, body: &str| ReceivedMessage {
-        id: id.into(),
-        receipt: format!("r-{id}"),
-        body: Bytes::copy_from_slice(body.as_bytes()),
-        attributes: Vec::new(),
-        sent: NOW,
-        first_received: NOW,
-        receives: 1,
-        visible_at: NOW + 30_000,
-    };
+    let id = mappings.create(of_queue(settings)).await.unwrap().definition.id.clone();
     for (texts, deleted) in [
         (["a", "b"], vec!["r-m0", "r-m1"]),
         (["fail", "x"], vec![]),
@@ -459,7 +488,7 @@ async fn messages_that_the_function_has_are_deleted_and_no_others() {
         (["wrong", "x"], vec![]),
     ] {
         let (before, had) = (world.batches().len(), world.queue.deleted.lock().unwrap().len());
-        let messages = texts.iter().enumerate().map(|(n, text)| message(&format!("m{n}"), text));
+        let messages = texts.iter().enumerate().map(|(n, text)| received(&format!("m{n}"), text));
         world.queue.messages.lock().unwrap().extend(messages);
         until(|| world.batches().len() > before && world.queue.deleted.lock().unwrap().len() >= had + deleted.len())
             .await;
@@ -468,10 +497,109 @@ async fn messages_that_the_function_has_are_deleted_and_no_others() {
     assert_eq!(mappings.get(&id).unwrap().last, LastResult::Failed);
     // What cannot be brought while the node stops is for others at once.
     world.script(|_| Run::Throttled);
-    world.queue.messages.lock().unwrap().push_back(message("m9", "later"));
+    world.queue.messages.lock().unwrap().push_back(received("m9", "later"));
     until(|| world.batches().concat().iter().any(|text| text == "later")).await;
     mappings.shutdown().await;
     assert_eq!(*world.queue.released.lock().unwrap(), ["r-m9"]);
+}
+
+fn of_queue(settings: MappingSettings) -> NewMapping {
+    NewMapping { source: EventSource::Queue { name: "q".into() }, start: None, ..of_stream(settings) }
+}
+
+fn received(id: &str, body: &str) -> ReceivedMessage {
+    ReceivedMessage {
+        id: id.into(),
+        receipt: format!("r-{id}"),
+        body: Bytes::copy_from_slice(body.as_bytes()),
+        visible_at: NOW + 30_000,
+        ..ReceivedMessage::default()
+    }
+}
+
+#[tokio::test]
+async fn what_was_gathered_before_an_error_is_brought() {
+    let world = World::new(|_| Run::Answer("")).await;
+    let mappings = world.start();
+    let settings = MappingSettings { batch_size: 10, window_seconds: 300, ..Default::default() };
+    world.queue.messages.lock().unwrap().push_back(received("m0", "a"));
+    world.queue.broken.lock().unwrap().push_back(Broken::Error);
+    mappings.create(of_queue(settings)).await.unwrap();
+    until(|| world.batches() == [["a"]]).await;
+    until(|| *world.queue.deleted.lock().unwrap() == ["r-m0"]).await;
+    mappings.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_poller_that_breaks_begins_anew() {
+    let world = World::new(|_| Run::Answer("")).await;
+    world.queue.broken.lock().unwrap().push_back(Broken::Panic);
+    let mappings = world.start();
+    let settings = MappingSettings { batch_size: 1, ..Default::default() };
+    let id = mappings.create(of_queue(settings)).await.unwrap().definition.id.clone();
+    until(|| matches!(mappings.get(&id).unwrap().last, LastResult::Problem(why) if why.contains("broke"))).await;
+    world.queue.messages.lock().unwrap().push_back(received("m0", "a"));
+    until(|| world.batches() == [["a"]]).await;
+    mappings.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_lane_that_breaks_begins_anew_beside_the_others() {
+    let broken = Arc::new(AtomicBool::new(false));
+    let breaks = Arc::clone(&broken);
+    let world = World::new(move |batch| {
+        if batch[0] == "a" && !breaks.swap(true, Ordering::Relaxed) {
+            panic!("a defect");
+        }
+        Run::Answer("")
+    })
+    .await;
+    let mappings = world.start();
+    let settings = MappingSettings { parallelization: 8, batch_size: 1, ..Default::default() };
+    mappings.create(of_stream(settings)).await.unwrap();
+    world.put(&["a"]).await;
+    until(|| broken.load(Ordering::Relaxed)).await;
+    world.put(&["b", "c", "d"]).await;
+    until(|| {
+        let mut done = world.batches().concat();
+        done.sort();
+        done == ["a", "b", "c", "d"]
+    })
+    .await;
+    mappings.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_stop_does_not_make_a_target_miss_what_is_given_up() {
+    let world = World::new(fails_bad).await;
+    world.put(&["bad"]).await;
+    world.failures.down.store(true, Ordering::Relaxed);
+    let mappings = world.start_waiting((Duration::from_secs(60), Duration::from_secs(60)));
+    let settings = MappingSettings { retries_max: Some(0), on_failure: told(), ..Default::default() };
+    mappings.create(of_stream(settings)).await.unwrap();
+    until(|| world.discarded().len() == 1).await;
+    mappings.shutdown().await;
+    world.failures.down.store(false, Ordering::Relaxed);
+    let mappings = world.start();
+    until(|| world.discarded().len() == 2).await;
+    world.put(&["c"]).await;
+    until(|| world.batches().last().unwrap() == &["c"]).await;
+    assert!(world.insight.logs.events("log of f", None, (0, i64::MAX), 0, 10).unwrap_or_default().is_empty());
+    mappings.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_mapping_runs_though_its_maker_went_away() {
+    let world = World::new(|_| Run::Answer("")).await;
+    world.put(&["a"]).await;
+    let mappings = world.start();
+    {
+        let created = mappings.create(of_stream(MappingSettings::default()));
+        tokio::pin!(created);
+        let _ = poll_fn(|context| Poll::Ready(created.as_mut().poll(context))).await;
+    }
+    until(|| world.batches() == [["a"]]).await;
+    mappings.shutdown().await;
 }
 
 #[tokio::test]
@@ -501,7 +629,7 @@ async fn mappings_are_checked_changed_and_removed() {
         assert!(error.to_string().contains(expected), "{error}");
         assert_eq!(error.kind() == ErrorKind::NotFound, expected.starts_with("no "), "{error}");
     }
-    mappings.update(&id, |definition| definition.state = millstream_catalog::MappingState::Disabled).await.unwrap();
+    change(&mappings, &id, |definition| definition.state = MappingState::Disabled).await;
     until(|| mappings.get(&id).unwrap().phase == Phase::Disabled).await;
     world.put(&["a"]).await;
     assert_eq!(mappings.delete(&id).await.unwrap().phase, Phase::Deleting);

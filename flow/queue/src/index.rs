@@ -37,6 +37,10 @@ pub(crate) struct QueueIndex {
     order: BTreeSet<(Millis, MessageId)>,
     /// By the time at which they expire.
     expiry: BTreeSet<(Millis, MessageId)>,
+    /// Those that were received and were hidden when last counted, by the time at which they are visible.
+    in_flight: BTreeSet<(Millis, MessageId)>,
+    /// The same of those that were sent for later.
+    delayed: BTreeSet<(Millis, MessageId)>,
     retention: Millis,
 }
 
@@ -75,6 +79,7 @@ impl QueueIndex {
         self.remove(id);
         self.order.insert((state.visible_at, id));
         self.expiry.insert((self.expires(&state), id));
+        self.hidden(&state).insert((state.visible_at, id));
         self.messages.insert(id, state);
     }
 
@@ -82,7 +87,13 @@ impl QueueIndex {
         if let Some(state) = self.messages.remove(&id) {
             self.order.remove(&(state.visible_at, id));
             self.expiry.remove(&(self.expires(&state), id));
+            self.hidden(&state).remove(&(state.visible_at, id));
         }
+    }
+
+    /// Where a message is counted while it is hidden.
+    fn hidden(&mut self, state: &State) -> &mut BTreeSet<(Millis, MessageId)> {
+        if state.receives > 0 { &mut self.in_flight } else { &mut self.delayed }
     }
 
     /// When the oldest message was sent.
@@ -153,15 +164,15 @@ impl QueueIndex {
         plan
     }
 
-    pub(crate) fn counts(&self, now: Millis) -> Counts {
-        let hidden = self.order.range((now.saturating_add(1), MessageId(0))..);
-        let (mut in_flight, mut delayed) = (0, 0);
-        for (_, id) in hidden {
-            match self.messages.get(id) {
-                Some(state) if state.receives > 0 => in_flight += 1,
-                _ => delayed += 1,
+    /// How many messages are how. What has become visible since the last count is no longer looked at by the next, so each
+    /// message costs its counting once.
+    pub(crate) fn counts(&mut self, now: Millis) -> Counts {
+        for hidden in [&mut self.in_flight, &mut self.delayed] {
+            while hidden.first().is_some_and(|(visible_at, _)| *visible_at <= now) {
+                hidden.pop_first();
             }
         }
+        let (in_flight, delayed) = (self.in_flight.len(), self.delayed.len());
         Counts { visible: self.messages.len() - in_flight - delayed, in_flight, delayed }
     }
 }
@@ -211,6 +222,7 @@ mod tests {
         index.set_retention(10);
         assert_eq!(take(&mut index, 50, 10, None).expired, [MessageId(1), MessageId(3), MessageId(2)]);
         assert_eq!((index.order.len(), index.expiry.len()), (0, 0));
+        assert_eq!((index.in_flight.len(), index.delayed.len()), (0, 0));
     }
 
     proptest! {
@@ -240,7 +252,13 @@ mod tests {
                 }
                 prop_assert_eq!(index.len(), alive.len());
                 prop_assert_eq!(index.order.len(), alive.len());
-                prop_assert_eq!(index.visible(now).count(), alive.values().filter(|at| **at <= now).count());
+                let visible = alive.values().filter(|at| **at <= now).count();
+                prop_assert_eq!(index.visible(now).count(), visible);
+                if what == 2 {
+                    let counts = index.counts(now);
+                    prop_assert_eq!((counts.visible, counts.all()), (visible, alive.len()));
+                    prop_assert_eq!(counts.delayed, 0);
+                }
             }
             let all = take(&mut index, now + 1_000, usize::MAX, None).taken;
             prop_assert_eq!(all.len(), alive.len());

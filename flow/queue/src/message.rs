@@ -69,6 +69,8 @@ pub struct NewMessage {
     pub expires: Option<Millis>,
     /// The sender's trace, for the receiver; it counts for nothing in the message's size.
     pub trace: Option<String>,
+    /// Whose message it is among several users of the queue, for the receiver; it does not change the order.
+    pub group: Option<String>,
 }
 
 /// Something said of a message.
@@ -139,6 +141,8 @@ pub struct Message {
     pub first_received: Option<Millis>,
     /// The sender's trace.
     pub trace: Option<String>,
+    /// Whose message it is.
+    pub group: Option<String>,
     /// The queue that it is a dead letter of, while that is there.
     pub dead_from: Option<String>,
 }

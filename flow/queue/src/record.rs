@@ -12,7 +12,7 @@ use crate::message::{Attribute, MessageId};
 /// The form of both values; a later one gets another number.
 const FORM: u8 = 1;
 const STATE_BYTES: usize = 1 + 4 * 8 + 2 * 4;
-/// The form of a state with the queue that its message is a dead letter of, and of a content with a trace.
+/// The form of a state with the queue that its message is a dead letter of, and of a content whose head is a [`Head`].
 const LONG_FORM: u8 = 2;
 /// Stands for a time that there is not.
 const NO_TIME: Millis = Millis::MIN;
@@ -85,23 +85,22 @@ impl State {
     }
 }
 
-/// What the content of a message with a trace begins with.
-#[derive(Serialize, Deserialize)]
-struct Head {
-    attributes: Vec<Attribute>,
-    trace: Option<String>,
+/// What is said of a message beside its body.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Head {
+    pub(crate) attributes: Vec<Attribute>,
+    pub(crate) trace: Option<String>,
+    #[serde(default)]
+    pub(crate) group: Option<String>,
 }
 
-/// Attributes, and the trace if there is one, as JSON behind their length, then the body as it is.
-pub(crate) fn encode_content(attributes: &[Attribute], trace: Option<&str>, body: &[u8]) -> Vec<u8> {
+/// The head as JSON behind its length, only the attributes where there is nothing else, then the body as it is.
+pub(crate) fn encode_content(head: &Head, body: &[u8]) -> Vec<u8> {
     // Names, texts and bytes can always be written.
-    let (form, head) = match trace {
-        None if attributes.is_empty() => (FORM, Vec::new()),
-        None => (FORM, serde_json::to_vec(attributes).unwrap_or_default()),
-        Some(trace) => {
-            let head = Head { attributes: attributes.to_vec(), trace: Some(trace.to_owned()) };
-            (LONG_FORM, serde_json::to_vec(&head).unwrap_or_default())
-        }
+    let (form, head) = match head {
+        Head { attributes, trace: None, group: None } if attributes.is_empty() => (FORM, Vec::new()),
+        Head { attributes, trace: None, group: None } => (FORM, serde_json::to_vec(attributes).unwrap_or_default()),
+        head => (LONG_FORM, serde_json::to_vec(head).unwrap_or_default()),
     };
     let mut bytes = Vec::with_capacity(5 + head.len() + body.len());
     bytes.push(form);
@@ -111,18 +110,19 @@ pub(crate) fn encode_content(attributes: &[Attribute], trace: Option<&str>, body
     bytes
 }
 
-/// The attributes, the trace and the body of a content.
-pub(crate) fn decode_content(bytes: &Bytes) -> Option<(Vec<Attribute>, Option<String>, Bytes)> {
+/// The head and the body of a content.
+pub(crate) fn decode_content(bytes: &Bytes) -> Option<(Head, Bytes)> {
     let (form, rest) = bytes.split_first()?;
     let (length, rest) = rest.split_first_chunk()?;
     let head = rest.get(..u32::from_be_bytes(*length) as usize)?;
-    let Head { attributes, trace } = match *form {
-        FORM if head.is_empty() => Head { attributes: Vec::new(), trace: None },
-        FORM => Head { attributes: serde_json::from_slice(head).ok()?, trace: None },
+    let body = bytes.slice(5 + head.len()..);
+    let head = match *form {
+        FORM if head.is_empty() => Head::default(),
+        FORM => Head { attributes: serde_json::from_slice(head).ok()?, ..Head::default() },
         LONG_FORM => serde_json::from_slice(head).ok()?,
         _ => return None,
     };
-    Some((attributes, trace, bytes.slice(5 + head.len()..)))
+    Some((head, body))
 }
 
 #[cfg(test)]
@@ -145,12 +145,15 @@ mod tests {
         assert_eq!(read_state_key(b"short"), None);
         let binary = Attribute { name: "a".into(), kind: "Binary".into(), value: AttributeValue::Binary(vec![0, 255]) };
         for attributes in [vec![], vec![binary]] {
-            for trace in [None, Some("Root=1")] {
-                let content = Bytes::from(encode_content(&attributes, trace, b"body"));
-                let expected = (attributes.clone(), trace.map(str::to_owned), Bytes::from_static(b"body"));
-                assert_eq!(decode_content(&content), Some(expected));
+            for (trace, group) in [(None, None), (Some("Root=1"), None), (None, Some("g"))] {
+                let (trace, group) = (trace.map(str::to_owned), group.map(str::to_owned));
+                let head = Head { attributes: attributes.clone(), trace, group };
+                let content = Bytes::from(encode_content(&head, b"body"));
+                assert_eq!(decode_content(&content), Some((head, Bytes::from_static(b"body"))));
             }
         }
+        let before = Bytes::from([&[2, 0, 0, 0, 34][..], br#"{"attributes":[],"trace":"Root=1"}x"#].concat());
+        assert_eq!(decode_content(&before).map(|(head, _)| head.trace), Some(Some("Root=1".to_owned())));
         for bad in [&b""[..], &[1, 0, 0], &[1, 0, 0, 0, 9, 1], &[2, 0, 0, 0, 0], &[1, 0, 0, 0, 1, b'{']] {
             assert_eq!(decode_content(&Bytes::copy_from_slice(bad)), None);
         }

@@ -1,13 +1,16 @@
 //! The engine over a store in memory and on disk.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+use std::future::poll_fn;
+use std::ops::Bound;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use millstream_catalog::{Catalog, QueueSettings, Redrive, RedriveSources};
+use millstream_catalog::{Catalog, QueueDefinition, QueueSettings, Redrive, RedriveSources};
 use millstream_queue::{Counts, Message, NewMessage, NewQueue, QueueError, Queues, Receive, RedriveState, Update};
-use millstream_storage::Storage;
+use millstream_storage::{Keyspace, Storage};
 use millstream_types::{ManualClock, SystemClock};
 
 const NOW: Receive = Receive { max: 10, hidden: None, wait: Some(Duration::ZERO) };
@@ -144,7 +147,7 @@ async fn what_cannot_be_is_refused() {
     ] {
         assert_eq!(refused(name, settings).await, expected);
     }
-    let large = message(&"x".repeat(262_145));
+    let large = message(&"x".repeat((1 << 20) + 1));
     assert!(matches!(queues.send("q", vec![large]).await, Err(QueueError::MessageTooLarge { .. })));
     assert!(matches!(queues.send("none", vec![]).await, Err(QueueError::QueueNotFound { .. })));
 }
@@ -187,10 +190,10 @@ async fn dead_letters_go_back_to_where_they_came_from() {
 async fn what_is_not_hidden_cannot_be_hidden_longer_and_purges_keep_apart() {
     let Bench { clock, queues, .. } = bench().await;
     create(&queues, "q", QueueSettings::default()).await;
-    let traced = NewMessage { trace: Some("Root=1".into()), ..message("a") };
+    let traced = NewMessage { trace: Some("Root=1".into()), group: Some("tenant".into()), ..message("a") };
     queues.send("q", vec![traced]).await.unwrap();
     let taken = queues.receive("q", NOW).await.unwrap().remove(0);
-    assert_eq!(taken.trace.as_deref(), Some("Root=1"));
+    assert_eq!((taken.trace.as_deref(), taken.group.as_deref()), (Some("Root=1"), Some("tenant")));
     queues.hide("q", taken.receipt, 60_000).await.unwrap();
     clock.advance(60_000);
     assert!(matches!(queues.hide("q", taken.receipt, 1).await, Err(QueueError::NotInFlight { .. })));
@@ -200,6 +203,53 @@ async fn what_is_not_hidden_cannot_be_hidden_longer_and_purges_keep_apart() {
     assert!(matches!(queues.purge_apart("q", 60_000).await, Err(QueueError::PurgedLately { .. })));
     clock.advance(1);
     queues.purge_apart("q", 60_000).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_large_queue_is_removed_to_the_end_though_who_asked_went_away() {
+    let Bench { storage, queues, .. } = bench().await;
+    create(&queues, "q", QueueSettings::default()).await;
+    for _ in 0..3 {
+        queues.send("q", (0..1_000).map(|_| message("x")).collect()).await.unwrap();
+    }
+    {
+        let deleted = queues.delete("q");
+        tokio::pin!(deleted);
+        let _ = poll_fn(|context| Poll::Ready(deleted.as_mut().poll(context))).await;
+    }
+    let all = (Bound::Unbounded, Bound::Unbounded);
+    let emptied = async {
+        while !storage.scan(&Keyspace::new("queue/states"), all, false, 1).unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), emptied).await.unwrap();
+    assert!(matches!(queues.counts("q"), Err(QueueError::QueueNotFound { .. })));
+}
+
+#[tokio::test]
+async fn changes_of_one_queue_do_not_lose_each_other() {
+    let Bench { queues, .. } = bench().await;
+    create(&queues, "q", QueueSettings::default()).await;
+    let mut changes = tokio::task::JoinSet::new();
+    for number in 0..20 {
+        let queues = queues.clone();
+        changes.spawn(async move {
+            let change = |queue: &mut QueueDefinition| {
+                queue.tags.insert(number.to_string(), String::new());
+                Ok::<_, QueueError>(())
+            };
+            queues.change("q", change).await.map(drop)
+        });
+    }
+    assert!(changes.join_all().await.into_iter().all(|changed| changed.is_ok()));
+    assert_eq!(queues.get("q").unwrap().tags.len(), 20);
+    let refused = |queue: &mut QueueDefinition| {
+        queue.tags.clear();
+        Err(QueueError::NoRedrive)
+    };
+    assert!(queues.change("q", refused).await.is_err());
+    assert_eq!(queues.get("q").unwrap().tags.len(), 20, "what is refused changes nothing");
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use base64_simd::STANDARD;
 use bytes::Bytes;
 use millstream_event::{Events, Message, message};
 use millstream_function::{
-    Condition, Delivery, DeliveryError, Destination, EndedInvocation, FunctionError, Functions, Purpose,
+    Condition, Delivery, DeliveryError, Destination, EndedInvocation, FunctionError, Functions, Purpose, error_message,
 };
 use millstream_types::{
     BoxFuture, ErrorKind, Invocation, MessageAttribute, MessageAttributeValue, OutgoingMessage, SendMessage,
@@ -134,6 +134,7 @@ impl Destinations {
             body: String::from_utf8_lossy(&message.body).into_owned(),
             bodies: BTreeMap::new(),
             attributes: attributes.collect(),
+            group: message.group,
         };
         let published = events.publish_messages(topic, &[message]).await;
         published.map(drop).map_err(|error| DeliveryError { kind: error.kind(), message: error.to_string() })
@@ -155,7 +156,7 @@ impl Destination for Destinations {
 /// The event as it came; what went wrong stands in the attributes.
 fn dead_letter(ended: &EndedInvocation) -> OutgoingMessage {
     let (code, message) = match &ended.answer {
-        Some(answer) => ("200", error_message(&answer.payload)),
+        Some(answer) => ("200", error_attribute(&answer.payload)),
         None => ("429", "Rate Exceeded.".to_owned()),
     };
     let attribute = |name: &str, kind: &str, value: &str| MessageAttribute {
@@ -170,15 +171,13 @@ fn dead_letter(ended: &EndedInvocation) -> OutgoingMessage {
             attribute("ErrorCode", "Number", code),
             attribute("ErrorMessage", "String", &message),
         ],
+        group: None,
     }
 }
 
 /// The message of an error document, at most as long as it may be. An attribute may not be empty.
-fn error_message(document: &[u8]) -> String {
-    let message = serde_json::from_slice::<serde_json::Value>(document)
-        .ok()
-        .and_then(|document| document.get("errorMessage")?.as_str().map(str::to_owned));
-    let mut message = message.unwrap_or_else(|| String::from_utf8_lossy(document).into_owned());
+fn error_attribute(document: &[u8]) -> String {
+    let mut message = error_message(document);
     message.truncate(message.floor_char_boundary(ERROR_MESSAGE_BYTES_MAX));
     if message.is_empty() { "Unhandled".to_owned() } else { message }
 }
@@ -309,8 +308,8 @@ mod tests {
             [("RequestID", text("id-1")), ("ErrorCode", text("200")), ("ErrorMessage", text("too many items"))]
         );
         let long = format!(r#"{{"errorMessage":"{}"}}"#, "ä".repeat(2_000));
-        assert_eq!(error_message(long.as_bytes()).len(), ERROR_MESSAGE_BYTES_MAX);
-        assert_eq!(error_message(b""), "Unhandled");
+        assert_eq!(error_attribute(long.as_bytes()).len(), ERROR_MESSAGE_BYTES_MAX);
+        assert_eq!(error_attribute(b""), "Unhandled");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 pub mod apigateway;
 pub mod authorize;
+mod batch_ids;
 pub mod cbor_protocol;
 pub mod cloudwatch;
 pub mod destination;
@@ -20,6 +21,7 @@ pub mod lambda;
 pub mod logs;
 pub mod marketplace;
 pub mod place;
+mod policy_statements;
 pub mod query_protocol;
 pub mod rest_protocol;
 pub mod seal;

@@ -40,9 +40,9 @@ pub(super) async fn mapping(engines: &Engines, spec: &MappingSpec) -> anyhow::Re
     let change = |definition: &mut EventSourceMappingDefinition| {
         definition.settings.clone_from(&spec.settings);
         definition.state = state;
+        Ok::<_, MappingError>(())
     };
-    let updated: Result<MappingView, MappingError> = engines.mappings.update(&found.definition.id, change).await;
-    updated?;
+    engines.mappings.update(&found.definition.id, change).await?;
     Ok(Outcome::Updated)
 }
 

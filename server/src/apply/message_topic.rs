@@ -56,7 +56,10 @@ async fn subscription(
     }
     let settings = read_settings(&endpoint, attributes, topic).map_err(|error| anyhow::anyhow!(error.message))?;
     match known {
-        Some(known) => drop(engines.events.change_message_subscription(&topic.name, &known.name, settings).await?),
+        Some(known) => {
+            let as_described = |_: &_, _: &_| Ok::<_, EventError>(settings);
+            engines.events.change_message_subscription(&topic.name, &known.name, as_described).await?;
+        }
         None => {
             let new = MessageSubscription { topic: topic.name.clone(), endpoint, settings };
             engines.events.subscribe(new).await?;

@@ -22,6 +22,10 @@ pub(super) async fn settle(engines: &Engines, spec: &QueueSpec, made: Outcome) -
     if engines.queues.get(&spec.name)?.settings == spec.settings {
         return Ok(made);
     }
-    engines.queues.change(&spec.name, |settings, _, _| settings.clone_from(&spec.settings)).await?;
+    let changed = engines.queues.change(&spec.name, |queue| {
+        queue.settings.clone_from(&spec.settings);
+        Ok::<_, QueueError>(())
+    });
+    changed.await?;
     Ok(if made == Outcome::Created { made } else { Outcome::Updated })
 }

@@ -52,6 +52,9 @@ pub struct EventSubscriptionDefinition {
     /// Settings in the words of the protocol that made it; the event engine keeps them and does not read them.
     #[serde(default)]
     pub attributes: BTreeMap<String, String>,
+    /// The token that confirmed it, which may be brought again; `None` where none was needed.
+    #[serde(default)]
+    pub confirmation: Option<String>,
     /// When it was made.
     pub created: Millis,
     /// When it last changed.

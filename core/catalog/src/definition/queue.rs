@@ -43,7 +43,7 @@ pub struct QueueSettings {
     pub delay_seconds: u32,
     /// How long a receive waits for messages. 0 to 20.
     pub wait_seconds: u32,
-    /// Bytes of a message with its attributes. 1,024 to 262,144.
+    /// Bytes of a message with its attributes. 1,024 to 1,048,576.
     pub message_bytes_max: u32,
     /// What becomes of messages that nobody deletes; `None`: they come again and again.
     pub redrive: Option<Redrive>,
@@ -71,7 +71,7 @@ impl Default for QueueSettings {
             retention_seconds: 4 * 24 * 3_600,
             delay_seconds: 0,
             wait_seconds: 0,
-            message_bytes_max: 256 * 1_024,
+            message_bytes_max: 1 << 20,
             redrive: None,
             sources: RedriveSources::All,
         }

@@ -25,7 +25,8 @@ pub(super) fn new_token() -> String {
 }
 
 impl Events {
-    /// Confirms the subscription that a token was made for; messages flow from now on.
+    /// Confirms the subscription that a token was made for; messages flow from now on. A token that confirmed it before
+    /// changes nothing.
     ///
     /// # Errors
     /// [`EventError::TopicNotFound`], [`EventError::NothingToConfirm`]; [`EventError::Storage`].
@@ -34,21 +35,23 @@ impl Events {
         topic: &str,
         token: &str,
     ) -> Result<Arc<EventSubscriptionDefinition>, EventError> {
-        let _turn = self.shared.changes.lock().await;
+        let turn = self.turn().await;
         let found = self.message_topic(topic)?;
         let now = self.shared.clock.now();
-        let waits = |subscription: &EventSubscriptionDefinition| match &subscription.state {
+        let meant = |subscription: &EventSubscriptionDefinition| match &subscription.state {
             SubscriptionState::AwaitingValidation { code, until } => code == token && now < *until,
-            SubscriptionState::Active => false,
+            SubscriptionState::Active => subscription.confirmation.as_deref() == Some(token),
         };
-        let asked = self.subscriptions(topic).into_iter().find(|subscription| waits(subscription));
-        let mut definition = (*asked.ok_or(EventError::NothingToConfirm)?).clone();
+        let asked = self.subscriptions(topic).into_iter().find(|subscription| meant(subscription));
+        let asked = asked.ok_or(EventError::NothingToConfirm)?;
+        if asked.state == SubscriptionState::Active {
+            return Ok(asked);
+        }
+        let mut definition = (*asked).clone();
         definition.state = SubscriptionState::Active;
+        definition.confirmation = Some(token.to_owned());
         definition.modified = now;
-        self.begin(&found, &definition.id).await?;
-        let definition = self.shared.catalog.event_subscriptions.put(definition).await?;
-        self.run(&definition)?;
-        Ok(definition)
+        self.put(turn, definition, Some(found)).await
     }
 
     /// Begins a subscription at the end of its topic.

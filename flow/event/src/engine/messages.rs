@@ -7,7 +7,9 @@ use millstream_catalog::{
     EventBatching, EventEndpoint, EventFilter, EventRetry, EventSchema, EventSubscriptionDefinition, StreamOwner,
     SubscriptionState, TopicDefinition,
 };
+use millstream_storage::to_the_end;
 use millstream_stream::Placement;
+use tokio::sync::OwnedMutexGuard;
 
 use super::check::{self, shown};
 use super::confirmation::{CONFIRMATION_MS, new_token};
@@ -101,19 +103,20 @@ impl Events {
         self.all_topics().into_iter().filter(|topic| is_of_messages(topic)).collect()
     }
 
-    /// Changes a topic's settings and labels.
+    /// Changes a topic's settings and labels, nothing else of it. `change` sees the topic as it is, and no other change
+    /// comes between; what it refuses changes nothing.
     ///
     /// # Errors
-    /// [`EventError::TopicNotFound`], [`EventError::Storage`].
-    pub async fn change_message_topic(
+    /// What `change` refuses; [`EventError::TopicNotFound`], [`EventError::Storage`].
+    pub async fn change_message_topic<E: From<EventError>>(
         &self,
         topic: &str,
-        change: impl FnOnce(&mut BTreeMap<String, String>, &mut BTreeMap<String, String>),
-    ) -> Result<Arc<TopicDefinition>, EventError> {
-        let _turn = self.shared.changes.lock().await;
+        change: impl FnOnce(&mut TopicDefinition) -> Result<(), E>,
+    ) -> Result<Arc<TopicDefinition>, E> {
+        let turn = self.turn().await;
         let mut definition = (*self.message_topic(topic)?).clone();
-        change(&mut definition.attributes, &mut definition.tags);
-        Ok(self.shared.catalog.topics.put(definition).await?)
+        change(&mut definition)?;
+        Ok(self.put_topic(turn, definition).await?)
     }
 
     /// Removes a topic with its subscriptions and messages.
@@ -122,7 +125,7 @@ impl Events {
     /// [`EventError::TopicNotFound`], [`EventError::Storage`].
     pub async fn delete_message_topic(&self, topic: &str) -> Result<(), EventError> {
         let definition = self.message_topic(topic)?;
-        self.remove_topic(&definition).await
+        self.remove_topic(definition).await
     }
 
     /// Publishes messages: durable when this returns, all or none.
@@ -143,8 +146,16 @@ impl Events {
     /// [`EventError::Storage`].
     pub async fn subscribe(&self, new: MessageSubscription) -> Result<PutSubscription, EventError> {
         self.check_messages(&new)?;
+        let (turn, events) = (self.turn().await, self.clone());
+        to_the_end(async move { events.subscribe_in_turn(turn, new).await }).await
+    }
+
+    async fn subscribe_in_turn(
+        &self,
+        _turn: OwnedMutexGuard<()>,
+        new: MessageSubscription,
+    ) -> Result<PutSubscription, EventError> {
         let shared = &self.shared;
-        let _turn = shared.changes.lock().await;
         let topic = self.message_topic(&new.topic)?;
         let now = shared.clock.now();
         self.remove_unconfirmed(&new.topic, now).await?;
@@ -183,6 +194,7 @@ impl Events {
             retry_waits: Vec::new(),
             dead_letter_queue: None,
             attributes: BTreeMap::new(),
+            confirmation: None,
             created: now,
             modified: now,
         };
@@ -194,25 +206,25 @@ impl Events {
         Ok(PutSubscription { definition, created: true })
     }
 
-    /// Changes how a subscription is served; messages under way go on as it says then.
+    /// Changes how a subscription is served; messages under way go on as it says then. `change` sees the subscription and
+    /// its topic as they are and says how it is to be; no other change comes between.
     ///
     /// # Errors
-    /// [`EventError::SubscriptionNotFound`]; whatever is wrong with the settings; [`EventError::Storage`].
-    pub async fn change_message_subscription(
+    /// What `change` refuses; [`EventError::SubscriptionNotFound`]; whatever is wrong with the settings;
+    /// [`EventError::Storage`].
+    pub async fn change_message_subscription<E: From<EventError>>(
         &self,
         topic: &str,
         name: &str,
-        settings: MessageSettings,
-    ) -> Result<Arc<EventSubscriptionDefinition>, EventError> {
-        Filter::compile(&settings.filter, EventSchema::Message)?;
-        let _turn = self.shared.changes.lock().await;
+        change: impl FnOnce(&EventSubscriptionDefinition, &TopicDefinition) -> Result<MessageSettings, E>,
+    ) -> Result<Arc<EventSubscriptionDefinition>, E> {
+        let turn = self.turn().await;
         let mut definition = (*self.message_subscription(topic, name)?).clone();
+        let settings = change(&definition, &*self.message_topic(topic)?)?;
+        Filter::compile(&settings.filter, EventSchema::Message).map_err(EventError::from)?;
         settings.put_into(&mut definition);
         definition.modified = self.shared.clock.now();
-        let definition = self.shared.catalog.event_subscriptions.put(definition).await?;
-        self.halt(&definition.id).await;
-        self.run(&definition)?;
-        Ok(definition)
+        Ok(self.put(turn, definition, None).await?)
     }
 
     /// Ends a subscription; a webhook that confirmed it is told.
@@ -220,14 +232,18 @@ impl Events {
     /// # Errors
     /// [`EventError::SubscriptionNotFound`], [`EventError::Storage`].
     pub async fn unsubscribe(&self, topic: &str, name: &str) -> Result<(), EventError> {
-        let _turn = self.shared.changes.lock().await;
-        let definition = self.message_subscription(topic, name)?;
-        self.remove_subscription(&definition).await?;
-        let webhook = matches!(definition.endpoint, EventEndpoint::Webhook { .. });
-        if webhook && definition.state == SubscriptionState::Active {
-            self.tell(&definition, HandshakeKind::Unsubscribed);
-        }
-        Ok(())
+        let turn = self.turn().await;
+        let (definition, events) = (self.message_subscription(topic, name)?, self.clone());
+        to_the_end(async move {
+            let _turn = turn;
+            events.remove_subscription(&definition).await?;
+            let webhook = matches!(definition.endpoint, EventEndpoint::Webhook { .. });
+            if webhook && definition.state == SubscriptionState::Active {
+                events.tell(&definition, HandshakeKind::Unsubscribed);
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// A subscription to messages.

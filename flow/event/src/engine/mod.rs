@@ -17,7 +17,7 @@ use millstream_insight::Insight;
 use millstream_storage::Storage;
 use millstream_stream::Streams;
 use millstream_types::{Clock, Invoke, InvokeLater, PutObject, SendMessage};
-use tokio::sync::watch;
+use tokio::sync::{OwnedMutexGuard, watch};
 use tokio::task::JoinHandle;
 
 use crate::endpoint::Courier;
@@ -73,8 +73,8 @@ struct Shared {
     insight: Insight,
     clock: Arc<dyn Clock>,
     client: WebhookClient,
-    /// One change of definitions at a time; handshakes happen outside.
-    changes: tokio::sync::Mutex<()>,
+    /// One change of definitions at a time, each to its end; handshakes happen outside.
+    changes: Arc<tokio::sync::Mutex<()>>,
     running: Mutex<HashMap<String, Running>>,
     /// By subscription; they outlive changes of it.
     views: Mutex<HashMap<String, Arc<View>>>,
@@ -118,6 +118,11 @@ impl Events {
         for running in running {
             let _ = running.task.await;
         }
+    }
+
+    /// The turn to change definitions; it goes along with the change to its end, whatever becomes of the caller.
+    async fn turn(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.shared.changes).lock_owned().await
     }
 
     fn running(&self) -> MutexGuard<'_, HashMap<String, Running>> {

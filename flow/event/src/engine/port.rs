@@ -1,7 +1,5 @@
 //! The engine behind the port of whatever publishes messages.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 use millstream_types::{BoxFuture, PublishMessage, PublishMessageError};
 
@@ -13,10 +11,8 @@ impl PublishMessage for Events {
         Box::pin(async move {
             let message = Message {
                 id: uuid::Uuid::new_v4().to_string(),
-                subject: None,
                 body: String::from_utf8_lossy(&message).into_owned(),
-                bodies: BTreeMap::new(),
-                attributes: BTreeMap::new(),
+                ..Message::default()
             };
             let published = self.publish_messages(&topic, &[message]).await;
             let refused =

@@ -7,9 +7,9 @@ use millstream_catalog::{
     CatalogError, DeadLetterTarget, DeliveryHeader, EventBatching, EventEndpoint, EventFilter, EventRetry, EventSchema,
     EventSubscriptionDefinition, SubscriptionState, TopicDefinition,
 };
-use millstream_storage::Transaction;
+use millstream_storage::{Transaction, to_the_end};
 use millstream_types::Millis;
-use tokio::sync::watch;
+use tokio::sync::{OwnedMutexGuard, watch};
 
 use super::Events;
 use super::check::shown;
@@ -83,7 +83,7 @@ impl Events {
         let id = EventSubscriptionDefinition::id_of(&new.topic, &new.name);
         let state = self.consent(&new, &topic).await?;
 
-        let _turn = shared.changes.lock().await;
+        let turn = self.turn().await;
         let topic = self.topic(&new.topic)?;
         let before = shared.catalog.event_subscriptions.get(&id);
         if before.is_none() && self.subscriptions(&new.topic).len() >= SUBSCRIPTIONS_MAX {
@@ -107,16 +107,35 @@ impl Events {
             retry_waits: Vec::new(),
             dead_letter_queue: None,
             attributes: BTreeMap::new(),
+            confirmation: None,
             created: before.as_ref().map_or(now, |before| before.created),
             modified: now,
         };
-        if before.as_ref().is_none_or(|before| before.state != SubscriptionState::Active) {
-            self.begin(&topic, &id).await?;
-        }
-        let definition = shared.catalog.event_subscriptions.put(definition).await?;
-        self.halt(&id).await;
-        self.run(&definition)?;
+        let begins = before.as_ref().is_none_or(|before| before.state != SubscriptionState::Active);
+        let definition = self.put(turn, definition, begins.then_some(topic)).await?;
         Ok(PutSubscription { definition, created: before.is_none() })
+    }
+
+    /// Writes a subscription's definition, in one's turn, and lets its task go by it; with a topic it begins anew, at the
+    /// topic's end.
+    pub(super) async fn put(
+        &self,
+        turn: OwnedMutexGuard<()>,
+        definition: EventSubscriptionDefinition,
+        begin: Option<Arc<TopicDefinition>>,
+    ) -> Result<Arc<EventSubscriptionDefinition>, EventError> {
+        let events = self.clone();
+        to_the_end(async move {
+            let _turn = turn;
+            if let Some(topic) = begin {
+                events.begin(&topic, &definition.id).await?;
+            }
+            let definition = events.shared.catalog.event_subscriptions.put(definition).await?;
+            events.halt(&definition.id).await;
+            events.run(&definition)?;
+            Ok(definition)
+        })
+        .await
     }
 
     /// Asks the endpoint whether it wants the events, unless it said so before.
@@ -157,19 +176,16 @@ impl Events {
     /// # Errors
     /// [`EventError::NothingToConfirm`]; [`EventError::Storage`].
     pub async fn confirm(&self, topic: &str, name: &str, code: &str) -> Result<(), EventError> {
-        let shared = &self.shared;
-        let _turn = shared.changes.lock().await;
+        let turn = self.turn().await;
         let found = self.topic(topic).and_then(|_| self.subscription(topic, name));
         let mut definition = found.map(|found| (*found).clone()).map_err(|_| EventError::NothingToConfirm)?;
         match &definition.state {
             SubscriptionState::AwaitingValidation { code: expected, until }
-                if expected == code && shared.clock.now() < *until => {}
+                if expected == code && self.shared.clock.now() < *until => {}
             _ => return Err(EventError::NothingToConfirm),
         }
         definition.state = SubscriptionState::Active;
-        let definition = shared.catalog.event_subscriptions.put(definition).await?;
-        self.halt(&definition.id).await;
-        self.run(&definition)
+        self.put(turn, definition, None).await.map(drop)
     }
 
     /// Removes a subscription with what it has not delivered.
@@ -177,9 +193,13 @@ impl Events {
     /// # Errors
     /// [`EventError::SubscriptionNotFound`], [`EventError::Storage`].
     pub async fn delete_subscription(&self, topic: &str, name: &str) -> Result<(), EventError> {
-        let _turn = self.shared.changes.lock().await;
-        let definition = self.subscription(topic, name)?;
-        self.remove_subscription(&definition).await
+        let turn = self.turn().await;
+        let (definition, events) = (self.subscription(topic, name)?, self.clone());
+        to_the_end(async move {
+            let _turn = turn;
+            events.remove_subscription(&definition).await
+        })
+        .await
     }
 
     /// To be called in one's turn only.

@@ -7,8 +7,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use millstream_catalog::{CatalogError, EventSchema, StreamOwner, TopicDefinition};
-use millstream_storage::Transaction;
+use millstream_storage::{Transaction, to_the_end};
 use millstream_stream::{Entry, NewStream, Placement};
+use tokio::sync::OwnedMutexGuard;
 
 use super::{Events, check};
 use crate::error::EventError;
@@ -62,8 +63,7 @@ impl Events {
         definition: TopicDefinition,
         most: usize,
     ) -> Result<Arc<TopicDefinition>, EventError> {
-        let shared = &self.shared;
-        let _turn = shared.changes.lock().await;
+        let (turn, shared) = (self.turn().await, &self.shared);
         if shared.catalog.topics.get(&definition.name).is_some() {
             return Err(EventError::TopicExists { topic: definition.name });
         }
@@ -72,14 +72,17 @@ impl Events {
         if same >= most {
             return Err(EventError::TooMany { what: "topics", max: most });
         }
-        let stream = definition.stream();
-        // A crash between making the stream and writing the definition leaves the stream: it is taken then.
-        if shared.streams.get(&stream).is_err() {
-            let new =
-                NewStream { name: stream, owner: StreamOwner::Topic, shards: 1, retention_hours: RETENTION_HOURS };
-            shared.streams.create(new).await?;
-        }
-        Ok(shared.catalog.topics.create(definition).await?)
+        let (events, name) = (self.clone(), definition.stream());
+        to_the_end(async move {
+            let (_turn, shared) = (turn, &events.shared);
+            // A crash between making the stream and writing the definition leaves the stream: it is taken then.
+            if shared.streams.get(&name).is_err() {
+                let new = NewStream { name, owner: StreamOwner::Topic, shards: 1, retention_hours: RETENTION_HOURS };
+                shared.streams.create(new).await?;
+            }
+            Ok(shared.catalog.topics.create(definition).await?)
+        })
+        .await
     }
 
     /// Changes a topic's labels.
@@ -91,10 +94,10 @@ impl Events {
         topic: &str,
         tags: BTreeMap<String, String>,
     ) -> Result<Arc<TopicDefinition>, EventError> {
-        let _turn = self.shared.changes.lock().await;
+        let turn = self.turn().await;
         let mut definition = (*self.topic(topic)?).clone();
         definition.tags = tags;
-        Ok(self.shared.catalog.topics.put(definition).await?)
+        self.put_topic(turn, definition).await
     }
 
     /// Replaces one of a topic's two keys, 0 or 1, by a new one.
@@ -102,12 +105,26 @@ impl Events {
     /// # Errors
     /// [`EventError::TopicNotFound`]; [`EventError::OutOfRange`] for another number; [`EventError::Storage`].
     pub async fn regenerate_key(&self, topic: &str, key: usize) -> Result<Arc<TopicDefinition>, EventError> {
-        let _turn = self.shared.changes.lock().await;
+        let turn = self.turn().await;
         let mut definition = (*self.topic(topic)?).clone();
         let found = u32::try_from(key).unwrap_or(u32::MAX);
         let out_of_range = EventError::OutOfRange { what: "a key", min: 0, max: 1, found };
         *definition.keys.get_mut(key).ok_or(out_of_range)? = new_key();
-        Ok(self.shared.catalog.topics.put(definition).await?)
+        self.put_topic(turn, definition).await
+    }
+
+    /// Writes a topic's definition, in one's turn.
+    pub(super) async fn put_topic(
+        &self,
+        turn: OwnedMutexGuard<()>,
+        definition: TopicDefinition,
+    ) -> Result<Arc<TopicDefinition>, EventError> {
+        let topics = self.shared.catalog.topics.clone();
+        let put = to_the_end(async move {
+            let _turn = turn;
+            topics.put(definition).await
+        });
+        Ok(put.await?)
     }
 
     /// Removes a topic with its subscriptions and its events.
@@ -116,21 +133,25 @@ impl Events {
     /// [`EventError::TopicNotFound`], [`EventError::Storage`].
     pub async fn delete_topic(&self, topic: &str) -> Result<(), EventError> {
         let definition = self.topic(topic)?;
-        self.remove_topic(&definition).await
+        self.remove_topic(definition).await
     }
 
     /// Removes a topic of either kind.
-    pub(super) async fn remove_topic(&self, definition: &TopicDefinition) -> Result<(), EventError> {
-        let _turn = self.shared.changes.lock().await;
-        for subscription in self.subscriptions(&definition.name) {
-            self.remove_subscription(&subscription).await?;
-        }
-        match self.shared.catalog.topics.delete(&definition.name, Transaction::new()).await {
-            Err(CatalogError::NotFound { name, .. }) => return Err(EventError::TopicNotFound { topic: name }),
-            other => other.map(drop)?,
-        }
-        self.shared.streams.delete(&definition.stream()).await?;
-        Ok(())
+    pub(super) async fn remove_topic(&self, definition: Arc<TopicDefinition>) -> Result<(), EventError> {
+        let (turn, events) = (self.turn().await, self.clone());
+        to_the_end(async move {
+            let _turn = turn;
+            for subscription in events.subscriptions(&definition.name) {
+                events.remove_subscription(&subscription).await?;
+            }
+            match events.shared.catalog.topics.delete(&definition.name, Transaction::new()).await {
+                Err(CatalogError::NotFound { name, .. }) => return Err(EventError::TopicNotFound { topic: name }),
+                other => other.map(drop)?,
+            }
+            events.shared.streams.delete(&definition.stream()).await?;
+            Ok(())
+        })
+        .await
     }
 
     /// The definition of a topic of events. Topics of messages are no such.

@@ -37,6 +37,9 @@ pub struct Message {
     /// What is said of it, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, Attribute>,
+    /// Whose message it is among several publishers, for queues.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
 }
 
 /// Something said of a message.

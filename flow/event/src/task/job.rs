@@ -25,12 +25,12 @@ pub(super) struct Item {
 
 /// What came of a job.
 pub(super) enum Done {
-    /// Events were tried together.
-    Attempted { items: Vec<Item>, report: Report, time: Millis, duration_ms: u64 },
+    /// Events were tried together; the stream keeps others, at `gone`, no longer.
+    Attempted { items: Vec<Item>, gone: Vec<u64>, report: Report, time: Millis, duration_ms: u64 },
     /// A dead letter was written, or why not.
     Lettered { offset: u64, waiting: Waiting, event_id: String, time: Millis, result: Result<(), String> },
-    /// The stream keeps the event no longer.
-    Gone { offset: u64 },
+    /// The stream keeps the events at these offsets no longer.
+    Gone(Vec<u64>),
     /// The stream could not be read.
     Unread(StreamError),
 }
@@ -54,18 +54,19 @@ impl Source {
 }
 
 /// Tries to deliver events together.
-pub(super) async fn attempt(
-    source: Source,
-    courier: Arc<Courier>,
-    clock: Arc<dyn Clock>,
-    mut items: Vec<Item>,
-) -> Done {
-    for item in items.iter_mut().filter(|item| item.event.is_none()) {
-        match source.event(item.offset).await {
-            Ok(Some(event)) => item.event = Some(Arc::new(event)),
-            Ok(None) => return Done::Gone { offset: item.offset },
-            Err(error) => return Done::Unread(error),
+pub(super) async fn attempt(source: Source, courier: Arc<Courier>, clock: Arc<dyn Clock>, tried: Vec<Item>) -> Done {
+    let (mut items, mut gone) = (Vec::with_capacity(tried.len()), Vec::new());
+    for mut item in tried {
+        if item.event.is_none() {
+            match source.event(item.offset).await {
+                Ok(event) => item.event = event.map(Arc::new),
+                Err(error) => return Done::Unread(error),
+            }
         }
+        if item.event.is_some() { items.push(item) } else { gone.push(item.offset) }
+    }
+    if items.is_empty() {
+        return Done::Gone(gone);
     }
     let events: Vec<Arc<Event>> = items.iter().filter_map(|item| item.event.clone()).collect();
     let attempts = items.first().map_or(0, |item| item.attempts);
@@ -73,7 +74,7 @@ pub(super) async fn attempt(
     let published = items.first().map_or(0, |item| item.published);
     let report = courier.deliver(&events, attempts, published).await;
     let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-    Done::Attempted { items, report, time: clock.now(), duration_ms }
+    Done::Attempted { items, gone, report, time: clock.now(), duration_ms }
 }
 
 /// Writes an event that was given up as a dead letter.
@@ -84,10 +85,10 @@ pub(super) async fn letter(
     clock: Arc<dyn Clock>,
     (offset, waiting): (u64, Waiting),
 ) -> Done {
-    let Some((ended, reason)) = waiting.ended else { return Done::Gone { offset } };
+    let Some((ended, reason)) = waiting.ended else { return Done::Gone(vec![offset]) };
     let event = match source.event(offset).await {
         Ok(Some(event)) => event,
-        Ok(None) => return Done::Gone { offset },
+        Ok(None) => return Done::Gone(vec![offset]),
         Err(error) => return Done::Unread(error),
     };
     let history =

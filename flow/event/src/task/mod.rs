@@ -1,8 +1,9 @@
 //! One subscription at work: reads its topic, keeps attempts under way, and knows what waits for another one.
-//! Read next: [`progress`] (what it remembers), [`job`] (what it has under way).
+//! Read next: [`progress`] (what it remembers), [`job`] (what it has under way), [`restart`] (when it begins anew).
 
 mod job;
 mod progress;
+mod restart;
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -26,6 +27,7 @@ use crate::schema::Event;
 use job::{Done, Item, Source};
 pub(crate) use progress::ProgressStore;
 use progress::{Progress, Waiting};
+use restart::Restarts;
 
 /// Bytes asked of the topic at once.
 const READ_BYTES: usize = 256 << 10;
@@ -42,9 +44,6 @@ const SAVE_EVERY: Duration = Duration::from_millis(200);
 
 /// Longest sleep: a clock that was set is noticed after it.
 const LOOK: Duration = Duration::from_secs(60);
-
-/// First and longest wait after the storage refused.
-const RESTART_WAITS: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
 
 /// How long deliveries under way may take to end when the task stops; others are made again at the next start.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -88,12 +87,14 @@ struct Work<'t> {
     /// Nothing new is sent before.
     held_until: Millis,
     saved: Instant,
+    /// How often progress was made durable.
+    saves: u64,
 }
 
 impl Task {
     /// Delivers until asked to stop; what is not settled then goes on at the next start.
     pub(crate) async fn run(self, mut stop: watch::Receiver<bool>) {
-        let mut wait = RESTART_WAITS.0;
+        let mut restarts = Restarts::default();
         while !*stop.borrow() {
             let error = match self.store.load().await {
                 Ok(progress) => {
@@ -104,7 +105,10 @@ impl Task {
                     };
                     match ended {
                         Ok(never) => match never {},
-                        Err(error) => error,
+                        Err(error) => {
+                            restarts.worked(work.saves > 0);
+                            error
+                        }
                     }
                 }
                 Err(error) => EventError::Storage(error),
@@ -113,10 +117,9 @@ impl Task {
             tracing::warn!(%subscription, %error, "deliveries stopped; they are taken up again");
             self.view.fail(error.to_string());
             tokio::select! {
-                () = tokio::time::sleep(wait) => {}
+                () = tokio::time::sleep(restarts.next_wait()) => {}
                 _ = stop.changed() => return,
             }
-            wait = (wait * 2).min(RESTART_WAITS.1);
         }
     }
 
@@ -135,6 +138,7 @@ impl<'t> Work<'t> {
             failures: 0,
             held_until: 0,
             saved: Instant::now(),
+            saves: 0,
         }
     }
 
@@ -183,7 +187,9 @@ impl<'t> Work<'t> {
 
     async fn save(&mut self) -> Result<(), EventError> {
         self.saved = Instant::now();
-        Ok(self.task.store.save(&mut self.progress).await?)
+        self.task.store.save(&mut self.progress).await?;
+        self.saves += 1;
+        Ok(())
     }
 
     /// How long nothing has to be done unless something comes.
@@ -316,7 +322,8 @@ impl<'t> Work<'t> {
 
     fn settle(&mut self, done: Result<Done, tokio::task::JoinError>) -> Result<(), EventError> {
         match done.map_err(|error| EventError::Broken { reason: error.to_string() })? {
-            Done::Attempted { items, report, time, duration_ms } => {
+            Done::Attempted { items, gone, report, time, duration_ms } => {
+                self.drop_gone(&gone);
                 let outcome = report.outcome;
                 let last = self.task.courier.is_final(&report);
                 self.count_failures(outcome, time);
@@ -338,7 +345,7 @@ impl<'t> Work<'t> {
             Done::Lettered { offset, waiting, event_id, time, result } => {
                 self.settle_letter(offset, waiting, event_id, time, result);
             }
-            Done::Gone { offset } => self.drop_event(offset, "the topic keeps it no longer"),
+            Done::Gone(gone) => self.drop_gone(&gone),
             Done::Unread(error) => return Err(error.into()),
         }
         Ok(())
@@ -440,6 +447,10 @@ impl<'t> Work<'t> {
                 self.progress.wait(offset, Waiting { next: now + LETTER_WAIT_MS, ..waiting });
             }
         }
+    }
+
+    fn drop_gone(&mut self, gone: &[u64]) {
+        gone.iter().for_each(|offset| self.drop_event(*offset, "the topic keeps it no longer"));
     }
 
     fn drop_event(&mut self, offset: u64, reason: &str) {

@@ -1,12 +1,16 @@
 //! Topics of messages over the engine: subscriptions, confirmation, patterns, what is given up.
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use millstream_catalog::{EventEndpoint, EventFilter, EventSchema, MessagePattern, PatternScope, SubscriptionState};
+use millstream_catalog::{
+    EventEndpoint, EventFilter, EventSchema, MessagePattern, PatternScope, SubscriptionState, TopicDefinition,
+};
 use millstream_event::message::{
     Attribute, AttributeValue, FormError, Handshake, HandshakeKind, Notification, NotificationForm, WebhookRequest,
 };
@@ -30,7 +34,11 @@ impl NotificationForm for PlainForm {
         notification: Notification<'n>,
     ) -> BoxFuture<'n, Result<OutgoingMessage, FormError>> {
         let message = notification.message;
-        let message = OutgoingMessage { body: message.body.clone().into(), attributes: message.queue_attributes() };
+        let message = OutgoingMessage {
+            body: message.body.clone().into(),
+            attributes: message.queue_attributes(),
+            group: message.group.clone(),
+        };
         Box::pin(async { Ok(message) })
     }
 
@@ -162,8 +170,56 @@ async fn a_webhook_gets_nothing_before_it_brings_its_token_back() {
     }
     let confirmed = events.confirm_token("t_1", &token).await.unwrap();
     assert_eq!((confirmed.state.clone(), &confirmed.name), (SubscriptionState::Active, &asked.name));
+    let again = events.confirm_token("t_1", &token).await.unwrap();
+    assert_eq!(again, confirmed, "the same token changes nothing");
     events.unsubscribe("t_1", &asked.name).await.unwrap();
     until(|| world.form.0.lock().unwrap().last().is_some_and(|told| told == "unsubscribed")).await;
+    events.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_subscription_is_served_though_its_maker_went_away() {
+    let world = world().await;
+    let events = &world.running.events;
+    {
+        let subscribed = events.subscribe(to_queue("q", MessageSettings::default()));
+        tokio::pin!(subscribed);
+        let _ = poll_fn(|context| Poll::Ready(subscribed.as_mut().poll(context))).await;
+    }
+    until(|| !events.subscriptions("t_1").is_empty()).await;
+    let published = async {
+        while world.queues.0.lock().unwrap().is_empty() {
+            events.publish_messages("t_1", &[message("a", "sale")]).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), published).await.unwrap();
+    events.shutdown().await;
+}
+
+#[tokio::test]
+async fn changes_of_one_topic_do_not_lose_each_other() {
+    let world = world().await;
+    let events = &world.running.events;
+    let mut changes = tokio::task::JoinSet::new();
+    for number in 0..20 {
+        let events = events.clone();
+        changes.spawn(async move {
+            let change = |topic: &mut TopicDefinition| {
+                topic.attributes.insert(number.to_string(), String::new());
+                Ok::<_, EventError>(())
+            };
+            events.change_message_topic("t_1", change).await.map(drop)
+        });
+    }
+    assert!(changes.join_all().await.into_iter().all(|changed| changed.is_ok()));
+    assert_eq!(events.message_topic("t_1").unwrap().attributes.len(), 20);
+    let refuse = |topic: &mut TopicDefinition| {
+        topic.attributes.clear();
+        Err(EventError::NothingToConfirm)
+    };
+    assert!(events.change_message_topic("t_1", refuse).await.is_err());
+    assert_eq!(events.message_topic("t_1").unwrap().attributes.len(), 20, "what is refused changes nothing");
     events.shutdown().await;
 }
 

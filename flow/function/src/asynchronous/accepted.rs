@@ -15,6 +15,9 @@ use tokio::sync::Semaphore;
 /// Invocations that wait at once: each holds a task of some kilobytes.
 pub(crate) const WAITING_MAX: usize = 100_000;
 
+/// Invocations of one page of those that an earlier run of the node left: each may be as large as an event and a half.
+const PAGE: usize = 32;
+
 /// Of four turns of the node, this many may be taken by invocations that nobody waits for: callers who wait find one.
 const SHARE_OF_FOUR: usize = 3;
 
@@ -46,14 +49,16 @@ impl Kept {
         }
     }
 
-    pub(crate) fn payload(&self) -> Bytes {
-        Bytes::from(STANDARD.decode(&self.payload).unwrap_or_default())
+    /// The event; `None` when what is kept is damaged.
+    pub(crate) fn payload(&self) -> Option<Bytes> {
+        STANDARD.decode(&self.payload).ok().map(Bytes::from)
     }
 
-    pub(crate) fn invocation(&self) -> Invocation {
+    /// The invocation with its event.
+    pub(crate) fn invocation(&self, payload: Bytes) -> Invocation {
         Invocation {
             function: self.function.clone(),
-            payload: self.payload(),
+            payload,
             source: self.source.clone(),
             client_context: self.client_context.clone(),
             log_tail: false,
@@ -66,6 +71,8 @@ impl Kept {
 pub(crate) struct Accepted {
     storage: Storage,
     keyspace: Keyspace,
+    /// What cannot be read, byte by byte as it was kept.
+    unreadable: Keyspace,
     waiting: Arc<AtomicUsize>,
     /// Turns of those that run: the others wait in line.
     pub(crate) turns: Arc<Semaphore>,
@@ -77,6 +84,7 @@ impl Accepted {
         Self {
             storage,
             keyspace: Keyspace::new("function/async"),
+            unreadable: Keyspace::new("function/async-unreadable"),
             waiting: Arc::default(),
             turns: Arc::new(Semaphore::new(turns)),
         }
@@ -109,18 +117,64 @@ impl Accepted {
         Ok(())
     }
 
-    pub(crate) async fn get(&self, id: &str) -> Result<Option<Kept>, StorageError> {
+    pub(crate) async fn get(&self, id: &str) -> Result<Found, StorageError> {
         let (store, key) = (self.clone(), id.as_bytes().to_vec());
         let stored = tokio::task::spawn_blocking(move || store.storage.get(&store.keyspace, &key))
             .await
             .map_err(|_| StorageError::Closed)??;
-        Ok(stored.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+        Ok(stored.map_or(Found::Nothing, Found::read))
     }
 
-    /// The ids of all that were accepted and have not ended. Reads the disk.
+    /// Puts what cannot be read aside: it is tried no more and stays in the data folder.
+    pub(crate) async fn put_aside(&self, id: &str, stored: Bytes) -> Result<(), StorageError> {
+        let mut transaction = Transaction::new();
+        transaction.delete(&self.keyspace, id.as_bytes().to_vec());
+        transaction.put(&self.unreadable, id.as_bytes().to_vec(), stored);
+        self.storage.commit(transaction).await?;
+        Ok(())
+    }
+
+    /// The ids of all that were accepted and have not ended. Reads the disk, page by page: what is kept may be more than
+    /// memory holds.
     pub(crate) fn ids(&self) -> Result<Vec<String>, StorageError> {
-        let all = self.storage.scan(&self.keyspace, (Bound::Unbounded, Bound::Unbounded), false, usize::MAX)?;
-        Ok(all.into_iter().map(|(key, _)| String::from_utf8_lossy(&key).into_owned()).collect())
+        let (mut ids, mut after) = (Vec::new(), None::<Bytes>);
+        loop {
+            let from = after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+            let page = self.storage.scan(&self.keyspace, (from, Bound::Unbounded), false, PAGE)?;
+            ids.extend(page.iter().map(|(key, _)| String::from_utf8_lossy(key).into_owned()));
+            match page.last() {
+                // Its own bytes: the key may lie in those of the whole page.
+                Some((last, _)) => after = Some(Bytes::copy_from_slice(last)),
+                None => return Ok(ids),
+            }
+        }
+    }
+}
+
+/// What is kept under an id.
+#[derive(Debug)]
+pub(crate) enum Found {
+    Nothing,
+    /// An invocation with its event.
+    Invocation(Kept, Bytes),
+    /// A later version wrote it, or it is damaged: as it is kept, and its function if that can be read.
+    Unreadable {
+        stored: Bytes,
+        function: Option<String>,
+    },
+}
+
+impl Found {
+    fn read(stored: Bytes) -> Self {
+        let kept: Option<Kept> = serde_json::from_slice(&stored).ok();
+        match kept.and_then(|kept| Some((kept.payload()?, kept))) {
+            Some((payload, kept)) => Self::Invocation(kept, payload),
+            None => {
+                let document: Option<serde_json::Value> = serde_json::from_slice(&stored).ok();
+                let function = document.and_then(|document| document["function"].as_str().map(str::to_owned));
+                Self::Unreadable { stored, function }
+            }
+        }
     }
 }
 
@@ -130,5 +184,57 @@ pub(crate) struct Waiting(Arc<AtomicUsize>);
 impl Drop for Waiting {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use millstream_types::ManualClock;
+
+    use super::*;
+
+    fn kept(payload: &[u8]) -> Kept {
+        let invocation = Invocation {
+            function: "f".into(),
+            payload: Bytes::copy_from_slice(payload),
+            source: String::new(),
+            client_context: None,
+            log_tail: false,
+        };
+        Kept::new(invocation, 0)
+    }
+
+    #[tokio::test]
+    async fn all_pages_of_ids_are_read() {
+        let accepted = Accepted::new(Storage::in_memory(Arc::new(ManualClock::at(0))), 4);
+        let ids: Vec<String> = (0..2 * PAGE + 1).map(|number| format!("{number:03}")).collect();
+        for id in &ids {
+            accepted.put(id, &kept(b"{}")).await.unwrap();
+        }
+        assert_eq!(accepted.ids().unwrap(), ids);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_is_put_aside_as_it_is() {
+        let storage = Storage::in_memory(Arc::new(ManualClock::at(0)));
+        let accepted = Accepted::new(storage.clone(), 4);
+        let damaged = serde_json::to_vec(&Kept { payload: "no base64".into(), ..kept(b"{}") }).unwrap();
+        for (stored, expected) in
+            [(damaged, Some("f")), (br#"{"function":"g"}"#.to_vec(), Some("g")), (vec![0xff], None)]
+        {
+            let mut transaction = Transaction::new();
+            transaction.put(&accepted.keyspace, "a", stored.clone());
+            storage.commit(transaction).await.unwrap();
+            let Found::Unreadable { stored: found, function } = accepted.get("a").await.unwrap() else {
+                panic!("it cannot be read")
+            };
+            assert_eq!((&found[..], function.as_deref()), (&stored[..], expected));
+            accepted.put_aside("a", found).await.unwrap();
+            assert!(matches!(accepted.get("a").await.unwrap(), Found::Nothing));
+            assert_eq!(storage.get(&accepted.unreadable, b"a").unwrap().unwrap(), stored);
+        }
+        accepted.put("b", &kept(b"event")).await.unwrap();
+        let found = accepted.get("b").await.unwrap();
+        assert!(matches!(found, Found::Invocation(_, payload) if payload == "event"));
     }
 }

@@ -9,11 +9,12 @@ mod tell;
 
 use std::time::Duration;
 
-use millstream_storage::StorageError;
+use bytes::Bytes;
+use millstream_storage::{StorageError, to_the_end};
 use millstream_types::{ErrorKind, Invocation, InvocationId, Millis};
 
 pub(crate) use accepted::Accepted;
-use accepted::{Kept, WAITING_MAX, Waiting};
+use accepted::{Found, Kept, WAITING_MAX, Waiting};
 use outcome::{Next, after};
 
 use crate::destination::{Condition, EndedInvocation};
@@ -45,9 +46,13 @@ impl Functions {
         let waiting = accepted.enter().ok_or(FunctionError::Throttled { running: WAITING_MAX, limit: WAITING_MAX })?;
         let id = uuid::Uuid::new_v4().to_string();
         self.count("async_received", &invocation.function);
-        accepted.put(&id, &Kept::new(invocation, self.now())).await?;
-        tokio::spawn(run(self.clone(), id.clone(), waiting));
-        Ok(id)
+        let functions = self.clone();
+        to_the_end(async move {
+            functions.shared.accepted.put(&id, &Kept::new(invocation, functions.now())).await?;
+            tokio::spawn(run(functions, id.clone(), waiting));
+            Ok(id)
+        })
+        .await
     }
 
     /// Adds one to a counter of a function.
@@ -97,7 +102,16 @@ enum Step {
 /// Waits until an invocation is due, runs it once and does what follows.
 async fn step(functions: &Functions, id: &str) -> Result<Step, StorageError> {
     let accepted = &functions.shared.accepted;
-    let Some(mut kept) = accepted.get(id).await? else { return Ok(Step::Ended) };
+    // Read in one's turn only: the events of all that wait would not fit into memory.
+    let _turn = accepted.turns.acquire().await.map_err(|_| StorageError::Closed)?;
+    let (mut kept, payload) = match accepted.get(id).await? {
+        Found::Invocation(kept, payload) => (kept, payload),
+        Found::Nothing => return Ok(Step::Ended),
+        Found::Unreadable { stored, function } => {
+            put_aside(functions, id, stored, function).await?;
+            return Ok(Step::Ended);
+        }
+    };
     let early = kept.due - functions.now();
     if early > 0 {
         return Ok(Step::Wait(Duration::from_millis(early.unsigned_abs())));
@@ -107,11 +121,12 @@ async fn step(functions: &Functions, id: &str) -> Result<Step, StorageError> {
         accepted.remove(id).await?;
         return Ok(Step::Ended);
     };
-    let _turn = accepted.turns.acquire().await.map_err(|_| StorageError::Closed)?;
     let limits = outcome::Limits::of(&definition, &functions.shared.options.retry_waits);
     let attempt = match limits.before(&kept, functions.now()) {
         Some(condition) => Next::GiveUp { condition, answer: None },
-        None => after(functions.run_as(id, kept.invocation()).await, &limits, &mut kept, functions.now()),
+        None => {
+            after(functions.run_as(id, kept.invocation(payload.clone())).await, &limits, &mut kept, functions.now())
+        }
     };
     let (condition, answer) = match attempt {
         Next::Throttled => return Ok(Step::Throttled),
@@ -126,7 +141,7 @@ async fn step(functions: &Functions, id: &str) -> Result<Step, StorageError> {
     let ended = EndedInvocation {
         function: kept.function.clone(),
         id: id.to_owned(),
-        payload: kept.payload(),
+        payload,
         time: functions.now(),
         condition,
         attempts: kept.failures + u32::from(condition == Condition::Success),
@@ -140,6 +155,23 @@ async fn step(functions: &Functions, id: &str) -> Result<Step, StorageError> {
     tell::tell(functions, &definition, ended).await;
     accepted.remove(id).await?;
     Ok(Step::Ended)
+}
+
+/// Puts an invocation aside that cannot be read, and says so in the node's log and in its function's.
+async fn put_aside(
+    functions: &Functions,
+    id: &str,
+    stored: Bytes,
+    function: Option<String>,
+) -> Result<(), StorageError> {
+    functions.shared.accepted.put_aside(id, stored).await?;
+    let reason = "what is kept of it cannot be read: a later version wrote it or it is damaged; it is put aside";
+    tracing::error!(function, invocation = id, reason, "an asynchronous invocation is not run");
+    if let Some(function) = function {
+        functions.count("dropped_async", &function);
+        tell::log(functions, &function, format!("RequestId: {id} The invocation is not run: {reason}"));
+    }
+    Ok(())
 }
 
 /// Notes that an invocation was given up.

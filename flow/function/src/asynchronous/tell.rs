@@ -58,9 +58,14 @@ fn refused(functions: &Functions, ended: &EndedInvocation, purpose: Purpose, tar
         Purpose::Record => ("destination_delivery_failures", "invocation record"),
     };
     functions.count(counter, &ended.function);
-    let now = functions.now();
-    let line = format!("RequestId: {} The {what} was not delivered to {target}: {error}", ended.id);
     tracing::warn!(function = ended.function, invocation = ended.id, target, %error, "a {what} was not delivered");
-    let group = (functions.shared.options.log_group)(&ended.function);
+    let line = format!("RequestId: {} The {what} was not delivered to {target}: {error}", ended.id);
+    log(functions, &ended.function, line);
+}
+
+/// Writes a line into a function's log, where its asynchronous invocations are told of.
+pub(super) fn log(functions: &Functions, function: &str, line: String) {
+    let now = functions.now();
+    let group = (functions.shared.options.log_group)(function);
     functions.shared.insight.logs.append(&group, &log_stream(now, "asynchronous"), [(now, line)]);
 }

@@ -1,6 +1,7 @@
 //! A batch is worked off: invocations with its pieces, and what becomes of them.
 
 use bytes::Bytes;
+use millstream_catalog::FailureTarget;
 use millstream_insight::Step;
 use millstream_types::{ErrorKind, Millis};
 
@@ -22,17 +23,19 @@ impl Lane {
         }
         let mut not_run = 0;
         while let Some(piece) = self.progress.pieces.first().copied() {
-            self.give_up_old(&mut items, piece).await?;
-            let count = items.iter().take_while(|item| item.offset < piece.to).count();
-            if count == 0 {
-                self.finish_piece().await?;
-                continue;
-            }
             if stopping(&self.stop) {
                 // What is left is read again from the place.
                 self.taken = self.progress.position;
                 self.ahead.clear();
                 return Ok(());
+            }
+            if !self.give_up_old(&mut items, piece).await? {
+                continue;
+            }
+            let count = items.iter().take_while(|item| item.offset < piece.to).count();
+            if count == 0 {
+                self.finish_piece().await?;
+                continue;
             }
             self.tell(items.get(count - 1).map(|item| item.append_time));
             match self.attempt(&items[..count]).await {
@@ -108,8 +111,12 @@ impl Lane {
                 self.keep().await?;
             }
             Rest::Discard => {
-                self.give_up(items, count - verdict.done, DiscardReason::Attempts, piece.attempts + 1).await;
-                self.finish_piece().await?;
+                let count = count - verdict.done;
+                if self.give_up(items, count, DiscardReason::Attempts, piece.attempts + 1).await {
+                    return self.finish_piece().await;
+                }
+                // What is done is not to come again with the rest.
+                self.keep().await?;
             }
         }
         Ok(())
@@ -123,54 +130,86 @@ impl Lane {
         self.keep().await
     }
 
-    /// Lets go of records that retention took or that are older than the function wants them.
-    async fn give_up_old(&mut self, items: &mut Vec<Item>, piece: Piece) -> Result<(), MappingError> {
+    /// Lets go of records that retention took or that are older than the function wants them. Gives whether it came to its
+    /// end, as [`Lane::give_up`] does.
+    async fn give_up_old(&mut self, items: &mut Vec<Item>, piece: Piece) -> Result<bool, MappingError> {
         let first = self.work.streams.bounds(self.origin.log).first;
         let gone = items.iter().take_while(|item| item.offset < first).count();
         if gone > 0 {
             self.expired(items[0].offset, first);
             items.drain(..gone);
         }
-        let Some(max) = self.work.definition.settings.record_age_max_seconds else { return Ok(()) };
+        let Some(max) = self.work.definition.settings.record_age_max_seconds else { return Ok(true) };
         let oldest = self.work.clock.now() - Millis::from(max) * 1_000;
         let wanted = |item: &&Item| item.offset < piece.to && item.append_time < oldest;
         let old = items.iter().take_while(wanted).count();
-        if old > 0 {
-            self.give_up(items, old, DiscardReason::Age, piece.attempts).await;
-            self.progress.position = items.first().map_or(piece.to, |item| item.offset.min(piece.to));
-            self.keep().await?;
+        if old == 0 {
+            return Ok(true);
         }
-        Ok(())
+        if !self.give_up(items, old, DiscardReason::Age, piece.attempts).await {
+            return Ok(false);
+        }
+        self.progress.position = items.first().map_or(piece.to, |item| item.offset.min(piece.to));
+        self.keep().await?;
+        Ok(true)
     }
 
-    /// Gives up the first `count` records and tells of it.
-    async fn give_up(&mut self, items: &mut Vec<Item>, count: usize, reason: DiscardReason, invocations: u32) {
-        let records: Vec<Item> = items.drain(..count).collect();
-        let (Some(first), Some(last)) = (records.first(), records.last()) else { return };
+    /// Gives up the first `count` records and tells of it. Not so when the lane is asked to stop before the target was told:
+    /// they are given up after the next start then, and this gives `false`.
+    async fn give_up(&self, items: &mut Vec<Item>, count: usize, reason: DiscardReason, invocations: u32) -> bool {
+        let (Some(first), Some(last)) = (items.first(), items[..count].last()) else { return true };
+        if let Some(target) = &self.work.definition.settings.on_failure {
+            let discarded = self.discarded((first, last), count, reason, invocations);
+            if !self.tell_target(target, &discarded).await {
+                return false;
+            }
+        }
         let work = &self.work;
         let (mapping, function) = (&work.definition.id, &work.definition.function);
         tracing::warn!(mapping, function, records = count, first = first.offset, ?reason, "records are given up");
         work.insight.metrics.counter("records_discarded", &work.subject()).add(count as u64);
-        let Some(target) = &work.definition.settings.on_failure else { return };
+        items.drain(..count);
+        true
+    }
+
+    /// What is told of records that are given up.
+    fn discarded(
+        &self,
+        (first, last): (&Item, &Item),
+        records: usize,
+        reason: DiscardReason,
+        invocations: u32,
+    ) -> Discarded {
         let (invocation, error) = self.last.clone().unwrap_or_default();
-        let discarded = Discarded {
+        Discarded {
             origin: self.origin.clone(),
             offsets: (first.offset, last.offset),
             times: (first.append_time, last.append_time),
-            records: count,
+            records,
             reason,
             invocations,
             invocation: (!invocation.is_empty()).then_some(invocation),
             error,
-            time: work.clock.now(),
-        };
-        for attempt in 1..=TELL_ATTEMPTS {
-            let Err(error) = work.outside.failures.tell(target, discarded.clone()).await else { return };
+            time: self.work.clock.now(),
+        }
+    }
+
+    /// Tells a target of records that are given up, or the function's log why it stays empty. `false`: the lane is asked to
+    /// stop while another attempt is worth it.
+    async fn tell_target(&self, target: &FailureTarget, discarded: &Discarded) -> bool {
+        let mut attempt = 1;
+        loop {
+            let Err(error) = self.work.outside.failures.tell(target, discarded.clone()).await else { return true };
             let lasting = matches!(error.kind, ErrorKind::NotFound | ErrorKind::Forbidden | ErrorKind::Invalid);
             if lasting || attempt == TELL_ATTEMPTS {
-                return self.not_told(count, &error);
+                self.not_told(discarded.records, &error);
+                return true;
             }
-            pause(&self.stop, work.wait(attempt)).await;
+            pause(&self.stop, self.work.wait(attempt)).await;
+            if stopping(&self.stop) {
+                return false;
+            }
+            attempt += 1;
         }
     }
 

@@ -7,7 +7,7 @@ use millstream_types::Millis;
 use super::Queues;
 use crate::error::QueueError;
 use crate::message::{MessageId, Receipt};
-use crate::record::{State, content_key, encode_content, state_key};
+use crate::record::{Head, State, content_key, encode_content, state_key};
 
 /// What changes of a received message.
 #[derive(Debug, Clone)]
@@ -86,7 +86,7 @@ impl Queues {
             let mut transaction = Transaction::new();
             transaction.put(&shared.states, state_key(definition.number, id), state.encode());
             if let Some(body) = &update.body {
-                transaction.put(&shared.contents, content_key(id), encode_content(&[], None, body));
+                transaction.put(&shared.contents, content_key(id), encode_content(&Head::default(), body));
             }
             let ticket = shared.storage.submit(transaction)?;
             queue.index.put(id, state);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use millstream_catalog::{QueueDefinition, QueueSettings, RedriveSources};
-use millstream_storage::Transaction;
+use millstream_storage::{Transaction, to_the_end};
 use millstream_types::Millis;
 
 use super::{BATCH, LiveQueue, MESSAGE_BYTES_MAX, Pairs, Queues, retention};
@@ -24,6 +24,8 @@ pub struct NewQueue {
     pub metadata: Pairs,
     /// Pairs of a queue's client.
     pub tags: Pairs,
+    /// Who else may use it, in a protocol's words.
+    pub policy: Option<String>,
 }
 
 impl Queues {
@@ -36,7 +38,7 @@ impl Queues {
         check_name(&new.name)?;
         self.check_settings(&new.name, &new.settings)?;
         let shared = &self.shared;
-        let _turn = shared.definitions.lock().await;
+        let turn = Arc::clone(&shared.definitions).lock_owned().await;
         if shared.catalog.queues.get(&new.name).is_some() {
             return Err(QueueError::QueueExists { queue: new.name });
         }
@@ -52,15 +54,19 @@ impl Queues {
             settings: new.settings,
             metadata: new.metadata,
             tags: new.tags,
-            policy: None,
+            policy: new.policy,
         };
-        let number = definition.number;
-        self.live().queues.insert(number, LiveQueue::new(&definition));
-        let created = shared.catalog.queues.create(definition).await;
-        if created.is_err() {
-            self.live().queues.remove(&number);
-        }
-        Ok(created?)
+        let queues = self.clone();
+        to_the_end(async move {
+            let (_turn, number) = (turn, definition.number);
+            queues.live().queues.insert(number, LiveQueue::new(&definition));
+            let created = queues.shared.catalog.queues.create(definition).await;
+            if created.is_err() {
+                queues.live().queues.remove(&number);
+            }
+            Ok(created?)
+        })
+        .await
     }
 
     /// A queue.
@@ -78,25 +84,31 @@ impl Queues {
         self.shared.catalog.queues.list()
     }
 
-    /// Changes how a queue treats its messages, and what is said of it. Another retention counts for the messages that are
-    /// there too.
+    /// Changes how a queue treats its messages, and what is said of it; its name and its number are to stay. `change` sees
+    /// the queue as it is, and no other change comes between; what it refuses changes nothing. Another retention counts for
+    /// the messages that are there too.
     ///
     /// # Errors
-    /// [`QueueError::QueueNotFound`], [`QueueError::OutOfRange`], [`QueueError::DeadLetterQueue`];
+    /// What `change` refuses; [`QueueError::QueueNotFound`], [`QueueError::OutOfRange`], [`QueueError::DeadLetterQueue`];
     /// [`QueueError::Storage`].
-    pub async fn change(
+    pub async fn change<E: From<QueueError>>(
         &self,
         queue: &str,
-        change: impl FnOnce(&mut QueueSettings, &mut Pairs, &mut Pairs),
-    ) -> Result<Arc<QueueDefinition>, QueueError> {
-        let _turn = self.shared.definitions.lock().await;
+        change: impl FnOnce(&mut QueueDefinition) -> Result<(), E>,
+    ) -> Result<Arc<QueueDefinition>, E> {
+        let turn = Arc::clone(&self.shared.definitions).lock_owned().await;
         let mut definition = (*self.get(queue)?).clone();
-        change(&mut definition.settings, &mut definition.metadata, &mut definition.tags);
+        change(&mut definition)?;
         self.check_settings(queue, &definition.settings)?;
         definition.modified = self.shared.clock.now();
-        let definition = self.shared.catalog.queues.put(definition).await?;
-        self.live().queue(&definition)?.index.set_retention(retention(&definition));
-        Ok(definition)
+        let queues = self.clone();
+        let changed = to_the_end(async move {
+            let _turn = turn;
+            let definition = queues.shared.catalog.queues.put(definition).await?;
+            queues.live().queue(&definition)?.index.set_retention(retention(&definition));
+            Ok::<_, QueueError>(definition)
+        });
+        Ok(changed.await?)
     }
 
     /// Removes a queue with its messages.
@@ -104,13 +116,17 @@ impl Queues {
     /// # Errors
     /// [`QueueError::QueueNotFound`], [`QueueError::Storage`].
     pub async fn delete(&self, queue: &str) -> Result<(), QueueError> {
-        let _turn = self.shared.definitions.lock().await;
-        let definition = self.get(queue)?;
-        // The definition goes first: messages that a crash leaves behind belong to nobody and go at the next start.
-        self.shared.catalog.queues.delete(queue, Transaction::new()).await?;
-        while self.remove_batch(&definition, |index| index.ids_until(MessageId(u64::MAX), BATCH)).await? > 0 {}
-        self.live().queues.remove(&definition.number);
-        Ok(())
+        let turn = Arc::clone(&self.shared.definitions).lock_owned().await;
+        let (definition, queues) = (self.get(queue)?, self.clone());
+        to_the_end(async move {
+            let _turn = turn;
+            // The definition goes first: messages that a crash leaves behind belong to nobody and go at the next start.
+            queues.shared.catalog.queues.delete(&definition.name, Transaction::new()).await?;
+            while queues.remove_batch(&definition, |index| index.ids_until(MessageId(u64::MAX), BATCH)).await? > 0 {}
+            queues.live().queues.remove(&definition.number);
+            Ok(())
+        })
+        .await
     }
 
     /// Removes the messages that a queue has now. A crash meanwhile may leave the younger ones.
@@ -118,10 +134,13 @@ impl Queues {
     /// # Errors
     /// [`QueueError::QueueNotFound`], [`QueueError::Storage`].
     pub async fn purge(&self, queue: &str) -> Result<(), QueueError> {
-        let definition = self.get(queue)?;
-        let last = MessageId(self.live().next.saturating_sub(1));
-        while self.remove_batch(&definition, |index| index.ids_until(last, BATCH)).await? > 0 {}
-        Ok(())
+        let (definition, queues) = (self.get(queue)?, self.clone());
+        to_the_end(async move {
+            let last = MessageId(queues.live().next.saturating_sub(1));
+            while queues.remove_batch(&definition, |index| index.ids_until(last, BATCH)).await? > 0 {}
+            Ok(())
+        })
+        .await
     }
 
     /// The same, but not within `least` milliseconds of the last time.
@@ -139,19 +158,6 @@ impl Queues {
             live.purged = Some(now);
         }
         self.purge(queue).await
-    }
-
-    /// Sets who else may use a queue, in a protocol's words; `None` takes it away.
-    ///
-    /// # Errors
-    /// [`QueueError::QueueNotFound`], [`QueueError::Storage`].
-    pub async fn set_policy(&self, queue: &str, policy: Option<String>) -> Result<(), QueueError> {
-        let _turn = self.shared.definitions.lock().await;
-        let mut definition = (*self.get(queue)?).clone();
-        definition.policy = policy;
-        definition.modified = self.shared.clock.now();
-        self.shared.catalog.queues.put(definition).await?;
-        Ok(())
     }
 
     fn check_settings(&self, queue: &str, settings: &QueueSettings) -> Result<(), QueueError> {

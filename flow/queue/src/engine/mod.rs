@@ -26,7 +26,7 @@ use tokio::sync::watch;
 use crate::error::QueueError;
 use crate::index::{Counts, QueueIndex};
 use crate::message::{Message, MessageId, Receipt};
-use crate::record::{State, content_key, decode_content, read_state_key, state_key};
+use crate::record::{Head, State, content_key, decode_content, read_state_key, state_key};
 
 pub use change::{Changed, Update};
 pub use definitions::{NewQueue, QUEUES_MAX};
@@ -53,8 +53,8 @@ struct Shared {
     clock: Arc<dyn Clock>,
     states: Keyspace,
     contents: Keyspace,
-    /// One change of definitions at a time.
-    definitions: tokio::sync::Mutex<()>,
+    /// One change of definitions at a time; whoever has the turn takes it along to the end of the change.
+    definitions: Arc<tokio::sync::Mutex<()>>,
     live: Mutex<Live>,
     stopping: watch::Sender<bool>,
     /// Tasks in the order in which they were started.
@@ -113,7 +113,7 @@ impl Queues {
             clock,
             states: Keyspace::new("queue/states"),
             contents: Keyspace::new("queue/contents"),
-            definitions: tokio::sync::Mutex::default(),
+            definitions: Arc::default(),
             live: Mutex::new(Live { queues, next: run << COUNTER_BITS }),
             stopping: watch::Sender::new(false),
             redrives: Mutex::default(),
@@ -238,7 +238,8 @@ impl Queues {
                 self.live().queue(definition)?.index.remove(id);
                 continue;
             };
-            let (attributes, trace, body) = decode_content(&content).ok_or(QueueError::Unreadable { id })?;
+            let (Head { attributes, trace, group }, body) =
+                decode_content(&content).ok_or(QueueError::Unreadable { id })?;
             messages.push(Message {
                 id,
                 receipt: Receipt { message: id, turn: state.turn },
@@ -250,6 +251,7 @@ impl Queues {
                 receives: state.receives,
                 first_received: state.first_received,
                 trace,
+                group,
                 dead_from: state.dead_from.and_then(|number| self.name_of(number)),
             });
         }

@@ -83,6 +83,9 @@ fn received(message: Message) -> ReceivedMessage {
         first_received: message.first_received.unwrap_or(message.sent),
         receives: message.receives,
         visible_at: message.visible_at,
+        trace: message.trace,
+        group: message.group,
+        dead_from: message.dead_from,
     }
 }
 
@@ -108,6 +111,6 @@ impl From<OutgoingMessage> for NewMessage {
                 MessageAttributeValue::Binary(bytes) => AttributeValue::Binary(bytes.to_vec()),
             },
         });
-        Self { body: message.body, attributes: attributes.collect(), ..Self::default() }
+        Self { body: message.body, attributes: attributes.collect(), group: message.group, ..Self::default() }
     }
 }

@@ -99,8 +99,7 @@ impl Queues {
         let now = shared.clock.now();
         let queue = live.queue(definition)?;
         let receives_max = redrive.map(|(receives_max, _)| receives_max);
-        // Counting walks over what is hidden: it is done only where there could be too many.
-        if queue.index.len() > IN_FLIGHT_MAX && queue.index.counts(now).in_flight >= IN_FLIGHT_MAX {
+        if queue.index.counts(now).in_flight >= IN_FLIGHT_MAX {
             return Err(QueueError::TooManyInFlight { queue: definition.name.clone(), max: IN_FLIGHT_MAX });
         }
         let mut plan = queue.index.plan(now, receive.max.min(RECEIVE_MAX), hidden, receives_max);

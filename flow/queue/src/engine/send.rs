@@ -6,10 +6,10 @@ use millstream_storage::Transaction;
 use super::{MESSAGES_MAX, Queues, millis};
 use crate::error::QueueError;
 use crate::message::{Attribute, MessageId, NewMessage, Sent};
-use crate::record::{State, content_key, encode_content, state_key};
+use crate::record::{Head, State, content_key, encode_content, state_key};
 
 /// Bytes of a message with its attributes.
-pub const MESSAGE_BYTES_MAX: usize = 256 * 1_024;
+pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
 /// Bytes of a message that another engine sends: what it accepted whole, with what it says around it. A dead letter must
 /// not be lost because it is told of.
 pub(super) const OWN_MESSAGE_BYTES_MAX: usize = 3 << 20;
@@ -42,7 +42,8 @@ impl Queues {
         let shared = &self.shared;
         let (sent, ticket) = {
             let mut live = self.live();
-            if live.messages() + messages.len() > MESSAGES_MAX {
+            let count = messages.len();
+            if live.messages() + count > MESSAGES_MAX {
                 return Err(QueueError::Full { max: MESSAGES_MAX });
             }
             let now = shared.clock.now();
@@ -50,7 +51,7 @@ impl Queues {
             let mut transaction = Transaction::new();
             let states: Vec<(MessageId, State)> = (first..)
                 .map(MessageId)
-                .zip(&messages)
+                .zip(messages)
                 .map(|(id, message)| {
                     let delay = message.delay.unwrap_or_else(|| millis(definition.settings.delay_seconds));
                     let state = State {
@@ -63,7 +64,8 @@ impl Queues {
                         dead_from: None,
                     };
                     transaction.put(&shared.states, state_key(definition.number, id), state.encode());
-                    let content = encode_content(&message.attributes, message.trace.as_deref(), &message.body);
+                    let head = Head { attributes: message.attributes, trace: message.trace, group: message.group };
+                    let content = encode_content(&head, &message.body);
                     transaction.put(&shared.contents, content_key(id), content);
                     (id, state)
                 })
@@ -82,7 +84,7 @@ impl Queues {
                     visible_at: state.visible_at,
                 })
                 .collect();
-            live.next += messages.len() as u64;
+            live.next += count as u64;
             (sent, ticket)
         };
         // A receiver may have such a message already: its own transaction is behind this one and fails with it.

@@ -9,6 +9,7 @@ pub(crate) mod circumstances;
 pub(crate) mod permissions;
 pub(crate) mod principal;
 mod service_role;
+mod streams;
 
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ use crate::place::Place;
 
 pub(crate) use permissions::Need;
 pub use service_role::{Service, ServiceRoles};
+pub use streams::StreamUse;
 
 /// What taking on a role is called.
 pub(crate) const ASSUME_ROLE: &str = "sts:AssumeRole";

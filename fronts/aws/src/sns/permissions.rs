@@ -1,4 +1,4 @@
-//! `AddPermission`, `RemovePermission`: statements of a topic's policy. They are kept and shown.
+//! `AddPermission`, `RemovePermission`: statements of a topic's policy.
 
 use millstream_catalog::TopicDefinition;
 use serde_json::{Value, json};
@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::{Answer, Sns, error, nothing};
 use crate::json_protocol::ServiceError;
 use crate::place::Place;
+use crate::policy_statements::{self, Grant, NotAdded};
 use crate::query_protocol::Parameters;
 
 /// What the owner of a topic may do with it.
@@ -39,7 +40,7 @@ pub(super) fn usual(place: &Place, topic: &TopicDefinition) -> String {
 }
 
 pub(super) async fn add(sns: &Sns, parameters: &Parameters) -> Result<Answer, ServiceError> {
-    let topic = sns.events.message_topic(&sns.topic_of(parameters, "TopicArn")?)?;
+    let topic = sns.topic_of(parameters, "TopicArn")?;
     let label = label(parameters)?;
     let (accounts, actions) = (parameters.texts("AWSAccountId"), parameters.texts("ActionName"));
     if accounts.is_empty() {
@@ -49,30 +50,26 @@ pub(super) async fn add(sns: &Sns, parameters: &Parameters) -> Result<Answer, Se
     if actions.is_empty() || !actions.iter().all(known) {
         return Err(error::invalid("Policy statement action out of service scope!"));
     }
-    let mut policy = policy(sns, &topic);
-    let statements = policy["Statement"].as_array_mut().ok_or_else(|| error::invalid("Policy"))?;
-    if statements.iter().any(|statement| statement["Sid"] == *label) {
-        return Err(error::invalid("Statement already exists"));
-    }
-    let account = |account: &String| format!("arn:aws:iam::{account}:root");
-    statements.push(json!({
-        "Sid": label,
-        "Effect": "Allow",
-        "Principal": { "AWS": accounts.iter().map(account).collect::<Vec<_>>() },
-        "Action": actions.iter().map(|action| format!("SNS:{action}")).collect::<Vec<_>>(),
-        "Resource": topic.address,
-    }));
-    keep(sns, &topic.name, &policy).await
+    change(sns, &topic, |policy, address| {
+        let (accounts, actions) = (&accounts[..], &actions[..]);
+        let grant = Grant { label: &label, accounts, actions, service: "SNS", resource: address };
+        policy_statements::add(policy, &grant).map_err(|why| match why {
+            NotAdded::NoStatements => error::invalid("Policy"),
+            NotAdded::Exists => error::invalid("Statement already exists"),
+        })
+    })
+    .await
 }
 
 pub(super) async fn remove(sns: &Sns, parameters: &Parameters) -> Result<Answer, ServiceError> {
-    let topic = sns.events.message_topic(&sns.topic_of(parameters, "TopicArn")?)?;
+    let topic = sns.topic_of(parameters, "TopicArn")?;
     let label = label(parameters)?;
-    let mut policy = policy(sns, &topic);
-    if let Some(statements) = policy["Statement"].as_array_mut() {
-        statements.retain(|statement| statement["Sid"] != *label);
-    }
-    keep(sns, &topic.name, &policy).await
+    // A statement that is not there is none to remove: that is no error, as the service has it.
+    change(sns, &topic, |policy, _| {
+        policy_statements::remove(policy, &label);
+        Ok(())
+    })
+    .await
 }
 
 fn label(parameters: &Parameters) -> Result<String, ServiceError> {
@@ -80,13 +77,19 @@ fn label(parameters: &Parameters) -> Result<String, ServiceError> {
     label.map(str::to_owned).ok_or_else(|| error::invalid("Label"))
 }
 
-fn policy(sns: &Sns, topic: &TopicDefinition) -> Value {
-    let text = topic.attributes.get("Policy").cloned().unwrap_or_else(|| usual(&sns.place, topic));
-    serde_json::from_str(&text).unwrap_or_default()
-}
-
-async fn keep(sns: &Sns, topic: &str, policy: &Value) -> Result<Answer, ServiceError> {
-    let text = policy.to_string();
-    sns.events.change_message_topic(topic, |attributes, _| drop(attributes.insert("Policy".to_owned(), text))).await?;
+/// Changes a topic's policy, in its turn; `change` is told the topic's address.
+async fn change(
+    sns: &Sns,
+    topic: &str,
+    change: impl FnOnce(&mut Value, &str) -> Result<(), ServiceError>,
+) -> Result<Answer, ServiceError> {
+    let changed = sns.events.change_message_topic(topic, |topic| {
+        let text = topic.attributes.get("Policy").cloned().unwrap_or_else(|| usual(&sns.place, topic));
+        let mut policy = serde_json::from_str(&text).unwrap_or_default();
+        change(&mut policy, &topic.address)?;
+        topic.attributes.insert("Policy".to_owned(), policy.to_string());
+        Ok::<_, ServiceError>(())
+    });
+    changed.await?;
     Ok(nothing())
 }

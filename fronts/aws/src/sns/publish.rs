@@ -1,22 +1,22 @@
 //! `Publish`, `PublishBatch`, and how messages and their attributes are read
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use base64_simd::STANDARD;
 use millstream_event::Message;
 use millstream_event::message::{Attribute, AttributeValue};
 use serde_json::Value;
 
+use super::attributes::message_bytes_max;
 use super::{Answer, Sns, error};
+use crate::batch_ids;
 use crate::json_protocol::ServiceError;
 use crate::query_protocol::{Parameters, members};
 
-/// Bytes of a message with its attributes, and of a batch.
-const BYTES_MAX: usize = 256 << 10;
 /// Characters of a subject.
 const SUBJECT_CHARS_MAX: usize = 100;
-/// Entries of a batch.
-const ENTRIES_MAX: usize = 10;
+/// Characters of the name of a group of messages.
+const GROUP_CHARS_MAX: usize = 128;
 /// Characters of an attribute's name.
 const NAME_CHARS_MAX: usize = 256;
 
@@ -27,7 +27,7 @@ pub(super) async fn one(sns: &Sns, parameters: &Parameters) -> Result<Answer, Se
     let name = if parameters.get("TopicArn").is_some() { "TopicArn" } else { "TargetArn" };
     let topic = sns.events.message_topic(&sns.topic_of(parameters, name)?)?;
     let message = message(parameters)?;
-    if bytes(&message) > BYTES_MAX {
+    if bytes(&message) > message_bytes_max(&topic.attributes) {
         return Err(error::invalid("Message too long"));
     }
     let id = message.id.clone();
@@ -38,9 +38,10 @@ pub(super) async fn one(sns: &Sns, parameters: &Parameters) -> Result<Answer, Se
 pub(super) async fn batch(sns: &Sns, parameters: &Parameters) -> Result<Answer, ServiceError> {
     let topic = sns.events.message_topic(&sns.topic_of(parameters, "TopicArn")?)?;
     let entries = parameters.structures("PublishBatchRequestEntries");
-    let ids = ids(&entries)?;
+    let ids: Vec<&str> = entries.iter().map(|entry| entry.get("Id").unwrap_or_default()).collect();
+    batch_ids::check(&ids)?;
     let (mut messages, mut successful, mut failed) = (Vec::new(), Vec::new(), Vec::new());
-    for (entry, id) in entries.iter().zip(ids) {
+    for (entry, id) in entries.iter().zip(ids.into_iter().map(str::to_owned)) {
         match message(entry) {
             Ok(message) => {
                 successful.push((id, message.id.clone()));
@@ -49,8 +50,9 @@ pub(super) async fn batch(sns: &Sns, parameters: &Parameters) -> Result<Answer, 
             Err(error) => failed.push((id, error)),
         }
     }
-    if messages.iter().map(bytes).sum::<usize>() > BYTES_MAX {
-        let message = format!("Batch requests cannot be longer than {BYTES_MAX} bytes");
+    let bytes_max = message_bytes_max(&topic.attributes);
+    if messages.iter().map(bytes).sum::<usize>() > bytes_max {
+        let message = format!("Batch requests cannot be longer than {bytes_max} bytes");
         return Err(ServiceError::new("BatchRequestTooLong", message));
     }
     sns.events.publish_messages(&topic.name, &messages).await?;
@@ -68,38 +70,11 @@ pub(super) async fn batch(sns: &Sns, parameters: &Parameters) -> Result<Answer, 
     }))
 }
 
-/// The rules for a batch and its ids.
-fn ids(entries: &[Parameters]) -> Result<Vec<String>, ServiceError> {
-    let refuse = |code, message: &str| Err(ServiceError::new(code, message));
-    if entries.is_empty() {
-        return refuse("EmptyBatchRequest", "The batch request doesn't contain any entries.");
-    }
-    if entries.len() > ENTRIES_MAX {
-        return refuse("TooManyEntriesInBatchRequest", "The batch request contains more entries than permissible.");
-    }
-    let ids: Vec<String> = entries.iter().map(|entry| entry.get("Id").unwrap_or_default().to_owned()).collect();
-    let fine = |id: &String| {
-        (1..=80).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
-    };
-    if !ids.iter().all(fine) {
-        return refuse(
-            "InvalidBatchEntryId",
-            "The Id of a batch entry in a batch request doesn't abide by the specification.",
-        );
-    }
-    if ids.iter().collect::<BTreeSet<_>>().len() < ids.len() {
-        return refuse("BatchEntryIdsNotDistinct", "Two or more batch entries in the request have the same Id.");
-    }
-    Ok(ids)
-}
-
 /// The message of a request or of an entry.
 fn message(parameters: &Parameters) -> Result<Message, ServiceError> {
-    for name in ["MessageGroupId", "MessageDeduplicationId"] {
-        if parameters.get(name).is_some() {
-            let reason = format!("The request includes {name} parameter that is not valid for this topic type");
-            return Err(error::invalid_because(name, &reason));
-        }
+    if parameters.get("MessageDeduplicationId").is_some() {
+        let reason = "The request includes MessageDeduplicationId parameter that is not valid for this topic type";
+        return Err(error::invalid_because("MessageDeduplicationId", reason));
     }
     let text =
         parameters.get("Message").filter(|text| !text.is_empty()).ok_or_else(|| error::invalid("Empty message"))?;
@@ -114,7 +89,18 @@ fn message(parameters: &Parameters) -> Result<Message, ServiceError> {
         body,
         bodies,
         attributes: attributes(parameters)?,
+        group: group(parameters.get("MessageGroupId"))?,
     })
+}
+
+/// The name of a group of messages, which queues are told: letters, digits and punctuation.
+fn group(name: Option<&str>) -> Result<Option<String>, ServiceError> {
+    let fine =
+        |name: &str| (1..=GROUP_CHARS_MAX).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic());
+    match name {
+        Some(name) if !fine(name) => Err(error::invalid("MessageGroupId")),
+        name => Ok(name.map(str::to_owned)),
+    }
 }
 
 /// A message that is another one for some protocols.
@@ -158,7 +144,7 @@ fn attribute(entry: &Parameters) -> Result<(String, Attribute), ServiceError> {
     let kind = value.get("DataType").unwrap_or_default().to_owned();
     let (text, binary) = (value.get("StringValue"), value.get("BinaryValue"));
     let value = match (kind.split('.').next(), text, binary) {
-        (Some("Number"), Some(text), None) if text.trim().parse::<f64>().is_err() => {
+        (Some("Number"), Some(text), None) if !text.trim().parse().is_ok_and(f64::is_finite) => {
             return Err(refuse(&format!("with type 'Number' must use a number as its value, not '{text}'.")));
         }
         (Some("String" | "Number"), Some(text), None) if !text.is_empty() => AttributeValue::Text(text.to_owned()),
@@ -223,9 +209,11 @@ mod tests {
             ("Message=m&MessageStructure=xml".to_owned(), "MessageStructure"),
             ("Message=m&MessageStructure=json".to_owned(), "failed to parse"),
             ("Message=%7B%7D&MessageStructure=json".to_owned(), "No default entry"),
-            ("Message=m&MessageGroupId=g".to_owned(), "MessageGroupId"),
+            ("Message=m&MessageGroupId=a+b".to_owned(), "MessageGroupId"),
+            ("Message=m&MessageDeduplicationId=d".to_owned(), "MessageDeduplicationId"),
             (attribute(&format!("{value}.DataType=String")), "non-empty"),
             (attribute(&format!("{value}.DataType=Number&{value}.StringValue=x")), "must use a number"),
+            (attribute(&format!("{value}.DataType=Number&{value}.StringValue=NaN")), "must use a number"),
             (attribute(&format!("{value}.DataType=Binary&{value}.BinaryValue=*")), "base64"),
             (attribute(&format!("{value}.DataType=Colour&{value}.StringValue=x")), "supported type prefixes"),
         ] {

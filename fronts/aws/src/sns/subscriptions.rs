@@ -1,13 +1,14 @@
 //! `Subscribe`, `ConfirmSubscription`, `Unsubscribe`, the listings, `GetSubscriptionAttributes`, `SetSubscriptionAttributes`
 
 use std::collections::BTreeMap;
+use std::iter;
 use std::sync::Arc;
 
 use millstream_catalog::{EventEndpoint, EventSubscriptionDefinition, SubscriptionState, TopicDefinition};
 use millstream_event::{EventError, MessageSubscription};
 
 use super::settings::AUTHENTICATE;
-use super::{Answer, Sns, delivery_policy, endpoint, error, nothing, page_of, settings, write_entries};
+use super::{Answer, Sns, attributes, delivery_policy, endpoint, error, nothing, page_of, settings, write_entries};
 use crate::json_protocol::ServiceError;
 use crate::place::resource;
 use crate::query_protocol::{Parameters, members};
@@ -17,7 +18,14 @@ pub(super) async fn subscribe(sns: &Sns, parameters: &Parameters) -> Result<Answ
     let protocol = parameters.get("Protocol").ok_or_else(|| error::invalid("Protocol"))?;
     let address = parameters.get("Endpoint").filter(|address| !address.is_empty());
     let endpoint = endpoint::read(protocol, address.ok_or_else(|| error::invalid("Endpoint"))?)?;
-    let attributes = parameters.entries("Attributes", "entry", "key", "value").into_iter().collect();
+    let attributes: BTreeMap<String, String> =
+        parameters.entries("Attributes", "entry", "key", "value").into_iter().collect();
+    if attributes.contains_key(AUTHENTICATE) {
+        return Err(error::invalid("AttributeName"));
+    }
+    let known = sns.events.subscriptions(&topic.name);
+    let endpoints = known.iter().map(|known| &known.endpoint).chain(iter::once(&endpoint));
+    attributes::check_subscribers(&topic.attributes, endpoints)?;
     let settings = settings::read(&endpoint, attributes, &topic)?;
     sns.signer.prepare().await.map_err(|error| ServiceError::internal("InternalError", error.to_string()))?;
     let new = MessageSubscription { topic: topic.name.clone(), endpoint, settings };
@@ -35,10 +43,7 @@ pub(super) async fn confirm(sns: &Sns, parameters: &Parameters) -> Result<Answer
     let token = parameters.get("Token").filter(|token| !token.is_empty()).ok_or_else(|| error::invalid("Token"))?;
     let mut confirmed = sns.events.confirm_token(&topic.name, token).await?;
     if parameters.get(AUTHENTICATE) == Some("true") {
-        let mut attributes = confirmed.attributes.clone();
-        attributes.insert(AUTHENTICATE.to_owned(), "true".to_owned());
-        let settings = settings::read(&confirmed.endpoint, attributes, &topic)?;
-        confirmed = sns.events.change_message_subscription(&topic.name, &confirmed.name, settings).await?;
+        confirmed = set(sns, (&topic.name, &confirmed.name), AUTHENTICATE, "true").await?;
     }
     let told = arn(&topic, &confirmed);
     Ok(Box::new(move |result| result.text("SubscriptionArn", &told)))
@@ -117,15 +122,25 @@ pub(super) fn attributes(sns: &Sns, parameters: &Parameters) -> Result<Answer, S
 pub(super) async fn set_attribute(sns: &Sns, parameters: &Parameters) -> Result<Answer, ServiceError> {
     let (topic, name) = names(sns, parameters)?;
     let topic = sns.events.message_topic(&topic).map_err(|_| error::subscription_missing())?;
-    let subscription = sns.events.message_subscription(&topic.name, &name)?;
     let attribute = parameters.get("AttributeName").filter(|name| *name != AUTHENTICATE);
     let attribute = attribute.ok_or_else(|| error::invalid("AttributeName"))?;
-    let value = parameters.get("AttributeValue").unwrap_or_default();
-    let mut attributes = subscription.attributes.clone();
-    attributes.insert(attribute.to_owned(), value.to_owned());
-    let settings = settings::read(&subscription.endpoint, attributes, &topic)?;
-    sns.events.change_message_subscription(&topic.name, &name, settings).await?;
+    set(sns, (&topic.name, &name), attribute, parameters.get("AttributeValue").unwrap_or_default()).await?;
     Ok(nothing())
+}
+
+/// Sets one attribute of a topic's subscription; the others stay as they are.
+async fn set(
+    sns: &Sns,
+    (topic, name): (&str, &str),
+    attribute: &str,
+    value: &str,
+) -> Result<Arc<EventSubscriptionDefinition>, ServiceError> {
+    let changed = sns.events.change_message_subscription(topic, name, |known, topic| {
+        let mut attributes = known.attributes.clone();
+        attributes.insert(attribute.to_owned(), value.to_owned());
+        settings::read(&known.endpoint, attributes, topic)
+    });
+    changed.await
 }
 
 /// Whether only a signed request may end a subscription: those that need no confirmation were made by one.

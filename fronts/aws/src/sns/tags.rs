@@ -8,6 +8,9 @@ use crate::query_protocol::{Parameters, members};
 
 /// Tags of a topic, as the service has it.
 const TAGS_MAX: usize = 50;
+/// Characters of a tag's key and value.
+const KEY_CHARS_MAX: usize = 128;
+const VALUE_CHARS_MAX: usize = 256;
 
 /// The tags of a request.
 pub(super) fn read(parameters: &Parameters) -> Result<BTreeMap<String, String>, ServiceError> {
@@ -16,14 +19,21 @@ pub(super) fn read(parameters: &Parameters) -> Result<BTreeMap<String, String>, 
         key.map(|key| (key, value.unwrap_or_default())).ok_or_else(|| error::invalid("Tags"))
     };
     let tags: BTreeMap<_, _> = parameters.structures("Tags").into_iter().map(tag).collect::<Result<_, _>>()?;
-    check(tags.len())?;
+    check(&tags)?;
     Ok(tags)
 }
 
-fn check(count: usize) -> Result<(), ServiceError> {
-    if count > TAGS_MAX {
+/// Checks all tags that a topic is to have.
+fn check(tags: &BTreeMap<String, String>) -> Result<(), ServiceError> {
+    if tags.len() > TAGS_MAX {
         let message = format!("Could not complete request: tag quota of {TAGS_MAX} per resource exceeded");
         return Err(ServiceError::new("TagLimitExceeded", message));
+    }
+    let long = |(key, value): (&String, &String)| {
+        key.chars().count() > KEY_CHARS_MAX || value.chars().count() > VALUE_CHARS_MAX
+    };
+    if tags.iter().any(long) {
+        return Err(error::invalid_because("Tags", "a key has at most 128 characters, a value 256"));
     }
     Ok(())
 }
@@ -38,17 +48,29 @@ fn topic(sns: &Sns, parameters: &Parameters) -> Result<String, ServiceError> {
 
 pub(super) async fn tag(sns: &Sns, parameters: &Parameters) -> Result<Answer, ServiceError> {
     let topic = topic(sns, parameters)?;
-    let mut all = sns.events.message_topic(&topic)?.tags.clone();
-    all.extend(read(parameters)?);
-    check(all.len())?;
-    sns.events.change_message_topic(&topic, |_, tags| *tags = all).await?;
+    let tags = read(parameters)?;
+    if tags.is_empty() {
+        return Err(error::invalid("Tags"));
+    }
+    let changed = sns.events.change_message_topic(&topic, |topic| {
+        topic.tags.extend(tags);
+        check(&topic.tags)
+    });
+    changed.await?;
     Ok(nothing())
 }
 
 pub(super) async fn untag(sns: &Sns, parameters: &Parameters) -> Result<Answer, ServiceError> {
     let topic = topic(sns, parameters)?;
     let keys = parameters.texts("TagKeys");
-    sns.events.change_message_topic(&topic, |_, tags| tags.retain(|key, _| !keys.contains(key))).await?;
+    if keys.is_empty() {
+        return Err(error::invalid("TagKeys"));
+    }
+    let changed = sns.events.change_message_topic(&topic, |topic| {
+        topic.tags.retain(|key, _| !keys.contains(key));
+        Ok::<_, ServiceError>(())
+    });
+    changed.await?;
     Ok(nothing())
 }
 

@@ -88,21 +88,30 @@ pub(super) async fn set_attribute(sns: &Sns, parameters: &Parameters) -> Result<
     let topic = sns.topic_of(parameters, "TopicArn")?;
     let name = parameters.get("AttributeName").ok_or_else(|| error::invalid("AttributeName"))?;
     let value = parameters.get("AttributeValue").unwrap_or_default();
-    let mut known = sns.events.message_topic(&topic)?.attributes.clone();
-    attributes::put(&mut known, name, value)?;
-    let changed = sns.events.change_message_topic(&topic, |attributes, _| *attributes = known).await?;
+    let changed = sns.events.change_message_topic(&topic, |known| {
+        attributes::put(&mut known.attributes, name, value)?;
+        let subscriptions = sns.events.subscriptions(&known.name);
+        attributes::check_subscribers(&known.attributes, subscriptions.iter().map(|found| &found.endpoint))
+    });
+    changed.await?;
     if name == "DeliveryPolicy" {
-        serve_anew(sns, &changed).await?;
+        serve_anew(sns, &topic).await?;
     }
     Ok(nothing())
 }
 
 /// Webhooks without a delivery policy of their own go by their topic's.
-async fn serve_anew(sns: &Sns, topic: &TopicDefinition) -> Result<(), ServiceError> {
-    for subscription in sns.events.subscriptions(&topic.name) {
+async fn serve_anew(sns: &Sns, topic: &str) -> Result<(), ServiceError> {
+    for subscription in sns.events.subscriptions(topic) {
         if matches!(subscription.endpoint, EventEndpoint::Webhook { .. }) {
-            let settings = settings::read(&subscription.endpoint, subscription.attributes.clone(), topic)?;
-            sns.events.change_message_subscription(&topic.name, &subscription.name, settings).await?;
+            let changed = sns.events.change_message_subscription(topic, &subscription.name, |known, topic| {
+                settings::read(&known.endpoint, known.attributes.clone(), topic)
+            });
+            match changed.await {
+                // It ended meanwhile.
+                Ok(_) | Err(ServiceError { status: 404, .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
     }
     Ok(())

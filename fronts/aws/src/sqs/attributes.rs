@@ -11,7 +11,7 @@ use crate::json_protocol::{JsonRequest, ServiceError};
 use crate::place::resource;
 
 /// The attributes that can be asked for.
-const NAMES: [&str; 21] = [
+pub(super) const NAMES: [&str; 21] = [
     "ApproximateNumberOfMessages",
     "ApproximateNumberOfMessagesNotVisible",
     "ApproximateNumberOfMessagesDelayed",
@@ -41,8 +41,7 @@ struct Input {
     queue_url: Option<String>,
     #[serde(default)]
     attribute_names: Vec<String>,
-    #[serde(default)]
-    attributes: BTreeMap<String, String>,
+    attributes: Option<BTreeMap<String, String>>,
 }
 
 pub(super) fn get(sqs: &Sqs, request: &JsonRequest) -> Result<Value, ServiceError> {
@@ -96,13 +95,15 @@ pub(super) fn get(sqs: &Sqs, request: &JsonRequest) -> Result<Value, ServiceErro
 pub(super) async fn set(sqs: &Sqs, request: &JsonRequest) -> Result<Value, ServiceError> {
     let input: Input = request.input()?;
     let queue = queue_of(input.queue_url.as_deref())?;
-    let mut settings = sqs.queues.get(&queue)?.settings.clone();
-    read(&input.attributes, &mut settings)?;
-    let policy = policy(&input.attributes)?;
-    sqs.queues.change(&queue, |known, _, _| *known = settings).await?;
-    if let Some(policy) = policy {
-        sqs.queues.set_policy(&queue, policy).await?;
-    }
+    let attributes = input.attributes.ok_or_else(|| error::missing("Attributes"))?;
+    let changed = sqs.queues.change(&queue, |queue| {
+        read(&attributes, &mut queue.settings)?;
+        if let Some(policy) = policy(&attributes)? {
+            queue.policy = policy;
+        }
+        Ok::<_, ServiceError>(())
+    });
+    changed.await?;
     Ok(json!({}))
 }
 

@@ -28,14 +28,10 @@ pub(super) fn start(sqs: &Sqs, request: &JsonRequest) -> Result<Value, ServiceEr
     let destination = destination.map(|arn| queue(Some(arn), "DestinationArn")).transpose()?;
     let rate = check_range("MaxNumberOfMessagesPerSecond", input.max_number_of_messages_per_second, 1, 500)?;
     let rate = rate.and_then(|rate| u32::try_from(rate).ok());
-    let missing = |name: &str| match sqs.queues.get(name) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(ServiceError::new(
-            "ResourceNotFoundException",
-            "The resource that you specified for the SourceArn parameter doesn't exist.",
-        )),
-    };
-    missing(&source)?;
+    check_exists(sqs, &source, "SourceArn")?;
+    if let Some(destination) = &destination {
+        check_exists(sqs, destination, "DestinationArn")?;
+    }
     let id = sqs.queues.start_redrive(&source, destination.as_deref(), rate)?;
     Ok(json!({ "TaskHandle": sqs.seal.seal(HANDLE, id.as_bytes()) }))
 }
@@ -44,6 +40,7 @@ pub(super) fn list(sqs: &Sqs, request: &JsonRequest) -> Result<Value, ServiceErr
     let input: Input = request.input()?;
     let source = queue(input.source_arn.as_deref(), "SourceArn")?;
     let most = check_range("MaxResults", input.max_results, 1, 10)?.unwrap_or(1);
+    check_exists(sqs, &source, "SourceArn")?;
     let tasks = sqs.queues.redrives(&source)?;
     let shown = tasks.iter().take(usize::try_from(most).unwrap_or(1)).map(|task| told(sqs, task));
     Ok(json!({ "Results": shown.collect::<Vec<_>>() }))
@@ -97,13 +94,20 @@ fn told(sqs: &Sqs, task: &RedriveTask) -> Value {
     told
 }
 
+/// These operations have an error of their own for queues that are not there.
+fn check_exists(sqs: &Sqs, queue: &str, parameter: &str) -> Result<(), ServiceError> {
+    sqs.queues.get(queue).map(drop).map_err(|_| {
+        let message = format!("The resource that you specified for the {parameter} parameter doesn't exist.");
+        ServiceError::new("ResourceNotFoundException", message)
+    })
+}
+
 fn queue(arn: Option<&str>, parameter: &str) -> Result<String, ServiceError> {
     let arn = arn.ok_or_else(|| error::missing(parameter))?;
     let name = resource(arn, "sqs", "").map(str::to_owned);
     name.ok_or_else(|| {
         error::invalid(format!(
-            "You must use this format to specify the {parameter}: \
-                                               arn:aws:sqs:region:account:queue."
+            "You must use this format to specify the {parameter}: arn:aws:sqs:region:account:queue."
         ))
     })
 }

@@ -1,10 +1,12 @@
-//! `AddPermission`, `RemovePermission`: statements of a queue's policy. They are kept and shown.
+//! `AddPermission`, `RemovePermission`: statements of a queue's policy.
 
+use millstream_catalog::QueueDefinition;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Sqs, error, queue_of};
 use crate::json_protocol::{JsonRequest, ServiceError};
+use crate::policy_statements::{self, Grant, NotAdded};
 
 /// What others may be allowed, as the service has it.
 const ACTIONS: [&str; 7] = [
@@ -16,6 +18,9 @@ const ACTIONS: [&str; 7] = [
     "GetQueueUrl",
     "*",
 ];
+/// Characters of a label, and digits of an account, as the service has them.
+const LABEL_CHARS_MAX: usize = 80;
+const ACCOUNT_DIGITS: usize = 12;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -30,7 +35,34 @@ struct Input {
 
 impl Input {
     fn label(&self) -> Result<&str, ServiceError> {
-        self.label.as_deref().filter(|label| !label.is_empty()).ok_or_else(|| error::missing("Label"))
+        let label = self.label.as_deref().filter(|label| !label.is_empty()).ok_or_else(|| error::missing("Label"))?;
+        let plain = |char: char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_');
+        if label.len() > LABEL_CHARS_MAX || !label.chars().all(plain) {
+            return Err(error::invalid(format!(
+                "Value {label} for parameter Label is invalid. Reason: Can only include alphanumeric characters, \
+                 hyphens, or underscores. 1 to {LABEL_CHARS_MAX} in length."
+            )));
+        }
+        Ok(label)
+    }
+
+    fn check_grant(&self) -> Result<(), ServiceError> {
+        if self.accounts.is_empty() {
+            return Err(error::missing("AWSAccountIds"));
+        }
+        if self.actions.is_empty() {
+            return Err(error::missing("Actions"));
+        }
+        let number = |account: &str| account.len() == ACCOUNT_DIGITS && account.bytes().all(|b| b.is_ascii_digit());
+        if let Some(wrong) = self.accounts.iter().find(|account| !number(account)) {
+            return Err(error::invalid(format!(
+                "Value {wrong} for parameter PrincipalId is invalid. Reason: Unable to verify."
+            )));
+        }
+        if let Some(unknown) = self.actions.iter().find(|action| !ACTIONS.contains(&action.as_str())) {
+            return Err(error::invalid(format!("Value SQS:{unknown} for parameter ActionName is invalid.")));
+        }
+        Ok(())
     }
 }
 
@@ -38,30 +70,21 @@ pub(super) async fn add(sqs: &Sqs, request: &JsonRequest) -> Result<Value, Servi
     let input: Input = request.input()?;
     let queue = queue_of(input.queue_url.as_deref())?;
     let label = input.label()?;
-    if input.accounts.is_empty() {
-        return Err(error::missing("AWSAccountIds"));
-    }
-    if input.actions.is_empty() {
-        return Err(error::missing("Actions"));
-    }
-    if let Some(unknown) = input.actions.iter().find(|action| !ACTIONS.contains(&action.as_str())) {
-        return Err(error::invalid(format!("Value SQS:{unknown} for parameter ActionName is invalid.")));
-    }
-    let mut policy = policy(sqs, &queue)?;
-    let statements = policy["Statement"].as_array_mut();
-    let statements = statements.ok_or_else(|| error::invalid("The queue's policy has no statements.".to_owned()))?;
-    if statements.iter().any(|statement| statement["Sid"] == label) {
-        return Err(error::invalid(format!("Value {label} for parameter Label is invalid. Reason: Already exists.")));
-    }
-    let account = |account: &String| format!("arn:aws:iam::{account}:root");
-    statements.push(json!({
-        "Sid": label,
-        "Effect": "Allow",
-        "Principal": { "AWS": input.accounts.iter().map(account).collect::<Vec<_>>() },
-        "Action": input.actions.iter().map(|action| format!("SQS:{action}")).collect::<Vec<_>>(),
-        "Resource": sqs.arn(&queue),
-    }));
-    sqs.queues.set_policy(&queue, Some(policy.to_string())).await?;
+    input.check_grant()?;
+    let arn = sqs.arn(&queue);
+    let grant = Grant { label, accounts: &input.accounts, actions: &input.actions, service: "SQS", resource: &arn };
+    let changed = sqs.queues.change(&queue, |queue| {
+        let mut policy = policy(queue, &arn);
+        policy_statements::add(&mut policy, &grant).map_err(|why| {
+            error::invalid(match why {
+                NotAdded::NoStatements => "The queue's policy has no statements.".to_owned(),
+                NotAdded::Exists => format!("Value {label} for parameter Label is invalid. Reason: Already exists."),
+            })
+        })?;
+        queue.policy = Some(policy.to_string());
+        Ok::<_, ServiceError>(())
+    });
+    changed.await?;
     Ok(json!({}))
 }
 
@@ -69,28 +92,23 @@ pub(super) async fn remove(sqs: &Sqs, request: &JsonRequest) -> Result<Value, Se
     let input: Input = request.input()?;
     let queue = queue_of(input.queue_url.as_deref())?;
     let label = input.label()?;
-    let mut policy = policy(sqs, &queue)?;
-    let statements = policy["Statement"].as_array_mut().map(|statements| {
-        let before = statements.len();
-        statements.retain(|statement| statement["Sid"] != label);
-        (before, statements.len())
+    let arn = sqs.arn(&queue);
+    let changed = sqs.queues.change(&queue, |queue| {
+        let mut policy = policy(queue, &arn);
+        let left = policy_statements::remove(&mut policy, label).ok_or_else(|| {
+            error::invalid(format!(
+                "Value {label} for parameter Label is invalid. Reason: can't find label on existing policy."
+            ))
+        })?;
+        queue.policy = (left > 0).then(|| policy.to_string());
+        Ok::<_, ServiceError>(())
     });
-    match statements {
-        Some((before, after)) if after < before => {
-            sqs.queues.set_policy(&queue, (after > 0).then(|| policy.to_string())).await?;
-            Ok(json!({}))
-        }
-        _ => Err(error::invalid(format!(
-            "Value {label} for parameter Label is invalid. Reason: can't find label on existing policy."
-        ))),
-    }
+    changed.await?;
+    Ok(json!({}))
 }
 
-fn policy(sqs: &Sqs, queue: &str) -> Result<Value, ServiceError> {
-    let definition = sqs.queues.get(queue)?;
-    let stored = definition.policy.as_deref().and_then(|text| serde_json::from_str(text).ok());
-    Ok(stored.unwrap_or_else(|| {
-        let id = format!("{}/SQSDefaultPolicy", sqs.arn(queue));
-        json!({ "Version": "2012-10-17", "Id": id, "Statement": [] })
-    }))
+fn policy(queue: &QueueDefinition, arn: &str) -> Value {
+    let stored = queue.policy.as_deref().and_then(|text| serde_json::from_str(text).ok());
+    let empty = || json!({ "Version": "2012-10-17", "Id": format!("{arn}/SQSDefaultPolicy"), "Statement": [] });
+    stored.unwrap_or_else(empty)
 }

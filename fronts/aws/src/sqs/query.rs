@@ -86,6 +86,7 @@ fn input(request: &QueryRequest) -> Result<Value, ServiceError> {
     Ok(Value::Object(input))
 }
 
+/// The members of a request or an entry. Of a list or a map one item alone may come without a number.
 fn structure(parameters: &Parameters) -> Result<Map<String, Value>, ServiceError> {
     let mut members = Map::new();
     for (name, text) in parameters.iter().filter(|(name, _)| !name.contains('.')) {
@@ -93,13 +94,18 @@ fn structure(parameters: &Parameters) -> Result<Map<String, Value>, ServiceError
         members.insert(name.to_owned(), value);
     }
     for (word, member) in TEXTS {
-        let texts = parameters.texts_of(word, "");
+        let mut texts = parameters.texts_of(word, "");
+        texts.extend(parameters.get(word).map(str::to_owned));
         if !texts.is_empty() {
             members.insert(member.to_owned(), json!(texts));
         }
     }
     for (word, key, value, member) in MAPS {
-        let entries = parameters.entries(word, "", key, value);
+        let mut entries = parameters.entries(word, "", key, value);
+        let alone = parameters.under(word);
+        if let (Some(key), Some(value)) = (alone.get(key), alone.get(value)) {
+            entries.push((key.to_owned(), value.to_owned()));
+        }
         if !entries.is_empty() {
             let map: Map<String, Value> = entries.into_iter().map(|(key, value)| (key, json!(value))).collect();
             members.insert(member.to_owned(), Value::Object(map));
@@ -205,6 +211,12 @@ mod tests {
         let batch =
             read("QueueUrl=u&DeleteMessageBatchRequestEntry.1.Id=a&DeleteMessageBatchRequestEntry.1.ReceiptHandle=r");
         assert_eq!(batch, json!({ "QueueUrl": "u", "Entries": [{ "Id": "a", "ReceiptHandle": "r" }] }));
+    }
+
+    #[test]
+    fn one_attribute_needs_no_number() {
+        let form = read("Attribute.Name=DelaySeconds&Attribute.Value=7&AttributeName=All");
+        assert_eq!((&form["Attributes"], &form["AttributeNames"]), (&json!({ "DelaySeconds": "7" }), &json!(["All"])));
     }
 
     #[test]

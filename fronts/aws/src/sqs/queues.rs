@@ -14,6 +14,9 @@ use crate::json_protocol::{JsonRequest, ServiceError};
 const RESULTS_MAX: i64 = 1_000;
 /// Tags of a queue, as the service has it.
 const TAGS_MAX: usize = 50;
+/// Characters of a tag's key and value.
+const TAG_KEY_CHARS_MAX: usize = 128;
+const TAG_VALUE_CHARS_MAX: usize = 256;
 /// Milliseconds between two purges of a queue.
 const PURGE_MS: i64 = 60_000;
 
@@ -36,13 +39,11 @@ pub(super) async fn create(sqs: &Sqs, request: &JsonRequest) -> Result<Value, Se
     let mut settings = QueueSettings::default();
     attributes::read(&given, &mut settings)?;
     let policy = attributes::policy(&given)?;
-    let new = NewQueue { name: name.clone(), settings, tags: input.tags.unwrap_or_default(), ..NewQueue::default() };
+    let tags = input.tags.unwrap_or_default();
+    check_tags(&name, &tags)?;
+    let new = NewQueue { name: name.clone(), settings, tags, policy: policy.clone().flatten(), ..NewQueue::default() };
     match sqs.queues.create(new).await {
-        Ok(_) => {
-            if let Some(policy) = policy {
-                sqs.queues.set_policy(&name, policy).await?;
-            }
-        }
+        Ok(_) => {}
         Err(QueueError::QueueExists { queue }) => {
             let found = sqs.queues.get(&queue)?;
             let mut asked = found.settings.clone();
@@ -61,8 +62,15 @@ pub(super) fn url(sqs: &Sqs, request: &JsonRequest) -> Result<Value, ServiceErro
     #[serde(rename_all = "PascalCase")]
     struct Input {
         queue_name: Option<String>,
+        #[serde(rename = "QueueOwnerAWSAccountId")]
+        owner: Option<String>,
     }
-    let name = request.input::<Input>()?.queue_name.ok_or_else(|| error::missing("QueueName"))?;
+    let input: Input = request.input()?;
+    let name = input.queue_name.ok_or_else(|| error::missing("QueueName"))?;
+    if input.owner.is_some_and(|owner| owner != sqs.place.account) {
+        // All queues here are of one account.
+        return Err(QueueError::QueueNotFound { queue: name }.into());
+    }
     sqs.queues.get(&name)?;
     Ok(json!({ "QueueUrl": sqs.queue_url(request, &name) }))
 }
@@ -131,29 +139,49 @@ pub(super) fn dead_letter_sources(sqs: &Sqs, request: &JsonRequest) -> Result<Va
 #[serde(rename_all = "PascalCase")]
 struct TagInput {
     queue_url: Option<String>,
-    #[serde(default)]
-    tags: BTreeMap<String, String>,
-    #[serde(default)]
-    tag_keys: Vec<String>,
+    tags: Option<BTreeMap<String, String>>,
+    tag_keys: Option<Vec<String>>,
 }
 
 pub(super) async fn tag(sqs: &Sqs, request: &JsonRequest) -> Result<Value, ServiceError> {
     let input: TagInput = request.input()?;
     let queue = queue_of(input.queue_url.as_deref())?;
-    let mut all = sqs.queues.get(&queue)?.tags.clone();
-    all.extend(input.tags.clone());
-    if all.len() > TAGS_MAX {
-        return Err(error::invalid(format!("Too many tags added for queue {queue}.")));
-    }
-    sqs.queues.change(&queue, |_, _, tags| tags.extend(input.tags)).await?;
+    let tags = input.tags.filter(|tags| !tags.is_empty()).ok_or_else(|| error::missing("Tags"))?;
+    let changed = sqs.queues.change(&queue, |queue| {
+        queue.tags.extend(tags);
+        check_tags(&queue.name, &queue.tags)
+    });
+    changed.await?;
     Ok(json!({}))
 }
 
 pub(super) async fn untag(sqs: &Sqs, request: &JsonRequest) -> Result<Value, ServiceError> {
     let input: TagInput = request.input()?;
     let queue = queue_of(input.queue_url.as_deref())?;
-    sqs.queues.change(&queue, |_, _, tags| tags.retain(|key, _| !input.tag_keys.contains(key))).await?;
+    let keys = input.tag_keys.filter(|keys| !keys.is_empty()).ok_or_else(|| error::missing("TagKeys"))?;
+    let changed = sqs.queues.change(&queue, |queue| {
+        queue.tags.retain(|key, _| !keys.contains(key));
+        Ok::<_, ServiceError>(())
+    });
+    changed.await?;
     Ok(json!({}))
+}
+
+/// Checks all tags that a queue is to have.
+fn check_tags(queue: &str, tags: &BTreeMap<String, String>) -> Result<(), ServiceError> {
+    if tags.len() > TAGS_MAX {
+        return Err(error::invalid(format!("Too many tags added for queue {queue}.")));
+    }
+    let wrong = |(key, value): &(&String, &String)| {
+        !(1..=TAG_KEY_CHARS_MAX).contains(&key.chars().count()) || value.chars().count() > TAG_VALUE_CHARS_MAX
+    };
+    match tags.iter().find(wrong) {
+        Some((key, _)) => Err(error::invalid(format!(
+            "The tag {key} is invalid. Reason: Tag keys must be between 1 and {TAG_KEY_CHARS_MAX} characters in length, \
+             tag values at most {TAG_VALUE_CHARS_MAX}."
+        ))),
+        None => Ok(()),
+    }
 }
 
 pub(super) fn tags(sqs: &Sqs, request: &JsonRequest) -> Result<Value, ServiceError> {

@@ -9,8 +9,9 @@ use millstream_queue::{Attribute, AttributeValue, Message, QueueError, Receipt, 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::send::{attributes_md5, batch_answer, body_md5, check_ids, failure};
-use super::{Sqs, check_range, error, queue_of};
+use super::send::{attributes_md5, batch_answer, body_md5, failure};
+use super::{Sqs, attributes, check_range, error, queue_of};
+use crate::batch_ids;
 use crate::json_protocol::{JsonRequest, ServiceError};
 use crate::seal::Seal;
 
@@ -56,6 +57,7 @@ pub(super) async fn receive(sqs: &Sqs, request: &JsonRequest) -> Result<Value, S
             "The request include parameter that is not valid for this queue type: ReceiveRequestAttemptId.".to_owned(),
         ));
     }
+    input.check_names()?;
     let max = check_range("MaxNumberOfMessages", input.max_number_of_messages, 1, 10)?.unwrap_or(1);
     let hidden = check_range("VisibilityTimeout", input.visibility_timeout, 0, 43_200)?;
     let wait = check_range("WaitTimeSeconds", input.wait_time_seconds, 0, 20)?;
@@ -100,7 +102,8 @@ pub(super) async fn change_visibility_batch(sqs: &Sqs, request: &JsonRequest) ->
 fn batch(sqs: &Sqs, request: &JsonRequest) -> Result<(String, Vec<Entry>), ServiceError> {
     let input: BatchInput = request.input()?;
     let queue = queue_of(input.queue_url.as_deref())?;
-    check_ids(input.entries.iter().map(|entry| entry.id.as_deref()))?;
+    let ids: Vec<&str> = input.entries.iter().map(|entry| entry.id.as_deref().unwrap_or_default()).collect();
+    batch_ids::check(&ids)?;
     sqs.queues.get(&queue)?;
     Ok((queue, input.entries))
 }
@@ -141,7 +144,30 @@ impl Entry {
     }
 }
 
+/// What can be asked for of the service's own; besides, the service takes the names of queues' attributes, which no message
+/// has.
+const SYSTEM_NAMES: [&str; 10] = [
+    "All",
+    "SenderId",
+    "SentTimestamp",
+    "ApproximateReceiveCount",
+    "ApproximateFirstReceiveTimestamp",
+    "SequenceNumber",
+    "MessageDeduplicationId",
+    "MessageGroupId",
+    "AWSTraceHeader",
+    "DeadLetterQueueSourceArn",
+];
+
 impl ReceiveInput {
+    fn check_names(&self) -> Result<(), ServiceError> {
+        let mut asked = self.attribute_names.iter().chain(&self.message_system_attribute_names);
+        match asked.find(|name| !SYSTEM_NAMES.contains(&name.as_str()) && !attributes::NAMES.contains(&name.as_str())) {
+            Some(unknown) => Err(ServiceError::new("InvalidAttributeName", format!("Unknown Attribute {unknown}."))),
+            None => Ok(()),
+        }
+    }
+
     /// A message with what was asked for.
     fn told(&self, sqs: &Sqs, number: u64, message: &Message) -> Value {
         let mut told = json!({
@@ -159,6 +185,7 @@ impl ReceiveInput {
         ];
         let rare = [
             ("AWSTraceHeader", message.trace.clone()),
+            ("MessageGroupId", message.group.clone()),
             ("DeadLetterQueueSourceArn", message.dead_from.as_ref().map(|queue| sqs.arn(queue))),
         ];
         let rare = rare.into_iter().filter_map(|(name, value)| Some((name, value?)));

@@ -1,21 +1,22 @@
 //! `SendMessage`, `SendMessageBatch`, and how messages and their attributes are read and summed up
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use base64_simd::STANDARD;
 use bytes::Bytes;
 use md5::{Digest as _, Md5};
-use millstream_queue::{Attribute, AttributeValue, NewMessage, Sent};
+use millstream_queue::{Attribute, AttributeValue, NewMessage, QueueError, Sent};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Sqs, check_range, error, queue_of};
+use crate::batch_ids;
 use crate::json_protocol::{JsonRequest, ServiceError};
 
-/// Entries of a batch, as the service has it.
-pub(super) const ENTRIES_MAX: usize = 10;
-/// Bytes of a batch's messages.
-const BATCH_BYTES_MAX: usize = 256 << 10;
+/// Bytes of a batch's messages, as the service has it.
+const BATCH_BYTES_MAX: usize = 1 << 20;
+/// Characters of the name of a group of messages.
+const GROUP_CHARS_MAX: usize = 128;
 /// Attributes of a message.
 const ATTRIBUTES_MAX: usize = 10;
 
@@ -40,6 +41,8 @@ struct AttributeInput {
     data_type: Option<String>,
     string_value: Option<String>,
     binary_value: Option<String>,
+    string_list_values: Option<Value>,
+    binary_list_values: Option<Value>,
 }
 
 pub(super) async fn one(sqs: &Sqs, request: &JsonRequest) -> Result<Value, ServiceError> {
@@ -62,12 +65,13 @@ pub(super) async fn batch(sqs: &Sqs, request: &JsonRequest) -> Result<Value, Ser
     }
     let input: Input = request.input()?;
     let queue = queue_of(input.queue_url.as_deref())?;
-    check_ids(input.entries.iter().map(|entry| entry.id.as_deref()))?;
-    sqs.queues.get(&queue)?;
+    let ids: Vec<&str> = input.entries.iter().map(|entry| entry.id.as_deref().unwrap_or_default()).collect();
+    batch_ids::check(&ids)?;
+    let bytes_max = sqs.queues.get(&queue)?.settings.message_bytes_max as usize;
     let (mut messages, mut told, mut failed) = (Vec::new(), Vec::new(), Vec::new());
     for entry in input.entries {
         let id = entry.id.clone().unwrap_or_default();
-        match entry.message() {
+        match entry.message().and_then(|message| small_enough(message, bytes_max)) {
             Ok(message) => {
                 told.push((id, Sums::of(&message)));
                 messages.push(message);
@@ -75,8 +79,6 @@ pub(super) async fn batch(sqs: &Sqs, request: &JsonRequest) -> Result<Value, Ser
             Err(error) => failed.push(failure(&id, &error)),
         }
     }
-    let bytes =
-        |message: &NewMessage| message.body.len() + message.attributes.iter().map(Attribute::bytes).sum::<usize>();
     if messages.iter().map(bytes).sum::<usize>() > BATCH_BYTES_MAX {
         let message = format!("Batch requests cannot be longer than {BATCH_BYTES_MAX} bytes.");
         return Err(ServiceError::new("BatchRequestTooLong", message));
@@ -89,6 +91,16 @@ pub(super) async fn batch(sqs: &Sqs, request: &JsonRequest) -> Result<Value, Ser
     };
     let successful: Vec<Value> = told.iter().zip(&sent).map(answer).collect();
     Ok(batch_answer(successful, failed))
+}
+
+/// A message of a batch that its queue takes: one that is too large is no reason to refuse the others.
+fn small_enough(message: NewMessage, max: usize) -> Result<NewMessage, ServiceError> {
+    let bytes = bytes(&message);
+    if bytes > max { Err(QueueError::MessageTooLarge { bytes, max }.into()) } else { Ok(message) }
+}
+
+fn bytes(message: &NewMessage) -> usize {
+    message.body.len() + message.attributes.iter().map(Attribute::bytes).sum::<usize>()
 }
 
 /// What became of a batch: lists that would be empty are not there.
@@ -106,36 +118,12 @@ pub(super) fn failure(id: &str, error: &ServiceError) -> Value {
     json!({ "Id": id, "Code": code, "Message": error.message, "SenderFault": error.status < 500 })
 }
 
-/// The rules for a batch and its ids.
-pub(super) fn check_ids<'i>(ids: impl Iterator<Item = Option<&'i str>>) -> Result<(), ServiceError> {
-    let ids: Vec<&str> = ids.map(|id| id.ok_or_else(|| error::missing("Id"))).collect::<Result<_, _>>()?;
-    let refuse = |code, message: String| Err(ServiceError::new(code, message));
-    if ids.is_empty() {
-        return refuse("EmptyBatchRequest", "There should be at least one entry in the request.".to_owned());
-    }
-    if ids.len() > ENTRIES_MAX {
-        let message = format!("Maximum number of entries per request are {ENTRIES_MAX}. You have sent {}.", ids.len());
-        return refuse("TooManyEntriesInBatchRequest", message);
-    }
-    let fine = |id: &&str| {
-        (1..=80).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
-    };
-    if !ids.iter().all(fine) {
-        let message = "A batch entry id can only contain alphanumeric characters, hyphens and underscores. \
-                       It can be at most 80 letters long.";
-        return refuse("InvalidBatchEntryId", message.to_owned());
-    }
-    if ids.iter().collect::<BTreeSet<_>>().len() < ids.len() {
-        return refuse("BatchEntryIdsNotDistinct", "Two or more batch entries have the same Id.".to_owned());
-    }
-    Ok(())
-}
-
 impl Entry {
     fn message(self) -> Result<NewMessage, ServiceError> {
-        if self.message_group_id.is_some() || self.message_deduplication_id.is_some() {
-            return Err(error::unsupported("MessageGroupId and MessageDeduplicationId of FIFO queues"));
+        if self.message_deduplication_id.is_some() {
+            return Err(error::unsupported("MessageDeduplicationId of FIFO queues"));
         }
+        let group = self.message_group_id.map(group).transpose()?;
         let trace = trace(self.message_system_attributes)?;
         let body = self.message_body.filter(|body| !body.is_empty()).ok_or_else(|| error::missing("MessageBody"))?;
         check_characters(&body)?;
@@ -146,8 +134,20 @@ impl Entry {
             )));
         }
         let attributes = self.message_attributes.into_iter().map(attribute).collect::<Result<_, _>>()?;
-        Ok(NewMessage { body: Bytes::from(body), attributes, delay, expires: None, trace })
+        Ok(NewMessage { body: Bytes::from(body), attributes, delay, expires: None, trace, group })
     }
+}
+
+/// The name of a group of messages: letters, digits and punctuation.
+fn group(name: String) -> Result<String, ServiceError> {
+    let fine = (1..=GROUP_CHARS_MAX).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic());
+    let wrong = || {
+        error::invalid(format!(
+            "Value for parameter MessageGroupId is invalid. Reason: MessageGroupId can only include alphanumeric and \
+             punctuation characters. 1 to {GROUP_CHARS_MAX} in length."
+        ))
+    };
+    if fine { Ok(name) } else { Err(wrong()) }
 }
 
 /// The one system attribute that senders may set.
@@ -182,8 +182,17 @@ fn attribute((name, input): (String, AttributeInput)) -> Result<Attribute, Servi
     let kind = input.data_type.unwrap_or_default();
     let refuse = |why: &str| error::invalid(format!("The message attribute '{name}' {why}."));
     check_attribute_name(&name)?;
+    if input.string_list_values.is_some() || input.binary_list_values.is_some() {
+        return Err(error::unsupported(&format!("A list of values, as the message attribute '{name}' has it,")));
+    }
     let value = match (kind.split('.').next(), input.string_value, input.binary_value) {
-        (Some("String" | "Number"), Some(text), None) if !text.is_empty() => AttributeValue::Text(text),
+        (Some("Number"), Some(text), None) if !text.trim().parse().is_ok_and(f64::is_finite) => {
+            return Err(refuse("has a StringValue that is no number"));
+        }
+        (Some("String" | "Number"), Some(text), None) if !text.is_empty() => {
+            check_characters(&text)?;
+            AttributeValue::Text(text)
+        }
         (Some("Binary"), None, Some(text)) => {
             let bytes = STANDARD.decode_to_vec(&text).map_err(|_| refuse("has a BinaryValue that is no base64"))?;
             AttributeValue::Binary(bytes)

@@ -20,7 +20,7 @@ pub(super) async fn create(service: &Queue, call: &Call<'_>) -> Result<Response<
     check_name(call.queue())?;
     let metadata = read_metadata(&call.request.headers);
     let settings = QueueSettings { retention_seconds: RETENTION_SECONDS, ..QueueSettings::default() };
-    let new = NewQueue { name: call.queue().to_owned(), settings, metadata: metadata.clone(), tags: BTreeMap::new() };
+    let new = NewQueue { name: call.queue().to_owned(), settings, metadata: metadata.clone(), ..NewQueue::default() };
     match service.queues.create(new).await {
         Ok(_) => Ok(empty(StatusCode::CREATED)),
         Err(QueueError::QueueExists { .. }) if service.queues.get(call.queue())?.metadata == metadata => {
@@ -52,7 +52,11 @@ pub(super) fn metadata(service: &Queue, call: &Call<'_>) -> Result<Response<Byte
 
 pub(super) async fn set_metadata(service: &Queue, call: &Call<'_>) -> Result<Response<Bytes>, ServiceError> {
     let new = read_metadata(&call.request.headers);
-    service.queues.change(call.queue(), |_, metadata, _| *metadata = new).await?;
+    let changed = service.queues.change(call.queue(), |queue| {
+        queue.metadata = new;
+        Ok::<_, QueueError>(())
+    });
+    changed.await?;
     Ok(empty(StatusCode::NO_CONTENT))
 }
 

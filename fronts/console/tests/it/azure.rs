@@ -88,6 +88,7 @@ fn subscribed(topic: &str, name: &str, endpoint: EventEndpoint) -> EventSubscrip
         retry_waits: vec![],
         dead_letter_queue: None,
         attributes: Default::default(),
+        confirmation: None,
         created: 1_700_000_000_000,
         modified: 1_700_000_000_000,
     }

@@ -76,7 +76,12 @@ impl EventCodec for LambdaEvents {
     fn message(&self, queue: &str, message: &ReceivedMessage) -> Bytes {
         let attributes: Map<String, Value> = message.attributes.iter().map(attribute).collect();
         let number = self.catalog.queues.get(queue).map(|queue| queue.number);
-        let shown = json!({
+        let rare = [
+            ("AWSTraceHeader", message.trace.clone()),
+            ("MessageGroupId", message.group.clone()),
+            ("DeadLetterQueueSourceArn", message.dead_from.as_ref().map(|queue| self.place.arn("sqs", queue))),
+        ];
+        let mut shown = json!({
             "messageId": message.id,
             "receiptHandle": seal_receipt(&self.seal, number.unwrap_or_default(), &message.receipt),
             "body": String::from_utf8_lossy(&message.body),
@@ -92,6 +97,11 @@ impl EventCodec for LambdaEvents {
             "eventSourceARN": self.place.arn("sqs", queue),
             "awsRegion": self.place.region,
         });
+        for (name, value) in rare {
+            if let Some(value) = value {
+                shown["attributes"][name] = Value::String(value);
+            }
+        }
         Bytes::from(shown.to_string())
     }
 
@@ -222,9 +232,13 @@ mod tests {
             first_received: 6,
             receives: 2,
             visible_at: 9,
+            group: Some("tenant".into()),
+            ..ReceivedMessage::default()
         };
         let shown: Value = serde_json::from_slice(&events().message("q", &message)).unwrap();
         assert_eq!(shown["attributes"]["ApproximateReceiveCount"], "2");
+        assert_eq!(shown["attributes"]["MessageGroupId"], "tenant");
+        assert!(shown["attributes"].get("AWSTraceHeader").is_none());
         assert_eq!(shown["md5OfBody"], "5d41402abc4b2a76b9719d911017c592");
         assert_eq!(shown["eventSourceARN"], "arn:aws:sqs:us-east-1:000000000000:q");
         let text = json!({ "stringValue": "x", "stringListValues": [], "binaryListValues": [], "dataType": "String" });

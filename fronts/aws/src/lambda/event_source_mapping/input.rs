@@ -146,8 +146,11 @@ impl Input {
             settings.reports_failures = !kinds.is_empty();
         }
         if let Some(criteria) = &self.filter_criteria {
-            let patterns = criteria.filters.iter().flatten().filter_map(|filter| filter.pattern.clone());
-            settings.filters = patterns.collect();
+            let pattern = |filter: &Filter| {
+                let missing = "Invalid filter pattern definition: a filter needs a Pattern.";
+                filter.pattern.clone().ok_or_else(|| typed(400, "InvalidParameterValueException", missing.to_owned()))
+            };
+            settings.filters = criteria.filters.iter().flatten().map(pattern).collect::<Result<_, _>>()?;
         }
         if let Some(config) = &self.scaling_config {
             settings.concurrency_max = number(config.maximum_concurrency);

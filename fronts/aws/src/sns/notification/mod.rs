@@ -108,7 +108,8 @@ impl NotificationForm for NotificationDocuments {
         Box::pin(async move {
             let attributes: Vec<MessageAttribute> =
                 if notification.subscription.raw { notification.message.queue_attributes() } else { Vec::new() };
-            Ok(OutgoingMessage { body: self.text(notification).await?, attributes })
+            let group = notification.message.group.clone();
+            Ok(OutgoingMessage { body: self.text(notification).await?, attributes, group })
         })
     }
 

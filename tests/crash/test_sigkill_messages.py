@@ -1,0 +1,115 @@
+"""Kills the node again and again while messages go through queues and topics, then counts.
+
+What must hold: each acknowledged message comes, each message whose deletion was acknowledged never comes again, and each
+acknowledged publication comes to every queue that wants it and to no other.
+"""
+
+import threading
+import time
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+KILLS = 5
+SECONDS_BETWEEN_KILLS = 2
+SENDERS = WORKERS = PUBLISHERS = 2
+HIDDEN_SECONDS = 3
+DRAIN_SECONDS = 90
+ACCOUNT = "000000000000"
+
+
+class Load:
+    """Senders, workers and publishers that go on until told to stop, whatever becomes of the node."""
+
+    def __init__(self, node, url, topic):
+        self.node, self.url, self.topic = node, url, topic
+        self.stop = threading.Event()
+        self.sent, self.received, self.deleted, self.published = set(), set(), set(), set()
+        self.again = []
+        tasks = [self.send] * SENDERS + [self.work] * WORKERS + [self.publish] * PUBLISHERS
+        self.threads = [threading.Thread(target=self.repeat, args=(task, n), daemon=True) for n, task in enumerate(tasks)]
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        for thread in self.threads:
+            thread.join(timeout=60)
+            assert not thread.is_alive()
+
+    def repeat(self, task, name):
+        clients = self.node.client("sqs"), self.node.client("sns")
+        number = 0
+        while not self.stop.is_set():
+            number += 1
+            try:
+                task(*clients, f"{name}-{number}")
+            except (BotoCoreError, ClientError, OSError):
+                # What was not acknowledged is done or not; its name is not used again.
+                time.sleep(0.05)
+
+    def send(self, sqs, _, name):
+        entries = [{"Id": str(n), "MessageBody": f"{name}-{n}"} for n in range(5)]
+        answer = sqs.send_message_batch(QueueUrl=self.url, Entries=entries)
+        self.sent |= {f"{name}-{entry['Id']}" for entry in answer["Successful"]}
+
+    def work(self, sqs, *_):
+        gone = set(self.deleted)
+        answer = sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10, WaitTimeSeconds=1)
+        messages = answer.get("Messages", [])
+        bodies = {message["Body"] for message in messages}
+        self.received |= bodies
+        self.again += sorted(bodies & gone)
+        if messages:
+            entries = [{"Id": str(n), "ReceiptHandle": m["ReceiptHandle"]} for n, m in enumerate(messages)]
+            answer = sqs.delete_message_batch(QueueUrl=self.url, Entries=entries)
+            self.deleted |= {messages[int(entry["Id"])]["Body"] for entry in answer["Successful"]}
+
+    def publish(self, _, sns, name):
+        kind = "even" if int(name.split("-")[1]) % 2 == 0 else "odd"
+        sns.publish(TopicArn=self.topic, Message=f"{kind}-{name}",
+                    MessageAttributes={"kind": {"DataType": "String", "StringValue": kind}})
+        self.published.add(f"{kind}-{name}")
+
+
+def set_up(node):
+    sqs, sns = node.client("sqs"), node.client("sns")
+    urls = {name: sqs.create_queue(QueueName=name, Attributes={"VisibilityTimeout": str(HIDDEN_SECONDS)})["QueueUrl"]
+            for name in ["jobs", "all", "even"]}
+    topic = sns.create_topic(Name="news")["TopicArn"]
+    for name, settings in [("all", {}), ("even", {"FilterPolicy": '{"kind": ["even"]}'})]:
+        sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=f"arn:aws:sqs:us-east-1:{ACCOUNT}:{name}",
+                      Attributes={"RawMessageDelivery": "true", **settings})
+    return urls, topic
+
+
+def drain(node, url, wanted):
+    """What a queue still holds, until all that is wanted has come."""
+    sqs, found = node.client("sqs"), set()
+    deadline = time.monotonic() + DRAIN_SECONDS
+    while not wanted <= found and time.monotonic() < deadline:
+        messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1).get("Messages", [])
+        found |= {message["Body"] for message in messages}
+        for message in messages:
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    assert wanted <= found, f"{len(wanted - found)} did not come, such as {sorted(wanted - found)[:3]}"
+    return found
+
+
+def test_what_was_acknowledged_comes_and_what_was_deleted_does_not(node):
+    urls, topic = set_up(node)
+    with Load(node, urls["jobs"], topic) as load:
+        for _ in range(KILLS):
+            time.sleep(SECONDS_BETWEEN_KILLS)
+            node.kill()
+            node.start()
+        time.sleep(SECONDS_BETWEEN_KILLS)
+    assert len(load.sent) > 500 and len(load.deleted) > 100 and len(load.published) > 100
+    assert not load.again, f"deleted messages came again: {load.again[:3]}"
+    left = drain(node, urls["jobs"], load.sent - load.received)
+    assert not left & load.deleted
+    drain(node, urls["all"], load.published)
+    even = drain(node, urls["even"], {name for name in load.published if name.startswith("even")})
+    assert all(name.startswith("even") for name in even)

@@ -9,13 +9,13 @@ use anyhow::Context as _;
 use base64::Engine as _;
 use millstream_access::{Access, Management, SessionKey};
 use millstream_aws::apigateway::LambdaProxy;
-use millstream_aws::authorize::Authorizer;
+use millstream_aws::authorize::{Authorizer, Service, ServiceRoles};
 use millstream_aws::destination::Destinations;
-use millstream_aws::kinesis::Seal;
 use millstream_aws::kinesisanalytics::LambdaOutputCodec;
 use millstream_aws::lambda::event_source_mapping::{LambdaEvents, OnFailureDestinations, RolePermits};
 use millstream_aws::marketplace::NoticeJson;
 use millstream_aws::place::Place;
+use millstream_aws::seal::Seal;
 use millstream_aws::sns::notification::{NotificationDocuments, Signer};
 use millstream_azure::cosmos;
 use millstream_azure::eventhubs::HubRecords;
@@ -40,7 +40,7 @@ use millstream_queue::Queues;
 use millstream_storage::{Durability, Storage, StorageError, StorageOptions};
 use millstream_stream::{Producers, Streams};
 use millstream_table::Tables;
-use millstream_types::{Clock, Invoke, SystemClock};
+use millstream_types::{CheckRole, Clock, Invoke, SystemClock};
 
 use crate::cli::DurabilityName;
 use crate::settings::{ConfineFunctions, ObjectSettings, Settings};
@@ -138,6 +138,7 @@ impl Engines {
             catalog.storage_accounts.create(account).await?;
         }
         let cosmos_key = access.account_key("cosmos", cosmos::DEVELOPMENT_KEY, new_account_key, clock.now()).await?;
+        let roles = |service| Arc::new(ServiceRoles::new(authorizer.clone(), service)) as Arc<dyn CheckRole>;
         let queues = Queues::open(storage.clone(), catalog.clone(), Arc::clone(&clock)).await?;
         queues.measure(insight.clone());
         let destinations = Arc::new(Destinations::new(place.clone(), Arc::new(queues.clone()), authorizer.clone()));
@@ -156,6 +157,7 @@ impl Engines {
         let objects = Objects::new(object_store(settings), storage.clone(), catalog.clone(), Arc::clone(&clock));
         let deliveries = Deliveries::start(
             objects.clone(),
+            Some(roles(Service::Firehose)),
             storage.clone(),
             catalog.clone(),
             streams.clone(),
@@ -173,6 +175,7 @@ impl Engines {
                 stream_analytics_codec: Arc::new(FunctionOutputCodec),
                 objects: Arc::new(objects.clone()),
                 documents: Arc::new(documents.clone()),
+                kinesis_roles: Some(roles(Service::KinesisAnalytics)),
             },
             Arc::clone(&clock),
         )
@@ -195,7 +198,8 @@ impl Engines {
             Arc::new(LambdaProxy),
             backends.clone(),
             Arc::clone(&clock),
-        );
+        )
+        .with_roles(roles(Service::ApiGateway));
         let managed = Managed::new(storage.clone(), catalog.clone(), insight.clone(), backends, Arc::clone(&clock));
         let signer = Signer::new(storage.clone(), Arc::clone(&clock));
         let events = Events::start(

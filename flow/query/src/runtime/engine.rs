@@ -10,7 +10,7 @@ use millstream_catalog::{
 use millstream_insight::Insight;
 use millstream_storage::{Storage, Transaction};
 use millstream_stream::{NewStream, Streams};
-use millstream_types::{Clock, LogId, Millis};
+use millstream_types::{CheckRole, Clock, LogId, Millis};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -372,6 +372,7 @@ impl Queries {
             handles.push(tokio::spawn(delivery.run()));
         }
         let task = Task {
+            roles: self.roles(definition.dialect),
             definition,
             streams: self.shared.streams.clone(),
             checkpoints: self.shared.checkpoints.clone(),
@@ -383,12 +384,22 @@ impl Queries {
         Ok(())
     }
 
+    /// Who is asked what the roles of a query allow.
+    fn roles(&self, dialect: QueryDialect) -> Option<Arc<dyn CheckRole>> {
+        match dialect {
+            QueryDialect::Kinesis => self.shared.outside.kinesis_roles.clone(),
+            QueryDialect::StreamAnalytics => None,
+        }
+    }
+
     /// What an output is handed to behind the query's own stream; `None` when its rows stay there.
     fn target(&self, output: &QueryOutput, dialect: QueryDialect) -> Option<Target> {
         let outside = &self.shared.outside;
         Some(match &output.target {
             OutputTarget::Function { name } => Target::Function(FunctionTarget {
                 function: name.clone(),
+                role: output.role.clone(),
+                roles: self.roles(dialect),
                 invoke: Arc::clone(&outside.invoke),
                 codec: Arc::clone(match dialect {
                     QueryDialect::Kinesis => &outside.kinesis_codec,

@@ -233,6 +233,7 @@ impl World {
         let objects = Objects::new(store, storage.clone(), catalog.clone(), Arc::clone(&clock));
         let deliveries = Deliveries::start(
             objects.clone(),
+            None,
             storage.clone(),
             catalog.clone(),
             streams.clone(),
@@ -290,6 +291,7 @@ impl World {
                 stream_analytics_codec: Arc::new(NoCodec),
                 objects: Arc::new(Nowhere),
                 documents: Arc::new(Nowhere),
+                kinesis_roles: None,
             },
             Arc::clone(&clock),
         )

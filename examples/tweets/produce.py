@@ -1,4 +1,4 @@
-"""Puts tweets into the stream: those of tweets.jsonl, or made-up ones. Names the dead-letter queue of SaveTweets first.
+"""Puts tweets into the stream: those of tweets.jsonl, or made-up ones.
 
     produce.py ENDPOINT                            replays tweets.jsonl
     produce.py ENDPOINT --generate 500 --seed 7    sends made-up tweets, the same for the same seed
@@ -32,10 +32,6 @@ def main():
     flags.add_argument("--seed", type=int, default=1)
     asked = flags.parse_args()
     where = {"endpoint_url": asked.endpoint, "region_name": "us-east-1"}
-    queues = boto3.client("sqs", **where)
-    url = queues.get_queue_url(QueueName="dead-tweets")["QueueUrl"]
-    arn = queues.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    boto3.client("lambda", **where).update_function_configuration(FunctionName="SaveTweets", DeadLetterConfig={"TargetArn": arn})
     if asked.generate is None:
         tweets = [json.loads(line) for line in (pathlib.Path(__file__).parent / "tweets.jsonl").open()]
     else:

@@ -151,13 +151,22 @@ pub struct DemoArgs {
     /// An API that earns money: plans, keys and the developer portal, without a producer
     #[arg(long, conflicts_with_all = ["azure", "rate", "seed", "replay"])]
     pub paid_api: bool,
-    /// Trades a second
+    /// Tweets from a stream to a table, with a flaw: what fails ends in a dead-letter queue
+    #[arg(long, conflicts_with_all = ["azure", "paid_api"])]
+    pub tweets: bool,
+    /// With --tweets: without the flaw, so that the table fills
+    #[arg(long, requires = "tweets")]
+    pub fixed: bool,
+    /// With --tweets: what the functions are written in
+    #[arg(long, value_enum, default_value_t = TweetLanguage::Native, requires = "tweets")]
+    pub language: TweetLanguage,
+    /// Trades or tweets a second
     #[arg(long, default_value_t = 50)]
     pub rate: u32,
-    /// Makes the same trades again
+    /// Makes the same trades or tweets again
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Send the trades of a file (.csv or .jsonl) instead, with their own times
+    /// Send the trades of a file (.csv or .jsonl), or its tweets (.jsonl), instead, with their own times
     #[arg(long, value_name = "FILE")]
     pub replay: Option<PathBuf>,
     /// How many times faster than it happened a file is sent
@@ -166,6 +175,17 @@ pub struct DemoArgs {
     /// End after so many seconds
     #[arg(long, value_name = "SECONDS")]
     pub seconds: Option<u64>,
+}
+
+/// What the functions of the tweets example are written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TweetLanguage {
+    /// Built into this binary: nothing else is needed
+    Native,
+    /// Node.js, with version 2 of the AWS SDK in MILLSTREAM_NODE_PATH
+    Nodejs,
+    /// The decoding function in C#, on .NET; the other one in Node.js
+    Csharp,
 }
 
 /// A pipeline file and a node.

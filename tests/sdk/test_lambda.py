@@ -113,6 +113,8 @@ def test_what_is_wrong_is_told_in_the_services_words(lambda_client, function):
     assert error(lambda_client.invoke, FunctionName=function, Payload=b"no json")[0] == "InvalidRequestContentException"
     code, message, _ = error(lambda_client.create_function, **{**again, "FunctionName": "x", "Timeout": 901})
     assert code == "ValidationException" and "less than or equal to 900" in message
+    code, message, _ = error(lambda_client.invoke, FunctionName=function, Qualifier="1")
+    assert code == "InvalidParameterValueException" and "versions and aliases" in message
     code, message, status = error(lambda_client.list_layers)
     assert "not supported" in message and status == 404
 

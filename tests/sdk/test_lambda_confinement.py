@@ -1,9 +1,11 @@
 """What functions may not do: each tries something harmful on a node of its own and is contained by it."""
 
 import base64
+import http.client
 import io
 import json
 import os
+import stat
 import time
 import urllib.request
 import uuid
@@ -28,7 +30,8 @@ def node():
 @pytest.fixture(scope="module")
 def confinement(node):
     with urllib.request.urlopen(f"{node.console}/api/status", timeout=10) as answer:
-        return json.load(answer)["function_confinement"]
+        told = json.load(answer)["function_confinement"]
+    return {**told, "files": told["files"] == "whole"}
 
 
 def package(files):
@@ -318,13 +321,162 @@ def test_answers_that_are_none(node):
     still_serves(node)
 
 
+TALK = """
+import http.client, os, socket
+def handler(event, context):
+    address = event.get("address") or os.environ["AWS_LAMBDA_RUNTIME_API"]
+    def ask(method, path, body=None):
+        connection = http.client.HTTPConnection(address, timeout=5)
+        try:
+            connection.request(method, "/2018-06-01/runtime/" + path, body)
+            return connection.getresponse().status
+        except (OSError, http.client.HTTPException) as error:
+            return type(error).__name__
+    if event.get("other"):
+        return ask("GET", "invocation/next")
+    if event.get("crowd"):
+        host, port = address.split(":")
+        crowd = [socket.create_connection((host, int(port)), timeout=5) for _ in range(40)]
+        ended = 0
+        for each in crowd:
+            each.settimeout(0.5)
+            try:
+                ended += each.recv(1) == b""
+            except TimeoutError:
+                pass
+            except OSError:
+                ended += 1
+        return ended
+    own = f"invocation/{context.aws_request_id}/"
+    return [address, ask("POST", "invocation/another/response", "x" * (1 << 20)), ask("POST", "invocation/another/error", "{"),
+            ask("GET", "nonsense"), ask("DELETE", own + "response"), ask("POST", "../../etc/passwd", "x")]
+"""
+
+
+def test_nonsense_to_the_runtime_api_is_refused(node):
+    (_, *answers), error, _ = invoke(node, create(node, TALK))
+    assert error is None and all(status in (400, 404, "BrokenPipeError", "ConnectionResetError") for status in answers), answers
+    assert answers[2:] == [404, 404, 404]
+
+
+def test_nobody_takes_anothers_work(node):
+    """The API of a function's process answers that process and what it started, and nobody else of this machine."""
+    victim = create(node, TALK)
+    address = invoke(node, victim)[0][0]
+    assert invoke(node, create(node, TALK), {"other": True, "address": address})[0] in ("RemoteDisconnected", "ConnectionResetError")
+    connection = http.client.HTTPConnection(address, timeout=5)
+    with pytest.raises((ConnectionError, http.client.HTTPException)):
+        connection.request("GET", "/2018-06-01/runtime/invocation/next")
+        connection.getresponse()
+    assert invoke(node, victim)[0][0] == address, "it is still warm, and got its event"
+
+
+def test_connections_of_a_process_are_bounded(node):
+    assert invoke(node, create(node, TALK), {"crowd": True})[0] >= 24
+
+
+def test_the_console_refuses_functions(node, confinement):
+    code = """
+import http.client, socket
+def handler(event, context):
+    def asked(host, family):
+        try:
+            connection = http.client.HTTPConnection(host, event["port"], timeout=5)
+            connection.sock = socket.socket(family)
+            connection.sock.connect((host, event["port"]))
+            connection.request("GET", "/api/status")
+            return connection.getresponse().status
+        except (OSError, http.client.HTTPException) as error:
+            return type(error).__name__
+    return [asked("127.0.0.1", socket.AF_INET), asked("::ffff:127.0.0.1", socket.AF_INET6)]
+"""
+    refused = {"RemoteDisconnected", "ConnectionResetError"}
+    answers = invoke(node, create(node, code), {"port": node.console_port})[0]
+    assert set(answers) <= refused, answers
+    with urllib.request.urlopen(f"{node.console}/api/status", timeout=10) as answer:
+        assert answer.status == 200
+
+
+def test_memory_without_a_name_counts(node):
+    code = """
+import os, time
+def handler(event, context):
+    file = os.memfd_create("hoard")
+    for _ in range(50): os.write(file, bytes(8 << 20))
+    time.sleep(10)
+    return "never"
+"""
+    document, error, log = invoke(node, create(node, code, memory=128))
+    assert error == "Unhandled" and "signal: killed" in document["errorMessage"], document
+    assert "more memory than it has" in log
+    still_serves(node)
+
+
+def test_files_without_a_name_count(node):
+    code = """
+import os, time
+def handler(event, context):
+    held = []
+    for n in range(6):
+        path = os.path.join(os.environ["TMPDIR"], str(n))
+        held.append(open(path, "wb"))
+        os.unlink(path)
+        for _ in range(100): held[-1].write(bytes(1 << 20))
+        held[-1].flush()
+    time.sleep(10)
+    return "never"
+"""
+    # Where the folder lies in memory they are memory.
+    document, error, log = invoke(node, create(node, code, memory=256))
+    assert error == "Unhandled" and "signal: killed" in document["errorMessage"], document
+    assert "temporary folder" in log or "more memory than it has" in log
+    still_serves(node)
+
+
+def test_there_is_no_shared_memory_that_outlives_its_maker(node, confinement):
+    if not confinement["namespaces"]:
+        pytest.skip("namespaces are not available here")
+    code = """
+import ctypes
+def handler(event, context):
+    return ctypes.CDLL(None).shmget(0, 1 << 20, 0o1600)
+"""
+    assert invoke(node, create(node, code))[0] == -1
+
+
+@pytest.mark.parametrize("runtime, file, code, handler, kind", [
+    ("python3.11", "app.py", "x = 1", "app.handler", "AttributeError"),
+    ("python3.11", "app.py", "x = 1", "nowhere.handler", "ModuleNotFoundError"),
+    ("python3.11", "app.py", "import nothing_of_that_name", "app.handler", "ModuleNotFoundError"),
+    ("python3.11", "app.py", "def handler(:", "app.handler", "SyntaxError"),
+    ("python3.11", "app.py", "x = 1", "nonsense", "ValueError"),
+    ("nodejs20.x", "app.js", "exports.x = 1", "app.handler", "Runtime.HandlerNotFound"),
+    ("nodejs20.x", "app.js", "exports.x = 1", "nowhere.handler", "Runtime.ImportModuleError"),
+    ("nodejs20.x", "app.js", "exports.x = 1", "nonsense", "Runtime.MalformedHandlerName"),
+    ("provided.al2023", "other", "x", "app.handler", "Runtime.ExitError"),
+    ("provided.al2023", "bootstrap", "no program", "app.handler", "Runtime.ExitError"),
+])
+def test_wrong_handlers_are_told(node, runtime, file, code, handler, kind):
+    name = create(node, code, runtime, file)
+    node.client("lambda").update_function_configuration(FunctionName=name, Handler=handler)
+    document, error, _ = invoke(node, name)
+    assert (error, document["errorType"]) == ("Unhandled", kind), document
+
+
 def test_harmful_packages_are_refused(node):
     functions = node.client("lambda")
     bomb = io.BytesIO()
     with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
         for n in range(64):
             archive.writestr(str(n), bytes(4 << 20))
-    for code in [package({"../evil.py": "x"}), package({"/etc/evil": "x"}), b"PK no zip", bomb.getvalue()]:
+    link = io.BytesIO()
+    with zipfile.ZipFile(link, "w") as archive:
+        out = zipfile.ZipInfo("out")
+        out.external_attr = (stat.S_IFLNK | 0o777) << 16
+        archive.writestr(out, "/etc")
+    swarm = package({str(n): "" for n in range(20_001)})
+    for code in [package({"../evil.py": "x"}), package({"/etc/evil": "x"}), package({"a/../../evil": "x"}), b"PK no zip", b"",
+                 bomb.getvalue(), link.getvalue(), swarm]:
         with pytest.raises(ClientError) as raised:
             functions.create_function(FunctionName="x", Runtime="python3.11", Handler="app.handler", Role=ROLE,
                                       Code={"ZipFile": code})

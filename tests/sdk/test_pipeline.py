@@ -3,12 +3,14 @@
 import io
 import json
 import pathlib
+import subprocess
 import time
 import zipfile
 
 import pytest
 import requests
 from botocore.exceptions import ClientError
+from conftest import BINARY
 
 ROLE = "arn:aws:iam::000000000000:role/any"
 EXAMPLE = pathlib.Path(__file__).resolve().parents[2] / "examples" / "stock-trades"
@@ -260,3 +262,61 @@ def test_proxy_integrations_get_the_whole_request(node, story):
     node.client("lambda").update_function_code(FunctionName="proxy", ZipFile=package(EXAMPLE / "functions" / "python" / "save_share_change.py"))
     broken = requests.get(f"{base}/x", timeout=30)
     assert (broken.status_code, broken.json()) == (502, {"message": "Internal server error"})
+
+
+TARGETS = """
+name = "targets"
+[[queue]]
+name = "letters"
+[[sns_topic]]
+name = "news"
+[[function]]
+name = "Told"
+runtime = "python3.11"
+handler = "post_transaction.handler"
+code = "python"
+dead_letter = "news"
+retries = 1
+maximum_age_seconds = 600
+on_failure = "letters"
+on_success = "Hear"
+[[function]]
+name = "Hear"
+runtime = "python3.11"
+handler = "post_transaction.handler"
+code = "python"
+[[mapping]]
+queue = "letters"
+function = "Hear"
+"""
+
+
+def test_ends_of_asynchronous_invocations_are_described(node, tmp_path):
+    file = tmp_path / "targets.toml"
+    file.write_text(TARGETS)
+    (tmp_path / "python").symlink_to(EXAMPLE / "functions" / "python")
+    checked = subprocess.run([BINARY, "check", file], capture_output=True, text=True, timeout=30)
+    assert checked.returncode == 0 and "2 functions, 1 queues, 1 mappings, 1 topics" in checked.stdout, checked
+    assert "created" in node.run("apply", file)
+    again = node.run("apply", file)
+    assert "created" not in again and "updated" not in again, again
+    functions = node.client("lambda")
+    arn = "arn:aws:{}:us-east-1:000000000000:{}".format
+    assert functions.get_function_configuration(FunctionName="Told")["DeadLetterConfig"] == {"TargetArn": arn("sns", "news")}
+    policy = functions.get_function_event_invoke_config(FunctionName="Told")
+    assert (policy["MaximumRetryAttempts"], policy["MaximumEventAgeInSeconds"]) == (1, 600)
+    assert policy["DestinationConfig"] == {"OnSuccess": {"Destination": arn("lambda", "function:Hear")},
+                                           "OnFailure": {"Destination": arn("sqs", "letters")}}
+
+    file.write_text(TARGETS.replace('dead_letter = "news"\nretries = 1\n', 'retries = 0\n'))
+    assert "updated   function        Told" in node.run("apply", file)
+    told = functions.get_function_configuration(FunctionName="Told")
+    assert told["DeadLetterConfig"] == {"TargetArn": arn("sns", "news")}, "what the file does not name stays"
+    assert functions.get_function_event_invoke_config(FunctionName="Told")["MaximumRetryAttempts"] == 0
+
+    file.write_text(TARGETS.replace('dead_letter = "news"', 'dead_letter = "Hear"').replace('"letters"\non_s', '"leters"\non_s'))
+    wrong = subprocess.run([BINARY, "check", file], capture_output=True, text=True, timeout=30)
+    assert wrong.returncode == 1
+    assert "targets.toml:12: there is no queue or topic `Hear` in this file" in wrong.stderr, wrong
+    assert "targets.toml:15: there is no queue, topic or function `leters` in this file" in wrong.stderr, wrong
+    assert "did you mean `letters`?" in wrong.stderr

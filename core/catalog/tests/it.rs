@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use millstream_catalog::pipeline::{Pipeline, RouteIntegration};
+use millstream_catalog::pipeline::{FunctionTarget, Pipeline, RouteIntegration};
 use millstream_catalog::{
     Catalog, CatalogError, FailureTarget, MappingStart, OutputTarget, StreamDefinition, StreamOwner,
 };
@@ -134,6 +134,41 @@ fn mistakes_are_told_with_their_lines() {
             "p.toml:26: a mapping needs exactly one of `stream`, `table` and `queue`",
         ],
     );
+    check(
+        &format!(
+            "name = \"x\"\n[[queue]]\nname = \"letters\"\n[[queue]]\nname = \"both\"\n[[sns_topic]]\nname = \"both\"\n\
+             {function}dead_letter = \"leters\"\nretries = 3\nmaximum_age_seconds = 5\n\
+             on_success = \"f\"\non_failure = \"both\"\n"
+        ),
+        &[
+            "p.toml:13: there is no queue or topic `leters` in this file\n  try: did you mean `letters`?",
+            "p.toml:14: expected retries from 0 to 2, found 3",
+            "p.toml:15: expected maximum_age_seconds from 60 to 21600, found 5",
+            "p.toml:16: `f` would be told of itself again and again\n  try: name another function, a queue or a topic",
+            "p.toml:17: `both` is the name of more than one queue, topic or function\n  try: give one of them another name",
+        ],
+    );
+}
+
+#[test]
+fn ends_of_asynchronous_invocations_have_targets_of_every_kind() {
+    let function = |name: &str, more: &str| {
+        format!("[[function]]\nname = \"{name}\"\nruntime = \"nodejs20.x\"\nhandler = \"a.b\"\ncode = \"c\"\n{more}")
+    };
+    let more = "dead_letter = \"t\"\nretries = 0\non_success = \"g\"\non_failure = \"q\"\n";
+    let text = format!(
+        "name = \"x\"\n[[queue]]\nname = \"q\"\n[[sns_topic]]\nname = \"t\"\n{}{}",
+        function("f", more),
+        function("g", ""),
+    );
+    let pipeline = Pipeline::parse("p.toml", &text).unwrap();
+    let [f, g] = [&pipeline.functions[0].value, &pipeline.functions[1].value];
+    assert_eq!(f.dead_letter, Some(FunctionTarget::Topic("t".into())));
+    let asynchronous = f.asynchronous.clone().unwrap();
+    assert_eq!((asynchronous.retries_max, asynchronous.age_max_seconds), (Some(0), None));
+    assert_eq!(asynchronous.on_success, Some(FunctionTarget::Function("g".into())));
+    assert_eq!(asynchronous.on_failure, Some(FunctionTarget::Queue("q".into())));
+    assert_eq!((&g.dead_letter, &g.asynchronous), (&None, &None));
 }
 
 #[test]

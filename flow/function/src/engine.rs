@@ -1,7 +1,7 @@
 //! The operations on functions. Running one is in [`crate::invocation`].
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use crate::destination::Destination;
 use crate::error::FunctionError;
 use crate::invocation::InvocationSummary;
 use crate::package::{self, Packages};
+use crate::peer;
 use crate::pool::Pool;
 use crate::runtime::{DotnetOptions, Runtime, Runtimes};
 
@@ -223,6 +224,15 @@ impl Functions {
         Ok(self.shared.catalog.functions.create(definition).await?)
     }
 
+    /// Compiles C# sources into the assembly of a package, together with the names of Amazon's packages that handlers use
+    /// most: for machines without NuGet.
+    ///
+    /// # Errors
+    /// [`FunctionError::RuntimeMissing`] without .NET or a compiler; it holds what the compiler said.
+    pub async fn compile_csharp(&self, sources: &[PathBuf], to: &Path) -> Result<(), FunctionError> {
+        self.shared.runtimes.compile_csharp(sources, to).await
+    }
+
     /// Changes a function. Invocations under way end as they began; the next one runs the new version.
     ///
     /// # Errors
@@ -329,9 +339,9 @@ impl Functions {
 
 /// What of the confinement holds here; refuses less than all of it when all is demanded. Starts processes.
 fn in_force(options: &Options) -> Result<Confinement, FunctionError> {
-    let limited = Confinement { files: false, namespaces: false, limits: true };
-    let found =
-        options.launcher.as_ref().map_or(limited, |launcher| confinement::probe(launcher, options.folder.join("tmp")));
+    let probe = |launcher| confinement::probe(launcher, options.folder.join("tmp"));
+    let found = options.launcher.as_ref().map_or(Confinement::LIMITED, probe);
+    let found = Confinement { peers: peer::can_be_told(), ..found };
     if options.confinement_required && !found.whole() {
         return Err(FunctionError::Unconfined { found });
     }

@@ -107,7 +107,7 @@ impl Packages {
             return Ok(folder);
         }
         let package = self.get(hash)?;
-        // Unpacked beside its place and renamed: a crash leaves no half package behind under the name.
+        // Unpacked beside its place, synced and renamed: a crash leaves no half package behind under the name.
         let unfinished = self.folder.join(format!(".{name}.{}", uuid::Uuid::new_v4()));
         let place =
             |error: io::Error| FunctionError::Package { reason: format!("unpacking to {}: {error}", folder.display()) };
@@ -156,8 +156,20 @@ fn unpack(package: &Bytes, folder: &Path) -> io::Result<()> {
         }
         let executable = file.unix_mode().is_some_and(|mode| mode & 0o111 != 0) || path.ends_with("bootstrap");
         fs::set_permissions(&path, fs::Permissions::from_mode(if executable { 0o555 } else { 0o444 }))?;
+        out.sync_all()?;
     }
-    Ok(())
+    sync_folders(folder)
+}
+
+/// Makes the names in a folder and in all below it durable.
+fn sync_folders(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sync_folders(&entry.path())?;
+        }
+    }
+    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]

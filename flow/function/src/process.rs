@@ -17,7 +17,7 @@ use crate::confinement::{Confinement, Launcher, Limits, Plan, SIGNALED};
 use crate::error::FunctionError;
 use crate::log_capture::LogCapture;
 use crate::runtime::Program;
-use crate::runtime_api::{Answer, RuntimeApi, Work};
+use crate::runtime_api::{Answer, Port, RuntimeApi, Work};
 use crate::usage;
 use crate::watch::{FOLDER_BYTES_MAX, TASKS_MAX, Watch, Watched};
 
@@ -80,7 +80,7 @@ impl Process {
     pub(crate) async fn start(start: Start, revision: String) -> Result<Self, FunctionError> {
         let shown = start.program.path.display().to_string();
         let wrong = |error: std::io::Error| FunctionError::Start { program: shown.clone(), reason: error.to_string() };
-        let api = RuntimeApi::listen().await.map_err(wrong)?;
+        let port = Port::take().await.map_err(wrong)?;
         tokio::fs::create_dir_all(&start.temporary).await.map_err(wrong)?;
         let levels = start.launcher.as_ref().map_or(0, |(_, confinement)| confinement.levels());
         let limits = Limits {
@@ -89,7 +89,7 @@ impl Process {
             file_bytes: FOLDER_BYTES_MAX,
             tasks: TASKS_MAX as u64,
         };
-        let plan = plan(&start, &api, limits);
+        let plan = plan(&start, &port, limits);
         let mut child = command(&start, &plan)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -116,6 +116,7 @@ impl Process {
         if let Some(pipe) = child.stderr.take() {
             tokio::spawn(Arc::clone(&start.log).read(pipe));
         }
+        let api = port.serve(group);
         let exit = watch_exit(child);
         let watch = Watch::over(Watched {
             group,
@@ -269,13 +270,13 @@ async fn wait_exit(exit: &mut watch::Receiver<Option<ExitStatus>>) -> Option<Exi
 }
 
 /// What the launcher is told, or what is started directly without one.
-fn plan(start: &Start, api: &RuntimeApi, limits: Limits) -> Plan {
+fn plan(start: &Start, port: &Port, limits: Limits) -> Plan {
     let own = |name: &str, value: String| (name.to_owned(), value);
     let namespaces = start.launcher.as_ref().is_some_and(|(_, confinement)| confinement.namespaces);
     let temporary = if namespaces { "/tmp".to_owned() } else { start.temporary.display().to_string() };
     let mut environment = start.environment.clone();
     environment.extend([
-        own("AWS_LAMBDA_RUNTIME_API", api.address.to_string()),
+        own("AWS_LAMBDA_RUNTIME_API", port.address.to_string()),
         own("TMPDIR", temporary.clone()),
         own("HOME", temporary),
     ]);

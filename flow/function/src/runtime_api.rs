@@ -1,23 +1,36 @@
-//! The Lambda Runtime API of one process, on a port of its own. Source: the Lambda developer guide, "Using the Lambda runtime
-//! API" (`/2018-06-01/runtime/…`).
+//! The Lambda Runtime API of one process, on a port of its own that answers nobody else. Source: the Lambda developer guide,
+//! "Using the Lambda runtime API" (`/2018-06-01/runtime/…`).
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use rustix::process::Pid;
 use serde_json::json;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+
+use crate::peer::is_of_tree;
 
 /// The largest answer of a function: the service's limit.
 const RESPONSE_BYTES_MAX: usize = 6_291_556;
+
+/// The largest error document of a process that cannot begin: traces of calls, not data.
+const INIT_ERROR_BYTES_MAX: usize = 256 << 10;
+
+/// Connections of a process at once: runtimes need one or two.
+const CONNECTIONS_MAX: usize = 16;
+
+/// How long no connection is taken after the system had none to give.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
 /// An invocation on its way into a process.
 pub(crate) struct Work {
@@ -41,9 +54,15 @@ pub(crate) enum Answer {
     Fatal(Bytes),
 }
 
+/// A port for a process that is still to be started.
+pub(crate) struct Port {
+    listener: TcpListener,
+    /// Where the process will find its API.
+    pub(crate) address: SocketAddr,
+}
+
 /// The API of one process; it ends when this is dropped.
 pub(crate) struct RuntimeApi {
-    pub(crate) address: SocketAddr,
     pub(crate) work: mpsc::Sender<Work>,
     shared: Arc<Shared>,
     server: JoinHandle<()>,
@@ -57,10 +76,16 @@ struct Shared {
     asked: watch::Sender<bool>,
 }
 
-impl RuntimeApi {
-    pub(crate) async fn listen() -> std::io::Result<Self> {
+impl Port {
+    /// Takes a port. Who connects waits until it is served.
+    pub(crate) async fn take() -> std::io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
+        Ok(Self { listener, address })
+    }
+
+    /// Serves a process and what it starts. Other processes of this machine get no answer: work is for its function only.
+    pub(crate) fn serve(self, process: Pid) -> RuntimeApi {
         let (work, next) = mpsc::channel(1);
         let shared = Arc::new(Shared {
             next: tokio::sync::Mutex::new(next),
@@ -68,10 +93,12 @@ impl RuntimeApi {
             init_error: Mutex::default(),
             asked: watch::Sender::new(false),
         });
-        let server = tokio::spawn(serve(listener, Arc::clone(&shared)));
-        Ok(Self { address, work, shared, server })
+        let server = tokio::spawn(serve(self, process.as_raw_nonzero().get(), Arc::clone(&shared)));
+        RuntimeApi { work, shared, server }
     }
+}
 
+impl RuntimeApi {
     /// Resolves when the process has asked for its first invocation.
     pub(crate) async fn ready(&self) {
         let mut asked = self.shared.asked.subscribe();
@@ -85,6 +112,19 @@ impl RuntimeApi {
     }
 }
 
+impl Shared {
+    /// Takes the right to answer an invocation.
+    fn take(&self, id: &str) -> Option<oneshot::Sender<Answer>> {
+        let mut current = lock(&self.current);
+        current.take_if(|(expected, _)| expected == id).map(|(_, reply)| reply)
+    }
+
+    /// Gives it back, unless another invocation has begun.
+    fn put_back(&self, id: &str, reply: oneshot::Sender<Answer>) {
+        lock(&self.current).get_or_insert((id.to_owned(), reply));
+    }
+}
+
 impl Drop for RuntimeApi {
     fn drop(&mut self) {
         self.server.abort();
@@ -95,20 +135,34 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+async fn serve(port: Port, process: i32, shared: Arc<Shared>) {
+    let Port { listener, address } = port;
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     // Connections end with the listener: a process that outlives its API finds nobody there.
     let mut connections = tokio::task::JoinSet::new();
-    while let Ok((stream, _)) = listener.accept().await {
+    loop {
+        while connections.try_join_next().is_some() {}
+        let Ok((stream, peer)) = listener.accept().await else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let own = tokio::task::spawn_blocking(move || is_of_tree(peer, address, process)).await;
+        if !own.unwrap_or(false) {
+            tracing::warn!(%peer, "a process that is not the function's own wanted its work, and is refused");
+            continue;
+        }
+        // One more than it may have is closed at once.
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
         let _ = stream.set_nodelay(true);
         let shared = Arc::clone(&shared);
         connections.spawn(async move {
+            let _place = place;
             let service = service_fn(move |request| {
                 let shared = Arc::clone(&shared);
                 async move { Ok::<_, std::convert::Infallible>(answer(&shared, request).await) }
             });
             let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
-        while connections.try_join_next().is_some() {}
     }
 }
 
@@ -125,7 +179,7 @@ async fn answer(shared: &Shared, request: Request<Incoming>) -> Response<Full<By
             posted(shared, id, request, if fatal { Answer::Fatal } else { Answer::Error }).await
         }
         (&Method::POST, ["init", "error"]) => {
-            if let Ok(body) = Limited::new(request.into_body(), RESPONSE_BYTES_MAX).collect().await {
+            if let Ok(body) = Limited::new(request.into_body(), INIT_ERROR_BYTES_MAX).collect().await {
                 *lock(&shared.init_error) = Some(body.to_bytes());
             }
             accepted()
@@ -166,30 +220,28 @@ async fn posted(
     request: Request<Incoming>,
     kind: fn(Bytes) -> Answer,
 ) -> Response<Full<Bytes>> {
-    let body = Limited::new(request.into_body(), RESPONSE_BYTES_MAX).collect().await;
-    let reply = {
-        let mut current = lock(&shared.current);
-        match current.take() {
-            Some((expected, reply)) if expected == id => reply,
-            other => {
-                *current = other;
-                return refused(StatusCode::BAD_REQUEST, "InvalidRequestID", "Invalid request ID");
-            }
-        }
+    // Before the body is taken: who does not run the invocation shall not fill memory.
+    let Some(reply) = shared.take(id) else {
+        return refused(StatusCode::BAD_REQUEST, "InvalidRequestID", "Invalid request ID");
     };
-    match body {
+    match Limited::new(request.into_body(), RESPONSE_BYTES_MAX).collect().await {
         Ok(body) => {
             // Nobody waits any more when the invocation timed out a moment ago.
             let _ = reply.send(kind(body.to_bytes()));
             accepted()
         }
-        Err(_) => {
+        Err(error) if error.is::<LengthLimitError>() => {
             let message =
                 format!("Response payload size exceeded maximum allowed payload size ({RESPONSE_BYTES_MAX} bytes).");
             let document = json!({ "errorType": "Function.ResponseSizeTooLarge", "errorMessage": message });
             let _ = reply.send(Answer::Error(Bytes::from(document.to_string())));
             let message = format!("Exceeded maximum allowed payload size ({RESPONSE_BYTES_MAX} bytes).");
             refused(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", &message)
+        }
+        Err(_) => {
+            // The connection broke: the process may say it again, or end, which says something too.
+            shared.put_back(id, reply);
+            refused(StatusCode::BAD_REQUEST, "InvalidRequest", "the body did not come to its end")
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::task::JoinHandle;
 
-use crate::usage;
+use crate::usage::{self, Unlinked};
 
 /// How often a process that runs an invocation is looked at.
 const LOOK: Duration = Duration::from_millis(50);
@@ -16,13 +16,13 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Of these looks, one is taken at a process that has nothing to do,
 const IDLE_LOOKS: u32 = 20;
 
-/// and one of these is at its folder too.
-const FOLDER_LOOKS: u32 = 5;
+/// and one of these is at its files too.
+const FILE_LOOKS: u32 = 5;
 
 /// Processes and threads of a function: the service's limit.
 pub(crate) const TASKS_MAX: usize = 1_024;
 
-/// What lies in its temporary folder: the service's default, bytes.
+/// What lies in its temporary folder, or did and is still open: the service's default, bytes.
 pub(crate) const FOLDER_BYTES_MAX: u64 = 512 << 20;
 
 /// Files of the temporary folder: about what 512 MiB of small ones are.
@@ -86,9 +86,9 @@ async fn watch(watched: Arc<Watched>, state: Arc<State>) {
         if !state.busy.load(Ordering::Relaxed) && !idle {
             continue;
         }
-        let folder = turn.is_multiple_of(FOLDER_LOOKS);
+        let files = turn.is_multiple_of(FILE_LOOKS);
         let (seen, noted) = (Arc::clone(&watched), Arc::clone(&state));
-        let excess = tokio::task::spawn_blocking(move || look(&seen, &noted, folder)).await.unwrap_or(None);
+        let excess = tokio::task::spawn_blocking(move || look(&seen, &noted, files)).await.unwrap_or(None);
         if let Some(reason) = excess {
             let _ = state.ended_for.set(reason);
             // Gone already: that is what was wanted.
@@ -98,16 +98,20 @@ async fn watch(watched: Arc<Watched>, state: Arc<State>) {
     }
 }
 
-/// What there is too much of.
-fn look(watched: &Watched, state: &State, folder: bool) -> Option<&'static str> {
-    let usage = usage::of_tree(watched.group.as_raw_nonzero().get(), watched.levels, TASKS_MAX);
-    state.peak_bytes.fetch_max(usage.resident_bytes, Ordering::Relaxed);
-    if usage.resident_bytes > watched.memory_bytes {
-        return Some("it took more memory than it has");
-    }
+/// What there is too much of. `files`: whether files are looked at too.
+fn look(watched: &Watched, state: &State, files: bool) -> Option<&'static str> {
+    let root = watched.group.as_raw_nonzero().get();
+    let usage = usage::of_tree(root, watched.levels, TASKS_MAX);
     if usage.tasks > TASKS_MAX {
         return Some("it started more than 1,024 processes and threads");
     }
-    let full = folder && usage::is_over(&watched.temporary, FOLDER_BYTES_MAX, FOLDER_FILES_MAX);
+    let unlinked = if files { usage::unlinked(root) } else { Unlinked::default() };
+    let memory_bytes = usage.memory_bytes + unlinked.memory_bytes;
+    state.peak_bytes.fetch_max(memory_bytes, Ordering::Relaxed);
+    if memory_bytes > watched.memory_bytes {
+        return Some("it took more memory than it has");
+    }
+    let left = FOLDER_BYTES_MAX.checked_sub(unlinked.disk_bytes);
+    let full = files && left.is_none_or(|left| usage::is_over(&watched.temporary, left, FOLDER_FILES_MAX));
     full.then_some("it wrote more than 512 MiB, or too many files, to its temporary folder")
 }

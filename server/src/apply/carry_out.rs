@@ -4,25 +4,21 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use anyhow::{Context as _, bail};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 use millstream_catalog::pipeline::{
-    ApiSpec, DeliveryStreamSpec, FunctionSpec, Known, Pipeline, QuerySpec, RouteIntegration, RouteSpec, SqlText,
-    StreamSpec, TableSpec,
+    ApiSpec, DeliveryStreamSpec, Known, Pipeline, QuerySpec, RouteIntegration, RouteSpec, SqlText, StreamSpec,
+    TableSpec,
 };
 use millstream_catalog::{
     DeliverySource, QueryInput, QueryOutput, StreamOwner, TABLE_ITEM_BYTES_MAX, TableDefinition, TableOwner,
 };
 use millstream_delivery::{DeliveryError, NewDeliveryStream};
-use millstream_function::{FunctionChange, FunctionError, NewFunction};
 use millstream_gateway::Route;
 use millstream_query::{NewQuery, QueryError};
 use millstream_stream::{NewStream, StreamError};
 use millstream_table::{NewTable, TableError};
 
 use super::check::told;
-use super::{Request, access, api_key, azure, mapping, message_topic, portal, queue};
+use super::{Request, access, api_key, azure, function, mapping, message_topic, portal, queue};
 use crate::node::Engines;
 
 /// What became of one resource.
@@ -115,7 +111,8 @@ pub(super) async fn carry_out(
     }
     for spec in pipeline.functions.iter().map(|located| &located.value) {
         let package = request.packages.get(&spec.code.value.display().to_string());
-        let outcome = function(engines, spec, package).await.with_context(|| format!("function `{}`", spec.name))?;
+        let outcome =
+            function::function(engines, spec, package).await.with_context(|| format!("function `{}`", spec.name))?;
         note("function", &spec.name, outcome, None);
     }
     for spec in pipeline.mappings.iter().map(|located| &located.value) {
@@ -288,68 +285,6 @@ async fn change_table(engines: &Engines, spec: &TableSpec, found: &TableDefiniti
         changed = true;
     }
     Ok(changed)
-}
-
-async fn function(engines: &Engines, spec: &FunctionSpec, package: Option<&String>) -> anyhow::Result<Outcome> {
-    let package = package.with_context(|| format!("the package of {} was not sent", spec.code.value.display()))?;
-    let package = Bytes::from(STANDARD.decode(package).context("the package is no base64")?);
-    let new = NewFunction {
-        name: spec.name.clone(),
-        runtime: spec.runtime.clone(),
-        handler: spec.handler.clone(),
-        role: engines.authorizer.role_named(spec.role.as_deref())?,
-        timeout_seconds: spec.timeout_seconds,
-        memory_mib: spec.memory_mib,
-        environment: environment(spec),
-        concurrency_limit: spec.concurrency_limit,
-        package: package.clone(),
-        ..NewFunction::default()
-    };
-    match engines.functions.create(new.clone()).await {
-        Ok(_) => Ok(Outcome::Created),
-        Err(FunctionError::Exists { .. }) => {
-            let found = engines.functions.get(&spec.name)?;
-            let change = FunctionChange {
-                runtime: Some(new.runtime.clone()),
-                handler: Some(new.handler.clone()),
-                // A role that was given by a call stays where the file names none.
-                role: spec.role.is_some().then(|| new.role.clone()),
-                timeout_seconds: Some(new.timeout_seconds),
-                memory_mib: Some(new.memory_mib),
-                environment: Some(new.environment.clone()),
-                concurrency_limit: Some(new.concurrency_limit),
-                package: Some(package),
-                ..FunctionChange::default()
-            };
-            let same = found.runtime == new.runtime
-                && found.handler == new.handler
-                && (spec.role.is_none() || found.role == new.role)
-                && found.timeout_seconds == new.timeout_seconds
-                && found.memory_mib == new.memory_mib
-                && found.environment == new.environment
-                && found.concurrency_limit == new.concurrency_limit
-                && found.code_bytes == new.package.len() as u64
-                && found.code_hash == code_hash(&new.package);
-            if same {
-                return Ok(Outcome::Unchanged);
-            }
-            engines.functions.update(&spec.name, change).await?;
-            Ok(Outcome::Updated)
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// SHA-256 in base64, as function definitions name their packages.
-fn code_hash(package: &[u8]) -> String {
-    use sha2::Digest as _;
-    STANDARD.encode(sha2::Sha256::digest(package))
-}
-
-/// The function's variables; `${millstream}` in a value stands for this binary.
-fn environment(spec: &FunctionSpec) -> BTreeMap<String, String> {
-    let binary = std::env::current_exe().map(|path| path.display().to_string()).unwrap_or_default();
-    spec.environment.iter().map(|(name, value)| (name.clone(), value.replace("${millstream}", &binary))).collect()
 }
 
 async fn query(engines: &Engines, spec: &QuerySpec, sql_files: &BTreeMap<String, String>) -> anyhow::Result<Outcome> {

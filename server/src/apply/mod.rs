@@ -9,6 +9,7 @@ mod azure;
 mod carry_out;
 pub mod check;
 pub mod create;
+mod function;
 mod mapping;
 mod message_topic;
 pub mod package;

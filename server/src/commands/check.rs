@@ -23,6 +23,8 @@ pub fn run(file: &Path) -> anyhow::Result<()> {
         (pipeline.hubs.len(), "event hubs"),
         (pipeline.queries.len(), "queries"),
         (pipeline.functions.len(), "functions"),
+        (pipeline.queues.len(), "queues"),
+        (pipeline.mappings.len(), "mappings"),
         (pipeline.tables.len(), "tables"),
         (pipeline.buckets.len(), "blob containers"),
         (pipeline.databases.len(), "databases"),

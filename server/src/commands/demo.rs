@@ -14,6 +14,7 @@ use crate::cli::{DemoArgs, ServeArgs};
 use crate::demo::example::{self, Example};
 use crate::demo::producer::{Destination, Feed, Sent, produce};
 use crate::demo::summary::Summary;
+use crate::demo::tweets;
 use crate::node::Node;
 use crate::settings::Settings;
 
@@ -32,6 +33,9 @@ pub async fn run(args: &DemoArgs) -> anyhow::Result<()> {
     serve.dev = true;
     if args.paid_api {
         return paid_api(&mut serve, args.seconds).await;
+    }
+    if args.tweets {
+        return tweets::run(&serve, args).await;
     }
     let example = if args.azure { example::AZURE } else { example::AWS };
     let node = Node::start(Settings::from_args(&serve)?).await?;

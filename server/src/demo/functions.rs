@@ -16,9 +16,9 @@ use millstream_aws::sigv4::{Credentials, sign};
 use millstream_types::Clock;
 use serde_json::{Value, json};
 
-use super::quotes;
+use super::{quotes, tweets};
 
-type Error = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// Answers invocations until the node ends the process or its runtime API is gone.
 ///
@@ -46,17 +46,17 @@ pub async fn run(handler: &str, clock: &dyn Clock) -> Result<(), Error> {
             "post-transaction" => function.post_transaction(&invocation, event, clock).await,
             "save-share-change" => function.save_share_change(&invocation, &event, clock).await,
             "announce" => announce(&event),
+            "decode-tweets" => tweets::functions::decode(&function, &invocation, &event, clock).await,
+            "save-tweets" => tweets::functions::save(&function, &invocation, &event, clock).await,
+            "save-tweets-fixed" => tweets::functions::save_fixed(&function, &invocation, &event, clock).await,
             "quotes" => Ok(serde_json::from_slice(&event).map(|event| quotes::answer(&event))?),
-            other => Err(format!(
-                "expected the handler post-transaction, save-share-change, announce or quotes, found {other}"
-            )
-            .into()),
+            other => Err(format!("there is no handler {other} in this binary").into()),
         };
         function.answer(&invocation, outcome).await?;
     }
 }
 
-fn variable(name: &str) -> Result<String, Error> {
+pub(super) fn variable(name: &str) -> Result<String, Error> {
     env::var(name).map_err(|_| format!("the variable {name} is missing: this runs as a function of a node").into())
 }
 
@@ -70,7 +70,7 @@ fn announce(event: &[u8]) -> Result<Value, Error> {
 }
 
 /// What the runtime API says of an invocation.
-struct Invocation {
+pub(super) struct Invocation {
     id: String,
     trace: String,
 }
@@ -84,7 +84,7 @@ impl Invocation {
     }
 }
 
-struct DemoFunction {
+pub(super) struct DemoFunction {
     client: Client<HttpConnector, Full<Bytes>>,
     runtime: String,
     endpoint: String,
@@ -155,7 +155,7 @@ impl DemoFunction {
     }
 
     /// A signed call of an AWS JSON protocol.
-    async fn call(
+    pub(super) async fn call(
         &self,
         invocation: &Invocation,
         service: &str,
@@ -163,22 +163,50 @@ impl DemoFunction {
         request: &Value,
         clock: &dyn Clock,
     ) -> Result<Value, Error> {
-        let body = Bytes::from(serde_json::to_vec(request)?);
-        let mut request = Request::builder()
+        let request = Request::builder()
             .method(Method::POST)
             .uri(format!("{}/", self.endpoint))
             .header(header::CONTENT_TYPE, "application/x-amz-json-1.1")
             .header("x-amz-target", target)
-            .header("x-amzn-trace-id", &invocation.trace)
-            .body(body.clone())?;
+            .body(Bytes::from(serde_json::to_vec(request)?))?;
+        let answer = self.send(invocation, service, target, request, clock).await?;
+        Ok(serde_json::from_slice(&answer)?)
+    }
+
+    /// Hands an event to another function and does not wait for what it does.
+    pub(super) async fn invoke_later(
+        &self,
+        invocation: &Invocation,
+        function: &str,
+        event: &Value,
+        clock: &dyn Clock,
+    ) -> Result<(), Error> {
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(format!("{}/2015-03-31/functions/{function}/invocations", self.endpoint))
+            .header("x-amz-invocation-type", "Event")
+            .body(Bytes::from(serde_json::to_vec(event)?))?;
+        self.send(invocation, "lambda", "Invoke", request, clock).await.map(drop)
+    }
+
+    /// Signs a request and sends it; `what` is what errors call it.
+    async fn send(
+        &self,
+        invocation: &Invocation,
+        service: &str,
+        what: &str,
+        mut request: Request<Bytes>,
+        clock: &dyn Clock,
+    ) -> Result<Bytes, Error> {
+        request.headers_mut().insert("x-amzn-trace-id", invocation.trace.parse()?);
         sign(&mut request, &self.credentials, &self.region, service, clock.now())?;
         let response = self.client.request(request.map(Full::new)).await?;
         let status = response.status();
         let answer = response.into_body().collect().await?.to_bytes();
         if status.is_success() {
-            return Ok(serde_json::from_slice(&answer)?);
+            return Ok(answer);
         }
-        Err(format!("{target} answered {status}: {}", String::from_utf8_lossy(&answer)).into())
+        Err(format!("{what} answered {status}: {}", String::from_utf8_lossy(&answer)).into())
     }
 
     async fn answer(&self, invocation: &Invocation, outcome: Result<Value, Error>) -> Result<(), Error> {

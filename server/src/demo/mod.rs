@@ -1,5 +1,5 @@
-//! The demo: the stock-trades example, embedded, with a producer of trades and a summary in the terminal; and the example of
-//! an API that earns money, to be looked at in its portal.
+//! The demos: the stock-trades examples, embedded, with a producer of trades and a summary in the terminal; the tweets example
+//! with its own; and the example of an API that earns money, to be looked at in its portal.
 
 pub mod example;
 pub mod functions;
@@ -7,3 +7,4 @@ pub mod producer;
 pub mod quotes;
 pub mod summary;
 pub mod trades;
+pub mod tweets;

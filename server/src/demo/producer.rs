@@ -53,9 +53,9 @@ pub struct Destination {
 /// What was sent. Shared with the summary.
 #[derive(Debug, Default)]
 pub struct Sent {
-    /// Trades that the API took.
+    /// Trades or tweets that the node took.
     pub accepted: AtomicU64,
-    /// Trades that it refused, or that did not reach it.
+    /// Those that it refused, or that did not reach it.
     pub failed: AtomicU64,
     /// Whether the feed has ended.
     pub ended: std::sync::atomic::AtomicBool,
@@ -68,8 +68,9 @@ impl Sent {
         self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn fail(&self, error: String) {
-        self.failed.fetch_add(1, Ordering::Relaxed);
+    /// Counts what was not taken.
+    pub(super) fn fail(&self, count: u64, error: String) {
+        self.failed.fetch_add(count, Ordering::Relaxed);
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
     }
 }
@@ -121,7 +122,7 @@ impl Sender {
                     tokio::time::sleep_until(at).await;
                     self.send(trade).await;
                 }
-                Err(error) => self.sent.fail(error.to_string()),
+                Err(error) => self.sent.fail(1, error.to_string()),
             }
         }
         self.sent.ended.store(true, Ordering::Relaxed);
@@ -136,7 +137,7 @@ impl Sender {
                 Ok(()) => {
                     sender.sent.accepted.fetch_add(1, Ordering::Relaxed);
                 }
-                Err(error) => sender.sent.fail(error),
+                Err(error) => sender.sent.fail(1, error),
             }
             drop(permit);
         });

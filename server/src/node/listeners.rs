@@ -45,6 +45,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::console_listener::ConsoleListener;
 use super::event_hubs::{self, EventHubsListeners};
 use super::portal::{self, PortalListener};
 use super::{Engines, api_keys, bind, keys, marketplace};
@@ -109,7 +110,7 @@ impl Listeners {
         tasks.spawn(async move {
             // Live pages never end by themselves, so the node does not wait for them.
             tokio::select! {
-                served = axum::serve(self.console, pages) => report("console", served),
+                served = axum::serve(ConsoleListener(self.console), pages) => report("console", served),
                 () = ended => {}
             }
         });

@@ -3,6 +3,7 @@
 //! Read next: [`engines`] (what is plugged into what), [`listeners`] (who can ask).
 
 mod api_keys;
+mod console_listener;
 mod engines;
 mod event_hubs;
 mod housekeeping;

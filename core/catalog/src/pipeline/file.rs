@@ -7,6 +7,7 @@ use toml::Spanned;
 
 use super::access::{RoleTable, UserTable};
 use super::azure::{ApiManagementTable, BlobContainerTable, CosmosDatabaseTable, EventHubTable, TopicTable};
+use super::function::FunctionTable;
 use super::mapping::MappingTable;
 use super::message_topic::MessageTopicTable;
 use super::plan::{ApiKeyTable, PlanTable};
@@ -110,24 +111,6 @@ pub(super) struct KeyTable {
     pub(super) name: String,
     #[serde(rename = "type")]
     pub(super) key_type: KeyType,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct FunctionTable {
-    pub(super) name: Spanned<String>,
-    pub(super) runtime: String,
-    pub(super) handler: String,
-    pub(super) code: Spanned<String>,
-    /// Without it the function may do everything.
-    pub(super) role: Option<Spanned<String>>,
-    #[serde(default = "thirty")]
-    pub(super) timeout_seconds: u32,
-    #[serde(default = "mib_256")]
-    pub(super) memory_mib: u32,
-    pub(super) concurrency_limit: Option<u32>,
-    #[serde(default)]
-    pub(super) environment: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -299,14 +282,6 @@ fn five() -> u64 {
 
 fn five_minutes() -> u32 {
     300
-}
-
-fn thirty() -> u32 {
-    30
-}
-
-fn mib_256() -> u32 {
-    256
 }
 
 fn prod() -> String {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::collection::Catalog;
-use crate::definition::{HubDefinition, StreamOwner};
+use crate::definition::{EventSchema, HubDefinition, StreamOwner};
 
 /// The namespace whose hubs are named without it.
 const DEFAULT_NAMESPACE: &str = "default";
@@ -26,6 +26,9 @@ pub struct Known {
     pub roles: BTreeSet<String>,
     /// Queues.
     pub queues: BTreeSet<String>,
+    /// Topics of messages.
+    #[serde(default)]
+    pub topics: BTreeSet<String>,
     /// Hubs, those of other namespaces as `NAMESPACE/HUB`, and their streams.
     pub hubs: BTreeMap<String, String>,
 }
@@ -40,6 +43,8 @@ impl Known {
         };
         let streams = catalog.streams.list();
         let of_users = streams.iter().filter(|stream| stream.owner == StreamOwner::User);
+        let topics = catalog.topics.list();
+        let topics = topics.iter();
         Self {
             streams: of_users.map(|stream| stream.name.clone()).collect(),
             delivery_streams: catalog.delivery_streams.list().iter().map(|found| found.name.clone()).collect(),
@@ -47,6 +52,10 @@ impl Known {
             functions: catalog.functions.list().iter().map(|function| function.name.clone()).collect(),
             roles: catalog.roles.list().iter().map(|role| role.name.clone()).collect(),
             queues: catalog.queues.list().iter().map(|queue| queue.name.clone()).collect(),
+            topics: topics
+                .filter(|topic| topic.schema == EventSchema::Message)
+                .map(|topic| topic.name.clone())
+                .collect(),
             hubs: catalog.hubs.list().iter().map(|found| hub(found)).collect(),
         }
     }

@@ -9,6 +9,7 @@ mod access;
 mod azure;
 mod file;
 pub mod form;
+mod function;
 mod known;
 mod mapping;
 mod message_topic;
@@ -23,6 +24,7 @@ use std::path::PathBuf;
 pub use access::{GrantsSpec, RoleSpec, UserSpec};
 pub use azure::{DocumentDatabaseSpec, EventSubscriptionSpec, HubSpec, ManagedServiceSpec, TopicSpec};
 pub use file::RouteIntegration;
+pub use function::{AsyncSpec, FunctionSpec, FunctionTarget};
 pub use known::Known;
 pub use mapping::MappingSpec;
 pub use message_topic::{MessageSubscriptionSpec, MessageTopicSpec};
@@ -118,29 +120,6 @@ pub struct TableSpec {
     pub provisioned: Option<(u64, u64)>,
     /// The attribute that says when an item may go.
     pub expiry: Option<String>,
-}
-
-/// A function to be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FunctionSpec {
-    /// Its name.
-    pub name: String,
-    /// The runtime's identifier.
-    pub runtime: String,
-    /// What the runtime calls.
-    pub handler: String,
-    /// The folder or zip file of its code, relative to the pipeline file.
-    pub code: Located<PathBuf>,
-    /// The role whose rights it has; `None`: it may do everything.
-    pub role: Option<String>,
-    /// Longest run.
-    pub timeout_seconds: u32,
-    /// Memory limit.
-    pub memory_mib: u32,
-    /// At most this many at once.
-    pub concurrency_limit: Option<u32>,
-    /// Variables.
-    pub environment: std::collections::BTreeMap<String, String>,
 }
 
 /// A continuous query to be.

@@ -5,14 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::Spanned;
 
 use super::file::{
-    ApiTable, BlobTable, CosmosTable, DeliveryStreamTable, DialectName, FunctionTable, InputTable, KeyTable,
-    OutputTable, PipelineFile, QueryTable, StartName, StreamTable, TableTable, ToleranceName,
+    ApiTable, BlobTable, CosmosTable, DeliveryStreamTable, DialectName, InputTable, KeyTable, OutputTable,
+    PipelineFile, QueryTable, StartName, StreamTable, TableTable, ToleranceName,
 };
 use super::known::Known;
 use super::source::{Located, Mistake, Source, nearest};
 use super::{
-    ApiSpec, DeliveryStreamSpec, FunctionSpec, InputSpec, OutputSpec, Pipeline, QuerySpec, RouteSpec, SqlText,
-    StreamSpec, TableSpec,
+    ApiSpec, DeliveryStreamSpec, InputSpec, OutputSpec, Pipeline, QuerySpec, RouteSpec, SqlText, StreamSpec, TableSpec,
 };
 use crate::definition::{
     ColumnDefinition, ColumnType, Compression, DocumentOutput, EventOrder, KeyAttribute, ObjectDestination,
@@ -34,8 +33,10 @@ pub(super) struct Resolver<'s> {
     delivery_streams: Names,
     pub(super) tables: Names,
     pub(super) functions: Names,
-    roles: Names,
+    pub(super) roles: Names,
     pub(super) queues: Names,
+    /// Topics of messages.
+    pub(super) topics: Names,
     pub(super) apis: Names,
     pub(super) plans: Names,
     /// Hubs and their streams.
@@ -54,6 +55,7 @@ pub(super) fn resolve(source: &Source<'_>, file: PipelineFile, known: &Known) ->
         functions: Names::new(),
         roles: Names::new(),
         queues: Names::new(),
+        topics: file.sns_topic.iter().map(|table| table.name.get_ref().clone()).collect(),
         apis: Names::new(),
         plans: file.plans.keys().cloned().collect(),
         hubs: BTreeMap::new(),
@@ -116,6 +118,7 @@ impl Resolver<'_> {
         self.functions.extend(known.functions.iter().cloned());
         self.roles.extend(known.roles.iter().cloned());
         self.queues.extend(known.queues.iter().cloned());
+        self.topics.extend(known.topics.iter().cloned());
         for (name, stream) in &known.hubs {
             self.hubs.entry(name.clone()).or_insert_with(|| stream.clone());
         }
@@ -162,8 +165,17 @@ impl Resolver<'_> {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("define it: [[{}]] with name = \"{}\"", kind.replace(' ', "_"), name.get_ref()),
         };
-        let place = if self.on_node { "in this file or on the node" } else { "in this file" };
+        let place = self.place();
         self.wrong(line, format!("there is no {kind} `{}` {place}", name.get_ref()), hint);
+    }
+
+    /// Where names are looked for.
+    pub(super) fn place(&self) -> &'static str {
+        if self.on_node { "in this file or on the node" } else { "in this file" }
+    }
+
+    pub(super) fn locate<T>(&self, value: T, span: &std::ops::Range<usize>) -> Located<T> {
+        self.source.locate(value, span)
     }
 
     pub(super) fn range(&mut self, line: usize, what: &str, found: u64, (low, high): (u64, u64)) {
@@ -221,29 +233,6 @@ impl Resolver<'_> {
             changes: table.changes,
             provisioned: table.capacity.map(|capacity| (capacity.reads, capacity.writes)),
             expiry: table.expiry,
-        };
-        Located { value, line }
-    }
-
-    fn function(&mut self, table: FunctionTable) -> Located<FunctionSpec> {
-        let line = self.line(&table.name);
-        self.range(line, "timeout_seconds", table.timeout_seconds.into(), (1, 900));
-        self.range(line, "memory_mib", table.memory_mib.into(), (128, 10_240));
-        if let Some(role) = &table.role {
-            let roles = self.roles.clone();
-            self.refers("role", &roles, role);
-        }
-        let code_span = table.code.span();
-        let value = FunctionSpec {
-            name: table.name.into_inner(),
-            runtime: table.runtime,
-            handler: table.handler,
-            code: self.source.locate(table.code.into_inner().into(), &code_span),
-            role: table.role.map(Spanned::into_inner),
-            timeout_seconds: table.timeout_seconds,
-            memory_mib: table.memory_mib,
-            concurrency_limit: table.concurrency_limit,
-            environment: table.environment,
         };
         Located { value, line }
     }

@@ -7,7 +7,7 @@ use landlock::{
     path_beneath_rules,
 };
 
-use super::Plan;
+use super::{Extent, Plan};
 
 /// The newest form of Landlock that is used; of an older kernel, what it has.
 const LANDLOCK: ABI = ABI::V6;
@@ -67,8 +67,8 @@ const OWN: &[&str] = &["/proc"];
 /// Devices that give or take bytes and keep nothing.
 const DEVICES: &[&str] = &["/dev/full", "/dev/null", "/dev/random", "/dev/urandom", "/dev/zero"];
 
-/// Keeps this process, and all that it will start, to what the plan allows. `false`: the kernel has no Landlock.
-pub(super) fn confine(plan: &Plan) -> Result<bool, RulesetError> {
+/// Keeps this process, and all that it will start, to what the plan allows, as far as the kernel can.
+pub(super) fn confine(plan: &Plan) -> Result<Extent, RulesetError> {
     let everything = AccessFs::from_all(LANDLOCK);
     let run = AccessFs::from_read(LANDLOCK);
     let system = SYSTEM.iter().chain(if plan.namespaces { OWN } else { MACHINE });
@@ -82,5 +82,28 @@ pub(super) fn confine(plan: &Plan) -> Result<bool, RulesetError> {
         .add_rules(path_beneath_rules(DEVICES, AccessFs::ReadFile | AccessFs::WriteFile))?
         .add_rules(path_beneath_rules([temporary], everything))?
         .restrict_self()?;
-    Ok(status.ruleset != RulesetStatus::NotEnforced)
+    Ok(extent(status.ruleset))
+}
+
+fn extent(status: RulesetStatus) -> Extent {
+    match status {
+        RulesetStatus::FullyEnforced => Extent::Whole,
+        RulesetStatus::PartiallyEnforced => Extent::Part,
+        RulesetStatus::NotEnforced => Extent::None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::confinement::Confinement;
+
+    #[test]
+    fn what_holds_in_part_is_not_all() {
+        let told = |status| Confinement { files: extent(status), namespaces: true, limits: true, peers: true };
+        assert!(told(RulesetStatus::FullyEnforced).whole());
+        let part = told(RulesetStatus::PartiallyEnforced);
+        assert!(!part.whole() && part.to_string().contains("in force in part"), "{part}");
+        assert!(!told(RulesetStatus::NotEnforced).whole());
+    }
 }

@@ -39,19 +39,38 @@ pub struct Launcher {
 pub struct Confinement {
     /// Landlock: only the package, the runtime and the system's programs can be read, only its own `/tmp` written; no
     /// signal reaches another process and no memory or environment of another can be read.
-    pub files: bool,
+    pub files: Extent,
     /// User, mount, process and IPC namespaces: it sees no other process, not the data folder, and has its own `/tmp`;
     /// all that it started ends with it.
     pub namespaces: bool,
     /// Limits of memory, files, processes and disk.
     pub limits: bool,
+    /// The machine tells who is at the other end of a connection: a process's work and the console are out of reach of
+    /// others.
+    #[serde(default)]
+    pub peers: bool,
+}
+
+/// How much of a layer this machine's kernel has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Extent {
+    /// Nothing.
+    None,
+    /// What an older kernel has: of [`Confinement::files`] not all kinds of access, or no protection from signals.
+    Part,
+    /// All of it.
+    Whole,
 }
 
 impl Confinement {
+    /// What holds without any help of the kernel's.
+    pub(crate) const LIMITED: Self = Self { files: Extent::None, namespaces: false, limits: true, peers: false };
+
     /// Whether everything there is holds.
     #[must_use]
     pub fn whole(self) -> bool {
-        self.files && self.namespaces && self.limits
+        self.files == Extent::Whole && self.namespaces && self.limits && self.peers
     }
 
     /// How many processes stand between the node and the runtime.
@@ -63,12 +82,18 @@ impl Confinement {
 impl fmt::Display for Confinement {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let say = |there: bool| if there { "in force" } else { "not available" };
+        let files = match self.files {
+            Extent::None => "not available",
+            Extent::Part => "in force in part, the kernel is older than 6.12",
+            Extent::Whole => "in force",
+        };
         write!(
             formatter,
-            "files (Landlock): {}; processes (namespaces): {}; limits: {}",
-            say(self.files),
+            "files (Landlock): {}; processes (namespaces): {}; limits: {}; peers: {}",
+            files,
             say(self.namespaces),
-            say(self.limits)
+            say(self.limits),
+            say(self.peers)
         )
     }
 }
@@ -126,14 +151,13 @@ impl Limits {
 
 /// Finds out what this machine allows, by trying it. Starts processes: not for an async worker.
 pub(crate) fn probe(launcher: &Launcher, temporary: PathBuf) -> Confinement {
-    let none = Confinement { files: false, namespaces: false, limits: true };
     [true, false]
         .into_iter()
         .find_map(|namespaces| {
             let plan = Plan { namespaces, probe: true, temporary: temporary.clone(), ..Plan::default() };
             ask(launcher, &plan).ok()
         })
-        .unwrap_or(none)
+        .unwrap_or(Confinement::LIMITED)
 }
 
 fn ask(launcher: &Launcher, plan: &Plan) -> io::Result<Confinement> {

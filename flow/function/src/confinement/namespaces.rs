@@ -117,6 +117,8 @@ pub(super) fn settle(tasks: u64) -> io::Result<()> {
     mount("proc", "/proc", "proc", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, None)?;
     // Kernels before 6.14 know this number only for the whole machine and refuse it: there the node counts.
     let _ = fs::write("/proc/sys/kernel/pid_max", tasks.to_string());
+    // Shared memory of System V belongs to no process and no limit: there is none. Older kernels ask for more rights.
+    let _ = fs::write("/proc/sys/kernel/shmmni", "0");
     // What is started from here on has no rights.
     clear_ambient_capability_set()?;
     set_capabilities(

@@ -1,5 +1,5 @@
-//! .NET: which of the installed releases runs a function, and the bootstrap, whose C# sources are compiled once, when the
-//! first function needs it.
+//! .NET: which of the installed releases runs a function, and the bootstrap, which is compiled once, when the first function
+//! needs it. How C# is compiled stands in `csharp.rs`.
 //!
 //! A handler `Assembly::Namespace.Class::Method` is called by the bootstrap; a handler without `::` names an assembly that
 //! speaks the runtime API itself and is started directly.
@@ -10,21 +10,13 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use sha2::{Digest as _, Sha256};
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 use super::Program;
+use super::csharp::{self, Kind};
 use crate::error::FunctionError;
-
-/// The bootstrap's sources.
-const SOURCES: &[(&str, &str)] = &[
-    ("Boot.cs", include_str!("../../dotnet/boot/Boot.cs")),
-    ("Handler.cs", include_str!("../../dotnet/boot/Handler.cs")),
-    ("Context.cs", include_str!("../../dotnet/boot/Context.cs")),
-    ("Json.cs", include_str!("../../dotnet/boot/Json.cs")),
-];
 
 /// The framework that functions and the bootstrap run on.
 const FRAMEWORK: &str = "Microsoft.NETCore.App";
@@ -32,8 +24,9 @@ const FRAMEWORK: &str = "Microsoft.NETCore.App";
 /// What is asked for in the words that people know.
 const HOST_NEEDED: &str = "the .NET runtime: install it so that `dotnet` is on the path, or name the program in \
                            MILLSTREAM_DOTNET or the setting `dotnet`";
-const COMPILER_NEEDED: &str = "a C# compiler once, for its bootstrap: install the .NET SDK or Mono's `mcs`, name one in \
-                               MILLSTREAM_CSHARP_COMPILER, or name a compiled bootstrap in MILLSTREAM_DOTNET_BOOTSTRAP";
+
+/// The release that is asked for when a package is compiled. It runs on whatever there is.
+const PACKAGE_RELEASE: u32 = 8;
 
 /// How long a compiler or the host may take: a machine that takes longer has something wrong.
 const PROGRAM_MAX: Duration = Duration::from_secs(60);
@@ -61,7 +54,7 @@ pub(super) fn version(identifier: &str) -> Option<u32> {
 
 /// An installed release of the framework.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Release {
+pub(super) struct Release {
     version: String,
     /// Its assemblies.
     folder: PathBuf,
@@ -75,8 +68,8 @@ impl Release {
 
 /// What is installed.
 #[derive(Debug, Clone)]
-struct Installed {
-    host: PathBuf,
+pub(super) struct Installed {
+    pub(super) host: PathBuf,
     releases: Vec<Release>,
 }
 
@@ -91,15 +84,10 @@ pub(super) struct Dotnet {
 impl Dotnet {
     /// Writes the sources into a folder of their own. Works on the disk.
     pub(super) fn new(options: DotnetOptions, folder: &Path) -> io::Result<Self> {
-        let mut hash = Sha256::new();
-        SOURCES.iter().for_each(|(_, source)| hash.update(source));
-        let digest: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         // Sources that change make another folder: what was compiled from others is never taken for theirs.
-        let folder = folder.join(format!("dotnet-{digest}"));
+        let folder = folder.join(format!("dotnet-{}", csharp::digest()));
         std::fs::create_dir_all(&folder)?;
-        for (name, source) in SOURCES {
-            std::fs::write(folder.join(name), source)?;
-        }
+        csharp::write(&folder)?;
         Ok(Self { options, folder, installed: OnceCell::new(), bootstrap: OnceCell::new() })
     }
 
@@ -192,32 +180,16 @@ impl Dotnet {
 
     async fn compile(&self, version: u32, to: &Path) -> Result<(), FunctionError> {
         let installed = self.installed(version).await?;
-        let compiler = self.compiler(installed).await.ok_or_else(|| missing(version, COMPILER_NEEDED.to_owned()))?;
-        let references = self.options.references.clone().or_else(|| installed.oldest()).unwrap_or_default();
-        // Compiled beside its place and renamed: a crash leaves no half assembly under the name.
-        let unfinished = self.folder.join(format!("{}.dll", uuid::Uuid::new_v4()));
-        let mut command = Command::new(&compiler[0]);
-        command
-            .args(&compiler[1..])
-            .args(["-nologo", "-noconfig", "-nostdlib", "-optimize", "-target:exe"])
-            .arg(joined("-out:", &unfinished))
-            .args(assemblies(&references).iter().map(|path| joined("-r:", path)))
-            .args(SOURCES.iter().map(|(name, _)| self.folder.join(name)));
-        let wrong =
-            |reason: String| missing(version, format!("{COMPILER_NEEDED}; {}: {reason}", compiler[0].display()));
-        run(&mut command).await.map_err(wrong)?;
-        tokio::fs::rename(&unfinished, to).await.map_err(|error| wrong(error.to_string()))
+        let sources = csharp::sources(&self.folder, csharp::BOOTSTRAP);
+        csharp::compile(&self.options, installed, version, Kind::Program, &sources, to).await
     }
 
-    /// The compiler and its first arguments: what is named, Mono's, the SDK's.
-    async fn compiler(&self, installed: &Installed) -> Option<Vec<PathBuf>> {
-        if let Some(compiler) = self.options.compiler.clone().or_else(|| on_path("mcs")) {
-            return Some(vec![compiler]);
-        }
-        let listed = run(Command::new(&installed.host).arg("--list-sdks")).await.ok()?;
-        let (version, folder) = listed.lines().filter_map(|line| line.trim().split_once(" [")).next_back()?;
-        let compiler = Path::new(folder.trim_end_matches(']')).join(version).join("Roslyn/bincore/csc.dll");
-        compiler.is_file().then(|| vec![installed.host.clone(), compiler])
+    /// Compiles C# for a package, with the names of events and clients that it may use without NuGet.
+    pub(super) async fn compile_package(&self, sources: &[PathBuf], to: &Path) -> Result<(), FunctionError> {
+        let installed = self.installed(PACKAGE_RELEASE).await?;
+        let mut sources = sources.to_vec();
+        sources.extend(csharp::sources(&self.folder, csharp::LIBRARIES));
+        csharp::compile(&self.options, installed, PACKAGE_RELEASE, Kind::Library, &sources, to).await
     }
 }
 
@@ -231,7 +203,8 @@ impl Installed {
         })
     }
 
-    fn oldest(&self) -> Option<PathBuf> {
+    /// The assemblies of the oldest release.
+    pub(super) fn oldest(&self) -> Option<PathBuf> {
         self.releases.iter().min_by_key(|release| release.major()).map(|release| release.folder.clone())
     }
 }
@@ -246,27 +219,8 @@ fn releases(listed: &str) -> Vec<Release> {
     listed.lines().filter_map(release).collect()
 }
 
-/// What a bootstrap is compiled against. What old compilers stumble over, and nothing here needs, is left out.
-fn assemblies(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut found: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
-    found.retain(|path| {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let managed = ["System", "Microsoft", "mscorlib", "netstandard"].iter().any(|start| name.starts_with(start));
-        managed && name.ends_with(".dll") && !name.contains("WindowsRuntime") && !name.contains("VisualBasic")
-    });
-    found.sort();
-    found
-}
-
-fn joined(prefix: &str, path: &Path) -> OsString {
-    let mut argument = OsString::from(prefix);
-    argument.push(path);
-    argument
-}
-
 /// Runs a program to its end; gives what it printed, or what it said went wrong.
-async fn run(command: &mut Command) -> Result<String, String> {
+pub(super) async fn run(command: &mut Command) -> Result<String, String> {
     let output = command.stdin(Stdio::null()).kill_on_drop(true).output();
     let output = timeout(PROGRAM_MAX, output).await.map_err(|_| format!("it took more than {PROGRAM_MAX:?}"))?;
     let output = output.map_err(|error| error.to_string())?;
@@ -278,12 +232,12 @@ async fn run(command: &mut Command) -> Result<String, String> {
     Err(said.lines().next().unwrap_or("it failed without a word").to_owned())
 }
 
-fn on_path(name: &str) -> Option<PathBuf> {
+pub(super) fn on_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|folder| folder.join(name)).find(|program| program.is_file())
 }
 
-fn missing(version: u32, needs: String) -> FunctionError {
+pub(super) fn missing(version: u32, needs: String) -> FunctionError {
     FunctionError::RuntimeMissing { runtime: format!("dotnet{version}"), needs }
 }
 

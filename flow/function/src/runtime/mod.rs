@@ -1,5 +1,6 @@
 //! Which program runs a function: the bootstraps for Node.js, Python and .NET, or the package's own.
 
+mod csharp;
 mod dotnet;
 
 use std::ffi::OsString;
@@ -104,6 +105,11 @@ impl Runtimes {
             }
             Runtime::Dotnet(version) => self.dotnet.program(version, task_root, handler, memory_mib).await,
         }
+    }
+
+    /// Compiles C# for a package.
+    pub(crate) async fn compile_csharp(&self, sources: &[PathBuf], to: &Path) -> Result<(), FunctionError> {
+        self.dotnet.compile_package(sources, to).await
     }
 
     fn of(&self, path: PathBuf, arguments: Vec<OsString>) -> Program {

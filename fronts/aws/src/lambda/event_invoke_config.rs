@@ -44,9 +44,6 @@ pub(super) async fn call(
     rest: &[&str],
 ) -> Result<Response<Bytes>, ServiceError> {
     let name = function_name(name);
-    if request.parameters().get("Qualifier").is_some_and(|qualifier| qualifier != "$LATEST") {
-        return Err(super::create_function::unsupported("Qualifier: versions and aliases of functions"));
-    }
     let function = lambda.functions.get(&name).map_err(|error| lambda.error(&error))?;
     match (method, rest) {
         (&Method::PUT, []) => put(lambda, request, &function, None).await,

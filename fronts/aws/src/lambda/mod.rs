@@ -67,6 +67,10 @@ impl Lambda {
 
     /// Answers a request: every operation that there is, by method and path.
     pub(crate) async fn call(&self, request: &RestRequest) -> Response<Bytes> {
+        if request.parameters().get("Qualifier").is_some_and(|qualifier| qualifier != "$LATEST") {
+            let error = create_function::unsupported("Qualifier: versions and aliases of functions");
+            return rest_protocol::error(&error);
+        }
         let segments = request.segments();
         let parts: Vec<&str> = segments.iter().map(String::as_str).collect();
         let answer = match (&request.method, parts.as_slice()) {

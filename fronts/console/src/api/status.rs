@@ -74,6 +74,7 @@ pub async fn show(State(console): State<Console>) -> Json<Value> {
     Json(json!({
         "function_confinement": {
             "files": confinement.files, "namespaces": confinement.namespaces, "limits": confinement.limits,
+            "peers": confinement.peers,
         },
         "apis": apis.collect::<Vec<_>>(),
         "streams": streams.collect::<Vec<_>>(),

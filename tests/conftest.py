@@ -5,6 +5,7 @@
 
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import socket
@@ -45,14 +46,15 @@ def dotnet():
 class Node:
     """A `millstream serve` on free ports and a folder of its own, with `--dev` unless it is said."""
 
-    def __init__(self, *flags, development=True):
+    def __init__(self, *flags, development=True, descriptors=None):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="millstream-"))
         self.data = self.folder / "data"
         self.port, self.console_port = free_port(), free_port()
-        self.amqp_port = free_port()
+        self.amqp_port, self.kafka_port = free_port(), free_port()
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self.console = f"http://127.0.0.1:{self.console_port}"
         self.flags = (*flags, "--dev") if development else flags
+        self.descriptors = descriptors
         self.process = None
         self.log = self.folder / "serve.log"
 
@@ -64,9 +66,10 @@ class Node:
         environment.update(dotnet())
         command = [BINARY, "serve", "--data", str(self.data), "--aws-listen", f"127.0.0.1:{self.port}",
                    "--console-listen", f"127.0.0.1:{self.console_port}",
-                   "--eventhubs-listen", f"127.0.0.1:{self.amqp_port}", *self.flags]
+                   "--eventhubs-listen", f"127.0.0.1:{self.amqp_port}",
+                   "--kafka-listen", f"127.0.0.1:{self.kafka_port}", *self.flags]
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, preexec_fn=self.limit)
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
@@ -77,6 +80,10 @@ class Node:
             except OSError:
                 time.sleep(0.02)
         raise RuntimeError(f"the node was not ready after {READY_SECONDS} s:\n{self.output()}")
+
+    def limit(self):
+        if self.descriptors:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (self.descriptors, self.descriptors))
 
     def output(self):
         return self.log.read_text(errors="replace") if self.log.exists() else ""

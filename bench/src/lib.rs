@@ -4,3 +4,4 @@ pub mod amqp;
 pub mod client;
 pub mod figures;
 pub mod http1;
+pub mod kafka;

@@ -107,6 +107,12 @@ pub struct ServeArgs {
     /// Where Event Hubs listens for AMQP under TLS, with --tls-cert [default: 127.0.0.1:5671]
     #[arg(long, value_name = "ADDRESS", env = "MILLSTREAM_EVENTHUBS_TLS_LISTEN")]
     pub eventhubs_tls_listen: Option<SocketAddr>,
+    /// Where Kafka clients are listened for [default: 127.0.0.1:9092]
+    #[arg(long, value_name = "ADDRESS", env = "MILLSTREAM_KAFKA_LISTEN")]
+    pub kafka_listen: Option<SocketAddr>,
+    /// Where Kafka clients are listened for under TLS, with --tls-cert [default: 127.0.0.1:9093]
+    #[arg(long, value_name = "ADDRESS", env = "MILLSTREAM_KAFKA_TLS_LISTEN")]
+    pub kafka_tls_listen: Option<SocketAddr>,
     /// A certificate with its chain (PEM): listen under TLS too
     #[arg(long, value_name = "FILE", env = "MILLSTREAM_TLS_CERT", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,

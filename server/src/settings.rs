@@ -26,6 +26,12 @@ pub struct Settings {
     pub eventhubs_listen: SocketAddr,
     /// Where Event Hubs listens for AMQP under TLS.
     pub eventhubs_tls_listen: SocketAddr,
+    /// Where Kafka clients are listened for.
+    pub kafka_listen: SocketAddr,
+    /// Where Kafka clients are listened for under TLS.
+    pub kafka_tls_listen: SocketAddr,
+    /// Whether a topic that a Kafka client asks for and that is not there is made.
+    pub kafka_create_topics: bool,
     /// A certificate and its key, to listen under TLS too.
     pub tls: Option<TlsFiles>,
     /// Where the console listens.
@@ -125,6 +131,9 @@ struct SettingsFile {
     aws_listen: Option<SocketAddr>,
     eventhubs_listen: Option<SocketAddr>,
     eventhubs_tls_listen: Option<SocketAddr>,
+    kafka_listen: Option<SocketAddr>,
+    kafka_tls_listen: Option<SocketAddr>,
+    kafka_create_topics: bool,
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
     console_listen: Option<SocketAddr>,
@@ -234,6 +243,9 @@ impl Settings {
                 .eventhubs_tls_listen
                 .or(file.eventhubs_tls_listen)
                 .unwrap_or_else(|| loopback(5671)),
+            kafka_listen: args.kafka_listen.or(file.kafka_listen).unwrap_or_else(|| loopback(9092)),
+            kafka_tls_listen: args.kafka_tls_listen.or(file.kafka_tls_listen).unwrap_or_else(|| loopback(9093)),
+            kafka_create_topics: file.kafka_create_topics,
             tls,
             console_listen: args.console_listen.or(file.console_listen).unwrap_or_else(|| loopback(8080)),
             portal_listen: args.portal_listen.or(file.portal_listen),
@@ -268,6 +280,8 @@ impl Settings {
             ("--aws-listen", self.aws_listen),
             ("--eventhubs-listen", self.eventhubs_listen),
             ("--eventhubs-tls-listen", self.eventhubs_tls_listen),
+            ("--kafka-listen", self.kafka_listen),
+            ("--kafka-tls-listen", self.kafka_tls_listen),
         ] {
             if self.dev && !address.ip().is_loopback() {
                 return Err(SettingsError::DevelopmentKeysInPublic { what, address });
@@ -284,7 +298,8 @@ impl Settings {
             let whole = parsed.filter(|url| matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some());
             whole.filter(|url| url.path() == "/").ok_or_else(|| SettingsError::PortalUrl(url.clone()))?;
         }
-        for address in [self.aws_listen, self.eventhubs_listen].into_iter().chain(self.portal_listen) {
+        for address in [self.aws_listen, self.eventhubs_listen, self.kafka_listen].into_iter().chain(self.portal_listen)
+        {
             if !address.ip().is_loopback() {
                 return Err(SettingsError::PlainInPublic(address));
             }
@@ -348,6 +363,8 @@ mod tests {
             &["--dev", "--eventhubs-tls-listen", "0.0.0.0:1"],
             &["--eventhubs-listen", "0.0.0.0:1"],
             &["--portal-listen", "0.0.0.0:1"],
+            &["--kafka-listen", "0.0.0.0:1"],
+            &["--dev", "--kafka-tls-listen", "0.0.0.0:1"],
             &["--dev", "--portal", "10.0.0.1:1"],
         ] {
             let error = settings(flags).unwrap_err().to_string();

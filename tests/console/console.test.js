@@ -146,12 +146,13 @@ const publish = async (id, eventType = "Power.On") => {
 
 const startDemo = async () => {
   assert.ok(existsSync(binary), `no binary at ${binary}: build it, or set MILLSTREAM_BIN or MILLSTREAM_CONSOLE`);
-  const [console, protocols, amqp] = [await freePort(), await freePort(), await freePort()];
+  const [console, protocols] = [await freePort(), await freePort()];
+  const [amqp, kafka] = [await freePort(), await freePort()];
   wire = `http://127.0.0.1:${protocols}`;
   const args = [
     "demo", "--data", path.join(folder, "data"),
     "--console-listen", `127.0.0.1:${console}`, "--aws-listen", `127.0.0.1:${protocols}`,
-    "--eventhubs-listen", `127.0.0.1:${amqp}`,
+    "--eventhubs-listen", `127.0.0.1:${amqp}`, "--kafka-listen", `127.0.0.1:${kafka}`,
   ];
   node = spawn(binary, args, { stdio: "ignore", cwd: path.join(here, "../..") });
   return `http://127.0.0.1:${console}`;

@@ -48,12 +48,13 @@ before(async () => {
   assert.ok(existsSync(binary), `no binary at ${binary}: build it, or set MILLSTREAM_BIN`);
   await mkdir(pictures, { recursive: true });
   folder = await mkdtemp(path.join(tmpdir(), "millstream-portal-"));
-  const [portal, console, protocols, amqp] = [await freePort(), await freePort(), await freePort(), await freePort()];
+  const [portal, console, protocols] = [await freePort(), await freePort(), await freePort()];
+  const [amqp, kafka] = [await freePort(), await freePort()];
   base = `http://127.0.0.1:${portal}`;
   const args = [
     "demo", "--paid-api", "--data", path.join(folder, "data"), "--portal-listen", `127.0.0.1:${portal}`,
     "--console-listen", `127.0.0.1:${console}`, "--aws-listen", `127.0.0.1:${protocols}`,
-    "--eventhubs-listen", `127.0.0.1:${amqp}`,
+    "--eventhubs-listen", `127.0.0.1:${amqp}`, "--kafka-listen", `127.0.0.1:${kafka}`,
   ];
   node = spawn(binary, args, { stdio: ["ignore", "pipe", "inherit"] });
   let said = "";

@@ -30,8 +30,8 @@ def test_clients_put_and_read_their_own(cloudwatch):
     dimensions = [{"Name": "Till", "Value": "1"}]
     cloudwatch.put_metric_data(Namespace="Shop", MetricData=[
         {"MetricName": "Sales", "Dimensions": dimensions, "Value": 10.0, "Unit": "Count", "Timestamp": NOW},
-        {"MetricName": "Sales", "Dimensions": dimensions, "Values": [1.0, 2.5], "Counts": [3, 2], "Timestamp": NOW},
-        {"MetricName": "Sales", "Dimensions": dimensions, "StatisticValues": {"SampleCount": 4, "Sum": 8, "Minimum": -1, "Maximum": 5}, "Timestamp": NOW},
+        {"MetricName": "Sales", "Dimensions": dimensions, "Values": [1.0, 2.5], "Counts": [3, 2], "Unit": "Count", "Timestamp": NOW},
+        {"MetricName": "Sales", "Dimensions": dimensions, "StatisticValues": {"SampleCount": 4, "Sum": 8, "Minimum": -1, "Maximum": 5}, "Unit": "Count", "Timestamp": NOW},
     ])
     answer = cloudwatch.get_metric_statistics(Namespace="Shop", MetricName="Sales", Dimensions=dimensions, Period=60,
                                               Statistics=["Sum", "SampleCount", "Minimum", "Maximum", "Average"], **SPAN)
@@ -43,6 +43,108 @@ def test_clients_put_and_read_their_own(cloudwatch):
     assert (result["Label"], result["Values"], result["StatusCode"]) == ("mean", [2.6], "Complete")
     listed = cloudwatch.list_metrics(Namespace="Shop", Dimensions=[{"Name": "Till"}], RecentlyActive="PT3H")["Metrics"]
     assert listed == [{"Namespace": "Shop", "MetricName": "Sales", "Dimensions": dimensions}]
+
+
+def put(cloudwatch, namespace, values, **more):
+    """One value a minute, the newest first; gives their times."""
+    times = [NOW.replace(second=0, microsecond=0) - datetime.timedelta(minutes=at) for at in range(len(values))]
+    cloudwatch.put_metric_data(Namespace=namespace, MetricData=[
+        {"MetricName": "m", "Dimensions": [{"Name": "d", "Value": "v"}], "Value": value, "Timestamp": time, **more}
+        for value, time in zip(values, times)])
+    return times
+
+
+def test_units_are_kept_apart(cloudwatch):
+    put(cloudwatch, "Units", [1.0], Unit="Seconds")
+    put(cloudwatch, "Units", [2.0], Unit="Bytes")
+    put(cloudwatch, "Units", [4.0])
+    asked = {"Namespace": "Units", "MetricName": "m", "Dimensions": [{"Name": "d", "Value": "v"}], "Period": 60,
+             "Statistics": ["Sum"], **SPAN}
+    points = cloudwatch.get_metric_statistics(**asked)["Datapoints"]
+    assert sorted((point["Unit"], point["Sum"]) for point in points) == [("Bytes", 2), ("None", 4), ("Seconds", 1)]
+    (point,) = cloudwatch.get_metric_statistics(**asked, Unit="Bytes")["Datapoints"]
+    assert (point["Unit"], point["Sum"]) == ("Bytes", 2)
+    assert cloudwatch.get_metric_statistics(**asked, Unit="Count")["Datapoints"] == []
+    one = query("Units", "m", "d", "v")
+    one["MetricStat"]["Unit"] = "Seconds"
+    answer = cloudwatch.get_metric_data(MetricDataQueries=[one], LabelOptions={"Timezone": "+0130"}, **SPAN)
+    assert answer["MetricDataResults"][0]["Values"] == [1]
+
+
+@pytest.mark.parametrize("order", ["TimestampAscending", "TimestampDescending"])
+def test_points_come_in_pages(cloudwatch, order):
+    namespace = f"Pages{order}"
+    times = put(cloudwatch, namespace, [float(value) for value in range(7)])
+    queries = [query(namespace, "m", "d", "v"), query(namespace, "m", "d", "v", "Maximum") | {"Id": "r"},
+               query(namespace, "none", "d", "v") | {"Id": "s"}]
+    asked = {"MetricDataQueries": queries, "ScanBy": order, **SPAN}
+    whole = cloudwatch.get_metric_data(**asked)
+    assert "NextToken" not in whole
+    pages = cloudwatch.get_paginator("get_metric_data").paginate(**asked, MaxDatapoints=4)
+    read, count = {}, 0
+    for count, page in enumerate(pages, 1):
+        assert sum(len(result["Values"]) for result in page["MetricDataResults"]) <= 4
+        for result in page["MetricDataResults"]:
+            read.setdefault(result["Id"], []).extend(zip(result["Timestamps"], result["Values"]))
+    assert count == 4
+    expected = sorted(zip(times, map(float, range(7))), reverse=order == "TimestampDescending")
+    assert read == {"q": expected, "r": expected, "s": []}
+
+
+def test_high_resolution_is_told_by_the_second(cloudwatch):
+    start = NOW.replace(second=0, microsecond=0)
+    cloudwatch.put_metric_data(Namespace="Fine", MetricData=[
+        {"MetricName": "m", "Value": 1.0, "StorageResolution": 1, "Timestamp": start + datetime.timedelta(seconds=at)}
+        for at in (0, 1, 12)])
+    asked = {"Namespace": "Fine", "MetricName": "m", "Statistics": ["Sum"], **SPAN}
+
+    def sums(period):
+        points = cloudwatch.get_metric_statistics(**asked | {"StartTime": start, "EndTime": start + datetime.timedelta(minutes=2)}, Period=period)["Datapoints"]
+        return [point["Sum"] for point in sorted(points, key=lambda point: point["Timestamp"])]
+
+    assert (sums(1), sums(10), sums(60)) == ([1, 1, 1], [2, 1], [3])
+    put(cloudwatch, "Fine", [1.0])
+    assert cloudwatch.get_metric_statistics(**asked | {"Dimensions": [{"Name": "d", "Value": "v"}]}, Period=10)["Datapoints"] == []
+
+
+def test_metrics_outlive_the_node(node):
+    cloudwatch, kinesis = node.client("cloudwatch"), node.client("kinesis")
+    put(cloudwatch, "Durable", [3.0], Unit="Percent")
+    name = "kept-metrics"
+    kinesis.create_stream(StreamName=name, ShardCount=1)
+    kinesis.put_record(StreamName=name, Data=b"x", PartitionKey="k")
+    incoming = {"MetricDataQueries": [query("AWS/Kinesis", "IncomingRecords", "StreamName", name)], **SPAN}
+    deadline = time.monotonic() + 30
+    while not (before := cloudwatch.get_metric_data(**incoming)["MetricDataResults"][0]["Values"]):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    node.stop()
+    node.start()
+    cloudwatch = node.client("cloudwatch")
+    (point,) = cloudwatch.get_metric_statistics(
+        Namespace="Durable", MetricName="m", Dimensions=[{"Name": "d", "Value": "v"}], Period=60, Statistics=["Sum"], **SPAN)["Datapoints"]
+    assert (point["Sum"], point["Unit"]) == (3, "Percent")
+    assert cloudwatch.get_metric_data(**incoming)["MetricDataResults"][0]["Values"] == before
+
+
+def test_what_does_not_fit_is_refused_whole(node):
+    """The last of its node's calls that put something: it uses up the metrics that are kept."""
+    cloudwatch = node.client("cloudwatch", disable_request_compression=True)
+
+    def fill(count, first=0):
+        for start in range(first, first + count, 1_000):
+            end = min(start + 1_000, first + count)
+            cloudwatch.put_metric_data(Namespace="Many", MetricData=[
+                {"MetricName": f"m{at}", "Value": 1.0} for at in range(start, end)])
+
+    put(cloudwatch, "Another", [1.0])
+    fill(9_000)
+    with pytest.raises(ClientError) as raised:
+        fill(1_000, 9_000)
+    assert raised.value.response["Error"]["Code"] == "LimitExceeded"
+    listed = [metric["MetricName"] for page in cloudwatch.get_paginator("list_metrics").paginate(Namespace="Many") for metric in page["Metrics"]]
+    assert len(listed) == len(set(listed)) == 9_000, "all of a call or nothing"
+    fill(900, 9_000)
 
 
 def test_the_nodes_own_metrics_have_the_services_names(server, cloudwatch):
@@ -70,6 +172,16 @@ def test_the_nodes_own_metrics_have_the_services_names(server, cloudwatch):
     ("get_metric_data", {"MetricDataQueries": [query("N", "m", "d", "v", "p99")], **SPAN}, "InvalidParameterValue"),
     ("get_metric_data", {"MetricDataQueries": [{"Id": "q", "Expression": "m1+m2"}], **SPAN}, "InvalidParameterValue"),
     ("get_metric_data", {"MetricDataQueries": [query("N", "m", "d", "v")], "StartTime": NOW, "EndTime": NOW}, "InvalidParameterCombination"),
+    ("put_metric_data", {"Namespace": "N", "MetricData": [{"MetricName": "m", "Value": 1, "Unit": "Furlongs"}]}, "InvalidParameterValue"),
+    ("put_metric_data", {"Namespace": "N", "MetricData": [{"MetricName": "m", "Value": 1, "StorageResolution": 5}]}, "InvalidParameterValue"),
+    ("get_metric_data", {"MetricDataQueries": [query("N", "m", "d", "v"), query("N", "m", "d", "v")], **SPAN}, "InvalidParameterValue"),
+    ("get_metric_data", {"MetricDataQueries": [query("N", "m", "d", "v", Label="${AVG}")], **SPAN}, "InvalidParameterValue"),
+    ("get_metric_data", {"MetricDataQueries": [query("N", "m", "d", "v", AccountId="1")], **SPAN}, "InvalidParameterValue"),
+    ("get_metric_data", {"MetricDataQueries": [query("N", "m", "d", "v")], "LabelOptions": {"Timezone": "CET"}, **SPAN}, "InvalidParameterValue"),
+    ("get_metric_data", {"MetricDataQueries": [query("N", "m", "d", "v")], "MaxDatapoints": 0, **SPAN}, "InvalidParameterValue"),
+    ("get_metric_data", {"MetricDataQueries": [query("N", "m", "d", "v")], "NextToken": "made up", **SPAN}, "InvalidNextToken"),
+    ("list_metrics", {"NextToken": "500"}, "InvalidParameterValue"),
+    ("list_metrics", {"IncludeLinkedAccounts": True}, "InvalidParameterValue"),
     ("describe_alarms", {}, "UnknownOperationException"),
 ])
 def test_mistakes_are_the_services_own(cloudwatch, operation, arguments, code):

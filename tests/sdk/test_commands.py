@@ -87,7 +87,8 @@ def test_sql_runs_over_a_live_stream(node):
 def test_sigterm_drains_and_a_second_node_is_kept_out(node):
     other = subprocess.run([BINARY, "serve", "--dev", "--data", str(node.data), "--aws-listen", f"127.0.0.1:{free_port()}",
                             "--console-listen", f"127.0.0.1:{free_port()}", "--eventhubs-listen",
-                            f"127.0.0.1:{free_port()}"], capture_output=True, text=True, timeout=30)
+                            f"127.0.0.1:{free_port()}", "--kafka-listen", f"127.0.0.1:{free_port()}"],
+                           capture_output=True, text=True, timeout=30)
     assert other.returncode != 0 and "cannot open the data folder" in other.stderr
     taken = subprocess.run([BINARY, "serve", "--dev", "--data", str(node.folder / "other"), "--aws-listen",
                             f"127.0.0.1:{node.port}"], capture_output=True, text=True, timeout=30)
@@ -102,6 +103,12 @@ def test_sigterm_drains_and_a_second_node_is_kept_out(node):
     assert "live" in node.client("kinesis").list_streams()["StreamNames"]
 
 
+def test_a_replay_needs_its_file(tmp_path):
+    demo = subprocess.run([BINARY, "demo", "--data", str(tmp_path / "data"), "--replay", str(tmp_path / "none.csv")],
+                          capture_output=True, text=True, timeout=30)
+    assert demo.returncode != 0 and "none.csv" in demo.stderr
+
+
 def test_replayed_trades_keep_their_own_times(tmp_path):
     trades = tmp_path / "trades.csv"
     rows = [f"2018-07-09T14:{minute:02}:{second:02}Z,{symbol},100.5,{shares},7"
@@ -110,7 +117,8 @@ def test_replayed_trades_keep_their_own_times(tmp_path):
     trades.write_text("time,symbol,price,shares,userId\n" + "\n".join(rows) + "\n")
     node = Node()
     command = [BINARY, "demo", "--data", str(node.data), "--aws-listen", f"127.0.0.1:{node.port}", "--console-listen",
-               f"127.0.0.1:{node.console_port}", "--eventhubs-listen", f"127.0.0.1:{node.amqp_port}", "--replay", str(trades), "--speed", "60", "--seconds", "25"]
+               f"127.0.0.1:{node.console_port}", "--eventhubs-listen", f"127.0.0.1:{node.amqp_port}",
+               "--kafka-listen", f"127.0.0.1:{node.kafka_port}", "--replay", str(trades), "--speed", "60", "--seconds", "25"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
         deadline, found = time.monotonic() + 20, {}
@@ -121,7 +129,13 @@ def test_replayed_trades_keep_their_own_times(tmp_path):
             for line in (done.stdout if done else "").splitlines():
                 row = json.loads(json.loads(line)["data"])
                 found[row["time"][:16], row["symbol"]] = row["shareChange"]
-        assert found == {("2018-07-09T14:31", "MSFT"): 6, ("2018-07-09T14:32", "AMZN"): 3, ("2018-07-09T14:32", "MSFT"): 2}
+        windows = {("2018-07-09T14:31", "MSFT"): 6, ("2018-07-09T14:32", "AMZN"): 3, ("2018-07-09T14:32", "MSFT"): 2}
+        assert found == windows
+        table, items = node.client("dynamodb"), []
+        while len(items) < 3 and time.monotonic() < deadline:
+            time.sleep(0.5)
+            items = table.scan(TableName="share_changes")["Items"]
+        assert {(item["timestamp"]["S"][:16], item["symbol"]["S"]): int(item["shareChange"]["N"]) for item in items} == windows
     finally:
         process.terminate()
         assert process.wait(timeout=30) == 0

@@ -14,6 +14,8 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
+from conftest import Node
+
 TARGET = "Kinesis_20131202."
 
 
@@ -103,6 +105,32 @@ def test_half_sent_requests_disturb_nobody(server, endpoint):
         for connection in sockets:
             connection.close()
     assert send(endpoint, "ListStreams", "{}")[0] == 200
+
+
+def test_idle_connections_leave_descriptors_for_the_store():
+    node = Node(descriptors=1024)
+    sockets = []
+    try:
+        kinesis = node.start().client("kinesis")
+        kinesis.create_stream(StreamName="kept", ShardCount=1)
+        kinesis.put_record(StreamName="kept", PartitionKey="k", Data=b"before")
+        for port in (node.console_port, node.amqp_port, node.port):
+            for _ in range(1_100):
+                try:
+                    sockets.append(socket.create_connection(("127.0.0.1", port), timeout=0.2))
+                except OSError:
+                    break
+        assert len(sockets) > 600
+        # Longer than from one checkpoint, which opens files, to the next. The client has a connection already.
+        for number in range(120):
+            kinesis.put_record(StreamName="kept", PartitionKey="k", Data=b"%d" % number)
+            time.sleep(0.1)
+    finally:
+        for connection in sockets:
+            connection.close()
+        output = node.output()
+        node.remove()
+    assert "the journal stops" not in output
 
 
 def test_many_idle_connections_hold_little_memory(server, endpoint):

@@ -2,7 +2,10 @@
 
 import collections
 import concurrent.futures
+import csv
 import datetime
+import io
+import json
 import uuid
 
 import pytest
@@ -371,6 +374,26 @@ def test_a_pipeline_file_defines_plans_and_keys(gateway, node, tmp_path):
     assert page.status_code == 200 and key in page.text and value not in page.text
 
 
+def test_usage_is_what_the_access_log_says(api, gateway, node):
+    plan = api.plan(quota={"limit": 25, "period": "DAY"})
+    keys = [api.key(plan) for _ in range(2)]
+    for key, calls in zip(keys, [40, 7]):
+        api.flood(calls, key["value"])
+    api.call(key="nobody's key, nobody's key")
+    gateway.delete_api_key(apiKey=keys[1]["id"])
+    usage = gateway.get_usage(usagePlanId=plan, startDate=today(-1), endDate=today())["items"]
+    counted = {key["id"]: sum(day[0] for day in usage[key["id"]]) for key in keys}
+    assert list(counted.values()) == [25, 7], "a key that is gone is told too"
+    exported = csv.DictReader(io.StringIO(node.run("usage", "export", "--open")))
+    total = sum(int(row["quantity"]) for row in exported if row["dimension"] == "requests")
+    logged, lines = collections.Counter(), node.run("tail", "gateway/access", "--from-start", "--limit", total)
+    for line in map(json.loads, lines.splitlines()):
+        entry = json.loads(line["data"]) if isinstance(line.get("data"), str) else line
+        if entry["plan"] == plan:
+            logged[entry["key"]] += 1
+    assert dict(logged) == counted
+
+
 def test_the_service_says_what_it_does_not_support(gateway):
     assert "AUTHORIZER" in error("BadRequestException", gateway.create_rest_api, name="x", apiKeySource="AUTHORIZER")
     assert "generateDistinctId" in error("BadRequestException", gateway.create_api_key, generateDistinctId=False)
@@ -390,6 +413,14 @@ def test_ten_thousand_keys(node):
         imported = gateway.import_api_keys(format="csv", body=body.encode())
         assert (len(imported["ids"]), imported["warnings"]) == (len(lines[start:start + 2_500]), [])
     error("LimitExceededException", gateway.create_api_key, name="one more")
+    # Keys beyond the quota and lines that make no sense are warnings each, and none of them is taken.
+    bad = [f"bad-{index},{value},,true,{plan}" for index, value in enumerate(
+        [uuid.uuid4().hex, "short", "x" * 129, "white space in a long value", values[0], ""] * 500)]
+    refused_all = gateway.import_api_keys(format="csv", failOnWarnings=False, body="\n".join(
+        ["name,key,description,enabled,usageplanIds", *bad, 'bad,"unclosed', "\x00\x01", ",,,,,,,,,,"]).encode())
+    assert refused_all["ids"] == [] and len(refused_all["warnings"]) >= len(bad)
+    for wrong in [values[0][:-1], values[0] + "0", values[0].upper() + "X", "x" * 1_000, "' OR 1=1 --", "*", "%00"]:
+        assert api.call(key=wrong).status_code == 403, wrong
     for value in (values[0], values[-1], values[len(values) // 2]):
         assert api.call(key=value).status_code == 200
     pages = gateway.get_paginator("get_usage_plan_keys").paginate(usagePlanId=plan, PaginationConfig={"PageSize": 500})

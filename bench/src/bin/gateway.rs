@@ -60,7 +60,8 @@ async fn main() -> anyhow::Result<()> {
     if let Some(program) = &args.nginx {
         let (mut nginx, address) = start_nginx(program, &args.folder, &backend)?;
         let measured = measure("nginx, plain proxy", &args, &address, "/", &key, None).await;
-        nginx.kill()?;
+        // A signal to the process alone would leave its workers behind.
+        nginx_command(program, &args.folder)?.args(["-s", "stop"]).status()?;
         nginx.wait()?;
         measured?;
     }
@@ -131,17 +132,9 @@ fn start_nginx(program: &Path, folder: &Path, backend: &Uri) -> anyhow::Result<(
          \x20 server {{\n    listen 127.0.0.1:{port};\n    location / {{\n      proxy_pass http://backend;\n\
          \x20     proxy_http_version 1.1;\n      proxy_set_header Connection \"\";\n    }}\n  }}\n}}\n",
     );
-    let file = folder.join("nginx.conf");
-    std::fs::write(&file, settings)?;
-    let mut nginx = Command::new(program)
-        .arg("-p")
-        .arg(&folder)
-        .arg("-c")
-        .arg(&file)
-        .arg("-e")
-        .arg(folder.join("error.log"))
-        .spawn()
-        .with_context(|| format!("starting {}", program.display()))?;
+    std::fs::write(folder.join("nginx.conf"), settings)?;
+    let mut nginx =
+        nginx_command(program, &folder)?.spawn().with_context(|| format!("starting {}", program.display()))?;
     let begun = Instant::now();
     while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
         if begun.elapsed() > NGINX_READY {
@@ -151,6 +144,14 @@ fn start_nginx(program: &Path, folder: &Path, backend: &Uri) -> anyhow::Result<(
         std::thread::sleep(Duration::from_millis(20));
     }
     Ok((nginx, format!("http://127.0.0.1:{port}").parse()?))
+}
+
+/// nginx over the settings in `folder`.
+fn nginx_command(program: &Path, folder: &Path) -> anyhow::Result<Command> {
+    let folder = std::path::absolute(folder)?;
+    let mut command = Command::new(program);
+    command.arg("-p").arg(&folder).arg("-c").arg(folder.join("nginx.conf")).arg("-e").arg(folder.join("error.log"));
+    Ok(command)
 }
 
 async fn measure(

@@ -232,14 +232,13 @@ fn begin_file(
     let header_checksum = checksum(&header[8..]);
     header[4..8].copy_from_slice(&header_checksum.to_le_bytes());
     header.resize(FILE_HEADER, 0);
-    let file = disk.open(spare).map_err(failed("open", spare))?;
+    let file = if direct { disk.open_direct(spare) } else { disk.open(spare) }.map_err(failed("open", spare))?;
     let size = file.length().map_err(failed("read", spare))?;
     file.write_at(&header, 0).map_err(failed("write", spare))?;
     file.sync().map_err(failed("sync", spare))?;
     let name = file_name(number);
     disk.rename(spare, &name).map_err(failed("rename", spare))?;
     disk.sync_dir(FOLDER).map_err(failed("sync", FOLDER))?;
-    let file = if direct { disk.open_direct(&name).map_err(failed("open", &name))? } else { file };
     Ok((file, size, header_checksum))
 }
 

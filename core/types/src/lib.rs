@@ -7,6 +7,7 @@ pub mod address;
 pub mod clock;
 pub mod error;
 pub mod port;
+pub mod properties;
 pub mod record;
 pub mod time;
 
@@ -18,5 +19,6 @@ pub use port::{
     ReceiveMessages, ReceiveMessagesError, ReceivedMessage, SendMessage, SendMessageError, UpsertDocumentError,
     UpsertDocuments, WantedMessages,
 };
+pub use properties::Properties;
 pub use record::{EncodedRecords, LogId, Record, RecordBatch, RecordView};
 pub use time::Millis;

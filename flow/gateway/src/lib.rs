@@ -30,7 +30,7 @@ pub use calls::{Called, Calls, Story, WholeRequest};
 pub use engine::Gateway;
 pub use error::{GatewayError, Refusal};
 pub use managed::{Managed, ManagedRequest};
-pub use metering::{AccessLine, UsageHour, UsageTotals};
+pub use metering::{AccessLine, Sold, UsageHour, UsageTotals};
 pub use plan::{ApiKeyChange, Caller, Metered, NewApiKey, PlanOptions, Plans, QuotaState};
 pub use request::ApiRequest;
 pub use route::Matched;

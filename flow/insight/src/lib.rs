@@ -14,7 +14,8 @@ use millstream_storage::{Storage, StorageError, Transaction};
 use millstream_types::Clock;
 
 pub use logs::{LogEvent, LogStreamSummary, Logs};
-pub use metrics::{Counter, CustomMetric, Distribution, Gauge, Metrics, Minute, Sample};
+use metrics::history::History;
+pub use metrics::{Counter, CustomMetric, CustomValues, Distribution, Gauge, Metrics, Minute, Sample};
 pub use trail::{Mark, Step, Trail};
 
 /// The three views. Cheap to clone.
@@ -26,6 +27,7 @@ pub struct Insight {
     pub metrics: Metrics,
     /// What happened to records.
     pub trail: Trail,
+    history: Arc<History>,
     storage: Storage,
 }
 
@@ -35,19 +37,36 @@ impl Insight {
     /// # Errors
     /// [`StorageError`] when stored lines cannot be read.
     pub fn open(storage: &Storage, clock: Arc<dyn Clock>) -> Result<Self, StorageError> {
+        let metrics = Metrics::new(Arc::clone(&clock));
         Ok(Self {
             logs: Logs::open(storage, Arc::clone(&clock))?,
-            metrics: Metrics::new(Arc::clone(&clock)),
+            history: Arc::new(History::open(storage.clone(), &metrics)?),
+            metrics,
             trail: Trail::open(storage, clock)?,
             storage: storage.clone(),
         })
     }
 
-    /// Keeps the log events and marks that were added since the last call. The server calls it once a second and at its end.
+    /// Keeps the log events and marks that were added since the last call, and once a minute the minutes of metrics. The
+    /// server calls it once a second.
     ///
     /// # Errors
     /// [`StorageError`]: they wait for the next call.
     pub async fn flush(&self) -> Result<(), StorageError> {
+        self.flush_events().await?;
+        self.history.keep(&self.metrics, false).await
+    }
+
+    /// Keeps all there is. The server calls it at its end.
+    ///
+    /// # Errors
+    /// [`StorageError`]: what could not be kept is lost with the node.
+    pub async fn shutdown(&self) -> Result<(), StorageError> {
+        self.flush_events().await?;
+        self.history.keep(&self.metrics, true).await
+    }
+
+    async fn flush_events(&self) -> Result<(), StorageError> {
         loop {
             let mut transaction = Transaction::new();
             let (events, marks) = (self.logs.flush(&mut transaction), self.trail.flush(&mut transaction));

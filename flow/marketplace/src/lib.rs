@@ -17,7 +17,7 @@ use millstream_storage::{Keyspace, Storage};
 use millstream_types::{Clock, PublishMessage};
 
 pub use error::MarketplaceError;
-pub use metering::{Metered, MeteredRecord, Outcome, UsageRecord};
+pub use metering::{Metered, MeteredPage, MeteredRecord, Outcome, UsageRecord};
 pub use notices::{Notice, NoticeKind, NoticeShape};
 pub use subscriptions::Customer;
 

@@ -1,14 +1,15 @@
 //! Notices of customers who come and go, on their way to a product's topic.
 //!
-//! A notice waits in the store until its topic has it: at least once, in their order for each topic as long as it takes
-//! them.
+//! A notice waits in the store until its topic has it: at least once, in their order for each topic. A topic that does not
+//! take one keeps its later ones waiting, and none of another's.
 
+use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use bytes::Bytes;
 use millstream_catalog::MarketplaceSubscriptionDefinition;
 use millstream_storage::{StorageError, Transaction};
-use millstream_types::Millis;
+use millstream_types::{Millis, PublishMessage};
 use serde::{Deserialize, Serialize};
 
 use crate::{Marketplace, MarketplaceError};
@@ -16,8 +17,8 @@ use crate::{Marketplace, MarketplaceError};
 /// How long a notice waits for its topic: longer than topics are out of order.
 const WAIT_MAX: Millis = 24 * 3_600_000;
 
-/// Notices that one round delivers.
-const ROUND: usize = 100;
+/// Notices that are read at once.
+const PAGE: usize = 100;
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,33 +78,56 @@ impl Marketplace {
         transaction
     }
 
-    /// Delivers the notices that wait; those whose topic does not take them go on waiting. Called by the clock.
+    /// Delivers the notices that wait; those of a topic that does not take one go on waiting. Called by the clock.
     ///
     /// # Errors
     /// [`MarketplaceError::Storage`].
     pub async fn deliver_notices(&self) -> Result<(), MarketplaceError> {
         let Some(publish) = &self.outside.publish else { return Ok(()) };
-        let (storage, keyspace) = (self.storage.clone(), self.notices.clone());
-        let all = (Bound::Unbounded, Bound::Unbounded);
-        let read = tokio::task::spawn_blocking(move || storage.scan(&keyspace, all, false, ROUND));
-        for (key, value) in read.await.map_err(|_| StorageError::Closed)?? {
-            let Ok(notice) = serde_json::from_slice::<Notice>(&value) else {
-                self.forget_notice(key).await?;
-                continue;
-            };
-            let message = self.outside.notices.message(&notice);
-            match publish.publish_message(notice.topic.clone(), message).await {
-                Ok(()) => self.forget_notice(key).await?,
-                Err(error) if self.clock.now() - notice.time > WAIT_MAX => {
-                    tracing::error!(%error, topic = notice.topic, customer = notice.customer, "a notice is given up");
+        let mut broken = BTreeSet::new();
+        let mut after = Bytes::new();
+        loop {
+            let page = self.notices_after(after).await?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            after = last.clone();
+            for (key, value) in page {
+                let Ok(notice) = serde_json::from_slice::<Notice>(&value) else {
+                    tracing::error!("a notice that cannot be read is given up");
                     self.forget_notice(key).await?;
+                    continue;
+                };
+                if broken.contains(&notice.topic) {
+                    continue;
                 }
-                Err(error) => {
-                    tracing::warn!(%error, topic = notice.topic, customer = notice.customer, "a notice waits for its topic");
+                if self.deliver(publish.as_ref(), &notice).await {
+                    self.forget_notice(key).await?;
+                } else {
+                    broken.insert(notice.topic);
                 }
             }
         }
-        Ok(())
+    }
+
+    /// Whether a notice need not wait any more.
+    async fn deliver(&self, publish: &dyn PublishMessage, notice: &Notice) -> bool {
+        let message = self.outside.notices.message(notice);
+        let Err(error) = publish.publish_message(notice.topic.clone(), message).await else { return true };
+        let (topic, customer) = (&notice.topic, &notice.customer);
+        let over = self.clock.now() - notice.time > WAIT_MAX;
+        if over {
+            tracing::error!(%error, topic, customer, "a notice is given up");
+        } else {
+            tracing::warn!(%error, topic, customer, "a notice waits for its topic");
+        }
+        over
+    }
+
+    async fn notices_after(&self, after: Bytes) -> Result<Vec<(Bytes, Bytes)>, MarketplaceError> {
+        let (storage, keyspace) = (self.storage.clone(), self.notices.clone());
+        let read = tokio::task::spawn_blocking(move || {
+            storage.scan(&keyspace, (Bound::Excluded(&after[..]), Bound::Unbounded), false, PAGE)
+        });
+        Ok(read.await.map_err(|_| StorageError::Closed)??)
     }
 
     async fn forget_notice(&self, key: Bytes) -> Result<(), MarketplaceError> {

@@ -35,6 +35,17 @@ pub enum Customer {
     License(String),
 }
 
+impl Customer {
+    pub(crate) fn unknown(&self) -> MarketplaceError {
+        match self {
+            Self::License(license) => MarketplaceError::UnknownLicense { license: license.clone() },
+            Self::Identifier(name) | Self::Account(name) => {
+                MarketplaceError::UnknownCustomer { customer: name.clone() }
+            }
+        }
+    }
+}
+
 /// What is kept of a token.
 #[derive(Debug, Serialize, Deserialize)]
 struct StoredToken {
@@ -132,20 +143,35 @@ impl Marketplace {
         self.change(&known, State::Ending, NoticeKind::Leaving).await
     }
 
-    /// Ends what is to end: subscriptions whose last usage had its time, tokens that are over. Called by the clock.
+    /// Subscriptions whose last usage had its time: what is still to be metered for them is metered before they are ended.
+    #[must_use]
+    pub fn due(&self) -> Vec<Arc<MarketplaceSubscriptionDefinition>> {
+        let now = self.clock.now();
+        let is_due = |known: &Arc<_>| is_due(known, now);
+        self.subscriptions().into_iter().filter(is_due).collect()
+    }
+
+    /// Ends subscriptions that are due and tells their topics. Called by the clock.
     ///
     /// # Errors
     /// [`MarketplaceError::Catalog`], [`MarketplaceError::Storage`].
-    pub async fn end_due(&self) -> Result<(), MarketplaceError> {
+    pub async fn end(&self, due: &[Arc<MarketplaceSubscriptionDefinition>]) -> Result<(), MarketplaceError> {
+        let _turn = self.edits.lock().await;
         let now = self.clock.now();
-        {
-            let _turn = self.edits.lock().await;
-            for known in self.subscriptions() {
-                if known.state == State::Ending && now >= known.updated + ENDING_TIME {
-                    self.change(&known, State::Ended, NoticeKind::Left).await?;
-                }
+        for known in due.iter().filter_map(|due| self.subscription(&due.id).ok()) {
+            if is_due(&known, now) {
+                self.change(&known, State::Ended, NoticeKind::Left).await?;
             }
         }
+        Ok(())
+    }
+
+    /// Forgets tokens that are long over. Called by the clock.
+    ///
+    /// # Errors
+    /// [`MarketplaceError::Storage`].
+    pub async fn sweep_tokens(&self) -> Result<(), MarketplaceError> {
+        let now = self.clock.now();
         let (storage, keyspace) = (self.storage.clone(), self.tokens.clone());
         let all = (Bound::Unbounded, Bound::Unbounded);
         let read = tokio::task::spawn_blocking(move || storage.scan(&keyspace, all, false, usize::MAX));
@@ -176,34 +202,6 @@ impl Marketplace {
         found.ok_or_else(|| MarketplaceError::UnknownLicense { license: id.to_owned() })
     }
 
-    /// A customer's subscription to a product, the newest first; `None`: there never was one.
-    ///
-    /// # Errors
-    /// [`MarketplaceError::UnknownCustomer`], [`MarketplaceError::UnknownLicense`].
-    pub fn of_customer(
-        &self,
-        product: &str,
-        customer: &Customer,
-    ) -> Result<Option<Arc<MarketplaceSubscriptionDefinition>>, MarketplaceError> {
-        let all = self.subscriptions();
-        let of = |known: &&Arc<MarketplaceSubscriptionDefinition>| match customer {
-            Customer::Identifier(name) => known.customer == *name,
-            Customer::Account(account) => known.account == *account,
-            Customer::License(license) => known.id == *license,
-        };
-        let known: Vec<_> = all.iter().filter(of).collect();
-        if known.is_empty() {
-            return Err(match customer {
-                Customer::License(license) => MarketplaceError::UnknownLicense { license: license.clone() },
-                Customer::Identifier(name) | Customer::Account(name) => {
-                    MarketplaceError::UnknownCustomer { customer: name.clone() }
-                }
-            });
-        }
-        let of_product = known.into_iter().filter(|known| known.product == product);
-        Ok(of_product.max_by_key(|known| (known.state != State::Ended, known.created)).cloned())
-    }
-
     async fn change(
         &self,
         known: &MarketplaceSubscriptionDefinition,
@@ -214,6 +212,10 @@ impl Marketplace {
         let notice = self.notice(&changed, notice);
         Ok(self.catalog.marketplace_subscriptions.put_with(changed, notice).await?)
     }
+}
+
+fn is_due(known: &MarketplaceSubscriptionDefinition, now: Millis) -> bool {
+    known.state == State::Ending && now >= known.updated + ENDING_TIME
 }
 
 /// Tokens are told to be over for as long again before they are forgotten.

@@ -3,11 +3,13 @@
 //! Nobody learns from an answer, nor from how long it takes, whether an address has an account.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use millstream_catalog::{PasswordHash, PortalAccountDefinition, PortalInvitation, PortalRole};
 use millstream_types::Millis;
 
+use crate::attempts::client;
 use crate::error::PortalError;
 use crate::field::{Limits, checked, email as checked_email};
 use crate::password;
@@ -28,11 +30,11 @@ impl Portal {
     ///
     /// # Errors
     /// [`PortalError::Field`], [`PortalError::Attempts`], [`PortalError::Busy`], [`PortalError::TooMany`].
-    pub async fn sign_up(&self, name: &str, email: &str, password: String, from: &str) -> Result<(), PortalError> {
+    pub async fn sign_up(&self, name: &str, email: &str, password: String, from: IpAddr) -> Result<(), PortalError> {
         let email = checked_email(email)?;
         let name = checked("name", name, Limits::line(1, NAME_CHARS_MAX))?;
         password::check(&password, &email)?;
-        self.shared.sign_ups_from.take(from, self.now())?;
+        self.shared.sign_ups_from.take(&client(from), self.now())?;
         let hash = self.shared.passwords.hash(password).await?;
         let _turn = self.shared.edits.lock().await;
         let account = self.new_account(email, name, PortalRole::Visitor, Some(hash))?;
@@ -47,9 +49,9 @@ impl Portal {
     /// # Errors
     /// [`PortalError::Credentials`], [`PortalError::Attempts`], [`PortalError::Blocked`] (only with the right password),
     /// [`PortalError::Busy`].
-    pub async fn log_in(&self, email: &str, password: String, from: &str) -> Result<String, PortalError> {
+    pub async fn log_in(&self, email: &str, password: String, from: IpAddr) -> Result<String, PortalError> {
         let now = self.now();
-        self.shared.logins_from.take(from, now)?;
+        self.shared.logins_from.take(&client(from), now)?;
         let email = checked_email(email).map_err(|_| PortalError::Credentials)?;
         if password.len() > password::PASSWORD_BYTES_MAX {
             return Err(PortalError::Credentials);
@@ -58,14 +60,20 @@ impl Portal {
         let development = self.shared.development && email == DEVELOPMENT_OWNER.0;
         let published = development && same(&password, DEVELOPMENT_OWNER.1);
         let hash = self.shared.catalog.portal_accounts.get(&email).and_then(|account| account.password.clone());
-        if !self.shared.passwords.is(password, hash).await? && !published {
+        if !self.shared.passwords.is(password, hash.clone()).await? && !published {
             return Err(PortalError::Credentials);
         }
         self.shared.failed_logins.forgive(&email);
         if published {
             self.ensure_development_owner().await?;
         }
-        if self.account(&email)?.blocked {
+        // A change of the password ends sessions in the same turn: none begins with the old one afterwards.
+        let _turn = self.shared.edits.lock().await;
+        let account = self.account(&email)?;
+        if account.password != hash && !published {
+            return Err(PortalError::Credentials);
+        }
+        if account.blocked {
             return Err(PortalError::Blocked);
         }
         Ok(self.shared.sessions.begin(&email, self.now()).await?)
@@ -142,19 +150,17 @@ impl Portal {
     ///
     /// # Errors
     /// [`PortalError::Invitation`], [`PortalError::Field`], [`PortalError::Blocked`], [`PortalError::Attempts`].
-    pub async fn accept_invitation(&self, link: &str, password: String, from: &str) -> Result<String, PortalError> {
-        self.shared.logins_from.take(from, self.now())?;
+    pub async fn accept_invitation(&self, link: &str, password: String, from: IpAddr) -> Result<String, PortalError> {
+        self.shared.logins_from.take(&client(from), self.now())?;
         let email = self.invited(link).ok_or(PortalError::Invitation)?;
         password::check(&password, &email)?;
         let hash = self.shared.passwords.hash(password).await?;
-        {
-            let _turn = self.shared.edits.lock().await;
-            // Another request may have used the link while this one hashed.
-            self.invited(link).ok_or(PortalError::Invitation)?;
-            let account = (*self.account(&email)?).clone();
-            let account = PortalAccountDefinition { password: Some(hash), invitation: None, ..account };
-            self.shared.catalog.portal_accounts.put(account).await?;
-        }
+        let _turn = self.shared.edits.lock().await;
+        // Another request may have used the link while this one hashed.
+        self.invited(link).ok_or(PortalError::Invitation)?;
+        let account = (*self.account(&email)?).clone();
+        let account = PortalAccountDefinition { password: Some(hash), invitation: None, ..account };
+        self.shared.catalog.portal_accounts.put(account).await?;
         self.shared.failed_logins.forgive(&email);
         self.shared.sessions.end_all(&email, None).await?;
         if self.account(&email)?.blocked {
@@ -187,17 +193,19 @@ impl Portal {
         password::check(&new, email)?;
         self.shared.failed_logins.take(email, self.now())?;
         let before = self.account(email)?.password.clone();
-        if current.len() > password::PASSWORD_BYTES_MAX || !self.shared.passwords.is(current, before).await? {
+        if current.len() > password::PASSWORD_BYTES_MAX || !self.shared.passwords.is(current, before.clone()).await? {
             return Err(PortalError::CurrentPassword);
         }
         self.shared.failed_logins.forgive(email);
         let hash = self.shared.passwords.hash(new).await?;
-        self.edit_account(email, |account| {
-            account.password = Some(hash);
-            account.invitation = None;
-            Ok(())
-        })
-        .await?;
+        let _turn = self.shared.edits.lock().await;
+        let account = (*self.account(email)?).clone();
+        // Somebody else may have changed it while this request hashed.
+        if account.password != before {
+            return Err(PortalError::CurrentPassword);
+        }
+        let account = PortalAccountDefinition { password: Some(hash), invitation: None, ..account };
+        self.shared.catalog.portal_accounts.put(account).await?;
         self.log_out_elsewhere(email, secret).await
     }
 

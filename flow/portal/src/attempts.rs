@@ -3,6 +3,7 @@
 //! An attempt counts before its outcome is known, so a thousand at once are not a thousand free ones.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use millstream_types::Millis;
@@ -11,6 +12,17 @@ use crate::error::PortalError;
 
 /// Names that are remembered. When there are more, the one whose last attempt is longest ago is forgotten.
 const NAMES_MAX: usize = 20_000;
+
+/// Who calls from an address: of IPv6 everybody has a whole network of 64 bits, so its addresses are one client.
+pub(crate) fn client(from: IpAddr) -> String {
+    match from.to_canonical() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).to_string()
+        }
+    }
+}
 
 /// Attempts by name.
 pub(crate) struct Attempts {
@@ -89,6 +101,15 @@ mod tests {
             threads.into_iter().map(|thread| thread.join().unwrap()).sum()
         });
         assert_eq!(taken, 10);
+    }
+
+    #[test]
+    fn a_network_of_ipv6_is_one_client() {
+        let of = |text: &str| client(text.parse().unwrap());
+        assert_eq!(of("2001:db8:0:1::7"), of("2001:db8:0:1:ffff:ffff:ffff:ffff"));
+        assert_ne!(of("2001:db8:0:1::7"), of("2001:db8:0:2::7"));
+        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
     }
 
     #[test]

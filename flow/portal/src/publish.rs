@@ -2,12 +2,12 @@
 
 use std::sync::{Arc, PoisonError};
 
-use millstream_catalog::PortalApiDefinition;
-use millstream_storage::Transaction;
+use millstream_catalog::{ApiDefinition, PortalApiDefinition};
+use millstream_storage::{StorageError, Transaction};
 
 use crate::error::PortalError;
 use crate::field::slug;
-use crate::openapi::{self, Document};
+use crate::openapi::{self, DOCUMENT_BYTES_MAX, Document};
 use crate::portal::Portal;
 
 /// APIs of one portal.
@@ -48,14 +48,12 @@ impl Portal {
     pub async fn put_api(&self, new: NewPortalApi) -> Result<Put, PortalError> {
         let name = slug("name", &new.name)?;
         let deployed = self.shared.gateway.get(&new.api)?;
-        let value = match new.document.as_deref().filter(|text| !text.trim().is_empty()) {
-            Some(text) => openapi::parse(text)?,
-            None => openapi::of_api::describe(&deployed, &new.stage).ok_or_else(|| no_stage(&new.stage))?,
-        };
         if !deployed.stages.contains_key(&new.stage) {
             return Err(no_stage(&new.stage));
         }
-        openapi::read(&value)?;
+        let (text, stage) = (new.document, new.stage.clone());
+        let checked = tokio::task::spawn_blocking(move || checked(text.as_deref(), &deployed, &stage)).await;
+        let (document, read) = checked.map_err(|_| PortalError::Storage(StorageError::Closed))??;
         let _turn = self.shared.edits.lock().await;
         let known = self.shared.catalog.portal_apis.get(&name);
         if known.is_none() && self.shared.catalog.portal_apis.list().len() >= APIS_MAX {
@@ -66,7 +64,7 @@ impl Portal {
             name,
             api: new.api,
             stage: new.stage,
-            document: value.to_string(),
+            document,
             published: new.published,
             created: known.as_ref().map_or(now, |known| known.created),
             updated: known.as_ref().map_or(now, |known| known.updated),
@@ -75,7 +73,10 @@ impl Portal {
             return Ok(Put::Unchanged);
         }
         let updated = known.as_ref().map_or(now, |known| now.max(known.updated + 1));
+        let name = definition.name.clone();
         self.shared.catalog.portal_apis.put(PortalApiDefinition { updated, ..definition }).await?;
+        let mut documents = self.shared.documents.lock().unwrap_or_else(PoisonError::into_inner);
+        documents.insert(name, (updated, Arc::new(read)));
         Ok(if known.is_some() { Put::Updated } else { Put::Created })
     }
 
@@ -131,6 +132,20 @@ impl Portal {
         documents().insert(api.name.clone(), (api.updated, Arc::clone(&read)));
         Ok(read)
     }
+}
+
+/// The document of an API as it is kept, and as it is read. Takes a while for a long one: not for an async worker.
+fn checked(text: Option<&str>, deployed: &ApiDefinition, stage: &str) -> Result<(String, Document), PortalError> {
+    let value = match text.filter(|text| !text.trim().is_empty()) {
+        Some(text) => openapi::parse(text)?,
+        None => openapi::of_api::describe(deployed, stage).ok_or_else(|| no_stage(stage))?,
+    };
+    let (read, document) = (openapi::read(&value)?, value.to_string());
+    // Aliases stand for more than their text; what is kept must be read again.
+    if document.len() > DOCUMENT_BYTES_MAX {
+        return Err(PortalError::DocumentTooLarge { bytes: document.len(), max: DOCUMENT_BYTES_MAX });
+    }
+    Ok((document, read))
 }
 
 fn no_stage(stage: &str) -> PortalError {

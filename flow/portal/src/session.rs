@@ -38,6 +38,8 @@ pub(crate) struct Sessions {
     storage: Storage,
     keyspace: Keyspace,
     kept: Mutex<HashMap<String, Kept>>,
+    /// Held while a change is on its way to the disk: memory follows the disk, and changes follow each other.
+    changing: tokio::sync::Mutex<()>,
 }
 
 impl Sessions {
@@ -51,26 +53,25 @@ impl Sessions {
                 kept.insert(String::from_utf8_lossy(&key).into_owned(), session);
             }
         }
-        Ok(Self { storage, keyspace, kept: Mutex::new(kept) })
+        Ok(Self { storage, keyspace, kept: Mutex::new(kept), changing: tokio::sync::Mutex::default() })
     }
 
     /// Begins a session; gives its secret.
     pub(crate) async fn begin(&self, email: &str, now: Millis) -> Result<String, StorageError> {
         let secret = new_secret();
         let session = Kept { email: email.to_owned(), begun: now, seen: now };
-        let ticket = {
-            let mut kept = self.kept();
-            let mut transaction = Transaction::new();
-            for gone in surplus(&kept, email, now) {
-                transaction.delete(&self.keyspace, gone.clone().into_bytes());
-                kept.remove(&gone);
-            }
-            let name = digest("session", &secret);
-            transaction.put(&self.keyspace, name.clone().into_bytes(), encoded(&session));
-            kept.insert(name, session);
-            self.storage.submit(transaction)?
-        };
-        ticket.durable().await?;
+        let name = digest("session", &secret);
+        let _turn = self.changing.lock().await;
+        let gone = surplus(&self.kept(), email, now);
+        let mut transaction = Transaction::new();
+        gone.iter().for_each(|gone| {
+            transaction.delete(&self.keyspace, gone.clone().into_bytes());
+        });
+        transaction.put(&self.keyspace, name.clone().into_bytes(), encoded(&session));
+        self.storage.commit(transaction).await?;
+        let mut kept = self.kept();
+        gone.iter().for_each(|gone| drop(kept.remove(gone)));
+        kept.insert(name, session);
         Ok(secret)
     }
 
@@ -79,7 +80,10 @@ impl Sessions {
         let name = digest("session", secret);
         let mut kept = self.kept();
         let session = kept.get_mut(&name).filter(|session| lives(session, now))?;
-        if now - session.seen >= NOTE_MS {
+        // One that is just being ended must not be written again behind its end.
+        if now - session.seen >= NOTE_MS
+            && let Ok(_turn) = self.changing.try_lock()
+        {
             session.seen = now;
             let mut transaction = Transaction::new();
             transaction.put(&self.keyspace, name.into_bytes(), encoded(session));
@@ -107,22 +111,22 @@ impl Sessions {
     }
 
     async fn remove(&self, which: impl Fn(&String, &Kept) -> bool) -> Result<(), StorageError> {
-        let ticket = {
-            let mut kept = self.kept();
-            let mut transaction = Transaction::new();
-            kept.retain(|name, session| {
-                let gone = which(name, session);
-                if gone {
-                    transaction.delete(&self.keyspace, name.clone().into_bytes());
-                }
-                !gone
-            });
-            if transaction.is_empty() {
-                return Ok(());
-            }
-            self.storage.submit(transaction)?
+        let _turn = self.changing.lock().await;
+        let gone: Vec<String> = {
+            let kept = self.kept();
+            kept.iter().filter(|(name, session)| which(name, session)).map(|(name, _)| name.clone()).collect()
         };
-        ticket.durable().await.map(drop)
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let mut transaction = Transaction::new();
+        gone.iter().for_each(|name| {
+            transaction.delete(&self.keyspace, name.clone().into_bytes());
+        });
+        self.storage.commit(transaction).await?;
+        let mut kept = self.kept();
+        gone.iter().for_each(|name| drop(kept.remove(name)));
+        Ok(())
     }
 
     fn kept(&self) -> MutexGuard<'_, HashMap<String, Kept>> {

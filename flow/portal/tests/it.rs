@@ -24,7 +24,7 @@ use millstream_types::{BoxFuture, Clock, Invocation, InvocationOutcome, Invoke, 
 
 const EMAIL: &str = "dev@example.org";
 const PASSWORD: &str = "correct horse battery";
-const HERE: &str = "127.0.0.1";
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// 2026-11-21, in the afternoon.
 const NOW: Millis = 1_795_270_000_000;
 const DAY: Millis = 86_400_000;
@@ -331,6 +331,27 @@ async fn an_owner_chooses_the_password_by_a_link_once() {
     assert!(matches!(wrong, Err(PortalError::CurrentPassword)));
     world.portal.change_password(EMAIL, PASSWORD.into(), "a new password".into(), &other).await.unwrap();
     assert!(world.portal.logged_in(&other).is_some() && world.portal.logged_in(&session).is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_session_begins_with_a_password_that_is_changed() {
+    let world = World::new().await;
+    let session = world.member().await;
+    let portal = world.portal.clone();
+    let old = PASSWORD.to_owned();
+    let logins: Vec<_> = (0..6)
+        .map(|_| {
+            let (portal, old) = (portal.clone(), old.clone());
+            tokio::spawn(async move { portal.log_in(EMAIL, old, HERE).await.ok() })
+        })
+        .collect();
+    world.portal.change_password(EMAIL, old, "a new password".into(), &session).await.unwrap();
+    for login in logins {
+        let begun = login.await.unwrap();
+        assert!(begun.is_none_or(|secret| world.portal.logged_in(&secret).is_none()));
+    }
+    assert_eq!(world.portal.sessions(EMAIL), 1);
+    assert!(world.portal.logged_in(&session).is_some());
 }
 
 #[tokio::test]

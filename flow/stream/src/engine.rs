@@ -340,6 +340,45 @@ impl Streams {
         .await
     }
 
+    /// Gives a stream more shards, `shards` in all. What is there stays where it is; the ranges of partition keys are divided
+    /// anew among all of them, so that a key may come to another shard than before.
+    ///
+    /// # Errors
+    /// [`StreamError::StreamNotFound`]; [`StreamError::ShardCount`] for no more than there are, or too many;
+    /// [`StreamError::ShardsInAll`], [`StreamError::Storage`].
+    pub async fn add_shards(&self, name: &str, shards: u32) -> Result<(), StreamError> {
+        let _turn = self.changing.lock().await;
+        let mut definition = (*self.get(name)?).clone();
+        let there = definition.shards.len() as u32;
+        if shards <= there || shards > SHARDS_MAX {
+            return Err(StreamError::ShardCount { found: shards, max: SHARDS_MAX });
+        }
+        if definition.owner == StreamOwner::User {
+            self.check_shards_in_all(shards - there)?;
+        }
+        for (index, hash_keys) in (0u32..).zip(hash_key::even_ranges(shards)) {
+            match definition.shards.get_mut(index as usize) {
+                Some(shard) => shard.hash_keys = hash_keys,
+                None => {
+                    definition.shards.push(ShardDefinition { index, log: self.catalog.next_id().await?, hash_keys })
+                }
+            }
+        }
+        self.catalog.streams.put(definition).await?;
+        Ok(())
+    }
+
+    /// Lets a shard begin at `first`: records before it may go.
+    ///
+    /// # Errors
+    /// [`StreamError::Storage`].
+    pub async fn trim(&self, log: LogId, first: u64) -> Result<(), StreamError> {
+        let mut transaction = Transaction::new();
+        transaction.trim_log(log, first);
+        self.storage.commit(transaction).await?;
+        Ok(())
+    }
+
     /// Adds labels, or changes them.
     ///
     /// # Errors

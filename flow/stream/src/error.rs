@@ -85,3 +85,42 @@ impl From<CatalogError> for StreamError {
         }
     }
 }
+
+/// Why a batch of a producer is not taken.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum AppendError {
+    /// Records are missing before it.
+    #[error("expected the record behind the producer's last one, found number {found}; send what is missing first")]
+    OutOfSequence {
+        /// The number of its first record.
+        found: i32,
+    },
+    /// It came before; where it is, is not known any more.
+    #[error("the record of number {found} was taken before")]
+    Repeated {
+        /// The number of its first record.
+        found: i32,
+    },
+    /// The producer has begun anew since.
+    #[error("expected a batch of the producer's epoch {known}, found epoch {found}")]
+    Fenced {
+        /// The batch's epoch.
+        found: i16,
+        /// The latest one.
+        known: i16,
+    },
+    /// The storage engine refused.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl AppendError {
+    /// What the caller can do.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::OutOfSequence { .. } | Self::Repeated { .. } | Self::Fenced { .. } => ErrorKind::Conflict,
+            Self::Storage(error) => error.kind(),
+        }
+    }
+}

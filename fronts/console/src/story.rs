@@ -107,7 +107,7 @@ pub async fn tell(console: &Console, id: &str) -> Result<Story, ConsoleError> {
     let waits = teller.waits(&stream);
     // Marks of one millisecond keep the order in which they were made; what has not happened stands last.
     teller.steps.sort_by_key(|step| step.time.unwrap_or(Millis::MAX));
-    teller.steps.truncate(STEPS_MAX);
+    fold(&mut teller.steps);
     teller.steps.extend(waits);
     Ok(Story { record: found, steps: teller.steps })
 }
@@ -138,6 +138,19 @@ async fn windows(
         }
     }
     windows
+}
+
+/// What is said of a query that has a record and gave no row of it.
+const WAITING: &str = "no result yet from";
+
+/// Cuts the middle out of a story that is too long: how it began and how it ended say most.
+fn fold(steps: &mut Vec<Step>) {
+    let Some(surplus) = steps.len().checked_sub(STEPS_MAX).filter(|&surplus| surplus > 0) else { return };
+    let first = STEPS_MAX / 2;
+    let gone: Vec<Step> = steps.drain(first..=first + surplus).collect();
+    let detail = format!("{} more steps like these", format::count(gone.len() as u64));
+    let time = gone.last().and_then(|step| step.time);
+    steps.insert(first, Step { time, word: "then", at: None, detail, outcome: Outcome::Went });
 }
 
 struct Teller<'a> {
@@ -179,21 +192,18 @@ impl Teller<'_> {
             _ => false,
         });
         if emitted.is_empty() {
-            let detail = match windows.first() {
-                None if !known => "the query's plan cannot say where the record went".to_owned(),
-                None => "its rows leave the record out".to_owned(),
+            let (word, outcome, detail) = match windows.first() {
+                None if known => ("filtered by", Outcome::Stopped, "no row of it takes the record".to_owned()),
+                None => (WAITING, Outcome::Waits, "the query's plan cannot say where the record went".to_owned()),
                 Some(window) if window.over => {
-                    "its window is over; the trail no longer reaches back to its row".to_owned()
+                    let detail = "its window is over; the trail no longer reaches back to its row";
+                    (WAITING, Outcome::Waits, detail.to_owned())
                 }
-                Some(window) => format!("its window ends at {}", format::date_time(window.end)),
+                Some(window) => {
+                    (WAITING, Outcome::Waits, format!("its window ends at {}", format::date_time(window.end)))
+                }
             };
-            self.steps.push(Step {
-                time: None,
-                word: "no result yet from",
-                at: Some(query_at(reader.to_owned())),
-                detail,
-                outcome: Outcome::Waits,
-            });
+            self.steps.push(Step { time: None, word, at: Some(query_at(reader.to_owned())), detail, outcome });
         }
         for mark in emitted.into_iter().take(RESULTS_MAX) {
             if let Made::Emitted { result_log, result_offset, .. } = mark.step {
@@ -302,6 +312,20 @@ fn query_at(query: String) -> (String, Page) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_story_keeps_its_end() {
+        let step =
+            |time| Step { time: Some(time), word: "ran", at: None, detail: String::new(), outcome: Outcome::Went };
+        for (count, expected, folded) in [(60, 60, None), (61, 60, Some("2")), (200, 60, Some("141"))] {
+            let mut steps: Vec<Step> = (0..count).map(step).collect();
+            fold(&mut steps);
+            assert_eq!(steps.len(), expected);
+            assert_eq!(steps.last().unwrap().time, Some(count - 1));
+            let detail = steps.iter().find(|step| step.word == "then").map(|step| step.detail.as_str());
+            assert_eq!(detail, folded.map(|gone| format!("{gone} more steps like these")).as_deref());
+        }
+    }
 
     #[test]
     fn ids_are_sequence_numbers_or_events_ids() {

@@ -1,5 +1,7 @@
 //! The listener: HTTP/1.1 connections, bounded in number, in time and in what they may hold.
 
+use std::error::Error;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
-use hyper::body::Incoming;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -15,8 +18,7 @@ use millstream_types::BoxFuture;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
-/// Connections at once. Each idle one holds some kilobytes; more wait in the system's queue.
-const CONNECTIONS_MAX: usize = 20_000;
+use crate::share::Share;
 
 /// How long a request's head may take, and how long a connection may be idle between requests.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
@@ -28,17 +30,47 @@ const BUFFER_BYTES_MAX: usize = 128 << 10;
 const DRAIN: Duration = Duration::from_secs(20);
 
 /// What answers requests. A trait object, so that the listener is compiled once and with this crate.
-pub type Answer = dyn Fn(Request<Incoming>) -> BoxFuture<'static, Response<Full<Bytes>>> + Send + Sync;
+pub type Answer<B = Full<Bytes>> = dyn Fn(Request<Incoming>) -> BoxFuture<'static, Response<B>> + Send + Sync;
+
+/// Whether a connection from the first address to the second one may be served.
+pub type Gate = dyn Fn(SocketAddr, SocketAddr) -> BoxFuture<'static, bool> + Send + Sync;
+
+/// A body that comes while it is sent, as live pages do.
+pub type LiveBody = UnsyncBoxBody<Bytes, Box<dyn Error + Send + Sync>>;
 
 /// Serves until `shutdown` resolves, then lets requests under way end; connections that have left HTTP by an upgrade are not
 /// waited for. Each request carries the peer's `SocketAddr` in its extensions.
 #[must_use]
-pub fn serve(listener: TcpListener, answer: Arc<Answer>, shutdown: BoxFuture<'static, ()>) -> BoxFuture<'static, ()> {
-    Box::pin(accept(listener, answer, shutdown))
+pub fn serve(
+    listener: TcpListener,
+    share: Share,
+    answer: Arc<Answer>,
+    shutdown: BoxFuture<'static, ()>,
+) -> BoxFuture<'static, ()> {
+    Box::pin(accept(listener, share, answer, None, shutdown))
 }
 
-async fn accept(listener: TcpListener, answer: Arc<Answer>, mut shutdown: BoxFuture<'static, ()>) {
-    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+/// As [`serve`], for answers that may never end: whoever stops it drops it. Connections that `gate` refuses are closed.
+#[must_use]
+pub fn serve_live(
+    listener: TcpListener,
+    share: Share,
+    answer: Arc<Answer<LiveBody>>,
+    gate: Arc<Gate>,
+) -> BoxFuture<'static, ()> {
+    Box::pin(accept(listener, share, answer, Some(gate), Box::pin(std::future::pending())))
+}
+
+async fn accept<B>(
+    listener: TcpListener,
+    share: Share,
+    answer: Arc<Answer<B>>,
+    gate: Option<Arc<Gate>>,
+    mut shutdown: BoxFuture<'static, ()>,
+) where
+    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+{
+    let connections = Arc::new(Semaphore::new(share.connections()));
     let drain = watch::Sender::new(());
     loop {
         let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { break };
@@ -55,6 +87,9 @@ async fn accept(listener: TcpListener, answer: Arc<Answer>, mut shutdown: BoxFut
             () = &mut shutdown => break,
         };
         let _ = stream.set_nodelay(true);
+        // An address that cannot be told belongs to a connection that has ended already.
+        let Ok(here) = stream.local_addr() else { continue };
+        let gate = gate.clone();
         let answer = Arc::clone(&answer);
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer);
@@ -69,6 +104,11 @@ async fn accept(listener: TcpListener, answer: Arc<Answer>, mut shutdown: BoxFut
             .with_upgrades();
         let mut draining = drain.subscribe();
         tokio::spawn(async move {
+            if let Some(gate) = gate
+                && !gate(peer, here).await
+            {
+                return;
+            }
             let mut connection = pin!(connection);
             // A client that goes away or sends no HTTP is its own business.
             tokio::select! {

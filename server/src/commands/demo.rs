@@ -37,14 +37,17 @@ pub async fn run(args: &DemoArgs) -> anyhow::Result<()> {
     if args.tweets {
         return tweets::run(&serve, args).await;
     }
-    let example = if args.azure { example::AZURE } else { example::AWS };
+    let mut example = if args.azure { example::AZURE } else { example::AWS };
+    if let Some(file) = &args.replay {
+        std::fs::File::open(file).with_context(|| format!("cannot read the trades in {}", file.display()))?;
+        example = example.by_own_time();
+    }
     let node = Node::start(Settings::from_args(&serve)?).await?;
     node.announce();
     let file = example.write(&node.data().join(example.folder)).context("writing the example")?;
     let mut request = Request::read(&file, &Known::default())?;
     if args.replay.is_some() {
-        // Trades of another day are late by any tolerance: only their own times count then.
-        request.text = request.text.replace("late_tolerance_seconds = 5", "late_tolerance_seconds = -1");
+        request.text = example::by_own_time(&request.text);
     }
     let applied = apply::apply(node.engines(), &request).await?;
     let api = applied.iter().find_map(|applied| applied.url.clone());

@@ -4,11 +4,19 @@ use std::path::Path;
 
 use bytes::Bytes;
 use http::Method;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::remote::{escape, say};
 use crate::cli::MarketplaceCommand;
 use crate::remote::Remote;
+
+/// Some of a product's records.
+#[derive(Deserialize)]
+struct RecordsPage {
+    records: Vec<Value>,
+    next: Option<String>,
+}
 
 /// Runs a command and prints the node's answer.
 ///
@@ -31,9 +39,20 @@ pub async fn run(command: MarketplaceCommand) -> anyhow::Result<()> {
             ask(&node.data, Method::DELETE, &format!("subscriptions/{}", escape(&license)), None).await
         }
         MarketplaceCommand::List(node) => ask(&node.data, Method::GET, "subscriptions", None).await,
-        MarketplaceCommand::Records { product, node } => {
-            ask(&node.data, Method::GET, &format!("products/{}/records", escape(&product)), None).await
-        }
+        MarketplaceCommand::Records { product, node } => records(&node.data, &product).await,
+    }
+}
+
+/// Prints all records of a product, page by page.
+async fn records(data: &Path, product: &str) -> anyhow::Result<()> {
+    let first = format!("/admin/marketplace/products/{}/records", escape(product));
+    let mut path = first.clone();
+    loop {
+        let page = Remote::new(data).ask_whole(Method::GET, &path, Bytes::new()).await?;
+        let page: RecordsPage = serde_json::from_slice(&page)?;
+        page.records.iter().for_each(|record| say(&record.to_string()));
+        let Some(next) = page.next else { return Ok(()) };
+        path = format!("{first}?next={next}");
     }
 }
 

@@ -220,6 +220,9 @@ fn describe(resource: &Value) -> String {
 
 async fn print_lines(data: &Path, method: Method, path: &str, body: Bytes, limit: Option<usize>) -> anyhow::Result<()> {
     let mut left = limit.unwrap_or(usize::MAX);
+    if left == 0 {
+        return Ok(());
+    }
     let remote = Remote::new(data);
     let lines = remote.follow(method, path, body, |line| {
         say(line);

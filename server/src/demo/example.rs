@@ -59,7 +59,31 @@ pub const PAID_API: Example = Example {
     ],
 };
 
+/// Where a query's rows go in the pipeline file of [`AWS`].
+const SAVED: &str = "function = \"SaveShareChange\"\nfills = { table = \"share_changes\", keys = { timestamp = \"time\", symbol = \"symbol\" } }\n";
+
+/// A pipeline file for trades of another day. They are late by any tolerance, and when they arrive says nothing: the query by
+/// their own times fills the table, not the one by arrival.
+#[must_use]
+pub fn by_own_time(pipeline: &str) -> String {
+    let by_arrival = "name = \"OUTPUT_STREAM\"\n";
+    let by_own_time = "name = \"ShareChanges\"\n";
+    pipeline
+        .replace("late_tolerance_seconds = 5", "late_tolerance_seconds = -1")
+        .replace(&format!("{by_arrival}{SAVED}"), by_arrival)
+        .replace(by_own_time, &format!("{by_own_time}{SAVED}"))
+}
+
 impl Example {
+    /// The example with the query shown that goes by the trades' own times.
+    #[must_use]
+    pub fn by_own_time(mut self) -> Self {
+        if self.query == AWS.query {
+            self.query = ("share-change-stream-analytics", "ShareChanges");
+        }
+        self
+    }
+
     /// Writes the example into a folder and gives its pipeline file.
     ///
     /// # Errors
@@ -96,4 +120,19 @@ pub fn hub_destination(endpoint: &str, hub: &str, policy: &str, key: &str, until
             escape(&signature)
         )),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replayed_trades_fill_the_table_by_their_own_times() {
+        let (_, pipeline) = AWS.files[0];
+        let replayed = by_own_time(pipeline);
+        let table = replayed.find(SAVED).unwrap();
+        assert_eq!(replayed.matches(SAVED).count(), 1);
+        assert!(replayed[..table].ends_with("name = \"ShareChanges\"\n"));
+        assert!(replayed.contains("late_tolerance_seconds = -1"));
+    }
 }

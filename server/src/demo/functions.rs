@@ -110,7 +110,8 @@ impl DemoFunction {
         Ok(json!({ "recordId": answer.get("RecordId") }))
     }
 
-    /// Writes each row of the query's output as an item and says for each record whether it was written.
+    /// Writes each row of a query's output as an item. Of records it says for each whether it was written; of plain rows it
+    /// takes all or fails.
     async fn save_share_change(
         &self,
         invocation: &Invocation,
@@ -118,11 +119,18 @@ impl DemoFunction {
         clock: &dyn Clock,
     ) -> Result<Value, Error> {
         let event: Value = serde_json::from_slice(event)?;
+        if let Some(rows) = event.as_array() {
+            for row in rows {
+                self.save_row(invocation, row, clock).await?;
+            }
+            println!("wrote {} rows", rows.len());
+            return Ok(Value::Null);
+        }
         let records = event.get("records").and_then(Value::as_array).ok_or("the event has no records")?;
         let mut results = Vec::with_capacity(records.len());
         for record in records {
             let id = record.get("recordId").and_then(Value::as_str).unwrap_or_default();
-            let written = self.save_row(invocation, record, clock).await;
+            let written = self.save_record(invocation, record, clock).await;
             if let Err(error) = &written {
                 println!("record {id}: {error}");
             }
@@ -132,9 +140,12 @@ impl DemoFunction {
         Ok(json!({ "records": results }))
     }
 
-    async fn save_row(&self, invocation: &Invocation, record: &Value, clock: &dyn Clock) -> Result<(), Error> {
+    async fn save_record(&self, invocation: &Invocation, record: &Value, clock: &dyn Clock) -> Result<(), Error> {
         let data = record.get("data").and_then(Value::as_str).ok_or("a record without data")?;
-        let row: Value = serde_json::from_slice(&STANDARD.decode(data)?)?;
+        self.save_row(invocation, &serde_json::from_slice(&STANDARD.decode(data)?)?, clock).await
+    }
+
+    async fn save_row(&self, invocation: &Invocation, row: &Value, clock: &dyn Clock) -> Result<(), Error> {
         let text = |column: &str| {
             row.get(column)
                 .and_then(Value::as_str)

@@ -27,6 +27,7 @@ use millstream_event::{Events, Options as EventOptions, RetrySchedule};
 use millstream_function::confinement::Launcher;
 use millstream_function::{Functions, Options as FunctionOptions, ProcessCredentials};
 use millstream_gateway::{BackendOptions, Backends, Calls, Gateway, Managed, PlanOptions, Plans};
+use millstream_group::Groups;
 use millstream_insight::Insight;
 use millstream_mapping::{Mappings, Options as MappingOptions, Outside as MappingOutside};
 use millstream_marketplace::{Marketplace, Outside as MarketplaceOutside};
@@ -35,8 +36,8 @@ use millstream_object::{ObjectStoreOptions, Objects};
 use millstream_portal::Portal;
 use millstream_query::{Outside, Queries};
 use millstream_queue::Queues;
-use millstream_storage::{Durability, Storage, StorageOptions};
-use millstream_stream::Streams;
+use millstream_storage::{Durability, Storage, StorageError, StorageOptions};
+use millstream_stream::{Producers, Streams};
 use millstream_table::Tables;
 use millstream_types::{Clock, Invoke, SystemClock};
 
@@ -64,6 +65,8 @@ pub struct Engines {
     pub management: Management,
     pub streams: Streams,
     pub namespaces: Namespaces,
+    pub producers: Producers,
+    pub groups: Groups,
     pub tables: Tables,
     pub documents: Documents,
     /// The key of the document account, in base 64.
@@ -110,6 +113,14 @@ impl Engines {
         let random = Arc::new(random_key);
         let namespaces = Namespaces::new(catalog.clone(), streams.clone(), Arc::clone(&clock), random, settings.dev);
         namespaces.ensure_default().await?;
+        let (producers, groups) = {
+            let (storage, clock) = (storage.clone(), Arc::clone(&clock));
+            let open = move || {
+                let groups = Groups::open(storage.clone(), Arc::clone(&clock), Arc::new(new_member))?;
+                Ok::<_, StorageError>((Producers::open(storage, clock)?, groups))
+            };
+            tokio::task::spawn_blocking(open).await??
+        };
         let tables =
             Tables::new(storage.clone(), catalog.clone(), Arc::clone(&clock)).counting(insight.metrics.clone());
         let documents = Documents::new(catalog.clone(), tables.clone(), Arc::clone(&clock));
@@ -224,6 +235,8 @@ impl Engines {
             management,
             streams,
             namespaces,
+            producers,
+            groups,
             tables,
             documents,
             cosmos_key,
@@ -256,7 +269,7 @@ impl Engines {
         self.deliveries.shutdown().await;
         self.queries.shutdown().await;
         self.functions.shutdown().await;
-        if let Err(error) = self.insight.flush().await {
+        if let Err(error) = self.insight.shutdown().await {
             tracing::warn!(%error, "the last log lines and marks are not kept");
         }
         let storage = self.storage.clone();
@@ -378,6 +391,11 @@ fn random_key() -> [u8; 32] {
     key[..16].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
     key[16..].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
     key
+}
+
+/// An id that no other member of a group has, from what its client calls itself.
+fn new_member(client: &str) -> String {
+    format!("{client}-{}", uuid::Uuid::new_v4())
 }
 
 /// A token that nobody can guess and that headers can hold.

@@ -55,6 +55,11 @@ impl EventHubsListeners {
         )
     }
 
+    /// What takes TLS connections, for the listeners of other protocols.
+    pub fn tls(&self) -> Option<Acceptor> {
+        self.tls.as_ref().map(|(_, acceptor)| acceptor.clone())
+    }
+
     /// Serves until the node stops.
     pub fn serve(self, service: &EventHubs, stopped: &watch::Receiver<bool>, tasks: &mut JoinSet<()>) {
         tasks.spawn(amqp::serve(service.clone(), self.plain, None, stopped.clone()));

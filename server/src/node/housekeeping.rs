@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::sold_usage::SoldUsage;
 use super::{Engines, marketplace};
 
 const SAMPLE: Duration = Duration::from_secs(1);
@@ -35,10 +36,11 @@ pub fn start(engines: &Arc<Engines>, stopped: &watch::Receiver<bool>, tasks: &mu
         std::future::ready(())
     }));
     let each = Arc::clone(engines);
+    let sold = Arc::new(SoldUsage::default());
     tasks.spawn(every(MARKETPLACE, stopped.clone(), move || {
-        let engines = Arc::clone(&each);
+        let (engines, sold) = (Arc::clone(&each), Arc::clone(&sold));
         async move {
-            if let Err(error) = marketplace::tick(&engines).await {
+            if let Err(error) = marketplace::tick(&engines, &sold).await {
                 tracing::warn!(%error, "the marketplace's notices and usage wait");
             }
         }
@@ -67,6 +69,9 @@ pub fn start(engines: &Arc<Engines>, stopped: &watch::Receiver<bool>, tasks: &mu
             }
             if let Err(error) = engines.plans.sweep().await {
                 tracing::warn!(%error, "old counts of usage cannot be removed");
+            }
+            if let Err(error) = engines.managed.sweep().await {
+                tracing::warn!(%error, "counters of quotas that are over cannot be removed");
             }
         }
     }));

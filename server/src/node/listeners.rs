@@ -11,6 +11,7 @@ use axum::http::{Request as HttpRequest, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use millstream_aws::apigateway::ApiGateway;
 use millstream_aws::cloudwatch::CloudWatch;
@@ -40,13 +41,17 @@ use millstream_azure::services::Services as AzureServices;
 use millstream_azure::streamanalytics::StreamAnalytics;
 use millstream_catalog::pipeline::Known;
 use millstream_console::{Addresses, Console, ConsoleParts, CreateRefusal};
+use millstream_http::serve;
+use millstream_http::share::Share;
 use millstream_types::BoxFuture;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tower_service::Service as _;
 
-use super::console_listener::ConsoleListener;
+use super::console_gate;
 use super::event_hubs::{self, EventHubsListeners};
+use super::kafka::KafkaListeners;
 use super::portal::{self, PortalListener};
 use super::{Engines, api_keys, bind, keys, marketplace};
 use crate::apply::create::{self, Creator};
@@ -62,6 +67,7 @@ pub struct Listeners {
     aws: TcpListener,
     console: TcpListener,
     event_hubs: EventHubsListeners,
+    kafka: KafkaListeners,
     portal: PortalListener,
 }
 
@@ -71,6 +77,7 @@ impl Listeners {
             aws: bind(settings.aws_listen, "--aws-listen").await?,
             console: bind(settings.console_listen, "--console-listen").await?,
             event_hubs: EventHubsListeners::bind(settings).await?,
+            kafka: KafkaListeners::bind(settings).await?,
             portal: PortalListener::bind(settings).await?,
         })
     }
@@ -100,17 +107,20 @@ impl Listeners {
             });
             answer
         };
-        tasks.spawn(millstream_http::serve::serve(self.aws, Arc::new(answer), Box::pin(stop(stopped.clone()))));
+        let ended = Box::pin(stop(stopped.clone()));
+        tasks.spawn(serve::serve(self.aws, Share::Protocols, Arc::new(answer), ended));
+        let tls = self.event_hubs.tls();
         self.event_hubs.serve(&event_hubs, stopped, tasks);
+        self.kafka.serve(engines, settings, tls, stopped, tasks);
         let portal_front = portal::front(engines, settings);
         self.portal.serve(&portal_front, stopped, tasks);
         let console = millstream_console::router(console(engines, event_hubs.clone()));
-        let pages = console.clone();
+        let pages = serve::serve_live(self.console, Share::Console, live(console.clone()), console_gate::gate());
         let ended = stop(stopped.clone());
         tasks.spawn(async move {
             // Live pages never end by themselves, so the node does not wait for them.
             tokio::select! {
-                served = axum::serve(ConsoleListener(self.console), pages) => report("console", served),
+                () = pages => {}
                 () = ended => {}
             }
         });
@@ -139,6 +149,17 @@ pub(super) async fn stop(mut stopped: watch::Receiver<bool>) {
             return;
         }
     }
+}
+
+/// A router as what a listener calls.
+fn live(router: Router) -> Arc<serve::Answer<serve::LiveBody>> {
+    Arc::new(move |request: HttpRequest<Incoming>| {
+        let answer = router.clone().call(request.map(Body::new));
+        Box::pin(async move {
+            let Ok(response) = answer.await;
+            response.map(|body| serve::LiveBody::new(body.map_err(Into::into)))
+        })
+    })
 }
 
 fn report(what: &str, served: std::io::Result<()>) {

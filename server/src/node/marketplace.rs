@@ -1,30 +1,23 @@
-//! The marketplace's own side: customers who subscribe and leave, asked for by whoever may read the data folder; and the
-//! usage of plans that are sold as products, metered hour by hour.
+//! The marketplace's own side: customers who subscribe and leave, asked for by whoever may read the data folder.
+//! Read next: `sold_usage.rs` (the usage of plans that are sold as products).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
 use http::StatusCode;
 use millstream_catalog::{MarketplaceProductDefinition, MarketplaceSubscriptionDefinition};
-use millstream_marketplace::{API_DIMENSION, Customer, MarketplaceError, Outcome, UsageRecord};
-use millstream_types::{ErrorKind, Millis};
+use millstream_marketplace::MarketplaceError;
+use millstream_marketplace::metering::PAGE_MAX;
+use millstream_types::ErrorKind;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Engines;
-
-/// An hour, milliseconds.
-const HOUR: Millis = 3_600_000;
-
-/// Hours that are metered again and again until the marketplace does not take them any more.
-const HOURS: Millis = 23;
-
-/// Millionths in a unit.
-const MILLIONTHS: u64 = 1_000_000;
+use super::sold_usage::SoldUsage;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,6 +32,13 @@ struct NewProduct {
 struct NewSubscription {
     product: String,
     account: String,
+}
+
+/// Which page of records.
+#[derive(Deserialize)]
+struct Page {
+    /// What the page before named, in hexadecimal digits.
+    next: Option<String>,
 }
 
 /// The routes behind `millstream marketplace`.
@@ -62,8 +62,12 @@ async fn put_product(
     answer(engines.marketplace.put_product(product).await.map(|made| json!(*made)))
 }
 
-async fn records(State(engines): State<Arc<Engines>>, Path(code): Path<String>) -> Response {
-    answer(engines.marketplace.metered(&code).await.map(|records| json!(records)))
+async fn records(State(engines): State<Arc<Engines>>, Path(code): Path<String>, Query(page): Query<Page>) -> Response {
+    let Ok(next) = page.next.map(hex::decode).transpose() else {
+        return (StatusCode::BAD_REQUEST, "expected the `next` of another page").into_response();
+    };
+    let page = engines.marketplace.metered(&code, next, PAGE_MAX).await;
+    answer(page.map(|page| json!({ "records": page.records, "next": page.next.map(hex::encode) })))
 }
 
 async fn subscribe(State(engines): State<Arc<Engines>>, Json(new): Json<NewSubscription>) -> Response {
@@ -117,43 +121,17 @@ fn answer(result: Result<Value, MarketplaceError>) -> Response {
     }
 }
 
-/// What is done by the clock: notices on their way, subscriptions that end, usage that is metered.
-pub async fn tick(engines: &Engines) -> anyhow::Result<()> {
-    engines.marketplace.end_due().await?;
-    engines.marketplace.deliver_notices().await?;
-    meter_plans(engines).await
-}
-
-/// Meters the requests of keys whose customers subscribed, for each hour that is over. What is metered already stays as
-/// it is, so this may be done as often as one likes.
-async fn meter_plans(engines: &Engines) -> anyhow::Result<()> {
-    let this_hour = engines.clock.now().div_euclid(HOUR) * HOUR;
-    let plans = engines.plans.plans();
-    let sold = plans.iter().filter_map(|plan| Some((plan, plan.product_code.as_deref()?)));
-    for (plan, product) in sold {
-        engines.plans.settle().await?;
-        // A customer's keys are one customer's usage.
-        let mut used: BTreeMap<(String, Millis), u64> = BTreeMap::new();
-        for key in engines.plans.keys_of(&plan.id).iter().filter(|key| !key.customer.is_empty()) {
-            for hour in engines.plans.usage(&plan.id, &key.id, this_hour - HOURS * HOUR, this_hour).await? {
-                *used.entry((key.customer.clone(), hour.hour)).or_default() += hour.used.requests;
-            }
-        }
-        for ((customer, hour), requests) in used {
-            let record = UsageRecord {
-                time: hour,
-                customer: Some(Customer::Identifier(customer.clone())),
-                dimension: API_DIMENSION.to_owned(),
-                quantity: requests.saturating_mul(MILLIONTHS),
-            };
-            match engines.marketplace.meter(product, &record).await {
-                Ok(metered) if metered.outcome == Outcome::Metered => {}
-                Ok(metered) => {
-                    tracing::warn!(product, customer, hour, requests, outcome = ?metered.outcome, "usage is not metered");
-                }
-                Err(error) => tracing::warn!(product, customer, hour, requests, %error, "usage is not metered"),
-            }
-        }
-    }
-    Ok(())
+/// What is done by the clock: usage is metered, subscriptions end, notices go on their way. Each is done though another
+/// cannot be, but nobody is let go before the last usage is metered.
+///
+/// # Errors
+/// Those of the engines; what was not done is done the next time.
+pub async fn tick(engines: &Engines, sold: &SoldUsage) -> anyhow::Result<()> {
+    let market = &engines.marketplace;
+    let delivered = market.deliver_notices().await;
+    let leaving = market.due();
+    sold.meter(&engines.plans, market, &leaving, engines.clock.now()).await?;
+    market.end(&leaving).await?;
+    market.sweep_tokens().await?;
+    Ok(delivered?)
 }

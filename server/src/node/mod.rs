@@ -3,14 +3,16 @@
 //! Read next: [`engines`] (what is plugged into what), [`listeners`] (who can ask).
 
 mod api_keys;
-mod console_listener;
+mod console_gate;
 mod engines;
 mod event_hubs;
 mod housekeeping;
+mod kafka;
 mod keys;
 mod listeners;
 mod marketplace;
 mod portal;
+mod sold_usage;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -55,9 +57,10 @@ impl Node {
     /// Says that it is ready, in one line that programs can wait for.
     pub fn announce(&self) {
         println!(
-            "millstream ready: aws and azure http://{} event hubs amqp://{} console {} data {} ({} ms)",
+            "millstream ready: aws and azure http://{} event hubs amqp://{} kafka {} console {} data {} ({} ms)",
             self.settings.aws_listen,
             self.settings.eventhubs_listen,
+            self.settings.kafka_listen,
             self.console_url(),
             self.settings.data.display(),
             self.begun.elapsed().as_millis(),

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http::{Request, header};
 use hyper::body::Incoming;
 use millstream_aws::apigateway::ApiGateway;
+use millstream_http::share::Share;
 use millstream_portal_front::{ApiCall, CallApi, Front, FrontParts, Pages};
 use millstream_types::BoxFuture;
 use tokio::net::TcpListener;
@@ -42,7 +43,7 @@ impl PortalListener {
             answer
         };
         let ended = Box::pin(super::listeners::stop(stopped.clone()));
-        tasks.spawn(millstream_http::serve::serve(listener, Arc::new(answer), ended));
+        tasks.spawn(millstream_http::serve::serve(listener, Share::Portal, Arc::new(answer), ended));
     }
 }
 

@@ -6,11 +6,17 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 use super::{Disk, DiskFile};
 use crate::blocks::BLOCK;
+
+/// How long an open waits for a descriptor, and how often: five minutes, then something is wrong that does not pass.
+const DESCRIPTOR_WAIT: Duration = Duration::from_millis(20);
+const DESCRIPTOR_WAITS: u32 = 15_000;
 
 /// A data folder.
 pub(crate) struct RealDisk {
@@ -23,16 +29,38 @@ impl RealDisk {
     }
 }
 
+/// Opens a file; while the process has no descriptor left it waits: that passes, and as an answer it would be taken for
+/// damage. Called on threads that may block.
+fn open(options: &OpenOptions, path: &Path) -> io::Result<File> {
+    for turn in 0..DESCRIPTOR_WAITS {
+        match options.open(path) {
+            Err(error) if has_no_descriptor(&error) => {
+                if turn == 0 {
+                    tracing::warn!(path = %path.display(), "no descriptor is left to open a file; waiting for one");
+                }
+                std::thread::sleep(DESCRIPTOR_WAIT);
+            }
+            opened => return opened,
+        }
+    }
+    options.open(path)
+}
+
+fn has_no_descriptor(error: &io::Error) -> bool {
+    let number = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(number, Some(Errno::MFILE | Errno::NFILE))
+}
+
 impl Disk for RealDisk {
     fn open(&self, path: &str) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(Arc::new(OpenOptions::new().read(true).write(true).open(self.folder.join(path))?))
+        Ok(Arc::new(open(OpenOptions::new().read(true).write(true), &self.folder.join(path))?))
     }
 
     fn open_direct(&self, path: &str) -> io::Result<Arc<dyn DiskFile>> {
         let path = self.folder.join(path);
-        let cached = OpenOptions::new().read(true).write(true).open(&path)?;
+        let cached = open(OpenOptions::new().read(true).write(true), &path)?;
         let flags = OFlags::DIRECT.bits().cast_signed();
-        match OpenOptions::new().write(true).custom_flags(flags).open(&path) {
+        match open(OpenOptions::new().write(true).custom_flags(flags), &path) {
             Ok(direct) => Ok(Arc::new(DirectFile { direct, cached, works: AtomicBool::new(true) })),
             Err(error) if is_unsupported(&error) => Ok(Arc::new(cached)),
             Err(error) => Err(error),
@@ -41,7 +69,8 @@ impl Disk for RealDisk {
 
     fn create(&self, path: &str) -> io::Result<Arc<dyn DiskFile>> {
         let mut options = OpenOptions::new();
-        Ok(Arc::new(options.read(true).write(true).create(true).truncate(true).open(self.folder.join(path))?))
+        options.read(true).write(true).create(true).truncate(true);
+        Ok(Arc::new(open(&options, &self.folder.join(path))?))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -78,7 +107,7 @@ impl Disk for RealDisk {
     }
 
     fn sync_dir(&self, path: &str) -> io::Result<()> {
-        File::open(self.folder.join(path))?.sync_all()
+        open(OpenOptions::new().read(true), &self.folder.join(path))?.sync_all()
     }
 
     fn available(&self) -> io::Result<u64> {

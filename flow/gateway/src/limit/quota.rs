@@ -15,8 +15,14 @@ use millstream_types::Millis;
 /// Counters in memory; others are read again when they are asked for.
 const COUNTERS_MAX: usize = 50_000;
 
-/// The bytes of a counter on the disk: begin, calls, bytes, granted. Those of older versions end before the last.
-const STATE_BYTES: usize = 32;
+/// The bytes of a counter on the disk: begin, calls, bytes, granted, end. Those of older versions end sooner.
+const STATE_BYTES: usize = 40;
+
+/// How long a counter without a period stays when nobody calls, milliseconds: longer than a year.
+const UNUSED_MAX: Millis = 400 * 24 * 3_600_000;
+
+/// Counters that one step of the sweep looks at.
+const SWEEP_ROWS: usize = 1_000;
 
 /// What a quota allows.
 #[derive(Debug, Clone, Copy)]
@@ -63,6 +69,8 @@ pub(crate) struct Counter {
     bytes: u64,
     /// Calls of this period beyond the allowance; negative: fewer.
     granted: i64,
+    /// When the period is over, or nobody has called for very long: from then on it is a new one's like.
+    end: Millis,
     /// Calls that are counted in memory and not settled: the counter must not be read again from the disk.
     reserved: u32,
 }
@@ -155,11 +163,59 @@ impl Quotas {
     }
 
     /// Adds the bytes of a call that was let through.
-    pub(crate) fn add_bytes(&self, key: &str, bytes: u64) -> Result<(), StorageError> {
-        let mut counters = self.counters();
-        let Some(counter) = counters.get_mut(key) else { return Ok(()) };
-        counter.bytes = counter.bytes.saturating_add(bytes);
-        self.submit(key, counter).map(drop)
+    pub(crate) async fn add_bytes(&self, key: &str, bytes: u64) -> Result<(), StorageError> {
+        let added = self.with(key, |counter| {
+            counter.bytes = counter.bytes.saturating_add(bytes);
+            self.submit(key, counter).map(drop)
+        });
+        added.await?
+    }
+
+    /// Removes those of the `own` counters whose periods are over, from memory and from the disk.
+    pub(crate) async fn sweep(&self, now: Millis, own: impl Fn(&[u8]) -> bool) -> Result<(), StorageError> {
+        let mut after = Vec::new();
+        loop {
+            // Nobody reads a counter into memory meanwhile: what is not there is as it was submitted last.
+            let _turn = self.reading.lock().await;
+            let (over, last) = self.over(after, now).await?;
+            let mut transaction = Transaction::new();
+            {
+                let mut counters = self.counters();
+                for key in over.into_iter().filter(|key| own(key)) {
+                    let name = String::from_utf8_lossy(&key).into_owned();
+                    let counts = |counter: &Counter| counter.reserved > 0 || counter.end > now;
+                    if !counters.get(&name).is_some_and(counts) {
+                        counters.remove(&name);
+                        transaction.delete(&self.keyspace, key);
+                    }
+                }
+                // Ordered to the disk under the lock, as every state of a counter is.
+                if !transaction.is_empty() {
+                    self.storage.submit(transaction)?;
+                }
+            }
+            let Some(last) = last else { return Ok(()) };
+            after = last;
+        }
+    }
+
+    /// The counters behind `after` whose periods are over as they were submitted last, and how far was looked; `None`: to
+    /// the end.
+    async fn over(&self, after: Vec<u8>, now: Millis) -> Result<(Vec<Vec<u8>>, Option<Vec<u8>>), StorageError> {
+        let (storage, keyspace) = (self.storage.clone(), self.keyspace.clone());
+        let read = tokio::task::spawn_blocking(move || {
+            let rows = storage.scan(&keyspace, (Bound::Excluded(&after[..]), Bound::Unbounded), false, SWEEP_ROWS)?;
+            let mut over = Vec::new();
+            for (key, _) in &rows {
+                let state = storage.get_submitted(&keyspace, key)?;
+                if state.and_then(|state| Counter::decoded(&state)).is_some_and(|counter| counter.end <= now) {
+                    over.push(key.to_vec());
+                }
+            }
+            let last = rows.last().filter(|_| rows.len() == SWEEP_ROWS).map(|(key, _)| key.to_vec());
+            Ok((over, last))
+        });
+        read.await.map_err(|_| StorageError::Closed)?
     }
 
     /// Forgets what is counted under keys.
@@ -267,11 +323,13 @@ impl Counter {
         if let Some(begin) = begin {
             *self = Self { begin, reserved: self.reserved, ..Self::default() };
         }
-        match period {
+        let end = match period {
             Period::Forever => Millis::MAX,
             Period::FromFirstCall(length) => self.begin.saturating_add(length),
             Period::Fixed { end, .. } => end,
-        }
+        };
+        self.end = end.min(now.saturating_add(UNUSED_MAX));
+        end
     }
 
     fn encoded(&self) -> [u8; STATE_BYTES] {
@@ -279,7 +337,8 @@ impl Counter {
         bytes[..8].copy_from_slice(&self.begin.to_be_bytes());
         bytes[8..16].copy_from_slice(&self.calls.to_be_bytes());
         bytes[16..24].copy_from_slice(&self.bytes.to_be_bytes());
-        bytes[24..].copy_from_slice(&self.granted.to_be_bytes());
+        bytes[24..32].copy_from_slice(&self.granted.to_be_bytes());
+        bytes[32..].copy_from_slice(&self.end.to_be_bytes());
         bytes
     }
 
@@ -288,11 +347,14 @@ impl Counter {
         let (calls, rest) = rest.split_first_chunk::<8>()?;
         let (used, rest) = rest.split_first_chunk::<8>()?;
         let granted = rest.first_chunk::<8>().map_or(0, |granted| i64::from_be_bytes(*granted));
+        // Without an end it stays until it counts again.
+        let end = rest.get(8..).and_then(|rest| rest.first_chunk::<8>());
         Some(Self {
             begin: Millis::from_be_bytes(*begin),
             calls: u64::from_be_bytes(*calls),
             bytes: u64::from_be_bytes(*used),
             granted,
+            end: end.map_or(Millis::MAX, |end| Millis::from_be_bytes(*end)),
             reserved: 0,
         })
     }
@@ -332,7 +394,10 @@ mod tests {
         let quotas = Quotas::new(storage.clone());
         let allowance = Allowance { calls: None, bytes: Some(10), period: Period::Forever };
         assert_eq!(quotas.take("k", allowance, 0).await.unwrap(), Ok(()));
-        quotas.add_bytes("k", 11).unwrap();
+        quotas.add_bytes("k", 5).await.unwrap();
+        // A counter that had to make room is read again.
+        quotas.counters().clear();
+        quotas.add_bytes("k", 6).await.unwrap();
         let again = Quotas::new(storage);
         assert_eq!(again.take("k", allowance, 9).await.unwrap(), Err(Exceeded::Bytes(Millis::MAX)));
     }
@@ -386,11 +451,44 @@ mod tests {
         assert_eq!(again.left("k", next, 1_000).await.unwrap(), Some(3), "what was granted ends with its period");
     }
 
+    #[tokio::test]
+    async fn counters_go_when_their_periods_are_over() {
+        let storage = storage();
+        let quotas = Quotas::new(storage.clone());
+        let forever = Allowance { period: Period::Forever, ..THREE };
+        for key in 0..SWEEP_ROWS + 5 {
+            let name = format!("key {key}\n");
+            quotas
+                .with(&name, |counter| counter.take(THREE, 0).and(Ok(quotas.submit(&name, counter))))
+                .await
+                .unwrap()
+                .unwrap()
+                .unwrap();
+        }
+        quotas.take("late", THREE, 500).await.unwrap().unwrap();
+        quotas.take("always", forever, 0).await.unwrap().unwrap();
+        quotas.take("plan/p\nk", THREE, 0).await.unwrap().unwrap();
+        quotas.reserve("under way", THREE, 0).await.unwrap().unwrap();
+        quotas.sweep(1_000, |key| !key.starts_with(b"plan/")).await.unwrap();
+        storage.commit(Transaction::new()).await.unwrap();
+        let all = (Bound::Unbounded, Bound::Unbounded);
+        let left = storage.scan(&quotas.keyspace, all, false, 10).unwrap();
+        assert_eq!(left.iter().map(|(key, _)| &key[..]).collect::<Vec<_>>(), [&b"always"[..], b"late", b"plan/p\nk"]);
+        assert!(quotas.counters().contains_key("under way"));
+        assert_eq!(quotas.take("key 7\n", THREE, 1_000).await.unwrap(), Ok(()));
+        quotas.sweep(UNUSED_MAX, |_| true).await.unwrap();
+        storage.commit(Transaction::new()).await.unwrap();
+        let left = storage.scan(&quotas.keyspace, all, false, 10).unwrap();
+        assert_eq!(left.len(), 0, "without a period, but not called for very long");
+    }
+
     #[test]
     fn counters_of_older_versions_are_read() {
-        let counter = Counter { begin: 7, calls: 8, bytes: 9, granted: -1, reserved: 0 };
+        let counter = Counter { begin: 7, calls: 8, bytes: 9, granted: -1, end: 70, reserved: 0 };
         assert_eq!(Counter::decoded(&counter.encoded()), Some(counter));
-        assert_eq!(Counter::decoded(&counter.encoded()[..24]), Some(Counter { granted: 0, ..counter }));
+        let endless = Counter { end: Millis::MAX, ..counter };
+        assert_eq!(Counter::decoded(&counter.encoded()[..32]), Some(endless));
+        assert_eq!(Counter::decoded(&counter.encoded()[..24]), Some(Counter { granted: 0, ..endless }));
         assert_eq!(Counter::decoded(&[1, 2]), None);
     }
 }

@@ -89,6 +89,16 @@ mod tests {
     }
 
     #[test]
+    fn a_counter_has_so_many_buckets_however_many_calls() {
+        let limits = RateLimits::default();
+        for now in 0..30_000 {
+            limits.take("k", u32::MAX, 1_000, now).unwrap();
+        }
+        let counters = limits.counters.lock().unwrap();
+        assert!(counters.by_key["k"].buckets.len() <= BUCKETS as usize + 1);
+    }
+
+    #[test]
     fn who_is_refused_learns_when_to_come_back() {
         let limits = RateLimits::default();
         assert_eq!(limits.take("k", 1, 1_000, 0), Ok(()));

@@ -294,7 +294,7 @@ impl Running<'_> {
                 failure = None;
             }
         }
-        self.answered(failure)
+        self.answered(failure).await
     }
 
     /// The sections of a request that nothing refuses.
@@ -462,12 +462,12 @@ impl Running<'_> {
         }
     }
 
-    fn answered(mut self, failure: Option<Failure>) -> Answered {
+    async fn answered(mut self, failure: Option<Failure>) -> Answered {
         let mut response = self.exchange.response;
         response.headers_mut().extend(std::mem::take(&mut self.exchange.response_headers));
         let bytes = (self.request.body.len() + response.body().len()) as u64;
         for counter in &self.bandwidth {
-            if let Err(error) = self.engine.quotas.add_bytes(counter, bytes) {
+            if let Err(error) = self.engine.quotas.add_bytes(counter, bytes).await {
                 tracing::warn!(%error, "the bytes of a request are not counted");
             }
         }

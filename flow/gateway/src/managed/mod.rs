@@ -74,6 +74,14 @@ impl Managed {
         self.catalog.managed_services.list()
     }
 
+    /// Removes counters of quotas whose periods are over. Called by the clock.
+    ///
+    /// # Errors
+    /// [`GatewayError::Storage`].
+    pub async fn sweep(&self) -> Result<(), GatewayError> {
+        Ok(self.quotas.sweep(self.clock.now(), |key| !crate::plan::usage::is_counter_of_plan(key)).await?)
+    }
+
     /// A service's policies, ready to run; read again when the service has changed.
     fn compiled(&self, service: &Arc<ManagedServiceDefinition>) -> Arc<Compiled> {
         let mut known = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);

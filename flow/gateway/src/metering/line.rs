@@ -25,6 +25,12 @@ pub struct AccessLine {
     pub key: String,
     /// The usage plan's id.
     pub plan: String,
+    /// The product at the marketplace that the plan is sold as; empty without.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub product: String,
+    /// Whose the key is at the marketplace; empty without.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub customer: String,
     /// The API's id.
     pub api: String,
     /// The stage.

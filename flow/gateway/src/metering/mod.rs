@@ -10,4 +10,4 @@ pub mod usage;
 
 pub(crate) use ledger::{Charged, Ledger};
 pub use line::AccessLine;
-pub use usage::{UsageHour, UsageTotals};
+pub use usage::{Sold, UsageHour, UsageTotals};

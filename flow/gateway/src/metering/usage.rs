@@ -1,7 +1,7 @@
 //! The counts on the disk, and what is asked of them.
 //!
-//! A count's key is `PLAN\nKEY\n`, the hour as eight bytes, `API\nSTAGE`: what one key of a plan used in a time is one
-//! range. What was left of a quota is kept by day, because the limit may have changed since.
+//! A count's key is `PLAN\nKEY\n`, the hour as eight bytes, `API\nSTAGE`, and of usage that is sold `\nPRODUCT\nCUSTOMER`:
+//! what one key of a plan used in a time is one range, and whose it is does not change afterwards. What was left of a quota is kept by day, because the limit may have changed since.
 
 use std::ops::Bound;
 
@@ -42,8 +42,19 @@ pub struct UsageHour {
     pub stage: String,
     /// The hour's begin.
     pub hour: Millis,
+    /// As what it was sold and to whom; `None`: it is not sold.
+    pub sold: Option<Sold>,
     /// What was used.
     pub used: UsageTotals,
+}
+
+/// Usage that is sold at the marketplace.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Sold {
+    /// The product's code.
+    pub product: String,
+    /// The customer's name towards the seller.
+    pub customer: String,
 }
 
 /// What was used.
@@ -194,6 +205,9 @@ pub(super) fn row_of(line: &AccessLine) -> Vec<u8> {
     row.extend_from_slice(line.api.as_bytes());
     row.push(b'\n');
     row.extend_from_slice(line.stage.as_bytes());
+    if !line.product.is_empty() && !line.customer.is_empty() {
+        row.extend_from_slice(format!("\n{}\n{}", line.product, line.customer).as_bytes());
+    }
     row
 }
 
@@ -220,7 +234,9 @@ fn usage_hour(row: &[u8], used: &[u8]) -> Option<UsageHour> {
     let mut parts = row.splitn(3, |byte| *byte == b'\n');
     let (plan, key, rest) = (parts.next()?, parts.next()?, parts.next()?);
     let (hour, place) = rest.split_first_chunk::<8>()?;
-    let (api, stage) = std::str::from_utf8(place).ok()?.split_once('\n')?;
+    let mut place = std::str::from_utf8(place).ok()?.splitn(4, '\n');
+    let (api, stage) = (place.next()?, place.next()?);
+    let sold = place.next().zip(place.next());
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Some(UsageHour {
         plan: text(plan),
@@ -228,6 +244,7 @@ fn usage_hour(row: &[u8], used: &[u8]) -> Option<UsageHour> {
         api: api.to_owned(),
         stage: stage.to_owned(),
         hour: i64::from_be_bytes(*hour).saturating_mul(HOUR),
+        sold: sold.map(|(product, customer)| Sold { product: product.to_owned(), customer: customer.to_owned() }),
         used: decoded(used)?,
     })
 }
@@ -264,9 +281,12 @@ mod tests {
             ..AccessLine::default()
         };
         let used = UsageTotals { requests: 3, bytes: 400 };
-        let read = usage_hour(&row_of(&line), &encoded(used)).unwrap();
-        let expected = UsageHour { plan: "p".into(), key: "k".into(), api: "a".into(), stage: "s".into(), hour, used };
-        assert_eq!(read, expected);
+        let expected =
+            UsageHour { plan: "p".into(), key: "k".into(), api: "a".into(), stage: "s".into(), hour, sold: None, used };
+        assert_eq!(usage_hour(&row_of(&line), &encoded(used)), Some(expected.clone()));
+        let line = AccessLine { product: "sold".into(), customer: "two\nlines".into(), ..line };
+        let sold = Some(Sold { product: "sold".into(), customer: "two\nlines".into() });
+        assert_eq!(usage_hour(&row_of(&line), &encoded(used)), Some(UsageHour { sold, ..expected }));
         assert_eq!(decoded(&[9; ROW_BYTES]), None);
     }
 }

@@ -67,6 +67,8 @@ impl Plans {
             hour: 0,
             key: key.id.clone(),
             plan: plan.id.clone(),
+            product: plan.product_code.clone().unwrap_or_default(),
+            customer: key.customer.clone(),
             api: request.api.clone(),
             stage: request.stage.clone(),
             method: request.method.clone(),

@@ -23,6 +23,9 @@ const STAGES_MAX: usize = 600;
 /// Throttles of methods of one stage: one for each resource that an API may have.
 const THROTTLES_MAX: usize = 300;
 
+/// Labels of a plan or a key: the service's own quota.
+pub(super) const TAGS_MAX: usize = 50;
+
 /// Characters of a plan's texts.
 const TEXT_CHARS_MAX: usize = 1_024;
 
@@ -160,6 +163,13 @@ impl Plans {
         let texts = plan.name.chars().count().max(plan.description.chars().count());
         if plan.name.trim().is_empty() || texts > TEXT_CHARS_MAX {
             return Err(invalid(format!("Usage Plan name should be 1 to {TEXT_CHARS_MAX} characters")));
+        }
+        if plan.tags.len() > TAGS_MAX {
+            return Err(GatewayError::TooMany { what: "tags of a usage plan", limit: TAGS_MAX });
+        }
+        // Counts are kept by product, one to a line.
+        if plan.product_code.as_deref().is_some_and(|code| code.contains(char::is_control)) {
+            return Err(invalid("Usage Plan product code should be without control characters".to_owned()));
         }
         if plan.stages.len() > STAGES_MAX {
             return Err(GatewayError::TooMany { what: "stages of a usage plan", limit: STAGES_MAX });

@@ -8,6 +8,7 @@ use millstream_storage::Transaction;
 use millstream_types::Millis;
 
 use super::Plans;
+use super::definitions::TAGS_MAX;
 use super::usage::counter_of;
 use crate::engine::new_id;
 use crate::error::GatewayError;
@@ -253,6 +254,9 @@ fn check_value(value: &str) -> Result<(), GatewayError> {
 }
 
 fn check_texts(key: &ApiKeyDefinition) -> Result<(), GatewayError> {
+    if key.tags.len() > TAGS_MAX {
+        return Err(GatewayError::TooMany { what: "tags of an API key", limit: TAGS_MAX });
+    }
     for (what, text) in [("name", &key.name), ("description", &key.description), ("customerId", &key.customer)] {
         if text.chars().count() > TEXT_CHARS_MAX {
             let reason = format!("{what} should be at most {TEXT_CHARS_MAX} characters");

@@ -9,6 +9,9 @@ use crate::limit::period;
 use crate::limit::quota::{Allowance, Period};
 use crate::metering::UsageHour;
 
+/// What the counters of plans' quotas begin with; a managed service's name has no such character.
+const COUNTERS: &str = "plan/";
+
 /// Where a key stands in its quota.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QuotaState {
@@ -113,18 +116,25 @@ impl Plans {
         Ok(self.shared.ledger.flush().await?)
     }
 
-    /// Removes counts that are older than they are kept.
+    /// Removes counts that are older than they are kept, and counters of quotas whose periods are over.
     ///
     /// # Errors
     /// [`GatewayError::Storage`].
     pub async fn sweep(&self) -> Result<(), GatewayError> {
-        Ok(self.shared.usage.sweep(self.shared.clock.now()).await?)
+        let now = self.shared.clock.now();
+        self.shared.usage.sweep(now).await?;
+        Ok(self.shared.quotas.sweep(now, is_counter_of_plan).await?)
     }
 }
 
 /// The counter of a key's quota in a plan.
 pub(super) fn counter_of(plan: &str, key: &str) -> String {
-    format!("plan/{plan}\n{key}")
+    format!("{COUNTERS}{plan}\n{key}")
+}
+
+/// Whether a counter is one of plans: managed services count in the same place.
+pub(crate) fn is_counter_of_plan(counter: &[u8]) -> bool {
+    counter.starts_with(COUNTERS.as_bytes())
 }
 
 /// What a plan's quota allows at a time; `None` without one.

@@ -10,8 +10,8 @@ use millstream_catalog::{
 };
 use millstream_gateway::metering::line::ACCESS_STREAM;
 use millstream_gateway::{
-    AccessLine, ApiRequest, BackendOptions, Backends, Called, Calls, Gateway, GatewayError, NewApiKey, PlanOptions,
-    Plans, Refusal, Served, WholeRequest,
+    AccessLine, ApiKeyChange, ApiRequest, BackendOptions, Backends, Called, Calls, Gateway, GatewayError, NewApiKey,
+    PlanOptions, Plans, Refusal, Served, WholeRequest,
 };
 use millstream_insight::Insight;
 use millstream_storage::Storage;
@@ -276,4 +276,34 @@ async fn a_key_has_one_plan_of_a_stage() {
         Ok(())
     });
     assert!(matches!(nowhere.await, Err(GatewayError::NotFound { kind: "API stage", .. })));
+}
+
+#[tokio::test]
+async fn counts_say_whom_they_were_sold_to_though_the_key_and_the_plan_are_gone() {
+    let world = World::new().await;
+    let plan = world.plan(None, None).await;
+    let (key, value) = world.key(&plan).await;
+    assert_eq!(world.call(&value).await, Ok(200));
+    let sold_as = |product: Option<&str>| {
+        let product_code = product.map(str::to_owned);
+        world.plans.update_plan(&plan, |plan| {
+            plan.product_code = product_code;
+            Ok(())
+        })
+    };
+    assert!(sold_as(Some("two\nlines")).await.is_err());
+    sold_as(Some("product")).await.unwrap();
+    assert_eq!(world.call(&value).await, Ok(200));
+    for customer in ["one", "two"] {
+        let change = ApiKeyChange { customer: Some(customer.into()), ..ApiKeyChange::default() };
+        world.plans.update_key(&key, change).await.unwrap();
+        assert_eq!(world.call(&value).await, Ok(200));
+    }
+    world.plans.delete_key(&key).await.unwrap();
+    let keys = world.plans.metered_keys(&plan, "", 10).await.unwrap();
+    assert_eq!(keys, [key.as_str()]);
+    let hours = world.plans.usage(&plan, &key, NOW - HOUR, NOW + HOUR).await.unwrap();
+    let told: Vec<_> =
+        hours.into_iter().map(|hour| (hour.sold.map(|sold| sold.customer), hour.used.requests)).collect();
+    assert_eq!(told, [(None, 2), (Some("one".to_owned()), 1), (Some("two".to_owned()), 1)]);
 }

@@ -1,14 +1,33 @@
-//! What clients measure themselves, under names of their own.
+//! What clients measure themselves, under names and in units of their own.
+//!
+//! Values are kept by the minute for as long as there is room, at most [`KEPT`]; a metric without any goes. Those that are
+//! asked for in high resolution are kept by the second too, for a short time.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use millstream_types::Millis;
 
-use super::minute::{Minute, Minutes};
+use super::minute::{MINUTE, Minute, Minutes, SECOND};
 
-/// Metrics of clients that are kept; more are refused, because a name with an id in it would fill the memory.
+/// Metrics of clients that are kept, each unit counted; more are refused, because a name with an id in it would fill the
+/// memory.
 pub const CUSTOM_METRICS_MAX: usize = 10_000;
+
+/// Metrics of clients that are kept by the second too: about 50 MB of memory.
+pub const HIGH_RESOLUTION_MAX: usize = 100;
+
+/// How long minutes are kept: the service family's own 15 days.
+pub const KEPT: Millis = 15 * 24 * 60 * MINUTE;
+
+/// The most minutes of one metric.
+const MINUTES_MAX: usize = (KEPT / MINUTE) as usize;
+
+/// The most seconds of one metric: three hours, the service family's own.
+const SECONDS_MAX: usize = 3 * 3_600;
+
+/// Minutes of all metrics together: about 80 MB of memory. Beyond, minutes are kept for a shorter time.
+const POINTS_MAX: usize = 2_000_000;
 
 /// What a client's metric is found by.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,47 +40,157 @@ pub struct CustomMetric {
     pub dimensions: Vec<(String, String)>,
 }
 
-/// There are [`CUSTOM_METRICS_MAX`] already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("expected at most {CUSTOM_METRICS_MAX} metrics of clients: there are as many already")]
-pub struct TooManyMetrics;
+/// Values of a client's metric.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CustomValues {
+    /// Of which metric.
+    pub metric: CustomMetric,
+    /// What they are measured in: values in different units are not mixed.
+    pub unit: String,
+    /// Whether they are kept by the second too.
+    pub high_resolution: bool,
+    /// The values; each one's `start` is its time.
+    pub values: Vec<Minute>,
+}
 
-/// Clients' metrics. Cheap to clone. In memory: they end with the node.
+/// There are as many metrics as are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected at most {limit} {what} of clients: there are as many already, each is let go when it has no values")]
+pub struct TooManyMetrics {
+    /// How many are kept.
+    pub limit: usize,
+    /// Which kind.
+    pub what: &'static str,
+}
+
+/// Clients' metrics. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct CustomMetrics(Arc<Mutex<BTreeMap<CustomMetric, Minutes>>>);
+pub struct CustomMetrics(Arc<Mutex<ByMetric>>);
+
+/// What is kept of each metric, by unit.
+type ByMetric = BTreeMap<CustomMetric, BTreeMap<String, Kept>>;
+
+#[derive(Default)]
+struct Kept {
+    minutes: Minutes,
+    seconds: Option<Minutes>,
+}
 
 impl CustomMetrics {
-    /// Adds values to a metric, which is made if new.
+    /// Adds values to metrics, which are made if new: all of them, or none.
     ///
     /// # Errors
     /// [`TooManyMetrics`].
-    pub fn add(&self, metric: &CustomMetric, values: &Minute) -> Result<(), TooManyMetrics> {
-        let mut metrics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(minutes) = metrics.get_mut(metric) {
-            minutes.add(values);
-            return Ok(());
+    pub fn add(&self, all: &[CustomValues]) -> Result<(), TooManyMetrics> {
+        let mut metrics = self.metrics();
+        check(&metrics, all)?;
+        for CustomValues { metric, unit, high_resolution, values } in all {
+            let kept = metrics.entry(metric.clone()).or_default().entry(unit.clone()).or_default();
+            if *high_resolution {
+                kept.seconds.get_or_insert_default();
+            }
+            for value in values {
+                kept.minutes.add(&value.in_period(MINUTE), MINUTES_MAX);
+                if let Some(seconds) = kept.seconds.as_mut().filter(|_| *high_resolution) {
+                    seconds.add(&value.in_period(SECOND), SECONDS_MAX);
+                }
+            }
         }
-        if metrics.len() >= CUSTOM_METRICS_MAX {
-            return Err(TooManyMetrics);
-        }
-        metrics.entry(metric.clone()).or_default().add(values);
         Ok(())
     }
 
-    /// A metric by periods of `period` milliseconds, oldest first.
+    /// A metric by periods of `period` milliseconds, with the unit of each, oldest first; of all units, or of one.
+    /// Periods below a minute are of values in high resolution alone.
     #[must_use]
-    pub fn periods(&self, metric: &CustomMetric, from: Millis, to: Millis, period: Millis) -> Vec<Minute> {
-        let metrics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        metrics.get(metric).map(|minutes| minutes.periods(from, to, period)).unwrap_or_default()
+    pub fn periods(
+        &self,
+        metric: &CustomMetric,
+        unit: Option<&str>,
+        (from, to): (Millis, Millis),
+        period: Millis,
+    ) -> Vec<(String, Minute)> {
+        let metrics = self.metrics();
+        let of_units = metrics.get(metric).into_iter().flatten();
+        let mut periods = Vec::new();
+        for (name, kept) in of_units.filter(|(name, _)| unit.is_none_or(|unit| unit == *name)) {
+            let source = if period < MINUTE { kept.seconds.as_ref() } else { Some(&kept.minutes) };
+            let found = source.map(|source| source.periods(from, to, period)).unwrap_or_default();
+            periods.extend(found.into_iter().map(|minute| (name.clone(), minute)));
+        }
+        periods.sort_by(|(unit, minute), (other_unit, other)| (minute.start, unit).cmp(&(other.start, other_unit)));
+        periods
     }
 
     /// All metrics with a value at `since` or later.
     #[must_use]
     pub fn list(&self, since: Millis) -> Vec<CustomMetric> {
-        let metrics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let live = metrics.iter().filter(|(_, minutes)| minutes.last() >= Some(since));
+        let metrics = self.metrics();
+        let live = metrics.iter().filter(|(_, units)| units.values().any(|kept| kept.minutes.last() >= Some(since)));
         live.map(|(metric, _)| metric.clone()).collect()
     }
+
+    /// Lets go what is old, and what there is no room for, oldest first; then metrics without values.
+    pub(super) fn sweep(&self, now: Millis) {
+        let mut metrics = self.metrics();
+        let mut kept = KEPT;
+        let points = |since| metrics.values().flatten().map(|(_, kept)| kept.minutes.count_since(since)).sum::<usize>();
+        while kept > MINUTE && points(now - kept) > POINTS_MAX {
+            kept /= 2;
+        }
+        for units in metrics.values_mut() {
+            for of_unit in units.values_mut() {
+                of_unit.minutes.forget_before(now - kept);
+                if let Some(seconds) = &mut of_unit.seconds {
+                    seconds.forget_before(now - SECONDS_MAX as Millis * SECOND);
+                }
+                of_unit.seconds.take_if(|seconds| seconds.last().is_none());
+            }
+            units.retain(|_, of_unit| of_unit.minutes.last().is_some());
+        }
+        metrics.retain(|_, units| !units.is_empty());
+    }
+
+    /// Minutes that have changed since the last call.
+    pub(super) fn take_changed(&self) -> Vec<(CustomMetric, String, Minute)> {
+        let mut changed = Vec::new();
+        for (metric, units) in self.metrics().iter_mut() {
+            for (unit, kept) in units {
+                let minutes = kept.minutes.take_changed().into_iter();
+                changed.extend(minutes.map(|minute| (metric.clone(), unit.clone(), minute)));
+            }
+        }
+        changed
+    }
+
+    /// Puts a minute in the place of what is known of it; `changed`: it is to be kept.
+    pub(super) fn restore(&self, metric: &CustomMetric, unit: &str, minute: &Minute, changed: bool) {
+        let mut metrics = self.metrics();
+        let kept = metrics.entry(metric.clone()).or_default().entry(unit.to_owned()).or_default();
+        kept.minutes.restore(minute, MINUTES_MAX, changed);
+    }
+
+    fn metrics(&self) -> MutexGuard<'_, ByMetric> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether there is room for the metrics among `all` that are new.
+fn check(metrics: &ByMetric, all: &[CustomValues]) -> Result<(), TooManyMetrics> {
+    let known = |values: &CustomValues| metrics.get(&values.metric).and_then(|units| units.get(&values.unit));
+    let name = |values: &'_ CustomValues| (values.metric.clone(), values.unit.clone());
+    let new: BTreeSet<_> = all.iter().filter(|values| known(values).is_none()).map(name).collect();
+    let count = || metrics.values().map(BTreeMap::len).sum::<usize>();
+    if !new.is_empty() && count() + new.len() > CUSTOM_METRICS_MAX {
+        return Err(TooManyMetrics { limit: CUSTOM_METRICS_MAX, what: "metrics" });
+    }
+    let fine = all.iter().filter(|values| values.high_resolution);
+    let new: BTreeSet<_> =
+        fine.filter(|values| known(values).is_none_or(|kept| kept.seconds.is_none())).map(name).collect();
+    let count = || metrics.values().flatten().filter(|(_, kept)| kept.seconds.is_some()).count();
+    if !new.is_empty() && count() + new.len() > HIGH_RESOLUTION_MAX {
+        return Err(TooManyMetrics { limit: HIGH_RESOLUTION_MAX, what: "metrics in high resolution" });
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -72,15 +201,55 @@ mod tests {
         CustomMetric { namespace: "shop".into(), name: name.into(), dimensions: vec![("till".into(), "1".into())] }
     }
 
+    fn values(name: &str, unit: &str, times: &[Millis]) -> CustomValues {
+        let values = times.iter().map(|time| Minute { start: *time, ..Minute::of(0, 1.0) }).collect();
+        CustomValues { metric: metric(name), unit: unit.into(), high_resolution: false, values }
+    }
+
     #[test]
-    fn clients_metrics_are_kept_and_bounded() {
+    fn clients_metrics_are_bounded_and_taken_as_a_whole() {
         let metrics = CustomMetrics::default();
-        for count in 0..CUSTOM_METRICS_MAX {
-            metrics.add(&metric(&count.to_string()), &Minute::of(0, 1.0)).unwrap();
-        }
-        assert_eq!(metrics.add(&metric("more"), &Minute::of(0, 1.0)), Err(TooManyMetrics));
-        metrics.add(&metric("7"), &Minute::of(120_000, 5.0)).unwrap();
-        assert_eq!(metrics.periods(&metric("7"), 0, 180_000, 60_000).len(), 2);
+        let all: Vec<_> = (0..CUSTOM_METRICS_MAX - 1).map(|count| values(&count.to_string(), "None", &[0])).collect();
+        metrics.add(&all).unwrap();
+        let refused = metrics.add(&[values("7", "None", &[0]), values("a", "None", &[0]), values("b", "None", &[0])]);
+        assert!(refused.is_err());
+        assert_eq!(metrics.periods(&metric("7"), None, (0, 1), MINUTE)[0].1.count, 1.0, "nothing of it was taken");
+        metrics.add(&[values("7", "None", &[120_000]), values("a", "None", &[0]), values("a", "None", &[0])]).unwrap();
+        assert!(metrics.add(&[values("a", "Seconds", &[0])]).is_err(), "a unit counts");
         assert_eq!(metrics.list(60_000), [metric("7")]);
+        metrics.sweep(KEPT + MINUTE);
+        assert_eq!(metrics.list(0), [metric("7")], "old ones are let go");
+        metrics.add(&[values("a", "Seconds", &[KEPT])]).unwrap();
+    }
+
+    #[test]
+    fn units_are_not_mixed() {
+        let metrics = CustomMetrics::default();
+        metrics.add(&[values("m", "Seconds", &[5, 7, 61_000]), values("m", "Bytes", &[8])]).unwrap();
+        let told = |unit| -> Vec<(String, f64)> {
+            let periods = metrics.periods(&metric("m"), unit, (0, 120_000), MINUTE);
+            periods.into_iter().map(|(unit, minute)| (unit, minute.count)).collect()
+        };
+        assert_eq!(told(None), [("Bytes".into(), 1.0), ("Seconds".into(), 2.0), ("Seconds".into(), 1.0)]);
+        assert_eq!(told(Some("Bytes")), [("Bytes".into(), 1.0)]);
+        assert_eq!(told(Some("Count")), []);
+    }
+
+    #[test]
+    fn high_resolution_is_kept_by_the_second() {
+        let metrics = CustomMetrics::default();
+        let fine = |name: &str, times: &[Millis]| CustomValues { high_resolution: true, ..values(name, "None", times) };
+        metrics.add(&[fine("m", &[1_000, 1_999, 12_000]), values("n", "None", &[1_000])]).unwrap();
+        let starts = |name, period| -> Vec<Millis> {
+            let periods = metrics.periods(&metric(name), None, (0, MINUTE), period);
+            periods.iter().map(|(_, minute)| minute.start).collect()
+        };
+        assert_eq!((starts("m", SECOND), starts("m", 10_000)), (vec![1_000, 12_000], vec![0, 10_000]));
+        assert_eq!((starts("m", MINUTE), starts("n", MINUTE), starts("n", SECOND)), (vec![0], vec![0], vec![]));
+        let many: Vec<_> = (0..HIGH_RESOLUTION_MAX).map(|count| fine(&count.to_string(), &[0])).collect();
+        assert!(metrics.add(&many).is_err());
+        metrics.sweep(4 * 3_600 * SECOND);
+        assert!(metrics.add(&many).is_ok(), "seconds go after three hours, minutes stay");
+        assert_eq!((starts("m", SECOND), starts("m", MINUTE)), (vec![], vec![0]));
     }
 }

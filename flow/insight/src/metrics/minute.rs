@@ -1,13 +1,12 @@
 //! A metric by the minute: what is left of it when its seconds are gone.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use millstream_types::Millis;
 
-/// Minutes that are kept of each metric, those without a value not counted: a day.
-pub const MINUTES_MAX: usize = 24 * 60;
-
-const MINUTE: Millis = 60_000;
+/// Milliseconds of a minute and of a second.
+pub(super) const MINUTE: Millis = 60_000;
+pub(super) const SECOND: Millis = 1_000;
 
 /// What was measured within one minute, or within a longer period made of minutes.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -31,6 +30,12 @@ impl Minute {
         Self { start: time.div_euclid(MINUTE) * MINUTE, count: 1.0, sum: value, min: value, max: value }
     }
 
+    /// The same values in the period of so many milliseconds that they are in.
+    #[must_use]
+    pub(super) fn in_period(&self, period: Millis) -> Self {
+        Self { start: self.start.div_euclid(period) * period, ..*self }
+    }
+
     /// Takes in what was measured elsewhere within the same period.
     pub fn merge(&mut self, other: &Self) {
         self.count += other.count;
@@ -48,25 +53,70 @@ impl Minute {
 
 /// The minutes of one metric, oldest first.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Minutes(VecDeque<Minute>);
+pub(super) struct Minutes {
+    minutes: VecDeque<Minute>,
+    /// The begins of those that are not kept yet as they are.
+    changed: BTreeSet<Millis>,
+}
 
 impl Minutes {
-    /// Adds values to their minute; minutes may come in any order, as clients send them.
-    pub(super) fn add(&mut self, values: &Minute) {
-        let place = self.0.partition_point(|minute| minute.start < values.start);
-        match self.0.get_mut(place).filter(|minute| minute.start == values.start) {
-            Some(minute) => minute.merge(values),
-            None => self.0.insert(place, *values),
+    /// Adds values to their minute; minutes may come in any order, as clients send them. Of more than `max` the oldest goes.
+    pub(super) fn add(&mut self, values: &Minute, max: usize) {
+        let mut merged = *values;
+        if let Some(known) = self.of(values.start) {
+            merged = *known;
+            merged.merge(values);
         }
-        if self.0.len() > MINUTES_MAX {
-            self.0.pop_front();
+        self.restore(&merged, max, true);
+    }
+
+    /// Puts a minute in the place of what is known of it; `changed`: it is to be kept.
+    pub(super) fn restore(&mut self, minute: &Minute, max: usize, changed: bool) {
+        let place = self.minutes.partition_point(|known| known.start < minute.start);
+        match self.minutes.get_mut(place).filter(|known| known.start == minute.start) {
+            Some(known) => *known = *minute,
+            None => self.minutes.insert(place, *minute),
+        }
+        if changed {
+            self.changed.insert(minute.start);
+        }
+        if self.minutes.len() > max {
+            self.forget_first();
+        }
+    }
+
+    /// Minutes that have changed since the last call.
+    pub(super) fn take_changed(&mut self) -> Vec<Minute> {
+        let changed = std::mem::take(&mut self.changed);
+        changed.into_iter().filter_map(|start| self.of(start).copied()).collect()
+    }
+
+    pub(super) fn forget_before(&mut self, time: Millis) {
+        while self.minutes.front().is_some_and(|first| first.start < time) {
+            self.forget_first();
+        }
+    }
+
+    /// How many minutes there are from a time on.
+    pub(super) fn count_since(&self, time: Millis) -> usize {
+        self.minutes.len() - self.minutes.partition_point(|minute| minute.start < time)
+    }
+
+    fn of(&self, start: Millis) -> Option<&Minute> {
+        let place = self.minutes.partition_point(|minute| minute.start < start);
+        self.minutes.get(place).filter(|minute| minute.start == start)
+    }
+
+    fn forget_first(&mut self) {
+        if let Some(first) = self.minutes.pop_front() {
+            self.changed.remove(&first.start);
         }
     }
 
     /// Periods of `period` milliseconds from `from` to before `to`, oldest first; those without a value are left out.
     pub(super) fn periods(&self, from: Millis, to: Millis, period: Millis) -> Vec<Minute> {
         let mut periods: Vec<Minute> = Vec::new();
-        for minute in self.0.iter().filter(|minute| (from..to).contains(&minute.start)) {
+        for minute in self.minutes.iter().filter(|minute| (from..to).contains(&minute.start)) {
             let start = minute.start.div_euclid(period) * period;
             match periods.last_mut().filter(|last| last.start == start) {
                 Some(last) => last.merge(minute),
@@ -78,7 +128,7 @@ impl Minutes {
 
     /// When there was a value last.
     pub(super) fn last(&self) -> Option<Millis> {
-        self.0.back().map(|minute| minute.start)
+        self.minutes.back().map(|minute| minute.start)
     }
 }
 
@@ -90,7 +140,7 @@ mod tests {
     fn values_gather_in_minutes_and_periods() {
         let mut minutes = Minutes::default();
         for (time, value) in [(130_000, 4.0), (10_000, 1.0), (59_999, 3.0), (60_000, 10.0)] {
-            minutes.add(&Minute::of(time, value));
+            minutes.add(&Minute::of(time, value), 10);
         }
         let of_minutes = minutes.periods(0, 180_000, 60_000);
         assert_eq!(of_minutes[0], Minute { start: 0, count: 2.0, sum: 4.0, min: 1.0, max: 3.0 });
@@ -103,10 +153,16 @@ mod tests {
     #[test]
     fn old_minutes_make_room() {
         let mut minutes = Minutes::default();
-        for minute in 0..=MINUTES_MAX as i64 {
-            minutes.add(&Minute::of(minute * MINUTE, 1.0));
+        for minute in 0..=5 {
+            minutes.add(&Minute::of(minute * MINUTE, 1.0), 5);
         }
-        assert_eq!(minutes.periods(0, i64::MAX, MINUTE).len(), MINUTES_MAX);
-        assert_eq!(minutes.0[0].start, MINUTE);
+        assert_eq!(minutes.periods(0, i64::MAX, MINUTE).len(), 5);
+        assert_eq!((minutes.minutes[0].start, minutes.count_since(2 * MINUTE)), (MINUTE, 4));
+        assert_eq!(minutes.take_changed().len(), 5);
+        minutes.add(&Minute::of(3 * MINUTE, 2.0), 5);
+        minutes.restore(&Minute::of(4 * MINUTE, 7.0), 5, false);
+        assert_eq!(minutes.take_changed(), [Minute { start: 3 * MINUTE, count: 2.0, sum: 3.0, min: 1.0, max: 2.0 }]);
+        minutes.forget_before(5 * MINUTE);
+        assert_eq!((minutes.minutes.len(), minutes.last()), (1, Some(5 * MINUTE)));
     }
 }

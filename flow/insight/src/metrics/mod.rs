@@ -1,7 +1,10 @@
 //! Counters and gauges by name and subject, sampled once a second for charts and kept by the minute for whoever asks later;
 //! and what clients measure themselves.
+//!
+//! Read next: [`custom`] (clients' own), `minute` (what is left of a metric), `history` (how minutes outlive the node).
 
 mod custom;
+pub(crate) mod history;
 mod minute;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -10,9 +13,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use millstream_types::{Clock, Millis};
 
-pub use self::custom::{CUSTOM_METRICS_MAX, CustomMetric, CustomMetrics, TooManyMetrics};
-use self::minute::Minutes;
-pub use self::minute::{MINUTES_MAX, Minute};
+pub use self::custom::{
+    CUSTOM_METRICS_MAX, CustomMetric, CustomMetrics, CustomValues, HIGH_RESOLUTION_MAX, KEPT, TooManyMetrics,
+};
+use self::history::{Point, Subject};
+pub use self::minute::Minute;
+use self::minute::{MINUTE, Minutes};
 
 /// A number that only rises. Cheap to clone; keep it, do not look it up on a hot path.
 #[derive(Debug, Clone, Default)]
@@ -81,6 +87,9 @@ pub struct Sample {
 /// Seconds that are kept of each metric: ten minutes of live charts.
 pub const SAMPLES_MAX: usize = 600;
 
+/// Minutes that are kept of each metric of the node: a day.
+pub const MINUTES_MAX: usize = 24 * 60;
+
 /// All metrics. Cheap to clone. A metric is found by `(name, subject)`: `("records_in", "stream/trades")`.
 #[derive(Clone)]
 pub struct Metrics {
@@ -93,7 +102,8 @@ pub struct Metrics {
 #[derive(Default)]
 struct Series {
     counters: BTreeMap<(String, String), (Counter, u64, Kept)>,
-    gauges: BTreeMap<(String, String), (Gauge, Kept)>,
+    /// Without a gauge: what is kept of one that nobody has asked for since the node started.
+    gauges: BTreeMap<(String, String), (Option<Gauge>, Kept)>,
     distributions: BTreeMap<(String, String), (Distribution, Kept)>,
 }
 
@@ -139,7 +149,8 @@ impl Metrics {
     #[must_use]
     pub fn gauge(&self, name: &str, subject: &str) -> Gauge {
         let mut series = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        series.gauges.entry((name.to_owned(), subject.to_owned())).or_default().0.clone()
+        let (gauge, _) = series.gauges.entry((name.to_owned(), subject.to_owned())).or_default();
+        gauge.get_or_insert_default().clone()
     }
 
     /// The distribution of that name and subject, made if new.
@@ -159,20 +170,74 @@ impl Metrics {
             *last = value;
             kept.second(Sample { time, value: grown });
             if grown > 0.0 {
-                kept.minutes.add(&Minute::of(time, grown));
+                kept.minutes.add(&Minute::of(time, grown), MINUTES_MAX);
             }
         }
         for (gauge, kept) in series.gauges.values_mut() {
+            let Some(gauge) = gauge else { continue };
             let value = gauge.value() as f64;
             kept.second(Sample { time, value });
-            kept.minutes.add(&Minute::of(time, value));
+            kept.minutes.add(&Minute::of(time, value), MINUTES_MAX);
         }
         for (distribution, kept) in series.distributions.values_mut() {
             let values = distribution.take();
             kept.second(Sample { time, value: values.map_or(0.0, |values| values.sum) });
             if let Some(values) = values {
-                kept.minutes.add(&Minute { start: Minute::of(time, 0.0).start, ..values });
+                kept.minutes.add(&Minute { start: time, ..values }.in_period(MINUTE), MINUTES_MAX);
             }
+        }
+    }
+
+    /// Lets go minutes that are older than they are kept, and metrics that nobody counts any more and that have none left.
+    fn sweep(&self) {
+        let oldest = self.clock.now() - MINUTES_MAX as Millis * MINUTE;
+        let mut series = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let lives = |held: bool, kept: &mut Kept| {
+            kept.minutes.forget_before(oldest);
+            held || kept.minutes.last().is_some()
+        };
+        series.counters.retain(|_, (counter, _, kept)| lives(Arc::strong_count(&counter.0) > 1, kept));
+        series.gauges.retain(|_, (gauge, kept)| lives(gauge.is_some(), kept));
+        series.distributions.retain(|_, (values, kept)| lives(Arc::strong_count(&values.0) > 1, kept));
+        drop(series);
+        self.custom.sweep(self.clock.now());
+    }
+
+    /// Minutes that have changed since the last call.
+    fn take_changed(&self) -> Vec<Point> {
+        let custom = self.custom.take_changed().into_iter();
+        let custom = custom.map(|(metric, unit, minute)| Point { subject: Subject::Custom(metric, unit), minute });
+        let mut changed: Vec<Point> = custom.collect();
+        let mut add = |subject: &dyn Fn() -> Subject, kept: &mut Kept| {
+            changed.extend(kept.minutes.take_changed().into_iter().map(|minute| Point { subject: subject(), minute }));
+        };
+        let mut series = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        for ((name, of), (_, _, kept)) in &mut series.counters {
+            add(&|| Subject::Counter(name.clone(), of.clone()), kept);
+        }
+        for ((name, of), (_, kept)) in &mut series.gauges {
+            add(&|| Subject::Gauge(name.clone(), of.clone()), kept);
+        }
+        for ((name, of), (_, kept)) in &mut series.distributions {
+            add(&|| Subject::Distribution(name.clone(), of.clone()), kept);
+        }
+        changed
+    }
+
+    /// Puts minutes in the places of what is known of them; `changed`: they are to be kept.
+    fn restore(&self, points: Vec<Point>, changed: bool) {
+        let mut series = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        for Point { subject, minute } in points {
+            let kept = match subject {
+                Subject::Counter(name, of) => &mut series.counters.entry((name, of)).or_default().2,
+                Subject::Gauge(name, of) => &mut series.gauges.entry((name, of)).or_default().1,
+                Subject::Distribution(name, of) => &mut series.distributions.entry((name, of)).or_default().1,
+                Subject::Custom(metric, unit) => {
+                    self.custom.restore(&metric, &unit, &minute, changed);
+                    continue;
+                }
+            };
+            kept.minutes.restore(&minute, MINUTES_MAX, changed);
         }
     }
 

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use millstream_storage::to_the_end;
 
 use super::write::md5_of;
-use super::{Objects, blocking, to_the_end};
+use super::{Objects, blocking};
 use crate::condition::Conditions;
 use crate::error::ObjectError;
 use crate::name::{check_bucket, check_key};

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use millstream_catalog::BucketDefinition;
-use millstream_storage::Transaction;
+use millstream_storage::{Transaction, to_the_end};
 use millstream_types::Millis;
 
-use super::{Objects, blocking, to_the_end};
+use super::{Objects, blocking};
 use crate::entry::Entries;
 use crate::error::ObjectError;
 use crate::name::check_bucket;

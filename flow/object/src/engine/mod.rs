@@ -117,14 +117,6 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(StorageError::Closed.into()))
 }
 
-/// Carries a change out to its end even when its caller goes away: cut off in the middle, it would leave a file without
-/// its entry and free the lock while the disk still works.
-async fn to_the_end<T: Send + 'static>(
-    change: impl Future<Output = Result<T, ObjectError>> + Send + 'static,
-) -> Result<T, ObjectError> {
-    tokio::spawn(change).await.unwrap_or_else(|_| Err(StorageError::Closed.into()))
-}
-
 /// Bytes of all parts.
 fn length(parts: &[Bytes]) -> u64 {
     parts.iter().map(|part| part.len() as u64).sum()

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use md5::{Digest as _, Md5};
+use millstream_storage::to_the_end;
 
-use super::{Objects, blocking, length, to_the_end};
+use super::{Objects, blocking, length};
 use crate::condition::Conditions;
 use crate::error::ObjectError;
 use crate::lock::WriteLock;

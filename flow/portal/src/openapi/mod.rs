@@ -3,6 +3,7 @@
 //! Everything that a document holds is somebody's text: it is bounded here and escaped where it is shown.
 //! Read next: [`mod@read`] (documents to operations), [`schema`] (schemas to fields and examples), [`yaml`], [`of_api`].
 
+mod bounded;
 pub mod of_api;
 mod read;
 mod schema;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::schema::{Walk, text};
+use super::schema::{NAME_CHARS_MAX, Walk, text};
 use super::{Answer, Body, Document, Operation, Parameter, Place};
 use crate::error::PortalError;
 
@@ -13,6 +13,12 @@ const OPERATIONS_MAX: usize = 500;
 
 /// Parameters of one operation.
 const PARAMETERS_MAX: usize = 100;
+
+/// Characters of a path.
+const PATH_CHARS_MAX: usize = 1_000;
+
+/// Characters of an answer's status.
+const STATUS_CHARS_MAX: usize = 20;
 
 /// Answers of one operation.
 const ANSWERS_MAX: usize = 50;
@@ -49,6 +55,12 @@ pub fn read(document: &Value) -> Result<Document, PortalError> {
         if !path.starts_with('/') {
             return wrong(format!("expected paths that begin with `/`, found `{}`", shortened(path)));
         }
+        if path.chars().count() > PATH_CHARS_MAX {
+            return wrong(format!(
+                "expected paths of at most {PATH_CHARS_MAX} characters, found `{}`…",
+                shortened(path)
+            ));
+        }
         let item = walk.resolved(item);
         for method in METHODS {
             let Some(found) = item.get(method).filter(|found| found.is_object()) else { continue };
@@ -70,14 +82,14 @@ fn operation<'d>(
     found: &'d Value,
     ids: &mut BTreeSet<String>,
 ) -> Operation {
-    let declared = text(found, "operationId");
-    let wanted = if declared.is_empty() { format!("{method}{path}") } else { declared };
+    let declared = found.get("operationId").and_then(Value::as_str).unwrap_or_default();
+    let wanted = if declared.is_empty() { &format!("{method}{path}") } else { declared };
     Operation {
-        id: unique(&wanted, ids),
+        id: unique(wanted, ids),
         method: method.to_uppercase(),
         path: path.to_owned(),
-        summary: text(found, "summary"),
-        description: text(found, "description"),
+        summary: walk.text(found, "summary"),
+        description: walk.text(found, "description"),
         deprecated: found.get("deprecated").and_then(Value::as_bool).unwrap_or(false),
         parameters: parameters(walk, item, found),
         body: found.get("requestBody").map(|body| self::body(walk, walk.resolved(body))),
@@ -122,7 +134,7 @@ fn parameters<'d>(walk: &Walk<'d>, item: &'d Value, operation: &'d Value) -> Vec
 }
 
 fn parameter<'d>(walk: &Walk<'d>, found: &'d Value) -> Option<Parameter> {
-    let name = text(found, "name");
+    let name = found.get("name").and_then(Value::as_str)?.trim();
     let place = match found.get("in").and_then(Value::as_str)? {
         "path" => Place::Path,
         "query" => Place::Query,
@@ -135,20 +147,15 @@ fn parameter<'d>(walk: &Walk<'d>, found: &'d Value) -> Option<Parameter> {
             Value::Array(list) => list.first(),
             other => other.as_object().and_then(|named| named.values().next()).and_then(|named| named.get("value")),
         });
-        holder.get("example").or(named).or(holder.get("default")).cloned()
+        holder.get("example").or(named).or(holder.get("default"))
     });
-    let example = match given {
-        Some(Value::String(text)) => text,
-        Some(Value::Null) | None => String::new(),
-        Some(other) => other.to_string(),
-    };
-    (!name.is_empty()).then(|| Parameter {
-        name,
+    (!name.is_empty() && name.chars().count() <= NAME_CHARS_MAX).then(|| Parameter {
+        name: walk.cut(name, NAME_CHARS_MAX),
         place,
         required: place == Place::Path || found.get("required").and_then(Value::as_bool).unwrap_or(false),
-        description: text(found, "description"),
+        description: walk.text(found, "description"),
         kind: walk.kind(schema),
-        example,
+        example: given.map(|given| walk.written(given)).unwrap_or_default(),
     })
 }
 
@@ -156,7 +163,7 @@ fn body<'d>(walk: &Walk<'d>, found: &'d Value) -> Body {
     let (media_type, fields, example) = content(walk, found);
     Body {
         required: found.get("required").and_then(Value::as_bool).unwrap_or(false),
-        description: text(found, "description"),
+        description: walk.text(found, "description"),
         media_type,
         fields,
         example,
@@ -165,18 +172,20 @@ fn body<'d>(walk: &Walk<'d>, found: &'d Value) -> Body {
 
 fn answer<'d>(walk: &Walk<'d>, status: &str, found: &'d Value) -> Answer {
     let (media_type, fields, example) = content(walk, found);
-    Answer { status: status.to_owned(), description: text(found, "description"), media_type, fields, example }
+    let (status, description) = (walk.cut(status, STATUS_CHARS_MAX), walk.text(found, "description"));
+    Answer { status, description, media_type, fields, example }
 }
 
 /// What a body is: JSON when it may be, else the first media type.
 fn content<'d>(walk: &Walk<'d>, holder: &'d Value) -> (String, Vec<super::Field>, String) {
     let types = holder.get("content").and_then(Value::as_object);
-    let json = types.and_then(|types| types.iter().find(|(name, _)| name.contains("json")));
-    let Some((name, media)) = json.or_else(|| types.and_then(|types| types.iter().next())) else {
+    let types = || types.into_iter().flatten().filter(|(name, _)| name.len() <= NAME_CHARS_MAX);
+    let json = types().find(|(name, _)| name.contains("json"));
+    let Some((name, media)) = json.or_else(|| types().next()) else {
         return (String::new(), Vec::new(), String::new());
     };
     let schema = media.get("schema").unwrap_or(&Value::Null);
-    (name.clone(), walk.fields(schema), walk.example(media, schema, name))
+    (walk.cut(name, NAME_CHARS_MAX), walk.fields(schema), walk.example(media, schema, name))
 }
 
 fn shortened(text: &str) -> String {
@@ -272,6 +281,41 @@ mod tests {
                 "components": { "schemas": { "A": a } } });
             assert_eq!(read(&document).unwrap().operations.len(), 1);
         }
+    }
+
+    #[test]
+    fn a_long_text_in_a_thousand_places_is_not_copied_a_thousand_times() {
+        let long = "x".repeat(100_000);
+        let shared = json!({ "$ref": "#/components/parameters/long" });
+        let content =
+            json!({ "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Long" } } } });
+        let answers: serde_json::Map<String, Value> =
+            (0..50).map(|status| (status.to_string(), json!({ "$ref": "#/components/responses/long" }))).collect();
+        let item = json!({ "get": { "parameters": vec![shared; 100], "requestBody": content, "responses": answers } });
+        let paths: serde_json::Map<String, Value> = (0..300).map(|at| (format!("/{at}"), item.clone())).collect();
+        let properties: serde_json::Map<String, Value> =
+            (0..300).map(|at| (format!("{at}"), json!({ "$ref": "#/components/schemas/Text" }))).collect();
+        let document = json!({ "openapi": "3.1.0", "info": { "title": "a" }, "paths": paths, "components": {
+            "parameters": { "long": { "name": "long", "in": "query", "example": long, "description": long,
+                "schema": { "enum": [long, long], "pattern": long, "minimum": long } } },
+            "responses": { "long": { "description": long, "content": { "text/plain": { "example": [long] } } } },
+            "schemas": { "Long": { "properties": properties },
+                "Text": { "type": "string", "default": "y".repeat(7_000), "description": long, "format": long } } } });
+        let read = read(&document).unwrap();
+        let texts = |operation: &Operation| -> usize {
+            let parameters =
+                operation.parameters.iter().map(|one| one.example.len() + one.description.len() + one.kind.len());
+            let fields = |fields: &[super::super::Field]| {
+                fields.iter().map(|one| one.name.len() + one.description.len() + one.kind.len()).sum::<usize>()
+            };
+            let body = operation.body.iter().map(|one| one.example.len() + fields(&one.fields));
+            let answers =
+                operation.answers.iter().map(|one| one.example.len() + one.media_type.len() + one.description.len());
+            parameters.chain(body).chain(answers).sum()
+        };
+        assert_eq!(read.operations.len(), 300);
+        let total: usize = read.operations.iter().map(texts).sum();
+        assert!((1 << 20..=8 << 20).contains(&total), "{total}");
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::cell::Cell;
 
 use serde_json::{Map, Value, json};
 
+use super::bounded::{Room, cut, cut_json, length};
+
 /// Fields of one schema; what is more is left out.
 const FIELDS_MAX: usize = 200;
 
@@ -26,7 +28,10 @@ const KIND_CHARS_MAX: usize = 300;
 const TEXT_CHARS_MAX: usize = 4_000;
 
 /// Characters of an example.
-const EXAMPLE_CHARS_MAX: usize = 8_000;
+pub(super) const EXAMPLE_CHARS_MAX: usize = 8_000;
+
+/// Characters of a name.
+pub(super) const NAME_CHARS_MAX: usize = 200;
 
 /// Values of an example that is made up.
 const EXAMPLE_VALUES_MAX: usize = 500;
@@ -50,11 +55,37 @@ pub struct Field {
 pub(super) struct Walk<'d> {
     document: &'d Value,
     steps_left: Cell<usize>,
+    room: Room,
+}
+
+/// What is left for an example that is made up.
+struct Left {
+    values: usize,
+    chars: usize,
 }
 
 impl<'d> Walk<'d> {
     pub(super) fn new(document: &'d Value) -> Self {
-        Self { document, steps_left: Cell::new(STEPS_MAX) }
+        Self { document, steps_left: Cell::new(STEPS_MAX), room: Room::new() }
+    }
+
+    /// A text for people; empty when there is none.
+    pub(super) fn text(&self, value: &Value, name: &str) -> String {
+        self.room.cut(raw(value, name), TEXT_CHARS_MAX)
+    }
+
+    /// What is shown, cut after so many characters.
+    pub(super) fn cut(&self, shown: &str, chars_max: usize) -> String {
+        self.room.cut(shown, chars_max)
+    }
+
+    /// A value as somebody would write it; empty when it is longer than an example may be.
+    pub(super) fn written(&self, value: &Value) -> String {
+        match value {
+            Value::Null => String::new(),
+            Value::String(text) => self.room.whole(text, EXAMPLE_CHARS_MAX),
+            other => self.room.whole(other, EXAMPLE_CHARS_MAX),
+        }
     }
 
     /// What `value` refers to, when it is a reference within the document; else itself.
@@ -85,7 +116,7 @@ impl<'d> Walk<'d> {
     }
 
     fn collect(&self, schema: &'d Value, shown: usize, depth: usize, found: &mut Vec<Field>) {
-        if shown >= SHOWN_DEPTH_MAX || !self.step(depth) {
+        if shown >= SHOWN_DEPTH_MAX || self.room.is_spent() || !self.step(depth) {
             return;
         }
         let schema = self.resolved(schema);
@@ -102,10 +133,10 @@ impl<'d> Walk<'d> {
             }
             found.push(Field {
                 depth: shown,
-                name: name.clone(),
+                name: self.cut(name, NAME_CHARS_MAX),
                 kind: self.kind(property),
                 required: required.iter().any(|required| required.as_str() == Some(name)),
-                description: text(self.resolved(property), "description"),
+                description: self.text(self.resolved(property), "description"),
             });
             self.collect(property, shown + 1, depth + 1, found);
         }
@@ -113,17 +144,18 @@ impl<'d> Walk<'d> {
 
     /// What a value may be, in words: `array of string (date)`, `integer, 1 to 100`, `"a" or "b"`.
     pub(super) fn kind(&self, schema: &'d Value) -> String {
-        self.kind_at(schema, 0).chars().take(KIND_CHARS_MAX).collect()
+        if self.room.is_spent() { String::new() } else { self.room.cut(self.kind_at(schema, 0), KIND_CHARS_MAX) }
     }
 
     fn kind_at(&self, schema: &'d Value, depth: usize) -> String {
-        if !self.step(depth) {
-            return "…".to_owned();
-        }
+        if self.step(depth) { cut(self.words(schema, depth), KIND_CHARS_MAX) } else { "…".to_owned() }
+    }
+
+    fn words(&self, schema: &'d Value, depth: usize) -> String {
         let schema = self.resolved(schema);
         let choices = list(schema, "enum");
         if !choices.is_empty() {
-            return alternatives(choices.iter().map(Value::to_string));
+            return alternatives(choices.iter().map(|choice| cut_json(choice, KIND_CHARS_MAX)));
         }
         for word in ["oneOf", "anyOf"] {
             let parts = list(schema, word);
@@ -135,12 +167,16 @@ impl<'d> Walk<'d> {
             return format!("array of {}", self.kind_at(items, depth + 1));
         }
         let name = match schema.get("type") {
-            Some(Value::String(name)) => name.clone(),
-            Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" or "),
+            Some(Value::String(name)) => cut(name, KIND_CHARS_MAX),
+            Some(Value::Array(names)) => {
+                let names = names.iter().take(ALTERNATIVES_SHOWN).filter_map(Value::as_str);
+                names.map(|name| cut(name, KIND_CHARS_MAX)).collect::<Vec<_>>().join(" or ")
+            }
             _ if schema.get("properties").is_some() || schema.get("allOf").is_some() => "object".to_owned(),
             _ => "any".to_owned(),
         };
-        let format = schema.get("format").and_then(Value::as_str).map(|format| format!(" ({format})"));
+        let format =
+            schema.get("format").and_then(Value::as_str).map(|format| format!(" ({})", cut(format, KIND_CHARS_MAX)));
         format!("{name}{}{}", format.unwrap_or_default(), bounds(schema))
     }
 
@@ -148,29 +184,32 @@ impl<'d> Walk<'d> {
     pub(super) fn example(&self, holder: &'d Value, schema: &'d Value, media_type: &str) -> String {
         let named = holder.get("examples").and_then(Value::as_object).and_then(|examples| examples.values().next());
         let named = named.map(|named| self.resolved(named)).and_then(|named| named.get("value"));
-        let mut left = EXAMPLE_VALUES_MAX;
-        let found = holder.get("example").or(named).cloned();
-        let value = found.or_else(|| self.made_up(schema, 0, &mut left));
-        let shown = match value {
+        if self.room.is_spent() {
+            return String::new();
+        }
+        let mut left = Left { values: EXAMPLE_VALUES_MAX, chars: EXAMPLE_CHARS_MAX };
+        let given = holder.get("example").or(named);
+        let made_up = if given.is_none() { self.made_up(schema, 0, &mut left) } else { None };
+        match given.or(made_up.as_ref()) {
             None | Some(Value::Null) => String::new(),
-            Some(Value::String(text)) if !media_type.contains("json") => text,
-            Some(other) => serde_json::to_string_pretty(&other).unwrap_or_default(),
-        };
-        if shown.chars().count() > EXAMPLE_CHARS_MAX { String::new() } else { shown }
+            Some(Value::String(text)) if !media_type.contains("json") => self.room.whole(text, EXAMPLE_CHARS_MAX),
+            Some(other) => self.room.whole(format_args!("{other:#}"), EXAMPLE_CHARS_MAX),
+        }
     }
 
     /// A value that a schema describes.
-    fn made_up(&self, schema: &'d Value, depth: usize, left: &mut usize) -> Option<Value> {
-        *left = left.checked_sub(1)?;
+    fn made_up(&self, schema: &'d Value, depth: usize, left: &mut Left) -> Option<Value> {
+        left.values = left.values.checked_sub(1)?;
         if !self.step(depth) {
             return None;
         }
         let schema = self.resolved(schema);
-        let first = |word: &str| list(schema, word).first().cloned();
-        let given = schema.get("example").cloned().or_else(|| first("examples"));
-        let given = given.or_else(|| schema.get("default").cloned()).or_else(|| first("enum"));
-        if let Some(given) = given.or_else(|| schema.get("const").cloned()) {
-            return Some(given);
+        let first = |word: &str| list(schema, word).first();
+        let given = schema.get("example").or_else(|| first("examples")).or_else(|| schema.get("default"));
+        if let Some(given) = given.or_else(|| first("enum")).or_else(|| schema.get("const")) {
+            // Measured before it is copied.
+            left.chars -= length(given, left.chars)?;
+            return Some(given.clone());
         }
         if let Some(items) = schema.get("items") {
             return Some(Value::Array(self.made_up(items, depth + 1, left).into_iter().collect()));
@@ -183,7 +222,7 @@ impl<'d> Walk<'d> {
         if object.is_empty() { plain(schema) } else { Some(Value::Object(object)) }
     }
 
-    fn made_up_object(&self, schema: &'d Value, depth: usize, left: &mut usize) -> Map<String, Value> {
+    fn made_up_object(&self, schema: &'d Value, depth: usize, left: &mut Left) -> Map<String, Value> {
         let mut object = Map::new();
         for part in list(schema, "allOf") {
             if let Some(Value::Object(part)) = self.made_up(part, depth + 1, left) {
@@ -191,7 +230,9 @@ impl<'d> Walk<'d> {
             }
         }
         for (name, property) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+            let Some(chars) = left.chars.checked_sub(name.len()) else { continue };
             if let Some(value) = self.made_up(property, depth + 1, left) {
+                left.chars = left.chars.min(chars);
                 object.insert(name.clone(), value);
             }
         }
@@ -211,8 +252,8 @@ fn plain(schema: &Value) -> Option<Value> {
             "uri" => "https://example.org/",
             _ => "text",
         })),
-        "integer" => Some(schema.get("minimum").cloned().unwrap_or(json!(1))),
-        "number" => Some(schema.get("minimum").cloned().unwrap_or(json!(1.5))),
+        "integer" => Some(schema.get("minimum").filter(|least| least.is_number()).cloned().unwrap_or(json!(1))),
+        "number" => Some(schema.get("minimum").filter(|least| least.is_number()).cloned().unwrap_or(json!(1.5))),
         "boolean" => Some(json!(true)),
         "object" => Some(json!({})),
         _ => None,
@@ -226,13 +267,17 @@ fn alternatives(words: impl ExactSizeIterator<Item = String>) -> String {
 }
 
 fn bounds(schema: &Value) -> String {
-    let range = |low: &str, high: &str, unit: &str| match (schema.get(low), schema.get(high)) {
+    let bound = |name: &str| schema.get(name).map(|bound| cut_json(bound, KIND_CHARS_MAX));
+    let range = |low: &str, high: &str, unit: &str| match (bound(low), bound(high)) {
         (Some(low), Some(high)) => format!(", {low} to {high}{unit}"),
         (Some(low), None) => format!(", at least {low}{unit}"),
         (None, Some(high)) => format!(", at most {high}{unit}"),
         (None, None) => String::new(),
     };
-    let pattern = schema.get("pattern").and_then(Value::as_str).map(|pattern| format!(", matches {pattern}"));
+    let pattern = schema
+        .get("pattern")
+        .and_then(Value::as_str)
+        .map(|pattern| format!(", matches {}", cut(pattern, KIND_CHARS_MAX)));
     let numbers = range("minimum", "maximum", "");
     format!("{numbers}{}{}", range("minLength", "maxLength", " characters"), pattern.unwrap_or_default())
 }
@@ -244,6 +289,9 @@ fn list<'v>(value: &'v Value, name: &str) -> &'v [Value] {
 
 /// A text; empty when there is none.
 pub(super) fn text(value: &Value, name: &str) -> String {
-    let whole = value.get(name).and_then(Value::as_str).unwrap_or_default().trim();
-    whole.chars().take(TEXT_CHARS_MAX).collect()
+    cut(raw(value, name), TEXT_CHARS_MAX)
+}
+
+fn raw<'v>(value: &'v Value, name: &str) -> &'v str {
+    value.get(name).and_then(Value::as_str).unwrap_or_default().trim()
 }

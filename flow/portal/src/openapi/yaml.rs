@@ -11,6 +11,9 @@ use crate::error::PortalError;
 /// Values of one document, copies by aliases counted too.
 const VALUES_MAX: usize = 200_000;
 
+/// Bytes of the texts of one document, copies by aliases counted too.
+const TEXTS_BYTES_MAX: usize = 4 << 20;
+
 /// How deep values may lie in each other.
 const DEPTH_MAX: usize = 100;
 
@@ -33,7 +36,7 @@ enum Open {
 struct Builder {
     open: Vec<Open>,
     anchors: HashMap<usize, Value>,
-    values: usize,
+    counted: Counted,
     whole: Option<Value>,
 }
 
@@ -54,10 +57,12 @@ impl Builder {
                 None => Err(wrong("its brackets do not match")),
             },
             Event::Alias(anchor) => {
-                let value = self.anchors.get(&anchor).cloned();
+                let value = self.anchors.get(&anchor);
                 let value = value.ok_or_else(|| wrong("an alias stands for a value that it is part of"))?;
-                self.values += count(&value);
-                self.complete(0, value)
+                // Counted before it is copied.
+                self.counted.add(value)?;
+                let copy = value.clone();
+                self.place(copy)
             }
             Event::DocumentStart(_) if self.whole.is_some() => Err(wrong("it holds several documents")),
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) | Event::DocumentEnd => {
@@ -75,14 +80,16 @@ impl Builder {
     }
 
     fn complete(&mut self, anchor: usize, value: Value) -> Result<(), PortalError> {
-        self.values += 1;
-        if self.values > VALUES_MAX {
-            return Err(wrong(&format!("it holds more than {VALUES_MAX} values")));
-        }
+        self.counted.add_one(&value)?;
         if anchor > 0 {
-            self.values += count(&value);
+            self.counted.add(&value)?;
             self.anchors.insert(anchor, value.clone());
         }
+        self.place(value)
+    }
+
+    /// Puts a value where it belongs.
+    fn place(&mut self, value: Value) -> Result<(), PortalError> {
         match self.open.last_mut() {
             None => self.whole = Some(value),
             Some(Open::Sequence(_, values)) => values.push(value),
@@ -106,11 +113,38 @@ fn name(value: Value) -> Result<String, PortalError> {
     }
 }
 
-fn count(value: &Value) -> usize {
-    match value {
-        Value::Array(values) => 1 + values.iter().map(count).sum::<usize>(),
-        Value::Object(fields) => 1 + fields.values().map(count).sum::<usize>(),
-        _ => 1,
+/// What a document holds so far.
+#[derive(Default)]
+struct Counted {
+    values: usize,
+    bytes: usize,
+}
+
+impl Counted {
+    /// Adds a value with all that is in it.
+    fn add(&mut self, value: &Value) -> Result<(), PortalError> {
+        self.add_one(value)?;
+        match value {
+            Value::Array(values) => values.iter().try_for_each(|value| self.add(value)),
+            Value::Object(fields) => fields.iter().try_for_each(|(name, value)| {
+                self.bytes += name.len();
+                self.add(value)
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Adds a value alone.
+    fn add_one(&mut self, value: &Value) -> Result<(), PortalError> {
+        self.values += 1;
+        self.bytes += value.as_str().map_or(0, str::len);
+        if self.values > VALUES_MAX {
+            return Err(wrong(&format!("it holds more than {VALUES_MAX} values")));
+        }
+        if self.bytes > TEXTS_BYTES_MAX {
+            return Err(wrong(&format!("its texts have more than {TEXTS_BYTES_MAX} bytes")));
+        }
+        Ok(())
     }
 }
 
@@ -161,6 +195,8 @@ mod tests {
             bomb.push_str(&format!("a{level}: &a{level} [{copies}]\n"));
         }
         assert!(parse(&bomb).unwrap_err().to_string().contains("more than 200000 values"));
+        let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(10_000), vec!["*a"; 1_000].join(", "));
+        assert!(parse(&long).unwrap_err().to_string().contains("more than 4194304 bytes"));
         let deep = format!("{}{}", "[".repeat(5_000), "]".repeat(5_000));
         assert!(parse(&deep).is_err());
         for text in ["", "a: &x [*x]", "a: b: c", "--- 1\n--- 2\n", "? [a]\n: b\n", "{a: 1", "a: 'b"] {

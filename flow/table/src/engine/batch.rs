@@ -157,7 +157,7 @@ impl Tables {
                     engine.throttle.correct(&table, Use::Write, taken, used);
                     units.push((table.name.clone(), used));
                 }
-                Ok::<_, TableError>((engine.storage.submit(writing.finish()?)?, units))
+                Ok::<_, TableError>((engine.submit(writing.finish()?)?, units))
             })
             .await?;
         ticket.durable().await?;

@@ -1,10 +1,10 @@
 //! Tables themselves: made, changed and removed, with the stream of their changes.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use millstream_catalog::{ChangeView, KeyAttribute, TableChanges, TableDefinition, TableIndex, TableOwner};
-use millstream_storage::Transaction;
+use millstream_storage::{StorageError, Transaction};
 use millstream_stream::{NewStream, StreamError};
 
 use super::Tables;
@@ -88,11 +88,28 @@ impl Tables {
         for index in &table.indexes {
             transaction.drop_keyspace(&index::keyspace(&table, index));
         }
-        let table = self.catalog.tables.delete(name, transaction).await?;
-        self.throttle.forget(&table);
+        // Whoever waits for this may go away; the table stays marked then until its removal has an end.
+        let engine = self.clone();
+        let removal = tokio::spawn(async move { engine.remove(&table, transaction).await });
+        let table = removal.await.map_err(|_| TableError::Storage(StorageError::Closed))??;
         // A crash before this leaves a stream of nobody; a table of the same name removes it when it makes its own.
         self.remove_changes(name).await?;
         Ok(table)
+    }
+
+    /// Removes a table's definition and items. What was submitted for it before is written before; afterwards nothing is.
+    async fn remove(
+        &self,
+        table: &TableDefinition,
+        transaction: Transaction,
+    ) -> Result<Arc<TableDefinition>, TableError> {
+        let going = || self.going.write().unwrap_or_else(PoisonError::into_inner);
+        going().insert(table.id);
+        let removed = self.catalog.tables.delete(&table.name, transaction).await;
+        going().remove(&table.id);
+        let removed = removed?;
+        self.throttle.forget(&removed);
+        Ok(removed)
     }
 
     /// Gives a table capacity units of (reads, writes) per second, or `None` for pay per request.
@@ -198,4 +215,54 @@ fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), TableError> {
         return Err(TableError::TooManyTags { found: tags.len(), max: TAGS_MAX });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use millstream_catalog::{Catalog, KeyType};
+    use millstream_storage::Storage;
+    use millstream_types::ManualClock;
+
+    use super::*;
+    use crate::change::ChangeCause;
+    use crate::engine::writing::Writing;
+    use crate::item::{AttributeValue, Item};
+
+    #[tokio::test]
+    async fn nothing_is_written_to_a_table_that_is_gone_or_going() {
+        let clock = Arc::new(ManualClock::at(0));
+        let storage = Storage::in_memory(clock.clone());
+        let tables = Tables::new(storage.clone(), Catalog::open(&storage).unwrap(), clock);
+        let new = || NewTable {
+            name: "t".into(),
+            hash_key: KeyAttribute { name: "id".into(), key_type: KeyType::String },
+            sort_key: None,
+            provisioned: None,
+            changes: None,
+            indexes: Vec::new(),
+            tags: BTreeMap::new(),
+            owner: TableOwner::default(),
+            item_bytes_max: millstream_catalog::TABLE_ITEM_BYTES_MAX,
+        };
+        let table = tables.create(new()).await.unwrap();
+        let item = Item::from([("id".into(), AttributeValue::String("a".into()))]);
+        let writing = || {
+            let mut writing = Writing::new(&tables);
+            let key = key::encode_of_item(&table, &item).unwrap();
+            writing.item(&table, key, (None, Some(&item)), ChangeCause::Caller).unwrap();
+            writing.finish().unwrap()
+        };
+        tables.submit(writing()).unwrap();
+        tables.going.write().unwrap().insert(table.id);
+        assert!(matches!(tables.submit(writing()), Err(TableError::TableNotFound { .. })));
+        tables.going.write().unwrap().clear();
+        // A write that was begun before the table went.
+        let late = writing();
+        tables.delete("t").await.unwrap();
+        assert!(matches!(tables.submit(late), Err(TableError::TableNotFound { .. })));
+        let again = tables.create(new()).await.unwrap();
+        assert!(matches!(tables.submit(writing()), Err(TableError::TableNotFound { .. })), "another of the name");
+        assert_ne!(again.id, table.id);
+        assert!(tables.going.read().unwrap().is_empty());
+    }
 }

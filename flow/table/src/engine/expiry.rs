@@ -75,7 +75,7 @@ impl Tables {
                         count += 1;
                     }
                 }
-                Ok::<_, TableError>((engine.storage.submit(writing.finish()?)?, count))
+                Ok::<_, TableError>((engine.submit(writing.finish()?)?, count))
             })
             .await?;
         ticket.durable().await?;

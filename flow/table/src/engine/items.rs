@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use millstream_catalog::TableDefinition;
-use millstream_storage::{Ticket, Transaction};
+use millstream_storage::Ticket;
 
 use super::stripes::Needed;
 use super::throttle::Use;
-use super::writing::{Writing, needs_old};
+use super::writing::{Writing, Written, needs_old};
 use super::{Tables, read};
 use crate::capacity::{read_units, write_units};
 use crate::change::ChangeCause;
@@ -175,13 +175,13 @@ impl Tables {
 
     /// Submits between the writers of the same items. Nothing is read, so this is done on the spot unless somebody else
     /// holds a lock.
-    pub(super) async fn submit_ordered(&self, needed: Needed, transaction: Transaction) -> Result<Ticket, TableError> {
+    pub(super) async fn submit_ordered(&self, needed: Needed, written: Written) -> Result<Ticket, TableError> {
         if let Some(_turn) = self.stripes.try_lock(&needed) {
-            return Ok(self.storage.submit(transaction)?);
+            return self.submit(written);
         }
         self.off_worker(move |engine| {
             let _turn = engine.stripes.lock(&needed);
-            Ok(engine.storage.submit(transaction)?)
+            engine.submit(written)
         })
         .await
     }
@@ -208,7 +208,7 @@ impl Tables {
                 }
                 engine.throttle.correct(&table, Use::Write, taken, units);
                 let new = outcome?;
-                Ok((engine.storage.submit(writing.finish()?)?, Changed { old, new, units }))
+                Ok((engine.submit(writing.finish()?)?, Changed { old, new, units }))
             })
             .await;
         match submitted {

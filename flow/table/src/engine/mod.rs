@@ -17,14 +17,15 @@ mod together;
 mod transact;
 mod writing;
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, RwLock};
 
 use bytes::Bytes;
 use millstream_catalog::{Catalog, TableDefinition};
 use millstream_insight::Metrics;
 use millstream_storage::{Keyspace, Storage, StorageError};
 use millstream_stream::Streams;
-use millstream_types::Clock;
+use millstream_types::{Clock, Record};
 
 pub use batch::{BATCH_GET_BYTES_MAX, BATCH_GET_MAX, BATCH_WRITE_MAX, BatchGet, BatchGot, BatchWrite, BatchWritten};
 pub use definitions::{NewTable, TAGS_MAX};
@@ -33,6 +34,7 @@ pub use page::{PAGE_BYTES_MAX, Page, Query, Scan};
 pub use together::Together;
 pub use transact::{TRANSACT_BYTES_MAX, TRANSACT_MAX, Token, TransactGot, TransactWrite, TransactWritten};
 
+use crate::change::Change;
 use crate::error::TableError;
 use crate::item::Item;
 use crate::{key, stored};
@@ -48,6 +50,8 @@ pub struct Tables {
     clock: Arc<dyn Clock>,
     stripes: Arc<Stripes>,
     throttle: Arc<Throttle>,
+    /// Tables that are being removed, by their ids: nothing is written to them any more.
+    going: Arc<RwLock<BTreeSet<u64>>>,
     /// Changes of definitions take turns: none is lost to another.
     changing: Arc<tokio::sync::Mutex<()>>,
 }
@@ -65,6 +69,7 @@ impl Tables {
             clock,
             stripes: Arc::new(Stripes::new()),
             throttle: Arc::new(throttle),
+            going: Arc::default(),
             changing: Arc::default(),
         }
     }
@@ -88,6 +93,20 @@ impl Tables {
     #[must_use]
     pub fn list(&self) -> Vec<Arc<TableDefinition>> {
         self.catalog.tables.list()
+    }
+
+    /// The change that a record of a table's stream tells of. One that cannot be read is said and counted, as
+    /// `unreadable_changes` of `table/NAME`, and readers go on behind it: it would stand in their way for ever.
+    #[must_use]
+    pub fn change_of(&self, table: &str, record: &Record) -> Option<Change> {
+        match Change::decode(record.data.clone()) {
+            Ok(change) => Some(change),
+            Err(error) => {
+                tracing::error!(table, offset = record.offset, %error, "a change is left out");
+                self.throttle.metrics().counter("unreadable_changes", &format!("table/{table}")).add(1);
+                None
+            }
+        }
     }
 
     /// An item as it will be when all that was submitted is durable. Reads the disk: not for an async worker.

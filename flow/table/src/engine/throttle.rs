@@ -38,6 +38,11 @@ impl Throttle {
         Self { clock, metrics, accounts: Mutex::default() }
     }
 
+    /// Where it is counted.
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
     /// Takes units before a request is done.
     ///
     /// # Errors
@@ -52,6 +57,29 @@ impl Throttle {
             account.refused.add(1);
             Err(TableError::Throttled { table: table.name.clone() })
         })
+    }
+
+    /// Takes the units of all parts, or of none: why not of each, in their order, `None` for those that there were units for.
+    pub(super) fn take_all<'t>(
+        &self,
+        wanted: Use,
+        parts: impl Iterator<Item = (&'t TableDefinition, f64)> + Clone,
+    ) -> Result<(), Vec<Option<TableError>>> {
+        let mut reasons = Vec::new();
+        for (table, units) in parts.clone() {
+            reasons.push(self.take(table, wanted, units).err());
+        }
+        if reasons.iter().all(Option::is_none) {
+            return Ok(());
+        }
+        let taken = parts.zip(&reasons).filter(|(_, reason)| reason.is_none());
+        taken.for_each(|((table, units), _)| self.give_back(table, wanted, units));
+        Err(reasons)
+    }
+
+    /// Gives back what was taken for a request that was refused for another reason. It stays counted as consumed.
+    pub(super) fn give_back(&self, table: &TableDefinition, wanted: Use, units: f64) {
+        self.correct(table, wanted, units, 0.0);
     }
 
     /// Corrects what was taken to what the request used in truth.

@@ -91,7 +91,7 @@ impl Tables {
                 for (key, Held { before, item, .. }) in together.items.into_iter().filter(|(_, held)| held.changed) {
                     writing.item(&table, key, (before.as_ref(), item.as_ref()), ChangeCause::Caller)?;
                 }
-                Ok((engine.storage.submit(writing.finish()?).map_err(TableError::from)?, told))
+                Ok((engine.submit(writing.finish()?)?, told))
             })
             .await;
         match submitted {

@@ -196,10 +196,14 @@ impl Tables {
     fn take_all<'t>(
         &self,
         wanted: Use,
-        parts: impl Iterator<Item = (&'t TableDefinition, f64)>,
+        parts: impl Iterator<Item = (&'t TableDefinition, f64)> + Clone,
     ) -> Result<(), TableError> {
-        let reasons: Vec<_> = parts.map(|(table, units)| self.throttle.take(table, wanted, units).err()).collect();
-        cancelled(reasons)
+        self.throttle.take_all(wanted, parts).map_err(|reasons| TableError::Cancelled { reasons })
+    }
+
+    /// Gives back what was taken for writes that are not even tried.
+    fn give_back(&self, taken: &[(Arc<TableDefinition>, f64)]) {
+        taken.iter().for_each(|(table, units)| self.throttle.give_back(table, Use::Write, *units));
     }
 
     /// Checks and submits; no ticket for the repetition of what was done.
@@ -211,14 +215,20 @@ impl Tables {
         let mut locked: Vec<Bytes> = planned.iter().map(|write| write.key.clone()).collect();
         locked.extend(token.iter().map(|token| Bytes::copy_from_slice(token.text.as_bytes())));
         let _turn = self.stripes.lock(&Needed::of(&locked));
-        if let Some(token) = &token
-            && self.is_known(token)?
-        {
-            return Ok((None, TransactWritten::default()));
+        let taken: Vec<_> = planned.iter().map(|write| (Arc::clone(&write.table), write.taken)).collect();
+        if let Some(token) = &token {
+            match self.is_known(token) {
+                Ok(false) => {}
+                known => {
+                    self.give_back(&taken);
+                    return known.map(|_| (None, TransactWritten::default()));
+                }
+            }
         }
         let (mut reasons, mut written, mut bytes) = (Vec::new(), TransactWritten::default(), 0);
+        let mut used = Vec::with_capacity(taken.len());
         let mut writing = Writing::new(self);
-        for Planned { table, key, condition, action, taken } in planned {
+        for Planned { table, key, condition, action, .. } in planned {
             let old = self.submitted(&table, &key)?;
             let outcome = checked(condition.as_ref(), old.as_ref()).and_then(|()| match action {
                 Action::Put(item) => Ok(Some(Some(item))),
@@ -236,17 +246,23 @@ impl Tables {
                 units += writing.item(&table, key, (old.as_ref(), new.as_ref()), ChangeCause::Caller)?;
             }
             units *= TRANSACT_FACTOR;
-            self.throttle.correct(&table, Use::Write, taken, units);
+            used.push(units);
             *written.units.entry(table.name.clone()).or_default() += units;
             reasons.push(outcome.err());
         }
-        cancelled(reasons)?;
-        check_bytes(bytes)?;
-        let mut transaction = writing.finish()?;
-        if let Some(token) = &token {
-            self.keep(token, &mut transaction)?;
+        if reasons.iter().all(Option::is_none) {
+            check_bytes(bytes).inspect_err(|_| self.give_back(&taken))?;
         }
-        Ok((Some(self.storage.submit(transaction)?), written))
+        // A condition that does not hold is paid for: what stands against it was read.
+        for ((table, taken), used) in taken.iter().zip(used) {
+            self.throttle.correct(table, Use::Write, *taken, used);
+        }
+        cancelled(reasons)?;
+        let mut written_to = writing.finish()?;
+        if let Some(token) = &token {
+            self.keep(token, &mut written_to.transaction)?;
+        }
+        Ok((Some(self.submit(written_to)?), written))
     }
 
     /// Whether what a token stands for was done.

@@ -2,10 +2,11 @@
 //! that tell their changes, a record of each change. One transaction: a crash leaves all of it or nothing.
 
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 
 use bytes::Bytes;
 use millstream_catalog::{TableDefinition, TableIndex};
-use millstream_storage::Transaction;
+use millstream_storage::{Ticket, Transaction};
 use millstream_stream::{Entry, StreamError};
 
 use super::Tables;
@@ -26,11 +27,18 @@ pub(super) struct Writing<'e> {
     tables: &'e Tables,
     transaction: Transaction,
     told: BTreeMap<String, Vec<Entry>>,
+    written: BTreeMap<u64, String>,
+}
+
+/// A transaction with the tables that it writes to: their ids and names.
+pub(super) struct Written {
+    pub(super) transaction: Transaction,
+    tables: BTreeMap<u64, String>,
 }
 
 impl<'e> Writing<'e> {
     pub(super) fn new(tables: &'e Tables) -> Self {
-        Self { tables, transaction: Transaction::new(), told: BTreeMap::new() }
+        Self { tables, transaction: Transaction::new(), told: BTreeMap::new(), written: BTreeMap::new() }
     }
 
     /// Adds one item's change: `new` in the place of `old`. `old` is not looked at unless [`needs_old`]. Gives the write units
@@ -45,6 +53,7 @@ impl<'e> Writing<'e> {
         (old, new): (Option<&Item>, Option<&Item>),
         cause: ChangeCause,
     ) -> Result<f64, TableError> {
+        self.written.entry(table.id).or_insert_with(|| table.name.clone());
         self.tell(table, old, new, cause);
         let keyspace = key::keyspace(table);
         match new {
@@ -119,13 +128,31 @@ impl<'e> Writing<'e> {
     ///
     /// # Errors
     /// [`TableError::TableNotFound`] when a table went with its stream in the meantime.
-    pub(super) fn finish(mut self) -> Result<Transaction, TableError> {
+    pub(super) fn finish(mut self) -> Result<Written, TableError> {
         let mut appends = 0;
         for (stream, entries) in &self.told {
             let staged = self.tables.streams.stage(stream, entries, &mut self.transaction, appends);
             appends += staged.map_err(of_stream)?.appends();
         }
-        Ok(self.transaction)
+        Ok(Written { transaction: self.transaction, tables: self.written })
+    }
+}
+
+impl Tables {
+    /// Orders a transaction to the disk, unless a table of it is gone or going: its items' keyspace goes in one piece, and
+    /// nothing may be put there afterwards.
+    ///
+    /// # Errors
+    /// [`TableError::TableNotFound`], [`TableError::Storage`].
+    pub(super) fn submit(&self, written: Written) -> Result<Ticket, TableError> {
+        let going = self.going.read().unwrap_or_else(PoisonError::into_inner);
+        for (id, name) in &written.tables {
+            let is_there = !going.contains(id) && self.catalog.tables.get(name).is_some_and(|table| table.id == *id);
+            if !is_there {
+                return Err(TableError::TableNotFound { table: name.clone() });
+            }
+        }
+        Ok(self.storage.submit(written.transaction)?)
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use millstream_catalog::Catalog;
 use millstream_insight::Metrics;
 use millstream_storage::Storage;
-use millstream_table::{BatchGet, BatchWrite, Item, NewTable, Put, Scan, TableError, Tables, TransactWrite};
+use millstream_table::{BatchGet, BatchWrite, Item, NewTable, Put, Scan, TableError, Tables, Token, TransactWrite};
 use millstream_types::ManualClock;
 
 use crate::{key, new_table, text, trade};
@@ -94,7 +94,27 @@ async fn transactions_count_double_and_are_refused_as_a_whole() {
     let refused = tables.transact_write(vec![put(2), put(3)], None).await;
     let Err(TableError::Cancelled { reasons }) = refused else { panic!("{refused:?}") };
     assert!(matches!(&reasons[..], [None, Some(TableError::Throttled { .. })]), "{reasons:?}");
+    let written = tables.transact_write(vec![put(4)], None).await;
+    assert!(written.is_ok(), "what the refused one had taken was given back: {written:?}");
     clock.advance(10_000);
     let got = tables.transact_get(vec![("trades".into(), key("A", 1)), ("trades".into(), key("A", 2))]).await.unwrap();
     assert_eq!((got.items, got.units["trades"]), (vec![Some(trade("A", 1, 1)), None], 4.0));
+}
+
+#[tokio::test]
+async fn transactions_that_are_not_tried_cost_nothing() {
+    let (clock, _, tables) = world(Some((10, 100))).await;
+    let put = |time, bytes| {
+        let put = Put { item: large(time, bytes), condition: None, return_old: false };
+        vec![("trades".to_owned(), TransactWrite::Put(put))]
+    };
+    let token = |fingerprint| Some(Token { text: "once".to_owned(), fingerprint });
+    tables.transact_write(put(1, 20_000), token(1)).await.unwrap();
+    for _ in 0..20 {
+        assert_eq!(tables.transact_write(put(1, 20_000), token(1)).await.unwrap().units.len(), 0);
+        let reused = tables.transact_write(put(1, 20_000), token(2)).await;
+        assert!(matches!(reused, Err(TableError::TokenReused { .. })), "{reused:?}");
+    }
+    clock.advance(1);
+    assert!(tables.transact_write(put(2, 1), None).await.is_ok());
 }

@@ -205,7 +205,7 @@ fn apply_stage_throttle(
 const CLOSED: Throttle = Throttle { rate_thousandths: 0, burst: 0 };
 
 fn with_rate(known: Option<Throttle>, rate: f64) -> Result<Throttle, String> {
-    let burst = known.map_or(0, |known| known.burst);
+    let burst = known.map_or_else(|| burst_of(rate), |known| known.burst);
     Throttle::new(rate, burst).ok_or_else(|| format!("Usage Plan rateLimit cannot be {rate}"))
 }
 
@@ -225,14 +225,19 @@ fn throttles(given: BTreeMap<String, ThrottleInput>) -> Result<BTreeMap<String, 
     given.into_iter().map(of).collect()
 }
 
-/// `None` when neither number is given. Without a burst a whole second's calls may come at once.
+/// The burst of a throttle that nobody gave one: a whole second's calls may come at once.
+fn burst_of(rate: f64) -> u32 {
+    rate.ceil().max(1.0) as u32
+}
+
+/// `None` when neither number is given.
 fn throttle(input: ThrottleInput) -> Result<Option<Throttle>, String> {
     let rate = match (input.rate_limit, input.burst_limit) {
         (None, None) => return Ok(None),
         (None, Some(_)) => return Err("Usage Plan throttle needs a rateLimit beside its burstLimit".to_owned()),
         (Some(given), _) => rate(given)?,
     };
-    let burst = input.burst_limit.map_or_else(|| Ok(rate.ceil().max(1.0) as u32), burst)?;
+    let burst = input.burst_limit.map_or_else(|| Ok(burst_of(rate)), burst)?;
     Throttle::new(rate, burst).map(Some).ok_or_else(|| format!("Usage Plan rateLimit cannot be {rate}"))
 }
 
@@ -360,6 +365,8 @@ mod tests {
         assert_eq!(plan.throttle, Throttle::new(2.5, 4));
         assert_eq!(plan.quota, Some(PlanQuota { limit: 10, offset: 2, period: QuotaPeriod::Week }));
         assert_eq!(plan.stages[0].throttles["/pets/GET"], Throttle::new(1.0, 3).unwrap());
+        let rate = patched(&[("add", "/apiStages", "a:p"), ("replace", "/throttle/rateLimit", "2.5")]).unwrap();
+        assert_eq!(rate.throttle, Throttle::new(2.5, 3), "a rate alone does not close the plan");
         assert_eq!((plan.stages.len(), plan.product_code.as_deref()), (1, Some("prod-1")));
     }
 

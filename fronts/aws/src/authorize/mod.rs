@@ -8,6 +8,7 @@
 pub(crate) mod circumstances;
 pub(crate) mod permissions;
 pub(crate) mod principal;
+mod streams;
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use crate::json_protocol::ServiceError;
 use crate::place::Place;
 
 pub(crate) use permissions::Need;
+pub use streams::StreamUse;
 
 /// What taking on a role is called.
 pub(crate) const ASSUME_ROLE: &str = "sts:AssumeRole";

@@ -1,15 +1,22 @@
 //! `GetMetricData`
 
+use std::collections::BTreeSet;
+
+use millstream_insight::Minute;
+use millstream_types::Millis;
 use serde::Deserialize;
 
 use super::document::Document;
 use super::input::{Dimension, Real, Time, contradicting, invalid, metric, missing};
 use super::statistic::{self, Statistic};
-use super::{CloudWatch, names};
+use super::{CloudWatch, names, token, unit};
 use crate::json_protocol::ServiceError;
 
 /// Queries in a call.
 const QUERIES_MAX: usize = 500;
+
+/// Points of a page: the service's own bound.
+const POINTS_MAX: usize = 100_800;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -20,6 +27,14 @@ pub(super) struct Input {
     end_time: Option<Time>,
     scan_by: Option<String>,
     next_token: Option<String>,
+    max_datapoints: Option<Real>,
+    label_options: Option<LabelOptions>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct LabelOptions {
+    timezone: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -30,6 +45,8 @@ struct Query {
     expression: Option<String>,
     label: Option<String>,
     return_data: Option<serde_json::Value>,
+    period: Option<Real>,
+    account_id: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -38,6 +55,7 @@ struct MetricStat {
     metric: Metric,
     period: Real,
     stat: String,
+    unit: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -49,16 +67,27 @@ struct Metric {
     dimensions: Vec<Dimension>,
 }
 
-/// All points come in one page: a day of minutes is far below the service's own bound of a page.
+/// What a query asks for, checked.
+struct Asked {
+    id: String,
+    label: String,
+    statistic: Statistic,
+    /// In the order of the answer, with their units.
+    points: Vec<(String, Minute)>,
+}
+
+/// The last point of a page: which query's, its time and unit.
+type Place = (usize, Millis, String);
+
 pub(super) fn call(front: &CloudWatch, input: Input) -> Result<Document, ServiceError> {
     let from = input.start_time.ok_or_else(|| missing("StartTime"))?.0;
     let to = input.end_time.ok_or_else(|| missing("EndTime"))?.0;
     if from >= to {
         return Err(contradicting("The parameter StartTime must be less than the parameter EndTime."));
     }
-    if input.next_token.is_some() {
-        return Err(ServiceError::new("InvalidNextToken", "this node gives no tokens: all points come in one answer"));
-    }
+    let no_token = || ServiceError::new("InvalidNextToken", "The value of parameter NextToken is invalid.");
+    let after = input.next_token.as_deref().map(|text| token::decode::<Place>(text).ok_or_else(no_token));
+    let after = after.transpose()?;
     if input.metric_data_queries.is_empty() || input.metric_data_queries.len() > QUERIES_MAX {
         return Err(invalid(format!("MetricDataQueries must have between 1 and {QUERIES_MAX} members.")));
     }
@@ -67,38 +96,123 @@ pub(super) fn call(front: &CloudWatch, input: Input) -> Result<Document, Service
         None | Some("TimestampDescending") => false,
         Some(other) => return Err(invalid(format!("ScanBy {other} is neither of both orders."))),
     };
-    let mut results = Vec::with_capacity(input.metric_data_queries.len());
+    let most = most_points(input.max_datapoints)?;
+    check_labels(input.label_options.as_ref())?;
+    check_ids(&input.metric_data_queries)?;
+    let mut asked = Vec::with_capacity(input.metric_data_queries.len());
     for query in input.metric_data_queries {
         let hidden = query.return_data.as_ref().is_some_and(|flag| flag == false || flag == "false");
-        let result = answer(front, query, (from, to), ascending)?;
+        let one = read(front, query, (from, to), ascending)?;
         if !hidden {
-            results.push(result);
+            asked.push(one);
         }
     }
-    Ok(Document::Structure(vec![
-        ("MetricDataResults", Document::List(results)),
-        ("Messages", Document::List(Vec::new())),
-    ]))
+    Ok(page(asked, after, most, ascending))
 }
 
-fn answer(front: &CloudWatch, query: Query, span: (i64, i64), ascending: bool) -> Result<Document, ServiceError> {
-    let id = query.id.filter(|id| !id.is_empty()).ok_or_else(|| missing("MetricDataQueries.member.Id"))?;
+/// Results until there are as many points as a page holds.
+fn page(asked: Vec<Asked>, after: Option<Place>, most: usize, ascending: bool) -> Document {
+    let (mut results, mut left, mut last) = (Vec::new(), most, None);
+    let first = after.as_ref().map_or(0, |(query, ..)| *query);
+    let mut more = false;
+    for (query, mut one) in asked.into_iter().enumerate().skip(first) {
+        if let Some((_, time, unit)) = after.as_ref().filter(|(of, ..)| *of == query) {
+            let is_behind = |(of, minute): &(String, Minute)| match ascending {
+                true => (minute.start, of) > (*time, unit),
+                false => (minute.start, of) < (*time, unit),
+            };
+            one.points.retain(is_behind);
+        }
+        // A query without points is told with the page that it is reached in.
+        if left == 0 && !one.points.is_empty() {
+            more = true;
+            break;
+        }
+        more = one.points.len() > left;
+        one.points.truncate(left);
+        left -= one.points.len();
+        last = one.points.last().map(|(unit, minute)| (query, minute.start, unit.clone())).or(last);
+        results.push(document(one, more));
+        if more {
+            break;
+        }
+    }
+    let mut members = vec![("MetricDataResults", Document::List(results)), ("Messages", Document::List(Vec::new()))];
+    if let Some(last) = last.filter(|_| more) {
+        members.push(("NextToken", Document::Text(token::encode(&last))));
+    }
+    Document::Structure(members)
+}
+
+fn document(asked: Asked, cut: bool) -> Document {
+    let Asked { id, label, statistic, points } = asked;
+    Document::Structure(vec![
+        ("Id", Document::Text(id)),
+        ("Label", Document::Text(label)),
+        ("Timestamps", Document::List(points.iter().map(|(_, minute)| Document::Time(minute.start)).collect())),
+        ("Values", Document::List(points.iter().map(|(_, minute)| Document::Number(statistic.of(minute))).collect())),
+        ("StatusCode", Document::text(if cut { "PartialData" } else { "Complete" })),
+    ])
+}
+
+fn read(front: &CloudWatch, query: Query, span: (Millis, Millis), ascending: bool) -> Result<Asked, ServiceError> {
+    let id = query.id.unwrap_or_default();
     if query.expression.is_some() {
         return Err(invalid(format!("Expression of {id} is not supported by this node: expected MetricStat")));
     }
+    if query.account_id.is_some() {
+        return Err(invalid(format!("AccountId of {id} is not supported by this node: it has one account")));
+    }
     let stat = query.metric_stat.ok_or_else(|| missing("MetricDataQueries.member.MetricStat"))?;
+    if query.period.is_some() {
+        return Err(contradicting(format!("Period of {id} belongs to an Expression: MetricStat has one of its own.")));
+    }
     let metric = metric(stat.metric.namespace.as_deref(), stat.metric.metric_name.as_deref(), &stat.metric.dimensions)?;
     let statistic = Statistic::parse(&stat.stat)?;
-    let (mut periods, _) = names::periods(&front.metrics, &metric, span, statistic::period(stat.period.0)?);
+    let (unit, period) = (unit::parse(stat.unit.as_deref())?, statistic::period(stat.period.0)?);
+    let mut points = names::periods(&front.metrics, &metric, unit, span, period);
     if !ascending {
-        periods.reverse();
+        points.reverse();
     }
     let label = query.label.unwrap_or(metric.name);
-    Ok(Document::Structure(vec![
-        ("Id", Document::Text(id)),
-        ("Label", Document::Text(label)),
-        ("Timestamps", Document::List(periods.iter().map(|minute| Document::Time(minute.start)).collect())),
-        ("Values", Document::List(periods.iter().map(|minute| Document::Number(statistic.of(minute))).collect())),
-        ("StatusCode", Document::text("Complete")),
-    ]))
+    if label.contains("${") {
+        return Err(invalid(format!("The dynamic label of {id} is not supported by this node: expected plain text")));
+    }
+    Ok(Asked { id, label, statistic, points })
+}
+
+fn most_points(given: Option<Real>) -> Result<usize, ServiceError> {
+    let Some(Real(points)) = given else { return Ok(POINTS_MAX) };
+    if points.fract() != 0.0 || !(1.0..=POINTS_MAX as f64).contains(&points) {
+        return Err(invalid(format!("MaxDatapoints must be between 1 and {POINTS_MAX}, got {points}.")));
+    }
+    Ok(points as usize)
+}
+
+/// A time zone is of the times in dynamic labels alone: one that makes sense changes nothing here.
+fn check_labels(options: Option<&LabelOptions>) -> Result<(), ServiceError> {
+    let Some(zone) = options.and_then(|options| options.timezone.as_deref()) else { return Ok(()) };
+    let digits = zone.strip_prefix(['+', '-']).filter(|digits| digits.len() == 4);
+    match digits.filter(|digits| digits.bytes().all(|digit| digit.is_ascii_digit())) {
+        Some(_) => Ok(()),
+        None => Err(invalid(format!("LabelOptions.Timezone must be + or - and four digits, got {zone}."))),
+    }
+}
+
+fn check_ids(queries: &[Query]) -> Result<(), ServiceError> {
+    let mut seen = BTreeSet::new();
+    for query in queries {
+        let id =
+            query.id.as_deref().filter(|id| !id.is_empty()).ok_or_else(|| missing("MetricDataQueries.member.Id"))?;
+        let allowed = |char: char| char.is_ascii_alphanumeric() || char == '_';
+        if id.len() > 255 || !id.starts_with(|char: char| char.is_ascii_lowercase()) || !id.chars().all(allowed) {
+            return Err(invalid(format!(
+                "The id {id} must be 1 to 255 letters, digits and underscores that begin with a lowercase letter."
+            )));
+        }
+        if !seen.insert(id) {
+            return Err(invalid(format!("The values for parameter id in MetricDataQueries are not unique: {id}.")));
+        }
+    }
+    Ok(())
 }

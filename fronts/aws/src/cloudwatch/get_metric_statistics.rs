@@ -1,11 +1,12 @@
 //! `GetMetricStatistics`
 
+use millstream_insight::Minute;
 use serde::Deserialize;
 
 use super::document::Document;
 use super::input::{Dimension, Real, Time, contradicting, invalid, metric, missing};
 use super::statistic::{self, Statistic};
-use super::{CloudWatch, names};
+use super::{CloudWatch, names, unit};
 use crate::json_protocol::ServiceError;
 
 /// Points in an answer.
@@ -25,6 +26,7 @@ pub(super) struct Input {
     statistics: Vec<String>,
     #[serde(default)]
     extended_statistics: Vec<String>,
+    unit: Option<String>,
 }
 
 pub(super) fn call(front: &CloudWatch, input: Input) -> Result<Document, ServiceError> {
@@ -48,8 +50,9 @@ pub(super) fn call(front: &CloudWatch, input: Input) -> Result<Document, Service
     }
     let statistics: Vec<Statistic> =
         input.statistics.iter().map(|name| Statistic::parse(name)).collect::<Result<_, _>>()?;
-    let (periods, unit) = names::periods(&front.metrics, &metric, (from, to), period);
-    let point = |values: &millstream_insight::Minute| {
+    let unit = unit::parse(input.unit.as_deref())?;
+    let periods = names::periods(&front.metrics, &metric, unit, (from, to), period);
+    let point = |(unit, values): &(String, Minute)| {
         let mut members = vec![("Timestamp", Document::Time(values.start))];
         let told = statistics.iter().map(|statistic| (statistic.name(), Document::Number(statistic.of(values))));
         members.extend(told);

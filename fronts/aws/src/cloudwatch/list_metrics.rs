@@ -5,11 +5,14 @@ use serde::Deserialize;
 
 use super::document::Document;
 use super::input::{Dimension, invalid};
-use super::{CloudWatch, names};
+use super::{CloudWatch, names, token};
 use crate::json_protocol::ServiceError;
 
 /// Metrics in a page.
 const PAGE: usize = 500;
+
+/// Filters by dimensions.
+const FILTERS_MAX: usize = 10;
 
 /// How far back `PT3H` looks, in milliseconds.
 const RECENT: i64 = 3 * 3_600_000;
@@ -23,7 +26,12 @@ pub(super) struct Input {
     dimensions: Vec<Dimension>,
     next_token: Option<String>,
     recently_active: Option<String>,
+    include_linked_accounts: Option<serde_json::Value>,
+    owning_account: Option<String>,
 }
+
+/// The last metric of a page: namespace, name, dimensions.
+type Place = (String, String, Vec<(String, String)>);
 
 pub(super) fn call(front: &CloudWatch, input: Input) -> Result<Document, ServiceError> {
     let since = match input.recently_active.as_deref() {
@@ -31,20 +39,26 @@ pub(super) fn call(front: &CloudWatch, input: Input) -> Result<Document, Service
         Some("PT3H") => front.clock.now() - RECENT,
         Some(other) => return Err(invalid(format!("The value {other} for parameter RecentlyActive is invalid."))),
     };
-    // A token is where the page begins; a metric that comes in between moves it by one.
-    let begin: usize = match input.next_token.as_deref().map(str::parse) {
-        None => 0,
-        Some(Ok(begin)) => begin,
-        Some(Err(_)) => return Err(invalid("The value of parameter NextToken is invalid.")),
-    };
-    let mut found = names::list(&front.metrics, since);
-    found.retain(|metric| matches(&input, metric));
-    let more = found.len() > begin.saturating_add(PAGE);
-    let page = found.into_iter().skip(begin).take(PAGE).map(document).collect();
-    let mut members = vec![("Metrics", Document::List(page))];
-    if more {
-        members.push(("NextToken", Document::Text((begin + PAGE).to_string())));
+    if input.include_linked_accounts.as_ref().is_some_and(|flag| flag == true || flag == "true") {
+        return Err(invalid("IncludeLinkedAccounts is not supported by this node: it has one account"));
     }
+    if input.owning_account.is_some() {
+        return Err(invalid("OwningAccount is not supported by this node: it has one account"));
+    }
+    if input.dimensions.len() > FILTERS_MAX {
+        return Err(invalid(format!("The collection Dimensions must not have a size greater than {FILTERS_MAX}.")));
+    }
+    let no_token = || invalid("The value of parameter NextToken is invalid.");
+    let after = input.next_token.as_deref().map(|text| token::decode::<Place>(text).ok_or_else(no_token));
+    let after = after.transpose()?.map(|(namespace, name, dimensions)| CustomMetric { namespace, name, dimensions });
+    let mut found = names::list(&front.metrics, since);
+    found.retain(|metric| matches(&input, metric) && after.as_ref().is_none_or(|after| metric > after));
+    let more = found.len() > PAGE;
+    found.truncate(PAGE);
+    let last = found.last().filter(|_| more);
+    let last = last.map(|last| token::encode(&(&last.namespace, &last.name, &last.dimensions)));
+    let mut members = vec![("Metrics", Document::List(found.into_iter().map(document).collect()))];
+    members.extend(last.map(|last| ("NextToken", Document::Text(last))));
     Ok(Document::Structure(members))
 }
 

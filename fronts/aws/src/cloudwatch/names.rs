@@ -80,19 +80,26 @@ const NAMES: &[Name] = &[
     name(API_GATEWAY, "Latency", "latency_ms", Kind::Values, "Milliseconds"),
 ];
 
-/// Periods of a metric, the node's own or a client's, oldest first, and its unit.
+/// The shortest period of the node's own metrics, milliseconds.
+const MINUTE: Millis = 60_000;
+
+/// Periods of a metric, the node's own or a client's, with their units, oldest first: of all units, or of one.
 pub(super) fn periods(
     metrics: &Metrics,
     metric: &CustomMetric,
+    unit: Option<&str>,
     span: (Millis, Millis),
     period: Millis,
-) -> (Vec<Minute>, &'static str) {
+) -> Vec<(String, Minute)> {
     let Some(name) = NAMES.iter().find(|name| name.namespace == metric.namespace && name.name == metric.name) else {
-        return (metrics.custom.periods(metric, span.0, span.1, period), "None");
+        return metrics.custom.periods(metric, unit, span, period);
     };
     let Some(resource) = metric.dimensions.iter().find(|(dimension, _)| dimension == name.dimension) else {
-        return (Vec::new(), name.unit);
+        return Vec::new();
     };
+    if unit.is_some_and(|unit| unit != name.unit) || period < MINUTE {
+        return Vec::new();
+    }
     let subject = format!("{}{}", name.subject, resource.1);
     let mut found = metrics.periods(name.own, &subject, span, period);
     match name.kind {
@@ -100,7 +107,7 @@ pub(super) fn periods(
         Kind::Halves => found.iter_mut().for_each(of_halves),
         Kind::Values => {}
     }
-    (found, name.unit)
+    found.into_iter().map(|minute| (name.unit.to_owned(), minute)).collect()
 }
 
 /// As many values of 1 as there were events.

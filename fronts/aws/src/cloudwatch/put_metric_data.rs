@@ -1,11 +1,11 @@
 //! `PutMetricData`
 
-use millstream_insight::{CustomMetric, Minute};
+use millstream_insight::{CustomValues, Minute};
 use millstream_types::Millis;
 use serde::Deserialize;
 
-use super::CloudWatch;
 use super::input::{Dimension, Real, Time, contradicting, invalid, metric, missing};
+use super::{CloudWatch, unit};
 use crate::json_protocol::ServiceError;
 
 /// Metrics in a call.
@@ -40,6 +40,8 @@ struct Datum {
     values: Vec<Real>,
     #[serde(default)]
     counts: Vec<Real>,
+    unit: Option<String>,
+    storage_resolution: Option<Real>,
 }
 
 #[derive(Deserialize)]
@@ -67,17 +69,12 @@ pub(super) fn call(front: &CloudWatch, input: Input) -> Result<(), ServiceError>
     let now = front.clock.now();
     // All is checked before any is taken.
     let read = |datum: &Datum| read(input.namespace.as_deref(), datum, now);
-    let all: Vec<(CustomMetric, Vec<Minute>)> = input.metric_data.iter().map(read).collect::<Result<_, _>>()?;
-    for (metric, values) in all {
-        for values in values {
-            let added = front.metrics.custom.add(&metric, &values);
-            added.map_err(|error| ServiceError::new("LimitExceededFault", error.to_string()))?;
-        }
-    }
-    Ok(())
+    let all: Vec<CustomValues> = input.metric_data.iter().map(read).collect::<Result<_, _>>()?;
+    let added = front.metrics.custom.add(&all);
+    added.map_err(|error| ServiceError::new("LimitExceededFault", error.to_string()))
 }
 
-fn read(namespace: Option<&str>, datum: &Datum, now: Millis) -> Result<(CustomMetric, Vec<Minute>), ServiceError> {
+fn read(namespace: Option<&str>, datum: &Datum, now: Millis) -> Result<CustomValues, ServiceError> {
     let metric = metric(namespace, datum.metric_name.as_deref(), &datum.dimensions)?;
     let time = datum.timestamp.map_or(now, |time| time.0);
     if !(now - AGE_MAX..=now + AHEAD_MAX).contains(&time) {
@@ -87,23 +84,33 @@ fn read(namespace: Option<&str>, datum: &Datum, now: Millis) -> Result<(CustomMe
     if given.iter().filter(|given| **given).count() != 1 {
         return Err(contradicting("Exactly one of Value, StatisticValues and Values must be given."));
     }
+    Ok(CustomValues {
+        metric,
+        unit: unit::parse(datum.unit.as_deref())?.unwrap_or(unit::NONE).to_owned(),
+        high_resolution: unit::is_high_resolution(datum.storage_resolution)?,
+        values: values(datum, time)?,
+    })
+}
+
+fn values(datum: &Datum, start: Millis) -> Result<Vec<Minute>, ServiceError> {
+    let weighted = |value: f64, count| Minute { start, count, sum: value * count, min: value, max: value };
     if let Some(value) = datum.value {
-        return Ok((metric, vec![Minute::of(time, value.0)]));
+        return Ok(vec![weighted(value.0, 1.0)]);
     }
-    let start = Minute::of(time, 0.0).start;
     if let Some(StatisticSet { sample_count, sum, minimum, maximum }) = &datum.statistic_values {
         if sample_count.0 <= 0.0 || minimum.0 > maximum.0 {
             return Err(invalid(
                 "StatisticValues need a SampleCount above 0 and a Minimum that is no more than the Maximum.",
             ));
         }
-        return Ok((metric, vec![Minute { start, count: sample_count.0, sum: sum.0, min: minimum.0, max: maximum.0 }]));
+        return Ok(vec![Minute { start, count: sample_count.0, sum: sum.0, min: minimum.0, max: maximum.0 }]);
     }
     if datum.values.len() > VALUES_MAX || !(datum.counts.is_empty() || datum.counts.len() == datum.values.len()) {
         return Err(invalid(format!("Values must be at most {VALUES_MAX}, with as many Counts or none.")));
     }
+    if datum.counts.iter().any(|count| count.0 <= 0.0) {
+        return Err(invalid("Counts must be above 0."));
+    }
     let counts = datum.counts.iter().map(|count| count.0).chain(std::iter::repeat(1.0));
-    let weighted =
-        |(value, count): (&Real, f64)| Minute { start, count, sum: value.0 * count, min: value.0, max: value.0 };
-    Ok((metric, datum.values.iter().zip(counts).map(weighted).collect()))
+    Ok(datum.values.iter().zip(counts).map(|(value, count)| weighted(value.0, count)).collect())
 }

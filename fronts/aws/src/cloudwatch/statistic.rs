@@ -57,13 +57,16 @@ impl Statistic {
 
 /// A period in milliseconds.
 pub(super) fn period(seconds: f64) -> Result<Millis, ServiceError> {
-    /// The shortest period kept, in seconds; the service has shorter ones for metrics of high resolution.
+    /// A minute, in seconds.
     const MINUTE: f64 = 60.0;
-    /// The longest, in seconds: a day.
-    const DAY: f64 = 86_400.0;
-    if !(MINUTE..=DAY).contains(&seconds) || seconds % MINUTE != 0.0 {
+    /// Periods of metrics in high resolution, in seconds.
+    const SHORT: [f64; 4] = [1.0, 5.0, 10.0, 30.0];
+    /// The longest, in seconds: as long as values are kept.
+    const LONGEST: f64 = 15.0 * 86_400.0;
+    let whole_minutes = (MINUTE..=LONGEST).contains(&seconds) && seconds % MINUTE == 0.0;
+    if !whole_minutes && !SHORT.contains(&seconds) {
         return Err(invalid(format!(
-            "Period must be a multiple of 60 between 60 and 86400 seconds on this node, got {seconds}"
+            "Period must be 1, 5, 10, 30 or a multiple of 60 up to {LONGEST} seconds on this node, got {seconds}"
         )));
     }
     Ok(seconds as Millis * 1_000)
@@ -81,7 +84,8 @@ mod tests {
         assert_eq!(told, [4.0, 2.5, 10.0, 1.0, 5.0]);
         assert!(Statistic::parse("p99").is_err());
         assert_eq!(period(300.0).unwrap(), 300_000);
-        for bad in [0.0, 10.0, 90.0, -60.0, f64::NAN, 1e300] {
+        assert_eq!(period(10.0).unwrap(), 10_000);
+        for bad in [0.0, 7.0, 90.0, -60.0, f64::NAN, 1e300] {
             assert!(period(bad).is_err(), "{bad}");
         }
     }

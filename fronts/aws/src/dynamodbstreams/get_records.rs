@@ -49,9 +49,9 @@ pub(super) async fn call(service: &DynamoDbStreams, request: &JsonRequest) -> Re
         if records.len() >= limit || (bytes > ANSWER_BYTES_MAX && !records.is_empty()) {
             break;
         }
-        let shown = record::encode(iterator.log, &one, &service.place);
-        records.push(shown.map_err(|error| ServiceError::internal("InternalServerError", error.to_string()))?);
         next = one.offset + 1;
+        let change = service.tables.change_of(&found.table.name, &one);
+        records.extend(change.map(|change| record::encode(iterator.log, one.offset, &change, &service.place)));
     }
     let mut answer = json!({ "Records": records });
     // A shard that was closed has an end.

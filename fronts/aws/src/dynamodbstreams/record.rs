@@ -10,16 +10,13 @@ use crate::dynamodb::value;
 use crate::place::Place;
 
 /// A record of a stream of changes, as `GetRecords` answers it.
-///
-/// # Errors
-/// [`TableError::UnreadableChange`].
-pub fn encode(log: LogId, record: &Record, place: &Place) -> Result<Value, TableError> {
-    let change = Change::decode(record.data.clone())?;
-    let mut shown = described(&change, log, record.offset, place);
+#[must_use]
+pub fn encode(log: LogId, offset: u64, change: &Change, place: &Place) -> Value {
+    let mut shown = described(change, log, offset, place);
     if change.cause == ChangeCause::Expiry {
         shown["userIdentity"] = json!({ "PrincipalId": "dynamodb.amazonaws.com", "Type": "Service" });
     }
-    Ok(shown)
+    shown
 }
 
 /// A record of a stream of changes, as a function gets it in the `Records` of its event; `source_arn` is the stream's.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use millstream_catalog::{Catalog, ChangeView, KeyAttribute, KeyType};
 use millstream_storage::Storage;
-use millstream_stream::Streams;
+use millstream_stream::{Entry, Streams};
 use millstream_table::{AttributeValue, Change, Item, NewTable, Put, Tables};
 use millstream_types::ManualClock;
 use serde_json::{Value, json};
@@ -160,4 +160,20 @@ async fn functions_get_the_record_with_its_source() {
     let event = record::event(log, &first, &arn, &Place::new("us-east-1")).unwrap();
     assert_eq!((&event["eventSourceARN"], &event["eventSource"]), (&json!(arn), &json!("aws:dynamodb")));
     assert_eq!(event["eventID"].as_str().unwrap().len(), 32);
+}
+
+#[tokio::test]
+async fn a_change_that_cannot_be_read_holds_up_nobody() {
+    let world = World::new().await;
+    let arn = world.arn().await;
+    let entry = Entry { partition_key: "k".into(), explicit_hash_key: None, headers: Bytes::new(), data: "?".into() };
+    world.streams.put(&Change::stream("trades"), &[entry]).await.unwrap();
+    let item = Item::from([("id".into(), AttributeValue::String("d".into()))]);
+    world.tables.put("trades", Put { item, condition: None, return_old: false }).await.unwrap();
+    let start = world.iterator(&arn, "TRIM_HORIZON", None).await.unwrap();
+    assert_eq!(world.ids(&start).await, ["a", "b", "c", "d"]);
+    // What is left out alone is passed too.
+    let got = world.send("GetRecords", json!({ "ShardIterator": start, "Limit": 3 })).await.unwrap();
+    let got = world.send("GetRecords", json!({ "ShardIterator": got["NextShardIterator"], "Limit": 1 })).await.unwrap();
+    assert_eq!(got["Records"][0]["dynamodb"]["Keys"]["id"]["S"], "d");
 }

@@ -1,7 +1,7 @@
 //! `BatchMeterUsage`: usage of many customers of one product.
 
 use bytes::Bytes;
-use millstream_marketplace::{Customer, Outcome, UsageRecord};
+use millstream_marketplace::{Customer, MarketplaceError, Metered, Outcome, UsageRecord};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -49,27 +49,36 @@ pub(super) async fn call(front: &Marketplace, request: &JsonRequest) -> Answer {
         Some(product) => product,
         None => product_of(front, &records)?,
     };
+    // One record that no batch may hold refuses all of them.
     front.engine.check(&product, &records).map_err(|e| error(&e))?;
+    let metered = match front.engine.meter_all(&product, &records).await {
+        Ok(metered) => metered,
+        // Nothing was metered: the caller sends all of it again.
+        Err(failed @ MarketplaceError::Storage(_)) => vec![Err(failed); records.len()],
+        Err(refused) => return Err(error(&refused)),
+    };
     let (mut results, mut unprocessed) = (Vec::new(), Vec::new());
-    for (record, given) in records.iter().zip(given) {
-        match front.engine.meter(&product, record).await {
-            Ok(metered) => {
-                let status = match metered.outcome {
-                    Outcome::Metered => "Success",
-                    Outcome::NotSubscribed => "CustomerNotSubscribed",
-                    Outcome::Differs => "DuplicateRecord",
-                };
-                let mut result = json!({ "UsageRecord": given, "Status": status });
-                if let Some(id) = metered.id {
-                    result["MeteringRecordId"] = json!(id);
-                }
-                results.push(result);
-            }
-            // What was metered before stays so: the caller sends the rest again.
+    for (metered, given) in metered.into_iter().zip(given) {
+        match metered {
+            Ok(metered) => results.push(result(&metered, given)),
             Err(_) => unprocessed.push(given),
         }
     }
     Ok(Bytes::from(json!({ "Results": results, "UnprocessedRecords": unprocessed }).to_string()))
+}
+
+/// What became of a record.
+fn result(metered: &Metered, given: Value) -> Value {
+    let status = match metered.outcome {
+        Outcome::Metered => "Success",
+        Outcome::NotSubscribed => "CustomerNotSubscribed",
+        Outcome::Differs => "DuplicateRecord",
+    };
+    let mut result = json!({ "UsageRecord": given, "Status": status });
+    if let Some(id) = &metered.id {
+        result["MeteringRecordId"] = json!(id);
+    }
+    result
 }
 
 /// The product of the records' licenses.

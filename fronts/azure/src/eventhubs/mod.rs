@@ -9,6 +9,7 @@ pub mod connection_string;
 mod error;
 mod http_send;
 mod ingest;
+pub mod properties;
 mod record;
 mod rendering;
 mod resources;

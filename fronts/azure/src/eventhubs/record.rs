@@ -9,7 +9,8 @@
 //! and lengths are 32 bits, big-endian. A body of another kind has as the record's data what others can read: several data
 //! sections one after the other, values and sequences as JSON.
 //!
-//! Headers are empty when there is nothing to say, and so they are in records that came by another protocol. The header
+//! Headers are empty when there is nothing to say. Those of records that came by another protocol may be of the form that no
+//! protocol owns (`millstream_types::Properties`), see `properties`. The header
 //! section of a message is not kept, nor annotations that the service itself makes.
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
@@ -17,9 +18,9 @@ use millstream_amqp::codec::encode::put_value;
 use millstream_amqp::message::{Section, SectionKind, put_section, put_section_head, sections};
 use millstream_amqp::{DecodeError, Value};
 use millstream_stream::Entry;
-use millstream_types::Record;
+use millstream_types::{Properties, Record};
 
-use super::rendering;
+use super::{properties, rendering};
 
 /// Messages of this format hold further messages: each data section is one.
 pub const BATCH_FORMAT: u32 = 0x8001_3700;
@@ -178,21 +179,24 @@ impl Kept {
 
 /// A record taken apart, to be sent as a message.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Headers {
-    annotation_items: u32,
-    annotations: Bytes,
+pub(super) struct Headers {
+    pub(super) annotation_items: u32,
+    pub(super) annotations: Bytes,
     delivery_annotations: Bytes,
-    properties: Bytes,
+    pub(super) properties: Bytes,
     /// The body's sections when it is not the record's data.
     body: Option<Bytes>,
     footer: Bytes,
 }
 
 impl Headers {
-    /// `None` for headers that are not this front's.
-    fn decode(mut bytes: Bytes) -> Option<Self> {
+    /// `None` for headers of a form that is not known here.
+    pub(super) fn decode(mut bytes: Bytes) -> Option<Self> {
         if bytes.is_empty() {
             return Some(Self::default());
+        }
+        if let Some(known) = Properties::decode(bytes.clone()) {
+            return Some(properties::of_message(&known));
         }
         if bytes.try_get_u8().ok()? != VERSION {
             return None;

@@ -156,8 +156,16 @@ impl Walk {
     ) {
         let begin = rfc3339(hour.hour);
         let plan_name = plan.map_or("", |plan| &plan.name);
-        let product = plan.and_then(|plan| plan.product_code.as_deref()).unwrap_or_default();
-        let (key_name, customer) = key.map_or(("", ""), |key| (&key.name, &key.customer));
+        // Who it was sold to when it was counted; of what was not sold, whose the key is now.
+        let product = match &hour.sold {
+            Some(sold) => sold.product.as_str(),
+            None => plan.and_then(|plan| plan.product_code.as_deref()).unwrap_or_default(),
+        };
+        let key_name = key.map_or("", |key| &key.name);
+        let customer = match &hour.sold {
+            Some(sold) => sold.customer.as_str(),
+            None => key.map_or("", |key| &key.customer),
+        };
         for (dimension, quantity) in [("requests", hour.used.requests), ("bytes", hour.used.bytes)] {
             let fields: [&str; 11] = [
                 &begin,
@@ -185,9 +193,10 @@ fn event(fields: &[&str; 11], hour: &UsageHour, quantity: u64) -> Value {
     let mut data: serde_json::Map<String, Value> =
         TITLES.iter().zip(fields).map(|(title, field)| ((*title).to_owned(), json!(field))).collect();
     data.insert("quantity".to_owned(), json!(quantity));
+    let sold = hour.sold.as_ref().map_or_else(String::new, |sold| format!("/{}/{}", sold.product, sold.customer));
     json!({
         "specversion": "1.0",
-        "id": format!("{plan}/{key}/{api}/{stage}/{dimension}/{begin}"),
+        "id": format!("{plan}/{key}/{api}/{stage}/{dimension}/{begin}{sold}"),
         "source": format!("/usage-plans/{plan}"),
         "type": EVENT_TYPE,
         "subject": key,

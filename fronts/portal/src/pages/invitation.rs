@@ -36,7 +36,7 @@ pub async fn show_page(
 /// Chooses the password and begins a session.
 pub async fn accept(State(front): State<Front>, visitor: Visitor, mut fields: Fields) -> Result<Response, PageError> {
     let (password, link) = (fields.take("password"), fields.take("link"));
-    match front.portal().accept_invitation(&link, password, &visitor.from.to_string()).await {
+    match front.portal().accept_invitation(&link, password, visitor.from).await {
         Ok(secret) => {
             let mut response = Redirect::to("/account").into_response();
             set_cookie(&mut response, &secret, front.secure());

@@ -42,7 +42,7 @@ pub async fn show_page(
 pub async fn log_in(State(front): State<Front>, visitor: Visitor, mut fields: Fields) -> Result<Response, PageError> {
     let password = fields.take("password");
     let (email, wanted) = (fields.text("email"), fields.text("next"));
-    match front.portal().log_in(email, password, &visitor.from.to_string()).await {
+    match front.portal().log_in(email, password, visitor.from).await {
         Ok(secret) => {
             let mut response = Redirect::to(next(wanted)).into_response();
             set_cookie(&mut response, &secret, front.secure());

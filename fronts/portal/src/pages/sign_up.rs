@@ -35,7 +35,7 @@ pub async fn show_page(State(front): State<Front>, visitor: Visitor) -> Result<R
 pub async fn sign_up(State(front): State<Front>, visitor: Visitor, mut fields: Fields) -> Result<Response, PageError> {
     let password = fields.take("password");
     let (name, email) = (fields.text("name"), fields.text("email"));
-    match front.portal().sign_up(name, email, password, &visitor.from.to_string()).await {
+    match front.portal().sign_up(name, email, password, visitor.from).await {
         Ok(()) => Ok(Redirect::to("/login?said=signed-up").into_response()),
         Err(error) => draw(&front, &visitor, (name, email), (status(&error), Some(sentence(&error.to_string())))),
     }

@@ -109,6 +109,10 @@ fn placed(operation: &Operation, values: &[String]) -> Result<(String, String, H
             }
         }
     }
+    // Whoever reads such a path goes up in it, to another operation than the page's.
+    if path.split('/').any(|segment| matches!(segment, "." | "..")) {
+        return Err("The values make a path with . or .. in it, which would lead elsewhere.".to_owned());
+    }
     Ok((path, query.join("&"), headers))
 }
 
@@ -178,6 +182,10 @@ mod tests {
         let (path, query, headers) = place(["../c?d", "1&2=ä", "v"]).unwrap();
         assert_eq!((path.as_str(), query.as_str()), ("/a/..%2Fc%3Fd/b", "q=1%262%3D%C3%A4"));
         assert_eq!(headers["x-odd"], "v");
+        for up in [".", "..", " .. "] {
+            assert!(place([up, "", ""]).unwrap_err().contains("elsewhere"), "{up}");
+        }
+        assert_eq!(place(["..", "", ""]).is_err(), place(["...", "", ""]).is_ok());
         assert!(place(["", "1", ""]).unwrap_err().contains('x'));
         assert!(place(["1", "", "a\r\nb: c"]).unwrap_err().contains("X-Odd"));
         assert!(place([&"x".repeat(2_001), "", ""]).is_err());

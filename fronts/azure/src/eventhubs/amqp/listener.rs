@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use millstream_http::share::Share;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -16,9 +17,6 @@ use super::connection;
 use super::tls::Acceptor;
 use super::websocket::WebSockets;
 use crate::eventhubs::EventHubs;
-
-/// Connections at once; more wait in the system's queue.
-const CONNECTIONS_MAX: usize = 5_000;
 
 /// Connections that the system may keep waiting.
 const BACKLOG: i32 = 1_024;
@@ -56,7 +54,7 @@ pub async fn serve(
     mut stopped: watch::Receiver<bool>,
 ) {
     let web_sockets = WebSockets::new(hubs.clone(), stopped.clone());
-    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let connections = Arc::new(Semaphore::new(Share::Amqp.connections()));
     let mut tasks = JoinSet::new();
     loop {
         let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { break };

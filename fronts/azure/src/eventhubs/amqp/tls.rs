@@ -51,6 +51,12 @@ impl Acceptor {
         Ok(Self { inner: TlsAcceptor::from(Arc::new(config)) })
     }
 
+    /// The same for another protocol.
+    #[must_use]
+    pub fn for_other_protocols(&self) -> TlsAcceptor {
+        self.inner.clone()
+    }
+
     pub(super) async fn accept(&self, stream: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
         self.inner.accept(stream).await
     }

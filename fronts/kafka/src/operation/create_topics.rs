@@ -1,0 +1,174 @@
+//! CreateTopics: a topic is a hub of the client's namespace, which every other protocol finds too.
+
+use millstream_namespace::{NewHub, Right};
+
+use super::later;
+use crate::connection::{Answer, Request};
+use crate::error::ErrorCode;
+use crate::service::Kafka;
+use crate::session::Session;
+use crate::topic;
+use crate::wire::{DecodeError, Reader, Writer};
+
+/// Partitions of a topic for which none are asked for.
+pub const PARTITIONS: u32 = 1;
+/// Hours that records stay for which no time is asked for: a week, as elsewhere in the protocol's world.
+pub const RETENTION_HOURS: u32 = 168;
+/// The longest time that records may stay: a year, as long as streams of the other protocols may keep them.
+const RETENTION_HOURS_MAX: i64 = 8_760;
+const HOUR_MS: i64 = 3_600_000;
+/// The setting of a topic that says how long its records stay, milliseconds.
+pub const RETENTION: &str = "retention.ms";
+/// Says of a setting's value that it is the topic's own.
+pub const OF_TOPIC: i8 = 1;
+
+struct Wanted {
+    name: String,
+    partitions: i32,
+    copies: i16,
+    assigned: bool,
+    settings: Vec<(String, Option<String>)>,
+}
+
+/// Why a topic is not made.
+type Refusal = (ErrorCode, String);
+
+pub fn begin(kafka: Kafka, session: Session, mut request: Request) -> Result<Answer, DecodeError> {
+    let fields = &mut request.fields;
+    let topics = fields.array(|fields| {
+        let (name, partitions, copies) = (fields.string()?, fields.i32()?, fields.i16()?);
+        let assigned = fields.array(|fields| {
+            fields.i32()?;
+            fields.array(Reader::i32)?;
+            fields.tags()
+        })?;
+        let settings = fields.array(|fields| {
+            let setting = (fields.string()?, fields.nullable_string()?);
+            fields.tags()?;
+            Ok(setting)
+        })?;
+        fields.tags()?;
+        Ok(Wanted { name, partitions, copies, assigned: !assigned.is_empty(), settings })
+    })?;
+    fields.i32()?;
+    let only_check = fields.bool()?;
+    Ok(later(async move {
+        let mut made = Vec::with_capacity(topics.len());
+        for wanted in topics {
+            let hub = check(&kafka, &session, &wanted);
+            let one = match hub {
+                Ok(hub) if only_check => Ok(hub),
+                Ok(hub) => create(&kafka, &session, hub.clone()).await.map(|()| hub),
+                Err(refusal) => Err(refusal),
+            };
+            made.push((wanted.name, one));
+        }
+        answer(&request, &made)
+    }))
+}
+
+/// Makes a topic.
+pub async fn create(kafka: &Kafka, session: &Session, hub: NewHub) -> Result<(), Refusal> {
+    if !session.allows(kafka, Right::Manage, &hub.name) {
+        return Err((ErrorCode::TopicAuthorizationFailed, "the right to manage is missing".to_owned()));
+    }
+    match kafka.namespaces.put_hub(&session.namespace, hub).await {
+        Ok((_, true)) => Ok(()),
+        Ok((hub, false)) => Err(exists(&hub.name)),
+        Err(error) => Err((ErrorCode::from(&error), error.to_string())),
+    }
+}
+
+fn exists(name: &str) -> Refusal {
+    (ErrorCode::TopicAlreadyExists, format!("there is a topic `{name}` already"))
+}
+
+fn check(kafka: &Kafka, session: &Session, wanted: &Wanted) -> Result<NewHub, Refusal> {
+    match topic::find(kafka, session, Right::Manage, &wanted.name) {
+        Ok(_) => return Err(exists(&wanted.name)),
+        Err(ErrorCode::UnknownTopicOrPartition) => {}
+        Err(error) => return Err((error, format!("topic `{}` cannot be made", wanted.name))),
+    }
+    if wanted.assigned {
+        let text = "there is one broker: partitions are not assigned to brokers";
+        return Err((ErrorCode::InvalidReplicaAssignment, text.to_owned()));
+    }
+    if !matches!(wanted.copies, -1 | 1) {
+        let text = format!("expected a replication factor of 1, found {}", wanted.copies);
+        return Err((ErrorCode::InvalidReplicationFactor, text));
+    }
+    let partitions = match wanted.partitions {
+        -1 => PARTITIONS,
+        count => u32::try_from(count)
+            .map_err(|_| (ErrorCode::InvalidPartitions, format!("expected a number of partitions, found {count}")))?,
+    };
+    let mut retention_hours = RETENTION_HOURS;
+    for (name, value) in &wanted.settings {
+        match (name.as_str(), value.as_deref()) {
+            (_, None) => {}
+            (RETENTION, Some(value)) => retention_hours = hours(value)?,
+            ("cleanup.policy", Some("delete")) => {}
+            (other, Some(value)) => {
+                let text = format!("expected {RETENTION} or cleanup.policy=delete as settings, found {other}={value}");
+                return Err((ErrorCode::InvalidConfig, text));
+            }
+        }
+    }
+    Ok(NewHub { name: wanted.name.clone(), partitions, retention_hours })
+}
+
+/// Whole hours, rounded up, since streams keep records by the hour.
+fn hours(text: &str) -> Result<u32, Refusal> {
+    let parsed: Option<i64> = text.parse().ok();
+    let hours =
+        parsed.filter(|ms| *ms > 0).map(|ms| (ms - 1) / HOUR_MS + 1).filter(|hours| *hours <= RETENTION_HOURS_MAX);
+    hours.and_then(|hours| u32::try_from(hours).ok()).ok_or_else(|| {
+        let text = format!("expected {RETENTION} from 1 to {}, found {text}", RETENTION_HOURS_MAX * HOUR_MS);
+        (ErrorCode::InvalidConfig, text)
+    })
+}
+
+fn answer(request: &Request, made: &[(String, Result<NewHub, Refusal>)]) -> Writer {
+    let version = request.version;
+    let mut out = request.answer();
+    out.i32(0);
+    out.array(made, |out, (name, made)| {
+        out.string(name);
+        if version >= 7 {
+            out.uuid([0; 16]);
+        }
+        out.i16(made.as_ref().err().map_or(ErrorCode::None, |(error, _)| *error).wire());
+        out.nullable_string(made.as_ref().err().map(|(_, text)| text.as_str()));
+        if version >= 5 {
+            out.i32(made.as_ref().map_or(-1, |hub| hub.partitions.cast_signed()));
+            out.i16(if made.is_ok() { 1 } else { -1 });
+            // Clients read the settings of a topic that was made without looking whether there are any.
+            out.array(made.as_ref().map_or(&[][..], std::slice::from_ref), |out, hub: &NewHub| {
+                out.string(RETENTION);
+                out.nullable_string(Some(&(i64::from(hub.retention_hours) * HOUR_MS).to_string()));
+                out.bool(true);
+                out.i8(OF_TOPIC);
+                out.bool(false);
+                out.tags();
+            });
+        }
+        out.tags();
+    });
+    out.tags();
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retention_is_whole_hours() {
+        for (text, expected) in [("1", 1), ("3600000", 1), ("3600001", 2), ("604800000", 168)] {
+            assert_eq!(hours(text), Ok(expected), "{text}");
+        }
+        for bad in ["0", "-1", "x", "99999999999999"] {
+            assert!(hours(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! Fetch: records from offsets on. Waits for enough of them, woken when a partition grows.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use millstream_namespace::Right;
+use millstream_namespace::name::stream_of;
+use millstream_types::LogId;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::Instant;
+
+use super::of_topic::OfTopic;
+use crate::connection::{Answer, Answered, Request};
+use crate::error::ErrorCode;
+use crate::record;
+use crate::records::BatchWriter;
+use crate::service::{Kafka, shrink};
+use crate::session::Session;
+use crate::topic;
+use crate::wire::{DecodeError, Writer};
+
+/// Bytes of one answer's records, whatever the client would take.
+const ANSWER_BYTES_MAX: usize = 8 << 20;
+/// How long records are collected for a client that wants many at once, between two reads.
+const COLLECT: Duration = Duration::from_millis(5);
+/// The longest that a fetch waits, whatever the client would wait.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+
+struct Wanted {
+    index: i32,
+    offset: i64,
+    bytes_max: usize,
+}
+
+struct Limits {
+    wait: Duration,
+    bytes_min: usize,
+    bytes_max: usize,
+}
+
+struct Got {
+    index: i32,
+    error: ErrorCode,
+    /// The first offset that there is and the one behind the last.
+    bounds: Option<(u64, u64)>,
+    count: u64,
+    /// Whether there is more than fits.
+    full: bool,
+    records: BytesMut,
+}
+
+impl Got {
+    fn nothing(index: i32, error: ErrorCode) -> Self {
+        Self { index, error, bounds: None, count: 0, full: false, records: BytesMut::new() }
+    }
+}
+
+pub fn begin(kafka: Kafka, session: Session, mut request: Request) -> Result<Answer, DecodeError> {
+    let version = request.version;
+    let fields = &mut request.fields;
+    fields.i32()?;
+    let wait = Duration::from_millis(u64::try_from(fields.i32()?).unwrap_or(0)).min(WAIT_MAX);
+    let bytes_min = usize::try_from(fields.i32()?).unwrap_or(0);
+    let bytes_max = usize::try_from(fields.i32()?).unwrap_or(0).clamp(1, ANSWER_BYTES_MAX);
+    let limits = Limits { wait, bytes_min: bytes_min.min(bytes_max), bytes_max };
+    // Isolation: there are no transactions to be isolated from.
+    fields.i8()?;
+    let mut of_session = false;
+    if version >= 7 {
+        of_session = fields.i32()? != 0;
+        fields.i32()?;
+    }
+    let topics = OfTopic::read(fields, |fields| {
+        let index = fields.i32()?;
+        if version >= 9 {
+            fields.i32()?;
+        }
+        let offset = fields.i64()?;
+        if version >= 12 {
+            fields.i32()?;
+        }
+        if version >= 5 {
+            fields.i64()?;
+        }
+        Ok(Wanted { index, offset, bytes_max: usize::try_from(fields.i32()?).unwrap_or(0) })
+    })?;
+    Ok(Box::pin(async move {
+        if of_session {
+            // No session is ever begun: the client fetches without one.
+            return Some(Answered::new(answer(&request, ErrorCode::FetchSessionIdNotFound, &[]), None));
+        }
+        let (held, got) = gather(&kafka, &session, &topics, &limits).await;
+        count(&kafka, &session, &got);
+        Some(Answered::new(answer(&request, ErrorCode::None, &got), held))
+    }))
+}
+
+/// Reads until there is enough, something is wrong, or the client does not want to wait longer.
+async fn gather(
+    kafka: &Kafka,
+    session: &Session,
+    topics: &[OfTopic<Wanted>],
+    limits: &Limits,
+) -> (Option<OwnedSemaphorePermit>, Vec<OfTopic<Got>>) {
+    let until = Instant::now() + limits.wait;
+    // Followed from before the first read, so that nothing is missed between a read and the wait behind it.
+    let mut ends: Vec<watch::Receiver<u64>> =
+        logs(kafka, session, topics).flatten().map(|(log, _)| kafka.streams.watch(log)).collect();
+    loop {
+        let (mut held, bytes_max) = match due(kafka, session, topics) {
+            0 => (None, 0),
+            due => kafka.hold_answer(due.min(limits.bytes_max)).await,
+        };
+        let got = read(kafka, session, topics, bytes_max).await;
+        let all = || got.iter().flat_map(|topic| &topic.partitions);
+        let bytes = all().map(|got| got.records.len()).sum();
+        shrink(&mut held, bytes);
+        let done = bytes >= limits.bytes_min || all().any(|got| got.full || got.error != ErrorCode::None);
+        if done || Instant::now() >= until {
+            return (held, got);
+        }
+        // Read again rather than held while the client waits.
+        drop((held, got));
+        grown(&mut ends, until).await;
+        if limits.bytes_min > 1 {
+            // A client that wants many bytes at once rather waits than has them read over and over.
+            tokio::time::sleep_until(until.min(Instant::now() + COLLECT)).await;
+        }
+    }
+}
+
+/// Waits until one of the partitions has grown, or the time is over.
+async fn grown(ends: &mut [watch::Receiver<u64>], until: Instant) {
+    {
+        let mut changes: FuturesUnordered<_> = ends.iter_mut().map(watch::Receiver::changed).collect();
+        // No partitions grow never; one that is deleted is found out by the next read.
+        let grown = async {
+            if changes.next().await.is_none() {
+                std::future::pending::<()>().await
+            }
+        };
+        let _ = tokio::time::timeout_at(until, grown).await;
+    }
+    ends.iter_mut().for_each(watch::Receiver::mark_unchanged);
+}
+
+/// The logs that are read, and from which offset on; errors for what the client may not read.
+fn logs<'w>(
+    kafka: &'w Kafka,
+    session: &'w Session,
+    topics: &'w [OfTopic<Wanted>],
+) -> impl Iterator<Item = Result<(LogId, &'w Wanted), ErrorCode>> + 'w {
+    topics.iter().flat_map(move |topic| {
+        let found = topic::find(kafka, session, Right::Listen, &topic.name);
+        topic.partitions.iter().map(move |wanted| {
+            let log = topic::partition(&*found.clone()?, wanted.index)?;
+            Ok((log, wanted))
+        })
+    })
+}
+
+/// Bytes that an answer may have to hold: those asked for of the partitions that have anything.
+fn due(kafka: &Kafka, session: &Session, topics: &[OfTopic<Wanted>]) -> usize {
+    let has = |log: LogId, wanted: &Wanted| kafka.streams.bounds(log).next.cast_signed() > wanted.offset;
+    let with_records = logs(kafka, session, topics).flatten().filter(|(log, wanted)| has(*log, wanted));
+    // One byte at least for a client that would take none: its answer holds a record all the same.
+    with_records.map(|(_, wanted)| wanted.bytes_max.max(1)).sum()
+}
+
+fn count(kafka: &Kafka, session: &Session, got: &[OfTopic<Got>]) {
+    for topic in got {
+        let records: u64 = topic.partitions.iter().map(|got| got.count).sum();
+        if records > 0 {
+            let subject = format!("stream/{}", stream_of(&session.namespace, &topic.name));
+            kafka.insight.metrics.counter("records_out", &subject).add(records);
+        }
+    }
+}
+
+async fn read(kafka: &Kafka, session: &Session, topics: &[OfTopic<Wanted>], bytes_max: usize) -> Vec<OfTopic<Got>> {
+    let mut left = bytes_max;
+    let mut first = bytes_max > 0;
+    let mut got = Vec::with_capacity(topics.len());
+    for OfTopic { name, partitions } in topics {
+        let stream = topic::find(kafka, session, Right::Listen, name);
+        let mut of_topic = Vec::with_capacity(partitions.len());
+        for wanted in partitions {
+            let log = stream.clone().and_then(|stream| topic::partition(&stream, wanted.index));
+            let one = match log {
+                Ok(log) => partition(kafka, log, wanted, (left, first)).await,
+                Err(error) => Got::nothing(wanted.index, error),
+            };
+            left = left.saturating_sub(one.records.len());
+            first &= one.records.is_empty();
+            of_topic.push(one);
+        }
+        got.push(OfTopic { name: name.clone(), partitions: of_topic });
+    }
+    got
+}
+
+/// Records of a partition: within the bytes, but one at least when it is the first that has any, so that a client whose
+/// limit is too small gets on.
+async fn partition(kafka: &Kafka, log: LogId, wanted: &Wanted, (left, first): (usize, bool)) -> Got {
+    let bounds = kafka.streams.bounds(log);
+    let mut got = Got { bounds: Some((bounds.first, bounds.next)), ..Got::nothing(wanted.index, ErrorCode::None) };
+    let offset = match u64::try_from(wanted.offset) {
+        Ok(offset) if (bounds.first..=bounds.next).contains(&offset) => offset,
+        _ => {
+            got.error = ErrorCode::OffsetOutOfRange;
+            return got;
+        }
+    };
+    let room = wanted.bytes_max.min(left);
+    if offset == bounds.next {
+        return got;
+    }
+    if room == 0 && !first {
+        got.full = true;
+        return got;
+    }
+    match kafka.streams.read(log, offset, room.max(1)).await {
+        Err(error) => got.error = ErrorCode::from(&error),
+        Ok(read) => {
+            let mut out = BatchWriter::default();
+            let records = read.batches.iter().flat_map(millstream_types::RecordBatch::records);
+            for record in records.filter(|record| record.offset >= offset) {
+                let fits = out.len() + record.data.len() + record.headers.len() + record.partition_key.len() <= room;
+                if !fits && (out.len() > 0 || !first) {
+                    got.full = true;
+                    break;
+                }
+                record::from_log(kafka, &record, &mut out);
+                got.count += 1;
+            }
+            got.bounds = Some((read.end.first, read.end.next));
+            got.records = out.finish();
+        }
+    }
+    got
+}
+
+fn answer(request: &Request, error: ErrorCode, topics: &[OfTopic<Got>]) -> Writer {
+    let version = request.version;
+    let mut out = request.answer();
+    out.i32(0);
+    if version >= 7 {
+        out.i16(error.wire());
+        out.i32(0);
+    }
+    OfTopic::write(topics, &mut out, |out, got| {
+        let (first, next) = got.bounds.map_or((-1, -1), |(first, next)| (first.cast_signed(), next.cast_signed()));
+        out.i32(got.index);
+        out.i16(got.error.wire());
+        out.i64(next);
+        out.i64(next);
+        if version >= 5 {
+            out.i64(first);
+        }
+        out.null_array();
+        if version >= 11 {
+            out.i32(-1);
+        }
+        out.bytes(&got.records);
+    });
+    out.tags();
+    out
+}

@@ -1,0 +1,134 @@
+//! Metadata: the broker, and topics with their partitions.
+
+use std::sync::Arc;
+
+use millstream_catalog::StreamDefinition;
+use millstream_namespace::{NewHub, Right};
+
+use super::{CLUSTER, LEADER_EPOCH, NO_OPERATIONS, NODE, create_topics, later};
+use crate::connection::{Answer, Request};
+use crate::error::ErrorCode;
+use crate::service::Kafka;
+use crate::session::Session;
+use crate::topic;
+use crate::wire::{DecodeError, Writer};
+
+struct Topic {
+    name: String,
+    found: Result<Arc<StreamDefinition>, ErrorCode>,
+}
+
+pub fn begin(kafka: Kafka, session: Session, mut request: Request) -> Result<Answer, DecodeError> {
+    let version = request.version;
+    let fields = &mut request.fields;
+    let wanted = fields.nullable_array(|fields| {
+        if version >= 10 {
+            fields.take(16)?;
+        }
+        let name = if version >= 10 { fields.nullable_string()?.unwrap_or_default() } else { fields.string()? };
+        fields.tags()?;
+        Ok(name)
+    })?;
+    // The first version has no null: no topics are all topics.
+    let wanted = wanted.filter(|wanted| version > 0 || !wanted.is_empty());
+    let may_create = if version >= 4 { fields.bool()? } else { true };
+    Ok(later(async move {
+        let topics = match wanted {
+            None => topic::list(&kafka, &session)
+                .into_iter()
+                .map(|(name, stream)| Topic { name, found: Ok(stream) })
+                .collect(),
+            Some(wanted) => {
+                let mut topics = Vec::with_capacity(wanted.len());
+                for name in wanted {
+                    let found = find(&kafka, &session, &name, may_create).await;
+                    topics.push(Topic { name, found });
+                }
+                topics
+            }
+        };
+        answer(&session, &request, &topics)
+    }))
+}
+
+/// The topic, which is made when that is wanted of this node and the client wants it.
+async fn find(
+    kafka: &Kafka,
+    session: &Session,
+    name: &str,
+    may_create: bool,
+) -> Result<Arc<StreamDefinition>, ErrorCode> {
+    match topic::find(kafka, session, Right::Any, name) {
+        Err(ErrorCode::UnknownTopicOrPartition) if may_create && kafka.options.create_topics => {
+            let new = NewHub {
+                name: name.to_owned(),
+                partitions: create_topics::PARTITIONS,
+                retention_hours: create_topics::RETENTION_HOURS,
+            };
+            create_topics::create(kafka, session, new).await.map_err(|(error, _)| error)?;
+            topic::find(kafka, session, Right::Any, name)
+        }
+        found => found,
+    }
+}
+
+fn answer(session: &Session, request: &Request, topics: &[Topic]) -> Writer {
+    let version = request.version;
+    let mut out = request.answer();
+    if version >= 3 {
+        out.i32(0);
+    }
+    out.array(&[&session.own], |out, (host, port)| {
+        out.i32(NODE);
+        out.string(host);
+        out.i32(i32::from(*port));
+        if version >= 1 {
+            out.nullable_string(None);
+        }
+        out.tags();
+    });
+    if version >= 2 {
+        out.nullable_string(Some(CLUSTER));
+    }
+    if version >= 1 {
+        out.i32(NODE);
+    }
+    out.array(topics, |out, topic| one(out, version, topic));
+    if (8..=10).contains(&version) {
+        out.i32(NO_OPERATIONS);
+    }
+    out.tags();
+    out
+}
+
+fn one(out: &mut Writer, version: i16, topic: &Topic) {
+    let error = topic.found.as_ref().err().copied().unwrap_or(ErrorCode::None);
+    out.i16(error.wire());
+    out.string(&topic.name);
+    if version >= 10 {
+        // No id: clients go on by names.
+        out.uuid([0; 16]);
+    }
+    if version >= 1 {
+        out.bool(false);
+    }
+    let shards = topic.found.as_ref().map_or(&[][..], |stream| &stream.shards);
+    out.array(shards, |out, shard| {
+        out.i16(ErrorCode::None.wire());
+        out.i32(shard.index.cast_signed());
+        out.i32(NODE);
+        if version >= 7 {
+            out.i32(LEADER_EPOCH);
+        }
+        out.array(&[NODE], |out, node| out.i32(*node));
+        out.array(&[NODE], |out, node| out.i32(*node));
+        if version >= 5 {
+            out.array(&[], |out, node| out.i32(*node));
+        }
+        out.tags();
+    });
+    if version >= 8 {
+        out.i32(NO_OPERATIONS);
+    }
+    out.tags();
+}

@@ -1,0 +1,169 @@
+//! Produce: batches go to the log at once, all of a request in one transaction; the answer waits until they are durable.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use millstream_insight::Step;
+use millstream_namespace::Right;
+use millstream_stream::{Sequence, ShardBatch};
+use millstream_types::LogId;
+
+use super::of_topic::OfTopic;
+use crate::connection::{Answer, Answered, Request};
+use crate::error::ErrorCode;
+use crate::record;
+use crate::records::{self, BatchError};
+use crate::service::Kafka;
+use crate::session::Session;
+use crate::topic;
+use crate::wire::{DecodeError, Writer};
+
+/// A batch for a partition, and why it is not taken.
+struct Partition {
+    index: i32,
+    records: Option<Bytes>,
+    refused: Option<(ErrorCode, Option<String>)>,
+    taken: Option<Taken>,
+}
+
+/// What is on its way to the log.
+struct Taken {
+    log: LogId,
+    stream: String,
+    count: u64,
+    bytes: u64,
+}
+
+/// What became of a batch.
+struct Placed {
+    index: i32,
+    error: ErrorCode,
+    message: Option<String>,
+    /// The offset of its first record, and of the first record that there is.
+    offsets: Option<(u64, u64)>,
+}
+
+pub fn begin(kafka: Kafka, session: &Session, mut request: Request) -> Result<Answer, DecodeError> {
+    let fields = &mut request.fields;
+    let transactional = fields.nullable_string()?.is_some();
+    let acks = fields.i16()?;
+    // The time within which others should have a copy: there are no others.
+    fields.i32()?;
+    let mut topics = OfTopic::read(fields, |fields| {
+        Ok(Partition { index: fields.i32()?, records: fields.nullable_bytes()?, refused: None, taken: None })
+    })?;
+    let mut batches = Vec::new();
+    for topic in &mut topics {
+        let found = match (transactional, acks) {
+            (true, _) => Err(ErrorCode::TransactionalIdAuthorizationFailed),
+            (_, -1..=1) => topic::find(&kafka, session, Right::Send, &topic.name),
+            _ => Err(ErrorCode::InvalidRequiredAcks),
+        };
+        for partition in &mut topic.partitions {
+            let taken = found.clone().and_then(|stream| Ok((topic::partition(&stream, partition.index)?, stream)));
+            match taken {
+                Err(error) => partition.refused = Some((error, None)),
+                Ok((log, stream)) => match decode(partition.records.take().unwrap_or_default(), log) {
+                    Err(error) => partition.refused = Some((of_batch(error), Some(error.to_string()))),
+                    Ok(batch) => {
+                        let (count, bytes) = (u64::from(batch.records.count()), batch.records.len() as u64);
+                        partition.taken = Some(Taken { log, stream: stream.name.clone(), count, bytes });
+                        batches.push(batch);
+                    }
+                },
+            }
+        }
+    }
+    let appending = kafka.producers.append(batches);
+    Ok(Box::pin(async move {
+        let offsets = appending.durable().await.into();
+        let placed = placed(&kafka, &request, topics, offsets);
+        (acks != 0).then(|| Answered::new(answer(&request, &placed), None))
+    }))
+}
+
+fn decode(bytes: Bytes, log: LogId) -> Result<ShardBatch, BatchError> {
+    let batch = records::decode(bytes)?;
+    let sequence =
+        batch.sequence.map(|(producer, epoch, first)| Sequence { producer: producer.cast_unsigned(), epoch, first });
+    Ok(ShardBatch { log, records: record::to_log(batch.records)?, sequence })
+}
+
+fn of_batch(error: BatchError) -> ErrorCode {
+    match error {
+        BatchError::Corrupt => ErrorCode::CorruptMessage,
+        BatchError::Magic(_) => ErrorCode::UnsupportedForMessageFormat,
+        BatchError::Compression => ErrorCode::UnsupportedCompression,
+        BatchError::Transactional => ErrorCode::TransactionalIdAuthorizationFailed,
+        BatchError::Records => ErrorCode::InvalidRecord,
+        BatchError::TooLarge => ErrorCode::MessageTooLarge,
+    }
+}
+
+/// Puts together what became of each batch, and counts what was taken.
+fn placed(
+    kafka: &Kafka,
+    request: &Request,
+    topics: Vec<OfTopic<Partition>>,
+    mut offsets: VecDeque<Result<u64, millstream_stream::AppendError>>,
+) -> Vec<OfTopic<Placed>> {
+    let mut place = |partition: Partition| {
+        let Partition { index, refused, taken, .. } = partition;
+        let Some(taken) = taken else {
+            let (error, message) = refused.unwrap_or((ErrorCode::UnknownServerError, None));
+            return Placed { index, error, message, offsets: None };
+        };
+        match offsets.pop_front() {
+            Some(Ok(offset)) => {
+                count(kafka, request, &taken, offset);
+                let first = kafka.streams.bounds(taken.log).first;
+                Placed { index, error: ErrorCode::None, message: None, offsets: Some((offset, first)) }
+            }
+            Some(Err(error)) => {
+                Placed { index, error: ErrorCode::from(&error), message: Some(error.to_string()), offsets: None }
+            }
+            None => Placed { index, error: ErrorCode::UnknownServerError, message: None, offsets: None },
+        }
+    };
+    let of_topic =
+        |OfTopic { name, partitions }| OfTopic { name, partitions: partitions.into_iter().map(&mut place).collect() };
+    topics.into_iter().map(of_topic).collect()
+}
+
+fn count(kafka: &Kafka, request: &Request, taken: &Taken, from: u64) {
+    let subject = format!("stream/{}", taken.stream);
+    kafka.insight.metrics.counter("records_in", &subject).add(taken.count);
+    kafka.insight.metrics.counter("bytes_in", &subject).add(taken.bytes);
+    kafka.insight.trail.mark(Step::Received {
+        log: taken.log.0,
+        from,
+        to: from + taken.count,
+        stream: taken.stream.clone(),
+        request: request.client.clone(),
+        invocation: None,
+    });
+}
+
+fn answer(request: &Request, topics: &[OfTopic<Placed>]) -> Writer {
+    let version = request.version;
+    let mut out = request.answer();
+    OfTopic::write(topics, &mut out, |out, placed| {
+        let (offset, first) = placed.offsets.map_or((-1, -1), |(at, first)| (at.cast_signed(), first.cast_signed()));
+        out.i32(placed.index);
+        out.i16(placed.error.wire());
+        out.i64(offset);
+        // No append time: producers' times are kept.
+        out.i64(-1);
+        if version >= 5 {
+            out.i64(first);
+        }
+        if version >= 8 {
+            // Records are not refused one by one.
+            out.array::<()>(&[], |_, ()| {});
+            out.nullable_string(placed.message.as_deref());
+        }
+    });
+    out.i32(0);
+    out.tags();
+    out
+}

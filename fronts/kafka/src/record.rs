@@ -1,0 +1,65 @@
+//! A produced record as a record of the log, and back.
+//!
+//! A key that is text is the partition key, so that every protocol sees it; any other is kept with the properties. What is
+//! in the log by another protocol has its partition key as the key, and the append time as its time.
+
+use bytes::Bytes;
+use millstream_types::{EncodedRecords, Properties, Record};
+
+use crate::records::{BatchError, BatchWriter, RecordBytes};
+use crate::service::Kafka;
+
+/// Bytes of one record's key, value and headers together: what the other protocols carry too.
+pub const RECORD_BYTES_MAX: usize = 1 << 20;
+
+/// Encodes a batch's records for the log.
+pub fn to_log(records: Vec<RecordBytes>) -> Result<EncodedRecords, BatchError> {
+    let mut encoded = EncodedRecords::with_capacity(records.iter().map(|record| size(record) + 32).sum());
+    let mut headers = Vec::new();
+    for record in records {
+        if size(&record) > RECORD_BYTES_MAX {
+            return Err(BatchError::TooLarge);
+        }
+        let RecordBytes { time, key, value, headers: named } = record;
+        let is_text = |key: &Bytes| !key.is_empty() && std::str::from_utf8(key).is_ok();
+        let (text, other) = match key {
+            Some(key) if is_text(&key) => (key, None),
+            other => (Bytes::new(), other),
+        };
+        headers.clear();
+        Properties { time, key: other, no_data: value.is_none(), named }.encode(&mut headers);
+        encoded.push(&text, &headers, &value.unwrap_or_default());
+    }
+    Ok(encoded)
+}
+
+fn size(record: &RecordBytes) -> usize {
+    let of = |bytes: &Option<Bytes>| bytes.as_ref().map_or(0, Bytes::len);
+    let headers = record.headers.iter().map(|(name, value)| name.len() + of(value)).sum::<usize>();
+    of(&record.key) + of(&record.value) + headers
+}
+
+/// The time of a record: its producer's, else when the log took it.
+pub fn time(record: &Record) -> i64 {
+    Properties::decode(record.headers.clone()).and_then(|properties| properties.time).unwrap_or(record.append_time)
+}
+
+/// Adds a record of the log to a batch for consumers.
+pub fn from_log(kafka: &Kafka, record: &Record, out: &mut BatchWriter) {
+    let text = Some(&record.partition_key[..]).filter(|key| !key.is_empty());
+    let place = |time: Option<i64>| (record.offset, time.unwrap_or(record.append_time));
+    match Properties::decode(record.headers.clone()) {
+        Some(properties) => {
+            let key = properties.key.as_deref().or(text);
+            let value = (!properties.no_data).then_some(&record.data[..]);
+            let named = properties.named.iter().map(|(name, value)| (&name[..], value.as_deref()));
+            out.push(place(properties.time), key, value, named);
+        }
+        None if record.headers.is_empty() => out.push(place(None), text, Some(&record.data), std::iter::empty()),
+        None => {
+            let values = (kafka.named_values)(&record.headers);
+            let named = values.iter().map(|(name, value)| (name.as_bytes(), Some(&value[..])));
+            out.push(place(None), text, Some(&record.data), named);
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The service: the engines behind the protocol, and what is decided for all its connections.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use millstream_access::{Access, Caller};
+use millstream_catalog::Catalog;
+use millstream_group::Groups;
+use millstream_insight::Insight;
+use millstream_namespace::{Namespaces, Right};
+use millstream_stream::{Producers, Streams};
+use millstream_types::Clock;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Bytes of requests that all connections together may hold: who wants more waits.
+const REQUEST_BYTES_MAX: usize = 128 << 20;
+/// Bytes of large answers that all connections together may hold. While slow readers hold them, others get small answers.
+const ANSWER_BYTES_MAX: usize = 128 << 20;
+/// Bytes of small answers that all connections together may hold then: who wants more waits.
+const SMALL_ANSWERS_BYTES_MAX: usize = 64 << 20;
+/// Bytes of a small answer, unless one record is larger.
+const SMALL_ANSWER_BYTES: usize = 64 << 10;
+/// Bytes that one permit stands for.
+const PERMIT_BYTES: usize = 1 << 10;
+
+/// The service. Cheap to clone.
+#[derive(Clone)]
+pub struct Kafka {
+    parts: Arc<KafkaParts>,
+    requests: Arc<Semaphore>,
+    answers: Arc<Semaphore>,
+    small_answers: Arc<Semaphore>,
+}
+
+/// What the service is made of.
+pub struct KafkaParts {
+    /// Topics and their records.
+    pub streams: Streams,
+    /// Namespaces of topics, and what connection strings prove.
+    pub namespaces: Namespaces,
+    /// Producers that number their batches.
+    pub producers: Producers,
+    /// Groups of consumers.
+    pub groups: Groups,
+    /// Where ids of producers come from.
+    pub catalog: Catalog,
+    /// Access keys.
+    pub access: Access,
+    /// Whether a caller who is not the owner may do something with a stream.
+    pub permits: Arc<dyn Fn(&Caller, Right, &str) -> bool + Send + Sync>,
+    /// The named values in the headers of records that came by another protocol.
+    pub named_values: Arc<dyn Fn(&Bytes) -> Vec<(String, Bytes)> + Send + Sync>,
+    /// Metrics and trail.
+    pub insight: Insight,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// What is decided for all connections.
+    pub options: KafkaOptions,
+}
+
+/// What is decided for all connections.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KafkaOptions {
+    /// Whether clients may do everything without saying who they are.
+    pub open: bool,
+    /// Whether a topic that is asked for and not there is made.
+    pub create_topics: bool,
+}
+
+impl Kafka {
+    /// The service over its engines.
+    #[must_use]
+    pub fn new(parts: KafkaParts) -> Self {
+        let budget = |bytes: usize| Arc::new(Semaphore::new(bytes / PERMIT_BYTES));
+        Self {
+            parts: Arc::new(parts),
+            requests: budget(REQUEST_BYTES_MAX),
+            answers: budget(ANSWER_BYTES_MAX),
+            small_answers: budget(SMALL_ANSWERS_BYTES_MAX),
+        }
+    }
+
+    /// Waits until so many bytes of a request may be held; they are held until the permit is dropped.
+    pub(crate) async fn hold_request(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.requests).acquire_many_owned(permits(bytes)).await.ok()
+    }
+
+    /// Holds bytes for an answer until the permit is dropped: as many as are wanted, or few when there are not so many.
+    pub(crate) async fn hold_answer(&self, bytes: usize) -> (Option<OwnedSemaphorePermit>, usize) {
+        if let Ok(permit) = Arc::clone(&self.answers).try_acquire_many_owned(permits(bytes)) {
+            return (Some(permit), bytes);
+        }
+        let bytes = bytes.min(SMALL_ANSWER_BYTES);
+        (Arc::clone(&self.small_answers).acquire_many_owned(permits(bytes)).await.ok(), bytes)
+    }
+}
+
+/// Lets go of what an answer of so many bytes does not need.
+pub(crate) fn shrink(permit: &mut Option<OwnedSemaphorePermit>, bytes: usize) {
+    if let Some(permit) = permit {
+        let excess = permit.num_permits().saturating_sub(permits(bytes) as usize);
+        drop(permit.split(excess));
+    }
+}
+
+fn permits(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(PERMIT_BYTES)).unwrap_or(u32::MAX)
+}
+
+impl std::ops::Deref for Kafka {
+    type Target = KafkaParts;
+
+    fn deref(&self) -> &KafkaParts {
+        &self.parts
+    }
+}

@@ -1,0 +1,61 @@
+"""Kafka with the Java client: the console tools of Apache Kafka, which `./test` puts into `.deps/java`."""
+
+import pathlib
+import shutil
+import subprocess
+import uuid
+
+import pytest
+
+LIBRARIES = pathlib.Path(__file__).parent / ".deps" / "java" / "lib"
+TOOLS = "org.apache.kafka.tools"
+
+pytestmark = pytest.mark.skipif(not shutil.which("java") or not LIBRARIES.exists(), reason="Java or its packages are not there")
+
+
+def tool(node, name, *arguments, stdin="", broker=True):
+    where = ["--bootstrap-server", f"127.0.0.1:{node.kafka_port}"] if broker else []
+    command = ["java", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", f"{LIBRARIES}/*", f"{TOOLS}.{name}", *where]
+    done = subprocess.run([*command, *arguments], input=stdin, capture_output=True, text=True, timeout=120)
+    return done.stdout + done.stderr
+
+
+@pytest.fixture
+def topic(node):
+    topic = f"java-{uuid.uuid4().hex[:8]}"
+    assert f"Created topic {topic}" in tool(node, "TopicCommand", "--create", "--topic", topic, "--partitions", "3")
+    return topic
+
+
+def test_topics(node, topic):
+    described = tool(node, "TopicCommand", "--describe", "--topic", topic)
+    assert "PartitionCount: 3" in described and "retention.ms=604800000" in described
+    assert "already" in tool(node, "TopicCommand", "--create", "--topic", topic)
+    tool(node, "TopicCommand", "--alter", "--topic", topic, "--partitions", "5")
+    assert "PartitionCount: 5" in tool(node, "TopicCommand", "--describe", "--topic", topic)
+    tool(node, "TopicCommand", "--delete", "--topic", topic)
+    assert topic not in tool(node, "TopicCommand", "--list")
+
+
+@pytest.mark.parametrize("codec", ["none", "gzip", "snappy", "lz4", "zstd"])
+def test_produce_consume_and_groups(node, topic, codec):
+    lines = "".join(f"{number}\n" for number in range(1_000))
+    tool(node, "ConsoleProducer", "--topic", topic, "--compression-codec", codec, stdin=lines)
+    group = f"group-{topic}"
+    consumed = tool(node, "consumer.ConsoleConsumer", "--topic", topic, "--group", group, "--from-beginning",
+                    "--max-messages", "1000", "--timeout-ms", "30000")
+    assert sorted(int(line) for line in consumed.split() if line.isdigit() and len(line) < 4) == list(range(1_000))
+    described = [line.split() for line in tool(node, "consumer.group.ConsumerGroupCommand", "--describe", "--group",
+                                               group).splitlines()]
+    places = {line[2]: line[3:6] for line in described if line[:1] == [group]}
+    assert sum(int(offset) for offset, _, _ in places.values()) == 1_000
+    assert all(offset == end and lag == "0" for offset, end, lag in places.values())
+    ends = tool(node, "GetOffsetShell", "--topic", topic)
+    assert sum(int(line.split(":")[2]) for line in ends.splitlines() if line.startswith(topic)) == 1_000
+
+
+def test_transactions_are_refused(node, topic):
+    refused = tool(node, "ProducerPerformance", "--topic", topic, "--num-records", "10", "--record-size", "20", "--throughput",
+                   "-1", "--producer-props", f"bootstrap.servers=127.0.0.1:{node.kafka_port}", "--transactional-id", "t",
+                   broker=False)
+    assert "TransactionalIdAuthorizationException" in refused

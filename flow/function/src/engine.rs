@@ -21,6 +21,7 @@ use crate::package::{self, Packages};
 use crate::peer;
 use crate::pool::Pool;
 use crate::runtime::{DotnetOptions, Runtime, Runtimes};
+use crate::turns::Turns;
 
 /// How long invocations under way may take to end once the node stops.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -44,7 +45,7 @@ pub struct ProcessCredentials {
 pub struct Options {
     /// Where packages and bootstraps lie and processes have their temporary folders.
     pub folder: PathBuf,
-    /// Invocations at once on this node.
+    /// Invocations at once on this node, and processes as a whole.
     pub concurrency_max: usize,
     /// Where functions find the node's AWS protocols.
     pub endpoint: String,
@@ -135,7 +136,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) packages: Packages,
     pub(crate) runtimes: Runtimes,
-    pub(crate) pool: Arc<Pool>,
+    pub(crate) turns: Arc<Turns>,
+    pub(crate) pool: Pool,
     pub(crate) accepted: Accepted,
     pub(crate) confinement: Confinement,
     /// One change of definitions at a time.
@@ -168,8 +170,9 @@ impl Functions {
         std::fs::create_dir_all(options.folder.join("packages")).map_err(place)?;
         let runtimes = Runtimes::new(options.folder.join("bootstrap"), options.dotnet.clone()).map_err(place)?;
         let confinement = in_force(&options)?;
-        let pool = Arc::new(Pool::new(options.concurrency_max));
-        let accepted = Accepted::new(storage.clone(), options.concurrency_max);
+        let turns = Turns::new(options.concurrency_max);
+        catalog.functions.list().iter().for_each(|function| turns.reserve(&function.name, function.concurrency_limit));
+        let accepted = Accepted::new(storage.clone());
         let left = accepted.ids()?;
         let shared = Shared {
             options,
@@ -179,16 +182,15 @@ impl Functions {
             clock,
             packages,
             runtimes,
-            pool,
+            turns,
+            pool: Pool::default(),
             accepted,
             confinement,
             changes: tokio::sync::Mutex::default(),
             recent: Mutex::default(),
         };
         let engine = Self { shared: Arc::new(shared) };
-        for id in left {
-            asynchronous::resume(&engine, id);
-        }
+        tokio::spawn(asynchronous::resume(engine.clone(), left));
         Ok(engine)
     }
 
@@ -221,7 +223,9 @@ impl Functions {
             modified: self.now(),
             revision: uuid::Uuid::new_v4().to_string(),
         };
-        Ok(self.shared.catalog.functions.create(definition).await?)
+        let definition = self.shared.catalog.functions.create(definition).await?;
+        self.shared.turns.reserve(&definition.name, definition.concurrency_limit);
+        Ok(definition)
     }
 
     /// Compiles C# sources into the assembly of a package, together with the names of Amazon's packages that handlers use
@@ -260,6 +264,7 @@ impl Functions {
         definition.modified = self.now();
         definition.revision = uuid::Uuid::new_v4().to_string();
         let definition = self.shared.catalog.functions.put(definition).await?;
+        self.shared.turns.reserve(name, definition.concurrency_limit);
         self.shared.pool.end(name);
         Ok(definition)
     }
@@ -270,6 +275,7 @@ impl Functions {
     /// [`FunctionError::NotFound`].
     pub async fn delete(&self, name: &str) -> Result<(), FunctionError> {
         self.shared.catalog.functions.delete(name, Transaction::new()).await?;
+        self.shared.turns.reserve(name, None);
         self.shared.pool.end(name);
         Ok(())
     }
@@ -313,11 +319,13 @@ impl Functions {
 
     /// Takes no more invocations, lets those under way end, then kills what is left.
     pub async fn shutdown(&self) {
-        self.shared.pool.close();
+        self.shared.turns.close();
+        self.shared.pool.terminate();
         let deadline = Instant::now() + DRAIN;
-        while self.shared.pool.clear() > 0 && Instant::now() < deadline {
+        while self.shared.turns.held() > 0 && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+        self.shared.pool.clear();
     }
 
     pub(crate) fn now(&self) -> Millis {

@@ -50,9 +50,6 @@ const INTERVAL: Duration = Duration::from_millis(200);
 /// The storage account of nodes that do not take the published one.
 const STORAGE_ACCOUNT: &str = "millstream";
 
-/// Processes of functions at once: each may take its whole memory limit.
-const FUNCTION_PROCESSES_MAX: usize = 32;
-
 /// All engines of a node.
 pub struct Engines {
     pub storage: Storage,
@@ -326,7 +323,7 @@ fn function_options(settings: &Settings, endpoint: &str, place: &Place, access: 
     let (place, access) = (place.clone(), access.clone());
     FunctionOptions {
         folder: settings.data.join("functions"),
-        concurrency_max: FUNCTION_PROCESSES_MAX,
+        concurrency_max: settings.function_processes,
         endpoint: endpoint.to_owned(),
         region: settings.region.clone(),
         arn: Arc::new(move |name| place.arn("lambda", &format!("function:{name}"))),

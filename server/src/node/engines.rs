@@ -28,7 +28,7 @@ use millstream_function::confinement::Launcher;
 use millstream_function::{Functions, Options as FunctionOptions, ProcessCredentials};
 use millstream_gateway::{BackendOptions, Backends, Calls, Gateway, Managed, PlanOptions, Plans};
 use millstream_group::Groups;
-use millstream_insight::Insight;
+use millstream_insight::{Insight, LogGroups};
 use millstream_mapping::{Mappings, Options as MappingOptions, Outside as MappingOutside};
 use millstream_marketplace::{Marketplace, Outside as MarketplaceOutside};
 use millstream_namespace::Namespaces;
@@ -55,6 +55,7 @@ pub struct Engines {
     pub storage: Storage,
     pub catalog: Catalog,
     pub insight: Insight,
+    pub log_groups: LogGroups,
     pub access: Access,
     /// The access engine in the AWS protocols' words.
     pub authorizer: Authorizer,
@@ -96,6 +97,8 @@ impl Engines {
     pub async fn start(settings: &Settings, aws: SocketAddr) -> anyhow::Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let (storage, catalog, insight) = open(settings, Arc::clone(&clock)).await?;
+        let definitions = catalog.log_groups.clone();
+        let log_groups = LogGroups::new(definitions, insight.logs.clone(), Arc::clone(&clock));
         let place = Place::new(&settings.region);
         let seal = Seal::open(&storage).await?;
         let endpoint = format!("http://{aws}");
@@ -227,6 +230,7 @@ impl Engines {
             storage,
             catalog,
             insight,
+            log_groups,
             access,
             authorizer,
             management,

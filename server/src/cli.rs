@@ -131,6 +131,9 @@ pub struct ServeArgs {
     /// When a write is acknowledged [default: fsync]
     #[arg(long, value_enum, env = "MILLSTREAM_DURABILITY")]
     pub durability: Option<DurabilityName>,
+    /// How many processes of functions there may be at once [default: one for each 128 MiB of memory, at most 32 a core]
+    #[arg(long, value_name = "NUMBER", env = "MILLSTREAM_FUNCTION_PROCESSES")]
+    pub function_processes: Option<u32>,
 }
 
 /// When a write is acknowledged.

@@ -6,6 +6,7 @@ mod apply;
 mod cli;
 mod commands;
 mod demo;
+mod machine;
 mod node;
 mod remote;
 mod settings;

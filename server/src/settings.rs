@@ -8,10 +8,14 @@ use millstream_function::DotnetOptions;
 use serde::Deserialize;
 
 use crate::cli::{DurabilityName, ServeArgs};
+use crate::machine;
 
 /// How fast all callers of all HTTP APIs together may call unless it is said: 10,000 calls a second, 5,000 at once, as the
 /// service's accounts begin with.
 const API_THROTTLE: Throttle = Throttle { rate_thousandths: 10_000_000, burst: 5_000 };
+
+/// The most processes of functions that may be asked for.
+const FUNCTION_PROCESSES_MAX: u32 = 10_000;
 
 /// A node's settings, whole.
 #[derive(Debug, Clone)]
@@ -54,6 +58,8 @@ pub struct Settings {
     pub function_readable: Vec<PathBuf>,
     /// How much functions are kept to themselves.
     pub confine_functions: ConfineFunctions,
+    /// Processes of functions at once: each may take its whole memory limit.
+    pub function_processes: usize,
     /// Where .NET is, and what compiles its bootstrap.
     pub dotnet: DotnetOptions,
     /// Waits before the first and the second retry of an asynchronous invocation, seconds.
@@ -146,6 +152,7 @@ struct SettingsFile {
     node_path: Vec<PathBuf>,
     function_readable: Vec<PathBuf>,
     confine_functions: ConfineFunctions,
+    function_processes: Option<u32>,
     dotnet: Option<PathBuf>,
     csharp_compiler: Option<PathBuf>,
     dotnet_references: Option<PathBuf>,
@@ -205,6 +212,9 @@ pub enum SettingsError {
     /// No such rate.
     #[error("api_throttle: expected a rate from 0 to 1000000000 calls a second, found {0}")]
     ApiThrottle(f64),
+    /// So many processes are none, or more than any machine runs.
+    #[error("function_processes: expected 1 to {FUNCTION_PROCESSES_MAX}, found {0}")]
+    FunctionProcesses(u32),
     /// A certificate without its key, or the other way round.
     #[error("expected both a certificate (--tls-cert) and its key (--tls-key), or neither")]
     HalfOfTls,
@@ -232,6 +242,11 @@ impl Settings {
             (None, None) => None,
             _ => return Err(SettingsError::HalfOfTls),
         };
+        let function_processes = match args.function_processes.or(file.function_processes) {
+            None => machine::function_processes(),
+            Some(number) if (1..=FUNCTION_PROCESSES_MAX).contains(&number) => number as usize,
+            Some(number) => return Err(SettingsError::FunctionProcesses(number)),
+        };
         let api_throttle = file
             .api_throttle
             .map(|setting| Throttle::new(setting.rate, setting.burst).ok_or(SettingsError::ApiThrottle(setting.rate)));
@@ -257,6 +272,7 @@ impl Settings {
             node_path: paths("MILLSTREAM_NODE_PATH", file.node_path),
             function_readable: paths("MILLSTREAM_FUNCTION_READABLE", file.function_readable),
             confine_functions: file.confine_functions,
+            function_processes,
             dotnet: DotnetOptions {
                 host: path("MILLSTREAM_DOTNET", file.dotnet),
                 compiler: path("MILLSTREAM_CSHARP_COMPILER", file.csharp_compiler),
@@ -369,6 +385,16 @@ mod tests {
         ] {
             let error = settings(flags).unwrap_err().to_string();
             assert!(error.contains("try:"), "{error}");
+        }
+    }
+
+    #[test]
+    fn processes_of_functions_are_a_number_within_bounds() {
+        assert_eq!(settings(&["--function-processes", "7"]).unwrap().function_processes, 7);
+        assert!(settings(&[]).unwrap().function_processes > 0);
+        for bad in ["0", "10001"] {
+            let error = settings(&["--function-processes", bad]).unwrap_err().to_string();
+            assert!(error.contains(bad), "{error}");
         }
     }
 

@@ -1,7 +1,10 @@
 """CloudWatch metrics with boto3: the node's own under the services' names, and those of clients."""
 
 import datetime
+import io
 import time
+import uuid
+import zipfile
 
 import pytest
 import requests
@@ -105,6 +108,37 @@ def test_high_resolution_is_told_by_the_second(cloudwatch):
     assert (sums(1), sums(10), sums(60)) == ([1, 1, 1], [2, 1], [3])
     put(cloudwatch, "Fine", [1.0])
     assert cloudwatch.get_metric_statistics(**asked | {"Dimensions": [{"Name": "d", "Value": "v"}]}, Period=10)["Datapoints"] == []
+
+
+def test_functions_have_all_their_metrics(server, cloudwatch, lambda_client):
+    name = f"m-{uuid.uuid4().hex[:8]}"
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("app.py", "def handler(event, context):\n    return 1 / event.get('by', 1)\n")
+    lambda_client.create_function(FunctionName=name, Runtime="python3.11", Handler="app.handler", Code={"ZipFile": buffer.getvalue()},
+                                  Role="arn:aws:iam::000000000000:role/any", Timeout=20)
+    kinesis = server.client("kinesis")
+    kinesis.create_stream(StreamName=name, ShardCount=1)
+    arn = kinesis.describe_stream(StreamName=name)["StreamDescription"]["StreamARN"]
+    lambda_client.create_event_source_mapping(EventSourceArn=arn, FunctionName=name, StartingPosition="LATEST")
+    for by in (1, 1, 0):
+        lambda_client.invoke(FunctionName=name, Payload=f'{{"by": {by}}}')
+
+    def told(metric, stat, *dimensions):
+        asked = query("AWS/Lambda", metric, "FunctionName", name, stat)
+        if dimensions:
+            asked["MetricStat"]["Metric"]["Dimensions"] = dimensions[0]
+        return cloudwatch.get_metric_data(MetricDataQueries=[asked], **SPAN)["MetricDataResults"][0]["Values"]
+
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and not (told("IteratorAge", "Maximum") and sum(told("Invocations", "Sum")) == 3):
+        time.sleep(0.2)
+    assert (sum(told("Errors", "Sum")), sum(told("Errors", "SampleCount"))) == (1, 3)
+    assert sum(told("Throttles", "Sum")) == 0 and told("Throttles", "Sum") != []
+    assert told("DeadLetterErrors", "Maximum") != [] and told("IteratorAge", "Maximum") != []
+    assert any(value % 1 for value in told("Duration", "Average"))
+    assert told("Errors", "Sum", [{"Name": "FunctionName", "Value": name}, {"Name": "Color", "Value": "red"}]) == []
+    assert sum(told("Invocations", "Sum", [])) >= 3
 
 
 def test_metrics_outlive_the_node(node):

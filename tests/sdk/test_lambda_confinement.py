@@ -445,11 +445,11 @@ def handler(event, context):
 
 
 @pytest.mark.parametrize("runtime, file, code, handler, kind", [
-    ("python3.11", "app.py", "x = 1", "app.handler", "AttributeError"),
-    ("python3.11", "app.py", "x = 1", "nowhere.handler", "ModuleNotFoundError"),
-    ("python3.11", "app.py", "import nothing_of_that_name", "app.handler", "ModuleNotFoundError"),
-    ("python3.11", "app.py", "def handler(:", "app.handler", "SyntaxError"),
-    ("python3.11", "app.py", "x = 1", "nonsense", "ValueError"),
+    ("python3.11", "app.py", "x = 1", "app.handler", "Runtime.HandlerNotFound"),
+    ("python3.11", "app.py", "x = 1", "nowhere.handler", "Runtime.ImportModuleError"),
+    ("python3.11", "app.py", "import nothing_of_that_name", "app.handler", "Runtime.ImportModuleError"),
+    ("python3.11", "app.py", "def handler(:", "app.handler", "Runtime.UserCodeSyntaxError"),
+    ("python3.11", "app.py", "x = 1", "nonsense", "Runtime.MalformedHandlerName"),
     ("nodejs20.x", "app.js", "exports.x = 1", "app.handler", "Runtime.HandlerNotFound"),
     ("nodejs20.x", "app.js", "exports.x = 1", "nowhere.handler", "Runtime.ImportModuleError"),
     ("nodejs20.x", "app.js", "exports.x = 1", "nonsense", "Runtime.MalformedHandlerName"),

@@ -25,7 +25,11 @@ using System.Linq;
 using System.Text;
 using System.Threading.Tasks;
 using Amazon.Lambda.Core;
+using Amazon.Lambda.DynamoDBEvents;
+using Amazon.Lambda.KinesisAnalyticsEvents;
 using Amazon.Lambda.KinesisEvents;
+using Amazon.Lambda.KinesisFirehoseEvents;
+using Amazon.Lambda.S3Events;
 
 namespace Tweets
 {
@@ -58,6 +62,38 @@ namespace Tweets
             Id = context.AwsRequestId,
             InTime = context.RemainingTime > TimeSpan.Zero && context.MemoryLimitInMB == 256 && context.FunctionName != "",
         };
+
+        public string Change(DynamoDBEvent changes)
+        {
+            var record = changes.Records[0];
+            var item = record.Dynamodb.NewImage;
+            return $"{record.EventName} {item["id"].S} {item["n"].N} {item["ok"].BOOL} {item["tags"].L[0].S} {record.Dynamodb.SizeBytes}";
+        }
+
+        public KinesisAnalyticsOutputDeliveryResponse Deliver(KinesisAnalyticsOutputDeliveryEvent rows) =>
+            new KinesisAnalyticsOutputDeliveryResponse
+            {
+                Records = rows.Records.Select(row => new KinesisAnalyticsOutputDeliveryResponse.Record
+                {
+                    RecordId = row.RecordId,
+                    Result = row.DecodeData() == "{}" ? KinesisAnalyticsOutputDeliveryResponse.OK
+                                                      : KinesisAnalyticsOutputDeliveryResponse.DELIVERYFAILED,
+                }).ToList(),
+            };
+
+        public KinesisFirehoseResponse Shouted(KinesisFirehoseEvent records) => new KinesisFirehoseResponse
+        {
+            Records = records.Records.Select(record =>
+            {
+                var made = new KinesisFirehoseResponse.FirehoseRecord
+                    { RecordId = record.RecordId, Result = KinesisFirehoseResponse.TRANSFORMED_STATE_OK };
+                made.EncodeData(record.DecodeData().ToUpperInvariant());
+                return made;
+            }).ToList(),
+        };
+
+        public string Stored(S3Event things) =>
+            $"{things.Records[0].S3.Bucket.Name}/{things.Records[0].S3.Object.Key} {things.Records[0].EventTime:yyyy}";
 
         public async Task<int> Later(Dictionary<string, int> input)
         {
@@ -169,6 +205,16 @@ def test_the_logger_writes_to_the_functions_log(run):
 
 
 @pytest.mark.parametrize("method, event, expected", [
+    ("Change", {"Records": [{"eventName": "INSERT", "dynamodb": {
+        "ApproximateCreationDateTime": 1545084650, "SizeBytes": 12, "NewImage": {
+            "id": {"S": "a"}, "n": {"N": "7"}, "ok": {"BOOL": True}, "tags": {"L": [{"S": "x"}]}}}}]}, "INSERT a 7 True x 12"),
+    ("Deliver", {"records": [{"recordId": "1", "lambdaDeliveryRecordMetadata": {"retryHint": 0}, "data": "e30="},
+                             {"recordId": "2", "data": "W10="}]},
+     {"records": [{"recordId": "1", "result": "Ok"}, {"recordId": "2", "result": "DeliveryFailed"}]}),
+    ("Shouted", {"records": [{"recordId": "1", "data": "aGV5", "approximateArrivalTimestamp": 1545084650987}]},
+     {"records": [{"recordId": "1", "result": "Ok", "data": "SEVZ"}]}),
+    ("Stored", {"Records": [{"eventTime": "2018-12-17T22:10:50.987Z",
+                             "s3": {"bucket": {"name": "b"}, "object": {"key": "k"}}}]}, "b/k 2018"),
     ("Later", {"n": 3}, 3),
     ("Nothing", {}, None),
     ("Raw", {"a": "b"}, {"A": "B"}),

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import uuid
 import zipfile
 
@@ -98,6 +99,28 @@ def test_what_nobody_catches_ends_the_process_and_is_told(run):
 def test_wrong_handlers_are_told_as_the_service_does(run, file, handler, kind):
     document, error = run("exports.handler = async () => 1;", file=file, Handler=handler)
     assert (error, document["errorType"]) == ("Unhandled", kind)
+
+
+def test_console_calls_are_events_with_time_invocation_and_level(lambda_client, logs):
+    name = f"n-{uuid.uuid4().hex[:8]}"
+    code = """exports.handler = async (event, context) => {
+        console.log(JSON.stringify({ a: 1 }, null, 2)); console.error('bad %d', 7); process.stdout.write('as it is\\n');
+        return context.awsRequestId;
+    };"""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("index.js", code)
+    lambda_client.create_function(FunctionName=name, Runtime="nodejs20.x", Role=ROLE, Timeout=20, Handler="index.handler",
+                                  Code={"ZipFile": buffer.getvalue()})
+    answer = lambda_client.invoke(FunctionName=name, LogType="Tail")
+    request, group = json.load(answer["Payload"]), f"/aws/lambda/{name}"
+    messages = [event["message"] for event in logs.filter_log_events(logGroupName=group)["events"]]
+    stamp = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
+    assert re.fullmatch(stamp + f'\t{request}\tINFO\t{{\n  "a": 1\n}}', messages[1]), messages
+    assert re.fullmatch(stamp + f"\t{request}\tERROR\tbad 7", messages[2]) and messages[3] == "as it is"
+    errors = logs.filter_log_events(logGroupName=group, filterPattern="ERROR")["events"]
+    assert [event["message"] for event in errors] == [messages[2]]
+    lambda_client.delete_function(FunctionName=name)
 
 
 @pytest.mark.skipif(not OLD_SDK.exists(), reason="aws-sdk (second version) is not installed in tests/sdk/.deps/node")

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use crate::definition::{
     AccessKeyDefinition, ApiDefinition, ApiKeyDefinition, BucketDefinition, DeliveryStreamDefinition,
     DocumentContainerDefinition, DocumentDatabaseDefinition, EventSourceMappingDefinition, EventSubscriptionDefinition,
-    FunctionDefinition, HubDefinition, ManagedServiceDefinition, MarketplaceProductDefinition,
+    FunctionDefinition, HubDefinition, LogGroupDefinition, ManagedServiceDefinition, MarketplaceProductDefinition,
     MarketplaceSubscriptionDefinition, NamespaceDefinition, PolicyDefinition, PortalAccountDefinition,
     PortalApiDefinition, PortalDefinition, PortalOfferDefinition, QueryDefinition, QueueDefinition, RoleDefinition,
     StorageAccountDefinition, StreamDefinition, TableDefinition, TopicDefinition, UsagePlanDefinition, UserDefinition,
@@ -38,6 +38,8 @@ pub struct Catalog {
     pub functions: Collection<FunctionDefinition>,
     /// Event source mappings, by their ids.
     pub event_source_mappings: Collection<EventSourceMappingDefinition>,
+    /// Log groups that were made or changed by hand.
+    pub log_groups: Collection<LogGroupDefinition>,
     /// Tables.
     pub tables: Collection<TableDefinition>,
     /// Databases of documents.
@@ -102,6 +104,7 @@ impl Catalog {
             delivery_streams: Collection::open(storage)?,
             functions: Collection::open(storage)?,
             event_source_mappings: Collection::open(storage)?,
+            log_groups: Collection::open(storage)?,
             tables: Collection::open(storage)?,
             document_databases: Collection::open(storage)?,
             document_containers: Collection::open(storage)?,

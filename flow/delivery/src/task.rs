@@ -95,6 +95,7 @@ impl Task {
             self.lag().set(self.clock.now() - first);
         }
         let mut contents = self.read(&plan).await?;
+        let bytes = contents.parts.iter().map(|part| part.len() as u64).sum();
         if !contents.found.is_empty() {
             let mut parts = std::mem::take(&mut contents.parts);
             if plan.gzip {
@@ -103,7 +104,7 @@ impl Task {
             self.write(&plan, parts).await?;
         }
         self.advance(progress, &plan).await?;
-        self.tell(&plan, &contents);
+        self.tell(&plan, &contents, bytes);
         Ok(())
     }
 
@@ -248,11 +249,15 @@ impl Task {
         Ok(())
     }
 
-    /// Counts and marks what was written and what could not be any more.
-    fn tell(&self, plan: &ObjectPlan, contents: &Contents) {
+    /// Counts and marks what was written, so many bytes before they were packed, and what could not be any more.
+    fn tell(&self, plan: &ObjectPlan, contents: &Contents, bytes: u64) {
         if !contents.found.is_empty() {
             self.insight.metrics.counter("objects_written", &self.subject()).add(1);
             self.status.wrote(&plan.object);
+            let records = contents.found.iter().map(|(_, from, to)| to - from).sum();
+            self.insight.metrics.counter("delivered_records", &self.subject()).add(records);
+            self.insight.metrics.counter("delivered_bytes", &self.subject()).add(bytes);
+            self.insight.metrics.distribution("delivery_success", &self.subject()).observe(1.0);
         }
         for &(log, from, to) in &contents.found {
             let (bucket, object) = (plan.bucket.clone(), plan.object.clone());
@@ -276,6 +281,7 @@ impl Task {
     fn failed(&self, error: &DeliveryError) {
         tracing::warn!(delivery_stream = %self.definition.name, %error, "delivery failed; it is tried again");
         self.insight.metrics.counter("delivery_failures", &self.subject()).add(1);
+        self.insight.metrics.distribution("delivery_success", &self.subject()).observe(0.0);
         self.write_error_log(error.to_string());
         self.status.fail(error.to_string());
     }

@@ -63,6 +63,9 @@ pub(crate) struct View {
     changes: watch::Sender<u64>,
     pub(crate) delivered: Counter,
     pub(crate) failed: Counter,
+    /// Of all subscriptions of the topic together: what arrived, and what was given up.
+    pub(crate) notifications_delivered: Counter,
+    pub(crate) notifications_failed: Counter,
     pub(crate) dead_lettered: Counter,
     pub(crate) dropped: Counter,
     pub(crate) filtered: Counter,
@@ -78,13 +81,17 @@ struct Recent {
 
 impl View {
     pub(crate) fn new(insight: &Insight, id: &str) -> Self {
+        let topic = id.split('/').next().unwrap_or(id);
         let subject = format!("event_subscription/{id}");
         let counter = |name| insight.metrics.counter(name, &subject);
+        let of_topic = |name| insight.metrics.counter(name, &format!("topic/{topic}"));
         let gauge = |name| insight.metrics.gauge(name, &subject);
         Self {
             recent: Mutex::default(),
             changes: watch::Sender::new(0),
             delivered: counter("delivered"),
+            notifications_delivered: of_topic("notifications_delivered"),
+            notifications_failed: of_topic("notifications_failed"),
             failed: counter("failed_attempts"),
             dead_lettered: counter("dead_lettered"),
             dropped: counter("dropped"),

@@ -31,7 +31,8 @@ impl Functions {
         .await
     }
 
-    /// Sets how many invocations of the function may run at once: 0 stops it, `None` leaves it to the node.
+    /// Sets how many invocations of the function may run at once, which are kept free for it: 0 stops it, `None` lets it share
+    /// with the others.
     ///
     /// # Errors
     /// [`FunctionError::NotFound`], [`FunctionError::Storage`].
@@ -40,11 +41,13 @@ impl Functions {
         name: &str,
         limit: Option<u32>,
     ) -> Result<Arc<FunctionDefinition>, FunctionError> {
-        self.amend(name, |function| {
+        let set = |function: &mut FunctionDefinition| {
             function.concurrency_limit = limit;
             Ok(())
-        })
-        .await
+        };
+        let definition = self.amend(name, set).await?;
+        self.shared.turns.reserve(name, limit);
+        Ok(definition)
     }
 
     /// Sets some tags; the others stay.

@@ -21,6 +21,7 @@ use crate::package::{self, Packages};
 use crate::peer;
 use crate::pool::Pool;
 use crate::runtime::{DotnetOptions, Runtime, Runtimes};
+use crate::turns::Turns;
 
 /// How long invocations under way may take to end once the node stops.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -44,7 +45,7 @@ pub struct ProcessCredentials {
 pub struct Options {
     /// Where packages and bootstraps lie and processes have their temporary folders.
     pub folder: PathBuf,
-    /// Invocations at once on this node.
+    /// Invocations at once on this node, and processes as a whole.
     pub concurrency_max: usize,
     /// Where functions find the node's AWS protocols.
     pub endpoint: String,
@@ -129,13 +130,13 @@ pub struct Functions {
 
 pub(crate) struct Shared {
     pub(crate) options: Options,
-    storage: Storage,
     pub(crate) catalog: Catalog,
     pub(crate) insight: Insight,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) packages: Packages,
     pub(crate) runtimes: Runtimes,
-    pub(crate) pool: Arc<Pool>,
+    pub(crate) turns: Arc<Turns>,
+    pub(crate) pool: Pool,
     pub(crate) accepted: Accepted,
     pub(crate) confinement: Confinement,
     /// One change of definitions at a time.
@@ -166,29 +167,30 @@ impl Functions {
         let options = Options { folder, ..options };
         let packages = Packages::new(storage.clone(), options.folder.join("packages"));
         std::fs::create_dir_all(options.folder.join("packages")).map_err(place)?;
+        packages.remove_unfinished().map_err(place)?;
+        packages.sweep(catalog.functions.list().iter().map(|function| function.code_hash.as_str())).map_err(place)?;
         let runtimes = Runtimes::new(options.folder.join("bootstrap"), options.dotnet.clone()).map_err(place)?;
         let confinement = in_force(&options)?;
-        let pool = Arc::new(Pool::new(options.concurrency_max));
-        let accepted = Accepted::new(storage.clone(), options.concurrency_max);
+        let turns = Turns::new(options.concurrency_max);
+        catalog.functions.list().iter().for_each(|function| turns.reserve(&function.name, function.concurrency_limit));
+        let accepted = Accepted::new(storage.clone());
         let left = accepted.ids()?;
         let shared = Shared {
             options,
-            storage,
             catalog,
             insight,
             clock,
             packages,
             runtimes,
-            pool,
+            turns,
+            pool: Pool::default(),
             accepted,
             confinement,
             changes: tokio::sync::Mutex::default(),
             recent: Mutex::default(),
         };
         let engine = Self { shared: Arc::new(shared) };
-        for id in left {
-            asynchronous::resume(&engine, id);
-        }
+        tokio::spawn(asynchronous::resume(engine.clone(), left));
         Ok(engine)
     }
 
@@ -198,10 +200,11 @@ impl Functions {
     /// [`FunctionError::Exists`], [`FunctionError::Runtime`], [`FunctionError::Package`].
     pub async fn create(&self, new: NewFunction) -> Result<Arc<FunctionDefinition>, FunctionError> {
         self.shared.runtimes.check(Runtime::of(&new.runtime)?, &new.handler).await?;
+        let _turn = self.shared.changes.lock().await;
         if self.shared.catalog.functions.get(&new.name).is_some() {
             return Err(FunctionError::Exists { name: new.name });
         }
-        let code_hash = self.keep(&new.package).await?;
+        let (code_hash, code) = self.keep(&new.package).await?;
         let definition = FunctionDefinition {
             name: new.name,
             runtime: new.runtime,
@@ -221,7 +224,9 @@ impl Functions {
             modified: self.now(),
             revision: uuid::Uuid::new_v4().to_string(),
         };
-        Ok(self.shared.catalog.functions.create(definition).await?)
+        let definition = self.shared.catalog.functions.put_with(definition, code).await?;
+        self.shared.turns.reserve(&definition.name, definition.concurrency_limit);
+        Ok(definition)
     }
 
     /// Compiles C# sources into the assembly of a package, together with the names of Amazon's packages that handlers use
@@ -245,9 +250,14 @@ impl Functions {
             self.shared.runtimes.check(Runtime::of(&runtime)?, handler).await?;
             definition.runtime = runtime;
         }
+        let mut code = Transaction::new();
         if let Some(package) = change.package {
-            definition.code_hash = self.keep(&package).await?;
+            let before = definition.clone();
+            (definition.code_hash, code) = self.keep(&package).await?;
             definition.code_bytes = package.len() as u64;
+            if definition.code_hash != before.code_hash {
+                self.let_go(&before, &mut code);
+            }
         }
         definition.handler = change.handler.unwrap_or(definition.handler);
         definition.description = change.description.unwrap_or(definition.description);
@@ -259,7 +269,8 @@ impl Functions {
         definition.dead_letter_target = change.dead_letter_target.unwrap_or(definition.dead_letter_target);
         definition.modified = self.now();
         definition.revision = uuid::Uuid::new_v4().to_string();
-        let definition = self.shared.catalog.functions.put(definition).await?;
+        let definition = self.shared.catalog.functions.put_with(definition, code).await?;
+        self.shared.turns.reserve(name, definition.concurrency_limit);
         self.shared.pool.end(name);
         Ok(definition)
     }
@@ -269,7 +280,11 @@ impl Functions {
     /// # Errors
     /// [`FunctionError::NotFound`].
     pub async fn delete(&self, name: &str) -> Result<(), FunctionError> {
-        self.shared.catalog.functions.delete(name, Transaction::new()).await?;
+        let _turn = self.shared.changes.lock().await;
+        let mut code = Transaction::new();
+        self.let_go(&*self.get(name)?, &mut code);
+        self.shared.catalog.functions.delete(name, code).await?;
+        self.shared.turns.reserve(name, None);
         self.shared.pool.end(name);
         Ok(())
     }
@@ -306,34 +321,50 @@ impl Functions {
         self.now()
     }
 
-    /// Ends idle processes. The server calls it every half minute.
+    /// Ends idle processes and removes unpacked code that no function has any more. The server calls it every half minute.
     pub fn end_idle(&self) {
         self.shared.pool.end_idle();
+        let (packages, functions) = (self.shared.packages.clone(), self.list());
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = packages.sweep(functions.iter().map(|function| function.code_hash.as_str())) {
+                tracing::warn!(%error, "cannot remove the code of functions that are gone");
+            }
+        });
     }
 
     /// Takes no more invocations, lets those under way end, then kills what is left.
     pub async fn shutdown(&self) {
-        self.shared.pool.close();
+        self.shared.turns.close();
+        self.shared.pool.terminate();
         let deadline = Instant::now() + DRAIN;
-        while self.shared.pool.clear() > 0 && Instant::now() < deadline {
+        while self.shared.turns.held() > 0 && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+        self.shared.pool.clear();
     }
 
     pub(crate) fn now(&self) -> Millis {
         self.shared.clock.now()
     }
 
-    /// Checks a package and makes it durable; gives its hash.
-    async fn keep(&self, package: &Bytes) -> Result<String, FunctionError> {
+    /// Checks a package; gives its hash, and what keeps it once it is committed.
+    async fn keep(&self, package: &Bytes) -> Result<(String, Transaction), FunctionError> {
         let bytes = package.clone();
         let hash = tokio::task::spawn_blocking(move || package::check(&bytes).map(|()| package::hash(&bytes)))
             .await
             .map_err(|_| FunctionError::Stopping)??;
         let mut transaction = Transaction::new();
         self.shared.packages.put(&hash, package, &mut transaction);
-        self.shared.storage.commit(transaction).await?;
-        Ok(hash)
+        Ok((hash, transaction))
+    }
+
+    /// Removes the package of a function that will not have it any more, unless another one has the same.
+    fn let_go(&self, function: &FunctionDefinition, transaction: &mut Transaction) {
+        let shared =
+            |other: &Arc<FunctionDefinition>| other.name != function.name && other.code_hash == function.code_hash;
+        if !self.list().iter().any(shared) {
+            self.shared.packages.remove(&function.code_hash, function.code_bytes, transaction);
+        }
     }
 }
 

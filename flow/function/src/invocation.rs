@@ -1,6 +1,6 @@
 //! One invocation: its turn, its process, its log lines, and what is remembered of it.
 //!
-//! Which process runs it is [`crate::pool`]'s matter, how a process is made [`crate::start`]'s.
+//! When it runs is [`crate::turns`]' matter, how a process is made [`crate::start`]'s.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -17,6 +17,7 @@ use crate::engine::Functions;
 use crate::error::FunctionError;
 use crate::process::{Ended, Process};
 use crate::runtime_api::Work;
+use crate::turns::{Turn, Urgency};
 
 /// The largest event of a synchronous invocation: the service's limit.
 const PAYLOAD_BYTES_MAX: usize = 6 << 20;
@@ -48,7 +49,7 @@ impl Invoke for Functions {
     fn invoke(&self, invocation: Invocation) -> BoxFuture<'_, Result<InvocationOutcome, InvokeError>> {
         Box::pin(async move {
             let id = uuid::Uuid::new_v4().to_string();
-            self.run_as(&id, invocation)
+            self.run_for_caller(&id, invocation)
                 .await
                 .map_err(|error| InvokeError { kind: error.kind(), message: error.to_string() })
         })
@@ -63,47 +64,51 @@ impl Functions {
         recent.get(name).map(|summaries| summaries.iter().rev().cloned().collect()).unwrap_or_default()
     }
 
-    /// Runs an invocation under an id that its caller may know already.
-    pub(crate) async fn run_as(&self, id: &str, invocation: Invocation) -> Result<InvocationOutcome, FunctionError> {
+    /// Runs an invocation for a caller who waits.
+    async fn run_for_caller(&self, id: &str, invocation: Invocation) -> Result<InvocationOutcome, FunctionError> {
         let found = invocation.payload.len();
         if found > PAYLOAD_BYTES_MAX {
             return Err(FunctionError::PayloadTooLarge { found, limit: PAYLOAD_BYTES_MAX });
         }
         let definition = self.get(&invocation.function)?;
-        let name = definition.name.clone();
-        let subject = format!("function/{name}");
-        let metrics = &self.shared.insight.metrics;
-        let turn = match self.shared.pool.turn(&name, definition.concurrency_limit).await {
-            Ok(turn) => turn,
-            Err(error) => {
-                metrics.counter("throttles", &subject).add(1);
-                return Err(error);
-            }
-        };
-        let concurrent = metrics.gauge("concurrent", &subject);
-        let running = || i64::try_from(self.shared.pool.running(&name)).unwrap_or(i64::MAX);
-        concurrent.set(running());
-        let outcome = self.in_turn(&definition, id, invocation).await;
-        drop(turn);
-        concurrent.set(running());
-        outcome
+        let _turn = self.turn(&definition.name, Urgency::Caller).await?;
+        self.run_in_turn(&definition, id, invocation).await
     }
 
-    /// Runs an invocation that has its turn, in a warm process or a new one.
-    async fn in_turn(
+    /// Waits for a turn of a function.
+    pub(crate) async fn turn(&self, function: &str, urgency: Urgency) -> Result<Turn, FunctionError> {
+        let turn = self.shared.turns.take(function, urgency).await;
+        if matches!(turn, Err(FunctionError::Throttled { .. })) {
+            self.count("throttles", function);
+        }
+        turn
+    }
+
+    /// Runs an invocation, whose turn its caller holds, in a warm process or a new one.
+    pub(crate) async fn run_in_turn(
         &self,
         definition: &FunctionDefinition,
         id: &str,
         invocation: Invocation,
     ) -> Result<InvocationOutcome, FunctionError> {
-        let mut process = match self.shared.pool.take(&definition.name, &definition.revision) {
+        let name = &definition.name;
+        let concurrent = self.shared.insight.metrics.gauge("concurrent", &format!("function/{name}"));
+        let running = || i64::try_from(self.shared.turns.held_by(name)).unwrap_or(i64::MAX);
+        concurrent.set(running());
+        let mut process = match self.shared.pool.take(name, &definition.revision) {
             Some(process) => process,
-            None => self.start(definition).await?,
+            None => {
+                let held = self.shared.turns.held();
+                self.shared.pool.keep_at_most(self.shared.options.concurrency_max.saturating_sub(held));
+                self.start(definition).await?
+            }
         };
         let (outcome, reusable) = self.run_in(definition, &mut process, id, invocation).await;
         if reusable {
-            self.shared.pool.give_back(&definition.name, process);
+            self.shared.pool.give_back(name, process);
         }
+        // Its own turn is given back next.
+        concurrent.set(running() - 1);
         Ok(outcome)
     }
 
@@ -181,7 +186,7 @@ impl Functions {
         let subject = format!("function/{}", definition.name);
         let metrics = &self.shared.insight.metrics;
         metrics.counter("invocations", &subject).add(1);
-        metrics.distribution("duration_ms", &subject).observe(duration_ms as f64);
+        metrics.distribution("duration_ms", &subject).observe(duration.as_secs_f64() * 1_000.0);
         metrics.counter("errors", &subject).add(u64::from(ended.failed));
         self.shared.insight.trail.mark(Step::Invoked {
             function: definition.name.clone(),

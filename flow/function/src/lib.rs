@@ -2,7 +2,7 @@
 //!
 //! A process speaks the Lambda Runtime API: it asks for the next invocation and posts the answer. It is kept warm for the
 //! next one, ended when it has nothing to do, and killed when it takes too long or too much.
-//! Read next: [`engine`] (the operations), [`invocation`] (one invocation), [`pool`] (which process runs what), [`process`] (one process), [`confinement`]
+//! Read next: [`engine`] (the operations), [`invocation`] (one invocation), [`turns`] (who runs next), [`pool`] (warm processes), [`process`] (one process), [`confinement`]
 //! (what keeps it to itself), [`asynchronous`] (invocations that nobody waits for).
 
 mod asynchronous;
@@ -22,6 +22,7 @@ mod runtime;
 mod runtime_api;
 mod socket;
 mod start;
+mod turns;
 mod usage;
 mod watch;
 

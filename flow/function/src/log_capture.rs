@@ -1,4 +1,7 @@
 //! What a process prints: line by line into its log stream, and the end of it kept for the caller.
+//!
+//! The bootstraps of Python and Node.js mark what is one event though it has several lines: it begins with [`EVENT`] and its
+//! line breaks are [`LINE_BREAK`]s.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,6 +12,12 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 /// A line is cut here: the largest event of the log service.
 const LINE_BYTES_MAX: usize = 256 << 10;
+
+/// Begins an event, ASCII's record separator.
+const EVENT: u8 = 0x1e;
+
+/// A line break within an event, ASCII's unit separator.
+const LINE_BREAK: char = '\u{1f}';
 
 /// What a caller gets of the end.
 const TAIL_BYTES: usize = 4 << 10;
@@ -68,23 +77,41 @@ impl LogCapture {
     }
 }
 
-/// Cuts bytes into lines, however they come.
+/// Cuts bytes into lines and events, however they come.
 #[derive(Default)]
 struct LineSplitter {
     rest: Vec<u8>,
+    /// Whether what comes is an event.
+    event: bool,
 }
 
 impl LineSplitter {
     fn push(&mut self, bytes: &[u8]) -> Vec<String> {
         let mut lines = Vec::new();
-        for part in bytes.split_inclusive(|&byte| byte == b'\n') {
-            let room = LINE_BYTES_MAX - self.rest.len();
-            self.rest.extend_from_slice(&part[..part.len().min(room)]);
-            if part.ends_with(b"\n") || self.rest.len() == LINE_BYTES_MAX {
+        for part in bytes.split_inclusive(|&byte| byte == b'\n' || byte == EVENT) {
+            if let Some(before) = part.strip_suffix(&[EVENT]) {
+                // A line that was not ended yet ends here.
+                self.take(before, &mut lines);
                 lines.extend(self.rest());
+                self.event = true;
+                continue;
+            }
+            self.take(part, &mut lines);
+            if part.ends_with(b"\n") {
+                lines.extend(self.rest());
+                self.event = false;
             }
         }
         lines
+    }
+
+    /// Takes bytes of one line; a line that is full ends, and what is too much of it is left out.
+    fn take(&mut self, part: &[u8], lines: &mut Vec<String>) {
+        let room = LINE_BYTES_MAX - self.rest.len();
+        self.rest.extend_from_slice(&part[..part.len().min(room)]);
+        if self.rest.len() == LINE_BYTES_MAX {
+            lines.extend(self.rest());
+        }
     }
 
     /// What stands in the line so far.
@@ -94,7 +121,7 @@ impl LineSplitter {
         }
         let line = String::from_utf8_lossy(&self.rest).trim_end_matches(['\n', '\r']).to_owned();
         self.rest.clear();
-        Some(line)
+        Some(if self.event { line.replace(LINE_BREAK, "\n") } else { line })
     }
 }
 
@@ -111,5 +138,12 @@ mod tests {
         let long = splitter.push(&vec![b'x'; LINE_BYTES_MAX + 10]);
         assert_eq!(long.iter().map(String::len).collect::<Vec<_>>(), [LINE_BYTES_MAX]);
         assert!(splitter.push(b"\n").len() <= 1);
+    }
+    #[test]
+    fn events_keep_their_lines_and_lines_stay_as_they_are() {
+        let mut splitter = LineSplitter::default();
+        assert_eq!(splitter.push(b"printed\x1e[INFO]\ta\x1f"), ["printed"]);
+        assert_eq!(splitter.push(b"b\nnext\x1fone\n"), ["[INFO]\ta\nb", "next\u{1f}one"]);
+        assert_eq!(splitter.push(b"\x1efirst\n\x1esecond\n"), ["first", "second"]);
     }
 }

@@ -1,9 +1,11 @@
-//! Packages: checked, kept by their hash, unpacked where processes read them.
+//! Packages: checked, kept by their hash, unpacked where processes read them, removed when no function has them any more.
 
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Cursor, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -65,11 +67,46 @@ pub(crate) struct Packages {
     storage: Storage,
     keyspace: Keyspace,
     folder: PathBuf,
+    used: Used,
+}
+
+/// How many processes use each folder, by its name.
+type Used = Arc<Mutex<HashMap<String, usize>>>;
+
+/// A package where processes read it, there as long as this is held.
+pub(crate) struct Unpacked {
+    pub(crate) folder: PathBuf,
+    name: String,
+    used: Used,
+}
+
+impl Unpacked {
+    fn of(packages: &Packages, hash: &str) -> Self {
+        let name = hex_name(hash);
+        *lock(&packages.used).entry(name.clone()).or_default() += 1;
+        Self { folder: packages.folder.join(&name), name, used: Arc::clone(&packages.used) }
+    }
+}
+
+impl Drop for Unpacked {
+    fn drop(&mut self) {
+        let mut used = lock(&self.used);
+        if let Some(count) = used.get_mut(&self.name) {
+            *count -= 1;
+            if *count == 0 {
+                used.remove(&self.name);
+            }
+        }
+    }
+}
+
+fn lock(used: &Used) -> MutexGuard<'_, HashMap<String, usize>> {
+    used.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Packages {
     pub(crate) fn new(storage: Storage, folder: PathBuf) -> Self {
-        Self { storage, keyspace: Keyspace::new("function/code"), folder }
+        Self { storage, keyspace: Keyspace::new("function/code"), folder, used: Used::default() }
     }
 
     /// Adds a package to a transaction; a package of the same hash is the same package.
@@ -78,6 +115,48 @@ impl Packages {
             let piece = package.slice(begin..(begin + PIECE_BYTES).min(package.len()));
             transaction.put(&self.keyspace, piece_key(hash, index), piece);
         }
+    }
+
+    /// Removes a package of so many bytes with a transaction.
+    pub(crate) fn remove(&self, hash: &str, bytes: u64, transaction: &mut Transaction) {
+        let pieces = usize::try_from(bytes).unwrap_or(usize::MAX).div_ceil(PIECE_BYTES);
+        for index in 0..pieces {
+            transaction.delete(&self.keyspace, piece_key(hash, index));
+        }
+    }
+
+    /// Removes what lies unpacked and is neither of the packages `kept` nor in use. Works on the disk.
+    pub(crate) fn sweep<'a>(&self, kept: impl Iterator<Item = &'a str>) -> io::Result<()> {
+        let kept: HashSet<String> = kept.map(hex_name).collect();
+        for entry in fs::read_dir(&self.folder)? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            // What begins with a dot is being unpacked, or being removed.
+            if name.starts_with('.') || kept.contains(&name) {
+                continue;
+            }
+            let gone = self.folder.join(format!(".{name}.{}", uuid::Uuid::new_v4()));
+            {
+                // Out of the way at once: whoever comes now unpacks it anew.
+                let used = lock(&self.used);
+                if used.contains_key(&name) {
+                    continue;
+                }
+                fs::rename(self.folder.join(&name), &gone)?;
+            }
+            fs::remove_dir_all(gone)?;
+        }
+        Ok(())
+    }
+
+    /// Removes what a crash has left half unpacked or half removed. Works on the disk; before anything runs.
+    pub(crate) fn remove_unfinished(&self) -> io::Result<()> {
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with('.') {
+                fs::remove_dir_all(entry.path())?;
+            }
+        }
+        Ok(())
     }
 
     /// A package's bytes. Reads the disk.
@@ -99,12 +178,12 @@ impl Packages {
         }))
     }
 
-    /// The folder where a package lies unpacked, unpacking it first if need be. Works on the disk.
-    pub(crate) fn unpacked(&self, hash: &str) -> Result<PathBuf, FunctionError> {
-        let name = hex_name(hash);
-        let folder = self.folder.join(&name);
+    /// Where a package lies unpacked, unpacking it first if need be. Works on the disk.
+    pub(crate) fn unpacked(&self, hash: &str) -> Result<Unpacked, FunctionError> {
+        let unpacked = Unpacked::of(self, hash);
+        let (folder, name) = (&unpacked.folder, &unpacked.name);
         if folder.is_dir() {
-            return Ok(folder);
+            return Ok(unpacked);
         }
         let package = self.get(hash)?;
         // Unpacked beside its place, synced and renamed: a crash leaves no half package behind under the name.
@@ -112,11 +191,11 @@ impl Packages {
         let place =
             |error: io::Error| FunctionError::Package { reason: format!("unpacking to {}: {error}", folder.display()) };
         unpack(&package, &unfinished).map_err(place)?;
-        match fs::rename(&unfinished, &folder) {
-            Ok(()) => Ok(folder),
+        match fs::rename(&unfinished, folder) {
+            Ok(()) => Ok(unpacked),
             Err(_) if folder.is_dir() => {
                 let _ = fs::remove_dir_all(&unfinished);
-                Ok(folder)
+                Ok(unpacked)
             }
             Err(error) => Err(place(error)),
         }
@@ -216,8 +295,24 @@ pub(crate) mod tests {
         storage.commit(transaction).await.unwrap();
         assert_eq!(packages.get(&hash).unwrap(), package);
         let unpacked = packages.unpacked(&hash).unwrap();
-        assert_eq!(fs::read_to_string(unpacked.join("lib/b.py")).unwrap(), "y");
-        assert_eq!(fs::metadata(unpacked.join("bootstrap")).unwrap().permissions().mode() & 0o777, 0o555);
-        assert_eq!(packages.unpacked(&hash).unwrap(), unpacked);
+        assert_eq!(fs::read_to_string(unpacked.folder.join("lib/b.py")).unwrap(), "y");
+        assert_eq!(fs::metadata(unpacked.folder.join("bootstrap")).unwrap().permissions().mode() & 0o777, 0o555);
+        assert_eq!(packages.unpacked(&hash).unwrap().folder, unpacked.folder);
+
+        let place = unpacked.folder.clone();
+        packages.sweep([hash.as_str()].into_iter()).unwrap();
+        packages.sweep(std::iter::empty()).unwrap();
+        assert!(place.is_dir(), "a process uses it");
+        drop(unpacked);
+        packages.sweep(std::iter::empty()).unwrap();
+        assert!(!place.exists());
+        drop(packages.unpacked(&hash).unwrap());
+        fs::create_dir(folder.path().join(".half")).unwrap();
+        packages.remove_unfinished().unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        let mut transaction = Transaction::new();
+        packages.remove(&hash, package.len() as u64, &mut transaction);
+        storage.commit(transaction).await.unwrap();
+        assert!(packages.get(&hash).is_err());
     }
 }

@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::confinement::{Confinement, Launcher, Limits, Plan, SIGNALED};
 use crate::error::FunctionError;
 use crate::log_capture::LogCapture;
+use crate::package::Unpacked;
 use crate::runtime::Program;
 use crate::runtime_api::{Answer, Port, RuntimeApi, Work};
 use crate::usage;
@@ -36,7 +37,8 @@ const FILES_MAX: u64 = 1_024;
 pub(crate) struct Start {
     pub(crate) program: Program,
     pub(crate) environment: Vec<(String, String)>,
-    pub(crate) task_root: PathBuf,
+    /// Its code, and where it is started.
+    pub(crate) package: Unpacked,
     pub(crate) memory_mib: u32,
     pub(crate) log: Arc<LogCapture>,
     pub(crate) temporary: PathBuf,
@@ -68,6 +70,7 @@ pub(crate) struct Process {
     /// The launcher ends when this does.
     _lifeline: Option<ChildStdin>,
     temporary: PathBuf,
+    _package: Unpacked,
     pub(crate) log: Arc<LogCapture>,
     /// Which version of its function it runs.
     pub(crate) revision: String,
@@ -132,6 +135,7 @@ impl Process {
             levels,
             _lifeline: lifeline,
             temporary: start.temporary,
+            _package: start.package,
             log: start.log,
             revision,
             idle_since: Instant::now(),
@@ -284,7 +288,7 @@ fn plan(start: &Start, port: &Port, limits: Limits) -> Plan {
         program: start.program.path.clone(),
         arguments: start.program.arguments.clone(),
         environment,
-        folder: start.task_root.clone(),
+        folder: start.package.folder.clone(),
         readable: start.readable.clone(),
         hidden: start.hidden.clone(),
         temporary: start.temporary.clone(),

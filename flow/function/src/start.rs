@@ -16,9 +16,10 @@ impl Functions {
     pub(crate) async fn start(&self, definition: &FunctionDefinition) -> Result<Process, FunctionError> {
         let runtime = Runtime::of(&definition.runtime)?;
         let (packages, hash) = (self.shared.packages.clone(), definition.code_hash.clone());
-        let task_root = tokio::task::spawn_blocking(move || packages.unpacked(&hash))
+        let package = tokio::task::spawn_blocking(move || packages.unpacked(&hash))
             .await
             .map_err(|_| FunctionError::Stopping)??;
+        let task_root = package.folder.clone();
         let runtimes = &self.shared.runtimes;
         let program = runtimes.program(runtime, &task_root, &definition.handler, definition.memory_mib).await?;
         let group = (self.shared.options.log_group)(&definition.name);
@@ -37,7 +38,7 @@ impl Functions {
             readable: readable.collect(),
             hidden: options.hidden.clone(),
             program,
-            task_root,
+            package,
             memory_mib: definition.memory_mib,
             log,
             temporary: self.shared.options.folder.join("tmp").join(uuid::Uuid::new_v4().to_string()),

@@ -179,16 +179,18 @@ impl Gateway {
     }
 
     /// Counts an answered request. Requests for APIs that do not exist leave nothing behind: anybody can send them.
-    pub fn answered(&self, api: &str, status: u16, milliseconds: u64) {
-        if self.catalog.apis.get(api).is_none() {
-            return;
-        }
-        let subject = format!("api/{api}");
+    /// It counts for the API and for the stage, under the API's name.
+    pub fn answered(&self, api: &str, stage: &str, status: u16, milliseconds: u64) {
+        let Some(definition) = self.catalog.apis.get(api) else { return };
+        let name = &definition.name;
+        let of_stage = definition.stages.contains_key(stage).then(|| format!("api_stage/{name}/{stage}"));
         let metrics = &self.insight.metrics;
-        metrics.counter("requests", &subject).add(1);
-        metrics.distribution("latency_ms", &subject).observe(milliseconds as f64);
-        metrics.counter("errors_4xx", &subject).add(u64::from((400..500).contains(&status)));
-        metrics.counter("errors_5xx", &subject).add(u64::from(status >= 500));
+        for subject in [Some(format!("api/{name}")), of_stage].into_iter().flatten() {
+            metrics.counter("requests", &subject).add(1);
+            metrics.distribution("latency_ms", &subject).observe(milliseconds as f64);
+            metrics.counter("errors_4xx", &subject).add(u64::from((400..500).contains(&status)));
+            metrics.counter("errors_5xx", &subject).add(u64::from(status >= 500));
+        }
     }
 }
 

@@ -1,9 +1,11 @@
 //! What happened: the lines functions print, the rates of every stage, and each record's trail.
 //!
 //! Everything here is bounded and never makes the work it watches wait.
-//! Read next: [`logs`], [`metrics`], [`trail`].
+//! Read next: [`logs`], [`log_groups`], [`metrics`], [`trail`].
 
+mod error;
 mod journal;
+pub mod log_groups;
 pub mod logs;
 pub mod metrics;
 pub mod trail;
@@ -13,6 +15,8 @@ use std::sync::Arc;
 use millstream_storage::{Storage, StorageError, Transaction};
 use millstream_types::Clock;
 
+pub use error::LogError;
+pub use log_groups::{LogGroupSummary, LogGroups};
 pub use logs::{LogEvent, LogStreamSummary, Logs};
 use metrics::history::History;
 pub use metrics::{Counter, CustomMetric, CustomValues, Distribution, Gauge, Metrics, Minute, Sample};
@@ -111,7 +115,7 @@ mod tests {
         let last = again.logs.events("g", None, (0, i64::MAX), 0, 10).unwrap()[1].1.id;
         again.logs.append("g", "s", [(8, "three".to_owned())]);
         assert_eq!(again.logs.events("g", Some("s"), (0, i64::MAX), last, 10).unwrap()[0].1.message, "three");
-        assert_eq!(again.logs.streams("g").unwrap()[0].last_event, 8);
+        assert_eq!(again.logs.streams("g").unwrap()[0].events, Some((5, 8)));
         assert!(again.logs.streams("none").is_none());
     }
 

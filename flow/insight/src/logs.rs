@@ -1,12 +1,15 @@
 //! Log groups, their streams and their events, as functions print them.
 //!
 //! Of each group the last events are held in memory, of all groups together the last are kept on disk. When all groups
-//! together are too large, the one that was used longest ago is let go.
+//! together are too large, the one that was used longest ago is let go. What is removed on purpose is noted with the last id
+//! before, so that its lines on disk are passed over.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use millstream_storage::{Storage, StorageError, Transaction};
+use bytes::Bytes;
+use millstream_storage::{Keyspace, Storage, StorageError, Transaction};
 use millstream_types::{Clock, Millis};
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +29,11 @@ const KEPT_MAX: Bounds = Bounds { entries: 100_000, bytes: BYTES_MAX };
 const GROUPS_MAX: usize = 2_000;
 /// A message is cut here: the largest event of the log service.
 const MESSAGE_BYTES_MAX: usize = 256 << 10;
+
+/// Where it is noted what was removed: by group or stream the last id before.
+const REMOVED: &str = "insight/logs_removed";
+/// Ids that events on disk, or on their way there, may have: twice what is kept, to be sure.
+const IDS_KEPT: u64 = 2 * KEPT_MAX.entries as u64;
 
 /// A printed line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,12 +59,18 @@ impl LogEvent {
 pub struct LogStreamSummary {
     /// Its name.
     pub name: String,
-    /// When its first event was taken.
+    /// When its first event was taken, or it was made.
     pub created: Millis,
-    /// Time of the first event.
-    pub first_event: Millis,
-    /// Time of the last event.
-    pub last_event: Millis,
+    /// Times of its first and its last event.
+    pub events: Option<(Millis, Millis)>,
+}
+
+/// How far a group goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Extent {
+    /// When its first event was taken.
+    pub(crate) created: Millis,
+    pub(crate) bytes: usize,
 }
 
 /// All log groups. Cheap to clone.
@@ -65,6 +79,7 @@ pub struct Logs {
     clock: Arc<dyn Clock>,
     held: Arc<Mutex<Held>>,
     journal: Arc<Journal<Kept>>,
+    storage: Storage,
 }
 
 struct Held {
@@ -115,6 +130,20 @@ impl Held {
         }
     }
 
+    /// Lets go of a group's events, or of one stream's, and gives the last id before.
+    fn remove(&mut self, name: &str, stream: Option<&str>) -> u64 {
+        if let Some(group) = self.groups.get_mut(name) {
+            let before = group.bytes;
+            group.events.retain(|(of, _)| stream.is_some_and(|stream| stream != &**of));
+            group.bytes = group.events.iter().map(|(_, event)| event.bytes()).sum();
+            self.bytes -= before - group.bytes;
+            if group.events.is_empty() {
+                self.groups.remove(name);
+            }
+        }
+        self.next_id - 1
+    }
+
     fn let_go_of_the_least_used(&mut self) {
         let least = self.groups.iter().min_by_key(|(_, group)| group.used).map(|(name, _)| name.clone());
         let gone = least.and_then(|name| self.groups.remove(&name));
@@ -138,10 +167,19 @@ impl Logs {
     pub fn open(storage: &Storage, clock: Arc<dyn Clock>) -> Result<Self, StorageError> {
         let (journal, kept) = Journal::<Kept>::open(storage, "insight/logs", KEPT_MAX)?;
         let mut held = Held { next_id: 1, groups: BTreeMap::new(), bytes: 0, uses: 0 };
+        let removed: BTreeMap<Bytes, u64> = removed(storage)?.into_iter().collect();
+        // An id of what is removed is not given again: its line would be passed over, too.
+        held.next_id = removed.values().max().map_or(1, |last| last + 1);
         for Kept { group, stream, id, timestamp, ingestion, message } in kept {
+            let keys = [removed_key(&group, None), removed_key(&group, Some(&stream))];
+            if keys.iter().any(|key| removed.get(key.as_slice()).is_some_and(|last| id <= *last)) {
+                held.next_id = held.next_id.max(id + 1);
+                continue;
+            }
             held.hold(&group, stream.into(), LogEvent { id, timestamp, ingestion, message });
         }
-        Ok(Self { clock, held: Arc::new(Mutex::new(held)), journal: Arc::new(journal) })
+        let (held, journal) = (Arc::new(Mutex::new(held)), Arc::new(journal));
+        Ok(Self { clock, held, journal, storage: storage.clone() })
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
@@ -179,12 +217,40 @@ impl Logs {
             let summary = streams.entry(stream).or_insert_with(|| LogStreamSummary {
                 name: stream.to_string(),
                 created: event.ingestion,
-                first_event: event.timestamp,
-                last_event: event.timestamp,
+                events: None,
             });
-            summary.last_event = summary.last_event.max(event.timestamp);
+            let (first, last) = summary.events.unwrap_or((event.timestamp, event.timestamp));
+            summary.events = Some((first.min(event.timestamp), last.max(event.timestamp)));
         }
         Some(streams.into_values().collect())
+    }
+
+    /// How far a group goes; `None` when there is no such group.
+    pub(crate) fn extent(&self, group: &str) -> Option<Extent> {
+        let held = self.held();
+        let group = held.groups.get(group)?;
+        let created = group.events.front().map_or(0, |(_, event)| event.ingestion);
+        Some(Extent { created, bytes: group.bytes - EVENT_BYTES * group.events.len() })
+    }
+
+    /// Removes the events of a group, or of one stream of it, for good.
+    ///
+    /// # Errors
+    /// [`StorageError`]: then they come back with the next start.
+    pub async fn remove(&self, group: &str, stream: Option<&str>) -> Result<(), StorageError> {
+        let last = self.held().remove(group, stream);
+        let storage = self.storage.clone();
+        let noted =
+            tokio::task::spawn_blocking(move || removed(&storage)).await.map_err(|_| StorageError::Closed)??;
+        let keyspace = Keyspace::new(REMOVED);
+        let mut transaction = Transaction::new();
+        // Each event has one id: what lies so far behind is not kept any more.
+        for (key, _) in noted.into_iter().filter(|(_, id)| id + IDS_KEPT < last) {
+            transaction.delete(&keyspace, key.to_vec());
+        }
+        transaction.put(&keyspace, removed_key(group, stream), last.to_be_bytes().to_vec());
+        self.storage.commit(transaction).await?;
+        Ok(())
     }
 
     /// Events of one stream (or of all when `stream` is `None`) with `start <= timestamp < end` and an id above `after`,
@@ -215,6 +281,19 @@ impl Logs {
     pub(crate) fn flushed(&self, count: usize) {
         self.journal.flushed(count);
     }
+}
+
+/// What was removed, as it is noted. Reads the disk.
+fn removed(storage: &Storage) -> Result<Vec<(Bytes, u64)>, StorageError> {
+    let all = (Bound::Unbounded, Bound::Unbounded);
+    let noted = storage.scan(&Keyspace::new(REMOVED), all, false, usize::MAX)?;
+    let id = |value: Bytes| value.as_ref().try_into().map(u64::from_be_bytes).unwrap_or_default();
+    Ok(noted.into_iter().map(|(key, value)| (key, id(value))).collect())
+}
+
+/// Names of groups hold no zero byte.
+fn removed_key(group: &str, stream: Option<&str>) -> Vec<u8> {
+    stream.map_or_else(|| group.to_owned(), |stream| format!("{group}\0{stream}")).into_bytes()
 }
 
 /// Cuts a message at the limit, between characters.

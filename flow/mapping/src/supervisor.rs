@@ -217,7 +217,9 @@ impl Shards {
         let Work { status, streams, insight, clock, definition, .. } = &*self.work;
         let age = status.lag(streams, clock.now()).unwrap_or_default().age_ms;
         insight.metrics.gauge("iterator_age_ms", &self.work.subject()).set(age);
-        insight.metrics.gauge("iterator_age_ms", &format!("function/{}", definition.function)).set(age);
+        // A function may have several mappings: each has its say.
+        let of_function = format!("function/{}", definition.function);
+        insight.metrics.distribution("batch_age_ms", &of_function).observe(age as f64);
     }
 }
 

@@ -66,7 +66,7 @@ impl Services {
             ("kinesis", "Kinesis_20131202") => self.kinesis.call(request).await,
             ("firehose", "Firehose_20150804") => self.firehose.call(request).await,
             ("kinesisanalytics", "KinesisAnalytics_20150814") => self.analytics.call(request).await,
-            ("logs", "Logs_20140328") => self.logs.call(request),
+            ("logs", "Logs_20140328") => self.logs.call(request).await,
             ("aws-marketplace", "AWSMPMeteringService") => self.marketplace.call(request).await,
             // Its answers have their own content type and carry a checksum.
             ("dynamodb", "DynamoDB_20120810") => return dynamodb::answer(self.dynamodb.call(request).await),

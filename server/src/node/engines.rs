@@ -29,7 +29,7 @@ use millstream_function::confinement::Launcher;
 use millstream_function::{Functions, Options as FunctionOptions, ProcessCredentials};
 use millstream_gateway::{BackendOptions, Backends, Calls, Gateway, Managed, PlanOptions, Plans};
 use millstream_group::Groups;
-use millstream_insight::Insight;
+use millstream_insight::{Insight, LogGroups};
 use millstream_mapping::{Mappings, Options as MappingOptions, Outside as MappingOutside};
 use millstream_marketplace::{Marketplace, Outside as MarketplaceOutside};
 use millstream_namespace::Namespaces;
@@ -51,14 +51,12 @@ const INTERVAL: Duration = Duration::from_millis(200);
 /// The storage account of nodes that do not take the published one.
 const STORAGE_ACCOUNT: &str = "millstream";
 
-/// Processes of functions at once: each may take its whole memory limit.
-const FUNCTION_PROCESSES_MAX: usize = 32;
-
 /// All engines of a node.
 pub struct Engines {
     pub storage: Storage,
     pub catalog: Catalog,
     pub insight: Insight,
+    pub log_groups: LogGroups,
     pub access: Access,
     /// The access engine in the AWS protocols' words.
     pub authorizer: Authorizer,
@@ -100,6 +98,8 @@ impl Engines {
     pub async fn start(settings: &Settings, aws: SocketAddr) -> anyhow::Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let (storage, catalog, insight) = open(settings, Arc::clone(&clock)).await?;
+        let definitions = catalog.log_groups.clone();
+        let log_groups = LogGroups::new(definitions, insight.logs.clone(), Arc::clone(&clock));
         let place = Place::new(&settings.region);
         let seal = Seal::open(&storage).await?;
         let endpoint = format!("http://{aws}");
@@ -243,6 +243,7 @@ impl Engines {
             storage,
             catalog,
             insight,
+            log_groups,
             access,
             authorizer,
             management,
@@ -339,7 +340,7 @@ fn function_options(settings: &Settings, endpoint: &str, place: &Place, access: 
     let (place, access) = (place.clone(), access.clone());
     FunctionOptions {
         folder: settings.data.join("functions"),
-        concurrency_max: FUNCTION_PROCESSES_MAX,
+        concurrency_max: settings.function_processes,
         endpoint: endpoint.to_owned(),
         region: settings.region.clone(),
         arn: Arc::new(move |name| place.arn("lambda", &format!("function:{name}"))),

@@ -184,7 +184,7 @@ fn aws_front(engines: &Engines) -> AwsFront {
             place.clone(),
             engines.seal.clone(),
         ),
-        logs: CloudWatchLogs::new(insight.clone(), place.clone()),
+        logs: CloudWatchLogs::new(engines.log_groups.clone(), Arc::clone(clock), place.clone()),
         analytics: KinesisAnalytics::new(engines.queries.clone(), streams.clone(), authorizer),
         cloudwatch: CloudWatch::new(insight.metrics.clone(), Arc::clone(clock)),
         sns: Sns::new(engines.events.clone(), place.clone(), engines.signer.clone()),

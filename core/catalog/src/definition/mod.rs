@@ -11,6 +11,7 @@ mod event_source_mapping;
 mod event_subscription;
 mod function;
 mod hub;
+mod log_group;
 mod managed_service;
 mod marketplace;
 mod money;
@@ -45,6 +46,7 @@ pub use event_subscription::{
 };
 pub use function::{AsyncPolicy, FunctionDefinition, InvokePermission};
 pub use hub::{ConsumerGroupDefinition, HubDefinition};
+pub use log_group::LogGroupDefinition;
 pub use managed_service::{
     ManagedApi, ManagedOperation, ManagedServiceDefinition, ManagedSubscriptionState, Product, Subscription,
     SubscriptionScope,

@@ -391,6 +391,7 @@ impl<'t> Work<'t> {
         let definition = &self.task.courier.definition;
         if outcome == Outcome::Delivered {
             self.task.view.delivered.add(1);
+            self.task.view.notifications_delivered.add(1);
             return self.progress.settle(item.offset);
         }
         self.task.view.failed.add(1);
@@ -411,6 +412,7 @@ impl<'t> Work<'t> {
 
     /// Gives an event up: it becomes a dead letter or is dropped.
     fn end(&mut self, item: &Item, reason: EndReason, last: Option<(Millis, Outcome)>, now: Millis) {
+        self.task.view.notifications_failed.add(1);
         let definition = &self.task.courier.definition;
         if definition.dead_letter.is_none() && definition.dead_letter_queue.is_none() {
             return self.drop_event(item.offset, reason.name());

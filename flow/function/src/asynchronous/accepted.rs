@@ -10,16 +10,12 @@ use bytes::Bytes;
 use millstream_storage::{Keyspace, Storage, StorageError, Transaction};
 use millstream_types::{Invocation, Millis};
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
 
 /// Invocations that wait at once: each holds a task of some kilobytes.
 pub(crate) const WAITING_MAX: usize = 100_000;
 
 /// Invocations of one page of those that an earlier run of the node left: each may be as large as an event and a half.
 const PAGE: usize = 32;
-
-/// Of four turns of the node, this many may be taken by invocations that nobody waits for: callers who wait find one.
-const SHARE_OF_FOUR: usize = 3;
 
 /// An invocation as kept.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -74,19 +70,15 @@ pub(crate) struct Accepted {
     /// What cannot be read, byte by byte as it was kept.
     unreadable: Keyspace,
     waiting: Arc<AtomicUsize>,
-    /// Turns of those that run: the others wait in line.
-    pub(crate) turns: Arc<Semaphore>,
 }
 
 impl Accepted {
-    pub(crate) fn new(storage: Storage, concurrency_max: usize) -> Self {
-        let turns = (concurrency_max * SHARE_OF_FOUR / 4).max(1);
+    pub(crate) fn new(storage: Storage) -> Self {
         Self {
             storage,
             keyspace: Keyspace::new("function/async"),
             unreadable: Keyspace::new("function/async-unreadable"),
             waiting: Arc::default(),
-            turns: Arc::new(Semaphore::new(turns)),
         }
     }
 
@@ -206,7 +198,7 @@ mod tests {
 
     #[tokio::test]
     async fn all_pages_of_ids_are_read() {
-        let accepted = Accepted::new(Storage::in_memory(Arc::new(ManualClock::at(0))), 4);
+        let accepted = Accepted::new(Storage::in_memory(Arc::new(ManualClock::at(0))));
         let ids: Vec<String> = (0..2 * PAGE + 1).map(|number| format!("{number:03}")).collect();
         for id in &ids {
             accepted.put(id, &kept(b"{}")).await.unwrap();
@@ -217,7 +209,7 @@ mod tests {
     #[tokio::test]
     async fn what_cannot_be_read_is_put_aside_as_it_is() {
         let storage = Storage::in_memory(Arc::new(ManualClock::at(0)));
-        let accepted = Accepted::new(storage.clone(), 4);
+        let accepted = Accepted::new(storage.clone());
         let damaged = serde_json::to_vec(&Kept { payload: "no base64".into(), ..kept(b"{}") }).unwrap();
         for (stored, expected) in
             [(damaged, Some("f")), (br#"{"function":"g"}"#.to_vec(), Some("g")), (vec![0xff], None)]

@@ -20,6 +20,7 @@ use outcome::{Next, after};
 use crate::destination::{Condition, EndedInvocation};
 use crate::engine::Functions;
 use crate::error::FunctionError;
+use crate::turns::Urgency;
 
 /// The largest event of an asynchronous invocation: the service's limit.
 const PAYLOAD_BYTES_MAX: usize = 1 << 20;
@@ -46,10 +47,10 @@ impl Functions {
         let waiting = accepted.enter().ok_or(FunctionError::Throttled { running: WAITING_MAX, limit: WAITING_MAX })?;
         let id = uuid::Uuid::new_v4().to_string();
         self.count("async_received", &invocation.function);
-        let functions = self.clone();
+        let (functions, function) = (self.clone(), invocation.function.clone());
         to_the_end(async move {
             functions.shared.accepted.put(&id, &Kept::new(invocation, functions.now())).await?;
-            tokio::spawn(run(functions, id.clone(), waiting));
+            tokio::spawn(run(functions, function, id.clone(), waiting));
             Ok(id)
         })
         .await
@@ -61,17 +62,30 @@ impl Functions {
     }
 }
 
-/// Takes up an invocation that an earlier run of the node accepted.
-pub(crate) fn resume(functions: &Functions, id: InvocationId) {
-    let waiting = functions.shared.accepted.enter_again();
-    tokio::spawn(run(functions.clone(), id, waiting));
+/// Takes up invocations that an earlier run of the node accepted. One is read after the other, for the name of its function:
+/// all at once would not fit into memory.
+pub(crate) async fn resume(functions: Functions, ids: Vec<InvocationId>) {
+    for id in ids {
+        let function = match functions.shared.accepted.get(&id).await {
+            Ok(Found::Invocation(kept, _)) => kept.function,
+            Ok(Found::Nothing) => continue,
+            // Told of in its turn.
+            Ok(Found::Unreadable { function, .. }) => function.unwrap_or_default(),
+            Err(error) => {
+                tracing::warn!(invocation = %id, %error, "asynchronous invocations wait for the next start");
+                return;
+            }
+        };
+        let waiting = functions.shared.accepted.enter_again();
+        tokio::spawn(run(functions.clone(), function, id, waiting));
+    }
 }
 
-/// Runs an accepted invocation to its end; only its id is held while it waits.
-async fn run(functions: Functions, id: InvocationId, _waiting: Waiting) {
+/// Runs an accepted invocation to its end; only its id and its function's name are held while it waits.
+async fn run(functions: Functions, function: String, id: InvocationId, _waiting: Waiting) {
     let mut throttle_wait = THROTTLE_WAITS.0;
     loop {
-        let wait = match step(&functions, &id).await {
+        let wait = match step(&functions, &function, &id).await {
             Ok(Step::Ended) => return,
             Ok(Step::Wait(wait)) => wait,
             Ok(Step::Throttled) => {
@@ -100,10 +114,11 @@ enum Step {
 }
 
 /// Waits until an invocation is due, runs it once and does what follows.
-async fn step(functions: &Functions, id: &str) -> Result<Step, StorageError> {
+async fn step(functions: &Functions, function: &str, id: &str) -> Result<Step, StorageError> {
     let accepted = &functions.shared.accepted;
-    // Read in one's turn only: the events of all that wait would not fit into memory.
-    let _turn = accepted.turns.acquire().await.map_err(|_| StorageError::Closed)?;
+    // Read in one's turn only: the events of all that wait would not fit into memory. Who gets no turn, because its function
+    // is at its limit, is read for its age.
+    let turn = functions.turn(function, Urgency::Later).await;
     let (mut kept, payload) = match accepted.get(id).await? {
         Found::Invocation(kept, payload) => (kept, payload),
         Found::Nothing => return Ok(Step::Ended),
@@ -122,10 +137,12 @@ async fn step(functions: &Functions, id: &str) -> Result<Step, StorageError> {
         return Ok(Step::Ended);
     };
     let limits = outcome::Limits::of(&definition, &functions.shared.options.retry_waits);
-    let attempt = match limits.before(&kept, functions.now()) {
-        Some(condition) => Next::GiveUp { condition, answer: None },
-        None => {
-            after(functions.run_as(id, kept.invocation(payload.clone())).await, &limits, &mut kept, functions.now())
+    let attempt = match (limits.before(&kept, functions.now()), &turn) {
+        (Some(condition), _) => Next::GiveUp { condition, answer: None },
+        (None, Err(error)) => after(Err(error.clone()), &limits, &mut kept, functions.now()),
+        (None, Ok(_)) => {
+            let outcome = functions.run_in_turn(&definition, id, kept.invocation(payload.clone())).await;
+            after(outcome, &limits, &mut kept, functions.now())
         }
     };
     let (condition, answer) = match attempt {

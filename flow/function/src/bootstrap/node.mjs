@@ -1,9 +1,34 @@
 // Runs a Node.js function: asks the runtime API for invocations and posts what the handler answers.
+//
+// What goes through `console` becomes one event of the log a call, however many lines it has; what is written to stdout and
+// stderr becomes an event a line.
 import { existsSync } from "node:fs";
 import http from "node:http";
 import Module, { createRequire } from "node:module";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
+import { format } from "node:util";
+
+// How an event of several lines is told to the node: it begins with the first of these, and its line breaks are the second.
+const EVENT = "\x1e";
+const LINE_BREAK = "\x1f";
+
+let current;
+
+function log(level, ...parts) {
+  const text = format(...parts).replaceAll("\n", LINE_BREAK);
+  process.stdout.write(`${EVENT}${new Date().toISOString()}\t${current}\t${level}\t${text}\n`);
+}
+
+Object.assign(console, {
+  log: (...parts) => log("INFO", ...parts),
+  info: (...parts) => log("INFO", ...parts),
+  debug: (...parts) => log("DEBUG", ...parts),
+  warn: (...parts) => log("WARN", ...parts),
+  error: (...parts) => log("ERROR", ...parts),
+  trace: (...parts) => log("TRACE", ...parts),
+  fatal: (...parts) => log("FATAL", ...parts),
+});
 
 const [host, port] = process.env.AWS_LAMBDA_RUNTIME_API.split(":");
 const agent = new http.Agent({ keepAlive: true, maxSockets: 1, noDelay: true });
@@ -30,6 +55,12 @@ function errorDocument(error) {
     errorMessage: known ? error.message : String(error),
     trace: known && error.stack ? error.stack.split("\n") : [],
   });
+}
+
+// What stands behind an error's name in the log: one line, in the form of the answer.
+function logged(name, error) {
+  const { trace, ...document } = JSON.parse(errorDocument(error));
+  console.error(`${name} \t${JSON.stringify({ ...document, stack: trace })}`);
 }
 
 function named(name, message) {
@@ -120,8 +151,6 @@ function run(handler, event, headers) {
   });
 }
 
-let current = null;
-
 async function runOne(handler) {
   const { headers, body } = await call("GET", "/invocation/next");
   current = headers["lambda-runtime-aws-request-id"];
@@ -132,7 +161,7 @@ async function runOne(handler) {
     answer = JSON.stringify((await run(handler, JSON.parse(body), headers)) ?? null) ?? "null";
   } catch (error) {
     whenIdle = null;
-    console.error(error);
+    logged("Invoke Error", error);
     await call("POST", `${at}/error`, errorDocument(error));
     return;
   }
@@ -142,7 +171,7 @@ async function runOne(handler) {
 
 // What nobody caught ends the process: its state is not known any more.
 async function fatal(name, error) {
-  console.error(name, error);
+  logged(name === "Runtime.UncaughtException" ? "Uncaught Exception" : "Unhandled Promise Rejection", error);
   const document = JSON.parse(errorDocument(error));
   const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   const told = JSON.stringify({ ...document, errorType: name, errorMessage: message });
@@ -158,7 +187,7 @@ try {
   tellOldSdkItsEndpoint();
   handler = await loadHandler();
 } catch (error) {
-  console.error(error);
+  logged("Uncaught Exception", error);
   await call("POST", "/init/error", errorDocument(error));
   process.exit(1);
 }

@@ -32,7 +32,11 @@ pub(super) const BOOTSTRAP: &[Source] = &[
 pub(super) const LIBRARIES: &[Source] = &[
     ("APIGatewayEvents.cs", include_str!("../../dotnet/events/APIGatewayEvents.cs")),
     ("Core.cs", include_str!("../../dotnet/events/Core.cs")),
+    ("DynamoDBEvents.cs", include_str!("../../dotnet/events/DynamoDBEvents.cs")),
+    ("KinesisAnalyticsEvents.cs", include_str!("../../dotnet/events/KinesisAnalyticsEvents.cs")),
     ("KinesisEvents.cs", include_str!("../../dotnet/events/KinesisEvents.cs")),
+    ("KinesisFirehoseEvents.cs", include_str!("../../dotnet/events/KinesisFirehoseEvents.cs")),
+    ("S3Events.cs", include_str!("../../dotnet/events/S3Events.cs")),
     ("SNSEvents.cs", include_str!("../../dotnet/events/SNSEvents.cs")),
     ("SQSEvents.cs", include_str!("../../dotnet/events/SQSEvents.cs")),
     ("Serialization.cs", include_str!("../../dotnet/events/Serialization.cs")),

@@ -50,7 +50,7 @@ impl ApiGateway {
             response.headers_mut().insert("x-amz-apigw-id", id);
         }
         let milliseconds = u64::try_from(self.clock.now() - request.now).unwrap_or(0);
-        self.gateway.answered(&request.api, response.status().as_u16(), milliseconds);
+        self.gateway.answered(&request.api, &request.stage, response.status().as_u16(), milliseconds);
         Some(response)
     }
 }

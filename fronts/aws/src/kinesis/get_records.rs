@@ -58,7 +58,9 @@ pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Byt
     // Behind by the age of what was read last, unless that was the end.
     let behind = if next >= read.end.next { 0 } else { (now - answer.last_time.unwrap_or(now)).max(0) };
     let next = ShardIterator { offset: next, made: now, ..iterator };
-    kinesis.insight.metrics.counter("records_out", &format!("stream/{}", next.stream)).add(answer.count);
+    let subject = format!("stream/{}", next.stream);
+    kinesis.insight.metrics.counter("records_out", &subject).add(answer.count);
+    kinesis.insight.metrics.distribution("iterator_age_ms", &subject).observe(behind as f64);
     Ok(answer.finish(&next.encode(&kinesis.seal), behind))
 }
 

@@ -9,7 +9,8 @@ use millstream_function::NewFunction;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Lambda, error::typed, function_name, input};
+use super::unserved::Unserved;
+use super::{Lambda, error::typed, function_name, input, log_group, variables};
 use crate::destination::Target;
 use crate::json_protocol::{Constraints, ServiceError};
 use crate::rest_protocol::{RestRequest, document};
@@ -43,6 +44,8 @@ struct Input {
     ephemeral_storage: Option<EphemeralStorage>,
     package_type: Option<String>,
     code: Option<Code>,
+    #[serde(flatten)]
+    unserved: Unserved,
 }
 
 #[derive(Deserialize)]
@@ -86,6 +89,7 @@ pub(super) async fn call(lambda: &Lambda, request: &RestRequest) -> Result<Respo
         .required("runtime", input.runtime.as_ref())
         .required("handler", input.handler.as_ref());
     limits(&mut constraints, input.timeout, input.memory_size);
+    texts(&mut constraints, input.role.as_deref(), input.handler.as_deref(), input.description.as_deref());
     constraints.finish()?;
     if input.package_type.as_deref().is_some_and(|kind| kind != "Zip") {
         return Err(unsupported("PackageType other than Zip"));
@@ -97,6 +101,8 @@ pub(super) async fn call(lambda: &Lambda, request: &RestRequest) -> Result<Respo
         return Err(unsupported("Publish: versions of functions"));
     }
     refuse_surroundings(&input.layers, &input.vpc_config, &input.file_system_configs, &input.ephemeral_storage)?;
+    input.unserved.refuse(&log_group(name.as_deref().unwrap_or_default()))?;
+    variables::check(input.environment.as_ref().and_then(|environment| environment.variables.as_ref()))?;
     let dead_letter_target = input.dead_letter_config.map(dead_letter_target).transpose()?.flatten();
     lambda.check_role(input.role.as_deref(), name.as_deref().unwrap_or_default())?;
     let code = input.code.unwrap_or(Code { zip_file: None, s3_bucket: None, image_uri: None });
@@ -162,6 +168,23 @@ pub(super) fn refuse_surroundings(
 
 pub(super) fn limits(constraints: &mut Constraints, timeout: Option<i64>, memory: Option<i64>) {
     constraints.range("timeout", timeout, 1, 900).range("memorySize", memory, 128, 10_240);
+}
+
+pub(super) fn texts(
+    constraints: &mut Constraints,
+    role: Option<&str>,
+    handler: Option<&str>,
+    description: Option<&str>,
+) {
+    let is_role = |role: &str| role.starts_with("arn:aws") && role.contains(":iam::") && role.contains(":role/");
+    if let Some(role) = role.filter(|role| !is_role(role)) {
+        let pattern = "arn:(aws[a-zA-Z-]*)?:iam::\\d{12}:role/?[a-zA-Z_0-9+=,.@\\-_/]+";
+        constraints.broken("role", Some(role), &format!("Member must satisfy regular expression pattern: {pattern}"));
+    }
+    constraints
+        .length("handler", handler, 1, 128)
+        .characters("handler", handler, |char| !char.is_whitespace(), "[^\\s]+")
+        .length("description", description, 0, 256);
 }
 
 /// The package of a `ZipFile` member.

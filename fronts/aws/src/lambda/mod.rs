@@ -11,7 +11,9 @@ mod get_function;
 mod invoke;
 mod permission;
 mod tags;
+mod unserved;
 mod update_function;
+mod variables;
 
 use bytes::Bytes;
 use http::{Method, Response, StatusCode};

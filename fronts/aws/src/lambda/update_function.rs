@@ -8,10 +8,11 @@ use serde_json::Value;
 
 use super::create_function::{
     ARCHITECTURE, DeadLetterConfig, Environment, EphemeralStorage, dead_letter_target, limits, package,
-    refuse_surroundings, unsupported,
+    refuse_surroundings, texts, unsupported,
 };
 use super::error::typed;
-use super::{Lambda, function_name, input};
+use super::unserved::Unserved;
+use super::{Lambda, function_name, input, log_group, variables};
 use crate::json_protocol::{Constraints, ServiceError};
 use crate::rest_protocol::{RestRequest, document};
 
@@ -44,6 +45,8 @@ struct ConfigurationInput {
     file_system_configs: Option<Vec<Value>>,
     ephemeral_storage: Option<EphemeralStorage>,
     revision_id: Option<String>,
+    #[serde(flatten)]
+    unserved: Unserved,
 }
 
 pub(super) async fn code(lambda: &Lambda, request: &RestRequest, name: &str) -> Result<Response<Bytes>, ServiceError> {
@@ -78,9 +81,12 @@ pub(super) async fn configuration(
     let input: ConfigurationInput = input(request)?;
     let mut constraints = Constraints::new();
     limits(&mut constraints, input.timeout, input.memory_size);
+    texts(&mut constraints, input.role.as_deref(), input.handler.as_deref(), input.description.as_deref());
     constraints.finish()?;
     refuse_surroundings(&input.layers, &input.vpc_config, &input.file_system_configs, &input.ephemeral_storage)?;
     let name = function_name(name);
+    input.unserved.refuse(&log_group(&name))?;
+    variables::check(input.environment.as_ref().and_then(|environment| environment.variables.as_ref()))?;
     check_revision(lambda, &name, input.revision_id.as_deref())?;
     lambda.check_role(input.role.as_deref(), &name)?;
     let number = |value: Option<i64>| value.and_then(|value| u32::try_from(value).ok());

@@ -3,14 +3,13 @@
 //! A token is a direction and the id behind which, or before which, the next page lies. A page without events gives the token
 //! that was sent: that is how clients see the end.
 
+use millstream_insight::LogEvent;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{CloudWatchLogs, group_name, no_group, no_stream};
+use super::page::{BYTES_MAX, EVENTS_MAX, size, wrong_token};
+use super::{CloudWatchLogs, error, group_name, no_such};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
-
-/// Events of one page.
-const EVENTS_MAX: usize = 10_000;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -30,9 +29,9 @@ pub(super) fn call(logs: &CloudWatchLogs, request: &JsonRequest) -> Result<Value
     let stream = input.log_stream_name.as_deref();
     Constraints::new().required("logStreamName", stream.as_ref()).range("limit", input.limit, 1, 10_000).finish()?;
     let group = group_name(input.log_group_name, input.log_group_identifier)?;
-    let known = logs.insight.logs.streams(&group).ok_or_else(no_group)?;
+    let known = logs.groups.streams(&group).map_err(|found| error(&found))?;
     if !known.iter().any(|summary| Some(summary.name.as_str()) == stream) {
-        return Err(no_stream());
+        return Err(no_such("The specified log stream does not exist."));
     }
     let limit = input.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(EVENTS_MAX);
     let range = (input.start_time.unwrap_or(0), input.end_time.unwrap_or(i64::MAX));
@@ -41,15 +40,16 @@ pub(super) fn call(logs: &CloudWatchLogs, request: &JsonRequest) -> Result<Value
         None if input.start_from_head == Some(true) => (true, 0),
         None => (false, u64::MAX),
     };
-    let mut events = if forward {
-        logs.events(&group, stream, range, at, limit)?
+    let mut events = logs
+        .groups
+        .events(&group, stream, range, if forward { at } else { 0 }, usize::MAX)
+        .map_err(|found| error(&found))?;
+    if forward {
+        events.truncate(fitting(events.iter().map(|(_, event)| event), limit));
     } else {
-        let mut all = logs.events(&group, stream, range, 0, usize::MAX)?;
-        all.retain(|(_, event)| event.id < at);
-        all
-    };
-    if !forward {
-        events.drain(..events.len().saturating_sub(limit));
+        events.retain(|(_, event)| event.id < at);
+        let last = fitting(events.iter().rev().map(|(_, event)| event), limit);
+        events.drain(..events.len() - last);
     }
     let (first, last) = match (events.first(), events.last()) {
         (Some((_, first)), Some((_, last))) => (first.id, last.id),
@@ -68,10 +68,19 @@ pub(super) fn call(logs: &CloudWatchLogs, request: &JsonRequest) -> Result<Value
     }))
 }
 
+/// How many of these events make a page.
+fn fitting<'a>(events: impl Iterator<Item = &'a LogEvent>, limit: usize) -> usize {
+    let sizes = events.take(limit).scan(0, |bytes, event| {
+        *bytes += size(event);
+        Some(*bytes)
+    });
+    sizes.enumerate().take_while(|(index, bytes)| *index == 0 || *bytes <= BYTES_MAX).count()
+}
+
 fn read_token(token: &str) -> Result<(bool, u64), ServiceError> {
     let read = || {
         let (direction, id) = token.split_once('/')?;
         Some((direction == "f", id.parse().ok()?))
     };
-    read().ok_or_else(|| ServiceError::new("InvalidParameterException", "The specified nextToken is invalid."))
+    read().ok_or_else(wrong_token)
 }

@@ -1,0 +1,50 @@
+//! What can go wrong with log groups.
+
+use millstream_catalog::CatalogError;
+use millstream_storage::StorageError;
+use millstream_types::ErrorKind;
+
+/// An error of the log groups.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum LogError {
+    /// No such group.
+    #[error("there is no log group `{0}`")]
+    GroupNotFound(String),
+    /// The name is taken.
+    #[error("there is a log group `{0}` already")]
+    GroupExists(String),
+    /// No such stream.
+    #[error("there is no log stream `{0}`")]
+    StreamNotFound(String),
+    /// The name is taken in its group.
+    #[error("there is a log stream `{0}` already")]
+    StreamExists(String),
+    /// More of something than there may be.
+    #[error("expected at most {limit} {what}: there are as many already")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many may be.
+        limit: usize,
+    },
+    /// The definition could not be written.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The storage engine refused.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl LogError {
+    /// What the caller can do.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::GroupNotFound(_) | Self::StreamNotFound(_) => ErrorKind::NotFound,
+            Self::GroupExists(_) | Self::StreamExists(_) => ErrorKind::Exists,
+            Self::TooMany { .. } => ErrorKind::Invalid,
+            Self::Catalog(error) => error.kind(),
+            Self::Storage(error) => error.kind(),
+        }
+    }
+}

@@ -3,6 +3,8 @@
 import datetime
 import io
 import json
+import re
+import subprocess
 import threading
 import time
 import urllib.error
@@ -15,6 +17,7 @@ from azure.cosmos import CosmosClient, PartitionKey
 from azure.eventhub import EventData, EventHubConsumerClient, EventHubProducerClient
 from azure.storage.blob import BlobServiceClient
 
+from conftest import BINARY
 from peers import COSMOS_KEY, blob_connection_string, hubs_connection_string
 
 GROUP = "/subscriptions/s/resourceGroups/g/providers"
@@ -273,6 +276,141 @@ def test_stop_edit_and_go_on(node, names):
     assert call(node, "GET", job)[0] == 404 and call(node, "DELETE", job)[0] == 204
 
 
+def test_an_edit_keeps_what_open_windows_hold(node, names):
+    job, box = f"{JOBS}/{names['job']}", blobs(node).get_container_client(names["box"])
+    slow = WINDOW.format(into="lines").replace("second, 2", "second, 15")
+    make(node, names, slow)
+    good(node, "POST", f"{job}/start", {"outputStartMode": "JobStartTime"})
+    # Not close to the end of a window: it is to be open when the job stops.
+    while not 1 < time.time() % 15 < 7:
+        time.sleep(0.1)
+    send(node, names["hub"], ("MSFT", 1), ("MSFT", 2))
+    time.sleep(2)
+    for text in (slow + "\n-- nothing else", slow.replace("SUM(Shares)", "SUM(Shares + 0)")):
+        good(node, "POST", f"{job}/stop")
+        good(node, "PATCH", f"{job}/transformations/sums", {"properties": {"query": text}})
+        good(node, "POST", f"{job}/start", {"outputStartMode": "LastOutputEventTime"})
+    send(node, names["hub"], ("MSFT", 10))
+    assert until(lambda: totals(json_rows(box)) == {"MSFT": 13})
+
+
+def test_delimited_text_begins_with_names(node, names, tmp_path):
+    job, box = f"{JOBS}/{names['job']}", blobs(node).get_container_client(names["box"])
+    make(node, names, "SELECT Symbol, Shares, PartitionId, EventEnqueuedUtcTime AS at INTO lines FROM StockTransactionsRaw")
+    good(node, "PATCH", f"{job}/inputs/StockTransactionsRaw", {"properties": {"serialization": CSV}})
+    good(node, "POST", f"{job}/start", {"outputStartMode": "JobStartTime"})
+    texts = ["Symbol,Shares\nMSFT,1\n\"AAPL,9\nMSFT,2\n", "Shares,Price,Symbol\n7,1.5,GOOG"]
+    with EventHubProducerClient.from_connection_string(hubs_connection_string(node), eventhub_name=names["hub"]) as client:
+        client.send_batch([EventData(text) for text in texts], partition_id="1")
+    rows = until(lambda: (found := json_rows(box)) and len(found) == 3 and found)
+    assert sorted((row["Symbol"], row["Shares"], row["PartitionId"]) for row in rows) == [("GOOG", 7, 1), ("MSFT", 1, 1), ("MSFT", 2, 1)]
+    assert all(row["at"].endswith("Z") for row in rows)
+    sample = tmp_path / "sample.jsonl"
+    node.run("sample", names["hub"], "--from-start", "--limit", "2", "--seconds", "5", "--out", sample)
+    assert "GOOG" in sample.read_text()
+    tried = node.run("test", "--query", names["job"], "--input", f"StockTransactionsRaw={sample}")
+    assert tried.count("MSFT") == 2 and tried.count("GOOG") == 1 and '"PartitionId":1' in tried.replace(" ", "")
+
+
+def test_a_star_stands_for_a_hubs_own_columns_too(node, names):
+    job, box = f"{JOBS}/{names['job']}", blobs(node).get_container_client(names["box"])
+    make(node, names, "SELECT * INTO lines FROM StockTransactionsRaw")
+    good(node, "POST", f"{job}/start", {"outputStartMode": "JobStartTime"})
+    send(node, names["hub"], ("MSFT", 1))
+    (row,) = until(lambda: json_rows(box))
+    assert set(row) == {"Symbol", "Shares", "EventProcessedUtcTime", "PartitionId", "EventEnqueuedUtcTime"}
+    assert row["EventEnqueuedUtcTime"] <= row["EventProcessedUtcTime"] and row["PartitionId"] in (0, 1)
+
+
+def test_partition_keys_of_outputs(node, names):
+    job, copy, mark = f"{JOBS}/{names['job']}", names["hub"] + "-copy", names["box"]
+    hub(node, copy)
+    database = CosmosClient(node.endpoint + "/", credential=COSMOS_KEY).create_database(mark)
+    database.create_container("regions", partition_key=PartitionKey(path="/region"))
+    make(node, names, "SELECT Symbol AS symbol, Shares AS total INTO documents FROM StockTransactionsRaw")
+    good(node, "DELETE", f"{job}/outputs/lines")
+
+    def documents(key):
+        return {"properties": {"datasource": {"type": "Microsoft.Storage/DocumentDB", "properties": {
+            "accountId": "local", "database": mark, "collectionNamePattern": "regions", "partitionKey": key}}}}
+
+    good(node, "PUT", f"{job}/outputs/documents", documents("symbol"))
+    refused(node, "POST", f"{job}/start", {}, 400, "/region")
+    good(node, "PUT", f"{job}/outputs/documents", documents("region"))
+    good(node, "POST", f"{job}/start", {})
+    good(node, "POST", f"{job}/stop")
+
+    good(node, "DELETE", f"{job}/outputs/documents")
+    keyed = {"datasource": hub_source(copy, partitionKey="total"), "serialization": stream_input("x")["serialization"]}
+    good(node, "PUT", f"{job}/outputs/lines", {"properties": keyed})
+    source = good(node, "GET", f"{job}/outputs/lines")["properties"]["datasource"]["properties"]
+    assert source["partitionKey"] == "total"
+    text = "SELECT Symbol AS symbol, Shares AS total INTO lines FROM StockTransactionsRaw"
+    good(node, "PATCH", f"{job}/transformations/sums", {"properties": {"query": text}})
+    good(node, "POST", f"{job}/start", {"outputStartMode": "JobStartTime"})
+    send(node, names["hub"], *((symbol, 5) for symbol in "ABCDEFGH"))
+    keys, done = [], threading.Event()
+
+    def on_event(context, event):
+        if event is not None:
+            keys.append((context.partition_id, event.partition_key))
+        if len(keys) == 8:
+            done.set()
+
+    client = EventHubConsumerClient.from_connection_string(hubs_connection_string(node), "$Default", eventhub_name=copy)
+    worker = threading.Thread(target=client.receive, args=(on_event,), daemon=True,
+                              kwargs={"starting_position": "-1", "max_wait_time": 1})
+    worker.start()
+    try:
+        assert done.wait(SECONDS)
+    finally:
+        client.close()
+        worker.join(SECONDS)
+    assert len(set(keys)) == 1 and keys[0][1] in ("5", b"5")
+
+
+PIPELINE = '''
+name = "keyed"
+[[event_hub]]
+name = "{hub}"
+partitions = 1
+[[cosmos_database]]
+name = "{box}"
+[[cosmos_database.container]]
+name = "k"
+partition_key = "/region"
+[[query]]
+name = "{job}"
+dialect = "stream-analytics"
+sql = "SELECT symbol, region INTO docs FROM src"
+streaming_units = {units}
+[[query.input]]
+name = "src"
+event_hub = "{hub}"
+columns = [{{ name = "symbol", type = "nvarchar(max)" }}, {{ name = "region", type = "nvarchar(max)" }}]
+[[query.output]]
+name = "docs"
+cosmos = {{ database = "{box}", container = "k", partition_key = "{key}" }}
+'''
+
+
+def test_a_pipeline_file_is_held_to_its_containers_and_changes_units(node, names, tmp_path):
+    mark, file = uuid.uuid4().hex[:8], tmp_path / "keyed.toml"
+
+    def write(key, units):
+        file.write_text(PIPELINE.format(hub=f"hub-{mark}", box=f"db-{mark}", job=f"keyed-{mark}", key=key, units=units))
+        return file
+
+    for key in ("symbol", "/nothing"):
+        checked = subprocess.run([BINARY, "check", write(key, 1)], capture_output=True, text=True, timeout=60)
+        assert checked.returncode != 0 and "`/region`" in checked.stdout + checked.stderr, checked
+    assert "created" in node.run("apply", write("region", 1))
+    assert "created" not in (again := node.run("apply", file)) and "updated" not in again
+    assert re.search("updated +query", node.run("apply", write("/region", 6))) is not None
+    shown = good(node, "GET", f"{JOBS}/keyed-{mark}", version="?api-version=2020-03-01&$expand=transformation")
+    assert shown["properties"]["transformation"]["properties"]["streamingUnits"] == 6
+
+
 def test_mistakes_are_told(node, names):
     job = f"{JOBS}/{names['job']}"
     make(node, names)
@@ -306,8 +444,10 @@ def test_mistakes_are_told(node, names):
     sql = {"datasource": {"type": "Microsoft.Sql/Server/Database", "properties": {"server": "x"}}}
     refused(node, "PUT", f"{job}/outputs/other", {"properties": sql}, 400, "Microsoft.Sql/Server/Database")
     refused(node, "PUT", f"{job}/outputs/other", {"properties": blob_output(names["box"], "{date")}, 400, "{date")
-    refused(node, "PUT", f"{job}/outputs/other", {"properties": {"datasource": hub_source(names["hub"], partitionKey="a")}},
-            400, "partitionKey")
+    refused(node, "PUT", f"{job}/outputs/other", {"properties": {"datasource": hub_source(names["hub"], propertyColumns=["a"])}},
+            400, "propertyColumns")
+    saver = {"type": "Microsoft.AzureFunction", "properties": {"functionName": "f", "maxBatchCount": 0}}
+    refused(node, "PUT", f"{job}/outputs/other", {"properties": {"datasource": saver}}, 400, "maxBatchCount")
     refused(node, "PUT", f"{job}/functions/f", {"properties": {}}, 400, "functions")
     for name, value in [("compatibilityLevel", "1.0"), ("outputErrorPolicy", "Stop"), ("eventsOutOfOrderPolicy", "Keep"),
                         ("eventsLateArrivalMaxDelayInSeconds", 1_814_400), ("externals", {"storageAccount": {}})]:

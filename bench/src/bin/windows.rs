@@ -35,7 +35,7 @@ fn run(events: u64, keys: u64, one_shape: bool) -> Result<(), Box<dyn std::error
     let column =
         |name: &str, column_type| ColumnDefinition { name: name.into(), column_type, mapping: None, declared: None };
     let columns = vec![column("symbol", ColumnType::Text), column("shares", ColumnType::BigInt)];
-    let inputs = [InputSchema { name: "IN".into(), columns: Some(columns) }];
+    let inputs = [InputSchema { name: "IN".into(), columns: Some(columns), hub: false }];
     let program = plan(QueryDialect::Kinesis, SQL, &inputs).map_err(|errors| errors[0].clone())?;
     let mut executor = Executor::new(program, EventOrder::default(), &[RecordFormat::Json], &[1]);
     let before = Usage::of(std::process::id());

@@ -19,6 +19,6 @@ pub use explain::explain;
 pub use plan::Program;
 pub use runtime::{
     DeliveryAnswer, DeliveryRecord, NewQuery, OutputCodec, Outside, Preview, PreviewStart, Queries, QueryError,
-    QueryState, QueryStatus, ResultRow, SAMPLE_ARRIVAL, SAMPLE_SHARD, SeenError, Trial, TrialInput, trial,
+    QueryState, QueryStatus, ResultRow, SAMPLE_ARRIVAL, SAMPLE_SHARD, SAMPLE_TEXT, SeenError, Trial, TrialInput, trial,
 };
 pub use time_policy::OrderCounts;

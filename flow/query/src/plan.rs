@@ -121,6 +121,10 @@ pub enum ColumnOrigin {
     },
     /// The time the record arrived, whatever the row time is.
     Arrival,
+    /// The number of the shard that the record lay in.
+    Shard,
+    /// The time at which the record was read.
+    Processed,
 }
 
 /// Where a source's row time comes from.

@@ -8,7 +8,7 @@ use millstream_catalog::{EventOrder, OrderPolicy};
 use crate::executor::state::{Reader, StateError, Writer};
 
 /// How far an event may be ahead of its arrival.
-const EARLY_MS: i64 = 5 * 60 * 1_000;
+pub(crate) const EARLY_MS: i64 = 5 * 60 * 1_000;
 
 /// Rows that a policy touched.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

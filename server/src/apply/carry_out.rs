@@ -9,7 +9,8 @@ use millstream_catalog::pipeline::{
     TableSpec,
 };
 use millstream_catalog::{
-    DeliverySource, QueryInput, QueryOutput, StreamOwner, TABLE_ITEM_BYTES_MAX, TableDefinition, TableOwner,
+    DeliverySource, OutputHanding, QueryInput, QueryOutput, StreamOwner, TABLE_ITEM_BYTES_MAX, TableDefinition,
+    TableOwner,
 };
 use millstream_delivery::{DeliveryError, NewDeliveryStream};
 use millstream_gateway::Route;
@@ -308,6 +309,7 @@ async fn query(engines: &Engines, spec: &QuerySpec, sql_files: &BTreeMap<String,
         target: output.target.clone(),
         format: output.format.clone(),
         role: String::new(),
+        handing: OutputHanding::default(),
     });
     let new = NewQuery {
         name: spec.name.clone(),
@@ -331,7 +333,9 @@ async fn query(engines: &Engines, spec: &QuerySpec, sql_files: &BTreeMap<String,
                 && found.sql == new.sql
                 && found.inputs == new.inputs
                 && found.outputs == new.outputs
-                && found.event_order == new.event_order;
+                && found.event_order == new.event_order
+                && found.parallelism == new.parallelism
+                && found.start_at == new.start_at;
             if same {
                 Outcome::Unchanged
             } else {

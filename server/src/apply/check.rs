@@ -9,7 +9,7 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use millstream_catalog::pipeline::{Known, Located, Mistake, OutputSpec, Pipeline, QuerySpec, SqlText};
-use millstream_catalog::{ColumnType, KeyType};
+use millstream_catalog::{ColumnType, DocumentOutput, KeyType, OutputTarget, QueryDialect};
 use millstream_portal::openapi;
 use millstream_query::{InputSchema, PlanError, PlanErrorCode, Program, plan};
 
@@ -139,8 +139,10 @@ impl Checker<'_> {
             .map(|input| InputSchema {
                 name: input.value.name.clone(),
                 columns: (!input.value.columns.is_empty()).then(|| input.value.columns.clone()),
+                hub: spec.dialect == QueryDialect::StreamAnalytics,
             })
             .collect();
+        spec.outputs.iter().for_each(|output| self.partition_key(pipeline, output));
         match plan(spec.dialect, text, &inputs) {
             Ok(program) => {
                 for output in &spec.outputs {
@@ -155,6 +157,23 @@ impl Checker<'_> {
         }
     }
 
+    /// Holds the partition key that an output names to the container's.
+    fn partition_key(&mut self, pipeline: &Pipeline, output: &Located<OutputSpec>) {
+        let OutputTarget::Documents(DocumentOutput { database, container, .. }) = &output.value.target else { return };
+        let Some(key) = partition_key(&output.value.target) else { return };
+        let databases = pipeline.databases.iter().filter(|found| found.value.name == *database);
+        let mut containers = databases.flat_map(|found| &found.value.containers);
+        let Some((_, path)) = containers.find(|(name, _)| name == container) else { return };
+        let held = path.trim_start_matches('/');
+        if held != key {
+            self.wrong(
+                output.line,
+                format!("the partition key of container `{database}/{container}` is `{path}`, not `{key}`"),
+                format!("partition_key = \"{held}\""),
+            );
+        }
+    }
+
     fn output(&mut self, pipeline: &Pipeline, query: &QuerySpec, program: &Program, output: &Located<OutputSpec>) {
         let name = &output.value.name;
         let Some(columns) = program.output_columns(name) else {
@@ -166,6 +185,13 @@ impl Checker<'_> {
             );
             return;
         };
+        if let Some(key) = partition_key(&output.value.target)
+            && !columns.iter().any(|(name, _)| name == key)
+        {
+            let known = columns.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join("`, `");
+            let message = format!("output `{name}` has no column `{key}`, its container's partition key");
+            self.wrong(output.line, message, format!("its columns are `{known}`"));
+        }
         let Some((table, keys)) = &output.value.fills else { return };
         let Some(table) = pipeline.tables.iter().find(|spec| spec.value.name == *table) else { return };
         let attributes = std::iter::once(&table.value.hash_key).chain(&table.value.sort_key);
@@ -202,6 +228,12 @@ impl Checker<'_> {
             }
         }
     }
+}
+
+/// The partition key that an output to documents names.
+fn partition_key(target: &OutputTarget) -> Option<&str> {
+    let OutputTarget::Documents(DocumentOutput { partition_key, .. }) = target else { return None };
+    Some(partition_key.trim_start_matches('/')).filter(|key| !key.is_empty())
 }
 
 /// Whether a column's JSON value can be a key of that type: times are written as text.

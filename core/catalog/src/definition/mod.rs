@@ -60,8 +60,8 @@ pub use portal::{
     PortalOfferDefinition, PortalRole, PortalSubscription, PortalSubscriptionState,
 };
 pub use query::{
-    ColumnDefinition, ColumnType, DesiredState, DocumentOutput, EventOrder, ObjectOutput, OrderPolicy, OutputTarget,
-    QueryDefinition, QueryDialect, QueryInput, QueryOutput, QueryResource, RecordFormat, StartAt,
+    ColumnDefinition, ColumnType, DesiredState, DocumentOutput, EventOrder, ObjectOutput, OrderPolicy, OutputHanding,
+    OutputTarget, QueryDefinition, QueryDialect, QueryInput, QueryOutput, QueryResource, RecordFormat, StartAt,
 };
 pub use queue::{QueueDefinition, QueueSettings, Redrive, RedriveSources};
 pub use role::RoleDefinition;

@@ -31,7 +31,7 @@ pub struct QueryDefinition {
     /// Late and disordered rows (queries that say which column is the event's time).
     #[serde(default)]
     pub event_order: EventOrder,
-    /// Shards that are read and decoded at once; 0: as many as the machine has cores.
+    /// Shards that are read and decoded at once; 0: as many as the machine has cores. Rows are computed on one thread.
     #[serde(default)]
     pub parallelism: u32,
     /// What a resource manager keeps with it; `None` for a query that was made without one.
@@ -153,6 +153,23 @@ pub struct QueryOutput {
     /// The role, policy or account that the maker named for writing. Roles are asked; empty: nobody is.
     #[serde(default)]
     pub role: String,
+    /// How rows are handed on.
+    #[serde(default)]
+    pub handing: OutputHanding,
+}
+
+/// How rows are handed on, where the target leaves a choice.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputHanding {
+    /// The column whose value is a record's partition key in a stream; empty: the row's texts.
+    #[serde(default)]
+    pub partition_column: String,
+    /// Rows that a function gets at once; 0: as many as its event may hold.
+    #[serde(default)]
+    pub batch_rows: u32,
+    /// Bytes of rows that a function gets at once; 0: as many as its event may hold.
+    #[serde(default)]
+    pub batch_bytes: u32,
 }
 
 /// Where result rows go.
@@ -207,7 +224,8 @@ pub struct DocumentOutput {
     /// of its own.
     #[serde(default)]
     pub id_column: String,
-    /// The column that holds the container's partition key; recorded, the container's own definition decides.
+    /// The column that holds the container's partition key: it is held to the container when the query starts. Empty: the
+    /// container's own definition decides.
     #[serde(default)]
     pub partition_key: String,
 }

@@ -1,9 +1,63 @@
 //! Columns from samples: what an input without declared columns, and schema discovery, go by.
 
-use millstream_catalog::{ColumnDefinition, ColumnType};
+use millstream_catalog::{ColumnDefinition, ColumnType, QueryDialect, RecordFormat};
 use serde_json::Value;
 
-use super::timestamp;
+use super::{column, csv, timestamp};
+
+/// Finds the columns of records as a query of a language reads them.
+pub(crate) fn columns_of<'r>(
+    dialect: QueryDialect,
+    format: &RecordFormat,
+    records: impl IntoIterator<Item = &'r [u8]>,
+) -> Vec<ColumnDefinition> {
+    match (format, dialect) {
+        (RecordFormat::Csv { delimiter }, QueryDialect::StreamAnalytics) => {
+            named_columns(csv::char_of(delimiter), records)
+        }
+        _ => infer_columns(records),
+    }
+}
+
+/// The columns of delimited text that begins with a line of names.
+fn named_columns<'r>(delimiter: char, records: impl IntoIterator<Item = &'r [u8]>) -> Vec<ColumnDefinition> {
+    let mut columns: Vec<(String, Option<ColumnType>)> = Vec::new();
+    for record in records {
+        let Ok(mut lines) = csv::lines(record) else { continue };
+        let Some(Ok(names)) = lines.next().map(|line| csv::names(line, delimiter)) else { continue };
+        for name in &names {
+            note(&mut columns, name.clone(), None);
+        }
+        for values in lines.filter_map(|line| csv::split(line, delimiter).ok()) {
+            for (name, text) in names.iter().zip(&values) {
+                note(&mut columns, name.clone(), type_of_text(text.trim()));
+            }
+        }
+    }
+    let definition = |(name, column_type): (String, Option<ColumnType>)| ColumnDefinition {
+        name,
+        column_type: column_type.unwrap_or(ColumnType::Text),
+        mapping: None,
+        declared: None,
+    };
+    columns.into_iter().map(definition).collect()
+}
+
+fn type_of_text(text: &str) -> Option<ColumnType> {
+    if text.is_empty() {
+        return None;
+    }
+    Some(match csv::value_of(text) {
+        column::Value::Boolean(_) => ColumnType::Boolean,
+        column::Value::Int(_) => ColumnType::BigInt,
+        column::Value::Float(_) => ColumnType::Double,
+        _ if text.len() >= TIME_LENGTH_MIN && timestamp::parse(text).is_some() => ColumnType::Timestamp,
+        _ => ColumnType::Text,
+    })
+}
+
+/// The shortest text that is taken for a time: `2026-11-21T04:05:06`.
+const TIME_LENGTH_MIN: usize = 19;
 
 /// Finds the columns of JSON records: fields in the order of their first appearance, values of objects by their path
 /// (`Location.Lat`), each with the type that fits all samples. Records that are no JSON objects are passed over.
@@ -34,11 +88,15 @@ fn fields(value: &Value, prefix: &str, columns: &mut Vec<(String, Option<ColumnT
             fields(value, &format!("{name}."), columns);
             continue;
         }
-        let found = type_of(value);
-        match columns.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, known)) => *known = both(*known, found),
-            None => columns.push((name, found)),
-        }
+        note(columns, name, type_of(value));
+    }
+}
+
+/// Notes a type that a column was found with.
+fn note(columns: &mut Vec<(String, Option<ColumnType>)>, name: String, found: Option<ColumnType>) {
+    match columns.iter_mut().find(|(known, _)| *known == name) {
+        Some((_, known)) => *known = both(*known, found),
+        None => columns.push((name, found)),
     }
 }
 
@@ -48,7 +106,9 @@ fn type_of(value: &Value) -> Option<ColumnType> {
         Value::Bool(_) => Some(ColumnType::Boolean),
         Value::Number(number) if number.is_i64() => Some(ColumnType::BigInt),
         Value::Number(_) => Some(ColumnType::Double),
-        Value::String(text) if text.len() >= 19 && timestamp::parse(text).is_some() => Some(ColumnType::Timestamp),
+        Value::String(text) if text.len() >= TIME_LENGTH_MIN && timestamp::parse(text).is_some() => {
+            Some(ColumnType::Timestamp)
+        }
         Value::String(_) | Value::Array(_) | Value::Object(_) => Some(ColumnType::Text),
     }
 }
@@ -87,6 +147,24 @@ mod tests {
                 ("price", ColumnType::Double),
                 ("at", ColumnType::Timestamp),
                 ("where.lat", ColumnType::BigInt),
+            ]
+        );
+    }
+
+    #[test]
+    fn the_first_line_of_delimited_text_names_the_columns() {
+        let records: [&[u8]; 2] = [b"symbol, shares,at\nA,1,2018-07-09T14:30:05Z\n", b"shares,note\n2.5,\n"];
+        let format = RecordFormat::Csv { delimiter: ",".into() };
+        let found = columns_of(QueryDialect::StreamAnalytics, &format, records);
+        let shown: Vec<(&str, ColumnType)> =
+            found.iter().map(|column| (column.name.as_str(), column.column_type)).collect();
+        assert_eq!(
+            shown,
+            [
+                ("symbol", ColumnType::Text),
+                ("shares", ColumnType::Double),
+                ("at", ColumnType::Timestamp),
+                ("note", ColumnType::Text),
             ]
         );
     }

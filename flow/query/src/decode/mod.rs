@@ -9,9 +9,11 @@ pub(crate) mod infer;
 mod json;
 mod timestamp;
 
-use arrow::array::{ArrayRef, RecordBatch as ArrowBatch, TimestampMillisecondArray};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch as ArrowBatch, TimestampMillisecondArray};
 use arrow::error::ArrowError;
-use millstream_catalog::RecordFormat;
+use millstream_catalog::{QueryDialect, RecordFormat};
 use millstream_types::{Millis, RecordBatch};
 
 use crate::plan::{ColumnOrigin, SourcePlan};
@@ -27,7 +29,29 @@ pub(crate) struct Decoded {
     pub(crate) errors: Vec<DecodeError>,
 }
 
-/// A record that is no row.
+impl Decoded {
+    /// What came of the records before an offset, and of the others.
+    pub(crate) fn split_at(mut self, offset: u64) -> (Self, Self) {
+        let cut = self.offsets.partition_point(|found| *found < offset);
+        let (before, behind) = self.errors.into_iter().partition(|error| error.offset < offset);
+        let rows = self.rows.slice(cut, self.rows.num_rows() - cut);
+        let behind = Self { rows, offsets: self.offsets.split_off(cut), errors: behind };
+        (Self { rows: self.rows.slice(0, cut), offsets: self.offsets, errors: before }, behind)
+    }
+}
+
+/// Which records of a batch are read, from where and when.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reading {
+    /// The first offset.
+    pub(crate) from: u64,
+    /// The number of their shard.
+    pub(crate) shard: usize,
+    /// What the rows say of when they were read.
+    pub(crate) processed: Millis,
+}
+
+/// A record, or a line of one, that is no row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DecodeError {
     pub(crate) offset: u64,
@@ -38,7 +62,7 @@ pub(crate) struct DecodeError {
 pub(crate) struct Decoder {
     source: SourcePlan,
     record_format: RecordFormat,
-    ignore_case: bool,
+    dialect: QueryDialect,
     format: Format,
     columns: Vec<Column>,
 }
@@ -49,35 +73,42 @@ enum Format {
 }
 
 impl Decoder {
-    /// A decoder for a source; `ignore_case`: names of fields are compared without case.
-    pub(crate) fn new(source: &SourcePlan, format: &RecordFormat, ignore_case: bool) -> Self {
+    /// A decoder for a source. In the language of Stream Analytics names of fields are compared without case, and delimited
+    /// text begins with a line of names.
+    pub(crate) fn new(source: &SourcePlan, format: &RecordFormat, dialect: QueryDialect) -> Self {
         let record_format = format.clone();
+        let azure = dialect == QueryDialect::StreamAnalytics;
         let format = match format {
-            RecordFormat::Json => Format::Json(json::JsonReader::new(source, ignore_case)),
-            RecordFormat::Csv { delimiter } => Format::Csv(csv::CsvReader::new(source, delimiter)),
+            RecordFormat::Json => Format::Json(json::JsonReader::new(source, azure)),
+            RecordFormat::Csv { delimiter } => Format::Csv(csv::CsvReader::new(source, delimiter, azure)),
         };
         let columns = source.columns.iter().map(|column| Column::new(&column.data_type)).collect();
-        Self { source: source.clone(), record_format, ignore_case, format, columns }
+        Self { source: source.clone(), record_format, dialect, format, columns }
     }
 
     /// Another decoder of the same source, for work on another thread.
     pub(crate) fn another(&self) -> Self {
-        Self::new(&self.source, &self.record_format, self.ignore_case)
+        Self::new(&self.source, &self.record_format, self.dialect)
     }
 
-    /// Decodes the records of a batch whose offset is `from` or later.
+    /// Decodes the records of a batch that are to be read.
     ///
     /// # Errors
     /// When the columns do not make the source's schema: a defect of the plan.
-    pub(crate) fn decode(&mut self, batch: &RecordBatch, from: u64) -> Result<Decoded, ArrowError> {
+    pub(crate) fn decode(&mut self, batch: &RecordBatch, reading: Reading) -> Result<Decoded, ArrowError> {
         let mut offsets = Vec::with_capacity(batch.count as usize);
         let mut times: Vec<Millis> = Vec::with_capacity(batch.count as usize);
         let mut errors = Vec::new();
-        for record in batch.iter().filter(|record| record.offset >= from) {
+        for record in batch.iter().filter(|record| record.offset >= reading.from) {
             let before = times.len();
             let read = match &mut self.format {
                 Format::Json(reader) => reader.read(record.data, &mut self.columns),
-                Format::Csv(reader) => reader.read(record.data, &mut self.columns),
+                Format::Csv(reader) => {
+                    let mut wrong = Vec::new();
+                    let read = reader.read(record.data, &mut self.columns, &mut wrong);
+                    errors.extend(wrong.into_iter().map(|reason| DecodeError { offset: record.offset, reason }));
+                    read
+                }
             };
             match read {
                 Ok(rows) => {
@@ -90,11 +121,18 @@ impl Decoder {
                 }
             }
         }
-        let arrival: ArrayRef = std::sync::Arc::new(TimestampMillisecondArray::from(times));
+        let rows = times.len();
+        let processed = reading.processed.max(batch.append_time);
+        let arrival: ArrayRef = Arc::new(TimestampMillisecondArray::from(times));
         let mut arrays: Vec<ArrayRef> = Vec::with_capacity(self.columns.len() + 1);
         for (column, plan) in self.columns.iter_mut().zip(&self.source.columns) {
             let array = column.finish();
-            arrays.push(if plan.origin == ColumnOrigin::Arrival { arrival.clone() } else { array });
+            arrays.push(match plan.origin {
+                ColumnOrigin::Field { .. } => array,
+                ColumnOrigin::Arrival => Arc::clone(&arrival),
+                ColumnOrigin::Shard => Arc::new(Int64Array::from(vec![reading.shard as i64; rows])),
+                ColumnOrigin::Processed => Arc::new(TimestampMillisecondArray::from(vec![processed; rows])),
+            });
         }
         arrays.push(arrival);
         Ok(Decoded { rows: ArrowBatch::try_new(self.source.schema.clone(), arrays)?, offsets, errors })

@@ -35,6 +35,8 @@ pub struct InputSchema {
     ///
     /// A value inside an object is a column whose name has dots: `Location.Lat`, mapped from `$.Location.Lat`.
     pub columns: Option<Vec<ColumnDefinition>>,
+    /// Whether it is a hub: `*` then stands also for the columns that the language adds to a hub's events.
+    pub hub: bool,
 }
 
 /// Plans a query.
@@ -53,6 +55,19 @@ pub fn plan(dialect: QueryDialect, sql: &str, inputs: &[InputSchema]) -> Result<
 pub fn check(dialect: QueryDialect, sql: &str, inputs: &[InputSchema]) -> Vec<PlanError> {
     let planner = planned(dialect, sql, inputs);
     planner.finish(false).err().unwrap_or_default()
+}
+
+/// A query's text without what does not count: comments, blanks and the breaks of lines. `None` when it cannot be read.
+#[must_use]
+pub(crate) fn words(dialect: QueryDialect, sql: &str) -> Option<String> {
+    let mut tokens = Tokens::new(dialect, sql).ok()?;
+    let mut words = String::with_capacity(sql.len());
+    while !tokens.at_end() {
+        words.push_str(&tokens.take().to_string());
+        // Two words never become one, nor a quoted text two.
+        words.push('\n');
+    }
+    Some(words)
 }
 
 /// The names of what a query's text writes to, known without any column; none when it cannot be read.

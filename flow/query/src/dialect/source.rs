@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema};
+use arrow::datatypes::{DataType, Field, Schema};
 use millstream_catalog::{ColumnDefinition, QueryDialect};
 
 use super::InputSchema;
@@ -11,18 +11,23 @@ use crate::expression::scope::RowScope;
 use crate::expression::types;
 use crate::plan::{ColumnOrigin, SourceColumn, SourcePlan, TIMESTAMP, TimeSource, with_rowtime};
 
-/// The column with which a language names the time a record arrived.
-fn arrival_column(dialect: QueryDialect) -> &'static str {
+/// The columns that a language adds to those of the records, in the order in which `*` stands for them.
+fn added_columns(dialect: QueryDialect) -> Vec<SourceColumn> {
+    let column = |name: &str, data_type, origin| SourceColumn { name: name.to_owned(), data_type, origin };
     match dialect {
-        QueryDialect::Kinesis => "APPROXIMATE_ARRIVAL_TIME",
-        QueryDialect::StreamAnalytics => "EventEnqueuedUtcTime",
+        QueryDialect::Kinesis => vec![column("APPROXIMATE_ARRIVAL_TIME", TIMESTAMP, ColumnOrigin::Arrival)],
+        QueryDialect::StreamAnalytics => vec![
+            column("EventProcessedUtcTime", TIMESTAMP, ColumnOrigin::Processed),
+            column("PartitionId", DataType::Int64, ColumnOrigin::Shard),
+            column("EventEnqueuedUtcTime", TIMESTAMP, ColumnOrigin::Arrival),
+        ],
     }
 }
 
-/// A source with all its columns, and the time of arrival as one more that `*` does not stand for.
+/// A source with all its columns, and those that the language adds; `*` stands for them where the input is a hub.
 pub(super) fn source(dialect: QueryDialect, input: &InputSchema) -> Result<(SourcePlan, RowScope), PlanError> {
     let declared = input.columns.as_deref().unwrap_or_default();
-    let mut columns = Vec::with_capacity(declared.len() + 1);
+    let mut columns = Vec::with_capacity(declared.len() + 3);
     for (position, definition) in declared.iter().enumerate() {
         columns.push(SourceColumn {
             name: definition.name.clone(),
@@ -30,14 +35,15 @@ pub(super) fn source(dialect: QueryDialect, input: &InputSchema) -> Result<(Sour
             origin: origin(input, definition, position)?,
         });
     }
-    let visible = columns.len();
-    let arrival = arrival_column(dialect);
-    if !columns.iter().any(|column| column.name.eq_ignore_ascii_case(arrival)) {
-        let name = arrival.to_owned();
-        columns.push(SourceColumn { name, data_type: TIMESTAMP, origin: ColumnOrigin::Arrival });
+    let own = columns.len();
+    for added in added_columns(dialect) {
+        if !columns[..own].iter().any(|column| column.name.eq_ignore_ascii_case(&added.name)) {
+            columns.push(added);
+        }
     }
+    let visible = if input.hub { columns.len() } else { own };
     let schema = with_rowtime(columns.iter().map(|column| {
-        let nullable = column.origin != ColumnOrigin::Arrival;
+        let nullable = matches!(column.origin, ColumnOrigin::Field { .. });
         Field::new(&column.name, column.data_type.clone(), nullable)
     }));
     let scope = RowScope {

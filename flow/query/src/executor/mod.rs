@@ -4,16 +4,17 @@
 //! give the same rows however they are cut into batches. Read next: [`crate::time_policy`], [`crate::window`].
 
 mod evaluate;
+mod replay;
 pub(crate) mod state;
 
 use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch as ArrowBatch, TimestampMillisecondArray};
 use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::TimestampMillisecondType;
 use arrow::error::ArrowError;
-use millstream_catalog::{EventOrder, QueryDialect, RecordFormat};
+use millstream_catalog::{EventOrder, RecordFormat};
 use millstream_types::RecordBatch;
 
-use crate::decode::{Decoded, Decoder};
+use crate::decode::{Decoded, Decoder, Reading};
 use crate::plan::{Operator, Program, StepInput, TimeSource, WindowAggregate};
 use crate::time_policy::{OrderCounts, ShardTime};
 use crate::window::Windows;
@@ -21,7 +22,7 @@ use evaluate::{by_row, columns, keep};
 use state::{Reader, StateError, Writer};
 
 /// The first byte of a snapshot.
-const SNAPSHOT_VERSION: u8 = 1;
+pub(crate) const SNAPSHOT_VERSION: u8 = 1;
 
 /// A query at work.
 pub struct Executor {
@@ -32,11 +33,17 @@ pub struct Executor {
     windows: Vec<Option<Windows>>,
     counts: Counts,
     produced: Produced,
+    /// Windows that were over at this watermark were handed on before.
+    emitted: i64,
+    /// Whether what flows was handed on before: it goes to windows, not to outputs.
+    again: bool,
 }
 
 struct Source {
     decoder: Decoder,
     shards: Vec<ShardTime>,
+    /// By shard: rows of records before this offset were handed on before.
+    handed: Vec<u64>,
 }
 
 /// What happened since the executor was made.
@@ -96,14 +103,14 @@ impl Executor {
     /// An executor of a program whose sources have `shards` shards each and `formats` of records.
     #[must_use]
     pub fn new(program: Program, order: EventOrder, formats: &[RecordFormat], shards: &[usize]) -> Self {
-        let ignore_case = program.dialect == QueryDialect::StreamAnalytics;
-        let source = |index: usize| Source {
-            decoder: Decoder::new(
-                &program.sources[index],
-                formats.get(index).unwrap_or(&RecordFormat::Json),
-                ignore_case,
-            ),
-            shards: vec![ShardTime::default(); shards.get(index).copied().unwrap_or(1)],
+        let source = |index: usize| {
+            let format = formats.get(index).unwrap_or(&RecordFormat::Json);
+            let shards = shards.get(index).copied().unwrap_or(1);
+            Source {
+                decoder: Decoder::new(&program.sources[index], format, program.dialect),
+                shards: vec![ShardTime::default(); shards],
+                handed: vec![0; shards],
+            }
         };
         let sources = (0..program.sources.len()).map(source).collect();
         let windows = program.steps.iter().map(|step| match &step.operator {
@@ -111,7 +118,8 @@ impl Executor {
             Operator::Project { .. } | Operator::Union => None,
         });
         let windows = windows.collect();
-        Self { program, order, sources, windows, counts: Counts::default(), produced: Produced::default() }
+        let (counts, produced) = (Counts::default(), Produced::default());
+        Self { program, order, sources, windows, counts, produced, emitted: i64::MIN, again: false }
     }
 
     /// The program it runs.
@@ -132,7 +140,7 @@ impl Executor {
         self.windows.iter().flatten().map(Windows::groups).sum()
     }
 
-    /// Takes records of a shard of a source whose offset is `from` or later.
+    /// Takes records of a shard of a source whose offset is `from` or later. They are read as they arrive.
     ///
     /// # Errors
     /// [`ExecuteError`]: the query cannot go on.
@@ -143,7 +151,8 @@ impl Executor {
         batch: &RecordBatch,
         from: u64,
     ) -> Result<Produced, ExecuteError> {
-        let decoded = self.sources[source].decoder.decode(batch, from)?;
+        let reading = Reading { from, shard, processed: batch.append_time };
+        let decoded = self.sources[source].decoder.decode(batch, reading)?;
         self.push_decoded(source, shard, decoded)
     }
 
@@ -162,6 +171,19 @@ impl Executor {
         shard: usize,
         decoded: Decoded,
     ) -> Result<Produced, ExecuteError> {
+        let handed = self.sources[source].handed[shard];
+        if handed == 0 {
+            self.take_rows(source, shard, decoded)?;
+            return Ok(self.take());
+        }
+        let (before, behind) = decoded.split_at(handed);
+        self.again(true, |executor| executor.take_rows(source, shard, before))?;
+        self.take_rows(source, shard, behind)?;
+        Ok(self.take())
+    }
+
+    /// Lets decoded records flow.
+    fn take_rows(&mut self, source: usize, shard: usize, decoded: Decoded) -> Result<(), ExecuteError> {
         self.counts.decode_errors += decoded.errors.len() as u64;
         for error in decoded.errors {
             let record = Some((source, shard, error.offset));
@@ -172,7 +194,7 @@ impl Executor {
         if rows.num_rows() > 0 {
             self.flow(StepInput::Source(source), &rows)?;
         }
-        Ok(self.take())
+        Ok(())
     }
 
     /// Says that all records of a shard that arrived before `frontier` have been pushed.
@@ -196,8 +218,10 @@ impl Executor {
         let watermark = self.watermark().max(until.unwrap_or(i64::MIN));
         for step in 0..self.program.steps.len() {
             let Some(windows) = &mut self.windows[step] else { continue };
-            for closed in windows.close(watermark) {
-                self.closed(step, closed)?;
+            let closed = windows.close(watermark);
+            let handed = closed.partition_point(|closed| windows.is_over(closed.end, self.emitted));
+            for (index, closed) in closed.into_iter().enumerate() {
+                self.again(index < handed, |executor| executor.closed(step, closed))?;
             }
         }
         Ok(self.take())
@@ -331,7 +355,7 @@ impl Executor {
             return Ok(());
         }
         for (index, output) in self.program.outputs.iter().enumerate() {
-            if output.step == Some(step) {
+            if output.step == Some(step) && !self.again {
                 self.counts.rows_out += rows.num_rows() as u64;
                 self.produced.rows.push((index, rows.clone()));
             }

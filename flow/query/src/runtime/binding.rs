@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use millstream_catalog::{ColumnDefinition, QueryDefinition, QueryInput, StreamDefinition};
+use millstream_catalog::{ColumnDefinition, QueryDefinition, QueryDialect, QueryInput, StreamDefinition, StreamOwner};
 use millstream_stream::Streams;
 
 use super::error::QueryError;
-use crate::decode::infer::infer_columns;
+use crate::decode::infer::columns_of;
 use crate::dialect::{InputSchema, plan};
 use crate::executor::Executor;
 use crate::plan::Program;
@@ -29,10 +29,14 @@ impl Binding {
         let mut schemas = Vec::with_capacity(definition.inputs.len());
         for input in &definition.inputs {
             let columns = match input.columns.as_slice() {
-                [] => sampled_columns(streams, &input.stream).await?,
+                [] => sampled_columns(streams, input, definition.dialect).await?,
                 declared => Some(declared.to_vec()),
             };
-            schemas.push(InputSchema { name: input.name.clone(), columns });
+            // Streams that others fill are not hubs: their events are none.
+            let owner = streams.get(&input.stream)?.owner;
+            let hub = definition.dialect == QueryDialect::StreamAnalytics
+                && matches!(owner, StreamOwner::User | StreamOwner::Hub);
+            schemas.push(InputSchema { name: input.name.clone(), columns, hub });
         }
         let program = plan(definition.dialect, &definition.sql, &schemas).map_err(QueryError::Plan)?;
         let input_of = |name: &str| {
@@ -56,13 +60,14 @@ impl Binding {
     }
 }
 
-/// The columns of a stream's records; `None` while it has none.
-pub(super) async fn sampled_columns(
+/// The columns of an input's records; `None` while it has none.
+async fn sampled_columns(
     streams: &Streams,
-    stream: &str,
+    input: &QueryInput,
+    dialect: QueryDialect,
 ) -> Result<Option<Vec<ColumnDefinition>>, QueryError> {
     let mut samples: Vec<Bytes> = Vec::new();
-    for shard in &streams.get(stream)?.shards {
+    for shard in &streams.get(&input.stream)?.shards {
         let read = streams.read(shard.log(), 0, SAMPLE_BYTES).await?;
         let records = read.batches.iter().flat_map(|batch| batch.records());
         samples.extend(records.map(|record| record.data).take(SAMPLE_RECORDS - samples.len()));
@@ -73,5 +78,5 @@ pub(super) async fn sampled_columns(
     if samples.is_empty() {
         return Ok(None);
     }
-    Ok(Some(infer_columns(samples.iter().map(Bytes::as_ref))))
+    Ok(Some(columns_of(dialect, &input.format, samples.iter().map(Bytes::as_ref))))
 }

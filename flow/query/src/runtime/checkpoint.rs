@@ -5,47 +5,86 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 use millstream_storage::{Keyspace, Storage, StorageError, Transaction};
+use millstream_types::Millis;
 
 use super::delivery::growth::ObjectPlace;
 use crate::executor::state::{Reader, StateError, Writer};
 
-/// The first byte of a checkpoint.
-const VERSION: u8 = 1;
+/// The first byte of a checkpoint. What comes before the state is the same in all later versions: another binary may not
+/// read the state, but it finds the way back to where its windows begin.
+const VERSION: u8 = 2;
+
+/// The version that knew positions, the text and state only.
+const FIRST_VERSION: u8 = 1;
 
 /// Positions and state of a query.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Checkpoint {
+    /// Tells the state of another plan: such a state is not taken up.
+    pub(super) plan: u64,
+    /// How far time had come: windows that were over then are handed on.
+    pub(super) emitted: Millis,
     /// The next offset to read, by log.
     pub(super) positions: BTreeMap<u64, u64>,
+    /// The first offset that the query ever was to read, by log.
+    pub(super) begun: BTreeMap<u64, u64>,
+    /// Where records are read again: rows of records before this offset are handed on, by log.
+    pub(super) handed: BTreeMap<u64, u64>,
     /// The executor's snapshot.
     pub(super) state: Vec<u8>,
-    /// Tells the state of another query text: such a state is not taken up.
-    pub(super) sql_hash: u64,
+}
+
+impl Default for Checkpoint {
+    fn default() -> Self {
+        let none = BTreeMap::new();
+        Self {
+            plan: 0,
+            emitted: Millis::MIN,
+            positions: none.clone(),
+            begun: none.clone(),
+            handed: none,
+            state: Vec::new(),
+        }
+    }
 }
 
 impl Checkpoint {
     fn encode(&self) -> Vec<u8> {
         let mut writer = Writer(vec![VERSION]);
-        writer.int(self.sql_hash.cast_signed());
-        writer.count(self.positions.len());
-        for (log, offset) in &self.positions {
-            writer.int(log.cast_signed());
-            writer.int(offset.cast_signed());
+        writer.int(self.plan.cast_signed());
+        writer.int(self.emitted);
+        for offsets in [&self.positions, &self.begun, &self.handed] {
+            writer.count(offsets.len());
+            for (log, offset) in offsets {
+                writer.int(log.cast_signed());
+                writer.int(offset.cast_signed());
+            }
         }
         writer.bytes(&self.state);
         writer.0
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, StateError> {
-        let Some((&VERSION, rest)) = bytes.split_first() else { return Err(StateError) };
+        let (&version, rest) = bytes.split_first().ok_or(StateError)?;
         let mut reader = Reader(rest);
-        let sql_hash = reader.int()?.cast_unsigned();
-        let mut positions = BTreeMap::new();
-        for _ in 0..reader.count()? {
-            positions.insert(reader.int()?.cast_unsigned(), reader.int()?.cast_unsigned());
+        let plan = reader.int()?.cast_unsigned();
+        if version == FIRST_VERSION {
+            let positions = offsets(&mut reader)?;
+            let begun = positions.clone();
+            return Ok(Self { plan, positions, begun, state: reader.bytes()?.to_vec(), ..Self::default() });
         }
-        Ok(Self { positions, state: reader.bytes()?.to_vec(), sql_hash })
+        let emitted = reader.int()?;
+        let (positions, begun, handed) = (offsets(&mut reader)?, offsets(&mut reader)?, offsets(&mut reader)?);
+        Ok(Self { plan, emitted, positions, begun, handed, state: reader.bytes()?.to_vec() })
     }
+}
+
+fn offsets(reader: &mut Reader<'_>) -> Result<BTreeMap<u64, u64>, StateError> {
+    let mut offsets = BTreeMap::new();
+    for _ in 0..reader.count()? {
+        offsets.insert(reader.int()?.cast_unsigned(), reader.int()?.cast_unsigned());
+    }
+    Ok(offsets)
 }
 
 /// Where checkpoints are kept.
@@ -151,13 +190,33 @@ mod tests {
     #[test]
     fn checkpoints_come_back_and_other_bytes_do_not() {
         let checkpoint = Checkpoint {
+            plan: u64::MAX,
+            emitted: -7,
             positions: BTreeMap::from([(3, 40), (u64::MAX, 1)]),
+            begun: BTreeMap::from([(3, 1)]),
+            handed: BTreeMap::new(),
             state: vec![1, 2, 3],
-            sql_hash: u64::MAX,
         };
         assert_eq!(Checkpoint::decode(&checkpoint.encode()), Ok(checkpoint.clone()));
+        let mut later = checkpoint.encode();
+        later[0] = VERSION + 1;
+        assert_eq!(Checkpoint::decode(&later), Ok(checkpoint.clone()), "the places of a later version are found");
         for broken in [&[][..], &[9, 9], &checkpoint.encode()[..20]] {
             assert_eq!(Checkpoint::decode(broken), Err(StateError));
         }
+    }
+
+    #[test]
+    fn checkpoints_of_the_first_version_are_read() {
+        let mut writer = Writer(vec![FIRST_VERSION]);
+        writer.int(5);
+        writer.count(1);
+        writer.int(3);
+        writer.int(40);
+        writer.bytes(&[9]);
+        let places = BTreeMap::from([(3, 40)]);
+        let (positions, begun) = (places.clone(), places);
+        let expected = Checkpoint { plan: 5, positions, begun, state: vec![9], ..Checkpoint::default() };
+        assert_eq!(Checkpoint::decode(&writer.0), Ok(expected));
     }
 }

@@ -48,33 +48,43 @@ fn encode_output(output: usize, batch: &RecordBatch, name: &str, definition: &Qu
     let labels: Vec<String> = (0..batch.num_rows()).map(|row| rows::label(batch, row)).collect();
     let times = rowtimes(batch).to_vec();
     let records = rows::encode(batch, &target.format, definition.dialect);
-    let entry = |((data, label), time): ((Vec<u8>, &String), &i64)| Entry {
-        partition_key: Bytes::copy_from_slice(label.as_bytes()),
+    let keys = target.partition_column.and_then(|column| rows::texts(batch, column, definition.dialect));
+    let keys = keys.as_ref().unwrap_or(&labels);
+    let entry = |((data, key), time): ((Vec<u8>, &String), &i64)| Entry {
+        partition_key: Bytes::copy_from_slice(key.as_bytes()),
         explicit_hash_key: None,
         // Deliveries behind the query's own streams need a row's time.
         headers: if target.own { Bytes::copy_from_slice(&time.to_be_bytes()) } else { Bytes::new() },
         data: Bytes::from(data),
     };
-    let entries = records.into_iter().zip(&labels).zip(&times).map(entry).collect();
+    let entries = records.into_iter().zip(keys).zip(&times).map(entry).collect();
     Encoded { output, stream: target.stream, entries, labels, times }
 }
 
 /// Where an output's rows go.
-struct Target {
+struct Target<'d> {
     stream: String,
+    /// The column whose values are partition keys, if one is named.
+    partition_column: Option<&'d str>,
     format: RecordFormat,
     /// Whether the stream is the query's own.
     own: bool,
 }
 
-impl Target {
-    fn of(definition: &QueryDefinition, output: &str) -> Self {
-        let own = |format| Self { stream: output_stream(&definition.name, output), format, own: true };
+impl<'d> Target<'d> {
+    fn of(definition: &'d QueryDefinition, output: &str) -> Self {
+        let stream = || output_stream(&definition.name, output);
+        let own = |format| Self { stream: stream(), partition_column: None, format, own: true };
         let Some(found) = definition.outputs.iter().find(|found| found.name.eq_ignore_ascii_case(output)) else {
             return own(RecordFormat::Json);
         };
         match &found.target {
-            OutputTarget::Stream { name } => Self { stream: name.clone(), format: found.format.clone(), own: false },
+            OutputTarget::Stream { name } => Self {
+                stream: name.clone(),
+                partition_column: Some(found.handing.partition_column.as_str()).filter(|column| !column.is_empty()),
+                format: found.format.clone(),
+                own: false,
+            },
             // Their rows become documents and lines of objects behind the query's own stream.
             OutputTarget::Objects(_) | OutputTarget::Documents(_) => own(RecordFormat::Json),
             _ => own(found.format.clone()),

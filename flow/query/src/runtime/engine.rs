@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use millstream_catalog::{
-    Catalog, DesiredState, EventOrder, ObjectOutput, OutputTarget, QueryDefinition, QueryDialect, QueryInput,
-    QueryOutput, QueryResource, StartAt, StreamOwner,
+    Catalog, DesiredState, DocumentOutput, EventOrder, ObjectOutput, OutputTarget, QueryDefinition, QueryDialect,
+    QueryInput, QueryOutput, QueryResource, StartAt, StreamOwner,
 };
 use millstream_insight::Insight;
 use millstream_storage::{Storage, Transaction};
@@ -150,7 +150,8 @@ impl Queries {
         Ok(self.shared.catalog.queries.create(definition).await?)
     }
 
-    /// Changes a query. When it runs it is stopped and started again; state of another text is not taken up, positions are.
+    /// Changes a query. When it runs it is stopped and started again, and goes on where it was: windows that were open are
+    /// computed whole by the new plan, from the records.
     /// The text of one that does not run may miss what [`Queries::create`] lets it miss.
     ///
     /// # Errors
@@ -159,7 +160,10 @@ impl Queries {
         let mut definition = (*self.get(&new.name)?).clone();
         match definition.desired {
             DesiredState::Stopped => check_draft(&new)?,
-            DesiredState::Running => check_sql(new.dialect, &new.sql, &new.inputs)?,
+            DesiredState::Running => {
+                check_sql(new.dialect, &new.sql, &new.inputs)?;
+                self.check_containers(&new.outputs)?;
+            }
         }
         check_outputs(&new.outputs)?;
         definition.dialect = new.dialect;
@@ -194,6 +198,7 @@ impl Queries {
         }
         definition.desired = DesiredState::Running;
         check_sql(definition.dialect, &definition.sql, &definition.inputs)?;
+        self.check_containers(&definition.outputs)?;
         definition.start_at = start_at.unwrap_or(definition.start_at);
         definition.started = Some(self.shared.clock.now());
         if start_at.is_some_and(|start| start != StartAt::LastStopped) {
@@ -405,6 +410,7 @@ impl Queries {
                     QueryDialect::Kinesis => &outside.kinesis_codec,
                     QueryDialect::StreamAnalytics => &outside.stream_analytics_codec,
                 }),
+                handing: output.handing.clone(),
             }),
             OutputTarget::Documents(container) => Target::Documents(DocumentTarget {
                 output: container.clone(),
@@ -417,6 +423,26 @@ impl Queries {
             }),
             OutputTarget::Stream { .. } | OutputTarget::Keep => return None,
         })
+    }
+
+    /// Holds the partition keys that outputs name to those of their containers; a container may come later.
+    fn check_containers(&self, outputs: &[QueryOutput]) -> Result<(), QueryError> {
+        for output in outputs {
+            let OutputTarget::Documents(DocumentOutput { database, container, partition_key, .. }) = &output.target
+            else {
+                continue;
+            };
+            let path = format!("{database}/{container}");
+            let Some(found) = self.shared.catalog.document_containers.get(&path) else { continue };
+            let key = partition_key.trim_start_matches('/');
+            let held = found.partition_key_paths.iter().any(|path| path.trim_start_matches('/') == key);
+            if !key.is_empty() && !held {
+                let paths = found.partition_key_paths.join(", ");
+                let reason = format!("expected the partition key of container `{path}`, {paths}, found `{key}`");
+                return Err(QueryError::Output { output: output.name.clone(), reason });
+            }
+        }
+        Ok(())
     }
 
     async fn own_stream(&self, query: &str, output: &str) -> Result<LogId, QueryError> {
@@ -472,6 +498,7 @@ fn check_sql(dialect: QueryDialect, sql: &str, inputs: &[QueryInput]) -> Result<
         .map(|input| InputSchema {
             name: input.name.clone(),
             columns: (!input.columns.is_empty()).then(|| input.columns.clone()),
+            hub: dialect == QueryDialect::StreamAnalytics,
         })
         .collect();
     let mistakes = check(dialect, sql, &schemas);

@@ -7,7 +7,6 @@ use millstream_types::ErrorKind;
 
 use crate::error::PlanError;
 use crate::executor::ExecuteError;
-use crate::executor::state::StateError;
 
 /// An error of the query engine.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -79,9 +78,6 @@ pub enum QueryError {
         /// What was expected and what was found.
         reason: String,
     },
-    /// The checkpoint is of another query.
-    #[error(transparent)]
-    Checkpoint(#[from] StateError),
     /// Rows cannot be computed.
     #[error(transparent)]
     Execute(#[from] ExecuteError),
@@ -110,7 +106,7 @@ impl QueryError {
             Self::Plan(_) | Self::Output { .. } | Self::Sample { .. } | Self::NoInput { .. } => ErrorKind::Invalid,
             Self::Delivery { .. } | Self::Stopping => ErrorKind::Unavailable,
             Self::NotAllowed { .. } => ErrorKind::Forbidden,
-            Self::Checkpoint(_) | Self::Execute(_) => ErrorKind::Internal,
+            Self::Execute(_) => ErrorKind::Internal,
             Self::Stream(error) => error.kind(),
             Self::Catalog(error) => error.kind(),
             Self::Storage(error) => error.kind(),

@@ -35,6 +35,19 @@ pub(crate) fn label(rows: &RecordBatch, row: usize) -> String {
     texts.map(|column| rows.column(column).as_string::<i32>().value(row)).collect::<Vec<_>>().join(", ")
 }
 
+/// A column's values as texts, null as none; `None` when there is no such column.
+pub(crate) fn texts(rows: &RecordBatch, column: &str, dialect: QueryDialect) -> Option<Vec<String>> {
+    let schema = rows.schema();
+    let visible = &schema.fields()[..rows.num_columns() - 1];
+    let place = visible.iter().position(|field| field.name().eq_ignore_ascii_case(column))?;
+    let text = |row| match value(rows, place, row, dialect) {
+        Value::Null => String::new(),
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    Some((0..rows.num_rows()).map(text).collect())
+}
+
 fn value(rows: &RecordBatch, column: usize, row: usize, dialect: QueryDialect) -> Value {
     let array = rows.column(column);
     if array.is_null(row) {

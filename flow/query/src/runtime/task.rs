@@ -1,7 +1,6 @@
 //! One query at work: read a step of each shard, compute, commit rows with positions and state, wait for more.
 
 use std::collections::btree_map::Entry;
-use std::hash::BuildHasher as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +20,7 @@ use super::checkpoint::{Checkpoint, Checkpoints};
 use super::encoded::{self, Encoded};
 use super::error::QueryError;
 use super::status::Running;
-use crate::decode::{Decoded, Decoder};
+use crate::decode::{Decoded, Decoder, Reading};
 use crate::error::PlanErrorCode;
 use crate::executor::{ExecuteError, Executor, Produced};
 use crate::plan::{Operator, Program};
@@ -125,21 +124,20 @@ impl Task {
     async fn begin(&self) -> Result<Work, QueryError> {
         self.permitted()?;
         let binding = Binding::new(&self.streams, &self.definition).await?;
-        let mut executor = binding.executor(&self.definition);
-        let sql_hash = foldhash::fast::FixedState::with_seed(0).hash_one(&self.definition.sql);
-        let loaded = self.checkpoints.load(&self.definition.name).await?;
-        let mut checkpoint = loaded.unwrap_or_default();
-        if !checkpoint.state.is_empty() && checkpoint.sql_hash == sql_hash {
-            executor.restore(&checkpoint.state)?;
+        let mut checkpoint = self.checkpoints.load(&self.definition.name).await?.unwrap_or_default();
+        let shards = binding.streams.iter().flat_map(|stream| &stream.shards);
+        if !shards.clone().any(|shard| checkpoint.positions.contains_key(&shard.log)) {
+            // Nothing of what it reads now was read before: it is as good as another query.
+            checkpoint = Checkpoint::default();
         }
-        checkpoint.sql_hash = sql_hash;
-        for stream in &binding.streams {
-            for shard in &stream.shards {
-                if let Entry::Vacant(position) = checkpoint.positions.entry(shard.log) {
-                    position.insert(self.first_position(shard.log()).await?);
-                }
+        for shard in shards {
+            if let Entry::Vacant(position) = checkpoint.positions.entry(shard.log) {
+                let first = self.first_position(shard.log()).await?;
+                position.insert(first);
+                checkpoint.begun.insert(shard.log, first);
             }
         }
+        let executor = self.take_up(&binding, &mut checkpoint).await?;
         let decoders_of = |(source, stream): (usize, &Arc<StreamDefinition>)| {
             stream.shards.iter().map(|_| Some(executor.decoder(source))).collect()
         };
@@ -185,7 +183,8 @@ impl Task {
         let mut read_any = false;
         let shards: Vec<Place> = work.places().collect();
         for together in shards.chunks(self.parallelism()) {
-            let fetches: Vec<_> = together.iter().map(|place| self.fetch(*place, work.take_decoder(place))).collect();
+            let fetch = |place: &Place| self.fetch(*place, work.take_decoder(place), frontier);
+            let fetches: Vec<_> = together.iter().map(fetch).collect();
             let fetched = try_join_all(fetches).await?;
             for fetched in fetched {
                 work.put_decoder(&fetched.place, fetched.decoder);
@@ -223,7 +222,12 @@ impl Task {
     }
 
     /// Reads a step of a shard and decodes it on a thread that may be busy.
-    async fn fetch(&self, place: Place, decoder: Result<Decoder, QueryError>) -> Result<Fetched, QueryError> {
+    async fn fetch(
+        &self,
+        place: Place,
+        decoder: Result<Decoder, QueryError>,
+        processed: Millis,
+    ) -> Result<Fetched, QueryError> {
         let mut decoder = decoder?;
         let end = self.streams.bounds(place.log).next;
         let read = self.streams.read(place.log, place.position, STEP_BYTES).await?;
@@ -231,7 +235,8 @@ impl Task {
             return Ok(Fetched { place, decoder, decoded: Vec::new(), next: place.position, end });
         }
         let decode = move || {
-            let decoded = read.batches.iter().map(|batch| decoder.decode(batch, place.position)).collect();
+            let reading = Reading { from: place.position, shard: place.index, processed };
+            let decoded = read.batches.iter().map(|batch| decoder.decode(batch, reading)).collect();
             (decoder, decoded)
         };
         let (decoder, decoded): (Decoder, Result<Vec<Decoded>, ArrowError>) =
@@ -285,6 +290,10 @@ impl Task {
             staged.push(Staged { put, encoded });
         }
         self.running.progress(work.executor()?, state.len());
+        let watermark = work.executor()?.watermark();
+        let Checkpoint { emitted, handed, positions, .. } = &mut work.checkpoint;
+        *emitted = watermark.max(*emitted);
+        handed.retain(|log, handed| positions.get(log).is_some_and(|position| position < handed));
         work.checkpoint.state = state;
         self.checkpoints.save(&self.definition.name, &work.checkpoint, &mut transaction);
         let receipt = self.streams.commit(transaction).await?;

@@ -1,8 +1,10 @@
 //! A query over samples: the rows that it gives, exactly as live, without streams, clocks or anything kept.
 //!
 //! A sample is lines of JSON objects (or arrays of them), as `millstream sample` writes them. The members that a sample adds to
-//! each event tell when it arrived ([`SAMPLE_ARRIVAL`]) and in which shard it lay ([`SAMPLE_SHARD`]); a sample without
-//! them arrived at once.
+//! each event tell when it arrived ([`SAMPLE_ARRIVAL`]) and in which shard it lay ([`SAMPLE_SHARD`]); a record that is no JSON
+//! stands as text in a member ([`SAMPLE_TEXT`]). For an input of delimited text a sample may also be such a text.
+//!
+//! A sample without times arrived at once; how late its events are is not known then, so no event is late.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +14,7 @@ use serde_json::{Map, Value};
 
 use super::error::QueryError;
 use super::rows;
-use crate::decode::infer::infer_columns;
+use crate::decode::infer::columns_of;
 use crate::dialect::{InputSchema, plan};
 use crate::executor::{Executor, Produced};
 
@@ -20,8 +22,10 @@ use crate::executor::{Executor, Produced};
 pub const SAMPLE_ARRIVAL: &str = "EventEnqueuedUtcTime";
 /// The member that holds the number of its shard.
 pub const SAMPLE_SHARD: &str = "PartitionId";
+/// The member that holds a record that is no JSON, as text.
+pub const SAMPLE_TEXT: &str = "RecordText";
 /// Shards that a sample may come from.
-const SHARDS_MAX: u64 = 1_024;
+const SHARDS_MAX: usize = 1_024;
 
 /// An input of a trial.
 #[derive(Debug, Clone)]
@@ -30,6 +34,8 @@ pub struct TrialInput {
     pub name: String,
     /// Declared columns; empty: found out from the sample.
     pub columns: Vec<ColumnDefinition>,
+    /// How the input's records become rows.
+    pub format: RecordFormat,
     /// The sample's text.
     pub sample: String,
 }
@@ -55,7 +61,8 @@ pub fn trial(
     now: Millis,
 ) -> Result<Trial, QueryError> {
     let samples = inputs.iter().map(|input| read(input, now)).collect::<Result<Vec<_>, _>>()?;
-    let schemas: Vec<InputSchema> = inputs.iter().zip(&samples).map(|(input, sample)| schema(input, sample)).collect();
+    let schema = |(input, sample)| schema(dialect, input, sample);
+    let schemas: Vec<InputSchema> = inputs.iter().zip(&samples).map(schema).collect();
     let program = plan(dialect, sql, &schemas).map_err(QueryError::Plan)?;
     let outputs: Vec<String> = program.outputs.iter().map(|output| output.name.clone()).collect();
     let of_source: Vec<&Sample> = program
@@ -66,14 +73,18 @@ pub fn trial(
             found.map(|index| &samples[index])
         })
         .collect();
-    let shards: Vec<usize> = of_source.iter().map(|sample| sample.shards.len().max(1)).collect();
-    let formats = vec![RecordFormat::Json; of_source.len()];
+    let shards: Vec<usize> = of_source.iter().map(|sample| sample.shard_count()).collect();
+    let formats: Vec<RecordFormat> = of_source.iter().map(|sample| sample.format.clone()).collect();
+    let order = match samples.iter().any(|sample| sample.timed) {
+        true => order,
+        false => EventOrder { late_tolerance_ms: EventOrder::LATE_WITHOUT_LIMIT, ..order },
+    };
     let mut executor = Executor::new(program, order, &formats, &shards);
     let mut produced = Produced::default();
     for (source, sample) in of_source.iter().enumerate() {
-        for (shard, batches) in sample.shards.values().enumerate() {
+        for (shard, batches) in &sample.shards {
             for batch in batches {
-                produced.extend(executor.push(source, shard, batch, 0)?);
+                produced.extend(executor.push(source, *shard, batch, 0)?);
             }
         }
     }
@@ -89,44 +100,75 @@ pub fn trial(
 
 /// A sample's events by shard.
 struct Sample {
-    shards: BTreeMap<u64, Vec<RecordBatch>>,
+    shards: BTreeMap<usize, Vec<RecordBatch>>,
+    /// How its records become rows.
+    format: RecordFormat,
+    /// Whether it says when its events arrived.
+    timed: bool,
+}
+
+impl Sample {
+    fn shard_count(&self) -> usize {
+        self.shards.keys().last().map_or(1, |last| last + 1)
+    }
+}
+
+/// An event of a sample as a record.
+struct Event {
+    shard: usize,
+    arrival: Option<Millis>,
+    /// Whether the sample holds the record as text.
+    is_text: bool,
+    data: Vec<u8>,
 }
 
 fn read(input: &TrialInput, now: Millis) -> Result<Sample, QueryError> {
-    let mut shards: BTreeMap<u64, Vec<(Millis, Vec<u8>)>> = BTreeMap::new();
+    if input.format != RecordFormat::Json && !input.sample.trim_start().starts_with(['{', '[']) {
+        let records = in_batches(&[(now, input.sample.clone().into_bytes())]);
+        return Ok(Sample { shards: BTreeMap::from([(0, records)]), format: input.format.clone(), timed: false });
+    }
+    let (mut timed, mut format) = (false, RecordFormat::Json);
+    let mut shards: BTreeMap<usize, Vec<(Millis, Vec<u8>)>> = BTreeMap::new();
     for (line, text) in input.sample.lines().enumerate().filter(|(_, text)| !text.trim().is_empty()) {
         let wrong = |reason: String| QueryError::Sample { input: input.name.clone(), line: line + 1, reason };
         let value: Value = serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
         let events = if let Value::Array(events) = value { events } else { vec![value] };
         for event in events {
             let Value::Object(event) = event else { return Err(wrong("expected a JSON object".to_owned())) };
-            let (shard, arrival, event) = taken_apart(event, now).map_err(wrong)?;
-            shards.entry(shard).or_default().push((arrival, event));
+            let event = taken_apart(event).map_err(wrong)?;
+            timed |= event.arrival.is_some();
+            if event.is_text {
+                format = input.format.clone();
+            }
+            shards.entry(event.shard).or_default().push((event.arrival.unwrap_or(now), event.data));
         }
     }
-    let batches = |(shard, mut events): (u64, Vec<(Millis, Vec<u8>)>)| {
+    let batches = |(shard, mut events): (usize, Vec<(Millis, Vec<u8>)>)| {
         // A log's times never fall.
         events.sort_by_key(|(arrival, _)| *arrival);
         (shard, in_batches(&events))
     };
-    Ok(Sample { shards: shards.into_iter().map(batches).collect() })
+    Ok(Sample { shards: shards.into_iter().map(batches).collect(), format, timed })
 }
 
 /// An event without what the sample added to it.
-fn taken_apart(mut event: Map<String, Value>, now: Millis) -> Result<(u64, Millis, Vec<u8>), String> {
+fn taken_apart(mut event: Map<String, Value>) -> Result<Event, String> {
+    let time = |text: &str| match text.parse::<jiff::Timestamp>() {
+        Ok(time) => Ok(time.as_millisecond()),
+        Err(_) => Err(format!("expected a time such as 2026-11-21T04:05:06Z in {SAMPLE_ARRIVAL}, found {text}")),
+    };
     let arrival = match event.remove(SAMPLE_ARRIVAL) {
-        Some(Value::String(text)) => text
-            .parse::<jiff::Timestamp>()
-            .map_err(|_| format!("expected a time such as 2026-11-21T04:05:06Z in {SAMPLE_ARRIVAL}, found {text}"))?
-            .as_millisecond(),
-        _ => now,
+        Some(Value::String(text)) => Some(time(&text)?),
+        _ => None,
     };
     let shard = event.remove(SAMPLE_SHARD).and_then(|shard| shard.as_u64()).unwrap_or_default();
-    if shard >= SHARDS_MAX {
-        return Err(format!("expected {SAMPLE_SHARD} below {SHARDS_MAX}, found {shard}"));
-    }
+    let shard = usize::try_from(shard).ok().filter(|shard| *shard < SHARDS_MAX);
+    let shard = shard.ok_or_else(|| format!("expected {SAMPLE_SHARD} below {SHARDS_MAX}"))?;
     event.remove("EventProcessedUtcTime");
-    Ok((shard, arrival, Value::Object(event).to_string().into_bytes()))
+    if let Some(Value::String(text)) = event.get(SAMPLE_TEXT) {
+        return Ok(Event { shard, arrival, is_text: true, data: text.clone().into_bytes() });
+    }
+    Ok(Event { shard, arrival, is_text: false, data: Value::Object(event).to_string().into_bytes() })
 }
 
 /// Events of one time as one batch.
@@ -143,14 +185,16 @@ fn in_batches(events: &[(Millis, Vec<u8>)]) -> Vec<RecordBatch> {
     events.chunk_by(|left, right| left.0 == right.0).map(batch).collect()
 }
 
-fn schema(input: &TrialInput, sample: &Sample) -> InputSchema {
+fn schema(dialect: QueryDialect, input: &TrialInput, sample: &Sample) -> InputSchema {
     let columns = if input.columns.is_empty() {
         let records = sample.shards.values().flatten().flat_map(|batch| batch.iter().map(|record| record.data));
-        infer_columns(records)
+        columns_of(dialect, &sample.format, records)
     } else {
         input.columns.clone()
     };
-    InputSchema { name: input.name.clone(), columns: (!columns.is_empty()).then_some(columns) }
+    // What a hub adds to events is what makes a sample tell of its times.
+    let hub = sample.timed && dialect == QueryDialect::StreamAnalytics;
+    InputSchema { name: input.name.clone(), columns: (!columns.is_empty()).then_some(columns), hub }
 }
 
 #[cfg(test)]
@@ -161,7 +205,11 @@ mod tests {
                        GROUP BY symbol, TumblingWindow(minute, 1)";
 
     fn run(sql: &str, sample: &str) -> Result<Trial, QueryError> {
-        let input = TrialInput { name: "trades".into(), columns: Vec::new(), sample: sample.into() };
+        run_as(RecordFormat::Json, sql, sample)
+    }
+
+    fn run_as(format: RecordFormat, sql: &str, sample: &str) -> Result<Trial, QueryError> {
+        let input = TrialInput { name: "trades".into(), columns: Vec::new(), format, sample: sample.into() };
         trial(QueryDialect::StreamAnalytics, sql, &[input], EventOrder::default(), 1_772_600_767_000)
     }
 
@@ -179,6 +227,38 @@ mod tests {
         assert_eq!(found.outputs, [("out".to_owned(), rows.map(str::to_owned).to_vec())]);
         let plain = run(SQL, r#"{"symbol":"B","shares":5}"#).unwrap();
         assert_eq!(plain.outputs[0].1, [r#"{"time":"2026-03-04T05:07:00.0000000Z","symbol":"B","sum":5}"#]);
+    }
+
+    #[test]
+    fn samples_of_delimited_text_are_texts_or_hold_them() {
+        let csv = || RecordFormat::Csv { delimiter: ",".into() };
+        let row = r#"{"time":"2026-03-04T05:07:00.0000000Z","symbol":"A","sum":3}"#.to_owned();
+        let held = r#"{"RecordText":"shares,symbol\n1,A\n\"x\n2,A","EventEnqueuedUtcTime":"2026-03-04T05:06:07Z"}"#;
+        for sample in ["symbol,shares\nA,1\n\nA,2\n", held] {
+            let found = run_as(csv(), SQL, sample).unwrap();
+            assert_eq!(found.outputs, [("out".to_owned(), vec![row.clone()])], "{sample}");
+        }
+        let found = run_as(csv(), SQL, r#"{"symbol":"A","shares":3}"#).unwrap();
+        assert_eq!(found.outputs[0].1, [row], "a sample that somebody wrote as JSON");
+    }
+
+    #[test]
+    fn a_star_stands_for_what_a_hub_adds() {
+        let sample = r#"{"a":1,"EventEnqueuedUtcTime":"2026-03-04T05:06:07Z","PartitionId":2}"#;
+        let added = r#""EventProcessedUtcTime":"2026-03-04T05:06:07.0000000Z","PartitionId":2,"EventEnqueuedUtcTime":"2026-03-04T05:06:07.0000000Z""#;
+        let found = run("SELECT * INTO out FROM trades", sample).unwrap();
+        assert_eq!(found.outputs[0].1, [format!("{{\"a\":1,{added}}}")]);
+        let found = run("SELECT a, PartitionId INTO out FROM trades", sample).unwrap();
+        assert_eq!(found.outputs[0].1, [r#"{"a":1,"PartitionId":2}"#]);
+        let found = run("SELECT * INTO out FROM trades", r#"{"a":1}"#).unwrap();
+        assert_eq!(found.outputs[0].1, [r#"{"a":1}"#], "no hub is told of");
+    }
+
+    #[test]
+    fn events_whose_arrival_nobody_tells_are_not_late() {
+        let sql = "SELECT System.Timestamp() AS t, a INTO out FROM trades TIMESTAMP BY at";
+        let found = run(sql, r#"{"a":1,"at":"2020-01-01T00:00:00Z"}"#).unwrap();
+        assert_eq!(found.outputs[0].1, [r#"{"t":"2020-01-01T00:00:00.0000000Z","a":1}"#]);
     }
 
     #[test]

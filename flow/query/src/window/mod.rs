@@ -115,6 +115,23 @@ impl Windows {
         closed
     }
 
+    /// Whether a window that ends then is over at a watermark.
+    pub(crate) fn is_over(&self, end: i64, watermark: i64) -> bool {
+        end <= bound(&self.spec, watermark)
+    }
+
+    /// Lets windows, of which there are none yet, begin with the first that is not over at a watermark. Gives the time behind
+    /// which rows belong to it or to later ones.
+    pub(crate) fn begin_behind(&mut self, watermark: i64) -> i64 {
+        if watermark == i64::MIN {
+            return i64::MIN;
+        }
+        let (size, hop, offset) = (self.spec.kind.size_ms(), self.spec.kind.hop_ms(), self.spec.offset_ms);
+        let over = bound(&self.spec, watermark).saturating_sub(size).saturating_sub(offset);
+        self.next_start = floor_to(over, hop).saturating_add(hop).saturating_add(offset);
+        self.next_start.saturating_sub(1)
+    }
+
     fn window(&mut self, start: i64, end: i64) -> Option<Closed> {
         let hopping = self.spec.kind.hop_ms() < self.spec.kind.size_ms();
         let pane = if hopping {

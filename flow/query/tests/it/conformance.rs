@@ -144,7 +144,7 @@ impl<'a> Input<'a> {
             mapping: Some(format!("$.{name}")),
             declared: None,
         });
-        InputSchema { name: self.name.to_owned(), columns: Some(columns.collect()) }
+        InputSchema { name: self.name.to_owned(), columns: Some(columns.collect()), hub: false }
     }
 
     fn batch(&self, source: &SourcePlan) -> RecordBatch {
@@ -152,7 +152,8 @@ impl<'a> Input<'a> {
         for column in &source.columns {
             let name = match &column.origin {
                 ColumnOrigin::Field { .. } => column.name.as_str(),
-                ColumnOrigin::Arrival => "@",
+                ColumnOrigin::Arrival | ColumnOrigin::Processed => "@",
+                ColumnOrigin::Shard => panic!("no case reads PartitionId"),
             };
             arrays.push(cast(&self.texts(name), &column.data_type).unwrap());
         }

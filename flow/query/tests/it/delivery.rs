@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use millstream_catalog::{
-    Catalog, ColumnDefinition, ColumnType, DocumentOutput, EventOrder, ObjectOutput, OutputTarget, QueryDialect,
-    QueryInput, QueryOutput, RecordFormat, StartAt, StreamOwner,
+    Catalog, ColumnDefinition, ColumnType, DocumentOutput, EventOrder, ObjectOutput, OutputHanding, OutputTarget,
+    QueryDialect, QueryInput, QueryOutput, RecordFormat, StartAt, StreamOwner,
 };
 use millstream_insight::Insight;
 use millstream_query::{DeliveryAnswer, DeliveryRecord, NewQuery, OutputCodec, Outside, Queries};
@@ -158,21 +158,21 @@ impl OutputCodec for Nobody {
 }
 
 /// What outlives a crash, and what is outside.
-struct World {
-    storage: Storage,
-    clock: Arc<ManualClock>,
+pub struct World {
+    pub storage: Storage,
+    pub clock: Arc<ManualClock>,
     bucket: Arc<Bucket>,
     container: Arc<Container>,
 }
 
 /// One life of the engine.
-struct Life {
-    streams: Streams,
-    queries: Queries,
+pub struct Life {
+    pub streams: Streams,
+    pub queries: Queries,
 }
 
 impl World {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let clock = Arc::new(ManualClock::at(BEGIN));
         let objects = Mutex::default();
         let bucket = Arc::new(Bucket { objects, mood: Mutex::new(Mood::Takes), hung: Mutex::new(false) });
@@ -185,7 +185,7 @@ impl World {
     }
 
     /// Runs the engine until `work` is done; then it dies wherever it is.
-    fn life(&self, work: impl AsyncFnOnce(&Life)) {
+    pub fn life(&self, work: impl AsyncFnOnce(&Life)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
             let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
@@ -214,7 +214,7 @@ impl World {
 
 impl Life {
     /// Defines a query that hands rows through, and starts it.
-    async fn define(&self, outputs: Vec<QueryOutput>) {
+    pub async fn define(&self, outputs: Vec<QueryOutput>) {
         if self.streams.get("in").is_err() {
             let owner = StreamOwner::User;
             self.streams.create(NewStream { name: "in".into(), owner, shards: 1, retention_hours: 240 }).await.unwrap();
@@ -228,7 +228,7 @@ impl Life {
         self.put_rows(numbers.map(|number| json!({"symbol": symbol(number), "n": number})).collect()).await;
     }
 
-    async fn put_rows(&self, rows: Vec<Value>) {
+    pub async fn put_rows(&self, rows: Vec<Value>) {
         let entry = |row: &Value| Entry {
             partition_key: Bytes::from_static(b"k"),
             explicit_hash_key: None,
@@ -238,12 +238,12 @@ impl Life {
         self.streams.put("in", &rows.iter().map(entry).collect::<Vec<_>>()).await.unwrap();
     }
 
-    fn errors(&self) -> Vec<(&'static str, String)> {
+    pub fn errors(&self) -> Vec<(&'static str, String)> {
         self.queries.recent_errors("q").into_iter().map(|error| (error.kind, error.detail)).collect()
     }
 }
 
-fn query(outputs: Vec<QueryOutput>) -> NewQuery {
+pub fn query(outputs: Vec<QueryOutput>) -> NewQuery {
     let column =
         |name: &str, column_type| ColumnDefinition { name: name.into(), column_type, mapping: None, declared: None };
     let into: Vec<String> =
@@ -269,8 +269,14 @@ fn query(outputs: Vec<QueryOutput>) -> NewQuery {
     }
 }
 
-fn output(name: &str, target: OutputTarget) -> QueryOutput {
-    QueryOutput { name: name.into(), target, format: RecordFormat::Json, role: String::new() }
+pub fn output(name: &str, target: OutputTarget) -> QueryOutput {
+    QueryOutput {
+        name: name.into(),
+        target,
+        format: RecordFormat::Json,
+        role: String::new(),
+        handing: OutputHanding::default(),
+    }
 }
 
 fn objects(bucket: &str, path: &str) -> OutputTarget {
@@ -294,7 +300,7 @@ fn documents(id_column: &str) -> OutputTarget {
     })
 }
 
-async fn until(what: &str, holds: impl Fn() -> bool) {
+pub async fn until(what: &str, holds: impl Fn() -> bool) {
     let waiting = async {
         while !holds() {
             tokio::time::sleep(Duration::from_millis(100)).await;

@@ -4,6 +4,7 @@
 
 mod conformance;
 mod delivery;
+mod editing;
 mod invariance;
 mod mistakes;
 mod reference;

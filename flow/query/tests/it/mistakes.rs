@@ -17,7 +17,7 @@ fn trades(name: &str) -> InputSchema {
         column("shares", ColumnType::BigInt),
         column("time", ColumnType::Timestamp),
     ];
-    InputSchema { name: name.to_owned(), columns: Some(columns) }
+    InputSchema { name: name.to_owned(), columns: Some(columns), hub: false }
 }
 
 /// The mistakes of a query over an input `trades`, as they print.
@@ -180,7 +180,7 @@ fn all_mistakes_are_told_in_the_order_of_their_places() {
 
 #[test]
 fn a_check_needs_no_columns_and_a_plan_does() {
-    let unknown = [InputSchema { name: "trades".to_owned(), columns: None }];
+    let unknown = [InputSchema { name: "trades".to_owned(), columns: None, hub: false }];
     let sql =
         "SELECT symbol, SUM(shares) AS s FROM trades TIMESTAMP BY time GROUP BY symbol, TumblingWindow(minute, 1)";
     assert_eq!(check(QueryDialect::StreamAnalytics, sql, &unknown), []);

@@ -64,6 +64,7 @@ pub(super) fn check_definition(front: &KinesisAnalytics, query: &NewQuery) -> Re
         .map(|input| InputSchema {
             name: input.name.clone(),
             columns: (!input.columns.is_empty()).then(|| input.columns.clone()),
+            hub: false,
         })
         .collect();
     let mistakes = millstream_query::check(query.dialect, &query.sql, &schemas);

@@ -1,6 +1,6 @@
 //! Outputs as requests give them.
 
-use millstream_catalog::{OutputTarget, QueryOutput, RecordFormat};
+use millstream_catalog::{OutputHanding, OutputTarget, QueryOutput, RecordFormat};
 use serde::Deserialize;
 
 use super::input::{Source, stream_of};
@@ -45,7 +45,8 @@ impl Output {
             Some("CSV") => RecordFormat::Csv { delimiter: ",".to_owned() },
             Some(other) => return Err(invalid(format!("RecordFormatType must be JSON or CSV, found {other}"))),
         };
-        Ok(QueryOutput { name, target, format, role: role.unwrap_or_default() })
+        let (role, handing) = (role.unwrap_or_default(), OutputHanding::default());
+        Ok(QueryOutput { name, target, format, role, handing })
     }
 }
 

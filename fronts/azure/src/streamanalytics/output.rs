@@ -1,6 +1,6 @@
 //! Outputs: blobs, documents, hubs and functions of this node. All others are refused by name.
 
-use millstream_catalog::{DocumentOutput, ObjectOutput, OutputTarget, QueryOutput, RecordFormat};
+use millstream_catalog::{DocumentOutput, ObjectOutput, OutputHanding, OutputTarget, QueryOutput, RecordFormat};
 use millstream_namespace::Namespaces;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -67,14 +67,14 @@ struct Function {
     #[serde(default)]
     function_app_name: String,
     function_name: String,
-    max_batch_count: Option<f64>,
-    max_batch_size: Option<f64>,
     #[serde(flatten)]
     others: Map<String, Value>,
 }
 
-/// Rows of one call of a function, and bytes: the service's own defaults, which cannot be changed here.
-const FUNCTION_BATCH: (f64, f64) = (100.0, 262_144.0);
+/// Rows of one call of a function that may be asked for.
+const BATCH_ROWS_MAX: f64 = 10_000.0;
+/// Bytes of one call of a function that may be asked for: what the event of a function holds.
+const BATCH_BYTES_MAX: f64 = 4_194_304.0;
 
 /// The output that a document describes.
 pub(super) fn definition(namespaces: &Namespaces, name: &str, document: Value) -> Result<QueryOutput, JobError> {
@@ -82,8 +82,9 @@ pub(super) fn definition(namespaces: &Namespaces, name: &str, document: Value) -
     let Properties { datasource, serialization, others } = read(&place, document)?;
     refuse_others(&place, &others, &["etag", "diagnostics", "lastOutputEventTimestamps"])?;
     let written = Serialization::parse(&place, serialization)?;
-    let Datasource { kind, properties } = datasource;
+    let Datasource { kind, mut properties } = datasource;
     let place = format!("the datasource of {place}");
+    let handing = take_handing(&place, &kind, &mut properties)?;
     let (target, role) = if kind.eq_ignore_ascii_case(BLOB) {
         blobs(&place, properties, &written)?
     } else if kind.eq_ignore_ascii_case(DOCUMENTS) {
@@ -100,7 +101,37 @@ pub(super) fn definition(namespaces: &Namespaces, name: &str, document: Value) -
         OutputTarget::Objects(_) | OutputTarget::Stream { .. } => written.format,
         _ => RecordFormat::Json,
     };
-    Ok(QueryOutput { name: name.to_owned(), target, format, role })
+    Ok(QueryOutput { name: name.to_owned(), target, format, role, handing })
+}
+
+/// Takes what a datasource says of how rows are handed on out of its properties.
+fn take_handing(place: &str, kind: &str, properties: &mut Value) -> Result<OutputHanding, JobError> {
+    let mut handing = OutputHanding::default();
+    let Value::Object(members) = properties else { return Ok(handing) };
+    if is_hub(kind) {
+        match members.remove("partitionKey") {
+            None | Some(Value::Null) => {}
+            Some(Value::String(column)) => handing.partition_column = column,
+            Some(other) => {
+                return Err(JobError::invalid(format!("{place}: expected a column as partitionKey, found {other}")));
+            }
+        }
+        if members.get("propertyColumns") == Some(&json!([])) {
+            members.remove("propertyColumns");
+        }
+    } else if kind.eq_ignore_ascii_case(FUNCTION) {
+        handing.batch_rows = take_number(place, members, "maxBatchCount", BATCH_ROWS_MAX)?;
+        handing.batch_bytes = take_number(place, members, "maxBatchSize", BATCH_BYTES_MAX)?;
+    }
+    Ok(handing)
+}
+
+/// A whole number from 1 on; 0 when it is not there.
+fn take_number(place: &str, members: &mut Map<String, Value>, name: &str, most: f64) -> Result<u32, JobError> {
+    let Some(value) = members.remove(name).filter(|value| !value.is_null()) else { return Ok(0) };
+    let number = value.as_f64().filter(|number| (1.0..=most).contains(number) && number.fract() == 0.0);
+    let wrong = || JobError::invalid(format!("{place}: expected {name} of 1 to {most}, found {value}"));
+    number.map(|number| number as u32).ok_or_else(wrong)
 }
 
 type Target = Result<(OutputTarget, String), JobError>;
@@ -143,7 +174,6 @@ fn documents(place: &str, properties: Value) -> Target {
 
 fn hub(namespaces: &Namespaces, place: &str, properties: Value, written: &Serialization) -> Target {
     let hub: Hub = read(place, properties)?;
-    // Events go to partitions by the groups of their rows; a column of one's own choice is not looked at.
     refuse_others(place, &hub.others, &CREDENTIALS)?;
     if written.array {
         return Err(JobError::unsupported(&format!("{place}: the format Array (each row is an event)")));
@@ -155,17 +185,12 @@ fn hub(namespaces: &Namespaces, place: &str, properties: Value, written: &Serial
 fn function(place: &str, properties: Value) -> Target {
     let function: Function = read(place, properties)?;
     refuse_others(place, &function.others, &CREDENTIALS)?;
-    let (count, size) = FUNCTION_BATCH;
-    if function.max_batch_count.unwrap_or(count) != count || function.max_batch_size.unwrap_or(size) != size {
-        let feature = format!("{place}: maxBatchCount other than {count} and maxBatchSize other than {size}");
-        return Err(JobError::unsupported(&feature));
-    }
     Ok((OutputTarget::Function { name: function.function_name }, function.function_app_name))
 }
 
 /// The document of an output.
 pub(super) fn document(namespaces: &Namespaces, output: &QueryOutput) -> Value {
-    let QueryOutput { target, format, role, .. } = output;
+    let QueryOutput { target, format, role, handing, .. } = output;
     let written = |array: bool| Serialization { format: format.clone(), array }.document(false);
     match target {
         OutputTarget::Objects(ObjectOutput { bucket, path, date_format, time_format, array }) => {
@@ -194,10 +219,18 @@ pub(super) fn document(namespaces: &Namespaces, output: &QueryOutput) -> Value {
             if !role.is_empty() {
                 source["sharedAccessPolicyName"] = json!(role);
             }
+            if !handing.partition_column.is_empty() {
+                source["partitionKey"] = json!(handing.partition_column);
+            }
             json!({ "datasource": { "type": HUB, "properties": source }, "serialization": written(false) })
         }
         OutputTarget::Function { name } => {
-            let source = json!({ "functionAppName": role, "functionName": name });
+            let mut source = json!({ "functionAppName": role, "functionName": name });
+            for (name, asked) in [("maxBatchCount", handing.batch_rows), ("maxBatchSize", handing.batch_bytes)] {
+                if asked > 0 {
+                    source[name] = json!(asked);
+                }
+            }
             json!({ "datasource": { "type": FUNCTION, "properties": source } })
         }
         // A query of the pipeline file may leave rows where they are; the service has no such output.
@@ -223,8 +256,25 @@ mod tests {
         let (target, role) = documents("it", account).unwrap();
         assert!(matches!(&target, OutputTarget::Documents(found) if found.container == "c"));
         assert_eq!(role, "a");
-        let given = json!({ "functionAppName": "app", "functionName": "f", "apiKey": "k", "maxBatchCount": 100 });
+        let given = json!({ "functionAppName": "app", "functionName": "f", "apiKey": "k" });
         assert_eq!(function("it", given).unwrap(), (OutputTarget::Function { name: "f".into() }, "app".into()));
+    }
+
+    #[test]
+    fn how_rows_are_handed_on_is_read_and_nothing_else_taken() {
+        let mut hub = json!({ "eventHubName": "h", "partitionKey": "symbol", "propertyColumns": [] });
+        assert_eq!(take_handing("it", HUB, &mut hub).unwrap().partition_column, "symbol");
+        assert_eq!(hub, json!({ "eventHubName": "h" }));
+        let mut function = json!({ "functionName": "f", "maxBatchCount": 7, "maxBatchSize": 1000.0 });
+        let handing = take_handing("it", FUNCTION, &mut function).unwrap();
+        assert_eq!((handing.batch_rows, handing.batch_bytes), (7, 1000));
+        assert_eq!(function, json!({ "functionName": "f" }));
+        for wrong in [json!({ "maxBatchCount": 0 }), json!({ "maxBatchSize": 1.5 }), json!({ "maxBatchCount": "7" })] {
+            assert!(take_handing("it", FUNCTION, &mut wrong.clone()).is_err(), "{wrong}");
+        }
+        let mut blobs = json!({ "partitionKey": "x" });
+        assert_eq!(take_handing("it", BLOB, &mut blobs).unwrap(), OutputHanding::default());
+        assert_eq!(blobs, json!({ "partitionKey": "x" }), "it is refused by name with all others");
     }
 
     #[test]
@@ -235,6 +285,6 @@ mod tests {
         assert!(blobs("it", once, &lines).is_err());
         assert!(blobs("it", json!({ "container": "" }), &lines).is_err());
         assert!(documents("it", json!({ "database": "d", "collectionNamePattern": "c{partition}" })).is_err());
-        assert!(function("it", json!({ "functionName": "f", "maxBatchCount": 1 })).is_err());
+        assert!(function("it", json!({ "functionName": "f", "maxWriters": 1 })).is_err());
     }
 }

@@ -8,7 +8,7 @@ use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use futures_util::future::select_all;
 use http::{HeaderValue, header};
-use millstream_query::{SAMPLE_ARRIVAL, SAMPLE_SHARD};
+use millstream_query::{SAMPLE_ARRIVAL, SAMPLE_SHARD, SAMPLE_TEXT};
 use millstream_stream::{SequenceNumber, ShardId, StreamError};
 use millstream_types::{LogId, Record, time::rfc3339};
 use serde::Deserialize;
@@ -180,10 +180,16 @@ fn placed(shard: &Shard, record: &Record) -> Value {
     line
 }
 
-/// The events of a record; one that is no JSON has none, as it is no row of a query.
+/// The events of a record; one that holds none is kept as its text, if it is one: an input may read it in another format.
 fn events(shard: u32, record: &Record) -> Vec<Value> {
     let values = serde_json::Deserializer::from_slice(&record.data).into_iter::<Value>().map_while(Result::ok);
-    let events = values.flat_map(|value| if let Value::Array(events) = value { events } else { vec![value] });
+    let mut events: Vec<Value> = values
+        .flat_map(|value| if let Value::Array(events) = value { events } else { vec![value] })
+        .filter(Value::is_object)
+        .collect();
+    if let (true, Ok(text)) = (events.is_empty(), std::str::from_utf8(&record.data)) {
+        events.push(json!({ SAMPLE_TEXT: text }));
+    }
     let added = |mut event: Value| {
         if let Value::Object(event) = &mut event {
             event.insert(SAMPLE_ARRIVAL.to_owned(), json!(rfc3339(record.append_time)));
@@ -191,7 +197,7 @@ fn events(shard: u32, record: &Record) -> Vec<Value> {
         }
         event
     };
-    events.filter(Value::is_object).map(added).collect()
+    events.into_iter().map(added).collect()
 }
 
 /// Bytes that are no text.

@@ -65,12 +65,12 @@ pub(crate) async fn carry_out(console: &Console, ask: Ask) -> Result<Trial, Cons
     let sql = sql.ok_or_else(|| ConsoleError::Invalid("expected `query` or `sql`".to_owned()))?;
     let own = query.as_ref().map_or(QueryDialect::StreamAnalytics, |query| query.dialect);
     let order = query.as_ref().map_or_else(EventOrder::default, |query| query.event_order);
-    let columns = |name: &str| {
-        let inputs = query.iter().flat_map(|query| &query.inputs);
-        let input = inputs.into_iter().find(|input| input.name.eq_ignore_ascii_case(name));
-        input.map(|input| input.columns.clone()).unwrap_or_default()
+    let input = |(name, sample): (String, String)| {
+        let mut inputs = query.iter().flat_map(|query| &query.inputs);
+        let known = inputs.find(|input| input.name.eq_ignore_ascii_case(&name));
+        let (columns, format) = known.map(|input| (input.columns.clone(), input.format.clone())).unwrap_or_default();
+        TrialInput { name, columns, format, sample }
     };
-    let input = |(name, sample): (String, String)| TrialInput { columns: columns(&name), name, sample };
     let inputs: Vec<TrialInput> = ask.samples.into_iter().map(input).collect();
     let (dialect, now) = (ask.dialect.unwrap_or(own), console.clock().now());
     let ran = tokio::task::spawn_blocking(move || trial(dialect, &sql, &inputs, order, now)).await;

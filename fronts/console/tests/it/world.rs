@@ -517,6 +517,7 @@ fn query(name: &str, sql: &str, target: OutputTarget) -> QueryDefinition {
             target,
             format: Default::default(),
             role: String::new(),
+            handing: Default::default(),
         }],
         desired: DesiredState::Running,
         start_at: Default::default(),

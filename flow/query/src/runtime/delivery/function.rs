@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use millstream_catalog::OutputHanding;
 use millstream_insight::Step;
 use millstream_stream::SequenceNumber;
 use millstream_types::{CheckRole, Invocation, Invoke, Record, RoleUse};
 
-use super::{Outlet, RETRY_WAITS};
+use super::{BYTES_MAX, Outlet, RETRY_WAITS};
 use crate::runtime::error::QueryError;
 
 /// A row on its way to a function.
@@ -52,9 +53,17 @@ pub(in crate::runtime) struct FunctionTarget {
     pub(in crate::runtime) roles: Option<Arc<dyn CheckRole>>,
     pub(in crate::runtime) invoke: Arc<dyn Invoke>,
     pub(in crate::runtime) codec: Arc<dyn OutputCodec>,
+    pub(in crate::runtime) handing: OutputHanding,
 }
 
 impl FunctionTarget {
+    /// Rows that the function gets at once, and their bytes.
+    pub(super) fn batch_max(&self) -> (usize, usize) {
+        let or = |asked: u32, usual: usize| if asked == 0 { usual } else { asked as usize };
+        let OutputHanding { batch_rows, batch_bytes, .. } = self.handing;
+        (or(batch_rows, self.codec.records_max()), or(batch_bytes, BYTES_MAX).min(BYTES_MAX))
+    }
+
     /// Sends records until the function has all of them.
     pub(super) async fn deliver_all(&self, outlet: &Outlet, records: &[Record]) {
         let mut left: Vec<DeliveryRecord> = records

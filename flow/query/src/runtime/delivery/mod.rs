@@ -184,7 +184,7 @@ impl Delivery {
             if records.is_empty() {
                 self.outlet.more(&mut watched).await;
             }
-            for records in batches(&records, self.records_max()) {
+            for records in batches(&records, self.batch_max()) {
                 if !self.hand_over(records).await? {
                     return Ok(());
                 }
@@ -205,21 +205,22 @@ impl Delivery {
         Ok(true)
     }
 
-    fn records_max(&self) -> usize {
+    /// Rows that are handed over at once, and their bytes.
+    fn batch_max(&self) -> (usize, usize) {
         match &self.target {
-            Target::Function(target) => target.codec.records_max(),
-            Target::Documents(_) | Target::Objects(_) => document::RECORDS_MAX,
+            Target::Function(target) => target.batch_max(),
+            Target::Documents(_) | Target::Objects(_) => (document::RECORDS_MAX, BYTES_MAX),
         }
     }
 }
 
 /// Records in batches of which none is empty or too large.
-fn batches(records: &[Record], records_max: usize) -> impl Iterator<Item = &[Record]> {
+fn batches(records: &[Record], (records_max, bytes_max): (usize, usize)) -> impl Iterator<Item = &[Record]> {
     let (mut bytes, mut count) = (0, 0);
     records.chunk_by(move |before, next| {
         bytes += before.data.len();
         count += 1;
-        let together = count < records_max && bytes + next.data.len() <= BYTES_MAX;
+        let together = count < records_max && bytes + next.data.len() <= bytes_max;
         if !together {
             (bytes, count) = (0, 0);
         }
@@ -249,7 +250,7 @@ mod tests {
             (vec![1, half, half, half, 0, 0], vec![2, 3, 1]),
         ] {
             let records: Vec<Record> = sizes.iter().map(|bytes| record(*bytes)).collect();
-            let found: Vec<usize> = batches(&records, 3).map(<[Record]>::len).collect();
+            let found: Vec<usize> = batches(&records, (3, BYTES_MAX)).map(<[Record]>::len).collect();
             assert_eq!(found, expected, "{sizes:?}");
         }
     }

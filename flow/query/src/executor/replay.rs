@@ -1,0 +1,204 @@
+//! A plan that takes over from another one: it reads again what its open windows need, and hands nothing on twice.
+//!
+//! What flows *again* goes to windows and not to outputs: the rows of records that were read before, and the results of
+//! windows that were over before (a later window may be made of them). Read next: [`super::Executor::push_decoded`].
+
+use super::{ExecuteError, Executor};
+use crate::plan::{Operator, StepInput, TimeSource};
+use crate::time_policy::EARLY_MS;
+
+impl Executor {
+    /// Says what was handed on before: all windows that were over at `watermark`, and by source and shard the rows of records
+    /// before an offset.
+    pub(crate) fn resume(&mut self, watermark: i64, handed: Vec<Vec<u64>>) {
+        self.emitted = watermark;
+        for (source, handed) in self.sources.iter_mut().zip(handed) {
+            source.handed = handed;
+        }
+    }
+
+    /// Begins the windows that were not over before, which nothing is known of. Gives by source the arrival from which on
+    /// records are needed for them; `None` where no window needs any.
+    pub(crate) fn begin_windows(&mut self) -> Vec<Option<i64>> {
+        // By step: the time behind which windows need its rows; of what is handed on only the rows of windows count.
+        let mut needed = vec![None; self.program.steps.len()];
+        let mut sources = vec![None; self.sources.len()];
+        for step in (0..self.program.steps.len()).rev() {
+            let behind = match (&self.program.steps[step].operator, &mut self.windows[step]) {
+                (Operator::WindowAggregate(_), Some(windows)) => {
+                    let rows = needed[step].map_or(self.emitted, |behind: i64| behind.min(self.emitted));
+                    Some(windows.begin_behind(rows))
+                }
+                // A time that is computed may be any.
+                (Operator::Project { rowtime: Some(_), .. }, _) => needed[step].map(|_| i64::MIN),
+                _ => needed[step],
+            };
+            for input in &self.program.steps[step].inputs {
+                let place = match input {
+                    StepInput::Source(source) => &mut sources[*source],
+                    StepInput::Step(step) => &mut needed[*step],
+                };
+                *place = earliest(*place, behind);
+            }
+        }
+        // An event may be ahead of its arrival, by so much.
+        let arrival = |(index, behind): (usize, Option<i64>)| match self.program.sources[index].time {
+            TimeSource::Event(_) => behind.map(|behind| behind.saturating_sub(EARLY_MS)),
+            TimeSource::Arrival => behind,
+        };
+        sources.into_iter().enumerate().map(arrival).collect()
+    }
+
+    /// Lets something flow that was handed on before, if it was: it is neither handed on nor counted nor told again.
+    pub(super) fn again(
+        &mut self,
+        again: bool,
+        flow: impl FnOnce(&mut Self) -> Result<(), ExecuteError>,
+    ) -> Result<(), ExecuteError> {
+        if !again {
+            return flow(self);
+        }
+        let (counts, errors) = (self.counts, self.produced.errors.len());
+        self.again = true;
+        let flowed = flow(self);
+        self.again = false;
+        self.counts = counts;
+        self.produced.errors.truncate(errors);
+        flowed
+    }
+}
+
+fn earliest(left: Option<i64>, right: Option<i64>) -> Option<i64> {
+    match (left, right) {
+        (Some(left), Some(right)) => Some(left.min(right)),
+        (one, other) => one.or(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use millstream_catalog::{ColumnDefinition, ColumnType, EventOrder, OrderPolicy, QueryDialect, RecordFormat};
+    use millstream_types::{EncodedRecords, RecordBatch};
+
+    use super::super::Produced;
+    use super::*;
+    use crate::dialect::{InputSchema, plan};
+
+    const BEGIN: i64 = 1_772_600_767_000;
+    const PLANS: [&str; 4] = [
+        "SELECT g, SUM(n) AS n INTO sums FROM i GROUP BY g, TumblingWindow(second, 7); SELECT n INTO singles FROM i",
+        "SELECT g, SUM(n) AS n INTO sums FROM i TIMESTAMP BY t GROUP BY g, HoppingWindow(second, 12, 4)",
+        "WITH a AS (SELECT g, SUM(n) AS n FROM i TIMESTAMP BY t WHERE n > 1 GROUP BY g, TumblingWindow(second, 5)),
+         b AS (SELECT g, n + 0 AS n FROM a) SELECT SUM(n) AS n INTO sums FROM b GROUP BY TumblingWindow(second, 20);
+         SELECT g, n INTO parts FROM b; SELECT n, g INTO singles FROM i TIMESTAMP BY t",
+        "WITH a AS (SELECT g, n FROM i UNION SELECT g, 1 AS n FROM i)
+         SELECT g, SUM(n) AS n INTO sums FROM a GROUP BY g, TumblingWindow(second, 3)",
+    ];
+
+    fn executor(sql: &str, policy: OrderPolicy) -> Executor {
+        let types = [("g", ColumnType::Text), ("n", ColumnType::BigInt), ("t", ColumnType::Timestamp)];
+        let column = |(name, column_type): (&str, ColumnType)| ColumnDefinition {
+            name: name.into(),
+            column_type,
+            mapping: None,
+            declared: None,
+        };
+        let columns = Some(types.map(column).to_vec());
+        let input = InputSchema { name: "i".into(), columns, hub: false };
+        let program = plan(QueryDialect::StreamAnalytics, sql, &[input]).unwrap();
+        let order = EventOrder { late_tolerance_ms: 3_000, out_of_order_tolerance_ms: 2_000, policy };
+        Executor::new(program, order, &[RecordFormat::Json], &[2])
+    }
+
+    /// Numbers that are the same in each run.
+    struct Random(u64);
+
+    impl Random {
+        fn below(&mut self, bound: u64) -> u64 {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            self.0 % bound
+        }
+    }
+
+    /// Two shards' batches in the order of their arrival; events are early, late and out of order.
+    fn batches(random: &mut Random) -> Vec<(usize, RecordBatch)> {
+        let (mut time, mut offsets, mut made) = (BEGIN, [0, 0], Vec::new());
+        for _ in 0..60 {
+            time += random.below(2_000) as i64;
+            let shard = random.below(2) as usize;
+            let mut records = EncodedRecords::default();
+            for _ in 0..=random.below(3) {
+                let event = time - 6_000 + random.below(8_000) as i64;
+                let event = millstream_types::time::rfc3339(event);
+                let (group, number) = (random.below(2), random.below(9));
+                records.push(b"", b"", format!(r#"{{"g":"{group}","n":{number},"t":"{event}"}}"#).as_bytes());
+            }
+            let (bytes, count) = records.freeze();
+            made.push((shard, RecordBatch { base_offset: offsets[shard], count, append_time: time, bytes }));
+            offsets[shard] += u64::from(count);
+        }
+        made
+    }
+
+    fn note(produced: &Produced, rows: &mut BTreeMap<String, u32>) {
+        for (output, batch) in &produced.rows {
+            for (row, time) in super::super::rowtimes(batch).iter().enumerate() {
+                let shown = format!("{:?}", batch.slice(row, 1).columns());
+                *rows.entry(format!("{output} {time} {shown}")).or_default() += 1;
+            }
+        }
+    }
+
+    /// Lets batches flow; the log is known to be complete up to each of them.
+    fn run(
+        executor: &mut Executor,
+        batches: &[(usize, RecordBatch)],
+        from: impl Fn(&RecordBatch) -> bool,
+        rows: &mut BTreeMap<String, u32>,
+    ) {
+        for (shard, batch) in batches.iter().filter(|(_, batch)| from(batch)) {
+            note(&executor.push(0, *shard, batch, 0).unwrap(), rows);
+            for shard in 0..2 {
+                executor.caught_up(0, shard, batch.append_time);
+            }
+            note(&executor.advance(None).unwrap(), rows);
+        }
+    }
+
+    #[test]
+    fn a_plan_that_takes_over_gives_what_one_alone_gives() {
+        let mut random = Random(88_172_645_463_325_252);
+        for round in 0..200 {
+            let batches = batches(&mut random);
+            let sql = PLANS[round % PLANS.len()];
+            let policy = if round % 3 == 0 { OrderPolicy::Drop } else { OrderPolicy::Adjust };
+            let (mut alone, mut expected) = (executor(sql, policy), BTreeMap::new());
+            run(&mut alone, &batches, |_| true, &mut expected);
+            note(&alone.advance(Some(i64::MAX)).unwrap(), &mut expected);
+
+            // Taken over once, and again while that still reads what was read before.
+            let (cut, again) = (random.below(60) as usize, random.below(60) as usize);
+            let (mut first, mut found) = (executor(sql, policy), BTreeMap::new());
+            run(&mut first, &batches[..cut], |_| true, &mut found);
+            let handed = |shard| {
+                let last = batches[..cut].iter().rfind(|(of, _)| *of == shard);
+                last.map_or(0, |(_, batch)| batch.next_offset())
+            };
+            let handed = vec![vec![handed(0), handed(1)]];
+            let (mut emitted, mut executor_now) = (first.watermark(), executor(sql, policy));
+            for stop in [again.min(cut), batches.len()] {
+                executor_now = executor(sql, policy);
+                executor_now.resume(emitted, handed.clone());
+                let needed = executor_now.begin_windows()[0].unwrap();
+                run(&mut executor_now, &batches[..stop], |batch| batch.append_time >= needed, &mut found);
+                emitted = emitted.max(executor_now.watermark());
+            }
+            note(&executor_now.advance(Some(i64::MAX)).unwrap(), &mut found);
+            assert_eq!(found, expected, "round {round}, cut at {cut}, again at {again}: {sql}");
+        }
+    }
+}

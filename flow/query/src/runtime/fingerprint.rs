@@ -1,0 +1,29 @@
+//! Tells whether kept state is of the plan that runs: the text without comments and blanks, what was planned from it, the
+//! inputs with their columns and formats, their shards, the tolerances, and the form of state itself.
+
+use std::hash::BuildHasher as _;
+
+use millstream_catalog::QueryDefinition;
+
+use super::binding::Binding;
+use crate::dialect::words;
+use crate::executor::SNAPSHOT_VERSION;
+
+/// The same for the same plan. Plans that only look different may differ, which costs reading open windows again.
+pub(super) fn of_plan(binding: &Binding, definition: &QueryDefinition) -> u64 {
+    let QueryDefinition { dialect, sql, event_order, .. } = definition;
+    let inputs: Vec<_> = binding.inputs.iter().map(|input| (&input.name, &input.stream, &input.format)).collect();
+    let shards: Vec<_> =
+        binding.streams.iter().map(|stream| stream.shards.iter().map(|shard| shard.log).collect::<Vec<_>>()).collect();
+    let words = words(*dialect, sql);
+    hash(&format!("{:?}", (SNAPSHOT_VERSION, words, &binding.program, inputs, shards, event_order)))
+}
+
+/// What checkpoints of the first version keep instead.
+pub(super) fn of_text(sql: &str) -> u64 {
+    hash(sql)
+}
+
+fn hash(text: &str) -> u64 {
+    foldhash::fast::FixedState::with_seed(0).hash_one(text)
+}

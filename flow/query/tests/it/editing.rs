@@ -1,0 +1,149 @@
+//! Queries that are edited, or taken over by another binary, while windows are open: nothing is lost, nothing is there twice.
+
+use std::ops::Bound;
+
+use millstream_catalog::{ColumnType, OutputTarget};
+use millstream_query::NewQuery;
+use millstream_storage::{Keyspace, Transaction};
+use serde_json::{Value, json};
+
+use crate::delivery::{Life, World, output, query, until};
+
+/// Windows end at seconds 0, 10, 20, …; the world begins at second 7.
+const SECOND: i64 = 1_000;
+
+const SUMS: &str = "SELECT SUM(n) AS n INTO out FROM src GROUP BY TumblingWindow(second, 10)";
+
+fn job(sql: &str) -> NewQuery {
+    NewQuery { sql: sql.to_owned(), ..query(vec![output("out", OutputTarget::Keep)]) }
+}
+
+async fn define(life: &Life, sql: &str) {
+    life.define(vec![output("out", OutputTarget::Keep)]).await;
+    life.queries.update(job(sql)).await.unwrap();
+}
+
+/// Puts rows and waits until the query has them.
+async fn put(life: &Life, numbers: &[u64]) {
+    let before = life.queries.status("q").counts.rows_in;
+    life.put_rows(numbers.iter().map(|number| json!({"symbol": "A", "n": number})).collect()).await;
+    let expected = before + numbers.len() as u64;
+    until("rows are read", || life.queries.status("q").counts.rows_in == expected).await;
+    // What was read is kept, too.
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+}
+
+/// The column `n` of the rows that the query gave since it last began.
+fn found(life: &Life, name: &str) -> Vec<f64> {
+    let rows = life.queries.recent_rows("q").into_iter().filter(|row| row.output == name);
+    rows.map(|row| serde_json::from_slice::<Value>(&row.data).unwrap()["n"].as_f64().unwrap()).collect()
+}
+
+async fn until_found(life: &Life, expected: &[f64]) {
+    until("a window's row", || found(life, "out").len() >= expected.len()).await;
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    assert_eq!(found(life, "out"), expected);
+    let told = life.queries.recent_errors("q");
+    assert!(told.is_empty() && life.queries.status("q").last_error.is_none(), "{told:?}");
+}
+
+#[test]
+fn the_open_window_is_whole_whatever_is_edited() {
+    let mut wider = job(SUMS);
+    wider.inputs[0].columns[1].column_type = ColumnType::Double;
+    let mut patient = job(SUMS);
+    patient.event_order.late_tolerance_ms = 60 * SECOND;
+    let longer = SUMS.replace("second, 10", "second, 30");
+    let hopping = SUMS.replace("TumblingWindow(second, 10)", "HoppingWindow(second, 20, 10)");
+    for (edited, expected) in [
+        (job(&format!("-- why\n{}", SUMS.replace(' ', "  "))), vec![13.0]),
+        (job(&SUMS.replace("SUM(n)", "SUM(n * 10)")), vec![130.0]),
+        (wider, vec![13.0]),
+        (patient, vec![13.0]),
+        // The window that ended before the edit is part of the new plan's.
+        (job(&longer), vec![18.0]),
+        (job(&hopping), vec![18.0, 13.0]),
+    ] {
+        let world = World::new();
+        world.life(async |life| {
+            define(life, SUMS).await;
+            put(life, &[5]).await;
+            world.clock.advance(5 * SECOND);
+            until_found(life, &[5.0]).await;
+            put(life, &[1, 2]).await;
+            life.queries.update(edited.clone()).await.unwrap();
+            put(life, &[10]).await;
+            world.clock.advance(30 * SECOND);
+            until_found(life, &expected).await;
+        });
+    }
+}
+
+#[test]
+fn rows_that_pass_through_are_not_there_twice_and_not_missing() {
+    let world = World::new();
+    let both = format!("{SUMS}; SELECT n INTO singles FROM src");
+    world.life(async |life| {
+        define(life, &both).await;
+        put(life, &[1, 2]).await;
+        assert_eq!(found(life, "singles"), [1.0, 2.0]);
+        life.queries.stop_query("q").await.unwrap();
+        life.put_rows(vec![json!({"symbol": "A", "n": 3})]).await;
+        life.queries.update(job(&both.replace("SUM(n)", "SUM(n) * 10"))).await.unwrap();
+        life.queries.start_query("q", None).await.unwrap();
+        life.put_rows(vec![json!({"symbol": "A", "n": 10})]).await;
+        until("rows are read", || found(life, "singles") == [3.0, 10.0]).await;
+        world.clock.advance(10 * SECOND);
+        until_found(life, &[160.0]).await;
+    });
+}
+
+#[test]
+fn windows_over_windows_that_were_over_are_whole() {
+    let world = World::new();
+    let nested = "WITH sums AS (SELECT SUM(n) AS n FROM src GROUP BY TumblingWindow(second, 10))
+        SELECT SUM(n) AS n INTO out FROM sums GROUP BY TumblingWindow(minute, 1);
+        SELECT n INTO parts FROM sums";
+    world.life(async |life| {
+        define(life, nested).await;
+        put(life, &[5]).await;
+        world.clock.advance(5 * SECOND);
+        until("the inner window is over", || found(life, "parts") == [5.0]).await;
+        put(life, &[1]).await;
+        life.queries
+            .update(job(&nested.replace("SELECT SUM(n) AS n INTO", "SELECT SUM(n * 10) AS n INTO")))
+            .await
+            .unwrap();
+        put(life, &[2]).await;
+        world.clock.advance(60 * SECOND);
+        until_found(life, &[80.0]).await;
+        assert_eq!(found(life, "parts"), [3.0], "what was handed on before is not again");
+    });
+}
+
+#[test]
+fn an_edit_that_a_crash_cuts_off_and_another_binarys_checkpoint_lose_nothing() {
+    let world = World::new();
+    world.life(async |life| {
+        define(life, SUMS).await;
+        put(life, &[1, 2]).await;
+        life.queries.update(job(&SUMS.replace("SUM(n)", "SUM(n) * 10"))).await.unwrap();
+    });
+    let keyspace = Keyspace::new("query/checkpoint");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let all = (Bound::Unbounded, Bound::Unbounded);
+    let kept = world.storage.scan(&keyspace, all, false, usize::MAX).unwrap();
+    let (key, checkpoint) = kept.into_iter().find(|(key, _)| key[..] == *b"q").unwrap();
+    let mut checkpoint = checkpoint.to_vec();
+    // A later version of another plan: its state means nothing here.
+    checkpoint[0] += 1;
+    checkpoint[1] ^= 1;
+    let mut transaction = Transaction::new();
+    transaction.put(&keyspace, key.to_vec(), checkpoint);
+    runtime.block_on(world.storage.commit(transaction)).unwrap();
+    world.life(async |life| {
+        put(life, &[10]).await;
+        world.clock.advance(20 * SECOND);
+        until_found(life, &[130.0]).await;
+    });
+}

@@ -126,16 +126,23 @@ class Webhook:
                 return 200, json.dumps({"validationResponse": code} if self.consent else {}).encode()
             events = body if isinstance(body, list) else [body]
             first = events[0]
-            self.times[first["id"]] = self.times.get(first["id"], 0) + 1
-            status = self.answer(first, self.times[first["id"]])
+            # Events of publishers' own form may have no id.
+            number = first.get("id")
+            self.times[number] = self.times.get(number, 0) + 1
+            status = self.answer(first, self.times[number])
             self.deliveries.append((status, dict(headers), body))
             return status, b""
 
-    def taken(self):
-        """Ids of the events that were taken."""
+    @property
+    def events(self):
+        """The events that were taken."""
         with self.lock:
             bodies = [body for status, _, body in self.deliveries if status < 300]
-        return [event["id"] for body in bodies for event in (body if isinstance(body, list) else [body])]
+        return [event for body in bodies for event in (body if isinstance(body, list) else [body])]
+
+    def taken(self):
+        """Ids of the events that were taken."""
+        return [event["id"] for event in self.events]
 
     def close(self):
         self.server.shutdown()

@@ -55,7 +55,7 @@ impl Usage {
     }
 }
 
-/// Prints one line of a run.
+/// Prints one line of a run; `used` is what the process that did the work had used before and after.
 pub fn print(
     name: &str,
     records: u64,
@@ -67,7 +67,7 @@ pub fn print(
     let seconds = took.as_secs_f64();
     let milliseconds = |quantile: f64| latencies.value_at_quantile(quantile) as f64 / 1_000.0;
     print!(
-        "{name:<44} {:>11.0} /s {:>8.1} MB/s   p50 {:>8.2} ms  p99 {:>8.2} ms  p999 {:>8.2} ms",
+        "{name:<44} {:>11.0} /s {:>8.1} MB/s   p50 {:>8.3} ms  p99 {:>8.3} ms  p999 {:>8.3} ms",
         records as f64 / seconds,
         bytes as f64 / seconds / 1e6,
         milliseconds(0.50),
@@ -76,7 +76,7 @@ pub fn print(
     );
     if let Some((before, after)) = used {
         let cpu = (after.cpu - before.cpu).as_secs_f64();
-        print!("   server CPU {:.2} µs each, peak {} MiB", cpu * 1e6 / records.max(1) as f64, after.peak_kib / 1024);
+        print!("   CPU {:.2} µs each, peak {} MiB", cpu * 1e6 / records.max(1) as f64, after.peak_kib / 1024);
     }
     println!();
 }

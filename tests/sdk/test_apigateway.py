@@ -114,6 +114,17 @@ def test_an_api_is_made_listed_and_removed(apigateway):
     assert error(apigateway.get_rest_api, restApiId=made["id"]) == ("NotFoundException", 404)
 
 
+def test_what_would_close_an_api_is_not_ignored(apigateway):
+    for asked in ({"policy": "{}"}, {"disableExecuteApiEndpoint": True}, {"endpointConfiguration": {"types": ["PRIVATE"]}},
+                  {"binaryMediaTypes": ["image/png"]}, {"minimumCompressionSize": 0}, {"cloneFrom": "zzz"}):
+        with pytest.raises(ClientError) as refused:
+            apigateway.create_rest_api(name="closed", **asked)
+        assert refused.value.response["Error"]["Code"] == "BadRequestException"
+        assert next(iter(asked)) in refused.value.response["Error"]["Message"]
+    made = apigateway.create_rest_api(name="open", endpointConfiguration={"types": ["REGIONAL"]}, disableExecuteApiEndpoint=False)
+    apigateway.delete_rest_api(restApiId=made["id"])
+
+
 def test_control_errors_are_the_services(apigateway, api):
     assert error(apigateway.create_deployment, restApiId=api.id, stageName="prod") == ("BadRequestException", 400)
     assert error(apigateway.create_resource, restApiId=api.id, parentId="nothing", pathPart="a") == ("NotFoundException", 404)

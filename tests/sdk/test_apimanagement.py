@@ -203,6 +203,26 @@ def test_what_policies_make_of_requests_and_answers(service, topic):
     assert down.status == 500 and down.headers["X-Error"] == down.headers["x-ms-request-id"]
 
 
+def test_policies_under_conditions(service, topic):
+    service.api("shop", topic, operations=[("GET", "/*"), ("POST", "/*")], subscriptionRequired=False, policy="""<base /><choose>
+        <when condition='@(context.Request.Method == "POST" &amp;&amp; !context.Request.Headers.ContainsKey("X-Let"))'>
+            <return-response><set-status code="403" /><set-body>no</set-body></return-response></when>
+        <when condition='@(context.Request.Url.Query.GetValueOrDefault("way","") == "other")'>
+            <rewrite-uri template="/other" copy-unmatched-params="false" /></when>
+        <otherwise><set-header name="X-Way"><value>usual</value></set-header></otherwise></choose>""")
+    refused = service.call("POST", "/shop/a", "body")
+    assert (refused.status, refused.text) == (403, "no")
+    assert service.call("POST", "/shop/a", "body", X_Let="1").json()["headers"]["x-way"] == "usual"
+    other = service.call("GET", "/shop/a?way=other").json()
+    assert other["path"] == "/other" and "x-way" not in other["headers"]
+    for inbound, said in [
+        ("<choose><when condition='@(context.Variables)' /></choose>", "not supported by this node from `context.Variables`"),
+        ("<choose><when condition='true'><base /></when></choose>", "not supported by this node in 'choose'"),
+    ]:
+        error = service.policy("/apis/shop", inbound, expect=(400,))["error"]
+        assert said in error["details"][0]["message"], error
+
+
 def test_pages_of_other_origins_may_call_when_they_are_allowed(service, topic):
     service.api("shop", topic, policy="""<cors><allowed-origins><origin>http://page</origin></allowed-origins>
         <allowed-methods preflight-result-max-age="60"><method>GET</method></allowed-methods>

@@ -13,7 +13,7 @@ import requests
 from azure.core import MatchConditions
 from azure.core.exceptions import (ClientAuthenticationError, HttpResponseError, ResourceExistsError,
                                    ResourceModifiedError, ResourceNotFoundError)
-from azure.storage.blob import (AccountSasPermissions, BlobBlock, BlobClient, BlobSasPermissions, BlobServiceClient,
+from azure.storage.blob import (AccountSasPermissions, BlobBlock, BlobClient, BlobLeaseClient, BlobSasPermissions, BlobServiceClient,
                                 ContainerClient, ContainerSasPermissions, ContentSettings, ResourceTypes,
                                 generate_account_sas, generate_blob_sas, generate_container_sas)
 
@@ -201,6 +201,58 @@ def test_copies(server, container):
     assert error(copy.start_copy_from_url, elsewhere) == (400, "UnsupportedHeader")
 
 
+def test_leases(container):
+    blob = container.get_blob_client("leased")
+    first = blob.upload_blob(b"1")
+    lease = blob.acquire_lease(15)
+    found = blob.get_blob_properties()
+    assert found.etag == first["etag"]
+    assert (found.lease.status, found.lease.state, found.lease.duration) == ("locked", "leased", "fixed")
+    assert error(blob.acquire_lease) == (409, "LeaseAlreadyPresent")
+    for change in [lambda **named: blob.upload_blob(b"2", overwrite=True, **named), blob.delete_blob,
+                   lambda **named: blob.set_blob_metadata({"a": "b"}, **named),
+                   lambda **named: blob.stage_block("a", b"1", **named)]:
+        assert error(change) == (412, "LeaseIdMissing")
+        assert error(change, lease=str(uuid.uuid4())) == (412, "LeaseIdMismatchWithBlobOperation")
+    blob.upload_blob(b"2", overwrite=True, lease=lease)
+    lease.renew()
+    known, new = lease.id, str(uuid.uuid4())
+    lease.change(new)
+    assert lease.id == new != known
+    assert next(container.list_blobs()).lease.state == "leased"
+    assert error(blob.download_blob, lease=known) == (412, "LeaseIdMismatchWithBlobOperation")
+    assert blob.download_blob(lease=lease).readall() == b"2"
+    assert 1 <= lease.break_lease() <= 15
+    assert blob.get_blob_properties().lease.state == "breaking"
+    assert error(lease.renew) == (409, "LeaseIsBrokenAndCannotBeRenewed")
+    assert lease.break_lease(0) == 0
+    blob.upload_blob(b"3", overwrite=True)
+    forever = blob.acquire_lease()
+    assert blob.get_blob_properties().lease.duration == "infinite"
+    forever.release()
+    assert blob.get_blob_properties().lease.state == "available"
+    again = BlobLeaseClient(blob, lease_id=str(uuid.uuid4()))
+    assert error(again.renew) == (409, "LeaseIdMismatchWithLeaseOperation")
+    assert error(blob.acquire_lease, 10) == (400, "InvalidHeaderValue")
+    assert error(container.acquire_lease) == (400, "UnsupportedQueryParameter")
+
+
+def test_tags(container):
+    blob = container.get_blob_client("tagged")
+    made = blob.upload_blob(b"1", tags={"project": "a b", "n": "1"})
+    assert blob.get_blob_tags() == {"project": "a b", "n": "1"}
+    assert blob.get_blob_properties().tag_count == 2
+    blob.set_blob_tags({"only": "this"})
+    assert blob.get_blob_tags() == {"only": "this"} and blob.get_blob_properties().etag == made["etag"]
+    assert next(container.list_blobs(include=["tags"])).tags == {"only": "this"}
+    assert error(blob.set_blob_tags, {str(n): "x" for n in range(11)}) == (400, "InvalidTag")
+    assert error(blob.set_blob_tags, {"a": "#"}) == (400, "InvalidTag")
+    lease = blob.acquire_lease()
+    assert error(blob.set_blob_tags, {"a": "b"}) == (412, "LeaseIdMissing")
+    blob.set_blob_tags({}, lease=lease)
+    assert blob.get_blob_tags() == {}
+
+
 def sas_of(container, name, **options):
     options = {"permission": BlobSasPermissions(read=True), "expiry": in_an_hour(), **options}
     return generate_blob_sas(ACCOUNT, container.container_name, name, account_key=KEY, **options)
@@ -288,13 +340,10 @@ def test_keys_are_checked(server, container):
 def test_what_is_not_served_is_named(service, container):
     blob = container.upload_blob("b", b"1")
     unsupported = (400, "UnsupportedQueryParameter")
-    assert error(blob.acquire_lease) == unsupported
     assert error(blob.create_snapshot) == unsupported
-    assert error(blob.set_blob_tags, {"a": "b"}) == unsupported
     assert error(blob.set_standard_blob_tier, "Cool") == unsupported
     assert error(blob.undelete_blob) == unsupported
     assert error(container.get_blob_client("p").create_page_blob, 512) == (400, "UnsupportedHeader")
-    assert error(container.upload_blob, "t", b"1", tags={"a": "b"}) == (400, "UnsupportedHeader")
     assert error(container.upload_blob, "b/c", b"1", kind=ResourceExistsError) == (409, "ResourceTypeMismatch")
     assert service.get_service_properties()["cors"] == []
     assert service.get_account_information()["account_kind"] == "StorageV2"

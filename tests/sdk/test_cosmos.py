@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import datetime
+import time
 import uuid
 
 import pytest
@@ -240,17 +242,82 @@ def test_errors_name_what_is_wrong(client, database, orders):
     refused(error, 413, "too large")
     assert len(orders.upsert_item(order(1, text="x" * (2_000_000)))["text"]) == 2_000_000
     with pytest.raises(CosmosHttpResponseError) as error:
-        database.create_container("ttl", partition_key=PartitionKey(path="/user"), default_ttl=5)
-    refused(error, 400, "Times to live")
+        database.create_container("ttl", partition_key=PartitionKey(path="/user"), default_ttl=0)
+    refused(error, 400, "time to live")
     with pytest.raises(CosmosHttpResponseError) as error:
-        list(orders.query_items_change_feed())
-    refused(error, 400, "Change feeds")
+        list(orders.query_items_change_feed(mode="AllVersionsAndDeletes"))
+    refused(error, 400, "Change feeds of all versions")
     with pytest.raises(CosmosHttpResponseError) as error:
         orders.scripts.create_stored_procedure({"id": "p", "body": "function () {}"})
     refused(error, 400, "Stored procedures")
     with pytest.raises(CosmosHttpResponseError) as error:
         orders.get_throughput()
     refused(error, 400, "serverless")
+
+
+def test_items_end_when_their_time_is_over(database):
+    brief = database.create_container("brief", partition_key=PartitionKey(path="/user"), default_ttl=2)
+    assert brief.read()["defaultTtl"] == 2
+    brief.create_item(order(1))
+    brief.create_item(order(2, ttl=-1))
+    brief.create_item(order(3, ttl=600))
+    with pytest.raises(CosmosHttpResponseError) as error:
+        brief.create_item(order(4, ttl=0))
+    refused(error, 400, "time to live")
+    deadline = time.monotonic() + 30
+    while len(all_of(brief, "SELECT * FROM c")) == 3 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert sorted(item["id"] for item in brief.read_all_items()) == ["2", "3"]
+    with pytest.raises(CosmosResourceNotFoundError):
+        brief.read_item("1", partition_key="ann")
+    brief.create_item(order(1))
+    changed = database.replace_container("brief", partition_key=PartitionKey(path="/user"), default_ttl=None)
+    assert "defaultTtl" not in changed.read()
+
+
+def test_the_feed_of_changes(database, orders):
+    def changes(**options):
+        found = [(item["id"], item["total"]) for item in orders.query_items_change_feed(**options)]
+        # Where the client says that the continuation is.
+        return found, orders.client_connection.last_response_headers["etag"]
+
+    now, at_now = changes(start_time="Now")
+    assert now == []
+    for number in range(5):
+        orders.create_item(order(number))
+    orders.upsert_item({**order(1), "total": 11})
+    orders.delete_item("2", partition_key="ann")
+    everything = [("0", 0), ("3", 3), ("4", 4), ("1", 11)]
+    seen, behind = changes(start_time="Beginning")
+    assert seen == everything
+    assert changes(continuation=at_now)[0] == everything
+    assert changes(continuation=behind)[0] == []
+    time.sleep(1.1)
+    later = datetime.datetime.now(datetime.timezone.utc)
+    orders.create_item(order(7, user="bob"))
+    assert changes(continuation=behind)[0] == [("7", 7)]
+    assert changes(start_time=later)[0] == [("7", 7)]
+    assert changes(start_time="Beginning", partition_key="bob")[0] == [("7", 7)]
+    assert changes(start_time="Beginning", partition_key="nobody")[0] == []
+    [whole] = orders.read_feed_ranges()
+    assert changes(start_time="Beginning", feed_range=whole)[0] == everything + [("7", 7)]
+    bob = orders.feed_range_from_partition_key("bob")
+    assert changes(start_time="Beginning", feed_range=bob)[0] == [("7", 7)]
+    pages = orders.query_items_change_feed(start_time="Beginning", max_item_count=2).by_page()
+    assert [item["id"] for item in next(pages)] == ["0", "1"]
+    assert [[item["id"] for item in page] for page in pages] == [["3", "4"], ["1", "7"]]
+    # Parts of the keys are read by queries, too.
+    assert [item["id"] for item in orders.query_items("SELECT * FROM c", feed_range=bob)] == ["7"]
+
+
+def test_changes_are_told_behind_a_crash(node, database, orders):
+    orders.create_item(order(1))
+    list(orders.query_items_change_feed(start_time="Beginning"))
+    behind = orders.client_connection.last_response_headers["etag"]
+    orders.create_item(order(2))
+    node.kill()
+    node.start()
+    assert [item["id"] for item in orders.query_items_change_feed(continuation=behind)] == ["2"]
 
 
 def test_another_key_is_refused(node):

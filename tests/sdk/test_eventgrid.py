@@ -26,6 +26,7 @@ from azure.storage.blob import BlobServiceClient
 
 from conftest import Node, ROOT
 from peers import Webhook, blob_connection_string
+from test_eventhubs import receive, resource
 
 MANAGEMENT = "/subscriptions/0000/resourceGroups/tests/providers/Microsoft.EventGrid/topics"
 NODE_MODULES = [pathlib.Path(path) for path in os.environ.get("MILLSTREAM_TEST_NODE_MODULES", "").split(":") if path] + [
@@ -290,6 +291,55 @@ def test_what_is_given_up_becomes_a_dead_letter(node, receivers):
     [letter] = json.loads(container.download_blob(name).readall())
     assert letter["id"] == "e1" and letter["deadLetterReason"] == letter["lastDeliveryOutcome"] == "BadRequest"
     assert letter["deliveryAttempts"] == 1 and letter["data"] == {"number": 1}
+
+
+def test_publishers_may_have_a_form_of_their_own(node, receivers):
+    name = f"topic-{uuid.uuid4().hex[:8]}"
+    mapping = {"inputSchemaMappingType": "Json", "properties": {
+        "id": {"sourceField": "key"}, "eventType": {"sourceField": "kind", "defaultValue": "Unknown"},
+        "subject": {"sourceField": "about", "defaultValue": "things"}, "dataVersion": {"defaultValue": "1.0"}}}
+    made = {"location": "westus2", "properties": {"inputSchema": "CustomEventSchema", "inputSchemaMapping": mapping}}
+    status, topic = manage(node, "PUT", f"/{name}", made)
+    assert status == 201 and topic["properties"]["inputSchema"] == "CustomEventSchema", topic
+    assert topic["properties"]["inputSchemaMapping"]["properties"]["id"] == {"sourceField": "key"}
+    as_sent, mapped, cloud = receivers(), receivers(), receivers()
+    for number, (receiver, schema) in enumerate([(as_sent, None), (mapped, "EventGridSchema"), (cloud, "CloudEventSchemaV1_0")]):
+        wanted = {"eventDeliverySchema": schema} if schema else {}
+        status, answer = manage(node, "PUT", f"/{name}/eventSubscriptions/sub-{number}", {"properties": {
+            "destination": {"endpointType": "WebHook", "properties": {"endpointUrl": receiver.url}},
+            "filter": {"includedEventTypes": ["Made", "Unknown"]}, **wanted}})
+        assert status == 201 and answer["properties"]["eventDeliverySchema"] == (schema or "CustomInputSchema"), answer
+    key = manage(node, "POST", f"/{name}/listKeys")[1]["key1"]
+    sent = [{"key": "k1", "kind": "Made", "about": "orders/1", "more": [1]}, {"other": 2}, {"kind": "Unwanted"}]
+    with EventGridPublisherClient(topic["properties"]["endpoint"], AzureKeyCredential(key), retry_total=0) as client:
+        client.send(sent)
+    wait = lambda receiver: until(lambda: len(receiver.events) >= 2) and receiver.events
+    assert sorted(wait(as_sent), key=str) == sorted(sent[:2], key=str)
+    first, second = sorted(wait(mapped), key=lambda event: event["subject"])
+    assert (first["id"], first["eventType"], first["subject"], first["data"]) == ("k1", "Made", "orders/1", sent[0])
+    assert first["topic"] == f"{MANAGEMENT}/{name}" and first["dataVersion"] == "1.0" and first["eventTime"]
+    assert (second["eventType"], second["subject"], second["data"]) == ("Unknown", "things", sent[1]) and second["id"]
+    assert {event["type"] for event in wait(cloud)} == {"Made", "Unknown"}
+    wrong = {"location": "westus2", "properties": {"inputSchema": "CustomEventSchema"}}
+    assert manage(node, "PUT", f"/{name}-2", wrong)[1]["error"]["code"] == "InvalidRequest"
+
+
+def test_records_of_a_hub_have_the_attributes_that_were_asked_for(node):
+    resource(node, "/default/eventhubs/attributed", "PUT", {"properties": {"partitionCount": 1}})
+    topic = Topic(node)
+    hub = "/subscriptions/0/resourceGroups/g/providers/Microsoft.EventHub/namespaces/default/eventhubs/attributed"
+    static = {"name": "kind", "type": "Static", "properties": {"value": "order", "isSecret": False}}
+    dynamic = {"name": "number", "type": "Dynamic", "properties": {"sourceField": "data.number"}}
+    key = {"name": "PartitionKey", "type": "Dynamic", "properties": {"sourceField": "subject"}}
+    mappings = {"deliveryAttributeMappings": [static, dynamic, key]}
+    topic.subscribe("hub", {"endpointType": "EventHub", "properties": {"resourceId": hub, **mappings}})
+    topic.client().send([event(7, subject="orders/7")])
+    [(_, found)] = receive(node, "attributed", 1)
+    assert {name.decode(): value.decode() for name, value in found.properties.items()} == {"kind": "order", "number": "7"}
+    assert found.partition_key == b"orders/7"
+    queue = {"endpointType": "StorageQueue", "properties": {"resourceId": "/x/storageAccounts/a", "queueName": "q", **mappings}}
+    refused = topic.subscribe("queue", queue, expected=400)
+    assert refused["error"]["code"] == "NotSupported"
 
 
 def test_one_dead_subscriber_delays_nobody(node, receivers):

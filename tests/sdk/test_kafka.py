@@ -11,6 +11,7 @@ import uuid
 
 import boto3
 import pytest
+import requests
 from azure.eventhub import EventData, EventHubConsumerClient, EventHubProducerClient
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic
@@ -370,6 +371,14 @@ def receive(node, hub, count):
     return events[:count]
 
 
+def test_kafka_in_sql_out(node):
+    topic = make(node, "prices")
+    produce(node, topic, plain([b'{"symbol":"MSFT","price":%d}' % price for price in (10, 20, 30)]))
+    sql = "SELECT symbol, price FROM prices WHERE price > 15"
+    rows = [json.loads(row) for row in node.run("query", sql, "--from-start", "--limit", "2", timeout=60).splitlines()]
+    assert rows == [{"symbol": "MSFT", "price": 20}, {"symbol": "MSFT", "price": 30}]
+
+
 class Raw:
     """Requests in bytes of our own, for what no client sends."""
 
@@ -537,6 +546,25 @@ def test_the_development_connection_string_is_let_in(node):
     assert KafkaError._AUTHENTICATION in [error.code() for error in errors]
 
 
+def test_a_namespace_has_topics_and_groups_of_its_own(node):
+    path = "/subscriptions/s/resourceGroups/g/providers/Microsoft.EventHub/namespaces/shop"
+    made = requests.put(node.endpoint + path, json={"location": "here"}, headers={"Authorization": "Bearer any"}, timeout=WAIT)
+    assert made.ok, made.text
+    secret = "Endpoint=sb://shop.localhost/;SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=SAS_KEY_VALUE"
+    shop, topic, group = sasl("$ConnectionString", secret), name("orders"), name("group")
+    admin(node, **shop).create_topics([NewTopic(topic, 1, 1)])[topic].result(WAIT)
+    assert set(admin(node, **shop).list_topics(timeout=WAIT).topics) == {topic}
+    assert topic not in admin(node).list_topics(timeout=WAIT).topics
+    produce(node, topic, plain([b"a"]), **shop)
+    consumer = joined(node, group, [topic], **shop)
+    assert poll(consumer, 1)[0].value() == b"a"
+    consumer.commit(asynchronous=False)
+    consumer.close()
+    groups = [{listed.group_id for listed in admin(node, **settings).list_consumer_groups().result(WAIT).valid}
+              for settings in (shop, {})]
+    assert group in groups[0] and group not in groups[1]
+
+
 def test_rights_are_checked_topic_by_topic():
     node = Node(development=False)
     try:
@@ -558,11 +586,17 @@ def test_rights_are_checked_topic_by_topic():
         assert refused.value.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
         reader = user(node, (key, secret), "reader", ["kinesis:GetRecords", "kinesis:GetShardIterator"], "mine")
         assert consume(node, "mine", 1, **reader)[0].value() == b"a"
+        connected = admin(node, **reader)
+        assert set(connected.list_topics(timeout=WAIT).topics) == {"mine"}
         reports = produce(node, "mine", plain([b"x"]), **reader)
         assert reports[0][0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
         with pytest.raises(KafkaException) as refused:
             admin(node, **reader).delete_topics(["mine"])["mine"].result(WAIT)
         assert refused.value.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
+        iam = root_iam(node, key, secret)
+        iam.delete_access_key(UserName="reader", AccessKeyId=reader["sasl.username"])
+        with pytest.raises(KafkaException):
+            connected.list_topics(timeout=3)
         with pytest.raises(KafkaException):
             admin(node).list_topics(timeout=3)
         raw = Raw(node)
@@ -574,10 +608,14 @@ def test_rights_are_checked_topic_by_topic():
         node.remove()
 
 
+def root_iam(node, key, secret):
+    return boto3.client("iam", endpoint_url=node.endpoint, region_name="us-east-1", aws_access_key_id=key,
+                        aws_secret_access_key=secret)
+
+
 def user(node, root, user, actions, stream):
     """A user who may do something with one stream."""
-    iam = boto3.client("iam", endpoint_url=node.endpoint, region_name="us-east-1", aws_access_key_id=root[0],
-                       aws_secret_access_key=root[1])
+    iam = root_iam(node, *root)
     iam.create_user(UserName=user)
     allowed = {"Effect": "Allow", "Action": actions, "Resource": f"arn:aws:kinesis:*:*:stream/{stream}"}
     iam.put_user_policy(UserName=user, PolicyName="p", PolicyDocument=json.dumps(

@@ -2,6 +2,7 @@
 the node."""
 
 import pytest
+import requests
 from azure.core.exceptions import ClientAuthenticationError, ResourceNotFoundError
 from azure.core.pipeline.policies import HeadersPolicy
 from azure.mgmt.eventgrid import EventGridManagementClient
@@ -89,3 +90,26 @@ def test_a_job_with_its_parts(guarded):
     assert [one.name for one in jobs.inputs.list_by_streaming_job("group", "totals")] == ["trades"]
     assert [one.name for one in jobs.streaming_jobs.list_by_resource_group("group")] == ["totals"]
     jobs.streaming_jobs.begin_delete("group", "totals").result()
+
+
+def test_who_may_not_is_told_so_before_the_body_is_taken(guarded):
+    """A body larger than any that is taken: who is known gets to hear of its size, who is not does not."""
+    provider = "/subscriptions/s/resourceGroups/g/providers"
+    namespace = f"{provider}/Microsoft.EventHub/namespaces/large?api-version=2024-01-01"
+    too_large = b" " * (9 << 20)
+    sas = "SharedAccessSignature sr=x&sig=eA%3D%3D&se=4102444800&skn=RootManageSharedAccessKey"
+    client(EventGridManagementClient, guarded).topics.begin_create_or_update("g", "large", {"location": "l"}).result()
+    for method, path, headers in [
+        ("PUT", namespace, {"Authorization": "Bearer wrong"}),
+        ("PUT", f"{provider}/Microsoft.EventGrid/topics/t?api-version=2022-06-15", {"Authorization": "Bearer wrong"}),
+        ("PUT", f"{provider}/Microsoft.StreamAnalytics/streamingjobs/j?api-version=2020-03-01", {}),
+        ("PUT", f"{provider}/Microsoft.ApiManagement/service/s?api-version=2022-08-01", {"Authorization": "Basic x"}),
+        ("POST", "/eventgrid/large/api/events?api-version=2018-01-01", {"aeg-sas-key": "wrong"}),
+        ("POST", "/hub/messages", {"Authorization": sas}),
+        ("POST", "/dbs", {"x-ms-version": "2020-07-15", "Authorization": "type%3Dmaster%26ver%3D1.0%26sig%3DeA%3D%3D",
+                          "x-ms-date": "Sat, 21 Nov 2026 07:49:50 GMT"}),
+    ]:
+        answer = requests.request(method, guarded.endpoint + path, headers=headers, data=too_large, timeout=30)
+        assert answer.status_code in (401, 403), (path, answer.status_code, answer.text)
+    known = {"Authorization": f"Bearer {guarded.token}"}
+    assert requests.put(guarded.endpoint + namespace, headers=known, data=too_large, timeout=30).status_code == 413

@@ -14,10 +14,10 @@ pub mod time;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::ErrorKind;
 pub use port::{
-    BoxFuture, Invocation, InvocationId, InvocationOutcome, Invoke, InvokeError, InvokeLater, MessageAttribute,
-    MessageAttributeValue, NewObject, OutgoingMessage, PublishMessage, PublishMessageError, PutObject, PutObjectError,
-    ReceiveMessages, ReceiveMessagesError, ReceivedMessage, SendMessage, SendMessageError, UpsertDocumentError,
-    UpsertDocuments, WantedMessages,
+    BoxFuture, CheckRole, Invocation, InvocationId, InvocationOutcome, Invoke, InvokeError, InvokeLater,
+    MessageAttribute, MessageAttributeValue, NewObject, OutgoingMessage, PublishMessage, PublishMessageError,
+    PutObject, PutObjectError, ReceiveMessages, ReceiveMessagesError, ReceivedMessage, RoleUse, SendMessage,
+    SendMessageError, UpsertDocumentError, UpsertDocuments, WantedMessages,
 };
 pub use properties::Properties;
 pub use record::{EncodedRecords, LogId, Record, RecordBatch, RecordView};

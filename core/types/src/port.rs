@@ -253,3 +253,31 @@ pub struct PublishMessageError {
     /// What was expected, what came.
     pub message: String,
 }
+
+/// Says what a role lets the node do for whoever gave it: which rights each of these takes is a front's business.
+pub trait CheckRole: Send + Sync + 'static {
+    /// Whether `role`, as its giver wrote it, lets the node do something for `holder`: the delivery stream, the query or
+    /// the API that was given the role. An empty role is none: nobody is asked then.
+    ///
+    /// # Errors
+    /// A sentence that says what the role lacks.
+    fn check(&self, role: &str, holder: &str, use_of: RoleUse<'_>) -> Result<(), String>;
+}
+
+/// What the node does with a role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RoleUse<'a> {
+    /// Reads the records of a stream, by its name in the catalog.
+    ReadStream(&'a str),
+    /// Puts records into a stream.
+    WriteStream(&'a str),
+    /// Writes an object.
+    WriteObject {
+        /// The bucket.
+        bucket: &'a str,
+        /// The object's name.
+        object: &'a str,
+    },
+    /// Runs a function.
+    Invoke(&'a str),
+}

@@ -46,6 +46,29 @@ pub struct Grant {
     pub secret: String,
     /// Whose key it is.
     pub caller: Caller,
+    /// The lasting key behind it, or the key itself.
+    pub origin: Origin,
+}
+
+/// The lasting credentials that temporary ones were first asked for with, however many roles were taken on since: they end
+/// when it does.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// The published key, which only development nodes take.
+    Development,
+    /// An access key.
+    Key {
+        /// Its id.
+        id: String,
+        /// The id of the user whose it is; `None`: the root's.
+        user: Option<String>,
+    },
+    /// The credentials of a function's processes.
+    Function {
+        /// The function's name.
+        name: String,
+    },
 }
 
 /// Credentials that end.

@@ -11,7 +11,7 @@ pub mod policy;
 mod secret;
 mod session;
 
-pub use caller::{Caller, Grant, RoleSession, TemporaryCredentials};
+pub use caller::{Caller, Grant, Origin, RoleSession, TemporaryCredentials};
 pub use engine::{
     Access, AccessKey, AssumeRole, DEVELOPMENT_ACCOUNT, DEVELOPMENT_KEY, Denial, Entity, Holder, NewPolicy, NewRole,
     NewUser, PolicyKind, ServicePolicy,

@@ -11,7 +11,7 @@ use millstream_types::Millis;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use crate::caller::{Caller, Grant, TemporaryCredentials};
+use crate::caller::{Caller, Grant, Origin, TemporaryCredentials};
 use crate::error::AccessError;
 use crate::secret;
 
@@ -28,6 +28,8 @@ struct Content {
     /// The key that the token belongs to.
     key: String,
     caller: Caller,
+    /// What it ends with before its time.
+    origin: Origin,
     expires: Millis,
 }
 
@@ -55,10 +57,10 @@ impl SessionKey {
         Ok(made)
     }
 
-    /// Credentials of a caller that end at a time.
-    pub(crate) fn seal(&self, caller: Caller, expires: Millis) -> TemporaryCredentials {
+    /// Credentials of a caller that end at a time, and with their origin.
+    pub(crate) fn seal(&self, caller: Caller, origin: Origin, expires: Millis) -> TemporaryCredentials {
         let access_key = format!("MSTK{}", secret::letters(16));
-        let content = Content { key: access_key.clone(), caller, expires };
+        let content = Content { key: access_key.clone(), caller, origin, expires };
         // Texts and numbers always become JSON.
         let content = serde_json::to_vec(&content).unwrap_or_default();
         let mut bytes = self.mac("token", &content).finalize().into_bytes().to_vec();
@@ -71,13 +73,13 @@ impl SessionKey {
         }
     }
 
-    /// What a key and its token grant now.
+    /// What a key and its token grant now, if their origin still stands.
     pub(crate) fn open_token(&self, access_key: &str, token: &str, now: Millis) -> Result<Grant, AccessError> {
         let content = self.content(token).filter(|content| content.key == access_key).ok_or(AccessError::UnknownKey)?;
         if content.expires <= now {
             return Err(AccessError::Expired);
         }
-        Ok(Grant { secret: self.secret(access_key), caller: content.caller })
+        Ok(Grant { secret: self.secret(access_key), caller: content.caller, origin: content.origin })
     }
 
     fn content(&self, token: &str) -> Option<Content> {
@@ -108,7 +110,7 @@ mod tests {
     #[test]
     fn only_the_whole_token_of_the_key_opens_before_its_end() {
         let key = SessionKey(secret::bytes());
-        let given = key.seal(Caller::User { name: "anna".into() }, 1_000);
+        let given = key.seal(Caller::User { name: "anna".into() }, Origin::Development, 1_000);
         let found = key.open_token(&given.access_key, &given.token, 999).unwrap();
         assert_eq!((found.secret, found.caller), (given.secret, Caller::User { name: "anna".into() }));
         let open = |key: &SessionKey, access_key: &str, token: &str, now| {

@@ -12,7 +12,7 @@ use millstream_insight::Insight;
 use millstream_object::Objects;
 use millstream_storage::{Storage, StorageError, Transaction};
 use millstream_stream::{Entry, NewStream, Placement, StreamError, Streams};
-use millstream_types::Clock;
+use millstream_types::{CheckRole, Clock};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -93,6 +93,7 @@ struct Shared {
     insight: Insight,
     clock: Arc<dyn Clock>,
     objects: Objects,
+    roles: Option<Arc<dyn CheckRole>>,
     running: Mutex<HashMap<String, Running>>,
     /// Making, changing and removing take turns: each is several steps that belong together.
     changing: tokio::sync::Mutex<()>,
@@ -105,10 +106,12 @@ struct Running {
 }
 
 impl Deliveries {
-    /// Starts the engine with all delivery streams of the catalog. Needs a tokio runtime.
+    /// Starts the engine with all delivery streams of the catalog; `roles` is asked what the roles allow that their makers
+    /// named, `None`: nobody is. Needs a tokio runtime.
     #[must_use]
     pub fn start(
         objects: Objects,
+        roles: Option<Arc<dyn CheckRole>>,
         storage: Storage,
         catalog: Catalog,
         streams: Streams,
@@ -116,7 +119,7 @@ impl Deliveries {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let (running, changing) = (Mutex::default(), tokio::sync::Mutex::default());
-        let shared = Shared { storage, catalog, streams, insight, clock, objects, running, changing };
+        let shared = Shared { storage, catalog, streams, insight, clock, objects, roles, running, changing };
         let engine = Self { shared: Arc::new(shared) };
         engine.list().into_iter().for_each(|definition| engine.run(definition));
         engine
@@ -332,6 +335,7 @@ impl Deliveries {
             insight: self.shared.insight.clone(),
             clock: Arc::clone(&self.shared.clock),
             status: Arc::clone(&status),
+            roles: self.shared.roles.clone(),
             definition,
         };
         let (stop, stopped) = watch::channel(false);

@@ -73,6 +73,12 @@ pub enum DeliveryError {
         /// Why.
         error: Box<ObjectError>,
     },
+    /// The role that its maker named does not allow it.
+    #[error("{reason}")]
+    NotAllowed {
+        /// What the role lacks.
+        reason: String,
+    },
     /// The stream engine refused.
     #[error(transparent)]
     Stream(#[from] StreamError),
@@ -96,6 +102,7 @@ impl DeliveryError {
             }
             Self::Changed { .. } => ErrorKind::Conflict,
             Self::Object { error, .. } => error.kind(),
+            Self::NotAllowed { .. } => ErrorKind::Forbidden,
             Self::Stream(error) => error.kind(),
             Self::Catalog(error) => error.kind(),
             Self::Storage(error) => error.kind(),

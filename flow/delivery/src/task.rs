@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flate2::{Compression as GzipLevel, write::GzEncoder};
-use millstream_catalog::{Compression, DeliveryStreamDefinition, ShardDefinition};
+use millstream_catalog::{Compression, DeliverySource, DeliveryStreamDefinition, ShardDefinition};
 use millstream_insight::{Gauge, Insight, Step};
 use millstream_object::{Objects, Properties, Put};
 use millstream_storage::StorageError;
 use millstream_stream::Streams;
-use millstream_types::{Clock, LogId, Millis};
+use millstream_types::{CheckRole, Clock, LogId, Millis, RoleUse};
 use tokio::sync::watch;
 
 use crate::backoff::Backoff;
@@ -42,6 +42,8 @@ pub(crate) struct Task {
     pub(crate) insight: Insight,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) status: Arc<Status>,
+    /// `None`: no role is asked.
+    pub(crate) roles: Option<Arc<dyn CheckRole>>,
 }
 
 /// What of a plan's records is there.
@@ -124,6 +126,7 @@ impl Task {
 
     /// Takes note of records behind the buffer's ends, from shard to shard, until it is full or no shard has more.
     async fn look(&self, progress: &Progress, buffer: &mut Buffer, turn: &mut usize) -> Result<(), DeliveryError> {
+        self.may_read()?;
         let full = self.definition.destination.buffer_bytes;
         let source = self.streams.get(&self.definition.source_stream())?;
         let share = share(full, source.shards.len());
@@ -178,6 +181,7 @@ impl Task {
 
     /// Reads a plan's records. Offsets rise by one, so a gap is what retention has taken since.
     async fn read(&self, plan: &ObjectPlan) -> Result<Contents, DeliveryError> {
+        self.may_read()?;
         let mut contents = Contents::default();
         for &(log, from, to) in &plan.ranges {
             let mut next = from;
@@ -201,6 +205,8 @@ impl Task {
     }
 
     async fn write(&self, plan: &ObjectPlan, parts: Vec<Bytes>) -> Result<(), DeliveryError> {
+        let wanted = RoleUse::WriteObject { bucket: &plan.bucket, object: &plan.object };
+        self.permitted(&self.definition.destination.role, wanted)?;
         let put = Put {
             properties: Properties { content_type: Some(CONTENT_TYPE.to_owned()), ..Properties::default() },
             make_bucket: true,
@@ -214,6 +220,19 @@ impl Task {
                 error: Box::new(error),
             }),
         }
+    }
+
+    fn may_read(&self) -> Result<(), DeliveryError> {
+        match &self.definition.source {
+            DeliverySource::DirectPut => Ok(()),
+            DeliverySource::Stream { name } => self.permitted(&self.definition.source_role, RoleUse::ReadStream(name)),
+        }
+    }
+
+    /// Roles are asked before each look and each object, so that what changes in them counts at once.
+    fn permitted(&self, role: &str, wanted: RoleUse<'_>) -> Result<(), DeliveryError> {
+        let Some(roles) = &self.roles else { return Ok(()) };
+        roles.check(role, &self.definition.name, wanted).map_err(|reason| DeliveryError::NotAllowed { reason })
     }
 
     async fn advance(&self, mut progress: Progress, plan: &ObjectPlan) -> Result<(), DeliveryError> {

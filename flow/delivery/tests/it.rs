@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,7 +16,7 @@ use millstream_insight::{Insight, Step};
 use millstream_object::{ObjectStoreOptions, Objects};
 use millstream_storage::Storage;
 use millstream_stream::{Entry, NewStream, Streams};
-use millstream_types::{Clock, ManualClock, SystemClock};
+use millstream_types::{CheckRole, Clock, ManualClock, RoleUse, SystemClock};
 
 struct Node {
     clock: Arc<dyn Clock>,
@@ -25,6 +25,7 @@ struct Node {
     insight: Insight,
     catalog: Catalog,
     root: tempfile::TempDir,
+    roles: Option<Arc<dyn CheckRole>>,
 }
 
 impl Node {
@@ -37,14 +38,22 @@ impl Node {
         let catalog = Catalog::open(&storage).unwrap();
         let streams = Streams::new(storage.clone(), catalog.clone(), Arc::clone(&clock));
         let insight = Insight::open(&storage, Arc::clone(&clock)).unwrap();
-        Self { clock, storage, streams, insight, catalog, root: tempfile::tempdir().unwrap() }
+        Self { clock, storage, streams, insight, catalog, root: tempfile::tempdir().unwrap(), roles: None }
     }
 
     fn start(&self) -> Deliveries {
         let (storage, catalog, streams) = (self.storage.clone(), self.catalog.clone(), self.streams.clone());
         let root = ObjectStoreOptions::Folder(self.root.path().to_owned());
         let objects = Objects::new(root, storage.clone(), catalog.clone(), Arc::clone(&self.clock));
-        Deliveries::start(objects, storage, catalog, streams, self.insight.clone(), Arc::clone(&self.clock))
+        Deliveries::start(
+            objects,
+            self.roles.clone(),
+            storage,
+            catalog,
+            streams,
+            self.insight.clone(),
+            self.clock.clone(),
+        )
     }
 
     /// A file where the bucket's folder would be: every write fails until it is gone.
@@ -189,6 +198,47 @@ async fn a_sink_that_fails_loses_nothing_and_is_told_of() {
     assert!(events[0].1.message.contains("archive"), "{events:?}");
     node.unblock();
     delivered(node.root.path(), 24).await;
+    deliveries.shutdown().await;
+}
+
+/// A role that allows nothing until it is said, and remembers what it was asked for.
+#[derive(Default)]
+struct Role {
+    allows: Mutex<Vec<String>>,
+    asked: Mutex<Vec<String>>,
+}
+
+impl CheckRole for Role {
+    fn check(&self, role: &str, holder: &str, use_of: RoleUse<'_>) -> Result<(), String> {
+        let asked = match use_of {
+            RoleUse::ReadStream(stream) => format!("{role} {holder} reads {stream}"),
+            RoleUse::WriteObject { bucket, .. } => format!("{role} {holder} writes {bucket}"),
+            other => format!("{other:?}"),
+        };
+        self.asked.lock().unwrap().push(asked.clone());
+        if self.allows.lock().unwrap().contains(&asked) { Ok(()) } else { Err(format!("not allowed: {asked}")) }
+    }
+}
+
+#[tokio::test]
+async fn roles_are_asked_before_records_are_read_and_objects_written() {
+    let role = Arc::new(Role::default());
+    let node = Node { roles: Some(role.clone()), ..Node::new() };
+    let source = node.stream("trades", 1).await;
+    let deliveries = node.start();
+    let mut guarded = new("out", 8, Compression::None);
+    guarded.source = DeliverySource::Stream { name: "trades".into() };
+    guarded.source_role = "reader".into();
+    guarded.destination.role = "writer".into();
+    deliveries.create(guarded).await.unwrap();
+    node.put(&source, 0, lines(0..3)).await;
+    for allowed in ["reader out reads trades", "writer out writes archive"] {
+        let told = format!("not allowed: {allowed}");
+        until(|| deliveries.status("out").unwrap().last_error.as_ref() == Some(&told)).await;
+        role.allows.lock().unwrap().push(allowed.to_owned());
+    }
+    assert_eq!(delivered(node.root.path(), 24).await, lines(0..3).concat());
+    until(|| deliveries.status("out").unwrap().last_error.is_none()).await;
     deliveries.shutdown().await;
 }
 

@@ -18,7 +18,8 @@ pub(crate) const PARTITION: &str = "partition";
 pub(crate) const ID: &str = "id";
 pub(crate) const ETAG: &str = "etag";
 const BODY: &str = "body";
-const SECONDS: &str = "seconds";
+pub(crate) const SECONDS: &str = "seconds";
+pub(crate) const LIFETIME: &str = "lifetime";
 
 /// What the node adds to each document; clients cannot set it.
 pub(crate) const SYSTEM_PROPERTIES: [&str; 5] = ["_rid", "_self", "_etag", "_attachments", "_ts"];
@@ -60,20 +61,32 @@ impl Document {
     }
 }
 
-/// A document's item to be put.
+/// When an item was written, in seconds since 1970.
+pub(crate) fn written(item: &Item) -> i64 {
+    match item.get(SECONDS) {
+        Some(AttributeValue::Number(at)) => at.to_string().parse().unwrap_or_default(),
+        _ => 0,
+    }
+}
+
+/// A document's item to be put. `lifetime`: how long it says that it stays, in seconds.
 pub(crate) fn to_item(
     partition: Bytes,
     id: &str,
     body: String,
     etag: &str,
     now: Millis,
+    lifetime: Option<i64>,
 ) -> Result<Item, DocumentError> {
+    let number = |number: i64| number.to_string().parse::<Number>().map(AttributeValue::Number);
     let unreadable = |_| DocumentError::Unreadable { id: id.to_owned() };
-    let seconds: Number = now.div_euclid(1000).to_string().parse().map_err(unreadable)?;
     let mut item = key(partition, id);
     item.insert(BODY.into(), AttributeValue::String(body));
     item.insert(ETAG.into(), AttributeValue::String(etag.to_owned()));
-    item.insert(SECONDS.into(), AttributeValue::Number(seconds));
+    item.insert(SECONDS.into(), number(now.div_euclid(1000)).map_err(unreadable)?);
+    if let Some(lifetime) = lifetime {
+        item.insert(LIFETIME.into(), number(lifetime).map_err(unreadable)?);
+    }
     Ok(item)
 }
 

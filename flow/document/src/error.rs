@@ -1,6 +1,7 @@
 //! What can go wrong with documents, as facts; protocols put them in their own words.
 
 use millstream_catalog::CatalogError;
+use millstream_stream::StreamError;
 use millstream_table::TableError;
 use millstream_types::ErrorKind;
 
@@ -51,6 +52,8 @@ pub enum DocumentError {
     PartitionKeyMismatch,
     #[error("a document of {bytes} bytes is over the limit of {max}")]
     DocumentTooLarge { bytes: usize, max: usize },
+    #[error("expected -1 or a whole number of seconds from 1 on as a time to live, found {found}")]
+    Lifetime { found: String },
     #[error("the continuation is not of this query; start without one")]
     Continuation,
     #[error(transparent)]
@@ -69,6 +72,8 @@ pub enum DocumentError {
     Unreadable { id: String },
     #[error(transparent)]
     Table(#[from] TableError),
+    #[error(transparent)]
+    Stream(#[from] StreamError),
     #[error(transparent)]
     Catalog(#[from] CatalogError),
 }
@@ -97,12 +102,14 @@ impl DocumentError {
             | Self::PartitionKeyValue
             | Self::PartitionKeyTooLarge { .. }
             | Self::PartitionKeyMismatch
+            | Self::Lifetime { .. }
             | Self::Continuation
             | Self::BatchSize { .. }
             | Self::Query(_)
             | Self::Patch(_) => ErrorKind::Invalid,
             Self::Unreadable { .. } => ErrorKind::Internal,
             Self::Table(error) => error.kind(),
+            Self::Stream(error) => error.kind(),
             Self::Catalog(error) => error.kind(),
         }
     }

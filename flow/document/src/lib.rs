@@ -7,16 +7,19 @@
 mod document;
 pub mod engine;
 mod error;
+mod hash_range;
+mod lifetime;
 pub mod partition;
 mod patch;
 pub mod query;
 
 pub use document::{Document, RESOURCE_NAME_CHARS_MAX, container_rid, database_rid};
 pub use engine::{
-    BATCH_OPERATIONS_MAX, BatchAction, BatchOperation, BatchResult, DOCUMENT_BYTES_MAX, Documents, Feed, NewContainer,
-    PageRequest, Upserted,
+    BATCH_OPERATIONS_MAX, BatchAction, BatchOperation, BatchResult, ChangesFrom, ChangesPage, ChangesRequest,
+    ContainerSettings, DOCUMENT_BYTES_MAX, Documents, Feed, NewContainer, PageRequest, Upserted,
 };
 pub use error::{DocumentError, PatchError};
+pub use hash_range::HashRange;
 pub use partition::PartitionKey;
 pub use patch::{Patch, PatchOperation};
 pub use query::{Query, QueryError};

@@ -2,7 +2,7 @@
 //!
 //! A value that the document does not have is `None` here, which is a partition key of its own, different from null.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use serde_json::{Map, Value};
 
 use crate::error::DocumentError;
@@ -55,6 +55,43 @@ impl PartitionKey {
         let at = |path: &String| query.fixed(&path_names(path).ok()?).cloned();
         let values: Vec<Value> = paths.iter().map(at).collect::<Option<_>>()?;
         Self::new(values.into_iter().map(Some).collect()).ok()
+    }
+
+    /// The bytes of each of its values that clients hash.
+    pub(crate) fn hashed_bytes(&self) -> Vec<Vec<u8>> {
+        let bytes = |value: &Option<Value>| match value {
+            None | Some(Value::Array(_) | Value::Object(_)) => vec![0],
+            Some(Value::Null) => vec![1],
+            Some(Value::Bool(false)) => vec![2],
+            Some(Value::Bool(true)) => vec![3],
+            Some(Value::Number(number)) => {
+                let number = number.as_f64().unwrap_or_default() + 0.0;
+                std::iter::once(5).chain(number.to_le_bytes()).collect()
+            }
+            Some(Value::String(text)) => std::iter::once(8).chain(text.bytes()).chain([0xff]).collect(),
+        };
+        self.0.iter().map(bytes).collect()
+    }
+
+    /// The key that was encoded as these bytes; `None` when they are none.
+    pub(crate) fn decode(mut bytes: Bytes) -> Option<Self> {
+        let mut values = Vec::new();
+        while bytes.has_remaining() {
+            values.push(match bytes.get_u8() {
+                ABSENT => None,
+                NULL => Some(Value::Null),
+                FALSE => Some(Value::Bool(false)),
+                TRUE => Some(Value::Bool(true)),
+                NUMBER => Some(bytes.try_get_f64().ok()?.into()),
+                TEXT => {
+                    let length = bytes.try_get_u32().ok()? as usize;
+                    let text = (length <= bytes.len()).then(|| bytes.split_to(length))?;
+                    Some(String::from_utf8(text.to_vec()).ok()?.into())
+                }
+                _ => return None,
+            });
+        }
+        Some(Self(values))
     }
 
     /// Its bytes as a table's hash key.
@@ -159,6 +196,18 @@ mod tests {
         }
         assert_eq!(key(&json!({"k": 1}), &["/k"]).unwrap(), key(&json!({"k": 1.0}), &["/k"]).unwrap());
         assert_eq!(key(&json!({"k": 0}), &["/k"]).unwrap(), key(&json!({"k": -0.0}), &["/k"]).unwrap());
+    }
+
+    #[test]
+    fn encoded_keys_are_read_again() {
+        let values =
+            [None, Some(json!(null)), Some(json!(true)), Some(json!(false)), Some(json!(1.5)), Some(json!("a"))];
+        for value in values {
+            let one = PartitionKey::new(vec![value, Some(json!("level"))]).unwrap();
+            let encoded = one.encode(&["/a".to_owned(), "/b".to_owned()]).unwrap();
+            assert_eq!(PartitionKey::decode(encoded.clone()), Some(one));
+            assert_eq!(PartitionKey::decode(encoded.slice(..encoded.len() - 1)), None);
+        }
     }
 
     #[test]

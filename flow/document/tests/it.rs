@@ -6,19 +6,27 @@ use std::sync::Arc;
 
 use millstream_catalog::{Catalog, DocumentContainerDefinition};
 use millstream_document::{
-    BatchAction, BatchOperation, BatchResult, DOCUMENT_BYTES_MAX, DocumentError, Documents, NewContainer, PageRequest,
-    PartitionKey, Patch, PatchOperation, Query,
+    BatchAction, BatchOperation, BatchResult, ChangesFrom, ChangesPage, ChangesRequest, ContainerSettings,
+    DOCUMENT_BYTES_MAX, DocumentError, Documents, HashRange, NewContainer, PageRequest, PartitionKey, Patch,
+    PatchOperation, Query,
 };
 use millstream_storage::Storage;
+use millstream_stream::Streams;
 use millstream_table::Tables;
 use millstream_types::ManualClock;
 use serde_json::{Map, Value, json};
 
 fn documents() -> Documents {
+    timed().0
+}
+
+fn timed() -> (Documents, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::at(1_700_000_000_123));
     let storage = Storage::in_memory(clock.clone());
     let catalog = Catalog::open(&storage).unwrap();
-    Documents::new(catalog.clone(), Tables::new(storage, catalog, clock.clone()), clock)
+    let streams = Streams::new(storage.clone(), catalog.clone(), clock.clone());
+    let tables = Tables::new(storage, catalog.clone(), clock.clone());
+    (Documents::new(catalog, tables, streams, clock.clone()), clock)
 }
 
 async fn container(documents: &Documents) -> Arc<DocumentContainerDefinition> {
@@ -27,7 +35,7 @@ async fn container(documents: &Documents) -> Arc<DocumentContainerDefinition> {
         database: "shop".into(),
         name: "orders".into(),
         partition_key_paths: vec!["/user".into()],
-        indexing_policy: None,
+        settings: ContainerSettings::default(),
     };
     documents.create_container(new).await.unwrap()
 }
@@ -172,7 +180,7 @@ async fn pages(
 ) -> Vec<Value> {
     let (mut rows, mut continuation) = (Vec::new(), None);
     loop {
-        let request = PageRequest { partition: None, rows_max: Some(rows_max), continuation };
+        let request = PageRequest { rows_max: Some(rows_max), continuation, ..PageRequest::default() };
         let page = documents.query(orders, text, &[], request).await.unwrap();
         assert!(page.rows.len() <= rows_max);
         rows.extend(page.rows);
@@ -213,4 +221,98 @@ async fn pages_tell_each_row_once() {
     assert_eq!(documents.list(&orders, of_one).await.unwrap().rows.len(), 7);
     let foreign = PageRequest { continuation: Some("AAAA".into()), ..PageRequest::default() };
     assert!(matches!(documents.list(&orders, foreign).await, Err(DocumentError::Continuation)));
+}
+
+#[tokio::test]
+async fn documents_end_when_their_time_is_over() {
+    let (documents, clock) = timed();
+    container(&documents).await;
+    let settings = ContainerSettings { default_ttl: Some(10), ..ContainerSettings::default() };
+    let container = documents.set_settings("shop", "orders", settings).await.unwrap();
+    for (id, ttl) in [("usual", json!(null)), ("longer", json!(20)), ("always", json!(-1))] {
+        let body = object(json!({"id": id, "user": "a", "ttl": ttl}));
+        documents.create(&container, None, body).await.unwrap();
+    }
+    let wrong = documents.create(&container, None, object(json!({"id": "x", "user": "a", "ttl": 0}))).await;
+    assert!(matches!(wrong, Err(DocumentError::Lifetime { .. })));
+    clock.advance(10_000);
+    let list = async || {
+        let rows = documents.list(&container, PageRequest::default()).await.unwrap().rows;
+        rows.iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(list().await, ["always", "longer"]);
+    let gone = documents.read(&container, &user("a"), "usual").await;
+    assert!(matches!(gone, Err(DocumentError::DocumentNotFound { .. })));
+    assert!(matches!(
+        documents.delete(&container, &user("a"), "usual", None).await,
+        Err(DocumentError::DocumentNotFound { .. })
+    ));
+    documents.create(&container, None, object(json!({"id": "usual", "user": "a"}))).await.unwrap();
+    clock.advance(10_000);
+    assert_eq!(documents.remove_expired().await.unwrap(), 2);
+    assert_eq!(list().await, ["always"]);
+    let off = documents.set_settings("shop", "orders", ContainerSettings::default()).await.unwrap();
+    clock.advance(1_000_000);
+    assert_eq!(documents.list(&off, PageRequest::default()).await.unwrap().rows.len(), 1);
+}
+
+async fn changes(
+    documents: &Documents,
+    container: &Arc<DocumentContainerDefinition>,
+    from: ChangesFrom,
+    rows_max: Option<usize>,
+) -> (Vec<String>, ChangesFrom) {
+    let request = ChangesRequest { partition: None, range: None, rows_max, from };
+    let ChangesPage { rows, continuation } = documents.changes(container, request).await.unwrap();
+    let ids = rows.iter().map(|row| format!("{}{}", row["id"].as_str().unwrap(), row["n"])).collect();
+    (ids, ChangesFrom::Continuation(continuation))
+}
+
+#[tokio::test]
+async fn changes_are_told_in_their_order_and_as_documents_are_now() {
+    let (documents, clock) = timed();
+    let container = container(&documents).await;
+    let put = async |id: &str, n: u32| {
+        let body = object(json!({"id": id, "user": id, "n": n}));
+        documents.upsert(&container, None, body, None).await.unwrap();
+    };
+    let (none, start) = changes(&documents, &container, ChangesFrom::Beginning, None).await;
+    assert_eq!(none, Vec::<String>::new());
+    put("b", 1).await;
+    put("a", 1).await;
+    put("b", 2).await;
+    put("c", 1).await;
+    documents.delete(&container, &user("c"), "c", None).await.unwrap();
+    let (seen, behind) = changes(&documents, &container, start, None).await;
+    assert_eq!(seen, ["a1", "b2"]);
+    assert_eq!(changes(&documents, &container, behind.clone(), None).await.0, Vec::<String>::new());
+    let (_, now) = changes(&documents, &container, ChangesFrom::Now, None).await;
+    clock.advance(5_000);
+    let later = ChangesFrom::Time(1_700_000_005_000);
+    put("d", 1).await;
+    put("a", 2).await;
+    for from in [behind, now, later] {
+        assert_eq!(changes(&documents, &container, from, None).await.0, ["d1", "a2"]);
+    }
+    let (mut from, mut all) = (ChangesFrom::Beginning, Vec::new());
+    loop {
+        let (page, next) = changes(&documents, &container, from, Some(1)).await;
+        if page.is_empty() {
+            break;
+        }
+        all.extend(page);
+        from = next;
+    }
+    // A document that changed again may come again, but each comes after its last change.
+    assert!(all.ends_with(&["d1".to_owned(), "a2".to_owned()]), "{all:?}");
+    let of_a = ChangesRequest { partition: Some(user("a")), range: None, rows_max: None, from: ChangesFrom::Beginning };
+    assert_eq!(documents.changes(&container, of_a.clone()).await.unwrap().rows.len(), 1);
+    let halves = [HashRange::new("", "20"), HashRange::new("20", "FF")].map(async |range| {
+        let request = ChangesRequest { partition: None, range, ..of_a.clone() };
+        documents.changes(&container, request).await.unwrap().rows.len()
+    });
+    let [left, right] = halves;
+    assert_eq!(left.await + right.await, 3);
+    let wrong = ChangesRequest { from: ChangesFrom::Continuation("x".into()), ..of_a.clone() };
+    assert!(matches!(documents.changes(&container, wrong).await, Err(DocumentError::Continuation)));
 }

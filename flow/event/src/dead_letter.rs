@@ -31,7 +31,7 @@ pub(crate) fn object(
     history: &History,
     place: (u64, u64),
 ) -> NewObject {
-    let mut fields = event.fields_as(definition.delivery_schema);
+    let mut fields = if definition.raw { event.published() } else { event.fields_as(definition.delivery_schema) };
     let name = |name: &str| match definition.delivery_schema {
         EventSchema::EventGrid | EventSchema::Message => name.to_owned(),
         // The names of a CloudEvent's attributes are lower case.

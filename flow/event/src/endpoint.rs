@@ -30,6 +30,15 @@ pub(crate) struct Report {
     pub(crate) invocation: Option<String>,
 }
 
+/// How the records of a stream have properties beside their data: the protocol's affair.
+pub trait RecordForm: Send + Sync {
+    /// The headers of a record with these names and values.
+    fn headers(&self, properties: &[(String, String)]) -> Bytes;
+}
+
+/// A property that decides a record's partition instead.
+const PARTITION_KEY: &str = "PartitionKey";
+
 /// Takes events to one subscription's endpoint.
 pub(crate) struct Courier {
     pub(crate) definition: Arc<EventSubscriptionDefinition>,
@@ -38,6 +47,7 @@ pub(crate) struct Courier {
     pub(crate) streams: Streams,
     pub(crate) invoke: Arc<dyn Invoke>,
     pub(crate) queues: Option<Arc<dyn SendMessage>>,
+    pub(crate) record_form: Option<Arc<dyn RecordForm>>,
     /// For topics of messages: it delivers instead.
     pub(crate) messages: Option<MessageCourier>,
 }
@@ -99,7 +109,7 @@ impl Courier {
             (EventSchema::CloudEvents, false) => ("application/cloudevents+json; charset=utf-8", false),
         };
         let headers = self.headers(events, attempts, media_type);
-        match self.client.send(Method::POST, url, headers, body(events, schema, list)).await {
+        match self.client.send(Method::POST, url, headers, self.body(events, list)).await {
             Ok(answer) => {
                 let outcome = Outcome::of_status(answer.status);
                 let status = answer.status.as_u16();
@@ -136,28 +146,51 @@ impl Courier {
                 insert(&words.data_version, event.text("dataVersion"));
             }
         }
-        for DeliveryHeader { name, value } in &definition.headers {
-            let Ok(name) = name.parse::<HeaderName>() else { continue };
-            match value {
-                DeliveryHeaderValue::Static { value, .. } => insert(&name, value),
-                DeliveryHeaderValue::Field { key } => {
-                    if let Some(value) = events.first().and_then(|event| plain_value(event, key)) {
-                        insert(&name, &value);
-                    }
-                }
+        for (name, value) in events.first().map(|event| self.properties(event)).unwrap_or_default() {
+            if let Ok(name) = name.parse::<HeaderName>() {
+                insert(&name, &value);
             }
         }
         headers
     }
 
+    /// What the subscription wants said beside an event.
+    fn properties(&self, event: &Event) -> Vec<(String, String)> {
+        let property = |DeliveryHeader { name, value }: &DeliveryHeader| {
+            let value = match value {
+                DeliveryHeaderValue::Static { value, .. } => value.clone(),
+                DeliveryHeaderValue::Field { key } => plain_value(event, key)?,
+            };
+            Some((name.clone(), value))
+        };
+        self.definition.headers.iter().filter_map(property).collect()
+    }
+
+    /// Events as the subscription wants them: a list, or the one object.
+    fn body(&self, events: &[Arc<Event>], list: bool) -> Bytes {
+        match events {
+            [event] if !list => event.delivered(&self.definition),
+            events => {
+                let objects: Vec<Bytes> = events.iter().map(|event| event.delivered(&self.definition)).collect();
+                Bytes::from([b"[", objects.join(&b',').as_slice(), b"]"].concat())
+            }
+        }
+    }
+
     /// Each event is a record; lists of one for the form whose readers expect lists.
     async fn put(&self, stream: &str, events: &[Arc<Event>]) -> Report {
-        let schema = self.definition.delivery_schema;
-        let entry = |event: &Arc<Event>| Entry {
-            partition_key: Bytes::copy_from_slice(event.id().as_bytes()),
-            explicit_hash_key: None,
-            headers: Bytes::new(),
-            data: body(std::slice::from_ref(event), schema, schema == EventSchema::EventGrid),
+        let list = self.definition.delivery_schema == EventSchema::EventGrid;
+        let entry = |event: &Arc<Event>| {
+            let (keys, properties): (Vec<_>, Vec<_>) =
+                self.properties(event).into_iter().partition(|(name, _)| name.eq_ignore_ascii_case(PARTITION_KEY));
+            let key = keys.into_iter().next().map_or_else(|| event.id().to_owned(), |(_, key)| key);
+            let form = self.record_form.as_ref().filter(|_| !properties.is_empty());
+            Entry {
+                partition_key: Bytes::from(key),
+                explicit_hash_key: None,
+                headers: form.map(|form| form.headers(&properties)).unwrap_or_default(),
+                data: self.body(std::slice::from_ref(event), list),
+            }
         };
         let entries: Vec<Entry> = events.iter().map(entry).collect();
         match self.streams.put(stream, &entries).await {
@@ -171,8 +204,7 @@ impl Courier {
         let Some(queues) = &self.queues else {
             return report(Outcome::NotFound, format!("there is no queue engine for `{queue}`"));
         };
-        let schema = self.definition.delivery_schema;
-        let message = |event: &Arc<Event>| Bytes::from(STANDARD.encode(event.encoded_as(schema))).into();
+        let message = |event: &Arc<Event>| Bytes::from(STANDARD.encode(event.delivered(&self.definition))).into();
         match queues.send_messages(queue.to_owned(), events.iter().map(message).collect()).await {
             Ok(()) => report(Outcome::Delivered, String::new()),
             Err(error) => report(Outcome::of_kind(error.kind), error.to_string()),
@@ -182,7 +214,7 @@ impl Courier {
     async fn invoke(&self, function: &str, events: &[Arc<Event>]) -> Report {
         let invocation = Invocation {
             function: function.to_owned(),
-            payload: body(events, self.definition.delivery_schema, self.in_lists()),
+            payload: self.body(events, self.in_lists()),
             source: format!("event subscription:{}", self.definition.id),
             client_context: None,
             log_tail: false,
@@ -212,15 +244,4 @@ fn plain_value(event: &Event, key: &str) -> Option<String> {
 
 pub(crate) fn report(outcome: Outcome, detail: String) -> Report {
     Report { outcome, status: None, detail, invocation: None }
-}
-
-/// Events in a form: a list, or the one object.
-fn body(events: &[Arc<Event>], schema: EventSchema, list: bool) -> Bytes {
-    match events {
-        [event] if !list => event.encoded_as(schema),
-        events => {
-            let objects: Vec<Bytes> = events.iter().map(|event| event.encoded_as(schema)).collect();
-            Bytes::from([b"[", objects.join(&b',').as_slice(), b"]"].concat())
-        }
-    }
 }

@@ -19,6 +19,7 @@ pub mod schema;
 mod task;
 pub mod webhook;
 
+pub use endpoint::RecordForm;
 pub use engine::{Events, MessageSettings, MessageSubscription, NewMessageTopic, NewSubscription, NewTopic, Options};
 pub use error::EventError;
 pub use filter::FilterError;

@@ -10,6 +10,9 @@ use crate::outcome::Outcome;
 /// The documented waits before the second, third, … attempt, in seconds; the last one repeats.
 const WAITS: [u64; 10] = [10, 30, 60, 300, 600, 1_800, 3_600, 10_800, 21_600, 43_200];
 
+/// How long an event that was given up waits until it becomes a dead letter: the service's own five minutes.
+const LETTER_DELAY: Duration = Duration::from_secs(300);
+
 /// Failures in a row after which nothing new is sent for a time.
 pub(crate) const FAILURES_BEFORE_HOLD: u32 = 10;
 
@@ -52,6 +55,12 @@ impl RetrySchedule {
         }
         let wait = wait.max(least_wait(outcome));
         wait + wait.mul_f64(fastrand::Rng::with_seed(seed).f64() / 10.0)
+    }
+
+    /// How long an event that was given up waits until it becomes a dead letter.
+    #[must_use]
+    pub fn letter_delay(&self) -> Duration {
+        if self.by_outcome { LETTER_DELAY } else { Duration::ZERO }
     }
 
     /// How long an endpoint that fails again and again gets nothing new.
@@ -110,5 +119,7 @@ mod tests {
         let waits: Vec<_> = (1..4).map(|attempts| schedule.wait(attempts, Outcome::NotFound, 0).as_millis()).collect();
         assert_eq!(waits, [5, 9, 9]);
         assert_eq!(schedule.hold(Outcome::NotFound), Duration::ZERO);
+        assert_eq!(schedule.letter_delay(), Duration::ZERO);
+        assert_eq!(RetrySchedule::default().letter_delay(), Duration::from_secs(300));
     }
 }

@@ -105,6 +105,7 @@ impl Node {
         let insight = Insight::open(&self.storage, Arc::clone(&clock)).unwrap();
         let name = HeaderName::from_static;
         let mut options = Options {
+            record_form: None,
             schedule: RetrySchedule::of(&[Duration::from_millis(1)]),
             private_addresses: self.private_addresses,
             words: WebhookWords {
@@ -141,6 +142,7 @@ struct Running {
 impl Running {
     async fn topic(&self, schema: EventSchema) -> Arc<TopicDefinition> {
         let new = NewTopic {
+            mapping: None,
             name: "orders".into(),
             address: "/topics/orders".into(),
             schema,
@@ -162,7 +164,7 @@ impl Running {
                     json!({ "specversion": "1.0", "id": id.to_string(), "source": "/s", "type": "made", "data": { "id": id } })
                 }
             };
-            Event::accept(&topic, value).unwrap()
+            Event::accept(&topic, value, 0).unwrap()
         };
         let events: Vec<Event> = ids.into_iter().map(event).collect();
         self.events.publish(&topic, &events).await.unwrap();
@@ -182,6 +184,7 @@ impl Running {
 
 fn subscription(name: &str, endpoint: EventEndpoint) -> NewSubscription {
     NewSubscription {
+        raw: false,
         topic: "orders".into(),
         name: name.into(),
         endpoint,

@@ -58,12 +58,14 @@ pub fn may_be_function(peer: SocketAddr, here: SocketAddr) -> bool {
 
 fn holds(process: i32, inode: u64) -> bool {
     let name = format!("socket:[{inode}]");
-    open_files(process).any(|file| fs::read_link(file).is_ok_and(|target| target.as_os_str() == name.as_str()))
+    open_files(process)
+        .into_iter()
+        .any(|file| fs::read_link(file).is_ok_and(|target| target.as_os_str() == name.as_str()))
 }
 
 /// Whether a process has open files that are in no table: on their way through one of its sockets, or handed to an io_uring.
 fn holds_hidden(process: i32) -> bool {
-    open_files(process).any(|file| {
+    open_files(process).into_iter().any(|file| {
         let target = fs::read_link(&file).unwrap_or_default();
         let name = target.to_string_lossy();
         (name.starts_with("socket:") || name.ends_with("[io_uring]"))

@@ -47,12 +47,14 @@ pub(crate) struct Unlinked {
     pub(crate) disk_bytes: u64,
 }
 
-/// Looks at what a tree holds open and has no name any more, or never had one; each file counts once.
-pub(crate) fn unlinked(root: i32) -> Unlinked {
+/// Looks at what a tree holds open and has no name any more, or never had one; each file counts once. `of_threads`: also at
+/// what threads have open for themselves, which is seldom anything and takes as much longer as there are threads.
+pub(crate) fn unlinked(root: i32, of_threads: bool) -> Unlinked {
     let (mut seen, mut found, mut mapped) = (HashSet::new(), Unlinked::default(), 0);
-    walk(root, |process, _, _| {
+    walk(root, |process, _, tasks| {
         mapped += status_bytes(process, "RssShmem:").unwrap_or(0);
-        for file in open_files(process) {
+        let leader = [process];
+        for file in files_of(process, if of_threads { tasks } else { &leader }) {
             let Ok(metadata) = fs::metadata(&file) else { continue };
             let bytes = metadata.blocks() * BLOCK_BYTES;
             if metadata.nlink() > 0 || bytes == 0 || !seen.insert((metadata.dev(), metadata.ino())) {
@@ -83,8 +85,12 @@ pub(crate) fn descendants(root: i32) -> Vec<i32> {
 }
 
 /// The open files of a process, as places in `/proc`. Threads may have files of their own.
-pub(crate) fn open_files(process: i32) -> impl Iterator<Item = PathBuf> {
-    let folders = tasks(process).into_iter().map(move |task| fs::read_dir(format!("/proc/{process}/task/{task}/fd")));
+pub(crate) fn open_files(process: i32) -> Vec<PathBuf> {
+    files_of(process, &tasks(process)).collect()
+}
+
+fn files_of(process: i32, tasks: &[i32]) -> impl Iterator<Item = PathBuf> {
+    let folders = tasks.iter().map(move |task| fs::read_dir(format!("/proc/{process}/task/{task}/fd")));
     folders.flatten().flatten().flatten().map(|entry| entry.path())
 }
 
@@ -236,12 +242,14 @@ mod tests {
             .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let found = unlinked(i32::try_from(child.id()).unwrap());
+        let root = i32::try_from(child.id()).unwrap();
+        let (found, of_leader) = (unlinked(root, true), unlinked(root, false));
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!(line, "ready\n");
         assert!((1 << 19..=1 << 20).contains(&found.memory_bytes), "{found:?}");
         assert!(found.disk_bytes >= 2 << 20, "{found:?}");
+        assert_eq!(of_leader, found, "threads share their files");
     }
 
     #[test]

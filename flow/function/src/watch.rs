@@ -16,8 +16,11 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Of these looks, one is taken at a process that has nothing to do,
 const IDLE_LOOKS: u32 = 20;
 
-/// and one of these is at its files too.
+/// one of these is at its files too,
 const FILE_LOOKS: u32 = 5;
+
+/// and one of these at files that its threads have for themselves.
+const THREAD_LOOKS: u32 = 40;
 
 /// Processes and threads of a function: the service's limit.
 pub(crate) const TASKS_MAX: usize = 1_024;
@@ -86,7 +89,11 @@ async fn watch(watched: Arc<Watched>, state: Arc<State>) {
         if !state.busy.load(Ordering::Relaxed) && !idle {
             continue;
         }
-        let files = turn.is_multiple_of(FILE_LOOKS);
+        let files = match turn {
+            turn if turn.is_multiple_of(THREAD_LOOKS) => Files::OfThreads,
+            turn if turn.is_multiple_of(FILE_LOOKS) => Files::OfProcesses,
+            _ => Files::Unseen,
+        };
         let (seen, noted) = (Arc::clone(&watched), Arc::clone(&state));
         let excess = tokio::task::spawn_blocking(move || look(&seen, &noted, files)).await.unwrap_or(None);
         if let Some(reason) = excess {
@@ -98,20 +105,32 @@ async fn watch(watched: Arc<Watched>, state: Arc<State>) {
     }
 }
 
-/// What there is too much of. `files`: whether files are looked at too.
-fn look(watched: &Watched, state: &State, files: bool) -> Option<&'static str> {
+/// Which files a look is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Files {
+    Unseen,
+    OfProcesses,
+    OfThreads,
+}
+
+/// What there is too much of.
+fn look(watched: &Watched, state: &State, files: Files) -> Option<&'static str> {
     let root = watched.group.as_raw_nonzero().get();
     let usage = usage::of_tree(root, watched.levels, TASKS_MAX);
     if usage.tasks > TASKS_MAX {
         return Some("it started more than 1,024 processes and threads");
     }
-    let unlinked = if files { usage::unlinked(root) } else { Unlinked::default() };
+    let unlinked = match files {
+        Files::Unseen => Unlinked::default(),
+        files => usage::unlinked(root, files == Files::OfThreads),
+    };
     let memory_bytes = usage.memory_bytes + unlinked.memory_bytes;
     state.peak_bytes.fetch_max(memory_bytes, Ordering::Relaxed);
     if memory_bytes > watched.memory_bytes {
         return Some("it took more memory than it has");
     }
     let left = FOLDER_BYTES_MAX.checked_sub(unlinked.disk_bytes);
-    let full = files && left.is_none_or(|left| usage::is_over(&watched.temporary, left, FOLDER_FILES_MAX));
+    let full =
+        files != Files::Unseen && left.is_none_or(|left| usage::is_over(&watched.temporary, left, FOLDER_FILES_MAX));
     full.then_some("it wrote more than 512 MiB, or too many files, to its temporary folder")
 }

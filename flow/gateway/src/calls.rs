@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, header};
 use millstream_catalog::Integration;
-use millstream_types::{Clock, Invocation, InvocationOutcome, Invoke};
+use millstream_types::{CheckRole, Clock, Invocation, InvocationOutcome, Invoke, RoleUse};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
@@ -71,6 +71,7 @@ pub struct Calls {
     backends: Backends,
     clock: Arc<dyn Clock>,
     plans: Plans,
+    roles: Option<Arc<dyn CheckRole>>,
 }
 
 /// How a request ended.
@@ -92,7 +93,13 @@ impl Calls {
         backends: Backends,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { gateway, invoke, whole, backends, clock, plans }
+        Self { gateway, invoke, whole, backends, clock, plans, roles: None }
+    }
+
+    /// The same, asking what the roles of integrations allow.
+    #[must_use]
+    pub fn with_roles(self, roles: Arc<dyn CheckRole>) -> Self {
+        Self { roles: Some(roles), ..self }
     }
 
     /// Answers a request of a stage that its plan lets through.
@@ -187,6 +194,13 @@ impl Calls {
         let function = mapping::filled(function, &served.variables);
         story.endpoint.clone_from(&function);
         story.sent_body = payload.clone();
+        if let Some(roles) = &self.roles {
+            let permitted = roles.check(&integration.role, &request.api, RoleUse::Invoke(&function));
+            permitted.map_err(|reason| {
+                tracing::warn!(api = %request.api, %function, reason, "a function may not be run for an API");
+                Refusal::FunctionNotRun(reason)
+            })?;
+        }
         let invocation = Invocation {
             function,
             payload,

@@ -10,8 +10,9 @@ use millstream_types::{Clock, LogId, Millis};
 use tokio::sync::Notify;
 
 use crate::error::GroupError;
-use crate::group::{Assigned, Group, Join, Joined, Phase, Seat};
+use crate::group::{Group, Phase};
 use crate::member::MemberDescription;
+use crate::membership::{Assigned, Join, Joined, Seat};
 use crate::offsets::{Committed, GroupId, METADATA_BYTES_MAX, Offsets};
 
 /// Groups of a node.
@@ -254,10 +255,10 @@ impl Groups {
                 let is_old = |group: &Group| group.phase == Phase::Empty && group.used + KEPT_MS <= now;
                 (next, groups.iter().find(|(_, group)| is_old(group)).map(|(id, _)| id.clone()))
             });
-            if let Some(id) = old {
-                if let Err(error) = self.delete(&id).await {
-                    tracing::warn!(group = %id.name, %error, "cannot forget a group that nobody uses");
-                }
+            if let Some(id) = old
+                && let Err(error) = self.delete(&id).await
+            {
+                tracing::warn!(group = %id.name, %error, "cannot forget a group that nobody uses");
             }
             let wait = next.map_or(LOOK, |ms| Duration::from_millis(ms.unsigned_abs()).min(LOOK));
             // Nothing changed that could end the wait sooner, or something did: both look again.

@@ -8,10 +8,12 @@ pub mod engine;
 mod error;
 mod group;
 mod member;
+mod membership;
 mod offsets;
 
 pub use engine::{Description, GROUPS_MAX, Groups, Listed, NewId};
 pub use error::GroupError;
-pub use group::{Assigned, Join, Joined, JoinedMember, MEMBERS_MAX, Phase, Seat};
+pub use group::{MEMBERS_MAX, Phase};
 pub use member::MemberDescription;
+pub use membership::{Assigned, Join, Joined, JoinedMember, Seat};
 pub use offsets::{Committed, GroupId, METADATA_BYTES_MAX};

@@ -5,7 +5,7 @@ use millstream_types::Millis;
 use tokio::sync::oneshot;
 
 use crate::error::GroupError;
-use crate::group::{Assigned, Join, Joined};
+use crate::membership::{Assigned, Join, Joined};
 
 /// A member: what it said of itself, and what it waits for.
 #[derive(Debug)]

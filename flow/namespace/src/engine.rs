@@ -6,7 +6,7 @@ use millstream_catalog::{
     AccessPolicyDefinition, AccessRights, Catalog, ConsumerGroupDefinition, HubDefinition, NamespaceDefinition,
     StreamDefinition, StreamOwner,
 };
-use millstream_storage::Transaction;
+use millstream_storage::{Storage, Transaction};
 use millstream_stream::{NewStream, StreamError, Streams};
 use millstream_types::Clock;
 use tokio::sync::Mutex;
@@ -14,7 +14,9 @@ use tokio::sync::Mutex;
 use crate::error::NamespaceError;
 use crate::name;
 use crate::policy::{DEVELOPMENT_KEY, KeyName, POLICIES_MAX, ROOT_POLICY, Random, Scope, new_key, new_policy};
+use crate::producer::Producers;
 use crate::reader::Readers;
+use crate::throughput::{Meter, Throughput, UNITS_MAX};
 use crate::token::{Claims, Token, TokenError};
 
 /// The namespace that every node has. Its hubs are streams of the same name.
@@ -46,15 +48,34 @@ pub struct Namespaces {
     random: Random,
     development: bool,
     readers: Readers,
+    throughput: Throughput,
+    producers: Producers,
     /// Held while a definition is changed, so that no change is lost to another.
     turn: Arc<Mutex<()>>,
 }
 
 impl Namespaces {
-    /// The engine over a catalog and its streams; `random` makes keys, `development` lets the published key in.
+    /// The engine over a store, a catalog and its streams; `random` makes keys, `development` lets the published key in.
     #[must_use]
-    pub fn new(catalog: Catalog, streams: Streams, clock: Arc<dyn Clock>, random: Random, development: bool) -> Self {
-        Self { catalog, streams, clock, random, development, readers: Readers::default(), turn: Arc::default() }
+    pub fn new(
+        storage: Storage,
+        catalog: Catalog,
+        streams: Streams,
+        clock: Arc<dyn Clock>,
+        random: Random,
+        development: bool,
+    ) -> Self {
+        Self {
+            catalog,
+            producers: Producers::new(storage, streams.clone(), Arc::clone(&clock), Arc::clone(&random)),
+            streams,
+            clock,
+            random,
+            development,
+            readers: Readers::default(),
+            throughput: Throughput::default(),
+            turn: Arc::default(),
+        }
     }
 
     /// Who reads which partition.
@@ -84,8 +105,73 @@ impl Namespaces {
             name: namespace.to_owned(),
             created: self.clock.now(),
             policies: vec![new_policy(ROOT_POLICY, AccessRights::ALL, &self.random)],
+            throughput_units: 0,
+            throughput_units_max: 0,
         };
         Ok(self.catalog.namespaces.create(definition).await?)
+    }
+
+    /// Limits how much a namespace takes and gives in a second to `units` (0: no limit), and lets it get more by itself, up
+    /// to `units_max`, when it needs them (0: it gets none).
+    ///
+    /// # Errors
+    /// [`NamespaceError::NotFound`], [`NamespaceError::Units`], [`NamespaceError::Catalog`].
+    pub async fn set_throughput(
+        &self,
+        namespace: &str,
+        units: u32,
+        units_max: u32,
+    ) -> Result<Arc<NamespaceDefinition>, NamespaceError> {
+        if units.max(units_max) > UNITS_MAX || (units_max > 0 && units_max < units) {
+            return Err(NamespaceError::Units { units, units_max, max: UNITS_MAX });
+        }
+        let _turn = self.turn.lock().await;
+        self.put_units(namespace, units, units_max).await
+    }
+
+    /// Gives a namespace that refused records one unit more, if it may have one. Asked as often as records are refused.
+    ///
+    /// # Errors
+    /// [`NamespaceError::NotFound`], [`NamespaceError::Catalog`].
+    pub async fn inflate(&self, namespace: &str) -> Result<(), NamespaceError> {
+        let grows = |found: &NamespaceDefinition| (1..found.throughput_units_max).contains(&found.throughput_units);
+        if !grows(&*self.namespace(namespace)?) || !self.meter(namespace)?.may_inflate() {
+            return Ok(());
+        }
+        let _turn = self.turn.lock().await;
+        let found = self.namespace(namespace)?;
+        if grows(&found) {
+            self.put_units(namespace, found.throughput_units + 1, found.throughput_units_max).await?;
+        }
+        Ok(())
+    }
+
+    async fn put_units(
+        &self,
+        namespace: &str,
+        units: u32,
+        units_max: u32,
+    ) -> Result<Arc<NamespaceDefinition>, NamespaceError> {
+        let mut definition = (*self.namespace(namespace)?).clone();
+        (definition.throughput_units, definition.throughput_units_max) = (units, units_max);
+        let stored = self.catalog.namespaces.put(definition).await?;
+        self.throughput.set(namespace, units);
+        Ok(stored)
+    }
+
+    /// What measures a namespace's throughput against its units.
+    ///
+    /// # Errors
+    /// [`NamespaceError::NotFound`].
+    pub fn meter(&self, namespace: &str) -> Result<Arc<Meter>, NamespaceError> {
+        let found = self.namespace(namespace)?;
+        Ok(self.throughput.meter(namespace, found.throughput_units, &self.clock))
+    }
+
+    /// What producers have sent already.
+    #[must_use]
+    pub fn producers(&self) -> &Producers {
+        &self.producers
     }
 
     /// Removes a namespace that has no hubs.
@@ -101,6 +187,7 @@ impl Namespaces {
             return Err(NamespaceError::NotEmpty(namespace.to_owned()));
         }
         self.catalog.namespaces.delete(namespace, Transaction::new()).await?;
+        self.throughput.remove(namespace);
         Ok(())
     }
 
@@ -188,10 +275,13 @@ impl Namespaces {
     pub async fn delete_hub(&self, namespace: &str, hub: &str) -> Result<(), NamespaceError> {
         let _turn = self.turn.lock().await;
         let hub = self.hub(namespace, hub)?;
+        let stream = self.streams.get(&hub.stream).ok();
+        let logs = stream.iter().flat_map(|stream| &stream.shards).map(|shard| shard.log()).collect();
         match self.streams.delete(&hub.stream).await {
             Ok(()) | Err(StreamError::StreamNotFound { .. }) => {}
             Err(error) => return Err(error.into()),
         }
+        self.producers.remove(logs).await?;
         self.catalog.hubs.delete(&hub.id, Transaction::new()).await?;
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! What can go wrong with namespaces and hubs.
 
 use millstream_catalog::CatalogError;
+use millstream_storage::StorageError;
 use millstream_stream::StreamError;
 use millstream_types::ErrorKind;
 
@@ -49,6 +50,28 @@ pub enum NamespaceError {
         /// How many it has.
         partitions: usize,
     },
+    /// Throughput units that cannot be.
+    #[error(
+        "expected 1 to {max} throughput units, and to grow to no fewer than there are; found {units}, growing to {units_max}"
+    )]
+    Units {
+        /// What was asked for.
+        units: u32,
+        /// How many it may grow to.
+        units_max: u32,
+        /// The limit.
+        max: u32,
+    },
+    /// A producer's epoch is over: another has begun one since.
+    #[error("the producer {producer} has epoch {current} by now, expected no lower one, found {found}")]
+    ProducerEpoch {
+        /// The producer.
+        producer: i64,
+        /// Its epoch.
+        current: i16,
+        /// What came.
+        found: i16,
+    },
     /// One more than there may be.
     #[error("expected at most {max} of {kind}")]
     TooMany {
@@ -86,11 +109,23 @@ impl NamespaceError {
         match self {
             Self::NotFound { .. } => ErrorKind::NotFound,
             Self::Exists { .. } => ErrorKind::Exists,
-            Self::Name { .. } | Self::PartitionCount { .. } | Self::TooMany { .. } | Self::Rights => ErrorKind::Invalid,
-            Self::PartitionsFixed { .. } | Self::Fixed { .. } | Self::NotEmpty(_) => ErrorKind::Conflict,
+            Self::Name { .. }
+            | Self::PartitionCount { .. }
+            | Self::Units { .. }
+            | Self::TooMany { .. }
+            | Self::Rights => ErrorKind::Invalid,
+            Self::ProducerEpoch { .. } | Self::PartitionsFixed { .. } | Self::Fixed { .. } | Self::NotEmpty(_) => {
+                ErrorKind::Conflict
+            }
             Self::Catalog(error) => error.kind(),
             Self::Stream(error) => error.kind(),
         }
+    }
+}
+
+impl From<StorageError> for NamespaceError {
+    fn from(error: StorageError) -> Self {
+        Self::Stream(error.into())
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use millstream_types::Millis;
 
 use crate::error::ObjectError;
+use crate::lease;
 use crate::object::Object;
 
 /// What must hold for an operation to happen; the default holds always.
@@ -18,6 +19,8 @@ pub struct Conditions {
     pub if_modified_since: Option<Millis>,
     /// The object was not changed after this second.
     pub if_unmodified_since: Option<Millis>,
+    /// The id of the object's lease.
+    pub lease_id: Option<String>,
 }
 
 /// Which ETags are meant.
@@ -80,6 +83,28 @@ impl Conditions {
         match self.broken(object) {
             None => Ok(()),
             Some(condition) => Err(ObjectError::ConditionFailed { key: key.to_owned(), condition }),
+        }
+    }
+
+    /// As [`Conditions::check`], and that the object's lease allows it to be changed.
+    ///
+    /// # Errors
+    /// [`ObjectError::ConditionFailed`], [`ObjectError::Lease`].
+    pub fn check_change(&self, key: &str, object: Option<&Object>, now: Millis) -> Result<(), ObjectError> {
+        self.check(key, object)?;
+        let lease = object.and_then(|object| object.lease.as_ref());
+        let refused = lease::check_change(lease, self.lease_id.as_deref(), now);
+        refused.map_err(|refusal| ObjectError::Lease { key: key.to_owned(), refusal })
+    }
+
+    /// As [`Conditions::check`], and that the lease is the one that is named, if one is.
+    ///
+    /// # Errors
+    /// [`ObjectError::ConditionFailed`], [`ObjectError::Lease`].
+    pub fn check_read(&self, key: &str, object: &Object, now: Millis) -> Result<(), ObjectError> {
+        match self.lease_id {
+            Some(_) => self.check_change(key, Some(object), now),
+            None => self.check(key, Some(object)),
         }
     }
 

@@ -9,6 +9,7 @@ use millstream_types::Millis;
 use serde::{Deserialize, Serialize};
 
 use crate::error::ObjectError;
+use crate::lease::Lease;
 use crate::object::{BlockInfo, CopyRecord, Object, ObjectKind, Properties};
 use crate::store::FileState;
 
@@ -27,6 +28,8 @@ struct Entry {
     append_blocks: u32,
     #[serde(default)]
     copy: Option<CopyRecord>,
+    #[serde(default)]
+    lease: Option<Lease>,
 }
 
 /// The entries of all buckets. Reads touch the disk: not for an async worker.
@@ -110,6 +113,7 @@ impl Entry {
             properties: object.properties.clone(),
             append_blocks: object.append_blocks,
             copy: object.copy.clone(),
+            lease: object.lease.clone(),
         }
     }
 
@@ -132,6 +136,7 @@ impl Entry {
             properties: self.properties,
             append_blocks: self.append_blocks,
             copy: self.copy,
+            lease: self.lease,
         }
     }
 }

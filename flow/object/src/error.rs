@@ -5,6 +5,7 @@ use millstream_storage::StorageError;
 use millstream_types::ErrorKind;
 
 use crate::condition::Condition;
+use crate::lease::LeaseRefusal;
 use crate::object::ObjectKind;
 
 /// An error of the object engine.
@@ -21,6 +22,20 @@ pub enum ObjectError {
     BucketExists {
         /// The name.
         bucket: String,
+    },
+    /// The object's lease does not allow it.
+    #[error("object `{key}`: {refusal}")]
+    Lease {
+        /// The object.
+        key: String,
+        /// Why not.
+        refusal: LeaseRefusal,
+    },
+    /// Tags that cannot be.
+    #[error("the tags cannot be set: {reason}")]
+    Tags {
+        /// Why not.
+        reason: &'static str,
     },
     /// Only an empty bucket may be deleted so.
     #[error("bucket `{bucket}` still has objects; delete them first")]
@@ -210,6 +225,7 @@ impl ObjectError {
             Self::BucketNotEmpty { .. }
             | Self::KeyClash { .. }
             | Self::ConditionFailed { .. }
+            | Self::Lease { .. }
             | Self::WrongKind { .. }
             | Self::AppendPosition { .. }
             | Self::AppendTooLong { .. } => ErrorKind::Conflict,
@@ -219,6 +235,7 @@ impl ObjectError {
             | Self::RangeBehindEnd { .. }
             | Self::BadBlockId { .. }
             | Self::BlockNotFound { .. }
+            | Self::Tags { .. }
             | Self::Unsupported { .. } => ErrorKind::Invalid,
             Self::ReadTooLarge { .. } | Self::TooManyBlocks { .. } => ErrorKind::TooLarge,
             Self::TooManyReads { .. } => ErrorKind::Throttled,

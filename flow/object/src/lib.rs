@@ -10,6 +10,7 @@ pub mod condition;
 pub mod engine;
 mod entry;
 mod error;
+pub mod lease;
 mod lock;
 pub mod name;
 pub mod object;
@@ -18,9 +19,10 @@ mod store;
 pub use condition::{Condition, Conditions, EtagMatch};
 pub use engine::{
     Append, BlockSource, Bucket, ByteRange, CommitBlocks, Copy, Listed, Listing, NewBlock, ObjectBlocks, Objects, Put,
-    Reading, Select, WhichBlocks,
+    Reading, Select, TAGS_MAX, WhichBlocks, check_tags,
 };
 pub use error::ObjectError;
+pub use lease::{Lease, LeaseAction, LeaseRefusal, LeaseState};
 pub use name::{check_bucket, check_key};
 pub use object::{BlockInfo, CopyRecord, Object, ObjectKind, Properties};
 pub use store::ObjectStoreOptions;

@@ -6,6 +6,8 @@ use std::fmt;
 use millstream_types::Millis;
 use serde::{Deserialize, Serialize};
 
+use crate::lease::Lease;
+
 /// An object without its content.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Object {
@@ -27,6 +29,8 @@ pub struct Object {
     pub append_blocks: u32,
     /// Where it was copied from; `None` when it was not.
     pub copy: Option<CopyRecord>,
+    /// Its lease, or what is left of one.
+    pub lease: Option<Lease>,
 }
 
 /// How an object is written.
@@ -67,6 +71,8 @@ pub struct Properties {
     pub md5: Option<[u8; 16]>,
     /// The user's own pairs.
     pub metadata: BTreeMap<String, String>,
+    /// The user's own words to find it by; they can be changed without changing it.
+    pub tags: BTreeMap<String, String>,
 }
 
 /// Where an object was copied from.

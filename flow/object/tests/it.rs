@@ -8,8 +8,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use millstream_catalog::Catalog;
 use millstream_object::{
-    Append, BlockSource, ByteRange, CommitBlocks, Conditions, Copy, EtagMatch, Listed, NewBlock, ObjectError,
-    ObjectKind, ObjectStoreOptions, Objects, Properties, Put, Select, WhichBlocks,
+    Append, BlockSource, ByteRange, CommitBlocks, Conditions, Copy, EtagMatch, LeaseAction, LeaseRefusal, Listed,
+    NewBlock, ObjectError, ObjectKind, ObjectStoreOptions, Objects, Properties, Put, Select, WhichBlocks,
 };
 use millstream_storage::Storage;
 use millstream_types::{Clock, ManualClock, NewObject, PutObject as _};
@@ -56,7 +56,7 @@ async fn content(objects: &Objects, key: &str) -> Bytes {
 
 fn block(key: &str, id: &str, data: &str) -> NewBlock {
     let data = Bytes::from(data.to_owned());
-    NewBlock { bucket: "b".into(), key: key.into(), id: id.into(), data, md5: None }
+    NewBlock { bucket: "b".into(), key: key.into(), id: id.into(), data, md5: None, lease_id: None }
 }
 
 fn commit(key: &str, blocks: &[(BlockSource, &str)]) -> CommitBlocks {
@@ -247,6 +247,7 @@ async fn copies_keep_what_was_said_unless_told_otherwise() {
     };
     objects.put(Put { properties, ..put("from", "content") }).await.unwrap();
     let copy = |to: &str, metadata| Copy {
+        tags: Default::default(),
         from: ("b".into(), "from".into()),
         source_conditions: Conditions::default(),
         to: ("b".into(), to.into()),
@@ -314,4 +315,36 @@ async fn the_port_makes_the_bucket_and_an_s3_class_store_says_what_it_cannot() {
     let refused = objects.create_bucket("b", Default::default()).await;
     assert!(matches!(refused, Err(ObjectError::Unsupported { .. })));
     assert!(matches!(objects.stage_block(block("k", "1", "x")).await, Err(ObjectError::Unsupported { .. })));
+}
+
+#[tokio::test]
+async fn only_who_holds_the_lease_changes_an_object_and_tags_leave_it_as_it_is() {
+    let node = Node::new();
+    let objects = with_bucket(&node).await;
+    let put = |lease_id: Option<&str>| {
+        let conditions = Conditions { lease_id: lease_id.map(str::to_owned), ..Conditions::default() };
+        objects.put(Put { conditions, ..Put::new("b".into(), "k".into(), vec!["x".into()]) })
+    };
+    let first = put(None).await.unwrap();
+    let acquire = LeaseAction::Acquire { id: "l".into(), seconds: None };
+    let leased = objects.act_on_lease("b", "k", Conditions::default(), acquire).await.unwrap();
+    assert_eq!(leased.etag, first.etag);
+    for (id, expected) in [(None, LeaseRefusal::Missing), (Some("m"), LeaseRefusal::Mismatch)] {
+        let refused = put(id).await;
+        assert!(matches!(refused, Err(ObjectError::Lease { refusal, .. }) if refusal == expected), "{id:?}");
+    }
+    assert!(matches!(
+        objects.delete("b", "k", Conditions::default()).await,
+        Err(ObjectError::Lease { refusal: LeaseRefusal::Missing, .. })
+    ));
+    let second = put(Some("l")).await.unwrap();
+    assert!(second.lease.is_some(), "a new content keeps the lease");
+    let tags = std::collections::BTreeMap::from([("a".to_owned(), "1".to_owned())]);
+    let mine = Conditions { lease_id: Some("l".into()), ..Conditions::default() };
+    let tagged = objects.set_tags("b", "k", mine, tags.clone()).await.unwrap();
+    assert_eq!((tagged.etag, &tagged.properties.tags), (second.etag, &tags));
+    let wrong = std::collections::BTreeMap::from([("a".to_owned(), "#".to_owned())]);
+    assert!(matches!(objects.set_tags("b", "k", Conditions::default(), wrong).await, Err(ObjectError::Tags { .. })));
+    objects.act_on_lease("b", "k", Conditions::default(), LeaseAction::Release { id: "l".into() }).await.unwrap();
+    objects.delete("b", "k", Conditions::default()).await.unwrap();
 }

@@ -1,7 +1,7 @@
 //! How a request finds its service: the one port of all AWS protocols.
 //!
-//! The ladder: health → data plane of APIs (no signature) → body → signature → whose key it is → service by the
-//! signature's scope → whether the caller may → operation. Everything after that is the services' own.
+//! The ladder: health → body → data plane of APIs (no signature) → signature → whose key it is → the body unpacked → service
+//! by the signature's scope → whether the caller may → operation. Everything after that is the services' own.
 
 use std::sync::Arc;
 
@@ -11,11 +11,12 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use millstream_access::policy::Context;
-use millstream_access::{AccessError, Caller};
+use millstream_access::{AccessError, Caller, Grant, Origin};
 use millstream_http::body::{self, BodyError};
 use millstream_types::{BoxFuture, Clock};
 use percent_encoding::percent_decode_str;
 
+use crate::apigateway::ApiGateway;
 use crate::authorize::{Authorizer, Need, denied};
 use crate::cbor_protocol;
 use crate::json_protocol::{JsonRequest, ServiceError};
@@ -71,22 +72,30 @@ impl AwsFront {
             Ok(taken) => taken,
             Err(error) => return rest_protocol::error(&not_taken(&error)),
         };
-        let body = match body::unpack(&head.headers, taken.bytes.clone(), limit) {
-            Ok(body) => body,
+        let unpacked = || body::unpack(&head.headers, taken.bytes.clone(), limit);
+        // Nobody has to say who they are towards an API, so its requests are unpacked as they come.
+        let open = if ApiGateway::is_call(&head) { unpacked() } else { Ok(Bytes::new()) };
+        let open = match open {
+            Ok(open) => open,
             Err(error) => return rest_protocol::error(&not_taken(&error)),
         };
-        if let Some(response) = self.services.public(&head, &body).await {
+        if let Some(response) = self.services.public(&head, &open).await {
             return response;
         }
         let family = Family::of(&head.headers);
-        let (service, caller) = match self.authenticate(&head, &body) {
+        // Signed is what was sent.
+        let (service, Grant { caller, origin, .. }) = match self.authenticate(&head, &taken.bytes) {
             Ok(claim) => claim,
             Err(error) => return family.refused(&error, request_id),
+        };
+        let body = match unpacked() {
+            Ok(body) => body,
+            Err(error) => return family.error(&not_taken(&error), request_id),
         };
         // Whoever may do everything is asked nothing.
         let asked = !self.authorizer.access.may_everything(&caller);
         let circumstances = asked.then(|| self.authorizer.circumstances(&caller, Some(&head)));
-        let call = Call { service, caller, circumstances, request_id };
+        let call = Call { service, caller, origin, circumstances, request_id };
         if let Some((service, operation)) = cbor_protocol::target(&head.headers, head.uri.path()) {
             return self.cbor(&call, &service, &operation, &body);
         }
@@ -147,8 +156,10 @@ impl AwsFront {
             headers: head.headers,
             request_id: call.request_id.to_owned(),
             caller: call.caller.clone(),
+            origin: call.origin.clone(),
         };
-        match self.permit(call, || self.authorizer.query_needs(&call.caller, &call.service, &request)) {
+        let needs = || self.authorizer.query_needs(&call.caller, &call.service, &request, &self.services);
+        match self.permit(call, needs) {
             Ok(()) => self.services.query(&call.service, request).await,
             Err(message) => Services::query_denied(&call.service, message, call.request_id),
         }
@@ -170,8 +181,8 @@ impl AwsFront {
         }
     }
 
-    /// The service that the signature is for, and whose key it was made with.
-    fn authenticate(&self, head: &Parts, body: &[u8]) -> Result<(String, Caller), SignatureError> {
+    /// The service that the signature is for, and what the key grants that it was made with.
+    fn authenticate(&self, head: &Parts, body: &[u8]) -> Result<(String, Grant), SignatureError> {
         let query = head.uri.query().unwrap_or_default();
         let claim = Claim::read(&head.headers, query)?;
         let now = self.clock.now();
@@ -184,7 +195,7 @@ impl AwsFront {
         let authority = head.uri.authority().map(http::uri::Authority::as_str).unwrap_or_default();
         let place = (&head.method, head.uri.path(), query);
         claim.check(Some(&grant.secret), place, &head.headers, authority, body, now)?;
-        Ok((claim.scope.service, grant.caller))
+        Ok((claim.scope.service, grant))
     }
 }
 
@@ -196,6 +207,7 @@ struct Call<'r> {
     /// What it was signed for.
     service: String,
     caller: Caller,
+    origin: Origin,
     /// `None`: the caller may do everything.
     circumstances: Option<Context>,
     request_id: &'r str,
@@ -226,13 +238,23 @@ impl Family {
         }
     }
 
+    /// An error as the family has it, of no service in particular.
+    fn error(self, error: &ServiceError, request_id: &str) -> Response<Bytes> {
+        match self {
+            Self::Json => json_error(error),
+            Self::Query => query_protocol::unserved(error, request_id),
+            Self::Rest => rest_protocol::error(error),
+        }
+    }
+
     /// What a request of the family is answered whose signature does not hold.
     fn refused(self, error: &SignatureError, request_id: &str) -> Response<Bytes> {
-        match self {
-            Self::Json => json_error(&refused(error)),
-            Self::Query => query_protocol::unserved(&refused_query(error), request_id),
-            Self::Rest => rest_protocol::error(&forbidden(error)),
-        }
+        let error = match self {
+            Self::Json => refused(error),
+            Self::Query => refused_query(error),
+            Self::Rest => forbidden(error),
+        };
+        self.error(&error, request_id)
     }
 }
 

@@ -46,12 +46,20 @@ impl JsonRequest {
 /// # Errors
 /// `SerializationException` when it is no JSON or a member has another type.
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ServiceError> {
+    serde_json::from_slice(object(body)?).map_err(|error| ServiceError::serialization(&error.to_string()))
+}
+
+/// A body that may be an operation's input; an empty one counts as `{}`.
+///
+/// # Errors
+/// `SerializationException` when it begins like no JSON object.
+pub fn object(body: &[u8]) -> Result<&[u8], ServiceError> {
     let body = if body.is_empty() { b"{}" } else { body };
     // An array of an operation's members in their order would be read, too, but not by who asks what a call is about.
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(ServiceError::serialization("expected a JSON object"));
     }
-    serde_json::from_slice(body).map_err(|error| ServiceError::serialization(&error.to_string()))
+    Ok(body)
 }
 
 /// An error as a service answers it.

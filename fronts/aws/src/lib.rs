@@ -24,6 +24,7 @@ pub mod place;
 mod policy_statements;
 pub mod query_protocol;
 pub mod rest_protocol;
+pub mod seal;
 pub mod services;
 pub mod sigv4;
 pub mod sns;

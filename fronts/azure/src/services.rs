@@ -115,18 +115,18 @@ impl Services {
         }
     }
 
-    /// The answer that a request's head earns already, so that nobody who may not makes the node hold a body. Services whose
-    /// bodies are small, or signed, say `None` and decide when they have the whole.
+    /// The answer that a request's head earns already, so that nobody who may not makes the node hold a body. No service of
+    /// this front has its bodies signed. Callers of published APIs are their backends' business, so they are let in here.
     #[must_use]
     pub fn refuse(&self, service: Service, head: &AzureRequest) -> Option<Response<Bytes>> {
         match service {
             Service::Blob => self.blob.refuse(head),
             Service::Queue => self.queue.refuse(head),
-            Service::Cosmos
-            | Service::EventGrid
-            | Service::EventHubs(_)
-            | Service::ApiManagement
-            | Service::StreamAnalytics => None,
+            Service::Cosmos => self.cosmos.refuse(head),
+            Service::EventGrid => self.eventgrid.refuse(head),
+            Service::EventHubs(call) => self.event_hubs.refuse(call, head),
+            Service::ApiManagement => self.apimanagement.refuse(head),
+            Service::StreamAnalytics => self.streamanalytics.refuse(head),
         }
     }
 

@@ -10,7 +10,7 @@ pub enum Share {
     Protocols,
     /// Event Hubs by AMQP; twice with TLS.
     Amqp,
-    /// Kafka.
+    /// Kafka; twice with TLS.
     Kafka,
     /// The console.
     Console,
@@ -32,8 +32,8 @@ impl Share {
     fn of(self, descriptors: usize) -> usize {
         let (parts, most) = match self {
             Self::Protocols => (34, 20_000),
-            Self::Amqp => (5, 5_000),
-            Self::Kafka => (4, 5_000),
+            Self::Amqp => (4, 5_000),
+            Self::Kafka => (3, 20_000),
             Self::Console => (2, 1_000),
             Self::Portal => (2, 2_000),
             Self::Commands => (1, 100),
@@ -48,8 +48,16 @@ mod tests {
 
     #[test]
     fn listeners_leave_descriptors_for_the_store() {
-        let all =
-            [Share::Protocols, Share::Amqp, Share::Amqp, Share::Kafka, Share::Console, Share::Portal, Share::Commands];
+        let all = [
+            Share::Protocols,
+            Share::Amqp,
+            Share::Amqp,
+            Share::Kafka,
+            Share::Kafka,
+            Share::Console,
+            Share::Portal,
+            Share::Commands,
+        ];
         for limit in [1_024, 4_096, 20_000, 1 << 20] {
             let taken: usize = all.iter().map(|share| share.of(limit)).sum();
             assert!(taken < limit - limit / 7, "{taken} of {limit}");

@@ -20,7 +20,8 @@ pub enum Api {
     DescribeGroups,
     ListGroups,
     SaslHandshake,
-    ApiVersions,
+    /// ApiVersions.
+    Versions,
     CreateTopics,
     DeleteTopics,
     DeleteRecords,
@@ -64,7 +65,7 @@ pub const SERVED: [Served; 24] = [
     served(Api::DescribeGroups, 15, (0, 5), 5),
     served(Api::ListGroups, 16, (0, 4), 3),
     served(Api::SaslHandshake, 17, (1, 1), NEVER),
-    served(Api::ApiVersions, 18, (0, 4), 3),
+    served(Api::Versions, 18, (0, 4), 3),
     served(Api::CreateTopics, 19, (2, 7), 5),
     served(Api::DeleteTopics, 20, (1, 5), 4),
     served(Api::DeleteRecords, 21, (0, 2), 2),
@@ -99,6 +100,6 @@ impl Served {
     /// Whether tagged fields follow an answer's correlation id. Never in front of versions: a client that asks for them
     /// does not know yet what the answer will be like.
     pub fn has_flexible_header(&self, version: i16) -> bool {
-        self.is_flexible(version) && self.api != Api::ApiVersions
+        self.is_flexible(version) && self.api != Api::Versions
     }
 }

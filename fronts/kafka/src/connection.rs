@@ -181,7 +181,7 @@ pub async fn begin(kafka: &Kafka, session: &mut Session, frame: Bytes) -> Result
     let client = fields.nullable_string()?.unwrap_or_default();
     let Some(served) = Served::of_key(key) else { return Err(Refused::Version { key, version }) };
     if !served.has(version) {
-        if served.api != Api::ApiVersions {
+        if served.api != Api::Versions {
             return Err(Refused::Version { key, version });
         }
         // A client that is newer asks again with a version of the list.

@@ -19,4 +19,4 @@ mod session;
 mod topic;
 mod wire;
 
-pub use service::{Kafka, KafkaOptions, KafkaParts};
+pub use service::{Kafka, KafkaOptions, KafkaParts, NamedValues, Permits};

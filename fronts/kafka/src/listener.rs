@@ -14,14 +14,19 @@ use crate::connection;
 use crate::service::Kafka;
 use crate::session::Session;
 
-/// Connections at once; more wait in the system's queue. A client has one for each broker and one more for its group.
-const CONNECTIONS_MAX: usize = 20_000;
 /// How long the handshake of TLS may take.
 const TLS_HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// Serves until `stopped` says so, then lets connections answer what they have taken.
-pub async fn serve(kafka: Kafka, listener: TcpListener, tls: Option<TlsAcceptor>, mut stopped: watch::Receiver<bool>) {
-    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+/// Serves at most so many connections at once until `stopped` says so, then lets them answer what they have taken. A client
+/// has one for each broker and one more for its group; more wait in the system's queue.
+pub async fn serve(
+    kafka: Kafka,
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    connections_max: usize,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let connections = Arc::new(Semaphore::new(connections_max));
     let mut tasks = JoinSet::new();
     loop {
         let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { break };

@@ -39,15 +39,15 @@ struct ConnectionString<'m> {
 pub fn authenticate(kafka: &Kafka, session: &mut Session, message: &[u8]) -> Result<(), String> {
     let Plain { user, password } = Plain::parse(message)?;
     if user == CONNECTION_STRING {
-        let (namespace, claims) = of_connection_string(kafka, password)?;
-        session.prove_policy(namespace, claims);
+        let (namespace, claims, token) = of_connection_string(kafka, password)?;
+        session.prove_policy(namespace, claims, token);
     } else {
-        session.prove_key(of_access_key(kafka, user, password)?);
+        session.prove_key(of_access_key(kafka, user, password)?, user.to_owned());
     }
     Ok(())
 }
 
-fn of_connection_string(kafka: &Kafka, text: &str) -> Result<(String, Claims), String> {
+fn of_connection_string(kafka: &Kafka, text: &str) -> Result<(String, Claims, Token), String> {
     let parts = ConnectionString::parse(text)?;
     let namespace = kafka.namespaces.of_host(parts.host);
     let path: Vec<String> = parts.entity.into_iter().map(str::to_owned).collect();
@@ -56,7 +56,7 @@ fn of_connection_string(kafka: &Kafka, text: &str) -> Result<(String, Claims), S
     let signature = signature(parts.key, &resource, NEVER).ok_or("the key cannot be used")?;
     let token = Token { resource, path, expiry: NEVER.to_owned(), signature, policy: parts.policy.to_owned() };
     let claims = kafka.namespaces.verify(&namespace, &token).map_err(|_| refusal())?;
-    Ok((namespace, claims))
+    Ok((namespace, claims, token))
 }
 
 fn of_access_key(kafka: &Kafka, key: &str, secret: &str) -> Result<Caller, String> {

@@ -12,6 +12,8 @@ use millstream_stream::{Producers, Streams};
 use millstream_types::Clock;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::record::RECORD_BYTES_MAX;
+
 /// Bytes of requests that all connections together may hold: who wants more waits.
 const REQUEST_BYTES_MAX: usize = 128 << 20;
 /// Bytes of large answers that all connections together may hold. While slow readers hold them, others get small answers.
@@ -32,6 +34,12 @@ pub struct Kafka {
     small_answers: Arc<Semaphore>,
 }
 
+/// Says whether a caller may do something with a stream.
+pub type Permits = Arc<dyn Fn(&Caller, Right, &str) -> bool + Send + Sync>;
+
+/// The named values in a record's headers, whatever form they have.
+pub type NamedValues = Arc<dyn Fn(&Bytes) -> Vec<(String, Bytes)> + Send + Sync>;
+
 /// What the service is made of.
 pub struct KafkaParts {
     /// Topics and their records.
@@ -47,9 +55,9 @@ pub struct KafkaParts {
     /// Access keys.
     pub access: Access,
     /// Whether a caller who is not the owner may do something with a stream.
-    pub permits: Arc<dyn Fn(&Caller, Right, &str) -> bool + Send + Sync>,
-    /// The named values in the headers of records that came by another protocol.
-    pub named_values: Arc<dyn Fn(&Bytes) -> Vec<(String, Bytes)> + Send + Sync>,
+    pub permits: Permits,
+    /// What records that came by another protocol have in their headers.
+    pub named_values: NamedValues,
     /// Metrics and trail.
     pub insight: Insight,
     /// The time.
@@ -85,13 +93,15 @@ impl Kafka {
         Arc::clone(&self.requests).acquire_many_owned(permits(bytes)).await.ok()
     }
 
-    /// Holds bytes for an answer until the permit is dropped: as many as are wanted, or few when there are not so many.
+    /// Holds bytes for an answer until the permit is dropped: as many as are wanted, or few when there are not so many. At
+    /// least those of one record are held, since an answer has one whatever is wanted; see [`shrink`].
     pub(crate) async fn hold_answer(&self, bytes: usize) -> (Option<OwnedSemaphorePermit>, usize) {
-        if let Ok(permit) = Arc::clone(&self.answers).try_acquire_many_owned(permits(bytes)) {
+        let needed = permits(bytes.max(RECORD_BYTES_MAX));
+        if let Ok(permit) = Arc::clone(&self.answers).try_acquire_many_owned(needed) {
             return (Some(permit), bytes);
         }
-        let bytes = bytes.min(SMALL_ANSWER_BYTES);
-        (Arc::clone(&self.small_answers).acquire_many_owned(permits(bytes)).await.ok(), bytes)
+        let (bytes, needed) = (bytes.min(SMALL_ANSWER_BYTES), permits(RECORD_BYTES_MAX));
+        (Arc::clone(&self.small_answers).acquire_many_owned(needed).await.ok(), bytes)
     }
 }
 

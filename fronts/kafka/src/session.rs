@@ -2,7 +2,7 @@
 
 use millstream_access::Caller;
 use millstream_group::GroupId;
-use millstream_namespace::{Claims, DEFAULT_NAMESPACE, Right};
+use millstream_namespace::{Claims, DEFAULT_NAMESPACE, Right, Token};
 
 use crate::service::Kafka;
 
@@ -28,10 +28,10 @@ enum Identity {
     Nobody,
     /// Nothing, and that is enough on this node.
     Anybody,
-    /// A policy's key.
-    Policy(Claims),
-    /// An access key.
-    Key(Caller),
+    /// A policy's key, by a token that it would sign.
+    Policy(Claims, Token),
+    /// An access key, by its id.
+    Key(Caller, String),
 }
 
 impl Session {
@@ -47,15 +47,35 @@ impl Session {
     }
 
     /// The client has proved to have a policy's key.
-    pub fn prove_policy(&mut self, namespace: String, claims: Claims) {
+    pub fn prove_policy(&mut self, namespace: String, claims: Claims, token: Token) {
         self.namespace = namespace;
-        self.identity = Identity::Policy(claims);
+        self.identity = Identity::Policy(claims, token);
     }
 
     /// The client has proved to have an access key.
-    pub fn prove_key(&mut self, caller: Caller) {
+    pub fn prove_key(&mut self, caller: Caller, id: String) {
         self.namespace = DEFAULT_NAMESPACE.to_owned();
-        self.identity = Identity::Key(caller);
+        self.identity = Identity::Key(caller, id);
+    }
+
+    /// Looks whether what was proved still holds: a key that was taken away opens nothing any more.
+    pub fn prove_again(&mut self, kafka: &Kafka) {
+        let holds = match &mut self.identity {
+            Identity::Nobody | Identity::Anybody => true,
+            Identity::Policy(claims, token) => match kafka.namespaces.verify(&self.namespace, token) {
+                Ok(now) => {
+                    *claims = now;
+                    true
+                }
+                Err(_) => false,
+            },
+            Identity::Key(caller, id) => {
+                kafka.access.grant(id, None, kafka.clock.now()).is_ok_and(|grant| grant.caller == *caller)
+            }
+        };
+        if !holds {
+            self.identity = Identity::Nobody;
+        }
     }
 
     /// Whether it may do something with a topic.
@@ -63,15 +83,15 @@ impl Session {
         match &self.identity {
             Identity::Nobody => false,
             Identity::Anybody => true,
-            Identity::Policy(claims) => claims.allow(right, &[topic], kafka.clock.now()),
-            Identity::Key(caller) => kafka.access.may_everything(caller) || (kafka.permits)(caller, right, topic),
+            Identity::Policy(claims, _) => claims.allow(right, &[topic], kafka.clock.now()),
+            Identity::Key(caller, _) => kafka.access.may_everything(caller) || (kafka.permits)(caller, right, topic),
         }
     }
 
     /// Whether it may remove groups, which know no topic.
     pub fn may_manage_groups(&self, kafka: &Kafka) -> bool {
         match &self.identity {
-            Identity::Policy(claims) => claims.allow(Right::Manage, &[], kafka.clock.now()),
+            Identity::Policy(claims, _) => claims.allow(Right::Manage, &[], kafka.clock.now()),
             _ => self.allows(kafka, Right::Manage, EVERY_TOPIC),
         }
     }
@@ -79,7 +99,7 @@ impl Session {
     /// Whether it may be a member of groups: what it reads is checked topic by topic.
     pub fn may_read_something(&self, kafka: &Kafka) -> bool {
         match &self.identity {
-            Identity::Policy(claims) => {
+            Identity::Policy(claims, _) => {
                 let path: Vec<&str> = claims.path.iter().map(String::as_str).collect();
                 claims.allow(Right::Listen, &path, kafka.clock.now())
             }

@@ -10,7 +10,7 @@ use millstream_catalog::pipeline::{
 use millstream_catalog::{
     EventBatching, EventEndpoint, EventSchema, ManagedApi, ManagedSubscriptionState, Product, SubscriptionScope,
 };
-use millstream_document::{DocumentError, NewContainer};
+use millstream_document::{ContainerSettings, DocumentError, NewContainer};
 use millstream_event::{EventError, NewSubscription, NewTopic};
 use millstream_gateway::managed::PolicyScope;
 use millstream_gateway::managed::definitions::NewSubscription as NewKeys;
@@ -60,7 +60,7 @@ pub(super) async fn database(engines: &Engines, spec: &DocumentDatabaseSpec) -> 
             database: spec.name.clone(),
             name: name.clone(),
             partition_key_paths: vec![path.clone()],
-            indexing_policy: None,
+            settings: ContainerSettings::default(),
         };
         match engines.documents.create_container(new).await {
             Ok(_) if outcome == Outcome::Unchanged => outcome = Outcome::Updated,
@@ -85,6 +85,7 @@ pub(super) async fn topic(engines: &Engines, spec: &TopicSpec) -> anyhow::Result
         name: spec.name.clone(),
         address: place::topic_id(&spec.name),
         schema: spec.schema,
+        mapping: None,
         location: "local".to_owned(),
         tags: BTreeMap::new(),
     };
@@ -130,6 +131,7 @@ async fn subscription(
         }
     }
     let new = NewSubscription {
+        raw: false,
         topic: topic.to_owned(),
         name: spec.name.clone(),
         endpoint,

@@ -9,15 +9,16 @@ use anyhow::Context as _;
 use base64::Engine as _;
 use millstream_access::{Access, Management, SessionKey};
 use millstream_aws::apigateway::LambdaProxy;
-use millstream_aws::authorize::Authorizer;
+use millstream_aws::authorize::{Authorizer, Service, ServiceRoles};
 use millstream_aws::destination::Destinations;
-use millstream_aws::kinesis::Seal;
 use millstream_aws::kinesisanalytics::LambdaOutputCodec;
 use millstream_aws::lambda::event_source_mapping::{LambdaEvents, OnFailureDestinations, RolePermits};
 use millstream_aws::marketplace::NoticeJson;
 use millstream_aws::place::Place;
+use millstream_aws::seal::Seal;
 use millstream_aws::sns::notification::{NotificationDocuments, Signer};
 use millstream_azure::cosmos;
+use millstream_azure::eventhubs::HubRecords;
 use millstream_azure::eventgrid::{place as grid_place, words::webhook_words};
 use millstream_azure::streamanalytics::FunctionOutputCodec;
 use millstream_catalog::{Catalog, StorageAccountDefinition};
@@ -39,7 +40,7 @@ use millstream_queue::Queues;
 use millstream_storage::{Durability, Storage, StorageError, StorageOptions};
 use millstream_stream::{Producers, Streams};
 use millstream_table::Tables;
-use millstream_types::{Clock, Invoke, SystemClock};
+use millstream_types::{CheckRole, Clock, Invoke, SystemClock};
 
 use crate::cli::DurabilityName;
 use crate::settings::{ConfineFunctions, ObjectSettings, Settings};
@@ -111,7 +112,14 @@ impl Engines {
         let management = access.management(new_token, clock.now()).await?;
         let streams = Streams::new(storage.clone(), catalog.clone(), Arc::clone(&clock));
         let random = Arc::new(random_key);
-        let namespaces = Namespaces::new(catalog.clone(), streams.clone(), Arc::clone(&clock), random, settings.dev);
+        let namespaces = Namespaces::new(
+            storage.clone(),
+            catalog.clone(),
+            streams.clone(),
+            Arc::clone(&clock),
+            random,
+            settings.dev,
+        );
         namespaces.ensure_default().await?;
         let (producers, groups) = {
             let (storage, clock) = (storage.clone(), Arc::clone(&clock));
@@ -123,13 +131,14 @@ impl Engines {
         };
         let tables =
             Tables::new(storage.clone(), catalog.clone(), Arc::clone(&clock)).counting(insight.metrics.clone());
-        let documents = Documents::new(catalog.clone(), tables.clone(), Arc::clone(&clock));
+        let documents = Documents::new(catalog.clone(), tables.clone(), streams.clone(), Arc::clone(&clock));
         if !settings.dev && catalog.storage_accounts.list().is_empty() {
             let keys = [new_account_key(), new_account_key()];
             let account = StorageAccountDefinition { name: STORAGE_ACCOUNT.to_owned(), keys, created: clock.now() };
             catalog.storage_accounts.create(account).await?;
         }
         let cosmos_key = access.account_key("cosmos", cosmos::DEVELOPMENT_KEY, new_account_key, clock.now()).await?;
+        let roles = |service| Arc::new(ServiceRoles::new(authorizer.clone(), service)) as Arc<dyn CheckRole>;
         let queues = Queues::open(storage.clone(), catalog.clone(), Arc::clone(&clock)).await?;
         queues.measure(insight.clone());
         let destinations = Arc::new(Destinations::new(place.clone(), Arc::new(queues.clone()), authorizer.clone()));
@@ -148,6 +157,7 @@ impl Engines {
         let objects = Objects::new(object_store(settings), storage.clone(), catalog.clone(), Arc::clone(&clock));
         let deliveries = Deliveries::start(
             objects.clone(),
+            Some(roles(Service::Firehose)),
             storage.clone(),
             catalog.clone(),
             streams.clone(),
@@ -165,6 +175,7 @@ impl Engines {
                 stream_analytics_codec: Arc::new(FunctionOutputCodec),
                 objects: Arc::new(objects.clone()),
                 documents: Arc::new(documents.clone()),
+                kinesis_roles: Some(roles(Service::KinesisAnalytics)),
             },
             Arc::clone(&clock),
         )
@@ -187,12 +198,14 @@ impl Engines {
             Arc::new(LambdaProxy),
             backends.clone(),
             Arc::clone(&clock),
-        );
+        )
+        .with_roles(roles(Service::ApiGateway));
         let managed = Managed::new(storage.clone(), catalog.clone(), insight.clone(), backends, Arc::clone(&clock));
         let signer = Signer::new(storage.clone(), Arc::clone(&clock));
         let events = Events::start(
             EventOptions {
                 queues: Some(Arc::new(queues.clone())),
+                record_form: Some(Arc::new(HubRecords)),
                 messages: Some(Arc::new(NotificationDocuments::new(signer.clone(), &endpoint))),
                 invoke_later: Some(Arc::new(functions.clone())),
                 ..event_options(settings, &endpoint, Arc::clone(&invoke), &objects)
@@ -380,6 +393,7 @@ fn event_options(settings: &Settings, endpoint: &str, invoke: Arc<dyn Invoke>, o
         invoke,
         objects: Some(Arc::new(objects.clone())),
         queues: None,
+        record_form: None,
         messages: None,
         invoke_later: None,
     }

@@ -6,6 +6,7 @@ use millstream_access::Caller;
 use millstream_aws::authorize::StreamUse;
 use millstream_azure::eventhubs::amqp::Acceptor;
 use millstream_azure::eventhubs::properties;
+use millstream_http::share::Share;
 use millstream_kafka::{Kafka, KafkaOptions, KafkaParts, listener};
 use millstream_namespace::Right;
 use tokio::net::TcpListener;
@@ -42,9 +43,10 @@ impl KafkaListeners {
         tasks: &mut JoinSet<()>,
     ) {
         let kafka = service(engines, settings);
-        tasks.spawn(listener::serve(kafka.clone(), self.plain, None, stopped.clone()));
+        let most = Share::Kafka.connections();
+        tasks.spawn(listener::serve(kafka.clone(), self.plain, None, most, stopped.clone()));
         if let (Some(listener), Some(tls)) = (self.tls, tls) {
-            tasks.spawn(listener::serve(kafka, listener, Some(tls.for_other_protocols()), stopped.clone()));
+            tasks.spawn(listener::serve(kafka, listener, Some(tls.for_other_protocols()), most, stopped.clone()));
         }
         let (groups, stopped) = (engines.groups.clone(), stopped.clone());
         tasks.spawn(async move {

@@ -174,7 +174,7 @@ fn aws_front(engines: &Engines) -> AwsFront {
     let authorizer = &engines.authorizer;
     let services = Services {
         kinesis: Kinesis::new(streams.clone(), insight.clone(), Arc::clone(clock), place.clone(), engines.seal.clone()),
-        firehose: Firehose::new(engines.deliveries.clone(), insight.clone(), place.clone()),
+        firehose: Firehose::new(engines.deliveries.clone(), insight.clone(), authorizer),
         dynamodb: DynamoDb::new(engines.tables.clone(), insight.clone(), place.clone()),
         lambda: Lambda::new(engines.functions.clone(), engines.mappings.clone(), authorizer.clone(), place.clone()),
         dynamodb_streams: DynamoDbStreams::new(
@@ -185,7 +185,7 @@ fn aws_front(engines: &Engines) -> AwsFront {
             engines.seal.clone(),
         ),
         logs: CloudWatchLogs::new(insight.clone(), place.clone()),
-        analytics: KinesisAnalytics::new(engines.queries.clone(), streams.clone(), place.clone()),
+        analytics: KinesisAnalytics::new(engines.queries.clone(), streams.clone(), authorizer),
         cloudwatch: CloudWatch::new(insight.metrics.clone(), Arc::clone(clock)),
         sns: Sns::new(engines.events.clone(), place.clone(), engines.signer.clone()),
         sqs: Sqs::new(engines.queues.clone(), place.clone(), engines.seal.clone()),
@@ -193,7 +193,7 @@ fn aws_front(engines: &Engines) -> AwsFront {
             engines.gateway.clone(),
             calls,
             engines.plans.clone(),
-            place.clone(),
+            authorizer,
             Arc::clone(clock),
         ),
         marketplace: Marketplace::new(engines.marketplace.clone(), place.clone()),

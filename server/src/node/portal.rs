@@ -64,9 +64,8 @@ pub fn front(engines: &Engines, settings: &Settings) -> Front {
 
 /// Calls an API the way that requests from outside take.
 fn call(engines: &Engines) -> CallApi {
-    let Engines { gateway, calls, plans, place, clock, .. } = engines;
-    let apis =
-        Arc::new(ApiGateway::new(gateway.clone(), calls.clone(), plans.clone(), place.clone(), Arc::clone(clock)));
+    let Engines { gateway, calls, plans, authorizer, clock, .. } = engines;
+    let apis = Arc::new(ApiGateway::new(gateway.clone(), calls.clone(), plans.clone(), authorizer, Arc::clone(clock)));
     Arc::new(move |call: ApiCall| {
         let apis = Arc::clone(&apis);
         Box::pin(async move {

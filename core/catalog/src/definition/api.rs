@@ -104,6 +104,9 @@ pub struct Integration {
     /// The address as the maker wrote it.
     #[serde(default)]
     pub uri: String,
+    /// The role with which its function is run; empty: none is asked.
+    #[serde(default)]
+    pub role: String,
     /// The method towards the integration.
     #[serde(default)]
     pub http_method: String,

@@ -14,7 +14,7 @@ pub struct DeliveryStreamDefinition {
     pub created: Millis,
     /// Where records come from.
     pub source: DeliverySource,
-    /// The role that the maker named for reading the source; recorded.
+    /// The role that the maker named for reading the source; empty: none is asked.
     #[serde(default)]
     pub source_role: String,
     /// Where they go.
@@ -78,7 +78,7 @@ pub struct ObjectDestination {
     /// How objects are packed.
     #[serde(default)]
     pub compression: Compression,
-    /// The role that the maker named; recorded.
+    /// The role that the maker named for writing; empty: none is asked.
     #[serde(default)]
     pub role: String,
     /// Where failed deliveries are told; `None`: only in the node's own log.

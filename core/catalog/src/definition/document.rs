@@ -36,6 +36,9 @@ pub struct DocumentContainerDefinition {
     /// Settings that clients gave and that this node keeps for them without acting on them, as JSON: the indexing policy.
     #[serde(default)]
     pub indexing_policy: Option<String>,
+    /// Seconds that documents stay which do not say it themselves, -1: for good; `None`: none of them ends.
+    #[serde(default)]
+    pub default_ttl: Option<i64>,
 }
 
 impl DocumentContainerDefinition {

@@ -69,6 +69,6 @@ pub use table::{
     ChangeView, IndexProjection, KeyAttribute, KeyType, TABLE_ITEM_BYTES_MAX, TableChanges, TableDefinition,
     TableIndex, TableOwner,
 };
-pub use topic::{EventSchema, TopicDefinition, topic_stream};
+pub use topic::{EventMapping, EventSchema, MappedField, TopicDefinition, topic_stream};
 pub use usage_plan::{PlanQuota, PlanStage, QuotaPeriod, Throttle, UsagePlanDefinition};
 pub use user::UserDefinition;

@@ -14,6 +14,12 @@ pub struct NamespaceDefinition {
     pub created: Millis,
     /// Policies that hold for all its hubs.
     pub policies: Vec<AccessPolicyDefinition>,
+    /// How much it takes and gives in a second; 0: without a limit.
+    #[serde(default)]
+    pub throughput_units: u32,
+    /// Up to how many units it gets by itself when it needs more than it has; 0: it gets none.
+    #[serde(default)]
+    pub throughput_units_max: u32,
 }
 
 /// A shared access policy: who has one of its keys has its rights. Keys are kept readable, since checking a signature

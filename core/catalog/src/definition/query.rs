@@ -86,7 +86,7 @@ pub struct QueryInput {
     /// Columns; empty: found out from the first records.
     #[serde(default)]
     pub columns: Vec<ColumnDefinition>,
-    /// The role or policy that the maker named for reading; recorded.
+    /// The role or policy that the maker named for reading. Roles are asked; empty: nobody is.
     #[serde(default)]
     pub role: String,
     /// The consumer group that the maker named for reading a hub; recorded.
@@ -150,7 +150,7 @@ pub struct QueryOutput {
     /// How rows become records.
     #[serde(default)]
     pub format: RecordFormat,
-    /// The role, policy or account that the maker named for writing; recorded.
+    /// The role, policy or account that the maker named for writing. Roles are asked; empty: nobody is.
     #[serde(default)]
     pub role: String,
     /// How rows are handed on.

@@ -16,6 +16,10 @@ pub struct TopicDefinition {
     pub address: String,
     /// The form in which events are published.
     pub schema: EventSchema,
+    /// Where the members of an event are in what is published, when that has a form of its publishers' own; the topic then
+    /// holds events of the form `schema` whose data is what was published.
+    #[serde(default)]
+    pub mapping: Option<EventMapping>,
     /// Two keys that publishers prove themselves with, base64; either is as good, so that one can be changed at a time.
     pub keys: [String; 2],
     /// When it was made.
@@ -43,6 +47,34 @@ impl TopicDefinition {
 #[must_use]
 pub fn topic_stream(topic: &str) -> String {
     format!("topic/{topic}")
+}
+
+/// Where the members of an event are in JSON objects of another form.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EventMapping {
+    /// The member that is the event's id; `None`: each event gets one.
+    pub id: Option<String>,
+    /// The member that names the topic; `None`: the topic's own address.
+    pub topic: Option<String>,
+    /// The member that is the event's time; `None`: when it was published.
+    pub event_time: Option<String>,
+    /// What happened.
+    pub event_type: MappedField,
+    /// What it is about.
+    pub subject: MappedField,
+    /// The version of its data.
+    pub data_version: MappedField,
+}
+
+/// A member of an event that has a default.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MappedField {
+    /// The member that it is taken from.
+    pub field: Option<String>,
+    /// What it is when there is no such member.
+    pub default: Option<String>,
 }
 
 /// The form of events.

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use millstream_catalog::RoleDefinition;
 use millstream_types::Millis;
 
+use super::rights::role_name;
 use super::{Access, entity};
-use crate::caller::{Caller, RoleSession, TemporaryCredentials};
+use crate::caller::{Caller, Origin, RoleSession, TemporaryCredentials};
 use crate::error::AccessError;
 use crate::policy::{AccessRequest, Context, Identity, Policy, Use, Verdict, evaluate};
 
@@ -45,7 +46,7 @@ pub struct AssumeRole<'a> {
 }
 
 impl Access {
-    /// Gives credentials of a role.
+    /// Gives credentials of a role; they end with `origin` too.
     ///
     /// # Errors
     /// [`AccessError::NotTrusted`], also when there is no such role; [`AccessError::Invalid`],
@@ -53,6 +54,7 @@ impl Access {
     pub fn assume(
         &self,
         caller: &Caller,
+        origin: Origin,
         ask: &AssumeRole<'_>,
         now: Millis,
     ) -> Result<(Arc<RoleDefinition>, TemporaryCredentials), AccessError> {
@@ -81,16 +83,17 @@ impl Access {
             since: now,
         };
         let sessions = self.sessions.as_ref().ok_or(AccessError::NoSessions)?;
-        Ok((role, sessions.seal(Caller::Role(session), expires)))
+        Ok((role, sessions.seal(Caller::Role(session), origin, expires)))
     }
 
-    /// Gives temporary credentials with a user's own rights.
+    /// Gives temporary credentials with a user's own rights; they end with `origin` too.
     ///
     /// # Errors
     /// [`AccessError::NotTrusted`] for callers that are no user; [`AccessError::Invalid`].
     pub fn user_session(
         &self,
         caller: &Caller,
+        origin: Origin,
         seconds: Option<u32>,
         now: Millis,
     ) -> Result<TemporaryCredentials, AccessError> {
@@ -98,7 +101,39 @@ impl Access {
             return Err(AccessError::NotTrusted { role: String::new() });
         }
         let expires = expiry(seconds.or(Some(USER_SECONDS)), USER_SECONDS_MAX, now)?;
-        Ok(self.sessions.as_ref().ok_or(AccessError::NoSessions)?.seal(caller.clone(), expires))
+        Ok(self.sessions.as_ref().ok_or(AccessError::NoSessions)?.seal(caller.clone(), origin, expires))
+    }
+
+    /// A service of this node in a role that somebody gave it, as a caller; `None` may do everything: the role does not exist,
+    /// and this is a development node. `identity` is the service's, `session` what its calls are called.
+    ///
+    /// # Errors
+    /// [`AccessError::NotTrusted`], also when there is no such role.
+    pub fn take_on(
+        &self,
+        reference: &str,
+        identity: &Identity,
+        action: &str,
+        session: &str,
+        context: &Context,
+        now: Millis,
+    ) -> Result<Option<Caller>, AccessError> {
+        let name = role_name(reference);
+        let Some(role) = self.catalog.roles.get(name) else {
+            self.tell_missing(name);
+            let refused = AccessError::NotTrusted { role: name.to_owned() };
+            return if self.development { Ok(None) } else { Err(refused) };
+        };
+        if self.trust(&role, std::slice::from_ref(identity), action, context) != Verdict::Allowed {
+            return Err(AccessError::NotTrusted { role: name.to_owned() });
+        }
+        Ok(Some(Caller::Role(RoleSession {
+            role: role.name.clone(),
+            role_id: role.id.clone(),
+            session: session.to_owned(),
+            policy: None,
+            since: now,
+        })))
     }
 
     fn may_assume(&self, caller: &Caller, ask: &AssumeRole<'_>, role: &RoleDefinition) -> bool {

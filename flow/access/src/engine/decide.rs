@@ -1,9 +1,9 @@
 //! The verdict on a call: may this caller do that.
 
 use super::Access;
-use super::rights::{Rights, role_name};
+use super::rights::Rights;
 use crate::caller::Caller;
-use crate::policy::{AccessRequest, Context, Identity, Policy, Use, Verdict, evaluate};
+use crate::policy::{AccessRequest, Policy, Use, Verdict, evaluate};
 
 /// Why a caller may not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,18 +45,6 @@ impl Access {
     #[must_use]
     pub fn may_everything(&self, caller: &Caller) -> bool {
         matches!(self.rights(caller), Rights::Everything) && !matches!(caller, Caller::Role(_))
-    }
-
-    /// Whether whoever has the identity may take on a role, by the role's own word; a role that does not exist: only on
-    /// development nodes. `action` is what taking it on is called.
-    #[must_use]
-    pub fn trusts(&self, role_reference: &str, identity: &Identity, action: &str) -> bool {
-        match self.catalog.roles.get(role_name(role_reference)) {
-            Some(role) => {
-                self.trust(&role, std::slice::from_ref(identity), action, &Context::default()) == Verdict::Allowed
-            }
-            None => self.development,
-        }
     }
 }
 

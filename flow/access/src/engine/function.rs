@@ -7,7 +7,7 @@ use std::sync::PoisonError;
 use subtle::ConstantTimeEq as _;
 
 use super::Access;
-use crate::caller::{Caller, Grant, TemporaryCredentials};
+use crate::caller::{Caller, Grant, Origin, TemporaryCredentials};
 use crate::secret;
 
 /// The credentials that were given out.
@@ -42,7 +42,10 @@ impl Access {
         let keys = self.functions.lock().unwrap_or_else(PoisonError::into_inner);
         let name = keys.functions.get(key)?;
         let known = keys.by_function.get(name)?;
-        bool::from(known.token.as_bytes().ct_eq(token.as_bytes()))
-            .then(|| Grant { secret: known.secret.clone(), caller: Caller::Function { name: name.clone() } })
+        bool::from(known.token.as_bytes().ct_eq(token.as_bytes())).then(|| Grant {
+            secret: known.secret.clone(),
+            caller: Caller::Function { name: name.clone() },
+            origin: Origin::Function { name: name.clone() },
+        })
     }
 }

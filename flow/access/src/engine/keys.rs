@@ -7,7 +7,7 @@ use millstream_storage::Transaction;
 use millstream_types::Millis;
 
 use super::{Access, entity};
-use crate::caller::Caller;
+use crate::caller::{Caller, Grant, Origin};
 use crate::error::AccessError;
 use crate::secret;
 
@@ -83,6 +83,27 @@ impl Access {
             return Ok(known);
         }
         Ok(vec![self.store_key(ROOT, now).await?])
+    }
+
+    /// What a stored key grants that lets somebody in.
+    pub(super) fn key_grant(&self, id: &str) -> Option<Grant> {
+        // Keys of accounts have a slash in their ids: nobody signs with them.
+        let known = self.catalog.access_keys.get(id).filter(|known| !known.disabled && !known.id.contains('/'))?;
+        let caller = owner(&known.principal)?;
+        let user = match &caller {
+            Caller::User { name } => Some(self.catalog.users.get(name)?.id.clone()),
+            _ => None,
+        };
+        Some(Grant { secret: known.secret.clone(), caller, origin: Origin::Key { id: id.to_owned(), user } })
+    }
+
+    /// Whether the lasting credentials behind temporary ones still let somebody in.
+    pub(super) fn stands(&self, origin: &Origin) -> bool {
+        match origin {
+            Origin::Development => self.development,
+            Origin::Key { id, .. } => self.key_grant(id).is_some_and(|grant| grant.origin == *origin),
+            Origin::Function { name } => self.catalog.functions.get(name).is_some(),
+        }
     }
 
     fn key_of(&self, user: &str, id: &str) -> Result<AccessKey, AccessError> {

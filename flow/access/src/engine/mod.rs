@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex};
 use millstream_catalog::{AccessKeyDefinition, Catalog, CatalogError};
 use millstream_types::Millis;
 
-use crate::caller::{Caller, Grant};
+use crate::caller::{Caller, Grant, Origin};
 use crate::error::AccessError;
 use crate::session::SessionKey;
 
@@ -90,19 +90,17 @@ impl Access {
     pub fn grant(&self, key: &str, token: Option<&str>, now: Millis) -> Result<Grant, AccessError> {
         if self.development && key == DEVELOPMENT_KEY.0 {
             // Clients of development nodes may send any token along.
-            return Ok(Grant { secret: DEVELOPMENT_KEY.1.to_owned(), caller: Caller::Root });
+            let secret = DEVELOPMENT_KEY.1.to_owned();
+            return Ok(Grant { secret, caller: Caller::Root, origin: Origin::Development });
         }
         if let Some(token) = token {
             if let Some(grant) = self.function_grant(key, token) {
                 return Ok(grant);
             }
-            return self.sessions.as_ref().ok_or(AccessError::UnknownKey)?.open_token(key, token, now);
+            let grant = self.sessions.as_ref().ok_or(AccessError::UnknownKey)?.open_token(key, token, now)?;
+            return if self.stands(&grant.origin) { Ok(grant) } else { Err(AccessError::UnknownKey) };
         }
-        // Keys of accounts have a slash in their ids: nobody signs with them.
-        let known = self.catalog.access_keys.get(key).filter(|known| !known.disabled && !known.id.contains('/'));
-        let known = known.ok_or(AccessError::UnknownKey)?;
-        let caller = keys::owner(&known.principal).ok_or(AccessError::UnknownKey)?;
-        Ok(Grant { secret: known.secret.clone(), caller })
+        self.key_grant(key).ok_or(AccessError::UnknownKey)
     }
 
     /// Both keys of a storage account, base64; `None` when there is none of that name.

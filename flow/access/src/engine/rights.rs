@@ -109,11 +109,16 @@ impl Access {
         if self.catalog.roles.get(role).is_some() || !self.development {
             return self.role_rights(role);
         }
-        let mut told = self.rights.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.len() < CACHED_CALLERS_MAX && told.insert(role.to_owned()) {
-            tracing::warn!(role, "there is no such role: on this development node its functions may do everything");
-        }
+        self.tell_missing(role);
         Rights::Everything
+    }
+
+    /// Says once of each role that does not exist what a development node makes of that.
+    pub(super) fn tell_missing(&self, role: &str) {
+        let mut told = self.rights.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.development && told.len() < CACHED_CALLERS_MAX && told.insert(role.to_owned()) {
+            tracing::warn!(role, "there is no such role: on this development node whatever has it may do everything");
+        }
     }
 
     fn role_rights(&self, role: &str) -> Rights {

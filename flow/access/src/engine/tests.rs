@@ -7,7 +7,7 @@ use millstream_storage::Storage;
 use millstream_types::{ErrorKind, ManualClock, Millis};
 
 use super::*;
-use crate::caller::RoleSession;
+use crate::caller::{RoleSession, TemporaryCredentials};
 use crate::policy::{AccessRequest, Context, Identity};
 
 const ALLOW_SEND: &str =
@@ -146,7 +146,12 @@ async fn limits_and_names_are_checked() {
     assert!(access.grants(&holder).unwrap().inline.is_empty());
 }
 
-/// Takes on the role `worker` as the user `anna`.
+/// A key of the root's.
+fn keyed(access: &Access) -> String {
+    access.catalog.access_keys.list().first().map(|key| key.id.clone()).unwrap_or_default()
+}
+
+/// Takes on the role `worker`, with a key of the root's behind it.
 fn assume(access: &Access, caller: &Caller, policy: Option<&str>, now: Millis) -> Result<Grant, AccessError> {
     let ask = AssumeRole {
         role: "worker",
@@ -159,7 +164,7 @@ fn assume(access: &Access, caller: &Caller, policy: Option<&str>, now: Millis) -
         account: &[Identity::new("AWS", "account")],
         context: &Context::default(),
     };
-    let (_, given) = access.assume(caller, &ask, now)?;
+    let (_, given) = access.assume(caller, Origin::Key { id: keyed(access), user: None }, &ask, now)?;
     access.grant(&given.access_key, Some(&given.token), now)
 }
 
@@ -167,12 +172,10 @@ fn assume(access: &Access, caller: &Caller, policy: Option<&str>, now: Millis) -
 async fn roles_are_taken_on_by_those_whom_they_trust() {
     let Node { storage, access, .. } = node(false);
     let access = access.with_sessions(SessionKey::open(&storage).await.unwrap());
+    access.root_keys(0).await.unwrap();
     let holder = Holder::Role("worker".into());
     assert_eq!(assume(&access, &anna(), None, 0).unwrap_err().kind(), ErrorKind::Forbidden);
     let first = access.create_role(role("worker", TRUST_LAMBDA), 0).await.unwrap();
-    assert!(access.trusts("arn:aws:iam::0:role/worker", &Identity::new("Service", "lambda"), "sts:AssumeRole"));
-    assert!(!access.trusts("worker", &Identity::new("Service", "ec2"), "sts:AssumeRole"));
-    assert!(!access.trusts("missing", &Identity::new("Service", "lambda"), "sts:AssumeRole"));
     assert_eq!(assume(&access, &anna(), None, 0).unwrap_err().kind(), ErrorKind::Forbidden);
     // A role that trusts the user asks nobody else; one that trusts the account asks the user's policies.
     access.update_role("worker", None, Some(TRUST_ANNA.into()), None).await.unwrap();
@@ -194,6 +197,61 @@ async fn roles_are_taken_on_by_those_whom_they_trust() {
     access.attach(&holder, PolicyReference::Service("Send".into())).await.unwrap();
     assert!(matches!(&grant.caller, Caller::Role(RoleSession { role_id, .. }) if *role_id == first.id));
     assert!(ask(&access, &grant.caller, "sqs:SendMessage").is_err());
+}
+
+#[tokio::test]
+async fn services_take_on_the_roles_that_trust_them() {
+    let Node { catalog, access, .. } = node(false);
+    let development = Access::new(catalog, true);
+    access.create_role(role("worker", TRUST_LAMBDA), 0).await.unwrap();
+    let take_on = |access: &Access, role: &str, service: &str| {
+        access.take_on(role, &Identity::new("Service", service), "sts:AssumeRole", "run", &Context::default(), 0)
+    };
+    for access in [&access, &development] {
+        let caller = take_on(access, "arn:aws:iam::0:role/path/worker", "lambda").unwrap().unwrap();
+        assert!(ask(access, &caller, "sqs:SendMessage").is_err());
+        access.put_inline(&Holder::Role("worker".into()), "send", ALLOW_SEND.into()).await.unwrap();
+        assert_eq!(ask(access, &caller, "sqs:SendMessage"), Ok(()));
+        access.delete_inline(&Holder::Role("worker".into()), "send").await.unwrap();
+        assert_eq!(take_on(access, "worker", "ec2").unwrap_err().kind(), ErrorKind::Forbidden);
+    }
+    assert_eq!(take_on(&access, "missing", "lambda").unwrap_err().kind(), ErrorKind::Forbidden);
+    assert_eq!(take_on(&development, "missing", "lambda").unwrap(), None);
+}
+
+#[tokio::test]
+async fn temporary_credentials_end_with_the_key_behind_them() {
+    let Node { storage, catalog, access, .. } = node(false);
+    let key = SessionKey::open(&storage).await.unwrap();
+    let development = Access::new(catalog, true).with_sessions(key.clone());
+    let access = access.with_sessions(key);
+    let session = |access: &Access, grant: Grant| access.user_session(&grant.caller, grant.origin, None, 0).unwrap();
+    let good =
+        |access: &Access, given: &TemporaryCredentials| access.grant(&given.access_key, Some(&given.token), 0).is_ok();
+    // Of a development node's published key.
+    let given = session(&development, development.grant("test", None, 0).unwrap());
+    assert!(good(&development, &given));
+    assert!(!good(&access, &given));
+    // Of a user's key: it is switched off, on, and removed.
+    access.create_user(NewUser { name: "anna".into(), ..NewUser::default() }, 0).await.unwrap();
+    let long = access.create_key("anna", 0).await.unwrap();
+    let given = session(&access, access.grant(&long.id, None, 0).unwrap());
+    assert_eq!(access.grant(&given.access_key, Some(&given.token), 0).unwrap().caller, anna());
+    access.set_key_active("anna", &long.id, false).await.unwrap();
+    assert!(!good(&access, &given));
+    access.set_key_active("anna", &long.id, true).await.unwrap();
+    assert!(good(&access, &given));
+    // What was asked for with temporary credentials has the same key behind it.
+    let grant = access.grant(&given.access_key, Some(&given.token), 0).unwrap();
+    let second = session(&access, grant);
+    assert!(good(&access, &second));
+    access.delete_key("anna", &long.id).await.unwrap();
+    assert!(!good(&access, &given) && !good(&access, &second));
+    // Another user of the name is another.
+    let long = access.create_key("anna", 0).await.unwrap();
+    let origin = Origin::Key { id: long.id.clone(), user: Some("another".into()) };
+    let given = access.user_session(&anna(), origin, None, 0).unwrap();
+    assert!(!good(&access, &given));
 }
 
 #[tokio::test]

@@ -159,6 +159,36 @@ mod tests {
         }
     }
 
+    /// It might be any resource: whatever denies is about it, and only what allows everything.
+    #[test]
+    fn an_unknown_resource_may_be_any() {
+        let context = Context::default();
+        for (statements, expected) in [
+            (r#"{"Effect":"Allow","Action":"*","Resource":"*"}"#, Verdict::Allowed),
+            (r#"{"Effect":"Allow","Action":"*","Resource":"arn:aws:sqs:*"}"#, Verdict::NotAllowed),
+            (r#"{"Effect":"Allow","Action":"*","NotResource":"arn:aws:sqs:*:*:secret"}"#, Verdict::NotAllowed),
+            (
+                r#"{"Effect":"Allow","Action":"*","Resource":"*"},
+                   {"Effect":"Deny","Action":"sqs:SendMessage","Resource":"arn:aws:sqs:*:*:secret"}"#,
+                Verdict::Denied,
+            ),
+            (
+                r#"{"Effect":"Allow","Action":"*","Resource":"*"},
+                   {"Effect":"Deny","Action":"sqs:DeleteMessage","Resource":"arn:aws:sqs:*:*:secret"}"#,
+                Verdict::Allowed,
+            ),
+        ] {
+            let policy = Policy::parse(&format!(r#"{{"Statement":[{statements}]}}"#), Use::Identity).unwrap();
+            let request = AccessRequest {
+                action: "sqs:SendMessage",
+                resource: super::super::request::UNKNOWN,
+                identities: &[],
+                context: &context,
+            };
+            assert_eq!(evaluate([&policy], &request), expected, "{statements}");
+        }
+    }
+
     #[test]
     fn a_denial_outweighs_everything() {
         let allow = r#"{"Sid":"a","Effect":"Allow","Action":"*","Resource":"*"}"#;

@@ -16,5 +16,5 @@ pub mod statement;
 
 pub use document::{DOCUMENT_BYTES_MAX, MalformedPolicy, Use};
 pub use evaluate::{Verdict, evaluate};
-pub use request::{AccessRequest, Context, Identity, RESOURCE_CHARS_MAX};
+pub use request::{AccessRequest, Context, Identity, RESOURCE_CHARS_MAX, UNKNOWN};
 pub use statement::Policy;

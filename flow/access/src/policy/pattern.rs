@@ -75,6 +75,11 @@ impl Pattern {
         self.tokens(context).is_some_and(|tokens| matches(&tokens, text, false))
     }
 
+    /// Whether it is a `*` alone.
+    pub(super) fn is_any(&self) -> bool {
+        *self == Self::Fixed(vec![Token::Any])
+    }
+
     /// The same, with small and capital letters alike.
     pub(super) fn matches_ignoring_case(&self, text: &str, context: &Context) -> bool {
         self.tokens(context).is_some_and(|tokens| matches(&tokens, text, true))

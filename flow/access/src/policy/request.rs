@@ -5,12 +5,16 @@ use std::collections::BTreeMap;
 /// The longest resource that is compared; a longer one is nobody's and is refused.
 pub const RESOURCE_CHARS_MAX: usize = 2_048;
 
+/// A resource that could not be found out. It might be any: every statement that denies the action is about it, and of
+/// those that allow only the ones for all resources.
+pub const UNKNOWN: &str = "";
+
 /// A question to policies.
 #[derive(Debug, Clone, Copy)]
 pub struct AccessRequest<'a> {
     /// `sqs:SendMessage`
     pub action: &'a str,
-    /// The resource's full name; `*` when the action has none.
+    /// The resource's full name; `*` when the action has none; [`UNKNOWN`] when it has one that could not be found out.
     pub resource: &'a str,
     /// The names of whoever asks, for policies that name principals. Empty for policies of the asker itself.
     pub identities: &'a [Identity],

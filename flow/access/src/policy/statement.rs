@@ -2,7 +2,7 @@
 
 use super::condition::Condition;
 use super::pattern::Pattern;
-use super::request::{AccessRequest, Identity};
+use super::request::{AccessRequest, Identity, UNKNOWN};
 
 /// A policy: statements, of which every one is asked.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,15 +53,26 @@ impl Statement {
     pub(super) fn covers(&self, request: &AccessRequest<'_>) -> bool {
         let context = request.context;
         let action = |pattern: &Pattern| pattern.matches_ignoring_case(request.action, context);
-        let resource = |pattern: &Pattern| pattern.matches(request.resource, context);
         self.principals.as_ref().is_none_or(|principals| principals.cover(request.identities))
             && self.actions.selects(action)
-            && self.resources.as_ref().is_none_or(|resources| resources.selects(resource))
+            && self.resources.as_ref().is_none_or(|resources| self.concerns(resources, request))
             && self.conditions.iter().all(|condition| condition.holds(context))
+    }
+
+    fn concerns(&self, resources: &Selection, request: &AccessRequest<'_>) -> bool {
+        if request.resource == UNKNOWN {
+            return self.effect == Effect::Deny || resources.selects_all();
+        }
+        resources.selects(|pattern| pattern.matches(request.resource, request.context))
     }
 }
 
 impl Selection {
+    /// Whether it is said to be about everything.
+    fn selects_all(&self) -> bool {
+        !self.others && self.patterns.iter().any(Pattern::is_any)
+    }
+
     fn selects(&self, matches: impl Fn(&Pattern) -> bool) -> bool {
         self.patterns.iter().any(matches) != self.others
     }

@@ -79,6 +79,7 @@ impl Documents {
         for (at, operation) in operations.iter().enumerate() {
             ids.insert(operation.id().map_err(|error| DocumentError::Batch { at, error: Box::new(error) })?);
         }
+        self.remove_if_over(container, &key, &ids).await?;
         let keys: Vec<_> = ids.iter().map(|id| document::key(key.clone(), id)).collect();
         let scope = Scope { container: Arc::clone(container), partition, key, now: self.clock.now() };
         let carry_out = move |together: &mut Together| scope.carry_out(together, operations);
@@ -173,7 +174,8 @@ impl Scope {
         expected: &Expected,
         bytes: &mut usize,
     ) -> Result<BatchResult, DocumentError> {
-        let Prepared { id, item, document } = prepare(&self.container, Some(self.partition.clone()), body, self.now)?;
+        let Prepared { id, item, document, .. } =
+            prepare(&self.container, Some(self.partition.clone()), body, self.now)?;
         let found = together.get(&document::key(self.key.clone(), &id))?;
         expected.check(&self.container, &id, found)?;
         let created = found.is_none();

@@ -1,5 +1,6 @@
 //! One document: create, upsert, replace, patch, read and delete.
 
+use bytes::Bytes;
 use millstream_catalog::DocumentContainerDefinition;
 use millstream_table::expression::{Comparison, Condition, Operand, Path};
 use millstream_table::{AttributeValue, Deletion, Item, Put, TableError};
@@ -9,6 +10,7 @@ use serde_json::{Map, Value};
 use super::{Documents, new_etag, table_name};
 use crate::document::{self, Document, ETAG, ID, SYSTEM_PROPERTIES};
 use crate::error::DocumentError;
+use crate::lifetime;
 use crate::partition::PartitionKey;
 use crate::patch::Patch;
 
@@ -124,7 +126,9 @@ impl Documents {
         let key = document::key(partition.encode(&container.partition_key_paths)?, id);
         let found =
             self.tables.get(&table_name(&container.path), &key).await.map_err(|error| gone(container, error))?;
-        let item = found.ok_or_else(|| DocumentError::DocumentNotFound { id: id.to_owned() })?;
+        let expiry = self.expiry(container);
+        let item = found.filter(|item| !expiry.is_over(item));
+        let item = item.ok_or_else(|| DocumentError::DocumentNotFound { id: id.to_owned() })?;
         Document::of_item(container, &item)
     }
 
@@ -141,11 +145,10 @@ impl Documents {
         if_match: Option<String>,
     ) -> Result<(), DocumentError> {
         let expected = if_match.map_or(Expected::Present, Expected::Etag);
-        let deletion = Deletion {
-            key: document::key(partition.encode(&container.partition_key_paths)?, id),
-            condition: expected.condition(),
-            return_old: false,
-        };
+        let partition = partition.encode(&container.partition_key_paths)?;
+        self.remove_if_over(container, &partition, [&id.to_owned()]).await?;
+        let deletion =
+            Deletion { key: document::key(partition, id), condition: expected.condition(), return_old: false };
         let deleted = self.tables.delete_item(&table_name(&container.path), deletion).await;
         deleted.map(|_| ()).map_err(|error| expected.refusal(container, id, error))
     }
@@ -157,7 +160,8 @@ impl Documents {
         body: Map<String, Value>,
         expected: Expected,
     ) -> Result<Upserted, DocumentError> {
-        let Prepared { id, item, document } = prepare(container, partition, body, self.clock.now())?;
+        let Prepared { id, partition, item, document } = prepare(container, partition, body, self.clock.now())?;
+        self.remove_if_over(container, &partition, [&id]).await?;
         let put = Put { item, condition: expected.condition(), return_old: true };
         match self.tables.put(&table_name(&container.path), put).await {
             Ok(written) => Ok(Upserted { document, created: written.old.is_none() }),
@@ -169,6 +173,7 @@ impl Documents {
 /// A document that may be written, if what is there allows it.
 pub(super) struct Prepared {
     pub id: String,
+    pub partition: Bytes,
     pub item: Item,
     pub document: Document,
 }
@@ -189,13 +194,14 @@ pub(super) fn prepare(
     {
         return Err(DocumentError::PartitionKeyMismatch);
     }
+    let lifetime = lifetime::of_document(&body)?;
     let text = Value::Object(body).to_string();
     if text.len() > DOCUMENT_BYTES_MAX {
         return Err(DocumentError::DocumentTooLarge { bytes: text.len(), max: DOCUMENT_BYTES_MAX });
     }
-    let item = document::to_item(key, &id, text, &new_etag(), now)?;
+    let item = document::to_item(key.clone(), &id, text, &new_etag(), now, lifetime)?;
     let document = Document::of_item(container, &item)?;
-    Ok(Prepared { id, item, document })
+    Ok(Prepared { id, partition: key, item, document })
 }
 
 impl Expected {

@@ -20,6 +20,7 @@ use super::documents::gone;
 use super::{Documents, table_name};
 use crate::document::{self, Document, ID, PARTITION};
 use crate::error::DocumentError;
+use crate::hash_range::HashRange;
 use crate::partition::PartitionKey;
 use crate::query::{Collector, Query, weight};
 
@@ -37,6 +38,8 @@ const READ_BYTES_MAX: usize = 32 * 1024 * 1024;
 pub struct PageRequest {
     /// Only documents of this partition key.
     pub partition: Option<PartitionKey>,
+    /// Only documents whose partition keys lie here.
+    pub range: Option<HashRange>,
     /// Rows at most.
     pub rows_max: Option<usize>,
     /// Where the page before ended.
@@ -103,7 +106,8 @@ impl Documents {
         let streaming = query.reads_documents() && query.is_streaming();
         let rows_default = if streaming { ROWS_DEFAULT } else { COLLECTED_ROWS_DEFAULT };
         let rows_max = request.rows_max.unwrap_or(rows_default).max(1);
-        let documents = Reading { documents: self.clone(), container: Arc::clone(container), partition };
+        let documents =
+            Reading { documents: self.clone(), container: Arc::clone(container), partition, range: request.range };
         if streaming {
             documents.stream(query, position, rows_max).await
         } else {
@@ -113,10 +117,11 @@ impl Documents {
 }
 
 /// The documents that a query looks at.
-struct Reading {
-    documents: Documents,
-    container: Arc<DocumentContainerDefinition>,
-    partition: Option<Bytes>,
+pub(super) struct Reading {
+    pub documents: Documents,
+    pub container: Arc<DocumentContainerDefinition>,
+    pub partition: Option<Bytes>,
+    pub range: Option<HashRange>,
 }
 
 impl Reading {
@@ -181,8 +186,27 @@ impl Reading {
         Ok(Feed { rows: page, continuation })
     }
 
-    /// A page of items of the table.
-    async fn items(&self, start: Option<Item>) -> Result<Page, DocumentError> {
+    /// An item that is there and among those looked at.
+    pub(super) async fn item(&self, key: &Item) -> Result<Option<Item>, DocumentError> {
+        if !self.is_meant(key) {
+            return Ok(None);
+        }
+        let found = self.documents.tables.get(&table_name(&self.container.path), key).await;
+        let expiry = self.documents.expiry(&self.container);
+        Ok(found.map_err(|error| gone(&self.container, error))?.filter(|item| !expiry.is_over(item)))
+    }
+
+    /// Whether an item's partition key is one of those looked at.
+    fn is_meant(&self, item: &Item) -> bool {
+        let Some(AttributeValue::Binary(partition)) = item.get(PARTITION) else { return false };
+        self.partition.as_ref().is_none_or(|wanted| wanted == partition)
+            && self.range.as_ref().is_none_or(|range| {
+                PartitionKey::decode(partition.clone()).is_some_and(|partition| range.holds(&partition))
+            })
+    }
+
+    /// A page of items of the table, without those whose time is over.
+    pub(super) async fn items(&self, start: Option<Item>) -> Result<Page, DocumentError> {
         let table = table_name(&self.container.path);
         let tables = &self.documents.tables;
         let page = match &self.partition {
@@ -203,10 +227,13 @@ impl Reading {
                 tables.query(&table, query).await
             }
         };
-        page.map_err(|error| match error {
+        let mut page = page.map_err(|error| match error {
             TableError::StartKey => DocumentError::Continuation,
             other => gone(&self.container, other),
-        })
+        })?;
+        let expiry = self.documents.expiry(&self.container);
+        page.items.retain(|item| !expiry.is_over(item) && self.is_meant(item));
+        Ok(page)
     }
 }
 

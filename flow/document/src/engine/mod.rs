@@ -2,29 +2,35 @@
 //!
 //! Definitions are the catalog's. A container's documents are a table's items, so every write is one conditional write of
 //! the table engine: whether a document may be made, replaced or removed is decided there, once.
-//! Read next: `documents.rs` (one document), `batch.rs` (several as one), `feed.rs` (pages of all documents and of queries).
+//! Read next: `documents.rs` (one document), `batch.rs` (several as one), `feed.rs` (pages of all documents and of queries),
+//! `changes.rs` (what changed), `expiry.rs` (what ends).
 
 mod batch;
+mod changes;
 mod documents;
+mod expiry;
 mod feed;
 mod port;
 
 use std::sync::Arc;
 
 use millstream_catalog::{
-    Catalog, CatalogError, DocumentContainerDefinition, DocumentDatabaseDefinition, KeyAttribute, KeyType, TableOwner,
+    Catalog, CatalogError, ChangeView, DocumentContainerDefinition, DocumentDatabaseDefinition, KeyAttribute, KeyType,
+    TableOwner,
 };
 use millstream_storage::Transaction;
+use millstream_stream::Streams;
 use millstream_table::{NewTable, TableError, Tables};
 use millstream_types::Clock;
 
 pub use batch::{BATCH_OPERATIONS_MAX, BatchAction, BatchOperation, BatchResult};
+pub use changes::{ChangesFrom, ChangesPage, ChangesRequest};
 pub use documents::{DOCUMENT_BYTES_MAX, Upserted};
 pub use feed::{Feed, PageRequest};
 
 use crate::document::{ID, PARTITION, check_name};
 use crate::error::DocumentError;
-use crate::partition;
+use crate::{lifetime, partition};
 
 /// Bytes of a document's item: the document, its keys and its etag.
 const ITEM_BYTES_MAX: usize = DOCUMENT_BYTES_MAX + 8 * 1024;
@@ -38,8 +44,17 @@ pub struct NewContainer {
     pub name: String,
     /// Where in a document its partition key is.
     pub partition_key_paths: Vec<String>,
+    /// What can be changed later.
+    pub settings: ContainerSettings,
+}
+
+/// What of a container can be changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ContainerSettings {
     /// Kept for clients as JSON, not acted on: there is no index, queries read what they ask about.
     pub indexing_policy: Option<String>,
+    /// Seconds that documents stay which do not say it themselves, -1: for good. `None`: no document ends, whatever it says.
+    pub default_ttl: Option<i64>,
 }
 
 /// The document engine. Cheap to clone.
@@ -47,16 +62,17 @@ pub struct NewContainer {
 pub struct Documents {
     catalog: Catalog,
     tables: Tables,
+    streams: Streams,
     clock: Arc<dyn Clock>,
     /// Orders changes of definitions: a container is a definition and a table.
     definitions: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Documents {
-    /// The engine over a catalog and the table engine.
+    /// The engine over a catalog, the table engine and the streams in which that tells changes.
     #[must_use]
-    pub fn new(catalog: Catalog, tables: Tables, clock: Arc<dyn Clock>) -> Self {
-        Self { catalog, tables, clock, definitions: Arc::default() }
+    pub fn new(catalog: Catalog, tables: Tables, streams: Streams, clock: Arc<dyn Clock>) -> Self {
+        Self { catalog, tables, streams, clock, definitions: Arc::default() }
     }
 
     /// Makes a database.
@@ -111,10 +127,11 @@ impl Documents {
     ///
     /// # Errors
     /// [`DocumentError::Name`], those of partition key paths, [`DocumentError::DatabaseNotFound`],
-    /// [`DocumentError::ContainerExists`], [`DocumentError::Catalog`], [`DocumentError::Table`].
+    /// [`DocumentError::Lifetime`], [`DocumentError::ContainerExists`], [`DocumentError::Catalog`], [`DocumentError::Table`].
     pub async fn create_container(&self, new: NewContainer) -> Result<Arc<DocumentContainerDefinition>, DocumentError> {
         check_name(&new.name)?;
         partition::check_paths(&new.partition_key_paths)?;
+        new.settings.default_ttl.map(lifetime::check).transpose()?;
         let _turn = self.definitions.lock().await;
         let database = self.database(&new.database)?;
         let path = format!("{}/{}", new.database, new.name);
@@ -129,7 +146,8 @@ impl Documents {
             created: self.clock.now(),
             etag: new_etag(),
             partition_key_paths: new.partition_key_paths,
-            indexing_policy: new.indexing_policy,
+            indexing_policy: new.settings.indexing_policy,
+            default_ttl: new.settings.default_ttl,
         };
         Ok(self.catalog.document_containers.create(definition).await?)
     }
@@ -160,19 +178,21 @@ impl Documents {
         Ok(containers)
     }
 
-    /// Keeps another indexing policy for a container's clients.
+    /// Gives a container other settings.
     ///
     /// # Errors
-    /// As [`Documents::container`], [`DocumentError::Catalog`].
-    pub async fn set_indexing_policy(
+    /// As [`Documents::container`], [`DocumentError::Lifetime`], [`DocumentError::Catalog`].
+    pub async fn set_settings(
         &self,
         database: &str,
         name: &str,
-        policy: Option<String>,
+        settings: ContainerSettings,
     ) -> Result<Arc<DocumentContainerDefinition>, DocumentError> {
+        settings.default_ttl.map(lifetime::check).transpose()?;
         let _turn = self.definitions.lock().await;
         let mut definition = self.container(database, name)?.as_ref().clone();
-        definition.indexing_policy = policy;
+        definition.indexing_policy = settings.indexing_policy;
+        definition.default_ttl = settings.default_ttl;
         definition.etag = new_etag();
         Ok(self.catalog.document_containers.put(definition).await?)
     }
@@ -207,7 +227,8 @@ impl Documents {
             hash_key: KeyAttribute { name: PARTITION.to_owned(), key_type: KeyType::Binary },
             sort_key: Some(KeyAttribute { name: ID.to_owned(), key_type: KeyType::String }),
             provisioned: None,
-            changes: None,
+            // Who changed is enough: the feed of changes tells documents as they are.
+            changes: Some(ChangeView::KeysOnly),
             indexes: Vec::new(),
             tags: Default::default(),
             owner: TableOwner::DocumentContainer,

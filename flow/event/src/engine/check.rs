@@ -58,7 +58,8 @@ impl Events {
         check_range("minutes to live", new.retry.ttl_minutes, (1, 1_440))?;
         check_range("events in a delivery", new.batching.events_max, (1, 5_000))?;
         check_range("KiB in a delivery", new.batching.preferred_kib, (1, 1_024))?;
-        if (topic.schema, new.delivery_schema) == (EventSchema::CloudEvents, EventSchema::EventGrid) {
+        let mapped = (topic.schema, new.delivery_schema) == (EventSchema::CloudEvents, EventSchema::EventGrid);
+        if mapped || (new.raw && topic.mapping.is_none()) {
             return Err(EventError::DeliverySchema);
         }
         Filter::compile(&new.filter, topic.schema)?;
@@ -79,8 +80,12 @@ impl Events {
         if new.headers.is_empty() {
             return Ok(());
         }
-        if !matches!(new.endpoint, EventEndpoint::Webhook { .. }) {
-            return Err(EventError::NotSupported { feature: "a header of deliveries to anything but a webhook" });
+        match (&new.endpoint, &self.shared.options.record_form) {
+            (EventEndpoint::Webhook { .. }, _) | (EventEndpoint::Stream { .. }, Some(_)) => {}
+            _ => {
+                let feature = "a header of deliveries to anything but a webhook or a stream";
+                return Err(EventError::NotSupported { feature });
+            }
         }
         if new.headers.len() > HEADERS_MAX {
             return Err(EventError::TooMany { what: "headers of deliveries", max: HEADERS_MAX });
@@ -92,7 +97,9 @@ impl Events {
                 return refuse("the protocol has this header itself");
             }
             match value {
-                DeliveryHeaderValue::Field { .. } if new.batching.events_max > 1 => {
+                DeliveryHeaderValue::Field { .. }
+                    if new.batching.events_max > 1 && matches!(new.endpoint, EventEndpoint::Webhook { .. }) =>
+                {
                     return refuse("deliveries of several events have no field to take it from");
                 }
                 DeliveryHeaderValue::Static { value, .. }

@@ -80,6 +80,7 @@ impl Events {
             name: new.name,
             address: new.address,
             schema: EventSchema::Message,
+            mapping: None,
             keys: <[String; 2]>::default(),
             created: self.shared.clock.now(),
             location: String::new(),

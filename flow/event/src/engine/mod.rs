@@ -20,7 +20,7 @@ use millstream_types::{Clock, Invoke, InvokeLater, PutObject, SendMessage};
 use tokio::sync::{OwnedMutexGuard, watch};
 use tokio::task::JoinHandle;
 
-use crate::endpoint::Courier;
+use crate::endpoint::{Courier, RecordForm};
 use crate::error::EventError;
 use crate::filter::Filter;
 use crate::log::View;
@@ -55,6 +55,8 @@ pub struct Options {
     pub queues: Option<Arc<dyn SendMessage>>,
     /// How messages look on the wire; `None`: there are no topics of messages.
     pub messages: Option<Arc<dyn NotificationForm>>,
+    /// How records of streams have properties; `None`: subscriptions that want such are refused.
+    pub record_form: Option<Arc<dyn RecordForm>>,
     /// Runs functions on messages, later.
     pub invoke_later: Option<Arc<dyn InvokeLater>>,
 }
@@ -155,6 +157,7 @@ impl Events {
             streams: shared.streams.clone(),
             invoke: Arc::clone(&shared.options.invoke),
             queues: shared.options.queues.clone(),
+            record_form: shared.options.record_form.clone(),
             messages: self.message_courier(definition, &topic),
         };
         let task = Task {

@@ -43,7 +43,10 @@ pub struct NewSubscription {
     pub dead_letter: Option<DeadLetterTarget>,
     /// How many events one delivery may hold.
     pub batching: EventBatching,
-    /// Headers that deliveries to a webhook have besides the protocol's own. At most 10.
+    /// Whether events are delivered as they were published, by topics whose publishers have a form of their own.
+    pub raw: bool,
+    /// Headers that deliveries to a webhook have besides the protocol's own, or properties that records of a stream have. At
+    /// most 10.
     pub headers: Vec<DeliveryHeader>,
     /// Words of its maker.
     pub labels: Vec<String>,
@@ -103,7 +106,7 @@ impl Events {
             headers: new.headers,
             state,
             labels: new.labels,
-            raw: false,
+            raw: new.raw,
             retry_waits: Vec::new(),
             dead_letter_queue: None,
             attributes: BTreeMap::new(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use millstream_catalog::{CatalogError, EventSchema, StreamOwner, TopicDefinition};
+use millstream_catalog::{CatalogError, EventMapping, EventSchema, StreamOwner, TopicDefinition};
 use millstream_storage::{Transaction, to_the_end};
 use millstream_stream::{Entry, NewStream, Placement};
 use tokio::sync::OwnedMutexGuard;
@@ -31,6 +31,8 @@ pub struct NewTopic {
     pub address: String,
     /// The form in which events are published.
     pub schema: EventSchema,
+    /// Where the members of its events are, when publishers have a form of their own. Goes with the form Event Grid.
+    pub mapping: Option<EventMapping>,
     /// Where its maker wants it; recorded.
     pub location: String,
     /// Labels.
@@ -48,6 +50,7 @@ impl Events {
             name: new.name,
             address: new.address,
             schema: new.schema,
+            mapping: new.mapping,
             keys: [new_key(), new_key()],
             created: self.shared.clock.now(),
             location: new.location,

@@ -229,7 +229,7 @@ mod tests {
         let published = json!({
             "id": "1", "subject": "s", "eventType": "t", "eventTime": "2026-11-21T04:05:06Z", "data": data, "dataVersion": "1",
         });
-        let event = Event::accept(&topic(EventSchema::EventGrid), published).unwrap();
+        let event = Event::accept(&topic(EventSchema::EventGrid), published, 0).unwrap();
         Filter::compile(&filter("data.x", test, arrays), EventSchema::EventGrid).unwrap().wants(&event)
     }
 

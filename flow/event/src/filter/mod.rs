@@ -109,7 +109,7 @@ mod tests {
     fn event(event_type: &str, subject: &str) -> Event {
         let published =
             json!({ "specversion": "1.0", "id": "1", "source": "/s", "type": event_type, "subject": subject });
-        Event::accept(&topic(EventSchema::CloudEvents), published).unwrap()
+        Event::accept(&topic(EventSchema::CloudEvents), published, 0).unwrap()
     }
 
     #[test]

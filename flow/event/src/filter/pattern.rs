@@ -68,7 +68,10 @@ impl Pattern {
             return true;
         }
         match self.scope {
-            PatternScope::Attributes => self.root.holds_of(&message.attribute_values()),
+            // Of a message without any nothing holds, not even that one is missing: so the service has it.
+            PatternScope::Attributes => {
+                !message.attributes.is_empty() && self.root.holds_of(&message.attribute_values())
+            }
             PatternScope::Body => match serde_json::from_str(&message.body) {
                 Ok(Value::Object(body)) => self.root.holds_of(&body),
                 _ => false,
@@ -232,8 +235,15 @@ mod tests {
     }
 
     #[test]
+    fn nothing_holds_of_a_message_without_attributes() {
+        let plain = message(&json!("any"), &[]);
+        assert!(!compile(json!({ "none": [{ "exists": false }] }), PatternScope::Attributes).unwrap().wants(&plain));
+        assert!(compile(json!({}), PatternScope::Attributes).unwrap().wants(&plain));
+    }
+
+    #[test]
     fn bodies_are_looked_into() {
-        let body = json!({ "order": { "kind": "sale", "lines": [{ "sku": 1 }, { "sku": 2 }] }, "on": true, "n": null });
+        let body = json!({ "order": { "kind": "sale", "lines": [{ "sku": 1 }, { "sku": 2 }] }, "on": true, "n": null, "empty": [] });
         let message = message(&body, &[]);
         for (pattern, wanted) in [
             (json!({ "order": { "kind": ["sale"] } }), true),
@@ -243,6 +253,10 @@ mod tests {
             (json!({ "order": { "gone": [{ "exists": false }] } }), true),
             (json!({ "none": { "gone": [{ "exists": false }] } }), true),
             (json!({ "order": [{ "exists": true }] }), false),
+            (json!({ "on": [{ "exists": true }] }), true),
+            (json!({ "n": [{ "exists": true }] }), false),
+            (json!({ "n": [{ "exists": false }] }), false),
+            (json!({ "empty": [{ "exists": true }] }), false),
         ] {
             let compiled = compile(pattern.clone(), PatternScope::Body).unwrap();
             assert_eq!(compiled.wants(&message), wanted, "{pattern}");

@@ -2,14 +2,18 @@
 //!
 //! Both forms are published formats that filters look into, so they live here and not in a front. What surrounds an event
 //! on the wire (media types, headers) does not. A message is an event too, see [`crate::message`].
-//! Read next: [`event_grid`], [`cloud_events`].
+//! Read next: [`event_grid`], [`cloud_events`], `mapping` (forms of publishers' own).
 
 pub mod cloud_events;
 pub mod event_grid;
+mod mapping;
 
 use bytes::Bytes;
-use millstream_catalog::{EventSchema, TopicDefinition};
+use millstream_catalog::{EventSchema, EventSubscriptionDefinition, TopicDefinition};
+use millstream_types::Millis;
+use millstream_types::time::rfc3339;
 use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
 use crate::message::Message;
 
@@ -56,16 +60,23 @@ pub enum SchemaError {
 }
 
 impl Event {
-    /// Takes in an event that was published to a topic.
+    /// Takes in an event that was published to a topic, at a time.
     ///
     /// # Errors
     /// [`SchemaError`] names the first member that is wrong.
-    pub fn accept(topic: &TopicDefinition, value: Value) -> Result<Self, SchemaError> {
+    pub fn accept(topic: &TopicDefinition, value: Value, now: Millis) -> Result<Self, SchemaError> {
         let Value::Object(mut fields) = value else {
             return Err(SchemaError::NotAnObject { found: kind_of(&value) });
         };
         match topic.schema {
-            EventSchema::EventGrid => event_grid::accept(&mut fields, &topic.address)?,
+            EventSchema::EventGrid => match &topic.mapping {
+                None => event_grid::accept(&mut fields, &topic.address)?,
+                Some(mapping) => {
+                    let id = Uuid::new_v4().to_string();
+                    let given = mapping::Given { address: &topic.address, id, time: rfc3339(now) };
+                    fields = mapping::accept(fields, mapping, given)?;
+                }
+            },
             EventSchema::CloudEvents => cloud_events::accept(&mut fields)?,
             EventSchema::Message => return Err(wrong("topic", "one of events", "one of messages")),
         }
@@ -151,6 +162,18 @@ impl Event {
         self.encoded.clone()
     }
 
+    /// What was published in a form of its publisher's own, as one JSON object.
+    #[must_use]
+    pub fn published(&self) -> Fields {
+        self.fields.get("data").and_then(Value::as_object).cloned().unwrap_or_default()
+    }
+
+    /// What a subscription gets of the event, as one JSON object.
+    #[must_use]
+    pub fn delivered(&self, subscription: &EventSubscriptionDefinition) -> Bytes {
+        if subscription.raw { encode(&self.published()) } else { self.encoded_as(subscription.delivery_schema) }
+    }
+
     /// The event in a form, as one JSON object.
     #[must_use]
     pub fn encoded_as(&self, schema: EventSchema) -> Bytes {
@@ -227,6 +250,7 @@ pub(crate) mod tests {
             name: "orders".into(),
             address: "/topics/orders".into(),
             schema,
+            mapping: None,
             keys: Default::default(),
             created: 0,
             location: String::new(),
@@ -249,7 +273,7 @@ pub(crate) mod tests {
                 other => event[name] = other.clone(),
             }
         }
-        Event::accept(&topic(schema), event).map_or_else(|error| error.to_string(), |_| String::new())
+        Event::accept(&topic(schema), event, 0).map_or_else(|error| error.to_string(), |_| String::new())
     }
 
     #[test]
@@ -315,7 +339,7 @@ pub(crate) mod tests {
         ] {
             assert_eq!(complaint(schema, changes.clone()), expected, "{changes}");
         }
-        let array = Event::accept(&topic(EventGrid), json!([])).unwrap_err();
+        let array = Event::accept(&topic(EventGrid), json!([]), 0).unwrap_err();
         assert_eq!(array.to_string(), "expected an event, which is a JSON object, found an array");
     }
 
@@ -324,7 +348,7 @@ pub(crate) mod tests {
         let published = json!({
             "id": "1", "subject": "s", "eventType": "t", "eventTime": "2026-11-21T04:05:06Z", "data": { "a": 1 }, "dataVersion": "2",
         });
-        let event = Event::accept(&topic(EventSchema::EventGrid), published).unwrap();
+        let event = Event::accept(&topic(EventSchema::EventGrid), published, 0).unwrap();
         assert_eq!(event.fields_as(EventSchema::EventGrid)["topic"], "/topics/orders");
         assert_eq!(event.fields_as(EventSchema::EventGrid)["metadataVersion"], "1");
         let expected = json!({
@@ -339,7 +363,7 @@ pub(crate) mod tests {
     fn paths_lead_into_data_whatever_their_case() {
         let published =
             json!({ "specversion": "1.0", "id": "1", "source": "/s", "type": "t", "data": { "Key": { "deep": 7 } } });
-        let event = Event::accept(&topic(EventSchema::CloudEvents), published).unwrap();
+        let event = Event::accept(&topic(EventSchema::CloudEvents), published, 0).unwrap();
         let path = |text: &str| -> Vec<String> { text.split('.').map(str::to_owned).collect() };
         assert_eq!(event.at(&path("data.key.Deep")), Some(&json!(7)));
         assert_eq!(event.at(&path("Data.Key.deep.more")), None);

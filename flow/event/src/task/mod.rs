@@ -416,7 +416,10 @@ impl<'t> Work<'t> {
             return self.drop_event(item.offset, reason.name());
         }
         let (attempts, published) = (item.attempts, item.published);
-        let waiting = Waiting { attempts, next: now, published, last, ended: Some((now, reason)) };
+        // Queues get what was given up at once.
+        let delay = definition.dead_letter.as_ref().map_or(0, |_| self.task.schedule.letter_delay().as_millis());
+        let next = now + Millis::try_from(delay).unwrap_or_default();
+        let waiting = Waiting { attempts, next, published, last, ended: Some((now, reason)) };
         self.progress.wait(item.offset, waiting);
     }
 

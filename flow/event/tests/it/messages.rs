@@ -232,6 +232,7 @@ async fn topics_of_messages_and_of_events_are_not_taken_for_each_other() {
     assert!(matches!(events.subscription("t_1", &made.name), Err(EventError::SubscriptionNotFound { .. })));
     assert!(matches!(events.delete_topic("t_1").await, Err(EventError::TopicNotFound { .. })));
     let new = NewTopic {
+        mapping: None,
         name: "grid".into(),
         address: "grid".into(),
         schema: EventSchema::EventGrid,

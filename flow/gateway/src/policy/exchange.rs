@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
+use super::condition::Condition;
 use super::expression::{Expression, Sight};
 use super::{Change, Cors, Exists, Policy, Section};
 
@@ -104,6 +105,7 @@ impl Exchange {
                 Flow::Answered(format!("mocked {status}"))
             }
             Policy::Cors(cors) => self.cors(cors),
+            Policy::Choose { when, otherwise } => self.choose(when, otherwise, section),
             Policy::Base | Policy::RateLimit { .. } | Policy::Quota { .. } | Policy::ForwardRequest { .. } => {
                 Flow::Next(String::new())
             }
@@ -145,6 +147,20 @@ impl Exchange {
 
     fn values(&self, change: &Change) -> Vec<String> {
         change.values.iter().map(|value| self.value(value)).collect()
+    }
+
+    fn choose(&mut self, when: &[(Condition, Vec<Policy>)], otherwise: &[Policy], section: Section) -> Flow {
+        let chosen = when.iter().position(|(condition, _)| condition.holds(self));
+        let policies = chosen.map_or(otherwise, |at| &when[at].1);
+        let which = chosen.map_or("otherwise".to_owned(), |at| format!("condition {}", at + 1));
+        let mut said = Vec::new();
+        for policy in policies {
+            match self.apply(policy, section) {
+                Flow::Next(message) => said.push(format!("{}: {message}", policy.name())),
+                ended => return ended,
+            }
+        }
+        Flow::Next(format!("{which}; {}", said.join("; ")))
     }
 
     fn check_header(

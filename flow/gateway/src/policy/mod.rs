@@ -3,8 +3,10 @@
 //! A document is read whole before it is kept ([`PolicyDocument::parse`]); an element, attribute or expression that is not
 //! known is refused with its line and column, never skipped. Counters and backends are [`crate::managed`]'s business.
 //! Source: the API Management policy reference; sections inbound, backend, outbound, on-error.
-//! Read next: `xml` (documents), `read` (from elements to policies), [`expression`], [`exchange`] (what they do).
+//! Read next: `xml` (documents), `read` (from elements to policies), [`expression`], [`condition`], [`exchange`] (what they
+//! do).
 
+pub mod condition;
 pub mod exchange;
 pub mod expression;
 mod read;
@@ -13,6 +15,7 @@ mod xml;
 
 use http::{HeaderName, StatusCode};
 
+use condition::Condition;
 use expression::Expression;
 
 /// A document that was not understood.
@@ -172,6 +175,13 @@ pub enum Policy {
     },
     /// Lets pages of other origins call.
     Cors(Cors),
+    /// The policies of the first condition that holds, else those of `otherwise`.
+    Choose {
+        /// Conditions with their policies; none of those counts, calls the backend or stands for an outer scope.
+        when: Vec<(Condition, Vec<Policy>)>,
+        /// What is done when none holds.
+        otherwise: Vec<Policy>,
+    },
     /// Calls the backend.
     ForwardRequest {
         /// Seconds.
@@ -198,6 +208,7 @@ impl Policy {
             Self::ReturnResponse { .. } => "return-response",
             Self::MockResponse { .. } => "mock-response",
             Self::Cors(_) => "cors",
+            Self::Choose { .. } => "choose",
             Self::ForwardRequest { .. } => "forward-request",
         }
     }

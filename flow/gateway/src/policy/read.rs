@@ -2,6 +2,7 @@
 
 use http::{HeaderName, Method, StatusCode};
 
+use super::condition::Condition;
 use super::expression::Expression;
 use super::xml::Element;
 use super::{Change, Cors, Exists, Policy, PolicyDocument, PolicyError, Section};
@@ -21,7 +22,7 @@ const KEYED_QUOTA_PERIOD_S_MIN: u32 = 300;
 fn allowed(policy: &str) -> Option<&'static [Section]> {
     use Section::{Backend, Inbound, OnError, Outbound};
     Some(match policy {
-        "base" | "set-header" | "return-response" => &[Inbound, Backend, Outbound, OnError],
+        "base" | "set-header" | "return-response" | "choose" => &[Inbound, Backend, Outbound, OnError],
         "check-header" | "rewrite-uri" | "rate-limit" | "rate-limit-by-key" | "quota" | "quota-by-key" | "cors" => {
             &[Inbound]
         }
@@ -110,6 +111,7 @@ fn policy(element: &Element, section: Section) -> Parsed<Policy> {
             Ok(Policy::MockResponse { status: status(element, "status-code", StatusCode::OK)?, content_type })
         }
         "cors" => cors(element).map(Policy::Cors),
+        "choose" => choose(element, section),
         _ => {
             leaf(element, &["timeout"])?;
             let timeout_s = optional_number(element, "timeout")?.unwrap_or(TIMEOUT_S);
@@ -196,6 +198,43 @@ fn return_response(element: &Element) -> Parsed<Policy> {
         }
     }
     Ok(Policy::ReturnResponse { status: code, headers, body })
+}
+
+fn choose(element: &Element, section: Section) -> Parsed<Policy> {
+    no_attributes_but(element, &[])?;
+    no_text(element)?;
+    let (mut when, mut otherwise) = (Vec::new(), None);
+    for child in &element.children {
+        no_text(child)?;
+        let inner = child.children.iter().map(|element| chosen(element, section)).collect::<Parsed<Vec<_>>>()?;
+        match child.name.as_str() {
+            "when" if otherwise.is_none() => {
+                no_attributes_but(child, &["condition"])?;
+                let condition =
+                    Condition::parse(required(child, "condition")?).map_err(|message| child.wrong(message))?;
+                when.push((condition, inner));
+            }
+            "otherwise" if otherwise.is_none() => {
+                no_attributes_but(child, &[])?;
+                otherwise = Some(inner);
+            }
+            _ => return Err(child.wrong("expected 'when', and one 'otherwise' behind them")),
+        }
+    }
+    if when.is_empty() {
+        return Err(element.wrong("Required element 'when' not found"));
+    }
+    Ok(Policy::Choose { when, otherwise: otherwise.unwrap_or_default() })
+}
+
+/// A policy that is done under a condition. What counts or calls is asked for by its place in a document, which it has not.
+fn chosen(element: &Element, section: Section) -> Parsed<Policy> {
+    match policy(element, section)? {
+        Policy::Base | Policy::RateLimit { .. } | Policy::Quota { .. } | Policy::ForwardRequest { .. } => {
+            Err(element.wrong("The policy is not supported by this node in 'choose'"))
+        }
+        policy => Ok(policy),
+    }
 }
 
 fn cors(element: &Element) -> Parsed<Cors> {

@@ -190,3 +190,64 @@ fn other_origins_may_call_when_they_are_allowed() {
     assert_eq!((header("access-control-allow-origin"), header("access-control-allow-methods")), ("*", "PUT"));
     assert_eq!((header("access-control-allow-headers"), header("access-control-max-age")), ("x-a", "60"));
 }
+
+#[test]
+fn choose_does_what_the_first_condition_that_holds_says() {
+    let chosen = |condition: &str| {
+        let policy = format!(
+            "<choose><when condition='{condition}'><set-method>PUT</set-method></when>\
+             <when condition='true'><set-method>PATCH</set-method></when>\
+             <otherwise><set-method>DELETE</set-method></otherwise></choose>"
+        );
+        applied(&policy).1.method == Method::PUT
+    };
+    for (condition, expected) in [
+        (r#"@(context.Request.Method == "POST")"#, true),
+        (r#"@(context.Request.Method != "POST")"#, false),
+        (r#"@(context.Request.Headers.GetValueOrDefault("x-mine","") == "Value")"#, true),
+        (r#"@(context.Request.Headers.GetValueOrDefault("x-none","other") == "other")"#, true),
+        (r#"@(context.Request.Headers.ContainsKey("X-Mine"))"#, true),
+        (r#"@(!context.Request.Headers.ContainsKey("x-none"))"#, true),
+        (
+            r#"@(context.Request.Url.Query.GetValueOrDefault("n") == "1" &amp;&amp; context.Subscription.Id == "sub")"#,
+            true,
+        ),
+        (r#"@(context.Request.Url.Query.ContainsKey("x") || (context.Request.IpAddress.StartsWith("10.")))"#, true),
+        (r#"@(context.Request.MatchedParameters["id"] == "7 8")"#, true),
+        (r#"@(context.Request.Url.Path.Contains("/none"))"#, false),
+        (r#"@(context.Response.StatusCode >= 200 &amp;&amp; context.Response.StatusCode &lt; 300)"#, true),
+        (r#"@(context.Response.StatusCode == "200")"#, false),
+    ] {
+        assert_eq!(chosen(condition), expected, "{condition}");
+    }
+    let (_, exchange) = applied("<choose><when condition='false'><set-method>PUT</set-method></when></choose>");
+    assert_eq!(exchange.method, Method::POST, "without otherwise nothing is done");
+    let refusing =
+        "<choose><when condition='true'><return-response><set-status code='403' /></return-response></when></choose>";
+    assert_eq!(applied(refusing).0, "answered 403");
+}
+
+#[test]
+fn what_choose_cannot_do_is_refused() {
+    for (policies, expected) in [
+        ("<choose />", "Required element 'when' not found"),
+        ("<choose><when /></choose>", "Required attribute 'condition' not found"),
+        ("<choose><otherwise /><when condition='true' /></choose>", "one 'otherwise' behind them"),
+        (
+            "<choose><when condition='@(context.Variables)' /></choose>",
+            "not supported by this node from `context.Variables`",
+        ),
+        ("<choose><when condition='@(true' /></choose>", "has no end"),
+        ("<choose><when condition='maybe' /></choose>", "expected a condition"),
+        ("<choose><when condition='true'><base /></when></choose>", "not supported by this node in 'choose'"),
+        (
+            "<choose><when condition='true'><rate-limit calls='1' renewal-period='1' /></when></choose>",
+            "not supported by this node in 'choose'",
+        ),
+    ] {
+        let error = inbound(policies).unwrap_err();
+        assert!(error.contains(expected), "{policies}: {error}");
+    }
+    let deep = format!("<choose><when condition='@({}true{})' /></choose>", "(".repeat(100), ")".repeat(100));
+    assert!(inbound(&deep).unwrap_err().contains("within each other"));
+}

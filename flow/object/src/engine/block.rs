@@ -36,6 +36,8 @@ pub struct NewBlock {
     pub data: Bytes,
     /// Its MD5, when it was promised.
     pub md5: Option<[u8; 16]>,
+    /// The id of the object's lease, if it has one.
+    pub lease_id: Option<String>,
 }
 
 /// An object to be made from blocks.
@@ -92,7 +94,7 @@ impl Objects {
     ///
     /// # Errors
     /// [`ObjectError::BucketNotFound`], [`ObjectError::BadBlockId`], [`ObjectError::TooManyBlocks`],
-    /// [`ObjectError::WrongKind`] when an append object is there, [`ObjectError::Md5Mismatch`],
+    /// [`ObjectError::WrongKind`] when an append object is there, [`ObjectError::Lease`], [`ObjectError::Md5Mismatch`],
     /// [`ObjectError::Unsupported`], [`ObjectError::DiskFull`], [`ObjectError::Disk`].
     pub async fn stage_block(&self, block: NewBlock) -> Result<(), ObjectError> {
         check_bucket(&block.bucket)?;
@@ -100,10 +102,13 @@ impl Objects {
         let folder = self.folder("stage blocks")?;
         let engine = self.clone();
         to_the_end(async move {
-            let NewBlock { bucket, key, id, data, md5 } = block;
+            let NewBlock { bucket, key, id, data, md5, lease_id } = block;
             // A read lock: blocks of one object may be staged side by side, but not while the object is made of them.
             let _lock = engine.shared.locks.read(&bucket, &key).await;
-            refuse_append(&key, engine.current(&folder, &bucket, &key).await?.as_ref())?;
+            let current = engine.current(&folder, &bucket, &key).await?;
+            refuse_append(&key, current.as_ref())?;
+            let conditions = Conditions { lease_id, ..Conditions::default() };
+            conditions.check_change(&key, current.as_ref(), engine.now())?;
             blocking(move || {
                 check_block_id(&id, &key, &folder.staged_ids(&bucket, &key)?)?;
                 md5_of(std::slice::from_ref(&data), md5)?;
@@ -134,7 +139,8 @@ impl Objects {
             let CommitBlocks { bucket, key, blocks, properties, conditions } = commit;
             let lock = engine.shared.locks.write(&bucket, &key).await;
             let current = engine.current(&folder, &bucket, &key).await?;
-            conditions.check(&key, current.as_ref())?;
+            conditions.check_change(&key, current.as_ref(), engine.now())?;
+            let lease = current.as_ref().and_then(|current| current.lease.clone());
             refuse_append(&key, current.as_ref())?;
             let (entries, from, of) = (engine.shared.entries.clone(), Arc::clone(&folder), bucket.clone());
             let wanted = key.clone();
@@ -144,7 +150,7 @@ impl Objects {
             })
             .await?;
             let length = used.iter().map(|block| block.length).sum();
-            let object = Object { key, length, kind: ObjectKind::Whole, properties, ..Object::default() };
+            let object = Object { key, length, kind: ObjectKind::Whole, properties, lease, ..Object::default() };
             engine.replace_locked(&lock, folder, bucket, file, object, &used).await
         })
         .await

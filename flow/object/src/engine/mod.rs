@@ -1,9 +1,11 @@
 //! The operations on buckets and objects.
 //!
-//! Read next: `bucket`, `write` (whole objects, appends, copies, changes), `block` (objects from staged blocks), `read`.
+//! Read next: `bucket`, `write` (whole objects, appends, copies, changes), `block` (objects from staged blocks),
+//! `note` (leases and tags), `read`.
 
 mod block;
 mod bucket;
+mod note;
 mod read;
 mod write;
 
@@ -19,6 +21,7 @@ use tokio::sync::Semaphore;
 
 pub use block::{BlockSource, CommitBlocks, NewBlock, ObjectBlocks, WhichBlocks};
 pub use bucket::Bucket;
+pub use note::{TAGS_MAX, check_tags};
 pub use read::{ByteRange, Listed, Listing, Reading, Select};
 pub use write::{Append, Copy, Put};
 

@@ -109,7 +109,7 @@ impl Objects {
             Store::S3(store) => Some(store.head(bucket, key).await?),
         };
         let object = object.ok_or_else(|| not_found(bucket, key))?;
-        conditions.check(key, Some(&object))?;
+        conditions.check_read(key, &object, self.now())?;
         Ok(object)
     }
 
@@ -159,7 +159,7 @@ impl Objects {
             })
             .await?
         };
-        conditions.check(key, Some(&object))?;
+        conditions.check_read(key, &object, self.now())?;
         let (start, length) = range.within(object.length)?;
         let share = self.share(length).await?;
         let bytes = usize::try_from(length).unwrap_or(usize::MAX);

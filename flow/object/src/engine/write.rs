@@ -2,6 +2,7 @@
 //!
 //! A change writes its file outside the bucket first. Then, under the object's lock: conditions, rename, entry.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -83,6 +84,8 @@ pub struct Copy {
     pub conditions: Conditions,
     /// The copy's own pairs; `None` takes those of the source.
     pub metadata: Option<std::collections::BTreeMap<String, String>>,
+    /// The copy's own tags: those of the source are not copied.
+    pub tags: BTreeMap<String, String>,
     /// The source's name in the copy's record.
     pub source_name: String,
 }
@@ -151,7 +154,8 @@ impl Objects {
     ) -> Result<Object, ObjectError> {
         let lock = self.shared.locks.write(&bucket, &object.key).await;
         let current = self.current(&folder, &bucket, &object.key).await?;
-        conditions.check(&object.key, current.as_ref())?;
+        conditions.check_change(&object.key, current.as_ref(), self.now())?;
+        let object = Object { lease: current.and_then(|current| current.lease), ..object };
         self.replace_locked(&lock, folder, bucket, file, object, blocks).await
     }
 
@@ -215,7 +219,7 @@ impl Objects {
         let Append { bucket, key, data, md5, position, length_max, conditions } = append;
         let _lock = self.shared.locks.write(&bucket, &key).await;
         let current = self.current(&folder, &bucket, &key).await?;
-        conditions.check(&key, current.as_ref())?;
+        conditions.check_change(&key, current.as_ref(), self.now())?;
         let mut object = current.ok_or_else(|| not_found(&bucket, &key))?;
         if object.kind != ObjectKind::Append {
             return Err(ObjectError::WrongKind { key, expected: ObjectKind::Append, found: object.kind });
@@ -262,7 +266,7 @@ impl Objects {
         to_the_end(async move {
             let _lock = engine.shared.locks.write(&bucket, &key).await;
             let current = engine.current(&folder, &bucket, &key).await?;
-            conditions.check(&key, current.as_ref())?;
+            conditions.check_change(&key, current.as_ref(), engine.now())?;
             let mut object = current.ok_or_else(|| not_found(&bucket, &key))?;
             change(&mut object.properties);
             object.etag = engine.new_etag();
@@ -298,7 +302,7 @@ impl Objects {
         to_the_end(async move {
             let _lock = engine.shared.locks.write(&bucket, &key).await;
             let current = engine.current(&folder, &bucket, &key).await?;
-            conditions.check(&key, current.as_ref())?;
+            conditions.check_change(&key, current.as_ref(), engine.now())?;
             let (of, file) = (bucket.clone(), key.clone());
             if !blocking(move || folder.remove(&of, &file)).await? {
                 return Err(not_found(&bucket, &key));
@@ -324,7 +328,7 @@ impl Objects {
     }
 
     async fn copy_file(&self, folder: Arc<Folder>, copy: Copy) -> Result<Object, ObjectError> {
-        let Copy { from: (bucket, key), source_conditions, to, conditions, metadata, source_name } = copy;
+        let Copy { from: (bucket, key), source_conditions, to, conditions, metadata, tags, source_name } = copy;
         let (source, file) = {
             let _lock = self.shared.locks.read(&bucket, &key).await;
             let (folder, entries, of) = (Arc::clone(&folder), self.shared.entries.clone(), bucket.clone());
@@ -349,6 +353,7 @@ impl Objects {
         if let Some(metadata) = metadata {
             properties.metadata = metadata;
         }
+        properties.tags = tags;
         let record = CopyRecord { id: uuid::Uuid::new_v4().to_string(), source: source_name, done: self.now() };
         let object = Object {
             key: to.1,

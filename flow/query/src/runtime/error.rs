@@ -52,6 +52,14 @@ pub enum QueryError {
         /// What it said.
         reason: String,
     },
+    /// The role of an input or an output does not allow what the query needs.
+    #[error("`{name}`: {reason}")]
+    NotAllowed {
+        /// The input or the output.
+        name: String,
+        /// What the role lacks.
+        reason: String,
+    },
     /// An output cannot be what it is defined as.
     #[error("output `{output}`: {reason}")]
     Output {
@@ -97,6 +105,7 @@ impl QueryError {
             Self::State { .. } => ErrorKind::Conflict,
             Self::Plan(_) | Self::Output { .. } | Self::Sample { .. } | Self::NoInput { .. } => ErrorKind::Invalid,
             Self::Delivery { .. } | Self::Stopping => ErrorKind::Unavailable,
+            Self::NotAllowed { .. } => ErrorKind::Forbidden,
             Self::Execute(_) => ErrorKind::Internal,
             Self::Stream(error) => error.kind(),
             Self::Catalog(error) => error.kind(),

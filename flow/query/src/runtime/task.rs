@@ -7,11 +7,11 @@ use std::time::Duration;
 use arrow::error::ArrowError;
 use bytes::Bytes;
 use futures_util::future::try_join_all;
-use millstream_catalog::{QueryDefinition, StartAt, StreamDefinition};
+use millstream_catalog::{OutputTarget, QueryDefinition, StartAt, StreamDefinition};
 use millstream_insight::{Insight, Step};
 use millstream_storage::Transaction;
 use millstream_stream::{StagedPut, Streams};
-use millstream_types::{LogId, Millis};
+use millstream_types::{CheckRole, LogId, Millis, RoleUse};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -44,6 +44,8 @@ pub(super) struct Task {
     pub(super) checkpoints: Checkpoints,
     pub(super) insight: Insight,
     pub(super) running: Arc<Running>,
+    /// `None`: no role is asked.
+    pub(super) roles: Option<Arc<dyn CheckRole>>,
 }
 
 /// A query's place in its inputs.
@@ -120,6 +122,7 @@ impl Task {
     }
 
     async fn begin(&self) -> Result<Work, QueryError> {
+        self.permitted()?;
         let binding = Binding::new(&self.streams, &self.definition).await?;
         let mut checkpoint = self.checkpoints.load(&self.definition.name).await?.unwrap_or_default();
         let shards = binding.streams.iter().flat_map(|stream| &stream.shards);
@@ -154,8 +157,26 @@ impl Task {
         })
     }
 
+    /// Whether the roles of the inputs, and of the outputs that are written together with the query's positions, allow it.
+    /// Asked before each step, so that what changes in them counts at once.
+    fn permitted(&self) -> Result<(), QueryError> {
+        let Some(roles) = &self.roles else { return Ok(()) };
+        let QueryDefinition { name: query, inputs, outputs, .. } = &*self.definition;
+        let read = inputs.iter().map(|input| (&input.name, &input.role, RoleUse::ReadStream(&input.stream)));
+        let written = outputs.iter().filter_map(|output| match &output.target {
+            OutputTarget::Stream { name } => Some((&output.name, &output.role, RoleUse::WriteStream(name))),
+            _ => None,
+        });
+        for (name, role, wanted) in read.chain(written) {
+            let checked = roles.check(role, query, wanted);
+            checked.map_err(|reason| QueryError::NotAllowed { name: name.clone(), reason })?;
+        }
+        Ok(())
+    }
+
     /// Reads and computes one step of every shard and commits what came out; says whether there was anything to read.
     async fn step(&self, work: &mut Work) -> Result<bool, QueryError> {
+        self.permitted()?;
         // Taken before the reads: what is read to the end then is complete up to it.
         let frontier = self.streams.frontier();
         let mut produced = Produced::default();

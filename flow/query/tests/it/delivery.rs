@@ -198,6 +198,7 @@ impl World {
                 stream_analytics_codec: Arc::new(Nobody),
                 objects: Arc::clone(&self.bucket) as Arc<dyn PutObject>,
                 documents: Arc::clone(&self.container) as Arc<dyn UpsertDocuments>,
+                kinesis_roles: None,
             };
             let queries = Queries::start(self.storage.clone(), catalog, streams.clone(), insight, outside, clock).await;
             work(&Life { streams, queries }).await;

@@ -120,6 +120,13 @@ impl Queues {
         Ok(tasks.iter().rev().filter(|task| task.source == source).cloned().collect())
     }
 
+    /// The queue that a task empties; `None`: no such task is remembered.
+    #[must_use]
+    pub fn redrive_source(&self, id: &str) -> Option<String> {
+        let tasks = self.shared.redrives.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.iter().find(|task| task.id == id).map(|task| task.source.clone())
+    }
+
     /// Ends a task that runs; gives how many messages it moved.
     ///
     /// # Errors

@@ -4,8 +4,8 @@ use bytes::BytesMut;
 
 use super::session::no_session;
 use super::{Connection, Event, LinkId};
-use crate::codec::Value;
 use crate::codec::performative::{Attach, Detach, Flow, Performative, Role};
+use crate::codec::{Text, Value};
 use crate::condition;
 use crate::error::AmqpError;
 use crate::frame;
@@ -83,6 +83,8 @@ pub struct Accepted {
     pub message_bytes_max: u64,
     /// When this end takes deliveries: how many may be under way or unsettled at once.
     pub credit: u32,
+    /// What of the peer's wishes this end does.
+    pub capabilities: Vec<Text>,
     /// A map of whatever else the peer is told, or null.
     pub properties: Value,
 }
@@ -137,7 +139,13 @@ impl Connection {
     /// Refuses a link: the standard's way is to attach it without its end and to detach it with the reason at once.
     pub fn refuse(&mut self, id: LinkId, error: AmqpError) {
         let Some(asked) = self.asked(id) else { return };
-        let refused = Accepted { snd_settle_mode: 0, message_bytes_max: 0, credit: 0, properties: Value::Null };
+        let refused = Accepted {
+            snd_settle_mode: 0,
+            message_bytes_max: 0,
+            credit: 0,
+            capabilities: Vec::new(),
+            properties: Value::Null,
+        };
         let mut answer = answer(&asked, &refused);
         answer.max_message_size = None;
         match asked.role {
@@ -281,7 +289,7 @@ fn answer(asked: &Attach, accepted: &Accepted) -> Attach {
         incomplete_unsettled: false,
         initial_delivery_count: Some(0),
         max_message_size: Some(accepted.message_bytes_max),
-        offered_capabilities: Vec::new(),
+        offered_capabilities: accepted.capabilities.clone(),
         desired_capabilities: Vec::new(),
         properties: accepted.properties.clone(),
     }

@@ -127,7 +127,13 @@ fn attach(role: Role) -> Attach {
 }
 
 fn accepted() -> Accepted {
-    Accepted { snd_settle_mode: 1, message_bytes_max: 2_000, credit: 4, properties: Value::Null }
+    Accepted {
+        snd_settle_mode: 1,
+        message_bytes_max: 2_000,
+        credit: 4,
+        capabilities: Vec::new(),
+        properties: Value::Null,
+    }
 }
 
 fn piece(id: u32, more: bool) -> Transfer {

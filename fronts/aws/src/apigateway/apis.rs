@@ -5,7 +5,8 @@ use millstream_catalog::ApiDefinition;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, ApiGateway, bad_request, error, input, page, seconds};
+use super::{Answer, ApiGateway, Unknown, bad_request, error, input, page, refuse, seconds};
+use crate::json_protocol::ServiceError;
 use crate::rest_protocol::RestRequest;
 
 #[derive(Deserialize)]
@@ -14,10 +15,40 @@ struct Input {
     name: Option<String>,
     description: Option<String>,
     api_key_source: Option<String>,
+    endpoint_configuration: Option<EndpointConfiguration>,
+    #[serde(flatten)]
+    unknown: Unknown,
+}
+
+#[derive(Deserialize)]
+struct EndpointConfiguration {
+    #[serde(default)]
+    types: Vec<String>,
+    #[serde(flatten)]
+    unknown: Unknown,
+}
+
+impl EndpointConfiguration {
+    /// One node is a region and its edge; private it is not, since it knows no networks.
+    fn check(&self) -> Result<(), ServiceError> {
+        refuse(&self.unknown)?;
+        match self.types.iter().find(|kind| *kind != "REGIONAL" && *kind != "EDGE") {
+            Some(kind) => Err(bad_request(format!("endpointConfiguration {kind} is not supported by this node"))),
+            None => Ok(()),
+        }
+    }
 }
 
 pub(super) async fn create(front: &ApiGateway, request: &RestRequest) -> Answer {
+    // The import of a description is the same path with a parameter.
+    if request.parameters().contains_key("mode") {
+        return Err(bad_request(
+            "ImportRestApi is not supported by this node: import through API Management, or create the API",
+        ));
+    }
     let input: Input = input(request)?;
+    refuse(&input.unknown)?;
+    input.endpoint_configuration.as_ref().map_or(Ok(()), EndpointConfiguration::check)?;
     let name = input.name.filter(|name| !name.is_empty()).ok_or_else(|| bad_request("Name must be specified"))?;
     if let Some(source) = input.api_key_source.filter(|source| source != "HEADER") {
         return Err(bad_request(format!("apiKeySource {source} is not supported by this node: HEADER is")));

@@ -16,6 +16,11 @@ impl ApiGateway {
         self.public(&head, &body).await
     }
 
+    /// Whether a request is to a deployed API.
+    pub(crate) fn is_call(head: &Parts) -> bool {
+        address(head).is_some()
+    }
+
     /// Answers a request to a deployed API; `None`: it is none.
     pub(crate) async fn public(&self, head: &Parts, body: &Bytes) -> Option<Response<Bytes>> {
         let (api, stage, path) = address(head)?;

@@ -47,6 +47,7 @@ struct IntegrationInput {
     request_templates: Option<BTreeMap<String, Option<String>>>,
     passthrough_behavior: Option<String>,
     timeout_in_millis: Option<u32>,
+    credentials: Option<String>,
     content_handling: Option<String>,
     connection_type: Option<String>,
 }
@@ -156,10 +157,13 @@ pub(super) async fn put_integration(front: &ApiGateway, request: &RestRequest, p
         "MOCK" => None,
         other => return Err(bad_request(format!("integration type {other} is not supported by this node"))),
     };
+    let role = input.credentials.unwrap_or_default();
+    front.check_role(&role, place.api)?;
     let integration = Integration {
         kind,
         function,
         uri,
+        role,
         http_method: input.http_method.unwrap_or_default(),
         request_parameters: input.request_parameters.unwrap_or_default(),
         request_templates: given(input.request_templates),
@@ -280,7 +284,7 @@ pub(super) fn shown(verb: &str, method: &Method) -> Value {
 fn integration_shown(integration: &Integration) -> Value {
     let responses =
         integration.responses.iter().map(|(status, response)| (status.clone(), response_shown(status, response)));
-    json!({
+    let mut shown = json!({
         "type": integration.kind,
         "httpMethod": integration.http_method,
         "uri": integration.uri,
@@ -289,7 +293,11 @@ fn integration_shown(integration: &Integration) -> Value {
         "passthroughBehavior": integration.passthrough,
         "timeoutInMillis": integration.timeout_ms.unwrap_or(29_000),
         "integrationResponses": Value::Object(responses.collect()),
-    })
+    });
+    if !integration.role.is_empty() {
+        shown["credentials"] = json!(integration.role);
+    }
+    shown
 }
 
 fn response_shown(status: &str, response: &IntegrationResponse) -> Value {

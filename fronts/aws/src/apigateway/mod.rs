@@ -28,6 +28,7 @@ use millstream_types::Clock;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::authorize::{Authorizer, Service, ServiceRoles};
 use crate::json_protocol::ServiceError;
 use crate::place::Place;
 use crate::rest_protocol::{self, RestRequest, document};
@@ -39,6 +40,7 @@ pub struct ApiGateway {
     gateway: Gateway,
     calls: Calls,
     plans: Plans,
+    roles: ServiceRoles,
     place: Place,
     clock: Arc<dyn Clock>,
 }
@@ -48,8 +50,20 @@ type Answer = Result<(StatusCode, Value), ServiceError>;
 impl ApiGateway {
     /// The service over the gateway engine: its definitions and its way of a request.
     #[must_use]
-    pub fn new(gateway: Gateway, calls: Calls, plans: Plans, place: Place, clock: Arc<dyn Clock>) -> Self {
-        Self { gateway, calls, plans, place, clock }
+    pub fn new(gateway: Gateway, calls: Calls, plans: Plans, authorizer: &Authorizer, clock: Arc<dyn Clock>) -> Self {
+        let roles = ServiceRoles::new(authorizer.clone(), Service::ApiGateway);
+        Self { gateway, calls, plans, roles, place: authorizer.place.clone(), clock }
+    }
+
+    /// A role that an integration is to have must trust the service.
+    fn check_role(&self, role: &str, api: &str) -> Result<(), ServiceError> {
+        if role.starts_with("arn:aws:iam::*:") {
+            return Err(bad_request("the caller's own credentials for an integration are not supported by this node"));
+        }
+        if self.roles.may_have(role, api) {
+            return Ok(());
+        }
+        Err(bad_request(format!("API Gateway is unable to assume role {role}. Please check the role provided.")))
     }
 
     /// Answers a control request: every operation that there is, by method and path.
@@ -184,6 +198,24 @@ fn error(error: &GatewayError) -> ServiceError {
 fn input<T: DeserializeOwned>(request: &RestRequest) -> Result<T, ServiceError> {
     let body: &[u8] = if request.body.is_empty() { b"{}" } else { &request.body };
     serde_json::from_slice(body).map_err(|error| ServiceError::new("SerializationException", error.to_string()))
+}
+
+/// Members that an operation does not know.
+type Unknown = std::collections::BTreeMap<String, Value>;
+
+/// Refuses members that ask for what this node has not; those that say what is so anyhow may be there.
+fn refuse(unknown: &Unknown) -> Result<(), ServiceError> {
+    let asks = |value: &Value| match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(members) => !members.is_empty(),
+        Value::Bool(true) | Value::Number(_) => true,
+    };
+    match unknown.iter().find(|(_, value)| asks(value)) {
+        Some((name, _)) => Err(bad_request(format!("{name} is not supported by this node"))),
+        None => Ok(()),
+    }
 }
 
 fn bad_request(message: impl Into<String>) -> ServiceError {

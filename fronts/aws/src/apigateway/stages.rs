@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::patch::{self, PatchOperation};
-use super::{Answer, ApiGateway, bad_request, error, input, method_settings, methods, page, seconds};
+use super::{Answer, ApiGateway, Unknown, bad_request, error, input, method_settings, methods, page, refuse, seconds};
 use crate::json_protocol::ServiceError;
 use crate::rest_protocol::RestRequest;
 
@@ -21,10 +21,13 @@ struct Input {
     description: Option<String>,
     deployment_id: Option<String>,
     variables: Option<BTreeMap<String, String>>,
+    #[serde(flatten)]
+    unknown: Unknown,
 }
 
 pub(super) async fn deploy(front: &ApiGateway, request: &RestRequest, api: &str) -> Answer {
     let input: Input = input(request)?;
+    refuse(&input.unknown)?;
     let description = input.description.unwrap_or_default();
     let stage = input.stage_name.as_deref();
     let made = front.gateway.deploy(api, stage, &description).await.map_err(|e| error(&e))?;
@@ -55,10 +58,15 @@ pub(super) async fn delete_deployment(front: &ApiGateway, api: &str, deployment:
 
 pub(super) async fn create(front: &ApiGateway, request: &RestRequest, api: &str) -> Answer {
     let input: Input = input(request)?;
+    refuse(&input.unknown)?;
     let name = input.stage_name.ok_or_else(|| bad_request("Stage name should be set"))?;
     let deployment = input.deployment_id.ok_or_else(|| bad_request("Deployment id should be set"))?;
     let variables = input.variables.unwrap_or_default();
-    let made = front.gateway.create_stage(api, &name, &deployment, variables).await.map_err(|e| error(&e))?;
+    let mut made = front.gateway.create_stage(api, &name, &deployment, variables).await.map_err(|e| error(&e))?;
+    if let Some(description) = input.description.filter(|description| !description.is_empty()) {
+        let change = StageChange { description: Some(description), ..StageChange::default() };
+        made = front.gateway.update_stage(api, &name, change).await.map_err(|e| error(&e))?;
+    }
     Ok((StatusCode::CREATED, stage_shown(&made)))
 }
 

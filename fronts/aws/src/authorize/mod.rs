@@ -8,11 +8,12 @@
 pub(crate) mod circumstances;
 pub(crate) mod permissions;
 pub(crate) mod principal;
+mod service_role;
 mod streams;
 
 use std::sync::Arc;
 
-use millstream_access::policy::{AccessRequest, Context, Identity};
+use millstream_access::policy::{AccessRequest, Context, UNKNOWN};
 use millstream_access::{Access, AccessError, Caller, Denial, PolicyKind};
 use millstream_types::Clock;
 
@@ -20,6 +21,7 @@ use crate::json_protocol::ServiceError;
 use crate::place::Place;
 
 pub(crate) use permissions::Need;
+pub use service_role::{Service, ServiceRoles};
 pub use streams::StreamUse;
 
 /// What taking on a role is called.
@@ -74,13 +76,9 @@ impl Authorizer {
         name.map_or(Ok(String::new()), |name| Ok(self.role_arn(&*self.access.role(name)?)))
     }
 
-    /// Whether a service may take on a role, by the role's trust policy.
-    pub(crate) fn service_may_assume(&self, role: &str, service: &str) -> bool {
-        self.access.trusts(role, &Identity::new("Service", service), ASSUME_ROLE)
-    }
-
     fn message(&self, caller: &Caller, need: &Need, denial: Denial) -> String {
         let Need { action, resource, .. } = need;
+        let resource = if resource == UNKNOWN { "*" } else { resource };
         let kind = |kind| match kind {
             PolicyKind::Identity => "identity-based",
             PolicyKind::Session => "session",

@@ -5,7 +5,7 @@
 use millstream_types::{LogId, Millis};
 
 use crate::json_protocol::ServiceError;
-use crate::kinesis::Seal;
+use crate::seal::Seal;
 
 /// How long an iterator is good for: the service's own fifteen minutes.
 const LIFETIME_MS: Millis = 900_000;

@@ -23,8 +23,8 @@ use millstream_table::{Change, Tables};
 use millstream_types::Clock;
 
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
-use crate::kinesis::Seal;
 use crate::place::Place;
+use crate::seal::Seal;
 
 /// The service.
 pub struct DynamoDbStreams {

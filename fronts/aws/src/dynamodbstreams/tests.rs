@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use super::{DynamoDbStreams, record};
 use crate::json_protocol::{JsonRequest, ServiceError};
-use crate::kinesis::Seal;
 use crate::place::Place;
+use crate::seal::Seal;
 
 struct World {
     clock: Arc<ManualClock>,

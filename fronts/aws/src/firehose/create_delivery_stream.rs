@@ -2,6 +2,7 @@
 
 use millstream_catalog::DeliverySource;
 use millstream_delivery::NewDeliveryStream;
+use millstream_types::{CheckRole as _, RoleUse};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -50,6 +51,11 @@ pub(super) async fn call(firehose: &Firehose, request: &JsonRequest) -> Result<V
     };
     let (source, source_role) = source(kind, input.kinesis_stream_source_configuration)?;
     let name = input.delivery_stream_name.unwrap_or_default();
+    firehose.check_role(&source_role, &name)?;
+    firehose.check_role(&destination.role, &name)?;
+    if let DeliverySource::Stream { name: stream } = &source {
+        firehose.roles.check(&source_role, &name, RoleUse::ReadStream(stream)).map_err(invalid)?;
+    }
     let new = NewDeliveryStream { name, source, source_role, destination, tags };
     let made = firehose.deliveries.create(new).await.map_err(|error| firehose.error(&error))?;
     Ok(json!({ "DeliveryStreamARN": firehose.arn(&made.name) }))

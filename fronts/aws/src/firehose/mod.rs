@@ -16,6 +16,7 @@ use millstream_stream::StreamError;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::authorize::{Authorizer, Service, ServiceRoles};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 use crate::place::Place;
 
@@ -28,6 +29,7 @@ const SOURCE_TYPES: [&str; 4] = ["DirectPut", "KinesisStreamAsSource", "MSKAsSou
 pub struct Firehose {
     deliveries: Deliveries,
     insight: Insight,
+    roles: ServiceRoles,
     place: Place,
 }
 
@@ -41,8 +43,17 @@ struct NameInput {
 impl Firehose {
     /// The service over the delivery engine.
     #[must_use]
-    pub fn new(deliveries: Deliveries, insight: Insight, place: Place) -> Self {
-        Self { deliveries, insight, place }
+    pub fn new(deliveries: Deliveries, insight: Insight, authorizer: &Authorizer) -> Self {
+        let roles = ServiceRoles::new(authorizer.clone(), Service::Firehose);
+        Self { deliveries, insight, roles, place: authorizer.place.clone() }
+    }
+
+    /// A role that a delivery stream is to have must trust the service.
+    fn check_role(&self, role: &str, name: &str) -> Result<(), ServiceError> {
+        if self.roles.may_have(role, name) {
+            return Ok(());
+        }
+        Err(invalid(format!("Firehose is unable to assume role {role}. Please check the role provided.")))
     }
 
     /// Answers a request: every operation that there is.
@@ -127,6 +138,7 @@ impl Firehose {
                 ServiceError { status: 503, ..ServiceError::new("ServiceUnavailableException", "Slow down.") }
             }
             DeliveryError::Object { .. }
+            | DeliveryError::NotAllowed { .. }
             | DeliveryError::Stream(_)
             | DeliveryError::Catalog(_)
             | DeliveryError::Storage(_) => ServiceError::internal("InternalFailure", error.to_string()),

@@ -48,6 +48,7 @@ pub(super) async fn call(firehose: &Firehose, request: &JsonRequest) -> Result<V
         (None, Some(s3)) => s3.over(&stream.destination).read("extendedS3DestinationUpdate")?,
         _ => return Err(invalid("Exactly one destination update is supported for a Firehose".into())),
     };
+    firehose.check_role(&destination.role, &name)?;
     // A number too large for a version is none that there ever was.
     let expected = version.and_then(|version| version.parse().ok()).unwrap_or_default();
     firehose.deliveries.update(&name, destination, Some(expected)).await.map_err(|error| firehose.error(&error))?;

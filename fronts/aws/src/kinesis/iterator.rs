@@ -4,8 +4,8 @@
 
 use millstream_types::{LogId, Millis};
 
-use super::seal::Seal;
 use crate::json_protocol::ServiceError;
+use crate::seal::Seal;
 
 /// How long an iterator is good for.
 pub(super) const LIFETIME_MS: Millis = 300_000;

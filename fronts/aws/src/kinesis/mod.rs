@@ -15,7 +15,6 @@ mod list_streams;
 mod put_record;
 mod put_records;
 mod retention;
-mod seal;
 mod tags;
 
 use std::sync::Arc;
@@ -28,11 +27,10 @@ use millstream_stream::{ShardId, StagedPut, Streams};
 use millstream_types::Clock;
 use serde_json::Value;
 
-pub use seal::Seal;
-
 use self::iterator::ShardIterator;
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 use crate::place::{Place, resource};
+use crate::seal::Seal;
 
 /// Records of one PutRecords.
 const RECORDS_MAX: usize = 500;

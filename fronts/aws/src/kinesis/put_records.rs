@@ -9,7 +9,7 @@ use millstream_stream::{Entry, Placement};
 use serde::Deserialize;
 
 use super::{Kinesis, RECORD_BYTES_MAX, RECORDS_MAX, REQUEST_BYTES_MAX};
-use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
+use crate::json_protocol::{Constraints, JsonRequest, ServiceError, object};
 
 #[derive(Deserialize)]
 struct Input<'a> {
@@ -33,8 +33,8 @@ struct InputRecord<'a> {
 
 pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Bytes, ServiceError> {
     let (stream, entries) = {
-        let input: Input<'_> =
-            serde_json::from_slice(&request.body).map_err(|error| ServiceError::serialization(&error.to_string()))?;
+        let input: Input<'_> = serde_json::from_slice(object(&request.body)?)
+            .map_err(|error| ServiceError::serialization(&error.to_string()))?;
         let records = input.records.as_deref().unwrap_or_default();
         check(input.records.is_some(), records)?;
         let entries = entries(&request.body, records)?;

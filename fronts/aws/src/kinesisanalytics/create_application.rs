@@ -53,6 +53,7 @@ pub(super) async fn call(front: &KinesisAnalytics, request: &JsonRequest) -> Res
 
 /// The code first: outputs can only be looked for in code that has no mistakes.
 pub(super) fn check_definition(front: &KinesisAnalytics, query: &NewQuery) -> Result<(), ServiceError> {
+    super::role::check(front, query)?;
     // An application may be made before its code.
     if query.sql.trim().is_empty() {
         return Ok(());

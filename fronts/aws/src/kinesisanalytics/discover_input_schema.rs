@@ -6,7 +6,7 @@ use millstream_query::infer_columns;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{KinesisAnalytics, invalid};
+use super::{KinesisAnalytics, invalid, role};
 use crate::json_protocol::{JsonRequest, ServiceError};
 use crate::place::resource;
 
@@ -19,6 +19,8 @@ const SAMPLE_BYTES: usize = 512 << 10;
 struct Input {
     #[serde(rename = "ResourceARN")]
     resource_arn: Option<String>,
+    #[serde(rename = "RoleARN")]
+    role_arn: Option<String>,
 }
 
 pub(super) async fn call(front: &KinesisAnalytics, request: &JsonRequest) -> Result<Value, ServiceError> {
@@ -28,6 +30,8 @@ pub(super) async fn call(front: &KinesisAnalytics, request: &JsonRequest) -> Res
     let stream =
         stream.or_else(|| resource(&arn, "firehose", "deliverystream/").map(|name| format!("delivery/{name}")));
     let stream = stream.ok_or_else(|| invalid(format!("{arn} is not the ARN of a stream")))?;
+    // It is for no application yet.
+    role::check_input(front, &input.role_arn.unwrap_or_default(), "*", &stream)?;
     let samples = samples(front, &stream).await?;
     let columns = infer_columns(samples.iter().map(Bytes::as_ref));
     if columns.is_empty() {

@@ -8,6 +8,7 @@ mod discover_input_schema;
 mod input;
 mod lifecycle;
 mod output;
+mod role;
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use millstream_stream::Streams;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::authorize::{Authorizer, Service, ServiceRoles};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 use crate::place::Place;
 
@@ -27,14 +29,16 @@ pub use codec::LambdaOutputCodec;
 pub struct KinesisAnalytics {
     queries: Queries,
     streams: Streams,
+    roles: ServiceRoles,
     place: Place,
 }
 
 impl KinesisAnalytics {
     /// The service over the query engine.
     #[must_use]
-    pub fn new(queries: Queries, streams: Streams, place: Place) -> Self {
-        Self { queries, streams, place }
+    pub fn new(queries: Queries, streams: Streams, authorizer: &Authorizer) -> Self {
+        let roles = ServiceRoles::new(authorizer.clone(), Service::KinesisAnalytics);
+        Self { queries, streams, roles, place: authorizer.place.clone() }
     }
 
     /// Answers a request: every operation that there is.

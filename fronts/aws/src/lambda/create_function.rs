@@ -98,7 +98,7 @@ pub(super) async fn call(lambda: &Lambda, request: &RestRequest) -> Result<Respo
     }
     refuse_surroundings(&input.layers, &input.vpc_config, &input.file_system_configs, &input.ephemeral_storage)?;
     let dead_letter_target = input.dead_letter_config.map(dead_letter_target).transpose()?.flatten();
-    lambda.check_role(input.role.as_deref())?;
+    lambda.check_role(input.role.as_deref(), name.as_deref().unwrap_or_default())?;
     let code = input.code.unwrap_or(Code { zip_file: None, s3_bucket: None, image_uri: None });
     let package = match code {
         Code { s3_bucket: Some(_), .. } => return Err(unsupported("Code.S3Bucket")),

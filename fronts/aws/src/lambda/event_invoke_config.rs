@@ -92,6 +92,11 @@ async fn put(
         Some(config) => (target(config.on_success)?, target(config.on_failure)?),
         None => before.map_or((None, None), |before| (before.on_success.clone(), before.on_failure.clone())),
     };
+    for target in on_success.iter().chain(&on_failure) {
+        lambda.check_target(&function.name, target, |operation| {
+            format!("The function's execution role does not have permissions to call {operation} on {target}")
+        })?;
+    }
     let policy = AsyncPolicy {
         retries_max: number(retries).or_else(|| before?.retries_max),
         age_max_seconds: number(age).or_else(|| before?.age_max_seconds),

@@ -19,13 +19,11 @@ use millstream_function::Functions;
 use millstream_mapping::Mappings;
 use serde::de::DeserializeOwned;
 
-use crate::authorize::Authorizer;
+use crate::authorize::{Authorizer, Service};
+use crate::destination::Target;
 use crate::json_protocol::{self, ServiceError};
 use crate::place::{Place, resource};
 use crate::rest_protocol::{self, RestRequest};
-
-/// What roles of functions must trust.
-pub(crate) const SERVICE: &str = "lambda.amazonaws.com";
 
 /// The log group of a function, as the service names it.
 #[must_use]
@@ -49,20 +47,26 @@ impl Lambda {
     }
 
     /// A role that a function is to have must trust the service.
-    fn check_role(&self, role: Option<&str>) -> Result<(), ServiceError> {
+    fn check_role(&self, role: Option<&str>, function: &str) -> Result<(), ServiceError> {
+        let may = |role: &str| self.authorizer.service_may_assume(Service::Lambda, role, function);
         match role {
             // Nobody could be asked for the right to pass on a role without a name.
-            Some(role)
-                if role.ends_with('/') || role.is_empty() || !self.authorizer.service_may_assume(role, SERVICE) =>
-            {
-                Err(error::typed(
-                    400,
-                    "InvalidParameterValueException",
-                    "The role defined for the function cannot be assumed by Lambda.".to_owned(),
-                ))
-            }
+            Some(role) if role.ends_with('/') || role.is_empty() || !may(role) => Err(error::typed(
+                400,
+                "InvalidParameterValueException",
+                "The role defined for the function cannot be assumed by Lambda.".to_owned(),
+            )),
             _ => Ok(()),
         }
+    }
+
+    /// Whether a function's role lets the node write to a target that the function is to have. `named` puts the target into
+    /// the service's words for a role that does not.
+    fn check_target(&self, function: &str, target: &str, named: impl Fn(&str) -> String) -> Result<(), ServiceError> {
+        let Some(kind) = Target::parse(target) else { return Ok(()) };
+        let permitted = self.authorizer.function_may(function, kind.action(), &self.place.own_arn(target));
+        let operation = kind.action().split(':').next_back().unwrap_or_default();
+        permitted.map_err(|_| error::typed(400, "InvalidParameterValueException", named(operation)))
     }
 
     /// Answers a request: every operation that there is, by method and path.

@@ -82,7 +82,7 @@ pub(super) async fn configuration(
     refuse_surroundings(&input.layers, &input.vpc_config, &input.file_system_configs, &input.ephemeral_storage)?;
     let name = function_name(name);
     check_revision(lambda, &name, input.revision_id.as_deref())?;
-    lambda.check_role(input.role.as_deref())?;
+    lambda.check_role(input.role.as_deref(), &name)?;
     let number = |value: Option<i64>| value.and_then(|value| u32::try_from(value).ok());
     let wanted = FunctionChange {
         runtime: input.runtime,

@@ -7,7 +7,7 @@ mod parameters;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
-use millstream_access::Caller;
+use millstream_access::{Caller, Origin};
 use millstream_http::xml::{self, Element};
 
 pub use self::parameters::Parameters;
@@ -31,6 +31,8 @@ pub struct QueryRequest {
     pub request_id: String,
     /// Whose key signed it.
     pub caller: Caller,
+    /// The lasting key behind that key.
+    pub origin: Origin,
 }
 
 /// Whether a request is of this family: its body is a form.

@@ -21,9 +21,9 @@ use serde::Deserialize;
 
 use crate::front::{json_answer, json_error};
 use crate::json_protocol::{JsonRequest, ServiceError};
-use crate::kinesis::Seal;
 use crate::place::Place;
 use crate::query_protocol::QueryRequest;
+use crate::seal::Seal;
 
 const JSON_1_0: &str = "application/x-amz-json-1.0";
 
@@ -46,6 +46,11 @@ impl Sqs {
     #[must_use]
     pub fn new(queues: Queues, place: Place, seal: Seal) -> Self {
         Self { queues, place, seal }
+    }
+
+    /// The queue whose messages the task of a handle moves; `None` when it is no handle of this node's.
+    pub(crate) fn queue_of_task(&self, handle: &str) -> Option<String> {
+        move_tasks::queue_of(self, handle)
     }
 
     /// Answers a request: every operation that there is.

@@ -50,9 +50,19 @@ pub(super) fn cancel(sqs: &Sqs, request: &JsonRequest) -> Result<Value, ServiceE
     let input: Input = request.input()?;
     let handle = input.task_handle.ok_or_else(|| error::missing("TaskHandle"))?;
     let invalid = || error::invalid("Value for parameter TaskHandle is invalid.".to_owned());
-    let id = sqs.seal.open_text(HANDLE, &handle).and_then(|id| String::from_utf8(id).ok()).ok_or_else(invalid)?;
+    let id = id(sqs, &handle).ok_or_else(invalid)?;
     let moved = sqs.queues.cancel_redrive(&id)?;
     Ok(json!({ "ApproximateNumberOfMessagesMoved": moved }))
+}
+
+/// The queue whose messages the task of a handle moves.
+pub(super) fn queue_of(sqs: &Sqs, handle: &str) -> Option<String> {
+    sqs.queues.redrive_source(&id(sqs, handle)?)
+}
+
+/// What a handle stands for.
+fn id(sqs: &Sqs, handle: &str) -> Option<String> {
+    String::from_utf8(sqs.seal.open_text(HANDLE, handle)?).ok()
 }
 
 fn told(sqs: &Sqs, task: &RedriveTask) -> Value {

@@ -191,6 +191,7 @@ mod tests {
             headers: HeaderMap::new(),
             request_id: String::new(),
             caller: millstream_access::Caller::Root,
+            origin: millstream_access::Origin::Development,
         };
         input(&request).unwrap()
     }

@@ -13,7 +13,7 @@ use super::send::{attributes_md5, batch_answer, body_md5, failure};
 use super::{Sqs, attributes, check_range, error, queue_of};
 use crate::batch_ids;
 use crate::json_protocol::{JsonRequest, ServiceError};
-use crate::kinesis::Seal;
+use crate::seal::Seal;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

@@ -92,7 +92,8 @@ impl Sts {
             account: &account,
             context: &context,
         };
-        let assumed = self.authorizer.access.assume(&request.caller, &ask, self.clock.now());
+        let origin = request.origin.clone();
+        let assumed = self.authorizer.access.assume(&request.caller, origin, &ask, self.clock.now());
         let (role, given) = assumed.map_err(|error| self.refused(request, arn, error))?;
         self.answer(request, |result| {
             show(result, &given);
@@ -109,7 +110,8 @@ impl Sts {
         if ["SerialNumber", "TokenCode"].iter().any(|name| request.parameters.get(name).is_some()) {
             return Err(validation("Multi-factor devices are not supported by this node".to_owned()));
         }
-        let given = self.authorizer.access.user_session(&request.caller, seconds, self.clock.now());
+        let origin = request.origin.clone();
+        let given = self.authorizer.access.user_session(&request.caller, origin, seconds, self.clock.now());
         let given = given.map_err(|error| match error {
             AccessError::NotTrusted { .. } => denied("Cannot call GetSessionToken with session credentials".to_owned()),
             other => other.into(),

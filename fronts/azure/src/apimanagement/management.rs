@@ -73,11 +73,17 @@ pub(super) async fn answer(front: &ApiManagement, request: &AzureRequest) -> Res
     resource_manager::answer(status, &document)
 }
 
-async fn managed(front: &ApiManagement, request: &AzureRequest) -> Answer {
+/// What a request's head names, if its sender may.
+pub(super) fn admit(front: &ApiManagement, head: &AzureRequest) -> Result<Target, ArmError> {
     let no_such = || ArmError::new(StatusCode::NOT_FOUND, "ResourceNotFound", "The resource was not found.");
-    let target = target(&request.path).ok_or_else(no_such)?;
-    resource_manager::require_api_version(request)?;
-    resource_manager::authorize(request, &front.management)?;
+    let target = target(&head.path).ok_or_else(no_such)?;
+    resource_manager::require_api_version(head)?;
+    resource_manager::authorize(head, &front.management)?;
+    Ok(target)
+}
+
+async fn managed(front: &ApiManagement, request: &AzureRequest) -> Answer {
+    let target = admit(front, request)?;
     let parts: Vec<&str> = target.rest.iter().map(String::as_str).collect();
     match parts.as_slice() {
         [] => service::answer(front, request, &target).await,

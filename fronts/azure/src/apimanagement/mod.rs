@@ -45,6 +45,15 @@ impl ApiManagement {
         data_plane::address(host, head.uri.path()).is_some() || management::is_meant(head.uri.path())
     }
 
+    /// The answer that a request's head earns without its body; `None` when the body is worth taking. Who may call a
+    /// published API is for its policies to say, and they may look at the body.
+    pub(crate) fn refuse(&self, head: &AzureRequest) -> Option<Response<Bytes>> {
+        match data_plane::address(&head.host, &head.path) {
+            Some(_) => None,
+            None => management::admit(self, head).err().map(|error| error.response()),
+        }
+    }
+
     /// Answers a request.
     pub(crate) async fn handle(&self, request: &AzureRequest) -> Response<Bytes> {
         match data_plane::address(&request.host, &request.path) {

@@ -8,7 +8,7 @@ use md5::{Digest as _, Md5};
 use millstream_object::{BlockInfo, BlockSource, CommitBlocks, NewBlock, WhichBlocks};
 
 use super::headers::{self, CONTENT_TYPE, empty};
-use super::{Blob, Call, put_blob};
+use super::{Blob, Call, put_blob, tags};
 use crate::storage::error::ServiceError;
 use crate::storage::xml;
 
@@ -37,6 +37,7 @@ pub(super) async fn put_block(blob: &Blob, call: &Call) -> Result<Response<Bytes
         id,
         data: request.body.clone(),
         md5,
+        lease_id: request.header("x-ms-lease-id").map(str::to_owned),
     };
     blob.objects.stage_block(block).await?;
     let mut response = empty(StatusCode::CREATED);
@@ -66,6 +67,7 @@ pub(super) async fn put_block_list(blob: &Blob, call: &Call) -> Result<Response<
     let mut properties = headers::properties(request)?;
     properties.content_type.get_or_insert_with(|| CONTENT_TYPE.to_owned());
     properties.metadata = headers::metadata(request)?;
+    properties.tags = tags::of_header(request)?;
     let commit = CommitBlocks {
         bucket: call.target.container().to_owned(),
         key: call.target.blob().to_owned(),

@@ -7,7 +7,7 @@ use millstream_object::{Conditions, Copy, EtagMatch, ObjectError};
 use super::authorize;
 use super::headers::{self, empty};
 use super::operation::Operation;
-use super::{Blob, Call, put_blob};
+use super::{Blob, Call, put_blob, tags};
 use crate::storage::error::ServiceError;
 use crate::storage::target::Target;
 
@@ -28,12 +28,14 @@ pub(super) async fn call(blob: &Blob, call: &Call) -> Result<Response<Bytes>, Se
         other => ServiceError::of(&other),
     })?;
     let metadata = headers::metadata(request)?;
+    let tags = tags::of_header(request)?;
     let copy = Copy {
         from,
         source_conditions: Conditions { if_match: Some(EtagMatch::OneOf(vec![found.etag])), ..Conditions::default() },
         to: (call.target.container().to_owned(), call.target.blob().to_owned()),
         conditions: put_blob::with_permit(headers::conditions(request)?, call),
         metadata: (!metadata.is_empty()).then_some(metadata),
+        tags,
         source_name: address.split('?').next().unwrap_or_default().to_owned(),
     };
     let copied = blob.objects.copy(copy).await.map_err(|error| put_blob::of_create(&error, call))?;

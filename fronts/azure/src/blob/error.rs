@@ -3,7 +3,7 @@
 //! Source: the Azure Storage REST reference, "Blob service error codes".
 
 use http::StatusCode;
-use millstream_object::{Condition, ObjectError};
+use millstream_object::{Condition, LeaseRefusal, ObjectError};
 use millstream_storage::StorageError;
 
 use crate::storage::error::ServiceError;
@@ -37,6 +37,7 @@ impl ServiceError {
             ObjectError::BadKey { .. }
             | ObjectError::KeyClash { .. }
             | ObjectError::ReadTooLarge { .. }
+            | ObjectError::Tags { .. }
             | ObjectError::Unsupported { .. } => Self::new(status, code, format!("{message} ({error})")),
             _ if status.is_server_error() => Self::new(status, code, format!("{message} ({error})")),
             _ => Self::new(status, code, message),
@@ -64,6 +65,8 @@ fn words(error: &ObjectError) -> (StatusCode, &'static str, &'static str) {
             "ResourceTypeMismatch",
             "The specified resource type does not match the type of the existing resource.",
         ),
+        ObjectError::Lease { refusal, .. } => lease_words(*refusal),
+        ObjectError::Tags { .. } => invalid("InvalidTag", "The tags specified are invalid."),
         ObjectError::ConditionFailed { condition: Condition::IfAbsent, .. } => {
             conflict("BlobAlreadyExists", "The specified blob already exists.")
         }
@@ -107,6 +110,42 @@ fn words(error: &ObjectError) -> (StatusCode, &'static str, &'static str) {
         | ObjectError::Catalog(_)
         | ObjectError::Storage(_) => {
             (StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "The server encountered an internal error.")
+        }
+    }
+}
+
+fn lease_words(refusal: LeaseRefusal) -> (StatusCode, &'static str, &'static str) {
+    let conflict = |code, message| (StatusCode::CONFLICT, code, message);
+    let failed = |code, message| (StatusCode::PRECONDITION_FAILED, code, message);
+    match refusal {
+        LeaseRefusal::Held => conflict("LeaseAlreadyPresent", "There is already a lease present."),
+        LeaseRefusal::BreakingAcquire => conflict(
+            "LeaseIsBreakingAndCannotBeAcquired",
+            "The lease ID matched, but the lease is currently in breaking state and cannot be acquired until it is broken.",
+        ),
+        LeaseRefusal::BreakingChange => conflict(
+            "LeaseIsBreakingAndCannotBeChanged",
+            "The lease ID matched, but the lease is currently in breaking state and cannot be changed.",
+        ),
+        LeaseRefusal::BrokenRenew => conflict(
+            "LeaseIsBrokenAndCannotBeRenewed",
+            "The lease ID matched, but the lease has been broken explicitly and cannot be renewed.",
+        ),
+        LeaseRefusal::WrongId => conflict(
+            "LeaseIdMismatchWithLeaseOperation",
+            "The lease ID specified did not match the lease ID for the blob.",
+        ),
+        LeaseRefusal::None => conflict("LeaseNotPresentWithLeaseOperation", "There is currently no lease on the blob."),
+        LeaseRefusal::Missing => failed(
+            "LeaseIdMissing",
+            "There is currently a lease on the blob and no lease ID was specified in the request.",
+        ),
+        LeaseRefusal::Mismatch => failed(
+            "LeaseIdMismatchWithBlobOperation",
+            "The lease ID specified did not match the lease ID for the blob.",
+        ),
+        LeaseRefusal::NotLeased => {
+            failed("LeaseNotPresentWithBlobOperation", "There is currently no lease on the blob.")
         }
     }
 }

@@ -21,7 +21,7 @@ pub(super) async fn content(blob: &Blob, call: &Call) -> Result<Response<Bytes>,
     let (object, content) = (&reading.object, reading.content);
     let mut response = Response::new(Bytes::new());
     let answer = response.headers_mut();
-    headers::set_object(answer, object, &call.permit.overrides);
+    headers::set_object(answer, object, &call.permit.overrides, blob.clock.now());
     headers::set_length(answer, content.len() as u64);
     let md5 = object.properties.md5.map(headers::md5_text);
     if range == ByteRange::All {
@@ -48,7 +48,7 @@ pub(super) async fn properties(blob: &Blob, call: &Call) -> Result<Response<Byte
     let object = head.map_err(|error| ServiceError::of_read(&error))?;
     let mut response = empty(StatusCode::OK);
     let answer = response.headers_mut();
-    headers::set_object(answer, &object, &call.permit.overrides);
+    headers::set_object(answer, &object, &call.permit.overrides, blob.clock.now());
     if let Some(md5) = object.properties.md5 {
         headers::set(answer, "content-md5", headers::md5_text(md5));
     }

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
-use millstream_object::{ByteRange, Conditions, EtagMatch, Object, ObjectKind, Properties};
+use millstream_object::{ByteRange, Conditions, EtagMatch, LeaseState, Object, ObjectKind, Properties, lease};
 use millstream_types::Millis;
 
 use super::sas::Overrides;
@@ -54,13 +54,15 @@ pub(super) fn set_state(headers: &mut HeaderMap, etag: &str, modified: Millis) {
 }
 
 /// Everything that is told of an object besides its content and length.
-pub(super) fn set_object(headers: &mut HeaderMap, object: &Object, overrides: &Overrides) {
+pub(super) fn set_object(headers: &mut HeaderMap, object: &Object, overrides: &Overrides, now: Millis) {
     let properties = &object.properties;
     set_state(headers, &object.etag, object.modified);
     set(headers, "x-ms-creation-time", time::rfc1123(object.created));
     set(headers, "x-ms-blob-type", blob_type(object.kind));
-    set(headers, "x-ms-lease-status", "unlocked");
-    set(headers, "x-ms-lease-state", "available");
+    set_lease(headers, object, now);
+    if !properties.tags.is_empty() {
+        set(headers, "x-ms-tag-count", properties.tags.len().to_string());
+    }
     set(headers, "x-ms-server-encrypted", "false");
     set(headers, "accept-ranges", "bytes");
     let either = |first: &'_ Option<String>, second: &'_ Option<String>| first.clone().or_else(|| second.clone());
@@ -87,6 +89,36 @@ pub(super) fn set_object(headers: &mut HeaderMap, object: &Object, overrides: &O
     set_metadata(headers, &properties.metadata);
 }
 
+fn set_lease(headers: &mut HeaderMap, object: &Object, now: Millis) {
+    let words = LeaseWords::of(object, now);
+    set(headers, "x-ms-lease-status", words.status);
+    set(headers, "x-ms-lease-state", words.state);
+    set_optional(headers, "x-ms-lease-duration", words.duration);
+}
+
+/// A blob's lease in the service's words.
+pub(super) struct LeaseWords {
+    pub(super) status: &'static str,
+    pub(super) state: &'static str,
+    /// Only while somebody holds it.
+    pub(super) duration: Option<&'static str>,
+}
+
+impl LeaseWords {
+    pub(super) fn of(object: &Object, now: Millis) -> Self {
+        let state = lease::state(object.lease.as_ref(), now);
+        let duration = object.lease.as_ref().map(|lease| if lease.seconds.is_some() { "fixed" } else { "infinite" });
+        let (status, state, held) = match state {
+            LeaseState::Available => ("unlocked", "available", false),
+            LeaseState::Leased => ("locked", "leased", true),
+            LeaseState::Expired => ("unlocked", "expired", false),
+            LeaseState::Breaking => ("locked", "breaking", false),
+            LeaseState::Broken => ("unlocked", "broken", false),
+        };
+        Self { status, state, duration: duration.filter(|_| held) }
+    }
+}
+
 /// The word for how a blob is written.
 pub(super) fn blob_type(kind: ObjectKind) -> &'static str {
     match kind {
@@ -104,7 +136,8 @@ pub(super) fn set_metadata(headers: &mut HeaderMap, metadata: &BTreeMap<String, 
     }
 }
 
-/// The user's own pairs in a request; `None` when it has none.
+/// The user's own pairs in a request. Names come in lower case: headers are told apart without it, and the server that takes
+/// them hands them on so.
 pub(super) fn metadata(request: &AzureRequest) -> Result<BTreeMap<String, String>, ServiceError> {
     let invalid = || {
         ServiceError::bad_request(
@@ -152,6 +185,7 @@ pub(super) fn properties(request: &AzureRequest) -> Result<Properties, ServiceEr
         cache_control: text("x-ms-blob-cache-control"),
         md5: md5(request, "x-ms-blob-content-md5")?,
         metadata: BTreeMap::new(),
+        tags: BTreeMap::new(),
     })
 }
 
@@ -165,7 +199,9 @@ pub(super) fn md5(request: &AzureRequest, name: &str) -> Result<Option<[u8; 16]>
 
 /// The conditions of a request.
 pub(super) fn conditions(request: &AzureRequest) -> Result<Conditions, ServiceError> {
-    conditions_of(request, ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since"])
+    let names = ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since"];
+    let lease_id = request.header("x-ms-lease-id").map(str::to_owned);
+    Ok(Conditions { lease_id, ..conditions_of(request, names)? })
 }
 
 /// The conditions that a copy sets for its source.
@@ -195,6 +231,7 @@ fn conditions_of(request: &AzureRequest, names: [&str; 4]) -> Result<Conditions,
         if_none_match: etags(names[1]),
         if_modified_since: since(names[2])?,
         if_unmodified_since: since(names[3])?,
+        lease_id: None,
     })
 }
 

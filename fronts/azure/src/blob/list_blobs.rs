@@ -3,10 +3,11 @@
 use bytes::Bytes;
 use http::Response;
 use millstream_object::{Listed, Object, ObjectKind, Select};
+use millstream_types::Millis;
 
 use super::account::{Paging, endpoint, includes, marker, write_metadata};
-use super::headers::{CONTENT_TYPE, blob_type, md5_text};
-use super::{Blob, Call};
+use super::headers::{CONTENT_TYPE, LeaseWords, blob_type, md5_text};
+use super::{Blob, Call, tags};
 use crate::storage::error::ServiceError;
 use crate::storage::xml;
 use crate::time;
@@ -37,7 +38,12 @@ pub(super) async fn call(blob: &Blob, call: &Call) -> Result<Response<Bytes>, Se
         limit: paging.limit,
     };
     let listing = blob.objects.list(call.target.container(), select).await?;
-    let with = With { metadata: includes(call, "metadata"), copy: includes(call, "copy") };
+    let with = With {
+        metadata: includes(call, "metadata"),
+        copy: includes(call, "copy"),
+        tags: includes(call, "tags"),
+        now: blob.clock.now(),
+    };
     let attributes = [("ServiceEndpoint", endpoint(call)), ("ContainerName", call.target.container().to_owned())];
     let attributes = attributes.each_ref().map(|(name, value)| (*name, value.as_str()));
     let document = xml::document("EnumerationResults", &attributes, |root| {
@@ -56,11 +62,13 @@ pub(super) async fn call(blob: &Blob, call: &Call) -> Result<Response<Bytes>, Se
     Ok(xml::answer(document))
 }
 
-/// What was asked to be included.
+/// What was asked to be included, and when.
 #[derive(Clone, Copy)]
 struct With {
     metadata: bool,
     copy: bool,
+    tags: bool,
+    now: Millis,
 }
 
 fn check_includes(call: &Call) -> Result<(), ServiceError> {
@@ -91,8 +99,10 @@ fn write_blob(element: &mut xml::Element, object: &Object, with: With) {
         properties.optional("Cache-Control", said.cache_control.as_deref());
         properties.optional("Content-Disposition", said.content_disposition.as_deref());
         properties.text("BlobType", blob_type(object.kind));
-        properties.text("LeaseStatus", "unlocked");
-        properties.text("LeaseState", "available");
+        let lease = LeaseWords::of(object, with.now);
+        properties.text("LeaseStatus", lease.status);
+        properties.text("LeaseState", lease.state);
+        properties.optional("LeaseDuration", lease.duration);
         properties.text("ServerEncrypted", "false");
         if object.kind == ObjectKind::Append {
             properties.text("CommittedBlockCount", &object.append_blocks.to_string());
@@ -107,5 +117,8 @@ fn write_blob(element: &mut xml::Element, object: &Object, with: With) {
     });
     if with.metadata {
         write_metadata(element, object.properties.metadata.iter());
+    }
+    if with.tags && !object.properties.tags.is_empty() {
+        element.child("Tags", |tags| tags::write_set(tags, &object.properties.tags));
     }
 }

@@ -15,11 +15,13 @@ mod delete_blob;
 mod error;
 mod get_blob;
 mod headers;
+mod lease;
 mod list_blobs;
 mod operation;
 mod put_blob;
 mod sas;
 mod set_blob;
+mod tags;
 #[cfg(test)]
 mod tests;
 
@@ -149,6 +151,9 @@ impl Blob {
             Operation::SetBlobMetadata => set_blob::metadata(self, &call).await,
             Operation::SetBlobProperties => set_blob::properties(self, &call).await,
             Operation::DeleteBlob => delete_blob::call(self, &call).await,
+            Operation::LeaseBlob => lease::call(self, &call).await,
+            Operation::SetBlobTags => tags::set(self, &call).await,
+            Operation::GetBlobTags => tags::get(self, &call).await,
         }
     }
 }

@@ -30,6 +30,9 @@ pub(super) enum Operation {
     SetBlobMetadata,
     SetBlobProperties,
     DeleteBlob,
+    LeaseBlob,
+    SetBlobTags,
+    GetBlobTags,
 }
 
 /// What an operation works on, in the letters of an account's shared access signature.
@@ -87,7 +90,9 @@ impl Operation {
             | Self::PutBlock
             | Self::PutBlockList
             | Self::SetBlobMetadata
-            | Self::SetBlobProperties => "w",
+            | Self::SetBlobProperties
+            | Self::LeaseBlob => "w",
+            Self::SetBlobTags | Self::GetBlobTags => "t",
             Self::GetContainerAcl | Self::SetContainerAcl => "",
         }
     }
@@ -143,18 +148,19 @@ fn of_blob(method: &Method, restype: Option<&str>, comp: Option<&str>) -> Option
         (None, Some("block")) if method == Method::PUT => Some(Operation::PutBlock),
         (None, Some("blocklist")) if method == Method::PUT => Some(Operation::PutBlockList),
         (None, Some("blocklist")) if method == Method::GET => Some(Operation::GetBlockList),
+        (None, Some("lease")) if method == Method::PUT => Some(Operation::LeaseBlob),
+        (None, Some("tags")) if method == Method::PUT => Some(Operation::SetBlobTags),
+        (None, Some("tags")) if method == Method::GET => Some(Operation::GetBlobTags),
         (None, Some("appendblock")) if method == Method::PUT => Some(Operation::AppendBlock),
         _ => None,
     }
 }
 
 /// Headers of features that are not served. A header that is left out of account would be success that is none.
-const UNSUPPORTED_HEADERS: [&str; 24] = [
+const UNSUPPORTED_HEADERS: [&str; 22] = [
     "x-ms-access-tier",
     "x-ms-rehydrate-priority",
-    "x-ms-lease-id",
     "x-ms-source-lease-id",
-    "x-ms-tags",
     "x-ms-if-tags",
     "x-ms-source-if-tags",
     "x-ms-copy-source-tag-option",
@@ -196,6 +202,11 @@ pub(super) fn refuse_unsupported(
             return Err(ServiceError::unsupported_parameter(name, value));
         }
     }
+    if operation.level() != Level::Object
+        && let Some(id) = request.header("x-ms-lease-id")
+    {
+        return Err(ServiceError::unsupported_header("x-ms-lease-id", id));
+    }
     let conditional = ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since"];
     if operation.level() != Level::Object && conditional.iter().any(|name| request.headers.contains_key(*name)) {
         return Err(ServiceError::bad_request(
@@ -232,7 +243,7 @@ mod tests {
         ] {
             assert_eq!(found(method, path, query), Ok(operation), "{path}?{query}");
         }
-        for comp in ["lease", "snapshot", "tags", "page", "query", "tier", "undelete"] {
+        for comp in ["snapshot", "page", "query", "tier", "undelete"] {
             assert_eq!(found(Method::PUT, "/acc/c/b", &format!("comp={comp}")), Err("UnsupportedQueryParameter"));
         }
         assert_eq!(found(Method::POST, "/acc/c/b", ""), Err("UnsupportedHttpVerb"));

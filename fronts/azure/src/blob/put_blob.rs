@@ -5,7 +5,7 @@ use http::{Response, StatusCode};
 use millstream_object::{Condition, Conditions, EtagMatch, Object, ObjectError, ObjectKind, Put};
 
 use super::headers::{self, CONTENT_TYPE, empty};
-use super::{Blob, Call};
+use super::{Blob, Call, tags};
 use crate::storage::error::ServiceError;
 
 pub(super) async fn call(blob: &Blob, call: &Call) -> Result<Response<Bytes>, ServiceError> {
@@ -36,6 +36,7 @@ pub(super) async fn call(blob: &Blob, call: &Call) -> Result<Response<Bytes>, Se
     let content_type = properties.content_type.take().or_else(|| request.header("content-type").map(str::to_owned));
     properties.content_type = content_type.or_else(|| Some(CONTENT_TYPE.to_owned()));
     properties.metadata = headers::metadata(request)?;
+    properties.tags = tags::of_header(request)?;
     let conditions = with_permit(headers::conditions(request)?, call);
     let (bucket, key) = (call.target.container().to_owned(), call.target.blob().to_owned());
     let put = Put { kind, properties, conditions, ..Put::new(bucket, key, content) };

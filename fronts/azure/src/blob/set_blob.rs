@@ -23,7 +23,8 @@ pub(super) async fn properties(blob: &Blob, call: &Call) -> Result<Response<Byte
     }
     let told = headers::properties(&call.request)?;
     change(blob, call, move |properties| {
-        *properties = Properties { metadata: std::mem::take(&mut properties.metadata), ..told };
+        let (metadata, tags) = (std::mem::take(&mut properties.metadata), std::mem::take(&mut properties.tags));
+        *properties = Properties { metadata, tags, ..told };
     })
     .await
 }

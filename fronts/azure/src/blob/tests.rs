@@ -114,9 +114,11 @@ async fn errors_are_the_services_own() {
     assert_eq!(late.status(), StatusCode::NOT_FOUND, "only x-ms-date counts when both are there");
 
     for (address, headers, code) in [
-        ("/box/b?comp=lease", &[("x-ms-lease-action", "acquire")][..], "UnsupportedQueryParameter"),
+        ("/box/b?comp=snapshot", &[][..], "UnsupportedQueryParameter"),
+        ("/box/b?comp=lease", &[("x-ms-lease-action", "acquire")], "MissingRequiredHeader"),
+        ("/box?restype=container", &[("x-ms-lease-id", "a")], "UnsupportedHeader"),
         ("/box/b", &[("x-ms-blob-type", "PageBlob")], "UnsupportedHeader"),
-        ("/box/b", &[("x-ms-blob-type", "BlockBlob"), ("x-ms-tags", "a=b")], "UnsupportedHeader"),
+        ("/box/b", &[("x-ms-blob-type", "BlockBlob"), ("x-ms-tags", "a=%23")], "InvalidTag"),
         ("/box/b", &[], "MissingRequiredHeader"),
         ("/box/b%2F..%2Fc", &[("x-ms-blob-type", "BlockBlob")], "InvalidResourceName"),
         ("/box?restype=container", &[("x-ms-blob-public-access", "blob")], "PublicAccessNotPermitted"),

@@ -2,7 +2,7 @@
 
 use http::{Method, StatusCode};
 use millstream_catalog::DocumentContainerDefinition;
-use millstream_document::{Documents, NewContainer, container_rid, database_rid};
+use millstream_document::{ContainerSettings, Documents, NewContainer, container_rid, database_rid};
 use serde_json::{Value, json};
 
 use super::answer::Answer;
@@ -12,11 +12,10 @@ use crate::request::AzureRequest;
 
 /// Settings of a container that would change what the node does, and what people call them. They are refused unless they
 /// ask for nothing.
-const UNSUPPORTED: [(&str, &str); 9] = [
-    ("defaultTtl", "Times to live"),
+const UNSUPPORTED: [(&str, &str); 8] = [
     ("uniqueKeyPolicy", "Unique keys"),
     ("computedProperties", "Computed properties"),
-    ("changeFeedPolicy", "Change feeds"),
+    ("changeFeedPolicy", "Change feeds of all versions and deletes"),
     ("analyticalStorageTtl", "Analytical stores"),
     ("vectorEmbeddingPolicy", "Vector embeddings"),
     ("fullTextPolicy", "Full text policies"),
@@ -46,7 +45,7 @@ pub(super) async fn of_database(
                 database: database.to_owned(),
                 name: databases::name(&body)?.to_owned(),
                 partition_key_paths: partition_key_paths(&body)?,
-                indexing_policy: indexing_policy(&body),
+                settings: settings(&body)?,
             };
             let container = documents.create_container(new).await?;
             Ok(Answer::resource(StatusCode::CREATED, &description(&container)))
@@ -70,7 +69,7 @@ pub(super) async fn one(
             if databases::name(&body)? != name || partition_key_paths(&body)? != container.partition_key_paths {
                 return Err(CosmosError::bad_request("The id and the partition key of a container cannot be changed."));
             }
-            let changed = documents.set_indexing_policy(database, name, indexing_policy(&body)).await?;
+            let changed = documents.set_settings(database, name, settings(&body)?).await?;
             Ok(Answer::resource(StatusCode::OK, &description(&changed)))
         }
         Method::DELETE => {
@@ -134,8 +133,15 @@ fn partition_key_paths(body: &Value) -> Result<Vec<String>, CosmosError> {
     })
 }
 
-fn indexing_policy(body: &Value) -> Option<String> {
-    body.get("indexingPolicy").filter(|policy| policy.is_object()).map(Value::to_string)
+fn settings(body: &Value) -> Result<ContainerSettings, CosmosError> {
+    let default_ttl = match &body["defaultTtl"] {
+        Value::Null => None,
+        value => Some(value.as_i64().ok_or_else(|| {
+            CosmosError::bad_request(format!("The input defaultTtl '{value}' is invalid: expected a whole number."))
+        })?),
+    };
+    let indexing_policy = body.get("indexingPolicy").filter(|policy| policy.is_object()).map(Value::to_string);
+    Ok(ContainerSettings { indexing_policy, default_ttl })
 }
 
 fn link(container: &DocumentContainerDefinition) -> String {
@@ -153,7 +159,7 @@ fn description(container: &DocumentContainerDefinition) -> Value {
         })
     });
     let kind = if container.partition_key_paths.len() == 1 { "Hash" } else { "MultiHash" };
-    json!({
+    let mut description = json!({
         "id": container.name(),
         "indexingPolicy": policy,
         "partitionKey": { "paths": container.partition_key_paths, "kind": kind, "version": 2 },
@@ -172,5 +178,9 @@ fn description(container: &DocumentContainerDefinition) -> Value {
         "_triggers": "triggers/",
         "_udfs": "udfs/",
         "_conflicts": "conflicts/",
-    })
+    });
+    if let Some(seconds) = container.default_ttl {
+        description["defaultTtl"] = seconds.into();
+    }
+    description
 }

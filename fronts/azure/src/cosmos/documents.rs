@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::answer::Answer;
 use super::error::CosmosError;
-use super::{batch, method_not_allowed, partition_key, patch, queries};
+use super::{batch, changes, method_not_allowed, partition_key, patch, queries};
 use crate::request::AzureRequest;
 
 pub(super) async fn of_container(
@@ -20,7 +20,7 @@ pub(super) async fn of_container(
 ) -> Result<Answer, CosmosError> {
     let container = container(documents, request, database, name)?;
     match request.method {
-        Method::GET if request.header("a-im").is_some() => Err(CosmosError::unsupported("Change feeds")),
+        Method::GET if changes::is_meant(request) => changes::page(documents, request, &container).await,
         Method::GET => queries::list(documents, request, &container).await,
         Method::POST if is_set(request, "x-ms-cosmos-is-batch-request") => {
             batch::carry_out(documents, request, &container).await

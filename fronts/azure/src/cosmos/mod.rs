@@ -7,6 +7,7 @@
 mod account;
 mod answer;
 mod batch;
+mod changes;
 mod containers;
 mod databases;
 mod documents;
@@ -95,9 +96,20 @@ impl Cosmos {
         answer.response(&request)
     }
 
+    /// The answer that a request's head earns without its body; `None` when the body is worth taking.
+    pub(crate) fn refuse(&self, head: &AzureRequest) -> Option<Response<Bytes>> {
+        self.admit(head).err().map(|error| error.answer(head).response(head))
+    }
+
+    /// What a request's head names, if its sender may.
+    fn admit(&self, head: &AzureRequest) -> Result<Target, CosmosError> {
+        let target = Target::of_path(&head.path)?;
+        signature::check(head, &target, &self.key, self.clock.now())?;
+        Ok(target)
+    }
+
     async fn answer(&self, request: &AzureRequest) -> Result<Answer, CosmosError> {
-        let target = Target::of_path(&request.path)?;
-        signature::check(request, &target, &self.key, self.clock.now())?;
+        let target = self.admit(request)?;
         match (&request.method, &target) {
             (&Method::GET, Target::Account) => Ok(account::read(request)),
             (_, Target::Databases) => databases::of_account(&self.documents, request).await,

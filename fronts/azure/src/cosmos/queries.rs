@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{StatusCode, header};
 use millstream_catalog::DocumentContainerDefinition;
-use millstream_document::{DocumentError, Documents, Feed, PageRequest, PartitionKey, Query, container_rid};
+use millstream_document::{DocumentError, Documents, Feed, HashRange, PageRequest, PartitionKey, Query, container_rid};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -42,7 +42,6 @@ pub(super) async fn query(
 ) -> Result<Answer, CosmosError> {
     let (text, parameters) = read(request)?;
     let partition = partition_key::of_request(request, container)?;
-    refuse_ranges(request)?;
     let one_range = request.header("x-ms-documentdb-partitionkeyrangeid") == Some("0");
     if partition.is_none() && !one_range && !is_set(request, "x-ms-documentdb-query-enablecrosspartition") {
         let query = Query::parse(&text, &parameters).map_err(DocumentError::from)?;
@@ -63,7 +62,6 @@ pub(super) async fn list(
     container: &Arc<DocumentContainerDefinition>,
 ) -> Result<Answer, CosmosError> {
     let partition = partition_key::of_request(request, container)?;
-    refuse_ranges(request)?;
     let feed = documents.list(container, page(request, partition)?).await?;
     Ok(answer(container, feed))
 }
@@ -117,25 +115,25 @@ fn read(request: &AzureRequest) -> Result<(String, Vec<(String, Value)>), Cosmos
 }
 
 fn page(request: &AzureRequest, partition: Option<PartitionKey>) -> Result<PageRequest, CosmosError> {
-    let rows_max = match request.header("x-ms-max-item-count") {
-        // -1: as many as the service likes.
-        None | Some("-1") => None,
-        Some(text) => Some(text.parse().ok().filter(|count| *count > 0).ok_or_else(|| {
-            CosmosError::bad_request(format!("The page size `{text}` is neither -1 nor a number of rows."))
-        })?),
-    };
     let continuation = request.header("x-ms-continuation").map(str::to_owned);
-    Ok(PageRequest { partition, rows_max, continuation })
+    Ok(PageRequest { partition, range: range(request), rows_max: rows_max(request)?, continuation })
 }
 
-/// Clients may ask for a part of the hashes of partition keys. There is only one range here, so whoever asks for a part
-/// of it asks for a prefix of a hierarchical key.
-fn refuse_ranges(request: &AzureRequest) -> Result<(), CosmosError> {
-    let whole = |header, bound: &str| request.header(header).is_none_or(|value| value.is_empty() || value == bound);
-    if whole("x-ms-start-epk", "") && whole("x-ms-end-epk", "FF") {
-        return Ok(());
+/// How many rows a page may have, if the client says it.
+pub(super) fn rows_max(request: &AzureRequest) -> Result<Option<usize>, CosmosError> {
+    match request.header("x-ms-max-item-count") {
+        // -1: as many as the service likes.
+        None | Some("-1") => Ok(None),
+        Some(text) => text.parse().ok().filter(|count| *count > 0).map(Some).ok_or_else(|| {
+            CosmosError::bad_request(format!("The page size `{text}` is neither -1 nor a number of rows."))
+        }),
     }
-    Err(CosmosError::unsupported("Feed ranges other than the whole and prefixes of hierarchical partition keys"))
+}
+
+/// The part of the hashes of partition keys that a client asks for: a feed range, or a prefix of a hierarchical key.
+pub(super) fn range(request: &AzureRequest) -> Option<HashRange> {
+    let bound = |header, whole| request.header(header).filter(|value| !value.is_empty()).unwrap_or(whole);
+    HashRange::new(bound("x-ms-start-epk", ""), bound("x-ms-end-epk", "FF"))
 }
 
 fn answer(container: &DocumentContainerDefinition, feed: Feed) -> Answer {

@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use millstream_catalog::Catalog;
 use millstream_document::Documents;
 use millstream_storage::Storage;
+use millstream_stream::Streams;
 use millstream_table::Tables;
 use millstream_types::ManualClock;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -24,7 +25,9 @@ fn cosmos() -> Cosmos {
     let clock = Arc::new(ManualClock::at(NOW));
     let storage = Storage::in_memory(clock.clone());
     let catalog = Catalog::open(&storage).unwrap();
-    let documents = Documents::new(catalog.clone(), Tables::new(storage, catalog, clock.clone()), clock.clone());
+    let streams = Streams::new(storage.clone(), catalog.clone(), clock.clone());
+    let tables = Tables::new(storage, catalog.clone(), clock.clone());
+    let documents = Documents::new(catalog, tables, streams, clock.clone());
     Cosmos::new(documents, DEVELOPMENT_KEY, clock).unwrap()
 }
 
@@ -154,15 +157,15 @@ async fn what_is_left_out_is_named() {
     send(&cosmos, Method::POST, "/dbs", &[], &json!({"id": "shop"})).await;
     let key = json!({"paths": ["/user"]});
     send(&cosmos, Method::POST, "/dbs/shop/colls", &[], &json!({"id": "orders", "partitionKey": key})).await;
-    let ttl = json!({"id": "x", "partitionKey": key, "defaultTtl": 5});
+    let unique = json!({"id": "x", "partitionKey": key, "uniqueKeyPolicy": {"uniqueKeys": [{"paths": ["/a"]}]}});
     let docs = "/dbs/shop/colls/orders/docs";
     for (method, path, header, body, expected) in [
         (Method::POST, "/dbs/shop/colls/orders/sprocs", None, json!({}), "Stored procedures"),
         (Method::POST, "/dbs/shop/colls/orders/sprocs/x", None, json!({}), "Stored procedures"),
         (Method::GET, "/dbs/shop/users", None, json!({}), "Users"),
         (Method::POST, "/offers", None, json!({}), "offers"),
-        (Method::POST, "/dbs/shop/colls", None, ttl, "Times to live"),
-        (Method::GET, docs, Some(("a-im", "Incremental Feed")), json!({}), "Change feeds"),
+        (Method::POST, "/dbs/shop/colls", None, unique, "Unique keys"),
+        (Method::GET, docs, Some(("a-im", "Full-Fidelity Feed")), json!({}), "Change feeds of all versions"),
     ] {
         let answer = send(&cosmos, method, path, header.as_slice(), &body).await;
         let message = answer.body()["message"].as_str().unwrap_or_default();

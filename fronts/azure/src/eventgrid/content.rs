@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use millstream_catalog::{EventSchema, TopicDefinition};
 use millstream_event::Event;
+use millstream_types::Millis;
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
@@ -18,10 +19,21 @@ const ATTRIBUTE: &str = "ce-";
 /// Events of one request: an event has some dozens of bytes at least.
 const EVENTS_MAX: usize = 20_000;
 
-pub(super) fn events(request: &AzureRequest, topic: &TopicDefinition) -> Result<Vec<Event>, EventGridError> {
+pub(super) fn events(
+    request: &AzureRequest,
+    topic: &TopicDefinition,
+    now: Millis,
+) -> Result<Vec<Event>, EventGridError> {
     let content_type = request.header("content-type").unwrap_or_default();
     let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let values = match (topic.schema, media_type.as_str()) {
+        (EventSchema::EventGrid, "application/json" | "") if topic.mapping.is_some() => {
+            match json_of(topic, &request.body)? {
+                Value::Array(values) => values,
+                // Events of publishers' own form come alone, too.
+                value => vec![value],
+            }
+        }
         (EventSchema::EventGrid, "application/json" | "") => array(topic, &request.body)?,
         (EventSchema::CloudEvents, "application/cloudevents-batch+json") => array(topic, &request.body)?,
         (EventSchema::CloudEvents, "application/cloudevents+json") => vec![json_of(topic, &request.body)?],
@@ -43,7 +55,7 @@ pub(super) fn events(request: &AzureRequest, topic: &TopicDefinition) -> Result<
         )));
     }
     let accept = |(index, value)| {
-        Event::accept(topic, value).map_err(|error| not_conform(topic, &format!("event {index}: {error}")))
+        Event::accept(topic, value, now).map_err(|error| not_conform(topic, &format!("event {index}: {error}")))
     };
     values.into_iter().enumerate().map(accept).collect()
 }
@@ -89,22 +101,23 @@ fn binary(request: &AzureRequest, content_type: &str, media_type: &str) -> Resul
 }
 
 fn unexpected(topic: &TopicDefinition, found: &str, expected: &str) -> EventGridError {
-    let schema = name(topic.schema);
+    let schema = name(topic);
     EventGridError::bad_request(format!(
         "This resource is configured to receive event in '{schema}' schema. Expected content type {expected}, found '{found}'."
     ))
 }
 
 fn not_conform(topic: &TopicDefinition, why: &str) -> EventGridError {
-    let schema = name(topic.schema);
+    let schema = name(topic);
     EventGridError::bad_request(format!(
         "This resource is configured to receive event in '{schema}' schema. The JSON received does not conform to the expected \
          schema. {why}."
     ))
 }
 
-fn name(schema: EventSchema) -> &'static str {
-    match schema {
+fn name(topic: &TopicDefinition) -> &'static str {
+    match topic.schema {
+        EventSchema::EventGrid if topic.mapping.is_some() => "CustomEvent",
         EventSchema::EventGrid => "EventGridEvent",
         EventSchema::CloudEvents => "CloudEventV10",
         // This service has no such topics.
@@ -124,6 +137,7 @@ mod tests {
             name: "orders".into(),
             address: "/orders".into(),
             schema,
+            mapping: None,
             keys: Default::default(),
             created: 0,
             location: String::new(),
@@ -144,7 +158,7 @@ mod tests {
             body: Bytes::copy_from_slice(body.as_bytes()),
             request_id: String::new(),
         };
-        let found = events(&request, &topic).map_err(|error| error.message)?;
+        let found = events(&request, &topic, 0).map_err(|error| error.message)?;
         Ok(found.iter().map(|event| Value::Object(event.fields_as(schema))).collect())
     }
 

@@ -78,6 +78,17 @@ impl EventGrid {
         path == "/api/events" && (topic_of_host(host(&head.headers)).is_some() || named(&head.headers))
     }
 
+    /// The answer that a request's head earns without its body; `None` when the body is worth taking.
+    pub(crate) fn refuse(&self, head: &AzureRequest) -> Option<Response<Bytes>> {
+        let segments: Vec<&str> = head.segments().collect();
+        let admitted = match target(&segments, head) {
+            Target::Publish { topic } => publish::admit(self, head, topic).map(|_| ()),
+            Target::Management => management::admit(self, head),
+            Target::Confirm { .. } | Target::Unknown => Ok(()),
+        };
+        admitted.err().map(|error| error.answer(&head.request_id))
+    }
+
     /// Answers a request: whatever is wrong is the answer.
     pub(crate) async fn handle(&self, request: &AzureRequest) -> Response<Bytes> {
         let segments: Vec<&str> = request.segments().collect();

@@ -1,8 +1,11 @@
 //! Publishing: `POST …/api/events`. The ladder: method → topic → credentials → what is not supported → size →
 //! form → events.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{Method, Response, StatusCode};
+use millstream_catalog::TopicDefinition;
 use millstream_insight::Step;
 
 use super::error::EventGridError;
@@ -15,16 +18,26 @@ const API_VERSION: &str = "2018-01-01";
 /// The largest array of events, and the largest event, in bytes.
 const EVENTS_BYTES_MAX: usize = 1 << 20;
 
+/// The topic that a request's head names, if its sender may publish there.
+pub(super) fn admit(
+    service: &EventGrid,
+    head: &AzureRequest,
+    topic: &str,
+) -> Result<Arc<TopicDefinition>, EventGridError> {
+    if head.method != Method::POST {
+        return Err(EventGridError::method_not_allowed("POST"));
+    }
+    let topic = service.events.topic(topic)?;
+    sas::check(head, &topic.keys, service.clock.now())?;
+    Ok(topic)
+}
+
 pub(super) async fn call(
     service: &EventGrid,
     request: &AzureRequest,
     topic: &str,
 ) -> Result<Response<Bytes>, EventGridError> {
-    if request.method != Method::POST {
-        return Err(EventGridError::method_not_allowed("POST"));
-    }
-    let topic = service.events.topic(topic)?;
-    sas::check(request, &topic.keys, service.clock.now())?;
+    let topic = admit(service, request, topic)?;
     if let Some(version) = query_value(&request.query, "api-version")
         && version != API_VERSION
     {
@@ -38,7 +51,7 @@ pub(super) async fn call(
             format!("The maximum size ({EVENTS_BYTES_MAX}) has been exceeded: found {} bytes.", request.body.len());
         return Err(EventGridError::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", message));
     }
-    let events = content::events(request, &topic)?;
+    let events = content::events(request, &topic, service.clock.now())?;
     let placements = service.events.publish(&topic, &events).await?;
     // A topic's stream has one shard: the events of a request lie one behind the other.
     if let (Some(first), Some(last)) = (placements.first(), placements.last()) {

@@ -1,12 +1,15 @@
 //! The service's own error conditions, and engines' errors as the service tells them.
 
 use millstream_amqp::{AmqpError, condition};
+use millstream_namespace::{NamespaceError, Verdict};
 use millstream_stream::StreamError;
 use millstream_types::ErrorKind;
 
 pub const ARGUMENT_ERROR: &str = "com.microsoft:argument-error";
 pub const ARGUMENT_OUT_OF_RANGE: &str = "com.microsoft:argument-out-of-range";
 pub const SERVER_BUSY: &str = "com.microsoft:server-busy";
+pub const PRODUCER_STOLEN: &str = "com.microsoft:producer-epoch-stolen";
+pub const OUT_OF_ORDER: &str = "com.microsoft:out-of-order-sequence";
 
 /// No such hub, consumer group or partition.
 pub fn not_found(address: &str) -> AmqpError {
@@ -33,6 +36,43 @@ pub fn not_taken(error: &StreamError) -> AmqpError {
         ErrorKind::NotFound => AmqpError::new(condition::NOT_FOUND, error.to_string()),
         ErrorKind::TooLarge => AmqpError::new(condition::MESSAGE_SIZE_EXCEEDED, error.to_string()),
         _ => AmqpError::new(condition::INTERNAL_ERROR, error.to_string()),
+    }
+}
+
+/// More than a namespace takes in a second.
+pub fn throttled(namespace: &str) -> AmqpError {
+    AmqpError::new(SERVER_BUSY, throttled_text(namespace))
+}
+
+/// The words for more than a namespace takes in a second.
+pub fn throttled_text(namespace: &str) -> String {
+    busy_text(&format!("Please wait 4 seconds and try again. Namespace: '{namespace}'."))
+}
+
+/// Why a producer that numbers its events is not let in.
+pub fn not_announced(error: &NamespaceError) -> AmqpError {
+    match error {
+        NamespaceError::ProducerEpoch { .. } => AmqpError::new(PRODUCER_STOLEN, error.to_string()),
+        NamespaceError::Stream(error) => not_taken(error),
+        other => AmqpError::new(condition::INTERNAL_ERROR, other.to_string()),
+    }
+}
+
+/// Why numbered events were not taken; `None` when they were, now or before.
+pub fn not_next(verdict: Verdict) -> Option<AmqpError> {
+    match verdict {
+        Verdict::Taken | Verdict::Repeated => None,
+        Verdict::OutOfOrder { expected } => {
+            let text = format!("The events are out of order: expected the sequence number {expected}.");
+            Some(AmqpError::new(OUT_OF_ORDER, text))
+        }
+        Verdict::Displaced { current } => {
+            let text = format!("Another producer with the same id has epoch {current}; this one is over.");
+            Some(AmqpError::new(PRODUCER_STOLEN, text))
+        }
+        Verdict::Unknown => {
+            Some(AmqpError::new(PRODUCER_STOLEN, "The producer is not known any more: open the link again."))
+        }
     }
 }
 

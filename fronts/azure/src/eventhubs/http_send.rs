@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 
 use super::address::{self, Address};
-use super::error::{busy_text, not_found_text};
+use super::error::{busy_text, not_found_text, throttled_text};
 use super::ingest::Ingest;
 use super::record::with_properties;
 use super::sas::verify;
@@ -60,26 +60,33 @@ struct BrokerProperties {
 type Refusal = (StatusCode, String);
 
 pub async fn answer(hubs: &EventHubs, request: &AzureRequest) -> Response<Bytes> {
-    let (status, body) = match send(hubs, request).await {
-        Ok(()) => (StatusCode::CREATED, Bytes::new()),
-        Err((status, reason)) => (status, Bytes::from(error_body(status, &reason))),
-    };
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    if !response.body().is_empty() {
-        response
-            .headers_mut()
-            .insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/xml; charset=utf-8"));
+    match send(hubs, request).await {
+        Ok(()) => {
+            let mut response = Response::new(Bytes::new());
+            *response.status_mut() = StatusCode::CREATED;
+            response
+        }
+        Err(refusal) => refused(&refusal),
     }
+}
+
+/// The answer that a request's head earns without its body.
+pub fn refuse(hubs: &EventHubs, head: &AzureRequest) -> Option<Response<Bytes>> {
+    admit(hubs, head).err().map(|refusal| refused(&refusal))
+}
+
+fn refused((status, reason): &Refusal) -> Response<Bytes> {
+    let escaped = reason.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let document = format!("<Error><Code>{}</Code><Detail>{escaped}</Detail></Error>", status.as_u16());
+    let mut response = Response::new(Bytes::from(document));
+    *response.status_mut() = *status;
+    let media_type = header::HeaderValue::from_static("application/xml; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, media_type);
     response
 }
 
-fn error_body(status: StatusCode, reason: &str) -> String {
-    let escaped = reason.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    format!("<Error><Code>{}</Code><Detail>{escaped}</Detail></Error>", status.as_u16())
-}
-
-async fn send(hubs: &EventHubs, request: &AzureRequest) -> Result<(), Refusal> {
+/// The namespace and what of it a request's head names, if its sender may send there.
+fn admit(hubs: &EventHubs, request: &AzureRequest) -> Result<(String, Address), Refusal> {
     let (namespace, address) = place(hubs, request)?;
     let text = request.header("authorization").unwrap_or_default();
     let claims = verify(text, &hubs.namespaces, &namespace).map_err(|reason| (StatusCode::UNAUTHORIZED, reason))?;
@@ -94,6 +101,11 @@ async fn send(hubs: &EventHubs, request: &AzureRequest) -> Result<(), Refusal> {
         );
         return Err((StatusCode::UNAUTHORIZED, text));
     }
+    Ok((namespace, address))
+}
+
+async fn send(hubs: &EventHubs, request: &AzureRequest) -> Result<(), Refusal> {
+    let (namespace, address) = admit(hubs, request)?;
     let missing = || (StatusCode::NOT_FOUND, not_found_text(&address.hub));
     let hub = hubs.namespaces.hub(&namespace, &address.hub).map_err(|_| missing())?;
     let stream = hubs.namespaces.stream(&hub).map_err(|_| missing())?;
@@ -110,9 +122,15 @@ async fn send(hubs: &EventHubs, request: &AzureRequest) -> Result<(), Refusal> {
     let key = entries.first().map(|entry| String::from_utf8_lossy(&entry.partition_key).into_owned());
     let key = key.filter(|key| !key.is_empty());
     let partition = fixed.unwrap_or_else(|| hubs.partition(key.as_deref(), partitions));
+    let meter = hubs.namespaces.meter(&namespace).map_err(|_| missing())?;
+    let (records, bytes) = (entries.len() as u64, request.body.len() as u64);
+    if !hubs.admits(&meter, (&namespace, &hub.stream), records, bytes) {
+        return Err((StatusCode::SERVICE_UNAVAILABLE, throttled_text(&namespace)));
+    }
     let mut ingest = Ingest::default();
     ingest.add(&hub.stream, partition, entries);
-    ingest.commit(hubs, &request.request_id).await.map_err(|error| match error.kind() {
+    let taken = ingest.commit(hubs, &request.request_id).await;
+    taken.map(|_| ()).map_err(|error| match error.kind() {
         ErrorKind::Throttled => (StatusCode::SERVICE_UNAVAILABLE, busy_text(&error.to_string())),
         ErrorKind::NotFound => (StatusCode::NOT_FOUND, error.to_string()),
         ErrorKind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, error.to_string()),

@@ -1,8 +1,9 @@
 //! Events on their way into the log: gathered by partition in the order they came, made durable together.
 
 use millstream_insight::Step;
-use millstream_storage::Transaction;
-use millstream_stream::{Entry, StreamError};
+use millstream_namespace::{Sequenced, Verdict};
+use millstream_storage::{Receipt, Transaction};
+use millstream_stream::{Entry, StagedPut, StreamError};
 
 use super::EventHubs;
 
@@ -10,6 +11,8 @@ use super::EventHubs;
 #[derive(Default)]
 pub struct Ingest {
     groups: Vec<Group>,
+    /// Events of producers that number them.
+    sequenced: Vec<Sequenced>,
     bytes: usize,
 }
 
@@ -23,8 +26,7 @@ struct Group {
 impl Ingest {
     /// Adds events behind those that wait already.
     pub fn add(&mut self, stream: &str, partition: u32, entries: Vec<Entry>) {
-        let size = |entry: &Entry| entry.data.len() + entry.partition_key.len() + entry.headers.len();
-        let bytes: usize = entries.iter().map(size).sum();
+        let bytes = bytes_of(&entries);
         self.bytes += bytes;
         let known = self.groups.iter_mut().find(|group| group.partition == partition && group.stream == stream);
         match known {
@@ -36,16 +38,23 @@ impl Ingest {
         }
     }
 
+    /// Adds numbered events; gives their place among the verdicts of the commit.
+    pub fn add_sequenced(&mut self, sequenced: Sequenced) -> usize {
+        self.bytes += bytes_of(&sequenced.entries);
+        self.sequenced.push(sequenced);
+        self.sequenced.len() - 1
+    }
+
     /// Bytes of the events that wait.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Makes all of them durable, or none; `request` names them in the trail.
+    /// Makes all of them durable, or none; `request` names them in the trail. Gives what became of each of the numbered.
     ///
     /// # Errors
     /// [`StreamError`].
-    pub async fn commit(self, hubs: &EventHubs, request: &str) -> Result<(), StreamError> {
+    pub async fn commit(self, hubs: &EventHubs, request: &str) -> Result<Vec<Verdict>, StreamError> {
         let mut transaction = Transaction::new();
         let mut staged = Vec::with_capacity(self.groups.len());
         for group in &self.groups {
@@ -59,25 +68,59 @@ impl Ingest {
             )?;
             staged.push(put);
         }
-        if transaction.is_empty() {
-            return Ok(());
-        }
-        let receipt = hubs.streams.commit(transaction).await?;
-        for (group, staged) in self.groups.iter().zip(&staged) {
-            let subject = format!("stream/{}", group.stream);
-            for (_, log, from, to) in staged.ranges(&receipt) {
-                hubs.insight.metrics.counter("records_in", &subject).add(to - from);
-                hubs.insight.trail.mark(Step::Received {
-                    log: log.0,
-                    from,
-                    to,
-                    stream: group.stream.clone(),
-                    request: request.to_owned(),
-                    invocation: None,
-                });
+        let mut landed: Vec<_> = self
+            .groups
+            .iter()
+            .zip(staged)
+            .map(|(group, put)| Landed { stream: group.stream.clone(), bytes: group.bytes, put })
+            .collect();
+        if self.sequenced.is_empty() {
+            if !transaction.is_empty() {
+                let receipt = hubs.streams.commit(transaction).await?;
+                landed.iter().for_each(|landed| landed.tell(hubs, &receipt, request));
             }
-            hubs.insight.metrics.counter("bytes_in", &subject).add(group.bytes as u64);
+            return Ok(Vec::new());
         }
-        Ok(())
+        let told: Vec<(String, usize)> =
+            self.sequenced.iter().map(|one| (one.stream.clone(), bytes_of(&one.entries))).collect();
+        let appends = landed.len();
+        let (receipt, outcomes) = hubs.namespaces.producers().commit(transaction, appends, self.sequenced).await?;
+        let mut verdicts = Vec::with_capacity(outcomes.len());
+        for ((verdict, put), (stream, bytes)) in outcomes.into_iter().zip(told) {
+            verdicts.push(verdict);
+            landed.extend(put.map(|put| Landed { stream, bytes, put }));
+        }
+        landed.iter().for_each(|landed| landed.tell(hubs, &receipt, request));
+        Ok(verdicts)
     }
+}
+
+/// Events that a commit took.
+struct Landed {
+    stream: String,
+    bytes: usize,
+    put: StagedPut,
+}
+
+impl Landed {
+    /// Counts them, and notes where they are.
+    fn tell(&self, hubs: &EventHubs, receipt: &Receipt, request: &str) {
+        let subject = format!("stream/{}", self.stream);
+        for (_, log, from, to) in self.put.ranges(receipt) {
+            hubs.insight.metrics.counter("records_in", &subject).add(to - from);
+            hubs.insight.trail.mark(Step::Received {
+                log: log.0,
+                from,
+                to,
+                stream: self.stream.clone(),
+                request: request.to_owned(),
+                invocation: None,
+            });
+        }
+        hubs.insight.metrics.counter("bytes_in", &subject).add(self.bytes as u64);
+    }
+}
+
+fn bytes_of(entries: &[Entry]) -> usize {
+    entries.iter().map(|entry| entry.data.len() + entry.partition_key.len() + entry.headers.len()).sum()
 }

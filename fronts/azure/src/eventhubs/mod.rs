@@ -22,13 +22,14 @@ use bytes::Bytes;
 use http::{Method, Response, header};
 use millstream_access::Management;
 use millstream_insight::Insight;
-use millstream_namespace::{NamespaceError, Namespaces, Scope, partition};
+use millstream_namespace::{Meter, NamespaceError, Namespaces, Scope, partition};
 use millstream_stream::Streams;
 use millstream_types::Clock;
 
 use crate::request::AzureRequest;
 use crate::resource_manager;
 pub use connection_string::Endpoint;
+pub use record::HubRecords;
 
 /// Bytes of a message, or of a batch of events, that a hub takes.
 pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
@@ -83,6 +84,15 @@ impl EventHubs {
         resource_manager::is_of_provider(path, resources::PROVIDER).then_some(Call::Resources)
     }
 
+    /// The answer that a request's head earns without its body; `None` when the body is worth taking.
+    #[must_use]
+    pub fn refuse(&self, call: Call, head: &AzureRequest) -> Option<Response<Bytes>> {
+        match call {
+            Call::Send => http_send::refuse(self, head),
+            Call::Resources => resources::refuse(self, head),
+        }
+    }
+
     /// Answers a request.
     pub async fn handle(&self, call: Call, request: &AzureRequest) -> Response<Bytes> {
         match call {
@@ -111,6 +121,22 @@ impl EventHubs {
             }
         }
         Ok(lines)
+    }
+
+    /// Counts events for a hub's stream against its namespace's units; `false`: they are too many, their sender has to wait.
+    fn admits(&self, meter: &Meter, (namespace, stream): (&str, &str), records: u64, bytes: u64) -> bool {
+        if meter.take_in(records, bytes) {
+            return true;
+        }
+        self.insight.metrics.counter("throttled", &format!("stream/{stream}")).add(1);
+        // Who is refused does not wait until the namespace has grown.
+        let (namespaces, namespace) = (self.namespaces.clone(), namespace.to_owned());
+        tokio::spawn(async move {
+            if let Err(error) = namespaces.inflate(&namespace).await {
+                tracing::warn!(namespace, %error, "the namespace gets no further throughput unit");
+            }
+        });
+        false
     }
 
     /// The partition for an event: its key's, or each in turn.

@@ -17,6 +17,7 @@ use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use millstream_amqp::codec::encode::put_value;
 use millstream_amqp::message::{Section, SectionKind, put_section, put_section_head, sections};
 use millstream_amqp::{DecodeError, Value};
+use millstream_event::RecordForm;
 use millstream_stream::Entry;
 use millstream_types::{Properties, Record};
 
@@ -30,15 +31,26 @@ const BATCH_EVENTS_MAX: usize = 100_000;
 
 const VERSION: u8 = 1;
 const PARTITION_KEY: &str = "x-opt-partition-key";
-/// Annotations that the service itself makes.
-const OWN: [&str; 5] =
-    [PARTITION_KEY, "x-opt-sequence-number", "x-opt-sequence-number-epoch", "x-opt-offset", "x-opt-enqueued-time"];
+const SEQUENCE: &str = "com.microsoft:producer-sequence-number";
+/// Annotations that the service itself makes, or that are between it and a producer.
+const OWN: [&str; 8] = [
+    PARTITION_KEY,
+    SEQUENCE,
+    "com.microsoft:producer-epoch",
+    "com.microsoft:producer-id",
+    "x-opt-sequence-number",
+    "x-opt-sequence-number-epoch",
+    "x-opt-offset",
+    "x-opt-enqueued-time",
+];
 
 /// Events as they came in one delivery.
 #[derive(Debug)]
 pub struct Batch {
     /// The key that decides the partition of all of them: the batch's, else the first event's.
     pub partition_key: Option<String>,
+    /// The first event's number, when its producer numbers what it sends.
+    pub sequence: Option<i32>,
     /// The events.
     pub entries: Vec<Entry>,
 }
@@ -49,26 +61,34 @@ pub struct Batch {
 /// [`DecodeError`] when it is no message, or a batch of what is none.
 pub fn decode(format: u32, message: Bytes) -> Result<Batch, DecodeError> {
     if format != BATCH_FORMAT {
-        let entry = event(message, None)?;
-        return Ok(Batch { partition_key: key_text(&entry.partition_key), entries: vec![entry] });
+        let (entry, sequence) = event(message, None)?;
+        return Ok(Batch { partition_key: key_text(&entry.partition_key), sequence, entries: vec![entry] });
     }
-    let mut key = None;
+    let (mut key, mut sequence) = (None, None);
     let mut entries = Vec::new();
     for section in sections(message) {
         let section = section?;
         match section.kind {
-            SectionKind::MessageAnnotations => key = annotation(&section.value()?, PARTITION_KEY),
+            SectionKind::MessageAnnotations => {
+                let annotations = section.value()?;
+                key = annotation(&annotations, PARTITION_KEY);
+                sequence = sequence_of(&annotations);
+            }
             SectionKind::Data => {
                 if entries.len() >= BATCH_EVENTS_MAX {
                     return Err(DecodeError::Count(BATCH_EVENTS_MAX));
                 }
-                entries.push(event(data(&section)?, key.as_deref())?);
+                let (entry, own) = event(data(&section)?, key.as_deref())?;
+                if entries.is_empty() {
+                    sequence = sequence.or(own);
+                }
+                entries.push(entry);
             }
             _ => {}
         }
     }
     let first = entries.first().and_then(|entry: &Entry| key_text(&entry.partition_key));
-    Ok(Batch { partition_key: key.or(first), entries })
+    Ok(Batch { partition_key: key.or(first), sequence, entries })
 }
 
 fn key_text(key: &Bytes) -> Option<String> {
@@ -77,6 +97,10 @@ fn key_text(key: &Bytes) -> Option<String> {
 
 fn annotation(annotations: &Value, name: &str) -> Option<String> {
     annotations.get(name).and_then(Value::text).map(str::to_owned)
+}
+
+fn sequence_of(annotations: &Value) -> Option<i32> {
+    annotations.get(SEQUENCE).and_then(Value::integer).and_then(|number| i32::try_from(number).ok())
 }
 
 /// A data section's bytes; none when it holds a null, as some clients send.
@@ -88,7 +112,9 @@ fn data(section: &Section) -> Result<Bytes, DecodeError> {
     }
 }
 
-fn event(message: Bytes, batch_key: Option<&str>) -> Result<Entry, DecodeError> {
+/// A message as an entry, with its number if it has one.
+fn event(message: Bytes, batch_key: Option<&str>) -> Result<(Entry, Option<i32>), DecodeError> {
+    let mut sequence = None;
     let mut key = batch_key.map(str::to_owned);
     let mut kept = Kept::default();
     let mut body = Vec::new();
@@ -98,6 +124,7 @@ fn event(message: Bytes, batch_key: Option<&str>) -> Result<Entry, DecodeError> 
             SectionKind::MessageAnnotations => {
                 let annotations = section.value()?;
                 key = annotation(&annotations, PARTITION_KEY).or(key);
+                sequence = sequence_of(&annotations);
                 kept.annotate(&annotations);
             }
             SectionKind::Header => {}
@@ -123,7 +150,7 @@ fn event(message: Bytes, batch_key: Option<&str>) -> Result<Entry, DecodeError> 
         }
     };
     let partition_key = key.map(Bytes::from).unwrap_or_default();
-    Ok(Entry { partition_key, explicit_hash_key: None, headers: kept.encode(), data })
+    Ok((Entry { partition_key, explicit_hash_key: None, headers: kept.encode(), data }, sequence))
 }
 
 /// A body of another kind than one data section, for those who read bytes.
@@ -277,6 +304,17 @@ pub fn with_properties(data: Bytes, key: Option<&str>, properties: &[(String, Va
     }
     let partition_key = key.map(|key| Bytes::copy_from_slice(key.as_bytes())).unwrap_or_default();
     Entry { partition_key, explicit_hash_key: None, headers: kept.encode(), data }
+}
+
+/// How records of hubs have properties.
+pub struct HubRecords;
+
+impl RecordForm for HubRecords {
+    fn headers(&self, properties: &[(String, String)]) -> Bytes {
+        let properties: Vec<(String, Value)> =
+            properties.iter().map(|(name, value)| (name.clone(), Value::string(value.clone()))).collect();
+        with_properties(Bytes::new(), None, &properties).headers
+    }
 }
 
 #[cfg(test)]

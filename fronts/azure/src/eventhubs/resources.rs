@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Method, Response, StatusCode};
-use millstream_catalog::{AccessPolicyDefinition, AccessRights, ConsumerGroupDefinition, HubDefinition};
+use millstream_catalog::{
+    AccessPolicyDefinition, AccessRights, ConsumerGroupDefinition, HubDefinition, NamespaceDefinition,
+};
 use millstream_namespace::{KeyName, NamespaceError, NewHub, Scope};
 use millstream_types::ErrorKind;
 use millstream_types::time::rfc3339;
@@ -58,6 +60,13 @@ pub async fn answer(hubs: &EventHubs, request: &AzureRequest) -> Response<Bytes>
     resource_manager::answer(status, &document)
 }
 
+/// The answer that a request's head earns without its body.
+pub fn refuse(hubs: &EventHubs, head: &AzureRequest) -> Option<Response<Bytes>> {
+    let refusal = resource_manager::authorize(head, &hubs.management).err()?;
+    let document = resource_manager::refusal_document(refusal.code, &refusal.message, &[]);
+    Some(resource_manager::answer(refusal.status, &document))
+}
+
 async fn call(hubs: &EventHubs, request: &AzureRequest) -> Answer {
     resource_manager::authorize(request, &hubs.management)?;
     let segments: Vec<&str> = request.segments().collect();
@@ -100,13 +109,17 @@ impl Call<'_> {
         Refusal(StatusCode::BAD_REQUEST, "UnsupportedOperation", text)
     }
 
+    /// The body; an empty object without one.
+    fn body(&self) -> Result<Value, Refusal> {
+        let body = if self.request.body.is_empty() { b"{}" as &[u8] } else { &self.request.body };
+        serde_json::from_slice(body).map_err(|error| {
+            Refusal(StatusCode::BAD_REQUEST, "InvalidRequestContent", format!("expected a JSON object: {error}"))
+        })
+    }
+
     /// The body's member `properties`; null without a body.
     fn properties(&self) -> Result<Value, Refusal> {
-        let body = if self.request.body.is_empty() { b"{}" as &[u8] } else { &self.request.body };
-        let body: Value = serde_json::from_slice(body).map_err(|error| {
-            Refusal(StatusCode::BAD_REQUEST, "InvalidRequestContent", format!("expected a JSON object: {error}"))
-        })?;
-        Ok(body.get("properties").cloned().unwrap_or(Value::Null))
+        Ok(self.body()?.get("properties").cloned().unwrap_or(Value::Null))
     }
 
     fn resource(&self, path: &str, kind: &str, properties: Value) -> Value {
@@ -125,8 +138,7 @@ impl Call<'_> {
             return Err(self.unsupported());
         }
         let all = self.hubs.namespaces.namespaces();
-        let all: Vec<Value> =
-            all.iter().map(|namespace| self.namespace_json(&namespace.name, namespace.created)).collect();
+        let all: Vec<Value> = all.iter().map(|namespace| self.namespace_json(namespace)).collect();
         Ok((StatusCode::OK, json!({ "value": all })))
     }
 
@@ -134,29 +146,64 @@ impl Call<'_> {
         let namespaces = &self.hubs.namespaces;
         match self.request.method {
             Method::GET => {}
-            Method::PUT => match namespaces.create_namespace(name).await {
-                Ok(made) => return Ok((StatusCode::CREATED, self.namespace_json(name, made.created))),
-                Err(NamespaceError::Exists { .. }) => {}
-                Err(error) => return Err(error.into()),
-            },
+            Method::PUT | Method::PATCH => {
+                let body = self.body()?;
+                let made = self.request.method == Method::PUT
+                    && match namespaces.create_namespace(name).await {
+                        Ok(_) => true,
+                        Err(NamespaceError::Exists { .. }) => false,
+                        Err(error) => return Err(error.into()),
+                    };
+                let namespace = self.set_throughput(name, &body).await?;
+                let status = if made { StatusCode::CREATED } else { StatusCode::OK };
+                return Ok((status, self.namespace_json(&namespace)));
+            }
             Method::DELETE => {
                 namespaces.delete_namespace(name).await?;
                 return Ok((StatusCode::OK, Value::Null));
             }
             _ => return Err(self.unsupported()),
         }
-        let found = namespaces.namespace(name)?;
-        Ok((StatusCode::OK, self.namespace_json(name, found.created)))
+        Ok((StatusCode::OK, self.namespace_json(&*namespaces.namespace(name)?)))
     }
 
-    fn namespace_json(&self, name: &str, created: i64) -> Value {
+    /// Sets a namespace's throughput units to what a body says; what it does not say stays.
+    async fn set_throughput(&self, name: &str, body: &Value) -> Result<Arc<NamespaceDefinition>, Refusal> {
+        let namespaces = &self.hubs.namespaces;
+        let known = namespaces.namespace(name)?;
+        let (sku, properties) = (&body["sku"], &body["properties"]);
+        let number = |value: &Value, otherwise: u32| match value {
+            Value::Null => Ok(otherwise),
+            value => value.as_u64().and_then(|value| u32::try_from(value).ok()).ok_or_else(|| {
+                Refusal(StatusCode::BAD_REQUEST, "BadRequest", format!("expected a whole number, found {value}"))
+            }),
+        };
+        let units = number(&sku["capacity"], known.throughput_units)?;
+        let units_max = match properties["isAutoInflateEnabled"].as_bool() {
+            Some(false) => 0,
+            Some(true) | None => number(&properties["maximumThroughputUnits"], known.throughput_units_max)?,
+        };
+        if (units, units_max) == (known.throughput_units, known.throughput_units_max) {
+            return Ok(known);
+        }
+        Ok(namespaces.set_throughput(name, units, units_max).await?)
+    }
+
+    fn namespace_json(&self, namespace: &NamespaceDefinition) -> Value {
+        let name = &namespace.name;
         let properties = json!({
             "provisioningState": "Succeeded",
             "status": "Active",
-            "createdAt": rfc3339(created),
+            "createdAt": rfc3339(namespace.created),
             "serviceBusEndpoint": format!("sb://{name}.localhost:{}/", self.hubs.endpoint.port),
+            "isAutoInflateEnabled": namespace.throughput_units_max > 0,
+            "maximumThroughputUnits": namespace.throughput_units_max,
         });
-        self.resource(&format!("namespaces/{name}"), "Namespaces", properties)
+        let mut resource = self.resource(&format!("namespaces/{name}"), "Namespaces", properties);
+        if namespace.throughput_units > 0 {
+            resource["sku"] = json!({ "name": "Standard", "tier": "Standard", "capacity": namespace.throughput_units });
+        }
+        resource
     }
 
     fn hubs_of(&self, namespace: &str) -> Answer {

@@ -1,7 +1,8 @@
-//! XML as the services write and read it. Pure.
+//! XML as the services answer and read it; how it is written is in `millstream_http::xml`. Pure.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, header};
+pub(crate) use millstream_http::xml::{Element, document};
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
@@ -9,86 +10,11 @@ use super::error::ServiceError;
 
 pub(crate) const CONTENT_TYPE: &str = "application/xml";
 
-/// An element while its content is written.
-pub(crate) struct Element {
-    out: String,
-}
-
-/// A whole document: its root's name and attributes, and who writes its content.
-pub(crate) fn document(root: &str, attributes: &[(&str, &str)], content: impl FnOnce(&mut Element)) -> Bytes {
-    let mut element = Element { out: String::from("<?xml version=\"1.0\" encoding=\"utf-8\"?><") };
-    element.out.push_str(root);
-    for (name, value) in attributes {
-        element.out.push(' ');
-        element.out.push_str(name);
-        element.out.push_str("=\"");
-        element.escape(value);
-        element.out.push('"');
-    }
-    element.out.push('>');
-    content(&mut element);
-    element.end(root);
-    Bytes::from(element.out)
-}
-
 /// A document as a successful answer.
 pub(crate) fn answer(document: Bytes) -> Response<Bytes> {
     let mut response = Response::new(document);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
     response
-}
-
-impl Element {
-    /// A child with text.
-    pub(crate) fn text(&mut self, name: &str, text: &str) {
-        self.begin(name);
-        self.escape(text);
-        self.end(name);
-    }
-
-    /// A child with text, when there is one.
-    pub(crate) fn optional(&mut self, name: &str, text: Option<&str>) {
-        if let Some(text) = text {
-            self.text(name, text);
-        }
-    }
-
-    /// A child with children.
-    pub(crate) fn child(&mut self, name: &str, content: impl FnOnce(&mut Self)) {
-        self.begin(name);
-        content(self);
-        self.end(name);
-    }
-
-    fn begin(&mut self, name: &str) {
-        self.out.push('<');
-        self.out.push_str(name);
-        self.out.push('>');
-    }
-
-    fn end(&mut self, name: &str) {
-        self.out.push_str("</");
-        self.out.push_str(name);
-        self.out.push('>');
-    }
-
-    /// Text as an element or an attribute may hold it. Characters that XML 1.0 cannot hold at all become U+FFFD.
-    fn escape(&mut self, text: &str) {
-        for char in text.chars() {
-            match char {
-                '&' => self.out.push_str("&amp;"),
-                '<' => self.out.push_str("&lt;"),
-                '>' => self.out.push_str("&gt;"),
-                '"' => self.out.push_str("&quot;"),
-                '\r' => self.out.push_str("&#xD;"),
-                '\n' | '\t' => self.out.push(char),
-                control if control.is_control() || matches!(control, '\u{FFFE}' | '\u{FFFF}') => {
-                    self.out.push('\u{FFFD}')
-                }
-                other => self.out.push(other),
-            }
-        }
-    }
 }
 
 /// The children of a document's root that hold text, with their names, at most `limit`. Anything nested deeper, another
@@ -133,18 +59,6 @@ pub(crate) fn read_list(document: &[u8], root: &str, limit: usize) -> Result<Vec
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn texts_are_escaped() {
-        let written = document("R", &[("a", "\"<&")], |root| {
-            root.text("T", "a<b>&\"\u{1}");
-            root.optional("N", None);
-            root.child("C", |child| child.text("D", ""));
-        });
-        let expected = "<?xml version=\"1.0\" encoding=\"utf-8\"?><R a=\"&quot;&lt;&amp;\">\
-                        <T>a&lt;b&gt;&amp;&quot;\u{FFFD}</T><C><D></D></C></R>";
-        assert_eq!(written, expected);
-    }
 
     #[test]
     fn lists_are_read_strictly() {

@@ -86,6 +86,17 @@ impl StreamAnalytics {
         resource_manager::is_of_provider(head.uri.path(), PROVIDER)
     }
 
+    /// The answer that a request's head earns without its body; `None` when the body is worth taking.
+    pub(crate) fn refuse(&self, head: &AzureRequest) -> Option<Response<Bytes>> {
+        self.admit(head).err().map(|error| error.response())
+    }
+
+    fn admit(&self, head: &AzureRequest) -> Result<(), JobError> {
+        resource_manager::authorize(head, &self.management)?;
+        resource_manager::require_api_version(head)?;
+        Ok(())
+    }
+
     /// Answers a request.
     pub(crate) async fn handle(&self, request: &AzureRequest) -> Response<Bytes> {
         let answer = match self.call(request).await {
@@ -102,8 +113,7 @@ impl StreamAnalytics {
     }
 
     async fn call(&self, request: &AzureRequest) -> Result<Answer, JobError> {
-        resource_manager::authorize(request, &self.management)?;
-        resource_manager::require_api_version(request)?;
+        self.admit(request)?;
         let decoded: Vec<String> =
             request.segments().map(|segment| percent_decode_str(segment).decode_utf8_lossy().into_owned()).collect();
         let provider = decoded.iter().position(|segment| segment.eq_ignore_ascii_case(PROVIDER));

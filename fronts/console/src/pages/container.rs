@@ -47,7 +47,7 @@ pub(super) async fn page(
     let container = console.container(database, name)?;
     let text = if sql.trim().is_empty() { ALL } else { sql };
     let continuation = (!after.is_empty()).then(|| after.to_owned());
-    let request = PageRequest { partition: None, rows_max: Some(ROWS_MAX), continuation };
+    let request = PageRequest { rows_max: Some(ROWS_MAX), continuation, ..PageRequest::default() };
     let (feed, mistake) = match console.documents().query(&container, text, &[], request).await {
         Ok(feed) => (feed, None),
         Err(error) => (Feed::default(), Some(mistake(error)?)),

@@ -8,7 +8,7 @@ use millstream_catalog::{
     FieldTest, HubDefinition, ManagedApi, ManagedOperation, ManagedServiceDefinition, ManagedSubscriptionState,
     Subscription, SubscriptionScope, SubscriptionState, TopicDefinition,
 };
-use millstream_document::NewContainer;
+use millstream_document::{ContainerSettings, NewContainer};
 use millstream_namespace::NewHub;
 use millstream_object::Put;
 use serde_json::json;
@@ -41,6 +41,7 @@ pub async fn define(world: &World) {
 async fn topics(world: &World) {
     for name in ["power", HOSTILE] {
         let topic = TopicDefinition {
+            mapping: None,
             name: name.into(),
             address: name.into(),
             schema: EventSchema::EventGrid,
@@ -100,7 +101,7 @@ async fn documents(world: &World) {
         database: "homes".into(),
         name: "appliances".into(),
         partition_key_paths: vec!["/room".into()],
-        indexing_policy: None,
+        settings: ContainerSettings::default(),
     };
     let container = world.documents.create_container(new).await.unwrap();
     for number in 0..60 {

@@ -233,6 +233,7 @@ impl World {
         let objects = Objects::new(store, storage.clone(), catalog.clone(), Arc::clone(&clock));
         let deliveries = Deliveries::start(
             objects.clone(),
+            None,
             storage.clone(),
             catalog.clone(),
             streams.clone(),
@@ -240,9 +241,10 @@ impl World {
             Arc::clone(&clock),
         );
         let random = Arc::new(|| [7; 32]);
-        let namespaces = Namespaces::new(catalog.clone(), streams.clone(), Arc::clone(&clock), random, true);
+        let namespaces =
+            Namespaces::new(storage.clone(), catalog.clone(), streams.clone(), Arc::clone(&clock), random, true);
         namespaces.ensure_default().await.unwrap();
-        let documents = Documents::new(catalog.clone(), tables.clone(), Arc::clone(&clock));
+        let documents = Documents::new(catalog.clone(), tables.clone(), streams.clone(), Arc::clone(&clock));
         let backends = Backends::new(BackendOptions::default());
         let plans = Plans::open(
             storage.clone(),
@@ -289,6 +291,7 @@ impl World {
                 stream_analytics_codec: Arc::new(NoCodec),
                 objects: Arc::new(Nowhere),
                 documents: Arc::new(Nowhere),
+                kinesis_roles: None,
             },
             Arc::clone(&clock),
         )
@@ -434,6 +437,7 @@ impl World {
 
 fn event_options(functions: &Functions, objects: &Objects) -> EventOptions {
     EventOptions {
+        record_form: None,
         schedule: RetrySchedule::default(),
         private_addresses: false,
         words: WebhookWords {

@@ -23,6 +23,8 @@ use crate::wire::{DecodeError, Writer};
 
 /// Bytes of one answer's records, whatever the client would take.
 const ANSWER_BYTES_MAX: usize = 8 << 20;
+/// Bytes that an answer says of a partition beside its records, at most.
+const PARTITION_BYTES: usize = 64;
 /// How long records are collected for a client that wants many at once, between two reads.
 const COLLECT: Duration = Duration::from_millis(5);
 /// The longest that a fetch waits, whatever the client would wait.
@@ -245,6 +247,10 @@ async fn partition(kafka: &Kafka, log: LogId, wanted: &Wanted, (left, first): (u
 fn answer(request: &Request, error: ErrorCode, topics: &[OfTopic<Got>]) -> Writer {
     let version = request.version;
     let mut out = request.answer();
+    let room = |topic: &OfTopic<Got>| {
+        topic.name.len() + topic.partitions.iter().map(|got| got.records.len() + PARTITION_BYTES).sum::<usize>()
+    };
+    out.reserve(topics.iter().map(room).sum());
     out.i32(0);
     if version >= 7 {
         out.i16(error.wire());

@@ -49,11 +49,13 @@ const NO_OPERATIONS: i32 = i32::MIN;
 /// Takes a request.
 pub async fn begin(kafka: &Kafka, session: &mut Session, request: Request) -> Result<Answer, Refused> {
     match request.api {
-        Api::ApiVersions => return Ok(ready(api_versions::answer(request)?)),
+        Api::Versions => return Ok(ready(api_versions::answer(request)?)),
         Api::SaslHandshake => return Ok(ready(sasl_handshake::answer(request)?)),
         Api::SaslAuthenticate => return Ok(ready(sasl_authenticate::answer(kafka, session, request)?)),
-        _ if !session.is_known() => return Err(Refused::Unauthenticated),
-        _ => {}
+        _ => session.prove_again(kafka),
+    }
+    if !session.is_known() {
+        return Err(Refused::Unauthenticated);
     }
     let (kafka, session) = (kafka.clone(), session.clone());
     Ok(match request.api {
@@ -78,7 +80,7 @@ pub async fn begin(kafka: &Kafka, session: &mut Session, request: Request) -> Re
         Api::CreatePartitions => create_partitions::begin(kafka, session, request)?,
         Api::DeleteGroups => delete_groups::begin(kafka, session, request)?,
         Api::DescribeCluster => describe_cluster::begin(session, request)?,
-        Api::ApiVersions | Api::SaslHandshake | Api::SaslAuthenticate => return Err(Refused::Unauthenticated),
+        Api::Versions | Api::SaslHandshake | Api::SaslAuthenticate => return Err(Refused::Unauthenticated),
     })
 }
 

@@ -25,6 +25,11 @@ impl Writer {
         Self { out: BytesMut::new(), flexible: false }
     }
 
+    /// Makes room for so many bytes at once: an answer that grows step by step takes twice what it needs.
+    pub fn reserve(&mut self, bytes: usize) {
+        self.out.reserve(bytes);
+    }
+
     /// Whether lengths are compact and structures end in tagged fields.
     pub fn set_flexible(&mut self, flexible: bool) {
         self.flexible = flexible;

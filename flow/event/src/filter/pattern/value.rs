@@ -71,10 +71,12 @@ impl Test {
         }
     }
 
-    /// Whether it holds of a field that is there or not, with these plain values.
+    /// Whether it holds of a field that is there or not, with these plain values. What is `null` or empty is there, and yet
+    /// does not exist, as the service has it.
     pub(super) fn holds_of(&self, present: bool, values: &[&Value]) -> bool {
         match self {
-            Self::Exists(exists) => present == *exists,
+            Self::Exists(true) => values.iter().any(|value| !value.is_null() && value.as_str() != Some("")),
+            Self::Exists(false) => !present,
             Self::Value(expected) => values.iter().any(|value| expected.holds_of(value)),
             Self::NoneOf(excluded) => {
                 values.iter().any(|value| !excluded.iter().any(|excluded| excluded.holds_of(value)))

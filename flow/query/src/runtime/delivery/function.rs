@@ -7,7 +7,7 @@ use bytes::Bytes;
 use millstream_catalog::OutputHanding;
 use millstream_insight::Step;
 use millstream_stream::SequenceNumber;
-use millstream_types::{Invocation, Invoke, Record};
+use millstream_types::{CheckRole, Invocation, Invoke, Record, RoleUse};
 
 use super::{BYTES_MAX, Outlet, RETRY_WAITS};
 use crate::runtime::error::QueryError;
@@ -47,6 +47,10 @@ pub trait OutputCodec: Send + Sync + 'static {
 /// A function that gets rows.
 pub(in crate::runtime) struct FunctionTarget {
     pub(in crate::runtime) function: String,
+    /// The role that the output names.
+    pub(in crate::runtime) role: String,
+    /// `None`: no role is asked.
+    pub(in crate::runtime) roles: Option<Arc<dyn CheckRole>>,
     pub(in crate::runtime) invoke: Arc<dyn Invoke>,
     pub(in crate::runtime) codec: Arc<dyn OutputCodec>,
     pub(in crate::runtime) handing: OutputHanding,
@@ -99,6 +103,11 @@ impl FunctionTarget {
 
     /// One attempt: takes out of `left` what the function has. Gives the invocation's id and how it went.
     async fn send(&self, query: &str, left: &mut Vec<DeliveryRecord>) -> (String, String) {
+        if let Some(roles) = &self.roles
+            && let Err(reason) = roles.check(&self.role, query, RoleUse::Invoke(&self.function))
+        {
+            return (String::new(), reason);
+        }
         let invocation = Invocation {
             function: self.function.clone(),
             payload: self.codec.encode(query, left),

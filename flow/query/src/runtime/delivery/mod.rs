@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use millstream_insight::Insight;
 use millstream_stream::{ReadBatch, Streams};
-use millstream_types::{Invoke, LogId, PutObject, Record, UpsertDocuments};
+use millstream_types::{CheckRole, Invoke, LogId, PutObject, Record, UpsertDocuments};
 use tokio::sync::watch;
 
 use super::checkpoint::Checkpoints;
@@ -52,6 +52,9 @@ pub struct Outside {
     pub objects: Arc<dyn PutObject>,
     /// Documents.
     pub documents: Arc<dyn UpsertDocuments>,
+    /// What the roles allow that queries of the Kinesis dialect name; those of the other dialect name policies and accounts.
+    /// `None`: nobody is asked.
+    pub kinesis_roles: Option<Arc<dyn CheckRole>>,
 }
 
 /// An output's rows and what is known of them.

@@ -1,10 +1,21 @@
-//! API Gateway's control operations: the method is the action, the path the resource.
+//! API Gateway's control operations: the method is the action, the path the resource. Whoever gives an integration a role must
+//! be allowed to pass the role on.
+
+use http::Method;
 
 use super::Need;
-use crate::place::Place;
+use super::members::Members;
+use crate::authorize::{Authorizer, Service};
 use crate::rest_protocol::RestRequest;
 
-pub(super) fn need(place: &Place, request: &RestRequest) -> Need {
+pub(super) fn needs(authorizer: &Authorizer, request: &RestRequest) -> Vec<Need> {
     let path = request.segments().join("/");
-    Need::new(format!("apigateway:{}", request.method), format!("arn:aws:apigateway:{}::/{path}", place.region))
+    let resource = format!("arn:aws:apigateway:{}::/{path}", authorizer.place.region);
+    let mut needs = vec![Need::new(format!("apigateway:{}", request.method), resource)];
+    if request.method == Method::PUT
+        && let Some(role) = Members::read(&request.body).text("credentials").filter(|role| !role.is_empty())
+    {
+        needs.push(authorizer.pass_role(Service::ApiGateway, &role));
+    }
+    needs
 }

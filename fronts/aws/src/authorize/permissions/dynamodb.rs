@@ -6,7 +6,7 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::members::Members;
-use super::{ANY, Need};
+use super::{ANY, Need, UNKNOWN};
 use crate::place::Place;
 
 /// `stream_of` gives the ARN of the stream that an iterator was made for.
@@ -54,7 +54,7 @@ fn resource(
     table: impl Fn(&str) -> String,
 ) -> String {
     let found = match operation {
-        "ListTables" | "ListStreams" | "DescribeLimits" | "DescribeEndpoints" => None,
+        "ListTables" | "ListStreams" | "DescribeLimits" | "DescribeEndpoints" => Some(ANY.to_owned()),
         "DescribeStream" | "GetShardIterator" => members.text("StreamArn").map(|arn| place.own_arn(&arn)),
         "GetRecords" => members.text("ShardIterator").and_then(|iterator| stream_of(&iterator)),
         "TagResource" | "UntagResource" | "ListTagsOfResource" => {
@@ -66,5 +66,5 @@ fn resource(
             table(&name) + &index
         }),
     };
-    found.unwrap_or_else(|| ANY.to_owned())
+    found.unwrap_or_else(|| UNKNOWN.to_owned())
 }

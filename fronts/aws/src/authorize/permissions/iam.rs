@@ -23,7 +23,7 @@ fn resource(authorizer: &Authorizer, caller: &Caller, operation: &str, member: M
         "ListRoles" => return to_be("role", None),
         "ListUsers" => return to_be("user", None),
         "ListPolicies" => return to_be("policy", None),
-        "SimulatePrincipalPolicy" => return member("PolicySourceArn").unwrap_or_else(|| super::ANY.to_owned()),
+        "SimulatePrincipalPolicy" => return member("PolicySourceArn").unwrap_or_else(|| super::UNKNOWN.to_owned()),
         _ => {}
     }
     // The operation's name says what it is about, whatever else the request holds.
@@ -37,5 +37,6 @@ fn resource(authorizer: &Authorizer, caller: &Caller, operation: &str, member: M
         return member("UserName")
             .map_or_else(|| authorizer.arn(caller), |name| authorizer.arn(&Caller::User { name }));
     }
-    member("PolicyArn").unwrap_or_else(|| super::ANY.to_owned())
+    let unnamed = if operation.contains("Policy") { super::UNKNOWN } else { super::ANY };
+    member("PolicyArn").unwrap_or_else(|| unnamed.to_owned())
 }

@@ -1,6 +1,6 @@
 //! Kinesis Data Streams: streams, which iterators and tokens of listings name too.
 
-use super::{ANY, Member};
+use super::{ANY, Member, UNKNOWN};
 use crate::kinesis::Kinesis;
 use crate::place::Place;
 
@@ -15,5 +15,5 @@ pub(super) fn resource(place: &Place, operation: &str, member: Member<'_>, kines
     };
     let named = |name: String| place.arn("kinesis", &format!("stream/{name}"));
     let arn = || ["StreamARN", "ResourceARN"].into_iter().find_map(member).map(|arn| place.own_arn(&arn));
-    stream.map(named).or_else(arn).unwrap_or_else(|| ANY.to_owned())
+    stream.map(named).or_else(arn).unwrap_or_else(|| UNKNOWN.to_owned())
 }

@@ -1,10 +1,29 @@
-//! Kinesis Analytics: applications.
+//! Kinesis Analytics: applications. Whoever gives one a role must be allowed to pass the role on.
 
-use super::{ANY, Member};
+use super::members::Members;
+use super::{ANY, Need, UNKNOWN};
+use crate::authorize::{Authorizer, Service};
 use crate::place::Place;
 
-pub(super) fn resource(place: &Place, operation: &str, member: Member<'_>) -> String {
-    let none = matches!(operation, "ListApplications" | "DiscoverInputSchema");
-    let name = if none { None } else { member("ApplicationName") };
-    name.map_or(ANY.to_owned(), |name| place.arn("kinesisanalytics", &format!("application/{name}")))
+/// Operations that may name roles.
+const WITH_ROLES: [&str; 5] =
+    ["CreateApplication", "UpdateApplication", "AddApplicationInput", "AddApplicationOutput", "DiscoverInputSchema"];
+
+pub(super) fn needs(authorizer: &Authorizer, operation: &str, members: &Members) -> Vec<Need> {
+    let resource = resource(&authorizer.place, operation, members);
+    let mut needs = vec![Need::new(format!("kinesisanalytics:{operation}"), resource)];
+    if WITH_ROLES.contains(&operation) {
+        let mut roles = members.texts_within("RoleARN");
+        roles.extend(members.texts_within("RoleARNUpdate"));
+        needs.extend(roles.iter().map(|role| authorizer.pass_role(Service::KinesisAnalytics, role)));
+    }
+    needs
+}
+
+pub(super) fn resource(place: &Place, operation: &str, members: &Members) -> String {
+    if matches!(operation, "ListApplications" | "DiscoverInputSchema") {
+        return ANY.to_owned();
+    }
+    let name = members.text("ApplicationName");
+    name.map_or(UNKNOWN.to_owned(), |name| place.arn("kinesisanalytics", &format!("application/{name}")))
 }

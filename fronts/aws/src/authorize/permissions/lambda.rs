@@ -3,9 +3,9 @@
 use http::Method;
 
 use super::members::Members;
-use super::{ANY, Need};
-use crate::authorize::Authorizer;
-use crate::lambda::{SERVICE, function_name};
+use super::{ANY, Need, UNKNOWN};
+use crate::authorize::{Authorizer, Service};
+use crate::lambda::function_name;
 use crate::rest_protocol::RestRequest;
 
 pub(super) fn needs(authorizer: &Authorizer, request: &RestRequest) -> Vec<Need> {
@@ -14,7 +14,9 @@ pub(super) fn needs(authorizer: &Authorizer, request: &RestRequest) -> Vec<Need>
     let path: Vec<&str> = segments.iter().skip(1).map(String::as_str).collect();
     let members = Members::read(&request.body);
     let (operation, resource) = match path.as_slice() {
-        ["functions"] if request.method == Method::POST => ("CreateFunction", members.text("FunctionName")),
+        ["functions"] if request.method == Method::POST => {
+            ("CreateFunction", Some(members.text("FunctionName").unwrap_or_default()))
+        }
         ["functions"] => ("ListFunctions", None),
         ["functions", name, rest @ ..] => (of_function(&request.method, rest), Some((*name).to_owned())),
         ["event-source-mappings", rest @ ..] => return vec![of_mapping(authorizer, &request.method, rest)],
@@ -23,16 +25,16 @@ pub(super) fn needs(authorizer: &Authorizer, request: &RestRequest) -> Vec<Need>
         _ => ("Unknown", None),
     };
     let arn = |name: &str| authorizer.place.arn("lambda", &format!("function:{}", function_name(name)));
-    let resource = resource.map_or(ANY.to_owned(), |name| arn(&name));
+    let resource = match resource {
+        None => ANY.to_owned(),
+        Some(name) if name.is_empty() => UNKNOWN.to_owned(),
+        Some(name) => arn(&name),
+    };
     let mut needs = vec![Need::new(format!("lambda:{operation}"), resource)];
     if matches!(operation, "CreateFunction" | "UpdateFunctionConfiguration")
         && let Some(role) = members.text("Role").filter(|role| !role.is_empty())
     {
-        // The role that the function will have: its name is what counts, whatever stands before.
-        let name = role.rsplit('/').next().unwrap_or(&role);
-        let role = authorizer.role_named(Some(name)).unwrap_or_else(|_| authorizer.iam_arn(&format!("role/{name}")));
-        let circumstances = vec![("iam:PassedToService", SERVICE.to_owned())];
-        needs.push(Need { circumstances, ..Need::new("iam:PassRole", role) });
+        needs.push(authorizer.pass_role(Service::Lambda, &role));
     }
     needs
 }

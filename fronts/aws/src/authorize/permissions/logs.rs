@@ -1,6 +1,6 @@
 //! CloudWatch Logs: log groups, and log streams where an operation is about one.
 
-use super::Member;
+use super::{Member, UNKNOWN};
 use crate::place::Place;
 
 pub(super) fn resource(place: &Place, operation: &str, member: Member<'_>) -> String {
@@ -10,10 +10,10 @@ pub(super) fn resource(place: &Place, operation: &str, member: Member<'_>) -> St
         Some(name.trim_end_matches(":*").to_owned())
     };
     let group = match operation {
-        "DescribeLogGroups" => None,
+        "DescribeLogGroups" => Some(String::new()),
         _ => member("logGroupName").or_else(identified),
     };
-    let group = group.unwrap_or_default();
+    let Some(group) = group else { return UNKNOWN.to_owned() };
     let stream = match operation {
         "GetLogEvents" | "PutLogEvents" | "CreateLogStream" | "DeleteLogStream" => member("logStreamName"),
         _ => None,

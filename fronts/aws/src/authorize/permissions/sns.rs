@@ -1,6 +1,6 @@
 //! SNS: topics; a subscription is its topic's.
 
-use super::{ANY, Member, Need};
+use super::{ANY, Member, Need, UNKNOWN};
 use crate::place::Place;
 
 pub(super) fn need(place: &Place, operation: &str, member: Member<'_>) -> Need {
@@ -11,12 +11,12 @@ pub(super) fn need(place: &Place, operation: &str, member: Member<'_>) -> Need {
     };
     let resource = match operation {
         "CreateTopic" => member("Name").map(|name| place.arn("sns", &name)),
-        "ListTopics" | "ListSubscriptions" => None,
+        "ListTopics" | "ListSubscriptions" => return Need::new(format!("sns:{action}"), ANY),
         "TagResource" | "UntagResource" | "ListTagsForResource" => member("ResourceArn"),
         "Unsubscribe" | "GetSubscriptionAttributes" | "SetSubscriptionAttributes" => subscribed(),
         "Publish" => member("TopicArn").or_else(|| member("TargetArn")),
         _ => member("TopicArn"),
     };
-    let resource = resource.map_or_else(|| ANY.to_owned(), |arn| place.own_arn(&arn));
+    let resource = resource.map_or_else(|| UNKNOWN.to_owned(), |arn| place.own_arn(&arn));
     Need::new(format!("sns:{action}"), resource)
 }

@@ -36,7 +36,7 @@ pub(super) async fn call(lambda: &Lambda, request: &RestRequest) -> Result<Respo
     input.apply(&mut settings)?;
     let function = function_name(input.function_name.as_deref().unwrap_or_default());
     lambda.functions.get(&function).map_err(|error| lambda.error(&error))?;
-    permit::check(&lambda.authorizer, &function, &source)?;
+    permit::check(lambda, &function, &source, &settings)?;
     let new = NewMapping {
         function,
         start: start(&input, &source)?,

@@ -16,8 +16,8 @@ use serde_json::{Map, Value, json};
 use super::super::log_group;
 use super::{pattern, source};
 use crate::dynamodbstreams::record;
-use crate::kinesis::Seal;
 use crate::place::Place;
+use crate::seal::Seal;
 use crate::sqs::seal_receipt;
 
 /// Events of the Lambda service.

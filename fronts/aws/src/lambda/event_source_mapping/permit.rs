@@ -1,9 +1,10 @@
 //! What the role of a function must let a mapping do with its source.
 //! Source: the Lambda developer guide, "Required execution role permissions" of each kind of source.
 
-use millstream_catalog::EventSource;
+use millstream_catalog::{EventSource, MappingSettings};
 use millstream_mapping::SourcePermits;
 
+use super::super::Lambda;
 use super::super::error::typed;
 use super::source;
 use crate::authorize::Authorizer;
@@ -33,8 +34,23 @@ impl SourcePermits for RolePermits {
     }
 }
 
-/// A mapping can be made only when its function's role lets it read.
-pub(super) fn check(authorizer: &Authorizer, function: &str, source: &EventSource) -> Result<(), ServiceError> {
+/// A mapping can be made only when its function's role lets it read, and tell of what it gives up.
+pub(super) fn check(
+    lambda: &Lambda,
+    function: &str,
+    source: &EventSource,
+    settings: &MappingSettings,
+) -> Result<(), ServiceError> {
+    check_source(&lambda.authorizer, function, source)?;
+    let Some(target) = &settings.on_failure else { return Ok(()) };
+    let target = source::target_arn(&lambda.place, target);
+    let service = target.split(':').nth(2).unwrap_or_default().to_ascii_uppercase();
+    lambda.check_target(function, &target, |operation| {
+        format!("The provided execution role does not have permissions to call {operation} on {service}")
+    })
+}
+
+fn check_source(authorizer: &Authorizer, function: &str, source: &EventSource) -> Result<(), ServiceError> {
     let Some((action, _)) = first_missing(authorizer, function, source) else { return Ok(()) };
     let operation = action.split(':').next_back().unwrap_or(action);
     let message = match source {

@@ -17,10 +17,13 @@ pub(super) async fn call(lambda: &Lambda, request: &RestRequest, id: &str) -> Re
     let input: Input = input(request)?;
     input.check()?;
     let updated = lambda.mappings.update(id, |definition| {
+        let told_before = definition.settings.on_failure.clone();
         input.apply(&mut definition.settings)?;
         if let Some(function) = &input.function_name {
             definition.function = function_name(function);
-            permit::check(&lambda.authorizer, &definition.function, &definition.source)?;
+        }
+        if input.function_name.is_some() || definition.settings.on_failure != told_before {
+            permit::check(lambda, &definition.function, &definition.source, &definition.settings)?;
         }
         definition.state = match input.enabled {
             Some(true) => MappingState::Enabled,

@@ -22,14 +22,16 @@ pub(super) async fn put(
     name: &str,
 ) -> Result<Response<Bytes>, EventGridError> {
     let properties = input::<PutInput>(request)?.properties;
-    let schema = service.events.topic(topic)?.schema;
+    let known = service.events.topic(topic)?;
     let base = NewSubscription {
         topic: topic.to_owned(),
         name: name.to_owned(),
         // Replaced below: one has to be named.
         endpoint: EventEndpoint::Queue { name: String::new() },
         filter: Default::default(),
-        delivery_schema: schema,
+        delivery_schema: known.schema,
+        // As the service has it: what was published, unless another form is asked for.
+        raw: known.mapping.is_some(),
         retry: Default::default(),
         dead_letter: None,
         batching: Default::default(),
@@ -56,6 +58,7 @@ pub(super) async fn patch(
         endpoint: before.endpoint,
         filter: before.filter,
         delivery_schema: before.delivery_schema,
+        raw: before.raw,
         retry: before.retry,
         dead_letter: before.dead_letter,
         batching: before.batching,
@@ -136,7 +139,7 @@ fn document(service: &EventGrid, definition: &EventSubscriptionDefinition) -> Re
                 "advancedFilters": conditions,
             },
             "labels": definition.labels,
-            "eventDeliverySchema": schema_name(definition.delivery_schema),
+            "eventDeliverySchema": if definition.raw { "CustomInputSchema" } else { schema_name(definition.delivery_schema) },
             "retryPolicy": {
                 "maxDeliveryAttempts": definition.retry.attempts_max,
                 "eventTimeToLiveInMinutes": definition.retry.ttl_minutes,

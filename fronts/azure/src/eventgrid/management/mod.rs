@@ -6,6 +6,7 @@
 mod advanced_filter;
 mod delivery_attribute;
 mod event_subscription;
+mod input_mapping;
 mod subscription_input;
 mod topic;
 
@@ -45,13 +46,19 @@ pub(super) fn is_meant(path: &str) -> bool {
     resource_manager::is_of_provider(path, PROVIDER)
 }
 
+/// Lets a request in by its head, or says why not.
+pub(super) fn admit(service: &EventGrid, head: &AzureRequest) -> Result<(), EventGridError> {
+    resource_manager::authorize(head, &service.management)?;
+    resource_manager::require_api_version(head)?;
+    Ok(())
+}
+
 pub(super) async fn call(
     service: &EventGrid,
     request: &AzureRequest,
     segments: &[&str],
 ) -> Result<Response<Bytes>, EventGridError> {
-    resource_manager::authorize(request, &service.management)?;
-    resource_manager::require_api_version(request)?;
+    admit(service, request)?;
     match (target(segments), request.method.as_str()) {
         (Target::Topics, "GET") => Ok(topic::list(service)),
         (Target::Topic(place), "GET") => topic::get(service, place.topic),

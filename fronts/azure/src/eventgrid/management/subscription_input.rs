@@ -94,7 +94,7 @@ impl SubscriptionProperties {
             new.labels = labels;
         }
         if let Some(schema) = self.event_delivery_schema {
-            new.delivery_schema = delivery_schema(&schema)?;
+            (new.delivery_schema, new.raw) = delivery_schema(&schema)?;
         }
         if let Some(policy) = self.retry_policy {
             let attempts_max = policy.max_delivery_attempts.unwrap_or(new.retry.attempts_max);
@@ -170,13 +170,14 @@ impl FilterInput {
     }
 }
 
-fn delivery_schema(name: &str) -> Result<EventSchema, EventGridError> {
+/// The form of deliveries, and whether events are delivered as they were published.
+fn delivery_schema(name: &str) -> Result<(EventSchema, bool), EventGridError> {
     match name {
-        "EventGridSchema" => Ok(EventSchema::EventGrid),
-        "CloudEventSchemaV1_0" => Ok(EventSchema::CloudEvents),
-        "CustomInputSchema" => Err(EventGridError::not_supported("CustomInputSchema")),
+        "EventGridSchema" => Ok((EventSchema::EventGrid, false)),
+        "CloudEventSchemaV1_0" => Ok((EventSchema::CloudEvents, false)),
+        "CustomInputSchema" => Ok((EventSchema::EventGrid, true)),
         other => Err(EventGridError::invalid(format!(
-            "Expected eventDeliverySchema EventGridSchema or CloudEventSchemaV1_0, found {other}."
+            "Expected eventDeliverySchema EventGridSchema, CloudEventSchemaV1_0 or CustomInputSchema, found {other}."
         ))),
     }
 }

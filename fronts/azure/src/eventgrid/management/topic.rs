@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use millstream_catalog::{EventSchema, TopicDefinition};
+use millstream_catalog::{EventMapping, EventSchema, TopicDefinition};
 use millstream_event::{EventError, NewTopic};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{TopicPlace, empty, input};
+use super::{TopicPlace, empty, input, input_mapping};
 use crate::eventgrid::EventGrid;
 use crate::eventgrid::error::{EventGridError, json_answer};
 use crate::eventgrid::place;
@@ -45,15 +45,21 @@ pub(super) async fn put(
     let input: Input = input(request)?;
     let schema = schema(&input)?;
     let definition = match service.events.topic(place.topic) {
-        Ok(topic) if schema.is_some_and(|schema| schema != topic.schema) => {
+        Ok(topic)
+            if schema
+                .as_ref()
+                .is_some_and(|(schema, mapping)| (*schema, mapping) != (topic.schema, &topic.mapping)) =>
+        {
             return Err(EventGridError::invalid("The input schema of a topic cannot be changed."));
         }
         Ok(topic) => service.events.set_topic_tags(&topic.name, input.tags).await?,
         Err(EventError::TopicNotFound { .. }) => {
+            let (schema, mapping) = schema.unwrap_or((EventSchema::EventGrid, None));
             let new = NewTopic {
                 name: place.topic.to_owned(),
                 address: place::topic_id_in(place.subscription, place.group, place.topic),
-                schema: schema.unwrap_or(EventSchema::EventGrid),
+                schema,
+                mapping,
                 location: input.location,
                 tags: input.tags,
             };
@@ -64,11 +70,13 @@ pub(super) async fn put(
     Ok(json_answer(StatusCode::CREATED, &document(service, &definition)))
 }
 
+/// The form of a topic's events, and of what is published when that is another.
+type Schema = (EventSchema, Option<EventMapping>);
+
 /// The schema that was asked for; what this node does not do is refused.
-fn schema(input: &Input) -> Result<Option<EventSchema>, EventGridError> {
+fn schema(input: &Input) -> Result<Option<Schema>, EventGridError> {
     let properties = &input.properties;
     let refused = [
-        (properties.input_schema_mapping.as_ref().is_some_and(|mapping| !mapping.is_null()), "inputSchemaMapping"),
         (properties.inbound_ip_rules.as_ref().is_some_and(|rules| !rules.is_empty()), "inboundIpRules"),
         (properties.disable_local_auth == Some(true), "disableLocalAuth"),
         (
@@ -80,13 +88,19 @@ fn schema(input: &Input) -> Result<Option<EventSchema>, EventGridError> {
     if let Some((_, feature)) = refused.iter().find(|(asked, _)| *asked) {
         return Err(EventGridError::not_supported(feature));
     }
-    match properties.input_schema.as_deref() {
-        None => Ok(None),
-        Some("EventGridSchema") => Ok(Some(EventSchema::EventGrid)),
-        Some("CloudEventSchemaV1_0") => Ok(Some(EventSchema::CloudEvents)),
-        Some("CustomEventSchema") => Err(EventGridError::not_supported("CustomEventSchema")),
-        Some(other) => Err(EventGridError::invalid(format!(
-            "Expected inputSchema EventGridSchema or CloudEventSchemaV1_0, found {other}."
+    let mapping = properties.input_schema_mapping.as_ref().filter(|mapping| !mapping.is_null());
+    match (properties.input_schema.as_deref(), mapping) {
+        (None, None) => Ok(None),
+        (Some("EventGridSchema"), None) => Ok(Some((EventSchema::EventGrid, None))),
+        (Some("CloudEventSchemaV1_0"), None) => Ok(Some((EventSchema::CloudEvents, None))),
+        (Some("CustomEventSchema"), Some(mapping)) => {
+            Ok(Some((EventSchema::EventGrid, Some(input_mapping::decode(mapping)?))))
+        }
+        (Some("CustomEventSchema"), None) | (_, Some(_)) => Err(EventGridError::invalid(
+            "An inputSchemaMapping goes with the inputSchema CustomEventSchema, which needs one.",
+        )),
+        (Some(other), None) => Err(EventGridError::invalid(format!(
+            "Expected inputSchema EventGridSchema, CloudEventSchemaV1_0 or CustomEventSchema, found {other}."
         ))),
     }
 }
@@ -157,7 +171,11 @@ fn document(service: &EventGrid, topic: &TopicDefinition) -> Value {
         "properties": {
             "provisioningState": "Succeeded",
             "endpoint": place::topic_endpoint(&service.endpoint, &topic.name),
-            "inputSchema": schema_name(topic.schema),
+            "inputSchema": match topic.mapping {
+                Some(_) => "CustomEventSchema",
+                None => schema_name(topic.schema),
+            },
+            "inputSchemaMapping": topic.mapping.as_ref().map(input_mapping::encode),
             "publicNetworkAccess": "Enabled",
             "disableLocalAuth": false,
         },

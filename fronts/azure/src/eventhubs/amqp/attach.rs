@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::answers::Answers;
 use super::connection::{Client, Link};
-use super::ingress::Ingress;
+use super::ingress::{Ingress, NUMBERING};
 use super::receiver::Receiver;
 use super::request::Node;
 use crate::eventhubs::address::{self, Address};
@@ -58,7 +58,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         }
         let path = path.iter().map(|segment| (*segment).to_owned()).collect();
         match attach.role {
-            Role::Sender => self.attach_ingress(id, &address, &text, path),
+            Role::Sender => self.attach_ingress(id, attach, (&address, &text), path).await,
             Role::Receiver => self.attach_receiver(id, attach, &address, &text, path).await,
         }
     }
@@ -87,21 +87,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             snd_settle_mode: 0,
             message_bytes_max: REQUEST_BYTES_MAX,
             credit: REQUEST_CREDIT,
+            capabilities: Vec::new(),
             properties: Value::Null,
         };
         self.wire.connection().accept(id, accepted);
         Ok(())
     }
 
-    fn attach_ingress(
+    async fn attach_ingress(
         &mut self,
         id: LinkId,
-        address: &Address,
-        text: &str,
+        attach: &Attach,
+        address: (&Address, &str),
         path: Vec<String>,
     ) -> Result<(), AmqpError> {
-        let ingress = Ingress::open(&self.hubs, &self.namespace, address, text)?;
-        let accepted = Accepted { credit: ingress.credit(), ..self.accepted(0) };
+        let ingress = Ingress::open(&self.hubs, &self.namespace, address, attach).await?;
+        let told = ingress.told();
+        let capabilities = if told.is_empty() { Vec::new() } else { vec![NUMBERING.into()] };
+        let accepted = Accepted { credit: ingress.credit(), capabilities, ..self.accepted(0, told) };
         self.links.insert(id, Link::Ingress(ingress, path));
         self.wire.connection().accept(id, accepted);
         Ok(())
@@ -121,18 +124,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             return Err(AmqpError::new(condition::RESOURCE_LIMIT_EXCEEDED, text));
         }
         let receiver = Receiver::open(&self.hubs, &self.namespace, (address, text), attach, &self.wake).await?;
-        let accepted = self.accepted(1);
+        let accepted = self.accepted(1, Vec::new());
         self.links.insert(id, Link::Receiver(Box::new(receiver), path));
         self.wire.connection().accept(id, accepted);
         Ok(())
     }
 
-    fn accepted(&self, snd_settle_mode: u8) -> Accepted {
-        let properties = Value::Map(vec![
+    /// `told`: what the peer is told besides what all are.
+    fn accepted(&self, snd_settle_mode: u8, mut told: Vec<(Value, Value)>) -> Accepted {
+        told.extend([
             (Value::symbol("com.microsoft:timeout"), Value::Long(TIMEOUT_MS)),
             (Value::symbol("com.microsoft:tracking-id"), Value::string(format!("{}_G0", self.id))),
         ]);
-        Accepted { snd_settle_mode, message_bytes_max: MESSAGE_BYTES_MAX as u64, credit: 0, properties }
+        let properties = Value::Map(told);
+        let message_bytes_max = MESSAGE_BYTES_MAX as u64;
+        Accepted { snd_settle_mode, message_bytes_max, credit: 0, capabilities: Vec::new(), properties }
     }
 
     /// A policy's name and key instead of a token, as clients of other makers prove themselves.

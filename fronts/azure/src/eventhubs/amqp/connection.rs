@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use millstream_amqp::{AmqpError, Delivery, Event, LinkId, Options, Wire, condition};
-use millstream_namespace::{DEFAULT_NAMESPACE, Right};
+use millstream_namespace::{DEFAULT_NAMESPACE, Right, Verdict};
 use millstream_stream::StreamError;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, watch};
@@ -86,9 +86,13 @@ struct Waiting {
     link: LinkId,
     id: u32,
     settled: bool,
+    /// The place of numbered events among the verdicts of the commit.
+    verdict: Option<usize>,
 }
 
-type Commit = Pin<Box<dyn Future<Output = (Vec<Waiting>, Result<(), StreamError>)> + Send>>;
+type Outcome = Result<Vec<Verdict>, StreamError>;
+
+type Commit = Pin<Box<dyn Future<Output = (Vec<Waiting>, Outcome)> + Send>>;
 
 /// A client, from this side.
 pub struct Client<S> {
@@ -172,7 +176,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
                 }
             }
             Some(Link::Ingress(ingress, _)) => match ingress.take(&self.hubs, &delivery, &mut self.staged) {
-                Ok(()) => self.waiting.push(Waiting { link, id, settled }),
+                Ok(verdict) => self.waiting.push(Waiting { link, id, settled, verdict }),
                 Err(error) => self.wire.connection().settle(link, id, settled, Some(error)),
             },
             Some(Link::Answers(_) | Link::Receiver(..)) | None => {}
@@ -222,11 +226,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         }));
     }
 
-    fn committed(&mut self, waiting: Vec<Waiting>, outcome: Result<(), StreamError>) {
+    fn committed(&mut self, waiting: Vec<Waiting>, outcome: Outcome) {
         self.commit = None;
-        let refused = outcome.err().map(|error| error::not_taken(&error));
-        for Waiting { link, id, settled } in waiting {
-            self.wire.connection().settle(link, id, settled, refused.clone());
+        let outcome = outcome.map_err(|error| error::not_taken(&error));
+        for Waiting { link, id, settled, verdict } in waiting {
+            let refused = match &outcome {
+                Err(refused) => Some(refused.clone()),
+                Ok(verdicts) => verdict.and_then(|at| verdicts.get(at)).copied().and_then(error::not_next),
+            };
+            self.wire.connection().settle(link, id, settled, refused);
         }
     }
 
@@ -278,7 +286,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 }
 
 /// The end of the commit under way; never when there is none.
-async fn committed(commit: &mut Option<Commit>) -> (Vec<Waiting>, Result<(), StreamError>) {
+async fn committed(commit: &mut Option<Commit>) -> (Vec<Waiting>, Outcome) {
     match commit {
         Some(commit) => commit.await,
         None => std::future::pending().await,

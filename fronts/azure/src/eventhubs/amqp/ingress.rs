@@ -1,6 +1,10 @@
 //! Links that send: which hub, which partition, and what a delivery holds.
 
-use millstream_amqp::{AmqpError, Delivery};
+use std::sync::Arc;
+
+use millstream_amqp::codec::performative::Attach;
+use millstream_amqp::{AmqpError, Delivery, Value};
+use millstream_namespace::{Announced, Meter, Producer, Sequenced};
 
 use crate::eventhubs::address::Address;
 use crate::eventhubs::ingest::Ingest;
@@ -11,28 +15,72 @@ const PARTITION_CREDIT: u32 = 1_000;
 /// As above, on a link to a hub.
 const HUB_CREDIT: u32 = 300;
 
+/// The wish of producers that number what they send.
+pub const NUMBERING: &str = "com.microsoft:idempotent-producer";
+const PRODUCER: &str = "com.microsoft:producer-id";
+const EPOCH: &str = "com.microsoft:producer-epoch";
+const SEQUENCE: &str = "com.microsoft:producer-sequence-number";
+
 /// A link that sends.
-#[derive(Debug)]
 pub struct Ingress {
+    namespace: String,
     stream: String,
     partitions: u32,
     partition: Option<u32>,
     /// The key of all its events, when it is a publisher's.
     publisher: Option<String>,
+    /// Who numbers the link's events.
+    producer: Option<Producer>,
+    meter: Arc<Meter>,
 }
 
 impl Ingress {
     /// The link for an address of a hub that is there.
     ///
     /// # Errors
-    /// No such hub or partition.
-    pub fn open(hubs: &EventHubs, namespace: &str, address: &Address, text: &str) -> Result<Self, AmqpError> {
+    /// No such hub or partition; numbered events without a partition, or under an epoch that is over.
+    pub async fn open(
+        hubs: &EventHubs,
+        namespace: &str,
+        (address, text): (&Address, &str),
+        attach: &Attach,
+    ) -> Result<Self, AmqpError> {
         let hub = hubs.namespaces.hub(namespace, &address.hub).map_err(|_| error::not_found(text))?;
         let stream = hubs.namespaces.stream(&hub).map_err(|_| error::not_found(text))?;
         let partitions = u32::try_from(stream.shards.len()).unwrap_or(u32::MAX);
         let partition =
             address.partition.as_deref().map(|partition| partition_of(partition, partitions)).transpose()?;
-        Ok(Self { stream: hub.stream.clone(), partitions, partition, publisher: address.publisher.clone() })
+        let meter = hubs.namespaces.meter(namespace).map_err(|_| error::not_found(text))?;
+        let numbers = attach.desired_capabilities.iter().any(|wish| *wish == NUMBERING);
+        let producer = match (numbers, partition) {
+            (false, _) => None,
+            (true, Some(partition)) => Some(announce(hubs, &hub.stream, partition, &attach.properties).await?),
+            (true, None) => {
+                let text = "A producer that numbers its events has to send to a partition of the hub.";
+                return Err(AmqpError::new(error::ARGUMENT_ERROR, text));
+            }
+        };
+        Ok(Self {
+            namespace: namespace.to_owned(),
+            stream: hub.stream.clone(),
+            partitions,
+            partition,
+            publisher: address.publisher.clone(),
+            producer,
+            meter,
+        })
+    }
+
+    /// What a producer that numbers its events is told of itself.
+    pub fn told(&self) -> Vec<(Value, Value)> {
+        let told = self.producer.iter().flat_map(|producer| {
+            [
+                (PRODUCER, Value::Long(producer.id)),
+                (EPOCH, Value::Short(producer.epoch)),
+                (SEQUENCE, Value::Int(producer.sequence)),
+            ]
+        });
+        told.map(|(name, value)| (Value::symbol(name), value)).collect()
     }
 
     /// Deliveries that may wait.
@@ -40,12 +88,16 @@ impl Ingress {
         if self.partition.is_some() { PARTITION_CREDIT } else { HUB_CREDIT }
     }
 
-    /// Adds a delivery's events to those that wait for a commit.
+    /// Adds a delivery's events to those that wait for a commit; gives the place of numbered ones among its verdicts.
     ///
     /// # Errors
-    /// What is no message.
-    pub fn take(&self, hubs: &EventHubs, delivery: &Delivery, ingest: &mut Ingest) -> Result<(), AmqpError> {
+    /// What is no message; more than the namespace takes at once.
+    pub fn take(&self, hubs: &EventHubs, delivery: &Delivery, ingest: &mut Ingest) -> Result<Option<usize>, AmqpError> {
         let mut batch = record::decode(delivery.format, delivery.message.clone())?;
+        let (records, bytes) = (batch.entries.len() as u64, delivery.message.len() as u64);
+        if !hubs.admits(&self.meter, (&self.namespace, &self.stream), records, bytes) {
+            return Err(error::throttled(&self.namespace));
+        }
         if let Some(publisher) = &self.publisher {
             for entry in &mut batch.entries {
                 entry.partition_key = publisher.clone().into();
@@ -54,9 +106,36 @@ impl Ingress {
         }
         let partition =
             self.partition.unwrap_or_else(|| hubs.partition(batch.partition_key.as_deref(), self.partitions));
-        ingest.add(&self.stream, partition, batch.entries);
-        Ok(())
+        let Some(producer) = &self.producer else {
+            ingest.add(&self.stream, partition, batch.entries);
+            return Ok(None);
+        };
+        let (Some(first), false) = (batch.sequence, batch.entries.is_empty()) else {
+            let text = format!("Expected events with the annotation {SEQUENCE} on this link.");
+            return Err(AmqpError::new(error::ARGUMENT_ERROR, text));
+        };
+        let sequenced = Sequenced {
+            stream: self.stream.clone(),
+            partition,
+            producer: producer.id,
+            epoch: producer.epoch,
+            first,
+            entries: batch.entries,
+        };
+        Ok(Some(ingest.add_sequenced(sequenced)))
     }
+}
+
+/// Announces a producer as it describes itself.
+async fn announce(hubs: &EventHubs, stream: &str, partition: u32, properties: &Value) -> Result<Producer, AmqpError> {
+    let number = |name: &str| properties.get(name).and_then(Value::integer);
+    let announced = Announced {
+        id: number(PRODUCER),
+        epoch: number(EPOCH).and_then(|epoch| i16::try_from(epoch).ok()),
+        sequence: number(SEQUENCE).and_then(|sequence| i32::try_from(sequence).ok()),
+    };
+    let producer = hubs.namespaces.producers().announce(stream, partition, announced).await;
+    producer.map_err(|error| error::not_announced(&error))
 }
 
 /// A partition's number.

@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use millstream_amqp::codec::performative::{Attach, Source};
 use millstream_amqp::{AmqpError, Connection, LinkId, Value, condition};
 use millstream_insight::Counter;
-use millstream_namespace::{Lease, Refused};
+use millstream_namespace::{Lease, Meter, Refused};
 use millstream_types::{LogId, Record};
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
@@ -39,12 +40,20 @@ pub struct Receiver {
     name: String,
     runtime_metrics: bool,
     sent: Counter,
+    sent_bytes: Counter,
+    meter: Arc<Meter>,
+    wake: Arc<Notify>,
     follow: AbortHandle,
+    /// Wakes the link when its namespace may give more.
+    pause: Option<AbortHandle>,
 }
 
 impl Drop for Receiver {
     fn drop(&mut self) {
         self.follow.abort();
+        if let Some(pause) = &self.pause {
+            pause.abort();
+        }
     }
 }
 
@@ -83,6 +92,8 @@ impl Receiver {
             .take((&hub.stream, group, partition), level, Arc::clone(wake))
             .map_err(|refused| refusal(refused, level))?;
         let end = hubs.streams.watch(shard.log());
+        let meter = hubs.namespaces.meter(namespace).map_err(|_| error::not_found(text))?;
+        let counter = |name| hubs.insight.metrics.counter(name, &format!("stream/{}", hub.stream));
         Ok(Self {
             log: shard.log(),
             next,
@@ -93,7 +104,11 @@ impl Receiver {
             level,
             name: name.to_owned(),
             runtime_metrics: attach.desired_capabilities.iter().any(|wish| *wish == RUNTIME_METRICS),
-            sent: hubs.insight.metrics.counter("records_out", &format!("stream/{}", hub.stream)),
+            sent: counter("records_out"),
+            sent_bytes: counter("bytes_out"),
+            meter,
+            wake: Arc::clone(wake),
+            pause: None,
         })
     }
 
@@ -114,6 +129,11 @@ impl Receiver {
     pub async fn pump(&mut self, hubs: &EventHubs, connection: &mut Connection, id: LinkId) -> Result<(), AmqpError> {
         let mut head = BytesMut::new();
         while connection.credit(id) > 0 && connection.output().len() < OUTPUT_BYTES_MAX {
+            let closed_ms = self.meter.out_opens_in();
+            if closed_ms > 0 {
+                self.pause(Duration::from_millis(closed_ms));
+                break;
+            }
             let Some(event) = self.pending.pop_front() else {
                 if self.next >= *self.end.borrow_and_update() {
                     break;
@@ -125,13 +145,29 @@ impl Receiver {
             let metrics = self.runtime_metrics.then(|| self.metrics(hubs));
             let [body, footer] = record::encode(&event, metrics.as_ref(), &mut head);
             connection.send(id, &[&head, &body, &footer]);
+            let bytes = (head.len() + body.len() + footer.len()) as u64;
+            self.meter.take_out(1, bytes);
             self.sent.add(1);
+            self.sent_bytes.add(bytes);
         }
         let ready = !self.pending.is_empty() || self.next < *self.end.borrow();
         if connection.is_draining(id) && !ready {
             connection.drained(id);
         }
         Ok(())
+    }
+
+    /// Lets the connection look again after a while.
+    fn pause(&mut self, time: Duration) {
+        if self.pause.as_ref().is_some_and(|pause| !pause.is_finished()) {
+            return;
+        }
+        let wake = Arc::clone(&self.wake);
+        let task = tokio::spawn(async move {
+            tokio::time::sleep(time).await;
+            wake.notify_one();
+        });
+        self.pause = Some(task.abort_handle());
     }
 
     async fn read(&mut self, hubs: &EventHubs) -> Result<(), AmqpError> {

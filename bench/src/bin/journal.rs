@@ -1,7 +1,7 @@
 //! Appends through the engine's whole way, beside what the disk itself can do and beside a bare group commit (one buffer, one
 //! thread that writes and syncs it, nothing that reads), in one run.
 //!
-//! `cargo run --release -p millstream-storage --example log_bench -- --dir D [--seconds 2]`
+//! `journal --dir D [--seconds 2]`
 
 use std::error::Error;
 use std::fs::OpenOptions;
@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use hdrhistogram::Histogram;
+use millstream_bench::figures::{Usage, histogram, micros, print};
 use millstream_storage::{Storage, StorageError, StorageOptions, Transaction};
 use millstream_types::{EncodedRecords, LogId, SystemClock};
 
@@ -21,53 +23,50 @@ const SEQUENTIAL_BYTES: usize = 512 << 20;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let argument = |name: &str| std::env::args().skip_while(|argument| argument != name).nth(1);
-    let folder = PathBuf::from(argument("--dir").ok_or("usage: log_bench --dir D [--seconds 2]")?);
+    let folder = PathBuf::from(argument("--dir").ok_or("usage: journal --dir D [--seconds 2]")?);
     let seconds = argument("--seconds").map_or(Ok(2), |text| text.parse())?;
     std::fs::create_dir_all(&folder)?;
     measure_disk(&folder)?;
-    println!(
-        "appenders x records  records/s    MB/s   p50 us   p99 us  p999 us  refused   bare records/s   of the bare"
-    );
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     for (appenders, records) in CASES {
         let data = folder.join(format!("data-{appenders}-{records}"));
-        let started = Instant::now();
         let (storage, _) = Storage::open(StorageOptions::new(&data), Arc::new(SystemClock))?;
-        let opened = started.elapsed();
-        let (mut calls, elapsed, refused) =
-            runtime.block_on(append(&storage, appenders, records, Duration::from_secs(seconds)))?;
+        let before = Usage::of(std::process::id());
+        let done = runtime.block_on(append(&storage, appenders, records, Duration::from_secs(seconds)))?;
+        let after = Usage::of(std::process::id());
         storage.close()?;
         drop(storage);
         std::fs::remove_dir_all(&data)?;
-        let rate = (calls.len() * records) as f64 / elapsed.as_secs_f64();
-        let megabytes = rate * RECORD_BYTES as f64 / 1e6;
+        let count = done.latencies.len() * records as u64;
+        let name = format!("journal, {appenders} x {records}");
+        print(&name, count, count * RECORD_BYTES as u64, done.took, &done.latencies, Some((before, after)));
         let bare = Bare::measure(&folder.join("bare"), appenders, records, Duration::from_secs(seconds))?;
-        let [p50, p99, p999] = percentiles(&mut calls);
-        println!(
-            "{appenders:>9} x {records:<7} {rate:>10.0} {megabytes:>7.0} {p50:>8} {p99:>8} {p999:>8} {refused:>8} {bare:>16.0} {:>10.0} %   (open {opened:?})",
-            100.0 * rate / bare
-        );
+        let share = 100.0 * count as f64 / done.took.as_secs_f64() / bare;
+        println!("    a bare group commit: {bare:.0} /s; this is {share:.0} % of it; refused {}", done.refused);
     }
     Ok(())
 }
 
-async fn append(
-    storage: &Storage,
-    appenders: u64,
-    records: usize,
-    time: Duration,
-) -> Result<(Vec<u64>, Duration, u64), Box<dyn Error>> {
+/// What came of one case.
+struct Done {
+    latencies: Histogram<u64>,
+    took: Duration,
+    /// Calls that were told to wait.
+    refused: u64,
+}
+
+async fn append(storage: &Storage, appenders: u64, records: usize, time: Duration) -> Result<Done, Box<dyn Error>> {
     let started = Instant::now();
     let tasks: Vec<_> = (0..appenders)
         .map(|log| tokio::spawn(append_to(storage.clone(), LogId(log), records, started, time)))
         .collect();
-    let (mut calls, mut refused) = (Vec::new(), 0);
+    let (mut latencies, mut refused) = (histogram(), 0);
     for task in tasks {
-        let (latencies, own_refused) = task.await??;
-        calls.extend(latencies);
+        let (own, own_refused) = task.await??;
+        latencies.add(own)?;
         refused += own_refused;
     }
-    Ok((calls, started.elapsed(), refused))
+    Ok(Done { latencies, took: started.elapsed(), refused })
 }
 
 async fn append_to(
@@ -76,10 +75,10 @@ async fn append_to(
     records: usize,
     started: Instant,
     time: Duration,
-) -> Result<(Vec<u64>, u64), StorageError> {
+) -> Result<(Histogram<u64>, u64), StorageError> {
     let mut template = EncodedRecords::default();
     (0..records).for_each(|number| template.push(&number.to_be_bytes(), b"", &[b'x'; RECORD_BYTES - 8]));
-    let (mut latencies, mut refused) = (Vec::new(), 0);
+    let (mut latencies, mut refused) = (histogram(), 0);
     while started.elapsed() < time {
         let call = Instant::now();
         let mut transaction = Transaction::new();
@@ -87,7 +86,7 @@ async fn append_to(
         match storage.submit(transaction) {
             Ok(ticket) => {
                 ticket.durable().await?;
-                latencies.push(call.elapsed().as_micros() as u64);
+                latencies.saturating_record(micros(call.elapsed()));
             }
             Err(StorageError::Overloaded { .. }) => {
                 refused += 1;
@@ -193,15 +192,15 @@ fn measure_disk(folder: &Path) -> Result<(), Box<dyn Error>> {
     let path = folder.join("raw");
     let file = OpenOptions::new().create(true).truncate(true).write(true).open(&path)?;
     let block = vec![7; 4096];
-    let mut latencies = Vec::with_capacity(DISK_WRITES);
+    let (mut latencies, started) = (histogram(), Instant::now());
     for number in 0..DISK_WRITES {
         let call = Instant::now();
         file.write_all_at(&block, (number * block.len()) as u64)?;
         file.sync_data()?;
-        latencies.push(call.elapsed().as_micros() as u64);
+        latencies.saturating_record(micros(call.elapsed()));
     }
-    let [p50, p99, p999] = percentiles(&mut latencies);
-    println!("disk: 4 KiB + fdatasync, growing file: p50 {p50} us, p99 {p99} us, p999 {p999} us");
+    let count = DISK_WRITES as u64;
+    print("disk: 4 KiB + fdatasync, growing file", count, count * 4096, started.elapsed(), &latencies, None);
     let block = vec![7; 1 << 20];
     let started = Instant::now();
     for position in (0..SEQUENTIAL_BYTES).step_by(block.len()) {
@@ -211,10 +210,4 @@ fn measure_disk(folder: &Path) -> Result<(), Box<dyn Error>> {
     let rate = SEQUENTIAL_BYTES as f64 / started.elapsed().as_secs_f64() / 1e6;
     println!("disk: sequential write, one fdatasync at the end: {rate:.0} MB/s");
     Ok(std::fs::remove_file(&path)?)
-}
-
-fn percentiles(values: &mut [u64]) -> [u64; 3] {
-    values.sort_unstable();
-    let at = |share: f64| values.get(((values.len() as f64) * share) as usize).copied().unwrap_or(0);
-    [at(0.5), at(0.99), at(0.999)]
 }

@@ -1,7 +1,7 @@
 //! What invocations cost over their handlers, with functions confined as on a node: cold starts and warm invocations, one
 //! after the other, of each runtime that this machine has.
 //!
-//! `cargo run --release -p millstream-function --example invoke_bench [-- INVOCATIONS [COLD_STARTS]]`
+//! `invocations [INVOCATIONS [COLD_STARTS]]`
 //!
 //! A handler says how long it ran, in milliseconds; that is taken off. The program is also the launcher of processes and the
 //! executable `bootstrap` of a function.

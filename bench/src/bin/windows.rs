@@ -1,11 +1,12 @@
 //! Events a second through the one-minute sum per symbol, from stored JSON records to result rows, on one thread.
 //!
-//! `cargo run --release -p millstream-query --example window_bench [-- EVENTS]`
-//! Records are as the stock-trades producer makes them, in batches of 500 as the wire brings them, held in memory as the log
+//! `windows [EVENTS]`
+//! The latencies are of one batch: from stored bytes to the rows that it made, if any. Records are as the stock-trades producer makes them, in batches of 500 as the wire brings them, held in memory as the log
 //! holds them. Runs with 10, 10,000 and 1,000,000 keys, with records of one shape and with fields in changing order.
 
 use std::time::Instant;
 
+use millstream_bench::figures::{Usage, histogram, micros, print};
 use millstream_catalog::{ColumnDefinition, ColumnType, EventOrder, QueryDialect, RecordFormat};
 use millstream_query::{Executor, InputSchema, plan};
 use millstream_types::{EncodedRecords, RecordBatch};
@@ -37,21 +38,19 @@ fn run(events: u64, keys: u64, one_shape: bool) -> Result<(), Box<dyn std::error
     let inputs = [InputSchema { name: "IN".into(), columns: Some(columns), hub: false }];
     let program = plan(QueryDialect::Kinesis, SQL, &inputs).map_err(|errors| errors[0].clone())?;
     let mut executor = Executor::new(program, EventOrder::default(), &[RecordFormat::Json], &[1]);
-    let (start, mut rows) = (Instant::now(), 0);
+    let before = Usage::of(std::process::id());
+    let (start, mut rows, mut latencies) = (Instant::now(), 0, histogram());
     for batch in &batches {
+        let begun = Instant::now();
         let mut produced = executor.push(0, 0, batch, 0)?;
         produced.extend(executor.advance(None)?);
         rows += produced.rows.iter().map(|(_, batch)| batch.num_rows()).sum::<usize>();
+        latencies.saturating_record(micros(begun.elapsed()));
     }
     rows += executor.advance(Some(i64::MAX))?.rows.iter().map(|(_, batch)| batch.num_rows()).sum::<usize>();
-    let seconds = start.elapsed().as_secs_f64();
-    println!(
-        "{keys:>9} keys, {}: {:>6.2} M events/s, {:>5.0} MB/s, {rows} rows, peak {} MiB",
-        if one_shape { "one shape      " } else { "changing shapes" },
-        events as f64 / seconds / 1e6,
-        bytes as f64 / seconds / 1e6,
-        peak_mib(),
-    );
+    let (took, after) = (start.elapsed(), Usage::of(std::process::id()));
+    let shape = if one_shape { "one shape" } else { "changing shapes" };
+    print(&format!("{keys} keys, {shape}: {rows} rows"), events, bytes as u64, took, &latencies, Some((before, after)));
     Ok(())
 }
 
@@ -79,10 +78,4 @@ fn batches(events: u64, keys: u64, one_shape: bool) -> Vec<RecordBatch> {
         made.push(RecordBatch { base_offset: first, count, append_time, bytes });
     }
     made
-}
-
-fn peak_mib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap_or_default();
-    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) / 1024
 }

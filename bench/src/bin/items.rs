@@ -1,21 +1,26 @@
-//! Durable puts and gets of items: throughput and latency. `cargo run --release -p millstream-table --example item_bench`
-//! with a folder as its argument (default: a temporary one) measures the disk under that folder.
+//! Durable puts and gets of items, in the process: throughput, latency, CPU and memory.
+//!
+//! `items [FOLDER]` measures the disk under that folder; without it that of temporary files.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use hdrhistogram::Histogram;
+use millstream_bench::figures::{Usage, histogram, micros, print};
 use millstream_catalog::{Catalog, KeyAttribute, KeyType};
 use millstream_storage::{Storage, StorageOptions};
 use millstream_table::{AttributeValue, Item, NewTable, Put, TableError, Tables};
 use millstream_types::SystemClock;
 
+/// Bytes of an item beside its key.
+const FILLING: usize = 200;
 const ITEMS: u64 = 20_000;
 const CLIENTS: [u64; 3] = [1, 16, 128];
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> anyhow::Result<()> {
     let temporary = tempfile::tempdir()?;
     let folder = std::env::args().nth(1).map_or_else(|| temporary.path().to_owned(), PathBuf::from);
     let clock = Arc::new(SystemClock);
@@ -47,44 +52,36 @@ fn key(number: u64) -> Item {
     Item::from([("id".into(), AttributeValue::Number(number.into()))])
 }
 
-async fn measure(operation: &'static str, tables: &Tables, clients: u64, items: u64) -> Result<(), TableError> {
+async fn measure(operation: &'static str, tables: &Tables, clients: u64, items: u64) -> anyhow::Result<()> {
+    let before = Usage::of(std::process::id());
     let (next, start) = (Arc::new(AtomicU64::new(0)), Instant::now());
     let tasks: Vec<_> =
         (0..clients).map(|_| tokio::spawn(work(operation, tables.clone(), Arc::clone(&next), items))).collect();
-    let mut times = Vec::new();
+    let mut latencies = histogram();
     for task in tasks {
-        match task.await {
-            Ok(done) => times.extend(done?),
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        }
+        latencies.add(task.await??)?;
     }
-    let rate = times.len() as f64 / start.elapsed().as_secs_f64();
-    times.sort_unstable();
-    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
-    println!(
-        "{operation} clients={clients:<4} {rate:>9.0}/s  p50 {:>9.1?}  p99 {:>9.1?}  p999 {:>9.1?}",
-        at(0.5),
-        at(0.99),
-        at(0.999)
-    );
+    let after = Usage::of(std::process::id());
+    let (name, count) = (format!("{operation}, {clients} clients"), latencies.len());
+    print(&name, count, count * FILLING as u64, start.elapsed(), &latencies, Some((before, after)));
     Ok(())
 }
 
-async fn work(operation: &str, tables: Tables, next: Arc<AtomicU64>, items: u64) -> Result<Vec<Duration>, TableError> {
-    let mut times = Vec::new();
+async fn work(operation: &str, tables: Tables, next: Arc<AtomicU64>, items: u64) -> Result<Histogram<u64>, TableError> {
+    let mut latencies = histogram();
     loop {
         let number = next.fetch_add(1, Ordering::Relaxed);
         if number >= items {
-            return Ok(times);
+            return Ok(latencies);
         }
         let start = Instant::now();
         if operation == "put" {
             let mut item = key(number);
-            item.insert("filling".into(), AttributeValue::String("x".repeat(200)));
+            item.insert("filling".into(), AttributeValue::String("x".repeat(FILLING)));
             tables.put("bench", Put { item, condition: None, return_old: false }).await?;
         } else {
             tables.get("bench", &key(number)).await?;
         }
-        times.push(start.elapsed());
+        latencies.saturating_record(micros(start.elapsed()));
     }
 }

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use millstream_catalog::{
-    Catalog, DesiredState, DocumentOutput, EventOrder, ObjectOutput, OutputTarget, QueryDefinition, QueryDialect,
-    QueryInput, QueryOutput, QueryResource, StartAt, StreamOwner,
+    Catalog, DesiredState, EventOrder, OutputTarget, QueryDefinition, QueryDialect, QueryInput, QueryOutput,
+    QueryResource, StartAt, StreamOwner,
 };
 use millstream_insight::Insight;
 use millstream_storage::{Storage, Transaction};
@@ -15,19 +15,17 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::binding::Binding;
+use super::check::{check_containers, check_draft, check_outputs, check_sql};
 use super::checkpoint::Checkpoints;
 use super::delivery::document::DocumentTarget;
 use super::delivery::function::FunctionTarget;
 use super::delivery::object::ObjectTarget;
-use super::delivery::object_path::ObjectPath;
 use super::delivery::{Delivery, Outlet, Outside, Target};
 use super::error::QueryError;
 use super::preview::{self, Preview, PreviewStart};
 use super::rows;
 use super::status::{QueryState, QueryStatus, ResultRow, Running, SeenError, lock};
 use super::task::Task;
-use crate::dialect::{InputSchema, check};
-use crate::error::PlanErrorCode;
 use crate::executor::Counts;
 
 /// How long the rows of a query's own stream stay.
@@ -162,7 +160,7 @@ impl Queries {
             DesiredState::Stopped => check_draft(&new)?,
             DesiredState::Running => {
                 check_sql(new.dialect, &new.sql, &new.inputs)?;
-                self.check_containers(&new.outputs)?;
+                check_containers(&self.shared.catalog, &new.outputs)?;
             }
         }
         check_outputs(&new.outputs)?;
@@ -198,7 +196,7 @@ impl Queries {
         }
         definition.desired = DesiredState::Running;
         check_sql(definition.dialect, &definition.sql, &definition.inputs)?;
-        self.check_containers(&definition.outputs)?;
+        check_containers(&self.shared.catalog, &definition.outputs)?;
         definition.start_at = start_at.unwrap_or(definition.start_at);
         definition.started = Some(self.shared.clock.now());
         if start_at.is_some_and(|start| start != StartAt::LastStopped) {
@@ -425,26 +423,6 @@ impl Queries {
         })
     }
 
-    /// Holds the partition keys that outputs name to those of their containers; a container may come later.
-    fn check_containers(&self, outputs: &[QueryOutput]) -> Result<(), QueryError> {
-        for output in outputs {
-            let OutputTarget::Documents(DocumentOutput { database, container, partition_key, .. }) = &output.target
-            else {
-                continue;
-            };
-            let path = format!("{database}/{container}");
-            let Some(found) = self.shared.catalog.document_containers.get(&path) else { continue };
-            let key = partition_key.trim_start_matches('/');
-            let held = found.partition_key_paths.iter().any(|path| path.trim_start_matches('/') == key);
-            if !key.is_empty() && !held {
-                let paths = found.partition_key_paths.join(", ");
-                let reason = format!("expected the partition key of container `{path}`, {paths}, found `{key}`");
-                return Err(QueryError::Output { output: output.name.clone(), reason });
-            }
-        }
-        Ok(())
-    }
-
     async fn own_stream(&self, query: &str, output: &str) -> Result<LogId, QueryError> {
         let name = output_stream(query, output);
         let stream = match self.shared.streams.get(&name) {
@@ -466,41 +444,4 @@ impl Queries {
             }
         }
     }
-}
-
-fn check_outputs(outputs: &[QueryOutput]) -> Result<(), QueryError> {
-    for output in outputs {
-        if let OutputTarget::Objects(ObjectOutput { path, date_format, time_format, .. }) = &output.target {
-            let wrong = |reason| QueryError::Output { output: output.name.clone(), reason };
-            ObjectPath::parse(path, date_format, time_format).map_err(wrong)?;
-        }
-    }
-    Ok(())
-}
-
-/// Checks a text that need not run yet: it may be empty, and a job's inputs may come after it, one by one.
-fn check_draft(new: &NewQuery) -> Result<(), QueryError> {
-    if new.sql.trim().is_empty() {
-        return Ok(());
-    }
-    match check_sql(new.dialect, &new.sql, &new.inputs) {
-        Err(QueryError::Plan(mut mistakes)) if new.dialect == QueryDialect::StreamAnalytics => {
-            mistakes.retain(|mistake| mistake.code != PlanErrorCode::UnknownStream);
-            if mistakes.is_empty() { Ok(()) } else { Err(QueryError::Plan(mistakes)) }
-        }
-        checked => checked,
-    }
-}
-
-fn check_sql(dialect: QueryDialect, sql: &str, inputs: &[QueryInput]) -> Result<(), QueryError> {
-    let schemas: Vec<InputSchema> = inputs
-        .iter()
-        .map(|input| InputSchema {
-            name: input.name.clone(),
-            columns: (!input.columns.is_empty()).then(|| input.columns.clone()),
-            hub: dialect == QueryDialect::StreamAnalytics,
-        })
-        .collect();
-    let mistakes = check(dialect, sql, &schemas);
-    if mistakes.is_empty() { Ok(()) } else { Err(QueryError::Plan(mistakes)) }
 }

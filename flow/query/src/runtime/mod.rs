@@ -6,6 +6,7 @@
 //! [`mod@trial`] (a query over samples).
 
 mod binding;
+mod check;
 mod checkpoint;
 mod delivery;
 mod encoded;

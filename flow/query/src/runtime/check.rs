@@ -1,0 +1,67 @@
+//! What is checked of a query before it is defined or started.
+
+use millstream_catalog::{Catalog, DocumentOutput, ObjectOutput, OutputTarget, QueryDialect, QueryInput, QueryOutput};
+
+use super::delivery::object_path::ObjectPath;
+use super::engine::NewQuery;
+use super::error::QueryError;
+use crate::dialect::{InputSchema, check};
+use crate::error::PlanErrorCode;
+
+/// Holds the partition keys that outputs name to those of their containers; a container may come later.
+pub(super) fn check_containers(catalog: &Catalog, outputs: &[QueryOutput]) -> Result<(), QueryError> {
+    for output in outputs {
+        let OutputTarget::Documents(DocumentOutput { database, container, partition_key, .. }) = &output.target else {
+            continue;
+        };
+        let path = format!("{database}/{container}");
+        let Some(found) = catalog.document_containers.get(&path) else { continue };
+        let key = partition_key.trim_start_matches('/');
+        let held = found.partition_key_paths.iter().any(|path| path.trim_start_matches('/') == key);
+        if !key.is_empty() && !held {
+            let paths = found.partition_key_paths.join(", ");
+            let reason = format!("expected the partition key of container `{path}`, {paths}, found `{key}`");
+            return Err(QueryError::Output { output: output.name.clone(), reason });
+        }
+    }
+    Ok(())
+}
+
+/// Checks what outputs say without looking at what they write to.
+pub(super) fn check_outputs(outputs: &[QueryOutput]) -> Result<(), QueryError> {
+    for output in outputs {
+        if let OutputTarget::Objects(ObjectOutput { path, date_format, time_format, .. }) = &output.target {
+            let wrong = |reason| QueryError::Output { output: output.name.clone(), reason };
+            ObjectPath::parse(path, date_format, time_format).map_err(wrong)?;
+        }
+    }
+    Ok(())
+}
+
+/// Checks a text that need not run yet: it may be empty, and a job's inputs may come after it, one by one.
+pub(super) fn check_draft(new: &NewQuery) -> Result<(), QueryError> {
+    if new.sql.trim().is_empty() {
+        return Ok(());
+    }
+    match check_sql(new.dialect, &new.sql, &new.inputs) {
+        Err(QueryError::Plan(mut mistakes)) if new.dialect == QueryDialect::StreamAnalytics => {
+            mistakes.retain(|mistake| mistake.code != PlanErrorCode::UnknownStream);
+            if mistakes.is_empty() { Ok(()) } else { Err(QueryError::Plan(mistakes)) }
+        }
+        checked => checked,
+    }
+}
+
+/// Checks a text that is to run.
+pub(super) fn check_sql(dialect: QueryDialect, sql: &str, inputs: &[QueryInput]) -> Result<(), QueryError> {
+    let schemas: Vec<InputSchema> = inputs
+        .iter()
+        .map(|input| InputSchema {
+            name: input.name.clone(),
+            columns: (!input.columns.is_empty()).then(|| input.columns.clone()),
+            hub: dialect == QueryDialect::StreamAnalytics,
+        })
+        .collect();
+    let mistakes = check(dialect, sql, &schemas);
+    if mistakes.is_empty() { Ok(()) } else { Err(QueryError::Plan(mistakes)) }
+}

@@ -1,6 +1,6 @@
 //! Rows to functions: each batch is tried until the function has said of every record that it has it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -56,6 +56,19 @@ pub(in crate::runtime) struct FunctionTarget {
     pub(in crate::runtime) handing: OutputHanding,
 }
 
+/// Runs of neighbours of which the function has all, or none: from, to (not in it), and which.
+fn runs(offsets: &[u64], has: impl Fn(u64) -> bool) -> Vec<(u64, u64, bool)> {
+    let mut runs: Vec<(u64, u64, bool)> = Vec::new();
+    for &offset in offsets {
+        let taken = has(offset);
+        match runs.last_mut() {
+            Some((_, to, same)) if *to == offset && *same == taken => *to += 1,
+            _ => runs.push((offset, offset + 1, taken)),
+        }
+    }
+    runs
+}
+
 impl FunctionTarget {
     /// Rows that the function gets at once, and their bytes.
     pub(super) fn batch_max(&self) -> (usize, usize) {
@@ -74,19 +87,24 @@ impl FunctionTarget {
                 data: record.data.clone(),
             })
             .collect();
-        let (from, to) = (records[0].offset, records[records.len() - 1].offset + 1);
+        let mut offsets: Vec<u64> = records.iter().map(|record| record.offset).collect();
         let mut wait = RETRY_WAITS.0;
         while !left.is_empty() {
             let sent = left.len();
             let (invocation, outcome) = self.send(&outlet.query, &mut left).await;
-            outlet.insight.trail.mark(Step::Delivered {
-                log: outlet.log.0,
-                from,
-                to,
-                function: self.function.clone(),
-                invocation,
-                outcome: outcome.clone(),
-            });
+            let ids: HashSet<&str> = left.iter().map(|record| record.id.as_str()).collect();
+            let has = |offset: u64| !ids.contains(SequenceNumber { log: outlet.log, offset }.to_string().as_str());
+            for (from, to, taken) in runs(&offsets, has) {
+                outlet.insight.trail.mark(Step::Delivered {
+                    log: outlet.log.0,
+                    from,
+                    to,
+                    function: self.function.clone(),
+                    invocation: invocation.clone(),
+                    outcome: if taken { "ok".to_owned() } else { outcome.clone() },
+                });
+            }
+            offsets.retain(|&offset| !has(offset));
             let subject = format!("query/{}", outlet.query);
             outlet.insight.metrics.counter("delivered", &subject).add((sent - left.len()) as u64);
             if left.is_empty() {
@@ -131,5 +149,17 @@ impl FunctionTarget {
         left.retain(|record| said.get(record.id.as_str()) != Some(&true));
         let how = if left.is_empty() { "ok".to_owned() } else { format!("{} records were not taken", left.len()) };
         (outcome.id, how)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_function_has_is_told_apart_from_what_it_has_not() {
+        assert_eq!(runs(&[5, 6, 7, 9], |offset| offset != 7), [(5, 7, true), (7, 8, false), (9, 10, true)]);
+        assert_eq!(runs(&[5, 6, 7], |_| false), [(5, 8, false)]);
+        assert_eq!(runs(&[], |_| true), []);
     }
 }

@@ -23,7 +23,7 @@ use crate::json_protocol::{JsonRequest, ServiceError};
 use crate::query_protocol::{self, Parameters, QueryRequest};
 use crate::rest_protocol::{self, RestRequest};
 use crate::services::Services;
-use crate::sigv4::{Claim, SignatureError};
+use crate::sigv4::{Claim, SignatureError, SigningKeys};
 
 /// The largest body: a function's package of 50 MiB in base64, with room for its other members.
 const BODY_BYTES_MAX: usize = 70 << 20;
@@ -36,13 +36,14 @@ pub struct AwsFront {
     authorizer: Authorizer,
     clock: Arc<dyn Clock>,
     services: Services,
+    signing_keys: SigningKeys,
 }
 
 impl AwsFront {
     /// The front over its services.
     #[must_use]
     pub fn new(authorizer: Authorizer, clock: Arc<dyn Clock>, services: Services) -> Self {
-        Self { authorizer, clock, services }
+        Self { authorizer, clock, services, signing_keys: SigningKeys::default() }
     }
 
     /// Answers a request. Never fails: whatever is wrong is the answer. The future is boxed so that the services are
@@ -194,7 +195,7 @@ impl AwsFront {
         };
         let authority = head.uri.authority().map(http::uri::Authority::as_str).unwrap_or_default();
         let place = (&head.method, head.uri.path(), query);
-        claim.check(Some(&grant.secret), place, &head.headers, authority, body, now)?;
+        claim.check((&self.signing_keys, &grant.secret), place, &head.headers, authority, body, now)?;
         Ok((claim.scope.service, grant))
     }
 }

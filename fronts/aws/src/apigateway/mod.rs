@@ -29,7 +29,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::authorize::{Authorizer, Service, ServiceRoles};
-use crate::json_protocol::ServiceError;
+use crate::json_protocol::{self, ServiceError};
 use crate::place::Place;
 use crate::rest_protocol::{self, RestRequest, document};
 
@@ -196,7 +196,7 @@ fn error(error: &GatewayError) -> ServiceError {
 }
 
 fn input<T: DeserializeOwned>(request: &RestRequest) -> Result<T, ServiceError> {
-    let body: &[u8] = if request.body.is_empty() { b"{}" } else { &request.body };
+    let body = json_protocol::object(&request.body)?;
     serde_json::from_slice(body).map_err(|error| ServiceError::new("SerializationException", error.to_string()))
 }
 

@@ -200,6 +200,12 @@ def test_integrations_run_functions_with_their_role(node, iam, user, role):
     assert "not supported" in refused("BadRequestException", put, who=gateway, role="arn:aws:iam::*:user/*")
     anna = user("anna", allow("apigateway:*"))("apigateway")
     assert f"iam:PassRole on resource: {runner}" in refused("AccessDeniedException", put, who=anna, role=runner)
+    # Members by their places would tell nobody which role they give.
+    path = f"{node.endpoint}/restapis/{api}/resources/{root}/methods/GET/integration"
+    request = AWSRequest("PUT", path, data=json.dumps(["AWS", "POST", uri, None, None, None, None, runner, None, None]))
+    SigV4Auth(Credentials("test", "test"), "apigateway", "us-east-1").add_auth(request)
+    answer = requests.put(path, data=request.data, headers=dict(request.prepare().headers), timeout=30)
+    assert (answer.status_code, answer.headers["x-amzn-errortype"]) == (400, "SerializationException")
     put(gateway, runner)
     assert gateway.get_integration(**place)["credentials"] == runner
     gateway.put_method_response(**place, statusCode="200")

@@ -11,10 +11,11 @@ import time
 
 import pytest
 
-from test_iam import ACCOUNT, package
+from conftest import needs, package
+from test_iam import ACCOUNT, HANDLER
 
 AWS = os.environ.get("MILLSTREAM_TEST_AWS") or shutil.which("aws", path=str(pathlib.Path(sys.executable).parent))
-pytestmark = pytest.mark.skipif(AWS is None, reason="the package awscli is not installed beside this Python")
+pytestmark = needs(AWS, "the package awscli is not installed beside this Python; ./test installs it")
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def test_a_table(aws):
 
 
 def test_a_function_and_its_log(aws, tmp_path):
-    (tmp_path / "app.zip").write_bytes(package())
+    (tmp_path / "app.zip").write_bytes(package({"app.py": HANDLER}))
     aws("lambda", "create-function", "--function-name", "typed", "--runtime", "python3.11", "--handler", "app.handler",
         "--role", f"arn:aws:iam::{ACCOUNT}:role/any", "--zip-file", "fileb://app.zip", "--timeout", "30")
     aws("lambda", "wait", "function-active-v2", "--function-name", "typed")

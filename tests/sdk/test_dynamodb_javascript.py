@@ -8,6 +8,7 @@ import subprocess
 import uuid
 
 import pytest
+from conftest import needs
 
 ROOT = pathlib.Path(__file__).resolve().parent
 NODE_MODULES = [
@@ -97,18 +98,25 @@ def table(dynamodb):
     dynamodb.delete_table(TableName=name)
 
 
+def modules(package):
+    """The folder that has a package; without one its test does not run."""
+    return next((path for path in NODE_MODULES if (path / package).exists()), None)
+
+
+def needs_package(package):
+    return needs(shutil.which("node") and modules(package), f"node or {package} is not installed; ./test installs {package}")
+
+
 def run(script, package, tmp_path, *arguments):
-    modules = next((path for path in NODE_MODULES if (path / package).exists()), None)
-    if not shutil.which("node") or modules is None:
-        pytest.skip(f"node or {package} is not installed")
     file = tmp_path / "script.cjs"
     file.write_text(script)
     done = subprocess.run(["node", str(file), *arguments], capture_output=True, text=True, timeout=120,
-                          env={**os.environ, "NODE_PATH": str(modules), "AWS_SDK_JS_SUPPRESS_MAINTENANCE_MODE_MESSAGE": "1"})
+                          env={**os.environ, "NODE_PATH": str(modules(package)), "AWS_SDK_JS_SUPPRESS_MAINTENANCE_MODE_MESSAGE": "1"})
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
+@needs_package("aws-sdk")
 def test_the_second_generations_batches_with_backoff(endpoint, dynamodb, table, tmp_path):
     report = run(SAVE_V2, "aws-sdk", tmp_path, endpoint, table)
     assert report["undone"] > 0, "ten writes a second are fewer than 25"
@@ -118,6 +126,7 @@ def test_the_second_generations_batches_with_backoff(endpoint, dynamodb, table, 
     assert dynamodb.scan(TableName=table, Select="COUNT")["Count"] == 25
 
 
+@needs_package("@aws-sdk/lib-dynamodb")
 def test_the_third_generations_document_client(endpoint, table, tmp_path):
     report = run(USE_V3, "@aws-sdk/lib-dynamodb", tmp_path, endpoint, table)
     assert report == {

@@ -3,7 +3,6 @@ event processor with its checkpoints in this node's own blobs."""
 
 import asyncio
 import json
-import pathlib
 import subprocess
 import threading
 import time

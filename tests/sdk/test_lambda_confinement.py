@@ -230,7 +230,7 @@ def handler(event, context):
 
 def running(mark):
     """Whether a process with this in its command line is still there a moment later."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 90
     while time.monotonic() < deadline:
         found = False
         for entry in filter(str.isdigit, os.listdir("/proc")):

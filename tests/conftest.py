@@ -24,6 +24,8 @@ from botocore.config import Config
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BINARY = os.environ.get("MILLSTREAM_BIN", str(ROOT / "target" / "debug" / "millstream"))
+# Where `./test` puts the packages of `tests/sdk/javascript`.
+NODE_MODULES = ROOT / "tests" / "sdk" / ".deps" / "node" / "node_modules"
 READY_SECONDS = 60
 STOP_SECONDS = 30
 
@@ -58,6 +60,12 @@ def until(look, seconds=90, every=0.1):
 def needs(there, reason):
     """Marks tests of what `./test` installs: without it they are left out, but not in CI, where they fail."""
     return pytest.mark.skipif(not there and os.environ.get("CI") != "true", reason=reason)
+
+
+def needs_javascript(module):
+    """Marks tests that run scripts with one of these packages."""
+    there = shutil.which("node") and (NODE_MODULES / module).exists()
+    return needs(there, f"node or {module} is not installed; ./test installs {module}")
 
 
 def package(files):
@@ -118,7 +126,7 @@ class Node:
         environment = dict(os.environ)
         # Functions import boto3 from where these tests have it; the cloud's own Python runtimes bring it along.
         environment["MILLSTREAM_PYTHON_PATH"] = sysconfig.get_paths()["purelib"]
-        environment["MILLSTREAM_NODE_PATH"] = str(ROOT / "tests" / "sdk" / ".deps" / "node" / "node_modules")
+        environment["MILLSTREAM_NODE_PATH"] = str(NODE_MODULES)
         environment.update(dotnet())
         command = [BINARY, "serve", "--data", str(self.data), *self.listen_flags(), *self.flags]
         with open(self.log, "ab") as log:

@@ -5,7 +5,6 @@ import base64
 import hashlib
 import hmac
 import json
-import pathlib
 import socket
 import subprocess
 import threading
@@ -22,10 +21,9 @@ from azure.eventhub.aio import EventHubConsumerClient as AioConsumerClient
 from azure.eventhub.aio import EventHubProducerClient as AioProducerClient
 from azure.eventhub.amqp import AmqpAnnotatedMessage
 from azure.eventhub.exceptions import AuthenticationError, ConnectError, EventHubError
-from conftest import Node
+from conftest import NODE_MODULES, Node, needs_javascript
 from peers import hubs_connection_string
 
-NODE_MODULES = pathlib.Path(__file__).resolve().parent / ".deps" / "node" / "node_modules"
 RESOURCES = "/subscriptions/s/resourceGroups/g/providers/Microsoft.EventHub/namespaces"
 SECONDS = 90
 
@@ -439,6 +437,7 @@ const [connection, hub] = process.argv.slice(2);
 """
 
 
+@needs_javascript("@azure/event-hubs")
 def test_the_javascript_client(node, tmp_path):
     make_hub(node, "javascript", 32)
     script = tmp_path / "events.cjs"

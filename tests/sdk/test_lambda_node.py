@@ -5,10 +5,9 @@ import re
 import uuid
 
 import pytest
-from conftest import ROOT, needs, package
+from conftest import needs_javascript, package
 
 ROLE = "arn:aws:iam::000000000000:role/any"
-OLD_SDK = ROOT / "tests" / "sdk" / ".deps" / "node" / "node_modules" / "aws-sdk"
 
 
 @pytest.fixture
@@ -115,7 +114,7 @@ def test_console_calls_are_events_with_time_invocation_and_level(lambda_client, 
     lambda_client.delete_function(FunctionName=name)
 
 
-@needs(OLD_SDK.exists(), "aws-sdk is not installed in tests/sdk/.deps/node; ./test installs it")
+@needs_javascript("aws-sdk")
 def test_the_sdks_second_version_finds_the_node(run, dynamodb):
     table = f"t-{uuid.uuid4().hex[:8]}"
     dynamodb.create_table(TableName=table, BillingMode="PAY_PER_REQUEST",

@@ -8,13 +8,12 @@ import subprocess
 import sys
 
 import pytest
-from conftest import BINARY, ROOT, Node, dotnet, needs, until
+from conftest import BINARY, NODE_MODULES, ROOT, Node, dotnet, needs, needs_javascript, until
 
 EXAMPLE = ROOT / "examples" / "tweets"
-MODULES = ROOT / "tests" / "sdk" / ".deps" / "node" / "node_modules"
 DEADLINE_SECONDS = 120
 WITHOUT_WAITS = "invoke_retry_seconds = [0, 0]\n"
-needs_sdk = needs((MODULES / "aws-sdk").exists(), "no AWS SDK for JavaScript in tests/sdk/.deps/node; ./test installs it")
+needs_sdk = needs_javascript("aws-sdk")
 needs_dotnet = needs(dotnet(), "no .NET runtime and C# compiler in tests/sdk/.deps/dotnet; ./test installs them")
 LANGUAGES = ["native", pytest.param("nodejs", marks=needs_sdk), pytest.param("csharp", marks=[needs_sdk, needs_dotnet])]
 
@@ -27,7 +26,7 @@ class Demo(Node):
         self.command = [BINARY, "demo", "--tweets", "--data", str(self.data), *self.listen_flags(), *self.flags]
 
     def start(self):
-        environment = {**os.environ, "MILLSTREAM_NODE_PATH": str(MODULES), **dotnet()}
+        environment = {**os.environ, "MILLSTREAM_NODE_PATH": str(NODE_MODULES), **dotnet()}
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(self.command, stdout=log, stderr=log, env=environment)
         return self

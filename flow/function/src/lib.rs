@@ -13,6 +13,7 @@ pub mod engine;
 mod error;
 mod invocation;
 mod log_capture;
+mod output;
 mod package;
 mod peer;
 mod pool;

@@ -4,7 +4,7 @@
 //! once, however many requests changed it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use millstream_insight::{Counter, Insight};
@@ -49,6 +49,8 @@ struct Shared {
     clock: Arc<dyn Clock>,
     log: LogId,
     waiting: Mutex<Vec<Waiting>>,
+    /// Requests that were let through and do not wait for a commit yet.
+    under_way: AtomicUsize,
     wake: Notify,
     closed: AtomicBool,
     records: Counter,
@@ -78,6 +80,7 @@ impl Ledger {
             clock,
             log,
             waiting: Mutex::default(),
+            under_way: AtomicUsize::new(0),
             wake: Notify::new(),
             closed: AtomicBool::new(false),
             records: insight.metrics.counter("records_in", &subject),
@@ -92,14 +95,19 @@ impl Ledger {
         self.shared.waiting().len() < WAITING_MAX
     }
 
-    /// Commits a request; durable when this resolves.
+    /// Notes that a request is let through, which is committed later.
+    pub(crate) fn expect(&self) {
+        self.shared.under_way.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Commits a request that was expected; durable when this resolves.
     pub(crate) async fn commit(&self, line: AccessLine, charged: Option<Charged>) -> Result<(), StorageError> {
         let (told, known) = oneshot::channel();
         self.push(Waiting { request: Some((line, charged)), told: Some(told) });
         known.await.map_err(|_| StorageError::Closed)?
     }
 
-    /// Commits a request for whose end nobody waits.
+    /// Commits a request that was expected and for whose end nobody waits.
     pub(crate) fn commit_later(&self, line: AccessLine, charged: Option<Charged>) {
         self.push(Waiting { request: Some((line, charged)), told: None });
     }
@@ -123,6 +131,9 @@ impl Ledger {
 
     /// After the end what is pushed is dropped, which its waiter learns.
     fn push(&self, waiting: Waiting) {
+        if waiting.request.is_some() {
+            self.shared.under_way.fetch_sub(1, Ordering::Relaxed);
+        }
         let mut queue = self.shared.waiting();
         if !self.shared.closed.load(Ordering::Acquire) {
             queue.push(waiting);
@@ -150,6 +161,10 @@ async fn run(shared: Arc<Shared>) {
     while !shared.closed.load(Ordering::Acquire) {
         shared.wake.notified().await;
         loop {
+            // Requests that are about to be answered join: the fewer commits, the more of the processor is left for them.
+            if shared.under_way.load(Ordering::Relaxed) > 0 {
+                tokio::task::yield_now().await;
+            }
             let batch = shared.take();
             if batch.is_empty() {
                 break;

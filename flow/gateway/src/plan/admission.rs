@@ -42,7 +42,7 @@ impl Plans {
     pub(crate) async fn admit(
         &self,
         request: &ApiRequest,
-        served: &Served,
+        served: &Served<'_>,
     ) -> Result<Option<(Caller, Metered)>, Refusal> {
         let opened = if served.matched.method.api_key_required {
             let value = request.headers.get(KEY_HEADER).and_then(|value| value.to_str().ok());
@@ -78,6 +78,7 @@ impl Plans {
             request_bytes: request.body.len() as u64,
             response_bytes: 0,
         };
+        self.shared.ledger.expect();
         let caller = Caller { key: key.id.clone(), value: value.to_owned(), plan: plan.id.clone() };
         Ok(Some((caller, Metered { plans: self.clone(), kept: Some((line, charged)) })))
     }
@@ -94,7 +95,7 @@ impl Plans {
     fn throttles(
         &self,
         request: &ApiRequest,
-        served: &Served,
+        served: &Served<'_>,
         opened: Option<(&ApiKeyDefinition, &UsagePlanDefinition)>,
     ) -> Vec<(String, Throttle)> {
         let (api, stage, method) = (&request.api, &request.stage, &served.throttled_as);

@@ -2,8 +2,8 @@
 
 use millstream_types::Millis;
 
-/// The bytes of a counter on the disk: begin, calls, bytes, granted, end. Those of older versions end sooner.
-const STATE_BYTES: usize = 40;
+/// The bytes of a counter on the disk: begin, calls, bytes, granted, end, place. Those of older versions end sooner.
+const STATE_BYTES: usize = 48;
 
 /// How long a counter without a period stays when nobody calls, milliseconds: longer than a year.
 pub(super) const UNUSED_MAX: Millis = 400 * 24 * 3_600_000;
@@ -46,14 +46,53 @@ pub(crate) struct Counter {
     pub(super) granted: i64,
     /// When the period is over, or nobody has called for very long: from then on it is a new one's like.
     pub(super) end: Millis,
-    /// Calls that are counted in memory and not settled: the counter must not be read again from the disk.
+    /// Calls of this period that are counted in memory and not settled.
     pub(super) reserved: u32,
+    /// The offset of the first line of the access log whose call is not settled here.
+    pub(super) place: u64,
+    /// Whether calls were settled that the disk does not have.
+    pub(super) ahead: bool,
 }
 
 impl Counter {
     /// Calls that are left of an allowance in the period that the counter is in.
     pub(crate) fn left(&self, calls: u64) -> u64 {
         calls.saturating_add_signed(self.granted).saturating_sub(self.calls)
+    }
+
+    /// Whether it must not be read again from the disk.
+    pub(super) fn is_needed(&self) -> bool {
+        self.ahead || self.reserved > 0
+    }
+
+    /// Settles a call that was reserved in the period that began `from`; the lines before `place` are settled then.
+    pub(super) fn settle(&mut self, from: Millis, place: u64) {
+        if from == self.begin {
+            self.reserved = self.reserved.saturating_sub(1);
+        }
+        (self.place, self.ahead) = (place, true);
+    }
+
+    /// Gives back a call that was reserved in the period that began `from`.
+    pub(super) fn give_back(&mut self, from: Millis) {
+        if from == self.begin {
+            self.reserved = self.reserved.saturating_sub(1);
+            self.calls = self.calls.saturating_sub(1);
+        }
+    }
+
+    /// Counts the call of a line at `offset` that was reserved in the period that began `from`, unless it is counted.
+    pub(super) fn count_again(&mut self, from: Millis, offset: u64) {
+        if offset < self.place {
+            return;
+        }
+        if from > self.begin {
+            *self = Self { begin: from, end: from.saturating_add(UNUSED_MAX), ..Self::default() };
+        }
+        if from == self.begin {
+            self.calls += 1;
+        }
+        (self.place, self.ahead) = (offset + 1, true);
     }
 
     /// Counts a call, or says why not.
@@ -80,7 +119,7 @@ impl Counter {
             _ => None,
         };
         if let Some(begin) = begin {
-            *self = Self { begin, reserved: self.reserved, ..Self::default() };
+            *self = Self { begin, place: self.place, ahead: self.ahead, ..Self::default() };
         }
         let end = match period {
             Period::Forever => Millis::MAX,
@@ -91,13 +130,16 @@ impl Counter {
         end
     }
 
+    /// What is settled of it.
     pub(super) fn encoded(&self) -> [u8; STATE_BYTES] {
         let mut bytes = [0; STATE_BYTES];
+        let settled = self.calls.saturating_sub(self.reserved.into());
         bytes[..8].copy_from_slice(&self.begin.to_be_bytes());
-        bytes[8..16].copy_from_slice(&self.calls.to_be_bytes());
+        bytes[8..16].copy_from_slice(&settled.to_be_bytes());
         bytes[16..24].copy_from_slice(&self.bytes.to_be_bytes());
         bytes[24..32].copy_from_slice(&self.granted.to_be_bytes());
-        bytes[32..].copy_from_slice(&self.end.to_be_bytes());
+        bytes[32..40].copy_from_slice(&self.end.to_be_bytes());
+        bytes[40..].copy_from_slice(&self.place.to_be_bytes());
         bytes
     }
 
@@ -108,6 +150,7 @@ impl Counter {
         let granted = rest.first_chunk::<8>().map_or(0, |granted| i64::from_be_bytes(*granted));
         // Without an end it stays until it counts again.
         let end = rest.get(8..).and_then(|rest| rest.first_chunk::<8>());
+        let place = rest.get(16..).and_then(|rest| rest.first_chunk::<8>());
         Some(Self {
             begin: Millis::from_be_bytes(*begin),
             calls: u64::from_be_bytes(*calls),
@@ -115,6 +158,8 @@ impl Counter {
             granted,
             end: end.map_or(Millis::MAX, |end| Millis::from_be_bytes(*end)),
             reserved: 0,
+            place: place.map_or(0, |place| u64::from_be_bytes(*place)),
+            ahead: false,
         })
     }
 }

@@ -2,14 +2,15 @@
 //!
 //! [`Quotas::take`] counts durably before a call is let through: after a crash none is forgotten. Bytes are known only when
 //! the answer is there; they are ordered to the disk then and durable with the next call at the latest.
-//! [`Quotas::reserve`] counts in memory; whoever settles a call commits the count together with what else is to be kept of
-//! it, many calls at once. What was reserved and not settled when a node crashed was not answered either.
+//! [`Quotas::reserve`] counts in memory. Such a call is settled when its line in the access log is durable, and the counter
+//! is written some time later: it knows how far in the log it has counted, so a node that crashed counts the rest again.
+//! What was reserved and has no line was not answered either.
 //! Read next: [`counter`] (one key's count), [`removal`] (counters that go).
 
 mod counter;
 mod removal;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use millstream_storage::{Keyspace, Storage, StorageError, Ticket, Transaction};
@@ -55,37 +56,75 @@ impl Quotas {
         }
     }
 
-    /// Counts a call in memory, or says why not. It must be settled, whatever becomes of it.
+    /// Counts a call in memory, or says why not; gives the begin of the period that it is counted in. It must be settled,
+    /// whatever becomes of it.
     pub(crate) async fn reserve(
         &self,
         key: &str,
         allowance: Allowance,
         now: Millis,
-    ) -> Result<Result<(), Exceeded>, StorageError> {
+    ) -> Result<Result<Millis, Exceeded>, StorageError> {
         let reserve = |counter: &mut Counter| {
             counter.take(allowance, now)?;
             counter.reserved += 1;
-            Ok(())
+            Ok(counter.begin)
         };
         self.with(key, reserve).await
     }
 
-    /// Orders a transaction to the disk together with the counters of the calls that are settled with it: so many of
-    /// each key. `note` sees each counter. Two of them reach the disk in their order.
-    pub(crate) fn settle(
+    /// Settles a call that was reserved in the period that began `from` and whose line, before `place` in the access log, is
+    /// durable.
+    pub(crate) fn settle(&self, key: &str, from: Millis, place: u64) {
+        if let Some(counter) = self.counters().get_mut(key) {
+            counter.settle(from, place);
+        }
+    }
+
+    /// Gives back a call that was reserved in the period that began `from` and is not answered.
+    pub(crate) fn give_back(&self, key: &str, from: Millis) {
+        if let Some(counter) = self.counters().get_mut(key) {
+            counter.give_back(from);
+        }
+    }
+
+    /// Counts the call of a line at `offset` of the access log that a node which crashed may not have counted. Reads the
+    /// disk.
+    pub(crate) fn count_again(&self, key: &str, from: Millis, offset: u64) -> Result<(), StorageError> {
+        let mut counters = self.counters();
+        let mut counter = match counters.get(key) {
+            Some(known) => *known,
+            None => stored(&self.storage, &self.keyspace, key.as_bytes())?,
+        };
+        counter.count_again(from, offset);
+        counters.insert(key.to_owned(), counter);
+        Ok(())
+    }
+
+    /// Orders a transaction to the disk together with counters of which calls were settled. `note` sees each. Two of them
+    /// reach the disk in their order.
+    pub(crate) fn write<'k>(
         &self,
         mut transaction: Transaction,
-        settled: &BTreeMap<String, u32>,
+        settled: impl Iterator<Item = &'k String>,
         note: impl Fn(&mut Transaction, &str, &Counter),
     ) -> Result<Ticket, StorageError> {
-        let mut counters = self.counters();
-        for (key, calls) in settled {
-            let Some(counter) = counters.get_mut(key) else { continue };
-            counter.reserved = counter.reserved.saturating_sub(*calls);
+        let counters = self.counters();
+        for key in settled {
+            let Some(counter) = counters.get(key) else { continue };
             transaction.put(&self.keyspace, key.as_bytes().to_vec(), counter.encoded().to_vec());
             note(&mut transaction, key, counter);
         }
         self.storage.submit(transaction)
+    }
+
+    /// Notes that what was written of counters is durable; nothing was settled in between.
+    pub(crate) fn written<'k>(&self, settled: impl Iterator<Item = &'k String>) {
+        let mut counters = self.counters();
+        for key in settled {
+            if let Some(counter) = counters.get_mut(key) {
+                counter.ahead = false;
+            }
+        }
     }
 
     /// How many calls are left in the period of `now`; `None` without a limit.
@@ -138,7 +177,7 @@ impl Quotas {
         let stored = self.stored(key).await?;
         let mut counters = self.counters();
         if counters.len() >= COUNTERS_MAX {
-            counters.retain(|_, counter| counter.reserved > 0);
+            counters.retain(|_, counter| counter.is_needed());
         }
         // Somebody else may have read it in the meantime; what is in memory is newer then.
         let counter = counters.entry(key.to_owned()).or_insert(stored);
@@ -153,14 +192,19 @@ impl Quotas {
 
     async fn stored(&self, key: &str) -> Result<Counter, StorageError> {
         let (storage, keyspace, key) = (self.storage.clone(), self.keyspace.clone(), key.as_bytes().to_vec());
-        let read = tokio::task::spawn_blocking(move || storage.get_submitted(&keyspace, &key));
-        let stored = read.await.map_err(|_| StorageError::Closed)??;
-        Ok(stored.and_then(|bytes| Counter::decoded(&bytes)).unwrap_or_default())
+        let read = tokio::task::spawn_blocking(move || stored(&storage, &keyspace, &key));
+        read.await.map_err(|_| StorageError::Closed)?
     }
 
     fn counters(&self) -> MutexGuard<'_, HashMap<String, Counter>> {
         self.counters.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A counter as it was submitted last. Reads the disk.
+fn stored(storage: &Storage, keyspace: &Keyspace, key: &[u8]) -> Result<Counter, StorageError> {
+    let stored = storage.get_submitted(keyspace, key)?;
+    Ok(stored.and_then(|bytes| Counter::decoded(&bytes)).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ impl Quotas {
                 let mut counters = self.counters();
                 for key in over.into_iter().filter(|key| own(key)) {
                     let name = String::from_utf8_lossy(&key).into_owned();
-                    let counts = |counter: &Counter| counter.reserved > 0 || counter.end > now;
+                    let counts = |counter: &Counter| counter.is_needed() || counter.end > now;
                     if !counters.get(&name).is_some_and(counts) {
                         counters.remove(&name);
                         transaction.delete(&self.keyspace, key);

@@ -75,12 +75,13 @@ impl AwsFront {
         };
         let unpacked = || body::unpack(&head.headers, taken.bytes.clone(), limit);
         // Nobody has to say who they are towards an API, so its requests are unpacked as they come.
-        let open = if ApiGateway::is_call(&head) { unpacked() } else { Ok(Bytes::new()) };
-        let open = match open {
-            Ok(open) => open,
-            Err(error) => return rest_protocol::error(&not_taken(&error)),
-        };
-        if let Some(response) = self.services.public(&head, &open).await {
+        if let Some(address) = ApiGateway::address(&head) {
+            return match unpacked() {
+                Ok(body) => self.services.apigateway.api_call(address, head, body, request_id.to_owned()).await,
+                Err(error) => rest_protocol::error(&not_taken(&error)),
+            };
+        }
+        if let Some(response) = self.services.public(&head).await {
             return response;
         }
         let family = Family::of(&head.headers);

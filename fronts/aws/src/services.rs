@@ -141,13 +141,9 @@ impl Services {
         }
     }
 
-    /// Answers what needs no signature: the deployed APIs, and what subscribers of topics call. `None`: it is no such
-    /// request.
-    pub(crate) async fn public(&self, head: &http::request::Parts, body: &Bytes) -> Option<Response<Bytes>> {
-        if let Some(answer) = self.sns.public(head).await {
-            return Some(answer);
-        }
-        self.apigateway.public(head, body).await
+    /// Answers what subscribers of topics call, which needs no signature; `None`: it is no such request.
+    pub(crate) async fn public(&self, head: &http::request::Parts) -> Option<Response<Bytes>> {
+        self.sns.public(head).await
     }
 }
 

@@ -141,10 +141,13 @@ impl Services {
         }
     }
 
-    /// Answers what needs no signature: the deployed APIs, and what subscribers of topics call. `None`: it is no such
+    /// Answers what needs no signature: the deployed APIs, packages of functions, and what subscribers of topics call. `None`: it is no such
     /// request.
     pub(crate) async fn public(&self, head: &http::request::Parts, body: &Bytes) -> Option<Response<Bytes>> {
         if let Some(answer) = self.sns.public(head).await {
+            return Some(answer);
+        }
+        if let Some(answer) = self.lambda.public(head).await {
             return Some(answer);
         }
         self.apigateway.public(head, body).await

@@ -2,6 +2,9 @@
 
 import base64
 import json
+import time
+import urllib.error
+import urllib.request
 import uuid
 
 import pytest
@@ -136,3 +139,40 @@ def test_log_streams_are_listed_and_read_in_pages(lambda_client, logs, function)
     last = logs.get_log_events(**names, limit=2)["events"]
     assert [event["message"] for event in last] == messages[-2:]
     assert error(logs.describe_log_streams, logGroupName="/none")[0] == "ResourceNotFoundException"
+
+
+def test_a_package_can_be_had_back(lambda_client, function):
+    sent = package("def handler(event, context):\n    return 'sent'\n")
+    lambda_client.update_function_code(FunctionName=function, ZipFile=sent)
+    address = lambda_client.get_function(FunctionName=function)["Code"]["Location"]
+    with urllib.request.urlopen(address, timeout=30) as answer:
+        assert answer.read() == sent
+    for wrong, status in ((address[:-6] + "AAAAAA", 403), (address.split("?")[0], 403)):
+        with pytest.raises(urllib.error.HTTPError) as raised:
+            urllib.request.urlopen(wrong, timeout=30)
+        assert raised.value.code == status
+    lambda_client.update_function_code(FunctionName=function, ZipFile=package(CODE))
+    with pytest.raises(urllib.error.HTTPError) as raised:
+        urllib.request.urlopen(address, timeout=30)
+    assert raised.value.code == 404
+
+
+def test_events_that_are_too_large_are_refused_in_the_services_words(lambda_client, function):
+    for kind, limit in (("Event", 1 << 20), ("RequestResponse", 6 << 20)):
+        payload = json.dumps("x" * limit)
+        code, message, status = error(lambda_client.invoke, FunctionName=function, InvocationType=kind, Payload=payload)
+        assert (code, status) == ("RequestTooLargeException", 413)
+        assert message == f"{len(payload)} byte payload is too large for the {kind} invocation type (limit {limit} bytes)"
+
+
+def test_lists_and_runtimes_that_cannot_be(lambda_client, function):
+    client = lambda_client
+    code, message, _ = error(client.list_functions, MaxItems=10_001)
+    assert code == "ValidationException" and "maxItems" in message
+    assert error(client.list_functions, FunctionVersion="ALL")[0] == "InvalidParameterValueException"
+    for ended in ("nodejs", "nodejs4.3"):
+        new = dict(FunctionName="ended", Handler="index.handler", Role=ROLE, Code={"ZipFile": package(CODE)})
+        code, message, _ = error(client.create_function, Runtime=ended, **new)
+        assert code == "InvalidParameterValueException" and f"parameter of {ended} is no longer supported" in message
+        code, _, _ = error(client.update_function_configuration, FunctionName=function, Runtime=ended)
+        assert code == "InvalidParameterValueException"

@@ -64,6 +64,8 @@ def test_broken_bodies_and_unknown_operations(endpoint):
     body = json.dumps({"StreamName": "none", "PartitionKey": "k", "Data": "***"})
     assert send(endpoint, "PutRecord", body)[1]["__type"] == "SerializationException"
     assert send(endpoint, "PutRecords", json.dumps({"StreamName": "none", "Records": [{"Data": "!", "PartitionKey": "k"}]}))[1]["__type"] == "SerializationException"
+    # An array of the members in their order is no structure.
+    assert send(endpoint, "PutRecords", '["none", null, [["ZGF0YQ==", "k", null]]]')[1]["__type"] == "SerializationException"
     status, answer = send(endpoint, "Fly", "{}")
     assert (status, answer["__type"]) == (400, "UnknownOperationException") and "Fly" in answer["message"]
     # Members that the service does not know are passed over, as it does.

@@ -20,7 +20,7 @@ use crate::runtime_api::Work;
 use crate::turns::{Turn, Urgency};
 
 /// The largest event of a synchronous invocation: the service's limit.
-const PAYLOAD_BYTES_MAX: usize = 6 << 20;
+pub const PAYLOAD_BYTES_MAX: usize = 6 << 20;
 
 /// Ended invocations that are remembered of each function.
 const RECENT_MAX: usize = 100;

@@ -66,6 +66,23 @@ impl Gateway {
         }
     }
 
+    /// Changes what people read of an API: its name, its description.
+    ///
+    /// # Errors
+    /// [`GatewayError::NotFound`].
+    pub async fn describe_api(
+        &self,
+        api: &str,
+        name: Option<String>,
+        description: Option<String>,
+    ) -> Result<Arc<ApiDefinition>, GatewayError> {
+        let _turn = self.edits.lock().await;
+        let mut definition = (*self.get(api)?).clone();
+        definition.name = name.unwrap_or(definition.name);
+        definition.description = description.unwrap_or(definition.description);
+        Ok(self.catalog.apis.put(definition).await?)
+    }
+
     /// Removes an API.
     ///
     /// # Errors

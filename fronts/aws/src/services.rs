@@ -141,9 +141,12 @@ impl Services {
         }
     }
 
-    /// Answers what subscribers of topics call, which needs no signature; `None`: it is no such request.
+    /// Answers what needs no signature: packages of functions, and what subscribers of topics call; `None`: it is no such request.
     pub(crate) async fn public(&self, head: &http::request::Parts) -> Option<Response<Bytes>> {
-        self.sns.public(head).await
+        match self.sns.public(head).await {
+            Some(answer) => Some(answer),
+            None => self.lambda.public(head).await,
+        }
     }
 }
 

@@ -56,6 +56,7 @@ class Node:
         self.flags = (*flags, "--dev") if development else flags
         self.descriptors = descriptors
         self.process = None
+        self.context = None
         self.log = self.folder / "serve.log"
 
     def start(self):
@@ -75,7 +76,7 @@ class Node:
             if self.process.poll() is not None:
                 raise RuntimeError(f"the node ended with {self.process.returncode}:\n{self.output()}")
             try:
-                with urllib.request.urlopen(f"{self.endpoint}/healthz", timeout=1):
+                with urllib.request.urlopen(f"{self.endpoint}/healthz", timeout=1, context=self.context):
                     return self
             except OSError:
                 time.sleep(0.02)

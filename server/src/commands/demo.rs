@@ -82,7 +82,8 @@ async fn paid_api(serve: &mut ServeArgs, seconds: Option<u64>) -> anyhow::Result
     }
     let (owner, password) = millstream_portal::DEVELOPMENT_OWNER;
     let listen = serve.portal_listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, PORTAL_PORT)));
-    println!("the developer portal is at http://{listen}/ and its owner logs in as {owner} with {password}");
+    let scheme = if serve.require_tls { "https" } else { "http" };
+    println!("the developer portal is at {scheme}://{listen}/ and its owner logs in as {owner} with {password}");
     tokio::select! {
         () = crate::signals::stop_requested() => {}
         () = after(seconds) => {}
@@ -93,16 +94,17 @@ async fn paid_api(serve: &mut ServeArgs, seconds: Option<u64>) -> anyhow::Result
 
 /// Where the example takes trades: its API, or its hub with a token made from the namespace's key.
 fn destination(node: &Node, example: &Example, api: Option<String>) -> anyhow::Result<Destination> {
+    let engines = node.engines();
     let Some(hub) = example.hub else {
-        let url = api.context("the example defines an API")?.parse().context("the API's address")?;
+        let told = api.context("the example defines an API")?;
+        let url = told.replacen(&engines.endpoint, &engines.own_endpoint, 1).parse().context("the API's address")?;
         return Ok(Destination { url, authorization: None });
     };
-    let engines = node.engines();
     let scope = Scope { namespace: DEFAULT_NAMESPACE.to_owned(), hub: None };
     let policies = engines.namespaces.policies(&scope)?;
     let policy = policies.iter().find(|policy| policy.rights.send).context("the namespace has a policy with Send")?;
     let until = SystemClock.now() / 1_000 + TOKEN_SECONDS;
-    example::hub_destination(&engines.endpoint, hub, &policy.name, &policy.primary_key, until)
+    example::hub_destination(&engines.own_endpoint, hub, &policy.name, &policy.primary_key, until)
 }
 
 /// Resolves after so many seconds; never without.

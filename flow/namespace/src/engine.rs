@@ -146,6 +146,16 @@ impl Namespaces {
         Ok(())
     }
 
+    /// As [`Namespaces::inflate`], besides what the caller does: who was held back does not wait until the namespace has grown.
+    pub fn inflate_later(&self, namespace: &str) {
+        let (this, namespace) = (self.clone(), namespace.to_owned());
+        tokio::spawn(async move {
+            if let Err(error) = this.inflate(&namespace).await {
+                tracing::warn!(namespace, %error, "the namespace gets no further throughput unit");
+            }
+        });
+    }
+
     async fn put_units(
         &self,
         namespace: &str,

@@ -42,6 +42,14 @@ pub enum NamespaceError {
         /// The limit.
         max: u32,
     },
+    /// A key that no hub takes.
+    #[error("expected a partition key of at most {max} characters, found {found}")]
+    KeyTooLong {
+        /// Its length.
+        found: usize,
+        /// The limit.
+        max: usize,
+    },
     /// Partitions of a hub stay as they are.
     #[error("hub `{hub}` has {partitions} partitions, and their number cannot be changed")]
     PartitionsFixed {
@@ -113,6 +121,7 @@ impl NamespaceError {
             | Self::PartitionCount { .. }
             | Self::Units { .. }
             | Self::TooMany { .. }
+            | Self::KeyTooLong { .. }
             | Self::Rights => ErrorKind::Invalid,
             Self::ProducerEpoch { .. } | Self::PartitionsFixed { .. } | Self::Fixed { .. } | Self::NotEmpty(_) => {
                 ErrorKind::Conflict

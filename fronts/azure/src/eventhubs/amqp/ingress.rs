@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use millstream_amqp::codec::performative::Attach;
 use millstream_amqp::{AmqpError, Delivery, Value};
-use millstream_namespace::{Announced, Meter, Producer, Sequenced};
+use millstream_namespace::{Announced, Meter, Producer, Sequenced, partition};
 
 use crate::eventhubs::address::Address;
 use crate::eventhubs::ingest::Ingest;
@@ -103,6 +103,10 @@ impl Ingress {
                 entry.partition_key = publisher.clone().into();
             }
             batch.partition_key = Some(publisher.clone());
+        }
+        for entry in &batch.entries {
+            let key = String::from_utf8_lossy(&entry.partition_key);
+            partition::check_key(&key).map_err(|error| AmqpError::new(error::ARGUMENT_ERROR, error.to_string()))?;
         }
         let partition =
             self.partition.unwrap_or_else(|| hubs.partition(batch.partition_key.as_deref(), self.partitions));

@@ -15,6 +15,7 @@ use crate::record;
 use crate::records::{self, BatchError};
 use crate::service::Kafka;
 use crate::session::Session;
+use crate::throttle::{self, Throttle};
 use crate::topic;
 use crate::wire::{DecodeError, Writer};
 
@@ -74,12 +75,25 @@ pub fn begin(kafka: Kafka, session: &Session, mut request: Request) -> Result<An
             }
         }
     }
+    let throttle = throttle(&kafka, session, &topics);
     let appending = kafka.producers.append(batches);
     Ok(Box::pin(async move {
         let offsets = appending.durable().await.into();
         let placed = placed(&kafka, &request, topics, offsets);
-        (acks != 0).then(|| Answered::new(answer(&request, &placed), None))
+        throttle.wait().await;
+        (acks != 0).then(|| Answered::new(answer(&request, &placed, throttle.told_ms), None))
     }))
+}
+
+/// Counts what is taken against the namespace's units.
+fn throttle(kafka: &Kafka, session: &Session, topics: &[OfTopic<Partition>]) -> Throttle {
+    let taken: Vec<&Taken> =
+        topics.iter().flat_map(|topic| &topic.partitions).filter_map(|partition| partition.taken.as_ref()).collect();
+    let mut streams: Vec<&str> = taken.iter().map(|taken| taken.stream.as_str()).collect();
+    streams.dedup();
+    let (records, bytes) =
+        taken.iter().fold((0, 0), |(records, bytes), taken| (records + taken.count, bytes + taken.bytes));
+    throttle::came_in(kafka, &session.namespace, &streams, records, bytes)
 }
 
 fn decode(bytes: Bytes, log: LogId) -> Result<ShardBatch, BatchError> {
@@ -144,7 +158,7 @@ fn count(kafka: &Kafka, request: &Request, taken: &Taken, from: u64) {
     });
 }
 
-fn answer(request: &Request, topics: &[OfTopic<Placed>]) -> Writer {
+fn answer(request: &Request, topics: &[OfTopic<Placed>], throttle_ms: i32) -> Writer {
     let version = request.version;
     let mut out = request.answer();
     OfTopic::write(topics, &mut out, |out, placed| {
@@ -163,7 +177,7 @@ fn answer(request: &Request, topics: &[OfTopic<Placed>]) -> Writer {
             out.nullable_string(placed.message.as_deref());
         }
     });
-    out.i32(0);
+    out.i32(throttle_ms);
     out.tags();
     out
 }

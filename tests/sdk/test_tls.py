@@ -155,8 +155,8 @@ def topic(node):
 
 def test_event_grid_from_python_and_javascript(node, authority, tmp_path):
     address, key = topic(node)
-    publisher = EventGridPublisherClient(address, AzureKeyCredential(key), connection_verify=authority.ca, retry_total=0)
-    publisher.send(EventGridEvent(subject="s", event_type="T", data={"n": 1}, data_version="1"))
+    publisher = EventGridPublisherClient(address, AzureKeyCredential(key), retry_total=0)
+    publisher.send(EventGridEvent(subject="s", event_type="T", data={"n": 1}, data_version="1"), connection_verify=authority.ca)
     # Without the option that lets this SDK go without TLS.
     script = tmp_path / "publish.js"
     script.write_text("""

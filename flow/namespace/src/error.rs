@@ -1,7 +1,6 @@
 //! What can go wrong with namespaces and hubs.
 
 use millstream_catalog::CatalogError;
-use millstream_storage::StorageError;
 use millstream_stream::StreamError;
 use millstream_types::ErrorKind;
 
@@ -70,16 +69,6 @@ pub enum NamespaceError {
         /// The limit.
         max: u32,
     },
-    /// A producer's epoch is over: another has begun one since.
-    #[error("the producer {producer} has epoch {current} by now, expected no lower one, found {found}")]
-    ProducerEpoch {
-        /// The producer.
-        producer: i64,
-        /// Its epoch.
-        current: i16,
-        /// What came.
-        found: i16,
-    },
     /// One more than there may be.
     #[error("expected at most {max} of {kind}")]
     TooMany {
@@ -123,18 +112,10 @@ impl NamespaceError {
             | Self::TooMany { .. }
             | Self::KeyTooLong { .. }
             | Self::Rights => ErrorKind::Invalid,
-            Self::ProducerEpoch { .. } | Self::PartitionsFixed { .. } | Self::Fixed { .. } | Self::NotEmpty(_) => {
-                ErrorKind::Conflict
-            }
+            Self::PartitionsFixed { .. } | Self::Fixed { .. } | Self::NotEmpty(_) => ErrorKind::Conflict,
             Self::Catalog(error) => error.kind(),
             Self::Stream(error) => error.kind(),
         }
-    }
-}
-
-impl From<StorageError> for NamespaceError {
-    fn from(error: StorageError) -> Self {
-        Self::Stream(error.into())
     }
 }
 

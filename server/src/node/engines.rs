@@ -114,14 +114,7 @@ impl Engines {
         let management = access.management(new_token, clock.now()).await?;
         let streams = Streams::new(storage.clone(), catalog.clone(), Arc::clone(&clock));
         let random = Arc::new(random_key);
-        let namespaces = Namespaces::new(
-            storage.clone(),
-            catalog.clone(),
-            streams.clone(),
-            Arc::clone(&clock),
-            random,
-            settings.dev,
-        );
+        let namespaces = Namespaces::new(catalog.clone(), streams.clone(), Arc::clone(&clock), random, settings.dev);
         namespaces.ensure_default().await?;
         let (producers, groups) = {
             let (storage, clock) = (storage.clone(), Arc::clone(&clock));

@@ -46,6 +46,7 @@ impl EventHubsListeners {
         EventHubs::new(
             engines.namespaces.clone(),
             engines.streams.clone(),
+            engines.producers.clone(),
             engines.insight.clone(),
             Arc::clone(&engines.clock),
             Endpoint { port, tls },

@@ -25,7 +25,7 @@ use millstream_access::Management;
 use millstream_catalog::{AccessPolicyDefinition, HubDefinition};
 use millstream_insight::Insight;
 use millstream_namespace::{Meter, NamespaceError, Namespaces, partition};
-use millstream_stream::Streams;
+use millstream_stream::{Producers, Streams};
 use millstream_types::Clock;
 
 use crate::request::AzureRequest;
@@ -41,6 +41,7 @@ pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
 pub struct EventHubs {
     namespaces: Namespaces,
     streams: Streams,
+    producers: Producers,
     insight: Insight,
     clock: Arc<dyn Clock>,
     /// Where clients find the AMQP listener.
@@ -66,12 +67,13 @@ impl EventHubs {
     pub fn new(
         namespaces: Namespaces,
         streams: Streams,
+        producers: Producers,
         insight: Insight,
         clock: Arc<dyn Clock>,
         endpoint: Endpoint,
         management: Management,
     ) -> Self {
-        Self { namespaces, streams, insight, clock, endpoint, management, turn: Arc::default() }
+        Self { namespaces, streams, producers, insight, clock, endpoint, management, turn: Arc::default() }
     }
 
     /// What a request's head asks of this service; `None` when it is for another.

@@ -98,8 +98,12 @@ fn throttle(kafka: &Kafka, session: &Session, topics: &[OfTopic<Partition>]) -> 
 
 fn decode(bytes: Bytes, log: LogId) -> Result<ShardBatch, BatchError> {
     let batch = records::decode(bytes)?;
-    let sequence =
-        batch.sequence.map(|(producer, epoch, first)| Sequence { producer: producer.cast_unsigned(), epoch, first });
+    let sequence = batch.sequence.map(|(producer, epoch, first)| Sequence {
+        producer: producer.cast_unsigned(),
+        epoch,
+        first,
+        announced: false,
+    });
     Ok(ShardBatch { log, records: record::to_log(batch.records)?, sequence })
 }
 
@@ -119,7 +123,7 @@ fn placed(
     kafka: &Kafka,
     request: &Request,
     topics: Vec<OfTopic<Partition>>,
-    mut offsets: VecDeque<Result<u64, millstream_stream::AppendError>>,
+    mut offsets: VecDeque<Result<millstream_stream::Placed, millstream_stream::AppendError>>,
 ) -> Vec<OfTopic<Placed>> {
     let mut place = |partition: Partition| {
         let Partition { index, refused, taken, .. } = partition;
@@ -128,8 +132,10 @@ fn placed(
             return Placed { index, error, message, offsets: None };
         };
         match offsets.pop_front() {
-            Some(Ok(offset)) => {
-                count(kafka, request, &taken, offset);
+            Some(Ok(millstream_stream::Placed { offset, repeated })) => {
+                if !repeated {
+                    count(kafka, request, &taken, offset);
+                }
                 let first = kafka.streams.bounds(taken.log).first;
                 Placed { index, error: ErrorCode::None, message: None, offsets: Some((offset, first)) }
             }

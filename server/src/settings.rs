@@ -314,6 +314,13 @@ impl Settings {
         Ok(settings)
     }
 
+    /// The host under which others find the node.
+    #[must_use]
+    pub fn public_host(&self) -> String {
+        let url = self.public_url.as_ref().and_then(|url| url.parse::<http::Uri>().ok());
+        url.and_then(|url| url.host().map(str::to_owned)).unwrap_or_else(|| "localhost".to_owned())
+    }
+
     fn refuse_public(&self) -> Result<(), SettingsError> {
         for (what, address) in [
             ("--aws-listen", self.aws_listen),
@@ -439,6 +446,7 @@ mod tests {
         assert!(settings(&["--require-tls"]).unwrap_err().to_string().contains("--tls-cert"));
         let named = settings(&["--public-url", "https://data.example.org/"]).unwrap();
         assert_eq!(named.endpoint(named.aws_listen), "https://data.example.org");
+        assert_eq!(named.public_host(), "data.example.org");
         for bad in ["data.example.org", "https://data.example.org/x", "ftp://data.example.org"] {
             assert!(settings(&["--public-url", bad]).is_err(), "{bad}");
         }

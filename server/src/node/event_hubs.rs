@@ -49,7 +49,7 @@ impl EventHubsListeners {
             engines.producers.clone(),
             engines.insight.clone(),
             Arc::clone(&engines.clock),
-            Endpoint { port, tls },
+            Endpoint { host: settings.public_host(), port, tls },
             engines.management.clone(),
         )
     }

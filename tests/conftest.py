@@ -110,6 +110,7 @@ class Node:
             self.flags += ["--config", str(file)]
         self.descriptors = descriptors
         self.process = None
+        self.context = None
         self.log = self.folder / "serve.log"
         self.last_words = None
         Node.known.append(self)
@@ -136,7 +137,7 @@ class Node:
             if self.process.poll() is not None:
                 raise RuntimeError(f"the node ended with {self.process.returncode}:\n{self.output()}")
             try:
-                with urllib.request.urlopen(f"{self.endpoint}/healthz", timeout=1):
+                with urllib.request.urlopen(f"{self.endpoint}/healthz", timeout=1, context=self.context):
                     return self
             except OSError:
                 time.sleep(0.02)

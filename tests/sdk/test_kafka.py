@@ -2,6 +2,7 @@
 the other protocols."""
 
 import json
+import os
 import resource
 import socket
 import struct
@@ -568,6 +569,28 @@ def test_a_namespace_has_topics_and_groups_of_its_own(node):
     groups = [{listed.group_id for listed in admin(node, **settings).list_consumer_groups().result(WAIT).valid}
               for settings in (shop, {})]
     assert group in groups[0] and group not in groups[1]
+
+
+def test_what_a_namespace_takes_and_gives_is_its_units(node):
+    node.run("create", "event-hubs-namespace", "narrow", "throughput_units=1")
+    secret = "Endpoint=sb://narrow.localhost/;SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=SAS_KEY_VALUE"
+    narrow, topic, held = sasl("$ConnectionString", secret), name("held"), []
+    admin(node, **narrow).create_topics([NewTopic(topic, 1, 1)])[topic].result(WAIT)
+    values = [os.urandom(100_000) for _ in range(15)]
+    # Half a second more than a second's share: nothing is refused, the client is told to wait.
+    reports = produce(node, topic, plain(values), throttle_cb=held.append, **{**narrow, "linger.ms": 100})
+    assert all(error is None for error, _ in reports)
+    assert held and held[0].throttle_time > 0
+    assert [message.value() for message in consume(node, topic, 15, **narrow)] == values
+
+
+def test_a_long_key_is_a_key(node):
+    topic = make(node, name())
+    sent = [(0, b"k" * 129, b"a", None, None), (0, b"k" * 128, b"b", None, None)]
+    produce(node, topic, sent)
+    assert [message.key() for message in consume(node, topic, 2)] == [key for _, key, *_ in sent]
+    keys = [event.partition_key for event in receive(node, topic, 2)]
+    assert keys == [None, b"k" * 128], "no partition key of a hub is longer"
 
 
 def test_rights_are_checked_topic_by_topic():

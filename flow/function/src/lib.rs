@@ -33,5 +33,5 @@ pub use destination::{
 pub use engine::{FunctionChange, Functions, NewFunction, Options, ProcessCredentials};
 pub use error::FunctionError;
 pub use invocation::{InvocationSummary, PAYLOAD_BYTES_MAX};
-pub use peer::may_be_function;
+pub use peer::{is_own, may_be_function};
 pub use runtime::DotnetOptions;

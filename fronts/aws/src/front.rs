@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use millstream_access::policy::Context;
 use millstream_access::{AccessError, Caller, Grant, Origin};
 use millstream_http::body::{self, BodyError};
+use millstream_http::serve;
 use millstream_types::{BoxFuture, Clock};
 use percent_encoding::percent_decode_str;
 
@@ -125,6 +126,7 @@ impl AwsFront {
             operation: operation.to_owned(),
             body,
             request_id: call.request_id.to_owned(),
+            scheme: serve::scheme(&head.extensions),
             headers: head.headers,
             caller: call.caller.clone(),
         };
@@ -155,6 +157,7 @@ impl AwsFront {
             action: parameters.take("Action").unwrap_or_default(),
             path: head.uri.path().to_owned(),
             parameters,
+            scheme: serve::scheme(&head.extensions),
             headers: head.headers,
             request_id: call.request_id.to_owned(),
             caller: call.caller.clone(),

@@ -13,6 +13,7 @@ use millstream_catalog::{ColumnType, DocumentOutput, KeyType, OutputTarget, Quer
 use millstream_portal::openapi;
 use millstream_query::{InputSchema, PlanError, PlanErrorCode, Program, plan};
 
+use super::hub;
 use super::package::package;
 
 /// A pipeline file without mistakes, and what it names.
@@ -39,6 +40,7 @@ pub fn check(file: &str, text: &str, folder: &Path, known: &Known) -> Result<Che
     let sql_files = checker.sql_files(&pipeline);
     let documents = checker.documents(&pipeline);
     checker.mistakes.extend(queries(file, folder, &pipeline, &sql_files));
+    checker.mistakes.extend(hub::mistakes(file, &pipeline));
     if checker.mistakes.is_empty() {
         return Ok(Checked { pipeline, sql_files, packages, documents });
     }

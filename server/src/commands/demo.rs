@@ -72,6 +72,7 @@ async fn stock_trades(node: &Node, example: Example, args: &DemoArgs) -> anyhow:
 /// Runs a node with the example of an API that earns money until SIGTERM or Ctrl-C.
 async fn paid_api(serve: &mut ServeArgs, seconds: Option<u64>) -> anyhow::Result<()> {
     let listen = *serve.portal_listen.get_or_insert(SocketAddr::from((Ipv4Addr::LOCALHOST, PORTAL_PORT)));
+    let require_tls = serve.require_tls;
     on_node(Settings::from_args(serve)?, async |node: &Node| {
         let example = example::PAID_API;
         let file = example.write(&node.data().join(example.folder)).context("writing the example")?;
@@ -79,7 +80,8 @@ async fn paid_api(serve: &mut ServeArgs, seconds: Option<u64>) -> anyhow::Result
             println!("{applied}");
         }
         let (owner, password) = millstream_portal::DEVELOPMENT_OWNER;
-        println!("the developer portal is at http://{listen}/ and its owner logs in as {owner} with {password}");
+        let scheme = if require_tls { "https" } else { "http" };
+        println!("the developer portal is at {scheme}://{listen}/ and its owner logs in as {owner} with {password}");
         ended(seconds).await;
         Ok(())
     })
@@ -88,14 +90,15 @@ async fn paid_api(serve: &mut ServeArgs, seconds: Option<u64>) -> anyhow::Result
 
 /// Where the example takes trades: its API, or its hub with a token made from the namespace's key.
 fn destination(node: &Node, example: &Example, api: Option<String>) -> anyhow::Result<Destination> {
+    let engines = node.engines();
     let Some(hub) = example.hub else {
-        let url = api.context("the example defines an API")?.parse().context("the API's address")?;
+        let told = api.context("the example defines an API")?;
+        let url = told.replacen(&engines.endpoint, &engines.own_endpoint, 1).parse().context("the API's address")?;
         return Ok(Destination { url, authorization: None });
     };
-    let engines = node.engines();
     let scope = Scope { namespace: DEFAULT_NAMESPACE.to_owned(), hub: None };
     let policies = engines.namespaces.policies(&scope)?;
     let policy = policies.iter().find(|policy| policy.rights.send).context("the namespace has a policy with Send")?;
     let until = SystemClock.now() / 1_000 + TOKEN_SECONDS;
-    example::hub_destination(&engines.endpoint, hub, &policy.name, &policy.primary_key, until)
+    example::hub_destination(&engines.own_endpoint, hub, &policy.name, &policy.primary_key, until)
 }

@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn application_properties_are_named_values() {
         let properties = [("text".to_owned(), Value::string("a")), ("number".to_owned(), Value::Int(7))];
-        let entry = record::with_properties("body".into(), None, &properties);
+        let entry = record::with_properties("body".into(), None, Vec::new(), &properties);
         let named = of_record(&entry.headers);
         assert_eq!(named, [("text".to_owned(), Bytes::from("a")), ("number".to_owned(), Bytes::from("7"))]);
         assert!(of_record(&Bytes::new()).is_empty());

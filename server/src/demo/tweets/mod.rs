@@ -48,7 +48,7 @@ async fn play(node: &Node, region: String, args: &DemoArgs) -> anyhow::Result<()
         None => Feed::Random { rate: args.rate, seed: args.seed },
     };
     let sent = Arc::new(Sent::default());
-    let endpoint = node.engines().endpoint.clone();
+    let endpoint = node.engines().own_endpoint.clone();
     let producer = tokio::spawn(producer::produce(endpoint, region, feed, Arc::clone(&sent)));
     let summary = Summary { sent, fixed: args.fixed };
     tokio::select! {

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::binding::Binding;
-use super::check::{check_containers, check_draft, check_outputs, check_sql};
+use super::check::{check_containers, check_draft, check_inputs, check_outputs, check_sql};
 use super::checkpoint::Checkpoints;
 use super::delivery::document::DocumentTarget;
 use super::delivery::function::FunctionTarget;
@@ -188,7 +188,7 @@ impl Queries {
     ///
     /// # Errors
     /// [`QueryError::NotFound`], [`QueryError::State`] when it runs already, [`QueryError::Plan`] for a text that cannot
-    /// run, an empty one for instance.
+    /// run, an empty one for instance, [`QueryError::InputGone`].
     pub async fn start_query(&self, name: &str, start_at: Option<StartAt>) -> Result<(), QueryError> {
         let mut definition = (*self.get(name)?).clone();
         if definition.desired == DesiredState::Running {
@@ -196,6 +196,7 @@ impl Queries {
         }
         definition.desired = DesiredState::Running;
         check_sql(definition.dialect, &definition.sql, &definition.inputs)?;
+        check_inputs(&self.shared.streams, &definition.inputs)?;
         check_containers(&self.shared.catalog, &definition.outputs)?;
         definition.start_at = start_at.unwrap_or(definition.start_at);
         definition.started = Some(self.shared.clock.now());

@@ -33,4 +33,4 @@ pub use engine::{FunctionChange, Functions, NewFunction, Options, ProcessCredent
 pub use error::FunctionError;
 pub use invocation::InvocationSummary;
 pub use peer::may_be_function;
-pub use runtime::DotnetOptions;
+pub use runtime::{DotnetOptions, check_runtime};

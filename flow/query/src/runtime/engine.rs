@@ -24,7 +24,7 @@ use super::delivery::{Delivery, Outlet, Outside, Target};
 use super::error::QueryError;
 use super::preview::{self, Preview, PreviewStart};
 use super::rows;
-use super::status::{QueryState, QueryStatus, ResultRow, Running, SeenError, lock};
+use super::status::{DeliveryStatus, QueryState, QueryStatus, ResultRow, Running, SeenError, lock};
 use super::task::Task;
 use crate::executor::Counts;
 
@@ -293,6 +293,14 @@ impl Queries {
         tasks.get(name).map(|tasks| tasks.running.errors()).unwrap_or_default()
     }
 
+    /// How far the rows of a running query's outputs are handed on: those outputs that have a function, a container or a
+    /// bucket behind them.
+    #[must_use]
+    pub fn deliveries(&self, name: &str) -> Vec<DeliveryStatus> {
+        let tasks = lock(&self.shared.tasks);
+        tasks.get(name).map(|tasks| tasks.running.deliveries()).unwrap_or_default()
+    }
+
     /// Runs SQL over live records without keeping anything; streams are inputs by their names.
     ///
     /// # Errors
@@ -362,6 +370,7 @@ impl Queries {
             }
             let log = self.own_stream(&name, &output).await?;
             let Some(target) = target.and_then(|output| self.target(output, definition.dialect)) else { continue };
+            running.delivers(&output, log, target.name());
             let outlet = Outlet {
                 query: name.clone(),
                 output: output.clone(),

@@ -24,5 +24,5 @@ pub use delivery::{DeliveryAnswer, DeliveryRecord, OutputCodec, Outside};
 pub use engine::{NewQuery, Queries};
 pub use error::QueryError;
 pub use preview::{Preview, PreviewStart};
-pub use status::{QueryState, QueryStatus, ResultRow, SeenError};
+pub use status::{DeliveryStatus, Failing, QueryState, QueryStatus, ResultRow, SeenError};
 pub use trial::{SAMPLE_ARRIVAL, SAMPLE_SHARD, SAMPLE_TEXT, Trial, TrialInput, trial};

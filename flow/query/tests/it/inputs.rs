@@ -34,10 +34,7 @@ fn a_query_says_that_its_stream_is_gone_and_goes_on_with_the_next_one() {
         life.streams.delete("in").await.unwrap();
         until("the loss is told", || life.queries.status("q").state == QueryState::Retrying).await;
         let told = life.queries.status("q").last_error.unwrap();
-        assert_eq!(
-            told,
-            "input `src`: there is no stream `in`; make it, and it is read from its beginning",
-        );
+        assert_eq!(told, "input `src`: there is no stream `in`; make it, and it is read from its beginning",);
         world.clock.advance(10 * SECOND);
         until("the window ends without its stream", || found(life, "out") == [3.0]).await;
         life.make(1).await;

@@ -69,6 +69,103 @@ def test_check_tells_every_mistake_with_its_line(tmp_path):
     assert check(ROOT / "examples" / "stock-trades" / "pipeline.toml")[0] == 0
 
 
+MISTAKES = """
+[[stream]]
+name = "trades"
+shards = 0
+shrads = 3
+
+[[table]]
+name = "ab"
+hash_key = { name = "id", type = "string" }
+
+[[table]]
+name = "others"
+hash_key = { name = "id", type = "strin" }
+
+[[function]]
+name = "Save"
+runtime = "cobol"
+handler = ""
+code = "."
+timeout_seconds = 901
+
+[[query]]
+name = "sums"
+dialect = "stream-analytics"
+sql = '''
+SELECT LAG(shares, 1) OVER (LIMIT DURATION(minute, 1)) AS before, foo INTO one FROM src;
+SELECT symbol + 1 AS more INTO two FROM src
+'''
+[[query.input]]
+name = "src"
+stream = "trades"
+columns = [{ name = "symbol", type = "VARCHAR(8)" }, { name = "shares", type = "BIGINT" }]
+
+[[query]]
+name = "others"
+dialect = "stream-analytics"
+sql = "SELECT * FROM nowhere"
+[[query.input]]
+name = "src"
+stream = "tradess"
+
+[[role]]
+name = "writer"
+policy = "no document"
+"""
+
+
+def test_check_hides_no_mistake_behind_another(tmp_path):
+    path = tmp_path / "pipeline.toml"
+    path.write_text(MISTAKES)
+    status, told = check(path)
+    assert status != 0
+    found = re.findall(rf"{re.escape(str(path))}:(\d+): (.*)", told)
+    lines = MISTAKES.splitlines()
+    expected = [("shards = 0", "expected shards from 1 to 500"), ("shrads = 3", "unknown field `shrads`"),
+                ('hash_key = { name = "id", type = "strin" }', "unknown variant `strin`"), ('name = "ab"', "for a table"),
+                ('runtime = "cobol"', "runtime `cobol`"), ('handler = ""', "expected a handler"),
+                ("timeout_seconds = 901", "expected timeout_seconds"), ("SELECT LAG", "Q107"), ("SELECT LAG", "foo"),
+                ("SELECT symbol + 1", "Q108"), ('sql = "SELECT * FROM nowhere"', "nowhere"),
+                ('stream = "tradess"', "there is no stream `tradess`"), ('name = "writer"', "the policy of `writer`")]
+    for start, words in expected:
+        line = next(number for number, line in enumerate(lines, 1) if line.startswith(start))
+        assert any(int(at) == line and words in text for at, text in found), (line, words, told)
+    assert len(found) == len(expected) == len(set(found)), told
+    assert told.count("try:") == len(found), "each says what to do"
+
+
+def test_a_damaged_journal_is_given_up_only_when_asked_to(tmp_path):
+    node = Node()
+    try:
+        node.start()
+        kinesis = node.client("kinesis")
+        kinesis.create_stream(StreamName="kept", ShardCount=1)
+        for number in range(20):
+            kinesis.put_record(StreamName="kept", Data=f"record {number:02}".encode(), PartitionKey="k")
+        node.kill()
+        (journal,) = (node.data / "journal").glob("*.wal")
+        damaged = journal.read_bytes()
+        at = damaged.index(b"record 07")
+        damaged = damaged[:at] + b"RECORD" + damaged[at + 6:]
+        journal.write_bytes(damaged)
+        verified = node.run("log", "verify", check=False)
+        assert verified.returncode != 0 and "millstream log repair" in verified.stderr
+        told = node.run("log", "repair", "--skip")
+        assert "1 records of log" in told and "add --yes" in told and journal.read_bytes() == damaged
+        done = node.run("log", "repair", "--skip", "--yes")
+        assert "written anew" in done and [file.read_bytes() for file in (node.data / "damaged").iterdir()] == [damaged]
+        node.start()
+        kinesis = node.client("kinesis")
+        shard = kinesis.list_shards(StreamName="kept")["Shards"][0]["ShardId"]
+        at = kinesis.get_shard_iterator(StreamName="kept", ShardId=shard, ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
+        found = [record["Data"].decode() for record in kinesis.get_records(ShardIterator=at)["Records"]]
+        assert found == [f"record {number:02}" if number != 7 else "" for number in range(20)]
+    finally:
+        node.remove()
+
+
 def test_sql_runs_over_a_live_stream(node):
     kinesis = node.client("kinesis")
     kinesis.create_stream(StreamName="live", ShardCount=2)
@@ -77,6 +174,16 @@ def test_sql_runs_over_a_live_stream(node):
     sql = "SELECT symbol, shares FROM live WHERE shares >= 8"
     rows = [json.loads(row) for row in node.run("query", sql, "--from-start", "--limit", "2", timeout=30).splitlines()]
     assert sorted(row["shares"] for row in rows) == [8, 9]
+    kinesis_sql = 'SELECT STREAM "symbol", "shares" * 2 AS "twice" FROM "live" WHERE "shares" = 9'
+    (row,) = node.run("query", kinesis_sql, "--dialect", "kinesis", "--from-start", "--limit", "1", timeout=30).splitlines()
+    assert json.loads(row) == {"symbol": "B", "twice": 18}
+    misspelt = node.run("query", 'SELECT STREAM "sharez" FROM "live"', "--dialect", "kinesis", check=False)
+    assert misspelt.returncode != 0 and "sharez" in misspelt.stderr and "1:15" in misspelt.stderr
+    kinesis.create_stream(StreamName="odd", ShardCount=1)
+    kinesis.put_records(StreamName="odd", Records=[
+        {"Data": data, "PartitionKey": "k"} for data in (b'{"n": 1}', b"no json", b'{"n": 2}')])
+    told = node.run("query", "SELECT n FROM odd", "--from-start", "--limit", "2", check=False, timeout=30)
+    assert told.returncode == 0 and len(told.stdout.splitlines()) == 2 and "1 could not be read" in told.stderr, told
     wrong = node.run("query", "SELECT nothing FROM live", check=False)
     assert wrong.returncode != 0 and "nothing" in wrong.stderr
     unbounded = node.run("query", "SELECT COUNT(*) FROM live GROUP BY symbol", check=False)
@@ -93,6 +200,76 @@ def serve_in_vain(data, *flags):
         spare.remove()
     assert done.returncode != 0
     return done.stderr
+
+
+WAITING = """
+[[stream]]
+name = "waiting"
+
+[[queue]]
+name = "letters"
+
+[[event_hub]]
+name = "arrivals"
+
+[[function]]
+name = "Refuses"
+runtime = "python3.12"
+handler = "app.handler"
+code = "code"
+
+[[mapping]]
+stream = "waiting"
+function = "Refuses"
+enabled = false
+
+[[query]]
+name = "held"
+dialect = "kinesis"
+sql = '''
+CREATE OR REPLACE STREAM "OUT" ("n" INTEGER);
+CREATE OR REPLACE PUMP "P" AS INSERT INTO "OUT" SELECT STREAM "n" FROM "SRC";
+'''
+[[query.input]]
+name = "SRC"
+stream = "waiting"
+columns = [{ name = "n", type = "INTEGER" }]
+[[query.output]]
+name = "OUT"
+function = "Refuses"
+"""
+
+
+def test_a_row_behind_a_failing_one_says_what_it_waits_for(node, tmp_path):
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "app.py").write_text("def handler(event, context):\n    raise ValueError('not today')\n")
+    (tmp_path / "pipeline.toml").write_text(WAITING)
+    node.run("apply", tmp_path / "pipeline.toml")
+    kinesis = node.client("kinesis")
+
+    def put(number):
+        return kinesis.put_record(StreamName="waiting", Data=json.dumps({"n": number}), PartitionKey="k")["SequenceNumber"]
+
+    def story_with(record, words):
+        deadline, told = time.monotonic() + 30, ""
+        while words not in told and time.monotonic() < deadline:
+            time.sleep(0.2)
+            told = node.run("trace", record)
+        return told
+
+    assert "not today" in story_with(put(1), "not today")
+    told = story_with(put(2), "waits for Refuses of OUT: a row is before it")
+    assert "a row is before it; the delivery fails since 20" in told and "not today" in told, told
+    status = node.run("status")
+    for line in ("letters ", "arrivals ", "held/OUT ", "target=Refuses", "rows_waiting=2", "source=stream waiting"):
+        assert line in status, (line, status)
+    assert "null" not in status and re.search(r"held .*watermark=20\d\d-", status), status
+    kinesis.delete_stream(StreamName="waiting")
+    deadline = time.monotonic() + 30
+    while "there is no stream `waiting`" not in status and time.monotonic() < deadline:
+        time.sleep(0.2)
+        status = node.run("status")
+    assert "state=retrying" in status and "there is no stream `waiting`" in status
 
 
 def test_sigterm_drains_and_a_second_node_is_kept_out(node):

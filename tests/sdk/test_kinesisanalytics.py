@@ -395,3 +395,23 @@ def test_delimited_text_and_records_to_come_are_discovered(analytics, kinesis, s
     with pytest.raises(ClientError) as error:
         discover("LAST_STOPPED_POINT")
     assert code(error) == "ValidationException"
+
+
+def test_a_stream_that_is_removed_and_made_again_is_read_on(analytics, kinesis, streams):
+    name = f"app-{uuid.uuid4().hex[:8]}"
+    analytics.create_application(ApplicationName=name, ApplicationCode=PASS_SQL, Inputs=[source(streams[0])],
+                                 Outputs=[sink(streams[1])])
+    begin(analytics, name, "NOW")
+    running(analytics, name)
+    put(kinesis, streams[0], {"symbol": "FIRST", "shares": 1})
+    assert rows_until(kinesis, streams[1], "FIRST") == ["FIRST"]
+    kinesis.delete_stream(StreamName=streams[0])
+    kinesis.create_stream(StreamName=streams[0], ShardCount=2)
+    put(kinesis, streams[0], {"symbol": "SECOND", "shares": 1})
+    assert rows_until(kinesis, streams[1], "SECOND") == ["FIRST", "SECOND"]
+    analytics.stop_application(ApplicationName=name)
+    kinesis.delete_stream(StreamName=streams[0])
+    with pytest.raises(ClientError) as error:
+        begin(analytics, name, "NOW")
+    assert code(error) == "InvalidApplicationConfigurationException" and streams[0] in message(error)
+    assert detail(analytics, name)["ApplicationStatus"] == "READY"

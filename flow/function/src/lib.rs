@@ -34,4 +34,4 @@ pub use engine::{FunctionChange, Functions, NewFunction, Options, ProcessCredent
 pub use error::FunctionError;
 pub use invocation::{InvocationSummary, PAYLOAD_BYTES_MAX};
 pub use peer::{is_own, may_be_function};
-pub use runtime::DotnetOptions;
+pub use runtime::{DotnetOptions, check_runtime};

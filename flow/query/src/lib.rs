@@ -18,7 +18,8 @@ pub use executor::{Counts, ExecuteError, Executor, Produced, RowError};
 pub use explain::explain;
 pub use plan::Program;
 pub use runtime::{
-    DeliveryAnswer, DeliveryRecord, NewQuery, OutputCodec, Outside, Preview, PreviewStart, Queries, QueryError,
-    QueryState, QueryStatus, ResultRow, SAMPLE_ARRIVAL, SAMPLE_SHARD, SAMPLE_TEXT, SeenError, Trial, TrialInput, trial,
+    DeliveryAnswer, DeliveryRecord, DeliveryStatus, Failing, Missed, NewQuery, OutputCodec, Outside, Preview,
+    PreviewStart, PreviewTold, Queries, QueryError, QueryState, QueryStatus, ResultRow, SAMPLE_ARRIVAL, SAMPLE_SHARD,
+    SAMPLE_TEXT, SeenError, Trial, TrialInput, trial,
 };
 pub use time_policy::OrderCounts;

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::binding::Binding;
-use super::check::{check_containers, check_draft, check_outputs, check_sql};
+use super::check::{check_containers, check_draft, check_inputs, check_outputs, check_sql};
 use super::checkpoint::Checkpoints;
 use super::delivery::document::DocumentTarget;
 use super::delivery::function::FunctionTarget;
@@ -24,7 +24,7 @@ use super::delivery::{Delivery, Outlet, Outside, Target};
 use super::error::QueryError;
 use super::preview::{self, Preview, PreviewStart};
 use super::rows;
-use super::status::{QueryState, QueryStatus, ResultRow, Running, SeenError, lock};
+use super::status::{DeliveryStatus, QueryState, QueryStatus, ResultRow, Running, SeenError, lock};
 use super::task::Task;
 use crate::executor::Counts;
 
@@ -199,7 +199,7 @@ impl Queries {
     ///
     /// # Errors
     /// [`QueryError::NotFound`], [`QueryError::State`] when it runs already, [`QueryError::Plan`] for a text that cannot
-    /// run, an empty one for instance.
+    /// run, an empty one for instance, [`QueryError::InputGone`].
     pub async fn start_query(&self, name: &str, start_at: Option<StartAt>) -> Result<(), QueryError> {
         let mut definition = (*self.get(name)?).clone();
         if definition.desired == DesiredState::Running {
@@ -207,6 +207,7 @@ impl Queries {
         }
         definition.desired = DesiredState::Running;
         check_sql(definition.dialect, &definition.sql, &definition.inputs)?;
+        check_inputs(&self.shared.streams, &definition.inputs)?;
         check_containers(&self.shared.catalog, &definition.outputs)?;
         definition.start_at = start_at.unwrap_or(definition.start_at);
         definition.started = Some(self.shared.clock.now());
@@ -303,6 +304,14 @@ impl Queries {
         tasks.get(name).map(|tasks| tasks.running.errors()).unwrap_or_default()
     }
 
+    /// How far the rows of a running query's outputs are handed on: those outputs that have a function, a container or a
+    /// bucket behind them.
+    #[must_use]
+    pub fn deliveries(&self, name: &str) -> Vec<DeliveryStatus> {
+        let tasks = lock(&self.shared.tasks);
+        tasks.get(name).map(|tasks| tasks.running.deliveries()).unwrap_or_default()
+    }
+
     /// Runs SQL over live records without keeping anything; streams are inputs by their names.
     ///
     /// # Errors
@@ -372,6 +381,7 @@ impl Queries {
             }
             let log = self.own_stream(&name, &output).await?;
             let Some(target) = target.and_then(|output| self.target(output, definition.dialect)) else { continue };
+            running.delivers(&output, log, target.name());
             let outlet = Outlet {
                 query: name.clone(),
                 output: output.clone(),

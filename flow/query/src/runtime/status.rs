@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use millstream_catalog::{QueryDefinition, QueryErrorLog};
 use millstream_insight::Insight;
-use millstream_types::{Clock, Millis};
+use millstream_types::{Clock, LogId, Millis};
 
 use super::error::QueryError;
 use crate::executor::{Counts, Executor};
@@ -83,27 +83,46 @@ pub struct SeenError {
     pub detail: String,
 }
 
+/// How far the rows of an output are handed on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryStatus {
+    /// The output.
+    pub output: String,
+    /// The log of its rows.
+    pub log: LogId,
+    /// The function, container or bucket that gets them.
+    pub target: String,
+    /// Rows before this offset are handed on.
+    pub next: u64,
+    /// What fails, until something succeeds.
+    pub failing: Option<Failing>,
+}
+
+/// A delivery that fails and is tried again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failing {
+    /// The first failure since the last success.
+    pub since: Millis,
+    /// What failed last.
+    pub reason: String,
+}
+
 /// What is known of a running query; shared by its task, its deliveries and those who look.
 pub(super) struct Running {
     clock: Arc<dyn Clock>,
     insight: Insight,
     subject: String,
     status: Mutex<QueryStatus>,
-    /// What last failed in reading and computing, and in handing on; a success of the same kind ends it.
-    failures: Mutex<Failures>,
+    /// What last failed in reading and computing; a success ends it.
+    failure: Mutex<Option<String>>,
+    /// By output.
+    deliveries: Mutex<BTreeMap<String, DeliveryStatus>>,
     rows: Mutex<VecDeque<ResultRow>>,
     errors: Mutex<VecDeque<SeenError>>,
     /// Where errors are told besides.
     error_log: Option<QueryErrorLog>,
     /// The second of the last line, and how many lines it has.
     logged: Mutex<(Millis, u32)>,
-}
-
-#[derive(Default)]
-struct Failures {
-    work: Option<String>,
-    /// By output.
-    delivery: BTreeMap<String, String>,
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -125,7 +144,8 @@ impl Running {
             insight,
             subject: format!("query/{}", query.name),
             status: Mutex::new(status),
-            failures: Mutex::default(),
+            failure: Mutex::default(),
+            deliveries: Mutex::default(),
             rows: Mutex::default(),
             errors: Mutex::default(),
             error_log: query.resource.as_ref().and_then(|resource| resource.error_log.clone()),
@@ -135,8 +155,12 @@ impl Running {
 
     /// How the query is doing.
     pub(super) fn status(&self) -> QueryStatus {
-        let failures = lock(&self.failures);
-        let last_error = failures.work.as_ref().or_else(|| failures.delivery.values().next()).cloned();
+        let undelivered = || {
+            let deliveries = lock(&self.deliveries);
+            let reason = deliveries.values().find_map(|delivery| delivery.failing.as_ref());
+            reason.map(|failing| failing.reason.clone())
+        };
+        let last_error = lock(&self.failure).clone().or_else(undelivered);
         QueryStatus { last_error, ..lock(&self.status).clone() }
     }
 
@@ -152,22 +176,45 @@ impl Running {
 
     pub(super) fn works(&self) {
         lock(&self.status).state = QueryState::Running;
-        lock(&self.failures).work = None;
+        *lock(&self.failure) = None;
     }
 
     pub(super) fn fail(&self, error: &QueryError) {
         self.log(&error.to_string());
         lock(&self.status).state = QueryState::Retrying;
-        lock(&self.failures).work = Some(error.to_string());
+        *lock(&self.failure) = Some(error.to_string());
+    }
+
+    /// Begins to tell of an output's delivery.
+    pub(super) fn delivers(&self, output: &str, log: LogId, target: String) {
+        let status = DeliveryStatus { output: output.to_owned(), log, target, next: 0, failing: None };
+        lock(&self.deliveries).insert(output.to_owned(), status);
+    }
+
+    /// How all outputs with a delivery are doing.
+    pub(super) fn deliveries(&self) -> Vec<DeliveryStatus> {
+        lock(&self.deliveries).values().cloned().collect()
+    }
+
+    /// Rows before `next` are handed on.
+    pub(super) fn handed(&self, output: &str, next: u64) {
+        if let Some(delivery) = lock(&self.deliveries).get_mut(output) {
+            delivery.next = next;
+        }
     }
 
     pub(super) fn not_delivered(&self, output: &str, error: &QueryError) {
         self.log(&error.to_string());
-        lock(&self.failures).delivery.insert(output.to_owned(), error.to_string());
+        if let Some(delivery) = lock(&self.deliveries).get_mut(output) {
+            let since = delivery.failing.take().map_or_else(|| self.clock.now(), |failing| failing.since);
+            delivery.failing = Some(Failing { since, reason: error.to_string() });
+        }
     }
 
     pub(super) fn delivered(&self, output: &str) {
-        lock(&self.failures).delivery.remove(output);
+        if let Some(delivery) = lock(&self.deliveries).get_mut(output) {
+            delivery.failing = None;
+        }
     }
 
     pub(super) fn progress(&self, executor: &Executor, state_bytes: usize) {

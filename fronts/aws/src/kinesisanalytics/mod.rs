@@ -125,6 +125,9 @@ impl KinesisAnalytics {
                 ServiceError::new("ResourceInUseException", format!("Application {name} is {state}"))
             }
             QueryError::Plan(_) => ServiceError::new("CodeValidationException", error.to_string()),
+            QueryError::InputGone { .. } => {
+                ServiceError::new("InvalidApplicationConfigurationException", error.to_string())
+            }
             QueryError::NoInput { .. } | QueryError::Stream(_) => {
                 ServiceError::new("InvalidArgumentException", error.to_string())
             }

@@ -62,6 +62,9 @@ def needs(there, reason):
     return pytest.mark.skipif(not there and os.environ.get("CI") != "true", reason=reason)
 
 
+needs_node = needs(shutil.which("node"), "node is not installed")
+
+
 def needs_javascript(module):
     """Marks tests that run scripts with one of these packages."""
     there = shutil.which("node") and (NODE_MODULES / module).exists()

@@ -27,7 +27,7 @@ BINARY = os.environ.get("MILLSTREAM_BIN", str(ROOT / "target" / "debug" / "mills
 # Where `./test` puts the packages of `tests/sdk/javascript`.
 NODE_MODULES = ROOT / "tests" / "sdk" / ".deps" / "node" / "node_modules"
 READY_SECONDS = 60
-STOP_SECONDS = 30
+STOP_SECONDS = 60
 
 # What a failed test shows of a node's log.
 LOG_CHARACTERS = 20_000

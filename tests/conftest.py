@@ -27,7 +27,7 @@ BINARY = os.environ.get("MILLSTREAM_BIN", str(ROOT / "target" / "debug" / "mills
 # Where `./test` puts the packages of `tests/sdk/javascript`.
 NODE_MODULES = ROOT / "tests" / "sdk" / ".deps" / "node" / "node_modules"
 READY_SECONDS = 60
-STOP_SECONDS = 30
+STOP_SECONDS = 60
 
 # What a failed test shows of a node's log.
 LOG_CHARACTERS = 20_000
@@ -60,6 +60,9 @@ def until(look, seconds=90, every=0.1):
 def needs(there, reason):
     """Marks tests of what `./test` installs: without it they are left out, but not in CI, where they fail."""
     return pytest.mark.skipif(not there and os.environ.get("CI") != "true", reason=reason)
+
+
+needs_node = needs(shutil.which("node"), "node is not installed")
 
 
 def needs_javascript(module):

@@ -251,11 +251,7 @@ def test_a_row_behind_a_failing_one_says_what_it_waits_for(node, tmp_path):
         return kinesis.put_record(StreamName="waiting", Data=json.dumps({"n": number}), PartitionKey="k")["SequenceNumber"]
 
     def story_with(record, words):
-        deadline, told = time.monotonic() + 30, ""
-        while words not in told and time.monotonic() < deadline:
-            time.sleep(0.2)
-            told = node.run("trace", record)
-        return told
+        return until(lambda: words in (told := node.run("trace", record)) and told)
 
     assert "not today" in story_with(put(1), "not today")
     told = story_with(put(2), "waits for Refuses of OUT: a row is before it")
@@ -265,11 +261,8 @@ def test_a_row_behind_a_failing_one_says_what_it_waits_for(node, tmp_path):
         assert line in status, (line, status)
     assert "null" not in status and re.search(r"held .*watermark=20\d\d-", status), status
     kinesis.delete_stream(StreamName="waiting")
-    deadline = time.monotonic() + 30
-    while "there is no stream `waiting`" not in status and time.monotonic() < deadline:
-        time.sleep(0.2)
-        status = node.run("status")
-    assert "state=retrying" in status and "there is no stream `waiting`" in status
+    status = until(lambda: "there is no stream `waiting`" in (told := node.run("status")) and told)
+    assert "state=retrying" in status
 
 
 def test_sigterm_drains_and_a_second_node_is_kept_out(node):

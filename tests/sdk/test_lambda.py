@@ -8,7 +8,7 @@ import uuid
 
 import pytest
 from botocore.exceptions import ClientError
-from conftest import package, until
+from conftest import needs_node, package, until
 
 ROLE = "arn:aws:iam::000000000000:role/any"
 
@@ -56,6 +56,7 @@ def test_errors_have_lambdas_shape(lambda_client, function):
     assert any("app.py" in line for line in document["stackTrace"])
 
 
+@needs_node
 def test_node_functions_answer(lambda_client):
     name = f"n-{uuid.uuid4().hex[:8]}"
     code = "exports.handler = async (event, context) => ({ sum: event.a + event.b, id: context.awsRequestId });"

@@ -13,7 +13,7 @@ import zipfile
 
 import pytest
 from botocore.exceptions import ClientError
-from conftest import Node, package
+from conftest import Node, needs_node, package
 
 ROLE = "arn:aws:iam::000000000000:role/any"
 
@@ -445,9 +445,9 @@ def handler(event, context):
     ("python3.11", "app.py", "import nothing_of_that_name", "app.handler", "Runtime.ImportModuleError"),
     ("python3.11", "app.py", "def handler(:", "app.handler", "Runtime.UserCodeSyntaxError"),
     ("python3.11", "app.py", "x = 1", "nonsense", "Runtime.MalformedHandlerName"),
-    ("nodejs20.x", "app.js", "exports.x = 1", "app.handler", "Runtime.HandlerNotFound"),
-    ("nodejs20.x", "app.js", "exports.x = 1", "nowhere.handler", "Runtime.ImportModuleError"),
-    ("nodejs20.x", "app.js", "exports.x = 1", "nonsense", "Runtime.MalformedHandlerName"),
+    pytest.param("nodejs20.x", "app.js", "exports.x = 1", "app.handler", "Runtime.HandlerNotFound", marks=needs_node),
+    pytest.param("nodejs20.x", "app.js", "exports.x = 1", "nowhere.handler", "Runtime.ImportModuleError", marks=needs_node),
+    pytest.param("nodejs20.x", "app.js", "exports.x = 1", "nonsense", "Runtime.MalformedHandlerName", marks=needs_node),
     ("provided.al2023", "other", "x", "app.handler", "Runtime.ExitError"),
     ("provided.al2023", "bootstrap", "no program", "app.handler", "Runtime.ExitError"),
 ])

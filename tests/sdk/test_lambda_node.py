@@ -5,9 +5,10 @@ import re
 import uuid
 
 import pytest
-from conftest import needs_javascript, package
+from conftest import needs_javascript, needs_node, package
 
 ROLE = "arn:aws:iam::000000000000:role/any"
+pytestmark = needs_node
 
 
 @pytest.fixture

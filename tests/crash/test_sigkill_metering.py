@@ -1,7 +1,7 @@
 """Kills the node again and again while metered requests are made, then reads what was counted.
 
 What must hold: every request that was answered is counted; none is counted twice; the counts are the lines of the access
-log; no quota is ever exceeded.
+log; no quota is ever exceeded, and what is left of it is what is not counted.
 """
 
 import collections
@@ -60,11 +60,16 @@ class Caller(threading.Thread):
                 self.answered.append(answer.headers["x-amzn-requestid"])
 
 
-def counted(node, plan, key):
+def days(node, plan, key):
+    """Yesterday and today: what was used, and what is left."""
     day = datetime.datetime.now(datetime.timezone.utc)
-    dates = [(day + datetime.timedelta(days=days)).strftime("%Y-%m-%d") for days in (-1, 0)]
+    dates = [(day - datetime.timedelta(days=ago)).strftime("%Y-%m-%d") for ago in (1, 0)]
     usage = node.client("apigateway").get_usage(usagePlanId=plan, keyId=key["id"], startDate=dates[0], endDate=dates[1])
-    return sum(day[0] for day in usage["items"][key["id"]])
+    return usage["items"][key["id"]]
+
+
+def counted(node, plan, key):
+    return sum(day[0] for day in days(node, plan, key))
 
 
 def access_log(node, lines):
@@ -96,7 +101,8 @@ def test_what_was_answered_is_counted_once(node):
         assert len(answered) <= counts <= len(answered) + cut_off, "answered ≤ counted ≤ answered and cut off"
         assert len(answered) > 100
         total += counts
-    assert counted(node, *made[1][1:]) <= QUOTA
+    small = days(node, *made[1][1:])
+    assert sum(used for used, _ in small) + small[-1][1] == QUOTA
     assert sum(len(caller.answered) for caller in callers[made[1][1]]) <= QUOTA
     lines = access_log(node, total)
     ids = [line["request_id"] for line in lines]

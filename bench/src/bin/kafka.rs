@@ -25,6 +25,9 @@ struct Args {
     kafka: String,
     #[arg(long, default_value = "bench")]
     topic: String,
+    /// Who is measured
+    #[arg(long, default_value = "millstream")]
+    name: String,
     #[arg(long, default_value_t = 4)]
     connections: u32,
     #[arg(long, default_value_t = 200)]
@@ -60,8 +63,8 @@ async fn main() -> anyhow::Result<()> {
     }
     let used = args.pid.zip(before).map(|(pid, before)| (before, Usage::of(pid)));
     let name = match args.consume {
-        true => format!("consume: {} x 1 MiB, {} B", args.connections, args.bytes),
-        false => format!("produce: {} x {} x {} B", args.connections, args.batch, args.bytes),
+        true => format!("{}, consume: {} x 1 MiB, {} B", args.name, args.connections, args.bytes),
+        false => format!("{}, produce: {} x {} x {} B", args.name, args.connections, args.batch, args.bytes),
     };
     print(&name, records, records * args.bytes as u64, took, &latencies, used);
     Ok(())

@@ -230,6 +230,9 @@ def test_tls_can_be_required(authority):
                                   Code={"ZipFile": buffer.getvalue()})
         answer = functions.invoke(FunctionName="f")
         assert json.load(answer["Payload"]) == [] and "FunctionError" not in answer
+        address = functions.get_function(FunctionName="f")["Code"]["Location"]
+        with urllib.request.urlopen(address, timeout=SECONDS, context=authority.context) as got:
+            assert address.startswith(node.secure) and got.read() == buffer.getvalue()
         # What the node writes where no request says its address.
         assert f"BlobEndpoint=https://127.0.0.1:{node.port}/" in node.run("keys")
         assert re.search(r"^cosmos\n  https://", node.run("keys"), re.MULTILINE)

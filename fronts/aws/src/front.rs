@@ -175,6 +175,7 @@ impl AwsFront {
             method: head.method,
             path: head.uri.path().to_owned(),
             query: head.uri.query().unwrap_or_default().to_owned(),
+            scheme: serve::scheme(&head.extensions),
             headers: head.headers,
             body,
             request_id: call.request_id.to_owned(),

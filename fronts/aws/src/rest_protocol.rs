@@ -19,6 +19,8 @@ pub struct RestRequest {
     pub path: String,
     /// The query string as sent; empty when there is none.
     pub query: String,
+    /// The scheme of the address that it was sent to: `http` or `https`.
+    pub scheme: &'static str,
     /// All headers.
     pub headers: HeaderMap,
     /// The body, unpacked.

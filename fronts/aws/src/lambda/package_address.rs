@@ -39,9 +39,8 @@ pub(super) fn of(lambda: &Lambda, request: &RestRequest, function: &FunctionDefi
     let until = lambda.functions.time() + LIFETIME_MS;
     let named = Named { until, function: function.name.clone(), hash: function.code_hash.clone() };
     let sealed = lambda.seal.seal(PURPOSE, &named.encode());
-    let scheme = request.header("x-forwarded-proto").filter(|scheme| *scheme == "https").unwrap_or("http");
     let host = request.header("host").unwrap_or("localhost");
-    format!("{scheme}://{host}{PATH}?package={}", utf8_percent_encode(&sealed, NON_ALPHANUMERIC))
+    format!("{}://{host}{PATH}?package={}", request.scheme, utf8_percent_encode(&sealed, NON_ALPHANUMERIC))
 }
 
 /// Answers a request for a package; `None` for other requests.

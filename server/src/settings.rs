@@ -66,8 +66,8 @@ pub struct Settings {
     pub function_processes: usize,
     /// Where .NET is, and what compiles its bootstrap.
     pub dotnet: DotnetOptions,
-    /// Waits before the first and the second retry of an asynchronous invocation, seconds.
-    pub invoke_retry_seconds: [u64; 2],
+    /// Waits before the first and the second retry of an asynchronous invocation, seconds, where the file says them.
+    pub invoke_retry_seconds: Option<[u64; 2]>,
     /// First and longest wait before a batch that failed is brought to a mapping's function again, milliseconds.
     pub mapping_retry_ms: [u64; 2],
     /// Whether HTTP backends of APIs may be at loopback and private addresses; so in `--dev` unless it is said.
@@ -302,7 +302,7 @@ impl Settings {
                 references: path("MILLSTREAM_DOTNET_REFERENCES", file.dotnet_references),
                 bootstrap: path("MILLSTREAM_DOTNET_BOOTSTRAP", file.dotnet_bootstrap),
             },
-            invoke_retry_seconds: file.invoke_retry_seconds.unwrap_or([60, 120]),
+            invoke_retry_seconds: file.invoke_retry_seconds,
             mapping_retry_ms: file.mapping_retry_ms.unwrap_or([1_000, 60_000]),
             private_backends: file.private_backends.unwrap_or(args.dev || file.dev),
             api_throttle: api_throttle.transpose()?.or(Some(API_THROTTLE)),

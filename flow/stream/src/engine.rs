@@ -211,6 +211,12 @@ impl Streams {
         self.catalog.streams.list()
     }
 
+    /// Tells of streams that are made, changed or removed: the value rises with each.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.catalog.streams.watch()
+    }
+
     /// Puts records: all become durable together, in their order within each shard.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use millstream_catalog::pipeline::{Known, Located, Mistake, Pipeline};
+use millstream_catalog::pipeline::{Known, Located, Mistake, Pipeline, Survey};
 use millstream_console::{Create, CreateRefusal, NewCode, NewSection};
 use millstream_types::port::BoxFuture;
 
@@ -46,13 +46,13 @@ impl Create for Creator {
 fn request(new: NewSection) -> std::io::Result<Request> {
     let mut packages = BTreeMap::new();
     if let Some(code) = new.code
-        && let Ok(pipeline) = Pipeline::parse(SECTION, &new.text)
+        && let Some(pipeline) = Survey::of(SECTION, &new.text, &Known::default()).pipeline
         && let Some(function) = pipeline.functions.first()
     {
         let spec = &function.value;
         let zip = match code {
             NewCode::Zip(zip) => zip,
-            NewCode::Source(text) => package::of_source(&spec.runtime, &spec.handler, &text)?,
+            NewCode::Source(text) => package::of_source(&spec.runtime.value, &spec.handler, &text)?,
         };
         packages.insert(spec.code.value.display().to_string(), STANDARD.encode(zip));
     }

@@ -48,6 +48,9 @@ use crate::settings::{ConfineFunctions, ObjectSettings, Settings};
 /// How long `interval` waits before what was acknowledged is on disk.
 const INTERVAL: Duration = Duration::from_millis(200);
 
+/// Waits before the retries of an asynchronous invocation, seconds, unless a setting says others: the service's.
+const INVOKE_RETRY_SECONDS: [u64; 2] = [60, 120];
+
 /// The storage account of nodes that do not take the published one.
 const STORAGE_ACCOUNT: &str = "millstream";
 
@@ -354,7 +357,12 @@ fn function_options(settings: &Settings, endpoint: &str, place: &Place, access: 
         }),
         python_path: absolute(&settings.python_path),
         node_path: absolute(&settings.node_path),
-        retry_waits: settings.invoke_retry_seconds.map(Duration::from_secs).to_vec().into(),
+        retry_waits: settings
+            .invoke_retry_seconds
+            .unwrap_or(INVOKE_RETRY_SECONDS)
+            .map(Duration::from_secs)
+            .to_vec()
+            .into(),
         destination: None,
         dotnet: settings.dotnet.clone(),
         launcher: settings.confine_functions.wanted().then(launcher).flatten(),

@@ -181,7 +181,13 @@ fn aws_front(engines: &Engines) -> AwsFront {
         kinesis: Kinesis::new(streams.clone(), insight.clone(), Arc::clone(clock), place.clone(), engines.seal.clone()),
         firehose: Firehose::new(engines.deliveries.clone(), insight.clone(), authorizer),
         dynamodb: DynamoDb::new(engines.tables.clone(), insight.clone(), place.clone()),
-        lambda: Lambda::new(engines.functions.clone(), engines.mappings.clone(), authorizer.clone(), place.clone()),
+        lambda: Lambda::new(
+            engines.functions.clone(),
+            engines.mappings.clone(),
+            authorizer.clone(),
+            place.clone(),
+            engines.seal.clone(),
+        ),
         dynamodb_streams: DynamoDbStreams::new(
             engines.tables.clone(),
             streams.clone(),

@@ -191,7 +191,7 @@ impl Resolver<'_> {
                 let line = self.line(&path);
                 let found =
                     format!("expected a path such as `/symbol` for the partition key, found `{}`", path.get_ref());
-                self.wrong(line, found, "");
+                self.wrong(line, found, "partition_key = \"/NAME\"");
             }
             containers.push((container.name.into_inner(), path.into_inner()));
         }
@@ -210,7 +210,8 @@ impl Resolver<'_> {
 
     pub(super) fn managed_service(&mut self, table: ApiManagementTable) -> Located<ManagedServiceSpec> {
         let line = self.line(&table.name);
-        let known: BTreeSet<String> = table.api.iter().map(|api| api.name.get_ref().clone()).collect();
+        let mut known: BTreeSet<String> = table.api.iter().map(|api| api.name.get_ref().clone()).collect();
+        known.extend(self.left_out.names("api_management.api"));
         for api in table.product.iter().flat_map(|product| &product.apis) {
             self.refers("api management api", &known, api);
         }
@@ -242,7 +243,7 @@ impl Resolver<'_> {
                 self.wrong(
                     line,
                     "expected exactly one of `webhook`, `event_hub`, `function` and `queue`".to_owned(),
-                    "",
+                    "name one: queue = \"NAME\"",
                 );
                 return None;
             }

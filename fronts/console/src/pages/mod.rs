@@ -46,6 +46,8 @@ use crate::error::ConsoleError;
 use crate::live::Fragments;
 use crate::page::Page;
 
+pub(crate) use self::function::mapping_state;
+
 /// What surrounds every page.
 pub struct Frame {
     /// The page's name.

@@ -346,13 +346,15 @@ mod tests {
         assert!(matches!(answers[1], Err(AppendError::Repeated { .. })), "{answers:?}");
         assert!(matches!(answers[2], Err(AppendError::OutOfSequence { expected: 3, .. })), "{answers:?}");
         assert_eq!(answers[3].as_ref().unwrap().offset, 2);
-        let again = producers.append(vec![numbered(1, 2, 0)]).durable().await.remove(0).unwrap();
-        assert_eq!(again, Placed { offset: 0, repeated: true });
-        assert_eq!(producers.announce(LOG, announced(Some(1))).await.unwrap(), Welcome { epoch: 1, last: 3 });
-        assert!(matches!(put(&producers, numbered(4, 1, 0)).await, Err(AppendError::Fenced { known: 1, .. })));
+        for repeated in [false, true] {
+            let placed = producers.append(vec![numbered(4, 1, 0)]).durable().await.remove(0).unwrap();
+            assert_eq!(placed, Placed { offset: 3, repeated });
+        }
+        assert_eq!(producers.announce(LOG, announced(Some(1))).await.unwrap(), Welcome { epoch: 1, last: 4 });
+        assert!(matches!(put(&producers, numbered(5, 1, 0)).await, Err(AppendError::Fenced { known: 1, .. })));
         let stranger = ShardBatch { log: LogId(8), ..numbered(1, 1, 0) };
         assert!(matches!(put(&producers, stranger).await, Err(AppendError::UnknownProducer)));
-        assert_eq!(storage.bounds(LOG).next, 3);
+        assert_eq!(storage.bounds(LOG).next, 4);
     }
 
     #[tokio::test]

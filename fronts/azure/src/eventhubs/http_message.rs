@@ -8,7 +8,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue, header};
 use millstream_amqp::Value;
 use millstream_stream::Entry;
 use serde::Deserialize;
@@ -124,13 +124,12 @@ pub fn read(request: &AzureRequest, publisher: Option<&str>) -> Result<Sent, Str
 type Event = (BrokerProperties, Bytes, Vec<(String, Value)>);
 
 fn single(request: &AzureRequest) -> Result<Event, String> {
-    let mut broker: BrokerProperties = match request.header("brokerproperties") {
-        Some(text) => serde_json::from_str(text)
+    let mut broker: BrokerProperties = match request.headers.get("brokerproperties").map(text) {
+        Some(text) => serde_json::from_str(&text)
             .map_err(|error| format!("expected broker properties as JSON in the header BrokerProperties: {error}"))?,
         None => BrokerProperties::default(),
     };
-    let content_type = request.header("content-type").map(str::to_owned);
-    broker.content_type = content_type.or(broker.content_type);
+    broker.content_type = request.headers.get(header::CONTENT_TYPE).map(text).or(broker.content_type);
     broker.check()?;
     Ok((broker, request.body.clone(), user_properties(&request.headers)))
 }
@@ -201,12 +200,18 @@ impl BrokerProperties {
 fn user_properties(headers: &HeaderMap) -> Vec<(String, Value)> {
     let named = headers.iter().filter(|(name, _)| !NO_PROPERTIES.contains(&name.as_str()));
     let mut properties: Vec<(String, Value)> =
-        named.filter_map(|(name, value)| Some((name.as_str().to_owned(), of_header(value.to_str().ok()?)))).collect();
+        named.map(|(name, value)| (name.as_str().to_owned(), of_header(&text(value)))).collect();
     // A map has a name once: the last of that name counts.
     properties.reverse();
     properties.sort_by(|(one, _), (other, _)| one.cmp(other));
     properties.dedup_by(|(later, _), (kept, _)| later == kept);
     properties
+}
+
+/// A header's value as text: UTF-8, else the Latin-1 that HTTP began with.
+fn text(value: &HeaderValue) -> String {
+    let bytes = value.as_bytes();
+    std::str::from_utf8(bytes).map_or_else(|_| bytes.iter().map(|byte| char::from(*byte)).collect(), str::to_owned)
 }
 
 /// A header's value: text in quotes is text, and so is what is no number and no boolean without them.
@@ -238,7 +243,7 @@ fn simple(value: &Json) -> Option<Value> {
 mod tests {
     use std::net::{IpAddr, Ipv4Addr};
 
-    use http::{HeaderName, HeaderValue, Method};
+    use http::{HeaderName, Method};
     use millstream_amqp::message::{SectionKind, sections};
 
     use super::super::record::Headers;
@@ -307,6 +312,13 @@ mod tests {
         ];
         let named = named.into_iter().map(|(name, value)| (string(name), value)).collect();
         assert_eq!(section(&sent.entries[0], SectionKind::ApplicationProperties), Some(Value::Map(named)));
+    }
+
+    #[test]
+    fn headers_hold_more_than_ascii() {
+        let value = |bytes: &'static [u8]| HeaderValue::from_bytes(bytes).unwrap();
+        assert_eq!(text(&value("\u{e4}\u{2713}".as_bytes())), "\u{e4}\u{2713}");
+        assert_eq!(text(&value(b"\xe4")), "\u{e4}");
     }
 
     #[test]

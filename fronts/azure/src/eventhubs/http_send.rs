@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{Response, StatusCode, header};
 use millstream_namespace::{Right, partition};
 use millstream_types::ErrorKind;
+use percent_encoding::percent_decode_str;
 
 use super::address::{self, Address};
 use super::error::{busy_text, not_found_text, throttled_text};
@@ -83,7 +84,9 @@ async fn send(hubs: &EventHubs, request: &AzureRequest) -> Result<(), Refusal> {
         return Err((StatusCode::PAYLOAD_TOO_LARGE, text));
     }
     let bad = |text: String| (StatusCode::BAD_REQUEST, text);
-    let sent = http_message::read(request, address.publisher.as_deref()).map_err(bad)?;
+    // Tokens name a publisher as the address has it, events by what that stands for.
+    let publisher = address.publisher.as_deref().map(|name| percent_decode_str(name).decode_utf8_lossy());
+    let sent = http_message::read(request, publisher.as_deref()).map_err(bad)?;
     let key = sent.partition_key.as_deref();
     partition::check_key(key.unwrap_or_default()).map_err(|error| bad(error.to_string()))?;
     let partition = fixed.unwrap_or_else(|| hubs.partition(key, partitions));

@@ -119,6 +119,12 @@ pub struct ServeArgs {
     /// The certificate's key (PEM)
     #[arg(long, value_name = "FILE", env = "MILLSTREAM_TLS_KEY", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
+    /// Take HTTP under TLS only, with --tls-cert; the node's own functions are exempt
+    #[arg(long, env = "MILLSTREAM_REQUIRE_TLS")]
+    pub require_tls: bool,
+    /// Where others find the AWS and Azure protocols: `https://data.example.org` [default: where they listen]
+    #[arg(long, value_name = "URL", env = "MILLSTREAM_PUBLIC_URL")]
+    pub public_url: Option<String>,
     /// Where the console listens [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS", env = "MILLSTREAM_CONSOLE_LISTEN")]
     pub console_listen: Option<SocketAddr>,

@@ -3,9 +3,8 @@
 import json
 import re
 import subprocess
-import time
 
-from conftest import BINARY, ROOT, Node, free_port
+from conftest import BINARY, ROOT, Node, until
 
 PIPELINE = """
 name = "broken"
@@ -203,6 +202,18 @@ def test_sql_runs_over_a_live_stream(node):
     assert unbounded.returncode != 0 and "Window" in unbounded.stderr
 
 
+def serve_in_vain(data, *flags):
+    """What a node prints that cannot start; its other ports are free."""
+    spare = Node(*flags)
+    try:
+        done = subprocess.run([BINARY, "serve", "--data", str(data), *spare.listen_flags(), *spare.flags],
+                              capture_output=True, text=True, timeout=60)
+    finally:
+        spare.remove()
+    assert done.returncode != 0
+    return done.stderr
+
+
 WAITING = """
 [[stream]]
 name = "waiting"
@@ -274,17 +285,10 @@ def test_a_row_behind_a_failing_one_says_what_it_waits_for(node, tmp_path):
 
 
 def test_sigterm_drains_and_a_second_node_is_kept_out(node):
-    other = subprocess.run([BINARY, "serve", "--dev", "--data", str(node.data), "--aws-listen", f"127.0.0.1:{free_port()}",
-                            "--console-listen", f"127.0.0.1:{free_port()}", "--eventhubs-listen",
-                            f"127.0.0.1:{free_port()}", "--kafka-listen", f"127.0.0.1:{free_port()}"],
-                           capture_output=True, text=True, timeout=30)
-    assert other.returncode != 0 and "cannot open the data folder" in other.stderr
-    taken = subprocess.run([BINARY, "serve", "--dev", "--data", str(node.folder / "other"), "--aws-listen",
-                            f"127.0.0.1:{node.port}"], capture_output=True, text=True, timeout=30)
-    assert taken.returncode != 0 and "--aws-listen" in taken.stderr
-    refused = subprocess.run([BINARY, "serve", "--dev", "--data", str(node.folder / "other"), "--aws-listen", "0.0.0.0:4999"],
-                             capture_output=True, text=True, timeout=30)
-    assert refused.returncode != 0 and "loopback" in refused.stderr
+    other = node.folder / "other"
+    assert "cannot open the data folder" in serve_in_vain(node.data)
+    assert "--aws-listen" in serve_in_vain(other, "--aws-listen", f"127.0.0.1:{node.port}")
+    assert "loopback" in serve_in_vain(other, "--aws-listen", "0.0.0.0:4999")
     assert node.stop() == 0
     sound = node.run("log", "verify")
     assert sound.startswith("sound:")
@@ -298,6 +302,20 @@ def test_a_replay_needs_its_file(tmp_path):
     assert demo.returncode != 0 and "none.csv" in demo.stderr
 
 
+def test_a_demo_that_fails_drains_its_node():
+    node = Node()
+    try:
+        node.data.mkdir()
+        # Where the example's folder should be.
+        node.data.joinpath("demo").write_text("in the way")
+        demo = subprocess.run([BINARY, "demo", "--data", str(node.data), *node.listen_flags()], capture_output=True, text=True,
+                              timeout=60)
+        assert demo.returncode != 0 and "writing the example" in demo.stderr
+        assert not node.data.joinpath("millstream.sock").exists()
+    finally:
+        node.remove()
+
+
 def test_replayed_trades_keep_their_own_times(tmp_path):
     trades = tmp_path / "trades.csv"
     rows = [f"2018-07-09T14:{minute:02}:{second:02}Z,{symbol},100.5,{shares},7"
@@ -305,26 +323,30 @@ def test_replayed_trades_keep_their_own_times(tmp_path):
                                                    (31, 30, "MSFT", 2), (33, 0, "MSFT", 1)]]
     trades.write_text("time,symbol,price,shares,userId\n" + "\n".join(rows) + "\n")
     node = Node()
-    command = [BINARY, "demo", "--data", str(node.data), "--aws-listen", f"127.0.0.1:{node.port}", "--console-listen",
-               f"127.0.0.1:{node.console_port}", "--eventhubs-listen", f"127.0.0.1:{node.amqp_port}",
-               "--kafka-listen", f"127.0.0.1:{node.kafka_port}", "--replay", str(trades), "--speed", "60", "--seconds", "25"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    try:
-        deadline, found = time.monotonic() + 20, {}
-        while len(found) < 3 and time.monotonic() < deadline:
-            time.sleep(0.5)
+    command = [BINARY, "demo", "--data", str(node.data), *node.listen_flags(), "--replay", str(trades), "--speed", "60",
+               "--seconds", "200"]
+    windows = {("2018-07-09T14:31", "MSFT"): 6, ("2018-07-09T14:32", "AMZN"): 3, ("2018-07-09T14:32", "MSFT"): 2}
+    with open(node.log, "wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+
+    def rows():
+        if not node.data.joinpath("millstream.sock").exists():
+            return {}
+        try:
             done = node.run("tail", "query/share-change-stream-analytics/ShareChanges", "--from-start", "--limit", "3",
-                            check=False, timeout=30) if node.data.joinpath("millstream.sock").exists() else None
-            for line in (done.stdout if done else "").splitlines():
-                row = json.loads(json.loads(line)["data"])
-                found[row["time"][:16], row["symbol"]] = row["shareChange"]
-        windows = {("2018-07-09T14:31", "MSFT"): 6, ("2018-07-09T14:32", "AMZN"): 3, ("2018-07-09T14:32", "MSFT"): 2}
-        assert found == windows
-        table, items = node.client("dynamodb"), []
-        while len(items) < 3 and time.monotonic() < deadline:
-            time.sleep(0.5)
-            items = table.scan(TableName="share_changes")["Items"]
-        assert {(item["timestamp"]["S"][:16], item["symbol"]["S"]): int(item["shareChange"]["N"]) for item in items} == windows
+                            check=False, timeout=30)
+        except subprocess.TimeoutExpired:
+            return {}
+        rows = [json.loads(json.loads(line)["data"]) for line in done.stdout.splitlines()]
+        return {(row["time"][:16], row["symbol"]): row["shareChange"] for row in rows}
+
+    def items():
+        items = node.client("dynamodb").scan(TableName="share_changes")["Items"]
+        return {(item["timestamp"]["S"][:16], item["symbol"]["S"]): int(item["shareChange"]["N"]) for item in items}
+
+    try:
+        assert until(lambda: len(found := rows()) == 3 and found, seconds=120) == windows
+        assert until(lambda: len(found := items()) == 3 and found) == windows
     finally:
         process.terminate()
         assert process.wait(timeout=30) == 0

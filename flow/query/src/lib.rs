@@ -11,7 +11,7 @@ pub mod runtime;
 mod time_policy;
 mod window;
 
-pub use decode::infer::infer_columns;
+pub use decode::infer::{Delimited, infer_columns, infer_delimited};
 pub use dialect::{InputSchema, check, output_names, plan};
 pub use error::{PlanError, PlanErrorCode, Position};
 pub use executor::{Counts, ExecuteError, Executor, Produced, RowError};

@@ -14,8 +14,8 @@ use millstream_function::check_runtime;
 use millstream_portal::openapi;
 use millstream_query::{InputSchema, PlanError, PlanErrorCode, Program, plan};
 
-use super::embedded;
 use super::package::package;
+use super::{embedded, hub};
 
 /// A pipeline file without mistakes, and what it names.
 #[derive(Debug)]
@@ -45,6 +45,7 @@ pub fn check(file: &str, text: &str, folder: &Path, known: &Known) -> Result<Che
     checker.mistakes.extend(embedded::mistakes(file, &pipeline));
     pipeline.queries.retain(|query| !unsure.contains(&query.value.name));
     checker.mistakes.extend(queries(file, folder, &pipeline, &sql_files));
+    checker.mistakes.extend(hub::mistakes(file, &pipeline));
     if checker.mistakes.is_empty() {
         return Ok(Checked { pipeline, sql_files, packages, documents });
     }

@@ -14,7 +14,7 @@ use millstream_console::{Create, CreateRefusal, NewCode, NewSection};
 use millstream_types::port::BoxFuture;
 
 use super::carry_out::{Applied, carry_out};
-use super::{Request, check, package};
+use super::{Request, check, hub, package};
 use crate::node::Engines;
 
 /// What mistakes call a section that stands in no file.
@@ -73,6 +73,7 @@ pub async fn create(engines: &Engines, request: &Request) -> Result<Vec<Applied>
     let known = Known::of(&engines.catalog);
     let mut pipeline = Pipeline::parse_onto(&request.file, &request.text, &known).map_err(CreateRefusal::Mistakes)?;
     let mut mistakes = check::queries(&request.file, Path::new(""), &pipeline, &request.sql_files);
+    mistakes.extend(hub::mistakes(&request.file, &pipeline));
     mistakes.extend(taken(engines, &request.file, &pipeline));
     if !mistakes.is_empty() {
         return Err(CreateRefusal::Mistakes(mistakes));

@@ -11,6 +11,7 @@ pub mod check;
 pub mod create;
 mod embedded;
 mod function;
+mod hub;
 mod mapping;
 mod message_topic;
 pub mod package;

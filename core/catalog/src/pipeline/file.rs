@@ -6,8 +6,9 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::access::{RoleTable, UserTable};
-use super::azure::{ApiManagementTable, BlobContainerTable, CosmosDatabaseTable, EventHubTable, TopicTable};
+use super::azure::{ApiManagementTable, BlobContainerTable, CosmosDatabaseTable, TopicTable};
 use super::function::FunctionTable;
+use super::hub::{EventHubTable, NamespaceTable};
 use super::mapping::MappingTable;
 use super::message_topic::MessageTopicTable;
 use super::plan::{ApiKeyTable, PlanTable};
@@ -41,6 +42,8 @@ pub(super) struct PipelineFile {
     pub(super) queue: Vec<QueueTable>,
     #[serde(default)]
     pub(super) mapping: Vec<MappingTable>,
+    #[serde(default)]
+    pub(super) event_hubs_namespace: Vec<NamespaceTable>,
     #[serde(default)]
     pub(super) event_hub: Vec<EventHubTable>,
     #[serde(default)]

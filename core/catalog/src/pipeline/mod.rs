@@ -10,6 +10,7 @@ mod azure;
 mod file;
 pub mod form;
 mod function;
+mod hub;
 mod known;
 mod limits;
 mod mapping;
@@ -26,9 +27,10 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 pub use access::{GrantsSpec, RoleSpec, UserSpec};
-pub use azure::{DocumentDatabaseSpec, EventSubscriptionSpec, HubSpec, ManagedServiceSpec, TopicSpec};
+pub use azure::{DocumentDatabaseSpec, EventSubscriptionSpec, ManagedServiceSpec, TopicSpec};
 pub use file::RouteIntegration;
 pub use function::{AsyncSpec, FunctionSpec, FunctionTarget};
+pub use hub::{HubSpec, NamespaceSpec, PolicySpec};
 pub use known::Known;
 pub use mapping::MappingSpec;
 pub use message_topic::{MessageSubscriptionSpec, MessageTopicSpec};
@@ -67,6 +69,8 @@ pub struct Pipeline {
     pub mappings: Vec<Located<MappingSpec>>,
     /// HTTP APIs.
     pub apis: Vec<Located<ApiSpec>>,
+    /// Namespaces of hubs.
+    pub namespaces: Vec<Located<NamespaceSpec>>,
     /// Hubs.
     pub hubs: Vec<Located<HubSpec>>,
     /// Buckets that are to be there, by name.

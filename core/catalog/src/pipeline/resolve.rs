@@ -85,6 +85,7 @@ pub(super) fn resolve(source: &Source<'_>, shaped: Shaped, known: &Known) -> Sur
     resolver.unique("user", file.user.iter().map(|table| &table.name));
     resolver.unique("query", file.query.iter().map(|table| &table.name));
     resolver.apis = resolver.unique("api", file.api.iter().map(|table| &table.name));
+    resolver.unique("event hubs namespace", file.event_hubs_namespace.iter().map(|table| &table.name));
     resolver.unique("event hub", file.event_hub.iter().map(|table| &table.name));
     resolver.unique("blob container", file.blob_container.iter().map(|table| &table.name));
     resolver.unique("cosmos database", file.cosmos_database.iter().map(|table| &table.name));
@@ -113,6 +114,7 @@ pub(super) fn resolve(source: &Source<'_>, shaped: Shaped, known: &Known) -> Sur
         queues: file.queue.into_iter().map(|table| resolver.queue(table)).collect(),
         mappings,
         apis: file.api.into_iter().map(|table| resolver.api(table)).collect(),
+        namespaces: file.event_hubs_namespace.into_iter().map(|table| resolver.namespace(table)).collect(),
         hubs,
         buckets: file.blob_container.into_iter().map(|table| resolver.container(table)).collect(),
         databases: file.cosmos_database.into_iter().map(|table| resolver.database(table)).collect(),
@@ -172,7 +174,7 @@ impl Resolver<'_> {
     }
 
     /// The names of one kind; those that repeat or hold other characters than the services take are mistakes.
-    fn unique<'n>(&mut self, kind: &str, names: impl Iterator<Item = &'n Spanned<String>>) -> Names {
+    pub(super) fn unique<'n>(&mut self, kind: &str, names: impl Iterator<Item = &'n Spanned<String>>) -> Names {
         let mut seen = Names::new();
         for name in names {
             self.named(kind, name);

@@ -1,6 +1,6 @@
 //! The operations on queries.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
 use millstream_catalog::{
@@ -183,6 +183,17 @@ impl Queries {
         Ok(definition)
     }
 
+    /// Changes what its maker says of a query; it runs on and its version stays.
+    ///
+    /// # Errors
+    /// [`QueryError::NotFound`].
+    pub async fn set_tags(&self, name: &str, tags: BTreeMap<String, String>) -> Result<(), QueryError> {
+        let mut definition = (*self.get(name)?).clone();
+        definition.resource.get_or_insert_default().tags = tags;
+        self.shared.catalog.queries.put(definition).await?;
+        Ok(())
+    }
+
     /// Lets a query run from `start_at`: its positions and state are dropped then, rows that wait for their delivery stay.
     /// With `None` or [`StartAt::LastStopped`] it goes on where it stopped.
     ///
@@ -360,7 +371,7 @@ impl Queries {
     /// Makes the query's own streams and starts its task and its deliveries.
     async fn run(&self, definition: Arc<QueryDefinition>) -> Result<(), QueryError> {
         let name = definition.name.clone();
-        let running = Arc::new(Running::new(&name, self.shared.insight.clone(), Arc::clone(&self.shared.clock)));
+        let running = Arc::new(Running::new(&definition, self.shared.insight.clone(), Arc::clone(&self.shared.clock)));
         let (stop, stopped) = watch::channel(false);
         let mut handles = Vec::new();
         for output in crate::dialect::output_names(definition.dialect, &definition.sql) {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use millstream_catalog::{QueryDefinition, QueryErrorLog};
 use millstream_insight::Insight;
 use millstream_types::{Clock, LogId, Millis};
 
@@ -14,6 +15,8 @@ use crate::executor::{Counts, Executor};
 const RECENT_ROWS: usize = 200;
 /// Errors of a query that are remembered.
 const RECENT_ERRORS: usize = 100;
+/// Lines of an error log in a second: a stream of bad records must not drive everything else out of the node's logs.
+const LOGGED_PER_SECOND: u32 = 100;
 
 /// What a query does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,6 +119,10 @@ pub(super) struct Running {
     deliveries: Mutex<BTreeMap<String, DeliveryStatus>>,
     rows: Mutex<VecDeque<ResultRow>>,
     errors: Mutex<VecDeque<SeenError>>,
+    /// Where errors are told besides.
+    error_log: Option<QueryErrorLog>,
+    /// The second of the last line, and how many lines it has.
+    logged: Mutex<(Millis, u32)>,
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -123,7 +130,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Running {
-    pub(super) fn new(query: &str, insight: Insight, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(query: &QueryDefinition, insight: Insight, clock: Arc<dyn Clock>) -> Self {
         let status = QueryStatus {
             state: QueryState::Starting,
             watermark: None,
@@ -135,12 +142,14 @@ impl Running {
         Self {
             clock,
             insight,
-            subject: format!("query/{query}"),
+            subject: format!("query/{}", query.name),
             status: Mutex::new(status),
             failure: Mutex::default(),
             deliveries: Mutex::default(),
             rows: Mutex::default(),
             errors: Mutex::default(),
+            error_log: query.resource.as_ref().and_then(|resource| resource.error_log.clone()),
+            logged: Mutex::default(),
         }
     }
 
@@ -171,6 +180,7 @@ impl Running {
     }
 
     pub(super) fn fail(&self, error: &QueryError) {
+        self.log(&error.to_string());
         lock(&self.status).state = QueryState::Retrying;
         *lock(&self.failure) = Some(error.to_string());
     }
@@ -194,6 +204,7 @@ impl Running {
     }
 
     pub(super) fn not_delivered(&self, output: &str, error: &QueryError) {
+        self.log(&error.to_string());
         if let Some(delivery) = lock(&self.deliveries).get_mut(output) {
             let since = delivery.failing.take().map_or_else(|| self.clock.now(), |failing| failing.since);
             delivery.failing = Some(Failing { since, reason: error.to_string() });
@@ -236,10 +247,25 @@ impl Running {
     }
 
     pub(super) fn seen(&self, kind: &'static str, detail: &str) {
+        self.log(&format!("{kind}: {detail}"));
         let mut errors = lock(&self.errors);
         if errors.len() == RECENT_ERRORS {
             errors.pop_front();
         }
         errors.push_back(SeenError { time: self.clock.now(), kind, detail: detail.to_owned() });
+    }
+
+    /// A line in the query's error log.
+    fn log(&self, line: &str) {
+        let Some(log) = &self.error_log else { return };
+        let now = self.clock.now();
+        let mut logged = lock(&self.logged);
+        if logged.0 != now / 1_000 {
+            *logged = (now / 1_000, 0);
+        }
+        logged.1 += 1;
+        if logged.1 <= LOGGED_PER_SECOND {
+            self.insight.logs.append(&log.group, &log.stream, [(now, line.to_owned())]);
+        }
     }
 }

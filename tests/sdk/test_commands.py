@@ -113,6 +113,17 @@ stream = "tradess"
 [[role]]
 name = "writer"
 policy = "no document"
+
+[[mapping]]
+stream = "trades"
+function = "Save"
+filters = ["no pattern"]
+
+[[sns_topic]]
+name = "alerts"
+[[sns_topic.subscription]]
+url = "https://example.com"
+filter = "[]"
 """
 
 
@@ -128,7 +139,8 @@ def test_check_hides_no_mistake_behind_another(tmp_path):
                 ('runtime = "cobol"', "runtime `cobol`"), ('handler = ""', "expected a handler"),
                 ("timeout_seconds = 901", "expected timeout_seconds"), ("SELECT LAG", "Q107"), ("SELECT LAG", "foo"),
                 ("SELECT symbol + 1", "Q108"), ('sql = "SELECT * FROM nowhere"', "nowhere"),
-                ('stream = "tradess"', "there is no stream `tradess`"), ('name = "writer"', "the policy of `writer`")]
+                ('stream = "tradess"', "there is no stream `tradess`"), ('name = "writer"', "the policy of `writer`"),
+                ('function = "Save"', "a filter of the mapping"), ("[[sns_topic.subscription]]", "the filter of the")]
     for start, words in expected:
         line = next(number for number, line in enumerate(lines, 1) if line.startswith(start))
         assert any(int(at) == line and words in text for at, text in found), (line, words, told)

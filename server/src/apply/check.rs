@@ -8,16 +8,14 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use millstream_access::policy::{Policy, Use};
 use millstream_catalog::pipeline::{Known, Located, Mistake, OutputSpec, Pipeline, QuerySpec, SqlText, Survey};
 use millstream_catalog::{ColumnType, DocumentOutput, KeyType, OutputTarget, QueryDialect};
 use millstream_function::check_runtime;
-use millstream_gateway::policy::PolicyDocument;
 use millstream_portal::openapi;
 use millstream_query::{InputSchema, PlanError, PlanErrorCode, Program, plan};
 
-use super::hub;
 use super::package::package;
+use super::{embedded, hub};
 
 /// A pipeline file without mistakes, and what it names.
 #[derive(Debug)]
@@ -44,7 +42,7 @@ pub fn check(file: &str, text: &str, folder: &Path, known: &Known) -> Result<Che
     let sql_files = checker.sql_files(&pipeline);
     let documents = checker.documents(&pipeline);
     checker.runtimes(&pipeline);
-    checker.policies(&pipeline);
+    checker.mistakes.extend(embedded::mistakes(file, &pipeline));
     pipeline.queries.retain(|query| !unsure.contains(&query.value.name));
     checker.mistakes.extend(queries(file, folder, &pipeline, &sql_files));
     checker.mistakes.extend(hub::mistakes(file, &pipeline));
@@ -143,31 +141,6 @@ impl Checker<'_> {
         for Located { value: runtime, line } in pipeline.functions.iter().map(|function| &function.value.runtime) {
             if let Err(error) = check_runtime(runtime) {
                 self.wrong(*line, error.to_string(), "name one of them: runtime = \"python3.12\"");
-            }
-        }
-    }
-
-    /// Policy documents of roles and users, and of managed APIs.
-    fn policies(&mut self, pipeline: &Pipeline) {
-        let roles = pipeline.roles.iter().map(|role| (role.line, &role.value.name, &role.value.grants));
-        let users = pipeline.users.iter().map(|user| (user.line, &user.value.name, &user.value.grants));
-        for (line, name, grants) in roles.chain(users) {
-            let read = grants.policy.as_deref().map(|text| Policy::parse(text, Use::Identity));
-            if let Some(Err(error)) = read {
-                self.wrong(line, format!("the policy of `{name}`: {error}"), "correct its actions and resources");
-            }
-        }
-        for Located { value: service, line } in &pipeline.managed_services {
-            let operations = service.apis.iter().flat_map(|api| {
-                let own = std::iter::once((api.name.as_str(), &api.policy));
-                own.chain(api.operations.values().map(|operation| (operation.name.as_str(), &operation.policy)))
-            });
-            let products = service.products.iter().map(|(product, _)| (product.name.as_str(), &product.policy));
-            let whole = std::iter::once((service.name.as_str(), &service.policy));
-            for (name, policy) in whole.chain(operations).chain(products) {
-                if let Some(Err(error)) = policy.as_deref().map(PolicyDocument::parse) {
-                    self.wrong(*line, format!("the policies of `{name}`: {error}"), "correct the document");
-                }
             }
         }
     }

@@ -9,6 +9,7 @@ mod azure;
 mod carry_out;
 pub mod check;
 pub mod create;
+mod embedded;
 mod function;
 mod hub;
 mod mapping;

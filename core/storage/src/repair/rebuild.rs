@@ -45,7 +45,7 @@ struct Read<'f> {
 }
 
 enum Part {
-    Kept(Sound),
+    Kept(Box<Sound>),
     Lost(Lost),
 }
 
@@ -83,8 +83,7 @@ pub(super) fn rebuild(files: &[JournalFile], stores: Stores, how: Repair) -> Res
     let (mut changed, mut time) = (Vec::new(), stores.covered_time);
     for read in &reads {
         let begun = time;
-        let times = read.parts.iter().filter_map(Part::time);
-        time = times.last().unwrap_or(time);
+        time = read.parts.iter().rev().find_map(Part::time).unwrap_or(time);
         if !(read.changed || read.dropped) {
             continue;
         }
@@ -129,7 +128,7 @@ fn read<'f>(files: &'f [JournalFile], stores: &Stores, report: &mut RepairReport
                 lost(&mut read, next, lsn - 1, end);
             }
             (next, end) = (lsn + 1, sound.position + sound.frame.length);
-            read.parts.push(Part::Kept(sound));
+            read.parts.push(Part::Kept(Box::new(sound)));
         }
         if durable >= next {
             lost(&mut read, next, durable, end);

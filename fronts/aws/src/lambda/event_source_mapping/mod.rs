@@ -20,6 +20,7 @@ use http::{Method, Response, StatusCode};
 
 pub use event::LambdaEvents;
 pub use failure::OnFailureDestinations;
+pub use pattern::filter as mapping_filter;
 pub use permit::RolePermits;
 
 use super::{Lambda, unknown};

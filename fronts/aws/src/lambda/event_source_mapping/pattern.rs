@@ -47,7 +47,10 @@ enum Comparison {
 }
 
 /// What some patterns let through: whatever matches one of them.
-pub(super) fn filter(source: &EventSource, patterns: &[String]) -> Result<Filter, String> {
+///
+/// # Errors
+/// What is wrong with the first pattern that cannot be read.
+pub fn filter(source: &EventSource, patterns: &[String]) -> Result<Filter, String> {
     let read = |pattern: &String| match serde_json::from_str(pattern) {
         Ok(Value::Object(members)) => Pattern::read(&members),
         Ok(_) => Err("a pattern must be a JSON object".to_owned()),

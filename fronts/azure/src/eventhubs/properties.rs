@@ -26,7 +26,11 @@ pub(super) fn of_message(properties: &Properties) -> Headers {
     let mut map: Vec<(Value, Value)> = Vec::new();
     for (name, value) in &properties.named {
         let name = Value::string(String::from_utf8_lossy(name).into_owned());
-        let value = value.clone().map_or(Value::Null, Value::Binary);
+        let value = match value {
+            None => Value::Null,
+            Some(text) if properties.text => Value::string(String::from_utf8_lossy(text).into_owned()),
+            Some(bytes) => Value::Binary(bytes.clone()),
+        };
         map.retain(|(known, _)| *known != name);
         map.push((name, value));
     }
@@ -92,5 +96,9 @@ mod tests {
             (section.kind, section.value().unwrap()),
             (SectionKind::ApplicationProperties, Value::Map(expected))
         );
+        let named = vec![("a".into(), Some("1".into()))];
+        let headers = of_message(&Properties { named, text: true, ..Properties::default() });
+        let section = sections(headers.properties).next().unwrap().unwrap();
+        assert_eq!(section.value().unwrap(), Value::Map(vec![(Value::string("a"), Value::string("1"))]));
     }
 }

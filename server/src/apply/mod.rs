@@ -10,10 +10,12 @@ mod carry_out;
 pub mod check;
 pub mod create;
 mod function;
+pub mod job;
 mod mapping;
 mod message_topic;
 pub mod package;
 mod portal;
+mod query;
 mod queue;
 
 use std::collections::BTreeMap;

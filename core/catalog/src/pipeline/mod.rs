@@ -7,12 +7,15 @@
 
 mod access;
 mod azure;
+mod event_subscription;
 mod file;
 pub mod form;
 mod function;
 mod known;
 mod mapping;
+mod marketplace;
 mod message_topic;
+mod output;
 mod plan;
 mod portal;
 mod queue;
@@ -22,11 +25,13 @@ mod source;
 use std::path::PathBuf;
 
 pub use access::{GrantsSpec, RoleSpec, UserSpec};
-pub use azure::{DocumentDatabaseSpec, EventSubscriptionSpec, HubSpec, ManagedServiceSpec, TopicSpec};
+pub use azure::{DocumentDatabaseSpec, HubSpec, ManagedServiceSpec, TopicSpec};
+pub use event_subscription::EventSubscriptionSpec;
 pub use file::RouteIntegration;
 pub use function::{AsyncSpec, FunctionSpec, FunctionTarget};
 pub use known::Known;
 pub use mapping::MappingSpec;
+pub use marketplace::MarketplaceProductSpec;
 pub use message_topic::{MessageSubscriptionSpec, MessageTopicSpec};
 pub use plan::{ApiKeySpec, PlanSpec};
 pub use portal::{PortalApiSpec, PortalOfferSpec, PortalSpec};
@@ -34,8 +39,8 @@ pub use queue::QueueSpec;
 pub use source::{Located, Mistake};
 
 use crate::definition::{
-    ChangeView, ColumnDefinition, EventOrder, KeyAttribute, ObjectDestination, OutputTarget, QueryDialect,
-    RecordFormat, StartAt,
+    ChangeView, ColumnDefinition, EventOrder, KeyAttribute, ObjectDestination, OutputHanding, OutputTarget,
+    QueryDialect, RecordFormat, StartAt,
 };
 
 /// What a file defines, in the order in which it can be applied.
@@ -79,6 +84,8 @@ pub struct Pipeline {
     pub plans: Vec<Located<PlanSpec>>,
     /// Keys of usage plans.
     pub api_keys: Vec<Located<ApiKeySpec>>,
+    /// Products at the marketplace.
+    pub products: Vec<Located<MarketplaceProductSpec>>,
     /// The developer portal.
     pub portal: Option<PortalSpec>,
 }
@@ -141,6 +148,8 @@ pub struct QuerySpec {
     pub event_order: EventOrder,
     /// Shards that are read and decoded at once; 0: as many as the machine has cores.
     pub parallelism: u32,
+    /// Whether it is only defined: somebody starts it later, and until then it may miss its text, inputs and outputs.
+    pub stopped: bool,
 }
 
 /// Where the SQL stands.
@@ -179,6 +188,8 @@ pub struct OutputSpec {
     pub target: OutputTarget,
     /// How rows become records.
     pub format: RecordFormat,
+    /// How rows are handed on.
+    pub handing: OutputHanding,
     /// The table that the function fills, to check keys: (table, key attribute → output column).
     pub fills: Option<(String, std::collections::BTreeMap<String, String>)>,
 }

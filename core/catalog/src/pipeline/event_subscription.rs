@@ -14,7 +14,7 @@ use crate::definition::{
 };
 
 /// Every operator of a condition, as the service names it.
-pub const OPERATORS: [&str; 19] = [
+const OPERATORS: [&str; 19] = [
     "StringIn",
     "StringNotIn",
     "StringContains",

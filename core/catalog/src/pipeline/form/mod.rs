@@ -1,7 +1,7 @@
 //! Forms: what somebody fills in to make one resource, in a console or behind a command, and the pipeline file's section that
 //! comes of it. There is one way to make things: the section is what is carried out, and what can be kept in a file.
 //!
-//! Read next: `kinds.rs` (the forms; `azure.rs`, `function.rs` and `sale.rs` have more), `section.rs` (how fields become TOML),
+//! Read next: `kinds.rs` (the forms; `azure.rs`, `function.rs` and `sale.rs` have more), `section.rs` and `value.rs` (how fields become TOML),
 //! `filled.rs` (what a form holds of a resource that is there).
 
 mod azure;
@@ -10,6 +10,7 @@ mod function;
 mod kinds;
 mod sale;
 mod section;
+mod value;
 
 pub use filled::query_fields;
 pub use section::{FieldMistake, Section};

@@ -6,19 +6,15 @@ import os
 import re
 import subprocess
 import sys
-import time
 
 import pytest
-from conftest import BINARY, ROOT, Node, dotnet
+from conftest import BINARY, NODE_MODULES, ROOT, Node, dotnet, needs, needs_javascript, until
 
 EXAMPLE = ROOT / "examples" / "tweets"
-MODULES = ROOT / "tests" / "sdk" / ".deps" / "node" / "node_modules"
-DEADLINE_SECONDS = 60
-CI = os.environ.get("CI") == "true"
-needs_sdk = pytest.mark.skipif(not (MODULES / "aws-sdk").exists() and not CI,
-                               reason="no AWS SDK for JavaScript in tests/sdk/.deps/node; ./test installs it")
-needs_dotnet = pytest.mark.skipif(not dotnet() and not CI,
-                                  reason="no .NET runtime and C# compiler in tests/sdk/.deps/dotnet; ./test installs them")
+DEADLINE_SECONDS = 120
+WITHOUT_WAITS = "invoke_retry_seconds = [0, 0]\n"
+needs_sdk = needs_javascript("aws-sdk")
+needs_dotnet = needs(dotnet(), "no .NET runtime and C# compiler in tests/sdk/.deps/dotnet; ./test installs them")
 LANGUAGES = ["native", pytest.param("nodejs", marks=needs_sdk), pytest.param("csharp", marks=[needs_sdk, needs_dotnet])]
 
 
@@ -26,29 +22,24 @@ class Demo(Node):
     """`millstream demo --tweets` in the place of `serve`, without waits between attempts."""
 
     def __init__(self, *flags):
-        super().__init__()
-        settings = self.folder / "millstream.toml"
-        settings.write_text("invoke_retry_seconds = [0, 0]\n")
-        self.command = [BINARY, "demo", "--tweets", "--data", self.data, "--config", settings,
-                        "--aws-listen", f"127.0.0.1:{self.port}", "--console-listen", f"127.0.0.1:{self.console_port}",
-                        "--eventhubs-listen", f"127.0.0.1:{self.amqp_port}", *flags]
+        super().__init__(*flags, development=False, settings=WITHOUT_WAITS)
+        self.command = [BINARY, "demo", "--tweets", "--data", str(self.data), *self.listen_flags(), *self.flags]
 
     def start(self):
-        environment = {**os.environ, "MILLSTREAM_NODE_PATH": str(MODULES), **dotnet()}
+        environment = {**os.environ, "MILLSTREAM_NODE_PATH": str(NODE_MODULES), **dotnet()}
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(list(map(str, self.command)), stdout=log, stderr=log, env=environment)
+            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, env=environment)
         return self
 
     def wait_for(self, seen, what):
-        deadline = time.monotonic() + DEADLINE_SECONDS
-        while time.monotonic() < deadline:
-            if self.process.poll() is not None:
-                raise AssertionError(f"the demo ended with {self.process.returncode}:\n{self.output()}")
-            found = seen()
-            if found:
-                return found
-            time.sleep(0.2)
-        raise AssertionError(f"{what}:\n{self.output()}")
+        def look():
+            assert self.process.poll() is None, f"the demo ended with {self.process.returncode}:\n{self.output()}"
+            return seen()
+
+        try:
+            return until(look, DEADLINE_SECONDS)
+        except AssertionError as error:
+            raise AssertionError(f"{what}: {error}\n{self.output()}") from None
 
 
 @pytest.fixture
@@ -65,10 +56,8 @@ def demo():
 
 
 @pytest.fixture
-def node(tmp_path):
-    settings = tmp_path / "millstream.toml"
-    settings.write_text("invoke_retry_seconds = [0, 0]\n")
-    node = Node("--config", str(settings))
+def node():
+    node = Node(settings=WITHOUT_WAITS)
     try:
         yield node.start()
     finally:
@@ -77,7 +66,7 @@ def node(tmp_path):
 
 def produce(node):
     environment = {**os.environ, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-    subprocess.run([sys.executable, EXAMPLE / "produce.py", node.endpoint], check=True, env=environment, timeout=30)
+    subprocess.run([sys.executable, EXAMPLE / "produce.py", node.endpoint], check=True, env=environment, timeout=90)
 
 
 def letters(node):
@@ -112,9 +101,11 @@ REPLAY = ["--replay", EXAMPLE / "tweets.jsonl", "--speed", "100000"]
 def test_one_command_with_the_flaw(demo, language):
     started = demo("--language", language, *REPLAY)
     is_dead_letter(started.wait_for(lambda: letters(started), "no dead letter came")[0])
-    started.wait_for(lambda: "1 dead letters" in started.output(), "the summary says nothing of the dead letter")
+    # How many depends on how the tweets fell into batches.
+    says = re.compile(r"[1-9]\d* dead letters")
+    started.wait_for(lambda: says.search(started.output()), "the summary says nothing of the dead letter")
     if language != "nodejs":
-        assert "Beginning to process 100 records..." in started.run("logs", "DecodeTweets")
+        assert re.search(r"Beginning to process \d+ records\.\.\.", started.run("logs", "DecodeTweets"))
     assert started.stop() == 0
 
 
@@ -143,17 +134,11 @@ def test_a_language_that_is_not_there_is_told():
 def test_piece_by_piece(node):
     node.run("apply", EXAMPLE / "pipeline.toml")
     produce(node)
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    found = None
-    while not found and time.monotonic() < deadline:
-        found = letters(node)
-    is_dead_letter(found[0])
+    is_dead_letter(until(lambda: letters(node))[0])
 
     node.run("apply", EXAMPLE / "fixed.toml")
     produce(node)
-    while saved(node) != tweets() and time.monotonic() < deadline + DEADLINE_SECONDS:
-        time.sleep(0.2)
-    assert saved(node) == tweets()
+    until(lambda: saved(node) == tweets(), DEADLINE_SECONDS)
 
 
 @needs_sdk
@@ -168,7 +153,4 @@ def test_piece_by_piece_in_csharp(node, tmp_path):
     node.run("apply", tmp_path / "csharp.toml")
     node.run("apply", EXAMPLE / "fixed.toml")
     produce(node)
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while saved(node) != tweets() and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert saved(node) == tweets()
+    until(lambda: saved(node) == tweets(), DEADLINE_SECONDS)

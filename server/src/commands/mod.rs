@@ -5,6 +5,7 @@ mod create;
 mod demo;
 mod job;
 mod marketplace;
+mod missed;
 mod portal;
 mod remote;
 mod serve;

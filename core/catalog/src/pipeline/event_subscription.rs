@@ -197,7 +197,7 @@ impl Resolver<'_> {
             }
             _ => {
                 let expected = "expected exactly one of `webhook`, `event_hub`, `function` and `queue`";
-                self.wrong(line, expected.to_owned(), "");
+                self.wrong(line, expected.to_owned(), "name one: queue = \"NAME\"");
                 None
             }
         }
@@ -217,7 +217,8 @@ impl Resolver<'_> {
                 Ok(test) => conditions.push(FieldCondition { key, test }),
                 Err(message) => {
                     let near = nearest(&operator, OPERATORS).filter(|near| *near != operator);
-                    let hint = near.map(|near| format!("did you mean `{near}`?")).unwrap_or_default();
+                    let usual = "write { key = \"data.color\", operator = \"StringIn\", values = [\"red\"] }";
+                    let hint = near.map_or_else(|| usual.to_owned(), |near| format!("did you mean `{near}`?"));
                     self.wrong(line, format!("the condition on `{key}`: {message}"), hint);
                 }
             }
@@ -300,7 +301,7 @@ mod tests {
 
     fn of(lines: &str) -> Result<EventSubscriptionSpec, String> {
         let text = format!(
-            "[[event_grid_topic]]\nname = \"t\"\n[[event_grid_topic.subscription]]\nname = \"s\"\n\
+            "[[event_grid_topic]]\nname = \"topic\"\n[[event_grid_topic.subscription]]\nname = \"s\"\n\
              webhook = \"http://localhost/\"\n{lines}\n"
         );
         let pipeline = Pipeline::parse("p", &text).map_err(|mistakes| mistakes[0].to_string())?;

@@ -113,7 +113,7 @@ impl Resolver<'_> {
         let fills = table.fills.map(|fills| {
             let tables = self.tables.clone();
             self.refers("table", &tables, &fills.table);
-            (fills.table.into_inner(), fills.keys)
+            Located { line: self.line(&fills.table), value: (fills.table.into_inner(), fills.keys) }
         });
         let value = OutputSpec { name: table.name.into_inner(), target, format: format(table.csv), handing, fills };
         Some(Located { value, line })

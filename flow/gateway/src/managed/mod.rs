@@ -21,13 +21,14 @@ use crate::backend::Backends;
 use crate::error::GatewayError;
 use crate::limit::quota::Quotas;
 use crate::limit::rate::RateLimits;
+use crate::traffic::Traffic;
 use policies::Compiled;
 
 /// The managed APIs of a node. Cheap to clone.
 #[derive(Clone)]
 pub struct Managed {
     catalog: Catalog,
-    insight: Insight,
+    traffic: Traffic,
     clock: Arc<dyn Clock>,
     backends: Backends,
     /// An edit reads a definition, changes it and writes it: one at a time, or one would undo the other.
@@ -50,7 +51,7 @@ impl Managed {
     ) -> Self {
         Self {
             catalog,
-            insight,
+            traffic: Traffic::new(insight),
             clock,
             backends,
             edits: Arc::default(),

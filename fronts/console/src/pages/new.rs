@@ -149,6 +149,7 @@ fn made_page(kind: &str, name: &str, fields: &BTreeMap<String, String>) -> Page 
         "query" => Page::Query(name),
         "queue" => Page::Queue(name),
         "role" | "user" => Page::Access(String::new()),
+        "event-hubs-namespace" => Page::Hubs(String::new()),
         "event-hub" => {
             let namespace = fields.get("namespace").cloned().unwrap_or_else(|| "default".to_owned());
             Page::Hub(namespace, name)

@@ -1,9 +1,13 @@
 //! The command line: what can be asked, and the flags. What happens then is in [`crate::commands`].
 
+mod job;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use job::{JobArgs, JobCommand, JobPartArgs, JobPartName, JobStartArgs};
 
 /// A real-time data pipeline in one binary.
 #[derive(Debug, Parser)]
@@ -25,6 +29,12 @@ pub enum Command {
     Apply(PipelineArgs),
     /// Make one resource on a running node, without a file
     Create(CreateArgs),
+    /// Start, stop and change a query that is there: a Stream Analytics job, or an application of Kinesis Analytics
+    Job {
+        /// What to do
+        #[command(subcommand)]
+        command: JobCommand,
+    },
     /// Check a pipeline file without a node
     Check {
         /// The pipeline file

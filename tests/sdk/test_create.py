@@ -50,6 +50,92 @@ def test_one_command_makes_one_resource(node, tmp_path):
         assert name in status
 
 
+def test_what_surrounds_functions_is_made(node, tmp_path):
+    node.run("create", "stream", "tweets")
+    node.run("create", "queue", "dead")
+    node.run("create", "role", "decoder", "allow=sqs:SendMessage on arn:aws:sqs:*:*:dead\nlogs:*",
+             "attach=AWSLambdaKinesisExecutionRole")
+    role = node.client("iam").get_role_policy(RoleName="decoder", PolicyName="pipeline")
+    assert role["PolicyDocument"]["Statement"][0]["Resource"] == ["arn:aws:sqs:*:*:dead"]
+    node.run("create", "user", "anna", "deny=s3:*")
+    assert node.client("iam").list_access_keys(UserName="anna")["AccessKeyMetadata"]
+    code = tmp_path / "decode"
+    code.mkdir()
+    (code / "index.py").write_text(HANDLER)
+    node.run("create", "function", "decode", "runtime=python3.12", "handler=index.handler", f"code={code}", "role=decoder")
+    assert node.client("lambda").get_function_configuration(FunctionName="decode")["Role"].endswith("role/decoder")
+    node.run("create", "mapping", "decode", "stream=tweets", "batch_size=50", "bisect=true", "max_retries=1",
+             "on_failure=dead", 'filters={"data": {"a": [1]}}')
+    [mapping] = node.client("lambda").list_event_source_mappings(FunctionName="decode")["EventSourceMappings"]
+    assert (mapping["BatchSize"], mapping["BisectBatchOnFunctionError"], mapping["MaximumRetryAttempts"]) == (50, True, 1)
+    assert mapping["FilterCriteria"]["Filters"] == [{"Pattern": '{"data": {"a": [1]}}'}]
+    again = node.run("create", "mapping", "decode", "stream=tweets", check=False)
+    assert "there is a mapping `tweets -> decode` already" in again.stderr, again
+    node.run("create", "sns-topic", "news", "subscription.queue=dead", "subscription.raw=true", "subscription.2.function=decode")
+    [topic] = node.client("sns").list_topics()["Topics"]
+    assert len(node.client("sns").list_subscriptions_by_topic(TopicArn=topic["TopicArn"])["Subscriptions"]) == 2
+
+
+def test_what_apis_are_sold_with_is_made(node, tmp_path):
+    form(node, "function", name="pay", runtime="python3.12", handler="index.handler", code=HANDLER)
+    node.run("create", "api", "shop", "route.method=GET", "route.path=/", "route.function=pay", "route.key_required=true")
+    page = form(node, "marketplace-product", code="shop-1", dimensions="calls, rows")
+    assert "created" in page, page
+    page = form(node, "usage-plan", name="gold \"1\"", apis="shop", rate="2.5", quota="1000", quota_period="day",
+                product_code="shop-1")
+    assert "created" in page, page
+    gateway = node.client("apigateway")
+    [plan] = [plan for plan in gateway.get_usage_plans()["items"] if plan["name"] == 'gold "1"']
+    assert (plan["throttle"]["rateLimit"], plan["quota"]["period"], plan["productCode"]) == (2.5, "DAY", "shop-1")
+    assert plan["apiStages"][0]["stage"] == "prod"
+    node.run("create", "usage-plan", "silver", "apis=shop")
+    made = node.run("create", "api-key", "anna", "plans=silver")
+    assert made.split()[:3] == ["created", "api", "key"]
+    url = next(word for word in node.run("apply", section(node, tmp_path)).split() if word.startswith("http"))
+    with pytest.raises(urllib.error.HTTPError) as without:
+        urllib.request.urlopen(url, timeout=30)
+    assert without.value.code == 403
+    with urllib.request.urlopen(urllib.request.Request(url, headers={"x-api-key": made.split()[-1]}), timeout=30) as answer:
+        assert answer.status == 200
+    page = form(node, "portal", title="Shop", api__1__name="shop", plan__1__name="silver", plan__1__price_a_month="2.50")
+    assert "portal" in page and 'role="status"' in page, page
+    page = form(node, "portal", title="Shop", plan__1__name="iron")
+    assert "there is no plan `iron`" in page, page
+    assert "already" in form(node, "usage-plan", name="silver")
+
+
+def section(node, folder):
+    """A file with the API as it is there."""
+    text = node.run("create", "api", "shop", "route.method=GET", "route.path=/", "route.function=pay",
+                    "route.key_required=true", "--print")
+    (folder / "shop.toml").write_text(text)
+    return folder / "shop.toml"
+
+
+def test_an_event_subscription_is_made_with_all_that_it_can_say(node):
+    node.run("create", "queue", "picked")
+    form(node, "function", name="sink", runtime="python3.12", handler="index.handler", code=HANDLER)
+    page = form(node, "event-grid-topic", name="power", subscription__1__name="much", subscription__1__function="sink",
+                subscription__1__filters="data.watts NumberGreaterThan 5\r\ndata.room StringIn kitchen, bath\r\n"
+                                         "data.share NumberInRange [1, 5], [7, 9.5]\r\ndata.user IsNotNull",
+                subscription__1__delivery_schema="cloud-events", subscription__1__max_events="10",
+                subscription__1__preferred_kib="128", subscription__1__case_sensitive="true", subscription__1__max_attempts="3")
+    assert "created" in page, page
+    path = "/subscriptions/s/resourceGroups/g/providers/Microsoft.EventGrid/topics/power/eventSubscriptions/much"
+    request = urllib.request.Request(f"{node.endpoint}{path}?api-version=2022-06-15", headers={"Authorization": "Bearer any"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        properties = json.load(answer)["properties"]
+    told = [(found["operatorType"], found.get("value", found.get("values"))) for found in properties["filter"]["advancedFilters"]]
+    assert told == [("NumberGreaterThan", 5), ("StringIn", ["kitchen", "bath"]), ("NumberInRange", [[1, 5], [7, 9.5]]),
+                    ("IsNotNull", None)]
+    assert properties["filter"]["isSubjectCaseSensitive"] and properties["eventDeliverySchema"] == "CloudEventSchemaV1_0"
+    batch = properties["destination"]["properties"]
+    assert (batch["maxEventsPerBatch"], batch["preferredBatchSizeInKilobytes"]) == (10, 128)
+    page = form(node, "event-grid-topic", name="power", subscription__1__name="more", subscription__1__queue="picked",
+                subscription__1__filters="data.watts NumberGreaterThen 5")
+    assert 'id="subscription.1.filters-wrong"' in page and "did you mean `NumberGreaterThan`?" in page, page
+
+
 def test_the_command_says_what_is_wrong(node):
     for arguments, words in [
         (("castle", "x"), "there is no kind `castle`"),

@@ -485,7 +485,7 @@ def test_a_pipeline_file_says_it_too(node, iam, tmp_path):
     assert "not authorized" in send("tweets-dead")["errorMessage"]
     file.write_text(PIPELINE.replace('"sqs:SendMessage"', '"SendMessage"'))
     failed = node.run("apply", file, check=False)
-    assert failed.returncode != 0 and "role `tweets`" in failed.stderr and "prefaced by a vendor" in failed.stderr
+    assert failed.returncode != 0 and "the policy of `tweets`" in failed.stderr and "prefaced by a vendor" in failed.stderr
 
 
 def test_without_its_permission_the_dead_letter_queue_stays_empty():

@@ -89,7 +89,7 @@ fn mistakes_are_told_with_their_lines() {
         "name = \"x\"\nnmae = 1\n",
         &["p.toml:2: unknown field `nmae`, expected one of `name`, `stream`, `delivery_stream`, `table`, `role`, \
          `user`, `function`, `query`, `api`, `queue`, `mapping`, `event_hubs_namespace`, `event_hub`, `blob_container`, `cosmos_database`, \
-         `event_grid_topic`, `sns_topic`, `api_management`, `plans`, `keys`, `portal`\n  try: did you mean `name`?"],
+         `event_grid_topic`, `sns_topic`, `api_management`, `plans`, `keys`, `marketplace_product`, `portal`\n  try: did you mean `name`?"],
     );
     check(
         "name = \"x\"\n[[stream]]\nname = \"a\"\nshards = \"two\"\n",

@@ -13,6 +13,7 @@ const FORM: u8 = 2;
 const HAS_TIME: u8 = 1;
 const HAS_KEY: u8 = 2;
 const NO_DATA: u8 = 4;
+const TEXT: u8 = 8;
 
 /// A record's properties.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub struct Properties {
     pub key: Option<Bytes>,
     /// Whether there is no data, which is something else than empty data: what has the key is gone.
     pub no_data: bool,
+    /// Whether the values are text; otherwise they are bytes.
+    pub text: bool,
     /// Names (text) and values in their order; a name may be there more than once.
     pub named: Vec<(Bytes, Option<Bytes>)>,
 }
@@ -42,7 +45,10 @@ impl Properties {
         let flag = |on: bool, flag: u8| if on { flag } else { 0 };
         out.put_u8(FORM);
         out.put_u8(
-            flag(self.time.is_some(), HAS_TIME) | flag(self.key.is_some(), HAS_KEY) | flag(self.no_data, NO_DATA),
+            flag(self.time.is_some(), HAS_TIME)
+                | flag(self.key.is_some(), HAS_KEY)
+                | flag(self.no_data, NO_DATA)
+                | flag(self.text, TEXT),
         );
         if let Some(time) = self.time {
             out.put_i64(time);
@@ -79,7 +85,7 @@ impl Properties {
             };
             named.push((name, value));
         }
-        Some(Self { time, key, no_data: flags & NO_DATA != 0, named })
+        Some(Self { time, key, no_data: flags & NO_DATA != 0, text: flags & TEXT != 0, named })
     }
 }
 
@@ -105,6 +111,7 @@ mod tests {
             time: Some(-5),
             key: Some(Bytes::from_static(&[0xff])),
             no_data: true,
+            text: true,
             named: vec![("a".into(), Some("1".into())), ("a".into(), None), ("b".into(), Some(Bytes::new()))],
         };
         for properties in [all, Properties { key: Some(Bytes::new()), ..Properties::default() }] {

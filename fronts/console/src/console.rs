@@ -22,7 +22,7 @@ use millstream_table::Tables;
 use millstream_types::Clock;
 use tokio::sync::Semaphore;
 
-use crate::create::{Create, CreateRefusal, NewSection};
+use crate::create::{Create, CreateRefusal, JobAsk, NewSection};
 use crate::error::ConsoleError;
 use crate::live::Live;
 use crate::measure::Measures;
@@ -62,7 +62,7 @@ pub struct ConsoleParts {
     pub plans: Plans,
     /// How clients reach what is shown.
     pub addresses: Addresses,
-    /// Makes what forms describe.
+    /// Makes what forms describe, and does what they ask of queries.
     pub create: Arc<dyn Create>,
     /// The node's time.
     pub clock: Arc<dyn Clock>,
@@ -171,6 +171,13 @@ impl Console {
         let create = Arc::clone(&self.shared.parts.create);
         let made = tokio::spawn(async move { create.create(new).await }).await;
         made.unwrap_or_else(|error| Err(CreateRefusal::Failed(format!("it ended early: {error}"))))
+    }
+
+    /// Does what is asked of a query; to its end, too.
+    pub(crate) async fn job(&self, token: String, query: String, ask: JobAsk) -> Result<String, CreateRefusal> {
+        let create = Arc::clone(&self.shared.parts.create);
+        let done = tokio::spawn(async move { create.job(token, query, ask).await }).await;
+        done.unwrap_or_else(|error| Err(CreateRefusal::Failed(format!("it ended early: {error}"))))
     }
 
     pub(crate) fn clock(&self) -> &dyn Clock {

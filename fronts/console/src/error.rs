@@ -25,6 +25,9 @@ pub enum ConsoleError {
     /// A parameter is wrong.
     #[error("{0}")]
     Invalid(String),
+    /// What changes something needs the node's token.
+    #[error("this is not the node's token; `millstream keys` shows it")]
+    Forbidden,
     /// Too many viewers, followers or running queries.
     #[error("{limit} {what} are open already; close one and try again")]
     Busy {
@@ -53,6 +56,7 @@ impl ConsoleError {
         match self {
             Self::NotFound { .. } => ErrorKind::NotFound,
             Self::Invalid(_) => ErrorKind::Invalid,
+            Self::Forbidden => ErrorKind::Forbidden,
             Self::Busy { .. } => ErrorKind::Throttled,
             Self::Engine { kind, .. } => *kind,
             Self::Template(_) => ErrorKind::Internal,

@@ -22,7 +22,7 @@ mod story;
 mod tail;
 
 pub use console::{Addresses, ConnectionStrings, Console, ConsoleParts};
-pub use create::{Create, CreateRefusal, NewCode, NewSection};
+pub use create::{Create, CreateRefusal, JobAsk, JobStart, NewCode, NewSection};
 pub use error::ConsoleError;
 
 use axum::Router;
@@ -34,7 +34,8 @@ use axum::routing::{get, post};
 pub fn router(console: Console) -> Router {
     let test_call = post(pages::call::run).layer(DefaultBodyLimit::max(pages::call::FORM_BYTES_MAX));
     let test_query = post(pages::trial::run).layer(DefaultBodyLimit::max(api::trial::BODY_BYTES_MAX));
-    let new = post(pages::new::run).layer(DefaultBodyLimit::max(pages::new::BODY_BYTES_MAX));
+    let new = post(pages::new::run).layer(DefaultBodyLimit::max(pages::form::BODY_BYTES_MAX));
+    let change = post(pages::job::change).layer(DefaultBodyLimit::max(pages::form::BODY_BYTES_MAX));
     let hosts = guard::Hosts(console.hosts().into());
     Router::new()
         .route("/assets/{name}", get(assets::serve))
@@ -48,6 +49,9 @@ pub fn router(console: Console) -> Router {
         .route("/api/query", post(api::query::run))
         .route("/api/test", post(api::trial::run).layer(DefaultBodyLimit::max(api::trial::BODY_BYTES_MAX)))
         .route("/queries/{name}/test", get(pages::trial::show).merge(test_query))
+        .route("/queries/{name}/edit", get(pages::job::show).merge(change))
+        .route("/queries/{name}/start", post(pages::job::start))
+        .route("/queries/{name}/stop", post(pages::job::stop))
         .route("/buckets/{bucket}/{key}/content", get(pages::object::download))
         .route("/apis/{service}/{api}/{operation}", get(pages::show).merge(test_call))
         .route("/new/{kind}", get(pages::show).merge(new))

@@ -30,7 +30,7 @@ pub fn to_log(records: Vec<RecordBytes>) -> Result<EncodedRecords, BatchError> {
             other => (Bytes::new(), other),
         };
         headers.clear();
-        Properties { time, key: other, no_data: value.is_none(), named }.encode(&mut headers);
+        Properties { time, key: other, no_data: value.is_none(), text: false, named }.encode(&mut headers);
         encoded.push(&text, &headers, &value.unwrap_or_default());
     }
     Ok(encoded)

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use millstream_azure::eventgrid::place;
 use millstream_catalog::pipeline::{DocumentDatabaseSpec, EventSubscriptionSpec, ManagedServiceSpec, TopicSpec};
 use millstream_catalog::{
-    EventBatching, EventEndpoint, EventSchema, ManagedApi, ManagedSubscriptionState, Product, SubscriptionScope,
+    EventEndpoint, EventSchema, ManagedApi, ManagedSubscriptionState, Product, SubscriptionScope,
 };
 use millstream_document::{ContainerSettings, DocumentError, NewContainer};
 use millstream_event::{EventError, NewSubscription, NewTopic};
@@ -100,27 +100,31 @@ async fn subscription(
         EventEndpoint::Webhook { url } => EventEndpoint::Webhook { url: url.replace(ENDPOINT, &engines.endpoint) },
         other => other,
     };
-    if let Ok(found) = engines.events.subscription(topic, &spec.name) {
-        let same = found.endpoint == endpoint
+    let delivery_schema = spec.delivery_schema.unwrap_or(schema);
+    let found = engines.events.subscription(topic, &spec.name).ok();
+    let same = found.as_ref().is_some_and(|found| {
+        found.endpoint == endpoint
             && found.filter == spec.filter
-            && found.retry == spec.retry
-            && found.dead_letter == spec.dead_letter;
-        if same {
-            return Ok(false);
-        }
+            && (found.delivery_schema, found.raw) == (delivery_schema, spec.raw)
+            && (found.retry, found.batching) == (spec.retry, spec.batching)
+            && found.dead_letter == spec.dead_letter
+    });
+    if same {
+        return Ok(false);
     }
     let new = NewSubscription {
-        raw: false,
         topic: topic.to_owned(),
         name: spec.name.clone(),
         endpoint,
         filter: spec.filter.clone(),
-        delivery_schema: schema,
+        delivery_schema,
+        raw: spec.raw,
         retry: spec.retry,
         dead_letter: spec.dead_letter.clone(),
-        batching: EventBatching::default(),
-        headers: Vec::new(),
-        labels: Vec::new(),
+        batching: spec.batching,
+        // What a file cannot say is not its to take away.
+        headers: found.as_ref().map(|found| found.headers.clone()).unwrap_or_default(),
+        labels: found.map(|found| found.labels.clone()).unwrap_or_default(),
     };
     engines.events.put_subscription(new).await?;
     Ok(true)

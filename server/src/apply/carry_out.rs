@@ -5,21 +5,16 @@ use std::fmt;
 
 use anyhow::{Context as _, bail};
 use millstream_catalog::pipeline::{
-    ApiSpec, DeliveryStreamSpec, Known, Pipeline, QuerySpec, RouteIntegration, RouteSpec, SqlText, StreamSpec,
-    TableSpec,
+    ApiSpec, DeliveryStreamSpec, Known, Pipeline, RouteIntegration, RouteSpec, StreamSpec, TableSpec,
 };
-use millstream_catalog::{
-    DeliverySource, OutputHanding, QueryInput, QueryOutput, StreamOwner, TABLE_ITEM_BYTES_MAX, TableDefinition,
-    TableOwner,
-};
+use millstream_catalog::{DeliverySource, StreamOwner, TABLE_ITEM_BYTES_MAX, TableDefinition, TableOwner};
 use millstream_delivery::{DeliveryError, NewDeliveryStream};
 use millstream_gateway::Route;
-use millstream_query::{NewQuery, QueryError};
 use millstream_stream::{NewStream, StreamError};
 use millstream_table::{NewTable, TableError};
 
 use super::check::told;
-use super::{Request, access, api_key, azure, function, hub, mapping, message_topic, portal, queue};
+use super::{Request, access, api_key, azure, function, hub, mapping, message_topic, portal, query, queue};
 use crate::node::Engines;
 
 /// What became of one resource.
@@ -140,7 +135,7 @@ pub(super) async fn carry_out(
     }
     for spec in pipeline.queries.iter().map(|located| &located.value) {
         let outcome =
-            query(engines, spec, &request.sql_files).await.with_context(|| format!("query `{}`", spec.name))?;
+            query::query(engines, spec, &request.sql_files).await.with_context(|| format!("query `{}`", spec.name))?;
         note("query", &spec.name, outcome, None);
     }
     for spec in pipeline.apis.iter().map(|located| &located.value) {
@@ -156,6 +151,10 @@ pub(super) async fn carry_out(
         let (outcome, value) =
             api_key::api_key(engines, spec).await.with_context(|| format!("API key `{}`", spec.name))?;
         note("api key", &spec.name, outcome, Some(value));
+    }
+    for spec in pipeline.products.iter().map(|located| &located.value) {
+        let outcome = portal::product(engines, spec).await.with_context(|| format!("product `{}`", spec.code))?;
+        note("product", &spec.code, outcome, None);
     }
     if let Some(spec) = &pipeline.portal {
         let outcome = portal::present(engines, &spec.definition).await.context("portal")?;
@@ -290,69 +289,6 @@ async fn change_table(engines: &Engines, spec: &TableSpec, found: &TableDefiniti
         changed = true;
     }
     Ok(changed)
-}
-
-async fn query(engines: &Engines, spec: &QuerySpec, sql_files: &BTreeMap<String, String>) -> anyhow::Result<Outcome> {
-    let sql = match &spec.sql {
-        SqlText::Inline { text, .. } => text.clone(),
-        SqlText::File(path) => {
-            let name = path.value.display().to_string();
-            sql_files.get(&name).cloned().with_context(|| format!("the text of {name} was not sent"))?
-        }
-    };
-    let inputs = spec.inputs.iter().map(|input| &input.value).map(|input| QueryInput {
-        name: input.name.clone(),
-        stream: input.stream.clone(),
-        format: input.format.clone(),
-        columns: input.columns.clone(),
-        role: String::new(),
-        consumer_group: String::new(),
-    });
-    let outputs = spec.outputs.iter().map(|output| &output.value).map(|output| QueryOutput {
-        name: output.name.clone(),
-        target: output.target.clone(),
-        format: output.format.clone(),
-        role: String::new(),
-        handing: OutputHanding::default(),
-    });
-    let new = NewQuery {
-        name: spec.name.clone(),
-        dialect: spec.dialect,
-        sql,
-        description: String::new(),
-        inputs: inputs.collect(),
-        outputs: outputs.collect(),
-        start_at: spec.start_at,
-        event_order: spec.event_order,
-        parallelism: spec.parallelism,
-        resource: None,
-    };
-    let outcome = match engines.queries.create(new.clone()).await {
-        Ok(_) => Outcome::Created,
-        Err(QueryError::Exists { .. }) => {
-            let found = engines.queries.get(&spec.name)?;
-            // What only a cloud's own calls can say of a query is not the file's to take away.
-            let new = NewQuery { description: found.description.clone(), resource: found.resource.clone(), ..new };
-            let same = found.dialect == new.dialect
-                && found.sql == new.sql
-                && found.inputs == new.inputs
-                && found.outputs == new.outputs
-                && found.event_order == new.event_order
-                && found.parallelism == new.parallelism
-                && found.start_at == new.start_at;
-            if same {
-                Outcome::Unchanged
-            } else {
-                engines.queries.update(new).await?;
-                Outcome::Updated
-            }
-        }
-        Err(error) => return Err(error.into()),
-    };
-    match engines.queries.start_query(&spec.name, None).await {
-        Ok(()) | Err(QueryError::State { .. }) => Ok(outcome),
-        Err(error) => Err(error.into()),
-    }
 }
 
 async fn api(engines: &Engines, spec: &ApiSpec) -> anyhow::Result<(Outcome, String)> {

@@ -10,17 +10,17 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use millstream_catalog::pipeline::{Known, Located, Mistake, Pipeline, Survey};
-use millstream_console::{Create, CreateRefusal, NewCode, NewSection};
+use millstream_console::{Create, CreateRefusal, JobAsk, NewCode, NewSection};
 use millstream_types::port::BoxFuture;
 
 use super::carry_out::{Applied, carry_out};
-use super::{Request, check, hub, package};
+use super::{Request, check, hub, job, mapping, package};
 use crate::node::Engines;
 
 /// What mistakes call a section that stands in no file.
-const SECTION: &str = "section";
+pub(super) const SECTION: &str = "section";
 
-/// Makes what the console's forms describe.
+/// Makes and changes what the console's forms describe.
 pub struct Creator(pub Arc<Engines>);
 
 impl Create for Creator {
@@ -38,6 +38,15 @@ impl Create for Creator {
                 Ok(applied) => Ok(applied.iter().map(ToString::to_string).collect()),
                 Err(refusal) => Err(refusal),
             }
+        })
+    }
+
+    fn job(&self, token: String, name: String, ask: JobAsk) -> BoxFuture<'_, Result<String, CreateRefusal>> {
+        Box::pin(async move {
+            if !self.0.management.admits(token.trim()) {
+                return Err(CreateRefusal::Forbidden);
+            }
+            job::carry_out(&self.0, &name, ask).await
         })
     }
 }
@@ -87,14 +96,29 @@ pub async fn create(engines: &Engines, request: &Request) -> Result<Vec<Applied>
     carry_out(engines, request, &pipeline).await.map_err(|error| CreateRefusal::Failed(format!("{error:#}")))
 }
 
-/// Names that something else has already. Hubs, databases and topics are not among them: a section adds what they lack.
+/// Names that something else has already. Hubs, databases, topics and the portal are not among them: a section adds what they
+/// lack.
 fn taken(engines: &Engines, file: &str, pipeline: &Pipeline) -> Vec<Mistake> {
+    let mut taken = taken_of_pipeline(engines, pipeline);
+    taken.extend(taken_of_sale(engines, pipeline));
+    let mistake = |(kind, name, line): (&str, String, usize)| Mistake {
+        file: file.to_owned(),
+        line,
+        message: format!("there is a {kind} `{name}` already"),
+        hint: "choose another name".to_owned(),
+    };
+    taken.into_iter().map(mistake).collect()
+}
+
+/// Kinds, names and lines of what has a name already.
+type Taken = Vec<(&'static str, String, usize)>;
+
+fn taken_of_pipeline(engines: &Engines, pipeline: &Pipeline) -> Taken {
     let catalog = &engines.catalog;
-    let mut mistakes = Vec::new();
-    let mut check = |there: bool, kind: &str, name: &str, line: usize| {
+    let mut taken = Taken::new();
+    let mut check = |there: bool, kind, name: &str, line| {
         if there {
-            let message = format!("there is a {kind} `{name}` already");
-            mistakes.push(Mistake { file: file.to_owned(), line, message, hint: "choose another name".to_owned() });
+            taken.push((kind, name.to_owned(), line));
         }
     };
     for Located { value, line } in &pipeline.streams {
@@ -115,8 +139,37 @@ fn taken(engines: &Engines, file: &str, pipeline: &Pipeline) -> Vec<Mistake> {
     for Located { value, line } in &pipeline.queues {
         check(catalog.queues.get(&value.name).is_some(), "queue", &value.name, *line);
     }
+    for Located { value, line } in &pipeline.roles {
+        check(catalog.roles.get(&value.name).is_some(), "role", &value.name, *line);
+    }
+    for Located { value, line } in &pipeline.users {
+        check(catalog.users.get(&value.name).is_some(), "user", &value.name, *line);
+    }
+    for Located { value, line } in &pipeline.mappings {
+        check(mapping::is_there(engines, value), "mapping", &mapping::name(value), *line);
+    }
     for Located { value, line } in &pipeline.apis {
         check(engines.gateway.list().iter().any(|api| api.name == value.name), "API", &value.name, *line);
+    }
+    taken
+}
+
+/// The same of what APIs are managed and sold with.
+fn taken_of_sale(engines: &Engines, pipeline: &Pipeline) -> Taken {
+    let mut taken = Taken::new();
+    let mut check = |there: bool, kind, name: &str, line| {
+        if there {
+            taken.push((kind, name.to_owned(), line));
+        }
+    };
+    for Located { value, line } in &pipeline.plans {
+        check(engines.plans.plans().iter().any(|plan| plan.name == value.name), "usage plan", &value.name, *line);
+    }
+    for Located { value, line } in &pipeline.api_keys {
+        check(engines.plans.keys().iter().any(|key| key.name == value.name), "API key", &value.name, *line);
+    }
+    for Located { value, line } in &pipeline.products {
+        check(engines.catalog.marketplace_products.get(&value.code).is_some(), "product", &value.code, *line);
     }
     for Located { value, line } in &pipeline.managed_services {
         let Ok(service) = engines.managed.service(&value.name) else { continue };
@@ -127,5 +180,5 @@ fn taken(engines: &Engines, file: &str, pipeline: &Pipeline) -> Vec<Mistake> {
             check(service.products.contains_key(&product.name), "product", &product.name, *line);
         }
     }
-    mistakes
+    taken
 }

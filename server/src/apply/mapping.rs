@@ -17,13 +17,8 @@ pub(super) fn name(spec: &MappingSpec) -> String {
 /// Makes a mapping, or changes the one of its source and function. Where it began stays.
 pub(super) async fn mapping(engines: &Engines, spec: &MappingSpec) -> anyhow::Result<Outcome> {
     let source = source(engines, spec)?;
-    let described = |view: &MappingView| {
-        let definition = &*view.definition;
-        (&definition.source, &definition.function) == (&source, &spec.function)
-            && definition.state != MappingState::Deleting
-    };
     let state = if spec.enabled { MappingState::Enabled } else { MappingState::Disabled };
-    let Some(found) = engines.mappings.list().into_iter().find(described) else {
+    let Some(found) = found(engines, &source, spec) else {
         let new = NewMapping {
             source: source.clone(),
             function: spec.function.clone(),
@@ -44,6 +39,20 @@ pub(super) async fn mapping(engines: &Engines, spec: &MappingSpec) -> anyhow::Re
     };
     engines.mappings.update(&found.definition.id, change).await?;
     Ok(Outcome::Updated)
+}
+
+/// Whether a mapping of its source and function is there.
+pub(super) fn is_there(engines: &Engines, spec: &MappingSpec) -> bool {
+    source(engines, spec).is_ok_and(|source| found(engines, &source, spec).is_some())
+}
+
+fn found(engines: &Engines, source: &EventSource, spec: &MappingSpec) -> Option<MappingView> {
+    let described = |view: &MappingView| {
+        let definition = &*view.definition;
+        (&definition.source, &definition.function) == (source, &spec.function)
+            && definition.state != MappingState::Deleting
+    };
+    engines.mappings.list().into_iter().find(described)
 }
 
 /// The source as it is on the node: a table's changes are those that are told now.

@@ -12,10 +12,12 @@ pub mod create;
 mod embedded;
 mod function;
 mod hub;
+pub mod job;
 mod mapping;
 mod message_topic;
 pub mod package;
 mod portal;
+mod query;
 mod queue;
 
 use std::collections::BTreeMap;

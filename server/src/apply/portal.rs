@@ -1,10 +1,14 @@
-//! Carrying out what a pipeline file says of usage plans and the developer portal.
+//! Carrying out what a pipeline file says of usage plans, the developer portal and the marketplace.
 
 use std::collections::BTreeMap;
 
 use anyhow::Context as _;
-use millstream_catalog::pipeline::{ApiSpec, Located, PlanSpec, PortalApiSpec, PortalOfferSpec};
-use millstream_catalog::{PlanStage, PortalDefinition, PortalOfferDefinition, UsagePlanDefinition};
+use millstream_catalog::pipeline::{
+    ApiSpec, Located, MarketplaceProductSpec, PlanSpec, PortalApiSpec, PortalOfferSpec,
+};
+use millstream_catalog::{
+    MarketplaceProductDefinition, PlanStage, PortalDefinition, PortalOfferDefinition, UsagePlanDefinition,
+};
 use millstream_portal::{NewPortalApi, Put};
 
 use super::carry_out::Outcome;
@@ -44,6 +48,23 @@ pub(super) async fn plan(engines: &Engines, spec: &PlanSpec, apis: &[Located<Api
             Ok(Outcome::Updated)
         }
     }
+}
+
+/// Defines a product of the marketplace.
+pub(super) async fn product(engines: &Engines, spec: &MarketplaceProductSpec) -> anyhow::Result<Outcome> {
+    let known = engines.catalog.marketplace_products.get(&spec.code);
+    let product = MarketplaceProductDefinition {
+        code: spec.code.clone(),
+        dimensions: spec.dimensions.clone(),
+        topic: spec.topic.clone(),
+        ..MarketplaceProductDefinition::default()
+    };
+    let made = engines.marketplace.put_product(product).await?;
+    Ok(match known {
+        None => Outcome::Created,
+        Some(known) if *known == *made => Outcome::Unchanged,
+        Some(_) => Outcome::Updated,
+    })
 }
 
 /// Lets the portal present itself as described.
@@ -87,10 +108,17 @@ pub(super) async fn offer(engines: &Engines, spec: &PortalOfferSpec) -> anyhow::
     Ok(if changed { Outcome::Updated } else { Outcome::Unchanged })
 }
 
-/// The id and the stage of an API of the file.
+/// The id and the stage of an API: the stage that the file says, else the one that the node has.
 fn deployed(engines: &Engines, name: &str, apis: &[Located<ApiSpec>]) -> anyhow::Result<(String, String)> {
-    let stage = apis.iter().find(|api| api.value.name == name).map(|api| api.value.stage.clone());
     let found = engines.gateway.list().into_iter().find(|api| api.name == name);
-    let (stage, found) = stage.zip(found).with_context(|| format!("there is no api `{name}`"))?;
-    Ok((found.id.clone(), stage))
+    let found = found.with_context(|| format!("there is no api `{name}`"))?;
+    if let Some(api) = apis.iter().find(|api| api.value.name == name) {
+        return Ok((found.id.clone(), api.value.stage.clone()));
+    }
+    let mut stages = found.stages.keys();
+    match (stages.next(), stages.next()) {
+        (Some(stage), None) => Ok((found.id.clone(), stage.clone())),
+        (None, _) => anyhow::bail!("api `{name}` has no stage; deploy it"),
+        (Some(_), Some(_)) => anyhow::bail!("api `{name}` has several stages; describe it in the same file"),
+    }
 }

@@ -42,7 +42,7 @@ pub async fn run(args: &CreateArgs) -> anyhow::Result<()> {
         return Ok(());
     }
     let mut packages = BTreeMap::new();
-    if let Some(code) = given.get("code") {
+    if let Some(code) = given.get("code").filter(|_| form.has_code()) {
         let zip = package::package(Path::new(code)).with_context(|| format!("cannot read the code at {code}"))?;
         packages.insert(code.clone(), STANDARD.encode(zip));
     }
@@ -61,13 +61,9 @@ pub async fn run(args: &CreateArgs) -> anyhow::Result<()> {
 
 /// The fields by their names in the form: `output.function` is the first output's.
 fn fields(form: &Form, name: &str, pairs: &[String]) -> anyhow::Result<BTreeMap<String, String>> {
-    let mut given = BTreeMap::from([("name".to_owned(), name.to_owned())]);
+    let mut given = BTreeMap::from([(form.subject().to_owned(), name.to_owned())]);
     for pair in pairs {
-        let (key, value) = pair.split_once('=').with_context(|| format!("expected KEY=VALUE, found `{pair}`"))?;
-        let value = match value.strip_prefix('@') {
-            Some(file) => std::fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?,
-            None => value.to_owned(),
-        };
+        let (key, value) = self::pair(pair)?;
         let first = key.split_once('.').filter(|(part, rest)| {
             let counted = rest.split('.').next().is_some_and(|word| word.parse::<usize>().is_ok());
             !counted && form.parts.iter().any(|known| known.repeats && known.name == *part)
@@ -80,15 +76,25 @@ fn fields(form: &Form, name: &str, pairs: &[String]) -> anyhow::Result<BTreeMap<
     Ok(given)
 }
 
+/// A field and its value; one that begins with @ is a file's content.
+pub(super) fn pair(pair: &str) -> anyhow::Result<(&str, String)> {
+    let (key, value) = pair.split_once('=').with_context(|| format!("expected KEY=VALUE, found `{pair}`"))?;
+    let value = match value.strip_prefix('@') {
+        Some(file) => std::fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?,
+        None => value.to_owned(),
+    };
+    Ok((key, value))
+}
+
 /// What may be said of a kind.
 fn explain(form: &Form) {
-    say(&format!("millstream create {} NAME KEY=VALUE…", form.kind));
+    say(&format!("millstream create {} {} KEY=VALUE…", form.kind, form.subject().to_uppercase()));
     say(form.about);
     for part in form.parts {
         if !part.title.is_empty() {
             say(&format!("{}{}", part.title, if part.repeats { ", as often as needed" } else { "" }));
         }
-        for field in part.fields.iter().filter(|field| !(part.name.is_empty() && field.key == "name")) {
+        for field in part.fields.iter().filter(|field| !(part.name.is_empty() && field.key == form.subject())) {
             let words = match field.entry {
                 Entry::Choice(words) => {
                     words.iter().filter(|word| !word.is_empty()).copied().collect::<Vec<_>>().join(" | ")

@@ -3,6 +3,7 @@
 mod check;
 mod create;
 mod demo;
+mod job;
 mod marketplace;
 mod missed;
 mod portal;
@@ -24,6 +25,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Demo(args) => demo::run(&args).await,
         Command::Apply(args) => remote::apply(&args).await,
         Command::Create(args) => create::run(&args).await,
+        Command::Job { command } => job::run(command).await,
         Command::Check { file } => check::run(&file),
         Command::Tail(args) => remote::tail(&args).await,
         Command::Query(args) => remote::query(&args).await,

@@ -40,7 +40,7 @@ use millstream_azure::queue::Queue;
 use millstream_azure::services::Services as AzureServices;
 use millstream_azure::streamanalytics::StreamAnalytics;
 use millstream_catalog::pipeline::Known;
-use millstream_console::{Addresses, Console, ConsoleParts, CreateRefusal};
+use millstream_console::{Addresses, Console, ConsoleParts};
 use millstream_http::serve;
 use millstream_http::share::Share;
 use millstream_http::tls::Acceptor;
@@ -54,9 +54,9 @@ use super::console_gate;
 use super::event_hubs::{self, EventHubsListeners};
 use super::kafka::KafkaListeners;
 use super::portal::{self, PortalListener};
-use super::{Engines, api_keys, bind, keys, marketplace, tls};
+use super::{Engines, api_keys, bind, jobs, keys, marketplace, tls};
 use crate::apply::create::{self, Creator};
-use crate::apply::{self, Request, check};
+use crate::apply::{self, Request};
 use crate::remote::SOCKET;
 use crate::settings::Settings;
 
@@ -136,6 +136,7 @@ impl Listeners {
             .merge(portal::routes(portal_front))
             .merge(keys::routes(engines, event_hubs, settings))
             .merge(api_keys::routes(engines))
+            .merge(jobs::routes(engines))
             .merge(marketplace::routes(engines));
         let ended = stop(stopped.clone());
         tasks.spawn(async move {
@@ -305,14 +306,10 @@ async fn create_section(State(engines): State<Arc<Engines>>, body: axum::body::B
         Ok(request) => request,
         Err(error) => return (StatusCode::BAD_REQUEST, format!("expected a section: {error}")).into_response(),
     };
-    let refusal = match create::create(&engines, &request).await {
-        Ok(applied) => return said(&applied),
-        // Who can reach the socket needs no token.
-        Err(CreateRefusal::Forbidden) => "not allowed".to_owned(),
-        Err(CreateRefusal::Mistakes(mistakes)) => check::told(&mistakes),
-        Err(CreateRefusal::Failed(message)) => message,
-    };
-    (StatusCode::BAD_REQUEST, refusal).into_response()
+    match create::create(&engines, &request).await {
+        Ok(applied) => said(&applied),
+        Err(refusal) => (StatusCode::BAD_REQUEST, refusal.to_string()).into_response(),
+    }
 }
 
 fn said(applied: &[apply::Applied]) -> Response {

@@ -7,6 +7,7 @@ mod console_gate;
 mod engines;
 mod event_hubs;
 mod housekeeping;
+mod jobs;
 mod kafka;
 mod keys;
 mod listeners;

@@ -184,6 +184,15 @@ pub struct OutputHanding {
     /// Bytes of rows that a function gets at once; 0: as many as its event may hold.
     #[serde(default)]
     pub batch_bytes: u32,
+    /// Columns that become properties of a stream's records instead of a part of their data.
+    #[serde(default)]
+    pub property_columns: Vec<String>,
+    /// Rows that wait for each other before objects get them; 0: objects get rows as they come.
+    #[serde(default)]
+    pub rows_min: u32,
+    /// Seconds after which objects get fewer rows than that; 0: a minute.
+    #[serde(default)]
+    pub wait_max_seconds: u32,
 }
 
 /// Where result rows go.

@@ -1,17 +1,15 @@
 //! What a pipeline file says in Azure's words: blob containers, Cosmos databases, Event Grid topics, API Management services.
 //! Event hubs are in `hub.rs`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::event_subscription::{EventSubscriptionSpec, SubscriptionTable};
 use super::resolve::Resolver;
 use super::source::Located;
-use crate::definition::{
-    DeadLetterTarget, EventEndpoint, EventFilter, EventRetry, EventSchema, FieldCondition, FieldTest, ManagedApi,
-    ManagedOperation, Product,
-};
+use crate::definition::{EventSchema, ManagedApi, ManagedOperation, Product};
 
 /// Where callers of a managed API put their key, as the service has it.
 const KEY_HEADER: &str = "Ocp-Apim-Subscription-Key";
@@ -54,36 +52,6 @@ enum SchemaName {
     #[default]
     EventGrid,
     CloudEvents,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct SubscriptionTable {
-    name: Spanned<String>,
-    webhook: Option<String>,
-    event_hub: Option<Spanned<String>>,
-    function: Option<Spanned<String>>,
-    queue: Option<Spanned<String>>,
-    #[serde(default)]
-    event_types: Vec<String>,
-    #[serde(default)]
-    subject_begins_with: String,
-    #[serde(default)]
-    subject_ends_with: String,
-    /// Fields that must hold one of the texts.
-    #[serde(default)]
-    fields: BTreeMap<String, Vec<String>>,
-    max_attempts: Option<u32>,
-    ttl_minutes: Option<u32>,
-    dead_letter: Option<DeadLetterTable>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DeadLetterTable {
-    container: String,
-    #[serde(default)]
-    prefix: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -162,21 +130,6 @@ pub struct TopicSpec {
     pub subscriptions: Vec<Located<EventSubscriptionSpec>>,
 }
 
-/// An event subscription to be.
-#[derive(Debug, Clone, PartialEq)]
-pub struct EventSubscriptionSpec {
-    /// Its name in its topic.
-    pub name: String,
-    /// Where events go.
-    pub endpoint: EventEndpoint,
-    /// Which events.
-    pub filter: EventFilter,
-    /// How often and how long a delivery is tried.
-    pub retry: EventRetry,
-    /// Where undeliverable events go.
-    pub dead_letter: Option<DeadLetterTarget>,
-}
-
 impl Resolver<'_> {
     pub(super) fn container(&self, table: BlobContainerTable) -> Located<String> {
         Located { line: self.line(&table.name), value: table.name.into_inner() }
@@ -222,51 +175,6 @@ impl Resolver<'_> {
             products: table.product.into_iter().map(product).collect(),
         };
         Located { value, line }
-    }
-
-    fn subscription(&mut self, table: SubscriptionTable) -> Option<Located<EventSubscriptionSpec>> {
-        let line = self.line(&table.name);
-        let endpoint = match (table.webhook, table.event_hub, table.function, table.queue) {
-            (Some(url), None, None, None) => EventEndpoint::Webhook { url },
-            (None, Some(hub), None, None) => EventEndpoint::Stream { name: self.hub_stream(&hub) },
-            (None, None, Some(function), None) => {
-                let functions = self.functions.clone();
-                self.refers("function", &functions, &function);
-                EventEndpoint::Function { name: function.into_inner() }
-            }
-            (None, None, None, Some(queue)) => {
-                let queues = self.queues.clone();
-                self.refers("queue", &queues, &queue);
-                EventEndpoint::Queue { name: queue.into_inner() }
-            }
-            _ => {
-                self.wrong(
-                    line,
-                    "expected exactly one of `webhook`, `event_hub`, `function` and `queue`".to_owned(),
-                    "name one: queue = \"NAME\"",
-                );
-                return None;
-            }
-        };
-        let usual = EventRetry::default();
-        let retry = EventRetry {
-            attempts_max: table.max_attempts.unwrap_or(usual.attempts_max),
-            ttl_minutes: table.ttl_minutes.unwrap_or(usual.ttl_minutes),
-        };
-        self.range(line, "max_attempts", retry.attempts_max.into(), (1, 30));
-        self.range(line, "ttl_minutes", retry.ttl_minutes.into(), (1, 1_440));
-        let condition = |(key, texts): (String, Vec<String>)| FieldCondition { key, test: FieldTest::StringIn(texts) };
-        let filter = EventFilter {
-            event_types: table.event_types,
-            subject_begins_with: table.subject_begins_with,
-            subject_ends_with: table.subject_ends_with,
-            conditions: table.fields.into_iter().map(condition).collect(),
-            ..EventFilter::default()
-        };
-        let dead_letter =
-            table.dead_letter.map(|target| DeadLetterTarget { bucket: target.container, prefix: target.prefix });
-        let value = EventSubscriptionSpec { name: table.name.into_inner(), endpoint, filter, retry, dead_letter };
-        Some(Located { value, line })
     }
 
     /// The stream of a hub of this file; another name is a mistake.

@@ -10,7 +10,9 @@ use super::azure::{ApiManagementTable, BlobContainerTable, CosmosDatabaseTable, 
 use super::function::FunctionTable;
 use super::hub::{EventHubTable, NamespaceTable};
 use super::mapping::MappingTable;
+use super::marketplace::ProductTable;
 use super::message_topic::MessageTopicTable;
+use super::output::OutputTable;
 use super::plan::{ApiKeyTable, PlanTable};
 use super::portal::PortalTable;
 use super::queue::QueueTable;
@@ -60,6 +62,8 @@ pub(super) struct PipelineFile {
     pub(super) plans: BTreeMap<String, Spanned<PlanTable>>,
     #[serde(default)]
     pub(super) keys: BTreeMap<String, Spanned<ApiKeyTable>>,
+    #[serde(default)]
+    pub(super) marketplace_product: Vec<ProductTable>,
     pub(super) portal: Option<PortalTable>,
 }
 
@@ -133,6 +137,9 @@ pub(super) struct QueryTable {
     /// Shards that are read and decoded at once; 0: as many as the machine has cores.
     #[serde(default)]
     pub(super) streaming_units: u32,
+    /// Whether it is only defined: somebody starts it later, and until then it may miss its text, inputs and outputs.
+    #[serde(default)]
+    pub(super) stopped: bool,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -179,54 +186,6 @@ pub(super) struct ColumnTable {
     #[serde(rename = "type")]
     pub(super) column_type: Spanned<String>,
     pub(super) path: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct OutputTable {
-    pub(super) name: Spanned<String>,
-    pub(super) function: Option<Spanned<String>>,
-    pub(super) stream: Option<Spanned<String>>,
-    pub(super) delivery_stream: Option<Spanned<String>>,
-    pub(super) event_hub: Option<Spanned<String>>,
-    pub(super) blob: Option<Spanned<BlobTable>>,
-    pub(super) cosmos: Option<Spanned<CosmosTable>>,
-    pub(super) csv: Option<String>,
-    pub(super) fills: Option<FillsTable>,
-}
-
-/// Rows as lines of blobs.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct BlobTable {
-    pub(super) container: String,
-    #[serde(default)]
-    pub(super) path: String,
-    #[serde(default)]
-    pub(super) date_format: String,
-    #[serde(default)]
-    pub(super) time_format: String,
-    #[serde(default)]
-    pub(super) array: bool,
-}
-
-/// Rows as documents.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct CosmosTable {
-    pub(super) database: String,
-    pub(super) container: String,
-    #[serde(default)]
-    pub(super) document_id: String,
-    #[serde(default)]
-    pub(super) partition_key: String,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct FillsTable {
-    pub(super) table: Spanned<String>,
-    pub(super) keys: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Deserialize)]

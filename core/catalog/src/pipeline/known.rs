@@ -29,6 +29,12 @@ pub struct Known {
     /// Topics of messages.
     #[serde(default)]
     pub topics: BTreeSet<String>,
+    /// HTTP APIs.
+    #[serde(default)]
+    pub apis: BTreeSet<String>,
+    /// Usage plans.
+    #[serde(default)]
+    pub plans: BTreeSet<String>,
     /// Hubs, those of other namespaces as `NAMESPACE/HUB`, and their streams.
     pub hubs: BTreeMap<String, String>,
 }
@@ -56,6 +62,8 @@ impl Known {
                 .filter(|topic| topic.schema == EventSchema::Message)
                 .map(|topic| topic.name.clone())
                 .collect(),
+            apis: catalog.apis.list().iter().map(|api| api.name.clone()).collect(),
+            plans: catalog.usage_plans.list().iter().map(|plan| plan.name.clone()).collect(),
             hubs: catalog.hubs.list().iter().map(|found| hub(found)).collect(),
         }
     }

@@ -7,6 +7,7 @@
 
 mod access;
 mod azure;
+mod event_subscription;
 mod file;
 pub mod form;
 mod function;
@@ -14,8 +15,10 @@ mod hub;
 mod known;
 mod limits;
 mod mapping;
+mod marketplace;
 mod message_topic;
 mod name;
+mod output;
 mod plan;
 mod portal;
 mod queue;
@@ -27,12 +30,14 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 pub use access::{GrantsSpec, RoleSpec, UserSpec};
-pub use azure::{DocumentDatabaseSpec, EventSubscriptionSpec, ManagedServiceSpec, TopicSpec};
+pub use azure::{DocumentDatabaseSpec, ManagedServiceSpec, TopicSpec};
+pub use event_subscription::EventSubscriptionSpec;
 pub use file::RouteIntegration;
 pub use function::{AsyncSpec, FunctionSpec, FunctionTarget};
 pub use hub::{HubSpec, NamespaceSpec, PolicySpec};
 pub use known::Known;
 pub use mapping::MappingSpec;
+pub use marketplace::MarketplaceProductSpec;
 pub use message_topic::{MessageSubscriptionSpec, MessageTopicSpec};
 pub use plan::{ApiKeySpec, PlanSpec};
 pub use portal::{PortalApiSpec, PortalOfferSpec, PortalSpec};
@@ -40,8 +45,8 @@ pub use queue::QueueSpec;
 pub use source::{Located, Mistake};
 
 use crate::definition::{
-    ChangeView, ColumnDefinition, EventOrder, KeyAttribute, ObjectDestination, OutputTarget, QueryDialect,
-    RecordFormat, StartAt,
+    ChangeView, ColumnDefinition, EventOrder, KeyAttribute, ObjectDestination, OutputHanding, OutputTarget,
+    QueryDialect, RecordFormat, StartAt,
 };
 
 /// What a file defines, in the order in which it can be applied.
@@ -87,6 +92,8 @@ pub struct Pipeline {
     pub plans: Vec<Located<PlanSpec>>,
     /// Keys of usage plans.
     pub api_keys: Vec<Located<ApiKeySpec>>,
+    /// Products at the marketplace.
+    pub products: Vec<Located<MarketplaceProductSpec>>,
     /// The developer portal.
     pub portal: Option<PortalSpec>,
 }
@@ -149,6 +156,8 @@ pub struct QuerySpec {
     pub event_order: EventOrder,
     /// Shards that are read and decoded at once; 0: as many as the machine has cores.
     pub parallelism: u32,
+    /// Whether it is only defined: somebody starts it later, and until then it may miss its text, inputs and outputs.
+    pub stopped: bool,
 }
 
 /// Where the SQL stands.
@@ -187,6 +196,8 @@ pub struct OutputSpec {
     pub target: OutputTarget,
     /// How rows become records.
     pub format: RecordFormat,
+    /// How rows are handed on.
+    pub handing: OutputHanding,
     /// The table that the function fills, to check keys: (table, key attribute → output column).
     pub fills: Option<Located<(String, std::collections::BTreeMap<String, String>)>>,
 }

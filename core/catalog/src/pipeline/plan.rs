@@ -109,12 +109,8 @@ impl Resolver<'_> {
         let table = table.into_inner();
         for plan in &table.plans {
             if !self.plans.contains(plan.get_ref()) {
-                let (line, plan) = (self.line(plan), plan.get_ref());
-                self.wrong(
-                    line,
-                    format!("there is no plan `{plan}` in this file"),
-                    format!("define it: [plans.{plan}]"),
-                );
+                let (line, plan, place) = (self.line(plan), plan.get_ref(), self.place());
+                self.wrong(line, format!("there is no plan `{plan}` {place}"), format!("define it: [plans.{plan}]"));
             }
         }
         if let Some(value) = &table.value {

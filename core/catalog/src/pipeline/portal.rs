@@ -111,7 +111,8 @@ impl Resolver<'_> {
             Some(api) => self.refers("api", &apis, api),
             None if !apis.contains(&name) => {
                 let hint = "name it: api = \"NAME\"";
-                self.wrong(line, format!("there is no api `{name}` in this file"), hint);
+                let place = self.place();
+                self.wrong(line, format!("there is no api `{name}` {place}"), hint);
             }
             None => {}
         }
@@ -128,7 +129,8 @@ impl Resolver<'_> {
         let line = self.line(&table);
         let table = table.into_inner();
         if !self.plans.contains(&plan) {
-            self.wrong(line, format!("there is no plan `{plan}` in this file"), format!("define it: [plans.{plan}]"));
+            let place = self.place();
+            self.wrong(line, format!("there is no plan `{plan}` {place}"), format!("define it: [plans.{plan}]"));
         }
         let price = Price {
             month: self.amount(table.price_a_month),

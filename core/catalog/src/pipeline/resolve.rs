@@ -5,20 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::Spanned;
 
 use super::file::{
-    ApiTable, BlobTable, CosmosTable, DeliveryStreamTable, DialectName, InputTable, KeyTable, OutputTable, QueryTable,
-    RouteTable, StartName, StreamTable, TableTable, ToleranceName,
+    ApiTable, DeliveryStreamTable, DialectName, InputTable, KeyTable, QueryTable, RouteTable, StartName, StreamTable,
+    TableTable, ToleranceName,
 };
 use super::known::Known;
 use super::name::NameRule;
 use super::shape::{LeftOut, Shaped};
 use super::source::{Located, Mistake, Source, nearest};
 use super::{
-    ApiSpec, DeliveryStreamSpec, InputSpec, OutputSpec, Pipeline, QuerySpec, RouteSpec, SqlText, StreamSpec, Survey,
-    TableSpec,
+    ApiSpec, DeliveryStreamSpec, InputSpec, Pipeline, QuerySpec, RouteSpec, SqlText, StreamSpec, Survey, TableSpec,
 };
 use crate::definition::{
-    ColumnDefinition, ColumnType, Compression, DocumentOutput, EventOrder, KeyAttribute, ObjectDestination,
-    ObjectOutput, OrderPolicy, OutputTarget, QueryDialect, RecordFormat, StartAt,
+    ColumnDefinition, ColumnType, Compression, EventOrder, KeyAttribute, ObjectDestination, OrderPolicy, QueryDialect,
+    RecordFormat, StartAt,
 };
 
 /// What a route can be called by.
@@ -123,6 +122,7 @@ pub(super) fn resolve(source: &Source<'_>, shaped: Shaped, known: &Known) -> Sur
         topics: file.event_grid_topic.into_iter().map(|table| resolver.topic(table)).collect(),
         plans: file.plans.into_iter().map(|entry| resolver.plan(entry)).collect(),
         api_keys: file.keys.into_iter().map(|entry| resolver.api_key(entry)).collect(),
+        products: file.marketplace_product.into_iter().map(|table| resolver.product(table)).collect(),
         portal: file.portal.map(|table| resolver.portal(table)),
     };
     let (mut mistakes, unsure) = (resolver.mistakes, resolver.left_out.queries);
@@ -141,6 +141,8 @@ impl Resolver<'_> {
         self.roles.extend(known.roles.iter().cloned());
         self.queues.extend(known.queues.iter().cloned());
         self.topics.extend(known.topics.iter().cloned());
+        self.apis.extend(known.apis.iter().cloned());
+        self.plans.extend(known.plans.iter().cloned());
         for (name, stream) in &known.hubs {
             self.hubs.entry(name.clone()).or_insert_with(|| stream.clone());
         }
@@ -292,13 +294,14 @@ impl Resolver<'_> {
                 let span = file.span();
                 SqlText::File(self.source.locate(file.into_inner().into(), &span))
             }
+            (None, None) if table.stopped => SqlText::Inline { text: String::new(), line },
             (None, None) | (Some(_), Some(_)) => {
-                let hint = "sql holds the text, sql_file names a file with it";
+                let hint = "sql holds the text, sql_file names a file with it; stopped = true leaves it for later";
                 self.wrong(line, "expected exactly one of `sql` and `sql_file`".to_owned(), hint);
                 return None;
             }
         };
-        if table.input.is_empty() {
+        if table.input.is_empty() && !table.stopped {
             self.wrong(line, "a query needs an input".to_owned(), "add [[query.input]] with a name and a stream");
         }
         let defaults = EventOrder::default();
@@ -334,6 +337,7 @@ impl Resolver<'_> {
                 },
             },
             parallelism: table.streaming_units,
+            stopped: table.stopped,
         };
         Some(Located { value, line })
     }
@@ -373,7 +377,7 @@ impl Resolver<'_> {
     }
 
     /// The catalog's name of the one stream that an input or output names.
-    fn one_stream(
+    pub(super) fn one_stream(
         &mut self,
         line: usize,
         stream: Option<Spanned<String>>,
@@ -398,36 +402,6 @@ impl Resolver<'_> {
                 None
             }
         }
-    }
-
-    fn output(&mut self, table: OutputTable) -> Option<Located<OutputSpec>> {
-        let line = self.line(&table.name);
-        let stream = table.stream.is_some() || table.delivery_stream.is_some() || table.event_hub.is_some();
-        let targets = [table.function.is_some(), stream, table.blob.is_some(), table.cosmos.is_some()];
-        if targets.iter().filter(|given| **given).count() > 1 {
-            self.wrong(line, "an output has one target, found several".to_owned(), "keep one");
-            return None;
-        }
-        let target = if let Some(function) = table.function {
-            let functions = self.functions.clone();
-            self.refers("function", &functions, &function);
-            OutputTarget::Function { name: function.into_inner() }
-        } else if stream {
-            OutputTarget::Stream { name: self.one_stream(line, table.stream, table.delivery_stream, table.event_hub)? }
-        } else if let Some(blob) = table.blob {
-            OutputTarget::Objects(object_output(blob.into_inner()))
-        } else if let Some(cosmos) = table.cosmos {
-            OutputTarget::Documents(document_output(cosmos.into_inner()))
-        } else {
-            OutputTarget::Keep
-        };
-        let fills = table.fills.map(|fills| {
-            let tables = self.tables.clone();
-            self.refers("table", &tables, &fills.table);
-            Located { line: self.line(&fills.table), value: (fills.table.into_inner(), fills.keys) }
-        });
-        let value = OutputSpec { name: table.name.into_inner(), target, format: format(table.csv), fills };
-        Some(Located { value, line })
     }
 
     fn api(&mut self, table: ApiTable) -> Located<ApiSpec> {
@@ -470,17 +444,7 @@ impl Resolver<'_> {
     }
 }
 
-fn object_output(table: BlobTable) -> ObjectOutput {
-    let BlobTable { container, path, date_format, time_format, array } = table;
-    ObjectOutput { bucket: container, path, date_format, time_format, array }
-}
-
-fn document_output(table: CosmosTable) -> DocumentOutput {
-    let CosmosTable { database, container, document_id, partition_key } = table;
-    DocumentOutput { database, container, id_column: document_id, partition_key }
-}
-
-fn format(csv: Option<String>) -> RecordFormat {
+pub(super) fn format(csv: Option<String>) -> RecordFormat {
     csv.map_or(RecordFormat::Json, |delimiter| RecordFormat::Csv { delimiter })
 }
 

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 
 use arrow::array::RecordBatch;
 use bytes::Bytes;
-use millstream_catalog::{OutputTarget, QueryDefinition, RecordFormat};
+use millstream_catalog::{OutputTarget, QueryDefinition, QueryDialect, RecordFormat};
 use millstream_stream::Entry;
+use millstream_types::Properties;
 
 use super::engine::output_stream;
 use super::error::QueryError;
@@ -47,18 +48,40 @@ fn encode_output(output: usize, batch: &RecordBatch, name: &str, definition: &Qu
     let target = Target::of(definition, name);
     let labels: Vec<String> = (0..batch.num_rows()).map(|row| rows::label(batch, row)).collect();
     let times = rowtimes(batch).to_vec();
-    let records = rows::encode(batch, &target.format, definition.dialect);
+    let records = rows::encode(batch, &target.format, definition.dialect, target.property_columns);
+    let mut properties = properties(batch, &target, definition.dialect).into_iter();
     let keys = target.partition_column.and_then(|column| rows::texts(batch, column, definition.dialect));
     let keys = keys.as_ref().unwrap_or(&labels);
     let entry = |((data, key), time): ((Vec<u8>, &String), &i64)| Entry {
         partition_key: Bytes::copy_from_slice(key.as_bytes()),
         explicit_hash_key: None,
         // Deliveries behind the query's own streams need a row's time.
-        headers: if target.own { Bytes::copy_from_slice(&time.to_be_bytes()) } else { Bytes::new() },
+        headers: match target.own {
+            true => Bytes::copy_from_slice(&time.to_be_bytes()),
+            false => properties.next().unwrap_or_default(),
+        },
         data: Bytes::from(data),
     };
     let entries = records.into_iter().zip(keys).zip(&times).map(entry).collect();
     Encoded { output, stream: target.stream, entries, labels, times }
+}
+
+/// The properties of each row's record, as its headers; nothing when there are none.
+fn properties(batch: &RecordBatch, target: &Target, dialect: QueryDialect) -> Vec<Bytes> {
+    let column = |name: &'_ String| rows::texts(batch, name, dialect).map(|texts| (name.clone(), texts));
+    let columns: Vec<(String, Vec<String>)> = target.property_columns.iter().filter_map(column).collect();
+    if columns.is_empty() {
+        return Vec::new();
+    }
+    let row = |row: usize| {
+        let value =
+            |(name, texts): &(String, Vec<String>)| (Bytes::from(name.clone()), Some(Bytes::from(texts[row].clone())));
+        let named = columns.iter().map(value).collect();
+        let mut headers = Vec::new();
+        Properties { text: true, named, ..Properties::default() }.encode(&mut headers);
+        Bytes::from(headers)
+    };
+    (0..batch.num_rows()).map(row).collect()
 }
 
 /// Where an output's rows go.
@@ -66,6 +89,8 @@ struct Target<'d> {
     stream: String,
     /// The column whose values are partition keys, if one is named.
     partition_column: Option<&'d str>,
+    /// Columns that are records' properties instead of a part of their data.
+    property_columns: &'d [String],
     format: RecordFormat,
     /// Whether the stream is the query's own.
     own: bool,
@@ -74,7 +99,7 @@ struct Target<'d> {
 impl<'d> Target<'d> {
     fn of(definition: &'d QueryDefinition, output: &str) -> Self {
         let stream = || output_stream(&definition.name, output);
-        let own = |format| Self { stream: stream(), partition_column: None, format, own: true };
+        let own = |format| Self { stream: stream(), partition_column: None, property_columns: &[], format, own: true };
         let Some(found) = definition.outputs.iter().find(|found| found.name.eq_ignore_ascii_case(output)) else {
             return own(RecordFormat::Json);
         };
@@ -82,6 +107,7 @@ impl<'d> Target<'d> {
             OutputTarget::Stream { name } => Self {
                 stream: name.clone(),
                 partition_column: Some(found.handing.partition_column.as_str()).filter(|column| !column.is_empty()),
+                property_columns: &found.handing.property_columns,
                 format: found.format.clone(),
                 own: false,
             },

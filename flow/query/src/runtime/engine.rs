@@ -438,6 +438,7 @@ impl Queries {
             OutputTarget::Objects(bucket) => Target::Objects(ObjectTarget {
                 output: bucket.clone(),
                 format: output.format.clone(),
+                handing: output.handing.clone(),
                 objects: Arc::clone(&outside.objects),
             }),
             OutputTarget::Stream { .. } | OutputTarget::Keep => return None,

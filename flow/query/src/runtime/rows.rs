@@ -5,20 +5,28 @@ use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMillisecondTyp
 use millstream_catalog::{QueryDialect, RecordFormat};
 use serde_json::Value;
 
-/// The rows of a batch, each as one record; the hidden row time is left out.
-pub(crate) fn encode(rows: &RecordBatch, format: &RecordFormat, dialect: QueryDialect) -> Vec<Vec<u8>> {
-    let visible = rows.num_columns() - 1;
+/// The rows of a batch, each as one record; the hidden row time is left out, and so are columns that stand elsewhere.
+pub(crate) fn encode(
+    rows: &RecordBatch,
+    format: &RecordFormat,
+    dialect: QueryDialect,
+    elsewhere: &[String],
+) -> Vec<Vec<u8>> {
     let schema = rows.schema();
+    let is_elsewhere = |name: &String| elsewhere.iter().any(|column| column.eq_ignore_ascii_case(name));
+    let visible: Vec<usize> =
+        (0..rows.num_columns() - 1).filter(|&column| !is_elsewhere(schema.field(column).name())).collect();
     (0..rows.num_rows())
         .map(|row| match format {
             RecordFormat::Json => {
-                let object: serde_json::Map<String, Value> = (0..visible)
-                    .map(|column| (schema.field(column).name().clone(), value(rows, column, row, dialect)))
+                let object: serde_json::Map<String, Value> = visible
+                    .iter()
+                    .map(|&column| (schema.field(column).name().clone(), value(rows, column, row, dialect)))
                     .collect();
                 Value::Object(object).to_string().into_bytes()
             }
             RecordFormat::Csv { delimiter } => {
-                let values: Vec<Value> = (0..visible).map(|column| value(rows, column, row, dialect)).collect();
+                let values: Vec<Value> = visible.iter().map(|&column| value(rows, column, row, dialect)).collect();
                 let mut line = Vec::new();
                 add_line(&mut line, values.iter(), delimiter);
                 line

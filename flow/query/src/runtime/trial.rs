@@ -1,6 +1,6 @@
 //! A query over samples: the rows that it gives, exactly as live, without streams, clocks or anything kept.
 //!
-//! A sample is lines of JSON objects (or arrays of them), as `millstream sample` writes them. The members that a sample adds to
+//! A sample is JSON objects or arrays of them, one a line as `millstream sample` writes them or in any other lines. The members that a sample adds to
 //! each event tell when it arrived ([`SAMPLE_ARRIVAL`]) and in which shard it lay ([`SAMPLE_SHARD`]); a record that is no JSON
 //! stands as text in a member ([`SAMPLE_TEXT`]). For an input of delimited text a sample may also be such a text.
 //!
@@ -91,7 +91,7 @@ pub fn trial(
     produced.extend(executor.advance(Some(i64::MAX))?);
     let mut rows: Vec<(String, Vec<String>)> = outputs.into_iter().map(|name| (name, Vec::new())).collect();
     for (output, batch) in &produced.rows {
-        let encoded = rows::encode(batch, &RecordFormat::Json, dialect);
+        let encoded = rows::encode(batch, &RecordFormat::Json, dialect, &[]);
         rows[*output].1.extend(encoded.iter().map(|row| String::from_utf8_lossy(row).into_owned()));
     }
     let errors = produced.errors.into_iter().map(|error| (error.kind.to_owned(), error.detail)).collect();
@@ -123,19 +123,26 @@ struct Event {
 }
 
 fn read(input: &TrialInput, now: Millis) -> Result<Sample, QueryError> {
-    if input.format != RecordFormat::Json && !input.sample.trim_start().starts_with(['{', '[']) {
-        let records = in_batches(&[(now, input.sample.clone().into_bytes())]);
+    // Files of some editors begin with a mark of their encoding.
+    let text = input.sample.trim_start_matches('\u{feff}');
+    if input.format != RecordFormat::Json && !text.trim_start().starts_with(['{', '[']) {
+        let records = in_batches(&[(now, text.as_bytes().to_vec())]);
         return Ok(Sample { shards: BTreeMap::from([(0, records)]), format: input.format.clone(), timed: false });
     }
     let (mut timed, mut format) = (false, RecordFormat::Json);
     let mut shards: BTreeMap<usize, Vec<(Millis, Vec<u8>)>> = BTreeMap::new();
-    for (line, text) in input.sample.lines().enumerate().filter(|(_, text)| !text.trim().is_empty()) {
-        let wrong = |reason: String| QueryError::Sample { input: input.name.clone(), line: line + 1, reason };
-        let value: Value = serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
-        let events = if let Value::Array(events) = value { events } else { vec![value] };
-        for event in events {
-            let Value::Object(event) = event else { return Err(wrong("expected a JSON object".to_owned())) };
-            let event = taken_apart(event).map_err(wrong)?;
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
+    loop {
+        let begin = values.byte_offset();
+        let wrong = |line: usize, reason: String| QueryError::Sample { input: input.name.clone(), line, reason };
+        let Some(value) = values.next() else { break };
+        let value = value.map_err(|error| wrong(error.line(), error.to_string()))?;
+        let line = || first_line(text, begin);
+        for event in if let Value::Array(events) = value { events } else { vec![value] } {
+            let Value::Object(event) = event else {
+                return Err(wrong(line(), "expected a JSON object".to_owned()));
+            };
+            let event = taken_apart(event).map_err(|reason| wrong(line(), reason))?;
             timed |= event.arrival.is_some();
             if event.is_text {
                 format = input.format.clone();
@@ -149,6 +156,12 @@ fn read(input: &TrialInput, now: Millis) -> Result<Sample, QueryError> {
         (shard, in_batches(&events))
     };
     Ok(Sample { shards: shards.into_iter().map(batches).collect(), format, timed })
+}
+
+/// The line on which a value begins that comes behind so many bytes.
+fn first_line(text: &str, bytes: usize) -> usize {
+    let blank = text.as_bytes()[bytes..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+    1 + text.as_bytes()[..bytes + blank].iter().filter(|byte| **byte == b'\n').count()
 }
 
 /// An event without what the sample added to it.
@@ -230,6 +243,18 @@ mod tests {
     }
 
     #[test]
+    fn a_sample_is_any_text_of_json() {
+        let row = r#"{"time":"2026-03-04T05:07:00.0000000Z","symbol":"B","sum":5}"#;
+        for sample in [
+            "\u{feff}{\"symbol\":\"B\",\"shares\":5}",
+            "[\n  {\n    \"symbol\": \"B\",\n    \"shares\": 2\n  },\n  { \"symbol\": \"B\", \"shares\": 3 }\n]\n",
+            "{\"symbol\":\"B\",\"shares\":2} {\"symbol\":\"B\",\"shares\":3}",
+        ] {
+            assert_eq!(run(SQL, sample).unwrap().outputs[0].1, [row], "{sample}");
+        }
+    }
+
+    #[test]
     fn samples_of_delimited_text_are_texts_or_hold_them() {
         let csv = || RecordFormat::Csv { delimiter: ",".into() };
         let row = r#"{"time":"2026-03-04T05:07:00.0000000Z","symbol":"A","sum":3}"#.to_owned();
@@ -265,7 +290,8 @@ mod tests {
     fn what_is_no_sample_is_told_by_its_line() {
         for (sample, said) in [
             ("{}\n{", "line 2"),
-            ("7", "expected a JSON object"),
+            ("{}\n\n7", "line 3"),
+            ("[{}, 7]", "expected a JSON object"),
             (r#"{"EventEnqueuedUtcTime":"soon"}"#, "found soon"),
             (r#"{"PartitionId":4096}"#, "below 1024"),
         ] {

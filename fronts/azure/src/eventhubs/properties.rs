@@ -26,10 +26,15 @@ pub(super) fn of_message(properties: &Properties) -> Headers {
     }
     // A map has a name once: the last of that name counts, as it does for most readers.
     let mut seen = HashSet::new();
-    let last = properties.named.iter().rev().filter_map(|(name, value)| {
+    let value = |value: &Option<Bytes>| match value {
+        None => Value::Null,
+        Some(text) if properties.text => Value::string(String::from_utf8_lossy(text).into_owned()),
+        Some(bytes) => Value::Binary(bytes.clone()),
+    };
+    let last = properties.named.iter().rev().filter_map(|(name, named)| {
         let name = String::from_utf8_lossy(name);
-        let value = || (Value::string(name.clone().into_owned()), value.clone().map_or(Value::Null, Value::Binary));
-        seen.insert(name.clone()).then(value)
+        let entry = || (Value::string(name.clone().into_owned()), value(named));
+        seen.insert(name.clone()).then(entry)
     });
     let mut map: Vec<(Value, Value)> = last.collect();
     map.reverse();
@@ -95,5 +100,9 @@ mod tests {
             (section.kind, section.value().unwrap()),
             (SectionKind::ApplicationProperties, Value::Map(expected))
         );
+        let named = vec![("a".into(), Some("1".into()))];
+        let headers = of_message(&Properties { named, text: true, ..Properties::default() });
+        let section = sections(headers.properties).next().unwrap().unwrap();
+        assert_eq!(section.value().unwrap(), Value::Map(vec![(Value::string("a"), Value::string("1"))]));
     }
 }

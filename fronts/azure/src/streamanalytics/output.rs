@@ -20,6 +20,9 @@ const FUNCTION: &str = "Microsoft.AzureFunction";
 struct Properties {
     datasource: Datasource,
     serialization: Option<Value>,
+    /// Rows that wait for each other, and how long: `hh:mm:ss`.
+    size_window: Option<f64>,
+    time_window: Option<String>,
     #[serde(flatten)]
     others: Map<String, Value>,
 }
@@ -75,16 +78,21 @@ struct Function {
 const BATCH_ROWS_MAX: f64 = 10_000.0;
 /// Bytes of one call of a function that may be asked for: what the event of a function holds.
 const BATCH_BYTES_MAX: f64 = 4_194_304.0;
+/// Rows that may be asked to wait for each other.
+const WINDOW_ROWS_MAX: f64 = 10_000.0;
+/// Seconds that they may be asked to wait.
+const WINDOW_SECONDS_MAX: i64 = 7_200;
 
 /// The output that a document describes.
 pub(super) fn definition(namespaces: &Namespaces, name: &str, document: Value) -> Result<QueryOutput, JobError> {
     let place = format!("output `{name}`");
-    let Properties { datasource, serialization, others } = read(&place, document)?;
+    let Properties { datasource, serialization, size_window, time_window, others } = read(&place, document)?;
     refuse_others(&place, &others, &["etag", "diagnostics", "lastOutputEventTimestamps"])?;
     let written = Serialization::parse(&place, serialization)?;
     let Datasource { kind, mut properties } = datasource;
+    let (rows_min, wait_max_seconds) = window(&place, &kind, size_window, time_window.as_deref())?;
     let place = format!("the datasource of {place}");
-    let handing = take_handing(&place, &kind, &mut properties)?;
+    let handing = OutputHanding { rows_min, wait_max_seconds, ..take_handing(&place, &kind, &mut properties)? };
     let (target, role) = if kind.eq_ignore_ascii_case(BLOB) {
         blobs(&place, properties, &written)?
     } else if kind.eq_ignore_ascii_case(DOCUMENTS) {
@@ -116,14 +124,43 @@ fn take_handing(place: &str, kind: &str, properties: &mut Value) -> Result<Outpu
                 return Err(JobError::invalid(format!("{place}: expected a column as partitionKey, found {other}")));
             }
         }
-        if members.get("propertyColumns") == Some(&json!([])) {
-            members.remove("propertyColumns");
+        if let Some(columns) = members.remove("propertyColumns").filter(|columns| !columns.is_null()) {
+            handing.property_columns = serde_json::from_value(columns.clone()).map_err(|_| {
+                JobError::invalid(format!("{place}: expected names of columns as propertyColumns, found {columns}"))
+            })?;
         }
     } else if kind.eq_ignore_ascii_case(FUNCTION) {
         handing.batch_rows = take_number(place, members, "maxBatchCount", BATCH_ROWS_MAX)?;
         handing.batch_bytes = take_number(place, members, "maxBatchSize", BATCH_BYTES_MAX)?;
     }
     Ok(handing)
+}
+
+/// How many rows of blobs wait for each other, and how many seconds: `sizeWindow` and `timeWindow`; 0 for what is not said.
+fn window(place: &str, kind: &str, rows: Option<f64>, time: Option<&str>) -> Result<(u32, u32), JobError> {
+    if !kind.eq_ignore_ascii_case(BLOB) && (rows.is_some() || time.is_some()) {
+        return Err(JobError::unsupported(&format!("sizeWindow and timeWindow of {place}, which is no blob output")));
+    }
+    let number = |rows: &f64| (0.0..=WINDOW_ROWS_MAX).contains(rows) && rows.fract() == 0.0;
+    let rows = match rows {
+        None => 0,
+        Some(rows) if number(&rows) => rows as u32,
+        Some(rows) => {
+            let message = format!("{place}: expected sizeWindow of 0 to {WINDOW_ROWS_MAX} rows, found {rows}");
+            return Err(JobError::invalid(message));
+        }
+    };
+    let Some(time) = time else { return Ok((rows, 0)) };
+    let seconds = seconds(time).filter(|seconds| (1..=WINDOW_SECONDS_MAX).contains(seconds));
+    let wrong = || JobError::invalid(format!("{place}: expected timeWindow up to 02:00:00, found `{time}`"));
+    Ok((rows, seconds.and_then(|seconds| u32::try_from(seconds).ok()).ok_or_else(wrong)?))
+}
+
+/// The seconds of `hh:mm:ss`.
+fn seconds(time: &str) -> Option<i64> {
+    let parts: Vec<i64> = time.split(':').map(|part| part.parse().ok()).collect::<Option<_>>()?;
+    let [hours, minutes @ 0..60, seconds @ 0..60] = parts[..] else { return None };
+    (0..24).contains(&hours).then_some(hours * 3_600 + minutes * 60 + seconds)
 }
 
 /// A whole number from 1 on; 0 when it is not there.
@@ -201,7 +238,15 @@ pub(super) fn document(namespaces: &Namespaces, output: &QueryOutput) -> Value {
                     source[name] = json!(text);
                 }
             }
-            json!({ "datasource": { "type": BLOB, "properties": source }, "serialization": written(*array) })
+            let mut document =
+                json!({ "datasource": { "type": BLOB, "properties": source }, "serialization": written(*array) });
+            if handing.rows_min > 0 {
+                document["sizeWindow"] = json!(handing.rows_min);
+            }
+            if let wait @ 1.. = handing.wait_max_seconds {
+                document["timeWindow"] = json!(format!("{:02}:{:02}:{:02}", wait / 3_600, wait / 60 % 60, wait % 60));
+            }
+            document
         }
         OutputTarget::Documents(DocumentOutput { database, container, id_column, partition_key }) => {
             let source = json!({
@@ -221,6 +266,9 @@ pub(super) fn document(namespaces: &Namespaces, output: &QueryOutput) -> Value {
             }
             if !handing.partition_column.is_empty() {
                 source["partitionKey"] = json!(handing.partition_column);
+            }
+            if !handing.property_columns.is_empty() {
+                source["propertyColumns"] = json!(handing.property_columns);
             }
             json!({ "datasource": { "type": HUB, "properties": source }, "serialization": written(false) })
         }
@@ -262,8 +310,12 @@ mod tests {
 
     #[test]
     fn how_rows_are_handed_on_is_read_and_nothing_else_taken() {
-        let mut hub = json!({ "eventHubName": "h", "partitionKey": "symbol", "propertyColumns": [] });
-        assert_eq!(take_handing("it", HUB, &mut hub).unwrap().partition_column, "symbol");
+        let mut hub = json!({ "eventHubName": "h", "partitionKey": "symbol", "propertyColumns": ["a"] });
+        let handing = take_handing("it", HUB, &mut hub).unwrap();
+        assert_eq!(
+            (handing.partition_column.as_str(), &handing.property_columns[..]),
+            ("symbol", &["a".to_owned()][..])
+        );
         assert_eq!(hub, json!({ "eventHubName": "h" }));
         let mut function = json!({ "functionName": "f", "maxBatchCount": 7, "maxBatchSize": 1000.0 });
         let handing = take_handing("it", FUNCTION, &mut function).unwrap();
@@ -275,6 +327,21 @@ mod tests {
         let mut blobs = json!({ "partitionKey": "x" });
         assert_eq!(take_handing("it", BLOB, &mut blobs).unwrap(), OutputHanding::default());
         assert_eq!(blobs, json!({ "partitionKey": "x" }), "it is refused by name with all others");
+    }
+
+    #[test]
+    fn windows_of_rows_are_read() {
+        assert_eq!(window("it", BLOB, Some(100.0), Some("00:01:30")).unwrap(), (100, 90));
+        assert_eq!(window("it", HUB, None, None).unwrap(), (0, 0));
+        for (kind, rows, time) in [
+            (HUB, Some(1.0), None),
+            (BLOB, Some(10_001.0), None),
+            (BLOB, Some(1.5), None),
+            (BLOB, None, Some("02:00:01")),
+            (BLOB, None, Some("90")),
+        ] {
+            assert!(window("it", kind, rows, time).is_err(), "{kind} {rows:?} {time:?}");
+        }
     }
 
     #[test]

@@ -7,10 +7,12 @@ pub mod call;
 mod container;
 mod delivery;
 mod documents;
+pub mod form;
 mod function;
 mod functions;
 mod hub;
 mod hubs;
+pub mod job;
 mod managed_api;
 pub mod new;
 pub mod object;
@@ -92,9 +94,20 @@ impl Frame {
             (_, "/buckets") => &[("/new/blob-container", "New container")],
             ("/streams", _) => &[("/new/stream", "New stream"), ("/new/delivery-stream", "New delivery stream")],
             ("/tables", _) => &[("/new/table", "New table")],
-            ("/topics", _) => &[("/new/event-grid-topic", "New topic or subscription")],
+            (_, "/queues") => &[("/new/queue", "New queue")],
+            (_, "/access") => &[("/new/role", "New role"), ("/new/user", "New user")],
+            (_, "/plans") => &[
+                ("/new/usage-plan", "New usage plan"),
+                ("/new/api-key", "New key"),
+                ("/new/portal", "Developer portal"),
+                ("/new/marketplace-product", "New product"),
+            ],
+            ("/topics", _) => &[
+                ("/new/event-grid-topic", "New Event Grid topic or subscription"),
+                ("/new/sns-topic", "New topic of messages"),
+            ],
             ("/queries", _) => &[("/new/query", "New query")],
-            ("/functions", _) => &[("/new/function", "New function")],
+            ("/functions", _) => &[("/new/function", "New function"), ("/new/mapping", "New event source mapping")],
             ("/apis", _) => &[("/new/api", "New HTTP API"), ("/new/api-management", "New managed API")],
             _ => &[],
         }

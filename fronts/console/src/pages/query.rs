@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use askama::Template;
-use millstream_catalog::{OutputTarget, QueryDefinition, QueryOutput, StreamDefinition};
+use millstream_catalog::{DesiredState, OutputTarget, QueryDefinition, QueryOutput, StreamDefinition};
 use millstream_query::QueryState;
 use serde_json::Value;
 
@@ -44,6 +44,10 @@ struct QueryPage<'a> {
     href: String,
     /// Inputs with nothing pasted yet.
     samples: Vec<(String, String)>,
+    running: bool,
+    /// Whether it ran before, so that it can go on.
+    ran: bool,
+    asks_token: bool,
 }
 
 struct OutputLine {
@@ -67,6 +71,9 @@ pub(super) fn page(console: &Console, name: &str, frame: Frame, live: Fragments)
         outputs: query.outputs.iter().map(|output| output_line(console, output)).collect(),
         href: Page::Query(name.to_owned()).href(),
         samples: query.inputs.iter().map(|input| (input.name.clone(), String::new())).collect(),
+        running: query.desired == DesiredState::Running,
+        ran: query.started.is_some(),
+        asks_token: console.create_needs_token(),
     };
     Ok(page.render()?)
 }

@@ -14,13 +14,17 @@ const BOUNDARY: &str = "boundary";
 
 /// A filled-in form as a browser sends it; a name that ends in `.file` is a file.
 fn sent(kind: &str, fields: &[(&str, &str)]) -> Request<Full<Bytes>> {
+    sent_to(&format!("/new/{kind}"), fields)
+}
+
+fn sent_to(address: &str, fields: &[(&str, &str)]) -> Request<Full<Bytes>> {
     let mut body = String::new();
     for (name, value) in fields {
         let file = if name.ends_with(".file") { "; filename=\"a.zip\"" } else { "" };
         body += &format!("--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"{name}\"{file}\r\n\r\n{value}\r\n");
     }
     body += &format!("--{BOUNDARY}--\r\n");
-    Request::post(format!("/new/{kind}"))
+    Request::post(address)
         .header("host", "localhost")
         .header("content-type", format!("multipart/form-data; boundary={BOUNDARY}"))
         .body(Full::new(Bytes::from(body)))
@@ -35,7 +39,8 @@ async fn every_kind_has_a_form() {
         let answer = ask(server, get(&format!("/new/{}", form.kind))).await;
         assert_eq!(answer.status(), StatusCode::OK, "{}", form.kind);
         let html = text(answer).await;
-        assert!(html.contains("name=\"name\"") && html.contains("name=\"token\""), "{}", form.kind);
+        let subject = format!("name=\"{}\"", form.subject());
+        assert!(html.contains(&subject) && html.contains("name=\"token\""), "{}", form.kind);
     }
     assert_eq!(ask(server, get("/new/castle")).await.status(), StatusCode::NOT_FOUND);
     assert_eq!(ask(server, sent("castle", &[])).await.status(), StatusCode::NOT_FOUND);
@@ -99,9 +104,65 @@ async fn a_part_comes_once_more_when_asked() {
     let html = text(ask(server, sent("query", &fields)).await).await;
     assert!(html.contains("name=\"output.2.name\"") && html.contains("value=\"first\""), "{html}");
     assert!(!html.contains("name=\"output.3.name\""));
-    let fields = [("name", "q"), ("output.16.name", "last"), ("more", "output")];
+    let fields = [("name", "q"), ("output.60.name", "last"), ("more", "output")];
     let html = text(ask(server, sent("query", &fields)).await).await;
-    assert!(!html.contains("name=\"output.17.name\""));
+    assert!(!html.contains("name=\"output.61.name\""));
+}
+
+#[tokio::test]
+async fn a_query_is_started_stopped_and_changed() {
+    let (world, _folder) = lively().await;
+    let server = serve(&world).await;
+    let address = "/queries/share-change-per-minute";
+    let shown = text(ask(server, get(&format!("{address}/edit"))).await).await;
+    assert!(shown.contains("value=\"input_transactions\"") && shown.contains("value=\"input.1\""), "{shown}");
+    assert!(!shown.contains("name=\"dialect\"") && !shown.contains(HOSTILE), "{shown}");
+    let whole = [
+        ("version", "1"),
+        ("sql", "SELECT 1"),
+        ("input.1.name", "SOURCE_SQL_STREAM_001"),
+        ("input.1.delivery_stream", "input_transactions"),
+    ];
+    let with = |more: &[(&'static str, &'static str)]| {
+        let fields: Vec<(&str, &str)> = whole.iter().chain(more).copied().collect();
+        sent_to(&format!("{address}/edit"), &fields)
+    };
+    let changed = ask(server, with(&[("token", "right")])).await;
+    assert_eq!((changed.status(), &changed.headers()["location"]), (StatusCode::SEE_OTHER, &address.parse().unwrap()));
+    let locked = text(ask(server, with(&[("token", "wrong")])).await).await;
+    assert!(locked.contains("this is not the node") && locked.contains("SELECT 1"), "{locked}");
+    let nameless = text(ask(server, with(&[("output.1.stream", HOSTILE)])).await).await;
+    assert!(nameless.contains("id=\"output.1.name-wrong\"") && !nameless.contains(HOSTILE), "{nameless}");
+    let without = with(&[("output.1.stream", "nameless"), ("remove", "output.1"), ("as", "section")]);
+    let without = text(ask(server, without).await).await;
+    assert!(without.contains("[[query.input]]") && !without.contains("[[query.output]]"), "{without}");
+
+    let plain = |path: &str, fields: &str| {
+        let request = Request::post(path.to_owned()).header("host", "localhost");
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        request.body(Full::new(Bytes::from(fields.to_owned()))).unwrap()
+    };
+    for (path, fields, status) in [
+        ("stop", "token=right", StatusCode::SEE_OTHER),
+        ("stop", "token=wrong", StatusCode::FORBIDDEN),
+        ("start", "token=right&from=last-output", StatusCode::SEE_OTHER),
+        ("start", "token=right&from=time&at=2026-01-01T00%3A00%3A00Z", StatusCode::SEE_OTHER),
+        ("start", "token=right&from=time&at=noon", StatusCode::BAD_REQUEST),
+        ("start", "token=right", StatusCode::BAD_REQUEST),
+    ] {
+        assert_eq!(ask(server, plain(&format!("{address}/{path}"), fields)).await.status(), status, "{path} {fields}");
+    }
+    assert_eq!(ask(server, plain("/queries/none/stop", "")).await.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_sample_is_uploaded() {
+    let (world, _folder) = lively().await;
+    let server = serve(&world).await;
+    let sql = "CREATE STREAM OUT (n INTEGER); CREATE PUMP p AS INSERT INTO OUT SELECT STREAM \"n\" FROM SOURCE_SQL_STREAM_001;";
+    let fields = [("sql", sql), ("SOURCE_SQL_STREAM_001", ""), ("SOURCE_SQL_STREAM_001.file", "[\n{\"n\": 4711}\n]")];
+    let html = text(ask(server, sent_to("/queries/share-change-per-minute/test", &fields)).await).await;
+    assert!(html.contains("1 rows") && html.contains("4711"), "{html}");
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use millstream_catalog::{
     FunctionDefinition, Integration, KeyAttribute, KeyType, MappingSettings, MappingStart, Method, ObjectDestination,
     OutputTarget, QueryDefinition, QueryDialect, QueryInput, QueryOutput, Resource, StreamOwner,
 };
-use millstream_console::{Addresses, Console, ConsoleParts, Create, CreateRefusal, NewSection};
+use millstream_console::{Addresses, Console, ConsoleParts, Create, CreateRefusal, JobAsk, NewSection};
 use millstream_delivery::{Deliveries, NewDeliveryStream};
 use millstream_document::Documents;
 use millstream_event::{Events, Options as EventOptions, RetrySchedule, WebhookWords};
@@ -81,6 +81,10 @@ pub struct Maker {
 impl Create for Maker {
     fn needs_token(&self) -> bool {
         true
+    }
+
+    fn job(&self, token: String, query: String, _ask: JobAsk) -> BoxFuture<'_, Result<String, CreateRefusal>> {
+        Box::pin(async move { if token == "right" { Ok(query) } else { Err(CreateRefusal::Forbidden) } })
     }
 
     fn create(&self, new: NewSection) -> BoxFuture<'_, Result<Vec<String>, CreateRefusal>> {

@@ -13,6 +13,10 @@ const fn policies(header: &'static str) -> Part {
     Part { name: "policy", title: "Shared access policy", header, repeats: true, fields: POLICY }
 }
 
+/// How conditions on events are written.
+const CONDITIONS: &str = "data.color StringIn red, blue\ndata.power NumberGreaterThan 5\ndata.share NumberInRange [1, 5], \
+                          [7, 9]\ndata.user IsNotNull";
+
 pub(super) const FORMS: &[Form] = &[
     Form {
         kind: "event-hubs-namespace",
@@ -116,9 +120,21 @@ pub(super) const FORMS: &[Form] = &[
                         .entered(Entry::Words),
                     optional("subject_begins_with", "Subject begins with", ""),
                     optional("subject_ends_with", "Subject ends with", ""),
+                    optional("case_sensitive", "Subjects are compared letter by letter", "").entered(Entry::Switch),
+                    optional("filters", "Conditions, one a line", CONDITIONS).entered(Entry::Conditions),
+                    optional("arrays", "Conditions look into arrays", "").entered(Entry::Switch),
+                    optional("delivery_schema", "Form of deliveries", "").entered(Entry::Choice(&[
+                        "",
+                        "event-grid",
+                        "cloud-events",
+                        "custom-input",
+                    ])),
+                    number("max_events", "Events that one delivery may hold", ""),
+                    number("preferred_kib", "KiB that one delivery should hold", ""),
                     number("max_attempts", "Attempts", ""),
                     number("ttl_minutes", "Minutes that a delivery is tried", ""),
                     optional("dead_letter.container", "Blob container for what cannot be delivered", ""),
+                    optional("dead_letter.prefix", "What its blobs' names begin with", ""),
                 ],
             },
         ],

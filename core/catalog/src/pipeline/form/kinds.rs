@@ -84,6 +84,7 @@ pub(super) const FORMS: &[Form] = &[
                 required("runtime", "Runtime", "python3.12, nodejs20.x, provided.al2023").starting("python3.12"),
                 required("handler", "Handler", "FILE.FUNCTION").starting("index.handler"),
                 required("code", "Code", "").entered(Entry::Code),
+                optional("role", "Role", "whose rights it has; empty: it may do everything"),
                 number("timeout_seconds", "Longest run in seconds", "30"),
                 number("memory_mib", "Memory in MiB", "256"),
                 number("concurrency_limit", "At most so many at once", ""),
@@ -111,7 +112,9 @@ pub(super) const FORMS: &[Form] = &[
                     required("dialect", "Language", "")
                         .entered(Entry::Choice(&["stream-analytics", "kinesis"]))
                         .starting("stream-analytics"),
-                    required("sql", "SQL", "").entered(Entry::Lines),
+                    optional("sql", "SQL", "").entered(Entry::Lines),
+                    optional("stopped", "Only define it: it is started later, and can be filled in until then", "")
+                        .entered(Entry::Switch),
                     number("streaming_units", "Streaming units", ""),
                     number("late_tolerance_seconds", "Seconds that events may be late", ""),
                     number("out_of_order_tolerance_seconds", "Seconds that events may be out of order", ""),
@@ -180,6 +183,7 @@ pub(super) const FORMS: &[Form] = &[
                     required("function", "Function", ""),
                     optional("integration", "How it is called", "with the body alone, or with the whole request")
                         .entered(Entry::Choice(&["", "plain", "proxy"])),
+                    optional("key_required", "Callers need a key of a usage plan", "").entered(Entry::Switch),
                 ],
             },
         ],
@@ -190,11 +194,21 @@ pub(super) const FORMS: &[Form] = &[
 const OUTPUT: &[Field] = &[
     required("name", "Name in the SQL", ""),
     optional("function", "Function", "one target; none: rows are kept in the query's own stream"),
+    number("batch_rows", "Rows that the function gets at once", ""),
+    number("batch_bytes", "Bytes that the function gets at once", ""),
     optional("stream", "Or stream", ""),
     optional("delivery_stream", "Or delivery stream", ""),
     optional("event_hub", "Or event hub", ""),
+    optional("partition_key", "Column of the partition key", "of a stream or an event hub"),
+    optional("property_columns", "Columns that become properties of events", "with commas between them")
+        .entered(Entry::Words),
     optional("blob.container", "Or blob container", ""),
     optional("blob.path", "Path of blobs", "changes/{date}/{time}"),
+    optional("blob.date_format", "How {date} is written", "yyyy/MM/dd"),
+    optional("blob.time_format", "How {time} is written", "HH"),
+    optional("blob.array", "JSON rows stand in an array", "").entered(Entry::Switch),
+    number("blob.min_rows", "Rows that are written at once at least", ""),
+    number("blob.max_seconds", "Seconds after which fewer are written", ""),
     optional("cosmos.database", "Or Cosmos database", ""),
     optional("cosmos.container", "Cosmos container", ""),
     optional("cosmos.document_id", "Column of the document's id", ""),

@@ -1,16 +1,22 @@
 //! Forms: what somebody fills in to make one resource, in a console or behind a command, and the pipeline file's section that
 //! comes of it. There is one way to make things: the section is what is carried out, and what can be kept in a file.
 //!
-//! Read next: `kinds.rs` (the forms), `azure.rs` (those in Azure's words), `section.rs` (how fields become TOML).
+//! Read next: `kinds.rs` (the forms; `azure.rs`, `function.rs` and `sale.rs` have more), `section.rs` and `value.rs` (how fields become TOML),
+//! `filled.rs` (what a form holds of a resource that is there).
 
 mod azure;
+mod filled;
+mod function;
 mod kinds;
+mod sale;
 mod section;
+mod value;
 
+pub use filled::query_fields;
 pub use section::{FieldMistake, Section};
 
-/// Times that a part can be repeated in one form.
-pub const REPEATS_MAX: usize = 16;
+/// Times that a part can be repeated in one form: as many inputs and outputs as a job may have.
+pub const REPEATS_MAX: usize = 60;
 
 /// What is asked to make a resource of one kind.
 #[derive(Debug)]
@@ -21,7 +27,7 @@ pub struct Form {
     pub title: &'static str,
     /// What it is for, in a sentence.
     pub about: &'static str,
-    /// The resource's own fields first, then what stands under it.
+    /// The resource's own fields first, what names it before all others; then what stands under it.
     pub parts: &'static [Part],
 }
 
@@ -32,7 +38,7 @@ pub struct Part {
     pub name: &'static str,
     /// Its name for people.
     pub title: &'static str,
-    /// The TOML header: `[[query.input]]`.
+    /// The TOML header: `[[query.input]]`; in `[plans.{name}]` the field `name` stands in the header.
     pub header: &'static str,
     /// Whether there can be several.
     pub repeats: bool,
@@ -64,6 +70,8 @@ pub enum Entry {
     Text,
     /// A whole number.
     Number,
+    /// A number that may have decimals.
+    Decimal,
     /// One of several words; the empty one leaves the field out.
     Choice(&'static [&'static str]),
     /// Yes or no: `true` or nothing.
@@ -72,10 +80,16 @@ pub enum Entry {
     Words,
     /// Several lines, as they are.
     Lines,
+    /// Texts, one a line.
+    Texts,
     /// Columns, one a line: `NAME TYPE`, and a path when the name is not where the value is.
     Columns,
     /// Pairs, one a line: `NAME=VALUE`.
     Pairs,
+    /// What has to hold of events, one a line: `FIELD OPERATOR VALUE, VALUE`.
+    Conditions,
+    /// Statements of a policy, one a line: `ACTION, ACTION on RESOURCE, RESOURCE`.
+    Statements,
     /// Code: the folder or zip file of a function, as the pipeline file names it.
     Code,
 }
@@ -83,13 +97,25 @@ pub enum Entry {
 impl Form {
     /// Every form, in the order of the pipeline's way.
     pub fn all() -> impl Iterator<Item = &'static Self> {
-        kinds::FORMS.iter().chain(azure::FORMS)
+        kinds::FORMS.iter().chain(function::FORMS).chain(azure::FORMS).chain(sale::FORMS)
     }
 
     /// The form of a kind.
     #[must_use]
     pub fn of(kind: &str) -> Option<&'static Self> {
         Self::all().find(|form| form.kind == kind)
+    }
+
+    /// Whether it asks for code, in the field `code`.
+    #[must_use]
+    pub fn has_code(&self) -> bool {
+        self.parts.iter().flat_map(|part| part.fields).any(|field| field.entry == Entry::Code)
+    }
+
+    /// The field that names the resource.
+    #[must_use]
+    pub fn subject(&self) -> &'static str {
+        self.parts.first().and_then(|part| part.fields.first()).map_or("name", |field| field.key)
     }
 }
 

@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::value::written;
 use super::{Entry, Field, Form, Part, REPEATS_MAX};
 use crate::pipeline::source::nearest;
+
+/// Where a part's name stands in its header.
+const HEADER_NAME: &str = "{name}";
 
 /// A section, and which field each of its lines came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,9 +67,7 @@ impl Form {
                 if !section.text.is_empty() {
                     section.text.push('\n');
                 }
-                section.begin("");
-                section.text.push_str(part.header);
-                section.text.push('\n');
+                write_header(&mut section, part, index, given);
                 write_part(&mut section, part, index, given, &mut mistakes);
             }
         }
@@ -106,6 +108,20 @@ fn value<'g>(part: &Part, index: usize, field: &Field, given: &'g BTreeMap<Strin
     given.get(&part.field_name(index, field)).map(|text| text.trim()).unwrap_or_default()
 }
 
+/// Writes a part's header, with its name where the header holds one.
+fn write_header(section: &mut Section, part: &Part, index: usize, given: &BTreeMap<String, String>) {
+    let named = part.fields.iter().find(|field| stands_in_header(part, field));
+    section.begin(&named.map(|field| part.field_name(index, field)).unwrap_or_default());
+    // A key stands on one line, whatever was typed.
+    let name = named.map(|field| serde_json::Value::from(value(part, index, field, given)).to_string());
+    section.text.push_str(&part.header.replace(HEADER_NAME, &name.unwrap_or_default()));
+    section.text.push('\n');
+}
+
+fn stands_in_header(part: &Part, field: &Field) -> bool {
+    field.key == "name" && part.header.contains(HEADER_NAME)
+}
+
 /// Writes a line for each field that has a value; fields of one inline table share theirs.
 fn write_part(
     section: &mut Section,
@@ -116,7 +132,7 @@ fn write_part(
 ) {
     let table = |field: &Field| field.key.split_once('.').map(|(table, _)| table);
     for group in part.fields.chunk_by(|one, other| table(one).is_some() && table(one) == table(other)) {
-        let mut written = Vec::new();
+        let mut values = Vec::new();
         let mut first = None;
         for field in group {
             let (name, text) = (part.field_name(index, field), value(part, index, field, given));
@@ -126,88 +142,24 @@ fn write_part(
                 }
                 continue;
             }
+            if stands_in_header(part, field) {
+                continue;
+            }
             let key = field.key.rsplit('.').next().unwrap_or(field.key);
-            match written_value(field, text) {
-                Ok(value) => written.push(format!("{key} = {value}")),
+            match written(field, text) {
+                Ok(value) => values.push(format!("{key} = {value}")),
                 Err(message) => mistakes.push(FieldMistake { field: name.clone(), message }),
             }
             first.get_or_insert(name);
         }
-        let (Some(name), false) = (first, written.is_empty()) else { continue };
+        let (Some(name), false) = (first, values.is_empty()) else { continue };
         section.begin(&name);
         match group.first().and_then(table) {
-            Some(table) => section.text.push_str(&format!("{table} = {{ {} }}", written.join(", "))),
-            None => section.text.push_str(&written.join("\n")),
+            Some(table) => section.text.push_str(&format!("{table} = {{ {} }}", values.join(", "))),
+            None => section.text.push_str(&values.join("\n")),
         }
         section.text.push('\n');
     }
-}
-
-/// A field's value as TOML.
-fn written_value(field: &Field, text: &str) -> Result<String, String> {
-    match field.entry {
-        Entry::Text | Entry::Code => Ok(quoted(text)),
-        Entry::Number => match text.parse::<i64>() {
-            Ok(number) => Ok(number.to_string()),
-            Err(_) => Err(format!("expected a whole number, found `{text}`")),
-        },
-        Entry::Choice(words) if words.contains(&text) => Ok(quoted(text)),
-        Entry::Choice(words) => {
-            let words: Vec<&str> = words.iter().copied().filter(|word| !word.is_empty()).collect();
-            Err(format!("expected one of {}, found `{text}`", words.join(", ")))
-        }
-        Entry::Switch => match text {
-            "true" | "on" | "yes" => Ok("true".to_owned()),
-            "false" | "no" => Ok("false".to_owned()),
-            other => Err(format!("expected true or false, found `{other}`")),
-        },
-        Entry::Words => {
-            let words = text.split([',', '\n']).map(str::trim).filter(|word| !word.is_empty()).map(quoted);
-            Ok(format!("[{}]", words.collect::<Vec<_>>().join(", ")))
-        }
-        Entry::Lines => Ok(lines(text)),
-        Entry::Columns => columns(text),
-        Entry::Pairs => pairs(text),
-    }
-}
-
-/// `NAME TYPE [PATH]`, one a line.
-fn columns(text: &str) -> Result<String, String> {
-    let mut columns = Vec::new();
-    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let mut words = line.split_whitespace();
-        let (Some(name), Some(column_type), path, None) = (words.next(), words.next(), words.next(), words.next())
-        else {
-            return Err(format!("expected a column as `NAME TYPE` or `NAME TYPE PATH`, found `{line}`"));
-        };
-        let path = path.map(|path| format!(", path = {}", quoted(path))).unwrap_or_default();
-        columns.push(format!("{{ name = {}, type = {}{path} }}", quoted(name), quoted(column_type)));
-    }
-    Ok(format!("[{}]", columns.join(", ")))
-}
-
-/// `NAME=VALUE`, one a line.
-fn pairs(text: &str) -> Result<String, String> {
-    let mut pairs = Vec::new();
-    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let Some((name, value)) = line.split_once('=') else {
-            return Err(format!("expected `NAME=VALUE`, found `{line}`"));
-        };
-        pairs.push(format!("{} = {}", quoted(name.trim()), quoted(value.trim())));
-    }
-    Ok(format!("{{ {} }}", pairs.join(", ")))
-}
-
-/// Text of several lines: literal when it can be, so that it reads as it was typed.
-fn lines(text: &str) -> String {
-    let text = text.replace("\r\n", "\n");
-    let literal = !text.contains("'''") && text.chars().all(|char| !char.is_control() || matches!(char, '\n' | '\t'));
-    if literal { format!("'''\n{text}\n'''") } else { quoted(&text) }
-}
-
-/// A basic string of TOML.
-fn quoted(text: &str) -> String {
-    toml::Value::from(text).to_string()
 }
 
 #[cfg(test)]
@@ -254,6 +206,11 @@ mod tests {
                 ("subscription.1.name", "s"),
                 ("subscription.1.function", "save"),
                 ("subscription.1.event_types", "A, B"),
+                (
+                    "subscription.1.filters",
+                    "data.color StringIn red, blue\ndata.x NumberInRange [1, 5], [7, 9.5]\ndata.y IsNotNull\nsubject BoolEquals true",
+                ),
+                ("subscription.1.delivery_schema", "cloud-events"),
                 ("subscription.1.dead_letter.container", "dead"),
             ],
             "api-management" => &[
@@ -267,6 +224,15 @@ mod tests {
                 ("product.1.name", "p"),
                 ("product.1.apis", "orders"),
             ],
+            "mapping" => &[("function", "save"), ("stream", "taps"), ("filters", "{}\n{\"data\":{}}")],
+            "role" => &[("name", "r"), ("allow", "sqs:SendMessage on arn:aws:sqs:*:*:dead\ns3:*"), ("attach", "P")],
+            "sns-topic" => &[("name", "n"), ("subscription.1.function", "save"), ("subscription.1.raw", "true")],
+            "usage-plan" => &[("name", "gold \"1\""), ("apis", "front"), ("rate", "2.5"), ("quota", "5")],
+            "api-key" => &[("name", "k"), ("plans", "gold")],
+            "portal" => {
+                &[("title", "Shop"), ("api.1.name", "front"), ("plan.1.name", "gold"), ("plan.1.price_a_month", "2.50")]
+            }
+            "marketplace-product" => &[("code", "c"), ("dimensions", "calls")],
             _ => &[("name", "n")],
         })
     }
@@ -275,6 +241,9 @@ mod tests {
     fn every_form_makes_a_section_that_the_pipeline_file_takes() {
         let known = Known {
             functions: ["save".to_owned()].into(),
+            streams: ["taps".to_owned()].into(),
+            apis: ["front".to_owned()].into(),
+            plans: ["gold".to_owned()].into(),
             hubs: [("hub".to_owned(), "hub".to_owned())].into(),
             ..Known::default()
         };
@@ -282,12 +251,9 @@ mod tests {
             let section = form.section(&example(form.kind)).unwrap_or_else(|wrong| panic!("{}: {wrong:?}", form.kind));
             let parsed = Pipeline::parse_onto(form.kind, &section.text, &known);
             assert!(parsed.is_ok(), "{}: {parsed:?}\n{}", form.kind, section.text);
-            assert_eq!(
-                section.text.matches("[[").count(),
-                1 + section.text.matches("\n\n[[").count(),
-                "{}",
-                section.text
-            );
+            let headers = section.text.lines().filter(|line| line.starts_with('['));
+            let empty = section.text.matches("\n\n").count();
+            assert_eq!(headers.count(), 1 + empty, "{}", section.text);
         }
     }
 
@@ -320,6 +286,15 @@ mod tests {
             ),
             ("api", &[("name", "a"), ("route.2.path", "/")], "route.2.method", "expected a value"),
             ("function", &[("environment", "A")], "environment", "NAME=VALUE"),
+            ("usage-plan", &[("name", "a"), ("rate", "fast")], "rate", "expected a number"),
+            ("usage-plan", &[("rate", "1")], "name", "expected a value"),
+            ("role", &[("name", "a"), ("allow", "everything")], "allow", "ACTION, ACTION on RESOURCE"),
+            (
+                "event-grid-topic",
+                &[("subscription.1.filters", "a NumberIn x")],
+                "subscription.1.filters",
+                "expected numbers",
+            ),
         ] {
             let mistakes = Form::of(kind).unwrap().section(&given(pairs)).unwrap_err();
             let found = mistakes.iter().find(|mistake| mistake.field == field);
@@ -334,6 +309,9 @@ mod tests {
         let parsed: toml::Table = section.text.parse().unwrap();
         assert_eq!(parsed.keys().collect::<Vec<_>>(), ["stream"]);
         assert_eq!(parsed["stream"][0]["name"].as_str(), Some(name));
+        let section = Form::of("usage-plan").unwrap().section(&given(&[("name", name)])).unwrap();
+        let parsed: toml::Table = section.text.parse().unwrap();
+        assert_eq!(parsed["plans"].as_table().unwrap().keys().collect::<Vec<_>>(), [name]);
         let sql = given(&[("name", "q"), ("dialect", "kinesis"), ("sql", "'''\n[[stream]]"), ("input.1.name", "i")]);
         let section = Form::of("query").unwrap().section(&sql).unwrap();
         assert_eq!(section.text.parse::<toml::Table>().unwrap().keys().collect::<Vec<_>>(), ["query"]);

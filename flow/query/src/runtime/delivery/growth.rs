@@ -173,6 +173,12 @@ impl Growth {
             || self.bytes() > GROWING_BYTES_MAX
     }
 
+    /// Rows that are not written.
+    pub(super) fn rows_waiting(&self) -> u64 {
+        let waiting = self.growing.values().flat_map(|object| &object.unwritten);
+        waiting.map(|(from, to)| to - from).sum()
+    }
+
     /// Objects with rows that are not written, by path.
     pub(super) fn unwritten(&mut self) -> impl Iterator<Item = (&String, &mut Growing)> {
         self.growing.iter_mut().filter(|(_, object)| !object.unwritten.is_empty())

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use millstream_catalog::{ObjectOutput, RecordFormat};
+use millstream_catalog::{ObjectOutput, OutputHanding, RecordFormat};
 use millstream_insight::Step;
 use millstream_stream::ReadBatch;
 use millstream_types::{NewObject, PutObject};
@@ -22,6 +22,8 @@ use crate::runtime::error::QueryError;
 
 /// How often growing objects are written.
 const WRITE_EVERY: Duration = Duration::from_secs(1);
+/// How long rows wait for more when an output asks for many and does not say how long: the service's own.
+const WAIT: Duration = Duration::from_secs(60);
 /// Runs of rows that one write tells the trail of.
 const MARKS_MAX: usize = 64;
 
@@ -29,6 +31,7 @@ const MARKS_MAX: usize = 64;
 pub(in crate::runtime) struct ObjectTarget {
     pub(in crate::runtime) output: ObjectOutput,
     pub(in crate::runtime) format: RecordFormat,
+    pub(in crate::runtime) handing: OutputHanding,
     pub(in crate::runtime) objects: Arc<dyn PutObject>,
 }
 
@@ -42,6 +45,7 @@ impl ObjectTarget {
         outlet.running.handed(&outlet.output, growth.place.written());
         let mut watched = outlet.streams.watch(outlet.log);
         let mut written = Instant::now();
+        let mut waiting = Instant::now();
         while !outlet.stopping() {
             let read = outlet.streams.read(outlet.log, growth.position(), BYTES_MAX).await?;
             if growth.is_catching_up() && first_read(&read) > growth.position() {
@@ -50,11 +54,14 @@ impl ObjectTarget {
             }
             outlet.tell_lost(growth.position(), &read);
             let idle = read.batches.is_empty();
+            if growth.rows_waiting() == 0 {
+                waiting = Instant::now();
+            }
             growth = take(outlet, growth, read).await?;
             if growth.is_catching_up() {
                 continue;
             }
-            if growth.is_full() || written.elapsed() >= WRITE_EVERY {
+            if growth.is_full() || (written.elapsed() >= WRITE_EVERY && self.waited(&growth, waiting)) {
                 self.write(outlet, &mut growth).await;
                 written = Instant::now();
             } else if idle {
@@ -63,6 +70,14 @@ impl ObjectTarget {
         }
         // What is not caught up with stays as it was written.
         if growth.is_catching_up() { Ok(()) } else { self.write_once(outlet, &mut growth, true).await }
+    }
+
+    /// Whether what waits since then is as many rows as the output asks for, or has waited long enough.
+    fn waited(&self, growth: &Growth, since: Instant) -> bool {
+        let OutputHanding { rows_min, wait_max_seconds, .. } = self.handing;
+        let most = if wait_max_seconds == 0 { WAIT } else { Duration::from_secs(wait_max_seconds.into()) };
+        let rows = growth.rows_waiting();
+        rows == 0 || rows >= rows_min.into() || since.elapsed() >= most
     }
 
     /// Tries to write what grew until that is done, or until asked to stop.

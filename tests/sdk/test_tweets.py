@@ -10,10 +10,9 @@ import time
 
 import pytest
 from conftest import BINARY, ROOT, Node, dotnet
+from demo import DEADLINE_SECONDS, MODULES, Demo
 
 EXAMPLE = ROOT / "examples" / "tweets"
-MODULES = ROOT / "tests" / "sdk" / ".deps" / "node" / "node_modules"
-DEADLINE_SECONDS = 60
 CI = os.environ.get("CI") == "true"
 needs_sdk = pytest.mark.skipif(not (MODULES / "aws-sdk").exists() and not CI,
                                reason="no AWS SDK for JavaScript in tests/sdk/.deps/node; ./test installs it")
@@ -22,41 +21,12 @@ needs_dotnet = pytest.mark.skipif(not dotnet() and not CI,
 LANGUAGES = ["native", pytest.param("nodejs", marks=needs_sdk), pytest.param("csharp", marks=[needs_sdk, needs_dotnet])]
 
 
-class Demo(Node):
-    """`millstream demo --tweets` in the place of `serve`, without waits between attempts."""
-
-    def __init__(self, *flags):
-        super().__init__()
-        settings = self.folder / "millstream.toml"
-        settings.write_text("invoke_retry_seconds = [0, 0]\n")
-        self.command = [BINARY, "demo", "--tweets", "--data", self.data, "--config", settings,
-                        "--aws-listen", f"127.0.0.1:{self.port}", "--console-listen", f"127.0.0.1:{self.console_port}",
-                        "--eventhubs-listen", f"127.0.0.1:{self.amqp_port}", *flags]
-
-    def start(self):
-        environment = {**os.environ, "MILLSTREAM_NODE_PATH": str(MODULES), **dotnet()}
-        with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(list(map(str, self.command)), stdout=log, stderr=log, env=environment)
-        return self
-
-    def wait_for(self, seen, what):
-        deadline = time.monotonic() + DEADLINE_SECONDS
-        while time.monotonic() < deadline:
-            if self.process.poll() is not None:
-                raise AssertionError(f"the demo ended with {self.process.returncode}:\n{self.output()}")
-            found = seen()
-            if found:
-                return found
-            time.sleep(0.2)
-        raise AssertionError(f"{what}:\n{self.output()}")
-
-
 @pytest.fixture
 def demo():
     started = []
 
     def start(*flags):
-        started.append(Demo(*flags))
+        started.append(Demo("--tweets", *flags))
         return started[-1].start()
 
     yield start

@@ -125,7 +125,8 @@ async fn subscription(
         let same = found.endpoint == endpoint
             && found.filter == spec.filter
             && found.retry == spec.retry
-            && found.dead_letter == spec.dead_letter;
+            && found.dead_letter == spec.dead_letter
+            && found.expires == spec.expires;
         if same {
             return Ok(false);
         }
@@ -142,6 +143,7 @@ async fn subscription(
         batching: EventBatching::default(),
         headers: Vec::new(),
         labels: Vec::new(),
+        expires: spec.expires,
     };
     engines.events.put_subscription(new).await?;
     Ok(true)

@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use millstream_types::Millis;
+use millstream_types::time::from_rfc3339;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -92,6 +94,8 @@ pub(super) struct SubscriptionTable {
     fields: BTreeMap<String, Vec<String>>,
     max_attempts: Option<u32>,
     ttl_minutes: Option<u32>,
+    /// When the subscription ends, RFC 3339.
+    expires: Option<Spanned<String>>,
     dead_letter: Option<DeadLetterTable>,
 }
 
@@ -215,6 +219,8 @@ pub struct EventSubscriptionSpec {
     pub retry: EventRetry,
     /// Where undeliverable events go.
     pub dead_letter: Option<DeadLetterTarget>,
+    /// When it ends; `None`: when it is removed.
+    pub expires: Option<Millis>,
 }
 
 impl Resolver<'_> {
@@ -313,8 +319,21 @@ impl Resolver<'_> {
         };
         let dead_letter =
             table.dead_letter.map(|target| DeadLetterTarget { bucket: target.container, prefix: target.prefix });
-        let value = EventSubscriptionSpec { name: table.name.into_inner(), endpoint, filter, retry, dead_letter };
+        let expires = table.expires.and_then(|text| self.time("expires", &text));
+        let value =
+            EventSubscriptionSpec { name: table.name.into_inner(), endpoint, filter, retry, dead_letter, expires };
         Some(Located { value, line })
+    }
+
+    /// The time that a field names; what names none is a mistake.
+    fn time(&mut self, field: &str, text: &Spanned<String>) -> Option<Millis> {
+        let time = from_rfc3339(text.get_ref());
+        if time.is_none() {
+            let found =
+                format!("expected a time such as `2026-12-31T00:00:00Z` for `{field}`, found `{}`", text.get_ref());
+            self.wrong(self.line(text), found, "");
+        }
+        time
     }
 
     /// The stream of a hub of this file; another name is a mistake.

@@ -84,6 +84,7 @@ fn subscribed(topic: &str, name: &str, endpoint: EventEndpoint) -> EventSubscrip
         batching: EventBatching::default(),
         headers: vec![],
         state: SubscriptionState::Active,
+        expires: None,
         labels: vec![],
         raw: false,
         retry_waits: vec![],

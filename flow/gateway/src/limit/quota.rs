@@ -81,22 +81,27 @@ impl Quotas {
         Self { storage, keyspace, counters: Mutex::default(), reading: tokio::sync::Mutex::default() }
     }
 
-    /// Counts a call for good, or says why not.
+    /// Counts a call as so many for good, or says why not. As none: it is only looked whether a call may be.
     pub(crate) async fn take(
         &self,
         key: &str,
         allowance: Allowance,
+        as_many: u64,
         now: Millis,
     ) -> Result<Result<(), Exceeded>, StorageError> {
         let taken = self.with(key, |counter| {
             let before = *counter;
-            if let Err(exceeded) = counter.take(allowance, now) {
+            if let Err(exceeded) = counter.take(allowance, as_many, now) {
                 return Ok(Err(exceeded));
             }
-            self.submit(key, counter).map(Ok).inspect_err(|_| *counter = before)
+            if as_many == 0 {
+                return Ok(Ok(None));
+            }
+            self.submit(key, counter).map(|ticket| Ok(Some(ticket))).inspect_err(|_| *counter = before)
         });
         match taken.await?? {
-            Ok(ticket) => ticket.durable().await.map(|_| Ok(())),
+            Ok(Some(ticket)) => ticket.durable().await.map(|_| Ok(())),
+            Ok(None) => Ok(Ok(())),
             Err(exceeded) => Ok(Err(exceeded)),
         }
     }
@@ -109,7 +114,7 @@ impl Quotas {
         now: Millis,
     ) -> Result<Result<(), Exceeded>, StorageError> {
         let reserve = |counter: &mut Counter| {
-            counter.take(allowance, now)?;
+            counter.take(allowance, 1, now)?;
             counter.reserved += 1;
             Ok(())
         };
@@ -162,9 +167,10 @@ impl Quotas {
         granted.await??.durable().await.map(drop)
     }
 
-    /// Adds the bytes of a call that was let through.
-    pub(crate) async fn add_bytes(&self, key: &str, bytes: u64) -> Result<(), StorageError> {
+    /// Adds the bytes of a call that was let through, and so many calls.
+    pub(crate) async fn add(&self, key: &str, calls: u64, bytes: u64) -> Result<(), StorageError> {
         let added = self.with(key, |counter| {
+            counter.calls = counter.calls.saturating_add(calls);
             counter.bytes = counter.bytes.saturating_add(bytes);
             self.submit(key, counter).map(drop)
         });
@@ -298,7 +304,7 @@ impl Counter {
         calls.saturating_add_signed(self.granted).saturating_sub(self.calls)
     }
 
-    fn take(&mut self, allowance: Allowance, now: Millis) -> Result<(), Exceeded> {
+    fn take(&mut self, allowance: Allowance, as_many: u64, now: Millis) -> Result<(), Exceeded> {
         let end = self.renew(allowance.period, now);
         let wait = if end == Millis::MAX { end } else { end - now };
         if allowance.calls.is_some_and(|calls| self.left(calls) == 0) {
@@ -307,7 +313,7 @@ impl Counter {
         if allowance.bytes.is_some_and(|bytes| self.bytes >= bytes) {
             return Err(Exceeded::Bytes(wait));
         }
-        self.calls += 1;
+        self.calls = self.calls.saturating_add(as_many);
         Ok(())
     }
 
@@ -361,134 +367,4 @@ impl Counter {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use millstream_types::ManualClock;
-
-    use super::*;
-
-    const THREE: Allowance = Allowance { calls: Some(3), bytes: None, period: Period::FromFirstCall(1_000) };
-
-    fn storage() -> Storage {
-        Storage::in_memory(Arc::new(ManualClock::at(0)))
-    }
-
-    #[tokio::test]
-    async fn calls_are_counted_over_restarts_and_come_back_with_the_period() {
-        let storage = storage();
-        let quotas = Quotas::new(storage.clone());
-        for _ in 0..2 {
-            assert_eq!(quotas.take("k", THREE, 100).await.unwrap(), Ok(()));
-        }
-        let quotas = Quotas::new(storage);
-        assert_eq!(quotas.take("k", THREE, 200).await.unwrap(), Ok(()));
-        assert_eq!(quotas.take("k", THREE, 300).await.unwrap(), Err(Exceeded::Calls(800)));
-        assert_eq!(quotas.take("other", THREE, 300).await.unwrap(), Ok(()));
-        assert_eq!(quotas.take("k", THREE, 1_100).await.unwrap(), Ok(()));
-    }
-
-    #[tokio::test]
-    async fn bytes_end_a_quota_too() {
-        let storage = storage();
-        let quotas = Quotas::new(storage.clone());
-        let allowance = Allowance { calls: None, bytes: Some(10), period: Period::Forever };
-        assert_eq!(quotas.take("k", allowance, 0).await.unwrap(), Ok(()));
-        quotas.add_bytes("k", 5).await.unwrap();
-        // A counter that had to make room is read again.
-        quotas.counters().clear();
-        quotas.add_bytes("k", 6).await.unwrap();
-        let again = Quotas::new(storage);
-        assert_eq!(again.take("k", allowance, 9).await.unwrap(), Err(Exceeded::Bytes(Millis::MAX)));
-    }
-
-    #[tokio::test]
-    async fn what_is_counted_for_a_subscription_goes_with_it() {
-        let quotas = Quotas::new(storage());
-        let once = Allowance { calls: Some(1), ..THREE };
-        for key in ["s\na\n0\none", "s\na\n0\ntwo"] {
-            assert_eq!(quotas.take(key, once, 5).await.unwrap(), Ok(()));
-        }
-        quotas.forget(&["one".to_owned()]).await.unwrap();
-        assert_eq!(quotas.take("s\na\n0\none", once, 5).await.unwrap(), Ok(()));
-        assert!(quotas.take("s\na\n0\ntwo", once, 5).await.unwrap().is_err());
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn calls_at_once_are_counted_exactly() {
-        let quotas = Arc::new(Quotas::new(storage()));
-        let allowance = Allowance { calls: Some(25), ..THREE };
-        let calls: Vec<_> = (0..100)
-            .map(|_| {
-                let quotas = Arc::clone(&quotas);
-                tokio::spawn(async move { quotas.take("k", allowance, 5).await.unwrap().is_ok() })
-            })
-            .collect();
-        let mut taken = 0;
-        for call in calls {
-            taken += usize::from(call.await.unwrap());
-        }
-        assert_eq!(taken, 25);
-    }
-
-    #[tokio::test]
-    async fn what_is_reserved_is_durable_once_it_is_settled() {
-        let storage = storage();
-        let quotas = Quotas::new(storage.clone());
-        let allowance = Allowance { period: Period::Fixed { begin: 0, end: 1_000 }, ..THREE };
-        for _ in 0..3 {
-            assert_eq!(quotas.reserve("k", allowance, 10).await.unwrap(), Ok(()));
-        }
-        assert_eq!(quotas.reserve("k", allowance, 10).await.unwrap(), Err(Exceeded::Calls(990)));
-        let settled = BTreeMap::from([("k".to_owned(), 3)]);
-        quotas.settle(Transaction::new(), &settled, |_, _, counter| assert_eq!(counter.left(3), 0)).unwrap();
-        let again = Quotas::new(storage);
-        assert_eq!(again.left("k", allowance, 10).await.unwrap(), Some(0));
-        again.grant("k", (allowance, 3), 2, 10).await.unwrap();
-        assert_eq!(again.left("k", allowance, 10).await.unwrap(), Some(2));
-        assert_eq!(again.reserve("k", allowance, 10).await.unwrap(), Ok(()));
-        let next = Allowance { period: Period::Fixed { begin: 1_000, end: 2_000 }, ..THREE };
-        assert_eq!(again.left("k", next, 1_000).await.unwrap(), Some(3), "what was granted ends with its period");
-    }
-
-    #[tokio::test]
-    async fn counters_go_when_their_periods_are_over() {
-        let storage = storage();
-        let quotas = Quotas::new(storage.clone());
-        let forever = Allowance { period: Period::Forever, ..THREE };
-        for key in 0..SWEEP_ROWS + 5 {
-            let name = format!("key {key}\n");
-            quotas
-                .with(&name, |counter| counter.take(THREE, 0).and(Ok(quotas.submit(&name, counter))))
-                .await
-                .unwrap()
-                .unwrap()
-                .unwrap();
-        }
-        quotas.take("late", THREE, 500).await.unwrap().unwrap();
-        quotas.take("always", forever, 0).await.unwrap().unwrap();
-        quotas.take("plan/p\nk", THREE, 0).await.unwrap().unwrap();
-        quotas.reserve("under way", THREE, 0).await.unwrap().unwrap();
-        quotas.sweep(1_000, |key| !key.starts_with(b"plan/")).await.unwrap();
-        storage.commit(Transaction::new()).await.unwrap();
-        let all = (Bound::Unbounded, Bound::Unbounded);
-        let left = storage.scan(&quotas.keyspace, all, false, 10).unwrap();
-        assert_eq!(left.iter().map(|(key, _)| &key[..]).collect::<Vec<_>>(), [&b"always"[..], b"late", b"plan/p\nk"]);
-        assert!(quotas.counters().contains_key("under way"));
-        assert_eq!(quotas.take("key 7\n", THREE, 1_000).await.unwrap(), Ok(()));
-        quotas.sweep(UNUSED_MAX, |_| true).await.unwrap();
-        storage.commit(Transaction::new()).await.unwrap();
-        let left = storage.scan(&quotas.keyspace, all, false, 10).unwrap();
-        assert_eq!(left.len(), 0, "without a period, but not called for very long");
-    }
-
-    #[test]
-    fn counters_of_older_versions_are_read() {
-        let counter = Counter { begin: 7, calls: 8, bytes: 9, granted: -1, end: 70, reserved: 0 };
-        assert_eq!(Counter::decoded(&counter.encoded()), Some(counter));
-        let endless = Counter { end: Millis::MAX, ..counter };
-        assert_eq!(Counter::decoded(&counter.encoded()[..32]), Some(endless));
-        assert_eq!(Counter::decoded(&counter.encoded()[..24]), Some(Counter { granted: 0, ..endless }));
-        assert_eq!(Counter::decoded(&[1, 2]), None);
-    }
-}
+mod tests;

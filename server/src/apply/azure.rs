@@ -60,6 +60,7 @@ pub(super) async fn database(engines: &Engines, spec: &DocumentDatabaseSpec) -> 
             database: spec.name.clone(),
             name: name.clone(),
             partition_key_paths: vec![path.clone()],
+            unique_keys: Vec::new(),
             settings: ContainerSettings::default(),
         };
         match engines.documents.create_container(new).await {

@@ -36,7 +36,7 @@ pub use api::{
 pub use api_key::{ApiKeyDefinition, FormerValue};
 pub use bucket::BucketDefinition;
 pub use delivery_stream::{Compression, DeliverySource, DeliveryStreamDefinition, ErrorLog, ObjectDestination};
-pub use document::{DocumentContainerDefinition, DocumentDatabaseDefinition};
+pub use document::{DocumentContainerDefinition, DocumentDatabaseDefinition, Throughput};
 pub use event_source_mapping::{
     EventSource, EventSourceMappingDefinition, FailureTarget, MappingSettings, MappingStart, MappingState,
 };

@@ -102,6 +102,7 @@ async fn documents(world: &World) {
         database: "homes".into(),
         name: "appliances".into(),
         partition_key_paths: vec!["/room".into()],
+        unique_keys: Vec::new(),
         settings: ContainerSettings::default(),
     };
     let container = world.documents.create_container(new).await.unwrap();

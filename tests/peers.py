@@ -13,6 +13,9 @@ BLOB_ACCOUNT = "devstoreaccount1"
 BLOB_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 COSMOS_KEY = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw=="
 
+# Between the calls of a writer: it bounds what a node has to catch up with, on however fast a machine.
+PAUSE_SECONDS = 0.02
+
 
 def hubs_connection_string(node, policy="RootManageSharedAccessKey", key="SAS_KEY_VALUE"):
     """How Event Hubs' clients find a node for development."""
@@ -51,10 +54,15 @@ class HubWriters:
             thread.join(timeout=60)
             assert not thread.is_alive()
 
-    def restart_node(self):
-        """Kills the node under the writers and starts it again."""
+    def restart_node(self, end=None, between=lambda: None):
+        """Ends the node under the writers, by a kill unless `end` does it, and starts it again after `between`.
+
+        Counted before and after: whatever is sent meanwhile sees at least one count, whenever it began.
+        """
         self.kills += 1
-        self.node.kill()
+        (end or self.node.kill)()
+        self.kills += 1
+        between()
         self.node.start()
 
     def write(self, writer):
@@ -71,6 +79,7 @@ class HubWriters:
                         self.settled.add((writer, number))
                         if kills != self.kills:
                             self.interrupted.add((writer, number))
+                        time.sleep(PAUSE_SECONDS)
             except (EventHubError, OSError):
                 time.sleep(0.1)
 

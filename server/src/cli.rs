@@ -119,6 +119,12 @@ pub struct ServeArgs {
     /// The certificate's key (PEM)
     #[arg(long, value_name = "FILE", env = "MILLSTREAM_TLS_KEY", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
+    /// Take HTTP under TLS only, with --tls-cert; the node's own functions are exempt
+    #[arg(long, env = "MILLSTREAM_REQUIRE_TLS")]
+    pub require_tls: bool,
+    /// Where others find the AWS and Azure protocols: `https://data.example.org` [default: where they listen]
+    #[arg(long, value_name = "URL", env = "MILLSTREAM_PUBLIC_URL")]
+    pub public_url: Option<String>,
     /// Where the console listens [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS", env = "MILLSTREAM_CONSOLE_LISTEN")]
     pub console_listen: Option<SocketAddr>,
@@ -470,4 +476,23 @@ pub enum LogCommand {
     Verify(NodeArgs),
     /// Print what the journal holds, a line a frame
     Dump(NodeArgs),
+    /// Bring up a folder whose journal is damaged, by giving up what cannot be read
+    Repair(RepairArgs),
+}
+
+/// What to give up of a damaged journal.
+#[derive(Debug, Clone, Args)]
+pub struct RepairArgs {
+    /// The data folder
+    #[command(flatten)]
+    pub node: NodeArgs,
+    /// Cut at the first damage: everything that came after it is lost
+    #[arg(long, required_unless_present = "skip", conflicts_with = "skip")]
+    pub truncate: bool,
+    /// Leave out what cannot be read: lost records become empty ones, everything else stays
+    #[arg(long)]
+    pub skip: bool,
+    /// Do it; without this, what would be lost is told and nothing is written
+    #[arg(long)]
+    pub yes: bool,
 }

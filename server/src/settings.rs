@@ -38,6 +38,10 @@ pub struct Settings {
     pub kafka_create_topics: bool,
     /// A certificate and its key, to listen under TLS too.
     pub tls: Option<TlsFiles>,
+    /// Whether HTTP is taken under TLS only.
+    pub require_tls: bool,
+    /// Where others find the AWS and Azure protocols, when that is not where they listen.
+    pub public_url: Option<String>,
     /// Where the console listens.
     pub console_listen: SocketAddr,
     /// Where the developer portal listens; `None`: there is none.
@@ -62,8 +66,8 @@ pub struct Settings {
     pub function_processes: usize,
     /// Where .NET is, and what compiles its bootstrap.
     pub dotnet: DotnetOptions,
-    /// Waits before the first and the second retry of an asynchronous invocation, seconds.
-    pub invoke_retry_seconds: [u64; 2],
+    /// Waits before the first and the second retry of an asynchronous invocation, seconds, where the file says them.
+    pub invoke_retry_seconds: Option<[u64; 2]>,
     /// First and longest wait before a batch that failed is brought to a mapping's function again, milliseconds.
     pub mapping_retry_ms: [u64; 2],
     /// Whether HTTP backends of APIs may be at loopback and private addresses; so in `--dev` unless it is said.
@@ -142,6 +146,8 @@ struct SettingsFile {
     kafka_create_topics: bool,
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
+    require_tls: bool,
+    public_url: Option<String>,
     console_listen: Option<SocketAddr>,
     portal_listen: Option<SocketAddr>,
     portal_url: Option<String>,
@@ -218,14 +224,25 @@ pub enum SettingsError {
     /// A certificate without its key, or the other way round.
     #[error("expected both a certificate (--tls-cert) and its key (--tls-key), or neither")]
     HalfOfTls,
-    /// No address of a page.
-    #[error("portal_url: expected an address like https://portal.example.org, found {0}")]
-    PortalUrl(String),
+    /// Nothing to be required.
+    #[error("--require-tls needs a certificate (--tls-cert) and its key (--tls-key)")]
+    RequiredWithoutTls,
+    /// No address of a page or a service.
+    #[error("{setting}: expected an address like https://data.example.org, found {found}")]
+    Url {
+        /// Which setting.
+        setting: &'static str,
+        /// What it holds.
+        found: String,
+    },
     /// Without TLS bodies travel readable.
-    #[error(
-        "{0} is not a loopback address and there is no TLS on it\n  try: listen on 127.0.0.1 and put a proxy with TLS in front"
-    )]
-    PlainInPublic(SocketAddr),
+    #[error("{address} is not a loopback address and takes what comes without TLS\n  try: {instead}")]
+    PlainInPublic {
+        /// The address.
+        address: SocketAddr,
+        /// What can be done.
+        instead: &'static str,
+    },
 }
 
 impl Settings {
@@ -242,6 +259,10 @@ impl Settings {
             (None, None) => None,
             _ => return Err(SettingsError::HalfOfTls),
         };
+        let require_tls = args.require_tls || file.require_tls;
+        if require_tls && tls.is_none() {
+            return Err(SettingsError::RequiredWithoutTls);
+        }
         let function_processes = match args.function_processes.or(file.function_processes) {
             None => machine::function_processes(),
             Some(number) if (1..=FUNCTION_PROCESSES_MAX).contains(&number) => number as usize,
@@ -262,6 +283,8 @@ impl Settings {
             kafka_tls_listen: args.kafka_tls_listen.or(file.kafka_tls_listen).unwrap_or_else(|| loopback(9093)),
             kafka_create_topics: file.kafka_create_topics,
             tls,
+            require_tls,
+            public_url: args.public_url.clone().or(file.public_url),
             console_listen: args.console_listen.or(file.console_listen).unwrap_or_else(|| loopback(8080)),
             portal_listen: args.portal_listen.or(file.portal_listen),
             portal_url: args.portal_url.clone().or(file.portal_url),
@@ -279,7 +302,7 @@ impl Settings {
                 references: path("MILLSTREAM_DOTNET_REFERENCES", file.dotnet_references),
                 bootstrap: path("MILLSTREAM_DOTNET_BOOTSTRAP", file.dotnet_bootstrap),
             },
-            invoke_retry_seconds: file.invoke_retry_seconds.unwrap_or([60, 120]),
+            invoke_retry_seconds: file.invoke_retry_seconds,
             mapping_retry_ms: file.mapping_retry_ms.unwrap_or([1_000, 60_000]),
             private_backends: file.private_backends.unwrap_or(args.dev || file.dev),
             api_throttle: api_throttle.transpose()?.or(Some(API_THROTTLE)),
@@ -289,6 +312,13 @@ impl Settings {
         };
         settings.refuse_public()?;
         Ok(settings)
+    }
+
+    /// The host under which others find the node.
+    #[must_use]
+    pub fn public_host(&self) -> String {
+        let url = self.public_url.as_ref().and_then(|url| url.parse::<http::Uri>().ok());
+        url.and_then(|url| url.host().map(str::to_owned)).unwrap_or_else(|| "localhost".to_owned())
     }
 
     fn refuse_public(&self) -> Result<(), SettingsError> {
@@ -309,19 +339,37 @@ impl Settings {
         if !self.console_listen.ip().is_loopback() {
             return Err(SettingsError::ConsoleInPublic(self.console_listen));
         }
-        if let Some(url) = &self.portal_url {
-            let parsed = url.parse::<http::Uri>().ok();
-            let whole = parsed.filter(|url| matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some());
-            whole.filter(|url| url.path() == "/").ok_or_else(|| SettingsError::PortalUrl(url.clone()))?;
+        for (setting, url) in [("portal_url", &self.portal_url), ("public_url", &self.public_url)] {
+            if let Some(found) = url.clone().filter(|url| !is_origin(url)) {
+                return Err(SettingsError::Url { setting, found });
+            }
         }
-        for address in [self.aws_listen, self.eventhubs_listen, self.kafka_listen].into_iter().chain(self.portal_listen)
-        {
+        let http = [self.aws_listen].into_iter().chain(self.portal_listen).filter(|_| !self.require_tls);
+        let http = http.map(|address| (address, "set a certificate and --require-tls, or listen on 127.0.0.1"));
+        let others = [self.eventhubs_listen, self.kafka_listen];
+        let others = others.map(|address| (address, "listen on 127.0.0.1, and under TLS on an address of its own"));
+        for (address, instead) in http.chain(others) {
             if !address.ip().is_loopback() {
-                return Err(SettingsError::PlainInPublic(address));
+                return Err(SettingsError::PlainInPublic { address, instead });
             }
         }
         Ok(())
     }
+
+    /// Where others find the AWS and Azure protocols, which listen at `listening`; without a slash at the end.
+    #[must_use]
+    pub fn endpoint(&self, listening: SocketAddr) -> String {
+        let public = self.public_url.as_ref().map(|url| url.trim_end_matches('/').to_owned());
+        public.unwrap_or_else(|| format!("{}://{listening}", if self.require_tls { "https" } else { "http" }))
+    }
+}
+
+/// Whether a text is an address with a host and nothing behind it.
+fn is_origin(text: &str) -> bool {
+    let parsed = text.parse::<http::Uri>().ok();
+    parsed.is_some_and(|url| {
+        matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some() && url.path() == "/"
+    })
 }
 
 fn loopback(port: u16) -> SocketAddr {
@@ -382,9 +430,25 @@ mod tests {
             &["--kafka-listen", "0.0.0.0:1"],
             &["--dev", "--kafka-tls-listen", "0.0.0.0:1"],
             &["--dev", "--portal", "10.0.0.1:1"],
+            &["--tls-cert", "c", "--tls-key", "k", "--aws-listen", "0.0.0.0:1"],
+            &["--tls-cert", "c", "--tls-key", "k", "--require-tls", "--kafka-listen", "0.0.0.0:1"],
         ] {
             let error = settings(flags).unwrap_err().to_string();
             assert!(error.contains("try:"), "{error}");
+        }
+    }
+
+    #[test]
+    fn under_tls_alone_the_protocols_may_be_public() {
+        let tls = ["--tls-cert", "c", "--tls-key", "k", "--require-tls", "--aws-listen", "0.0.0.0:1"];
+        let public = settings(&tls).unwrap();
+        assert_eq!(public.endpoint(public.aws_listen), "https://0.0.0.0:1");
+        assert!(settings(&["--require-tls"]).unwrap_err().to_string().contains("--tls-cert"));
+        let named = settings(&["--public-url", "https://data.example.org/"]).unwrap();
+        assert_eq!(named.endpoint(named.aws_listen), "https://data.example.org");
+        assert_eq!(named.public_host(), "data.example.org");
+        for bad in ["data.example.org", "https://data.example.org/x", "ftp://data.example.org"] {
+            assert!(settings(&["--public-url", bad]).is_err(), "{bad}");
         }
     }
 

@@ -7,13 +7,14 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 import { chromium } from "playwright-core";
+
+import { freePort } from "../free_port.mjs";
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const pictures = path.join(here, "out");
@@ -86,15 +87,6 @@ let wire;
 let node;
 let folder;
 let browser;
-
-const freePort = () => new Promise((resolve, reject) => {
-  const server = createServer();
-  server.on("error", reject);
-  server.listen(0, "127.0.0.1", () => {
-    const { port } = server.address();
-    server.close(() => resolve(port));
-  });
-});
 
 // Asks again until `ask` gives something; fails with `what` after the patience is over.
 const until = async (what, ask) => {

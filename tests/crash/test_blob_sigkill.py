@@ -9,25 +9,25 @@ import time
 
 from azure.core.exceptions import AzureError, HttpResponseError
 from azure.storage.blob import BlobServiceClient
+from peers import blob_connection_string
 
 KILLS = 5
 SECONDS_BETWEEN_KILLS = 1.5
 WRITERS = 4
 BLOBS = 6
-KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
 
 def connect(node):
-    return BlobServiceClient(f"{node.endpoint}/devstoreaccount1", retry_total=0, connection_timeout=2, read_timeout=10,
-                             credential={"account_name": "devstoreaccount1", "account_key": KEY}, max_single_put_size=4096,
-                             max_block_size=4096)
+    return BlobServiceClient.from_connection_string(
+        blob_connection_string(node), retry_total=0, connection_timeout=2, read_timeout=10, max_single_put_size=4096,
+        max_block_size=4096)
 
 
 class Writer(threading.Thread):
     """Overwrites its own blobs, small ones whole and large ones by blocks, and adds lines to a log of its own."""
 
     def __init__(self, node, number, stop):
-        super().__init__()
+        super().__init__(daemon=True)
         self.container = connect(node).get_container_client("crash")
         self.number, self.stop = number, stop
         self.acknowledged, self.attempted, self.lines = {}, {}, 0
@@ -72,7 +72,8 @@ def test_what_was_acknowledged_is_there(node):
     time.sleep(0.5)
     stop.set()
     for writer in writers:
-        writer.join()
+        writer.join(timeout=60)
+        assert not writer.is_alive()
     assert sum(len(writer.acknowledged) for writer in writers) == WRITERS * BLOBS
     container = connect(node).get_container_client("crash")
     for writer in writers:

@@ -1,16 +1,14 @@
 """SIGKILL of the node and of functions' processes under a load of asynchronous invocations: none is lost."""
 
-import io
 import json
 import os
 import random
 import signal
 import threading
 import time
-import zipfile
 
 import pytest
-from conftest import Node
+from conftest import Node, package
 
 ROLE = "arn:aws:iam::000000000000:role/any"
 TABLE = "done"
@@ -32,18 +30,9 @@ def handler(event, context):
 LETTER = "def handler(event, context):\n    raise ValueError('never')\n"
 
 
-def package(code):
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("app.py", code)
-    return buffer.getvalue()
-
-
 @pytest.fixture
-def node(tmp_path):
-    settings = tmp_path / "millstream.toml"
-    settings.write_text("invoke_retry_seconds = [0, 0]\n")
-    node = Node("--config", str(settings))
+def node():
+    node = Node(settings="invoke_retry_seconds = [0, 0]\n")
     try:
         yield node.start()
     finally:
@@ -89,8 +78,8 @@ def test_no_accepted_invocation_is_lost(node):
         KeySchema=[{"AttributeName": "n", "KeyType": "HASH"}])
     functions = node.client("lambda")
     both = dict(Runtime="python3.11", Handler="app.handler", Role=ROLE, Timeout=30)
-    functions.create_function(FunctionName="writer", Code={"ZipFile": package(CODE)}, **both)
-    functions.create_function(FunctionName="letter", Code={"ZipFile": package(LETTER)}, **both,
+    functions.create_function(FunctionName="writer", Code={"ZipFile": package({"app.py": CODE})}, **both)
+    functions.create_function(FunctionName="letter", Code={"ZipFile": package({"app.py": LETTER})}, **both,
                               DeadLetterConfig={"TargetArn": "arn:aws:sqs:us-east-1:000000000000:dlq"})
     # A process that ends itself may do so three times in a row: those go to the queue too.
     functions.put_function_event_invoke_config(

@@ -9,6 +9,7 @@ import time
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
+from peers import PAUSE_SECONDS
 
 KILLS = 5
 SECONDS_BETWEEN_KILLS = 2.0
@@ -32,10 +33,15 @@ class Writer(threading.Thread):
                              "linger.ms": 5, "message.timeout.ms": 120_000, "retry.backoff.ms": 50,
                              "reconnect.backoff.max.ms": 500})
         while not self.ended.is_set():
-            for _ in range(20):
-                producer.produce(TOPIC, b"%d" % self.sent, partition=self.partition, on_delivery=self.note)
-                self.sent += 1
-            producer.poll(0.01)
+            try:
+                for _ in range(20):
+                    producer.produce(TOPIC, b"%d" % self.sent, partition=self.partition, on_delivery=self.note)
+                    self.sent += 1
+            except BufferError:
+                # The queue is full until the node is back.
+                producer.poll(0.5)
+            producer.poll(0)
+            time.sleep(PAUSE_SECONDS)
         assert producer.flush(WAIT) == 0
 
     def note(self, error, message):
@@ -75,7 +81,7 @@ def test_delivered_records_are_there_once_and_in_order(node):
     for writer in writers:
         writer.ended.set()
     for writer in writers:
-        writer.join(timeout=WAIT)
+        writer.join(timeout=WAIT * 2)
         assert not writer.is_alive()
         assert not writer.failed
         found = read(node, writer.partition, writer.sent)

@@ -4,13 +4,13 @@ What must hold: each acknowledged record and message came to its function; each 
 but for batches that were under way when the node was killed: those come again as a whole or in part, never with a gap.
 """
 
-import io
 import json
 import threading
 import time
-import zipfile
 
 from botocore.exceptions import BotoCoreError, ClientError
+from conftest import package
+from peers import PAUSE_SECONDS
 
 KILLS = 5
 SECONDS_BETWEEN_KILLS = 2.5
@@ -28,13 +28,6 @@ def handler(event, context):
     table.put_item(TableName="seen", Item={
         "function": {"S": context.function_name}, "at": {"S": "%020d" % time.time_ns()}, "texts": {"S": json.dumps(texts)}})
 """
-
-
-def package():
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("app.py", CODE)
-    return buffer.getvalue()
 
 
 class Load:
@@ -72,6 +65,7 @@ class Load:
                     failed = kinesis.put_records(StreamName="tweets", Records=records)["FailedRecordCount"]
                 if not failed:
                     self.acknowledged[name] += texts
+                time.sleep(PAUSE_SECONDS)
             except (BotoCoreError, ClientError, OSError):
                 # What was not acknowledged may be there or not; its numbers are not used again.
                 time.sleep(0.1)
@@ -83,9 +77,10 @@ def set_up(node):
         TableName="seen", BillingMode="PAY_PER_REQUEST",
         KeySchema=[{"AttributeName": "function", "KeyType": "HASH"}, {"AttributeName": "at", "KeyType": "RANGE"}],
         AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ["function", "at"]])
-    for name in ["records", "messages"]:
-        awslambda.create_function(FunctionName=name, Runtime="python3.11", Handler="app.handler", Role=ROLE, Timeout=5,
-                                  Code={"ZipFile": package()})
+    # A queue's messages have to be hidden as long as their function may run.
+    for name, timeout in [("records", 30), ("messages", 5)]:
+        awslambda.create_function(FunctionName=name, Runtime="python3.11", Handler="app.handler", Role=ROLE,
+                                  Timeout=timeout, Code={"ZipFile": package({"app.py": CODE})})
     node.client("kinesis").create_stream(StreamName="tweets", ShardCount=2)
     url = node.client("sqs").create_queue(QueueName="jobs", Attributes={"VisibilityTimeout": "5"})["QueueUrl"]
     awslambda.create_event_source_mapping(

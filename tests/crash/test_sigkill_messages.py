@@ -8,11 +8,12 @@ import threading
 import time
 
 from botocore.exceptions import BotoCoreError, ClientError
+from peers import PAUSE_SECONDS
 
 KILLS = 5
 SECONDS_BETWEEN_KILLS = 2
 SENDERS = WORKERS = PUBLISHERS = 2
-HIDDEN_SECONDS = 3
+HIDDEN_SECONDS = 10
 DRAIN_SECONDS = 90
 ACCOUNT = "000000000000"
 
@@ -46,6 +47,7 @@ class Load:
             number += 1
             try:
                 task(*clients, f"{name}-{number}")
+                time.sleep(PAUSE_SECONDS)
             except (BotoCoreError, ClientError, OSError):
                 # What was not acknowledged is done or not; its name is not used again.
                 time.sleep(0.05)
@@ -92,8 +94,9 @@ def drain(node, url, wanted):
     while not wanted <= found and time.monotonic() < deadline:
         messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1).get("Messages", [])
         found |= {message["Body"] for message in messages}
-        for message in messages:
-            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        if messages:
+            entries = [{"Id": str(n), "ReceiptHandle": m["ReceiptHandle"]} for n, m in enumerate(messages)]
+            assert "Failed" not in sqs.delete_message_batch(QueueUrl=url, Entries=entries)
     assert wanted <= found, f"{len(wanted - found)} did not come, such as {sorted(wanted - found)[:3]}"
     return found
 

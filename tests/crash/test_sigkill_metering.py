@@ -9,7 +9,6 @@ import datetime
 import json
 import threading
 import time
-import uuid
 
 import requests
 

@@ -2,39 +2,32 @@
 
 import os
 import subprocess
-import time
 
-from conftest import BINARY, ROOT, Node, dotnet
+from conftest import BINARY, NODE_MODULES, Node, dotnet, until
 
-MODULES = ROOT / "tests" / "sdk" / ".deps" / "node" / "node_modules"
-DEADLINE_SECONDS = 60
+DEADLINE_SECONDS = 120
+WITHOUT_WAITS = "invoke_retry_seconds = [0, 0]\n"
 
 
 class Demo(Node):
     """A demo on free ports and a folder of its own, without waits between attempts of functions."""
 
     def __init__(self, *flags):
-        super().__init__()
-        settings = self.folder / "millstream.toml"
-        settings.write_text("invoke_retry_seconds = [0, 0]\n")
-        self.command = [BINARY, "demo", "--data", self.data, "--config", settings,
-                        "--aws-listen", f"127.0.0.1:{self.port}", "--console-listen", f"127.0.0.1:{self.console_port}",
-                        "--eventhubs-listen", f"127.0.0.1:{self.amqp_port}", "--kafka-listen", f"127.0.0.1:{self.kafka_port}",
-                        *flags]
+        super().__init__(*flags, development=False, settings=WITHOUT_WAITS)
+        self.command = [BINARY, "demo", "--data", str(self.data), *self.listen_flags(), *self.flags]
 
     def start(self):
-        environment = {**os.environ, "MILLSTREAM_NODE_PATH": str(MODULES), **dotnet()}
+        environment = {**os.environ, "MILLSTREAM_NODE_PATH": str(NODE_MODULES), **dotnet()}
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(list(map(str, self.command)), stdout=log, stderr=log, env=environment)
+            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, env=environment)
         return self
 
     def wait_for(self, seen, what):
-        deadline = time.monotonic() + DEADLINE_SECONDS
-        while time.monotonic() < deadline:
-            if self.process.poll() is not None:
-                raise AssertionError(f"the demo ended with {self.process.returncode}:\n{self.output()}")
-            found = seen()
-            if found:
-                return found
-            time.sleep(0.2)
-        raise AssertionError(f"{what}:\n{self.output()}")
+        def look():
+            assert self.process.poll() is None, f"the demo ended with {self.process.returncode}:\n{self.output()}"
+            return seen()
+
+        try:
+            return until(look, DEADLINE_SECONDS)
+        except AssertionError as error:
+            raise AssertionError(f"{what}: {error}\n{self.output()}") from None

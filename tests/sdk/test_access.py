@@ -11,8 +11,8 @@ from botocore.auth import SigV4Auth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from conftest import Node
-from test_iam import ACCOUNT, LAMBDA, allow, client, make_function, policy, refused, user, wait_for
+from conftest import Node, until
+from test_iam import ACCOUNT, LAMBDA, allow, client, make_function, policy, refused, user
 
 FIREHOSE = {"Service": "firehose.amazonaws.com"}
 ANALYTICS = {"Service": "kinesisanalytics.amazonaws.com"}
@@ -120,15 +120,15 @@ def test_a_delivery_stream_does_what_its_roles_allow(node, iam, role):
         return [event["message"] for event in logs.filter_log_events(logGroupName=name)["events"]] if name in groups else []
 
     denied = f"firehose is not authorized to perform: s3:PutObject on resource: arn:aws:s3:::{bucket}/"
-    wait_for(lambda: any(denied in line for line in told()))
+    until(lambda: any(denied in line for line in told()))
     folder = node.data / "objects" / bucket
     assert not folder.exists()
     # The role of the source is asked, too, however long the stream is there.
     let(iam, reader, allow("kinesis:*"), {"Effect": DENY, "Action": "kinesis:GetRecords", "Resource": "*"})
     let(iam, writer, allow("s3:PutObject", f"arn:aws:s3:::{bucket}/*"))
-    wait_for(lambda: any("kinesis:GetRecords" in line and "explicit deny" in line for line in told()), 60)
+    until(lambda: any("kinesis:GetRecords" in line and "explicit deny" in line for line in told()))
     let(iam, reader, allow("kinesis:*"))
-    found = wait_for(lambda: [path for path in folder.rglob("*") if path.is_file()], 60)
+    found = until(lambda: [path for path in folder.rglob("*") if path.is_file()])
     assert found[0].read_bytes() == b"one"
 
 
@@ -155,11 +155,11 @@ def test_applications_do_what_their_roles_allow(node, iam, user, role):
         {"Id": "1.1", "InputStartingPositionConfiguration": {"InputStartingPosition": "TRIM_HORIZON"}}])
     kinesis.put_record(StreamName=taken, Data=b'{"n": 1}', PartitionKey="k")
     denied = f"not authorized to perform: kinesis:PutRecords on resource: {arn('kinesis', f'stream/{given}')}"
-    wait_for(lambda: denied in node.output())
+    until(lambda: denied in node.output())
     let(iam, writer, allow("kinesis:PutRecord*", arn("kinesis", f"stream/{given}")))
     at = kinesis.get_shard_iterator(StreamName=given, ShardId="shardId-000000000000", ShardIteratorType="TRIM_HORIZON")
     read = lambda: kinesis.get_records(ShardIterator=at["ShardIterator"])["Records"]
-    assert json.loads(wait_for(read, 60)[0]["Data"]) == {"n": 1}
+    assert json.loads(until(read)[0]["Data"]) == {"n": 1}
     analytics.stop_application(ApplicationName=app)
 
 
@@ -177,10 +177,10 @@ def test_functions_get_rows_with_the_role_of_the_output(node, iam, role):
         {"Id": "1.1", "InputStartingPositionConfiguration": {"InputStartingPosition": "TRIM_HORIZON"}}])
     kinesis.put_record(StreamName=stream, Data=b'{"n": 1}', PartitionKey="k")
     denied = "kinesisanalytics is not authorized to perform: lambda:InvokeFunction"
-    wait_for(lambda: denied in requests.get(f"{node.console}/queries/{app}", timeout=10).text)
+    until(lambda: denied in requests.get(f"{node.console}/queries/{app}", timeout=10).text)
     let(iam, writer, allow("lambda:InvokeFunction"))
     # Now it is the function that is missing.
-    wait_for(lambda: denied not in requests.get(f"{node.console}/queries/{app}", timeout=10).text, 60)
+    until(lambda: denied not in requests.get(f"{node.console}/queries/{app}", timeout=10).text)
     analytics.stop_application(ApplicationName=app)
 
 
@@ -200,6 +200,12 @@ def test_integrations_run_functions_with_their_role(node, iam, user, role):
     assert "not supported" in refused("BadRequestException", put, who=gateway, role="arn:aws:iam::*:user/*")
     anna = user("anna", allow("apigateway:*"))("apigateway")
     assert f"iam:PassRole on resource: {runner}" in refused("AccessDeniedException", put, who=anna, role=runner)
+    # Members by their places would tell nobody which role they give.
+    path = f"{node.endpoint}/restapis/{api}/resources/{root}/methods/GET/integration"
+    request = AWSRequest("PUT", path, data=json.dumps(["AWS", "POST", uri, None, None, None, None, runner, None, None]))
+    SigV4Auth(Credentials("test", "test"), "apigateway", "us-east-1").add_auth(request)
+    answer = requests.put(path, data=request.data, headers=dict(request.prepare().headers), timeout=30)
+    assert (answer.status_code, answer.headers["x-amzn-errortype"]) == (400, "SerializationException")
     put(gateway, runner)
     assert gateway.get_integration(**place)["credentials"] == runner
     gateway.put_method_response(**place, statusCode="200")

@@ -492,3 +492,73 @@ def test_the_event_says_who_called_and_where(api, functions):
     url, host = f"{api.endpoint}/prod/orders", f"{api.id}.execute-api.localhost"
     context = requests.get(url, headers={"Host": host}, timeout=30).json()["requestContext"]
     assert (context["domainName"], context["domainPrefix"]) == (host, api.id)
+
+
+def message(call, **parameters):
+    with pytest.raises(ClientError) as raised:
+        call(**parameters)
+    assert raised.value.response["Error"]["Code"] == "BadRequestException", raised.value
+    return raised.value.response["Error"]["Message"]
+
+
+def test_what_methods_and_integrations_cannot_be_is_refused_by_name(apigateway, api, functions):
+    resource = apigateway.create_resource(restApiId=api.id, parentId=api.root, pathPart="a")["id"]
+    place = {"restApiId": api.id, "resourceId": resource, "httpMethod": "POST"}
+    method = {**place, "authorizationType": "NONE"}
+    assert "FLY" in message(apigateway.put_method, **{**method, "httpMethod": "FLY"})
+    assert "authorizerId" in message(apigateway.put_method, **method, authorizerId="abc123")
+    assert "authorizationScopes" in message(apigateway.put_method, **method, authorizationScopes=["a/b"])
+    apigateway.put_method(**method)
+    integration = {**place, "type": "AWS_PROXY", "uri": functions["proxy"]}
+    assert message(apigateway.put_integration, **integration) == "Enumeration value for HttpMethod must be non-empty"
+    integration["integrationHttpMethod"] = "POST"
+    for member, value in (("tlsConfig", {"insecureSkipVerification": True}), ("cacheNamespace", "n"),
+                          ("cacheKeyParameters", ["method.request.path.id"]), ("connectionType", "VPC_LINK")):
+        assert member in message(apigateway.put_integration, **integration, **{member: value})
+    assert "Timeout" in message(apigateway.put_integration, **integration, timeoutInMillis=10)
+    assert "FLY" in message(apigateway.put_integration, **{**integration, "integrationHttpMethod": "FLY"})
+    apigateway.put_integration(**integration, timeoutInMillis=5_000)
+    assert "status code" in message(apigateway.put_method_response, **place, statusCode="999")
+
+
+def test_integrations_and_answers_are_read_changed_and_removed(apigateway, api):
+    resource = api.method("quote", "GET", kind="MOCK", requestTemplates={"application/json": '{"statusCode": 200}'})
+    place = {"restApiId": api.id, "resourceId": resource, "httpMethod": "GET"}
+    status = {**place, "statusCode": "200"}
+    apigateway.put_method_response(**status, responseModels={"application/json": "Empty"})
+    apigateway.put_integration_response(**status, responseTemplates={"application/json": "1"})
+    got = apigateway.get_method_response(**status)
+    assert (got["statusCode"], got["responseModels"]) == ("200", {"application/json": "Empty"})
+    assert apigateway.get_integration_response(**status)["responseTemplates"] == {"application/json": "1"}
+
+    def patch(call, place, *operations):
+        return call(**place, patchOperations=[dict(zip(("op", "path", "value"), operation)) for operation in operations])
+
+    changed = patch(apigateway.update_integration_response, status,
+                    ("replace", "/responseTemplates/application~1json", "12345"), ("replace", "/selectionPattern", ""))
+    assert changed["responseTemplates"] == {"application/json": "12345"}
+    patch(apigateway.update_method_response, status, ("add", "/responseParameters/method.response.header.X-A", "false"))
+    assert apigateway.get_method_response(**status)["responseParameters"] == {"method.response.header.X-A": False}
+    patch(apigateway.update_integration, place, ("replace", "/timeoutInMillis", "1000"),
+          ("replace", "/requestTemplates/application~1json", '{"statusCode": 200, "x": 1}'))
+    assert apigateway.get_integration(**place)["timeoutInMillis"] == 1_000
+    patch(apigateway.update_method, place, ("add", "/requestParameters/method.request.querystring.q", "false"))
+    assert apigateway.get_method(**place)["requestParameters"] == {"method.request.querystring.q": False}
+    api.deploy()
+    assert requests.get(api.url("/quote"), timeout=30).text == "12345"
+    for call, operations in ((apigateway.update_integration, ("replace", "/cacheNamespace", "n")),
+                             (apigateway.update_integration, ("replace", "/timeoutInMillis", "soon")),
+                             (apigateway.update_method, ("replace", "/authorizationType", "AWS_IAM"))):
+        with pytest.raises(ClientError) as raised:
+            patch(call, place, operations)
+        assert raised.value.response["Error"]["Code"] == "BadRequestException"
+    apigateway.delete_integration_response(**status)
+    assert error(apigateway.get_integration_response, **status) == ("NotFoundException", 404)
+    apigateway.delete_method_response(**status)
+    assert error(apigateway.get_method_response, **status) == ("NotFoundException", 404)
+    apigateway.delete_integration(**place)
+    assert error(apigateway.get_integration, **place) == ("NotFoundException", 404)
+    renamed = patch(apigateway.update_rest_api, {"restApiId": api.id}, ("replace", "/name", "renamed"), ("replace", "/description", "d"))
+    assert (renamed["name"], renamed["description"]) == ("renamed", "d")
+    assert apigateway.get_rest_api(restApiId=api.id)["name"] == "renamed"
+    assert "ImportRestApi" in message(apigateway.import_rest_api, body=b'{"openapi": "3.0.1"}')

@@ -1,5 +1,6 @@
 """DynamoDB through an unmodified boto3: every operation that the node serves, and its errors."""
 
+import time
 import uuid
 from decimal import Decimal
 
@@ -396,3 +397,39 @@ def test_tables_and_keys_that_are_not_there(dynamodb, table):
         AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
         KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
     )
+
+
+def test_a_description_tells_how_much_there_is(dynamodb):
+    name = f"counted-{uuid.uuid4().hex[:8]}"
+    made = dynamodb.create_table(
+        TableName=name, BillingMode="PAY_PER_REQUEST", SSESpecification={"Enabled": False},
+        AttributeDefinitions=[{"AttributeName": a, "AttributeType": "S"} for a in ("id", "kind")],
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        GlobalSecondaryIndexes=[{"IndexName": "by-kind", "KeySchema": [{"AttributeName": "kind", "KeyType": "HASH"}],
+                                 "Projection": {"ProjectionType": "KEYS_ONLY"}}])["TableDescription"]
+    assert (made["ItemCount"], made["TableSizeBytes"]) == (0, 0)
+    dynamodb.put_item(TableName=name, Item={"id": {"S": "1"}, "kind": {"S": "x"}, "more": {"S": "12345"}})
+    dynamodb.put_item(TableName=name, Item={"id": {"S": "2"}})
+
+    def counted(items):
+        deadline = time.monotonic() + 30
+        while True:
+            found = dynamodb.describe_table(TableName=name)["Table"]
+            if found["ItemCount"] == items or time.monotonic() > deadline:
+                return found
+            time.sleep(0.05)
+
+    found = counted(2)
+    # Names and values: id1, kindx, more12345; id2.
+    assert (found["ItemCount"], found["TableSizeBytes"]) == (2, 3 + 5 + 9 + 3)
+    [index] = found["GlobalSecondaryIndexes"]
+    assert (index["ItemCount"], index["IndexSizeBytes"]) == (1, 3 + 5)
+    dynamodb.delete_item(TableName=name, Key={"id": {"S": "1"}})
+    assert counted(1)["GlobalSecondaryIndexes"][0]["ItemCount"] == 0
+    dynamodb.delete_table(TableName=name)
+
+
+def test_encryption_with_a_key_of_ones_own_is_refused(dynamodb, table):
+    message = 'SSESpecification is not supported by this node unless it is {"Enabled": false}'
+    refused("ValidationException", message, dynamodb.update_table, TableName=table, SSESpecification={"Enabled": True})
+    dynamodb.update_table(TableName=table, SSESpecification={"Enabled": False})

@@ -2,19 +2,11 @@
 
 import json
 import os
-import pathlib
-import shutil
 import subprocess
 import uuid
 
 import pytest
-
-ROOT = pathlib.Path(__file__).resolve().parent
-NODE_MODULES = [
-    pathlib.Path(path)
-    for path in [*os.environ.get("MILLSTREAM_TEST_NODE_MODULES", "").split(":"), ROOT / ".deps" / "node" / "node_modules"]
-    if path
-]
+from conftest import NODE_MODULES, needs_javascript
 
 # The loop of a function that saves what it read from a stream: batches of 25, what is left undone again and later.
 SAVE_V2 = """
@@ -97,20 +89,18 @@ def table(dynamodb):
     dynamodb.delete_table(TableName=name)
 
 
-def run(script, package, tmp_path, *arguments):
-    modules = next((path for path in NODE_MODULES if (path / package).exists()), None)
-    if not shutil.which("node") or modules is None:
-        pytest.skip(f"node or {package} is not installed")
+def run(script, tmp_path, *arguments):
     file = tmp_path / "script.cjs"
     file.write_text(script)
     done = subprocess.run(["node", str(file), *arguments], capture_output=True, text=True, timeout=120,
-                          env={**os.environ, "NODE_PATH": str(modules), "AWS_SDK_JS_SUPPRESS_MAINTENANCE_MODE_MESSAGE": "1"})
+                          env={**os.environ, "NODE_PATH": str(NODE_MODULES), "AWS_SDK_JS_SUPPRESS_MAINTENANCE_MODE_MESSAGE": "1"})
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
+@needs_javascript("aws-sdk")
 def test_the_second_generations_batches_with_backoff(endpoint, dynamodb, table, tmp_path):
-    report = run(SAVE_V2, "aws-sdk", tmp_path, endpoint, table)
+    report = run(SAVE_V2, tmp_path, endpoint, table)
     assert report["undone"] > 0, "ten writes a second are fewer than 25"
     assert report["many"] == "ValidationException"
     assert report["item"] == {"id": "t7", "user": {"name": "n", "followers": 7}, "tags": ["a", "b"], "text": "žluť",
@@ -118,8 +108,9 @@ def test_the_second_generations_batches_with_backoff(endpoint, dynamodb, table, 
     assert dynamodb.scan(TableName=table, Select="COUNT")["Count"] == 25
 
 
+@needs_javascript("@aws-sdk/lib-dynamodb")
 def test_the_third_generations_document_client(endpoint, table, tmp_path):
-    report = run(USE_V3, "@aws-sdk/lib-dynamodb", tmp_path, endpoint, table)
+    report = run(USE_V3, tmp_path, endpoint, table)
     assert report == {
         "updated": {"id": "a", "n": 2, "tags": ["x", "y"], "deep": {"list": [1, {"two": 3}]}, "fresh": ["f"]},
         "cancelled": ["None", "ConditionalCheckFailed"],

@@ -24,8 +24,8 @@ from azure.core.messaging import CloudEvent
 from azure.eventgrid import EventGridEvent, EventGridPublisherClient, generate_sas
 from azure.storage.blob import BlobServiceClient
 
-from conftest import Node, ROOT
-from peers import Webhook, blob_connection_string
+from conftest import Node, ROOT, needs
+from peers import PAUSE_SECONDS, Webhook, blob_connection_string
 from test_eventhubs import receive, resource
 
 MANAGEMENT = "/subscriptions/0000/resourceGroups/tests/providers/Microsoft.EventGrid/topics"
@@ -39,10 +39,8 @@ def node(tmp_path_factory):
     settings.write_text("event_retry_seconds = [1]\n")
     node = Node("--config", str(settings))
     try:
-        node.start()
-        yield node
+        yield node.start()
     finally:
-        print(node.output()[-10_000:])
         node.remove()
 
 
@@ -59,7 +57,7 @@ def receivers():
         receiver.close()
 
 
-def until(condition, seconds=30):
+def until(condition, seconds=90):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         found = condition()
@@ -195,10 +193,11 @@ def test_cloud_events_keep_their_form(node, receivers):
     assert "CloudEvents only" in refused["error"]["message"]
 
 
+MODULES = next((path for path in NODE_MODULES if (path / "@azure" / "eventgrid").exists()), None)
+
+
+@needs(shutil.which("node") and MODULES, "node or @azure/eventgrid is not installed; ./test installs @azure/eventgrid")
 def test_the_javascript_sdk_publishes(node, receivers, tmp_path):
-    modules = next((path for path in NODE_MODULES if (path / "@azure" / "eventgrid").exists()), None)
-    if not shutil.which("node") or modules is None:
-        pytest.skip("node or @azure/eventgrid is not installed")
     plain, cloud = Topic(node), Topic(node, "CloudEventSchemaV1_0")
     receiver = receivers()
     plain.subscribe("all", receiver)
@@ -218,7 +217,7 @@ const event = id => ({ id, subject: "s", eventType: "t", dataVersion: "1", data:
 })().catch(error => { console.error(error); process.exit(1); });
 """)
     done = subprocess.run(["node", str(script), plain.endpoint, plain.key, cloud.endpoint, cloud.key], capture_output=True,
-                          text=True, timeout=60, env={**os.environ, "NODE_PATH": str(modules)})
+                          text=True, timeout=60, env={**os.environ, "NODE_PATH": str(MODULES)})
     assert done.returncode == 0, done.stderr
     assert until(lambda: sorted(receiver.taken()) == ["j1", "j2", "j3", "j4"]), receiver.deliveries
 
@@ -347,7 +346,7 @@ def test_one_dead_subscriber_delays_nobody(node, receivers):
     dead, hangs = receivers(lambda event, time: 500), receivers(lambda event, time: time_out())
 
     def time_out():
-        time.sleep(20)
+        time.sleep(60)
         return 200
 
     topic.subscribe("dead", dead)
@@ -355,8 +354,8 @@ def test_one_dead_subscriber_delays_nobody(node, receivers):
     topic.subscribe("hangs", hangs)
     begun = time.monotonic()
     topic.client().send([event(number) for number in range(200)])
-    assert until(lambda: len(set(alive.taken())) == 200, 15), len(alive.taken())
-    assert time.monotonic() - begun < 20, "it waited for the one that hangs"
+    assert until(lambda: len(set(alive.taken())) == 200, 45), len(alive.taken())
+    assert time.monotonic() - begun < 60, "it waited for the one that hangs"
     manage(node, "DELETE", f"/{topic.name}")
 
 
@@ -520,6 +519,7 @@ def test_what_was_answered_is_delivered_in_spite_of_kills(node, receivers):
                 continue
             with lock:
                 answered.update(ids)
+            time.sleep(PAUSE_SECONDS)
 
     threads = [threading.Thread(target=write, args=(writer,)) for writer in range(3)]
     for thread in threads:

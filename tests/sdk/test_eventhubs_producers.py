@@ -3,7 +3,6 @@ event processor with its checkpoints in this node's own blobs."""
 
 import asyncio
 import json
-import pathlib
 import subprocess
 import threading
 import time
@@ -17,8 +16,9 @@ from azure.eventhub.extensions.checkpointstoreblobaio import BlobCheckpointStore
 from azure.mgmt.eventhub import EventHubManagementClient
 from azure.storage.blob import BlobServiceClient
 
+from conftest import NODE_MODULES, needs_javascript
 from peers import blob_connection_string, hubs_connection_string
-from test_eventhubs import NODE_MODULES, SECONDS, consumer, make_hub, producer, receive, resource
+from test_eventhubs import SECONDS, consumer, make_hub, producer, receive, resource
 from test_management import client as management
 
 # A unit takes so many bytes a second, and gives twice as many.
@@ -169,6 +169,7 @@ def javascript(tmp_path, text, *arguments):
     return json.loads(done.stdout)
 
 
+@needs_javascript("@azure/event-hubs")
 def test_what_a_producer_numbers_is_kept_once(node, tmp_path):
     make_hub(node, "numbered", 2)
     told = javascript(tmp_path, NUMBERED, hubs_connection_string(node), "numbered")
@@ -210,6 +211,7 @@ const options = { webSocketOptions: { webSocket: Plain } };
 """
 
 
+@needs_javascript("ws")
 def test_the_javascript_client_inside_a_websocket(node, tmp_path):
     make_hub(node, "socket-javascript", 1)
     assert javascript(tmp_path, SOCKET, hubs_connection_string(node), "socket-javascript") == [1, 300_000]

@@ -2,11 +2,11 @@
 
 import gzip
 import re
-import time
 import uuid
 
 import pytest
 from botocore.exceptions import ClientError
+from conftest import until
 
 ROLE = "arn:aws:iam::000000000000:role/any"
 
@@ -22,16 +22,16 @@ def destination(bucket, **more):
             "BufferingHints": {"SizeInMBs": 1, "IntervalInSeconds": 1}, **more}
 
 
-def objects(server, bucket, size, seconds=30):
+def objects(server, bucket, size):
     """The objects of a bucket once they hold as many bytes."""
     folder = server.data / "objects" / bucket
-    deadline = time.monotonic() + seconds
-    while True:
+
+    def look():
         found = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*")
                  if path.is_file() and not path.name.startswith(".")}
-        if sum(map(len, found.values())) >= size or time.monotonic() > deadline:
-            return found
-        time.sleep(0.1)
+        return found if sum(map(len, found.values())) >= size else None
+
+    return until(look)
 
 
 @pytest.fixture
@@ -59,13 +59,12 @@ def test_objects_are_cut_by_size_and_packed(server, firehose, name):
     line = b"x" * 1023 + b"\n"
     for _ in range(8):
         firehose.put_record_batch(DeliveryStreamName=name, Records=[{"Data": line}] * 400)
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
+
+    def whole():
         found = [gzip.decompress(content) for key, content in objects(server, name, 1).items() if key.endswith(".gz")]
-        if sum(map(len, found)) == 3200 * 1024:
-            break
-        time.sleep(0.2)
-    assert sum(map(len, found)) == 3200 * 1024
+        return found if sum(map(len, found)) == 3200 * 1024 else None
+
+    found = until(whole)
     assert len(found) >= 3 and max(map(len, found)) <= (1 << 20) + 1024
     firehose.delete_delivery_stream(DeliveryStreamName=name)
 
@@ -167,15 +166,14 @@ def test_failed_deliveries_are_told_in_the_log(server, firehose, logs, name):
     firehose.create_delivery_stream(
         DeliveryStreamName=name, ExtendedS3DestinationConfiguration=destination(name, CloudWatchLoggingOptions=options))
     firehose.put_record(DeliveryStreamName=name, Record={"Data": b"one\n"})
-    deadline = time.monotonic() + 30
-    events = []
-    while not events and time.monotonic() < deadline:
-        time.sleep(0.2)
+
+    def told():
         try:
-            events = logs.filter_log_events(logGroupName=options["LogGroupName"])["events"]
+            return logs.filter_log_events(logGroupName=options["LogGroupName"])["events"]
         except logs.exceptions.ResourceNotFoundException:
-            pass
-    assert events and name in events[0]["message"]
+            return []
+
+    assert name in until(told)[0]["message"]
     # It can be removed while it tries.
     firehose.delete_delivery_stream(DeliveryStreamName=name)
     assert error(firehose.describe_delivery_stream, DeliveryStreamName=name)[0] == "ResourceNotFoundException"

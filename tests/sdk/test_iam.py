@@ -1,16 +1,14 @@
 """IAM and STS through boto3: definitions, keys, temporary credentials, what each service answers those who may not."""
 
-import io
 import json
 import time
-import zipfile
 
 import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from conftest import Node
+from conftest import Node, package, until
 
 ACCOUNT = "000000000000"
 ONCE = {"retries": {"max_attempts": 0, "mode": "standard"}, "connect_timeout": 5, "read_timeout": 60}
@@ -329,16 +327,9 @@ def handler(event, context):
 """
 
 
-def package():
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        archive.writestr("app.py", HANDLER)
-    return packed.getvalue()
-
-
 def make_function(functions, name, role):
     return functions.create_function(FunctionName=name, Runtime="python3.11", Role=role, Handler="app.handler",
-                                     Timeout=30, Code={"ZipFile": package()})
+                                     Timeout=30, Code={"ZipFile": package({"app.py": HANDLER})})
 
 
 def run(functions, name, service, operation, **arguments):
@@ -422,14 +413,6 @@ def test_a_node_that_takes_no_published_key():
         node.remove()
 
 
-def wait_for(what, seconds=20):
-    deadline = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    return found
-
-
 def test_mappings_read_what_the_role_allows(node, iam):
     functions, sqs = node.client("lambda"), node.client("sqs")
     stream = f"arn:aws:kinesis:us-east-1:{ACCOUNT}:stream/source"
@@ -453,10 +436,10 @@ def test_mappings_read_what_the_role_allows(node, iam):
     iam.detach_role_policy(RoleName="reader",
                            PolicyArn="arn:aws:iam::aws:policy/service-role/AWSLambdaKinesisExecutionRole")
     told = lambda: functions.get_event_source_mapping(UUID=mapping).get("LastProcessingResult", "")
-    wait_for(lambda: "not authorized to perform: kinesis:GetRecords" in told())
+    until(lambda: "not authorized to perform: kinesis:GetRecords" in told())
     iam.put_role_policy(RoleName="reader", PolicyName="again", PolicyDocument=policy(allow("kinesis:*", stream)))
     node.client("kinesis").put_record(StreamName="source", Data=b"{}", PartitionKey="k")
-    wait_for(lambda: "not authorized" not in told())
+    until(lambda: "not authorized" not in told())
 
 
 PIPELINE = """
@@ -505,10 +488,8 @@ def test_a_pipeline_file_says_it_too(node, iam, tmp_path):
     assert failed.returncode != 0 and "role `tweets`" in failed.stderr and "prefaced by a vendor" in failed.stderr
 
 
-def test_without_its_permission_the_dead_letter_queue_stays_empty(tmp_path):
-    settings = tmp_path / "settings.toml"
-    settings.write_text("invoke_retry_seconds = [0, 0]\n")
-    node = Node("--config", str(settings))
+def test_without_its_permission_the_dead_letter_queue_stays_empty():
+    node = Node(settings="invoke_retry_seconds = [0, 0]\n")
     try:
         node.start()
         iam, functions, sqs = node.client("iam"), node.client("lambda"), node.client("sqs")
@@ -529,13 +510,13 @@ def test_without_its_permission_the_dead_letter_queue_stays_empty(tmp_path):
         fail = lambda: functions.invoke(FunctionName="writes", InvocationType="Event", Payload=b'{"no": "service"}')
         fail()
         wanted = f"not authorized to perform: sqs:SendMessage on resource: {queue}"
-        wait_for(lambda: any(wanted in line for line in log()), 60)
+        until(lambda: any(wanted in line for line in log()))
         counts = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["ApproximateNumberOfMessages"])["Attributes"]
         assert counts["ApproximateNumberOfMessages"] == "0"
         iam.put_role_policy(RoleName="writer", PolicyName="send",
                             PolicyDocument=policy(allow("sqs:SendMessage", queue)))
         fail()
-        letters = wait_for(lambda: sqs.receive_message(QueueUrl=dead, WaitTimeSeconds=1).get("Messages"), 60)
+        letters = until(lambda: sqs.receive_message(QueueUrl=dead, WaitTimeSeconds=1).get("Messages"))
         assert letters[0]["Body"] == '{"no": "service"}'
     finally:
         node.remove()

@@ -6,11 +6,12 @@ import subprocess
 import uuid
 
 import pytest
+from conftest import needs
 
 LIBRARIES = pathlib.Path(__file__).parent / ".deps" / "java" / "lib"
 TOOLS = "org.apache.kafka.tools"
 
-pytestmark = pytest.mark.skipif(not shutil.which("java") or not LIBRARIES.exists(), reason="Java or its packages are not there")
+pytestmark = needs(shutil.which("java") and LIBRARIES.exists(), "java or Kafka's client is not installed; ./test installs the client")
 
 
 def tool(node, name, *arguments, stdin="", broker=True):

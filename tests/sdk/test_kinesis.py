@@ -262,3 +262,62 @@ def test_iterators_cannot_be_made_up_or_point_into_the_future(kinesis, stream):
                              ShardIteratorType="AT_SEQUENCE_NUMBER", StartingSequenceNumber=put["SequenceNumber"])
     assert code == "InvalidArgumentException" and message == (
         f"Invalid StartingSequenceNumber. It encodes {shard}, while it was used in a call to a shard with {other}")
+
+
+def test_names_and_arns_mean_the_same_stream_of_this_node(kinesis, stream):
+    arn = f"arn:aws:kinesis:us-east-1:000000000000:stream/{stream}"
+    put = {"Data": b"x", "PartitionKey": "k"}
+    kinesis.put_record(StreamName=stream, StreamARN=arn, **put)
+    for call, more in ((kinesis.put_record, put), (kinesis.put_records, {"Records": [put]}), (kinesis.describe_stream, {})):
+        code, message, _ = error(call, StreamName=stream, StreamARN=arn + "2", **more)
+        assert code == "InvalidArgumentException" and message == (
+            f"StreamName {stream} and StreamARN of {stream}2 name different streams.")
+        for other in (arn.replace("us-east-1", "eu-west-1"), arn.replace("000000000000", "123456789012")):
+            code, message, _ = error(call, StreamARN=other, **more)
+            assert code == "ResourceNotFoundException" and other in message
+    iterator = kinesis.get_shard_iterator(StreamARN=arn, ShardId="shardId-000000000000", ShardIteratorType="LATEST")["ShardIterator"]
+    assert error(kinesis.get_records, ShardIterator=iterator, StreamARN=arn + "2")[0] == "InvalidArgumentException"
+
+
+def test_the_number_before_must_be_of_the_stream(kinesis, stream):
+    put = {"StreamName": stream, "Data": b"x", "PartitionKey": "k"}
+    first = kinesis.put_record(**put)["SequenceNumber"]
+    second = kinesis.put_record(SequenceNumberForOrdering=first, **put)["SequenceNumber"]
+    assert int(second) > int(first)
+    assert error(kinesis.put_record, SequenceNumberForOrdering="zzz", **put)[0] == "ValidationException"
+    for other in ("123", second[:-1] + str(int(second[-1]) + 1)):
+        code, message, _ = error(kinesis.put_record, SequenceNumberForOrdering=other, **put)
+        assert code == "InvalidArgumentException" and message.startswith(f"ExclusiveMinimumSequenceNumber {other}")
+
+
+def test_listings_tell_streams_and_tokens_apart(kinesis, stream):
+    created = kinesis.describe_stream_summary(StreamName=stream)["StreamDescriptionSummary"]["StreamCreationTimestamp"]
+    assert len(kinesis.list_shards(StreamName=stream, StreamCreationTimestamp=created)["Shards"]) == 2
+    earlier = created - datetime.timedelta(minutes=1)
+    assert error(kinesis.list_shards, StreamName=stream, StreamCreationTimestamp=earlier)[0] == "ResourceNotFoundException"
+    kinesis.create_stream(StreamName=stream + "-b", ShardCount=1)
+    first = kinesis.list_streams(Limit=1)
+    names = first["StreamNames"]
+    while first["HasMoreStreams"]:
+        first = kinesis.list_streams(Limit=1, NextToken=first["NextToken"])
+        names += first["StreamNames"]
+    assert {stream, stream + "-b"} <= set(names) and names == sorted(set(names))
+    kinesis.delete_stream(StreamName=stream + "-b")
+    assert error(kinesis.list_streams, NextToken="garbage")[:2] == ("InvalidArgumentException", "NextToken is invalid.")
+
+
+def test_what_is_not_served_is_refused_by_name(kinesis, stream):
+    put = {"StreamName": stream, "Data": b"x", "PartitionKey": "k"}
+    for call, given, member in (
+            (kinesis.create_stream, {"StreamName": "big", "ShardCount": 1, "MaxRecordSizeInKiB": 10240}, "MaxRecordSizeInKiB"),
+            (kinesis.create_stream, {"StreamName": "warm", "WarmThroughputMiBps": 10}, "WarmThroughputMiBps")):
+        code, message, _ = error(call, **given)
+        assert code == "InvalidArgumentException" and message.startswith(member)
+    code, message, _ = error(kinesis.create_stream, StreamName="large", ShardCount=1, MaxRecordSizeInKiB=20_480)
+    assert code == "ValidationException" and "maxRecordSizeInKiB" in message
+    summary = kinesis.describe_stream_summary(StreamName=stream)["StreamDescriptionSummary"]
+    assert summary["MaxRecordSizeInKiB"] == 1024
+    if "DryRun" in kinesis.meta.service_model.operation_model("PutRecord").input_shape.members:
+        for call, given in ((kinesis.put_record, put), (kinesis.put_records, {
+                "StreamName": stream, "Records": [{"Data": b"x", "PartitionKey": "k"}]})):
+            assert error(call, DryRun=True, **given)[1] == "DryRun is not supported by this node."

@@ -1,5 +1,6 @@
 """Kinesis Analytics through boto3: applications, their windows over real streams, and what is said of mistakes."""
 
+import concurrent.futures
 import datetime
 import json
 import time
@@ -175,15 +176,21 @@ def test_inputs_and_outputs_can_be_added(analytics, kinesis, application, stream
     analytics.update_application(ApplicationName=application, CurrentApplicationVersionId=1,
                                  ApplicationUpdate={"ApplicationCodeUpdate": more})
     analytics.add_application_output(ApplicationName=application, CurrentApplicationVersionId=2, Output=sink(streams[0], "SECOND"))
-    other = {**source(streams[1]), "NamePrefix": "OTHER"}
-    analytics.add_application_input(ApplicationName=application, CurrentApplicationVersionId=3, Input=other)
     found = detail(analytics, application)
     assert [output["Name"] for output in found["OutputDescriptions"]] == ["OUT", "SECOND"]
-    assert [i["NamePrefix"] for i in found["InputDescriptions"]] == ["SOURCE_SQL_STREAM", "OTHER"]
     for again in ({"Output": sink(streams[0], "SECOND")}, {"Output": sink(streams[0], "NOT_THERE")}):
         with pytest.raises(ClientError) as error:
-            analytics.add_application_output(ApplicationName=application, CurrentApplicationVersionId=4, **again)
+            analytics.add_application_output(ApplicationName=application, CurrentApplicationVersionId=3, **again)
         assert code(error) == "InvalidArgumentException"
+    for prefix in ("OTHER", "SOURCE_SQL_STREAM"):
+        with pytest.raises(ClientError) as error:
+            analytics.add_application_input(ApplicationName=application, CurrentApplicationVersionId=3,
+                                            Input={**source(streams[1]), "NamePrefix": prefix})
+        assert code(error) == "InvalidArgumentException" and "at most 1 input" in message(error)
+    later = f"app-{uuid.uuid4().hex[:8]}"
+    analytics.create_application(ApplicationName=later)
+    analytics.add_application_input(ApplicationName=later, CurrentApplicationVersionId=1, Input=source(streams[0]))
+    assert [i["NamePrefix"] for i in detail(analytics, later)["InputDescriptions"]] == ["SOURCE_SQL_STREAM"]
 
 
 def test_applications_are_listed_in_pages(analytics, application):
@@ -270,3 +277,141 @@ def test_a_start_says_where_it_begins(analytics, kinesis, streams):
     position = described["InputDescriptions"][0]["InputStartingPositionConfiguration"]
     assert position == {"InputStartingPosition": "TRIM_HORIZON"}
     analytics.stop_application(ApplicationName=name)
+
+
+def test_what_an_input_cannot_have_is_refused_by_name(analytics, streams):
+    def refused(**changes):
+        given = {"ApplicationName": f"bad-{uuid.uuid4().hex[:8]}", "Inputs": [source(streams[0])], **changes}
+        with pytest.raises(ClientError) as error:
+            analytics.create_application(**given)
+        return code(error), message(error)
+
+    def schema(encoding="UTF-8", **mapping):
+        given = source(streams[0])
+        given["InputSchema"].update(RecordEncoding=encoding, RecordFormat={
+            "RecordFormatType": "CSV", "MappingParameters": {"CSVMappingParameters": mapping}} if mapping else {"RecordFormatType": "JSON"})
+        return [given]
+
+    parallel = {**source(streams[0]), "InputParallelism": {"Count": 2}}
+    for inputs, said in ((schema("UTF-16"), "RecordEncoding UTF-16"),
+                         (schema(RecordRowDelimiter="|", RecordColumnDelimiter=","), "RecordRowDelimiter"),
+                         (schema(RecordRowDelimiter="\n", RecordColumnDelimiter="::"), "RecordColumnDelimiter"),
+                         ([parallel], "InputParallelism.Count"), (schema() * 2, "at most 1 input")):
+        found = refused(Inputs=inputs)
+        assert found[0] == "InvalidArgumentException" and said in found[1], found
+    parallel["InputParallelism"]["Count"] = 65
+    assert refused(Inputs=[parallel])[0] == "ValidationException"
+    many = [sink(streams[1], f"OUT{n}") for n in range(4)]
+    assert "at most 3 outputs" in refused(Outputs=many)[1]
+    assert "already" in refused(Outputs=[sink(streams[1])] * 2)[1]
+    name = f"app-{uuid.uuid4().hex[:8]}"
+    analytics.create_application(ApplicationName=name, Inputs=schema(RecordRowDelimiter="\n", RecordColumnDelimiter=";"))
+    described = detail(analytics, name)["InputDescriptions"][0]["InputSchema"]["RecordFormat"]["MappingParameters"]
+    assert described["CSVMappingParameters"] == {"RecordRowDelimiter": "\n", "RecordColumnDelimiter": ";"}
+
+
+def test_a_start_names_an_input_of_the_application(analytics, application):
+    with pytest.raises(ClientError) as error:
+        analytics.start_application(ApplicationName=application, InputConfigurations=[
+            {"Id": "9.9", "InputStartingPositionConfiguration": {"InputStartingPosition": "NOW"}}])
+    assert code(error) == "InvalidArgumentException" and "9.9" in message(error)
+    assert detail(analytics, application)["ApplicationStatus"] == "READY"
+
+
+def test_tags_are_kept_with_an_application(analytics, application, streams):
+    arn = detail(analytics, application)["ApplicationARN"]
+
+    def tags():
+        return {tag["Key"]: tag["Value"] for tag in analytics.list_tags_for_resource(ResourceARN=arn)["Tags"]}
+
+    assert tags() == {}
+    analytics.tag_resource(ResourceARN=arn, Tags=[{"Key": "team", "Value": "a"}, {"Key": "stage", "Value": "b"}])
+    analytics.tag_resource(ResourceARN=arn, Tags=[{"Key": "team", "Value": "c"}])
+    analytics.untag_resource(ResourceARN=arn, TagKeys=["stage"])
+    assert tags() == {"team": "c"} and detail(analytics, application)["ApplicationVersionId"] == 1
+    with pytest.raises(ClientError) as error:
+        analytics.tag_resource(ResourceARN=arn, Tags=[{"Key": f"k{n}", "Value": ""} for n in range(50)])
+    assert code(error) == "TooManyTagsException"
+    with pytest.raises(ClientError) as error:
+        analytics.list_tags_for_resource(ResourceARN=arn + "-none")
+    assert code(error) == "ResourceNotFoundException"
+    tagged = f"app-{uuid.uuid4().hex[:8]}"
+    created = analytics.create_application(ApplicationName=tagged, Tags=[{"Key": "team", "Value": "d"}])
+    arn = created["ApplicationSummary"]["ApplicationARN"]
+    assert tags() == {"team": "d"}
+
+
+def test_errors_are_told_in_the_log_stream_of_the_logging_option(analytics, kinesis, logs, application, streams):
+    group = f"/aws/kinesis-analytics/{application}"
+    logs.create_log_group(logGroupName=group)
+    logs.create_log_stream(logGroupName=group, logStreamName="errors")
+    option = {"LogStreamARN": f"arn:aws:logs:us-east-1:000000000000:log-group:{group}:log-stream:errors", "RoleARN": ROLE}
+    analytics.add_application_cloud_watch_logging_option(
+        ApplicationName=application, CurrentApplicationVersionId=1, CloudWatchLoggingOption=option)
+    found = detail(analytics, application)
+    assert found["ApplicationVersionId"] == 2
+    assert found["CloudWatchLoggingOptionDescriptions"] == [{"CloudWatchLoggingOptionId": "1.1", **option}]
+    with pytest.raises(ClientError) as error:
+        analytics.add_application_cloud_watch_logging_option(
+            ApplicationName=application, CurrentApplicationVersionId=2, CloudWatchLoggingOption=option)
+    assert code(error) == "InvalidArgumentException"
+    begin(analytics, application)
+    put(kinesis, streams[0], {"symbol": "A", "shares": "many"})
+    told, deadline = [], time.monotonic() + DEADLINE_SECONDS
+    while not told and time.monotonic() < deadline:
+        told = [e["message"] for e in logs.get_log_events(logGroupName=group, logStreamName="errors")["events"]]
+        time.sleep(0.05)
+    assert len(told) == 1 and "shares" in told[0], told
+    analytics.stop_application(ApplicationName=application)
+    for option_id, expected in (("7.7", "ResourceNotFoundException"), ("1.1", None)):
+        delete = {"ApplicationName": application, "CurrentApplicationVersionId": 2, "CloudWatchLoggingOptionId": option_id}
+        if expected:
+            with pytest.raises(ClientError) as error:
+                analytics.delete_application_cloud_watch_logging_option(**delete)
+            assert code(error) == expected
+        else:
+            analytics.delete_application_cloud_watch_logging_option(**delete)
+    assert detail(analytics, application)["CloudWatchLoggingOptionDescriptions"] == []
+
+
+def test_delimited_text_and_records_to_come_are_discovered(analytics, kinesis, streams):
+    def discover(position):
+        return analytics.discover_input_schema(ResourceARN=STREAM + streams[0], RoleARN=ROLE,
+                                               InputStartingPositionConfiguration={"InputStartingPosition": position})
+
+    put(kinesis, streams[0], {"old": 1})
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(discover, "NOW")
+        while not coming.done():
+            kinesis.put_record(StreamName=streams[0], Data=b"A|1|1.5\nB|2|2", PartitionKey="k")
+            time.sleep(0.05)
+        found = coming.result()
+    schema = found["InputSchema"]
+    assert schema["RecordFormat"] == {"RecordFormatType": "CSV", "MappingParameters": {
+        "CSVMappingParameters": {"RecordRowDelimiter": "\n", "RecordColumnDelimiter": "|"}}}
+    assert [c["SqlType"].split("(")[0] for c in schema["RecordColumns"]] == ["VARCHAR", "BIGINT", "DOUBLE"]
+    assert found["ParsedInputRecords"][0] == ["A", "1", "1.5"]
+    assert [c["Name"] for c in discover("TRIM_HORIZON")["InputSchema"]["RecordColumns"]] == ["old"]
+    with pytest.raises(ClientError) as error:
+        discover("LAST_STOPPED_POINT")
+    assert code(error) == "ValidationException"
+
+
+def test_a_stream_that_is_removed_and_made_again_is_read_on(analytics, kinesis, streams):
+    name = f"app-{uuid.uuid4().hex[:8]}"
+    analytics.create_application(ApplicationName=name, ApplicationCode=PASS_SQL, Inputs=[source(streams[0])],
+                                 Outputs=[sink(streams[1])])
+    begin(analytics, name, "NOW")
+    running(analytics, name)
+    put(kinesis, streams[0], {"symbol": "FIRST", "shares": 1})
+    assert rows_until(kinesis, streams[1], "FIRST") == ["FIRST"]
+    kinesis.delete_stream(StreamName=streams[0])
+    kinesis.create_stream(StreamName=streams[0], ShardCount=2)
+    put(kinesis, streams[0], {"symbol": "SECOND", "shares": 1})
+    assert rows_until(kinesis, streams[1], "SECOND") == ["FIRST", "SECOND"]
+    analytics.stop_application(ApplicationName=name)
+    kinesis.delete_stream(StreamName=streams[0])
+    with pytest.raises(ClientError) as error:
+        begin(analytics, name, "NOW")
+    assert code(error) == "InvalidApplicationConfigurationException" and streams[0] in message(error)
+    assert detail(analytics, name)["ApplicationStatus"] == "READY"

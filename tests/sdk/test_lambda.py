@@ -1,14 +1,14 @@
 """Lambda and CloudWatch Logs through boto3: real processes, their answers, errors and lines."""
 
 import base64
-import io
 import json
-import time
+import urllib.error
+import urllib.request
 import uuid
-import zipfile
 
 import pytest
 from botocore.exceptions import ClientError
+from conftest import package, until
 
 ROLE = "arn:aws:iam::000000000000:role/any"
 
@@ -22,18 +22,11 @@ def handler(event, context):
 """
 
 
-def package(code, name="app.py"):
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr(name, code)
-    return buffer.getvalue()
-
-
 @pytest.fixture
 def function(lambda_client):
     name = f"f-{uuid.uuid4().hex[:8]}"
     lambda_client.create_function(
-        FunctionName=name, Runtime="python3.11", Handler="app.handler", Role=ROLE, Code={"ZipFile": package(CODE)},
+        FunctionName=name, Runtime="python3.11", Handler="app.handler", Role=ROLE, Code={"ZipFile": package({"app.py": CODE})},
         Environment={"Variables": {"VARIABLE": "value"}}, Timeout=20)
     lambda_client.get_waiter("function_active_v2").wait(FunctionName=name)
     yield name
@@ -67,7 +60,7 @@ def test_node_functions_answer(lambda_client):
     name = f"n-{uuid.uuid4().hex[:8]}"
     code = "exports.handler = async (event, context) => ({ sum: event.a + event.b, id: context.awsRequestId });"
     lambda_client.create_function(FunctionName=name, Runtime="nodejs20.x", Handler="index.handler", Role=ROLE,
-                                  Code={"ZipFile": package(code, "index.js")}, Timeout=20)
+                                  Code={"ZipFile": package({"index.js": code})}, Timeout=20)
     answer = lambda_client.invoke(FunctionName=name, Payload=json.dumps({"a": 1, "b": 2}))
     document = json.load(answer["Payload"])
     assert document["sum"] == 3 and document["id"] == answer["ResponseMetadata"]["RequestId"]
@@ -78,21 +71,20 @@ def test_events_run_later_and_dry_runs_not_at_all(lambda_client, logs, function)
     assert lambda_client.invoke(FunctionName=function, InvocationType="DryRun")["StatusCode"] == 204
     accepted = lambda_client.invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps({"later": 7}))
     assert accepted["StatusCode"] == 202
-    deadline = time.monotonic() + 20
-    found = []
-    while not found and time.monotonic() < deadline:
-        time.sleep(0.1)
+
+    def told():
         try:
-            found = logs.filter_log_events(logGroupName=f"/aws/lambda/{function}", filterPattern="later")["events"]
+            return logs.filter_log_events(logGroupName=f"/aws/lambda/{function}", filterPattern="later")["events"]
         except logs.exceptions.ResourceNotFoundException:
-            pass
-    assert found and found[0]["message"] == 'event {"later": 7}'
+            return []
+
+    assert until(told)[0]["message"] == 'event {"later": 7}'
 
 
 def test_code_and_configuration_are_changed(lambda_client, function):
     before = lambda_client.get_function(FunctionName=function)["Configuration"]
     new = "def handler(event, context):\n    return 'new'\n"
-    lambda_client.update_function_code(FunctionName=function, ZipFile=package(new))
+    lambda_client.update_function_code(FunctionName=function, ZipFile=package({"app.py": new}))
     assert json.load(lambda_client.invoke(FunctionName=function)["Payload"]) == "new"
     changed = lambda_client.update_function_configuration(FunctionName=function, MemorySize=256, Timeout=9)
     assert (changed["MemorySize"], changed["Timeout"]) == (256, 9)
@@ -105,7 +97,7 @@ def test_code_and_configuration_are_changed(lambda_client, function):
 def test_what_is_wrong_is_told_in_the_services_words(lambda_client, function):
     arn = "arn:aws:lambda:us-east-1:000000000000:function:none"
     assert error(lambda_client.invoke, FunctionName="none") == ("ResourceNotFoundException", f"Function not found: {arn}", 404)
-    again = dict(FunctionName=function, Runtime="python3.11", Handler="app.handler", Role=ROLE, Code={"ZipFile": package(CODE)})
+    again = dict(FunctionName=function, Runtime="python3.11", Handler="app.handler", Role=ROLE, Code={"ZipFile": package({"app.py": CODE})})
     assert error(lambda_client.create_function, **again) == (
         "ResourceConflictException", f"Function already exist: {function}", 409)
     code, message, status = error(lambda_client.create_function, **{**again, "FunctionName": "x", "Code": {"ZipFile": b"no zip"}})
@@ -129,7 +121,6 @@ def test_what_is_wrong_is_told_in_the_services_words(lambda_client, function):
 def test_log_streams_are_listed_and_read_in_pages(lambda_client, logs, function):
     for n in range(5):
         lambda_client.invoke(FunctionName=function, Payload=json.dumps({"n": n}))
-    time.sleep(0.3)
     group = f"/aws/lambda/{function}"
     assert any(found["logGroupName"] == group for found in logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"])
     (stream,) = logs.describe_log_streams(logGroupName=group)["logStreams"]
@@ -147,3 +138,40 @@ def test_log_streams_are_listed_and_read_in_pages(lambda_client, logs, function)
     last = logs.get_log_events(**names, limit=2)["events"]
     assert [event["message"] for event in last] == messages[-2:]
     assert error(logs.describe_log_streams, logGroupName="/none")[0] == "ResourceNotFoundException"
+
+
+def test_a_package_can_be_had_back(lambda_client, function):
+    sent = package("def handler(event, context):\n    return 'sent'\n")
+    lambda_client.update_function_code(FunctionName=function, ZipFile=sent)
+    address = lambda_client.get_function(FunctionName=function)["Code"]["Location"]
+    with urllib.request.urlopen(address, timeout=30) as answer:
+        assert answer.read() == sent
+    for wrong, status in ((address[:-6] + "AAAAAA", 403), (address.split("?")[0], 403)):
+        with pytest.raises(urllib.error.HTTPError) as raised:
+            urllib.request.urlopen(wrong, timeout=30)
+        assert raised.value.code == status
+    lambda_client.update_function_code(FunctionName=function, ZipFile=package(CODE))
+    with pytest.raises(urllib.error.HTTPError) as raised:
+        urllib.request.urlopen(address, timeout=30)
+    assert raised.value.code == 404
+
+
+def test_events_that_are_too_large_are_refused_in_the_services_words(lambda_client, function):
+    for kind, limit in (("Event", 1 << 20), ("RequestResponse", 6 << 20)):
+        payload = json.dumps("x" * limit)
+        code, message, status = error(lambda_client.invoke, FunctionName=function, InvocationType=kind, Payload=payload)
+        assert (code, status) == ("RequestTooLargeException", 413)
+        assert message == f"{len(payload)} byte payload is too large for the {kind} invocation type (limit {limit} bytes)"
+
+
+def test_lists_and_runtimes_that_cannot_be(lambda_client, function):
+    client = lambda_client
+    code, message, _ = error(client.list_functions, MaxItems=10_001)
+    assert code == "ValidationException" and "maxItems" in message
+    assert error(client.list_functions, FunctionVersion="ALL")[0] == "InvalidParameterValueException"
+    for ended in ("nodejs", "nodejs4.3"):
+        new = dict(FunctionName="ended", Handler="index.handler", Role=ROLE, Code={"ZipFile": package(CODE)})
+        code, message, _ = error(client.create_function, Runtime=ended, **new)
+        assert code == "InvalidParameterValueException" and f"parameter of {ended} is no longer supported" in message
+        code, _, _ = error(client.update_function_configuration, FunctionName=function, Runtime=ended)
+        assert code == "InvalidParameterValueException"

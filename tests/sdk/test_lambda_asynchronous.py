@@ -1,18 +1,14 @@
 """Asynchronous invocations through boto3: retries, dead letters, destinations, and the configuration of all three."""
 
-import io
 import json
-import time
 import uuid
-import zipfile
 
 import pytest
 from botocore.exceptions import ClientError
-from conftest import Node
+from conftest import Node, package, until
 
 ROLE = "arn:aws:iam::000000000000:role/any"
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:"
-WAIT_SECONDS = 30
 
 CODE = """
 def handler(event, context):
@@ -24,10 +20,8 @@ def handler(event, context):
 
 
 @pytest.fixture(scope="module")
-def node(tmp_path_factory):
-    settings = tmp_path_factory.mktemp("settings") / "millstream.toml"
-    settings.write_text("invoke_retry_seconds = [0, 0]\n")
-    node = Node("--config", str(settings))
+def node():
+    node = Node(settings="invoke_retry_seconds = [0, 0]\n")
     try:
         yield node.start()
     finally:
@@ -51,17 +45,10 @@ def queue(sqs):
     return url, arn
 
 
-def package(code):
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("app.py", code)
-    return buffer.getvalue()
-
-
 def create(functions, code=CODE, **more):
     name = f"f-{uuid.uuid4().hex[:8]}"
     functions.create_function(**{"FunctionName": name, "Runtime": "python3.11", "Handler": "app.handler", "Role": ROLE,
-                                 "Timeout": 20, "Code": {"ZipFile": package(code)}, **more})
+                                 "Timeout": 20, "Code": {"ZipFile": package({"app.py": code})}, **more})
     return name
 
 
@@ -72,27 +59,23 @@ def send(functions, name, event):
 
 
 def receive(sqs, url):
-    deadline = time.monotonic() + WAIT_SECONDS
-    while time.monotonic() < deadline:
-        found = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=2, MessageAttributeNames=["All"]).get("Messages")
-        if found:
-            return found[0]
-    raise AssertionError("no message came")
+    asked = dict(QueueUrl=url, WaitTimeSeconds=2, MessageAttributeNames=["All"])
+    return until(lambda: sqs.receive_message(**asked).get("Messages"))[0]
 
 
-def lines(node, name, text):
+def lines(node, name, text, count=1):
+    """The lines of a function's log with a text, once there are so many."""
     logs = node.client("logs")
-    deadline = time.monotonic() + WAIT_SECONDS
-    while time.monotonic() < deadline:
+
+    def look():
         try:
-            found = logs.filter_log_events(logGroupName=f"/aws/lambda/{name}")["events"]
+            events = logs.filter_log_events(logGroupName=f"/aws/lambda/{name}")["events"]
         except logs.exceptions.ResourceNotFoundException:
-            found = []
-        found = [event["message"] for event in found if text in event["message"]]
-        if found:
-            return found
-        time.sleep(0.1)
-    raise AssertionError(f"no line with {text!r}")
+            return None
+        found = [event["message"] for event in events if text in event["message"]]
+        return found if len(found) >= count else None
+
+    return until(look)
 
 
 def error(call, **parameters):
@@ -111,7 +94,7 @@ def test_a_dead_letter_is_the_event_and_says_what_went_wrong(node, functions, sq
     attributes = {key: (value["DataType"], value["StringValue"]) for key, value in letter["MessageAttributes"].items()}
     assert attributes == {"RequestID": ("String", request), "ErrorCode": ("Number", "200"),
                           "ErrorMessage": ("String", "too many items")}
-    ids = lines(node, name, "id ")
+    ids = lines(node, name, "id ", count=3)
     assert ids == [f"id {request}"] * 3, "tried three times under the id that the caller was given"
 
 

@@ -13,7 +13,7 @@ import zipfile
 
 import pytest
 from botocore.exceptions import ClientError
-from conftest import Node
+from conftest import Node, package
 
 ROLE = "arn:aws:iam::000000000000:role/any"
 
@@ -34,14 +34,6 @@ def confinement(node):
     return {**told, "files": told["files"] == "whole"}
 
 
-def package(files):
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return buffer.getvalue()
-
-
 def create(node, code, runtime="python3.11", file="app.py", timeout=20, memory=256, environment=None):
     name = f"c-{uuid.uuid4().hex[:8]}"
     node.client("lambda").create_function(
@@ -51,7 +43,7 @@ def create(node, code, runtime="python3.11", file="app.py", timeout=20, memory=2
 
 
 def invoke(node, name, event=None):
-    answer = node.client("lambda").invoke(FunctionName=name, Payload=json.dumps(event or {}), LogType="Tail")
+    answer = node.client("lambda", read_timeout=150).invoke(FunctionName=name, Payload=json.dumps(event or {}), LogType="Tail")
     return json.load(answer["Payload"]), answer.get("FunctionError"), base64.b64decode(answer["LogResult"]).decode()
 
 
@@ -75,7 +67,8 @@ def handler(event, context):
 
 def test_it_is_in_force_and_said(node, confinement):
     assert confinement["limits"] is True
-    assert "functions confinement=files (Landlock)" in node.output().replace("\x1b", "") or "confinement" in node.output()
+    namespaces = "in force" if confinement["namespaces"] else "not available"
+    assert f"processes (namespaces): {namespaces}; limits: in force" in node.output()
 
 
 def test_the_nodes_data_is_out_of_reach(node, confinement):
@@ -170,9 +163,11 @@ def handler(event, context):
     assert node.process.poll() is None
 
 
-def test_preloaded_libraries_do_not_come_before_the_confinement(node):
+def test_preloaded_libraries_do_not_come_before_the_confinement(node, confinement):
     name = create(node, READ, environment={"LD_PRELOAD": "/nowhere/evil.so"})
-    assert invoke(node, name, {"path": "/etc/shadow"})[0][0] == "refused"
+    found = invoke(node, name, {"path": "/etc/shadow"})[0][0]
+    if confinement["files"]:
+        assert found == "refused"
 
 
 def test_memory_is_limited(node):
@@ -235,7 +230,7 @@ def handler(event, context):
 
 def running(mark):
     """Whether a process with this in its command line is still there a moment later."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 90
     while time.monotonic() < deadline:
         found = False
         for entry in filter(str.isdigit, os.listdir("/proc")):
@@ -272,7 +267,7 @@ def handler(event, context):
     time.sleep(10)
     return "never"
 """
-    document, error, log = invoke(node, create(node, code))
+    document, error, log = invoke(node, create(node, code, timeout=120))
     assert error == "Unhandled" and "signal: killed" in document["errorMessage"], document
     assert "temporary folder" in log
     still_serves(node)
@@ -427,7 +422,7 @@ def handler(event, context):
     return "never"
 """
     # Where the folder lies in memory they are memory.
-    document, error, log = invoke(node, create(node, code, memory=256))
+    document, error, log = invoke(node, create(node, code, memory=256, timeout=120))
     assert error == "Unhandled" and "signal: killed" in document["errorMessage"], document
     assert "temporary folder" in log or "more memory than it has" in log
     still_serves(node)
@@ -483,10 +478,8 @@ def test_harmful_packages_are_refused(node):
         assert raised.value.response["Error"]["Code"] == "InvalidParameterValueException"
 
 
-def test_a_node_may_demand_it(confinement, tmp_path):
-    settings = tmp_path / "millstream.toml"
-    settings.write_text('confine_functions = "required"\n')
-    node = Node("--config", str(settings))
+def test_a_node_may_demand_it(confinement):
+    node = Node(settings='confine_functions = "required"\n')
     try:
         if all(confinement.values()):
             node.start()

@@ -1,21 +1,18 @@
 """C# functions through boto3: handlers in every style, compiled here without NuGet, on the .NET runtime of `./test`."""
 
 import base64
-import io
 import json
 import os
 import subprocess
 import uuid
-import zipfile
 
 import pytest
 from botocore.exceptions import ClientError
-from conftest import ROOT, Node, dotnet
+from conftest import ROOT, Node, dotnet, needs, package
 
 ROLE = "arn:aws:iam::000000000000:role/any"
 SOURCES = ROOT / "flow" / "function" / "dotnet"
-pytestmark = pytest.mark.skipif(not dotnet() and os.environ.get("CI") != "true",
-                                reason="no .NET runtime and C# compiler in tests/sdk/.deps/dotnet; ./test installs them")
+pytestmark = needs(dotnet(), "no .NET runtime and C# compiler in tests/sdk/.deps/dotnet; ./test installs them")
 
 CODE = """
 using System;
@@ -147,7 +144,7 @@ def compiled(out, *sources, libraries=()):
 
 
 @pytest.fixture(scope="module")
-def package(tmp_path_factory):
+def published(tmp_path_factory):
     """The function and our event libraries as a published zip."""
     folder = tmp_path_factory.mktemp("csharp")
     events = compiled(folder / "Amazon.Lambda.Events.dll", *sorted(SOURCES.glob("events/*.cs")), SOURCES / "boot" / "Json.cs")
@@ -158,11 +155,7 @@ def package(tmp_path_factory):
         source = folder / f"{name}.cs"
         source.write_text(CODE.replace("namespace Tweets", f"{head}\nnamespace Tweets", 1))
         assembly = compiled(folder / f"{name}.dll", source, libraries=[events])
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w") as archive:
-            archive.write(assembly, assembly.name)
-            archive.write(events, events.name)
-        packages[name] = buffer.getvalue()
+        packages[name] = package({file.name: file.read_bytes() for file in (assembly, events)})
     return packages
 
 
@@ -176,13 +169,13 @@ def node():
 
 
 @pytest.fixture
-def run(node, package):
+def run(node, published):
     functions = node.client("lambda")
 
     def call(method, event, assembly="Tweets", runtime="dotnet8", handler=None):
         name = f"d-{uuid.uuid4().hex[:8]}"
         functions.create_function(FunctionName=name, Runtime=runtime, Role=ROLE, Timeout=30, MemorySize=256,
-                                  Handler=handler or f"{assembly}::Tweets.Stream::{method}", Code={"ZipFile": package[assembly]})
+                                  Handler=handler or f"{assembly}::Tweets.Stream::{method}", Code={"ZipFile": published[assembly]})
         answer = functions.invoke(FunctionName=name, Payload=json.dumps(event), LogType="Tail")
         log = base64.b64decode(answer["LogResult"]).decode()
         return json.load(answer["Payload"]), answer.get("FunctionError"), log
@@ -252,9 +245,9 @@ def test_wrong_handlers_are_told(run, handler, kind):
     assert (error, document["errorType"]) == ("Unhandled", kind)
 
 
-def test_a_release_that_is_not_installed_is_refused(node, package):
+def test_a_release_that_is_not_installed_is_refused(node, published):
     with pytest.raises(ClientError) as raised:
         node.client("lambda").create_function(FunctionName="x", Runtime="dotnet10", Role=ROLE, Handler="a::b::c",
-                                              Code={"ZipFile": package["Tweets"]})
+                                              Code={"ZipFile": published["Tweets"]})
     error = raised.value.response["Error"]
     assert error["Code"] == "InvalidParameterValueException" and "8.0.4" in error["Message"]

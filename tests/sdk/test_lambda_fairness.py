@@ -1,15 +1,12 @@
 """Turns of functions on a node with few processes: one that is slow leaves turns to the others."""
 
-import io
 import json
-import time
 import uuid
-import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from botocore.exceptions import ClientError
-from conftest import Node
+from conftest import Node, package, until
 
 ROLE = "arn:aws:iam::000000000000:role/any"
 CODE = """
@@ -35,28 +32,24 @@ def make(node):
 
     def call(**more):
         name = f"f-{uuid.uuid4().hex[:8]}"
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w") as archive:
-            archive.writestr("app.py", CODE)
         functions.create_function(FunctionName=name, Runtime="python3.11", Role=ROLE, Timeout=120, Handler="app.handler",
-                                  Code={"ZipFile": buffer.getvalue()}, **more)
+                                  Code={"ZipFile": package({"app.py": CODE})}, **more)
         return name
 
     return call
 
 
+def starts(node, name):
+    """How many START lines a function's log has."""
+    try:
+        return len(node.client("logs").filter_log_events(logGroupName=f"/aws/lambda/{name}", filterPattern="START")["events"])
+    except ClientError:
+        return 0
+
+
 def running(node, name, count):
-    """Waits until so many START lines are there."""
-    logs, deadline = node.client("logs"), time.monotonic() + 30
-    while time.monotonic() < deadline:
-        try:
-            started = logs.filter_log_events(logGroupName=f"/aws/lambda/{name}", filterPattern="START")["events"]
-            if len(started) >= count:
-                return len(started)
-        except ClientError:
-            pass
-        time.sleep(0.1)
-    raise AssertionError(f"{name} has not run {count} times")
+    """Waits until so many invocations of a function have begun; gives how many have."""
+    return until(lambda: starts(node, name) >= count and starts(node, name))
 
 
 def test_the_number_of_processes_is_a_setting(node):
@@ -67,7 +60,7 @@ def test_slow_events_hold_up_nobody_else(node, make):
     functions = node.client("lambda")
     slow, fast = make(), make()
     for _ in range(20):
-        functions.invoke(FunctionName=slow, InvocationType="Event", Payload=json.dumps({"seconds": 60}))
+        functions.invoke(FunctionName=slow, InvocationType="Event", Payload=json.dumps({"seconds": 110}))
     running(node, slow, 4)
     functions.invoke(FunctionName=fast, InvocationType="Event", Payload=b"{}")
     assert json.load(functions.invoke(FunctionName=fast, Payload=b"{}")["Payload"]) == "done"
@@ -78,13 +71,17 @@ def test_slow_events_hold_up_nobody_else(node, make):
 
 def test_reserved_concurrency_is_there_whatever_others_do(node, make):
     functions = node.client("lambda", read_timeout=120)
-    kept = make()
+    kept, others = make(), [make() for _ in range(8)]
     functions.put_function_concurrency(FunctionName=kept, ReservedConcurrentExecutions=2)
-    others = [make() for _ in range(4)]
-    for other in others:
-        for _ in range(8):
-            functions.invoke(FunctionName=other, InvocationType="Event", Payload=json.dumps({"seconds": 60}))
-    running(node, others[0], 1)
-    with ThreadPoolExecutor(2) as pool:
-        calls = [pool.submit(functions.invoke, FunctionName=kept, Payload=b"{}") for _ in range(2)]
-        assert [json.load(call.result()["Payload"]) for call in calls] == ["done", "done"]
+    begun = lambda: sum(starts(node, other) for other in others)
+    with ThreadPoolExecutor(10) as pool:
+        try:
+            for other in others:
+                pool.submit(functions.invoke, FunctionName=other, Payload=json.dumps({"seconds": 110}))
+            until(lambda: begun() >= 6)
+            calls = [pool.submit(functions.invoke, FunctionName=kept, Payload=b"{}") for _ in range(2)]
+            assert [json.load(call.result()["Payload"]) for call in calls] == ["done", "done"]
+            assert begun() == 6, "two of eight turns are kept"
+        finally:
+            # The callers have their end.
+            node.kill()

@@ -1,16 +1,13 @@
 """Node.js functions through boto3: every style of handler, and the SDK's second version against the node."""
 
-import io
 import json
 import re
 import uuid
-import zipfile
 
 import pytest
-from conftest import ROOT
+from conftest import needs_javascript, package
 
 ROLE = "arn:aws:iam::000000000000:role/any"
-OLD_SDK = ROOT / "tests" / "sdk" / ".deps" / "node" / "node_modules" / "aws-sdk"
 
 
 @pytest.fixture
@@ -20,11 +17,8 @@ def run(lambda_client):
 
     def call(code, event=None, file="index.js", **more):
         name = f"n-{uuid.uuid4().hex[:8]}"
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w") as archive:
-            archive.writestr(file, code)
         lambda_client.create_function(FunctionName=name, Runtime="nodejs20.x", Role=ROLE, Timeout=20,
-                                      Code={"ZipFile": buffer.getvalue()}, **{"Handler": "index.handler", **more})
+                                      Code={"ZipFile": package({file: code})}, **{"Handler": "index.handler", **more})
         made.append(name)
         answer = lambda_client.invoke(FunctionName=name, Payload=json.dumps(event or {}))
         return json.load(answer["Payload"]), answer.get("FunctionError")
@@ -107,11 +101,8 @@ def test_console_calls_are_events_with_time_invocation_and_level(lambda_client, 
         console.log(JSON.stringify({ a: 1 }, null, 2)); console.error('bad %d', 7); process.stdout.write('as it is\\n');
         return context.awsRequestId;
     };"""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("index.js", code)
     lambda_client.create_function(FunctionName=name, Runtime="nodejs20.x", Role=ROLE, Timeout=20, Handler="index.handler",
-                                  Code={"ZipFile": buffer.getvalue()})
+                                  Code={"ZipFile": package({"index.js": code})})
     answer = lambda_client.invoke(FunctionName=name, LogType="Tail")
     request, group = json.load(answer["Payload"]), f"/aws/lambda/{name}"
     messages = [event["message"] for event in logs.filter_log_events(logGroupName=group)["events"]]
@@ -123,7 +114,7 @@ def test_console_calls_are_events_with_time_invocation_and_level(lambda_client, 
     lambda_client.delete_function(FunctionName=name)
 
 
-@pytest.mark.skipif(not OLD_SDK.exists(), reason="aws-sdk (second version) is not installed in tests/sdk/.deps/node")
+@needs_javascript("aws-sdk")
 def test_the_sdks_second_version_finds_the_node(run, dynamodb):
     table = f"t-{uuid.uuid4().hex[:8]}"
     dynamodb.create_table(TableName=table, BillingMode="PAY_PER_REQUEST",

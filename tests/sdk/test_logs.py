@@ -133,3 +133,13 @@ def test_groups_and_what_was_removed_survive_the_node(node):
     (described,) = logs.describe_log_groups(logGroupNamePrefix=kept)["logGroups"]
     assert described["retentionInDays"] == 7 and found(logs, kept) == ["line"]
     assert logs.describe_log_groups(logGroupNamePrefix=removed)["logGroups"] == []
+
+
+def test_streams_that_cannot_be_asked_for_together_are_refused(logs, group):
+    put(logs, group, "one")
+    assert error(logs.filter_log_events, logGroupName=group, logStreamNames=["s"], logStreamNamePrefix="s") == \
+        "InvalidParameterException"
+    assert error(logs.filter_log_events, logGroupName=group, logStreamNames=["s", "none"]) == "ResourceNotFoundException"
+    assert error(logs.get_log_events, logGroupName=group, logStreamName="none") == "ResourceNotFoundException"
+    assert error(logs.describe_log_streams, logGroupName=group, logStreamNamePrefix="s", orderBy="LastEventTime") == \
+        "InvalidParameterException"

@@ -2,18 +2,9 @@
 
 import json
 import os
-import pathlib
-import shutil
 import subprocess
 
-import pytest
-
-ROOT = pathlib.Path(__file__).resolve().parent
-NODE_MODULES = [
-    pathlib.Path(path)
-    for path in [*os.environ.get("MILLSTREAM_TEST_NODE_MODULES", "").split(":"), ROOT / ".deps" / "node" / "node_modules"]
-    if path
-]
+from conftest import NODE_MODULES, needs_javascript
 
 SCRIPT = """
 const AWS = require("aws-sdk");
@@ -42,14 +33,12 @@ const sns = new AWS.SNS(settings), sqs = new AWS.SQS(settings);
 """
 
 
+@needs_javascript("aws-sdk")
 def test_the_javascript_sdk_publishes_and_receives(server, tmp_path):
-    modules = next((path for path in NODE_MODULES if (path / "aws-sdk").exists()), None)
-    if not shutil.which("node") or modules is None:
-        pytest.skip("node or aws-sdk is not installed")
     file = tmp_path / "script.cjs"
     file.write_text(SCRIPT)
     done = subprocess.run(["node", str(file), server.endpoint], capture_output=True, text=True, timeout=120,
-                          env={**os.environ, "NODE_PATH": str(modules), "AWS_SDK_JS_SUPPRESS_MAINTENANCE_MODE_MESSAGE": "1"})
+                          env={**os.environ, "NODE_PATH": str(NODE_MODULES), "AWS_SDK_JS_SUPPRESS_MAINTENANCE_MODE_MESSAGE": "1"})
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {
         "same": True, "text": "wanted", "subject": "S", "receives": "1", "sent": 1, "failed": "b",

@@ -1,16 +1,13 @@
 """The stock-trades story through real clients: API → function → delivery stream → SQL → function → table, and its trail."""
 
-import io
 import json
 import pathlib
 import subprocess
-import time
-import zipfile
 
 import pytest
 import requests
 from botocore.exceptions import ClientError
-from conftest import BINARY
+from conftest import BINARY, package, until
 
 ROLE = "arn:aws:iam::000000000000:role/any"
 EXAMPLE = pathlib.Path(__file__).resolve().parents[2] / "examples" / "stock-trades"
@@ -24,12 +21,8 @@ GROUP BY "symbol", STEP("SOURCE_SQL_STREAM_001".ROWTIME BY INTERVAL '2' SECOND);
 COLUMNS = [("symbol", "VARCHAR(8)"), ("price", "DOUBLE"), ("shares", "INTEGER")]
 
 
-def package(*files):
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for path in files:
-            archive.write(path, path.name)
-    return buffer.getvalue()
+def example(name):
+    return package({f"{name}.py": (EXAMPLE / "functions" / "python" / f"{name}.py").read_text()})
 
 
 def input_of(arn_member, arn, columns=COLUMNS):
@@ -58,13 +51,12 @@ def story(node):
         TableName="share_changes", BillingMode="PAY_PER_REQUEST",
         KeySchema=[{"AttributeName": "timestamp", "KeyType": "HASH"}, {"AttributeName": "symbol", "KeyType": "RANGE"}],
         AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in ("timestamp", "symbol")])
-    code = EXAMPLE / "functions" / "python"
     functions.create_function(
         FunctionName="PostTransaction", Runtime="python3.11", Handler="post_transaction.handler", Role=ROLE, Timeout=30,
-        Code={"ZipFile": package(code / "post_transaction.py")}, Environment={"Variables": {"DELIVERY_STREAM": "input_transactions"}})
+        Code={"ZipFile": example("post_transaction")}, Environment={"Variables": {"DELIVERY_STREAM": "input_transactions"}})
     save = functions.create_function(
         FunctionName="SaveShareChange", Runtime="python3.11", Handler="save_share_change.handler", Role=ROLE, Timeout=30,
-        Code={"ZipFile": package(code / "save_share_change.py")}, Environment={"Variables": {"TABLE": "share_changes"}})
+        Code={"ZipFile": example("save_share_change")}, Environment={"Variables": {"TABLE": "share_changes"}})
     analytics = node.client("kinesisanalytics")
     analytics.create_application(
         ApplicationName="share-changes", ApplicationCode=SQL,
@@ -99,39 +91,37 @@ def test_posted_trades_become_sums_in_the_table(node, story):
         assert answer.status_code == 200 and len(answer.json()["recordId"]) == 56, answer.text
         expected[trade["symbol"]] = expected.get(trade["symbol"], 0) + trade["shares"]
     table = node.client("dynamodb")
-    deadline = time.monotonic() + 40
-    while True:
+
+    def all_there():
         sums = {}
         for item in table.scan(TableName="share_changes")["Items"]:
             symbol = item["symbol"]["S"]
             sums[symbol] = sums.get(symbol, 0) + int(item["shareChange"]["N"])
         sums.pop("TEST", None)
-        if sums == expected or time.monotonic() > deadline:
-            break
-        time.sleep(0.3)
-    assert sums == expected
+        return sums == expected
+
+    until(all_there)
 
 
 def test_the_archive_holds_each_trade_once(node, story):
     folder = node.data / "objects" / "trades-archive"
-    deadline = time.monotonic() + 30
-    while True:
+
+    def archived():
         lines = [line for path in folder.rglob("input_transactions-*") for line in path.read_text().splitlines()]
-        if len(lines) >= 61 or time.monotonic() > deadline:
-            break
-        time.sleep(0.3)
-    prices = [json.loads(line)["price"] for line in lines]
+        return lines if len(lines) >= 61 else None
+
+    prices = [json.loads(line)["price"] for line in until(archived)]
     assert sorted(prices) == sorted([1.0] + [100.0 + number for number in range(60)])
 
 
 def test_a_trades_way_is_told(node, story):
     record_id = requests.post(story, json={"symbol": "WAY", "price": 5.5, "shares": 7}, timeout=30).json()["recordId"]
-    deadline = time.monotonic() + 40
-    while True:
+
+    def trace():
         told = node.run("trace", record_id)
-        if "share_changes" in told or time.monotonic() > deadline:
-            break
-        time.sleep(0.5)
+        return told if "share_changes" in told else None
+
+    told = until(trace)
     for part in ("delivery/input_transactions", "share-changes", "SaveShareChange", "share_changes"):
         assert part in told, told
 
@@ -174,20 +164,19 @@ columns = {columns}
     assert "unchanged" in node.run("apply", pipeline)
     kinesis = node.client("kinesis")
     trades = [{"symbol": "ABC"[n % 3], "shares": n} for n in range(300)]
-    for begin in range(0, 300, 100):
-        kinesis.put_records(StreamName="both", Records=[
-            {"Data": json.dumps(trade), "PartitionKey": trade["symbol"]} for trade in trades[begin:begin + 100]])
+    # In one call, so that no window ends between them.
+    kinesis.put_records(StreamName="both", Records=[
+        {"Data": json.dumps(trade), "PartitionKey": trade["symbol"]} for trade in trades])
     expected = {symbol: sum(t["shares"] for t in trades if t["symbol"] == symbol) for symbol in "ABC"}
 
     def sums(stream):
         found = {}
-        for line in node.run("tail", stream, "--from-start", "--limit", "3", timeout=30).splitlines():
+        for line in node.run("tail", stream, "--from-start", "--limit", "3", timeout=90).splitlines():
             row = json.loads(line)
             row = json.loads(row["data"]) if isinstance(row.get("data"), str) else row.get("data", row)
             found[row["symbol"]] = found.get(row["symbol"], 0) + row["shareChange"]
         return found
 
-    time.sleep(5)
     assert sums("query/kinesis-form/OUTPUT_STREAM") == sums("query/azure-form/out") == expected
 
 
@@ -214,13 +203,9 @@ def test_queries_start_stop_and_are_refused_with_reasons(node):
     start(analytics, "app")
     shard = kinesis.list_shards(StreamName="out")["Shards"][0]["ShardId"]
     iterator = kinesis.get_shard_iterator(StreamName="out", ShardId=shard, ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
-    deadline, rows = time.monotonic() + 30, []
-    while not rows and time.monotonic() < deadline:
-        time.sleep(0.2)
-        page = kinesis.get_records(ShardIterator=iterator)
-        rows += [json.loads(record["Data"]) for record in page["Records"]]
-        iterator = page["NextShardIterator"]
-    assert sum(row["shareChange"] for row in rows) == 45
+    # The records came in one call, so they are one window's.
+    (record,) = until(lambda: kinesis.get_records(ShardIterator=iterator)["Records"])
+    assert json.loads(record["Data"])["shareChange"] == 45
     detail = analytics.describe_application(ApplicationName="app")["ApplicationDetail"]
     assert detail["ApplicationStatus"] == "RUNNING" and detail["OutputDescriptions"][0]["Name"] == "OUTPUT_STREAM"
     analytics.stop_application(ApplicationName="app")
@@ -236,12 +221,9 @@ def test_queries_start_stop_and_are_refused_with_reasons(node):
 
 
 def test_proxy_integrations_get_the_whole_request(node, story):
-    code = b"import json\ndef handler(event, context):\n    return {'statusCode': 201, 'headers': {'X-Made': 'yes'}, 'body': json.dumps(event)}\n"
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("app.py", code)
+    code = "import json\ndef handler(event, context):\n    return {'statusCode': 201, 'headers': {'X-Made': 'yes'}, 'body': json.dumps(event)}\n"
     made = node.client("lambda").create_function(FunctionName="proxy", Runtime="python3.11", Handler="app.handler", Role=ROLE,
-                                                 Code={"ZipFile": buffer.getvalue()}, Timeout=20)
+                                                 Code={"ZipFile": package({"app.py": code})}, Timeout=20)
     gateway = node.client("apigateway")
     api = gateway.create_rest_api(name="proxy")
     resource = gateway.create_resource(restApiId=api["id"], parentId=api["rootResourceId"], pathPart="{proxy+}")
@@ -259,7 +241,7 @@ def test_proxy_integrations_get_the_whole_request(node, story):
     assert event["headers"]["x-mine"] == "m" and event["body"] == "body" and event["requestContext"]["stage"] == "prod"
     missing = requests.get(f"{node.endpoint}/restapis/{api['id']}/prod/_user_request_/", timeout=10)
     assert (missing.status_code, missing.json()) == (403, {"message": "Missing Authentication Token"})
-    node.client("lambda").update_function_code(FunctionName="proxy", ZipFile=package(EXAMPLE / "functions" / "python" / "save_share_change.py"))
+    node.client("lambda").update_function_code(FunctionName="proxy", ZipFile=example("save_share_change"))
     broken = requests.get(f"{base}/x", timeout=30)
     assert (broken.status_code, broken.json()) == (502, {"message": "Internal server error"})
 

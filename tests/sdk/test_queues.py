@@ -2,7 +2,6 @@
 
 import base64
 import json
-import time
 
 import pytest
 from azure.core.credentials import AzureKeyCredential
@@ -11,7 +10,7 @@ from azure.eventgrid import EventGridEvent, EventGridPublisherClient
 from azure.storage.queue import QueueClient, QueueServiceClient
 from botocore.exceptions import ClientError
 
-from conftest import Node
+from conftest import Node, until
 
 PIPELINE = """
 name = "orders"
@@ -98,20 +97,17 @@ def test_events_go_to_a_queue_of_a_pipeline_file_and_become_dead_letters(node, s
     message = receive(orders)
     event = json.loads(base64.b64decode(message.content))
     assert (event["subject"], event["data"]) == ("orders/1", {"amount": 7})
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and not list(dead.peek_messages()):
+
+    def moved():
         assert list(orders.receive_messages()) == []
-        time.sleep(0.1)
+        return list(dead.peek_messages())
+
+    until(moved)
     assert receive(dead).content == message.content
 
 
 def receive(queue):
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        for message in queue.receive_messages():
-            return message
-        time.sleep(0.05)
-    raise AssertionError("no message came")
+    return until(lambda: next(iter(queue.receive_messages()), None))
 
 
 def test_what_was_acknowledged_survives_sigkill():

@@ -3,14 +3,12 @@ library of others checks, and a node that is killed under load."""
 
 import base64
 import http.server
-import io
 import json
 import threading
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
-import zipfile
 
 import pytest
 from botocore.exceptions import ClientError
@@ -18,9 +16,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 
-from conftest import Node
+from conftest import Node, package, until
 
-WAIT_SECONDS = 30
+WAIT_SECONDS = 90
 
 
 @pytest.fixture(scope="module")
@@ -90,16 +88,6 @@ def subscribers():
     yield make
     for subscriber in made:
         subscriber.close()
-
-
-def until(look):
-    deadline = time.monotonic() + WAIT_SECONDS
-    while time.monotonic() < deadline:
-        found = look()
-        if found:
-            return found
-        time.sleep(0.05)
-    raise AssertionError("it did not come")
 
 
 def queue(sqs, name, **attributes):
@@ -398,18 +386,16 @@ def test_what_a_webhook_refuses_goes_to_the_dead_letter_queue(sns, sqs, subscrib
 
 
 def test_functions_get_an_event(sns, sqs, node):
-    code = io.BytesIO()
-    with zipfile.ZipFile(code, "w") as package:
-        package.writestr("main.py", "\n".join([
-            "import boto3, json, os",
-            "def handler(event, context):",
-            "    sqs = boto3.client('sqs', endpoint_url=os.environ['NODE'])",
-            "    url = sqs.get_queue_url(QueueName='seen')['QueueUrl']",
-            "    sqs.send_message(QueueUrl=url, MessageBody=json.dumps(event))"]))
+    code = "\n".join([
+        "import boto3, json, os",
+        "def handler(event, context):",
+        "    sqs = boto3.client('sqs', endpoint_url=os.environ['NODE'])",
+        "    url = sqs.get_queue_url(QueueName='seen')['QueueUrl']",
+        "    sqs.send_message(QueueUrl=url, MessageBody=json.dumps(event))"])
     url, _ = queue(sqs, "seen")
     function = node.client("lambda").create_function(
         FunctionName="listener", Runtime="python3.12", Handler="main.handler", Role="arn:aws:iam::000000000000:role/r",
-        Code={"ZipFile": code.getvalue()}, Environment={"Variables": {"NODE": node.endpoint}}, Timeout=30)["FunctionArn"]
+        Code={"ZipFile": package({"main.py": code})}, Environment={"Variables": {"NODE": node.endpoint}}, Timeout=30)["FunctionArn"]
     topic = sns.create_topic(Name="to-functions")["TopicArn"]
     arn = sns.subscribe(TopicArn=topic, Protocol="lambda", Endpoint=function)["SubscriptionArn"]
     sent = sns.publish(TopicArn=topic, Message="hello")["MessageId"]
@@ -538,16 +524,14 @@ def test_the_console_shows_topics_of_messages_and_queues(sns, sqs, node):
 
 
 def test_a_topic_takes_the_dead_letters_of_a_function(sns, sqs, node):
-    code = io.BytesIO()
-    with zipfile.ZipFile(code, "w") as package:
-        package.writestr("main.py", "def handler(event, context):\n    raise ValueError('never')\n")
+    code = "def handler(event, context):\n    raise ValueError('never')\n"
     topic = sns.create_topic(Name="letters-of-functions")["TopicArn"]
     url, arn = queue(sqs, "letters-of-functions")
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
     functions = node.client("lambda")
     functions.create_function(
         FunctionName="failing", Runtime="python3.12", Handler="main.handler", Role="arn:aws:iam::000000000000:role/r",
-        Code={"ZipFile": code.getvalue()}, DeadLetterConfig={"TargetArn": topic})
+        Code={"ZipFile": package({"main.py": code})}, DeadLetterConfig={"TargetArn": topic})
     functions.put_function_event_invoke_config(FunctionName="failing", MaximumRetryAttempts=0)
     functions.invoke(FunctionName="failing", InvocationType="Event", Payload=b'{"a": 1}')
     (message,) = receive(sqs, url)

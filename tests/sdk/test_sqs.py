@@ -16,8 +16,9 @@ import botocore.awsrequest
 import botocore.credentials
 import pytest
 from botocore.exceptions import ClientError
+from conftest import until
 
-WAIT_SECONDS = 30
+WAIT_SECONDS = 90
 ACCOUNT = "000000000000"
 
 
@@ -47,16 +48,6 @@ def receive(sqs, url, **arguments):
 
 def attribute(sqs, url, name):
     return sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[name])["Attributes"][name]
-
-
-def until(look):
-    deadline = time.monotonic() + WAIT_SECONDS
-    while time.monotonic() < deadline:
-        found = look()
-        if found:
-            return found
-        time.sleep(0.05)
-    raise AssertionError("it did not come")
 
 
 def test_queues_are_made_found_changed_and_removed(sqs):
@@ -223,7 +214,7 @@ def test_a_long_poll_ends_with_the_first_message(sqs, node):
     threading.Timer(1, lambda: node.client("sqs").send_message(QueueUrl=url, MessageBody="now")).start()
     assert receive(sqs, url, WaitTimeSeconds=20)[0]["Body"] == "now"
     assert time.monotonic() - began < 15
-    sqs.send_message(QueueUrl=url, MessageBody="later", DelaySeconds=1)
+    sqs.send_message(QueueUrl=url, MessageBody="later", DelaySeconds=3)
     assert attribute(sqs, url, "ApproximateNumberOfMessagesDelayed") == "1"
     assert receive(sqs, url, WaitTimeSeconds=20)[0]["Body"] == "later"
 

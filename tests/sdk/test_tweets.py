@@ -6,18 +6,14 @@ import os
 import re
 import subprocess
 import sys
-import time
 
 import pytest
-from conftest import BINARY, ROOT, Node, dotnet
-from demo import DEADLINE_SECONDS, MODULES, Demo
+from conftest import BINARY, ROOT, Node, dotnet, needs, needs_javascript, until
+from demo import DEADLINE_SECONDS, WITHOUT_WAITS, Demo
 
 EXAMPLE = ROOT / "examples" / "tweets"
-CI = os.environ.get("CI") == "true"
-needs_sdk = pytest.mark.skipif(not (MODULES / "aws-sdk").exists() and not CI,
-                               reason="no AWS SDK for JavaScript in tests/sdk/.deps/node; ./test installs it")
-needs_dotnet = pytest.mark.skipif(not dotnet() and not CI,
-                                  reason="no .NET runtime and C# compiler in tests/sdk/.deps/dotnet; ./test installs them")
+needs_sdk = needs_javascript("aws-sdk")
+needs_dotnet = needs(dotnet(), "no .NET runtime and C# compiler in tests/sdk/.deps/dotnet; ./test installs them")
 LANGUAGES = ["native", pytest.param("nodejs", marks=needs_sdk), pytest.param("csharp", marks=[needs_sdk, needs_dotnet])]
 
 
@@ -35,10 +31,8 @@ def demo():
 
 
 @pytest.fixture
-def node(tmp_path):
-    settings = tmp_path / "millstream.toml"
-    settings.write_text("invoke_retry_seconds = [0, 0]\n")
-    node = Node("--config", str(settings))
+def node():
+    node = Node(settings=WITHOUT_WAITS)
     try:
         yield node.start()
     finally:
@@ -47,7 +41,7 @@ def node(tmp_path):
 
 def produce(node):
     environment = {**os.environ, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-    subprocess.run([sys.executable, EXAMPLE / "produce.py", node.endpoint], check=True, env=environment, timeout=30)
+    subprocess.run([sys.executable, EXAMPLE / "produce.py", node.endpoint], check=True, env=environment, timeout=90)
 
 
 def letters(node):
@@ -82,9 +76,11 @@ REPLAY = ["--replay", EXAMPLE / "tweets.jsonl", "--speed", "100000"]
 def test_one_command_with_the_flaw(demo, language):
     started = demo("--language", language, *REPLAY)
     is_dead_letter(started.wait_for(lambda: letters(started), "no dead letter came")[0])
-    started.wait_for(lambda: "1 dead letters" in started.output(), "the summary says nothing of the dead letter")
+    # How many depends on how the tweets fell into batches.
+    says = re.compile(r"[1-9]\d* dead letters")
+    started.wait_for(lambda: says.search(started.output()), "the summary says nothing of the dead letter")
     if language != "nodejs":
-        assert "Beginning to process 100 records..." in started.run("logs", "DecodeTweets")
+        assert re.search(r"Beginning to process \d+ records\.\.\.", started.run("logs", "DecodeTweets"))
     assert started.stop() == 0
 
 
@@ -113,17 +109,11 @@ def test_a_language_that_is_not_there_is_told():
 def test_piece_by_piece(node):
     node.run("apply", EXAMPLE / "pipeline.toml")
     produce(node)
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    found = None
-    while not found and time.monotonic() < deadline:
-        found = letters(node)
-    is_dead_letter(found[0])
+    is_dead_letter(until(lambda: letters(node))[0])
 
     node.run("apply", EXAMPLE / "fixed.toml")
     produce(node)
-    while saved(node) != tweets() and time.monotonic() < deadline + DEADLINE_SECONDS:
-        time.sleep(0.2)
-    assert saved(node) == tweets()
+    until(lambda: saved(node) == tweets(), DEADLINE_SECONDS)
 
 
 @needs_sdk
@@ -138,7 +128,4 @@ def test_piece_by_piece_in_csharp(node, tmp_path):
     node.run("apply", tmp_path / "csharp.toml")
     node.run("apply", EXAMPLE / "fixed.toml")
     produce(node)
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while saved(node) != tweets() and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert saved(node) == tweets()
+    until(lambda: saved(node) == tweets(), DEADLINE_SECONDS)

@@ -1,5 +1,5 @@
 //! Calls a backend of this process through an API's stage with a key, throttle, quota and metering; through nginx as a
-//! plain proxy, when there is one; and directly. Prints all of them.
+//! plain proxy that writes an access log too, when there is one; and directly. Prints all of them.
 //!
 //! `gateway --endpoint http://127.0.0.1:4566 --clients 32 --nginx /usr/sbin/nginx --folder bench/out/nginx`
 //! The node's own limit for all APIs together (`api_throttle`) has to be out of the way.
@@ -59,7 +59,7 @@ async fn main() -> anyhow::Result<()> {
     measure("gateway with key, throttle, quota, metering", &args, &args.endpoint, &path, &key, args.pid).await?;
     if let Some(program) = &args.nginx {
         let (mut nginx, address) = start_nginx(program, &args.folder, &backend)?;
-        let measured = measure("nginx, plain proxy", &args, &address, "/", &key, None).await;
+        let measured = measure("nginx, plain proxy with an access log", &args, &address, "/", &key, None).await;
         // A signal to the process alone would leave its workers behind.
         nginx_command(program, &args.folder)?.args(["-s", "stop"]).status()?;
         nginx.wait()?;
@@ -125,7 +125,7 @@ fn start_nginx(program: &Path, folder: &Path, backend: &Uri) -> anyhow::Result<(
     let settings = format!(
         "daemon off;\nworker_processes auto;\npid {at}/pid;\nerror_log {at}/error.log;\n\
          events {{ worker_connections 1024; }}\n\
-         http {{\n  access_log off;\n  client_body_temp_path {at}/body;\n  proxy_temp_path {at}/proxy;\n\
+         http {{\n  access_log {at}/access.log;\n  client_body_temp_path {at}/body;\n  proxy_temp_path {at}/proxy;\n\
          \x20 fastcgi_temp_path {at}/fastcgi;\n  uwsgi_temp_path {at}/uwsgi;\n  scgi_temp_path {at}/scgi;\n\
          \x20 keepalive_requests 1000000000;\n\
          \x20 upstream backend {{ server {backend}; keepalive 256; keepalive_requests 1000000000; }}\n\

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use millstream_catalog::pipeline::{FunctionTarget, Pipeline, RouteIntegration};
+use millstream_catalog::pipeline::{FunctionTarget, Known, Pipeline, RouteIntegration, Survey};
 use millstream_catalog::{
     Catalog, CatalogError, FailureTarget, MappingStart, OutputTarget, StreamDefinition, StreamOwner,
 };
@@ -89,17 +89,17 @@ fn mistakes_are_told_with_their_lines() {
         "name = \"x\"\nnmae = 1\n",
         &["p.toml:2: unknown field `nmae`, expected one of `name`, `stream`, `delivery_stream`, `table`, `role`, \
          `user`, `function`, `query`, `api`, `queue`, `mapping`, `event_hub`, `blob_container`, `cosmos_database`, \
-         `event_grid_topic`, `sns_topic`, `api_management`, `plans`, `keys`, `portal`\n  try: remove the field or correct its name"],
+         `event_grid_topic`, `sns_topic`, `api_management`, `plans`, `keys`, `portal`\n  try: did you mean `name`?"],
     );
     check(
         "name = \"x\"\n[[stream]]\nname = \"a\"\nshards = \"two\"\n",
-        &["p.toml:4: invalid type: string \"two\", expected u32"],
+        &["p.toml:4: invalid type: string \"two\", expected a whole number from 0 on\n  try: write it without quotes"],
     );
     check(
         "name = \"x\"\n[[stream]]\nname = \"a\"\n[[stream]]\nname = \"a\"\nshards = 0\n",
         &[
             "p.toml:5: a second stream `a`\n  try: give it another name or remove it",
-            "p.toml:5: expected shards from 1 to 500, found 0",
+            "p.toml:6: expected shards from 1 to 500, found 0\n  try: the nearest possible is 1",
         ],
     );
     check(
@@ -124,14 +124,14 @@ fn mistakes_are_told_with_their_lines() {
              [[mapping]]\nfunction = \"f\"\n"
         ),
         &[
-            "p.toml:13: expected batch_size from 1 to 10000, found 0",
             "p.toml:13: `max_concurrency` says nothing for a stream\n  try: say `parallelization`",
+            "p.toml:15: expected batch_size from 1 to 10000, found 0\n  try: the nearest possible is 1",
             "p.toml:18: `f` has a mapping of this source already on line 13\n  try: keep one",
             "p.toml:19: there is no queue `p` in this file\n  try: did you mean `q`?",
             "p.toml:22: there is no function `g` in this file\n  try: did you mean `f`?",
             "p.toml:22: `bisect` says nothing for a queue\n  try: a queue's `dead_letter` and `max_receives` treat what fails",
             "p.toml:22: batches of more than 10 messages have to be gathered for a while\n  try: add it: window_seconds = 1",
-            "p.toml:26: a mapping needs exactly one of `stream`, `table` and `queue`",
+            "p.toml:26: a mapping needs exactly one of `stream`, `table` and `queue`\n  try: name one: stream = \"NAME\"",
         ],
     );
     check(
@@ -142,12 +142,80 @@ fn mistakes_are_told_with_their_lines() {
         ),
         &[
             "p.toml:13: there is no queue or topic `leters` in this file\n  try: did you mean `letters`?",
-            "p.toml:14: expected retries from 0 to 2, found 3",
-            "p.toml:15: expected maximum_age_seconds from 60 to 21600, found 5",
+            "p.toml:14: expected retries from 0 to 2, found 3\n  try: the nearest possible is 2",
+            "p.toml:15: expected maximum_age_seconds from 60 to 21600, found 5\n  try: the nearest possible is 60",
             "p.toml:16: `f` would be told of itself again and again\n  try: name another function, a queue or a topic",
             "p.toml:17: `both` is the name of more than one queue, topic or function\n  try: give one of them another name",
         ],
     );
+}
+
+/// One mistake hides no other: what cannot be read is left out, and who refers to it is right.
+#[test]
+fn every_mistake_is_told_at_once() {
+    let text = r#"
+[[stream]]
+name = "trades"
+shards = "two"
+shrads = 3
+
+[[stream]]
+name = "ab cd"
+retention_hours = 1
+
+[[table]]
+name = "ab"
+hash_key = { name = "id", type = "strin" }
+sort_key = { nam = "at", type = "string" }
+
+[[function]]
+name = "Save"
+runtime = "nodejs20.x"
+code = "c"
+
+[[function]]
+name = "Load"
+runtime = "nodejs20.x"
+handler = ""
+code = "c"
+timeout_seconds = 901
+
+[[query]]
+name = "sums"
+dialect = "kinesis"
+sql = "x"
+[[query.input]]
+name = "i"
+stream = "trades"
+columns = [{ name = "a", type = 5 }, { name = "b", type = "MONEY" }]
+[[query.output]]
+name = "o"
+function = "Save"
+[[query.output]]
+name = "p"
+function = "Lode"
+"#;
+    let survey = Survey::of("p.toml", text, &Known::default());
+    let told: Vec<String> = survey.mistakes.iter().map(ToString::to_string).collect();
+    let expected = [
+        "p.toml:4: invalid type: string \"two\", expected a whole number from 0 on\n  try: write it without quotes",
+        "p.toml:5: unknown field `shrads`, expected one of `name`, `shards`, `retention_hours`\n  try: did you mean `shards`?",
+        "p.toml:8: expected a name of 1 to 128 letters, digits and `_`, `-`, `.` for a stream, found `ab cd`\n  try: rename it",
+        "p.toml:9: expected retention_hours from 24 to 8760, found 1\n  try: the nearest possible is 24",
+        "p.toml:13: unknown variant `strin`, expected one of `string`, `number`, `binary`\n  try: did you mean `string`?",
+        "p.toml:14: unknown field `nam`, expected `name` or `type`\n  try: did you mean `name`?",
+        "p.toml:14: missing field `name`\n  try: add it: name = …",
+        "p.toml:16: missing field `handler`\n  try: add it: handler = …",
+        "p.toml:24: expected a handler of 1 to 128 bytes without blanks, found ``\n  try: name the file and its function: app.handler",
+        "p.toml:26: expected timeout_seconds from 1 to 900, found 901\n  try: the nearest possible is 900",
+        "p.toml:35: invalid type: integer `5`, expected a text\n  try: write it in quotes",
+        "p.toml:35: column `b` has the unknown type `MONEY`\n  try: use BIGINT, DOUBLE, VARCHAR(n), BOOLEAN or TIMESTAMP",
+        "p.toml:41: there is no function `Lode` in this file\n  try: did you mean `Load`?",
+    ];
+    assert_eq!(told, expected);
+    assert!(survey.unsure.contains("sums"), "its columns are not known");
+    let broken = Survey::of("p.toml", "a = \nb = ]\n", &Known::default());
+    assert!(broken.pipeline.is_none() && broken.mistakes.len() == 2, "{:?}", broken.mistakes);
 }
 
 #[test]

@@ -222,6 +222,19 @@ fn begin_file(
     first_lsn: u64,
     direct: bool,
 ) -> Result<(Arc<dyn DiskFile>, u64, u32), StorageError> {
+    let header = file_header(number, first_lsn);
+    let file = if direct { disk.open_direct(spare) } else { disk.open(spare) }.map_err(failed("open", spare))?;
+    let size = file.length().map_err(failed("read", spare))?;
+    file.write_at(&header, 0).map_err(failed("write", spare))?;
+    file.sync().map_err(failed("sync", spare))?;
+    let name = file_name(number);
+    disk.rename(spare, &name).map_err(failed("rename", spare))?;
+    disk.sync_dir(FOLDER).map_err(failed("sync", FOLDER))?;
+    Ok((file, size, u32_at(&header, 4)))
+}
+
+/// The header of a journal file.
+pub(crate) fn file_header(number: u64, first_lsn: u64) -> Vec<u8> {
     let mut header = Vec::with_capacity(FILE_HEADER);
     header.put_u32_le(FILE_MAGIC);
     header.put_u32_le(0);
@@ -232,14 +245,7 @@ fn begin_file(
     let header_checksum = checksum(&header[8..]);
     header[4..8].copy_from_slice(&header_checksum.to_le_bytes());
     header.resize(FILE_HEADER, 0);
-    let file = if direct { disk.open_direct(spare) } else { disk.open(spare) }.map_err(failed("open", spare))?;
-    let size = file.length().map_err(failed("read", spare))?;
-    file.write_at(&header, 0).map_err(failed("write", spare))?;
-    file.sync().map_err(failed("sync", spare))?;
-    let name = file_name(number);
-    disk.rename(spare, &name).map_err(failed("rename", spare))?;
-    disk.sync_dir(FOLDER).map_err(failed("sync", FOLDER))?;
-    Ok((file, size, header_checksum))
+    header
 }
 
 /// Takes a file out of the journal; gives its new name when it is kept for use again.
@@ -327,7 +333,7 @@ pub(crate) fn recover(
 }
 
 /// Lists journal files, and spares into `found`.
-fn list(disk: &dyn Disk, found: &mut Found) -> Result<Vec<u64>, StorageError> {
+pub(crate) fn list(disk: &dyn Disk, found: &mut Found) -> Result<Vec<u64>, StorageError> {
     let mut numbers = Vec::new();
     for (name, size) in disk.list(FOLDER).map_err(failed("list", FOLDER))? {
         if let Some(number) = name.strip_suffix(".wal").and_then(|number| number.parse().ok()) {
@@ -352,7 +358,8 @@ fn check_continues(number: u64, first: u64, expected: Option<u64>, covered: Cove
         position: 0,
         detail: format!(
             "the journal goes on with transaction {first}, expected {wanted}: transactions between them are missing; \
-             restore the data folder from a backup, or put the missing journal file back"
+             put the missing journal file back, restore the data folder from a backup, or give them up: \
+             `millstream log repair`"
         ),
     })
 }
@@ -374,7 +381,7 @@ pub(crate) fn read_header(bytes: &[u8], number: u64) -> Result<u64, StorageError
         || u32_at(bytes, 0) != FILE_MAGIC
         || checksum(&bytes[8..HEADER_USED]) != u32_at(bytes, 4)
     {
-        return Err(damaged("the header of the journal file is not sound; restore the file from a backup".to_owned()));
+        return Err(damaged("the header of the journal file is not sound; restore the file from a backup, or give up what it needs: `millstream log repair`".to_owned()));
     }
     let (version, written_number) = (u32_at(bytes, 8), u64_at(bytes, 16));
     if version != VERSION {
@@ -417,7 +424,7 @@ pub(crate) fn scan(
                 position: position as u64,
                 detail: format!(
                     "transaction {lsn} does not match its checksum, yet transaction {} at byte {later} shows that it was \
-                     durable; restore the data folder from a backup, or cut the journal here and lose what follows",
+                     durable; restore the data folder from a backup, or give it up: `millstream log repair`",
                     place.lsn
                 ),
             });

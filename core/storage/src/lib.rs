@@ -19,6 +19,7 @@ mod memory;
 mod options;
 mod queue;
 mod recovery;
+mod repair;
 mod segment;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -31,6 +32,7 @@ mod verify;
 
 pub use error::StorageError;
 pub use options::{Durability, LogBounds, RecoveryReport, StorageOptions, TornTail};
+pub use repair::{Damage, Repair, RepairReport, repair};
 pub use storage::Storage;
 pub use to_the_end::to_the_end;
 pub use transaction::{Append, Keyspace, Receipt, Ticket, Transaction, Write};

@@ -96,7 +96,7 @@ pub(crate) fn read_checkpoint(keys: &dyn KeyStore) -> Result<CheckpointRecord, S
     }
 }
 
-fn read_applied_lsn(keys: &dyn KeyStore) -> Result<u64, StorageError> {
+pub(crate) fn read_applied_lsn(keys: &dyn KeyStore) -> Result<u64, StorageError> {
     match keys.get(&own_key(APPLIED_LSN))? {
         None => Ok(0),
         Some(bytes) if bytes.len() == 8 => Ok(u64_at(&bytes, 0)),
@@ -116,7 +116,7 @@ fn check_applied(applied_lsn: u64, found: &Found) -> Result<(), StorageError> {
     }
     let detail = format!(
         "the key-value store has transaction {applied_lsn}, but the journal ends with {}: the end of the journal is lost; \
-         restore the data folder from a backup",
+         restore the data folder from a backup, or give it up: `millstream log repair`",
         found.last_lsn
     );
     Err(StorageError::Damaged { file: "journal".to_owned(), position: 0, detail })

@@ -8,8 +8,10 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use millstream_storage::{
-    Durability, Keyspace, LogBounds, RecoveryReport, Storage, StorageError, StorageOptions, Transaction,
+    Durability, Keyspace, LogBounds, RecoveryReport, Repair, RepairReport, Storage, StorageError, StorageOptions,
+    Transaction, repair,
 };
 use millstream_types::{EncodedRecords, LogId, ManualClock, Record};
 
@@ -160,6 +162,90 @@ fn damage_in_the_middle_is_refused() {
         flip(&file, frames[frame] + position);
     }
     assert_eq!(open(folder.path()).1.last_lsn, 10);
+}
+
+/// Ten transactions, each with a record and a key; a byte in some of them is flipped. Nothing is written until it is asked for.
+#[test]
+fn damage_in_the_middle_is_repaired_by_giving_it_up() {
+    let texts = |storage: &Storage| read_all(storage, LOG).iter().map(|record| record.data.clone()).collect::<Vec<_>>();
+    let keys = Keyspace::new("tables");
+    for (how, damaged, records, keys_ahead) in [
+        (Repair::Skip, &[4][..], &["0", "1", "2", "3", "", "5", "6", "7", "8", "9"][..], None),
+        (Repair::Skip, &[0, 4, 5], &["", "1", "2", "3", "", "", "6", "7", "8", "9"], None),
+        (Repair::Truncate, &[4], &["0", "1", "2", "3"], Some(10)),
+        (Repair::Truncate, &[0, 8], &[], Some(10)),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let (storage, _) = open(folder.path());
+        for number in 0..10 {
+            let mut transaction = append(LOG, &[&number.to_string()]);
+            transaction.put(&keys, number.to_string(), "v");
+            commit(&storage, transaction);
+        }
+        drop(storage);
+        let file = journal_files(folder.path()).pop().unwrap();
+        let frames = frames(&file);
+        damaged.iter().for_each(|frame| flip(&file, frames[*frame] + 70));
+        let before = fs::read(&file).unwrap();
+        let told = repair(folder.path(), how, false).unwrap();
+        assert_eq!(fs::read(&file).unwrap(), before, "it only tells");
+        let lost = if how == Repair::Skip { damaged.len() } else { 10 - damaged[0] };
+        assert_eq!(told.lost_transactions as usize, lost, "{told:?}");
+        assert_eq!((told.rewritten.len(), told.removed.len()), (1, 0));
+        assert_eq!(repair(folder.path(), how, true).unwrap(), told);
+        assert_eq!(fs::read(folder.path().join("damaged/00000000000000000001.0.wal")).unwrap(), before);
+        let (storage, report) = open(folder.path());
+        assert_eq!((texts(&storage), report.torn), (records.iter().map(|text| Bytes::from(*text)).collect(), None));
+        // The key-value store had them before the journal was damaged.
+        let all = (Bound::Unbounded, Bound::Unbounded);
+        assert_eq!((storage.scan(&keys, all, false, 100).unwrap().len(), told.keys_ahead), (10, keys_ahead));
+        commit(&storage, append(LOG, &["next"]));
+        drop(storage);
+        assert_eq!(texts(&open(folder.path()).0).last().unwrap(), "next");
+    }
+}
+
+#[test]
+fn a_journal_that_lacks_a_file_is_repaired() {
+    for (how, left) in [(Repair::Skip, 2_000), (Repair::Truncate, 0)] {
+        let folder = tempfile::tempdir().unwrap();
+        let options = StorageOptions { checkpoint_bytes: 1 << 30, ..small(folder.path()) };
+        let (storage, _) = Storage::open(options, Arc::new(ManualClock::at(1_000))).unwrap();
+        let text = "x".repeat(2_000);
+        for _ in 0..1_000 {
+            commit(&storage, append(LOG, &[&text, "y"]));
+        }
+        drop(storage);
+        let files = journal_files(folder.path());
+        assert!(files.len() > 2, "{files:?}");
+        let missing = &files[files.len() - 2];
+        fs::remove_file(missing).unwrap();
+        let (storage, clock) = (small(folder.path()), Arc::new(ManualClock::at(0)));
+        assert!(matches!(Storage::open(storage, clock), Err(StorageError::Damaged { .. })));
+        let told = repair(folder.path(), how, true).unwrap();
+        assert_eq!(told.lost_records.len(), 1, "{told:?}");
+        let (storage, report) = open(folder.path());
+        let read = read_all(&storage, LOG).len() as u64;
+        assert_eq!(read, if how == Repair::Skip { left } else { told.lost_records[0].1 });
+        assert!(report.torn.is_none());
+    }
+}
+
+#[test]
+fn a_sound_journal_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (storage, _) = open(folder.path());
+    for _ in 0..10 {
+        commit(&storage, append(LOG, &["record"]));
+    }
+    drop(storage);
+    let file = journal_files(folder.path()).pop().unwrap();
+    // An interrupted write at the end is no damage: the next start cuts it.
+    flip(&file, *frames(&file).last().unwrap() + 80);
+    for how in [Repair::Skip, Repair::Truncate] {
+        assert_eq!(repair(folder.path(), how, true).unwrap(), RepairReport::default());
+    }
+    assert_eq!(open(folder.path()).1.last_lsn, 9);
 }
 
 #[test]

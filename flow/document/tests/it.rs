@@ -264,9 +264,25 @@ async fn changes(
     rows_max: Option<usize>,
 ) -> (Vec<String>, ChangesFrom) {
     let request = ChangesRequest { partition: None, range: None, rows_max, from };
-    let ChangesPage { rows, continuation } = documents.changes(container, request).await.unwrap();
+    let ChangesPage { rows, continuation, .. } = documents.changes(container, request).await.unwrap();
     let ids = rows.iter().map(|row| format!("{}{}", row["id"].as_str().unwrap(), row["n"])).collect();
     (ids, ChangesFrom::Continuation(continuation))
+}
+
+#[tokio::test]
+async fn an_empty_page_of_changes_is_the_end() {
+    let (documents, _) = timed();
+    let container = container(&documents).await;
+    for n in 0..200 {
+        let body = object(json!({"id": format!("{n}"), "user": "another"}));
+        documents.upsert(&container, None, body, None).await.unwrap();
+    }
+    documents.upsert(&container, None, object(json!({"id": "meant", "user": "a"})), None).await.unwrap();
+    let request =
+        ChangesRequest { partition: Some(user("a")), range: None, rows_max: Some(1), from: ChangesFrom::Beginning };
+    let page = documents.changes(&container, request).await.unwrap();
+    assert_eq!(page.rows.len(), 1);
+    assert_eq!(page.rows[0]["id"], "meant");
 }
 
 #[tokio::test]

@@ -297,6 +297,16 @@ impl Functions {
         Ok(self.shared.catalog.functions.require(name)?)
     }
 
+    /// The package that a function has now.
+    ///
+    /// # Errors
+    /// [`FunctionError::NotFound`], [`FunctionError::Storage`].
+    pub async fn package(&self, name: &str) -> Result<Bytes, FunctionError> {
+        let (packages, function) = (self.shared.packages.clone(), self.get(name)?);
+        let read = tokio::task::spawn_blocking(move || packages.get(&function.code_hash)).await;
+        read.map_err(|_| FunctionError::Stopping)?
+    }
+
     /// All functions in the order of their names.
     #[must_use]
     pub fn list(&self) -> Vec<Arc<FunctionDefinition>> {

@@ -2,7 +2,7 @@
 //!
 //! When it runs is [`crate::turns`]' matter, how a process is made [`crate::start`]'s.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,13 +20,10 @@ use crate::runtime_api::Work;
 use crate::turns::{Turn, Urgency};
 
 /// The largest event of a synchronous invocation: the service's limit.
-const PAYLOAD_BYTES_MAX: usize = 6 << 20;
+pub const PAYLOAD_BYTES_MAX: usize = 6 << 20;
 
 /// Ended invocations that are remembered of each function.
 const RECENT_MAX: usize = 100;
-
-/// How long output may come behind an answer, through its own pipe, and still stand before the END line.
-const OUTPUT_GRACE: Duration = Duration::from_millis(10);
 
 /// An invocation that has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,6 +121,7 @@ impl Functions {
         let init = if cold { process.initialise().await } else { None };
         let started = self.now();
         let timeout = Duration::from_secs(definition.timeout_seconds.into());
+        process.catch_up_log();
         process.log.take_tail();
         process.log.write([format!("START RequestId: {id} Version: $LATEST")]);
         let work = Work {
@@ -138,36 +136,12 @@ impl Functions {
         let begin = Instant::now();
         let ended = process.run(id, work, timeout).await;
         let duration = begin.elapsed();
-        if invocation.log_tail {
-            tokio::time::sleep(OUTPUT_GRACE).await;
-        }
         let report = report(id, duration, definition.memory_mib, process.peak_mib(), init);
-        let log_tail = self.close_log(process, id, &ended, report, invocation.log_tail);
+        close_log(process, id, &ended, report);
+        let log_tail = if invocation.log_tail { process.log.take_tail() } else { Bytes::new() };
         self.note(definition, id, started, duration, invocation.source, cold, &ended);
         let error = ended.failed.then(|| "Unhandled".to_owned());
         (InvocationOutcome { id: id.to_owned(), payload: ended.payload, error, log_tail }, ended.reusable)
-    }
-
-    /// Writes the END and REPORT lines behind what was printed: at once when the caller wants the end of the log, else a
-    /// moment later, so that no invocation waits for its log.
-    fn close_log(&self, process: &Process, id: &str, ended: &Ended, report: String, now: bool) -> Bytes {
-        let mut lines = vec![format!("END RequestId: {id}"), report];
-        if !ended.reusable {
-            lines.insert(0, error_message(&ended.payload));
-        }
-        if let Some(reason) = process.ended_for() {
-            lines.insert(0, format!("RequestId: {id} The process was ended: {reason}"));
-        }
-        let log = Arc::clone(&process.log);
-        if now {
-            log.write(lines);
-            return log.take_tail();
-        }
-        tokio::spawn(async move {
-            tokio::time::sleep(OUTPUT_GRACE).await;
-            log.write(lines);
-        });
-        Bytes::new()
     }
 
     #[expect(clippy::too_many_arguments, reason = "each is one fact of the invocation")]
@@ -201,6 +175,15 @@ impl Functions {
         }
         summaries.push_back(InvocationSummary { id: id.to_owned(), started, duration_ms, source, error, cold });
     }
+}
+
+/// Writes what was printed until now, then the END and REPORT lines.
+fn close_log(process: &Process, id: &str, ended: &Ended, report: String) {
+    process.catch_up_log();
+    let reason = process.ended_for().map(|reason| format!("RequestId: {id} The process was ended: {reason}"));
+    let error = (!ended.reusable).then(|| error_message(&ended.payload));
+    let end = format!("END RequestId: {id}");
+    process.log.write(reason.into_iter().chain(error).chain([end, report]));
 }
 
 /// The trace header of an invocation. SDKs in the function send it back with their calls; the last part names the

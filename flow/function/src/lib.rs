@@ -13,6 +13,7 @@ pub mod engine;
 mod error;
 mod invocation;
 mod log_capture;
+mod output;
 mod package;
 mod peer;
 mod pool;
@@ -31,6 +32,6 @@ pub use destination::{
 };
 pub use engine::{FunctionChange, Functions, NewFunction, Options, ProcessCredentials};
 pub use error::FunctionError;
-pub use invocation::InvocationSummary;
-pub use peer::may_be_function;
-pub use runtime::DotnetOptions;
+pub use invocation::{InvocationSummary, PAYLOAD_BYTES_MAX};
+pub use peer::{is_own, may_be_function};
+pub use runtime::{DotnetOptions, check_runtime};

@@ -37,6 +37,16 @@ pub(crate) fn is_of_tree(peer: SocketAddr, here: SocketAddr, root: i32) -> bool 
     std::iter::once(root).chain(descendants(root)).any(|process| holds(process, socket.inode))
 }
 
+/// Whether a connection comes from this process or from what it started, functions among them; from this machine, where
+/// that cannot be told. `peer` is the other end, `here` this one. Not for an async worker.
+#[must_use]
+pub fn is_own(peer: SocketAddr, here: SocketAddr) -> bool {
+    if !can_be_told() {
+        return peer.ip().to_canonical().is_loopback();
+    }
+    is_of_tree(peer, here, getpid().as_raw_nonzero().get()) || may_be_function(peer, here)
+}
+
 /// Whether a connection may come from a function: what this process has started holds its other end, or may hold it where
 /// that cannot be seen. `peer` is the other end, `here` this one. Not for an async worker.
 #[must_use]

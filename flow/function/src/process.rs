@@ -9,13 +9,14 @@ use bytes::Bytes;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
-use tokio::process::{Child, ChildStdin, Command};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::confinement::{Confinement, Launcher, Limits, Plan, SIGNALED};
 use crate::error::FunctionError;
 use crate::log_capture::LogCapture;
+use crate::output::Output;
 use crate::package::Unpacked;
 use crate::runtime::Program;
 use crate::runtime_api::{Answer, Port, RuntimeApi, Work};
@@ -72,6 +73,7 @@ pub(crate) struct Process {
     temporary: PathBuf,
     _package: Unpacked,
     pub(crate) log: Arc<LogCapture>,
+    output: Vec<Arc<Output>>,
     /// Which version of its function it runs.
     pub(crate) revision: String,
     pub(crate) idle_since: Instant,
@@ -113,12 +115,7 @@ impl Process {
                 }
             }
         }
-        if let Some(pipe) = child.stdout.take() {
-            tokio::spawn(Arc::clone(&start.log).read(pipe));
-        }
-        if let Some(pipe) = child.stderr.take() {
-            tokio::spawn(Arc::clone(&start.log).read(pipe));
-        }
+        let output = output(&mut child, &start.log).map_err(wrong)?;
         let api = port.serve(group);
         let exit = watch_exit(child);
         let watch = Watch::over(Watched {
@@ -137,10 +134,16 @@ impl Process {
             temporary: start.temporary,
             _package: start.package,
             log: start.log,
+            output,
             revision,
             idle_since: Instant::now(),
             warm: false,
         })
+    }
+
+    /// Writes to its log what it has printed so far.
+    pub(crate) fn catch_up_log(&self) {
+        self.output.iter().for_each(|output| output.catch_up());
     }
 
     /// Whether it still runs.
@@ -245,6 +248,13 @@ impl Drop for Process {
         // What it left behind may be much: not on an async worker.
         tokio::task::spawn_blocking(move || std::fs::remove_dir_all(temporary));
     }
+}
+
+/// Its stdout and stderr.
+fn output(child: &mut Child, log: &Arc<LogCapture>) -> std::io::Result<Vec<Arc<Output>>> {
+    let stdout = child.stdout.take().map(ChildStdout::into_owned_fd);
+    let stderr = child.stderr.take().map(ChildStderr::into_owned_fd);
+    [stdout, stderr].into_iter().flatten().map(|pipe| Output::follow(pipe?, Arc::clone(log))).collect()
 }
 
 fn died(kind: &str, message: &str) -> Ended {

@@ -171,6 +171,33 @@ async fn python_handlers_run_warm_and_their_ends_are_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_an_invocation_prints_stands_between_its_start_and_its_end() {
+    const LINES: usize = 500;
+    let code = "import sys\nprint('loaded')\ndef handler(event, context):\n    for n in range(500): print(n)\n    \
+                print('warned', file=sys.stderr)\n    print('unended', end='')\n";
+    let node = Node::new();
+    let functions = node.open();
+    functions.create(new("chatty", "python3.11", "app.py", code)).await.unwrap();
+    for invocation in 1..=3 {
+        let silent = Invocation { log_tail: false, ..event("chatty", &json!({})) };
+        functions.invoke(silent).await.unwrap();
+        // Whole as soon as the answer is there.
+        let printed = node.printed("chatty");
+        assert_eq!(printed.len(), 1 + invocation * (LINES + 5), "{printed:?}");
+        let of_it = &printed[printed.len() - LINES - 5..];
+        assert!(of_it[0].starts_with("START RequestId:"), "{}", of_it[0]);
+        let counted: Vec<&str> =
+            of_it[1..LINES + 3].iter().map(String::as_str).filter(|line| line.parse::<u32>().is_ok()).collect();
+        assert_eq!((counted.len(), counted.first(), counted.last()), (LINES, Some(&"0"), Some(&"499")));
+        for line in ["warned", "unended"] {
+            assert_eq!(of_it.iter().filter(|printed| *printed == line).count(), 1, "{of_it:?}");
+        }
+        assert!(of_it[LINES + 3].starts_with("END RequestId:") && of_it[LINES + 4].starts_with("REPORT RequestId:"));
+    }
+    functions.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn node_handlers_run_in_every_style() {
     let node = Node::new();
     let functions = node.open();

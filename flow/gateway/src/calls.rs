@@ -20,7 +20,6 @@ use crate::error::Refusal;
 use crate::mapping::{self, Endpoint, Outgoing, Sight};
 use crate::plan::{Metered, Plans};
 use crate::request::ApiRequest;
-use crate::route::Matched;
 use crate::stages::Served;
 
 /// How long an integration may take unless it says otherwise, milliseconds: the service's own default.
@@ -35,7 +34,7 @@ const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.')
 /// How a function gets a whole request and answers it: a wire shape that only a front knows.
 pub trait WholeRequest: Send + Sync + 'static {
     /// The event for a request.
-    fn event(&self, request: &ApiRequest, served: &Served) -> Bytes;
+    fn event(&self, request: &ApiRequest, served: &Served<'_>) -> Bytes;
 
     /// The answer that a function's result stands for; `None` when it has another form.
     fn answer(&self, payload: &[u8]) -> Option<Response<Bytes>>;
@@ -113,26 +112,29 @@ impl Calls {
         if request.body.len() > BODY_BYTES_MAX {
             return Err(Refusal::TooLarge);
         }
-        let found = self.gateway.route(&request.api, &request.stage, &request.method, &request.path);
+        let api = self.gateway.get(&request.api).map_err(|_| Refusal::UnknownStage)?;
+        let found = Served::of(&api, &request.stage, &request.method, &request.path);
         let mut served = found.map_err(|_| Refusal::UnknownStage)?.ok_or(Refusal::UnknownMethod)?;
         if let Some((caller, to_settle)) = self.plans.admit(request, &served).await? {
             served.caller = Some(caller);
             *metered = Some(to_settle);
         }
-        self.serve(request, &served, &mut Story::default()).await
+        self.serve(request, &served, None).await
     }
 
-    /// Calls a method as it is given, deployed or not, and tells what happened.
+    /// Calls a method as it is given, deployed or not, and tells what happened to whoever wants to know.
     ///
     /// # Errors
     /// [`Refusal`].
     pub async fn serve(
         &self,
         request: &ApiRequest,
-        served: &Served,
-        story: &mut Story,
+        served: &Served<'_>,
+        mut story: Option<&mut Story>,
     ) -> Result<Response<Bytes>, Refusal> {
-        story.path_parameters.clone_from(&served.matched.parameters);
+        if let Some(story) = story.as_deref_mut() {
+            story.path_parameters.clone_from(&served.matched.parameters);
+        }
         validate(request, served)?;
         let integration = served.matched.method.integration.as_ref();
         let integration = integration.ok_or_else(|| misconfigured("the method has no integration"))?;
@@ -148,9 +150,9 @@ impl Calls {
     async fn whole_request(
         &self,
         request: &ApiRequest,
-        served: &Served,
+        served: &Served<'_>,
         integration: &Integration,
-        story: &mut Story,
+        story: Option<&mut Story>,
     ) -> Result<Response<Bytes>, Refusal> {
         let event = self.whole.event(request, served);
         let outcome = self.invoke(request, served, integration, event, story).await?;
@@ -163,9 +165,9 @@ impl Calls {
     async fn mapped_function(
         &self,
         request: &ApiRequest,
-        served: &Served,
+        served: &Served<'_>,
         integration: &Integration,
-        story: &mut Story,
+        story: Option<&mut Story>,
     ) -> Result<Response<Bytes>, Refusal> {
         let sight = sight(request, served);
         let mut body = mapping::request_body(integration, request.media_type(), &request.body, &sight)?;
@@ -184,16 +186,18 @@ impl Calls {
     async fn invoke(
         &self,
         request: &ApiRequest,
-        served: &Served,
+        served: &Served<'_>,
         integration: &Integration,
         payload: Bytes,
-        story: &mut Story,
+        mut story: Option<&mut Story>,
     ) -> Result<InvocationOutcome, Refusal> {
         let function =
             integration.function.as_deref().ok_or_else(|| misconfigured("the integration has no function"))?;
-        let function = mapping::filled(function, &served.variables);
-        story.endpoint.clone_from(&function);
-        story.sent_body = payload.clone();
+        let function = mapping::filled(function, served.variables);
+        if let Some(story) = story.as_deref_mut() {
+            story.endpoint.clone_from(&function);
+            story.sent_body = payload.clone();
+        }
         if let Some(roles) = &self.roles {
             let permitted = roles.check(&integration.role, &request.api, RoleUse::Invoke(&function));
             permitted.map_err(|reason| {
@@ -210,60 +214,83 @@ impl Calls {
         };
         let begun = self.clock.now();
         let outcome = tokio::time::timeout(timeout(integration), self.invoke.invoke(invocation)).await;
-        story.latency_ms = self.clock.now() - begun;
+        if let Some(story) = story.as_deref_mut() {
+            story.latency_ms = self.clock.now() - begun;
+        }
         let outcome = outcome.map_err(|_| Refusal::TimedOut)?;
         let outcome = outcome.map_err(|error| Refusal::FunctionNotRun(error.message))?;
-        story.received_body = outcome.payload.clone();
+        if let Some(story) = story {
+            story.received_body = outcome.payload.clone();
+        }
         Ok(outcome)
     }
 
     async fn backend(
         &self,
         request: &ApiRequest,
-        served: &Served,
+        served: &Served<'_>,
         integration: &Integration,
-        story: &mut Story,
+        mut story: Option<&mut Story>,
     ) -> Result<Response<Bytes>, Refusal> {
+        if integration.kind == "HTTP_PROXY" {
+            // Most pass everything on as it is: then nothing of the request is made into what mappings see.
+            let mapped = !integration.request_parameters.is_empty();
+            let outgoing = mapped.then(|| mapping::outgoing(&integration.request_parameters, &sight(request, served)));
+            let outgoing = outgoing.unwrap_or_default();
+            let uri = backend_uri(served, integration, &outgoing, &request.query)?;
+            let headers = with_mapped(request.headers.clone(), outgoing);
+            return self.exchange(request, integration, (uri, headers, request.body.clone()), story).await;
+        }
         let sight = sight(request, served);
         let outgoing = mapping::outgoing(&integration.request_parameters, &sight);
-        let proxy = integration.kind == "HTTP_PROXY";
-        let body = if proxy {
-            request.body.clone()
-        } else {
-            mapping::request_body(integration, request.media_type(), &request.body, &sight)?
-        };
-        let uri = backend_uri(request, served, integration, &outgoing, proxy)?;
+        let body = mapping::request_body(integration, request.media_type(), &request.body, &sight)?;
+        let uri = backend_uri(served, integration, &outgoing, "")?;
+        let headers = with_mapped(kept_headers(request), outgoing);
+        let received = self.exchange(request, integration, (uri, headers, body), story.as_deref_mut()).await?;
+        let selector = Some(received.status().as_str().to_owned());
+        let (head, body) = received.into_parts();
+        let endpoint = Endpoint { selector, headers: head.headers, body };
+        mapping::answer(&integration.responses, &endpoint, accept(request), &sight)
+    }
+
+    /// Sends a request to a backend and takes its answer.
+    async fn exchange(
+        &self,
+        request: &ApiRequest,
+        integration: &Integration,
+        (uri, headers, body): (Uri, HeaderMap, Bytes),
+        mut story: Option<&mut Story>,
+    ) -> Result<Response<Bytes>, Refusal> {
         let method = match integration.http_method.as_str() {
             "" | "ANY" => &request.method,
             other => other,
         };
         let mut sent = Request::new(body);
         *sent.method_mut() = method.parse().map_err(|_| misconfigured("the integration's method is no HTTP method"))?;
-        *sent.headers_mut() = backend_headers(request, outgoing, proxy);
-        *sent.uri_mut() = uri;
-        story.endpoint = sent.uri().to_string();
-        (story.sent_headers, story.sent_body) = (sent.headers().clone(), sent.body().clone());
+        (*sent.headers_mut(), *sent.uri_mut()) = (headers, uri);
+        if let Some(story) = story.as_deref_mut() {
+            story.endpoint = sent.uri().to_string();
+            (story.sent_headers, story.sent_body) = (sent.headers().clone(), sent.body().clone());
+        }
         let begun = self.clock.now();
         let received = self.backends.send(sent, timeout(integration)).await;
-        story.latency_ms = self.clock.now() - begun;
+        if let Some(story) = story.as_deref_mut() {
+            story.latency_ms = self.clock.now() - begun;
+        }
         let received = received.map_err(|error| match error {
             BackendError::TimedOut(_) => Refusal::TimedOut,
             other => Refusal::Backend(other.to_string()),
         })?;
-        story.received_status = Some(received.status().as_u16());
-        (story.received_headers, story.received_body) = (received.headers().clone(), received.body().clone());
-        if proxy {
-            return Ok(received);
+        if let Some(story) = story {
+            story.received_status = Some(received.status().as_u16());
+            (story.received_headers, story.received_body) = (received.headers().clone(), received.body().clone());
         }
-        let selector = Some(received.status().as_str().to_owned());
-        let (head, body) = received.into_parts();
-        let endpoint = Endpoint { selector, headers: head.headers, body };
-        mapping::answer(&integration.responses, &endpoint, accept(request), &sight)
+        Ok(received)
     }
 }
 
 /// Refuses a request that lacks parameters which its validator asks for.
-fn validate(request: &ApiRequest, served: &Served) -> Result<(), Refusal> {
+fn validate(request: &ApiRequest, served: &Served<'_>) -> Result<(), Refusal> {
     if !served.validator.as_ref().is_some_and(|validator| validator.parameters) {
         return Ok(());
     }
@@ -282,7 +309,7 @@ fn validate(request: &ApiRequest, served: &Served) -> Result<(), Refusal> {
     if missing.is_empty() { Ok(()) } else { Err(Refusal::MissingParameters(missing)) }
 }
 
-fn sight(request: &ApiRequest, served: &Served) -> Sight {
+fn sight(request: &ApiRequest, served: &Served<'_>) -> Sight {
     Sight {
         body: String::from_utf8_lossy(&request.body).into_owned(),
         document: mapping::document(&request.body),
@@ -313,47 +340,44 @@ fn mock(request: &ApiRequest, integration: &Integration, sight: &Sight) -> Resul
     }
 }
 
-/// The backend's address with stage variables, parts of the path and the query filled in.
+/// The backend's address with stage variables, parts of the path and the query filled in: what is `passed` of the request's
+/// query, and what is mapped.
 fn backend_uri(
-    request: &ApiRequest,
-    served: &Served,
+    served: &Served<'_>,
     integration: &Integration,
     outgoing: &Outgoing,
-    proxy: bool,
+    passed: &str,
 ) -> Result<Uri, Refusal> {
-    let mut address = mapping::filled(&integration.uri, &served.variables);
+    let mut address = mapping::filled(&integration.uri, served.variables);
     for (name, value) in &outgoing.path {
         // A greedy part keeps its slashes.
         let escaped = value.split('/').map(|part| utf8_percent_encode(part, PART).to_string());
         address = address.replace(&format!("{{{name}}}"), &escaped.collect::<Vec<_>>().join("/"));
     }
-    let passed = if proxy { request.query.as_str() } else { "" };
     let mapped = outgoing
         .query
         .iter()
         .map(|(name, value)| format!("{}={}", utf8_percent_encode(name, PART), utf8_percent_encode(value, PART)));
-    let query: Vec<String> =
-        Some(passed.to_owned()).filter(|query| !query.is_empty()).into_iter().chain(mapped).collect();
-    if !query.is_empty() {
+    for pair in Some(passed.to_owned()).filter(|passed| !passed.is_empty()).into_iter().chain(mapped) {
         address.push(if address.contains('?') { '&' } else { '?' });
-        address.push_str(&query.join("&"));
+        address.push_str(&pair);
     }
     address.parse().map_err(|_| misconfigured(&format!("`{address}` is no address")))
 }
 
-/// The headers for a backend: all of the request's for a proxy, else its media types; those that are mapped win.
-fn backend_headers(request: &ApiRequest, outgoing: Outgoing, proxy: bool) -> HeaderMap {
+/// The headers of a request that a backend gets which is no proxy's: its media types. `Via` tells of loops.
+fn kept_headers(request: &ApiRequest) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    if proxy {
-        headers = request.headers.clone();
-    } else {
-        // `Via` tells of loops.
-        for name in [header::CONTENT_TYPE, header::ACCEPT, header::VIA] {
-            for value in request.headers.get_all(&name) {
-                headers.append(&name, value.clone());
-            }
+    for name in [header::CONTENT_TYPE, header::ACCEPT, header::VIA] {
+        for value in request.headers.get_all(&name) {
+            headers.append(&name, value.clone());
         }
     }
+    headers
+}
+
+/// The headers for a backend: those that are mapped win.
+fn with_mapped(mut headers: HeaderMap, outgoing: Outgoing) -> HeaderMap {
     for (name, value) in outgoing.headers {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             headers.insert(name, value);
@@ -377,17 +401,4 @@ fn timeout(integration: &Integration) -> Duration {
 
 fn misconfigured(reason: &str) -> Refusal {
     Refusal::Misconfigured(reason.to_owned())
-}
-
-/// The path parameters of a path that a method is tried with; `None` when the path is not the resource's.
-#[must_use]
-pub fn tried(
-    resource: &millstream_catalog::Resource,
-    method: &millstream_catalog::Method,
-    path: &str,
-) -> Option<Matched> {
-    let mut only = resource.clone();
-    only.methods = BTreeMap::from([("ANY".to_owned(), method.clone())]);
-    let found = crate::route::find(&BTreeMap::from([(only.id.clone(), only)]), "ANY", path)?;
-    Some(Matched { resource: resource.clone(), ..found })
 }

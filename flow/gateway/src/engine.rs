@@ -12,6 +12,7 @@ use millstream_types::Clock;
 
 use crate::error::GatewayError;
 use crate::mapping;
+use crate::traffic::Traffic;
 
 /// Resources of one API: the service's own quota.
 const RESOURCES_MAX: usize = 300;
@@ -23,7 +24,7 @@ const VALIDATORS_MAX: usize = 50;
 #[derive(Clone)]
 pub struct Gateway {
     pub(crate) catalog: Catalog,
-    insight: Insight,
+    traffic: Traffic,
     pub(crate) clock: Arc<dyn Clock>,
     /// An edit reads a definition, changes it and writes it: one at a time, or one would undo the other.
     pub(crate) edits: Arc<tokio::sync::Mutex<()>>,
@@ -33,7 +34,7 @@ impl Gateway {
     /// The engine over a catalog.
     #[must_use]
     pub fn new(catalog: Catalog, insight: Insight, clock: Arc<dyn Clock>) -> Self {
-        Self { catalog, insight, clock, edits: Arc::default() }
+        Self { catalog, traffic: Traffic::new(insight), clock, edits: Arc::default() }
     }
 
     /// Makes an API with its root resource.
@@ -63,6 +64,23 @@ impl Gateway {
             stages: BTreeMap::new(),
             validators: BTreeMap::new(),
         }
+    }
+
+    /// Changes what people read of an API: its name, its description.
+    ///
+    /// # Errors
+    /// [`GatewayError::NotFound`].
+    pub async fn describe_api(
+        &self,
+        api: &str,
+        name: Option<String>,
+        description: Option<String>,
+    ) -> Result<Arc<ApiDefinition>, GatewayError> {
+        let _turn = self.edits.lock().await;
+        let mut definition = (*self.get(api)?).clone();
+        definition.name = name.unwrap_or(definition.name);
+        definition.description = description.unwrap_or(definition.description);
+        Ok(self.catalog.apis.put(definition).await?)
     }
 
     /// Removes an API.
@@ -183,13 +201,9 @@ impl Gateway {
     pub fn answered(&self, api: &str, stage: &str, status: u16, milliseconds: u64) {
         let Some(definition) = self.catalog.apis.get(api) else { return };
         let name = &definition.name;
-        let of_stage = definition.stages.contains_key(stage).then(|| format!("api_stage/{name}/{stage}"));
-        let metrics = &self.insight.metrics;
-        for subject in [Some(format!("api/{name}")), of_stage].into_iter().flatten() {
-            metrics.counter("requests", &subject).add(1);
-            metrics.distribution("latency_ms", &subject).observe(milliseconds as f64);
-            metrics.counter("errors_4xx", &subject).add(u64::from((400..500).contains(&status)));
-            metrics.counter("errors_5xx", &subject).add(u64::from(status >= 500));
+        self.traffic.answered(&format!("api/{name}"), status, milliseconds);
+        if definition.stages.contains_key(stage) {
+            self.traffic.answered(&format!("api_stage/{name}/{stage}"), status, milliseconds);
         }
     }
 }

@@ -23,6 +23,7 @@ pub mod request;
 pub mod route;
 pub mod stages;
 pub mod template;
+mod traffic;
 
 pub use apply::Route;
 pub use backend::{BackendOptions, Backends};

@@ -62,7 +62,7 @@ impl ApiRequest {
 
     /// What mappings know of the call itself: `$context`.
     #[must_use]
-    pub fn context(&self, served: &Served) -> Value {
+    pub fn context(&self, served: &Served<'_>) -> Value {
         let (matched, caller) = (&served.matched, served.caller.as_ref());
         let at = jiff::Timestamp::from_millisecond(self.now).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
         let agent = self.headers.get(http::header::USER_AGENT).and_then(|agent| agent.to_str().ok());
@@ -92,7 +92,7 @@ impl ApiRequest {
 
     /// What mappings know of the parameters: the last value of each, by place.
     #[must_use]
-    pub fn parameters(&self, matched: &Matched) -> Value {
+    pub fn parameters(&self, matched: &Matched<'_>) -> Value {
         let last = |values: BTreeMap<String, Vec<String>>| -> Map<String, Value> {
             values.into_iter().map(|(name, values)| (name, json!(values.last()))).collect()
         };

@@ -5,26 +5,33 @@ use std::collections::BTreeMap;
 use millstream_catalog::{Method, Resource};
 use percent_encoding::percent_decode_str;
 
-/// The method that answers a request.
+/// The method that answers a request, in the definition that it was found in: a request copies none of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Matched {
+pub struct Matched<'d> {
     /// The resource that was found.
-    pub resource: Resource,
+    pub resource: &'d Resource,
     /// Its method.
-    pub method: Method,
+    pub method: &'d Method,
     /// The parts of the path that parameters stand for, unescaped.
     pub parameters: BTreeMap<String, String>,
 }
 
 /// Finds the resource and method of a request's path (without the stage, beginning with `/`).
 #[must_use]
-pub fn find(resources: &BTreeMap<String, Resource>, method: &str, path: &str) -> Option<Matched> {
+pub fn find<'d>(resources: &'d BTreeMap<String, Resource>, method: &str, path: &str) -> Option<Matched<'d>> {
     let candidates = resources.values().filter_map(|resource| {
         let found = resource.methods.get(method).or_else(|| resource.methods.get("ANY"))?;
         Some((resource.path.as_str(), (resource, found)))
     });
     let ((resource, method), parameters) = most_exact(candidates, path)?;
-    Some(Matched { resource: resource.clone(), method: method.clone(), parameters })
+    Some(Matched { resource, method, parameters })
+}
+
+/// A method that a path is tried with, deployed or not; without parameters when the path is not the resource's.
+#[must_use]
+pub fn tried<'d>(resource: &'d Resource, method: &'d Method, path: &str) -> Matched<'d> {
+    let found = most_exact(std::iter::once((resource.path.as_str(), ())), path);
+    Matched { resource, method, parameters: found.map(|((), parameters)| parameters).unwrap_or_default() }
 }
 
 /// A candidate with what the parameters of its pattern stand for.
@@ -45,11 +52,10 @@ pub(crate) fn most_exact<'p, T>(candidates: impl Iterator<Item = (&'p str, T)>, 
 
 /// How exactly a resource's path fits (0 exact, 1 parameter, 2 greedy, part by part), and its parameters.
 fn matches(pattern: &str, wanted: &[&str]) -> Option<(Vec<u8>, BTreeMap<String, String>)> {
-    let parts: Vec<&str> = pattern.split('/').filter(|part| !part.is_empty()).collect();
     let (mut rank, mut parameters) = (Vec::new(), BTreeMap::new());
-    for (index, part) in parts.iter().enumerate() {
+    for (index, part) in pattern.split('/').filter(|part| !part.is_empty()).enumerate() {
         let Some(name) = part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) else {
-            if wanted.get(index) != Some(part) {
+            if wanted.get(index) != Some(&part) {
                 return None;
             }
             rank.push(0);
@@ -64,7 +70,7 @@ fn matches(pattern: &str, wanted: &[&str]) -> Option<(Vec<u8>, BTreeMap<String, 
         parameters.insert(name.to_owned(), unescape(rest[0]));
         rank.push(1);
     }
-    (parts.len() == wanted.len()).then_some((rank, parameters))
+    (rank.len() == wanted.len()).then_some((rank, parameters))
 }
 
 /// Whether a path, escaped or not, has parts that lead elsewhere: `.` and `..`.

@@ -34,15 +34,15 @@ pub struct StageChange {
     pub throttles: BTreeMap<String, Option<Throttle>>,
 }
 
-/// What answers a request of a stage.
+/// What answers a request of a stage, in the definition that it was found in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Served {
+pub struct Served<'d> {
     /// The resource and method.
-    pub matched: Matched,
+    pub matched: Matched<'d>,
     /// The stage's variables.
-    pub variables: BTreeMap<String, String>,
+    pub variables: &'d BTreeMap<String, String>,
     /// The request validator of the method.
-    pub validator: Option<RequestValidator>,
+    pub validator: Option<&'d RequestValidator>,
     /// What throttles know the method by: the resource's path and the method.
     pub throttled_as: String,
     /// How fast all callers of the stage together may call the method.
@@ -51,10 +51,30 @@ pub struct Served {
     pub caller: Option<Caller>,
 }
 
-impl Served {
+impl<'d> Served<'d> {
+    /// What of a stage's deployment answers a request; `None` when nothing does.
+    ///
+    /// # Errors
+    /// [`GatewayError::NotFound`] when the stage does not exist.
+    pub fn of(api: &'d ApiDefinition, stage: &str, method: &str, path: &str) -> Result<Option<Self>, GatewayError> {
+        let stage = api.stages.get(stage).ok_or_else(|| unknown_stage(stage))?;
+        let deployment = api.deployments.get(&stage.deployment);
+        let deployment = deployment.ok_or_else(|| unknown_deployment(&stage.deployment))?;
+        let Some(matched) = route::find(&deployment.resources, method, path) else { return Ok(None) };
+        let validator = matched.method.validator.as_ref().and_then(|id| deployment.validators.get(id));
+        // A method that answers all is throttled as the one that was asked for.
+        let throttled_as = format!("{}/{method}", matched.resource.path);
+        let throttle = stage.throttles.get(&throttled_as).or_else(|| stage.throttles.get(ALL_METHODS)).copied();
+        Ok(Some(Self { throttled_as, throttle, ..Self::alone(matched, &stage.variables, validator) }))
+    }
+
     /// A method that stands under no throttle and has no caller.
     #[must_use]
-    pub fn alone(matched: Matched, variables: BTreeMap<String, String>, validator: Option<RequestValidator>) -> Self {
+    pub fn alone(
+        matched: Matched<'d>,
+        variables: &'d BTreeMap<String, String>,
+        validator: Option<&'d RequestValidator>,
+    ) -> Self {
         Self { matched, variables, validator, throttled_as: String::new(), throttle: None, caller: None }
     }
 }
@@ -161,25 +181,6 @@ impl Gateway {
         definition.stages.remove(stage).ok_or_else(|| unknown_stage(stage))?;
         self.catalog.apis.put(definition).await?;
         Ok(())
-    }
-
-    /// What of a stage's deployment answers a request; `None` when nothing does.
-    ///
-    /// # Errors
-    /// [`GatewayError::NotFound`] when the API or the stage does not exist.
-    pub fn route(&self, api: &str, stage: &str, method: &str, path: &str) -> Result<Option<Served>, GatewayError> {
-        let definition = self.get(api)?;
-        let stage = definition.stages.get(stage).ok_or_else(|| unknown_stage(stage))?;
-        let deployment = definition.deployments.get(&stage.deployment);
-        let deployment = deployment.ok_or_else(|| unknown_deployment(&stage.deployment))?;
-        let matched = route::find(&deployment.resources, method, path);
-        Ok(matched.map(|matched| {
-            let validator = matched.method.validator.as_ref().and_then(|id| deployment.validators.get(id)).cloned();
-            // A method that answers all is throttled as the one that was asked for.
-            let throttled_as = format!("{}/{method}", matched.resource.path);
-            let throttle = stage.throttles.get(&throttled_as).or_else(|| stage.throttles.get(ALL_METHODS)).copied();
-            Served { throttled_as, throttle, ..Served::alone(matched, stage.variables.clone(), validator) }
-        }))
     }
 
     pub(crate) fn add_deployment(

@@ -13,7 +13,7 @@ use millstream_catalog::{
 use millstream_gateway::managed::definitions::NewSubscription;
 use millstream_gateway::managed::{Failure, PolicyScope};
 use millstream_gateway::{
-    BackendOptions, Backends, Gateway, GatewayError, Managed, ManagedRequest, Route, StageChange,
+    BackendOptions, Backends, Gateway, GatewayError, Managed, ManagedRequest, Route, Served, StageChange,
 };
 use millstream_insight::Insight;
 use millstream_storage::Storage;
@@ -37,13 +37,13 @@ async fn what_is_edited_is_live_once_it_is_deployed() {
     assert!(matches!(gateway.deploy(&api.id, Some("prod"), "").await, Err(GatewayError::Invalid { .. })));
     let orders = gateway.create_resource(&api.id, &root, "orders").await.unwrap();
     gateway.edit_method(&api.id, &orders.id, "GET", |_| Ok(Some(mock()))).await.unwrap();
-    assert!(gateway.route(&api.id, "prod", "GET", "/orders").is_err(), "no stage yet");
+    assert!(Served::of(&gateway.get(&api.id).unwrap(), "prod", "GET", "/orders").is_err(), "no stage yet");
     gateway.deploy(&api.id, Some("prod"), "").await.unwrap();
-    assert!(gateway.route(&api.id, "prod", "GET", "/orders").unwrap().is_some());
+    assert!(Served::of(&gateway.get(&api.id).unwrap(), "prod", "GET", "/orders").unwrap().is_some());
     gateway.edit_method(&api.id, &orders.id, "PUT", |_| Ok(Some(mock()))).await.unwrap();
-    assert!(gateway.route(&api.id, "prod", "PUT", "/orders").unwrap().is_none(), "not deployed");
+    assert!(Served::of(&gateway.get(&api.id).unwrap(), "prod", "PUT", "/orders").unwrap().is_none(), "not deployed");
     gateway.deploy(&api.id, Some("prod"), "").await.unwrap();
-    assert!(gateway.route(&api.id, "prod", "PUT", "/orders").unwrap().is_some());
+    assert!(Served::of(&gateway.get(&api.id).unwrap(), "prod", "PUT", "/orders").unwrap().is_some());
     let again = gateway.create_resource(&api.id, &root, "orders").await;
     assert!(matches!(again, Err(GatewayError::Exists { .. })));
     assert!(matches!(gateway.create_resource(&api.id, &root, "a/b").await, Err(GatewayError::Invalid { .. })));
@@ -65,9 +65,10 @@ async fn a_pipeline_files_api_keeps_its_address_and_changes_only_when_described_
     assert_eq!((again.id.as_str(), changed), (first.id.as_str(), false));
     let (third, changed) = gateway.apply_api("trades", "prod", &[route("/"), route("/a/{b}")]).await.unwrap();
     assert_eq!((third.id.as_str(), changed), (first.id.as_str(), true));
-    let found = gateway.route(&first.id, "prod", "POST", "/a/7").unwrap().unwrap();
+    let definition = gateway.get(&first.id).unwrap();
+    let found = Served::of(&definition, "prod", "POST", "/a/7").unwrap().unwrap();
     assert_eq!(found.matched.parameters["b"], "7");
-    assert_eq!(found.matched.method.integration.unwrap().function.as_deref(), Some("Save"));
+    assert_eq!(found.matched.method.integration.as_ref().unwrap().function.as_deref(), Some("Save"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -108,11 +109,12 @@ async fn stages_change_deployments_and_keep_them_from_being_removed() {
     let variables = [("a".to_owned(), Some("1".to_owned()))].into();
     let change = StageChange { deployment: Some(second.id.clone()), variables, ..StageChange::default() };
     gateway.update_stage(&api.id, "prod", change).await.unwrap();
-    let served = gateway.route(&api.id, "prod", "GET", "/").unwrap().unwrap();
+    let definition = gateway.get(&api.id).unwrap();
+    let served = Served::of(&definition, "prod", "GET", "/").unwrap().unwrap();
     assert_eq!(served.variables["a"], "1");
     gateway.delete_deployment(&api.id, &first.id).await.unwrap();
     gateway.delete_stage(&api.id, "prod").await.unwrap();
-    assert!(gateway.route(&api.id, "prod", "GET", "/").is_err());
+    assert!(Served::of(&gateway.get(&api.id).unwrap(), "prod", "GET", "/").is_err());
 }
 
 #[tokio::test]

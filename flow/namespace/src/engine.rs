@@ -6,7 +6,7 @@ use millstream_catalog::{
     AccessPolicyDefinition, AccessRights, Catalog, ConsumerGroupDefinition, HubDefinition, NamespaceDefinition,
     StreamDefinition, StreamOwner,
 };
-use millstream_storage::{Storage, Transaction};
+use millstream_storage::Transaction;
 use millstream_stream::{NewStream, StreamError, Streams};
 use millstream_types::Clock;
 use tokio::sync::Mutex;
@@ -14,7 +14,6 @@ use tokio::sync::Mutex;
 use crate::error::NamespaceError;
 use crate::name;
 use crate::policy::{DEVELOPMENT_KEY, KeyName, POLICIES_MAX, ROOT_POLICY, Random, Scope, new_key, new_policy};
-use crate::producer::Producers;
 use crate::reader::Readers;
 use crate::throughput::{Meter, Throughput, UNITS_MAX};
 use crate::token::{Claims, Token, TokenError};
@@ -49,25 +48,16 @@ pub struct Namespaces {
     development: bool,
     readers: Readers,
     throughput: Throughput,
-    producers: Producers,
     /// Held while a definition is changed, so that no change is lost to another.
     turn: Arc<Mutex<()>>,
 }
 
 impl Namespaces {
-    /// The engine over a store, a catalog and its streams; `random` makes keys, `development` lets the published key in.
+    /// The engine over a catalog and its streams; `random` makes keys, `development` lets the published key in.
     #[must_use]
-    pub fn new(
-        storage: Storage,
-        catalog: Catalog,
-        streams: Streams,
-        clock: Arc<dyn Clock>,
-        random: Random,
-        development: bool,
-    ) -> Self {
+    pub fn new(catalog: Catalog, streams: Streams, clock: Arc<dyn Clock>, random: Random, development: bool) -> Self {
         Self {
             catalog,
-            producers: Producers::new(storage, streams.clone(), Arc::clone(&clock), Arc::clone(&random)),
             streams,
             clock,
             random,
@@ -146,6 +136,16 @@ impl Namespaces {
         Ok(())
     }
 
+    /// As [`Namespaces::inflate`], besides what the caller does: who was held back does not wait until the namespace has grown.
+    pub fn inflate_later(&self, namespace: &str) {
+        let (this, namespace) = (self.clone(), namespace.to_owned());
+        tokio::spawn(async move {
+            if let Err(error) = this.inflate(&namespace).await {
+                tracing::warn!(namespace, %error, "the namespace gets no further throughput unit");
+            }
+        });
+    }
+
     async fn put_units(
         &self,
         namespace: &str,
@@ -168,10 +168,12 @@ impl Namespaces {
         Ok(self.throughput.meter(namespace, found.throughput_units, &self.clock))
     }
 
-    /// What producers have sent already.
-    #[must_use]
-    pub fn producers(&self) -> &Producers {
-        &self.producers
+    /// An id for a producer that numbers its events, which none had before.
+    ///
+    /// # Errors
+    /// [`NamespaceError::Catalog`].
+    pub async fn new_producer_id(&self) -> Result<u64, NamespaceError> {
+        Ok(self.catalog.next_id().await?)
     }
 
     /// Removes a namespace that has no hubs.
@@ -275,13 +277,10 @@ impl Namespaces {
     pub async fn delete_hub(&self, namespace: &str, hub: &str) -> Result<(), NamespaceError> {
         let _turn = self.turn.lock().await;
         let hub = self.hub(namespace, hub)?;
-        let stream = self.streams.get(&hub.stream).ok();
-        let logs = stream.iter().flat_map(|stream| &stream.shards).map(|shard| shard.log()).collect();
         match self.streams.delete(&hub.stream).await {
             Ok(()) | Err(StreamError::StreamNotFound { .. }) => {}
             Err(error) => return Err(error.into()),
         }
-        self.producers.remove(logs).await?;
         self.catalog.hubs.delete(&hub.id, Transaction::new()).await?;
         Ok(())
     }

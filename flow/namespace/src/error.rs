@@ -1,7 +1,6 @@
 //! What can go wrong with namespaces and hubs.
 
 use millstream_catalog::CatalogError;
-use millstream_storage::StorageError;
 use millstream_stream::StreamError;
 use millstream_types::ErrorKind;
 
@@ -42,6 +41,14 @@ pub enum NamespaceError {
         /// The limit.
         max: u32,
     },
+    /// A key that no hub takes.
+    #[error("expected a partition key of at most {max} characters, found {found}")]
+    KeyTooLong {
+        /// Its length.
+        found: usize,
+        /// The limit.
+        max: usize,
+    },
     /// Partitions of a hub stay as they are.
     #[error("hub `{hub}` has {partitions} partitions, and their number cannot be changed")]
     PartitionsFixed {
@@ -61,16 +68,6 @@ pub enum NamespaceError {
         units_max: u32,
         /// The limit.
         max: u32,
-    },
-    /// A producer's epoch is over: another has begun one since.
-    #[error("the producer {producer} has epoch {current} by now, expected no lower one, found {found}")]
-    ProducerEpoch {
-        /// The producer.
-        producer: i64,
-        /// Its epoch.
-        current: i16,
-        /// What came.
-        found: i16,
     },
     /// One more than there may be.
     #[error("expected at most {max} of {kind}")]
@@ -113,19 +110,12 @@ impl NamespaceError {
             | Self::PartitionCount { .. }
             | Self::Units { .. }
             | Self::TooMany { .. }
+            | Self::KeyTooLong { .. }
             | Self::Rights => ErrorKind::Invalid,
-            Self::ProducerEpoch { .. } | Self::PartitionsFixed { .. } | Self::Fixed { .. } | Self::NotEmpty(_) => {
-                ErrorKind::Conflict
-            }
+            Self::PartitionsFixed { .. } | Self::Fixed { .. } | Self::NotEmpty(_) => ErrorKind::Conflict,
             Self::Catalog(error) => error.kind(),
             Self::Stream(error) => error.kind(),
         }
-    }
-}
-
-impl From<StorageError> for NamespaceError {
-    fn from(error: StorageError) -> Self {
-        Self::Stream(error.into())
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A hub's records are a stream's: this engine holds everything else, its name, its consumer groups, its shared access
 //! policies and the readers that shut each other out. Knows no protocol. Read next: [`engine`] (the operations),
-//! [`token`] (what a signature proves), [`reader`] (who reads), [`producer`] (what was sent already), [`throughput`] (how
+//! [`token`] (what a signature proves), [`reader`] (who reads), [`throughput`] (how
 //! much at once), [`partition`] (keys to partitions).
 
 pub mod engine;
@@ -10,7 +10,6 @@ mod error;
 pub mod name;
 pub mod partition;
 pub mod policy;
-pub mod producer;
 pub mod reader;
 pub mod throughput;
 pub mod token;
@@ -18,7 +17,6 @@ pub mod token;
 pub use engine::{DEFAULT_NAMESPACE, Namespaces, NewHub};
 pub use error::NamespaceError;
 pub use policy::{KeyName, Scope};
-pub use producer::{Announced, Producer, Producers, Sequenced, Verdict};
 pub use reader::{Lease, Readers, Refused};
 pub use throughput::Meter;
 pub use token::{Claims, Right, Token, TokenError, signature};

@@ -1,6 +1,20 @@
 //! From partition keys to partitions, as the clients of hubs do it when they choose one themselves: Bob Jenkins'
 //! `lookup3` (hashlittle2, both seeds 0), its two halves folded to 16 bits, the remainder towards zero.
 
+use crate::error::NamespaceError;
+
+/// Characters of a partition key: the service's own limit.
+pub const KEY_CHARS_MAX: usize = 128;
+
+/// Refuses a key that no hub takes.
+///
+/// # Errors
+/// [`NamespaceError::KeyTooLong`].
+pub fn check_key(key: &str) -> Result<(), NamespaceError> {
+    let found = key.chars().count();
+    if found > KEY_CHARS_MAX { Err(NamespaceError::KeyTooLong { found, max: KEY_CHARS_MAX }) } else { Ok(()) }
+}
+
 /// The partition of a key among `partitions`; 0 when there are none.
 #[must_use]
 pub fn of_key(key: &str, partitions: u32) -> u32 {

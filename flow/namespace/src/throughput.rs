@@ -93,6 +93,21 @@ impl Meter {
         true
     }
 
+    /// Counts records that came in, however many, for senders that are asked to wait rather than refused.
+    pub fn put_in(&self, records: u64, bytes: u64) {
+        if self.units().is_some() {
+            self.ingress.lock().unwrap_or_else(PoisonError::into_inner).take(records, bytes);
+        }
+    }
+
+    /// Milliseconds until records may come in; 0: now.
+    #[must_use]
+    pub fn in_opens_in(&self) -> u64 {
+        let Some(units) = self.units() else { return 0 };
+        let mut side = self.ingress.lock().unwrap_or_else(PoisonError::into_inner);
+        side.opens_in(units, self.clock.now())
+    }
+
     /// Milliseconds until records may go out; 0: now.
     #[must_use]
     pub fn out_opens_in(&self) -> u64 {
@@ -213,6 +228,16 @@ mod tests {
         assert!(meter.may_inflate() && !meter.may_inflate());
         clock.advance(INFLATION_MS);
         assert!(meter.may_inflate());
+    }
+
+    #[test]
+    fn senders_that_are_not_refused_are_told_how_long_to_wait() {
+        let (meter, clock) = meter(1);
+        assert_eq!(meter.in_opens_in(), 0);
+        meter.put_in(2_000, 0);
+        assert_eq!(meter.in_opens_in(), 1_001);
+        clock.advance(1_001);
+        assert_eq!(meter.in_opens_in(), 0);
     }
 
     #[test]

@@ -5,26 +5,22 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use bytes::Bytes;
 use millstream_catalog::{AccessRights, Catalog, StreamOwner};
 use millstream_namespace::policy::{DEVELOPMENT_KEY, ROOT_POLICY};
 use millstream_namespace::token::signature;
-use millstream_namespace::{
-    Announced, DEFAULT_NAMESPACE, KeyName, NamespaceError, Namespaces, NewHub, Producer, Right, Scope, Sequenced,
-    Token, Verdict,
-};
-use millstream_storage::{Storage, Transaction};
-use millstream_stream::{Entry, Streams};
+use millstream_namespace::{DEFAULT_NAMESPACE, KeyName, NamespaceError, Namespaces, NewHub, Right, Scope, Token};
+use millstream_storage::Storage;
+use millstream_stream::Streams;
 use millstream_types::ManualClock;
 
 fn engine(development: bool) -> (Namespaces, Streams) {
     let clock = Arc::new(ManualClock::at(1_000));
     let storage = Storage::in_memory(clock.clone());
     let catalog = Catalog::open(&storage).unwrap();
-    let streams = Streams::new(storage.clone(), catalog.clone(), clock.clone());
+    let streams = Streams::new(storage, catalog.clone(), clock.clone());
     let calls = AtomicU8::new(0);
     let random = Arc::new(move || [calls.fetch_add(1, Ordering::Relaxed); 32]);
-    (Namespaces::new(storage, catalog, streams.clone(), clock, random, development), streams)
+    (Namespaces::new(catalog, streams.clone(), clock, random, development), streams)
 }
 
 fn hub(name: &str, partitions: u32) -> NewHub {
@@ -110,53 +106,6 @@ async fn the_published_key_opens_development_nodes_only() {
         let token = token("any", ROOT_POLICY, DEVELOPMENT_KEY);
         assert_eq!(namespaces.verify(DEFAULT_NAMESPACE, &token).is_ok(), development);
     }
-}
-
-fn sequenced(producer: &Producer, first: i32, texts: &[&str]) -> Sequenced {
-    let entry = |text: &&str| Entry {
-        partition_key: Bytes::new(),
-        explicit_hash_key: None,
-        headers: Bytes::new(),
-        data: Bytes::copy_from_slice(text.as_bytes()),
-    };
-    Sequenced {
-        stream: "trades".into(),
-        partition: 0,
-        producer: producer.id,
-        epoch: producer.epoch,
-        first,
-        entries: texts.iter().map(entry).collect(),
-    }
-}
-
-#[tokio::test]
-async fn what_a_producer_sends_again_is_kept_once() {
-    let (namespaces, streams) = engine(false);
-    namespaces.ensure_default().await.unwrap();
-    namespaces.put_hub(DEFAULT_NAMESPACE, hub("trades", 1)).await.unwrap();
-    let producers = namespaces.producers();
-    let first = producers.announce("trades", 0, Announced::default()).await.unwrap();
-    assert_eq!((first.epoch, first.sequence), (0, 0));
-    let sent = vec![
-        sequenced(&first, 1, &["a", "b"]),
-        sequenced(&first, 1, &["a", "b"]),
-        sequenced(&first, 4, &["d"]),
-        sequenced(&first, 3, &["c"]),
-    ];
-    let (_, outcomes) = producers.commit(Transaction::new(), 0, sent).await.unwrap();
-    let verdicts: Vec<Verdict> = outcomes.iter().map(|(verdict, _)| *verdict).collect();
-    let gap = Verdict::OutOfOrder { expected: 3 };
-    assert_eq!(verdicts, [Verdict::Taken, Verdict::Repeated, gap, Verdict::Taken]);
-    let log = streams.get("trades").unwrap().shards[0].log();
-    assert_eq!(streams.bounds(log).next, 3);
-    let other = Announced { id: Some(first.id), epoch: Some(1), sequence: None };
-    let second = producers.announce("trades", 0, other).await.unwrap();
-    assert_eq!((second.epoch, second.sequence), (1, 3));
-    let (_, outcomes) = producers.commit(Transaction::new(), 0, vec![sequenced(&first, 4, &["d"])]).await.unwrap();
-    assert_eq!(outcomes[0].0, Verdict::Displaced { current: 1 });
-    let stranger = Producer { id: 1, epoch: 0, sequence: 0 };
-    let (_, outcomes) = producers.commit(Transaction::new(), 0, vec![sequenced(&stranger, 1, &["d"])]).await.unwrap();
-    assert_eq!(outcomes[0].0, Verdict::Unknown);
 }
 
 #[tokio::test]

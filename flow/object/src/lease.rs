@@ -182,6 +182,13 @@ pub fn act(lease: Option<Lease>, action: LeaseAction, now: Millis) -> Result<Opt
     }
 }
 
+/// What is left of an object's lease once the object is changed: one that is over cannot be renewed any more, because another
+/// may have made the change.
+#[must_use]
+pub fn after_change(lease: Option<Lease>, now: Millis) -> Option<Lease> {
+    lease.filter(|lease| matches!(lease.state(now), LeaseState::Leased | LeaseState::Breaking))
+}
+
 /// Whether an object may be changed by who names this id, or none.
 ///
 /// # Errors
@@ -258,6 +265,15 @@ mod tests {
         assert_eq!(act(breaking.clone(), LeaseAction::Renew { id: "a".into() }, 1), Err(LeaseRefusal::BrokenRenew));
         assert!(act(breaking, acquire("b", None), 5_000).is_ok());
         assert_eq!(act(None, LeaseAction::Break { after: None }, 0), Err(LeaseRefusal::None));
+    }
+
+    #[test]
+    fn a_lease_that_is_over_ends_with_the_next_change() {
+        assert_eq!(after_change(leased(Some(15)), 14_999), leased(Some(15)));
+        let left = after_change(leased(Some(15)), 15_000);
+        assert_eq!(act(left, LeaseAction::Renew { id: "a".into() }, 15_000), Err(LeaseRefusal::WrongId));
+        let broken = act(leased(None), LeaseAction::Break { after: None }, 1).unwrap();
+        assert_eq!(after_change(broken, 1), None);
     }
 
     #[test]

@@ -11,14 +11,15 @@ pub mod runtime;
 mod time_policy;
 mod window;
 
-pub use decode::infer::infer_columns;
+pub use decode::infer::{Delimited, infer_columns, infer_delimited};
 pub use dialect::{InputSchema, check, output_names, plan};
 pub use error::{PlanError, PlanErrorCode, Position};
 pub use executor::{Counts, ExecuteError, Executor, Produced, RowError};
 pub use explain::explain;
 pub use plan::Program;
 pub use runtime::{
-    DeliveryAnswer, DeliveryRecord, NewQuery, OutputCodec, Outside, Preview, PreviewStart, Queries, QueryError,
-    QueryState, QueryStatus, ResultRow, SAMPLE_ARRIVAL, SAMPLE_SHARD, SAMPLE_TEXT, SeenError, Trial, TrialInput, trial,
+    DeliveryAnswer, DeliveryRecord, DeliveryStatus, Failing, Missed, NewQuery, OutputCodec, Outside, Preview,
+    PreviewStart, PreviewTold, Queries, QueryError, QueryState, QueryStatus, ResultRow, SAMPLE_ARRIVAL, SAMPLE_SHARD,
+    SAMPLE_TEXT, SeenError, Trial, TrialInput, trial,
 };
 pub use time_policy::OrderCounts;

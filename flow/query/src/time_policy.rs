@@ -55,6 +55,11 @@ impl Dropped {
 }
 
 impl ShardTime {
+    /// The time of a shard that joins others whose time has come so far.
+    pub(crate) fn joining(watermark: i64) -> Self {
+        Self { watermark, ..Self::default() }
+    }
+
     pub(crate) fn watermark(&self) -> i64 {
         self.watermark
     }

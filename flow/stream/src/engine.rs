@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::error::StreamError;
 use crate::hash_key;
+use crate::producer::{Sequence, ShardBatch};
 use crate::retention;
 use crate::sequence::SequenceNumber;
 
@@ -210,6 +211,12 @@ impl Streams {
         self.catalog.streams.list()
     }
 
+    /// Tells of streams that are made, changed or removed: the value rises with each.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.catalog.streams.watch()
+    }
+
     /// Puts records: all become durable together, in their order within each shard.
     ///
     /// # Errors
@@ -237,30 +244,35 @@ impl Streams {
         Ok(stage(&*self.get(name)?, entries, transaction, appends_before))
     }
 
-    /// As [`Streams::stage`], but all records go to one shard, whatever their keys.
+    /// Entries as a batch for one shard, whatever their keys; to be taken by [`Producers::append`](crate::Producers::append).
     ///
     /// # Errors
     /// [`StreamError::StreamNotFound`], [`StreamError::ShardNotFound`].
-    pub fn stage_to_shard(
+    pub fn shard_batch(
         &self,
         name: &str,
         shard: u32,
         entries: &[Entry],
-        transaction: &mut Transaction,
-        appends_before: usize,
-    ) -> Result<StagedPut, StreamError> {
-        let stream = self.get(name)?;
-        let Some(shard) = stream.shards.iter().find(|found| found.index == shard) else {
-            return Err(StreamError::ShardNotFound { stream: name.to_owned(), shard: shard.to_string() });
-        };
+        sequence: Option<Sequence>,
+    ) -> Result<ShardBatch, StreamError> {
+        let log = self.shard_log(name, shard)?;
         let size = |entry: &Entry| entry.partition_key.len() + entry.headers.len() + entry.data.len() + 15;
         let mut records = EncodedRecords::with_capacity(entries.iter().map(size).sum());
         for entry in entries {
             records.push(&entry.partition_key, &entry.headers, &entry.data);
         }
-        let places = (0..records.count()).map(|within| (0, within)).collect();
-        transaction.append(shard.log(), records);
-        Ok(StagedPut { appends: vec![(shard.index, shard.log(), appends_before)], entries: places })
+        Ok(ShardBatch { log, records, sequence })
+    }
+
+    /// The log of a shard.
+    ///
+    /// # Errors
+    /// [`StreamError::StreamNotFound`], [`StreamError::ShardNotFound`].
+    pub fn shard_log(&self, name: &str, shard: u32) -> Result<LogId, StreamError> {
+        let stream = self.get(name)?;
+        let found = stream.shards.iter().find(|found| found.index == shard);
+        let missing = || StreamError::ShardNotFound { stream: name.to_owned(), shard: shard.to_string() };
+        found.map(millstream_catalog::ShardDefinition::log).ok_or_else(missing)
     }
 
     /// Makes a transaction with staged records durable.

@@ -90,11 +90,16 @@ impl From<CatalogError> for StreamError {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum AppendError {
     /// Records are missing before it.
-    #[error("expected the record behind the producer's last one, found number {found}; send what is missing first")]
+    #[error("expected the producer's record number {expected}, found number {found}; send what is missing first")]
     OutOfSequence {
         /// The number of its first record.
         found: i32,
+        /// The number that comes next.
+        expected: i32,
     },
+    /// It has not announced itself, or was silent for too long.
+    #[error("the producer is not known any more; it has to announce itself again")]
+    UnknownProducer,
     /// It came before; where it is, is not known any more.
     #[error("the record of number {found} was taken before")]
     Repeated {
@@ -119,7 +124,9 @@ impl AppendError {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::OutOfSequence { .. } | Self::Repeated { .. } | Self::Fenced { .. } => ErrorKind::Conflict,
+            Self::OutOfSequence { .. } | Self::UnknownProducer | Self::Repeated { .. } | Self::Fenced { .. } => {
+                ErrorKind::Conflict
+            }
             Self::Storage(error) => error.kind(),
         }
     }

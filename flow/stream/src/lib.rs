@@ -13,5 +13,5 @@ pub mod sequence;
 
 pub use engine::{Entry, NewStream, Placement, ReadBatch, SHARDS_ALL_MAX, SHARDS_MAX, StagedPut, Streams, TAGS_MAX};
 pub use error::{AppendError, StreamError};
-pub use producer::{Appending, Producers, Sequence, ShardBatch};
+pub use producer::{Announced, Appending, Placed, Producers, Sequence, ShardBatch, Welcome};
 pub use sequence::{SequenceNumber, ShardId};

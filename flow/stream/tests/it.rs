@@ -141,13 +141,9 @@ async fn shards_are_bounded_in_all() {
 async fn records_go_to_the_shard_that_is_named_whatever_their_keys() {
     let (streams, _) = engine();
     streams.create(new_stream("trades", 4)).await.unwrap();
-    let mut transaction = millstream_storage::Transaction::new();
     let entries: Vec<Entry> = (0..5).map(|n| entry(&n.to_string(), "x")).collect();
-    let staged = streams.stage_to_shard("trades", 2, &entries, &mut transaction, 0).unwrap();
-    let receipt = streams.commit(std::mem::take(&mut transaction)).await.unwrap();
-    let places: Vec<(u32, u64)> =
-        staged.placements(&receipt).map(|place| (place.shard, place.sequence.offset)).collect();
-    assert_eq!(places, [(2, 0), (2, 1), (2, 2), (2, 3), (2, 4)]);
-    let missing = streams.stage_to_shard("trades", 4, &entries, &mut transaction, 0);
+    let batch = streams.shard_batch("trades", 2, &entries, None).unwrap();
+    assert_eq!((batch.log, batch.records.count()), (streams.get("trades").unwrap().shards[2].log(), 5));
+    let missing = streams.shard_batch("trades", 4, &entries, None);
     assert!(matches!(missing, Err(StreamError::ShardNotFound { .. })));
 }

@@ -17,8 +17,8 @@ mod stored;
 pub use change::{CHANGES_RETENTION_HOURS, Change, ChangeCause, ChangeKind};
 pub use engine::{
     BATCH_GET_BYTES_MAX, BATCH_GET_MAX, BATCH_WRITE_MAX, BatchGet, BatchGot, BatchWrite, BatchWritten, Deletion,
-    NewTable, PAGE_BYTES_MAX, Page, Put, Query, Read, Scan, TAGS_MAX, TRANSACT_BYTES_MAX, TRANSACT_MAX, Tables,
-    Together, Token, TransactGot, TransactWrite, TransactWritten, Update, Updated, Write,
+    NewTable, PAGE_BYTES_MAX, Page, Put, Query, Read, Scan, Size, TAGS_MAX, TRANSACT_BYTES_MAX, TRANSACT_MAX,
+    TableSize, Tables, Together, Token, TransactGot, TransactWrite, TransactWritten, Update, Updated, Write,
 };
 pub use error::{ExpressionError, NumberError, TableError};
 pub use item::{AttributeType, AttributeValue, Item};

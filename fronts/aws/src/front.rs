@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use millstream_access::policy::Context;
 use millstream_access::{AccessError, Caller, Grant, Origin};
 use millstream_http::body::{self, BodyError};
+use millstream_http::serve;
 use millstream_types::{BoxFuture, Clock};
 use percent_encoding::percent_decode_str;
 
@@ -23,7 +24,7 @@ use crate::json_protocol::{JsonRequest, ServiceError};
 use crate::query_protocol::{self, Parameters, QueryRequest};
 use crate::rest_protocol::{self, RestRequest};
 use crate::services::Services;
-use crate::sigv4::{Claim, SignatureError};
+use crate::sigv4::{Claim, SignatureError, SigningKeys};
 
 /// The largest body: a function's package of 50 MiB in base64, with room for its other members.
 const BODY_BYTES_MAX: usize = 70 << 20;
@@ -36,13 +37,14 @@ pub struct AwsFront {
     authorizer: Authorizer,
     clock: Arc<dyn Clock>,
     services: Services,
+    signing_keys: SigningKeys,
 }
 
 impl AwsFront {
     /// The front over its services.
     #[must_use]
     pub fn new(authorizer: Authorizer, clock: Arc<dyn Clock>, services: Services) -> Self {
-        Self { authorizer, clock, services }
+        Self { authorizer, clock, services, signing_keys: SigningKeys::default() }
     }
 
     /// Answers a request. Never fails: whatever is wrong is the answer. The future is boxed so that the services are
@@ -74,12 +76,13 @@ impl AwsFront {
         };
         let unpacked = || body::unpack(&head.headers, taken.bytes.clone(), limit);
         // Nobody has to say who they are towards an API, so its requests are unpacked as they come.
-        let open = if ApiGateway::is_call(&head) { unpacked() } else { Ok(Bytes::new()) };
-        let open = match open {
-            Ok(open) => open,
-            Err(error) => return rest_protocol::error(&not_taken(&error)),
-        };
-        if let Some(response) = self.services.public(&head, &open).await {
+        if let Some(address) = ApiGateway::address(&head) {
+            return match unpacked() {
+                Ok(body) => self.services.apigateway.api_call(address, head, body, request_id.to_owned()).await,
+                Err(error) => rest_protocol::error(&not_taken(&error)),
+            };
+        }
+        if let Some(response) = self.services.public(&head).await {
             return response;
         }
         let family = Family::of(&head.headers);
@@ -123,6 +126,7 @@ impl AwsFront {
             operation: operation.to_owned(),
             body,
             request_id: call.request_id.to_owned(),
+            scheme: serve::scheme(&head.extensions),
             headers: head.headers,
             caller: call.caller.clone(),
         };
@@ -153,6 +157,7 @@ impl AwsFront {
             action: parameters.take("Action").unwrap_or_default(),
             path: head.uri.path().to_owned(),
             parameters,
+            scheme: serve::scheme(&head.extensions),
             headers: head.headers,
             request_id: call.request_id.to_owned(),
             caller: call.caller.clone(),
@@ -194,7 +199,7 @@ impl AwsFront {
         };
         let authority = head.uri.authority().map(http::uri::Authority::as_str).unwrap_or_default();
         let place = (&head.method, head.uri.path(), query);
-        claim.check(Some(&grant.secret), place, &head.headers, authority, body, now)?;
+        claim.check((&self.signing_keys, &grant.secret), place, &head.headers, authority, body, now)?;
         Ok((claim.scope.service, grant))
     }
 }

@@ -19,6 +19,8 @@ pub struct JsonRequest {
     pub request_id: String,
     /// All headers.
     pub headers: http::HeaderMap,
+    /// `https` when it came under TLS, else `http`.
+    pub scheme: &'static str,
     /// Whose key signed it.
     pub caller: Caller,
 }

@@ -25,6 +25,13 @@ impl Place {
         format!("arn:aws:{service}:{}:{}:{resource}", self.region, self.account)
     }
 
+    /// Whether an ARN is of this node's region and account.
+    #[must_use]
+    pub fn is_own(&self, arn: &str) -> bool {
+        let mut parts = arn.splitn(6, ':').skip(3);
+        parts.next() == Some(&self.region) && parts.next() == Some(&self.account)
+    }
+
     /// An ARN as this node has it. Services look at its last part only, so policies must not see another region or account.
     #[must_use]
     pub fn own_arn(&self, arn: &str) -> String {
@@ -55,6 +62,8 @@ mod tests {
         assert_eq!(arn, "arn:aws:kinesis:us-east-1:000000000000:stream/trades");
         assert_eq!(resource(&arn, "kinesis", "stream/"), Some("trades"));
         assert_eq!(Place::new("us-east-1").own_arn("arn:aws:kinesis:eu-west-1:1:stream/trades"), arn);
+        assert!(Place::new("us-east-1").is_own(&arn) && !Place::new("eu-west-1").is_own(&arn));
+        assert!(!Place::new("us-east-1").is_own("arn:aws:kinesis:us-east-1:1:stream/trades"));
         assert_eq!(resource(&arn, "firehose", "stream/"), None);
         assert_eq!(resource("trades", "kinesis", "stream/"), None);
         assert_eq!(resource("arn:aws:lambda:r:a:function:f", "lambda", "function:"), Some("f"));

@@ -141,13 +141,12 @@ impl Services {
         }
     }
 
-    /// Answers what needs no signature: the deployed APIs, and what subscribers of topics call. `None`: it is no such
-    /// request.
-    pub(crate) async fn public(&self, head: &http::request::Parts, body: &Bytes) -> Option<Response<Bytes>> {
-        if let Some(answer) = self.sns.public(head).await {
-            return Some(answer);
+    /// Answers what needs no signature: packages of functions, and what subscribers of topics call; `None`: it is no such request.
+    pub(crate) async fn public(&self, head: &http::request::Parts) -> Option<Response<Bytes>> {
+        match self.sns.public(head).await {
+            Some(answer) => Some(answer),
+            None => self.lambda.public(head).await,
         }
-        self.apigateway.public(head, body).await
     }
 }
 

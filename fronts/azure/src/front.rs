@@ -7,7 +7,7 @@ use http::request::Parts;
 use http::{HeaderValue, Request, Response, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use millstream_http::body;
+use millstream_http::{body, serve};
 use millstream_types::BoxFuture;
 
 use crate::eventhubs::amqp::WebSockets;
@@ -90,6 +90,7 @@ fn head_of(head: Parts) -> AzureRequest {
         path: head.uri.path().to_owned(),
         query: head.uri.query().unwrap_or_default().to_owned(),
         host: host.to_owned(),
+        scheme: serve::scheme(&head.extensions),
         headers: head.headers,
         body: Bytes::new(),
         request_id: uuid::Uuid::new_v4().to_string(),

@@ -18,6 +18,8 @@ pub struct AzureRequest {
     pub headers: HeaderMap,
     /// Whom the client means to speak to: the `Host` header.
     pub host: String,
+    /// `https` when it came under TLS, else `http`.
+    pub scheme: &'static str,
     /// Who sent it.
     pub peer: IpAddr,
     /// The body as it came.
@@ -31,6 +33,12 @@ impl AzureRequest {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The address under which the client asked, without a slash at its end.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        format!("{}://{}", self.scheme, self.host)
     }
 
     /// The path's segments, as they were sent, without empty ones.

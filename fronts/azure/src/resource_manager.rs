@@ -106,6 +106,7 @@ mod tests {
                 query: String::new(),
                 headers: HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static(header))]),
                 host: String::new(),
+                scheme: "http",
                 peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
                 body: Bytes::new(),
                 request_id: String::new(),

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use millstream_catalog::StreamDefinition;
 use millstream_insight::{Mark, Step as Made};
+use millstream_query::DeliveryStatus;
 use millstream_stream::{SequenceNumber, ShardId};
 use millstream_types::{LogId, Millis, Record};
 
@@ -93,7 +94,8 @@ pub async fn tell(console: &Console, id: &str) -> Result<Story, ConsoleError> {
     let found =
         tail::one(console.streams(), sequence).await?.map(|record| Found { stream: stream.clone(), shard, record });
     let windows = windows(console, sequence, &stream).await;
-    let mut teller = Teller { console, windows, steps: Vec::new(), invocations: HashSet::new() };
+    let mut teller =
+        Teller { console, windows, steps: Vec::new(), invocations: HashSet::new(), deliveries: Vec::new() };
     if let Some(found) = &found {
         teller.steps.push(Step {
             time: Some(found.record.append_time),
@@ -108,6 +110,7 @@ pub async fn tell(console: &Console, id: &str) -> Result<Story, ConsoleError> {
     // Marks of one millisecond keep the order in which they were made; what has not happened stands last.
     teller.steps.sort_by_key(|step| step.time.unwrap_or(Millis::MAX));
     fold(&mut teller.steps);
+    teller.steps.append(&mut teller.deliveries);
     teller.steps.extend(waits);
     Ok(Story { record: found, steps: teller.steps })
 }
@@ -159,6 +162,8 @@ struct Teller<'a> {
     windows: HashMap<String, Vec<Window>>,
     steps: Vec<Step>,
     invocations: HashSet<String>,
+    /// What its rows wait for behind their queries.
+    deliveries: Vec<Step>,
 }
 
 impl Teller<'_> {
@@ -233,7 +238,8 @@ impl Teller<'_> {
                 let detail = format!("{reason}: {detail}");
                 self.steps.push(step("dropped by", Some(query_at(query)), detail, Outcome::Stopped));
             }
-            Made::Emitted { query, output, window_start, window_end, key, .. } => {
+            Made::Emitted { query, output, window_start, window_end, key, result_log, result_offset } => {
+                self.follow_delivery(&query, SequenceNumber { log: LogId(result_log), offset: result_offset });
                 let window = format!("{} to {}", format::date_time(window_start), format::clock(window_end));
                 let key = if key.is_empty() { String::new() } else { format!(", key {key}") };
                 let detail = format!("{output}, window {window}{key}");
@@ -284,6 +290,15 @@ impl Teller<'_> {
         }
     }
 
+    /// Whether what a query's row is handed to has it, and if not, what it waits for.
+    fn follow_delivery(&mut self, query: &str, row: SequenceNumber) {
+        let deliveries = self.console.queries().deliveries(query);
+        let Some(delivery) = deliveries.into_iter().find(|delivery| delivery.log == row.log) else { return };
+        if let Some(step) = undelivered(query, row.offset, delivery) {
+            self.deliveries.push(step);
+        }
+    }
+
     /// What is still to come: queries and functions that have not had the record yet.
     fn waits(&self, stream: &StreamDefinition) -> Vec<Step> {
         let wait = |at: (String, Page), detail: String| Step {
@@ -305,12 +320,40 @@ impl Teller<'_> {
     }
 }
 
+/// Why a row was not handed on yet; `None` when it was.
+fn undelivered(query: &str, row: u64, delivery: DeliveryStatus) -> Option<Step> {
+    let before = row.checked_sub(delivery.next)?;
+    let order = match before {
+        0 => "it is the next one".to_owned(),
+        1 => "a row is before it".to_owned(),
+        rows => format!("{} rows are before it", format::count(rows)),
+    };
+    let why = delivery.failing.map_or(String::new(), |failing| {
+        format!(
+            "; the delivery fails since {}: {}",
+            format::date_time(failing.since),
+            format::cut(&failing.reason, 200)
+        )
+    });
+    let DeliveryStatus { output, target, .. } = delivery;
+    let detail = format!("of {output}: {order}{why}");
+    Some(Step {
+        time: None,
+        word: "waits for",
+        at: Some((target, Page::Query(query.to_owned()))),
+        detail,
+        outcome: Outcome::Waits,
+    })
+}
+
 fn query_at(query: String) -> (String, Page) {
     (query.clone(), Page::Query(query))
 }
 
 #[cfg(test)]
 mod tests {
+    use millstream_query::Failing;
+
     use super::*;
 
     #[test]
@@ -325,6 +368,26 @@ mod tests {
             let detail = steps.iter().find(|step| step.word == "then").map(|step| step.detail.as_str());
             assert_eq!(detail, folded.map(|gone| format!("{gone} more steps like these")).as_deref());
         }
+    }
+
+    #[test]
+    fn a_row_behind_one_that_fails_says_what_it_waits_for() {
+        let delivery = |next, failing: Option<&str>| DeliveryStatus {
+            output: "OUT".into(),
+            log: LogId(3),
+            target: "Save".into(),
+            next,
+            failing: failing.map(|reason| Failing { since: 1_772_600_767_000, reason: reason.into() }),
+        };
+        let told = |row, delivery| undelivered("q", row, delivery).map(|step| step.text());
+        assert_eq!(told(7, delivery(8, Some("refused"))), None);
+        assert_eq!(told(7, delivery(7, None)).unwrap(), "waits for Save of OUT: it is the next one");
+        let told = told(9, delivery(7, Some("refused"))).unwrap();
+        assert!(
+            told.starts_with("waits for Save of OUT: 2 rows are before it; the delivery fails since 2026-03-04"),
+            "{told}"
+        );
+        assert!(told.ends_with(": refused"), "{told}");
     }
 
     #[test]

@@ -1,8 +1,11 @@
-//! What all HTTP fronts share: the listener and its part of the descriptors, the taking of bodies (both within bounds) and the writing of XML.
+//! What the fronts' listeners share: connections and TLS in front of them, their part of the descriptors, the taking of bodies
+//! (all within bounds) and the writing of XML.
 //!
 //! Knows no cloud's wire format: which front a request is for is the caller's decision.
 
 pub mod body;
+mod connection;
 pub mod serve;
 pub mod share;
+pub mod tls;
 pub mod xml;

@@ -9,7 +9,7 @@ use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use millstream_http::body::{self, BodyError};
-use millstream_http::serve::serve;
+use millstream_http::serve::{Security, serve};
 use millstream_http::share::Share;
 use millstream_types::BoxFuture;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -31,7 +31,7 @@ async fn client() -> TcpStream {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let answer = Arc::new(|request: Request<Incoming>| -> BoxFuture<'static, _> { Box::pin(answer(request)) });
-    tokio::spawn(serve(listener, Share::Portal, answer, Box::pin(std::future::pending())));
+    tokio::spawn(serve(listener, Share::Portal, Security::Plain, answer, Box::pin(std::future::pending())));
     TcpStream::connect(address).await.unwrap()
 }
 

@@ -76,7 +76,7 @@ impl From<&StreamError> for ErrorCode {
 impl From<&AppendError> for ErrorCode {
     fn from(error: &AppendError) -> Self {
         match error {
-            AppendError::OutOfSequence { .. } => Self::OutOfOrderSequence,
+            AppendError::OutOfSequence { .. } | AppendError::UnknownProducer => Self::OutOfOrderSequence,
             AppendError::Repeated { .. } => Self::DuplicateSequence,
             AppendError::Fenced { .. } => Self::InvalidProducerEpoch,
             AppendError::Storage(error) => match error.kind() {

@@ -16,6 +16,7 @@ mod records;
 mod sasl;
 mod service;
 mod session;
+mod throttle;
 mod topic;
 mod wire;
 

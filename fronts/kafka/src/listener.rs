@@ -5,24 +5,21 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use millstream_http::tls::Acceptor;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio_rustls::TlsAcceptor;
 
 use crate::connection;
 use crate::service::Kafka;
 use crate::session::Session;
-
-/// How long the handshake of TLS may take.
-const TLS_HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// Serves at most so many connections at once until `stopped` says so, then lets them answer what they have taken. A client
 /// has one for each broker and one more for its group; more wait in the system's queue.
 pub async fn serve(
     kafka: Kafka,
     listener: TcpListener,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Acceptor>,
     connections_max: usize,
     mut stopped: watch::Receiver<bool>,
 ) {
@@ -58,7 +55,7 @@ async fn client(
     kafka: Kafka,
     stream: TcpStream,
     peer: SocketAddr,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Acceptor>,
     stopped: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let own = stream.local_addr()?;
@@ -69,7 +66,7 @@ async fn client(
             connection::serve(kafka, session, stream, stopped).await;
         }
         Some(tls) => {
-            let stream = tokio::time::timeout(TLS_HANDSHAKE, tls.accept(stream)).await??;
+            let stream = tls.accept(stream).await?;
             // The name that the client knows is one that the certificate has.
             let name = stream.get_ref().1.server_name().map_or_else(|| own.ip().to_string(), str::to_owned);
             let session = Session::new(&kafka, host, (name, own.port()));

@@ -1,9 +1,11 @@
 //! A produced record as a record of the log, and back.
 //!
-//! A key that is text is the partition key, so that every protocol sees it; any other is kept with the properties. What is
+//! A key that is text and no longer than partition keys are is the partition key, so that every protocol sees it; any other is
+//! kept with the properties. What is
 //! in the log by another protocol has its partition key as the key, and the append time as its time.
 
 use bytes::Bytes;
+use millstream_namespace::partition;
 use millstream_types::{EncodedRecords, Properties, Record};
 
 use crate::records::{BatchError, BatchWriter, RecordBytes};
@@ -21,7 +23,8 @@ pub fn to_log(records: Vec<RecordBytes>) -> Result<EncodedRecords, BatchError> {
             return Err(BatchError::TooLarge);
         }
         let RecordBytes { time, key, value, headers: named } = record;
-        let is_text = |key: &Bytes| !key.is_empty() && std::str::from_utf8(key).is_ok();
+        let fits = |key: &Bytes| std::str::from_utf8(key).is_ok_and(|text| partition::check_key(text).is_ok());
+        let is_text = |key: &Bytes| !key.is_empty() && fits(key);
         let (text, other) = match key {
             Some(key) if is_text(&key) => (key, None),
             other => (Bytes::new(), other),

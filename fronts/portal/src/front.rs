@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::uri::Scheme;
 use http::{HeaderMap, Response};
 use millstream_portal::Portal;
 use millstream_types::{BoxFuture, Clock, Millis};
@@ -55,6 +56,8 @@ pub struct FrontParts {
     pub public_url: Option<String>,
     /// Where it listens: `127.0.0.1:8081`.
     pub listen: String,
+    /// Whether all visitors come under TLS.
+    pub secure: bool,
     /// Whether the log-in page names the published owner.
     pub development: bool,
 }
@@ -85,8 +88,14 @@ impl Front {
     /// Where visitors find the portal, without a slash at the end.
     #[must_use]
     pub fn url(&self) -> String {
-        let public = self.shared.parts.public_url.as_ref().map(|url| url.trim_end_matches('/').to_owned());
-        public.unwrap_or_else(|| format!("http://{}", self.shared.parts.listen))
+        self.url_for(self.shared.parts.secure)
+    }
+
+    /// Where those find it who come under TLS, or without.
+    pub(crate) fn url_for(&self, secure: bool) -> String {
+        let FrontParts { public_url, listen, .. } = &self.shared.parts;
+        let public = public_url.as_ref().map(|url| url.trim_end_matches('/').to_owned());
+        public.unwrap_or_else(|| format!("{}://{listen}", if secure { "https" } else { "http" }))
     }
 
     pub(crate) fn api_address(&self, api: &str, stage: &str) -> String {
@@ -101,9 +110,10 @@ impl Front {
         self.shared.parts.development
     }
 
-    /// Whether browsers come by TLS.
-    pub(crate) fn secure(&self) -> bool {
-        self.shared.parts.public_url.as_ref().is_some_and(|url| url.starts_with("https://"))
+    /// Whether a browser's request came under TLS, as far as the browser can tell: a proxy in front may speak it for us.
+    pub(crate) fn is_secure(&self, request: &http::Extensions) -> bool {
+        let here = request.get::<Scheme>() == Some(&Scheme::HTTPS);
+        here || self.shared.parts.public_url.as_ref().is_some_and(|url| url.starts_with("https://"))
     }
 
     /// The host of the portal's public address.

@@ -33,6 +33,8 @@ pub struct Visitor {
     pub token: String,
     /// The address that the request came from.
     pub from: IpAddr,
+    /// Whether the browser speaks TLS.
+    pub secure: bool,
 }
 
 impl Visitor {
@@ -55,15 +57,16 @@ pub struct Owner(pub Visitor);
 
 /// Finds out who asks, before any page; whoever has no cookie gets one.
 pub async fn recognise(State(front): State<Front>, mut request: Request, next: Next) -> Response {
-    let sent = cookie(request.headers(), front.secure());
+    let secure = front.is_secure(request.extensions());
+    let sent = cookie(request.headers(), secure);
     let secret = sent.clone().unwrap_or_else(new_secret);
     let account = sent.as_deref().and_then(|secret| front.portal().logged_in(secret));
     let token = digest("form", &secret);
     let from = came_from(&request);
-    request.extensions_mut().insert(Visitor { account, secret: secret.clone(), token, from });
+    request.extensions_mut().insert(Visitor { account, secret: secret.clone(), token, from, secure });
     let mut response = next.run(request).await;
     if sent.is_none() && !response.headers().contains_key(header::SET_COOKIE) && is_page(&response) {
-        set_cookie(&mut response, &secret, front.secure());
+        set_cookie(&mut response, &secret, secure);
     }
     response
 }
@@ -109,7 +112,7 @@ impl<S: Sync> FromRequestParts<S> for Visitor {
         let nobody = || {
             let secret = new_secret();
             let token = digest("form", &secret);
-            Self { account: None, secret, token, from: IpAddr::V4(Ipv4Addr::LOCALHOST) }
+            Self { account: None, secret, token, from: IpAddr::V4(Ipv4Addr::LOCALHOST), secure: false }
         };
         Ok(parts.extensions.get::<Self>().cloned().unwrap_or_else(nobody))
     }

@@ -1,12 +1,10 @@
-//! Carrying out what a pipeline file says in Azure's words: hubs, containers, databases, topics, managed APIs.
+//! Carrying out what a pipeline file says in Azure's words: containers, databases, topics, managed APIs. Hubs are in `hub.rs`.
 
 use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 use millstream_azure::eventgrid::place;
-use millstream_catalog::pipeline::{
-    DocumentDatabaseSpec, EventSubscriptionSpec, HubSpec, ManagedServiceSpec, TopicSpec,
-};
+use millstream_catalog::pipeline::{DocumentDatabaseSpec, EventSubscriptionSpec, ManagedServiceSpec, TopicSpec};
 use millstream_catalog::{
     EventBatching, EventEndpoint, EventSchema, ManagedApi, ManagedSubscriptionState, Product, SubscriptionScope,
 };
@@ -14,7 +12,6 @@ use millstream_document::{ContainerSettings, DocumentError, NewContainer};
 use millstream_event::{EventError, NewSubscription, NewTopic};
 use millstream_gateway::managed::PolicyScope;
 use millstream_gateway::managed::definitions::NewSubscription as NewKeys;
-use millstream_namespace::{DEFAULT_NAMESPACE, NewHub};
 use millstream_object::ObjectError;
 
 use super::carry_out::Outcome;
@@ -22,24 +19,6 @@ use crate::node::Engines;
 
 /// What a file writes for the address of the node that it is applied to.
 pub(super) const ENDPOINT: &str = "${endpoint}";
-
-pub(super) async fn hub(engines: &Engines, spec: &HubSpec) -> anyhow::Result<Outcome> {
-    let namespace = spec.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
-    let namespaces = &engines.namespaces;
-    if namespaces.namespace(namespace).is_err() {
-        namespaces.create_namespace(namespace).await?;
-    }
-    let new = NewHub { name: spec.name.clone(), partitions: spec.partitions, retention_hours: spec.retention_hours };
-    let (hub, created) = namespaces.put_hub(namespace, new).await?;
-    let mut outcome = if created { Outcome::Created } else { Outcome::Unchanged };
-    for group in &spec.consumer_groups {
-        if !hub.consumer_groups.iter().any(|known| known.name.eq_ignore_ascii_case(group)) {
-            namespaces.put_group(namespace, &spec.name, group, "").await?;
-            outcome = if created { Outcome::Created } else { Outcome::Updated };
-        }
-    }
-    Ok(outcome)
-}
 
 pub(super) async fn bucket(engines: &Engines, name: &str) -> anyhow::Result<Outcome> {
     match engines.objects.create_bucket(name, BTreeMap::new()).await {

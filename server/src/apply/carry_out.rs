@@ -19,7 +19,7 @@ use millstream_stream::{NewStream, StreamError};
 use millstream_table::{NewTable, TableError};
 
 use super::check::told;
-use super::{Request, access, api_key, azure, function, mapping, message_topic, portal, queue};
+use super::{Request, access, api_key, azure, function, hub, mapping, message_topic, portal, queue};
 use crate::node::Engines;
 
 /// What became of one resource.
@@ -121,8 +121,12 @@ pub(super) async fn carry_out(
         let outcome = mapping::mapping(engines, spec).await.with_context(|| format!("mapping `{name}`"))?;
         note("mapping", &name, outcome, None);
     }
+    for spec in pipeline.namespaces.iter().map(|located| &located.value) {
+        let outcome = hub::namespace(engines, spec).await.with_context(|| format!("namespace `{}`", spec.name))?;
+        note("namespace", &spec.name, outcome, None);
+    }
     for spec in pipeline.hubs.iter().map(|located| &located.value) {
-        let outcome = azure::hub(engines, spec).await.with_context(|| format!("event hub `{}`", spec.name))?;
+        let outcome = hub::hub(engines, spec).await.with_context(|| format!("event hub `{}`", spec.name))?;
         note("event hub", &spec.name, outcome, None);
     }
     for name in pipeline.buckets.iter().map(|located| &located.value) {

@@ -8,11 +8,15 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use millstream_catalog::pipeline::{Known, Located, Mistake, OutputSpec, Pipeline, QuerySpec, SqlText};
-use millstream_catalog::{ColumnType, DocumentOutput, KeyType, OutputTarget, QueryDialect};
+use millstream_access::policy::{Policy, Use};
+use millstream_catalog::pipeline::{Known, Located, Mistake, OutputSpec, Pipeline, QuerySpec, SqlText, Survey};
+use millstream_catalog::{ColumnType, DocumentOutput, KeyType, ManagedServiceDefinition, OutputTarget, QueryDialect};
+use millstream_function::check_runtime;
+use millstream_gateway::policy::PolicyDocument;
 use millstream_portal::openapi;
 use millstream_query::{InputSchema, PlanError, PlanErrorCode, Program, plan};
 
+use super::hub;
 use super::package::package;
 
 /// A pipeline file without mistakes, and what it names.
@@ -33,16 +37,22 @@ pub struct Checked {
 /// # Errors
 /// Every mistake; never empty.
 pub fn check(file: &str, text: &str, folder: &Path, known: &Known) -> Result<Checked, Vec<Mistake>> {
-    let pipeline = Pipeline::parse_onto(file, text, known)?;
-    let mut checker = Checker { file, folder, mistakes: Vec::new() };
+    let Survey { pipeline, mistakes, unsure } = Survey::of(file, text, known);
+    let Some(mut pipeline) = pipeline else { return Err(mistakes) };
+    let mut checker = Checker { file, folder, mistakes };
     let packages = checker.packages(&pipeline);
     let sql_files = checker.sql_files(&pipeline);
     let documents = checker.documents(&pipeline);
+    checker.runtimes(&pipeline);
+    checker.policies(&pipeline);
+    pipeline.queries.retain(|query| !unsure.contains(&query.value.name));
     checker.mistakes.extend(queries(file, folder, &pipeline, &sql_files));
+    checker.mistakes.extend(hub::mistakes(file, &pipeline));
     if checker.mistakes.is_empty() {
         return Ok(Checked { pipeline, sql_files, packages, documents });
     }
     checker.mistakes.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
+    checker.mistakes.dedup();
     Err(checker.mistakes)
 }
 
@@ -97,7 +107,10 @@ impl Checker<'_> {
                 Ok(text) => {
                     texts.insert(path.display().to_string(), text);
                 }
-                Err(error) => self.wrong(*line, format!("cannot read {}: {error}", path.display()), ""),
+                Err(error) => {
+                    let hint = "name the file of the query's text, relative to the pipeline file";
+                    self.wrong(*line, format!("cannot read {}: {error}", path.display()), hint);
+                }
             }
         }
         texts
@@ -116,10 +129,51 @@ impl Checker<'_> {
                 Ok(text) => {
                     documents.insert(path.display().to_string(), text);
                 }
-                Err(error) => self.wrong(*line, format!("{}: {error}", path.display()), ""),
+                Err(error) => {
+                    let hint = "name a file with an OpenAPI document, relative to the pipeline file";
+                    self.wrong(*line, format!("{}: {error}", path.display()), hint);
+                }
             }
         }
         documents
+    }
+
+    /// Runtimes that no node has. Whether a machine has a runtime's interpreter is known where it runs.
+    fn runtimes(&mut self, pipeline: &Pipeline) {
+        for Located { value: runtime, line } in pipeline.functions.iter().map(|function| &function.value.runtime) {
+            if let Err(error) = check_runtime(runtime) {
+                self.wrong(*line, error.to_string(), "name one of them: runtime = \"python3.12\"");
+            }
+        }
+    }
+
+    /// Policy documents of roles and users, and of managed APIs.
+    fn policies(&mut self, pipeline: &Pipeline) {
+        let roles = pipeline.roles.iter().map(|role| (role.line, &role.value.name, &role.value.grants));
+        let users = pipeline.users.iter().map(|user| (user.line, &user.value.name, &user.value.grants));
+        for (line, name, grants) in roles.chain(users) {
+            let read = grants.policy.as_deref().map(|text| Policy::parse(text, Use::Identity));
+            if let Some(Err(error)) = read {
+                self.wrong(line, format!("the policy of `{name}`: {error}"), "correct its actions and resources");
+            }
+        }
+        for Located { value: service, line } in &pipeline.managed_services {
+            let operations = service.apis.iter().flat_map(|api| {
+                let own = std::iter::once((api.name.as_str(), &api.policy));
+                own.chain(api.operations.values().map(|operation| (operation.name.as_str(), &operation.policy)))
+            });
+            let products = service.products.iter().map(|(product, _)| (product.name.as_str(), &product.policy));
+            let whole = std::iter::once((service.name.as_str(), &service.policy));
+            // Named values and backends are the node's: documents that name them are read when they are applied.
+            let alone = |text: &&str| !text.contains("{{") && !text.contains("backend-id");
+            let empty = ManagedServiceDefinition::default();
+            for (name, policy) in whole.chain(operations).chain(products) {
+                let read = policy.as_deref().filter(alone).map(|text| PolicyDocument::parse(text, &empty));
+                if let Some(Err(error)) = read {
+                    self.wrong(*line, format!("the policies of `{name}`: {error}"), "correct the document");
+                }
+            }
+        }
     }
 
     fn query(&mut self, pipeline: &Pipeline, query: &Located<QuerySpec>, sql_files: &BTreeMap<String, String>) {
@@ -192,13 +246,13 @@ impl Checker<'_> {
             let message = format!("output `{name}` has no column `{key}`, its container's partition key");
             self.wrong(output.line, message, format!("its columns are `{known}`"));
         }
-        let Some((table, keys)) = &output.value.fills else { return };
+        let Some(Located { value: (table, keys), line }) = &output.value.fills else { return };
         let Some(table) = pipeline.tables.iter().find(|spec| spec.value.name == *table) else { return };
         let attributes = std::iter::once(&table.value.hash_key).chain(&table.value.sort_key);
         for attribute in attributes {
             let Some(column) = keys.get(&attribute.name) else {
                 self.wrong(
-                    output.line,
+                    *line,
                     format!(
                         "`fills.keys` names no column for the key `{}` of table `{}`",
                         attribute.name, table.value.name
@@ -211,13 +265,13 @@ impl Checker<'_> {
                 None => {
                     let known = columns.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join("`, `");
                     self.wrong(
-                        output.line,
+                        *line,
                         format!("output `{name}` has no column `{column}`"),
                         format!("its columns are `{known}`"),
                     );
                 }
                 Some((_, column_type)) if !fits(*column_type, attribute.key_type) => self.wrong(
-                    output.line,
+                    *line,
                     format!(
                         "the key `{}` of table `{}` is a {:?}, but column `{column}` is a {column_type:?}",
                         attribute.name, table.value.name, attribute.key_type,
@@ -250,6 +304,6 @@ fn mistake(file: &str, first_line: usize, error: &PlanError) -> Mistake {
         file: file.to_owned(),
         line: first_line + usize::try_from(error.line.saturating_sub(1)).unwrap_or_default(),
         message: format!("error[{}]: {} (column {})", error.code, error.message, error.column),
-        hint: error.hint.clone().unwrap_or_default(),
+        hint: error.hint.clone().unwrap_or_else(|| "write it as docs/sql/supported.md lists it".to_owned()),
     }
 }

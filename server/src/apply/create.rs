@@ -9,12 +9,12 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use millstream_catalog::pipeline::{Known, Located, Mistake, Pipeline};
+use millstream_catalog::pipeline::{Known, Located, Mistake, Pipeline, Survey};
 use millstream_console::{Create, CreateRefusal, NewCode, NewSection};
 use millstream_types::port::BoxFuture;
 
 use super::carry_out::{Applied, carry_out};
-use super::{Request, check, package};
+use super::{Request, check, hub, package};
 use crate::node::Engines;
 
 /// What mistakes call a section that stands in no file.
@@ -46,13 +46,13 @@ impl Create for Creator {
 fn request(new: NewSection) -> std::io::Result<Request> {
     let mut packages = BTreeMap::new();
     if let Some(code) = new.code
-        && let Ok(pipeline) = Pipeline::parse(SECTION, &new.text)
+        && let Some(pipeline) = Survey::of(SECTION, &new.text, &Known::default()).pipeline
         && let Some(function) = pipeline.functions.first()
     {
         let spec = &function.value;
         let zip = match code {
             NewCode::Zip(zip) => zip,
-            NewCode::Source(text) => package::of_source(&spec.runtime, &spec.handler, &text)?,
+            NewCode::Source(text) => package::of_source(&spec.runtime.value, &spec.handler, &text)?,
         };
         packages.insert(spec.code.value.display().to_string(), STANDARD.encode(zip));
     }
@@ -73,6 +73,7 @@ pub async fn create(engines: &Engines, request: &Request) -> Result<Vec<Applied>
     let known = Known::of(&engines.catalog);
     let mut pipeline = Pipeline::parse_onto(&request.file, &request.text, &known).map_err(CreateRefusal::Mistakes)?;
     let mut mistakes = check::queries(&request.file, Path::new(""), &pipeline, &request.sql_files);
+    mistakes.extend(hub::mistakes(&request.file, &pipeline));
     mistakes.extend(taken(engines, &request.file, &pipeline));
     if !mistakes.is_empty() {
         return Err(CreateRefusal::Mistakes(mistakes));

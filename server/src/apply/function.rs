@@ -23,7 +23,7 @@ pub(super) async fn function(
     let package = Bytes::from(STANDARD.decode(package).context("the package is no base64")?);
     let new = NewFunction {
         name: spec.name.clone(),
-        runtime: spec.runtime.clone(),
+        runtime: spec.runtime.value.clone(),
         handler: spec.handler.clone(),
         role: engines.authorizer.role_named(spec.role.as_deref())?,
         timeout_seconds: spec.timeout_seconds,

@@ -10,6 +10,7 @@ mod carry_out;
 pub mod check;
 pub mod create;
 mod function;
+mod hub;
 mod mapping;
 mod message_topic;
 pub mod package;

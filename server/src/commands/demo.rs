@@ -2,7 +2,6 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use millstream_catalog::pipeline::Known;
@@ -15,7 +14,7 @@ use crate::demo::example::{self, Example};
 use crate::demo::orders;
 use crate::demo::producer::{Destination, Feed, Sent, produce};
 use crate::demo::summary::Summary;
-use crate::demo::tweets;
+use crate::demo::{ended, on_node, tweets};
 use crate::node::Node;
 use crate::settings::Settings;
 
@@ -46,13 +45,15 @@ pub async fn run(args: &DemoArgs) -> anyhow::Result<()> {
         std::fs::File::open(file).with_context(|| format!("cannot read the trades in {}", file.display()))?;
         example = example.by_own_time();
     }
-    let node = Node::start(Settings::from_args(&serve)?).await?;
-    node.announce();
+    on_node(Settings::from_args(&serve)?, async |node: &Node| stock_trades(node, example, args).await).await
+}
+
+async fn stock_trades(node: &Node, example: Example, args: &DemoArgs) -> anyhow::Result<()> {
     let file = example.write(&node.data().join(example.folder)).context("writing the example")?;
     let request = Request::read(&file, &Known::default())?;
     let applied = apply::apply(node.engines(), &request).await?;
     let api = applied.iter().find_map(|applied| applied.url.clone());
-    let to = destination(&node, &example, api)?;
+    let to = destination(node, &example, api)?;
     let sent = Arc::new(Sent::default());
     let feed = match &args.replay {
         Some(file) => Feed::Replay { file: file.clone(), speed: args.speed },
@@ -62,54 +63,43 @@ pub async fn run(args: &DemoArgs) -> anyhow::Result<()> {
     let producer = tokio::spawn(produce(to, feed, Arc::new(SystemClock), Arc::clone(&sent)));
     let summary = Summary { api: posted, query: example.query, sent };
     tokio::select! {
-        () = summary.show(&node) => {}
-        () = crate::signals::stop_requested() => {}
-        () = after(args.seconds) => {}
+        () = summary.show(node) => {}
+        () = ended(args.seconds) => {}
     }
     producer.abort();
-    node.stop().await;
     Ok(())
 }
 
 /// Runs a node with the example of an API that earns money until SIGTERM or Ctrl-C.
 async fn paid_api(serve: &mut ServeArgs, seconds: Option<u64>) -> anyhow::Result<()> {
-    serve.portal_listen.get_or_insert(SocketAddr::from((Ipv4Addr::LOCALHOST, PORTAL_PORT)));
-    let node = Node::start(Settings::from_args(serve)?).await?;
-    node.announce();
-    let example = example::PAID_API;
-    let file = example.write(&node.data().join(example.folder)).context("writing the example")?;
-    for applied in apply::apply(node.engines(), &Request::read(&file, &Known::default())?).await? {
-        println!("{applied}");
-    }
-    let (owner, password) = millstream_portal::DEVELOPMENT_OWNER;
-    let listen = serve.portal_listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, PORTAL_PORT)));
-    println!("the developer portal is at http://{listen}/ and its owner logs in as {owner} with {password}");
-    tokio::select! {
-        () = crate::signals::stop_requested() => {}
-        () = after(seconds) => {}
-    }
-    node.stop().await;
-    Ok(())
+    let listen = *serve.portal_listen.get_or_insert(SocketAddr::from((Ipv4Addr::LOCALHOST, PORTAL_PORT)));
+    let require_tls = serve.require_tls;
+    on_node(Settings::from_args(serve)?, async |node: &Node| {
+        let example = example::PAID_API;
+        let file = example.write(&node.data().join(example.folder)).context("writing the example")?;
+        for applied in apply::apply(node.engines(), &Request::read(&file, &Known::default())?).await? {
+            println!("{applied}");
+        }
+        let (owner, password) = millstream_portal::DEVELOPMENT_OWNER;
+        let scheme = if require_tls { "https" } else { "http" };
+        println!("the developer portal is at {scheme}://{listen}/ and its owner logs in as {owner} with {password}");
+        ended(seconds).await;
+        Ok(())
+    })
+    .await
 }
 
 /// Where the example takes trades: its API, or its hub with a token made from the namespace's key.
 fn destination(node: &Node, example: &Example, api: Option<String>) -> anyhow::Result<Destination> {
+    let engines = node.engines();
     let Some(hub) = example.hub else {
-        let url = api.context("the example defines an API")?.parse().context("the API's address")?;
+        let told = api.context("the example defines an API")?;
+        let url = told.replacen(&engines.endpoint, &engines.own_endpoint, 1).parse().context("the API's address")?;
         return Ok(Destination { url, credentials: Vec::new() });
     };
-    let engines = node.engines();
     let scope = Scope { namespace: DEFAULT_NAMESPACE.to_owned(), hub: None };
     let policies = engines.namespaces.policies(&scope)?;
     let policy = policies.iter().find(|policy| policy.rights.send).context("the namespace has a policy with Send")?;
     let until = SystemClock.now() / 1_000 + TOKEN_SECONDS;
-    example::hub_destination(&engines.endpoint, hub, &policy.name, &policy.primary_key, until)
-}
-
-/// Resolves after so many seconds; never without.
-async fn after(seconds: Option<u64>) {
-    match seconds {
-        Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
-        None => std::future::pending().await,
-    }
+    example::hub_destination(&engines.own_endpoint, hub, &policy.name, &policy.primary_key, until)
 }

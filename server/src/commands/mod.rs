@@ -4,6 +4,7 @@ mod check;
 mod create;
 mod demo;
 mod marketplace;
+mod missed;
 mod portal;
 mod remote;
 mod serve;

@@ -9,6 +9,7 @@ use http::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
+use super::missed::Missed;
 use crate::apply::Request as ApplyRequest;
 use crate::cli::{
     DialectName, KeysArgs, LogsArgs, NodeArgs, PipelineArgs, QueryArgs, SampleArgs, TailArgs, TestArgs, TraceArgs,
@@ -56,8 +57,30 @@ pub async fn tail(args: &TailArgs) -> anyhow::Result<()> {
 pub async fn query(args: &QueryArgs) -> anyhow::Result<()> {
     let dialect = dialect_word(args.dialect);
     let from = if args.from_start { "trim_horizon" } else { "latest" };
-    let body = json!({ "sql": args.sql, "dialect": dialect, "from": from });
-    print_lines(&args.node.data, Method::POST, "/api/query", Bytes::from(body.to_string()), args.limit).await
+    let body = json!({ "sql": args.sql, "dialect": dialect, "from": from, "notices": true });
+    let (mut left, mut missed, mut error) = (args.limit.unwrap_or(usize::MAX), Missed::default(), None);
+    if left == 0 {
+        return Ok(());
+    }
+    let remote = Remote::new(&args.node.data);
+    let lines = remote.follow(Method::POST, "/api/query", Bytes::from(body.to_string()), |line| {
+        let told: Value = serde_json::from_str(line).unwrap_or_default();
+        if let Some(row) = told.get("row") {
+            say(&row.to_string());
+            left -= 1;
+        } else if let Some(notice) = told.get("missed") {
+            missed.note(notice);
+        } else {
+            error = told.get("error").and_then(Value::as_str).map(str::to_owned);
+        }
+        left > 0
+    });
+    tokio::select! {
+        ended = lines => ended?,
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    missed.tell();
+    error.map_or(Ok(()), |error| Err(anyhow::anyhow!(error)))
 }
 
 /// `millstream sample STREAM`
@@ -207,15 +230,29 @@ pub(super) fn say(line: &str) {
     }
 }
 
-/// A resource's name, then its other plain fields.
+/// A resource's name, then its other plain fields; milliseconds as people say them.
 fn describe(resource: &Value) -> String {
     let Some(fields) = resource.as_object() else { return resource.to_string() };
     let name = fields.get("name").and_then(Value::as_str).unwrap_or_default();
-    let rest = fields.iter().filter(|(field, value)| *field != "name" && !value.is_object() && !value.is_array());
-    rest.fold(format!("{name:<32}"), |line, (field, value)| match value {
-        Value::String(text) => format!("{line} {field}={text}"),
-        other => format!("{line} {field}={other}"),
+    let plain = |value: &Value| !(value.is_object() || value.is_array() || value.is_null());
+    let rest = fields.iter().filter(|(field, value)| *field != "name" && plain(value));
+    rest.fold(format!("{name:<32}"), |line, (field, value)| match (field.strip_suffix("_ms"), value) {
+        (Some(what), Value::Number(millis)) => {
+            format!("{line} {what}={}", duration(millis.as_f64().unwrap_or_default()))
+        }
+        (_, Value::String(text)) => format!("{line} {field}={text}"),
+        (_, other) => format!("{line} {field}={other}"),
     })
+}
+
+/// `950ms`, `1.2s`, `12min`, `3.5h`.
+fn duration(millis: f64) -> String {
+    match millis.abs() {
+        ..1e3 => format!("{millis:.0}ms"),
+        1e3..6e4 => format!("{:.1}s", millis / 1e3),
+        6e4..36e5 => format!("{:.0}min", millis / 6e4),
+        _ => format!("{:.1}h", millis / 36e5),
+    }
 }
 
 async fn print_lines(data: &Path, method: Method, path: &str, body: Bytes, limit: Option<usize>) -> anyhow::Result<()> {

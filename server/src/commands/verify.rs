@@ -1,13 +1,13 @@
-//! `millstream log verify` and `millstream log dump`: a data folder's files, read while no node has them open.
+//! `millstream log verify`, `dump` and `repair`: a data folder's files, while no node has them open.
 
 use std::io::{self, BufWriter, Write};
 
-use millstream_storage::DumpedTransaction;
+use millstream_storage::{DumpedTransaction, Repair, RepairReport};
 use millstream_types::time::rfc3339;
 
-use crate::cli::LogCommand;
+use crate::cli::{LogCommand, RepairArgs};
 
-/// Checks or prints the files of a data folder.
+/// Checks, prints or repairs the files of a data folder.
 ///
 /// # Errors
 /// Damage, or files that cannot be read.
@@ -35,7 +35,43 @@ pub fn run(command: &LogCommand) -> anyhow::Result<()> {
             printed?;
             Ok(out.flush()?)
         }
+        LogCommand::Repair(args) => mend(args),
     }
+}
+
+/// Says what a repair gives up and, when it is confirmed, does it.
+fn mend(args: &RepairArgs) -> anyhow::Result<()> {
+    let how = if args.truncate { Repair::Truncate } else { Repair::Skip };
+    let report = millstream_storage::repair(&args.node.data, how, args.yes)?;
+    if report == RepairReport::default() {
+        println!("the journal has no damage that a repair could mend; nothing was changed");
+        return Ok(());
+    }
+    for damage in &report.damages {
+        let (first, last) = damage.transactions;
+        println!("damaged: {} at byte {}, transactions {first} to {last}", damage.file, damage.position);
+    }
+    println!("lost: {} transactions", report.lost_transactions);
+    for (log, first, count) in &report.lost_records {
+        println!("lost: {count} records of log {} from offset {first} on", log.0);
+    }
+    if report.lost_writes > 0 {
+        println!("lost: {} keys that transactions behind the damage set or deleted", report.lost_writes);
+    }
+    if report.unknown_writes > 0 {
+        println!("lost: what {} damaged transactions set or deleted; that cannot be known", report.unknown_writes);
+    }
+    if let Some(lsn) = report.keys_ahead {
+        println!("kept: the keys of transactions up to {lsn}, which the key-value store has already");
+    }
+    let done = if args.yes { ("written anew", "removed") } else { ("to be written anew", "to be removed") };
+    report.rewritten.iter().for_each(|file| println!("{}: {file}", done.0));
+    report.removed.iter().for_each(|file| println!("{}: {file}", done.1));
+    match args.yes {
+        true => println!("the old files are in the folder `damaged`"),
+        false => println!("nothing was changed; add --yes to do it"),
+    }
+    Ok(())
 }
 
 /// A line for the transaction and one for each thing that it changes.

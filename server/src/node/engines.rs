@@ -1,6 +1,6 @@
 //! What is plugged into what: the one place that knows all engines.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +48,9 @@ use crate::settings::{ConfineFunctions, ObjectSettings, Settings};
 /// How long `interval` waits before what was acknowledged is on disk.
 const INTERVAL: Duration = Duration::from_millis(200);
 
+/// Waits before the retries of an asynchronous invocation, seconds, unless a setting says others: the service's.
+const INVOKE_RETRY_SECONDS: [u64; 2] = [60, 120];
+
 /// The storage account of nodes that do not take the published one.
 const STORAGE_ACCOUNT: &str = "millstream";
 
@@ -89,8 +92,10 @@ pub struct Engines {
     /// Signs what subscribers of topics get.
     pub signer: Signer,
     pub clock: Arc<dyn Clock>,
-    /// Where clients of this machine find the AWS protocols.
+    /// Where clients find the AWS and Azure protocols: what the node writes where no request says it.
     pub endpoint: String,
+    /// Where the node's own processes find them, without TLS.
+    pub own_endpoint: String,
 }
 
 impl Engines {
@@ -102,7 +107,7 @@ impl Engines {
         let log_groups = LogGroups::new(definitions, insight.logs.clone(), Arc::clone(&clock));
         let place = Place::new(&settings.region);
         let seal = Seal::open(&storage).await?;
-        let endpoint = format!("http://{aws}");
+        let (endpoint, own_endpoint) = (settings.endpoint(aws), own_endpoint(aws));
         let access = Access::new(catalog.clone(), settings.dev)
             .with_sessions(SessionKey::open(&storage).await?)
             .with_service_policies(millstream_aws::iam::service_policies());
@@ -112,14 +117,7 @@ impl Engines {
         let management = access.management(new_token, clock.now()).await?;
         let streams = Streams::new(storage.clone(), catalog.clone(), Arc::clone(&clock));
         let random = Arc::new(random_key);
-        let namespaces = Namespaces::new(
-            storage.clone(),
-            catalog.clone(),
-            streams.clone(),
-            Arc::clone(&clock),
-            random,
-            settings.dev,
-        );
+        let namespaces = Namespaces::new(catalog.clone(), streams.clone(), Arc::clone(&clock), random, settings.dev);
         namespaces.ensure_default().await?;
         let (producers, groups) = {
             let (storage, clock) = (storage.clone(), Arc::clone(&clock));
@@ -145,7 +143,7 @@ impl Engines {
         let functions = {
             let options = FunctionOptions {
                 destination: Some(Arc::clone(&destinations) as _),
-                ..function_options(settings, &endpoint, &place, &access)
+                ..function_options(settings, &own_endpoint, &place, &access)
             };
             let (storage, catalog) = (storage.clone(), catalog.clone());
             let (insight, clock) = (insight.clone(), Arc::clone(&clock));
@@ -272,6 +270,7 @@ impl Engines {
             signer,
             clock,
             endpoint,
+            own_endpoint,
         })
     }
 
@@ -293,6 +292,13 @@ impl Engines {
             Err(error) => tracing::error!(%error, "closing the store"),
         }
     }
+}
+
+/// Where processes of this machine reach what listens at an address; one that stands for all is none to call.
+fn own_endpoint(listening: SocketAddr) -> String {
+    let loopback: IpAddr = if listening.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+    let ip = if listening.ip().is_unspecified() { loopback } else { listening.ip() };
+    format!("http://{}", SocketAddr::new(ip, listening.port()))
 }
 
 /// Opens the developer portal, off the async workers, and brings its keys together with its subscriptions.
@@ -351,7 +357,12 @@ fn function_options(settings: &Settings, endpoint: &str, place: &Place, access: 
         }),
         python_path: absolute(&settings.python_path),
         node_path: absolute(&settings.node_path),
-        retry_waits: settings.invoke_retry_seconds.map(Duration::from_secs).to_vec().into(),
+        retry_waits: settings
+            .invoke_retry_seconds
+            .unwrap_or(INVOKE_RETRY_SECONDS)
+            .map(Duration::from_secs)
+            .to_vec()
+            .into(),
         destination: None,
         dotnet: settings.dotnet.clone(),
         launcher: settings.confine_functions.wanted().then(launcher).flatten(),

@@ -9,8 +9,9 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use millstream_azure::eventhubs::amqp::{self, Acceptor};
+use millstream_azure::eventhubs::amqp;
 use millstream_azure::eventhubs::{Endpoint, EventHubs};
+use millstream_http::tls::Acceptor;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -25,15 +26,12 @@ pub struct EventHubsListeners {
 }
 
 impl EventHubsListeners {
-    pub async fn bind(settings: &Settings) -> anyhow::Result<Self> {
+    /// Takes the addresses; `tls` takes the connections of the one under TLS.
+    pub fn bind(settings: &Settings, tls: Option<Acceptor>) -> anyhow::Result<Self> {
         let plain = listen(settings.eventhubs_listen, "--eventhubs-listen")?;
-        let tls = match settings.tls.clone() {
+        let tls = match tls {
             None => None,
-            Some(files) => {
-                let read = move || Acceptor::from_files(&files.certificate, &files.key);
-                let acceptor = tokio::task::spawn_blocking(read).await??;
-                Some((listen(settings.eventhubs_tls_listen, "--eventhubs-tls-listen")?, acceptor))
-            }
+            Some(acceptor) => Some((listen(settings.eventhubs_tls_listen, "--eventhubs-tls-listen")?, acceptor)),
         };
         Ok(Self { plain, tls })
     }
@@ -48,16 +46,12 @@ impl EventHubsListeners {
         EventHubs::new(
             engines.namespaces.clone(),
             engines.streams.clone(),
+            engines.producers.clone(),
             engines.insight.clone(),
             Arc::clone(&engines.clock),
-            Endpoint { port, tls },
+            Endpoint { host: settings.public_host(), port, tls },
             engines.management.clone(),
         )
-    }
-
-    /// What takes TLS connections, for the listeners of other protocols.
-    pub fn tls(&self) -> Option<Acceptor> {
-        self.tls.as_ref().map(|(_, acceptor)| acceptor.clone())
     }
 
     /// Serves until the node stops.

@@ -1,4 +1,4 @@
-//! What a node does by the clock: samples, log lines to disk, old records out, idle processes ended, abandoned
+//! What a node does by the clock: samples, counts of tables, log lines to disk, old records out, idle processes ended, abandoned
 //! blocks of objects removed, the marketplace's notices sent.
 
 use std::sync::Arc;
@@ -27,6 +27,15 @@ pub fn start(engines: &Arc<Engines>, stopped: &watch::Receiver<bool>, tasks: &mu
             engines.insight.metrics.sample();
             if let Err(error) = engines.insight.flush().await {
                 tracing::warn!(%error, "log lines and marks cannot be kept");
+            }
+        }
+    }));
+    let each = Arc::clone(engines);
+    tasks.spawn(every(SAMPLE, stopped.clone(), move || {
+        let engines = Arc::clone(&each);
+        async move {
+            if let Err(error) = engines.tables.count_sizes().await {
+                tracing::warn!(%error, "tables cannot be counted");
             }
         }
     }));

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use millstream_access::Caller;
 use millstream_aws::authorize::StreamUse;
-use millstream_azure::eventhubs::amqp::Acceptor;
 use millstream_azure::eventhubs::properties;
 use millstream_http::share::Share;
+use millstream_http::tls::Acceptor;
 use millstream_kafka::{Kafka, KafkaOptions, KafkaParts, listener};
 use millstream_namespace::Right;
 use tokio::net::TcpListener;
@@ -20,33 +20,33 @@ use crate::settings::Settings;
 /// Addresses for Kafka that are taken: plain, and under TLS when there is a certificate.
 pub struct KafkaListeners {
     plain: TcpListener,
-    tls: Option<TcpListener>,
+    tls: Option<(TcpListener, Acceptor)>,
 }
 
 impl KafkaListeners {
-    pub async fn bind(settings: &Settings) -> anyhow::Result<Self> {
+    /// Takes the addresses; `tls` takes the connections of the one under TLS.
+    pub async fn bind(settings: &Settings, tls: Option<Acceptor>) -> anyhow::Result<Self> {
         let plain = bind(settings.kafka_listen, "--kafka-listen").await?;
-        let tls = match &settings.tls {
-            Some(_) => Some(bind(settings.kafka_tls_listen, "--kafka-tls-listen").await?),
+        let tls = match tls {
+            Some(acceptor) => Some((bind(settings.kafka_tls_listen, "--kafka-tls-listen").await?, acceptor)),
             None => None,
         };
         Ok(Self { plain, tls })
     }
 
-    /// Serves until the node stops; `tls` takes the connections of the listener under TLS.
+    /// Serves until the node stops.
     pub fn serve(
         self,
         engines: &Arc<Engines>,
         settings: &Settings,
-        tls: Option<Acceptor>,
         stopped: &watch::Receiver<bool>,
         tasks: &mut JoinSet<()>,
     ) {
         let kafka = service(engines, settings);
         let most = Share::Kafka.connections();
         tasks.spawn(listener::serve(kafka.clone(), self.plain, None, most, stopped.clone()));
-        if let (Some(listener), Some(tls)) = (self.tls, tls) {
-            tasks.spawn(listener::serve(kafka, listener, Some(tls.for_other_protocols()), most, stopped.clone()));
+        if let Some((listener, acceptor)) = self.tls {
+            tasks.spawn(listener::serve(kafka, listener, Some(acceptor), most, stopped.clone()));
         }
         let (groups, stopped) = (engines.groups.clone(), stopped.clone());
         tasks.spawn(async move {

@@ -40,13 +40,20 @@ async fn all(State(Keys { engines, event_hubs, development }): State<Keys>) -> S
     for namespace in engines.namespaces.namespaces() {
         let strings = event_hubs.connection_strings(&namespace.name, None).unwrap_or_else(|error| error.to_string());
         add(&mut text, &format!("event hubs, namespace {}", namespace.name), &strings);
+        for hub in engines.namespaces.hubs(&namespace.name).unwrap_or_default() {
+            let strings = event_hubs.own_connection_strings(&hub);
+            if !strings.is_empty() {
+                add(&mut text, &format!("event hubs, namespace {}, hub {}", namespace.name, hub.name), &strings);
+            }
+        }
     }
+    let scheme = endpoint.split_once("://").map_or("http", |(scheme, _)| scheme);
     let accounts = catalog.storage_accounts.list().into_iter().map(|account| account.name.clone());
     let published = development.then(|| millstream_access::DEVELOPMENT_ACCOUNT.0.to_owned());
     for account in accounts.chain(published) {
         let Some([key, _]) = access.storage_account(&account) else { continue };
         let string = format!(
-            "DefaultEndpointsProtocol=http;AccountName={account};AccountKey={key};BlobEndpoint={endpoint}/{account};\
+            "DefaultEndpointsProtocol={scheme};AccountName={account};AccountKey={key};BlobEndpoint={endpoint}/{account};\
              QueueEndpoint={endpoint}/{account}{QUEUE_SUFFIX};"
         );
         add(&mut text, &format!("blob storage, account {account}"), &string);

@@ -43,6 +43,7 @@ use millstream_catalog::pipeline::Known;
 use millstream_console::{Addresses, Console, ConsoleParts, CreateRefusal};
 use millstream_http::serve;
 use millstream_http::share::Share;
+use millstream_http::tls::Acceptor;
 use millstream_types::BoxFuture;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
@@ -53,7 +54,7 @@ use super::console_gate;
 use super::event_hubs::{self, EventHubsListeners};
 use super::kafka::KafkaListeners;
 use super::portal::{self, PortalListener};
-use super::{Engines, api_keys, bind, keys, marketplace};
+use super::{Engines, api_keys, bind, keys, marketplace, tls};
 use crate::apply::create::{self, Creator};
 use crate::apply::{self, Request, check};
 use crate::remote::SOCKET;
@@ -69,16 +70,19 @@ pub struct Listeners {
     event_hubs: EventHubsListeners,
     kafka: KafkaListeners,
     portal: PortalListener,
+    tls: Option<Acceptor>,
 }
 
 impl Listeners {
     pub async fn bind(settings: &Settings) -> anyhow::Result<Self> {
+        let tls = tls::acceptor(settings).await?;
         Ok(Self {
             aws: bind(settings.aws_listen, "--aws-listen").await?,
             console: bind(settings.console_listen, "--console-listen").await?,
-            event_hubs: EventHubsListeners::bind(settings).await?,
-            kafka: KafkaListeners::bind(settings).await?,
+            event_hubs: EventHubsListeners::bind(settings, tls.clone())?,
+            kafka: KafkaListeners::bind(settings, tls.clone()).await?,
             portal: PortalListener::bind(settings).await?,
+            tls,
         })
     }
 
@@ -107,15 +111,16 @@ impl Listeners {
             });
             answer
         };
+        let security = tls::security(self.tls, settings.require_tls);
         let ended = Box::pin(stop(stopped.clone()));
-        tasks.spawn(serve::serve(self.aws, Share::Protocols, Arc::new(answer), ended));
-        let tls = self.event_hubs.tls();
+        tasks.spawn(serve::serve(self.aws, Share::Protocols, security.clone(), Arc::new(answer), ended));
         self.event_hubs.serve(&event_hubs, stopped, tasks);
-        self.kafka.serve(engines, settings, tls, stopped, tasks);
+        self.kafka.serve(engines, settings, stopped, tasks);
         let portal_front = portal::front(engines, settings);
-        self.portal.serve(&portal_front, stopped, tasks);
+        self.portal.serve(&portal_front, security.clone(), stopped, tasks);
         let console = millstream_console::router(console(engines, event_hubs.clone()));
-        let pages = serve::serve_live(self.console, Share::Console, live(console.clone()), console_gate::gate());
+        let answer = live(console.clone());
+        let pages = serve::serve_live(self.console, Share::Console, security, answer, console_gate::gate());
         let ended = stop(stopped.clone());
         tasks.spawn(async move {
             // Live pages never end by themselves, so the node does not wait for them.
@@ -176,7 +181,13 @@ fn aws_front(engines: &Engines) -> AwsFront {
         kinesis: Kinesis::new(streams.clone(), insight.clone(), Arc::clone(clock), place.clone(), engines.seal.clone()),
         firehose: Firehose::new(engines.deliveries.clone(), insight.clone(), authorizer),
         dynamodb: DynamoDb::new(engines.tables.clone(), insight.clone(), place.clone()),
-        lambda: Lambda::new(engines.functions.clone(), engines.mappings.clone(), authorizer.clone(), place.clone()),
+        lambda: Lambda::new(
+            engines.functions.clone(),
+            engines.mappings.clone(),
+            authorizer.clone(),
+            place.clone(),
+            engines.seal.clone(),
+        ),
         dynamodb_streams: DynamoDbStreams::new(
             engines.tables.clone(),
             streams.clone(),

@@ -13,6 +13,7 @@ mod listeners;
 mod marketplace;
 mod portal;
 mod sold_usage;
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -57,8 +58,8 @@ impl Node {
     /// Says that it is ready, in one line that programs can wait for.
     pub fn announce(&self) {
         println!(
-            "millstream ready: aws and azure http://{} event hubs amqp://{} kafka {} console {} data {} ({} ms)",
-            self.settings.aws_listen,
+            "millstream ready: aws and azure {} event hubs amqp://{} kafka {} console {} data {} ({} ms)",
+            self.engines.endpoint,
             self.settings.eventhubs_listen,
             self.settings.kafka_listen,
             self.console_url(),
@@ -79,7 +80,8 @@ impl Node {
 
     /// Where people look.
     pub fn console_url(&self) -> String {
-        format!("http://{}/", self.settings.console_listen)
+        let scheme = if self.settings.require_tls { "https" } else { "http" };
+        format!("{scheme}://{}/", self.settings.console_listen)
     }
 
     /// The last rows of a query's output, oldest first, as texts.

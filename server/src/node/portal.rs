@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http::{Request, header};
 use hyper::body::Incoming;
 use millstream_aws::apigateway::ApiGateway;
+use millstream_http::serve::Security;
 use millstream_http::share::Share;
 use millstream_portal_front::{ApiCall, CallApi, Front, FrontParts, Pages};
 use millstream_types::BoxFuture;
@@ -34,7 +35,7 @@ impl PortalListener {
     }
 
     /// Serves until the node stops.
-    pub fn serve(self, front: &Front, stopped: &watch::Receiver<bool>, tasks: &mut JoinSet<()>) {
+    pub fn serve(self, front: &Front, security: Security, stopped: &watch::Receiver<bool>, tasks: &mut JoinSet<()>) {
         let Some(listener) = self.0 else { return };
         let pages = Pages::new(front.clone());
         let answer = move |request: Request<Incoming>| {
@@ -43,7 +44,7 @@ impl PortalListener {
             answer
         };
         let ended = Box::pin(super::listeners::stop(stopped.clone()));
-        tasks.spawn(millstream_http::serve::serve(listener, Share::Portal, Arc::new(answer), ended));
+        tasks.spawn(millstream_http::serve::serve(listener, Share::Portal, security, Arc::new(answer), ended));
     }
 }
 
@@ -58,6 +59,7 @@ pub fn front(engines: &Engines, settings: &Settings) -> Front {
         clock: Arc::clone(&engines.clock),
         public_url: settings.portal_url.clone(),
         listen: listen.unwrap_or_else(|| "127.0.0.1:8081".to_owned()),
+        secure: settings.require_tls,
         development: settings.dev,
     })
 }

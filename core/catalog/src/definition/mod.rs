@@ -61,7 +61,8 @@ pub use portal::{
 };
 pub use query::{
     ColumnDefinition, ColumnType, DesiredState, DocumentOutput, EventOrder, ObjectOutput, OrderPolicy, OutputHanding,
-    OutputTarget, QueryDefinition, QueryDialect, QueryInput, QueryOutput, QueryResource, RecordFormat, StartAt,
+    OutputTarget, QueryDefinition, QueryDialect, QueryErrorLog, QueryInput, QueryOutput, QueryResource, RecordFormat,
+    StartAt,
 };
 pub use queue::{QueueDefinition, QueueSettings, Redrive, RedriveSources};
 pub use role::RoleDefinition;

@@ -48,7 +48,7 @@ pub struct QueryDefinition {
     pub version: u64,
 }
 
-/// What a resource manager keeps with a query and shows again; nothing of it changes what the query does.
+/// What a resource manager keeps with a query and shows again; nothing of it changes its rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueryResource {
     /// Its address up to and with its name.
@@ -61,6 +61,20 @@ pub struct QueryResource {
     pub tags: BTreeMap<String, String>,
     /// What its maker calls the text.
     pub text_name: String,
+    /// Where its errors are told, besides in its status.
+    #[serde(default)]
+    pub error_log: Option<QueryErrorLog>,
+}
+
+/// The log stream that a query's errors are told in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueryErrorLog {
+    /// The log group.
+    pub group: String,
+    /// The stream in it.
+    pub stream: String,
+    /// The role that the maker named for writing; recorded.
+    pub role: String,
 }
 
 /// The language of a query.

@@ -1,5 +1,5 @@
-//! What a pipeline file says in Azure's words: event hubs, blob containers, Cosmos databases, Event Grid topics, API
-//! Management services.
+//! What a pipeline file says in Azure's words: blob containers, Cosmos databases, Event Grid topics, API Management services.
+//! Event hubs are in `hub.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,26 +15,9 @@ use crate::definition::{
     ManagedOperation, Product,
 };
 
-/// Partitions of a hub: the service's own limit outside its dedicated tier.
-const PARTITIONS: (u64, u64) = (1, 32);
-
 /// Where callers of a managed API put their key, as the service has it.
 const KEY_HEADER: &str = "Ocp-Apim-Subscription-Key";
 const KEY_QUERY: &str = "subscription-key";
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct EventHubTable {
-    pub(super) name: Spanned<String>,
-    /// The namespace; the default one without it.
-    namespace: Option<String>,
-    #[serde(default = "four")]
-    partitions: u32,
-    #[serde(default = "one_day")]
-    retention_hours: u32,
-    #[serde(default)]
-    consumer_groups: Vec<String>,
-}
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -163,29 +146,6 @@ pub struct ManagedServiceSpec {
     pub products: Vec<(Product, Vec<String>)>,
 }
 
-/// A hub to be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HubSpec {
-    /// Its name.
-    pub name: String,
-    /// Its namespace; `None`: the default one.
-    pub namespace: Option<String>,
-    /// 1 to 32.
-    pub partitions: u32,
-    /// How long events stay.
-    pub retention_hours: u32,
-    /// Consumer groups besides the one that every hub has.
-    pub consumer_groups: Vec<String>,
-}
-
-impl HubSpec {
-    /// The stream of its records in the catalog.
-    #[must_use]
-    pub fn stream(&self) -> String {
-        self.namespace.as_ref().map_or_else(|| self.name.clone(), |namespace| format!("{namespace}/{}", self.name))
-    }
-}
-
 /// A database of documents to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DocumentDatabaseSpec {
@@ -224,15 +184,6 @@ pub struct EventSubscriptionSpec {
 }
 
 impl Resolver<'_> {
-    pub(super) fn hub(&mut self, table: EventHubTable) -> Located<HubSpec> {
-        let line = self.line(&table.name);
-        self.range(line, "partitions", table.partitions.into(), PARTITIONS);
-        self.range(line, "retention_hours", table.retention_hours.into(), (1, 2_160));
-        let EventHubTable { name, namespace, partitions, retention_hours, consumer_groups } = table;
-        let value = HubSpec { name: name.into_inner(), namespace, partitions, retention_hours, consumer_groups };
-        Located { value, line }
-    }
-
     pub(super) fn container(&self, table: BlobContainerTable) -> Located<String> {
         Located { line: self.line(&table.name), value: table.name.into_inner() }
     }
@@ -246,7 +197,7 @@ impl Resolver<'_> {
                 let line = self.line(&path);
                 let found =
                     format!("expected a path such as `/symbol` for the partition key, found `{}`", path.get_ref());
-                self.wrong(line, found, "");
+                self.wrong(line, found, "partition_key = \"/NAME\"");
             }
             containers.push((container.name.into_inner(), path.into_inner()));
         }
@@ -265,7 +216,8 @@ impl Resolver<'_> {
 
     pub(super) fn managed_service(&mut self, table: ApiManagementTable) -> Located<ManagedServiceSpec> {
         let line = self.line(&table.name);
-        let known: BTreeSet<String> = table.api.iter().map(|api| api.name.get_ref().clone()).collect();
+        let mut known: BTreeSet<String> = table.api.iter().map(|api| api.name.get_ref().clone()).collect();
+        known.extend(self.left_out.names("api_management.api"));
         for api in table.product.iter().flat_map(|product| &product.apis) {
             self.refers("api management api", &known, api);
         }
@@ -297,7 +249,7 @@ impl Resolver<'_> {
                 self.wrong(
                     line,
                     "expected exactly one of `webhook`, `event_hub`, `function` and `queue`".to_owned(),
-                    "",
+                    "name one: queue = \"NAME\"",
                 );
                 return None;
             }
@@ -381,12 +333,4 @@ fn product(table: ProductTable) -> (Product, Vec<String>) {
         policy: table.policy,
     };
     (product, table.subscriptions)
-}
-
-fn four() -> u32 {
-    4
-}
-
-fn one_day() -> u32 {
-    24
 }

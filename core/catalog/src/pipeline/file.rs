@@ -6,8 +6,9 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::access::{RoleTable, UserTable};
-use super::azure::{ApiManagementTable, BlobContainerTable, CosmosDatabaseTable, EventHubTable, TopicTable};
+use super::azure::{ApiManagementTable, BlobContainerTable, CosmosDatabaseTable, TopicTable};
 use super::function::FunctionTable;
+use super::hub::{EventHubTable, NamespaceTable};
 use super::mapping::MappingTable;
 use super::message_topic::MessageTopicTable;
 use super::plan::{ApiKeyTable, PlanTable};
@@ -42,6 +43,8 @@ pub(super) struct PipelineFile {
     #[serde(default)]
     pub(super) mapping: Vec<MappingTable>,
     #[serde(default)]
+    pub(super) event_hubs_namespace: Vec<NamespaceTable>,
+    #[serde(default)]
     pub(super) event_hub: Vec<EventHubTable>,
     #[serde(default)]
     pub(super) blob_container: Vec<BlobContainerTable>,
@@ -64,10 +67,8 @@ pub(super) struct PipelineFile {
 #[serde(deny_unknown_fields)]
 pub(super) struct StreamTable {
     pub(super) name: Spanned<String>,
-    #[serde(default = "one")]
-    pub(super) shards: u32,
-    #[serde(default = "one_day")]
-    pub(super) retention_hours: u32,
+    pub(super) shards: Option<Spanned<u32>>,
+    pub(super) retention_hours: Option<Spanned<u32>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -79,10 +80,8 @@ pub(super) struct DeliveryStreamTable {
     pub(super) bucket: Spanned<String>,
     #[serde(default)]
     pub(super) prefix: String,
-    #[serde(default = "five")]
-    pub(super) buffer_mib: u64,
-    #[serde(default = "five_minutes")]
-    pub(super) buffer_seconds: u32,
+    pub(super) buffer_mib: Option<Spanned<u64>>,
+    pub(super) buffer_seconds: Option<Spanned<u32>>,
     #[serde(default)]
     pub(super) gzip: bool,
 }
@@ -95,20 +94,20 @@ pub(super) struct TableTable {
     pub(super) sort_key: Option<KeyTable>,
     pub(super) changes: Option<ChangeView>,
     pub(super) capacity: Option<CapacityTable>,
-    pub(super) expiry: Option<String>,
+    pub(super) expiry: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CapacityTable {
-    pub(super) reads: u64,
-    pub(super) writes: u64,
+    pub(super) reads: Spanned<u64>,
+    pub(super) writes: Spanned<u64>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct KeyTable {
-    pub(super) name: String,
+    pub(super) name: Spanned<String>,
     #[serde(rename = "type")]
     pub(super) key_type: KeyType,
 }
@@ -127,7 +126,7 @@ pub(super) struct QueryTable {
     #[serde(default)]
     pub(super) start_at: StartName,
     /// -1: events may be late without limit; only events move time then.
-    pub(super) late_tolerance_seconds: Option<i64>,
+    pub(super) late_tolerance_seconds: Option<Spanned<i64>>,
     pub(super) out_of_order_tolerance_seconds: Option<u32>,
     #[serde(default)]
     pub(super) out_of_tolerance: ToleranceName,
@@ -266,22 +265,6 @@ pub enum RouteIntegration {
 
 fn unnamed() -> String {
     "pipeline".to_owned()
-}
-
-fn one() -> u32 {
-    1
-}
-
-fn one_day() -> u32 {
-    24
-}
-
-fn five() -> u64 {
-    5
-}
-
-fn five_minutes() -> u32 {
-    300
 }
 
 fn prod() -> String {

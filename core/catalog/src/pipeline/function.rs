@@ -9,6 +9,9 @@ use toml::Spanned;
 use super::resolve::Resolver;
 use super::source::{Located, nearest};
 
+/// Bytes of a handler: the service's limit.
+const HANDLER_BYTES_MAX: usize = 128;
+
 /// Retries of an asynchronous invocation: the service's limits.
 const RETRIES: (u64, u64) = (0, 2);
 
@@ -19,15 +22,13 @@ const AGE_SECONDS: (u64, u64) = (60, 21_600);
 #[serde(deny_unknown_fields)]
 pub(super) struct FunctionTable {
     pub(super) name: Spanned<String>,
-    runtime: String,
-    handler: String,
+    runtime: Spanned<String>,
+    handler: Spanned<String>,
     code: Spanned<String>,
     /// Without it the function may do everything.
     role: Option<Spanned<String>>,
-    #[serde(default = "thirty")]
-    timeout_seconds: u32,
-    #[serde(default = "mib_256")]
-    memory_mib: u32,
+    timeout_seconds: Option<Spanned<u32>>,
+    memory_mib: Option<Spanned<u32>>,
     concurrency_limit: Option<u32>,
     #[serde(default)]
     environment: BTreeMap<String, String>,
@@ -42,21 +43,13 @@ pub(super) struct FunctionTable {
     on_failure: Option<Spanned<String>>,
 }
 
-fn thirty() -> u32 {
-    30
-}
-
-fn mib_256() -> u32 {
-    256
-}
-
 /// A function to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FunctionSpec {
     /// Its name.
     pub name: String,
     /// The runtime's identifier.
-    pub runtime: String,
+    pub runtime: Located<String>,
     /// What the runtime calls.
     pub handler: String,
     /// The folder or zip file of its code, relative to the pipeline file.
@@ -104,24 +97,31 @@ pub enum FunctionTarget {
 impl Resolver<'_> {
     pub(super) fn function(&mut self, table: FunctionTable) -> Located<FunctionSpec> {
         let line = self.line(&table.name);
-        self.range(line, "timeout_seconds", table.timeout_seconds.into(), (1, 900));
-        self.range(line, "memory_mib", table.memory_mib.into(), (128, 10_240));
+        let timeout_seconds = self.within("timeout_seconds", table.timeout_seconds.as_ref(), (1, 900)).unwrap_or(30);
+        let memory_mib = self.within("memory_mib", table.memory_mib.as_ref(), (128, 10_240)).unwrap_or(256);
+        let handler = table.handler.get_ref();
+        if handler.is_empty() || handler.len() > HANDLER_BYTES_MAX || handler.contains(char::is_whitespace) {
+            let line = self.line(&table.handler);
+            let message =
+                format!("expected a handler of 1 to {HANDLER_BYTES_MAX} bytes without blanks, found `{handler}`");
+            self.wrong(line, message, "name the file and its function: app.handler");
+        }
         if let Some(role) = &table.role {
             let roles = self.roles.clone();
             self.refers("role", &roles, role);
         }
         let asynchronous = self.asynchronous(&table);
-        let code_span = table.code.span();
+        let (code_span, runtime_span) = (table.code.span(), table.runtime.span());
         let value = FunctionSpec {
             dead_letter: table.dead_letter.as_ref().and_then(|name| self.function_target(name, None)),
             asynchronous,
             name: table.name.into_inner(),
-            runtime: table.runtime,
-            handler: table.handler,
+            runtime: self.locate(table.runtime.into_inner(), &runtime_span),
+            handler: table.handler.into_inner(),
             code: self.locate(table.code.into_inner().into(), &code_span),
             role: table.role.map(Spanned::into_inner),
-            timeout_seconds: table.timeout_seconds,
-            memory_mib: table.memory_mib,
+            timeout_seconds,
+            memory_mib,
             concurrency_limit: table.concurrency_limit,
             environment: table.environment,
         };
@@ -130,19 +130,11 @@ impl Resolver<'_> {
 
     fn asynchronous(&mut self, table: &FunctionTable) -> Option<AsyncSpec> {
         let FunctionTable { name, retries, maximum_age_seconds, on_success, on_failure, .. } = table;
-        for (what, found, limits) in
-            [("retries", retries, RETRIES), ("maximum_age_seconds", maximum_age_seconds, AGE_SECONDS)]
-        {
-            if let Some(found) = found {
-                let line = self.line(found);
-                self.range(line, what, (*found.get_ref()).into(), limits);
-            }
-        }
-        let number = |given: &Option<Spanned<u32>>| given.as_ref().map(|given| *given.get_ref());
+        let retries_max = self.within("retries", retries.as_ref(), RETRIES);
+        let age_max_seconds = self.within("maximum_age_seconds", maximum_age_seconds.as_ref(), AGE_SECONDS);
         let mut told =
             |target: &Option<Spanned<String>>| target.as_ref().map(|target| self.function_target(target, Some(name)));
         let (on_success, on_failure) = (told(on_success), told(on_failure));
-        let (retries_max, age_max_seconds) = (number(retries), number(maximum_age_seconds));
         let said = on_success.is_some() || on_failure.is_some() || retries_max.is_some() || age_max_seconds.is_some();
         let (on_success, on_failure) = (on_success.flatten(), on_failure.flatten());
         said.then_some(AsyncSpec { retries_max, age_max_seconds, on_success, on_failure })

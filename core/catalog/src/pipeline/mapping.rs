@@ -22,12 +22,11 @@ pub(super) struct MappingTable {
     start_at: StartName,
     #[serde(default = "yes")]
     enabled: bool,
-    batch_size: Option<u32>,
-    #[serde(default)]
-    window_seconds: u32,
-    parallelization: Option<u32>,
-    max_retries: Option<u32>,
-    max_record_age_seconds: Option<u32>,
+    batch_size: Option<Spanned<u32>>,
+    window_seconds: Option<Spanned<u32>>,
+    parallelization: Option<Spanned<u32>>,
+    max_retries: Option<Spanned<u32>>,
+    max_record_age_seconds: Option<Spanned<u32>>,
     #[serde(default)]
     bisect: bool,
     #[serde(default)]
@@ -36,7 +35,7 @@ pub(super) struct MappingTable {
     filters: Vec<String>,
     /// The queue that is told of batches which are given up.
     on_failure: Option<Spanned<String>>,
-    max_concurrency: Option<u32>,
+    max_concurrency: Option<Spanned<u32>>,
 }
 
 fn yes() -> bool {
@@ -64,6 +63,11 @@ impl Resolver<'_> {
         let functions = self.functions.clone();
         self.refers("function", &functions, &table.function);
         self.mapping_limits(line, &table);
+        let number = |given: &Option<Spanned<u32>>| given.as_ref().map(|given| *given.get_ref());
+        let given_batch_size = number(&table.batch_size);
+        let [window, parallelization] = [&table.window_seconds, &table.parallelization].map(number);
+        let [retries_max, record_age_max_seconds] = [&table.max_retries, &table.max_record_age_seconds].map(number);
+        let concurrency_max = number(&table.max_concurrency);
         let start = match table.start_at {
             StartName::Latest => MappingStart::Latest,
             StartName::TrimHorizon => MappingStart::TrimHorizon,
@@ -85,7 +89,8 @@ impl Resolver<'_> {
                 (EventSource::Queue { name: queue.into_inner() }, None, QUEUE_BATCH_SIZE)
             }
             _ => {
-                self.wrong(line, "a mapping needs exactly one of `stream`, `table` and `queue`".to_owned(), "");
+                let hint = "name one: stream = \"NAME\"";
+                self.wrong(line, "a mapping needs exactly one of `stream`, `table` and `queue`".to_owned(), hint);
                 return None;
             }
         };
@@ -95,16 +100,16 @@ impl Resolver<'_> {
             FailureTarget::Queue { name: queue.into_inner() }
         });
         let settings = MappingSettings {
-            batch_size: table.batch_size.unwrap_or(batch_size),
-            window_seconds: table.window_seconds,
-            parallelization: table.parallelization.unwrap_or(1),
-            retries_max: table.max_retries,
-            record_age_max_seconds: table.max_record_age_seconds,
+            batch_size: given_batch_size.unwrap_or(batch_size),
+            window_seconds: window.unwrap_or(0),
+            parallelization: parallelization.unwrap_or(1),
+            retries_max,
+            record_age_max_seconds,
             bisect: table.bisect,
             reports_failures: table.report_item_failures,
             filters: table.filters,
             on_failure,
-            concurrency_max: table.max_concurrency,
+            concurrency_max,
         };
         let function = table.function.into_inner();
         Some(Located { value: MappingSpec { source, function, start, enabled: table.enabled, settings }, line })
@@ -127,18 +132,17 @@ impl Resolver<'_> {
     /// Values within their limits, and fields that say something for the kind of source.
     fn mapping_limits(&mut self, line: usize, table: &MappingTable) {
         let limits = [
-            ("batch_size", table.batch_size, (1, 10_000)),
-            ("window_seconds", Some(table.window_seconds), (0, 300)),
-            ("parallelization", table.parallelization, (1, 10)),
-            ("max_retries", table.max_retries, (0, 10_000)),
-            ("max_record_age_seconds", table.max_record_age_seconds, (60, 604_800)),
-            ("max_concurrency", table.max_concurrency, (2, 1_000)),
+            ("batch_size", &table.batch_size, (1, 10_000)),
+            ("window_seconds", &table.window_seconds, (0, 300)),
+            ("parallelization", &table.parallelization, (1, 10)),
+            ("max_retries", &table.max_retries, (0, 10_000)),
+            ("max_record_age_seconds", &table.max_record_age_seconds, (60, 604_800)),
+            ("max_concurrency", &table.max_concurrency, (2, 1_000)),
         ];
-        for (what, found, limits) in limits {
-            if let Some(found) = found {
-                self.range(line, what, found.into(), limits);
-            }
+        for (what, given, limits) in limits {
+            self.within(what, given.as_ref(), limits);
         }
+        let number = |given: &Option<Spanned<u32>>| given.as_ref().map_or(0, |given| *given.get_ref());
         let only_streams = [
             ("parallelization", table.parallelization.is_some()),
             ("max_retries", table.max_retries.is_some()),
@@ -154,7 +158,7 @@ impl Resolver<'_> {
         for (field, _) in given.iter().filter(|(_, given)| *given) {
             self.wrong(line, format!("`{field}` says nothing for a {kind}"), hint);
         }
-        if table.queue.is_some() && table.window_seconds == 0 && table.batch_size.unwrap_or(0) > QUEUE_BATCH_SIZE {
+        if table.queue.is_some() && number(&table.window_seconds) == 0 && number(&table.batch_size) > QUEUE_BATCH_SIZE {
             let message = format!("batches of more than {QUEUE_BATCH_SIZE} messages have to be gathered for a while");
             self.wrong(line, message, "add it: window_seconds = 1");
         }

@@ -93,7 +93,8 @@ impl Resolver<'_> {
             }
             (None, None, Some(url)) => EventEndpoint::Webhook { url },
             _ => {
-                self.wrong(line, "expected exactly one of `queue`, `function` and `url`".to_owned(), "");
+                let hint = "name one: queue = \"NAME\"";
+                self.wrong(line, "expected exactly one of `queue`, `function` and `url`".to_owned(), hint);
                 return None;
             }
         };

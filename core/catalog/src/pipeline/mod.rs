@@ -2,7 +2,7 @@
 //!
 //! [`Pipeline::parse`] turns the text into the same definitions that SDK calls make and reports every mistake with its
 //! line. What needs an engine to be checked (SQL, packages) is checked by whoever applies the file.
-//! Read next: `file.rs` (what may be written), `azure.rs` (the same in Azure's words), `resolve.rs` (names and rules),
+//! Read next: `file.rs` (what may be written), `shape.rs` (what does not fit it), `azure.rs` (the same in Azure's words), `resolve.rs` (names and rules),
 //! `form` (a section from a form's fields).
 
 mod access;
@@ -10,21 +10,27 @@ mod azure;
 mod file;
 pub mod form;
 mod function;
+mod hub;
 mod known;
+mod limits;
 mod mapping;
 mod message_topic;
+mod name;
 mod plan;
 mod portal;
 mod queue;
 mod resolve;
+mod shape;
 mod source;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 pub use access::{GrantsSpec, RoleSpec, UserSpec};
-pub use azure::{DocumentDatabaseSpec, EventSubscriptionSpec, HubSpec, ManagedServiceSpec, TopicSpec};
+pub use azure::{DocumentDatabaseSpec, EventSubscriptionSpec, ManagedServiceSpec, TopicSpec};
 pub use file::RouteIntegration;
 pub use function::{AsyncSpec, FunctionSpec, FunctionTarget};
+pub use hub::{HubSpec, NamespaceSpec, PolicySpec};
 pub use known::Known;
 pub use mapping::MappingSpec;
 pub use message_topic::{MessageSubscriptionSpec, MessageTopicSpec};
@@ -63,6 +69,8 @@ pub struct Pipeline {
     pub mappings: Vec<Located<MappingSpec>>,
     /// HTTP APIs.
     pub apis: Vec<Located<ApiSpec>>,
+    /// Namespaces of hubs.
+    pub namespaces: Vec<Located<NamespaceSpec>>,
     /// Hubs.
     pub hubs: Vec<Located<HubSpec>>,
     /// Buckets that are to be there, by name.
@@ -180,7 +188,7 @@ pub struct OutputSpec {
     /// How rows become records.
     pub format: RecordFormat,
     /// The table that the function fills, to check keys: (table, key attribute → output column).
-    pub fills: Option<(String, std::collections::BTreeMap<String, String>)>,
+    pub fills: Option<Located<(String, std::collections::BTreeMap<String, String>)>>,
 }
 
 /// An API to be.
@@ -223,8 +231,36 @@ impl Pipeline {
     /// # Errors
     /// As [`Pipeline::parse`].
     pub fn parse_onto(file: &str, text: &str, known: &Known) -> Result<Self, Vec<Mistake>> {
+        let survey = Survey::of(file, text, known);
+        match survey.pipeline {
+            Some(pipeline) if survey.mistakes.is_empty() => Ok(pipeline),
+            _ => Err(survey.mistakes),
+        }
+    }
+}
+
+/// A file with all that is wrong in it, for whoever looks for more mistakes.
+#[derive(Debug)]
+pub struct Survey {
+    /// What the file describes as far as it could be read; `None` when it is no TOML.
+    pub pipeline: Option<Pipeline>,
+    /// What is wrong, in the order of the lines.
+    pub mistakes: Vec<Mistake>,
+    /// Queries whose inputs could not all be read: their SQL may be right though it does not fit what is left.
+    pub unsure: BTreeSet<String>,
+}
+
+impl Survey {
+    /// Reads a file's text.
+    #[must_use]
+    pub fn of(file: &str, text: &str, known: &Known) -> Self {
         let source = source::Source::new(file, text);
-        let parsed: file::PipelineFile = toml::from_str(text).map_err(|error| vec![source.syntax(&error)])?;
-        resolve::resolve(&source, parsed, known)
+        match shape::shape(&source) {
+            Ok(shaped) => resolve::resolve(&source, shaped, known),
+            Err(mut mistakes) => {
+                mistakes.sort_by_key(|mistake| mistake.line);
+                Self { pipeline: None, mistakes, unsure: BTreeSet::new() }
+            }
+        }
     }
 }

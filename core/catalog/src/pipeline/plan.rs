@@ -21,7 +21,7 @@ pub(super) struct PlanTable {
     #[serde(default)]
     apis: Vec<Spanned<String>>,
     /// Calls a second for long; without it there is no limit.
-    rate: Option<f64>,
+    rate: Option<Spanned<f64>>,
     /// Calls at once after a pause; as many as a second allows unless it is said.
     burst: Option<u32>,
     /// Calls of a period; without it there is no limit.
@@ -82,9 +82,11 @@ impl Resolver<'_> {
             let apis = self.apis.clone();
             self.refers("api", &apis, api);
         }
-        let rate = table.rate.unwrap_or_default();
-        if !(0.0..=RATE_MAX).contains(&rate) {
-            self.wrong(line, format!("expected rate from 0 to {RATE_MAX} calls a second, found {rate}"), "");
+        let rate = table.rate.as_ref().map_or(0.0, |rate| *rate.get_ref());
+        if let Some(given) = table.rate.as_ref().filter(|_| !(0.0..=RATE_MAX).contains(&rate)) {
+            let line = self.line(given);
+            let message = format!("expected rate from 0 to {RATE_MAX} calls a second, found {rate}");
+            self.wrong(line, message, "write it as calls a second: rate = 10");
         }
         if table.rate.is_none() && table.burst.is_some() {
             self.wrong(line, "`burst` says nothing without `rate`".to_owned(), "add it: rate = 10");
@@ -95,7 +97,7 @@ impl Resolver<'_> {
             name,
             description: table.description,
             apis: table.apis.into_iter().map(Spanned::into_inner).collect(),
-            throttle: table.rate.and_then(|rate| Throttle::new(rate, burst)),
+            throttle: table.rate.and_then(|_| Throttle::new(rate, burst)),
             quota: table.quota.map(|limit| PlanQuota { limit, offset: 0, period: table.quota_period }),
             product_code: table.product_code,
         };

@@ -14,11 +14,11 @@ const RECEIVES_MAX: u32 = 5;
 #[serde(deny_unknown_fields)]
 pub(super) struct QueueTable {
     pub(super) name: Spanned<String>,
-    visibility_seconds: Option<u32>,
-    retention_seconds: Option<u32>,
+    visibility_seconds: Option<Spanned<u32>>,
+    retention_seconds: Option<Spanned<u32>>,
     /// The queue for messages that were received too often.
     dead_letter: Option<Spanned<String>>,
-    max_receives: Option<u32>,
+    max_receives: Option<Spanned<u32>>,
 }
 
 /// A queue to be.
@@ -34,13 +34,12 @@ impl Resolver<'_> {
     pub(super) fn queue(&mut self, table: QueueTable) -> Located<QueueSpec> {
         let line = self.line(&table.name);
         let usual = QueueSettings::default();
-        let visibility_seconds = table.visibility_seconds.unwrap_or(usual.visibility_seconds);
-        let retention_seconds = table.retention_seconds.unwrap_or(usual.retention_seconds);
-        let receives_max = table.max_receives.unwrap_or(RECEIVES_MAX);
-        self.range(line, "visibility_seconds", visibility_seconds.into(), (0, 43_200));
-        self.range(line, "retention_seconds", retention_seconds.into(), (60, 1_209_600));
-        self.range(line, "max_receives", receives_max.into(), (1, 1_000));
-        if table.max_receives.is_some() && table.dead_letter.is_none() {
+        let (hidden, kept) = (usual.visibility_seconds, usual.retention_seconds);
+        let visibility_seconds = self.number("visibility_seconds", table.visibility_seconds, hidden, (0, 43_200));
+        let retention_seconds = self.number("retention_seconds", table.retention_seconds, kept, (60, 1_209_600));
+        let receives_max = self.within("max_receives", table.max_receives.as_ref(), (1, 1_000)).unwrap_or(RECEIVES_MAX);
+        if let (Some(receives), None) = (&table.max_receives, &table.dead_letter) {
+            let line = self.line(receives);
             let hint = "add it: dead_letter = \"QUEUE\"";
             self.wrong(line, "`max_receives` says nothing without `dead_letter`".to_owned(), hint);
         }

@@ -5,24 +5,33 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::Spanned;
 
 use super::file::{
-    ApiTable, BlobTable, CosmosTable, DeliveryStreamTable, DialectName, InputTable, KeyTable, OutputTable,
-    PipelineFile, QueryTable, StartName, StreamTable, TableTable, ToleranceName,
+    ApiTable, BlobTable, CosmosTable, DeliveryStreamTable, DialectName, InputTable, KeyTable, OutputTable, QueryTable,
+    RouteTable, StartName, StreamTable, TableTable, ToleranceName,
 };
 use super::known::Known;
+use super::name::NameRule;
+use super::shape::{LeftOut, Shaped};
 use super::source::{Located, Mistake, Source, nearest};
 use super::{
-    ApiSpec, DeliveryStreamSpec, InputSpec, OutputSpec, Pipeline, QuerySpec, RouteSpec, SqlText, StreamSpec, TableSpec,
+    ApiSpec, DeliveryStreamSpec, InputSpec, OutputSpec, Pipeline, QuerySpec, RouteSpec, SqlText, StreamSpec, Survey,
+    TableSpec,
 };
 use crate::definition::{
     ColumnDefinition, ColumnType, Compression, DocumentOutput, EventOrder, KeyAttribute, ObjectDestination,
     ObjectOutput, OrderPolicy, OutputTarget, QueryDialect, RecordFormat, StartAt,
 };
 
-/// The longest tolerance for late events: 20 days, the service's own limit.
-const LATE_SECONDS: (u64, u64) = (0, 1_728_000);
+/// What a route can be called by.
+const METHODS: [&str; 8] = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "ANY"];
 
 /// Capacity units a second of one table: the service's own limit.
 const TABLE_UNITS: (u64, u64) = (1, 40_000);
+
+/// How long records of a stream stay: the service's own limits.
+const STREAM_HOURS: (u64, u64) = (24, 8_760);
+
+/// Bytes of a table's expiry attribute and of its keys' names: the service's own limits.
+const ATTRIBUTE_BYTES: (u64, u64) = (1, 255);
 
 /// Names of one kind that a file may refer to.
 type Names = BTreeSet<String>;
@@ -44,9 +53,12 @@ pub(super) struct Resolver<'s> {
     /// Whether names of a node are known too.
     on_node: bool,
     mistakes: Vec<Mistake>,
+    /// What the file has and could not be read.
+    pub(super) left_out: LeftOut,
 }
 
-pub(super) fn resolve(source: &Source<'_>, file: PipelineFile, known: &Known) -> Result<Pipeline, Vec<Mistake>> {
+pub(super) fn resolve(source: &Source<'_>, shaped: Shaped, known: &Known) -> Survey {
+    let Shaped { file, mistakes, left_out } = shaped;
     let mut resolver = Resolver {
         source,
         streams: Names::new(),
@@ -60,7 +72,8 @@ pub(super) fn resolve(source: &Source<'_>, file: PipelineFile, known: &Known) ->
         plans: file.plans.keys().cloned().collect(),
         hubs: BTreeMap::new(),
         on_node: false,
-        mistakes: Vec::new(),
+        mistakes,
+        left_out,
     };
     resolver.streams = resolver.unique("stream", file.stream.iter().map(|table| &table.name));
     resolver.delivery_streams =
@@ -72,15 +85,21 @@ pub(super) fn resolve(source: &Source<'_>, file: PipelineFile, known: &Known) ->
     resolver.unique("user", file.user.iter().map(|table| &table.name));
     resolver.unique("query", file.query.iter().map(|table| &table.name));
     resolver.apis = resolver.unique("api", file.api.iter().map(|table| &table.name));
+    resolver.unique("event hubs namespace", file.event_hubs_namespace.iter().map(|table| &table.name));
     resolver.unique("event hub", file.event_hub.iter().map(|table| &table.name));
     resolver.unique("blob container", file.blob_container.iter().map(|table| &table.name));
     resolver.unique("cosmos database", file.cosmos_database.iter().map(|table| &table.name));
-    let topics = file.event_grid_topic.iter().map(|table| &table.name);
-    resolver.unique("topic", topics.chain(file.sns_topic.iter().map(|table| &table.name)));
+    let topics = resolver.unique("event grid topic", file.event_grid_topic.iter().map(|table| &table.name));
+    resolver.unique("sns topic", file.sns_topic.iter().map(|table| &table.name));
+    for table in file.sns_topic.iter().filter(|table| topics.contains(table.name.get_ref())) {
+        let line = resolver.line(&table.name);
+        resolver.wrong(line, format!("a second topic `{}`", table.name.get_ref()), "give it another name or remove it");
+    }
     resolver.unique("api management service", file.api_management.iter().map(|table| &table.name));
     let hubs: Vec<_> = file.event_hub.into_iter().map(|table| resolver.hub(table)).collect();
     resolver.hubs = hubs.iter().map(|hub| (hub.value.name.clone(), hub.value.stream())).collect();
     resolver.know(known);
+    resolver.forgive();
     let mappings: Vec<_> = file.mapping.into_iter().filter_map(|table| resolver.mapping(table)).collect();
     resolver.no_mapping_twice(&mappings);
     let pipeline = Pipeline {
@@ -95,6 +114,7 @@ pub(super) fn resolve(source: &Source<'_>, file: PipelineFile, known: &Known) ->
         queues: file.queue.into_iter().map(|table| resolver.queue(table)).collect(),
         mappings,
         apis: file.api.into_iter().map(|table| resolver.api(table)).collect(),
+        namespaces: file.event_hubs_namespace.into_iter().map(|table| resolver.namespace(table)).collect(),
         hubs,
         buckets: file.blob_container.into_iter().map(|table| resolver.container(table)).collect(),
         databases: file.cosmos_database.into_iter().map(|table| resolver.database(table)).collect(),
@@ -105,8 +125,10 @@ pub(super) fn resolve(source: &Source<'_>, file: PipelineFile, known: &Known) ->
         api_keys: file.keys.into_iter().map(|entry| resolver.api_key(entry)).collect(),
         portal: file.portal.map(|table| resolver.portal(table)),
     };
-    resolver.mistakes.sort_by_key(|mistake| mistake.line);
-    if resolver.mistakes.is_empty() { Ok(pipeline) } else { Err(resolver.mistakes) }
+    let (mut mistakes, unsure) = (resolver.mistakes, resolver.left_out.queries);
+    mistakes.sort_by_key(|mistake| mistake.line);
+    mistakes.dedup();
+    Survey { pipeline: Some(pipeline), mistakes, unsure }
 }
 
 impl Resolver<'_> {
@@ -125,6 +147,23 @@ impl Resolver<'_> {
         self.on_node = *known != Known::default();
     }
 
+    /// Adds what was left out for mistakes of its own: whoever refers to it is right.
+    fn forgive(&mut self) {
+        let left_out = &self.left_out;
+        self.streams.extend(left_out.names("stream"));
+        self.delivery_streams.extend(left_out.names("delivery_stream"));
+        self.tables.extend(left_out.names("table"));
+        self.functions.extend(left_out.names("function"));
+        self.roles.extend(left_out.names("role"));
+        self.queues.extend(left_out.names("queue"));
+        self.topics.extend(left_out.names("sns_topic"));
+        self.apis.extend(left_out.names("api"));
+        self.plans.extend(left_out.names("plans"));
+        for hub in left_out.names("event_hub") {
+            self.hubs.entry(hub.clone()).or_insert(hub);
+        }
+    }
+
     pub(super) fn wrong(&mut self, line: usize, message: String, hint: impl Into<String>) {
         let mistake = self.source.mistake(line, message, hint);
         self.mistakes.push(mistake);
@@ -135,24 +174,24 @@ impl Resolver<'_> {
     }
 
     /// The names of one kind; those that repeat or hold other characters than the services take are mistakes.
-    fn unique<'n>(&mut self, kind: &str, names: impl Iterator<Item = &'n Spanned<String>>) -> Names {
+    pub(super) fn unique<'n>(&mut self, kind: &str, names: impl Iterator<Item = &'n Spanned<String>>) -> Names {
         let mut seen = Names::new();
         for name in names {
-            let line = self.line(name);
-            let text = name.get_ref();
-            let allowed = |char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '-' | '.');
-            if text.is_empty() || text.len() > 128 || !text.chars().all(allowed) {
-                self.wrong(
-                    line,
-                    format!("expected a name of 1 to 128 letters, digits, `_`, `-` or `.`, found `{text}`"),
-                    "",
-                );
-            }
-            if !seen.insert(text.clone()) {
-                self.wrong(line, format!("a second {kind} `{text}`"), "give it another name or remove it");
+            self.named(kind, name);
+            if !seen.insert(name.get_ref().clone()) {
+                let line = self.line(name);
+                self.wrong(line, format!("a second {kind} `{}`", name.get_ref()), "give it another name or remove it");
             }
         }
         seen
+    }
+
+    /// Checks that something of a kind can have a name.
+    fn named(&mut self, kind: &str, name: &Spanned<String>) {
+        if let Some(expected) = NameRule::of(kind).broken_by(name.get_ref()) {
+            let line = self.line(name);
+            self.wrong(line, format!("expected {expected} for a {kind}, found `{}`", name.get_ref()), "rename it");
+        }
     }
 
     /// Checks that a name is defined in the file.
@@ -180,22 +219,24 @@ impl Resolver<'_> {
 
     pub(super) fn range(&mut self, line: usize, what: &str, found: u64, (low, high): (u64, u64)) {
         if found < low || found > high {
-            self.wrong(line, format!("expected {what} from {low} to {high}, found {found}"), "");
+            let nearest = found.clamp(low, high);
+            let hint = format!("the nearest possible is {nearest}");
+            self.wrong(line, format!("expected {what} from {low} to {high}, found {found}"), hint);
         }
     }
 
     fn stream(&mut self, table: StreamTable) -> Located<StreamSpec> {
         let line = self.line(&table.name);
-        self.range(line, "shards", table.shards.into(), (1, 500));
-        self.range(line, "retention_hours", table.retention_hours.into(), (1, 8_760));
-        let StreamTable { name, shards, retention_hours } = table;
-        Located { value: StreamSpec { name: name.into_inner(), shards, retention_hours }, line }
+        let shards = self.number("shards", table.shards, 1, (1, 500));
+        let retention_hours = self.number("retention_hours", table.retention_hours, 24, STREAM_HOURS);
+        Located { value: StreamSpec { name: table.name.into_inner(), shards, retention_hours }, line }
     }
 
     fn delivery_stream(&mut self, table: DeliveryStreamTable) -> Located<DeliveryStreamSpec> {
         let line = self.line(&table.name);
-        self.range(line, "buffer_mib", table.buffer_mib, (1, 128));
-        self.range(line, "buffer_seconds", table.buffer_seconds.into(), (0, 900));
+        self.named("bucket", &table.bucket);
+        let buffer_mib = self.number("buffer_mib", table.buffer_mib, 5, (1, 128));
+        let buffer_seconds = self.number("buffer_seconds", table.buffer_seconds, 300, (0, 900));
         if let Some(source) = &table.source_stream {
             let streams = self.streams.clone();
             self.refers("stream", &streams, source);
@@ -203,8 +244,8 @@ impl Resolver<'_> {
         let destination = ObjectDestination {
             bucket: table.bucket.into_inner(),
             prefix: table.prefix,
-            buffer_bytes: table.buffer_mib << 20,
-            buffer_seconds: table.buffer_seconds,
+            buffer_bytes: buffer_mib << 20,
+            buffer_seconds,
             compression: if table.gzip { Compression::Gzip } else { Compression::None },
             ..ObjectDestination::default()
         };
@@ -214,25 +255,28 @@ impl Resolver<'_> {
 
     fn table(&mut self, table: TableTable) -> Located<TableSpec> {
         let line = self.line(&table.name);
-        if table.sort_key.as_ref().is_some_and(|key| key.name == table.hash_key.name) {
-            self.wrong(
-                line,
-                format!("hash_key and sort_key are both `{}`", table.hash_key.name),
-                "name two attributes",
-            );
+        if let Some(key) = table.sort_key.as_ref().filter(|key| key.name.get_ref() == table.hash_key.name.get_ref()) {
+            let line = self.line(&key.name);
+            let message = format!("hash_key and sort_key are both `{}`", key.name.get_ref());
+            self.wrong(line, message, "name two attributes");
+        }
+        let keys = std::iter::once(&table.hash_key).chain(&table.sort_key).map(|key| &key.name);
+        for name in keys.chain(&table.expiry) {
+            let line = self.line(name);
+            self.range(line, "bytes of an attribute's name", name.get_ref().len() as u64, ATTRIBUTE_BYTES);
         }
         if let Some(capacity) = &table.capacity {
-            self.range(line, "capacity.reads", capacity.reads, TABLE_UNITS);
-            self.range(line, "capacity.writes", capacity.writes, TABLE_UNITS);
+            self.within("capacity.reads", Some(&capacity.reads), TABLE_UNITS);
+            self.within("capacity.writes", Some(&capacity.writes), TABLE_UNITS);
         }
-        let attribute = |key: KeyTable| KeyAttribute { name: key.name, key_type: key.key_type };
+        let attribute = |key: KeyTable| KeyAttribute { name: key.name.into_inner(), key_type: key.key_type };
         let value = TableSpec {
             name: table.name.into_inner(),
             hash_key: attribute(table.hash_key),
             sort_key: table.sort_key.map(attribute),
             changes: table.changes,
-            provisioned: table.capacity.map(|capacity| (capacity.reads, capacity.writes)),
-            expiry: table.expiry,
+            provisioned: table.capacity.map(|capacity| (capacity.reads.into_inner(), capacity.writes.into_inner())),
+            expiry: table.expiry.map(Spanned::into_inner),
         };
         Located { value, line }
     }
@@ -249,7 +293,8 @@ impl Resolver<'_> {
                 SqlText::File(self.source.locate(file.into_inner().into(), &span))
             }
             (None, None) | (Some(_), Some(_)) => {
-                self.wrong(line, "expected exactly one of `sql` and `sql_file`".to_owned(), "");
+                let hint = "sql holds the text, sql_file names a file with it";
+                self.wrong(line, "expected exactly one of `sql` and `sql_file`".to_owned(), hint);
                 return None;
             }
         };
@@ -257,6 +302,11 @@ impl Resolver<'_> {
             self.wrong(line, "a query needs an input".to_owned(), "add [[query.input]] with a name and a stream");
         }
         let defaults = EventOrder::default();
+        let given = table.input.len();
+        let inputs: Vec<_> = table.input.into_iter().filter_map(|input| self.input(input)).collect();
+        if inputs.len() < given {
+            self.left_out.queries.insert(table.name.get_ref().clone());
+        }
         let value = QuerySpec {
             name: table.name.into_inner(),
             dialect: match table.dialect {
@@ -264,7 +314,7 @@ impl Resolver<'_> {
                 DialectName::StreamAnalytics => QueryDialect::StreamAnalytics,
             },
             sql,
-            inputs: table.input.into_iter().filter_map(|input| self.input(input)).collect(),
+            inputs,
             outputs: table.output.into_iter().filter_map(|output| self.output(output)).collect(),
             start_at: match table.start_at {
                 StartName::Latest => StartAt::Latest,
@@ -273,16 +323,7 @@ impl Resolver<'_> {
             event_order: EventOrder {
                 late_tolerance_ms: match table.late_tolerance_seconds {
                     None => defaults.late_tolerance_ms,
-                    Some(-1) => EventOrder::LATE_WITHOUT_LIMIT,
-                    Some(seconds) => {
-                        self.range(
-                            line,
-                            "late_tolerance_seconds",
-                            seconds.try_into().unwrap_or(u64::MAX),
-                            LATE_SECONDS,
-                        );
-                        seconds.saturating_mul(1_000)
-                    }
+                    Some(seconds) => self.late_tolerance(&seconds),
                 },
                 out_of_order_tolerance_ms: table
                     .out_of_order_tolerance_seconds
@@ -297,10 +338,12 @@ impl Resolver<'_> {
         Some(Located { value, line })
     }
 
+    /// An input; `None` when its columns or its stream cannot be told.
     fn input(&mut self, table: InputTable) -> Option<Located<InputSpec>> {
         let line = self.line(&table.name);
         let stream = self.one_stream(line, table.stream, table.delivery_stream, table.event_hub)?;
-        let columns = table
+        let declared = table.columns.len();
+        let columns: Vec<_> = table
             .columns
             .into_iter()
             .filter_map(|column| {
@@ -322,6 +365,9 @@ impl Resolver<'_> {
                 })
             })
             .collect();
+        if columns.len() < declared {
+            return None;
+        }
         let value = InputSpec { name: table.name.into_inner(), stream, format: format(table.csv), columns };
         Some(Located { value, line })
     }
@@ -348,7 +394,7 @@ impl Resolver<'_> {
             (None, None, Some(hub)) => Some(self.hub_stream(&hub)),
             _ => {
                 let expected = "expected exactly one of `stream`, `delivery_stream` and `event_hub`";
-                self.wrong(line, expected.to_owned(), "");
+                self.wrong(line, expected.to_owned(), "name one: stream = \"NAME\"");
                 None
             }
         }
@@ -378,7 +424,7 @@ impl Resolver<'_> {
         let fills = table.fills.map(|fills| {
             let tables = self.tables.clone();
             self.refers("table", &tables, &fills.table);
-            (fills.table.into_inner(), fills.keys)
+            Located { line: self.line(&fills.table), value: (fills.table.into_inner(), fills.keys) }
         });
         let value = OutputSpec { name: table.name.into_inner(), target, format: format(table.csv), fills };
         Some(Located { value, line })
@@ -389,30 +435,38 @@ impl Resolver<'_> {
         let mut routes = Vec::new();
         let mut seen = BTreeMap::new();
         for route in table.route {
-            let line = self.line(&route.method);
-            let functions = self.functions.clone();
-            self.refers("function", &functions, &route.function);
-            let method = route.method.into_inner().to_uppercase();
-            let path = route.path.into_inner();
-            if !["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "ANY"].contains(&method.as_str()) {
-                self.wrong(line, format!("expected an HTTP method or ANY, found `{method}`"), "");
+            let route = self.route(route);
+            let RouteSpec { method, path, .. } = &route.value;
+            if let Some(first) = seen.insert((method.clone(), path.clone()), route.line) {
+                self.wrong(route.line, format!("{method} {path} is routed already on line {first}"), "keep one");
             }
-            if !path.starts_with('/') {
-                self.wrong(line, format!("expected a path that begins with `/`, found `{path}`"), "");
-            }
-            if let Some(first) = seen.insert((method.clone(), path.clone()), line) {
-                self.wrong(line, format!("{method} {path} is routed already on line {first}"), "keep one");
-            }
-            let value = RouteSpec {
-                method,
-                path,
-                function: route.function.into_inner(),
-                integration: route.integration,
-                key_required: route.key_required,
-            };
-            routes.push(Located { value, line });
+            routes.push(route);
         }
         Located { value: ApiSpec { name: table.name.into_inner(), stage: table.stage, routes }, line }
+    }
+
+    fn route(&mut self, table: RouteTable) -> Located<RouteSpec> {
+        let (line, path_line) = (self.line(&table.method), self.line(&table.path));
+        let functions = self.functions.clone();
+        self.refers("function", &functions, &table.function);
+        let method = table.method.into_inner().to_uppercase();
+        let path = table.path.into_inner();
+        if !METHODS.contains(&method.as_str()) {
+            let hint = format!("write one of {}", METHODS.join(", "));
+            self.wrong(line, format!("expected an HTTP method or ANY, found `{method}`"), hint);
+        }
+        if !path.starts_with('/') {
+            let message = format!("expected a path that begins with `/`, found `{path}`");
+            self.wrong(path_line, message, format!("path = \"/{path}\""));
+        }
+        let value = RouteSpec {
+            method,
+            path,
+            function: table.function.into_inner(),
+            integration: table.integration,
+            key_required: table.key_required,
+        };
+        Located { value, line }
     }
 }
 

@@ -46,6 +46,10 @@ impl<'a> Source<'a> {
         Self { file, text }
     }
 
+    pub(super) fn text(&self) -> &'a str {
+        self.text
+    }
+
     /// The line of a byte position.
     pub(super) fn line(&self, span: &Range<usize>) -> usize {
         let before = self.text.as_bytes().get(..span.start).unwrap_or(self.text.as_bytes());
@@ -68,12 +72,10 @@ impl<'a> Source<'a> {
         Mistake { file: self.file.to_owned(), line, message, hint: hint.into() }
     }
 
-    /// What the TOML reader found: not TOML, an unknown field, a value of another type.
+    /// What is no TOML.
     pub(super) fn syntax(&self, error: &toml::de::Error) -> Mistake {
         let line = error.span().map_or(0, |span| self.line(&span));
-        let message = error.message().trim().to_owned();
-        let hint = if message.starts_with("unknown field") { "remove the field or correct its name" } else { "" };
-        self.mistake(line, message, hint)
+        self.mistake(line, error.message().trim().to_owned(), "write it as TOML: KEY = VALUE, texts in quotes")
     }
 }
 

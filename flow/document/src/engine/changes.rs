@@ -8,19 +8,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use millstream_catalog::{ChangeView, DocumentContainerDefinition, TableChanges};
 use millstream_stream::{ReadBatch, StreamError};
-use millstream_table::{AttributeValue, Change, Item, TableError};
+use millstream_table::{Change, Item, TableError};
 use millstream_types::{LogId, Millis};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::documents::gone;
 use super::feed::Reading;
-use super::{Documents, table_name};
-use crate::document::{self, Document, ID, PARTITION};
+use super::{Documents, continuation, table_name};
+use crate::document::{self, Document};
 use crate::error::DocumentError;
 use crate::hash_range::HashRange;
 use crate::partition::PartitionKey;
@@ -33,8 +31,10 @@ const ROWS_MAX: usize = 10_000;
 const READ_BYTES: usize = 256 << 10;
 /// Bytes of documents of a page: what the service family answers at most.
 const PAGE_BYTES_MAX: usize = 4 << 20;
-/// Reads for one page: a reader of a part of the keys gets an answer in time.
+/// Reads for one page that has something in it: a reader gets an answer in time.
 const READS_MAX: usize = 64;
+/// Reads for a page that is still empty: for many readers an empty page is the end, so it is put off for about 1 GiB of changes.
+const EMPTY_READS_MAX: usize = 4_096;
 
 /// Which changes.
 #[derive(Debug, Clone)]
@@ -65,10 +65,12 @@ pub enum ChangesFrom {
 /// A page of changed documents.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChangesPage {
-    /// The documents, each with `_lsn`, its place in the order of changes. None: nothing changed since.
+    /// The documents, each with `_lsn`, its place in the order of changes.
     pub rows: Vec<Value>,
     /// Where the next page begins. There always is one.
     pub continuation: String,
+    /// Whether there is more to read already.
+    pub more: bool,
 }
 
 /// The stream of a container's changes.
@@ -125,16 +127,15 @@ impl Documents {
         let reading =
             Reading { documents: self.clone(), container: Arc::clone(container), partition, range: request.range };
         let mut page = Page { rows: Vec::new(), bytes: 0, rows_max };
-        for _ in 0..READS_MAX {
-            let more = match place.look.take() {
+        let (mut more, mut reads) = (true, 0);
+        while more && !page.is_full() && reads < if page.rows.is_empty() { EMPTY_READS_MAX } else { READS_MAX } {
+            more = match place.look.take() {
                 Some(look) => reading.look(look, &mut place, &mut page).await?,
                 None => reading.follow(log, &mut place, &mut page).await?,
             };
-            if !more || page.is_full() {
-                break;
-            }
+            reads += 1;
         }
-        Ok(ChangesPage { rows: page.rows, continuation: place.text() })
+        Ok(ChangesPage { rows: page.rows, continuation: continuation::text(&place), more })
     }
 
     /// The stream of a container's changes; a container of before there were any gets one now.
@@ -184,7 +185,10 @@ impl Documents {
                 Ok(if found > log.first || log.whole { at(found) } else { look_since(*time) })
             }
             ChangesFrom::Continuation(text) => {
-                let place = Place::read(text, container.number)?;
+                let place: Place = continuation::read(text)?;
+                if place.of != container.number {
+                    return Err(DocumentError::Continuation);
+                }
                 let told = place.made == log.made && (log.first..=log.next).contains(&place.next);
                 Ok(if told { place } else { look_since(place.time) })
             }
@@ -218,7 +222,7 @@ impl Page {
 impl Reading {
     /// Looks at further documents; gives whether there is more to read.
     async fn look(&self, look: Look, place: &mut Place, page: &mut Page) -> Result<bool, DocumentError> {
-        let start = look.after.as_ref().map(key_of).transpose()?;
+        let start = look.after.as_ref().map(continuation::key_of).transpose()?;
         let items = self.items(start).await?;
         let mut after = look.after;
         for item in &items.items {
@@ -229,10 +233,10 @@ impl Reading {
             if document::written(item) >= look.since {
                 page.add(&self.container, item, place.next)?;
             }
-            after = text_of(item).or(after);
+            after = continuation::key_text(item).or(after);
         }
         if let Some(last) = &items.last_key {
-            place.look = Some(Look { after: text_of(last).or(after), since: look.since });
+            place.look = Some(Look { after: continuation::key_text(last).or(after), since: look.since });
         }
         Ok(true)
     }
@@ -241,7 +245,7 @@ impl Reading {
     async fn follow(&self, log: Log, place: &mut Place, page: &mut Page) -> Result<bool, DocumentError> {
         let read = self.documents.streams.read(log.id, place.next, READ_BYTES).await?;
         let wanted = page.rows_max - page.rows.len();
-        let (changed, next) = changed(&read, place.next, wanted)?;
+        let (changed, next) = changed(&read, place.next, wanted, |key| self.is_meant(key))?;
         for Changed { offset, time, key } in changed {
             if page.is_full() {
                 place.next = offset;
@@ -264,16 +268,24 @@ struct Changed {
     key: Item,
 }
 
-/// The documents that changed from an offset on, at most `wanted`, each at its last change of those that were read; and the
-/// offset behind them.
-fn changed(read: &ReadBatch, from: u64, wanted: usize) -> Result<(Vec<Changed>, u64), DocumentError> {
+/// The documents that changed from an offset on, at most `wanted` of those that are meant, each at its last change of those that
+/// were read; and the offset behind them.
+fn changed(
+    read: &ReadBatch,
+    from: u64,
+    wanted: usize,
+    is_meant: impl Fn(&Item) -> bool,
+) -> Result<(Vec<Changed>, u64), DocumentError> {
     let (mut last, mut next) = (BTreeMap::new(), from);
     for record in read.batches.iter().flat_map(millstream_types::RecordBatch::records) {
         if record.offset < from {
             continue;
         }
         let change = Change::decode(record.data)?;
-        let Some(name) = text_of(&change.keys) else { continue };
+        let Some(name) = continuation::key_text(&change.keys).filter(|_| is_meant(&change.keys)) else {
+            next = record.offset + 1;
+            continue;
+        };
         if last.len() >= wanted && !last.contains_key(&name) {
             break;
         }
@@ -286,32 +298,4 @@ fn changed(read: &ReadBatch, from: u64, wanted: usize) -> Result<(Vec<Changed>, 
     let mut changed: Vec<Changed> = last.into_values().collect();
     changed.sort_by_key(|changed| changed.offset);
     Ok((changed, next))
-}
-
-impl Place {
-    fn read(text: &str, of: u32) -> Result<Self, DocumentError> {
-        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| DocumentError::Continuation)?;
-        let place: Self = serde_json::from_slice(&bytes).map_err(|_| DocumentError::Continuation)?;
-        if place.of == of { Ok(place) } else { Err(DocumentError::Continuation) }
-    }
-
-    fn text(&self) -> String {
-        // Plain texts and numbers: nothing in it that JSON could not hold.
-        URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).unwrap_or_default())
-    }
-}
-
-/// An item's key as texts.
-fn text_of(item: &Item) -> Option<(String, String)> {
-    match (item.get(PARTITION), item.get(ID)) {
-        (Some(AttributeValue::Binary(partition)), Some(AttributeValue::String(id))) => {
-            Some((URL_SAFE_NO_PAD.encode(partition), id.clone()))
-        }
-        _ => None,
-    }
-}
-
-fn key_of((partition, id): &(String, String)) -> Result<Item, DocumentError> {
-    let partition = URL_SAFE_NO_PAD.decode(partition).map_err(|_| DocumentError::Continuation)?;
-    Ok(document::key(partition.into(), id))
 }

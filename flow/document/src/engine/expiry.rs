@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use millstream_catalog::DocumentContainerDefinition;
 use millstream_table::expression::{Comparison, Condition, Operand, Path};
-use millstream_table::{AttributeValue, Deletion, Item, Scan, TableError};
+use millstream_table::{AttributeValue, Deletion, Item, TableError};
 
 use super::documents::gone;
 use super::{Documents, table_name};
@@ -30,20 +30,11 @@ impl Documents {
 
     async fn remove_expired_of(&self, container: &DocumentContainerDefinition) -> Result<usize, DocumentError> {
         let expiry = self.expiry(container);
-        let (mut removed, mut start) = (0, None);
-        while expiry.is_on() {
-            let scan = Scan { start: start.take(), ..Scan::default() };
-            let page = self.tables.scan(&table_name(&container.path), scan).await;
-            let page = page.map_err(|error| gone(container, error))?;
-            for item in page.items.iter().filter(|item| expiry.is_over(item)) {
-                removed += usize::from(self.remove_item(container, item).await?);
-            }
-            start = page.last_key;
-            if start.is_none() {
-                break;
-            }
+        if !expiry.is_on() {
+            return Ok(0);
         }
-        Ok(removed)
+        let removed = self.tables.remove_where(&table_name(&container.path), move |item| expiry.is_over(item)).await;
+        removed.map_err(|error| gone(container, error))
     }
 
     /// Makes room for what is written in the place of documents whose time is over.

@@ -6,8 +6,6 @@
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use millstream_catalog::DocumentContainerDefinition;
 use millstream_storage::StorageError;
@@ -17,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::documents::gone;
-use super::{Documents, table_name};
-use crate::document::{self, Document, ID, PARTITION};
+use super::{Documents, continuation, table_name};
+use crate::document::{Document, PARTITION};
 use crate::error::DocumentError;
 use crate::hash_range::HashRange;
 use crate::partition::PartitionKey;
@@ -141,7 +139,7 @@ impl Reading {
             }
         }
         let more = !page.is_complete() && (page.left_over || start.is_some());
-        let continuation = more.then(|| page.position.text());
+        let continuation = more.then(|| continuation::text(&page.position));
         Ok(Feed { rows: page.rows, continuation })
     }
 
@@ -182,7 +180,7 @@ impl Reading {
             page.push(row);
         }
         position.rows += page.len() as u64;
-        let continuation = left.peek().is_some().then(|| position.text());
+        let continuation = left.peek().is_some().then(|| continuation::text(&position));
         Ok(Feed { rows: page, continuation })
     }
 
@@ -197,7 +195,7 @@ impl Reading {
     }
 
     /// Whether an item's partition key is one of those looked at.
-    fn is_meant(&self, item: &Item) -> bool {
+    pub(super) fn is_meant(&self, item: &Item) -> bool {
         let Some(AttributeValue::Binary(partition)) = item.get(PARTITION) else { return false };
         self.partition.as_ref().is_none_or(|wanted| wanted == partition)
             && self.range.as_ref().is_none_or(|range| {
@@ -270,7 +268,7 @@ impl Streamed {
                     self.rows.push(row);
                 }
             }
-            self.position.after = Position::of_item(item);
+            self.position.after = continuation::key_text(item);
         }
         Ok(self)
     }
@@ -289,30 +287,13 @@ impl Streamed {
 
 impl Position {
     fn read(text: &str, of: u32) -> Result<Self, DocumentError> {
-        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| DocumentError::Continuation)?;
-        let position: Self = serde_json::from_slice(&bytes).map_err(|_| DocumentError::Continuation)?;
+        let position: Self = continuation::read(text)?;
         if position.of == of { Ok(position) } else { Err(DocumentError::Continuation) }
-    }
-
-    fn text(&self) -> String {
-        // Plain texts and numbers: nothing in it that JSON could not hold.
-        URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).unwrap_or_default())
-    }
-
-    fn of_item(item: &Item) -> Option<(String, String)> {
-        match (item.get(PARTITION), item.get(ID)) {
-            (Some(AttributeValue::Binary(partition)), Some(AttributeValue::String(id))) => {
-                Some((URL_SAFE_NO_PAD.encode(partition), id.clone()))
-            }
-            _ => None,
-        }
     }
 
     /// The key that reading starts behind.
     fn start(&self) -> Result<Option<Item>, DocumentError> {
-        let Some((partition, id)) = &self.after else { return Ok(None) };
-        let partition = URL_SAFE_NO_PAD.decode(partition).map_err(|_| DocumentError::Continuation)?;
-        Ok(Some(document::key(partition.into(), id)))
+        self.after.as_ref().map(continuation::key_of).transpose()
     }
 }
 

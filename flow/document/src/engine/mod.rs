@@ -7,6 +7,7 @@
 
 mod batch;
 mod changes;
+mod continuation;
 mod documents;
 mod expiry;
 mod feed;

@@ -44,6 +44,14 @@ impl Runtime {
     }
 }
 
+/// Refuses the identifier of a runtime that no node has.
+///
+/// # Errors
+/// [`FunctionError::Runtime`].
+pub fn check_runtime(identifier: &str) -> Result<(), FunctionError> {
+    Runtime::of(identifier).map(drop)
+}
+
 /// A program with its arguments.
 pub(crate) struct Program {
     pub(crate) path: PathBuf,

@@ -246,12 +246,8 @@ impl Managed {
     }
 
     fn count(&self, subject: &str, answered: &Answered, begun: Millis) {
-        let (subject, status) = (format!("managed-api/{subject}"), answered.response.status().as_u16());
-        let metrics = &self.insight.metrics;
-        metrics.counter("requests", &subject).add(1);
-        metrics.distribution("latency_ms", &subject).observe((self.clock.now() - begun) as f64);
-        metrics.counter("errors_4xx", &subject).add(u64::from((400..500).contains(&status)));
-        metrics.counter("errors_5xx", &subject).add(u64::from(status >= 500));
+        let milliseconds = u64::try_from(self.clock.now() - begun).unwrap_or(0);
+        self.traffic.answered(&format!("managed-api/{subject}"), answered.response.status().as_u16(), milliseconds);
     }
 }
 

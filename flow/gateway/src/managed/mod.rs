@@ -26,6 +26,7 @@ use crate::backend::Backends;
 use crate::error::GatewayError;
 use crate::limit::quota::Quotas;
 use crate::limit::rate::RateLimits;
+use crate::traffic::Traffic;
 use policies::Compiled;
 
 /// How long what is fetched for an import may take.
@@ -35,7 +36,7 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(15);
 #[derive(Clone)]
 pub struct Managed {
     catalog: Catalog,
-    insight: Insight,
+    traffic: Traffic,
     clock: Arc<dyn Clock>,
     backends: Backends,
     /// An edit reads a definition, changes it and writes it: one at a time, or one would undo the other.
@@ -58,7 +59,7 @@ impl Managed {
     ) -> Self {
         Self {
             catalog,
-            insight,
+            traffic: Traffic::new(insight),
             clock,
             backends,
             edits: Arc::default(),

@@ -1,20 +1,21 @@
 //! How metered requests become durable: those that wait while a commit is under way are the next one.
 //!
-//! One task owns the counts in memory. Its transaction holds a line for each request, and each count, quota and rest
-//! once, however many requests changed it.
+//! One task commits their lines and owns the counts that are made of them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use millstream_insight::{Counter, Insight};
-use millstream_storage::{StorageError, Transaction};
-use millstream_types::{Clock, EncodedRecords, LogId, Millis};
+use millstream_storage::{Storage, StorageError, Transaction};
+use millstream_types::{Clock, EncodedRecords, LogId};
 use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, timeout_at};
 
+use super::counts::{Charged, Counts, Request};
 use super::line::{ACCESS_STREAM, AccessLine};
-use super::usage::{HOUR, UsageStore, UsageTotals, row_of};
-use crate::limit::{period, quota::Quotas};
+use super::usage::UsageStore;
+use crate::limit::quota::Quotas;
 
 /// Requests that may wait for a commit; beyond them no further ones are let through.
 const WAITING_MAX: usize = 20_000;
@@ -22,20 +23,11 @@ const WAITING_MAX: usize = 20_000;
 /// Requests of one transaction: with lines of some hundred bytes it stays far below a journal frame's limit.
 const BATCH_MAX: usize = 4_000;
 
-/// Counts in memory; others are read again when they grow.
-const COUNTS_MAX: usize = 100_000;
-
 /// Bytes of a line, about.
 const LINE_BYTES: usize = 320;
 
-/// A quota that a request was reserved in.
-#[derive(Debug, Clone)]
-pub(crate) struct Charged {
-    /// The quota's counter.
-    pub(crate) counter: String,
-    /// What it allows.
-    pub(crate) limit: u64,
-}
+/// How long counts stay in memory alone: after a crash they are made again from so many milliseconds of lines.
+const WRITE_EVERY: Duration = Duration::from_millis(500);
 
 /// The way to the ledger's task. Cheap to clone.
 #[derive(Clone)]
@@ -44,11 +36,12 @@ pub(crate) struct Ledger {
 }
 
 struct Shared {
-    usage: UsageStore,
-    quotas: Arc<Quotas>,
+    storage: Storage,
     clock: Arc<dyn Clock>,
     log: LogId,
     waiting: Mutex<Vec<Waiting>>,
+    /// Requests that were let through and do not wait for a commit yet.
+    under_way: AtomicUsize,
     wake: Notify,
     closed: AtomicBool,
     records: Counter,
@@ -56,35 +49,40 @@ struct Shared {
 }
 
 /// A request that is to be committed, and who wants to know when it is. Without a request: who wants to know when all
-/// before are.
+/// before are, and their counts are on the disk.
 struct Waiting {
-    request: Option<(AccessLine, Option<Charged>)>,
+    request: Option<Request>,
     told: Option<oneshot::Sender<Result<(), StorageError>>>,
 }
 
 impl Ledger {
-    /// Starts the task; it ends with [`Ledger::shutdown`].
-    pub(crate) fn start(
-        usage: UsageStore,
-        quotas: Arc<Quotas>,
-        log: LogId,
+    /// Makes the counts that are missing and starts the task, which ends with [`Ledger::shutdown`]. `charged` tells the
+    /// counter of a line's quota.
+    pub(crate) async fn start(
+        (storage, log): (Storage, LogId),
+        (usage, quotas): (UsageStore, Arc<Quotas>),
+        charged: impl Fn(&AccessLine) -> Option<Charged> + Send + 'static,
         insight: &Insight,
         clock: Arc<dyn Clock>,
-    ) -> Self {
+    ) -> Result<Self, StorageError> {
+        let reader = storage.clone();
+        let open = move || Counts::open(&reader, log, (usage, quotas), charged);
+        let mut counts = tokio::task::spawn_blocking(open).await.map_err(|_| StorageError::Closed)??;
+        counts.write().await?;
         let subject = format!("stream/{ACCESS_STREAM}");
         let shared = Arc::new(Shared {
-            usage,
-            quotas,
+            storage,
             clock,
             log,
             waiting: Mutex::default(),
+            under_way: AtomicUsize::new(0),
             wake: Notify::new(),
             closed: AtomicBool::new(false),
             records: insight.metrics.counter("records_in", &subject),
             bytes: insight.metrics.counter("bytes_in", &subject),
         });
-        tokio::spawn(run(Arc::clone(&shared)));
-        Self { shared }
+        tokio::spawn(run(Arc::clone(&shared), counts));
+        Ok(Self { shared })
     }
 
     /// Whether another request can be taken.
@@ -92,20 +90,28 @@ impl Ledger {
         self.shared.waiting().len() < WAITING_MAX
     }
 
-    /// Commits a request; durable when this resolves.
+    /// Notes that a request is let through, which is committed later.
+    pub(crate) fn expect(&self) {
+        self.shared.under_way.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Commits a request that was expected; durable when this resolves.
     pub(crate) async fn commit(&self, line: AccessLine, charged: Option<Charged>) -> Result<(), StorageError> {
         let (told, known) = oneshot::channel();
         self.push(Waiting { request: Some((line, charged)), told: Some(told) });
         known.await.map_err(|_| StorageError::Closed)?
     }
 
-    /// Commits a request for whose end nobody waits.
+    /// Commits a request that was expected and for whose end nobody waits.
     pub(crate) fn commit_later(&self, line: AccessLine, charged: Option<Charged>) {
         self.push(Waiting { request: Some((line, charged)), told: None });
     }
 
-    /// Waits until all requests so far are durable.
+    /// Waits until all requests so far are counted on the disk. After the end they are.
     pub(crate) async fn flush(&self) -> Result<(), StorageError> {
+        if self.shared.closed.load(Ordering::Acquire) {
+            return Ok(());
+        }
         let (told, known) = oneshot::channel();
         self.push(Waiting { request: None, told: Some(told) });
         known.await.map_err(|_| StorageError::Closed)?
@@ -123,6 +129,9 @@ impl Ledger {
 
     /// After the end what is pushed is dropped, which its waiter learns.
     fn push(&self, waiting: Waiting) {
+        if waiting.request.is_some() {
+            self.shared.under_way.fetch_sub(1, Ordering::Relaxed);
+        }
         let mut queue = self.shared.waiting();
         if !self.shared.closed.load(Ordering::Acquire) {
             queue.push(waiting);
@@ -145,108 +154,93 @@ impl Shared {
     }
 }
 
-async fn run(shared: Arc<Shared>) {
-    let mut counts = Counts::default();
+async fn run(shared: Arc<Shared>, mut counts: Counts) {
+    let mut write_at = Instant::now();
     while !shared.closed.load(Ordering::Acquire) {
-        shared.wake.notified().await;
+        if !counts.are_ahead() {
+            shared.wake.notified().await;
+            write_at = Instant::now() + WRITE_EVERY;
+        } else if timeout_at(write_at, shared.wake.notified()).await.is_err() {
+            // What fails is tried again.
+            let _ = write(&mut counts).await;
+            write_at = Instant::now() + WRITE_EVERY;
+            continue;
+        }
         loop {
+            // Requests that are about to be answered join: the fewer commits, the more of the processor is left for them.
+            if shared.under_way.load(Ordering::Relaxed) > 0 {
+                tokio::task::yield_now().await;
+            }
             let batch = shared.take();
             if batch.is_empty() {
                 break;
             }
-            let (mut requests, mut told) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
-            for waiting in batch {
-                requests.extend(waiting.request);
-                told.extend(waiting.told);
-            }
-            let committed = counts.commit(&shared, requests).await;
-            if let Err(error) = &committed {
-                tracing::error!(%error, "metered requests are not counted");
-                // What is in memory may be ahead of the disk.
-                counts.rows.clear();
-            }
-            for told in told {
-                // Whoever has gone away does not need to know.
-                let _ = told.send(committed.clone());
+            commit(&shared, &mut counts, batch).await;
+            if Instant::now() >= write_at {
+                let _ = write(&mut counts).await;
+                write_at = Instant::now() + WRITE_EVERY;
             }
         }
     }
     shared.waiting().clear();
 }
 
-/// The counts of the current hour as they are submitted.
-#[derive(Default)]
-struct Counts {
-    hour: Millis,
-    rows: HashMap<Vec<u8>, UsageTotals>,
+/// Commits the lines of a batch, counts them, and tells whoever waits.
+async fn commit(shared: &Shared, counts: &mut Counts, batch: Vec<Waiting>) {
+    let (mut requests, mut told, mut asked) =
+        (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()), Vec::new());
+    for Waiting { request, told: waiter } in batch {
+        let waiters = if request.is_some() { &mut told } else { &mut asked };
+        waiters.extend(waiter);
+        requests.extend(request);
+    }
+    if !requests.is_empty() {
+        let committed = commit_requests(shared, counts, requests).await;
+        for told in told {
+            // Whoever has gone away does not need to know.
+            let _ = told.send(committed.clone());
+        }
+    }
+    if !asked.is_empty() {
+        let written = write(counts).await;
+        for asked in asked {
+            let _ = asked.send(written.clone());
+        }
+    }
 }
 
-impl Counts {
-    async fn commit(
-        &mut self,
-        shared: &Shared,
-        mut requests: Vec<(AccessLine, Option<Charged>)>,
-    ) -> Result<(), StorageError> {
-        if requests.is_empty() {
-            return Ok(());
+async fn commit_requests(shared: &Shared, counts: &mut Counts, mut requests: Vec<Request>) -> Result<(), StorageError> {
+    match commit_lines(shared, counts, &mut requests).await {
+        Ok(offset) => {
+            counts.count(requests, offset);
+            Ok(())
         }
-        self.begin_hour(shared.clock.now());
-        for (line, _) in &mut requests {
-            line.hour = self.hour;
+        Err(error) => {
+            tracing::error!(%error, "metered requests are not counted");
+            counts.give_back(&requests);
+            Err(error)
         }
-        let rows: Vec<Vec<u8>> = requests.iter().map(|(line, _)| row_of(line)).collect();
-        self.read_missing(shared, &rows).await?;
-        let mut transaction = Transaction::new();
-        let mut records = EncodedRecords::with_capacity(requests.len() * LINE_BYTES);
-        let mut settled: BTreeMap<String, u32> = BTreeMap::new();
-        let mut charged: HashMap<&str, (&AccessLine, u64)> = HashMap::new();
-        for ((line, quota), row) in requests.iter().zip(&rows) {
-            let text = serde_json::to_vec(line).unwrap_or_default();
-            records.push(line.key.as_bytes(), b"", &text);
-            if let Some(counted) = self.rows.get_mut(row) {
-                counted.add(UsageTotals { requests: 1, bytes: line.response_bytes });
-            }
-            if let Some(quota) = quota {
-                *settled.entry(quota.counter.clone()).or_default() += 1;
-                charged.insert(&quota.counter, (line, quota.limit));
-            }
-        }
-        shared.records.add(records.count().into());
-        shared.bytes.add(records.len() as u64);
-        transaction.append(shared.log, records);
-        for row in rows.iter().collect::<BTreeSet<_>>() {
-            let used = self.rows.get(row).copied().unwrap_or_default();
-            shared.usage.put(&mut transaction, row, used);
-        }
-        let day = period::day(self.hour);
-        let ticket = shared.quotas.settle(transaction, &settled, |transaction, counter, state| {
-            if let Some((line, limit)) = charged.get(counter) {
-                shared.usage.put_left(transaction, (&line.plan, &line.key), day, state.left(*limit));
-            }
-        })?;
-        ticket.durable().await.map(drop)
     }
+}
 
-    /// Hours never go back, so that one that is over stays as it is.
-    fn begin_hour(&mut self, now: Millis) {
-        let hour = now.div_euclid(HOUR) * HOUR;
-        if hour > self.hour || self.rows.len() > COUNTS_MAX {
-            self.rows.clear();
-        }
-        self.hour = self.hour.max(hour);
+/// Commits the lines of requests; gives the offset of the first. What is counted of the same before is read.
+async fn commit_lines(shared: &Shared, counts: &mut Counts, requests: &mut [Request]) -> Result<u64, StorageError> {
+    let hour = counts.hour(shared.clock.now()).await?;
+    let mut records = EncodedRecords::with_capacity(requests.len() * LINE_BYTES);
+    for (line, _) in requests.iter_mut() {
+        line.hour = hour;
+        let text = serde_json::to_vec(line).unwrap_or_default();
+        records.push(line.key.as_bytes(), b"", &text);
     }
+    counts.read(requests.iter().map(|(line, _)| line)).await?;
+    shared.records.add(records.count().into());
+    shared.bytes.add(records.len() as u64);
+    let mut transaction = Transaction::new();
+    transaction.append(shared.log, records);
+    let receipt = shared.storage.commit(transaction).await?;
+    Ok(receipt.base_offsets.first().copied().unwrap_or_default())
+}
 
-    async fn read_missing(&mut self, shared: &Shared, rows: &[Vec<u8>]) -> Result<(), StorageError> {
-        let missing: Vec<Vec<u8>> = rows.iter().filter(|row| !self.rows.contains_key(*row)).cloned().collect();
-        if missing.is_empty() {
-            return Ok(());
-        }
-        let usage = shared.usage.clone();
-        let read = tokio::task::spawn_blocking(move || {
-            let counted = |row: Vec<u8>| usage.submitted(&row).map(|used| (row, used));
-            missing.into_iter().map(counted).collect::<Result<Vec<_>, _>>()
-        });
-        self.rows.extend(read.await.map_err(|_| StorageError::Closed)??);
-        Ok(())
-    }
+async fn write(counts: &mut Counts) -> Result<(), StorageError> {
+    counts.write().await.inspect_err(|error| tracing::error!(%error, "counts of metered requests are not written"))
 }

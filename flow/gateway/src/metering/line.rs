@@ -31,6 +31,9 @@ pub struct AccessLine {
     /// Whose the key is at the marketplace; empty without.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub customer: String,
+    /// When the period of the plan's quota began that it is counted in, milliseconds since 1970; absent without a quota.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota_from: Option<Millis>,
     /// The API's id.
     pub api: String,
     /// The stage.

@@ -26,6 +26,9 @@ const SWEEP_ROWS: usize = 1_000;
 /// The form of a count on the disk.
 const VERSION: u8 = 1;
 
+/// The key of the place.
+const PLACE: &[u8] = b"counted";
+
 /// The bytes of a count on the disk: version, requests, bytes.
 const ROW_BYTES: usize = 17;
 
@@ -80,17 +83,30 @@ pub(crate) struct UsageStore {
     storage: Storage,
     hours: Keyspace,
     left: Keyspace,
+    place: Keyspace,
 }
 
 impl UsageStore {
     pub(crate) fn new(storage: Storage) -> Self {
-        Self { storage, hours: Keyspace::new("gateway/usage"), left: Keyspace::new("gateway/usage-left") }
+        let (hours, left) = (Keyspace::new("gateway/usage"), Keyspace::new("gateway/usage-left"));
+        Self { storage, hours, left, place: Keyspace::new("gateway/usage-place") }
     }
 
     /// A count as it will be once everything submitted is durable. Reads the disk.
     pub(super) fn submitted(&self, row: &[u8]) -> Result<UsageTotals, StorageError> {
         let found = self.storage.get_submitted(&self.hours, row)?;
         Ok(found.and_then(|bytes| decoded(&bytes)).unwrap_or_default())
+    }
+
+    /// The offset of the first line of the access log that the counts were not made of; `None`: nothing is noted. Reads the
+    /// disk.
+    pub(super) fn place(&self) -> Result<Option<u64>, StorageError> {
+        let found = self.storage.get_submitted(&self.place, PLACE)?;
+        Ok(found.and_then(|bytes| bytes.first_chunk().copied()).map(u64::from_be_bytes))
+    }
+
+    pub(super) fn put_place(&self, transaction: &mut Transaction, place: u64) {
+        transaction.put(&self.place, PLACE.to_vec(), place.to_be_bytes().to_vec());
     }
 
     pub(super) fn put(&self, transaction: &mut Transaction, row: &[u8], used: UsageTotals) {

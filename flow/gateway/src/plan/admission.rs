@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use millstream_catalog::{ApiKeyDefinition, Throttle, UsagePlanDefinition};
+use millstream_types::Millis;
 
 use super::Plans;
 use super::usage::{allowance_of, counter_of};
@@ -42,7 +43,7 @@ impl Plans {
     pub(crate) async fn admit(
         &self,
         request: &ApiRequest,
-        served: &Served,
+        served: &Served<'_>,
     ) -> Result<Option<(Caller, Metered)>, Refusal> {
         let opened = if served.matched.method.api_key_required {
             let value = request.headers.get(KEY_HEADER).and_then(|value| value.to_str().ok());
@@ -60,7 +61,7 @@ impl Plans {
         if !self.shared.ledger.has_room() {
             return Err(Refusal::NotCounted("too many requests wait to be counted".to_owned()));
         }
-        let charged = self.charge(&key, &plan).await?;
+        let (charged, quota_from) = self.charge(&key, &plan).await?.unzip();
         let line = AccessLine {
             request_id: request.id.clone(),
             time: request.now,
@@ -69,6 +70,7 @@ impl Plans {
             plan: plan.id.clone(),
             product: plan.product_code.clone().unwrap_or_default(),
             customer: key.customer.clone(),
+            quota_from,
             api: request.api.clone(),
             stage: request.stage.clone(),
             method: request.method.clone(),
@@ -78,6 +80,7 @@ impl Plans {
             request_bytes: request.body.len() as u64,
             response_bytes: 0,
         };
+        self.shared.ledger.expect();
         let caller = Caller { key: key.id.clone(), value: value.to_owned(), plan: plan.id.clone() };
         Ok(Some((caller, Metered { plans: self.clone(), kept: Some((line, charged)) })))
     }
@@ -94,7 +97,7 @@ impl Plans {
     fn throttles(
         &self,
         request: &ApiRequest,
-        served: &Served,
+        served: &Served<'_>,
         opened: Option<(&ApiKeyDefinition, &UsagePlanDefinition)>,
     ) -> Vec<(String, Throttle)> {
         let (api, stage, method) = (&request.api, &request.stage, &served.throttled_as);
@@ -110,14 +113,18 @@ impl Plans {
         throttles
     }
 
-    /// Counts a request in its quota.
-    async fn charge(&self, key: &ApiKeyDefinition, plan: &UsagePlanDefinition) -> Result<Option<Charged>, Refusal> {
+    /// Counts a request in its quota; gives the counter and the begin of its period.
+    async fn charge(
+        &self,
+        key: &ApiKeyDefinition,
+        plan: &UsagePlanDefinition,
+    ) -> Result<Option<(Charged, Millis)>, Refusal> {
         let now = self.shared.clock.now();
         let Some((allowance, limit)) = allowance_of(plan, now) else { return Ok(None) };
         let counter = counter_of(&plan.id, &key.id);
         let reserved = self.shared.quotas.reserve(&counter, allowance, now).await;
         match reserved.map_err(|error| Refusal::NotCounted(error.to_string()))? {
-            Ok(()) => Ok(Some(Charged { counter, limit })),
+            Ok(from) => Ok(Some((Charged { counter, limit }, from))),
             Err(Exceeded::Calls(_) | Exceeded::Bytes(_)) => Err(Refusal::QuotaUsedUp),
         }
     }

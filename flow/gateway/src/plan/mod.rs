@@ -24,9 +24,9 @@ pub use usage::QuotaState;
 use crate::error::GatewayError;
 use crate::limit::bucket::TokenBuckets;
 use crate::limit::quota::Quotas;
-use crate::metering::Ledger;
 use crate::metering::line::{ACCESS_STREAM, RETENTION_HOURS};
 use crate::metering::usage::UsageStore;
+use crate::metering::{AccessLine, Charged, Ledger};
 
 /// What holds for all plans.
 #[derive(Debug, Clone, Copy, Default)]
@@ -56,7 +56,8 @@ struct Shared {
 }
 
 impl Plans {
-    /// The engine over a catalog; makes the stream of the access log when it is missing.
+    /// The engine over a catalog; makes the stream of the access log when it is missing, and counts what a node that crashed
+    /// did not count.
     ///
     /// # Errors
     /// [`GatewayError::Storage`], [`GatewayError::Catalog`].
@@ -70,8 +71,14 @@ impl Plans {
     ) -> Result<Self, GatewayError> {
         let log = access_log(&streams).await?;
         let quotas = Arc::new(Quotas::new(storage.clone()));
-        let usage = UsageStore::new(storage);
-        let ledger = Ledger::start(usage.clone(), Arc::clone(&quotas), log, insight, Arc::clone(&clock));
+        let usage = UsageStore::new(storage.clone());
+        let plans = catalog.usage_plans.clone();
+        let charged = move |line: &AccessLine| {
+            let limit = plans.get(&line.plan)?.quota.as_ref()?.limit;
+            Some(Charged { counter: usage::counter_of(&line.plan, &line.key), limit })
+        };
+        let counted = (usage.clone(), Arc::clone(&quotas));
+        let ledger = Ledger::start((storage, log), counted, charged, insight, Arc::clone(&clock)).await?;
         let values = RwLock::new(keys::values_of(&catalog));
         let (edits, buckets) = Default::default();
         let shared = Shared { catalog, clock, options, edits, values, buckets, quotas, usage, ledger };

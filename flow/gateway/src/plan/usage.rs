@@ -32,6 +32,7 @@ impl Plans {
     /// # Errors
     /// [`GatewayError::Storage`].
     pub async fn usage(&self, plan: &str, key: &str, from: Millis, to: Millis) -> Result<Vec<UsageHour>, GatewayError> {
+        self.settle().await?;
         Ok(self.shared.usage.hours((plan, key), from, to).await?)
     }
 
@@ -40,6 +41,7 @@ impl Plans {
     /// # Errors
     /// [`GatewayError::Storage`].
     pub async fn metered_keys(&self, plan: &str, after: &str, limit: usize) -> Result<Vec<String>, GatewayError> {
+        self.settle().await?;
         Ok(self.shared.usage.keys(plan, after, limit).await?)
     }
 
@@ -48,6 +50,7 @@ impl Plans {
     /// # Errors
     /// [`GatewayError::Storage`].
     pub async fn metered_plans(&self) -> Result<Vec<String>, GatewayError> {
+        self.settle().await?;
         Ok(self.shared.usage.plans().await?)
     }
 
@@ -96,6 +99,7 @@ impl Plans {
         let today = period::day(self.shared.clock.now());
         // A day without calls ends as the last one before it in the same period.
         let first = period::day(period::bounds(&quota, from * period::DAY).0).min(from);
+        self.settle().await?;
         let known = self.shared.usage.left((plan, key), first, to).await?;
         let of = |day: i64| {
             if day >= today {
@@ -108,7 +112,7 @@ impl Plans {
         Ok(Some((from..to).map(of).collect()))
     }
 
-    /// Waits until everything that was answered is counted: hours that are over do not change afterwards.
+    /// Waits until everything that was answered is counted on the disk: hours that are over do not change afterwards.
     ///
     /// # Errors
     /// [`GatewayError::Storage`].

@@ -204,6 +204,29 @@ async fn what_was_used_and_what_is_left_survive_a_restart() {
 }
 
 #[tokio::test]
+async fn what_a_node_that_crashed_has_not_counted_is_counted_again() {
+    let crashed = World::new().await;
+    let plan = crashed.plan(None, Some(3)).await;
+    let (key, value) = crashed.key(&plan).await;
+    for _ in 0..2 {
+        assert_eq!(crashed.call(&value).await, Ok(200));
+    }
+    // It was let through, but never answered.
+    let under_way = crashed.called(&value).await;
+    for _ in 0..2 {
+        let world = World::over(crashed.storage.clone(), Arc::clone(&crashed.clock)).await;
+        assert_eq!(world.plans.quota(&plan, &key).await.unwrap().unwrap().left, 1);
+        assert_eq!(world.used(&plan, &key).await, 2);
+    }
+    let world = World::over(crashed.storage.clone(), Arc::clone(&crashed.clock)).await;
+    assert_eq!(world.call(&value).await, Ok(200));
+    assert_eq!(world.call(&value).await, Err(Refusal::QuotaUsedUp));
+    let world = world.restarted().await;
+    assert_eq!((world.used(&plan, &key).await, world.lines().await.len()), (3, 3));
+    std::mem::forget(under_way);
+}
+
+#[tokio::test]
 async fn a_request_whose_caller_goes_away_is_counted() {
     let world = World::new().await;
     let plan = world.plan(None, None).await;

@@ -10,6 +10,7 @@ use super::write::md5_of;
 use super::{Objects, blocking};
 use crate::condition::Conditions;
 use crate::error::ObjectError;
+use crate::lease;
 use crate::name::{check_bucket, check_key};
 use crate::object::{BlockInfo, Object, ObjectKind, Properties};
 use crate::store::{Folder, Unfinished};
@@ -141,6 +142,7 @@ impl Objects {
             let current = engine.current(&folder, &bucket, &key).await?;
             conditions.check_change(&key, current.as_ref(), engine.now())?;
             let lease = current.as_ref().and_then(|current| current.lease.clone());
+            let lease = lease::after_change(lease, engine.now());
             refuse_append(&key, current.as_ref())?;
             let (entries, from, of) = (engine.shared.entries.clone(), Arc::clone(&folder), bucket.clone());
             let wanted = key.clone();

@@ -12,6 +12,7 @@ use millstream_storage::to_the_end;
 use super::{Objects, blocking, length};
 use crate::condition::Conditions;
 use crate::error::ObjectError;
+use crate::lease;
 use crate::lock::WriteLock;
 use crate::name::{check_bucket, check_key};
 use crate::object::{BlockInfo, CopyRecord, Object, ObjectKind, Properties};
@@ -155,7 +156,8 @@ impl Objects {
         let lock = self.shared.locks.write(&bucket, &object.key).await;
         let current = self.current(&folder, &bucket, &object.key).await?;
         conditions.check_change(&object.key, current.as_ref(), self.now())?;
-        let object = Object { lease: current.and_then(|current| current.lease), ..object };
+        let left = lease::after_change(current.and_then(|current| current.lease), self.now());
+        let object = Object { lease: left, ..object };
         self.replace_locked(&lock, folder, bucket, file, object, blocks).await
     }
 
@@ -244,6 +246,7 @@ impl Objects {
         object.append_blocks += 1;
         object.etag = self.new_etag();
         object.modified = self.now();
+        object.lease = lease::after_change(object.lease, object.modified);
         self.shared.entries.put(&bucket, &object, state, None).await?;
         Ok(object)
     }
@@ -271,6 +274,7 @@ impl Objects {
             change(&mut object.properties);
             object.etag = engine.new_etag();
             object.modified = engine.now();
+            object.lease = lease::after_change(object.lease, object.modified);
             let of = bucket.clone();
             let state = blocking(move || match folder.open(&of, &key)? {
                 Some(file) => Ok(file.state),

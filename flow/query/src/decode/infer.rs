@@ -43,6 +43,41 @@ fn named_columns<'r>(delimiter: char, records: impl IntoIterator<Item = &'r [u8]
     columns.into_iter().map(definition).collect()
 }
 
+/// What delimited text without a line of names looks like.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Delimited {
+    /// What stands between the values.
+    pub delimiter: char,
+    /// Columns by their places: `COL_1`, `COL_2`, ….
+    pub columns: Vec<ColumnDefinition>,
+    /// The values of the lines.
+    pub rows: Vec<Vec<String>>,
+}
+
+/// What delimited texts have between their values, the likeliest first.
+const DELIMITERS: [char; 4] = [',', '\t', '|', ';'];
+
+/// Finds the columns of delimited text: the first delimiter that gives every line the same number of values, at least two.
+#[must_use]
+pub fn infer_delimited<'r>(records: impl IntoIterator<Item = &'r [u8]>) -> Option<Delimited> {
+    let lines: Vec<&str> = records.into_iter().filter_map(|record| csv::lines(record).ok()).flatten().collect();
+    DELIMITERS.into_iter().find_map(|delimiter| {
+        let rows: Vec<Vec<String>> =
+            lines.iter().map(|line| csv::split(line, delimiter)).collect::<Result<_, _>>().ok()?;
+        let width = rows.first().map(Vec::len).filter(|width| *width > 1)?;
+        rows.iter().all(|row| row.len() == width).then(|| {
+            let columns = (0..width).map(|place| placed_column(place, &rows)).collect();
+            Delimited { delimiter, columns, rows }
+        })
+    })
+}
+
+fn placed_column(place: usize, rows: &[Vec<String>]) -> ColumnDefinition {
+    let types = rows.iter().map(|row| type_of_text(row[place].trim()));
+    let column_type = types.reduce(both).flatten().unwrap_or(ColumnType::Text);
+    ColumnDefinition { name: format!("COL_{}", place + 1), column_type, mapping: None, declared: None }
+}
+
 fn type_of_text(text: &str) -> Option<ColumnType> {
     if text.is_empty() {
         return None;
@@ -149,6 +184,21 @@ mod tests {
                 ("where.lat", ColumnType::BigInt),
             ]
         );
+    }
+
+    #[test]
+    fn delimited_text_is_told_by_lines_of_one_width() {
+        let found = infer_delimited([&b"A|1|2018-07-09T14:30:05Z\nB,x|2.5|\n"[..], b"\"C|C\"|3|"]).unwrap();
+        let types: Vec<(&str, ColumnType)> =
+            found.columns.iter().map(|column| (column.name.as_str(), column.column_type)).collect();
+        assert_eq!(
+            types,
+            [("COL_1", ColumnType::Text), ("COL_2", ColumnType::Double), ("COL_3", ColumnType::Timestamp)]
+        );
+        assert_eq!((found.delimiter, found.rows[2].join("/").as_str()), ('|', "C|C/3/"));
+        for none in [&b"words without order"[..], b"a,b\nc\n", b"", b"\xff,1"] {
+            assert_eq!(infer_delimited([none]), None);
+        }
     }
 
     #[test]

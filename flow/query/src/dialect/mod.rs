@@ -70,11 +70,11 @@ pub(crate) fn words(dialect: QueryDialect, sql: &str) -> Option<String> {
     Some(words)
 }
 
-/// The names of what a query's text writes to, known without any column; none when it cannot be read.
+/// The names of what a query's text writes to, known without any column, as far as it can be read.
 #[must_use]
 pub fn output_names(dialect: QueryDialect, sql: &str) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    for statement in statements(dialect, sql).unwrap_or_default() {
+    for statement in statements(dialect, sql).0 {
         let name = match statement {
             Statement::CreateStream { name, .. } => name.text,
             Statement::Select(query) => plan_program::into(&query).text,
@@ -91,36 +91,38 @@ pub fn output_names(dialect: QueryDialect, sql: &str) -> Vec<String> {
 }
 
 fn planned<'a>(dialect: QueryDialect, sql: &'a str, inputs: &'a [InputSchema]) -> Planner<'a> {
-    let mut errors = Vec::new();
-    let statements = match statements(dialect, sql) {
-        Ok(statements) => statements,
-        Err(error) => {
-            errors.push(error);
-            Vec::new()
-        }
-    };
+    let (statements, errors) = statements(dialect, sql);
     let mut planner = Planner::new(dialect, sql, inputs, errors);
     planner.program(&statements);
     planner
 }
 
-fn statements(dialect: QueryDialect, sql: &str) -> Result<Vec<Statement>, PlanError> {
-    let mut tokens = Tokens::new(dialect, sql)?;
-    let mut statements = Vec::new();
+/// The statements that can be read, and what is wrong with the others.
+fn statements(dialect: QueryDialect, sql: &str) -> (Vec<Statement>, Vec<PlanError>) {
+    let mut tokens = match Tokens::new(dialect, sql) {
+        Ok(tokens) => tokens,
+        Err(error) => return (Vec::new(), vec![error]),
+    };
+    let (mut statements, mut errors) = (Vec::new(), Vec::new());
     while !tokens.at_end() {
-        match dialect {
-            QueryDialect::Kinesis => statements.push(kinesis::statement(&mut tokens)?),
-            QueryDialect::StreamAnalytics => stream_analytics::statement(&mut tokens, &mut statements)?,
+        let read = match dialect {
+            QueryDialect::Kinesis => kinesis::statement(&mut tokens).map(|statement| statements.push(statement)),
+            QueryDialect::StreamAnalytics => stream_analytics::statement(&mut tokens, &mut statements),
+        };
+        if let Err(error) = read {
+            errors.push(error);
+            tokens.skip_statement();
         }
     }
-    if statements.is_empty() {
+    if statements.is_empty() && errors.is_empty() {
         let error = PlanError::new(PlanErrorCode::Empty, Position { line: 1, column: 1 }, "the query is empty");
-        return Err(error.hint(match dialect {
+        errors.push(error.hint(match dialect {
             QueryDialect::Kinesis => {
                 "CREATE OR REPLACE STREAM \"OUT\" (…); CREATE OR REPLACE PUMP \"P\" AS INSERT INTO \"OUT\" SELECT STREAM …"
             }
             QueryDialect::StreamAnalytics => "SELECT * INTO out FROM input",
         }));
     }
-    Ok(statements)
+    errors.extend(tokens.into_skipped());
+    (statements, errors)
 }

@@ -4,7 +4,7 @@ use millstream_catalog::QueryDialect;
 use sqlparser::tokenizer::Token;
 
 use super::parse_expression::{expression, is_reserved};
-use super::syntax::{BinaryOperator, Expr, ExprKind, From, Ident, Query, Select, SelectItem};
+use super::syntax::{BinaryOperator, Expr, ExprKind, From, Ident, Literal, Query, Select, SelectItem};
 use super::token::Tokens;
 use crate::error::{PlanError, PlanErrorCode};
 
@@ -33,9 +33,9 @@ fn select(tokens: &mut Tokens) -> Result<Select, PlanError> {
         return Err(tokens.not_supported(&format!("SELECT {}", tokens.peek())));
     }
     tokens.take_word("ALL");
-    let mut items = vec![item(tokens)?];
+    let mut items = vec![item_or_gap(tokens)?];
     while tokens.take_token(&Token::Comma) {
-        items.push(item(tokens)?);
+        items.push(item_or_gap(tokens)?);
     }
     let mut into = None;
     if tokens.dialect == QueryDialect::StreamAnalytics && tokens.take_word("INTO") {
@@ -58,6 +58,19 @@ fn select(tokens: &mut Tokens) -> Result<Select, PlanError> {
 
 fn clause(tokens: &mut Tokens, words: &[&str]) -> Result<Option<Expr>, PlanError> {
     if tokens.take_words(words) { expression(tokens).map(Some) } else { Ok(None) }
+}
+
+/// An item. In the place of one that has what is not supported stands a NULL, so that the rest is looked at, too.
+fn item_or_gap(tokens: &mut Tokens) -> Result<SelectItem, PlanError> {
+    let (place, at, start) = (tokens.place(), tokens.at(), tokens.start());
+    match item(tokens) {
+        Err(error) if error.code == PlanErrorCode::NotSupported => {
+            let alias = tokens.skip_item(place, error);
+            let value = Expr { at, span: start..tokens.end(), depth: 1, kind: ExprKind::Literal(Literal::Null) };
+            Ok(SelectItem::Column { value, alias })
+        }
+        read => read,
+    }
 }
 
 fn item(tokens: &mut Tokens) -> Result<SelectItem, PlanError> {

@@ -29,6 +29,8 @@ pub(super) struct Planner<'a> {
     /// Streams being planned, to notice those that read each other.
     open: Vec<String>,
     errors: Vec<PlanError>,
+    /// Whether statements are missing that could not be read.
+    unread: bool,
 }
 
 /// An input that is read.
@@ -42,7 +44,8 @@ struct Read {
 impl<'a> Planner<'a> {
     pub(super) fn new(dialect: QueryDialect, sql: &'a str, inputs: &'a [InputSchema], errors: Vec<PlanError>) -> Self {
         let (sources, steps, outputs, named, open) = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { dialect, sql, inputs, sources, steps, outputs, named, open, errors }
+        let unread = errors.iter().any(|error| error.code != PlanErrorCode::Empty);
+        Self { dialect, sql, inputs, sources, steps, outputs, named, open, errors, unread }
     }
 
     /// Plans all statements.
@@ -71,6 +74,11 @@ impl<'a> Planner<'a> {
                 PlanError::new(PlanErrorCode::ColumnsUnknown, Position { line: 1, column: 1 }, message)
                     .hint("declare them, or send a first record from which they are found out"),
             );
+        }
+        if self.unread {
+            // What is missing may stand in a statement that could not be read.
+            let sure = |code| !matches!(code, PlanErrorCode::UnknownStream | PlanErrorCode::Empty);
+            self.errors.retain(|error| sure(error.code));
         }
         if !self.errors.is_empty() {
             self.errors.sort_by_key(|error| (error.line, error.column));

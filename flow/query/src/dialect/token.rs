@@ -23,6 +23,8 @@ pub(crate) struct Tokens<'a> {
     next: usize,
     /// How many expressions the parser is inside of.
     pub(crate) depth: usize,
+    /// What is wrong with parts that were skipped.
+    skipped: Vec<PlanError>,
 }
 
 struct Spot {
@@ -56,7 +58,7 @@ impl<'a> Tokens<'a> {
             let end = offsets.find(to.line, to.column);
             spots.push(Spot { token: token.token, at, span: start..end });
         }
-        Ok(Self { sql, dialect, spots, next: 0, depth: 0 })
+        Ok(Self { sql, dialect, spots, next: 0, depth: 0, skipped: Vec::new() })
     }
 
     /// The next token; [`Token::EOF`] at the end.
@@ -74,6 +76,44 @@ impl<'a> Tokens<'a> {
         let token = self.peek().clone();
         self.next += 1;
         token
+    }
+
+    /// Goes on behind the next `;`: what is before it cannot be read.
+    pub(crate) fn skip_statement(&mut self) {
+        self.depth = 0;
+        while !self.at_end() && self.take() != Token::SemiColon {}
+    }
+
+    /// The number of the next token.
+    pub(crate) fn place(&self) -> usize {
+        self.next
+    }
+
+    /// Goes on behind an item of a list that began at a place and cannot be read; gives its alias, if it has one behind `AS`.
+    pub(crate) fn skip_item(&mut self, from: usize, error: PlanError) -> Option<Ident> {
+        self.skipped.push(error);
+        (self.next, self.depth) = (from, 0);
+        let mut open = 0usize;
+        while !self.at_end() {
+            match self.peek() {
+                Token::LParen => open += 1,
+                Token::RParen | Token::Comma | Token::SemiColon if open == 0 => break,
+                Token::RParen => open -= 1,
+                _ if open == 0 && (self.is_word("FROM") || self.is_word("INTO")) => break,
+                _ => {}
+            }
+            self.next += 1;
+        }
+        let named = self.next.checked_sub(2).filter(|alias| *alias >= from)?;
+        let end = std::mem::replace(&mut self.next, named);
+        let alias = self.take_word("AS").then(|| self.expect_ident("a name").ok()).flatten();
+        self.next = end;
+        alias
+    }
+
+    /// What is wrong with the items that were skipped.
+    pub(crate) fn into_skipped(self) -> Vec<PlanError> {
+        self.skipped
     }
 
     /// Where the next token stands, or where the text ends.

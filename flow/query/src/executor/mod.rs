@@ -383,7 +383,8 @@ impl Executor {
         writer.0
     }
 
-    /// Takes up a snapshot of the same program.
+    /// Takes up a snapshot of the same program. Its sources may have had other shards: times of those that are no more are left
+    /// out, and those that it does not know have [`Executor::join`] to say when they begin.
     ///
     /// # Errors
     /// [`StateError`] when the bytes are none.
@@ -393,8 +394,10 @@ impl Executor {
         for source in &mut self.sources {
             let count = reader.count()?;
             for index in 0..count {
-                let shard = ShardTime::read(&mut reader)?;
-                *source.shards.get_mut(index).ok_or(StateError)? = shard;
+                let time = ShardTime::read(&mut reader)?;
+                if let Some(shard) = source.shards.get_mut(index) {
+                    *shard = time;
+                }
             }
         }
         for windows in self.windows.iter_mut().flatten() {

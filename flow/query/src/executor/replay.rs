@@ -5,7 +5,7 @@
 
 use super::{ExecuteError, Executor};
 use crate::plan::{Operator, StepInput, TimeSource};
-use crate::time_policy::EARLY_MS;
+use crate::time_policy::{EARLY_MS, ShardTime};
 
 impl Executor {
     /// Says what was handed on before: all windows that were over at `watermark`, and by source and shard the rows of records
@@ -15,6 +15,11 @@ impl Executor {
         for (source, handed) in self.sources.iter_mut().zip(handed) {
             source.handed = handed;
         }
+    }
+
+    /// Lets a shard begin that was not read before: its rows come behind what was handed on before.
+    pub(crate) fn join(&mut self, source: usize, shard: usize) {
+        self.sources[source].shards[shard] = ShardTime::joining(self.emitted);
     }
 
     /// Begins the windows that were not over before, which nothing is known of. Gives by source the arrival from which on

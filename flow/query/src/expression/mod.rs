@@ -272,7 +272,25 @@ impl<'a> Binder<'a> {
     fn do_not_meet(&self, left: &ScalarExpr, right: &ScalarExpr, what: &str, at: Position) -> PlanError {
         let (a, b) = (types::name(self.dialect, &left.data_type), types::name(self.dialect, &right.data_type));
         let message = format!("{what} of {a} and {b}: `{}` and `{}` are of different types", left.text, right.text);
-        PlanError::new(PlanErrorCode::Type, at, message).hint(format!("CAST({} AS {a})", right.text))
+        let is_number = |value: &ScalarExpr| matches!(value.data_type, DataType::Int64 | DataType::Float64);
+        let is_column = |value: &ScalarExpr| value.data_type == DataType::Utf8 && !types::is_literal(value);
+        let hint = match (left, right) {
+            // Often a column of numbers of which one sample had a text.
+            (text, number) | (number, text) if is_column(text) && is_number(number) => {
+                let (cast, number) = (self.safe_cast(), types::name(self.dialect, &number.data_type));
+                format!("declare `{}` as {number}, or {cast}({} AS {number})", text.text, text.text)
+            }
+            _ => format!("CAST({} AS {a})", right.text),
+        };
+        PlanError::new(PlanErrorCode::Type, at, message).hint(hint)
+    }
+
+    /// The conversion of texts of which some may be no numbers.
+    fn safe_cast(&self) -> &'static str {
+        match self.dialect {
+            QueryDialect::Kinesis => "CAST",
+            QueryDialect::StreamAnalytics => "TRY_CAST",
+        }
     }
 }
 

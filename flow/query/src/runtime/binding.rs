@@ -33,7 +33,7 @@ impl Binding {
                 declared => Some(declared.to_vec()),
             };
             // Streams that others fill are not hubs: their events are none.
-            let owner = streams.get(&input.stream)?.owner;
+            let owner = stream_of(streams, input)?.owner;
             let hub = definition.dialect == QueryDialect::StreamAnalytics
                 && matches!(owner, StreamOwner::User | StreamOwner::Hub);
             schemas.push(InputSchema { name: input.name.clone(), columns, hub });
@@ -49,8 +49,21 @@ impl Binding {
         };
         let inputs: Vec<QueryInput> =
             program.sources.iter().map(|source| input_of(&source.name)).collect::<Result<_, _>>()?;
-        let sources = inputs.iter().map(|input| streams.get(&input.stream)).collect::<Result<_, _>>()?;
+        let sources = inputs.iter().map(|input| stream_of(streams, input)).collect::<Result<_, _>>()?;
         Ok(Self { program, inputs, streams: sources })
+    }
+
+    /// What has become of the streams since they were bound.
+    pub(super) fn look(&self, streams: &Streams) -> Look {
+        let mut gone = None;
+        for (input, bound) in self.inputs.iter().zip(&self.streams) {
+            match stream_of(streams, input) {
+                Ok(now) if now.shards.iter().map(|shard| shard.log).eq(bound.shards.iter().map(|shard| shard.log)) => {}
+                Ok(_) => return Look::Other,
+                Err(error) => gone = Some(error),
+            }
+        }
+        gone.map_or(Look::Same, Look::Gone)
     }
 
     pub(super) fn executor(&self, definition: &QueryDefinition) -> Executor {
@@ -60,6 +73,22 @@ impl Binding {
     }
 }
 
+/// The streams of a binding, looked at again.
+pub(super) enum Look {
+    /// They are what they were.
+    Same,
+    /// One is not there.
+    Gone(QueryError),
+    /// One was made anew or has more shards.
+    Other,
+}
+
+/// An input's stream.
+pub(super) fn stream_of(streams: &Streams, input: &QueryInput) -> Result<Arc<StreamDefinition>, QueryError> {
+    let gone = |_| QueryError::InputGone { input: input.name.clone(), stream: input.stream.clone() };
+    streams.get(&input.stream).map_err(gone)
+}
+
 /// The columns of an input's records; `None` while it has none.
 async fn sampled_columns(
     streams: &Streams,
@@ -67,7 +96,7 @@ async fn sampled_columns(
     dialect: QueryDialect,
 ) -> Result<Option<Vec<ColumnDefinition>>, QueryError> {
     let mut samples: Vec<Bytes> = Vec::new();
-    for shard in &streams.get(&input.stream)?.shards {
+    for shard in &stream_of(streams, input)?.shards {
         let read = streams.read(shard.log(), 0, SAMPLE_BYTES).await?;
         let records = read.batches.iter().flat_map(|batch| batch.records());
         samples.extend(records.map(|record| record.data).take(SAMPLE_RECORDS - samples.len()));

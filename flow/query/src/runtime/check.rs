@@ -1,7 +1,9 @@
 //! What is checked of a query before it is defined or started.
 
 use millstream_catalog::{Catalog, DocumentOutput, ObjectOutput, OutputTarget, QueryDialect, QueryInput, QueryOutput};
+use millstream_stream::Streams;
 
+use super::binding::stream_of;
 use super::delivery::object_path::ObjectPath;
 use super::engine::NewQuery;
 use super::error::QueryError;
@@ -25,6 +27,11 @@ pub(super) fn check_containers(catalog: &Catalog, outputs: &[QueryOutput]) -> Re
         }
     }
     Ok(())
+}
+
+/// Looks whether the streams are there that a query is to read.
+pub(super) fn check_inputs(streams: &Streams, inputs: &[QueryInput]) -> Result<(), QueryError> {
+    inputs.iter().try_for_each(|input| stream_of(streams, input).map(drop))
 }
 
 /// Checks what outputs say without looking at what they write to.

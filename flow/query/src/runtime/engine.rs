@@ -1,6 +1,6 @@
 //! The operations on queries.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
 use millstream_catalog::{
@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::binding::Binding;
-use super::check::{check_containers, check_draft, check_outputs, check_sql};
+use super::check::{check_containers, check_draft, check_inputs, check_outputs, check_sql};
 use super::checkpoint::Checkpoints;
 use super::delivery::document::DocumentTarget;
 use super::delivery::function::FunctionTarget;
@@ -24,7 +24,7 @@ use super::delivery::{Delivery, Outlet, Outside, Target};
 use super::error::QueryError;
 use super::preview::{self, Preview, PreviewStart};
 use super::rows;
-use super::status::{QueryState, QueryStatus, ResultRow, Running, SeenError, lock};
+use super::status::{DeliveryStatus, QueryState, QueryStatus, ResultRow, Running, SeenError, lock};
 use super::task::Task;
 use crate::executor::Counts;
 
@@ -183,12 +183,23 @@ impl Queries {
         Ok(definition)
     }
 
+    /// Changes what its maker says of a query; it runs on and its version stays.
+    ///
+    /// # Errors
+    /// [`QueryError::NotFound`].
+    pub async fn set_tags(&self, name: &str, tags: BTreeMap<String, String>) -> Result<(), QueryError> {
+        let mut definition = (*self.get(name)?).clone();
+        definition.resource.get_or_insert_default().tags = tags;
+        self.shared.catalog.queries.put(definition).await?;
+        Ok(())
+    }
+
     /// Lets a query run from `start_at`: its positions and state are dropped then, rows that wait for their delivery stay.
     /// With `None` or [`StartAt::LastStopped`] it goes on where it stopped.
     ///
     /// # Errors
     /// [`QueryError::NotFound`], [`QueryError::State`] when it runs already, [`QueryError::Plan`] for a text that cannot
-    /// run, an empty one for instance.
+    /// run, an empty one for instance, [`QueryError::InputGone`].
     pub async fn start_query(&self, name: &str, start_at: Option<StartAt>) -> Result<(), QueryError> {
         let mut definition = (*self.get(name)?).clone();
         if definition.desired == DesiredState::Running {
@@ -196,6 +207,7 @@ impl Queries {
         }
         definition.desired = DesiredState::Running;
         check_sql(definition.dialect, &definition.sql, &definition.inputs)?;
+        check_inputs(&self.shared.streams, &definition.inputs)?;
         check_containers(&self.shared.catalog, &definition.outputs)?;
         definition.start_at = start_at.unwrap_or(definition.start_at);
         definition.started = Some(self.shared.clock.now());
@@ -292,6 +304,14 @@ impl Queries {
         tasks.get(name).map(|tasks| tasks.running.errors()).unwrap_or_default()
     }
 
+    /// How far the rows of a running query's outputs are handed on: those outputs that have a function, a container or a
+    /// bucket behind them.
+    #[must_use]
+    pub fn deliveries(&self, name: &str) -> Vec<DeliveryStatus> {
+        let tasks = lock(&self.shared.tasks);
+        tasks.get(name).map(|tasks| tasks.running.deliveries()).unwrap_or_default()
+    }
+
     /// Runs SQL over live records without keeping anything; streams are inputs by their names.
     ///
     /// # Errors
@@ -351,7 +371,7 @@ impl Queries {
     /// Makes the query's own streams and starts its task and its deliveries.
     async fn run(&self, definition: Arc<QueryDefinition>) -> Result<(), QueryError> {
         let name = definition.name.clone();
-        let running = Arc::new(Running::new(&name, self.shared.insight.clone(), Arc::clone(&self.shared.clock)));
+        let running = Arc::new(Running::new(&definition, self.shared.insight.clone(), Arc::clone(&self.shared.clock)));
         let (stop, stopped) = watch::channel(false);
         let mut handles = Vec::new();
         for output in crate::dialect::output_names(definition.dialect, &definition.sql) {
@@ -361,6 +381,7 @@ impl Queries {
             }
             let log = self.own_stream(&name, &output).await?;
             let Some(target) = target.and_then(|output| self.target(output, definition.dialect)) else { continue };
+            running.delivers(&output, log, target.name());
             let outlet = Outlet {
                 query: name.clone(),
                 output: output.clone(),

@@ -40,6 +40,14 @@ pub enum QueryError {
         /// The input.
         name: String,
     },
+    /// An input's stream is not there.
+    #[error("input `{input}`: there is no stream `{stream}`; make it, and it is read from its beginning")]
+    InputGone {
+        /// The input.
+        input: String,
+        /// Its stream.
+        stream: String,
+    },
     /// A function, container or bucket does not take its rows.
     #[error("{target} has not taken {left} {what}: {reason}")]
     Delivery {
@@ -103,7 +111,11 @@ impl QueryError {
             Self::NotFound { .. } => ErrorKind::NotFound,
             Self::Exists { .. } => ErrorKind::Exists,
             Self::State { .. } => ErrorKind::Conflict,
-            Self::Plan(_) | Self::Output { .. } | Self::Sample { .. } | Self::NoInput { .. } => ErrorKind::Invalid,
+            Self::Plan(_)
+            | Self::Output { .. }
+            | Self::Sample { .. }
+            | Self::NoInput { .. }
+            | Self::InputGone { .. } => ErrorKind::Invalid,
             Self::Delivery { .. } | Self::Stopping => ErrorKind::Unavailable,
             Self::NotAllowed { .. } => ErrorKind::Forbidden,
             Self::Execute(_) => ErrorKind::Internal,

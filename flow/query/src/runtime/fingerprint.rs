@@ -1,5 +1,6 @@
 //! Tells whether kept state is of the plan that runs: the text without comments and blanks, what was planned from it, the
-//! inputs with their columns and formats, their shards, the tolerances, and the form of state itself.
+//! inputs with their columns and formats, the tolerances, and the form of state itself. Shards are not part of it: a stream that
+//! was made anew goes on with the windows that are open.
 
 use std::hash::BuildHasher as _;
 
@@ -13,10 +14,8 @@ use crate::executor::SNAPSHOT_VERSION;
 pub(super) fn of_plan(binding: &Binding, definition: &QueryDefinition) -> u64 {
     let QueryDefinition { dialect, sql, event_order, .. } = definition;
     let inputs: Vec<_> = binding.inputs.iter().map(|input| (&input.name, &input.stream, &input.format)).collect();
-    let shards: Vec<_> =
-        binding.streams.iter().map(|stream| stream.shards.iter().map(|shard| shard.log).collect::<Vec<_>>()).collect();
     let words = words(*dialect, sql);
-    hash(&format!("{:?}", (SNAPSHOT_VERSION, words, &binding.program, inputs, shards, event_order)))
+    hash(&format!("{:?}", (SNAPSHOT_VERSION, words, &binding.program, inputs, event_order)))
 }
 
 /// What checkpoints of the first version keep instead.

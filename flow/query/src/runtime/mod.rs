@@ -23,6 +23,6 @@ mod trial;
 pub use delivery::{DeliveryAnswer, DeliveryRecord, OutputCodec, Outside};
 pub use engine::{NewQuery, Queries};
 pub use error::QueryError;
-pub use preview::{Preview, PreviewStart};
-pub use status::{QueryState, QueryStatus, ResultRow, SeenError};
+pub use preview::{Missed, Preview, PreviewStart, PreviewTold};
+pub use status::{DeliveryStatus, Failing, QueryState, QueryStatus, ResultRow, SeenError};
 pub use trial::{SAMPLE_ARRIVAL, SAMPLE_SHARD, SAMPLE_TEXT, Trial, TrialInput, trial};

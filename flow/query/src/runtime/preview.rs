@@ -9,7 +9,9 @@ use tokio::sync::mpsc;
 use super::binding::Binding;
 use super::error::QueryError;
 use super::rows;
+use crate::dialect::words;
 use crate::executor::Executor;
+use crate::time_policy::OrderCounts;
 
 /// Rows that may wait for a slow reader.
 const ROWS_MAX: usize = 1_000;
@@ -27,26 +29,63 @@ pub enum PreviewStart {
     TrimHorizon,
 }
 
-/// The rows of a preview, as JSON texts; it ends when this is dropped.
+/// What a preview tells; it ends when this is dropped.
 pub struct Preview {
-    /// Rows, or the error that ended it.
-    pub rows: mpsc::Receiver<Result<String, QueryError>>,
+    /// Rows and what gave none, or the error that ended it.
+    pub told: mpsc::Receiver<Result<PreviewTold, QueryError>>,
 }
+
+/// A thing that a preview tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PreviewTold {
+    /// A row, as a JSON text.
+    Row(String),
+    /// What went wrong so far; told before the rows of the same records.
+    Missed(Missed),
+}
+
+/// Records of a preview that are no rows, or not at their time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Missed {
+    /// How many could not be read.
+    pub unreadable: u64,
+    /// How many failed in an expression.
+    pub failed: u64,
+    /// How many were early, late or out of order.
+    pub out_of_time: u64,
+    /// The last of them.
+    pub last: String,
+}
+
+/// What stands before a bare `SELECT STREAM` of the Kinesis dialect, on a line of its own.
+const RESULT_STREAM: &str =
+    "CREATE OR REPLACE STREAM \"RESULT\"; CREATE OR REPLACE PUMP \"RESULT_PUMP\" AS INSERT INTO \"RESULT\"\n";
 
 pub(super) async fn start(
     streams: Streams,
-    definition: QueryDefinition,
+    mut definition: QueryDefinition,
     from: PreviewStart,
 ) -> Result<Preview, QueryError> {
-    let binding = Binding::new(&streams, &definition).await?;
+    let first_word =
+        words(definition.dialect, &definition.sql).and_then(|words| words.lines().next().map(str::to_owned));
+    let bare = definition.dialect == QueryDialect::Kinesis
+        && first_word.is_some_and(|word| word.eq_ignore_ascii_case("SELECT"));
+    if bare {
+        definition.sql.insert_str(0, RESULT_STREAM);
+    }
+    let mut bound = Binding::new(&streams, &definition).await;
+    if let (true, Err(QueryError::Plan(mistakes))) = (bare, &mut bound) {
+        mistakes.iter_mut().for_each(|mistake| mistake.line = mistake.line.saturating_sub(1).max(1));
+    }
+    let binding = bound?;
     let executor = binding.executor(&definition);
-    let (sender, rows) = mpsc::channel(ROWS_MAX);
+    let (sender, told) = mpsc::channel(ROWS_MAX);
     tokio::spawn(async move {
         if let Err(error) = run(&streams, &definition, &binding, executor, from, &sender).await {
             let _ = sender.send(Err(error)).await;
         }
     });
-    Ok(Preview { rows })
+    Ok(Preview { told })
 }
 
 async fn run(
@@ -55,8 +94,9 @@ async fn run(
     binding: &Binding,
     mut executor: Executor,
     from: PreviewStart,
-    sender: &mpsc::Sender<Result<String, QueryError>>,
+    sender: &Teller,
 ) -> Result<(), QueryError> {
+    let mut missed = Missed::default();
     let mut positions: Vec<Vec<u64>> = binding
         .streams
         .iter()
@@ -82,10 +122,12 @@ async fn run(
                 if read.next >= end {
                     executor.caught_up(source, index, frontier);
                 }
+                note_missed(&executor, &produced, &mut missed, sender).await;
                 send(&produced, definition.dialect, sender).await;
             }
         }
         let produced = executor.advance(None)?;
+        note_missed(&executor, &produced, &mut missed, sender).await;
         send(&produced, definition.dialect, sender).await;
         if !read_any {
             tokio::time::sleep(LOOK).await;
@@ -94,15 +136,34 @@ async fn run(
     Ok(())
 }
 
-async fn send(
-    produced: &crate::executor::Produced,
-    dialect: QueryDialect,
-    sender: &mpsc::Sender<Result<String, QueryError>>,
-) {
+type Teller = mpsc::Sender<Result<PreviewTold, QueryError>>;
+
+/// Tells what went wrong, when more did.
+async fn note_missed(executor: &Executor, produced: &crate::executor::Produced, missed: &mut Missed, sender: &Teller) {
+    let counts = executor.counts();
+    let OrderCounts { early, late, out_of_order } = counts.order;
+    let found = Missed {
+        unreadable: counts.decode_errors,
+        failed: counts.runtime_errors,
+        out_of_time: early + late + out_of_order,
+        last: produced
+            .errors
+            .last()
+            .map_or_else(|| missed.last.clone(), |last| format!("{}: {}", last.kind, last.detail)),
+    };
+    if found != *missed {
+        missed.clone_from(&found);
+        // Nobody looks any more: the loop sees that.
+        let _ = sender.send(Ok(PreviewTold::Missed(found))).await;
+    }
+}
+
+async fn send(produced: &crate::executor::Produced, dialect: QueryDialect, sender: &Teller) {
     for (_, batch) in &produced.rows {
         for row in rows::encode(batch, &RecordFormat::Json, dialect) {
             // Nobody looks any more: the loop sees that.
-            let _ = sender.send(Ok(String::from_utf8_lossy(&row).into_owned())).await;
+            let row = PreviewTold::Row(String::from_utf8_lossy(&row).into_owned());
+            let _ = sender.send(Ok(row)).await;
         }
     }
 }

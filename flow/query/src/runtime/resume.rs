@@ -1,9 +1,13 @@
-//! From a checkpoint to an executor that goes on, whether the plan is the checkpoint's or another one.
+//! From a checkpoint to an executor that goes on, whether the plan and the shards are the checkpoint's or others.
 //!
 //! Another plan cannot take up the state. It reads again from where its first window begins that was not over, so that each
 //! window is whole, and hands on only what was not handed on before: nothing is lost, nothing is there twice.
+//! The same plan takes up the state though its shards are others: a stream that was removed and made again, or got more of
+//! them, is read from the beginning of what is new, and what was read of the old one stays in its windows.
 
-use millstream_catalog::ShardDefinition;
+use std::collections::BTreeSet;
+
+use millstream_catalog::{ShardDefinition, StartAt, StreamDefinition};
 use millstream_types::{LogId, Millis};
 
 use super::binding::Binding;
@@ -15,18 +19,27 @@ use crate::executor::Executor;
 
 impl Task {
     /// An executor that goes on from a checkpoint: with its state when that is of this plan, else by reading again what the
-    /// windows need that were not over. The checkpoint then is of this plan.
+    /// windows need that were not over. The checkpoint then is of this plan and has a position for each shard.
     pub(super) async fn take_up(&self, binding: &Binding, checkpoint: &mut Checkpoint) -> Result<Executor, QueryError> {
         let plan = fingerprint::of_plan(binding, &self.definition);
-        let known = [plan, fingerprint::of_text(&self.definition.sql)].contains(&checkpoint.plan);
+        let same = [plan, fingerprint::of_text(&self.definition.sql)].contains(&checkpoint.plan);
+        let known: BTreeSet<u64> = checkpoint.positions.keys().copied().collect();
+        if !same && !binding.shards().any(|(_, _, _, shard)| known.contains(&shard.log)) {
+            // Nothing of what it reads now was read before: it is as good as another query.
+            *checkpoint = Checkpoint::default();
+        }
         checkpoint.plan = plan;
+        self.find_positions(binding, checkpoint, same).await?;
         let mut executor = binding.executor(&self.definition);
         if checkpoint.state.is_empty() {
             return Ok(executor);
         }
-        if known && executor.restore(&checkpoint.state).is_ok() {
+        if same && executor.restore(&checkpoint.state).is_ok() {
             checkpoint.emitted = checkpoint.emitted.max(executor.watermark());
             executor.resume(checkpoint.emitted, handed(binding, checkpoint));
+            for (source, index, ..) in binding.shards().filter(|(_, _, _, shard)| !known.contains(&shard.log)) {
+                executor.join(source, index);
+            }
             return Ok(executor);
         }
         tracing::info!(query = %self.definition.name, "the plan is another one: its open windows are read again");
@@ -47,6 +60,39 @@ impl Task {
         Ok(executor)
     }
 
+    /// Gives each shard that the checkpoint does not know the position to begin at, and forgets shards that are no more.
+    async fn find_positions(
+        &self,
+        binding: &Binding,
+        checkpoint: &mut Checkpoint,
+        same: bool,
+    ) -> Result<(), QueryError> {
+        let mut new = false;
+        for (_, _, stream, shard) in binding.shards() {
+            if checkpoint.positions.contains_key(&shard.log) {
+                continue;
+            }
+            new = true;
+            // What came into being while the query ran is read whole, wherever the query was to begin.
+            let later = self.definition.started.is_some_and(|started| stream.created > started);
+            let first = match self.definition.start_at {
+                _ if same || later => self.streams.bounds(shard.log()).first,
+                StartAt::Latest | StartAt::LastStopped => self.streams.bounds(shard.log()).next,
+                StartAt::TrimHorizon => self.streams.bounds(shard.log()).first,
+                StartAt::Time(time) => self.streams.offset_at_time(shard.log(), time).await?,
+            };
+            checkpoint.positions.insert(shard.log, first);
+            checkpoint.begun.insert(shard.log, first);
+        }
+        if new {
+            let gone = |log: &u64| self.streams.owner_of(LogId(*log)).is_none();
+            checkpoint.positions.retain(|log, _| !gone(log));
+            checkpoint.begun.retain(|log, _| !gone(log));
+            checkpoint.handed.retain(|log, _| !gone(log));
+        }
+        Ok(())
+    }
+
     /// Goes back in a shard to the records that arrived at a time, but not before the query's own begin.
     async fn go_back(&self, log: LogId, arrival: Millis, checkpoint: &mut Checkpoint) -> Result<(), QueryError> {
         let begun = checkpoint.begun.get(&log.0).copied().unwrap_or_default();
@@ -60,6 +106,15 @@ impl Task {
             *position = (*position).min(from);
         }
         Ok(())
+    }
+}
+
+impl Binding {
+    /// All shards: source, index in the source, stream and shard.
+    fn shards(&self) -> impl Iterator<Item = (usize, usize, &StreamDefinition, &ShardDefinition)> {
+        self.streams.iter().enumerate().flat_map(|(source, stream)| {
+            stream.shards.iter().enumerate().map(move |(index, shard)| (source, index, &**stream, shard))
+        })
     }
 }
 

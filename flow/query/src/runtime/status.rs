@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use millstream_catalog::{QueryDefinition, QueryErrorLog};
 use millstream_insight::Insight;
-use millstream_types::{Clock, Millis};
+use millstream_types::{Clock, LogId, Millis};
 
 use super::error::QueryError;
 use crate::executor::{Counts, Executor};
@@ -14,6 +15,8 @@ use crate::executor::{Counts, Executor};
 const RECENT_ROWS: usize = 200;
 /// Errors of a query that are remembered.
 const RECENT_ERRORS: usize = 100;
+/// Lines of an error log in a second: a stream of bad records must not drive everything else out of the node's logs.
+const LOGGED_PER_SECOND: u32 = 100;
 
 /// What a query does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,23 +83,46 @@ pub struct SeenError {
     pub detail: String,
 }
 
+/// How far the rows of an output are handed on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryStatus {
+    /// The output.
+    pub output: String,
+    /// The log of its rows.
+    pub log: LogId,
+    /// The function, container or bucket that gets them.
+    pub target: String,
+    /// Rows before this offset are handed on.
+    pub next: u64,
+    /// What fails, until something succeeds.
+    pub failing: Option<Failing>,
+}
+
+/// A delivery that fails and is tried again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failing {
+    /// The first failure since the last success.
+    pub since: Millis,
+    /// What failed last.
+    pub reason: String,
+}
+
 /// What is known of a running query; shared by its task, its deliveries and those who look.
 pub(super) struct Running {
     clock: Arc<dyn Clock>,
     insight: Insight,
     subject: String,
     status: Mutex<QueryStatus>,
-    /// What last failed in reading and computing, and in handing on; a success of the same kind ends it.
-    failures: Mutex<Failures>,
+    /// What last failed in reading and computing; a success ends it.
+    failure: Mutex<Option<String>>,
+    /// By output.
+    deliveries: Mutex<BTreeMap<String, DeliveryStatus>>,
     rows: Mutex<VecDeque<ResultRow>>,
     errors: Mutex<VecDeque<SeenError>>,
-}
-
-#[derive(Default)]
-struct Failures {
-    work: Option<String>,
-    /// By output.
-    delivery: BTreeMap<String, String>,
+    /// Where errors are told besides.
+    error_log: Option<QueryErrorLog>,
+    /// The second of the last line, and how many lines it has.
+    logged: Mutex<(Millis, u32)>,
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -104,7 +130,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Running {
-    pub(super) fn new(query: &str, insight: Insight, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(query: &QueryDefinition, insight: Insight, clock: Arc<dyn Clock>) -> Self {
         let status = QueryStatus {
             state: QueryState::Starting,
             watermark: None,
@@ -116,18 +142,25 @@ impl Running {
         Self {
             clock,
             insight,
-            subject: format!("query/{query}"),
+            subject: format!("query/{}", query.name),
             status: Mutex::new(status),
-            failures: Mutex::default(),
+            failure: Mutex::default(),
+            deliveries: Mutex::default(),
             rows: Mutex::default(),
             errors: Mutex::default(),
+            error_log: query.resource.as_ref().and_then(|resource| resource.error_log.clone()),
+            logged: Mutex::default(),
         }
     }
 
     /// How the query is doing.
     pub(super) fn status(&self) -> QueryStatus {
-        let failures = lock(&self.failures);
-        let last_error = failures.work.as_ref().or_else(|| failures.delivery.values().next()).cloned();
+        let undelivered = || {
+            let deliveries = lock(&self.deliveries);
+            let reason = deliveries.values().find_map(|delivery| delivery.failing.as_ref());
+            reason.map(|failing| failing.reason.clone())
+        };
+        let last_error = lock(&self.failure).clone().or_else(undelivered);
         QueryStatus { last_error, ..lock(&self.status).clone() }
     }
 
@@ -143,20 +176,45 @@ impl Running {
 
     pub(super) fn works(&self) {
         lock(&self.status).state = QueryState::Running;
-        lock(&self.failures).work = None;
+        *lock(&self.failure) = None;
     }
 
     pub(super) fn fail(&self, error: &QueryError) {
+        self.log(&error.to_string());
         lock(&self.status).state = QueryState::Retrying;
-        lock(&self.failures).work = Some(error.to_string());
+        *lock(&self.failure) = Some(error.to_string());
+    }
+
+    /// Begins to tell of an output's delivery.
+    pub(super) fn delivers(&self, output: &str, log: LogId, target: String) {
+        let status = DeliveryStatus { output: output.to_owned(), log, target, next: 0, failing: None };
+        lock(&self.deliveries).insert(output.to_owned(), status);
+    }
+
+    /// How all outputs with a delivery are doing.
+    pub(super) fn deliveries(&self) -> Vec<DeliveryStatus> {
+        lock(&self.deliveries).values().cloned().collect()
+    }
+
+    /// Rows before `next` are handed on.
+    pub(super) fn handed(&self, output: &str, next: u64) {
+        if let Some(delivery) = lock(&self.deliveries).get_mut(output) {
+            delivery.next = next;
+        }
     }
 
     pub(super) fn not_delivered(&self, output: &str, error: &QueryError) {
-        lock(&self.failures).delivery.insert(output.to_owned(), error.to_string());
+        self.log(&error.to_string());
+        if let Some(delivery) = lock(&self.deliveries).get_mut(output) {
+            let since = delivery.failing.take().map_or_else(|| self.clock.now(), |failing| failing.since);
+            delivery.failing = Some(Failing { since, reason: error.to_string() });
+        }
     }
 
     pub(super) fn delivered(&self, output: &str) {
-        lock(&self.failures).delivery.remove(output);
+        if let Some(delivery) = lock(&self.deliveries).get_mut(output) {
+            delivery.failing = None;
+        }
     }
 
     pub(super) fn progress(&self, executor: &Executor, state_bytes: usize) {
@@ -189,10 +247,25 @@ impl Running {
     }
 
     pub(super) fn seen(&self, kind: &'static str, detail: &str) {
+        self.log(&format!("{kind}: {detail}"));
         let mut errors = lock(&self.errors);
         if errors.len() == RECENT_ERRORS {
             errors.pop_front();
         }
         errors.push_back(SeenError { time: self.clock.now(), kind, detail: detail.to_owned() });
+    }
+
+    /// A line in the query's error log.
+    fn log(&self, line: &str) {
+        let Some(log) = &self.error_log else { return };
+        let now = self.clock.now();
+        let mut logged = lock(&self.logged);
+        if logged.0 != now / 1_000 {
+            *logged = (now / 1_000, 0);
+        }
+        logged.1 += 1;
+        if logged.1 <= LOGGED_PER_SECOND {
+            self.insight.logs.append(&log.group, &log.stream, [(now, line.to_owned())]);
+        }
     }
 }

@@ -1,13 +1,12 @@
 //! One query at work: read a step of each shard, compute, commit rows with positions and state, wait for more.
 
-use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::error::ArrowError;
 use bytes::Bytes;
 use futures_util::future::try_join_all;
-use millstream_catalog::{OutputTarget, QueryDefinition, StartAt, StreamDefinition};
+use millstream_catalog::{OutputTarget, QueryDefinition, StreamDefinition};
 use millstream_insight::{Insight, Step};
 use millstream_storage::Transaction;
 use millstream_stream::{StagedPut, Streams};
@@ -15,7 +14,7 @@ use millstream_types::{CheckRole, LogId, Millis, RoleUse};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::binding::Binding;
+use super::binding::{Binding, Look};
 use super::checkpoint::{Checkpoint, Checkpoints};
 use super::encoded::{self, Encoded};
 use super::error::QueryError;
@@ -85,32 +84,49 @@ impl Task {
         let mut wait = RETRY_WAITS.0;
         while !*stop.borrow() {
             let begun = Instant::now();
-            if let Err(error) = self.work(&stop).await {
-                if waits_for_records(&error) {
-                    self.running.works();
-                    tokio::select! {
-                        () = tokio::time::sleep(RETRY_WAITS.0) => continue,
-                        _ = stop.changed() => return,
-                    }
-                }
-                tracing::warn!(query = %self.definition.name, %error, "a query failed; it begins again from its checkpoint");
-                self.running.fail(&error);
-            }
+            let Err(error) = self.work(&stop).await else { continue };
             if begun.elapsed() > RETRY_WAITS.1 {
                 wait = RETRY_WAITS.0;
             }
+            let pause = if waits_for_records(&error) {
+                self.running.works();
+                RETRY_WAITS.0
+            } else if matches!(error, QueryError::InputGone { .. }) {
+                self.running.fail(&error);
+                RETRY_WAITS.0
+            } else {
+                tracing::warn!(query = %self.definition.name, %error, "a query failed; it begins again from its checkpoint");
+                self.running.fail(&error);
+                let pause = wait;
+                wait = (wait * 2).min(RETRY_WAITS.1);
+                pause
+            };
             tokio::select! {
-                () = tokio::time::sleep(wait) => {}
+                () = tokio::time::sleep(pause) => {}
                 _ = stop.changed() => return,
             }
-            wait = (wait * 2).min(RETRY_WAITS.1);
         }
     }
 
+    /// Works until asked to stop, or until the streams of its inputs are others: then it has to be bound anew.
     async fn work(&self, stop: &watch::Receiver<bool>) -> Result<(), QueryError> {
+        // From before the streams are looked for: no change is missed.
+        let mut changes = self.streams.changes();
         let mut work = self.begin().await?;
         self.running.works();
         while !*stop.borrow() {
+            if changes.has_changed().unwrap_or(false) {
+                changes.mark_unchanged();
+                match work.binding.look(&self.streams) {
+                    Look::Same => {}
+                    // Windows that hold its rows end all the same, and other inputs are read on.
+                    Look::Gone(error) => {
+                        tracing::warn!(query = %self.definition.name, %error, "a query has lost an input");
+                        self.running.fail(&error);
+                    }
+                    Look::Other => break,
+                }
+            }
             let read = self.step(&mut work).await?;
             let idle_for = if read { Duration::ZERO } else { LOOK };
             if !read {
@@ -125,18 +141,6 @@ impl Task {
         self.permitted()?;
         let binding = Binding::new(&self.streams, &self.definition).await?;
         let mut checkpoint = self.checkpoints.load(&self.definition.name).await?.unwrap_or_default();
-        let shards = binding.streams.iter().flat_map(|stream| &stream.shards);
-        if !shards.clone().any(|shard| checkpoint.positions.contains_key(&shard.log)) {
-            // Nothing of what it reads now was read before: it is as good as another query.
-            checkpoint = Checkpoint::default();
-        }
-        for shard in shards {
-            if let Entry::Vacant(position) = checkpoint.positions.entry(shard.log) {
-                let first = self.first_position(shard.log()).await?;
-                position.insert(first);
-                checkpoint.begun.insert(shard.log, first);
-            }
-        }
         let executor = self.take_up(&binding, &mut checkpoint).await?;
         let decoders_of = |(source, stream): (usize, &Arc<StreamDefinition>)| {
             stream.shards.iter().map(|_| Some(executor.decoder(source))).collect()
@@ -147,14 +151,6 @@ impl Task {
         // The first positions are kept at once: `Latest` means the moment of the first start, not of the next one.
         self.commit(&mut work, Produced::default(), true).await?;
         Ok(work)
-    }
-
-    async fn first_position(&self, log: LogId) -> Result<u64, QueryError> {
-        Ok(match self.definition.start_at {
-            StartAt::Latest | StartAt::LastStopped => self.streams.bounds(log).next,
-            StartAt::TrimHorizon => self.streams.bounds(log).first,
-            StartAt::Time(time) => self.streams.offset_at_time(log, time).await?,
-        })
     }
 
     /// Whether the roles of the inputs, and of the outputs that are written together with the query's positions, allow it.

@@ -10,15 +10,15 @@ use serde_json::{Value, json};
 use crate::delivery::{Life, World, output, query, until};
 
 /// Windows end at seconds 0, 10, 20, …; the world begins at second 7.
-const SECOND: i64 = 1_000;
+pub const SECOND: i64 = 1_000;
 
-const SUMS: &str = "SELECT SUM(n) AS n INTO out FROM src GROUP BY TumblingWindow(second, 10)";
+pub const SUMS: &str = "SELECT SUM(n) AS n INTO out FROM src GROUP BY TumblingWindow(second, 10)";
 
 fn job(sql: &str) -> NewQuery {
     NewQuery { sql: sql.to_owned(), ..query(vec![output("out", OutputTarget::Keep)]) }
 }
 
-async fn define(life: &Life, sql: &str) {
+pub async fn define(life: &Life, sql: &str) {
     life.define(vec![output("out", OutputTarget::Keep)]).await;
     life.queries.update(job(sql)).await.unwrap();
 }
@@ -34,7 +34,7 @@ async fn put(life: &Life, numbers: &[u64]) {
 }
 
 /// The column `n` of the rows that the query gave since it last began.
-fn found(life: &Life, name: &str) -> Vec<f64> {
+pub fn found(life: &Life, name: &str) -> Vec<f64> {
     let rows = life.queries.recent_rows("q").into_iter().filter(|row| row.output == name);
     rows.map(|row| serde_json::from_slice::<Value>(&row.data).unwrap()["n"].as_f64().unwrap()).collect()
 }

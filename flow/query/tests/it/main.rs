@@ -5,6 +5,7 @@
 mod conformance;
 mod delivery;
 mod editing;
+mod inputs;
 mod invariance;
 mod mistakes;
 mod reference;

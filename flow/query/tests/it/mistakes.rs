@@ -79,7 +79,7 @@ fn stream_analytics() {
         (
             "SELECT symbol FROM trades WHERE symbol > 3",
             "error[Q108]: a comparison of nvarchar(max) and bigint: `symbol` and `3` are of different types\n  at 1:33\n  \
-             try: CAST(3 AS nvarchar(max))",
+             try: declare `symbol` as bigint, or TRY_CAST(symbol AS bigint)",
         ),
         (
             "SELECT SUM(symbol) FROM trades GROUP BY TumblingWindow(minute, 1)",
@@ -176,6 +176,26 @@ fn all_mistakes_are_told_in_the_order_of_their_places() {
     let errors = plan(QueryDialect::StreamAnalytics, sql, &[trades("trades")]).unwrap_err();
     let places: Vec<(u64, u64)> = errors.iter().map(|error| (error.line, error.column)).collect();
     assert_eq!(places, [(1, 8), (1, 15), (1, 38), (2, 22)]);
+}
+
+/// A statement that cannot be read hides none of the others, and what it would have defined is not missing.
+#[test]
+fn mistakes_of_all_statements_are_told() {
+    let places = |dialect, sql: &str| {
+        let errors = plan(dialect, sql, &[trades("trades")]).unwrap_err();
+        errors.iter().map(|error| (error.code.as_str(), error.line, error.column)).collect::<Vec<_>>()
+    };
+    let sql = "CREATE OR REPLACE STREM \"A\" (s VARCHAR(8));
+        CREATE OR REPLACE STREAM \"B\" (\"n\" INTEGER);
+        CREATE OR REPLACE PUMP \"P\" AS INSERT INTO \"B\" SELECT STREAM \"share\" FROM \"trades\";
+        CREATE OR REPLACE PUMP \"Q\" AS INSERT INTO \"A\" SELECT STREAM \"symbol\" FROM \"trades\" WHERE;";
+    assert_eq!(places(QueryDialect::Kinesis, sql), [("Q101", 1, 19), ("Q104", 3, 69), ("Q101", 4, 97)]);
+    let sql = "WITH a AS (SELECT LAG(shares, 1) OVER (LIMIT DURATION(minute, 1)) AS before, symbl, symbol + 1 AS s FROM trades)
+        SELECT before INTO x FROM a; SELECT nothing INTO y FROM trades";
+    assert_eq!(
+        places(QueryDialect::StreamAnalytics, sql).iter().map(|(code, ..)| *code).collect::<Vec<_>>(),
+        ["Q107", "Q104", "Q108", "Q104"],
+    );
 }
 
 #[test]

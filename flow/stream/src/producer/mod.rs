@@ -1,7 +1,7 @@
 //! Producers that number their batches: each batch is taken once and in its order, whatever is sent again.
 //!
 //! A producer has an id, an epoch that rises when it begins anew, and for each shard sequence numbers that rise by one from
-//! record to record. What is known of a producer in a shard (its last few batches) commits with the batch it came from, so
+//! record to record. Some announce themselves before they send, others are known from their first batch on. What is known of a producer in a shard (its last few batches) commits with the batch it came from, so
 //! it holds through crashes.
 
 mod state;
@@ -15,7 +15,7 @@ use bytes::{Buf as _, Bytes};
 use millstream_storage::{Keyspace, Receipt, Storage, StorageError, Ticket, Transaction};
 use millstream_types::{Clock, EncodedRecords, LogId, Millis};
 
-pub use self::state::Sequence;
+pub use self::state::{Announced, Sequence, Welcome};
 use self::state::{Checked, State};
 use crate::error::AppendError;
 
@@ -39,6 +39,15 @@ pub struct ShardBatch {
     pub records: EncodedRecords,
     /// Which batch of a producer it is, when the producer numbers its batches.
     pub sequence: Option<Sequence>,
+}
+
+/// Where a batch is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placed {
+    /// The offset of its first record.
+    pub offset: u64,
+    /// Whether it was there before.
+    pub repeated: bool,
 }
 
 /// Batches that were given their places and are on their way to the disk.
@@ -104,19 +113,28 @@ impl Producers {
         let mut transaction = Transaction::new();
         let mut outcomes = Vec::with_capacity(batches.len());
         let mut changes: Vec<(Known, State, usize)> = Vec::new();
+        let mut repeated: Vec<Known> = Vec::new();
         let mut appends = 0;
         for ShardBatch { log, records, sequence } in batches {
             if let (Some(sequence), Some(known)) = (sequence, &mut known) {
                 let of_producer = (log, sequence.producer);
                 let before = changes.iter().rev().find(|(other, ..)| *other == of_producer).map(|(_, state, _)| state);
                 let before = before.or_else(|| known.get(&of_producer));
-                match before.map_or(Ok(Checked::Next), |state| state.check(sequence, records.count())) {
+                let checked = match before {
+                    Some(state) => state.check(sequence, records.count()),
+                    None if sequence.announced => Err(AppendError::UnknownProducer),
+                    None => Ok(Checked::Next),
+                };
+                match checked {
                     Ok(Checked::Next) => {}
                     Ok(Checked::Repeated(offset)) => {
                         outcomes.push(Outcome::Repeated(log, sequence, offset));
                         continue;
                     }
                     Err(refusal) => {
+                        if matches!(refusal, AppendError::Repeated { .. }) {
+                            repeated.push(of_producer);
+                        }
                         outcomes.push(Outcome::Refused(refusal));
                         continue;
                     }
@@ -128,7 +146,14 @@ impl Producers {
             outcomes.push(Outcome::Appended(appends, sequence.map(|sequence| (log, sequence))));
             appends += 1;
         }
-        if appends == 0 {
+        // Written again: a transaction behind the one that took them is not durable before it.
+        repeated.retain(|again| !changes.iter().any(|(changed, ..)| changed == again));
+        for of_producer in repeated {
+            if let Some(state) = known.as_ref().and_then(|known| known.get(&of_producer)) {
+                transaction.put(&self.keyspace, encode_key(of_producer), state.encode());
+            }
+        }
+        if transaction.is_empty() {
             return Appending { ticket: None, outcomes, producers: self.clone() };
         }
         if let Some(known) = &mut known {
@@ -146,6 +171,28 @@ impl Producers {
         }
         drop(known);
         Appending { ticket: Some(ticket), outcomes, producers: self.clone() }
+    }
+
+    /// Takes a producer of a shard that announces itself.
+    ///
+    /// # Errors
+    /// [`AppendError::Fenced`] when a higher epoch holds; [`AppendError::Storage`].
+    pub async fn announce(&self, log: LogId, announced: Announced) -> Result<Welcome, AppendError> {
+        let (welcome, ticket) = self.submit_announced(log, announced)?;
+        ticket.durable().await?;
+        Ok(welcome)
+    }
+
+    fn submit_announced(&self, log: LogId, announced: Announced) -> Result<(Welcome, Ticket), AppendError> {
+        let of_producer = (log, announced.producer);
+        let mut known = self.known();
+        let (state, welcome) = State::announced(known.get(&of_producer), announced, self.clock.now())?;
+        let mut transaction = Transaction::new();
+        self.forget(&mut known, &mut transaction);
+        transaction.put(&self.keyspace, encode_key(of_producer), state.encode());
+        let ticket = self.storage.submit(transaction)?;
+        known.insert(of_producer, state);
+        Ok((welcome, ticket))
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<Known, State>> {
@@ -177,9 +224,8 @@ impl Producers {
 }
 
 impl Appending {
-    /// Waits until what was taken is durable; gives for each batch the offset of its first record, in the order of the
-    /// batches. A batch that was there before has the offset that it got then.
-    pub async fn durable(self) -> Vec<Result<u64, AppendError>> {
+    /// Waits until what was taken is durable; gives for each batch where it is, in the order of the batches.
+    pub async fn durable(self) -> Vec<Result<Placed, AppendError>> {
         let Self { ticket, outcomes, producers } = self;
         let receipt = match ticket {
             None => None,
@@ -189,9 +235,16 @@ impl Appending {
         let mut answers = Vec::with_capacity(outcomes.len());
         for outcome in outcomes {
             answers.push(match outcome {
-                Outcome::Refused(error) => Err(error),
-                Outcome::Appended(append, taken) => producers.appended(receipt.as_ref(), append, taken),
-                Outcome::Repeated(log, sequence, offset) => producers.came(log, sequence, offset).await,
+                Outcome::Refused(error) => Err(match &receipt {
+                    Some(Err(failed)) => AppendError::Storage(failed.clone()),
+                    _ => error,
+                }),
+                Outcome::Appended(append, taken) => {
+                    producers.appended(receipt.as_ref(), append, taken).map(|offset| Placed { offset, repeated: false })
+                }
+                Outcome::Repeated(log, sequence, offset) => {
+                    producers.came(log, sequence, offset).await.map(|offset| Placed { offset, repeated: true })
+                }
             });
         }
         answers
@@ -252,11 +305,11 @@ mod tests {
     fn batch(first: i32, count: u32, epoch: i16) -> ShardBatch {
         let mut records = EncodedRecords::default();
         (0..count).for_each(|_| records.push(b"", b"", b"x"));
-        ShardBatch { log: LOG, records, sequence: Some(Sequence { producer: 1, epoch, first }) }
+        ShardBatch { log: LOG, records, sequence: Some(Sequence { producer: 1, epoch, first, announced: false }) }
     }
 
     async fn put(producers: &Producers, batch: ShardBatch) -> Result<u64, AppendError> {
-        producers.append(vec![batch]).durable().await.remove(0)
+        producers.append(vec![batch]).durable().await.remove(0).map(|placed| placed.offset)
     }
 
     #[tokio::test]
@@ -266,11 +319,40 @@ mod tests {
         assert_eq!(put(&producers, batch(0, 2, 0)).await.unwrap(), 0);
         assert_eq!(put(&producers, batch(2, 1, 0)).await.unwrap(), 2);
         assert_eq!(put(&producers, batch(0, 2, 0)).await.unwrap(), 0, "sent again");
-        assert!(matches!(put(&producers, batch(9, 1, 0)).await, Err(AppendError::OutOfSequence { found: 9 })));
+        assert!(matches!(
+            put(&producers, batch(9, 1, 0)).await,
+            Err(AppendError::OutOfSequence { found: 9, expected: 3 })
+        ));
         assert!(matches!(put(&producers, batch(1, 1, 0)).await, Err(AppendError::Repeated { .. })));
         assert_eq!(put(&producers, batch(0, 1, 1)).await.unwrap(), 3, "a new epoch begins at 0");
         assert!(matches!(put(&producers, batch(3, 1, 0)).await, Err(AppendError::Fenced { found: 0, known: 1 })));
         assert_eq!(storage.bounds(LOG).next, 4);
+    }
+
+    #[tokio::test]
+    async fn who_announces_itself_is_told_where_it_is_and_displaces_others() {
+        let storage = Storage::in_memory(Arc::new(ManualClock::at(1)));
+        let producers = producers(&storage);
+        let announced = |epoch| Announced { producer: 1, epoch, last: None };
+        assert_eq!(producers.announce(LOG, announced(None)).await.unwrap(), Welcome { epoch: 0, last: 0 });
+        let numbered = |first, count, epoch| {
+            let batch = batch(first, count, epoch);
+            let sequence = batch.sequence.map(|sequence| Sequence { announced: true, ..sequence });
+            ShardBatch { sequence, ..batch }
+        };
+        let sent = vec![numbered(1, 2, 0), numbered(1, 2, 0), numbered(4, 1, 0), numbered(3, 1, 0)];
+        let answers = producers.append(sent).durable().await;
+        assert_eq!(answers[0].as_ref().unwrap(), &Placed { offset: 0, repeated: false });
+        assert!(matches!(answers[1], Err(AppendError::Repeated { .. })), "{answers:?}");
+        assert!(matches!(answers[2], Err(AppendError::OutOfSequence { expected: 3, .. })), "{answers:?}");
+        assert_eq!(answers[3].as_ref().unwrap().offset, 2);
+        let again = producers.append(vec![numbered(1, 2, 0)]).durable().await.remove(0).unwrap();
+        assert_eq!(again, Placed { offset: 0, repeated: true });
+        assert_eq!(producers.announce(LOG, announced(Some(1))).await.unwrap(), Welcome { epoch: 1, last: 3 });
+        assert!(matches!(put(&producers, numbered(4, 1, 0)).await, Err(AppendError::Fenced { known: 1, .. })));
+        let stranger = ShardBatch { log: LogId(8), ..numbered(1, 1, 0) };
+        assert!(matches!(put(&producers, stranger).await, Err(AppendError::UnknownProducer)));
+        assert_eq!(storage.bounds(LOG).next, 3);
     }
 
     #[tokio::test]
@@ -291,7 +373,7 @@ mod tests {
         let producers = producers(&storage);
         let plain = ShardBatch { sequence: None, ..batch(0, 1, 0) };
         let answers = producers.append(vec![batch(0, 1, 0), batch(5, 1, 0), batch(1, 1, 0), plain]).durable().await;
-        let offsets: Vec<_> = answers.iter().map(|answer| answer.as_ref().ok().copied()).collect();
+        let offsets: Vec<_> = answers.iter().map(|answer| answer.as_ref().ok().map(|placed| placed.offset)).collect();
         assert_eq!(offsets, [Some(0), None, Some(1), Some(2)]);
     }
 
@@ -301,7 +383,7 @@ mod tests {
         let producers = producers(&storage);
         put(&producers, batch(0, 1, 0)).await.unwrap();
         put(&producers, batch(1, 1, 0)).await.unwrap();
-        producers.take_back(LOG, Sequence { producer: 1, epoch: 0, first: 0 });
+        producers.take_back(LOG, Sequence { producer: 1, epoch: 0, first: 0, announced: false });
         assert!(matches!(put(&producers, batch(1, 1, 0)).await, Err(AppendError::OutOfSequence { .. })));
         assert_eq!(put(&producers, batch(0, 1, 0)).await.unwrap(), 2);
     }

@@ -7,8 +7,8 @@ use millstream_catalog::{ChangeView, KeyAttribute, TableChanges, TableDefinition
 use millstream_storage::{StorageError, Transaction};
 use millstream_stream::{NewStream, StreamError};
 
-use super::Tables;
 use super::writing::of_stream;
+use super::{Tables, sizes};
 use crate::change::{CHANGES_RETENTION_HOURS, Change};
 use crate::error::TableError;
 use crate::{index, key};
@@ -88,6 +88,7 @@ impl Tables {
         for index in &table.indexes {
             transaction.drop_keyspace(&index::keyspace(&table, index));
         }
+        transaction.delete(&sizes::keyspace(), sizes::key(&table));
         // Whoever waits for this may go away; the table stays marked then until its removal has an end.
         let engine = self.clone();
         let removal = tokio::spawn(async move { engine.remove(&table, transaction).await });

@@ -31,7 +31,9 @@ impl Tables {
         for table in self.list() {
             let Some(attribute) = table.expiry.clone() else { continue };
             // A table that is being deleted, or that has an item which cannot be read, holds up no other.
-            match self.remove_expired_of(&table, &attribute).await {
+            let clock = Arc::clone(&self.clock);
+            let over = move |item: &Item| is_over(item, &attribute, clock.now() / 1_000);
+            match self.remove_of(&table, over).await {
                 Ok(of_table) => removed += of_table,
                 Err(error) => failed = Some(error),
             }
@@ -39,15 +41,31 @@ impl Tables {
         failed.map_or(Ok(removed), Err)
     }
 
-    async fn remove_expired_of(&self, table: &Arc<TableDefinition>, attribute: &str) -> Result<usize, TableError> {
+    /// Removes a table's items that `over` holds for, each looked at again under its lock; gives how many they were. Nobody
+    /// pays for it.
+    ///
+    /// # Errors
+    /// [`TableError::NotFound`], [`TableError::Storage`], [`TableError::UnreadableItem`].
+    pub async fn remove_where(
+        &self,
+        table: &str,
+        over: impl Fn(&Item) -> bool + Clone + Send + 'static,
+    ) -> Result<usize, TableError> {
+        self.remove_of(&self.table(table)?, over).await
+    }
+
+    async fn remove_of(
+        &self,
+        table: &Arc<TableDefinition>,
+        over: impl Fn(&Item) -> bool + Clone + Send + 'static,
+    ) -> Result<usize, TableError> {
         let (mut removed, mut start) = (0, None);
         loop {
             let page = self.scan_freely(table, Scan { start, ..Scan::default() }).await?;
-            let now = self.clock.now() / 1_000;
-            let over = page.items.iter().filter(|item| is_over(item, attribute, now));
-            let keys = over.map(|item| key::encode_of_item(table, item)).collect::<Result<Vec<_>, _>>()?;
+            let gone = page.items.iter().filter(|item| over(item));
+            let keys = gone.map(|item| key::encode_of_item(table, item)).collect::<Result<Vec<_>, _>>()?;
             for keys in keys.chunks(EXPIRED_MAX) {
-                removed += self.remove_if_over(table, keys.to_vec(), attribute.to_owned()).await?;
+                removed += self.remove_if(table, keys.to_vec(), over.clone()).await?;
             }
             start = page.last_key;
             if start.is_none() {
@@ -56,11 +74,11 @@ impl Tables {
         }
     }
 
-    async fn remove_if_over(
+    async fn remove_if(
         &self,
         table: &TableDefinition,
         keys: Vec<Bytes>,
-        attribute: String,
+        over: impl Fn(&Item) -> bool + Send + 'static,
     ) -> Result<usize, TableError> {
         let table = table.clone();
         let (ticket, count) = self
@@ -69,8 +87,7 @@ impl Tables {
                 let (mut writing, mut count) = (Writing::new(engine), 0);
                 for key in keys {
                     let old = engine.submitted(&table, &key)?;
-                    let now = engine.clock.now() / 1_000;
-                    if old.as_ref().is_some_and(|item| is_over(item, &attribute, now)) {
+                    if old.as_ref().is_some_and(&over) {
                         writing.item(&table, key, (old.as_ref(), None), ChangeCause::Expiry)?;
                         count += 1;
                     }

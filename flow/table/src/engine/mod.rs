@@ -3,14 +3,15 @@
 //! Writes of one item are ordered by a lock that is held only while its condition is checked against what was submitted
 //! and the change is submitted, never while waiting for the disk. Reads see what is durable.
 //! Read next: `definitions.rs` (tables themselves), `items.rs` (one item), `page.rs` (queries and scans), `batch.rs`,
-//! `transact.rs`, `together.rs`; below them `writing.rs` (what a change adds to a transaction), `throttle.rs` (provisioned
-//! capacity) and `stripes.rs` (the locks).
+//! `transact.rs`, `together.rs`, `sizes.rs` (how much there is); below them `writing.rs` (what a change adds to a
+//! transaction), `throttle.rs` (provisioned capacity) and `stripes.rs` (the locks).
 
 mod batch;
 mod definitions;
 mod expiry;
 mod items;
 mod page;
+mod sizes;
 mod stripes;
 mod throttle;
 mod together;
@@ -31,6 +32,7 @@ pub use batch::{BATCH_GET_BYTES_MAX, BATCH_GET_MAX, BATCH_WRITE_MAX, BatchGet, B
 pub use definitions::{NewTable, TAGS_MAX};
 pub use items::{Deletion, Put, Read, Update, Updated, Write};
 pub use page::{PAGE_BYTES_MAX, Page, Query, Scan};
+pub use sizes::{Size, TableSize};
 pub use together::Together;
 pub use transact::{TRANSACT_BYTES_MAX, TRANSACT_MAX, Token, TransactGot, TransactWrite, TransactWritten};
 
@@ -38,6 +40,7 @@ use crate::change::Change;
 use crate::error::TableError;
 use crate::item::Item;
 use crate::{key, stored};
+use sizes::Counts;
 use stripes::Stripes;
 use throttle::Throttle;
 
@@ -54,6 +57,7 @@ pub struct Tables {
     going: Arc<RwLock<BTreeSet<u64>>>,
     /// Changes of definitions take turns: none is lost to another.
     changing: Arc<tokio::sync::Mutex<()>>,
+    counts: Arc<Counts>,
 }
 
 impl Tables {
@@ -71,6 +75,7 @@ impl Tables {
             throttle: Arc::new(throttle),
             going: Arc::default(),
             changing: Arc::default(),
+            counts: Arc::default(),
         }
     }
 

@@ -36,6 +36,13 @@ pub(super) struct Written {
     tables: BTreeMap<u64, String>,
 }
 
+impl Written {
+    /// What is kept beside a table's items and may only be written while the table is there.
+    pub(super) fn beside(table: &TableDefinition, transaction: Transaction) -> Self {
+        Self { transaction, tables: BTreeMap::from([(table.id, table.name.clone())]) }
+    }
+}
+
 impl<'e> Writing<'e> {
     pub(super) fn new(tables: &'e Tables) -> Self {
         Self { tables, transaction: Transaction::new(), told: BTreeMap::new(), written: BTreeMap::new() }
@@ -145,6 +152,14 @@ impl Tables {
     /// # Errors
     /// [`TableError::TableNotFound`], [`TableError::Storage`].
     pub(super) fn submit(&self, written: Written) -> Result<Ticket, TableError> {
+        let tables: Vec<u64> = written.tables.keys().copied().collect();
+        let ticket = self.order(written)?;
+        self.counts.changed(&tables);
+        Ok(ticket)
+    }
+
+    /// As [`Tables::submit`], for what changes no items.
+    pub(super) fn order(&self, written: Written) -> Result<Ticket, TableError> {
         let going = self.going.read().unwrap_or_else(PoisonError::into_inner);
         for (id, name) in &written.tables {
             let is_there = !going.contains(id) && self.catalog.tables.get(name).is_some_and(|table| table.id == *id);

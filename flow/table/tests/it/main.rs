@@ -5,6 +5,7 @@
 mod capacity;
 mod changes;
 mod indexes;
+mod sizes;
 mod transactions;
 
 use std::sync::Arc;

@@ -1,11 +1,11 @@
-//! `CreateRestApi`, `GetRestApis`, `GetRestApi`, `DeleteRestApi`
+//! `CreateRestApi`, `GetRestApis`, `GetRestApi`, `UpdateRestApi`, `DeleteRestApi`
 
 use http::StatusCode;
 use millstream_catalog::ApiDefinition;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, ApiGateway, Unknown, bad_request, error, input, page, refuse, seconds};
+use super::{Answer, ApiGateway, Unknown, bad_request, error, input, page, patch, refuse, seconds};
 use crate::json_protocol::ServiceError;
 use crate::rest_protocol::RestRequest;
 
@@ -64,6 +64,24 @@ pub(super) fn list(front: &ApiGateway, request: &RestRequest) -> Answer {
 
 pub(super) fn get(front: &ApiGateway, api: &str) -> Answer {
     Ok((StatusCode::OK, shown(&*front.gateway.get(api).map_err(|e| error(&e))?)))
+}
+
+pub(super) async fn update(front: &ApiGateway, request: &RestRequest, api: &str) -> Answer {
+    let (mut name, mut description) = (None, None);
+    for operation in patch::operations(request)? {
+        let value = operation.value.clone().unwrap_or_default();
+        match (operation.op.as_str(), operation.path.as_str()) {
+            ("replace", "/name") if value.is_empty() => return Err(bad_request("Name must be specified")),
+            ("replace", "/name") => name = Some(value),
+            ("replace", "/description") => description = Some(value),
+            // What is so anyway.
+            ("replace", "/apiKeySource") if value == "HEADER" => {}
+            ("replace", "/disableExecuteApiEndpoint") if value == "false" => {}
+            _ => return Err(bad_request(operation.refused(&["/name", "/description"]))),
+        }
+    }
+    let changed = front.gateway.describe_api(api, name, description).await.map_err(|e| error(&e))?;
+    Ok((StatusCode::OK, shown(&changed)))
 }
 
 pub(super) async fn delete(front: &ApiGateway, api: &str) -> Answer {

@@ -9,32 +9,42 @@ use serde_json::json;
 
 use super::ApiGateway;
 
+/// Where a request to a deployed API leads.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Address {
+    api: String,
+    stage: String,
+    path: String,
+}
+
 impl ApiGateway {
     /// Answers a request to a deployed API as the listener does, for callers within the node; `None`: it is none.
     pub async fn answer(&self, request: Request<Bytes>) -> Option<Response<Bytes>> {
         let (head, body) = request.into_parts();
-        self.public(&head, &body).await
+        let address = Self::address(&head)?;
+        Some(self.api_call(address, head, body, uuid::Uuid::new_v4().to_string()).await)
     }
 
-    /// Whether a request is to a deployed API.
-    pub(crate) fn is_call(head: &Parts) -> bool {
-        address(head).is_some()
+    /// Where a request leads when it is to a deployed API: `/restapis/API/STAGE/_user_request_/PATH`,
+    /// `/_aws/execute-api/API/STAGE/PATH`, or `/STAGE/PATH` on the host `API.execute-api.…`.
+    pub(crate) fn address(head: &Parts) -> Option<Address> {
+        address(head)
     }
 
-    /// Answers a request to a deployed API; `None`: it is none.
-    pub(crate) async fn public(&self, head: &Parts, body: &Bytes) -> Option<Response<Bytes>> {
-        let (api, stage, path) = address(head)?;
+    /// Answers a request to a deployed API, which has the id given.
+    pub(crate) async fn api_call(&self, address: Address, head: Parts, body: Bytes, id: String) -> Response<Bytes> {
+        let Address { api, stage, path } = address;
         let request = ApiRequest {
-            id: uuid::Uuid::new_v4().to_string(),
-            domain: domain(head, &api),
+            id,
+            domain: domain(&head, &api),
             api,
             stage,
             method: head.method.as_str().to_owned(),
             path,
             query: head.uri.query().unwrap_or_default().to_owned(),
-            headers: head.headers.clone(),
-            body: body.clone(),
-            peer: peer(head),
+            peer: peer(&head),
+            headers: head.headers,
+            body,
             account: self.place.account.clone(),
             now: self.clock.now(),
         };
@@ -51,7 +61,7 @@ impl ApiGateway {
         }
         let milliseconds = u64::try_from(self.clock.now() - request.now).unwrap_or(0);
         self.gateway.answered(&request.api, &request.stage, response.status().as_u16(), milliseconds);
-        Some(response)
+        response
     }
 }
 
@@ -67,30 +77,30 @@ fn domain(head: &Parts, api: &str) -> String {
     authority.map_or_else(|| format!("{api}.execute-api.localhost"), |authority| authority.host().to_owned())
 }
 
-/// API, stage and path of a request: `/restapis/API/STAGE/_user_request_/PATH`, `/_aws/execute-api/API/STAGE/PATH`, or
-/// `/STAGE/PATH` on the host `API.execute-api.…`.
-fn address(head: &Parts) -> Option<(String, String, String)> {
-    let path = head.uri.path();
-    let take = |rest: &str| {
-        let (api, rest) = rest.split_once('/')?;
-        let (stage, path) = rest.split_once('/').unwrap_or((rest, ""));
-        Some((api.to_owned(), stage.to_owned(), path.to_owned()))
+fn address(head: &Parts) -> Option<Address> {
+    let at = |api: &str, stage: &str, path: &str| Address {
+        api: api.to_owned(),
+        stage: stage.to_owned(),
+        path: format!("/{path}"),
     };
+    let path = head.uri.path();
     if let Some(rest) = path.strip_prefix("/restapis/") {
-        let (api, stage, path) = take(rest)?;
-        let path = path.strip_prefix("_user_request_")?;
-        return Some((api, stage, if path.is_empty() { "/".to_owned() } else { path.to_owned() }));
+        let (api, rest) = rest.split_once('/')?;
+        let (stage, rest) = rest.split_once('/').unwrap_or((rest, ""));
+        let path = rest.strip_prefix("_user_request_")?;
+        return Some(at(api, stage, path.strip_prefix('/').unwrap_or(path)));
     }
     if let Some(rest) = path.strip_prefix("/_aws/execute-api/") {
-        let (api, stage, path) = take(rest)?;
-        return Some((api, stage, format!("/{path}")));
+        let (api, rest) = rest.split_once('/')?;
+        let (stage, rest) = rest.split_once('/').unwrap_or((rest, ""));
+        return Some(at(api, stage, rest));
     }
     let host = head.headers.get(header::HOST)?.to_str().ok()?;
     let (api, rest) = host.split_once('.')?;
     rest.starts_with("execute-api.").then_some(())?;
     let path = path.trim_start_matches('/');
-    let (stage, path) = path.split_once('/').unwrap_or((path, ""));
-    Some((api.to_owned(), stage.to_owned(), format!("/{path}")))
+    let (stage, rest) = path.split_once('/').unwrap_or((path, ""));
+    Some(at(api, stage, rest))
 }
 
 /// A refusal as the service answers it; why an API cannot do what it says is only told to who tries its methods out.
@@ -133,11 +143,11 @@ mod tests {
             http::Request::builder().uri(uri).header("host", host).body(()).unwrap().into_parts().0
         };
         let of = |uri: &str, host: &str| address(&parts(uri, host));
-        let expected = Some(("a1".to_owned(), "prod".to_owned(), "/orders/7".to_owned()));
+        let expected = Some(Address { api: "a1".to_owned(), stage: "prod".to_owned(), path: "/orders/7".to_owned() });
         assert_eq!(of("/restapis/a1/prod/_user_request_/orders/7", "x"), expected);
         assert_eq!(of("/_aws/execute-api/a1/prod/orders/7", "x"), expected);
         assert_eq!(of("/prod/orders/7", "a1.execute-api.localhost:4566"), expected);
-        assert_eq!(of("/restapis/a1/prod/_user_request_", "x").unwrap().2, "/");
+        assert_eq!(of("/restapis/a1/prod/_user_request_", "x").unwrap().path, "/");
         assert_eq!(of("/restapis/a1/resources", "x"), None);
         assert_eq!(of("/", "localhost:4566"), None);
     }

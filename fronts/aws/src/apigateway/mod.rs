@@ -6,6 +6,9 @@ mod account;
 mod api_keys;
 mod apis;
 mod data_plane;
+mod integration_responses;
+mod integrations;
+mod method_responses;
 mod method_settings;
 mod methods;
 mod page;
@@ -29,7 +32,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::authorize::{Authorizer, Service, ServiceRoles};
-use crate::json_protocol::ServiceError;
+use crate::json_protocol::{self, ServiceError};
 use crate::place::Place;
 use crate::rest_protocol::{self, RestRequest, document};
 
@@ -83,6 +86,7 @@ impl ApiGateway {
             ["restapis"] if *method == post => apis::create(self, request).await,
             ["restapis"] if *method == get => apis::list(self, request),
             ["restapis", api] if *method == get => apis::get(self, api),
+            ["restapis", api] if *method == Method::PATCH => apis::update(self, request, api).await,
             ["restapis", api] if *method == delete => apis::delete(self, api).await,
             ["restapis", api, "resources"] if *method == get => resources::list(self, request, api),
             ["restapis", api, "resources", parent] if *method == post => {
@@ -100,13 +104,13 @@ impl ApiGateway {
                     (m, []) if *m == delete => methods::delete(self, &place).await,
                     (m, []) if *m == post => test_invoke::call(self, request, &place).await,
                     (m, []) if *m == Method::PATCH => methods::update(self, request, &place).await,
-                    (m, ["responses", status]) if *m == put => {
-                        methods::put_response(self, request, &place, status).await
-                    }
-                    (m, ["integration"]) if *m == put => methods::put_integration(self, request, &place).await,
-                    (m, ["integration"]) if *m == get => methods::get_integration(self, &place),
-                    (m, ["integration", "responses", status]) if *m == put => {
-                        methods::put_integration_response(self, request, &place, status).await
+                    (_, ["responses", status]) => self.method_response(request, &place, status).await,
+                    (m, ["integration"]) if *m == put => integrations::put(self, request, &place).await,
+                    (m, ["integration"]) if *m == get => integrations::get(self, &place),
+                    (m, ["integration"]) if *m == Method::PATCH => integrations::update(self, request, &place).await,
+                    (m, ["integration"]) if *m == delete => integrations::delete(self, &place).await,
+                    (_, ["integration", "responses", status]) => {
+                        self.integration_response(request, &place, status).await
                     }
                     _ => Err(unsupported(request)),
                 }
@@ -139,6 +143,30 @@ impl ApiGateway {
         }
     }
 
+    /// Answers a control request for a method's declared answer.
+    async fn method_response(&self, request: &RestRequest, place: &methods::Place<'_>, status: &str) -> Answer {
+        check_status(status)?;
+        match request.method.as_str() {
+            "PUT" => method_responses::put(self, request, place, status).await,
+            "GET" => method_responses::get(self, place, status),
+            "PATCH" => method_responses::update(self, request, place, status).await,
+            "DELETE" => method_responses::delete(self, place, status).await,
+            _ => Err(unsupported(request)),
+        }
+    }
+
+    /// Answers a control request for what an integration's answer becomes.
+    async fn integration_response(&self, request: &RestRequest, place: &methods::Place<'_>, status: &str) -> Answer {
+        check_status(status)?;
+        match request.method.as_str() {
+            "PUT" => integration_responses::put(self, request, place, status).await,
+            "GET" => integration_responses::get(self, place, status),
+            "PATCH" => integration_responses::update(self, request, place, status).await,
+            "DELETE" => integration_responses::delete(self, place, status).await,
+            _ => Err(unsupported(request)),
+        }
+    }
+
     /// Answers a control request for keys and usage plans.
     async fn plans_control(&self, request: &RestRequest, parts: &[&str]) -> Answer {
         match (request.method.as_str(), parts) {
@@ -160,6 +188,14 @@ impl ApiGateway {
             ("PATCH", ["usageplans", plan, "keys", key, "usage"]) => usage::update(self, request, plan, key).await,
             _ => Err(unsupported(request)),
         }
+    }
+}
+
+/// Whether a text is the status of an answer.
+fn check_status(status: &str) -> Result<(), ServiceError> {
+    match status.parse::<u16>() {
+        Ok(100..=599) if status.len() == 3 => Ok(()),
+        _ => Err(bad_request(format!("Invalid status code {status}: 100 to 599"))),
     }
 }
 
@@ -196,7 +232,7 @@ fn error(error: &GatewayError) -> ServiceError {
 }
 
 fn input<T: DeserializeOwned>(request: &RestRequest) -> Result<T, ServiceError> {
-    let body: &[u8] = if request.body.is_empty() { b"{}" } else { &request.body };
+    let body = json_protocol::object(&request.body)?;
     serde_json::from_slice(body).map_err(|error| ServiceError::new("SerializationException", error.to_string()))
 }
 

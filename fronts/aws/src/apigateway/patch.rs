@@ -1,5 +1,7 @@
 //! Patch operations: what is changed of a resource, by JSON pointers.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use super::{bad_request, input};
@@ -43,6 +45,27 @@ impl PatchOperation {
     pub(super) fn parsed<T: std::str::FromStr>(&self) -> Result<T, String> {
         let value = self.set()?;
         value.trim().parse().map_err(|_| format!("Invalid patch: {value} is no value for {}", self.path))
+    }
+
+    /// Changes an entry of a map whose pointer is `member`; `None` when the pointer lies elsewhere.
+    pub(super) fn on_map<T>(
+        &self,
+        member: &str,
+        map: &mut BTreeMap<String, T>,
+        read: fn(&Self) -> Result<T, String>,
+    ) -> Option<Result<(), String>> {
+        let name = unescape(self.path.strip_prefix(member)?.strip_prefix('/')?);
+        let done = match self.op.as_str() {
+            "add" | "replace" => read(self).map(|value| drop(map.insert(name, value))),
+            "remove" => map.remove(&name).map(drop).ok_or_else(|| format!("Invalid patch: there is no {}", self.path)),
+            _ => Err(self.refused(&[])),
+        };
+        Some(done)
+    }
+
+    /// Its value as it is.
+    pub(super) fn text(&self) -> Result<String, String> {
+        self.set().map(str::to_owned)
     }
 
     /// That nothing can be changed so.

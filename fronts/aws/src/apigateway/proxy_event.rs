@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 pub struct LambdaProxy;
 
 impl WholeRequest for LambdaProxy {
-    fn event(&self, request: &ApiRequest, served: &Served) -> Bytes {
+    fn event(&self, request: &ApiRequest, served: &Served<'_>) -> Bytes {
         Bytes::from(event(request, served).to_string())
     }
 
@@ -23,7 +23,7 @@ impl WholeRequest for LambdaProxy {
     }
 }
 
-fn event(request: &ApiRequest, served: &Served) -> Value {
+fn event(request: &ApiRequest, served: &Served<'_>) -> Value {
     let (headers, multi_headers) = maps(request.header_values());
     let (query, multi_query) = maps(request.query_values());
     let parameters = &served.matched.parameters;
@@ -49,7 +49,7 @@ fn event(request: &ApiRequest, served: &Served) -> Value {
 }
 
 /// What mappings know of the call, with the members of the identity that only signed requests have.
-fn context(request: &ApiRequest, served: &Served) -> Value {
+fn context(request: &ApiRequest, served: &Served<'_>) -> Value {
     let mut context = request.context(served);
     for member in [
         "cognitoIdentityPoolId",

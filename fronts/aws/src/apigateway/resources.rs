@@ -5,13 +5,15 @@ use millstream_catalog::Resource;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, ApiGateway, bad_request, error, input, methods, page};
+use super::{Answer, ApiGateway, Unknown, bad_request, error, input, methods, page, refuse};
 use crate::rest_protocol::RestRequest;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Input {
     path_part: Option<String>,
+    #[serde(flatten)]
+    unknown: Unknown,
 }
 
 pub(super) fn list(front: &ApiGateway, request: &RestRequest, api: &str) -> Answer {
@@ -28,6 +30,7 @@ pub(super) fn get(front: &ApiGateway, api: &str, resource: &str) -> Answer {
 
 pub(super) async fn create(front: &ApiGateway, request: &RestRequest, api: &str, parent: &str) -> Answer {
     let input: Input = input(request)?;
+    refuse(&input.unknown)?;
     let part = input.path_part.ok_or_else(|| bad_request("Path part must be specified"))?;
     let made = front.gateway.create_resource(api, parent, &part).await.map_err(|e| error(&e))?;
     Ok((StatusCode::CREATED, shown(&made)))

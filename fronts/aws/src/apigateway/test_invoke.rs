@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
-use millstream_gateway::{ApiRequest, Matched, Refusal, Served, Story, calls};
+use millstream_gateway::{ApiRequest, Refusal, Served, Story, route};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -29,8 +29,8 @@ pub(super) async fn call(front: &ApiGateway, request: &RestRequest, place: &Plac
     let input: Input = input(request)?;
     let method = find(front, place)?;
     let api = front.gateway.get(place.api).map_err(|e| error(&e))?;
-    let resource =
-        api.resources.get(place.resource).cloned().ok_or_else(|| not_found("Invalid Resource identifier specified"))?;
+    let resource = api.resources.get(place.resource);
+    let resource = resource.ok_or_else(|| not_found("Invalid Resource identifier specified"))?;
     let whole = input.path_with_query_string.filter(|path| !path.is_empty()).unwrap_or_else(|| resource.path.clone());
     let (path, query) = whole.split_once('?').unwrap_or((&whole, ""));
     let proxy = ApiRequest {
@@ -47,15 +47,11 @@ pub(super) async fn call(front: &ApiGateway, request: &RestRequest, place: &Plac
         account: front.place.account.clone(),
         now: front.clock.now(),
     };
-    let validator = method.validator.as_ref().and_then(|id| api.validators.get(id)).cloned();
-    let matched = calls::tried(&resource, &method, path).unwrap_or_else(|| Matched {
-        resource,
-        method,
-        parameters: BTreeMap::new(),
-    });
-    let served = Served::alone(matched, input.stage_variables.unwrap_or_default(), validator);
+    let validator = method.validator.as_ref().and_then(|id| api.validators.get(id));
+    let variables = input.stage_variables.unwrap_or_default();
+    let served = Served::alone(route::tried(resource, &method, path), &variables, validator);
     let mut story = Story::default();
-    let result = front.calls.serve(&proxy, &served, &mut story).await;
+    let result = front.calls.serve(&proxy, &served, Some(&mut story)).await;
     let latency = front.clock.now() - proxy.now;
     let log = log(&proxy, &served, &story, &result);
     let response = result.unwrap_or_else(|refusal| refused(&refusal));
@@ -96,7 +92,7 @@ fn multi_values(headers: &HeaderMap) -> BTreeMap<String, Vec<String>> {
 }
 
 /// The story of a call, a line a step, as the service tells it.
-fn log(request: &ApiRequest, served: &Served, story: &Story, result: &Result<Response<Bytes>, Refusal>) -> String {
+fn log(request: &ApiRequest, served: &Served<'_>, story: &Story, result: &Result<Response<Bytes>, Refusal>) -> String {
     let at = jiff::Timestamp::from_millisecond(request.now).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     let time = at.strftime("%a %b %d %H:%M:%S UTC %Y").to_string();
     let mut log = format!("Execution log for request {}\n", request.id);

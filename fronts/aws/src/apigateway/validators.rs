@@ -5,7 +5,7 @@ use millstream_catalog::RequestValidator;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, ApiGateway, bad_request, error, input, methods, page};
+use super::{Answer, ApiGateway, Unknown, bad_request, error, input, methods, page, refuse};
 use crate::rest_protocol::RestRequest;
 
 #[derive(Deserialize)]
@@ -14,10 +14,13 @@ struct Input {
     name: Option<String>,
     validate_request_body: Option<bool>,
     validate_request_parameters: Option<bool>,
+    #[serde(flatten)]
+    unknown: Unknown,
 }
 
 pub(super) async fn create(front: &ApiGateway, request: &RestRequest, api: &str) -> Answer {
     let input: Input = input(request)?;
+    refuse(&input.unknown)?;
     if input.validate_request_body == Some(true) {
         return Err(bad_request("validateRequestBody is not supported by this node"));
     }

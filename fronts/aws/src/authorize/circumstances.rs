@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use http::request::Parts;
 use millstream_access::Caller;
 use millstream_access::policy::Context;
+use millstream_http::serve;
 
 use super::Authorizer;
 
@@ -19,7 +20,7 @@ impl Authorizer {
             .with("aws:PrincipalType", kind(caller))
             .with("aws:userid", self.id(caller))
             .with("aws:RequestedRegion", &*self.place.region)
-            .with("aws:SecureTransport", "false")
+            .with("aws:SecureTransport", is_secure(head).to_string())
             .with("aws:CurrentTime", moment(now))
             .with("aws:EpochTime", (now / 1_000).to_string());
         match caller {
@@ -39,6 +40,11 @@ impl Authorizer {
         }
         context
     }
+}
+
+/// Whether a call came under TLS.
+fn is_secure(head: Option<&Parts>) -> bool {
+    head.is_some_and(|head| serve::scheme(&head.extensions) == "https")
 }
 
 fn kind(caller: &Caller) -> &'static str {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use millstream_catalog::{ChangeView, KeyAttribute, KeyType, TABLE_ITEM_BYTES_MAX, TableIndex, TableOwner};
-use millstream_table::NewTable;
+use millstream_table::{NewTable, TableSize};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -13,8 +13,7 @@ use crate::dynamodbstreams::record::parse_view_type;
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 
 /// Members of what this node's tables do not have.
-const UNSUPPORTED: [&str; 6] = [
-    "SSESpecification",
+const UNSUPPORTED: [&str; 5] = [
     "OnDemandThroughput",
     "WarmThroughput",
     "ResourcePolicy",
@@ -97,7 +96,7 @@ pub(super) async fn call(dynamodb: &DynamoDb, request: &JsonRequest) -> Result<V
     let (owner, item_bytes_max) = (TableOwner::User, TABLE_ITEM_BYTES_MAX);
     let new = NewTable { name, hash_key, sort_key, provisioned, changes, indexes, tags, owner, item_bytes_max };
     let table = dynamodb.tables.create(new).await.map_err(error::of_table)?;
-    Ok(json!({ "TableDescription": dynamodb.description(&table, "ACTIVE") }))
+    Ok(json!({ "TableDescription": dynamodb.description(&table, "ACTIVE", &TableSize::default()) }))
 }
 
 /// The members' constraints; gives the table's name.
@@ -142,10 +141,21 @@ pub(super) fn refuse_members(members: &Map<String, Value>, unsupported: &[&str])
     if members.get("DeletionProtectionEnabled").and_then(Value::as_bool) == Some(true) {
         return Err(validation("DeletionProtectionEnabled is not supported by this node"));
     }
+    // Encryption with a key of the owner's; without one the service encrypts with its own, unseen.
+    let encryption = members.get("SSESpecification").filter(|value| !value.is_null());
+    if encryption.is_some_and(|sse| !is_off(sse)) {
+        return Err(validation("SSESpecification is not supported by this node unless it is {\"Enabled\": false}"));
+    }
     match members.get("TableClass").and_then(Value::as_str) {
         None | Some("STANDARD") => Ok(()),
         Some(class) => Err(validation(format!("TableClass {class} is not supported by this node"))),
     }
+}
+
+fn is_off(sse: &Value) -> bool {
+    let other =
+        ["SSEType", "KMSMasterKeyId"].iter().any(|member| sse.get(member).is_some_and(|value| !value.is_null()));
+    !other && sse.get("Enabled").and_then(Value::as_bool).is_none_or(|enabled| !enabled) && sse.is_object()
 }
 
 /// What change records are to show; `None`: no changes are to be told.

@@ -1,5 +1,6 @@
 //! `DeleteTable`
 
+use millstream_table::TableSize;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -18,5 +19,5 @@ pub(super) async fn call(dynamodb: &DynamoDb, request: &JsonRequest) -> Result<V
     let name = table_name(&mut constraints, input.table_name.as_deref());
     constraints.finish()?;
     let table = dynamodb.tables.delete(name).await.map_err(error::of_named_table)?;
-    Ok(json!({ "TableDescription": dynamodb.description(&table, "DELETING") }))
+    Ok(json!({ "TableDescription": dynamodb.description(&table, "DELETING", &TableSize::default()) }))
 }

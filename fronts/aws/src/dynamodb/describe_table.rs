@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use millstream_catalog::{KeyAttribute, TableDefinition};
-use millstream_table::{index, key};
+use millstream_table::{TableSize, index, key};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -18,19 +18,19 @@ struct Input {
     table_name: Option<String>,
 }
 
-pub(super) fn call(dynamodb: &DynamoDb, request: &JsonRequest) -> Result<Value, ServiceError> {
+pub(super) async fn call(dynamodb: &DynamoDb, request: &JsonRequest) -> Result<Value, ServiceError> {
     let input: Input = input(request, &[])?;
     let mut constraints = Constraints::new();
     let name = table_name(&mut constraints, input.table_name.as_deref());
     constraints.finish()?;
     let table = dynamodb.tables.table(name).map_err(error::of_named_table)?;
-    Ok(json!({ "Table": dynamodb.description(&table, "ACTIVE") }))
+    let size = dynamodb.tables.size(&table).await.map_err(error::of_named_table)?;
+    Ok(json!({ "Table": dynamodb.description(&table, "ACTIVE", &size) }))
 }
 
 impl DynamoDb {
-    /// A table's description. Its counts of items and bytes are 0: the service brings them up to date every six hours, this
-    /// node not yet.
-    pub(super) fn description(&self, table: &TableDefinition, status: &str) -> Value {
+    /// A table's description, with what it held when it was last counted.
+    pub(super) fn description(&self, table: &TableDefinition, status: &str, size: &TableSize) -> Value {
         let definition = |attribute: &KeyAttribute| {
             json!({
                 "AttributeName": attribute.name,
@@ -54,8 +54,8 @@ impl DynamoDb {
                 "ReadCapacityUnits": reads,
                 "WriteCapacityUnits": writes,
             },
-            "ItemCount": 0,
-            "TableSizeBytes": 0,
+            "ItemCount": size.table.items,
+            "TableSizeBytes": size.table.bytes,
             "DeletionProtectionEnabled": false,
         });
         if table.provisioned.is_none() {
@@ -65,7 +65,7 @@ impl DynamoDb {
             description["LatestStreamLabel"] = json!(name::label(changes.created));
             description["LatestStreamArn"] = json!(name::stream_arn(&self.place, &table.name, changes.created));
         }
-        self.describe_indexes(table, &mut description);
+        self.describe_indexes(table, size, &mut description);
         if let Some(view) = table.change_view() {
             description["StreamSpecification"] = json!({ "StreamEnabled": true, "StreamViewType": view_type(view) });
         }

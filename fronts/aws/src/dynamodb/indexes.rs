@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use millstream_catalog::{IndexProjection, KeyAttribute, TableDefinition, TableIndex};
-use millstream_table::index;
+use millstream_table::{TableSize, index};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -133,18 +133,19 @@ fn check_local(
 }
 
 impl DynamoDb {
-    /// Adds a table's indexes to its description. Their counts are 0, as the table's.
-    pub(super) fn describe_indexes(&self, table: &TableDefinition, description: &mut Value) {
+    /// Adds a table's indexes to its description.
+    pub(super) fn describe_indexes(&self, table: &TableDefinition, size: &TableSize, description: &mut Value) {
         for (member, local) in [("GlobalSecondaryIndexes", false), ("LocalSecondaryIndexes", true)] {
             let indexes = table.indexes.iter().filter(|index| index.local == local);
-            let described: Vec<Value> = indexes.map(|index| self.describe_index(table, index)).collect();
+            let described: Vec<Value> = indexes.map(|index| self.describe_index(table, index, size)).collect();
             if !described.is_empty() {
                 description[member] = Value::Array(described);
             }
         }
     }
 
-    fn describe_index(&self, table: &TableDefinition, index: &TableIndex) -> Value {
+    fn describe_index(&self, table: &TableDefinition, index: &TableIndex, size: &TableSize) -> Value {
+        let size = size.indexes.get(&index.number).copied().unwrap_or_default();
         let element =
             |(attribute, role): (&KeyAttribute, &str)| json!({ "AttributeName": attribute.name, "KeyType": role });
         let mut described = json!({
@@ -158,8 +159,8 @@ impl DynamoDb {
                     json!({ "ProjectionType": "INCLUDE", "NonKeyAttributes": attributes })
                 }
             },
-            "IndexSizeBytes": 0,
-            "ItemCount": 0,
+            "IndexSizeBytes": size.bytes,
+            "ItemCount": size.items,
         });
         if !index.local {
             let (reads, writes) = index.provisioned.unwrap_or_default();

@@ -74,7 +74,7 @@ impl DynamoDb {
             "BatchWriteItem" => batch_write_item::call(self, request).await,
             "BatchGetItem" => batch_get_item::call(self, request).await,
             "CreateTable" => create_table::call(self, request).await,
-            "DescribeTable" => describe_table::call(self, request),
+            "DescribeTable" => describe_table::call(self, request).await,
             "DeleteTable" => delete_table::call(self, request).await,
             "ListTables" => list_tables::call(self, request),
             "UpdateTable" => update_table::call(self, request).await,

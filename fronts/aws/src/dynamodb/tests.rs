@@ -22,6 +22,7 @@ async fn send(service: &DynamoDb, operation: &str, body: &Value) -> Result<Value
         body: Bytes::from(body.to_string()),
         request_id: "r".to_owned(),
         headers,
+        scheme: "http",
         caller: millstream_access::Caller::Root,
     };
     service.call(&request).await.map(|answer| serde_json::from_slice(&answer).unwrap())

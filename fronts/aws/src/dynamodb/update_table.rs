@@ -8,9 +8,8 @@ use super::{DynamoDb, error, input, table_name, validation};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 
 /// Members of what this node's tables do not have.
-const UNSUPPORTED: [&str; 7] = [
+const UNSUPPORTED: [&str; 6] = [
     "GlobalSecondaryIndexUpdates",
-    "SSESpecification",
     "ReplicaUpdates",
     "OnDemandThroughput",
     "WarmThroughput",
@@ -41,7 +40,9 @@ pub(super) async fn call(dynamodb: &DynamoDb, request: &JsonRequest) -> Result<V
     let mut table = dynamodb.tables.table(name).map_err(error::of_named_table)?;
 
     let throughput = input.billing_mode.is_some() || input.provisioned_throughput.is_some();
-    let harmless = input.deletion_protection_enabled == Some(false) || input.table_class.as_deref() == Some("STANDARD");
+    let harmless = input.deletion_protection_enabled == Some(false)
+        || input.table_class.as_deref() == Some("STANDARD")
+        || members.get("SSESpecification").is_some_and(Value::is_object);
     match (throughput, &input.stream_specification) {
         (true, Some(_)) => {
             return Err(invalid("You cannot modify stream status while updating table IOPS"));
@@ -61,7 +62,8 @@ pub(super) async fn call(dynamodb: &DynamoDb, request: &JsonRequest) -> Result<V
             ));
         }
     }
-    Ok(json!({ "TableDescription": dynamodb.description(&table, "ACTIVE") }))
+    let size = dynamodb.tables.size(&table).await.map_err(error::of_named_table)?;
+    Ok(json!({ "TableDescription": dynamodb.description(&table, "ACTIVE", &size) }))
 }
 
 /// What the table is to have: `now` is what it has.

@@ -58,6 +58,7 @@ impl World {
             body: Bytes::from(body.to_string()),
             request_id: "r".to_owned(),
             headers: http::HeaderMap::new(),
+            scheme: "http",
             caller: millstream_access::Caller::Root,
         };
         self.service.call(&request).await.map(|answer| serde_json::from_slice(&answer).unwrap())

@@ -7,11 +7,14 @@ use millstream_catalog::{CapacityMode, StreamOwner};
 use millstream_stream::NewStream;
 use serde::Deserialize;
 
-use super::{Kinesis, name_character, tags};
+use super::unserved::refuse;
+use super::{Kinesis, RECORD_BYTES_MAX, name_character, tags};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 
 /// Shards of a stream that is on demand, as the service begins with.
 pub(super) const ON_DEMAND_SHARDS: u32 = 4;
+/// The largest record of every stream, in KiB. The service begins with the same.
+pub(super) const RECORD_KIB: i64 = (RECORD_BYTES_MAX >> 10) as i64;
 /// How long records stay unless told otherwise.
 const RETENTION_HOURS: u32 = 24;
 
@@ -22,6 +25,8 @@ struct Input {
     shard_count: Option<i64>,
     stream_mode_details: Option<ModeDetails>,
     tags: Option<BTreeMap<String, String>>,
+    #[serde(rename = "MaxRecordSizeInKiB")]
+    max_record_size_kib: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -40,8 +45,10 @@ pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Byt
         .length("streamName", name, 1, 128)
         .characters("streamName", name, name_character, "[a-zA-Z0-9_.-]+")
         .range("shardCount", input.shard_count, 1, i64::from(i32::MAX))
+        .range("maxRecordSizeInKiB", input.max_record_size_kib, RECORD_KIB, 10 * RECORD_KIB)
         .one_of("streamModeDetails.streamMode", mode.as_deref(), &["PROVISIONED", "ON_DEMAND"])
         .finish()?;
+    refuse("MaxRecordSizeInKiB over 1024", input.max_record_size_kib.is_some_and(|size| size > RECORD_KIB))?;
     let tags = input.tags.unwrap_or_default();
     tags::check(&tags)?;
     let (capacity, shards) = capacity(mode.as_deref(), input.shard_count)?;

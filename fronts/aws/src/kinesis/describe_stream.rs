@@ -5,6 +5,7 @@ use millstream_stream::{SequenceNumber, ShardId};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::create_stream::RECORD_KIB;
 use super::{Kinesis, check_shard_id, seconds};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 
@@ -44,6 +45,7 @@ pub(super) fn summary(kinesis: &Kinesis, request: &JsonRequest) -> Result<Value,
     let mut description = common(kinesis, &stream);
     description.insert("OpenShardCount".into(), json!(stream.shards.len()));
     description.insert("ConsumerCount".into(), json!(0));
+    description.insert("MaxRecordSizeInKiB".into(), json!(RECORD_KIB));
     Ok(json!({ "StreamDescriptionSummary": description }))
 }
 

@@ -16,10 +16,13 @@ const ANSWER_BYTES_MAX: usize = 10 << 20;
 const RECORDS_MAX: u64 = 10_000;
 
 #[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
 struct Input {
+    #[serde(rename = "ShardIterator")]
     shard_iterator: Option<String>,
+    #[serde(rename = "Limit")]
     limit: Option<i64>,
+    #[serde(rename = "StreamARN")]
+    stream_arn: Option<String>,
 }
 
 pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Bytes, ServiceError> {
@@ -31,7 +34,7 @@ pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Byt
         .finish()?;
     let now = kinesis.clock.now();
     let iterator = ShardIterator::decode(input.shard_iterator.as_deref().unwrap_or_default(), &kinesis.seal, now)?;
-    let stream = kinesis.stream(Some(&iterator.stream), None)?;
+    let stream = kinesis.stream(Some(&iterator.stream), input.stream_arn.as_deref())?;
     if !stream.shards.iter().any(|shard| shard.log() == iterator.log) {
         // The stream was deleted and made again under its name.
         return Err(ServiceError::new("ResourceNotFoundException", "The shard of this iterator no longer exists."));

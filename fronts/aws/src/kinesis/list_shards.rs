@@ -4,12 +4,10 @@ use std::sync::Arc;
 
 use millstream_catalog::StreamDefinition;
 use millstream_stream::ShardId;
-use millstream_types::Millis;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::iterator::LIFETIME_MS;
-use super::{Kinesis, check_shard_id, describe_stream};
+use super::{Kinesis, check_shard_id, describe_stream, invalid, page_token, seconds};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 
 #[derive(Deserialize)]
@@ -65,8 +63,8 @@ pub(super) fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Value, Se
     let page = &rest[..rest.len().min(limit)];
     let mut answer = json!({ "Shards": page.iter().map(|shard| describe_stream::shard(shard)).collect::<Vec<_>>() });
     if let (true, Some(last)) = (rest.len() > limit, page.last()) {
-        let next = Token { made: kinesis.clock.now(), after: ShardId(last.index), stream: stream.name.clone() };
-        answer["NextToken"] = json!(next.encode(kinesis));
+        let next = Token { after: ShardId(last.index), stream: stream.name.clone() };
+        answer["NextToken"] = json!(page_token::make(kinesis, PURPOSE, &next.encode()));
     }
     Ok(answer)
 }
@@ -77,6 +75,10 @@ fn begin(kinesis: &Kinesis, input: &Input) -> Result<(Arc<StreamDefinition>, Opt
         return Err(invalid("Either NextToken or StreamName should be provided."));
     }
     let stream = kinesis.stream(input.stream_name.as_deref(), input.stream_arn.as_deref())?;
+    // The time tells a stream from one of the same name before it; SDKs send it to the second.
+    if input.stream_creation_timestamp.is_some_and(|time| (time - seconds(stream.created)).abs() >= 1.0) {
+        return Err(kinesis.stream_not_found(&stream.name));
+    }
     let shard_id = |id: Option<&str>| id.map(|id| kinesis.shard_id(&stream, id)).transpose();
     let after = shard_id(input.exclusive_start_shard_id.as_deref())?;
     // All shards are open in this version, so every filter but one lets all of them through.
@@ -88,7 +90,7 @@ fn begin(kinesis: &Kinesis, input: &Input) -> Result<(Arc<StreamDefinition>, Opt
             shard_id(id.as_deref())?
         }
         Some(ShardFilter { kind: Some(kind), timestamp: None, .. }) if kind.ends_with("_TIMESTAMP") => {
-            return Err(invalid(&format!("Timestamp must be given with the filter {kind}.")));
+            return Err(invalid(format!("Timestamp must be given with the filter {kind}.")));
         }
         _ => None,
     };
@@ -107,51 +109,34 @@ fn follow(
         ("StreamCreationTimestamp", input.stream_creation_timestamp.is_some()),
     ] {
         if given {
-            return Err(invalid(&format!("NextToken and {member} cannot be provided together.")));
+            return Err(invalid(format!("NextToken and {member} cannot be provided together.")));
         }
     }
-    let token = Token::decode(kinesis, token).ok_or_else(|| invalid("NextToken is invalid."))?;
-    if kinesis.clock.now().saturating_sub(token.made) > LIFETIME_MS {
-        let message = "NextToken is expired. A token is good for 300 seconds.";
-        return Err(ServiceError::new("ExpiredNextTokenException", message));
-    }
+    let token = Token::decode(&page_token::open(kinesis, PURPOSE, token)?).ok_or_else(page_token::wrong)?;
     Ok((kinesis.stream(Some(&token.stream), None)?, Some(token.after)))
 }
 
 /// The stream of a token that a listing gave.
 pub(super) fn stream_of_token(kinesis: &Kinesis, token: &str) -> Option<String> {
-    Token::decode(kinesis, token).map(|token| token.stream)
+    Token::decode(&page_token::content(kinesis, PURPOSE, token)?).map(|token| token.stream)
 }
 
-/// Where the next page begins; sealed for the client.
+/// What tokens of this listing are sealed for.
+const PURPOSE: &str = "list shards";
+
+/// Where the next page begins.
 struct Token {
-    made: Millis,
     after: ShardId,
     stream: String,
 }
 
 impl Token {
-    const PURPOSE: &str = "list shards";
-
-    fn encode(&self, kinesis: &Kinesis) -> String {
-        let mut bytes = self.made.to_be_bytes().to_vec();
-        bytes.extend_from_slice(&self.after.0.to_be_bytes());
-        bytes.extend_from_slice(self.stream.as_bytes());
-        kinesis.seal.seal(Self::PURPOSE, &bytes)
+    fn encode(&self) -> Vec<u8> {
+        [&self.after.0.to_be_bytes()[..], self.stream.as_bytes()].concat()
     }
 
-    fn decode(kinesis: &Kinesis, text: &str) -> Option<Self> {
-        let bytes = kinesis.seal.open_text(Self::PURPOSE, text)?;
-        let (made, rest) = bytes.split_first_chunk()?;
-        let (after, name) = rest.split_first_chunk()?;
-        Some(Self {
-            made: Millis::from_be_bytes(*made),
-            after: ShardId(u32::from_be_bytes(*after)),
-            stream: String::from_utf8(name.to_vec()).ok()?,
-        })
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (after, name) = bytes.split_first_chunk()?;
+        Some(Self { after: ShardId(u32::from_be_bytes(*after)), stream: String::from_utf8(name.to_vec()).ok()? })
     }
-}
-
-fn invalid(message: &str) -> ServiceError {
-    ServiceError::new("InvalidArgumentException", message)
 }

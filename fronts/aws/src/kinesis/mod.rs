@@ -12,10 +12,12 @@ mod get_shard_iterator;
 mod iterator;
 mod list_shards;
 mod list_streams;
+mod page_token;
 mod put_record;
 mod put_records;
 mod retention;
 mod tags;
+mod unserved;
 
 use std::sync::Arc;
 
@@ -57,6 +59,10 @@ impl Kinesis {
 
     /// Answers a request: every operation that there is.
     pub(crate) async fn call(&self, request: &JsonRequest) -> Result<Bytes, ServiceError> {
+        // The two puts look for themselves, while they read what they are given.
+        if !matches!(request.operation.as_str(), "PutRecords" | "PutRecord") {
+            unserved::check(request)?;
+        }
         match request.operation.as_str() {
             "PutRecords" => put_records::call(self, request).await,
             "PutRecord" => put_record::call(self, request).await,
@@ -94,15 +100,25 @@ impl Kinesis {
             "[a-zA-Z0-9_.-]+",
         );
         constraints.finish()?;
-        match (name, arn) {
-            (Some(name), _) => Ok(name),
-            (None, Some(arn)) => resource(arn, "kinesis", "stream/").ok_or_else(|| {
-                ServiceError::new("InvalidArgumentException", format!("{arn} is not the ARN of a stream."))
-            }),
-            (None, None) => {
-                Err(ServiceError::new("InvalidArgumentException", "Missing StreamName or StreamARN in the request."))
+        match (name, arn.map(|arn| self.name_in(arn)).transpose()?) {
+            (Some(name), Some(other)) if name != other => {
+                Err(invalid(format!("StreamName {name} and StreamARN of {other} name different streams.")))
             }
+            (Some(name), _) | (None, Some(name)) => Ok(name),
+            (None, None) => Err(invalid("Missing StreamName or StreamARN in the request.")),
         }
+    }
+
+    /// The name in a stream's ARN. Those of other regions and accounts are not of this node.
+    fn name_in<'n>(&self, arn: &'n str) -> Result<&'n str, ServiceError> {
+        let name =
+            resource(arn, "kinesis", "stream/").ok_or_else(|| invalid(format!("{arn} is not the ARN of a stream.")))?;
+        if self.place.is_own(arn) {
+            return Ok(name);
+        }
+        let Place { region, account } = &self.place;
+        let message = format!("Stream {arn} not found: this node has streams of account {account} in {region}.");
+        Err(ServiceError::new("ResourceNotFoundException", message))
     }
 
     /// A shard's id as members give it. It need not be one of the stream's shards.
@@ -153,6 +169,10 @@ fn name_character(char: char) -> bool {
 
 fn check_shard_id(constraints: &mut Constraints, member: &str, id: Option<&str>) {
     constraints.length(member, id, 1, 128).characters(member, id, name_character, "[a-zA-Z0-9_.-]+");
+}
+
+fn invalid(message: impl Into<String>) -> ServiceError {
+    ServiceError::new("InvalidArgumentException", message)
 }
 
 fn document(value: Value) -> Bytes {

@@ -1,11 +1,14 @@
 //! `PutRecord`
 
 use bytes::Bytes;
-use millstream_stream::Entry;
+use millstream_catalog::StreamDefinition;
+use millstream_stream::{Entry, SequenceNumber};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
-use super::put_records::{hash_key, write_place};
-use super::{Kinesis, RECORD_BYTES_MAX};
+use super::put_records::{hash_key, is_decimal, write_place};
+use super::unserved::refuse;
+use super::{Kinesis, RECORD_BYTES_MAX, invalid};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 
 #[derive(Deserialize)]
@@ -20,15 +23,28 @@ struct Input {
     partition_key: Option<String>,
     #[serde(rename = "ExplicitHashKey")]
     explicit_hash_key: Option<String>,
+    #[serde(rename = "SequenceNumberForOrdering")]
+    sequence_number_for_ordering: Option<String>,
+    #[serde(rename = "StreamId")]
+    stream_id: Option<IgnoredAny>,
+    #[serde(rename = "DryRun")]
+    dry_run: Option<bool>,
 }
 
 pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Bytes, ServiceError> {
     let input: Input = request.input()?;
-    Constraints::new()
-        .required("data", input.data.as_ref())
-        .required("partitionKey", input.partition_key.as_ref())
-        .length("partitionKey", input.partition_key.as_deref(), 1, 256)
-        .finish()?;
+    refuse("StreamId", input.stream_id.is_some())?;
+    refuse("DryRun", input.dry_run == Some(true))?;
+    let mut constraints = Constraints::new();
+    let key = input.partition_key.as_deref();
+    constraints.required("data", input.data.as_ref()).required("partitionKey", key.as_ref());
+    constraints.length("partitionKey", key, 1, 256);
+    let before = input.sequence_number_for_ordering.as_deref();
+    if let Some(before) = before.filter(|number| !is_decimal(number, 129)) {
+        let constraint = "Member must satisfy regular expression pattern: 0|([1-9]\\d{0,128})";
+        constraints.broken("sequenceNumberForOrdering", Some(before), constraint);
+    }
+    constraints.finish()?;
     let data = base64_simd::STANDARD
         .decode_to_vec(input.data.unwrap_or_default())
         .map_err(|_| ServiceError::serialization("Data is no base64"))?;
@@ -40,6 +56,9 @@ pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Byt
         constraints.broken("data", Some("java.nio.HeapByteBuffer"), &constraint).finish()?;
     }
     let stream = kinesis.stream(input.stream_name.as_deref(), input.stream_arn.as_deref())?;
+    if let Some(before) = before {
+        check_order(kinesis, &stream, before)?;
+    }
     let entry = Entry {
         explicit_hash_key: input.explicit_hash_key.as_deref().map(hash_key).transpose()?,
         partition_key: Bytes::from(partition_key),
@@ -56,4 +75,20 @@ pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Byt
         write_place(&mut answer, placement);
     }
     Ok(Bytes::from(answer))
+}
+
+/// Numbers of a shard rise with every put that follows an answered one, so there is nothing to do for the order; but what
+/// was put before must have been put into this stream.
+fn check_order(kinesis: &Kinesis, stream: &StreamDefinition, before: &str) -> Result<(), ServiceError> {
+    let was_put = |number: SequenceNumber| {
+        let ours = stream.shards.iter().any(|shard| shard.log() == number.log);
+        ours && number.offset < kinesis.streams.bounds(number.log).next
+    };
+    if before.parse().is_ok_and(was_put) {
+        return Ok(());
+    }
+    Err(invalid(format!(
+        "ExclusiveMinimumSequenceNumber {before} used in PutRecord on stream {} under account {} is invalid.",
+        stream.name, kinesis.place.account
+    )))
 }

@@ -7,7 +7,9 @@ use base64_simd::{Out, STANDARD};
 use bytes::Bytes;
 use millstream_stream::{Entry, Placement};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
+use super::unserved::refuse;
 use super::{Kinesis, RECORD_BYTES_MAX, RECORDS_MAX, REQUEST_BYTES_MAX};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError, object};
 
@@ -17,6 +19,10 @@ struct Input<'a> {
     stream_name: Option<String>,
     #[serde(rename = "StreamARN")]
     stream_arn: Option<String>,
+    #[serde(rename = "StreamId")]
+    stream_id: Option<IgnoredAny>,
+    #[serde(rename = "DryRun")]
+    dry_run: Option<bool>,
     #[serde(rename = "Records", borrow)]
     records: Option<Vec<InputRecord<'a>>>,
 }
@@ -35,6 +41,8 @@ pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Byt
     let (stream, entries) = {
         let input: Input<'_> = serde_json::from_slice(object(&request.body)?)
             .map_err(|error| ServiceError::serialization(&error.to_string()))?;
+        refuse("StreamId", input.stream_id.is_some())?;
+        refuse("DryRun", input.dry_run == Some(true))?;
         let records = input.records.as_deref().unwrap_or_default();
         check(input.records.is_some(), records)?;
         let entries = entries(&request.body, records)?;
@@ -126,11 +134,15 @@ fn entries(body: &Bytes, records: &[InputRecord<'_>]) -> Result<Vec<Entry>, Serv
     Ok(entries)
 }
 
+/// Whether a text is a decimal without leading zeros.
+pub(super) fn is_decimal(text: &str, digits_max: usize) -> bool {
+    let digits = (1..=digits_max).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits && (text == "0" || !text.starts_with('0'))
+}
+
 /// An explicit hash key: a decimal of 128 bits without leading zeros.
 pub(super) fn hash_key(text: &str) -> Result<u128, ServiceError> {
-    let canonical =
-        text == "0" || (!text.starts_with('0') && !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()));
-    if !canonical {
+    if !is_decimal(text, 39) {
         let mut constraints = Constraints::new();
         constraints
             .broken("explicitHashKey", Some(text), "Member must satisfy regular expression pattern: 0|([1-9]\\d{0,38})")

@@ -4,15 +4,16 @@ use millstream_query::NewQuery;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::create_application::{CODE_BYTES_MAX, check_definition};
+use super::create_application::{CODE_BYTES_MAX, check_definition, check_numbers};
 use super::input::Input;
 use super::output::Output;
 use super::{KinesisAnalytics, check_name, invalid};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 
+/// What the changes have in common: whose they are and of which version.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Request {
+pub(super) struct Request {
     application_name: Option<String>,
     current_application_version_id: Option<u64>,
     application_update: Option<Update>,
@@ -47,13 +48,8 @@ pub(super) async fn add_input(front: &KinesisAnalytics, request: &JsonRequest) -
     let input: Request = request.input()?;
     Constraints::new().required("input", input.input.as_ref()).finish()?;
     let mut changed = current(front, &input)?;
-    if let Some(added) = input.input {
-        let added = added.definition()?;
-        if changed.inputs.iter().any(|known| known.name == added.name) {
-            return Err(invalid(format!("the application has an input `{}` already", added.name)));
-        }
-        changed.inputs.push(added);
-    }
+    changed.inputs.extend(input.input.map(Input::definition).transpose()?);
+    check_numbers(&changed)?;
     put(front, changed).await
 }
 
@@ -61,18 +57,13 @@ pub(super) async fn add_output(front: &KinesisAnalytics, request: &JsonRequest) 
     let input: Request = request.input()?;
     Constraints::new().required("output", input.output.as_ref()).finish()?;
     let mut changed = current(front, &input)?;
-    if let Some(added) = input.output {
-        let added = added.definition()?;
-        if changed.outputs.iter().any(|known| known.name == added.name) {
-            return Err(invalid(format!("the application has an output `{}` already", added.name)));
-        }
-        changed.outputs.push(added);
-    }
+    changed.outputs.extend(input.output.map(Output::definition).transpose()?);
+    check_numbers(&changed)?;
     put(front, changed).await
 }
 
 /// What is defined now, when it is the version that the caller has seen.
-fn current(front: &KinesisAnalytics, input: &Request) -> Result<NewQuery, ServiceError> {
+pub(super) fn current(front: &KinesisAnalytics, input: &Request) -> Result<NewQuery, ServiceError> {
     check_name(input.application_name.as_deref())?;
     let seen = input.current_application_version_id;
     Constraints::new().required("currentApplicationVersionId", seen.as_ref()).finish()?;
@@ -85,7 +76,7 @@ fn current(front: &KinesisAnalytics, input: &Request) -> Result<NewQuery, Servic
     Ok(NewQuery::from(&*query))
 }
 
-async fn put(front: &KinesisAnalytics, changed: NewQuery) -> Result<Value, ServiceError> {
+pub(super) async fn put(front: &KinesisAnalytics, changed: NewQuery) -> Result<Value, ServiceError> {
     check_definition(front, &changed)?;
     front.queries.update(changed).await.map_err(|error| front.error(&error))?;
     Ok(json!({}))

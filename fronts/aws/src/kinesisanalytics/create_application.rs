@@ -1,12 +1,14 @@
 //! `CreateApplication`
 
-use millstream_catalog::{EventOrder, QueryDialect, QueryOutput, StartAt};
+use millstream_catalog::{EventOrder, QueryDialect, QueryOutput, QueryResource, StartAt};
 use millstream_query::{InputSchema, NewQuery, QueryError};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::input::Input;
+use super::logging::{self, LoggingOption};
 use super::output::Output;
+use super::tags::{self, Tag};
 use super::{KinesisAnalytics, check_name, invalid};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 
@@ -21,12 +23,23 @@ struct Request {
     application_code: Option<String>,
     inputs: Option<Vec<Input>>,
     outputs: Option<Vec<Output>>,
+    #[serde(rename = "CloudWatchLoggingOptions")]
+    logging_options: Option<Vec<LoggingOption>>,
+    tags: Option<Vec<Tag>>,
 }
+
+/// Streaming sources of an application: the service's limit.
+const INPUTS_MAX: usize = 1;
+/// Outputs of an application: the service's limit.
+const OUTPUTS_MAX: usize = 3;
 
 pub(super) async fn call(front: &KinesisAnalytics, request: &JsonRequest) -> Result<Value, ServiceError> {
     let input: Request = request.input()?;
     check_name(input.application_name.as_deref())?;
-    Constraints::new().length("applicationCode", input.application_code.as_deref(), 0, CODE_BYTES_MAX).finish()?;
+    Constraints::new()
+        .length("applicationCode", input.application_code.as_deref(), 0, CODE_BYTES_MAX)
+        .length("applicationDescription", input.application_description.as_deref(), 0, 1_024)
+        .finish()?;
     let name = input.application_name.unwrap_or_default();
     let outputs: Vec<QueryOutput> =
         input.outputs.unwrap_or_default().into_iter().map(Output::definition).collect::<Result<_, _>>()?;
@@ -40,8 +53,13 @@ pub(super) async fn call(front: &KinesisAnalytics, request: &JsonRequest) -> Res
         start_at: StartAt::Latest,
         event_order: EventOrder::default(),
         parallelism: 0,
-        resource: None,
+        resource: Some(QueryResource {
+            tags: tags::read(input.tags.unwrap_or_default())?,
+            error_log: logging::one(input.logging_options)?,
+            ..QueryResource::default()
+        }),
     };
+    check_numbers(&new)?;
     check_definition(front, &new)?;
     front.queries.create(new).await.map_err(|error| front.error(&error))?;
     Ok(json!({ "ApplicationSummary": {
@@ -78,6 +96,27 @@ pub(super) fn check_definition(front: &KinesisAnalytics, query: &NewQuery) -> Re
             other.name,
             known.join("`, `")
         ))),
+        None => Ok(()),
+    }
+}
+
+/// How many inputs and outputs there may be; each output is for another stream. Not asked of what there is already: a
+/// pipeline file may give a query more.
+pub(super) fn check_numbers(query: &NewQuery) -> Result<(), ServiceError> {
+    if query.inputs.len() > INPUTS_MAX {
+        return Err(invalid(format!(
+            "An application can have at most {INPUTS_MAX} input, found {}",
+            query.inputs.len()
+        )));
+    }
+    if query.outputs.len() > OUTPUTS_MAX {
+        let found = query.outputs.len();
+        return Err(invalid(format!("An application can have at most {OUTPUTS_MAX} outputs, found {found}")));
+    }
+    let mut names: Vec<String> = query.outputs.iter().map(|output| output.name.to_ascii_lowercase()).collect();
+    names.sort_unstable();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(invalid(format!("the application has an output `{}` already", pair[0]))),
         None => Ok(()),
     }
 }

@@ -4,7 +4,7 @@ use millstream_catalog::{OutputTarget, QueryDefinition, QueryInput, QueryOutput,
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{KinesisAnalytics, check_name};
+use super::{KinesisAnalytics, check_name, logging};
 use crate::json_protocol::{JsonRequest, ServiceError};
 
 #[derive(Deserialize)]
@@ -29,6 +29,7 @@ fn detail(front: &KinesisAnalytics, query: &QueryDefinition) -> Value {
         .collect();
     let outputs: Vec<Value> =
         query.outputs.iter().enumerate().map(|(index, output)| self::output(front, index, output)).collect();
+    let error_log = query.resource.as_ref().and_then(|resource| resource.error_log.as_ref());
     json!({
         "ApplicationName": query.name,
         "ApplicationDescription": query.description,
@@ -39,10 +40,15 @@ fn detail(front: &KinesisAnalytics, query: &QueryDefinition) -> Value {
         "InputDescriptions": inputs,
         "OutputDescriptions": outputs,
         "ReferenceDataSourceDescriptions": [],
-        "CloudWatchLoggingOptionDescriptions": [],
+        "CloudWatchLoggingOptionDescriptions": logging::described(front, error_log),
         "ApplicationCode": query.sql,
         "ApplicationVersionId": query.version,
     })
+}
+
+/// The id of an application's input by its place.
+pub(super) fn input_id(index: usize) -> String {
+    format!("{}.1", index + 1)
 }
 
 fn starting_position(start_at: StartAt) -> &'static str {
@@ -85,7 +91,7 @@ fn input(front: &KinesisAnalytics, index: usize, input: &QueryInput, start_at: S
     };
     let mut shown = json!({
         "InputStartingPositionConfiguration": { "InputStartingPosition": starting_position(start_at) },
-        "InputId": format!("{}.1", index + 1),
+        "InputId": input_id(index),
         "NamePrefix": input.name.strip_suffix("_001").unwrap_or(&input.name),
         "InAppStreamNames": [input.name],
         "InputSchema": { "RecordFormat": format, "RecordEncoding": "UTF-8", "RecordColumns": columns },

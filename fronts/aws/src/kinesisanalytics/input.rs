@@ -5,8 +5,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::invalid;
-use crate::json_protocol::ServiceError;
+use crate::json_protocol::{Constraints, ServiceError};
 use crate::place::resource;
+
+/// The largest number of in-application streams of an input, in the service.
+const PARALLELISM_MAX: i64 = 64;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -16,6 +19,13 @@ pub(super) struct Input {
     kinesis_firehose_input: Option<Source>,
     input_schema: Option<InputSchema>,
     input_processing_configuration: Option<Value>,
+    input_parallelism: Option<Parallelism>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Parallelism {
+    count: Option<i64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -30,6 +40,7 @@ pub(super) struct Source {
 #[serde(rename_all = "PascalCase")]
 struct InputSchema {
     record_format: Option<Format>,
+    record_encoding: Option<String>,
     record_columns: Option<Vec<Column>>,
 }
 
@@ -57,6 +68,7 @@ struct JsonMapping {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct CsvMapping {
+    record_row_delimiter: Option<String>,
     record_column_delimiter: Option<String>,
 }
 
@@ -74,6 +86,7 @@ impl Input {
         if self.input_processing_configuration.is_some() {
             return Err(invalid("InputProcessingConfiguration is not supported by this node"));
         }
+        check_parallelism(self.input_parallelism)?;
         let prefix = self.name_prefix.filter(|prefix| !prefix.is_empty());
         let prefix = prefix.ok_or_else(|| invalid("NamePrefix must be given"))?;
         let (stream, role) = match (self.kinesis_streams_input, self.kinesis_firehose_input) {
@@ -84,6 +97,9 @@ impl Input {
             _ => return Err(invalid("exactly one of KinesisStreamsInput and KinesisFirehoseInput must be given")),
         };
         let schema = self.input_schema.ok_or_else(|| invalid("InputSchema must be given"))?;
+        if let Some(other) = schema.record_encoding.as_deref().filter(|encoding| *encoding != "UTF-8") {
+            return Err(invalid(format!("RecordEncoding {other} is not supported by this node; expected UTF-8")));
+        }
         let columns = schema.record_columns.unwrap_or_default();
         Ok(QueryInput {
             name: format!("{prefix}_001"),
@@ -94,6 +110,18 @@ impl Input {
             consumer_group: String::new(),
         })
     }
+}
+
+/// An input's rows are one in-application stream here, so what names several of them must not find the others missing.
+fn check_parallelism(parallelism: Option<Parallelism>) -> Result<(), ServiceError> {
+    let count = parallelism.and_then(|parallelism| parallelism.count);
+    Constraints::new().range("inputParallelism.count", count, 1, PARALLELISM_MAX).finish()?;
+    if count.is_some_and(|count| count > 1) {
+        return Err(invalid(
+            "InputParallelism.Count over 1 is not supported by this node: the rows of all shards are in the stream _001",
+        ));
+    }
+    Ok(())
 }
 
 /// The stream of a source's ARN.
@@ -115,11 +143,26 @@ fn format(format: Option<Format>) -> Result<RecordFormat, ServiceError> {
                 Some(path) => Err(invalid(format!("RecordRowPath {path} is not supported by this node; expected $"))),
             }
         }
-        Some("CSV") => {
-            let delimiter = mapping.and_then(|mapping| mapping.csv).and_then(|csv| csv.record_column_delimiter);
-            Ok(RecordFormat::Csv { delimiter: delimiter.unwrap_or_else(|| ",".to_owned()) })
-        }
+        Some("CSV") => delimited(mapping.and_then(|mapping| mapping.csv)),
         Some(other) => Err(invalid(format!("RecordFormatType must be JSON or CSV, found {other}"))),
+    }
+}
+
+fn delimited(mapping: Option<CsvMapping>) -> Result<RecordFormat, ServiceError> {
+    let Some(CsvMapping { record_row_delimiter: row, record_column_delimiter: column }) = mapping else {
+        return Ok(RecordFormat::Csv { delimiter: ",".to_owned() });
+    };
+    let unsupported = |member: &str, found: &str, expected: &str| {
+        invalid(format!("{member} {found:?} is not supported by this node; expected {expected}"))
+    };
+    if let Some(row) = row.as_deref().filter(|row| *row != "\n") {
+        return Err(unsupported("RecordRowDelimiter", row, "\"\\n\""));
+    }
+    let delimiter = column.unwrap_or_else(|| ",".to_owned());
+    let mut chars = delimiter.chars();
+    match (chars.next(), chars.next()) {
+        (Some(char), None) if !matches!(char, '"' | '\n' | '\r') => Ok(RecordFormat::Csv { delimiter }),
+        _ => Err(unsupported("RecordColumnDelimiter", &delimiter, "one character that is no quote and no line's end")),
     }
 }
 

@@ -4,7 +4,7 @@ use millstream_catalog::StartAt;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::describe_application::NameInput;
+use super::describe_application::{NameInput, input_id};
 use super::{KinesisAnalytics, check_name, invalid};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 
@@ -18,6 +18,7 @@ struct StartInput {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct InputConfiguration {
+    id: Option<String>,
     input_starting_position_configuration: Option<StartingPosition>,
 }
 
@@ -39,9 +40,17 @@ const POSITIONS: [&str; 3] = ["NOW", "TRIM_HORIZON", "LAST_STOPPED_POINT"];
 pub(super) async fn start(front: &KinesisAnalytics, request: &JsonRequest) -> Result<Value, ServiceError> {
     let input: StartInput = request.input()?;
     check_name(input.application_name.as_deref())?;
-    let position = input
-        .input_configurations
-        .unwrap_or_default()
+    let configurations = input.input_configurations.unwrap_or_default();
+    let name = input.application_name.unwrap_or_default();
+    let query = front.application(&name)?;
+    let known = |id: &str| (0..query.inputs.len()).any(|index| input_id(index) == id);
+    if let Some(other) = configurations.iter().find(|found| !found.id.as_deref().is_some_and(known)) {
+        return Err(invalid(match &other.id {
+            Some(id) => format!("{name} has no input of Id {id}; DescribeApplication shows those that it has"),
+            None => "Id must be given with every input configuration".to_owned(),
+        }));
+    }
+    let position = configurations
         .into_iter()
         .find_map(|configuration| configuration.input_starting_position_configuration?.input_starting_position);
     Constraints::new().one_of("inputStartingPosition", position.as_deref(), &POSITIONS).finish()?;
@@ -51,8 +60,6 @@ pub(super) async fn start(front: &KinesisAnalytics, request: &JsonRequest) -> Re
         Some("LAST_STOPPED_POINT") => Some(StartAt::LastStopped),
         _ => None,
     };
-    let name = input.application_name.unwrap_or_default();
-    front.application(&name)?;
     front.queries.start_query(&name, start_at).await.map_err(|error| front.error(&error))?;
     Ok(json!({}))
 }

@@ -7,8 +7,10 @@ mod describe_application;
 mod discover_input_schema;
 mod input;
 mod lifecycle;
+mod logging;
 mod output;
 mod role;
+mod tags;
 
 use std::sync::Arc;
 
@@ -53,6 +55,11 @@ impl KinesisAnalytics {
             "UpdateApplication" => change_application::update(self, request).await?,
             "AddApplicationInput" => change_application::add_input(self, request).await?,
             "AddApplicationOutput" => change_application::add_output(self, request).await?,
+            "AddApplicationCloudWatchLoggingOption" => logging::add(self, request).await?,
+            "DeleteApplicationCloudWatchLoggingOption" => logging::delete(self, request).await?,
+            "TagResource" => tags::add(self, request).await?,
+            "UntagResource" => tags::remove(self, request).await?,
+            "ListTagsForResource" => tags::list(self, request)?,
             "DiscoverInputSchema" => discover_input_schema::call(self, request).await?,
             other => return Err(ServiceError::unknown_operation("Kinesis Analytics", other)),
         };
@@ -118,6 +125,9 @@ impl KinesisAnalytics {
                 ServiceError::new("ResourceInUseException", format!("Application {name} is {state}"))
             }
             QueryError::Plan(_) => ServiceError::new("CodeValidationException", error.to_string()),
+            QueryError::InputGone { .. } => {
+                ServiceError::new("InvalidApplicationConfigurationException", error.to_string())
+            }
             QueryError::NoInput { .. } | QueryError::Stream(_) => {
                 ServiceError::new("InvalidArgumentException", error.to_string())
             }

@@ -11,6 +11,9 @@ pub(super) fn check(front: &KinesisAnalytics, query: &NewQuery) -> Result<(), Se
     for output in &query.outputs {
         check_trust(front, &output.role, &query.name)?;
     }
+    if let Some(log) = query.resource.as_ref().and_then(|resource| resource.error_log.as_ref()) {
+        check_trust(front, &log.role, &query.name)?;
+    }
     query.inputs.iter().try_for_each(|input| check_input(front, &input.role, &query.name, &input.stream))
 }
 

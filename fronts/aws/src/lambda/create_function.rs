@@ -91,6 +91,7 @@ pub(super) async fn call(lambda: &Lambda, request: &RestRequest) -> Result<Respo
     limits(&mut constraints, input.timeout, input.memory_size);
     texts(&mut constraints, input.role.as_deref(), input.handler.as_deref(), input.description.as_deref());
     constraints.finish()?;
+    refuse_ended(input.runtime.as_deref())?;
     if input.package_type.as_deref().is_some_and(|kind| kind != "Zip") {
         return Err(unsupported("PackageType other than Zip"));
     }
@@ -127,6 +128,18 @@ pub(super) async fn call(lambda: &Lambda, request: &RestRequest) -> Result<Respo
     };
     let made = lambda.functions.create(new).await.map_err(|error| lambda.error(&error))?;
     Ok(document(StatusCode::CREATED, &lambda.shown(&made)))
+}
+
+/// Refuses runtimes whose end came before any that a machine has: handlers of theirs have another signature. Later ones that
+/// have ended in the service are run as what the machine has.
+pub(super) fn refuse_ended(runtime: Option<&str>) -> Result<(), ServiceError> {
+    match runtime {
+        Some(ended @ ("nodejs" | "nodejs4.3" | "nodejs4.3-edge")) => Err(invalid(format!(
+            "The runtime parameter of {ended} is no longer supported for creating or updating AWS Lambda functions. We \
+             recommend you use a newer runtime (nodejs22.x) while creating or updating functions."
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// The target of a dead letter configuration; an empty one takes it away.

@@ -40,9 +40,7 @@ impl Lambda {
             FunctionError::PayloadTooLarge { found, limit } => typed(
                 413,
                 "RequestTooLargeException",
-                format!(
-                    "{found} byte payload is too large for the RequestResponse invocation type (limit {limit} bytes)"
-                ),
+                format!("{found} byte payload is too large for the Event invocation type (limit {limit} bytes)"),
             ),
             FunctionError::Throttled { .. } => throttled(),
             FunctionError::Start { .. } | FunctionError::Unconfined { .. } => {

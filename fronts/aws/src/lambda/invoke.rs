@@ -3,6 +3,7 @@
 use base64_simd::STANDARD;
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
+use millstream_function::PAYLOAD_BYTES_MAX;
 use millstream_types::{Invocation, Invoke as _};
 
 use super::error::typed;
@@ -40,7 +41,13 @@ pub(super) async fn call(lambda: &Lambda, request: &RestRequest, name: &str) -> 
 }
 
 async fn run(lambda: &Lambda, name: &str, invocation: Invocation) -> Result<Response<Bytes>, ServiceError> {
-    let tail = invocation.log_tail;
+    let (tail, bytes) = (invocation.log_tail, invocation.payload.len());
+    if bytes > PAYLOAD_BYTES_MAX {
+        let message = format!(
+            "{bytes} byte payload is too large for the RequestResponse invocation type (limit {PAYLOAD_BYTES_MAX} bytes)"
+        );
+        return Err(typed(413, "RequestTooLargeException", message));
+    }
     let outcome = lambda.functions.invoke(invocation).await.map_err(|error| lambda.invoke_error(name, &error))?;
     let mut response = Response::new(outcome.payload);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -9,6 +9,7 @@ mod event_invoke_config;
 pub mod event_source_mapping;
 mod get_function;
 mod invoke;
+mod package_address;
 mod permission;
 mod tags;
 mod unserved;
@@ -26,6 +27,7 @@ use crate::destination::Target;
 use crate::json_protocol::{self, ServiceError};
 use crate::place::{Place, resource};
 use crate::rest_protocol::{self, RestRequest};
+use crate::seal::Seal;
 
 /// The log group of a function, as the service names it.
 #[must_use]
@@ -39,13 +41,20 @@ pub struct Lambda {
     mappings: Mappings,
     authorizer: Authorizer,
     place: Place,
+    seal: Seal,
 }
 
 impl Lambda {
-    /// The service over the function engine and the engine of event source mappings.
+    /// The service over the function engine and the engine of event source mappings; `seal` keeps the addresses of packages
+    /// from being made up.
     #[must_use]
-    pub fn new(functions: Functions, mappings: Mappings, authorizer: Authorizer, place: Place) -> Self {
-        Self { functions, mappings, authorizer, place }
+    pub fn new(functions: Functions, mappings: Mappings, authorizer: Authorizer, place: Place, seal: Seal) -> Self {
+        Self { functions, mappings, authorizer, place, seal }
+    }
+
+    /// Answers what needs no signature: packages, at the addresses that `GetFunction` gave.
+    pub(crate) async fn public(&self, head: &http::request::Parts) -> Option<Response<Bytes>> {
+        package_address::answer(self, head).await
     }
 
     /// A role that a function is to have must trust the service.
@@ -85,7 +94,7 @@ impl Lambda {
             }
             (&Method::POST, ["2015-03-31", "functions"]) => create_function::call(self, request).await,
             (&Method::GET, ["2015-03-31", "functions"]) => get_function::list(self, request),
-            (&Method::GET, ["2015-03-31", "functions", name]) => get_function::whole(self, name),
+            (&Method::GET, ["2015-03-31", "functions", name]) => get_function::whole(self, request, name),
             (&Method::GET, ["2015-03-31", "functions", name, "configuration"]) => {
                 get_function::configuration(self, name)
             }

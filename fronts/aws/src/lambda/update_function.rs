@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::create_function::{
-    ARCHITECTURE, DeadLetterConfig, Environment, EphemeralStorage, dead_letter_target, limits, package,
+    ARCHITECTURE, DeadLetterConfig, Environment, EphemeralStorage, dead_letter_target, limits, package, refuse_ended,
     refuse_surroundings, texts, unsupported,
 };
 use super::error::typed;
@@ -83,6 +83,7 @@ pub(super) async fn configuration(
     limits(&mut constraints, input.timeout, input.memory_size);
     texts(&mut constraints, input.role.as_deref(), input.handler.as_deref(), input.description.as_deref());
     constraints.finish()?;
+    refuse_ended(input.runtime.as_deref())?;
     refuse_surroundings(&input.layers, &input.vpc_config, &input.file_system_configs, &input.ephemeral_storage)?;
     let name = function_name(name);
     input.unserved.refuse(&log_group(&name))?;

@@ -27,6 +27,8 @@ pub struct QueryRequest {
     pub parameters: Parameters,
     /// All headers.
     pub headers: HeaderMap,
+    /// `https` when it came under TLS, else `http`.
+    pub scheme: &'static str,
     /// The id that the answer carries.
     pub request_id: String,
     /// Whose key signed it.

@@ -26,7 +26,7 @@ pub(super) fn request(parts: &Parts<'_>, service: &str, signed: &[&str], payload
     for name in signed {
         headers.push_str(name);
         headers.push(':');
-        headers.push_str(&value(parts, name)?);
+        push_value(&mut headers, parts, name)?;
         headers.push('\n');
     }
     let path = if service == "s3" { parts.path.to_owned() } else { escaped_path(parts.path) };
@@ -38,24 +38,21 @@ pub(super) fn request(parts: &Parts<'_>, service: &str, signed: &[&str], payload
     ))
 }
 
-/// A header's values joined by commas, each without outer and with single inner spaces.
-fn value(parts: &Parts<'_>, name: &str) -> Option<String> {
-    let values: Vec<String> = parts
-        .headers
-        .get_all(name)
-        .iter()
-        .map(|value| {
-            String::from_utf8_lossy(value.as_bytes())
-                .split(' ')
-                .filter(|word| !word.is_empty())
-                .collect::<Vec<_>>()
-                .join(" ")
-        })
-        .collect();
-    if values.is_empty() {
-        return (name == header::HOST.as_str() && !parts.authority.is_empty()).then(|| parts.authority.to_owned());
+/// Adds a header's values joined by commas, each without outer and with single inner spaces; `None` when there is none.
+fn push_value(into: &mut String, parts: &Parts<'_>, name: &str) -> Option<()> {
+    let mut values = parts.headers.get_all(name).iter().peekable();
+    if values.peek().is_none() {
+        into.push_str(Some(parts.authority).filter(|own| name == header::HOST.as_str() && !own.is_empty())?);
     }
-    Some(values.join(","))
+    for (at, value) in values.enumerate() {
+        into.push_str(if at == 0 { "" } else { "," });
+        let text = String::from_utf8_lossy(value.as_bytes());
+        for (at, word) in text.split(' ').filter(|word| !word.is_empty()).enumerate() {
+            into.push_str(if at == 0 { "" } else { " " });
+            into.push_str(word);
+        }
+    }
+    Some(())
 }
 
 fn escaped_path(path: &str) -> String {

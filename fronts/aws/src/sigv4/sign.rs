@@ -3,10 +3,9 @@
 use bytes::Bytes;
 use http::{HeaderValue, Request, header};
 use millstream_types::Millis;
-use sha2::{Digest as _, Sha256};
 
 use super::canonical::{Parts, request as canonical_request};
-use super::{ALGORITHM, Scope, amz_time, signature};
+use super::{ALGORITHM, Scope, keys, sha256_hex, signature, time};
 
 /// A key id and its secret.
 #[derive(Clone)]
@@ -31,7 +30,7 @@ pub fn sign(
     service: &str,
     now: Millis,
 ) -> Result<(), header::InvalidHeaderValue> {
-    let time = amz_time(now);
+    let time = time::text(now);
     let authority = request.uri().authority().map(ToString::to_string).unwrap_or_default();
     if !request.headers().contains_key(header::HOST) {
         request.headers_mut().insert(header::HOST, HeaderValue::from_str(&authority)?);
@@ -51,10 +50,10 @@ pub fn sign(
         headers: request.headers(),
         authority: &authority,
     };
-    let hash = hex::encode(Sha256::digest(request.body()));
+    let hash = sha256_hex(request.body());
     // Every signed header was just taken from the request.
     let canonical = canonical_request(&parts, service, &signed, &hash).unwrap_or_default();
-    let signature = signature(&credentials.secret, &scope, &time, &canonical);
+    let signature = signature(&keys::derive(&credentials.secret, &scope), &scope, &time, &canonical);
     let authorization = format!(
         "{ALGORITHM} Credential={}/{}, SignedHeaders={}, Signature={signature}",
         credentials.access_key,

@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use http::{HeaderMap, Method, header};
 use millstream_types::Millis;
 use percent_encoding::percent_decode_str;
-use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::canonical::{Parts, request as canonical_request};
-use super::{ALGORITHM, Scope, amz_time, parse_amz_time, signature};
+use super::{ALGORITHM, Scope, SigningKeys, sha256_hex, signature, time};
 
 /// How far a client's clock may be off.
 const SKEW_MS: Millis = 5 * 60 * 1_000;
@@ -105,30 +104,29 @@ impl Claim {
         })
     }
 
-    /// Checks the claim against the key's secret (`None`: nobody has that key).
+    /// Checks the claim against the key's secret.
     ///
     /// # Errors
-    /// [`SignatureError::UnknownKey`], [`SignatureError::Invalid`].
+    /// [`SignatureError::Invalid`], [`SignatureError::Incomplete`].
     pub fn check(
         &self,
-        secret: Option<&str>,
+        (keys, secret): (&SigningKeys, &str),
         (method, path, query): (&Method, &str, &str),
         headers: &HeaderMap,
         authority: &str,
         body: &[u8],
         now: Millis,
     ) -> Result<(), SignatureError> {
-        let secret = secret.ok_or(SignatureError::UnknownKey)?;
         self.check_time(now)?;
         let payload_hash = match headers.get("x-amz-content-sha256").and_then(|value| value.to_str().ok()) {
             Some("UNSIGNED-PAYLOAD") if self.scope.service == "s3" => "UNSIGNED-PAYLOAD".to_owned(),
             _ if self.expires_seconds.is_some() && self.scope.service == "s3" => "UNSIGNED-PAYLOAD".to_owned(),
-            _ => hex::encode(Sha256::digest(body)),
+            _ => sha256_hex(body),
         };
         let parts = Parts { method, path, query, headers, authority };
         let signed: Vec<&str> = self.signed.iter().map(String::as_str).collect();
         let expected = canonical_request(&parts, &self.scope.service, &signed, &payload_hash)
-            .map(|canonical| signature(secret, &self.scope, &self.time, &canonical));
+            .map(|canonical| signature(&keys.of(secret, &self.scope), &self.scope, &self.time, &canonical));
         let right = expected.is_some_and(|expected| bool::from(expected.as_bytes().ct_eq(self.signature.as_bytes())));
         if right && self.signs_enough(headers) {
             return Ok(());
@@ -153,7 +151,7 @@ impl Claim {
     fn check_time(&self, now: Millis) -> Result<(), SignatureError> {
         let wrong =
             || SignatureError::Incomplete(format!("Date must be in ISO-8601 'basic format'. Got '{}'.", self.time));
-        let time = parse_amz_time(&self.time).ok_or_else(wrong)?;
+        let signed = time::read(&self.time).ok_or_else(wrong)?;
         if !self.time.starts_with(&self.scope.date) {
             return Err(SignatureError::Invalid(format!(
                 "Credential should be scoped with a date that matches the request's, {} is not of {}.",
@@ -161,19 +159,21 @@ impl Claim {
             )));
         }
         let tolerance = self.expires_seconds.map_or(SKEW_MS, |seconds| seconds.clamp(0, 604_800) * 1_000);
-        let (now_text, oldest) = (amz_time(now), amz_time(now - tolerance));
-        if time < now - tolerance {
+        if signed < now - tolerance {
             return Err(SignatureError::Invalid(format!(
-                "Signature expired: {} is now earlier than {oldest} ({now_text} - {} min.)",
+                "Signature expired: {} is now earlier than {} ({} - {} min.)",
                 self.time,
+                time::text(now - tolerance),
+                time::text(now),
                 tolerance / 60_000,
             )));
         }
-        if time > now + SKEW_MS {
+        if signed > now + SKEW_MS {
             return Err(SignatureError::Invalid(format!(
-                "Signature not yet current: {} is still later than {} ({now_text} + 5 min.)",
+                "Signature not yet current: {} is still later than {} ({} + 5 min.)",
                 self.time,
-                amz_time(now + SKEW_MS),
+                time::text(now + SKEW_MS),
+                time::text(now),
             )));
         }
         Ok(())
@@ -214,10 +214,10 @@ mod tests {
         );
         let query = "Action=ListUsers&Version=2010-05-08";
         let claim = Claim::read(&headers, query).unwrap();
-        let check = |secret| claim.check(secret, (&Method::GET, "/", query), &headers, "", b"", NOW);
-        assert_eq!(check(Some("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")), Ok(()));
-        assert!(matches!(check(Some("other")), Err(SignatureError::Invalid(_))));
-        assert_eq!(check(None), Err(SignatureError::UnknownKey));
+        let keys = SigningKeys::default();
+        let check = |secret| claim.check((&keys, secret), (&Method::GET, "/", query), &headers, "", b"", NOW);
+        assert_eq!(check("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"), Ok(()));
+        assert!(matches!(check("other"), Err(SignatureError::Invalid(_))));
     }
 
     fn signed(now: Millis) -> Request<Bytes> {
@@ -232,7 +232,7 @@ mod tests {
         let query = request.uri().query().unwrap_or_default();
         let claim = Claim::read(request.headers(), query)?;
         let place = (request.method(), request.uri().path(), query);
-        claim.check(Some("test"), place, request.headers(), "localhost:4566", request.body(), now)
+        claim.check((&SigningKeys::default(), "test"), place, request.headers(), "localhost:4566", request.body(), now)
     }
 
     #[test]

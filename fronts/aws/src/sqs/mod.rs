@@ -101,7 +101,7 @@ impl Sqs {
 
     fn queue_url(&self, request: &JsonRequest, queue: &str) -> String {
         let host = request.headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1:4566");
-        format!("http://{host}/{}/{queue}", self.place.account)
+        format!("{}://{host}/{}/{queue}", request.scheme, self.place.account)
     }
 }
 

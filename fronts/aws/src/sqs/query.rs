@@ -53,6 +53,7 @@ pub(super) async fn answer(sqs: &Sqs, request: &QueryRequest) -> Response<Bytes>
                 body: Bytes::from(input.to_string()),
                 request_id: request.request_id.clone(),
                 headers: request.headers.clone(),
+                scheme: request.scheme,
                 caller: request.caller.clone(),
             };
             sqs.call(&request).await
@@ -189,6 +190,7 @@ mod tests {
             path: "/000000000000/q".into(),
             parameters,
             headers: HeaderMap::new(),
+            scheme: "http",
             request_id: String::new(),
             caller: millstream_access::Caller::Root,
             origin: millstream_access::Origin::Development,

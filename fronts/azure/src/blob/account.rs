@@ -70,7 +70,7 @@ pub(super) fn includes(call: &Call, what: &str) -> bool {
 
 /// Where the lists say that the service is.
 pub(super) fn endpoint(call: &Call) -> String {
-    format!("http://{}/{}/", call.request.host, call.target.account)
+    format!("{}/{}/", call.request.origin(), call.target.account)
 }
 
 pub(super) async fn list_containers(blob: &Blob, call: &Call) -> Result<Response<Bytes>, ServiceError> {

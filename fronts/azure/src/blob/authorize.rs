@@ -1,12 +1,10 @@
 //! Who may do what: keys and shared access signatures. Reads no body and touches no object.
 
-use std::net::IpAddr;
-
 use millstream_access::Access;
 use millstream_types::Millis;
 
 use super::operation::Operation;
-use super::sas::{Overrides, Sas};
+use super::sas::{Caller, Overrides, Sas};
 use crate::request::AzureRequest;
 use crate::signing;
 use crate::storage::account::{self, by_key};
@@ -36,7 +34,7 @@ pub(super) fn authorize(
         if target.parameter("sig").is_none() {
             return Err(ServiceError::no_authentication());
         }
-        return by_signature(access, target, operation, request.peer, now);
+        return by_signature(access, target, operation, Caller::of(request), now);
     };
     by_key(access, request, target, authorization, now)?;
     Ok(Permit { by_key: true, ..Permit::default() })
@@ -47,7 +45,7 @@ pub(super) fn by_signature(
     access: &Access,
     target: &Target,
     operation: Operation,
-    caller: IpAddr,
+    caller: Caller,
     now: Millis,
 ) -> Result<Permit, ServiceError> {
     let sas = Sas::of(target)?;

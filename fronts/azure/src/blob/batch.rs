@@ -106,6 +106,7 @@ fn part(piece: &str, batch: &AzureRequest) -> Result<Part, ServiceError> {
         query: query.to_owned(),
         headers,
         host,
+        scheme: batch.scheme,
         peer: batch.peer,
         body: Bytes::new(),
         request_id: batch.request_id.clone(),

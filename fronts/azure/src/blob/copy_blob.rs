@@ -7,6 +7,7 @@ use millstream_object::{Conditions, Copy, EtagMatch, ObjectError};
 use super::authorize;
 use super::headers::{self, empty};
 use super::operation::Operation;
+use super::sas::Caller;
 use super::{Blob, Call, put_blob, tags};
 use crate::storage::error::ServiceError;
 use crate::storage::target::Target;
@@ -59,8 +60,9 @@ pub(super) fn of_source(error: &ObjectError) -> ServiceError {
 
 /// A source's address as a target of this node.
 fn source(address: &str, host: &str) -> Result<Target, ServiceError> {
-    let rest =
-        address.strip_prefix("http://").ok_or_else(|| ServiceError::invalid_header("x-ms-copy-source", address))?;
+    // Both schemes lead to this node: a client names its source as it names everything else.
+    let rest = address.strip_prefix("http://").or_else(|| address.strip_prefix("https://"));
+    let rest = rest.ok_or_else(|| ServiceError::invalid_header("x-ms-copy-source", address))?;
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     if !authority.eq_ignore_ascii_case(host) {
         return Err(ServiceError::unsupported_header("x-ms-copy-source", "a source on another server"));
@@ -90,7 +92,7 @@ fn authorize_source(blob: &Blob, call: &Call, source: &Target) -> Result<(), Ser
             "The specified copy source cannot be read without a shared access signature in its address.",
         ));
     }
-    let (caller, now) = (call.request.peer, blob.clock.now());
+    let (caller, now) = (Caller::of(&call.request), blob.clock.now());
     authorize::by_signature(&blob.access, source, Operation::GetBlob, caller, now).map(|_| ())
 }
 
@@ -100,10 +102,12 @@ mod tests {
 
     #[test]
     fn only_blobs_of_this_node_are_sources() {
-        let found = source("http://h:1/acc/c/a%20b?sv=1&sig=x", "h:1").unwrap();
-        assert_eq!((found.account.as_str(), found.container(), found.blob()), ("acc", "c", "a b"));
-        assert_eq!(found.parameter("sig"), Some("x"));
-        for bad in ["http://other/acc/c/b", "https://h:1/acc/c/b", "http://h:1/acc/c", "http://h:1", "c/b", ""] {
+        for scheme in ["http", "https"] {
+            let found = source(&format!("{scheme}://h:1/acc/c/a%20b?sv=1&sig=x"), "h:1").unwrap();
+            assert_eq!((found.account.as_str(), found.container(), found.blob()), ("acc", "c", "a b"));
+            assert_eq!(found.parameter("sig"), Some("x"));
+        }
+        for bad in ["http://other/acc/c/b", "ftp://h:1/acc/c/b", "http://h:1/acc/c", "http://h:1", "c/b", ""] {
             assert!(source(bad, "h:1").is_err(), "{bad}");
         }
     }

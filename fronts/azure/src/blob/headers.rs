@@ -291,6 +291,7 @@ mod tests {
             query: String::new(),
             headers: headers.iter().map(pair).collect(),
             host: String::new(),
+            scheme: "http",
             body: Bytes::new(),
             request_id: String::new(),
         }

@@ -9,6 +9,7 @@ use millstream_types::Millis;
 
 use super::authorize::Permit;
 use super::operation::{Level, Operation};
+use crate::request::AzureRequest;
 use crate::storage::error::ServiceError;
 use crate::storage::target::Target;
 use crate::time;
@@ -19,6 +20,20 @@ const VERSION_MIN: &str = "2015-04-05";
 const VERSION_WITH_RESOURCE: &str = "2018-11-09";
 /// From here on the encryption scope is signed.
 const VERSION_WITH_ENCRYPTION_SCOPE: &str = "2020-12-06";
+
+/// Who uses an address.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Caller {
+    address: IpAddr,
+    /// Whether it came under TLS.
+    secure: bool,
+}
+
+impl Caller {
+    pub(super) fn of(request: &AzureRequest) -> Self {
+        Self { address: request.peer, secure: request.scheme == "https" }
+    }
+}
 
 /// A signature of an address.
 pub(super) struct Sas<'t> {
@@ -118,13 +133,12 @@ impl<'t> Sas<'t> {
     }
 
     /// What the signature, once it is known to be right, allows a caller now.
-    pub(super) fn check(&self, operation: Operation, caller: IpAddr, now: Millis) -> Result<Permit, ServiceError> {
+    pub(super) fn check(&self, operation: Operation, caller: Caller, now: Millis) -> Result<Permit, ServiceError> {
         self.check_time(now)?;
-        if !self.field("sip").is_empty() && !holds_address(self.field("sip"), caller.to_canonical()) {
+        if !self.field("sip").is_empty() && !holds_address(self.field("sip"), caller.address.to_canonical()) {
             return Err(ServiceError::not_permitted("AuthorizationSourceIPMismatch", "source IP"));
         }
-        // The node serves no TLS.
-        if self.field("spr") == "https" {
+        if self.field("spr") == "https" && !caller.secure {
             return Err(ServiceError::not_permitted("AuthorizationProtocolMismatch", "protocol"));
         }
         let needed = match self.kind {
@@ -208,7 +222,7 @@ mod tests {
     use super::*;
 
     const NOW: Millis = 1_795_248_900_000;
-    const CALLER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
+    const CALLER: Caller = Caller { address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)), secure: false };
 
     fn target(query: &str) -> Target {
         Target::parse("/acc/c/b%20b", query).unwrap()
@@ -268,6 +282,9 @@ mod tests {
         ] {
             assert_eq!(check(&query, operation).err(), expected, "{query}");
         }
+        let target = target(&format!("{blob}&sp=r&spr=https"));
+        let under_tls = Caller { secure: true, ..CALLER };
+        assert!(Sas::of(&target).unwrap().check(Operation::GetBlob, under_tls, NOW).is_ok());
         assert!(check(&format!("{blob}&sp=c"), Operation::PutBlob).unwrap().create_only);
         assert!(!check(&format!("{blob}&sp=cw"), Operation::PutBlob).unwrap().create_only);
     }

@@ -54,6 +54,7 @@ fn request(method: Method, address: &str, headers: &[(&str, &str)], body: &str) 
         query: query.to_owned(),
         headers: all.iter().chain(headers).map(pair).collect::<HeaderMap>(),
         host: "127.0.0.1:4566".into(),
+        scheme: "http",
         body: Bytes::from(body.to_owned()),
         request_id: "id-1".into(),
     }

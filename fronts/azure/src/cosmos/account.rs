@@ -11,7 +11,7 @@ const LOCATION: &str = "local";
 
 /// Clients go on where they were led to: to the host that they asked.
 pub(super) fn read(request: &AzureRequest) -> Answer {
-    let location = json!([{ "name": LOCATION, "databaseAccountEndpoint": format!("http://{}/", request.host) }]);
+    let location = json!([{ "name": LOCATION, "databaseAccountEndpoint": format!("{}/", request.origin()) }]);
     let replication = json!({ "asyncReplication": false, "minReplicaSetSize": 1, "maxReplicasetSize": 1 });
     Answer::of(
         StatusCode::OK,

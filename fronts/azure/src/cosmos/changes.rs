@@ -37,7 +37,7 @@ pub(super) async fn page(
     };
     let page = documents.changes(container, asked).await?;
     let etag = format!("\"{}\"", page.continuation);
-    if page.rows.is_empty() {
+    if page.rows.is_empty() && !page.more {
         return Ok(Answer::empty(StatusCode::NOT_MODIFIED).header("etag", &etag));
     }
     Ok(Answer::feed(&container_rid(container), "Documents", page.rows).header("etag", &etag))

@@ -41,6 +41,7 @@ fn request(method: Method, path: &str, headers: &[(&str, &str)], body: &Value) -
         query: String::new(),
         headers: headers.iter().map(named).collect::<HeaderMap>(),
         host: "127.0.0.1:4566".to_owned(),
+        scheme: "http",
         body: body.to_string().into(),
         request_id: "id".to_owned(),
     }

@@ -155,6 +155,7 @@ mod tests {
             query: String::new(),
             headers: map,
             host: String::new(),
+            scheme: "http",
             body: Bytes::copy_from_slice(body.as_bytes()),
             request_id: String::new(),
         };

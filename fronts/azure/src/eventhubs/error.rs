@@ -1,8 +1,7 @@
 //! The service's own error conditions, and engines' errors as the service tells them.
 
 use millstream_amqp::{AmqpError, condition};
-use millstream_namespace::{NamespaceError, Verdict};
-use millstream_stream::StreamError;
+use millstream_stream::{AppendError, StreamError};
 use millstream_types::ErrorKind;
 
 pub const ARGUMENT_ERROR: &str = "com.microsoft:argument-error";
@@ -49,30 +48,22 @@ pub fn throttled_text(namespace: &str) -> String {
     busy_text(&format!("Please wait 4 seconds and try again. Namespace: '{namespace}'."))
 }
 
-/// Why a producer that numbers its events is not let in.
-pub fn not_announced(error: &NamespaceError) -> AmqpError {
+/// Why numbered events were not taken, or their producer was not let in; `None` when they are there, now or before.
+pub fn not_next(error: &AppendError) -> Option<AmqpError> {
     match error {
-        NamespaceError::ProducerEpoch { .. } => AmqpError::new(PRODUCER_STOLEN, error.to_string()),
-        NamespaceError::Stream(error) => not_taken(error),
-        other => AmqpError::new(condition::INTERNAL_ERROR, other.to_string()),
-    }
-}
-
-/// Why numbered events were not taken; `None` when they were, now or before.
-pub fn not_next(verdict: Verdict) -> Option<AmqpError> {
-    match verdict {
-        Verdict::Taken | Verdict::Repeated => None,
-        Verdict::OutOfOrder { expected } => {
+        AppendError::Repeated { .. } => None,
+        AppendError::OutOfSequence { expected, .. } => {
             let text = format!("The events are out of order: expected the sequence number {expected}.");
             Some(AmqpError::new(OUT_OF_ORDER, text))
         }
-        Verdict::Displaced { current } => {
-            let text = format!("Another producer with the same id has epoch {current}; this one is over.");
+        AppendError::Fenced { known, .. } => {
+            let text = format!("Another producer with the same id has epoch {known}; this one is over.");
             Some(AmqpError::new(PRODUCER_STOLEN, text))
         }
-        Verdict::Unknown => {
+        AppendError::UnknownProducer => {
             Some(AmqpError::new(PRODUCER_STOLEN, "The producer is not known any more: open the link again."))
         }
+        AppendError::Storage(error) => Some(not_taken(&StreamError::Storage(error.clone()))),
     }
 }
 

@@ -1,60 +1,20 @@
 //! Sending over HTTPS: `POST /HUB/messages`, `/HUB/partitions/ID/messages`, `/HUB/publishers/ID/messages`.
 //!
-//! One event is the body as it is, its partition key in the header `BrokerProperties`. A batch is a JSON array with the
-//! content type `application/vnd.microsoft.servicebus.json`. A path of one segment more begins with the namespace, else
-//! the host's first label decides it.
+//! What a request says of its events is read in `http_message`. A path of one segment more begins with the namespace, else the
+//! host's first label decides it.
 
 use bytes::Bytes;
 use http::{Response, StatusCode, header};
-use millstream_amqp::Value;
-use millstream_namespace::Right;
-use millstream_stream::Entry;
+use millstream_namespace::{Right, partition};
 use millstream_types::ErrorKind;
-use serde::Deserialize;
-use serde_json::{Map, Value as Json};
 
 use super::address::{self, Address};
 use super::error::{busy_text, not_found_text, throttled_text};
+use super::http_message;
 use super::ingest::Ingest;
-use super::record::with_properties;
 use super::sas::verify;
 use super::{EventHubs, MESSAGE_BYTES_MAX};
 use crate::request::AzureRequest;
-
-const BATCH: &str = "application/vnd.microsoft.servicebus.json";
-
-/// Headers that are the transport's own and no properties of an event.
-const NO_PROPERTIES: [&str; 12] = [
-    "authorization",
-    "brokerproperties",
-    "content-type",
-    "content-length",
-    "host",
-    "connection",
-    "accept",
-    "accept-encoding",
-    "user-agent",
-    "expect",
-    "transfer-encoding",
-    "x-ms-retrypolicy",
-];
-
-/// An event of a batch.
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct BatchEvent {
-    body: Json,
-    #[serde(default)]
-    user_properties: Map<String, Json>,
-    #[serde(default)]
-    broker_properties: BrokerProperties,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct BrokerProperties {
-    partition_key: Option<String>,
-}
 
 /// Why events were not taken: a status and the reason.
 type Refusal = (StatusCode, String);
@@ -118,17 +78,22 @@ async fn send(hubs: &EventHubs, request: &AzureRequest) -> Result<(), Refusal> {
             Some(found.ok_or_else(|| (StatusCode::BAD_REQUEST, text()))?)
         }
     };
-    let entries = entries(request, address.publisher.as_deref())?;
-    let key = entries.first().map(|entry| String::from_utf8_lossy(&entry.partition_key).into_owned());
-    let key = key.filter(|key| !key.is_empty());
-    let partition = fixed.unwrap_or_else(|| hubs.partition(key.as_deref(), partitions));
+    if request.body.len() > MESSAGE_BYTES_MAX {
+        let text = format!("expected at most {MESSAGE_BYTES_MAX} bytes, found {}", request.body.len());
+        return Err((StatusCode::PAYLOAD_TOO_LARGE, text));
+    }
+    let bad = |text: String| (StatusCode::BAD_REQUEST, text);
+    let sent = http_message::read(request, address.publisher.as_deref()).map_err(bad)?;
+    let key = sent.partition_key.as_deref();
+    partition::check_key(key.unwrap_or_default()).map_err(|error| bad(error.to_string()))?;
+    let partition = fixed.unwrap_or_else(|| hubs.partition(key, partitions));
     let meter = hubs.namespaces.meter(&namespace).map_err(|_| missing())?;
-    let (records, bytes) = (entries.len() as u64, request.body.len() as u64);
+    let (records, bytes) = (sent.entries.len() as u64, request.body.len() as u64);
     if !hubs.admits(&meter, (&namespace, &hub.stream), records, bytes) {
         return Err((StatusCode::SERVICE_UNAVAILABLE, throttled_text(&namespace)));
     }
     let mut ingest = Ingest::default();
-    ingest.add(&hub.stream, partition, entries);
+    ingest.add(&hub.stream, partition, sent.entries);
     let taken = ingest.commit(hubs, &request.request_id).await;
     taken.map(|_| ()).map_err(|error| match error.kind() {
         ErrorKind::Throttled => (StatusCode::SERVICE_UNAVAILABLE, busy_text(&error.to_string())),
@@ -150,61 +115,4 @@ fn place(hubs: &EventHubs, request: &AzureRequest) -> Result<(String, Address), 
         Some((namespace.name.clone(), address::parse(rest)?))
     });
     named.ok_or_else(|| (StatusCode::NOT_FOUND, not_found_text(&request.path)))
-}
-
-fn entries(request: &AzureRequest, publisher: Option<&str>) -> Result<Vec<Entry>, Refusal> {
-    let bad = |text: String| (StatusCode::BAD_REQUEST, text);
-    if request.body.len() > MESSAGE_BYTES_MAX {
-        let text = format!("expected at most {MESSAGE_BYTES_MAX} bytes, found {}", request.body.len());
-        return Err((StatusCode::PAYLOAD_TOO_LARGE, text));
-    }
-    if request.header("content-type").is_some_and(|kind| kind.starts_with(BATCH)) {
-        let events: Vec<BatchEvent> = serde_json::from_slice(&request.body)
-            .map_err(|error| bad(format!("expected a JSON array of events with a Body: {error}")))?;
-        return Ok(events.into_iter().map(|event| batch_entry(event, publisher)).collect());
-    }
-    let broker: BrokerProperties = match request.header("brokerproperties") {
-        Some(text) => serde_json::from_str(text)
-            .map_err(|error| bad(format!("expected JSON in the header BrokerProperties: {error}")))?,
-        None => BrokerProperties::default(),
-    };
-    let properties: Vec<(String, Value)> = request
-        .headers
-        .iter()
-        .filter(|(name, _)| !NO_PROPERTIES.contains(&name.as_str()))
-        .filter_map(|(name, value)| Some((name.as_str().to_owned(), property(value.to_str().ok()?))))
-        .collect();
-    let key = publisher.or(broker.partition_key.as_deref());
-    Ok(vec![with_properties(request.body.clone(), key, &properties)])
-}
-
-/// A header's value: text may stand in quotes.
-fn property(text: &str) -> Value {
-    let bare = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
-    Value::string(bare.to_owned())
-}
-
-fn batch_entry(event: BatchEvent, publisher: Option<&str>) -> Entry {
-    let data = match event.body {
-        Json::String(text) => Bytes::from(text),
-        other => Bytes::from(other.to_string()),
-    };
-    let properties: Vec<(String, Value)> =
-        event.user_properties.into_iter().map(|(name, value)| (name, value_of(&value))).collect();
-    let key = publisher.or(event.broker_properties.partition_key.as_deref());
-    with_properties(data, key, &properties)
-}
-
-fn value_of(value: &Json) -> Value {
-    match value {
-        Json::Null => Value::Null,
-        Json::Bool(value) => Value::Bool(*value),
-        Json::String(text) => Value::string(text.clone()),
-        Json::Number(number) => match (number.as_i64(), number.as_f64()) {
-            (Some(whole), _) => Value::Long(whole),
-            (None, Some(number)) => Value::Double(number),
-            (None, None) => Value::string(number.to_string()),
-        },
-        Json::Array(_) | Json::Object(_) => Value::string(value.to_string()),
-    }
 }

@@ -1,9 +1,7 @@
 //! Events on their way into the log: gathered by partition in the order they came, made durable together.
 
 use millstream_insight::Step;
-use millstream_namespace::{Sequenced, Verdict};
-use millstream_storage::{Receipt, Transaction};
-use millstream_stream::{Entry, StagedPut, StreamError};
+use millstream_stream::{AppendError, Entry, Sequence, ShardBatch, StreamError};
 
 use super::EventHubs;
 
@@ -12,7 +10,7 @@ use super::EventHubs;
 pub struct Ingest {
     groups: Vec<Group>,
     /// Events of producers that number them.
-    sequenced: Vec<Sequenced>,
+    numbered: Vec<Numbered>,
     bytes: usize,
 }
 
@@ -21,6 +19,11 @@ struct Group {
     partition: u32,
     entries: Vec<Entry>,
     bytes: usize,
+}
+
+struct Numbered {
+    group: Group,
+    sequence: Sequence,
 }
 
 impl Ingest {
@@ -38,11 +41,13 @@ impl Ingest {
         }
     }
 
-    /// Adds numbered events; gives their place among the verdicts of the commit.
-    pub fn add_sequenced(&mut self, sequenced: Sequenced) -> usize {
-        self.bytes += bytes_of(&sequenced.entries);
-        self.sequenced.push(sequenced);
-        self.sequenced.len() - 1
+    /// Adds numbered events, one at least; gives their place among the outcomes of the commit.
+    pub fn add_numbered(&mut self, stream: &str, partition: u32, entries: Vec<Entry>, sequence: Sequence) -> usize {
+        let bytes = bytes_of(&entries);
+        self.bytes += bytes;
+        let group = Group { stream: stream.to_owned(), partition, entries, bytes };
+        self.numbered.push(Numbered { group, sequence });
+        self.numbered.len() - 1
     }
 
     /// Bytes of the events that wait.
@@ -54,70 +59,62 @@ impl Ingest {
     ///
     /// # Errors
     /// [`StreamError`].
-    pub async fn commit(self, hubs: &EventHubs, request: &str) -> Result<Vec<Verdict>, StreamError> {
-        let mut transaction = Transaction::new();
-        let mut staged = Vec::with_capacity(self.groups.len());
-        for group in &self.groups {
-            let appends_before = staged.len();
-            let put = hubs.streams.stage_to_shard(
-                &group.stream,
-                group.partition,
-                &group.entries,
-                &mut transaction,
-                appends_before,
-            )?;
-            staged.push(put);
+    pub async fn commit(self, hubs: &EventHubs, request: &str) -> Result<Vec<Result<(), AppendError>>, StreamError> {
+        let Self { groups, numbered, .. } = self;
+        let without_numbers = groups.len();
+        let all = groups.into_iter().map(|group| (group, None));
+        let all = all.chain(numbered.into_iter().map(|one| (one.group, Some(one.sequence))));
+        let (mut batches, mut coming) = (Vec::new(), Vec::new());
+        for (group, sequence) in all {
+            let batch = hubs.streams.shard_batch(&group.stream, group.partition, &group.entries, sequence)?;
+            coming.push(Coming::of(group, &batch));
+            batches.push(batch);
         }
-        let mut landed: Vec<_> = self
-            .groups
-            .iter()
-            .zip(staged)
-            .map(|(group, put)| Landed { stream: group.stream.clone(), bytes: group.bytes, put })
-            .collect();
-        if self.sequenced.is_empty() {
-            if !transaction.is_empty() {
-                let receipt = hubs.streams.commit(transaction).await?;
-                landed.iter().for_each(|landed| landed.tell(hubs, &receipt, request));
+        let mut outcomes = Vec::with_capacity(batches.len() - without_numbers);
+        let placed = hubs.producers.append(batches).durable().await;
+        for (at, (coming, placed)) in coming.into_iter().zip(placed).enumerate() {
+            if let Ok(placed) = &placed
+                && !placed.repeated
+            {
+                coming.tell(hubs, placed.offset, request);
             }
-            return Ok(Vec::new());
+            match placed {
+                Err(AppendError::Storage(error)) => return Err(error.into()),
+                placed if at >= without_numbers => outcomes.push(placed.map(|_| ())),
+                _ => {}
+            }
         }
-        let told: Vec<(String, usize)> =
-            self.sequenced.iter().map(|one| (one.stream.clone(), bytes_of(&one.entries))).collect();
-        let appends = landed.len();
-        let (receipt, outcomes) = hubs.namespaces.producers().commit(transaction, appends, self.sequenced).await?;
-        let mut verdicts = Vec::with_capacity(outcomes.len());
-        for ((verdict, put), (stream, bytes)) in outcomes.into_iter().zip(told) {
-            verdicts.push(verdict);
-            landed.extend(put.map(|put| Landed { stream, bytes, put }));
-        }
-        landed.iter().for_each(|landed| landed.tell(hubs, &receipt, request));
-        Ok(verdicts)
+        Ok(outcomes)
     }
 }
 
-/// Events that a commit took.
-struct Landed {
+/// Events of a batch that is on its way.
+struct Coming {
     stream: String,
-    bytes: usize,
-    put: StagedPut,
+    log: u64,
+    records: u64,
+    bytes: u64,
 }
 
-impl Landed {
-    /// Counts them, and notes where they are.
-    fn tell(&self, hubs: &EventHubs, receipt: &Receipt, request: &str) {
+impl Coming {
+    fn of(group: Group, batch: &ShardBatch) -> Self {
+        let Group { stream, bytes, .. } = group;
+        Self { stream, log: batch.log.0, records: batch.records.count().into(), bytes: bytes as u64 }
+    }
+
+    /// Counts them, and notes where they are: from an offset on.
+    fn tell(self, hubs: &EventHubs, from: u64, request: &str) {
         let subject = format!("stream/{}", self.stream);
-        for (_, log, from, to) in self.put.ranges(receipt) {
-            hubs.insight.metrics.counter("records_in", &subject).add(to - from);
-            hubs.insight.trail.mark(Step::Received {
-                log: log.0,
-                from,
-                to,
-                stream: self.stream.clone(),
-                request: request.to_owned(),
-                invocation: None,
-            });
-        }
-        hubs.insight.metrics.counter("bytes_in", &subject).add(self.bytes as u64);
+        hubs.insight.metrics.counter("records_in", &subject).add(self.records);
+        hubs.insight.metrics.counter("bytes_in", &subject).add(self.bytes);
+        hubs.insight.trail.mark(Step::Received {
+            log: self.log,
+            from,
+            to: from + self.records,
+            stream: self.stream,
+            request: request.to_owned(),
+            invocation: None,
+        });
     }
 }
 

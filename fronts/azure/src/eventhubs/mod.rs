@@ -7,6 +7,7 @@ mod address;
 pub mod amqp;
 pub mod connection_string;
 mod error;
+mod http_message;
 mod http_send;
 mod ingest;
 pub mod properties;
@@ -21,9 +22,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use bytes::Bytes;
 use http::{Method, Response, header};
 use millstream_access::Management;
+use millstream_catalog::{AccessPolicyDefinition, HubDefinition};
 use millstream_insight::Insight;
-use millstream_namespace::{Meter, NamespaceError, Namespaces, Scope, partition};
-use millstream_stream::Streams;
+use millstream_namespace::{Meter, NamespaceError, Namespaces, partition};
+use millstream_stream::{Producers, Streams};
 use millstream_types::Clock;
 
 use crate::request::AzureRequest;
@@ -39,6 +41,7 @@ pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
 pub struct EventHubs {
     namespaces: Namespaces,
     streams: Streams,
+    producers: Producers,
     insight: Insight,
     clock: Arc<dyn Clock>,
     /// Where clients find the AMQP listener.
@@ -64,12 +67,13 @@ impl EventHubs {
     pub fn new(
         namespaces: Namespaces,
         streams: Streams,
+        producers: Producers,
         insight: Insight,
         clock: Arc<dyn Clock>,
         endpoint: Endpoint,
         management: Management,
     ) -> Self {
-        Self { namespaces, streams, insight, clock, endpoint, management, turn: Arc::default() }
+        Self { namespaces, streams, producers, insight, clock, endpoint, management, turn: Arc::default() }
     }
 
     /// What a request's head asks of this service; `None` when it is for another.
@@ -107,20 +111,30 @@ impl EventHubs {
     /// # Errors
     /// No such namespace or hub.
     pub fn connection_strings(&self, namespace: &str, hub: Option<&str>) -> Result<String, NamespaceError> {
+        let mut policies = self.namespaces.namespace(namespace)?.policies.clone();
+        if let Some(hub) = hub {
+            policies.extend(self.namespaces.hub(namespace, hub)?.policies.iter().cloned());
+        }
+        Ok(self.strings_of(&policies, namespace, hub))
+    }
+
+    /// The connection strings of a hub's own policies, as above; empty when it has none.
+    #[must_use]
+    pub fn own_connection_strings(&self, hub: &HubDefinition) -> String {
+        self.strings_of(&hub.policies, &hub.namespace, Some(&hub.name))
+    }
+
+    fn strings_of(&self, policies: &[AccessPolicyDefinition], namespace: &str, hub: Option<&str>) -> String {
         let mut lines = String::new();
-        let scopes = [None, hub.map(str::to_owned)];
-        for scope in &scopes[..1 + usize::from(hub.is_some())] {
-            let scope = Scope { namespace: namespace.to_owned(), hub: scope.clone() };
-            for policy in self.namespaces.policies(&scope)? {
-                lines.push_str(&policy.name);
-                lines.push('\n');
-                for key in [&policy.primary_key, &policy.secondary_key] {
-                    let string = self.endpoint.connection_string(namespace, hub, &policy.name, key);
-                    lines.push_str(&format!("  {string}\n"));
-                }
+        for policy in policies {
+            lines.push_str(&policy.name);
+            lines.push('\n');
+            for key in [&policy.primary_key, &policy.secondary_key] {
+                let string = self.endpoint.connection_string(namespace, hub, &policy.name, key);
+                lines.push_str(&format!("  {string}\n"));
             }
         }
-        Ok(lines)
+        lines
     }
 
     /// Counts events for a hub's stream against its namespace's units; `false`: they are too many, their sender has to wait.
@@ -129,13 +143,7 @@ impl EventHubs {
             return true;
         }
         self.insight.metrics.counter("throttled", &format!("stream/{stream}")).add(1);
-        // Who is refused does not wait until the namespace has grown.
-        let (namespaces, namespace) = (self.namespaces.clone(), namespace.to_owned());
-        tokio::spawn(async move {
-            if let Err(error) = namespaces.inflate(&namespace).await {
-                tracing::warn!(namespace, %error, "the namespace gets no further throughput unit");
-            }
-        });
+        self.namespaces.inflate_later(namespace);
         false
     }
 

@@ -1,6 +1,8 @@
 //! Named values of records across protocols: what a record that came by another one has is a message's application
 //! properties, and the other way round.
 
+use std::collections::HashSet;
+
 use bytes::{Bytes, BytesMut};
 use millstream_amqp::Value;
 use millstream_amqp::codec::encode::put_value;
@@ -23,13 +25,14 @@ pub(super) fn of_message(properties: &Properties) -> Headers {
         (headers.annotation_items, headers.annotations) = (2, annotations.freeze());
     }
     // A map has a name once: the last of that name counts, as it does for most readers.
-    let mut map: Vec<(Value, Value)> = Vec::new();
-    for (name, value) in &properties.named {
-        let name = Value::string(String::from_utf8_lossy(name).into_owned());
-        let value = value.clone().map_or(Value::Null, Value::Binary);
-        map.retain(|(known, _)| *known != name);
-        map.push((name, value));
-    }
+    let mut seen = HashSet::new();
+    let last = properties.named.iter().rev().filter_map(|(name, value)| {
+        let name = String::from_utf8_lossy(name);
+        let value = || (Value::string(name.clone().into_owned()), value.clone().map_or(Value::Null, Value::Binary));
+        seen.insert(name.clone()).then(value)
+    });
+    let mut map: Vec<(Value, Value)> = last.collect();
+    map.reverse();
     if !map.is_empty() {
         let mut section = BytesMut::new();
         put_section(&mut section, SectionKind::ApplicationProperties, &Value::Map(map));
@@ -75,7 +78,7 @@ mod tests {
     #[test]
     fn application_properties_are_named_values() {
         let properties = [("text".to_owned(), Value::string("a")), ("number".to_owned(), Value::Int(7))];
-        let entry = record::with_properties("body".into(), None, &properties);
+        let entry = record::with_properties("body".into(), None, Vec::new(), &properties);
         let named = of_record(&entry.headers);
         assert_eq!(named, [("text".to_owned(), Bytes::from("a")), ("number".to_owned(), Bytes::from("7"))]);
         assert!(of_record(&Bytes::new()).is_empty());

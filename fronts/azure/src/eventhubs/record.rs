@@ -295,9 +295,13 @@ fn put_sized_head(out: &mut BytesMut, length: usize) {
     }
 }
 
-/// The sections of properties for an event that came with text properties (over HTTPS).
-pub fn with_properties(data: Bytes, key: Option<&str>, properties: &[(String, Value)]) -> Entry {
+/// An event that did not come as a message: `fields` are those of its properties, in their order, `properties` the
+/// application's.
+pub fn with_properties(data: Bytes, key: Option<&str>, fields: Vec<Value>, properties: &[(String, Value)]) -> Entry {
     let mut kept = Kept::default();
+    if !fields.is_empty() {
+        put_section(&mut kept.properties, SectionKind::Properties, &Value::List(fields));
+    }
     if !properties.is_empty() {
         let map = properties.iter().map(|(name, value)| (Value::string(name.clone()), value.clone())).collect();
         put_section(&mut kept.properties, SectionKind::ApplicationProperties, &Value::Map(map));
@@ -313,7 +317,7 @@ impl RecordForm for HubRecords {
     fn headers(&self, properties: &[(String, String)]) -> Bytes {
         let properties: Vec<(String, Value)> =
             properties.iter().map(|(name, value)| (name.clone(), Value::string(value.clone()))).collect();
-        with_properties(Bytes::new(), None, &properties).headers
+        with_properties(Bytes::new(), None, Vec::new(), &properties).headers
     }
 }
 

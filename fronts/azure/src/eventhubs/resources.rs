@@ -52,6 +52,30 @@ impl From<resource_manager::Refusal> for Refusal {
 
 type Answer = Result<(StatusCode, Value), Refusal>;
 
+/// The throughput units that a body asks for; `None`: it says nothing of them.
+struct Units {
+    units: Option<u32>,
+    /// Up to how many there may come to be by themselves; 0: none.
+    units_max: Option<u32>,
+}
+
+impl Units {
+    fn read(body: &Value) -> Result<Self, Refusal> {
+        let number = |value: &Value| match value {
+            Value::Null => Ok(None),
+            value => value.as_u64().and_then(|value| u32::try_from(value).ok()).map(Some).ok_or_else(|| {
+                Refusal(StatusCode::BAD_REQUEST, "BadRequest", format!("expected a whole number, found {value}"))
+            }),
+        };
+        let properties = &body["properties"];
+        let units_max = match properties["isAutoInflateEnabled"].as_bool() {
+            Some(false) => Some(0),
+            Some(true) | None => number(&properties["maximumThroughputUnits"])?,
+        };
+        Ok(Self { units: number(&body["sku"]["capacity"])?, units_max })
+    }
+}
+
 pub async fn answer(hubs: &EventHubs, request: &AzureRequest) -> Response<Bytes> {
     let (status, document) = match call(hubs, request).await {
         Ok(answer) => answer,
@@ -147,14 +171,14 @@ impl Call<'_> {
         match self.request.method {
             Method::GET => {}
             Method::PUT | Method::PATCH => {
-                let body = self.body()?;
+                let units = Units::read(&self.body()?)?;
                 let made = self.request.method == Method::PUT
                     && match namespaces.create_namespace(name).await {
                         Ok(_) => true,
                         Err(NamespaceError::Exists { .. }) => false,
                         Err(error) => return Err(error.into()),
                     };
-                let namespace = self.set_throughput(name, &body).await?;
+                let namespace = self.set_throughput(name, &units).await?;
                 let status = if made { StatusCode::CREATED } else { StatusCode::OK };
                 return Ok((status, self.namespace_json(&namespace)));
             }
@@ -167,22 +191,12 @@ impl Call<'_> {
         Ok((StatusCode::OK, self.namespace_json(&*namespaces.namespace(name)?)))
     }
 
-    /// Sets a namespace's throughput units to what a body says; what it does not say stays.
-    async fn set_throughput(&self, name: &str, body: &Value) -> Result<Arc<NamespaceDefinition>, Refusal> {
+    /// Sets a namespace's throughput units; what is not told stays.
+    async fn set_throughput(&self, name: &str, wanted: &Units) -> Result<Arc<NamespaceDefinition>, Refusal> {
         let namespaces = &self.hubs.namespaces;
         let known = namespaces.namespace(name)?;
-        let (sku, properties) = (&body["sku"], &body["properties"]);
-        let number = |value: &Value, otherwise: u32| match value {
-            Value::Null => Ok(otherwise),
-            value => value.as_u64().and_then(|value| u32::try_from(value).ok()).ok_or_else(|| {
-                Refusal(StatusCode::BAD_REQUEST, "BadRequest", format!("expected a whole number, found {value}"))
-            }),
-        };
-        let units = number(&sku["capacity"], known.throughput_units)?;
-        let units_max = match properties["isAutoInflateEnabled"].as_bool() {
-            Some(false) => 0,
-            Some(true) | None => number(&properties["maximumThroughputUnits"], known.throughput_units_max)?,
-        };
+        let units = wanted.units.unwrap_or(known.throughput_units);
+        let units_max = wanted.units_max.unwrap_or(known.throughput_units_max);
         if (units, units_max) == (known.throughput_units, known.throughput_units_max) {
             return Ok(known);
         }

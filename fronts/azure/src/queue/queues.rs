@@ -70,7 +70,7 @@ pub(super) fn list(service: &Queue, call: &Call<'_>) -> Result<Response<Bytes>, 
     queues.truncate(limit);
     let next = queues.last().filter(|_| more).map(|queue| queue.name.as_str()).unwrap_or_default();
     let with_metadata = text("include").split(',').any(|word| word == "metadata");
-    let endpoint = format!("http://{}/{}{}/", call.request.host, call.target.account, super::ACCOUNT_SUFFIX);
+    let endpoint = format!("{}/{}{}/", call.request.origin(), call.target.account, super::ACCOUNT_SUFFIX);
     let document = xml::document("EnumerationResults", &[("ServiceEndpoint", &endpoint)], |root| {
         root.text("Prefix", prefix);
         root.text("Marker", after);

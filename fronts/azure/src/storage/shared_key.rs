@@ -105,6 +105,7 @@ mod tests {
             query: query.into(),
             headers: headers.iter().map(pair).collect::<HeaderMap>(),
             host: String::new(),
+            scheme: "http",
             body: Bytes::new(),
             request_id: String::new(),
         }

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use axum::response::Response;
 use millstream_catalog::QueryDialect;
-use millstream_query::PreviewStart;
+use millstream_query::{Missed, PreviewStart, PreviewTold, QueryError};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -24,6 +24,10 @@ pub struct Ask {
     /// Where to begin.
     #[serde(default)]
     from: From,
+    /// Whether records that give no row are told, too: each line is an object then that says what it has, `row`, `missed`
+    /// or `error`.
+    #[serde(default)]
+    notices: bool,
 }
 
 /// Runs a query.
@@ -41,11 +45,27 @@ pub async fn run(
         From::TrimHorizon => PreviewStart::TrimHorizon,
     };
     let preview = console.queries().preview(ask.dialect, &ask.sql, from).await?;
-    Ok(super::lines(futures_util::stream::unfold((preview, place), |(mut preview, place)| async move {
-        let row = match preview.rows.recv().await? {
-            Ok(row) => serde_json::from_str(&row).unwrap_or(Value::String(row)),
-            Err(error) => json!({ "message": error.to_string() }),
-        };
-        Some((row, (preview, place)))
+    Ok(super::lines(futures_util::stream::unfold((preview, place), move |(mut preview, place)| async move {
+        loop {
+            let told = preview.told.recv().await?;
+            if let Some(line) = line(told, ask.notices) {
+                return Some((line, (preview, place)));
+            }
+        }
     })))
+}
+
+fn line(told: Result<PreviewTold, QueryError>, notices: bool) -> Option<Value> {
+    Some(match (told, notices) {
+        (Ok(PreviewTold::Row(row)), notices) => {
+            let row = serde_json::from_str(&row).unwrap_or(Value::String(row));
+            if notices { json!({ "row": row }) } else { row }
+        }
+        (Ok(PreviewTold::Missed(_)), false) => return None,
+        (Ok(PreviewTold::Missed(Missed { unreadable, failed, out_of_time, last })), true) => {
+            json!({ "missed": { "unreadable": unreadable, "failed": failed, "out_of_time": out_of_time, "last": last } })
+        }
+        (Err(error), true) => json!({ "error": error.to_string() }),
+        (Err(error), false) => json!({ "message": error.to_string() }),
+    })
 }

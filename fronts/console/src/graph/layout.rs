@@ -1,8 +1,9 @@
-//! Where each stage is drawn: layers in the direction of the flow, few crossings, edges as curves.
+//! Where each stage is drawn: layers in the direction of the flow, few crossings.
 //!
 //! Pure and deterministic: the same graph gives the same picture every second, so that nothing jumps.
+//! Read next: `route.rs` (how edges run between them).
 
-use std::fmt::Write as _;
+use super::route;
 
 /// Which way records flow in the picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub const ROW_MAX: usize = 2;
 const ORDER_PASSES: usize = 6;
 /// Between the connected stages and those that stand alone.
 const LOOSE_GAP: f64 = 34.0;
+/// Room beside a single row of stages for edges that pass some of them.
+const LANE: f64 = 14.0;
 /// Stages side by side in a picture without connections.
 const COLUMNS_MIN: usize = 4;
 
@@ -55,10 +58,19 @@ pub fn place(count: usize, edges: &[(usize, usize)], direction: Direction) -> Pl
         Direction::Across => (GAP_ACROSS, set_corners(&layers, &mut corners, GAP_ACROSS, true)),
         Direction::Down => (GAP_DOWN, set_corners(&layers, &mut corners, (GAP_DOWN.1, GAP_DOWN.0), false)),
     };
+    // Stages in one row leave no gap: an edge past some of them runs beside all.
+    let lane = if layers.iter().all(|layer| layer.len() == 1) && skips(&layers, &forward) { LANE } else { 0.0 };
+    let (width, height) = if direction == Direction::Across { (width, height + lane) } else { (width + lane, height) };
     let columns = if direction == Direction::Down { ROW_MAX } else { layers.len().max(COLUMNS_MIN) };
     let (width, height) = set_loose(&loose, &mut corners, (width, height), gap, columns);
-    let paths = edges.iter().map(|&(from, to)| path(corners[from], corners[to], direction)).collect();
+    let paths = edges.iter().map(|&edge| route::path(&corners, edge, (width, height), direction)).collect();
     Placed { width, height, corners, paths }
+}
+
+/// Whether an edge leads past a layer.
+fn skips(layers: &[Vec<usize>], edges: &[(usize, usize)]) -> bool {
+    let depth = |node: usize| layers.iter().position(|layer| layer.contains(&node)).unwrap_or_default();
+    edges.iter().any(|&(from, to)| depth(to) > depth(from) + 1)
 }
 
 /// Takes the nodes that nothing leads to or from out of their layer: they stand below the others.
@@ -195,27 +207,6 @@ fn set_corners(layers: &[Vec<usize>], corners: &mut [(f64, f64)], gap: (f64, f64
         }
     }
     if across { (along_total, aside_total) } else { (aside_total, along_total) }
-}
-
-/// A curve from the far side of one node to the near side of the next.
-fn path(from: (f64, f64), to: (f64, f64), direction: Direction) -> String {
-    let mut path = String::new();
-    let written = match direction {
-        Direction::Across => {
-            let (x1, y1) = (from.0 + NODE.0, from.1 + NODE.1 / 2.0);
-            let (x2, y2) = (to.0 - 1.0, to.1 + NODE.1 / 2.0);
-            let bend = ((x2 - x1) / 2.0).abs().max(18.0);
-            write!(path, "M{x1:.0} {y1:.0}C{:.0} {y1:.0} {:.0} {y2:.0} {x2:.0} {y2:.0}", x1 + bend, x2 - bend)
-        }
-        Direction::Down => {
-            let (x1, y1) = (from.0 + NODE.0 / 2.0, from.1 + NODE.1);
-            let (x2, y2) = (to.0 + NODE.0 / 2.0, to.1 - 1.0);
-            let bend = ((y2 - y1) / 2.0).abs().max(14.0);
-            write!(path, "M{x1:.0} {y1:.0}C{x1:.0} {:.0} {x2:.0} {:.0} {x2:.0} {y2:.0}", y1 + bend, y2 - bend)
-        }
-    };
-    debug_assert!(written.is_ok(), "writing to a string cannot fail");
-    path
 }
 
 #[cfg(test)]

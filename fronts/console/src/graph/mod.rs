@@ -3,6 +3,7 @@
 
 pub mod layout;
 pub mod model;
+mod route;
 
 pub use layout::Direction;
 pub use model::{Kind, Node, Pipeline};

@@ -118,7 +118,7 @@ fn mappings(console: &Console, name: &str) -> MappingRows {
             kind,
             source: source.clone(),
             href: page.map(|page| page.href()),
-            state: state(view.phase),
+            state: mapping_state(view.phase),
             batch_size: view.definition.settings.batch_size,
             behind: view.lag.map_or_else(unknown, |lag| format::count(lag.records)),
             age: view.lag.map_or_else(unknown, |lag| format::duration(lag.age_ms)),
@@ -130,7 +130,8 @@ fn mappings(console: &Console, name: &str) -> MappingRows {
     MappingRows { rows: views.iter().filter(|view| view.definition.function == name).map(row).collect() }
 }
 
-fn state(phase: Phase) -> &'static str {
+/// What a mapping does.
+pub(crate) fn mapping_state(phase: Phase) -> &'static str {
     match phase {
         Phase::Creating | Phase::Enabling => "starting",
         Phase::Enabled => "running",

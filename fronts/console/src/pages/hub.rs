@@ -2,7 +2,7 @@
 //! because they hold keys.
 
 use askama::Template;
-use millstream_catalog::{AccessPolicyDefinition, AccessRights, HubDefinition, ShardDefinition};
+use millstream_catalog::{AccessPolicyDefinition, AccessRights, HubDefinition, NamespaceDefinition, ShardDefinition};
 
 use super::Frame;
 use super::stream::records_per_second;
@@ -25,6 +25,7 @@ struct HubPage<'a> {
     name: &'a str,
     partitions: usize,
     retention: String,
+    units: String,
     created: String,
     stream: &'a str,
     stream_href: String,
@@ -49,6 +50,7 @@ pub(super) fn page(
         name,
         partitions: stream.shards.len(),
         retention: format!("{} h", stream.retention_hours),
+        units: units(&*console.namespaces().namespace(namespace)?),
         created: format::date_time(hub.created),
         stream: &hub.stream,
         stream_href: Page::stream(&hub.stream).href(),
@@ -57,6 +59,15 @@ pub(super) fn page(
         keys_href: Page::HubKeys(namespace.to_owned(), name.to_owned()).href(),
     };
     Ok(page.render()?)
+}
+
+/// How much the namespace takes and gives in a second.
+fn units(namespace: &NamespaceDefinition) -> String {
+    match (namespace.throughput_units, namespace.throughput_units_max) {
+        (0, _) => "no limit".to_owned(),
+        (units, 0) => units.to_string(),
+        (units, most) => format!("{units}, up to {most} by itself"),
+    }
 }
 
 fn groups(hub: &HubDefinition) -> Grid {

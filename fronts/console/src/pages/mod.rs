@@ -46,6 +46,8 @@ use crate::error::ConsoleError;
 use crate::live::Fragments;
 use crate::page::Page;
 
+pub(crate) use self::function::mapping_state;
+
 /// What surrounds every page.
 pub struct Frame {
     /// The page's name.
@@ -85,7 +87,7 @@ impl Frame {
     /// The forms that make what a list shows: address and word.
     fn new_links(&self) -> &'static [(&'static str, &'static str)] {
         match (self.section, self.tab) {
-            (_, "/hubs") => &[("/new/event-hub", "New event hub")],
+            (_, "/hubs") => &[("/new/event-hub", "New event hub"), ("/new/event-hubs-namespace", "New namespace")],
             (_, "/documents") => &[("/new/cosmos-database", "New database or container")],
             (_, "/buckets") => &[("/new/blob-container", "New container")],
             ("/streams", _) => &[("/new/stream", "New stream"), ("/new/delivery-stream", "New delivery stream")],

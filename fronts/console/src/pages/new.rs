@@ -290,6 +290,7 @@ fn made_page(kind: &str, name: &str, fields: &BTreeMap<String, String>) -> Page 
         "table" => Page::Table(name, String::new()),
         "function" => Page::Function(name),
         "query" => Page::Query(name),
+        "event-hubs-namespace" => Page::Hubs(String::new()),
         "event-hub" => {
             let namespace = fields.get("namespace").cloned().unwrap_or_else(|| "default".to_owned());
             Page::Hub(namespace, name)

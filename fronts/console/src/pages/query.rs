@@ -98,7 +98,7 @@ pub(super) async fn fragments(console: &Console, name: &str) -> Result<Fragments
         state(console, &query),
         Figure::rate("rows in", measures.rate("rows_in")),
         Figure::rate("rows out", measures.rate("rows_out")),
-        watermark_lag(&measures),
+        watermark(console, name, &measures),
         groups(console, name),
         Figure {
             tone: if measures.recent("late") > 0 { WARN } else { "" },
@@ -136,6 +136,13 @@ fn groups(console: &Console, name: &str) -> Figure {
     let status = console.queries().status(name);
     let bytes = format!("{} bytes of state", format::count(status.state_bytes as u64));
     Figure::new("open groups", format::count(status.groups as u64), &bytes)
+}
+
+/// How far time has come, and how far that is behind the clock.
+fn watermark(console: &Console, name: &str, measures: &Measures) -> Figure {
+    let at = console.queries().status(name).watermark;
+    let note = at.map_or(String::new(), |at| format!("at {}", format::date_time(at)));
+    Figure { note, ..watermark_lag(measures) }
 }
 
 /// How far its watermark is behind the clock.

@@ -241,8 +241,7 @@ impl World {
             Arc::clone(&clock),
         );
         let random = Arc::new(|| [7; 32]);
-        let namespaces =
-            Namespaces::new(storage.clone(), catalog.clone(), streams.clone(), Arc::clone(&clock), random, true);
+        let namespaces = Namespaces::new(catalog.clone(), streams.clone(), Arc::clone(&clock), random, true);
         namespaces.ensure_default().await.unwrap();
         let documents = Documents::new(catalog.clone(), tables.clone(), streams.clone(), Arc::clone(&clock));
         let backends = Backends::new(BackendOptions::default());

@@ -18,6 +18,7 @@ use crate::record;
 use crate::records::BatchWriter;
 use crate::service::{Kafka, shrink};
 use crate::session::Session;
+use crate::throttle;
 use crate::topic;
 use crate::wire::{DecodeError, Writer};
 
@@ -91,11 +92,12 @@ pub fn begin(kafka: Kafka, session: Session, mut request: Request) -> Result<Ans
     Ok(Box::pin(async move {
         if of_session {
             // No session is ever begun: the client fetches without one.
-            return Some(Answered::new(answer(&request, ErrorCode::FetchSessionIdNotFound, &[]), None));
+            return Some(Answered::new(answer(&request, ErrorCode::FetchSessionIdNotFound, &[], 0), None));
         }
+        throttle::may_go_out(&kafka, &session.namespace).await;
         let (held, got) = gather(&kafka, &session, &topics, &limits).await;
-        count(&kafka, &session, &got);
-        Some(Answered::new(answer(&request, ErrorCode::None, &got), held))
+        let throttle_ms = count(&kafka, &session, &got);
+        Some(Answered::new(answer(&request, ErrorCode::None, &got, throttle_ms), held))
     }))
 }
 
@@ -171,14 +173,19 @@ fn due(kafka: &Kafka, session: &Session, topics: &[OfTopic<Wanted>]) -> usize {
     with_records.map(|(_, wanted)| wanted.bytes_max.max(1)).sum()
 }
 
-fn count(kafka: &Kafka, session: &Session, got: &[OfTopic<Got>]) {
+/// Counts what goes out; gives how long the client is told to wait, milliseconds.
+fn count(kafka: &Kafka, session: &Session, got: &[OfTopic<Got>]) -> i32 {
+    let (mut records, mut bytes) = (0, 0);
     for topic in got {
-        let records: u64 = topic.partitions.iter().map(|got| got.count).sum();
-        if records > 0 {
+        let of_topic: u64 = topic.partitions.iter().map(|got| got.count).sum();
+        if of_topic > 0 {
             let subject = format!("stream/{}", stream_of(&session.namespace, &topic.name));
-            kafka.insight.metrics.counter("records_out", &subject).add(records);
+            kafka.insight.metrics.counter("records_out", &subject).add(of_topic);
         }
+        records += of_topic;
+        bytes += topic.partitions.iter().map(|got| got.records.len() as u64).sum::<u64>();
     }
+    throttle::went_out(kafka, &session.namespace, records, bytes)
 }
 
 async fn read(kafka: &Kafka, session: &Session, topics: &[OfTopic<Wanted>], bytes_max: usize) -> Vec<OfTopic<Got>> {
@@ -244,14 +251,14 @@ async fn partition(kafka: &Kafka, log: LogId, wanted: &Wanted, (left, first): (u
     got
 }
 
-fn answer(request: &Request, error: ErrorCode, topics: &[OfTopic<Got>]) -> Writer {
+fn answer(request: &Request, error: ErrorCode, topics: &[OfTopic<Got>], throttle_ms: i32) -> Writer {
     let version = request.version;
     let mut out = request.answer();
     let room = |topic: &OfTopic<Got>| {
         topic.name.len() + topic.partitions.iter().map(|got| got.records.len() + PARTITION_BYTES).sum::<usize>()
     };
     out.reserve(topics.iter().map(room).sum());
-    out.i32(0);
+    out.i32(throttle_ms);
     if version >= 7 {
         out.i16(error.wire());
         out.i32(0);

@@ -15,6 +15,7 @@ use crate::record;
 use crate::records::{self, BatchError};
 use crate::service::Kafka;
 use crate::session::Session;
+use crate::throttle::{self, Throttle};
 use crate::topic;
 use crate::wire::{DecodeError, Writer};
 
@@ -74,18 +75,35 @@ pub fn begin(kafka: Kafka, session: &Session, mut request: Request) -> Result<An
             }
         }
     }
+    let throttle = throttle(&kafka, session, &topics);
     let appending = kafka.producers.append(batches);
     Ok(Box::pin(async move {
         let offsets = appending.durable().await.into();
         let placed = placed(&kafka, &request, topics, offsets);
-        (acks != 0).then(|| Answered::new(answer(&request, &placed), None))
+        throttle.wait().await;
+        (acks != 0).then(|| Answered::new(answer(&request, &placed, throttle.told_ms), None))
     }))
+}
+
+/// Counts what is taken against the namespace's units.
+fn throttle(kafka: &Kafka, session: &Session, topics: &[OfTopic<Partition>]) -> Throttle {
+    let taken: Vec<&Taken> =
+        topics.iter().flat_map(|topic| &topic.partitions).filter_map(|partition| partition.taken.as_ref()).collect();
+    let mut streams: Vec<&str> = taken.iter().map(|taken| taken.stream.as_str()).collect();
+    streams.dedup();
+    let (records, bytes) =
+        taken.iter().fold((0, 0), |(records, bytes), taken| (records + taken.count, bytes + taken.bytes));
+    throttle::came_in(kafka, &session.namespace, &streams, records, bytes)
 }
 
 fn decode(bytes: Bytes, log: LogId) -> Result<ShardBatch, BatchError> {
     let batch = records::decode(bytes)?;
-    let sequence =
-        batch.sequence.map(|(producer, epoch, first)| Sequence { producer: producer.cast_unsigned(), epoch, first });
+    let sequence = batch.sequence.map(|(producer, epoch, first)| Sequence {
+        producer: producer.cast_unsigned(),
+        epoch,
+        first,
+        announced: false,
+    });
     Ok(ShardBatch { log, records: record::to_log(batch.records)?, sequence })
 }
 
@@ -105,7 +123,7 @@ fn placed(
     kafka: &Kafka,
     request: &Request,
     topics: Vec<OfTopic<Partition>>,
-    mut offsets: VecDeque<Result<u64, millstream_stream::AppendError>>,
+    mut offsets: VecDeque<Result<millstream_stream::Placed, millstream_stream::AppendError>>,
 ) -> Vec<OfTopic<Placed>> {
     let mut place = |partition: Partition| {
         let Partition { index, refused, taken, .. } = partition;
@@ -114,8 +132,10 @@ fn placed(
             return Placed { index, error, message, offsets: None };
         };
         match offsets.pop_front() {
-            Some(Ok(offset)) => {
-                count(kafka, request, &taken, offset);
+            Some(Ok(millstream_stream::Placed { offset, repeated })) => {
+                if !repeated {
+                    count(kafka, request, &taken, offset);
+                }
                 let first = kafka.streams.bounds(taken.log).first;
                 Placed { index, error: ErrorCode::None, message: None, offsets: Some((offset, first)) }
             }
@@ -144,7 +164,7 @@ fn count(kafka: &Kafka, request: &Request, taken: &Taken, from: u64) {
     });
 }
 
-fn answer(request: &Request, topics: &[OfTopic<Placed>]) -> Writer {
+fn answer(request: &Request, topics: &[OfTopic<Placed>], throttle_ms: i32) -> Writer {
     let version = request.version;
     let mut out = request.answer();
     OfTopic::write(topics, &mut out, |out, placed| {
@@ -163,7 +183,7 @@ fn answer(request: &Request, topics: &[OfTopic<Placed>]) -> Writer {
             out.nullable_string(placed.message.as_deref());
         }
     });
-    out.i32(0);
+    out.i32(throttle_ms);
     out.tags();
     out
 }

@@ -27,14 +27,7 @@ fn kafka(open: bool) -> Kafka {
     let streams = Streams::new(storage.clone(), catalog.clone(), Arc::clone(&clock));
     let random = Arc::new(|| [7; 32]);
     Kafka::new(KafkaParts {
-        namespaces: Namespaces::new(
-            storage.clone(),
-            catalog.clone(),
-            streams.clone(),
-            Arc::clone(&clock),
-            random,
-            open,
-        ),
+        namespaces: Namespaces::new(catalog.clone(), streams.clone(), Arc::clone(&clock), random, open),
         producers: Producers::open(storage.clone(), Arc::clone(&clock)).unwrap(),
         groups: Groups::open(storage.clone(), Arc::clone(&clock), Arc::new(|client| format!("{client}-1"))).unwrap(),
         access: Access::new(catalog.clone(), open),

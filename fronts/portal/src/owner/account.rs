@@ -112,6 +112,6 @@ pub async fn link(
     _fields: Fields,
 ) -> Result<Response, PageError> {
     let email = front.portal().account_by_id(&id)?.email.clone();
-    let link = format!("{}/invitation?link={}", front.url(), front.portal().invite(&email).await?);
+    let link = format!("{}/invitation?link={}", front.url_for(visitor.secure), front.portal().invite(&email).await?);
     show(&LinkPage { frame: Frame::of(&front, &visitor, "owner", "A link for a password"), email, link })
 }

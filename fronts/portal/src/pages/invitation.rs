@@ -39,7 +39,7 @@ pub async fn accept(State(front): State<Front>, visitor: Visitor, mut fields: Fi
     match front.portal().accept_invitation(&link, password, visitor.from).await {
         Ok(secret) => {
             let mut response = Redirect::to("/account").into_response();
-            set_cookie(&mut response, &secret, front.secure());
+            set_cookie(&mut response, &secret, visitor.secure);
             Ok(response)
         }
         Err(error) => draw(&front, &visitor, link, (status(&error), Some(sentence(&error.to_string())))),

@@ -45,7 +45,7 @@ pub async fn log_in(State(front): State<Front>, visitor: Visitor, mut fields: Fi
     match front.portal().log_in(email, password, visitor.from).await {
         Ok(secret) => {
             let mut response = Redirect::to(next(wanted)).into_response();
-            set_cookie(&mut response, &secret, front.secure());
+            set_cookie(&mut response, &secret, visitor.secure);
             Ok(response)
         }
         Err(error) => {
@@ -58,7 +58,7 @@ pub async fn log_in(State(front): State<Front>, visitor: Visitor, mut fields: Fi
 pub async fn log_out(State(front): State<Front>, visitor: Visitor, _fields: Fields) -> Result<Response, PageError> {
     front.portal().log_out(&visitor.secret).await?;
     let mut response = Redirect::to("/?said=logged-out").into_response();
-    set_cookie(&mut response, &new_secret(), front.secure());
+    set_cookie(&mut response, &new_secret(), visitor.secure);
     Ok(response)
 }
 

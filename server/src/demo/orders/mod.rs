@@ -5,7 +5,6 @@ mod order;
 mod summary;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use http::HeaderName;
@@ -31,8 +30,10 @@ const KEYS: &str = "developer";
 /// # Errors
 /// What keeps a node from starting, or the pipeline from being applied.
 pub async fn run(serve: &ServeArgs, args: &DemoArgs) -> anyhow::Result<()> {
-    let node = Node::start(Settings::from_args(serve)?).await?;
-    node.announce();
+    super::on_node(Settings::from_args(serve)?, async |node: &Node| play(node, args).await).await
+}
+
+async fn play(node: &Node, args: &DemoArgs) -> anyhow::Result<()> {
     let example = example::EVENT_GRID;
     let file = example.write(&node.data().join(example.folder)).context("writing the example")?;
     for applied in apply::apply(node.engines(), &Request::read(&file, &Known::default())?).await? {
@@ -43,12 +44,10 @@ pub async fn run(serve: &ServeArgs, args: &DemoArgs) -> anyhow::Result<()> {
     let summary = Summary { api: to.url.to_string(), sent: Arc::clone(&sent) };
     let producer = tokio::spawn(produce(Sender::new(to, sent), args.rate, args.seed));
     tokio::select! {
-        () = summary.show(&node) => {}
-        () = crate::signals::stop_requested() => {}
-        () = after(args.seconds) => {}
+        () = summary.show(node) => {}
+        () = super::ended(args.seconds) => {}
     }
     producer.abort();
-    node.stop().await;
     Ok(())
 }
 
@@ -59,7 +58,7 @@ fn destination(engines: &Engines) -> anyhow::Result<Destination> {
     let topic = engines.events.topic(TOPIC)?;
     let [topic_key, _] = &topic.keys;
     Ok(Destination {
-        url: format!("{}/apim/orders/", engines.endpoint).parse().context("the API's address")?,
+        url: format!("{}/apim/orders/", engines.own_endpoint).parse().context("the API's address")?,
         credentials: vec![
             (HeaderName::from_static("ocp-apim-subscription-key"), subscription.primary_key.clone()),
             (HeaderName::from_static("aeg-sas-key"), topic_key.clone()),
@@ -71,11 +70,4 @@ async fn produce(sender: Sender, rate: u32, seed: u64) {
     let mut orders = RandomOrders::new(seed);
     // A request of the topic is an array of events.
     sender.at_rate(rate, &SystemClock, |now| [orders.next(now)]).await;
-}
-
-async fn after(seconds: Option<u64>) {
-    match seconds {
-        Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
-        None => std::future::pending().await,
-    }
 }

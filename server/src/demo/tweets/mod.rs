@@ -9,7 +9,6 @@ mod variant;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use millstream_catalog::pipeline::Known;
@@ -22,7 +21,7 @@ use crate::settings::Settings;
 use summary::Summary;
 
 /// Waits before the retries of an asynchronous invocation, seconds: nobody looks at a demo for the service's three minutes.
-/// A settings file says otherwise.
+/// A settings file may say otherwise.
 const RETRY_SECONDS: [u64; 2] = [3, 6];
 
 /// Runs until SIGTERM or Ctrl-C, then drains the node.
@@ -31,16 +30,16 @@ const RETRY_SECONDS: [u64; 2] = [3, 6];
 /// What keeps a node from starting, or the pipeline from being applied; a language that this machine does not have.
 pub async fn run(serve: &ServeArgs, args: &DemoArgs) -> anyhow::Result<()> {
     let mut settings = Settings::from_args(serve)?;
-    if serve.config.is_none() {
-        settings.invoke_retry_seconds = RETRY_SECONDS;
-    }
+    settings.invoke_retry_seconds.get_or_insert(RETRY_SECONDS);
     if args.language != TweetLanguage::Native {
         needs_sdk(&settings)?;
     }
     let region = settings.region.clone();
-    let node = Node::start(settings).await?;
-    node.announce();
-    let request = write(&node, args).await?;
+    super::on_node(settings, async |node: &Node| play(node, region, args).await).await
+}
+
+async fn play(node: &Node, region: String, args: &DemoArgs) -> anyhow::Result<()> {
+    let request = write(node, args).await?;
     for applied in apply::apply(node.engines(), &request).await? {
         println!("{applied}");
     }
@@ -49,16 +48,14 @@ pub async fn run(serve: &ServeArgs, args: &DemoArgs) -> anyhow::Result<()> {
         None => Feed::Random { rate: args.rate, seed: args.seed },
     };
     let sent = Arc::new(Sent::default());
-    let endpoint = node.engines().endpoint.clone();
+    let endpoint = node.engines().own_endpoint.clone();
     let producer = tokio::spawn(producer::produce(endpoint, region, feed, Arc::clone(&sent)));
     let summary = Summary { sent, fixed: args.fixed };
     tokio::select! {
-        () = summary.show(&node) => {}
-        () = crate::signals::stop_requested() => {}
-        () = after(args.seconds) => {}
+        () = summary.show(node) => {}
+        () = super::ended(args.seconds) => {}
     }
     producer.abort();
-    node.stop().await;
     Ok(())
 }
 
@@ -85,11 +82,4 @@ fn needs_sdk(settings: &Settings) -> anyhow::Result<()> {
         );
     }
     Ok(())
-}
-
-async fn after(seconds: Option<u64>) {
-    match seconds {
-        Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
-        None => std::future::pending().await,
-    }
 }

@@ -1,26 +1,65 @@
 //! The forms of what Azure's services have: hubs, containers, databases, topics, managed APIs.
 
-use super::{Entry, Form, NAME, Part, number, optional, required};
+use super::{Entry, Field, Form, NAME, Part, number, optional, required};
+
+/// A shared access policy.
+const POLICY: &[Field] = &[
+    required("name", "Name", ""),
+    required("rights", "Rights", "send, listen or both, or all three with manage").entered(Entry::Words),
+];
+
+/// Policies of what `header` stands under: a namespace or a hub.
+const fn policies(header: &'static str) -> Part {
+    Part { name: "policy", title: "Shared access policy", header, repeats: true, fields: POLICY }
+}
 
 pub(super) const FORMS: &[Form] = &[
+    Form {
+        kind: "event-hubs-namespace",
+        title: "Event Hubs namespace",
+        about: "Hubs under one name, with limits and policies. One that is there gets the units and the policies.",
+        parts: &[
+            Part {
+                name: "",
+                title: "",
+                header: "[[event_hubs_namespace]]",
+                repeats: false,
+                fields: &[
+                    NAME,
+                    optional("throughput_units", "Throughput units", "1 to 40; empty: as it is, 0: no limit")
+                        .entered(Entry::Number),
+                    optional(
+                        "maximum_throughput_units",
+                        "Units that it may grow to by itself",
+                        "empty: it does not grow",
+                    )
+                    .entered(Entry::Number),
+                ],
+            },
+            policies("[[event_hubs_namespace.policy]]"),
+        ],
+    },
     Form {
         kind: "event-hub",
         title: "Event hub",
         about: "A stream in a namespace, with Event Hubs' protocol. A namespace that is not there is made.",
-        parts: &[Part {
-            name: "",
-            title: "",
-            header: "[[event_hub]]",
-            repeats: false,
-            fields: &[
-                NAME,
-                optional("namespace", "Namespace", "empty: default"),
-                number("partitions", "Partitions", "4"),
-                number("retention_hours", "Hours that events stay", "24"),
-                optional("consumer_groups", "Consumer groups", "besides $Default, with commas between them")
-                    .entered(Entry::Words),
-            ],
-        }],
+        parts: &[
+            Part {
+                name: "",
+                title: "",
+                header: "[[event_hub]]",
+                repeats: false,
+                fields: &[
+                    NAME,
+                    optional("namespace", "Namespace", "empty: default"),
+                    number("partitions", "Partitions", "4"),
+                    number("retention_hours", "Hours that events stay", "24"),
+                    optional("consumer_groups", "Consumer groups", "besides $Default, with commas between them")
+                        .entered(Entry::Words),
+                ],
+            },
+            policies("[[event_hub.policy]]"),
+        ],
     },
     Form {
         kind: "blob-container",

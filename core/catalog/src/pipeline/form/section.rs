@@ -223,7 +223,9 @@ mod tests {
     fn example(kind: &str) -> BTreeMap<String, String> {
         given(match kind {
             "delivery-stream" => &[("name", "d"), ("bucket", "b"), ("gzip", "on")],
-            "table" => &[("name", "t"), ("hash_key.name", "id"), ("hash_key.type", "string"), ("sort_key.type", "")],
+            "table" => {
+                &[("name", "table"), ("hash_key.name", "id"), ("hash_key.type", "string"), ("sort_key.type", "")]
+            }
             "function" => &[
                 ("name", "f"),
                 ("runtime", "python3.12"),
@@ -248,7 +250,7 @@ mod tests {
             "api" => &[("name", "a"), ("route.1.method", "POST"), ("route.1.path", "/"), ("route.1.function", "save")],
             "cosmos-database" => &[("name", "d"), ("container.1.name", "c"), ("container.1.partition_key", "/k")],
             "event-grid-topic" => &[
-                ("name", "t"),
+                ("name", "topic"),
                 ("subscription.1.name", "s"),
                 ("subscription.1.function", "save"),
                 ("subscription.1.event_types", "A, B"),

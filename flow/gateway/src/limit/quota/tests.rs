@@ -1,9 +1,14 @@
-//! What quotas count, over restarts, at once, and when periods end.
+//! Quotas over restarts, at once, and when their periods are over.
 
+#![allow(clippy::unwrap_used)]
+
+use std::ops::Bound;
 use std::sync::Arc;
 
 use millstream_types::ManualClock;
 
+use super::counter::UNUSED_MAX;
+use super::removal::SWEEP_ROWS;
 use super::*;
 
 const THREE: Allowance = Allowance { calls: Some(3), bytes: None, period: Period::FromFirstCall(1_000) };
@@ -69,24 +74,64 @@ async fn calls_at_once_are_counted_exactly() {
     assert_eq!(taken, 25);
 }
 
+const DAY: Allowance = Allowance { period: Period::Fixed { begin: 0, end: 1_000 }, ..THREE };
+const NEXT_DAY: Allowance = Allowance { period: Period::Fixed { begin: 1_000, end: 2_000 }, ..THREE };
+
 #[tokio::test]
-async fn what_is_reserved_is_durable_once_it_is_settled() {
+async fn what_is_reserved_is_durable_once_it_is_settled_and_written() {
     let storage = storage();
     let quotas = Quotas::new(storage.clone());
-    let allowance = Allowance { period: Period::Fixed { begin: 0, end: 1_000 }, ..THREE };
     for _ in 0..3 {
-        assert_eq!(quotas.reserve("k", allowance, 10).await.unwrap(), Ok(()));
+        assert_eq!(quotas.reserve("k", DAY, 10).await.unwrap(), Ok(0));
     }
-    assert_eq!(quotas.reserve("k", allowance, 10).await.unwrap(), Err(Exceeded::Calls(990)));
-    let settled = BTreeMap::from([("k".to_owned(), 3)]);
-    quotas.settle(Transaction::new(), &settled, |_, _, counter| assert_eq!(counter.left(3), 0)).unwrap();
+    assert_eq!(quotas.reserve("k", DAY, 10).await.unwrap(), Err(Exceeded::Calls(990)));
+    quotas.settle("k", 0, 1);
+    quotas.settle("k", 0, 2);
+    let settled = ["k".to_owned()];
+    quotas.write(Transaction::new(), settled.iter(), |_, _, counter| assert_eq!(counter.left(3), 0)).unwrap();
     let again = Quotas::new(storage);
-    assert_eq!(again.left("k", allowance, 10).await.unwrap(), Some(0));
-    again.grant("k", (allowance, 3), 2, 10).await.unwrap();
-    assert_eq!(again.left("k", allowance, 10).await.unwrap(), Some(2));
-    assert_eq!(again.reserve("k", allowance, 10).await.unwrap(), Ok(()));
-    let next = Allowance { period: Period::Fixed { begin: 1_000, end: 2_000 }, ..THREE };
-    assert_eq!(again.left("k", next, 1_000).await.unwrap(), Some(3), "what was granted ends with its period");
+    assert_eq!(again.left("k", DAY, 10).await.unwrap(), Some(1), "the third has no line yet");
+    again.grant("k", (DAY, 3), 2, 10).await.unwrap();
+    assert_eq!(again.left("k", DAY, 10).await.unwrap(), Some(2));
+    assert_eq!(again.reserve("k", DAY, 10).await.unwrap(), Ok(0));
+    assert_eq!(again.left("k", NEXT_DAY, 1_000).await.unwrap(), Some(3), "what was granted ends with its period");
+}
+
+#[tokio::test]
+async fn lines_that_are_not_counted_are_counted_again_once() {
+    let storage = storage();
+    let quotas = Quotas::new(storage.clone());
+    for place in 1..=2 {
+        quotas.reserve("k", DAY, 10).await.unwrap().unwrap();
+        quotas.settle("k", 0, place);
+    }
+    // What is written at another time counts the same lines.
+    quotas.grant("k", (DAY, 3), 1, 10).await.unwrap();
+    let again = Quotas::new(storage);
+    for offset in 0..3 {
+        again.count_again("k", 0, offset).unwrap();
+    }
+    assert_eq!(again.left("k", DAY, 10).await.unwrap(), Some(0), "the last one was not counted");
+    again.count_again("k", 1_000, 3).unwrap();
+    assert_eq!(again.left("k", NEXT_DAY, 1_000).await.unwrap(), Some(2), "a line of the next period begins it");
+    again.count_again("k", 0, 4).unwrap();
+    assert_eq!(
+        again.left("k", NEXT_DAY, 1_000).await.unwrap(),
+        Some(2),
+        "a late one of the last period is not of this"
+    );
+}
+
+#[tokio::test]
+async fn calls_that_are_settled_in_the_next_period_are_not_of_it() {
+    let storage = storage();
+    let quotas = Quotas::new(storage.clone());
+    assert_eq!(quotas.reserve("k", DAY, 999).await.unwrap(), Ok(0));
+    assert_eq!(quotas.reserve("k", NEXT_DAY, 1_000).await.unwrap(), Ok(1_000));
+    quotas.settle("k", 0, 1);
+    quotas.settle("k", 1_000, 2);
+    quotas.write(Transaction::new(), ["k".to_owned()].iter(), |_, _, _| {}).unwrap();
+    assert_eq!(Quotas::new(storage).left("k", NEXT_DAY, 1_000).await.unwrap(), Some(2));
 }
 
 #[tokio::test]
@@ -122,9 +167,11 @@ async fn counters_go_when_their_periods_are_over() {
 
 #[test]
 fn counters_of_older_versions_are_read() {
-    let counter = Counter { begin: 7, calls: 8, bytes: 9, granted: -1, end: 70, reserved: 0 };
+    let counter = Counter { begin: 7, calls: 8, bytes: 9, granted: -1, end: 70, place: 700, ..Counter::default() };
     assert_eq!(Counter::decoded(&counter.encoded()), Some(counter));
-    let endless = Counter { end: Millis::MAX, ..counter };
+    let placeless = Counter { place: 0, ..counter };
+    assert_eq!(Counter::decoded(&counter.encoded()[..40]), Some(placeless));
+    let endless = Counter { end: Millis::MAX, ..placeless };
     assert_eq!(Counter::decoded(&counter.encoded()[..32]), Some(endless));
     assert_eq!(Counter::decoded(&counter.encoded()[..24]), Some(Counter { granted: 0, ..endless }));
     assert_eq!(Counter::decoded(&[1, 2]), None);

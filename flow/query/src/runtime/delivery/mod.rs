@@ -131,6 +131,17 @@ pub(super) enum Target {
     Objects(ObjectTarget),
 }
 
+impl Target {
+    /// The function, container or bucket.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Function(target) => target.function.clone(),
+            Self::Documents(target) => format!("{}/{}", target.output.database, target.output.container),
+            Self::Objects(target) => target.output.bucket.clone(),
+        }
+    }
+}
+
 /// An output on its way out.
 pub(super) struct Delivery {
     pub(super) outlet: Outlet,
@@ -174,6 +185,7 @@ impl Delivery {
     async fn in_batches(&self) -> Result<(), QueryError> {
         let Outlet { query, output, log, streams, checkpoints, .. } = &self.outlet;
         let mut position = self.outlet.place().await?.written();
+        self.outlet.running.handed(output, position);
         let mut watched = streams.watch(*log);
         while !self.outlet.stopping() {
             let read = streams.read(*log, position, BYTES_MAX).await?;
@@ -190,6 +202,7 @@ impl Delivery {
                 }
                 position = records[records.len() - 1].offset + 1;
                 checkpoints.set_delivered(query, output, position).await?;
+                self.outlet.running.handed(output, position);
             }
         }
         Ok(())

@@ -39,6 +39,7 @@ impl ObjectTarget {
         let place = outlet.place().await?;
         let mut growth =
             Growth::new(&self.output, &self.format, place, first).map_err(|reason| self.failed(0, reason))?;
+        outlet.running.handed(&outlet.output, growth.place.written());
         let mut watched = outlet.streams.watch(outlet.log);
         let mut written = Instant::now();
         while !outlet.stopping() {
@@ -76,6 +77,7 @@ impl ObjectTarget {
             wait = (wait * 2).min(RETRY_WAITS.1);
         }
         outlet.running.delivered(&outlet.output);
+        outlet.running.handed(&outlet.output, growth.position());
     }
 
     /// Writes what grew; then closes objects that grow no more, or `all`, and keeps where to read on.

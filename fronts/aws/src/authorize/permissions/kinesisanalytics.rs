@@ -6,8 +6,14 @@ use crate::authorize::{Authorizer, Service};
 use crate::place::Place;
 
 /// Operations that may name roles.
-const WITH_ROLES: [&str; 5] =
-    ["CreateApplication", "UpdateApplication", "AddApplicationInput", "AddApplicationOutput", "DiscoverInputSchema"];
+const WITH_ROLES: [&str; 6] = [
+    "CreateApplication",
+    "UpdateApplication",
+    "AddApplicationInput",
+    "AddApplicationOutput",
+    "AddApplicationCloudWatchLoggingOption",
+    "DiscoverInputSchema",
+];
 
 pub(super) fn needs(authorizer: &Authorizer, operation: &str, members: &Members) -> Vec<Need> {
     let resource = resource(&authorizer.place, operation, members);
@@ -23,6 +29,9 @@ pub(super) fn needs(authorizer: &Authorizer, operation: &str, members: &Members)
 pub(super) fn resource(place: &Place, operation: &str, members: &Members) -> String {
     if matches!(operation, "ListApplications" | "DiscoverInputSchema") {
         return ANY.to_owned();
+    }
+    if matches!(operation, "TagResource" | "UntagResource" | "ListTagsForResource") {
+        return members.text("ResourceARN").map_or(UNKNOWN.to_owned(), |arn| place.own_arn(&arn));
     }
     let name = members.text("ApplicationName");
     name.map_or(UNKNOWN.to_owned(), |name| place.arn("kinesisanalytics", &format!("application/{name}")))

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use millstream_amqp::{AmqpError, Delivery, Event, LinkId, Options, Wire, condition};
-use millstream_namespace::{DEFAULT_NAMESPACE, Right, Verdict};
-use millstream_stream::StreamError;
+use millstream_namespace::{DEFAULT_NAMESPACE, Right};
+use millstream_stream::{AppendError, StreamError};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, Interval, interval_at};
@@ -86,11 +86,11 @@ struct Waiting {
     link: LinkId,
     id: u32,
     settled: bool,
-    /// The place of numbered events among the verdicts of the commit.
-    verdict: Option<usize>,
+    /// The place of numbered events among the outcomes of the commit.
+    numbered: Option<usize>,
 }
 
-type Outcome = Result<Vec<Verdict>, StreamError>;
+type Outcome = Result<Vec<Result<(), AppendError>>, StreamError>;
 
 type Commit = Pin<Box<dyn Future<Output = (Vec<Waiting>, Outcome)> + Send>>;
 
@@ -176,7 +176,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
                 }
             }
             Some(Link::Ingress(ingress, _)) => match ingress.take(&self.hubs, &delivery, &mut self.staged) {
-                Ok(verdict) => self.waiting.push(Waiting { link, id, settled, verdict }),
+                Ok(numbered) => self.waiting.push(Waiting { link, id, settled, numbered }),
                 Err(error) => self.wire.connection().settle(link, id, settled, Some(error)),
             },
             Some(Link::Answers(_) | Link::Receiver(..)) | None => {}
@@ -229,10 +229,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     fn committed(&mut self, waiting: Vec<Waiting>, outcome: Outcome) {
         self.commit = None;
         let outcome = outcome.map_err(|error| error::not_taken(&error));
-        for Waiting { link, id, settled, verdict } in waiting {
+        for Waiting { link, id, settled, numbered } in waiting {
             let refused = match &outcome {
                 Err(refused) => Some(refused.clone()),
-                Ok(verdicts) => verdict.and_then(|at| verdicts.get(at)).copied().and_then(error::not_next),
+                Ok(outcomes) => {
+                    let refused = numbered.and_then(|at| outcomes.get(at)).and_then(|outcome| outcome.as_ref().err());
+                    refused.and_then(error::not_next)
+                }
             };
             self.wire.connection().settle(link, id, settled, refused);
         }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use millstream_amqp::codec::performative::Attach;
-use millstream_amqp::{AmqpError, Delivery, Value};
-use millstream_namespace::{Announced, Meter, Producer, Sequenced};
+use millstream_amqp::{AmqpError, Delivery, Value, condition};
+use millstream_namespace::{Meter, partition};
+use millstream_stream::{Announced, Sequence};
 
 use crate::eventhubs::address::Address;
 use crate::eventhubs::ingest::Ingest;
@@ -20,6 +21,14 @@ pub const NUMBERING: &str = "com.microsoft:idempotent-producer";
 const PRODUCER: &str = "com.microsoft:producer-id";
 const EPOCH: &str = "com.microsoft:producer-epoch";
 const SEQUENCE: &str = "com.microsoft:producer-sequence-number";
+
+/// A producer that numbers its events, as both sides know it now.
+struct Producer {
+    id: u64,
+    epoch: i16,
+    /// It goes on behind this number.
+    last: i32,
+}
 
 /// A link that sends.
 pub struct Ingress {
@@ -75,9 +84,9 @@ impl Ingress {
     pub fn told(&self) -> Vec<(Value, Value)> {
         let told = self.producer.iter().flat_map(|producer| {
             [
-                (PRODUCER, Value::Long(producer.id)),
+                (PRODUCER, Value::Long(producer.id.cast_signed())),
                 (EPOCH, Value::Short(producer.epoch)),
-                (SEQUENCE, Value::Int(producer.sequence)),
+                (SEQUENCE, Value::Int(producer.last)),
             ]
         });
         told.map(|(name, value)| (Value::symbol(name), value)).collect()
@@ -88,7 +97,7 @@ impl Ingress {
         if self.partition.is_some() { PARTITION_CREDIT } else { HUB_CREDIT }
     }
 
-    /// Adds a delivery's events to those that wait for a commit; gives the place of numbered ones among its verdicts.
+    /// Adds a delivery's events to those that wait for a commit; gives the place of numbered ones among its outcomes.
     ///
     /// # Errors
     /// What is no message; more than the namespace takes at once.
@@ -104,6 +113,10 @@ impl Ingress {
             }
             batch.partition_key = Some(publisher.clone());
         }
+        for entry in &batch.entries {
+            let key = String::from_utf8_lossy(&entry.partition_key);
+            partition::check_key(&key).map_err(|error| AmqpError::new(error::ARGUMENT_ERROR, error.to_string()))?;
+        }
         let partition =
             self.partition.unwrap_or_else(|| hubs.partition(batch.partition_key.as_deref(), self.partitions));
         let Some(producer) = &self.producer else {
@@ -114,28 +127,29 @@ impl Ingress {
             let text = format!("Expected events with the annotation {SEQUENCE} on this link.");
             return Err(AmqpError::new(error::ARGUMENT_ERROR, text));
         };
-        let sequenced = Sequenced {
-            stream: self.stream.clone(),
-            partition,
-            producer: producer.id,
-            epoch: producer.epoch,
-            first,
-            entries: batch.entries,
-        };
-        Ok(Some(ingest.add_sequenced(sequenced)))
+        let sequence = Sequence { producer: producer.id, epoch: producer.epoch, first, announced: true };
+        Ok(Some(ingest.add_numbered(&self.stream, partition, batch.entries, sequence)))
     }
 }
 
 /// Announces a producer as it describes itself.
 async fn announce(hubs: &EventHubs, stream: &str, partition: u32, properties: &Value) -> Result<Producer, AmqpError> {
     let number = |name: &str| properties.get(name).and_then(Value::integer);
-    let announced = Announced {
-        id: number(PRODUCER),
-        epoch: number(EPOCH).and_then(|epoch| i16::try_from(epoch).ok()),
-        sequence: number(SEQUENCE).and_then(|sequence| i32::try_from(sequence).ok()),
+    let internal = |text: String| AmqpError::new(condition::INTERNAL_ERROR, text);
+    let log = hubs.streams.shard_log(stream, partition).map_err(|error| error::not_taken(&error))?;
+    let id = match number(PRODUCER) {
+        Some(id) => id.cast_unsigned(),
+        None => hubs.namespaces.new_producer_id().await.map_err(|error| internal(error.to_string()))?,
     };
-    let producer = hubs.namespaces.producers().announce(stream, partition, announced).await;
-    producer.map_err(|error| error::not_announced(&error))
+    let announced = Announced {
+        producer: id,
+        epoch: number(EPOCH).and_then(|epoch| i16::try_from(epoch).ok()),
+        last: number(SEQUENCE).and_then(|sequence| i32::try_from(sequence).ok()),
+    };
+    match hubs.producers.announce(log, announced).await {
+        Ok(welcome) => Ok(Producer { id, epoch: welcome.epoch, last: welcome.last }),
+        Err(refused) => Err(error::not_next(&refused).unwrap_or_else(|| internal(refused.to_string()))),
+    }
 }
 
 /// A partition's number.

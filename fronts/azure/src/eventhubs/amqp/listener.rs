@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_http::share::Share;
+use millstream_http::tls::Acceptor;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -14,7 +15,6 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::connection;
-use super::tls::Acceptor;
 use super::websocket::WebSockets;
 use crate::eventhubs::EventHubs;
 
@@ -29,8 +29,6 @@ const SEGMENT_BYTES: u32 = 16_000;
 const FIRST_BYTE: Duration = Duration::from_secs(30);
 /// What a client begins with that asks for a WebSocket: the first letter of GET. AMQP begins with its own name.
 const HTTP_BEGINS: u8 = b'G';
-/// How long the handshake of TLS may take.
-const TLS_HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// Takes an address for [`serve`].
 ///
@@ -102,7 +100,7 @@ impl Client {
     }
 
     async fn under_tls(mut self, stream: TcpStream, acceptor: &Acceptor) -> io::Result<()> {
-        let mut stream = tokio::time::timeout(TLS_HANDSHAKE, acceptor.accept(stream)).await??;
+        let mut stream = acceptor.accept(stream).await?;
         let mut first = [0];
         self.first_byte(stream.read_exact(&mut first)).await?;
         // The byte is put back in front of the others.

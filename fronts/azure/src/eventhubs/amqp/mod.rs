@@ -12,9 +12,7 @@ mod listener;
 mod receiver;
 mod request;
 mod selector;
-mod tls;
 mod websocket;
 
 pub use listener::{listen, serve};
-pub use tls::{Acceptor, TlsError};
 pub use websocket::WebSockets;

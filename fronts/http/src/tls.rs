@@ -1,7 +1,10 @@
-//! TLS in front of a connection: a certificate and its key from PEM files.
+//! TLS in front of a connection: a certificate and its key from PEM files, and handshakes that end in time. All listeners of
+//! a node share one certificate, whatever they speak behind it.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
@@ -9,7 +12,11 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::server::TlsStream;
+
+pub use tokio_rustls::server::TlsStream;
+
+/// How long a handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// Why TLS cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -51,13 +58,11 @@ impl Acceptor {
         Ok(Self { inner: TlsAcceptor::from(Arc::new(config)) })
     }
 
-    /// The same for another protocol.
-    #[must_use]
-    pub fn for_other_protocols(&self) -> TlsAcceptor {
-        self.inner.clone()
-    }
-
-    pub(super) async fn accept(&self, stream: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
-        self.inner.accept(stream).await
+    /// Agrees with a client on a connection, within ten seconds.
+    ///
+    /// # Errors
+    /// The client speaks no TLS, no version of it that is served, or takes too long.
+    pub async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        tokio::time::timeout(HANDSHAKE, self.inner.accept(stream)).await?
     }
 }

@@ -176,6 +176,9 @@ pub struct DemoArgs {
     /// An API that earns money: plans, keys and the developer portal, without a producer
     #[arg(long, conflicts_with_all = ["azure", "rate", "seed", "replay"])]
     pub paid_api: bool,
+    /// Orders as events: a topic with subscribers, published to through API Management
+    #[arg(long, conflicts_with_all = ["azure", "paid_api", "tweets", "replay"])]
+    pub event_grid: bool,
     /// Tweets from a stream to a table, with a flaw: what fails ends in a dead-letter queue
     #[arg(long, conflicts_with_all = ["azure", "paid_api"])]
     pub tweets: bool,
@@ -185,10 +188,10 @@ pub struct DemoArgs {
     /// With --tweets: what the functions are written in
     #[arg(long, value_enum, default_value_t = TweetLanguage::Native, requires = "tweets")]
     pub language: TweetLanguage,
-    /// Trades or tweets a second
+    /// Trades, tweets or orders a second
     #[arg(long, default_value_t = 50)]
     pub rate: u32,
-    /// Makes the same trades or tweets again
+    /// Makes the same trades, tweets or orders again
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// Send the trades of a file (.csv or .jsonl), or its tweets (.jsonl), instead, with their own times

@@ -24,6 +24,7 @@ class Topic(http.server.BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     taken = []
+    documents = {}
 
     def answer(self):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -33,6 +34,8 @@ class Topic(http.server.BaseHTTPRequestHandler):
             made = b"" if status == 200 else b'{"error":{"code":"Unauthorized"}}'
             if status == 200:
                 self.taken.append(json.loads(body))
+        elif path.path in self.documents:
+            status, made = 200, self.documents[path.path].encode()
         elif path.path.endswith("/slow"):
             threading.Event().wait(3)
             status, made = 200, b"late"
@@ -216,7 +219,7 @@ def test_policies_under_conditions(service, topic):
     other = service.call("GET", "/shop/a?way=other").json()
     assert other["path"] == "/other" and "x-way" not in other["headers"]
     for inbound, said in [
-        ("<choose><when condition='@(context.Variables)' /></choose>", "not supported by this node from `context.Variables`"),
+        ("<choose><when condition='@(context.Deployment.Region == 1)' /></choose>", "not supported by this node from `context.Deployment"),
         ("<choose><when condition='true'><base /></when></choose>", "not supported by this node in 'choose'"),
     ]:
         error = service.policy("/apis/shop", inbound, expect=(400,))["error"]
@@ -241,7 +244,7 @@ def test_policies_that_are_not_understood_are_refused_with_their_place(service, 
     for inbound, said in [
         ("<jsonp />", "Error in element 'jsonp' on line 3, column 1: The policy is not supported by this node"),
         ('<rate-limit calls="x" renewal-period="1" />', "on line 3, column 1: the attribute 'calls' must be a whole number"),
-        ('<set-header name="a"><value>@(context.User.Email)</value></set-header>', "`@(context.User.Email)` is not supported"),
+        ('<set-header name="a"><value>@(context.Deployment.Region)</value></set-header>', "from `context.Deployment.Region` on"),
         ("<forward-request />", "Policy is not allowed in the section 'inbound'"),
         ("<base>", "on line 4, column 1: expected its end, found the end of 'inbound'"),
     ]:
@@ -290,9 +293,126 @@ def test_an_api_is_imported_from_its_description(service, topic):
     service.manage("PUT", "/apis/shop", {**imported, "value": json.dumps(described)})
     assert [one["name"] for one in service.manage("GET", "/apis/shop/operations")["value"]] == ["delete-orders-id", "getOrder"]
     assert service.call("GET", "/shop/orders/7").status == 204, "an operation that stays keeps its policy"
-    for change, said in [({"value": "{"}, "Parsing error"), ({"format": "openapi"}, "format openapi"), ({"format": "wsdl"}, "wsdl")]:
+    for change, said in [({"value": "{"}, "Parsing error"), ({"format": "openapi", "value": "a: [b"}, "Parsing error"),
+                         ({"format": "wsdl"}, "wsdl")]:
         error = service.manage("PUT", "/apis/shop", {**imported, **change}, expect=(400, 501))["error"]
         assert said in json.dumps(error), error
+
+
+def test_an_api_is_imported_from_yaml_and_by_link(service, topic, tmp_path):
+    yaml = f"""
+openapi: 3.0.1
+info: {{title: Orders, version: "1"}}
+servers:
+  - url: {topic}
+paths:
+  /orders/{{id}}:
+    get: {{operationId: getOrder}}
+"""
+    imported = {"path": "shop", "format": "openapi", "value": yaml, "subscriptionRequired": False}
+    assert service.manage("PUT", "/apis/shop", imported)["properties"]["displayName"] == "Orders"
+    assert service.call("GET", "/shop/orders/7").json()["path"] == "/orders/7"
+    Topic.documents["/openapi.yaml"] = yaml.replace("getOrder", "linked")
+    Topic.documents["/large.yaml"] = "a" * (3 << 20)
+    link = {**imported, "format": "openapi-link", "value": f"{topic}/openapi.yaml"}
+    service.manage("PUT", "/apis/shop", link)
+    assert [one["name"] for one in service.manage("GET", "/apis/shop/operations")["value"]] == ["linked"]
+    for value, said in [(f"{topic}/large.yaml", "Parsing error"), ("http://127.0.0.1:1/x", "gave nothing"), ("file:///etc/passwd", "gave nothing")]:
+        error = service.manage("PUT", "/apis/shop", {**link, "value": value}, expect=(400,))["error"]
+        assert said in json.dumps(error), error
+    settings = tmp_path / "millstream.toml"
+    settings.write_text("private_backends = false\n")
+    node = Node("--config", str(settings))
+    try:
+        node.start()
+        closed = Service(node.endpoint, "closed")
+        closed.manage("PUT", "")
+        error = closed.manage("PUT", "/apis/shop", link, expect=(400,))["error"]
+        assert "not a public address" in json.dumps(error), error
+    finally:
+        node.remove()
+
+
+def test_limits_tell_and_count_as_they_say(service, topic):
+    told = """<rate-limit calls="3" renewal-period="60" remaining-calls-variable-name="left" remaining-calls-header-name="X-Left"
+        total-calls-header-name="X-Total" retry-after-header-name="X-Wait" retry-after-variable-name="wait">
+        <api name="shop" calls="2" renewal-period="60"><operation name="op1" calls="1" renewal-period="60" /></api></rate-limit>"""
+    service.api("shop", topic, operations=[("GET", "/a"), ("GET", "/b")])
+    service.api("other", topic)
+    service.manage("PUT", "/products/all", {"displayName": "All", "state": "published"})
+    for api in ("shop", "other"):
+        service.manage("PUT", f"/products/all/apis/{api}")
+    service.policy("/products/all", f"<base />{told}", outbound="""<base /><set-header name="X-Variable">
+        <value>@(context.Variables.GetValueOrDefault<int>("left") + "")</value></set-header>""",
+                   on_error='<set-header name="X-Why"><value>@("wait " + context.Variables["wait"])</value></set-header>')
+    key = service.subscribe("mine", "/products/all")
+    first = service.call("GET", "/other/x", key=key)
+    assert (first.status, first.headers["X-Left"], first.headers["X-Total"], first.headers["X-Variable"]) == (200, "2", "3", "2")
+    assert service.call("GET", "/shop/b", key=key).status == 200
+    limited = service.call("GET", "/shop/b", key=key)
+    assert limited.status == 429, "the operation has one call"
+    assert limited.headers["X-Why"] == f"wait {limited.headers['X-Wait']}" and 0 < int(limited.headers["X-Wait"]) <= 60
+    service.api("shop", topic, subscriptionRequired=False, policy="""<base /><rate-limit-by-key calls="2" renewal-period="60"
+        counter-key="@(context.Request.IpAddress)" increment-condition="@(context.Response.StatusCode == 200)" />
+        <quota-by-key calls="10" renewal-period="3600" counter-key="all" increment-count="4" first-period-start="2026-01-01T00:00:00Z"
+            increment-condition="@(context.Request.Headers.ContainsKey("X-Count"))" />
+        <choose><when condition="@(context.Request.Headers.ContainsKey("X-Fail"))"><return-response><set-status code="418" />
+        </return-response></when></choose>""")
+    status = lambda **headers: service.call("GET", "/shop/a", **headers).status
+    assert [status(X_Fail="1") for _ in range(4)] == [418] * 4, "what fails does not count"
+    assert [status(), status(), status()] == [200, 200, 429]
+    service.policy("/apis/shop", """<base /><quota-by-key calls="10" renewal-period="3600" counter-key="some" increment-count="4"
+        first-period-start="2026-01-01T00:00:00Z" increment-condition="@(context.Request.Headers.ContainsKey("X-Count"))" />
+        <mock-response status-code="204" />""")
+    assert [status() for _ in range(5)] == [204] * 5
+    assert [status(X_Count="1") for _ in range(4)] == [204, 204, 204, 403]
+
+
+def test_variables_subscriptions_and_named_values(service, topic):
+    service.manage("PUT", "/namedValues/greet", {"displayName": "greeting", "value": "hello & <you>", "tags": ["t"]})
+    service.manage("PUT", "/namedValues/hidden", {"displayName": "key-of-backend", "value": "s3cret", "secret": True})
+    service.manage("PUT", "/backends/store", {"url": f"{topic}/named", "protocol": "http", "title": "Store"})
+    service.api("shop", "http://127.0.0.1:1", policy="""<base /><set-backend-service backend-id="store" />
+        <set-variable name="who" value="@(context.Subscription?.Key + "/" + context.Subscription.Id)" />
+        <set-header name="X-Who"><value>@((string)context.Variables["who"])</value></set-header>
+        <set-header name="X-User"><value>@("u" + context.User?.Id)</value></set-header>
+        <set-header name="X-Greeting"><value>{{greeting}}</value></set-header>
+        <set-header name="X-Key"><value>{{key-of-backend}}</value></set-header>""")
+    key = service.subscribe("mine", "/apis")
+    got = service.call("GET", "/shop/a", key=key).json()
+    found = {name: got["headers"].get(name) for name in ("x-who", "x-user", "x-greeting", "x-key")}
+    assert found == {"x-who": f"{key}/mine", "x-user": "u", "x-greeting": "hello & <you>", "x-key": "s3cret"}
+    assert got["path"] == "/named/a"
+    shown = service.manage("GET", "/namedValues/hidden")["properties"]
+    assert "value" not in shown and shown["secret"] and shown["displayName"] == "key-of-backend"
+    assert service.manage("POST", "/namedValues/hidden/listValue") == {"value": "s3cret"}
+    assert [one["name"] for one in service.manage("GET", "/namedValues")["value"]] == ["greet", "hidden"]
+    service.manage("PATCH", "/namedValues/greet", {"value": "bye"})
+    service.manage("PATCH", "/backends/store", {"url": f"{topic}/moved"})
+    moved = service.call("GET", "/shop/a", key=key).json()
+    assert (moved["headers"]["x-greeting"], moved["path"]) == ("bye", "/moved/a")
+    for method, path, properties, said in [
+        ("DELETE", "/namedValues/greet", None, "Cannot find a property 'greeting'"),
+        ("PATCH", "/namedValues/greet", {"displayName": "other"}, "Cannot find a property 'greeting'"),
+        ("PUT", "/namedValues/twice", {"displayName": "greeting", "value": "x"}, "already"),
+        ("PUT", "/namedValues/bad", {"displayName": "a b", "value": "x"}, "display name"),
+        ("PUT", "/namedValues/bad", {"displayName": "a", "value": " "}, "blanks"),
+        ("PUT", "/namedValues/bad", {"displayName": "a", "keyVault": {"secretIdentifier": "x"}}, "keyVault"),
+        ("DELETE", "/backends/store", None, "Backend with id 'store' could not be found"),
+        ("PUT", "/backends/bad", {"url": "ftp://x", "protocol": "http"}, "http://"),
+        ("PUT", "/backends/bad", {"url": "http://x", "protocol": "soap"}, "soap"),
+        ("PUT", "/backends/bad", {"url": "http://x", "protocol": "http", "circuitBreaker": {}}, "circuitBreaker"),
+    ]:
+        error = service.manage(method, path, properties, expect=(400,))["error"]
+        assert said in json.dumps(error), (path, error)
+    for inbound, said in [("{{none}}", "line 3, column 1: Cannot find a property 'none'"),
+                          ('<set-backend-service backend-id="none" />', "Backend with id 'none' could not be found")]:
+        error = service.policy("/apis/shop", inbound, expect=(400,))["error"]
+        assert said in error["details"][0]["message"], error
+    service.manage("DELETE", "/apis/shop")
+    service.manage("DELETE", "/namedValues/greet")
+    service.manage("GET", "/namedValues/greet", expect=(404,))
+    service.manage("DELETE", "/backends/store")
 
 
 def test_subscriptions_have_two_keys_and_a_state(service, topic):

@@ -14,7 +14,8 @@ from azure.core import MatchConditions
 from azure.core.exceptions import (ClientAuthenticationError, HttpResponseError, ResourceExistsError,
                                    ResourceModifiedError, ResourceNotFoundError)
 from azure.storage.blob import (AccountSasPermissions, BlobBlock, BlobClient, BlobLeaseClient, BlobSasPermissions, BlobServiceClient,
-                                ContainerClient, ContainerSasPermissions, ContentSettings, ResourceTypes,
+                                ContainerClient, ContainerSasPermissions, ContentSettings, CorsRule,
+                                PartialBatchErrorException, ResourceTypes, RetentionPolicy,
                                 generate_account_sas, generate_blob_sas, generate_container_sas)
 
 from conftest import Node
@@ -199,6 +200,90 @@ def test_copies(server, container):
     assert error(copy.start_copy_from_url, missing, kind=ResourceNotFoundError)[0] == 404
     elsewhere = f"http://127.0.0.1:1/{ACCOUNT}/c/b"
     assert error(copy.start_copy_from_url, elsewhere) == (400, "UnsupportedHeader")
+
+
+def test_leases_and_conditions_of_containers(service, container):
+    lease = container.acquire_lease(15)
+    found = container.get_container_properties()
+    assert (found.lease.status, found.lease.state, found.lease.duration) == ("locked", "leased", "fixed")
+    listed = next(item for item in service.list_containers(name_starts_with=container.container_name))
+    assert listed.lease.state == "leased"
+    assert error(container.acquire_lease) == (409, "LeaseAlreadyPresent")
+    assert error(container.delete_container) == (412, "LeaseIdMissing")
+    other = str(uuid.uuid4())
+    assert error(container.delete_container, lease=other) == (412, "LeaseIdMismatchWithContainerOperation")
+    container.set_container_metadata({"a": "b"})
+    assert error(container.set_container_metadata, {}, lease=other) == (412, "LeaseIdMismatchWithContainerOperation")
+    container.upload_blob("free", b"1")
+    lease.change(other)
+    lease.renew()
+    assert container.get_container_properties(lease=other).metadata == {"a": "b"}
+    lease.release()
+    assert container.get_container_properties().lease.state == "available"
+    assert error(container.get_container_properties, lease=other) == (412, "LeaseNotPresentWithContainerOperation")
+    later, before = datetime.now(timezone.utc) + timedelta(hours=1), datetime.now(timezone.utc) - timedelta(hours=1)
+    assert error(container.set_container_metadata, {}, if_modified_since=later) == (412, "ConditionNotMet")
+    assert error(container.acquire_lease, if_unmodified_since=before) == (412, "ConditionNotMet")
+    assert error(container.delete_container, if_unmodified_since=before) == (412, "ConditionNotMet")
+    answer = requests.put(container.url, params={"restype": "container", "comp": "metadata", "sig": "x"}, headers={"if-match": "*"})
+    assert answer.status_code >= 400
+    held = container.acquire_lease()
+    assert held.break_lease(0) == 0
+    container.delete_container(if_modified_since=before)
+
+
+def test_batches(server, service, container):
+    for name in ["one", "two/a b", "ü", "held", "kept"]:
+        container.upload_blob(name, b"1")
+    held = container.get_blob_client("held").acquire_lease()
+    container.delete_blobs("one", "two/a b", "ü")
+    assert [blob.name for blob in container.list_blobs()] == ["held", "kept"]
+    answers = list(container.delete_blobs("held", "none", {"name": "kept", "etag": '"0x1"'}, raise_on_any_failure=False))
+    assert [answer.status_code for answer in answers] == [412, 404, 412]
+    assert [answer.headers["x-ms-error-code"] for answer in answers] == ["LeaseIdMissing", "BlobNotFound", "ConditionNotMet"]
+    with pytest.raises(PartialBatchErrorException):
+        container.delete_blobs("kept", "none")
+    assert [blob.name for blob in container.list_blobs()] == ["held"]
+    tiers = list(container.set_standard_blob_tier_blobs("Cool", "held", raise_on_any_failure=False))
+    assert [(answer.status_code, answer.headers["x-ms-error-code"]) for answer in tiers] == [(400, "UnsupportedHeader")] or \
+           [(answer.status_code, answer.headers["x-ms-error-code"]) for answer in tiers] == [(400, "UnsupportedQueryParameter")]
+    container.delete_blobs({"name": "held", "lease_id": held.id})
+    container.upload_blob("signed", b"1")
+    rights = ContainerSasPermissions(delete=True)
+    token = generate_container_sas(ACCOUNT, container.container_name, KEY, permission=rights, expiry=in_an_hour())
+    ContainerClient.from_container_url(f"{container.url}?{token}", retry_total=0).delete_blobs("signed")
+    assert list(container.list_blobs()) == []
+    reader = generate_container_sas(ACCOUNT, container.container_name, KEY, permission=ContainerSasPermissions(read=True), expiry=in_an_hour())
+    container.upload_blob("signed", b"1")
+    answers = list(ContainerClient.from_container_url(f"{container.url}?{reader}", retry_total=0)
+                   .delete_blobs("signed", raise_on_any_failure=False))
+    assert [answer.status_code for answer in answers] == [403]
+
+
+def test_blobs_are_put_from_the_addresses_of_others(container):
+    source = container.upload_blob("source", b"content", metadata={"a": "b"}, content_settings=ContentSettings(content_type="text/plain"))
+    made = container.get_blob_client("made")
+    made.upload_blob_from_url(source.url)
+    found = made.get_blob_properties()
+    assert found.metadata == {"a": "b"} and found.content_settings.content_type == "text/plain" and found.copy.status is None
+    assert made.download_blob().readall() == b"content"
+    assert error(made.upload_blob_from_url, source.url, kind=ResourceExistsError) == (409, "BlobAlreadyExists")
+    made.upload_blob_from_url(source.url, overwrite=True, include_source_blob_properties=False, metadata={"c": "d"})
+    found = made.get_blob_properties()
+    assert found.metadata == {"c": "d"} and found.content_settings.content_type == "application/octet-stream"
+    wrong = bytearray(hashlib.md5(b"other").digest())
+    assert error(made.upload_blob_from_url, source.url, overwrite=True, source_content_md5=wrong) == (400, "Md5Mismatch")
+    assert error(made.upload_blob_from_url, container.get_blob_client("none").url, overwrite=True)[0] == 404
+    assert error(made.upload_blob_from_url, f"http://127.0.0.1:1/{ACCOUNT}/c/b", overwrite=True) == (400, "UnsupportedHeader")
+
+
+def test_service_properties_are_set_as_they_are(service):
+    found = service.get_service_properties()
+    service.set_service_properties(analytics_logging=found["analytics_logging"], hour_metrics=found["hour_metrics"], cors=[])
+    rule = CorsRule(["http://page"], ["GET"])
+    assert error(service.set_service_properties, cors=[rule]) == (400, "UnsupportedXmlNode")
+    kept = RetentionPolicy(enabled=True, days=5)
+    assert error(service.set_service_properties, delete_retention_policy=kept) == (400, "UnsupportedXmlNode")
 
 
 def test_leases(container):

@@ -2,13 +2,14 @@
 
 import asyncio
 import base64
+import concurrent.futures
 import datetime
 import time
 import uuid
 
 import pytest
 from azure.core import MatchConditions
-from azure.cosmos import CosmosClient, PartitionKey
+from azure.cosmos import CosmosClient, PartitionKey, ThroughputProperties
 from azure.cosmos.aio import CosmosClient as AsyncCosmosClient
 from azure.cosmos.exceptions import (
     CosmosAccessConditionFailedError,
@@ -250,9 +251,80 @@ def test_errors_name_what_is_wrong(client, database, orders):
     with pytest.raises(CosmosHttpResponseError) as error:
         orders.scripts.create_stored_procedure({"id": "p", "body": "function () {}"})
     refused(error, 400, "Stored procedures")
+
+
+def test_throughput_is_kept_and_told(client, database):
+    manual = database.create_container("manual", partition_key=PartitionKey(path="/user"), offer_throughput=400)
+    assert manual.get_throughput().offer_throughput == 400
+    assert manual.replace_throughput(700).offer_throughput == 700 and manual.get_throughput().offer_throughput == 700
+    scaled = database.create_container("scaled", partition_key=PartitionKey(path="/user"),
+                                       offer_throughput=ThroughputProperties(auto_scale_max_throughput=4000))
+    assert scaled.get_throughput().auto_scale_max_throughput == 4000
+    scaled.replace_throughput(ThroughputProperties(auto_scale_max_throughput=6000))
+    assert scaled.get_throughput().auto_scale_max_throughput == 6000
+    shared = client.create_database(f"shared-{uuid.uuid4()}", offer_throughput=1000)
+    assert shared.get_throughput().offer_throughput == 1000
+    client.delete_database(shared.id)
     with pytest.raises(CosmosHttpResponseError) as error:
-        orders.get_throughput()
-    refused(error, 400, "serverless")
+        manual.replace_throughput(450)
+    refused(error, 400, "in steps of 100")
+    with pytest.raises(CosmosHttpResponseError) as error:
+        database.create_container("little", partition_key=PartitionKey(path="/user"), offer_throughput=100)
+    refused(error, 400, "from 400")
+    assert "little" not in [found["id"] for found in database.list_containers()]
+    plain = database.create_container("plain", partition_key=PartitionKey(path="/user"))
+    with pytest.raises((CosmosResourceNotFoundError, IndexError)):  # the SDK takes the first of no offers
+        plain.get_throughput()
+
+
+def test_unique_keys_are_unique_in_a_partition(node, database):
+    policy = {"uniqueKeys": [{"paths": ["/email"]}, {"paths": ["/name/first", "/name/last"]}]}
+    people = database.create_container("people", partition_key=PartitionKey(path="/user"), unique_key_policy=policy)
+    assert people.read()["uniqueKeyPolicy"] == policy
+    person = lambda number, email, first="a", user="ann": order(number, user=user, email=email, name={"first": first, "last": str(number)})
+
+    def clashes(call, *arguments, **named):
+        with pytest.raises(CosmosResourceExistsError) as error:
+            call(*arguments, **named)
+        refused(error, 409, "Unique index constraint violation")
+
+    people.create_item(person(1, "1@x"))
+    clashes(people.create_item, person(2, "1@x"))
+    clashes(people.upsert_item, {**person(2, "2@x"), "name": {"first": "a", "last": "1"}})
+    people.create_item(person(1, "1@x", user="bob"))
+    people.create_item(person(2, "2@x"))
+    clashes(people.replace_item, "2", person(2, "1@x"))
+    clashes(people.patch_item, "2", partition_key="ann", patch_operations=[{"op": "set", "path": "/email", "value": "1@x"}])
+    people.replace_item("1", person(1, "new@x"))
+    people.patch_item("2", partition_key="ann", patch_operations=[{"op": "set", "path": "/email", "value": "1@x"}])
+    people.delete_item("2", partition_key="ann")
+    people.create_item(person(3, "1@x"))
+    with pytest.raises(CosmosBatchOperationError) as error:
+        people.execute_item_batch([("create", (person(4, "4@x"),)), ("create", (person(5, "4@x"),))], partition_key="ann")
+    assert error.value.status_code == 409
+    people.execute_item_batch([("create", (person(4, "4@x"),)), ("create", (person(5, "5@x"),))], partition_key="ann")
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        def made(number):
+            try:
+                people.create_item(person(number, "race@x"))
+                return 1
+            except CosmosResourceExistsError:
+                return 0
+        assert sum(pool.map(made, range(10, 18))) == 1
+    node.kill()
+    node.start()
+    clashes(people.create_item, person(6, "new@x"))
+    with pytest.raises(CosmosHttpResponseError) as error:
+        database.create_container("bad", partition_key=PartitionKey(path="/user"), unique_key_policy={"uniqueKeys": [{"paths": ["email"]}]})
+    refused(error, 400, "email")
+
+
+def test_all_items_of_a_partition_key_are_deleted(database, orders):
+    for number in range(30):
+        orders.create_item(order(number, user="ann" if number % 3 else "bob"))
+    orders.delete_all_items_by_partition_key("ann")
+    assert {item["user"] for item in orders.read_all_items()} == {"bob"} and len(list(orders.read_all_items())) == 10
+    orders.delete_all_items_by_partition_key("nobody")
 
 
 def test_items_end_when_their_time_is_over(database):

@@ -446,6 +446,26 @@ def publish(topic, body, method="POST", **headers):
         return error.code, json.loads(error.read())["error"]
 
 
+def test_a_subscription_ends_at_its_time(node, receivers):
+    topic, receiver = Topic(node), receivers()
+    at = lambda seconds: (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=seconds)).isoformat()
+    past = topic.subscribe("over", receiver, expected=400, expirationTimeUtc=at(-5))
+    assert "time of expiry" in past["error"]["message"]
+    topic.subscribe("over", receiver, expected=400, expirationTimeUtc="soon")
+    made = topic.subscribe("brief", receiver, expirationTimeUtc=at(1.5))
+    assert made["properties"]["expirationTimeUtc"].endswith("Z")
+    path = f"/{topic.name}/providers/Microsoft.EventGrid/eventSubscriptions/brief"
+    assert manage(node, "GET", path)[1]["properties"]["expirationTimeUtc"] == made["properties"]["expirationTimeUtc"]
+    with topic.client() as client:
+        client.send(event(1))
+        assert until(lambda: receiver.taken() == ["e1"])
+        assert until(lambda: manage(node, "GET", path)[0] == 404)
+        client.send(event(2))
+        topic.subscribe("brief", receiver)
+        client.send(event(3))
+    assert until(lambda: len(receiver.taken()) > 1) and receiver.taken() == ["e1", "e3"]
+
+
 def test_errors_are_the_services_own(node):
     topic = Topic(node)
     good = {"aeg-sas-key": topic.key, "content-type": "application/json"}

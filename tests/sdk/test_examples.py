@@ -17,9 +17,23 @@ from azure.eventhub import EventData, EventHubConsumerClient, EventHubProducerCl
 from azure.storage.blob import BlobServiceClient
 
 from conftest import ROOT, Node
+from demo import Demo
 from peers import hubs_connection_string
 
 DEADLINE_SECONDS = 60
+
+
+@pytest.fixture
+def demo():
+    started = []
+
+    def start(*flags):
+        started.append(Demo(*flags))
+        return started[-1].start()
+
+    yield start
+    for each in started:
+        each.remove()
 
 
 @pytest.fixture
@@ -131,6 +145,61 @@ def test_stock_trades_in_azures_words(fresh, tmp_path):
     tried = fresh.run("test", "--query", "share-change-job", "--input", f"StockTransactionsRaw={sample}")
     rows = tried.split("ShareChangeFiles\n")[1].split("ShareChangeHub\n")[0]
     assert summed(map(json.loads, rows.splitlines())) == sums
+
+
+def test_stock_trades_in_azures_words_in_one_command(demo, tmp_path):
+    trades = tmp_path / "trades.csv"
+    rows = [f"2018-07-09T14:{minute:02}:{second:02}Z,{symbol},100.5,{shares},7"
+            for minute, second, symbol, shares in [(30, 5, "MSFT", 10), (30, 50, "MSFT", -4), (31, 5, "AMZN", 3),
+                                                   (31, 30, "MSFT", 2), (33, 0, "MSFT", 1)]]
+    trades.write_text("time,symbol,price,shares,userId\n" + "\n".join(rows) + "\n")
+    started = demo("--azure", "--replay", trades, "--speed", "60")
+    started.wait_for(lambda: "trades accepted" in started.output(), "the demo does not begin")
+    told = keys(started)
+    (account,) = told["blob storage, account devstoreaccount1"]
+    blobs = BlobServiceClient.from_connection_string(account).get_container_client("trades")
+
+    def rows_of_blobs():
+        return [row for blob in blobs.list_blobs(name_starts_with="raw/")
+                for row in csv.DictReader(io.StringIO(blobs.download_blob(blob.name).readall().decode()))]
+
+    started.wait_for(lambda: sorted(int(row["shares"]) for row in rows_of_blobs()) == [-4, 1, 2, 3, 10], "blobs lack trades")
+    endpoint, key = told["cosmos"]
+    changes = CosmosClient(endpoint, key).get_database_client("trades").get_container_client("changes")
+    windows = {("MSFT", "2018-07-09T14:31"): 6, ("AMZN", "2018-07-09T14:32"): 3, ("MSFT", "2018-07-09T14:32"): 2}
+
+    def documents():
+        found = changes.query_items("SELECT * FROM c", enable_cross_partition_query=True)
+        return {(row["symbol"], row["time"][:16]): row["shareChange"] for row in found}
+
+    started.wait_for(lambda: documents() == windows, "the windows are not in Cosmos")
+    assert started.stop() == 0
+
+
+def test_orders_as_events_in_one_command(demo):
+    started = demo("--event-grid", "--rate", "20")
+    started.wait_for(lambda: re.search(r"[1-9]\d* delivered to audit, [1-9]\d* delivered to ship", started.output()),
+                     "the subscribers get nothing")
+    endpoint, topic_key, _ = keys(started)["event grid, topic orders"]
+    client = EventGridPublisherClient(endpoint, AzureKeyCredential(topic_key))
+    client.send(EventGridEvent(subject="orders/mine", event_type="Shop.OrderPlaced", data={"total": 20}, data_version="1"))
+    started.wait_for(lambda: "orders/mine" in started.run("logs", "Ship"), "the function does not get it")
+    received = []
+
+    def on_event(_, event):
+        if event is not None:
+            received.extend(json.loads(event.body_as_str()))
+        if any(order["subject"] == "orders/mine" for order in received):
+            consumer.close()
+
+    consumer = EventHubConsumerClient.from_connection_string(
+        hubs_connection_string(started), consumer_group="$Default", eventhub_name="audit")
+    with consumer:
+        consumer.receive(on_event, starting_position="-1", max_wait_time=DEADLINE_SECONDS)
+    assert {order["eventType"] for order in received} == {"Shop.OrderPlaced", "Shop.OrderPaid"}
+    shipped = started.run("logs", "Ship")
+    assert "Shop.OrderPlaced" in shipped and "Shop.OrderPaid" not in shipped
+    assert started.stop() == 0
 
 
 def test_orders_as_events(fresh):

@@ -8,38 +8,13 @@ import subprocess
 import sys
 
 import pytest
-from conftest import BINARY, NODE_MODULES, ROOT, Node, dotnet, needs, needs_javascript, until
+from conftest import BINARY, ROOT, Node, dotnet, needs, needs_javascript, until
+from demo import DEADLINE_SECONDS, WITHOUT_WAITS, Demo
 
 EXAMPLE = ROOT / "examples" / "tweets"
-DEADLINE_SECONDS = 120
-WITHOUT_WAITS = "invoke_retry_seconds = [0, 0]\n"
 needs_sdk = needs_javascript("aws-sdk")
 needs_dotnet = needs(dotnet(), "no .NET runtime and C# compiler in tests/sdk/.deps/dotnet; ./test installs them")
 LANGUAGES = ["native", pytest.param("nodejs", marks=needs_sdk), pytest.param("csharp", marks=[needs_sdk, needs_dotnet])]
-
-
-class Demo(Node):
-    """`millstream demo --tweets` in the place of `serve`, without waits between attempts."""
-
-    def __init__(self, *flags):
-        super().__init__(*flags, development=False, settings=WITHOUT_WAITS)
-        self.command = [BINARY, "demo", "--tweets", "--data", str(self.data), *self.listen_flags(), *self.flags]
-
-    def start(self):
-        environment = {**os.environ, "MILLSTREAM_NODE_PATH": str(NODE_MODULES), **dotnet()}
-        with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, env=environment)
-        return self
-
-    def wait_for(self, seen, what):
-        def look():
-            assert self.process.poll() is None, f"the demo ended with {self.process.returncode}:\n{self.output()}"
-            return seen()
-
-        try:
-            return until(look, DEADLINE_SECONDS)
-        except AssertionError as error:
-            raise AssertionError(f"{what}: {error}\n{self.output()}") from None
 
 
 @pytest.fixture
@@ -47,7 +22,7 @@ def demo():
     started = []
 
     def start(*flags):
-        started.append(Demo(*flags))
+        started.append(Demo("--tweets", *flags))
         return started[-1].start()
 
     yield start

@@ -16,3 +16,24 @@ pub fn rfc3339(millis: Millis) -> String {
         Err(_) => millis.to_string(),
     }
 }
+
+/// The time that a text such as `2026-11-21T04:05:06Z` names, in any offset, cut to milliseconds; `None` when it names none.
+#[must_use]
+pub fn from_rfc3339(text: &str) -> Option<Millis> {
+    text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_name_times() {
+        let named = 1_795_233_906_000;
+        assert_eq!(rfc3339(named), "2026-11-21T04:05:06.000Z");
+        for text in ["2026-11-21T04:05:06Z", "2026-11-21T06:05:06+02:00", "2026-11-21T04:05:06.0009Z"] {
+            assert_eq!(from_rfc3339(text), Some(named), "{text}");
+        }
+        assert_eq!(from_rfc3339("tomorrow"), None);
+    }
+}

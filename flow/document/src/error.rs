@@ -54,6 +54,13 @@ pub enum DocumentError {
     DocumentTooLarge { bytes: usize, max: usize },
     #[error("expected -1 or a whole number of seconds from 1 on as a time to live, found {found}")]
     Lifetime { found: String },
+    /// Another document of the partition key has the values of a unique key.
+    #[error("another document of the partition key has the values of a unique key")]
+    NotUnique,
+    #[error("expected unique keys of paths such as `/email`, found {found}")]
+    UniqueKeys { found: String },
+    #[error("expected a throughput from {least} to {most} in steps of {step}, found {found}")]
+    Throughput { found: u32, least: u32, most: u32, step: u32 },
     #[error("the continuation is not of this query; start without one")]
     Continuation,
     #[error(transparent)]
@@ -86,9 +93,10 @@ impl DocumentError {
             Self::DatabaseNotFound { .. } | Self::ContainerNotFound { .. } | Self::DocumentNotFound { .. } => {
                 ErrorKind::NotFound
             }
-            Self::DatabaseExists { .. } | Self::ContainerExists { .. } | Self::DocumentExists { .. } => {
-                ErrorKind::Exists
-            }
+            Self::DatabaseExists { .. }
+            | Self::ContainerExists { .. }
+            | Self::DocumentExists { .. }
+            | Self::NotUnique => ErrorKind::Exists,
             Self::EtagMismatch | Self::PatchCondition | Self::PatchOvertaken { .. } => ErrorKind::Conflict,
             Self::DocumentTooLarge { .. } | Self::BatchTooLarge { .. } => ErrorKind::TooLarge,
             Self::Batch { error, .. } => error.kind(),
@@ -103,6 +111,8 @@ impl DocumentError {
             | Self::PartitionKeyTooLarge { .. }
             | Self::PartitionKeyMismatch
             | Self::Lifetime { .. }
+            | Self::UniqueKeys { .. }
+            | Self::Throughput { .. }
             | Self::Continuation
             | Self::BatchSize { .. }
             | Self::Query(_)

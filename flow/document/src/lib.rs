@@ -12,11 +12,12 @@ mod lifetime;
 pub mod partition;
 mod patch;
 pub mod query;
+mod unique;
 
 pub use document::{Document, RESOURCE_NAME_CHARS_MAX, container_rid, database_rid};
 pub use engine::{
     BATCH_OPERATIONS_MAX, BatchAction, BatchOperation, BatchResult, ChangesFrom, ChangesPage, ChangesRequest,
-    ContainerSettings, DOCUMENT_BYTES_MAX, Documents, Feed, NewContainer, PageRequest, Upserted,
+    ContainerSettings, DOCUMENT_BYTES_MAX, Documents, Feed, NewContainer, PageRequest, Upserted, check_throughput,
 };
 pub use error::{DocumentError, PatchError};
 pub use hash_range::HashRange;

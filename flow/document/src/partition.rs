@@ -144,7 +144,7 @@ pub fn check_paths(paths: &[String]) -> Result<(), DocumentError> {
 }
 
 /// The names of a path: `/a/b` or `/"a b"/c`.
-fn path_names(path: &str) -> Result<Vec<String>, DocumentError> {
+pub(crate) fn path_names(path: &str) -> Result<Vec<String>, DocumentError> {
     let mut names = Vec::new();
     let mut rest = path;
     while !rest.is_empty() {

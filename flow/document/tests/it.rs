@@ -35,6 +35,7 @@ async fn container(documents: &Documents) -> Arc<DocumentContainerDefinition> {
         database: "shop".into(),
         name: "orders".into(),
         partition_key_paths: vec!["/user".into()],
+        unique_keys: Vec::new(),
         settings: ContainerSettings::default(),
     };
     documents.create_container(new).await.unwrap()

@@ -58,6 +58,12 @@ pub enum EventError {
         /// What was given.
         found: u32,
     },
+    /// What is made would be over already.
+    #[error("expected a time of expiry that is to come, found {found}")]
+    Over {
+        /// The time, RFC 3339.
+        found: String,
+    },
     /// One more than there may be.
     #[error("expected at most {max} {what}")]
     TooMany {
@@ -133,6 +139,7 @@ impl EventError {
             Self::TopicExists { .. } | Self::SubscriptionDiffers { .. } => ErrorKind::Exists,
             Self::BadName { .. }
             | Self::OutOfRange { .. }
+            | Self::Over { .. }
             | Self::TooMany { .. }
             | Self::Filter(_)
             | Self::DeliverySchema

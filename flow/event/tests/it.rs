@@ -195,6 +195,7 @@ fn subscription(name: &str, endpoint: EventEndpoint) -> NewSubscription {
         batching: EventBatching::default(),
         headers: Vec::new(),
         labels: Vec::new(),
+        expires: None,
     }
 }
 
@@ -423,6 +424,34 @@ async fn what_is_not_delivered_becomes_a_dead_letter() {
         assert!(event["publishTime"].is_string() && event["lastDeliveryAttemptTime"].is_string());
         assert_eq!(event["subject"], format!("orders/{}", event["id"].as_str().unwrap()));
     }
+}
+
+#[tokio::test]
+async fn a_subscription_ends_when_its_time_is_over() {
+    let clock = Arc::new(ManualClock::at(1_795_233_600_000));
+    let node = Node::with_clock(Arc::clone(&clock) as Arc<dyn Clock>);
+    let running = node.start();
+    running.topic(EventSchema::EventGrid).await;
+    let hook = Hook::answering(|_, _| 200).await;
+    let ending = |expires| NewSubscription { expires: Some(expires), ..subscription("all", hook.endpoint()) };
+    let now = clock.now();
+    let refused = running.events.put_subscription(ending(now)).await.unwrap_err();
+    assert_eq!(refused.to_string(), "expected a time of expiry that is to come, found 2026-11-21T04:00:00.000Z");
+    running.events.put_subscription(ending(now + 1_000)).await.unwrap();
+    running.publish([1]).await;
+    running.until("all", |status| status.delivered == 1).await;
+    running.events.shutdown().await;
+
+    clock.advance(1_000);
+    let again = node.start();
+    again.publish([2]).await;
+    assert!(again.events.subscription("orders", "all").is_err() && again.events.subscriptions("orders").is_empty());
+    again.events.remove_expired().await.unwrap();
+    again.events.put_subscription(NewSubscription { expires: None, ..ending(0) }).await.unwrap();
+    again.publish([3]).await;
+    again.until("all", |status| status.delivered == 1).await;
+    let got: Vec<Value> = hook.deliveries().iter().map(|seen| seen.body[0]["id"].clone()).collect();
+    assert_eq!(got, ["1", "3"]);
 }
 
 #[tokio::test]

@@ -95,9 +95,29 @@ impl Entries {
         Ok(())
     }
 
+    /// A bucket's lease, or what is left of one.
+    pub(crate) fn bucket_lease(&self, bucket: &str) -> Result<Option<Lease>, ObjectError> {
+        let Some(bytes) = self.storage.get(&bucket_leases(), bucket.as_bytes())? else { return Ok(None) };
+        serde_json::from_slice(&bytes).map(Some).map_err(|error| unreadable(bucket, "", &error))
+    }
+
+    /// Keeps a bucket's lease; `None`: there is none any more.
+    pub(crate) async fn put_bucket_lease(&self, bucket: &str, lease: Option<&Lease>) -> Result<(), ObjectError> {
+        let mut transaction = Transaction::new();
+        let key = bucket.as_bytes().to_vec();
+        match lease {
+            // Texts and numbers always have a JSON form.
+            Some(lease) => transaction.put(&bucket_leases(), key, serde_json::to_vec(lease).unwrap_or_default()),
+            None => transaction.delete(&bucket_leases(), key),
+        };
+        self.storage.commit(transaction).await?;
+        Ok(())
+    }
+
     /// Adds the removal of all entries of a bucket to a transaction.
     pub(crate) fn remove_bucket(bucket: &str, transaction: &mut Transaction) {
         transaction.drop_keyspace(&entries(bucket)).drop_keyspace(&blocks(bucket));
+        transaction.delete(&bucket_leases(), bucket.as_bytes().to_vec());
     }
 }
 
@@ -160,6 +180,10 @@ fn entries(bucket: &str) -> Keyspace {
 
 fn blocks(bucket: &str) -> Keyspace {
     Keyspace::new(&format!("object/blocks/v1/{bucket}"))
+}
+
+fn bucket_leases() -> Keyspace {
+    Keyspace::new("object/leases/v1")
 }
 
 fn unreadable(bucket: &str, key: &str, error: &serde_json::Error) -> ObjectError {

@@ -273,15 +273,18 @@ async fn buckets_are_folders_with_and_without_a_definition() {
     assert!(matches!(again, Err(ObjectError::BucketExists { .. })));
     objects.put(put("k", "1")).await.unwrap();
     let metadata = [("a".to_owned(), "b".to_owned())];
-    objects.set_bucket_metadata("b", metadata.clone().into()).await.unwrap();
+    objects.set_bucket_metadata("b", metadata.clone().into(), Conditions::default()).await.unwrap();
     let objects = node.start();
     let buckets = objects.buckets().await.unwrap();
     let names: Vec<&str> = buckets.iter().map(|bucket| bucket.name.as_str()).collect();
     assert_eq!(names, ["b", "by-hand"]);
     assert_eq!(buckets[0].metadata, metadata.into());
-    assert!(matches!(objects.delete_bucket("b", true).await, Err(ObjectError::BucketNotEmpty { .. })));
-    objects.delete_bucket("b", false).await.unwrap();
-    objects.delete_bucket("by-hand", true).await.unwrap();
+    assert!(matches!(
+        objects.delete_bucket("b", true, Conditions::default()).await,
+        Err(ObjectError::BucketNotEmpty { .. })
+    ));
+    objects.delete_bucket("b", false, Conditions::default()).await.unwrap();
+    objects.delete_bucket("by-hand", true, Conditions::default()).await.unwrap();
     assert!(matches!(objects.put(put("k", "1")).await, Err(ObjectError::BucketNotFound { .. })));
     objects.create_bucket("b", Default::default()).await.unwrap();
     let gone = objects.head("b", "k", &Conditions::default()).await;

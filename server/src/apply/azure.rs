@@ -39,6 +39,7 @@ pub(super) async fn database(engines: &Engines, spec: &DocumentDatabaseSpec) -> 
             database: spec.name.clone(),
             name: name.clone(),
             partition_key_paths: vec![path.clone()],
+            unique_keys: Vec::new(),
             settings: ContainerSettings::default(),
         };
         match engines.documents.create_container(new).await {
@@ -108,6 +109,7 @@ async fn subscription(
             && (found.delivery_schema, found.raw) == (delivery_schema, spec.raw)
             && (found.retry, found.batching) == (spec.retry, spec.batching)
             && found.dead_letter == spec.dead_letter
+            && found.expires == spec.expires
     });
     if same {
         return Ok(false);
@@ -125,6 +127,7 @@ async fn subscription(
         // What a file cannot say is not its to take away.
         headers: found.as_ref().map(|found| found.headers.clone()).unwrap_or_default(),
         labels: found.map(|found| found.labels.clone()).unwrap_or_default(),
+        expires: spec.expires,
     };
     engines.events.put_subscription(new).await?;
     Ok(true)

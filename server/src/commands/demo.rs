@@ -11,6 +11,7 @@ use millstream_types::{Clock as _, SystemClock};
 use crate::apply::{self, Request};
 use crate::cli::{DemoArgs, ServeArgs};
 use crate::demo::example::{self, Example};
+use crate::demo::orders;
 use crate::demo::producer::{Destination, Feed, Sent, produce};
 use crate::demo::summary::Summary;
 use crate::demo::{ended, on_node, tweets};
@@ -33,6 +34,9 @@ pub async fn run(args: &DemoArgs) -> anyhow::Result<()> {
     if args.paid_api {
         return paid_api(&mut serve, args.seconds).await;
     }
+    if args.event_grid {
+        return orders::run(&serve, args).await;
+    }
     if args.tweets {
         return tweets::run(&serve, args).await;
     }
@@ -46,10 +50,7 @@ pub async fn run(args: &DemoArgs) -> anyhow::Result<()> {
 
 async fn stock_trades(node: &Node, example: Example, args: &DemoArgs) -> anyhow::Result<()> {
     let file = example.write(&node.data().join(example.folder)).context("writing the example")?;
-    let mut request = Request::read(&file, &Known::default())?;
-    if args.replay.is_some() {
-        request.text = example::by_own_time(&request.text);
-    }
+    let request = Request::read(&file, &Known::default())?;
     let applied = apply::apply(node.engines(), &request).await?;
     let api = applied.iter().find_map(|applied| applied.url.clone());
     let to = destination(node, &example, api)?;
@@ -94,7 +95,7 @@ fn destination(node: &Node, example: &Example, api: Option<String>) -> anyhow::R
     let Some(hub) = example.hub else {
         let told = api.context("the example defines an API")?;
         let url = told.replacen(&engines.endpoint, &engines.own_endpoint, 1).parse().context("the API's address")?;
-        return Ok(Destination { url, authorization: None });
+        return Ok(Destination { url, credentials: Vec::new() });
     };
     let scope = Scope { namespace: DEFAULT_NAMESPACE.to_owned(), hub: None };
     let policies = engines.namespaces.policies(&scope)?;

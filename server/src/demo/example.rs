@@ -1,9 +1,11 @@
-//! The stock-trades examples as part of the binary, so that the demo runs from anywhere.
+//! The examples as part of the binary, so that the demo runs from anywhere.
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+
+use http::header::AUTHORIZATION;
 
 use crate::demo::producer::Destination;
 
@@ -12,10 +14,12 @@ use crate::demo::producer::Destination;
 pub struct Example {
     /// The folder below the data folder in which it lies.
     pub folder: &'static str,
-    /// The query whose rows are shown, and its output.
+    /// The query whose rows are shown, and its output; empty where none are.
     pub query: (&'static str, &'static str),
     /// The hub that trades are sent to; `None`: the API that the example defines.
     pub hub: Option<&'static str>,
+    /// Whether windows go by the trades' own times.
+    own_time: bool,
     files: &'static [(&'static str, &'static str)],
 }
 
@@ -24,6 +28,7 @@ pub const AWS: Example = Example {
     folder: "demo",
     query: ("share-change-per-minute", "OUTPUT_STREAM"),
     hub: None,
+    own_time: false,
     files: &[
         ("pipeline.toml", include_str!("../../../examples/stock-trades/pipeline.toml")),
         ("share_change.kinesis.sql", include_str!("../../../examples/stock-trades/share_change.kinesis.sql")),
@@ -40,6 +45,7 @@ pub const AZURE: Example = Example {
     folder: "demo-azure",
     query: ("share-change-job", "ShareChangeDocuments"),
     hub: Some("stocktransactions"),
+    own_time: false,
     files: &[
         ("pipeline.toml", include_str!("../../../examples/stock-trades-azure/pipeline.toml")),
         ("share_change.sql", include_str!("../../../examples/stock-trades-azure/share_change.sql")),
@@ -52,6 +58,7 @@ pub const PAID_API: Example = Example {
     folder: "demo-paid-api",
     query: ("", ""),
     hub: None,
+    own_time: false,
     files: &[
         ("pipeline.toml", include_str!("../../../examples/paid-api/pipeline.toml")),
         ("openapi.yaml", include_str!("../../../examples/paid-api/openapi.yaml")),
@@ -59,16 +66,28 @@ pub const PAID_API: Example = Example {
     ],
 };
 
+/// Orders as events: a topic with subscribers behind a managed API.
+pub const EVENT_GRID: Example = Example {
+    folder: "demo-event-grid",
+    query: ("", ""),
+    hub: None,
+    own_time: false,
+    files: &[
+        ("pipeline.toml", include_str!("../../../examples/event-grid/pipeline.toml")),
+        ("functions/native/bootstrap", include_str!("../../../examples/event-grid/functions/native/bootstrap")),
+    ],
+};
+
 /// Where a query's rows go in the pipeline file of [`AWS`].
 const SAVED: &str = "function = \"SaveShareChange\"\nfills = { table = \"share_changes\", keys = { timestamp = \"time\", symbol = \"symbol\" } }\n";
 
-/// A pipeline file for trades of another day. They are late by any tolerance, and when they arrive says nothing: the query by
-/// their own times fills the table, not the one by arrival.
-#[must_use]
-pub fn by_own_time(pipeline: &str) -> String {
+/// A file of an example for trades of another day. They are late by any tolerance, and when they arrive says nothing: of the
+/// pipeline's queries the one by their own times fills the table, not the one by arrival, and a job that goes by arrival goes by
+/// their own times.
+fn by_own_time(text: &str) -> String {
     let by_arrival = "name = \"OUTPUT_STREAM\"\n";
     let by_own_time = "name = \"ShareChanges\"\n";
-    pipeline
+    text.replace("FROM StockTransactionsRaw\n", "FROM StockTransactionsRaw TIMESTAMP BY time\n")
         .replace("late_tolerance_seconds = 5", "late_tolerance_seconds = -1")
         .replace(&format!("{by_arrival}{SAVED}"), by_arrival)
         .replace(by_own_time, &format!("{by_own_time}{SAVED}"))
@@ -81,6 +100,7 @@ impl Example {
         if self.query == AWS.query {
             self.query = ("share-change-stream-analytics", "ShareChanges");
         }
+        self.own_time = true;
         self
     }
 
@@ -94,7 +114,11 @@ impl Example {
             if let Some(parent) = path.parent() {
                 fs::create_dir_all(parent)?;
             }
-            fs::write(&path, text)?;
+            if self.own_time {
+                fs::write(&path, by_own_time(text))?;
+            } else {
+                fs::write(&path, text)?;
+            }
             if name.ends_with("bootstrap") {
                 fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
             }
@@ -115,10 +139,10 @@ pub fn hub_destination(endpoint: &str, hub: &str, policy: &str, key: &str, until
         .ok_or_else(|| anyhow::anyhow!("the key of {policy} cannot sign"))?;
     Ok(Destination {
         url: format!("{endpoint}/{hub}/messages").parse()?,
-        authorization: Some(format!(
-            "SharedAccessSignature sr={resource}&sig={}&se={until}&skn={policy}",
-            escape(&signature)
-        )),
+        credentials: vec![(
+            AUTHORIZATION,
+            format!("SharedAccessSignature sr={resource}&sig={}&se={until}&skn={policy}", escape(&signature)),
+        )],
     })
 }
 
@@ -134,5 +158,7 @@ mod tests {
         assert_eq!(replayed.matches(SAVED).count(), 1);
         assert!(replayed[..table].ends_with("name = \"ShareChanges\"\n"));
         assert!(replayed.contains("late_tolerance_seconds = -1"));
+        let (_, job) = AZURE.files[1];
+        assert_eq!(by_own_time(job).matches("TIMESTAMP BY time\n").count(), 2);
     }
 }

@@ -1,4 +1,5 @@
-//! Sends trades to where the pipeline takes them over HTTP, at a rate or in the pace of a file.
+//! Sends events, a request each, to where a pipeline takes them over HTTP: trades at a rate or in the pace of a file, or what
+//! another demo makes up.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,11 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode, header};
+use http::{HeaderName, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use millstream_types::{Clock, Millis};
+use serde::Serialize;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
@@ -41,19 +43,19 @@ pub enum Feed {
     },
 }
 
-/// Where trades are posted.
+/// Where events are posted.
 #[derive(Debug, Clone)]
 pub struct Destination {
     /// The address.
     pub url: http::Uri,
-    /// What proves that the producer may; `None` where nothing is asked.
-    pub authorization: Option<String>,
+    /// What proves that the producer may; empty where nothing is asked.
+    pub credentials: Vec<(HeaderName, String)>,
 }
 
 /// What was sent. Shared with the summary.
 #[derive(Debug, Default)]
 pub struct Sent {
-    /// Trades or tweets that the node took.
+    /// Trades, tweets or orders that the node took.
     pub accepted: AtomicU64,
     /// Those that it refused, or that did not reach it.
     pub failed: AtomicU64,
@@ -77,18 +79,19 @@ impl Sent {
 
 /// Sends trades until the feed ends or the task is dropped.
 pub async fn produce(to: Destination, feed: Feed, clock: Arc<dyn Clock>, sent: Arc<Sent>) {
-    let mut connector = HttpConnector::new();
-    connector.set_nodelay(true);
-    let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(REQUESTS_MAX).build(connector);
-    let sender = Sender { client, to, sent, permits: Arc::new(Semaphore::new(REQUESTS_MAX)) };
+    let sender = Sender::new(to, sent);
     match feed {
-        Feed::Random { rate, seed } => sender.at_rate(rate, seed, &*clock).await,
+        Feed::Random { rate, seed } => {
+            let mut trades = RandomTrades::new(seed);
+            sender.at_rate(rate, &*clock, |now| trades.next(now)).await;
+        }
         Feed::Replay { file, speed } => sender.replay(file, speed).await,
     }
 }
 
+/// Posts events, some of them at once.
 #[derive(Clone)]
-struct Sender {
+pub(super) struct Sender {
     client: Client<HttpConnector, Full<Bytes>>,
     to: Destination,
     sent: Arc<Sent>,
@@ -96,13 +99,20 @@ struct Sender {
 }
 
 impl Sender {
-    async fn at_rate(&self, rate: u32, seed: u64, clock: &dyn Clock) {
-        let mut trades = RandomTrades::new(seed);
+    pub(super) fn new(to: Destination, sent: Arc<Sent>) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(REQUESTS_MAX).build(connector);
+        Self { client, to, sent, permits: Arc::new(Semaphore::new(REQUESTS_MAX)) }
+    }
+
+    /// Sends so many events a second, each made when it is due, until it is dropped.
+    pub(super) async fn at_rate<E: Serialize>(&self, rate: u32, clock: &dyn Clock, mut next: impl FnMut(Millis) -> E) {
         let (start, mut made) = (Instant::now(), 0u64);
         loop {
             let due = (start.elapsed().as_secs_f64() * f64::from(rate)) as u64;
             while made < due {
-                self.send(trades.next(clock.now())).await;
+                self.send(&next(clock.now())).await;
                 made += 1;
             }
             tokio::time::sleep(TICK).await;
@@ -120,7 +130,7 @@ impl Sender {
                     let behind = (time - *first.get_or_insert(time)).max(0) as f64;
                     let at = start + Duration::from_secs_f64(behind / 1_000.0 / speed.max(0.001));
                     tokio::time::sleep_until(at).await;
-                    self.send(trade).await;
+                    self.send(&trade).await;
                 }
                 Err(error) => self.sent.fail(1, error.to_string()),
             }
@@ -128,12 +138,16 @@ impl Sender {
         self.sent.ended.store(true, Ordering::Relaxed);
     }
 
-    /// Sends one trade in a task of its own; waits while too many are under way.
-    async fn send(&self, trade: Trade) {
+    /// Sends one event in a task of its own; waits while too many are under way.
+    async fn send(&self, event: &impl Serialize) {
+        let body = match serde_json::to_vec(event) {
+            Ok(body) => body,
+            Err(error) => return self.sent.fail(1, error.to_string()),
+        };
         let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else { return };
         let sender = self.clone();
         tokio::spawn(async move {
-            match sender.post(&trade).await {
+            match sender.post(body).await {
                 Ok(()) => {
                     sender.sent.accepted.fetch_add(1, Ordering::Relaxed);
                 }
@@ -143,15 +157,14 @@ impl Sender {
         });
     }
 
-    async fn post(&self, trade: &Trade) -> Result<(), String> {
-        let body = serde_json::to_vec(trade).map_err(|error| error.to_string())?;
+    async fn post(&self, body: Vec<u8>) -> Result<(), String> {
         let url = &self.to.url;
         let mut request =
             Request::builder().method(Method::POST).uri(url.clone()).header(header::CONTENT_TYPE, "application/json");
-        if let Some(authorization) = &self.to.authorization {
-            request = request.header(header::AUTHORIZATION, authorization);
+        for (name, value) in &self.to.credentials {
+            request = request.header(name, value);
         }
-        let request = request.body(Full::from(body)).map_err(|error| error.to_string())?;
+        let request = request.body(Full::from(Bytes::from(body))).map_err(|error| error.to_string())?;
         let response = self.client.request(request).await.map_err(|error| format!("POST {url}: {error}"))?;
         let status = response.status();
         let body = response.into_body().collect().await.map_err(|error| error.to_string())?.to_bytes();

@@ -67,6 +67,9 @@ pub fn start(engines: &Arc<Engines>, stopped: &watch::Receiver<bool>, tasks: &mu
             if let Err(error) = engines.documents.remove_expired().await {
                 tracing::warn!(%error, "documents whose time is over cannot be removed");
             }
+            if let Err(error) = engines.events.remove_expired().await {
+                tracing::warn!(%error, "event subscriptions whose time is over cannot be removed");
+            }
             if let Err(error) = engines.queues.enforce_retention().await {
                 tracing::warn!(%error, "expired messages cannot be removed");
             }

@@ -16,6 +16,25 @@ pub struct DocumentDatabaseDefinition {
     pub created: Millis,
     /// Told to clients; a new one with each change.
     pub etag: String,
+    /// What its containers were promised together; `None`: nothing.
+    #[serde(default)]
+    pub throughput: Option<Throughput>,
+}
+
+/// How much a database or a container was promised, in request units a second. It is kept for clients; nothing is metered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Throughput {
+    /// Always so much.
+    Manual {
+        /// Request units a second.
+        units: u32,
+    },
+    /// As much as is used, up to a bound.
+    Autoscale {
+        /// Request units a second at most.
+        units_max: u32,
+    },
 }
 
 /// A container: its documents are the items of the table `document/DATABASE/CONTAINER`.
@@ -39,6 +58,12 @@ pub struct DocumentContainerDefinition {
     /// Seconds that documents stay which do not say it themselves, -1: for good; `None`: none of them ends.
     #[serde(default)]
     pub default_ttl: Option<i64>,
+    /// The paths of each unique key: no two documents of a partition key have the same values there.
+    #[serde(default)]
+    pub unique_keys: Vec<Vec<String>>,
+    /// What it was promised; `None`: nothing.
+    #[serde(default)]
+    pub throughput: Option<Throughput>,
 }
 
 impl DocumentContainerDefinition {

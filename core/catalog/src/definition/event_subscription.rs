@@ -37,6 +37,9 @@ pub struct EventSubscriptionDefinition {
     pub headers: Vec<DeliveryHeader>,
     /// Whether events flow.
     pub state: SubscriptionState,
+    /// From when on there is no such subscription; `None`: it stays until it is removed.
+    #[serde(default)]
+    pub expires: Option<Millis>,
     /// Words of its maker.
     #[serde(default)]
     pub labels: Vec<String>,
@@ -62,6 +65,12 @@ pub struct EventSubscriptionDefinition {
 }
 
 impl EventSubscriptionDefinition {
+    /// Whether its time is over.
+    #[must_use]
+    pub fn is_over(&self, now: Millis) -> bool {
+        self.expires.is_some_and(|expires| expires <= now)
+    }
+
     /// The key of a topic's subscription. Neither name holds a `/`.
     #[must_use]
     pub fn id_of(topic: &str, name: &str) -> String {

@@ -26,6 +26,44 @@ pub struct ManagedServiceDefinition {
     /// Subscriptions by name.
     #[serde(default)]
     pub subscriptions: BTreeMap<String, Subscription>,
+    /// Named values by name.
+    #[serde(default)]
+    pub named_values: BTreeMap<String, NamedValue>,
+    /// Backends by name.
+    #[serde(default)]
+    pub backends: BTreeMap<String, ManagedBackend>,
+}
+
+/// A text that policies name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamedValue {
+    /// Unique in its service.
+    pub name: String,
+    /// How policies name it; unique in its service.
+    pub display_name: String,
+    /// The text.
+    pub value: String,
+    /// Whether it is shown only to those who ask for it.
+    #[serde(default)]
+    pub secret: bool,
+    /// Words of its maker.
+    #[serde(default)]
+    pub tags: Vec<String>,
+}
+
+/// A backend that policies name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManagedBackend {
+    /// Unique in its service.
+    pub name: String,
+    /// For people.
+    #[serde(default)]
+    pub title: String,
+    /// For people.
+    #[serde(default)]
+    pub description: String,
+    /// Its address.
+    pub url: String,
 }
 
 /// An API of a service.

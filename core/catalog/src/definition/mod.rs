@@ -36,7 +36,7 @@ pub use api::{
 pub use api_key::{ApiKeyDefinition, FormerValue};
 pub use bucket::BucketDefinition;
 pub use delivery_stream::{Compression, DeliverySource, DeliveryStreamDefinition, ErrorLog, ObjectDestination};
-pub use document::{DocumentContainerDefinition, DocumentDatabaseDefinition};
+pub use document::{DocumentContainerDefinition, DocumentDatabaseDefinition, Throughput};
 pub use event_source_mapping::{
     EventSource, EventSourceMappingDefinition, FailureTarget, MappingSettings, MappingStart, MappingState,
 };
@@ -48,8 +48,8 @@ pub use function::{AsyncPolicy, FunctionDefinition, InvokePermission};
 pub use hub::{ConsumerGroupDefinition, HubDefinition};
 pub use log_group::LogGroupDefinition;
 pub use managed_service::{
-    ManagedApi, ManagedOperation, ManagedServiceDefinition, ManagedSubscriptionState, Product, Subscription,
-    SubscriptionScope,
+    ManagedApi, ManagedBackend, ManagedOperation, ManagedServiceDefinition, ManagedSubscriptionState, NamedValue,
+    Product, Subscription, SubscriptionScope,
 };
 pub use marketplace::{MarketplaceProductDefinition, MarketplaceSubscriptionDefinition, MarketplaceSubscriptionState};
 pub use money::{Money, Price};

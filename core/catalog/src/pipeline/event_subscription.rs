@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use millstream_types::Millis;
+use millstream_types::time::from_rfc3339;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::Spanned;
@@ -69,6 +71,8 @@ pub(super) struct SubscriptionTable {
     max_events: Option<u32>,
     /// A delivery is closed when it is as large, KiB.
     preferred_kib: Option<u32>,
+    /// When the subscription ends, RFC 3339.
+    expires: Option<Spanned<String>>,
     dead_letter: Option<DeadLetterTable>,
 }
 
@@ -118,6 +122,8 @@ pub struct EventSubscriptionSpec {
     pub batching: EventBatching,
     /// Where undeliverable events go.
     pub dead_letter: Option<DeadLetterTarget>,
+    /// When it ends; `None`: when it is removed.
+    pub expires: Option<Millis>,
 }
 
 impl Resolver<'_> {
@@ -136,6 +142,7 @@ impl Resolver<'_> {
         let endpoint = self.endpoint(line, table.webhook, table.event_hub, table.function, table.queue)?;
         let dead_letter =
             table.dead_letter.map(|target| DeadLetterTarget { bucket: target.container, prefix: target.prefix });
+        let expires = table.expires.and_then(|text| self.time("expires", &text));
         let value = EventSubscriptionSpec {
             name: table.name.into_inner(),
             endpoint,
@@ -148,8 +155,19 @@ impl Resolver<'_> {
             retry,
             batching,
             dead_letter,
+            expires,
         };
         Some(Located { value, line })
+    }
+
+    /// The time that a field names; what names none is a mistake.
+    fn time(&mut self, field: &str, text: &Spanned<String>) -> Option<Millis> {
+        let time = from_rfc3339(text.get_ref());
+        if time.is_none() {
+            let message = format!("expected a time for `{field}`, found `{}`", text.get_ref());
+            self.wrong(self.line(text), message, "write it as 2026-12-31T00:00:00Z");
+        }
+        time
     }
 
     fn delivery(&mut self, line: usize, table: &SubscriptionTable) -> (EventRetry, EventBatching) {

@@ -79,7 +79,9 @@ impl Documents {
         for (at, operation) in operations.iter().enumerate() {
             ids.insert(operation.id().map_err(|error| DocumentError::Batch { at, error: Box::new(error) })?);
         }
+        let _turn = self.unique_turn(container, &key).await;
         self.remove_if_over(container, &key, &ids).await?;
+        self.claim_for_batch(container, &partition, &key, &operations).await?;
         let keys: Vec<_> = ids.iter().map(|id| document::key(key.clone(), id)).collect();
         let scope = Scope { container: Arc::clone(container), partition, key, now: self.clock.now() };
         let carry_out = move |together: &mut Together| scope.carry_out(together, operations);
@@ -89,6 +91,43 @@ impl Documents {
             other => other,
         })
     }
+}
+
+impl Documents {
+    /// Claims what the documents that a batch writes have to have for themselves. A document that the batch removes, or patched
+    /// before, is taken as it is.
+    async fn claim_for_batch(
+        &self,
+        container: &Arc<DocumentContainerDefinition>,
+        partition: &PartitionKey,
+        key: &Bytes,
+        operations: &[BatchOperation],
+    ) -> Result<(), DocumentError> {
+        if container.unique_keys.is_empty() {
+            return Ok(());
+        }
+        let (mut places, mut written) = (Vec::new(), Vec::new());
+        for (at, operation) in operations.iter().enumerate() {
+            let body = match &operation.action {
+                BatchAction::Create(body) | BatchAction::Upsert(body) | BatchAction::Replace(_, body) => body.clone(),
+                BatchAction::Patch(id, patch) => match self.read(container, partition, id).await {
+                    Ok(known) => patch.apply_to(&known).map_err(|error| failed(at, error))?,
+                    // It is made by the batch, or the batch fails.
+                    Err(DocumentError::DocumentNotFound { .. }) => continue,
+                    Err(error) => return Err(error),
+                },
+                BatchAction::Read(_) | BatchAction::Delete(_) => continue,
+            };
+            places.push(at);
+            written.push((operation.id().map_err(|error| failed(at, error))?, body));
+        }
+        let claimed = self.claim(container, key, &written).await;
+        claimed.map_err(|(at, error)| failed(places.get(at).copied().unwrap_or_default(), error))
+    }
+}
+
+fn failed(at: usize, error: DocumentError) -> DocumentError {
+    DocumentError::Batch { at, error: Box::new(error) }
 }
 
 impl BatchOperation {

@@ -146,11 +146,16 @@ impl Documents {
     ) -> Result<(), DocumentError> {
         let expected = if_match.map_or(Expected::Present, Expected::Etag);
         let partition = partition.encode(&container.partition_key_paths)?;
+        let turn = self.unique_turn(container, &partition).await;
         self.remove_if_over(container, &partition, [&id.to_owned()]).await?;
-        let deletion =
-            Deletion { key: document::key(partition, id), condition: expected.condition(), return_old: false };
+        let key = document::key(partition.clone(), id);
+        let deletion = Deletion { key, condition: expected.condition(), return_old: turn.is_some() };
         let deleted = self.tables.delete_item(&table_name(&container.path), deletion).await;
-        deleted.map(|_| ()).map_err(|error| expected.refusal(container, id, error))
+        let deleted = deleted.map_err(|error| expected.refusal(container, id, error))?;
+        if let Some(before) = deleted.old.filter(|_| turn.is_some()) {
+            self.release(container, &partition, &before, None).await?;
+        }
+        Ok(())
     }
 
     async fn write(
@@ -160,13 +165,21 @@ impl Documents {
         body: Map<String, Value>,
         expected: Expected,
     ) -> Result<Upserted, DocumentError> {
+        let unique = (!container.unique_keys.is_empty()).then(|| body.clone());
         let Prepared { id, partition, item, document } = prepare(container, partition, body, self.clock.now())?;
+        let _turn = self.unique_turn(container, &partition).await;
         self.remove_if_over(container, &partition, [&id]).await?;
-        let put = Put { item, condition: expected.condition(), return_old: true };
-        match self.tables.put(&table_name(&container.path), put).await {
-            Ok(written) => Ok(Upserted { document, created: written.old.is_none() }),
-            Err(error) => Err(expected.refusal(container, &id, error)),
+        if let Some(body) = &unique {
+            let claimed = self.claim(container, &partition, &[(id.clone(), body.clone())]).await;
+            claimed.map_err(|(_, error)| error)?;
         }
+        let put = Put { item, condition: expected.condition(), return_old: true };
+        let written = self.tables.put(&table_name(&container.path), put).await;
+        let written = written.map_err(|error| expected.refusal(container, &id, error))?;
+        if let (Some(body), Some(before)) = (&unique, &written.old) {
+            self.release(container, &partition, before, Some(body)).await?;
+        }
+        Ok(Upserted { document, created: written.old.is_none() })
     }
 }
 

@@ -3,7 +3,7 @@
 //! Definitions are the catalog's. A container's documents are a table's items, so every write is one conditional write of
 //! the table engine: whether a document may be made, replaced or removed is decided there, once.
 //! Read next: `documents.rs` (one document), `batch.rs` (several as one), `feed.rs` (pages of all documents and of queries),
-//! `changes.rs` (what changed), `expiry.rs` (what ends).
+//! `changes.rs` (what changed), `expiry.rs` (what ends), `unique.rs` (who has which values), `throughput.rs` (what was promised).
 
 mod batch;
 mod changes;
@@ -12,6 +12,9 @@ mod documents;
 mod expiry;
 mod feed;
 mod port;
+mod purge;
+mod throughput;
+mod unique;
 
 use std::sync::Arc;
 
@@ -28,6 +31,7 @@ pub use batch::{BATCH_OPERATIONS_MAX, BatchAction, BatchOperation, BatchResult};
 pub use changes::{ChangesFrom, ChangesPage, ChangesRequest};
 pub use documents::{DOCUMENT_BYTES_MAX, Upserted};
 pub use feed::{Feed, PageRequest};
+pub use throughput::check as check_throughput;
 
 use crate::document::{ID, PARTITION, check_name};
 use crate::error::DocumentError;
@@ -45,6 +49,8 @@ pub struct NewContainer {
     pub name: String,
     /// Where in a document its partition key is.
     pub partition_key_paths: Vec<String>,
+    /// The paths of each unique key: no two documents of a partition key have the same values there.
+    pub unique_keys: Vec<Vec<String>>,
     /// What can be changed later.
     pub settings: ContainerSettings,
 }
@@ -67,13 +73,16 @@ pub struct Documents {
     clock: Arc<dyn Clock>,
     /// Orders changes of definitions: a container is a definition and a table.
     definitions: Arc<tokio::sync::Mutex<()>>,
+    /// Taken by partition key to write where values have to be unique.
+    unique_locks: Arc<[tokio::sync::Mutex<()>; unique::LOCKS]>,
 }
 
 impl Documents {
     /// The engine over a catalog, the table engine and the streams in which that tells changes.
     #[must_use]
     pub fn new(catalog: Catalog, tables: Tables, streams: Streams, clock: Arc<dyn Clock>) -> Self {
-        Self { catalog, tables, streams, clock, definitions: Arc::default() }
+        let unique_locks = Arc::new(std::array::from_fn(|_| tokio::sync::Mutex::default()));
+        Self { catalog, tables, streams, clock, definitions: Arc::default(), unique_locks }
     }
 
     /// Makes a database.
@@ -92,6 +101,7 @@ impl Documents {
             number: self.number().await?,
             created: self.clock.now(),
             etag: new_etag(),
+            throughput: None,
         };
         Ok(self.catalog.document_databases.create(definition).await?)
     }
@@ -127,11 +137,12 @@ impl Documents {
     /// Makes a container; documents can be written when this returns.
     ///
     /// # Errors
-    /// [`DocumentError::Name`], those of partition key paths, [`DocumentError::DatabaseNotFound`],
+    /// [`DocumentError::Name`], those of partition key paths and unique keys, [`DocumentError::DatabaseNotFound`],
     /// [`DocumentError::Lifetime`], [`DocumentError::ContainerExists`], [`DocumentError::Catalog`], [`DocumentError::Table`].
     pub async fn create_container(&self, new: NewContainer) -> Result<Arc<DocumentContainerDefinition>, DocumentError> {
         check_name(&new.name)?;
         partition::check_paths(&new.partition_key_paths)?;
+        crate::unique::check(&new.unique_keys)?;
         new.settings.default_ttl.map(lifetime::check).transpose()?;
         let _turn = self.definitions.lock().await;
         let database = self.database(&new.database)?;
@@ -140,6 +151,9 @@ impl Documents {
             return Err(DocumentError::ContainerExists { database: new.database, container: new.name });
         }
         self.make_table(&path).await?;
+        if !new.unique_keys.is_empty() {
+            self.make_claims_table(&path).await?;
+        }
         let definition = DocumentContainerDefinition {
             path,
             number: self.number().await?,
@@ -149,6 +163,8 @@ impl Documents {
             partition_key_paths: new.partition_key_paths,
             indexing_policy: new.settings.indexing_policy,
             default_ttl: new.settings.default_ttl,
+            unique_keys: new.unique_keys,
+            throughput: None,
         };
         Ok(self.catalog.document_containers.create(definition).await?)
     }
@@ -211,6 +227,7 @@ impl Documents {
     /// The definition goes first: a table that a crash leaves behind belongs to nobody and is made anew with the name.
     async fn remove_container(&self, container: &DocumentContainerDefinition) -> Result<(), DocumentError> {
         self.catalog.document_containers.delete(&container.path, Transaction::new()).await?;
+        self.remove_claims_table(&container.path).await?;
         match self.tables.delete(&table_name(&container.path)).await {
             Ok(_) | Err(TableError::TableNotFound { .. }) => Ok(()),
             Err(error) => Err(DocumentError::Table(error)),

@@ -4,6 +4,7 @@ use http::{HeaderName, HeaderValue, header};
 use millstream_catalog::{
     DeliveryHeader, DeliveryHeaderValue, EventEndpoint, EventSchema, StreamOwner, TopicDefinition,
 };
+use millstream_types::time::rfc3339;
 
 use super::{Events, NewSubscription};
 use crate::error::EventError;
@@ -54,6 +55,11 @@ impl Events {
     /// Whether a subscription can be.
     pub(super) fn check(&self, new: &NewSubscription, topic: &TopicDefinition) -> Result<(), EventError> {
         check_name(&new.name, 3, 64)?;
+        if let Some(expires) = new.expires
+            && expires <= self.shared.clock.now()
+        {
+            return Err(EventError::Over { found: rfc3339(expires) });
+        }
         check_range("delivery attempts", new.retry.attempts_max, (1, 30))?;
         check_range("minutes to live", new.retry.ttl_minutes, (1, 1_440))?;
         check_range("events in a delivery", new.batching.events_max, (1, 5_000))?;

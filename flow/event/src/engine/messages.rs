@@ -190,6 +190,7 @@ impl Events {
             batching: EventBatching::default(),
             headers: Vec::new(),
             state,
+            expires: None,
             labels: Vec::new(),
             raw: false,
             retry_waits: Vec::new(),

@@ -50,6 +50,8 @@ pub struct NewSubscription {
     pub headers: Vec<DeliveryHeader>,
     /// Words of its maker.
     pub labels: Vec<String>,
+    /// When it ends, in the future; `None`: when it is removed.
+    pub expires: Option<Millis>,
 }
 
 /// What became of a definition.
@@ -88,7 +90,7 @@ impl Events {
 
         let turn = self.turn().await;
         let topic = self.topic(&new.topic)?;
-        let before = shared.catalog.event_subscriptions.get(&id);
+        let before = self.any_subscription(&new.topic, &new.name).ok();
         if before.is_none() && self.subscriptions(&new.topic).len() >= SUBSCRIPTIONS_MAX {
             return Err(EventError::TooMany { what: "subscriptions of a topic", max: SUBSCRIPTIONS_MAX });
         }
@@ -105,6 +107,7 @@ impl Events {
             batching: new.batching,
             headers: new.headers,
             state,
+            expires: new.expires,
             labels: new.labels,
             raw: new.raw,
             retry_waits: Vec::new(),
@@ -145,8 +148,7 @@ impl Events {
     async fn consent(&self, new: &NewSubscription, topic: &TopicDefinition) -> Result<SubscriptionState, EventError> {
         let shared = &self.shared;
         let EventEndpoint::Webhook { url } = &new.endpoint else { return Ok(SubscriptionState::Active) };
-        let id = EventSubscriptionDefinition::id_of(&new.topic, &new.name);
-        let known = shared.catalog.event_subscriptions.get(&id).is_some_and(|before| {
+        let known = self.any_subscription(&new.topic, &new.name).is_ok_and(|before| {
             before.state == SubscriptionState::Active
                 && before.endpoint == new.endpoint
                 && before.delivery_schema == new.delivery_schema
@@ -205,6 +207,28 @@ impl Events {
         .await
     }
 
+    /// Removes subscriptions whose time is over; until then nothing is delivered to them and nobody sees them. Called by the
+    /// clock.
+    ///
+    /// # Errors
+    /// [`EventError::Storage`].
+    pub async fn remove_expired(&self) -> Result<(), EventError> {
+        let turn = self.turn().await;
+        let now = self.shared.clock.now();
+        let all = self.shared.catalog.event_subscriptions.list();
+        let over: Vec<_> = all.into_iter().filter(|subscription| subscription.is_over(now)).collect();
+        let events = self.clone();
+        to_the_end(async move {
+            let _turn = turn;
+            for subscription in over {
+                tracing::info!(subscription = %subscription.id, "an event subscription has expired");
+                events.remove_subscription(&subscription).await?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
     /// To be called in one's turn only.
     pub(super) async fn remove_subscription(&self, definition: &EventSubscriptionDefinition) -> Result<(), EventError> {
         self.halt(&definition.id).await;
@@ -233,12 +257,20 @@ impl Events {
     /// [`EventError::SubscriptionNotFound`].
     pub fn any_subscription(&self, topic: &str, name: &str) -> Result<Arc<EventSubscriptionDefinition>, EventError> {
         let id = EventSubscriptionDefinition::id_of(topic, name);
-        self.shared.catalog.event_subscriptions.get(&id).ok_or_else(|| missing(topic, name))
+        let found = self.shared.catalog.event_subscriptions.get(&id);
+        let now = self.shared.clock.now();
+        found.filter(|subscription| !subscription.is_over(now)).ok_or_else(|| missing(topic, name))
     }
 
     /// A topic's subscriptions in the order of their names.
     #[must_use]
     pub fn subscriptions(&self, topic: &str) -> Vec<Arc<EventSubscriptionDefinition>> {
+        let now = self.shared.clock.now();
+        self.stored_subscriptions(topic).into_iter().filter(|subscription| !subscription.is_over(now)).collect()
+    }
+
+    /// A topic's subscriptions with those whose time is over.
+    pub(super) fn stored_subscriptions(&self, topic: &str) -> Vec<Arc<EventSubscriptionDefinition>> {
         let all = self.shared.catalog.event_subscriptions.list();
         all.into_iter().filter(|subscription| subscription.topic == topic).collect()
     }

@@ -144,7 +144,7 @@ impl Events {
         let (turn, events) = (self.turn().await, self.clone());
         to_the_end(async move {
             let _turn = turn;
-            for subscription in events.subscriptions(&definition.name) {
+            for subscription in events.stored_subscriptions(&definition.name) {
                 events.remove_subscription(&subscription).await?;
             }
             match events.shared.catalog.topics.delete(&definition.name, Transaction::new()).await {

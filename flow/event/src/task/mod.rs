@@ -102,6 +102,7 @@ impl Task {
                     let ended = tokio::select! {
                         ended = work.deliver() => ended,
                         _ = stop.changed() => return work.finish().await,
+                        () = self.over() => return work.finish().await,
                     };
                     match ended {
                         Ok(never) => match never {},
@@ -119,7 +120,20 @@ impl Task {
             tokio::select! {
                 () = tokio::time::sleep(restarts.next_wait()) => {}
                 _ = stop.changed() => return,
+                () = self.over() => return,
             }
+        }
+    }
+
+    /// Resolves when the subscription's time is over.
+    async fn over(&self) {
+        let Some(expires) = self.courier.definition.expires else { return std::future::pending().await };
+        loop {
+            let left = u64::try_from(expires - self.clock.now()).unwrap_or_default();
+            if left == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(left).min(LOOK)).await;
         }
     }
 

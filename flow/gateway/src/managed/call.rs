@@ -1,5 +1,6 @@
 //! The way of a request through a managed API: API, operation, key, policies, backend, policies, answer.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,19 +13,15 @@ use millstream_catalog::{
 use millstream_types::Millis;
 
 use super::Managed;
+use super::counting::Later;
 use super::policies::{Applied, Compiled};
 use crate::backend::BackendError;
-use crate::limit::quota::{Allowance, Exceeded, Period};
 use crate::policy::exchange::{Exchange, Flow, query_pairs};
-use crate::policy::expression::Expression;
 use crate::policy::{Policy, Section};
 use crate::route;
 
 /// The largest request, bytes.
 pub const BODY_BYTES_MAX: usize = 10 << 20;
-
-/// Characters of what a quota counts by: more is the same key.
-const COUNTER_KEY_CHARS_MAX: usize = 256;
 
 /// The longest text of a header or a query that a trace shows, characters.
 const TRACE_CHARS_MAX: usize = 500;
@@ -137,15 +134,19 @@ pub struct TraceStep {
 }
 
 /// A request while its policies run.
-struct Running<'r> {
-    engine: &'r Managed,
+pub(super) struct Running<'r> {
+    pub(super) engine: &'r Managed,
     request: &'r ManagedRequest,
-    compiled: Arc<Compiled>,
-    exchange: Exchange,
+    pub(super) api: &'r ManagedApi,
+    pub(super) operation: &'r ManagedOperation,
+    pub(super) compiled: Arc<Compiled>,
+    pub(super) exchange: Exchange,
     /// The subscription's id; empty without one.
-    counted: String,
+    pub(super) counted: String,
     /// Counters of bandwidth that the bytes of this call are added to.
-    bandwidth: Vec<String>,
+    pub(super) bandwidth: Vec<String>,
+    /// What is counted when the answer is there.
+    pub(super) later: Vec<Later>,
     traced: bool,
     trace: Vec<TraceStep>,
     begun: Millis,
@@ -154,6 +155,7 @@ struct Running<'r> {
 /// What a key opens.
 struct Opened {
     subscription: String,
+    key: String,
     counted: String,
     product: Option<String>,
 }
@@ -199,12 +201,26 @@ impl Managed {
             response: Response::new(Bytes::new()),
             response_headers: HeaderMap::new(),
             subscription: String::new(),
+            key: String::new(),
+            variables: BTreeMap::new(),
             address: request.peer.to_string(),
             request_id: request.id.clone(),
         };
-        let (counted, bandwidth, trace) = (String::new(), Vec::new(), Vec::new());
-        let running = Running { engine: self, request, compiled, exchange, counted, bandwidth, traced, trace, begun };
-        let answered = running.run(api, operation).await;
+        let running = Running {
+            engine: self,
+            request,
+            api,
+            operation,
+            compiled,
+            exchange,
+            counted: String::new(),
+            bandwidth: Vec::new(),
+            later: Vec::new(),
+            traced,
+            trace: Vec::new(),
+            begun,
+        };
+        let answered = running.run().await;
         self.count(&format!("{}/{}", service.name, api.name), &answered, begun);
         answered
     }
@@ -240,7 +256,7 @@ fn find_operation<'a>(
     api: &'a ManagedApi,
     request: &ManagedRequest,
     path: &str,
-) -> Option<(&'a ManagedOperation, std::collections::BTreeMap<String, String>)> {
+) -> Option<(&'a ManagedOperation, BTreeMap<String, String>)> {
     let of = |method: &str| {
         let operations = api.operations.values().filter(|operation| operation.method == method);
         let patterns: Vec<(String, &ManagedOperation)> =
@@ -260,7 +276,8 @@ fn find_operation<'a>(
 }
 
 impl Running<'_> {
-    async fn run(mut self, api: &ManagedApi, operation: &ManagedOperation) -> Answered {
+    async fn run(mut self) -> Answered {
+        let (api, operation) = (self.api, self.operation);
         self.note("gateway", "", "operation", || {
             format!("{} of {}: {} {}", operation.name, api.name, operation.method, operation.template)
         });
@@ -274,6 +291,7 @@ impl Running<'_> {
         if let Some(opened) = opened {
             self.note("gateway", "", "subscription", || format!("{} opens the API", opened.subscription));
             (self.exchange.subscription, self.counted) = (opened.subscription, opened.counted);
+            self.exchange.key = opened.key;
         }
         let section = |section| self.compiled.section(section, api, operation, product.as_deref());
         let (inbound, backend) = (section(Section::Inbound), section(Section::Backend));
@@ -313,15 +331,8 @@ impl Running<'_> {
         for applied in applied {
             let (policy, section) = (applied.policy(), applied.section);
             let flow = match policy {
-                Policy::RateLimit { calls, renewal_s, key } => self.limit(applied, *calls, *renewal_s, key.as_ref())?,
-                Policy::Quota { calls, bandwidth_kb, renewal_s, key } => {
-                    let period = match Millis::try_from(renewal_s.saturating_mul(1_000)).unwrap_or(0) {
-                        0 => Period::Forever,
-                        length => Period::FromFirstCall(length),
-                    };
-                    let bytes = bandwidth_kb.map(|kilobytes| kilobytes.saturating_mul(1_024));
-                    self.quota(applied, Allowance { calls: *calls, bytes, period }, key.as_ref()).await?
-                }
+                Policy::RateLimit(limit) => self.limit(applied, limit)?,
+                Policy::Quota(quota) => self.quota(applied, quota).await?,
                 Policy::ForwardRequest { timeout_s } => self.forward(*timeout_s).await?,
                 other => self.exchange.apply(other, section),
             };
@@ -350,6 +361,7 @@ impl Running<'_> {
             .find(|product| !product.subscription_required && product.apis.contains(&api.name));
         let anonymous = open_product.map(|product| Opened {
             subscription: String::new(),
+            key: String::new(),
             counted: String::new(),
             product: Some(product.name.clone()),
         });
@@ -377,61 +389,11 @@ impl Running<'_> {
                     SubscriptionScope::Product(name) => Some(name.clone()),
                     SubscriptionScope::AllApis | SubscriptionScope::Api(_) => None,
                 };
-                Ok(Some(Opened { subscription: found.name.clone(), counted: found.id.clone(), product }))
+                Ok(Some(Opened { subscription: found.name.clone(), key, counted: found.id.clone(), product }))
             }
             None if api.subscription_required => Err(Failure::KeyInvalid),
             None => Ok(anonymous),
         }
-    }
-
-    /// The name of a counter: what is counted for one policy and one subscription.
-    fn counter(&self, applied: &Applied) -> String {
-        format!("{}\n{}\n{}\n{}", self.compiled.service.name, applied.scope.name(), applied.index, self.counted)
-    }
-
-    fn limit(&self, applied: &Applied, calls: u32, renewal_s: u32, key: Option<&Expression>) -> Result<Flow, Failure> {
-        let counter = match key {
-            // The same key is one counter wherever it is counted with the same limit.
-            Some(key) => format!("{}\n{calls}/{renewal_s}\n{}", self.compiled.service.name, self.exchange.value(key)),
-            None => self.counter(applied),
-        };
-        let now = self.engine.clock.now();
-        let taken = self.engine.rates.take(&counter, calls, Millis::from(renewal_s) * 1_000, now);
-        taken.map_err(|wait| Failure::RateLimited(seconds(wait)))?;
-        Ok(Flow::Next(format!("within {calls} calls in {renewal_s} s")))
-    }
-
-    async fn quota(
-        &mut self,
-        applied: &Applied,
-        allowance: Allowance,
-        key: Option<&Expression>,
-    ) -> Result<Flow, Failure> {
-        let counter = match key {
-            // The last line is empty: what subscriptions leave behind is found by theirs.
-            Some(key) => {
-                let key: String = self.exchange.value(key).chars().take(COUNTER_KEY_CHARS_MAX).collect();
-                format!(
-                    "{}\n{}\n{}\nkey {}\n",
-                    self.compiled.service.name,
-                    applied.scope.name(),
-                    applied.index,
-                    key.replace('\n', " ")
-                )
-            }
-            None => self.counter(applied),
-        };
-        let taken = self.engine.quotas.take(&counter, allowance, self.engine.clock.now()).await;
-        let wait = |wait: Millis| (wait != Millis::MAX).then(|| seconds(wait));
-        match taken.map_err(|error| Failure::Internal(error.to_string()))? {
-            Ok(()) => {}
-            Err(Exceeded::Calls(left)) => return Err(Failure::CallsUsedUp(wait(left))),
-            Err(Exceeded::Bytes(left)) => return Err(Failure::BandwidthUsedUp(wait(left))),
-        }
-        if allowance.bytes.is_some() {
-            self.bandwidth.push(counter);
-        }
-        Ok(Flow::Next("within the quota".to_owned()))
     }
 
     async fn forward(&mut self, timeout_s: u32) -> Result<Flow, Failure> {
@@ -459,14 +421,10 @@ impl Running<'_> {
     }
 
     async fn answered(mut self, failure: Option<Failure>) -> Answered {
+        let bytes = (self.request.body.len() + self.exchange.response.body().len()) as u64;
+        self.count_later(bytes).await;
         let mut response = self.exchange.response;
         response.headers_mut().extend(std::mem::take(&mut self.exchange.response_headers));
-        let bytes = (self.request.body.len() + response.body().len()) as u64;
-        for counter in &self.bandwidth {
-            if let Err(error) = self.engine.quotas.add_bytes(counter, bytes).await {
-                tracing::warn!(%error, "the bytes of a request are not counted");
-            }
-        }
         Answered { response, failure, trace: self.trace }
     }
 }
@@ -475,9 +433,4 @@ fn failed(failure: Failure) -> Answered {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = failure.status();
     Answered { response, failure: Some(failure), trace: Vec::new() }
-}
-
-/// Whole seconds, never too few.
-fn seconds(wait: Millis) -> u64 {
-    u64::try_from(wait.saturating_add(999) / 1_000).unwrap_or(0).max(1)
 }

@@ -361,11 +361,11 @@ pub(super) fn unknown(kind: &'static str, name: &str) -> GatewayError {
     GatewayError::NotFound { kind, name: name.to_owned() }
 }
 
-fn invalid(reason: String) -> GatewayError {
+pub(super) fn invalid(reason: String) -> GatewayError {
     GatewayError::Invalid { reason }
 }
 
-fn room(what: &'static str, count: usize, limit: usize) -> Result<(), GatewayError> {
+pub(super) fn room(what: &'static str, count: usize, limit: usize) -> Result<(), GatewayError> {
     if count < limit { Ok(()) } else { Err(GatewayError::TooMany { what, limit }) }
 }
 
@@ -374,7 +374,7 @@ fn new_key() -> String {
     uuid::Uuid::new_v4().simple().to_string()
 }
 
-fn check_name(kind: &str, name: &str) -> Result<(), GatewayError> {
+pub(super) fn check_name(kind: &str, name: &str) -> Result<(), GatewayError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if (1..=NAME_CHARS_MAX).contains(&name.len()) && name.chars().all(allowed) {
         return Ok(());

@@ -1,14 +1,19 @@
 //! Managed APIs: services whose APIs stand behind products, subscriptions and policies.
 //!
-//! Read next: [`definitions`] (what there is), [`policies`] (what is said about it), [`call`] (the way of a request),
-//! `limit` (what is counted).
+//! Read next: [`definitions`] (what there is), [`named`] (what policies name), [`policies`] (what is said about it), [`call`]
+//! (the way of a request), `counting` and `limit` (what is counted).
 
 pub mod call;
+mod counting;
 pub mod definitions;
+pub mod named;
 pub mod policies;
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use bytes::Bytes;
+use http::Request;
 use millstream_catalog::{Catalog, ManagedServiceDefinition};
 use millstream_insight::Insight;
 use millstream_storage::Storage;
@@ -23,6 +28,9 @@ use crate::limit::quota::Quotas;
 use crate::limit::rate::RateLimits;
 use crate::traffic::Traffic;
 use policies::Compiled;
+
+/// How long what is fetched for an import may take.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The managed APIs of a node. Cheap to clone.
 #[derive(Clone)]
@@ -73,6 +81,20 @@ impl Managed {
     #[must_use]
     pub fn services(&self) -> Vec<Arc<ManagedServiceDefinition>> {
         self.catalog.managed_services.list()
+    }
+
+    /// What an address of a backend's kind answers to `GET`: under the same rules and bounds as a backend's answer.
+    ///
+    /// # Errors
+    /// [`GatewayError::Invalid`] says why there is none.
+    pub async fn fetch(&self, address: &str) -> Result<Bytes, GatewayError> {
+        let failed = |reason: String| GatewayError::Invalid { reason: format!("`{address}` gave nothing: {reason}") };
+        let request = Request::get(address).body(Bytes::new()).map_err(|error| failed(error.to_string()))?;
+        let answer = self.backends.send(request, FETCH_TIMEOUT).await.map_err(|error| failed(error.to_string()))?;
+        if !answer.status().is_success() {
+            return Err(failed(format!("it answered {}", answer.status())));
+        }
+        Ok(answer.into_body())
     }
 
     /// Removes counters of quotas whose periods are over. Called by the clock.

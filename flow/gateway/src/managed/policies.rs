@@ -56,10 +56,13 @@ impl Managed {
         scope: &PolicyScope,
         document: Option<String>,
     ) -> Result<bool, GatewayError> {
-        if let Some(document) = &document {
-            PolicyDocument::parse(document)?;
-        }
-        self.edit(service, |definition| Ok(std::mem::replace(place(definition, scope)?, document).is_none())).await
+        self.edit(service, |definition| {
+            if let Some(document) = &document {
+                PolicyDocument::parse(document, definition)?;
+            }
+            Ok(std::mem::replace(place(definition, scope)?, document).is_none())
+        })
+        .await
     }
 }
 
@@ -83,6 +86,20 @@ fn place<'d>(
             Ok(&mut operation.policy)
         }
     }
+}
+
+/// All documents of a service, and what each is about.
+pub(super) fn written(service: &ManagedServiceDefinition) -> Vec<(PolicyScope, &str)> {
+    let mut written: Vec<(PolicyScope, &Option<String>)> = vec![(PolicyScope::Service, &service.policy)];
+    written
+        .extend(service.products.values().map(|product| (PolicyScope::Product(product.name.clone()), &product.policy)));
+    for api in service.apis.values() {
+        written.push((PolicyScope::Api(api.name.clone()), &api.policy));
+        let operations = api.operations.values();
+        let scope = |name: &str| PolicyScope::Operation(api.name.clone(), name.to_owned());
+        written.extend(operations.map(|operation| (scope(&operation.name), &operation.policy)));
+    }
+    written.into_iter().filter_map(|(scope, text)| Some((scope, text.as_deref()?))).collect()
 }
 
 /// A service with its documents read and its keys by what they are.
@@ -114,20 +131,9 @@ impl Applied {
 
 impl Compiled {
     pub(super) fn new(service: Arc<ManagedServiceDefinition>) -> Self {
-        let mut written: Vec<(PolicyScope, &Option<String>)> = vec![(PolicyScope::Service, &service.policy)];
-        written.extend(
-            service.products.values().map(|product| (PolicyScope::Product(product.name.clone()), &product.policy)),
-        );
-        for api in service.apis.values() {
-            written.push((PolicyScope::Api(api.name.clone()), &api.policy));
-            let operations = api.operations.values();
-            let scope = |name: &str| PolicyScope::Operation(api.name.clone(), name.to_owned());
-            written.extend(operations.map(|operation| (scope(&operation.name), &operation.policy)));
-        }
         // Documents were read when they were set; one that this version does not understand stops its requests.
-        let read = |text: &String| PolicyDocument::parse(text).unwrap_or_else(|_| PolicyDocument::refusing());
-        let documents =
-            written.into_iter().filter_map(|(scope, text)| Some((scope, Arc::new(read(text.as_ref()?))))).collect();
+        let read = |text: &str| PolicyDocument::parse(text, &service).unwrap_or_else(|_| PolicyDocument::refusing());
+        let documents = written(&service).into_iter().map(|(scope, text)| (scope, Arc::new(read(text)))).collect();
         let keys = service.subscriptions.values().flat_map(|subscription| {
             let name = &subscription.name;
             [(subscription.primary_key.clone(), name.clone()), (subscription.secondary_key.clone(), name.clone())]

@@ -7,7 +7,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, hea
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::condition::Condition;
-use super::expression::{Expression, Sight};
+use super::expression::Expression;
+use super::term::Value;
 use super::{Change, Cors, Exists, Policy, Section};
 
 /// What stands for itself in a part of an address.
@@ -36,6 +37,10 @@ pub struct Exchange {
     pub response_headers: HeaderMap,
     /// The subscription's name; empty without one.
     pub subscription: String,
+    /// The subscription's key as the caller brought it; empty without one.
+    pub key: String,
+    /// What policies have set.
+    pub variables: BTreeMap<String, Value>,
     /// Who calls.
     pub address: String,
     /// The request's id.
@@ -106,7 +111,13 @@ impl Exchange {
             }
             Policy::Cors(cors) => self.cors(cors),
             Policy::Choose { when, otherwise } => self.choose(when, otherwise, section),
-            Policy::Base | Policy::RateLimit { .. } | Policy::Quota { .. } | Policy::ForwardRequest { .. } => {
+            Policy::SetVariable { name, value } => {
+                let value = value.value(self);
+                let said = Flow::Next(format!("{name} is {value}"));
+                self.variables.insert(name.clone(), value);
+                said
+            }
+            Policy::Base | Policy::RateLimit(_) | Policy::Quota(_) | Policy::ForwardRequest { .. } => {
                 Flow::Next(String::new())
             }
         }
@@ -115,12 +126,7 @@ impl Exchange {
     /// The value of an expression for this request.
     #[must_use]
     pub fn value(&self, expression: &Expression) -> String {
-        expression.value(&Sight {
-            headers: &self.headers,
-            subscription: &self.subscription,
-            address: &self.address,
-            request_id: &self.request_id,
-        })
+        expression.text(self)
     }
 
     /// The address that the backend is called at.

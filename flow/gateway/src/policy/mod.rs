@@ -3,20 +3,26 @@
 //! A document is read whole before it is kept ([`PolicyDocument::parse`]); an element, attribute or expression that is not
 //! known is refused with its line and column, never skipped. Counters and backends are [`crate::managed`]'s business.
 //! Source: the API Management policy reference; sections inbound, backend, outbound, on-error.
-//! Read next: `xml` (documents), `read` (from elements to policies), [`expression`], [`condition`], [`exchange`] (what they
-//! do).
+//! Read next: `xml` (documents), `named` (what they name), `read` (from elements to policies), [`expression`], [`condition`],
+//! [`term`] (values), [`limit`] (what is counted), [`exchange`] (what policies do).
 
 pub mod condition;
 pub mod exchange;
 pub mod expression;
+pub mod limit;
+pub(crate) mod named;
 mod read;
-pub(crate) use read::backend as check_backend;
+mod reader;
+pub mod term;
 mod xml;
 
 use http::{HeaderName, StatusCode};
+use millstream_catalog::ManagedServiceDefinition;
 
 use condition::Condition;
 use expression::Expression;
+use limit::{Quota, RateLimit};
+pub(crate) use read::backend as check_backend;
 
 /// A document that was not understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -71,12 +77,14 @@ pub struct PolicyDocument {
 }
 
 impl PolicyDocument {
-    /// Reads a document.
+    /// Reads a document; named values and backends are its service's.
     ///
     /// # Errors
     /// [`PolicyError`]: where, and what was not understood.
-    pub fn parse(text: &str) -> Result<Self, PolicyError> {
-        read::document(&xml::parse(text)?)
+    pub fn parse(text: &str, service: &ManagedServiceDefinition) -> Result<Self, PolicyError> {
+        let mut root = xml::parse(&named::filled(text, service)?)?;
+        named::put_backends(&mut root, service)?;
+        read::document(&root)
     }
 
     /// The document of a service that has none: the backend is called.
@@ -137,26 +145,17 @@ pub enum Policy {
     SetQuery(Change),
     /// The method towards the backend.
     SetMethod(http::Method),
+    /// A variable of the request.
+    SetVariable {
+        /// Its name.
+        name: String,
+        /// Its value.
+        value: Expression,
+    },
     /// At most so many calls in any time of that length.
-    RateLimit {
-        /// Calls.
-        calls: u32,
-        /// Seconds.
-        renewal_s: u32,
-        /// What is counted together; `None`: a subscription's calls.
-        key: Option<Expression>,
-    },
+    RateLimit(RateLimit),
     /// At most so many calls or kilobytes in a fixed period, over restarts.
-    Quota {
-        /// Calls.
-        calls: Option<u64>,
-        /// Kilobytes of requests and answers.
-        bandwidth_kb: Option<u64>,
-        /// Seconds; zero: for good.
-        renewal_s: u64,
-        /// What is counted together; `None`: a subscription's calls.
-        key: Option<Expression>,
-    },
+    Quota(Quota),
     /// Answers at once.
     ReturnResponse {
         /// The status.
@@ -201,10 +200,11 @@ impl Policy {
             Self::SetHeader(_) => "set-header",
             Self::SetQuery(_) => "set-query-parameter",
             Self::SetMethod(_) => "set-method",
-            Self::RateLimit { key: None, .. } => "rate-limit",
-            Self::RateLimit { key: Some(_), .. } => "rate-limit-by-key",
-            Self::Quota { key: None, .. } => "quota",
-            Self::Quota { key: Some(_), .. } => "quota-by-key",
+            Self::SetVariable { .. } => "set-variable",
+            Self::RateLimit(limit) if limit.counted.key.is_none() => "rate-limit",
+            Self::RateLimit(_) => "rate-limit-by-key",
+            Self::Quota(quota) if quota.counted.key.is_none() => "quota",
+            Self::Quota(_) => "quota-by-key",
             Self::ReturnResponse { .. } => "return-response",
             Self::MockResponse { .. } => "mock-response",
             Self::Cors(_) => "cors",

@@ -1,5 +1,7 @@
 //! From the elements of a document to its policies: which elements and attributes there are, and what they must be.
 
+mod limit;
+
 use http::{HeaderName, Method, StatusCode};
 
 use super::condition::Condition;
@@ -12,17 +14,11 @@ type Parsed<T> = Result<T, PolicyError>;
 /// How long a backend may take unless `forward-request` says otherwise, and at most, seconds.
 pub(super) const TIMEOUT_S: u32 = 300;
 
-/// The longest period of a rate limit, seconds: the service's own bound.
-const RATE_PERIOD_S_MAX: u32 = 300;
-
-/// The shortest period of a quota by key, seconds: the service's own bound.
-const KEYED_QUOTA_PERIOD_S_MIN: u32 = 300;
-
 /// The sections in which a policy may stand.
 fn allowed(policy: &str) -> Option<&'static [Section]> {
     use Section::{Backend, Inbound, OnError, Outbound};
     Some(match policy {
-        "base" | "set-header" | "return-response" | "choose" => &[Inbound, Backend, Outbound, OnError],
+        "base" | "set-header" | "set-variable" | "return-response" | "choose" => &[Inbound, Backend, Outbound, OnError],
         "check-header" | "rewrite-uri" | "rate-limit" | "rate-limit-by-key" | "quota" | "quota-by-key" | "cors" => {
             &[Inbound]
         }
@@ -94,16 +90,15 @@ fn policy(element: &Element, section: Section) -> Parsed<Policy> {
             let method = element.text.parse::<Method>();
             method.map(Policy::SetMethod).map_err(|_| element.wrong(format!("`{}` is no method", element.text)))
         }
-        "rate-limit" => rate_limit(element, &["calls", "renewal-period"], None),
-        "rate-limit-by-key" => {
-            let key = expression(element, "counter-key")?;
-            rate_limit(element, &["calls", "renewal-period", "counter-key"], Some(key))
+        "set-variable" => {
+            leaf(element, &["name", "value"])?;
+            let name = required(element, "name")?.to_owned();
+            Ok(Policy::SetVariable { name, value: expression(element, "value")? })
         }
-        "quota" => quota(element, &["calls", "bandwidth", "renewal-period"], None),
-        "quota-by-key" => {
-            let key = expression(element, "counter-key")?;
-            quota(element, &["calls", "bandwidth", "renewal-period", "counter-key"], Some(key))
-        }
+        "rate-limit" => limit::rate_limit(element).map(Policy::RateLimit),
+        "rate-limit-by-key" => limit::rate_limit_by_key(element).map(Policy::RateLimit),
+        "quota" => limit::quota(element).map(Policy::Quota),
+        "quota-by-key" => limit::quota_by_key(element).map(Policy::Quota),
         "return-response" => return_response(element),
         "mock-response" => {
             leaf(element, &["status-code", "content-type"])?;
@@ -147,31 +142,6 @@ fn check_header(element: &Element) -> Parsed<Policy> {
         },
         values: texts(element, "value")?,
     })
-}
-
-fn rate_limit(element: &Element, attributes: &[&str], key: Option<Expression>) -> Parsed<Policy> {
-    leaf(element, attributes)?;
-    let (calls, renewal_s) = (number(element, "calls")?, number(element, "renewal-period")?);
-    if calls == 0 || renewal_s == 0 || renewal_s > RATE_PERIOD_S_MAX {
-        let message = format!("calls must be 1 or more and renewal-period 1 to {RATE_PERIOD_S_MAX} seconds");
-        return Err(element.wrong(message));
-    }
-    Ok(Policy::RateLimit { calls, renewal_s, key })
-}
-
-fn quota(element: &Element, attributes: &[&str], key: Option<Expression>) -> Parsed<Policy> {
-    leaf(element, attributes)?;
-    let (calls, bandwidth_kb) = (optional_number(element, "calls")?, optional_number(element, "bandwidth")?);
-    if calls.is_none() && bandwidth_kb.is_none() {
-        return Err(element.wrong("Either 'calls' or 'bandwidth' or both must be specified"));
-    }
-    let renewal_s: u32 = number(element, "renewal-period")?;
-    if key.is_some() && renewal_s != 0 && renewal_s < KEYED_QUOTA_PERIOD_S_MIN {
-        let message =
-            format!("renewal-period must be 0 or {KEYED_QUOTA_PERIOD_S_MIN} seconds or more, found {renewal_s}");
-        return Err(element.wrong(message));
-    }
-    Ok(Policy::Quota { calls, bandwidth_kb, renewal_s: renewal_s.into(), key })
 }
 
 fn return_response(element: &Element) -> Parsed<Policy> {
@@ -230,7 +200,7 @@ fn choose(element: &Element, section: Section) -> Parsed<Policy> {
 /// A policy that is done under a condition. What counts or calls is asked for by its place in a document, which it has not.
 fn chosen(element: &Element, section: Section) -> Parsed<Policy> {
     match policy(element, section)? {
-        Policy::Base | Policy::RateLimit { .. } | Policy::Quota { .. } | Policy::ForwardRequest { .. } => {
+        Policy::Base | Policy::RateLimit(_) | Policy::Quota(_) | Policy::ForwardRequest { .. } => {
             Err(element.wrong("The policy is not supported by this node in 'choose'"))
         }
         policy => Ok(policy),

@@ -4,13 +4,26 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response};
+use millstream_catalog::{ManagedBackend, NamedValue};
 
 use super::exchange::{Exchange, Flow, query_pairs};
+use super::term::{Side, Term, Value};
 use super::*;
 
 fn inbound(policies: &str) -> Result<Vec<Policy>, String> {
     let text = format!("<policies><inbound>{policies}</inbound></policies>");
-    PolicyDocument::parse(&text).map(|document| document.inbound).map_err(|error| error.to_string())
+    PolicyDocument::parse(&text, &service()).map(|document| document.inbound).map_err(|error| error.to_string())
+}
+
+/// A service with a named value and a backend.
+fn service() -> ManagedServiceDefinition {
+    let value = NamedValue { display_name: "greeting".into(), value: "a < \"b\"".into(), ..NamedValue::default() };
+    let backend = ManagedBackend { url: "https://named/".into(), ..ManagedBackend::default() };
+    ManagedServiceDefinition {
+        named_values: BTreeMap::from([("g".to_owned(), value)]),
+        backends: BTreeMap::from([("store".to_owned(), backend)]),
+        ..ManagedServiceDefinition::default()
+    }
 }
 
 fn exchange() -> Exchange {
@@ -28,6 +41,8 @@ fn exchange() -> Exchange {
         response: Response::new(Bytes::new()),
         response_headers: HeaderMap::new(),
         subscription: "sub".into(),
+        key: "k1".into(),
+        variables: BTreeMap::from([("n".to_owned(), Value::Number(3.0)), ("flag".to_owned(), Value::Bool(true))]),
         address: "10.0.0.1".into(),
         request_id: "r1".into(),
     }
@@ -60,16 +75,16 @@ fn a_whole_document_is_read() {
             <outbound><base /><set-header name="X-A" exists-action="delete" /></outbound>
             <on-error><base /></on-error>
         </policies>"#;
-    let document = PolicyDocument::parse(text).unwrap();
+    let document = PolicyDocument::parse(text, &service()).unwrap();
     let names = |section| document.section(section).iter().map(Policy::name).collect::<Vec<_>>();
     assert_eq!(names(Section::Inbound), ["base", "check-header", "rate-limit-by-key", "rate-limit-by-key"]);
     assert_eq!(names(Section::Backend), ["forward-request"]);
     assert_eq!(names(Section::Outbound), ["base", "set-header"]);
     assert_eq!(names(Section::OnError), ["base"]);
-    let key = |otherwise: &str| Expression::Header { name: "x-key".into(), otherwise: otherwise.into() };
+    let key = |otherwise: &str| Expression::Terms(vec![Term::Header(Side::Request, "x-key".into(), otherwise.into())]);
     for (policy, otherwise) in [(2, "none"), (3, ")")] {
-        let Policy::RateLimit { key: Some(found), .. } = &document.inbound[policy] else { panic!() };
-        assert_eq!(*found, key(otherwise));
+        let Policy::RateLimit(found) = &document.inbound[policy] else { panic!() };
+        assert_eq!(found.counted.key, Some(key(otherwise)));
     }
 }
 
@@ -80,11 +95,26 @@ fn what_is_not_understood_is_refused_with_its_place() {
         ("<rate-limit calls='1' />", "Required attribute 'renewal-period' not found"),
         ("<rate-limit calls='x' renewal-period='1' />", "must be a whole number, found `x`"),
         ("<rate-limit calls='1' renewal-period='9' foo='1' />", "The attribute 'foo' is not supported by this node"),
-        ("<rate-limit calls='1' renewal-period='9'><api /></rate-limit>", "'rate-limit' has no such element"),
+        ("<rate-limit calls='1' renewal-period='9'><api /></rate-limit>", "Required attribute 'name' not found"),
+        ("<rate-limit calls='1' renewal-period='9'><foo /></rate-limit>", "expected 'api'"),
+        (
+            "<quota-by-key calls='1' renewal-period='300' counter-key='k' first-period-start='x' />",
+            "like 2026-01-01T00:00:00Z",
+        ),
+        (
+            "<rate-limit-by-key calls='1' renewal-period='9' counter-key='k' increment-count='x' />",
+            "a whole number, found `x`",
+        ),
+        ("<set-backend-service backend-id='none' />", "Backend with id 'none' could not be found"),
+        ("<set-backend-service backend-id='store' base-url='http://x' />", "not both"),
+        (
+            "\n <set-header name='a'><value>{{none}}</value></set-header>",
+            "line 2, column 30: Cannot find a property 'none'",
+        ),
         ("<forward-request />", "Policy is not allowed in the section 'inbound'"),
         (
-            "<set-header name='a'><value>@(context.User.Id)</value></set-header>",
-            "`@(context.User.Id)` is not supported",
+            "<set-header name='a'><value>@(context.Deployment.Region)</value></set-header>",
+            "not supported by this node from `context.Deployment.Region`",
         ),
         ("<set-header name='a'><value>@{ return 1; }</value></set-header>", "is not supported"),
         ("<set-header name='a b'><value>x</value></set-header>", "`a b` is no header's name"),
@@ -105,9 +135,11 @@ fn what_is_not_understood_is_refused_with_its_place() {
         let error = inbound(policies).unwrap_err();
         assert!(error.contains(expected), "{policies}: {error}");
     }
-    assert!(PolicyDocument::parse("<!DOCTYPE a><policies />").unwrap_err().to_string().contains("not allowed"));
-    assert!(PolicyDocument::parse(&"<a>".repeat(100_000)).is_err());
-    assert!(PolicyDocument::parse("").is_err());
+    assert!(
+        PolicyDocument::parse("<!DOCTYPE a><policies />", &service()).unwrap_err().to_string().contains("not allowed")
+    );
+    assert!(PolicyDocument::parse(&"<a>".repeat(100_000), &service()).is_err());
+    assert!(PolicyDocument::parse("", &service()).is_err());
 }
 
 #[test]
@@ -118,6 +150,7 @@ fn requests_are_changed_as_policies_say() {
         ("<rewrite-uri template='/e/{id}?v={id}&amp;n=2' />", "http://backend/base/e/7%208?v=7%208&n=2&m=a%20b"),
         ("<rewrite-uri template='/e' copy-unmatched-params='false' />", "http://backend/base/e"),
         ("<set-backend-service base-url='https://other/' />", "https://other/orders/7?n=1&m=a%20b"),
+        ("<set-backend-service backend-id='store' />", "https://named/orders/7?n=1&m=a%20b"),
         (
             "<set-query-parameter name='n'><value>2</value></set-query-parameter>",
             "http://backend/base/orders/7?m=a%20b&n=2",
@@ -159,6 +192,12 @@ fn headers_get_their_values() {
         ("override", "@( context.Request.IpAddress )", vec!["10.0.0.1"]),
         ("override", "@(context.RequestId)", vec!["r1"]),
         ("override", r#"@(context.Request.Headers.GetValueOrDefault("x-no","d"))"#, vec!["d"]),
+        ("override", r#"@(context.Subscription?.Key + "/" + context.Variables["n"])"#, vec!["k1/3"]),
+        ("override", r#"@(context.Request.Method == "POST" &amp;&amp; (bool)context.Variables["flag"])"#, vec!["True"]),
+        ("override", r#"@(context.Variables.GetValueOrDefault<int>("none", 7))"#, vec!["7"]),
+        ("override", "@(context.User?.Id)", vec![""]),
+        ("override", r#" @(context.Variables.GetValueOrDefault<int>("n") + "<")"#, vec!["3<"]),
+        ("override", "{{ greeting }}", vec!["a < \"b\""]),
         ("override", r#"@(context.Request.Headers.GetValueOrDefault("X-Mine", "d"))"#, vec!["Value"]),
     ] {
         let policy = format!("<set-header name='X-Mine' exists-action='{action}'><value>{value}</value></set-header>");
@@ -217,6 +256,9 @@ fn choose_does_what_the_first_condition_that_holds_says() {
         (r#"@(context.Request.Url.Path.Contains("/none"))"#, false),
         (r#"@(context.Response.StatusCode >= 200 &amp;&amp; context.Response.StatusCode &lt; 300)"#, true),
         (r#"@(context.Response.StatusCode == "200")"#, false),
+        (r#"@(context.Variables.GetValueOrDefault<bool>("flag"))"#, true),
+        (r#"@(context.Variables.ContainsKey("none") || (int)context.Variables["n"] > 2)"#, true),
+        (r#"@(context.User != null || context.Subscription == null)"#, false),
     ] {
         assert_eq!(chosen(condition), expected, "{condition}");
     }
@@ -234,8 +276,8 @@ fn what_choose_cannot_do_is_refused() {
         ("<choose><when /></choose>", "Required attribute 'condition' not found"),
         ("<choose><otherwise /><when condition='true' /></choose>", "one 'otherwise' behind them"),
         (
-            "<choose><when condition='@(context.Variables)' /></choose>",
-            "not supported by this node from `context.Variables`",
+            "<choose><when condition='@(context.Variables.Count &gt; 1)' /></choose>",
+            "not supported by this node from `Count > 1`",
         ),
         ("<choose><when condition='@(true' /></choose>", "has no end"),
         ("<choose><when condition='maybe' /></choose>", "expected a condition"),
@@ -250,4 +292,36 @@ fn what_choose_cannot_do_is_refused() {
     }
     let deep = format!("<choose><when condition='@({}true{})' /></choose>", "(".repeat(100), ")".repeat(100));
     assert!(inbound(&deep).unwrap_err().contains("within each other"));
+}
+
+#[test]
+fn variables_are_set_for_what_comes_behind() {
+    let policies = r#"<set-variable name="mobile" value="@(context.Request.Headers.GetValueOrDefault("x-mine","").Contains("Va")
+            || context.Request.Headers.GetValueOrDefault("x-mine","").Contains("iPad"))" />
+        <set-header name="x-mobile"><value>@((string)context.Variables["mobile"])</value></set-header>"#;
+    let mut exchange = exchange();
+    for policy in inbound(policies).unwrap() {
+        exchange.apply(&policy, Section::Inbound);
+    }
+    assert_eq!(exchange.variables["mobile"], Value::Bool(true));
+    assert_eq!(exchange.headers["x-mobile"], "True");
+}
+
+#[test]
+fn limits_say_what_is_counted_and_told() {
+    let policies = r#"<rate-limit calls="20" renewal-period="90" remaining-calls-variable-name="left" retry-after-header-name="x-wait">
+            <api name="orders" calls="10" renewal-period="9"><operation id="get" calls="5" renewal-period="9" /></api>
+        </rate-limit>
+        <quota-by-key calls="5" renewal-period="3600" counter-key="k" increment-count="2"
+            increment-condition="@(context.Response.StatusCode &gt;= 200 &amp;&amp; context.Response.StatusCode &lt; 300)"
+            first-period-start="2026-01-01T00:00:00Z" />"#;
+    let read = inbound(policies).unwrap();
+    let [Policy::RateLimit(rate), Policy::Quota(quota)] = read.as_slice() else { panic!("{read:?}") };
+    let told = (rate.told.remaining_variable.as_deref(), rate.told.retry_header.as_ref().map(HeaderName::as_str));
+    assert_eq!(told, (Some("left"), Some("x-wait")));
+    let parts: Vec<_> =
+        rate.parts.iter().map(|part| (part.api.as_str(), part.operation.as_deref(), part.limit.calls)).collect();
+    assert_eq!(parts, [("orders", Some("get"), 5), ("orders", None, 10)]);
+    assert!(quota.counted.when.as_ref().unwrap().is_of_answer());
+    assert_eq!(quota.first_period, Some(1_767_225_600_000));
 }

@@ -1,7 +1,8 @@
 //! Policy documents as elements, each with the place where it stands.
 //!
 //! This is XML without document types and namespaces, and with one habit of policy documents that XML does not have: the
-//! value of an attribute that begins with `@(` runs to its closing parenthesis, whatever quotes are in between.
+//! value of an attribute or a text that begins with `@(` runs to its closing parenthesis, whatever quotes and signs are in
+//! between.
 
 use super::PolicyError;
 
@@ -163,7 +164,7 @@ impl<'t> Reader<'t> {
             } else if rest.is_empty() {
                 return Err(element.wrong("the document ends inside it"));
             } else {
-                let end = rest.find('<').unwrap_or(rest.len());
+                let end = text_end(rest);
                 let text = self.unescaped(&element.name, &rest[..end])?;
                 element.text.push_str(&text);
                 self.at += end;
@@ -213,6 +214,15 @@ impl<'t> Reader<'t> {
         made.push_str(rest);
         Ok(made)
     }
+}
+
+/// Where a text between elements ends.
+fn text_end(text: &str) -> usize {
+    let inner = text.trim_start();
+    let blanks = text.len() - inner.len();
+    let expression = if inner.starts_with("@(") { expression_end(inner) } else { None };
+    let behind = blanks + expression.unwrap_or(0);
+    text[behind..].find('<').map_or(text.len(), |end| behind + end)
 }
 
 /// Where an expression that begins with `@(` ends: behind the parenthesis that closes it, outside of texts.

@@ -8,9 +8,12 @@ use millstream_storage::{Transaction, to_the_end};
 use millstream_types::Millis;
 
 use super::{Objects, blocking};
+use crate::condition::Conditions;
 use crate::entry::Entries;
 use crate::error::ObjectError;
+use crate::lease::{self, Lease, LeaseAction};
 use crate::name::check_bucket;
+use crate::object::Object;
 use crate::store::{Folder, Step, Walk};
 
 /// A bucket as clients see it.
@@ -26,6 +29,8 @@ pub struct Bucket {
     pub etag: String,
     /// The user's own pairs.
     pub metadata: BTreeMap<String, String>,
+    /// Its lease, or what is left of one: who holds it may remove the bucket, and nobody else.
+    pub lease: Option<Lease>,
 }
 
 impl Objects {
@@ -50,7 +55,7 @@ impl Objects {
             blocking(move || folder.make_bucket(&made)).await?;
             let (now, etag) = (engine.now(), engine.new_etag());
             let definition = BucketDefinition { name, created: now, modified: now, etag, metadata };
-            Ok(Bucket::of(&*engine.shared.catalog.buckets.put(definition).await?))
+            Ok(Bucket::of(&*engine.shared.catalog.buckets.put(definition).await?, None))
         })
         .await
     }
@@ -74,10 +79,22 @@ impl Objects {
     pub async fn bucket(&self, name: &str) -> Result<Bucket, ObjectError> {
         check_bucket(name)?;
         let folder = self.folder("describe a bucket")?;
-        let Some(time) = bucket_time(&folder, name).await? else {
-            return Err(ObjectError::BucketNotFound { bucket: name.to_owned() });
-        };
-        Ok(self.describe(name, time))
+        let (engine, name) = (self.clone(), name.to_owned());
+        blocking(move || match folder.bucket_time(&name)? {
+            Some(time) => engine.describe(&name, time),
+            None => Err(ObjectError::BucketNotFound { bucket: name }),
+        })
+        .await
+    }
+
+    /// A bucket's properties, if conditions on it hold; a lease's id must be the bucket's when one is named.
+    ///
+    /// # Errors
+    /// As [`Objects::bucket`], [`ObjectError::ConditionFailed`], [`ObjectError::Lease`].
+    pub async fn bucket_if(&self, name: &str, conditions: &Conditions) -> Result<Bucket, ObjectError> {
+        let bucket = self.bucket(name).await?;
+        conditions.check_read(name, &bucket.as_object(), self.now())?;
+        Ok(bucket)
     }
 
     /// All buckets in the order of their names.
@@ -91,7 +108,7 @@ impl Objects {
             let mut buckets = Vec::new();
             for name in folder.buckets()? {
                 if let Some(time) = folder.bucket_time(&name)? {
-                    buckets.push(engine.describe(&name, time));
+                    buckets.push(engine.describe(&name, time)?);
                 }
             }
             Ok(buckets)
@@ -99,36 +116,66 @@ impl Objects {
         .await
     }
 
-    /// Sets a bucket's own pairs.
+    /// Sets a bucket's own pairs, if conditions on it hold. A lease does not hinder it; one that is named must be the bucket's.
     ///
     /// # Errors
-    /// [`ObjectError::BucketNotFound`], [`ObjectError::Unsupported`].
+    /// [`ObjectError::BucketNotFound`], [`ObjectError::ConditionFailed`], [`ObjectError::Lease`],
+    /// [`ObjectError::Unsupported`].
     pub async fn set_bucket_metadata(
         &self,
         name: &str,
         metadata: BTreeMap<String, String>,
+        conditions: Conditions,
     ) -> Result<Bucket, ObjectError> {
         let (engine, name) = (self.clone(), name.to_owned());
         to_the_end(async move {
             let _lock = engine.shared.locks.whole_bucket(&name).await;
-            let Bucket { name, created, .. } = engine.bucket(&name).await?;
+            let Bucket { name, created, lease, .. } = engine.bucket_if(&name, &conditions).await?;
             let (modified, etag) = (engine.now(), engine.new_etag());
             let definition = BucketDefinition { name, created, modified, etag, metadata };
-            Ok(Bucket::of(&*engine.shared.catalog.buckets.put(definition).await?))
+            Ok(Bucket::of(&*engine.shared.catalog.buckets.put(definition).await?, lease))
         })
         .await
     }
 
-    /// Removes a bucket with all that is in it; with `only_empty` only when nothing is.
+    /// Acts on a bucket's lease, if conditions on it hold; durable when this returns. The bucket is not changed by it.
     ///
     /// # Errors
-    /// [`ObjectError::BucketNotFound`], [`ObjectError::BucketNotEmpty`], [`ObjectError::Unsupported`].
-    pub async fn delete_bucket(&self, name: &str, only_empty: bool) -> Result<(), ObjectError> {
+    /// [`ObjectError::BucketNotFound`], [`ObjectError::ConditionFailed`], [`ObjectError::Lease`],
+    /// [`ObjectError::Unsupported`].
+    pub async fn act_on_bucket_lease(
+        &self,
+        name: &str,
+        conditions: Conditions,
+        action: LeaseAction,
+    ) -> Result<Bucket, ObjectError> {
+        let (engine, name) = (self.clone(), name.to_owned());
+        to_the_end(async move {
+            let _lock = engine.shared.locks.whole_bucket(&name).await;
+            let mut bucket = engine.bucket(&name).await?;
+            conditions.check(&name, Some(&bucket.as_object()))?;
+            let acted = lease::act(bucket.lease.take(), action, engine.now());
+            bucket.lease = acted.map_err(|refusal| ObjectError::Lease { key: name.clone(), refusal })?;
+            engine.shared.entries.put_bucket_lease(&name, bucket.lease.as_ref()).await?;
+            Ok(bucket)
+        })
+        .await
+    }
+
+    /// Removes a bucket with all that is in it, if conditions on it hold and its lease allows it; with `only_empty` only when
+    /// nothing is in it.
+    ///
+    /// # Errors
+    /// [`ObjectError::BucketNotFound`], [`ObjectError::BucketNotEmpty`], [`ObjectError::ConditionFailed`],
+    /// [`ObjectError::Lease`], [`ObjectError::Unsupported`].
+    pub async fn delete_bucket(&self, name: &str, only_empty: bool, conditions: Conditions) -> Result<(), ObjectError> {
         check_bucket(name)?;
         let folder = self.folder("delete a bucket")?;
         let (engine, name) = (self.clone(), name.to_owned());
         to_the_end(async move {
             let _lock = engine.shared.locks.whole_bucket(&name).await;
+            let bucket = engine.bucket(&name).await?;
+            conditions.check_change(&name, Some(&bucket.as_object()), engine.now())?;
             let removed = name.clone();
             blocking(move || {
                 folder.require_bucket(&removed)?;
@@ -150,29 +197,39 @@ impl Objects {
         .await
     }
 
-    fn describe(&self, name: &str, time: Millis) -> Bucket {
-        match self.shared.catalog.buckets.get(name) {
-            Some(definition) => Bucket::of(&definition),
+    /// Touches the disk: not for an async worker.
+    fn describe(&self, name: &str, time: Millis) -> Result<Bucket, ObjectError> {
+        let lease = self.shared.entries.bucket_lease(name)?;
+        Ok(match self.shared.catalog.buckets.get(name) {
+            Some(definition) => Bucket::of(&definition, lease),
             None => Bucket {
                 name: name.to_owned(),
                 created: time,
                 modified: time,
                 etag: format!("{time:016X}"),
                 metadata: BTreeMap::new(),
+                lease,
             },
-        }
+        })
     }
 }
 
 impl Bucket {
-    fn of(definition: &BucketDefinition) -> Self {
+    fn of(definition: &BucketDefinition, lease: Option<Lease>) -> Self {
         Self {
             name: definition.name.clone(),
             created: definition.created,
             modified: definition.modified,
             etag: definition.etag.clone(),
             metadata: definition.metadata.clone(),
+            lease,
         }
+    }
+
+    /// What conditions look at.
+    fn as_object(&self) -> Object {
+        let (etag, modified, lease) = (self.etag.clone(), self.modified, self.lease.clone());
+        Object { key: self.name.clone(), etag, modified, lease, ..Object::default() }
     }
 }
 

@@ -50,7 +50,7 @@ pub(super) async fn answer(front: &ApiManagement, request: &AzureRequest, target
     match request.method {
         Method::PUT => {
             let mut properties = input::<Input>(request)?.properties;
-            let imported = properties.take_import()?;
+            let imported = properties.take_import(front).await?;
             let made = front.managed.put_api(&target.service, asked(name, properties)?).await?;
             if let Some(operations) = imported {
                 front.managed.replace_operations(&target.service, name, operations).await?;
@@ -68,10 +68,17 @@ pub(super) async fn answer(front: &ApiManagement, request: &AzureRequest, target
 
 impl Properties {
     /// Fills in what an imported description says and the request does not; gives its operations, `None` without an import.
-    fn take_import(&mut self) -> Result<Option<Vec<ManagedOperation>>, ArmError> {
+    async fn take_import(&mut self, front: &ApiManagement) -> Result<Option<Vec<ManagedOperation>>, ArmError> {
         let Some(format) = self.format.take() else { return Ok(None) };
-        let text = self.value.take().ok_or_else(|| ArmError::invalid("Property 'value' is required with 'format'."))?;
-        let imported = openapi::read(&format, &text)?;
+        let value =
+            self.value.take().ok_or_else(|| ArmError::invalid("Property 'value' is required with 'format'."))?;
+        let imported = match openapi::linked(&format) {
+            Some(format) => {
+                let fetched = front.managed.fetch(value.trim()).await?;
+                openapi::read(format, &String::from_utf8_lossy(&fetched))?
+            }
+            None => openapi::read(&format, &value)?,
+        };
         self.display_name = self.display_name.take().or(imported.title);
         self.description = self.description.take().or(imported.description);
         self.service_url = self.service_url.take().or(imported.backend);

@@ -11,7 +11,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::error::ArmError;
-use super::{ApiManagement, apis, operations, policies, products, service, subscriptions, test_call};
+use super::{
+    ApiManagement, apis, backends, named_values, operations, policies, products, service, subscriptions, test_call,
+};
 use crate::request::AzureRequest;
 use crate::resource_manager;
 
@@ -90,6 +92,9 @@ async fn managed(front: &ApiManagement, request: &AzureRequest) -> Answer {
         ["policies", rest @ ..] => policies::answer(front, request, &target, PolicyScope::Service, rest).await,
         ["apis", rest @ ..] => in_apis(front, request, &target, rest).await,
         ["products", rest @ ..] => in_products(front, request, &target, rest).await,
+        ["namedValues", rest @ ..] => in_named_values(front, request, &target, rest).await,
+        ["backends"] if request.method == Method::GET => backends::list(front, request, &target),
+        ["backends", name] => backends::answer(front, request, &target, name).await,
         ["subscriptions", rest @ ..] => in_subscriptions(front, request, &target, rest).await,
         _ => Err(unsupported(request)),
     }
@@ -126,6 +131,15 @@ async fn in_products(front: &ApiManagement, request: &AzureRequest, target: &Tar
         }
         (&Method::GET, [product, "apis"]) => products::apis(front, request, target, product),
         (_, [product, "apis", api]) => products::link(front, request, target, product, api).await,
+        _ => Err(unsupported(request)),
+    }
+}
+
+async fn in_named_values(front: &ApiManagement, request: &AzureRequest, target: &Target, rest: &[&str]) -> Answer {
+    match (&request.method, rest) {
+        (&Method::GET, []) => named_values::list(front, request, target),
+        (_, [name]) => named_values::answer(front, request, target, name).await,
+        (&Method::POST, [name, "listValue"]) => named_values::value(front, target, name),
         _ => Err(unsupported(request)),
     }
 }

@@ -3,9 +3,11 @@
 //! Source: the API Management REST API reference (resource manager's conventions) and the service's error texts.
 
 mod apis;
+mod backends;
 mod data_plane;
 mod error;
 mod management;
+mod named_values;
 mod openapi;
 mod operations;
 mod policies;

@@ -1,9 +1,10 @@
-//! The import of an API from its description: OpenAPI 3 and Swagger 2.0 as JSON. Pure.
+//! The import of an API from its description: OpenAPI 3 as JSON or YAML, and Swagger 2.0 as JSON. Pure.
 //!
 //! Taken are the title, the backend's address and the operations; what a description says of schemas and security has no
 //! counterpart here. Sources: the OpenAPI Specification 3.0 and 2.0; API Management's "Import API" for the names of operations.
 
 use millstream_catalog::ManagedOperation;
+use millstream_portal::openapi;
 use serde_json::{Map, Value};
 
 use super::error::ArmError;
@@ -22,14 +23,29 @@ pub(super) struct Imported {
     pub(super) operations: Vec<ManagedOperation>,
 }
 
+/// The format of what a link of a format leads to; `None` when it is no link's.
+pub(super) fn linked(format: &str) -> Option<&'static str> {
+    match format {
+        "openapi-link" => Some("openapi"),
+        "openapi+json-link" => Some("openapi+json"),
+        "swagger-link-json" => Some("swagger-json"),
+        _ => None,
+    }
+}
+
 /// Reads a description in one of the service's formats.
 pub(super) fn read(format: &str, text: &str) -> Result<Imported, ArmError> {
-    if !matches!(format, "openapi+json" | "swagger-json") {
-        return Err(ArmError::unsupported(&format!("The import of an API in the format {format}")));
-    }
     let invalid = |reason: String| ArmError::invalid(format!("Parsing error(s): {reason}"));
-    let document: Value = serde_json::from_str(text).map_err(|error| invalid(error.to_string()))?;
-    let version = text_of(&document, if format == "openapi+json" { "openapi" } else { "swagger" }).unwrap_or_default();
+    let member = match format {
+        "openapi" | "openapi+json" => "openapi",
+        "swagger-json" => "swagger",
+        _ => return Err(ArmError::unsupported(&format!("The import of an API in the format {format}"))),
+    };
+    let document = match format {
+        "openapi" => openapi::parse(text).map_err(|error| invalid(error.to_string()))?,
+        _ => serde_json::from_str(text).map_err(|error| invalid(error.to_string()))?,
+    };
+    let version = document.get(member).map(version_of).unwrap_or_default();
     let backend = match version.split('.').next().unwrap_or_default() {
         "3" => document.pointer("/servers/0").and_then(|server| text_of(server, "url")),
         "2" => host_of(&document),
@@ -66,6 +82,11 @@ fn operation(path: &str, method: &str, item: &Map<String, Value>) -> Option<Mana
         template: path.to_owned(),
         policy: None,
     })
+}
+
+/// A version, which YAML has as a number when it looks like one.
+fn version_of(version: &Value) -> String {
+    version.as_str().map_or_else(|| version.to_string(), str::to_owned)
 }
 
 /// A text as the name of a resource: letters and digits, with single hyphens for all else between them.
@@ -106,6 +127,10 @@ mod tests {
                           "basePath": "/v1/", "paths": paths });
         let found = read("openapi+json", &three.to_string()).unwrap();
         assert_eq!(read("swagger-json", &two.to_string()).unwrap(), found);
+        let yaml = "openapi: 3.0.1\ninfo: {title: Orders, description: d}\nservers:\n  - url: https://orders.example/v1\n\
+                    paths:\n  /orders/{id}:\n    get: {operationId: getOrder, summary: Get an order}\n    delete: {}\n";
+        assert_eq!(read("openapi", yaml).unwrap(), found);
+        assert_eq!(read("openapi", &three.to_string()).unwrap(), found);
         assert_eq!(
             (found.title.as_deref(), found.backend.as_deref()),
             (Some("Orders"), Some("https://orders.example/v1"))
@@ -129,7 +154,8 @@ mod tests {
             ("openapi+json", r#"{"openapi":"4.0"}"#),
             ("openapi+json", r#"{"swagger":"2.0"}"#),
             ("swagger-json", r#"{"swagger":"2.0","paths":{"x":{}}}"#),
-            ("openapi", "openapi: 3.0.0"),
+            ("openapi", "openapi: 4.0"),
+            ("openapi", "openapi: [3"),
             ("wsdl", "<a/>"),
         ] {
             assert!(read(format, text).is_err(), "{format} {text}");

@@ -1,16 +1,20 @@
-//! `List Containers`, `Get Blob Service Properties`, `Get Account Information`
+//! `List Containers`, `Get` and `Set Blob Service Properties`, `Get Account Information`
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE as MARKER;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use millstream_object::Bucket;
+use millstream_types::Millis;
 
-use super::headers::{self, is_identifier};
+use super::headers::{self, LeaseWords, is_identifier};
 use super::{Blob, Call};
 use crate::storage::error::ServiceError;
 use crate::storage::xml;
 use crate::time;
+
+/// Settings of a document of service properties.
+const SETTINGS_MAX: usize = 200;
 
 /// Names of one page, as the service has it.
 const RESULTS_MAX: usize = 5_000;
@@ -76,25 +80,27 @@ pub(super) async fn list_containers(blob: &Blob, call: &Call) -> Result<Response
     let more = buckets.len() > paging.limit;
     buckets.truncate(paging.limit);
     let last = buckets.last().filter(|_| more).map(|bucket| bucket.name.as_str());
-    let with_metadata = includes(call, "metadata");
+    let (with_metadata, now) = (includes(call, "metadata"), blob.clock.now());
     let document = xml::document("EnumerationResults", &[("ServiceEndpoint", &endpoint(call))], |root| {
         paging.write(root);
         root.child("Containers", |containers| {
-            buckets.iter().for_each(|bucket| write_container(containers, bucket, with_metadata));
+            buckets.iter().for_each(|bucket| write_container(containers, bucket, with_metadata, now));
         });
         root.text("NextMarker", &marker(last));
     });
     Ok(xml::answer(document))
 }
 
-fn write_container(containers: &mut xml::Element, bucket: &Bucket, with_metadata: bool) {
+fn write_container(containers: &mut xml::Element, bucket: &Bucket, with_metadata: bool, now: Millis) {
     containers.child("Container", |container| {
         container.text("Name", &bucket.name);
         container.child("Properties", |properties| {
             properties.text("Last-Modified", &time::rfc1123(bucket.modified));
             properties.text("Etag", &headers::quoted(&bucket.etag));
-            properties.text("LeaseStatus", "unlocked");
-            properties.text("LeaseState", "available");
+            let lease = LeaseWords::of(bucket.lease.as_ref(), now);
+            properties.text("LeaseStatus", lease.status);
+            properties.text("LeaseState", lease.state);
+            properties.optional("LeaseDuration", lease.duration);
             properties.text("HasImmutabilityPolicy", "false");
             properties.text("HasLegalHold", "false");
         });
@@ -133,6 +139,23 @@ pub(super) fn service_properties() -> Response<Bytes> {
         off(root, "DeleteRetentionPolicy");
         off(root, "StaticWebsite");
     }))
+}
+
+/// Setting what is so already is done; whatever would turn something on is refused by its name.
+pub(super) fn set_service_properties(call: &Call) -> Result<Response<Bytes>, ServiceError> {
+    for (path, text) in xml::leaves(&call.request.body, "StorageServiceProperties", SETTINGS_MAX)? {
+        let off = matches!(path.last().map(String::as_str), Some("Version" | "DefaultServiceVersion"))
+            || text.is_empty()
+            || text.eq_ignore_ascii_case("false");
+        if !off {
+            let message = format!(
+                "One of the XML nodes specified in the request body is not supported: {} as {text}.",
+                path.join("/")
+            );
+            return Err(ServiceError::bad_request("UnsupportedXmlNode", message));
+        }
+    }
+    Ok(headers::empty(StatusCode::ACCEPTED))
 }
 
 pub(super) fn information() -> Response<Bytes> {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use millstream_object::Bucket;
+use millstream_object::{Bucket, LeaseRefusal, ObjectError};
 
 use super::headers::{self, empty};
 use super::{Blob, Call};
@@ -21,18 +21,19 @@ pub(super) async fn create(blob: &Blob, call: &Call) -> Result<Response<Bytes>, 
 }
 
 pub(super) async fn delete(blob: &Blob, call: &Call) -> Result<Response<Bytes>, ServiceError> {
-    blob.objects.delete_bucket(call.target.container(), false).await?;
+    let conditions = headers::conditions(&call.request)?;
+    let deleted = blob.objects.delete_bucket(call.target.container(), false, conditions).await;
+    deleted.map_err(|error| of_container(&error))?;
     Ok(empty(StatusCode::ACCEPTED))
 }
 
 pub(super) async fn properties(blob: &Blob, call: &Call) -> Result<Response<Bytes>, ServiceError> {
-    let bucket = blob.objects.bucket(call.target.container()).await?;
+    let bucket = found(blob, call).await?;
     let mut response = state(StatusCode::OK, &bucket);
     let answer = response.headers_mut();
     headers::set_metadata(answer, &bucket.metadata);
+    headers::set_lease(answer, bucket.lease.as_ref(), blob.clock.now());
     for (name, value) in [
-        ("x-ms-lease-status", "unlocked"),
-        ("x-ms-lease-state", "available"),
         ("x-ms-has-immutability-policy", "false"),
         ("x-ms-has-legal-hold", "false"),
         ("x-ms-default-encryption-scope", "$account-encryption-key"),
@@ -45,13 +46,15 @@ pub(super) async fn properties(blob: &Blob, call: &Call) -> Result<Response<Byte
 
 pub(super) async fn set_metadata(blob: &Blob, call: &Call) -> Result<Response<Bytes>, ServiceError> {
     let metadata = headers::metadata(&call.request)?;
-    let bucket = blob.objects.set_bucket_metadata(call.target.container(), metadata).await?;
+    let conditions = headers::conditions(&call.request)?;
+    let set = blob.objects.set_bucket_metadata(call.target.container(), metadata, conditions).await;
+    let bucket = set.map_err(|error| of_container(&error))?;
     Ok(state(StatusCode::OK, &bucket))
 }
 
 /// Containers are private and have no stored access policies.
 pub(super) async fn acl(blob: &Blob, call: &Call) -> Result<Response<Bytes>, ServiceError> {
-    let bucket = blob.objects.bucket(call.target.container()).await?;
+    let bucket = found(blob, call).await?;
     let mut response = xml::answer(xml::document("SignedIdentifiers", &[], |_| {}));
     headers::set_state(response.headers_mut(), &bucket.etag, bucket.modified);
     Ok(response)
@@ -67,8 +70,25 @@ pub(super) async fn set_acl(blob: &Blob, call: &Call) -> Result<Response<Bytes>,
                        (stored access policies).";
         return Err(ServiceError::bad_request("UnsupportedXmlNode", message));
     }
-    let bucket = blob.objects.bucket(call.target.container()).await?;
-    Ok(state(StatusCode::OK, &bucket))
+    Ok(state(StatusCode::OK, &found(blob, call).await?))
+}
+
+/// The container; a lease's id that the request names must be its own.
+async fn found(blob: &Blob, call: &Call) -> Result<Bucket, ServiceError> {
+    let conditions = headers::conditions(&call.request)?;
+    let found = blob.objects.bucket_if(call.target.container(), &conditions).await;
+    found.map_err(|error| of_container(&error))
+}
+
+/// The engine's fact, where leases are those of containers.
+pub(super) fn of_container(error: &ObjectError) -> ServiceError {
+    let code = match error {
+        ObjectError::Lease { refusal: LeaseRefusal::Mismatch, .. } => "LeaseIdMismatchWithContainerOperation",
+        ObjectError::Lease { refusal: LeaseRefusal::NotLeased, .. } => "LeaseNotPresentWithContainerOperation",
+        other => return ServiceError::of(other),
+    };
+    let message = "The lease ID specified did not match the lease ID for the container.";
+    ServiceError::new(StatusCode::PRECONDITION_FAILED, code, message)
 }
 
 fn state(status: StatusCode, bucket: &Bucket) -> Response<Bytes> {

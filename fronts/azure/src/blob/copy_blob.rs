@@ -15,19 +15,10 @@ use crate::storage::target::Target;
 pub(super) async fn call(blob: &Blob, call: &Call) -> Result<Response<Bytes>, ServiceError> {
     let request = &call.request;
     let address = request.header("x-ms-copy-source").unwrap_or_default();
-    let source = source(address, &request.host)?;
-    authorize_source(blob, call, &source)?;
-    let from = (source.container().to_owned(), source.blob().to_owned());
+    let from = admitted_source(blob, call)?;
     // The source is looked at first, so that what is wrong with it can be told from what is wrong with the copy.
     let conditions = headers::source_conditions(request)?;
-    let found = blob.objects.head(&from.0, &from.1, &conditions).await.map_err(|error| match error {
-        ObjectError::ConditionFailed { .. } => ServiceError::new(
-            StatusCode::PRECONDITION_FAILED,
-            "SourceConditionNotMet",
-            "The source condition specified using HTTP conditional header(s) is not met.",
-        ),
-        other => ServiceError::of(&other),
-    })?;
+    let found = blob.objects.head(&from.0, &from.1, &conditions).await.map_err(|error| of_source(&error))?;
     let metadata = headers::metadata(request)?;
     let tags = tags::of_header(request)?;
     let copy = Copy {
@@ -46,6 +37,25 @@ pub(super) async fn call(blob: &Blob, call: &Call) -> Result<Response<Bytes>, Se
     headers::set(answer, "x-ms-copy-status", "success");
     headers::set(answer, "x-ms-copy-id", copied.copy.map(|copy| copy.id).unwrap_or_default());
     Ok(response)
+}
+
+/// Container and blob of a request's source, which its sender may read.
+pub(super) fn admitted_source(blob: &Blob, call: &Call) -> Result<(String, String), ServiceError> {
+    let source = source(call.request.header("x-ms-copy-source").unwrap_or_default(), &call.request.host)?;
+    authorize_source(blob, call, &source)?;
+    Ok((source.container().to_owned(), source.blob().to_owned()))
+}
+
+/// What is wrong with the source of a copy.
+pub(super) fn of_source(error: &ObjectError) -> ServiceError {
+    match error {
+        ObjectError::ConditionFailed { .. } => ServiceError::new(
+            StatusCode::PRECONDITION_FAILED,
+            "SourceConditionNotMet",
+            "The source condition specified using HTTP conditional header(s) is not met.",
+        ),
+        other => ServiceError::of(other),
+    }
 }
 
 /// A source's address as a target of this node.

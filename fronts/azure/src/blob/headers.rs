@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
-use millstream_object::{ByteRange, Conditions, EtagMatch, LeaseState, Object, ObjectKind, Properties, lease};
+use millstream_object::{ByteRange, Conditions, EtagMatch, Lease, LeaseState, Object, ObjectKind, Properties, lease};
 use millstream_types::Millis;
 
 use super::sas::Overrides;
@@ -59,7 +59,7 @@ pub(super) fn set_object(headers: &mut HeaderMap, object: &Object, overrides: &O
     set_state(headers, &object.etag, object.modified);
     set(headers, "x-ms-creation-time", time::rfc1123(object.created));
     set(headers, "x-ms-blob-type", blob_type(object.kind));
-    set_lease(headers, object, now);
+    set_lease(headers, object.lease.as_ref(), now);
     if !properties.tags.is_empty() {
         set(headers, "x-ms-tag-count", properties.tags.len().to_string());
     }
@@ -89,14 +89,14 @@ pub(super) fn set_object(headers: &mut HeaderMap, object: &Object, overrides: &O
     set_metadata(headers, &properties.metadata);
 }
 
-fn set_lease(headers: &mut HeaderMap, object: &Object, now: Millis) {
-    let words = LeaseWords::of(object, now);
+pub(super) fn set_lease(headers: &mut HeaderMap, lease: Option<&Lease>, now: Millis) {
+    let words = LeaseWords::of(lease, now);
     set(headers, "x-ms-lease-status", words.status);
     set(headers, "x-ms-lease-state", words.state);
     set_optional(headers, "x-ms-lease-duration", words.duration);
 }
 
-/// A blob's lease in the service's words.
+/// A lease of a blob or a container in the service's words.
 pub(super) struct LeaseWords {
     pub(super) status: &'static str,
     pub(super) state: &'static str,
@@ -105,9 +105,9 @@ pub(super) struct LeaseWords {
 }
 
 impl LeaseWords {
-    pub(super) fn of(object: &Object, now: Millis) -> Self {
-        let state = lease::state(object.lease.as_ref(), now);
-        let duration = object.lease.as_ref().map(|lease| if lease.seconds.is_some() { "fixed" } else { "infinite" });
+    pub(super) fn of(lease: Option<&Lease>, now: Millis) -> Self {
+        let state = lease::state(lease, now);
+        let duration = lease.map(|lease| if lease.seconds.is_some() { "fixed" } else { "infinite" });
         let (status, state, held) = match state {
             LeaseState::Available => ("unlocked", "available", false),
             LeaseState::Leased => ("locked", "leased", true),

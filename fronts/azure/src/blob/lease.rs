@@ -1,10 +1,11 @@
-//! `Lease Blob`
+//! `Lease Blob` and `Lease Container`
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use millstream_object::lease::{BREAK_SECONDS_MAX, SECONDS};
 use millstream_object::{Conditions, LeaseAction};
 
+use super::container::of_container;
 use super::headers::{self, empty};
 use super::{Blob, Call};
 use crate::request::AzureRequest;
@@ -16,15 +17,23 @@ pub(super) async fn call(blob: &Blob, call: &Call) -> Result<Response<Bytes>, Se
     let conditions = Conditions { lease_id: None, ..headers::conditions(request)? };
     let (acquired, broken) =
         (matches!(action, LeaseAction::Acquire { .. }), matches!(action, LeaseAction::Break { .. }));
-    let object = blob.objects.act_on_lease(call.target.container(), call.target.blob(), conditions, action).await?;
+    let container = call.target.container();
+    let (etag, modified, lease) = if call.target.blob.is_some() {
+        let object = blob.objects.act_on_lease(container, call.target.blob(), conditions, action).await?;
+        (object.etag, object.modified, object.lease)
+    } else {
+        let acted = blob.objects.act_on_bucket_lease(container, conditions, action).await;
+        let bucket = acted.map_err(|error| of_container(&error))?;
+        (bucket.etag, bucket.modified, bucket.lease)
+    };
     let mut response = empty(match (acquired, broken) {
         (true, _) => StatusCode::CREATED,
         (_, true) => StatusCode::ACCEPTED,
         _ => StatusCode::OK,
     });
     let answer = response.headers_mut();
-    headers::set_state(answer, &object.etag, object.modified);
-    if let Some(lease) = &object.lease {
+    headers::set_state(answer, &etag, modified);
+    if let Some(lease) = &lease {
         match broken {
             true => headers::set(answer, "x-ms-lease-time", lease.breaks_in(blob.clock.now()).to_string()),
             false => headers::set(answer, "x-ms-lease-id", &lease.id),

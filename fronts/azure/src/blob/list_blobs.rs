@@ -99,7 +99,7 @@ fn write_blob(element: &mut xml::Element, object: &Object, with: With) {
         properties.optional("Cache-Control", said.cache_control.as_deref());
         properties.optional("Content-Disposition", said.content_disposition.as_deref());
         properties.text("BlobType", blob_type(object.kind));
-        let lease = LeaseWords::of(object, with.now);
+        let lease = LeaseWords::of(object.lease.as_ref(), with.now);
         properties.text("LeaseStatus", lease.status);
         properties.text("LeaseState", lease.state);
         properties.optional("LeaseDuration", lease.duration);

@@ -8,6 +8,7 @@
 mod account;
 mod append_block;
 mod authorize;
+mod batch;
 mod blocks;
 mod container;
 mod copy_blob;
@@ -19,6 +20,7 @@ mod lease;
 mod list_blobs;
 mod operation;
 mod put_blob;
+mod put_from_url;
 mod sas;
 mod set_blob;
 mod tags;
@@ -133,7 +135,9 @@ impl Blob {
         match operation {
             Operation::ListContainers => account::list_containers(self, &call).await,
             Operation::GetServiceProperties => Ok(account::service_properties()),
+            Operation::SetServiceProperties => account::set_service_properties(&call),
             Operation::GetAccountInformation => Ok(account::information()),
+            Operation::Batch => batch::call(self, &call).await,
             Operation::CreateContainer => container::create(self, &call).await,
             Operation::DeleteContainer => container::delete(self, &call).await,
             Operation::GetContainerProperties => container::properties(self, &call).await,
@@ -151,7 +155,7 @@ impl Blob {
             Operation::SetBlobMetadata => set_blob::metadata(self, &call).await,
             Operation::SetBlobProperties => set_blob::properties(self, &call).await,
             Operation::DeleteBlob => delete_blob::call(self, &call).await,
-            Operation::LeaseBlob => lease::call(self, &call).await,
+            Operation::LeaseBlob | Operation::LeaseContainer => lease::call(self, &call).await,
             Operation::SetBlobTags => tags::set(self, &call).await,
             Operation::GetBlobTags => tags::get(self, &call).await,
         }

@@ -12,12 +12,16 @@ pub(super) enum Operation {
     ListContainers,
     GetServiceProperties,
     GetAccountInformation,
+    SetServiceProperties,
+    /// Of the account or of a container.
+    Batch,
     CreateContainer,
     DeleteContainer,
     GetContainerProperties,
     SetContainerMetadata,
     GetContainerAcl,
     SetContainerAcl,
+    LeaseContainer,
     ListBlobs,
     /// Copies too.
     PutBlob,
@@ -59,15 +63,45 @@ impl Operation {
         })
     }
 
+    /// Whether the id of a container's lease may be named.
+    fn takes_container_lease(self) -> bool {
+        matches!(
+            self,
+            Self::DeleteContainer
+                | Self::GetContainerProperties
+                | Self::SetContainerMetadata
+                | Self::GetContainerAcl
+                | Self::SetContainerAcl
+                | Self::LeaseContainer
+        )
+    }
+
+    /// The conditions that an operation on a container may set. Source: "Specifying conditional headers for Blob service
+    /// operations".
+    fn container_conditions(self) -> &'static [&'static str] {
+        match self {
+            Self::DeleteContainer | Self::SetContainerAcl | Self::LeaseContainer => {
+                &["if-modified-since", "if-unmodified-since"]
+            }
+            Self::SetContainerMetadata => &["if-modified-since"],
+            _ => &[],
+        }
+    }
+
     pub(super) fn level(self) -> Level {
         match self {
-            Self::ListContainers | Self::GetServiceProperties | Self::GetAccountInformation => Level::Service,
-            Self::CreateContainer
+            Self::ListContainers
+            | Self::GetServiceProperties
+            | Self::SetServiceProperties
+            | Self::GetAccountInformation => Level::Service,
+            Self::Batch
+            | Self::CreateContainer
             | Self::DeleteContainer
             | Self::GetContainerProperties
             | Self::SetContainerMetadata
             | Self::GetContainerAcl
             | Self::SetContainerAcl
+            | Self::LeaseContainer
             | Self::ListBlobs => Level::Container,
             _ => Level::Object,
         }
@@ -86,7 +120,11 @@ impl Operation {
             Self::CreateContainer | Self::PutBlob => "cw",
             Self::DeleteContainer | Self::DeleteBlob => "d",
             Self::AppendBlock => "aw",
-            Self::SetContainerMetadata
+            // Each request of a batch is looked at for itself.
+            Self::Batch => "racwdlt",
+            Self::SetServiceProperties
+            | Self::SetContainerMetadata
+            | Self::LeaseContainer
             | Self::PutBlock
             | Self::PutBlockList
             | Self::SetBlobMetadata
@@ -101,6 +139,7 @@ impl Operation {
     pub(super) fn service_permissions(self) -> &'static str {
         match self {
             Self::ListBlobs => "l",
+            Self::Batch => self.account_permissions(),
             _ if self.level() == Level::Object => self.account_permissions(),
             _ => "",
         }
@@ -111,6 +150,8 @@ fn of_service(method: &Method, restype: Option<&str>, comp: Option<&str>) -> Opt
     match (method, restype, comp) {
         (&Method::GET, None, Some("list")) => Some(Operation::ListContainers),
         (&Method::GET, Some("service"), Some("properties")) => Some(Operation::GetServiceProperties),
+        (&Method::PUT, Some("service"), Some("properties")) => Some(Operation::SetServiceProperties),
+        (&Method::POST, None, Some("batch")) => Some(Operation::Batch),
         (&Method::GET | &Method::HEAD, Some("account"), Some("properties")) => Some(Operation::GetAccountInformation),
         _ => None,
     }
@@ -126,7 +167,9 @@ fn of_container(method: &Method, restype: Option<&str>, comp: Option<&str>) -> O
         (Some("container"), Some("metadata")) if method == Method::PUT => Some(Operation::SetContainerMetadata),
         (Some("container"), Some("acl")) if read => Some(Operation::GetContainerAcl),
         (Some("container"), Some("acl")) if method == Method::PUT => Some(Operation::SetContainerAcl),
+        (Some("container"), Some("lease")) if method == Method::PUT => Some(Operation::LeaseContainer),
         (Some("container"), Some("list")) if method == Method::GET => Some(Operation::ListBlobs),
+        (Some("container"), Some("batch")) if method == Method::POST => Some(Operation::Batch),
         _ => None,
     }
 }
@@ -202,17 +245,19 @@ pub(super) fn refuse_unsupported(
             return Err(ServiceError::unsupported_parameter(name, value));
         }
     }
-    if operation.level() != Level::Object
+    if operation.level() == Level::Object {
+        return Ok(());
+    }
+    if !operation.takes_container_lease()
         && let Some(id) = request.header("x-ms-lease-id")
     {
         return Err(ServiceError::unsupported_header("x-ms-lease-id", id));
     }
-    let conditional = ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since"];
-    if operation.level() != Level::Object && conditional.iter().any(|name| request.headers.contains_key(*name)) {
-        return Err(ServiceError::bad_request(
-            "ConditionHeadersNotSupported",
-            "Condition headers are not supported for containers by this node.",
-        ));
+    let conditions = ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since"];
+    let mut given = conditions.into_iter().filter(|name| request.headers.contains_key(*name));
+    if given.any(|name| !operation.container_conditions().contains(&name)) {
+        let message = "Condition headers are not supported for this operation.";
+        return Err(ServiceError::bad_request("ConditionHeadersNotSupported", message));
     }
     Ok(())
 }

@@ -11,10 +11,11 @@ use crate::storage::error::ServiceError;
 pub(super) async fn call(blob: &Blob, call: &Call) -> Result<Response<Bytes>, ServiceError> {
     let request = &call.request;
     if request.headers.contains_key("x-ms-copy-source") {
-        // Without a type of blob, this header makes it another operation.
+        // This header makes it another operation: without a type of blob a copy.
         return match request.header("x-ms-blob-type") {
             None => super::copy_blob::call(blob, call).await,
-            Some(_) => Err(ServiceError::unsupported_header("x-ms-copy-source", "Put Blob From URL")),
+            Some("BlockBlob") => super::put_from_url::call(blob, call).await,
+            Some(other) => Err(ServiceError::unsupported_header("x-ms-blob-type", other)),
         };
     }
     let (kind, content) = match request.header("x-ms-blob-type") {

@@ -2,18 +2,17 @@
 
 use http::{Method, StatusCode};
 use millstream_catalog::DocumentContainerDefinition;
-use millstream_document::{ContainerSettings, Documents, NewContainer, container_rid, database_rid};
+use millstream_document::{ContainerSettings, Documents, NewContainer, check_throughput, container_rid, database_rid};
 use serde_json::{Value, json};
 
 use super::answer::Answer;
 use super::error::CosmosError;
-use super::{databases, method_not_allowed, queries};
+use super::{databases, method_not_allowed, offers, queries};
 use crate::request::AzureRequest;
 
 /// Settings of a container that would change what the node does, and what people call them. They are refused unless they
 /// ask for nothing.
-const UNSUPPORTED: [(&str, &str); 8] = [
-    ("uniqueKeyPolicy", "Unique keys"),
+const UNSUPPORTED: [(&str, &str); 7] = [
     ("computedProperties", "Computed properties"),
     ("changeFeedPolicy", "Change feeds of all versions and deletes"),
     ("analyticalStorageTtl", "Analytical stores"),
@@ -41,13 +40,21 @@ pub(super) async fn of_database(
         Method::POST => {
             let body = queries::body(request)?;
             check_settings(&body)?;
+            let throughput = offers::of_request(request)?;
+            throughput.map(check_throughput).transpose()?;
+            let name = databases::name(&body)?;
             let new = NewContainer {
                 database: database.to_owned(),
-                name: databases::name(&body)?.to_owned(),
+                name: name.to_owned(),
                 partition_key_paths: partition_key_paths(&body)?,
+                unique_keys: unique_keys(&body)?,
                 settings: settings(&body)?,
             };
-            let container = documents.create_container(new).await?;
+            let mut container = documents.create_container(new).await?;
+            if let Some(throughput) = throughput {
+                documents.set_throughput(database, Some(name), throughput).await?;
+                container = documents.container(database, name)?;
+            }
             Ok(Answer::resource(StatusCode::CREATED, &description(&container)))
         }
         _ => Err(method_not_allowed(request)),
@@ -68,6 +75,9 @@ pub(super) async fn one(
             check_settings(&body)?;
             if databases::name(&body)? != name || partition_key_paths(&body)? != container.partition_key_paths {
                 return Err(CosmosError::bad_request("The id and the partition key of a container cannot be changed."));
+            }
+            if body.get("uniqueKeyPolicy").is_some() && unique_keys(&body)? != container.unique_keys {
+                return Err(CosmosError::bad_request("The unique keys of a container cannot be changed."));
             }
             let changed = documents.set_settings(database, name, settings(&body)?).await?;
             Ok(Answer::resource(StatusCode::OK, &description(&changed)))
@@ -133,6 +143,19 @@ fn partition_key_paths(body: &Value) -> Result<Vec<String>, CosmosError> {
     })
 }
 
+fn unique_keys(body: &Value) -> Result<Vec<Vec<String>>, CosmosError> {
+    let keys = match &body["uniqueKeyPolicy"]["uniqueKeys"] {
+        Value::Null => return Ok(Vec::new()),
+        keys => keys,
+    };
+    let path = |path: &Value| path.as_str().map(str::to_owned);
+    let paths = |key: &Value| key["paths"].as_array().and_then(|paths| paths.iter().map(path).collect());
+    let found = keys.as_array().and_then(|keys| keys.iter().map(paths).collect());
+    found.ok_or_else(|| {
+        CosmosError::bad_request("Unique keys must be given as `uniqueKeys` with a list of `paths` each.")
+    })
+}
+
 fn settings(body: &Value) -> Result<ContainerSettings, CosmosError> {
     let default_ttl = match &body["defaultTtl"] {
         Value::Null => None,
@@ -144,7 +167,7 @@ fn settings(body: &Value) -> Result<ContainerSettings, CosmosError> {
     Ok(ContainerSettings { indexing_policy, default_ttl })
 }
 
-fn link(container: &DocumentContainerDefinition) -> String {
+pub(super) fn link(container: &DocumentContainerDefinition) -> String {
     format!("dbs/{}/colls/{}/", database_rid(container.database_number), container_rid(container))
 }
 
@@ -179,6 +202,10 @@ fn description(container: &DocumentContainerDefinition) -> Value {
         "_udfs": "udfs/",
         "_conflicts": "conflicts/",
     });
+    if !container.unique_keys.is_empty() {
+        let keys: Vec<Value> = container.unique_keys.iter().map(|paths| json!({ "paths": paths })).collect();
+        description["uniqueKeyPolicy"] = json!({ "uniqueKeys": keys });
+    }
     if let Some(seconds) = container.default_ttl {
         description["defaultTtl"] = seconds.into();
     }

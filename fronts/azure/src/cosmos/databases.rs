@@ -2,12 +2,12 @@
 
 use http::{Method, StatusCode};
 use millstream_catalog::DocumentDatabaseDefinition;
-use millstream_document::{Documents, database_rid};
+use millstream_document::{Documents, check_throughput, database_rid};
 use serde_json::{Value, json};
 
 use super::answer::Answer;
 use super::error::CosmosError;
-use super::{method_not_allowed, queries};
+use super::{method_not_allowed, offers, queries};
 use crate::request::AzureRequest;
 
 pub(super) async fn of_account(documents: &Documents, request: &AzureRequest) -> Result<Answer, CosmosError> {
@@ -19,7 +19,14 @@ pub(super) async fn of_account(documents: &Documents, request: &AzureRequest) ->
         }
         Method::POST => {
             let body = queries::body(request)?;
+            let throughput = offers::of_request(request)?;
+            throughput.map(check_throughput).transpose()?;
             let database = documents.create_database(name(&body)?).await?;
+            if let Some(throughput) = throughput {
+                documents.set_throughput(&database.name, None, throughput).await?;
+                let database = documents.database(&database.name)?;
+                return Ok(Answer::resource(StatusCode::CREATED, &description(&database)));
+            }
             Ok(Answer::resource(StatusCode::CREATED, &description(&database)))
         }
         _ => Err(method_not_allowed(request)),

@@ -71,6 +71,19 @@ pub(super) async fn one(
     }
 }
 
+/// Removes all documents of a partition key.
+pub(super) async fn delete_partition(
+    documents: &Documents,
+    request: &AzureRequest,
+    database: &str,
+    name: &str,
+) -> Result<Answer, CosmosError> {
+    let container = container(documents, request, database, name)?;
+    let partition = partition_key::required(request, &container)?;
+    documents.delete_partition(&container, &partition).await?;
+    Ok(Answer::empty(StatusCode::OK))
+}
+
 async fn write(
     documents: &Documents,
     request: &AzureRequest,

@@ -51,6 +51,10 @@ impl CosmosError {
         Self { sub_status: Some(CONTAINER_MISMATCH), ..error }
     }
 
+    pub fn resource_not_found() -> Self {
+        not_found("Entity with the specified id does not exist in the system.")
+    }
+
     /// What a request for a document is told when its container is not there.
     pub fn of_owner(error: DocumentError) -> Self {
         match error {
@@ -86,6 +90,9 @@ impl From<DocumentError> for CosmosError {
                 "Conflict",
                 "Entity with the specified id already exists in the system.",
             ),
+            DocumentError::NotUnique => {
+                Self::new(StatusCode::CONFLICT, "Conflict", "Unique index constraint violation.")
+            }
             DocumentError::EtagMismatch => precondition("One of the specified pre-condition is not met."),
             DocumentError::PatchCondition => precondition("The condition of the patch is not met."),
             DocumentError::DocumentTooLarge { .. } => {

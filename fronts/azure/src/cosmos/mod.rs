@@ -12,6 +12,7 @@ mod containers;
 mod databases;
 mod documents;
 mod error;
+mod offers;
 mod partition_key;
 mod patch;
 mod queries;
@@ -127,9 +128,11 @@ impl Cosmos {
             (_, Target::Document { database, container, id }) => {
                 documents::one(&self.documents, request, database, container, id).await
             }
-            (_, Target::Offers) => {
-                Err(CosmosError::bad_request("Reading or replacing offers is not supported for serverless accounts."))
+            (&Method::POST, Target::PartitionKeyDelete { database, container }) => {
+                documents::delete_partition(&self.documents, request, database, container).await
             }
+            (_, Target::Offers) => offers::of_account(&self.documents, request).await,
+            (_, Target::Offer { id }) => offers::one(&self.documents, request, id).await,
             (_, Target::Unsupported { feature, .. }) => Err(CosmosError::unsupported(feature)),
             _ => Err(method_not_allowed(request)),
         }

@@ -32,7 +32,15 @@ pub(super) enum Target {
         container: String,
         id: String,
     },
+    /// All documents of a partition key.
+    PartitionKeyDelete {
+        database: String,
+        container: String,
+    },
     Offers,
+    Offer {
+        id: String,
+    },
     /// A resource of the service that this node does not have.
     Unsupported {
         feature: &'static str,
@@ -80,10 +88,11 @@ impl Target {
             ["dbs", database, "colls", container, "docs", id] => {
                 Self::Document { database: own(database), container: own(container), id: own(id) }
             }
-            ["dbs", _, "colls", _, "operations", ..] => {
-                return Err(CosmosError::unsupported("Operations on whole partition keys"));
+            ["dbs", database, "colls", container, "operations", "partitionkeydelete"] => {
+                Self::PartitionKeyDelete { database: own(database), container: own(container) }
             }
-            ["offers", ..] => Self::Offers,
+            ["offers"] => Self::Offers,
+            ["offers", id] => Self::Offer { id: own(id) },
             _ => return Self::unsupported(&names),
         })
     }
@@ -116,7 +125,9 @@ impl Target {
             Self::Document { database, container, id } => {
                 ("docs", format!("{}/docs/{id}", container_link(database, container)))
             }
+            Self::PartitionKeyDelete { database, container } => ("colls", container_link(database, container)),
             Self::Offers => ("offers", String::new()),
+            Self::Offer { id } => ("offers", id.to_lowercase()),
             Self::Unsupported { kind, link, .. } => (kind, link.clone()),
         }
     }

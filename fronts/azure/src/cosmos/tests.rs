@@ -158,14 +158,13 @@ async fn what_is_left_out_is_named() {
     send(&cosmos, Method::POST, "/dbs", &[], &json!({"id": "shop"})).await;
     let key = json!({"paths": ["/user"]});
     send(&cosmos, Method::POST, "/dbs/shop/colls", &[], &json!({"id": "orders", "partitionKey": key})).await;
-    let unique = json!({"id": "x", "partitionKey": key, "uniqueKeyPolicy": {"uniqueKeys": [{"paths": ["/a"]}]}});
+    let computed = json!({"id": "x", "partitionKey": key, "computedProperties": [{"name": "a", "query": "q"}]});
     let docs = "/dbs/shop/colls/orders/docs";
     for (method, path, header, body, expected) in [
         (Method::POST, "/dbs/shop/colls/orders/sprocs", None, json!({}), "Stored procedures"),
         (Method::POST, "/dbs/shop/colls/orders/sprocs/x", None, json!({}), "Stored procedures"),
         (Method::GET, "/dbs/shop/users", None, json!({}), "Users"),
-        (Method::POST, "/offers", None, json!({}), "offers"),
-        (Method::POST, "/dbs/shop/colls", None, unique, "Unique keys"),
+        (Method::POST, "/dbs/shop/colls", None, computed, "Computed properties"),
         (Method::GET, docs, Some(("a-im", "Full-Fidelity Feed")), json!({}), "Change feeds of all versions"),
     ] {
         let answer = send(&cosmos, method, path, header.as_slice(), &body).await;

@@ -10,6 +10,9 @@ use super::error::ServiceError;
 
 pub(crate) const CONTENT_TYPE: &str = "application/xml";
 
+/// Elements within each other.
+const DEPTH_MAX: usize = 8;
+
 /// A document as a successful answer.
 pub(crate) fn answer(document: Bytes) -> Response<Bytes> {
     let mut response = Response::new(document);
@@ -56,9 +59,63 @@ pub(crate) fn read_list(document: &[u8], root: &str, limit: usize) -> Result<Vec
     Ok(found)
 }
 
+/// The elements of a document that hold nothing but text, each with the names that lead to it below the root. At most `limit`,
+/// and no deeper than [`DEPTH_MAX`].
+pub(crate) fn leaves(document: &[u8], root: &str, limit: usize) -> Result<Vec<(Vec<String>, String)>, ServiceError> {
+    let mut reader = Reader::from_reader(document);
+    let mut open: Vec<String> = Vec::new();
+    let mut found: Vec<(Vec<String>, String)> = Vec::new();
+    let (mut text, mut ended) = (None, false);
+    loop {
+        let event = reader.read_event().map_err(ServiceError::invalid_document)?;
+        let closes = matches!(event, Event::End(_) | Event::Empty(_));
+        match event {
+            Event::Start(element) | Event::Empty(element) => {
+                let name = String::from_utf8_lossy(element.name().as_ref()).into_owned();
+                if (open.is_empty() && (ended || name != root)) || open.len() == DEPTH_MAX {
+                    return Err(ServiceError::invalid_document(format!("unexpected element {name}")));
+                }
+                open.push(name);
+                text = Some(String::new());
+            }
+            Event::Text(more) => {
+                if let Some(text) = &mut text {
+                    text.push_str(&String::from_utf8_lossy(&more));
+                }
+            }
+            Event::Eof if ended => return Ok(found),
+            Event::Eof => return Err(ServiceError::invalid_document(format!("expected the element {root}"))),
+            Event::End(_) | Event::Decl(_) | Event::Comment(_) => {}
+            _ => return Err(ServiceError::invalid_document("unexpected markup")),
+        }
+        if closes {
+            // What closes behind another element's end held more than text.
+            if let Some(text) = text.take().filter(|_| open.len() > 1) {
+                if found.len() == limit {
+                    return Err(ServiceError::invalid_document(format!("more than {limit} elements")));
+                }
+                found.push((open[1..].to_vec(), text.trim().to_owned()));
+            }
+            open.pop();
+            ended = open.is_empty();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn leaves_are_found_with_their_way() {
+        let document =
+            b"<P><Logging><Version>1.0</Version><Retention><Enabled>false</Enabled></Retention></Logging><Cors /></P>";
+        let found = leaves(document, "P", 9).unwrap();
+        let found: Vec<_> = found.iter().map(|(path, text)| (path.join("/"), text.as_str())).collect();
+        let expected = [("Logging/Version", "1.0"), ("Logging/Retention/Enabled", "false"), ("Cors", "")];
+        assert_eq!(found, expected.map(|(path, text)| (path.to_owned(), text)));
+        assert!(leaves(document, "P", 2).is_err() && leaves(b"<Q/>", "P", 9).is_err() && leaves(b"", "P", 9).is_err());
+    }
 
     #[test]
     fn lists_are_read_strictly() {

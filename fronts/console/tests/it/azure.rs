@@ -84,6 +84,7 @@ fn subscribed(topic: &str, name: &str, endpoint: EventEndpoint) -> EventSubscrip
         batching: EventBatching::default(),
         headers: vec![],
         state: SubscriptionState::Active,
+        expires: None,
         labels: vec![],
         raw: false,
         retry_waits: vec![],
@@ -101,6 +102,7 @@ async fn documents(world: &World) {
         database: "homes".into(),
         name: "appliances".into(),
         partition_key_paths: vec!["/room".into()],
+        unique_keys: Vec::new(),
         settings: ContainerSettings::default(),
     };
     let container = world.documents.create_container(new).await.unwrap();

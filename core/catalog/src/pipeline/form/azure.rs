@@ -133,6 +133,7 @@ pub(super) const FORMS: &[Form] = &[
                     number("preferred_kib", "KiB that one delivery should hold", ""),
                     number("max_attempts", "Attempts", ""),
                     number("ttl_minutes", "Minutes that a delivery is tried", ""),
+                    optional("expires", "Ends at", "such as 2026-12-31T00:00:00Z; empty: when it is removed"),
                     optional("dead_letter.container", "Blob container for what cannot be delivered", ""),
                     optional("dead_letter.prefix", "What its blobs' names begin with", ""),
                 ],

@@ -96,7 +96,7 @@ impl Counter {
     }
 
     /// Counts a call, or says why not.
-    pub(super) fn take(&mut self, allowance: Allowance, now: Millis) -> Result<(), Exceeded> {
+    pub(super) fn take(&mut self, allowance: Allowance, as_many: u64, now: Millis) -> Result<(), Exceeded> {
         let end = self.renew(allowance.period, now);
         let wait = if end == Millis::MAX { end } else { end - now };
         if allowance.calls.is_some_and(|calls| self.left(calls) == 0) {
@@ -105,7 +105,7 @@ impl Counter {
         if allowance.bytes.is_some_and(|bytes| self.bytes >= bytes) {
             return Err(Exceeded::Bytes(wait));
         }
-        self.calls += 1;
+        self.calls = self.calls.saturating_add(as_many);
         Ok(())
     }
 

@@ -36,22 +36,27 @@ impl Quotas {
         Self { storage, keyspace, counters: Mutex::default(), reading: tokio::sync::Mutex::default() }
     }
 
-    /// Counts a call for good, or says why not.
+    /// Counts a call as so many for good, or says why not. As none: it is only looked whether a call may be.
     pub(crate) async fn take(
         &self,
         key: &str,
         allowance: Allowance,
+        as_many: u64,
         now: Millis,
     ) -> Result<Result<(), Exceeded>, StorageError> {
         let taken = self.with(key, |counter| {
             let before = *counter;
-            if let Err(exceeded) = counter.take(allowance, now) {
+            if let Err(exceeded) = counter.take(allowance, as_many, now) {
                 return Ok(Err(exceeded));
             }
-            self.submit(key, counter).map(Ok).inspect_err(|_| *counter = before)
+            if as_many == 0 {
+                return Ok(Ok(None));
+            }
+            self.submit(key, counter).map(|ticket| Ok(Some(ticket))).inspect_err(|_| *counter = before)
         });
         match taken.await?? {
-            Ok(ticket) => ticket.durable().await.map(|_| Ok(())),
+            Ok(Some(ticket)) => ticket.durable().await.map(|_| Ok(())),
+            Ok(None) => Ok(Ok(())),
             Err(exceeded) => Ok(Err(exceeded)),
         }
     }
@@ -65,7 +70,7 @@ impl Quotas {
         now: Millis,
     ) -> Result<Result<Millis, Exceeded>, StorageError> {
         let reserve = |counter: &mut Counter| {
-            counter.take(allowance, now)?;
+            counter.take(allowance, 1, now)?;
             counter.reserved += 1;
             Ok(counter.begin)
         };
@@ -155,9 +160,10 @@ impl Quotas {
         granted.await??.durable().await.map(drop)
     }
 
-    /// Adds the bytes of a call that was let through.
-    pub(crate) async fn add_bytes(&self, key: &str, bytes: u64) -> Result<(), StorageError> {
+    /// Adds the bytes of a call that was let through, and so many calls.
+    pub(crate) async fn add(&self, key: &str, calls: u64, bytes: u64) -> Result<(), StorageError> {
         let added = self.with(key, |counter| {
+            counter.calls = counter.calls.saturating_add(calls);
             counter.bytes = counter.bytes.saturating_add(bytes);
             self.submit(key, counter).map(drop)
         });

@@ -22,13 +22,13 @@ async fn calls_are_counted_over_restarts_and_come_back_with_the_period() {
     let storage = storage();
     let quotas = Quotas::new(storage.clone());
     for _ in 0..2 {
-        assert_eq!(quotas.take("k", THREE, 100).await.unwrap(), Ok(()));
+        assert_eq!(quotas.take("k", THREE, 1, 100).await.unwrap(), Ok(()));
     }
     let quotas = Quotas::new(storage);
-    assert_eq!(quotas.take("k", THREE, 200).await.unwrap(), Ok(()));
-    assert_eq!(quotas.take("k", THREE, 300).await.unwrap(), Err(Exceeded::Calls(800)));
-    assert_eq!(quotas.take("other", THREE, 300).await.unwrap(), Ok(()));
-    assert_eq!(quotas.take("k", THREE, 1_100).await.unwrap(), Ok(()));
+    assert_eq!(quotas.take("k", THREE, 1, 200).await.unwrap(), Ok(()));
+    assert_eq!(quotas.take("k", THREE, 1, 300).await.unwrap(), Err(Exceeded::Calls(800)));
+    assert_eq!(quotas.take("other", THREE, 1, 300).await.unwrap(), Ok(()));
+    assert_eq!(quotas.take("k", THREE, 1, 1_100).await.unwrap(), Ok(()));
 }
 
 #[tokio::test]
@@ -36,13 +36,13 @@ async fn bytes_end_a_quota_too() {
     let storage = storage();
     let quotas = Quotas::new(storage.clone());
     let allowance = Allowance { calls: None, bytes: Some(10), period: Period::Forever };
-    assert_eq!(quotas.take("k", allowance, 0).await.unwrap(), Ok(()));
-    quotas.add_bytes("k", 5).await.unwrap();
+    assert_eq!(quotas.take("k", allowance, 1, 0).await.unwrap(), Ok(()));
+    quotas.add("k", 0, 5).await.unwrap();
     // A counter that had to make room is read again.
     quotas.counters().clear();
-    quotas.add_bytes("k", 6).await.unwrap();
+    quotas.add("k", 0, 6).await.unwrap();
     let again = Quotas::new(storage);
-    assert_eq!(again.take("k", allowance, 9).await.unwrap(), Err(Exceeded::Bytes(Millis::MAX)));
+    assert_eq!(again.take("k", allowance, 1, 9).await.unwrap(), Err(Exceeded::Bytes(Millis::MAX)));
 }
 
 #[tokio::test]
@@ -50,11 +50,11 @@ async fn what_is_counted_for_a_subscription_goes_with_it() {
     let quotas = Quotas::new(storage());
     let once = Allowance { calls: Some(1), ..THREE };
     for key in ["s\na\n0\none", "s\na\n0\ntwo"] {
-        assert_eq!(quotas.take(key, once, 5).await.unwrap(), Ok(()));
+        assert_eq!(quotas.take(key, once, 1, 5).await.unwrap(), Ok(()));
     }
     quotas.forget(&["one".to_owned()]).await.unwrap();
-    assert_eq!(quotas.take("s\na\n0\none", once, 5).await.unwrap(), Ok(()));
-    assert!(quotas.take("s\na\n0\ntwo", once, 5).await.unwrap().is_err());
+    assert_eq!(quotas.take("s\na\n0\none", once, 1, 5).await.unwrap(), Ok(()));
+    assert!(quotas.take("s\na\n0\ntwo", once, 1, 5).await.unwrap().is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -64,7 +64,7 @@ async fn calls_at_once_are_counted_exactly() {
     let calls: Vec<_> = (0..100)
         .map(|_| {
             let quotas = Arc::clone(&quotas);
-            tokio::spawn(async move { quotas.take("k", allowance, 5).await.unwrap().is_ok() })
+            tokio::spawn(async move { quotas.take("k", allowance, 1, 5).await.unwrap().is_ok() })
         })
         .collect();
     let mut taken = 0;
@@ -142,15 +142,15 @@ async fn counters_go_when_their_periods_are_over() {
     for key in 0..SWEEP_ROWS + 5 {
         let name = format!("key {key}\n");
         quotas
-            .with(&name, |counter| counter.take(THREE, 0).and(Ok(quotas.submit(&name, counter))))
+            .with(&name, |counter| counter.take(THREE, 1, 0).and(Ok(quotas.submit(&name, counter))))
             .await
             .unwrap()
             .unwrap()
             .unwrap();
     }
-    quotas.take("late", THREE, 500).await.unwrap().unwrap();
-    quotas.take("always", forever, 0).await.unwrap().unwrap();
-    quotas.take("plan/p\nk", THREE, 0).await.unwrap().unwrap();
+    quotas.take("late", THREE, 1, 500).await.unwrap().unwrap();
+    quotas.take("always", forever, 1, 0).await.unwrap().unwrap();
+    quotas.take("plan/p\nk", THREE, 1, 0).await.unwrap().unwrap();
     quotas.reserve("under way", THREE, 0).await.unwrap().unwrap();
     quotas.sweep(1_000, |key| !key.starts_with(b"plan/")).await.unwrap();
     storage.commit(Transaction::new()).await.unwrap();
@@ -158,7 +158,7 @@ async fn counters_go_when_their_periods_are_over() {
     let left = storage.scan(&quotas.keyspace, all, false, 10).unwrap();
     assert_eq!(left.iter().map(|(key, _)| &key[..]).collect::<Vec<_>>(), [&b"always"[..], b"late", b"plan/p\nk"]);
     assert!(quotas.counters().contains_key("under way"));
-    assert_eq!(quotas.take("key 7\n", THREE, 1_000).await.unwrap(), Ok(()));
+    assert_eq!(quotas.take("key 7\n", THREE, 1, 1_000).await.unwrap(), Ok(()));
     quotas.sweep(UNUSED_MAX, |_| true).await.unwrap();
     storage.commit(Transaction::new()).await.unwrap();
     let left = storage.scan(&quotas.keyspace, all, false, 10).unwrap();

@@ -5,6 +5,7 @@ use http::{Response, StatusCode};
 use millstream_catalog::{EventEndpoint, EventSubscriptionDefinition};
 use millstream_event::engine::Provisioning;
 use millstream_event::{EventError, NewSubscription};
+use millstream_types::time::rfc3339;
 use serde_json::{Value, json};
 
 use super::subscription_input::{PutInput, SubscriptionProperties};
@@ -37,6 +38,7 @@ pub(super) async fn put(
         batching: Default::default(),
         headers: Vec::new(),
         labels: Vec::new(),
+        expires: None,
     };
     if properties.destination.is_none() {
         return Err(EventGridError::invalid("Expected properties.destination, found none."));
@@ -64,6 +66,7 @@ pub(super) async fn patch(
         batching: before.batching,
         headers: before.headers,
         labels: before.labels,
+        expires: before.expires,
     };
     define(service, properties, base).await
 }
@@ -145,6 +148,7 @@ fn document(service: &EventGrid, definition: &EventSubscriptionDefinition) -> Re
                 "eventTimeToLiveInMinutes": definition.retry.ttl_minutes,
             },
             "deadLetterDestination": dead_letter,
+            "expirationTimeUtc": definition.expires.map(rfc3339),
         },
     }))
 }

@@ -2,6 +2,7 @@
 
 use millstream_catalog::{DeadLetterTarget, DeliveryHeader, EventBatching, EventEndpoint, EventRetry, EventSchema};
 use millstream_event::NewSubscription;
+use millstream_types::time::from_rfc3339;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -25,7 +26,7 @@ pub(super) struct SubscriptionProperties {
     event_delivery_schema: Option<String>,
     retry_policy: Option<RetryPolicy>,
     dead_letter_destination: Option<Endpoint>,
-    expiration_time_utc: Option<Value>,
+    expiration_time_utc: Option<String>,
     delivery_with_resource_identity: Option<Value>,
     dead_letter_with_resource_identity: Option<Value>,
 }
@@ -76,7 +77,6 @@ impl SubscriptionProperties {
     pub(super) fn apply(self, new: &mut NewSubscription) -> Result<(), EventGridError> {
         let said = |value: &Option<Value>| value.as_ref().is_some_and(|value| !value.is_null());
         for (value, feature) in [
-            (&self.expiration_time_utc, "expirationTimeUtc"),
             (&self.delivery_with_resource_identity, "deliveryWithResourceIdentity"),
             (&self.dead_letter_with_resource_identity, "deadLetterWithResourceIdentity"),
         ] {
@@ -103,6 +103,10 @@ impl SubscriptionProperties {
         }
         if let Some(destination) = self.dead_letter_destination {
             new.dead_letter = Some(destination.dead_letter()?);
+        }
+        if let Some(text) = self.expiration_time_utc {
+            let expected = || format!("Expected expirationTimeUtc such as 2026-12-31T00:00:00Z, found {text}.");
+            new.expires = Some(from_rfc3339(&text).ok_or_else(|| EventGridError::invalid(expected()))?);
         }
         Ok(())
     }

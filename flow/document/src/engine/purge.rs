@@ -1,0 +1,71 @@
+//! All documents of a partition key, removed.
+
+use bytes::Bytes;
+use millstream_catalog::DocumentContainerDefinition;
+use millstream_table::expression::KeyCondition;
+use millstream_table::{AttributeValue, Deletion, Query};
+
+use super::documents::gone;
+use super::{Documents, table_name};
+use crate::document::{self, ID};
+use crate::error::DocumentError;
+use crate::partition::PartitionKey;
+
+impl Documents {
+    /// Removes all documents of a partition key, one after the other; gives how many they were. Those that are written meanwhile
+    /// may stay.
+    ///
+    /// # Errors
+    /// Those of partition keys, [`DocumentError::Table`]: what was removed before stays removed.
+    pub async fn delete_partition(
+        &self,
+        container: &DocumentContainerDefinition,
+        partition: &PartitionKey,
+    ) -> Result<usize, DocumentError> {
+        let partition = partition.encode(&container.partition_key_paths)?;
+        let (mut removed, mut start) = (0, None);
+        loop {
+            let query = Query {
+                condition: KeyCondition { hash: AttributeValue::Binary(partition.clone()), sort: None },
+                reverse: false,
+                limit: None,
+                start: start.take(),
+                filter: None,
+                projection: None,
+                consistent: true,
+                index: None,
+                whole: false,
+            };
+            let page = self.tables.query(&table_name(&container.path), query).await;
+            let page = page.map_err(|error| gone(container, error))?;
+            for item in &page.items {
+                if let Some(AttributeValue::String(id)) = item.get(ID) {
+                    removed += usize::from(self.remove(container, &partition, id).await?);
+                }
+            }
+            start = page.last_key;
+            if start.is_none() {
+                return Ok(removed);
+            }
+        }
+    }
+
+    /// Whether there was a document to remove.
+    async fn remove(
+        &self,
+        container: &DocumentContainerDefinition,
+        partition: &Bytes,
+        id: &str,
+    ) -> Result<bool, DocumentError> {
+        let _turn = self.unique_turn(container, partition).await;
+        let deletion = Deletion { key: document::key(partition.clone(), id), condition: None, return_old: true };
+        let deleted = self.tables.delete_item(&table_name(&container.path), deletion).await;
+        let before = deleted.map_err(|error| gone(container, error))?.old;
+        if let Some(before) = &before
+            && !container.unique_keys.is_empty()
+        {
+            self.release(container, partition, before, None).await?;
+        }
+        Ok(before.is_some())
+    }
+}

@@ -1,0 +1,59 @@
+//! What databases and containers were promised: kept for clients, and told.
+
+use millstream_catalog::Throughput;
+
+use super::{Documents, new_etag};
+use crate::error::DocumentError;
+
+/// What can be promised, request units a second, and the steps of it: the service family's own.
+const UNITS: std::ops::RangeInclusive<u32> = 400..=1_000_000;
+const UNITS_STEP: u32 = 100;
+const AUTOSCALE: std::ops::RangeInclusive<u32> = 1_000..=1_000_000;
+const AUTOSCALE_STEP: u32 = 1_000;
+
+impl Documents {
+    /// Promises a database, or a container of it, so much.
+    ///
+    /// # Errors
+    /// [`DocumentError::Throughput`], [`DocumentError::DatabaseNotFound`], [`DocumentError::ContainerNotFound`],
+    /// [`DocumentError::Catalog`].
+    pub async fn set_throughput(
+        &self,
+        database: &str,
+        container: Option<&str>,
+        throughput: Throughput,
+    ) -> Result<(), DocumentError> {
+        check(throughput)?;
+        let _turn = self.definitions.lock().await;
+        match container {
+            None => {
+                let mut definition = self.database(database)?.as_ref().clone();
+                definition.throughput = Some(throughput);
+                definition.etag = new_etag();
+                self.catalog.document_databases.put(definition).await?;
+            }
+            Some(name) => {
+                let mut definition = self.container(database, name)?.as_ref().clone();
+                definition.throughput = Some(throughput);
+                definition.etag = new_etag();
+                self.catalog.document_containers.put(definition).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether so much can be promised.
+///
+/// # Errors
+/// [`DocumentError::Throughput`].
+pub fn check(throughput: Throughput) -> Result<(), DocumentError> {
+    let (found, range, step) = match throughput {
+        Throughput::Manual { units } => (units, UNITS, UNITS_STEP),
+        Throughput::Autoscale { units_max } => (units_max, AUTOSCALE, AUTOSCALE_STEP),
+    };
+    if range.contains(&found) && found.is_multiple_of(step) {
+        return Ok(());
+    }
+    Err(DocumentError::Throughput { found, least: *range.start(), most: *range.end(), step })
+}

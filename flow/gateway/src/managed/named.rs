@@ -1,0 +1,108 @@
+//! Named values and backends: what policies name. None changes so that a document could not be read any more.
+
+use millstream_catalog::{ManagedBackend, ManagedServiceDefinition, NamedValue};
+
+use super::Managed;
+use super::definitions::{check_name, invalid, room, unknown};
+use super::policies::written;
+use crate::error::GatewayError;
+use crate::policy::named::is_name;
+use crate::policy::{PolicyDocument, check_backend};
+
+/// Named values of a service: each is written with all others when one changes.
+const NAMED_VALUES_MAX: usize = 1_000;
+
+/// Backends of a service.
+const BACKENDS_MAX: usize = 200;
+
+/// Characters of a value and of the name that policies use: the service's own bounds.
+const VALUE_CHARS_MAX: usize = 4_096;
+const DISPLAY_NAME_CHARS_MAX: usize = 256;
+
+impl Managed {
+    /// Makes a named value or changes it; says whether it was made.
+    ///
+    /// # Errors
+    /// [`GatewayError::NotFound`] without the service; [`GatewayError::Invalid`]; [`GatewayError::Exists`] when another one is
+    /// named so; [`GatewayError::Policy`] when a document would not be understood any more.
+    pub async fn put_named_value(&self, service: &str, value: NamedValue) -> Result<bool, GatewayError> {
+        check_name("named value", &value.name)?;
+        if !is_name(&value.display_name) || value.display_name.len() > DISPLAY_NAME_CHARS_MAX {
+            let found = &value.display_name;
+            let expected = format!("the display name must be 1 to {DISPLAY_NAME_CHARS_MAX} of a-zA-Z0-9-_.");
+            return Err(invalid(format!("{expected}, found `{found}`")));
+        }
+        if value.value.trim().is_empty() || value.value.chars().count() > VALUE_CHARS_MAX {
+            return Err(invalid(format!(
+                "the value must be 1 to {VALUE_CHARS_MAX} characters, not all of them blanks"
+            )));
+        }
+        self.edit(service, |definition| {
+            let same = |other: &NamedValue| other.name != value.name && other.display_name == value.display_name;
+            if definition.named_values.values().any(same) {
+                return Err(GatewayError::Exists {
+                    kind: "named value with this display name",
+                    name: value.display_name,
+                });
+            }
+            let made = !definition.named_values.contains_key(&value.name);
+            if made {
+                room("named values in a service", definition.named_values.len(), NAMED_VALUES_MAX)?;
+            }
+            definition.named_values.insert(value.name.clone(), value);
+            documents_are_read(definition)?;
+            Ok(made)
+        })
+        .await
+    }
+
+    /// Removes a named value.
+    ///
+    /// # Errors
+    /// [`GatewayError::NotFound`]; [`GatewayError::Policy`] when a document names it.
+    pub async fn delete_named_value(&self, service: &str, name: &str) -> Result<(), GatewayError> {
+        self.edit(service, |definition| {
+            definition.named_values.remove(name).ok_or_else(|| unknown("named value", name))?;
+            documents_are_read(definition)
+        })
+        .await
+    }
+
+    /// Makes a backend or changes it; says whether it was made.
+    ///
+    /// # Errors
+    /// [`GatewayError::NotFound`] without the service; [`GatewayError::Invalid`].
+    pub async fn put_backend(&self, service: &str, backend: ManagedBackend) -> Result<bool, GatewayError> {
+        check_name("backend", &backend.name)?;
+        check_backend(&backend.url).map_err(invalid)?;
+        self.edit(service, |definition| {
+            let made = !definition.backends.contains_key(&backend.name);
+            if made {
+                room("backends in a service", definition.backends.len(), BACKENDS_MAX)?;
+            }
+            definition.backends.insert(backend.name.clone(), backend);
+            Ok(made)
+        })
+        .await
+    }
+
+    /// Removes a backend.
+    ///
+    /// # Errors
+    /// [`GatewayError::NotFound`]; [`GatewayError::Policy`] when a document names it.
+    pub async fn delete_backend(&self, service: &str, name: &str) -> Result<(), GatewayError> {
+        self.edit(service, |definition| {
+            definition.backends.remove(name).ok_or_else(|| unknown("backend", name))?;
+            documents_are_read(definition)
+        })
+        .await
+    }
+}
+
+/// Refuses a change with which a document would not be understood any more.
+fn documents_are_read(definition: &ManagedServiceDefinition) -> Result<(), GatewayError> {
+    for (_, text) in written(definition) {
+        PolicyDocument::parse(text, definition)?;
+    }
+    Ok(())
+}

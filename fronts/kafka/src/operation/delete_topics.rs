@@ -1,7 +1,6 @@
 //! DeleteTopics: topics and their records go.
 
-use millstream_namespace::name::stream_of;
-use millstream_namespace::{NamespaceError, Right};
+use millstream_namespace::Right;
 
 use super::later;
 use crate::connection::{Answer, Request};
@@ -38,13 +37,6 @@ pub fn begin(kafka: Kafka, session: Session, mut request: Request) -> Result<Ans
 
 async fn delete(kafka: &Kafka, session: &Session, name: &str) -> Result<(), ErrorCode> {
     topic::find(kafka, session, Right::Manage, name)?;
-    match kafka.namespaces.delete_hub(&session.namespace, name).await {
-        Ok(()) => Ok(()),
-        // A stream that no hub was ever made of.
-        Err(NamespaceError::NotFound { .. }) => {
-            let gone = kafka.streams.delete(&stream_of(&session.namespace, name)).await;
-            gone.map_err(|error| ErrorCode::from(&error))
-        }
-        Err(error) => Err(ErrorCode::from(&error)),
-    }
+    let gone = kafka.namespaces.delete_stream(&session.namespace, name).await;
+    gone.map_err(|error| ErrorCode::from(&error))
 }

@@ -65,8 +65,14 @@ async fn find(
                 partitions: create_topics::PARTITIONS,
                 retention_hours: create_topics::RETENTION_HOURS,
             };
-            create_topics::create(kafka, session, new).await.map_err(|(error, _)| error)?;
-            topic::find(kafka, session, Right::Any, name)
+            match create_topics::create(kafka, session, new).await {
+                Ok(()) => topic::find(kafka, session, Right::Any, name),
+                // Made by another client since, or there in another case of letters: then it can never be.
+                Err((ErrorCode::TopicAlreadyExists, _)) => {
+                    topic::find(kafka, session, Right::Any, name).map_err(|_| ErrorCode::InvalidTopic)
+                }
+                Err((error, _)) => Err(error),
+            }
         }
         found => found,
     }

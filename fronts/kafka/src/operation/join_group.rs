@@ -1,5 +1,6 @@
 //! JoinGroup: a consumer becomes a member; the answer waits until all members have come together.
 
+use bytes::Bytes;
 use millstream_group::{GroupError, Join, Joined};
 
 use super::later;
@@ -19,7 +20,8 @@ pub fn begin(kafka: Kafka, session: Session, mut request: Request) -> Result<Ans
     let instance = if version >= 5 { fields.nullable_string()? } else { None };
     let protocol_type = fields.string()?;
     let protocols = fields.array(|fields| {
-        let protocol = (fields.string()?, fields.bytes()?);
+        // Kept longer than the request, whose bytes a slice would keep too.
+        let protocol = (fields.string()?, Bytes::copy_from_slice(&fields.bytes()?));
         fields.tags()?;
         Ok(protocol)
     })?;

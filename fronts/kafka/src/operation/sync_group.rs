@@ -1,5 +1,6 @@
 //! SyncGroup: the leader brings who reads what; members wait for it.
 
+use bytes::Bytes;
 use millstream_group::Seat;
 
 use super::later;
@@ -21,7 +22,8 @@ pub fn begin(kafka: Kafka, session: Session, mut request: Request) -> Result<Ans
         fields.nullable_string()?;
     }
     let assignments = fields.array(|fields| {
-        let given = (fields.string()?, fields.bytes()?);
+        // Kept longer than the request, whose bytes a slice would keep too.
+        let given = (fields.string()?, Bytes::copy_from_slice(&fields.bytes()?));
         fields.tags()?;
         Ok(given)
     })?;

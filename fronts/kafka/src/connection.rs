@@ -69,6 +69,9 @@ pub enum Refused {
     /// Who calls has not said who it is.
     #[error("expected SASL authentication before the first request")]
     Unauthenticated,
+    /// Nothing is taken any more.
+    #[error("the node stops")]
+    Stopping,
 }
 
 /// Serves a client until it hangs up, breaks the protocol, or the node stops.

@@ -59,7 +59,7 @@ pub async fn begin(kafka: &Kafka, session: &mut Session, request: Request) -> Re
     }
     let (kafka, session) = (kafka.clone(), session.clone());
     Ok(match request.api {
-        Api::Produce => produce::begin(kafka, &session, request)?,
+        Api::Produce => produce::begin(kafka, session, request).await?,
         Api::Fetch => fetch::begin(kafka, session, request)?,
         Api::ListOffsets => list_offsets::begin(kafka, session, request)?,
         Api::Metadata => metadata::begin(kafka, session, request)?,

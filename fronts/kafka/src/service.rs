@@ -22,6 +22,9 @@ const ANSWER_BYTES_MAX: usize = 128 << 20;
 const SMALL_ANSWERS_BYTES_MAX: usize = 64 << 20;
 /// Bytes of a small answer, unless one record is larger.
 const SMALL_ANSWER_BYTES: usize = 64 << 10;
+/// Bytes of answers without records that all connections together may hold, of those that are small and of those that are
+/// not: who wants more waits, for others of the same kind only.
+const LISTS_BYTES_MAX: usize = 64 << 20;
 /// Requests whose records are unpacked at once, each into as many bytes as a request may hold.
 const UNPACKING_MAX: usize = 4;
 /// Bytes that one permit stands for.
@@ -34,6 +37,8 @@ pub struct Kafka {
     requests: Arc<Semaphore>,
     answers: Arc<Semaphore>,
     small_answers: Arc<Semaphore>,
+    lists: Arc<Semaphore>,
+    small_lists: Arc<Semaphore>,
     unpacking: Arc<Semaphore>,
 }
 
@@ -88,6 +93,8 @@ impl Kafka {
             requests: budget(REQUEST_BYTES_MAX),
             answers: budget(ANSWER_BYTES_MAX),
             small_answers: budget(SMALL_ANSWERS_BYTES_MAX),
+            lists: budget(LISTS_BYTES_MAX),
+            small_lists: budget(LISTS_BYTES_MAX),
             unpacking: Arc::new(Semaphore::new(UNPACKING_MAX)),
         }
     }
@@ -106,6 +113,12 @@ impl Kafka {
         }
         let (bytes, needed) = (bytes.min(SMALL_ANSWER_BYTES), permits(RECORD_BYTES_MAX));
         (Arc::clone(&self.small_answers).acquire_many_owned(needed).await.ok(), bytes)
+    }
+
+    /// Waits until so many bytes of an answer without records may be held; they are held until the permit is dropped.
+    pub(crate) async fn hold_list(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let budget = if bytes <= SMALL_ANSWER_BYTES { &self.small_lists } else { &self.lists };
+        Arc::clone(budget).acquire_many_owned(permits(bytes.min(LISTS_BYTES_MAX))).await.ok()
     }
 
     /// Does what keeps a thread busy on one that may be, as soon as few others do; `None` when the node stops.

@@ -1,5 +1,7 @@
 //! DeleteTopics: topics and their records go.
 
+use std::collections::BTreeSet;
+
 use millstream_namespace::Right;
 
 use super::later;
@@ -12,7 +14,7 @@ use crate::wire::{DecodeError, Reader};
 
 pub fn begin(kafka: Kafka, session: Session, mut request: Request) -> Result<Answer, DecodeError> {
     let version = request.version;
-    let names = request.fields.array(Reader::string)?;
+    let names: BTreeSet<String> = request.fields.array(Reader::string)?.into_iter().collect();
     request.fields.i32()?;
     Ok(later(async move {
         let mut deleted = Vec::with_capacity(names.len());

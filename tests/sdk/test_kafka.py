@@ -1,6 +1,7 @@
 """Kafka with librdkafka's own client: produce and consume, groups, administration, who may do what, and the same records by
 the other protocols."""
 
+import gzip
 import json
 import os
 import resource
@@ -326,6 +327,24 @@ def test_what_is_not_there_is_told_as_such(node):
     assert refused.value.args[0].code() == KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
 
 
+def test_a_topic_whose_name_differs_in_case_is_another_one(node):
+    lower = make(node, name("case"), **{"retention.ms": "3600000000"})
+    upper, client = lower.upper(), admin(node)
+    produce(node, lower, plain([b"kept"]))
+    with pytest.raises(KafkaException) as refused:
+        make(node, upper)
+    assert refused.value.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS
+    settings = next(iter(client.describe_configs([ConfigResource("topic", lower)]).values())).result(WAIT)
+    assert settings["retention.ms"].value == "3600000000", "what is there is left as it is"
+    kinesis = node.client("kinesis")
+    kinesis.create_stream(StreamName=upper, ShardCount=1)
+    kinesis.get_waiter("stream_exists").wait(StreamName=upper)
+    client.delete_topics([upper])[upper].result(WAIT)
+    topics = client.list_topics(timeout=WAIT).topics
+    assert lower in topics and upper not in topics
+    assert consume(node, lower, 1)[0].value() == b"kept"
+
+
 def test_kafka_in_kinesis_and_event_hubs_out(node):
     topic = make(node, name())
     produce(node, topic, [(0, b"MSFT", b'{"n":1}', [("h", b"1"), ("none", None)], None), (0, b"\xff", b"two", None, None)])
@@ -384,6 +403,34 @@ def test_kafka_in_sql_out(node):
     sql = "SELECT symbol, price FROM prices WHERE price > 15"
     rows = [json.loads(row) for row in node.run("query", sql, "--from-start", "--limit", "2", timeout=60).splitlines()]
     assert rows == [{"symbol": "MSFT", "price": 20}, {"symbol": "MSFT", "price": 30}]
+
+
+def test_partitions_that_a_topic_gets_are_read_from_their_beginning_by_running_queries(node):
+    topic, out, query = make(node, name()), make(node, name("out")), name("query")
+    analytics, stream = node.client("kinesisanalytics"), "arn:aws:kinesis:us-east-1:000000000000:stream/"
+    role = {"RoleARN": "arn:aws:iam::000000000000:role/any"}
+    analytics.create_application(
+        ApplicationName=query,
+        ApplicationCode='CREATE OR REPLACE STREAM "OUT" ("n" INTEGER);'
+                        'CREATE OR REPLACE PUMP "P" AS INSERT INTO "OUT" SELECT STREAM "n" FROM "SOURCE_SQL_STREAM_001";',
+        Inputs=[{"NamePrefix": "SOURCE_SQL_STREAM", "KinesisStreamsInput": {"ResourceARN": stream + topic, **role},
+                 "InputSchema": {"RecordFormat": {"RecordFormatType": "JSON"}, "RecordColumns": [
+                     {"Name": "n", "SqlType": "INTEGER", "Mapping": "$.n"}]}}],
+        Outputs=[{"Name": "OUT", "KinesisStreamsOutput": {"ResourceARN": stream + out, **role},
+                  "DestinationSchema": {"RecordFormatType": "JSON"}}])
+    analytics.start_application(ApplicationName=query, InputConfigurations=[
+        {"Id": "1.1", "InputStartingPositionConfiguration": {"InputStartingPosition": "NOW"}}])
+    deadline = time.monotonic() + WAIT
+    while analytics.describe_application(ApplicationName=query)["ApplicationDetail"]["ApplicationStatus"] != "RUNNING":
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    produce(node, topic, plain([b'{"n":1}']))
+    consume(node, out, 1)
+    admin(node).create_partitions([NewPartitions(topic, 3)])[topic].result(WAIT)
+    for partition in (1, 2):
+        produce(node, topic, plain([b'{"n":%d}' % (10 * partition)], partition))
+    rows = [json.loads(message.value())["n"] for message in consume(node, out, 3)]
+    assert rows[0] == 1 and sorted(rows) == [1, 10, 20]
 
 
 class Raw:
@@ -457,7 +504,7 @@ def test_versions_are_told_to_clients_that_are_newer(node):
     raw.close()
 
 
-def batch(values, sequence=(-1, -1, -1), corrupt=False):
+def batch(values, sequence=(-1, -1, -1), corrupt=False, packed=False):
     def varint(value):
         value, out = (value << 1) ^ (value >> 63), b""
         while value >= 0x80:
@@ -468,7 +515,9 @@ def batch(values, sequence=(-1, -1, -1), corrupt=False):
     for number, value in enumerate(values):
         body = b"\0" + varint(0) + varint(number) + varint(-1) + varint(len(value)) + value + varint(0)
         records += varint(len(body)) + body
-    checked = struct.pack(">hiqqqhii", 0, len(values) - 1, 0, 0, *sequence, len(values)) + records
+    if packed:
+        records = gzip.compress(records)
+    checked = struct.pack(">hiqqqhii", int(packed), len(values) - 1, 0, 0, *sequence, len(values)) + records
     crc = crc32c(checked) ^ (1 if corrupt else 0)
     return struct.pack(">qiibI", 0, 9 + len(checked), 0, 2, crc) + checked
 
@@ -505,6 +554,41 @@ def test_batches_that_are_none_and_batches_sent_twice(node):
     assert put(raw, topic, batch([b"e"], (990, 0, 3))) == (47, -1)
     assert [message.value() for message in consume(node, topic, 4)] == [b"a", b"b", b"c", b"d"]
     raw.close()
+
+
+def test_what_a_request_unpacks_to_is_bounded_for_all_its_batches(node):
+    topic, raw = make(node, name()), Raw(node)
+    large = batch([b"\0" * 1_000_000] * 9, packed=True)
+    one = struct.pack(">ii", 0, len(large)) + large
+    body = struct.pack(">hhi", -1, -1, 1_000) + struct.pack(">i", 1) + struct.pack(">h", len(topic)) + topic.encode()
+    raw.send(0, 3, body + struct.pack(">i", 3) + one * 3)
+    answer = raw.answer()[4 + 2 + len(topic) + 4:]
+    placed = [(error, offset) for _, error, offset, _ in struct.iter_unpack(">ihqq", answer[:3 * 22])]
+    assert placed == [(0, 0), (10, -1), (10, -1)]
+    assert put(raw, topic, batch([b"next"], packed=True)) == (0, 9)
+    raw.close()
+
+
+def test_what_is_asked_for_twice_is_told_once(node):
+    raw, text = Raw(node), lambda value: struct.pack(">h", len(value)) + value.encode()
+    group, topic = name("group"), make(node, name())
+    raw.send(15, 0, struct.pack(">i", 1_000) + text(group) * 1_000)
+    assert raw.answer()[:6] == struct.pack(">ih", 1, 0)
+    raw.send(3, 0, struct.pack(">i", 1_000) + text(topic) * 1_000)
+    answer = raw.answer()
+    assert answer.count(topic.encode()) == 1
+    raw.send(32, 1, struct.pack(">i", 1_000) + (struct.pack(">b", 2) + text(topic) + struct.pack(">i", -1)) * 1_000 + b"\0")
+    assert raw.answer().count(topic.encode()) == 1
+    raw.close()
+
+
+def test_a_commit_of_nothing_makes_no_group(node):
+    raw, group = Raw(node), name("group")
+    text = lambda value: struct.pack(">h", len(value)) + value.encode()
+    raw.send(8, 2, text(group) + struct.pack(">i", -1) + text("") + struct.pack(">q", -1) + struct.pack(">i", 0))
+    raw.answer()
+    raw.close()
+    assert group not in [listed.group_id for listed in admin(node).list_consumer_groups().result(WAIT).valid]
 
 
 def test_everything_is_there_after_a_restart():

@@ -1,11 +1,11 @@
 //! The operations on groups.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use millstream_storage::{Storage, StorageError};
+use millstream_storage::{Storage, StorageError, Transaction, to_the_end};
 use millstream_types::{Clock, LogId, Millis};
 use tokio::sync::Notify;
 
@@ -17,6 +17,8 @@ use crate::offsets::{Committed, GroupId, METADATA_BYTES_MAX, Offsets};
 
 /// Groups of a node.
 pub const GROUPS_MAX: usize = 10_000;
+/// Bytes of what the members of all groups say and are given.
+const BYTES_MAX: usize = 256 << 20;
 /// Bytes of a group's name.
 const NAME_BYTES_MAX: usize = 255;
 /// How long the offsets of a group without members are kept: a week.
@@ -77,9 +79,10 @@ impl Groups {
     /// [`StorageError`].
     pub fn open(storage: Storage, clock: Arc<dyn Clock>, new_id: NewId) -> Result<Self, StorageError> {
         let offsets = Offsets::new(storage.clone());
-        let mut state = State::default();
-        for (id, used) in offsets.groups()? {
-            let mut group = Group::new(used);
+        let mut state = State { now: clock.now(), ..State::default() };
+        for id in offsets.groups()? {
+            // How long it had no members before is not known: its time begins again.
+            let mut group = Group::new(state.now);
             group.has_offsets = true;
             state.groups.insert(id, group);
         }
@@ -94,6 +97,9 @@ impl Groups {
     pub async fn join(&self, id: &GroupId, join: &Join) -> Result<Joined, GroupError> {
         check_name(id)?;
         let joined = self.with(|groups, now| {
+            if groups.values().map(|group| group.bytes).sum::<usize>() + join.bytes() > BYTES_MAX {
+                return Err(GroupError::TooMuchSaid { bytes_max: BYTES_MAX });
+            }
             let group = entry(groups, id, now)?;
             let joined = group.join(join, now, &|| (self.new_id)(&join.client));
             forget_nothing(groups, id);
@@ -162,7 +168,10 @@ impl Groups {
             let allowed = group.may_commit(seat, now);
             if allowed.is_ok() {
                 group.used = now;
+            }
+            if allowed.is_ok() && !offsets.is_empty() {
                 group.has_offsets = true;
+                group.committing += 1;
             }
             forget_nothing(groups, id);
             allowed.map(|()| now)
@@ -172,8 +181,13 @@ impl Groups {
         }
         let keep = |(log, offset, metadata)| (log, Committed { offset, metadata, time });
         let offsets: Vec<_> = offsets.into_iter().map(keep).collect();
-        self.storage.commit(self.offsets.keep(id, &offsets)).await?;
-        Ok(())
+        let (groups, id) = (self.clone(), id.clone());
+        to_the_end(async move {
+            let kept = groups.storage.commit(groups.offsets.keep(&id, &offsets)).await;
+            groups.change(&id, |group| group.committing -= 1);
+            Ok(kept.map(drop)?)
+        })
+        .await
     }
 
     /// How far a group has read.
@@ -181,6 +195,9 @@ impl Groups {
     /// # Errors
     /// [`GroupError::Storage`].
     pub async fn committed(&self, id: &GroupId) -> Result<BTreeMap<LogId, Committed>, GroupError> {
+        if !self.with(|groups, _| groups.contains_key(id)) {
+            return Ok(BTreeMap::new());
+        }
         let (offsets, id) = (self.offsets.clone(), id.clone());
         Ok(blocking(move || offsets.of_group(&id)).await?)
     }
@@ -215,55 +232,98 @@ impl Groups {
         })
     }
 
-    /// Removes a group without members and its offsets.
+    /// Removes a group without members and its offsets. Nobody joins it or keeps offsets in it meanwhile.
     ///
     /// # Errors
-    /// [`GroupError::NotFound`], [`GroupError::NotEmpty`], [`GroupError::Storage`].
+    /// [`GroupError::NotFound`], [`GroupError::NotEmpty`], [`GroupError::Busy`], [`GroupError::Storage`].
     pub async fn delete(&self, id: &GroupId) -> Result<(), GroupError> {
-        self.with(|groups, _| match groups.get(id).map(|group| group.phase) {
-            None => Err(GroupError::NotFound),
-            Some(Phase::Empty) => Ok(()),
-            Some(_) => Err(GroupError::NotEmpty),
-        })?;
-        self.forget_offsets(id).await?;
         self.with(|groups, _| {
-            if let Some(group) = groups.get_mut(id) {
-                group.has_offsets = false;
+            let group = groups.get_mut(id).ok_or(GroupError::NotFound)?;
+            match group.phase {
+                Phase::Empty if group.going || group.committing > 0 => Err(GroupError::Busy),
+                Phase::Empty => {
+                    group.going = true;
+                    Ok(())
+                }
+                _ => Err(GroupError::NotEmpty),
             }
-            forget_nothing(groups, id);
-        });
-        Ok(())
+        })?;
+        let (groups, id) = (self.clone(), id.clone());
+        to_the_end(async move {
+            let forgotten = groups.forget(&id).await;
+            groups.change(&id, |group| {
+                group.going = false;
+                group.has_offsets &= forgotten.is_err();
+            });
+            Ok(forgotten?)
+        })
+        .await
     }
 
-    async fn forget_offsets(&self, id: &GroupId) -> Result<(), StorageError> {
-        let (offsets, of_group) = (self.offsets.clone(), id.clone());
-        let transaction = blocking(move || offsets.forget(&of_group)).await?;
+    async fn forget(&self, id: &GroupId) -> Result<(), StorageError> {
+        let (offsets, id) = (self.offsets.clone(), id.clone());
+        self.keep(move || offsets.forget(&id)).await
+    }
+
+    /// Forgets offsets of logs that are not there any more; `there` tells which are. Called now and then.
+    ///
+    /// # Errors
+    /// [`GroupError::Storage`].
+    pub async fn forget_logs(
+        &self,
+        there: impl FnOnce() -> BTreeSet<LogId> + Send + 'static,
+    ) -> Result<(), GroupError> {
+        let offsets = self.offsets.clone();
+        Ok(self.keep(move || offsets.forget_logs(there)).await?)
+    }
+
+    /// Makes durable what is found out by reading the disk.
+    async fn keep(
+        &self,
+        transaction: impl FnOnce() -> Result<Transaction, StorageError> + Send + 'static,
+    ) -> Result<(), StorageError> {
+        let transaction = blocking(transaction).await?;
         if !transaction.is_empty() {
             self.storage.commit(transaction).await?;
         }
         Ok(())
     }
 
+    /// Changes a group that is there, and forgets it if nothing is left of it.
+    fn change(&self, id: &GroupId, change: impl FnOnce(&mut Group)) {
+        self.with(|groups, _| {
+            if let Some(group) = groups.get_mut(id) {
+                change(group);
+            }
+            forget_nothing(groups, id);
+        });
+    }
+
     /// Lets time pass for all groups: sees who was silent too long, and forgets what nobody has used for a week. Never ends;
     /// the server runs it beside the listeners.
     pub async fn keep_time(&self) {
         loop {
-            let (next, old) = self.with(|groups, now| {
-                groups.values_mut().for_each(|group| group.pass(now));
-                groups.retain(|_, group| !group.is_nothing());
-                let next = groups.values().filter_map(Group::deadline).min().map(|at| (at - now).max(1));
-                let is_old = |group: &Group| group.phase == Phase::Empty && group.used + KEPT_MS <= now;
-                (next, groups.iter().find(|(_, group)| is_old(group)).map(|(id, _)| id.clone()))
-            });
-            if let Some(id) = old
-                && let Err(error) = self.delete(&id).await
-            {
-                tracing::warn!(group = %id.name, %error, "cannot forget a group that nobody uses");
-            }
-            let wait = next.map_or(LOOK, |ms| Duration::from_millis(ms.unsigned_abs()).min(LOOK));
+            let wait = self.look().await;
             // Nothing changed that could end the wait sooner, or something did: both look again.
             let _ = tokio::time::timeout(wait, self.sooner.notified()).await;
         }
+    }
+
+    /// Looks once; gives how long nothing is to be done then.
+    async fn look(&self) -> Duration {
+        let (next, old) = self.with(|groups, now| {
+            groups.values_mut().for_each(|group| group.pass(now));
+            groups.retain(|_, group| !group.is_nothing());
+            let next = groups.values().filter_map(Group::deadline).min().map(|at| (at - now).max(1));
+            let is_old = |group: &Group| group.phase == Phase::Empty && group.used + KEPT_MS <= now;
+            (next, groups.iter().find(|(_, group)| is_old(group)).map(|(id, _)| id.clone()))
+        });
+        if let Some(id) = old
+            && let Err(error) = self.delete(&id).await
+        {
+            tracing::warn!(group = %id.name, %error, "cannot forget a group that nobody uses");
+        }
+        next.map_or(LOOK, |ms| Duration::from_millis(ms.unsigned_abs()).min(LOOK))
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut HashMap<GroupId, Group>, Millis) -> T) -> T {
@@ -284,8 +344,10 @@ fn known<'g>(groups: &'g mut HashMap<GroupId, Group>, id: &GroupId) -> Result<&'
 }
 
 fn entry<'g>(groups: &'g mut HashMap<GroupId, Group>, id: &GroupId, now: Millis) -> Result<&'g mut Group, GroupError> {
-    if groups.len() >= GROUPS_MAX && !groups.contains_key(id) {
-        return Err(GroupError::TooManyGroups { max: GROUPS_MAX });
+    match groups.get(id) {
+        Some(group) if group.going => return Err(GroupError::Busy),
+        None if groups.len() >= GROUPS_MAX => return Err(GroupError::TooManyGroups { max: GROUPS_MAX }),
+        _ => {}
     }
     Ok(groups.entry(id.clone()).or_insert_with(|| Group::new(now)))
 }
@@ -304,12 +366,16 @@ async fn blocking<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
     use millstream_types::ManualClock;
 
     use super::*;
 
     fn groups(storage: &Storage) -> Groups {
-        let clock = Arc::new(ManualClock::at(5));
+        groups_at(storage, Arc::new(ManualClock::at(5)))
+    }
+
+    fn groups_at(storage: &Storage, clock: Arc<ManualClock>) -> Groups {
         Groups::open(storage.clone(), clock, Arc::new(|client| client.to_owned())).unwrap()
     }
 
@@ -347,5 +413,64 @@ mod tests {
         let member = Seat { member: "m".to_owned(), instance: None, generation: 1 };
         assert!(matches!(groups.commit(&id("g"), &member, vec![]).await, Err(GroupError::UnknownMember)));
         assert!(groups.list("default").is_empty());
+    }
+
+    fn nobody() -> Seat {
+        Seat { member: String::new(), instance: None, generation: -1 }
+    }
+
+    fn one_offset(log: u64) -> Vec<(LogId, u64, String)> {
+        vec![(LogId(log), 1, String::new())]
+    }
+
+    #[tokio::test]
+    async fn the_time_of_a_group_without_members_begins_again_with_the_node() {
+        let storage = Storage::in_memory(Arc::new(ManualClock::at(5)));
+        groups(&storage).commit(&id("g"), &nobody(), one_offset(1)).await.unwrap();
+        let clock = Arc::new(ManualClock::at(5 + KEPT_MS + 86_400_000));
+        let again = groups_at(&storage, clock.clone());
+        again.look().await;
+        assert_eq!(again.committed(&id("g")).await.unwrap().len(), 1);
+        clock.advance(KEPT_MS);
+        again.look().await;
+        assert!(again.committed(&id("g")).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_commit_of_nothing_makes_no_group() {
+        let groups = groups(&Storage::in_memory(Arc::new(ManualClock::at(5))));
+        groups.commit(&id("g"), &nobody(), vec![]).await.unwrap();
+        assert!(groups.list("default").is_empty());
+    }
+
+    #[tokio::test]
+    async fn offsets_are_those_of_one_group_and_of_logs_that_are_there() {
+        let groups = groups(&Storage::in_memory(Arc::new(ManualClock::at(5))));
+        for (name, log) in [("a", 1), ("a", u64::MAX), ("b", 1), ("aa", 2)] {
+            groups.commit(&id(name), &nobody(), one_offset(log)).await.unwrap();
+        }
+        let logs = async |name: &str| -> Vec<u64> {
+            groups.committed(&id(name)).await.unwrap().into_keys().map(|log| log.0).collect()
+        };
+        assert_eq!((logs("a").await, logs("aa").await), (vec![1, u64::MAX], vec![2]));
+        groups.forget_logs(|| [LogId(2), LogId(u64::MAX)].into()).await.unwrap();
+        assert_eq!((logs("a").await, logs("b").await, logs("aa").await), (vec![u64::MAX], vec![], vec![2]));
+    }
+
+    #[tokio::test]
+    async fn what_is_being_removed_takes_nothing_and_is_removed_though_the_caller_goes() {
+        let groups = groups(&Storage::in_memory(Arc::new(ManualClock::at(5))));
+        groups.commit(&id("g"), &nobody(), one_offset(1)).await.unwrap();
+        // Asked once, then given up.
+        assert!(groups.delete(&id("g")).now_or_never().is_none());
+        assert!(matches!(groups.commit(&id("g"), &nobody(), one_offset(2)).await, Err(GroupError::Busy)));
+        assert!(matches!(groups.delete(&id("g")).await, Err(GroupError::Busy | GroupError::NotFound)));
+        while !groups.list("default").is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert!(groups.committed(&id("g")).await.unwrap().is_empty());
+        // A commit that is under way is not cut off.
+        assert!(groups.commit(&id("g"), &nobody(), one_offset(3)).now_or_never().is_none());
+        assert!(matches!(groups.delete(&id("g")).await, Err(GroupError::Busy)));
     }
 }

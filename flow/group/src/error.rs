@@ -50,14 +50,27 @@ pub enum GroupError {
         /// The limit.
         max: usize,
     },
-    /// The group has as many members as it may, or a member says more of itself than it may.
-    #[error("a group may have at most {max} members, and each may say at most {bytes_max} bytes of itself")]
+    /// The group has as many members as it may, or they say more of themselves than they may.
+    #[error(
+        "a group may have at most {max} members, each may say at most {bytes_max} bytes of itself, and all {all_bytes_max}"
+    )]
     TooManyMembers {
         /// The limit.
         max: usize,
+        /// The limit of one, bytes.
+        bytes_max: usize,
+        /// The limit of all together, bytes.
+        all_bytes_max: usize,
+    },
+    /// The members of all groups say as much of themselves as they may.
+    #[error("the members of all groups may say at most {bytes_max} bytes of themselves; end some first")]
+    TooMuchSaid {
         /// The limit, bytes.
         bytes_max: usize,
     },
+    /// The group is being removed, or cannot be just now because offsets of it are being kept.
+    #[error("the group is being changed; try again")]
+    Busy,
     /// Too much said of an offset.
     #[error("expected at most {max} bytes of metadata with an offset")]
     MetadataTooLarge {
@@ -79,7 +92,8 @@ impl GroupError {
             Self::MemberIdRequired { .. } | Self::Generation | Self::Rebalancing | Self::Fenced | Self::NotEmpty => {
                 ErrorKind::Conflict
             }
-            Self::TooManyGroups { .. } | Self::TooManyMembers { .. } => ErrorKind::Throttled,
+            Self::TooManyGroups { .. } | Self::TooManyMembers { .. } | Self::TooMuchSaid { .. } => ErrorKind::Throttled,
+            Self::Busy => ErrorKind::Unavailable,
             Self::MetadataTooLarge { .. } => ErrorKind::TooLarge,
             Self::Storage(error) => error.kind(),
         }

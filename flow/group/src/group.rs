@@ -1,7 +1,7 @@
 //! One group: its members come together, one of them decides who reads what, all read until somebody comes or goes.
 //! Pure but for the answers that members wait for; time is given to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use millstream_types::Millis;
@@ -15,6 +15,12 @@ use crate::membership::{Assigned, Join, Joined, JoinedMember, Seat};
 pub const MEMBERS_MAX: usize = 1_000;
 /// Bytes that a member may say of itself, and that a leader may give to a member.
 const MEMBER_BYTES_MAX: usize = 256 << 10;
+/// Bytes of what all members of one group say and are given, so that a description fits into one answer.
+const GROUP_BYTES_MAX: usize = 16 << 20;
+/// Protocols that a member may know; clients know three at most. Those of all members are compared under one lock.
+const PROTOCOLS_MAX: usize = 64;
+/// Bytes of a protocol's name.
+const PROTOCOL_NAME_BYTES_MAX: usize = 255;
 /// Shortest and longest time that a member may be silent, milliseconds.
 const SESSION_MS: std::ops::RangeInclusive<i32> = 1_000..=1_800_000;
 /// How long the first members of a group wait for more of them, so that starting many makes one generation. Milliseconds.
@@ -54,6 +60,12 @@ pub(crate) struct Group {
     pub(crate) used: Millis,
     /// Whether anything is kept of it when it has no members.
     pub(crate) has_offsets: bool,
+    /// Commits of offsets that are under way.
+    pub(crate) committing: usize,
+    /// Whether it is being removed: nothing may begin any more.
+    pub(crate) going: bool,
+    /// Bytes of what its members said and were given.
+    pub(crate) bytes: usize,
 }
 
 impl Group {
@@ -70,12 +82,15 @@ impl Group {
             first: false,
             used: now,
             has_offsets: false,
+            committing: 0,
+            going: false,
+            bytes: 0,
         }
     }
 
     /// Whether nothing is lost when it is forgotten.
     pub(crate) fn is_nothing(&self) -> bool {
-        self.members.is_empty() && self.pending.is_empty() && !self.has_offsets
+        self.members.is_empty() && self.pending.is_empty() && !self.has_offsets && !self.going
     }
 
     pub(crate) fn describe(&self) -> Vec<MemberDescription> {
@@ -130,28 +145,41 @@ impl Group {
                 waits
             }
         };
+        self.weigh();
         self.come_together(now);
         self.complete_if_all_are_there(now);
         Ok(waits)
+    }
+
+    /// Counts the bytes of its members, after they changed.
+    fn weigh(&mut self) {
+        self.bytes = self.members.values().map(Member::bytes).sum();
     }
 
     fn check(&self, join: &Join) -> Result<(), GroupError> {
         if !SESSION_MS.contains(&join.session_ms) {
             return Err(GroupError::SessionTimeout { min_ms: *SESSION_MS.start(), max_ms: *SESSION_MS.end() });
         }
-        if join.protocols.iter().map(|(name, said)| name.len() + said.len()).sum::<usize>() > MEMBER_BYTES_MAX {
-            return Err(too_many());
-        }
-        let mut others = self.members.iter().filter(|(id, member)| {
-            **id != join.member && (join.instance.is_none() || member.instance != join.instance)
-        });
-        let same_type = others.clone().next().is_none() || self.protocol_type == join.protocol_type;
-        let common = join.protocols.iter().any(|(name, _)| others.clone().all(|(_, member)| member.knows(name)));
-        let alone = others.next().is_none() && !join.protocols.is_empty();
-        if join.protocol_type.is_empty() || !same_type || !(common || alone) {
+        let names: BTreeSet<&str> = join.protocols.iter().map(|(name, _)| name.as_str()).collect();
+        let too_long = |name: &&str| name.len() > PROTOCOL_NAME_BYTES_MAX;
+        if names.len() < join.protocols.len() || names.len() > PROTOCOLS_MAX || names.iter().any(too_long) {
             return Err(GroupError::Protocol);
         }
-        Ok(())
+        let is_other = |(id, member): &(&String, &Member)| {
+            **id != join.member && (join.instance.is_none() || member.instance != join.instance)
+        };
+        let others = || self.members.iter().filter(is_other).map(|(_, member)| member);
+        let bytes_of_others: usize = others().map(Member::bytes).sum();
+        if join.bytes() > MEMBER_BYTES_MAX || bytes_of_others + join.bytes() > GROUP_BYTES_MAX {
+            return Err(too_many());
+        }
+        let fits = match common(others()) {
+            None => !names.is_empty(),
+            Some(common) => {
+                self.protocol_type == join.protocol_type && common.into_iter().any(|name| names.contains(name))
+            }
+        };
+        if join.protocol_type.is_empty() || !fits { Err(GroupError::Protocol) } else { Ok(()) }
     }
 
     /// The id under which somebody joins.
@@ -229,6 +257,7 @@ impl Group {
             self.protocol.clear();
             self.leader.clear();
             self.used = now;
+            self.bytes = 0;
             return;
         };
         if !self.members.contains_key(&self.leader) {
@@ -247,14 +276,15 @@ impl Group {
                 member.answer_join(Ok(joined));
             }
         }
+        self.weigh();
     }
 
     /// The protocol that most members like best among those that all know.
     fn elected(&self) -> String {
-        let known_to_all = |name: &str| self.members.values().all(|member| member.knows(name));
+        let common = common(self.members.values()).unwrap_or_default();
         let mut votes: BTreeMap<&str, usize> = BTreeMap::new();
         for member in self.members.values() {
-            if let Some((name, _)) = member.protocols.iter().find(|(name, _)| known_to_all(name)) {
+            if let Some((name, _)) = member.protocols.iter().find(|(name, _)| common.contains(&name.as_str())) {
                 *votes.entry(name).or_default() += 1;
             }
         }
@@ -291,7 +321,9 @@ impl Group {
         if self.phase == Phase::Joining {
             return Err(GroupError::Rebalancing);
         }
-        if assignments.iter().any(|(_, given)| given.len() > MEMBER_BYTES_MAX) {
+        let given: usize = assignments.iter().map(|(_, given)| given.len()).sum();
+        let too_large = |(_, given): &(String, Bytes)| given.len() > MEMBER_BYTES_MAX;
+        if assignments.iter().any(too_large) || self.bytes + given > GROUP_BYTES_MAX {
             return Err(too_many());
         }
         let leads = seat.member == self.leader;
@@ -306,11 +338,11 @@ impl Group {
                 }
             }
             self.phase = Phase::Stable;
-            self.ends = now + self.members.values().map(|member| member.rebalance_ms).max().unwrap_or_default();
+            self.weigh();
         }
         if self.phase == Phase::Stable {
             let (protocol_type, protocol) = (&self.protocol_type, &self.protocol);
-            for member in self.members.values_mut().filter(|member| member.synced) {
+            for member in self.members.values_mut().filter(|member| member.is_syncing()) {
                 let assignment = member.assignment.clone();
                 member.heard(now);
                 member.answer_sync(Ok(Assigned {
@@ -375,6 +407,7 @@ impl Group {
             member.answer_join(Err(GroupError::UnknownMember));
             member.answer_sync(Err(GroupError::UnknownMember));
         }
+        self.weigh();
         self.come_together(now);
         self.complete_if_all_are_there(now);
     }
@@ -406,8 +439,15 @@ impl Group {
     }
 }
 
+/// The names of the protocols that all members know; `None` when there are no members.
+fn common<'m>(mut members: impl Iterator<Item = &'m Member>) -> Option<Vec<&'m str>> {
+    let mut names: Vec<&str> = members.next()?.protocols.iter().map(|(name, _)| name.as_str()).collect();
+    members.for_each(|member| names.retain(|name| member.knows(name)));
+    Some(names)
+}
+
 fn too_many() -> GroupError {
-    GroupError::TooManyMembers { max: MEMBERS_MAX, bytes_max: MEMBER_BYTES_MAX }
+    GroupError::TooManyMembers { max: MEMBERS_MAX, bytes_max: MEMBER_BYTES_MAX, all_bytes_max: GROUP_BYTES_MAX }
 }
 
 #[cfg(test)]

@@ -75,6 +75,13 @@ impl Member {
         self.expires = now + self.session_ms;
     }
 
+    /// Bytes of what it said and was given.
+    pub(crate) fn bytes(&self) -> usize {
+        let said: usize = self.protocols.iter().map(|(name, said)| name.len() + said.len()).sum();
+        let instance = self.instance.as_ref().map_or(0, String::len);
+        said + instance + self.client.len() + self.host.len() + self.assignment.len()
+    }
+
     /// What it says under a protocol.
     pub(crate) fn metadata(&self, protocol: &str) -> Bytes {
         self.protocols.iter().find(|(name, _)| name == protocol).map(|(_, said)| said.clone()).unwrap_or_default()
@@ -91,6 +98,10 @@ impl Member {
 
     pub(crate) fn is_joining(&self) -> bool {
         self.joining.is_some()
+    }
+
+    pub(crate) fn is_syncing(&self) -> bool {
+        self.syncing.is_some()
     }
 
     /// A wait of before has been given up by its client, which connects anew.

@@ -19,10 +19,20 @@ pub struct Join {
     pub rebalance_ms: i32,
     /// What kind of group it is.
     pub protocol_type: String,
-    /// Protocols that it knows, the one it likes best first, and what it says to the leader under each.
+    /// Protocols that it knows, the one it likes best first, and what it says to the leader under each: kept as long as
+    /// the member is, so bytes of their own and no slices of a request.
     pub protocols: Vec<(String, Bytes)>,
     /// Whether it knows that it may have to come back with an id.
     pub takes_id_first: bool,
+}
+
+impl Join {
+    /// Bytes of what it says of itself.
+    pub(crate) fn bytes(&self) -> usize {
+        let said: usize = self.protocols.iter().map(|(name, said)| name.len() + said.len()).sum();
+        let instance = self.instance.as_ref().map_or(0, String::len);
+        said + instance + self.client.len() + self.host.len() + self.protocol_type.len()
+    }
 }
 
 /// A member's place in a generation.

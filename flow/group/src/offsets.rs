@@ -3,7 +3,7 @@
 //! An offset belongs to a shard's log and not to a name, so what a group has read of a stream says nothing of another one
 //! that is made under the same name later.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use bytes::{Buf as _, BufMut as _, Bytes};
@@ -17,6 +17,8 @@ const KEYSPACE: &str = "group/offsets";
 const VERSION: u8 = 1;
 /// Values read at once.
 const PAGE: usize = 10_000;
+/// Offsets of logs that are gone that are forgotten at once: what fits into a transaction well.
+const FORGOTTEN_AT_ONCE: usize = 10_000;
 
 /// A group's name; those of one space know nothing of another's.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -50,14 +52,11 @@ impl Offsets {
         Self { storage, keyspace: Keyspace::new(KEYSPACE) }
     }
 
-    /// All groups that have offsets, and when they last said one.
-    pub(crate) fn groups(&self) -> Result<BTreeMap<GroupId, Millis>, StorageError> {
-        let mut groups = BTreeMap::new();
-        self.each(&[], |key, value| {
-            if let (Some((group, _)), Some(committed)) = (decode_key(key), decode(value)) {
-                let used = groups.entry(group).or_default();
-                *used = committed.time.max(*used);
-            }
+    /// All groups that have offsets.
+    pub(crate) fn groups(&self) -> Result<BTreeSet<GroupId>, StorageError> {
+        let mut groups = BTreeSet::new();
+        self.each((Bound::Unbounded, Bound::Unbounded), |key, _| {
+            groups.extend(decode_key(key).map(|(group, _)| group))
         })?;
         Ok(groups)
     }
@@ -65,7 +64,8 @@ impl Offsets {
     /// The offsets of a group.
     pub(crate) fn of_group(&self, group: &GroupId) -> Result<BTreeMap<LogId, Committed>, StorageError> {
         let mut found = BTreeMap::new();
-        self.each(&prefix(group), |key, value| {
+        let (first, last) = (key(group, LogId(0)), key(group, LogId(u64::MAX)));
+        self.each((Bound::Included(&first), Bound::Included(&last)), |key, value| {
             if let (Some((_, log)), Some(committed)) = (decode_key(key), decode(value)) {
                 found.insert(log, committed);
             }
@@ -91,19 +91,45 @@ impl Offsets {
         Ok(transaction)
     }
 
-    fn each(&self, prefix: &[u8], mut found: impl FnMut(Bytes, Bytes)) -> Result<(), StorageError> {
-        let mut after: Option<Bytes> = None;
-        loop {
-            let from = after.as_deref().map_or(Bound::Included(prefix), Bound::Excluded);
-            let page = self.storage.scan(&self.keyspace, (from, Bound::Unbounded), false, PAGE)?;
-            let Some((last, _)) = page.last() else { return Ok(()) };
-            after = Some(last.clone());
-            for (key, value) in page {
-                if !key.starts_with(prefix) {
-                    return Ok(());
+    /// A transaction that forgets the offsets of logs that are not there any more, of some of them when there are very
+    /// many. `there` is asked after the offsets were read, so that no log that came since is taken for one that is gone.
+    pub(crate) fn forget_logs(&self, there: impl FnOnce() -> BTreeSet<LogId>) -> Result<Transaction, StorageError> {
+        let all = (Bound::Unbounded, Bound::Unbounded);
+        let mut logs = BTreeSet::new();
+        self.each(all, |key, _| logs.extend(decode_key(key).map(|(_, log)| log)))?;
+        let gone: BTreeSet<LogId> = logs.difference(&there()).copied().collect();
+        let mut keys = Vec::new();
+        if !gone.is_empty() {
+            self.each(all, |key, _| {
+                let is_gone = decode_key(key.clone()).is_some_and(|(_, log)| gone.contains(&log));
+                if is_gone && keys.len() < FORGOTTEN_AT_ONCE {
+                    keys.push(key);
                 }
-                found(key, value);
+            })?;
+        }
+        let mut transaction = Transaction::new();
+        for key in keys {
+            transaction.delete(&self.keyspace, key);
+        }
+        Ok(transaction)
+    }
+
+    fn each(
+        &self,
+        (mut from, to): (Bound<&[u8]>, Bound<&[u8]>),
+        mut found: impl FnMut(Bytes, Bytes),
+    ) -> Result<(), StorageError> {
+        let mut last: Bytes;
+        loop {
+            let page = self.storage.scan(&self.keyspace, (from, to), false, PAGE)?;
+            let full = page.len() == PAGE;
+            let Some((key, _)) = page.last() else { return Ok(()) };
+            last = key.clone();
+            page.into_iter().for_each(|(key, value)| found(key, value));
+            if !full {
+                return Ok(());
             }
+            from = Bound::Excluded(&last);
         }
     }
 }

@@ -1,15 +1,17 @@
-//! The operations on namespaces, hubs, consumer groups and policies.
+//! The operations on namespaces, consumer groups and policies.
+//! Read next: `engine/hubs.rs` (hubs themselves).
+
+mod hubs;
 
 use std::sync::Arc;
 
 use millstream_catalog::{
     AccessPolicyDefinition, AccessRights, Catalog, ConsumerGroupDefinition, HubDefinition, NamespaceDefinition,
-    StreamDefinition, StreamOwner,
 };
-use millstream_storage::Transaction;
-use millstream_stream::{NewStream, StreamError, Streams};
+use millstream_storage::{Transaction, to_the_end};
+use millstream_stream::Streams;
 use millstream_types::Clock;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::error::NamespaceError;
 use crate::name;
@@ -17,6 +19,8 @@ use crate::policy::{DEVELOPMENT_KEY, KeyName, POLICIES_MAX, ROOT_POLICY, Random,
 use crate::reader::Readers;
 use crate::throughput::{Meter, Throughput, UNITS_MAX};
 use crate::token::{Claims, Token, TokenError};
+
+pub use self::hubs::NewHub;
 
 /// The namespace that every node has. Its hubs are streams of the same name.
 pub const DEFAULT_NAMESPACE: &str = "default";
@@ -26,17 +30,6 @@ pub const DEFAULT_GROUP: &str = "$Default";
 pub const PARTITIONS_MAX: u32 = 32;
 /// Consumer groups that a hub may have.
 pub const GROUPS_MAX: usize = 20;
-
-/// What a hub is made from.
-#[derive(Debug, Clone)]
-pub struct NewHub {
-    /// Its name.
-    pub name: String,
-    /// 1 to [`PARTITIONS_MAX`].
-    pub partitions: u32,
-    /// How long records stay.
-    pub retention_hours: u32,
-}
 
 /// The namespace engine. Cheap to clone.
 #[derive(Clone)]
@@ -48,7 +41,7 @@ pub struct Namespaces {
     development: bool,
     readers: Readers,
     throughput: Throughput,
-    /// Held while a definition is changed, so that no change is lost to another.
+    /// Held while a definition is changed, to the change's end, so that no change is lost to another.
     turn: Arc<Mutex<()>>,
 }
 
@@ -115,8 +108,8 @@ impl Namespaces {
         if units.max(units_max) > UNITS_MAX || (units_max > 0 && units_max < units) {
             return Err(NamespaceError::Units { units, units_max, max: UNITS_MAX });
         }
-        let _turn = self.turn.lock().await;
-        self.put_units(namespace, units, units_max).await
+        let turn = self.turn().await;
+        self.put_units(turn, namespace, units, units_max).await
     }
 
     /// Gives a namespace that refused records one unit more, if it may have one. Asked as often as records are refused.
@@ -128,10 +121,10 @@ impl Namespaces {
         if !grows(&*self.namespace(namespace)?) || !self.meter(namespace)?.may_inflate() {
             return Ok(());
         }
-        let _turn = self.turn.lock().await;
+        let turn = self.turn().await;
         let found = self.namespace(namespace)?;
         if grows(&found) {
-            self.put_units(namespace, found.throughput_units + 1, found.throughput_units_max).await?;
+            self.put_units(turn, namespace, found.throughput_units + 1, found.throughput_units_max).await?;
         }
         Ok(())
     }
@@ -148,15 +141,21 @@ impl Namespaces {
 
     async fn put_units(
         &self,
+        turn: OwnedMutexGuard<()>,
         namespace: &str,
         units: u32,
         units_max: u32,
     ) -> Result<Arc<NamespaceDefinition>, NamespaceError> {
         let mut definition = (*self.namespace(namespace)?).clone();
         (definition.throughput_units, definition.throughput_units_max) = (units, units_max);
-        let stored = self.catalog.namespaces.put(definition).await?;
-        self.throughput.set(namespace, units);
-        Ok(stored)
+        let namespaces = self.clone();
+        to_the_end(async move {
+            let _turn = turn;
+            let stored = namespaces.catalog.namespaces.put(definition).await?;
+            namespaces.throughput.set(&stored.name, units);
+            Ok(stored)
+        })
+        .await
     }
 
     /// What measures a namespace's throughput against its units.
@@ -181,16 +180,21 @@ impl Namespaces {
     /// # Errors
     /// [`NamespaceError::NotFound`], [`NamespaceError::NotEmpty`], [`NamespaceError::Fixed`] for the default one.
     pub async fn delete_namespace(&self, namespace: &str) -> Result<(), NamespaceError> {
-        let _turn = self.turn.lock().await;
+        let turn = self.turn().await;
         if namespace == DEFAULT_NAMESPACE {
             return Err(NamespaceError::Fixed { kind: "namespace", name: namespace.to_owned() });
         }
         if !self.hubs(namespace)?.is_empty() {
             return Err(NamespaceError::NotEmpty(namespace.to_owned()));
         }
-        self.catalog.namespaces.delete(namespace, Transaction::new()).await?;
-        self.throughput.remove(namespace);
-        Ok(())
+        let (namespaces, namespace) = (self.clone(), namespace.to_owned());
+        to_the_end(async move {
+            let _turn = turn;
+            namespaces.catalog.namespaces.delete(&namespace, Transaction::new()).await?;
+            namespaces.throughput.remove(&namespace);
+            Ok(())
+        })
+        .await
     }
 
     /// A namespace.
@@ -215,107 +219,6 @@ impl Namespaces {
         named.map_or_else(|| DEFAULT_NAMESPACE.to_owned(), |namespace| namespace.name.clone())
     }
 
-    /// Makes a hub and its stream, or changes how long an existing one keeps records; gives whether it was made. A stream
-    /// of that name with as many shards becomes the hub's.
-    ///
-    /// # Errors
-    /// [`NamespaceError::NotFound`] for the namespace, [`NamespaceError::Name`], [`NamespaceError::PartitionCount`],
-    /// [`NamespaceError::PartitionsFixed`], [`NamespaceError::Catalog`], [`NamespaceError::Stream`].
-    pub async fn put_hub(&self, namespace: &str, new: NewHub) -> Result<(Arc<HubDefinition>, bool), NamespaceError> {
-        let _turn = self.turn.lock().await;
-        self.namespace(namespace)?;
-        name::check_hub(&new.name)?;
-        if new.partitions == 0 || new.partitions > PARTITIONS_MAX {
-            return Err(NamespaceError::PartitionCount { found: new.partitions, max: PARTITIONS_MAX });
-        }
-        let known = self.hub(namespace, &new.name).ok();
-        let stream = known.as_ref().map_or_else(|| name::stream_of(namespace, &new.name), |hub| hub.stream.clone());
-        self.put_stream(&stream, namespace, &new).await?;
-        if let Some(known) = known {
-            return Ok((known, false));
-        }
-        let created = self.clock.now();
-        let group = ConsumerGroupDefinition { name: DEFAULT_GROUP.to_owned(), created, metadata: String::new() };
-        let definition = HubDefinition {
-            id: format!("{namespace}/{}", new.name),
-            namespace: namespace.to_owned(),
-            name: new.name,
-            stream,
-            created,
-            policies: Vec::new(),
-            consumer_groups: vec![group],
-        };
-        Ok((self.catalog.hubs.create(definition).await?, true))
-    }
-
-    /// Makes the stream of a hub, or checks and adjusts the one that is there.
-    async fn put_stream(&self, stream: &str, namespace: &str, new: &NewHub) -> Result<(), NamespaceError> {
-        let owner = if namespace == DEFAULT_NAMESPACE { StreamOwner::User } else { StreamOwner::Hub };
-        let wanted =
-            NewStream { name: stream.to_owned(), owner, shards: new.partitions, retention_hours: new.retention_hours };
-        match self.streams.create(wanted).await {
-            Ok(_) => Ok(()),
-            Err(StreamError::StreamExists { .. }) => {
-                let found = self.streams.get(stream)?;
-                if found.shards.len() != new.partitions as usize {
-                    let (hub, partitions) = (new.name.clone(), found.shards.len());
-                    return Err(NamespaceError::PartitionsFixed { hub, partitions });
-                }
-                if found.retention_hours != new.retention_hours {
-                    self.streams.set_retention(stream, new.retention_hours).await?;
-                }
-                Ok(())
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Removes a hub with its records.
-    ///
-    /// # Errors
-    /// [`NamespaceError::NotFound`], [`NamespaceError::Stream`].
-    pub async fn delete_hub(&self, namespace: &str, hub: &str) -> Result<(), NamespaceError> {
-        let _turn = self.turn.lock().await;
-        let hub = self.hub(namespace, hub)?;
-        match self.streams.delete(&hub.stream).await {
-            Ok(()) | Err(StreamError::StreamNotFound { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-        self.catalog.hubs.delete(&hub.id, Transaction::new()).await?;
-        Ok(())
-    }
-
-    /// A hub, its name in any case of letters.
-    ///
-    /// # Errors
-    /// [`NamespaceError::NotFound`].
-    pub fn hub(&self, namespace: &str, hub: &str) -> Result<Arc<HubDefinition>, NamespaceError> {
-        if let Some(found) = self.catalog.hubs.get(&format!("{namespace}/{hub}")) {
-            return Ok(found);
-        }
-        let all = self.catalog.hubs.list();
-        all.into_iter()
-            .find(|found| found.namespace == namespace && found.name.eq_ignore_ascii_case(hub))
-            .ok_or_else(|| NamespaceError::NotFound { kind: "hub", name: hub.to_owned() })
-    }
-
-    /// A namespace's hubs in the order of their names.
-    ///
-    /// # Errors
-    /// [`NamespaceError::NotFound`].
-    pub fn hubs(&self, namespace: &str) -> Result<Vec<Arc<HubDefinition>>, NamespaceError> {
-        self.namespace(namespace)?;
-        Ok(self.catalog.hubs.list().into_iter().filter(|hub| hub.namespace == namespace).collect())
-    }
-
-    /// A hub's stream: its shards are the hub's partitions.
-    ///
-    /// # Errors
-    /// [`NamespaceError::Stream`] when it was removed behind the hub's back.
-    pub fn stream(&self, hub: &HubDefinition) -> Result<Arc<StreamDefinition>, NamespaceError> {
-        Ok(self.streams.get(&hub.stream)?)
-    }
-
     /// Makes a consumer group, or changes its metadata.
     ///
     /// # Errors
@@ -327,7 +230,7 @@ impl Namespaces {
         group: &str,
         metadata: &str,
     ) -> Result<Arc<HubDefinition>, NamespaceError> {
-        let _turn = self.turn.lock().await;
+        let turn = self.turn().await;
         let mut hub = (*self.hub(namespace, hub)?).clone();
         match hub.consumer_groups.iter_mut().find(|found| found.name.eq_ignore_ascii_case(group)) {
             Some(found) => metadata.clone_into(&mut found.metadata),
@@ -343,7 +246,25 @@ impl Namespaces {
                 });
             }
         }
-        Ok(self.catalog.hubs.put(hub).await?)
+        self.keep_hub(turn, hub).await
+    }
+
+    async fn keep_hub(
+        &self,
+        turn: OwnedMutexGuard<()>,
+        hub: HubDefinition,
+    ) -> Result<Arc<HubDefinition>, NamespaceError> {
+        let hubs = self.catalog.hubs.clone();
+        to_the_end(async move {
+            let _turn = turn;
+            Ok(hubs.put(hub).await?)
+        })
+        .await
+    }
+
+    /// Waits for the turn to change definitions.
+    async fn turn(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.turn).lock_owned().await
     }
 
     /// Removes a consumer group.
@@ -351,7 +272,7 @@ impl Namespaces {
     /// # Errors
     /// [`NamespaceError::NotFound`]; [`NamespaceError::Fixed`] for the one that every hub has.
     pub async fn delete_group(&self, namespace: &str, hub: &str, group: &str) -> Result<(), NamespaceError> {
-        let _turn = self.turn.lock().await;
+        let turn = self.turn().await;
         if group.eq_ignore_ascii_case(DEFAULT_GROUP) {
             return Err(NamespaceError::Fixed { kind: "consumer group", name: group.to_owned() });
         }
@@ -361,7 +282,7 @@ impl Namespaces {
         if hub.consumer_groups.len() == before {
             return Err(NamespaceError::NotFound { kind: "consumer group", name: group.to_owned() });
         }
-        self.catalog.hubs.put(hub).await?;
+        self.keep_hub(turn, hub).await?;
         Ok(())
     }
 
@@ -453,18 +374,23 @@ impl Namespaces {
         scope: &Scope,
         change: impl FnOnce(&mut Vec<AccessPolicyDefinition>) -> Result<T, NamespaceError>,
     ) -> Result<T, NamespaceError> {
-        let _turn = self.turn.lock().await;
+        let turn = self.turn().await;
         match &scope.hub {
             None => {
                 let mut namespace = (*self.namespace(&scope.namespace)?).clone();
                 let changed = change(&mut namespace.policies)?;
-                self.catalog.namespaces.put(namespace).await?;
+                let namespaces = self.catalog.namespaces.clone();
+                to_the_end(async move {
+                    let _turn = turn;
+                    namespaces.put(namespace).await
+                })
+                .await?;
                 Ok(changed)
             }
             Some(hub) => {
                 let mut hub = (*self.hub(&scope.namespace, hub)?).clone();
                 let changed = change(&mut hub.policies)?;
-                self.catalog.hubs.put(hub).await?;
+                self.keep_hub(turn, hub).await?;
                 Ok(changed)
             }
         }

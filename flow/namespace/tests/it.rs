@@ -5,12 +5,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use futures_util::FutureExt as _;
 use millstream_catalog::{AccessRights, Catalog, StreamOwner};
 use millstream_namespace::policy::{DEVELOPMENT_KEY, ROOT_POLICY};
 use millstream_namespace::token::signature;
 use millstream_namespace::{DEFAULT_NAMESPACE, KeyName, NamespaceError, Namespaces, NewHub, Right, Scope, Token};
 use millstream_storage::Storage;
-use millstream_stream::Streams;
+use millstream_stream::{NewStream, Streams};
 use millstream_types::ManualClock;
 
 fn engine(development: bool) -> (Namespaces, Streams) {
@@ -25,6 +26,10 @@ fn engine(development: bool) -> (Namespaces, Streams) {
 
 fn hub(name: &str, partitions: u32) -> NewHub {
     NewHub { name: name.into(), partitions, retention_hours: 24 }
+}
+
+fn stream(name: &str) -> NewStream {
+    NewStream { name: name.into(), owner: StreamOwner::User, shards: 1, retention_hours: 24 }
 }
 
 fn token(hub: &str, policy: &str, key: &str) -> Token {
@@ -56,6 +61,55 @@ async fn a_hub_is_the_stream_of_its_name() {
     namespaces.delete_hub("other", "trades").await.unwrap();
     assert!(streams.get("other/trades").is_err());
     namespaces.delete_namespace("other").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_hub_that_is_made_or_removed_by_its_exact_name_leaves_others_alone() {
+    let (namespaces, streams) = engine(false);
+    namespaces.ensure_default().await.unwrap();
+    namespaces.put_hub(DEFAULT_NAMESPACE, NewHub { retention_hours: 900, ..hub("orders", 1) }).await.unwrap();
+    for name in ["orders", "Orders"] {
+        let made = namespaces.create_hub(DEFAULT_NAMESPACE, hub(name, 1)).await;
+        assert!(matches!(made, Err(NamespaceError::Exists { name, .. }) if name == "orders"), "{name}");
+    }
+    assert_eq!(streams.get("orders").unwrap().retention_hours, 900);
+
+    streams.create(stream("Orders")).await.unwrap();
+    namespaces.delete_stream(DEFAULT_NAMESPACE, "Orders").await.unwrap();
+    assert!(streams.get("Orders").is_err());
+    assert!(streams.get("orders").is_ok() && namespaces.hub(DEFAULT_NAMESPACE, "orders").is_ok());
+    namespaces.delete_stream(DEFAULT_NAMESPACE, "orders").await.unwrap();
+    assert!(streams.get("orders").is_err() && namespaces.hub(DEFAULT_NAMESPACE, "orders").is_err());
+}
+
+#[tokio::test]
+async fn a_hub_whose_stream_is_gone_is_made_anew() {
+    let (namespaces, streams) = engine(false);
+    namespaces.ensure_default().await.unwrap();
+    namespaces.create_hub(DEFAULT_NAMESPACE, hub("orders", 1)).await.unwrap();
+    streams.delete("orders").await.unwrap();
+    let other = namespaces.create_hub(DEFAULT_NAMESPACE, hub("Orders", 1)).await;
+    assert!(matches!(other, Err(NamespaceError::Exists { .. })));
+    namespaces.create_hub(DEFAULT_NAMESPACE, hub("orders", 2)).await.unwrap();
+    assert_eq!(streams.get("orders").unwrap().shards.len(), 2);
+}
+
+#[tokio::test]
+async fn a_change_goes_on_to_its_end_without_its_caller() {
+    let (namespaces, streams) = engine(false);
+    namespaces.ensure_default().await.unwrap();
+    // Asked once, then given up.
+    assert!(namespaces.create_hub(DEFAULT_NAMESPACE, hub("orders", 3)).now_or_never().is_none());
+    // The next change waits for its turn, which the first one takes along to its end.
+    let again = namespaces.create_hub(DEFAULT_NAMESPACE, hub("orders", 3)).await;
+    assert!(matches!(again, Err(NamespaceError::Exists { .. })));
+    assert_eq!(streams.get("orders").unwrap().shards.len(), 3);
+    assert!(namespaces.delete_hub(DEFAULT_NAMESPACE, "orders").now_or_never().is_none());
+    assert!(matches!(
+        namespaces.put_group(DEFAULT_NAMESPACE, "orders", "late", "").await,
+        Err(NamespaceError::NotFound { .. })
+    ));
+    assert!(streams.get("orders").is_err());
 }
 
 #[tokio::test]

@@ -1,41 +1,22 @@
-//! The operations on streams.
+//! The operations on streams: records are put, read and let go of.
+//! Read next: `engine/definitions.rs` (streams themselves).
 
-use std::collections::BTreeMap;
+mod definitions;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
-use millstream_catalog::{CapacityMode, Catalog, HashKeyRange, ShardDefinition, StreamDefinition, StreamOwner};
+use millstream_catalog::{Catalog, HashKeyRange, ShardDefinition, StreamDefinition};
 use millstream_storage::{LogBounds, Receipt, Storage, Transaction};
 use millstream_types::{Clock, EncodedRecords, LogId, Millis, RecordBatch};
 use tokio::sync::watch;
 
+pub use self::definitions::{NewStream, SHARDS_ALL_MAX, SHARDS_MAX, TAGS_MAX};
 use crate::error::StreamError;
 use crate::hash_key;
 use crate::producer::{Sequence, ShardBatch};
 use crate::retention;
 use crate::sequence::SequenceNumber;
-
-/// Shards that one stream may have: the service's own default quota in its largest regions.
-pub const SHARDS_MAX: u32 = 500;
-
-/// Shards that all streams of users may have together: the service's largest default quota of a region.
-pub const SHARDS_ALL_MAX: u32 = 20_000;
-
-/// Labels that one stream may have: the service's quota.
-pub const TAGS_MAX: usize = 50;
-
-/// What a stream is made from.
-#[derive(Debug, Clone)]
-pub struct NewStream {
-    /// Its name.
-    pub name: String,
-    /// Whose it is.
-    pub owner: StreamOwner,
-    /// 1 to [`SHARDS_MAX`].
-    pub shards: u32,
-    /// How long records stay.
-    pub retention_hours: u32,
-}
 
 /// A record to be put.
 #[derive(Debug, Clone)]
@@ -115,7 +96,7 @@ pub struct Streams {
     storage: Storage,
     catalog: Catalog,
     clock: Arc<dyn Clock>,
-    /// Changes of definitions take turns: none is lost to another.
+    /// Changes of definitions take turns, each to its end: none is lost to another.
     changing: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -124,77 +105,6 @@ impl Streams {
     #[must_use]
     pub fn new(storage: Storage, catalog: Catalog, clock: Arc<dyn Clock>) -> Self {
         Self { storage, catalog, clock, changing: Arc::default() }
-    }
-
-    /// Makes a provisioned stream without labels.
-    ///
-    /// # Errors
-    /// As [`Streams::create_with`].
-    pub async fn create(&self, new: NewStream) -> Result<Arc<StreamDefinition>, StreamError> {
-        self.create_with(new, CapacityMode::Provisioned, BTreeMap::new()).await
-    }
-
-    /// Makes a stream.
-    ///
-    /// # Errors
-    /// [`StreamError::StreamExists`], [`StreamError::ShardCount`], [`StreamError::ShardsInAll`],
-    /// [`StreamError::TooManyTags`], [`StreamError::Storage`].
-    pub async fn create_with(
-        &self,
-        new: NewStream,
-        capacity: CapacityMode,
-        tags: BTreeMap<String, String>,
-    ) -> Result<Arc<StreamDefinition>, StreamError> {
-        let _turn = self.changing.lock().await;
-        check_tags(&new.name, &tags)?;
-        if new.shards == 0 || new.shards > SHARDS_MAX {
-            return Err(StreamError::ShardCount { found: new.shards, max: SHARDS_MAX });
-        }
-        if self.catalog.streams.get(&new.name).is_some() {
-            return Err(StreamError::StreamExists { stream: new.name });
-        }
-        if new.owner == StreamOwner::User {
-            self.check_shards_in_all(new.shards)?;
-        }
-        let mut shards = Vec::with_capacity(new.shards as usize);
-        for (index, hash_keys) in (0u32..).zip(hash_key::even_ranges(new.shards)) {
-            shards.push(ShardDefinition { index, log: self.catalog.next_id().await?, hash_keys });
-        }
-        let definition = StreamDefinition {
-            name: new.name,
-            owner: new.owner,
-            created: self.clock.now(),
-            retention_hours: new.retention_hours,
-            shards,
-            tags,
-            capacity,
-        };
-        Ok(self.catalog.streams.create(definition).await?)
-    }
-
-    fn check_shards_in_all(&self, wanted: u32) -> Result<(), StreamError> {
-        let streams = self.list();
-        let users = streams.iter().filter(|stream| stream.owner == StreamOwner::User);
-        let there: usize = users.map(|stream| stream.shards.len()).sum();
-        if there + wanted as usize > SHARDS_ALL_MAX as usize {
-            return Err(StreamError::ShardsInAll { there, wanted, max: SHARDS_ALL_MAX });
-        }
-        Ok(())
-    }
-
-    /// Removes a stream and its records.
-    ///
-    /// # Errors
-    /// [`StreamError::StreamNotFound`], [`StreamError::Storage`].
-    pub async fn delete(&self, name: &str) -> Result<(), StreamError> {
-        let _turn = self.changing.lock().await;
-        let stream = self.get(name)?;
-        let mut transaction = Transaction::new();
-        for shard in &stream.shards {
-            transaction.drop_log(shard.log());
-        }
-        self.catalog.streams.delete(name, transaction).await?;
-        Ok(())
     }
 
     /// A stream's definition.
@@ -340,46 +250,6 @@ impl Streams {
         })
     }
 
-    /// Changes how long records stay.
-    ///
-    /// # Errors
-    /// [`StreamError::StreamNotFound`], [`StreamError::Storage`].
-    pub async fn set_retention(&self, name: &str, hours: u32) -> Result<(), StreamError> {
-        self.change(name, |definition| {
-            definition.retention_hours = hours;
-            Ok(())
-        })
-        .await
-    }
-
-    /// Gives a stream more shards, `shards` in all. What is there stays where it is; the ranges of partition keys are divided
-    /// anew among all of them, so that a key may come to another shard than before.
-    ///
-    /// # Errors
-    /// [`StreamError::StreamNotFound`]; [`StreamError::ShardCount`] for no more than there are, or too many;
-    /// [`StreamError::ShardsInAll`], [`StreamError::Storage`].
-    pub async fn add_shards(&self, name: &str, shards: u32) -> Result<(), StreamError> {
-        let _turn = self.changing.lock().await;
-        let mut definition = (*self.get(name)?).clone();
-        let there = definition.shards.len() as u32;
-        if shards <= there || shards > SHARDS_MAX {
-            return Err(StreamError::ShardCount { found: shards, max: SHARDS_MAX });
-        }
-        if definition.owner == StreamOwner::User {
-            self.check_shards_in_all(shards - there)?;
-        }
-        for (index, hash_keys) in (0u32..).zip(hash_key::even_ranges(shards)) {
-            match definition.shards.get_mut(index as usize) {
-                Some(shard) => shard.hash_keys = hash_keys,
-                None => {
-                    definition.shards.push(ShardDefinition { index, log: self.catalog.next_id().await?, hash_keys })
-                }
-            }
-        }
-        self.catalog.streams.put(definition).await?;
-        Ok(())
-    }
-
     /// Lets a shard begin at `first`: records before it may go.
     ///
     /// # Errors
@@ -391,42 +261,6 @@ impl Streams {
         Ok(())
     }
 
-    /// Adds labels, or changes them.
-    ///
-    /// # Errors
-    /// [`StreamError::StreamNotFound`], [`StreamError::TooManyTags`], [`StreamError::Storage`].
-    pub async fn add_tags(&self, name: &str, tags: BTreeMap<String, String>) -> Result<(), StreamError> {
-        self.change(name, |definition| {
-            definition.tags.extend(tags);
-            check_tags(name, &definition.tags)
-        })
-        .await
-    }
-
-    /// Removes labels; no error for those that are not there.
-    ///
-    /// # Errors
-    /// [`StreamError::StreamNotFound`], [`StreamError::Storage`].
-    pub async fn remove_tags(&self, name: &str, keys: &[String]) -> Result<(), StreamError> {
-        self.change(name, |definition| {
-            definition.tags.retain(|key, _| !keys.contains(key));
-            Ok(())
-        })
-        .await
-    }
-
-    async fn change(
-        &self,
-        name: &str,
-        change: impl FnOnce(&mut StreamDefinition) -> Result<(), StreamError>,
-    ) -> Result<(), StreamError> {
-        let _turn = self.changing.lock().await;
-        let mut definition = (*self.get(name)?).clone();
-        change(&mut definition)?;
-        self.catalog.streams.put(definition).await?;
-        Ok(())
-    }
-
     /// Lets go of records older than their stream keeps them. The server calls it every minute.
     ///
     /// # Errors
@@ -434,13 +268,6 @@ impl Streams {
     pub async fn enforce_retention(&self) -> Result<(), StreamError> {
         retention::enforce(self, &self.storage, self.clock.now()).await
     }
-}
-
-fn check_tags(stream: &str, tags: &BTreeMap<String, String>) -> Result<(), StreamError> {
-    if tags.len() > TAGS_MAX {
-        return Err(StreamError::TooManyTags { stream: stream.to_owned(), max: TAGS_MAX });
-    }
-    Ok(())
 }
 
 /// The shard whose range holds a hash key.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use millstream_catalog::{CapacityMode, Catalog, HashKeyRange, ShardDefinition, StreamDefinition, StreamOwner};
 use millstream_storage::Storage;
 use millstream_stream::{Entry, NewStream, SHARDS_ALL_MAX, StreamError, Streams, TAGS_MAX};
@@ -146,4 +147,20 @@ async fn records_go_to_the_shard_that_is_named_whatever_their_keys() {
     assert_eq!((batch.log, batch.records.count()), (streams.get("trades").unwrap().shards[2].log(), 5));
     let missing = streams.shard_batch("trades", 4, &entries, None);
     assert!(matches!(missing, Err(StreamError::ShardNotFound { .. })));
+}
+
+#[tokio::test]
+async fn a_change_goes_on_to_its_end_without_its_caller() {
+    let (streams, _) = engine();
+    // Asked once, then given up: the next change waits until the first has come to its end.
+    assert!(streams.create(new_stream("trades", 2)).now_or_never().is_none());
+    assert!(matches!(streams.create(new_stream("trades", 2)).await, Err(StreamError::StreamExists { .. })));
+    assert!(streams.add_shards("trades", 5).now_or_never().is_none());
+    streams.set_retention("trades", 48).await.unwrap();
+    let found = streams.get("trades").unwrap();
+    assert_eq!((found.shards.len(), found.retention_hours), (5, 48));
+    let logs: std::collections::BTreeSet<u64> = found.shards.iter().map(|shard| shard.log).collect();
+    assert_eq!(logs.len(), 5);
+    assert!(streams.delete("trades").now_or_never().is_none());
+    assert!(matches!(streams.set_retention("trades", 24).await, Err(StreamError::StreamNotFound { .. })));
 }

@@ -114,9 +114,11 @@ impl From<&GroupError> for ErrorCode {
             GroupError::Name => Self::InvalidGroupId,
             GroupError::NotFound => Self::GroupIdNotFound,
             GroupError::NotEmpty => Self::NonEmptyGroup,
-            GroupError::TooManyGroups { .. } | GroupError::TooManyMembers { .. } => Self::GroupMaxSizeReached,
+            GroupError::TooManyGroups { .. } | GroupError::TooManyMembers { .. } | GroupError::TooMuchSaid { .. } => {
+                Self::GroupMaxSizeReached
+            }
             GroupError::MetadataTooLarge { .. } => Self::OffsetMetadataTooLarge,
-            GroupError::Storage(_) => Self::CoordinatorNotAvailable,
+            GroupError::Busy | GroupError::Storage(_) => Self::CoordinatorNotAvailable,
         }
     }
 }

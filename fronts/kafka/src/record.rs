@@ -8,17 +8,22 @@ use bytes::Bytes;
 use millstream_namespace::partition;
 use millstream_types::{EncodedRecords, Properties, Record};
 
-use crate::records::{BatchError, BatchWriter, RecordBytes};
+use crate::records::{BatchError, BatchWriter, ProducedBatch, RecordBytes};
 use crate::service::Kafka;
 
 /// Bytes of one record's key, value and headers together: what the other protocols carry too.
 pub const RECORD_BYTES_MAX: usize = 1 << 20;
 
-/// Encodes a batch's records for the log.
-pub fn to_log(records: Vec<RecordBytes>) -> Result<EncodedRecords, BatchError> {
-    let mut encoded = EncodedRecords::with_capacity(records.iter().map(|record| size(record) + 32).sum());
+/// Bytes that a record takes in the log beside its own, most often.
+const OVERHEAD_BYTES: usize = 32;
+
+/// Encodes a batch's records for the log, into at most `room` bytes.
+pub fn to_log(batch: ProducedBatch, room: usize) -> Result<EncodedRecords, BatchError> {
+    let wanted = batch.len() + batch.count() * OVERHEAD_BYTES;
+    let mut encoded = EncodedRecords::with_capacity(wanted.min(room));
     let mut headers = Vec::new();
-    for record in records {
+    for record in batch.records() {
+        let record = record?;
         if size(&record) > RECORD_BYTES_MAX {
             return Err(BatchError::TooLarge);
         }
@@ -32,6 +37,9 @@ pub fn to_log(records: Vec<RecordBytes>) -> Result<EncodedRecords, BatchError> {
         headers.clear();
         Properties { time, key: other, no_data: value.is_none(), text: false, named }.encode(&mut headers);
         encoded.push(&text, &headers, &value.unwrap_or_default());
+        if encoded.len() > room {
+            return Err(BatchError::TooLarge);
+        }
     }
     Ok(encoded)
 }

@@ -22,6 +22,11 @@ const ANSWER_BYTES_MAX: usize = 128 << 20;
 const SMALL_ANSWERS_BYTES_MAX: usize = 64 << 20;
 /// Bytes of a small answer, unless one record is larger.
 const SMALL_ANSWER_BYTES: usize = 64 << 10;
+/// Bytes of answers without records that all connections together may hold, of those that are small and of those that are
+/// not: who wants more waits, for others of the same kind only.
+const LISTS_BYTES_MAX: usize = 64 << 20;
+/// Requests whose records are unpacked at once, each into as many bytes as a request may hold.
+const UNPACKING_MAX: usize = 4;
 /// Bytes that one permit stands for.
 const PERMIT_BYTES: usize = 1 << 10;
 
@@ -32,6 +37,9 @@ pub struct Kafka {
     requests: Arc<Semaphore>,
     answers: Arc<Semaphore>,
     small_answers: Arc<Semaphore>,
+    lists: Arc<Semaphore>,
+    small_lists: Arc<Semaphore>,
+    unpacking: Arc<Semaphore>,
 }
 
 /// Says whether a caller may do something with a stream.
@@ -85,6 +93,9 @@ impl Kafka {
             requests: budget(REQUEST_BYTES_MAX),
             answers: budget(ANSWER_BYTES_MAX),
             small_answers: budget(SMALL_ANSWERS_BYTES_MAX),
+            lists: budget(LISTS_BYTES_MAX),
+            small_lists: budget(LISTS_BYTES_MAX),
+            unpacking: Arc::new(Semaphore::new(UNPACKING_MAX)),
         }
     }
 
@@ -102,6 +113,22 @@ impl Kafka {
         }
         let (bytes, needed) = (bytes.min(SMALL_ANSWER_BYTES), permits(RECORD_BYTES_MAX));
         (Arc::clone(&self.small_answers).acquire_many_owned(needed).await.ok(), bytes)
+    }
+
+    /// Waits until so many bytes of an answer without records may be held; they are held until the permit is dropped.
+    pub(crate) async fn hold_list(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let budget = if bytes <= SMALL_ANSWER_BYTES { &self.small_lists } else { &self.lists };
+        Arc::clone(budget).acquire_many_owned(permits(bytes.min(LISTS_BYTES_MAX))).await.ok()
+    }
+
+    /// Does what keeps a thread busy on one that may be, as soon as few others do; `None` when the node stops.
+    pub(crate) async fn unpack<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        let turn = Arc::clone(&self.unpacking).acquire_owned().await.ok()?;
+        let work = move || {
+            let _turn = turn;
+            work()
+        };
+        tokio::task::spawn_blocking(work).await.ok()
     }
 }
 

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use millstream_catalog::ShardDefinition;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
@@ -84,6 +85,12 @@ pub fn start(engines: &Arc<Engines>, stopped: &watch::Receiver<bool>, tasks: &mu
             }
             if let Err(error) = engines.plans.sweep().await {
                 tracing::warn!(%error, "old counts of usage cannot be removed");
+            }
+            let streams = engines.streams.clone();
+            let logs =
+                move || streams.list().iter().flat_map(|stream| &stream.shards).map(ShardDefinition::log).collect();
+            if let Err(error) = engines.groups.forget_logs(logs).await {
+                tracing::warn!(%error, "offsets of streams that are gone cannot be forgotten");
             }
             if let Err(error) = engines.managed.sweep().await {
                 tracing::warn!(%error, "counters of quotas that are over cannot be removed");

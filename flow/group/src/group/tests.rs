@@ -198,3 +198,40 @@ fn offsets_are_kept_for_members_or_when_there_are_none() {
     let early = Seat { generation: 0, ..one };
     assert!(matches!(case.group.may_commit(&early, 0), Err(GroupError::Generation)));
 }
+
+#[test]
+fn what_members_say_and_get_is_bounded() {
+    let said = |bytes: usize| vec![("range".to_owned(), Bytes::from(vec![0; bytes]))];
+    let mut case = Case::new();
+    let large = Join { protocols: said(MEMBER_BYTES_MAX), ..ask("") };
+    assert!(matches!(case.join(&large, 0), Err(GroupError::TooManyMembers { .. })));
+    let many = (0..=PROTOCOLS_MAX).map(|number| (number.to_string(), Bytes::new())).collect();
+    assert!(matches!(case.join(&Join { protocols: many, ..ask("") }, 0), Err(GroupError::Protocol)));
+    let twice = [said(1), said(1)].concat();
+    assert!(matches!(case.join(&Join { protocols: twice, ..ask("") }, 0), Err(GroupError::Protocol)));
+    let most = Join { protocols: said(MEMBER_BYTES_MAX - 100), ..ask("") };
+    let mut waiting = Vec::new();
+    let refused = loop {
+        match case.join(&most, 0) {
+            Ok(waits) => waiting.push(waits),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refused, GroupError::TooManyMembers { .. }));
+    assert!((60..70).contains(&waiting.len()) && case.group.bytes <= GROUP_BYTES_MAX);
+    case.group.pass(FIRST_WAIT_MS);
+    let leader = seat(&mut waiting[0]);
+    let given = vec![(leader.member.clone(), Bytes::from(vec![0; MEMBER_BYTES_MAX]))];
+    assert!(matches!(case.group.sync(&leader, given, 400), Err(GroupError::TooManyMembers { .. })));
+    case.group.pass(60_000 + FIRST_WAIT_MS);
+    assert_eq!(case.group.bytes, 0, "those who are gone count no more");
+}
+
+#[test]
+fn a_member_that_asks_again_does_not_speak_for_others() {
+    let (mut case, one, other) = Case::stable();
+    let mut again = case.group.sync(&one, Vec::new(), 9_000).unwrap();
+    assert_eq!(again.try_recv().unwrap().unwrap().assignment, "a");
+    case.group.pass(10_400);
+    assert!(matches!(case.group.heartbeat(&other, 10_401), Err(GroupError::UnknownMember)), "it was silent");
+}

@@ -72,11 +72,8 @@ pub async fn create(kafka: &Kafka, session: &Session, hub: NewHub) -> Result<(),
     if !session.allows(kafka, Right::Manage, &hub.name) {
         return Err((ErrorCode::TopicAuthorizationFailed, "the right to manage is missing".to_owned()));
     }
-    match kafka.namespaces.put_hub(&session.namespace, hub).await {
-        Ok((_, true)) => Ok(()),
-        Ok((hub, false)) => Err(exists(&hub.name)),
-        Err(error) => Err((ErrorCode::from(&error), error.to_string())),
-    }
+    let created = kafka.namespaces.create_hub(&session.namespace, hub).await;
+    created.map(drop).map_err(|error| (ErrorCode::from(&error), error.to_string()))
 }
 
 fn exists(name: &str) -> Refusal {

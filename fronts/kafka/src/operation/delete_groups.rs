@@ -1,5 +1,7 @@
 //! DeleteGroups: groups without members and their offsets go.
 
+use std::collections::BTreeSet;
+
 use super::later;
 use crate::connection::{Answer, Request};
 use crate::error::ErrorCode;
@@ -8,7 +10,7 @@ use crate::session::Session;
 use crate::wire::{DecodeError, Reader};
 
 pub fn begin(kafka: Kafka, session: Session, mut request: Request) -> Result<Answer, DecodeError> {
-    let names = request.fields.array(Reader::string)?;
+    let names: BTreeSet<String> = request.fields.array(Reader::string)?.into_iter().collect();
     Ok(later(async move {
         let mut deleted = Vec::with_capacity(names.len());
         for name in names {

@@ -1,7 +1,8 @@
 //! DeleteTopics: topics and their records go.
 
-use millstream_namespace::name::stream_of;
-use millstream_namespace::{NamespaceError, Right};
+use std::collections::BTreeSet;
+
+use millstream_namespace::Right;
 
 use super::later;
 use crate::connection::{Answer, Request};
@@ -13,7 +14,7 @@ use crate::wire::{DecodeError, Reader};
 
 pub fn begin(kafka: Kafka, session: Session, mut request: Request) -> Result<Answer, DecodeError> {
     let version = request.version;
-    let names = request.fields.array(Reader::string)?;
+    let names: BTreeSet<String> = request.fields.array(Reader::string)?.into_iter().collect();
     request.fields.i32()?;
     Ok(later(async move {
         let mut deleted = Vec::with_capacity(names.len());
@@ -38,13 +39,6 @@ pub fn begin(kafka: Kafka, session: Session, mut request: Request) -> Result<Ans
 
 async fn delete(kafka: &Kafka, session: &Session, name: &str) -> Result<(), ErrorCode> {
     topic::find(kafka, session, Right::Manage, name)?;
-    match kafka.namespaces.delete_hub(&session.namespace, name).await {
-        Ok(()) => Ok(()),
-        // A stream that no hub was ever made of.
-        Err(NamespaceError::NotFound { .. }) => {
-            let gone = kafka.streams.delete(&stream_of(&session.namespace, name)).await;
-            gone.map_err(|error| ErrorCode::from(&error))
-        }
-        Err(error) => Err(ErrorCode::from(&error)),
-    }
+    let gone = kafka.namespaces.delete_stream(&session.namespace, name).await;
+    gone.map_err(|error| ErrorCode::from(&error))
 }

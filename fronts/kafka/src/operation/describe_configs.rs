@@ -1,9 +1,11 @@
 //! DescribeConfigs: the settings of topics and of the broker, as far as they exist here.
 
+use std::collections::BTreeMap;
+
 use millstream_namespace::Right;
 
 use super::create_topics::{OF_TOPIC, RETENTION};
-use super::{NODE, later};
+use super::{NODE, held};
 use crate::connection::{Answer, Request};
 use crate::error::ErrorCode;
 use crate::record::RECORD_BYTES_MAX;
@@ -25,10 +27,10 @@ const INT: i8 = 3;
 const LONG: i8 = 5;
 const LIST: i8 = 7;
 
-struct Wanted {
+struct Described {
     kind: i8,
     name: String,
-    keys: Option<Vec<String>>,
+    settings: Result<Vec<Setting>, ErrorCode>,
 }
 
 struct Setting {
@@ -39,32 +41,32 @@ struct Setting {
 }
 
 pub fn begin(kafka: Kafka, session: Session, mut request: Request) -> Result<Answer, DecodeError> {
+    let version = request.version;
     let resources = request.fields.array(|fields| {
-        let wanted =
-            Wanted { kind: fields.i8()?, name: fields.string()?, keys: fields.nullable_array(Reader::string)? };
+        let of = (fields.i8()?, fields.string()?);
+        let keys = fields.nullable_array(Reader::string)?;
         fields.tags()?;
-        Ok(wanted)
+        Ok((of, keys))
     })?;
-    Ok(later(async move {
-        let describe = |wanted: Wanted| {
-            let settings = settings(&kafka, &session, &wanted).map(|mut settings| {
-                settings.retain(|setting| {
-                    wanted.keys.as_ref().is_none_or(|keys| keys.iter().any(|key| key == setting.name))
-                });
-                settings
-            });
-            (wanted, settings)
+    // Each once, however often it is asked for.
+    let resources: BTreeMap<(i8, String), Option<Vec<String>>> = resources.into_iter().collect();
+    Ok(held(async move {
+        let describe = |((kind, name), keys): ((i8, String), Option<Vec<String>>)| {
+            let is_wanted =
+                |setting: &Setting| keys.as_ref().is_none_or(|keys| keys.iter().any(|key| key == setting.name));
+            let settings = settings(&kafka, &session, kind, &name);
+            Described { settings: settings.map(|all| all.into_iter().filter(is_wanted).collect()), kind, name }
         };
-        let described: Vec<_> = resources.into_iter().map(describe).collect();
-        answer(&request, &described)
+        let described: Vec<Described> = resources.into_iter().map(describe).collect();
+        request.held(&kafka, |out| answer(out, version, &described)).await
     }))
 }
 
-fn settings(kafka: &Kafka, session: &Session, wanted: &Wanted) -> Result<Vec<Setting>, ErrorCode> {
+fn settings(kafka: &Kafka, session: &Session, kind: i8, of: &str) -> Result<Vec<Setting>, ErrorCode> {
     let setting = |name, value: &str, source, kind| Setting { name, value: value.to_owned(), source, kind };
-    match wanted.kind {
+    match kind {
         TOPIC => {
-            let stream = topic::find(kafka, session, Right::Any, &wanted.name)?;
+            let stream = topic::find(kafka, session, Right::Any, of)?;
             let retention_ms = u64::from(stream.retention_hours) * 3_600_000;
             Ok(vec![
                 setting("cleanup.policy", "delete", DEFAULT, LIST),
@@ -75,7 +77,7 @@ fn settings(kafka: &Kafka, session: &Session, wanted: &Wanted) -> Result<Vec<Set
                 setting(RETENTION, &retention_ms.to_string(), OF_TOPIC, LONG),
             ])
         }
-        BROKER if wanted.name.parse() == Ok(NODE) || wanted.name.is_empty() => {
+        BROKER if of.parse() == Ok(NODE) || of.is_empty() => {
             let create = if kafka.options.create_topics { "true" } else { "false" };
             Ok(vec![
                 setting("auto.create.topics.enable", create, DEFAULT, BOOLEAN),
@@ -88,15 +90,13 @@ fn settings(kafka: &Kafka, session: &Session, wanted: &Wanted) -> Result<Vec<Set
     }
 }
 
-fn answer(request: &Request, described: &[(Wanted, Result<Vec<Setting>, ErrorCode>)]) -> Writer {
-    let version = request.version;
-    let mut out = request.answer();
+fn answer(out: &mut Writer, version: i16, described: &[Described]) {
     out.i32(0);
-    out.array(described, |out, (wanted, settings)| {
+    out.array(described, |out, Described { kind, name, settings }| {
         out.i16(settings.as_ref().err().copied().unwrap_or(ErrorCode::None).wire());
         out.nullable_string(None);
-        out.i8(wanted.kind);
-        out.string(&wanted.name);
+        out.i8(*kind);
+        out.string(name);
         out.array(settings.as_ref().map_or(&[][..], |settings| settings), |out, setting| {
             out.string(setting.name);
             out.nullable_string(Some(&setting.value));
@@ -114,5 +114,4 @@ fn answer(request: &Request, described: &[(Wanted, Result<Vec<Setting>, ErrorCod
         out.tags();
     });
     out.tags();
-    out
 }

@@ -1,10 +1,12 @@
 //! Fetch: records from offsets on. Waits for enough of them, woken when a partition grows.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use millstream_catalog::StreamDefinition;
 use millstream_namespace::Right;
 use millstream_namespace::name::stream_of;
 use millstream_types::LogId;
@@ -36,6 +38,9 @@ struct Wanted {
     offset: i64,
     bytes_max: usize,
 }
+
+/// A topic's stream, or why the client may not read it.
+type Found = Result<Arc<StreamDefinition>, ErrorCode>;
 
 struct Limits {
     wait: Duration,
@@ -109,15 +114,18 @@ async fn gather(
     limits: &Limits,
 ) -> (Option<OwnedSemaphorePermit>, Vec<OfTopic<Got>>) {
     let until = Instant::now() + limits.wait;
+    let find = || -> Vec<Found> {
+        topics.iter().map(|topic| topic::find(kafka, session, Right::Listen, &topic.name)).collect()
+    };
+    let mut found = find();
     // Followed from before the first read, so that nothing is missed between a read and the wait behind it.
-    let mut ends: Vec<watch::Receiver<u64>> =
-        logs(kafka, session, topics).flatten().map(|(log, _)| kafka.streams.watch(log)).collect();
+    let mut ends: Vec<watch::Receiver<u64>> = logs(topics, &found).map(|(log, _)| kafka.streams.watch(log)).collect();
     loop {
-        let (mut held, bytes_max) = match due(kafka, session, topics) {
+        let (mut held, bytes_max) = match due(kafka, topics, &found) {
             0 => (None, 0),
             due => kafka.hold_answer(due.min(limits.bytes_max)).await,
         };
-        let got = read(kafka, session, topics, bytes_max).await;
+        let got = read(kafka, topics, &found, bytes_max).await;
         let all = || got.iter().flat_map(|topic| &topic.partitions);
         let bytes = all().map(|got| got.records.len()).sum();
         shrink(&mut held, bytes);
@@ -132,6 +140,8 @@ async fn gather(
             // A client that wants many bytes at once rather waits than has them read over and over.
             tokio::time::sleep_until(until.min(Instant::now() + COLLECT)).await;
         }
+        // Topics come and go, and rights with them.
+        found = find();
     }
 }
 
@@ -150,25 +160,18 @@ async fn grown(ends: &mut [watch::Receiver<u64>], until: Instant) {
     ends.iter_mut().for_each(watch::Receiver::mark_unchanged);
 }
 
-/// The logs that are read, and from which offset on; errors for what the client may not read.
-fn logs<'w>(
-    kafka: &'w Kafka,
-    session: &'w Session,
-    topics: &'w [OfTopic<Wanted>],
-) -> impl Iterator<Item = Result<(LogId, &'w Wanted), ErrorCode>> + 'w {
-    topics.iter().flat_map(move |topic| {
-        let found = topic::find(kafka, session, Right::Listen, &topic.name);
-        topic.partitions.iter().map(move |wanted| {
-            let log = topic::partition(&*found.clone()?, wanted.index)?;
-            Ok((log, wanted))
-        })
+/// The logs that are read, and from which offset on.
+fn logs<'w>(topics: &'w [OfTopic<Wanted>], found: &'w [Found]) -> impl Iterator<Item = (LogId, &'w Wanted)> {
+    topics.iter().zip(found).flat_map(|(topic, found)| {
+        let stream = found.as_ref().ok();
+        topic.partitions.iter().filter_map(move |wanted| Some((topic::partition(stream?, wanted.index).ok()?, wanted)))
     })
 }
 
 /// Bytes that an answer may have to hold: those asked for of the partitions that have anything.
-fn due(kafka: &Kafka, session: &Session, topics: &[OfTopic<Wanted>]) -> usize {
+fn due(kafka: &Kafka, topics: &[OfTopic<Wanted>], found: &[Found]) -> usize {
     let has = |log: LogId, wanted: &Wanted| kafka.streams.bounds(log).next.cast_signed() > wanted.offset;
-    let with_records = logs(kafka, session, topics).flatten().filter(|(log, wanted)| has(*log, wanted));
+    let with_records = logs(topics, found).filter(|(log, wanted)| has(*log, wanted));
     // One byte at least for a client that would take none: its answer holds a record all the same.
     with_records.map(|(_, wanted)| wanted.bytes_max.max(1)).sum()
 }
@@ -188,15 +191,15 @@ fn count(kafka: &Kafka, session: &Session, got: &[OfTopic<Got>]) -> i32 {
     throttle::went_out(kafka, &session.namespace, records, bytes)
 }
 
-async fn read(kafka: &Kafka, session: &Session, topics: &[OfTopic<Wanted>], bytes_max: usize) -> Vec<OfTopic<Got>> {
+async fn read(kafka: &Kafka, topics: &[OfTopic<Wanted>], found: &[Found], bytes_max: usize) -> Vec<OfTopic<Got>> {
     let mut left = bytes_max;
     let mut first = bytes_max > 0;
     let mut got = Vec::with_capacity(topics.len());
-    for OfTopic { name, partitions } in topics {
-        let stream = topic::find(kafka, session, Right::Listen, name);
+    for (OfTopic { name, partitions }, stream) in topics.iter().zip(found) {
         let mut of_topic = Vec::with_capacity(partitions.len());
         for wanted in partitions {
-            let log = stream.clone().and_then(|stream| topic::partition(&stream, wanted.index));
+            let stream = stream.as_ref().map_err(|error| *error);
+            let log = stream.and_then(|stream| topic::partition(stream, wanted.index));
             let one = match log {
                 Ok(log) => partition(kafka, log, wanted, (left, first)).await,
                 Err(error) => Got::nothing(wanted.index, error),

@@ -16,6 +16,8 @@ pub fn begin(kafka: Kafka, session: Session, mut request: Request) -> Result<Ans
     let kind = if version >= 1 { fields.i8()? } else { OF_GROUP };
     if version >= 4 {
         keys = fields.array(Reader::string)?;
+        keys.sort();
+        keys.dedup();
     }
     Ok(later(async move {
         let (error, message) = match kind {

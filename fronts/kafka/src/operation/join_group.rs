@@ -1,13 +1,14 @@
 //! JoinGroup: a consumer becomes a member; the answer waits until all members have come together.
 
+use bytes::Bytes;
 use millstream_group::{GroupError, Join, Joined};
 
-use super::later;
+use super::held;
 use crate::connection::{Answer, Request};
 use crate::error::ErrorCode;
 use crate::service::Kafka;
 use crate::session::Session;
-use crate::wire::DecodeError;
+use crate::wire::{DecodeError, Writer};
 
 pub fn begin(kafka: Kafka, session: Session, mut request: Request) -> Result<Answer, DecodeError> {
     let version = request.version;
@@ -19,7 +20,8 @@ pub fn begin(kafka: Kafka, session: Session, mut request: Request) -> Result<Ans
     let instance = if version >= 5 { fields.nullable_string()? } else { None };
     let protocol_type = fields.string()?;
     let protocols = fields.array(|fields| {
-        let protocol = (fields.string()?, fields.bytes()?);
+        // Kept longer than the request, whose bytes a slice would keep too.
+        let protocol = (fields.string()?, Bytes::copy_from_slice(&fields.bytes()?));
         fields.tags()?;
         Ok(protocol)
     })?;
@@ -34,7 +36,7 @@ pub fn begin(kafka: Kafka, session: Session, mut request: Request) -> Result<Ans
         protocols,
         takes_id_first: version >= 4,
     };
-    Ok(later(async move {
+    Ok(held(async move {
         let joined = match session.may_read_something(&kafka) {
             true => kafka.groups.join(&session.group(&group), &join).await.map_err(|error| {
                 let member = match &error {
@@ -49,7 +51,7 @@ pub fn begin(kafka: Kafka, session: Session, mut request: Request) -> Result<Ans
             Ok(joined) => (ErrorCode::None, joined),
             Err((error, member)) => (error, nobody(member)),
         };
-        answer(&request, error, &joined)
+        request.held(&kafka, |out| answer(out, version, error, &joined)).await
     }))
 }
 
@@ -65,9 +67,7 @@ fn nobody(member: String) -> Joined {
     }
 }
 
-fn answer(request: &Request, error: ErrorCode, joined: &Joined) -> crate::wire::Writer {
-    let version = request.version;
-    let mut out = request.answer();
+fn answer(out: &mut Writer, version: i16, error: ErrorCode, joined: &Joined) {
     if version >= 2 {
         out.i32(0);
     }
@@ -93,5 +93,4 @@ fn answer(request: &Request, error: ErrorCode, joined: &Joined) -> crate::wire::
         out.tags();
     });
     out.tags();
-    out
 }

@@ -1,11 +1,12 @@
 //! Metadata: the broker, and topics with their partitions.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use millstream_catalog::StreamDefinition;
 use millstream_namespace::{NewHub, Right};
 
-use super::{CLUSTER, LEADER_EPOCH, NO_OPERATIONS, NODE, create_topics, later};
+use super::{CLUSTER, LEADER_EPOCH, NO_OPERATIONS, NODE, create_topics, held};
 use crate::connection::{Answer, Request};
 use crate::error::ErrorCode;
 use crate::service::Kafka;
@@ -30,9 +31,9 @@ pub fn begin(kafka: Kafka, session: Session, mut request: Request) -> Result<Ans
         Ok(name)
     })?;
     // The first version has no null: no topics are all topics.
-    let wanted = wanted.filter(|wanted| version > 0 || !wanted.is_empty());
+    let wanted = wanted.map(BTreeSet::from_iter).filter(|wanted: &BTreeSet<String>| version > 0 || !wanted.is_empty());
     let may_create = if version >= 4 { fields.bool()? } else { true };
-    Ok(later(async move {
+    Ok(held(async move {
         let topics = match wanted {
             None => topic::list(&kafka, &session)
                 .into_iter()
@@ -47,7 +48,7 @@ pub fn begin(kafka: Kafka, session: Session, mut request: Request) -> Result<Ans
                 topics
             }
         };
-        answer(&session, &request, &topics)
+        request.held(&kafka, |out| answer(out, &session, version, &topics)).await
     }))
 }
 
@@ -65,16 +66,20 @@ async fn find(
                 partitions: create_topics::PARTITIONS,
                 retention_hours: create_topics::RETENTION_HOURS,
             };
-            create_topics::create(kafka, session, new).await.map_err(|(error, _)| error)?;
-            topic::find(kafka, session, Right::Any, name)
+            match create_topics::create(kafka, session, new).await {
+                Ok(()) => topic::find(kafka, session, Right::Any, name),
+                // Made by another client since, or there in another case of letters: then it can never be.
+                Err((ErrorCode::TopicAlreadyExists, _)) => {
+                    topic::find(kafka, session, Right::Any, name).map_err(|_| ErrorCode::InvalidTopic)
+                }
+                Err((error, _)) => Err(error),
+            }
         }
         found => found,
     }
 }
 
-fn answer(session: &Session, request: &Request, topics: &[Topic]) -> Writer {
-    let version = request.version;
-    let mut out = request.answer();
+fn answer(out: &mut Writer, session: &Session, version: i16, topics: &[Topic]) {
     if version >= 3 {
         out.i32(0);
     }
@@ -98,7 +103,6 @@ fn answer(session: &Session, request: &Request, topics: &[Topic]) -> Writer {
         out.i32(NO_OPERATIONS);
     }
     out.tags();
-    out
 }
 
 fn one(out: &mut Writer, version: i16, topic: &Topic) {

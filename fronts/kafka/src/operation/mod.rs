@@ -29,7 +29,7 @@ mod sasl_authenticate;
 mod sasl_handshake;
 mod sync_group;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 
 use crate::api::Api;
 use crate::connection::{Answer, Answered, Refused, Request};
@@ -43,6 +43,8 @@ const NODE: i32 = 1;
 const LEADER_EPOCH: i32 = 0;
 /// What the cluster is called.
 const CLUSTER: &str = "millstream";
+/// Bytes of what one answer tells of groups: who asks for more is told to ask for fewer at once.
+const GROUPS_BYTES_MAX: usize = 32 << 20;
 /// "Not asked for", where an answer could say what the client is allowed to do.
 const NO_OPERATIONS: i32 = i32::MIN;
 
@@ -59,7 +61,7 @@ pub async fn begin(kafka: &Kafka, session: &mut Session, request: Request) -> Re
     }
     let (kafka, session) = (kafka.clone(), session.clone());
     Ok(match request.api {
-        Api::Produce => produce::begin(kafka, &session, request)?,
+        Api::Produce => produce::begin(kafka, session, request).await?,
         Api::Fetch => fetch::begin(kafka, session, request)?,
         Api::ListOffsets => list_offsets::begin(kafka, session, request)?,
         Api::Metadata => metadata::begin(kafka, session, request)?,
@@ -90,7 +92,12 @@ fn ready(writer: Writer) -> Answer {
     Box::pin(async move { Some(answered) })
 }
 
-/// An answer that is written when its turn comes.
+/// An answer that may be large, written when its turn comes: see [`Request::held`].
+fn held(answer: impl Future<Output = Answered> + Send + 'static) -> Answer {
+    Box::pin(async move { Some(answer.await) })
+}
+
+/// An answer that is written when its turn comes, and that is no more than some times its request.
 fn later(answer: impl Future<Output = Writer> + Send + 'static) -> Answer {
     Box::pin(async move { Some(Answered::new(answer.await, None)) })
 }

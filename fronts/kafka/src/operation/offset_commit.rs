@@ -49,8 +49,13 @@ pub fn begin(kafka: Kafka, session: Session, mut request: Request) -> Result<Ans
             OfTopic { name, partitions: partitions.into_iter().map(&mut one).collect::<Vec<_>>() }
         };
         let checked: Vec<OfTopic<(i32, Option<ErrorCode>)>> = topics.into_iter().map(&mut check).collect();
-        let kept = kafka.groups.commit(&session.group(&group), &seat, offsets).await;
-        let of_all = kept.err().as_ref().map_or(ErrorCode::None, ErrorCode::from);
+        let of_all = match session.may_read_something(&kafka) {
+            false => ErrorCode::GroupAuthorizationFailed,
+            true => {
+                let kept = kafka.groups.commit(&session.group(&group), &seat, offsets).await;
+                kept.err().as_ref().map_or(ErrorCode::None, ErrorCode::from)
+            }
+        };
         let mut out = request.answer();
         if version >= 3 {
             out.i32(0);

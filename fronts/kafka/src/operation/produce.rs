@@ -9,7 +9,7 @@ use millstream_stream::{Sequence, ShardBatch};
 use millstream_types::LogId;
 
 use super::of_topic::OfTopic;
-use crate::connection::{Answer, Answered, Request};
+use crate::connection::{Answer, Answered, Refused, Request};
 use crate::error::ErrorCode;
 use crate::record;
 use crate::records::{self, BatchError};
@@ -17,7 +17,12 @@ use crate::service::Kafka;
 use crate::session::Session;
 use crate::throttle::{self, Throttle};
 use crate::topic;
-use crate::wire::{DecodeError, Writer};
+use crate::wire::Writer;
+
+/// Bytes of a request's records, unpacked and as the log has them: about what one transaction of the log may be.
+const RECORDS_BYTES_MAX: usize = 15 << 20;
+/// Bytes of batches, not compressed, that are taken apart without another thread.
+const AT_ONCE_BYTES_MAX: usize = 256 << 10;
 
 /// A batch for a partition, and why it is not taken.
 struct Partition {
@@ -44,7 +49,7 @@ struct Placed {
     offsets: Option<(u64, u64)>,
 }
 
-pub fn begin(kafka: Kafka, session: &Session, mut request: Request) -> Result<Answer, DecodeError> {
+pub async fn begin(kafka: Kafka, session: Session, mut request: Request) -> Result<Answer, Refused> {
     let fields = &mut request.fields;
     let transactional = fields.nullable_string()?.is_some();
     let acks = fields.i16()?;
@@ -53,29 +58,18 @@ pub fn begin(kafka: Kafka, session: &Session, mut request: Request) -> Result<An
     let mut topics = OfTopic::read(fields, |fields| {
         Ok(Partition { index: fields.i32()?, records: fields.nullable_bytes()?, refused: None, taken: None })
     })?;
-    let mut batches = Vec::new();
-    for topic in &mut topics {
-        let found = match (transactional, acks) {
-            (true, _) => Err(ErrorCode::TransactionalIdAuthorizationFailed),
-            (_, -1..=1) => topic::find(&kafka, session, Right::Send, &topic.name),
-            _ => Err(ErrorCode::InvalidRequiredAcks),
+    let (topics, batches) = if is_work(&topics) {
+        let (kafka_too, session_too) = (kafka.clone(), session.clone());
+        let take = move || {
+            let batches = take(&kafka_too, &session_too, (transactional, acks), &mut topics);
+            (topics, batches)
         };
-        for partition in &mut topic.partitions {
-            let taken = found.clone().and_then(|stream| Ok((topic::partition(&stream, partition.index)?, stream)));
-            match taken {
-                Err(error) => partition.refused = Some((error, None)),
-                Ok((log, stream)) => match decode(partition.records.take().unwrap_or_default(), log) {
-                    Err(error) => partition.refused = Some((of_batch(error), Some(error.to_string()))),
-                    Ok(batch) => {
-                        let (count, bytes) = (u64::from(batch.records.count()), batch.records.len() as u64);
-                        partition.taken = Some(Taken { log, stream: stream.name.clone(), count, bytes });
-                        batches.push(batch);
-                    }
-                },
-            }
-        }
-    }
-    let throttle = throttle(&kafka, session, &topics);
+        kafka.unpack(take).await.ok_or(Refused::Stopping)?
+    } else {
+        let batches = take(&kafka, &session, (transactional, acks), &mut topics);
+        (topics, batches)
+    };
+    let throttle = throttle(&kafka, &session, &topics);
     let appending = kafka.producers.append(batches);
     Ok(Box::pin(async move {
         let offsets = appending.durable().await.into();
@@ -96,15 +90,57 @@ fn throttle(kafka: &Kafka, session: &Session, topics: &[OfTopic<Partition>]) -> 
     throttle::came_in(kafka, &session.namespace, &streams, records, bytes)
 }
 
-fn decode(bytes: Bytes, log: LogId) -> Result<ShardBatch, BatchError> {
-    let batch = records::decode(bytes)?;
+/// Whether taking the batches apart may keep a thread busy: how much is in a compressed one is not known before.
+fn is_work(topics: &[OfTopic<Partition>]) -> bool {
+    let batches =
+        || topics.iter().flat_map(|topic| &topic.partitions).filter_map(|partition| partition.records.as_ref());
+    batches().map(Bytes::len).sum::<usize>() > AT_ONCE_BYTES_MAX || batches().any(|batch| records::is_compressed(batch))
+}
+
+/// Takes the batches of all partitions apart, together into no more bytes than a request may hold; what is refused of them
+/// is noted.
+fn take(
+    kafka: &Kafka,
+    session: &Session,
+    (transactional, acks): (bool, i16),
+    topics: &mut [OfTopic<Partition>],
+) -> Vec<ShardBatch> {
+    let mut room = RECORDS_BYTES_MAX;
+    let mut batches = Vec::new();
+    for topic in topics {
+        let found = match (transactional, acks) {
+            (true, _) => Err(ErrorCode::TransactionalIdAuthorizationFailed),
+            (_, -1..=1) => topic::find(kafka, session, Right::Send, &topic.name),
+            _ => Err(ErrorCode::InvalidRequiredAcks),
+        };
+        for partition in &mut topic.partitions {
+            let taken = found.clone().and_then(|stream| Ok((topic::partition(&stream, partition.index)?, stream)));
+            match taken {
+                Err(error) => partition.refused = Some((error, None)),
+                Ok((log, stream)) => match decode(partition.records.take().unwrap_or_default(), log, room) {
+                    Err(error) => partition.refused = Some((of_batch(error), Some(error.to_string()))),
+                    Ok(batch) => {
+                        let (count, bytes) = (u64::from(batch.records.count()), batch.records.len() as u64);
+                        room = room.saturating_sub(batch.records.len());
+                        partition.taken = Some(Taken { log, stream: stream.name.clone(), count, bytes });
+                        batches.push(batch);
+                    }
+                },
+            }
+        }
+    }
+    batches
+}
+
+fn decode(bytes: Bytes, log: LogId, room: usize) -> Result<ShardBatch, BatchError> {
+    let batch = records::decode(bytes, room)?;
     let sequence = batch.sequence.map(|(producer, epoch, first)| Sequence {
         producer: producer.cast_unsigned(),
         epoch,
         first,
         announced: false,
     });
-    Ok(ShardBatch { log, records: record::to_log(batch.records)?, sequence })
+    Ok(ShardBatch { log, records: record::to_log(batch, room)?, sequence })
 }
 
 fn of_batch(error: BatchError) -> ErrorCode {

@@ -20,7 +20,7 @@ use crate::connection::{Refused, begin};
 use crate::service::{Kafka, KafkaOptions, KafkaParts};
 use crate::session::Session;
 
-fn kafka(open: bool) -> Kafka {
+pub fn kafka(open: bool) -> Kafka {
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(1_000));
     let storage = Storage::in_memory(Arc::clone(&clock));
     let catalog = Catalog::open(&storage).unwrap();
@@ -41,7 +41,7 @@ fn kafka(open: bool) -> Kafka {
     })
 }
 
-fn frame(key: i16, version: i16, flexible: bool, fields: &[u8]) -> Bytes {
+pub fn frame(key: i16, version: i16, flexible: bool, fields: &[u8]) -> Bytes {
     let mut frame = BytesMut::new();
     frame.put_i16(key);
     frame.put_i16(version);

@@ -1,13 +1,10 @@
-//! Taking compressed records apart, never into more bytes than a request may hold.
+//! Taking compressed records apart, never into more bytes than there is room for.
 
 use std::io::Read;
 
 use bytes::{Buf as _, Bytes};
 
 use super::decode::BatchError;
-
-/// Bytes of a batch's records once they are not compressed any more: about what one transaction of the log may be.
-pub const RECORD_BYTES_MAX: usize = 15 << 20;
 
 /// Binary logarithm of the history that a zstd decoder keeps: 8 MiB, what encoders use up to their level 19.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
@@ -16,36 +13,37 @@ const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 const SNAPPY_FRAMES: &[u8] = b"\x82SNAPPY\0";
 const SNAPPY_FRAMES_HEAD: usize = 16;
 
-/// The bytes of a batch's records.
+/// The bytes of a batch's records, at most `room` of them.
 ///
 /// # Errors
 /// [`BatchError::Compression`] for a codec that does not exist, [`BatchError::TooLarge`], [`BatchError::Corrupt`].
-pub fn decompress(codec: u8, bytes: Bytes) -> Result<Bytes, BatchError> {
+pub fn decompress(codec: u8, bytes: Bytes, room: usize) -> Result<Bytes, BatchError> {
     match codec {
+        // These are there already.
         0 => Ok(bytes),
-        1 => read(flate2::read::MultiGzDecoder::new(&*bytes)),
-        2 if bytes.starts_with(SNAPPY_FRAMES) => snappy_frames(bytes),
-        2 => snappy_block(&bytes, RECORD_BYTES_MAX).map(Bytes::from),
-        3 => read(lz4_flex::frame::FrameDecoder::new(&*bytes)),
+        1 => read(flate2::read::MultiGzDecoder::new(&*bytes), room),
+        2 if bytes.starts_with(SNAPPY_FRAMES) => snappy_frames(bytes, room),
+        2 => snappy_block(&bytes, room).map(Bytes::from),
+        3 => read(lz4_flex::frame::FrameDecoder::new(&*bytes), room),
         4 => {
             let mut decoder = zstd::stream::read::Decoder::with_buffer(&*bytes).map_err(|_| BatchError::Corrupt)?;
             decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(|_| BatchError::Corrupt)?;
-            read(decoder)
+            read(decoder, room)
         }
         _ => Err(BatchError::Compression),
     }
 }
 
-fn read(decoder: impl Read) -> Result<Bytes, BatchError> {
+fn read(decoder: impl Read, room: usize) -> Result<Bytes, BatchError> {
     let mut out = Vec::new();
-    decoder.take(RECORD_BYTES_MAX as u64 + 1).read_to_end(&mut out).map_err(|_| BatchError::Corrupt)?;
-    if out.len() > RECORD_BYTES_MAX {
+    decoder.take(room as u64 + 1).read_to_end(&mut out).map_err(|_| BatchError::Corrupt)?;
+    if out.len() > room {
         return Err(BatchError::TooLarge);
     }
     Ok(out.into())
 }
 
-fn snappy_frames(mut bytes: Bytes) -> Result<Bytes, BatchError> {
+fn snappy_frames(mut bytes: Bytes, room: usize) -> Result<Bytes, BatchError> {
     if bytes.len() < SNAPPY_FRAMES_HEAD {
         return Err(BatchError::Corrupt);
     }
@@ -54,7 +52,7 @@ fn snappy_frames(mut bytes: Bytes) -> Result<Bytes, BatchError> {
     while !bytes.is_empty() {
         let length = bytes.try_get_u32().map_err(|_| BatchError::Corrupt)? as usize;
         let block = (length <= bytes.len()).then(|| bytes.split_to(length)).ok_or(BatchError::Corrupt)?;
-        out.extend(snappy_block(&block, RECORD_BYTES_MAX - out.len())?);
+        out.extend(snappy_block(&block, room - out.len())?);
     }
     Ok(out.into())
 }
@@ -72,6 +70,8 @@ mod tests {
     use std::io::Write as _;
 
     use super::*;
+
+    const ROOM: usize = 100_000;
 
     fn packed(codec: u8, bytes: &[u8]) -> Bytes {
         match codec {
@@ -95,16 +95,16 @@ mod tests {
     fn every_codec_gives_back_what_was_packed() {
         let text = b"one record, one record, one record".repeat(100);
         for codec in 0..=4 {
-            assert_eq!(decompress(codec, packed(codec, &text)).unwrap(), text, "codec {codec}");
+            assert_eq!(decompress(codec, packed(codec, &text), text.len()).unwrap(), text, "codec {codec}");
         }
-        assert_eq!(decompress(5, Bytes::new()), Err(BatchError::Compression));
+        assert_eq!(decompress(5, Bytes::new(), ROOM), Err(BatchError::Compression));
     }
 
     #[test]
     fn what_grows_beyond_bounds_is_refused() {
-        let zeros = vec![0; RECORD_BYTES_MAX + 1];
+        let zeros = vec![0; ROOM + 1];
         for codec in 1..=4 {
-            assert_eq!(decompress(codec, packed(codec, &zeros)), Err(BatchError::TooLarge), "codec {codec}");
+            assert_eq!(decompress(codec, packed(codec, &zeros), ROOM), Err(BatchError::TooLarge), "codec {codec}");
         }
     }
 
@@ -117,14 +117,18 @@ mod tests {
             framed.extend((block.len() as u32).to_be_bytes());
             framed.extend(block);
         }
-        assert_eq!(decompress(2, framed.into()).unwrap(), "abcd");
+        assert_eq!(decompress(2, framed.into(), ROOM).unwrap(), "abcd");
     }
 
     #[test]
     fn other_bytes_are_corrupt() {
         for codec in 1..=4 {
-            assert_eq!(decompress(codec, Bytes::from_static(&[0xff; 40])), Err(BatchError::Corrupt), "codec {codec}");
+            assert_eq!(
+                decompress(codec, Bytes::from_static(&[0xff; 40]), ROOM),
+                Err(BatchError::Corrupt),
+                "codec {codec}"
+            );
         }
-        assert_eq!(decompress(2, Bytes::from_static(SNAPPY_FRAMES)), Err(BatchError::Corrupt));
+        assert_eq!(decompress(2, Bytes::from_static(SNAPPY_FRAMES), ROOM), Err(BatchError::Corrupt));
     }
 }

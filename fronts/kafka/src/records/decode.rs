@@ -11,6 +11,9 @@ const APPEND_TIME: i16 = 0b0000_1000;
 const TRANSACTIONAL: i16 = 0b0001_0000;
 const CONTROL: i16 = 0b0010_0000;
 
+/// Headers of one record: a list of them takes about 1 MiB.
+const HEADERS_MAX: usize = 16 << 10;
+
 /// Why a batch is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BatchError {
@@ -40,13 +43,56 @@ impl From<DecodeError> for BatchError {
     }
 }
 
-/// A producer's batch for one partition.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A producer's batch for one partition, unpacked. Its records are taken apart one by one, since a list of them would be
+/// many times their bytes.
+#[derive(Debug)]
 pub struct ProducedBatch {
     /// The producer's id, epoch and first sequence number; `None` when it does not number its batches.
     pub sequence: Option<(i64, i16, i32)>,
-    /// Its records.
-    pub records: Vec<RecordBytes>,
+    bytes: Bytes,
+    count: u32,
+    base_time: Option<i64>,
+}
+
+impl ProducedBatch {
+    /// Bytes of its records.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// How many records it says that it has: no more than its bytes have room for.
+    pub fn count(&self) -> usize {
+        self.count as usize
+    }
+
+    /// Its records in their order; after an error there are no more.
+    pub fn records(self) -> impl Iterator<Item = Result<RecordBytes, BatchError>> {
+        Records { reader: Reader::new(self.bytes), next: 0, count: self.count, base_time: self.base_time }
+    }
+}
+
+struct Records {
+    reader: Reader,
+    next: u32,
+    count: u32,
+    base_time: Option<i64>,
+}
+
+impl Iterator for Records {
+    type Item = Result<RecordBytes, BatchError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.next == self.count {
+            let rest = self.reader.take(self.reader.remaining()).unwrap_or_default();
+            return (!rest.is_empty()).then_some(Err(BatchError::Records));
+        }
+        let read = record(&mut self.reader, self.next, self.base_time);
+        self.next += 1;
+        if read.is_err() {
+            (self.next, self.reader) = (self.count, Reader::new(Bytes::new()));
+        }
+        Some(read)
+    }
 }
 
 /// A record as it was produced.
@@ -62,11 +108,16 @@ pub struct RecordBytes {
     pub headers: Vec<(Bytes, Option<Bytes>)>,
 }
 
-/// Takes one batch apart. Its checksum is verified first.
+/// Whether a batch says that its records are compressed.
+pub fn is_compressed(bytes: &[u8]) -> bool {
+    bytes.get(CHECKED_FROM..CHECKED_FROM + 2).is_some_and(|attributes| attributes[1] & COMPRESSION as u8 != 0)
+}
+
+/// Unpacks one batch into at most `room` bytes. Its checksum is verified first.
 ///
 /// # Errors
 /// [`BatchError`].
-pub fn decode(bytes: Bytes) -> Result<ProducedBatch, BatchError> {
+pub fn decode(bytes: Bytes, room: usize) -> Result<ProducedBatch, BatchError> {
     if bytes.len() < HEAD_BYTES {
         return Err(BatchError::Corrupt);
     }
@@ -98,29 +149,23 @@ pub fn decode(bytes: Bytes) -> Result<ProducedBatch, BatchError> {
     if count < 1 || last_offset_delta != count - 1 || (producer >= 0 && (epoch < 0 || first < 0)) {
         return Err(BatchError::Records);
     }
-    let times = (attributes & APPEND_TIME == 0 && base_time >= 0).then_some(base_time);
+    let base_time = (attributes & APPEND_TIME == 0 && base_time >= 0).then_some(base_time);
     let packed = head.take(head.remaining())?;
-    let unpacked = decompress((attributes & COMPRESSION) as u8, packed)?;
-    let records = records(unpacked, count, times)?;
-    Ok(ProducedBatch { sequence: (producer >= 0).then_some((producer, epoch, first)), records })
-}
-
-fn records(bytes: Bytes, count: i32, base_time: Option<i64>) -> Result<Vec<RecordBytes>, BatchError> {
+    let bytes = decompress((attributes & COMPRESSION) as u8, packed, room)?;
+    let count = count.cast_unsigned();
     // The smallest record has seven bytes, so the count is paid for.
     if count as usize > bytes.len() / 7 {
         return Err(BatchError::Records);
     }
-    let mut reader = Reader::new(bytes);
-    let records = (0..count).map(|number| record(&mut reader, number, base_time)).collect::<Result<_, _>>()?;
-    if reader.remaining() > 0 { Err(BatchError::Records) } else { Ok(records) }
+    Ok(ProducedBatch { sequence: (producer >= 0).then_some((producer, epoch, first)), bytes, count, base_time })
 }
 
-fn record(reader: &mut Reader, number: i32, base_time: Option<i64>) -> Result<RecordBytes, BatchError> {
+fn record(reader: &mut Reader, number: u32, base_time: Option<i64>) -> Result<RecordBytes, BatchError> {
     let length = usize::try_from(reader.varint()?).map_err(|_| BatchError::Corrupt)?;
     let mut record = Reader::new(reader.take(length)?);
     record.i8()?;
     let time_delta = record.varlong()?;
-    if record.varint()? != number {
+    if record.varint()? != number.cast_signed() {
         return Err(BatchError::Records);
     }
     let key = sized(&mut record)?;
@@ -129,6 +174,9 @@ fn record(reader: &mut Reader, number: i32, base_time: Option<i64>) -> Result<Re
     // A header has two bytes at least.
     if headers > record.remaining() / 2 {
         return Err(BatchError::Corrupt);
+    }
+    if headers > HEADERS_MAX {
+        return Err(BatchError::TooLarge);
     }
     let header = |record: &mut Reader| {
         let name = sized(record)?.ok_or(BatchError::Corrupt)?;
@@ -139,7 +187,7 @@ fn record(reader: &mut Reader, number: i32, base_time: Option<i64>) -> Result<Re
     if record.remaining() > 0 {
         return Err(BatchError::Records);
     }
-    Ok(RecordBytes { time: base_time.map(|base| base.saturating_add(time_delta)), key, value, headers })
+    Ok(RecordBytes { time: base_time.map(|base| base.wrapping_add(time_delta)), key, value, headers })
 }
 
 /// Bytes behind their length; none when it is negative.

@@ -6,7 +6,7 @@ mod compression;
 mod decode;
 mod encode;
 
-pub use decode::{BatchError, RecordBytes, decode};
+pub use decode::{BatchError, ProducedBatch, RecordBytes, decode, is_compressed};
 pub use encode::BatchWriter;
 
 /// Bytes in front of a batch's records.

@@ -6,13 +6,15 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 #[derive(Debug)]
 pub struct Writer {
     out: BytesMut,
+    /// Bytes so far of one that counts only.
+    counted: Option<usize>,
     flexible: bool,
 }
 
 impl Writer {
     /// An answer to a request of this correlation id. `flexible_header` says whether tagged fields follow the id.
     pub fn answer(correlation: i32, flexible_header: bool) -> Self {
-        let mut writer = Self { out: BytesMut::with_capacity(256), flexible: flexible_header };
+        let mut writer = Self { out: BytesMut::with_capacity(256), counted: None, flexible: flexible_header };
         writer.i32(0);
         writer.i32(correlation);
         writer.tags();
@@ -22,7 +24,25 @@ impl Writer {
     /// Fields in the first encoding without a frame around them.
     #[cfg(test)]
     pub fn plain() -> Self {
-        Self { out: BytesMut::new(), flexible: false }
+        Self { out: BytesMut::new(), counted: None, flexible: false }
+    }
+
+    /// One that counts from now on what it would write.
+    pub fn counting(mut self) -> Self {
+        self.counted = Some(self.out.len());
+        self
+    }
+
+    /// Bytes so far.
+    pub fn len(&self) -> usize {
+        self.counted.unwrap_or(self.out.len())
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        match &mut self.counted {
+            Some(counted) => *counted += bytes.len(),
+            None => self.out.put_slice(bytes),
+        }
     }
 
     /// Makes room for so many bytes at once: an answer that grows step by step takes twice what it needs.
@@ -49,33 +69,33 @@ impl Writer {
     }
 
     pub fn i8(&mut self, value: i8) {
-        self.out.put_i8(value);
+        self.put(&value.to_be_bytes());
     }
 
     pub fn i16(&mut self, value: i16) {
-        self.out.put_i16(value);
+        self.put(&value.to_be_bytes());
     }
 
     pub fn i32(&mut self, value: i32) {
-        self.out.put_i32(value);
+        self.put(&value.to_be_bytes());
     }
 
     pub fn i64(&mut self, value: i64) {
-        self.out.put_i64(value);
+        self.put(&value.to_be_bytes());
     }
 
     pub fn bool(&mut self, value: bool) {
-        self.out.put_u8(u8::from(value));
+        self.put(&[u8::from(value)]);
     }
 
     /// Sixteen bytes that name something.
     pub fn uuid(&mut self, value: [u8; 16]) {
-        self.out.put_slice(&value);
+        self.put(&value);
     }
 
     fn length(&mut self, length: Option<usize>, short: bool) {
         match (self.flexible, short) {
-            (true, _) => put_unsigned(&mut self.out, length.map_or(0, |length| length as u64 + 1)),
+            (true, _) => unsigned(length.map_or(0, |length| length as u64 + 1), |byte| self.put(&[byte])),
             (false, true) => self.i16(length.map_or(-1, |length| i16::try_from(length).unwrap_or(i16::MAX))),
             (false, false) => self.i32(length.map_or(-1, |length| i32::try_from(length).unwrap_or(i32::MAX))),
         }
@@ -85,7 +105,7 @@ impl Writer {
         // No text of ours is longer than the first encoding's length can say; a client's own that is, is cut.
         let value = value.map(|text| &text[..text.floor_char_boundary(i16::MAX as usize)]);
         self.length(value.map(str::len), true);
-        self.out.put_slice(value.unwrap_or_default().as_bytes());
+        self.put(value.unwrap_or_default().as_bytes());
     }
 
     pub fn string(&mut self, value: &str) {
@@ -94,7 +114,7 @@ impl Writer {
 
     pub fn nullable_bytes(&mut self, value: Option<&[u8]>) {
         self.length(value.map(<[u8]>::len), false);
-        self.out.put_slice(value.unwrap_or_default());
+        self.put(value.unwrap_or_default());
     }
 
     pub fn bytes(&mut self, value: &[u8]) {
@@ -113,22 +133,23 @@ impl Writer {
     /// Ends a structure: no tagged fields.
     pub fn tags(&mut self) {
         if self.flexible {
-            self.out.put_u8(0);
+            self.put(&[0]);
         }
     }
 }
 
-fn put_unsigned(out: &mut BytesMut, mut value: u64) {
+/// An unsigned number in seven-bit groups, low ones first.
+fn unsigned(mut value: u64, mut put: impl FnMut(u8)) {
     while value >= 0x80 {
-        out.put_u8((value as u8) | 0x80);
+        put((value as u8) | 0x80);
         value >>= 7;
     }
-    out.put_u8(value as u8);
+    put(value as u8);
 }
 
 /// A signed number, zigzag in seven-bit groups: as the fields of a record are written.
 pub fn put_varint(out: &mut BytesMut, value: i64) {
-    put_unsigned(out, ((value << 1) ^ (value >> 63)).cast_unsigned());
+    unsigned(((value << 1) ^ (value >> 63)).cast_unsigned(), |byte| out.put_u8(byte));
 }
 
 #[cfg(test)]
@@ -138,15 +159,21 @@ mod tests {
 
     #[test]
     fn what_is_written_reads_back_in_both_encodings() {
-        for flexible in [false, true] {
-            let mut writer = Writer::plain();
-            writer.set_flexible(flexible);
+        let write = |writer: &mut Writer| {
             writer.string("topic");
             writer.nullable_string(None);
             writer.array(&[1, 2], |writer, item| writer.i32(*item));
             writer.nullable_bytes(None);
             writer.bytes(b"x");
             writer.tags();
+        };
+        for flexible in [false, true] {
+            let (mut writer, mut counting) = (Writer::plain(), Writer::plain().counting());
+            for writer in [&mut writer, &mut counting] {
+                writer.set_flexible(flexible);
+                write(writer);
+            }
+            assert_eq!((counting.len(), counting.into_bytes().len()), (writer.len(), 0));
             let mut reader = Reader::new(writer.into_bytes());
             reader.set_flexible(flexible);
             assert_eq!(reader.string().unwrap(), "topic");

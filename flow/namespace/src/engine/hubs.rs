@@ -1,0 +1,200 @@
+//! Hubs themselves: made, changed, found, removed, each with the stream that holds its records.
+
+use std::sync::Arc;
+
+use millstream_catalog::{ConsumerGroupDefinition, HubDefinition, StreamDefinition, StreamOwner};
+use millstream_storage::{Transaction, to_the_end};
+use millstream_stream::{NewStream, StreamError};
+
+use super::{DEFAULT_GROUP, DEFAULT_NAMESPACE, Namespaces, PARTITIONS_MAX};
+use crate::error::NamespaceError;
+use crate::name;
+
+/// What a hub is made from.
+#[derive(Debug, Clone)]
+pub struct NewHub {
+    /// Its name.
+    pub name: String,
+    /// 1 to [`PARTITIONS_MAX`].
+    pub partitions: u32,
+    /// How long records stay.
+    pub retention_hours: u32,
+}
+
+impl Namespaces {
+    /// Makes a hub and its stream, or changes how long an existing one keeps records; gives whether it was made. A stream
+    /// of that name with as many shards becomes the hub's.
+    ///
+    /// # Errors
+    /// [`NamespaceError::NotFound`] for the namespace, [`NamespaceError::Name`], [`NamespaceError::PartitionCount`],
+    /// [`NamespaceError::PartitionsFixed`], [`NamespaceError::Catalog`], [`NamespaceError::Stream`].
+    pub async fn put_hub(&self, namespace: &str, new: NewHub) -> Result<(Arc<HubDefinition>, bool), NamespaceError> {
+        let turn = self.turn().await;
+        self.check_hub(namespace, &new)?;
+        let known = self.hub(namespace, &new.name).ok();
+        let (namespaces, namespace) = (self.clone(), namespace.to_owned());
+        to_the_end(async move {
+            let _turn = turn;
+            match known {
+                Some(known) => {
+                    namespaces.put_stream(&known.stream, &namespace, &new).await?;
+                    Ok((known, false))
+                }
+                None => {
+                    namespaces.put_stream(&name::stream_of(&namespace, &new.name), &namespace, &new).await?;
+                    Ok((namespaces.define_hub(&namespace, new.name).await?, true))
+                }
+            }
+        })
+        .await
+    }
+
+    /// Makes a hub and its stream where there is neither. What is there is left as it is: a hub whose name differs in the
+    /// case of letters only, or a stream that is no hub's.
+    ///
+    /// # Errors
+    /// As [`Namespaces::put_hub`]; [`NamespaceError::Exists`].
+    pub async fn create_hub(&self, namespace: &str, new: NewHub) -> Result<Arc<HubDefinition>, NamespaceError> {
+        let turn = self.turn().await;
+        self.check_hub(namespace, &new)?;
+        let known = self.hub(namespace, &new.name).ok();
+        // A hub whose stream was removed behind its back gets another one.
+        if let Some(known) = known.as_ref().filter(|known| known.name != new.name || self.stream(known).is_ok()) {
+            return Err(NamespaceError::Exists { kind: "hub", name: known.name.clone() });
+        }
+        let (namespaces, namespace) = (self.clone(), namespace.to_owned());
+        to_the_end(async move {
+            let _turn = turn;
+            let stream = name::stream_of(&namespace, &new.name);
+            namespaces.streams.create(new_stream(&stream, &namespace, &new)).await?;
+            match known {
+                Some(known) => Ok(known),
+                None => namespaces.define_hub(&namespace, new.name).await,
+            }
+        })
+        .await
+    }
+
+    fn check_hub(&self, namespace: &str, new: &NewHub) -> Result<(), NamespaceError> {
+        self.namespace(namespace)?;
+        name::check_hub(&new.name)?;
+        if new.partitions == 0 || new.partitions > PARTITIONS_MAX {
+            return Err(NamespaceError::PartitionCount { found: new.partitions, max: PARTITIONS_MAX });
+        }
+        Ok(())
+    }
+
+    /// Makes the stream of a hub, or checks and adjusts the one that is there.
+    async fn put_stream(&self, stream: &str, namespace: &str, new: &NewHub) -> Result<(), NamespaceError> {
+        match self.streams.create(new_stream(stream, namespace, new)).await {
+            Ok(_) => Ok(()),
+            Err(StreamError::StreamExists { .. }) => {
+                let found = self.streams.get(stream)?;
+                if found.shards.len() != new.partitions as usize {
+                    let (hub, partitions) = (new.name.clone(), found.shards.len());
+                    return Err(NamespaceError::PartitionsFixed { hub, partitions });
+                }
+                if found.retention_hours != new.retention_hours {
+                    self.streams.set_retention(stream, new.retention_hours).await?;
+                }
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn define_hub(&self, namespace: &str, hub: String) -> Result<Arc<HubDefinition>, NamespaceError> {
+        let created = self.clock.now();
+        let group = ConsumerGroupDefinition { name: DEFAULT_GROUP.to_owned(), created, metadata: String::new() };
+        let definition = HubDefinition {
+            id: hub_id(namespace, &hub),
+            namespace: namespace.to_owned(),
+            stream: name::stream_of(namespace, &hub),
+            name: hub,
+            created,
+            policies: Vec::new(),
+            consumer_groups: vec![group],
+        };
+        Ok(self.catalog.hubs.create(definition).await?)
+    }
+
+    /// Removes a hub with its records.
+    ///
+    /// # Errors
+    /// [`NamespaceError::NotFound`], [`NamespaceError::Stream`].
+    pub async fn delete_hub(&self, namespace: &str, hub: &str) -> Result<(), NamespaceError> {
+        let turn = self.turn().await;
+        let (hub, namespaces) = (self.hub(namespace, hub)?, self.clone());
+        to_the_end(async move {
+            let _turn = turn;
+            match namespaces.streams.delete(&hub.stream).await {
+                Ok(()) | Err(StreamError::StreamNotFound { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+            namespaces.catalog.hubs.delete(&hub.id, Transaction::new()).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Removes the stream of exactly this name with its records, and the hub whose stream it is, if it is one's. A hub
+    /// whose name differs in the case of letters is another one.
+    ///
+    /// # Errors
+    /// [`NamespaceError::Stream`].
+    pub async fn delete_stream(&self, namespace: &str, name: &str) -> Result<(), NamespaceError> {
+        let turn = self.turn().await;
+        let (stream, hub) = (name::stream_of(namespace, name), self.catalog.hubs.get(&hub_id(namespace, name)));
+        let namespaces = self.clone();
+        to_the_end(async move {
+            let _turn = turn;
+            namespaces.streams.delete(&stream).await?;
+            if let Some(hub) = hub {
+                namespaces.catalog.hubs.delete(&hub.id, Transaction::new()).await?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// A hub, its name in any case of letters.
+    ///
+    /// # Errors
+    /// [`NamespaceError::NotFound`].
+    pub fn hub(&self, namespace: &str, hub: &str) -> Result<Arc<HubDefinition>, NamespaceError> {
+        if let Some(found) = self.catalog.hubs.get(&hub_id(namespace, hub)) {
+            return Ok(found);
+        }
+        let all = self.catalog.hubs.list();
+        all.into_iter()
+            .find(|found| found.namespace == namespace && found.name.eq_ignore_ascii_case(hub))
+            .ok_or_else(|| NamespaceError::NotFound { kind: "hub", name: hub.to_owned() })
+    }
+
+    /// A namespace's hubs in the order of their names.
+    ///
+    /// # Errors
+    /// [`NamespaceError::NotFound`].
+    pub fn hubs(&self, namespace: &str) -> Result<Vec<Arc<HubDefinition>>, NamespaceError> {
+        self.namespace(namespace)?;
+        Ok(self.catalog.hubs.list().into_iter().filter(|hub| hub.namespace == namespace).collect())
+    }
+
+    /// A hub's stream: its shards are the hub's partitions.
+    ///
+    /// # Errors
+    /// [`NamespaceError::Stream`] when it was removed behind the hub's back.
+    pub fn stream(&self, hub: &HubDefinition) -> Result<Arc<StreamDefinition>, NamespaceError> {
+        Ok(self.streams.get(&hub.stream)?)
+    }
+}
+
+/// What a hub is found by.
+fn hub_id(namespace: &str, hub: &str) -> String {
+    format!("{namespace}/{hub}")
+}
+
+fn new_stream(stream: &str, namespace: &str, new: &NewHub) -> NewStream {
+    let owner = if namespace == DEFAULT_NAMESPACE { StreamOwner::User } else { StreamOwner::Hub };
+    NewStream { name: stream.to_owned(), owner, shards: new.partitions, retention_hours: new.retention_hours }
+}

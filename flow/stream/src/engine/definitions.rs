@@ -1,0 +1,217 @@
+//! Streams themselves: made, changed, removed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use millstream_catalog::{CapacityMode, ShardDefinition, StreamDefinition, StreamOwner};
+use millstream_storage::{Transaction, to_the_end};
+use tokio::sync::OwnedMutexGuard;
+
+use super::Streams;
+use crate::error::StreamError;
+use crate::hash_key;
+
+/// Shards that one stream may have: the service's own default quota in its largest regions.
+pub const SHARDS_MAX: u32 = 500;
+
+/// Shards that all streams of users may have together: the service's largest default quota of a region.
+pub const SHARDS_ALL_MAX: u32 = 20_000;
+
+/// Labels that one stream may have: the service's quota.
+pub const TAGS_MAX: usize = 50;
+
+/// What a stream is made from.
+#[derive(Debug, Clone)]
+pub struct NewStream {
+    /// Its name.
+    pub name: String,
+    /// Whose it is.
+    pub owner: StreamOwner,
+    /// 1 to [`SHARDS_MAX`].
+    pub shards: u32,
+    /// How long records stay.
+    pub retention_hours: u32,
+}
+
+impl Streams {
+    /// Makes a provisioned stream without labels.
+    ///
+    /// # Errors
+    /// As [`Streams::create_with`].
+    pub async fn create(&self, new: NewStream) -> Result<Arc<StreamDefinition>, StreamError> {
+        self.create_with(new, CapacityMode::Provisioned, BTreeMap::new()).await
+    }
+
+    /// Makes a stream.
+    ///
+    /// # Errors
+    /// [`StreamError::StreamExists`], [`StreamError::ShardCount`], [`StreamError::ShardsInAll`],
+    /// [`StreamError::TooManyTags`], [`StreamError::Storage`].
+    pub async fn create_with(
+        &self,
+        new: NewStream,
+        capacity: CapacityMode,
+        tags: BTreeMap<String, String>,
+    ) -> Result<Arc<StreamDefinition>, StreamError> {
+        let turn = self.turn().await;
+        check_tags(&new.name, &tags)?;
+        if new.shards == 0 || new.shards > SHARDS_MAX {
+            return Err(StreamError::ShardCount { found: new.shards, max: SHARDS_MAX });
+        }
+        if self.catalog.streams.get(&new.name).is_some() {
+            return Err(StreamError::StreamExists { stream: new.name });
+        }
+        if new.owner == StreamOwner::User {
+            self.check_shards_in_all(new.shards)?;
+        }
+        let definition = StreamDefinition {
+            name: new.name,
+            owner: new.owner,
+            created: self.clock.now(),
+            retention_hours: new.retention_hours,
+            shards: Vec::new(),
+            tags,
+            capacity,
+        };
+        let streams = self.clone();
+        to_the_end(async move {
+            let _turn = turn;
+            let definition = streams.divided(definition, new.shards).await?;
+            Ok(streams.catalog.streams.create(definition).await?)
+        })
+        .await
+    }
+
+    /// Removes a stream and its records.
+    ///
+    /// # Errors
+    /// [`StreamError::StreamNotFound`], [`StreamError::Storage`].
+    pub async fn delete(&self, name: &str) -> Result<(), StreamError> {
+        let turn = self.turn().await;
+        let (stream, streams) = (self.get(name)?, self.clone());
+        to_the_end(async move {
+            let _turn = turn;
+            let mut transaction = Transaction::new();
+            for shard in &stream.shards {
+                transaction.drop_log(shard.log());
+            }
+            streams.catalog.streams.delete(&stream.name, transaction).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Changes how long records stay.
+    ///
+    /// # Errors
+    /// [`StreamError::StreamNotFound`], [`StreamError::Storage`].
+    pub async fn set_retention(&self, name: &str, hours: u32) -> Result<(), StreamError> {
+        self.change(name, |definition| {
+            definition.retention_hours = hours;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Gives a stream more shards, `shards` in all. What is there stays where it is; the ranges of partition keys are divided
+    /// anew among all of them, so that a key may come to another shard than before.
+    ///
+    /// # Errors
+    /// [`StreamError::StreamNotFound`]; [`StreamError::ShardCount`] for no more than there are, or too many;
+    /// [`StreamError::ShardsInAll`], [`StreamError::Storage`].
+    pub async fn add_shards(&self, name: &str, shards: u32) -> Result<(), StreamError> {
+        let turn = self.turn().await;
+        let definition = (*self.get(name)?).clone();
+        let there = definition.shards.len() as u32;
+        if shards <= there || shards > SHARDS_MAX {
+            return Err(StreamError::ShardCount { found: shards, max: SHARDS_MAX });
+        }
+        if definition.owner == StreamOwner::User {
+            self.check_shards_in_all(shards - there)?;
+        }
+        let streams = self.clone();
+        to_the_end(async move {
+            let _turn = turn;
+            let definition = streams.divided(definition, shards).await?;
+            streams.catalog.streams.put(definition).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Adds labels, or changes them.
+    ///
+    /// # Errors
+    /// [`StreamError::StreamNotFound`], [`StreamError::TooManyTags`], [`StreamError::Storage`].
+    pub async fn add_tags(&self, name: &str, tags: BTreeMap<String, String>) -> Result<(), StreamError> {
+        self.change(name, |definition| {
+            definition.tags.extend(tags);
+            check_tags(name, &definition.tags)
+        })
+        .await
+    }
+
+    /// Removes labels; no error for those that are not there.
+    ///
+    /// # Errors
+    /// [`StreamError::StreamNotFound`], [`StreamError::Storage`].
+    pub async fn remove_tags(&self, name: &str, keys: &[String]) -> Result<(), StreamError> {
+        self.change(name, |definition| {
+            definition.tags.retain(|key, _| !keys.contains(key));
+            Ok(())
+        })
+        .await
+    }
+
+    async fn change(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut StreamDefinition) -> Result<(), StreamError>,
+    ) -> Result<(), StreamError> {
+        let turn = self.turn().await;
+        let mut definition = (*self.get(name)?).clone();
+        change(&mut definition)?;
+        let streams = self.clone();
+        to_the_end(async move {
+            let _turn = turn;
+            streams.catalog.streams.put(definition).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Waits for the turn to change definitions.
+    async fn turn(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.changing).lock_owned().await
+    }
+
+    /// A definition with `shards` shards: the ranges of keys are divided among all of them, and those that are new get logs.
+    async fn divided(&self, mut definition: StreamDefinition, shards: u32) -> Result<StreamDefinition, StreamError> {
+        for (index, hash_keys) in (0u32..).zip(hash_key::even_ranges(shards)) {
+            match definition.shards.get_mut(index as usize) {
+                Some(shard) => shard.hash_keys = hash_keys,
+                None => {
+                    definition.shards.push(ShardDefinition { index, log: self.catalog.next_id().await?, hash_keys })
+                }
+            }
+        }
+        Ok(definition)
+    }
+
+    fn check_shards_in_all(&self, wanted: u32) -> Result<(), StreamError> {
+        let streams = self.list();
+        let users = streams.iter().filter(|stream| stream.owner == StreamOwner::User);
+        let there: usize = users.map(|stream| stream.shards.len()).sum();
+        if there + wanted as usize > SHARDS_ALL_MAX as usize {
+            return Err(StreamError::ShardsInAll { there, wanted, max: SHARDS_ALL_MAX });
+        }
+        Ok(())
+    }
+}
+
+fn check_tags(stream: &str, tags: &BTreeMap<String, String>) -> Result<(), StreamError> {
+    if tags.len() > TAGS_MAX {
+        return Err(StreamError::TooManyTags { stream: stream.to_owned(), max: TAGS_MAX });
+    }
+    Ok(())
+}

@@ -142,7 +142,7 @@ def test_log_streams_are_listed_and_read_in_pages(lambda_client, logs, function)
 
 
 def test_a_package_can_be_had_back(lambda_client, function):
-    sent = package("def handler(event, context):\n    return 'sent'\n")
+    sent = package({"app.py": "def handler(event, context):\n    return 'sent'\n"})
     lambda_client.update_function_code(FunctionName=function, ZipFile=sent)
     address = lambda_client.get_function(FunctionName=function)["Code"]["Location"]
     with urllib.request.urlopen(address, timeout=30) as answer:
@@ -151,7 +151,7 @@ def test_a_package_can_be_had_back(lambda_client, function):
         with pytest.raises(urllib.error.HTTPError) as raised:
             urllib.request.urlopen(wrong, timeout=30)
         assert raised.value.code == status
-    lambda_client.update_function_code(FunctionName=function, ZipFile=package(CODE))
+    lambda_client.update_function_code(FunctionName=function, ZipFile=package({"app.py": CODE}))
     with pytest.raises(urllib.error.HTTPError) as raised:
         urllib.request.urlopen(address, timeout=30)
     assert raised.value.code == 404
@@ -171,7 +171,7 @@ def test_lists_and_runtimes_that_cannot_be(lambda_client, function):
     assert code == "ValidationException" and "maxItems" in message
     assert error(client.list_functions, FunctionVersion="ALL")[0] == "InvalidParameterValueException"
     for ended in ("nodejs", "nodejs4.3"):
-        new = dict(FunctionName="ended", Handler="index.handler", Role=ROLE, Code={"ZipFile": package(CODE)})
+        new = dict(FunctionName="ended", Handler="index.handler", Role=ROLE, Code={"ZipFile": package({"app.py": CODE})})
         code, message, _ = error(client.create_function, Runtime=ended, **new)
         assert code == "InvalidParameterValueException" and f"parameter of {ended} is no longer supported" in message
         code, _, _ = error(client.update_function_configuration, FunctionName=function, Runtime=ended)

@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import time
 
 from conftest import BINARY, ROOT, Node, until
 

@@ -444,8 +444,10 @@ def test_mistakes_are_told(node, names):
     sql = {"datasource": {"type": "Microsoft.Sql/Server/Database", "properties": {"server": "x"}}}
     refused(node, "PUT", f"{job}/outputs/other", {"properties": sql}, 400, "Microsoft.Sql/Server/Database")
     refused(node, "PUT", f"{job}/outputs/other", {"properties": blob_output(names["box"], "{date")}, 400, "{date")
-    refused(node, "PUT", f"{job}/outputs/other", {"properties": {"datasource": hub_source(names["hub"], propertyColumns=["a"])}},
+    refused(node, "PUT", f"{job}/outputs/other", {"properties": {"datasource": hub_source(names["hub"], propertyColumns="a")}},
             400, "propertyColumns")
+    refused(node, "PUT", f"{job}/outputs/other", {"properties": {"datasource": hub_source(names["hub"]), "sizeWindow": 100}},
+            400, "sizeWindow")
     saver = {"type": "Microsoft.AzureFunction", "properties": {"functionName": "f", "maxBatchCount": 0}}
     refused(node, "PUT", f"{job}/outputs/other", {"properties": {"datasource": saver}}, 400, "maxBatchCount")
     refused(node, "PUT", f"{job}/functions/f", {"properties": {}}, 400, "functions")

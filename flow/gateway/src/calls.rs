@@ -230,7 +230,7 @@ impl Calls {
         request: &ApiRequest,
         served: &Served<'_>,
         integration: &Integration,
-        mut story: Option<&mut Story>,
+        story: Option<&mut Story>,
     ) -> Result<Response<Bytes>, Refusal> {
         if integration.kind == "HTTP_PROXY" {
             // Most pass everything on as it is: then nothing of the request is made into what mappings see.
@@ -246,7 +246,7 @@ impl Calls {
         let body = mapping::request_body(integration, request.media_type(), &request.body, &sight)?;
         let uri = backend_uri(served, integration, &outgoing, "")?;
         let headers = with_mapped(kept_headers(request), outgoing);
-        let received = self.exchange(request, integration, (uri, headers, body), story.as_deref_mut()).await?;
+        let received = self.exchange(request, integration, (uri, headers, body), story).await?;
         let selector = Some(received.status().as_str().to_owned());
         let (head, body) = received.into_parts();
         let endpoint = Endpoint { selector, headers: head.headers, body };

@@ -273,7 +273,8 @@ def test_throughput_is_kept_and_told(client, database):
     refused(error, 400, "from 400")
     assert "little" not in [found["id"] for found in database.list_containers()]
     plain = database.create_container("plain", partition_key=PartitionKey(path="/user"))
-    with pytest.raises((CosmosResourceNotFoundError, IndexError)):  # the SDK takes the first of no offers
+    # There is no offer. The SDK says so, then stumbles over its own retry for containers that were made anew.
+    with pytest.raises((CosmosResourceNotFoundError, AttributeError)):
         plain.get_throughput()
 
 

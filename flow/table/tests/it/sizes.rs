@@ -18,7 +18,7 @@ async fn put(tables: &Tables, time: i64) {
 }
 
 async fn size(tables: &Tables) -> TableSize {
-    tables.size(&*tables.table("trades").unwrap()).await.unwrap()
+    tables.size(&tables.table("trades").unwrap()).await.unwrap()
 }
 
 #[tokio::test]

@@ -303,16 +303,36 @@ async fn accepted_invocations_are_tried_again_and_outlive_the_engine() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_change_goes_on_to_its_end_without_its_caller() {
+    let node = Node::on_disk();
+    let functions = node.open();
+    functions.create(new("f", "python3.11", "app.py", PYTHON)).await.unwrap();
+    poll_once(functions.set_concurrency_limit("f", Some(0))).await;
+    // The next change waits for its turn, which the first one takes along to its end.
+    let after = functions.set_async_policy("f", None).await.unwrap();
+    assert_eq!(after.concurrency_limit, Some(0));
+    let refused = functions.invoke(event("f", &json!({}))).await.unwrap_err();
+    assert_eq!(refused.kind, millstream_types::ErrorKind::Throttled);
+    poll_once(functions.delete("f")).await;
+    functions.create(new("f", "python3.11", "app.py", PYTHON)).await.unwrap();
+    assert!(!functions.package("f").await.unwrap().is_empty());
+    assert_eq!(call(&functions, "f", json!({})).await.error, None, "nothing is left of the limit");
+    functions.shutdown().await;
+    node.storage.close().unwrap();
+}
+
+/// Begins something, and cuts it off before it is on disk.
+async fn poll_once<T>(begun: impl Future<Output = T>) {
+    tokio::pin!(begun);
+    assert!(poll_fn(|context| Poll::Ready(begun.as_mut().poll(context).is_pending())).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_accepted_runs_though_its_caller_went_away() {
     let node = Node::on_disk();
     let functions = node.open();
     functions.create(new("later", "python3.11", "app.py", PYTHON)).await.unwrap();
-    {
-        let accepted = functions.enqueue(event("later", &json!({})));
-        tokio::pin!(accepted);
-        // Begun, and cut off before it is on disk.
-        let _ = poll_fn(|context| Poll::Ready(accepted.as_mut().poll(context))).await;
-    }
+    poll_once(functions.enqueue(event("later", &json!({})))).await;
     let run = async {
         while functions.recent("later").is_empty() {
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -41,8 +41,12 @@ impl Node {
     }
 
     fn open(&self) -> Functions {
+        self.open_with(|_| ())
+    }
+
+    fn open_with(&self, change: impl FnOnce(&mut Options)) -> Functions {
         let catalog = Catalog::open(&self.storage).unwrap();
-        let options = Options {
+        let mut options = Options {
             folder: self.folder.path().to_owned(),
             concurrency_max: 8,
             endpoint: "http://127.0.0.1:1".into(),
@@ -60,6 +64,7 @@ impl Node {
             readable: Vec::new(),
             hidden: Vec::new(),
         };
+        change(&mut options);
         Functions::open(options, self.storage.clone(), catalog, self.insight.clone(), Arc::new(SystemClock)).unwrap()
     }
 
@@ -263,6 +268,38 @@ async fn a_new_version_runs_next_and_what_is_wrong_is_refused() {
     assert!(matches!(functions.create(other).await, Err(FunctionError::Package { .. })));
     functions.delete("f").await.unwrap();
     assert_eq!(functions.invoke(event("f", &json!({}))).await.unwrap_err().kind, millstream_types::ErrorKind::NotFound);
+    functions.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waited_for_a_turn_runs_the_version_that_is_there_then() {
+    let node = Node::new();
+    let functions = node.open_with(|options| options.concurrency_max = 1);
+    let (begun, release) = (node.folder.path().join("begun"), node.folder.path().join("release"));
+    let code = format!(
+        "import os, time\nopen({:?}, 'w').close()\ndef handler(event, context):\n    \
+         while not os.path.exists({:?}): time.sleep(0.01)\n    return 1\n",
+        begun.display().to_string(),
+        release.display().to_string()
+    );
+    functions.create(new("f", "python3.11", "app.py", &code)).await.unwrap();
+    let first = tokio::spawn({
+        let functions = functions.clone();
+        async move { call(&functions, "f", json!({})).await }
+    });
+    let runs = async {
+        while !begun.exists() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), runs).await.unwrap();
+    let second = call(&functions, "f", json!({}));
+    tokio::pin!(second);
+    assert!(poll_fn(|context| Poll::Ready(second.as_mut().poll(context).is_pending())).await, "the only turn is taken");
+    let package = zip_of(&[("app.py", "def handler(event, context):\n    return 2\n")]);
+    functions.update("f", FunctionChange { package: Some(package), ..FunctionChange::default() }).await.unwrap();
+    std::fs::File::create(&release).unwrap();
+    assert_eq!((json_of(&first.await.unwrap()), json_of(&second.await)), (json!(1), json!(2)));
     functions.shutdown().await;
 }
 

@@ -10,7 +10,7 @@ use millstream_catalog::{Catalog, FunctionDefinition};
 use millstream_insight::Insight;
 use millstream_storage::{Storage, Transaction, to_the_end};
 use millstream_types::{Clock, Millis};
-use tokio::sync::OwnedMutexGuard;
+use tokio::sync::{OwnedMutexGuard, Semaphore};
 use tokio::time::Instant;
 
 use crate::asynchronous::{self, Accepted};
@@ -139,6 +139,8 @@ pub(crate) struct Shared {
     pub(crate) turns: Arc<Turns>,
     pub(crate) pool: Pool,
     pub(crate) accepted: Accepted,
+    /// Ends that are told at once, as many as may run: all of them would not fit into memory.
+    pub(crate) telling: Semaphore,
     pub(crate) confinement: Confinement,
     /// One change of definitions at a time, held until it stands.
     pub(crate) changes: Arc<tokio::sync::Mutex<()>>,
@@ -176,6 +178,7 @@ impl Functions {
         catalog.functions.list().iter().for_each(|function| turns.reserve(&function.name, function.concurrency_limit));
         let accepted = Accepted::new(storage.clone());
         let left = accepted.ids()?;
+        let telling = Semaphore::new(options.concurrency_max.max(1));
         let shared = Shared {
             options,
             catalog,
@@ -186,6 +189,7 @@ impl Functions {
             turns,
             pool: Pool::default(),
             accepted,
+            telling,
             confinement,
             changes: Arc::default(),
             recent: Mutex::default(),
@@ -348,10 +352,15 @@ impl Functions {
         self.shared.turns.close();
         self.shared.pool.terminate();
         let deadline = Instant::now() + DRAIN;
-        while self.shared.turns.held() > 0 && Instant::now() < deadline {
+        while (self.shared.turns.held() > 0 || self.is_telling()) && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         self.shared.pool.clear();
+    }
+
+    /// Whether an end is being told that is not forgotten yet.
+    fn is_telling(&self) -> bool {
+        self.shared.telling.available_permits() < self.concurrency_max().max(1)
     }
 
     pub(crate) fn now(&self) -> Millis {

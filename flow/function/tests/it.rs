@@ -5,17 +5,22 @@
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io::{Cursor, Write as _};
+use std::ops::Bound::Unbounded;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use millstream_catalog::Catalog;
-use millstream_function::{FunctionChange, FunctionError, Functions, NewFunction, Options, ProcessCredentials};
+use millstream_catalog::{AsyncPolicy, Catalog};
+use millstream_function::{
+    Delivery, DeliveryError, Destination, FunctionChange, FunctionError, Functions, NewFunction, Options,
+    ProcessCredentials,
+};
 use millstream_insight::Insight;
 use millstream_storage::{Keyspace, Storage, StorageOptions, Transaction};
-use millstream_types::{Invocation, InvocationOutcome, Invoke as _, SystemClock};
+use millstream_types::{BoxFuture, Invocation, InvocationOutcome, Invoke as _, SystemClock};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 struct Node {
     folder: tempfile::TempDir,
@@ -378,6 +383,42 @@ async fn what_is_accepted_runs_though_its_caller_went_away() {
     tokio::time::timeout(Duration::from_secs(30), run).await.unwrap();
     functions.shutdown().await;
     node.storage.close().unwrap();
+}
+
+/// A target that says when somebody comes, and keeps them waiting.
+struct Slow {
+    came: Notify,
+    go_on: Notify,
+}
+
+impl Destination for Slow {
+    fn deliver(&self, _: Delivery) -> BoxFuture<'_, Result<(), DeliveryError>> {
+        Box::pin(async move {
+            self.came.notify_one();
+            self.go_on.notified().await;
+            Ok(())
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn others_run_while_an_end_is_told() {
+    let node = Node::new();
+    let slow = Arc::new(Slow { came: Notify::new(), go_on: Notify::new() });
+    let functions = node.open_with(|options| options.destination = Some(slow.clone()));
+    let one = NewFunction { concurrency_limit: Some(1), ..new("f", "python3.11", "app.py", PYTHON) };
+    functions.create(one).await.unwrap();
+    let told = Some("a target".to_owned());
+    let policy =
+        AsyncPolicy { retries_max: None, age_max_seconds: None, on_success: told, on_failure: None, modified: 0 };
+    functions.set_async_policy("f", Some(policy)).await.unwrap();
+    functions.enqueue(event("f", &json!({}))).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(30), slow.came.notified()).await.unwrap();
+    assert_eq!(call(&functions, "f", json!({})).await.error, None, "its only turn is free");
+    let ended = tokio::join!(functions.shutdown(), async { slow.go_on.notify_one() });
+    assert_eq!(ended, ((), ()));
+    let left = node.storage.scan(&Keyspace::new("function/async"), (Unbounded, Unbounded), false, 10).unwrap();
+    assert!(left.is_empty(), "the engine ends once the end is told and forgotten");
 }
 
 #[tokio::test(flavor = "multi_thread")]

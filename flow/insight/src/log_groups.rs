@@ -236,7 +236,9 @@ impl LogGroups {
     }
 
     fn known_stream(&self, group: &str, stream: &str) -> Result<(), LogError> {
-        let known = self.streams(group)?.iter().any(|known| known.name == stream);
+        self.known(group)?;
+        let made = self.definitions.get(group).is_some_and(|definition| definition.streams.contains_key(stream));
+        let known = made || self.logs.has_stream(group, stream);
         known.then_some(()).ok_or_else(|| LogError::StreamNotFound(stream.to_owned()))
     }
 

@@ -10,7 +10,7 @@ use millstream_catalog::{
 };
 use millstream_insight::Insight;
 use millstream_object::Objects;
-use millstream_storage::{Storage, StorageError, Transaction};
+use millstream_storage::{Storage, Transaction, to_the_end};
 use millstream_stream::{Entry, NewStream, Placement, StreamError, Streams};
 use millstream_types::{CheckRole, Clock};
 use tokio::sync::watch;
@@ -96,7 +96,7 @@ struct Shared {
     roles: Option<Arc<dyn CheckRole>>,
     running: Mutex<HashMap<String, Running>>,
     /// Making, changing and removing take turns: each is several steps that belong together.
-    changing: tokio::sync::Mutex<()>,
+    changing: Arc<tokio::sync::Mutex<()>>,
 }
 
 struct Running {
@@ -118,7 +118,7 @@ impl Deliveries {
         insight: Insight,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let (running, changing) = (Mutex::default(), tokio::sync::Mutex::default());
+        let (running, changing) = (Mutex::default(), Arc::default());
         let shared = Shared { storage, catalog, streams, insight, clock, objects, roles, running, changing };
         let engine = Self { shared: Arc::new(shared) };
         engine.list().into_iter().for_each(|definition| engine.run(definition));
@@ -132,7 +132,7 @@ impl Deliveries {
     /// [`DeliveryError::Stream`] when its source does not exist.
     pub async fn create(&self, new: NewDeliveryStream) -> Result<Arc<DeliveryStreamDefinition>, DeliveryError> {
         let engine = self.clone();
-        whole(async move { engine.create_now(new).await }).await
+        to_the_end(async move { engine.create_now(new).await }).await
     }
 
     async fn create_now(&self, new: NewDeliveryStream) -> Result<Arc<DeliveryStreamDefinition>, DeliveryError> {
@@ -190,7 +190,7 @@ impl Deliveries {
         expected: Option<u32>,
     ) -> Result<(), DeliveryError> {
         let (engine, name) = (self.clone(), name.to_owned());
-        whole(async move { engine.update_now(&name, destination, expected).await }).await
+        to_the_end(async move { engine.update_now(&name, destination, expected).await }).await
     }
 
     async fn update_now(
@@ -235,12 +235,17 @@ impl Deliveries {
         name: &str,
         change: impl FnOnce(&mut BTreeMap<String, String>),
     ) -> Result<(), DeliveryError> {
-        let _turn = self.shared.changing.lock().await;
+        let turn = Arc::clone(&self.shared.changing).lock_owned().await;
         let mut definition = (*self.get(name)?).clone();
         change(&mut definition.tags);
         check_tags(&definition)?;
-        self.shared.catalog.delivery_streams.put(definition).await?;
-        Ok(())
+        let engine = self.clone();
+        to_the_end(async move {
+            let _turn = turn;
+            engine.shared.catalog.delivery_streams.put(definition).await?;
+            Ok(())
+        })
+        .await
     }
 
     /// Removes a delivery stream with what it has not delivered. An object that is being written then may still appear,
@@ -250,7 +255,7 @@ impl Deliveries {
     /// [`DeliveryError::NotFound`].
     pub async fn delete(&self, name: &str) -> Result<(), DeliveryError> {
         let (engine, name) = (self.clone(), name.to_owned());
-        whole(async move { engine.delete_now(&name).await }).await
+        to_the_end(async move { engine.delete_now(&name).await }).await
     }
 
     async fn delete_now(&self, name: &str) -> Result<(), DeliveryError> {
@@ -350,13 +355,6 @@ impl Deliveries {
             let _ = running.task.await;
         }
     }
-}
-
-/// Carries steps out to their end even when the caller goes away in the middle.
-async fn whole<T: Send + 'static>(
-    steps: impl Future<Output = Result<T, DeliveryError>> + Send + 'static,
-) -> Result<T, DeliveryError> {
-    tokio::spawn(steps).await.map_err(|_| DeliveryError::Storage(StorageError::Closed))?
 }
 
 fn check_tags(definition: &DeliveryStreamDefinition) -> Result<(), DeliveryError> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use millstream_catalog::{AsyncPolicy, FunctionDefinition, InvokePermission};
+use millstream_storage::Transaction;
 
 use crate::engine::Functions;
 use crate::error::FunctionError;
@@ -45,9 +46,7 @@ impl Functions {
             function.concurrency_limit = limit;
             Ok(())
         };
-        let definition = self.amend(name, set).await?;
-        self.shared.turns.reserve(name, limit);
-        Ok(definition)
+        self.amend(name, set).await
     }
 
     /// Sets some tags; the others stay.
@@ -116,10 +115,10 @@ impl Functions {
         name: &str,
         change: impl FnOnce(&mut FunctionDefinition) -> Result<(), FunctionError>,
     ) -> Result<Arc<FunctionDefinition>, FunctionError> {
-        let _turn = self.shared.changes.lock().await;
+        let turn = self.turn_to_change().await;
         let mut definition = (*self.get(name)?).clone();
         change(&mut definition)?;
-        Ok(self.shared.catalog.functions.put(definition).await?)
+        self.put(turn, definition, Transaction::new()).await
     }
 }
 

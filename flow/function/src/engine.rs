@@ -8,8 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use millstream_catalog::{Catalog, FunctionDefinition};
 use millstream_insight::Insight;
-use millstream_storage::{Storage, Transaction};
+use millstream_storage::{Storage, Transaction, to_the_end};
 use millstream_types::{Clock, Millis};
+use tokio::sync::{OwnedMutexGuard, Semaphore};
 use tokio::time::Instant;
 
 use crate::asynchronous::{self, Accepted};
@@ -138,9 +139,11 @@ pub(crate) struct Shared {
     pub(crate) turns: Arc<Turns>,
     pub(crate) pool: Pool,
     pub(crate) accepted: Accepted,
+    /// Ends that are told at once, as many as may run: all of them would not fit into memory.
+    pub(crate) telling: Semaphore,
     pub(crate) confinement: Confinement,
-    /// One change of definitions at a time.
-    pub(crate) changes: tokio::sync::Mutex<()>,
+    /// One change of definitions at a time, held until it stands.
+    pub(crate) changes: Arc<tokio::sync::Mutex<()>>,
     pub(crate) recent: Mutex<HashMap<String, VecDeque<InvocationSummary>>>,
 }
 
@@ -175,6 +178,7 @@ impl Functions {
         catalog.functions.list().iter().for_each(|function| turns.reserve(&function.name, function.concurrency_limit));
         let accepted = Accepted::new(storage.clone());
         let left = accepted.ids()?;
+        let telling = Semaphore::new(options.concurrency_max.max(1));
         let shared = Shared {
             options,
             catalog,
@@ -185,8 +189,9 @@ impl Functions {
             turns,
             pool: Pool::default(),
             accepted,
+            telling,
             confinement,
-            changes: tokio::sync::Mutex::default(),
+            changes: Arc::default(),
             recent: Mutex::default(),
         };
         let engine = Self { shared: Arc::new(shared) };
@@ -200,7 +205,7 @@ impl Functions {
     /// [`FunctionError::Exists`], [`FunctionError::Runtime`], [`FunctionError::Package`].
     pub async fn create(&self, new: NewFunction) -> Result<Arc<FunctionDefinition>, FunctionError> {
         self.shared.runtimes.check(Runtime::of(&new.runtime)?, &new.handler).await?;
-        let _turn = self.shared.changes.lock().await;
+        let turn = self.turn_to_change().await;
         if self.shared.catalog.functions.get(&new.name).is_some() {
             return Err(FunctionError::Exists { name: new.name });
         }
@@ -224,9 +229,7 @@ impl Functions {
             modified: self.now(),
             revision: uuid::Uuid::new_v4().to_string(),
         };
-        let definition = self.shared.catalog.functions.put_with(definition, code).await?;
-        self.shared.turns.reserve(&definition.name, definition.concurrency_limit);
-        Ok(definition)
+        self.put(turn, definition, code).await
     }
 
     /// Compiles C# sources into the assembly of a package, together with the names of Amazon's packages that handlers use
@@ -243,7 +246,7 @@ impl Functions {
     /// # Errors
     /// [`FunctionError::NotFound`], [`FunctionError::Runtime`], [`FunctionError::Package`].
     pub async fn update(&self, name: &str, change: FunctionChange) -> Result<Arc<FunctionDefinition>, FunctionError> {
-        let _turn = self.shared.changes.lock().await;
+        let turn = self.turn_to_change().await;
         let mut definition = (*self.get(name)?).clone();
         if let Some(runtime) = change.runtime {
             let handler = change.handler.as_ref().unwrap_or(&definition.handler);
@@ -269,10 +272,7 @@ impl Functions {
         definition.dead_letter_target = change.dead_letter_target.unwrap_or(definition.dead_letter_target);
         definition.modified = self.now();
         definition.revision = uuid::Uuid::new_v4().to_string();
-        let definition = self.shared.catalog.functions.put_with(definition, code).await?;
-        self.shared.turns.reserve(name, definition.concurrency_limit);
-        self.shared.pool.end(name);
-        Ok(definition)
+        self.put(turn, definition, code).await
     }
 
     /// Removes a function.
@@ -280,13 +280,18 @@ impl Functions {
     /// # Errors
     /// [`FunctionError::NotFound`].
     pub async fn delete(&self, name: &str) -> Result<(), FunctionError> {
-        let _turn = self.shared.changes.lock().await;
+        let turn = self.turn_to_change().await;
         let mut code = Transaction::new();
         self.let_go(&*self.get(name)?, &mut code);
-        self.shared.catalog.functions.delete(name, code).await?;
-        self.shared.turns.reserve(name, None);
-        self.shared.pool.end(name);
-        Ok(())
+        let (engine, name) = (self.clone(), name.to_owned());
+        to_the_end(async move {
+            let _turn = turn;
+            engine.shared.catalog.functions.delete(&name, code).await?;
+            engine.shared.turns.reserve(&name, None);
+            engine.shared.pool.end(&name);
+            Ok(())
+        })
+        .await
     }
 
     /// A function's definition.
@@ -347,14 +352,46 @@ impl Functions {
         self.shared.turns.close();
         self.shared.pool.terminate();
         let deadline = Instant::now() + DRAIN;
-        while self.shared.turns.held() > 0 && Instant::now() < deadline {
+        while (self.shared.turns.held() > 0 || self.is_telling()) && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         self.shared.pool.clear();
     }
 
+    /// Whether an end is being told that is not forgotten yet.
+    fn is_telling(&self) -> bool {
+        self.shared.telling.available_permits() < self.concurrency_max().max(1)
+    }
+
     pub(crate) fn now(&self) -> Millis {
         self.shared.clock.now()
+    }
+
+    /// Waits until no other change is under way.
+    pub(crate) async fn turn_to_change(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.shared.changes).lock_owned().await
+    }
+
+    /// Writes a definition and its code, and does what follows; a new revision ends the processes of the one before. The
+    /// turn is held until all of it stands, though who asked goes away: the next change sees what this one made.
+    pub(crate) async fn put(
+        &self,
+        turn: OwnedMutexGuard<()>,
+        definition: FunctionDefinition,
+        code: Transaction,
+    ) -> Result<Arc<FunctionDefinition>, FunctionError> {
+        let engine = self.clone();
+        to_the_end(async move {
+            let _turn = turn;
+            let before = engine.shared.catalog.functions.get(&definition.name);
+            let definition = engine.shared.catalog.functions.put_with(definition, code).await?;
+            engine.shared.turns.reserve(&definition.name, definition.concurrency_limit);
+            if before.is_some_and(|before| before.revision != definition.revision) {
+                engine.shared.pool.end(&definition.name);
+            }
+            Ok(definition)
+        })
+        .await
     }
 
     /// Checks a package; gives its hash, and what keeps it once it is committed.

@@ -67,8 +67,10 @@ impl Functions {
         if found > PAYLOAD_BYTES_MAX {
             return Err(FunctionError::PayloadTooLarge { found, limit: PAYLOAD_BYTES_MAX });
         }
+        self.get(&invocation.function)?;
+        let _turn = self.turn(&invocation.function, Urgency::Caller).await?;
+        // As it is now: it may have been changed while this waited.
         let definition = self.get(&invocation.function)?;
-        let _turn = self.turn(&definition.name, Urgency::Caller).await?;
         self.run_in_turn(&definition, id, invocation).await
     }
 

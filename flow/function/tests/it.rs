@@ -5,17 +5,22 @@
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io::{Cursor, Write as _};
+use std::ops::Bound::Unbounded;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use millstream_catalog::Catalog;
-use millstream_function::{FunctionChange, FunctionError, Functions, NewFunction, Options, ProcessCredentials};
+use millstream_catalog::{AsyncPolicy, Catalog};
+use millstream_function::{
+    Delivery, DeliveryError, Destination, FunctionChange, FunctionError, Functions, NewFunction, Options,
+    ProcessCredentials,
+};
 use millstream_insight::Insight;
 use millstream_storage::{Keyspace, Storage, StorageOptions, Transaction};
-use millstream_types::{Invocation, InvocationOutcome, Invoke as _, SystemClock};
+use millstream_types::{BoxFuture, Invocation, InvocationOutcome, Invoke as _, SystemClock};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 struct Node {
     folder: tempfile::TempDir,
@@ -41,8 +46,12 @@ impl Node {
     }
 
     fn open(&self) -> Functions {
+        self.open_with(|_| ())
+    }
+
+    fn open_with(&self, change: impl FnOnce(&mut Options)) -> Functions {
         let catalog = Catalog::open(&self.storage).unwrap();
-        let options = Options {
+        let mut options = Options {
             folder: self.folder.path().to_owned(),
             concurrency_max: 8,
             endpoint: "http://127.0.0.1:1".into(),
@@ -60,6 +69,7 @@ impl Node {
             readable: Vec::new(),
             hidden: Vec::new(),
         };
+        change(&mut options);
         Functions::open(options, self.storage.clone(), catalog, self.insight.clone(), Arc::new(SystemClock)).unwrap()
     }
 
@@ -266,6 +276,38 @@ async fn a_new_version_runs_next_and_what_is_wrong_is_refused() {
     functions.shutdown().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waited_for_a_turn_runs_the_version_that_is_there_then() {
+    let node = Node::new();
+    let functions = node.open_with(|options| options.concurrency_max = 1);
+    let (begun, release) = (node.folder.path().join("begun"), node.folder.path().join("release"));
+    let code = format!(
+        "import os, time\nopen({:?}, 'w').close()\ndef handler(event, context):\n    \
+         while not os.path.exists({:?}): time.sleep(0.01)\n    return 1\n",
+        begun.display().to_string(),
+        release.display().to_string()
+    );
+    functions.create(new("f", "python3.11", "app.py", &code)).await.unwrap();
+    let first = tokio::spawn({
+        let functions = functions.clone();
+        async move { call(&functions, "f", json!({})).await }
+    });
+    let runs = async {
+        while !begun.exists() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), runs).await.unwrap();
+    let second = call(&functions, "f", json!({}));
+    tokio::pin!(second);
+    assert!(poll_fn(|context| Poll::Ready(second.as_mut().poll(context).is_pending())).await, "the only turn is taken");
+    let package = zip_of(&[("app.py", "def handler(event, context):\n    return 2\n")]);
+    functions.update("f", FunctionChange { package: Some(package), ..FunctionChange::default() }).await.unwrap();
+    std::fs::File::create(&release).unwrap();
+    assert_eq!((json_of(&first.await.unwrap()), json_of(&second.await)), (json!(1), json!(2)));
+    functions.shutdown().await;
+}
+
 /// A function that fails twice and then appends to a file: accepted by one engine, ended by the next.
 #[tokio::test(flavor = "multi_thread")]
 async fn accepted_invocations_are_tried_again_and_outlive_the_engine() {
@@ -303,16 +345,36 @@ async fn accepted_invocations_are_tried_again_and_outlive_the_engine() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_change_goes_on_to_its_end_without_its_caller() {
+    let node = Node::on_disk();
+    let functions = node.open();
+    functions.create(new("f", "python3.11", "app.py", PYTHON)).await.unwrap();
+    poll_once(functions.set_concurrency_limit("f", Some(0))).await;
+    // The next change waits for its turn, which the first one takes along to its end.
+    let after = functions.set_async_policy("f", None).await.unwrap();
+    assert_eq!(after.concurrency_limit, Some(0));
+    let refused = functions.invoke(event("f", &json!({}))).await.unwrap_err();
+    assert_eq!(refused.kind, millstream_types::ErrorKind::Throttled);
+    poll_once(functions.delete("f")).await;
+    functions.create(new("f", "python3.11", "app.py", PYTHON)).await.unwrap();
+    assert!(!functions.package("f").await.unwrap().is_empty());
+    assert_eq!(call(&functions, "f", json!({})).await.error, None, "nothing is left of the limit");
+    functions.shutdown().await;
+    node.storage.close().unwrap();
+}
+
+/// Begins something, and cuts it off before it is on disk.
+async fn poll_once<T>(begun: impl Future<Output = T>) {
+    tokio::pin!(begun);
+    assert!(poll_fn(|context| Poll::Ready(begun.as_mut().poll(context).is_pending())).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_accepted_runs_though_its_caller_went_away() {
     let node = Node::on_disk();
     let functions = node.open();
     functions.create(new("later", "python3.11", "app.py", PYTHON)).await.unwrap();
-    {
-        let accepted = functions.enqueue(event("later", &json!({})));
-        tokio::pin!(accepted);
-        // Begun, and cut off before it is on disk.
-        let _ = poll_fn(|context| Poll::Ready(accepted.as_mut().poll(context))).await;
-    }
+    poll_once(functions.enqueue(event("later", &json!({})))).await;
     let run = async {
         while functions.recent("later").is_empty() {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -321,6 +383,42 @@ async fn what_is_accepted_runs_though_its_caller_went_away() {
     tokio::time::timeout(Duration::from_secs(30), run).await.unwrap();
     functions.shutdown().await;
     node.storage.close().unwrap();
+}
+
+/// A target that says when somebody comes, and keeps them waiting.
+struct Slow {
+    came: Notify,
+    go_on: Notify,
+}
+
+impl Destination for Slow {
+    fn deliver(&self, _: Delivery) -> BoxFuture<'_, Result<(), DeliveryError>> {
+        Box::pin(async move {
+            self.came.notify_one();
+            self.go_on.notified().await;
+            Ok(())
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn others_run_while_an_end_is_told() {
+    let node = Node::new();
+    let slow = Arc::new(Slow { came: Notify::new(), go_on: Notify::new() });
+    let functions = node.open_with(|options| options.destination = Some(slow.clone()));
+    let one = NewFunction { concurrency_limit: Some(1), ..new("f", "python3.11", "app.py", PYTHON) };
+    functions.create(one).await.unwrap();
+    let told = Some("a target".to_owned());
+    let policy =
+        AsyncPolicy { retries_max: None, age_max_seconds: None, on_success: told, on_failure: None, modified: 0 };
+    functions.set_async_policy("f", Some(policy)).await.unwrap();
+    functions.enqueue(event("f", &json!({}))).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(30), slow.came.notified()).await.unwrap();
+    assert_eq!(call(&functions, "f", json!({})).await.error, None, "its only turn is free");
+    let ended = tokio::join!(functions.shutdown(), async { slow.go_on.notify_one() });
+    assert_eq!(ended, ((), ()));
+    let left = node.storage.scan(&Keyspace::new("function/async"), (Unbounded, Unbounded), false, 10).unwrap();
+    assert!(left.is_empty(), "the engine ends once the end is told and forgotten");
 }
 
 #[tokio::test(flavor = "multi_thread")]

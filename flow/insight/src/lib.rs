@@ -67,6 +67,8 @@ impl Insight {
     /// [`StorageError`]: what could not be kept is lost with the node.
     pub async fn shutdown(&self) -> Result<(), StorageError> {
         self.flush_events().await?;
+        // What was counted since the last second.
+        self.metrics.sample();
         self.history.keep(&self.metrics, true).await
     }
 
@@ -141,6 +143,20 @@ mod tests {
         assert_eq!((held.len(), held[0].as_str()), (logs::EVENTS_PER_GROUP_MAX, "5"));
         insight.logs.append("h", "s", [(0, "\u{e4}".repeat(300 << 10))]);
         assert!(messages(&insight, "h")[0].len() <= 256 << 10);
+    }
+
+    #[tokio::test]
+    async fn what_was_counted_last_outlives_the_node() {
+        let storage = Storage::in_memory(Arc::new(ManualClock::at(1_000)));
+        let insight = open(&storage);
+        insight.metrics.counter("records_in", "stream/s").add(3);
+        insight.metrics.distribution("ms", "function/f").observe(5.0);
+        insight.shutdown().await.unwrap();
+        let again = open(&storage);
+        for (name, subject, sum) in [("records_in", "stream/s", 3.0), ("ms", "function/f", 5.0)] {
+            let minutes = again.metrics.periods(name, subject, (0, 60_000), 60_000);
+            assert_eq!(minutes.iter().map(|minute| minute.sum).collect::<Vec<_>>(), [sum], "{name}");
+        }
     }
 
     #[test]

@@ -103,11 +103,11 @@ impl LogGroups {
     /// # Errors
     /// [`LogError::GroupNotFound`], [`LogError::StreamExists`], [`LogError::TooMany`], [`LogError::Storage`].
     pub async fn create_stream(&self, group: &str, stream: &str) -> Result<(), LogError> {
-        if self.streams(group)?.iter().any(|known| known.name == stream) {
-            return Err(LogError::StreamExists(stream.to_owned()));
-        }
         let now = self.clock.now();
         self.change(group, |definition| {
+            if self.known_stream(group, stream).is_ok() {
+                return Err(LogError::StreamExists(stream.to_owned()));
+            }
             bounded("log streams made by hand in a group", definition.streams.len() + 1, STREAMS_MAX)?;
             definition.streams.insert(stream.to_owned(), now);
             Ok(())
@@ -120,13 +120,14 @@ impl LogGroups {
     /// # Errors
     /// [`LogError::GroupNotFound`], [`LogError::StreamNotFound`], [`LogError::Storage`].
     pub async fn delete_stream(&self, group: &str, stream: &str) -> Result<(), LogError> {
-        self.known_stream(group, stream)?;
-        self.logs.remove(group, Some(stream)).await?;
+        // Before its lines go: a group that came into being with them is written down, and stays.
         self.change(group, |definition| {
+            self.known_stream(group, stream)?;
             definition.streams.remove(stream);
             Ok(())
         })
-        .await
+        .await?;
+        Ok(self.logs.remove(group, Some(stream)).await?)
     }
 
     /// Adds lines to a stream.
@@ -235,7 +236,9 @@ impl LogGroups {
     }
 
     fn known_stream(&self, group: &str, stream: &str) -> Result<(), LogError> {
-        let known = self.streams(group)?.iter().any(|known| known.name == stream);
+        self.known(group)?;
+        let made = self.definitions.get(group).is_some_and(|definition| definition.streams.contains_key(stream));
+        let known = made || self.logs.has_stream(group, stream);
         known.then_some(()).ok_or_else(|| LogError::StreamNotFound(stream.to_owned()))
     }
 
@@ -319,6 +322,23 @@ mod tests {
         insight.logs.append("printed", "p", [(NOW, "anew".to_owned())]);
         insight.flush().await.unwrap();
         assert_eq!(messages(&groups(&storage).await.0, "printed"), ["anew"]);
+    }
+
+    #[tokio::test]
+    async fn a_group_of_printed_lines_stays_when_its_stream_is_removed() {
+        let storage = Storage::in_memory(Arc::new(ManualClock::at(NOW)));
+        let (first, insight) = groups(&storage).await;
+        insight.logs.append("printed", "p", [(NOW, "line".to_owned())]);
+        insight.flush().await.unwrap();
+        assert!(matches!(first.create_stream("printed", "p").await, Err(LogError::StreamExists(_))));
+        assert!(matches!(first.delete_stream("none", "p").await, Err(LogError::GroupNotFound(_))));
+        first.delete_stream("printed", "p").await.unwrap();
+        assert!(matches!(first.delete_stream("printed", "p").await, Err(LogError::StreamNotFound(_))));
+        let (again, _insight) = groups(&storage).await;
+        for groups in [first, again] {
+            assert_eq!(groups.list().iter().map(|group| group.name.as_str()).collect::<Vec<_>>(), ["printed"]);
+            assert_eq!((groups.streams("printed").unwrap().len(), messages(&groups, "printed").len()), (0, 0));
+        }
     }
 
     #[tokio::test]

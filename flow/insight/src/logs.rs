@@ -225,6 +225,12 @@ impl Logs {
         Some(streams.into_values().collect())
     }
 
+    /// Whether a group holds a line of a stream. The last lines are looked at first: who writes has mostly just written.
+    pub(crate) fn has_stream(&self, group: &str, stream: &str) -> bool {
+        let held = self.held();
+        held.groups.get(group).is_some_and(|group| group.events.iter().rev().any(|(name, _)| **name == *stream))
+    }
+
     /// How far a group goes; `None` when there is no such group.
     pub(crate) fn extent(&self, group: &str) -> Option<Extent> {
         let held = self.held();

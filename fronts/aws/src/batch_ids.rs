@@ -1,4 +1,4 @@
-//! The rules for batches of messages and the ids of their entries, which SQS and SNS share. Pure.
+//! The rules for batches of messages, the ids of their entries and the groups of messages, which SQS and SNS share. Pure.
 
 use std::collections::BTreeSet;
 
@@ -8,6 +8,13 @@ use crate::json_protocol::ServiceError;
 pub(crate) const ENTRIES_MAX: usize = 10;
 /// Characters of an id.
 const ID_CHARS_MAX: usize = 80;
+/// Characters of the name of a group of messages.
+pub(crate) const GROUP_CHARS_MAX: usize = 128;
+
+/// Whether a text can be the name of a group of messages: letters, digits and punctuation.
+pub(crate) fn is_group(name: &str) -> bool {
+    (1..=GROUP_CHARS_MAX).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic())
+}
 
 /// Checks the ids of a batch's entries in their order; one without an id has an empty one.
 ///
@@ -52,5 +59,21 @@ mod tests {
             assert_eq!(check(&ids).unwrap_err().code, code, "{ids:?}");
         }
         assert!(check(&["a", "A", "a-1", "a_1"]).is_ok());
+    }
+
+    #[test]
+    fn groups_are_letters_digits_and_punctuation() {
+        let (longest, longer) = ("x".repeat(GROUP_CHARS_MAX), "x".repeat(GROUP_CHARS_MAX + 1));
+        for (name, expected) in [
+            ("a", true),
+            ("Trades.{7}/!~", true),
+            (longest.as_str(), true),
+            (longer.as_str(), false),
+            ("", false),
+            ("a b", false),
+            ("\u{e4}", false),
+        ] {
+            assert_eq!(is_group(name), expected, "{name}");
+        }
     }
 }

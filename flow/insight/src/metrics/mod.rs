@@ -69,6 +69,11 @@ impl Distribution {
         }
     }
 
+    /// Whether something was noted since it was last taken.
+    fn is_noted(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     /// What was noted since the last call.
     fn take(&self) -> Option<Minute> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
@@ -188,17 +193,22 @@ impl Metrics {
         }
     }
 
-    /// Lets go minutes that are older than they are kept, and metrics that nobody counts any more and that have none left.
+    /// Lets go minutes that are older than they are kept, and metrics that nobody counts any more and that have none left,
+    /// not even what the next sample will find.
     fn sweep(&self) {
         let oldest = self.clock.now() - MINUTES_MAX as Millis * MINUTE;
         let mut series = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        let lives = |held: bool, kept: &mut Kept| {
+        let lives = |needed: bool, kept: &mut Kept| {
             kept.minutes.forget_before(oldest);
-            held || kept.minutes.last().is_some()
+            needed || kept.minutes.last().is_some()
         };
-        series.counters.retain(|_, (counter, _, kept)| lives(Arc::strong_count(&counter.0) > 1, kept));
+        series.counters.retain(|_, (counter, last, kept)| {
+            lives(Arc::strong_count(&counter.0) > 1 || counter.value() != *last, kept)
+        });
         series.gauges.retain(|_, (gauge, kept)| lives(gauge.is_some(), kept));
-        series.distributions.retain(|_, (values, kept)| lives(Arc::strong_count(&values.0) > 1, kept));
+        series
+            .distributions
+            .retain(|_, (values, kept)| lives(Arc::strong_count(&values.0) > 1 || values.is_noted(), kept));
         drop(series);
         self.custom.sweep(self.clock.now());
     }
@@ -271,5 +281,27 @@ impl Kept {
             self.seconds.pop_front();
         }
         self.seconds.push_back(sample);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use millstream_types::ManualClock;
+
+    use super::*;
+
+    #[test]
+    fn what_nobody_counts_any_more_goes_once_its_last_count_was_sampled_and_is_old() {
+        let clock = Arc::new(ManualClock::at(0));
+        let metrics = Metrics::new(clock.clone());
+        metrics.counter("dropped", "function/f").add(2);
+        metrics.distribution("ms", "function/f").observe(4.0);
+        metrics.sweep();
+        metrics.sample();
+        let last = |name| metrics.series(name, "function/f").last().map(|sample| sample.value);
+        assert_eq!((last("dropped"), last("ms")), (Some(2.0), Some(4.0)));
+        clock.advance((MINUTES_MAX as Millis + 1) * MINUTE);
+        metrics.sweep();
+        assert_eq!((last("dropped"), last("ms")), (None, None));
     }
 }

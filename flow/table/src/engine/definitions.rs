@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
 use millstream_catalog::{ChangeView, KeyAttribute, TableChanges, TableDefinition, TableIndex, TableOwner};
-use millstream_storage::{StorageError, Transaction};
+use millstream_storage::{Transaction, to_the_end};
 use millstream_stream::{NewStream, StreamError};
+use tokio::sync::OwnedMutexGuard;
 
 use super::writing::of_stream;
 use super::{Tables, sizes};
@@ -49,6 +50,11 @@ impl Tables {
     /// # Errors
     /// [`TableError::TableExists`], [`TableError::TooManyTags`], [`TableError::Storage`].
     pub async fn create(&self, new: NewTable) -> Result<Arc<TableDefinition>, TableError> {
+        let engine = self.clone();
+        to_the_end(async move { engine.create_now(new).await }).await
+    }
+
+    async fn create_now(&self, new: NewTable) -> Result<Arc<TableDefinition>, TableError> {
         let _turn = self.changing.lock().await;
         if self.catalog.tables.get(&new.name).is_some() {
             return Err(TableError::TableExists { table: new.name });
@@ -81,7 +87,7 @@ impl Tables {
     /// # Errors
     /// [`TableError::TableNotFound`], [`TableError::Storage`].
     pub async fn delete(&self, name: &str) -> Result<Arc<TableDefinition>, TableError> {
-        let _turn = self.changing.lock().await;
+        let turn = self.turn().await;
         let table = self.table(name)?;
         let mut transaction = Transaction::new();
         transaction.drop_keyspace(&key::keyspace(&table));
@@ -89,13 +95,15 @@ impl Tables {
             transaction.drop_keyspace(&index::keyspace(&table, index));
         }
         transaction.delete(&sizes::keyspace(), sizes::key(&table));
-        // Whoever waits for this may go away; the table stays marked then until its removal has an end.
         let engine = self.clone();
-        let removal = tokio::spawn(async move { engine.remove(&table, transaction).await });
-        let table = removal.await.map_err(|_| TableError::Storage(StorageError::Closed))??;
-        // A crash before this leaves a stream of nobody; a table of the same name removes it when it makes its own.
-        self.remove_changes(name).await?;
-        Ok(table)
+        to_the_end(async move {
+            let _turn = turn;
+            let table = engine.remove(&table, transaction).await?;
+            // A crash before this leaves a stream of nobody; a table of the same name removes it when it makes its own.
+            engine.remove_changes(&table.name).await?;
+            Ok(table)
+        })
+        .await
     }
 
     /// Removes a table's definition and items. What was submitted for it before is written before; afterwards nothing is.
@@ -122,10 +130,10 @@ impl Tables {
         name: &str,
         provisioned: Option<(u64, u64)>,
     ) -> Result<Arc<TableDefinition>, TableError> {
-        let _turn = self.changing.lock().await;
+        let turn = self.turn().await;
         let mut table = (*self.table(name)?).clone();
         table.provisioned = provisioned;
-        Ok(self.catalog.tables.put(table).await?)
+        self.put_definition(turn, table).await
     }
 
     /// Begins to tell a table's changes, in a new stream in the place of one before, or ends it: what was told stays readable
@@ -135,7 +143,12 @@ impl Tables {
     /// [`TableError::ChangesEnabled`], [`TableError::ChangesDisabled`] when there is nothing to do;
     /// [`TableError::TableNotFound`], [`TableError::Storage`].
     pub async fn set_changes(&self, name: &str, view: Option<ChangeView>) -> Result<Arc<TableDefinition>, TableError> {
-        let _turn = self.changing.lock().await;
+        let (engine, name) = (self.clone(), name.to_owned());
+        to_the_end(async move { engine.set_changes_now(&name, view).await }).await
+    }
+
+    async fn set_changes_now(&self, name: &str, view: Option<ChangeView>) -> Result<Arc<TableDefinition>, TableError> {
+        let turn = self.turn().await;
         let mut table = (*self.table(name)?).clone();
         table.changes = match (view, table.changes.take()) {
             (Some(_), Some(TableChanges { enabled: true, .. })) => {
@@ -145,7 +158,7 @@ impl Tables {
             (None, Some(before)) if before.enabled => Some(TableChanges { enabled: false, ..before }),
             (None, _) => return Err(TableError::ChangesDisabled { table: table.name }),
         };
-        Ok(self.catalog.tables.put(table).await?)
+        self.put_definition(turn, table).await
     }
 
     /// Names the attribute that says when an item may go, in seconds since 1970; `None`: items stay.
@@ -153,10 +166,10 @@ impl Tables {
     /// # Errors
     /// [`TableError::TableNotFound`], [`TableError::Storage`].
     pub async fn set_expiry(&self, name: &str, attribute: Option<String>) -> Result<Arc<TableDefinition>, TableError> {
-        let _turn = self.changing.lock().await;
+        let turn = self.turn().await;
         let mut table = (*self.table(name)?).clone();
         table.expiry = attribute;
-        Ok(self.catalog.tables.put(table).await?)
+        self.put_definition(turn, table).await
     }
 
     /// Adds labels, or changes them.
@@ -164,12 +177,11 @@ impl Tables {
     /// # Errors
     /// [`TableError::TableNotFound`], [`TableError::TooManyTags`], [`TableError::Storage`].
     pub async fn add_tags(&self, name: &str, tags: BTreeMap<String, String>) -> Result<(), TableError> {
-        let _turn = self.changing.lock().await;
+        let turn = self.turn().await;
         let mut table = (*self.table(name)?).clone();
         table.tags.extend(tags);
         check_tags(&table.tags)?;
-        self.catalog.tables.put(table).await?;
-        Ok(())
+        self.put_definition(turn, table).await.map(drop)
     }
 
     /// Removes labels; no error for those that are not there.
@@ -177,11 +189,30 @@ impl Tables {
     /// # Errors
     /// [`TableError::TableNotFound`], [`TableError::Storage`].
     pub async fn remove_tags(&self, name: &str, keys: &[String]) -> Result<(), TableError> {
-        let _turn = self.changing.lock().await;
+        let turn = self.turn().await;
         let mut table = (*self.table(name)?).clone();
         table.tags.retain(|key, _| !keys.contains(key));
-        self.catalog.tables.put(table).await?;
-        Ok(())
+        self.put_definition(turn, table).await.map(drop)
+    }
+
+    /// Waits until no other change of definitions is under way.
+    async fn turn(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.changing).lock_owned().await
+    }
+
+    /// Writes a changed definition. The turn is held until it stands, though who asked goes away: a removal that comes next
+    /// finds nothing of it behind itself.
+    async fn put_definition(
+        &self,
+        turn: OwnedMutexGuard<()>,
+        table: TableDefinition,
+    ) -> Result<Arc<TableDefinition>, TableError> {
+        let engine = self.clone();
+        to_the_end(async move {
+            let _turn = turn;
+            Ok(engine.catalog.tables.put(table).await?)
+        })
+        .await
     }
 
     async fn make_changes(
@@ -220,6 +251,9 @@ fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), TableError> {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+    use std::task::Poll;
+
     use millstream_catalog::{Catalog, KeyType};
     use millstream_storage::Storage;
     use millstream_types::ManualClock;
@@ -265,5 +299,12 @@ mod tests {
         assert!(matches!(tables.submit(writing()), Err(TableError::TableNotFound { .. })), "another of the name");
         assert_ne!(again.id, table.id);
         assert!(tables.going.read().unwrap().is_empty());
+        // A removal whose caller went away at once: the next change waits for its end.
+        {
+            let removal = tables.delete("t");
+            tokio::pin!(removal);
+            assert!(poll_fn(|context| Poll::Ready(removal.as_mut().poll(context).is_pending())).await);
+        }
+        assert_ne!(tables.create(new()).await.unwrap().id, again.id);
     }
 }

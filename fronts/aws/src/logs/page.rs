@@ -6,14 +6,14 @@ use serde_json::{Value, json};
 use super::invalid;
 use crate::json_protocol::ServiceError;
 
-/// Events of one page.
+/// Events of one page, and of one call that adds events.
 pub(super) const EVENTS_MAX: usize = 10_000;
 
-/// Bytes of one page's messages: the service's limit of an answer.
+/// Bytes of one page, and of one call that adds events: the service's limit.
 pub(super) const BYTES_MAX: usize = 1 << 20;
 
-/// About what an event takes in an answer besides its message, bytes.
-const EVENT_BYTES: usize = 26;
+/// What an event counts besides its message, bytes.
+pub(super) const EVENT_BYTES: usize = 26;
 
 /// What an event counts for in a page.
 pub(super) fn size(event: &LogEvent) -> usize {

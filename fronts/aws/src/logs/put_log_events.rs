@@ -4,15 +4,9 @@ use millstream_types::Millis;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::page::{BYTES_MAX, EVENT_BYTES, EVENTS_MAX};
 use super::{CloudWatchLogs, error, invalid, refuse};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
-
-/// Events of a call.
-const EVENTS_MAX: usize = 10_000;
-
-/// Bytes of a call, each event counting so many more than its message.
-const BYTES_MAX: usize = 1 << 20;
-const EVENT_BYTES: usize = 26;
 
 /// Bytes of one event; the service takes larger ones, of which the node would cut the end.
 const MESSAGE_BYTES_MAX: usize = 256 << 10;

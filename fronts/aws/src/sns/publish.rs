@@ -15,8 +15,6 @@ use crate::query_protocol::{Parameters, members};
 
 /// Characters of a subject.
 const SUBJECT_CHARS_MAX: usize = 100;
-/// Characters of the name of a group of messages.
-const GROUP_CHARS_MAX: usize = 128;
 /// Characters of an attribute's name.
 const NAME_CHARS_MAX: usize = 256;
 
@@ -93,12 +91,10 @@ fn message(parameters: &Parameters) -> Result<Message, ServiceError> {
     })
 }
 
-/// The name of a group of messages, which queues are told: letters, digits and punctuation.
+/// The name of a group of messages, which queues are told.
 fn group(name: Option<&str>) -> Result<Option<String>, ServiceError> {
-    let fine =
-        |name: &str| (1..=GROUP_CHARS_MAX).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic());
     match name {
-        Some(name) if !fine(name) => Err(error::invalid("MessageGroupId")),
+        Some(name) if !batch_ids::is_group(name) => Err(error::invalid("MessageGroupId")),
         name => Ok(name.map(str::to_owned)),
     }
 }

@@ -15,8 +15,6 @@ use crate::json_protocol::{JsonRequest, ServiceError};
 
 /// Bytes of a batch's messages, as the service has it.
 const BATCH_BYTES_MAX: usize = 1 << 20;
-/// Characters of the name of a group of messages.
-const GROUP_CHARS_MAX: usize = 128;
 /// Attributes of a message.
 const ATTRIBUTES_MAX: usize = 10;
 
@@ -138,16 +136,16 @@ impl Entry {
     }
 }
 
-/// The name of a group of messages: letters, digits and punctuation.
+/// The name of a group of messages.
 fn group(name: String) -> Result<String, ServiceError> {
-    let fine = (1..=GROUP_CHARS_MAX).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic());
     let wrong = || {
         error::invalid(format!(
             "Value for parameter MessageGroupId is invalid. Reason: MessageGroupId can only include alphanumeric and \
-             punctuation characters. 1 to {GROUP_CHARS_MAX} in length."
+             punctuation characters. 1 to {} in length.",
+            batch_ids::GROUP_CHARS_MAX
         ))
     };
-    if fine { Ok(name) } else { Err(wrong()) }
+    if batch_ids::is_group(&name) { Ok(name) } else { Err(wrong()) }
 }
 
 /// The one system attribute that senders may set.

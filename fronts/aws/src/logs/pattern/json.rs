@@ -16,6 +16,8 @@ pub(in super::super) enum Condition {
     All(Vec<Condition>),
     Any(Vec<Condition>),
     Of(Vec<Step>, Test),
+    /// Whether there is a value at the end of these steps.
+    Exists(Vec<Step>, bool),
 }
 
 /// A step into a document.
@@ -34,7 +36,6 @@ pub(in super::super) enum Test {
     Number(Comparison, f64),
     IsNull,
     IsBoolean(bool),
-    Exists(bool),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -91,6 +92,12 @@ impl<'a> Parser<'a> {
         let selector = self.word();
         let steps =
             steps(selector).ok_or_else(|| wrong(&format!("expected a selector `$.name`, found `{selector}`")))?;
+        if self.take("NOT") {
+            return if self.take("EXISTS") { Ok(Condition::Exists(steps, false)) } else { Err(self.unexpected()) };
+        }
+        if self.take("EXISTS") {
+            return Ok(Condition::Exists(steps, true));
+        }
         Ok(Condition::Of(steps, self.test()?))
     }
 
@@ -102,12 +109,6 @@ impl<'a> Parser<'a> {
                 "FALSE" => Ok(Test::IsBoolean(false)),
                 other => Err(wrong(&format!("expected NULL, TRUE or FALSE behind IS, found `{other}`"))),
             };
-        }
-        if self.take("NOT") {
-            return if self.take("EXISTS") { Ok(Test::Exists(false)) } else { Err(self.unexpected()) };
-        }
-        if self.take("EXISTS") {
-            return Ok(Test::Exists(true));
         }
         let symbols = [
             ("!=", Comparison::NotEqual),
@@ -200,7 +201,7 @@ impl Condition {
         match self {
             Self::All(conditions) => conditions.iter().all(|condition| condition.holds(document)),
             Self::Any(conditions) => conditions.iter().any(|condition| condition.holds(document)),
-            Self::Of(steps, Test::Exists(expected)) => any_value(document, steps, &|_| true) == *expected,
+            Self::Exists(steps, expected) => any_value(document, steps, &|_| true) == *expected,
             Self::Of(steps, test) => any_value(document, steps, &|value| test.holds(value)),
         }
     }
@@ -226,7 +227,6 @@ impl Test {
             Self::Number(comparison, number) => value.as_f64().is_some_and(|found| comparison.holds(found, *number)),
             Self::IsNull => value.is_null(),
             Self::IsBoolean(expected) => value.as_bool() == Some(*expected),
-            Self::Exists(_) => true,
         }
     }
 }

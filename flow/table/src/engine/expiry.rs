@@ -45,7 +45,7 @@ impl Tables {
     /// pays for it.
     ///
     /// # Errors
-    /// [`TableError::NotFound`], [`TableError::Storage`], [`TableError::UnreadableItem`].
+    /// [`TableError::TableNotFound`], [`TableError::Storage`], [`TableError::UnreadableItem`].
     pub async fn remove_where(
         &self,
         table: &str,

@@ -319,7 +319,6 @@ def test_leases(container):
     again = BlobLeaseClient(blob, lease_id=str(uuid.uuid4()))
     assert error(again.renew) == (409, "LeaseIdMismatchWithLeaseOperation")
     assert error(blob.acquire_lease, 10) == (400, "InvalidHeaderValue")
-    assert error(container.acquire_lease) == (400, "UnsupportedQueryParameter")
 
 
 def test_tags(container):

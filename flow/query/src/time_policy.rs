@@ -106,7 +106,10 @@ impl ShardTime {
     /// by the tolerance.
     pub(crate) fn caught_up(&mut self, frontier: i64, event_time: Option<&EventOrder>) {
         let tolerance = event_time.map_or(0, |order| order.late_tolerance_ms);
-        self.raise(frontier.saturating_sub(tolerance));
+        // Where rows may be late without limit, that nothing more has arrived says nothing.
+        if tolerance < EventOrder::LATE_WITHOUT_LIMIT {
+            self.raise(frontier.saturating_sub(tolerance));
+        }
     }
 
     fn raise(&mut self, watermark: i64) {

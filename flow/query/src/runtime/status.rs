@@ -228,7 +228,7 @@ impl Running {
         let errors = |counts: &Counts| counts.decode_errors + counts.runtime_errors;
         metrics.counter("errors", &self.subject).add(grown(errors(&counts), errors(&status.counts)));
         if watermark > i64::MIN {
-            metrics.gauge("watermark_lag_ms", &self.subject).set((self.clock.now() - watermark).max(0));
+            metrics.gauge("watermark_lag_ms", &self.subject).set(self.clock.now().saturating_sub(watermark).max(0));
             status.watermark = Some(watermark);
         }
         status.counts = counts;

@@ -10,7 +10,7 @@ use super::Scope;
 /// Derived keys that are kept; about 300 bytes each.
 const KEYS_MAX: usize = 4_096;
 
-/// The keys derived so far. Deriving one takes four digests by key, which is half of what a small request costs to check.
+/// The keys derived so far: deriving one takes four digests by key, and all requests of a client's day are signed with the same.
 #[derive(Default)]
 pub struct SigningKeys(Mutex<HashMap<(String, String), hmac::Key>>);
 

@@ -5,7 +5,7 @@ import json
 import threading
 import time
 
-from azure.eventhub import EventData, EventHubProducerClient
+from azure.eventhub import EventData, EventHubConsumerClient, EventHubProducerClient
 from azure.eventhub.exceptions import EventHubError
 
 # The published keys of the emulators; nodes for development accept them.
@@ -21,6 +21,28 @@ def hubs_connection_string(node, policy="RootManageSharedAccessKey", key="SAS_KE
     """How Event Hubs' clients find a node for development."""
     return (f"Endpoint=sb://localhost:{node.amqp_port};SharedAccessKeyName={policy};SharedAccessKey={key};"
             "UseDevelopmentEmulator=true;")
+
+
+def read_hub(node, hub, enough, seconds=60):
+    """What a hub holds, as partition and event, once that is enough or the time is over."""
+    found, done = [], threading.Event()
+
+    def on_event(context, event):
+        if event is not None:
+            found.append((context.partition_id, event))
+        if enough(found):
+            done.set()
+
+    client = EventHubConsumerClient.from_connection_string(hubs_connection_string(node), "$Default", eventhub_name=hub)
+    worker = threading.Thread(target=client.receive, args=(on_event,), daemon=True,
+                              kwargs={"starting_position": "-1", "max_wait_time": 1})
+    worker.start()
+    try:
+        done.wait(seconds)
+    finally:
+        client.close()
+        worker.join(seconds)
+    return found
 
 
 def blob_connection_string(node):

@@ -3,14 +3,12 @@
 import gzip
 import socket
 import struct
-import threading
 import time
 import uuid
 
-from azure.eventhub import EventHubConsumerClient
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
-from peers import hubs_connection_string
+from peers import read_hub
 
 WAIT = 30
 ADMINS = []
@@ -101,19 +99,9 @@ def until_assigned(consumers, partitions):
 
 def receive(node, hub, count):
     """The first events of a hub's only partition, by AMQP."""
-    client = EventHubConsumerClient.from_connection_string(hubs_connection_string(node), "$Default", eventhub_name=hub)
-    events, enough = [], threading.Event()
-
-    def take(_context, batch):
-        events.extend(batch)
-        if len(events) >= count:
-            enough.set()
-
-    with client:
-        arguments = {"on_event_batch": take, "starting_position": "-1", "max_wait_time": 1}
-        threading.Thread(target=client.receive_batch, kwargs=arguments, daemon=True).start()
-        assert enough.wait(WAIT)
-    return events[:count]
+    found = read_hub(node, hub, lambda events: len(events) >= count, WAIT)
+    assert len(found) >= count
+    return [event for _, event in found[:count]]
 
 
 class Raw:

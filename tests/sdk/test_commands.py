@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-import time
 
 from conftest import BINARY, ROOT, Node, until
 

@@ -2,18 +2,16 @@
 
 import json
 import re
-import threading
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
 
-from azure.eventhub import EventHubConsumerClient
 from azure.storage.blob import BlobServiceClient
 
 from conftest import Node
-from peers import blob_connection_string, hubs_connection_string
+from peers import blob_connection_string, read_hub
 
 SECONDS = 60
 TOTALS = "SELECT symbol, shares INTO {into} FROM trades"
@@ -79,24 +77,8 @@ def state(node, name):
 
 def marked(node, hub, count):
     """The properties and the body of the first events of a hub."""
-    found, done = [], threading.Event()
-
-    def on_event(_, event):
-        if event is not None:
-            found.append((event.properties, json.loads(event.body_as_str())))
-        if len(found) >= count:
-            done.set()
-
-    client = EventHubConsumerClient.from_connection_string(hubs_connection_string(node), "$Default", eventhub_name=hub)
-    worker = threading.Thread(target=client.receive, args=(on_event,), daemon=True,
-                              kwargs={"starting_position": "-1", "max_wait_time": 1})
-    worker.start()
-    try:
-        done.wait(SECONDS)
-    finally:
-        client.close()
-        worker.join(SECONDS)
-    return found
+    found = read_hub(node, hub, lambda events: len(events) >= count)
+    return [(event.properties, json.loads(event.body_as_str())) for _, event in found]
 
 
 def test_commands_build_a_job_step_by_step(node, tmp_path):

@@ -5,7 +5,6 @@ import io
 import json
 import re
 import subprocess
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -14,11 +13,11 @@ import zipfile
 
 import pytest
 from azure.cosmos import CosmosClient, PartitionKey
-from azure.eventhub import EventData, EventHubConsumerClient, EventHubProducerClient
+from azure.eventhub import EventData, EventHubProducerClient
 from azure.storage.blob import BlobServiceClient
 
 from conftest import BINARY
-from peers import COSMOS_KEY, blob_connection_string, hubs_connection_string
+from peers import COSMOS_KEY, blob_connection_string, hubs_connection_string, read_hub
 
 GROUP = "/subscriptions/s/resourceGroups/g/providers"
 JOBS = f"{GROUP}/Microsoft.StreamAnalytics/streamingjobs"
@@ -91,24 +90,8 @@ def send(node, name, *trades):
 
 def received(node, name, enough):
     """What a hub holds once it is enough."""
-    rows, done = [], threading.Event()
-
-    def on_event(_, event):
-        if event is not None:
-            rows.append(json.loads(event.body_as_str()))
-        if enough(rows):
-            done.set()
-
-    client = EventHubConsumerClient.from_connection_string(hubs_connection_string(node), "$Default", eventhub_name=name)
-    worker = threading.Thread(target=client.receive, args=(on_event,), daemon=True,
-                              kwargs={"starting_position": "-1", "max_wait_time": 1})
-    worker.start()
-    try:
-        done.wait(SECONDS)
-    finally:
-        client.close()
-        worker.join(SECONDS)
-    return rows
+    rows = lambda found: [json.loads(event.body_as_str()) for _, event in found]
+    return rows(read_hub(node, name, lambda found: enough(rows(found))))
 
 
 def totals(rows):
@@ -349,23 +332,8 @@ def test_partition_keys_of_outputs(node, names):
     good(node, "PATCH", f"{job}/transformations/sums", {"properties": {"query": text}})
     good(node, "POST", f"{job}/start", {"outputStartMode": "JobStartTime"})
     send(node, names["hub"], *((symbol, 5) for symbol in "ABCDEFGH"))
-    keys, done = [], threading.Event()
-
-    def on_event(context, event):
-        if event is not None:
-            keys.append((context.partition_id, event.partition_key))
-        if len(keys) == 8:
-            done.set()
-
-    client = EventHubConsumerClient.from_connection_string(hubs_connection_string(node), "$Default", eventhub_name=copy)
-    worker = threading.Thread(target=client.receive, args=(on_event,), daemon=True,
-                              kwargs={"starting_position": "-1", "max_wait_time": 1})
-    worker.start()
-    try:
-        assert done.wait(SECONDS)
-    finally:
-        client.close()
-        worker.join(SECONDS)
+    keys = [(partition, event.partition_key) for partition, event in read_hub(node, copy, lambda found: len(found) == 8)]
+    assert len(keys) == 8
     assert len(set(keys)) == 1 and keys[0][1] in ("5", b"5")
 
 

@@ -15,6 +15,7 @@ use crate::document::{self, Document};
 use crate::error::DocumentError;
 use crate::partition::PartitionKey;
 use crate::patch::Patch;
+use crate::unique::claims;
 
 /// Operations of one batch: the service family's own limit.
 pub const BATCH_OPERATIONS_MAX: usize = 100;
@@ -79,26 +80,34 @@ impl Documents {
         for (at, operation) in operations.iter().enumerate() {
             ids.insert(operation.id().map_err(|error| DocumentError::Batch { at, error: Box::new(error) })?);
         }
-        let _turn = self.unique_turn(container, &key).await;
-        self.remove_if_over(container, &key, &ids).await?;
-        self.claim_for_batch(container, &partition, &key, &operations).await?;
-        let keys: Vec<_> = ids.iter().map(|id| document::key(key.clone(), id)).collect();
+        let (engine, turn) = (self.clone(), key.clone());
         let scope = Scope { container: Arc::clone(container), partition, key, now: self.clock.now() };
+        self.in_turn(container, &turn, async move { engine.batch_in_turn(scope, &ids, operations).await }).await
+    }
+
+    async fn batch_in_turn(
+        &self,
+        scope: Scope,
+        ids: &BTreeSet<String>,
+        operations: Vec<BatchOperation>,
+    ) -> Result<Vec<BatchResult>, DocumentError> {
+        let (container, key) = (Arc::clone(&scope.container), scope.key.clone());
+        self.remove_if_over(&container, &key, ids).await?;
+        self.claim_for_batch(&container, &scope.partition, &key, &operations).await?;
+        let keys: Vec<_> = ids.iter().map(|id| document::key(key.clone(), id)).collect();
         let carry_out = move |together: &mut Together| scope.carry_out(together, operations);
         let done = self.tables.together(&table_name(&container.path), &keys, carry_out).await;
         done.map_err(|error| match error {
-            DocumentError::Table(error) => gone(container, error),
+            DocumentError::Table(error) => gone(&container, error),
             other => other,
         })
     }
-}
 
-impl Documents {
     /// Claims what the documents that a batch writes have to have for themselves. A document that the batch removes, or patched
     /// before, is taken as it is.
     async fn claim_for_batch(
         &self,
-        container: &Arc<DocumentContainerDefinition>,
+        container: &DocumentContainerDefinition,
         partition: &PartitionKey,
         key: &Bytes,
         operations: &[BatchOperation],
@@ -119,7 +128,7 @@ impl Documents {
                 BatchAction::Read(_) | BatchAction::Delete(_) => continue,
             };
             places.push(at);
-            written.push((operation.id().map_err(|error| failed(at, error))?, body));
+            written.push((operation.id().map_err(|error| failed(at, error))?, claims(container, &body)));
         }
         let claimed = self.claim(container, key, &written).await;
         claimed.map_err(|(at, error)| failed(places.get(at).copied().unwrap_or_default(), error))

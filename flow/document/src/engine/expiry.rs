@@ -42,14 +42,14 @@ impl Documents {
         &self,
         container: &DocumentContainerDefinition,
         partition: &Bytes,
-        ids: impl IntoIterator<Item = &String>,
+        ids: impl IntoIterator<Item = impl AsRef<str>>,
     ) -> Result<(), DocumentError> {
         let expiry = self.expiry(container);
         if !expiry.is_on() {
             return Ok(());
         }
         for id in ids {
-            let key = document::key(partition.clone(), id);
+            let key = document::key(partition.clone(), id.as_ref());
             let found = self.tables.get(&table_name(&container.path), &key).await;
             if let Some(item) = found.map_err(|error| gone(container, error))?
                 && expiry.is_over(&item)

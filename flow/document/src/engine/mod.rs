@@ -74,14 +74,14 @@ pub struct Documents {
     /// Orders changes of definitions: a container is a definition and a table.
     definitions: Arc<tokio::sync::Mutex<()>>,
     /// Taken by partition key to write where values have to be unique.
-    unique_locks: Arc<[tokio::sync::Mutex<()>; unique::LOCKS]>,
+    unique_locks: Arc<[unique::Lock; unique::LOCKS]>,
 }
 
 impl Documents {
     /// The engine over a catalog, the table engine and the streams in which that tells changes.
     #[must_use]
     pub fn new(catalog: Catalog, tables: Tables, streams: Streams, clock: Arc<dyn Clock>) -> Self {
-        let unique_locks = Arc::new(std::array::from_fn(|_| tokio::sync::Mutex::default()));
+        let unique_locks = Arc::new(std::array::from_fn(|_| unique::Lock::default()));
         Self { catalog, tables, streams, clock, definitions: Arc::default(), unique_locks }
     }
 

@@ -242,11 +242,7 @@ pub(super) fn prepare(
 impl Expected {
     /// As the table engine checks it.
     fn condition(&self) -> Option<Condition> {
-        let path = |attribute: &str| Path { attribute: attribute.to_owned(), rest: Vec::new() };
-        let etag = |etag: &str| {
-            let value = Operand::Value(AttributeValue::String(etag.to_owned()));
-            Condition::Compare(Comparison::Equal, Operand::Path(path(ETAG)), value)
-        };
+        let etag = |etag: &str| equal(ETAG, AttributeValue::String(etag.to_owned()));
         match self {
             Self::Absent => Some(Condition::NotExists(path(ID))),
             Self::Present => Some(Condition::Exists(path(ID))),
@@ -285,6 +281,15 @@ impl Expected {
             (_, error) => gone(container, error),
         }
     }
+}
+
+/// Holds for an item with an attribute of this value.
+pub(super) fn equal(attribute: &str, value: AttributeValue) -> Condition {
+    Condition::Compare(Comparison::Equal, Operand::Path(path(attribute)), Operand::Value(value))
+}
+
+fn path(attribute: &str) -> Path {
+    Path { attribute: attribute.to_owned(), rest: Vec::new() }
 }
 
 /// A document keeps its id.

@@ -2,10 +2,9 @@
 
 use bytes::Bytes;
 use millstream_catalog::DocumentContainerDefinition;
-use millstream_table::expression::{Comparison, Condition, Operand, Path};
 use millstream_table::{AttributeValue, Deletion, Item, TableError};
 
-use super::documents::gone;
+use super::documents::{equal, gone};
 use super::{Documents, table_name};
 use crate::document::{self, ETAG, ID, PARTITION};
 use crate::error::DocumentError;
@@ -67,10 +66,8 @@ impl Documents {
         else {
             return Ok(false);
         };
-        let path = Operand::Path(Path { attribute: ETAG.to_owned(), rest: Vec::new() });
-        let same = Condition::Compare(Comparison::Equal, path, Operand::Value(etag.clone()));
         let key = document::key(partition.clone(), id);
-        let deletion = Deletion { key, condition: Some(same), return_old: false };
+        let deletion = Deletion { key, condition: Some(equal(ETAG, etag.clone())), return_old: false };
         match self.tables.delete_item(&table_name(&container.path), deletion).await {
             Ok(_) => Ok(true),
             Err(TableError::ConditionFailed { .. }) => Ok(false),

@@ -7,6 +7,7 @@
 
 mod batch;
 mod changes;
+mod claim;
 mod continuation;
 mod documents;
 mod expiry;

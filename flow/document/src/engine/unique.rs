@@ -14,6 +14,7 @@ use millstream_storage::to_the_end;
 use millstream_table::{AttributeValue, Deletion, Item, NewTable, Put, TableError};
 use tokio::sync::Mutex;
 
+use super::claim::Claim;
 use super::documents::gone;
 use super::{Documents, ITEM_BYTES_MAX, table_name};
 use crate::document::{self, Document, ID, PARTITION};
@@ -25,9 +26,6 @@ pub(super) const LOCKS: usize = 64;
 
 /// One of them.
 pub(super) type Lock = Arc<Mutex<()>>;
-
-/// The attribute of a claim that names its document. On disk for good.
-const HOLDER: &str = "holder";
 
 impl Documents {
     /// Writes documents of a partition key; where values have to be unique, one write after the other. A write whose turn has come
@@ -67,50 +65,46 @@ impl Documents {
         partition: &Bytes,
         documents: &[(String, Vec<String>)],
     ) -> Result<(), (usize, DocumentError)> {
-        let mut together: BTreeMap<&String, &String> = BTreeMap::new();
-        for (at, (id, claims)) in documents.iter().enumerate() {
-            for claim in claims {
-                let known = together.insert(claim, id);
-                let taken = known.is_some_and(|known| known != id)
-                    || self.is_taken(container, partition, claim, id).await.map_err(|error| (at, error))?;
-                if taken {
+        let (mut together, mut free) = (BTreeMap::new(), Vec::new());
+        for (at, (id, names)) in documents.iter().enumerate() {
+            for name in names {
+                if together.insert(name, id).is_some_and(|known| known != id) {
                     return Err((at, DocumentError::NotUnique));
+                }
+                let claim = Claim { partition: partition.clone(), name: name.clone(), holder: id.clone() };
+                if self.is_free(container, &claim).await.map_err(|error| (at, error))? {
+                    free.push(claim);
                 }
             }
         }
-        for (claim, id) in together {
-            let mut item = document::key(partition.clone(), claim);
-            item.insert(HOLDER.to_owned(), AttributeValue::String(id.clone()));
-            let put = Put { item, condition: None, return_old: false };
+        for claim in free {
+            let put = Put { item: claim.item(), condition: None, return_old: false };
             let written = self.tables.put(&claims_table(&container.path), put).await;
             written.map_err(|error| (0, gone(container, error)))?;
         }
         Ok(())
     }
 
-    /// Whether another document has the values of a claim.
-    async fn is_taken(
-        &self,
-        container: &DocumentContainerDefinition,
-        partition: &Bytes,
-        claim: &str,
-        id: &str,
-    ) -> Result<bool, DocumentError> {
-        let key = document::key(partition.clone(), claim);
-        let found =
-            self.tables.get(&claims_table(&container.path), &key).await.map_err(|error| gone(container, error))?;
-        let holder = found.as_ref().and_then(|item| item.get(HOLDER));
-        let Some(AttributeValue::String(holder)) =
-            holder.filter(|holder| **holder != AttributeValue::String(id.to_owned()))
-        else {
-            return Ok(false);
-        };
-        let key = document::key(partition.clone(), holder);
-        let found =
-            self.tables.get(&table_name(&container.path), &key).await.map_err(|error| gone(container, error))?;
+    /// Whether a claim has to be written; it is there already when not. What another document has is an error.
+    async fn is_free(&self, container: &DocumentContainerDefinition, claim: &Claim) -> Result<bool, DocumentError> {
+        let found = self.tables.get(&claims_table(&container.path), &claim.key()).await;
+        let found = found.map_err(|error| gone(container, error))?;
+        match found.as_ref().and_then(Claim::of_item) {
+            None => Ok(true),
+            Some(known) if known == *claim => Ok(false),
+            Some(known) if self.is_held(container, &known).await? => Err(DocumentError::NotUnique),
+            Some(_) => Ok(true),
+        }
+    }
+
+    /// Whether a claim's document is there and has its values.
+    async fn is_held(&self, container: &DocumentContainerDefinition, claim: &Claim) -> Result<bool, DocumentError> {
+        let key = document::key(claim.partition.clone(), &claim.holder);
+        let found = self.tables.get(&table_name(&container.path), &key).await;
         let expiry = self.expiry(container);
-        let Some(item) = found.filter(|item| !expiry.is_over(item)) else { return Ok(false) };
-        Ok(claims_of(container, &Document::of_item(container, &item)?).iter().any(|held| held == claim))
+        let found = found.map_err(|error| gone(container, error))?.filter(|item| !expiry.is_over(item));
+        let Some(item) = found else { return Ok(false) };
+        Ok(claims_of(container, &Document::of_item(container, &item)?).contains(&claim.name))
     }
 
     /// Lets claims go that a document had before and has no more; `kept`: those that it has. To be called in one's turn only.
@@ -121,17 +115,30 @@ impl Documents {
         before: &Item,
         kept: &[String],
     ) -> Result<(), DocumentError> {
-        if container.unique_keys.is_empty() {
+        let Some(AttributeValue::String(holder)) = before.get(ID).filter(|_| !container.unique_keys.is_empty()) else {
             return Ok(());
-        }
+        };
         let had = claims_of(container, &Document::of_item(container, before)?);
-        for claim in had.into_iter().filter(|claim| !kept.contains(claim)) {
-            let key = document::key(partition.clone(), &claim);
-            let deletion = Deletion { key, condition: None, return_old: false };
-            let deleted = self.tables.delete_item(&claims_table(&container.path), deletion).await;
-            deleted.map_err(|error| gone(container, error))?;
+        for name in had.into_iter().filter(|name| !kept.contains(name)) {
+            let claim = Claim { partition: partition.clone(), name, holder: holder.clone() };
+            self.remove_claim(container, &claim).await?;
         }
         Ok(())
+    }
+
+    /// Removes a claim unless it is another document's by now, as one can be whose document's time was over; gives whether it was
+    /// there.
+    async fn remove_claim(
+        &self,
+        container: &DocumentContainerDefinition,
+        claim: &Claim,
+    ) -> Result<bool, DocumentError> {
+        let deletion = Deletion { key: claim.key(), condition: Some(claim.is_this()), return_old: false };
+        match self.tables.delete_item(&claims_table(&container.path), deletion).await {
+            Ok(_) => Ok(true),
+            Err(TableError::ConditionFailed { .. }) => Ok(false),
+            Err(error) => Err(gone(container, error)),
+        }
     }
 
     /// The table of a container's claims; made anew, whatever there was.

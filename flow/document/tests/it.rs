@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "it/unique.rs"]
+mod unique;
+
 use std::sync::Arc;
 
 use millstream_catalog::{Catalog, DocumentContainerDefinition};

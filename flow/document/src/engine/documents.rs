@@ -180,7 +180,7 @@ impl Documents {
         body: Map<String, Value>,
         expected: Expected,
     ) -> Result<Upserted, DocumentError> {
-        let prepared = prepare(container, partition, body, self.clock.now())?;
+        let prepared = prepare(container, partition, body, self.clock.now(), &new_etag())?;
         let (engine, of, partition) = (self.clone(), Arc::clone(container), prepared.partition.clone());
         self.in_turn(container, &partition, async move { engine.write_in_turn(&of, prepared, &expected).await }).await
     }
@@ -213,12 +213,14 @@ pub(super) struct Prepared {
     pub document: Document,
 }
 
-/// Checks a document and makes its item. `partition`: as the request names it, to be the document's own.
+/// Checks a document and makes its item, written `now` with that etag. `partition`: as the request names it, to be the
+/// document's own.
 pub(super) fn prepare(
     container: &DocumentContainerDefinition,
     partition: Option<PartitionKey>,
     mut body: Map<String, Value>,
     now: Millis,
+    etag: &str,
 ) -> Result<Prepared, DocumentError> {
     let id = document::id_of(&body)?;
     body.retain(|name, _| !SYSTEM_PROPERTIES.contains(&name.as_str()));
@@ -234,7 +236,7 @@ pub(super) fn prepare(
     if text.len() > DOCUMENT_BYTES_MAX {
         return Err(DocumentError::DocumentTooLarge { bytes: text.len(), max: DOCUMENT_BYTES_MAX });
     }
-    let item = document::to_item(key.clone(), &id, text, &new_etag(), now, lifetime)?;
+    let item = document::to_item(key.clone(), &id, text, etag, now, lifetime)?;
     let document = Document::of_item(container, &item)?;
     Ok(Prepared { id, partition: key, item, document })
 }

@@ -14,6 +14,7 @@ mod expiry;
 mod feed;
 mod port;
 mod purge;
+mod stale_claims;
 mod throughput;
 mod unique;
 

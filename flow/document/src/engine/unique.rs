@@ -2,7 +2,8 @@
 //!
 //! A claim is an item of a table beside the container's: partition key and values, and the document that has them. It is written
 //! before the document, under the partition key's lock, and counts only as long as that document is there with these values.
-//! So a crash between the two, a document that expired and a write that failed leave claims that bind nobody.
+//! So a crash between the two, a document that expired, one that a batch removed and a write that failed leave claims that bind
+//! nobody; `stale_claims.rs` removes them.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -98,7 +99,11 @@ impl Documents {
     }
 
     /// Whether a claim's document is there and has its values.
-    async fn is_held(&self, container: &DocumentContainerDefinition, claim: &Claim) -> Result<bool, DocumentError> {
+    pub(super) async fn is_held(
+        &self,
+        container: &DocumentContainerDefinition,
+        claim: &Claim,
+    ) -> Result<bool, DocumentError> {
         let key = document::key(claim.partition.clone(), &claim.holder);
         let found = self.tables.get(&table_name(&container.path), &key).await;
         let expiry = self.expiry(container);
@@ -128,7 +133,7 @@ impl Documents {
 
     /// Removes a claim unless it is another document's by now, as one can be whose document's time was over; gives whether it was
     /// there.
-    async fn remove_claim(
+    pub(super) async fn remove_claim(
         &self,
         container: &DocumentContainerDefinition,
         claim: &Claim,
@@ -173,7 +178,7 @@ pub(super) fn claims_of(container: &DocumentContainerDefinition, document: &Docu
 }
 
 /// The table of a container's claims.
-fn claims_table(path: &str) -> String {
+pub(super) fn claims_table(path: &str) -> String {
     format!("document-unique/{path}")
 }
 

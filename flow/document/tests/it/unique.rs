@@ -131,3 +131,27 @@ async fn what_another_took_over_is_not_let_go() {
     people.upsert(person("1", "other@x")).await.unwrap();
     is_taken(people.create("3", "1@x").await);
 }
+
+#[tokio::test]
+async fn claims_that_bind_nobody_are_removed_and_all_others_stay() {
+    let people = People::new(Some(-1)).await;
+    for id in ["1", "2", "3"] {
+        people.create(id, &format!("{id}@x")).await.unwrap();
+    }
+    let mut over = person("4", "4@x");
+    over["ttl"] = json!(5);
+    people.upsert(over).await.unwrap();
+    people.clock.advance(5_000);
+    assert_eq!(people.documents.remove_expired().await.unwrap(), 1);
+    people.batch(vec![BatchAction::Delete("1".into()), set("2", "/email", "new@x")]).await.unwrap();
+    let refused = people.create("3", "free@x").await;
+    assert!(matches!(refused, Err(DocumentError::DocumentExists { .. })), "{refused:?}");
+    // Two of each that is there, and: two of the first and the fourth, the second's old email, the third's refused one.
+    assert_eq!(people.claims().await, 4 + 6);
+    assert_eq!(people.documents.remove_stale_claims().await.unwrap(), 6);
+    assert_eq!((people.claims().await, people.documents.remove_stale_claims().await.unwrap()), (4, 0));
+    for taken in ["new@x", "3@x"] {
+        is_taken(people.create("5", taken).await);
+    }
+    people.create("5", "free@x").await.unwrap();
+}

@@ -294,6 +294,7 @@ def test_service_properties_are_set_as_they_are(service):
     assert error(service.set_service_properties, cors=[rule]) == (400, "UnsupportedXmlNode")
     kept = RetentionPolicy(enabled=True, days=5)
     assert error(service.set_service_properties, delete_retention_policy=kept) == (400, "UnsupportedXmlNode")
+    assert error(service.set_service_properties, target_version="2020-10-02") == (400, "UnsupportedXmlNode")
 
 
 def test_leases(container):

@@ -52,7 +52,7 @@ pub(super) async fn of_database(
             };
             let mut container = documents.create_container(new).await?;
             if let Some(throughput) = throughput {
-                documents.set_throughput(database, Some(name), throughput).await?;
+                documents.set_throughput(database, Some(name), throughput, None).await?;
                 container = documents.container(database, name)?;
             }
             Ok(Answer::resource(StatusCode::CREATED, &description(&container)))

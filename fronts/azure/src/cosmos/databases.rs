@@ -23,7 +23,7 @@ pub(super) async fn of_account(documents: &Documents, request: &AzureRequest) ->
             throughput.map(check_throughput).transpose()?;
             let database = documents.create_database(name(&body)?).await?;
             if let Some(throughput) = throughput {
-                documents.set_throughput(&database.name, None, throughput).await?;
+                documents.set_throughput(&database.name, None, throughput, None).await?;
                 let database = documents.database(&database.name)?;
                 return Ok(Answer::resource(StatusCode::CREATED, &description(&database)));
             }

@@ -325,3 +325,17 @@ fn limits_say_what_is_counted_and_told() {
     assert!(quota.counted.when.as_ref().unwrap().is_of_answer());
     assert_eq!(quota.first_period, Some(1_767_225_600_000));
 }
+
+#[test]
+fn expressions_of_the_answer_are_known_as_such() {
+    for (text, expected) in [
+        ("2", false),
+        (r#"@(context.Request.Headers.GetValueOrDefault("a","1"))"#, false),
+        ("@(context.Response.StatusCode)", true),
+        (r#"@("1" + context.Response.Headers.GetValueOrDefault("cost",""))"#, true),
+        (r#"@((int)context.Variables["cost"])"#, true),
+        ("@(context.Response.StatusCode == 200)", true),
+    ] {
+        assert_eq!(Expression::parse(text).unwrap().is_of_answer(), expected, "{text}");
+    }
+}

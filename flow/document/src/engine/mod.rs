@@ -123,12 +123,14 @@ impl Documents {
         self.catalog.document_databases.list()
     }
 
-    /// Removes a database with its containers and documents.
+    /// Removes a database with its containers and documents. With `if_match` it must have that etag; `*` is any.
     ///
     /// # Errors
-    /// [`DocumentError::DatabaseNotFound`], [`DocumentError::Catalog`], [`DocumentError::Table`].
-    pub async fn delete_database(&self, name: &str) -> Result<(), DocumentError> {
+    /// [`DocumentError::DatabaseNotFound`], [`DocumentError::EtagMismatch`], [`DocumentError::Catalog`],
+    /// [`DocumentError::Table`].
+    pub async fn delete_database(&self, name: &str, if_match: Option<&str>) -> Result<(), DocumentError> {
         let _turn = self.definitions.lock().await;
+        check_etag(if_match, &self.database(name)?.etag)?;
         for container in self.containers(name)? {
             self.remove_container(&container).await?;
         }
@@ -197,32 +199,41 @@ impl Documents {
         Ok(containers)
     }
 
-    /// Gives a container other settings.
+    /// Gives a container other settings. With `if_match` it must have that etag; `*` is any.
     ///
     /// # Errors
-    /// As [`Documents::container`], [`DocumentError::Lifetime`], [`DocumentError::Catalog`].
+    /// As [`Documents::container`], [`DocumentError::Lifetime`], [`DocumentError::EtagMismatch`],
+    /// [`DocumentError::Catalog`].
     pub async fn set_settings(
         &self,
         database: &str,
         name: &str,
         settings: ContainerSettings,
+        if_match: Option<&str>,
     ) -> Result<Arc<DocumentContainerDefinition>, DocumentError> {
         settings.default_ttl.map(lifetime::check).transpose()?;
         let _turn = self.definitions.lock().await;
         let mut definition = self.container(database, name)?.as_ref().clone();
+        check_etag(if_match, &definition.etag)?;
         definition.indexing_policy = settings.indexing_policy;
         definition.default_ttl = settings.default_ttl;
         definition.etag = new_etag();
         Ok(self.catalog.document_containers.put(definition).await?)
     }
 
-    /// Removes a container with its documents.
+    /// Removes a container with its documents. With `if_match` it must have that etag; `*` is any.
     ///
     /// # Errors
-    /// As [`Documents::container`], [`DocumentError::Catalog`], [`DocumentError::Table`].
-    pub async fn delete_container(&self, database: &str, name: &str) -> Result<(), DocumentError> {
+    /// As [`Documents::container`], [`DocumentError::EtagMismatch`], [`DocumentError::Catalog`], [`DocumentError::Table`].
+    pub async fn delete_container(
+        &self,
+        database: &str,
+        name: &str,
+        if_match: Option<&str>,
+    ) -> Result<(), DocumentError> {
         let _turn = self.definitions.lock().await;
         let container = self.container(database, name)?;
+        check_etag(if_match, &container.etag)?;
         self.remove_container(&container).await
     }
 
@@ -272,4 +283,12 @@ fn table_name(path: &str) -> String {
 /// An etag that was never given before, in the quotes that belong to it.
 fn new_etag() -> String {
     format!("\"{}\"", uuid::Uuid::new_v4())
+}
+
+/// Refuses to change a definition that has another etag than `if_match`; `*` is any.
+fn check_etag(if_match: Option<&str>, etag: &str) -> Result<(), DocumentError> {
+    match if_match {
+        Some(expected) if expected != "*" && expected != etag => Err(DocumentError::EtagMismatch),
+        _ => Ok(()),
+    }
 }

@@ -2,7 +2,7 @@
 
 use millstream_catalog::Throughput;
 
-use super::{Documents, new_etag};
+use super::{Documents, check_etag, new_etag};
 use crate::error::DocumentError;
 
 /// What can be promised, request units a second, and the steps of it: the service family's own.
@@ -43,13 +43,6 @@ impl Documents {
             }
         }
         Ok(())
-    }
-}
-
-fn check_etag(if_match: Option<&str>, etag: &str) -> Result<(), DocumentError> {
-    match if_match {
-        Some(expected) if expected != "*" && expected != etag => Err(DocumentError::EtagMismatch),
-        _ => Ok(()),
     }
 }
 

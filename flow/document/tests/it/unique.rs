@@ -127,7 +127,8 @@ async fn what_another_took_over_is_not_let_go() {
     people.clock.advance(10_000);
     people.create("2", "1@x").await.unwrap();
     // The first was not removed yet, and is back when nothing ends any more.
-    people.container = people.documents.set_settings("shop", "people", ContainerSettings::default()).await.unwrap();
+    let settings = ContainerSettings::default();
+    people.container = people.documents.set_settings("shop", "people", settings, None).await.unwrap();
     people.upsert(person("1", "other@x")).await.unwrap();
     is_taken(people.create("3", "1@x").await);
 }

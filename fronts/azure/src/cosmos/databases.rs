@@ -37,7 +37,7 @@ pub(super) async fn one(documents: &Documents, request: &AzureRequest, database:
     match request.method {
         Method::GET => Ok(Answer::resource(StatusCode::OK, &description(&*documents.database(database)?))),
         Method::DELETE => {
-            documents.delete_database(database).await?;
+            documents.delete_database(database, request.header("if-match")).await?;
             Ok(Answer::empty(StatusCode::NO_CONTENT))
         }
         _ => Err(method_not_allowed(request)),

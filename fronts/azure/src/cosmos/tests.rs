@@ -176,6 +176,25 @@ async fn offers_are_replaced_as_they_were_read() {
 }
 
 #[tokio::test]
+async fn containers_and_databases_are_changed_as_they_were_read() {
+    let cosmos = cosmos();
+    send(&cosmos, Method::POST, "/dbs", &[], &json!({"id": "shop"})).await;
+    let container = json!({"id": "orders", "partitionKey": {"paths": ["/user"]}});
+    let made = send(&cosmos, Method::POST, "/dbs/shop/colls", &[], &container).await;
+    let first = made.body()["_etag"].as_str().unwrap().to_owned();
+    let change = async |method: Method, path: &str, if_match: &str| {
+        send(&cosmos, method, path, &[("if-match", if_match)], &container).await.status().as_u16()
+    };
+    let orders = "/dbs/shop/colls/orders";
+    assert_eq!(change(Method::PUT, orders, &first).await, 200);
+    assert_eq!(change(Method::PUT, orders, &first).await, 412);
+    assert_eq!(change(Method::DELETE, orders, &first).await, 412);
+    assert_eq!(change(Method::DELETE, orders, "*").await, 204);
+    assert_eq!(change(Method::DELETE, "/dbs/shop", &first).await, 412);
+    assert_eq!(change(Method::DELETE, "/dbs/shop", "*").await, 204);
+}
+
+#[tokio::test]
 async fn what_is_left_out_is_named() {
     let cosmos = cosmos();
     send(&cosmos, Method::POST, "/dbs", &[], &json!({"id": "shop"})).await;

@@ -368,6 +368,21 @@ def test_limits_tell_and_count_as_they_say(service, topic):
     assert [status(X_Count="1") for _ in range(4)] == [204, 204, 204, 403]
 
 
+def test_what_the_answer_says_is_what_a_call_counts_as(service, topic):
+    service.api("shop", topic, subscriptionRequired=False, policy="""<base /><rate-limit-by-key calls="1000" renewal-period="60"
+        counter-key="one" increment-count="@(context.Response.StatusCode)" />
+        <choose><when condition="@(context.Request.Headers.ContainsKey("X-Fail"))"><return-response><set-status code="418" />
+        </return-response></when></choose>""")
+    status = lambda **headers: service.call("GET", "/shop/a", **headers).status
+    assert [status(), status(X_Fail="1"), status(X_Fail="1"), status()] == [200, 418, 418, 429], "200 + 418 + 418 calls"
+    # What a condition on the request leaves out is not counted, whatever the answer is.
+    service.policy("/apis/shop", """<base /><quota-by-key calls="500" renewal-period="3600" counter-key="two"
+        increment-count="@(context.Response.StatusCode)" increment-condition="@(!context.Request.Headers.ContainsKey("X-Free"))" />
+        <mock-response status-code="204" />""")
+    assert [status(X_Free="1") for _ in range(4)] == [204] * 4
+    assert [status() for _ in range(4)] == [204, 204, 204, 403]
+
+
 def test_variables_subscriptions_and_named_values(service, topic):
     service.manage("PUT", "/namedValues/greet", {"displayName": "greeting", "value": "hello & <you>", "tags": ["t"]})
     service.manage("PUT", "/namedValues/hidden", {"displayName": "key-of-backend", "value": "s3cret", "secret": True})

@@ -271,7 +271,17 @@ def test_blobs_are_put_from_the_addresses_of_others(container):
     assert found.metadata == {"c": "d"} and found.content_settings.content_type == "application/octet-stream"
     wrong = bytearray(hashlib.md5(b"other").digest())
     assert error(made.upload_blob_from_url, source.url, overwrite=True, source_content_md5=wrong) == (400, "Md5Mismatch")
+    right = bytearray(hashlib.md5(b"content").digest())
+    made.upload_blob_from_url(source.url, overwrite=True, source_content_md5=right)
+    assert error(made.upload_blob_from_url, source.url, overwrite=True, source_content_md5=right,
+                 headers={"x-ms-blob-content-md5": base64.b64encode(wrong).decode()}) == (400, "Md5Mismatch")
     assert error(made.upload_blob_from_url, container.get_blob_client("none").url, overwrite=True)[0] == 404
+    # What the maker of the source said its MD5 is binds nobody.
+    said = container.get_blob_client("said")
+    said.stage_block("MQ==", b"content")
+    said.commit_block_list([BlobBlock("MQ==")], content_settings=ContentSettings(content_md5=wrong))
+    made.upload_blob_from_url(said.url, overwrite=True)
+    assert made.get_blob_properties().content_settings.content_md5 == right
     assert error(made.upload_blob_from_url, f"http://127.0.0.1:1/{ACCOUNT}/c/b", overwrite=True) == (400, "UnsupportedHeader")
 
 
@@ -282,6 +292,7 @@ def test_service_properties_are_set_as_they_are(service):
     assert error(service.set_service_properties, cors=[rule]) == (400, "UnsupportedXmlNode")
     kept = RetentionPolicy(enabled=True, days=5)
     assert error(service.set_service_properties, delete_retention_policy=kept) == (400, "UnsupportedXmlNode")
+    assert error(service.set_service_properties, target_version="2020-10-02") == (400, "UnsupportedXmlNode")
 
 
 def test_leases(container):

@@ -103,6 +103,9 @@ pub fn start(engines: &Arc<Engines>, stopped: &watch::Receiver<bool>, tasks: &mu
             if let Err(error) = engines.managed.sweep().await {
                 tracing::warn!(%error, "counters of quotas that are over cannot be removed");
             }
+            if let Err(error) = engines.documents.remove_stale_claims().await {
+                tracing::warn!(%error, "claims of unique keys that bind nobody cannot be removed");
+            }
         }
     }));
 }

@@ -6,10 +6,12 @@ use std::borrow::Cow;
 use millstream_catalog::ManagedServiceDefinition;
 
 use super::PolicyError;
-use super::xml::Element;
+use super::xml::{Element, check_length};
 
-/// A text with its named values in place, escaped as XML wants it.
+/// A text with its named values in place, escaped as XML wants it. No longer than a document may be: a few bytes of text can name a
+/// value of thousands.
 pub(super) fn filled<'t>(text: &'t str, service: &ManagedServiceDefinition) -> Result<Cow<'t, str>, PolicyError> {
+    check_length(text)?;
     if !text.contains("{{") {
         return Ok(Cow::Borrowed(text));
     }
@@ -24,6 +26,7 @@ pub(super) fn filled<'t>(text: &'t str, service: &ManagedServiceDefinition) -> R
         let found = service.named_values.values().find(|value| value.display_name == name.trim());
         let value = found.ok_or_else(|| wrong(text, at, format!("Cannot find a property '{}'", name.trim())))?;
         escape(&value.value, &mut made);
+        check_length(&made)?;
         rest = after;
     }
     made.push_str(rest);

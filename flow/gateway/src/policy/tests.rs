@@ -325,3 +325,34 @@ fn limits_say_what_is_counted_and_told() {
     assert!(quota.counted.when.as_ref().unwrap().is_of_answer());
     assert_eq!(quota.first_period, Some(1_767_225_600_000));
 }
+
+#[test]
+fn expressions_of_the_answer_are_known_as_such() {
+    for (text, expected) in [
+        ("2", false),
+        (r#"@(context.Request.Headers.GetValueOrDefault("a","1"))"#, false),
+        ("@(context.Response.StatusCode)", true),
+        (r#"@("1" + context.Response.Headers.GetValueOrDefault("cost",""))"#, true),
+        (r#"@((int)context.Variables["cost"])"#, true),
+        ("@(context.Response.StatusCode == 200)", true),
+    ] {
+        assert_eq!(Expression::parse(text).unwrap().is_of_answer(), expected, "{text}");
+    }
+}
+
+#[test]
+fn named_values_make_no_document_longer_than_it_may_be() {
+    let mut service = service();
+    service.named_values.get_mut("g").unwrap().value = "<".repeat(4_096);
+    let document = |times: usize| {
+        let values = "{{greeting}}".repeat(times);
+        let header = format!("<set-header name='a'><value>{values}</value></set-header>");
+        let text = format!("<policies><inbound>{header}</inbound></policies>");
+        PolicyDocument::parse(&text, &service).map_err(|error| error.to_string())
+    };
+    assert!(document(1).is_ok());
+    // Filled in, these would be more than 300 MB.
+    let refused = document(20_000).unwrap_err();
+    assert!(refused.contains("at most 262144 bytes"), "{refused}");
+    assert!(document(30_000).unwrap_err().contains("at most 262144 bytes"));
+}

@@ -153,6 +153,48 @@ async fn batches_answer_for_each_operation() {
 }
 
 #[tokio::test]
+async fn offers_are_replaced_as_they_were_read() {
+    let cosmos = cosmos();
+    let manual = ("x-ms-offer-throughput", "400");
+    let scaled = ("x-ms-cosmos-offer-autopilot-settings", "{\"maxThroughput\": 4000}");
+    let both = send(&cosmos, Method::POST, "/dbs", &[manual, scaled], &json!({"id": "shop"})).await;
+    assert_eq!((both.status().as_u16(), &both.body()["code"]), (400, &json!("BadRequest")));
+    assert_eq!(send(&cosmos, Method::POST, "/dbs", &[manual], &json!({"id": "shop"})).await.status(), 201);
+    let offers = send(&cosmos, Method::GET, "/offers", &[], &Value::Null).await;
+    let mut offer = offers.body()["Offers"][0].clone();
+    let (etag, path) =
+        (offer["_etag"].as_str().unwrap().to_owned(), format!("/offers/{}", offer["id"].as_str().unwrap()));
+    offer["content"]["offerThroughput"] = json!(500);
+    let replace = async |if_match: &str| {
+        let headers = [("if-match", if_match)];
+        send(&cosmos, Method::PUT, &path, &headers, &offer).await.status().as_u16()
+    };
+    assert_eq!(replace("\"another\"").await, 412);
+    assert_eq!(replace(&etag).await, 200);
+    assert_eq!(replace(&etag).await, 412, "it has another etag now");
+    assert_eq!(replace("*").await, 200);
+}
+
+#[tokio::test]
+async fn containers_and_databases_are_changed_as_they_were_read() {
+    let cosmos = cosmos();
+    send(&cosmos, Method::POST, "/dbs", &[], &json!({"id": "shop"})).await;
+    let container = json!({"id": "orders", "partitionKey": {"paths": ["/user"]}});
+    let made = send(&cosmos, Method::POST, "/dbs/shop/colls", &[], &container).await;
+    let first = made.body()["_etag"].as_str().unwrap().to_owned();
+    let change = async |method: Method, path: &str, if_match: &str| {
+        send(&cosmos, method, path, &[("if-match", if_match)], &container).await.status().as_u16()
+    };
+    let orders = "/dbs/shop/colls/orders";
+    assert_eq!(change(Method::PUT, orders, &first).await, 200);
+    assert_eq!(change(Method::PUT, orders, &first).await, 412);
+    assert_eq!(change(Method::DELETE, orders, &first).await, 412);
+    assert_eq!(change(Method::DELETE, orders, "*").await, 204);
+    assert_eq!(change(Method::DELETE, "/dbs/shop", &first).await, 412);
+    assert_eq!(change(Method::DELETE, "/dbs/shop", "*").await, 204);
+}
+
+#[tokio::test]
 async fn what_is_left_out_is_named() {
     let cosmos = cosmos();
     send(&cosmos, Method::POST, "/dbs", &[], &json!({"id": "shop"})).await;

@@ -180,7 +180,8 @@ pub(super) fn of_expression(parameter: &str, error: ExpressionError) -> ServiceE
             format!("Value provided in ExpressionAttributeValues unused in expressions: keys: {{{}}}", names.join(", "))
         }
         ExpressionError::FilterOnKey { attribute } => {
-            format!("Filter Expression can only contain non-primary key attributes: Primary key attribute: {attribute}")
+            let filter = if parameter == "QueryFilter" { parameter } else { "Filter Expression" };
+            format!("{filter} can only contain non-primary key attributes: Primary key attribute: {attribute}")
         }
         _ => format!("Invalid {parameter}: {}", of_text(parameter, &error)),
     };

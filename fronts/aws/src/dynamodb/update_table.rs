@@ -29,7 +29,7 @@ struct Input {
 }
 
 pub(super) async fn call(dynamodb: &DynamoDb, request: &JsonRequest) -> Result<Value, ServiceError> {
-    let input: Input = input(request, &[])?;
+    let input: Input = input(request)?;
     let members: Map<String, Value> = request.input()?;
     refuse_members(&members, &UNSUPPORTED)?;
     let mut constraints = Constraints::new();

@@ -5,6 +5,7 @@
 mod capacity;
 mod changes;
 mod indexes;
+mod indexing;
 mod sizes;
 mod transactions;
 
@@ -138,6 +139,7 @@ fn query(condition: &str, low: i64, high: i64) -> Query {
         changes: None,
         expiry: None,
         indexes: Vec::new(),
+        next_index: 0,
     };
     let condition = KeyCondition::parse(
         condition,

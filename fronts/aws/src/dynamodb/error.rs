@@ -44,6 +44,16 @@ pub(super) fn of_table(error: TableError) -> ServiceError {
         TableError::IndexNotFound { index } => {
             validation(format!("The table does not have the specified index: {index}"))
         }
+        TableError::IndexFilling { index } => {
+            validation(format!("Cannot read from backfilling global secondary index: {index}"))
+        }
+        TableError::IndexExists { .. } => validation("Attempting to create an index which already exists"),
+        TableError::IndexChanging { table } => ServiceError::new(
+            "ResourceInUseException",
+            format!("Attempt to change a resource which is still in use: Table is being updated: {table}"),
+        ),
+        // Clients try again by themselves.
+        TableError::IndexesChanged { .. } => ServiceError::internal("InternalServerError", error.to_string()),
         TableError::IndexKeyType { attribute, index, expected, found } => validation(format!(
             "One or more parameter values were invalid: Type mismatch for Index Key {attribute} Expected: {} Actual: {} \
              IndexName: {index}",

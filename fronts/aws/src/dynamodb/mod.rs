@@ -15,6 +15,7 @@ mod describe_table;
 mod error;
 mod expressions;
 mod get_item;
+mod index_updates;
 mod indexes;
 mod list_tables;
 mod older;

@@ -27,6 +27,9 @@ pub enum LogError {
         /// How many may be.
         limit: usize,
     },
+    /// More lines wait for the disk than there is room for.
+    #[error("too many lines wait for the disk; send them again a little later")]
+    Busy,
     /// The definition could not be written.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
@@ -43,6 +46,7 @@ impl LogError {
             Self::GroupNotFound(_) | Self::StreamNotFound(_) => ErrorKind::NotFound,
             Self::GroupExists(_) | Self::StreamExists(_) => ErrorKind::Exists,
             Self::TooMany { .. } => ErrorKind::Invalid,
+            Self::Busy => ErrorKind::Throttled,
             Self::Catalog(error) => error.kind(),
             Self::Storage(error) => error.kind(),
         }

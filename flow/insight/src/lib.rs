@@ -1,6 +1,6 @@
 //! What happened: the lines functions print, the rates of every stage, and each record's trail.
 //!
-//! Everything here is bounded and never makes the work it watches wait.
+//! Everything here is bounded and never makes the work it watches wait; who puts lines in waits until they are durable.
 //! Read next: [`logs`], [`log_groups`], [`metrics`], [`trail`].
 
 mod error;
@@ -12,7 +12,7 @@ pub mod trail;
 
 use std::sync::Arc;
 
-use millstream_storage::{Storage, StorageError, Transaction};
+use millstream_storage::{Storage, StorageError};
 use millstream_types::Clock;
 
 pub use error::LogError;
@@ -32,7 +32,6 @@ pub struct Insight {
     /// What happened to records.
     pub trail: Trail,
     history: Arc<History>,
-    storage: Storage,
 }
 
 impl Insight {
@@ -47,7 +46,6 @@ impl Insight {
             history: Arc::new(History::open(storage.clone(), &metrics)?),
             metrics,
             trail: Trail::open(storage, clock)?,
-            storage: storage.clone(),
         })
     }
 
@@ -73,16 +71,8 @@ impl Insight {
     }
 
     async fn flush_events(&self) -> Result<(), StorageError> {
-        loop {
-            let mut transaction = Transaction::new();
-            let (events, marks) = (self.logs.flush(&mut transaction), self.trail.flush(&mut transaction));
-            if events + marks == 0 {
-                return Ok(());
-            }
-            self.storage.commit(transaction).await?;
-            self.logs.flushed(events);
-            self.trail.flushed(marks);
-        }
+        self.logs.keep().await?;
+        self.trail.keep().await
     }
 }
 

@@ -1,8 +1,10 @@
-//! What can go wrong with log groups.
+//! What can go wrong with log groups and with what clients measure.
 
 use millstream_catalog::CatalogError;
 use millstream_storage::StorageError;
 use millstream_types::ErrorKind;
+
+use crate::metrics::TooManyMetrics;
 
 /// An error of the log groups.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -48,6 +50,28 @@ impl LogError {
             Self::TooMany { .. } => ErrorKind::Invalid,
             Self::Busy => ErrorKind::Throttled,
             Self::Catalog(error) => error.kind(),
+            Self::Storage(error) => error.kind(),
+        }
+    }
+}
+
+/// An error of what clients measure.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum MetricError {
+    /// There are as many metrics as are kept.
+    #[error(transparent)]
+    TooMany(#[from] TooManyMetrics),
+    /// The storage engine refused.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl MetricError {
+    /// What the caller can do.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::TooMany(_) => ErrorKind::TooLarge,
             Self::Storage(error) => error.kind(),
         }
     }

@@ -1,6 +1,7 @@
 //! What happened: the lines functions print, the rates of every stage, and each record's trail.
 //!
-//! Everything here is bounded and never makes the work it watches wait; who puts lines in waits until they are durable.
+//! Everything here is bounded and never makes the work it watches wait; who puts lines or values in waits until they are
+//! durable.
 //! Read next: [`logs`], [`log_groups`], [`metrics`], [`trail`].
 
 mod error;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use millstream_storage::{Storage, StorageError};
 use millstream_types::Clock;
 
-pub use error::LogError;
+pub use error::{LogError, MetricError};
 pub use log_groups::{LogGroupSummary, LogGroups};
 pub use logs::{LogEvent, LogStreamSummary, Logs};
 use metrics::history::History;
@@ -57,6 +58,14 @@ impl Insight {
     pub async fn flush(&self) -> Result<(), StorageError> {
         self.flush_events().await?;
         self.history.keep(&self.metrics, false).await
+    }
+
+    /// Takes values that clients measured, all of them or none; durable when this returns.
+    ///
+    /// # Errors
+    /// [`MetricError::TooMany`]; [`MetricError::Storage`], after which they may count all the same.
+    pub async fn put_metrics(&self, values: &[CustomValues]) -> Result<(), MetricError> {
+        self.history.put(&self.metrics, values).await
     }
 
     /// Keeps all there is. The server calls it at its end.

@@ -69,8 +69,8 @@ pub use role::RoleDefinition;
 pub use storage_account::StorageAccountDefinition;
 pub use stream::{CapacityMode, HashKeyRange, ShardDefinition, StreamDefinition, StreamOwner};
 pub use table::{
-    ChangeView, IndexProjection, KeyAttribute, KeyType, TABLE_ITEM_BYTES_MAX, TableChanges, TableDefinition,
-    TableIndex, TableOwner,
+    ChangeView, IndexProjection, IndexState, KeyAttribute, KeyType, TABLE_ITEM_BYTES_MAX, TableChanges,
+    TableDefinition, TableIndex, TableOwner,
 };
 pub use topic::{EventMapping, EventSchema, MappedField, TopicDefinition, topic_stream};
 pub use usage_plan::{PlanQuota, PlanStage, QuotaPeriod, Throttle, UsagePlanDefinition};

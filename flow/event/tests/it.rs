@@ -125,6 +125,7 @@ impl Node {
             queues: None,
             messages: None,
             invoke_later: None,
+            rights: None,
             objects: Some(Arc::clone(&self.bucket) as Arc<dyn PutObject>),
         };
         change(&mut options);

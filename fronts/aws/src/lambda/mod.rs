@@ -10,7 +10,7 @@ pub mod event_source_mapping;
 mod get_function;
 mod invoke;
 mod package_address;
-mod permission;
+pub(crate) mod permission;
 mod tags;
 mod unserved;
 mod update_function;

@@ -1,4 +1,4 @@
-//! `AddPermission`, `GetPolicy`, `RemovePermission`: a function's own policy, as recorded.
+//! `AddPermission`, `GetPolicy`, `RemovePermission`: a function's own policy.
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -10,6 +10,7 @@ use super::create_function::unsupported;
 use super::error::typed;
 use super::{Lambda, function_name, input};
 use crate::json_protocol::{Constraints, ServiceError};
+use crate::place::Place;
 use crate::rest_protocol::{RestRequest, document};
 
 #[derive(Deserialize)]
@@ -53,18 +54,16 @@ pub(super) async fn add(lambda: &Lambda, request: &RestRequest, name: &str) -> R
         source_account: input.source_account,
     };
     let name = function_name(name);
-    let statement = statement(lambda, &name, &permission).to_string();
+    let statement = statement(&lambda.place, &name, &permission).to_string();
     lambda.functions.add_permission(&name, permission).await.map_err(|error| lambda.error(&error))?;
     Ok(document(StatusCode::CREATED, &json!({ "Statement": statement })))
 }
 
 pub(super) fn get(lambda: &Lambda, name: &str) -> Result<Response<Bytes>, ServiceError> {
     let function = lambda.functions.get(&function_name(name)).map_err(|error| lambda.error(&error))?;
-    if function.permissions.is_empty() {
-        let message = "The resource you requested does not exist.".to_owned();
-        return Err(typed(404, "ResourceNotFoundException", message));
-    }
-    let policy = policy(lambda, &function).to_string();
+    let policy = policy_text(&lambda.place, &function).ok_or_else(|| {
+        typed(404, "ResourceNotFoundException", "The resource you requested does not exist.".to_owned())
+    })?;
     Ok(document(StatusCode::OK, &json!({ "Policy": policy, "RevisionId": function.revision })))
 }
 
@@ -74,13 +73,18 @@ pub(super) async fn remove(lambda: &Lambda, name: &str, id: &str) -> Result<Resp
     Ok(lambda.no_content())
 }
 
-fn policy(lambda: &Lambda, function: &FunctionDefinition) -> Value {
-    let statements = function.permissions.iter().map(|permission| statement(lambda, &function.name, permission));
-    json!({ "Version": "2012-10-17", "Id": "default", "Statement": statements.collect::<Vec<_>>() })
+/// The policy of a function; `None` when nothing was permitted.
+pub(crate) fn policy_text(place: &Place, function: &FunctionDefinition) -> Option<String> {
+    if function.permissions.is_empty() {
+        return None;
+    }
+    let statements = function.permissions.iter().map(|permission| statement(place, &function.name, permission));
+    let statements: Vec<Value> = statements.collect();
+    Some(json!({ "Version": "2012-10-17", "Id": "default", "Statement": statements }).to_string())
 }
 
 /// A permission as a statement: services stand by their names, accounts as their roots.
-fn statement(lambda: &Lambda, function: &str, permission: &InvokePermission) -> Value {
+fn statement(place: &Place, function: &str, permission: &InvokePermission) -> Value {
     let principal = match permission.principal.as_str() {
         "*" => json!("*"),
         service if service.ends_with(".amazonaws.com") => json!({ "Service": service }),
@@ -94,7 +98,7 @@ fn statement(lambda: &Lambda, function: &str, permission: &InvokePermission) -> 
         "Effect": "Allow",
         "Principal": principal,
         "Action": permission.action,
-        "Resource": lambda.arn(function),
+        "Resource": place.arn("lambda", &format!("function:{function}")),
     });
     if let Some(source) = &permission.source {
         statement["Condition"]["ArnLike"] = json!({ "AWS:SourceArn": source });

@@ -218,7 +218,7 @@ def test_what_cannot_be_a_target_is_refused(functions):
                  DeadLetterConfig=letter) == "InvalidParameterValueException"
 
 
-def test_permissions_and_tags_are_recorded(functions):
+def test_permissions_and_tags(functions):
     name = create(functions, Tags={"team": "tweets"})
     assert error(functions.get_policy, FunctionName=name) == "ResourceNotFoundException"
     grant = dict(FunctionName=name, StatementId="topic", Action="lambda:InvokeFunction", Principal="sns.amazonaws.com",
@@ -237,12 +237,3 @@ def test_permissions_and_tags_are_recorded(functions):
     assert functions.get_function(FunctionName=name)["Tags"] == {"team": "portal"}
     limits = functions.get_account_settings()["AccountLimit"]
     assert limits["ConcurrentExecutions"] > 0
-
-
-def test_versions_and_aliases_are_refused_by_name(functions):
-    name = create(functions)
-    for call, more in [(functions.publish_version, {}), (functions.list_aliases, {}),
-                       (functions.create_alias, {"Name": "live", "FunctionVersion": "1"})]:
-        with pytest.raises(ClientError) as raised:
-            call(FunctionName=name, **more)
-        assert "versions and aliases" in raised.value.response["Error"]["Message"]

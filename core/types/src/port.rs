@@ -18,7 +18,7 @@ pub type InvocationId = String;
 /// What to run.
 #[derive(Debug, Clone)]
 pub struct Invocation {
-    /// The function's name in the catalog.
+    /// The function as the catalog refers to it: `NAME`, or `NAME:QUALIFIER` for a version or an alias.
     pub function: String,
     /// The event, as the function will see it.
     pub payload: Bytes,
@@ -41,6 +41,8 @@ pub struct InvocationOutcome {
     pub error: Option<String>,
     /// The end of what it printed during this invocation, at most 4 KiB.
     pub log_tail: Bytes,
+    /// The version of the function that ran; `None`: the function itself.
+    pub version: Option<u32>,
 }
 
 /// Why nothing was run.

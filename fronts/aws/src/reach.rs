@@ -1,7 +1,7 @@
 //! Lets topics and APIs reach queues and functions: statements of these resources' policies, as the cloud's consoles add them
 //! when they wire one to another. Who only calls the API writes them himself.
 
-use millstream_catalog::{EventEndpoint, InvokePermission};
+use millstream_catalog::{EventEndpoint, FunctionDefinition, InvokePermission};
 use millstream_function::{FunctionError, Functions};
 use millstream_queue::{QueueError, Queues};
 use millstream_types::RoleUse;
@@ -44,8 +44,7 @@ impl Reach {
         match endpoint {
             EventEndpoint::Queue { name } => self.let_topic_send(topic, name).await,
             EventEndpoint::Function { name } => {
-                let permission = permission(Service::Sns, self.place(), topic, &format!("sns-{topic}"));
-                self.let_invoke(Service::Sns, topic, name, permission).await
+                self.let_invoke(Service::Sns, topic, name, format!("sns-{topic}")).await
             }
             EventEndpoint::Webhook { .. } | EventEndpoint::Stream { .. } => Ok(false),
         }
@@ -56,9 +55,7 @@ impl Reach {
     /// # Errors
     /// [`ReachError`].
     pub async fn let_api(&self, api: &str, function: &str) -> Result<bool, ReachError> {
-        let methods = format!("{api}/*");
-        let permission = permission(Service::ApiGateway, self.place(), &methods, &format!("apigateway-{api}"));
-        self.let_invoke(Service::ApiGateway, &methods, function, permission).await
+        self.let_invoke(Service::ApiGateway, &format!("{api}/*"), function, format!("apigateway-{api}")).await
     }
 
     /// Lets a topic send to a queue.
@@ -84,17 +81,27 @@ impl Reach {
         Ok(added)
     }
 
+    /// Lets a service run what a reference names, on behalf of a resource of its own.
     async fn let_invoke(
         &self,
         service: Service,
         holder: &str,
-        function: &str,
-        permission: InvokePermission,
+        reference: &str,
+        id: String,
     ) -> Result<bool, ReachError> {
-        let lets_in = self.authorizer.lets_in(service, holder, RoleUse::Invoke(function));
-        if lets_in || self.functions.get(function).is_err() {
+        let lets_in = self.authorizer.lets_in(service, holder, RoleUse::Invoke(reference));
+        if lets_in || self.functions.find(reference).is_err() {
             return Ok(false);
         }
+        let (function, qualifier) = FunctionDefinition::split_reference(reference);
+        let permission = InvokePermission {
+            id,
+            qualifier: qualifier.map(str::to_owned),
+            action: "lambda:InvokeFunction".to_owned(),
+            principal: service.principal().to_owned(),
+            source: Some(service.holder_arn(self.place(), holder)),
+            source_account: None,
+        };
         match self.functions.add_permission(function, permission).await {
             Ok(()) => Ok(true),
             Err(FunctionError::PermissionExists { .. }) => Ok(false),
@@ -104,15 +111,5 @@ impl Reach {
 
     fn place(&self) -> &Place {
         &self.authorizer.place
-    }
-}
-
-fn permission(service: Service, place: &Place, holder: &str, id: &str) -> InvokePermission {
-    InvokePermission {
-        id: id.to_owned(),
-        action: "lambda:InvokeFunction".to_owned(),
-        principal: service.principal().to_owned(),
-        source: Some(service.holder_arn(place, holder)),
-        source_account: None,
     }
 }

@@ -235,7 +235,11 @@ impl Engines {
                 queues: Arc::new(queues.clone()),
                 codec: Arc::new(LambdaEvents::new(place.clone(), catalog.clone(), seal.clone())),
                 permits: Arc::new(RolePermits::new(authorizer.clone())),
-                failures: Arc::new(OnFailureDestinations::new(place.clone(), destinations)),
+                failures: Arc::new(OnFailureDestinations::new(
+                    authorizer.clone(),
+                    destinations,
+                    Arc::new(objects.clone()),
+                )),
             },
             storage.clone(),
             catalog.clone(),

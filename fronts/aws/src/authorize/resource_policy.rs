@@ -5,6 +5,7 @@
 //! (SNS), "Granting function access to AWS services" (Lambda).
 
 use millstream_access::policy::{AccessRequest, Context, Identity, MalformedPolicy, Policy, Use, Verdict, evaluate};
+use millstream_catalog::FunctionDefinition;
 
 use super::service_role::Service;
 use super::{Authorizer, Need};
@@ -30,9 +31,9 @@ impl Authorizer {
             let topic = self.catalog.topics.get(topic)?;
             return Some(sns::policy_of(&self.place, &topic));
         }
-        let function = resource(arn, "lambda", "function:")?;
-        let function = self.catalog.functions.get(function.split(':').next().unwrap_or_default())?;
-        permission::policy_text(&self.place, &function)
+        let (function, qualifier) = FunctionDefinition::split_reference(resource(arn, "lambda", "function:")?);
+        let function = self.catalog.functions.get(function)?;
+        permission::policy_text(&self.place, &function, qualifier)
     }
 
     /// Whether the policies of what a service touches let it in as itself, on behalf of a resource of its own.

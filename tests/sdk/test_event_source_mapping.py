@@ -12,7 +12,7 @@ from datetime import datetime
 
 import pytest
 from botocore.exceptions import ClientError
-from conftest import Node, package, until
+from conftest import Node, let_topics, package, until
 
 ROLE = "arn:aws:iam::000000000000:role/any"
 ACCOUNT = "us-east-1:000000000000"
@@ -212,6 +212,7 @@ def test_a_topic_is_told_of_what_is_given_up(world):
     function, (stream, arn), (url, queue) = world.function(), world.stream(), world.queue()
     sns = world.node.client("sns")
     topic = sns.create_topic(Name=f"t-{uuid.uuid4().hex[:8]}")["TopicArn"]
+    let_topics(world.sqs, url, queue)
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue, Attributes={"RawMessageDelivery": "true"})
     world.put(stream, ["bad"])
     mapping = world.map(function, arn, MaximumRetryAttempts=0, DestinationConfig={"OnFailure": {"Destination": topic}})

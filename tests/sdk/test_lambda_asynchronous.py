@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 from botocore.exceptions import ClientError
-from conftest import Node, package, until
+from conftest import Node, let_topics, package, until
 
 ROLE = "arn:aws:iam::000000000000:role/any"
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:"
@@ -144,6 +144,7 @@ def test_a_topic_is_a_target_of_both_kinds(node, functions, sqs, queue):
     url, arn = queue
     sns = node.client("sns")
     topic = sns.create_topic(Name=f"t-{uuid.uuid4().hex[:8]}")["TopicArn"]
+    let_topics(sqs, url, arn)
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
     name = create(functions, DeadLetterConfig={"TargetArn": topic})
     request = send(functions, name, {"fail": True})
@@ -216,6 +217,20 @@ def test_what_cannot_be_a_target_is_refused(functions):
     letter = {"TargetArn": ARN + name}
     assert error(functions.update_function_configuration, FunctionName=name,
                  DeadLetterConfig=letter) == "InvalidParameterValueException"
+
+
+def test_invocations_that_wait_are_listed(node, functions):
+    name = create(functions, "import time\ndef handler(event, context):\n    time.sleep(event.get('sleep', 0))\n")
+    assert node.run("function", "invocations", name) == ""
+    functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=1)
+    # It holds the function's only turn while the other waits.
+    send(functions, name, {"sleep": 3})
+    waits = send(functions, name, {})
+    listed = [json.loads(line) for line in node.run("function", "invocations", name).splitlines()]
+    assert waits in [found["id"] for found in listed]
+    assert all((found["state"], found["function"], found["failures"]) == ("waiting", name, 0) for found in listed)
+    until(lambda: node.run("function", "invocations", name) == "")
+    assert "no function" in node.run("function", "invocations", "none", check=False).stderr
 
 
 def test_permissions_and_tags(functions):

@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 
-from conftest import Node, package, until
+from conftest import Node, let_topics, package, until
 
 WAIT_SECONDS = 90
 
@@ -94,14 +94,8 @@ def queue(sqs, name, **attributes):
     """A queue that lets topics of this account send to it."""
     url = sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    let_topics(sqs, url, arn, {"StringEquals": {"aws:SourceAccount": "000000000000"}})
+    let_topics(sqs, url, arn)
     return url, arn
-
-
-def let_topics(sqs, url, arn, condition, principal={"Service": "sns.amazonaws.com"}):
-    statement = {"Effect": "Allow", "Principal": principal, "Action": "sqs:SendMessage", "Resource": arn, "Condition": condition}
-    sqs.set_queue_attributes(QueueUrl=url, Attributes={
-        "Policy": json.dumps({"Version": "2012-10-17", "Statement": [statement]})})
 
 
 def let_topic_invoke(functions, function, topic):

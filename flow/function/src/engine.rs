@@ -23,6 +23,7 @@ use crate::peer;
 use crate::pool::Pool;
 use crate::runtime::{DotnetOptions, Runtime, Runtimes};
 use crate::turns::Turns;
+use crate::variables::check_variables;
 
 /// How long invocations under way may take to end once the node stops.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -202,8 +203,10 @@ impl Functions {
     /// Makes a function.
     ///
     /// # Errors
-    /// [`FunctionError::Exists`], [`FunctionError::Runtime`], [`FunctionError::Package`].
+    /// [`FunctionError::Exists`], [`FunctionError::Runtime`], [`FunctionError::Package`],
+    /// [`FunctionError::ReservedVariables`].
     pub async fn create(&self, new: NewFunction) -> Result<Arc<FunctionDefinition>, FunctionError> {
+        check_variables(&new.environment)?;
         self.shared.runtimes.check(Runtime::of(&new.runtime)?, &new.handler).await?;
         let turn = self.turn_to_change().await;
         if self.shared.catalog.functions.get(&new.name).is_some() {
@@ -248,8 +251,10 @@ impl Functions {
     /// Changes a function. Invocations under way end as they began; the next one runs the new version.
     ///
     /// # Errors
-    /// [`FunctionError::NotFound`], [`FunctionError::Runtime`], [`FunctionError::Package`].
+    /// [`FunctionError::NotFound`], [`FunctionError::Runtime`], [`FunctionError::Package`],
+    /// [`FunctionError::ReservedVariables`].
     pub async fn update(&self, name: &str, change: FunctionChange) -> Result<Arc<FunctionDefinition>, FunctionError> {
+        change.environment.as_ref().map_or(Ok(()), check_variables)?;
         let turn = self.turn_to_change().await;
         let mut definition = (*self.get(name)?).clone();
         if let Some(runtime) = change.runtime {

@@ -47,6 +47,12 @@ pub enum FunctionError {
         /// What is wrong.
         reason: String,
     },
+    /// Variables that the engine sets itself.
+    #[error("variables that the runtime sets itself cannot be set: {names}; take them out")]
+    ReservedVariables {
+        /// Their names.
+        names: String,
+    },
     /// The event is too large.
     #[error("expected an event of at most {limit} bytes, found {found}")]
     PayloadTooLarge {
@@ -144,6 +150,7 @@ impl FunctionError {
             | Self::RuntimeMissing { .. }
             | Self::Package { .. }
             | Self::Split { .. }
+            | Self::ReservedVariables { .. }
             | Self::TooMany { .. } => ErrorKind::Invalid,
             Self::PayloadTooLarge { .. } => ErrorKind::TooLarge,
             Self::Throttled { .. } => ErrorKind::Throttled,

@@ -25,6 +25,7 @@ mod socket;
 mod start;
 mod turns;
 mod usage;
+mod variables;
 mod versions;
 mod watch;
 
@@ -37,4 +38,5 @@ pub use error::FunctionError;
 pub use invocation::{InvocationSummary, PAYLOAD_BYTES_MAX};
 pub use peer::{is_own, may_be_function};
 pub use runtime::{DotnetOptions, check_runtime};
+pub use variables::check_variables;
 pub use versions::AliasChange;

@@ -42,7 +42,13 @@ impl Invoke for FakeFunctions {
     fn invoke(&self, invocation: Invocation) -> BoxFuture<'_, Result<InvocationOutcome, InvokeError>> {
         self.0.lock().unwrap().push(invocation.payload);
         Box::pin(async {
-            Ok(InvocationOutcome { id: "1".into(), payload: Bytes::new(), error: None, log_tail: Bytes::new(), version: None })
+            Ok(InvocationOutcome {
+                id: "1".into(),
+                payload: Bytes::new(),
+                error: None,
+                log_tail: Bytes::new(),
+                version: None,
+            })
         })
     }
 }

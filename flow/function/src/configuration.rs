@@ -97,12 +97,7 @@ impl Functions {
     ///
     /// # Errors
     /// [`FunctionError::NotFound`], [`FunctionError::PermissionNotFound`], [`FunctionError::Storage`].
-    pub async fn remove_permission(
-        &self,
-        name: &str,
-        qualifier: Option<&str>,
-        id: &str,
-    ) -> Result<(), FunctionError> {
+    pub async fn remove_permission(&self, name: &str, qualifier: Option<&str>, id: &str) -> Result<(), FunctionError> {
         self.amend(name, |function| {
             let before = function.permissions.len();
             function.permissions.retain(|known| known.id != id || known.qualifier.as_deref() != qualifier);

@@ -96,7 +96,9 @@ pub enum FunctionError {
         name: String,
     },
     /// An alias cannot share its invocations so.
-    #[error("expected an alias of two published versions that differ, found version {version} besides; publish another")]
+    #[error(
+        "expected an alias of two published versions that differ, found version {version} besides; publish another"
+    )]
     Split {
         /// The second version.
         version: u32,

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use millstream_catalog::{
-    Catalog, EventSchema, EventSource, EventSourceMappingDefinition, FailureTarget, FunctionDefinition, MappingSettings, MappingState,
-    StreamDefinition,
+    Catalog, EventSchema, EventSource, EventSourceMappingDefinition, FailureTarget, FunctionDefinition,
+    MappingSettings, MappingState, StreamDefinition,
 };
 
 use crate::error::MappingError;

@@ -45,7 +45,9 @@ pub enum MappingError {
     #[error("a batch could not be taken from its queue: {reason}")]
     Receive { reason: String },
     /// Windows hand a state from batch to batch.
-    #[error("windows with a state need one batch of a shard at once, found a parallelization factor of {parallelization}")]
+    #[error(
+        "windows with a state need one batch of a shard at once, found a parallelization factor of {parallelization}"
+    )]
     WindowsInParallel {
         /// Batches of a shard at once.
         parallelization: u32,

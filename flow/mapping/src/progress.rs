@@ -148,11 +148,12 @@ mod tests {
         assert_eq!(store.lanes(LogId(8), 1).await.unwrap(), [Progress::default()]);
         let mut lanes = store.lanes(LogId(7), 2).await.unwrap();
         assert_eq!(lanes.iter().map(|lane| lane.position).collect::<Vec<_>>(), [5, 5]);
-        lanes[1] = Progress { position: 8, pieces: vec![Piece { to: 12, attempts: 3 }] };
+        let window = Some(OpenWindow::of(0, 60));
+        lanes[1] = Progress { position: 8, pieces: vec![Piece { to: 12, attempts: 3 }], window };
         let ticket = store.submit(LogId(7), Share { lane: 1, lanes: 2 }, &lanes[1]).unwrap();
         ticket.durable().await.unwrap();
         assert_eq!(store.lanes(LogId(7), 2).await.unwrap(), lanes);
-        assert_eq!(store.lanes(LogId(7), 1).await.unwrap(), [Progress { position: 5, pieces: vec![] }]);
+        assert_eq!(store.lanes(LogId(7), 1).await.unwrap(), [Progress { position: 5, ..Progress::default() }]);
         let mut transaction = Transaction::new();
         store.remove(&mut transaction, None).await.unwrap();
         storage.commit(transaction).await.unwrap();

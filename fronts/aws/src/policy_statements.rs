@@ -107,6 +107,9 @@ mod tests {
         let mut single = json!({ "Statement": { "Sid": "first" } });
         assert_eq!(add_topic(&mut single, "t", "queue", "topic"), Ok(()));
         assert_eq!(add_topic(&mut single, "t", "queue", "topic"), Err(NotAdded::Exists));
-        assert_eq!((&single["Statement"][0]["Sid"], &single["Statement"][1]["Resource"]), (&json!("first"), &json!("queue")));
+        assert_eq!(
+            (&single["Statement"][0]["Sid"], &single["Statement"][1]["Resource"]),
+            (&json!("first"), &json!("queue"))
+        );
     }
 }

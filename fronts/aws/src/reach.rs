@@ -60,7 +60,8 @@ impl Reach {
 
     /// Lets a topic send to a queue.
     async fn let_topic_send(&self, topic: &str, queue: &str) -> Result<bool, ReachError> {
-        if self.queues.get(queue).is_err() || self.authorizer.lets_in(Service::Sns, topic, RoleUse::SendMessage(queue)) {
+        if self.queues.get(queue).is_err() || self.authorizer.lets_in(Service::Sns, topic, RoleUse::SendMessage(queue))
+        {
             return Ok(false);
         }
         let (arn, topic_arn) = (self.place().arn("sqs", queue), self.place().arn("sns", topic));

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use super::missed::Missed;
 use crate::apply::Request as ApplyRequest;
 use crate::cli::{
-    DialectName, FunctionArgs, KeysArgs, LogsArgs, NodeArgs, PipelineArgs, QueryArgs, SampleArgs, TailArgs, TestArgs, TraceArgs,
-    UsageArgs, UsageFormat,
+    DialectName, FunctionArgs, KeysArgs, LogsArgs, NodeArgs, PipelineArgs, QueryArgs, SampleArgs, TailArgs, TestArgs,
+    TraceArgs, UsageArgs, UsageFormat,
 };
 use crate::remote::Remote;
 

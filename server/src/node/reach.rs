@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use millstream_aws::reach::Reach;
+use millstream_aws::reach::{Reach, ReachError};
 use millstream_catalog::{Catalog, EventEndpoint, EventSchema};
 use millstream_gateway::functions_without_role;
 use millstream_storage::{Keyspace, Storage, Transaction};
@@ -23,20 +23,34 @@ pub async fn settle(storage: &Storage, catalog: &Catalog, reach: &Reach) -> anyh
     }
     let mut changed = 0;
     for (topic, endpoint) in subscriptions(catalog) {
-        changed += usize::from(reach.let_topic(&topic, &endpoint).await?);
+        changed += count(reach.let_topic(&topic, &endpoint).await, &topic);
     }
     for api in catalog.apis.list() {
         for function in functions_without_role(&api) {
-            changed += usize::from(reach.let_api(&api.id, &function).await?);
+            changed += count(reach.let_api(&api.id, &function).await, &api.id);
         }
     }
     if changed > 0 {
-        tracing::info!(changed, "policies of queues and functions let in what was wired to them before policies counted");
+        tracing::info!(
+            changed,
+            "policies of queues and functions let in what was wired to them before policies counted"
+        );
     }
     let mut transaction = Transaction::new();
     transaction.put(&keyspace, SETTLED, Vec::new());
     storage.commit(transaction).await?;
     Ok(())
+}
+
+/// 1 for a policy that was changed. One that cannot be, such as a full one, is told and keeps no node from starting.
+fn count(changed: Result<bool, ReachError>, of: &str) -> usize {
+    changed.map_or_else(
+        |error| {
+            tracing::warn!(of, %error, "a policy does not let in what was wired to it; add the permission");
+            0
+        },
+        usize::from,
+    )
 }
 
 /// Topics of messages with what each delivers to, dead letters too.

@@ -37,8 +37,7 @@ impl Functions {
         let function = self.get(name)?;
         let accepted = self.shared.accepted.clone();
         let read = move || Ok::<_, FunctionError>((accepted.unreadable()?, accepted.outlines()?));
-        let (unreadable, waiting) =
-            tokio::task::spawn_blocking(read).await.map_err(|_| FunctionError::Stopping)??;
+        let (unreadable, waiting) = tokio::task::spawn_blocking(read).await.map_err(|_| FunctionError::Stopping)??;
         let of_function = |outline: &Outline| {
             outline.function.is_empty() || FunctionDefinition::split_reference(&outline.function).0 == function.name
         };

@@ -17,8 +17,8 @@ use millstream_storage::{StorageError, to_the_end};
 use millstream_types::{ErrorKind, Invocation, InvocationId, Millis};
 
 pub(crate) use accepted::Accepted;
-pub use listing::WaitingInvocation;
 use accepted::{Found, Kept, Outline, WAITING_MAX, Waiting};
+pub use listing::WaitingInvocation;
 use outcome::{Next, after};
 
 use crate::destination::{Condition, EndedInvocation};

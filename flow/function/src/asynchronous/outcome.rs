@@ -111,7 +111,13 @@ mod tests {
 
     fn outcome(error: Option<&str>) -> Result<InvocationOutcome, FunctionError> {
         let error = error.map(str::to_owned);
-        Ok(InvocationOutcome { id: "i".into(), payload: Bytes::from_static(b"{}"), error, log_tail: Bytes::new(), version: None })
+        Ok(InvocationOutcome {
+            id: "i".into(),
+            payload: Bytes::from_static(b"{}"),
+            error,
+            log_tail: Bytes::new(),
+            version: None,
+        })
     }
 
     #[test]

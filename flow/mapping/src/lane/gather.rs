@@ -74,7 +74,10 @@ impl Lane {
                 }
                 return Ok(Gathered::Batch(batch.items));
             }
-            if !batch.items.is_empty() && at_end && self.batch_end(batch.items.first()).is_some_and(|end| end <= frontier) {
+            if !batch.items.is_empty()
+                && at_end
+                && self.batch_end(batch.items.first()).is_some_and(|end| end <= frontier)
+            {
                 return Ok(Gathered::Batch(batch.items));
             }
             if !batch.items.is_empty() {

@@ -46,7 +46,13 @@ impl Invoke for Function {
         let run = script(&batch);
         self.batches.lock().unwrap().push(batch);
         let outcome = |payload: String, error: Option<String>| {
-            Ok(InvocationOutcome { id: "i".into(), payload: payload.into(), error, log_tail: Bytes::new(), version: None })
+            Ok(InvocationOutcome {
+                id: "i".into(),
+                payload: payload.into(),
+                error,
+                log_tail: Bytes::new(),
+                version: None,
+            })
         };
         Box::pin(async move {
             tokio::task::yield_now().await;

@@ -153,14 +153,10 @@ fn needs(place: &Place, use_of: RoleUse<'_>) -> Vec<Need> {
             None => all(&READ_STREAM, place.arn("kinesis", &format!("stream/{name}"))),
         },
         RoleUse::WriteStream(name) => match name.strip_prefix("delivery/") {
-            Some(name) => {
-                all(&["firehose:PutRecordBatch"], place.arn("firehose", &format!("deliverystream/{name}")))
-            }
+            Some(name) => all(&["firehose:PutRecordBatch"], place.arn("firehose", &format!("deliverystream/{name}"))),
             None => all(&["kinesis:PutRecords"], place.arn("kinesis", &format!("stream/{name}"))),
         },
-        RoleUse::WriteObject { bucket, object } => {
-            all(&["s3:PutObject"], format!("arn:aws:s3:::{bucket}/{object}"))
-        }
+        RoleUse::WriteObject { bucket, object } => all(&["s3:PutObject"], format!("arn:aws:s3:::{bucket}/{object}")),
         RoleUse::SendMessage(name) => all(&["sqs:SendMessage"], place.arn("sqs", name)),
         RoleUse::Invoke(name) => all(&["lambda:InvokeFunction"], place.arn("lambda", &format!("function:{name}"))),
     }

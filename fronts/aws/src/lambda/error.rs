@@ -49,7 +49,9 @@ impl Lambda {
                 "ResourceConflictException",
                 format!("Version {version} cannot be deleted: alias {alias} points to it."),
             ),
-            FunctionError::Split { .. } | FunctionError::ReservedVariables { .. } => typed(400, "InvalidParameterValueException", error.to_string()),
+            FunctionError::Split { .. } | FunctionError::ReservedVariables { .. } => {
+                typed(400, "InvalidParameterValueException", error.to_string())
+            }
             FunctionError::TooMany { what: "permissions", .. } => {
                 typed(400, "PolicyLengthExceededException", error.to_string())
             }

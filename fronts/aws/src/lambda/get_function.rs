@@ -19,7 +19,8 @@ pub(super) fn whole(lambda: &Lambda, request: &RestRequest, name: &str) -> Resul
     let reference = Qualified::of(request, name)?.reference();
     let function = lambda.functions.find(&reference).map_err(|error| lambda.error(&error))?;
     let code = json!({ "RepositoryType": "S3", "Location": package_address::of(lambda, request, &function) });
-    let mut shown = json!({ "Configuration": lambda.shown_as(&function, &reference), "Code": code, "Tags": function.tags });
+    let mut shown =
+        json!({ "Configuration": lambda.shown_as(&function, &reference), "Code": code, "Tags": function.tags });
     if let Some(limit) = function.concurrency_limit {
         shown["Concurrency"] = json!({ "ReservedConcurrentExecutions": limit });
     }

@@ -126,7 +126,9 @@ impl Lambda {
             }
             (method, ["2017-03-31", "tags", resource]) => tags::call(self, request, method, resource).await,
             (&Method::GET, ["2016-08-19", "account-settings"]) => Ok(account_settings::get(self)),
-            (&Method::POST, ["2015-03-31", "functions", name, "versions"]) => versions::publish(self, request, name).await,
+            (&Method::POST, ["2015-03-31", "functions", name, "versions"]) => {
+                versions::publish(self, request, name).await
+            }
             (&Method::GET, ["2015-03-31", "functions", name, "versions"]) => versions::list(self, request, name),
             (_, ["2015-03-31", "functions", name, "aliases"]) => aliases::call(self, request, name, None).await,
             (_, ["2015-03-31", "functions", name, "aliases", alias]) => {

@@ -49,7 +49,8 @@ pub(super) fn list(lambda: &Lambda, request: &RestRequest, name: &str) -> Result
     let limit = limit(parameters.get("MaxItems").map(String::as_str))?;
     let function = lambda.functions.get(&function_name(name)).map_err(|error| lambda.error(&error))?;
     let after = parameters.get("Marker").map(|marker| marker.parse::<u32>().unwrap_or(0));
-    let mut versions: Vec<_> = function.all_versions().filter(|found| after.is_none() || found.version > after).collect();
+    let mut versions: Vec<_> =
+        function.all_versions().filter(|found| after.is_none() || found.version > after).collect();
     let more = versions.len() > limit;
     versions.truncate(limit);
     let marker = versions.last().filter(|_| more).map(|last| last.version.unwrap_or(0).to_string());

@@ -79,12 +79,9 @@ mod tests {
             let endpoint = read(kind, address).unwrap();
             assert_eq!((protocol(&endpoint), super::address(&endpoint, &place).as_str()), (kind, address));
         }
-        for (kind, address) in [
-            ("https", "http://a.example/"),
-            ("sqs", "q"),
-            ("email", "me@a.example"),
-            ("pigeon", "x"),
-        ] {
+        for (kind, address) in
+            [("https", "http://a.example/"), ("sqs", "q"), ("email", "me@a.example"), ("pigeon", "x")]
+        {
             assert_eq!(read(kind, address).unwrap_err().code, "InvalidParameter", "{kind}");
         }
     }

@@ -18,8 +18,7 @@ use crate::error::ConsoleError;
 pub async fn show(State(console): State<Console>, Path(name): Path<String>) -> Result<Response, ConsoleError> {
     console.function(&name)?;
     let waiting = console.functions().waiting(&name).await;
-    let waiting =
-        waiting.map_err(|error| ConsoleError::Engine { kind: error.kind(), message: error.to_string() })?;
+    let waiting = waiting.map_err(|error| ConsoleError::Engine { kind: error.kind(), message: error.to_string() })?;
     let shown: Vec<Value> = waiting.iter().map(shown).collect();
     Ok(lines(stream::iter(shown)))
 }

@@ -51,9 +51,7 @@ pub(super) fn check(
     }
     let target = source::target_arn(&lambda.place, target);
     let service = target.split(':').nth(2).unwrap_or_default().to_ascii_uppercase();
-    lambda.check_target(function, &target, |operation| {
-        missing(operation, &service).message
-    })
+    lambda.check_target(function, &target, |operation| missing(operation, &service).message)
 }
 
 fn missing(operation: &str, service: &str) -> ServiceError {

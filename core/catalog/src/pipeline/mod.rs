@@ -42,6 +42,7 @@ pub use message_topic::{MessageSubscriptionSpec, MessageTopicSpec};
 pub use plan::{ApiKeySpec, PlanSpec};
 pub use portal::{PortalApiSpec, PortalOfferSpec, PortalSpec};
 pub use queue::QueueSpec;
+pub use resolve::column_type;
 pub use source::{Located, Mistake};
 
 use crate::definition::{

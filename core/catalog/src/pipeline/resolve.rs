@@ -448,9 +448,9 @@ pub(super) fn format(csv: Option<String>) -> RecordFormat {
     csv.map_or(RecordFormat::Json, |delimiter| RecordFormat::Csv { delimiter })
 }
 
-/// The type that a declared type's text stands for, in either dialect's words.
+/// The type that a declared type's text stands for, in either dialect's words: `VARCHAR(4)`, `INTEGER`, ….
 #[must_use]
-pub(crate) fn column_type(declared: &str) -> Option<ColumnType> {
+pub fn column_type(declared: &str) -> Option<ColumnType> {
     let name = declared.split('(').next().unwrap_or_default().trim().to_ascii_uppercase();
     Some(match name.as_str() {
         "TINYINT" | "SMALLINT" | "INT" | "INTEGER" | "BIGINT" => ColumnType::BigInt,

@@ -240,19 +240,8 @@ impl Documents {
             Ok(_) | Err(TableError::TableNotFound { .. }) => {}
             Err(error) => return Err(DocumentError::Table(error)),
         }
-        let new = NewTable {
-            name,
-            hash_key: KeyAttribute { name: PARTITION.to_owned(), key_type: KeyType::Binary },
-            sort_key: Some(KeyAttribute { name: ID.to_owned(), key_type: KeyType::String }),
-            provisioned: None,
-            // Who changed is enough: the feed of changes tells documents as they are.
-            changes: Some(ChangeView::KeysOnly),
-            indexes: Vec::new(),
-            tags: Default::default(),
-            owner: TableOwner::DocumentContainer,
-            item_bytes_max: ITEM_BYTES_MAX,
-        };
-        self.tables.create(new).await.map_err(DocumentError::Table)?;
+        // Who changed is enough: the feed of changes tells documents as they are.
+        self.tables.create(new_table(name, Some(ChangeView::KeysOnly))).await.map_err(DocumentError::Table)?;
         Ok(())
     }
 
@@ -270,4 +259,19 @@ fn table_name(path: &str) -> String {
 /// An etag that was never given before, in the quotes that belong to it.
 fn new_etag() -> String {
     format!("\"{}\"", uuid::Uuid::new_v4())
+}
+
+/// A table of a container: items by partition key and id.
+fn new_table(name: String, changes: Option<ChangeView>) -> NewTable {
+    NewTable {
+        name,
+        hash_key: KeyAttribute { name: PARTITION.to_owned(), key_type: KeyType::Binary },
+        sort_key: Some(KeyAttribute { name: ID.to_owned(), key_type: KeyType::String }),
+        provisioned: None,
+        changes,
+        indexes: Vec::new(),
+        tags: Default::default(),
+        owner: TableOwner::DocumentContainer,
+        item_bytes_max: ITEM_BYTES_MAX,
+    }
 }

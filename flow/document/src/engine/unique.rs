@@ -8,14 +8,14 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use bytes::Bytes;
-use millstream_catalog::{DocumentContainerDefinition, KeyAttribute, KeyType, TableOwner};
-use millstream_table::{AttributeValue, Deletion, Item, NewTable, Put, TableError};
+use millstream_catalog::DocumentContainerDefinition;
+use millstream_table::{AttributeValue, Deletion, Item, Put, TableError};
 use serde_json::{Map, Value};
 use tokio::sync::MutexGuard;
 
 use super::documents::gone;
-use super::{Documents, ITEM_BYTES_MAX, table_name};
-use crate::document::{self, Document, ID, PARTITION};
+use super::{Documents, new_table, table_name};
+use crate::document::{self, Document};
 use crate::error::DocumentError;
 use crate::unique::claims;
 
@@ -115,18 +115,7 @@ impl Documents {
     /// The table of a container's claims; made anew, whatever there was.
     pub(super) async fn make_claims_table(&self, path: &str) -> Result<(), DocumentError> {
         self.remove_claims_table(path).await?;
-        let new = NewTable {
-            name: claims_table(path),
-            hash_key: KeyAttribute { name: PARTITION.to_owned(), key_type: KeyType::Binary },
-            sort_key: Some(KeyAttribute { name: ID.to_owned(), key_type: KeyType::String }),
-            provisioned: None,
-            changes: None,
-            indexes: Vec::new(),
-            tags: Default::default(),
-            owner: TableOwner::DocumentContainer,
-            item_bytes_max: ITEM_BYTES_MAX,
-        };
-        self.tables.create(new).await.map_err(DocumentError::Table)?;
+        self.tables.create(new_table(claims_table(path), None)).await.map_err(DocumentError::Table)?;
         Ok(())
     }
 

@@ -169,7 +169,8 @@ async fn step(functions: &Functions, outline: &Outline) -> Result<Step, StorageE
         let reason = ended.answer.as_ref().map(|answer| String::from_utf8_lossy(&answer.payload).into_owned());
         drop_event(functions, &kept.function, id, &reason.unwrap_or_else(|| format!("{condition:?}")));
     }
-    // Its turn is for running: a target may take its time while others run.
+    // Its turn is for running: a target may take its time while others run. As many as may run are told at once; those
+    // behind them keep their turns, which bounds what is in memory.
     let _telling = functions.shared.telling.acquire().await;
     drop(turn);
     // Told before it is forgotten: a crash in between tells it twice, never not at all.

@@ -74,18 +74,16 @@ pub(super) fn get(front: &ApiGateway, place: &Place<'_>) -> Answer {
 }
 
 pub(super) async fn update(front: &ApiGateway, request: &RestRequest, place: &Place<'_>) -> Answer {
-    let mut integration = find_integration(front, place)?;
-    for operation in patch::operations(request)? {
-        apply(&operation, &mut integration).map_err(bad_request)?;
-    }
-    check(front, place, &mut integration)?;
-    let answer = shown(&integration);
-    edit_integration(front, place, |known| {
-        *known = integration;
-        Ok(())
+    let operations = patch::operations(request)?;
+    let mut checked = find_integration(front, place)?;
+    patch::apply(&operations, &mut checked, apply).map_err(bad_request)?;
+    check(front, place, &mut checked)?;
+    let changed = edit_integration(front, place, |known| {
+        patch::apply(&operations, known, apply).map_err(invalid)?;
+        check(front, place, known).map_err(|refused| invalid(refused.message))
     })
     .await?;
-    Ok((StatusCode::OK, answer))
+    Ok((StatusCode::OK, shown(&changed)))
 }
 
 pub(super) async fn delete(front: &ApiGateway, place: &Place<'_>) -> Answer {
@@ -106,12 +104,13 @@ pub(super) async fn edit_integration(
     front: &ApiGateway,
     place: &Place<'_>,
     change: impl FnOnce(&mut Integration) -> Result<(), GatewayError>,
-) -> Result<(), ServiceError> {
-    edit(front, place, |method| match &mut method.integration {
+) -> Result<Integration, ServiceError> {
+    let gone = "the integration was removed in the meantime";
+    let changed = edit(front, place, |method| match &mut method.integration {
         Some(integration) => change(integration),
-        None => Err(invalid("the integration was removed in the meantime")),
-    })
-    .await
+        None => Err(invalid(gone)),
+    });
+    changed.await?.integration.ok_or_else(|| not_found(gone))
 }
 
 /// What patch operations change of an integration.

@@ -134,7 +134,10 @@ pub(super) const FORMS: &[Form] = &[
                     optional("stream", "Stream", ""),
                     optional("delivery_stream", "Or delivery stream", ""),
                     optional("event_hub", "Or event hub", ""),
-                    optional("csv", "Delimiter, when records are CSV", "empty: JSON"),
+                    Field {
+                        entry: Entry::Delimiter,
+                        ..optional("csv", "Delimiter, when records are CSV", "empty: JSON; tab, space")
+                    },
                     optional("columns", "Columns", "NAME TYPE, one a line; empty: found out from records")
                         .entered(Entry::Columns),
                 ],
@@ -213,5 +216,5 @@ const OUTPUT: &[Field] = &[
     optional("cosmos.container", "Cosmos container", ""),
     optional("cosmos.document_id", "Column of the document's id", ""),
     optional("cosmos.partition_key", "Column of the partition key", ""),
-    optional("csv", "Delimiter, for rows as CSV", "empty: JSON"),
+    Field { entry: Entry::Delimiter, ..optional("csv", "Delimiter, for rows as CSV", "empty: JSON; tab, space") },
 ];

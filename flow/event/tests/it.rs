@@ -42,7 +42,13 @@ impl Invoke for FakeFunctions {
     fn invoke(&self, invocation: Invocation) -> BoxFuture<'_, Result<InvocationOutcome, InvokeError>> {
         self.0.lock().unwrap().push(invocation.payload);
         Box::pin(async {
-            Ok(InvocationOutcome { id: "1".into(), payload: Bytes::new(), error: None, log_tail: Bytes::new() })
+            Ok(InvocationOutcome {
+                id: "1".into(),
+                payload: Bytes::new(),
+                error: None,
+                log_tail: Bytes::new(),
+                version: None,
+            })
         })
     }
 }
@@ -125,6 +131,7 @@ impl Node {
             queues: None,
             messages: None,
             invoke_later: None,
+            rights: None,
             objects: Some(Arc::clone(&self.bucket) as Arc<dyn PutObject>),
         };
         change(&mut options);

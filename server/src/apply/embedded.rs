@@ -1,4 +1,5 @@
-//! Texts in other languages that a pipeline file holds: policies of access, policies of managed APIs, filters. What reads them
+//! Texts in other languages that a pipeline file holds: policies of access, policies of managed APIs, filters, and names of
+//! functions' variables. What reads them
 //! when the file is carried out reads them here before.
 
 use millstream_access::policy::{Policy, Use};
@@ -6,6 +7,7 @@ use millstream_aws::lambda::event_source_mapping::mapping_filter;
 use millstream_catalog::pipeline::{Located, Mistake, Pipeline};
 use millstream_catalog::{EventFilter, EventSchema, ManagedServiceDefinition};
 use millstream_event::filter::Filter;
+use millstream_function::check_variables;
 use millstream_gateway::policy::PolicyDocument;
 
 /// What is wrong with them.
@@ -20,6 +22,11 @@ pub(super) fn mistakes(file: &str, pipeline: &Pipeline) -> Vec<Mistake> {
         let read = grants.policy.as_deref().map(|text| Policy::parse(text, Use::Identity));
         if let Some(Err(error)) = read {
             wrong(line, format!("the policy of `{name}`: {error}"), "correct its actions and resources");
+        }
+    }
+    for Located { value: function, line } in &pipeline.functions {
+        if let Err(error) = check_variables(&function.environment) {
+            wrong(*line, format!("function `{}`: {error}", function.name), "call them otherwise");
         }
     }
     let empty = ManagedServiceDefinition::default();

@@ -16,7 +16,7 @@ use millstream_catalog::{Catalog, EventSchema, EventSubscriptionDefinition, Subs
 use millstream_insight::Insight;
 use millstream_storage::Storage;
 use millstream_stream::Streams;
-use millstream_types::{Clock, Invoke, InvokeLater, PutObject, SendMessage};
+use millstream_types::{CheckRole, Clock, Invoke, InvokeLater, PutObject, SendMessage};
 use tokio::sync::{OwnedMutexGuard, watch};
 use tokio::task::JoinHandle;
 
@@ -59,6 +59,8 @@ pub struct Options {
     pub record_form: Option<Arc<dyn RecordForm>>,
     /// Runs functions on messages, later.
     pub invoke_later: Option<Arc<dyn InvokeLater>>,
+    /// Says whether queues and functions let a topic of messages in; `None`: all do.
+    pub rights: Option<Arc<dyn CheckRole>>,
 }
 
 /// The event engine. Cheap to clone.
@@ -199,6 +201,7 @@ impl Events {
             streams: shared.streams.clone(),
             invoke: shared.options.invoke_later.clone(),
             queues: shared.options.queues.clone(),
+            rights: shared.options.rights.clone(),
         })
     }
 

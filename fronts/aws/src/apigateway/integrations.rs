@@ -198,8 +198,9 @@ fn backend(uri: &str) -> Result<(), ServiceError> {
 /// The function of `arn:aws:apigateway:REGION:lambda:path/2015-03-31/functions/ARN/invocations`.
 fn function_of(uri: &str) -> Result<String, ServiceError> {
     let arn = uri.split_once("/functions/").and_then(|(_, rest)| rest.strip_suffix("/invocations"));
-    let name =
-        arn.and_then(|arn| resource(arn, "lambda", "function:")).map(|name| name.split(':').next().unwrap_or(name));
+    let name = arn
+        .and_then(|arn| resource(arn, "lambda", "function:"))
+        .map(|name| name.strip_suffix(":$LATEST").unwrap_or(name));
     name.map(str::to_owned).ok_or_else(|| bad_request(format!("Invalid ARN specified in the request: {uri}")))
 }
 

@@ -461,6 +461,7 @@ fn event_options(functions: &Functions, objects: &Objects) -> EventOptions {
         queues: None,
         messages: None,
         invoke_later: None,
+        rights: None,
     }
 }
 
@@ -483,6 +484,10 @@ fn function(name: &str, variables: &[(&str, &str)]) -> FunctionDefinition {
         code_bytes: 4_321,
         modified: 1_700_000_000_000,
         revision: "1".into(),
+        version: None,
+        versions: std::collections::BTreeMap::new(),
+        last_version: 0,
+        aliases: std::collections::BTreeMap::new(),
     }
 }
 

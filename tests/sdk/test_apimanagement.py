@@ -477,6 +477,31 @@ def test_a_backend_that_is_its_own_gateway_is_a_loop_that_ends(service):
     assert told["status"] == 500
 
 
+def test_a_subscription_has_an_owner(service, topic):
+    ada = {"email": "ada@example.org", "firstName": "Ada", "lastName": "Lovelace"}
+    service.manage("PUT", "/users/ada", ada)
+    service.manage("PUT", "/users/eve", {**ada, "email": "eve@example.org"})
+    service.manage("PUT", "/users/eva", ada, expect=(400,))
+    service.manage("PUT", "/users/bob", {**ada, "email": "nowhere"}, expect=(400,))
+    service.manage("PUT", "/users/bob", {**ada, "email": "bob@example.org", "password": "x"}, expect=(400,))
+    service.api("shop", topic, policy="""<base /><choose><when condition="@(context.User == null)">
+            <set-header name="X-User"><value>nobody</value></set-header></when>
+        <otherwise><set-header name="X-User"><value>@(context.User.Id + " " + context.User.Email + " " + context.User?.FirstName)</value>
+        </set-header></otherwise></choose>""")
+    key = service.subscribe("hers", "/apis", ownerId="/users/ada")
+    alone = service.subscribe("nobodys", "/apis")
+    service.manage("PUT", "/subscriptions/x", {"displayName": "x", "scope": "/apis", "ownerId": "/users/none"}, expect=(404,))
+    user = lambda key: service.call("GET", "/shop/a", key=key).json()["headers"]["x-user"]
+    assert (user(key), user(alone)) == ("ada ada@example.org Ada", "nobody")
+    assert service.manage("GET", "/subscriptions/hers")["properties"]["ownerId"] == f"{service.root}/users/ada"
+    assert [one["name"] for one in service.manage("GET", "/users/ada/subscriptions")["value"]] == ["hers"]
+    service.manage("PATCH", "/users/ada", {"state": "blocked"})
+    assert service.call("GET", "/shop/a", key=key).status == 401
+    service.manage("DELETE", "/users/ada", expect=(400,))
+    service.manage("DELETE", "/users/eve")
+    assert service.manage("GET", "/users")["count"] == 1
+
+
 def test_management_errors_are_the_resource_managers(service, endpoint):
     url = f"{endpoint}{service.root}/apis"
     assert send("GET", url, headers={"Authorization": "Bearer x"}).json()["error"]["code"] == "MissingApiVersionParameter"

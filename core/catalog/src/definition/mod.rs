@@ -50,8 +50,8 @@ pub use function_version::{ALIAS_PARTS, AliasSplit, FunctionAlias, LATEST};
 pub use hub::{ConsumerGroupDefinition, HubDefinition};
 pub use log_group::LogGroupDefinition;
 pub use managed_service::{
-    ManagedApi, ManagedBackend, ManagedOperation, ManagedServiceDefinition, ManagedSubscriptionState, NamedValue,
-    Product, Subscription, SubscriptionScope,
+    ManagedApi, ManagedBackend, ManagedOperation, ManagedServiceDefinition, ManagedSubscriptionState, ManagedUser,
+    NamedValue, Product, Subscription, SubscriptionScope,
 };
 pub use marketplace::{MarketplaceProductDefinition, MarketplaceSubscriptionDefinition, MarketplaceSubscriptionState};
 pub use money::{Money, Price};

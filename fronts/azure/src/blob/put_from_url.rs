@@ -5,7 +5,7 @@ use http::Response;
 use millstream_object::{ByteRange, ObjectKind, Properties, Put};
 
 use super::headers::{self, CONTENT_TYPE};
-use super::{Blob, Call, copy_blob, put_blob, tags};
+use super::{Blob, Call, copy_blob, put_blob, snapshot, tags};
 use crate::storage::error::ServiceError;
 
 pub(super) async fn call(blob: &Blob, call: &Call) -> Result<Response<Bytes>, ServiceError> {
@@ -13,9 +13,9 @@ pub(super) async fn call(blob: &Blob, call: &Call) -> Result<Response<Bytes>, Se
     if !request.body.is_empty() {
         return Err(ServiceError::invalid_header("content-length", &request.body.len().to_string()));
     }
-    let (bucket, key) = copy_blob::admitted_source(blob, call)?;
+    let source = copy_blob::admitted_source(blob, call)?;
     let conditions = headers::source_conditions(request)?;
-    let read = blob.objects.read(&bucket, &key, ByteRange::All, &conditions).await;
+    let read = blob.objects.read_version(snapshot::version(&source)?, ByteRange::All, &conditions).await;
     let reading = read.map_err(|error| copy_blob::of_source(&error))?;
     let properties = properties(call, reading.object.properties)?;
     let conditions = put_blob::with_permit(headers::conditions(request)?, call);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use millstream_catalog::Catalog;
 use millstream_document::Documents;
@@ -58,10 +59,16 @@ fn signed(key: &str, date: &str, mut request: AzureRequest) -> AzureRequest {
     request
 }
 
+async fn answered(cosmos: &Cosmos, request: AzureRequest) -> Response<Bytes> {
+    match cosmos.admit(&request) {
+        Ok(admitted) => cosmos.handle(admitted, &request).await,
+        Err(refusal) => *refusal,
+    }
+}
+
 async fn send(cosmos: &Cosmos, method: Method, path: &str, headers: &[(&str, &str)], body: &Value) -> Response<Value> {
     let request = signed(DEVELOPMENT_KEY, DATE, request(method, path, headers, body));
-    let response = cosmos.handle(request).await;
-    response.map(|body| serde_json::from_slice(&body).unwrap_or(Value::Null))
+    answered(cosmos, request).await.map(|body| serde_json::from_slice(&body).unwrap_or(Value::Null))
 }
 
 #[test]
@@ -82,7 +89,7 @@ async fn only_the_accounts_key_lets_in_and_only_now() {
     let read = || request(Method::GET, "/", &[], &Value::Null);
     let status = |request| {
         let cosmos = &cosmos;
-        async move { cosmos.handle(request).await.status().as_u16() }
+        async move { answered(cosmos, request).await.status().as_u16() }
     };
     assert_eq!(status(signed(DEVELOPMENT_KEY, DATE, read())).await, 200);
     assert_eq!(status(signed("d3Jvbmc=", DATE, read())).await, 401);

@@ -7,7 +7,7 @@ use http::request::Parts;
 use http::{HeaderValue, Request, Response, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use millstream_http::{body, serve};
+use millstream_http::{body, request_id, serve};
 use millstream_types::BoxFuture;
 
 use crate::eventhubs::amqp::WebSockets;
@@ -93,6 +93,6 @@ fn head_of(head: Parts) -> AzureRequest {
         scheme: serve::scheme(&head.extensions),
         headers: head.headers,
         body: Bytes::new(),
-        request_id: uuid::Uuid::new_v4().to_string(),
+        request_id: request_id::new(),
     }
 }

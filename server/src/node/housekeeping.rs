@@ -32,14 +32,22 @@ pub fn start(engines: &Arc<Engines>, stopped: &watch::Receiver<bool>, tasks: &mu
         }
     }));
     let each = Arc::clone(engines);
-    tasks.spawn(every(SAMPLE, stopped.clone(), move || {
+    let counting = every(SAMPLE, stopped.clone(), move || {
         let engines = Arc::clone(&each);
         async move {
             if let Err(error) = engines.tables.count_sizes().await {
                 tracing::warn!(%error, "tables cannot be counted");
             }
         }
-    }));
+    });
+    let mut ended = stopped.clone();
+    // A count of a large table takes minutes, on purpose; one that is cut off is made again.
+    tasks.spawn(async move {
+        tokio::select! {
+            () = counting => {}
+            _ = ended.changed() => {}
+        }
+    });
     let each = Arc::clone(engines);
     tasks.spawn(every(SAMPLE, stopped.clone(), move || {
         let engines = Arc::clone(&each);
@@ -103,6 +111,9 @@ pub fn start(engines: &Arc<Engines>, stopped: &watch::Receiver<bool>, tasks: &mu
             }
             if let Err(error) = engines.managed.sweep().await {
                 tracing::warn!(%error, "counters of quotas that are over cannot be removed");
+            }
+            if let Err(error) = engines.documents.remove_stale_claims().await {
+                tracing::warn!(%error, "claims of unique keys that bind nobody cannot be removed");
             }
         }
     }));

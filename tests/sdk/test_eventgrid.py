@@ -363,6 +363,11 @@ def test_webhooks_have_to_consent(node, receivers):
     queue = {"endpointType": "StorageQueue", "properties": {"resourceId": "/x/y", "queueName": "q"}}
     assert "there is no queue `q`" in topic.subscribe("queue", queue, expected=400)["error"]["message"]
     assert manage(node, "DELETE", path)[0] == 204 and manage(node, "GET", path)[0] == 404
+    # Who wanted the events is told that there are no more.
+    [(headers, [told])] = until(lambda: silent.farewells)
+    assert headers["aeg-subscription-name"] == "silent" and told["eventType"] == "Microsoft.EventGrid.SubscriptionDeletedEvent"
+    assert told["data"] == {"eventSubscriptionId":
+                            f"{told['topic']}/providers/Microsoft.EventGrid/eventSubscriptions/silent"}
 
 
 def test_private_addresses_are_refused_unless_allowed(receivers, tmp_path):

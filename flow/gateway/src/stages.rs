@@ -64,7 +64,7 @@ impl<'d> Served<'d> {
         let Some(matched) = route::find(&deployment.resources, method, path) else { return Ok(None) };
         let validator = matched.method.validator.as_ref().and_then(|id| deployment.validators.get(id));
         // A method that answers all is throttled as the one that was asked for.
-        let throttled_as = format!("{}/{method}", matched.resource.path);
+        let throttled_as = [matched.resource.path.as_str(), "/", method].concat();
         let throttle = stage.throttles.get(&throttled_as).or_else(|| stage.throttles.get(ALL_METHODS)).copied();
         Ok(Some(Self { throttled_as, throttle, ..Self::alone(matched, &stage.variables, validator) }))
     }

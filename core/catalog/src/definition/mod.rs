@@ -50,8 +50,8 @@ pub use function_version::{ALIAS_PARTS, AliasSplit, FunctionAlias, LATEST};
 pub use hub::{ConsumerGroupDefinition, HubDefinition};
 pub use log_group::LogGroupDefinition;
 pub use managed_service::{
-    ManagedApi, ManagedBackend, ManagedOperation, ManagedServiceDefinition, ManagedSubscriptionState, NamedValue,
-    Product, Subscription, SubscriptionScope,
+    ManagedApi, ManagedBackend, ManagedOperation, ManagedServiceDefinition, ManagedSubscriptionState, ManagedUser,
+    NamedValue, Product, Subscription, SubscriptionScope,
 };
 pub use marketplace::{MarketplaceProductDefinition, MarketplaceSubscriptionDefinition, MarketplaceSubscriptionState};
 pub use money::{Money, Price};
@@ -71,8 +71,8 @@ pub use role::RoleDefinition;
 pub use storage_account::StorageAccountDefinition;
 pub use stream::{CapacityMode, HashKeyRange, ShardDefinition, StreamDefinition, StreamOwner};
 pub use table::{
-    ChangeView, IndexProjection, KeyAttribute, KeyType, TABLE_ITEM_BYTES_MAX, TableChanges, TableDefinition,
-    TableIndex, TableOwner,
+    ChangeView, IndexProjection, IndexState, KeyAttribute, KeyType, TABLE_ITEM_BYTES_MAX, TableChanges,
+    TableDefinition, TableIndex, TableOwner,
 };
 pub use topic::{EventMapping, EventSchema, MappedField, TopicDefinition, topic_stream};
 pub use usage_plan::{PlanQuota, PlanStage, QuotaPeriod, Throttle, UsagePlanDefinition};

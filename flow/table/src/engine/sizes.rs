@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use millstream_catalog::{TableDefinition, TableOwner};
+use millstream_catalog::{IndexState, TableDefinition, TableOwner};
 use millstream_storage::{Keyspace, Transaction};
 use millstream_types::Millis;
 use serde::{Deserialize, Serialize};
@@ -145,7 +145,7 @@ impl Tables {
     async fn count(&self, table: &Arc<TableDefinition>, begun: Millis) -> Result<(), TableError> {
         self.settled().await?;
         let mut size = TableSize { table: self.measure(table, None).await?, indexes: BTreeMap::new() };
-        for index in &table.indexes {
+        for index in table.indexes.iter().filter(|index| index.state == IndexState::Active) {
             size.indexes.insert(index.number, self.measure(table, Some(index.name.clone())).await?);
         }
         let now = self.clock.now();

@@ -36,6 +36,7 @@ use crate::json_protocol::{self, ServiceError};
 use crate::place::Place;
 use crate::rest_protocol::{self, RestRequest, document};
 
+pub(crate) use data_plane::Address;
 pub use proxy_event::LambdaProxy;
 
 /// The service.

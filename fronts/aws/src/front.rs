@@ -104,7 +104,7 @@ impl AwsFront {
         let circumstances = asked.then(|| self.authorizer.circumstances(&caller, Some(&head)));
         let call = Call { service, caller, origin, circumstances, request_id };
         if let Some((service, operation)) = cbor_protocol::target(&head.headers, head.uri.path()) {
-            return self.cbor(&call, &service, &operation, &body);
+            return self.cbor(&call, &service, &operation, &body).await;
         }
         match family {
             // REST services have operations that take forms too, such as an invocation with one as its event.
@@ -140,14 +140,14 @@ impl AwsFront {
         }
     }
 
-    fn cbor(&self, call: &Call<'_>, service: &str, operation: &str, body: &[u8]) -> Response<Bytes> {
+    async fn cbor(&self, call: &Call<'_>, service: &str, operation: &str, body: &[u8]) -> Response<Bytes> {
         // One service speaks it, and what was signed for another is not for it.
         if call.service != "monitoring" {
             let error = ServiceError { status: 403, ..ServiceError::new("InvalidSignatureException", NOT_OF_SERVICE) };
             return cbor_protocol::error(&error, "SignatureDoesNotMatch");
         }
         match self.permit(call, || vec![Need::new(format!("cloudwatch:{operation}"), "*")]) {
-            Ok(()) => self.services.cbor(service, operation, body),
+            Ok(()) => self.services.cbor(service, operation, body).await,
             Err(message) => cbor_protocol::error(&ServiceError { status: 403, ..denied(message) }, "AccessDenied"),
         }
     }

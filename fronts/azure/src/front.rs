@@ -61,15 +61,15 @@ impl AzureFront {
     async fn answer(&self, service: Service, head: Parts, body: Incoming) -> Response<Bytes> {
         let mut request = head_of(head);
         let request_id = request.request_id.clone();
-        let mut response = match self.services.refuse(service, &request) {
-            Some(refusal) => {
+        let mut response = match self.services.admit(service, &request) {
+            Err(refusal) => {
                 body::discard(body).await;
-                refusal
+                *refusal
             }
-            None => match body::take(body, service.body_bytes_max()).await {
+            Ok(admitted) => match body::take(body, service.body_bytes_max()).await {
                 Ok(taken) => {
                     request.body = taken.bytes.clone();
-                    self.services.handle(service, request).await
+                    self.services.handle(admitted, request).await
                 }
                 Err(error) => self.services.not_taken(service, &request, &error),
             },

@@ -5,6 +5,7 @@
 
 pub mod body;
 mod connection;
+mod http2;
 pub mod request_id;
 pub mod serve;
 pub mod share;

@@ -64,7 +64,7 @@ impl ApiGateway {
         if role.starts_with("arn:aws:iam::*:") {
             return Err(bad_request("the caller's own credentials for an integration are not supported by this node"));
         }
-        if self.roles.may_have(role, api) {
+        if self.roles.may_have(role, &format!("{api}/*")) {
             return Ok(());
         }
         Err(bad_request(format!("API Gateway is unable to assume role {role}. Please check the role provided.")))

@@ -31,7 +31,7 @@ pub(super) async fn table(engines: &Engines, spec: &TableSpec) -> anyhow::Result
         bail!("it has other keys; delete it or describe it as it is")
     }
     if !spec.indexes.is_empty() && described(&found.indexes) != described(&indexes(spec)) {
-        bail!("it has other indexes, which are made with their table; delete it or describe it as it is")
+        bail!("it has other indexes; change them by UpdateTable, or describe it as it is")
     }
     let changed = change_table(engines, spec, &found).await?;
     Ok(if changed && outcome == Outcome::Unchanged { Outcome::Updated } else { outcome })

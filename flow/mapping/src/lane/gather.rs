@@ -20,6 +20,9 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How often the place is kept while there is nothing for the function.
 const KEEP_EVERY: Duration = Duration::from_secs(1);
 
+/// Tells of changes.
+type Changes = tokio::sync::watch::Receiver<u64>;
+
 /// How much a batch may hold.
 struct Room {
     records: usize,
@@ -35,8 +38,8 @@ struct Batch {
 }
 
 impl Lane {
-    /// The next batch, or what is left of one that failed; `None` when asked to stop before there is one. The records of
-    /// the batch are [`Lane::taken`] then.
+    /// The next batch, or what is left of one that failed; `None` when asked to stop before there is one, or when the shard
+    /// has ended. The records of the batch are [`Lane::taken`] then.
     pub(super) async fn gather(&mut self) -> Result<Option<Vec<Item>>, MappingError> {
         let settings = &self.work.definition.settings;
         let window = Duration::from_secs(settings.window_seconds.into());
@@ -49,10 +52,18 @@ impl Lane {
         let mut batch = Batch::default();
         let mut over = None;
         let mut watched = self.work.streams.watch(self.origin.log);
+        let mut changes = self.work.streams.changes();
         loop {
             watched.borrow_and_update();
+            changes.borrow_and_update();
             let at_end = self.read_ahead().await?;
             if self.fill(&mut batch, &room) || (at_end && until.is_some()) {
+                return Ok(Some(batch.items));
+            }
+            if at_end && self.has_ended() {
+                if batch.items.is_empty() {
+                    return self.end().await.map(|()| None);
+                }
                 return Ok(Some(batch.items));
             }
             if !batch.items.is_empty() {
@@ -66,12 +77,32 @@ impl Lane {
                 if batch.items.is_empty() {
                     self.keep_skipped().await?;
                 }
-                self.wait_for_more(&mut watched, over.map_or(next, |over| over.min(next))).await;
+                self.wait_for_more((&mut watched, &mut changes), over.map_or(next, |over| over.min(next))).await;
             }
             if stopping(&self.stop) {
                 return Ok(None);
             }
         }
+    }
+
+    /// Whether the shard was split or merged, and all of it is taken.
+    fn has_ended(&self) -> bool {
+        let streams = &self.work.streams;
+        let Some(stream) = self.work.definition.source.stream().and_then(|name| streams.get(&name).ok()) else {
+            return false;
+        };
+        let shard = stream.shards.iter().find(|shard| shard.log() == self.origin.log);
+        shard.is_some_and(|shard| streams.has_ended(shard, self.taken))
+    }
+
+    /// Keeps that the shard is done.
+    async fn end(&mut self) -> Result<(), MappingError> {
+        self.progress.position = self.taken;
+        self.tell(None);
+        self.keep().await?;
+        self.settle().await?;
+        self.ended = true;
+        Ok(())
     }
 
     /// Reads records when none are left; whether the shard has no more.
@@ -116,8 +147,8 @@ impl Lane {
         if lanes > 1 && hash_key::of_partition_key(&record.partition_key) % lanes != u128::from(self.share.lane) {
             return None;
         }
-        match self.work.outside.codec.record(&self.origin, record) {
-            Ok(encoded) => self.work.wants(&encoded).then_some(encoded),
+        match self.work.outside.codec.wanted(&self.origin, record, &|encoded: &[u8]| self.work.wants(encoded)) {
+            Ok(encoded) => encoded,
             Err(reason) => {
                 let (mapping, offset) = (&self.work.definition.id, record.offset);
                 tracing::error!(
@@ -144,7 +175,8 @@ impl Lane {
         Ok(())
     }
 
-    async fn wait_for_more(&self, watched: &mut tokio::sync::watch::Receiver<u64>, until: Instant) {
+    /// Waits for records, for a change of the stream, or until a time.
+    async fn wait_for_more(&self, (watched, changes): (&mut Changes, &mut Changes), until: Instant) {
         let mut stop = self.stop.clone();
         let changed = async {
             if watched.changed().await.is_err() {
@@ -154,6 +186,7 @@ impl Lane {
         };
         tokio::select! {
             () = changed => {}
+            _ = changes.changed() => {}
             _ = stop.wait_for(|stopped| *stopped) => {}
             () = sleep_until(until) => {}
         }

@@ -4,6 +4,7 @@
 """
 
 import io
+import json
 import os
 import pathlib
 import random
@@ -46,6 +47,14 @@ def free_port():
             except OSError:
                 continue
     raise RuntimeError("no port is free")
+
+
+def let_topics(sqs, url, arn, condition={"StringEquals": {"aws:SourceAccount": "000000000000"}},
+               principal={"Service": "sns.amazonaws.com"}):
+    """Gives a queue the policy with which topics may send to it."""
+    statement = {"Effect": "Allow", "Principal": principal, "Action": "sqs:SendMessage", "Resource": arn, "Condition": condition}
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={
+        "Policy": json.dumps({"Version": "2012-10-17", "Statement": [statement]})})
 
 
 def until(look, seconds=90, every=0.1):

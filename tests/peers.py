@@ -112,7 +112,7 @@ class Webhook:
     def __init__(self, answer=lambda event, time: 200, consent=True):
         self.answer, self.consent = answer, consent
         self.lock = threading.Lock()
-        self.handshakes, self.deliveries, self.times = [], [], {}
+        self.handshakes, self.deliveries, self.farewells, self.times = [], [], [], {}
         webhook = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -155,6 +155,9 @@ class Webhook:
                 self.handshakes.append(body)
                 code = body[0]["data"]["validationCode"]
                 return 200, json.dumps({"validationResponse": code} if self.consent else {}).encode()
+            if headers["aeg-event-type"] == "SubscriptionDeletion":
+                self.farewells.append((dict(headers), body))
+                return 200, b""
             events = body if isinstance(body, list) else [body]
             first = events[0]
             # Events of publishers' own form may have no id.

@@ -22,7 +22,7 @@ pub fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX).clamp(1, MICROS_MAX)
 }
 
-/// CPU time and memory of a process from `/proc`.
+/// CPU time and memory of a process, or of several together, from `/proc`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Usage {
     /// User and system time.
@@ -53,6 +53,25 @@ impl Usage {
             resident_kib: kib("VmRSS:").unwrap_or_default(),
         }
     }
+}
+
+impl std::ops::Add for Usage {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            cpu: self.cpu + other.cpu,
+            peak_kib: self.peak_kib + other.peak_kib,
+            resident_kib: self.resident_kib + other.resident_kib,
+        }
+    }
+}
+
+/// The processes that a process has started and that run still.
+#[must_use]
+pub fn children(pid: u32) -> Vec<u32> {
+    let listed = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    listed.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
 /// Prints one line of a run; `used` is what the process that did the work had used before and after.

@@ -1,5 +1,6 @@
 //! The command line: what can be asked, and the flags. What happens then is in [`crate::commands`].
 
+mod function;
 mod job;
 mod sold;
 
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use function::{FunctionArgs, FunctionCommand};
 pub use job::{JobArgs, JobCommand, JobPartArgs, JobPartName, JobStartArgs};
 pub use sold::{MarketplaceCommand, PortalCommand, UsageArgs, UsageCommand, UsageFormat};
 
@@ -50,6 +52,12 @@ pub enum Command {
     Sample(SampleArgs),
     /// Run a query over samples and show its rows
     Test(TestArgs),
+    /// Show what is known of a function
+    Function {
+        /// What to show
+        #[command(subcommand)]
+        command: FunctionCommand,
+    },
     /// Show what a function prints
     Logs(LogsArgs),
     /// Show the way of a record through the pipeline

@@ -4,6 +4,7 @@ What must hold: each acknowledged message comes, each message whose deletion was
 acknowledged publication comes to every queue that wants it and to no other.
 """
 
+import json
 import threading
 import time
 
@@ -82,6 +83,9 @@ def set_up(node):
             for name in ["jobs", "all", "even"]}
     topic = sns.create_topic(Name="news")["TopicArn"]
     for name, settings in [("all", {}), ("even", {"FilterPolicy": '{"kind": ["even"]}'})]:
+        statement = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage",
+                     "Resource": f"arn:aws:sqs:us-east-1:{ACCOUNT}:{name}", "Condition": {"ArnEquals": {"aws:SourceArn": topic}}}
+        sqs.set_queue_attributes(QueueUrl=urls[name], Attributes={"Policy": json.dumps({"Statement": [statement]})})
         sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=f"arn:aws:sqs:us-east-1:{ACCOUNT}:{name}",
                       Attributes={"RawMessageDelivery": "true", **settings})
     return urls, topic

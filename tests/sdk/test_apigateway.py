@@ -49,6 +49,9 @@ def functions(lambda_client):
         function = lambda_client.create_function(FunctionName=name, Runtime="python3.11", Handler=f"app.{handler}", Role=ROLE,
                                                  Code={"ZipFile": package()}, Timeout=20)
         lambda_client.get_waiter("function_active_v2").wait(FunctionName=name)
+        # As the console does when it is told of an integration.
+        lambda_client.add_permission(FunctionName=name, StatementId="gateway", Action="lambda:InvokeFunction",
+                                     Principal="apigateway.amazonaws.com", SourceArn="arn:aws:execute-api:us-east-1:000000000000:*")
         made[handler] = f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{function['FunctionArn']}/invocations"
     return made
 
@@ -155,6 +158,31 @@ def test_a_function_gets_the_whole_request(api, functions):
     assert event["isBase64Encoded"] is True and base64.b64decode(event["body"]) == b"\x00\xff"
     assert event["queryStringParameters"] is None and event["multiValueQueryStringParameters"] is None
     assert requests.get(api.url("/bytes"), timeout=30).content == b"\x00\x01\xff"
+
+
+def test_a_function_is_run_only_for_methods_that_it_lets_in(apigateway, api, lambda_client):
+    name = f"guarded-{uuid.uuid4().hex[:8]}"
+    function = lambda_client.create_function(FunctionName=name, Runtime="python3.11", Handler="app.proxy", Role=ROLE,
+                                             Code={"ZipFile": package()}, Timeout=20)["FunctionArn"]
+    uri = f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{function}/invocations"
+    resource = api.method("orders", "GET", uri)
+    api.method("orders", "POST", uri)
+    api.deploy()
+    status = lambda verb="GET": requests.request(verb, api.url("/orders"), timeout=30).status_code
+    assert status() == 500
+    tried = apigateway.test_invoke_method(restApiId=api.id, resourceId=resource, httpMethod="GET")
+    assert tried["status"] == 500 and "no resource-based policy allows" in tried["log"]
+    let = lambda id, source: lambda_client.add_permission(
+        FunctionName=name, StatementId=id, Action="lambda:InvokeFunction", Principal="apigateway.amazonaws.com",
+        SourceArn=f"arn:aws:execute-api:us-east-1:000000000000:{source}")
+    let("other", "another/*")
+    let("staging", f"{api.id}/staging/GET/orders")
+    assert status() == 500
+    let("get", f"{api.id}/*/GET/orders")
+    assert (status(), status("POST")) == (201, 500)
+    lambda_client.remove_permission(FunctionName=name, StatementId="get")
+    assert status() == 500
+    lambda_client.delete_function(FunctionName=name)
 
 
 @pytest.mark.parametrize("path", ["/raise", "/shapeless"])

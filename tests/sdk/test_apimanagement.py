@@ -368,6 +368,21 @@ def test_limits_tell_and_count_as_they_say(service, topic):
     assert [status(X_Count="1") for _ in range(4)] == [204, 204, 204, 403]
 
 
+def test_what_the_answer_says_is_what_a_call_counts_as(service, topic):
+    service.api("shop", topic, subscriptionRequired=False, policy="""<base /><rate-limit-by-key calls="1000" renewal-period="60"
+        counter-key="one" increment-count="@(context.Response.StatusCode)" />
+        <choose><when condition="@(context.Request.Headers.ContainsKey("X-Fail"))"><return-response><set-status code="418" />
+        </return-response></when></choose>""")
+    status = lambda **headers: service.call("GET", "/shop/a", **headers).status
+    assert [status(), status(X_Fail="1"), status(X_Fail="1"), status()] == [200, 418, 418, 429], "200 + 418 + 418 calls"
+    # What a condition on the request leaves out is not counted, whatever the answer is.
+    service.policy("/apis/shop", """<base /><quota-by-key calls="500" renewal-period="3600" counter-key="two"
+        increment-count="@(context.Response.StatusCode)" increment-condition="@(!context.Request.Headers.ContainsKey("X-Free"))" />
+        <mock-response status-code="204" />""")
+    assert [status(X_Free="1") for _ in range(4)] == [204] * 4
+    assert [status() for _ in range(4)] == [204, 204, 204, 403]
+
+
 def test_variables_subscriptions_and_named_values(service, topic):
     service.manage("PUT", "/namedValues/greet", {"displayName": "greeting", "value": "hello & <you>", "tags": ["t"]})
     service.manage("PUT", "/namedValues/hidden", {"displayName": "key-of-backend", "value": "s3cret", "secret": True})
@@ -460,6 +475,31 @@ def test_a_backend_that_is_its_own_gateway_is_a_loop_that_ends(service):
                                          "serviceUrl": f"{service.endpoint}/apim/loop-{service.name}"})
     told = service.manage("POST", "/apis/loop/operations/op0/testCall", path="/a")
     assert told["status"] == 500
+
+
+def test_a_subscription_has_an_owner(service, topic):
+    ada = {"email": "ada@example.org", "firstName": "Ada", "lastName": "Lovelace"}
+    service.manage("PUT", "/users/ada", ada)
+    service.manage("PUT", "/users/eve", {**ada, "email": "eve@example.org"})
+    service.manage("PUT", "/users/eva", ada, expect=(400,))
+    service.manage("PUT", "/users/bob", {**ada, "email": "nowhere"}, expect=(400,))
+    service.manage("PUT", "/users/bob", {**ada, "email": "bob@example.org", "password": "x"}, expect=(400,))
+    service.api("shop", topic, policy="""<base /><choose><when condition="@(context.User == null)">
+            <set-header name="X-User"><value>nobody</value></set-header></when>
+        <otherwise><set-header name="X-User"><value>@(context.User.Id + " " + context.User.Email + " " + context.User?.FirstName)</value>
+        </set-header></otherwise></choose>""")
+    key = service.subscribe("hers", "/apis", ownerId="/users/ada")
+    alone = service.subscribe("nobodys", "/apis")
+    service.manage("PUT", "/subscriptions/x", {"displayName": "x", "scope": "/apis", "ownerId": "/users/none"}, expect=(404,))
+    user = lambda key: service.call("GET", "/shop/a", key=key).json()["headers"]["x-user"]
+    assert (user(key), user(alone)) == ("ada ada@example.org Ada", "nobody")
+    assert service.manage("GET", "/subscriptions/hers")["properties"]["ownerId"] == f"{service.root}/users/ada"
+    assert [one["name"] for one in service.manage("GET", "/users/ada/subscriptions")["value"]] == ["hers"]
+    service.manage("PATCH", "/users/ada", {"state": "blocked"})
+    assert service.call("GET", "/shop/a", key=key).status == 401
+    service.manage("DELETE", "/users/ada", expect=(400,))
+    service.manage("DELETE", "/users/eve")
+    assert service.manage("GET", "/users")["count"] == 1
 
 
 def test_management_errors_are_the_resource_managers(service, endpoint):

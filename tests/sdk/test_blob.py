@@ -225,8 +225,6 @@ def test_leases_and_conditions_of_containers(service, container):
     assert error(container.set_container_metadata, {}, if_modified_since=later) == (412, "ConditionNotMet")
     assert error(container.acquire_lease, if_unmodified_since=before) == (412, "ConditionNotMet")
     assert error(container.delete_container, if_unmodified_since=before) == (412, "ConditionNotMet")
-    answer = requests.put(container.url, params={"restype": "container", "comp": "metadata", "sig": "x"}, headers={"if-match": "*"})
-    assert answer.status_code >= 400
     held = container.acquire_lease()
     assert held.break_lease(0) == 0
     container.delete_container(if_modified_since=before)
@@ -273,7 +271,17 @@ def test_blobs_are_put_from_the_addresses_of_others(container):
     assert found.metadata == {"c": "d"} and found.content_settings.content_type == "application/octet-stream"
     wrong = bytearray(hashlib.md5(b"other").digest())
     assert error(made.upload_blob_from_url, source.url, overwrite=True, source_content_md5=wrong) == (400, "Md5Mismatch")
+    right = bytearray(hashlib.md5(b"content").digest())
+    made.upload_blob_from_url(source.url, overwrite=True, source_content_md5=right)
+    assert error(made.upload_blob_from_url, source.url, overwrite=True, source_content_md5=right,
+                 headers={"x-ms-blob-content-md5": base64.b64encode(wrong).decode()}) == (400, "Md5Mismatch")
     assert error(made.upload_blob_from_url, container.get_blob_client("none").url, overwrite=True)[0] == 404
+    # What the maker of the source said its MD5 is binds nobody.
+    said = container.get_blob_client("said")
+    said.stage_block("MQ==", b"content")
+    said.commit_block_list([BlobBlock("MQ==")], content_settings=ContentSettings(content_md5=wrong))
+    made.upload_blob_from_url(said.url, overwrite=True)
+    assert made.get_blob_properties().content_settings.content_md5 == right
     assert error(made.upload_blob_from_url, f"http://127.0.0.1:1/{ACCOUNT}/c/b", overwrite=True) == (400, "UnsupportedHeader")
 
 
@@ -284,6 +292,7 @@ def test_service_properties_are_set_as_they_are(service):
     assert error(service.set_service_properties, cors=[rule]) == (400, "UnsupportedXmlNode")
     kept = RetentionPolicy(enabled=True, days=5)
     assert error(service.set_service_properties, delete_retention_policy=kept) == (400, "UnsupportedXmlNode")
+    assert error(service.set_service_properties, target_version="2020-10-02") == (400, "UnsupportedXmlNode")
 
 
 def test_leases(container):
@@ -421,10 +430,73 @@ def test_keys_are_checked(server, container):
     assert answer.headers["x-ms-error-code"] == "AuthenticationFailed" and answer.headers["x-ms-request-id"] in answer.text
 
 
+def test_snapshots(server, container):
+    blob = container.upload_blob("a/b", b"one", metadata={"m": "1"}, content_settings=ContentSettings(content_type="text/plain"))
+    first = blob.create_snapshot()["snapshot"]
+    second = blob.create_snapshot(metadata={"m": "2"})["snapshot"]
+    assert len(first) == len("2026-11-21T08:15:00.1234560Z") and first < second
+    base = blob.upload_blob(b"two", overwrite=True)
+    old = container.get_blob_client("a/b", snapshot=first)
+    assert old.download_blob().readall() == b"one" and blob.download_blob().readall() == b"two"
+    found = old.get_blob_properties()
+    assert found.metadata == {"m": "1"} and found.content_settings.content_type == "text/plain" and found.size == 3
+    assert found.lease.state is None and found.etag != base["etag"]
+    assert old.download_blob(offset=1, length=1).readall() == b"n"
+
+    container.upload_blob("a/c", b"x")
+    expected = [("a/b", first), ("a/b", second), ("a/b", None), ("a/c", None)]
+    listed = lambda size: [(one.name, one.snapshot) for page in container.list_blobs(
+        include=["snapshots", "metadata"], results_per_page=size).by_page() for one in page]
+    assert listed(None) == listed(1) == listed(2) == listed(3) == expected
+    assert [one.metadata for one in container.list_blobs(include=["snapshots", "metadata"])][1] == {"m": "2"}
+    assert [one.name for one in container.list_blobs()] == ["a/b", "a/c"]
+
+    assert error(blob.delete_blob, kind=ResourceExistsError) == (409, "SnapshotsPresent")
+    assert error(blob.create_snapshot, etag='"0x1"', match_condition=MatchConditions.IfNotModified) == (412, "ConditionNotMet")
+    assert error(container.get_blob_client("none").create_snapshot, kind=ResourceNotFoundError) == (404, "BlobNotFound")
+    missing = container.get_blob_client("a/b", snapshot="2020-01-01T00:00:00.0000000Z")
+    assert error(missing.download_blob, kind=ResourceNotFoundError) == (404, "BlobNotFound")
+    odd = container.get_blob_client("a/b", snapshot="yesterday")
+    assert error(odd.download_blob) == (400, "InvalidQueryParameterValue")
+    assert error(old.set_blob_metadata, {}) == (400, "UnsupportedQueryParameter")
+
+    # A snapshot becomes the blob again, or another.
+    blob.start_copy_from_url(old.url)
+    assert blob.download_blob().readall() == b"one" and f"snapshot={first}" in blob.get_blob_properties().copy.source
+    other = container.get_blob_client("other")
+    other.upload_blob_from_url(old.url + "&" + generate_account_sas(
+        ACCOUNT, KEY, ResourceTypes(object=True), AccountSasPermissions(read=True), in_an_hour()))
+    assert other.download_blob().readall() == b"one"
+
+    # A signature is for the blob or for one snapshot.
+    read = BlobSasPermissions(read=True)
+    sign = lambda **which: generate_blob_sas(ACCOUNT, container.container_name, "a/b", account_key=KEY, permission=read,
+                                             expiry=in_an_hour(), **which)
+    at = lambda token, snapshot: BlobClient(f"{server.endpoint}/{ACCOUNT}", container.container_name, "a/b", snapshot=snapshot,
+                                            credential=token, retry_total=0)
+    assert at(sign(snapshot=first), first).download_blob().readall() == b"one"
+    assert error(at(sign(), first).download_blob) == (403, "AuthorizationResourceTypeMismatch")
+    assert error(at(sign(snapshot=first), second).download_blob, kind=ClientAuthenticationError) == (403, "AuthenticationFailed")
+    assert error(at(sign(snapshot=first), None).download_blob)[0] == 403
+
+    old.delete_blob()
+    assert error(old.download_blob, kind=ResourceNotFoundError) == (404, "BlobNotFound")
+    blob.delete_blob(delete_snapshots="only")
+    assert listed(None) == [("a/b", None), ("a/c", None), ("other", None)]
+    blob.create_snapshot()
+    blob.delete_blob(delete_snapshots="include")
+    assert listed(None) == [("a/c", None), ("other", None)] and not blob.exists()
+    blocks = container.get_blob_client("blocks")
+    blocks.stage_block("1", b"one")
+    blocks.commit_block_list([BlobBlock("1")])
+    kept = container.get_blob_client("blocks", snapshot=blocks.create_snapshot()["snapshot"])
+    blocks.upload_blob(b"two", overwrite=True)
+    assert [block.size for block in kept.get_block_list("all")[0]] == [3]
+
+
 def test_what_is_not_served_is_named(service, container):
     blob = container.upload_blob("b", b"1")
     unsupported = (400, "UnsupportedQueryParameter")
-    assert error(blob.create_snapshot) == unsupported
     assert error(blob.set_standard_blob_tier, "Cool") == unsupported
     assert error(blob.undelete_blob) == unsupported
     assert error(container.get_blob_client("p").create_page_blob, 512) == (400, "UnsupportedHeader")
@@ -480,6 +552,9 @@ def test_everything_survives_a_restart():
         log = container.get_blob_client("log")
         log.create_append_blob()
         log.append_block(b"one\n")
+        whole = container.get_blob_client("whole")
+        snapshot = whole.create_snapshot()["snapshot"]
+        whole.upload_blob(b"newer", overwrite=True, metadata={"m": "1"}, content_settings=ContentSettings(content_type="text/plain"))
         etags = {blob.name: blob.etag for blob in container.list_blobs()}
         node.kill()
         (node.data / "objects" / "kept" / "by-hand").write_bytes(b"mine")
@@ -489,6 +564,7 @@ def test_everything_survives_a_restart():
         assert found.metadata == {"m": "1"} and found.content_settings.content_type == "text/plain"
         assert {blob.name: blob.etag for blob in container.list_blobs() if blob.name != "by-hand"} == etags
         assert container.download_blob("by-hand").readall() == b"mine"
+        assert container.get_blob_client("whole", snapshot=snapshot).download_blob().readall() == b"content"
         blocks = container.get_blob_client("blocks")
         blocks.commit_block_list([BlobBlock("one")])
         assert blocks.download_blob().readall() == b"waits"

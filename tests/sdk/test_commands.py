@@ -89,6 +89,7 @@ runtime = "cobol"
 handler = ""
 code = "."
 timeout_seconds = 901
+environment = { AWS_REGION = "x", TABLE = "t" }
 
 [[query]]
 name = "sums"
@@ -137,7 +138,8 @@ def test_check_hides_no_mistake_behind_another(tmp_path):
     expected = [("shards = 0", "expected shards from 1 to 500"), ("shrads = 3", "unknown field `shrads`"),
                 ('hash_key = { name = "id", type = "strin" }', "unknown variant `strin`"), ('name = "ab"', "for a table"),
                 ('runtime = "cobol"', "runtime `cobol`"), ('handler = ""', "expected a handler"),
-                ("timeout_seconds = 901", "expected timeout_seconds"), ("SELECT LAG", "Q107"), ("SELECT LAG", "foo"),
+                ("timeout_seconds = 901", "expected timeout_seconds"),
+                ('name = "Save"', "AWS_REGION;"), ("SELECT LAG", "Q107"), ("SELECT LAG", "foo"),
                 ("SELECT symbol + 1", "Q108"), ('sql = "SELECT * FROM nowhere"', "nowhere"),
                 ('stream = "tradess"', "there is no stream `tradess`"), ('name = "writer"', "the policy of `writer`"),
                 ('function = "Save"', "a filter of the mapping"), ("[[sns_topic.subscription]]", "the filter of the")]

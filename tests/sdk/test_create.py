@@ -1,13 +1,14 @@
 """Making resources without a file: `millstream create`, the console's forms, and sections of a file that refer to what is there."""
 
 import json
+import subprocess
 import urllib.error
 import urllib.request
 import uuid
 
 import pytest
 
-from conftest import Node
+from conftest import BINARY, Node
 
 SQL = "SELECT symbol, COUNT(*) AS trades INTO perMinute FROM trades GROUP BY symbol, TumblingWindow(minute, 1)"
 HANDLER = "def handler(event, context):\n    return {'got': event}\n"
@@ -134,6 +135,116 @@ def test_an_event_subscription_is_made_with_all_that_it_can_say(node):
     page = form(node, "event-grid-topic", name="power", subscription__1__name="more", subscription__1__queue="picked",
                 subscription__1__filters="data.watts NumberGreaterThen 5")
     assert 'id="subscription.1.filters-wrong"' in page and "did you mean `NumberGreaterThan`?" in page, page
+
+
+def test_a_table_is_made_with_its_indexes(node, tmp_path):
+    made = node.run("create", "table", "orders", "hash_key.name=id", "hash_key.type=string", "sort_key.name=line",
+                    "sort_key.type=number", "index.name=by-user", "index.hash_key.name=user", "index.hash_key.type=string",
+                    "index.attributes=total,at", "index.2.name=by-total", "index.2.hash_key.name=id",
+                    "index.2.hash_key.type=string", "index.2.sort_key.name=total", "index.2.sort_key.type=number",
+                    "index.2.local=true", "index.2.keys_only=true")
+    assert made.split()[:3] == ["created", "table", "orders"]
+    dynamodb = node.client("dynamodb")
+    dynamodb.put_item(TableName="orders", Item={"id": {"S": "1"}, "line": {"N": "1"}, "user": {"S": "ann"}, "total": {"N": "5"},
+                                                "note": {"S": "n"}})
+    [item] = dynamodb.query(TableName="orders", IndexName="by-user", KeyConditionExpression="#u = :u",
+                            ExpressionAttributeNames={"#u": "user"}, ExpressionAttributeValues={":u": {"S": "ann"}})["Items"]
+    assert sorted(item) == ["id", "line", "total", "user"]
+    table = dynamodb.describe_table(TableName="orders")["Table"]
+    assert [index["IndexName"] for index in table["LocalSecondaryIndexes"]] == ["by-total"]
+    path = tmp_path / "tables.toml"
+    text = """[[table]]
+name = "orders"
+hash_key = { name = "id", type = "string" }
+sort_key = { name = "line", type = "number" }
+
+[[table.index]]
+name = "by-total"
+hash_key = { name = "id", type = "string" }
+sort_key = { name = "total", type = "number" }
+keys_only = true
+local = true
+
+[[table.index]]
+name = "by-user"
+hash_key = { name = "user", type = "string" }
+attributes = ["at", "total"]
+"""
+    path.write_text(text)
+    assert "unchanged" in node.run("apply", path)
+    for was, now, words in [
+        ('["at", "total"]', '["at"]', "other indexes"),
+        ('"by-user"', '"by-total"', "a second index `by-total`"),
+        ('{ name = "user", type = "string" }', '{ name = "total", type = "string" }', "another type elsewhere"),
+        ('sort_key = { name = "total", type = "number" }\n', "", "a local index needs a sort key"),
+        ("keys_only = true", 'keys_only = true\nattributes = ["a"]', "found both"),
+        ('attributes = ["at", "total"]', "local = true", "a local index has its table's hash key"),
+    ]:
+        assert was in text
+        path.write_text(text.replace(was, now, 1) if "type" not in now else text.replace(was, now))
+        done = node.run("apply", path, check=False)
+        assert done.returncode != 0 and words in done.stdout + done.stderr, (was, now, done)
+
+
+def test_a_managed_service_is_made_with_what_its_policies_name(node, tmp_path):
+    node.run("create", "api-management", "named", "named_value.name=greeting", "named_value.value=hello",
+             "named_value.2.name=code", "named_value.2.value=s3cret", "named_value.2.secret=true", "backend.name=self",
+             "backend.url=${endpoint}", "api.name=front", "api.path=front",
+             'api.policy=<policies><inbound><base /><set-backend-service backend-id="self" /><set-header name="X-Greeting">'
+             "<value>{{greeting}} {{code}}</value></set-header></inbound><backend><base /></backend></policies>",
+             "operation.name=get", "operation.method=GET", "operation.template=/healthz", "product.name=all",
+             "product.apis=front", "product.subscriptions=one")
+    base = f"{node.endpoint}/subscriptions/s/resourceGroups/g/providers/Microsoft.ApiManagement/service/named"
+
+    def manage(path, method="GET"):
+        request = urllib.request.Request(f"{base}{path}?api-version=2024-05-01", b"" if method == "POST" else None,
+                                         {"Authorization": "Bearer any"}, method=method)
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)
+
+    assert manage("/backends/self")["properties"]["url"] == node.endpoint
+    assert manage("/namedValues/greeting")["properties"]["value"] == "hello"
+    assert "value" not in manage("/namedValues/code")["properties"]
+    key = manage("/subscriptions/one/listSecrets", "POST")["primaryKey"]
+    request = urllib.request.Request(f"{node.endpoint}/apim/front/healthz", headers={"Ocp-Apim-Subscription-Key": key})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        assert answer.read() == b"ok\n"
+    again = node.run("create", "api-management", "named", "named_value.name=greeting", "named_value.value=x", "api.name=b",
+                     "api.path=b", check=False)
+    assert "there is a named value `greeting` already" in again.stderr, again
+    path = tmp_path / "apis.toml"
+    text = """[[api_management]]
+name = "second"
+policy = '<policies><inbound><set-header name="A"><value>{{word}}</value></set-header></inbound></policies>'
+
+[[api_management.named_value]]
+name = "word"
+value = "a"
+
+[[api_management.backend]]
+name = "store"
+url = "http://127.0.0.1:1"
+
+[[api_management.api]]
+name = "a"
+path = "a"
+policy = '<policies><inbound><set-backend-service backend-id="store" /></inbound></policies>'
+"""
+    path.write_text(text)
+    checked = subprocess.run([BINARY, "check", str(path)], capture_output=True, text=True, timeout=60)
+    assert checked.returncode == 0, checked
+    node.run("apply", path)
+    assert "unchanged" in node.run("apply", path)
+    path.write_text(text.replace('value = "a"', 'value = "b"'))
+    assert "updated" in node.run("apply", path)
+    for was, now, words in [
+        ("<value>{{word}}", "<valu>{{word}}", "the policies of `second`"),
+        ("http://127", "ftp://127", "the backend `store`"),
+        ("{{word}}", "{{words}}", "Cannot find a property"),
+    ]:
+        path.write_text(text.replace(was, now, 1))
+        done = node.run("apply", path, check=False)
+        assert done.returncode != 0 and words in done.stdout + done.stderr, (was, done)
 
 
 def test_the_command_says_what_is_wrong(node):

@@ -186,9 +186,6 @@ def test_updates_answer_in_five_forms(dynamodb, table):
         values = {":v": {"N": "1"}, ":w": {"N": "2"}}
         refused("ValidationException", message, dynamodb.update_item, TableName=table, Key=key("MSFT"),
                 ExpressionAttributeValues=values, **bad)
-    refused("ValidationException", "AttributeUpdates is not supported by this node; use the expression parameters",
-            dynamodb.update_item, TableName=table, Key=key("MSFT"),
-            AttributeUpdates={"n": {"Action": "PUT", "Value": {"N": "1"}}})
 
 
 def test_transactions(dynamodb, table):

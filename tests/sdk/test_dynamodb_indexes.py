@@ -4,6 +4,7 @@ import uuid
 
 import pytest
 from botocore.exceptions import ClientError
+from conftest import until
 
 
 @pytest.fixture
@@ -93,9 +94,103 @@ def test_what_an_index_cannot_do_is_refused(dynamodb, table):
          lambda: dynamodb.query(**of_symbol(table) | {"IndexName": "other"})),
         ("Type mismatch for Index Key price Expected: N Actual: S IndexName: by-symbol",
          lambda: dynamodb.put_item(TableName=table, Item=trade("m", "MSFT") | {"price": {"S": "1"}})),
-        ("GlobalSecondaryIndexUpdates is not supported by this node",
-         lambda: dynamodb.update_table(TableName=table, GlobalSecondaryIndexUpdates=[{"Delete": {"IndexName": "by-symbol"}}])),
     ]:
         with pytest.raises(ClientError, match=message) as caught:
             call()
         assert caught.value.response["Error"]["Code"] == "ValidationException"
+
+
+def described(dynamodb, table, index):
+    """A table's status, and an index of it if it is there."""
+    found = dynamodb.describe_table(TableName=table)["Table"]
+    of_name = [one for one in found.get("GlobalSecondaryIndexes", []) if one["IndexName"] == index]
+    return found["TableStatus"], (of_name or [None])[0]
+
+
+def by_note(**more):
+    return {"IndexName": "by-note", "KeySchema": [{"AttributeName": "note", "KeyType": "HASH"}],
+            "Projection": {"ProjectionType": "ALL"}, **more}
+
+
+NOTE = [{"AttributeName": "note", "AttributeType": "S"}]
+
+
+def of_note(table):
+    return {"TableName": table, "IndexName": "by-note", "KeyConditionExpression": "note = :n",
+            "ExpressionAttributeValues": {":n": {"S": "n"}}}
+
+
+def test_indexes_are_made_and_removed_while_the_table_is_used(dynamodb, table):
+    for minute in range(150):
+        dynamodb.put_item(TableName=table, Item=trade(f"m{minute:03}", "MSFT", minute))
+    make = {"TableName": table, "AttributeDefinitions": NOTE, "GlobalSecondaryIndexUpdates": [{"Create": by_note()}]}
+    answer = dynamodb.update_table(**make)["TableDescription"]
+    [made] = [one for one in answer["GlobalSecondaryIndexes"] if one["IndexName"] == "by-note"]
+    assert (answer["TableStatus"], made["IndexStatus"], made["Backfilling"]) == ("UPDATING", "CREATING", True)
+    dynamodb.put_item(TableName=table, Item=trade("later", "AMZN"))
+    until(lambda: described(dynamodb, table, "by-note")[1]["IndexStatus"] == "ACTIVE")
+    assert described(dynamodb, table, "by-note")[0] == "ACTIVE"
+    assert dynamodb.query(**of_note(table))["Count"] == 151
+    dynamodb.delete_item(TableName=table, Key={"minute": {"S": "m000"}, "symbol": {"S": "MSFT"}})
+    assert dynamodb.query(**of_note(table))["Count"] == 150
+    refused(lambda: dynamodb.update_table(**make), "ValidationException", "Attempting to create an index which already exists")
+    remove = [{"Delete": {"IndexName": "by-note"}}]
+    answer = dynamodb.update_table(TableName=table, GlobalSecondaryIndexUpdates=remove)["TableDescription"]
+    assert answer["TableStatus"] == "UPDATING"
+    refused(lambda: dynamodb.query(**of_note(table)), "ValidationException",
+            "The table does not have the specified index: by-note")
+    until(lambda: described(dynamodb, table, "by-note") == ("ACTIVE", None))
+    assert len(prices(dynamodb.query(**of_symbol(table))["Items"])) == 149, "the other index is as it was"
+
+
+def refused(call, code, message):
+    with pytest.raises(ClientError) as caught:
+        call()
+    error = caught.value.response["Error"]
+    assert (error["Code"], error["Message"]) == (code, message)
+
+
+def test_changes_of_indexes_that_cannot_be_are_refused(dynamodb, table):
+    update = lambda *changes, **more: lambda: dynamodb.update_table(
+        TableName=table, AttributeDefinitions=NOTE, GlobalSecondaryIndexUpdates=list(changes), **more)
+    no_throughput = "ProvisionedThroughput must be specified for an index of a table with it, and for no other: by-note"
+    throughput = {"ReadCapacityUnits": 1, "WriteCapacityUnits": 1}
+    remove = {"Delete": {"IndexName": "by-symbol"}}
+    invalid = "One or more parameter values were invalid: "
+    for call, code, message in [
+        (update({"Delete": {"IndexName": "none"}}), "ResourceNotFoundException", "Requested resource not found"),
+        (update({"Delete": {"IndexName": "by-price"}}), "ResourceNotFoundException", "Requested resource not found"),
+        (update(remove, {"Create": by_note()}), "LimitExceededException",
+         "Subscriber limit exceeded: Only 1 online index can be created or deleted simultaneously per table"),
+        (update({}), "ValidationException",
+         invalid + "a GlobalSecondaryIndexUpdate must have exactly one of Create, Update and Delete"),
+        (update({"Create": by_note(ProvisionedThroughput=throughput)}), "ValidationException", invalid + no_throughput),
+        (update({"Update": {"IndexName": "by-symbol", "ProvisionedThroughput": throughput}}), "ValidationException",
+         invalid + "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST"),
+        (update(remove, StreamSpecification={"StreamEnabled": True, "StreamViewType": "KEYS_ONLY"}), "ValidationException",
+         invalid + "You cannot create or delete an index while modifying anything else of the table"),
+    ]:
+        refused(call, code, message)
+    assert described(dynamodb, table, "by-symbol")[1]["IndexStatus"] == "ACTIVE"
+
+
+def test_an_index_begun_before_a_kill_is_filled_after_it(node):
+    dynamodb = node.client("dynamodb")
+    dynamodb.create_table(TableName="killed", BillingMode="PROVISIONED",
+                          ProvisionedThroughput={"ReadCapacityUnits": 100, "WriteCapacityUnits": 100},
+                          AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+                          KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}])
+    for number in range(20):
+        dynamodb.put_item(TableName="killed", Item={"id": {"S": str(number)}, "note": {"S": "n"}})
+    throughput = {"ReadCapacityUnits": 3, "WriteCapacityUnits": 4}
+    dynamodb.update_table(TableName="killed", AttributeDefinitions=NOTE,
+                          GlobalSecondaryIndexUpdates=[{"Create": by_note(ProvisionedThroughput=throughput)}])
+    node.kill()
+    node.start()
+    dynamodb = node.client("dynamodb")
+    until(lambda: described(dynamodb, "killed", "by-note")[1]["IndexStatus"] == "ACTIVE")
+    assert dynamodb.query(**of_note("killed"))["Count"] == 20
+    change = {"Update": {"IndexName": "by-note", "ProvisionedThroughput": throughput | {"ReadCapacityUnits": 9}}}
+    dynamodb.update_table(TableName="killed", GlobalSecondaryIndexUpdates=[change])
+    told = described(dynamodb, "killed", "by-note")[1]["ProvisionedThroughput"]
+    assert (told["ReadCapacityUnits"], told["WriteCapacityUnits"]) == (9, 4)

@@ -3,13 +3,16 @@
 Functions write what they get into a table, one item an invocation, so that a test can see the batches in their order.
 """
 
+import base64
 import json
+import re
 import time
 import uuid
+from datetime import datetime
 
 import pytest
 from botocore.exceptions import ClientError
-from conftest import Node, package, until
+from conftest import Node, let_topics, package, until
 
 ROLE = "arn:aws:iam::000000000000:role/any"
 ACCOUNT = "us-east-1:000000000000"
@@ -209,6 +212,7 @@ def test_a_topic_is_told_of_what_is_given_up(world):
     function, (stream, arn), (url, queue) = world.function(), world.stream(), world.queue()
     sns = world.node.client("sns")
     topic = sns.create_topic(Name=f"t-{uuid.uuid4().hex[:8]}")["TopicArn"]
+    let_topics(world.sqs, url, queue)
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue, Attributes={"RawMessageDelivery": "true"})
     world.put(stream, ["bad"])
     mapping = world.map(function, arn, MaximumRetryAttempts=0, DestinationConfig={"OnFailure": {"Destination": topic}})
@@ -229,6 +233,71 @@ def test_a_batch_is_split_until_the_bad_record_is_alone(world):
     done = [text for batch in world.batches(function) if "bad" not in batch for text in batch]
     assert done == [text for text in texts if text != "bad"]
     assert world.batches(function).count(["bad"]) == 2
+
+
+def test_a_bucket_gets_what_failed_with_its_records(world):
+    function, (stream, arn) = world.function(), world.stream()
+    bucket = f"letters-{uuid.uuid4().hex[:8]}"
+    mapping = world.map(function, arn, MaximumRetryAttempts=0,
+                        DestinationConfig={"OnFailure": {"Destination": f"arn:aws:s3:::{bucket}"}})
+    assert world.get(mapping)["DestinationConfig"] == {"OnFailure": {"Destination": f"arn:aws:s3:::{bucket}"}}
+    world.put(stream, ["bad", "b"])
+    folder = world.node.data / "objects" / bucket
+    (found,) = until(lambda: [path for path in folder.rglob("*") if path.is_file()])
+    key = str(found.relative_to(folder))
+    pattern = rf"aws/lambda/{mapping}/shardId-000000000000/(\d{{4}}/\d\d/\d\d)/\d{{4}}-\d\d-\d\dT\d\d\.\d\d\.\d\d-[0-9a-f-]{{36}}"
+    assert re.fullmatch(pattern, key), key
+    document = json.loads(found.read_text())
+    assert document["requestContext"]["condition"] == "RetryAttemptsExhausted" and document["KinesisBatchInfo"]["batchSize"] == 2
+    records = json.loads(document["payload"])["Records"]
+    assert [base64.b64decode(record["kinesis"]["data"]) for record in records] == [b"bad", b"b"]
+
+
+WINDOWS = """
+import base64, json, os
+import boto3
+
+sqs = boto3.client("sqs")
+
+def handler(event, context):
+    state = event["state"]
+    for record in event["Records"]:
+        text = base64.b64decode(record["kinesis"]["data"]).decode()
+        state[text] = state.get(text, 0) + 1
+    if event["isFinalInvokeForWindow"]:
+        sqs.send_message(QueueUrl=os.environ["QUEUE"], MessageBody=json.dumps(event))
+    return {"state": state}
+"""
+
+
+def test_a_window_hands_its_state_on_and_is_told_of_its_end(world):
+    name, (stream, arn), (url, _) = f"w-{uuid.uuid4().hex[:8]}", world.stream(), world.queue()
+    world.awslambda.create_function(
+        FunctionName=name, Runtime="python3.11", Handler="app.handler", Role=ROLE, Code={"ZipFile": package({"app.py": WINDOWS})},
+        Timeout=20, Environment={"Variables": {"QUEUE": url}})
+    mapping = world.map(name, arn, TumblingWindowInSeconds=2, BatchSize=3)
+    assert world.get(mapping)["TumblingWindowInSeconds"] == 2
+    sent = [f"t{n % 3}" for n in range(20)]
+    for text in sent:
+        world.put(stream, [text])
+    ends, counts = [], {}
+
+    def taken():
+        for message in world.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1).get("Messages", []):
+            world.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+            ends.append(json.loads(message["Body"]))
+            for text, count in ends[-1]["state"].items():
+                counts[text] = counts.get(text, 0) + count
+        return sum(counts.values()) >= len(sent)
+
+    until(taken)
+    assert counts == {text: sent.count(text) for text in set(sent)}
+    starts = [end["window"]["start"] for end in ends]
+    assert starts == sorted(set(starts)) and all(end["Records"] == [] for end in ends)
+    assert not any(end["isWindowTerminatedEarly"] for end in ends)
+    assert (ends[0]["eventSourceARN"], ends[0]["shardId"]) == (arn, "shardId-000000000000")
+    begin, end = (ends[0]["window"][name] for name in ["start", "end"])
+    assert (datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds() == 2
 
 
 def test_a_function_says_from_which_record_on_it_failed(world):
@@ -444,18 +513,19 @@ def test_what_is_wrong_is_told_in_the_services_words(world):
         ({"EventSourceArn": arn, "StartingPosition": "AT_TIMESTAMP", "StartingPositionTimestamp": time.time() + 900},
          invalid, "future"),
         ({"EventSourceArn": arn, **latest, "MaximumRecordAgeInSeconds": 59}, invalid, "MaximumRecordAgeInSeconds"),
-        ({"EventSourceArn": arn, **latest, "TumblingWindowInSeconds": 5}, invalid, "TumblingWindowInSeconds"),
+        ({"EventSourceArn": arn, **latest, "TumblingWindowInSeconds": 901}, "ValidationException", "'tumblingWindowInSeconds'"),
+        ({"EventSourceArn": arn, **latest, "TumblingWindowInSeconds": 5, "ParallelizationFactor": 2}, invalid, "parallelization"),
         ({"EventSourceArn": arn, **latest, "ScalingConfig": {"MaximumConcurrency": 5}}, invalid, "concurrency"),
         ({"EventSourceArn": arn, **latest, "Tags": {"a": "b"}}, invalid, "Tags"),
         ({"EventSourceArn": arn, **latest, "FilterCriteria": {"Filters": [{"Pattern": "{"}]}}, invalid, "pattern"),
         ({"EventSourceArn": arn, **latest, "FilterCriteria": {"Filters": [{"Pattern": '{"a":[1]}'}] * 6}}, invalid, "5"),
         ({"EventSourceArn": arn, **latest, "FilterCriteria": {"Filters": [{}]}}, invalid, "pattern"),
         ({"EventSourceArn": queue, "ParallelizationFactor": 2}, invalid, "parallelization"),
-        ({"EventSourceArn": queue, "TumblingWindowInSeconds": 5}, invalid, "TumblingWindowInSeconds"),
+        ({"EventSourceArn": queue, "TumblingWindowInSeconds": 5}, invalid, "tumbling window"),
         ({"EventSourceArn": arn, **latest, "DestinationConfig": {"OnFailure": {"Destination": queue + "x"}}}, invalid,
          "no queue"),
-        ({"EventSourceArn": arn, **latest, "DestinationConfig": {"OnFailure": {"Destination": "arn:aws:s3:::b"}}},
-         invalid, "s3"),
+        ({"EventSourceArn": arn, **latest, "DestinationConfig": {"OnFailure": {"Destination": "arn:aws:s3:::b/key"}}},
+         invalid, "a bucket"),
         ({"EventSourceArn": queue, **latest}, invalid, "starting position"),
         ({"EventSourceArn": queue, "MaximumRetryAttempts": 3}, invalid, "retries"),
         ({"EventSourceArn": queue, "BisectBatchOnFunctionError": True}, invalid, "splitting"),

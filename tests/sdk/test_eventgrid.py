@@ -6,9 +6,7 @@ import datetime
 import io
 import json
 import os
-import pathlib
 import re
-import shutil
 import subprocess
 import threading
 import time
@@ -24,13 +22,11 @@ from azure.core.messaging import CloudEvent
 from azure.eventgrid import EventGridEvent, EventGridPublisherClient, generate_sas
 from azure.storage.blob import BlobServiceClient
 
-from conftest import Node, ROOT, needs
+from conftest import NODE_MODULES, Node, needs_javascript, until
 from peers import PAUSE_SECONDS, Webhook, blob_connection_string
 from test_eventhubs import receive, resource
 
 MANAGEMENT = "/subscriptions/0000/resourceGroups/tests/providers/Microsoft.EventGrid/topics"
-NODE_MODULES = [pathlib.Path(path) for path in os.environ.get("MILLSTREAM_TEST_NODE_MODULES", "").split(":") if path] + [
-    ROOT / "tests" / "sdk" / ".deps" / "node" / "node_modules", ROOT / "tests" / "sdk" / ".deps" / "node_modules"]
 
 
 @pytest.fixture(scope="module")
@@ -55,16 +51,6 @@ def receivers():
     yield make
     for receiver in made:
         receiver.close()
-
-
-def until(condition, seconds=90):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.05)
-    return condition()
 
 
 def manage(node, method, path, body=None, token="Bearer any"):
@@ -193,10 +179,7 @@ def test_cloud_events_keep_their_form(node, receivers):
     assert "CloudEvents only" in refused["error"]["message"]
 
 
-MODULES = next((path for path in NODE_MODULES if (path / "@azure" / "eventgrid").exists()), None)
-
-
-@needs(shutil.which("node") and MODULES, "node or @azure/eventgrid is not installed; ./test installs @azure/eventgrid")
+@needs_javascript("@azure/eventgrid")
 def test_the_javascript_sdk_publishes(node, receivers, tmp_path):
     plain, cloud = Topic(node), Topic(node, "CloudEventSchemaV1_0")
     receiver = receivers()
@@ -217,7 +200,7 @@ const event = id => ({ id, subject: "s", eventType: "t", dataVersion: "1", data:
 })().catch(error => { console.error(error); process.exit(1); });
 """)
     done = subprocess.run(["node", str(script), plain.endpoint, plain.key, cloud.endpoint, cloud.key], capture_output=True,
-                          text=True, timeout=60, env={**os.environ, "NODE_PATH": str(MODULES)})
+                          text=True, timeout=60, env={**os.environ, "NODE_PATH": str(NODE_MODULES)})
     assert done.returncode == 0, done.stderr
     assert until(lambda: sorted(receiver.taken()) == ["j1", "j2", "j3", "j4"]), receiver.deliveries
 
@@ -354,7 +337,7 @@ def test_one_dead_subscriber_delays_nobody(node, receivers):
     topic.subscribe("hangs", hangs)
     begun = time.monotonic()
     topic.client().send([event(number) for number in range(200)])
-    assert until(lambda: len(set(alive.taken())) == 200, 45), len(alive.taken())
+    assert until(lambda: len(set(alive.taken())) == 200, seconds=45), len(alive.taken())
     assert time.monotonic() - begun < 60, "it waited for the one that hangs"
     manage(node, "DELETE", f"/{topic.name}")
 
@@ -380,6 +363,11 @@ def test_webhooks_have_to_consent(node, receivers):
     queue = {"endpointType": "StorageQueue", "properties": {"resourceId": "/x/y", "queueName": "q"}}
     assert "there is no queue `q`" in topic.subscribe("queue", queue, expected=400)["error"]["message"]
     assert manage(node, "DELETE", path)[0] == 204 and manage(node, "GET", path)[0] == 404
+    # Who wanted the events is told that there are no more.
+    [(headers, [told])] = until(lambda: silent.farewells)
+    assert headers["aeg-subscription-name"] == "silent" and told["eventType"] == "Microsoft.EventGrid.SubscriptionDeletedEvent"
+    assert told["data"] == {"eventSubscriptionId":
+                            f"{told['topic']}/providers/Microsoft.EventGrid/eventSubscriptions/silent"}
 
 
 def test_private_addresses_are_refused_unless_allowed(receivers, tmp_path):

@@ -251,6 +251,48 @@ def test_policies_decide(node, iam, user):
     assert decisions == ["allowed", "explicitDeny", "implicitDeny"]
 
 
+def test_policies_of_resources_count_beside_the_callers(node, user):
+    """One of both is enough, and a denial of either outweighs."""
+    sqs, sns, functions = (node.client(service) for service in ["sqs", "sns", "lambda"])
+    url = sqs.create_queue(QueueName="shared")["QueueUrl"]
+    queue, topic = f"arn:aws:sqs:us-east-1:{ACCOUNT}:shared", sns.create_topic(Name="shared")["TopicArn"]
+    functions.create_function(FunctionName="shared", Runtime="python3.11", Handler="app.handler", Timeout=30,
+                              Role=f"arn:aws:iam::{ACCOUNT}:role/any",
+                              Code={"ZipFile": package({"app.py": "def handler(event, context): return 1"})})
+    anna, ben = user("anna"), user("ben", allow("sqs:*"), allow("sns:*"))
+    send = lambda who: who("sqs").send_message(QueueUrl=url, MessageBody="x")
+    let = lambda *statements: sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy(*statements)})
+    name = lambda user: {"AWS": f"arn:aws:iam::{ACCOUNT}:user/{user}"}
+    of = lambda effect, principal: {"Effect": effect, "Principal": principal, "Action": "SQS:SendMessage", "Resource": queue}
+    assert "no identity-based policy" in refused("AccessDenied", send, who=anna)
+    let(of("Allow", name("anna")))
+    send(anna)
+    refused("AccessDenied", anna("sqs").receive_message, QueueUrl=url)
+    let(of("Allow", {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}))
+    refused("AccessDenied", send, who=anna)
+    let(of("Allow", "*"), of("Deny", name("ben")))
+    send(anna)
+    assert refused("AccessDenied", send, who=ben).endswith("with an explicit deny in a resource-based policy")
+    # The root mends what denies everybody.
+    let(of("Deny", "*"))
+    send(node.client)
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": ""})
+    send(ben)
+    # Topics: what nobody set is for services only.
+    publish = lambda who: who("sns").publish(TopicArn=topic, Message="x")
+    refused("AuthorizationError", publish, who=anna)
+    statement = {"Effect": "Allow", "Principal": name("anna"), "Action": "SNS:Publish", "Resource": topic}
+    sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=policy(statement))
+    publish(anna)
+    # Functions.
+    invoke = lambda: anna("lambda").invoke(FunctionName="shared")
+    refused("AccessDeniedException", invoke)
+    functions.add_permission(FunctionName="shared", StatementId="anna", Action="lambda:InvokeFunction", Principal=name("anna")["AWS"])
+    assert invoke()["StatusCode"] == 200
+    functions.remove_permission(FunctionName="shared", StatementId="anna")
+    refused("AccessDeniedException", invoke)
+
+
 def test_batches_name_every_table(node, user):
     dynamodb = node.client("dynamodb")
     for name in ["mine", "theirs"]:

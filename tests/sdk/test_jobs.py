@@ -10,7 +10,7 @@ import uuid
 
 from azure.storage.blob import BlobServiceClient
 
-from conftest import Node
+from conftest import Node, until
 from peers import blob_connection_string, read_hub
 
 SECONDS = 60
@@ -51,13 +51,6 @@ def refused(node, *arguments):
     done = node.run(*arguments, check=False)
     assert done.returncode != 0, done
     return done.stderr + done.stdout
-
-
-def until(look):
-    deadline = time.monotonic() + SECONDS
-    while time.monotonic() < deadline and not (found := look()):
-        time.sleep(0.1)
-    return found
 
 
 def put(node, stream, *rows):

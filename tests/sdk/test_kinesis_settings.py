@@ -3,6 +3,7 @@
 import json
 import uuid
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 from conftest import Node
@@ -77,6 +78,21 @@ def test_resources_have_policies(kinesis, stream):
         assert error(kinesis.put_resource_policy, ResourceARN=resource, Policy=wrong) == "InvalidArgumentException"
         kinesis.delete_resource_policy(ResourceARN=resource)
         assert kinesis.get_resource_policy(ResourceARN=resource)["Policy"] == "{}"
+
+
+def test_a_streams_policy_lets_callers_in(kinesis, server, stream):
+    iam, user = server.client("iam"), f"reader-{uuid.uuid4().hex[:8]}"
+    user_arn = iam.create_user(UserName=user)["User"]["Arn"]
+    key = iam.create_access_key(UserName=user)["AccessKey"]
+    reader = boto3.client("kinesis", endpoint_url=server.endpoint, region_name="us-east-1",
+                          aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"])
+    assert error(reader.describe_stream_summary, StreamName=stream) == "AccessDeniedException"
+    arn = described(kinesis, stream)["StreamARN"]
+    statement = {"Effect": "Allow", "Principal": {"AWS": user_arn}, "Action": "kinesis:DescribeStreamSummary",
+                 "Resource": arn}
+    kinesis.put_resource_policy(ResourceARN=arn, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    assert described(reader, stream)["StreamName"] == stream
+    assert error(reader.list_shards, StreamName=stream) == "AccessDeniedException"
 
 
 def test_records_may_be_larger(kinesis, stream):

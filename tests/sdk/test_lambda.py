@@ -106,8 +106,6 @@ def test_what_is_wrong_is_told_in_the_services_words(lambda_client, function):
     assert error(lambda_client.invoke, FunctionName=function, Payload=b"no json")[0] == "InvalidRequestContentException"
     code, message, _ = error(lambda_client.create_function, **{**again, "FunctionName": "x", "Timeout": 901})
     assert code == "ValidationException" and "less than or equal to 900" in message
-    code, message, _ = error(lambda_client.invoke, FunctionName=function, Qualifier="1")
-    assert code == "InvalidParameterValueException" and "versions and aliases" in message
     for asked, named in [({"TracingConfig": {"Mode": "Active"}}, "TracingConfig"), ({"KMSKeyArn": "arn:aws:kms:us-east-1:000000000000:key/1"}, "KMSKeyArn"),
                          ({"SnapStart": {"ApplyOn": "PublishedVersions"}}, "SnapStart"), ({"LoggingConfig": {"LogFormat": "JSON"}}, "LogFormat"),
                          ({"Environment": {"Variables": {"AWS_REGION": "x"}}}, "reserved keys"), ({"Environment": {"Variables": {"A1": "x" * 5000}}}, "4KB limit")]:

@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 from botocore.exceptions import ClientError
-from conftest import Node, package, until
+from conftest import Node, let_topics, package, until
 
 ROLE = "arn:aws:iam::000000000000:role/any"
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:"
@@ -144,6 +144,7 @@ def test_a_topic_is_a_target_of_both_kinds(node, functions, sqs, queue):
     url, arn = queue
     sns = node.client("sns")
     topic = sns.create_topic(Name=f"t-{uuid.uuid4().hex[:8]}")["TopicArn"]
+    let_topics(sqs, url, arn)
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
     name = create(functions, DeadLetterConfig={"TargetArn": topic})
     request = send(functions, name, {"fail": True})
@@ -218,7 +219,21 @@ def test_what_cannot_be_a_target_is_refused(functions):
                  DeadLetterConfig=letter) == "InvalidParameterValueException"
 
 
-def test_permissions_and_tags_are_recorded(functions):
+def test_invocations_that_wait_are_listed(node, functions):
+    name = create(functions, "import time\ndef handler(event, context):\n    time.sleep(event.get('sleep', 0))\n")
+    assert node.run("function", "invocations", name) == ""
+    functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=1)
+    # It holds the function's only turn while the other waits.
+    send(functions, name, {"sleep": 3})
+    waits = send(functions, name, {})
+    listed = [json.loads(line) for line in node.run("function", "invocations", name).splitlines()]
+    assert waits in [found["id"] for found in listed]
+    assert all((found["state"], found["function"], found["failures"]) == ("waiting", name, 0) for found in listed)
+    until(lambda: node.run("function", "invocations", name) == "")
+    assert "no function" in node.run("function", "invocations", "none", check=False).stderr
+
+
+def test_permissions_and_tags(functions):
     name = create(functions, Tags={"team": "tweets"})
     assert error(functions.get_policy, FunctionName=name) == "ResourceNotFoundException"
     grant = dict(FunctionName=name, StatementId="topic", Action="lambda:InvokeFunction", Principal="sns.amazonaws.com",
@@ -237,12 +252,3 @@ def test_permissions_and_tags_are_recorded(functions):
     assert functions.get_function(FunctionName=name)["Tags"] == {"team": "portal"}
     limits = functions.get_account_settings()["AccountLimit"]
     assert limits["ConcurrentExecutions"] > 0
-
-
-def test_versions_and_aliases_are_refused_by_name(functions):
-    name = create(functions)
-    for call, more in [(functions.publish_version, {}), (functions.list_aliases, {}),
-                       (functions.create_alias, {"Name": "live", "FunctionVersion": "1"})]:
-        with pytest.raises(ClientError) as raised:
-            call(FunctionName=name, **more)
-        assert "versions and aliases" in raised.value.response["Error"]["Message"]

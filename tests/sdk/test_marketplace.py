@@ -9,6 +9,7 @@ import uuid
 import pytest
 import requests
 from botocore.exceptions import ClientError
+from conftest import let_topics
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +136,7 @@ def test_the_products_topic_is_told_of_customers(node):
     topic = sns.create_topic(Name=name)["TopicArn"]
     queue = sqs.create_queue(QueueName=name)["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    let_topics(sqs, queue, arn)
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
     node.run("marketplace", "product", name, "--topic", name)
     made = subscribe(node, name, "777777777777")

@@ -15,6 +15,10 @@ const sns = new AWS.SNS(settings), sqs = new AWS.SQS(settings);
   const { TopicArn } = await sns.createTopic({ Name: "javascript" }).promise();
   const { QueueUrl } = await sqs.createQueue({ QueueName: "javascript", Attributes: { VisibilityTimeout: "5" } }).promise();
   const { Attributes } = await sqs.getQueueAttributes({ QueueUrl, AttributeNames: ["QueueArn"] }).promise();
+  const statement = { Effect: "Allow", Principal: { Service: "sns.amazonaws.com" }, Action: "sqs:SendMessage",
+    Resource: Attributes.QueueArn, Condition: { ArnEquals: { "aws:SourceArn": TopicArn } } };
+  await sqs.setQueueAttributes({ QueueUrl, Attributes: {
+    Policy: JSON.stringify({ Version: "2012-10-17", Statement: [statement] }) } }).promise();
   await sns.subscribe({ TopicArn, Protocol: "sqs", Endpoint: Attributes.QueueArn, Attributes: {
     FilterPolicy: JSON.stringify({ kind: ["sale"] }) } }).promise();
   const attributes = kind => ({ kind: { DataType: "String", StringValue: kind } });

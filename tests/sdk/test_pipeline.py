@@ -33,6 +33,12 @@ def input_of(arn_member, arn, columns=COLUMNS):
             "RecordColumns": [{"Name": n, "SqlType": t, "Mapping": f"$.{n}"} for n, t in columns]}}
 
 
+def let_apis(functions, name):
+    """What the console adds when an API is told to run a function."""
+    functions.add_permission(FunctionName=name, StatementId="gateway", Action="lambda:InvokeFunction",
+                             Principal="apigateway.amazonaws.com", SourceArn="arn:aws:execute-api:us-east-1:000000000000:*")
+
+
 def start(analytics, name, position="TRIM_HORIZON"):
     (described,) = analytics.describe_application(ApplicationName=name)["ApplicationDetail"]["InputDescriptions"]
     analytics.start_application(ApplicationName=name, InputConfigurations=[
@@ -72,6 +78,7 @@ def story(node):
         **method, type="AWS", integrationHttpMethod="POST",
         uri="arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/"
             "arn:aws:lambda:us-east-1:000000000000:function:PostTransaction/invocations")
+    let_apis(functions, "PostTransaction")
     gateway.put_integration_response(**method, statusCode="200", responseTemplates={"application/json": ""})
     gateway.put_integration_response(**method, statusCode="400", selectionPattern=".*Trade.*")
     tested = gateway.test_invoke_method(**method, body=json.dumps({"symbol": "TEST", "price": 1.0, "shares": 0}))
@@ -231,6 +238,7 @@ def test_proxy_integrations_get_the_whole_request(node, story):
     gateway.put_method(**method, authorizationType="NONE")
     gateway.put_integration(**method, type="AWS_PROXY", integrationHttpMethod="POST",
                             uri=f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{made['FunctionArn']}/invocations")
+    let_apis(node.client("lambda"), "proxy")
     gateway.create_deployment(restApiId=api["id"], stageName="prod")
     base = f"{node.endpoint}/restapis/{api['id']}/prod/_user_request_"
     answer = requests.put(f"{base}/orders/7?a=1&a=2", data="body", headers={"X-Mine": "m"}, timeout=30)

@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 
-from conftest import Node, package, until
+from conftest import Node, let_topics, package, until
 
 WAIT_SECONDS = 90
 
@@ -91,8 +91,16 @@ def subscribers():
 
 
 def queue(sqs, name, **attributes):
+    """A queue that lets topics of this account send to it."""
     url = sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
-    return url, sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    let_topics(sqs, url, arn)
+    return url, arn
+
+
+def let_topic_invoke(functions, function, topic):
+    functions.add_permission(FunctionName=function, StatementId="topic", Action="lambda:InvokeFunction",
+                             Principal="sns.amazonaws.com", SourceArn=topic)
 
 
 def receive(sqs, url, count=1):
@@ -397,12 +405,59 @@ def test_functions_get_an_event(sns, sqs, node):
         FunctionName="listener", Runtime="python3.12", Handler="main.handler", Role="arn:aws:iam::000000000000:role/r",
         Code={"ZipFile": package({"main.py": code})}, Environment={"Variables": {"NODE": node.endpoint}}, Timeout=30)["FunctionArn"]
     topic = sns.create_topic(Name="to-functions")["TopicArn"]
+    let_topic_invoke(node.client("lambda"), "listener", topic)
     arn = sns.subscribe(TopicArn=topic, Protocol="lambda", Endpoint=function)["SubscriptionArn"]
     sent = sns.publish(TopicArn=topic, Message="hello")["MessageId"]
     (record,) = json.loads(receive(sqs, url)[0]["Body"])["Records"]
     assert (record["EventSource"], record["EventVersion"], record["EventSubscriptionArn"]) == ("aws:sns", "1.0", arn)
     assert (record["Sns"]["MessageId"], record["Sns"]["Subject"], record["Sns"]["MessageAttributes"]) == (sent, None, {})
     check_signature(record["Sns"], ("SigningCertUrl",))
+
+
+def test_only_what_lets_a_topic_in_is_reached(sns, sqs, node):
+    """Without a policy nothing comes, and it goes to the dead letters; what the guides write is enough."""
+    letters, letters_arn = queue(sqs, "letters-of-refused")
+    topic, other = (sns.create_topic(Name=name)["TopicArn"] for name in ["let-in", "not-let-in"])
+    url = sqs.create_queue(QueueName="guarded")["QueueUrl"]
+    arn = letters_arn.replace("letters-of-refused", "guarded")
+    redrive = {"RawMessageDelivery": "true", "RedrivePolicy": json.dumps({"deadLetterTargetArn": letters_arn})}
+    for name in [topic, other]:
+        sns.subscribe(TopicArn=name, Protocol="sqs", Endpoint=arn, Attributes=redrive)
+    sns.publish(TopicArn=topic, Message="no policy")
+    assert receive(sqs, letters)[0]["Body"] == "no policy"
+    # As the guides have it today, as they had it, and with a statement that takes it back.
+    of_topic = {"ArnEquals": {"aws:SourceArn": topic}}
+    for principal in [{"Service": "sns.amazonaws.com"}, "*", {"AWS": "*"}]:
+        let_topics(sqs, url, arn, of_topic, principal)
+        sns.publish(TopicArn=topic, Message="let in")
+        assert receive(sqs, url)[0]["Body"] == "let in"
+        sns.publish(TopicArn=other, Message="another topic")
+        assert receive(sqs, letters)[0]["Body"] == "another topic"
+    allow = {"Effect": "Allow", "Principal": "*", "Action": "SQS:*", "Resource": arn}
+    policy = {"Version": "2012-10-17", "Statement": [allow, {**allow, "Effect": "Deny", "Condition": of_topic}]}
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(policy)})
+    sns.publish(TopicArn=topic, Message="denied")
+    assert receive(sqs, letters)[0]["Body"] == "denied"
+    # A function whose policy names another topic.
+    functions = node.client("lambda")
+    function = functions.create_function(
+        FunctionName="deaf", Runtime="python3.12", Handler="main.handler", Role="arn:aws:iam::000000000000:role/r",
+        Code={"ZipFile": package({"main.py": "def handler(event, context): pass"})})["FunctionArn"]
+    let_topic_invoke(functions, "deaf", other)
+    sns.subscribe(TopicArn=topic, Protocol="lambda", Endpoint=function,
+                  Attributes={"RedrivePolicy": json.dumps({"deadLetterTargetArn": letters_arn})})
+    sns.publish(TopicArn=topic, Message="to the deaf")
+    assert {message["Body"] for message in receive(sqs, letters, 2)} != {"to the deaf"}
+
+
+def test_policies_that_cannot_be_read_are_refused(sns, sqs):
+    url, arn = queue(sqs, "well-guarded")
+    topic = sns.create_topic(Name="well-guarded")["TopicArn"]
+    statement = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": arn}
+    for wrong in ["no json", "[]", json.dumps({"Statement": []}), json.dumps({"Statement": {**statement, "Effect": "Maybe"}}),
+                  json.dumps({"Statement": {**statement, "Condition": {"StringFeels": {"a": "b"}}}})]:
+        refused(sqs.set_queue_attributes, "InvalidAttributeValue", QueueUrl=url, Attributes={"Policy": wrong})
+        refused(sns.set_topic_attributes, "InvalidParameter", TopicArn=topic, AttributeName="Policy", AttributeValue=wrong)
 
 
 def test_topics_of_event_grid_are_others(sns, node):

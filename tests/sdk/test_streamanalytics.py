@@ -16,7 +16,7 @@ from azure.cosmos import CosmosClient, PartitionKey
 from azure.eventhub import EventData, EventHubProducerClient
 from azure.storage.blob import BlobServiceClient
 
-from conftest import BINARY
+from conftest import BINARY, until
 from peers import COSMOS_KEY, blob_connection_string, hubs_connection_string, read_hub
 
 GROUP = "/subscriptions/s/resourceGroups/g/providers"
@@ -63,15 +63,6 @@ def refused(node, method, path, body, status, text, **options):
     found, document, _ = call(node, method, path, body, **options)
     assert found == status and text in document["error"]["message"], document
     return document["error"]
-
-
-def until(look, seconds=SECONDS):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := look():
-            return found
-        time.sleep(0.2)
-    return look()
 
 
 def hub(node, name):

@@ -6,6 +6,7 @@ import hmac
 import http.client
 import json
 import os
+import pathlib
 import re
 import socket
 import ssl
@@ -24,30 +25,39 @@ from azure.core.exceptions import HttpResponseError
 from azure.cosmos import CosmosClient, PartitionKey
 from azure.eventgrid import EventGridEvent, EventGridPublisherClient
 from azure.storage.blob import AccountSasPermissions, BlobServiceClient, ResourceTypes, generate_account_sas
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
-from conftest import NODE_MODULES, Node, free_port, needs_javascript, package
+from conftest import NODE_MODULES, Node, free_port, needs_javascript, needs_node, package, until
 from peers import BLOB_ACCOUNT, BLOB_KEY, COSMOS_KEY
 
 ROLE = "arn:aws:iam::000000000000:role/any"
 SECONDS = 90
 
 
+def openssl(*arguments):
+    new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    subprocess.run([*new, *map(str, arguments)], check=True, capture_output=True, timeout=60)
+
+
+def certify(folder, certificate, key):
+    """Has the authority in a folder give `localhost` a certificate."""
+    openssl("-subj", "/CN=localhost", "-CA", folder / "ca.pem", "-CAkey", folder / "ca.key",
+            "-addext", "basicConstraints=critical,CA:FALSE", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
+            "-keyout", key, "-out", certificate)
+
+
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory):
     """Files of an authority and of a certificate that it gave `localhost`."""
     folder = tmp_path_factory.mktemp("authority")
-    ca, ca_key, certificate, key = (folder / name for name in ("ca.pem", "ca.key", "cert.pem", "cert.key"))
-
-    def openssl(*arguments):
-        new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-        subprocess.run([*new, *map(str, arguments)], check=True, capture_output=True, timeout=60)
-
-    openssl("-subj", "/CN=tests", "-addext", "keyUsage=keyCertSign", "-keyout", ca_key, "-out", ca)
-    openssl("-subj", "/CN=localhost", "-CA", ca, "-CAkey", ca_key, "-addext", "basicConstraints=critical,CA:FALSE",
-            "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", key, "-out", certificate)
-    return types.SimpleNamespace(ca=str(ca), certificate=str(certificate), key=str(key),
+    ca, certificate, key = (folder / name for name in ("ca.pem", "cert.pem", "cert.key"))
+    openssl("-subj", "/CN=tests", "-addext", "keyUsage=keyCertSign", "-keyout", folder / "ca.key", "-out", ca)
+    certify(folder, certificate, key)
+    return types.SimpleNamespace(folder=folder, ca=str(ca), certificate=str(certificate), key=str(key),
                                  context=ssl.create_default_context(cafile=str(ca)))
 
 
@@ -207,6 +217,70 @@ def test_what_is_no_handshake_ends_alone(node, authority):
             connection.request("GET", "/healthz")
             assert connection.getresponse().read() == b"ok\n"
         connection.close()
+
+
+def served(node, authority):
+    """The certificate with which a new connection is answered."""
+    with socket.create_connection(("127.0.0.1", node.port), timeout=SECONDS) as plain, \
+            authority.context.wrap_socket(plain, server_hostname="localhost") as connection:
+        return connection.getpeercert(binary_form=True)
+
+
+def test_a_renewed_certificate_is_served_without_a_restart(node, authority):
+    first = served(node, authority)
+    kept = http.client.HTTPSConnection("localhost", node.port, context=authority.context, timeout=SECONDS)
+    kept.connect()
+    # A certificate that does not go with its key replaces nothing, and that is told.
+    renewed, its_key = authority.folder / "new.pem", authority.folder / "new.key"
+    certify(authority.folder, renewed, its_key)
+    os.replace(renewed, authority.certificate)
+    until(lambda: served(node, authority) == first and "the changed certificate is not served" in node.output())
+    os.replace(its_key, authority.key)
+    second = until(lambda: (now := served(node, authority)) != first and now)
+    assert ssl.PEM_cert_to_DER_cert(pathlib.Path(authority.certificate).read_text()) == second
+    kept.request("GET", "/healthz")
+    assert kept.getresponse().read() == b"ok\n"
+    kept.close()
+
+
+@needs_node
+def test_http2_is_agreed_on_or_known_before(node, authority, tmp_path):
+    script = tmp_path / "ask.js"
+    script.write_text("""
+const http2 = require("http2");
+const [address, settled] = process.argv.slice(2);
+const session = http2.connect(address, settled ? {} : { ca: require("fs").readFileSync(process.env.CA) });
+session.on("error", (error) => { console.error(error); process.exit(1); });
+const body = JSON.stringify({ Limit: 1 });
+const ask = () => new Promise((resolve) => {
+  const stream = session.request({
+    ":method": "POST", ":path": "/", "content-type": "application/x-amz-json-1.1", "x-amz-target": "Kinesis_20131202.ListStreams",
+    "x-amz-date": process.env.DATE, authorization: process.env.AUTHORIZATION });
+  let text = "", status = 0;
+  stream.on("response", (headers) => { status = headers[":status"]; });
+  stream.on("data", (data) => { text += data; });
+  stream.on("end", () => resolve([status, text]));
+  stream.end(body);
+});
+Promise.all(Array.from({ length: 20 }, ask)).then((answers) => {
+  console.log(JSON.stringify({ protocol: session.alpnProtocol, answers }));
+  session.close();
+});
+""")
+    for address in (node.secure, node.endpoint):
+        # Signed over the host, which HTTP/2 names elsewhere than HTTP/1.1.
+        request = AWSRequest("POST", f"{address}/", {"Content-Type": "application/x-amz-json-1.1",
+                             "X-Amz-Target": "Kinesis_20131202.ListStreams"}, json.dumps({"Limit": 1}, separators=(",", ":")))
+        SigV4Auth(Credentials("test", "test"), "kinesis", "us-east-1").add_auth(request)
+        environment = {**os.environ, "CA": authority.ca, "DATE": request.headers["X-Amz-Date"],
+                       "AUTHORIZATION": request.headers["Authorization"]}
+        done = subprocess.run(["node", str(script), address, *(["known"] if address == node.endpoint else [])],
+                              capture_output=True, text=True, timeout=60, env=environment)
+        assert done.returncode == 0, done
+        told = json.loads(done.stdout)
+        assert told["protocol"] == ("h2" if address == node.secure else "h2c")
+        assert len(told["answers"]) == 20
+        assert all(status == 200 and "StreamNames" in text for status, text in told["answers"]), told
 
 
 def test_tls_can_be_required(authority):

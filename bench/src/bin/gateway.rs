@@ -1,5 +1,6 @@
 //! Calls a backend of this process through an API's stage with a key, throttle, quota and metering; through nginx as a
-//! plain proxy that writes an access log too, when there is one; and directly. Prints all of them.
+//! plain proxy that writes an access log too, when there is one; and directly. Prints all of them, with what the proxy used of
+//! the processor and what this process did, which is client and backend at once and shares the cores.
 //!
 //! `gateway --endpoint http://127.0.0.1:4566 --clients 32 --nginx /usr/sbin/nginx --folder bench/out/nginx`
 //! The node's own limit for all APIs together (`api_throttle`) has to be out of the way.
@@ -16,7 +17,7 @@ use hdrhistogram::Histogram;
 use http::{Method, Request, Uri, header};
 use http_body_util::Full;
 use millstream_aws::sigv4::{Credentials, sign};
-use millstream_bench::figures::{Usage, histogram, micros, print};
+use millstream_bench::figures::{Usage, children, histogram, micros, print};
 use millstream_bench::http1::{HttpClient, serve};
 use millstream_types::{Clock, SystemClock};
 use serde_json::{Value, json};
@@ -56,16 +57,18 @@ async fn main() -> anyhow::Result<()> {
     let body = Bytes::from(vec![b'x'; args.bytes]);
     let backend: Uri = format!("http://{}", serve(move |_, _| body.clone()).await?).parse()?;
     let (path, key) = define(&args.endpoint, &backend).await?;
-    measure("gateway with key, throttle, quota, metering", &args, &args.endpoint, &path, &key, args.pid).await?;
+    let node: Vec<u32> = args.pid.into_iter().collect();
+    measure("gateway with key, throttle, quota, metering", &args, &args.endpoint, &path, &key, &node).await?;
     if let Some(program) = &args.nginx {
         let (mut nginx, address) = start_nginx(program, &args.folder, &backend)?;
-        let measured = measure("nginx, plain proxy with an access log", &args, &address, "/", &key, None).await;
+        let workers = children(nginx.id());
+        let measured = measure("nginx, plain proxy with an access log", &args, &address, "/", &key, &workers).await;
         // A signal to the process alone would leave its workers behind.
         nginx_command(program, &args.folder)?.args(["-s", "stop"]).status()?;
         nginx.wait()?;
         measured?;
     }
-    measure("backend, directly", &args, &backend, "/", &key, None).await
+    measure("backend, directly", &args, &backend, "/", &key, &[]).await
 }
 
 /// An API with one method that passes requests on, and a plan with a key; gives the method's path and the key.
@@ -154,15 +157,10 @@ fn nginx_command(program: &Path, folder: &Path) -> anyhow::Result<Command> {
     Ok(command)
 }
 
-async fn measure(
-    name: &str,
-    args: &Args,
-    endpoint: &Uri,
-    path: &str,
-    key: &str,
-    pid: Option<u32>,
-) -> anyhow::Result<()> {
-    let before = pid.map(Usage::of);
+/// Calls for a while and prints what came of it; `proxy`: the processes in between.
+async fn measure(name: &str, args: &Args, endpoint: &Uri, path: &str, key: &str, proxy: &[u32]) -> anyhow::Result<()> {
+    let used_by_proxy = || proxy.iter().copied().map(Usage::of).fold(Usage::default(), |sum, one| sum + one);
+    let before = (used_by_proxy(), Usage::of(std::process::id()));
     let start = Instant::now();
     let run = || tokio::spawn(run(args.seconds, endpoint.clone(), path.to_owned(), key.to_owned()));
     let runs: Vec<_> = (0..args.clients).map(|_| run()).collect();
@@ -170,9 +168,13 @@ async fn measure(
     for run in runs {
         latencies.add(run.await??)?;
     }
-    let used = pid.zip(before).map(|(pid, before)| (before, Usage::of(pid)));
+    let took = start.elapsed();
+    let after = (used_by_proxy(), Usage::of(std::process::id()));
     let name = format!("{name}: {} clients x {} B", args.clients, args.bytes);
-    print(&name, latencies.len(), latencies.len() * args.bytes as u64, start.elapsed(), &latencies, used);
+    let used = (!proxy.is_empty()).then_some((before.0, after.0));
+    print(&name, latencies.len(), latencies.len() * args.bytes as u64, took, &latencies, used);
+    let generator = (after.1.cpu - before.1.cpu).as_secs_f64() * 1e6 / latencies.len().max(1) as f64;
+    println!("  client and backend: CPU {generator:.2} µs each");
     Ok(())
 }
 

@@ -18,7 +18,7 @@ pub type InvocationId = String;
 /// What to run.
 #[derive(Debug, Clone)]
 pub struct Invocation {
-    /// The function's name in the catalog.
+    /// The function as the catalog refers to it: `NAME`, or `NAME:QUALIFIER` for a version or an alias.
     pub function: String,
     /// The event, as the function will see it.
     pub payload: Bytes,
@@ -41,6 +41,8 @@ pub struct InvocationOutcome {
     pub error: Option<String>,
     /// The end of what it printed during this invocation, at most 4 KiB.
     pub log_tail: Bytes,
+    /// The version of the function that ran; `None`: the function itself.
+    pub version: Option<u32>,
 }
 
 /// Why nothing was run.
@@ -254,13 +256,14 @@ pub struct PublishMessageError {
     pub message: String,
 }
 
-/// Says what a role lets the node do for whoever gave it: which rights each of these takes is a front's business.
+/// Says what the node may do for a resource, in its role or without one: which rights each of these takes is a front's business.
 pub trait CheckRole: Send + Sync + 'static {
-    /// Whether `role`, as its giver wrote it, lets the node do something for `holder`: the delivery stream, the query or
-    /// the API that was given the role. An empty role is none: nobody is asked then.
+    /// Whether `role`, as its giver wrote it, lets the node do something for `holder`: the delivery stream, the query, the
+    /// method of an API or the topic that was given the role. An empty role is none: then what is touched may have to let
+    /// the node in.
     ///
     /// # Errors
-    /// A sentence that says what the role lacks.
+    /// A sentence that says what is missing.
     fn check(&self, role: &str, holder: &str, use_of: RoleUse<'_>) -> Result<(), String>;
 }
 
@@ -280,4 +283,6 @@ pub enum RoleUse<'a> {
     },
     /// Runs a function.
     Invoke(&'a str),
+    /// Sends messages to a queue.
+    SendMessage(&'a str),
 }

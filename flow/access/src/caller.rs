@@ -18,7 +18,7 @@ pub enum Caller {
     Role(RoleSession),
     /// A function's process: it has its role's rights, as the role is when it calls.
     Function {
-        /// The function's name.
+        /// The function's name, or `NAME:VERSION` for a version of it.
         name: String,
     },
 }

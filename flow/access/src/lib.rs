@@ -14,7 +14,7 @@ mod session;
 pub use caller::{Caller, Grant, Origin, RoleSession, TemporaryCredentials};
 pub use engine::{
     Access, AccessKey, AssumeRole, DEVELOPMENT_ACCOUNT, DEVELOPMENT_KEY, Denial, Entity, Holder, NewPolicy, NewRole,
-    NewUser, PolicyKind, ServicePolicy,
+    NewUser, PolicyKind, ResourcePolicy, ServicePolicy,
 };
 pub use error::AccessError;
 pub use management::Management;

@@ -23,7 +23,7 @@ pub enum DocumentError {
     DocumentNotFound { id: String },
     #[error("there is a document `{id}` under that partition key already")]
     DocumentExists { id: String },
-    #[error("the document was changed since: its etag is another one; read it again")]
+    #[error("what is to be changed was changed since: its etag is another one; read it again")]
     EtagMismatch,
     #[error("a patch was overtaken by other writers {attempts} times; send it again")]
     PatchOvertaken { attempts: usize },

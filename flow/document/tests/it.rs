@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "it/unique.rs"]
+mod unique;
+
 use std::sync::Arc;
 
 use millstream_catalog::{Catalog, DocumentContainerDefinition};
@@ -59,12 +62,12 @@ async fn databases_and_containers_come_and_go() {
     assert!(matches!(documents.container("none", "x"), Err(DocumentError::DatabaseNotFound { .. })));
     documents.create(&first, None, object(json!({"id": "1", "user": "a"}))).await.unwrap();
 
-    documents.delete_container("shop", "orders").await.unwrap();
+    documents.delete_container("shop", "orders", None).await.unwrap();
     assert_eq!(documents.containers("shop").unwrap().len(), 0);
     let late = documents.create(&first, None, object(json!({"id": "2", "user": "a"}))).await;
     assert!(matches!(late, Err(DocumentError::ContainerNotFound { .. })), "{late:?}");
 
-    documents.delete_database("shop").await.unwrap();
+    documents.delete_database("shop", None).await.unwrap();
     let second = container(&documents).await;
     assert_ne!((first.number, first.database_number), (second.number, second.database_number));
     assert_eq!(documents.list(&second, PageRequest::default()).await.unwrap().rows, Vec::<Value>::new());
@@ -229,7 +232,7 @@ async fn documents_end_when_their_time_is_over() {
     let (documents, clock) = timed();
     container(&documents).await;
     let settings = ContainerSettings { default_ttl: Some(10), ..ContainerSettings::default() };
-    let container = documents.set_settings("shop", "orders", settings).await.unwrap();
+    let container = documents.set_settings("shop", "orders", settings, None).await.unwrap();
     for (id, ttl) in [("usual", json!(null)), ("longer", json!(20)), ("always", json!(-1))] {
         let body = object(json!({"id": id, "user": "a", "ttl": ttl}));
         documents.create(&container, None, body).await.unwrap();
@@ -252,7 +255,7 @@ async fn documents_end_when_their_time_is_over() {
     clock.advance(10_000);
     assert_eq!(documents.remove_expired().await.unwrap(), 2);
     assert_eq!(list().await, ["always"]);
-    let off = documents.set_settings("shop", "orders", ContainerSettings::default()).await.unwrap();
+    let off = documents.set_settings("shop", "orders", ContainerSettings::default(), None).await.unwrap();
     clock.advance(1_000_000);
     assert_eq!(documents.list(&off, PageRequest::default()).await.unwrap().rows.len(), 1);
 }

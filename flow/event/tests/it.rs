@@ -42,7 +42,13 @@ impl Invoke for FakeFunctions {
     fn invoke(&self, invocation: Invocation) -> BoxFuture<'_, Result<InvocationOutcome, InvokeError>> {
         self.0.lock().unwrap().push(invocation.payload);
         Box::pin(async {
-            Ok(InvocationOutcome { id: "1".into(), payload: Bytes::new(), error: None, log_tail: Bytes::new() })
+            Ok(InvocationOutcome {
+                id: "1".into(),
+                payload: Bytes::new(),
+                error: None,
+                log_tail: Bytes::new(),
+                version: None,
+            })
         })
     }
 }
@@ -119,12 +125,17 @@ impl Node {
                 event_id: name("x-event-id"),
                 validation_event_type: "validate",
                 origin: "millstream.example",
+                deletion: "deletion",
+                deletion_event_type: "deleted",
+                deletion_member: "id",
+                subscription_id: |topic, name| format!("{topic}/{name}"),
             },
             validation_url: Arc::new(|topic, name, code| format!("{topic}/{name}/{code}")),
             invoke: Arc::clone(&self.functions) as Arc<dyn Invoke>,
             queues: None,
             messages: None,
             invoke_later: None,
+            rights: None,
             objects: Some(Arc::clone(&self.bucket) as Arc<dyn PutObject>),
         };
         change(&mut options);
@@ -296,6 +307,47 @@ fn text(status: u16, body: &str) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::copy_from_slice(body.as_bytes())));
     *response.status_mut() = StatusCode::from_u16(status).unwrap();
     response
+}
+
+#[tokio::test]
+async fn a_webhook_is_told_that_its_subscription_has_ended() {
+    let node = Node::new();
+    let running = node.start();
+    running.topic(EventSchema::EventGrid).await;
+    let hook = Hook::start(Box::new(|seen| match code(seen) {
+        Some(code) => text(200, &json!({ "validationResponse": code }).to_string()),
+        None if seen.method == Method::OPTIONS => {
+            let mut answer = text(200, "");
+            answer.headers_mut().insert("webhook-allowed-origin", "*".parse().unwrap());
+            answer
+        }
+        None => text(200, ""),
+    }))
+    .await;
+    for schema in [EventSchema::EventGrid, EventSchema::CloudEvents] {
+        let new = NewSubscription { delivery_schema: schema, ..subscription("all", hook.endpoint()) };
+        running.events.put_subscription(new).await.unwrap();
+        running.events.delete_subscription("orders", "all").await.unwrap();
+        let told = async {
+            loop {
+                let is_deletion = |seen: &Seen| seen.headers.get("x-kind").is_some_and(|kind| kind == "deletion");
+                let mut seen = hook.seen.lock().unwrap().clone();
+                if let Some(at) = seen.iter().position(is_deletion) {
+                    hook.seen.lock().unwrap().clear();
+                    return seen.swap_remove(at);
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let told = tokio::time::timeout(Duration::from_secs(30), told).await.unwrap();
+        assert_eq!(told.headers["x-subscription"], "all");
+        let (event, kind) = match schema {
+            EventSchema::CloudEvents => (&told.body, "type"),
+            _ => (&told.body[0], "eventType"),
+        };
+        assert_eq!((&event[kind], &event["data"]), (&json!("deleted"), &json!({ "id": "/topics/orders/all" })));
+    }
+    running.events.shutdown().await;
 }
 
 #[tokio::test]

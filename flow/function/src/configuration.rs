@@ -75,14 +75,15 @@ impl Functions {
         .map(drop)
     }
 
-    /// Records a permission.
+    /// Lets somebody invoke a function, or just the version or the alias that the permission names.
     ///
     /// # Errors
     /// [`FunctionError::NotFound`], [`FunctionError::PermissionExists`], [`FunctionError::TooMany`],
     /// [`FunctionError::Storage`].
     pub async fn add_permission(&self, name: &str, permission: InvokePermission) -> Result<(), FunctionError> {
         self.amend(name, |function| {
-            if function.permissions.iter().any(|known| known.id == permission.id) {
+            let same = |known: &InvokePermission| known.id == permission.id && known.qualifier == permission.qualifier;
+            if function.permissions.iter().any(same) {
                 return Err(FunctionError::PermissionExists { id: permission.id });
             }
             function.permissions.push(permission);
@@ -92,14 +93,14 @@ impl Functions {
         .map(drop)
     }
 
-    /// Removes a permission.
+    /// Removes a permission of a function, or of its version or alias.
     ///
     /// # Errors
     /// [`FunctionError::NotFound`], [`FunctionError::PermissionNotFound`], [`FunctionError::Storage`].
-    pub async fn remove_permission(&self, name: &str, id: &str) -> Result<(), FunctionError> {
+    pub async fn remove_permission(&self, name: &str, qualifier: Option<&str>, id: &str) -> Result<(), FunctionError> {
         self.amend(name, |function| {
             let before = function.permissions.len();
-            function.permissions.retain(|known| known.id != id);
+            function.permissions.retain(|known| known.id != id || known.qualifier.as_deref() != qualifier);
             if function.permissions.len() == before {
                 return Err(FunctionError::PermissionNotFound { id: id.to_owned() });
             }
@@ -122,6 +123,6 @@ impl Functions {
     }
 }
 
-fn check_count(what: &'static str, found: usize, limit: usize) -> Result<(), FunctionError> {
+pub(crate) fn check_count(what: &'static str, found: usize, limit: usize) -> Result<(), FunctionError> {
     if found > limit { Err(FunctionError::TooMany { what, found, limit }) } else { Ok(()) }
 }

@@ -33,8 +33,10 @@ pub enum Purpose {
 /// An asynchronous invocation that has ended.
 #[derive(Debug, Clone)]
 pub struct EndedInvocation {
-    /// The function.
+    /// The function as its invoker referred to it.
     pub function: String,
+    /// The version that ran; `None`: the function itself.
+    pub version: Option<u32>,
     /// The id that the caller was given.
     pub id: InvocationId,
     /// The event.

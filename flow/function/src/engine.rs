@@ -23,6 +23,7 @@ use crate::peer;
 use crate::pool::Pool;
 use crate::runtime::{DotnetOptions, Runtime, Runtimes};
 use crate::turns::Turns;
+use crate::variables::check_variables;
 
 /// How long invocations under way may take to end once the node stops.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -52,11 +53,11 @@ pub struct Options {
     pub endpoint: String,
     /// The region that functions are told.
     pub region: String,
-    /// The function's ARN by its name.
+    /// The ARN of what a reference names.
     pub arn: OfFunction<String>,
     /// The log group that its lines go to, by its name.
     pub log_group: OfFunction<String>,
-    /// What a function's processes sign their calls with, by its name.
+    /// What the processes of a function or a version sign their calls with, by its reference.
     pub credentials: OfFunction<ProcessCredentials>,
     /// Folders that Python functions may import from besides their package.
     pub python_path: Vec<PathBuf>,
@@ -171,13 +172,13 @@ impl Functions {
         let packages = Packages::new(storage.clone(), options.folder.join("packages"));
         std::fs::create_dir_all(options.folder.join("packages")).map_err(place)?;
         packages.remove_unfinished().map_err(place)?;
-        packages.sweep(catalog.functions.list().iter().map(|function| function.code_hash.as_str())).map_err(place)?;
+        packages.sweep(code_hashes(&catalog.functions.list())).map_err(place)?;
         let runtimes = Runtimes::new(options.folder.join("bootstrap"), options.dotnet.clone()).map_err(place)?;
         let confinement = in_force(&options)?;
         let turns = Turns::new(options.concurrency_max);
         catalog.functions.list().iter().for_each(|function| turns.reserve(&function.name, function.concurrency_limit));
         let accepted = Accepted::new(storage.clone());
-        let left = accepted.ids()?;
+        let left = accepted.outlines()?;
         let telling = Semaphore::new(options.concurrency_max.max(1));
         let shared = Shared {
             options,
@@ -195,15 +196,17 @@ impl Functions {
             recent: Mutex::default(),
         };
         let engine = Self { shared: Arc::new(shared) };
-        tokio::spawn(asynchronous::resume(engine.clone(), left));
+        asynchronous::resume(&engine, left);
         Ok(engine)
     }
 
     /// Makes a function.
     ///
     /// # Errors
-    /// [`FunctionError::Exists`], [`FunctionError::Runtime`], [`FunctionError::Package`].
+    /// [`FunctionError::Exists`], [`FunctionError::Runtime`], [`FunctionError::Package`],
+    /// [`FunctionError::ReservedVariables`].
     pub async fn create(&self, new: NewFunction) -> Result<Arc<FunctionDefinition>, FunctionError> {
+        check_variables(&new.environment)?;
         self.shared.runtimes.check(Runtime::of(&new.runtime)?, &new.handler).await?;
         let turn = self.turn_to_change().await;
         if self.shared.catalog.functions.get(&new.name).is_some() {
@@ -228,6 +231,10 @@ impl Functions {
             code_bytes: new.package.len() as u64,
             modified: self.now(),
             revision: uuid::Uuid::new_v4().to_string(),
+            version: None,
+            versions: BTreeMap::new(),
+            last_version: 0,
+            aliases: BTreeMap::new(),
         };
         self.put(turn, definition, code).await
     }
@@ -244,8 +251,10 @@ impl Functions {
     /// Changes a function. Invocations under way end as they began; the next one runs the new version.
     ///
     /// # Errors
-    /// [`FunctionError::NotFound`], [`FunctionError::Runtime`], [`FunctionError::Package`].
+    /// [`FunctionError::NotFound`], [`FunctionError::Runtime`], [`FunctionError::Package`],
+    /// [`FunctionError::ReservedVariables`].
     pub async fn update(&self, name: &str, change: FunctionChange) -> Result<Arc<FunctionDefinition>, FunctionError> {
+        change.environment.as_ref().map_or(Ok(()), check_variables)?;
         let turn = self.turn_to_change().await;
         let mut definition = (*self.get(name)?).clone();
         if let Some(runtime) = change.runtime {
@@ -259,7 +268,7 @@ impl Functions {
             (definition.code_hash, code) = self.keep(&package).await?;
             definition.code_bytes = package.len() as u64;
             if definition.code_hash != before.code_hash {
-                self.let_go(&before, &mut code);
+                self.let_go(&before, Some(&definition), &mut code);
             }
         }
         definition.handler = change.handler.unwrap_or(definition.handler);
@@ -275,20 +284,21 @@ impl Functions {
         self.put(turn, definition, code).await
     }
 
-    /// Removes a function.
+    /// Removes a function with its versions and aliases.
     ///
     /// # Errors
     /// [`FunctionError::NotFound`].
     pub async fn delete(&self, name: &str) -> Result<(), FunctionError> {
         let turn = self.turn_to_change().await;
         let mut code = Transaction::new();
-        self.let_go(&*self.get(name)?, &mut code);
-        let (engine, name) = (self.clone(), name.to_owned());
+        let definition = self.get(name)?;
+        definition.all_versions().for_each(|version| self.let_go(version, None, &mut code));
+        let engine = self.clone();
         to_the_end(async move {
             let _turn = turn;
-            engine.shared.catalog.functions.delete(&name, code).await?;
-            engine.shared.turns.reserve(&name, None);
-            engine.shared.pool.end(&name);
+            engine.shared.catalog.functions.delete(&definition.name, code).await?;
+            engine.shared.turns.reserve(&definition.name, None);
+            definition.all_versions().for_each(|version| engine.shared.pool.end(&version.reference()));
             Ok(())
         })
         .await
@@ -302,12 +312,37 @@ impl Functions {
         Ok(self.shared.catalog.functions.require(name)?)
     }
 
-    /// The package that a function has now.
+    /// What a reference names: a function, or a version of it. An alias stands for its own version.
+    ///
+    /// # Errors
+    /// [`FunctionError::NotFound`], also for a version and an alias.
+    pub fn find(&self, reference: &str) -> Result<Arc<FunctionDefinition>, FunctionError> {
+        self.find_by_chance(reference, 0)
+    }
+
+    /// The same; `chance` decides between the versions of an alias.
+    pub(crate) fn find_by_chance(
+        &self,
+        reference: &str,
+        chance: u32,
+    ) -> Result<Arc<FunctionDefinition>, FunctionError> {
+        let (name, qualifier) = FunctionDefinition::split_reference(reference);
+        let function = self.get(name)?;
+        if qualifier.is_none() {
+            return Ok(function);
+        }
+        let missing = || FunctionError::NotFound { name: reference.to_owned() };
+        let version = function.qualified(qualifier, chance).ok_or_else(missing)?.clone();
+        // What is reserved is reserved for all versions together.
+        Ok(Arc::new(FunctionDefinition { concurrency_limit: function.concurrency_limit, ..version }))
+    }
+
+    /// The package of what a reference names.
     ///
     /// # Errors
     /// [`FunctionError::NotFound`], [`FunctionError::Storage`].
-    pub async fn package(&self, name: &str) -> Result<Bytes, FunctionError> {
-        let (packages, function) = (self.shared.packages.clone(), self.get(name)?);
+    pub async fn package(&self, reference: &str) -> Result<Bytes, FunctionError> {
+        let (packages, function) = (self.shared.packages.clone(), self.find(reference)?);
         let read = tokio::task::spawn_blocking(move || packages.get(&function.code_hash)).await;
         read.map_err(|_| FunctionError::Stopping)?
     }
@@ -341,7 +376,7 @@ impl Functions {
         self.shared.pool.end_idle();
         let (packages, functions) = (self.shared.packages.clone(), self.list());
         tokio::task::spawn_blocking(move || {
-            if let Err(error) = packages.sweep(functions.iter().map(|function| function.code_hash.as_str())) {
+            if let Err(error) = packages.sweep(code_hashes(&functions)) {
                 tracing::warn!(%error, "cannot remove the code of functions that are gone");
             }
         });
@@ -405,14 +440,26 @@ impl Functions {
         Ok((hash, transaction))
     }
 
-    /// Removes the package of a function that will not have it any more, unless another one has the same.
-    fn let_go(&self, function: &FunctionDefinition, transaction: &mut Transaction) {
-        let shared =
-            |other: &Arc<FunctionDefinition>| other.name != function.name && other.code_hash == function.code_hash;
-        if !self.list().iter().any(shared) {
+    /// Removes a package that a function or a version will not have any more, unless another has the same. `after` is what
+    /// the function will be; `None`: gone.
+    pub(crate) fn let_go(
+        &self,
+        function: &FunctionDefinition,
+        after: Option<&FunctionDefinition>,
+        transaction: &mut Transaction,
+    ) {
+        let functions = self.list();
+        let others = functions.iter().filter(|other| other.name != function.name).map(Arc::as_ref);
+        let mut kept = others.chain(after).flat_map(FunctionDefinition::all_versions);
+        if !kept.any(|kept| kept.code_hash == function.code_hash) {
             self.shared.packages.remove(&function.code_hash, function.code_bytes, transaction);
         }
     }
+}
+
+/// The packages of functions and their versions.
+fn code_hashes(functions: &[Arc<FunctionDefinition>]) -> impl Iterator<Item = &str> {
+    functions.iter().flat_map(|function| function.all_versions()).map(|version| version.code_hash.as_str())
 }
 
 /// What of the confinement holds here; refuses less than all of it when all is demanded. Starts processes.

@@ -47,6 +47,12 @@ pub enum FunctionError {
         /// What is wrong.
         reason: String,
     },
+    /// Variables that the engine sets itself.
+    #[error("variables that the runtime sets itself cannot be set: {names}; take them out")]
+    ReservedVariables {
+        /// Their names.
+        names: String,
+    },
     /// The event is too large.
     #[error("expected an event of at most {limit} bytes, found {found}")]
     PayloadTooLarge {
@@ -66,6 +72,36 @@ pub enum FunctionError {
     PermissionNotFound {
         /// The id asked for.
         id: String,
+    },
+    /// An alias points to the version.
+    #[error("version {version} is what alias `{alias}` points to; change the alias first")]
+    VersionInUse {
+        /// The version.
+        version: u32,
+        /// The alias.
+        alias: String,
+    },
+    /// The alias is there already.
+    #[error("there is an alias `{name}` already")]
+    AliasExists {
+        /// Its name.
+        name: String,
+    },
+    /// No alias of that name.
+    #[error("function `{function}` has no alias `{name}`")]
+    AliasNotFound {
+        /// The function.
+        function: String,
+        /// The name asked for.
+        name: String,
+    },
+    /// An alias cannot share its invocations so.
+    #[error(
+        "expected an alias of two published versions that differ, found version {version} besides; publish another"
+    )]
+    Split {
+        /// The second version.
+        version: u32,
     },
     /// More of something than a function may have.
     #[error("expected at most {limit} {what}, found {found}")]
@@ -109,11 +145,15 @@ impl FunctionError {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::NotFound { .. } | Self::PermissionNotFound { .. } => ErrorKind::NotFound,
-            Self::Exists { .. } | Self::PermissionExists { .. } => ErrorKind::Exists,
-            Self::Runtime { .. } | Self::RuntimeMissing { .. } | Self::Package { .. } | Self::TooMany { .. } => {
-                ErrorKind::Invalid
-            }
+            Self::NotFound { .. } | Self::PermissionNotFound { .. } | Self::AliasNotFound { .. } => ErrorKind::NotFound,
+            Self::Exists { .. } | Self::PermissionExists { .. } | Self::AliasExists { .. } => ErrorKind::Exists,
+            Self::VersionInUse { .. } => ErrorKind::Conflict,
+            Self::Runtime { .. }
+            | Self::RuntimeMissing { .. }
+            | Self::Package { .. }
+            | Self::Split { .. }
+            | Self::ReservedVariables { .. }
+            | Self::TooMany { .. } => ErrorKind::Invalid,
             Self::PayloadTooLarge { .. } => ErrorKind::TooLarge,
             Self::Throttled { .. } => ErrorKind::Throttled,
             Self::Start { .. } | Self::Unconfined { .. } => ErrorKind::Internal,

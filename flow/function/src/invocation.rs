@@ -2,11 +2,11 @@
 //!
 //! When it runs is [`crate::turns`]' matter, how a process is made [`crate::start`]'s.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use millstream_catalog::FunctionDefinition;
+use millstream_catalog::{ALIAS_PARTS, FunctionDefinition};
 use millstream_insight::Step;
 use millstream_types::{BoxFuture, Invocation, InvocationId, InvocationOutcome, Invoke, InvokeError, Millis};
 use tokio::sync::oneshot;
@@ -67,11 +67,16 @@ impl Functions {
         if found > PAYLOAD_BYTES_MAX {
             return Err(FunctionError::PayloadTooLarge { found, limit: PAYLOAD_BYTES_MAX });
         }
-        self.get(&invocation.function)?;
-        let _turn = self.turn(&invocation.function, Urgency::Caller).await?;
+        let found = self.find(&invocation.function)?;
+        let _turn = self.turn(&found.name, Urgency::Caller).await?;
         // As it is now: it may have been changed while this waited.
-        let definition = self.get(&invocation.function)?;
+        let definition = self.find_for(&invocation.function, id)?;
         self.run_in_turn(&definition, id, invocation).await
+    }
+
+    /// What an invocation of a reference runs: its id decides between the versions of an alias.
+    pub(crate) fn find_for(&self, reference: &str, id: &str) -> Result<Arc<FunctionDefinition>, FunctionError> {
+        self.find_by_chance(reference, chance(id))
     }
 
     /// Waits for a turn of a function.
@@ -94,7 +99,8 @@ impl Functions {
         let concurrent = self.shared.insight.metrics.gauge("concurrent", &format!("function/{name}"));
         let running = || i64::try_from(self.shared.turns.held_by(name)).unwrap_or(i64::MAX);
         concurrent.set(running());
-        let mut process = match self.shared.pool.take(name, &definition.revision) {
+        let reference = definition.reference();
+        let mut process = match self.shared.pool.take(&reference, &definition.revision) {
             Some(process) => process,
             None => {
                 let held = self.shared.turns.held();
@@ -104,7 +110,7 @@ impl Functions {
         };
         let (outcome, reusable) = self.run_in(definition, &mut process, id, invocation).await;
         if reusable {
-            self.shared.pool.give_back(name, process);
+            self.shared.pool.give_back(&reference, process);
         }
         // Its own turn is given back next.
         concurrent.set(running() - 1);
@@ -125,12 +131,13 @@ impl Functions {
         let timeout = Duration::from_secs(definition.timeout_seconds.into());
         process.catch_up_log();
         process.log.take_tail();
-        process.log.write([format!("START RequestId: {id} Version: $LATEST")]);
+        process.log.write([format!("START RequestId: {id} Version: {}", definition.version_text())]);
         let work = Work {
             id: id.to_owned(),
             payload: invocation.payload,
             deadline: started + i64::from(definition.timeout_seconds) * 1_000,
-            arn: (self.shared.options.arn)(&definition.name),
+            // As the invoker named it.
+            arn: (self.shared.options.arn)(&invocation.function),
             trace: trace_header(id),
             client_context: invocation.client_context,
             reply: oneshot::channel().0,
@@ -143,7 +150,8 @@ impl Functions {
         let log_tail = if invocation.log_tail { process.log.take_tail() } else { Bytes::new() };
         self.note(definition, id, started, duration, invocation.source, cold, &ended);
         let error = ended.failed.then(|| "Unhandled".to_owned());
-        (InvocationOutcome { id: id.to_owned(), payload: ended.payload, error, log_tail }, ended.reusable)
+        let (id, payload, version) = (id.to_owned(), ended.payload, definition.version);
+        (InvocationOutcome { id, payload, error, log_tail, version }, ended.reusable)
     }
 
     #[expect(clippy::too_many_arguments, reason = "each is one fact of the invocation")]
@@ -179,6 +187,14 @@ impl Functions {
     }
 }
 
+/// A number below [`ALIAS_PARTS`] that an invocation's id, which is random, stands for: the same one at each attempt.
+fn chance(id: &str) -> u32 {
+    let digits: String = id.chars().filter(char::is_ascii_hexdigit).take(8).collect();
+    let number = u32::from_str_radix(&digits, 16).unwrap_or(0);
+    // Below `ALIAS_PARTS`, so it fits.
+    u32::try_from(u64::from(number) * u64::from(ALIAS_PARTS) >> u32::BITS).unwrap_or(0)
+}
+
 /// Writes what was printed until now, then the END and REPORT lines.
 fn close_log(process: &Process, id: &str, ended: &Ended, report: String) {
     process.catch_up_log();
@@ -203,4 +219,16 @@ fn report(id: &str, duration: Duration, memory_mib: u32, peak_mib: u64, init: Op
          Max Memory Used: {peak_mib} MB\t{init}",
         milliseconds.ceil(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_spread_over_the_parts_of_an_alias() {
+        for (id, expected) in [("00000000-0000", 0), ("80000000-0000", 500_000), ("ffffffff-ffff", 999_999), ("", 0)] {
+            assert_eq!(chance(id), expected, "{id}");
+        }
+    }
 }

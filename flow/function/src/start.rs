@@ -23,7 +23,8 @@ impl Functions {
         let runtimes = &self.shared.runtimes;
         let program = runtimes.program(runtime, &task_root, &definition.handler, definition.memory_mib).await?;
         let group = (self.shared.options.log_group)(&definition.name);
-        let stream = log_stream(self.now(), &uuid::Uuid::new_v4().simple().to_string());
+        let name = uuid::Uuid::new_v4().simple().to_string();
+        let stream = log_stream(self.now(), &definition.version_text(), &name);
         let log = LogCapture::new(self.shared.insight.logs.clone(), Arc::clone(&self.shared.clock), group, stream);
         let log = Arc::new(log);
         let options = &self.shared.options;
@@ -49,7 +50,7 @@ impl Functions {
     /// The variables of a process, as the service sets them; nothing of the node's own but PATH.
     fn environment(&self, definition: &FunctionDefinition, task_root: &Path, stream: &str) -> Vec<(String, String)> {
         let options = &self.shared.options;
-        let credentials = (options.credentials)(&definition.name);
+        let credentials = (options.credentials)(&definition.reference());
         let root = task_root.display().to_string();
         let paths = |extra: &[PathBuf]| {
             let own = std::iter::once(root.clone());
@@ -63,7 +64,7 @@ impl Functions {
             ("LAMBDA_TASK_ROOT".to_owned(), root.clone()),
             ("LAMBDA_RUNTIME_DIR".to_owned(), options.folder.join("bootstrap").display().to_string()),
             ("AWS_LAMBDA_FUNCTION_NAME".to_owned(), definition.name.clone()),
-            ("AWS_LAMBDA_FUNCTION_VERSION".to_owned(), "$LATEST".to_owned()),
+            ("AWS_LAMBDA_FUNCTION_VERSION".to_owned(), definition.version_text()),
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE".to_owned(), definition.memory_mib.to_string()),
             ("AWS_LAMBDA_LOG_GROUP_NAME".to_owned(), (options.log_group)(&definition.name)),
             ("AWS_LAMBDA_LOG_STREAM_NAME".to_owned(), stream.to_owned()),
@@ -84,8 +85,8 @@ impl Functions {
     }
 }
 
-/// `2026/11/21/[$LATEST]` and what tells streams of a day apart: of a process, 32 hex digits.
-pub(crate) fn log_stream(now: Millis, name: &str) -> String {
+/// `2026/11/21/[VERSION]` and what tells streams of a day apart: of a process, 32 hex digits.
+pub(crate) fn log_stream(now: Millis, version: &str, name: &str) -> String {
     let at = jiff::Timestamp::from_millisecond(now).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    format!("{}/[$LATEST]{name}", at.strftime("%Y/%m/%d"))
+    format!("{}/[{version}]{name}", at.strftime("%Y/%m/%d"))
 }

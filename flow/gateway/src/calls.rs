@@ -95,7 +95,7 @@ impl Calls {
         Self { gateway, invoke, whole, backends, clock, plans, roles: None }
     }
 
-    /// The same, asking what the roles of integrations allow.
+    /// The same, asking what the roles of integrations allow, or the functions themselves where there is none.
     #[must_use]
     pub fn with_roles(self, roles: Arc<dyn CheckRole>) -> Self {
         Self { roles: Some(roles), ..self }
@@ -199,7 +199,8 @@ impl Calls {
             story.sent_body = payload.clone();
         }
         if let Some(roles) = &self.roles {
-            let permitted = roles.check(&integration.role, &request.api, RoleUse::Invoke(&function));
+            let method = method_of(request, served);
+            let permitted = roles.check(&integration.role, &method, RoleUse::Invoke(&function));
             permitted.map_err(|reason| {
                 tracing::warn!(api = %request.api, %function, reason, "a function may not be run for an API");
                 Refusal::FunctionNotRun(reason)
@@ -307,6 +308,11 @@ fn validate(request: &ApiRequest, served: &Served<'_>) -> Result<(), Refusal> {
         .map(|(_, name)| name.to_owned())
         .collect();
     if missing.is_empty() { Ok(()) } else { Err(Refusal::MissingParameters(missing)) }
+}
+
+/// A method of a stage by its parts: what policies of functions name.
+fn method_of(request: &ApiRequest, served: &Served<'_>) -> String {
+    format!("{}/{}/{}{}", request.api, request.stage, request.method, served.matched.resource.path)
 }
 
 fn sight(request: &ApiRequest, served: &Served<'_>) -> Sight {

@@ -201,9 +201,9 @@ impl Gateway {
     pub fn answered(&self, api: &str, stage: &str, status: u16, milliseconds: u64) {
         let Some(definition) = self.catalog.apis.get(api) else { return };
         let name = &definition.name;
-        self.traffic.answered(&format!("api/{name}"), status, milliseconds);
+        self.traffic.answered(&["api/", name.as_str()].concat(), status, milliseconds);
         if definition.stages.contains_key(stage) {
-            self.traffic.answered(&format!("api_stage/{name}/{stage}"), status, milliseconds);
+            self.traffic.answered(&["api_stage/", name.as_str(), "/", stage].concat(), status, milliseconds);
         }
     }
 }

@@ -35,4 +35,4 @@ pub use metering::{AccessLine, Sold, UsageHour, UsageTotals};
 pub use plan::{ApiKeyChange, Caller, Metered, NewApiKey, PlanOptions, Plans, QuotaState};
 pub use request::ApiRequest;
 pub use route::Matched;
-pub use stages::{Served, StageChange};
+pub use stages::{Served, StageChange, functions_without_role};

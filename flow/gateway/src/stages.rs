@@ -1,11 +1,12 @@
 //! Deployments and stages: what of an API is live, and under which name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use millstream_catalog::{ApiDefinition, Deployment, Method, RequestValidator, Stage, Throttle};
 
 use crate::engine::{Gateway, new_id};
 use crate::error::GatewayError;
+use crate::mapping;
 use crate::plan::Caller;
 use crate::route::{self, Matched};
 
@@ -63,7 +64,7 @@ impl<'d> Served<'d> {
         let Some(matched) = route::find(&deployment.resources, method, path) else { return Ok(None) };
         let validator = matched.method.validator.as_ref().and_then(|id| deployment.validators.get(id));
         // A method that answers all is throttled as the one that was asked for.
-        let throttled_as = format!("{}/{method}", matched.resource.path);
+        let throttled_as = [matched.resource.path.as_str(), "/", method].concat();
         let throttle = stage.throttles.get(&throttled_as).or_else(|| stage.throttles.get(ALL_METHODS)).copied();
         Ok(Some(Self { throttled_as, throttle, ..Self::alone(matched, &stage.variables, validator) }))
     }
@@ -77,6 +78,18 @@ impl<'d> Served<'d> {
     ) -> Self {
         Self { matched, variables, validator, throttled_as: String::new(), throttle: None, caller: None }
     }
+}
+
+/// The functions that an API runs without a role, in all its stages and as it is edited.
+#[must_use]
+pub fn functions_without_role(api: &ApiDefinition) -> BTreeSet<String> {
+    let deployed = api.deployments.values().map(|deployment| &deployment.resources);
+    let resources = deployed.chain([&api.resources]).flat_map(BTreeMap::values);
+    let integrations = resources.flat_map(|resource| resource.methods.values()).filter_map(|m| m.integration.as_ref());
+    let named = integrations.filter(|found| found.role.is_empty()).filter_map(|found| found.function.as_deref());
+    // A name may have a part that each stage fills in.
+    let variables: Vec<_> = api.stages.values().map(|stage| stage.variables.clone()).chain([BTreeMap::new()]).collect();
+    named.flat_map(|name| variables.iter().map(|variables| mapping::filled(name, variables))).collect()
 }
 
 impl Gateway {

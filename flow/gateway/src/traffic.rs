@@ -15,11 +15,10 @@ const SUBJECTS_MAX: usize = 1_000;
 #[derive(Clone)]
 pub(crate) struct Traffic {
     insight: Insight,
-    known: Arc<RwLock<HashMap<String, Meters>>>,
+    known: Arc<RwLock<HashMap<String, Arc<Meters>>>>,
 }
 
 /// The metrics of a subject.
-#[derive(Clone)]
 struct Meters {
     requests: Counter,
     errors_4xx: Counter,
@@ -42,19 +41,19 @@ impl Traffic {
         meters.latency_ms.observe(milliseconds as f64);
     }
 
-    fn look_up(&self, subject: &str) -> Meters {
+    fn look_up(&self, subject: &str) -> Arc<Meters> {
         let metrics = &self.insight.metrics;
-        let meters = Meters {
+        let meters = Arc::new(Meters {
             requests: metrics.counter("requests", subject),
             errors_4xx: metrics.counter("errors_4xx", subject),
             errors_5xx: metrics.counter("errors_5xx", subject),
             latency_ms: metrics.distribution("latency_ms", subject),
-        };
+        });
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= SUBJECTS_MAX {
             known.clear();
         }
-        known.insert(subject.to_owned(), meters.clone());
+        known.insert(subject.to_owned(), Arc::clone(&meters));
         meters
     }
 }

@@ -160,6 +160,7 @@ async fn managed() -> Managed {
     let subscription = NewSubscription {
         name: "one".into(),
         display_name: String::new(),
+        owner: None,
         scope: SubscriptionScope::Product("gold".into()),
         state: ManagedSubscriptionState::Active,
         primary_key: Some("k1".into()),

@@ -97,9 +97,9 @@ impl Groups {
     pub async fn join(&self, id: &GroupId, join: &Join) -> Result<Joined, GroupError> {
         check_name(id)?;
         let joined = self.with(|groups, now| {
-            if groups.values().map(|group| group.bytes).sum::<usize>() + join.bytes() > BYTES_MAX {
-                return Err(GroupError::TooMuchSaid { bytes_max: BYTES_MAX });
-            }
+            // What it said when it joined before goes for what it says now.
+            let said = groups.get(id).map_or(0, |group| group.said_by(join));
+            bounded(groups, join.bytes().saturating_sub(said))?;
             let group = entry(groups, id, now)?;
             let joined = group.join(join, now, &|| (self.new_id)(&join.client));
             forget_nothing(groups, id);
@@ -120,7 +120,11 @@ impl Groups {
         seat: &Seat,
         assignments: Vec<(String, Bytes)>,
     ) -> Result<Assigned, GroupError> {
-        let assigned = self.with(|groups, now| known(groups, id)?.sync(seat, assignments, now))?;
+        let given: usize = assignments.iter().map(|(_, given)| given.len()).sum();
+        let assigned = self.with(|groups, now| {
+            bounded(groups, given)?;
+            known(groups, id)?.sync(seat, assignments, now)
+        })?;
         self.sooner.notify_one();
         assigned.await.unwrap_or(Err(GroupError::UnknownMember))
     }
@@ -337,6 +341,12 @@ impl Groups {
 fn check_name(id: &GroupId) -> Result<(), GroupError> {
     let good = (1..=NAME_BYTES_MAX).contains(&id.name.len()) && id.space.len() <= NAME_BYTES_MAX;
     if good { Ok(()) } else { Err(GroupError::Name) }
+}
+
+/// Whether members of all groups may say or be given so many bytes more.
+fn bounded(groups: &HashMap<GroupId, Group>, more: usize) -> Result<(), GroupError> {
+    let now: usize = groups.values().map(|group| group.bytes).sum();
+    if now + more > BYTES_MAX { Err(GroupError::TooMuchSaid { bytes_max: BYTES_MAX }) } else { Ok(()) }
 }
 
 fn known<'g>(groups: &'g mut HashMap<GroupId, Group>, id: &GroupId) -> Result<&'g mut Group, GroupError> {

@@ -156,6 +156,19 @@ impl Group {
         self.bytes = self.members.values().map(Member::bytes).sum();
     }
 
+    /// The members without the one that joins, which may have been one before.
+    fn others(&self, join: &Join) -> impl Iterator<Item = &Member> {
+        let is_other = |(id, member): &(&String, &Member)| {
+            **id != join.member && (join.instance.is_none() || member.instance != join.instance)
+        };
+        self.members.iter().filter(is_other).map(|(_, member)| member)
+    }
+
+    /// Bytes that go when who joins says anew what it is.
+    pub(crate) fn said_by(&self, join: &Join) -> usize {
+        self.bytes.saturating_sub(self.others(join).map(Member::bytes).sum())
+    }
+
     fn check(&self, join: &Join) -> Result<(), GroupError> {
         if !SESSION_MS.contains(&join.session_ms) {
             return Err(GroupError::SessionTimeout { min_ms: *SESSION_MS.start(), max_ms: *SESSION_MS.end() });
@@ -165,15 +178,10 @@ impl Group {
         if names.len() < join.protocols.len() || names.len() > PROTOCOLS_MAX || names.iter().any(too_long) {
             return Err(GroupError::Protocol);
         }
-        let is_other = |(id, member): &(&String, &Member)| {
-            **id != join.member && (join.instance.is_none() || member.instance != join.instance)
-        };
-        let others = || self.members.iter().filter(is_other).map(|(_, member)| member);
-        let bytes_of_others: usize = others().map(Member::bytes).sum();
-        if join.bytes() > MEMBER_BYTES_MAX || bytes_of_others + join.bytes() > GROUP_BYTES_MAX {
+        if join.bytes() > MEMBER_BYTES_MAX || self.bytes - self.said_by(join) + join.bytes() > GROUP_BYTES_MAX {
             return Err(too_many());
         }
-        let fits = match common(others()) {
+        let fits = match common(self.others(join)) {
             None => !names.is_empty(),
             Some(common) => {
                 self.protocol_type == join.protocol_type && common.into_iter().any(|name| names.contains(name))

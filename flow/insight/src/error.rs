@@ -1,8 +1,10 @@
-//! What can go wrong with log groups.
+//! What can go wrong with log groups and with what clients measure.
 
 use millstream_catalog::CatalogError;
 use millstream_storage::StorageError;
 use millstream_types::ErrorKind;
+
+use crate::metrics::TooManyMetrics;
 
 /// An error of the log groups.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -27,6 +29,9 @@ pub enum LogError {
         /// How many may be.
         limit: usize,
     },
+    /// More lines wait for the disk than there is room for.
+    #[error("too many lines wait for the disk; send them again a little later")]
+    Busy,
     /// The definition could not be written.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
@@ -43,7 +48,30 @@ impl LogError {
             Self::GroupNotFound(_) | Self::StreamNotFound(_) => ErrorKind::NotFound,
             Self::GroupExists(_) | Self::StreamExists(_) => ErrorKind::Exists,
             Self::TooMany { .. } => ErrorKind::Invalid,
+            Self::Busy => ErrorKind::Throttled,
             Self::Catalog(error) => error.kind(),
+            Self::Storage(error) => error.kind(),
+        }
+    }
+}
+
+/// An error of what clients measure.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum MetricError {
+    /// There are as many metrics as are kept.
+    #[error(transparent)]
+    TooMany(#[from] TooManyMetrics),
+    /// The storage engine refused.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl MetricError {
+    /// What the caller can do.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::TooMany(_) => ErrorKind::TooLarge,
             Self::Storage(error) => error.kind(),
         }
     }

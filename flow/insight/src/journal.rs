@@ -1,5 +1,6 @@
 //! How events and marks outlive the node: what was added since the last flush becomes one transaction, and what is beyond the
-//! bounds is removed with it. Nobody waits for it; a crash loses at most what came since the last flush.
+//! bounds is removed with it. Who must know that an entry is durable waits for the flush that takes it, together with all
+//! others whose entries came before that flush began. Of what nobody waits for, a crash loses what came since the last flush.
 //!
 //! Whoever adds an entry takes a lock only for the adding: entries are encoded outside of it.
 
@@ -8,7 +9,7 @@ use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use millstream_storage::{Keyspace, Storage, StorageError, Transaction};
+use millstream_storage::{Keyspace, Storage, StorageError, Transaction, to_the_end};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// Bytes that one flush takes: a burst is kept in several.
@@ -37,10 +38,13 @@ pub(crate) struct Bounds {
 
 /// Numbered entries in a keyspace of their own, the last ones within the bounds.
 pub(crate) struct Journal<T> {
+    storage: Storage,
     keyspace: Keyspace,
     bounds: Bounds,
     pending: Mutex<Pending<T>>,
     stored: Mutex<Stored>,
+    /// One flush at a time.
+    turn: tokio::sync::Mutex<()>,
 }
 
 /// What waits for the next flush.
@@ -50,6 +54,17 @@ struct Pending<T> {
     bytes: usize,
     /// Entries at the front that a flush under way holds.
     in_flight: usize,
+    /// How many entries were added before the first that waits.
+    passed: u64,
+    /// How many entries were added up to the last that was pushed out.
+    lost: u64,
+}
+
+impl<T> Pending<T> {
+    /// How many entries were added.
+    fn added(&self) -> u64 {
+        self.passed + self.entries.len() as u64
+    }
 }
 
 /// What lies on the disk.
@@ -80,7 +95,7 @@ impl Stored {
     }
 }
 
-impl<T: Serialize + DeserializeOwned> Journal<T> {
+impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Journal<T> {
     /// Opens a journal and gives its entries, oldest first: the last ones within the bounds, read in portions. Reads the
     /// disk.
     pub(crate) fn open(storage: &Storage, name: &str, bounds: Bounds) -> Result<(Self, Vec<T>), StorageError> {
@@ -114,8 +129,16 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
         }
         stored.lowest = lowest.unwrap_or_else(|| stored.first());
         entries.reverse();
-        let pending = Pending { entries: VecDeque::new(), bytes: 0, in_flight: 0 };
-        Ok((Self { keyspace, bounds, pending: Mutex::new(pending), stored: Mutex::new(stored) }, entries))
+        let pending = Pending { entries: VecDeque::new(), bytes: 0, in_flight: 0, passed: 0, lost: 0 };
+        let journal = Self {
+            storage: storage.clone(),
+            keyspace,
+            bounds,
+            pending: Mutex::new(pending),
+            stored: Mutex::new(stored),
+            turn: tokio::sync::Mutex::default(),
+        };
+        Ok((journal, entries))
     }
 
     fn pending(&self) -> MutexGuard<'_, Pending<T>> {
@@ -126,21 +149,59 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
         self.stored.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds an entry of about so many bytes, to be kept by the next flush.
-    pub(crate) fn push(&self, entry: Arc<T>, bytes: usize) {
+    /// Adds an entry of about so many bytes, to be kept by the next flush, and gives how many were added up to it.
+    pub(crate) fn push(&self, entry: Arc<T>, bytes: usize) -> u64 {
         let mut pending = self.pending();
         pending.bytes += bytes;
         pending.entries.push_back((entry, bytes));
+        let added = pending.added();
         while pending.entries.len() > PENDING_MAX || pending.bytes > PENDING_BYTES_MAX {
             let Some((_, bytes)) = pending.entries.pop_front() else { break };
             pending.bytes -= bytes;
             pending.in_flight = pending.in_flight.saturating_sub(1);
+            pending.passed += 1;
+            pending.lost = pending.passed;
         }
+        added
+    }
+
+    /// Whether so many entries of so many bytes can be waited for: half of the room is theirs, so that those that nobody waits
+    /// for seldom push them out.
+    pub(crate) fn has_room(&self, entries: usize, bytes: usize) -> bool {
+        let pending = self.pending();
+        pending.entries.len() + entries <= PENDING_MAX / 2 && pending.bytes + bytes <= PENDING_BYTES_MAX / 2
+    }
+
+    /// How many entries were added.
+    pub(crate) fn added(&self) -> u64 {
+        self.pending().added()
+    }
+
+    /// Whether one was pushed out of those that were added behind the first so many.
+    pub(crate) fn has_lost(&self, behind: u64) -> bool {
+        self.pending().lost > behind
+    }
+
+    /// Waits until the first so many entries that were added are durable, and sees to it. A flush that was begun ends,
+    /// whoever waits for it or not.
+    pub(crate) async fn keep(self: &Arc<Self>, up_to: u64) -> Result<(), StorageError> {
+        let journal = Arc::clone(self);
+        to_the_end(async move {
+            let _turn = journal.turn.lock().await;
+            while journal.pending().passed < up_to {
+                let mut transaction = Transaction::new();
+                let count = journal.flush(&mut transaction);
+                journal.storage.commit(transaction).await?;
+                journal.flushed(count);
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Adds what waits, as far as one flush may take it, to a transaction and gives how many entries that are: they are told
-    /// to [`Journal::flushed`] once the transaction is durable. One flush at a time.
-    pub(crate) fn flush(&self, transaction: &mut Transaction) -> usize {
+    /// to [`Journal::flushed`] once the transaction is durable.
+    fn flush(&self, transaction: &mut Transaction) -> usize {
         let waiting: Vec<Arc<T>> = {
             let mut pending = self.pending();
             pending.in_flight = pending.entries.len().min(FLUSH_ENTRIES_MAX);
@@ -192,7 +253,7 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
     }
 
     /// Notes that the `count` entries of the last flush are durable: those of them that still wait are let go.
-    pub(crate) fn flushed(&self, count: usize) {
+    fn flushed(&self, count: usize) {
         if count == 0 {
             return;
         }
@@ -201,6 +262,7 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
             let held = pending.in_flight.min(pending.entries.len());
             let bytes: usize = pending.entries.drain(..held).map(|(_, bytes)| bytes).sum();
             pending.bytes -= bytes;
+            pending.passed += held as u64;
             pending.in_flight = 0;
         }
         let mut stored = self.stored();
@@ -234,28 +296,61 @@ mod tests {
 
     const SMALL: Bounds = Bounds { entries: 5, bytes: 100 };
 
-    async fn add(storage: &Storage, journal: &Journal<String>, entries: impl IntoIterator<Item = String>) {
+    async fn add(journal: &Arc<Journal<String>>, entries: impl IntoIterator<Item = String>) {
         for entry in entries {
             let bytes = entry.len();
             journal.push(Arc::new(entry), bytes);
         }
-        loop {
-            let mut transaction = Transaction::new();
-            let count = journal.flush(&mut transaction);
-            if count == 0 {
-                return;
-            }
-            storage.commit(transaction).await.unwrap();
-            journal.flushed(count);
-        }
+        journal.keep(journal.added()).await.unwrap();
     }
 
     fn on_disk(storage: &Storage) -> usize {
         storage.scan(&Keyspace::new("j"), (Bound::Unbounded, Bound::Unbounded), false, usize::MAX).unwrap().len()
     }
 
-    fn open(storage: &Storage, bounds: Bounds) -> (Journal<String>, Vec<String>) {
-        Journal::open(storage, "j", bounds).unwrap()
+    fn open(storage: &Storage, bounds: Bounds) -> (Arc<Journal<String>>, Vec<String>) {
+        let (journal, entries) = Journal::open(storage, "j", bounds).unwrap();
+        (Arc::new(journal), entries)
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_was_waited_for_is_durable_and_in_order() {
+        let storage = Storage::in_memory(Arc::new(ManualClock::at(0)));
+        let bounds = Bounds { entries: 10_000, bytes: 1 << 20 };
+        let (journal, _) = open(&storage, bounds);
+        let waiters: Vec<_> = (0..8)
+            .map(|waiter| {
+                let (journal, storage) = (Arc::clone(&journal), storage.clone());
+                tokio::spawn(async move {
+                    for n in 0..20 {
+                        let up_to = journal.push(Arc::new(format!("{waiter}-{n}")), 8);
+                        journal.keep(up_to).await.unwrap();
+                        assert!(on_disk(&storage) > n);
+                    }
+                })
+            })
+            .collect();
+        for waiter in waiters {
+            waiter.await.unwrap();
+        }
+        let (_, kept) = open(&storage, bounds);
+        assert_eq!(kept.len(), 160);
+        let of_one: Vec<&String> = kept.iter().filter(|entry| entry.starts_with("3-")).collect();
+        assert_eq!(of_one, (0..20).map(|n| format!("3-{n}")).collect::<Vec<_>>().iter().collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn what_is_pushed_out_is_said() {
+        let storage = Storage::in_memory(Arc::new(ManualClock::at(0)));
+        let (journal, _) = open(&storage, SMALL);
+        let waited_for = journal.push(Arc::new("first".to_owned()), 5);
+        assert!(journal.has_room(1, 1) && !journal.has_lost(waited_for - 1));
+        for _ in 0..PENDING_MAX {
+            journal.push(Arc::new(String::new()), 0);
+        }
+        assert!(!journal.has_room(1, 1) && journal.has_lost(waited_for - 1) && !journal.has_lost(waited_for));
+        journal.keep(journal.added()).await.unwrap();
+        assert!(journal.has_room(1, 1) && !journal.has_lost(journal.added()));
     }
 
     #[tokio::test]
@@ -263,15 +358,15 @@ mod tests {
         let storage = Storage::in_memory(Arc::new(ManualClock::at(0)));
         let (journal, none) = open(&storage, SMALL);
         assert!(none.is_empty());
-        add(&storage, &journal, (0..8).map(|n| n.to_string())).await;
+        add(&journal, (0..8).map(|n| n.to_string())).await;
         assert_eq!(
             (on_disk(&storage), open(&storage, SMALL).1),
             (5, ["3", "4", "5", "6", "7"].map(String::from).into())
         );
         // Forty bytes and two quotes each: two of them fit.
-        add(&storage, &journal, ["x".repeat(40), "y".repeat(40)]).await;
+        add(&journal, ["x".repeat(40), "y".repeat(40)]).await;
         assert_eq!(on_disk(&storage), 5);
-        add(&storage, &journal, ["z".repeat(40)]).await;
+        add(&journal, ["z".repeat(40)]).await;
         let (_, kept) = open(&storage, SMALL);
         assert_eq!((on_disk(&storage), kept), (2, vec!["y".repeat(40), "z".repeat(40)]));
     }
@@ -280,10 +375,10 @@ mod tests {
     async fn a_folder_with_more_than_the_bounds_is_opened_within_them_and_shrinks() {
         let storage = Storage::in_memory(Arc::new(ManualClock::at(0)));
         let (journal, _) = open(&storage, Bounds { entries: 10_000, bytes: 1 << 20 });
-        add(&storage, &journal, (0..1_000).map(|n| n.to_string())).await;
+        add(&journal, (0..1_000).map(|n| n.to_string())).await;
         let (journal, kept) = open(&storage, SMALL);
         assert_eq!(kept, ["995", "996", "997", "998", "999"]);
-        add(&storage, &journal, ["new".to_owned()]).await;
+        add(&journal, ["new".to_owned()]).await;
         let (_, kept) = open(&storage, SMALL);
         assert_eq!((on_disk(&storage), kept), (5, ["996", "997", "998", "999", "new"].map(String::from).into()));
     }

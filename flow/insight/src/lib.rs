@@ -1,6 +1,7 @@
 //! What happened: the lines functions print, the rates of every stage, and each record's trail.
 //!
-//! Everything here is bounded and never makes the work it watches wait.
+//! Everything here is bounded and never makes the work it watches wait; who puts lines or values in waits until they are
+//! durable.
 //! Read next: [`logs`], [`log_groups`], [`metrics`], [`trail`].
 
 mod error;
@@ -12,10 +13,10 @@ pub mod trail;
 
 use std::sync::Arc;
 
-use millstream_storage::{Storage, StorageError, Transaction};
+use millstream_storage::{Storage, StorageError};
 use millstream_types::Clock;
 
-pub use error::LogError;
+pub use error::{LogError, MetricError};
 pub use log_groups::{LogGroupSummary, LogGroups};
 pub use logs::{LogEvent, LogStreamSummary, Logs};
 use metrics::history::History;
@@ -32,7 +33,6 @@ pub struct Insight {
     /// What happened to records.
     pub trail: Trail,
     history: Arc<History>,
-    storage: Storage,
 }
 
 impl Insight {
@@ -47,7 +47,6 @@ impl Insight {
             history: Arc::new(History::open(storage.clone(), &metrics)?),
             metrics,
             trail: Trail::open(storage, clock)?,
-            storage: storage.clone(),
         })
     }
 
@@ -59,6 +58,14 @@ impl Insight {
     pub async fn flush(&self) -> Result<(), StorageError> {
         self.flush_events().await?;
         self.history.keep(&self.metrics, false).await
+    }
+
+    /// Takes values that clients measured, all of them or none; durable when this returns.
+    ///
+    /// # Errors
+    /// [`MetricError::TooMany`]; [`MetricError::Storage`], after which they may count all the same.
+    pub async fn put_metrics(&self, values: &[CustomValues]) -> Result<(), MetricError> {
+        self.history.put(&self.metrics, values).await
     }
 
     /// Keeps all there is. The server calls it at its end.
@@ -73,16 +80,8 @@ impl Insight {
     }
 
     async fn flush_events(&self) -> Result<(), StorageError> {
-        loop {
-            let mut transaction = Transaction::new();
-            let (events, marks) = (self.logs.flush(&mut transaction), self.trail.flush(&mut transaction));
-            if events + marks == 0 {
-                return Ok(());
-            }
-            self.storage.commit(transaction).await?;
-            self.logs.flushed(events);
-            self.trail.flushed(marks);
-        }
+        self.logs.keep().await?;
+        self.trail.keep().await
     }
 }
 

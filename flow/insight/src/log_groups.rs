@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use millstream_catalog::{Collection, LogGroupDefinition};
-use millstream_storage::Transaction;
+use millstream_storage::{Transaction, to_the_end};
 use millstream_types::{Clock, Millis};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::error::LogError;
 use crate::logs::{LogEvent, LogStreamSummary, Logs};
@@ -26,7 +26,7 @@ pub struct LogGroups {
     definitions: Collection<LogGroupDefinition>,
     logs: Logs,
     clock: Arc<dyn Clock>,
-    /// One change at a time.
+    /// One change at a time, each to its end.
     changes: Arc<Mutex<()>>,
 }
 
@@ -74,14 +74,13 @@ impl LogGroups {
     /// # Errors
     /// [`LogError::GroupExists`], [`LogError::TooMany`], [`LogError::Storage`].
     pub async fn create(&self, name: &str, tags: BTreeMap<String, String>) -> Result<(), LogError> {
-        let _turn = self.changes.lock().await;
+        let turn = self.turn().await;
         if self.summary(name.to_owned()).is_some() {
             return Err(LogError::GroupExists(name.to_owned()));
         }
         bounded("log groups", self.definitions.list().len() + 1, GROUPS_MAX)?;
         bounded("tags of a log group", tags.len(), TAGS_MAX)?;
-        self.definitions.create(LogGroupDefinition { tags, ..self.new_definition(name) }).await?;
-        Ok(())
+        self.write(turn, LogGroupDefinition { tags, ..self.new_definition(name) }).await
     }
 
     /// Removes a group with its lines.
@@ -89,13 +88,18 @@ impl LogGroups {
     /// # Errors
     /// [`LogError::GroupNotFound`], [`LogError::Storage`].
     pub async fn delete(&self, name: &str) -> Result<(), LogError> {
-        let _turn = self.changes.lock().await;
+        let turn = self.turn().await;
         self.known(name)?;
-        self.logs.remove(name, None).await?;
-        if self.definitions.get(name).is_some() {
-            self.definitions.delete(name, Transaction::new()).await?;
-        }
-        Ok(())
+        let (groups, name) = (self.clone(), name.to_owned());
+        to_the_end(async move {
+            let _turn = turn;
+            groups.logs.remove(&name, None).await?;
+            if groups.definitions.get(&name).is_some() {
+                groups.definitions.delete(&name, Transaction::new()).await?;
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Makes a stream.
@@ -120,29 +124,28 @@ impl LogGroups {
     /// # Errors
     /// [`LogError::GroupNotFound`], [`LogError::StreamNotFound`], [`LogError::Storage`].
     pub async fn delete_stream(&self, group: &str, stream: &str) -> Result<(), LogError> {
-        // Before its lines go: a group that came into being with them is written down, and stays.
-        self.change(group, |definition| {
-            self.known_stream(group, stream)?;
-            definition.streams.remove(stream);
-            Ok(())
+        let turn = self.turn().await;
+        self.known_stream(group, stream)?;
+        let mut definition = self.definition(group)?;
+        definition.streams.remove(stream);
+        let (groups, group, stream) = (self.clone(), group.to_owned(), stream.to_owned());
+        to_the_end(async move {
+            let _turn = turn;
+            // Before its lines go: a group that came into being with them is written down, and stays.
+            groups.definitions.put(definition).await?;
+            Ok(groups.logs.remove(&group, Some(&stream)).await?)
         })
-        .await?;
-        Ok(self.logs.remove(group, Some(stream)).await?)
+        .await
     }
 
-    /// Adds lines to a stream.
+    /// Adds lines to a stream; durable when this returns.
     ///
     /// # Errors
-    /// [`LogError::GroupNotFound`], [`LogError::StreamNotFound`].
-    pub fn put(
-        &self,
-        group: &str,
-        stream: &str,
-        lines: impl IntoIterator<Item = (Millis, String)>,
-    ) -> Result<(), LogError> {
+    /// [`LogError::GroupNotFound`], [`LogError::StreamNotFound`]; [`LogError::Busy`] and [`LogError::Storage`], after which
+    /// lines may be there all the same.
+    pub async fn put(&self, group: &str, stream: &str, lines: Vec<(Millis, String)>) -> Result<(), LogError> {
         self.known_stream(group, stream)?;
-        self.logs.append(group, stream, lines);
-        Ok(())
+        self.logs.put(group, stream, lines).await
     }
 
     /// Sets how many days lines are shown; `None`: as long as they are kept.
@@ -252,20 +255,38 @@ impl LogGroups {
         }
     }
 
+    /// What is said of a group; of one that has only lines what would be.
+    fn definition(&self, group: &str) -> Result<LogGroupDefinition, LogError> {
+        let summary = self.summary(group.to_owned()).ok_or_else(|| LogError::GroupNotFound(group.to_owned()))?;
+        let known = self.definitions.get(group).map(|definition| (*definition).clone());
+        Ok(known.unwrap_or_else(|| LogGroupDefinition { created: summary.created, ..self.new_definition(group) }))
+    }
+
     /// Changes what is said of a group, which is written down for the first time if it has only lines.
     async fn change(
         &self,
         group: &str,
         change: impl FnOnce(&mut LogGroupDefinition) -> Result<(), LogError>,
     ) -> Result<(), LogError> {
-        let _turn = self.changes.lock().await;
-        let summary = self.summary(group.to_owned()).ok_or_else(|| LogError::GroupNotFound(group.to_owned()))?;
-        let known = self.definitions.get(group).map(|definition| (*definition).clone());
-        let mut definition =
-            known.unwrap_or_else(|| LogGroupDefinition { created: summary.created, ..self.new_definition(group) });
+        let turn = self.turn().await;
+        let mut definition = self.definition(group)?;
         change(&mut definition)?;
-        self.definitions.put(definition).await?;
-        Ok(())
+        self.write(turn, definition).await
+    }
+
+    async fn turn(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.changes).lock_owned().await
+    }
+
+    /// Writes a definition down; the turn is held until it stands, though who asked goes away.
+    async fn write(&self, turn: OwnedMutexGuard<()>, definition: LogGroupDefinition) -> Result<(), LogError> {
+        let definitions = self.definitions.clone();
+        to_the_end(async move {
+            let _turn = turn;
+            definitions.put(definition).await?;
+            Ok(())
+        })
+        .await
     }
 }
 
@@ -275,6 +296,9 @@ fn bounded(what: &'static str, found: usize, limit: usize) -> Result<(), LogErro
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+    use std::task::Poll;
+
     use millstream_catalog::Catalog;
     use millstream_storage::Storage;
     use millstream_types::ManualClock;
@@ -302,11 +326,12 @@ mod tests {
         let (first, insight) = groups(&storage).await;
         first.create("made", BTreeMap::new()).await.unwrap();
         assert!(matches!(first.create("made", BTreeMap::new()).await, Err(LogError::GroupExists(_))));
-        assert!(matches!(first.put("made", "s", [(NOW, "x".to_owned())]), Err(LogError::StreamNotFound(_))));
+        let line = |text: &str| vec![(NOW, text.to_owned())];
+        assert!(matches!(first.put("made", "s", line("x")).await, Err(LogError::StreamNotFound(_))));
         first.create_stream("made", "s").await.unwrap();
         first.create_stream("made", "t").await.unwrap();
         for stream in ["s", "t"] {
-            first.put("made", stream, [(NOW, format!("of {stream}"))]).unwrap();
+            first.put("made", stream, line(&format!("of {stream}"))).await.unwrap();
         }
         insight.logs.append("printed", "p", [(NOW, "line".to_owned())]);
         insight.flush().await.unwrap();
@@ -339,6 +364,25 @@ mod tests {
             assert_eq!(groups.list().iter().map(|group| group.name.as_str()).collect::<Vec<_>>(), ["printed"]);
             assert_eq!((groups.streams("printed").unwrap().len(), messages(&groups, "printed").len()), (0, 0));
         }
+    }
+
+    #[tokio::test]
+    async fn what_was_put_is_durable_and_a_removal_ends_without_its_caller() {
+        let storage = Storage::in_memory(Arc::new(ManualClock::at(NOW)));
+        let (first, _insight) = groups(&storage).await;
+        first.create("g", BTreeMap::new()).await.unwrap();
+        first.create_stream("g", "s").await.unwrap();
+        first.put("g", "s", (0..3).map(|n| (NOW, n.to_string())).collect()).await.unwrap();
+        assert_eq!(messages(&groups(&storage).await.0, "g"), ["0", "1", "2"], "without a flush");
+        {
+            let removal = first.delete("g");
+            tokio::pin!(removal);
+            assert!(poll_fn(|context| Poll::Ready(removal.as_mut().poll(context).is_pending())).await);
+        }
+        // The next change waits for its turn, and so for the end of the removal.
+        first.create("g", BTreeMap::new()).await.unwrap();
+        assert_eq!(messages(&first, "g"), [""; 0]);
+        assert_eq!(messages(&groups(&storage).await.0, "g"), [""; 0]);
     }
 
     #[tokio::test]

@@ -13,6 +13,7 @@ use millstream_storage::{Keyspace, Storage, StorageError, Transaction};
 use millstream_types::{Clock, Millis};
 use serde::{Deserialize, Serialize};
 
+use crate::error::LogError;
 use crate::journal::{Bounds, Journal};
 
 /// Events of one group that are held: at some hundred bytes each, a few megabytes.
@@ -130,18 +131,17 @@ impl Held {
         }
     }
 
-    /// Lets go of a group's events, or of one stream's, and gives the last id before.
-    fn remove(&mut self, name: &str, stream: Option<&str>) -> u64 {
+    /// Lets go of a group's events up to an id, or of one stream's.
+    fn remove(&mut self, name: &str, stream: Option<&str>, last: u64) {
         if let Some(group) = self.groups.get_mut(name) {
             let before = group.bytes;
-            group.events.retain(|(of, _)| stream.is_some_and(|stream| stream != &**of));
+            group.events.retain(|(of, event)| event.id > last || stream.is_some_and(|stream| stream != &**of));
             group.bytes = group.events.iter().map(|(_, event)| event.bytes()).sum();
             self.bytes -= before - group.bytes;
             if group.events.is_empty() {
                 self.groups.remove(name);
             }
         }
-        self.next_id - 1
     }
 
     fn let_go_of_the_least_used(&mut self) {
@@ -186,8 +186,29 @@ impl Logs {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds events to a stream, which is made if it is new. Never waits.
+    /// Adds events to a stream, which is made if it is new. Never waits: a crash may lose those of the last second.
     pub fn append(&self, group: &str, stream: &str, lines: impl IntoIterator<Item = (Millis, String)>) {
+        self.add(group, stream, lines);
+    }
+
+    /// As [`Logs::append`], and waits until the events are durable; they may be seen a little before that.
+    ///
+    /// # Errors
+    /// [`LogError::Busy`] when more waits for the disk than there is room for; [`LogError::Storage`]. What was added may be
+    /// kept all the same.
+    pub async fn put(&self, group: &str, stream: &str, lines: Vec<(Millis, String)>) -> Result<(), LogError> {
+        let bytes = lines.iter().map(|(_, message)| kept_bytes(group, stream, message)).sum();
+        if !self.journal.has_room(lines.len(), bytes) {
+            return Err(LogError::Busy);
+        }
+        let Some((before, up_to)) = self.add(group, stream, lines) else { return Ok(()) };
+        self.journal.keep(up_to).await?;
+        if self.journal.has_lost(before) { Err(LogError::Busy) } else { Ok(()) }
+    }
+
+    /// Gives how many were added to the journal before the first and up to the last; `None` without lines.
+    fn add(&self, group: &str, stream: &str, lines: impl IntoIterator<Item = (Millis, String)>) -> Option<(u64, u64)> {
+        let mut added: Option<(u64, u64)> = None;
         let ingestion = self.clock.now();
         let shared: Arc<str> = stream.into();
         let mut held = self.held();
@@ -195,11 +216,13 @@ impl Logs {
             cut(&mut message);
             let id = held.next_id;
             let (group, stream) = (group.to_owned(), stream.to_owned());
-            let bytes = message.len() + group.len() + stream.len() + 64;
+            let bytes = kept_bytes(&group, &stream, &message);
             let kept = Kept { group: group.clone(), stream, id, timestamp, ingestion, message: message.clone() };
-            self.journal.push(Arc::new(kept), bytes);
+            let up_to = self.journal.push(Arc::new(kept), bytes);
+            added = Some((added.map_or(up_to - 1, |(before, _)| before), up_to));
             held.hold(&group, Arc::clone(&shared), LogEvent { id, timestamp, ingestion, message });
         }
+        added
     }
 
     /// Names of the groups.
@@ -239,12 +262,13 @@ impl Logs {
         Some(Extent { created, bytes: group.bytes - EVENT_BYTES * group.events.len() })
     }
 
-    /// Removes the events of a group, or of one stream of it, for good.
+    /// Removes the events of a group, or of one stream of it, for good: those that there are when it begins. Who calls it
+    /// runs it to its end.
     ///
     /// # Errors
-    /// [`StorageError`]: then they come back with the next start.
-    pub async fn remove(&self, group: &str, stream: Option<&str>) -> Result<(), StorageError> {
-        let last = self.held().remove(group, stream);
+    /// [`StorageError`]: then nothing is removed.
+    pub(crate) async fn remove(&self, group: &str, stream: Option<&str>) -> Result<(), StorageError> {
+        let last = self.held().next_id - 1;
         let storage = self.storage.clone();
         let noted =
             tokio::task::spawn_blocking(move || removed(&storage)).await.map_err(|_| StorageError::Closed)??;
@@ -256,6 +280,7 @@ impl Logs {
         }
         transaction.put(&keyspace, removed_key(group, stream), last.to_be_bytes().to_vec());
         self.storage.commit(transaction).await?;
+        self.held().remove(group, stream, last);
         Ok(())
     }
 
@@ -280,12 +305,9 @@ impl Logs {
         Some(found.map(|(name, event)| (name.to_string(), event.clone())).collect())
     }
 
-    pub(crate) fn flush(&self, transaction: &mut Transaction) -> usize {
-        self.journal.flush(transaction)
-    }
-
-    pub(crate) fn flushed(&self, count: usize) {
-        self.journal.flushed(count);
+    /// Keeps the events that were added before.
+    pub(crate) async fn keep(&self) -> Result<(), StorageError> {
+        self.journal.keep(self.journal.added()).await
     }
 }
 
@@ -295,6 +317,11 @@ fn removed(storage: &Storage) -> Result<Vec<(Bytes, u64)>, StorageError> {
     let noted = storage.scan(&Keyspace::new(REMOVED), all, false, usize::MAX)?;
     let id = |value: Bytes| value.as_ref().try_into().map(u64::from_be_bytes).unwrap_or_default();
     Ok(noted.into_iter().map(|(key, value)| (key, id(value))).collect())
+}
+
+/// About the bytes of an event as it is kept.
+fn kept_bytes(group: &str, stream: &str, message: &str) -> usize {
+    message.len() + group.len() + stream.len() + 64
 }
 
 /// Names of groups hold no zero byte.

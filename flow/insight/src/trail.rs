@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use millstream_storage::{Storage, StorageError, Transaction};
+use millstream_storage::{Storage, StorageError};
 use millstream_types::{Clock, LogId, Millis};
 use serde::{Deserialize, Serialize};
 
@@ -116,12 +116,9 @@ impl Trail {
         held.push(mark);
     }
 
-    pub(crate) fn flush(&self, transaction: &mut Transaction) -> usize {
-        self.journal.flush(transaction)
-    }
-
-    pub(crate) fn flushed(&self, count: usize) {
-        self.journal.flushed(count);
+    /// Keeps the marks that were made before.
+    pub(crate) async fn keep(&self) -> Result<(), StorageError> {
+        self.journal.keep(self.journal.added()).await
     }
 
     /// The marks that a test picks, oldest first.

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use millstream_catalog::{
-    Catalog, EventSchema, EventSource, EventSourceMappingDefinition, FailureTarget, MappingSettings, MappingState,
-    StreamDefinition,
+    Catalog, EventSchema, EventSource, EventSourceMappingDefinition, FailureTarget, FunctionDefinition,
+    MappingSettings, MappingState, StreamDefinition,
 };
 
 use crate::error::MappingError;
@@ -24,6 +24,7 @@ const PARALLELIZATION: (i64, i64) = (1, 10);
 const RETRIES: (i64, i64) = (0, 10_000);
 const RECORD_AGE_SECONDS: (i64, i64) = (60, 604_800);
 const CONCURRENCY: (i64, i64) = (2, 1_000);
+const TUMBLING_SECONDS: (i64, i64) = (1, 900);
 /// Characters of a pattern.
 const FILTER_CHARS_MAX: i64 = 4_096;
 
@@ -51,7 +52,9 @@ pub(crate) fn source_stream(catalog: &Catalog, source: &EventSource) -> Result<A
 pub(crate) fn check(catalog: &Catalog, definition: &EventSourceMappingDefinition) -> Result<(), MappingError> {
     let EventSourceMappingDefinition { source, function, settings, .. } = definition;
     limits(settings)?;
-    let timeout = match catalog.functions.get(function) {
+    let (name, qualifier) = FunctionDefinition::split_reference(function);
+    let found = catalog.functions.get(name);
+    let timeout = match found.as_ref().and_then(|found| found.qualified(qualifier, 0)) {
         Some(function) => function.timeout_seconds,
         None => return Err(MappingError::FunctionNotFound { function: function.clone() }),
     };
@@ -73,6 +76,9 @@ pub(crate) fn check(catalog: &Catalog, definition: &EventSourceMappingDefinition
         EventSource::Stream { .. } | EventSource::Table { .. } => {
             if settings.concurrency_max.is_some() {
                 return Err(MappingError::NotForSource { setting: "a limit of concurrency", source_kind: "stream" });
+            }
+            if settings.tumbling_window_seconds.is_some() && settings.parallelization > 1 {
+                return Err(MappingError::WindowsInParallel { parallelization: settings.parallelization });
             }
             source_stream(catalog, source)?;
         }
@@ -117,6 +123,7 @@ fn limits(settings: &MappingSettings) -> Result<(), MappingError> {
         ("a number of retries", maybe(retries_max), RETRIES),
         ("an age of records in seconds", maybe(record_age_max_seconds), RECORD_AGE_SECONDS),
         ("a limit of concurrency", maybe(&settings.concurrency_max), CONCURRENCY),
+        ("a tumbling window in seconds", maybe(&settings.tumbling_window_seconds), TUMBLING_SECONDS),
     ];
     for (setting, found, (min, max)) in found {
         if let Some(found) = found.filter(|found| !(min..=max).contains(found)) {
@@ -143,6 +150,7 @@ fn only_streams_have(settings: &MappingSettings) -> Result<(), MappingError> {
         ("an age of records", settings.record_age_max_seconds.is_some()),
         ("splitting of batches", settings.bisect),
         ("a target of failures", settings.on_failure.is_some()),
+        ("a tumbling window", settings.tumbling_window_seconds.is_some()),
     ];
     match given.into_iter().find(|(_, given)| *given) {
         Some((setting, _)) => Err(MappingError::NotForSource { setting, source_kind: "queue" }),
@@ -157,6 +165,8 @@ fn target_exists(catalog: &Catalog, target: &FailureTarget) -> Result<(), Mappin
             let topic = catalog.topics.get(name);
             ("topic", name, topic.is_some_and(|topic| topic.schema == EventSchema::Message))
         }
+        // It is made when it is missing.
+        FailureTarget::Bucket { .. } => return Ok(()),
     };
     if found { Ok(()) } else { Err(MappingError::TargetNotFound { kind, name: name.clone() }) }
 }

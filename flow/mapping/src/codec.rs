@@ -7,6 +7,8 @@ use bytes::Bytes;
 use millstream_catalog::EventSource;
 use millstream_types::{LogId, ReceivedMessage, Record};
 
+use crate::window::WindowShown;
+
 /// Where a record comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
@@ -58,6 +60,12 @@ pub trait EventCodec: Send + Sync + 'static {
     /// An event of records or messages; adds at most [`FRAME_BYTES`] and a byte for each.
     fn event(&self, records: &[Bytes]) -> Bytes;
 
+    /// An event of records of a window; adds at most [`FRAME_BYTES`] and a byte for each to them and to the state.
+    fn window_event(&self, origin: &Origin, records: &[Bytes], window: &WindowShown) -> Bytes;
+
+    /// The state that an answer hands on, JSON; `None` when it has none.
+    fn window_state(&self, answer: &[u8]) -> Option<String>;
+
     /// How events name a record.
     fn record_id(&self, origin: &Origin, offset: u64) -> String;
 
@@ -74,5 +82,5 @@ pub trait EventCodec: Send + Sync + 'static {
     fn filter(&self, source: &EventSource, patterns: &[String]) -> Result<Filter, String>;
 }
 
-/// Bytes of an event besides its records.
-pub const FRAME_BYTES: usize = 64;
+/// Bytes of an event besides its records and a window's state.
+pub const FRAME_BYTES: usize = 512;

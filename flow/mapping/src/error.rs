@@ -44,6 +44,14 @@ pub enum MappingError {
     Filter { reason: String },
     #[error("a batch could not be taken from its queue: {reason}")]
     Receive { reason: String },
+    /// Windows hand a state from batch to batch.
+    #[error(
+        "windows with a state need one batch of a shard at once, found a parallelization factor of {parallelization}"
+    )]
+    WindowsInParallel {
+        /// Batches of a shard at once.
+        parallelization: u32,
+    },
     /// The function's role lacks something.
     #[error("{reason}")]
     NotPermitted { reason: String },
@@ -77,6 +85,7 @@ impl MappingError {
             | Self::OutOfRange { .. }
             | Self::NotForSource { .. }
             | Self::WindowNeeded { .. }
+            | Self::WindowsInParallel { .. }
             | Self::HiddenTooShortly { .. }
             | Self::TooMany { .. }
             | Self::Filter { .. } => ErrorKind::Invalid,

@@ -1,5 +1,6 @@
 //! What is told of batches that are given up: a front puts it in words and brings it where the mapping says.
 
+use bytes::Bytes;
 use millstream_catalog::FailureTarget;
 use millstream_types::{BoxFuture, ErrorKind, Millis};
 
@@ -8,6 +9,8 @@ use crate::codec::Origin;
 /// Records that are given up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Discarded {
+    /// The mapping's id.
+    pub mapping: String,
     /// Where they come from, and the function that did not take them.
     pub origin: Origin,
     /// The first of them and the last.
@@ -22,8 +25,12 @@ pub struct Discarded {
     pub invocations: u32,
     /// The last of these invocations, if one is known.
     pub invocation: Option<String>,
+    /// The version of the function that it ran; `None`: the function itself, or there was none.
+    pub version: Option<u32>,
     /// What the last one ended with: a failure of the function as the function engine names it.
     pub error: Option<String>,
+    /// The event in which the function got them, or would have got them.
+    pub event: Bytes,
     /// When they are given up.
     pub time: Millis,
 }

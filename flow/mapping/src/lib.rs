@@ -4,7 +4,7 @@
 //! discarded; how far a shard is done is durable, so every record is brought at least once. Of a queue messages are deleted
 //! when the function has taken them. Knows no event's shape (that is [`codec`]'s, which a front implements).
 //! Read next: [`engine`] (the operations), `supervisor.rs` (one mapping), `lane/` (one shard), `piece.rs` (what becomes of a
-//! batch: pure), `queue.rs` (one queue).
+//! batch: pure), `window.rs` (states that go from batch to batch), `queue.rs` (one queue).
 
 mod check;
 pub mod codec;
@@ -18,6 +18,7 @@ mod progress;
 mod queue;
 mod status;
 mod supervisor;
+mod window;
 mod work;
 
 pub use check::{BATCH_SIZE, FILTERS_MAX, MAPPINGS_MAX};
@@ -27,4 +28,5 @@ pub use error::MappingError;
 pub use failure::{DiscardReason, Discarded, FailureTargetError, FailureTargets};
 pub use permit::SourcePermits;
 pub use status::{Lag, LastResult, MappingView, Phase};
+pub use window::WindowShown;
 pub use work::{Options, Outside};

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::MappingError;
 use crate::piece::Piece;
+use crate::window::OpenWindow;
 
 /// Which of a shard's lanes, of how many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +27,9 @@ pub(crate) struct Progress {
     /// What is left of a batch that failed, from `position` on.
     #[serde(default)]
     pub(crate) pieces: Vec<Piece>,
+    /// The window that has begun and is not over.
+    #[serde(default)]
+    pub(crate) window: Option<OpenWindow>,
 }
 
 /// The places of one mapping.
@@ -60,7 +64,7 @@ impl ProgressStore {
     pub(crate) async fn begin(&self, positions: &[(LogId, u64)]) -> Result<(), StorageError> {
         let mut transaction = Transaction::new();
         for (log, position) in positions {
-            let progress = Progress { position: *position, pieces: Vec::new() };
+            let progress = Progress { position: *position, ..Progress::default() };
             self.put(&mut transaction, *log, Share { lane: 0, lanes: 1 }, &progress);
         }
         if !transaction.is_empty() {
@@ -70,7 +74,7 @@ impl ProgressStore {
     }
 
     fn put(&self, transaction: &mut Transaction, log: LogId, share: Share, progress: &Progress) {
-        // The type holds only numbers: it always has a JSON form.
+        // The type holds only numbers and texts: it always has a JSON form.
         let value = serde_json::to_vec(progress).unwrap_or_default();
         transaction.put(&self.keyspace, self.key(log, share).into_bytes(), value);
     }
@@ -85,7 +89,7 @@ impl ProgressStore {
             return Ok(stored.into_iter().map(|(_, progress)| progress).collect());
         }
         let position = stored.iter().map(|(_, progress)| progress.position).min().unwrap_or(0);
-        let all = Progress { position, pieces: Vec::new() };
+        let all = Progress { position, ..Progress::default() };
         let mut transaction = Transaction::new();
         for (key, _) in stored {
             transaction.delete(&self.keyspace, key.into_bytes());
@@ -144,11 +148,12 @@ mod tests {
         assert_eq!(store.lanes(LogId(8), 1).await.unwrap(), [Progress::default()]);
         let mut lanes = store.lanes(LogId(7), 2).await.unwrap();
         assert_eq!(lanes.iter().map(|lane| lane.position).collect::<Vec<_>>(), [5, 5]);
-        lanes[1] = Progress { position: 8, pieces: vec![Piece { to: 12, attempts: 3 }] };
+        let window = Some(OpenWindow::of(0, 60));
+        lanes[1] = Progress { position: 8, pieces: vec![Piece { to: 12, attempts: 3 }], window };
         let ticket = store.submit(LogId(7), Share { lane: 1, lanes: 2 }, &lanes[1]).unwrap();
         ticket.durable().await.unwrap();
         assert_eq!(store.lanes(LogId(7), 2).await.unwrap(), lanes);
-        assert_eq!(store.lanes(LogId(7), 1).await.unwrap(), [Progress { position: 5, pieces: vec![] }]);
+        assert_eq!(store.lanes(LogId(7), 1).await.unwrap(), [Progress { position: 5, ..Progress::default() }]);
         let mut transaction = Transaction::new();
         store.remove(&mut transaction, None).await.unwrap();
         storage.commit(transaction).await.unwrap();

@@ -188,7 +188,7 @@ impl Batch {
         // What is received later has a later end: the first that others would get ends the attempts for all.
         let hidden_until = self.messages.iter().map(|message| message.visible_at).min().unwrap_or_default();
         loop {
-            match self.work.run(&self.encoded).await {
+            match self.work.run(self.work.outside.codec.event(&self.encoded), false).await {
                 Ok(ran) => {
                     self.settle(&ran.said).await;
                     if let Said::Failed { .. } = ran.said {

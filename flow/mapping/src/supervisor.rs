@@ -4,7 +4,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_catalog::{EventSource, EventSourceMappingDefinition, MappingState, ShardDefinition, StreamDefinition};
+use millstream_catalog::{
+    EventSource, EventSourceMappingDefinition, FunctionDefinition, MappingState, ShardDefinition, StreamDefinition,
+};
 use millstream_storage::Transaction;
 use millstream_types::LogId;
 use tokio::sync::watch;
@@ -201,7 +203,8 @@ impl Shards {
             if self.running.contains_key(&(log, lane)) {
                 continue;
             }
-            if progress.pieces.is_empty() && self.work.streams.has_ended(shard, progress.position) {
+            let nothing_left = progress.pieces.is_empty() && progress.window.is_none();
+            if nothing_left && self.work.streams.has_ended(shard, progress.position) {
                 ended += 1;
                 continue;
             }
@@ -241,7 +244,8 @@ impl Shards {
         let age = status.lag(streams, clock.now()).unwrap_or_default().age_ms;
         insight.metrics.gauge("iterator_age_ms", &self.work.subject()).set(age);
         // A function may have several mappings: each has its say.
-        let of_function = format!("function/{}", definition.function);
+        let (function, _) = FunctionDefinition::split_reference(&definition.function);
+        let of_function = format!("function/{function}");
         insight.metrics.distribution("batch_age_ms", &of_function).observe(age as f64);
     }
 }

@@ -67,6 +67,10 @@ pub(crate) struct Ran {
     /// The invocation's id; empty when it did not come to one.
     pub(crate) invocation: String,
     pub(crate) said: Said,
+    /// The version of the function that ran, when that was not the function itself.
+    pub(crate) version: Option<u32>,
+    /// The state that it handed on, when one was asked for.
+    pub(crate) state: Option<String>,
 }
 
 /// What a function said of a batch.
@@ -96,30 +100,38 @@ impl Said {
 const DETAIL_CHARS: usize = 300;
 
 impl Work {
-    /// Runs the function on records as their event holds them. A function that fails is an `Ok`.
+    /// Runs the function on an event. A function that fails is an `Ok`, also one that hands no state on though one is
+    /// wanted.
     ///
     /// # Errors
     /// Why it was not run: that is no attempt, it is to be tried later.
-    pub(crate) async fn run(&self, records: &[Bytes]) -> Result<Ran, InvokeError> {
+    pub(crate) async fn run(&self, event: Bytes, state_wanted: bool) -> Result<Ran, InvokeError> {
         let invocation = Invocation {
             function: self.definition.function.clone(),
-            payload: self.outside.codec.event(records),
+            payload: event,
             source: self.asks(),
             client_context: None,
             log_tail: false,
         };
         let ran = match self.outside.invoke.invoke(invocation).await {
-            Ok(outcome) => match outcome.error {
-                Some(error) => Ran { invocation: outcome.id, said: failed(error, &outcome.payload) },
-                None => Ran { invocation: outcome.id, said: self.said(&outcome.payload) },
-            },
+            Ok(outcome) => {
+                let state = self.outside.codec.window_state(&outcome.payload).filter(|_| state_wanted);
+                let said = match outcome.error {
+                    Some(error) => failed(error, &outcome.payload),
+                    None if state_wanted && state.is_none() => {
+                        failed("Unhandled".to_owned(), b"the answer has no state for the window")
+                    }
+                    None => self.said(&outcome.payload),
+                };
+                Ran { invocation: outcome.id, said, version: outcome.version, state }
+            }
             Err(error) if comes_to_run(error.kind) => {
                 self.status.ended(LastResult::Problem(error.message.clone()));
                 return Err(error);
             }
             Err(error) => {
                 let said = Said::Failed { error: "Unhandled".to_owned(), detail: error.message };
-                Ran { invocation: String::new(), said }
+                Ran { invocation: String::new(), said, version: None, state: None }
             }
         };
         let metrics = &self.insight.metrics;

@@ -4,6 +4,8 @@
 
 #[path = "it/queues.rs"]
 mod queues;
+#[path = "it/windows.rs"]
+mod windows;
 #[path = "it/world.rs"]
 mod world;
 

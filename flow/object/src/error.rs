@@ -149,6 +149,20 @@ pub enum ObjectError {
         /// The limit.
         limit: usize,
     },
+    /// The object cannot go without its snapshots.
+    #[error("`{key}` has snapshots; delete them with it, or before it")]
+    HasSnapshots {
+        /// The key.
+        key: String,
+    },
+    /// More snapshots than an object may have.
+    #[error("`{key}` has {limit} snapshots; delete some")]
+    TooManySnapshots {
+        /// The key.
+        key: String,
+        /// The limit.
+        limit: usize,
+    },
     /// The ids of an object's blocks must be of one length.
     #[error("expected a block id of 1 to {limit_bytes} bytes, as long as the ids staged before, found `{id}`")]
     BadBlockId {
@@ -226,6 +240,8 @@ impl ObjectError {
             | Self::KeyClash { .. }
             | Self::ConditionFailed { .. }
             | Self::Lease { .. }
+            | Self::HasSnapshots { .. }
+            | Self::TooManySnapshots { .. }
             | Self::WrongKind { .. }
             | Self::AppendPosition { .. }
             | Self::AppendTooLong { .. } => ErrorKind::Conflict,

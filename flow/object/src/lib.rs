@@ -19,10 +19,10 @@ mod store;
 pub use condition::{Condition, Conditions, EtagMatch};
 pub use engine::{
     Append, BlockSource, Bucket, ByteRange, CommitBlocks, Copy, Listed, Listing, NewBlock, ObjectBlocks, Objects, Put,
-    Reading, Select, TAGS_MAX, WhichBlocks, check_tags,
+    Reading, Removal, Select, TAGS_MAX, WhichBlocks, check_tags,
 };
 pub use error::ObjectError;
 pub use lease::{Lease, LeaseAction, LeaseRefusal, LeaseState};
 pub use name::{check_bucket, check_key};
-pub use object::{BlockInfo, CopyRecord, Object, ObjectKind, Properties};
+pub use object::{BlockInfo, CopyRecord, Object, ObjectKind, Properties, SnapshotId, Version};
 pub use store::ObjectStoreOptions;

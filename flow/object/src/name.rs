@@ -1,5 +1,7 @@
 //! Which names buckets and objects may have: those that lead to a file of the bucket's folder and nowhere else.
 
+use sha2::{Digest as _, Sha256};
+
 use crate::error::ObjectError;
 
 /// Bytes of a bucket's name: the keyspaces of its entries have their own words before it.
@@ -43,6 +45,11 @@ pub fn check_key(key: &str) -> Result<(), ObjectError> {
         }
     }
     Ok(())
+}
+
+/// A key's name of one length, for what is kept of an object elsewhere: keys may be longer than a file's name.
+pub(crate) fn hash_of_key(key: &str) -> [u8; 32] {
+    Sha256::digest(key.as_bytes()).into()
 }
 
 #[cfg(test)]

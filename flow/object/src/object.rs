@@ -8,11 +8,35 @@ use serde::{Deserialize, Serialize};
 
 use crate::lease::Lease;
 
+/// Which snapshot of an object: microseconds since the epoch when it was taken, of which no two of an object are alike.
+pub type SnapshotId = u64;
+
+/// An object, or a snapshot of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Version<'a> {
+    /// The bucket.
+    pub bucket: &'a str,
+    /// The key.
+    pub key: &'a str,
+    /// The snapshot; `None` for the object itself.
+    pub snapshot: Option<SnapshotId>,
+}
+
+impl<'a> Version<'a> {
+    /// The object itself.
+    #[must_use]
+    pub fn current(bucket: &'a str, key: &'a str) -> Self {
+        Self { bucket, key, snapshot: None }
+    }
+}
+
 /// An object without its content.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Object {
     /// Its name in the bucket.
     pub key: String,
+    /// Which snapshot this is; `None` for the object itself.
+    pub snapshot: Option<SnapshotId>,
     /// Bytes of its content.
     pub length: u64,
     /// Changes with each change of content, metadata or properties; hexadecimal digits, without quotes.

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "it/snapshots.rs"]
+mod snapshots;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,7 +12,8 @@ use bytes::Bytes;
 use millstream_catalog::Catalog;
 use millstream_object::{
     Append, BlockSource, ByteRange, CommitBlocks, Conditions, Copy, EtagMatch, LeaseAction, LeaseRefusal, Listed,
-    NewBlock, ObjectError, ObjectKind, ObjectStoreOptions, Objects, Properties, Put, Select, WhichBlocks,
+    NewBlock, ObjectError, ObjectKind, ObjectStoreOptions, Objects, Properties, Put, Removal, Select, Version,
+    WhichBlocks,
 };
 use millstream_storage::Storage;
 use millstream_types::{Clock, ManualClock, NewObject, PutObject as _};
@@ -120,7 +124,7 @@ async fn conditions_decide_and_leave_nothing_behind() {
     let same = Conditions { if_match: Some(EtagMatch::OneOf(vec![first.etag.clone()])), ..Conditions::default() };
     let second = objects.put(Put { conditions: same.clone(), ..put("k", "3") }).await.unwrap();
     assert_ne!(first.etag, second.etag);
-    assert!(objects.delete("b", "k", same.clone()).await.is_err());
+    assert!(objects.remove("b", "k", Removal::Object, same.clone()).await.is_err());
     assert!(objects.change("b", "k", same, |_| {}).await.is_err());
     assert_eq!(content(&objects, "k").await, "3");
     let wrong = Properties { md5: Some([0; 16]), ..Properties::default() };
@@ -156,7 +160,7 @@ async fn blocks_become_an_object_in_the_order_of_the_list() {
     }
     assert!(objects.stage_block(block("k", "10", "longer id")).await.is_err());
     let objects = node.start();
-    let waiting = objects.blocks("b", "k", WhichBlocks::All).await.unwrap();
+    let waiting = objects.blocks(Version::current("b", "k"), WhichBlocks::All).await.unwrap();
     assert_eq!((waiting.object, waiting.staged.len()), (None, 3));
     assert!(objects.list("b", Select { limit: 10, ..Select::default() }).await.unwrap().found.is_empty());
     let missing = objects.commit_blocks(commit("k", &[(BlockSource::Latest, "9")])).await;
@@ -164,13 +168,13 @@ async fn blocks_become_an_object_in_the_order_of_the_list() {
     let latest = |ids: &[&'static str]| ids.iter().map(|id| (BlockSource::Latest, *id)).collect::<Vec<_>>();
     objects.commit_blocks(commit("k", &latest(&["2", "1", "2"]))).await.unwrap();
     assert_eq!(content(&objects, "k").await, "two,one,two,");
-    let made = objects.blocks("b", "k", WhichBlocks::All).await.unwrap();
+    let made = objects.blocks(Version::current("b", "k"), WhichBlocks::All).await.unwrap();
     assert_eq!((made.committed.len(), made.staged.len()), (3, 0), "what was not listed is forgotten");
     objects.stage_block(block("k", "4", "four,")).await.unwrap();
     objects.commit_blocks(commit("k", &latest(&["4", "1"]))).await.unwrap();
     assert_eq!(content(&objects, "k").await, "four,one,");
     objects.put(put("k", "whole")).await.unwrap();
-    assert!(objects.blocks("b", "k", WhichBlocks::All).await.unwrap().committed.is_empty());
+    assert!(objects.blocks(Version::current("b", "k"), WhichBlocks::All).await.unwrap().committed.is_empty());
     assert_eq!(files(node.root.path()), 1);
 }
 
@@ -215,7 +219,8 @@ async fn pages_of_a_listing_give_each_name_once() {
         let (mut names, mut after) = (Vec::new(), String::new());
         loop {
             let (prefix, delimiter) = (prefix.to_owned(), delimiter.map(str::to_owned));
-            let page = objects.list("b", Select { prefix, delimiter, after, limit }).await.unwrap();
+            let page =
+                objects.list("b", Select { prefix, delimiter, after, limit, ..Select::default() }).await.unwrap();
             names.extend(page.found.into_iter().map(|found| match found {
                 Listed::Object(object) => object.key,
                 Listed::Prefix(prefix) => prefix,
@@ -249,6 +254,7 @@ async fn copies_keep_what_was_said_unless_told_otherwise() {
     let copy = |to: &str, metadata| Copy {
         tags: Default::default(),
         from: ("b".into(), "from".into()),
+        snapshot: None,
         source_conditions: Conditions::default(),
         to: ("b".into(), to.into()),
         conditions: Conditions::default(),
@@ -337,7 +343,7 @@ async fn only_who_holds_the_lease_changes_an_object_and_tags_leave_it_as_it_is()
         assert!(matches!(refused, Err(ObjectError::Lease { refusal, .. }) if refusal == expected), "{id:?}");
     }
     assert!(matches!(
-        objects.delete("b", "k", Conditions::default()).await,
+        objects.remove("b", "k", Removal::Object, Conditions::default()).await,
         Err(ObjectError::Lease { refusal: LeaseRefusal::Missing, .. })
     ));
     let second = put(Some("l")).await.unwrap();
@@ -349,5 +355,5 @@ async fn only_who_holds_the_lease_changes_an_object_and_tags_leave_it_as_it_is()
     let wrong = std::collections::BTreeMap::from([("a".to_owned(), "#".to_owned())]);
     assert!(matches!(objects.set_tags("b", "k", Conditions::default(), wrong).await, Err(ObjectError::Tags { .. })));
     objects.act_on_lease("b", "k", Conditions::default(), LeaseAction::Release { id: "l".into() }).await.unwrap();
-    objects.delete("b", "k", Conditions::default()).await.unwrap();
+    objects.remove("b", "k", Removal::Object, Conditions::default()).await.unwrap();
 }

@@ -20,6 +20,6 @@ pub use plan::Program;
 pub use runtime::{
     DeliveryAnswer, DeliveryRecord, DeliveryStatus, Failing, Missed, NewQuery, OutputCodec, Outside, Preview,
     PreviewStart, PreviewTold, Queries, QueryError, QueryState, QueryStatus, ResultRow, SAMPLE_ARRIVAL, SAMPLE_SHARD,
-    SAMPLE_TEXT, SeenError, Trial, TrialInput, trial,
+    SAMPLE_TEXT, SeenError, TAGS_MAX, Trial, TrialInput, trial,
 };
 pub use time_policy::OrderCounts;

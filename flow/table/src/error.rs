@@ -28,6 +28,15 @@ pub enum TableError {
     KeyTooLarge { attribute: String, hash: bool, max: usize },
     #[error("the table has no index `{index}`")]
     IndexNotFound { index: String },
+    #[error("the index `{index}` is being filled; read it when that is done")]
+    IndexFilling { index: String },
+    #[error("the table has an index `{index}` already")]
+    IndexExists { index: String },
+    /// One index at a time is made or removed.
+    #[error("an index of the table `{table}` is being made or removed; wait until that is done")]
+    IndexChanging { table: String },
+    #[error("the indexes of the table `{table}` changed while an item was written; write it again")]
+    IndexesChanged { table: String },
     #[error("expected the key attribute `{attribute}` of the index `{index}` to be of type {}, found {}", expected.letters(), found.letters())]
     IndexKeyType { attribute: String, index: String, expected: AttributeType, found: AttributeType },
     #[error("expected a value of at least one byte for the key attribute `{attribute}` of the index `{index}`")]
@@ -98,10 +107,13 @@ impl TableError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::TableNotFound { .. } => ErrorKind::NotFound,
-            Self::TableExists { .. } => ErrorKind::Exists,
+            Self::TableExists { .. } | Self::IndexExists { .. } => ErrorKind::Exists,
+            Self::IndexesChanged { .. } => ErrorKind::Unavailable,
             Self::ConditionFailed { .. }
             | Self::Cancelled { .. }
             | Self::TokenReused { .. }
+            | Self::IndexFilling { .. }
+            | Self::IndexChanging { .. }
             | Self::ChangesEnabled { .. }
             | Self::ChangesDisabled { .. } => ErrorKind::Conflict,
             Self::Throttled { .. } => ErrorKind::Throttled,

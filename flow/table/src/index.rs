@@ -7,7 +7,7 @@
 use std::ops::Bound;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use millstream_catalog::{IndexProjection, KeyAttribute, TableDefinition, TableIndex};
+use millstream_catalog::{IndexProjection, IndexState, KeyAttribute, TableDefinition, TableIndex};
 use millstream_storage::Keyspace;
 
 use crate::error::TableError;
@@ -25,13 +25,16 @@ pub fn attributes(index: &TableIndex) -> impl Iterator<Item = &KeyAttribute> {
     std::iter::once(&index.hash_key).chain(&index.sort_key)
 }
 
-/// The index of that name.
+/// The index of that name, if it can be read.
 ///
 /// # Errors
-/// [`TableError::IndexNotFound`].
+/// [`TableError::IndexNotFound`], [`TableError::IndexFilling`].
 pub fn find<'t>(table: &'t TableDefinition, name: &str) -> Result<&'t TableIndex, TableError> {
-    let found = table.indexes.iter().find(|index| index.name == name);
-    found.ok_or_else(|| TableError::IndexNotFound { index: name.to_owned() })
+    match table.kept_indexes().find(|index| index.name == name) {
+        Some(index) if index.state == IndexState::Filling => Err(TableError::IndexFilling { index: name.to_owned() }),
+        Some(index) => Ok(index),
+        None => Err(TableError::IndexNotFound { index: name.to_owned() }),
+    }
 }
 
 /// Whether entries hold an attribute of their items.
@@ -53,37 +56,40 @@ pub fn holds(table: &TableDefinition, index: &TableIndex, attribute: &str) -> bo
 /// # Errors
 /// [`TableError::IndexKeyType`], [`TableError::IndexKeyEmpty`], [`TableError::KeyTooLarge`].
 pub(crate) fn check(table: &TableDefinition, item: &Item) -> Result<(), TableError> {
-    for index in &table.indexes {
-        for part in attributes(index) {
-            let Some(value) = item.get(&part.name) else { continue };
-            let (attribute, index, hash_key) = (part.name.clone(), index.name.clone(), &index.hash_key);
-            let expected = key::attribute_type(part.key_type);
-            if value.kind() != expected {
-                return Err(TableError::IndexKeyType { attribute, index, expected, found: value.kind() });
+    table.kept_indexes().try_for_each(|index| check_one(index, item))
+}
+
+fn check_one(index: &TableIndex, item: &Item) -> Result<(), TableError> {
+    for part in attributes(index) {
+        let Some(value) = item.get(&part.name) else { continue };
+        let (attribute, index, hash_key) = (part.name.clone(), index.name.clone(), &index.hash_key);
+        let expected = key::attribute_type(part.key_type);
+        if value.kind() != expected {
+            return Err(TableError::IndexKeyType { attribute, index, expected, found: value.kind() });
+        }
+        let checked = if part.name == hash_key.name {
+            key::prefix(part, value).map(drop)
+        } else {
+            key::sort_bytes(part, value).map(drop)
+        };
+        match checked {
+            Err(TableError::KeyEmpty { kind, .. }) => {
+                return Err(TableError::IndexKeyEmpty { attribute, index, kind });
             }
-            let checked = if part.name == hash_key.name {
-                key::prefix(part, value).map(drop)
-            } else {
-                key::sort_bytes(part, value).map(drop)
-            };
-            match checked {
-                Err(TableError::KeyEmpty { kind, .. }) => {
-                    return Err(TableError::IndexKeyEmpty { attribute, index, kind });
-                }
-                other => other?,
-            }
+            other => other?,
         }
     }
     Ok(())
 }
 
-/// An item's entry: its key and what it holds; `None` for an item without the index's key.
+/// An item's entry: its key and what it holds; `None` for an item without the index's key, and for one from before the index
+/// whose attributes cannot be its key.
 pub(crate) fn entry(
     table: &TableDefinition,
     index: &TableIndex,
     item: &Item,
 ) -> Result<Option<(Bytes, Item)>, TableError> {
-    if !attributes(index).all(|part| item.contains_key(&part.name)) {
+    if !attributes(index).all(|part| item.contains_key(&part.name)) || check_one(index, item).is_err() {
         return Ok(None);
     }
     let key = key_of(table, index, item)?;
@@ -186,6 +192,7 @@ mod tests {
             projection: IndexProjection::KeysOnly,
             local: false,
             provisioned: None,
+            state: IndexState::Active,
         }
     }
 

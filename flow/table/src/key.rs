@@ -164,6 +164,7 @@ mod tests {
             changes: None,
             expiry: None,
             indexes: Vec::new(),
+            next_index: 0,
         }
     }
 

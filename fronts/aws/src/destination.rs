@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use base64_simd::STANDARD;
 use bytes::Bytes;
+use millstream_catalog::{FunctionDefinition, LATEST};
 use millstream_event::{Events, Message, message};
 use millstream_function::{
     Condition, Delivery, DeliveryError, Destination, EndedInvocation, FunctionError, Functions, Purpose, error_message,
@@ -208,26 +209,27 @@ struct RequestContext<'a> {
 #[serde(rename_all = "camelCase")]
 struct ResponseContext<'a> {
     status_code: u16,
-    executed_version: &'static str,
+    executed_version: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     function_error: Option<&'a str>,
 }
 
 /// The record of an ended invocation, as destinations get it.
 fn record(place: &Place, ended: &EndedInvocation) -> String {
+    let (name, qualifier) = FunctionDefinition::split_reference(&ended.function);
     let record = InvocationRecord {
         version: "1.0",
         timestamp: timestamp(ended.time),
         request_context: RequestContext {
             request_id: &ended.id,
-            function_arn: place.arn("lambda", &format!("function:{}:$LATEST", ended.function)),
+            function_arn: place.arn("lambda", &format!("function:{name}:{}", qualifier.unwrap_or(LATEST))),
             condition: condition(ended.condition),
             approximate_invoke_count: ended.attempts,
         },
         request_payload: raw(&ended.payload),
         response_context: ended.answer.as_ref().map(|answer| ResponseContext {
             status_code: 200,
-            executed_version: "$LATEST",
+            executed_version: ended.version.map_or_else(|| LATEST.to_owned(), |number| number.to_string()),
             function_error: answer.error.as_deref(),
         }),
         response_payload: ended.answer.as_ref().map(|answer| raw(&answer.payload)),
@@ -271,6 +273,7 @@ mod tests {
     fn ended(payload: &'static str, answer: Option<&'static str>) -> EndedInvocation {
         EndedInvocation {
             function: "writer".into(),
+            version: None,
             id: "id-1".into(),
             payload: Bytes::from_static(payload.as_bytes()),
             time: 1_480_000_000_123,

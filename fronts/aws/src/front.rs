@@ -1,6 +1,6 @@
 //! How a request finds its service: the one port of all AWS protocols.
 //!
-//! The ladder: health → body → data plane of APIs (no signature) → signature → whose key it is → the body unpacked → service
+//! The ladder: health → data plane of APIs (no signature) → body → signature → whose key it is → the body unpacked → service
 //! by the signature's scope → whether the caller may → operation. Everything after that is the services' own.
 
 use std::sync::Arc;
@@ -13,11 +13,11 @@ use millstream_access::policy::Context;
 use millstream_access::{AccessError, Caller, Grant, Origin};
 use millstream_http::answer_body::AnswerBody;
 use millstream_http::body::{self, BodyError};
-use millstream_http::serve;
+use millstream_http::{request_id, serve};
 use millstream_types::{BoxFuture, Clock};
 use percent_encoding::percent_decode_str;
 
-use crate::apigateway::ApiGateway;
+use crate::apigateway::{Address, ApiGateway};
 use crate::authorize::{Authorizer, Need, denied};
 use crate::json_protocol::{JsonRequest, ServiceError};
 use crate::query_protocol::{self, Parameters, QueryRequest};
@@ -51,17 +51,31 @@ impl AwsFront {
     /// compiled with this crate and not with the binary.
     #[must_use]
     pub fn handle(&self, head: Parts, body: Incoming) -> BoxFuture<'_, Response<AnswerBody>> {
+        let request_id = request_id::new();
+        if head.uri.path() == "/healthz" {
+            return Box::pin(async { Response::new(AnswerBody::from(Bytes::from_static(b"ok\n"))) });
+        }
+        // Its own future, a small one: the other has room for what any service may need, and moving it costs as much as a call.
+        if let Some(address) = ApiGateway::address(&head) {
+            return Box::pin(async move { self.deployed(address, head, body, request_id).await.map(AnswerBody::from) });
+        }
         Box::pin(async move {
-            let request_id = uuid::Uuid::new_v4().to_string();
-            let mut response = self.answer(head, body, &request_id).await;
-            let headers = response.headers_mut();
-            if !headers.contains_key("x-amzn-requestid")
-                && let Ok(id) = HeaderValue::from_str(&request_id)
-            {
-                headers.insert("x-amzn-requestid", id);
-            }
-            response
+            let response = self.answer(head, body, &request_id).await;
+            identified(response, &request_id)
         })
+    }
+
+    /// Answers a request to a deployed API. Nobody has to say who they are towards one, so it is unpacked as it comes.
+    async fn deployed(&self, address: Address, head: Parts, body: Incoming, request_id: String) -> Response<Bytes> {
+        let limit = RECORDS_BODY_BYTES_MAX;
+        let taken = match body::take(body, limit).await {
+            Ok(taken) => taken,
+            Err(error) => return identified(rest_protocol::error(&not_taken(&error)), &request_id),
+        };
+        match body::unpack(&head.headers, taken.bytes.clone(), limit) {
+            Ok(body) => self.services.apigateway.api_call(address, head, body, request_id).await,
+            Err(error) => identified(rest_protocol::error(&not_taken(&error)), &request_id),
+        }
     }
 
     async fn answer(&self, head: Parts, body: Incoming, request_id: &str) -> Response<AnswerBody> {
@@ -76,9 +90,6 @@ impl AwsFront {
 
     /// Climbs the ladder up to the signature and the body.
     async fn admit<'r>(&self, head: Parts, body: Incoming, request_id: &'r str) -> Admitted<'r> {
-        if head.uri.path() == "/healthz" {
-            return Admitted::Answered(Response::new(Bytes::from_static(b"ok\n")));
-        }
         let limit =
             if head.uri.path().starts_with("/2015-03-31/functions") { BODY_BYTES_MAX } else { RECORDS_BODY_BYTES_MAX };
         let taken = match body::take(body, limit).await {
@@ -86,13 +97,6 @@ impl AwsFront {
             Err(error) => return Admitted::Answered(rest_protocol::error(&not_taken(&error))),
         };
         let unpacked = || body::unpack(&head.headers, taken.bytes.clone(), limit);
-        // Nobody has to say who they are towards an API, so its requests are unpacked as they come.
-        if let Some(address) = ApiGateway::address(&head) {
-            return Admitted::Answered(match unpacked() {
-                Ok(body) => self.services.apigateway.api_call(address, head, body, request_id.to_owned()).await,
-                Err(error) => rest_protocol::error(&not_taken(&error)),
-            });
-        }
         if let Some(response) = self.services.public(&head).await {
             return Admitted::Answered(response);
         }
@@ -117,7 +121,7 @@ impl AwsFront {
     /// Answers a request whose signature holds.
     async fn call(&self, call: &Call<'_>, head: Parts, body: Bytes) -> Response<Bytes> {
         if let Some((service, operation)) = cbor_protocol::target(&head.headers, head.uri.path()) {
-            return self.cbor(call, &service, &operation, &body);
+            return self.cbor(call, &service, &operation, &body).await;
         }
         match Family::of(&head.headers) {
             // REST services have operations that take forms too, such as an invocation with one as its event.
@@ -169,14 +173,14 @@ impl AwsFront {
         }
     }
 
-    fn cbor(&self, call: &Call<'_>, service: &str, operation: &str, body: &[u8]) -> Response<Bytes> {
+    async fn cbor(&self, call: &Call<'_>, service: &str, operation: &str, body: &[u8]) -> Response<Bytes> {
         // One service speaks it, and what was signed for another is not for it.
         if call.service != "monitoring" {
             let error = ServiceError { status: 403, ..ServiceError::new("InvalidSignatureException", NOT_OF_SERVICE) };
             return cbor_protocol::error(&error, "SignatureDoesNotMatch");
         }
         match self.permit(call, || vec![Need::new(format!("cloudwatch:{operation}"), "*")]) {
-            Ok(()) => self.services.cbor(service, operation, body),
+            Ok(()) => self.services.cbor(service, operation, body).await,
             Err(message) => cbor_protocol::error(&ServiceError { status: 403, ..denied(message) }, "AccessDenied"),
         }
     }
@@ -284,6 +288,17 @@ pub(crate) fn target(headers: &HeaderMap) -> &str {
 fn in_its_form(headers: &HeaderMap, response: Response<Bytes>) -> Response<Bytes> {
     let cbor = headers.contains_key("x-amz-target") && cbor_body::is_spoken(headers);
     if cbor { cbor_body::answer(response) } else { response }
+}
+
+/// An answer with its request's id, unless it has one.
+fn identified<B>(mut response: Response<B>, request_id: &str) -> Response<B> {
+    let headers = response.headers_mut();
+    if !headers.contains_key("x-amzn-requestid")
+        && let Ok(id) = HeaderValue::from_str(request_id)
+    {
+        headers.insert("x-amzn-requestid", id);
+    }
+    response
 }
 
 /// What comes along with temporary credentials: in a header, or in a presigned address.

@@ -24,6 +24,7 @@ pub mod marketplace;
 pub mod place;
 mod policy_statements;
 pub mod query_protocol;
+pub mod reach;
 pub mod rest_protocol;
 pub mod seal;
 pub mod services;

@@ -1,4 +1,5 @@
-//! Statements of resources' policies, as `AddPermission` and `RemovePermission` of SQS and SNS write them. Pure.
+//! Statements of resources' policies: as `AddPermission` and `RemovePermission` of SQS and SNS write them, and what lets a
+//! topic send to a queue. Pure.
 
 use serde_json::{Value, json};
 
@@ -30,20 +31,50 @@ pub(crate) enum NotAdded {
 /// # Errors
 /// [`NotAdded`] says why the policy stays as it is.
 pub(crate) fn add(policy: &mut Value, grant: &Grant<'_>) -> Result<(), NotAdded> {
-    let statements = policy.get_mut("Statement").and_then(Value::as_array_mut).ok_or(NotAdded::NoStatements)?;
-    if statements.iter().any(|statement| statement["Sid"] == grant.label) {
+    statements_without(policy, grant.label)?.push(of_accounts(grant));
+    Ok(())
+}
+
+/// Adds what lets a topic send to a queue, under a name.
+///
+/// # Errors
+/// [`NotAdded`] says why the policy stays as it is.
+pub(crate) fn add_topic(policy: &mut Value, label: &str, queue: &str, topic: &str) -> Result<(), NotAdded> {
+    statements_without(policy, label)?.push(json!({
+        "Sid": label,
+        "Effect": "Allow",
+        "Principal": { "Service": "sns.amazonaws.com" },
+        "Action": "sqs:SendMessage",
+        "Resource": queue,
+        "Condition": { "ArnEquals": { "aws:SourceArn": topic } },
+    }));
+    Ok(())
+}
+
+/// The statements of a policy, none of which has the name.
+fn statements_without<'p>(policy: &'p mut Value, label: &str) -> Result<&'p mut Vec<Value>, NotAdded> {
+    let statements = policy.get_mut("Statement").ok_or(NotAdded::NoStatements)?;
+    if statements.is_object() {
+        // One may stand without a list.
+        *statements = Value::Array(vec![statements.take()]);
+    }
+    let statements = statements.as_array_mut().ok_or(NotAdded::NoStatements)?;
+    if statements.iter().any(|statement| statement["Sid"] == label) {
         return Err(NotAdded::Exists);
     }
+    Ok(statements)
+}
+
+fn of_accounts(grant: &Grant<'_>) -> Value {
     let principals: Vec<String> = grant.accounts.iter().map(|account| format!("arn:aws:iam::{account}:root")).collect();
     let actions: Vec<String> = grant.actions.iter().map(|action| format!("{}:{action}", grant.service)).collect();
-    statements.push(json!({
+    json!({
         "Sid": grant.label,
         "Effect": "Allow",
         "Principal": { "AWS": principals },
         "Action": actions,
         "Resource": grant.resource,
-    }));
-    Ok(())
+    })
 }
 
 /// Takes the statement of a name out of a policy; gives how many statements are left, `None` when there is no such.
@@ -73,5 +104,12 @@ mod tests {
         assert_eq!(remove(&mut policy, "other"), None);
         assert_eq!(remove(&mut policy, "l"), Some(0));
         assert_eq!(add(&mut json!({}), &grant), Err(NotAdded::NoStatements));
+        let mut single = json!({ "Statement": { "Sid": "first" } });
+        assert_eq!(add_topic(&mut single, "t", "queue", "topic"), Ok(()));
+        assert_eq!(add_topic(&mut single, "t", "queue", "topic"), Err(NotAdded::Exists));
+        assert_eq!(
+            (&single["Statement"][0]["Sid"], &single["Statement"][1]["Resource"]),
+            (&json!("first"), &json!("queue"))
+        );
     }
 }

@@ -72,7 +72,7 @@ impl Services {
             ("aws-marketplace", "AWSMPMeteringService") => self.marketplace.call(request).await,
             // Its answers have their own content type and carry a checksum.
             ("dynamodb", "DynamoDB_20120810") => return dynamodb::answer(self.dynamodb.call(request).await),
-            ("monitoring", cloudwatch::TARGET) => return self.cloudwatch.json(request),
+            ("monitoring", cloudwatch::TARGET) => return self.cloudwatch.json(request).await,
             ("dynamodb", "DynamoDBStreams_20120810") => {
                 return dynamodb::answer(self.dynamodb_streams.call(request).await);
             }
@@ -106,9 +106,9 @@ impl Services {
     }
 
     /// Answers a request of a CBOR service.
-    pub(crate) fn cbor(&self, service: &str, operation: &str, body: &[u8]) -> Response<Bytes> {
+    pub(crate) async fn cbor(&self, service: &str, operation: &str, body: &[u8]) -> Response<Bytes> {
         if service == cloudwatch::TARGET {
-            return self.cloudwatch.cbor(operation, body);
+            return self.cloudwatch.cbor(operation, body).await;
         }
         let error = ServiceError { status: 404, ..ServiceError::unknown_operation(service, operation) };
         cbor_protocol::error(&error, &error.code)
@@ -122,7 +122,7 @@ impl Services {
     /// Answers a request of a query service.
     pub(crate) async fn query(&self, service: &str, request: QueryRequest) -> Response<Bytes> {
         match service {
-            "monitoring" => self.cloudwatch.query(&request),
+            "monitoring" => self.cloudwatch.query(&request).await,
             "iam" => self.iam.call(&request).await,
             "sts" => self.sts.call(&request),
             "sns" => self.sns.answer(&request).await,

@@ -7,7 +7,7 @@ use http::request::Parts;
 use http::{HeaderValue, Request, Response, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use millstream_http::{body, serve};
+use millstream_http::{body, request_id, serve};
 use millstream_types::BoxFuture;
 
 use crate::eventhubs::amqp::WebSockets;
@@ -61,15 +61,15 @@ impl AzureFront {
     async fn answer(&self, service: Service, head: Parts, body: Incoming) -> Response<Bytes> {
         let mut request = head_of(head);
         let request_id = request.request_id.clone();
-        let mut response = match self.services.refuse(service, &request) {
-            Some(refusal) => {
+        let mut response = match self.services.admit(service, &request) {
+            Err(refusal) => {
                 body::discard(body).await;
-                refusal
+                *refusal
             }
-            None => match body::take(body, service.body_bytes_max()).await {
+            Ok(admitted) => match body::take(body, service.body_bytes_max()).await {
                 Ok(taken) => {
                     request.body = taken.bytes.clone();
-                    self.services.handle(service, request).await
+                    self.services.handle(admitted, request).await
                 }
                 Err(error) => self.services.not_taken(service, &request, &error),
             },
@@ -93,6 +93,6 @@ fn head_of(head: Parts) -> AzureRequest {
         scheme: serve::scheme(&head.extensions),
         headers: head.headers,
         body: Bytes::new(),
-        request_id: uuid::Uuid::new_v4().to_string(),
+        request_id: request_id::new(),
     }
 }

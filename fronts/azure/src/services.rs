@@ -8,7 +8,7 @@ use crate::apimanagement::{self, ApiManagement};
 use crate::blob::{self, Blob};
 use crate::cosmos::{self, Cosmos};
 use crate::eventgrid::{self, EventGrid};
-use crate::eventhubs::{Call as EventHubsCall, EventHubs};
+use crate::eventhubs::{self, Call as EventHubsCall, EventHubs};
 use crate::foreign;
 use crate::queue::{self, Queue};
 use crate::request::AzureRequest;
@@ -50,6 +50,27 @@ pub enum Service {
     EventHubs(EventHubsCall),
     /// API Management: published APIs and their management.
     ApiManagement,
+    /// Stream Analytics.
+    StreamAnalytics,
+}
+
+/// The answer that a request's head earns already. Apart, since few do.
+pub type Refusal = Box<Response<Bytes>>;
+
+/// A request's head that its service has looked at: its sender may, as far as the head tells.
+pub enum Admitted {
+    /// Blob storage.
+    Blob(blob::Admitted),
+    /// Queue storage.
+    Queue(queue::Admitted),
+    /// Cosmos DB for NoSQL.
+    Cosmos(cosmos::Admitted),
+    /// Event Grid.
+    EventGrid(eventgrid::Admitted),
+    /// Event Hubs.
+    EventHubs(eventhubs::Admitted),
+    /// API Management.
+    ApiManagement(apimanagement::Admitted),
     /// Stream Analytics.
     StreamAnalytics,
 }
@@ -102,31 +123,33 @@ impl Service {
 }
 
 impl Services {
-    /// Answers a request of `service`.
-    pub async fn handle(&self, service: Service, request: AzureRequest) -> Response<Bytes> {
+    /// Looks at a request's head, once, before its body is there, so that nobody who may not makes the node hold one. No
+    /// service of this front has its bodies signed. Callers of published APIs are their backends' business: they are let in.
+    ///
+    /// # Errors
+    /// The answer that the head earns already.
+    pub fn admit(&self, service: Service, head: &AzureRequest) -> Result<Admitted, Refusal> {
         match service {
-            Service::Blob => self.blob.handle(request).await,
-            Service::Queue => self.queue.handle(&request).await,
-            Service::Cosmos => self.cosmos.handle(request).await,
-            Service::EventGrid => self.eventgrid.handle(&request).await,
-            Service::EventHubs(call) => self.event_hubs.handle(call, &request).await,
-            Service::ApiManagement => self.apimanagement.handle(&request).await,
-            Service::StreamAnalytics => self.streamanalytics.handle(&request).await,
+            Service::Blob => self.blob.admit(head).map(Admitted::Blob),
+            Service::Queue => self.queue.admit(head).map(Admitted::Queue),
+            Service::Cosmos => self.cosmos.admit(head).map(Admitted::Cosmos),
+            Service::EventGrid => self.eventgrid.admit(head).map(Admitted::EventGrid),
+            Service::EventHubs(call) => self.event_hubs.admit(call, head).map(Admitted::EventHubs),
+            Service::ApiManagement => self.apimanagement.admit(head).map(Admitted::ApiManagement),
+            Service::StreamAnalytics => self.streamanalytics.admit(head).map(|()| Admitted::StreamAnalytics),
         }
     }
 
-    /// The answer that a request's head earns already, so that nobody who may not makes the node hold a body. No service of
-    /// this front has its bodies signed. Callers of published APIs are their backends' business, so they are let in here.
-    #[must_use]
-    pub fn refuse(&self, service: Service, head: &AzureRequest) -> Option<Response<Bytes>> {
-        match service {
-            Service::Blob => self.blob.refuse(head),
-            Service::Queue => self.queue.refuse(head),
-            Service::Cosmos => self.cosmos.refuse(head),
-            Service::EventGrid => self.eventgrid.refuse(head),
-            Service::EventHubs(call) => self.event_hubs.refuse(call, head),
-            Service::ApiManagement => self.apimanagement.refuse(head),
-            Service::StreamAnalytics => self.streamanalytics.refuse(head),
+    /// Answers a request whose head was admitted.
+    pub async fn handle(&self, admitted: Admitted, request: AzureRequest) -> Response<Bytes> {
+        match admitted {
+            Admitted::Blob(admitted) => self.blob.handle(admitted, request).await,
+            Admitted::Queue(admitted) => self.queue.handle(admitted, &request).await,
+            Admitted::Cosmos(admitted) => self.cosmos.handle(admitted, &request).await,
+            Admitted::EventGrid(admitted) => self.eventgrid.handle(admitted, &request).await,
+            Admitted::EventHubs(admitted) => self.event_hubs.handle(admitted, &request).await,
+            Admitted::ApiManagement(admitted) => self.apimanagement.handle(admitted, &request).await,
+            Admitted::StreamAnalytics => self.streamanalytics.handle(&request).await,
         }
     }
 

@@ -17,6 +17,18 @@ pub(crate) fn iso8601(millis: Millis) -> String {
     format!("{}0000Z", at.strftime("%Y-%m-%dT%H:%M:%S.%3f"))
 }
 
+/// The same of microseconds since the epoch.
+pub(crate) fn iso8601_micros(micros: u64) -> String {
+    let at = i64::try_from(micros).ok().and_then(|micros| Timestamp::from_microsecond(micros).ok());
+    format!("{}0Z", at.unwrap_or(Timestamp::UNIX_EPOCH).strftime("%Y-%m-%dT%H:%M:%S.%6f"))
+}
+
+/// A time as [`iso8601_micros`] writes it, and no other.
+pub(crate) fn parse_iso8601_micros(text: &str) -> Option<u64> {
+    let micros = u64::try_from(text.parse::<Timestamp>().ok()?.as_microsecond()).ok()?;
+    (iso8601_micros(micros) == text).then_some(micros)
+}
+
 /// A time of a header.
 pub(crate) fn parse_rfc1123(text: &str) -> Option<Millis> {
     let at = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
@@ -41,6 +53,12 @@ mod tests {
         let millis = 1_795_248_900_123;
         assert_eq!(rfc1123(millis), "Sat, 21 Nov 2026 08:15:00 GMT");
         assert_eq!(iso8601(millis), "2026-11-21T08:15:00.1230000Z");
+        let micros = 1_795_248_900_123_456;
+        assert_eq!(iso8601_micros(micros), "2026-11-21T08:15:00.1234560Z");
+        assert_eq!(parse_iso8601_micros("2026-11-21T08:15:00.1234560Z"), Some(micros));
+        for other in ["2026-11-21T08:15:00.123456Z", "2026-11-21T08:15:00.1234567Z", "2026-11-21", "soon", ""] {
+            assert_eq!(parse_iso8601_micros(other), None, "{other}");
+        }
         assert_eq!(parse_rfc1123("Sat, 21 Nov 2026 08:15:00 GMT"), Some(1_795_248_900_000));
         assert_eq!(parse_rfc1123("yesterday"), None);
         for (text, expected) in [

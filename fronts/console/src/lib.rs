@@ -43,6 +43,7 @@ pub fn router(console: Console) -> Router {
         .route("/api/status", get(api::status::show))
         .route("/api/streams/{name}/tail", get(api::tail::follow))
         .route("/api/functions/{name}/logs", get(api::logs::follow))
+        .route("/api/functions/{name}/invocations", get(api::invocations::show))
         .route("/api/trace/{id}", get(api::trace::show))
         .route("/api/streams/{name}/sample", get(api::tail::sample))
         .route("/api/usage", get(api::usage::export))

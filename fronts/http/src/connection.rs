@@ -1,4 +1,4 @@
-//! One connection: plain or under TLS, as its first byte tells, then HTTP/1.1 until it ends.
+//! One connection: plain or under TLS, as its first byte tells, then HTTP/1.1 until it ends, or HTTP/2 as `http2.rs` has it.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -18,16 +18,20 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
-use crate::body;
 use crate::serve::{Answer, Gate, Security};
+use crate::share::Share;
+use crate::{body, http2, tls};
 
 /// How long a request's head may take, and how long a connection may be idle between requests.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The read buffer of a connection: it bounds a request's head; bodies are taken in pieces of at most this size.
 const BUFFER_BYTES_MAX: usize = 128 << 10;
+
+/// How long to wait between looks at a connection whose first bytes come one by one.
+const BYTE_BY_BYTE: Duration = Duration::from_millis(10);
 
 /// What a connection under TLS begins with: a record of a handshake (RFC 8446, section 5.1). No HTTP method does.
 const TLS_BEGINS: u8 = 22;
@@ -41,16 +45,23 @@ pub(crate) struct Ends {
 
 /// What all connections of a listener are served with.
 pub(crate) struct Service<B> {
-    pub(crate) security: Security,
-    pub(crate) answer: Arc<Answer<B>>,
+    security: Security,
+    answer: Arc<Answer<B>>,
     /// Whose connections are closed at once: those that it refuses.
-    pub(crate) gate: Option<Arc<Gate>>,
+    gate: Option<Arc<Gate>>,
+    /// Requests of HTTP/2 at once, of which a connection may have many: as many as there may be connections.
+    room: Arc<Semaphore>,
 }
 
 impl<B> Service<B>
 where
-    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static,
 {
+    pub(crate) fn new(security: Security, answer: Arc<Answer<B>>, gate: Option<Arc<Gate>>, share: Share) -> Self {
+        let room = Arc::new(Semaphore::new(share.connections()));
+        Self { security: security.of_http(), answer, gate, room }
+    }
+
     /// Serves a connection until it ends, or until what is under way has ended once the listener drains. A client that goes
     /// away or sends no HTTP is its own business.
     pub(crate) async fn serve(&self, stream: TcpStream, ends: Ends, mut draining: watch::Receiver<()>) {
@@ -64,20 +75,33 @@ where
             _ = draining.changed() => return,
         };
         match begun {
-            Ok(Begun::Plain(stream)) => self.speak(stream, Scheme::HTTP, ends, draining).await,
-            Ok(Begun::UnderTls(stream)) => self.speak(*stream, Scheme::HTTPS, ends, draining).await,
+            Ok(Begun::Plain(stream, version)) => self.speak(version, stream, Scheme::HTTP, ends, draining).await,
+            Ok(Begun::UnderTls(stream, version)) => self.speak(version, *stream, Scheme::HTTPS, ends, draining).await,
             Ok(Begun::Refused(stream)) => refuse(stream).await,
             Err(_) => {}
         }
     }
 
-    async fn speak<S>(&self, stream: S, scheme: Scheme, ends: Ends, mut draining: watch::Receiver<()>)
+    async fn speak<S>(&self, version: Version, stream: S, scheme: Scheme, ends: Ends, draining: watch::Receiver<()>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let begun = |request: &mut Request<Incoming>| {
+            request.extensions_mut().insert(ends.peer);
+            request.extensions_mut().insert(scheme.clone());
+        };
+        match version {
+            Version::Http1 => self.http1(stream, begun, draining).await,
+            Version::Http2 => http2::serve(stream, &self.answer, &self.room, begun, draining).await,
+        }
+    }
+
+    async fn http1<S>(&self, stream: S, begun: impl Fn(&mut Request<Incoming>), mut draining: watch::Receiver<()>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let service = service_fn(|mut request: Request<Incoming>| {
-            request.extensions_mut().insert(ends.peer);
-            request.extensions_mut().insert(scheme.clone());
+            begun(&mut request);
             let answer = (self.answer)(request);
             async move { Ok::<_, Infallible>(answer.await) }
         });
@@ -98,31 +122,64 @@ fn http() -> http1::Builder {
     builder
 }
 
-/// A connection of which it is known how it is protected.
+/// What is spoken.
+#[derive(Clone, Copy)]
+enum Version {
+    Http1,
+    Http2,
+}
+
+/// A connection of which it is known how it is protected, and what is spoken.
 enum Begun {
-    Plain(TcpStream),
-    UnderTls(Box<crate::tls::TlsStream<TcpStream>>),
+    Plain(TcpStream, Version),
+    UnderTls(Box<tls::TlsStream<TcpStream>>, Version),
     /// Plain where it may not be.
     Refused(TcpStream),
 }
 
+/// What the first bytes of a connection tell.
+enum First {
+    Plain(Version),
+    Tls,
+}
+
 impl Security {
+    /// The same, with HTTP behind TLS.
+    fn of_http(self) -> Self {
+        match self {
+            Self::Plain => Self::Plain,
+            Self::Offered(acceptor) => Self::Offered(acceptor.of_http()),
+            Self::Required { acceptor, exempt } => Self::Required { acceptor: acceptor.of_http(), exempt },
+        }
+    }
+
     async fn begin(&self, stream: TcpStream, ends: Ends) -> io::Result<Begun> {
-        let (acceptor, exempt) = match self {
-            Self::Plain => return Ok(Begun::Plain(stream)),
-            Self::Offered(acceptor) => (acceptor, None),
-            Self::Required { acceptor, exempt } => (acceptor, Some(exempt)),
-        };
-        let mut first = [0];
-        if tokio::time::timeout(HEAD_TIMEOUT, stream.peek(&mut first)).await?? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+        let first = tokio::time::timeout(HEAD_TIMEOUT, first(&stream)).await??;
+        match (self, first) {
+            (Self::Offered(acceptor) | Self::Required { acceptor, .. }, First::Tls) => {
+                let stream = Box::new(acceptor.accept(stream).await?);
+                let version = if tls::speaks_http2(&stream) { Version::Http2 } else { Version::Http1 };
+                Ok(Begun::UnderTls(stream, version))
+            }
+            (Self::Required { exempt, .. }, _) if !exempt(ends.peer, ends.here).await => Ok(Begun::Refused(stream)),
+            (_, First::Plain(version)) => Ok(Begun::Plain(stream, version)),
+            (Self::Plain, First::Tls) => Ok(Begun::Plain(stream, Version::Http1)),
         }
-        if first[0] == TLS_BEGINS {
-            return Ok(Begun::UnderTls(Box::new(acceptor.accept(stream).await?)));
-        }
-        match exempt {
-            Some(exempt) if !exempt(ends.peer, ends.here).await => Ok(Begun::Refused(stream)),
-            _ => Ok(Begun::Plain(stream)),
+    }
+}
+
+/// Looks at the first bytes, which stay to be read.
+async fn first(stream: &TcpStream) -> io::Result<First> {
+    let mut first = [0; http2::BEGINS.len()];
+    loop {
+        let came = stream.peek(&mut first).await?;
+        match &first[..came] {
+            [] => return Err(io::ErrorKind::UnexpectedEof.into()),
+            [TLS_BEGINS, ..] => return Ok(First::Tls),
+            came if came == http2::BEGINS => return Ok(First::Plain(Version::Http2)),
+            came if !http2::BEGINS.starts_with(came) => return Ok(First::Plain(Version::Http1)),
+            // What is there has been readable from the beginning: only time tells whether more comes.
+            _ => tokio::time::sleep(BYTE_BY_BYTE).await,
         }
     }
 }

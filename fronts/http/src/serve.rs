@@ -65,7 +65,7 @@ pub fn serve(
     answer: Arc<Answer>,
     shutdown: BoxFuture<'static, ()>,
 ) -> BoxFuture<'static, ()> {
-    Box::pin(accept(listener, share, Service { security, answer, gate: None }, shutdown))
+    Box::pin(accept(listener, share, Service::new(security, answer, None, share), shutdown))
 }
 
 /// As [`serve`], for answers of which some come by and by; those have to end by themselves when the node stops.
@@ -77,7 +77,7 @@ pub fn serve_some_live(
     answer: Arc<Answer<AnswerBody>>,
     shutdown: BoxFuture<'static, ()>,
 ) -> BoxFuture<'static, ()> {
-    Box::pin(accept(listener, share, Service { security, answer, gate: None }, shutdown))
+    Box::pin(accept(listener, share, Service::new(security, answer, None, share), shutdown))
 }
 
 /// As [`serve`], for answers that may never end: whoever stops it drops it. Connections for which `gate` does not hold are
@@ -90,13 +90,13 @@ pub fn serve_live(
     answer: Arc<Answer<LiveBody>>,
     gate: Arc<Gate>,
 ) -> BoxFuture<'static, ()> {
-    let service = Service { security, answer, gate: Some(gate) };
+    let service = Service::new(security, answer, Some(gate), share);
     Box::pin(accept(listener, share, service, Box::pin(std::future::pending())))
 }
 
 async fn accept<B>(listener: TcpListener, share: Share, service: Service<B>, mut shutdown: BoxFuture<'static, ()>)
 where
-    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static,
 {
     let service = Arc::new(service);
     let connections = Arc::new(Semaphore::new(share.connections()));

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "it/http2.rs"]
+mod http2;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -27,12 +30,19 @@ async fn answer(request: Request<Incoming>) -> Response<Full<Bytes>> {
     Response::builder().status(status).body(Full::new(body)).unwrap()
 }
 
-async fn client() -> TcpStream {
+/// A connection to a listener that answers so.
+async fn listener<F>(answer: F) -> TcpStream
+where
+    F: Fn(Request<Incoming>) -> BoxFuture<'static, Response<Full<Bytes>>> + Send + Sync + 'static,
+{
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let answer = Arc::new(|request: Request<Incoming>| -> BoxFuture<'static, _> { Box::pin(answer(request)) });
-    tokio::spawn(serve(listener, Share::Portal, Security::Plain, answer, Box::pin(std::future::pending())));
+    tokio::spawn(serve(listener, Share::Portal, Security::Plain, Arc::new(answer), Box::pin(std::future::pending())));
     TcpStream::connect(address).await.unwrap()
+}
+
+async fn client() -> TcpStream {
+    listener(|request| Box::pin(answer(request))).await
 }
 
 /// Everything that is answered until the listener ends the connection, which the request asks for.

@@ -126,8 +126,11 @@ async fn read(
     // Shared with each answer that is not there yet.
     let waits = Arc::new(());
     loop {
-        let silence = if session.is_known() { IDLE_TIME } else { FIRST_TIME.saturating_sub(begun.elapsed()) };
-        let Some(first) = first_byte(&mut reading, silence, &waits).await? else { return Ok(()) };
+        let (limit, silence) = match session.is_known() {
+            true => (IDLE_TIME, IDLE_TIME),
+            false => (FIRST_TIME, FIRST_TIME.saturating_sub(begun.elapsed())),
+        };
+        let Some(first) = first_byte(&mut reading, silence, limit, &waits).await? else { return Ok(()) };
         let bytes_max = if session.is_known() { REQUEST_BYTES_MAX } else { FIRST_BYTES_MAX };
         let length = tokio::time::timeout(REQUEST_TIME, length(&mut reading, first, bytes_max)).await??;
         let held = kafka.hold_request(length).await;
@@ -146,19 +149,20 @@ async fn read(
     }
 }
 
-/// The first byte of a request; `None` when the client hangs up. One that waits for an answer has nothing to say.
+/// The first byte of a request; `None` when the client hangs up. `silence` is what is left of the time `limit`. One that waits for an answer has nothing to say.
 async fn first_byte(
     reading: &mut (impl AsyncRead + Unpin),
-    mut silence: Duration,
+    silence: Duration,
+    limit: Duration,
     waits: &Arc<()>,
 ) -> io::Result<Option<u8>> {
-    let mut first = [0];
+    let (mut first, mut look) = ([0], silence);
     loop {
-        match tokio::time::timeout(silence, reading.read(&mut first)).await {
+        match tokio::time::timeout(look, reading.read(&mut first)).await {
             Ok(Ok(1)) => return Ok(Some(first[0])),
             Ok(_) => return Ok(None),
-            Err(_) if Arc::strong_count(waits) > 1 => silence = silence.max(LOOK),
-            Err(_) => return Err(io::Error::other(Refused::Silent(silence))),
+            Err(_) if Arc::strong_count(waits) > 1 => look = look.max(LOOK),
+            Err(_) => return Err(io::Error::other(Refused::Silent(limit))),
         }
     }
 }

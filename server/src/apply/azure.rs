@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 use millstream_azure::eventgrid::place;
-use millstream_catalog::pipeline::{DocumentDatabaseSpec, EventSubscriptionSpec, ManagedServiceSpec, TopicSpec};
+use millstream_catalog::pipeline::{
+    DocumentDatabaseSpec, EventSubscriptionSpec, Located, ManagedServiceSpec, TopicSpec,
+};
 use millstream_catalog::{
-    EventEndpoint, EventSchema, ManagedApi, ManagedSubscriptionState, Product, SubscriptionScope,
+    EventEndpoint, EventSchema, ManagedApi, ManagedBackend, ManagedSubscriptionState, NamedValue, Product,
+    SubscriptionScope,
 };
 use millstream_document::{ContainerSettings, DocumentError, NewContainer};
 use millstream_event::{EventError, NewSubscription, NewTopic};
@@ -139,6 +142,21 @@ pub(super) async fn managed_service(engines: &Engines, spec: &ManagedServiceSpec
     let before = managed.service(&spec.name).ok();
     managed.put_service(&spec.name).await?;
     let here = |text: &Option<String>| text.as_ref().map(|text| text.replace(ENDPOINT, &engines.endpoint));
+    for Located { value, .. } in &spec.named_values {
+        let named = &value.name;
+        let mut value = NamedValue { value: value.value.replace(ENDPOINT, &engines.endpoint), ..value.clone() };
+        // What a file cannot say is not its to take away.
+        if let Some(found) = before.as_ref().and_then(|service| service.named_values.get(named)) {
+            value.tags.clone_from(&found.tags);
+        }
+        managed.put_named_value(&spec.name, value).await.with_context(|| format!("named value `{named}`"))?;
+    }
+    for Located { value, .. } in &spec.backends {
+        let found = before.as_ref().and_then(|service| service.backends.get(&value.name)).cloned().unwrap_or_default();
+        let (name, url) = (value.name.clone(), value.url.replace(ENDPOINT, &engines.endpoint));
+        let backend = ManagedBackend { name, url, ..found };
+        managed.put_backend(&spec.name, backend).await.with_context(|| format!("backend `{}`", value.name))?;
+    }
     managed.set_policy(&spec.name, &PolicyScope::Service, here(&spec.policy)).await?;
     for api in &spec.apis {
         let bare = ManagedApi { backend: here(&api.backend), policy: None, operations: BTreeMap::new(), ..api.clone() };
@@ -163,6 +181,7 @@ pub(super) async fn managed_service(engines: &Engines, spec: &ManagedServiceSpec
             let asked = NewKeys {
                 name: name.clone(),
                 display_name: name.clone(),
+                owner: before.as_ref().and_then(|service| service.subscriptions.get(name)?.owner.clone()),
                 scope: SubscriptionScope::Product(product.name.clone()),
                 state: ManagedSubscriptionState::Active,
                 primary_key: None,

@@ -5,16 +5,15 @@ use std::fmt;
 
 use anyhow::{Context as _, bail};
 use millstream_catalog::pipeline::{
-    ApiSpec, DeliveryStreamSpec, Known, Pipeline, RouteIntegration, RouteSpec, StreamSpec, TableSpec,
+    ApiSpec, DeliveryStreamSpec, Known, Pipeline, RouteIntegration, RouteSpec, StreamSpec,
 };
-use millstream_catalog::{DeliverySource, StreamOwner, TABLE_ITEM_BYTES_MAX, TableDefinition, TableOwner};
+use millstream_catalog::{DeliverySource, StreamOwner};
 use millstream_delivery::{DeliveryError, NewDeliveryStream};
 use millstream_gateway::Route;
 use millstream_stream::{NewStream, StreamError};
-use millstream_table::{NewTable, TableError};
 
 use super::check::told;
-use super::{Request, access, api_key, azure, function, hub, mapping, message_topic, portal, query, queue};
+use super::{Request, access, api_key, azure, function, hub, mapping, message_topic, portal, query, queue, table};
 use crate::node::Engines;
 
 /// What became of one resource.
@@ -85,7 +84,7 @@ pub(super) async fn carry_out(
         note("delivery stream", &spec.name, outcome, None);
     }
     for spec in pipeline.tables.iter().map(|located| &located.value) {
-        let outcome = table(engines, spec).await.with_context(|| format!("table `{}`", spec.name))?;
+        let outcome = table::table(engines, spec).await.with_context(|| format!("table `{}`", spec.name))?;
         note("table", &spec.name, outcome, None);
     }
     let mut queues = Vec::with_capacity(pipeline.queues.len());
@@ -242,52 +241,6 @@ async fn delivery_stream(engines: &Engines, spec: &DeliveryStreamSpec) -> anyhow
     }
 }
 
-async fn table(engines: &Engines, spec: &TableSpec) -> anyhow::Result<Outcome> {
-    let new = NewTable {
-        name: spec.name.clone(),
-        hash_key: spec.hash_key.clone(),
-        sort_key: spec.sort_key.clone(),
-        provisioned: spec.provisioned,
-        changes: spec.changes,
-        indexes: Vec::new(),
-        tags: BTreeMap::new(),
-        owner: TableOwner::User,
-        item_bytes_max: TABLE_ITEM_BYTES_MAX,
-    };
-    let (found, outcome) = match engines.tables.create(new).await {
-        Ok(made) => (made, Outcome::Created),
-        Err(TableError::TableExists { .. }) => (engines.tables.table(&spec.name)?, Outcome::Unchanged),
-        Err(error) => return Err(error.into()),
-    };
-    if found.hash_key != spec.hash_key || found.sort_key != spec.sort_key {
-        bail!("it has other keys; delete it or describe it as it is")
-    }
-    let changed = change_table(engines, spec, &found).await?;
-    Ok(if changed && outcome == Outcome::Unchanged { Outcome::Updated } else { outcome })
-}
-
-/// Makes a table as the file says it. What the file says nothing of stays as it is.
-async fn change_table(engines: &Engines, spec: &TableSpec, found: &TableDefinition) -> anyhow::Result<bool> {
-    let (tables, mut changed) = (&engines.tables, false);
-    if spec.provisioned.is_some() && spec.provisioned != found.provisioned {
-        tables.set_provisioned(&spec.name, spec.provisioned).await?;
-        changed = true;
-    }
-    if spec.changes.is_some() && spec.changes != found.change_view() {
-        // Another view is another stream of changes.
-        if found.change_view().is_some() {
-            tables.set_changes(&spec.name, None).await?;
-        }
-        tables.set_changes(&spec.name, spec.changes).await?;
-        changed = true;
-    }
-    if spec.expiry.is_some() && spec.expiry != found.expiry {
-        tables.set_expiry(&spec.name, spec.expiry.clone()).await?;
-        changed = true;
-    }
-    Ok(changed)
-}
-
 async fn api(engines: &Engines, spec: &ApiSpec) -> anyhow::Result<(Outcome, String)> {
     let known = engines.gateway.list().iter().any(|api| api.name == spec.name);
     let route = |route: &RouteSpec| Route {
@@ -299,6 +252,9 @@ async fn api(engines: &Engines, spec: &ApiSpec) -> anyhow::Result<(Outcome, Stri
     };
     let routes: Vec<Route> = spec.routes.iter().map(|located| route(&located.value)).collect();
     let (api, changed) = engines.gateway.apply_api(&spec.name, &spec.stage, &routes).await?;
+    for route in &routes {
+        engines.reach.let_api(&api.id, &route.function).await?;
+    }
     let url = format!("{}/restapis/{}/{}/_user_request_/", engines.endpoint, api.id, spec.stage);
     let outcome = match (known, changed) {
         (false, _) => Outcome::Created,

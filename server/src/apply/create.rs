@@ -173,6 +173,12 @@ fn taken_of_sale(engines: &Engines, pipeline: &Pipeline) -> Taken {
     }
     for Located { value, line } in &pipeline.managed_services {
         let Ok(service) = engines.managed.service(&value.name) else { continue };
+        for Located { value, line } in &value.named_values {
+            check(service.named_values.contains_key(&value.name), "named value", &value.name, *line);
+        }
+        for Located { value, line } in &value.backends {
+            check(service.backends.contains_key(&value.name), "backend", &value.name, *line);
+        }
         for api in &value.apis {
             check(service.apis.contains_key(&api.name), "managed API", &api.name, *line);
         }

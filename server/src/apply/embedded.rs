@@ -1,12 +1,17 @@
-//! Texts in other languages that a pipeline file holds: policies of access, policies of managed APIs, filters. What reads them
+//! Texts in other languages that a pipeline file holds: policies of access, policies of managed APIs, filters, and names of
+//! functions' variables. What reads them
 //! when the file is carried out reads them here before.
 
 use millstream_access::policy::{Policy, Use};
 use millstream_aws::lambda::event_source_mapping::mapping_filter;
-use millstream_catalog::pipeline::{Located, Mistake, Pipeline};
+use millstream_catalog::pipeline::{Located, ManagedServiceSpec, Mistake, Pipeline};
 use millstream_catalog::{EventFilter, EventSchema, ManagedServiceDefinition};
 use millstream_event::filter::Filter;
-use millstream_gateway::policy::PolicyDocument;
+use millstream_function::check_variables;
+use millstream_gateway::policy::named::names_others;
+use millstream_gateway::policy::{PolicyDocument, check_backend};
+
+use super::azure::ENDPOINT;
 
 /// What is wrong with them.
 pub(super) fn mistakes(file: &str, pipeline: &Pipeline) -> Vec<Mistake> {
@@ -22,18 +27,30 @@ pub(super) fn mistakes(file: &str, pipeline: &Pipeline) -> Vec<Mistake> {
             wrong(line, format!("the policy of `{name}`: {error}"), "correct its actions and resources");
         }
     }
-    let empty = ManagedServiceDefinition::default();
+    for Located { value: function, line } in &pipeline.functions {
+        if let Err(error) = check_variables(&function.environment) {
+            wrong(*line, format!("function `{}`: {error}", function.name), "call them otherwise");
+        }
+    }
     for Located { value: service, line } in &pipeline.managed_services {
+        let named = of_file(service);
+        for Located { value: backend, line } in &service.backends {
+            // What stands for the node's address is none before it is carried out.
+            let address = backend.url.replace(ENDPOINT, "http://node");
+            if let Err(error) = check_backend(&address) {
+                wrong(*line, format!("the backend `{}`: {error}", backend.name), "url = \"https://HOST/PATH\"");
+            }
+        }
         let operations = service.apis.iter().flat_map(|api| {
             let own = std::iter::once((api.name.as_str(), &api.policy));
             own.chain(api.operations.values().map(|operation| (operation.name.as_str(), &operation.policy)))
         });
         let products = service.products.iter().map(|(product, _)| (product.name.as_str(), &product.policy));
         let whole = std::iter::once((service.name.as_str(), &service.policy));
-        // Named values and backends are the node's: documents that name them are read when they are carried out.
-        let alone = |text: &&str| !text.contains("{{") && !text.contains("backend-id");
+        // The node may have more of both: documents that name others are read when they are carried out.
+        let alone = |text: &&str| !names_others(text, &named);
         for (name, policy) in whole.chain(operations).chain(products) {
-            let read = policy.as_deref().filter(alone).map(|text| PolicyDocument::parse(text, &empty));
+            let read = policy.as_deref().filter(alone).map(|text| PolicyDocument::parse(text, &named));
             if let Some(Err(error)) = read {
                 wrong(*line, format!("the policies of `{name}`: {error}"), "correct the document");
             }
@@ -59,4 +76,15 @@ pub(super) fn mistakes(file: &str, pipeline: &Pipeline) -> Vec<Mistake> {
         }
     }
     mistakes
+}
+
+/// The named values and backends that a file gives a service.
+fn of_file(service: &ManagedServiceSpec) -> ManagedServiceDefinition {
+    let values = service.named_values.iter().map(|located| &located.value);
+    let backends = service.backends.iter().map(|located| &located.value);
+    ManagedServiceDefinition {
+        named_values: values.map(|value| (value.name.clone(), value.clone())).collect(),
+        backends: backends.map(|backend| (backend.name.clone(), backend.clone())).collect(),
+        ..ManagedServiceDefinition::default()
+    }
 }

@@ -115,7 +115,7 @@ async fn change(engines: &Engines, found: &QueryDefinition, section: &str, versi
     if found.desired == DesiredState::Running {
         check_outputs(&new)?;
     }
-    engines.queries.update(new).await.map(drop).map_err(|error| failed(&error))
+    engines.queries.update(found, new).await.map(drop).map_err(|error| failed(&error))
 }
 
 fn failed(error: &QueryError) -> CreateRefusal {

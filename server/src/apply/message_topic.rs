@@ -50,9 +50,13 @@ async fn subscription(
         other => other,
     };
     let known = engines.events.subscriptions(&topic.name).into_iter().find(|known| known.endpoint == endpoint);
+    let mut reached = engines.reach.let_topic(&topic.name, &endpoint).await?;
+    if let Some(name) = spec.dead_letter_queue.clone() {
+        reached |= engines.reach.let_topic(&topic.name, &EventEndpoint::Queue { name }).await?;
+    }
     let attributes = attributes(engines, spec);
     if known.as_ref().is_some_and(|known| known.attributes == attributes) {
-        return Ok(false);
+        return Ok(reached);
     }
     let settings = read_settings(&endpoint, attributes, topic).map_err(|error| anyhow::anyhow!(error.message))?;
     match known {

@@ -19,6 +19,7 @@ pub mod package;
 mod portal;
 mod query;
 mod queue;
+mod table;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -26,8 +26,8 @@ pub(super) async fn query(
             Outcome::Created
         }
         Some(found) if is(found, &new) => Outcome::Unchanged,
-        Some(_) => {
-            queries.update(new).await?;
+        Some(found) => {
+            queries.update(found, new).await?;
             Outcome::Updated
         }
     };

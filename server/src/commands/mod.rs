@@ -13,7 +13,7 @@ mod verify;
 
 use millstream_types::SystemClock;
 
-use crate::cli::{Cli, Command, UsageCommand};
+use crate::cli::{Cli, Command, FunctionCommand, UsageCommand};
 
 /// Runs a command.
 ///
@@ -31,6 +31,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Query(args) => remote::query(&args).await,
         Command::Sample(args) => remote::sample(&args).await,
         Command::Test(args) => remote::test(&args).await,
+        Command::Function { command: FunctionCommand::Invocations(args) } => remote::invocations(&args).await,
         Command::Logs(args) => remote::logs(&args).await,
         Command::Keys(args) => remote::keys(&args).await,
         Command::Portal { command } => portal::run(&command).await,

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use super::missed::Missed;
 use crate::apply::Request as ApplyRequest;
 use crate::cli::{
-    DialectName, KeysArgs, LogsArgs, NodeArgs, PipelineArgs, QueryArgs, SampleArgs, TailArgs, TestArgs, TraceArgs,
-    UsageArgs, UsageFormat,
+    DialectName, FunctionArgs, KeysArgs, LogsArgs, NodeArgs, PipelineArgs, QueryArgs, SampleArgs, TailArgs, TestArgs,
+    TraceArgs, UsageArgs, UsageFormat,
 };
 use crate::remote::Remote;
 
@@ -203,6 +203,15 @@ pub async fn keys(args: &KeysArgs) -> anyhow::Result<()> {
     let answer = Remote::new(&args.node.data).ask_whole(Method::GET, &path, Bytes::new()).await?;
     say(String::from_utf8_lossy(&answer).trim_end());
     Ok(())
+}
+
+/// `millstream function invocations NAME`
+///
+/// # Errors
+/// No such function, or no node.
+pub async fn invocations(args: &FunctionArgs) -> anyhow::Result<()> {
+    let path = format!("/api/functions/{}/invocations", escape(&args.name));
+    print_lines(&args.node.data, Method::GET, &path, Bytes::new(), None).await
 }
 
 /// `millstream usage export`

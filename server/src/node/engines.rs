@@ -15,6 +15,7 @@ use millstream_aws::kinesisanalytics::LambdaOutputCodec;
 use millstream_aws::lambda::event_source_mapping::{LambdaEvents, OnFailureDestinations, RolePermits};
 use millstream_aws::marketplace::NoticeJson;
 use millstream_aws::place::Place;
+use millstream_aws::reach::Reach;
 use millstream_aws::seal::Seal;
 use millstream_aws::sns::notification::{NotificationDocuments, Signer};
 use millstream_azure::cosmos;
@@ -63,6 +64,8 @@ pub struct Engines {
     pub access: Access,
     /// The access engine in the AWS protocols' words.
     pub authorizer: Authorizer,
+    /// Lets topics and APIs reach queues and functions.
+    pub reach: Reach,
     /// Who may manage the node where a protocol has no keys for that.
     pub management: Management,
     pub streams: Streams,
@@ -113,7 +116,7 @@ impl Engines {
             .with_service_policies(millstream_aws::iam::service_policies());
         // A node that takes no published key needs one to begin with.
         access.root_keys(clock.now()).await?;
-        let authorizer = Authorizer::new(access.clone(), place.clone(), Arc::clone(&clock));
+        let authorizer = Authorizer::new(access.clone(), catalog.clone(), place.clone(), Arc::clone(&clock));
         let management = access.management(new_token, clock.now()).await?;
         let streams = Streams::new(storage.clone(), catalog.clone(), Arc::clone(&clock));
         let random = Arc::new(random_key);
@@ -199,6 +202,8 @@ impl Engines {
         )
         .with_roles(roles(Service::ApiGateway));
         let managed = Managed::new(storage.clone(), catalog.clone(), insight.clone(), backends, Arc::clone(&clock));
+        let reach = Reach::new(authorizer.clone(), queues.clone(), functions.clone());
+        super::reach::settle(&storage, &catalog, &reach).await?;
         let signer = Signer::new(storage.clone(), Arc::clone(&clock));
         let events = Events::start(
             EventOptions {
@@ -206,6 +211,7 @@ impl Engines {
                 record_form: Some(Arc::new(HubRecords)),
                 messages: Some(Arc::new(NotificationDocuments::new(signer.clone(), &endpoint))),
                 invoke_later: Some(Arc::new(functions.clone())),
+                rights: Some(roles(Service::Sns)),
                 ..event_options(settings, &endpoint, Arc::clone(&invoke), &objects)
             },
             storage.clone(),
@@ -229,7 +235,11 @@ impl Engines {
                 queues: Arc::new(queues.clone()),
                 codec: Arc::new(LambdaEvents::new(place.clone(), catalog.clone(), seal.clone())),
                 permits: Arc::new(RolePermits::new(authorizer.clone())),
-                failures: Arc::new(OnFailureDestinations::new(place.clone(), destinations)),
+                failures: Arc::new(OnFailureDestinations::new(
+                    authorizer.clone(),
+                    destinations,
+                    Arc::new(objects.clone()),
+                )),
             },
             storage.clone(),
             catalog.clone(),
@@ -244,6 +254,7 @@ impl Engines {
             log_groups,
             access,
             authorizer,
+            reach,
             management,
             streams,
             namespaces,
@@ -408,6 +419,7 @@ fn event_options(settings: &Settings, endpoint: &str, invoke: Arc<dyn Invoke>, o
         record_form: None,
         messages: None,
         invoke_later: None,
+        rights: None,
     }
 }
 

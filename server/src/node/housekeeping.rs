@@ -1,5 +1,5 @@
-//! What a node does by the clock: samples, counts of tables, log lines to disk, old records out, idle processes ended, abandoned
-//! blocks of objects removed, the marketplace's notices sent.
+//! What a node does by the clock: samples, counts of tables, their indexes filled, log lines to disk, old records out, idle
+//! processes ended, abandoned blocks of objects removed, the marketplace's notices sent.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,11 +32,28 @@ pub fn start(engines: &Arc<Engines>, stopped: &watch::Receiver<bool>, tasks: &mu
         }
     }));
     let each = Arc::clone(engines);
-    tasks.spawn(every(SAMPLE, stopped.clone(), move || {
+    let counting = every(SAMPLE, stopped.clone(), move || {
         let engines = Arc::clone(&each);
         async move {
             if let Err(error) = engines.tables.count_sizes().await {
                 tracing::warn!(%error, "tables cannot be counted");
+            }
+        }
+    });
+    let mut ended = stopped.clone();
+    // A count of a large table takes minutes, on purpose; one that is cut off is made again.
+    tasks.spawn(async move {
+        tokio::select! {
+            () = counting => {}
+            _ = ended.changed() => {}
+        }
+    });
+    let each = Arc::clone(engines);
+    tasks.spawn(every(SAMPLE, stopped.clone(), move || {
+        let engines = Arc::clone(&each);
+        async move {
+            if let Err(error) = engines.tables.settle_indexes().await {
+                tracing::warn!(%error, "indexes of tables are neither filled nor removed");
             }
         }
     }));
@@ -94,6 +111,9 @@ pub fn start(engines: &Arc<Engines>, stopped: &watch::Receiver<bool>, tasks: &mu
             }
             if let Err(error) = engines.managed.sweep().await {
                 tracing::warn!(%error, "counters of quotas that are over cannot be removed");
+            }
+            if let Err(error) = engines.documents.remove_stale_claims().await {
+                tracing::warn!(%error, "claims of unique keys that bind nobody cannot be removed");
             }
         }
     }));

@@ -210,7 +210,7 @@ fn aws_front(engines: &Engines, settings: &Settings, stopped: &watch::Receiver<b
         ),
         logs: CloudWatchLogs::new(engines.log_groups.clone(), Arc::clone(clock), place.clone()),
         analytics: KinesisAnalytics::new(engines.queries.clone(), streams.clone(), authorizer),
-        cloudwatch: CloudWatch::new(insight.metrics.clone(), Arc::clone(clock)),
+        cloudwatch: CloudWatch::new(insight.clone(), Arc::clone(clock)),
         sns: Sns::new(engines.events.clone(), place.clone(), engines.signer.clone()),
         sqs: Sqs::new(engines.queues.clone(), place.clone(), engines.seal.clone()),
         apigateway: ApiGateway::new(

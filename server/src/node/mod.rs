@@ -13,6 +13,7 @@ mod keys;
 mod listeners;
 mod marketplace;
 mod portal;
+mod reach;
 mod sold_usage;
 mod tls;
 

@@ -11,7 +11,7 @@ use crate::settings::Settings;
 /// What takes connections under TLS; `None` without a certificate.
 pub async fn acceptor(settings: &Settings) -> anyhow::Result<Option<Acceptor>> {
     let Some(files) = settings.tls.clone() else { return Ok(None) };
-    let read = move || Acceptor::from_files(&files.certificate, &files.key);
+    let read = move || Acceptor::from_files(files.certificate, files.key);
     Ok(Some(tokio::task::spawn_blocking(read).await??))
 }
 

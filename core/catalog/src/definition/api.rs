@@ -104,7 +104,7 @@ pub struct Integration {
     /// The address as the maker wrote it.
     #[serde(default)]
     pub uri: String,
-    /// The role with which its function is run; empty: none is asked.
+    /// The role with which its function is run; empty: the function itself must let the API in.
     #[serde(default)]
     pub role: String,
     /// The method towards the integration.

@@ -108,6 +108,9 @@ pub struct MappingSettings {
     pub filters: Vec<String>,
     /// Where what is discarded is told of. Streams only.
     pub on_failure: Option<FailureTarget>,
+    /// The length of windows over which the function hands a state on, seconds; `None`: there are none. 1 to 900; streams
+    /// with one batch of a shard at once only.
+    pub tumbling_window_seconds: Option<u32>,
     /// Invocations at once at most; `None`: as many as the engine has for a queue. 2 to 1,000; queues only.
     pub concurrency_max: Option<u32>,
 }
@@ -124,6 +127,7 @@ impl Default for MappingSettings {
             reports_failures: false,
             filters: Vec::new(),
             on_failure: None,
+            tumbling_window_seconds: None,
             concurrency_max: None,
         }
     }
@@ -140,6 +144,11 @@ pub enum FailureTarget {
     },
     /// A topic.
     Topic {
+        /// Its name.
+        name: String,
+    },
+    /// A bucket, which gets the records too.
+    Bucket {
         /// Its name.
         name: String,
     },

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use millstream_types::Millis;
 use serde::{Deserialize, Serialize};
 
+use super::function_version::FunctionAlias;
 use crate::collection::Definition;
 
 /// Code that runs when asked to. The package's bytes are kept by the function engine under [`FunctionDefinition::code_hash`].
@@ -38,7 +39,7 @@ pub struct FunctionDefinition {
     /// How asynchronous invocations are tried again and where their ends are told; `None`: the defaults.
     #[serde(default)]
     pub asynchronous: Option<AsyncPolicy>,
-    /// Who may invoke it besides its owner, as recorded.
+    /// Who may invoke it besides its owner.
     #[serde(default)]
     pub permissions: Vec<InvokePermission>,
     /// For people and their bills.
@@ -52,6 +53,18 @@ pub struct FunctionDefinition {
     pub modified: Millis,
     /// A new UUID with each change.
     pub revision: String,
+    /// Which published version this is; `None`: the function itself, which can be changed.
+    #[serde(default)]
+    pub version: Option<u32>,
+    /// Published versions by number: copies that never change. A version has none itself.
+    #[serde(default)]
+    pub versions: BTreeMap<u32, Self>,
+    /// The number of the last version; no number is given twice.
+    #[serde(default)]
+    pub last_version: u32,
+    /// Names that point to versions.
+    #[serde(default)]
+    pub aliases: BTreeMap<String, FunctionAlias>,
 }
 
 /// How asynchronous invocations of a function are treated.
@@ -72,8 +85,11 @@ pub struct AsyncPolicy {
 /// A permission to invoke a function: a statement of its policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InvokePermission {
-    /// Unique in its function.
+    /// Unique among the permissions of its qualifier.
     pub id: String,
+    /// The version or the alias that it is for; `None`: the function itself.
+    #[serde(default)]
+    pub qualifier: Option<String>,
     /// What may be done, as the client wrote it.
     pub action: String,
     /// Who may: an account, a role, a service.

@@ -32,6 +32,30 @@ pub struct ManagedServiceDefinition {
     /// Backends by name.
     #[serde(default)]
     pub backends: BTreeMap<String, ManagedBackend>,
+    /// Users by name.
+    #[serde(default)]
+    pub users: BTreeMap<String, ManagedUser>,
+}
+
+/// Somebody who may own subscriptions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManagedUser {
+    /// Unique in its service.
+    pub name: String,
+    /// An address; unique in its service.
+    pub email: String,
+    /// For people.
+    pub first_name: String,
+    /// For people.
+    pub last_name: String,
+    /// Words of its maker.
+    #[serde(default)]
+    pub note: String,
+    /// Whether the user's subscriptions open nothing for now.
+    #[serde(default)]
+    pub blocked: bool,
+    /// When it was made.
+    pub created: Millis,
 }
 
 /// A text that policies name.
@@ -142,6 +166,9 @@ pub struct Subscription {
     pub id: String,
     /// For people.
     pub display_name: String,
+    /// The user whose it is; `None`: nobody's.
+    #[serde(default)]
+    pub owner: Option<String>,
     /// What it lets call.
     pub scope: SubscriptionScope,
     /// Whether it does so now.

@@ -10,6 +10,7 @@ mod document;
 mod event_source_mapping;
 mod event_subscription;
 mod function;
+mod function_version;
 mod hub;
 mod log_group;
 mod managed_service;
@@ -45,11 +46,12 @@ pub use event_subscription::{
     EventSubscriptionDefinition, FieldCondition, FieldTest, MessagePattern, PatternScope, SubscriptionState,
 };
 pub use function::{AsyncPolicy, FunctionDefinition, InvokePermission};
+pub use function_version::{ALIAS_PARTS, AliasSplit, FunctionAlias, LATEST};
 pub use hub::{ConsumerGroupDefinition, HubDefinition};
 pub use log_group::LogGroupDefinition;
 pub use managed_service::{
-    ManagedApi, ManagedBackend, ManagedOperation, ManagedServiceDefinition, ManagedSubscriptionState, NamedValue,
-    Product, Subscription, SubscriptionScope,
+    ManagedApi, ManagedBackend, ManagedOperation, ManagedServiceDefinition, ManagedSubscriptionState, ManagedUser,
+    NamedValue, Product, Subscription, SubscriptionScope,
 };
 pub use marketplace::{MarketplaceProductDefinition, MarketplaceSubscriptionDefinition, MarketplaceSubscriptionState};
 pub use money::{Money, Price};
@@ -71,8 +73,8 @@ pub use stream::{
     CapacityMode, HashKeyRange, ShardDefinition, StreamConsumer, StreamDefinition, StreamOwner, StreamSettings,
 };
 pub use table::{
-    ChangeView, IndexProjection, KeyAttribute, KeyType, TABLE_ITEM_BYTES_MAX, TableChanges, TableDefinition,
-    TableIndex, TableOwner,
+    ChangeView, IndexProjection, IndexState, KeyAttribute, KeyType, TABLE_ITEM_BYTES_MAX, TableChanges,
+    TableDefinition, TableIndex, TableOwner,
 };
 pub use topic::{EventMapping, EventSchema, MappedField, TopicDefinition, topic_stream};
 pub use usage_plan::{PlanQuota, PlanStage, QuotaPeriod, Throttle, UsagePlanDefinition};

@@ -45,6 +45,9 @@ pub struct TableDefinition {
     /// Secondary indexes, in the order that they were named in.
     #[serde(default)]
     pub indexes: Vec<TableIndex>,
+    /// Behind the highest number that an index made later had: none is given twice, so a new index begins empty.
+    #[serde(default)]
+    pub next_index: u32,
 }
 
 /// A secondary index: a table's items under another key.
@@ -66,6 +69,22 @@ pub struct TableIndex {
     /// Provisioned (reads, writes) per second of an index that is not local. Told, not enforced: an index uses its table's.
     #[serde(default)]
     pub provisioned: Option<(u64, u64)>,
+    /// Whether it can be used.
+    #[serde(default)]
+    pub state: IndexState,
+}
+
+/// What becomes of an index of a table that is in use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IndexState {
+    /// It has an entry of each item that has its key.
+    #[default]
+    Active,
+    /// Writes keep it, but items from before it may still lack their entries.
+    Filling,
+    /// Writes do not keep it any more; its entries are being removed.
+    Going,
 }
 
 /// What an index's entries hold of their items, besides the keys of index and table.
@@ -84,6 +103,11 @@ pub enum IndexProjection {
 }
 
 impl TableDefinition {
+    /// The indexes that writes keep.
+    pub fn kept_indexes(&self) -> impl Iterator<Item = &TableIndex> {
+        self.indexes.iter().filter(|index| index.state != IndexState::Going)
+    }
+
     /// What change records show, if changes are told now.
     #[must_use]
     pub fn change_view(&self) -> Option<ChangeView> {

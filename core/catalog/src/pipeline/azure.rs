@@ -9,7 +9,7 @@ use toml::Spanned;
 use super::event_subscription::{EventSubscriptionSpec, SubscriptionTable};
 use super::resolve::Resolver;
 use super::source::Located;
-use crate::definition::{EventSchema, ManagedApi, ManagedOperation, Product};
+use crate::definition::{EventSchema, ManagedApi, ManagedBackend, ManagedOperation, NamedValue, Product};
 
 /// Where callers of a managed API put their key, as the service has it.
 const KEY_HEADER: &str = "Ocp-Apim-Subscription-Key";
@@ -60,9 +60,31 @@ pub(super) struct ApiManagementTable {
     pub(super) name: Spanned<String>,
     policy: Option<String>,
     #[serde(default)]
+    named_value: Vec<NamedValueTable>,
+    #[serde(default)]
+    backend: Vec<BackendTable>,
+    #[serde(default)]
     api: Vec<ManagedApiTable>,
     #[serde(default)]
     product: Vec<ProductTable>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NamedValueTable {
+    name: Spanned<String>,
+    /// `${endpoint}` is this node's own address.
+    value: String,
+    #[serde(default)]
+    secret: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BackendTable {
+    name: Spanned<String>,
+    /// `${endpoint}` is this node's own address.
+    url: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -104,6 +126,10 @@ pub struct ManagedServiceSpec {
     pub name: String,
     /// The policies of all its APIs, as XML.
     pub policy: Option<String>,
+    /// Texts that policies name.
+    pub named_values: Vec<Located<NamedValue>>,
+    /// Backends that policies name.
+    pub backends: Vec<Located<ManagedBackend>>,
     /// Its APIs, with operations.
     pub apis: Vec<ManagedApi>,
     /// Its products, and the subscriptions to each.
@@ -168,13 +194,34 @@ impl Resolver<'_> {
         for api in table.product.iter().flat_map(|product| &product.apis) {
             self.refers("api management api", &known, api);
         }
+        self.unique("named value", table.named_value.iter().map(|value| &value.name));
+        self.unique("backend", table.backend.iter().map(|backend| &backend.name));
         let value = ManagedServiceSpec {
             name: table.name.into_inner(),
             policy: table.policy,
+            named_values: table.named_value.into_iter().map(|table| self.named_value(table)).collect(),
+            backends: table.backend.into_iter().map(|table| self.backend(table)).collect(),
             apis: table.api.into_iter().map(managed_api).collect(),
             products: table.product.into_iter().map(product).collect(),
         };
         Located { value, line }
+    }
+
+    /// Policies name a value of a file by its name.
+    fn named_value(&self, table: NamedValueTable) -> Located<NamedValue> {
+        let line = self.line(&table.name);
+        let name = table.name.into_inner();
+        let display_name = name.clone();
+        Located {
+            value: NamedValue { name, display_name, value: table.value, secret: table.secret, tags: Vec::new() },
+            line,
+        }
+    }
+
+    fn backend(&self, table: BackendTable) -> Located<ManagedBackend> {
+        let line = self.line(&table.name);
+        let backend = ManagedBackend { name: table.name.into_inner(), url: table.url, ..ManagedBackend::default() };
+        Located { value: backend, line }
     }
 
     /// The stream of a hub of this file; another name is a mistake.

@@ -16,7 +16,7 @@ use super::output::OutputTable;
 use super::plan::{ApiKeyTable, PlanTable};
 use super::portal::PortalTable;
 use super::queue::QueueTable;
-use crate::definition::{ChangeView, KeyType};
+use super::table::TableTable;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -88,32 +88,6 @@ pub(super) struct DeliveryStreamTable {
     pub(super) buffer_seconds: Option<Spanned<u32>>,
     #[serde(default)]
     pub(super) gzip: bool,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct TableTable {
-    pub(super) name: Spanned<String>,
-    pub(super) hash_key: KeyTable,
-    pub(super) sort_key: Option<KeyTable>,
-    pub(super) changes: Option<ChangeView>,
-    pub(super) capacity: Option<CapacityTable>,
-    pub(super) expiry: Option<Spanned<String>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct CapacityTable {
-    pub(super) reads: Spanned<u64>,
-    pub(super) writes: Spanned<u64>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct KeyTable {
-    pub(super) name: Spanned<String>,
-    #[serde(rename = "type")]
-    pub(super) key_type: KeyType,
 }
 
 #[derive(Debug, Deserialize)]

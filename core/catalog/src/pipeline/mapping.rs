@@ -36,6 +36,8 @@ pub(super) struct MappingTable {
     /// The queue that is told of batches which are given up.
     on_failure: Option<Spanned<String>>,
     max_concurrency: Option<Spanned<u32>>,
+    /// Windows over which the function hands a state on.
+    tumbling_window_seconds: Option<Spanned<u32>>,
 }
 
 fn yes() -> bool {
@@ -68,6 +70,7 @@ impl Resolver<'_> {
         let [window, parallelization] = [&table.window_seconds, &table.parallelization].map(number);
         let [retries_max, record_age_max_seconds] = [&table.max_retries, &table.max_record_age_seconds].map(number);
         let concurrency_max = number(&table.max_concurrency);
+        let tumbling_window_seconds = number(&table.tumbling_window_seconds);
         let start = match table.start_at {
             StartName::Latest => MappingStart::Latest,
             StartName::TrimHorizon => MappingStart::TrimHorizon,
@@ -109,6 +112,7 @@ impl Resolver<'_> {
             reports_failures: table.report_item_failures,
             filters: table.filters,
             on_failure,
+            tumbling_window_seconds,
             concurrency_max,
         };
         let function = table.function.into_inner();
@@ -138,6 +142,7 @@ impl Resolver<'_> {
             ("max_retries", &table.max_retries, (0, 10_000)),
             ("max_record_age_seconds", &table.max_record_age_seconds, (60, 604_800)),
             ("max_concurrency", &table.max_concurrency, (2, 1_000)),
+            ("tumbling_window_seconds", &table.tumbling_window_seconds, (1, 900)),
         ];
         for (what, given, limits) in limits {
             self.within(what, given.as_ref(), limits);
@@ -149,6 +154,7 @@ impl Resolver<'_> {
             ("max_record_age_seconds", table.max_record_age_seconds.is_some()),
             ("bisect", table.bisect),
             ("on_failure", table.on_failure.is_some()),
+            ("tumbling_window_seconds", table.tumbling_window_seconds.is_some()),
         ];
         let only_queues = [("max_concurrency", table.max_concurrency.is_some())];
         let (given, kind, hint) = match table.queue {
@@ -157,6 +163,10 @@ impl Resolver<'_> {
         };
         for (field, _) in given.iter().filter(|(_, given)| *given) {
             self.wrong(line, format!("`{field}` says nothing for a {kind}"), hint);
+        }
+        if table.tumbling_window_seconds.is_some() && number(&table.parallelization) > 1 {
+            let message = "windows with a state need one batch of a shard at once".to_owned();
+            self.wrong(line, message, "take `parallelization` out");
         }
         if table.queue.is_some() && number(&table.window_seconds) == 0 && number(&table.batch_size) > QUEUE_BATCH_SIZE {
             let message = format!("batches of more than {QUEUE_BATCH_SIZE} messages have to be gathered for a while");

@@ -25,6 +25,7 @@ mod queue;
 mod resolve;
 mod shape;
 mod source;
+mod table;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -42,11 +43,12 @@ pub use message_topic::{MessageSubscriptionSpec, MessageTopicSpec};
 pub use plan::{ApiKeySpec, PlanSpec};
 pub use portal::{PortalApiSpec, PortalOfferSpec, PortalSpec};
 pub use queue::QueueSpec;
+pub use resolve::column_type;
 pub use source::{Located, Mistake};
+pub use table::{IndexSpec, TableSpec};
 
 use crate::definition::{
-    ChangeView, ColumnDefinition, EventOrder, KeyAttribute, ObjectDestination, OutputHanding, OutputTarget,
-    QueryDialect, RecordFormat, StartAt,
+    ColumnDefinition, EventOrder, ObjectDestination, OutputHanding, OutputTarget, QueryDialect, RecordFormat, StartAt,
 };
 
 /// What a file defines, in the order in which it can be applied.
@@ -118,23 +120,6 @@ pub struct DeliveryStreamSpec {
     pub source: Option<String>,
     /// Where objects go.
     pub destination: ObjectDestination,
-}
-
-/// A table to be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TableSpec {
-    /// Its name.
-    pub name: String,
-    /// The hash key.
-    pub hash_key: KeyAttribute,
-    /// The sort key.
-    pub sort_key: Option<KeyAttribute>,
-    /// What records of its changes show; `None`: changes are not told.
-    pub changes: Option<ChangeView>,
-    /// Capacity units of (reads, writes) per second; `None`: pay per request.
-    pub provisioned: Option<(u64, u64)>,
-    /// The attribute that says when an item may go.
-    pub expiry: Option<String>,
 }
 
 /// A continuous query to be.

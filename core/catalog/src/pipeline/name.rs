@@ -11,7 +11,7 @@ impl NameRule {
     /// The rule for a kind of resource.
     pub(super) fn of(kind: &str) -> Self {
         let (length, others) = match kind {
-            "table" => ((3, 255), "_-."),
+            "table" | "index" => ((3, 255), "_-."),
             "delivery stream" => ((1, 64), "_-."),
             "function" => ((1, 64), "_-"),
             "queue" => ((1, 80), "_-"),

@@ -5,32 +5,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::Spanned;
 
 use super::file::{
-    ApiTable, DeliveryStreamTable, DialectName, InputTable, KeyTable, QueryTable, RouteTable, StartName, StreamTable,
-    TableTable, ToleranceName,
+    ApiTable, DeliveryStreamTable, DialectName, InputTable, QueryTable, RouteTable, StartName, StreamTable,
+    ToleranceName,
 };
 use super::known::Known;
 use super::name::NameRule;
 use super::shape::{LeftOut, Shaped};
 use super::source::{Located, Mistake, Source, nearest};
-use super::{
-    ApiSpec, DeliveryStreamSpec, InputSpec, Pipeline, QuerySpec, RouteSpec, SqlText, StreamSpec, Survey, TableSpec,
-};
+use super::{ApiSpec, DeliveryStreamSpec, InputSpec, Pipeline, QuerySpec, RouteSpec, SqlText, StreamSpec, Survey};
 use crate::definition::{
-    ColumnDefinition, ColumnType, Compression, EventOrder, KeyAttribute, ObjectDestination, OrderPolicy, QueryDialect,
-    RecordFormat, StartAt,
+    ColumnDefinition, ColumnType, Compression, EventOrder, ObjectDestination, OrderPolicy, QueryDialect, RecordFormat,
+    StartAt,
 };
 
 /// What a route can be called by.
 const METHODS: [&str; 8] = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "ANY"];
 
-/// Capacity units a second of one table: the service's own limit.
-const TABLE_UNITS: (u64, u64) = (1, 40_000);
-
 /// How long records of a stream stay: the service's own limits.
 const STREAM_HOURS: (u64, u64) = (24, 8_760);
-
-/// Bytes of a table's expiry attribute and of its keys' names: the service's own limits.
-const ATTRIBUTE_BYTES: (u64, u64) = (1, 255);
 
 /// Names of one kind that a file may refer to.
 type Names = BTreeSet<String>;
@@ -255,34 +247,6 @@ impl Resolver<'_> {
         Located { value: DeliveryStreamSpec { name: table.name.into_inner(), source, destination }, line }
     }
 
-    fn table(&mut self, table: TableTable) -> Located<TableSpec> {
-        let line = self.line(&table.name);
-        if let Some(key) = table.sort_key.as_ref().filter(|key| key.name.get_ref() == table.hash_key.name.get_ref()) {
-            let line = self.line(&key.name);
-            let message = format!("hash_key and sort_key are both `{}`", key.name.get_ref());
-            self.wrong(line, message, "name two attributes");
-        }
-        let keys = std::iter::once(&table.hash_key).chain(&table.sort_key).map(|key| &key.name);
-        for name in keys.chain(&table.expiry) {
-            let line = self.line(name);
-            self.range(line, "bytes of an attribute's name", name.get_ref().len() as u64, ATTRIBUTE_BYTES);
-        }
-        if let Some(capacity) = &table.capacity {
-            self.within("capacity.reads", Some(&capacity.reads), TABLE_UNITS);
-            self.within("capacity.writes", Some(&capacity.writes), TABLE_UNITS);
-        }
-        let attribute = |key: KeyTable| KeyAttribute { name: key.name.into_inner(), key_type: key.key_type };
-        let value = TableSpec {
-            name: table.name.into_inner(),
-            hash_key: attribute(table.hash_key),
-            sort_key: table.sort_key.map(attribute),
-            changes: table.changes,
-            provisioned: table.capacity.map(|capacity| (capacity.reads.into_inner(), capacity.writes.into_inner())),
-            expiry: table.expiry.map(Spanned::into_inner),
-        };
-        Located { value, line }
-    }
-
     fn query(&mut self, table: QueryTable) -> Option<Located<QuerySpec>> {
         let line = self.line(&table.name);
         let sql = match (table.sql, table.sql_file) {
@@ -448,9 +412,9 @@ pub(super) fn format(csv: Option<String>) -> RecordFormat {
     csv.map_or(RecordFormat::Json, |delimiter| RecordFormat::Csv { delimiter })
 }
 
-/// The type that a declared type's text stands for, in either dialect's words.
+/// The type that a declared type's text stands for, in either dialect's words: `VARCHAR(4)`, `INTEGER`, ….
 #[must_use]
-pub(crate) fn column_type(declared: &str) -> Option<ColumnType> {
+pub fn column_type(declared: &str) -> Option<ColumnType> {
     let name = declared.split('(').next().unwrap_or_default().trim().to_ascii_uppercase();
     Some(match name.as_str() {
         "TINYINT" | "SMALLINT" | "INT" | "INTEGER" | "BIGINT" => ColumnType::BigInt,

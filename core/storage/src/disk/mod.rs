@@ -16,7 +16,7 @@ use crate::error::StorageError;
 pub(crate) trait Disk: Send + Sync + 'static {
     /// Opens an existing file for reading and writing.
     fn open(&self, path: &str) -> io::Result<Arc<dyn DiskFile>>;
-    /// Opens an existing file for writing whole blocks past the system's cache, where the file system can.
+    /// Opens an existing file for writing whole blocks past the system's cache, durable at once, where the file system can.
     fn open_direct(&self, path: &str) -> io::Result<Arc<dyn DiskFile>>;
     /// Makes an empty file, or empties the one that is there.
     fn create(&self, path: &str) -> io::Result<Arc<dyn DiskFile>>;

@@ -59,9 +59,12 @@ impl Disk for RealDisk {
     fn open_direct(&self, path: &str) -> io::Result<Arc<dyn DiskFile>> {
         let path = self.folder.join(path);
         let cached = open(OpenOptions::new().read(true).write(true), &path)?;
-        let flags = OFlags::DIRECT.bits().cast_signed();
+        let flags = (OFlags::DIRECT | OFlags::DSYNC).bits().cast_signed();
         match open(OpenOptions::new().write(true).custom_flags(flags), &path) {
-            Ok(direct) => Ok(Arc::new(DirectFile { direct, cached, works: AtomicBool::new(true) })),
+            Ok(direct) => {
+                let (works, unsynced) = (AtomicBool::new(true), AtomicBool::new(false));
+                Ok(Arc::new(DirectFile { direct, cached, works, unsynced }))
+            }
             Err(error) if is_unsupported(&error) => Ok(Arc::new(cached)),
             Err(error) => Err(error),
         }
@@ -116,13 +119,15 @@ impl Disk for RealDisk {
     }
 }
 
-/// A file open twice: whole blocks go past the system's cache, which saves a copy and the search for what is dirty; the
-/// rest goes through it.
+/// A file open twice: whole blocks go past the system's cache and are durable when their write returns, which saves a copy, the
+/// search for what is dirty and a second call; the rest goes through the cache and waits for a sync.
 struct DirectFile {
     direct: File,
     cached: File,
     /// Some file systems take the flag and refuse the first write.
     works: AtomicBool,
+    /// Whether anything was written through the cache since the last sync.
+    unsynced: AtomicBool,
 }
 
 /// Whether a file system says that it has no direct writes.
@@ -141,6 +146,7 @@ impl DiskFile for DirectFile {
                 result => return result,
             }
         }
+        self.unsynced.store(true, Ordering::Relaxed);
         self.cached.write_all_at(bytes, position)
     }
 
@@ -149,10 +155,11 @@ impl DiskFile for DirectFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.cached.sync_data()
+        if self.unsynced.swap(false, Ordering::Relaxed) { self.cached.sync_data() } else { Ok(()) }
     }
 
     fn truncate(&self, length: u64) -> io::Result<()> {
+        self.unsynced.store(true, Ordering::Relaxed);
         self.cached.set_len(length)
     }
 

@@ -140,10 +140,14 @@ fn read<'f>(files: &'f [JournalFile], stores: &Stores, report: &mut RepairReport
     reads
 }
 
-/// Gives up everything from the first loss on that the stores do not have.
+/// Gives up everything from the first loss on that the stores do not have. Where the key-value store is ahead of that, it
+/// holds how far logs are read: they go on as far, with empty records, so that no reader's place is behind its log's end.
 fn truncate(reads: &mut [Read<'_>], stores: &Stores, report: &mut RepairReport) {
     let mut cut = None;
-    for read in reads.iter_mut() {
+    let mut ends = Ends { kept: stores.logs.clone(), known_to_keys: HashMap::new() };
+    // The loss that the journal ends with.
+    let mut last: Option<(usize, usize)> = None;
+    for (file, read) in reads.iter_mut().enumerate() {
         if cut.is_some() {
             read.dropped = true;
         }
@@ -157,15 +161,25 @@ fn truncate(reads: &mut [Read<'_>], stores: &Stores, report: &mut RepairReport) 
                     let to = (first - 1).max(stores.applied_lsn);
                     report.keys_ahead = (stores.applied_lsn >= first).then_some(stores.applied_lsn);
                     if to >= lost.from {
+                        last = Some((file, read.parts.len()));
                         read.parts.push(Part::Lost(Lost { from: lost.from, to, gaps: Vec::new() }));
                     }
                 }
-                (None, part) => read.parts.push(part),
+                (None, part) => {
+                    if let Part::Kept(sound) = &part
+                        && sound.frame.place.lsn > stores.covered_lsn
+                    {
+                        advance(&mut ends.kept, sound);
+                    }
+                    read.parts.push(part);
+                }
                 (Some(_), Part::Lost(_)) => {}
                 (Some(_), Part::Kept(sound)) => {
                     report.lost_transactions += 1;
                     if sound.frame.place.lsn > stores.applied_lsn {
                         report.lost_writes += sound.frame.body.writes.len() as u64;
+                    } else {
+                        advance(&mut ends.known_to_keys, &sound);
                     }
                     let appends = sound.frame.body.appends.iter().zip(&sound.frame.base_offsets);
                     let lost = appends.map(|(append, base)| (append.log, *base, u64::from(append.count)));
@@ -174,6 +188,38 @@ fn truncate(reads: &mut [Read<'_>], stores: &Stores, report: &mut RepairReport) 
             }
         }
     }
+    if let Some((file, part)) = last
+        && let Some(Part::Lost(lost)) = reads.get_mut(file).and_then(|read| read.parts.get_mut(part))
+    {
+        lost.gaps = ends.gaps();
+    }
+}
+
+/// How far logs reach: in what is kept, and in what is not although the key-value store has it.
+struct Ends {
+    kept: HashMap<LogId, u64>,
+    known_to_keys: HashMap<LogId, u64>,
+}
+
+impl Ends {
+    /// The records between both, by their logs in order.
+    fn gaps(&self) -> Vec<(LogId, u64, u64)> {
+        let gap = |(log, end): (&LogId, &u64)| {
+            let kept = self.kept.get(log).copied().unwrap_or(0);
+            (*log, kept, end.saturating_sub(kept))
+        };
+        let mut gaps: Vec<_> = self.known_to_keys.iter().map(gap).filter(|(_, _, count)| *count > 0).collect();
+        gaps.sort_unstable();
+        gaps
+    }
+}
+
+/// Moves the ends of logs behind a transaction.
+fn advance(ends: &mut HashMap<LogId, u64>, sound: &Sound) {
+    for (append, &base) in sound.frame.body.appends.iter().zip(&sound.frame.base_offsets) {
+        ends.insert(append.log, base + u64::from(append.count));
+    }
+    ends.retain(|log, _| !sound.frame.body.dropped_logs.contains(log));
 }
 
 /// Records of a log that follow each other as one run.
@@ -260,7 +306,8 @@ fn content(read: &Read<'_>, mut time: Millis) -> Bytes {
             }
             Part::Lost(lost) => {
                 for lsn in lost.from..=lost.to {
-                    let gaps = if lsn == lost.from { &lost.gaps[..] } else { &[] };
+                    // In the last of them: the first may be one that the stores have, which the next start does not read.
+                    let gaps = if lsn == lost.to { &lost.gaps[..] } else { &[] };
                     let place =
                         Place { epoch: read.file.number, lsn, synced_lsn: lsn - 1, append_time: time, previous };
                     let bases: Vec<u64> = gaps.iter().map(|(_, base, _)| *base).collect();

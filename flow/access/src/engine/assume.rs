@@ -139,7 +139,7 @@ impl Access {
     fn may_assume(&self, caller: &Caller, ask: &AssumeRole<'_>, role: &RoleDefinition) -> bool {
         let request =
             AccessRequest { action: ask.action, resource: ask.resource, identities: &[], context: ask.context };
-        let own = self.decide(caller, &request);
+        let own = self.decide(caller, &request, None);
         match self.trust(role, ask.identities, ask.action, ask.context) {
             Verdict::Allowed => !matches!(own, Err(super::Denial::Explicit(_))),
             Verdict::Denied => false,

@@ -102,7 +102,7 @@ impl Access {
         match origin {
             Origin::Development => self.development,
             Origin::Key { id, .. } => self.key_grant(id).is_some_and(|grant| grant.origin == *origin),
-            Origin::Function { name } => self.catalog.functions.get(name).is_some(),
+            Origin::Function { name } => self.role_of_function(name).is_some(),
         }
     }
 

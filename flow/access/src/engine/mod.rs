@@ -27,7 +27,7 @@ use crate::error::AccessError;
 use crate::session::SessionKey;
 
 pub use assume::AssumeRole;
-pub use decide::{Denial, PolicyKind};
+pub use decide::{Denial, PolicyKind, ResourcePolicy};
 pub use entity::Entity;
 pub use grants::Holder;
 pub use keys::AccessKey;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use millstream_catalog::{Catalog, Grants, PolicyReference};
+use millstream_catalog::{Catalog, FunctionDefinition, Grants, PolicyReference};
 use tokio::sync::watch;
 
 use super::Access;
@@ -76,20 +76,26 @@ impl Access {
                 Some(role) if role.id == session.role_id => self.role_rights(&session.role),
                 _ => Rights::Nothing,
             },
-            Caller::Function { name } => match self.catalog.functions.get(name) {
+            Caller::Function { name } => match self.role_of_function(name) {
                 // A pipeline file need not name roles.
-                Some(function) if function.role.is_empty() => Rights::Everything,
-                Some(function) => self.function_rights(role_name(&function.role)),
+                Some(role) if role.is_empty() => Rights::Everything,
+                Some(role) => self.function_rights(role_name(&role)),
                 None => Rights::Nothing,
             },
         }
     }
 
-    /// The role of a function that has one, by name; the role need not exist.
+    /// The role of a function or of a version that has one, by name; the role need not exist.
     #[must_use]
     pub fn function_role(&self, function: &str) -> Option<String> {
-        let function = self.catalog.functions.get(function)?;
-        Some(role_name(&function.role).to_owned()).filter(|role| !role.is_empty())
+        let role = self.role_of_function(function)?;
+        Some(role_name(&role).to_owned()).filter(|role| !role.is_empty())
+    }
+
+    /// The role of what a reference names, as its maker wrote it; `None` when it is not there.
+    pub(super) fn role_of_function(&self, reference: &str) -> Option<String> {
+        let (name, qualifier) = FunctionDefinition::split_reference(reference);
+        Some(self.catalog.functions.get(name)?.qualified(qualifier, 0)?.role.clone())
     }
 
     /// The tags of the user or the role that a caller is.

@@ -8,7 +8,7 @@ use millstream_types::{ErrorKind, ManualClock, Millis};
 
 use super::*;
 use crate::caller::{RoleSession, TemporaryCredentials};
-use crate::policy::{AccessRequest, Context, Identity};
+use crate::policy::{AccessRequest, Context, Identity, Policy, Use};
 
 const ALLOW_SEND: &str =
     r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"sqs:Send*","Resource":"*"}}"#;
@@ -41,7 +41,11 @@ fn anna() -> Caller {
 
 fn ask(access: &Access, caller: &Caller, action: &str) -> Result<(), Denial> {
     let context = Context::default();
-    access.decide(caller, &AccessRequest { action, resource: "arn:aws:sqs:r:0:q", identities: &[], context: &context })
+    access.decide(caller, &to_the_queue(action, &context), None)
+}
+
+fn to_the_queue<'a>(action: &'a str, context: &'a Context) -> AccessRequest<'a> {
+    AccessRequest { action, resource: "arn:aws:sqs:r:0:q", identities: &[], context }
 }
 
 fn role(name: &str, trust: &str) -> NewRole {
@@ -252,6 +256,51 @@ async fn temporary_credentials_end_with_the_key_behind_them() {
     let origin = Origin::Key { id: long.id.clone(), user: Some("another".into()) };
     let given = access.user_session(&anna(), origin, None, 0).unwrap();
     assert!(!good(&access, &given));
+}
+
+/// Either policy is enough, and a denial of either outweighs; what an account is allowed is left to the caller's policies.
+#[tokio::test]
+async fn a_resources_policy_counts_beside_the_callers() {
+    let Node { access, .. } = node(false);
+    access.create_user(NewUser { name: "anna".into(), ..NewUser::default() }, 0).await.unwrap();
+    let own = [Identity::new("AWS", "arn:aws:iam::0:user/anna")];
+    let all = [own[0].clone(), Identity::new("AWS", "arn:aws:iam::0:root")];
+    let context = Context::default();
+    let ask = |caller: &Caller, effect: &str, principal: &str| {
+        let text = format!(
+            r#"{{"Statement":{{"Effect":"{effect}",{principal},"Action":"SQS:SendMessage","Resource":"arn:aws:sqs:r:0:q"}}}}"#
+        );
+        let policy = Policy::parse(&text, Use::Resource).unwrap();
+        let resource = ResourcePolicy { policy: &policy, own: &own, all: &all };
+        access.decide(caller, &to_the_queue("sqs:SendMessage", &context), Some(resource))
+    };
+    let (anna, anybody) = (anna(), r#""Principal":"*""#);
+    let named = |name: &str| format!(r#""Principal":{{"AWS":"arn:aws:iam::0:{name}"}}"#);
+    let implicit = Err(Denial::NotAllowed(PolicyKind::Identity));
+    let explicit = Err(Denial::Explicit(PolicyKind::Resource));
+    for (effect, principal, expected) in [
+        ("Allow", named("user/anna"), Ok(())),
+        ("Allow", anybody.to_owned(), Ok(())),
+        ("Allow", named("root"), implicit),
+        ("Allow", named("user/ben"), implicit),
+        ("Deny", named("user/ben"), implicit),
+        ("Deny", named("root"), explicit),
+    ] {
+        assert_eq!(ask(&anna, effect, &principal), expected, "{effect} {principal}");
+    }
+    access.put_inline(&Holder::User("anna".into()), "send", ALLOW_SEND.into()).await.unwrap();
+    for (effect, principal, expected) in [
+        ("Allow", named("user/ben"), Ok(())),
+        ("Deny", named("user/anna"), explicit),
+        ("Deny", anybody.to_owned(), explicit),
+        ("Deny", named("user/anna").replace("Principal", "NotPrincipal"), Ok(())),
+        ("Deny", named("user/ben").replace("Principal", "NotPrincipal"), explicit),
+    ] {
+        assert_eq!(ask(&anna, effect, &principal), expected, "{effect} {principal}");
+    }
+    assert_eq!(ask(&Caller::Root, "Deny", anybody), Ok(()));
+    let gone = Caller::User { name: "gone".into() };
+    assert_eq!(ask(&gone, "Allow", anybody), implicit);
 }
 
 #[tokio::test]

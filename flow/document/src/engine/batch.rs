@@ -1,6 +1,6 @@
 //! Several operations on documents of one partition key: all of them, or none.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,7 +10,8 @@ use millstream_types::Millis;
 use serde_json::{Map, Value};
 
 use super::documents::{Expected, Prepared, check_same_id, gone, prepare};
-use super::{DOCUMENT_BYTES_MAX, Documents, table_name};
+use super::unique::claims_of;
+use super::{DOCUMENT_BYTES_MAX, Documents, new_etag, table_name};
 use crate::document::{self, Document};
 use crate::error::DocumentError;
 use crate::partition::PartitionKey;
@@ -77,54 +78,87 @@ impl Documents {
         let key = partition.encode(&container.partition_key_paths)?;
         let mut ids = BTreeSet::new();
         for (at, operation) in operations.iter().enumerate() {
-            ids.insert(operation.id().map_err(|error| DocumentError::Batch { at, error: Box::new(error) })?);
+            ids.insert(operation.id().map_err(|error| failed(at, error))?);
         }
-        let _turn = self.unique_turn(container, &key).await;
-        self.remove_if_over(container, &key, &ids).await?;
-        self.claim_for_batch(container, &partition, &key, &operations).await?;
+        let (engine, turn) = (self.clone(), key.clone());
+        let etags = operations.iter().map(|_| new_etag()).collect();
+        let scope = Scope { container: Arc::clone(container), partition, key, now: self.clock.now(), etags };
+        self.in_turn(container, &turn, async move { engine.batch_in_turn(scope, &ids, operations).await }).await
+    }
+
+    async fn batch_in_turn(
+        &self,
+        scope: Scope,
+        ids: &BTreeSet<String>,
+        operations: Vec<BatchOperation>,
+    ) -> Result<Vec<BatchResult>, DocumentError> {
+        let (container, key) = (Arc::clone(&scope.container), scope.key.clone());
+        self.remove_if_over(&container, &key, ids).await?;
+        self.claim_for_batch(&scope, &operations).await?;
         let keys: Vec<_> = ids.iter().map(|id| document::key(key.clone(), id)).collect();
-        let scope = Scope { container: Arc::clone(container), partition, key, now: self.clock.now() };
         let carry_out = move |together: &mut Together| scope.carry_out(together, operations);
         let done = self.tables.together(&table_name(&container.path), &keys, carry_out).await;
         done.map_err(|error| match error {
-            DocumentError::Table(error) => gone(container, error),
+            DocumentError::Table(error) => gone(&container, error),
             other => other,
         })
     }
-}
 
-impl Documents {
-    /// Claims what the documents that a batch writes have to have for themselves. A document that the batch removes, or patched
-    /// before, is taken as it is.
-    async fn claim_for_batch(
-        &self,
-        container: &Arc<DocumentContainerDefinition>,
-        partition: &PartitionKey,
-        key: &Bytes,
-        operations: &[BatchOperation],
-    ) -> Result<(), DocumentError> {
-        if container.unique_keys.is_empty() {
+    /// Claims what the documents that a batch leaves have to have for themselves. What it removes counts as there until it is
+    /// done.
+    async fn claim_for_batch(&self, scope: &Scope, operations: &[BatchOperation]) -> Result<(), DocumentError> {
+        if scope.container.unique_keys.is_empty() {
             return Ok(());
         }
-        let (mut places, mut written) = (Vec::new(), Vec::new());
+        let mut left: Vec<_> = self.left_by(scope, operations).await?.into_iter().collect();
+        left.sort_by_key(|(_, (at, _))| *at);
+        let claims = |document: &Document| claims_of(&scope.container, document);
+        let wanted: Vec<_> = left.iter().map(|(id, (_, document))| (id.clone(), claims(document))).collect();
+        let claimed = self.claim(&scope.container, &scope.key, &wanted).await;
+        claimed.map_err(|(index, error)| failed(left.get(index).map_or(0, |(_, (at, _))| *at), error))
+    }
+
+    /// The documents that a batch leaves, each with the operation that wrote it last. Nothing when an operation cannot be carried
+    /// out: the batch will fail with that one, or one before it.
+    async fn left_by(&self, scope: &Scope, operations: &[BatchOperation]) -> Result<Left, DocumentError> {
+        let mut documents: BTreeMap<String, Option<(usize, Document)>> = BTreeMap::new();
         for (at, operation) in operations.iter().enumerate() {
-            let body = match &operation.action {
-                BatchAction::Create(body) | BatchAction::Upsert(body) | BatchAction::Replace(_, body) => body.clone(),
-                BatchAction::Patch(id, patch) => match self.read(container, partition, id).await {
-                    Ok(known) => patch.apply_to(&known).map_err(|error| failed(at, error))?,
-                    // It is made by the batch, or the batch fails.
-                    Err(DocumentError::DocumentNotFound { .. }) => continue,
-                    Err(error) => return Err(error),
-                },
-                BatchAction::Read(_) | BatchAction::Delete(_) => continue,
+            let id = operation.id()?;
+            let made = match &operation.action {
+                BatchAction::Read(_) => continue,
+                BatchAction::Delete(_) => {
+                    documents.insert(id, None);
+                    continue;
+                }
+                BatchAction::Create(body) | BatchAction::Upsert(body) | BatchAction::Replace(_, body) => {
+                    scope.prepare(at, body.clone()).ok()
+                }
+                BatchAction::Patch(_, patch) => {
+                    let known = match documents.get(&id) {
+                        Some(known) => known.as_ref().map(|(_, document)| document.clone()),
+                        None => self.stored(scope, &id).await?,
+                    };
+                    known.and_then(|known| scope.prepare(at, patch.apply_to(&known).ok()?).ok())
+                }
             };
-            places.push(at);
-            written.push((operation.id().map_err(|error| failed(at, error))?, body));
+            let Some(Prepared { document, .. }) = made else { return Ok(Left::new()) };
+            documents.insert(id, Some((at, document)));
         }
-        let claimed = self.claim(container, key, &written).await;
-        claimed.map_err(|(at, error)| failed(places.get(at).copied().unwrap_or_default(), error))
+        Ok(documents.into_iter().filter_map(|(id, document)| Some((id, document?))).collect())
+    }
+
+    /// A document as the batch finds it.
+    async fn stored(&self, scope: &Scope, id: &str) -> Result<Option<Document>, DocumentError> {
+        let container = &scope.container;
+        let key = document::key(scope.key.clone(), id);
+        let found = self.tables.get(&table_name(&container.path), &key).await;
+        let found = found.map_err(|error| gone(container, error))?;
+        found.map(|item| Document::of_item(container, &item)).transpose()
     }
 }
+
+/// Documents by their ids, each with the place of the operation that wrote it last.
+type Left = BTreeMap<String, (usize, Document)>;
 
 fn failed(at: usize, error: DocumentError) -> DocumentError {
     DocumentError::Batch { at, error: Box::new(error) }
@@ -148,9 +182,17 @@ struct Scope {
     partition: PartitionKey,
     key: Bytes,
     now: Millis,
+    /// One for what each operation writes.
+    etags: Vec<String>,
 }
 
 impl Scope {
+    /// What an operation writes: the same, whenever it is asked for.
+    fn prepare(&self, at: usize, body: Map<String, Value>) -> Result<Prepared, DocumentError> {
+        let etag = self.etags.get(at).map_or("", String::as_str);
+        prepare(&self.container, Some(self.partition.clone()), body, self.now, etag)
+    }
+
     fn carry_out(
         &self,
         together: &mut Together,
@@ -158,8 +200,8 @@ impl Scope {
     ) -> Result<Vec<BatchResult>, DocumentError> {
         let (mut results, mut bytes) = (Vec::with_capacity(operations.len()), 0);
         for (at, operation) in operations.into_iter().enumerate() {
-            let done = self.one(together, operation, &mut bytes);
-            results.push(done.map_err(|error| DocumentError::Batch { at, error: Box::new(error) })?);
+            let done = self.one(together, at, operation, &mut bytes);
+            results.push(done.map_err(|error| failed(at, error))?);
             if bytes > BATCH_BYTES_MAX {
                 return Err(DocumentError::BatchTooLarge { bytes, max: BATCH_BYTES_MAX });
             }
@@ -170,25 +212,26 @@ impl Scope {
     fn one(
         &self,
         together: &mut Together,
+        at: usize,
         BatchOperation { action, if_match }: BatchOperation,
         bytes: &mut usize,
     ) -> Result<BatchResult, DocumentError> {
         let present = |if_match: Option<String>| if_match.map_or(Expected::Present, Expected::Etag);
         match action {
-            BatchAction::Create(body) => self.put(together, body, &Expected::Absent, bytes),
+            BatchAction::Create(body) => self.put(together, at, body, &Expected::Absent, bytes),
             BatchAction::Upsert(body) => {
                 let expected = if_match.map_or(Expected::Anything, Expected::EtagOrAbsent);
-                self.put(together, body, &expected, bytes)
+                self.put(together, at, body, &expected, bytes)
             }
             BatchAction::Replace(id, body) => {
                 check_same_id(&id, &body)?;
-                self.put(together, body, &present(if_match), bytes)
+                self.put(together, at, body, &present(if_match), bytes)
             }
             BatchAction::Patch(id, patch) => {
                 let known = self.get(together, &id, &present(if_match))?;
                 let body = patch.apply_to(&known)?;
                 check_same_id(&id, &body)?;
-                self.put(together, body, &Expected::Present, bytes)
+                self.put(together, at, body, &Expected::Present, bytes)
             }
             BatchAction::Read(id) => self.get(together, &id, &present(if_match)).map(BatchResult::There),
             BatchAction::Delete(id) => {
@@ -209,12 +252,12 @@ impl Scope {
     fn put(
         &self,
         together: &mut Together,
+        at: usize,
         body: Map<String, Value>,
         expected: &Expected,
         bytes: &mut usize,
     ) -> Result<BatchResult, DocumentError> {
-        let Prepared { id, item, document, .. } =
-            prepare(&self.container, Some(self.partition.clone()), body, self.now)?;
+        let Prepared { id, item, document, .. } = self.prepare(at, body)?;
         let found = together.get(&document::key(self.key.clone(), &id))?;
         expected.check(&self.container, &id, found)?;
         let created = found.is_none();

@@ -1,5 +1,7 @@
 //! One document: create, upsert, replace, patch, read and delete.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use millstream_catalog::DocumentContainerDefinition;
 use millstream_table::expression::{Comparison, Condition, Operand, Path};
@@ -7,6 +9,7 @@ use millstream_table::{AttributeValue, Deletion, Item, Put, TableError};
 use millstream_types::Millis;
 use serde_json::{Map, Value};
 
+use super::unique::claims_of;
 use super::{Documents, new_etag, table_name};
 use crate::document::{self, Document, ETAG, ID, SYSTEM_PROPERTIES};
 use crate::error::DocumentError;
@@ -46,7 +49,7 @@ impl Documents {
     /// [`DocumentError::DocumentExists`], those of ids, partition keys and sizes, [`DocumentError::Table`].
     pub async fn create(
         &self,
-        container: &DocumentContainerDefinition,
+        container: &Arc<DocumentContainerDefinition>,
         partition: Option<PartitionKey>,
         body: Map<String, Value>,
     ) -> Result<Document, DocumentError> {
@@ -60,7 +63,7 @@ impl Documents {
     /// [`DocumentError::EtagMismatch`], those of ids, partition keys and sizes, [`DocumentError::Table`].
     pub async fn upsert(
         &self,
-        container: &DocumentContainerDefinition,
+        container: &Arc<DocumentContainerDefinition>,
         partition: Option<PartitionKey>,
         body: Map<String, Value>,
         if_match: Option<String>,
@@ -76,7 +79,7 @@ impl Documents {
     /// partition keys and sizes, [`DocumentError::Table`].
     pub async fn replace(
         &self,
-        container: &DocumentContainerDefinition,
+        container: &Arc<DocumentContainerDefinition>,
         partition: Option<PartitionKey>,
         id: &str,
         body: Map<String, Value>,
@@ -94,7 +97,7 @@ impl Documents {
     /// [`DocumentError::PatchOvertaken`].
     pub async fn patch(
         &self,
-        container: &DocumentContainerDefinition,
+        container: &Arc<DocumentContainerDefinition>,
         partition: &PartitionKey,
         id: &str,
         patch: &Patch,
@@ -139,45 +142,64 @@ impl Documents {
     /// [`DocumentError::Table`].
     pub async fn delete(
         &self,
-        container: &DocumentContainerDefinition,
+        container: &Arc<DocumentContainerDefinition>,
         partition: &PartitionKey,
         id: &str,
         if_match: Option<String>,
     ) -> Result<(), DocumentError> {
         let expected = if_match.map_or(Expected::Present, Expected::Etag);
         let partition = partition.encode(&container.partition_key_paths)?;
-        let turn = self.unique_turn(container, &partition).await;
-        self.remove_if_over(container, &partition, [&id.to_owned()]).await?;
+        let (engine, of, key, id) = (self.clone(), Arc::clone(container), partition.clone(), id.to_owned());
+        let deletion = async move { engine.delete_in_turn(&of, &key, &id, &expected).await };
+        self.in_turn(container, &partition, deletion).await
+    }
+
+    async fn delete_in_turn(
+        &self,
+        container: &DocumentContainerDefinition,
+        partition: &Bytes,
+        id: &str,
+        expected: &Expected,
+    ) -> Result<(), DocumentError> {
+        self.remove_if_over(container, partition, [id]).await?;
         let key = document::key(partition.clone(), id);
-        let deletion = Deletion { key, condition: expected.condition(), return_old: turn.is_some() };
+        let return_old = !container.unique_keys.is_empty();
+        let deletion = Deletion { key, condition: expected.condition(), return_old };
         let deleted = self.tables.delete_item(&table_name(&container.path), deletion).await;
         let deleted = deleted.map_err(|error| expected.refusal(container, id, error))?;
-        if let Some(before) = deleted.old.filter(|_| turn.is_some()) {
-            self.release(container, &partition, &before, None).await?;
+        match deleted.old {
+            Some(before) => self.release(container, partition, &before, &[]).await,
+            None => Ok(()),
         }
-        Ok(())
     }
 
     async fn write(
         &self,
-        container: &DocumentContainerDefinition,
+        container: &Arc<DocumentContainerDefinition>,
         partition: Option<PartitionKey>,
         body: Map<String, Value>,
         expected: Expected,
     ) -> Result<Upserted, DocumentError> {
-        let unique = (!container.unique_keys.is_empty()).then(|| body.clone());
-        let Prepared { id, partition, item, document } = prepare(container, partition, body, self.clock.now())?;
-        let _turn = self.unique_turn(container, &partition).await;
+        let prepared = prepare(container, partition, body, self.clock.now(), &new_etag())?;
+        let (engine, of, partition) = (self.clone(), Arc::clone(container), prepared.partition.clone());
+        self.in_turn(container, &partition, async move { engine.write_in_turn(&of, prepared, &expected).await }).await
+    }
+
+    async fn write_in_turn(
+        &self,
+        container: &DocumentContainerDefinition,
+        Prepared { id, partition, item, document }: Prepared,
+        expected: &Expected,
+    ) -> Result<Upserted, DocumentError> {
         self.remove_if_over(container, &partition, [&id]).await?;
-        if let Some(body) = &unique {
-            let claimed = self.claim(container, &partition, &[(id.clone(), body.clone())]).await;
-            claimed.map_err(|(_, error)| error)?;
-        }
+        let wanted = [(id, claims_of(container, &document))];
+        self.claim(container, &partition, &wanted).await.map_err(|(_, error)| error)?;
+        let [(id, claims)] = wanted;
         let put = Put { item, condition: expected.condition(), return_old: true };
         let written = self.tables.put(&table_name(&container.path), put).await;
         let written = written.map_err(|error| expected.refusal(container, &id, error))?;
-        if let (Some(body), Some(before)) = (&unique, &written.old) {
-            self.release(container, &partition, before, Some(body)).await?;
+        if let Some(before) = &written.old {
+            self.release(container, &partition, before, &claims).await?;
         }
         Ok(Upserted { document, created: written.old.is_none() })
     }
@@ -191,12 +213,14 @@ pub(super) struct Prepared {
     pub document: Document,
 }
 
-/// Checks a document and makes its item. `partition`: as the request names it, to be the document's own.
+/// Checks a document and makes its item, written `now` with that etag. `partition`: as the request names it, to be the
+/// document's own.
 pub(super) fn prepare(
     container: &DocumentContainerDefinition,
     partition: Option<PartitionKey>,
     mut body: Map<String, Value>,
     now: Millis,
+    etag: &str,
 ) -> Result<Prepared, DocumentError> {
     let id = document::id_of(&body)?;
     body.retain(|name, _| !SYSTEM_PROPERTIES.contains(&name.as_str()));
@@ -212,7 +236,7 @@ pub(super) fn prepare(
     if text.len() > DOCUMENT_BYTES_MAX {
         return Err(DocumentError::DocumentTooLarge { bytes: text.len(), max: DOCUMENT_BYTES_MAX });
     }
-    let item = document::to_item(key.clone(), &id, text, &new_etag(), now, lifetime)?;
+    let item = document::to_item(key.clone(), &id, text, etag, now, lifetime)?;
     let document = Document::of_item(container, &item)?;
     Ok(Prepared { id, partition: key, item, document })
 }
@@ -220,11 +244,7 @@ pub(super) fn prepare(
 impl Expected {
     /// As the table engine checks it.
     fn condition(&self) -> Option<Condition> {
-        let path = |attribute: &str| Path { attribute: attribute.to_owned(), rest: Vec::new() };
-        let etag = |etag: &str| {
-            let value = Operand::Value(AttributeValue::String(etag.to_owned()));
-            Condition::Compare(Comparison::Equal, Operand::Path(path(ETAG)), value)
-        };
+        let etag = |etag: &str| equal(ETAG, AttributeValue::String(etag.to_owned()));
         match self {
             Self::Absent => Some(Condition::NotExists(path(ID))),
             Self::Present => Some(Condition::Exists(path(ID))),
@@ -263,6 +283,15 @@ impl Expected {
             (_, error) => gone(container, error),
         }
     }
+}
+
+/// Holds for an item with an attribute of this value.
+pub(super) fn equal(attribute: &str, value: AttributeValue) -> Condition {
+    Condition::Compare(Comparison::Equal, Operand::Path(path(attribute)), Operand::Value(value))
+}
+
+fn path(attribute: &str) -> Path {
+    Path { attribute: attribute.to_owned(), rest: Vec::new() }
 }
 
 /// A document keeps its id.

@@ -2,10 +2,9 @@
 
 use bytes::Bytes;
 use millstream_catalog::DocumentContainerDefinition;
-use millstream_table::expression::{Comparison, Condition, Operand, Path};
 use millstream_table::{AttributeValue, Deletion, Item, TableError};
 
-use super::documents::gone;
+use super::documents::{equal, gone};
 use super::{Documents, table_name};
 use crate::document::{self, ETAG, ID, PARTITION};
 use crate::error::DocumentError;
@@ -42,14 +41,14 @@ impl Documents {
         &self,
         container: &DocumentContainerDefinition,
         partition: &Bytes,
-        ids: impl IntoIterator<Item = &String>,
+        ids: impl IntoIterator<Item = impl AsRef<str>>,
     ) -> Result<(), DocumentError> {
         let expiry = self.expiry(container);
         if !expiry.is_on() {
             return Ok(());
         }
         for id in ids {
-            let key = document::key(partition.clone(), id);
+            let key = document::key(partition.clone(), id.as_ref());
             let found = self.tables.get(&table_name(&container.path), &key).await;
             if let Some(item) = found.map_err(|error| gone(container, error))?
                 && expiry.is_over(&item)
@@ -67,10 +66,8 @@ impl Documents {
         else {
             return Ok(false);
         };
-        let path = Operand::Path(Path { attribute: ETAG.to_owned(), rest: Vec::new() });
-        let same = Condition::Compare(Comparison::Equal, path, Operand::Value(etag.clone()));
         let key = document::key(partition.clone(), id);
-        let deletion = Deletion { key, condition: Some(same), return_old: false };
+        let deletion = Deletion { key, condition: Some(equal(ETAG, etag.clone())), return_old: false };
         match self.tables.delete_item(&table_name(&container.path), deletion).await {
             Ok(_) => Ok(true),
             Err(TableError::ConditionFailed { .. }) => Ok(false),

@@ -7,12 +7,14 @@
 
 mod batch;
 mod changes;
+mod claim;
 mod continuation;
 mod documents;
 mod expiry;
 mod feed;
 mod port;
 mod purge;
+mod stale_claims;
 mod throughput;
 mod unique;
 
@@ -74,14 +76,14 @@ pub struct Documents {
     /// Orders changes of definitions: a container is a definition and a table.
     definitions: Arc<tokio::sync::Mutex<()>>,
     /// Taken by partition key to write where values have to be unique.
-    unique_locks: Arc<[tokio::sync::Mutex<()>; unique::LOCKS]>,
+    unique_locks: Arc<[unique::Lock; unique::LOCKS]>,
 }
 
 impl Documents {
     /// The engine over a catalog, the table engine and the streams in which that tells changes.
     #[must_use]
     pub fn new(catalog: Catalog, tables: Tables, streams: Streams, clock: Arc<dyn Clock>) -> Self {
-        let unique_locks = Arc::new(std::array::from_fn(|_| tokio::sync::Mutex::default()));
+        let unique_locks = Arc::new(std::array::from_fn(|_| unique::Lock::default()));
         Self { catalog, tables, streams, clock, definitions: Arc::default(), unique_locks }
     }
 
@@ -121,12 +123,14 @@ impl Documents {
         self.catalog.document_databases.list()
     }
 
-    /// Removes a database with its containers and documents.
+    /// Removes a database with its containers and documents. With `if_match` it must have that etag; `*` is any.
     ///
     /// # Errors
-    /// [`DocumentError::DatabaseNotFound`], [`DocumentError::Catalog`], [`DocumentError::Table`].
-    pub async fn delete_database(&self, name: &str) -> Result<(), DocumentError> {
+    /// [`DocumentError::DatabaseNotFound`], [`DocumentError::EtagMismatch`], [`DocumentError::Catalog`],
+    /// [`DocumentError::Table`].
+    pub async fn delete_database(&self, name: &str, if_match: Option<&str>) -> Result<(), DocumentError> {
         let _turn = self.definitions.lock().await;
+        check_etag(if_match, &self.database(name)?.etag)?;
         for container in self.containers(name)? {
             self.remove_container(&container).await?;
         }
@@ -195,32 +199,41 @@ impl Documents {
         Ok(containers)
     }
 
-    /// Gives a container other settings.
+    /// Gives a container other settings. With `if_match` it must have that etag; `*` is any.
     ///
     /// # Errors
-    /// As [`Documents::container`], [`DocumentError::Lifetime`], [`DocumentError::Catalog`].
+    /// As [`Documents::container`], [`DocumentError::Lifetime`], [`DocumentError::EtagMismatch`],
+    /// [`DocumentError::Catalog`].
     pub async fn set_settings(
         &self,
         database: &str,
         name: &str,
         settings: ContainerSettings,
+        if_match: Option<&str>,
     ) -> Result<Arc<DocumentContainerDefinition>, DocumentError> {
         settings.default_ttl.map(lifetime::check).transpose()?;
         let _turn = self.definitions.lock().await;
         let mut definition = self.container(database, name)?.as_ref().clone();
+        check_etag(if_match, &definition.etag)?;
         definition.indexing_policy = settings.indexing_policy;
         definition.default_ttl = settings.default_ttl;
         definition.etag = new_etag();
         Ok(self.catalog.document_containers.put(definition).await?)
     }
 
-    /// Removes a container with its documents.
+    /// Removes a container with its documents. With `if_match` it must have that etag; `*` is any.
     ///
     /// # Errors
-    /// As [`Documents::container`], [`DocumentError::Catalog`], [`DocumentError::Table`].
-    pub async fn delete_container(&self, database: &str, name: &str) -> Result<(), DocumentError> {
+    /// As [`Documents::container`], [`DocumentError::EtagMismatch`], [`DocumentError::Catalog`], [`DocumentError::Table`].
+    pub async fn delete_container(
+        &self,
+        database: &str,
+        name: &str,
+        if_match: Option<&str>,
+    ) -> Result<(), DocumentError> {
         let _turn = self.definitions.lock().await;
         let container = self.container(database, name)?;
+        check_etag(if_match, &container.etag)?;
         self.remove_container(&container).await
     }
 
@@ -240,19 +253,8 @@ impl Documents {
             Ok(_) | Err(TableError::TableNotFound { .. }) => {}
             Err(error) => return Err(DocumentError::Table(error)),
         }
-        let new = NewTable {
-            name,
-            hash_key: KeyAttribute { name: PARTITION.to_owned(), key_type: KeyType::Binary },
-            sort_key: Some(KeyAttribute { name: ID.to_owned(), key_type: KeyType::String }),
-            provisioned: None,
-            // Who changed is enough: the feed of changes tells documents as they are.
-            changes: Some(ChangeView::KeysOnly),
-            indexes: Vec::new(),
-            tags: Default::default(),
-            owner: TableOwner::DocumentContainer,
-            item_bytes_max: ITEM_BYTES_MAX,
-        };
-        self.tables.create(new).await.map_err(DocumentError::Table)?;
+        // Who changed is enough: the feed of changes tells documents as they are.
+        self.tables.create(new_table(name, Some(ChangeView::KeysOnly))).await.map_err(DocumentError::Table)?;
         Ok(())
     }
 
@@ -270,4 +272,27 @@ fn table_name(path: &str) -> String {
 /// An etag that was never given before, in the quotes that belong to it.
 fn new_etag() -> String {
     format!("\"{}\"", uuid::Uuid::new_v4())
+}
+
+/// A table of a container: items by partition key and id.
+fn new_table(name: String, changes: Option<ChangeView>) -> NewTable {
+    NewTable {
+        name,
+        hash_key: KeyAttribute { name: PARTITION.to_owned(), key_type: KeyType::Binary },
+        sort_key: Some(KeyAttribute { name: ID.to_owned(), key_type: KeyType::String }),
+        provisioned: None,
+        changes,
+        indexes: Vec::new(),
+        tags: Default::default(),
+        owner: TableOwner::DocumentContainer,
+        item_bytes_max: ITEM_BYTES_MAX,
+    }
+}
+
+/// Refuses to change a definition that has another etag than `if_match`; `*` is any.
+fn check_etag(if_match: Option<&str>, etag: &str) -> Result<(), DocumentError> {
+    match if_match {
+        Some(expected) if expected != "*" && expected != etag => Err(DocumentError::EtagMismatch),
+        _ => Ok(()),
+    }
 }

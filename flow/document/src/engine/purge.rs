@@ -1,5 +1,7 @@
 //! All documents of a partition key, removed.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use millstream_catalog::DocumentContainerDefinition;
 use millstream_table::expression::KeyCondition;
@@ -19,7 +21,7 @@ impl Documents {
     /// Those of partition keys, [`DocumentError::Table`]: what was removed before stays removed.
     pub async fn delete_partition(
         &self,
-        container: &DocumentContainerDefinition,
+        container: &Arc<DocumentContainerDefinition>,
         partition: &PartitionKey,
     ) -> Result<usize, DocumentError> {
         let partition = partition.encode(&container.partition_key_paths)?;
@@ -40,7 +42,9 @@ impl Documents {
             let page = page.map_err(|error| gone(container, error))?;
             for item in &page.items {
                 if let Some(AttributeValue::String(id)) = item.get(ID) {
-                    removed += usize::from(self.remove(container, &partition, id).await?);
+                    let (engine, of, key, id) = (self.clone(), Arc::clone(container), partition.clone(), id.clone());
+                    let removal = async move { engine.remove_in_turn(&of, &key, &id).await };
+                    removed += usize::from(self.in_turn(container, &partition, removal).await?);
                 }
             }
             start = page.last_key;
@@ -51,20 +55,17 @@ impl Documents {
     }
 
     /// Whether there was a document to remove.
-    async fn remove(
+    async fn remove_in_turn(
         &self,
         container: &DocumentContainerDefinition,
         partition: &Bytes,
         id: &str,
     ) -> Result<bool, DocumentError> {
-        let _turn = self.unique_turn(container, partition).await;
         let deletion = Deletion { key: document::key(partition.clone(), id), condition: None, return_old: true };
         let deleted = self.tables.delete_item(&table_name(&container.path), deletion).await;
         let before = deleted.map_err(|error| gone(container, error))?.old;
-        if let Some(before) = &before
-            && !container.unique_keys.is_empty()
-        {
-            self.release(container, partition, before, None).await?;
+        if let Some(before) = &before {
+            self.release(container, partition, before, &[]).await?;
         }
         Ok(before.is_some())
     }

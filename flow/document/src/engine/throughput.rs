@@ -2,7 +2,7 @@
 
 use millstream_catalog::Throughput;
 
-use super::{Documents, new_etag};
+use super::{Documents, check_etag, new_etag};
 use crate::error::DocumentError;
 
 /// What can be promised, request units a second, and the steps of it: the service family's own.
@@ -12,28 +12,31 @@ const AUTOSCALE: std::ops::RangeInclusive<u32> = 1_000..=1_000_000;
 const AUTOSCALE_STEP: u32 = 1_000;
 
 impl Documents {
-    /// Promises a database, or a container of it, so much.
+    /// Promises a database, or a container of it, so much. With `if_match` it must have that etag; `*` is any.
     ///
     /// # Errors
     /// [`DocumentError::Throughput`], [`DocumentError::DatabaseNotFound`], [`DocumentError::ContainerNotFound`],
-    /// [`DocumentError::Catalog`].
+    /// [`DocumentError::EtagMismatch`], [`DocumentError::Catalog`].
     pub async fn set_throughput(
         &self,
         database: &str,
         container: Option<&str>,
         throughput: Throughput,
+        if_match: Option<&str>,
     ) -> Result<(), DocumentError> {
         check(throughput)?;
         let _turn = self.definitions.lock().await;
         match container {
             None => {
                 let mut definition = self.database(database)?.as_ref().clone();
+                check_etag(if_match, &definition.etag)?;
                 definition.throughput = Some(throughput);
                 definition.etag = new_etag();
                 self.catalog.document_databases.put(definition).await?;
             }
             Some(name) => {
                 let mut definition = self.container(database, name)?.as_ref().clone();
+                check_etag(if_match, &definition.etag)?;
                 definition.throughput = Some(throughput);
                 definition.etag = new_etag();
                 self.catalog.document_containers.put(definition).await?;

@@ -2,131 +2,154 @@
 //!
 //! A claim is an item of a table beside the container's: partition key and values, and the document that has them. It is written
 //! before the document, under the partition key's lock, and counts only as long as that document is there with these values.
-//! So a crash between the two, a document that expired and a write that failed leave claims that bind nobody.
+//! So a crash between the two, a document that expired, one that a batch removed and a write that failed leave claims that bind
+//! nobody; `stale_claims.rs` removes them.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use millstream_catalog::{DocumentContainerDefinition, KeyAttribute, KeyType, TableOwner};
-use millstream_table::{AttributeValue, Deletion, Item, NewTable, Put, TableError};
-use serde_json::{Map, Value};
-use tokio::sync::MutexGuard;
+use millstream_catalog::DocumentContainerDefinition;
+use millstream_storage::to_the_end;
+use millstream_table::{AttributeValue, Deletion, Item, Put, TableError};
+use tokio::sync::Mutex;
 
+use super::claim::Claim;
 use super::documents::gone;
-use super::{Documents, ITEM_BYTES_MAX, table_name};
-use crate::document::{self, Document, ID, PARTITION};
+use super::{Documents, new_table, table_name};
+use crate::document::{self, Document, ID};
 use crate::error::DocumentError;
 use crate::unique::claims;
 
 /// Locks of partition keys; those that share one wait for each other.
 pub(super) const LOCKS: usize = 64;
 
-/// The attribute of a claim that names its document. On disk for good.
-const HOLDER: &str = "holder";
+/// One of them.
+pub(super) type Lock = Arc<Mutex<()>>;
 
 impl Documents {
-    /// The turn to write documents of a partition key; `None` where nothing has to be unique.
-    pub(super) async fn unique_turn(
+    /// Writes documents of a partition key; where values have to be unique, one write after the other. A write whose turn has come
+    /// goes on to its end when its caller goes away: what is on its way to the disk is seen by nobody yet, and whoever wrote
+    /// next would take the same values.
+    pub(super) async fn in_turn<T: Send + 'static>(
         &self,
         container: &DocumentContainerDefinition,
         partition: &Bytes,
-    ) -> Option<MutexGuard<'_, ()>> {
+        write: impl Future<Output = T> + Send + 'static,
+    ) -> T {
+        let Some(lock) = self.unique_lock(container, partition) else { return write.await };
+        let turn = lock.lock_owned().await;
+        to_the_end(async move {
+            let _turn = turn;
+            write.await
+        })
+        .await
+    }
+
+    /// The lock of a partition key; `None` where nothing has to be unique.
+    fn unique_lock(&self, container: &DocumentContainerDefinition, partition: &Bytes) -> Option<Lock> {
         if container.unique_keys.is_empty() {
             return None;
         }
         let mut hasher = DefaultHasher::new();
         (container.number, partition).hash(&mut hasher);
         let at = usize::try_from(hasher.finish() % LOCKS as u64).unwrap_or_default();
-        Some(self.unique_locks.get(at)?.lock().await)
+        self.unique_locks.get(at).cloned()
     }
 
-    /// Claims the values of documents that are written together, in their order. To be called in one's turn only.
+    /// Claims what documents that are written together have to have for themselves, in their order: each an id and its
+    /// claims. An error tells of which of them it is. To be called in one's turn only.
     pub(super) async fn claim(
         &self,
         container: &DocumentContainerDefinition,
         partition: &Bytes,
-        documents: &[(String, Map<String, Value>)],
+        documents: &[(String, Vec<String>)],
     ) -> Result<(), (usize, DocumentError)> {
-        let mut together: BTreeMap<String, &String> = BTreeMap::new();
-        for (at, (id, body)) in documents.iter().enumerate() {
-            for claim in claims(container, body) {
-                let known = together.insert(claim.clone(), id);
-                let taken = known.is_some_and(|known| known != id)
-                    || self.is_taken(container, partition, &claim, id).await.map_err(|error| (at, error))?;
-                if taken {
+        let (mut together, mut free) = (BTreeMap::new(), Vec::new());
+        for (at, (id, names)) in documents.iter().enumerate() {
+            for name in names {
+                if together.insert(name, id).is_some_and(|known| known != id) {
                     return Err((at, DocumentError::NotUnique));
+                }
+                let claim = Claim { partition: partition.clone(), name: name.clone(), holder: id.clone() };
+                if self.is_free(container, &claim).await.map_err(|error| (at, error))? {
+                    free.push(claim);
                 }
             }
         }
-        for (claim, id) in together {
-            let mut item = document::key(partition.clone(), &claim);
-            item.insert(HOLDER.to_owned(), AttributeValue::String(id.clone()));
-            let put = Put { item, condition: None, return_old: false };
+        for claim in free {
+            let put = Put { item: claim.item(), condition: None, return_old: false };
             let written = self.tables.put(&claims_table(&container.path), put).await;
             written.map_err(|error| (0, gone(container, error)))?;
         }
         Ok(())
     }
 
-    /// Whether another document has the values of a claim.
-    async fn is_taken(
-        &self,
-        container: &DocumentContainerDefinition,
-        partition: &Bytes,
-        claim: &str,
-        id: &str,
-    ) -> Result<bool, DocumentError> {
-        let key = document::key(partition.clone(), claim);
-        let found =
-            self.tables.get(&claims_table(&container.path), &key).await.map_err(|error| gone(container, error))?;
-        let holder = found.as_ref().and_then(|item| item.get(HOLDER));
-        let Some(AttributeValue::String(holder)) =
-            holder.filter(|holder| **holder != AttributeValue::String(id.to_owned()))
-        else {
-            return Ok(false);
-        };
-        let key = document::key(partition.clone(), holder);
-        let found =
-            self.tables.get(&table_name(&container.path), &key).await.map_err(|error| gone(container, error))?;
-        let expiry = self.expiry(container);
-        let Some(item) = found.filter(|item| !expiry.is_over(item)) else { return Ok(false) };
-        Ok(claims_of(container, &item)?.iter().any(|held| held == claim))
+    /// Whether a claim has to be written; it is there already when not. What another document has is an error.
+    async fn is_free(&self, container: &DocumentContainerDefinition, claim: &Claim) -> Result<bool, DocumentError> {
+        let found = self.tables.get(&claims_table(&container.path), &claim.key()).await;
+        let found = found.map_err(|error| gone(container, error))?;
+        match found.as_ref().and_then(Claim::of_item) {
+            None => Ok(true),
+            Some(known) if known == *claim => Ok(false),
+            Some(known) if self.is_held(container, &known).await? => Err(DocumentError::NotUnique),
+            Some(_) => Ok(true),
+        }
     }
 
-    /// Lets claims go that a document had before and has no more. To be called in one's turn only.
+    /// Whether a claim's document is there and has its values.
+    pub(super) async fn is_held(
+        &self,
+        container: &DocumentContainerDefinition,
+        claim: &Claim,
+    ) -> Result<bool, DocumentError> {
+        let key = document::key(claim.partition.clone(), &claim.holder);
+        let found = self.tables.get(&table_name(&container.path), &key).await;
+        let expiry = self.expiry(container);
+        let found = found.map_err(|error| gone(container, error))?.filter(|item| !expiry.is_over(item));
+        let Some(item) = found else { return Ok(false) };
+        Ok(claims_of(container, &Document::of_item(container, &item)?).contains(&claim.name))
+    }
+
+    /// Lets claims go that a document had before and has no more; `kept`: those that it has. To be called in one's turn only.
     pub(super) async fn release(
         &self,
         container: &DocumentContainerDefinition,
         partition: &Bytes,
         before: &Item,
-        now: Option<&Map<String, Value>>,
+        kept: &[String],
     ) -> Result<(), DocumentError> {
-        let kept = now.map(|body| claims(container, body)).unwrap_or_default();
-        for claim in claims_of(container, before)?.into_iter().filter(|claim| !kept.contains(claim)) {
-            let key = document::key(partition.clone(), &claim);
-            let deletion = Deletion { key, condition: None, return_old: false };
-            let deleted = self.tables.delete_item(&claims_table(&container.path), deletion).await;
-            deleted.map_err(|error| gone(container, error))?;
+        let Some(AttributeValue::String(holder)) = before.get(ID).filter(|_| !container.unique_keys.is_empty()) else {
+            return Ok(());
+        };
+        let had = claims_of(container, &Document::of_item(container, before)?);
+        for name in had.into_iter().filter(|name| !kept.contains(name)) {
+            let claim = Claim { partition: partition.clone(), name, holder: holder.clone() };
+            self.remove_claim(container, &claim).await?;
         }
         Ok(())
+    }
+
+    /// Removes a claim unless it is another document's by now, as one can be whose document's time was over; gives whether it was
+    /// there.
+    pub(super) async fn remove_claim(
+        &self,
+        container: &DocumentContainerDefinition,
+        claim: &Claim,
+    ) -> Result<bool, DocumentError> {
+        let deletion = Deletion { key: claim.key(), condition: Some(claim.is_this()), return_old: false };
+        match self.tables.delete_item(&claims_table(&container.path), deletion).await {
+            Ok(_) => Ok(true),
+            Err(TableError::ConditionFailed { .. }) => Ok(false),
+            Err(error) => Err(gone(container, error)),
+        }
     }
 
     /// The table of a container's claims; made anew, whatever there was.
     pub(super) async fn make_claims_table(&self, path: &str) -> Result<(), DocumentError> {
         self.remove_claims_table(path).await?;
-        let new = NewTable {
-            name: claims_table(path),
-            hash_key: KeyAttribute { name: PARTITION.to_owned(), key_type: KeyType::Binary },
-            sort_key: Some(KeyAttribute { name: ID.to_owned(), key_type: KeyType::String }),
-            provisioned: None,
-            changes: None,
-            indexes: Vec::new(),
-            tags: Default::default(),
-            owner: TableOwner::DocumentContainer,
-            item_bytes_max: ITEM_BYTES_MAX,
-        };
-        self.tables.create(new).await.map_err(DocumentError::Table)?;
+        self.tables.create(new_table(claims_table(path), None)).await.map_err(DocumentError::Table)?;
         Ok(())
     }
 
@@ -138,12 +161,61 @@ impl Documents {
     }
 }
 
-fn claims_of(container: &DocumentContainerDefinition, item: &Item) -> Result<Vec<String>, DocumentError> {
-    let document = Document::of_item(container, item)?;
-    Ok(document.value.as_object().map(|body| claims(container, body)).unwrap_or_default())
+/// What a document claims; nothing where nothing has to be unique.
+pub(super) fn claims_of(container: &DocumentContainerDefinition, document: &Document) -> Vec<String> {
+    document.value.as_object().map(|body| claims(container, body)).unwrap_or_default()
 }
 
 /// The table of a container's claims.
-fn claims_table(path: &str) -> String {
+pub(super) fn claims_table(path: &str) -> String {
     format!("document-unique/{path}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::Poll;
+
+    use millstream_catalog::Catalog;
+    use millstream_storage::Storage;
+    use millstream_stream::Streams;
+    use millstream_table::Tables;
+    use millstream_types::ManualClock;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_turn_ends_with_its_write_not_with_its_caller() {
+        let clock = Arc::new(ManualClock::at(1));
+        let storage = Storage::in_memory(clock.clone());
+        let catalog = Catalog::open(&storage).unwrap();
+        let streams = Streams::new(storage.clone(), catalog.clone(), clock.clone());
+        let documents = Documents::new(catalog.clone(), Tables::new(storage, catalog, clock.clone()), streams, clock);
+        let container = DocumentContainerDefinition {
+            path: "shop/people".into(),
+            number: 2,
+            database_number: 1,
+            created: 0,
+            etag: String::new(),
+            partition_key_paths: vec!["/user".into()],
+            indexing_policy: None,
+            default_ttl: None,
+            unique_keys: vec![vec!["/email".into()]],
+            throughput: None,
+        };
+        let (partition, (write, written)) = (Bytes::from_static(b"ann"), oneshot::channel::<()>());
+        let first = {
+            let (documents, container, partition) = (documents.clone(), container.clone(), partition.clone());
+            tokio::spawn(async move { documents.in_turn(&container, &partition, written).await })
+        };
+        tokio::task::yield_now().await;
+        first.abort();
+        assert!(first.await.unwrap_err().is_cancelled());
+        let mut second = pin!(documents.in_turn(&container, &partition, std::future::ready("second")));
+        let early = std::future::poll_fn(|context| Poll::Ready(second.as_mut().poll(context).is_ready())).await;
+        assert!(!early, "the first write is still under way");
+        write.send(()).unwrap();
+        assert_eq!(second.await, "second");
+    }
 }

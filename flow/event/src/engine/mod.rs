@@ -16,8 +16,8 @@ use millstream_catalog::{Catalog, EventSchema, EventSubscriptionDefinition, Subs
 use millstream_insight::Insight;
 use millstream_storage::Storage;
 use millstream_stream::Streams;
-use millstream_types::{Clock, Invoke, InvokeLater, PutObject, SendMessage};
-use tokio::sync::{OwnedMutexGuard, watch};
+use millstream_types::{CheckRole, Clock, Invoke, InvokeLater, PutObject, SendMessage};
+use tokio::sync::{OwnedMutexGuard, Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use crate::endpoint::{Courier, RecordForm};
@@ -27,7 +27,7 @@ use crate::log::View;
 use crate::message::{MessageCourier, NotificationForm};
 use crate::schedule::RetrySchedule;
 use crate::task::{ProgressStore, Task};
-use crate::webhook::{WebhookClient, WebhookWords};
+use crate::webhook::{FAREWELLS_MAX, WebhookClient, WebhookWords};
 
 pub use messages::{MessageSettings, MessageSubscription, NewMessageTopic};
 pub use subscriptions::{NewSubscription, Provisioning, PutSubscription};
@@ -59,6 +59,8 @@ pub struct Options {
     pub record_form: Option<Arc<dyn RecordForm>>,
     /// Runs functions on messages, later.
     pub invoke_later: Option<Arc<dyn InvokeLater>>,
+    /// Says whether queues and functions let a topic of messages in; `None`: all do.
+    pub rights: Option<Arc<dyn CheckRole>>,
 }
 
 /// The event engine. Cheap to clone.
@@ -80,6 +82,8 @@ struct Shared {
     running: Mutex<HashMap<String, Running>>,
     /// By subscription; they outlive changes of it.
     views: Mutex<HashMap<String, Arc<View>>>,
+    /// How many webhooks may be told at once that their subscriptions have ended.
+    farewells: Arc<Semaphore>,
 }
 
 struct Running {
@@ -100,7 +104,9 @@ impl Events {
     ) -> Self {
         let client = WebhookClient::new(options.private_addresses);
         let (changes, running, views) = Default::default();
-        let shared = Shared { options, storage, catalog, streams, insight, clock, client, changes, running, views };
+        let farewells = Arc::new(Semaphore::new(FAREWELLS_MAX));
+        let shared =
+            Shared { options, storage, catalog, streams, insight, clock, client, changes, running, views, farewells };
         let engine = Self { shared: Arc::new(shared) };
         for definition in engine.shared.catalog.event_subscriptions.list() {
             if let Err(error) = engine.run(&definition) {
@@ -199,6 +205,7 @@ impl Events {
             streams: shared.streams.clone(),
             invoke: shared.options.invoke_later.clone(),
             queues: shared.options.queues.clone(),
+            rights: shared.options.rights.clone(),
         })
     }
 

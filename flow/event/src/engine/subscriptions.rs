@@ -16,7 +16,7 @@ use super::check::shown;
 use crate::error::EventError;
 use crate::log::{Delivery, SubscriptionStatus};
 use crate::task::ProgressStore;
-use crate::webhook::{Consent, Handshake};
+use crate::webhook::{Consent, Farewell, Handshake};
 
 /// Subscriptions of one topic. Source: the service's quota.
 pub const SUBSCRIPTIONS_MAX: usize = 500;
@@ -230,7 +230,10 @@ impl Events {
     }
 
     /// To be called in one's turn only.
-    pub(super) async fn remove_subscription(&self, definition: &EventSubscriptionDefinition) -> Result<(), EventError> {
+    pub(super) async fn remove_subscription(
+        &self,
+        definition: &Arc<EventSubscriptionDefinition>,
+    ) -> Result<(), EventError> {
         self.halt(&definition.id).await;
         let mut transaction = Transaction::new();
         ProgressStore::new(&self.shared.storage, &definition.id).remove(&mut transaction);
@@ -239,7 +242,26 @@ impl Events {
             Err(error) => return Err(error.into()),
         }
         self.views().remove(&definition.id);
+        self.say_farewell(definition);
         Ok(())
+    }
+
+    /// Tells a webhook that its subscription has ended, and does not wait for it.
+    fn say_farewell(&self, definition: &Arc<EventSubscriptionDefinition>) {
+        let shared = &self.shared;
+        let (true, Ok(topic)) = (Farewell::is_due(definition), self.topic(&definition.topic)) else { return };
+        let Ok(place) = Arc::clone(&shared.farewells).try_acquire_owned() else { return };
+        let farewell = Farewell {
+            client: shared.client.clone(),
+            words: shared.options.words.clone(),
+            definition: Arc::clone(definition),
+            topic: topic.address.clone(),
+            now: shared.clock.now(),
+        };
+        tokio::spawn(async move {
+            farewell.say().await;
+            drop(place);
+        });
     }
 
     /// The definition of a subscription to events. Subscriptions to messages are no such.

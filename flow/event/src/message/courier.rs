@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::Method;
 use millstream_catalog::{Catalog, EventEndpoint, EventSubscriptionDefinition, TopicDefinition};
 use millstream_stream::{Entry, Streams};
-use millstream_types::{ErrorKind, Invocation, InvokeLater, Millis, SendMessage};
+use millstream_types::{CheckRole, ErrorKind, Invocation, InvokeLater, Millis, RoleUse, SendMessage};
 
 use super::{FormError, Message, Notification, NotificationForm};
 use crate::endpoint::{Report, report};
@@ -22,6 +22,7 @@ pub(crate) struct MessageCourier {
     pub(crate) streams: Streams,
     pub(crate) invoke: Option<Arc<dyn InvokeLater>>,
     pub(crate) queues: Option<Arc<dyn SendMessage>>,
+    pub(crate) rights: Option<Arc<dyn CheckRole>>,
 }
 
 impl MessageCourier {
@@ -93,6 +94,7 @@ impl MessageCourier {
         let Some(functions) = &self.invoke else {
             return Err(Failure::missing(format!("there is no function engine for `{function}`")));
         };
+        self.check(RoleUse::Invoke(function))?;
         let invocation = Invocation {
             function: function.to_owned(),
             payload: self.form.function_event(notification).await?,
@@ -108,9 +110,17 @@ impl MessageCourier {
         let Some(queues) = &self.queues else {
             return Err(Failure::missing(format!("there is no queue engine for `{queue}`")));
         };
+        self.check(RoleUse::SendMessage(queue))?;
         let message = self.form.queue_message(notification).await?;
         let sent = queues.send_messages(queue.to_owned(), vec![message]).await;
         sent.map(|()| None).map_err(|error| Failure { kind: error.kind, detail: error.to_string() })
+    }
+
+    /// Whether what the topic delivers to lets it in, as it is now. The topic has no role.
+    fn check(&self, use_of: RoleUse<'_>) -> Result<(), Failure> {
+        let Some(rights) = &self.rights else { return Ok(()) };
+        let refused = |detail| Failure { kind: ErrorKind::Forbidden, detail };
+        rights.check("", &self.definition.topic, use_of).map_err(refused)
     }
 }
 

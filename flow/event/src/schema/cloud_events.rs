@@ -55,7 +55,7 @@ fn check_attribute(name: &str, value: &Value) -> Result<(), SchemaError> {
 }
 
 /// An event of the other form as a CloudEvent. The version of its data becomes the fragment of `dataschema`.
-pub(super) fn from_event_grid(fields: &Fields) -> Fields {
+pub(crate) fn from_event_grid(fields: &Fields) -> Fields {
     let mut event = Fields::new();
     event.insert("specversion".to_owned(), json!(SPEC_VERSION));
     for (from, to) in

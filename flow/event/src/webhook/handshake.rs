@@ -129,7 +129,7 @@ impl Handshake<'_> {
 }
 
 /// Sets a header unless the value cannot be one.
-fn insert(headers: &mut HeaderMap, name: &HeaderName, value: &str) {
+pub(super) fn insert(headers: &mut HeaderMap, name: &HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(name.clone(), value);
     }

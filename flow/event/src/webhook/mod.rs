@@ -1,14 +1,16 @@
 //! Webhooks: requests to addresses that users name.
 //!
 //! Whoever may define a subscription could make the node call anything, so what may be called is decided where the address
-//! is known: behind name resolution. Read next: [`client`], [`handshake`].
+//! is known: behind name resolution. Read next: [`client`], [`handshake`], [`farewell`].
 
 mod client;
+mod farewell;
 mod handshake;
 
 use http::HeaderName;
 
 pub(crate) use client::{Answer, WebhookClient, WebhookError};
+pub(crate) use farewell::{FAREWELLS_MAX, Farewell};
 pub(crate) use handshake::{Consent, Handshake};
 
 /// What webhooks see of the node by the protocol's names: a front's business, plugged in by the server.
@@ -34,6 +36,14 @@ pub struct WebhookWords {
     pub validation_event_type: &'static str,
     /// Who asks, in the handshake of CloudEvents.
     pub origin: &'static str,
+    /// The header's value for what says that a subscription has ended.
+    pub deletion: &'static str,
+    /// The type of the event that says so.
+    pub deletion_event_type: &'static str,
+    /// The member of its data that names the subscription.
+    pub deletion_member: &'static str,
+    /// A subscription's id, by its topic's address and its name.
+    pub subscription_id: fn(&str, &str) -> String,
 }
 
 impl WebhookWords {

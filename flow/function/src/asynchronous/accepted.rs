@@ -126,20 +126,55 @@ impl Accepted {
         Ok(())
     }
 
-    /// The ids of all that were accepted and have not ended. Reads the disk, page by page: what is kept may be more than
-    /// memory holds.
-    pub(crate) fn ids(&self) -> Result<Vec<String>, StorageError> {
-        let (mut ids, mut after) = (Vec::new(), None::<Bytes>);
+    /// All that were accepted and have not ended, without their events; each is read once. Works on the disk, page by page:
+    /// what is kept may be more than memory holds.
+    pub(crate) fn outlines(&self) -> Result<Vec<Outline>, StorageError> {
+        self.read_all(&self.keyspace)
+    }
+
+    /// What cannot be read and was put aside. Works on the disk.
+    pub(crate) fn unreadable(&self) -> Result<Vec<Outline>, StorageError> {
+        self.read_all(&self.unreadable)
+    }
+
+    fn read_all(&self, keyspace: &Keyspace) -> Result<Vec<Outline>, StorageError> {
+        let (mut all, mut after) = (Vec::new(), None::<Bytes>);
         loop {
             let from = after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-            let page = self.storage.scan(&self.keyspace, (from, Bound::Unbounded), false, PAGE)?;
-            ids.extend(page.iter().map(|(key, _)| String::from_utf8_lossy(key).into_owned()));
+            let page = self.storage.scan(keyspace, (from, Bound::Unbounded), false, PAGE)?;
+            all.extend(page.iter().map(|(key, stored)| Outline::read(key, stored)));
             match page.last() {
                 // Its own bytes: the key may lie in those of the whole page.
                 Some((last, _)) => after = Some(Bytes::copy_from_slice(last)),
-                None => return Ok(ids),
+                None => return Ok(all),
             }
         }
+    }
+}
+
+/// What is held in memory of an invocation that waits.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Outline {
+    #[serde(skip)]
+    pub(crate) id: String,
+    /// As its invoker referred to it; empty for what cannot be read.
+    pub(crate) function: String,
+    pub(crate) accepted: Millis,
+    pub(crate) failures: u32,
+    pub(crate) due: Millis,
+}
+
+impl Outline {
+    pub(crate) fn of(id: &str, kept: &Kept) -> Self {
+        let Kept { function, accepted, failures, due, .. } = kept;
+        Self { id: id.to_owned(), function: function.clone(), accepted: *accepted, failures: *failures, due: *due }
+    }
+
+    /// Of what cannot be read, what can be is taken.
+    fn read(id: &[u8], stored: &[u8]) -> Self {
+        let read: Self = serde_json::from_slice(stored).unwrap_or_default();
+        Self { id: String::from_utf8_lossy(id).into_owned(), ..read }
     }
 }
 
@@ -197,13 +232,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn all_pages_of_ids_are_read() {
+    async fn all_pages_are_read() {
         let accepted = Accepted::new(Storage::in_memory(Arc::new(ManualClock::at(0))));
         let ids: Vec<String> = (0..2 * PAGE + 1).map(|number| format!("{number:03}")).collect();
         for id in &ids {
             accepted.put(id, &kept(b"{}")).await.unwrap();
         }
-        assert_eq!(accepted.ids().unwrap(), ids);
+        let outlines = accepted.outlines().unwrap();
+        assert_eq!(outlines.iter().map(|outline| outline.id.as_str()).collect::<Vec<_>>(), ids);
+        assert!(outlines.iter().all(|outline| outline.function == "f"));
     }
 
     #[tokio::test]
@@ -224,6 +261,7 @@ mod tests {
             accepted.put_aside("a", found).await.unwrap();
             assert!(matches!(accepted.get("a").await.unwrap(), Found::Nothing));
             assert_eq!(storage.get(&accepted.unreadable, b"a").unwrap().unwrap(), stored);
+            assert_eq!(accepted.unreadable().unwrap()[0].function, expected.unwrap_or_default());
         }
         accepted.put("b", &kept(b"event")).await.unwrap();
         let found = accepted.get("b").await.unwrap();

@@ -1,20 +1,24 @@
 //! Asynchronous invocations: durable before they are acknowledged, run afterwards, tried again when they fail, and told
 //! where their function says once they have ended.
 //!
-//! Read next: [`accepted`] (how they are kept), [`outcome`] (what an attempt means), [`tell`] (dead letters and destinations).
+//! Read next: [`accepted`] (how they are kept), [`outcome`] (what an attempt means), [`tell`] (dead letters and
+//! destinations), [`listing`] (those that wait, for people).
 
 mod accepted;
+mod listing;
 mod outcome;
 mod tell;
 
 use std::time::Duration;
 
 use bytes::Bytes;
+use millstream_catalog::FunctionDefinition;
 use millstream_storage::{StorageError, to_the_end};
 use millstream_types::{ErrorKind, Invocation, InvocationId, Millis};
 
 pub(crate) use accepted::Accepted;
-use accepted::{Found, Kept, WAITING_MAX, Waiting};
+use accepted::{Found, Kept, Outline, WAITING_MAX, Waiting};
+pub use listing::WaitingInvocation;
 use outcome::{Next, after};
 
 use crate::destination::{Condition, EndedInvocation};
@@ -38,7 +42,7 @@ impl Functions {
     /// [`FunctionError::NotFound`], [`FunctionError::PayloadTooLarge`], [`FunctionError::Throttled`] when too many wait
     /// already, [`FunctionError::Storage`].
     pub async fn enqueue(&self, invocation: Invocation) -> Result<InvocationId, FunctionError> {
-        self.get(&invocation.function)?;
+        let function = self.find(&invocation.function)?;
         let found = invocation.payload.len();
         if found > PAYLOAD_BYTES_MAX {
             return Err(FunctionError::PayloadTooLarge { found, limit: PAYLOAD_BYTES_MAX });
@@ -46,48 +50,45 @@ impl Functions {
         let accepted = &self.shared.accepted;
         let waiting = accepted.enter().ok_or(FunctionError::Throttled { running: WAITING_MAX, limit: WAITING_MAX })?;
         let id = uuid::Uuid::new_v4().to_string();
-        self.count("async_received", &invocation.function);
-        let (functions, function) = (self.clone(), invocation.function.clone());
+        self.count("async_received", &function.name);
+        let functions = self.clone();
         to_the_end(async move {
-            functions.shared.accepted.put(&id, &Kept::new(invocation, functions.now())).await?;
-            tokio::spawn(run(functions, function, id.clone(), waiting));
+            let kept = Kept::new(invocation, functions.now());
+            functions.shared.accepted.put(&id, &kept).await?;
+            tokio::spawn(run(functions, Outline::of(&id, &kept), waiting));
             Ok(id)
         })
         .await
     }
 
-    /// Adds one to a counter of a function.
+    /// Adds one to a counter of a function, of which a version or an alias may be meant.
     pub(crate) fn count(&self, counter: &str, function: &str) {
-        self.shared.insight.metrics.counter(counter, &format!("function/{function}")).add(1);
+        let (name, _) = FunctionDefinition::split_reference(function);
+        self.shared.insight.metrics.counter(counter, &format!("function/{name}")).add(1);
     }
 }
 
-/// Takes up invocations that an earlier run of the node accepted. One is read after the other, for the name of its function:
-/// all at once would not fit into memory.
-pub(crate) async fn resume(functions: Functions, ids: Vec<InvocationId>) {
-    for id in ids {
-        let function = match functions.shared.accepted.get(&id).await {
-            Ok(Found::Invocation(kept, _)) => kept.function,
-            Ok(Found::Nothing) => continue,
-            // Told of in its turn.
-            Ok(Found::Unreadable { function, .. }) => function.unwrap_or_default(),
-            Err(error) => {
-                tracing::warn!(invocation = %id, %error, "asynchronous invocations wait for the next start");
-                return;
-            }
-        };
+/// Takes up invocations that an earlier run of the node accepted.
+pub(crate) fn resume(functions: &Functions, left: Vec<Outline>) {
+    for outline in left {
         let waiting = functions.shared.accepted.enter_again();
-        tokio::spawn(run(functions.clone(), function, id, waiting));
+        tokio::spawn(run(functions.clone(), outline, waiting));
     }
 }
 
-/// Runs an accepted invocation to its end; only its id and its function's name are held while it waits.
-async fn run(functions: Functions, function: String, id: InvocationId, _waiting: Waiting) {
+/// Runs an accepted invocation to its end; its event is read only when it is due and has a turn.
+async fn run(functions: Functions, mut outline: Outline, _waiting: Waiting) {
     let mut throttle_wait = THROTTLE_WAITS.0;
     loop {
-        let wait = match step(&functions, &function, &id).await {
+        let early = outline.due - functions.now();
+        tokio::time::sleep(Duration::from_millis(u64::try_from(early).unwrap_or(0))).await;
+        let id = &outline.id;
+        let wait = match step(&functions, &outline).await {
             Ok(Step::Ended) => return,
-            Ok(Step::Wait(wait)) => wait,
+            Ok(Step::Wait { due }) => {
+                outline.due = due;
+                continue;
+            }
             Ok(Step::Throttled) => {
                 let wait = throttle_wait;
                 throttle_wait = (throttle_wait * 2).min(THROTTLE_WAITS.1);
@@ -109,16 +110,19 @@ async fn run(functions: Functions, function: String, id: InvocationId, _waiting:
 
 enum Step {
     Ended,
-    Wait(Duration),
+    Wait { due: Millis },
     Throttled,
 }
 
-/// Waits until an invocation is due, runs it once and does what follows.
-async fn step(functions: &Functions, function: &str, id: &str) -> Result<Step, StorageError> {
-    let accepted = &functions.shared.accepted;
-    // Read in one's turn only: the events of all that wait would not fit into memory. Who gets no turn, because its function
-    // is at its limit, is read for its age.
-    let turn = functions.turn(function, Urgency::Later).await;
+/// Runs an invocation that is due once, when its turn has come, and does what follows.
+async fn step(functions: &Functions, outline: &Outline) -> Result<Step, StorageError> {
+    let (accepted, id) = (&functions.shared.accepted, outline.id.as_str());
+    let (name, _) = FunctionDefinition::split_reference(&outline.function);
+    let turn = functions.turn(name, Urgency::Later).await;
+    if turn.is_err() && may_wait(functions, outline) {
+        return Ok(Step::Throttled);
+    }
+    // Read in one's turn only: the events of all that wait would not fit into memory.
     let (mut kept, payload) = match accepted.get(id).await? {
         Found::Invocation(kept, payload) => (kept, payload),
         Found::Nothing => return Ok(Step::Ended),
@@ -127,17 +131,13 @@ async fn step(functions: &Functions, function: &str, id: &str) -> Result<Step, S
             return Ok(Step::Ended);
         }
     };
-    let early = kept.due - functions.now();
-    if early > 0 {
-        return Ok(Step::Wait(Duration::from_millis(early.unsigned_abs())));
-    }
-    let Ok(definition) = functions.get(&kept.function) else {
-        drop_event(functions, &kept.function, id, "the function is gone");
+    let Ok(definition) = functions.find_for(&kept.function, id) else {
+        drop_event(functions, &kept.function, id, "the function, or its version or alias, is gone");
         accepted.remove(id).await?;
         return Ok(Step::Ended);
     };
     let limits = outcome::Limits::of(&definition, &functions.shared.options.retry_waits);
-    let attempt = match (limits.before(&kept, functions.now()), &turn) {
+    let attempt = match (limits.before(kept.accepted, functions.now()), &turn) {
         (Some(condition), _) => Next::GiveUp { condition, answer: None },
         (None, Err(error)) => after(Err(error.clone()), &limits, &mut kept, functions.now()),
         (None, Ok(_)) => {
@@ -150,13 +150,14 @@ async fn step(functions: &Functions, function: &str, id: &str) -> Result<Step, S
         Next::Retry { wait } => {
             kept.due = functions.now() + Millis::try_from(wait.as_millis()).unwrap_or(Millis::MAX);
             accepted.put(id, &kept).await?;
-            return Ok(Step::Wait(wait));
+            return Ok(Step::Wait { due: kept.due });
         }
         Next::GiveUp { condition, answer } => (condition, answer),
         Next::Succeeded { answer } => (Condition::Success, Some(answer)),
     };
     let ended = EndedInvocation {
         function: kept.function.clone(),
+        version: definition.version,
         id: id.to_owned(),
         payload,
         time: functions.now(),
@@ -168,13 +169,21 @@ async fn step(functions: &Functions, function: &str, id: &str) -> Result<Step, S
         let reason = ended.answer.as_ref().map(|answer| String::from_utf8_lossy(&answer.payload).into_owned());
         drop_event(functions, &kept.function, id, &reason.unwrap_or_else(|| format!("{condition:?}")));
     }
-    // Its turn is for running: a target may take its time while others run.
+    // Its turn is for running: a target may take its time while others run. As many as may run are told at once; those
+    // behind them keep their turns, which bounds what is in memory.
     let _telling = functions.shared.telling.acquire().await;
     drop(turn);
     // Told before it is forgotten: a crash in between tells it twice, never not at all.
     tell::tell(functions, &definition, ended).await;
     accepted.remove(id).await?;
     Ok(Step::Ended)
+}
+
+/// Whether an invocation that got no turn may wait for one, by its age and what its function says now.
+fn may_wait(functions: &Functions, outline: &Outline) -> bool {
+    let Ok(definition) = functions.find_for(&outline.function, &outline.id) else { return false };
+    let limits = outcome::Limits::of(&definition, &functions.shared.options.retry_waits);
+    limits.before(outline.accepted, functions.now()).is_none()
 }
 
 /// Puts an invocation aside that cannot be read, and says so in the node's log and in its function's.

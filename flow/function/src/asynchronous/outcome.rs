@@ -46,11 +46,11 @@ impl Limits {
     }
 
     /// Why an invocation is not even run.
-    pub(super) fn before(&self, kept: &Kept, now: Millis) -> Option<Condition> {
+    pub(super) fn before(&self, accepted: Millis, now: Millis) -> Option<Condition> {
         if !self.may_run {
             return Some(Condition::ZeroConcurrency);
         }
-        (now - kept.accepted > self.age_ms_max).then_some(Condition::EventAgeExceeded)
+        (now - accepted > self.age_ms_max).then_some(Condition::EventAgeExceeded)
     }
 }
 
@@ -111,7 +111,13 @@ mod tests {
 
     fn outcome(error: Option<&str>) -> Result<InvocationOutcome, FunctionError> {
         let error = error.map(str::to_owned);
-        Ok(InvocationOutcome { id: "i".into(), payload: Bytes::from_static(b"{}"), error, log_tail: Bytes::new() })
+        Ok(InvocationOutcome {
+            id: "i".into(),
+            payload: Bytes::from_static(b"{}"),
+            error,
+            log_tail: Bytes::new(),
+            version: None,
+        })
     }
 
     #[test]
@@ -137,9 +143,9 @@ mod tests {
         let late = after(throttled(), &limits, &mut kept, 60_001);
         assert!(matches!(late, Next::GiveUp { condition: Condition::EventAgeExceeded, answer: None }));
         assert_eq!(kept.failures, 0);
-        assert_eq!(limits.before(&kept, 60_001), Some(Condition::EventAgeExceeded));
-        assert_eq!(limits.before(&kept, 60_000), None);
+        assert_eq!(limits.before(kept.accepted, 60_001), Some(Condition::EventAgeExceeded));
+        assert_eq!(limits.before(kept.accepted, 60_000), None);
         let stopped = Limits { may_run: false, ..limits };
-        assert_eq!(stopped.before(&kept, 0), Some(Condition::ZeroConcurrency));
+        assert_eq!(stopped.before(kept.accepted, 0), Some(Condition::ZeroConcurrency));
     }
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use millstream_catalog::FunctionDefinition;
+use millstream_catalog::{FunctionDefinition, LATEST};
 use millstream_types::ErrorKind;
 
 use crate::destination::{Condition, Delivery, DeliveryError, EndedInvocation, Purpose};
@@ -66,6 +66,7 @@ fn refused(functions: &Functions, ended: &EndedInvocation, purpose: Purpose, tar
 /// Writes a line into a function's log, where its asynchronous invocations are told of.
 pub(super) fn log(functions: &Functions, function: &str, line: String) {
     let now = functions.now();
-    let group = (functions.shared.options.log_group)(function);
-    functions.shared.insight.logs.append(&group, &log_stream(now, "asynchronous"), [(now, line)]);
+    let (name, _) = FunctionDefinition::split_reference(function);
+    let group = (functions.shared.options.log_group)(name);
+    functions.shared.insight.logs.append(&group, &log_stream(now, LATEST, "asynchronous"), [(now, line)]);
 }

@@ -5,13 +5,14 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use http::{Request, Response, header};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::rt::{Read, Write};
+use tokio::task::coop::unconstrained;
 
 use super::{ANSWER_BYTES_MAX, BackendError, end_to_end, told};
 
@@ -60,9 +61,10 @@ impl Connection {
     }
 
     /// Whether it can take a request.
-    pub(super) async fn is_open(&mut self) -> bool {
+    pub(super) fn is_open(&mut self) -> bool {
         let Some(wire) = &mut self.wire else { return false };
-        let open = poll_fn(|context| Poll::Ready(wire.as_mut().poll(context).is_pending())).await;
+        // Only looked at: nobody is to be woken, not even by the request that is sent next.
+        let open = wire.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending();
         if !open {
             self.wire = None;
         }
@@ -75,18 +77,24 @@ fn failed(error: &(dyn std::error::Error + 'static)) -> Unanswered {
 }
 
 /// Does `work` with `wire` polled along.
+///
+/// What `work` waits for comes from `wire` alone, and it is looked at again after that was polled. So it wakes nobody: that would
+/// be the task that is running, which would be polled once more for nothing. For the same reason `wire` first goes as far as it
+/// can without waking anybody, and no budget stops `work`.
 async fn along<T>(wire: &mut Option<Wire>, work: impl Future<Output = T>) -> T {
-    let mut work = pin!(work);
+    let mut work = pin!(unconstrained(work));
     poll_fn(|context| {
-        if let Poll::Ready(done) = work.as_mut().poll(context) {
-            return Poll::Ready(done);
+        let mut look = || work.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        for waker in [Waker::noop(), context.waker()] {
+            if let Poll::Ready(done) = look() {
+                return Poll::Ready(done);
+            }
+            if wire.as_mut().is_some_and(|wire| wire.as_mut().poll(&mut Context::from_waker(waker)).is_ready()) {
+                // Whoever waits for it learns of its end.
+                *wire = None;
+            }
         }
-        if wire.as_mut().is_some_and(|wire| wire.as_mut().poll(context).is_ready()) {
-            // Whoever waits for it learns of its end.
-            *wire = None;
-        }
-        // What came in is there at once.
-        work.as_mut().poll(context)
+        look()
     })
     .await
 }

@@ -27,7 +27,7 @@ pub(super) struct Idle {
 #[derive(Default)]
 struct Kept {
     /// Since when each is idle; the last was used last.
-    by_place: HashMap<Place, Vec<(Instant, Connection)>>,
+    by_place: HashMap<Place, Vec<(Instant, Connection)>, foldhash::fast::RandomState>,
     /// Whether a task looks for old ones.
     swept: bool,
 }

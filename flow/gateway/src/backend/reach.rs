@@ -44,7 +44,7 @@ impl Reach {
         mut request: Request<Full<Bytes>>,
     ) -> Result<Response<Bytes>, BackendError> {
         while let Some(mut known) = self.idle.take(&place) {
-            if !known.is_open().await {
+            if !known.is_open() {
                 continue;
             }
             match self.exchange_over(known, &place, request).await {
@@ -54,7 +54,8 @@ impl Reach {
                 Ok(response) => return Ok(response),
             }
         }
-        let new = self.connect(&place).await?;
+        // On the heap: it is large and seldom needed.
+        let new = Box::pin(self.connect(&place)).await?;
         self.exchange_over(new, &place, request).await.map_err(|unanswered| match unanswered {
             Unanswered::Unsent(_) => BackendError::Unreachable("the backend closed the connection".to_owned()),
             Unanswered::Failed(error) => error,
@@ -68,7 +69,7 @@ impl Reach {
         request: Request<Full<Bytes>>,
     ) -> Result<Response<Bytes>, Unanswered> {
         let response = connection.exchange(request).await?;
-        if connection.is_open().await {
+        if connection.is_open() {
             self.idle.keep(place.clone(), connection);
         }
         Ok(response)

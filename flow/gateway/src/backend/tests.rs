@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::future::{Future as _, poll_fn};
+
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -91,6 +93,46 @@ async fn connections_are_used_again_and_closed_ones_are_replaced() {
     }
     let both = tokio::join!(asked(&backends, &lasting), asked(&backends, &lasting));
     assert_eq!((&both.0[..1], &both.1[..1]), ("1", "2"), "an answer under way has its connection alone");
+}
+
+#[tokio::test]
+async fn a_request_is_looked_at_when_it_goes_out_and_when_its_answer_is_there() {
+    let backends = Backends::new(BackendOptions { private: true, own: Vec::new() });
+    let uri = backend(usize::MAX).await;
+    asked(&backends, &uri).await;
+    let (mut looks, mut asked) = (0, pin!(asked(&backends, &uri)));
+    let answer = poll_fn(|context| {
+        looks += 1;
+        asked.as_mut().poll(context)
+    });
+    assert_eq!(answer.await, "1 GET / HTTP/1.1");
+    assert_eq!(looks, 3, "the third is of `asked` itself");
+}
+
+#[tokio::test]
+async fn answers_that_come_in_pieces_come_whole() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let uri = format!("http://{}/", listener.local_addr().unwrap());
+    let pieces = 300;
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        while request(&mut stream, &mut Vec::new()).await {
+            stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await.unwrap();
+            for piece in 0..pieces {
+                // Now and then alone, now and then with the next.
+                stream.write_all(format!("1000\r\n{piece:4096}\r\n").as_bytes()).await.unwrap();
+                if piece % 3 == 0 {
+                    tokio::task::yield_now().await;
+                }
+            }
+            stream.write_all(b"0\r\n\r\n").await.unwrap();
+        }
+    });
+    let backends = Backends::new(BackendOptions { private: true, own: Vec::new() });
+    let whole: String = (0..pieces).map(|piece| format!("{piece:4096}")).collect();
+    for _ in 0..2 {
+        assert_eq!(asked(&backends, &uri).await, whole);
+    }
 }
 
 #[tokio::test]

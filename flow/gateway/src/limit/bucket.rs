@@ -37,19 +37,24 @@ impl TokenBuckets {
             let bucket = buckets.of(key, now);
             bucket.fill(*throttle, now);
             if bucket.level < CALL {
+                for (key, throttle) in &throttles[..index] {
+                    let taken = buckets.of(key, now);
+                    taken.set(taken.level + CALL, *throttle, now);
+                }
                 return Err(index);
             }
-        }
-        for (key, throttle) in throttles {
-            let bucket = buckets.of(key, now);
-            bucket.level = bucket.level.saturating_sub(CALL);
-            bucket.full_at = now.saturating_add(filled_in(*throttle, bucket.level));
+            bucket.set(bucket.level - CALL, *throttle, now);
         }
         Ok(())
     }
 }
 
 impl Bucket {
+    fn set(&mut self, level: u64, throttle: Throttle, now: Millis) {
+        self.level = level;
+        self.full_at = now.saturating_add(filled_in(throttle, level));
+    }
+
     fn fill(&mut self, throttle: Throttle, now: Millis) {
         let full = u64::from(throttle.burst) * CALL;
         let Some(at) = self.at else {

@@ -8,7 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use millstream_catalog::{
-    ManagedApi, ManagedOperation, ManagedServiceDefinition, ManagedSubscriptionState, SubscriptionScope,
+    ManagedApi, ManagedOperation, ManagedServiceDefinition, ManagedSubscriptionState, ManagedUser, Subscription,
+    SubscriptionScope,
 };
 use millstream_types::Millis;
 
@@ -158,6 +159,7 @@ struct Opened {
     key: String,
     counted: String,
     product: Option<String>,
+    user: Option<ManagedUser>,
 }
 
 /// Whether the way goes on.
@@ -202,6 +204,7 @@ impl Managed {
             response_headers: HeaderMap::new(),
             subscription: String::new(),
             key: String::new(),
+            user: None,
             variables: BTreeMap::new(),
             address: request.peer.to_string(),
             request_id: request.id.clone(),
@@ -291,7 +294,7 @@ impl Running<'_> {
         if let Some(opened) = opened {
             self.note("gateway", "", "subscription", || format!("{} opens the API", opened.subscription));
             (self.exchange.subscription, self.counted) = (opened.subscription, opened.counted);
-            self.exchange.key = opened.key;
+            (self.exchange.key, self.exchange.user) = (opened.key, opened.user);
         }
         let section = |section| self.compiled.section(section, api, operation, product.as_deref());
         let (inbound, backend) = (section(Section::Inbound), section(Section::Backend));
@@ -364,6 +367,7 @@ impl Running<'_> {
             key: String::new(),
             counted: String::new(),
             product: Some(product.name.clone()),
+            user: None,
         });
         let Some(key) = header.or_else(in_query).filter(|key| !key.is_empty()) else {
             return match anonymous {
@@ -372,9 +376,11 @@ impl Running<'_> {
                 None => Ok(None),
             };
         };
+        let owner = |found: &Subscription| found.owner.as_ref().and_then(|name| service.users.get(name));
         let found = self.compiled.keys.get(&key).and_then(|name| service.subscriptions.get(name));
         let opens = found.filter(|found| {
             found.state == ManagedSubscriptionState::Active
+                && !owner(found).is_some_and(|user| user.blocked)
                 && match &found.scope {
                     SubscriptionScope::AllApis => true,
                     SubscriptionScope::Api(name) => *name == api.name,
@@ -389,7 +395,9 @@ impl Running<'_> {
                     SubscriptionScope::Product(name) => Some(name.clone()),
                     SubscriptionScope::AllApis | SubscriptionScope::Api(_) => None,
                 };
-                Ok(Some(Opened { subscription: found.name.clone(), key, counted: found.id.clone(), product }))
+                let user = owner(found).cloned();
+                let (subscription, counted) = (found.name.clone(), found.id.clone());
+                Ok(Some(Opened { subscription, key, counted, product, user }))
             }
             None if api.subscription_required => Err(Failure::KeyInvalid),
             None => Ok(anonymous),

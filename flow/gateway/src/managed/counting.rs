@@ -1,7 +1,7 @@
 //! What `rate-limit` and `quota` count of a request: under which names, when, and what callers are told.
 //!
-//! A call that counts only under a condition of its answer is let through first and counted when the answer is there, so many
-//! of those at once may be more than the limit, as at the service.
+//! A call of which only its answer says whether, or as how many, it counts is let through first and counted when the answer is
+//! there, so many of those at once may be more than the limit, as at the service.
 
 use http::{HeaderName, HeaderValue};
 use millstream_catalog::{ManagedApi, ManagedOperation};
@@ -13,6 +13,7 @@ use crate::limit::quota::{Allowance, Exceeded, Period};
 use crate::limit::rate::CallRate;
 use crate::policy::condition::Condition;
 use crate::policy::exchange::Flow;
+use crate::policy::expression::Expression;
 use crate::policy::limit::{Allowed, Counted, Part, Quota, Rate, RateLimit, Told};
 use crate::policy::term::Value;
 
@@ -22,10 +23,16 @@ const COUNTER_KEY_CHARS_MAX: usize = 256;
 /// What is counted when the answer is there.
 pub(super) struct Later {
     counter: String,
-    when: Condition,
-    as_many: u32,
+    undecided: Undecided,
     /// The stretch of a rate limit, milliseconds; `None`: it is a quota's.
     rate_period: Option<Millis>,
+}
+
+/// What only the answer decides of [`Counted`].
+struct Undecided {
+    /// `None`: it counts, whatever the answer is.
+    when: Option<Condition>,
+    by: Option<Expression>,
 }
 
 impl Running<'_> {
@@ -57,8 +64,7 @@ impl Running<'_> {
         now: Millis,
     ) -> Result<(), Failure> {
         let period = Millis::from(rate.renewal_s) * 1_000;
-        let as_many = self.as_many(counted);
-        let (at_once, later) = self.split(counted, as_many);
+        let (at_once, undecided) = self.split(counted);
         let taken = self.engine.rates.take(&counter, CallRate { calls: rate.calls, period }, at_once, now);
         self.tell_header(told.total_header.as_ref(), rate.calls.into());
         match taken {
@@ -70,8 +76,8 @@ impl Running<'_> {
                 return Err(Failure::RateLimited(wait));
             }
         }
-        if let Some(when) = later {
-            self.later.push(Later { counter, when, as_many, rate_period: Some(period) });
+        if let Some(undecided) = undecided {
+            self.later.push(Later { counter, undecided, rate_period: Some(period) });
         }
         Ok(())
     }
@@ -103,8 +109,7 @@ impl Running<'_> {
         counted: &Counted,
         now: Millis,
     ) -> Result<(), Failure> {
-        let as_many = self.as_many(counted);
-        let (at_once, later) = self.split(counted, as_many);
+        let (at_once, undecided) = self.split(counted);
         let taken = self.engine.quotas.take(&counter, allowance, at_once.into(), now).await;
         let wait = |wait: Millis| (wait != Millis::MAX).then(|| seconds(wait));
         match taken.map_err(|error| Failure::Internal(error.to_string()))? {
@@ -112,8 +117,8 @@ impl Running<'_> {
             Err(Exceeded::Calls(left)) => return Err(Failure::CallsUsedUp(wait(left))),
             Err(Exceeded::Bytes(left)) => return Err(Failure::BandwidthUsedUp(wait(left))),
         }
-        if let Some(when) = later {
-            self.later.push(Later { counter: counter.clone(), when, as_many, rate_period: None });
+        if let Some(undecided) = undecided {
+            self.later.push(Later { counter: counter.clone(), undecided, rate_period: None });
         }
         if allowance.bytes.is_some() {
             self.bandwidth.push(counter);
@@ -124,10 +129,11 @@ impl Running<'_> {
     /// Counts what could not be counted before there was an answer.
     pub(super) async fn count_later(&mut self, bytes: u64) {
         let now = self.engine.clock.now();
-        for Later { counter, when, as_many, rate_period } in std::mem::take(&mut self.later) {
-            if !when.holds(&self.exchange) {
+        for Later { counter, undecided: Undecided { when, by }, rate_period } in std::mem::take(&mut self.later) {
+            if when.is_some_and(|when| !when.holds(&self.exchange)) {
                 continue;
             }
+            let as_many = self.as_many(by.as_ref());
             match rate_period {
                 Some(period) => self.engine.rates.add(&counter, period, as_many, now),
                 None => self.add_to_quota(&counter, as_many.into(), 0).await,
@@ -144,21 +150,24 @@ impl Running<'_> {
         }
     }
 
-    /// As how many calls this one counts.
-    fn as_many(&self, counted: &Counted) -> u32 {
-        let Some(by) = &counted.by else { return 1 };
+    /// As how many calls this one counts, as far as is known by now.
+    fn as_many(&self, by: Option<&Expression>) -> u32 {
+        let Some(by) = by else { return 1 };
         match by.value(&self.exchange) {
             Value::Number(number) => number.clamp(0.0, f64::from(u32::MAX)) as u32,
             other => other.to_string().trim().parse().unwrap_or(1),
         }
     }
 
-    /// As how many it counts at once, and on which condition it counts later.
-    fn split(&self, counted: &Counted, as_many: u32) -> (u32, Option<Condition>) {
-        match &counted.when {
-            None => (as_many, None),
-            Some(when) if when.is_of_answer() => (0, Some(when.clone())),
-            Some(when) => (if when.holds(&self.exchange) { as_many } else { 0 }, None),
+    /// As how many it counts at once, and what is left to its answer.
+    fn split(&self, Counted { when, by, .. }: &Counted) -> (u32, Option<Undecided>) {
+        match when {
+            Some(when) if when.is_of_answer() => (0, Some(Undecided { when: Some(when.clone()), by: by.clone() })),
+            Some(when) if !when.holds(&self.exchange) => (0, None),
+            _ if by.as_ref().is_some_and(Expression::is_of_answer) => {
+                (0, Some(Undecided { when: None, by: by.clone() }))
+            }
+            _ => (self.as_many(by.as_ref()), None),
         }
     }
 

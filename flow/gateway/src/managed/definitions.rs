@@ -38,6 +38,8 @@ pub struct NewSubscription {
     pub name: String,
     /// For people.
     pub display_name: String,
+    /// The user whose it is; `None`: nobody's.
+    pub owner: Option<String>,
     /// What it lets call.
     pub scope: SubscriptionScope,
     /// Whether it does so now.
@@ -260,8 +262,8 @@ impl Managed {
     /// says whether it was made.
     ///
     /// # Errors
-    /// [`GatewayError::NotFound`] for what it is to let call, [`GatewayError::Invalid`], [`GatewayError::Exists`] when a
-    /// key is another subscription's.
+    /// [`GatewayError::NotFound`] for what it is to let call and for its owner, [`GatewayError::Invalid`],
+    /// [`GatewayError::Exists`] when a key is another subscription's.
     pub async fn put_subscription(
         &self,
         service: &str,
@@ -276,6 +278,9 @@ impl Managed {
                 }
                 SubscriptionScope::Api(api) if !definition.apis.contains_key(api) => return Err(unknown("API", api)),
                 _ => {}
+            }
+            if let Some(owner) = asked.owner.as_ref().filter(|owner| !definition.users.contains_key(*owner)) {
+                return Err(unknown("user", owner));
             }
             let known = definition.subscriptions.remove(&asked.name);
             let made = known.is_none();
@@ -293,6 +298,7 @@ impl Managed {
                 name: asked.name,
                 id,
                 display_name: asked.display_name,
+                owner: asked.owner,
                 scope: asked.scope,
                 state: asked.state,
                 created,
@@ -334,7 +340,7 @@ impl Managed {
     }
 
     /// Forgets what is counted for subscriptions that are gone.
-    async fn forget(&self, subscriptions: Vec<String>) -> Result<(), GatewayError> {
+    pub(super) async fn forget(&self, subscriptions: Vec<String>) -> Result<(), GatewayError> {
         self.quotas.forget(&subscriptions).await.map_err(|error| GatewayError::Catalog(error.into()))
     }
 

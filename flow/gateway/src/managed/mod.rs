@@ -1,13 +1,14 @@
 //! Managed APIs: services whose APIs stand behind products, subscriptions and policies.
 //!
-//! Read next: [`definitions`] (what there is), [`named`] (what policies name), [`policies`] (what is said about it), [`call`]
-//! (the way of a request), `counting` and `limit` (what is counted).
+//! Read next: [`definitions`] (what there is), `users` (whose subscriptions are), [`named`] (what policies name), [`policies`]
+//! (what is said about it), [`call`] (the way of a request), `counting` and `limit` (what is counted).
 
 pub mod call;
 mod counting;
 pub mod definitions;
 pub mod named;
 pub mod policies;
+mod users;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

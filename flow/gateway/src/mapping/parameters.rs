@@ -130,6 +130,9 @@ pub(super) fn response_headers(
 /// A text with `${stageVariables.name}` replaced; names that the stage does not have are left out.
 pub(crate) fn filled(text: &str, variables: &BTreeMap<String, String>) -> String {
     const OPEN: &str = "${stageVariables.";
+    if !text.contains('$') {
+        return text.to_owned();
+    }
     let (mut filled, mut rest) = (String::new(), text);
     while let Some((before, behind)) = rest.split_once(OPEN) {
         let Some((name, after)) = behind.split_once('}') else { break };

@@ -105,10 +105,12 @@ impl Plans {
         if let Some((key, plan)) = opened {
             let of_method = plan.stage(api, stage).and_then(|open| open.throttles.get(method));
             let key = &key.id;
-            throttles.extend(of_method.map(|found| (format!("{}\n{api}\n{stage}\n{method}\n{key}", plan.id), *found)));
-            throttles.extend(plan.throttle.map(|found| (format!("{}\n{key}", plan.id), found)));
+            throttles.extend(
+                of_method.map(|found| ([&plan.id, api, stage, method, key].map(String::as_str).join("\n"), *found)),
+            );
+            throttles.extend(plan.throttle.map(|found| ([&plan.id, key].map(String::as_str).join("\n"), found)));
         }
-        throttles.extend(served.throttle.map(|found| (format!("stage\n{api}\n{stage}\n{method}"), found)));
+        throttles.extend(served.throttle.map(|found| (["stage", api.as_str(), stage, method].join("\n"), found)));
         throttles.extend(self.shared.options.account.map(|found| ("account".to_owned(), found)));
         throttles
     }

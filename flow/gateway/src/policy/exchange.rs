@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use millstream_catalog::ManagedUser;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::condition::Condition;
@@ -39,6 +40,8 @@ pub struct Exchange {
     pub subscription: String,
     /// The subscription's key as the caller brought it; empty without one.
     pub key: String,
+    /// Whose the subscription is; `None`: nobody's.
+    pub user: Option<ManagedUser>,
     /// What policies have set.
     pub variables: BTreeMap<String, Value>,
     /// Who calls.

@@ -42,6 +42,16 @@ impl Expression {
         }
     }
 
+    /// Whether it can be known only when there is an answer.
+    #[must_use]
+    pub fn is_of_answer(&self) -> bool {
+        match self {
+            Self::Literal(_) => false,
+            Self::Terms(terms) => terms.iter().any(Term::is_of_answer),
+            Self::Condition(condition) => condition.is_of_answer(),
+        }
+    }
+
     /// The value as a text.
     #[must_use]
     pub fn text(&self, exchange: &Exchange) -> String {

@@ -10,7 +10,7 @@ pub mod condition;
 pub mod exchange;
 pub mod expression;
 pub mod limit;
-pub(crate) mod named;
+pub mod named;
 mod read;
 mod reader;
 pub mod term;
@@ -22,7 +22,7 @@ use millstream_catalog::ManagedServiceDefinition;
 use condition::Condition;
 use expression::Expression;
 use limit::{Quota, RateLimit};
-pub(crate) use read::backend as check_backend;
+pub use read::backend as check_backend;
 
 /// A document that was not understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -6,10 +6,12 @@ use std::borrow::Cow;
 use millstream_catalog::ManagedServiceDefinition;
 
 use super::PolicyError;
-use super::xml::Element;
+use super::xml::{Element, check_length};
 
-/// A text with its named values in place, escaped as XML wants it.
+/// A text with its named values in place, escaped as XML wants it. No longer than a document may be: a few bytes of text can name a
+/// value of thousands.
 pub(super) fn filled<'t>(text: &'t str, service: &ManagedServiceDefinition) -> Result<Cow<'t, str>, PolicyError> {
+    check_length(text)?;
     if !text.contains("{{") {
         return Ok(Cow::Borrowed(text));
     }
@@ -24,6 +26,7 @@ pub(super) fn filled<'t>(text: &'t str, service: &ManagedServiceDefinition) -> R
         let found = service.named_values.values().find(|value| value.display_name == name.trim());
         let value = found.ok_or_else(|| wrong(text, at, format!("Cannot find a property '{}'", name.trim())))?;
         escape(&value.value, &mut made);
+        check_length(&made)?;
         rest = after;
     }
     made.push_str(rest);
@@ -45,6 +48,20 @@ pub(super) fn put_backends(element: &mut Element, service: &ManagedServiceDefini
         }
     }
     element.children.iter_mut().try_for_each(|child| put_backends(child, service))
+}
+
+/// Whether a document names a value or a backend that a service does not have.
+#[must_use]
+pub fn names_others(text: &str, service: &ManagedServiceDefinition) -> bool {
+    let known = |name: &str| service.named_values.values().any(|value| value.display_name == name);
+    let values = text.split("{{").skip(1).filter_map(|behind| behind.split_once("}}"));
+    let ids = text.split("backend-id").skip(1).filter_map(|behind| {
+        let quoted = behind.trim_start().strip_prefix('=')?.trim_start();
+        let quote = quoted.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
+        quoted[1..].split_once(quote).map(|(id, _)| id)
+    });
+    values.map(|(name, _)| name.trim()).any(|name| !known(name))
+        || ids.into_iter().any(|id| !service.backends.contains_key(id))
 }
 
 /// Whether a text can name a value.
@@ -69,6 +86,31 @@ fn escape(text: &str, made: &mut String) {
             '"' => made.push_str("&quot;"),
             '\'' => made.push_str("&apos;"),
             other => made.push(other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use millstream_catalog::{ManagedBackend, NamedValue};
+
+    use super::*;
+
+    #[test]
+    fn documents_name_what_there_is_or_others() {
+        let mut service = ManagedServiceDefinition::default();
+        let value = NamedValue { display_name: "limit".into(), ..NamedValue::default() };
+        service.named_values.insert("l".into(), value);
+        service.backends.insert("store".into(), ManagedBackend::default());
+        for (text, expected) in [
+            ("<a/>", false),
+            ("<a b='{{limit}} {{ limit }}'/>", false),
+            ("<a b='{{other}}'/>", true),
+            ("<a b='{{limit'/>", false),
+            ("<set-backend-service backend-id=\"store\" />", false),
+            ("<set-backend-service backend-id = 'other' />", true),
+        ] {
+            assert_eq!(names_others(text, &service), expected, "{text}");
         }
     }
 }

@@ -119,7 +119,10 @@ fn policy(element: &Element, section: Section) -> Parsed<Policy> {
 }
 
 /// Refuses an address that cannot be a backend's.
-pub(crate) fn backend(text: &str) -> Result<(), String> {
+///
+/// # Errors
+/// What was expected and found.
+pub fn backend(text: &str) -> Result<(), String> {
     let uri = text.parse::<http::Uri>().ok().filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")));
     if uri.is_some_and(|uri| uri.authority().is_some() && uri.query().is_none()) {
         return Ok(());

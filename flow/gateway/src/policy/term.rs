@@ -7,6 +7,7 @@
 use std::fmt;
 
 use http::header::HeaderMap;
+use millstream_catalog::ManagedUser;
 
 use super::exchange::Exchange;
 use super::reader::Reader;
@@ -31,8 +32,8 @@ pub enum Term {
     SubscriptionId,
     /// `context.Subscription.Key`: the key that the caller brought.
     SubscriptionKey,
-    /// `context.User` and its members. Subscriptions of this node have no owner, so there is never one.
-    User,
+    /// `context.User` and its members: whose the subscription is. Null where it is nobody's.
+    User(UserPart),
     /// `context.Response.StatusCode`
     StatusCode,
     /// `….Headers.GetValueOrDefault("name","otherwise")`, of the request or of the answer.
@@ -53,6 +54,17 @@ pub enum Term {
     Cast(Kind, Box<Term>),
     /// `.Contains("…")`, `.StartsWith("…")`, `.EndsWith("…")` of a text.
     Text(Box<Term>, TextTest, String),
+}
+
+/// What is told of a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)] // The members' own names.
+pub enum UserPart {
+    Id,
+    Email,
+    FirstName,
+    LastName,
+    Note,
 }
 
 /// Whose headers are meant.
@@ -144,7 +156,7 @@ impl Term {
             Self::RequestId => text(&exchange.request_id),
             Self::SubscriptionId => of_subscriber(&exchange.subscription),
             Self::SubscriptionKey => of_subscriber(&exchange.key),
-            Self::User => Value::Null,
+            Self::User(part) => exchange.user.as_ref().map_or(Value::Null, |user| text(part.of(user))),
             Self::StatusCode => Value::Number(exchange.response.status().as_u16().into()),
             Self::Header(side, name, otherwise) => {
                 let value = side.headers(exchange).get(name).and_then(|value| value.to_str().ok());
@@ -213,6 +225,35 @@ impl Term {
     }
 }
 
+impl UserPart {
+    const ALL: [(&'static str, Self); 5] = [
+        ("Id", Self::Id),
+        ("Email", Self::Email),
+        ("FirstName", Self::FirstName),
+        ("LastName", Self::LastName),
+        ("Note", Self::Note),
+    ];
+
+    fn of(self, user: &ManagedUser) -> &str {
+        match self {
+            Self::Id => &user.name,
+            Self::Email => &user.email,
+            Self::FirstName => &user.first_name,
+            Self::LastName => &user.last_name,
+            Self::Note => &user.note,
+        }
+    }
+
+    /// Reads what follows `context.User`: a member, or nothing, when it is only asked whether there is one.
+    fn read(reader: &mut Reader<'_>) -> Result<Self, String> {
+        if !reader.take("?.") && !reader.take(".") {
+            return Ok(Self::Id);
+        }
+        let found = Self::ALL.into_iter().find(|(name, _)| reader.take(name));
+        found.map(|(_, part)| part).ok_or_else(|| reader.refused())
+    }
+}
+
 impl Side {
     fn headers(self, exchange: &Exchange) -> &HeaderMap {
         match self {
@@ -252,10 +293,6 @@ fn first(reader: &mut Reader<'_>) -> Result<Term, String> {
         ("context.Subscription?.Name", Term::SubscriptionId),
         ("context.Subscription.Key", Term::SubscriptionKey),
         ("context.Subscription?.Key", Term::SubscriptionKey),
-        ("context.User.Id", Term::User),
-        ("context.User?.Id", Term::User),
-        ("context.User.Email", Term::User),
-        ("context.User?.Email", Term::User),
         ("context.Response.StatusCode", Term::StatusCode),
     ];
     if let Some((_, term)) = plain.into_iter().find(|(word, _)| reader.take(word)) {
@@ -283,7 +320,7 @@ fn first(reader: &mut Reader<'_>) -> Result<Term, String> {
         return variable(reader);
     }
     if reader.take("context.User") {
-        return Ok(Term::User);
+        return UserPart::read(reader).map(Term::User);
     }
     if reader.take("context.Subscription") {
         return Ok(Term::SubscriptionId);

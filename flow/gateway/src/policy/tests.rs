@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response};
-use millstream_catalog::{ManagedBackend, NamedValue};
+use millstream_catalog::{ManagedBackend, ManagedUser, NamedValue};
 
 use super::exchange::{Exchange, Flow, query_pairs};
 use super::term::{Side, Term, Value};
@@ -42,6 +42,13 @@ fn exchange() -> Exchange {
         response_headers: HeaderMap::new(),
         subscription: "sub".into(),
         key: "k1".into(),
+        user: Some(ManagedUser {
+            name: "ada".into(),
+            email: "ada@example.org".into(),
+            first_name: "Ada".into(),
+            last_name: "Lovelace".into(),
+            ..ManagedUser::default()
+        }),
         variables: BTreeMap::from([("n".to_owned(), Value::Number(3.0)), ("flag".to_owned(), Value::Bool(true))]),
         address: "10.0.0.1".into(),
         request_id: "r1".into(),
@@ -195,7 +202,7 @@ fn headers_get_their_values() {
         ("override", r#"@(context.Subscription?.Key + "/" + context.Variables["n"])"#, vec!["k1/3"]),
         ("override", r#"@(context.Request.Method == "POST" &amp;&amp; (bool)context.Variables["flag"])"#, vec!["True"]),
         ("override", r#"@(context.Variables.GetValueOrDefault<int>("none", 7))"#, vec!["7"]),
-        ("override", "@(context.User?.Id)", vec![""]),
+        ("override", r#"@(context.User.FirstName + " " + context.User?.LastName)"#, vec!["Ada Lovelace"]),
         ("override", r#" @(context.Variables.GetValueOrDefault<int>("n") + "<")"#, vec!["3<"]),
         ("override", "{{ greeting }}", vec!["a < \"b\""]),
         ("override", r#"@(context.Request.Headers.GetValueOrDefault("X-Mine", "d"))"#, vec!["Value"]),
@@ -205,6 +212,17 @@ fn headers_get_their_values() {
         let found: Vec<_> = exchange.headers.get_all("x-mine").iter().map(|value| value.to_str().unwrap()).collect();
         assert_eq!(found, expected, "{policy}");
     }
+}
+
+#[test]
+fn a_subscription_may_be_nobodys() {
+    let policy = inbound(
+        r#"<choose><when condition='@(context.User == null &amp;&amp; context.User?.Email == null)'>
+        <set-header name="x-user"><value>@("nobody" + context.User?.Id)</value></set-header></when></choose>"#,
+    );
+    let mut exchange = Exchange { user: None, ..exchange() };
+    exchange.apply(&policy.unwrap()[0], Section::Inbound);
+    assert_eq!(exchange.headers["x-user"], "nobody");
 }
 
 #[test]
@@ -258,7 +276,8 @@ fn choose_does_what_the_first_condition_that_holds_says() {
         (r#"@(context.Response.StatusCode == "200")"#, false),
         (r#"@(context.Variables.GetValueOrDefault<bool>("flag"))"#, true),
         (r#"@(context.Variables.ContainsKey("none") || (int)context.Variables["n"] > 2)"#, true),
-        (r#"@(context.User != null || context.Subscription == null)"#, false),
+        (r#"@(context.User == null || context.Subscription == null)"#, false),
+        (r#"@(context.User.Email == "ada@example.org" &amp;&amp; context.User?.Id == "ada")"#, true),
     ] {
         assert_eq!(chosen(condition), expected, "{condition}");
     }
@@ -279,6 +298,7 @@ fn what_choose_cannot_do_is_refused() {
             "<choose><when condition='@(context.Variables.Count &gt; 1)' /></choose>",
             "not supported by this node from `Count > 1`",
         ),
+        ("<choose><when condition='@(context.User.Groups == null)' /></choose>", "not supported by this node from"),
         ("<choose><when condition='@(true' /></choose>", "has no end"),
         ("<choose><when condition='maybe' /></choose>", "expected a condition"),
         ("<choose><when condition='true'><base /></when></choose>", "not supported by this node in 'choose'"),
@@ -324,4 +344,35 @@ fn limits_say_what_is_counted_and_told() {
     assert_eq!(parts, [("orders", Some("get"), 5), ("orders", None, 10)]);
     assert!(quota.counted.when.as_ref().unwrap().is_of_answer());
     assert_eq!(quota.first_period, Some(1_767_225_600_000));
+}
+
+#[test]
+fn expressions_of_the_answer_are_known_as_such() {
+    for (text, expected) in [
+        ("2", false),
+        (r#"@(context.Request.Headers.GetValueOrDefault("a","1"))"#, false),
+        ("@(context.Response.StatusCode)", true),
+        (r#"@("1" + context.Response.Headers.GetValueOrDefault("cost",""))"#, true),
+        (r#"@((int)context.Variables["cost"])"#, true),
+        ("@(context.Response.StatusCode == 200)", true),
+    ] {
+        assert_eq!(Expression::parse(text).unwrap().is_of_answer(), expected, "{text}");
+    }
+}
+
+#[test]
+fn named_values_make_no_document_longer_than_it_may_be() {
+    let mut service = service();
+    service.named_values.get_mut("g").unwrap().value = "<".repeat(4_096);
+    let document = |times: usize| {
+        let values = "{{greeting}}".repeat(times);
+        let header = format!("<set-header name='a'><value>{values}</value></set-header>");
+        let text = format!("<policies><inbound>{header}</inbound></policies>");
+        PolicyDocument::parse(&text, &service).map_err(|error| error.to_string())
+    };
+    assert!(document(1).is_ok());
+    // Filled in, these would be more than 300 MB.
+    let refused = document(20_000).unwrap_err();
+    assert!(refused.contains("at most 262144 bytes"), "{refused}");
+    assert!(document(30_000).unwrap_err().contains("at most 262144 bytes"));
 }

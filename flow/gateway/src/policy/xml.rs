@@ -33,14 +33,21 @@ impl Element {
 
 /// Reads a document: one element with what is in it.
 pub(super) fn parse(text: &str) -> Result<Element, PolicyError> {
+    check_length(text)?;
     let mut reader = Reader { text, at: 0 };
-    if text.len() > DOCUMENT_BYTES_MAX {
-        return Err(reader.wrong("policies", format!("a document has at most {DOCUMENT_BYTES_MAX} bytes")));
-    }
     reader.between()?;
     let root = reader.element(0)?;
     reader.between()?;
     if reader.rest().is_empty() { Ok(root) } else { Err(reader.wrong(&root.name, "expected nothing behind it")) }
+}
+
+/// Refuses a text that is longer than a document may be.
+pub(super) fn check_length(text: &str) -> Result<(), PolicyError> {
+    if text.len() <= DOCUMENT_BYTES_MAX {
+        return Ok(());
+    }
+    let message = format!("a document has at most {DOCUMENT_BYTES_MAX} bytes, its named values in place");
+    Err(PolicyError { element: "policies".to_owned(), line: 1, column: 1, message })
 }
 
 struct Reader<'t> {

@@ -26,7 +26,8 @@ const MINUTES_MAX: usize = (KEPT / MINUTE) as usize;
 /// The most seconds of one metric: three hours, the service family's own.
 const SECONDS_MAX: usize = 3 * 3_600;
 
-/// Minutes of all metrics together: about 80 MB of memory. Beyond, minutes are kept for a shorter time.
+/// Minutes of all metrics together: about 80 MB of memory. Beyond, minutes are kept for a shorter time: a quarter of them at
+/// least goes at once, so that it does not happen with each value.
 const POINTS_MAX: usize = 2_000_000;
 
 /// What a client's metric is found by.
@@ -64,11 +65,24 @@ pub struct TooManyMetrics {
 }
 
 /// Clients' metrics. Cheap to clone.
-#[derive(Clone, Default)]
-pub struct CustomMetrics(Arc<Mutex<ByMetric>>);
+#[derive(Clone)]
+pub struct CustomMetrics(Arc<Mutex<All>>);
+
+impl Default for CustomMetrics {
+    fn default() -> Self {
+        Self::with_room(POINTS_MAX)
+    }
+}
 
 /// What is kept of each metric, by unit.
 type ByMetric = BTreeMap<CustomMetric, BTreeMap<String, Kept>>;
+
+struct All {
+    metrics: ByMetric,
+    /// Minutes of all metrics, and how many there may be.
+    points: usize,
+    points_max: usize,
+}
 
 #[derive(Default)]
 struct Kept {
@@ -77,26 +91,34 @@ struct Kept {
 }
 
 impl CustomMetrics {
-    /// Adds values to metrics, which are made if new: all of them, or none.
+    fn with_room(points_max: usize) -> Self {
+        Self(Arc::new(Mutex::new(All { metrics: ByMetric::new(), points: 0, points_max })))
+    }
+
+    /// Adds values to metrics, which are made if new: all of them, or none. Gives the minutes that changed, as they are now.
     ///
     /// # Errors
     /// [`TooManyMetrics`].
-    pub fn add(&self, all: &[CustomValues]) -> Result<(), TooManyMetrics> {
-        let mut metrics = self.metrics();
-        check(&metrics, all)?;
-        for CustomValues { metric, unit, high_resolution, values } in all {
-            let kept = metrics.entry(metric.clone()).or_default().entry(unit.clone()).or_default();
-            if *high_resolution {
-                kept.seconds.get_or_insert_default();
+    pub(super) fn add(
+        &self,
+        values: &[CustomValues],
+    ) -> Result<BTreeMap<(CustomMetric, String, Millis), Minute>, TooManyMetrics> {
+        let mut held = self.all();
+        let all = &mut *held;
+        check(&all.metrics, values)?;
+        let mut changed = BTreeMap::new();
+        for CustomValues { metric, unit, high_resolution, values } in values {
+            let kept = all.metrics.entry(metric.clone()).or_default().entry(unit.clone()).or_default();
+            let before = kept.minutes.len();
+            kept.add(values, *high_resolution);
+            for start in values.iter().map(|value| value.in_period(MINUTE).start) {
+                let minute = kept.minutes.of(start).copied();
+                changed.extend(minute.map(|minute| ((metric.clone(), unit.clone(), start), minute)));
             }
-            for value in values {
-                kept.minutes.add(&value.in_period(MINUTE), MINUTES_MAX);
-                if let Some(seconds) = kept.seconds.as_mut().filter(|_| *high_resolution) {
-                    seconds.add(&value.in_period(SECOND), SECONDS_MAX);
-                }
-            }
+            all.points = all.points + kept.minutes.len() - before;
+            all.make_room();
         }
-        Ok(())
+        Ok(changed)
     }
 
     /// A metric by periods of `period` milliseconds, with the unit of each, oldest first; of all units, or of one.
@@ -109,8 +131,8 @@ impl CustomMetrics {
         (from, to): (Millis, Millis),
         period: Millis,
     ) -> Vec<(String, Minute)> {
-        let metrics = self.metrics();
-        let of_units = metrics.get(metric).into_iter().flatten();
+        let all = self.all();
+        let of_units = all.metrics.get(metric).into_iter().flatten();
         let mut periods = Vec::new();
         for (name, kept) in of_units.filter(|(name, _)| unit.is_none_or(|unit| unit == *name)) {
             let source = if period < MINUTE { kept.seconds.as_ref() } else { Some(&kept.minutes) };
@@ -124,36 +146,28 @@ impl CustomMetrics {
     /// All metrics with a value at `since` or later.
     #[must_use]
     pub fn list(&self, since: Millis) -> Vec<CustomMetric> {
-        let metrics = self.metrics();
-        let live = metrics.iter().filter(|(_, units)| units.values().any(|kept| kept.minutes.last() >= Some(since)));
+        let all = self.all();
+        let live =
+            all.metrics.iter().filter(|(_, units)| units.values().any(|kept| kept.minutes.last() >= Some(since)));
         live.map(|(metric, _)| metric.clone()).collect()
     }
 
-    /// Lets go what is old, and what there is no room for, oldest first; then metrics without values.
+    /// Lets go what is old, and metrics without values.
     pub(super) fn sweep(&self, now: Millis) {
-        let mut metrics = self.metrics();
-        let mut kept = KEPT;
-        let points = |since| metrics.values().flatten().map(|(_, kept)| kept.minutes.count_since(since)).sum::<usize>();
-        while kept > MINUTE && points(now - kept) > POINTS_MAX {
-            kept /= 2;
-        }
-        for units in metrics.values_mut() {
-            for of_unit in units.values_mut() {
-                of_unit.minutes.forget_before(now - kept);
-                if let Some(seconds) = &mut of_unit.seconds {
-                    seconds.forget_before(now - SECONDS_MAX as Millis * SECOND);
-                }
-                of_unit.seconds.take_if(|seconds| seconds.last().is_none());
+        let mut all = self.all();
+        for of_unit in all.metrics.values_mut().flat_map(BTreeMap::values_mut) {
+            if let Some(seconds) = &mut of_unit.seconds {
+                seconds.forget_before(now - SECONDS_MAX as Millis * SECOND);
             }
-            units.retain(|_, of_unit| of_unit.minutes.last().is_some());
+            of_unit.seconds.take_if(|seconds| seconds.last().is_none());
         }
-        metrics.retain(|_, units| !units.is_empty());
+        all.forget_before(now - KEPT);
     }
 
     /// Minutes that have changed since the last call.
     pub(super) fn take_changed(&self) -> Vec<(CustomMetric, String, Minute)> {
         let mut changed = Vec::new();
-        for (metric, units) in self.metrics().iter_mut() {
+        for (metric, units) in &mut self.all().metrics {
             for (unit, kept) in units {
                 let minutes = kept.minutes.take_changed().into_iter();
                 changed.extend(minutes.map(|minute| (metric.clone(), unit.clone(), minute)));
@@ -162,15 +176,71 @@ impl CustomMetrics {
         changed
     }
 
-    /// Puts a minute in the place of what is known of it; `changed`: it is to be kept.
-    pub(super) fn restore(&self, metric: &CustomMetric, unit: &str, minute: &Minute, changed: bool) {
-        let mut metrics = self.metrics();
-        let kept = metrics.entry(metric.clone()).or_default().entry(unit.to_owned()).or_default();
-        kept.minutes.restore(minute, MINUTES_MAX, changed);
+    /// Puts a minute, as it is kept, in the place of what is known of it.
+    pub(super) fn restore(&self, metric: CustomMetric, unit: String, minute: &Minute) {
+        let mut held = self.all();
+        let all = &mut *held;
+        let kept = all.metrics.entry(metric).or_default().entry(unit).or_default();
+        let before = kept.minutes.len();
+        kept.minutes.restore(minute, MINUTES_MAX, false);
+        all.points = all.points + kept.minutes.len() - before;
+        all.make_room();
     }
 
-    fn metrics(&self) -> MutexGuard<'_, ByMetric> {
+    /// Notes that a minute is not kept as it is.
+    pub(super) fn mark_changed(&self, metric: &CustomMetric, unit: &str, start: Millis) {
+        let mut all = self.all();
+        if let Some(kept) = all.metrics.get_mut(metric).and_then(|units| units.get_mut(unit)) {
+            kept.minutes.mark_changed(start);
+        }
+    }
+
+    fn all(&self) -> MutexGuard<'_, All> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn add(&mut self, values: &[Minute], high_resolution: bool) {
+        if high_resolution {
+            self.seconds.get_or_insert_default();
+        }
+        for value in values {
+            self.minutes.add(&value.in_period(MINUTE), MINUTES_MAX);
+            if let Some(seconds) = self.seconds.as_mut().filter(|_| high_resolution) {
+                seconds.add(&value.in_period(SECOND), SECONDS_MAX);
+            }
+        }
+    }
+}
+
+impl All {
+    fn of_units(&self) -> impl Iterator<Item = &Kept> {
+        self.metrics.values().flat_map(BTreeMap::values)
+    }
+
+    /// Lets the oldest minutes go if there are more than there may be.
+    fn make_room(&mut self) {
+        if self.points <= self.points_max {
+            return;
+        }
+        let newest = self.of_units().filter_map(|kept| kept.minutes.last()).max().unwrap_or_default();
+        let points = |since| self.of_units().map(|kept| kept.minutes.count_since(since)).sum::<usize>();
+        let mut span = KEPT;
+        while span > MINUTE && points(newest - span) > self.points_max / 4 * 3 {
+            span /= 2;
+        }
+        self.forget_before(newest - span);
+    }
+
+    /// Lets minutes go that are older, and metrics without any.
+    fn forget_before(&mut self, time: Millis) {
+        for units in self.metrics.values_mut() {
+            units.values_mut().for_each(|kept| kept.minutes.forget_before(time));
+            units.retain(|_, kept| kept.minutes.last().is_some());
+        }
+        self.metrics.retain(|_, units| !units.is_empty());
+        self.points = self.of_units().map(|kept| kept.minutes.len()).sum();
     }
 }
 
@@ -220,6 +290,21 @@ mod tests {
         metrics.sweep(KEPT + MINUTE);
         assert_eq!(metrics.list(0), [metric("7")], "old ones are let go");
         metrics.add(&[values("a", "Seconds", &[KEPT])]).unwrap();
+    }
+
+    #[test]
+    fn the_oldest_minutes_go_as_soon_as_there_are_too_many() {
+        let metrics = CustomMetrics::with_room(100);
+        let mut told = 0;
+        for minute in 0..1_000 {
+            let name = format!("m{}", minute % 3);
+            told += metrics.add(&[values(&name, "None", &[minute * MINUTE, minute * MINUTE + 1])]).unwrap().len();
+            assert!(metrics.all().points <= 100, "{} at {minute}", metrics.all().points);
+        }
+        assert_eq!(told, 1_000, "each minute that changed once");
+        let last = metrics.periods(&metric("m0"), None, (0, Millis::MAX), MINUTE);
+        assert_eq!(last.last().map(|(_, minute)| (minute.start, minute.count)), Some((999 * MINUTE, 2.0)));
+        assert_eq!(metrics.all().points, metrics.all().of_units().map(|kept| kept.minutes.len()).sum::<usize>());
     }
 
     #[test]

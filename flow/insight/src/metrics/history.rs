@@ -1,7 +1,8 @@
-//! How minutes of metrics outlive the node: once a minute, those that have changed become one row of the store.
+//! How minutes of metrics outlive the node: once a minute, those that have changed become one row of the store. What clients
+//! put does not wait for that: each call's minutes become a row at once, and the next minute's row takes the place of these.
 //!
-//! A row holds minutes as they were then; read in their order, a later row's is the newer one. Nobody waits for it: a crash
-//! loses what was measured since the last row. What is beyond the bounds goes, oldest first.
+//! A row holds minutes as they were then; read in their order, a later row's is the newer one. A crash loses what the node
+//! itself measured since the last row. What is beyond the bounds goes, oldest first.
 //! A row's key is a number that rises, about the time in milliseconds, as eight bytes. Its value is a version byte and
 //! points: `kind | texts | begin (8) | count (8) | sum (8) | min (8) | max (8)`, big-endian, texts with their lengths before
 //! them (2); a client's metric has the number of its dimensions (1) before them.
@@ -15,7 +16,8 @@ use millstream_storage::{Keyspace, Storage, StorageError, Transaction};
 use millstream_types::Millis;
 
 use super::custom::KEPT;
-use super::{CustomMetric, Metrics, Minute};
+use super::{CustomMetric, CustomValues, Metrics, Minute};
+use crate::error::MetricError;
 
 /// How often changed minutes are kept, milliseconds.
 const EVERY: Millis = 60_000;
@@ -25,6 +27,9 @@ const ROW_BYTES: usize = 256 << 10;
 
 /// Bytes of all rows: with some hundred metrics more than a day.
 const STORED_BYTES_MAX: usize = 64 << 20;
+
+/// Bytes of rows of single calls: with more of them, the minutes that have changed are kept at once.
+const CALLS_BYTES_MAX: usize = 4 << 20;
 
 /// Rows that are read at once when a node starts.
 const OPEN_ROWS: usize = 64;
@@ -65,6 +70,11 @@ struct Rows {
     /// Numbers and bytes of rows, oldest first.
     kept: VecDeque<(u64, usize)>,
     bytes: usize,
+    /// Numbers of the rows of calls since changed minutes were kept last, and their bytes.
+    calls: Vec<u64>,
+    calls_bytes: usize,
+    /// Behind the highest number that was given.
+    next: u64,
     /// When changed minutes were kept last.
     at: Millis,
 }
@@ -82,8 +92,9 @@ impl History {
             for (key, row) in page {
                 let number = key.first_chunk::<8>().map_or(0, |number| u64::from_be_bytes(*number));
                 rows.push(number, row.len());
+                rows.next = number + 1;
                 match decode(row) {
-                    Some(points) => metrics.restore(points, false),
+                    Some(points) => metrics.restore(points),
                     None => tracing::warn!(number, "minutes of metrics cannot be read"),
                 }
             }
@@ -92,39 +103,69 @@ impl History {
         Ok(Self { storage, keyspace, rows: Mutex::new(rows) })
     }
 
+    /// Adds clients' values, all or none, and keeps the minutes that they change. Durable when this returns.
+    ///
+    /// # Errors
+    /// [`MetricError::TooMany`]; [`MetricError::Storage`], after which they may count all the same.
+    pub(crate) async fn put(&self, metrics: &Metrics, values: &[CustomValues]) -> Result<(), MetricError> {
+        let ticket = {
+            // What is looked at later has the higher number, and is ordered later.
+            let mut rows = self.rows();
+            let changed = metrics.custom.add(values)?.into_iter();
+            let point = |((metric, unit, _), minute)| Point { subject: Subject::Custom(metric, unit), minute };
+            let mut points: Vec<Point> = changed.map(point).collect();
+            let mut transaction = Transaction::new();
+            while !points.is_empty() {
+                let (row, count) = encode(&points);
+                let number = rows.number(metrics.clock.now(), 1);
+                rows.calls.push(number);
+                rows.calls_bytes += row.len();
+                transaction.put(&self.keyspace, key(number), row);
+                points.drain(..count);
+            }
+            self.storage.submit(transaction)?
+        };
+        ticket.durable().await?;
+        Ok(())
+    }
+
     /// Keeps the minutes that have changed, if it is time or `now_or_never`.
     ///
     /// # Errors
     /// [`StorageError`]: they wait for the next call.
     pub(crate) async fn keep(&self, metrics: &Metrics, now_or_never: bool) -> Result<(), StorageError> {
         let now = metrics.clock.now();
-        {
+        let (mut changed, mut number, calls) = {
             let mut rows = self.rows();
-            if !now_or_never && (rows.at..rows.at + EVERY).contains(&now) {
+            let is_time = now_or_never || !(rows.at..rows.at + EVERY).contains(&now);
+            if !is_time && rows.calls_bytes <= CALLS_BYTES_MAX {
                 return Ok(());
             }
             rows.at = now;
-        }
-        metrics.sweep();
-        let mut changed = metrics.take_changed();
+            metrics.sweep();
+            let changed = metrics.take_changed();
+            // A row has a point at least. Rows of calls that come from now on hold later values, and have higher numbers.
+            let number = rows.number(now, changed.len() as u64);
+            rows.calls_bytes = 0;
+            (changed, number, std::mem::take(&mut rows.calls))
+        };
         while !changed.is_empty() {
             let (row, count) = encode(&changed);
-            let rest = changed.split_off(count);
-            if let Err(error) = self.commit(row, now).await {
-                metrics.restore(changed, true);
-                metrics.restore(rest, true);
+            if let Err(error) = self.commit(number, row, now).await {
+                metrics.mark_changed(&changed);
+                self.rows().calls.extend(calls);
                 return Err(error);
             }
-            changed = rest;
+            changed.drain(..count);
+            number += 1;
         }
-        Ok(())
+        self.remove(calls).await
     }
 
     /// Adds a row, and removes those that are beyond the bounds with it.
-    async fn commit(&self, row: Bytes, now: Millis) -> Result<(), StorageError> {
+    async fn commit(&self, number: u64, row: Bytes, now: Millis) -> Result<(), StorageError> {
         let mut transaction = Transaction::new();
-        let (number, bytes) = (self.rows().next(now), row.len());
-        let mut dropped = 0;
+        let (bytes, mut dropped) = (row.len(), 0);
         {
             let rows = self.rows();
             let oldest = u64::try_from(now - KEPT).unwrap_or(0);
@@ -133,11 +174,11 @@ impl History {
                 if total <= STORED_BYTES_MAX && *number >= oldest {
                     break;
                 }
-                transaction.delete(&self.keyspace, number.to_be_bytes().to_vec());
+                transaction.delete(&self.keyspace, key(*number));
                 (total, dropped) = (total - bytes, dropped + 1);
             }
         }
-        transaction.put(&self.keyspace, number.to_be_bytes().to_vec(), row);
+        transaction.put(&self.keyspace, key(number), row);
         self.storage.commit(transaction).await?;
         let mut rows = self.rows();
         for (_, bytes) in rows.kept.drain(..dropped).collect::<Vec<_>>() {
@@ -147,22 +188,43 @@ impl History {
         Ok(())
     }
 
+    /// Removes rows of calls: all that they hold is in later rows.
+    async fn remove(&self, calls: Vec<u64>) -> Result<(), StorageError> {
+        if calls.is_empty() {
+            return Ok(());
+        }
+        let mut transaction = Transaction::new();
+        for number in &calls {
+            transaction.delete(&self.keyspace, key(*number));
+        }
+        let removed = self.storage.commit(transaction).await;
+        if removed.is_err() {
+            self.rows().calls.extend(calls);
+        }
+        removed.map(drop)
+    }
+
     fn rows(&self) -> MutexGuard<'_, Rows> {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Rows {
-    /// The number of a row that is made now: a clock that goes back does not make it smaller.
-    fn next(&self, now: Millis) -> u64 {
-        let behind = self.kept.back().map_or(0, |(number, _)| number + 1);
-        behind.max(u64::try_from(now).unwrap_or(0))
+    /// The number of the first of some rows that are made now: a clock that goes back does not make it smaller.
+    fn number(&mut self, now: Millis, count: u64) -> u64 {
+        let first = self.next.max(u64::try_from(now).unwrap_or(0));
+        self.next = first + count;
+        first
     }
 
     fn push(&mut self, number: u64, bytes: usize) {
         self.kept.push_back((number, bytes));
         self.bytes += bytes;
     }
+}
+
+fn key(number: u64) -> Vec<u8> {
+    number.to_be_bytes().to_vec()
 }
 
 /// A row of the first of some points, and how many they are.
@@ -312,6 +374,46 @@ mod tests {
 
     fn clock_now(clock: &ManualClock) -> Millis {
         millstream_types::Clock::now(clock)
+    }
+
+    #[tokio::test]
+    async fn what_clients_put_is_durable_at_once_and_gathered_by_the_minute() {
+        let clock = Arc::new(ManualClock::at(100 * HOUR));
+        let storage = Storage::in_memory(clock.clone());
+        let (metrics, history) = open(&storage, &clock);
+        let stored =
+            || storage.scan(&Keyspace::new("insight/minutes"), (Bound::Unbounded, Bound::Unbounded), false, 99);
+        let sum = || {
+            let (again, _) = open(&storage, &clock);
+            again.custom.periods(&shop(0.0, 0).metric, None, (0, 200 * HOUR), HOUR)[0].1.sum
+        };
+        for (value, so_far) in [(7.0, 7.0), (8.0, 15.0), (1.0, 16.0)] {
+            history.put(&metrics, &[shop(value, 99 * HOUR)]).await.unwrap();
+            assert_eq!(sum(), so_far, "without a minute's row");
+        }
+        assert_eq!(stored().unwrap().len(), 3);
+        clock.advance(EVERY);
+        history.keep(&metrics, false).await.unwrap();
+        assert_eq!((stored().unwrap().len(), sum()), (1, 16.0));
+        history.put(&metrics, &[shop(1.0, 99 * HOUR)]).await.unwrap();
+        assert_eq!((stored().unwrap().len(), sum()), (2, 17.0), "the call's row is the later one");
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_kept_waits_with_what_came_to_it() {
+        let clock = Arc::new(ManualClock::at(100 * HOUR));
+        let metrics = Metrics::new(clock as Arc<_>);
+        metrics.counter("records_in", "stream/s").add(1);
+        metrics.sample();
+        metrics.custom.add(&[shop(7.0, 99 * HOUR)]).unwrap();
+        let taken = metrics.take_changed();
+        metrics.counter("records_in", "stream/s").add(2);
+        metrics.sample();
+        metrics.custom.add(&[shop(8.0, 99 * HOUR)]).unwrap();
+        assert_eq!(metrics.take_changed().len(), 2);
+        metrics.mark_changed(&taken);
+        let sums: Vec<f64> = metrics.take_changed().iter().map(|point| point.minute.sum).collect();
+        assert_eq!(sums, [15.0, 3.0]);
     }
 
     #[test]

@@ -85,6 +85,18 @@ impl Minutes {
         }
     }
 
+    /// Notes that a minute is not kept as it is.
+    pub(super) fn mark_changed(&mut self, start: Millis) {
+        if self.of(start).is_some() {
+            self.changed.insert(start);
+        }
+    }
+
+    /// How many minutes there are.
+    pub(super) fn len(&self) -> usize {
+        self.minutes.len()
+    }
+
     /// Minutes that have changed since the last call.
     pub(super) fn take_changed(&mut self) -> Vec<Minute> {
         let changed = std::mem::take(&mut self.changed);
@@ -102,7 +114,8 @@ impl Minutes {
         self.minutes.len() - self.minutes.partition_point(|minute| minute.start < time)
     }
 
-    fn of(&self, start: Millis) -> Option<&Minute> {
+    /// The minute that begins then.
+    pub(super) fn of(&self, start: Millis) -> Option<&Minute> {
         let place = self.minutes.partition_point(|minute| minute.start < start);
         self.minutes.get(place).filter(|minute| minute.start == start)
     }

@@ -234,8 +234,8 @@ impl Metrics {
         changed
     }
 
-    /// Puts minutes in the places of what is known of them; `changed`: they are to be kept.
-    fn restore(&self, points: Vec<Point>, changed: bool) {
+    /// Puts minutes, as they are kept, in the places of what is known of them.
+    fn restore(&self, points: Vec<Point>) {
         let mut series = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         for Point { subject, minute } in points {
             let kept = match subject {
@@ -243,11 +243,34 @@ impl Metrics {
                 Subject::Gauge(name, of) => &mut series.gauges.entry((name, of)).or_default().1,
                 Subject::Distribution(name, of) => &mut series.distributions.entry((name, of)).or_default().1,
                 Subject::Custom(metric, unit) => {
-                    self.custom.restore(&metric, &unit, &minute, changed);
+                    self.custom.restore(metric, unit, &minute);
                     continue;
                 }
             };
-            kept.minutes.restore(&minute, MINUTES_MAX, changed);
+            kept.minutes.restore(&minute, MINUTES_MAX, false);
+        }
+    }
+
+    /// Notes that minutes which were taken could not be kept; what has come to them since stays.
+    fn mark_changed(&self, points: &[Point]) {
+        let mut series = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        for Point { subject, minute } in points {
+            let kept = match subject {
+                Subject::Counter(name, of) => {
+                    series.counters.get_mut(&(name.clone(), of.clone())).map(|(_, _, kept)| kept)
+                }
+                Subject::Gauge(name, of) => series.gauges.get_mut(&(name.clone(), of.clone())).map(|(_, kept)| kept),
+                Subject::Distribution(name, of) => {
+                    series.distributions.get_mut(&(name.clone(), of.clone())).map(|(_, kept)| kept)
+                }
+                Subject::Custom(metric, unit) => {
+                    self.custom.mark_changed(metric, unit, minute.start);
+                    None
+                }
+            };
+            if let Some(kept) = kept {
+                kept.minutes.mark_changed(minute.start);
+            }
         }
     }
 

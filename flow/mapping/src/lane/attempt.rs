@@ -1,11 +1,11 @@
 //! A batch is worked off: invocations with its pieces, and what becomes of them.
 
 use bytes::Bytes;
-use millstream_catalog::FailureTarget;
+use millstream_catalog::{FailureTarget, FunctionDefinition};
 use millstream_insight::Step;
 use millstream_types::{ErrorKind, Millis};
 
-use super::{Item, Lane};
+use super::{Item, Lane, LastRun};
 use crate::error::MappingError;
 use crate::failure::{DiscardReason, Discarded, FailureTargetError};
 use crate::piece::{Outcome, Piece, Rest, judge};
@@ -21,6 +21,7 @@ impl Lane {
             self.progress.pieces.push(Piece { to: self.taken, attempts: 0 });
             self.last = None;
         }
+        self.open_window(items.first());
         let mut not_run = 0;
         while let Some(piece) = self.progress.pieces.first().copied() {
             if stopping(&self.stop) {
@@ -55,20 +56,32 @@ impl Lane {
 
     /// One invocation; `None` when it did not come to it.
     async fn attempt(&mut self, items: &[Item]) -> Option<Outcome> {
-        let encoded: Vec<Bytes> = items.iter().map(|item| item.encoded.clone()).collect();
-        let Ok(ran) = self.work.run(&encoded).await else { return None };
+        let ran = self.work.run(self.event(items), self.progress.window.is_some()).await.ok()?;
         self.mark(items, &ran);
         let outcome = match &ran.said {
             Said::Everything => Outcome::Done,
             Said::NotThese(ids) => self.first_failed(items, ids),
             Said::Failed { .. } => Outcome::Failed,
         };
+        if !matches!(outcome, Outcome::Failed | Outcome::FailedAt(0)) {
+            self.hand_on(&ran);
+        }
         let error = match ran.said {
             Said::Failed { error, .. } => Some(error),
             _ => None,
         };
-        self.last = Some((ran.invocation, error));
+        self.last = Some(LastRun { invocation: ran.invocation, version: ran.version, error });
         Some(outcome)
+    }
+
+    /// The event of some records, as their window has it.
+    fn event(&self, items: &[Item]) -> Bytes {
+        let encoded: Vec<Bytes> = items.iter().map(|item| item.encoded.clone()).collect();
+        let codec = &self.work.outside.codec;
+        match &self.progress.window {
+            Some(window) => codec.window_event(&self.origin, &encoded, &window.shown(false)),
+            None => codec.event(&encoded),
+        }
     }
 
     /// The first of the records that the function named. A name of none of them makes the whole answer worthless.
@@ -159,7 +172,10 @@ impl Lane {
     async fn give_up(&self, items: &mut Vec<Item>, count: usize, reason: DiscardReason, invocations: u32) -> bool {
         let (Some(first), Some(last)) = (items.first(), items[..count].last()) else { return true };
         if let Some(target) = &self.work.definition.settings.on_failure {
-            let discarded = self.discarded((first, last), count, reason, invocations);
+            let discarded = Discarded {
+                event: self.event(&items[..count]),
+                ..self.discarded((first, last), count, reason, invocations)
+            };
             if !self.tell_target(target, &discarded).await {
                 return false;
             }
@@ -180,8 +196,9 @@ impl Lane {
         reason: DiscardReason,
         invocations: u32,
     ) -> Discarded {
-        let (invocation, error) = self.last.clone().unwrap_or_default();
+        let LastRun { invocation, version, error } = self.last.clone().unwrap_or_default();
         Discarded {
+            mapping: self.work.definition.id.clone(),
             origin: self.origin.clone(),
             offsets: (first.offset, last.offset),
             times: (first.append_time, last.append_time),
@@ -189,7 +206,9 @@ impl Lane {
             reason,
             invocations,
             invocation: (!invocation.is_empty()).then_some(invocation),
+            version,
             error,
+            event: Bytes::new(),
             time: self.work.clock.now(),
         }
     }
@@ -216,7 +235,7 @@ impl Lane {
     /// A target that is missing or may not be written holds up nothing: the function's log says why it stays empty.
     fn not_told(&self, records: usize, error: &FailureTargetError) {
         let Work { definition, insight, clock, outside, .. } = &*self.work;
-        let (mapping, function) = (&definition.id, &definition.function);
+        let (mapping, (function, _)) = (&definition.id, FunctionDefinition::split_reference(&definition.function));
         tracing::warn!(mapping, function, %error, "records are given up and nobody is told");
         insight.metrics.counter("destination_delivery_failures", &format!("function/{function}")).add(1);
         let line =
@@ -233,7 +252,7 @@ impl Lane {
                 log: self.origin.log.0,
                 from: run[0].offset,
                 to: run[run.len() - 1].offset + 1,
-                function: self.work.definition.function.clone(),
+                function: FunctionDefinition::split_reference(&self.work.definition.function).0.to_owned(),
                 invocation: ran.invocation.clone(),
                 outcome: outcome.clone(),
             });

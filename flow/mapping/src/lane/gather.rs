@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep_until};
 use super::{Item, Lane};
 use crate::error::MappingError;
 use crate::status::LastResult;
+use crate::window::STATE_BYTES_MAX;
 use crate::work::{EVENT_BYTES_MAX, stopping};
 
 /// Bytes asked of a shard at once; each lane holds so many in memory.
@@ -31,6 +32,16 @@ struct Room {
     until: Option<u64>,
 }
 
+/// What a lane has to do next.
+pub(super) enum Gathered {
+    /// A batch, or what is left of one that failed.
+    Batch(Vec<Item>),
+    /// Nothing more comes for the window that is open.
+    WindowOver,
+    /// It is asked to stop, or all is done of a shard that was split or merged.
+    Nothing,
+}
+
 #[derive(Default)]
 struct Batch {
     items: Vec<Item>,
@@ -38,14 +49,13 @@ struct Batch {
 }
 
 impl Lane {
-    /// The next batch, or what is left of one that failed; `None` when asked to stop before there is one, or when the shard
-    /// has ended. The records of the batch are [`Lane::taken`] then.
-    pub(super) async fn gather(&mut self) -> Result<Option<Vec<Item>>, MappingError> {
+    /// What comes next. The records of a batch are [`Lane::taken`] then.
+    pub(super) async fn gather(&mut self) -> Result<Gathered, MappingError> {
         let settings = &self.work.definition.settings;
         let window = Duration::from_secs(settings.window_seconds.into());
         let until = self.progress.pieces.last().map(|piece| piece.to);
         let room = match until {
-            None => Room { records: settings.batch_size as usize, bytes: EVENT_BYTES_MAX, until },
+            None => Room { records: settings.batch_size as usize, bytes: self.event_bytes_max(), until },
             // It was within its bounds once.
             Some(_) => Room { records: usize::MAX, bytes: usize::MAX, until },
         };
@@ -56,20 +66,38 @@ impl Lane {
         loop {
             watched.borrow_and_update();
             changes.borrow_and_update();
+            // Before reading: what is read then is everything that was taken before this time.
+            let frontier = self.work.streams.frontier();
             let at_end = self.read_ahead().await?;
+            if batch.items.is_empty() && until.is_none() && self.is_window_over(frontier) {
+                return Ok(Gathered::WindowOver);
+            }
             if self.fill(&mut batch, &room) || (at_end && until.is_some()) {
-                return Ok(Some(batch.items));
+                if batch.items.is_empty() && until.is_none() {
+                    // Only records of a later window are left.
+                    continue;
+                }
+                return Ok(Gathered::Batch(batch.items));
+            }
+            if !batch.items.is_empty()
+                && at_end
+                && self.batch_end(batch.items.first()).is_some_and(|end| end <= frontier)
+            {
+                return Ok(Gathered::Batch(batch.items));
             }
             if at_end && self.has_ended() {
-                if batch.items.is_empty() {
-                    return self.end().await.map(|()| None);
+                if !batch.items.is_empty() {
+                    return Ok(Gathered::Batch(batch.items));
                 }
-                return Ok(Some(batch.items));
+                // A window that is open is closed first, when its time has come.
+                if self.progress.window.is_none() {
+                    return self.end().await.map(|()| Gathered::Nothing);
+                }
             }
             if !batch.items.is_empty() {
                 let over = *over.get_or_insert_with(|| Instant::now() + window);
                 if Instant::now() >= over && (at_end || !window.is_zero()) {
-                    return Ok(Some(batch.items));
+                    return Ok(Gathered::Batch(batch.items));
                 }
             }
             if at_end {
@@ -80,7 +108,7 @@ impl Lane {
                 self.wait_for_more((&mut watched, &mut changes), over.map_or(next, |over| over.min(next))).await;
             }
             if stopping(&self.stop) {
-                return Ok(None);
+                return Ok(Gathered::Nothing);
             }
         }
     }
@@ -105,6 +133,11 @@ impl Lane {
         Ok(())
     }
 
+    /// Bytes of a batch's records: the state of a window needs its room.
+    fn event_bytes_max(&self) -> usize {
+        EVENT_BYTES_MAX - self.progress.window.as_ref().map_or(0, |window| window.state.len().min(STATE_BYTES_MAX))
+    }
+
     /// Reads records when none are left; whether the shard has no more.
     async fn read_ahead(&mut self) -> Result<bool, MappingError> {
         if !self.ahead.is_empty() {
@@ -125,7 +158,11 @@ impl Lane {
     /// Moves records into a batch; whether it is full.
     fn fill(&mut self, batch: &mut Batch, room: &Room) -> bool {
         while let Some(record) = self.ahead.front() {
-            if batch.items.len() >= room.records || room.until.is_some_and(|until| record.offset >= until) {
+            let other_window = self.batch_end(batch.items.first()).is_some_and(|end| record.append_time >= end);
+            if batch.items.len() >= room.records
+                || room.until.is_some_and(|until| record.offset >= until)
+                || (other_window && room.until.is_none())
+            {
                 return true;
             }
             if let Some(encoded) = self.encoded(record) {

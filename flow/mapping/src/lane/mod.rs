@@ -2,10 +2,12 @@
 //!
 //! Durable are the place behind what is done and what is left of a batch that failed, so a record that always fails does not
 //! begin anew with each start of the node. After a crash a batch may come again, never less than it was.
-//! Read next: `gather.rs` (batches), `attempt.rs` (an invocation and its consequence).
+//! Read next: `gather.rs` (batches), `attempt.rs` (an invocation and its consequence), `window.rs`
+//! (tumbling windows).
 
 mod attempt;
 mod gather;
+mod window;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,6 +23,7 @@ use crate::error::MappingError;
 use crate::progress::{Progress, Share};
 use crate::status::LastResult;
 use crate::work::{Work, pause, stopping};
+use gather::Gathered;
 
 /// One lane of a shard.
 pub(crate) struct Lane {
@@ -39,8 +42,17 @@ pub(crate) struct Lane {
     kept: Instant,
     /// Whether all is done that will ever be in the shard.
     ended: bool,
-    /// The last invocation with the batch at hand and what it failed with.
-    last: Option<(String, Option<String>)>,
+    /// The last invocation with the batch at hand.
+    last: Option<LastRun>,
+}
+
+/// What is told of the last invocation with a batch that is given up.
+#[derive(Clone, Default)]
+struct LastRun {
+    invocation: String,
+    version: Option<u32>,
+    /// What it failed with.
+    error: Option<String>,
 }
 
 /// A record of the batch at hand.
@@ -58,6 +70,11 @@ impl Lane {
         progress: Progress,
         stop: watch::Receiver<bool>,
     ) -> Self {
+        let mut progress = progress;
+        if work.definition.settings.tumbling_window_seconds.is_none() {
+            // The mapping had windows before: nobody asks for this one's end.
+            progress.window = None;
+        }
         let taken = progress.position;
         let (ahead, kept) = (VecDeque::new(), Instant::now());
         Self { work, origin, share, stop, progress, ahead, taken, keeping: None, kept, ended: false, last: None }
@@ -85,8 +102,9 @@ impl Lane {
 
     async fn batch(&mut self) -> Result<(), MappingError> {
         match self.gather().await? {
-            Some(items) => self.work_off(items).await,
-            None => Ok(()),
+            Gathered::Batch(items) => self.work_off(items).await,
+            Gathered::WindowOver => self.end_window().await,
+            Gathered::Nothing => Ok(()),
         }
     }
 

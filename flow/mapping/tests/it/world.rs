@@ -13,7 +13,7 @@ use millstream_catalog::{
 use millstream_insight::Insight;
 use millstream_mapping::{
     Discarded, EventCodec, FailureTargetError, FailureTargets, Filter, MappingError, Mappings, NewMapping, Options,
-    Origin, Outside, Report, SourcePermits,
+    Origin, Outside, Report, SourcePermits, WindowShown,
 };
 use millstream_storage::Storage;
 use millstream_stream::{Entry, NewStream, Streams};
@@ -46,7 +46,13 @@ impl Invoke for Function {
         let run = script(&batch);
         self.batches.lock().unwrap().push(batch);
         let outcome = |payload: String, error: Option<String>| {
-            Ok(InvocationOutcome { id: "i".into(), payload: payload.into(), error, log_tail: Bytes::new() })
+            Ok(InvocationOutcome {
+                id: "i".into(),
+                payload: payload.into(),
+                error,
+                log_tail: Bytes::new(),
+                version: None,
+            })
         };
         Box::pin(async move {
             tokio::task::yield_now().await;
@@ -127,6 +133,16 @@ impl EventCodec for Codec {
 
     fn event(&self, records: &[Bytes]) -> Bytes {
         [b"[", &records.join(&b","[..])[..], b"]"].concat().into()
+    }
+
+    fn window_event(&self, _: &Origin, records: &[Bytes], window: &WindowShown) -> Bytes {
+        let WindowShown { start, end, state, is_final, early } = window;
+        let window = Bytes::from(format!(r#""{start}..{end} {state} {is_final} {early}""#));
+        self.event(&[&[window], records].concat())
+    }
+
+    fn window_state(&self, answer: &[u8]) -> Option<String> {
+        String::from_utf8_lossy(answer).strip_prefix("state ").map(str::to_owned)
     }
 
     fn record_id(&self, _: &Origin, offset: u64) -> String {

@@ -12,7 +12,7 @@ use crate::condition::Conditions;
 use crate::error::ObjectError;
 use crate::lease;
 use crate::name::{check_bucket, check_key};
-use crate::object::{BlockInfo, Object, ObjectKind, Properties};
+use crate::object::{BlockInfo, Object, ObjectKind, Properties, Version};
 use crate::store::{Folder, Unfinished};
 
 /// Blocks of one object, committed or listed.
@@ -158,21 +158,25 @@ impl Objects {
         .await
     }
 
-    /// The blocks of an object.
+    /// The blocks of an object, or of a snapshot, for which none wait.
     ///
     /// # Errors
     /// [`ObjectError::NotFound`] when there is neither an object nor a staged block, [`ObjectError::WrongKind`],
     /// [`ObjectError::Unsupported`].
-    pub async fn blocks(&self, bucket: &str, key: &str, which: WhichBlocks) -> Result<ObjectBlocks, ObjectError> {
+    pub async fn blocks(&self, version: Version<'_>, which: WhichBlocks) -> Result<ObjectBlocks, ObjectError> {
+        let Version { bucket, key, snapshot } = version;
         check_bucket(bucket)?;
         check_key(key)?;
         let folder = self.folder("list blocks")?;
         let _lock = self.shared.locks.read(bucket, key).await;
-        let object = self.current(&folder, bucket, key).await?;
+        let object = match snapshot {
+            None => self.current(&folder, bucket, key).await?,
+            Some(_) => Some(self.open_locked(&folder, version).await?.1),
+        };
         refuse_append(key, object.as_ref())?;
         let (entries, bucket, key) = (self.shared.entries.clone(), bucket.to_owned(), key.to_owned());
         blocking(move || {
-            let staged = folder.staged_blocks(&bucket, &key)?;
+            let staged = if snapshot.is_none() { folder.staged_blocks(&bucket, &key)? } else { Vec::new() };
             if object.is_none() && staged.is_empty() {
                 return Err(super::write::not_found(&bucket, &key));
             }

@@ -240,7 +240,7 @@ async fn bucket_time(folder: &Arc<Folder>, name: &str) -> Result<Option<Millis>,
 
 fn is_empty(folder: &Folder, bucket: &str) -> Result<bool, ObjectError> {
     let mut empty = true;
-    let mut all = Walk { prefix: String::new(), after: String::new(), skip: None };
+    let mut all = Walk { prefix: String::new(), after: String::new(), again: false, skip: None };
     folder.walk(bucket, &mut all, &mut |_| {
         empty = false;
         Ok(Step::Stop)

@@ -1,12 +1,15 @@
 //! The operations on buckets and objects.
 //!
 //! Read next: `bucket`, `write` (whole objects, appends, copies, changes), `block` (objects from staged blocks),
-//! `note` (leases and tags), `read`.
+//! `note` (leases and tags), `snapshot`, `remove`, `read`, `list`.
 
 mod block;
 mod bucket;
+mod list;
 mod note;
 mod read;
+mod remove;
+mod snapshot;
 mod write;
 
 use std::sync::Arc;
@@ -21,8 +24,10 @@ use tokio::sync::Semaphore;
 
 pub use block::{BlockSource, CommitBlocks, NewBlock, ObjectBlocks, WhichBlocks};
 pub use bucket::Bucket;
+pub use list::{Listed, Listing, Select};
 pub use note::{TAGS_MAX, check_tags};
-pub use read::{ByteRange, Listed, Listing, Reading, Select};
+pub use read::{ByteRange, Reading};
+pub use remove::Removal;
 pub use write::{Append, Copy, Put};
 
 use crate::entry::Entries;
@@ -65,7 +70,7 @@ impl Objects {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Removes staged blocks and unfinished files that nobody touched for a week.
+    /// Removes staged blocks, unfinished files and files of no snapshot that nobody touched for a week.
     ///
     /// # Errors
     /// [`ObjectError::Disk`]; the next call goes on.
@@ -73,7 +78,12 @@ impl Objects {
         let Store::Folder(folder) = &self.shared.store else { return Ok(()) };
         let folder = Arc::clone(folder);
         let now = UNIX_EPOCH + Duration::from_millis(u64::try_from(self.now()).unwrap_or_default());
-        blocking(move || folder.sweep(now)).await
+        let entries = self.shared.entries.clone();
+        blocking(move || {
+            folder.sweep(now)?;
+            folder.sweep_snapshots(now, |bucket, hash, id| entries.has_snapshot(bucket, hash, id))
+        })
+        .await
     }
 
     fn now(&self) -> Millis {
@@ -82,10 +92,15 @@ impl Objects {
 
     /// A new ETag: rises with the clock, and always.
     fn new_etag(&self) -> String {
+        format!("{:016X}", self.new_stamp())
+    }
+
+    /// A time in microseconds that no other is given.
+    fn new_stamp(&self) -> u64 {
         let by_clock = u64::try_from(self.now()).unwrap_or_default().saturating_mul(1_000);
         let next = |last: u64| Some(by_clock.max(last.saturating_add(1)));
         let last = self.shared.last_etag.fetch_update(Ordering::SeqCst, Ordering::SeqCst, next);
-        format!("{:016X}", by_clock.max(last.unwrap_or_default().saturating_add(1)))
+        by_clock.max(last.unwrap_or_default().saturating_add(1))
     }
 
     /// The folder, for what an S3-class store cannot do.

@@ -9,7 +9,7 @@ use crate::condition::Conditions;
 use crate::error::ObjectError;
 use crate::lease::{self, LeaseAction};
 use crate::name::{check_bucket, check_key};
-use crate::object::Object;
+use crate::object::{Object, Version};
 
 /// Tags of an object: the service family's own limit.
 pub const TAGS_MAX: usize = 10;
@@ -75,7 +75,7 @@ impl Objects {
             let (mut object, state) = blocking(move || {
                 folder.require_bucket(&of)?;
                 let file = folder.open(&of, &name)?.ok_or_else(|| not_found(&of, &name))?;
-                Ok((entries.object(&of, &name, file.state)?, file.state))
+                Ok((entries.object(Version::current(&of, &name), file.state)?, file.state))
             })
             .await?;
             note(&mut object)?;

@@ -1,4 +1,4 @@
-//! Reading: an object's content and properties, and the objects of a bucket.
+//! Reading: the content and properties of an object or a snapshot.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,13 +7,12 @@ use bytes::Bytes;
 use millstream_storage::StorageError;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::write::not_found;
 use super::{Objects, blocking};
 use crate::condition::Conditions;
 use crate::error::ObjectError;
 use crate::name::{check_bucket, check_key};
-use crate::object::Object;
-use crate::store::{Step, Store, Walk};
+use crate::object::{Object, Version};
+use crate::store::Store;
 
 /// Bytes that one read gives at most; larger objects are read by ranges.
 pub const READ_BYTES_MAX: u64 = 256 << 20;
@@ -23,9 +22,6 @@ pub(super) const READS_BYTES_MAX: usize = 512 << 20;
 
 /// How long a read waits for others to let their bytes go.
 const READ_WAIT: Duration = Duration::from_secs(30);
-
-/// Objects and prefixes that one listing gives at most, as Blob storage allows.
-pub const LIST_MAX: usize = 5_000;
 
 /// Which bytes of an object.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -50,37 +46,6 @@ pub struct Reading {
     pub content: Bytes,
 }
 
-/// Which objects of a bucket.
-#[derive(Debug, Clone, Default)]
-pub struct Select {
-    /// Keys that begin so.
-    pub prefix: String,
-    /// Keys that have this behind the prefix are put together to one common prefix.
-    pub delimiter: Option<String>,
-    /// Names behind this one: the last page's [`Listing::next`].
-    pub after: String,
-    /// How many names at most; 5000 when it is more.
-    pub limit: usize,
-}
-
-/// A page of a bucket's names.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Listing {
-    /// Objects and common prefixes in the order of their names.
-    pub found: Vec<Listed>,
-    /// Behind which the next page begins; `None` when this is the last.
-    pub next: Option<String>,
-}
-
-/// One name of a listing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Listed {
-    /// An object.
-    Object(Box<Object>),
-    /// The beginning of keys that were put together.
-    Prefix(String),
-}
-
 /// Bytes with their share of what the process may hold.
 struct Held {
     content: Bytes,
@@ -99,16 +64,22 @@ impl Objects {
     /// # Errors
     /// [`ObjectError::BucketNotFound`], [`ObjectError::NotFound`], [`ObjectError::ConditionFailed`].
     pub async fn head(&self, bucket: &str, key: &str, conditions: &Conditions) -> Result<Object, ObjectError> {
+        self.head_version(Version::current(bucket, key), conditions).await
+    }
+
+    /// The same of an object or a snapshot.
+    ///
+    /// # Errors
+    /// As [`Objects::head`]; [`ObjectError::Unsupported`].
+    pub async fn head_version(&self, version: Version<'_>, conditions: &Conditions) -> Result<Object, ObjectError> {
+        let Version { bucket, key, snapshot } = version;
         check_bucket(bucket)?;
         check_key(key)?;
-        let object = match &self.shared.store {
-            Store::Folder(folder) => {
-                let _lock = self.shared.locks.read(bucket, key).await;
-                self.current(folder, bucket, key).await?
-            }
-            Store::S3(store) => Some(store.head(bucket, key).await?),
+        let object = match (&self.shared.store, snapshot) {
+            (Store::Folder(folder), _) => self.open(folder, version).await?.1,
+            (Store::S3(store), None) => store.head(bucket, key).await?,
+            (Store::S3(_), Some(_)) => return Err(ObjectError::Unsupported { operation: "keep snapshots" }),
         };
-        let object = object.ok_or_else(|| not_found(bucket, key))?;
         conditions.check_read(key, &object, self.now())?;
         Ok(object)
     }
@@ -124,47 +95,40 @@ impl Objects {
         range: ByteRange,
         conditions: &Conditions,
     ) -> Result<Reading, ObjectError> {
-        check_bucket(bucket)?;
-        check_key(key)?;
+        self.read_version(Version::current(bucket, key), range, conditions).await
+    }
+
+    /// The same of an object or a snapshot.
+    ///
+    /// # Errors
+    /// As [`Objects::read`]; [`ObjectError::Unsupported`].
+    pub async fn read_version(
+        &self,
+        version: Version<'_>,
+        range: ByteRange,
+        conditions: &Conditions,
+    ) -> Result<Reading, ObjectError> {
+        check_bucket(version.bucket)?;
+        check_key(version.key)?;
         let (object, start, content, share) = match &self.shared.store {
-            Store::Folder(_) => self.read_file(bucket, key, range, conditions).await?,
-            Store::S3(store) => {
-                let object = self.head(bucket, key, conditions).await?;
+            Store::Folder(folder) => {
+                let (file, object) = self.open(folder, version).await?;
+                conditions.check_read(version.key, &object, self.now())?;
                 let (start, length) = range.within(object.length)?;
                 let share = self.share(length).await?;
-                let content = store.read(bucket, &object, start, length).await?;
+                let bytes = usize::try_from(length).unwrap_or(usize::MAX);
+                let content = blocking(move || file.read(start, bytes)).await?;
+                (object, start, content, share)
+            }
+            Store::S3(store) => {
+                let object = self.head_version(version, conditions).await?;
+                let (start, length) = range.within(object.length)?;
+                let share = self.share(length).await?;
+                let content = store.read(version.bucket, &object, start, length).await?;
                 (object, start, content, share)
             }
         };
         Ok(Reading { object, start, content: Bytes::from_owner(Held { content, _share: share }) })
-    }
-
-    async fn read_file(
-        &self,
-        bucket: &str,
-        key: &str,
-        range: ByteRange,
-        conditions: &Conditions,
-    ) -> Result<(Object, u64, Bytes, OwnedSemaphorePermit), ObjectError> {
-        let folder = self.folder("read")?;
-        let (file, object) = {
-            // Under the lock file and entry belong together; the open file stays the same afterwards.
-            let _lock = self.shared.locks.read(bucket, key).await;
-            let (entries, bucket, key) = (self.shared.entries.clone(), bucket.to_owned(), key.to_owned());
-            blocking(move || {
-                folder.require_bucket(&bucket)?;
-                let file = folder.open(&bucket, &key)?.ok_or_else(|| not_found(&bucket, &key))?;
-                let object = entries.object(&bucket, &key, file.state)?;
-                Ok((file, object))
-            })
-            .await?
-        };
-        conditions.check_read(key, &object, self.now())?;
-        let (start, length) = range.within(object.length)?;
-        let share = self.share(length).await?;
-        let bytes = usize::try_from(length).unwrap_or(usize::MAX);
-        let content = blocking(move || file.read(start, bytes)).await?;
-        Ok((object, start, content, share))
     }
 
     /// A share of what may be held for readers.
@@ -178,40 +142,6 @@ impl Objects {
             Ok(Ok(share)) => Ok(share),
             Ok(Err(_)) => Err(StorageError::Closed.into()),
             Err(_) => Err(ObjectError::TooManyReads { limit_bytes: READS_BYTES_MAX }),
-        }
-    }
-
-    /// A page of a bucket's objects.
-    ///
-    /// # Errors
-    /// [`ObjectError::BucketNotFound`], [`ObjectError::Disk`], [`ObjectError::Store`].
-    pub async fn list(&self, bucket: &str, select: Select) -> Result<Listing, ObjectError> {
-        check_bucket(bucket)?;
-        let mut page = Page::new(select);
-        let mut walk = page.walk();
-        match &self.shared.store {
-            Store::Folder(folder) => {
-                let (folder, entries) = (Arc::clone(folder), self.shared.entries.clone());
-                let bucket = bucket.to_owned();
-                blocking(move || {
-                    folder.require_bucket(&bucket)?;
-                    folder.walk(&bucket, &mut walk, &mut |key| {
-                        page.take(key, || match folder.open(&bucket, key)? {
-                            Some(file) => Ok(Some(entries.object(&bucket, key, file.state)?)),
-                            // Removed since its folder was read.
-                            None => Ok(None),
-                        })
-                    })?;
-                    Ok(page.listing())
-                })
-                .await
-            }
-            Store::S3(store) => {
-                store
-                    .walk(bucket, &mut walk, &mut |object| page.take(&object.key.clone(), || Ok(Some(object))))
-                    .await?;
-                Ok(page.listing())
-            }
         }
     }
 }
@@ -232,60 +162,6 @@ impl ByteRange {
             _ => length,
         };
         Ok((start, end.saturating_sub(start)))
-    }
-}
-
-/// A page while it fills.
-struct Page {
-    select: Select,
-    limit: usize,
-    found: Vec<Listed>,
-    more: bool,
-}
-
-impl Page {
-    fn new(select: Select) -> Self {
-        let limit = select.limit.clamp(1, LIST_MAX);
-        Self { select, limit, found: Vec::new(), more: false }
-    }
-
-    fn walk(&self) -> Walk {
-        let Select { prefix, delimiter, after, .. } = &self.select;
-        // The last page ended with a common prefix: its keys have been told of.
-        let told = delimiter.as_ref().is_some_and(|delimiter| !after.is_empty() && after.ends_with(delimiter));
-        Walk { prefix: prefix.clone(), after: after.clone(), skip: told.then(|| after.clone()) }
-    }
-
-    fn take(
-        &mut self,
-        key: &str,
-        object: impl FnOnce() -> Result<Option<Object>, ObjectError>,
-    ) -> Result<Step, ObjectError> {
-        if self.found.len() == self.limit {
-            self.more = true;
-            return Ok(Step::Stop);
-        }
-        if let Some(prefix) = self.common_prefix(key) {
-            self.found.push(Listed::Prefix(prefix.clone()));
-            return Ok(Step::Skip(prefix));
-        }
-        self.found.extend(object()?.map(|object| Listed::Object(Box::new(object))));
-        Ok(Step::Next)
-    }
-
-    fn common_prefix(&self, key: &str) -> Option<String> {
-        let delimiter = self.select.delimiter.as_deref().filter(|delimiter| !delimiter.is_empty())?;
-        let begin = self.select.prefix.len();
-        let at = key.get(begin..)?.find(delimiter)?;
-        key.get(..begin + at + delimiter.len()).map(str::to_owned)
-    }
-
-    fn listing(self) -> Listing {
-        let last = self.found.last().map(|last| match last {
-            Listed::Object(object) => object.key.clone(),
-            Listed::Prefix(prefix) => prefix.clone(),
-        });
-        Listing { next: last.filter(|_| self.more), found: self.found }
     }
 }
 

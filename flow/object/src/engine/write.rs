@@ -1,4 +1,4 @@
-//! Changes of objects: whole ones, appends, copies, properties, deletion.
+//! Changes of objects: whole ones, appends, copies, properties.
 //!
 //! A change writes its file outside the bucket first. Then, under the object's lock: conditions, rename, entry.
 
@@ -15,8 +15,8 @@ use crate::error::ObjectError;
 use crate::lease;
 use crate::lock::WriteLock;
 use crate::name::{check_bucket, check_key};
-use crate::object::{BlockInfo, CopyRecord, Object, ObjectKind, Properties};
-use crate::store::{Folder, Store, Unfinished};
+use crate::object::{BlockInfo, CopyRecord, Object, ObjectKind, Properties, SnapshotId, Version};
+use crate::store::{Folder, OpenFile, Store, Unfinished};
 
 /// An object to be written whole.
 #[derive(Debug, Clone)]
@@ -77,6 +77,8 @@ pub struct Append {
 pub struct Copy {
     /// Bucket and key of the source.
     pub from: (String, String),
+    /// The source's snapshot that is copied; `None` for the source itself.
+    pub snapshot: Option<SnapshotId>,
     /// What must hold for the source.
     pub source_conditions: Conditions,
     /// Bucket and key of the copy.
@@ -198,7 +200,7 @@ impl Objects {
         blocking(move || {
             folder.require_bucket(&bucket)?;
             let file = folder.open(&bucket, &key)?;
-            file.map(|file| entries.object(&bucket, &key, file.state)).transpose()
+            file.map(|file| entries.object(Version::current(&bucket, &key), file.state)).transpose()
         })
         .await
     }
@@ -287,35 +289,6 @@ impl Objects {
         .await
     }
 
-    /// Removes an object; durable when this returns.
-    ///
-    /// # Errors
-    /// [`ObjectError::NotFound`], [`ObjectError::ConditionFailed`], [`ObjectError::Disk`].
-    pub async fn delete(&self, bucket: &str, key: &str, conditions: Conditions) -> Result<(), ObjectError> {
-        check_bucket(bucket)?;
-        check_key(key)?;
-        let folder = match &self.shared.store {
-            Store::Folder(folder) => Arc::clone(folder),
-            Store::S3(store) => {
-                // Such a store says nothing when there is no object, so it is asked first.
-                conditions.check(key, Some(&store.head(bucket, key).await?))?;
-                return store.remove(bucket, key).await;
-            }
-        };
-        let (engine, bucket, key) = (self.clone(), bucket.to_owned(), key.to_owned());
-        to_the_end(async move {
-            let _lock = engine.shared.locks.write(&bucket, &key).await;
-            let current = engine.current(&folder, &bucket, &key).await?;
-            conditions.check_change(&key, current.as_ref(), engine.now())?;
-            let (of, file) = (bucket.clone(), key.clone());
-            if !blocking(move || folder.remove(&of, &file)).await? {
-                return Err(not_found(&bucket, &key));
-            }
-            engine.shared.entries.remove(&bucket, &key).await
-        })
-        .await
-    }
-
     /// Copies an object with its properties; durable when this returns.
     ///
     /// # Errors
@@ -332,27 +305,12 @@ impl Objects {
     }
 
     async fn copy_file(&self, folder: Arc<Folder>, copy: Copy) -> Result<Object, ObjectError> {
-        let Copy { from: (bucket, key), source_conditions, to, conditions, metadata, tags, source_name } = copy;
-        let (source, file) = {
-            let _lock = self.shared.locks.read(&bucket, &key).await;
-            let (folder, entries, of) = (Arc::clone(&folder), self.shared.entries.clone(), bucket.clone());
-            blocking(move || {
-                folder.require_bucket(&of)?;
-                let file = folder.open(&of, &key)?.ok_or_else(|| not_found(&of, &key))?;
-                let source = entries.object(&of, &key, file.state)?;
-                source_conditions.check(&key, Some(&source))?;
-                Ok((source, file))
-            })
-            .await?
-        };
-        let (write_to, length) = (Arc::clone(&folder), source.length);
-        let copied = blocking(move || {
-            let (mut file, mut copied) = (file, write_to.begin(length)?);
-            file.copy_to(0, length, &mut copied)?;
-            copied.sync()?;
-            Ok(copied)
-        })
-        .await?;
+        let Copy { from: (bucket, key), snapshot, source_conditions, to, conditions, metadata, tags, source_name } =
+            copy;
+        let (file, source) = self.open(&folder, Version { bucket: &bucket, key: &key, snapshot }).await?;
+        source_conditions.check(&key, Some(&source))?;
+        let length = source.length;
+        let copied = duplicate(&folder, file, length).await?;
         let mut properties = source.properties;
         if let Some(metadata) = metadata {
             properties.metadata = metadata;
@@ -370,6 +328,18 @@ impl Objects {
         };
         self.replace(folder, to.0, copied, object, &conditions, &[]).await
     }
+}
+
+/// A file with the first `length` bytes of another; durable when this returns.
+pub(super) async fn duplicate(folder: &Arc<Folder>, file: OpenFile, length: u64) -> Result<Unfinished, ObjectError> {
+    let folder = Arc::clone(folder);
+    blocking(move || {
+        let (mut file, mut copied) = (file, folder.begin(length)?);
+        file.copy_to(0, length, &mut copied)?;
+        copied.sync()?;
+        Ok(copied)
+    })
+    .await
 }
 
 pub(super) fn not_found(bucket: &str, key: &str) -> ObjectError {

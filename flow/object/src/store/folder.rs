@@ -116,7 +116,8 @@ impl Folder {
         if let Err(error) = fs::remove_dir_all(&removed) {
             tracing::warn!(folder = %removed.display(), %error, "what a bucket held is not removed yet");
         }
-        self.remove_staged_of_bucket(bucket)
+        self.remove_staged_of_bucket(bucket)?;
+        self.remove_snapshots_of_bucket(bucket)
     }
 
     /// Opens an object's file; `None` when there is none of that name, or something else than a file.
@@ -332,13 +333,18 @@ fn sweep_folder(folder: &Path, now: SystemTime) -> Result<(), ObjectError> {
             let _ = fs::remove_dir(&path);
             continue;
         }
-        let written = fs::metadata(&path).and_then(|found| found.modified());
-        let age = written.ok().and_then(|written| now.duration_since(written).ok());
-        if age.is_some_and(|age| age > ABANDONED_AFTER) {
+        if is_abandoned(&path, now) {
             fs::remove_file(&path).map_err(|error| disk("remove", &path, &error))?;
         }
     }
     Ok(())
+}
+
+/// Whether a file is so old that nobody is at work on it any more.
+pub(super) fn is_abandoned(file: &Path, now: SystemTime) -> bool {
+    let written = fs::metadata(file).and_then(|found| found.modified());
+    let age = written.ok().and_then(|written| now.duration_since(written).ok());
+    age.is_some_and(|age| age > ABANDONED_AFTER)
 }
 
 fn state(found: &fs::Metadata) -> FileState {

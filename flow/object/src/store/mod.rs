@@ -2,13 +2,14 @@
 
 mod folder;
 mod s3;
+mod snapshot;
 mod staged;
 mod walk;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub(crate) use folder::{FileState, Folder, Unfinished};
+pub(crate) use folder::{FileState, Folder, OpenFile, Unfinished};
 pub(crate) use s3::S3Store;
 pub(crate) use walk::{Step, Walk};
 

@@ -3,16 +3,15 @@
 use std::fs;
 use std::path::PathBuf;
 
-use sha2::{Digest as _, Sha256};
-
 use super::folder::{Folder, OWN_FOLDER, OpenFile, Unfinished, disk, is_absent, list_folder};
 use crate::error::ObjectError;
+use crate::name::hash_of_key;
 use crate::object::BlockInfo;
 
 impl Folder {
-    /// Where the blocks of an object wait. Keys may be longer than a file's name, so the folder has the key's hash.
+    /// Where the blocks of an object wait.
     fn staged(&self, bucket: &str, key: &str) -> PathBuf {
-        self.staged_of_bucket(bucket).join(hex::encode(Sha256::digest(key.as_bytes())))
+        self.staged_of_bucket(bucket).join(hex::encode(hash_of_key(key)))
     }
 
     fn staged_of_bucket(&self, bucket: &str) -> PathBuf {
@@ -60,7 +59,7 @@ impl Folder {
     }
 }
 
-fn remove_all(folder: &std::path::Path) -> Result<(), ObjectError> {
+pub(super) fn remove_all(folder: &std::path::Path) -> Result<(), ObjectError> {
     match fs::remove_dir_all(folder) {
         Err(error) if !is_absent(&error) => Err(disk("remove", folder, &error)),
         _ => Ok(()),

@@ -18,6 +18,8 @@ pub(crate) struct Walk {
     pub(crate) prefix: String,
     /// Keys behind this one; empty for all.
     pub(crate) after: String,
+    /// Whether that one is met again.
+    pub(crate) again: bool,
     /// No keys that begin so, when given.
     pub(crate) skip: Option<String>,
 }
@@ -100,7 +102,8 @@ impl Walk {
     pub(crate) fn meets(&self, key: &str) -> bool {
         let may_hold = |part: &str| key.ends_with('/') && part.starts_with(key);
         let by_prefix = key.starts_with(&self.prefix) || may_hold(&self.prefix);
-        let behind = key > self.after.as_str() || may_hold(&self.after);
+        let after = self.after.as_str();
+        let behind = key > after || (self.again && key == after) || may_hold(after);
         let skipped = self.skip.as_ref().is_some_and(|skip| key.starts_with(skip));
         by_prefix && behind && !skipped
     }
@@ -112,7 +115,7 @@ mod tests {
 
     fn met(folder: &Folder, prefix: &str, after: &str) -> Vec<String> {
         let mut met = Vec::new();
-        let mut walk = Walk { prefix: prefix.into(), after: after.into(), skip: None };
+        let mut walk = Walk { prefix: prefix.into(), after: after.into(), again: false, skip: None };
         let mut visit = |key: &str| {
             met.push(key.to_owned());
             Ok(if key.starts_with("skipped/") { Step::Skip("skipped/".into()) } else { Step::Next })

@@ -17,10 +17,15 @@ pub(super) struct Grouping {
     pub window: Option<(WindowSpec, Option<ScalarExpr>)>,
 }
 
+/// The rows of one instant: times have milliseconds. The open end is the start in both languages, so that the window's end,
+/// which is its result's time, is the instant itself.
+const SNAPSHOT: WindowSpec =
+    WindowSpec { kind: WindowKind::Tumbling { size_ms: 1 }, offset_ms: 0, bounds: WindowBounds::OpenClosed };
+
 /// Tells keys and window apart. Mistakes go to `errors`.
 pub(super) fn grouping(binder: &Binder, rows: &RowScope, group_by: &[Expr], errors: &mut Vec<PlanError>) -> Grouping {
     let mut grouping = Grouping { keys: Vec::new(), window: None };
-    let mut instants = Vec::new();
+    let mut instant = false;
     for expr in group_by {
         let found = match binder.dialect {
             QueryDialect::Kinesis => step_window(binder, rows, expr),
@@ -29,7 +34,7 @@ pub(super) fn grouping(binder: &Binder, rows: &RowScope, group_by: &[Expr], erro
         match found {
             Ok(Some(window)) => add_window(&mut grouping, window, expr.at, errors),
             Ok(None) => match binder.bind(expr) {
-                Ok(key) if key.same(&rows.rowtime()) => instants.push(expr.at),
+                Ok(key) if key.same(&rows.rowtime()) => instant = true,
                 Ok(key) if matches!(key.data_type, DataType::Duration(_)) => errors.push(interval_key(expr.at)),
                 Ok(key) => grouping.keys.push(key),
                 Err(error) => errors.push(error),
@@ -38,12 +43,8 @@ pub(super) fn grouping(binder: &Binder, rows: &RowScope, group_by: &[Expr], erro
         }
     }
     // Beside a window the row time is that window's end and adds nothing; alone it is a window of one instant.
-    if let (None, Some(at)) = (&grouping.window, instants.first()) {
-        let what = match binder.dialect {
-            QueryDialect::Kinesis => "not supported yet: GROUP BY ROWTIME without STEP",
-            QueryDialect::StreamAnalytics => "not supported yet: snapshot windows (GROUP BY System.Timestamp())",
-        };
-        errors.push(PlanError::new(PlanErrorCode::NotSupported, *at, what).hint(bound_hint(binder.dialect)));
+    if instant && grouping.window.is_none() {
+        grouping.window = Some((SNAPSHOT, None));
     }
     grouping
 }

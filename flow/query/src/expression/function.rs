@@ -181,7 +181,7 @@ const KINESIS_LATER: [&str; 44] = [
 ];
 
 /// What Stream Analytics' language has and this engine does not yet.
-const STREAM_ANALYTICS_LATER: [&str; 33] = [
+const STREAM_ANALYTICS_LATER: [&str; 32] = [
     "COLLECT",
     "COLLECTTOP",
     "TOPONE",
@@ -214,7 +214,6 @@ const STREAM_ANALYTICS_LATER: [&str; 33] = [
     "SLIDINGWINDOW",
     "SESSIONWINDOW",
     "WINDOWS",
-    "SNAPSHOTWINDOW",
 ];
 
 /// The function of a name (in upper case) in a language.

@@ -4,8 +4,8 @@ use millstream_catalog::{Catalog, DocumentOutput, ObjectOutput, OutputTarget, Qu
 use millstream_stream::Streams;
 
 use super::binding::stream_of;
+use super::definitions::NewQuery;
 use super::delivery::object_path::ObjectPath;
-use super::engine::NewQuery;
 use super::error::QueryError;
 use crate::dialect::{InputSchema, check};
 use crate::error::PlanErrorCode;

@@ -1,22 +1,21 @@
-//! The operations on queries.
+//! The query engine: what runs, and what is seen of it. How queries are made and changed is in `definitions`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use millstream_catalog::{
-    Catalog, DesiredState, EventOrder, OutputTarget, QueryDefinition, QueryDialect, QueryInput, QueryOutput,
-    QueryResource, StartAt, StreamOwner,
+    Catalog, DesiredState, OutputTarget, QueryDefinition, QueryDialect, QueryOutput, StreamOwner,
 };
 use millstream_insight::Insight;
-use millstream_storage::{Storage, Transaction};
+use millstream_storage::Storage;
 use millstream_stream::{NewStream, Streams};
 use millstream_types::{CheckRole, Clock, LogId, Millis};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::binding::Binding;
-use super::check::{check_containers, check_draft, check_inputs, check_outputs, check_sql};
 use super::checkpoint::Checkpoints;
+use super::definitions::Turns;
 use super::delivery::document::DocumentTarget;
 use super::delivery::function::FunctionTarget;
 use super::delivery::object::ObjectTarget;
@@ -31,54 +30,22 @@ use crate::executor::Counts;
 /// How long the rows of a query's own stream stay.
 const OWN_STREAM_HOURS: u32 = 24;
 
-/// What a query is made from.
-#[derive(Debug, Clone)]
-#[allow(missing_docs)]
-pub struct NewQuery {
-    pub name: String,
-    pub dialect: QueryDialect,
-    pub sql: String,
-    pub description: String,
-    pub inputs: Vec<QueryInput>,
-    pub outputs: Vec<QueryOutput>,
-    pub start_at: StartAt,
-    pub event_order: EventOrder,
-    pub parallelism: u32,
-    pub resource: Option<QueryResource>,
-}
-
-impl From<&QueryDefinition> for NewQuery {
-    /// What a query is made from now, to be changed.
-    fn from(query: &QueryDefinition) -> Self {
-        Self {
-            name: query.name.clone(),
-            dialect: query.dialect,
-            sql: query.sql.clone(),
-            description: query.description.clone(),
-            inputs: query.inputs.clone(),
-            outputs: query.outputs.clone(),
-            start_at: query.start_at,
-            event_order: query.event_order,
-            parallelism: query.parallelism,
-            resource: query.resource.clone(),
-        }
-    }
-}
-
 /// The query engine. Cheap to clone.
 #[derive(Clone)]
 pub struct Queries {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
-struct Shared {
-    catalog: Catalog,
-    streams: Streams,
-    checkpoints: Checkpoints,
+pub(super) struct Shared {
+    pub(super) catalog: Catalog,
+    pub(super) streams: Streams,
+    pub(super) checkpoints: Checkpoints,
     insight: Insight,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
     outside: Outside,
     tasks: Mutex<HashMap<String, Tasks>>,
+    /// Held while a query is changed, started, stopped or removed.
+    pub(super) turns: Turns,
 }
 
 struct Tasks {
@@ -103,7 +70,9 @@ impl Queries {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let checkpoints = Checkpoints::new(storage);
-        let shared = Shared { catalog, streams, checkpoints, insight, clock, outside, tasks: Mutex::default() };
+        let tasks = Mutex::default();
+        let turns = Turns::default();
+        let shared = Shared { catalog, streams, checkpoints, insight, clock, outside, tasks, turns };
         let engine = Self { shared: Arc::new(shared) };
         if let Err(error) = engine.remove_orphans().await {
             tracing::error!(%error, "cannot remove the streams of queries that are no more");
@@ -116,147 +85,6 @@ impl Queries {
             }
         }
         engine
-    }
-
-    /// Defines a query; it does not run yet. Until it is started its text may be empty and, in the dialect of Stream
-    /// Analytics, read inputs that are not there yet.
-    ///
-    /// # Errors
-    /// [`QueryError::Plan`] with all mistakes that can be found without records; [`QueryError::Output`];
-    /// [`QueryError::Exists`].
-    pub async fn create(&self, new: NewQuery) -> Result<Arc<QueryDefinition>, QueryError> {
-        check_draft(&new)?;
-        check_outputs(&new.outputs)?;
-        let now = self.shared.clock.now();
-        let definition = QueryDefinition {
-            name: new.name,
-            dialect: new.dialect,
-            sql: new.sql,
-            description: new.description,
-            inputs: new.inputs,
-            outputs: new.outputs,
-            desired: DesiredState::Stopped,
-            start_at: new.start_at,
-            event_order: new.event_order,
-            parallelism: new.parallelism,
-            resource: new.resource,
-            started: None,
-            created: now,
-            modified: now,
-            version: 1,
-        };
-        Ok(self.shared.catalog.queries.create(definition).await?)
-    }
-
-    /// Changes a query. When it runs it is stopped and started again, and goes on where it was: windows that were open are
-    /// computed whole by the new plan, from the records.
-    /// The text of one that does not run may miss what [`Queries::create`] lets it miss.
-    ///
-    /// # Errors
-    /// [`QueryError::NotFound`], [`QueryError::Plan`], [`QueryError::Output`].
-    pub async fn update(&self, new: NewQuery) -> Result<Arc<QueryDefinition>, QueryError> {
-        let mut definition = (*self.get(&new.name)?).clone();
-        match definition.desired {
-            DesiredState::Stopped => check_draft(&new)?,
-            DesiredState::Running => {
-                check_sql(new.dialect, &new.sql, &new.inputs)?;
-                check_containers(&self.shared.catalog, &new.outputs)?;
-            }
-        }
-        check_outputs(&new.outputs)?;
-        definition.dialect = new.dialect;
-        definition.sql = new.sql;
-        definition.description = new.description;
-        definition.inputs = new.inputs;
-        definition.outputs = new.outputs;
-        definition.start_at = new.start_at;
-        definition.event_order = new.event_order;
-        definition.parallelism = new.parallelism;
-        definition.resource = new.resource;
-        definition.modified = self.shared.clock.now();
-        definition.version += 1;
-        let definition = self.shared.catalog.queries.put(definition).await?;
-        if definition.desired == DesiredState::Running {
-            self.halt(&definition.name).await;
-            self.run(Arc::clone(&definition)).await?;
-        }
-        Ok(definition)
-    }
-
-    /// Changes what its maker says of a query; it runs on and its version stays.
-    ///
-    /// # Errors
-    /// [`QueryError::NotFound`].
-    pub async fn set_tags(&self, name: &str, tags: BTreeMap<String, String>) -> Result<(), QueryError> {
-        let mut definition = (*self.get(name)?).clone();
-        definition.resource.get_or_insert_default().tags = tags;
-        self.shared.catalog.queries.put(definition).await?;
-        Ok(())
-    }
-
-    /// Lets a query run from `start_at`: its positions and state are dropped then, rows that wait for their delivery stay.
-    /// With `None` or [`StartAt::LastStopped`] it goes on where it stopped.
-    ///
-    /// # Errors
-    /// [`QueryError::NotFound`], [`QueryError::State`] when it runs already, [`QueryError::Plan`] for a text that cannot
-    /// run, an empty one for instance, [`QueryError::InputGone`].
-    pub async fn start_query(&self, name: &str, start_at: Option<StartAt>) -> Result<(), QueryError> {
-        let mut definition = (*self.get(name)?).clone();
-        if definition.desired == DesiredState::Running {
-            return Err(QueryError::State { name: name.to_owned(), state: "running" });
-        }
-        definition.desired = DesiredState::Running;
-        check_sql(definition.dialect, &definition.sql, &definition.inputs)?;
-        check_inputs(&self.shared.streams, &definition.inputs)?;
-        check_containers(&self.shared.catalog, &definition.outputs)?;
-        definition.start_at = start_at.unwrap_or(definition.start_at);
-        definition.started = Some(self.shared.clock.now());
-        if start_at.is_some_and(|start| start != StartAt::LastStopped) {
-            // Before it is to run: a crash in between leaves a stopped query that is started again from `start_at`.
-            self.shared.checkpoints.forget_positions(name).await?;
-        }
-        let definition = self.shared.catalog.queries.put(definition).await?;
-        self.run(definition).await
-    }
-
-    /// Stops a query; its checkpoint stays.
-    ///
-    /// # Errors
-    /// [`QueryError::NotFound`], [`QueryError::State`] when it does not run.
-    pub async fn stop_query(&self, name: &str) -> Result<(), QueryError> {
-        let mut definition = (*self.get(name)?).clone();
-        if definition.desired == DesiredState::Stopped {
-            return Err(QueryError::State { name: name.to_owned(), state: "stopped" });
-        }
-        definition.desired = DesiredState::Stopped;
-        self.shared.catalog.queries.put(definition).await?;
-        self.halt(name).await;
-        Ok(())
-    }
-
-    /// Removes a query with its checkpoint and its own streams.
-    ///
-    /// # Errors
-    /// [`QueryError::NotFound`].
-    pub async fn delete(&self, name: &str) -> Result<(), QueryError> {
-        self.get(name)?;
-        self.halt(name).await;
-        let mut transaction = Transaction::new();
-        self.shared.checkpoints.remove(name, &mut transaction).await?;
-        self.shared.catalog.queries.delete(name, transaction).await?;
-        self.remove_orphans().await
-    }
-
-    /// Removes the own streams of queries that are no more. A deletion that a crash cut off is ended by the next start, so
-    /// that a new query of the name does not find the old one's rows.
-    async fn remove_orphans(&self) -> Result<(), QueryError> {
-        for stream in self.shared.streams.list().iter().filter(|stream| stream.owner == StreamOwner::Query) {
-            let query = stream.name.split('/').nth(1).unwrap_or_default();
-            if self.get(query).is_err() {
-                self.shared.streams.delete(&stream.name).await?;
-            }
-        }
-        Ok(())
     }
 
     /// A query's definition.
@@ -369,7 +197,7 @@ impl Queries {
     }
 
     /// Makes the query's own streams and starts its task and its deliveries.
-    async fn run(&self, definition: Arc<QueryDefinition>) -> Result<(), QueryError> {
+    pub(super) async fn run(&self, definition: Arc<QueryDefinition>) -> Result<(), QueryError> {
         let name = definition.name.clone();
         let running = Arc::new(Running::new(&definition, self.shared.insight.clone(), Arc::clone(&self.shared.clock)));
         let (stop, stopped) = watch::channel(false);
@@ -457,7 +285,8 @@ impl Queries {
         Ok(stream.shards.first().map_or(LogId(0), millstream_catalog::ShardDefinition::log))
     }
 
-    async fn halt(&self, name: &str) {
+    /// Ends what runs of a query.
+    pub(super) async fn halt(&self, name: &str) {
         let tasks = lock(&self.shared.tasks).remove(name);
         if let Some(tasks) = tasks {
             let _ = tasks.stop.send(true);

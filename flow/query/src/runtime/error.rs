@@ -5,6 +5,7 @@ use millstream_storage::StorageError;
 use millstream_stream::StreamError;
 use millstream_types::ErrorKind;
 
+use super::definitions::TAGS_MAX;
 use crate::error::PlanError;
 use crate::executor::ExecuteError;
 
@@ -30,6 +31,18 @@ pub enum QueryError {
         name: String,
         /// Its state.
         state: &'static str,
+    },
+    /// It is not any more what the caller has seen.
+    #[error("somebody else changed query `{name}` meanwhile; look at it again")]
+    Changed {
+        /// The query.
+        name: String,
+    },
+    /// It would have too many labels.
+    #[error("expected at most {TAGS_MAX} tags of a query, found {found}")]
+    TooManyTags {
+        /// How many it would have.
+        found: usize,
     },
     /// The SQL has mistakes.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
@@ -110,8 +123,9 @@ impl QueryError {
         match self {
             Self::NotFound { .. } => ErrorKind::NotFound,
             Self::Exists { .. } => ErrorKind::Exists,
-            Self::State { .. } => ErrorKind::Conflict,
-            Self::Plan(_)
+            Self::State { .. } | Self::Changed { .. } => ErrorKind::Conflict,
+            Self::TooManyTags { .. }
+            | Self::Plan(_)
             | Self::Output { .. }
             | Self::Sample { .. }
             | Self::NoInput { .. }

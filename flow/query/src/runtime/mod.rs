@@ -2,12 +2,13 @@
 //!
 //! A query's rows, its state and its positions commit as one transaction, so inside the node each result is there exactly
 //! once. Rows for functions are delivered from the query's own stream, at least once, under a stable id.
-//! Read next: [`engine`] (the operations), [`task`] (one query at work), [`delivery`] (rows to the outside),
+//! Read next: [`mod@definitions`] (made, changed, started), [`engine`] (what runs), [`task`] (one query at work), [`delivery`] (rows to the outside),
 //! [`mod@trial`] (a query over samples).
 
 mod binding;
 mod check;
 mod checkpoint;
+mod definitions;
 mod delivery;
 mod encoded;
 pub mod engine;
@@ -20,8 +21,9 @@ mod status;
 mod task;
 mod trial;
 
+pub use definitions::{NewQuery, TAGS_MAX};
 pub use delivery::{DeliveryAnswer, DeliveryRecord, OutputCodec, Outside};
-pub use engine::{NewQuery, Queries};
+pub use engine::Queries;
 pub use error::QueryError;
 pub use preview::{Missed, Preview, PreviewStart, PreviewTold};
 pub use status::{DeliveryStatus, Failing, QueryState, QueryStatus, ResultRow, SeenError};

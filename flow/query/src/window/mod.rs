@@ -110,7 +110,9 @@ impl Windows {
             closed.extend(self.window(start, end));
             // Panes before the next window are needed no more.
             self.next_start = start + self.spec.kind.hop_ms();
-            self.panes = self.panes.split_off(&self.next_start);
+            while self.panes.first_key_value().is_some_and(|(pane, _)| *pane < self.next_start) {
+                self.panes.pop_first();
+            }
         }
         closed
     }
@@ -139,13 +141,11 @@ impl Windows {
             self.panes.range(start..end).for_each(|(_, pane)| merged.merge(pane));
             merged
         } else {
-            // A window of its own panes only: when they are one it is taken as it is.
-            let mut inside = self.panes.split_off(&start);
-            let mut behind = inside.split_off(&end);
-            self.panes.append(&mut behind);
-            let mut panes = inside.into_values();
-            let mut merged = panes.next()?;
-            panes.for_each(|pane| merged.merge(&pane));
+            // A window of its own panes only, which are the first: when they are one it is taken as it is.
+            let (_, mut merged) = self.panes.pop_first()?;
+            while let Some(next) = self.panes.first_entry().filter(|next| *next.key() < end) {
+                merged.merge(&next.remove());
+            }
             merged
         };
         if pane.len() == 0 {

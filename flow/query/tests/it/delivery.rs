@@ -12,7 +12,7 @@ use millstream_catalog::{
     QueryDialect, QueryInput, QueryOutput, RecordFormat, StartAt, StreamOwner,
 };
 use millstream_insight::Insight;
-use millstream_query::{DeliveryAnswer, DeliveryRecord, NewQuery, OutputCodec, Outside, Queries};
+use millstream_query::{DeliveryAnswer, DeliveryRecord, NewQuery, OutputCodec, Outside, Queries, QueryError};
 use millstream_storage::{Keyspace, Storage};
 use millstream_stream::{Entry, NewStream, Streams};
 use millstream_types::{
@@ -223,6 +223,12 @@ impl Life {
         self.queries.start_query("q", None).await.unwrap();
     }
 
+    /// Changes the query, as it is now.
+    pub async fn update(&self, new: NewQuery) -> Result<(), QueryError> {
+        let seen = self.queries.get("q")?;
+        self.queries.update(&seen, new).await.map(drop)
+    }
+
     async fn put(&self, numbers: std::ops::Range<u64>) {
         let symbol = |number: u64| ["A", "B", "C"][number as usize % 3];
         self.put_rows(numbers.map(|number| json!({"symbol": symbol(number), "n": number})).collect()).await;
@@ -419,7 +425,7 @@ fn an_output_that_moves_to_another_bucket_leaves_no_row_behind_and_takes_none_tw
         life.put(0..30).await;
         until("rows are written", || world.bucket.rows() == numbers(0..30)).await;
         life.put(30..40).await;
-        life.queries.update(moved("second")).await.unwrap();
+        life.update(moved("second")).await.unwrap();
         life.put(40..60).await;
         until("rows are written", || world.bucket.rows() == numbers(0..60)).await;
         // The definition is kept, then the node dies before the delivery was stopped.
@@ -427,13 +433,13 @@ fn an_output_that_moves_to_another_bucket_leaves_no_row_behind_and_takes_none_tw
     });
     world.bucket.set(Mood::Takes);
     world.life(async |life| {
-        life.queries.update(query(vec![output("out", documents("n"))])).await.unwrap();
+        life.update(query(vec![output("out", documents("n"))])).await.unwrap();
         life.put(60..70).await;
         until("documents are written", || world.container.numbers().len() >= 10).await;
         assert_eq!(world.bucket.rows(), numbers(0..60));
         let late: Vec<u64> = world.container.numbers().into_values().collect();
         assert_eq!(late, numbers(60..70), "documents begin where objects ended");
-        life.queries.update(moved("third")).await.unwrap();
+        life.update(moved("third")).await.unwrap();
         life.put(70..80).await;
         until("rows are written", || world.bucket.rows().len() >= 70).await;
         let expected: Vec<u64> = (0..60).chain(70..80).collect();
@@ -488,7 +494,7 @@ fn nothing_is_left_of_a_query_and_one_of_its_name_begins_anew() {
         tokio::time::sleep(Duration::from_secs(70)).await;
         let mut fewer = query(vec![output("OUT", objects("b", ""))]);
         fewer.sql = "SELECT symbol, n INTO out FROM src".into();
-        life.queries.update(fewer).await.unwrap();
+        life.update(fewer).await.unwrap();
         assert_eq!(world.places(), 3);
         life.queries.delete("q").await.unwrap();
         assert_eq!(world.places(), 0);

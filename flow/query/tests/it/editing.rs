@@ -3,7 +3,7 @@
 use std::ops::Bound;
 
 use millstream_catalog::{ColumnType, OutputTarget};
-use millstream_query::NewQuery;
+use millstream_query::{NewQuery, QueryError};
 use millstream_storage::{Keyspace, Transaction};
 use serde_json::{Value, json};
 
@@ -20,7 +20,7 @@ fn job(sql: &str) -> NewQuery {
 
 pub async fn define(life: &Life, sql: &str) {
     life.define(vec![output("out", OutputTarget::Keep)]).await;
-    life.queries.update(job(sql)).await.unwrap();
+    life.update(job(sql)).await.unwrap();
 }
 
 /// Puts rows and waits until the query has them.
@@ -71,7 +71,7 @@ fn the_open_window_is_whole_whatever_is_edited() {
             world.clock.advance(5 * SECOND);
             until_found(life, &[5.0]).await;
             put(life, &[1, 2]).await;
-            life.queries.update(edited.clone()).await.unwrap();
+            life.update(edited.clone()).await.unwrap();
             put(life, &[10]).await;
             world.clock.advance(30 * SECOND);
             until_found(life, &expected).await;
@@ -89,7 +89,7 @@ fn rows_that_pass_through_are_not_there_twice_and_not_missing() {
         assert_eq!(found(life, "singles"), [1.0, 2.0]);
         life.queries.stop_query("q").await.unwrap();
         life.put_rows(vec![json!({"symbol": "A", "n": 3})]).await;
-        life.queries.update(job(&both.replace("SUM(n)", "SUM(n) * 10"))).await.unwrap();
+        life.update(job(&both.replace("SUM(n)", "SUM(n) * 10"))).await.unwrap();
         life.queries.start_query("q", None).await.unwrap();
         life.put_rows(vec![json!({"symbol": "A", "n": 10})]).await;
         until("rows are read", || found(life, "singles") == [3.0, 10.0]).await;
@@ -110,10 +110,7 @@ fn windows_over_windows_that_were_over_are_whole() {
         world.clock.advance(5 * SECOND);
         until("the inner window is over", || found(life, "parts") == [5.0]).await;
         put(life, &[1]).await;
-        life.queries
-            .update(job(&nested.replace("SELECT SUM(n) AS n INTO", "SELECT SUM(n * 10) AS n INTO")))
-            .await
-            .unwrap();
+        life.update(job(&nested.replace("SELECT SUM(n) AS n INTO", "SELECT SUM(n * 10) AS n INTO"))).await.unwrap();
         put(life, &[2]).await;
         world.clock.advance(60 * SECOND);
         until_found(life, &[80.0]).await;
@@ -127,7 +124,7 @@ fn an_edit_that_a_crash_cuts_off_and_another_binarys_checkpoint_lose_nothing() {
     world.life(async |life| {
         define(life, SUMS).await;
         put(life, &[1, 2]).await;
-        life.queries.update(job(&SUMS.replace("SUM(n)", "SUM(n) * 10"))).await.unwrap();
+        life.update(job(&SUMS.replace("SUM(n)", "SUM(n) * 10"))).await.unwrap();
     });
     let keyspace = Keyspace::new("query/checkpoint");
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -145,5 +142,42 @@ fn an_edit_that_a_crash_cuts_off_and_another_binarys_checkpoint_lose_nothing() {
         put(life, &[10]).await;
         world.clock.advance(20 * SECOND);
         until_found(life, &[130.0]).await;
+    });
+}
+
+#[test]
+fn of_two_changes_of_what_was_seen_one_is_made() {
+    World::new().life(async |life| {
+        define(life, SUMS).await;
+        let seen = life.queries.get("q").unwrap();
+        let changes = ["SUM(n) * 10", "SUM(n) * 20"].map(|sum| job(&SUMS.replace("SUM(n)", sum)));
+        let [first, second] = changes.map(|new| life.queries.update(&seen, new));
+        let (first, second) = tokio::join!(first, second);
+        let refused = [&first, &second].map(|done| matches!(done, Err(QueryError::Changed { .. })));
+        assert_eq!(refused.iter().filter(|refused| **refused).count(), 1, "{first:?} {second:?}");
+        assert_eq!(life.queries.get("q").unwrap().version, seen.version + 1);
+    });
+}
+
+#[test]
+fn labels_of_two_callers_are_both_there() {
+    World::new().life(async |life| {
+        define(life, SUMS).await;
+        let [first, second] = ["a", "b"]
+            .map(|label| life.queries.change_tags("q", move |tags| drop(tags.insert(label.to_owned(), String::new()))));
+        let (first, second) = tokio::join!(first, second);
+        first.and(second).unwrap();
+        let query = life.queries.get("q").unwrap();
+        assert_eq!(query.resource.as_ref().unwrap().tags.keys().collect::<Vec<_>>(), ["a", "b"]);
+    });
+}
+
+#[test]
+fn a_query_is_started_once_by_two_who_start_it() {
+    World::new().life(async |life| {
+        define(life, SUMS).await;
+        life.queries.stop_query("q").await.unwrap();
+        let (first, second) = tokio::join!(life.queries.start_query("q", None), life.queries.start_query("q", None));
+        assert!(first.is_ok() != second.is_ok(), "{first:?} {second:?}");
     });
 }

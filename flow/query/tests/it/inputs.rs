@@ -55,13 +55,18 @@ fn an_open_window_holds_rows_of_both_streams() {
             life.put_numbers(&[1, 2]).await;
             life.until_read(2).await;
             life.streams.delete("in").await.unwrap();
-            life.make(shards).await;
-            life.put_numbers(&[10]).await;
-            life.until_read(1).await;
-            world.clock.advance(10 * SECOND);
-            until("one window", || found(life, "out") == [13.0]).await;
+            the_window_goes_on(&world, life, shards).await;
         });
     }
+}
+
+/// With a stream made anew the window that holds 1 and 2 takes 10 as well.
+async fn the_window_goes_on(world: &World, life: &Life, shards: u32) {
+    life.make(shards).await;
+    life.put_numbers(&[10]).await;
+    life.until_read(1).await;
+    world.clock.advance(10 * SECOND);
+    until("one window", || found(life, "out") == [13.0]).await;
 }
 
 #[test]
@@ -77,11 +82,7 @@ fn a_start_finds_a_stream_that_is_gone_and_keeps_the_window_for_the_next_one() {
     });
     world.life(async |life| {
         until("the loss is told", || life.queries.status("q").state == QueryState::Retrying).await;
-        life.make(1).await;
-        life.put_numbers(&[10]).await;
-        life.until_read(1).await;
-        world.clock.advance(10 * SECOND);
-        until("one window", || found(life, "out") == [13.0]).await;
+        the_window_goes_on(&world, life, 1).await;
     });
 }
 

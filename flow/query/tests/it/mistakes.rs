@@ -58,11 +58,6 @@ fn stream_analytics() {
              try: TumblingWindow(minute, 1) or HoppingWindow(second, 10, 5)",
         ),
         (
-            "SELECT COUNT(*) FROM trades GROUP BY System.Timestamp()",
-            "error[Q107]: not supported yet: snapshot windows (GROUP BY System.Timestamp())\n  at 1:38\n  \
-             try: GROUP BY …, TumblingWindow(minute, 1)",
-        ),
-        (
             "SELECT COUNT(*) FROM trades GROUP BY DATEADD(second, 1, System.Timestamp())",
             "error[Q109]: an aggregate without a window never has a result: the stream has no end\n  at 1:38\n  \
              try: GROUP BY …, TumblingWindow(minute, 1)",

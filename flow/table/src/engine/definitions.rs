@@ -78,6 +78,7 @@ impl Tables {
             changes,
             expiry: None,
             indexes: new.indexes,
+            next_index: 0,
         };
         Ok(self.catalog.tables.create(definition).await?)
     }
@@ -196,13 +197,13 @@ impl Tables {
     }
 
     /// Waits until no other change of definitions is under way.
-    async fn turn(&self) -> OwnedMutexGuard<()> {
+    pub(super) async fn turn(&self) -> OwnedMutexGuard<()> {
         Arc::clone(&self.changing).lock_owned().await
     }
 
     /// Writes a changed definition. The turn is held until it stands, though who asked goes away: a removal that comes next
     /// finds nothing of it behind itself.
-    async fn put_definition(
+    pub(super) async fn put_definition(
         &self,
         turn: OwnedMutexGuard<()>,
         table: TableDefinition,

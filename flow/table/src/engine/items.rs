@@ -73,8 +73,8 @@ pub struct Write {
 pub struct Updated {
     /// What was there before.
     pub old: Option<Item>,
-    /// What is there now.
-    pub new: Item,
+    /// What is there now; `None`: there was nothing, and what only takes away makes nothing.
+    pub new: Option<Item>,
     /// Write capacity units.
     pub units: f64,
 }
@@ -159,9 +159,9 @@ impl Tables {
         let units = write_units(item::size(&key));
         self.throttle.take(&table, Use::Write, units)?;
         let definition = Arc::clone(&table);
-        let change = move |old: Option<&Item>| updated(&definition, old.unwrap_or(&key), update.as_ref()).map(Some);
+        let change = move |old: Option<&Item>| updated(&definition, &key, old, update.as_ref());
         let Changed { old, new, units } = self.change(table, encoded, condition, units, change).await?;
-        Ok(Updated { old, new: new.unwrap_or_default(), units })
+        Ok(Updated { old, new, units })
     }
 
     /// Writes an item without a look at what is there.
@@ -257,18 +257,21 @@ pub(super) fn check_spares_key(table: &TableDefinition, update: Option<&UpdateEx
     }
 }
 
-/// What an update makes of an item, or of a key when there is no item.
+/// What an update makes of an item, or of its key when there is no item.
 pub(super) fn updated(
     table: &TableDefinition,
-    before: &Item,
+    key: &Item,
+    old: Option<&Item>,
     update: Option<&UpdateExpression>,
-) -> Result<Item, TableError> {
+) -> Result<Option<Item>, TableError> {
+    let before = old.unwrap_or(key);
     let new = match update {
+        Some(update) if old.is_none() && update.only_takes_away() => return Ok(None),
         Some(update) => update.apply(before)?,
         None => before.clone(),
     };
     check_item(table, &new)?;
-    Ok(new)
+    Ok(Some(new))
 }
 
 /// Refuses items over the table's limits and those that its indexes cannot have.

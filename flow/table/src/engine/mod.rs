@@ -3,12 +3,13 @@
 //! Writes of one item are ordered by a lock that is held only while its condition is checked against what was submitted
 //! and the change is submitted, never while waiting for the disk. Reads see what is durable.
 //! Read next: `definitions.rs` (tables themselves), `items.rs` (one item), `page.rs` (queries and scans), `batch.rs`,
-//! `transact.rs`, `together.rs`, `sizes.rs` (how much there is); below them `writing.rs` (what a change adds to a
+//! `transact.rs`, `together.rs`, `indexing.rs` (indexes of tables in use), `sizes.rs` (how much there is); below them `writing.rs` (what a change adds to a
 //! transaction), `throttle.rs` (provisioned capacity) and `stripes.rs` (the locks).
 
 mod batch;
 mod definitions;
 mod expiry;
+mod indexing;
 mod items;
 mod page;
 mod sizes;

@@ -1,7 +1,7 @@
 //! How many items tables and their indexes hold, and their bytes.
 //!
 //! The server has them counted once a second: each table that was written to, all of it, but for a tenth of the time at most
-//! and rarely enough that counting costs a hundredth of a core. What was counted is kept in the store, so it is there after
+//! and rarely enough that counting one costs a hundredth of a core. What was counted is kept in the store, so it is there after
 //! a restart, and whoever asks reads one value. It is as old as the service family's may be, six hours, at the most.
 
 use std::collections::{BTreeMap, HashMap};
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use millstream_catalog::{TableDefinition, TableOwner};
+use millstream_catalog::{IndexState, TableDefinition, TableOwner};
 use millstream_storage::{Keyspace, Transaction};
 use millstream_types::Millis;
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,8 @@ const PAUSE_TIMES: Millis = 9;
 const WAIT_TIMES: Millis = 10;
 const WAIT_MIN_MS: Millis = 1_000;
 const WAIT_MAX_MS: Millis = 6 * 3_600_000;
+/// A count that failed is tried again after so long.
+const WAIT_FAILED_MS: Millis = 60_000;
 
 /// Items and their bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,6 +134,10 @@ impl Tables {
         let counted = self.count(table, begun).await;
         if counted.is_err() {
             self.counts.changed(&[table.id]);
+            // What could not be read now cannot be read in a second either.
+            if let Some(standing) = self.counts.lock().get_mut(&table.id) {
+                standing.next = self.clock.now() + WAIT_FAILED_MS;
+            }
         }
         counted
     }
@@ -139,7 +145,7 @@ impl Tables {
     async fn count(&self, table: &Arc<TableDefinition>, begun: Millis) -> Result<(), TableError> {
         self.settled().await?;
         let mut size = TableSize { table: self.measure(table, None).await?, indexes: BTreeMap::new() };
-        for index in &table.indexes {
+        for index in table.indexes.iter().filter(|index| index.state == IndexState::Active) {
             size.indexes.insert(index.number, self.measure(table, Some(index.name.clone())).await?);
         }
         let now = self.clock.now();
@@ -167,12 +173,13 @@ impl Tables {
             let page = self.scan_freely(table, Scan { start, index: index.clone(), ..Scan::default() }).await?;
             size.items += page.scanned as u64;
             size.bytes += page.scanned_bytes as u64;
+            // Behind the last page too: tables are counted one after the other, and many have one page only.
+            let pause = PAUSE_TIMES * (self.clock.now() - begun).max(0);
+            tokio::time::sleep(Duration::from_millis(pause.unsigned_abs())).await;
             start = page.last_key;
             if start.is_none() {
                 return Ok(size);
             }
-            let pause = PAUSE_TIMES * (self.clock.now() - begun).max(0);
-            tokio::time::sleep(Duration::from_millis(pause.unsigned_abs())).await;
         }
     }
 

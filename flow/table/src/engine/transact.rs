@@ -233,10 +233,7 @@ impl Tables {
             let outcome = checked(condition.as_ref(), old.as_ref()).and_then(|()| match action {
                 Action::Put(item) => Ok(Some(Some(item))),
                 Action::Delete => Ok(Some(None)),
-                Action::Update(key, update) => {
-                    let before = old.as_ref().unwrap_or(&key);
-                    updated(&table, before, update.as_ref()).map(|item| Some(Some(item)))
-                }
+                Action::Update(key, update) => updated(&table, &key, old.as_ref(), update.as_ref()).map(Some),
                 Action::Check => Ok(None),
             });
             let new = outcome.as_ref().ok().and_then(Option::as_ref).and_then(Option::as_ref);

@@ -19,7 +19,7 @@ use crate::{index, key, stored};
 /// Whether a write must know the item as it was: to tell of the change, to remove its index entries, or to charge for the
 /// larger of the two.
 pub(super) fn needs_old(table: &TableDefinition) -> bool {
-    table.change_view().is_some() || !table.indexes.is_empty() || table.provisioned.is_some()
+    table.change_view().is_some() || table.kept_indexes().next().is_some() || table.provisioned.is_some()
 }
 
 /// A transaction in the making.
@@ -27,19 +27,36 @@ pub(super) struct Writing<'e> {
     tables: &'e Tables,
     transaction: Transaction,
     told: BTreeMap<String, Vec<Entry>>,
-    written: BTreeMap<u64, String>,
+    written: BTreeMap<u64, Known>,
 }
 
-/// A transaction with the tables that it writes to: their ids and names.
+/// A transaction with the tables that it writes to, by their ids.
 pub(super) struct Written {
     pub(super) transaction: Transaction,
-    tables: BTreeMap<u64, String>,
+    tables: BTreeMap<u64, Known>,
+}
+
+/// What a transaction was made from, as far as it must still be so when the transaction is submitted.
+struct Known {
+    table: String,
+    /// Numbers of the indexes that it kept; `None`: it changes no items.
+    kept: Option<Vec<u32>>,
+}
+
+impl Known {
+    fn of(table: &TableDefinition) -> Self {
+        Self { table: table.name.clone(), kept: Some(kept(table)) }
+    }
+}
+
+fn kept(table: &TableDefinition) -> Vec<u32> {
+    table.kept_indexes().map(|index| index.number).collect()
 }
 
 impl Written {
     /// What is kept beside a table's items and may only be written while the table is there.
     pub(super) fn beside(table: &TableDefinition, transaction: Transaction) -> Self {
-        Self { transaction, tables: BTreeMap::from([(table.id, table.name.clone())]) }
+        Self { transaction, tables: BTreeMap::from([(table.id, Known { table: table.name.clone(), kept: None })]) }
     }
 }
 
@@ -60,7 +77,7 @@ impl<'e> Writing<'e> {
         (old, new): (Option<&Item>, Option<&Item>),
         cause: ChangeCause,
     ) -> Result<f64, TableError> {
-        self.written.entry(table.id).or_insert_with(|| table.name.clone());
+        self.written.entry(table.id).or_insert_with(|| Known::of(table));
         self.tell(table, old, new, cause);
         let keyspace = key::keyspace(table);
         match new {
@@ -68,10 +85,21 @@ impl<'e> Writing<'e> {
             None => self.transaction.delete(&keyspace, key),
         };
         let mut units = 0.0;
-        for index in &table.indexes {
+        for index in table.kept_indexes() {
             units += self.entry(table, index, old, new)?;
         }
         Ok(units)
+    }
+
+    /// Adds the entry of an item that is as old as its index or older.
+    pub(super) fn filled(
+        &mut self,
+        table: &TableDefinition,
+        index: &TableIndex,
+        item: &Item,
+    ) -> Result<(), TableError> {
+        self.written.entry(table.id).or_insert_with(|| Known::of(table));
+        self.entry(table, index, None, Some(item)).map(drop)
     }
 
     /// Replaces an item's entry in an index. One that stays as it is costs nothing.
@@ -147,10 +175,10 @@ impl<'e> Writing<'e> {
 
 impl Tables {
     /// Orders a transaction to the disk, unless a table of it is gone or going: its items' keyspace goes in one piece, and
-    /// nothing may be put there afterwards.
+    /// nothing may be put there afterwards. The same holds for its indexes, and a new one must miss no write.
     ///
     /// # Errors
-    /// [`TableError::TableNotFound`], [`TableError::Storage`].
+    /// [`TableError::TableNotFound`], [`TableError::IndexesChanged`], [`TableError::Storage`].
     pub(super) fn submit(&self, written: Written) -> Result<Ticket, TableError> {
         let tables: Vec<u64> = written.tables.keys().copied().collect();
         let ticket = self.order(written)?;
@@ -161,13 +189,23 @@ impl Tables {
     /// As [`Tables::submit`], for what changes no items.
     pub(super) fn order(&self, written: Written) -> Result<Ticket, TableError> {
         let going = self.going.read().unwrap_or_else(PoisonError::into_inner);
-        for (id, name) in &written.tables {
-            let is_there = !going.contains(id) && self.catalog.tables.get(name).is_some_and(|table| table.id == *id);
-            if !is_there {
-                return Err(TableError::TableNotFound { table: name.clone() });
+        for (id, known) in &written.tables {
+            let found = self.catalog.tables.get(&known.table).filter(|table| table.id == *id && !going.contains(id));
+            let Some(table) = found else { return Err(TableError::TableNotFound { table: known.table.clone() }) };
+            if known.kept.as_ref().is_some_and(|before| *before != kept(&table)) {
+                return Err(TableError::IndexesChanged { table: known.table.clone() });
             }
         }
         Ok(self.storage.submit(written.transaction)?)
+    }
+}
+
+impl Tables {
+    /// Waits until every transaction that was made from a definition before the present one is durable, and none comes any
+    /// more: whoever checked the definition before has submitted.
+    pub(super) async fn definition_seen(&self) -> Result<(), TableError> {
+        drop(self.going.write().unwrap_or_else(PoisonError::into_inner));
+        self.settled().await
     }
 }
 

@@ -101,6 +101,35 @@ impl Condition {
         Ok(condition)
     }
 
+    /// Several conditions joined by [`Condition::And`] or [`Condition::Or`]; `None` without one. The tree is as flat as can be,
+    /// so that many of them do not make it deep.
+    #[must_use]
+    pub fn joined(mut conditions: Vec<Self>, join: fn(Box<Self>, Box<Self>) -> Self) -> Option<Self> {
+        if conditions.len() < 2 {
+            return conditions.pop();
+        }
+        let right = conditions.split_off(conditions.len() / 2);
+        Some(join(Box::new(Self::joined(conditions, join)?), Box::new(Self::joined(right, join)?)))
+    }
+
+    /// A value that lies between two others or is one of them.
+    ///
+    /// # Errors
+    /// [`ExpressionError::OperandType`] for given values without an order, [`ExpressionError::BetweenBounds`] for bounds that
+    /// nothing lies between.
+    pub fn between(value: Operand, low: Operand, high: Operand) -> Result<Self, ExpressionError> {
+        for part in [&value, &low, &high] {
+            check_type(part, "BETWEEN", AttributeType::is_ordered)?;
+        }
+        if let (Operand::Value(lower), Operand::Value(upper)) = (&low, &high)
+            && super::evaluate::order(lower, upper) == Some(std::cmp::Ordering::Greater)
+        {
+            let (lower, upper) = (Box::new(lower.clone()), Box::new(upper.clone()));
+            return Err(ExpressionError::BetweenBounds { lower, upper });
+        }
+        Ok(Self::Between(value, low, high))
+    }
+
     /// Calls `see` with each path in it.
     pub fn each_path(&self, see: &mut impl FnMut(&Path)) {
         match self {
@@ -156,7 +185,7 @@ fn comparison(parser: &mut Parser<'_>) -> Result<Condition, ExpressionError> {
     if parser.take_keyword("BETWEEN") {
         let low = operand(parser)?;
         parser.expect_keyword("AND")?;
-        return between(left, low, operand(parser)?);
+        return Condition::between(left, low, operand(parser)?);
     }
     if parser.take_keyword("IN") {
         parser.expect_symbol("(")?;
@@ -176,18 +205,6 @@ fn comparison(parser: &mut Parser<'_>) -> Result<Condition, ExpressionError> {
         check_type(&right, comparison.symbol(), AttributeType::is_ordered)?;
     }
     Ok(Condition::Compare(comparison, left, right))
-}
-
-fn between(value: Operand, low: Operand, high: Operand) -> Result<Condition, ExpressionError> {
-    for part in [&value, &low, &high] {
-        check_type(part, "BETWEEN", AttributeType::is_ordered)?;
-    }
-    if let (Operand::Value(lower), Operand::Value(upper)) = (&low, &high)
-        && super::evaluate::order(lower, upper) == Some(std::cmp::Ordering::Greater)
-    {
-        return Err(ExpressionError::BetweenBounds { lower: Box::new(lower.clone()), upper: Box::new(upper.clone()) });
-    }
-    Ok(Condition::Between(value, low, high))
 }
 
 /// Refuses a given value of a type that the operator cannot work on.

@@ -42,8 +42,20 @@ impl KeyCondition {
         hash_key: &KeyAttribute,
         sort_key: Option<&KeyAttribute>,
     ) -> Result<Self, ExpressionError> {
+        Self::of_condition(Condition::parse(text, placeholders)?, hash_key, sort_key)
+    }
+
+    /// A condition as one for the key of a table or an index.
+    ///
+    /// # Errors
+    /// [`ExpressionError`] says what a key condition cannot have.
+    pub fn of_condition(
+        condition: Condition,
+        hash_key: &KeyAttribute,
+        sort_key: Option<&KeyAttribute>,
+    ) -> Result<Self, ExpressionError> {
         let mut parts = Vec::new();
-        split(Condition::parse(text, placeholders)?, &mut parts)?;
+        split(condition, &mut parts)?;
         let (mut hash, mut sort) = (None, None);
         for (attribute, condition) in parts {
             if attribute == hash_key.name {

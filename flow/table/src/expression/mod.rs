@@ -20,7 +20,7 @@ pub use key_condition::{KeyCondition, SortCondition};
 pub use path::{Element, Path};
 pub use placeholders::Placeholders;
 pub use projection::Projection;
-pub use update::UpdateExpression;
+pub use update::{AttributeChange, UpdateExpression};
 
 /// Bytes of one expression's text: 4 KB, the service family's own limit.
 pub const EXPRESSION_BYTES_MAX: usize = 4096;

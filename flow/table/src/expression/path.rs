@@ -32,6 +32,12 @@ pub struct Path {
 }
 
 impl Path {
+    /// A whole attribute.
+    #[must_use]
+    pub fn of_attribute(name: impl Into<String>) -> Self {
+        Self { attribute: name.into(), rest: Vec::new() }
+    }
+
     /// The value there, if there is one.
     #[must_use]
     pub fn find<'a>(&self, item: &'a Item) -> Option<&'a AttributeValue> {

@@ -37,7 +37,7 @@ impl Projection {
     /// Whole attributes of those names.
     #[must_use]
     pub fn of_attributes(names: impl IntoIterator<Item = String>) -> Self {
-        Self { paths: names.into_iter().map(|attribute| Path { attribute, rest: Vec::new() }).collect() }
+        Self { paths: names.into_iter().map(Path::of_attribute).collect() }
     }
 
     /// Those paths, of which none lies inside another.

@@ -35,6 +35,19 @@ enum Term {
     Minus(Box<Term>, Box<Term>),
 }
 
+/// What becomes of a whole attribute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AttributeChange {
+    /// It becomes this value.
+    Put(AttributeValue),
+    /// A number is added to it, a set's elements are, a list's elements come behind its own.
+    Add(AttributeValue),
+    /// A set's elements are taken out of it.
+    Delete(AttributeValue),
+    /// It goes.
+    Remove,
+}
+
 const SECTIONS: [&str; 4] = ["SET", "REMOVE", "ADD", "DELETE"];
 
 impl UpdateExpression {
@@ -64,6 +77,34 @@ impl UpdateExpression {
         let paths: Vec<Path> = actions.iter().map(|(path, _)| path.clone()).collect();
         check_overlap(&paths)?;
         Ok(Self { actions })
+    }
+
+    /// An update of whole attributes, each named once.
+    ///
+    /// # Errors
+    /// [`ExpressionError::OperandType`] for a value that nothing can be added to, or that is no set to take out.
+    pub fn of_attributes(
+        changes: impl IntoIterator<Item = (String, AttributeChange)>,
+    ) -> Result<Self, ExpressionError> {
+        let one = |(name, change): (String, AttributeChange)| {
+            let path = Path::of_attribute(name);
+            let action = match change {
+                AttributeChange::Put(value) => Action::Set(Term::Value(value)),
+                AttributeChange::Add(list @ AttributeValue::List(_)) => Action::Set(appended(&path, list)),
+                AttributeChange::Add(value) => Action::Add(checked_value(value, "ADD", is_addend)?),
+                AttributeChange::Delete(value) => Action::Delete(checked_value(value, "DELETE", is_set)?),
+                AttributeChange::Remove => Action::Remove,
+            };
+            Ok((path, action))
+        };
+        Ok(Self { actions: changes.into_iter().map(one).collect::<Result<_, ExpressionError>>()? })
+    }
+
+    /// Whether it makes nothing of an item that is not there: it only takes away.
+    #[must_use]
+    pub fn only_takes_away(&self) -> bool {
+        let takes_away = |(_, action): &(Path, Action)| matches!(action, Action::Remove | Action::Delete(_));
+        !self.actions.is_empty() && self.actions.iter().all(takes_away)
     }
 
     /// The attributes that it touches.
@@ -118,8 +159,8 @@ fn action(parser: &mut Parser<'_>, section: &str) -> Result<(Path, Action), Expr
             Action::Set(sum(parser)?)
         }
         "REMOVE" => Action::Remove,
-        "ADD" => Action::Add(typed_value(parser, "ADD", |kind| is_set(kind) || kind == AttributeType::Number)?),
-        _ => Action::Delete(typed_value(parser, "DELETE", is_set)?),
+        "ADD" => Action::Add(checked_value(parser.value()?, "ADD", is_addend)?),
+        _ => Action::Delete(checked_value(parser.value()?, "DELETE", is_set)?),
     };
     Ok((path, action))
 }
@@ -128,12 +169,21 @@ fn is_set(kind: AttributeType) -> bool {
     matches!(kind, AttributeType::StringSet | AttributeType::NumberSet | AttributeType::BinarySet)
 }
 
-fn typed_value(
-    parser: &mut Parser<'_>,
+fn is_addend(kind: AttributeType) -> bool {
+    kind == AttributeType::Number || is_set(kind)
+}
+
+/// The list behind what is there, or alone.
+fn appended(path: &Path, list: AttributeValue) -> Term {
+    let nothing = Box::new(Term::Value(AttributeValue::List(Vec::new())));
+    Term::ListAppend(Box::new(Term::IfNotExists(path.clone(), nothing)), Box::new(Term::Value(list)))
+}
+
+fn checked_value(
+    value: AttributeValue,
     operator: &str,
     allowed: impl Fn(AttributeType) -> bool,
 ) -> Result<AttributeValue, ExpressionError> {
-    let value = parser.value()?;
     if allowed(value.kind()) {
         return Ok(value);
     }
@@ -347,6 +397,38 @@ mod tests {
         assert_eq!(of("ADD s :set", "s"), set(&["x", "y", "z"]));
         assert_eq!(of("DELETE s :set", "s"), set(&["z"]));
         assert_eq!(of("DELETE q :set SET n = :one", "n"), Some(number(1)));
+    }
+
+    #[test]
+    fn whole_attributes_change_as_by_an_expression() {
+        use AttributeChange::{Add, Delete, Put, Remove};
+        let of = |changes: [(&str, AttributeChange); 2]| {
+            UpdateExpression::of_attributes(changes.map(|(name, change)| (name.to_owned(), change)))
+        };
+        let set = |text: &str| AttributeValue::StringSet([text.to_owned()].into());
+        let before = Item::from([("n".into(), number(5)), ("l".into(), numbers(&[0])), ("s".into(), set("x"))]);
+        let applied = |changes| of(changes).unwrap().apply(&before).unwrap();
+        let after = applied([("n", Add(number(2))), ("l", Add(numbers(&[1])))]);
+        assert_eq!((&after["n"], &after["l"]), (&number(7), &numbers(&[0, 1])));
+        let after = applied([("new", Add(numbers(&[1]))), ("s", Delete(set("x")))]);
+        assert_eq!((&after["new"], after.get("s")), (&numbers(&[1]), None));
+        let after = applied([("n", Remove), ("l", Put(number(1)))]);
+        assert_eq!((after.get("n"), &after["l"]), (None, &number(1)));
+        assert!(matches!(
+            of([("n", Add(numbers(&[1]))), ("s", Remove)]).unwrap().apply(&before),
+            Err(TableError::OperandType)
+        ));
+        for (operator, change) in [("ADD", Add(AttributeValue::Null)), ("DELETE", Delete(number(1)))] {
+            let found = match &change {
+                Add(value) | Delete(value) | Put(value) => value.kind(),
+                Remove => AttributeType::Null,
+            };
+            let refused = ExpressionError::OperandType { operator: operator.into(), found };
+            assert_eq!(of([("n", change), ("l", Remove)]), Err(refused));
+        }
+        assert!(of([("n", Remove), ("s", Delete(set("x")))]).unwrap().only_takes_away());
+        assert!(!of([("n", Remove), ("s", Add(set("x")))]).unwrap().only_takes_away());
+        assert!(!UpdateExpression::default().only_takes_away());
     }
 
     #[test]

@@ -22,6 +22,7 @@ async fn world(projection: IndexProjection) -> Tables {
         projection,
         local: false,
         provisioned: None,
+        state: Default::default(),
     };
     tables.create(NewTable { indexes: vec![index], ..new_table("trades") }).await.unwrap();
     tables

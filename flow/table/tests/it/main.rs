@@ -5,6 +5,7 @@
 mod capacity;
 mod changes;
 mod indexes;
+mod indexing;
 mod sizes;
 mod transactions;
 
@@ -14,7 +15,8 @@ use millstream_catalog::{Catalog, KeyAttribute, KeyType};
 use millstream_storage::Storage;
 use millstream_table::expression::{Condition, KeyCondition, Placeholders, Projection, UpdateExpression};
 use millstream_table::{
-    AttributeValue, BatchGet, BatchWrite, Deletion, Item, NewTable, Put, Query, Scan, TableError, Tables, Update,
+    AttributeValue, BatchGet, BatchWrite, Deletion, Item, NewTable, Put, Query, Scan, TableError, Tables,
+    TransactWrite, Update,
 };
 use millstream_types::ManualClock;
 
@@ -79,12 +81,27 @@ async fn conditions_decide_and_old_items_are_told() {
     let update = UpdateExpression::parse("ADD shares :shares", &mut values(7)).unwrap();
     let update = Update { key: key("A", 1), update: Some(update), condition: None };
     let updated = tables.update("trades", update).await.unwrap();
-    assert_eq!((updated.old, updated.new), (Some(trade("A", 1, 5)), trade("A", 1, 12)));
+    assert_eq!((updated.old, updated.new), (Some(trade("A", 1, 5)), Some(trade("A", 1, 12))));
 
     let deletion = Deletion { key: key("A", 1), condition: None, return_old: true };
     assert_eq!(tables.delete_item("trades", deletion.clone()).await.unwrap().old, Some(trade("A", 1, 12)));
     assert_eq!(tables.delete_item("trades", deletion).await.unwrap().old, None);
     assert_eq!(tables.get("trades", &key("A", 1)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_only_takes_away_makes_no_item() {
+    let tables = tables().await;
+    let update = |text: &str| {
+        let update = (!text.is_empty()).then(|| UpdateExpression::parse(text, &mut Placeholders::default()).unwrap());
+        Update { key: key("A", 1), update, condition: None }
+    };
+    assert_eq!(tables.update("trades", update("REMOVE shares")).await.unwrap().new, None);
+    let part = TransactWrite::Update(update("REMOVE shares"));
+    tables.transact_write(vec![("trades".to_owned(), part)], None).await.unwrap();
+    assert_eq!(tables.get("trades", &key("A", 1)).await.unwrap(), None);
+    assert_eq!(tables.update("trades", update("")).await.unwrap().new, Some(key("A", 1)));
+    assert_eq!(tables.update("trades", update("REMOVE shares")).await.unwrap().new, Some(key("A", 1)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -122,6 +139,7 @@ fn query(condition: &str, low: i64, high: i64) -> Query {
         changes: None,
         expiry: None,
         indexes: Vec::new(),
+        next_index: 0,
     };
     let condition = KeyCondition::parse(
         condition,

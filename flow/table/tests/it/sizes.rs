@@ -34,6 +34,7 @@ async fn what_changed_is_counted_when_its_time_has_come() {
         projection: IndexProjection::KeysOnly,
         local: false,
         provisioned: None,
+        state: Default::default(),
     };
     tables.create(NewTable { indexes: vec![index], ..new_table("trades") }).await.unwrap();
     put(&tables, 1).await;

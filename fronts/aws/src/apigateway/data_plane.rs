@@ -3,11 +3,14 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, header, request::Parts};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header, request::Parts};
 use millstream_gateway::{ApiRequest, Refusal};
 use serde_json::json;
 
 use super::ApiGateway;
+
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+static EXTENDED_REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-apigw-id");
 
 /// Where a request to a deployed API leads.
 #[derive(Debug, PartialEq, Eq)]
@@ -56,8 +59,8 @@ impl ApiGateway {
             response = settled.map_or_else(|error| refused(&Refusal::NotCounted(error.to_string())), |()| response);
         }
         if let Ok(id) = HeaderValue::from_str(&request.id) {
-            response.headers_mut().insert("x-amzn-requestid", id.clone());
-            response.headers_mut().insert("x-amz-apigw-id", id);
+            response.headers_mut().insert(&REQUEST_ID, id.clone());
+            response.headers_mut().insert(&EXTENDED_REQUEST_ID, id);
         }
         let milliseconds = u64::try_from(self.clock.now() - request.now).unwrap_or(0);
         self.gateway.answered(&request.api, &request.stage, response.status().as_u16(), milliseconds);
@@ -72,9 +75,12 @@ fn peer(head: &Parts) -> IpAddr {
 
 /// The host that a request was sent to, without its port.
 fn domain(head: &Parts, api: &str) -> String {
-    let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let authority = host.and_then(|host| host.parse::<http::uri::Authority>().ok());
-    authority.map_or_else(|| format!("{api}.execute-api.localhost"), |authority| authority.host().to_owned())
+    let Some(host) = head.headers.get(header::HOST).and_then(|host| host.to_str().ok()) else {
+        return format!("{api}.execute-api.localhost");
+    };
+    // An address of the sixth version has colons of its own, in brackets.
+    let port = host.rfind(':').filter(|colon| !host[*colon..].contains(']'));
+    host[..port.unwrap_or(host.len())].to_owned()
 }
 
 fn address(head: &Parts) -> Option<Address> {
@@ -137,11 +143,26 @@ pub(super) fn refused(refusal: &Refusal) -> Response<Bytes> {
 mod tests {
     use super::*;
 
+    fn parts(uri: &str, host: &str) -> Parts {
+        Request::builder().uri(uri).header("host", host).body(()).unwrap().into_parts().0
+    }
+
+    #[test]
+    fn the_domain_is_the_host_without_its_port() {
+        for (host, expected) in [
+            ("a1.execute-api.localhost:4566", "a1.execute-api.localhost"),
+            ("a1.execute-api.localhost", "a1.execute-api.localhost"),
+            ("[::1]:4566", "[::1]"),
+            ("[::1]", "[::1]"),
+        ] {
+            assert_eq!(domain(&parts("/", host), "a1"), expected);
+        }
+        let without_host = Request::new(()).into_parts().0;
+        assert_eq!(domain(&without_host, "a1"), "a1.execute-api.localhost");
+    }
+
     #[test]
     fn deployed_apis_have_three_addresses() {
-        let parts = |uri: &str, host: &str| {
-            http::Request::builder().uri(uri).header("host", host).body(()).unwrap().into_parts().0
-        };
         let of = |uri: &str, host: &str| address(&parts(uri, host));
         let expected = Some(Address { api: "a1".to_owned(), stage: "prod".to_owned(), path: "/orders/7".to_owned() });
         assert_eq!(of("/restapis/a1/prod/_user_request_/orders/7", "x"), expected);

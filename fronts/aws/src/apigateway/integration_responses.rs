@@ -50,20 +50,17 @@ pub(super) fn get(front: &ApiGateway, place: &Place<'_>, status: &str) -> Answer
 }
 
 pub(super) async fn update(front: &ApiGateway, request: &RestRequest, place: &Place<'_>, status: &str) -> Answer {
-    let mut response = mapped(front, place, status)?;
-    for operation in patch::operations(request)? {
-        apply(&operation, &mut response).map_err(super::bad_request)?;
-    }
-    let answer = shown(status, &response);
-    edit_integration(front, place, |integration| match integration.responses.get_mut(status) {
-        Some(known) => {
-            *known = response;
-            Ok(())
-        }
-        None => Err(invalid("the response was removed in the meantime")),
+    let operations = patch::operations(request)?;
+    let mut checked = mapped(front, place, status)?;
+    patch::apply(&operations, &mut checked, apply).map_err(super::bad_request)?;
+    let gone = "the response was removed in the meantime";
+    let mut changed = edit_integration(front, place, |integration| match integration.responses.get_mut(status) {
+        Some(known) => patch::apply(&operations, known, apply).map_err(invalid),
+        None => Err(invalid(gone)),
     })
     .await?;
-    Ok((StatusCode::OK, answer))
+    let changed = changed.responses.remove(status).ok_or_else(|| not_found(gone))?;
+    Ok((StatusCode::OK, shown(status, &changed)))
 }
 
 pub(super) async fn delete(front: &ApiGateway, place: &Place<'_>, status: &str) -> Answer {

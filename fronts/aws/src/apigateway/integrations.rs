@@ -74,18 +74,16 @@ pub(super) fn get(front: &ApiGateway, place: &Place<'_>) -> Answer {
 }
 
 pub(super) async fn update(front: &ApiGateway, request: &RestRequest, place: &Place<'_>) -> Answer {
-    let mut integration = find_integration(front, place)?;
-    for operation in patch::operations(request)? {
-        apply(&operation, &mut integration).map_err(bad_request)?;
-    }
-    check(front, place, &mut integration)?;
-    let answer = shown(&integration);
-    edit_integration(front, place, |known| {
-        *known = integration;
-        Ok(())
+    let operations = patch::operations(request)?;
+    let mut checked = find_integration(front, place)?;
+    patch::apply(&operations, &mut checked, apply).map_err(bad_request)?;
+    check(front, place, &mut checked)?;
+    let changed = edit_integration(front, place, |known| {
+        patch::apply(&operations, known, apply).map_err(invalid)?;
+        check(front, place, known).map_err(|refused| invalid(refused.message))
     })
     .await?;
-    Ok((StatusCode::OK, answer))
+    Ok((StatusCode::OK, shown(&changed)))
 }
 
 pub(super) async fn delete(front: &ApiGateway, place: &Place<'_>) -> Answer {
@@ -106,12 +104,13 @@ pub(super) async fn edit_integration(
     front: &ApiGateway,
     place: &Place<'_>,
     change: impl FnOnce(&mut Integration) -> Result<(), GatewayError>,
-) -> Result<(), ServiceError> {
-    edit(front, place, |method| match &mut method.integration {
+) -> Result<Integration, ServiceError> {
+    let gone = "the integration was removed in the meantime";
+    let changed = edit(front, place, |method| match &mut method.integration {
         Some(integration) => change(integration),
-        None => Err(invalid("the integration was removed in the meantime")),
-    })
-    .await
+        None => Err(invalid(gone)),
+    });
+    changed.await?.integration.ok_or_else(|| not_found(gone))
 }
 
 /// What patch operations change of an integration.
@@ -199,8 +198,9 @@ fn backend(uri: &str) -> Result<(), ServiceError> {
 /// The function of `arn:aws:apigateway:REGION:lambda:path/2015-03-31/functions/ARN/invocations`.
 fn function_of(uri: &str) -> Result<String, ServiceError> {
     let arn = uri.split_once("/functions/").and_then(|(_, rest)| rest.strip_suffix("/invocations"));
-    let name =
-        arn.and_then(|arn| resource(arn, "lambda", "function:")).map(|name| name.split(':').next().unwrap_or(name));
+    let name = arn
+        .and_then(|arn| resource(arn, "lambda", "function:"))
+        .map(|name| name.strip_suffix(":$LATEST").unwrap_or(name));
     name.map(str::to_owned).ok_or_else(|| bad_request(format!("Invalid ARN specified in the request: {uri}")))
 }
 

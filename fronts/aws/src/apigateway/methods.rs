@@ -68,18 +68,12 @@ pub(super) fn get(front: &ApiGateway, place: &Place<'_>) -> Answer {
 }
 
 pub(super) async fn update(front: &ApiGateway, request: &RestRequest, place: &Place<'_>) -> Answer {
-    let mut changed = find(front, place)?;
-    for operation in patch::operations(request)? {
-        apply(&operation, &mut changed).map_err(bad_request)?;
-    }
-    check(&*front.gateway.get(place.api).map_err(|e| error(&e))?, &changed)?;
-    let answer = shown(place.verb, &changed);
-    edit(front, place, |method| {
-        *method = changed;
-        Ok(())
-    })
-    .await?;
-    Ok((StatusCode::OK, answer))
+    let operations = patch::operations(request)?;
+    let mut checked = find(front, place)?;
+    patch::apply(&operations, &mut checked, apply).map_err(bad_request)?;
+    check(&*front.gateway.get(place.api).map_err(|e| error(&e))?, &checked)?;
+    let changed = edit(front, place, |method| patch::apply(&operations, method, apply).map_err(invalid)).await?;
+    Ok((StatusCode::OK, shown(place.verb, &changed)))
 }
 
 pub(super) async fn delete(front: &ApiGateway, place: &Place<'_>) -> Answer {
@@ -133,13 +127,14 @@ pub(super) fn find(front: &ApiGateway, place: &Place<'_>) -> Result<Method, Serv
     resource.methods.get(place.verb).cloned().ok_or_else(|| not_found("Invalid Method identifier specified"))
 }
 
+/// Changes a method in its turn, and gives what it is then.
 pub(super) async fn edit(
     front: &ApiGateway,
     place: &Place<'_>,
     change: impl FnOnce(&mut Method) -> Result<(), GatewayError>,
-) -> Result<(), ServiceError> {
+) -> Result<Method, ServiceError> {
     find(front, place)?;
-    front
+    let changed = front
         .gateway
         .edit_method(place.api, place.resource, place.verb, |known| {
             let mut method = known.unwrap_or_default();
@@ -148,12 +143,12 @@ pub(super) async fn edit(
         })
         .await
         .map_err(|e| error(&e))?;
-    Ok(())
+    Ok(changed.unwrap_or_default())
 }
 
 /// A change that cannot be.
-pub(super) fn invalid(reason: &str) -> GatewayError {
-    GatewayError::Invalid { reason: reason.to_owned() }
+pub(super) fn invalid(reason: impl Into<String>) -> GatewayError {
+    GatewayError::Invalid { reason: reason.into() }
 }
 
 pub(super) fn not_found(message: &str) -> ServiceError {

@@ -36,6 +36,7 @@ use crate::json_protocol::{self, ServiceError};
 use crate::place::Place;
 use crate::rest_protocol::{self, RestRequest, document};
 
+pub(crate) use data_plane::Address;
 pub use proxy_event::LambdaProxy;
 
 /// The service.
@@ -63,7 +64,7 @@ impl ApiGateway {
         if role.starts_with("arn:aws:iam::*:") {
             return Err(bad_request("the caller's own credentials for an integration are not supported by this node"));
         }
-        if self.roles.may_have(role, api) {
+        if self.roles.may_have(role, &format!("{api}/*")) {
             return Ok(());
         }
         Err(bad_request(format!("API Gateway is unable to assume role {role}. Please check the role provided.")))

@@ -34,6 +34,16 @@ pub(super) fn operations(request: &RestRequest) -> Result<Vec<PatchOperation>, S
     Ok(operations)
 }
 
+/// Carries operations out, one after the other. A change of a resource does so twice: on a copy, to be told of mistakes in the
+/// service's words, and on what the resource is in the change's turn, which somebody else may have changed meanwhile.
+pub(super) fn apply<T>(
+    operations: &[PatchOperation],
+    to: &mut T,
+    one: fn(&PatchOperation, &mut T) -> Result<(), String>,
+) -> Result<(), String> {
+    operations.iter().try_for_each(|operation| one(operation, to))
+}
+
 impl PatchOperation {
     /// What it sets; every operation but `remove` needs a value.
     pub(super) fn set(&self) -> Result<&str, String> {

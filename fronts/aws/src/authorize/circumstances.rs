@@ -8,7 +8,7 @@ use millstream_access::Caller;
 use millstream_access::policy::Context;
 use millstream_http::serve;
 
-use super::Authorizer;
+use super::{Authorizer, Service};
 
 impl Authorizer {
     /// The circumstances of a caller's call; `head` is the request, `None` for what the node does on a function's behalf.
@@ -39,6 +39,23 @@ impl Authorizer {
             context.add("aws:UserAgent", agent);
         }
         context
+    }
+
+    /// The circumstances of what a service does on behalf of a resource of its own: what the guides have policies ask, against
+    /// services being used for somebody else.
+    pub(super) fn circumstances_of(&self, service: Service, holder: &str) -> Context {
+        let now = self.clock.now();
+        Context::default()
+            .with("aws:SourceAccount", &*self.place.account)
+            .with("aws:SourceOwner", &*self.place.account)
+            .with("aws:SourceArn", service.holder_arn(&self.place, holder))
+            .with("aws:PrincipalIsAWSService", "true")
+            .with("aws:PrincipalServiceName", service.principal())
+            .with("aws:RequestedRegion", &*self.place.region)
+            // Services call each other within the node: nobody is between.
+            .with("aws:SecureTransport", "true")
+            .with("aws:CurrentTime", moment(now))
+            .with("aws:EpochTime", (now / 1_000).to_string())
     }
 }
 

@@ -2,19 +2,22 @@
 //!
 //! What a call needs is a table a service (`permissions`); who calls and under which circumstances is in `principal` and
 //! `circumstances`; the verdict is the access engine's.
+//! A resource's own policy (`resource_policy`) counts beside the caller's.
 //! Source: the service authorization reference, and the message of denied calls in the IAM user guide ("Troubleshoot access
 //! denied error messages").
 
 pub(crate) mod circumstances;
 pub(crate) mod permissions;
 pub(crate) mod principal;
+mod resource_policy;
 mod service_role;
 mod streams;
 
 use std::sync::Arc;
 
 use millstream_access::policy::{AccessRequest, Context, UNKNOWN};
-use millstream_access::{Access, AccessError, Caller, Denial, PolicyKind};
+use millstream_access::{Access, AccessError, Caller, Denial, PolicyKind, ResourcePolicy};
+use millstream_catalog::Catalog;
 use millstream_types::Clock;
 
 use crate::json_protocol::ServiceError;
@@ -31,6 +34,8 @@ pub(crate) const ASSUME_ROLE: &str = "sts:AssumeRole";
 #[derive(Clone)]
 pub struct Authorizer {
     pub(crate) access: Access,
+    /// Where the policies of resources stand.
+    catalog: Catalog,
     pub(crate) place: Place,
     clock: Arc<dyn Clock>,
 }
@@ -38,8 +43,8 @@ pub struct Authorizer {
 impl Authorizer {
     /// Over the access engine of a node.
     #[must_use]
-    pub fn new(access: Access, place: Place, clock: Arc<dyn Clock>) -> Self {
-        Self { access, place, clock }
+    pub fn new(access: Access, catalog: Catalog, place: Place, clock: Arc<dyn Clock>) -> Self {
+        Self { access, catalog, place, clock }
     }
 
     /// Whether a caller may do all that a call needs, under its circumstances.
@@ -47,14 +52,26 @@ impl Authorizer {
     /// # Errors
     /// The message of the service's error for denied calls.
     pub(crate) fn check(&self, caller: &Caller, needs: &[Need], circumstances: &Context) -> Result<(), String> {
-        for need in needs {
-            let context =
-                need.circumstances.iter().fold(circumstances.clone(), |context, (key, value)| context.with(key, value));
-            let request =
-                AccessRequest { action: &need.action, resource: &need.resource, identities: &[], context: &context };
-            self.access.decide(caller, &request).map_err(|denial| self.message(caller, need, denial))?;
-        }
-        Ok(())
+        needs.iter().try_for_each(|need| self.check_one(caller, need, circumstances))
+    }
+
+    fn check_one(&self, caller: &Caller, need: &Need, circumstances: &Context) -> Result<(), String> {
+        let context =
+            need.circumstances.iter().fold(circumstances.clone(), |context, (key, value)| context.with(key, value));
+        let request =
+            AccessRequest { action: &need.action, resource: &need.resource, identities: &[], context: &context };
+        let policy = self.resource_policy(&need.resource).map_err(|error| {
+            format!("The policy of {} cannot be read, so only the root may use it: {error}", need.resource)
+        })?;
+        let decided = match &policy {
+            Some(policy) => {
+                let (own, account) = self.identities(caller);
+                let all = [own.clone(), account].concat();
+                self.access.decide(caller, &request, Some(ResourcePolicy { policy, own: &own, all: &all }))
+            }
+            None => self.access.decide(caller, &request, None),
+        };
+        decided.map_err(|denial| self.message(caller, need, denial))
     }
 
     /// Whether a function's role lets the node do something on the function's behalf: read a source, deliver a dead letter.
@@ -82,10 +99,11 @@ impl Authorizer {
         let kind = |kind| match kind {
             PolicyKind::Identity => "identity-based",
             PolicyKind::Session => "session",
+            PolicyKind::Resource => "resource-based",
         };
         let why = match denial {
             Denial::Explicit(PolicyKind::Identity) => "with an explicit deny in an identity-based policy".to_owned(),
-            Denial::Explicit(PolicyKind::Session) => "with an explicit deny in a session policy".to_owned(),
+            Denial::Explicit(found) => format!("with an explicit deny in a {} policy", kind(found)),
             Denial::NotAllowed(found) => format!("because no {} policy allows the {action} action", kind(found)),
         };
         format!("User: {} is not authorized to perform: {action} on resource: {resource} {why}", self.arn(caller))

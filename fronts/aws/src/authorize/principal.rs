@@ -2,7 +2,7 @@
 
 use millstream_access::Caller;
 use millstream_access::policy::Identity;
-use millstream_catalog::{PolicyDefinition, PolicyReference, RoleDefinition, UserDefinition};
+use millstream_catalog::{FunctionDefinition, PolicyDefinition, PolicyReference, RoleDefinition, UserDefinition};
 
 use super::Authorizer;
 
@@ -50,7 +50,8 @@ impl Authorizer {
             },
             Caller::Role(taken) => session(&taken.role, &taken.session),
             Caller::Function { name } => match self.access.function_role(name) {
-                Some(role) => session(&role, name),
+                // Sessions are called after the function, whatever its version.
+                Some(role) => session(&role, FunctionDefinition::split_reference(name).0),
                 None => self.place.arn("lambda", &format!("function:{name}")),
             },
         }
@@ -66,7 +67,7 @@ impl Authorizer {
             Caller::User { name } => self.access.user(name).map_or_else(|_| name.clone(), |user| user_id(&user)),
             Caller::Role(taken) => of_role(&taken.role, &taken.session),
             Caller::Function { name } => match self.access.function_role(name) {
-                Some(role) => of_role(&role, name),
+                Some(role) => of_role(&role, FunctionDefinition::split_reference(name).0),
                 None => name.clone(),
             },
         }

@@ -1,10 +1,11 @@
-//! Roles that services take on for what they do later: a delivery stream's, an application's, an integration's.
+//! Roles that services take on for what they do later: a delivery stream's, an application's, an integration's. Where a
+//! service comes without one, the policy of what it touches is asked.
 //!
 //! Sources: the developer guides, "Grant Firehose access" (Firehose), "Granting permissions" (Kinesis Analytics for SQL
 //! applications), "API Gateway permissions model for invoking an API".
 
 use millstream_access::Caller;
-use millstream_access::policy::{Context, Identity};
+use millstream_access::policy::Identity;
 use millstream_types::{CheckRole, RoleUse};
 
 use super::{ASSUME_ROLE, Authorizer, Need};
@@ -26,6 +27,8 @@ pub enum Service {
     KinesisAnalytics,
     /// API Gateway: the roles of integrations.
     ApiGateway,
+    /// SNS: what topics deliver to.
+    Sns,
 }
 
 impl Service {
@@ -36,6 +39,7 @@ impl Service {
             Self::Firehose => "firehose.amazonaws.com",
             Self::KinesisAnalytics => "kinesisanalytics.amazonaws.com",
             Self::ApiGateway => "apigateway.amazonaws.com",
+            Self::Sns => "sns.amazonaws.com",
         }
     }
 
@@ -44,13 +48,20 @@ impl Service {
         self.principal().split('.').next().unwrap_or_default()
     }
 
-    /// The ARN of what was given a role.
-    fn holder_arn(self, place: &Place, holder: &str) -> String {
+    /// Whether it comes as itself where it was given no role. The others always have one in the cloud; here a pipeline file
+    /// need not name it.
+    fn comes_as_itself(self) -> bool {
+        matches!(self, Self::ApiGateway | Self::Sns)
+    }
+
+    /// The ARN of what a service does something for.
+    pub(crate) fn holder_arn(self, place: &Place, holder: &str) -> String {
         match self {
             Self::Lambda => place.arn("lambda", &format!("function:{holder}")),
             Self::Firehose => place.arn("firehose", &format!("deliverystream/{holder}")),
             Self::KinesisAnalytics => place.arn("kinesisanalytics", &format!("application/{holder}")),
-            Self::ApiGateway => place.arn("execute-api", &format!("{holder}/*")),
+            Self::ApiGateway => place.arn("execute-api", holder),
+            Self::Sns => place.arn("sns", holder),
         }
     }
 }
@@ -73,6 +84,11 @@ impl Authorizer {
         }
     }
 
+    /// Whether the policy of what a service touches lets it in as itself.
+    pub(crate) fn lets_in(&self, service: Service, holder: &str, use_of: RoleUse<'_>) -> bool {
+        self.service_may(service, holder, &needs(&self.place, use_of)).is_ok()
+    }
+
     /// The need of whoever gives a service a role, which may not exist yet.
     pub(crate) fn pass_role(&self, service: Service, role: &str) -> Need {
         // Its name is what counts, whatever stands before.
@@ -85,11 +101,7 @@ impl Authorizer {
     /// `None` may do everything.
     fn take_on(&self, service: Service, role: &str, holder: &str) -> Result<Option<Caller>, String> {
         let identity = Identity::new("Service", service.principal());
-        // What the guides have trust policies ask, against being used for somebody else.
-        let context = Context::default()
-            .with("aws:SourceAccount", &*self.place.account)
-            .with("aws:SourceArn", service.holder_arn(&self.place, holder))
-            .with("sts:ExternalId", &*self.place.account);
+        let context = self.circumstances_of(service, holder).with("sts:ExternalId", &*self.place.account);
         let taken = self.access.take_on(role, &identity, ASSUME_ROLE, service.session(), &context, self.clock.now());
         taken.map_err(|_| {
             let principal = service.principal();
@@ -117,36 +129,35 @@ impl ServiceRoles {
     pub(crate) fn may_have(&self, role: &str, holder: &str) -> bool {
         role.is_empty() || self.authorizer.service_may_assume(self.service, role, holder)
     }
-
-    fn needs(&self, use_of: RoleUse<'_>) -> Vec<Need> {
-        let place = &self.authorizer.place;
-        let all = |actions: &[&str], resource: String| -> Vec<Need> {
-            actions.iter().map(|action| Need::new(*action, resource.as_str())).collect()
-        };
-        match use_of {
-            RoleUse::ReadStream(name) => match name.strip_prefix("delivery/") {
-                Some(name) => all(&READ_DELIVERY_STREAM, place.arn("firehose", &format!("deliverystream/{name}"))),
-                None => all(&READ_STREAM, place.arn("kinesis", &format!("stream/{name}"))),
-            },
-            RoleUse::WriteStream(name) => match name.strip_prefix("delivery/") {
-                Some(name) => {
-                    all(&["firehose:PutRecordBatch"], place.arn("firehose", &format!("deliverystream/{name}")))
-                }
-                None => all(&["kinesis:PutRecords"], place.arn("kinesis", &format!("stream/{name}"))),
-            },
-            RoleUse::WriteObject { bucket, object } => {
-                all(&["s3:PutObject"], format!("arn:aws:s3:::{bucket}/{object}"))
-            }
-            RoleUse::Invoke(name) => all(&["lambda:InvokeFunction"], place.arn("lambda", &format!("function:{name}"))),
-        }
-    }
 }
 
 impl CheckRole for ServiceRoles {
     fn check(&self, role: &str, holder: &str, use_of: RoleUse<'_>) -> Result<(), String> {
-        if role.is_empty() {
-            return Ok(());
+        let needs = needs(&self.authorizer.place, use_of);
+        match role {
+            "" if self.service.comes_as_itself() => self.authorizer.service_may(self.service, holder, &needs),
+            "" => Ok(()),
+            role => self.authorizer.role_may(self.service, role, holder, &needs),
         }
-        self.authorizer.role_may(self.service, role, holder, &self.needs(use_of))
+    }
+}
+
+/// What a service does, in the rights that it takes.
+fn needs(place: &Place, use_of: RoleUse<'_>) -> Vec<Need> {
+    let all = |actions: &[&str], resource: String| -> Vec<Need> {
+        actions.iter().map(|action| Need::new(*action, resource.as_str())).collect()
+    };
+    match use_of {
+        RoleUse::ReadStream(name) => match name.strip_prefix("delivery/") {
+            Some(name) => all(&READ_DELIVERY_STREAM, place.arn("firehose", &format!("deliverystream/{name}"))),
+            None => all(&READ_STREAM, place.arn("kinesis", &format!("stream/{name}"))),
+        },
+        RoleUse::WriteStream(name) => match name.strip_prefix("delivery/") {
+            Some(name) => all(&["firehose:PutRecordBatch"], place.arn("firehose", &format!("deliverystream/{name}"))),
+            None => all(&["kinesis:PutRecords"], place.arn("kinesis", &format!("stream/{name}"))),
+        },
+        RoleUse::WriteObject { bucket, object } => all(&["s3:PutObject"], format!("arn:aws:s3:::{bucket}/{object}")),
+        RoleUse::SendMessage(name) => all(&["sqs:SendMessage"], place.arn("sqs", name)),
+        RoleUse::Invoke(name) => all(&["lambda:InvokeFunction"], place.arn("lambda", &format!("function:{name}"))),
     }
 }

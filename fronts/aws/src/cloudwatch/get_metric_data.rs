@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use millstream_insight::Minute;
+use millstream_insight::{CustomMetric, Metrics, Minute};
 use millstream_types::Millis;
 use serde::Deserialize;
 
@@ -72,9 +72,20 @@ struct Asked {
     id: String,
     label: String,
     statistic: Statistic,
-    /// In the order of the answer, with their units.
-    points: Vec<(String, Minute)>,
+    metric: CustomMetric,
+    unit: Option<&'static str>,
+    period: Millis,
 }
+
+/// What all queries of a call share.
+struct Span {
+    from: Millis,
+    to: Millis,
+    ascending: bool,
+}
+
+/// A point with its unit.
+type Point = (String, Minute);
 
 /// The last point of a page: which query's, its time and unit.
 type Place = (usize, Millis, String);
@@ -102,37 +113,39 @@ pub(super) fn call(front: &CloudWatch, input: Input) -> Result<Document, Service
     let mut asked = Vec::with_capacity(input.metric_data_queries.len());
     for query in input.metric_data_queries {
         let hidden = query.return_data.as_ref().is_some_and(|flag| flag == false || flag == "false");
-        let one = read(front, query, (from, to), ascending)?;
+        let one = read(query)?;
         if !hidden {
             asked.push(one);
         }
     }
-    Ok(page(asked, after, most, ascending))
+    let span = Span { from, to, ascending };
+    Ok(page(asked, after, most, |one, after| points(&front.insight.metrics, one, after, &span)))
 }
 
-/// Results until there are as many points as a page holds.
-fn page(asked: Vec<Asked>, after: Option<Place>, most: usize, ascending: bool) -> Document {
+/// Results until there are as many points as a page holds. Points are looked up for what is on the page alone: `points` gives
+/// those of a query behind a point's time and unit, in the order of the answer.
+fn page(
+    asked: Vec<Asked>,
+    after: Option<Place>,
+    most: usize,
+    points: impl Fn(&Asked, Option<(Millis, &str)>) -> Vec<Point>,
+) -> Document {
     let (mut results, mut left, mut last) = (Vec::new(), most, None);
     let first = after.as_ref().map_or(0, |(query, ..)| *query);
     let mut more = false;
-    for (query, mut one) in asked.into_iter().enumerate().skip(first) {
-        if let Some((_, time, unit)) = after.as_ref().filter(|(of, ..)| *of == query) {
-            let is_behind = |(of, minute): &(String, Minute)| match ascending {
-                true => (minute.start, of) > (*time, unit),
-                false => (minute.start, of) < (*time, unit),
-            };
-            one.points.retain(is_behind);
-        }
+    for (query, one) in asked.into_iter().enumerate().skip(first) {
+        let behind = after.as_ref().filter(|(of, ..)| *of == query).map(|(_, time, unit)| (*time, unit.as_str()));
+        let mut found = points(&one, behind);
         // A query without points is told with the page that it is reached in.
-        if left == 0 && !one.points.is_empty() {
+        if left == 0 && !found.is_empty() {
             more = true;
             break;
         }
-        more = one.points.len() > left;
-        one.points.truncate(left);
-        left -= one.points.len();
-        last = one.points.last().map(|(unit, minute)| (query, minute.start, unit.clone())).or(last);
-        results.push(document(one, more));
+        more = found.len() > left;
+        found.truncate(left);
+        left -= found.len();
+        last = found.last().map(|(unit, minute)| (query, minute.start, unit.clone())).or(last);
+        results.push(document(one, &found, more));
         if more {
             break;
         }
@@ -144,8 +157,30 @@ fn page(asked: Vec<Asked>, after: Option<Place>, most: usize, ascending: bool) -
     Document::Structure(members)
 }
 
-fn document(asked: Asked, cut: bool) -> Document {
-    let Asked { id, label, statistic, points } = asked;
+/// The points of a query, in the order of the answer; only those behind a point's time and unit.
+fn points(metrics: &Metrics, asked: &Asked, after: Option<(Millis, &str)>, span: &Span) -> Vec<Point> {
+    let Span { mut from, mut to, ascending } = *span;
+    // The period of the last point is looked at again: it may have values in other units.
+    match after {
+        Some((time, _)) if ascending => from = from.max(time),
+        Some((time, _)) => to = to.min(time.saturating_add(asked.period)),
+        None => {}
+    }
+    let mut found = names::periods(metrics, &asked.metric, asked.unit, (from, to), asked.period);
+    if !ascending {
+        found.reverse();
+    }
+    if let Some((time, unit)) = after {
+        found.retain(|(of, minute)| match ascending {
+            true => (minute.start, of.as_str()) > (time, unit),
+            false => (minute.start, of.as_str()) < (time, unit),
+        });
+    }
+    found
+}
+
+fn document(asked: Asked, points: &[Point], cut: bool) -> Document {
+    let Asked { id, label, statistic, .. } = asked;
     Document::Structure(vec![
         ("Id", Document::Text(id)),
         ("Label", Document::Text(label)),
@@ -155,7 +190,7 @@ fn document(asked: Asked, cut: bool) -> Document {
     ])
 }
 
-fn read(front: &CloudWatch, query: Query, span: (Millis, Millis), ascending: bool) -> Result<Asked, ServiceError> {
+fn read(query: Query) -> Result<Asked, ServiceError> {
     let id = query.id.unwrap_or_default();
     if query.expression.is_some() {
         return Err(invalid(format!("Expression of {id} is not supported by this node: expected MetricStat")));
@@ -170,15 +205,11 @@ fn read(front: &CloudWatch, query: Query, span: (Millis, Millis), ascending: boo
     let metric = metric(stat.metric.namespace.as_deref(), stat.metric.metric_name.as_deref(), &stat.metric.dimensions)?;
     let statistic = Statistic::parse(&stat.stat)?;
     let (unit, period) = (unit::parse(stat.unit.as_deref())?, statistic::period(stat.period.0)?);
-    let mut points = names::periods(&front.metrics, &metric, unit, span, period);
-    if !ascending {
-        points.reverse();
-    }
-    let label = query.label.unwrap_or(metric.name);
+    let label = query.label.unwrap_or_else(|| metric.name.clone());
     if label.contains("${") {
         return Err(invalid(format!("The dynamic label of {id} is not supported by this node: expected plain text")));
     }
-    Ok(Asked { id, label, statistic, points })
+    Ok(Asked { id, label, statistic, metric, unit, period })
 }
 
 fn most_points(given: Option<Real>) -> Result<usize, ServiceError> {
@@ -215,4 +246,32 @@ fn check_ids(queries: &[Query]) -> Result<(), ServiceError> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    fn asked(id: &str) -> Asked {
+        let metric = CustomMetric { namespace: "n".into(), name: "m".into(), dimensions: Vec::new() };
+        Asked { id: id.into(), label: id.into(), statistic: Statistic::Sum, metric, unit: None, period: 60_000 }
+    }
+
+    #[test]
+    fn points_are_looked_up_for_what_is_on_the_page_alone() {
+        let looked = RefCell::new(Vec::new());
+        let three = |one: &Asked, after: Option<(Millis, &str)>| -> Vec<Point> {
+            let behind = after.map(|(time, _)| time);
+            looked.borrow_mut().push((one.id.clone(), behind));
+            let starts = (0..3).map(|minute| minute * 60_000).filter(|start| behind.is_none_or(|time| *start > time));
+            starts.map(|start| ("None".to_owned(), Minute::of(start, 1.0))).collect()
+        };
+        let all = || ["a", "b", "c"].map(asked).into();
+        page(all(), None, 2, three);
+        assert_eq!(looked.take(), [("a".to_owned(), None)]);
+        page(all(), Some((1, 60_000, "None".into())), 2, three);
+        assert_eq!(looked.take(), [("b".to_owned(), Some(60_000)), ("c".to_owned(), None)]);
+    }
 }

@@ -51,7 +51,7 @@ pub(super) fn call(front: &CloudWatch, input: Input) -> Result<Document, Service
     let statistics: Vec<Statistic> =
         input.statistics.iter().map(|name| Statistic::parse(name)).collect::<Result<_, _>>()?;
     let unit = unit::parse(input.unit.as_deref())?;
-    let periods = names::periods(&front.metrics, &metric, unit, (from, to), period);
+    let periods = names::periods(&front.insight.metrics, &metric, unit, (from, to), period);
     let point = |(unit, values): &(String, Minute)| {
         let mut members = vec![("Timestamp", Document::Time(values.start))];
         let told = statistics.iter().map(|statistic| (statistic.name(), Document::Number(statistic.of(values))));

@@ -51,7 +51,7 @@ pub(super) fn call(front: &CloudWatch, input: Input) -> Result<Document, Service
     let no_token = || invalid("The value of parameter NextToken is invalid.");
     let after = input.next_token.as_deref().map(|text| token::decode::<Place>(text).ok_or_else(no_token));
     let after = after.transpose()?.map(|(namespace, name, dimensions)| CustomMetric { namespace, name, dimensions });
-    let mut found = names::list(&front.metrics, since);
+    let mut found = names::list(&front.insight.metrics, since);
     found.retain(|metric| matches(&input, metric) && after.as_ref().is_none_or(|after| metric > after));
     let more = found.len() > PAGE;
     found.truncate(PAGE);

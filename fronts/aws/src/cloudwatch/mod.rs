@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use millstream_insight::Metrics;
+use millstream_insight::Insight;
 use millstream_types::Clock;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -37,20 +37,23 @@ const NAMESPACE: &str = "http://monitoring.amazonaws.com/doc/2010-08-01/";
 
 /// The service.
 pub struct CloudWatch {
-    metrics: Metrics,
+    insight: Insight,
     clock: Arc<dyn Clock>,
 }
 
 impl CloudWatch {
     /// The service over the node's metrics.
     #[must_use]
-    pub fn new(metrics: Metrics, clock: Arc<dyn Clock>) -> Self {
-        Self { metrics, clock }
+    pub fn new(insight: Insight, clock: Arc<dyn Clock>) -> Self {
+        Self { insight, clock }
     }
 
     /// Answers a request of the CBOR protocol.
-    pub(crate) fn cbor(&self, operation: &str, body: &[u8]) -> Response<Bytes> {
-        let answer = cbor_protocol::read(body).and_then(|input| self.call(operation, input));
+    pub(crate) async fn cbor(&self, operation: &str, body: &[u8]) -> Response<Bytes> {
+        let answer = match cbor_protocol::read(body) {
+            Ok(input) => self.call(operation, input).await,
+            Err(error) => Err(error),
+        };
         match answer {
             Ok(Some(document)) => cbor_protocol::answer(&document.to_cbor()),
             Ok(None) => cbor_protocol::answer(&Document::Structure(Vec::new()).to_cbor()),
@@ -59,8 +62,11 @@ impl CloudWatch {
     }
 
     /// Answers a request of the JSON protocol.
-    pub(crate) fn json(&self, request: &JsonRequest) -> Response<Bytes> {
-        let answer = json_protocol::parse(&request.body).and_then(|input| self.call(&request.operation, input));
+    pub(crate) async fn json(&self, request: &JsonRequest) -> Response<Bytes> {
+        let answer = match json_protocol::parse(&request.body) {
+            Ok(input) => self.call(&request.operation, input).await,
+            Err(error) => Err(error),
+        };
         match answer {
             Ok(document) => {
                 let body = document.map(|document| document.to_json().to_string()).unwrap_or_default();
@@ -71,8 +77,8 @@ impl CloudWatch {
     }
 
     /// Answers a request of the query protocol.
-    pub(crate) fn query(&self, request: &QueryRequest) -> Response<Bytes> {
-        match self.call(&request.action, document::of_form(&request.parameters)) {
+    pub(crate) async fn query(&self, request: &QueryRequest) -> Response<Bytes> {
+        match self.call(&request.action, document::of_form(&request.parameters)).await {
             Ok(document) => query_protocol::answer(NAMESPACE, &request.action, &request.request_id, |result| {
                 if let Some(document) = document {
                     document.write_xml(result);
@@ -86,9 +92,9 @@ impl CloudWatch {
     }
 
     /// Every operation that there is; `None` for an answer without members.
-    fn call(&self, operation: &str, input: Value) -> Result<Option<Document>, ServiceError> {
+    async fn call(&self, operation: &str, input: Value) -> Result<Option<Document>, ServiceError> {
         match operation {
-            "PutMetricData" => put_metric_data::call(self, read(input)?).map(|()| None),
+            "PutMetricData" => put_metric_data::call(self, read(input)?).await.map(|()| None),
             "GetMetricData" => get_metric_data::call(self, read(input)?).map(Some),
             "GetMetricStatistics" => get_metric_statistics::call(self, read(input)?).map(Some),
             "ListMetrics" => list_metrics::call(self, read(input)?).map(Some),

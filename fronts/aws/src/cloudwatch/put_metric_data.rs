@@ -1,7 +1,7 @@
 //! `PutMetricData`
 
-use millstream_insight::{CustomValues, Minute};
-use millstream_types::Millis;
+use millstream_insight::{CustomValues, MetricError, Minute};
+use millstream_types::{ErrorKind, Millis};
 use serde::Deserialize;
 
 use super::input::{Dimension, Real, Time, contradicting, invalid, metric, missing};
@@ -53,7 +53,7 @@ struct StatisticSet {
     maximum: Real,
 }
 
-pub(super) fn call(front: &CloudWatch, input: Input) -> Result<(), ServiceError> {
+pub(super) async fn call(front: &CloudWatch, input: Input) -> Result<(), ServiceError> {
     if input.entity_metric_data.is_some() {
         return Err(invalid("EntityMetricData is not supported by this node"));
     }
@@ -70,8 +70,13 @@ pub(super) fn call(front: &CloudWatch, input: Input) -> Result<(), ServiceError>
     // All is checked before any is taken.
     let read = |datum: &Datum| read(input.namespace.as_deref(), datum, now);
     let all: Vec<CustomValues> = input.metric_data.iter().map(read).collect::<Result<_, _>>()?;
-    let added = front.metrics.custom.add(&all);
-    added.map_err(|error| ServiceError::new("LimitExceededFault", error.to_string()))
+    front.insight.put_metrics(&all).await.map_err(|error| match error {
+        MetricError::TooMany(_) => ServiceError::new("LimitExceededFault", error.to_string()),
+        MetricError::Storage(_) if error.kind() == ErrorKind::Throttled => {
+            ServiceError::new("ThrottlingException", error.to_string())
+        }
+        MetricError::Storage(_) => ServiceError::internal("InternalServiceFault", error.to_string()),
+    })
 }
 
 fn read(namespace: Option<&str>, datum: &Datum, now: Millis) -> Result<CustomValues, ServiceError> {

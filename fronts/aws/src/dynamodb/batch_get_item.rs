@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::expressions::Expressions;
 use super::value::{self, WireItem};
-use super::{DynamoDb, capacity, error, input, table_name, validation};
+use super::{DynamoDb, capacity, error, input, older, table_name, validation};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 
 #[derive(Deserialize)]
@@ -23,13 +23,14 @@ struct Input {
 #[serde(rename_all = "PascalCase")]
 struct KeysAndAttributes {
     keys: Vec<WireItem>,
+    attributes_to_get: Option<Vec<String>>,
     projection_expression: Option<String>,
     expression_attribute_names: Option<BTreeMap<String, String>>,
     consistent_read: Option<bool>,
 }
 
 pub(super) async fn call(dynamodb: &DynamoDb, request: &JsonRequest) -> Result<Value, ServiceError> {
-    let input: Input = input(request, &[])?;
+    let input: Input = input(request)?;
     let mut constraints = Constraints::new();
     constraints.required("requestItems", input.request_items.as_ref()).one_of(
         "returnConsumedCapacity",
@@ -46,15 +47,19 @@ pub(super) async fn call(dynamodb: &DynamoDb, request: &JsonRequest) -> Result<V
     for (table, members) in input.request_items.unwrap_or_default() {
         let wanted: KeysAndAttributes =
             serde_json::from_value(members.clone()).map_err(|error| ServiceError::serialization(&error.to_string()))?;
-        if members.get("AttributesToGet").is_some_and(|names| !names.is_null()) {
-            return Err(validation("AttributesToGet is not supported by this node; use ProjectionExpression"));
-        }
         let mut constraints = Constraints::new();
         let name = table_name(&mut constraints, Some(&table)).to_owned();
         check_count(&mut constraints, &name, wanted.keys.len());
+        let member = format!("requestItems.{name}.member.attributesToGet");
+        older::check_attributes_to_get(&mut constraints, &member, wanted.attributes_to_get.as_ref());
         constraints.finish()?;
+        older::refuse_mixing(
+            &[("AttributesToGet", wanted.attributes_to_get.is_some())],
+            &[("ProjectionExpression", wanted.projection_expression.is_some())],
+        )?;
         let mut expressions = Expressions::new(wanted.expression_attribute_names, None)?;
         let projection = expressions.projection(wanted.projection_expression.as_deref())?;
+        let projection = projection.or(older::projection(wanted.attributes_to_get)?);
         expressions.finish()?;
         for key in wanted.keys {
             let consistent = wanted.consistent_read == Some(true);

@@ -39,7 +39,7 @@ struct DeleteRequest {
 }
 
 pub(super) async fn call(dynamodb: &DynamoDb, request: &JsonRequest) -> Result<Value, ServiceError> {
-    let input: Input = input(request, &[])?;
+    let input: Input = input(request)?;
     let mut constraints = Constraints::new();
     constraints.required("requestItems", input.request_items.as_ref()).one_of(
         "returnConsumedCapacity",

@@ -78,7 +78,7 @@ pub(super) struct Tag {
 }
 
 pub(super) async fn call(dynamodb: &DynamoDb, request: &JsonRequest) -> Result<Value, ServiceError> {
-    let input: Input = input(request, &[])?;
+    let input: Input = input(request)?;
     let members: Map<String, Value> = request.input()?;
     refuse_members(&members, &UNSUPPORTED)?;
     let name = check(&input)?;

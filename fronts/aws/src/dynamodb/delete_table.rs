@@ -14,7 +14,7 @@ struct Input {
 }
 
 pub(super) async fn call(dynamodb: &DynamoDb, request: &JsonRequest) -> Result<Value, ServiceError> {
-    let input: Input = input(request, &[])?;
+    let input: Input = input(request)?;
     let mut constraints = Constraints::new();
     let name = table_name(&mut constraints, input.table_name.as_deref());
     constraints.finish()?;

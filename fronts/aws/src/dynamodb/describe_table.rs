@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use millstream_catalog::{KeyAttribute, TableDefinition};
+use millstream_catalog::{IndexState, KeyAttribute, TableDefinition};
 use millstream_table::{TableSize, index, key};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -19,13 +19,13 @@ struct Input {
 }
 
 pub(super) async fn call(dynamodb: &DynamoDb, request: &JsonRequest) -> Result<Value, ServiceError> {
-    let input: Input = input(request, &[])?;
+    let input: Input = input(request)?;
     let mut constraints = Constraints::new();
     let name = table_name(&mut constraints, input.table_name.as_deref());
     constraints.finish()?;
     let table = dynamodb.tables.table(name).map_err(error::of_named_table)?;
     let size = dynamodb.tables.size(&table).await.map_err(error::of_named_table)?;
-    Ok(json!({ "Table": dynamodb.description(&table, "ACTIVE", &size) }))
+    Ok(json!({ "Table": dynamodb.description(&table, status(&table), &size) }))
 }
 
 impl DynamoDb {
@@ -71,6 +71,12 @@ impl DynamoDb {
         }
         description
     }
+}
+
+/// The status of a table that is there.
+pub(super) fn status(table: &TableDefinition) -> &'static str {
+    let settled = table.indexes.iter().all(|index| index.state == IndexState::Active);
+    if settled { "ACTIVE" } else { "UPDATING" }
 }
 
 /// A table's keys as descriptions show them.

@@ -44,6 +44,16 @@ pub(super) fn of_table(error: TableError) -> ServiceError {
         TableError::IndexNotFound { index } => {
             validation(format!("The table does not have the specified index: {index}"))
         }
+        TableError::IndexFilling { index } => {
+            validation(format!("Cannot read from backfilling global secondary index: {index}"))
+        }
+        TableError::IndexExists { .. } => validation("Attempting to create an index which already exists"),
+        TableError::IndexChanging { table } => ServiceError::new(
+            "ResourceInUseException",
+            format!("Attempt to change a resource which is still in use: Table is being updated: {table}"),
+        ),
+        // Clients try again by themselves.
+        TableError::IndexesChanged { .. } => ServiceError::internal("InternalServerError", error.to_string()),
         TableError::IndexKeyType { attribute, index, expected, found } => validation(format!(
             "One or more parameter values were invalid: Type mismatch for Index Key {attribute} Expected: {} Actual: {} \
              IndexName: {index}",
@@ -180,7 +190,8 @@ pub(super) fn of_expression(parameter: &str, error: ExpressionError) -> ServiceE
             format!("Value provided in ExpressionAttributeValues unused in expressions: keys: {{{}}}", names.join(", "))
         }
         ExpressionError::FilterOnKey { attribute } => {
-            format!("Filter Expression can only contain non-primary key attributes: Primary key attribute: {attribute}")
+            let filter = if parameter == "QueryFilter" { parameter } else { "Filter Expression" };
+            format!("{filter} can only contain non-primary key attributes: Primary key attribute: {attribute}")
         }
         _ => format!("Invalid {parameter}: {}", of_text(parameter, &error)),
     };

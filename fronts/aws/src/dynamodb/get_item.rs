@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::expressions::Expressions;
 use super::value::{self, WireItem};
-use super::{DynamoDb, capacity, error, input, table_name};
+use super::{DynamoDb, capacity, error, input, older, table_name};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 
 #[derive(Deserialize)]
@@ -15,6 +15,7 @@ use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 struct Input {
     table_name: Option<String>,
     key: Option<WireItem>,
+    attributes_to_get: Option<Vec<String>>,
     projection_expression: Option<String>,
     expression_attribute_names: Option<BTreeMap<String, String>>,
     /// Reads are always consistent; it only decides the capacity units.
@@ -23,16 +24,22 @@ struct Input {
 }
 
 pub(super) async fn call(dynamodb: &DynamoDb, request: &JsonRequest) -> Result<Value, ServiceError> {
-    let input: Input = input(request, &["AttributesToGet"])?;
+    let input: Input = input(request)?;
     let mut constraints = Constraints::new();
     let name = table_name(&mut constraints, input.table_name.as_deref());
+    older::check_attributes_to_get(&mut constraints, "attributesToGet", input.attributes_to_get.as_ref());
     constraints
         .required("key", input.key.as_ref())
         .one_of("returnConsumedCapacity", input.return_consumed_capacity.as_deref(), &capacity::WANTED)
         .finish()?;
+    older::refuse_mixing(
+        &[("AttributesToGet", input.attributes_to_get.is_some())],
+        &[("ProjectionExpression", input.projection_expression.is_some())],
+    )?;
     let key = value::decode_item(input.key.unwrap_or_default())?;
     let mut expressions = Expressions::new(input.expression_attribute_names, None)?;
     let projection = expressions.projection(input.projection_expression.as_deref())?;
+    let projection = projection.or(older::projection(input.attributes_to_get)?);
     expressions.finish()?;
 
     let consistent = input.consistent_read == Some(true);

@@ -1,9 +1,9 @@
-//! Secondary indexes as `CreateTable` takes them and descriptions show them.
+//! Secondary indexes as `CreateTable` and `UpdateTable` take them and descriptions show them.
 
 use std::collections::BTreeSet;
 
-use millstream_catalog::{IndexProjection, KeyAttribute, TableDefinition, TableIndex};
-use millstream_table::{TableSize, index};
+use millstream_catalog::{IndexProjection, IndexState, KeyAttribute, TableDefinition, TableIndex};
+use millstream_table::{TableSize, index, key};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -50,20 +50,48 @@ pub(super) fn read(
     for (new, local) in global.iter().map(|new| (new, false)).chain(local.iter().map(|new| (new, true))) {
         let number = u32::try_from(indexes.len()).unwrap_or_default();
         let made = one(new, definitions, number, local)?;
+        check_throughput(&made, on_demand)?;
         if indexes.iter().any(|index| index.name == made.name) {
             return Err(invalid(&format!("Duplicate index name: {}", made.name)));
         }
         if local {
             check_local(&made, hash_key, sort_key)?;
-        } else if on_demand != made.provisioned.is_none() {
-            return Err(invalid(&format!(
-                "ProvisionedThroughput must be specified for an index of a table with it, and for no other: {}",
-                made.name
-            )));
         }
         indexes.push(made);
     }
     Ok(indexes)
+}
+
+/// Reads an index to be added to a table.
+pub(super) fn read_added(
+    new: &NewIndex,
+    definitions: &[AttributeDefinition],
+    (table, on_demand): (&TableDefinition, bool),
+) -> Result<TableIndex, ServiceError> {
+    if table.indexes.iter().filter(|index| !index.local).count() >= GLOBAL_MAX {
+        let message = format!("Subscriber limit exceeded: a table can have {GLOBAL_MAX} GlobalSecondaryIndexes");
+        return Err(ServiceError::new("LimitExceededException", message));
+    }
+    let made = one(new, definitions, 0, false)?;
+    check_throughput(&made, on_demand)?;
+    let known = || key::attributes(table).chain(table.indexes.iter().flat_map(index::attributes));
+    let conflicts =
+        |part: &&KeyAttribute| known().any(|other| other.name == part.name && other.key_type != part.key_type);
+    if let Some(part) = index::attributes(&made).find(conflicts) {
+        return Err(invalid(&format!("Attribute {} is a key of another type already", part.name)));
+    }
+    Ok(made)
+}
+
+/// `on_demand`: nothing of the table is provisioned.
+fn check_throughput(index: &TableIndex, on_demand: bool) -> Result<(), ServiceError> {
+    if index.local || on_demand == index.provisioned.is_none() {
+        return Ok(());
+    }
+    Err(invalid(&format!(
+        "ProvisionedThroughput must be specified for an index of a table with it, and for no other: {}",
+        index.name
+    )))
 }
 
 fn one(
@@ -90,7 +118,8 @@ fn one(
     let (hash_key, sort_key) = keys(new.key_schema.as_deref().unwrap_or_default(), definitions)?;
     let projection = projection(new.projection.as_ref(), &name)?;
     let provisioned = new.provisioned_throughput.as_ref().map(ProvisionedThroughput::units);
-    Ok(TableIndex { name, number, hash_key, sort_key, projection, local, provisioned })
+    let state = IndexState::Active;
+    Ok(TableIndex { name, number, hash_key, sort_key, projection, local, provisioned, state })
 }
 
 fn projection(given: Option<&Projection>, name: &str) -> Result<IndexProjection, ServiceError> {
@@ -164,7 +193,14 @@ impl DynamoDb {
         });
         if !index.local {
             let (reads, writes) = index.provisioned.unwrap_or_default();
-            described["IndexStatus"] = json!("ACTIVE");
+            described["IndexStatus"] = json!(match index.state {
+                IndexState::Active => "ACTIVE",
+                IndexState::Filling => "CREATING",
+                IndexState::Going => "DELETING",
+            });
+            if index.state == IndexState::Filling {
+                described["Backfilling"] = json!(true);
+            }
             described["ProvisionedThroughput"] =
                 json!({ "NumberOfDecreasesToday": 0, "ReadCapacityUnits": reads, "WriteCapacityUnits": writes });
         }

@@ -18,7 +18,7 @@ struct Input {
 }
 
 pub(super) fn call(dynamodb: &DynamoDb, request: &JsonRequest) -> Result<Value, ServiceError> {
-    let input: Input = input(request, &[])?;
+    let input: Input = input(request)?;
     Constraints::new()
         .length("exclusiveStartTableName", input.exclusive_start_table_name.as_deref(), 3, 255)
         .range("limit", input.limit, 1, NAMES_MAX)

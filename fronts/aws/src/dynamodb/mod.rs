@@ -1,7 +1,8 @@
 //! DynamoDB over the table engine. Source: the DynamoDB API reference (2012-08-10).
 //!
 //! The order of checks: operation, JSON and types, constraints of members, attribute values, expressions, then the state
-//! of tables and items. Read next: `value.rs` (attribute values), `expressions.rs`, `error.rs` (the service's words).
+//! of tables and items. Read next: `value.rs` (attribute values), `expressions.rs`, `older/`
+//! (the parameters from before expressions), `error.rs` (the service's words).
 
 mod batch_get_item;
 mod batch_write_item;
@@ -14,8 +15,10 @@ mod describe_table;
 mod error;
 mod expressions;
 mod get_item;
+mod index_updates;
 mod indexes;
 mod list_tables;
+mod older;
 mod put_item;
 mod query;
 mod scan;
@@ -135,14 +138,9 @@ fn error_body(mut error: ServiceError) -> Bytes {
     error.body()
 }
 
-/// A request's input. `unsupported` members are refused by name: ignoring them would change what the request means.
-fn input<T: DeserializeOwned>(request: &JsonRequest, unsupported: &[&str]) -> Result<T, ServiceError> {
+/// A request's input.
+fn input<T: DeserializeOwned>(request: &JsonRequest) -> Result<T, ServiceError> {
     let members: Map<String, Value> = request.input()?;
-    for name in unsupported {
-        if members.get(*name).is_some_and(|value| !value.is_null()) {
-            return Err(validation(format!("{name} is not supported by this node; use the expression parameters")));
-        }
-    }
     if members.get("ReturnItemCollectionMetrics").and_then(Value::as_str) == Some("SIZE") {
         return Err(validation("ReturnItemCollectionMetrics SIZE is not supported by this node"));
     }

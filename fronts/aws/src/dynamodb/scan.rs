@@ -7,10 +7,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::expressions::Expressions;
+use super::older::{CONDITIONAL_OPERATORS, WireConditions};
 use super::query::{encode_page, of_page};
-use super::selection::{SELECT, check_select, find_index};
+use super::selection::{SELECT, Shown, check_select, find_index};
 use super::value::{self, WireItem};
-use super::{DynamoDb, capacity, error, input, table_name, validation};
+use super::{DynamoDb, capacity, error, input, older, table_name, validation};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 
 #[derive(Deserialize)]
@@ -18,6 +19,9 @@ use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 struct Input {
     table_name: Option<String>,
     index_name: Option<String>,
+    attributes_to_get: Option<Vec<String>>,
+    scan_filter: Option<WireConditions>,
+    conditional_operator: Option<String>,
     filter_expression: Option<String>,
     projection_expression: Option<String>,
     expression_attribute_names: Option<BTreeMap<String, String>>,
@@ -33,29 +37,48 @@ struct Input {
 }
 
 pub(super) async fn call(dynamodb: &DynamoDb, request: &JsonRequest) -> Result<Value, ServiceError> {
-    let input: Input = input(request, &["ScanFilter", "AttributesToGet", "ConditionalOperator"])?;
+    let input: Input = input(request)?;
     let mut constraints = Constraints::new();
     let name = table_name(&mut constraints, input.table_name.as_deref());
+    older::check_attributes_to_get(&mut constraints, "attributesToGet", input.attributes_to_get.as_ref());
+    older::check_conditions(&mut constraints, "scanFilter", input.scan_filter.as_ref());
     constraints
+        .one_of("conditionalOperator", input.conditional_operator.as_deref(), &CONDITIONAL_OPERATORS)
         .range("limit", input.limit, 1, i64::from(i32::MAX))
         .range("segment", input.segment, 0, 999_999)
         .range("totalSegments", input.total_segments, 1, 1_000_000)
         .one_of("select", input.select.as_deref(), &SELECT)
         .one_of("returnConsumedCapacity", input.return_consumed_capacity.as_deref(), &capacity::WANTED)
         .finish()?;
+    older::refuse_mixing(
+        &[
+            ("AttributesToGet", input.attributes_to_get.is_some()),
+            ("ScanFilter", input.scan_filter.is_some()),
+            ("ConditionalOperator", input.conditional_operator.is_some()),
+        ],
+        &[
+            ("ProjectionExpression", input.projection_expression.is_some()),
+            ("FilterExpression", input.filter_expression.is_some()),
+        ],
+    )?;
+    let older_filter = older::filter(input.scan_filter, input.conditional_operator.as_deref())?;
+    let older_projection = older::projection(input.attributes_to_get)?;
     let segment = segment(input.segment, input.total_segments)?;
     let start = input.exclusive_start_key.map(value::decode_item).transpose()?;
     let mut expressions = Expressions::new(input.expression_attribute_names, input.expression_attribute_values)?;
     let filter = expressions.condition("FilterExpression", input.filter_expression.as_deref())?;
     let projection = expressions.projection(input.projection_expression.as_deref())?;
     expressions.finish()?;
+    let shown = Shown::of(projection, older_projection);
+    let filter = filter.or(older_filter);
     let table = dynamodb.tables.table(name).map_err(error::of_table)?;
     let consistent = input.consistent_read == Some(true);
     let index = find_index(&table, input.index_name.as_deref(), consistent)?;
-    let whole = check_select(input.select.as_deref(), projection.as_ref(), (&table, index))?;
+    let whole = check_select(input.select.as_deref(), shown.as_ref(), (&table, index))?;
 
     let limit = input.limit.and_then(|limit| usize::try_from(limit).ok());
     let index = input.index_name;
+    let projection = shown.map(|shown| shown.projection);
     let scan = Scan { segment, limit, start, filter, projection, consistent, index, whole };
     let page = dynamodb.tables.scan(name, scan).await.map_err(of_page)?;
     dynamodb.read(name, page.scanned);

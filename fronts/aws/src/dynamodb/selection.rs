@@ -10,6 +10,20 @@ use crate::json_protocol::ServiceError;
 /// Values of `Select`, in the order that the service lists them.
 pub(super) const SELECT: [&str; 4] = ["SPECIFIC_ATTRIBUTES", "COUNT", "ALL_ATTRIBUTES", "ALL_PROJECTED_ATTRIBUTES"];
 
+/// What of found items is shown, and the parameter that says so.
+pub(super) struct Shown {
+    pub(super) projection: Projection,
+    parameter: &'static str,
+}
+
+impl Shown {
+    /// By an expression or by the older parameter.
+    pub(super) fn of(expression: Option<Projection>, older: Option<Projection>) -> Option<Self> {
+        let shown = |parameter| move |projection| Self { projection, parameter };
+        expression.map(shown("ProjectionExpression")).or(older.map(shown("AttributesToGet")))
+    }
+}
+
 /// The index that a request names.
 pub(super) fn find_index<'t>(
     table: &'t TableDefinition,
@@ -28,18 +42,18 @@ pub(super) fn find_index<'t>(
 /// needed: a local index gives what its entries lack, any other does not.
 pub(super) fn check_select(
     select: Option<&str>,
-    projection: Option<&Projection>,
+    shown: Option<&Shown>,
     (table, index): (&TableDefinition, Option<&TableIndex>),
 ) -> Result<bool, ServiceError> {
-    match (select, projection, index) {
+    match (select, shown, index) {
         (Some("ALL_PROJECTED_ATTRIBUTES"), _, None) => {
             Err(invalid("ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName"))
         }
         (Some("SPECIFIC_ATTRIBUTES"), None, _) => Err(invalid(
             "Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES",
         )),
-        (Some(select @ ("COUNT" | "ALL_ATTRIBUTES" | "ALL_PROJECTED_ATTRIBUTES")), Some(_), _) => {
-            Err(validation(format!("Cannot specify the ProjectionExpression when choosing to get {select}")))
+        (Some(select @ ("COUNT" | "ALL_ATTRIBUTES" | "ALL_PROJECTED_ATTRIBUTES")), Some(shown), _) => {
+            Err(validation(format!("Cannot specify the {} when choosing to get {select}", shown.parameter)))
         }
         (Some("ALL_ATTRIBUTES"), None, Some(index)) => {
             let whole = index.projection != IndexProjection::All;
@@ -52,7 +66,7 @@ pub(super) fn check_select(
             }
             Ok(whole)
         }
-        (_, Some(projection), Some(index)) => {
+        (_, Some(Shown { projection, .. }), Some(index)) => {
             let lacking: Vec<&str> =
                 projection.attributes().filter(|attribute| !index::holds(table, index, attribute)).collect();
             if !lacking.is_empty() && !index.local {
@@ -68,9 +82,9 @@ pub(super) fn check_select(
     }
 }
 
-/// Refuses filters of queries that name a key attribute of what is queried.
+/// Refuses filters of queries, given by that parameter, that name a key attribute of what is queried.
 pub(super) fn check_filter(
-    filter: Option<&Condition>,
+    (parameter, filter): (&str, Option<&Condition>),
     table: &TableDefinition,
     index: Option<&TableIndex>,
 ) -> Result<(), ServiceError> {
@@ -87,7 +101,9 @@ pub(super) fn check_filter(
         });
     }
     match named {
-        Some(attribute) => Err(error::of_expression("", millstream_table::ExpressionError::FilterOnKey { attribute })),
+        Some(attribute) => {
+            Err(error::of_expression(parameter, millstream_table::ExpressionError::FilterOnKey { attribute }))
+        }
         None => Ok(()),
     }
 }

@@ -8,9 +8,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::expressions::Expressions;
+use super::older::{CONDITIONAL_OPERATORS, WireExpectations};
 use super::update_item::RETURN_VALUES;
 use super::value::{self, WireItem};
-use super::{capacity, error, input, table_name, validation};
+use super::{capacity, error, input, older, table_name, validation};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 
 #[derive(Deserialize)]
@@ -19,6 +20,8 @@ struct Input {
     table_name: Option<String>,
     item: Option<WireItem>,
     key: Option<WireItem>,
+    expected: Option<WireExpectations>,
+    conditional_operator: Option<String>,
     condition_expression: Option<String>,
     expression_attribute_names: Option<BTreeMap<String, String>>,
     expression_attribute_values: Option<WireItem>,
@@ -47,18 +50,25 @@ pub(super) struct SingleWrite {
 
 impl SingleWrite {
     pub(super) fn read(request: &JsonRequest, subject: Subject) -> Result<Self, ServiceError> {
-        let input: Input = input(request, &["Expected", "ConditionalOperator"])?;
+        let input: Input = input(request)?;
         let (member, subject) = match subject {
             Subject::Item => ("item", input.item),
             Subject::Key => ("key", input.key),
         };
         let mut constraints = Constraints::new();
         let table = table_name(&mut constraints, input.table_name.as_deref()).to_owned();
+        older::check_expected(&mut constraints, input.expected.as_ref());
         constraints
             .required(member, subject.as_ref())
+            .one_of("conditionalOperator", input.conditional_operator.as_deref(), &CONDITIONAL_OPERATORS)
             .one_of("returnValues", input.return_values.as_deref(), &RETURN_VALUES)
             .one_of("returnConsumedCapacity", input.return_consumed_capacity.as_deref(), &capacity::WANTED)
             .finish()?;
+        older::refuse_mixing(
+            &[("Expected", input.expected.is_some()), ("ConditionalOperator", input.conditional_operator.is_some())],
+            &[("ConditionExpression", input.condition_expression.is_some())],
+        )?;
+        let expected = older::expected(input.expected, input.conditional_operator.as_deref())?;
         let return_old = match input.return_values.as_deref() {
             None | Some("NONE") => false,
             Some("ALL_OLD") => true,
@@ -67,6 +77,7 @@ impl SingleWrite {
         let subject = value::decode_item(subject.unwrap_or_default())?;
         let mut expressions = Expressions::new(input.expression_attribute_names, input.expression_attribute_values)?;
         let condition = expressions.condition("ConditionExpression", input.condition_expression.as_deref())?;
+        let condition = condition.or(expected);
         expressions.finish()?;
         let answer = WriteAnswer {
             table: table.clone(),

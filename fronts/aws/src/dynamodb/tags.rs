@@ -30,7 +30,7 @@ impl Input {
 }
 
 pub(super) async fn add(dynamodb: &DynamoDb, request: &JsonRequest) -> Result<Value, ServiceError> {
-    let input: Input = input(request, &[])?;
+    let input: Input = input(request)?;
     let mut constraints = Constraints::new();
     constraints.required("resourceArn", input.resource_arn.as_ref()).required("tags", input.tags.as_ref());
     for (at, tag) in (1..).zip(input.tags.iter().flatten()) {
@@ -44,7 +44,7 @@ pub(super) async fn add(dynamodb: &DynamoDb, request: &JsonRequest) -> Result<Va
 }
 
 pub(super) async fn remove(dynamodb: &DynamoDb, request: &JsonRequest) -> Result<Value, ServiceError> {
-    let input: Input = input(request, &[])?;
+    let input: Input = input(request)?;
     Constraints::new()
         .required("resourceArn", input.resource_arn.as_ref())
         .required("tagKeys", input.tag_keys.as_ref())
@@ -56,7 +56,7 @@ pub(super) async fn remove(dynamodb: &DynamoDb, request: &JsonRequest) -> Result
 
 /// All labels come in one answer: there are fifty at most.
 pub(super) fn list(dynamodb: &DynamoDb, request: &JsonRequest) -> Result<Value, ServiceError> {
-    let input: Input = input(request, &[])?;
+    let input: Input = input(request)?;
     Constraints::new().required("resourceArn", input.resource_arn.as_ref()).finish()?;
     if input.next_token.is_some() {
         return Err(validation("Invalid NextToken"));

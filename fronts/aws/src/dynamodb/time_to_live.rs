@@ -21,7 +21,7 @@ struct Specification {
 }
 
 pub(super) async fn update(dynamodb: &DynamoDb, request: &JsonRequest) -> Result<Value, ServiceError> {
-    let input: Input = input(request, &[])?;
+    let input: Input = input(request)?;
     let mut constraints = Constraints::new();
     let name = table_name(&mut constraints, input.table_name.as_deref());
     constraints.required("timeToLiveSpecification", input.time_to_live_specification.as_ref());
@@ -53,7 +53,7 @@ pub(super) async fn update(dynamodb: &DynamoDb, request: &JsonRequest) -> Result
 }
 
 pub(super) fn describe(dynamodb: &DynamoDb, request: &JsonRequest) -> Result<Value, ServiceError> {
-    let input: Input = input(request, &[])?;
+    let input: Input = input(request)?;
     let mut constraints = Constraints::new();
     let name = table_name(&mut constraints, input.table_name.as_deref());
     constraints.finish()?;

@@ -36,7 +36,7 @@ struct Get {
 }
 
 pub(super) async fn call(dynamodb: &DynamoDb, request: &JsonRequest) -> Result<Value, ServiceError> {
-    let input: Input = input(request, &[])?;
+    let input: Input = input(request)?;
     let mut constraints = Constraints::new();
     constraints.required("transactItems", input.transact_items.as_ref()).one_of(
         "returnConsumedCapacity",

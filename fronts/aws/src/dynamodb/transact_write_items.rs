@@ -51,7 +51,7 @@ struct Wanted {
 }
 
 pub(super) async fn call(dynamodb: &DynamoDb, request: &JsonRequest) -> Result<Value, ServiceError> {
-    let input: Input = input(request, &[])?;
+    let input: Input = input(request)?;
     let mut constraints = Constraints::new();
     constraints
         .required("transactItems", input.transact_items.as_ref())

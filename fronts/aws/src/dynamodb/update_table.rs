@@ -1,26 +1,28 @@
-//! `UpdateTable`: capacity, billing mode and the stream of changes.
+//! `UpdateTable`: capacity, billing mode, global indexes and the stream of changes.
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::create_table::{ProvisionedThroughput, StreamSpecification, change_view, check_throughput, refuse_members};
+use super::create_table::{
+    AttributeDefinition, ProvisionedThroughput, StreamSpecification, change_view, check_throughput, refuse_members,
+};
+use super::describe_table::status;
+use super::index_updates::{self, IndexChange, IndexUpdate};
 use super::{DynamoDb, error, input, table_name, validation};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 
 /// Members of what this node's tables do not have.
-const UNSUPPORTED: [&str; 6] = [
-    "GlobalSecondaryIndexUpdates",
-    "ReplicaUpdates",
-    "OnDemandThroughput",
-    "WarmThroughput",
-    "GlobalTableWitnessUpdates",
-    "MultiRegionConsistency",
-];
+const UNSUPPORTED: [&str; 5] =
+    ["ReplicaUpdates", "OnDemandThroughput", "WarmThroughput", "GlobalTableWitnessUpdates", "MultiRegionConsistency"];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Input {
     table_name: Option<String>,
+    #[serde(default)]
+    attribute_definitions: Vec<AttributeDefinition>,
+    #[serde(default)]
+    global_secondary_index_updates: Vec<IndexUpdate>,
     billing_mode: Option<String>,
     provisioned_throughput: Option<ProvisionedThroughput>,
     stream_specification: Option<StreamSpecification>,
@@ -29,7 +31,7 @@ struct Input {
 }
 
 pub(super) async fn call(dynamodb: &DynamoDb, request: &JsonRequest) -> Result<Value, ServiceError> {
-    let input: Input = input(request, &[])?;
+    let mut input: Input = input(request)?;
     let members: Map<String, Value> = request.input()?;
     refuse_members(&members, &UNSUPPORTED)?;
     let mut constraints = Constraints::new();
@@ -39,23 +41,36 @@ pub(super) async fn call(dynamodb: &DynamoDb, request: &JsonRequest) -> Result<V
     constraints.finish()?;
     let mut table = dynamodb.tables.table(name).map_err(error::of_named_table)?;
 
+    let on_demand = match input.billing_mode.as_deref() {
+        Some(mode) => mode == "PAY_PER_REQUEST",
+        None => table.provisioned.is_none(),
+    };
+    let updates = std::mem::take(&mut input.global_secondary_index_updates);
+    let indexes = index_updates::read(updates, &input.attribute_definitions, (&table, on_demand))?;
     let throughput = input.billing_mode.is_some() || input.provisioned_throughput.is_some();
     let harmless = input.deletion_protection_enabled == Some(false)
         || input.table_class.as_deref() == Some("STANDARD")
         || members.get("SSESpecification").is_some_and(Value::is_object);
-    match (throughput, &input.stream_specification) {
-        (true, Some(_)) => {
+    match (throughput, &input.stream_specification, indexes) {
+        (true, Some(_), _) => {
             return Err(invalid("You cannot modify stream status while updating table IOPS"));
         }
-        (true, None) => {
+        (true, None, Some(IndexChange::Make(_) | IndexChange::Remove(_))) | (false, Some(_), Some(_)) => {
+            return Err(invalid("You cannot create or delete an index while modifying anything else of the table"));
+        }
+        (true, None, indexes) => {
             let provisioned = provisioned(&input, table.provisioned)?;
             table = dynamodb.tables.set_provisioned(name, provisioned).await.map_err(error::of_named_table)?;
+            if let Some(change) = indexes {
+                table = dynamodb.change_indexes(name, change).await?;
+            }
         }
-        (false, Some(stream)) => {
+        (false, Some(stream), None) => {
             table = dynamodb.tables.set_changes(name, change_view(stream)?).await.map_err(error::of_named_table)?;
         }
-        (false, None) if harmless => {}
-        (false, None) => {
+        (false, None, Some(change)) => table = dynamodb.change_indexes(name, change).await?,
+        (false, None, None) if harmless => {}
+        (false, None, None) => {
             return Err(validation(
                 "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates or \
                  SSESpecification or ReplicaUpdates is required",
@@ -63,7 +78,7 @@ pub(super) async fn call(dynamodb: &DynamoDb, request: &JsonRequest) -> Result<V
         }
     }
     let size = dynamodb.tables.size(&table).await.map_err(error::of_named_table)?;
-    Ok(json!({ "TableDescription": dynamodb.description(&table, "ACTIVE", &size) }))
+    Ok(json!({ "TableDescription": dynamodb.description(&table, status(&table), &size) }))
 }
 
 /// What the table is to have: `now` is what it has.

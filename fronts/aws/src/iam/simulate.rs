@@ -46,7 +46,7 @@ pub(super) fn call(iam: &Iam, request: &QueryRequest) -> Answer {
 }
 
 fn decision(iam: &Iam, caller: &Caller, action: &str, resource: &str, context: &Context) -> &'static str {
-    match iam.authorizer.access.decide(caller, &AccessRequest { action, resource, identities: &[], context }) {
+    match iam.authorizer.access.decide(caller, &AccessRequest { action, resource, identities: &[], context }, None) {
         Ok(()) => "allowed",
         Err(Denial::Explicit(_)) => "explicitDeny",
         Err(Denial::NotAllowed(_)) => "implicitDeny",

@@ -1,8 +1,9 @@
-//! `PutResourcePolicy`, `GetResourcePolicy`, `DeleteResourcePolicy`: the policies of streams and of their consumers, as recorded.
+//! `PutResourcePolicy`, `GetResourcePolicy`, `DeleteResourcePolicy`: the policies of streams and of their consumers.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
+use millstream_access::policy::{Policy, Use};
 use millstream_catalog::StreamDefinition;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -92,6 +93,7 @@ fn check(policy: &str, arn: &str) -> Result<(), ServiceError> {
     if policy.len() > POLICY_BYTES_MAX {
         return Err(invalid(format!("The policy has {} bytes; the limit is {POLICY_BYTES_MAX}.", policy.len())));
     }
+    Policy::parse(policy, Use::Resource).map_err(|error| invalid(format!("The policy is not valid: {error}.")))?;
     let document: Value =
         serde_json::from_str(policy).map_err(|error| invalid(format!("The policy is no JSON: {error}.")))?;
     let statements = match &document["Statement"] {

@@ -1,5 +1,8 @@
 //! `UpdateApplication`, `AddApplicationInput`, `AddApplicationOutput`: changes of what is defined, each of one version.
 
+use std::sync::Arc;
+
+use millstream_catalog::QueryDefinition;
 use millstream_query::NewQuery;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -32,7 +35,7 @@ struct Update {
 pub(super) async fn update(front: &KinesisAnalytics, request: &JsonRequest) -> Result<Value, ServiceError> {
     let input: Request = request.input()?;
     Constraints::new().required("applicationUpdate", input.application_update.as_ref()).finish()?;
-    let mut changed = current(front, &input)?;
+    let (seen, mut changed) = current(front, &input)?;
     if let Some(update) = input.application_update {
         if let Some(other) = update.others.iter().find(|(_, value)| !value.is_null()) {
             return Err(invalid(format!("{} is not supported by this node; expected ApplicationCodeUpdate", other.0)));
@@ -41,29 +44,32 @@ pub(super) async fn update(front: &KinesisAnalytics, request: &JsonRequest) -> R
         Constraints::new().length("applicationCodeUpdate", code.as_deref(), 0, CODE_BYTES_MAX).finish()?;
         changed.sql = code.unwrap_or(changed.sql);
     }
-    put(front, changed).await
+    put(front, &seen, changed).await
 }
 
 pub(super) async fn add_input(front: &KinesisAnalytics, request: &JsonRequest) -> Result<Value, ServiceError> {
     let input: Request = request.input()?;
     Constraints::new().required("input", input.input.as_ref()).finish()?;
-    let mut changed = current(front, &input)?;
+    let (seen, mut changed) = current(front, &input)?;
     changed.inputs.extend(input.input.map(Input::definition).transpose()?);
     check_numbers(&changed)?;
-    put(front, changed).await
+    put(front, &seen, changed).await
 }
 
 pub(super) async fn add_output(front: &KinesisAnalytics, request: &JsonRequest) -> Result<Value, ServiceError> {
     let input: Request = request.input()?;
     Constraints::new().required("output", input.output.as_ref()).finish()?;
-    let mut changed = current(front, &input)?;
+    let (seen, mut changed) = current(front, &input)?;
     changed.outputs.extend(input.output.map(Output::definition).transpose()?);
     check_numbers(&changed)?;
-    put(front, changed).await
+    put(front, &seen, changed).await
 }
 
 /// What is defined now, when it is the version that the caller has seen.
-pub(super) fn current(front: &KinesisAnalytics, input: &Request) -> Result<NewQuery, ServiceError> {
+pub(super) fn current(
+    front: &KinesisAnalytics,
+    input: &Request,
+) -> Result<(Arc<QueryDefinition>, NewQuery), ServiceError> {
     check_name(input.application_name.as_deref())?;
     let seen = input.current_application_version_id;
     Constraints::new().required("currentApplicationVersionId", seen.as_ref()).finish()?;
@@ -73,11 +79,16 @@ pub(super) fn current(front: &KinesisAnalytics, input: &Request) -> Result<NewQu
         let message = format!("expected CurrentApplicationVersionId {}, the version of {name}", query.version);
         return Err(ServiceError::new("ConcurrentModificationException", message));
     }
-    Ok(NewQuery::from(&*query))
+    let changed = NewQuery::from(&*query);
+    Ok((query, changed))
 }
 
-pub(super) async fn put(front: &KinesisAnalytics, changed: NewQuery) -> Result<Value, ServiceError> {
+pub(super) async fn put(
+    front: &KinesisAnalytics,
+    seen: &QueryDefinition,
+    changed: NewQuery,
+) -> Result<Value, ServiceError> {
     check_definition(front, &changed)?;
-    front.queries.update(changed).await.map_err(|error| front.error(&error))?;
+    front.queries.update(seen, changed).await.map_err(|error| front.error(&error))?;
     Ok(json!({}))
 }

@@ -1,6 +1,7 @@
 //! Inputs as requests give them.
 
-use millstream_catalog::{ColumnDefinition, ColumnType, QueryInput, RecordFormat};
+use millstream_catalog::pipeline::column_type;
+use millstream_catalog::{ColumnDefinition, QueryInput, RecordFormat};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -172,17 +173,4 @@ fn column(column: Column) -> Result<ColumnDefinition, ServiceError> {
     let column_type =
         column_type(&declared).ok_or_else(|| invalid(format!("column {name} has the unknown type {declared}")))?;
     Ok(ColumnDefinition { name, column_type, mapping: column.mapping, declared: Some(declared) })
-}
-
-/// The column type of a SQL type: `VARCHAR(4)`, `INTEGER`, ….
-fn column_type(declared: &str) -> Option<ColumnType> {
-    let name = declared.split('(').next().unwrap_or_default().trim().to_ascii_uppercase();
-    Some(match name.as_str() {
-        "TINYINT" | "SMALLINT" | "INT" | "INTEGER" | "BIGINT" => ColumnType::BigInt,
-        "REAL" | "FLOAT" | "DOUBLE" | "DECIMAL" | "NUMERIC" => ColumnType::Double,
-        "CHAR" | "VARCHAR" => ColumnType::Text,
-        "BOOLEAN" => ColumnType::Boolean,
-        "TIMESTAMP" => ColumnType::Timestamp,
-        _ => return None,
-    })
 }

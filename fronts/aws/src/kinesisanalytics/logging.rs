@@ -64,24 +64,24 @@ struct Request {
 pub(super) async fn add(front: &KinesisAnalytics, request: &JsonRequest) -> Result<Value, ServiceError> {
     let input: Request = request.input()?;
     Constraints::new().required("cloudWatchLoggingOption", input.added.as_ref()).finish()?;
-    let mut changed = current(front, &request.input()?)?;
+    let (seen, mut changed) = current(front, &request.input()?)?;
     let described = changed.resource.get_or_insert_default();
     if described.error_log.is_some() {
         return Err(invalid("An application can have at most one CloudWatchLoggingOption"));
     }
     described.error_log = input.added.map(LoggingOption::definition).transpose()?;
-    put(front, changed).await
+    put(front, &seen, changed).await
 }
 
 pub(super) async fn delete(front: &KinesisAnalytics, request: &JsonRequest) -> Result<Value, ServiceError> {
     let input: Request = request.input()?;
     let id = input.removed.as_deref();
     Constraints::new().required("cloudWatchLoggingOptionId", id.as_ref()).finish()?;
-    let mut changed = current(front, &request.input()?)?;
+    let (seen, mut changed) = current(front, &request.input()?)?;
     let log = changed.resource.as_mut().and_then(|resource| resource.error_log.take());
     if log.is_none() || id != Some(ID) {
         let message = format!("The application has no CloudWatchLoggingOption {}", id.unwrap_or_default());
         return Err(ServiceError::new("ResourceNotFoundException", message));
     }
-    put(front, changed).await
+    put(front, &seen, changed).await
 }

@@ -124,6 +124,8 @@ impl KinesisAnalytics {
             QueryError::State { name, state } => {
                 ServiceError::new("ResourceInUseException", format!("Application {name} is {state}"))
             }
+            QueryError::Changed { .. } => ServiceError::new("ConcurrentModificationException", error.to_string()),
+            QueryError::TooManyTags { .. } => ServiceError::new("TooManyTagsException", error.to_string()),
             QueryError::Plan(_) => ServiceError::new("CodeValidationException", error.to_string()),
             QueryError::InputGone { .. } => {
                 ServiceError::new("InvalidApplicationConfigurationException", error.to_string())

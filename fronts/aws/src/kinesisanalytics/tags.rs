@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use millstream_catalog::QueryDefinition;
+use millstream_query::TAGS_MAX;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -11,8 +12,6 @@ use super::{KinesisAnalytics, invalid};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 use crate::place::resource;
 
-/// Tags of an application: the service's limit.
-const TAGS_MAX: usize = 50;
 /// Tags or keys of one request.
 const REQUEST_MAX: usize = 200;
 
@@ -56,9 +55,8 @@ pub(super) async fn add(front: &KinesisAnalytics, request: &JsonRequest) -> Resu
     let added = input.tags.filter(|tags| (1..=REQUEST_MAX).contains(&tags.len()));
     let added = read(added.ok_or_else(|| invalid("Tags must be 1 to 200"))?)?;
     let query = application(front, input.resource_arn.as_deref())?;
-    let mut tags = tags_of(&query);
-    tags.extend(added);
-    front.queries.set_tags(&query.name, within_limit(tags)?).await.map_err(|error| front.error(&error))?;
+    let changed = front.queries.change_tags(&query.name, |tags| tags.extend(added)).await;
+    changed.map_err(|error| front.error(&error))?;
     Ok(json!({}))
 }
 
@@ -67,9 +65,8 @@ pub(super) async fn remove(front: &KinesisAnalytics, request: &JsonRequest) -> R
     let keys = input.tag_keys.filter(|keys| (1..=REQUEST_MAX).contains(&keys.len()));
     let keys = keys.ok_or_else(|| invalid("TagKeys must be 1 to 200"))?;
     let query = application(front, input.resource_arn.as_deref())?;
-    let mut tags = tags_of(&query);
-    tags.retain(|key, _| !keys.contains(key));
-    front.queries.set_tags(&query.name, tags).await.map_err(|error| front.error(&error))?;
+    let changed = front.queries.change_tags(&query.name, |tags| tags.retain(|key, _| !keys.contains(key))).await;
+    changed.map_err(|error| front.error(&error))?;
     Ok(json!({}))
 }
 

@@ -98,9 +98,6 @@ pub(super) async fn call(lambda: &Lambda, request: &RestRequest) -> Result<Respo
     if input.architectures.is_some_and(|architectures| architectures != [ARCHITECTURE]) {
         return Err(unsupported(&format!("Architectures other than {ARCHITECTURE}")));
     }
-    if input.publish == Some(true) {
-        return Err(unsupported("Publish: versions of functions"));
-    }
     refuse_surroundings(&input.layers, &input.vpc_config, &input.file_system_configs, &input.ephemeral_storage)?;
     input.unserved.refuse(&log_group(name.as_deref().unwrap_or_default()))?;
     variables::check(input.environment.as_ref().and_then(|environment| environment.variables.as_ref()))?;
@@ -127,7 +124,11 @@ pub(super) async fn call(lambda: &Lambda, request: &RestRequest) -> Result<Respo
         package,
     };
     let made = lambda.functions.create(new).await.map_err(|error| lambda.error(&error))?;
-    Ok(document(StatusCode::CREATED, &lambda.shown(&made)))
+    let shown = match input.publish {
+        Some(true) => lambda.functions.publish(&made.name, None).await.map_err(|error| lambda.error(&error))?,
+        _ => made,
+    };
+    Ok(document(StatusCode::CREATED, &lambda.shown(&shown)))
 }
 
 /// Refuses runtimes whose end came before any that a machine has: handlers of theirs have another signature. Later ones that

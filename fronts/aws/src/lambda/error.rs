@@ -7,6 +7,10 @@ use serde_json::json;
 use super::Lambda;
 use crate::json_protocol::ServiceError;
 
+/// What callers are told that name another revision than there is.
+pub(super) const REVISION_DIFFERS: &str = "The Revision Id provided does not match the latest Revision Id. Call the \
+    GetFunction/GetAlias API to retrieve the latest Revision Id";
+
 impl Lambda {
     pub(super) fn error(&self, error: &FunctionError) -> ServiceError {
         match error {
@@ -32,6 +36,21 @@ impl Lambda {
             ),
             FunctionError::PermissionNotFound { id } => {
                 typed(404, "ResourceNotFoundException", format!("Statement {id} is not found in resource policy."))
+            }
+            FunctionError::AliasExists { name } => {
+                typed(409, "ResourceConflictException", format!("Alias already exists: {name}"))
+            }
+            FunctionError::AliasNotFound { function, name } => {
+                let arn = self.arn(&format!("{function}:{name}"));
+                typed(404, "ResourceNotFoundException", format!("Cannot find alias arn: {arn}"))
+            }
+            FunctionError::VersionInUse { version, alias } => typed(
+                409,
+                "ResourceConflictException",
+                format!("Version {version} cannot be deleted: alias {alias} points to it."),
+            ),
+            FunctionError::Split { .. } | FunctionError::ReservedVariables { .. } => {
+                typed(400, "InvalidParameterValueException", error.to_string())
             }
             FunctionError::TooMany { what: "permissions", .. } => {
                 typed(400, "PolicyLengthExceededException", error.to_string())

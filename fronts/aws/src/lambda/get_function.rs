@@ -5,7 +5,8 @@ use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::create_function::unsupported;
-use super::{Lambda, function_name, package_address};
+use super::qualifier::Qualified;
+use super::{Lambda, package_address};
 use crate::json_protocol::{Constraints, ServiceError};
 use crate::rest_protocol::{RestRequest, document};
 
@@ -15,18 +16,25 @@ const PAGE_MAX: usize = 50;
 const MAX_ITEMS_MAX: i64 = 10_000;
 
 pub(super) fn whole(lambda: &Lambda, request: &RestRequest, name: &str) -> Result<Response<Bytes>, ServiceError> {
-    let function = lambda.functions.get(&function_name(name)).map_err(|error| lambda.error(&error))?;
+    let reference = Qualified::of(request, name)?.reference();
+    let function = lambda.functions.find(&reference).map_err(|error| lambda.error(&error))?;
     let code = json!({ "RepositoryType": "S3", "Location": package_address::of(lambda, request, &function) });
-    let mut shown = json!({ "Configuration": lambda.shown(&function), "Code": code, "Tags": function.tags });
+    let mut shown =
+        json!({ "Configuration": lambda.shown_as(&function, &reference), "Code": code, "Tags": function.tags });
     if let Some(limit) = function.concurrency_limit {
         shown["Concurrency"] = json!({ "ReservedConcurrentExecutions": limit });
     }
     Ok(document(StatusCode::OK, &shown))
 }
 
-pub(super) fn configuration(lambda: &Lambda, name: &str) -> Result<Response<Bytes>, ServiceError> {
-    let function = lambda.functions.get(&function_name(name)).map_err(|error| lambda.error(&error))?;
-    Ok(document(StatusCode::OK, &lambda.shown(&function)))
+pub(super) fn configuration(
+    lambda: &Lambda,
+    request: &RestRequest,
+    name: &str,
+) -> Result<Response<Bytes>, ServiceError> {
+    let reference = Qualified::of(request, name)?.reference();
+    let function = lambda.functions.find(&reference).map_err(|error| lambda.error(&error))?;
+    Ok(document(StatusCode::OK, &lambda.shown_as(&function, &reference)))
 }
 
 /// The marker is the name of the last function of the page before.
@@ -48,8 +56,8 @@ pub(super) fn list(lambda: &Lambda, request: &RestRequest) -> Result<Response<By
     Ok(document(StatusCode::OK, &json!({ "Functions": shown, "NextMarker": marker })))
 }
 
-/// How many functions a page has.
-fn limit(max_items: Option<&str>) -> Result<usize, ServiceError> {
+/// How many functions, versions or aliases a page has.
+pub(super) fn limit(max_items: Option<&str>) -> Result<usize, ServiceError> {
     let Some(text) = max_items else { return Ok(PAGE_MAX) };
     let Ok(wanted) = text.parse() else {
         return Err(ServiceError::new("SerializationException", format!("MaxItems {text} is no number")));

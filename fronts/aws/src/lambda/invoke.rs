@@ -3,19 +3,21 @@
 use base64_simd::STANDARD;
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
+use millstream_catalog::LATEST;
 use millstream_function::PAYLOAD_BYTES_MAX;
 use millstream_types::{Invocation, Invoke as _};
 
+use super::Lambda;
 use super::error::typed;
-use super::{Lambda, function_name};
+use super::qualifier::Qualified;
 use crate::json_protocol::{Constraints, ServiceError};
 use crate::rest_protocol::RestRequest;
 
 pub(super) async fn call(lambda: &Lambda, request: &RestRequest, name: &str) -> Result<Response<Bytes>, ServiceError> {
     let kind = request.header("x-amz-invocation-type").unwrap_or("RequestResponse");
     Constraints::new().one_of("invocationType", Some(kind), &["Event", "RequestResponse", "DryRun"]).finish()?;
-    let name = function_name(name);
-    lambda.functions.get(&name).map_err(|error| lambda.error(&error))?;
+    let name = Qualified::of(request, name)?.reference();
+    lambda.functions.find(&name).map_err(|error| lambda.error(&error))?;
     let payload = if request.body.is_empty() { Bytes::from_static(b"{}") } else { request.body.clone() };
     if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&payload) {
         let message = format!("Could not parse request body into json: {error}");
@@ -51,7 +53,8 @@ async fn run(lambda: &Lambda, name: &str, invocation: Invocation) -> Result<Resp
     let outcome = lambda.functions.invoke(invocation).await.map_err(|error| lambda.invoke_error(name, &error))?;
     let mut response = Response::new(outcome.payload);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    insert(&mut response, "x-amz-executed-version", "$LATEST");
+    let version = outcome.version.map_or_else(|| LATEST.to_owned(), |number| number.to_string());
+    insert(&mut response, "x-amz-executed-version", &version);
     insert(&mut response, "x-amzn-requestid", &outcome.id);
     if let Some(error) = &outcome.error {
         insert(&mut response, "x-amz-function-error", error);

@@ -1,6 +1,7 @@
 //! Lambda over the function engine. Source: the Lambda API reference (2015-03-31), a REST JSON protocol.
 
 mod account_settings;
+mod aliases;
 mod concurrency;
 mod configuration;
 mod create_function;
@@ -10,14 +11,17 @@ pub mod event_source_mapping;
 mod get_function;
 mod invoke;
 mod package_address;
-mod permission;
+pub(crate) mod permission;
+pub(crate) mod qualifier;
 mod tags;
 mod unserved;
 mod update_function;
 mod variables;
+mod versions;
 
 use bytes::Bytes;
 use http::{Method, Response, StatusCode};
+use millstream_catalog::LATEST;
 use millstream_function::Functions;
 use millstream_mapping::Mappings;
 use serde::de::DeserializeOwned;
@@ -28,6 +32,7 @@ use crate::json_protocol::{self, ServiceError};
 use crate::place::{Place, resource};
 use crate::rest_protocol::{self, RestRequest};
 use crate::seal::Seal;
+use qualifier::Qualified;
 
 /// The log group of a function, as the service names it.
 #[must_use]
@@ -82,12 +87,11 @@ impl Lambda {
 
     /// Answers a request: every operation that there is, by method and path.
     pub(crate) async fn call(&self, request: &RestRequest) -> Response<Bytes> {
-        if request.parameters().get("Qualifier").is_some_and(|qualifier| qualifier != "$LATEST") {
-            let error = create_function::unsupported("Qualifier: versions and aliases of functions");
-            return rest_protocol::error(&error);
-        }
         let segments = request.segments();
         let parts: Vec<&str> = segments.iter().map(String::as_str).collect();
+        if !takes_qualifier(&parts) && request.parameters().get("Qualifier").is_some_and(|given| given != LATEST) {
+            return rest_protocol::error(&create_function::unsupported("Qualifier of this operation"));
+        }
         let answer = match (&request.method, parts.as_slice()) {
             (&Method::POST, ["2015-03-31", "functions", name, "invocations"]) => {
                 invoke::call(self, request, name).await
@@ -96,7 +100,7 @@ impl Lambda {
             (&Method::GET, ["2015-03-31", "functions"]) => get_function::list(self, request),
             (&Method::GET, ["2015-03-31", "functions", name]) => get_function::whole(self, request, name),
             (&Method::GET, ["2015-03-31", "functions", name, "configuration"]) => {
-                get_function::configuration(self, name)
+                get_function::configuration(self, request, name)
             }
             (&Method::PUT, ["2015-03-31", "functions", name, "code"]) => {
                 update_function::code(self, request, name).await
@@ -104,7 +108,7 @@ impl Lambda {
             (&Method::PUT, ["2015-03-31", "functions", name, "configuration"]) => {
                 update_function::configuration(self, request, name).await
             }
-            (&Method::DELETE, ["2015-03-31", "functions", name]) => self.delete(name).await,
+            (&Method::DELETE, ["2015-03-31", "functions", name]) => self.delete(request, name).await,
             (method, ["2019-09-25", "functions", name, "event-invoke-config", rest @ ..]) => {
                 event_invoke_config::call(self, request, method, name, rest).await
             }
@@ -116,14 +120,19 @@ impl Lambda {
             }
             (&Method::GET, ["2019-09-30", "functions", name, "concurrency"]) => concurrency::get(self, name),
             (&Method::POST, ["2015-03-31", "functions", name, "policy"]) => permission::add(self, request, name).await,
-            (&Method::GET, ["2015-03-31", "functions", name, "policy"]) => permission::get(self, name),
+            (&Method::GET, ["2015-03-31", "functions", name, "policy"]) => permission::get(self, request, name),
             (&Method::DELETE, ["2015-03-31", "functions", name, "policy", id]) => {
-                permission::remove(self, name, id).await
+                permission::remove(self, request, name, id).await
             }
             (method, ["2017-03-31", "tags", resource]) => tags::call(self, request, method, resource).await,
             (&Method::GET, ["2016-08-19", "account-settings"]) => Ok(account_settings::get(self)),
-            (_, ["2015-03-31", "functions", _, "versions" | "aliases", ..]) => {
-                Err(create_function::unsupported("versions and aliases of functions"))
+            (&Method::POST, ["2015-03-31", "functions", name, "versions"]) => {
+                versions::publish(self, request, name).await
+            }
+            (&Method::GET, ["2015-03-31", "functions", name, "versions"]) => versions::list(self, request, name),
+            (_, ["2015-03-31", "functions", name, "aliases"]) => aliases::call(self, request, name, None).await,
+            (_, ["2015-03-31", "functions", name, "aliases", alias]) => {
+                aliases::call(self, request, name, Some(*alias)).await
             }
             (_, ["2015-03-31", "event-source-mappings"]) => event_source_mapping::call(self, request, None).await,
             (_, ["2015-03-31", "event-source-mappings", id]) => {
@@ -134,9 +143,24 @@ impl Lambda {
         answer.unwrap_or_else(|error| rest_protocol::error(&error))
     }
 
-    async fn delete(&self, name: &str) -> Result<Response<Bytes>, ServiceError> {
-        let name = function_name(name);
-        self.functions.delete(&name).await.map_err(|error| self.error(&error))?;
+    /// `DeleteFunction`: the whole of it, or a version.
+    async fn delete(&self, request: &RestRequest, name: &str) -> Result<Response<Bytes>, ServiceError> {
+        let function = Qualified::of(request, name)?;
+        let deleted = match (&function.qualifier, function.number()) {
+            (None, _) if request.parameters().contains_key("Qualifier") => {
+                return Err(create_function::invalid(
+                    "$LATEST version cannot be deleted without deleting the function.".to_owned(),
+                ));
+            }
+            (None, _) => self.functions.delete(&function.name).await,
+            (Some(_), Some(number)) => self.functions.delete_version(&function.name, number).await,
+            (Some(alias), None) => {
+                return Err(create_function::invalid(format!(
+                    "Qualifier {alias} is no version: an alias is deleted with DeleteAlias."
+                )));
+            }
+        };
+        deleted.map_err(|error| self.error(&error))?;
         Ok(self.no_content())
     }
 
@@ -157,7 +181,15 @@ fn unknown(request: &RestRequest) -> ServiceError {
     ServiceError { status: 404, ..ServiceError::unknown_operation("Lambda", &operation) }
 }
 
-/// A function's name from what a client may give: a name, a name with a qualifier, an ARN, a part of one.
+/// Whether the request may be about a version or an alias.
+fn takes_qualifier(parts: &[&str]) -> bool {
+    matches!(
+        parts,
+        ["2015-03-31", "functions", _] | ["2015-03-31", "functions", _, "configuration" | "invocations" | "policy", ..]
+    )
+}
+
+/// A function's reference from what a client may give: a name, a name with a qualifier, an ARN, a part of one.
 pub(crate) fn function_name(given: &str) -> String {
     let name = resource(given, "lambda", "function:").unwrap_or(given);
     let name = name.rsplit_once(":function:").map_or(name, |(_, name)| name);
@@ -181,5 +213,6 @@ mod tests {
         for given in ["f", "f:$LATEST", "arn:aws:lambda:us-east-1:000000000000:function:f", "000000000000:function:f"] {
             assert_eq!(function_name(given), "f", "{given}");
         }
+        assert_eq!(function_name("arn:aws:lambda:us-east-1:000000000000:function:f:live"), "f:live");
     }
 }

@@ -37,7 +37,7 @@ impl Named {
 /// The address of a function's package at the host that the request was sent to.
 pub(super) fn of(lambda: &Lambda, request: &RestRequest, function: &FunctionDefinition) -> String {
     let until = lambda.functions.time() + LIFETIME_MS;
-    let named = Named { until, function: function.name.clone(), hash: function.code_hash.clone() };
+    let named = Named { until, function: function.reference(), hash: function.code_hash.clone() };
     let sealed = lambda.seal.seal(PURPOSE, &named.encode());
     let host = request.header("host").unwrap_or("localhost");
     format!("{}://{host}{PATH}?package={}", request.scheme, utf8_percent_encode(&sealed, NON_ALPHANUMERIC))
@@ -55,7 +55,7 @@ pub(super) async fn answer(lambda: &Lambda, head: &request::Parts) -> Option<Res
     if named.until < lambda.functions.time() {
         return Some(refused(StatusCode::FORBIDDEN, "Request has expired"));
     }
-    let is_there = lambda.functions.get(&named.function).is_ok_and(|function| function.code_hash == named.hash);
+    let is_there = lambda.functions.find(&named.function).is_ok_and(|function| function.code_hash == named.hash);
     if !is_there {
         return Some(refused(StatusCode::NOT_FOUND, "The function has another package now, or is gone"));
     }

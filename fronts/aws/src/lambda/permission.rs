@@ -1,4 +1,4 @@
-//! `AddPermission`, `GetPolicy`, `RemovePermission`: a function's own policy, as recorded.
+//! `AddPermission`, `GetPolicy`, `RemovePermission`: a function's own policy.
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -8,8 +8,11 @@ use serde_json::{Value, json};
 
 use super::create_function::unsupported;
 use super::error::typed;
-use super::{Lambda, function_name, input};
+use super::qualifier::Qualified;
+use super::update_function::check_revision;
+use super::{Lambda, input};
 use crate::json_protocol::{Constraints, ServiceError};
+use crate::place::Place;
 use crate::rest_protocol::{RestRequest, document};
 
 #[derive(Deserialize)]
@@ -24,6 +27,7 @@ struct Input {
     #[serde(rename = "PrincipalOrgID")]
     principal_org_id: Option<String>,
     function_url_auth_type: Option<String>,
+    revision_id: Option<String>,
 }
 
 pub(super) async fn add(lambda: &Lambda, request: &RestRequest, name: &str) -> Result<Response<Bytes>, ServiceError> {
@@ -45,42 +49,56 @@ pub(super) async fn add(lambda: &Lambda, request: &RestRequest, name: &str) -> R
     if let Some((member, _)) = others.iter().find(|(_, given)| *given) {
         return Err(unsupported(member));
     }
+    let function = Qualified::of(request, name)?;
+    lambda.functions.find(&function.reference()).map_err(|error| lambda.error(&error))?;
+    check_revision(lambda, &function.name, input.revision_id.as_deref())?;
     let permission = InvokePermission {
         id: input.statement_id.unwrap_or_default(),
+        qualifier: function.qualifier.clone(),
         action: input.action.unwrap_or_default(),
         principal: input.principal.unwrap_or_default(),
         source: input.source_arn,
         source_account: input.source_account,
     };
-    let name = function_name(name);
-    let statement = statement(lambda, &name, &permission).to_string();
-    lambda.functions.add_permission(&name, permission).await.map_err(|error| lambda.error(&error))?;
+    let statement = statement(&lambda.place, &function.name, &permission).to_string();
+    lambda.functions.add_permission(&function.name, permission).await.map_err(|error| lambda.error(&error))?;
     Ok(document(StatusCode::CREATED, &json!({ "Statement": statement })))
 }
 
-pub(super) fn get(lambda: &Lambda, name: &str) -> Result<Response<Bytes>, ServiceError> {
-    let function = lambda.functions.get(&function_name(name)).map_err(|error| lambda.error(&error))?;
-    if function.permissions.is_empty() {
-        let message = "The resource you requested does not exist.".to_owned();
-        return Err(typed(404, "ResourceNotFoundException", message));
-    }
-    let policy = policy(lambda, &function).to_string();
+pub(super) fn get(lambda: &Lambda, request: &RestRequest, name: &str) -> Result<Response<Bytes>, ServiceError> {
+    let Qualified { name, qualifier } = Qualified::of(request, name)?;
+    let function = lambda.functions.get(&name).map_err(|error| lambda.error(&error))?;
+    let policy = policy_text(&lambda.place, &function, qualifier.as_deref()).ok_or_else(|| {
+        typed(404, "ResourceNotFoundException", "The resource you requested does not exist.".to_owned())
+    })?;
     Ok(document(StatusCode::OK, &json!({ "Policy": policy, "RevisionId": function.revision })))
 }
 
-pub(super) async fn remove(lambda: &Lambda, name: &str, id: &str) -> Result<Response<Bytes>, ServiceError> {
-    let removed = lambda.functions.remove_permission(&function_name(name), id).await;
+pub(super) async fn remove(
+    lambda: &Lambda,
+    request: &RestRequest,
+    name: &str,
+    id: &str,
+) -> Result<Response<Bytes>, ServiceError> {
+    let Qualified { name, qualifier } = Qualified::of(request, name)?;
+    check_revision(lambda, &name, request.parameters().get("RevisionId").map(String::as_str))?;
+    let removed = lambda.functions.remove_permission(&name, qualifier.as_deref(), id).await;
     removed.map_err(|error| lambda.error(&error))?;
     Ok(lambda.no_content())
 }
 
-fn policy(lambda: &Lambda, function: &FunctionDefinition) -> Value {
-    let statements = function.permissions.iter().map(|permission| statement(lambda, &function.name, permission));
-    json!({ "Version": "2012-10-17", "Id": "default", "Statement": statements.collect::<Vec<_>>() })
+/// The policy of a function, or of its version or alias; `None` when nothing was permitted.
+pub(crate) fn policy_text(place: &Place, function: &FunctionDefinition, qualifier: Option<&str>) -> Option<String> {
+    let permissions = function.permissions.iter().filter(|permission| permission.qualifier.as_deref() == qualifier);
+    let statements: Vec<Value> = permissions.map(|permission| statement(place, &function.name, permission)).collect();
+    if statements.is_empty() {
+        return None;
+    }
+    Some(json!({ "Version": "2012-10-17", "Id": "default", "Statement": statements }).to_string())
 }
 
 /// A permission as a statement: services stand by their names, accounts as their roots.
-fn statement(lambda: &Lambda, function: &str, permission: &InvokePermission) -> Value {
+fn statement(place: &Place, function: &str, permission: &InvokePermission) -> Value {
     let principal = match permission.principal.as_str() {
         "*" => json!("*"),
         service if service.ends_with(".amazonaws.com") => json!({ "Service": service }),
@@ -89,12 +107,16 @@ fn statement(lambda: &Lambda, function: &str, permission: &InvokePermission) -> 
         }
         other => json!({ "AWS": other }),
     };
+    let reference = match &permission.qualifier {
+        Some(qualifier) => format!("function:{function}:{qualifier}"),
+        None => format!("function:{function}"),
+    };
     let mut statement = json!({
         "Sid": permission.id,
         "Effect": "Allow",
         "Principal": principal,
         "Action": permission.action,
-        "Resource": lambda.arn(function),
+        "Resource": place.arn("lambda", &reference),
     });
     if let Some(source) = &permission.source {
         statement["Condition"]["ArnLike"] = json!({ "AWS:SourceArn": source });

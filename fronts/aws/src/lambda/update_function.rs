@@ -10,7 +10,7 @@ use super::create_function::{
     ARCHITECTURE, DeadLetterConfig, Environment, EphemeralStorage, dead_letter_target, limits, package, refuse_ended,
     refuse_surroundings, texts, unsupported,
 };
-use super::error::typed;
+use super::error::{REVISION_DIFFERS, typed};
 use super::unserved::Unserved;
 use super::{Lambda, function_name, input, log_group, variables};
 use crate::json_protocol::{Constraints, ServiceError};
@@ -60,9 +60,6 @@ pub(super) async fn code(lambda: &Lambda, request: &RestRequest, name: &str) -> 
     if input.architectures.is_some_and(|architectures| architectures != [ARCHITECTURE]) {
         return Err(unsupported(&format!("Architectures other than {ARCHITECTURE}")));
     }
-    if input.publish == Some(true) {
-        return Err(unsupported("Publish: versions of functions"));
-    }
     let name = function_name(name);
     check_revision(lambda, &name, input.revision_id.as_deref())?;
     let package = package(input.zip_file)?;
@@ -70,7 +67,8 @@ pub(super) async fn code(lambda: &Lambda, request: &RestRequest, name: &str) -> 
         let function = lambda.functions.get(&name).map_err(|error| lambda.error(&error))?;
         return Ok(document(StatusCode::OK, &lambda.shown(&function)));
     }
-    change(lambda, &name, FunctionChange { package: Some(package), ..FunctionChange::default() }).await
+    let wanted = FunctionChange { package: Some(package), ..FunctionChange::default() };
+    change(lambda, &name, wanted, input.publish == Some(true)).await
 }
 
 pub(super) async fn configuration(
@@ -102,25 +100,30 @@ pub(super) async fn configuration(
         dead_letter_target: input.dead_letter_config.map(dead_letter_target).transpose()?,
         ..FunctionChange::default()
     };
-    change(lambda, &name, wanted).await
+    change(lambda, &name, wanted, false).await
 }
 
-async fn change(lambda: &Lambda, name: &str, change: FunctionChange) -> Result<Response<Bytes>, ServiceError> {
-    let function = lambda.functions.update(name, change).await.map_err(|error| lambda.error(&error))?;
-    Ok(document(StatusCode::OK, &lambda.shown(&function)))
+/// Changes a function; with `publish` it answers the version that comes of it.
+async fn change(
+    lambda: &Lambda,
+    name: &str,
+    change: FunctionChange,
+    publish: bool,
+) -> Result<Response<Bytes>, ServiceError> {
+    let mut shown = lambda.functions.update(name, change).await.map_err(|error| lambda.error(&error))?;
+    if publish {
+        shown = lambda.functions.publish(name, None).await.map_err(|error| lambda.error(&error))?;
+    }
+    Ok(document(StatusCode::OK, &lambda.shown(&shown)))
 }
 
 /// A caller who names the revision it has seen is refused when another change came in between.
-fn check_revision(lambda: &Lambda, name: &str, seen: Option<&str>) -> Result<(), ServiceError> {
+pub(super) fn check_revision(lambda: &Lambda, name: &str, seen: Option<&str>) -> Result<(), ServiceError> {
     let function = lambda.functions.get(name).map_err(|error| lambda.error(&error))?;
     match seen {
-        Some(seen) if seen != function.revision => Err(typed(
-            412,
-            "PreconditionFailedException",
-            "The Revision Id provided does not match the latest Revision Id. Call the \
-             GetFunction/GetAlias API to retrieve the latest Revision Id"
-                .to_owned(),
-        )),
+        Some(seen) if seen != function.revision => {
+            Err(typed(412, "PreconditionFailedException", REVISION_DIFFERS.to_owned()))
+        }
         _ => Ok(()),
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use millstream_function::{FunctionError, check_variables};
 use serde_json::json;
 
 use super::create_function::invalid;
@@ -11,39 +12,15 @@ use crate::json_protocol::{Constraints, ServiceError};
 /// All names and values together, as JSON, bytes.
 const BYTES_MAX: usize = 4 << 10;
 
-/// What the runtime sets itself.
-const RESERVED: [&str; 18] = [
-    "_HANDLER",
-    "_X_AMZN_TRACE_ID",
-    "AWS_ACCESS_KEY",
-    "AWS_ACCESS_KEY_ID",
-    "AWS_DEFAULT_REGION",
-    "AWS_EXECUTION_ENV",
-    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
-    "AWS_LAMBDA_FUNCTION_NAME",
-    "AWS_LAMBDA_FUNCTION_VERSION",
-    "AWS_LAMBDA_INITIALIZATION_TYPE",
-    "AWS_LAMBDA_LOG_GROUP_NAME",
-    "AWS_LAMBDA_LOG_STREAM_NAME",
-    "AWS_LAMBDA_RUNTIME_API",
-    "AWS_REGION",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "LAMBDA_RUNTIME_DIR",
-    "LAMBDA_TASK_ROOT",
-];
-
 const REFUSED: &str =
     "Lambda was unable to configure your environment variables because the environment variables you have provided";
 
 pub(super) fn check(variables: Option<&BTreeMap<String, String>>) -> Result<(), ServiceError> {
     let Some(variables) = variables else { return Ok(()) };
-    let reserved: Vec<&str> = variables.keys().map(String::as_str).filter(|name| RESERVED.contains(name)).collect();
-    if !reserved.is_empty() {
+    if let Err(FunctionError::ReservedVariables { names }) = check_variables(variables) {
         return Err(invalid(format!(
             "{REFUSED} contains reserved keys that are currently not supported for modification. Reserved keys used in this \
-             request: {}",
-            reserved.join(", ")
+             request: {names}"
         )));
     }
     if let Some(name) = variables.keys().find(|name| !is_name(name)) {

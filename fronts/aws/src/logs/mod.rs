@@ -45,7 +45,7 @@ impl CloudWatchLogs {
             "CreateLogStream" => none(streams::create(self, request).await?),
             "DeleteLogStream" => none(streams::delete(self, request).await?),
             "DescribeLogStreams" => describe::streams(self, request)?,
-            "PutLogEvents" => put_log_events::call(self, request)?,
+            "PutLogEvents" => put_log_events::call(self, request).await?,
             "GetLogEvents" => get_log_events::call(self, request)?,
             "FilterLogEvents" => filter_log_events::call(self, request)?,
             "TagResource" | "TagLogGroup" => none(tags::tag(self, request).await?),
@@ -70,6 +70,7 @@ fn error(error: &LogError) -> ServiceError {
         LogError::GroupExists(_) => exists("The specified log group already exists"),
         LogError::StreamExists(_) => exists("The specified log stream already exists"),
         LogError::TooMany { .. } => ServiceError::new("LimitExceededException", error.to_string()),
+        LogError::Busy => ServiceError::new("ThrottlingException", error.to_string()),
         LogError::Catalog(_) | LogError::Storage(_) if error.kind() == ErrorKind::Throttled => {
             ServiceError::new("ThrottlingException", error.to_string())
         }

@@ -32,7 +32,7 @@ struct Event {
     message: String,
 }
 
-pub(super) fn call(logs: &CloudWatchLogs, request: &JsonRequest) -> Result<Value, ServiceError> {
+pub(super) async fn call(logs: &CloudWatchLogs, request: &JsonRequest) -> Result<Value, ServiceError> {
     let input: Input = request.input()?;
     Constraints::new()
         .required("logGroupName", input.log_group_name.as_ref())
@@ -50,8 +50,8 @@ pub(super) fn call(logs: &CloudWatchLogs, request: &JsonRequest) -> Result<Value
     let too_new = events.partition_point(|event| event.timestamp <= now + AHEAD_MAX);
     let count = events.len();
     let taken = events.into_iter().take(too_new).skip(expired.max(too_old));
-    let put = logs.groups.put(&group, &stream, taken.map(|event| (event.timestamp, event.message)));
-    put.map_err(|found| error(&found))?;
+    let lines = taken.map(|event| (event.timestamp, event.message)).collect();
+    logs.groups.put(&group, &stream, lines).await.map_err(|found| error(&found))?;
     let mut rejected = Map::new();
     if expired > 0 {
         rejected.insert("expiredLogEventEndIndex".to_owned(), json!(expired));

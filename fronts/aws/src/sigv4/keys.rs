@@ -1,4 +1,4 @@
-//! Keys that signatures are made with: derived from a secret for a day, a region and a service, and kept while they are used.
+//! Keys that signatures are made with: derived from a secret for a day, a region and a service, and kept.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -7,8 +7,10 @@ use ring::hmac;
 
 use super::Scope;
 
-/// Derived keys that are kept; about 300 bytes each.
+/// Derived keys that are kept; with their names at most 600 bytes each.
 const KEYS_MAX: usize = 4_096;
+/// Bytes of a scope whose key is kept. It is the client's text, and nothing is proven yet when its key is asked for.
+const SCOPE_BYTES_MAX: usize = 128;
 
 /// The keys derived so far: deriving one takes four digests by key, and all requests of a client's day are signed with the same.
 #[derive(Default)]
@@ -17,7 +19,11 @@ pub struct SigningKeys(Mutex<HashMap<(String, String), hmac::Key>>);
 impl SigningKeys {
     /// The key of a secret for a scope. Only secrets that somebody has may be asked for: each asked for is kept.
     pub(super) fn of(&self, secret: &str, scope: &Scope) -> hmac::Key {
-        let name = (scope.text(), secret.to_owned());
+        let scope_text = scope.text();
+        if scope_text.len() > SCOPE_BYTES_MAX {
+            return derive(secret, scope);
+        }
+        let name = (scope_text, secret.to_owned());
         // A panic elsewhere left whole keys behind.
         let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(key) = keys.get(&name) {
@@ -58,6 +64,9 @@ mod tests {
             let expected = signed(&derive(secret, &scope(region)));
             assert_eq!(signed(&keys.of(secret, &scope(region))), expected, "{secret} {region}");
         }
+        let long = scope(&"x".repeat(SCOPE_BYTES_MAX));
+        assert_eq!(signed(&keys.of("a", &long)), signed(&derive("a", &long)));
+        assert_eq!(keys.0.lock().unwrap().len(), 3, "a long one is not kept");
         for n in 0..2 * KEYS_MAX {
             keys.of("a", &scope(&n.to_string()));
         }

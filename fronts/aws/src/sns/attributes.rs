@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use millstream_access::policy::{Policy, Use};
 use millstream_catalog::EventEndpoint;
-use serde_json::Value;
 
 use super::{delivery_policy, error};
 use crate::json_protocol::ServiceError;
@@ -28,7 +28,10 @@ pub(super) fn put(attributes: &mut BTreeMap<String, String>, name: &str, value: 
     }
     let fine = match name {
         "DisplayName" => value.chars().count() <= DISPLAY_NAME_CHARS_MAX && !value.chars().any(char::is_control),
-        "Policy" => matches!(serde_json::from_str(value), Ok(Value::Object(_))),
+        "Policy" => {
+            Policy::parse(value, Use::Resource).map_err(|error| error::invalid(&format!("Policy Error: {error}")))?;
+            true
+        }
         "DeliveryPolicy" => {
             delivery_policy::check_topic(value)?;
             true

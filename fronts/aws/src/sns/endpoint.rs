@@ -28,13 +28,8 @@ pub(super) fn read(protocol: &str, address: &str) -> Result<EventEndpoint, Servi
         "sqs" => Ok(EventEndpoint::Queue { name: arn("sqs", "")? }),
         "lambda" => {
             let function = arn("lambda", "function:")?;
-            match function.split_once(':') {
-                None | Some((_, "$LATEST")) => {
-                    let name = function.split(':').next().unwrap_or_default().to_owned();
-                    Ok(EventEndpoint::Function { name })
-                }
-                Some(_) => Err(error::unsupported("a version or an alias of a function as an endpoint")),
-            }
+            let name = function.strip_suffix(":$LATEST").unwrap_or(&function).to_owned();
+            Ok(EventEndpoint::Function { name })
         }
         "firehose" => Ok(EventEndpoint::Stream { name: format!("{DELIVERY}{}", arn("firehose", "deliverystream/")?) }),
         "email" | "email-json" | "sms" | "application" => Err(error::unsupported(&format!("the protocol {protocol}"))),
@@ -78,18 +73,15 @@ mod tests {
             ("https", "https://a.example/"),
             ("sqs", "arn:aws:sqs:us-east-1:000000000000:q"),
             ("lambda", "arn:aws:lambda:us-east-1:000000000000:function:f"),
+            ("lambda", "arn:aws:lambda:us-east-1:000000000000:function:f:live"),
             ("firehose", "arn:aws:firehose:us-east-1:000000000000:deliverystream/d"),
         ] {
             let endpoint = read(kind, address).unwrap();
             assert_eq!((protocol(&endpoint), super::address(&endpoint, &place).as_str()), (kind, address));
         }
-        for (kind, address) in [
-            ("https", "http://a.example/"),
-            ("sqs", "q"),
-            ("lambda", "arn:aws:lambda:us-east-1:000000000000:function:f:live"),
-            ("email", "me@a.example"),
-            ("pigeon", "x"),
-        ] {
+        for (kind, address) in
+            [("https", "http://a.example/"), ("sqs", "q"), ("email", "me@a.example"), ("pigeon", "x")]
+        {
             assert_eq!(read(kind, address).unwrap_err().code, "InvalidParameter", "{kind}");
         }
     }

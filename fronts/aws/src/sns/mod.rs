@@ -28,6 +28,7 @@ use crate::place::{Place, resource};
 use crate::query_protocol::{self, Parameters, QueryRequest};
 use notification::Signer;
 
+pub(crate) use permissions::policy_of;
 pub use settings::read as read_settings;
 
 const NAMESPACE: &str = "http://sns.amazonaws.com/doc/2010-03-31/";

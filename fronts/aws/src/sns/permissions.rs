@@ -22,8 +22,13 @@ const ACTIONS: [&str; 9] = [
     "SNS:Receive",
 ];
 
-/// The policy of a topic that has been given none.
-pub(super) fn usual(place: &Place, topic: &TopicDefinition) -> String {
+/// The policy of a topic.
+pub(crate) fn policy_of(place: &Place, topic: &TopicDefinition) -> String {
+    topic.attributes.get("Policy").cloned().unwrap_or_else(|| usual(place, topic))
+}
+
+/// The policy of a topic that has been given none: it is for services that act for the topic's owner.
+fn usual(place: &Place, topic: &TopicDefinition) -> String {
     json!({
         "Version": "2008-10-17",
         "Id": "__default_policy_ID",
@@ -84,8 +89,7 @@ async fn change(
     change: impl FnOnce(&mut Value, &str) -> Result<(), ServiceError>,
 ) -> Result<Answer, ServiceError> {
     let changed = sns.events.change_message_topic(topic, |topic| {
-        let text = topic.attributes.get("Policy").cloned().unwrap_or_else(|| usual(&sns.place, topic));
-        let mut policy = serde_json::from_str(&text).unwrap_or_default();
+        let mut policy = serde_json::from_str(&policy_of(&sns.place, topic)).unwrap_or_default();
         change(&mut policy, &topic.address)?;
         topic.attributes.insert("Policy".to_owned(), policy.to_string());
         Ok::<_, ServiceError>(())

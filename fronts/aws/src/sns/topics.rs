@@ -74,7 +74,7 @@ fn all_attributes(sns: &Sns, topic: &TopicDefinition) -> Vec<(String, String)> {
         ("TopicArn".to_owned(), topic.address.clone()),
         ("Owner".to_owned(), sns.place.account.clone()),
         ("DisplayName".to_owned(), String::new()),
-        ("Policy".to_owned(), permissions::usual(&sns.place, topic)),
+        ("Policy".to_owned(), permissions::policy_of(&sns.place, topic)),
         ("SubscriptionsConfirmed".to_owned(), confirmed.to_string()),
         ("SubscriptionsPending".to_owned(), (subscriptions.len() - confirmed).to_string()),
         ("SubscriptionsDeleted".to_owned(), "0".to_owned()),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use millstream_access::policy::{Policy, Use};
 use millstream_catalog::{QueueSettings, Redrive, RedriveSources};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -146,9 +147,12 @@ pub(super) fn policy(attributes: &BTreeMap<String, String>) -> Result<Option<Opt
     match attributes.get("Policy") {
         None => Ok(None),
         Some(text) if text.is_empty() => Ok(Some(None)),
-        Some(text) => match serde_json::from_str(text) {
-            Ok(Value::Object(_)) => Ok(Some(Some(text.clone()))),
-            _ => Err(invalid("Policy")),
+        Some(text) => match Policy::parse(text, Use::Resource) {
+            Ok(_) => Ok(Some(Some(text.clone()))),
+            Err(error) => Err(ServiceError::new(
+                "InvalidAttributeValue",
+                format!("Invalid value for the parameter Policy: {error}"),
+            )),
         },
     }
 }

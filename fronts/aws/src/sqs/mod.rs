@@ -6,7 +6,7 @@
 mod attributes;
 mod error;
 mod move_tasks;
-mod permissions;
+pub(crate) mod permissions;
 mod query;
 mod queues;
 mod receive;

@@ -107,7 +107,8 @@ pub(super) async fn remove(sqs: &Sqs, request: &JsonRequest) -> Result<Value, Se
     Ok(json!({}))
 }
 
-fn policy(queue: &QueueDefinition, arn: &str) -> Value {
+/// A queue's policy, or one without statements.
+pub(crate) fn policy(queue: &QueueDefinition, arn: &str) -> Value {
     let stored = queue.policy.as_deref().and_then(|text| serde_json::from_str(text).ok());
     let empty = || json!({ "Version": "2012-10-17", "Id": format!("{arn}/SQSDefaultPolicy"), "Statement": [] });
     stored.unwrap_or_else(empty)

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::error::ArmError;
 use super::{
     ApiManagement, apis, backends, named_values, operations, policies, products, service, subscriptions, test_call,
+    users,
 };
 use crate::request::AzureRequest;
 use crate::resource_manager;
@@ -24,7 +25,7 @@ const TOP_MAX: usize = 1_000;
 pub(super) type Answer = Result<(StatusCode, Value), ArmError>;
 
 /// The service that a request is about.
-pub(super) struct Target {
+pub struct Target {
     /// `/subscriptions/…/service/NAME`: what the ids of its resources begin with.
     pub(super) root: String,
     /// The service's name.
@@ -67,8 +68,8 @@ fn target(path: &str) -> Option<Target> {
     Some(Target { root, service, rest })
 }
 
-pub(super) async fn answer(front: &ApiManagement, request: &AzureRequest) -> Response<Bytes> {
-    let (status, document) = match managed(front, request).await {
+pub(super) async fn answer(front: &ApiManagement, target: &Target, request: &AzureRequest) -> Response<Bytes> {
+    let (status, document) = match managed(front, target, request).await {
         Ok(answer) => answer,
         Err(error) => return error.response(),
     };
@@ -84,18 +85,22 @@ pub(super) fn admit(front: &ApiManagement, head: &AzureRequest) -> Result<Target
     Ok(target)
 }
 
-async fn managed(front: &ApiManagement, request: &AzureRequest) -> Answer {
-    let target = admit(front, request)?;
+async fn managed(front: &ApiManagement, target: &Target, request: &AzureRequest) -> Answer {
     let parts: Vec<&str> = target.rest.iter().map(String::as_str).collect();
     match parts.as_slice() {
-        [] => service::answer(front, request, &target).await,
-        ["policies", rest @ ..] => policies::answer(front, request, &target, PolicyScope::Service, rest).await,
-        ["apis", rest @ ..] => in_apis(front, request, &target, rest).await,
-        ["products", rest @ ..] => in_products(front, request, &target, rest).await,
-        ["namedValues", rest @ ..] => in_named_values(front, request, &target, rest).await,
-        ["backends"] if request.method == Method::GET => backends::list(front, request, &target),
-        ["backends", name] => backends::answer(front, request, &target, name).await,
-        ["subscriptions", rest @ ..] => in_subscriptions(front, request, &target, rest).await,
+        [] => service::answer(front, request, target).await,
+        ["policies", rest @ ..] => policies::answer(front, request, target, PolicyScope::Service, rest).await,
+        ["apis", rest @ ..] => in_apis(front, request, target, rest).await,
+        ["products", rest @ ..] => in_products(front, request, target, rest).await,
+        ["namedValues", rest @ ..] => in_named_values(front, request, target, rest).await,
+        ["backends"] if request.method == Method::GET => backends::list(front, request, target),
+        ["backends", name] => backends::answer(front, request, target, name).await,
+        ["users"] if request.method == Method::GET => users::list(front, request, target),
+        ["users", name] => users::answer(front, request, target, name).await,
+        ["users", name, "subscriptions"] if request.method == Method::GET => {
+            users::subscriptions(front, request, target, name)
+        }
+        ["subscriptions", rest @ ..] => in_subscriptions(front, request, target, rest).await,
         _ => Err(unsupported(request)),
     }
 }

@@ -15,6 +15,7 @@ mod products;
 mod service;
 mod subscriptions;
 mod test_call;
+mod users;
 
 use bytes::Bytes;
 use http::Response;
@@ -23,6 +24,7 @@ use millstream_access::Management;
 use millstream_gateway::Managed;
 
 use crate::request::AzureRequest;
+use crate::services::Refusal;
 
 /// The largest request, bytes: that of a published API.
 pub(crate) const BODY_BYTES_MAX: usize = millstream_gateway::managed::call::BODY_BYTES_MAX;
@@ -32,6 +34,19 @@ pub struct ApiManagement {
     managed: Managed,
     /// Whether management takes any bearer token; otherwise it takes none.
     management: Management,
+}
+
+/// Who sends a request, and what it is for.
+pub enum Admitted {
+    /// Calls a published API.
+    Caller {
+        /// Its service, when the host names one.
+        service: Option<String>,
+        /// The path within it.
+        path: String,
+    },
+    /// May manage the service that the address names.
+    Manager(management::Target),
 }
 
 impl ApiManagement {
@@ -47,20 +62,20 @@ impl ApiManagement {
         data_plane::address(host, head.uri.path()).is_some() || management::is_meant(head.uri.path())
     }
 
-    /// The answer that a request's head earns without its body; `None` when the body is worth taking. Who may call a
-    /// published API is for its policies to say, and they may look at the body.
-    pub(crate) fn refuse(&self, head: &AzureRequest) -> Option<Response<Bytes>> {
+    /// Looks at a request's head; the error is the answer that it earns without its body. Who may call a published API is for
+    /// its policies to say, and they may look at the body.
+    pub(crate) fn admit(&self, head: &AzureRequest) -> Result<Admitted, Refusal> {
         match data_plane::address(&head.host, &head.path) {
-            Some(_) => None,
-            None => management::admit(self, head).err().map(|error| error.response()),
+            Some((service, path)) => Ok(Admitted::Caller { service, path }),
+            None => management::admit(self, head).map(Admitted::Manager).map_err(|error| Box::new(error.response())),
         }
     }
 
-    /// Answers a request.
-    pub(crate) async fn handle(&self, request: &AzureRequest) -> Response<Bytes> {
-        match data_plane::address(&request.host, &request.path) {
-            Some((service, path)) => data_plane::answer(self, request, service, path).await,
-            None => management::answer(self, request).await,
+    /// Answers a request whose head was admitted.
+    pub(crate) async fn handle(&self, admitted: Admitted, request: &AzureRequest) -> Response<Bytes> {
+        match admitted {
+            Admitted::Caller { service, path } => data_plane::answer(self, request, service, path).await,
+            Admitted::Manager(target) => management::answer(self, &target, request).await,
         }
     }
 }

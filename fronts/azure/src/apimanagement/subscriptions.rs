@@ -25,6 +25,8 @@ struct Properties {
     state: Option<String>,
     primary_key: Option<String>,
     secondary_key: Option<String>,
+    owner_id: Option<String>,
+    allow_tracing: Option<bool>,
 }
 
 /// States as they are written.
@@ -69,12 +71,16 @@ pub(super) async fn regenerate(front: &ApiManagement, target: &Target, name: &st
 }
 
 fn asked(name: &str, properties: Properties) -> Result<NewSubscription, ArmError> {
+    if properties.allow_tracing == Some(true) {
+        return Err(ArmError::unsupported("A subscription with allowTracing"));
+    }
     let scope = properties.scope.ok_or_else(|| ArmError::invalid("Property 'scope' is required."))?;
     let state = properties.state.as_deref().unwrap_or("active");
     let state = STATES.iter().find(|(name, _)| *name == state).map(|(_, state)| *state);
     Ok(NewSubscription {
         name: name.to_owned(),
         display_name: properties.display_name.unwrap_or_else(|| name.to_owned()),
+        owner: properties.owner_id.as_deref().map(owner_of).transpose()?,
         scope: scope_of(&scope).ok_or_else(|| {
             ArmError::invalid(format!("scope must be /apis, /apis/NAME or /products/NAME, found {scope}"))
         })?,
@@ -97,6 +103,15 @@ fn scope_of(text: &str) -> Option<SubscriptionScope> {
     }
 }
 
+/// A user's name, behind `/users/` or behind a service's id too.
+fn owner_of(text: &str) -> Result<String, ArmError> {
+    let parts: Vec<&str> = text.split('/').filter(|part| !part.is_empty()).collect();
+    match parts.as_slice() {
+        [.., "users", user] => Ok((*user).to_owned()),
+        _ => Err(ArmError::invalid(format!("ownerId must be /users/NAME, found {text}"))),
+    }
+}
+
 fn find(front: &ApiManagement, target: &Target, name: &str) -> Result<Subscription, ArmError> {
     let service = front.managed.service(&target.service)?;
     let unknown = || GatewayError::NotFound { kind: "subscription", name: name.to_owned() };
@@ -104,18 +119,21 @@ fn find(front: &ApiManagement, target: &Target, name: &str) -> Result<Subscripti
 }
 
 /// Keys are shown by `listSecrets` only.
-fn shown(target: &Target, subscription: &Subscription) -> Value {
+pub(super) fn shown(target: &Target, subscription: &Subscription) -> Value {
     let scope = match &subscription.scope {
         SubscriptionScope::AllApis => "apis".to_owned(),
         SubscriptionScope::Api(api) => format!("apis/{api}"),
         SubscriptionScope::Product(product) => format!("products/{product}"),
     };
     let state = STATES.iter().find(|(_, state)| *state == subscription.state).map(|(name, _)| *name);
-    let properties = json!({
+    let mut properties = json!({
         "displayName": subscription.display_name,
         "scope": format!("{}/{scope}", target.root),
         "state": state,
         "createdDate": jiff::Timestamp::from_millisecond(subscription.created).ok().map(|at| at.to_string()),
     });
+    if let Some(owner) = &subscription.owner {
+        properties["ownerId"] = json!(format!("{}/users/{owner}", target.root));
+    }
     target.resource(&format!("subscriptions/{}", subscription.name), "subscriptions", properties)
 }

@@ -144,9 +144,8 @@ pub(super) fn service_properties() -> Response<Bytes> {
 /// Setting what is so already is done; whatever would turn something on is refused by its name.
 pub(super) fn set_service_properties(call: &Call) -> Result<Response<Bytes>, ServiceError> {
     for (path, text) in xml::leaves(&call.request.body, "StorageServiceProperties", SETTINGS_MAX)? {
-        let off = matches!(path.last().map(String::as_str), Some("Version" | "DefaultServiceVersion"))
-            || text.is_empty()
-            || text.eq_ignore_ascii_case("false");
+        let off =
+            path.last().is_some_and(|name| name == "Version") || text.is_empty() || text.eq_ignore_ascii_case("false");
         if !off {
             let message = format!(
                 "One of the XML nodes specified in the request body is not supported: {} as {text}.",

@@ -7,7 +7,7 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 
 use super::operation::Operation;
-use super::{Blob, Call, delete_blob, headers};
+use super::{Admitted, Blob, Call, delete_blob, headers};
 use crate::request::AzureRequest;
 use crate::storage::error::ServiceError;
 use crate::storage::target::Target;
@@ -36,7 +36,7 @@ pub(super) async fn call(blob: &Blob, call: &Call) -> Result<Response<Bytes>, Se
 }
 
 async fn answered(blob: &Blob, batch: &Call, request: AzureRequest) -> Result<Response<Bytes>, ServiceError> {
-    let (target, operation, permit) = blob.admit(&request)?;
+    let Admitted { target, operation, permit } = blob.examine(&request)?;
     if operation != Operation::DeleteBlob {
         return Err(ServiceError::bad_request("InvalidInput", "Expected requests that delete blobs in a batch."));
     }

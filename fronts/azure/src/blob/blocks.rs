@@ -8,7 +8,7 @@ use md5::{Digest as _, Md5};
 use millstream_object::{BlockInfo, BlockSource, CommitBlocks, NewBlock, WhichBlocks};
 
 use super::headers::{self, CONTENT_TYPE, empty};
-use super::{Blob, Call, put_blob, tags};
+use super::{Blob, Call, put_blob, snapshot, tags};
 use crate::storage::error::ServiceError;
 use crate::storage::xml;
 
@@ -85,7 +85,7 @@ pub(super) async fn get_block_list(blob: &Blob, call: &Call) -> Result<Response<
         Some("all") => WhichBlocks::All,
         Some(other) => return Err(ServiceError::invalid_parameter("blocklisttype", other)),
     };
-    let found = blob.objects.blocks(call.target.container(), call.target.blob(), which).await?;
+    let found = blob.objects.blocks(snapshot::version(&call.target)?, which).await?;
     let write = |root: &mut xml::Element, name: &str, blocks: &[BlockInfo]| {
         root.child(name, |list| {
             for block in blocks {

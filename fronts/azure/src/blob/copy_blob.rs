@@ -8,7 +8,7 @@ use super::authorize;
 use super::headers::{self, empty};
 use super::operation::Operation;
 use super::sas::Caller;
-use super::{Blob, Call, put_blob, tags};
+use super::{Blob, Call, put_blob, snapshot, tags};
 use crate::storage::error::ServiceError;
 use crate::storage::target::Target;
 
@@ -18,17 +18,19 @@ pub(super) async fn call(blob: &Blob, call: &Call) -> Result<Response<Bytes>, Se
     let from = admitted_source(blob, call)?;
     // The source is looked at first, so that what is wrong with it can be told from what is wrong with the copy.
     let conditions = headers::source_conditions(request)?;
-    let found = blob.objects.head(&from.0, &from.1, &conditions).await.map_err(|error| of_source(&error))?;
+    let source = snapshot::version(&from)?;
+    let found = blob.objects.head_version(source, &conditions).await.map_err(|error| of_source(&error))?;
     let metadata = headers::metadata(request)?;
     let tags = tags::of_header(request)?;
     let copy = Copy {
-        from,
+        from: (from.container().to_owned(), from.blob().to_owned()),
+        snapshot: source.snapshot,
         source_conditions: Conditions { if_match: Some(EtagMatch::OneOf(vec![found.etag])), ..Conditions::default() },
         to: (call.target.container().to_owned(), call.target.blob().to_owned()),
         conditions: put_blob::with_permit(headers::conditions(request)?, call),
         metadata: (!metadata.is_empty()).then_some(metadata),
         tags,
-        source_name: address.split('?').next().unwrap_or_default().to_owned(),
+        source_name: without_signature(address),
     };
     let copied = blob.objects.copy(copy).await.map_err(|error| put_blob::of_create(&error, call))?;
     let mut response = empty(StatusCode::ACCEPTED);
@@ -39,11 +41,18 @@ pub(super) async fn call(blob: &Blob, call: &Call) -> Result<Response<Bytes>, Se
     Ok(response)
 }
 
-/// Container and blob of a request's source, which its sender may read.
-pub(super) fn admitted_source(blob: &Blob, call: &Call) -> Result<(String, String), ServiceError> {
+/// A request's source, a blob or a snapshot that its sender may read.
+pub(super) fn admitted_source(blob: &Blob, call: &Call) -> Result<Target, ServiceError> {
     let source = source(call.request.header("x-ms-copy-source").unwrap_or_default(), &call.request.host)?;
     authorize_source(blob, call, &source)?;
-    Ok((source.container().to_owned(), source.blob().to_owned()))
+    Ok(source)
+}
+
+/// An address as it may be shown to others: which snapshot it names, and not who may read it.
+fn without_signature(address: &str) -> String {
+    let (path, query) = address.split_once('?').unwrap_or((address, ""));
+    let snapshot = query.split('&').find(|pair| pair.starts_with("snapshot="));
+    snapshot.map_or_else(|| path.to_owned(), |snapshot| format!("{path}?{snapshot}"))
 }
 
 /// What is wrong with the source of a copy.
@@ -72,10 +81,8 @@ fn source(address: &str, host: &str) -> Result<Target, ServiceError> {
     if target.blob.is_none() {
         return Err(ServiceError::invalid_header("x-ms-copy-source", address));
     }
-    for name in ["snapshot", "versionid"] {
-        if target.parameter(name).is_some() {
-            return Err(ServiceError::unsupported_header("x-ms-copy-source", name));
-        }
+    if target.parameter("versionid").is_some() {
+        return Err(ServiceError::unsupported_header("x-ms-copy-source", "versionid"));
     }
     Ok(target)
 }
@@ -107,6 +114,8 @@ mod tests {
             assert_eq!((found.account.as_str(), found.container(), found.blob()), ("acc", "c", "a b"));
             assert_eq!(found.parameter("sig"), Some("x"));
         }
+        assert_eq!(without_signature("http://h:1/a/c/b?sv=1&snapshot=S&sig=x"), "http://h:1/a/c/b?snapshot=S");
+        assert_eq!(without_signature("http://h:1/a/c/b?sig=x"), "http://h:1/a/c/b");
         for bad in ["http://other/acc/c/b", "ftp://h:1/acc/c/b", "http://h:1/acc/c", "http://h:1", "c/b", ""] {
             assert!(source(bad, "h:1").is_err(), "{bad}");
         }

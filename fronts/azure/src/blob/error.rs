@@ -37,6 +37,7 @@ impl ServiceError {
             ObjectError::BadKey { .. }
             | ObjectError::KeyClash { .. }
             | ObjectError::ReadTooLarge { .. }
+            | ObjectError::TooManySnapshots { .. }
             | ObjectError::Tags { .. }
             | ObjectError::Unsupported { .. } => Self::new(status, code, format!("{message} ({error})")),
             _ if status.is_server_error() => Self::new(status, code, format!("{message} ({error})")),
@@ -89,6 +90,12 @@ fn words(error: &ObjectError) -> (StatusCode, &'static str, &'static str) {
             "BlockCountExceedsLimit",
             "The committed block count cannot exceed the maximum limit of 50,000 blocks.",
         ),
+        ObjectError::HasSnapshots { .. } => {
+            conflict("SnapshotsPresent", "This operation is not permitted while the blob has snapshots.")
+        }
+        ObjectError::TooManySnapshots { .. } => {
+            conflict("SnapshotCountExceeded", "The snapshot count against this blob has been exceeded.")
+        }
         ObjectError::BadBlockId { .. } => {
             invalid("InvalidBlobOrBlock", "The specified blob or block content is invalid.")
         }

@@ -6,7 +6,7 @@ use md5::{Digest as _, Md5};
 use millstream_object::ByteRange;
 
 use super::headers::{self, empty};
-use super::{Blob, Call};
+use super::{Blob, Call, snapshot};
 use crate::storage::error::ServiceError;
 
 /// Bytes of a range whose MD5 may be asked for, as the service has it.
@@ -16,7 +16,7 @@ pub(super) async fn content(blob: &Blob, call: &Call) -> Result<Response<Bytes>,
     let request = &call.request;
     let range = headers::range(request)?;
     let conditions = headers::conditions(request)?;
-    let read = blob.objects.read(call.target.container(), call.target.blob(), range, &conditions).await;
+    let read = blob.objects.read_version(snapshot::version(&call.target)?, range, &conditions).await;
     let reading = read.map_err(|error| ServiceError::of_read(&error))?;
     let (object, content) = (&reading.object, reading.content);
     let mut response = Response::new(Bytes::new());
@@ -44,7 +44,7 @@ pub(super) async fn content(blob: &Blob, call: &Call) -> Result<Response<Bytes>,
 
 pub(super) async fn properties(blob: &Blob, call: &Call) -> Result<Response<Bytes>, ServiceError> {
     let conditions = headers::conditions(&call.request)?;
-    let head = blob.objects.head(call.target.container(), call.target.blob(), &conditions).await;
+    let head = blob.objects.head_version(snapshot::version(&call.target)?, &conditions).await;
     let object = head.map_err(|error| ServiceError::of_read(&error))?;
     let mut response = empty(StatusCode::OK);
     let answer = response.headers_mut();

@@ -59,7 +59,10 @@ pub(super) fn set_object(headers: &mut HeaderMap, object: &Object, overrides: &O
     set_state(headers, &object.etag, object.modified);
     set(headers, "x-ms-creation-time", time::rfc1123(object.created));
     set(headers, "x-ms-blob-type", blob_type(object.kind));
-    set_lease(headers, object.lease.as_ref(), now);
+    // Snapshots cannot be leased.
+    if object.snapshot.is_none() {
+        set_lease(headers, object.lease.as_ref(), now);
+    }
     if !properties.tags.is_empty() {
         set(headers, "x-ms-tag-count", properties.tags.len().to_string());
     }

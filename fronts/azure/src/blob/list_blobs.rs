@@ -35,6 +35,7 @@ pub(super) async fn call(blob: &Blob, call: &Call) -> Result<Response<Bytes>, Se
         prefix: paging.prefix.clone(),
         delimiter: delimiter.clone(),
         after: paging.after.clone(),
+        snapshots: includes(call, "snapshots"),
         limit: paging.limit,
     };
     let listing = blob.objects.list(call.target.container(), select).await?;
@@ -86,6 +87,7 @@ fn check_includes(call: &Call) -> Result<(), ServiceError> {
 
 fn write_blob(element: &mut xml::Element, object: &Object, with: With) {
     element.text("Name", &object.key);
+    element.optional("Snapshot", object.snapshot.map(time::iso8601_micros).as_deref());
     element.child("Properties", |properties| {
         let said = &object.properties;
         properties.text("Creation-Time", &time::rfc1123(object.created));
@@ -99,10 +101,13 @@ fn write_blob(element: &mut xml::Element, object: &Object, with: With) {
         properties.optional("Cache-Control", said.cache_control.as_deref());
         properties.optional("Content-Disposition", said.content_disposition.as_deref());
         properties.text("BlobType", blob_type(object.kind));
-        let lease = LeaseWords::of(object.lease.as_ref(), with.now);
-        properties.text("LeaseStatus", lease.status);
-        properties.text("LeaseState", lease.state);
-        properties.optional("LeaseDuration", lease.duration);
+        // Snapshots cannot be leased.
+        if object.snapshot.is_none() {
+            let lease = LeaseWords::of(object.lease.as_ref(), with.now);
+            properties.text("LeaseStatus", lease.status);
+            properties.text("LeaseState", lease.state);
+            properties.optional("LeaseDuration", lease.duration);
+        }
         properties.text("ServerEncrypted", "false");
         if object.kind == ObjectKind::Append {
             properties.text("CommittedBlockCount", &object.append_blocks.to_string());

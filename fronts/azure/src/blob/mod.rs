@@ -23,6 +23,7 @@ mod put_blob;
 mod put_from_url;
 mod sas;
 mod set_blob;
+mod snapshot;
 mod tags;
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,7 @@ use millstream_object::Objects;
 use millstream_types::Clock;
 
 use crate::request::AzureRequest;
+use crate::services::Refusal;
 use crate::storage::account::is_account;
 use crate::storage::error::ServiceError;
 use crate::storage::target::Target;
@@ -55,6 +57,13 @@ pub struct Blob {
     objects: Objects,
     access: Access,
     clock: Arc<dyn Clock>,
+}
+
+/// What a request's head alone tells: where to, what, and what its sender may.
+pub struct Admitted {
+    target: Target,
+    operation: Operation,
+    permit: Permit,
 }
 
 /// A request on its way to its operation: decoded, authorized.
@@ -83,12 +92,12 @@ impl Blob {
         speaks && is_account(first) && !matches!(first, "dbs" | "offers" | "pkranges")
     }
 
-    /// Answers a request.
-    pub(crate) async fn handle(&self, request: AzureRequest) -> Response<Bytes> {
+    /// Answers a request whose head was admitted.
+    pub(crate) async fn handle(&self, admitted: Admitted, request: AzureRequest) -> Response<Bytes> {
         let version = request.header("x-ms-version").unwrap_or(VERSION).to_owned();
         let client_id = request.headers.get("x-ms-client-request-id").cloned();
         let (head_only, id) = (request.method == Method::HEAD, request.request_id.clone());
-        let mut response = match self.call(request).await {
+        let mut response = match self.call(admitted, request).await {
             Ok(response) => response,
             Err(error) => {
                 if error.status.is_server_error() {
@@ -106,9 +115,9 @@ impl Blob {
         response
     }
 
-    /// The answer that a request's head earns without its body; `None` when the body is worth taking.
-    pub(crate) fn refuse(&self, head: &AzureRequest) -> Option<Response<Bytes>> {
-        self.admit(head).err().map(|error| self.failed(head, &error))
+    /// Looks at a request's head; the error is the answer that it earns without its body.
+    pub(crate) fn admit(&self, head: &AzureRequest) -> Result<Admitted, Refusal> {
+        self.examine(head).map_err(|error| Box::new(self.failed(head, &error)))
     }
 
     /// The answer to a body that was not taken.
@@ -120,17 +129,16 @@ impl Blob {
         error.answer(&request.request_id, self.clock.now(), request.method == Method::HEAD)
     }
 
-    /// What a request's head alone tells: where to, what, and whether its sender may.
-    fn admit(&self, request: &AzureRequest) -> Result<(Target, Operation, Permit), ServiceError> {
+    fn examine(&self, request: &AzureRequest) -> Result<Admitted, ServiceError> {
         let target = Target::of(request)?;
         let operation = Operation::of(&request.method, &target)?;
         let permit = authorize::authorize(&self.access, request, &target, operation, self.clock.now())?;
         operation::refuse_unsupported(request, &target, operation)?;
-        Ok((target, operation, permit))
+        Ok(Admitted { target, operation, permit })
     }
 
-    async fn call(&self, request: AzureRequest) -> Result<Response<Bytes>, ServiceError> {
-        let (target, operation, permit) = self.admit(&request)?;
+    async fn call(&self, admitted: Admitted, request: AzureRequest) -> Result<Response<Bytes>, ServiceError> {
+        let Admitted { target, operation, permit } = admitted;
         let call = Call { request, target, permit };
         match operation {
             Operation::ListContainers => account::list_containers(self, &call).await,
@@ -155,6 +163,7 @@ impl Blob {
             Operation::SetBlobMetadata => set_blob::metadata(self, &call).await,
             Operation::SetBlobProperties => set_blob::properties(self, &call).await,
             Operation::DeleteBlob => delete_blob::call(self, &call).await,
+            Operation::SnapshotBlob => snapshot::call(self, &call).await,
             Operation::LeaseBlob | Operation::LeaseContainer => lease::call(self, &call).await,
             Operation::SetBlobTags => tags::set(self, &call).await,
             Operation::GetBlobTags => tags::get(self, &call).await,

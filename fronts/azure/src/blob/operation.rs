@@ -34,6 +34,7 @@ pub(super) enum Operation {
     SetBlobMetadata,
     SetBlobProperties,
     DeleteBlob,
+    SnapshotBlob,
     LeaseBlob,
     SetBlobTags,
     GetBlobTags,
@@ -61,6 +62,14 @@ impl Operation {
             (None, Some(restype)) => ServiceError::unsupported_parameter("restype", restype),
             (None, None) => ServiceError::unsupported_verb(method),
         })
+    }
+
+    /// Whether it may be about a snapshot, which is never changed.
+    fn takes_snapshot(self) -> bool {
+        matches!(
+            self,
+            Self::GetBlob | Self::GetBlobProperties | Self::GetBlockList | Self::GetBlobTags | Self::DeleteBlob
+        )
     }
 
     /// Whether the id of a container's lease may be named.
@@ -117,7 +126,7 @@ impl Operation {
             | Self::GetBlockList
             | Self::GetBlob
             | Self::GetBlobProperties => "r",
-            Self::CreateContainer | Self::PutBlob => "cw",
+            Self::CreateContainer | Self::PutBlob | Self::SnapshotBlob => "cw",
             Self::DeleteContainer | Self::DeleteBlob => "d",
             Self::AppendBlock => "aw",
             // Each request of a batch is looked at for itself.
@@ -191,6 +200,7 @@ fn of_blob(method: &Method, restype: Option<&str>, comp: Option<&str>) -> Option
         (None, Some("block")) if method == Method::PUT => Some(Operation::PutBlock),
         (None, Some("blocklist")) if method == Method::PUT => Some(Operation::PutBlockList),
         (None, Some("blocklist")) if method == Method::GET => Some(Operation::GetBlockList),
+        (None, Some("snapshot")) if method == Method::PUT => Some(Operation::SnapshotBlob),
         (None, Some("lease")) if method == Method::PUT => Some(Operation::LeaseBlob),
         (None, Some("tags")) if method == Method::PUT => Some(Operation::SetBlobTags),
         (None, Some("tags")) if method == Method::GET => Some(Operation::GetBlobTags),
@@ -226,7 +236,7 @@ const UNSUPPORTED_HEADERS: [&str; 22] = [
 ];
 
 /// Query parameters of features that are not served.
-const UNSUPPORTED_PARAMETERS: [&str; 2] = ["snapshot", "versionid"];
+const UNSUPPORTED_PARAMETERS: [&str; 2] = ["versionid", "deletetype"];
 
 /// Names what a request asks for and no operation here does. Looks at the head alone.
 pub(super) fn refuse_unsupported(
@@ -244,6 +254,9 @@ pub(super) fn refuse_unsupported(
         if let Some(value) = target.parameter(name) {
             return Err(ServiceError::unsupported_parameter(name, value));
         }
+    }
+    if let Some(snapshot) = target.parameter("snapshot").filter(|_| !operation.takes_snapshot()) {
+        return Err(ServiceError::unsupported_parameter("snapshot", snapshot));
     }
     if operation.level() == Level::Object {
         return Ok(());
@@ -283,12 +296,13 @@ mod tests {
             (Method::GET, "/acc/c", "restype=container&comp=list", Operation::ListBlobs),
             (Method::HEAD, "/acc/c", "restype=container", Operation::GetContainerProperties),
             (Method::PUT, "/acc/c/b", "", Operation::PutBlob),
+            (Method::PUT, "/acc/c/b", "comp=snapshot", Operation::SnapshotBlob),
             (Method::PUT, "/acc/c/b", "comp=block&blockid=AA", Operation::PutBlock),
             (Method::HEAD, "/acc/c/b/d", "", Operation::GetBlobProperties),
         ] {
             assert_eq!(found(method, path, query), Ok(operation), "{path}?{query}");
         }
-        for comp in ["snapshot", "page", "query", "tier", "undelete"] {
+        for comp in ["page", "query", "tier", "undelete"] {
             assert_eq!(found(Method::PUT, "/acc/c/b", &format!("comp={comp}")), Err("UnsupportedQueryParameter"));
         }
         assert_eq!(found(Method::POST, "/acc/c/b", ""), Err("UnsupportedHttpVerb"));

@@ -2,11 +2,10 @@
 
 use bytes::Bytes;
 use http::Response;
-use md5::{Digest as _, Md5};
 use millstream_object::{ByteRange, ObjectKind, Properties, Put};
 
 use super::headers::{self, CONTENT_TYPE};
-use super::{Blob, Call, copy_blob, put_blob, tags};
+use super::{Blob, Call, copy_blob, put_blob, snapshot, tags};
 use crate::storage::error::ServiceError;
 
 pub(super) async fn call(blob: &Blob, call: &Call) -> Result<Response<Bytes>, ServiceError> {
@@ -14,15 +13,10 @@ pub(super) async fn call(blob: &Blob, call: &Call) -> Result<Response<Bytes>, Se
     if !request.body.is_empty() {
         return Err(ServiceError::invalid_header("content-length", &request.body.len().to_string()));
     }
-    let (bucket, key) = copy_blob::admitted_source(blob, call)?;
+    let source = copy_blob::admitted_source(blob, call)?;
     let conditions = headers::source_conditions(request)?;
-    let read = blob.objects.read(&bucket, &key, ByteRange::All, &conditions).await;
+    let read = blob.objects.read_version(snapshot::version(&source)?, ByteRange::All, &conditions).await;
     let reading = read.map_err(|error| copy_blob::of_source(&error))?;
-    let told = headers::md5(request, "x-ms-source-content-md5")?;
-    if told.is_some_and(|told| told != <[u8; 16]>::from(Md5::digest(&reading.content))) {
-        let message = "The MD5 value specified in the request did not match the MD5 value of the source.";
-        return Err(ServiceError::bad_request("Md5Mismatch", message));
-    }
     let properties = properties(call, reading.object.properties)?;
     let conditions = put_blob::with_permit(headers::conditions(request)?, call);
     let (bucket, key) = (call.target.container().to_owned(), call.target.blob().to_owned());
@@ -32,7 +26,8 @@ pub(super) async fn call(blob: &Blob, call: &Call) -> Result<Response<Bytes>, Se
 }
 
 /// The source's properties unless the request says otherwise or wants none of them; tags are never the source's, metadata only
-/// when the request has none.
+/// when the request has none. The MD5 is a promise that the engine holds the content to, so it is never the source's either,
+/// which can be what its maker said of it.
 fn properties(call: &Call, source: Properties) -> Result<Properties, ServiceError> {
     let request = &call.request;
     let from_source = match request.header("x-ms-copy-source-blob-properties") {
@@ -43,14 +38,18 @@ fn properties(call: &Call, source: Properties) -> Result<Properties, ServiceErro
     };
     let said = headers::properties(request)?;
     let metadata = headers::metadata(request)?;
-    let source = if from_source { source } else { Properties { md5: source.md5, ..Properties::default() } };
+    let promised = headers::md5(request, "x-ms-source-content-md5")?;
+    if promised.is_some() && said.md5.is_some() && promised != said.md5 {
+        return Err(ServiceError::md5_mismatch());
+    }
+    let source = if from_source { source } else { Properties::default() };
     Ok(Properties {
         content_type: said.content_type.or(source.content_type).or_else(|| Some(CONTENT_TYPE.to_owned())),
         content_encoding: said.content_encoding.or(source.content_encoding),
         content_language: said.content_language.or(source.content_language),
         content_disposition: said.content_disposition.or(source.content_disposition),
         cache_control: said.cache_control.or(source.cache_control),
-        md5: said.md5.or(source.md5),
+        md5: promised.or(said.md5),
         metadata: if metadata.is_empty() { source.metadata } else { metadata },
         tags: tags::of_header(request)?,
     })

@@ -46,6 +46,8 @@ enum Kind {
     Account,
     Container,
     Blob,
+    /// One snapshot, and not its blob.
+    Snapshot,
 }
 
 /// Headers that a signature sets for the answer.
@@ -72,8 +74,11 @@ impl<'t> Sas<'t> {
             (None, Some(_), Some(_)) => Kind::Account,
             (Some("c"), None, None) => Kind::Container,
             (Some("b"), None, None) => Kind::Blob,
+            (Some("bs"), None, None) if target.parameter("sv") >= Some(VERSION_WITH_RESOURCE) => Kind::Snapshot,
             (Some(other), None, None) => {
-                let detail = format!("expected a signature for a container (sr=c) or a blob (sr=b), found sr={other}");
+                let detail = format!(
+                    "expected a signature for a container (sr=c), a blob (sr=b) or a snapshot (sr=bs), found sr={other}"
+                );
                 return Err(ServiceError::unauthenticated(detail));
             }
             _ => return Err(ServiceError::unauthenticated("Signature fields not well formed.")),
@@ -109,13 +114,13 @@ impl<'t> Sas<'t> {
                 // The text ends with a line's end.
                 lines.push("");
             }
-            Kind::Container | Kind::Blob => {
+            Kind::Container | Kind::Blob | Kind::Snapshot => {
                 lines.extend(["sp", "st", "se"].map(|name| self.field(name)));
                 lines.push(&resource);
                 lines.extend(["si", "sip", "spr", "sv"].map(|name| self.field(name)));
                 if version >= VERSION_WITH_RESOURCE {
-                    // Behind the kind of resource comes the snapshot, which there is none of here.
-                    lines.extend([self.field("sr"), ""]);
+                    let snapshot = target.parameter("snapshot").filter(|_| self.kind == Kind::Snapshot);
+                    lines.extend([self.field("sr"), snapshot.unwrap_or_default()]);
                 }
                 lines.extend(with_scope.then(|| self.field("ses")));
                 lines.extend(["rscc", "rscd", "rsce", "rscl", "rsct"].map(|name| self.field(name)));
@@ -127,7 +132,7 @@ impl<'t> Sas<'t> {
     fn resource(&self, target: &Target) -> String {
         let container = format!("/blob/{}/{}", target.account, target.container());
         match self.kind {
-            Kind::Blob => format!("{container}/{}", target.blob()),
+            Kind::Blob | Kind::Snapshot => format!("{container}/{}", target.blob()),
             Kind::Account | Kind::Container => container,
         }
     }
@@ -141,12 +146,17 @@ impl<'t> Sas<'t> {
         if self.field("spr") == "https" && !caller.secure {
             return Err(ServiceError::not_permitted("AuthorizationProtocolMismatch", "protocol"));
         }
+        // What a signature is for is what the address names: a blob's does not open its snapshots, nor the other way round.
+        let names_snapshot = self.target.parameter("snapshot").is_some();
+        if matches!(self.kind, Kind::Blob | Kind::Snapshot) && names_snapshot != (self.kind == Kind::Snapshot) {
+            return Err(ServiceError::not_permitted("AuthorizationResourceTypeMismatch", "resource type"));
+        }
         let needed = match self.kind {
             Kind::Account => {
                 self.check_account_scope(operation)?;
                 operation.account_permissions()
             }
-            Kind::Container | Kind::Blob => operation.service_permissions(),
+            Kind::Container | Kind::Blob | Kind::Snapshot => operation.service_permissions(),
         };
         let given = self.field("sp");
         if !needed.chars().any(|permission| given.contains(permission)) {
@@ -247,6 +257,10 @@ mod tests {
             text("sv=2019-07-07&sr=c&sp=rl&se=E&sig=x"),
             "rl\n\nE\n/blob/acc/c\n\n\n\n2019-07-07\nc\n\n\n\n\n\n"
         );
+        assert_eq!(
+            text("sv=2021-12-02&sr=bs&sp=r&se=E&sig=x&snapshot=S"),
+            "r\n\nE\n/blob/acc/c/b b\n\n\n\n2021-12-02\nbs\nS\n\n\n\n\n\n"
+        );
         assert_eq!(text("sv=2015-04-05&sr=c&sp=r&se=E&sig=x"), "r\n\nE\n/blob/acc/c\n\n\n\n2015-04-05\n\n\n\n\n");
         assert_eq!(
             text("sv=2021-12-02&ss=b&srt=co&sp=rl&se=E&sig=x&sip=1.2.3.4"),
@@ -261,6 +275,13 @@ mod tests {
         for (query, operation, expected) in [
             (format!("{blob}&sp=r"), Operation::GetBlob, None),
             (format!("{blob}&sp=w"), Operation::GetBlob, Some("AuthorizationPermissionMismatch")),
+            (format!("{blob}&sp=r&snapshot=S"), Operation::GetBlob, Some("AuthorizationResourceTypeMismatch")),
+            (
+                "sv=2021-12-02&sr=bs&se=2026-11-22&sp=r".into(),
+                Operation::GetBlob,
+                Some("AuthorizationResourceTypeMismatch"),
+            ),
+            ("sv=2021-12-02&sr=bs&se=2026-11-22&sp=r&snapshot=S".into(), Operation::GetBlob, None),
             (format!("{blob}&sp=racwdl"), Operation::DeleteContainer, Some("AuthorizationPermissionMismatch")),
             (format!("{blob}&sp=r&st=2026-11-21T08:16Z"), Operation::GetBlob, Some("AuthenticationFailed")),
             (

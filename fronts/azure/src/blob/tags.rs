@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
 use super::headers::{self, empty};
-use super::{Blob, Call};
+use super::{Blob, Call, snapshot};
 use crate::request::AzureRequest;
 use crate::storage::error::ServiceError;
 use crate::storage::xml;
@@ -47,7 +47,7 @@ pub(super) async fn set(blob: &Blob, call: &Call) -> Result<Response<Bytes>, Ser
 
 pub(super) async fn get(blob: &Blob, call: &Call) -> Result<Response<Bytes>, ServiceError> {
     let conditions = headers::conditions(&call.request)?;
-    let object = blob.objects.head(call.target.container(), call.target.blob(), &conditions).await?;
+    let object = blob.objects.head_version(snapshot::version(&call.target)?, &conditions).await?;
     Ok(xml::answer(xml::document("Tags", &[], |root| write_set(root, &object.properties.tags))))
 }
 

@@ -38,7 +38,14 @@ impl World {
         let signature = sign(DEVELOPMENT_ACCOUNT.1, &text);
         let authorization = format!("SharedKey {}:{signature}", DEVELOPMENT_ACCOUNT.0);
         request.headers.insert("authorization", HeaderValue::from_str(&authorization).unwrap());
-        self.blob.handle(request).await
+        self.send(request).await
+    }
+
+    async fn send(&self, request: AzureRequest) -> Response<Bytes> {
+        match self.blob.admit(&request) {
+            Ok(admitted) => self.blob.handle(admitted, request).await,
+            Err(refusal) => *refusal,
+        }
     }
 }
 
@@ -106,16 +113,17 @@ async fn errors_are_the_services_own() {
     let head = world.signed(Method::HEAD, "/box/b", &[], "").await;
     assert_eq!((header(&head, "x-ms-error-code"), head.body().len()), ("ContainerNotFound", 0));
 
-    let unsigned = world.blob.handle(request(Method::GET, "/box/b", &[], "")).await;
+    let unsigned = world.send(request(Method::GET, "/box/b", &[], "")).await;
     assert_eq!(header(&unsigned, "x-ms-error-code"), "NoAuthenticationInformation");
     let wrong = [("authorization", "SharedKey devstoreaccount1:AAAA")];
-    let wrong = world.blob.handle(request(Method::GET, "/box/b", &wrong, "")).await;
+    let wrong = world.send(request(Method::GET, "/box/b", &wrong, "")).await;
     assert_eq!((wrong.status(), header(&wrong, "x-ms-error-code")), (StatusCode::FORBIDDEN, "AuthenticationFailed"));
     let late = world.signed(Method::GET, "/box/b", &[("date", DATE)], "").await;
     assert_eq!(late.status(), StatusCode::NOT_FOUND, "only x-ms-date counts when both are there");
 
     for (address, headers, code) in [
-        ("/box/b?comp=snapshot", &[][..], "UnsupportedQueryParameter"),
+        ("/box/b?comp=page", &[][..], "UnsupportedQueryParameter"),
+        ("/box/b?comp=metadata&snapshot=2026-11-21T08:15:00.0000000Z", &[], "UnsupportedQueryParameter"),
         ("/box/b?comp=lease", &[("x-ms-lease-action", "acquire")], "MissingRequiredHeader"),
         ("/box?restype=container", &[("x-ms-lease-id", "a")], "UnsupportedHeader"),
         ("/box/b", &[("x-ms-blob-type", "PageBlob")], "UnsupportedHeader"),
@@ -132,6 +140,14 @@ async fn errors_are_the_services_own() {
 }
 
 #[tokio::test]
+async fn a_snapshot_has_no_snapshots() {
+    let world = World::new();
+    let address = "/box/b?snapshot=2026-11-21T08:15:00.0000000Z";
+    let refused = world.signed(Method::DELETE, address, &[("x-ms-delete-snapshots", "only")], "").await;
+    assert_eq!(header(&refused, "x-ms-error-code"), "InvalidHeaderValue");
+}
+
+#[tokio::test]
 async fn a_head_that_earns_a_refusal_needs_no_body() {
     let world = World::new();
     for (headers, code) in [
@@ -139,12 +155,12 @@ async fn a_head_that_earns_a_refusal_needs_no_body() {
         (&[("authorization", "SharedKey devstoreaccount1:AAAA")], "AuthenticationFailed"),
         (&[("authorization", "SharedKey nobody:AAAA")], "AuthenticationFailed"),
     ] {
-        let refusal = world.blob.refuse(&request(Method::PUT, "/box/b", headers, "")).unwrap();
+        let refusal = world.blob.admit(&request(Method::PUT, "/box/b", headers, "")).err().unwrap();
         assert_eq!(header(&refusal, "x-ms-error-code"), code, "{headers:?}");
     }
     let mut signed = request(Method::PUT, "/box/b", &[("x-ms-blob-type", "BlockBlob")], "");
     let text = shared_key::strings_to_sign(&signed, &Target::of(&signed).unwrap()).remove(0);
     let authorization = format!("SharedKey {}:{}", DEVELOPMENT_ACCOUNT.0, sign(DEVELOPMENT_ACCOUNT.1, &text));
     signed.headers.insert("authorization", HeaderValue::from_str(&authorization).unwrap());
-    assert!(world.blob.refuse(&signed).is_none());
+    assert!(world.blob.admit(&signed).is_ok());
 }

@@ -52,7 +52,7 @@ pub(super) async fn of_database(
             };
             let mut container = documents.create_container(new).await?;
             if let Some(throughput) = throughput {
-                documents.set_throughput(database, Some(name), throughput).await?;
+                documents.set_throughput(database, Some(name), throughput, None).await?;
                 container = documents.container(database, name)?;
             }
             Ok(Answer::resource(StatusCode::CREATED, &description(&container)))
@@ -79,11 +79,12 @@ pub(super) async fn one(
             if body.get("uniqueKeyPolicy").is_some() && unique_keys(&body)? != container.unique_keys {
                 return Err(CosmosError::bad_request("The unique keys of a container cannot be changed."));
             }
-            let changed = documents.set_settings(database, name, settings(&body)?).await?;
+            let if_match = request.header("if-match");
+            let changed = documents.set_settings(database, name, settings(&body)?, if_match).await?;
             Ok(Answer::resource(StatusCode::OK, &description(&changed)))
         }
         Method::DELETE => {
-            documents.delete_container(database, name).await?;
+            documents.delete_container(database, name, request.header("if-match")).await?;
             Ok(Answer::empty(StatusCode::NO_CONTENT))
         }
         _ => Err(method_not_allowed(request)),

@@ -23,7 +23,7 @@ pub(super) async fn of_account(documents: &Documents, request: &AzureRequest) ->
             throughput.map(check_throughput).transpose()?;
             let database = documents.create_database(name(&body)?).await?;
             if let Some(throughput) = throughput {
-                documents.set_throughput(&database.name, None, throughput).await?;
+                documents.set_throughput(&database.name, None, throughput, None).await?;
                 let database = documents.database(&database.name)?;
                 return Ok(Answer::resource(StatusCode::CREATED, &description(&database)));
             }
@@ -37,7 +37,7 @@ pub(super) async fn one(documents: &Documents, request: &AzureRequest, database:
     match request.method {
         Method::GET => Ok(Answer::resource(StatusCode::OK, &description(&*documents.database(database)?))),
         Method::DELETE => {
-            documents.delete_database(database).await?;
+            documents.delete_database(database, request.header("if-match")).await?;
             Ok(Answer::empty(StatusCode::NO_CONTENT))
         }
         _ => Err(method_not_allowed(request)),

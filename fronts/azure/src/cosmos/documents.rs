@@ -87,7 +87,7 @@ pub(super) async fn delete_partition(
 async fn write(
     documents: &Documents,
     request: &AzureRequest,
-    container: &DocumentContainerDefinition,
+    container: &Arc<DocumentContainerDefinition>,
 ) -> Result<Answer, CosmosError> {
     refuse_triggers(request)?;
     let partition = partition_key::of_request(request, container)?;

@@ -34,6 +34,7 @@ use millstream_http::body::BodyError;
 use millstream_types::Clock;
 
 use crate::request::AzureRequest;
+use crate::services::Refusal;
 use answer::Answer;
 use error::CosmosError;
 use target::Target;
@@ -74,6 +75,9 @@ pub struct Cosmos {
     clock: Arc<dyn Clock>,
 }
 
+/// What a request names whose sender has signed it.
+pub struct Admitted(Target);
+
 /// The account's key is no base 64.
 #[derive(Debug, thiserror::Error)]
 #[error("expected the account's key in base 64")]
@@ -88,29 +92,28 @@ impl Cosmos {
         Ok(Self { documents, key: STANDARD.decode(key).map_err(|_| KeyError)?, clock })
     }
 
-    /// Answers a request.
-    pub async fn handle(&self, request: AzureRequest) -> Response<Bytes> {
-        let answer = match self.answer(&request).await {
+    /// Answers a request whose head was admitted.
+    pub async fn handle(&self, admitted: Admitted, request: &AzureRequest) -> Response<Bytes> {
+        let answer = match self.answer(admitted.0, request).await {
             Ok(answer) => answer,
-            Err(error) => error.answer(&request),
+            Err(error) => error.answer(request),
         };
-        answer.response(&request)
+        answer.response(request)
     }
 
-    /// The answer that a request's head earns without its body; `None` when the body is worth taking.
-    pub(crate) fn refuse(&self, head: &AzureRequest) -> Option<Response<Bytes>> {
-        self.admit(head).err().map(|error| error.answer(head).response(head))
+    /// Looks at a request's head; the error is the answer that it earns without its body.
+    pub(crate) fn admit(&self, head: &AzureRequest) -> Result<Admitted, Refusal> {
+        self.examine(head).map(Admitted).map_err(|error| Box::new(error.answer(head).response(head)))
     }
 
     /// What a request's head names, if its sender may.
-    fn admit(&self, head: &AzureRequest) -> Result<Target, CosmosError> {
+    fn examine(&self, head: &AzureRequest) -> Result<Target, CosmosError> {
         let target = Target::of_path(&head.path)?;
         signature::check(head, &target, &self.key, self.clock.now())?;
         Ok(target)
     }
 
-    async fn answer(&self, request: &AzureRequest) -> Result<Answer, CosmosError> {
-        let target = self.admit(request)?;
+    async fn answer(&self, target: Target, request: &AzureRequest) -> Result<Answer, CosmosError> {
         match (&request.method, &target) {
             (&Method::GET, Target::Account) => Ok(account::read(request)),
             (_, Target::Databases) => databases::of_account(&self.documents, request).await,

@@ -35,7 +35,8 @@ pub(super) async fn one(documents: &Documents, request: &AzureRequest, id: &str)
         Method::GET => Ok(Answer::resource(StatusCode::OK, &offer.description)),
         Method::PUT => {
             let throughput = replacement(&queries::body(request)?, &offer.description)?;
-            documents.set_throughput(&offer.database, offer.container.as_deref(), throughput).await?;
+            let (container, if_match) = (offer.container.as_deref(), request.header("if-match"));
+            documents.set_throughput(&offer.database, container, throughput, if_match).await?;
             let replaced = all(documents)?.into_iter().find(|offer| offer.description["id"] == id);
             let replaced = replaced.ok_or_else(CosmosError::resource_not_found)?;
             Ok(Answer::resource(StatusCode::OK, &replaced.description))
@@ -46,14 +47,20 @@ pub(super) async fn one(documents: &Documents, request: &AzureRequest, id: &str)
 
 /// The throughput that the headers of a request for a new resource ask for.
 pub(super) fn of_request(request: &AzureRequest) -> Result<Option<Throughput>, CosmosError> {
-    if let Some(text) = request.header("x-ms-cosmos-offer-autopilot-settings") {
-        let settings: Value = serde_json::from_str(text)
-            .map_err(|error| CosmosError::bad_request(format!("The autoscale settings are no JSON: {error}.")))?;
-        return autoscale(&settings).map(Some);
+    match (request.header("x-ms-offer-throughput"), request.header("x-ms-cosmos-offer-autopilot-settings")) {
+        (None, None) => Ok(None),
+        (Some(text), None) => Ok(Some(Throughput::Manual { units: text.parse().map_err(|_| invalid(text))? })),
+        (None, Some(text)) => {
+            let settings: Value = serde_json::from_str(text)
+                .map_err(|error| CosmosError::bad_request(format!("The autoscale settings are no JSON: {error}.")))?;
+            autoscale(&settings).map(Some)
+        }
+        (Some(_), Some(_)) => {
+            let message = "A resource has either manual or autoscale throughput: send one of the headers \
+                           x-ms-offer-throughput and x-ms-cosmos-offer-autopilot-settings.";
+            Err(CosmosError::bad_request(message))
+        }
     }
-    let Some(text) = request.header("x-ms-offer-throughput") else { return Ok(None) };
-    let units = text.parse().map_err(|_| invalid(text))?;
-    Ok(Some(Throughput::Manual { units }))
 }
 
 fn all(documents: &Documents) -> Result<Vec<Offer>, CosmosError> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use millstream_catalog::Catalog;
 use millstream_document::Documents;
@@ -58,10 +59,16 @@ fn signed(key: &str, date: &str, mut request: AzureRequest) -> AzureRequest {
     request
 }
 
+async fn answered(cosmos: &Cosmos, request: AzureRequest) -> Response<Bytes> {
+    match cosmos.admit(&request) {
+        Ok(admitted) => cosmos.handle(admitted, &request).await,
+        Err(refusal) => *refusal,
+    }
+}
+
 async fn send(cosmos: &Cosmos, method: Method, path: &str, headers: &[(&str, &str)], body: &Value) -> Response<Value> {
     let request = signed(DEVELOPMENT_KEY, DATE, request(method, path, headers, body));
-    let response = cosmos.handle(request).await;
-    response.map(|body| serde_json::from_slice(&body).unwrap_or(Value::Null))
+    answered(cosmos, request).await.map(|body| serde_json::from_slice(&body).unwrap_or(Value::Null))
 }
 
 #[test]
@@ -82,7 +89,7 @@ async fn only_the_accounts_key_lets_in_and_only_now() {
     let read = || request(Method::GET, "/", &[], &Value::Null);
     let status = |request| {
         let cosmos = &cosmos;
-        async move { cosmos.handle(request).await.status().as_u16() }
+        async move { answered(cosmos, request).await.status().as_u16() }
     };
     assert_eq!(status(signed(DEVELOPMENT_KEY, DATE, read())).await, 200);
     assert_eq!(status(signed("d3Jvbmc=", DATE, read())).await, 401);
@@ -150,6 +157,48 @@ async fn batches_answer_for_each_operation() {
     let three = json!([create("1", "a"), create("1", "a"), create("1", "b")]);
     let each = send(&cosmos, Method::POST, docs, &[batch, goes_on], &three).await;
     assert_eq!(statuses(&each), (207, vec![201, 409, 201]));
+}
+
+#[tokio::test]
+async fn offers_are_replaced_as_they_were_read() {
+    let cosmos = cosmos();
+    let manual = ("x-ms-offer-throughput", "400");
+    let scaled = ("x-ms-cosmos-offer-autopilot-settings", "{\"maxThroughput\": 4000}");
+    let both = send(&cosmos, Method::POST, "/dbs", &[manual, scaled], &json!({"id": "shop"})).await;
+    assert_eq!((both.status().as_u16(), &both.body()["code"]), (400, &json!("BadRequest")));
+    assert_eq!(send(&cosmos, Method::POST, "/dbs", &[manual], &json!({"id": "shop"})).await.status(), 201);
+    let offers = send(&cosmos, Method::GET, "/offers", &[], &Value::Null).await;
+    let mut offer = offers.body()["Offers"][0].clone();
+    let (etag, path) =
+        (offer["_etag"].as_str().unwrap().to_owned(), format!("/offers/{}", offer["id"].as_str().unwrap()));
+    offer["content"]["offerThroughput"] = json!(500);
+    let replace = async |if_match: &str| {
+        let headers = [("if-match", if_match)];
+        send(&cosmos, Method::PUT, &path, &headers, &offer).await.status().as_u16()
+    };
+    assert_eq!(replace("\"another\"").await, 412);
+    assert_eq!(replace(&etag).await, 200);
+    assert_eq!(replace(&etag).await, 412, "it has another etag now");
+    assert_eq!(replace("*").await, 200);
+}
+
+#[tokio::test]
+async fn containers_and_databases_are_changed_as_they_were_read() {
+    let cosmos = cosmos();
+    send(&cosmos, Method::POST, "/dbs", &[], &json!({"id": "shop"})).await;
+    let container = json!({"id": "orders", "partitionKey": {"paths": ["/user"]}});
+    let made = send(&cosmos, Method::POST, "/dbs/shop/colls", &[], &container).await;
+    let first = made.body()["_etag"].as_str().unwrap().to_owned();
+    let change = async |method: Method, path: &str, if_match: &str| {
+        send(&cosmos, method, path, &[("if-match", if_match)], &container).await.status().as_u16()
+    };
+    let orders = "/dbs/shop/colls/orders";
+    assert_eq!(change(Method::PUT, orders, &first).await, 200);
+    assert_eq!(change(Method::PUT, orders, &first).await, 412);
+    assert_eq!(change(Method::DELETE, orders, &first).await, 412);
+    assert_eq!(change(Method::DELETE, orders, "*").await, 204);
+    assert_eq!(change(Method::DELETE, "/dbs/shop", &first).await, 412);
+    assert_eq!(change(Method::DELETE, "/dbs/shop", "*").await, 204);
 }
 
 #[tokio::test]

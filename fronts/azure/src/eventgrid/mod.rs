@@ -19,12 +19,14 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Response, StatusCode, header};
 use millstream_access::Management;
+use millstream_catalog::TopicDefinition;
 use millstream_event::Events;
 use millstream_http::body::BodyError;
 use millstream_insight::Insight;
 use millstream_types::Clock;
 
 use crate::request::AzureRequest;
+use crate::services::Refusal;
 use error::EventGridError;
 
 /// The largest body that is read: more than events may have, so that whoever sends a little too much gets the answer and
@@ -43,6 +45,21 @@ pub struct EventGrid {
     endpoint: String,
     /// Who may manage topics and subscriptions.
     management: Management,
+}
+
+/// Who sends a request, and what it is for.
+pub enum Admitted {
+    /// May publish to a topic.
+    Publisher(Arc<TopicDefinition>),
+    /// May define topics and subscriptions.
+    Manager,
+    /// Confirms a webhook by hand.
+    Confirmer {
+        /// The topic's name.
+        topic: String,
+        /// The subscription's name.
+        subscription: String,
+    },
 }
 
 /// What a request wants, as its path tells.
@@ -78,27 +95,29 @@ impl EventGrid {
         path == "/api/events" && (topic_of_host(host(&head.headers)).is_some() || named(&head.headers))
     }
 
-    /// The answer that a request's head earns without its body; `None` when the body is worth taking.
-    pub(crate) fn refuse(&self, head: &AzureRequest) -> Option<Response<Bytes>> {
+    /// Looks at a request's head; the error is the answer that it earns without its body.
+    pub(crate) fn admit(&self, head: &AzureRequest) -> Result<Admitted, Refusal> {
         let segments: Vec<&str> = head.segments().collect();
         let admitted = match target(&segments, head) {
-            Target::Publish { topic } => publish::admit(self, head, topic).map(|_| ()),
-            Target::Management => management::admit(self, head),
-            Target::Confirm { .. } | Target::Unknown => Ok(()),
+            Target::Publish { topic } => publish::admit(self, head, topic).map(Admitted::Publisher),
+            Target::Management => management::admit(self, head).map(|()| Admitted::Manager),
+            // Whoever knows the code may confirm.
+            Target::Confirm { topic, subscription } => {
+                Ok(Admitted::Confirmer { topic: topic.to_owned(), subscription: subscription.to_owned() })
+            }
+            Target::Unknown => {
+                Err(EventGridError::not_found(format!("expected a topic's address, found {}", head.path)))
+            }
         };
-        admitted.err().map(|error| error.answer(&head.request_id))
+        admitted.map_err(|error| Box::new(error.answer(&head.request_id)))
     }
 
-    /// Answers a request: whatever is wrong is the answer.
-    pub(crate) async fn handle(&self, request: &AzureRequest) -> Response<Bytes> {
-        let segments: Vec<&str> = request.segments().collect();
-        let answer = match target(&segments, request) {
-            Target::Publish { topic } => publish::call(self, request, topic).await,
-            Target::Confirm { topic, subscription } => confirm::call(self, request, topic, subscription).await,
-            Target::Management => management::call(self, request, &segments).await,
-            Target::Unknown => {
-                Err(EventGridError::not_found(format!("expected a topic's address, found {}", request.path)))
-            }
+    /// Answers a request whose head was admitted: whatever is wrong is the answer.
+    pub(crate) async fn handle(&self, admitted: Admitted, request: &AzureRequest) -> Response<Bytes> {
+        let answer = match admitted {
+            Admitted::Publisher(topic) => publish::call(self, request, topic).await,
+            Admitted::Manager => management::call(self, request, &request.segments().collect::<Vec<_>>()).await,
+            Admitted::Confirmer { topic, subscription } => confirm::call(self, request, &topic, &subscription).await,
         };
         answer.unwrap_or_else(|error| error.answer(&request.request_id))
     }

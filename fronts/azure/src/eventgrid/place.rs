@@ -19,6 +19,12 @@ pub fn topic_id_in(subscription: &str, group: &str, topic: &str) -> String {
     format!("/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.EventGrid/topics/{topic}")
 }
 
+/// The resource id of a subscription, by its topic's.
+#[must_use]
+pub fn subscription_id(topic: &str, name: &str) -> String {
+    format!("{topic}/providers/Microsoft.EventGrid/eventSubscriptions/{name}")
+}
+
 /// Where events are published to a topic. `endpoint` is the node's own: `http://127.0.0.1:4566`.
 #[must_use]
 pub fn topic_endpoint(endpoint: &str, topic: &str) -> String {

@@ -35,9 +35,8 @@ pub(super) fn admit(
 pub(super) async fn call(
     service: &EventGrid,
     request: &AzureRequest,
-    topic: &str,
+    topic: Arc<TopicDefinition>,
 ) -> Result<Response<Bytes>, EventGridError> {
-    let topic = admit(service, request, topic)?;
     if let Some(version) = query_value(&request.query, "api-version")
         && version != API_VERSION
     {

@@ -3,7 +3,9 @@
 use http::HeaderName;
 use millstream_event::WebhookWords;
 
-/// What webhooks see. Sources: "Event Grid delivery headers", "Webhook event delivery".
+use super::place;
+
+/// What webhooks see. Sources: "Event Grid delivery headers", "Webhook event delivery", and the data of system events.
 #[must_use]
 pub fn webhook_words() -> WebhookWords {
     WebhookWords {
@@ -17,5 +19,9 @@ pub fn webhook_words() -> WebhookWords {
         event_id: HeaderName::from_static("aeg-output-event-id"),
         validation_event_type: "Microsoft.EventGrid.SubscriptionValidationEvent",
         origin: "eventgrid.azure.net",
+        deletion: "SubscriptionDeletion",
+        deletion_event_type: "Microsoft.EventGrid.SubscriptionDeletedEvent",
+        deletion_member: "eventSubscriptionId",
+        subscription_id: place::subscription_id,
     }
 }

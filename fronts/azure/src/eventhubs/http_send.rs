@@ -16,12 +16,19 @@ use super::ingest::Ingest;
 use super::sas::verify;
 use super::{EventHubs, MESSAGE_BYTES_MAX};
 use crate::request::AzureRequest;
+use crate::services;
 
 /// Why events were not taken: a status and the reason.
 type Refusal = (StatusCode, String);
 
-pub async fn answer(hubs: &EventHubs, request: &AzureRequest) -> Response<Bytes> {
-    match send(hubs, request).await {
+/// Where a request's sender may send.
+pub struct Place {
+    namespace: String,
+    address: Address,
+}
+
+pub async fn answer(hubs: &EventHubs, place: Place, request: &AzureRequest) -> Response<Bytes> {
+    match send(hubs, place, request).await {
         Ok(()) => {
             let mut response = Response::new(Bytes::new());
             *response.status_mut() = StatusCode::CREATED;
@@ -31,9 +38,9 @@ pub async fn answer(hubs: &EventHubs, request: &AzureRequest) -> Response<Bytes>
     }
 }
 
-/// The answer that a request's head earns without its body.
-pub fn refuse(hubs: &EventHubs, head: &AzureRequest) -> Option<Response<Bytes>> {
-    admit(hubs, head).err().map(|refusal| refused(&refusal))
+/// Looks at a request's head; the error is the answer that it earns without its body.
+pub fn admit(hubs: &EventHubs, head: &AzureRequest) -> Result<Place, services::Refusal> {
+    examine(hubs, head).map_err(|refusal| Box::new(refused(&refusal)))
 }
 
 fn refused((status, reason): &Refusal) -> Response<Bytes> {
@@ -47,7 +54,7 @@ fn refused((status, reason): &Refusal) -> Response<Bytes> {
 }
 
 /// The namespace and what of it a request's head names, if its sender may send there.
-fn admit(hubs: &EventHubs, request: &AzureRequest) -> Result<(String, Address), Refusal> {
+fn examine(hubs: &EventHubs, request: &AzureRequest) -> Result<Place, Refusal> {
     let (namespace, address) = place(hubs, request)?;
     let text = request.header("authorization").unwrap_or_default();
     let claims = verify(text, &hubs.namespaces, &namespace).map_err(|reason| (StatusCode::UNAUTHORIZED, reason))?;
@@ -62,11 +69,11 @@ fn admit(hubs: &EventHubs, request: &AzureRequest) -> Result<(String, Address), 
         );
         return Err((StatusCode::UNAUTHORIZED, text));
     }
-    Ok((namespace, address))
+    Ok(Place { namespace, address })
 }
 
-async fn send(hubs: &EventHubs, request: &AzureRequest) -> Result<(), Refusal> {
-    let (namespace, address) = admit(hubs, request)?;
+async fn send(hubs: &EventHubs, place: Place, request: &AzureRequest) -> Result<(), Refusal> {
+    let Place { namespace, address } = place;
     let missing = || (StatusCode::NOT_FOUND, not_found_text(&address.hub));
     let hub = hubs.namespaces.hub(&namespace, &address.hub).map_err(|_| missing())?;
     let stream = hubs.namespaces.stream(&hub).map_err(|_| missing())?;

@@ -30,6 +30,7 @@ use millstream_types::Clock;
 
 use crate::request::AzureRequest;
 use crate::resource_manager;
+use crate::services::Refusal;
 pub use connection_string::Endpoint;
 pub use record::HubRecords;
 
@@ -61,6 +62,14 @@ pub enum Call {
     Resources,
 }
 
+/// Who sends a request, and what it is for.
+pub enum Admitted {
+    /// May send events there.
+    Sender(http_send::Place),
+    /// May define namespaces, hubs, consumer groups and policies.
+    Manager,
+}
+
 impl EventHubs {
     /// The service over its engines.
     #[must_use]
@@ -88,20 +97,19 @@ impl EventHubs {
         resource_manager::is_of_provider(path, resources::PROVIDER).then_some(Call::Resources)
     }
 
-    /// The answer that a request's head earns without its body; `None` when the body is worth taking.
-    #[must_use]
-    pub fn refuse(&self, call: Call, head: &AzureRequest) -> Option<Response<Bytes>> {
+    /// Looks at a request's head; the error is the answer that it earns without its body.
+    pub(crate) fn admit(&self, call: Call, head: &AzureRequest) -> Result<Admitted, Refusal> {
         match call {
-            Call::Send => http_send::refuse(self, head),
-            Call::Resources => resources::refuse(self, head),
+            Call::Send => http_send::admit(self, head).map(Admitted::Sender),
+            Call::Resources => resources::admit(self, head).map(|()| Admitted::Manager),
         }
     }
 
-    /// Answers a request.
-    pub async fn handle(&self, call: Call, request: &AzureRequest) -> Response<Bytes> {
-        match call {
-            Call::Send => http_send::answer(self, request).await,
-            Call::Resources => resources::answer(self, request).await,
+    /// Answers a request whose head was admitted.
+    pub(crate) async fn handle(&self, admitted: Admitted, request: &AzureRequest) -> Response<Bytes> {
+        match admitted {
+            Admitted::Sender(place) => http_send::answer(self, place, request).await,
+            Admitted::Manager => resources::answer(self, request).await,
         }
     }
 

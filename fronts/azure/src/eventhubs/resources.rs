@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::EventHubs;
 use crate::request::AzureRequest;
-use crate::resource_manager;
+use crate::{resource_manager, services};
 
 /// The provider in paths.
 pub const PROVIDER: &str = "Microsoft.EventHub";
@@ -84,15 +84,15 @@ pub async fn answer(hubs: &EventHubs, request: &AzureRequest) -> Response<Bytes>
     resource_manager::answer(status, &document)
 }
 
-/// The answer that a request's head earns without its body.
-pub fn refuse(hubs: &EventHubs, head: &AzureRequest) -> Option<Response<Bytes>> {
-    let refusal = resource_manager::authorize(head, &hubs.management).err()?;
-    let document = resource_manager::refusal_document(refusal.code, &refusal.message, &[]);
-    Some(resource_manager::answer(refusal.status, &document))
+/// Looks at a request's head; the error is the answer that it earns without its body.
+pub fn admit(hubs: &EventHubs, head: &AzureRequest) -> Result<(), services::Refusal> {
+    resource_manager::authorize(head, &hubs.management).map_err(|refusal| {
+        let document = resource_manager::refusal_document(refusal.code, &refusal.message, &[]);
+        Box::new(resource_manager::answer(refusal.status, &document))
+    })
 }
 
 async fn call(hubs: &EventHubs, request: &AzureRequest) -> Answer {
-    resource_manager::authorize(request, &hubs.management)?;
     let segments: Vec<&str> = request.segments().collect();
     let provider = segments.iter().position(|segment| segment.eq_ignore_ascii_case(PROVIDER));
     let (before, path) = segments.split_at(provider.map_or(segments.len(), |at| at + 1));

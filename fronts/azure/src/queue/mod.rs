@@ -19,6 +19,7 @@ use millstream_queue::Queues;
 use millstream_types::Clock;
 
 use crate::request::AzureRequest;
+use crate::services::Refusal;
 use crate::storage::account::{self, is_account};
 use crate::storage::error::ServiceError;
 use crate::storage::target::Target;
@@ -56,6 +57,9 @@ impl Call<'_> {
     }
 }
 
+/// The address of a request whose sender may use it.
+pub struct Admitted(Target);
+
 impl Queue {
     /// The service over the queue engine and the accounts.
     #[must_use]
@@ -72,9 +76,9 @@ impl Queue {
         speaks && first.strip_suffix(ACCOUNT_SUFFIX).is_some_and(is_account)
     }
 
-    /// Answers a request.
-    pub(crate) async fn handle(&self, request: &AzureRequest) -> Response<Bytes> {
-        let mut response = match self.call(request).await {
+    /// Answers a request whose head was admitted.
+    pub(crate) async fn handle(&self, admitted: Admitted, request: &AzureRequest) -> Response<Bytes> {
+        let mut response = match self.call(admitted.0, request).await {
             Ok(response) => response,
             Err(error) => {
                 if error.status.is_server_error() {
@@ -93,9 +97,9 @@ impl Queue {
         response
     }
 
-    /// The answer that a request's head earns without its body; `None` when the body is worth taking.
-    pub(crate) fn refuse(&self, head: &AzureRequest) -> Option<Response<Bytes>> {
-        self.admit(head).err().map(|error| self.failed(head, &error))
+    /// Looks at a request's head; the error is the answer that it earns without its body.
+    pub(crate) fn admit(&self, head: &AzureRequest) -> Result<Admitted, Refusal> {
+        self.examine(head).map(Admitted).map_err(|error| Box::new(self.failed(head, &error)))
     }
 
     /// The answer to a body that was not taken.
@@ -108,7 +112,7 @@ impl Queue {
     }
 
     /// The address of a request whose sender may use it. Looks at the head alone.
-    fn admit(&self, request: &AzureRequest) -> Result<Target, ServiceError> {
+    fn examine(&self, request: &AzureRequest) -> Result<Target, ServiceError> {
         let mut target = Target::of(request)?;
         target.account = target.account.strip_suffix(ACCOUNT_SUFFIX).unwrap_or_default().to_owned();
         match request.header("authorization") {
@@ -121,8 +125,7 @@ impl Queue {
         Ok(target)
     }
 
-    async fn call(&self, request: &AzureRequest) -> Result<Response<Bytes>, ServiceError> {
-        let target = self.admit(request)?;
+    async fn call(&self, target: Target, request: &AzureRequest) -> Result<Response<Bytes>, ServiceError> {
         let call = Call { request, target };
         let (queue, rest) = (call.target.container.as_deref(), call.target.blob.as_deref());
         let comp = call.target.parameter("comp");

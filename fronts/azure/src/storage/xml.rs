@@ -60,29 +60,31 @@ pub(crate) fn read_list(document: &[u8], root: &str, limit: usize) -> Result<Vec
 }
 
 /// The elements of a document that hold nothing but text, each with the names that lead to it below the root. At most `limit`,
-/// and no deeper than [`DEPTH_MAX`].
+/// and no deeper than [`DEPTH_MAX`]. Text beside an element is an error.
 pub(crate) fn leaves(document: &[u8], root: &str, limit: usize) -> Result<Vec<(Vec<String>, String)>, ServiceError> {
     let mut reader = Reader::from_reader(document);
     let mut open: Vec<String> = Vec::new();
     let mut found: Vec<(Vec<String>, String)> = Vec::new();
-    let (mut text, mut ended) = (None, false);
+    // What the innermost element holds, as long as that is nothing but text.
+    let (mut text, mut ended) = (None::<String>, false);
     loop {
         let event = reader.read_event().map_err(ServiceError::invalid_document)?;
         let closes = matches!(event, Event::End(_) | Event::Empty(_));
         match event {
             Event::Start(element) | Event::Empty(element) => {
                 let name = String::from_utf8_lossy(element.name().as_ref()).into_owned();
-                if (open.is_empty() && (ended || name != root)) || open.len() == DEPTH_MAX {
+                let beside_text = text.as_ref().is_some_and(|text| !text.trim().is_empty());
+                if (open.is_empty() && (ended || name != root)) || open.len() == DEPTH_MAX || beside_text {
                     return Err(ServiceError::invalid_document(format!("unexpected element {name}")));
                 }
                 open.push(name);
                 text = Some(String::new());
             }
-            Event::Text(more) => {
-                if let Some(text) = &mut text {
-                    text.push_str(&String::from_utf8_lossy(&more));
-                }
-            }
+            Event::Text(more) => match &mut text {
+                Some(text) => text.push_str(&String::from_utf8_lossy(&more)),
+                None if more.iter().all(u8::is_ascii_whitespace) => {}
+                None => return Err(ServiceError::invalid_document("unexpected text")),
+            },
             Event::Eof if ended => return Ok(found),
             Event::Eof => return Err(ServiceError::invalid_document(format!("expected the element {root}"))),
             Event::End(_) | Event::Decl(_) | Event::Comment(_) => {}
@@ -115,6 +117,12 @@ mod tests {
         let expected = [("Logging/Version", "1.0"), ("Logging/Retention/Enabled", "false"), ("Cors", "")];
         assert_eq!(found, expected.map(|(path, text)| (path.to_owned(), text)));
         assert!(leaves(document, "P", 2).is_err() && leaves(b"<Q/>", "P", 9).is_err() && leaves(b"", "P", 9).is_err());
+        for bad in
+            ["<P><a>true<x/></a></P>", "<P><a>true<x>1</x></a></P>", "<P><a><x/>true</a></P>", "<P>1<a/></P>", "1<P/>"]
+        {
+            assert!(leaves(bad.as_bytes(), "P", 9).is_err(), "{bad}");
+        }
+        assert_eq!(leaves(b"<P>\n <a>\n <x/>\n </a>\n</P>\n", "P", 9).unwrap().len(), 1);
     }
 
     #[test]

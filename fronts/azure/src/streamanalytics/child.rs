@@ -204,7 +204,7 @@ pub(super) async fn delete(call: &Call<'_>, kind: Kind, job: &str, name: &str) -
     job::check_stopped(&query)?;
     let mut changed = NewQuery::from(&*query);
     kind.remove(&mut changed, name);
-    call.front.queries.update(changed).await?;
+    call.front.queries.update(&query, changed).await?;
     Ok(Answer::empty(StatusCode::OK))
 }
 
@@ -220,7 +220,7 @@ async fn change(
     job::check_stopped(query)?;
     let mut changed = NewQuery::from(query);
     kind.set(call.front, &mut changed, name, properties)?;
-    let query = call.front.queries.update(changed).await?;
+    let query = call.front.queries.update(query, changed).await?;
     shown(call, kind, &query, name, status)
 }
 

@@ -139,7 +139,7 @@ async fn change(call: &Call<'_>, query: &QueryDefinition, body: Value) -> Result
     check_stopped(query)?;
     let mut changed = NewQuery::from(query);
     apply(call, &mut changed, body)?;
-    let changed = call.front.queries.update(changed).await?;
+    let changed = call.front.queries.update(query, changed).await?;
     Ok(shown(call, &changed, true, StatusCode::OK))
 }
 

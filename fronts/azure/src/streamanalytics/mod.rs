@@ -34,6 +34,7 @@ use self::child::Kind;
 use self::error::JobError;
 use crate::request::AzureRequest;
 use crate::resource_manager;
+use crate::services::Refusal;
 
 pub use codec::FunctionOutputCodec;
 
@@ -86,18 +87,14 @@ impl StreamAnalytics {
         resource_manager::is_of_provider(head.uri.path(), PROVIDER)
     }
 
-    /// The answer that a request's head earns without its body; `None` when the body is worth taking.
-    pub(crate) fn refuse(&self, head: &AzureRequest) -> Option<Response<Bytes>> {
-        self.admit(head).err().map(|error| error.response())
+    /// Looks at a request's head; the error is the answer that it earns without its body.
+    pub(crate) fn admit(&self, head: &AzureRequest) -> Result<(), Refusal> {
+        let admitted = resource_manager::authorize(head, &self.management)
+            .and_then(|()| resource_manager::require_api_version(head));
+        admitted.map_err(|refusal| Box::new(JobError::from(refusal).response()))
     }
 
-    fn admit(&self, head: &AzureRequest) -> Result<(), JobError> {
-        resource_manager::authorize(head, &self.management)?;
-        resource_manager::require_api_version(head)?;
-        Ok(())
-    }
-
-    /// Answers a request.
+    /// Answers a request whose head was admitted.
     pub(crate) async fn handle(&self, request: &AzureRequest) -> Response<Bytes> {
         let answer = match self.call(request).await {
             Ok(answer) => answer,
@@ -113,7 +110,6 @@ impl StreamAnalytics {
     }
 
     async fn call(&self, request: &AzureRequest) -> Result<Answer, JobError> {
-        self.admit(request)?;
         let decoded: Vec<String> =
             request.segments().map(|segment| percent_decode_str(segment).decode_utf8_lossy().into_owned()).collect();
         let provider = decoded.iter().position(|segment| segment.eq_ignore_ascii_case(PROVIDER));

@@ -2,6 +2,7 @@
 //!
 //! Long answers are one JSON object a line (`application/x-ndjson`), sent as they come.
 
+pub mod invocations;
 pub mod logs;
 pub mod query;
 pub mod status;

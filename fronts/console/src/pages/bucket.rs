@@ -63,6 +63,7 @@ async fn objects(console: &Console, bucket: &str, prefix: &str, after: &str) -> 
         delimiter: Some(DELIMITER.to_string()),
         after: after.to_owned(),
         limit: NAMES_MAX,
+        ..Select::default()
     };
     let listing = console.objects().list(bucket, select).await?;
     let mut grid = Grid::new(&["name", "#size", "changed (UTC)", "type"], "No objects here.");

@@ -213,7 +213,7 @@ impl Drawing {
 
 fn control(entry: Entry) -> Control {
     match entry {
-        Entry::Text | Entry::Words => Control::Line("text"),
+        Entry::Text | Entry::Delimiter | Entry::Words => Control::Line("text"),
         Entry::Number => Control::Line("numeric"),
         Entry::Decimal => Control::Line("decimal"),
         Entry::Choice(words) => Control::Choice(words),

@@ -135,6 +135,7 @@ fn service() -> ManagedServiceDefinition {
         name: HOSTILE.into(),
         id: "1".into(),
         display_name: HOSTILE.into(),
+        owner: None,
         scope: SubscriptionScope::AllApis,
         state: ManagedSubscriptionState::Active,
         primary_key: "topsecret".into(),

@@ -454,6 +454,10 @@ fn event_options(functions: &Functions, objects: &Objects) -> EventOptions {
             event_id: HeaderName::from_static("event-id"),
             validation_event_type: "validation",
             origin: "origin",
+            deletion: "deletion",
+            deletion_event_type: "deletion",
+            deletion_member: "id",
+            subscription_id: |topic, name| format!("{topic}/{name}"),
         },
         validation_url: Arc::new(|_, _, code| code.to_owned()),
         invoke: Arc::new(functions.clone()),
@@ -461,6 +465,7 @@ fn event_options(functions: &Functions, objects: &Objects) -> EventOptions {
         queues: None,
         messages: None,
         invoke_later: None,
+        rights: None,
     }
 }
 
@@ -483,6 +488,10 @@ fn function(name: &str, variables: &[(&str, &str)]) -> FunctionDefinition {
         code_bytes: 4_321,
         modified: 1_700_000_000_000,
         revision: "1".into(),
+        version: None,
+        versions: std::collections::BTreeMap::new(),
+        last_version: 0,
+        aliases: std::collections::BTreeMap::new(),
     }
 }
 

@@ -48,7 +48,7 @@ pub enum BodyError {
 pub struct TakenBody {
     /// The body as it came.
     pub bytes: Bytes,
-    _share: Share,
+    _share: Option<Share>,
 }
 
 /// Takes a body of at most `limit` bytes. Of a larger one the rest is read and dropped, within bounds.
@@ -60,6 +60,9 @@ where
     B: Body<Data = Bytes> + Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    if body.is_end_stream() {
+        return Ok(TakenBody { bytes: Bytes::new(), _share: None });
+    }
     // On the heap: the listeners' futures hold many of these.
     let mut body = Box::pin(body);
     let taken = take_within(body.as_mut(), limit).await;
@@ -94,13 +97,13 @@ where
         let held = share.hold(taken.len() + data.len());
         timeout_at(begun + TIMEOUT, held).await.map_err(|_| BodyError::TimedOut)?;
         if taken.is_empty() && body.is_end_stream() {
-            return Ok(TakenBody { bytes: data, _share: share });
+            return Ok(TakenBody { bytes: data, _share: Some(share) });
         }
         // Nothing is set aside before the first bytes are there: many only say that they will send much.
         taken.reserve(declared.unwrap_or(0).max(taken.len() + data.len()) - taken.len());
         taken.extend_from_slice(&data);
     }
-    Ok(TakenBody { bytes: taken.freeze(), _share: share })
+    Ok(TakenBody { bytes: taken.freeze(), _share: Some(share) })
 }
 
 /// Reads a body that nobody wants, or the rest of one, within bounds, so that its sender gets to the answer.

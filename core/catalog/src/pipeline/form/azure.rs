@@ -143,7 +143,7 @@ pub(super) const FORMS: &[Form] = &[
     Form {
         kind: "api-management",
         title: "API Management",
-        about: "An API in front of a backend, with policies, and a product with keys. A service that is there gets the API.",
+        about: "An API in front of a backend, with policies and what they name, and a product with keys. A service that is there gets all of it.",
         parts: &[
             Part {
                 name: "",
@@ -151,6 +151,27 @@ pub(super) const FORMS: &[Form] = &[
                 header: "[[api_management]]",
                 repeats: false,
                 fields: &[required("name", "Service", "")],
+            },
+            Part {
+                name: "named_value",
+                title: "Named value",
+                header: "[[api_management.named_value]]",
+                repeats: true,
+                fields: &[
+                    required("name", "Name", "policies write {{NAME}}"),
+                    required("value", "Value", "${endpoint} is this node's address"),
+                    optional("secret", "Shown only to who asks for it", "").entered(Entry::Switch),
+                ],
+            },
+            Part {
+                name: "backend",
+                title: "Backend",
+                header: "[[api_management.backend]]",
+                repeats: true,
+                fields: &[
+                    required("name", "Name", "policies write backend-id=\"NAME\""),
+                    required("url", "Address", "${endpoint} is this node's"),
+                ],
             },
             Part {
                 name: "api",

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::value::delimiter_name;
 use crate::definition::{
     ColumnDefinition, ColumnType, DocumentOutput, EventOrder, ObjectOutput, OrderPolicy, OutputTarget, QueryDefinition,
     QueryDialect, QueryInput, QueryOutput, RecordFormat,
@@ -106,7 +107,7 @@ impl Fields {
 
     fn format(&mut self, format: &RecordFormat) {
         if let RecordFormat::Csv { delimiter } = format {
-            self.put("csv", delimiter);
+            self.put("csv", delimiter_name(delimiter));
         }
     }
 }
@@ -132,11 +133,11 @@ mod tests {
     use crate::pipeline::Pipeline;
     use crate::pipeline::form::Form;
 
-    fn query() -> QueryDefinition {
+    fn query(delimiter: &str) -> QueryDefinition {
         let input = QueryInput {
             name: "trades".into(),
             stream: "ns/hub".into(),
-            format: RecordFormat::Csv { delimiter: ";".into() },
+            format: RecordFormat::Csv { delimiter: delimiter.into() },
             columns: vec![ColumnDefinition {
                 name: "a".into(),
                 column_type: ColumnType::Double,
@@ -192,9 +193,12 @@ mod tests {
             delivery_streams: ["d".to_owned()].into(),
             ..Known::default()
         };
-        let query = query();
-        let section = Form::of("query").unwrap().section(&query_fields(&query, &known)).unwrap();
-        let pipeline = Pipeline::parse_onto("it", &section.text, &known);
+        [";", "\t", " "].iter().for_each(|delimiter| is_made_again(&query(delimiter), &known));
+    }
+
+    fn is_made_again(query: &QueryDefinition, known: &Known) {
+        let section = Form::of("query").unwrap().section(&query_fields(query, known)).unwrap();
+        let pipeline = Pipeline::parse_onto("it", &section.text, known);
         let spec = pipeline.unwrap_or_else(|wrong| panic!("{wrong:?}\n{}", section.text)).queries.remove(0).value;
         assert_eq!((spec.dialect, spec.event_order, spec.parallelism), (query.dialect, query.event_order, 6));
         let [input] = &spec.inputs[..] else { panic!("{:?}", spec.inputs) };

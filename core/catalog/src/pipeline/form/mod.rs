@@ -68,6 +68,8 @@ pub struct Field {
 pub enum Entry {
     /// A line of text.
     Text,
+    /// What stands between two fields; `tab` and `space` by name, since what cannot be seen cannot be edited.
+    Delimiter,
     /// A whole number.
     Number,
     /// A number that may have decimals.

@@ -6,6 +6,7 @@ use super::{Entry, Field};
 pub(super) fn written(field: &Field, text: &str) -> Result<String, String> {
     match field.entry {
         Entry::Text | Entry::Code => Ok(quoted(text)),
+        Entry::Delimiter => Ok(quoted(delimiter(text))),
         Entry::Number => match text.parse::<i64>() {
             Ok(number) => Ok(number.to_string()),
             Err(_) => Err(format!("expected a whole number, found `{text}`")),
@@ -32,6 +33,18 @@ pub(super) fn written(field: &Field, text: &str) -> Result<String, String> {
         Entry::Conditions => conditions(text),
         Entry::Statements => statements(text),
     }
+}
+
+/// Delimiters that cannot be seen, and what they are called.
+const DELIMITERS: [(&str, &str); 2] = [("\t", "tab"), (" ", "space")];
+
+fn delimiter(text: &str) -> &str {
+    DELIMITERS.iter().find(|(_, name)| *name == text).map_or(text, |(delimiter, _)| delimiter)
+}
+
+/// A delimiter as a field has it.
+pub(super) fn delimiter_name(delimiter: &str) -> &str {
+    DELIMITERS.iter().find(|(known, _)| *known == delimiter).map_or(delimiter, |(_, name)| name)
 }
 
 /// Words with commas between them, as an array.

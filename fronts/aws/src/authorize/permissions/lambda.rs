@@ -6,6 +6,7 @@ use super::members::Members;
 use super::{ANY, Need, UNKNOWN};
 use crate::authorize::{Authorizer, Service};
 use crate::lambda::function_name;
+use crate::lambda::qualifier::Qualified;
 use crate::rest_protocol::RestRequest;
 
 pub(super) fn needs(authorizer: &Authorizer, request: &RestRequest) -> Vec<Need> {
@@ -18,7 +19,11 @@ pub(super) fn needs(authorizer: &Authorizer, request: &RestRequest) -> Vec<Need>
             ("CreateFunction", Some(members.text("FunctionName").unwrap_or_default()))
         }
         ["functions"] => ("ListFunctions", None),
-        ["functions", name, rest @ ..] => (of_function(&request.method, rest), Some((*name).to_owned())),
+        ["functions", name, rest @ ..] => {
+            // What is about another qualifier than its name says is refused by the service.
+            let function = Qualified::of(request, name).map_or_else(|_| String::new(), |found| found.reference());
+            (of_function(&request.method, rest), Some(function))
+        }
         ["event-source-mappings", rest @ ..] => return vec![of_mapping(authorizer, &request.method, rest)],
         ["tags", arn] => (of_tags(&request.method), Some((*arn).to_owned())),
         ["account-settings"] => ("GetAccountSettings", None),

@@ -35,7 +35,7 @@ pub(super) async fn call(lambda: &Lambda, request: &RestRequest) -> Result<Respo
     }
     input.apply(&mut settings)?;
     let function = function_name(input.function_name.as_deref().unwrap_or_default());
-    lambda.functions.get(&function).map_err(|error| lambda.error(&error))?;
+    lambda.functions.find(&function).map_err(|error| lambda.error(&error))?;
     permit::check(lambda, &function, &source, &settings)?;
     let new = NewMapping {
         function,

@@ -5,13 +5,15 @@
 
 use base64_simd::STANDARD;
 use bytes::Bytes;
+use jiff::Timestamp;
 use md5::{Digest as _, Md5};
-use millstream_catalog::{Catalog, EventSource};
-use millstream_mapping::{EventCodec, Filter, Origin, Report};
+use millstream_catalog::{Catalog, EventSource, FunctionDefinition};
+use millstream_mapping::{EventCodec, Filter, Origin, Report, WindowShown};
 use millstream_stream::aggregate::{self, Packed};
 use millstream_stream::{SequenceNumber, ShardId};
 use millstream_types::{MessageAttribute, MessageAttributeValue, ReceivedMessage, Record};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::super::log_group;
@@ -41,10 +43,15 @@ impl LambdaEvents {
         Self { place, catalog, seal }
     }
 
+    fn role(&self, function: &str) -> Option<String> {
+        let (name, qualifier) = FunctionDefinition::split_reference(function);
+        Some(self.catalog.functions.get(name)?.qualified(qualifier, 0)?.role.clone())
+    }
+
     fn kinesis_record(&self, origin: &Origin, record: &Record) -> Bytes {
         let shard = ShardId(origin.shard);
         let sequence = SequenceNumber { log: origin.log, offset: record.offset };
-        let role = self.catalog.functions.get(&origin.function).map(|function| function.role.clone());
+        let role = self.role(&origin.function);
         let text = |text: &str| Value::from(text).to_string();
         Bytes::from(format!(
             concat!(
@@ -143,12 +150,44 @@ impl EventCodec for LambdaEvents {
         Bytes::from(event)
     }
 
+    fn window_event(&self, origin: &Origin, records: &[Bytes], window: &WindowShown) -> Bytes {
+        let mut event = self.event(records).to_vec();
+        // More members follow.
+        event.pop();
+        let WindowShown { start, end, state, is_final, early } = window;
+        let others = format!(
+            concat!(
+                r#","window":{{"start":"{start}","end":"{end}"}},"state":{state},"shardId":{shard},"#,
+                r#""eventSourceARN":{arn},"isFinalInvokeForWindow":{is_final},"isWindowTerminatedEarly":{early}}}"#,
+            ),
+            start = seconds(*start),
+            end = seconds(*end),
+            state = state,
+            shard = Value::from(source::shard_id(origin)),
+            arn = Value::from(source::arn(&self.place, &origin.source)),
+            is_final = is_final,
+            early = early,
+        );
+        event.extend_from_slice(others.as_bytes());
+        Bytes::from(event)
+    }
+
+    fn window_state(&self, answer: &[u8]) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Answer<'a> {
+            #[serde(borrow)]
+            state: &'a RawValue,
+        }
+        let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
+        Some(answer.state.get().to_owned()).filter(|state| state != "null")
+    }
+
     fn record_id(&self, origin: &Origin, offset: u64) -> String {
         source::sequence_number(&origin.source, origin.log, offset)
     }
 
     fn log_group(&self, function: &str) -> String {
-        log_group(function)
+        log_group(FunctionDefinition::split_reference(function).0)
     }
 
     fn report(&self, answer: &[u8]) -> Report {
@@ -158,6 +197,11 @@ impl EventCodec for LambdaEvents {
     fn filter(&self, source: &EventSource, patterns: &[String]) -> Result<Filter, String> {
         pattern::filter(source, patterns)
     }
+}
+
+/// `2020-07-30T17:00:00Z`: windows begin and end with whole seconds.
+fn seconds(millis: i64) -> Timestamp {
+    Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 /// An attribute's name and how events show it.
@@ -239,6 +283,40 @@ mod tests {
             "eventSourceARN": "arn:aws:kinesis:us-east-1:000000000000:stream/tweets",
         });
         assert_eq!(event, json!({ "Records": [expected, expected] }));
+    }
+
+    #[test]
+    fn windows_are_shown_around_records() {
+        let events = events();
+        let source = EventSource::Stream { name: "tweets".into() };
+        let origin = Origin { source, function: "decode".into(), shard: 6, log: LogId(7) };
+        let window = WindowShown {
+            start: 1_596_128_400_000,
+            end: 1_596_128_700_000,
+            state: r#"{"1":"282"}"#.into(),
+            is_final: true,
+            early: false,
+        };
+        let event: Value = serde_json::from_slice(&events.window_event(&origin, &[], &window)).unwrap();
+        let expected = json!({
+            "Records": [],
+            "window": { "start": "2020-07-30T17:00:00Z", "end": "2020-07-30T17:05:00Z" },
+            "state": { "1": "282" },
+            "shardId": "shardId-000000000006",
+            "eventSourceARN": "arn:aws:kinesis:us-east-1:000000000000:stream/tweets",
+            "isFinalInvokeForWindow": true,
+            "isWindowTerminatedEarly": false,
+        });
+        assert_eq!(event, expected);
+        for (answer, expected) in [
+            (r#"{"state": {"a": 1}, "batchItemFailures": []}"#, Some(r#"{"a": 1}"#)),
+            (r#"{"state": null}"#, None),
+            ("{}", None),
+            ("null", None),
+            ("", None),
+        ] {
+            assert_eq!(events.window_state(answer.as_bytes()).as_deref(), expected, "{answer}");
+        }
     }
 
     #[test]

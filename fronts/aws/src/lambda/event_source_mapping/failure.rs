@@ -1,17 +1,19 @@
-//! What on-failure destinations get of batches that are given up: what and where they were, not the records themselves.
+//! What on-failure destinations get of batches that are given up: what and where they were; buckets get the records too.
 //!
-//! Source: the Lambda developer guide, "Retain discarded batch records".
+//! Source: the Lambda developer guide, "Retain discarded batch records" and "Capturing records of failed invocations to an S3
+//! destination".
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use millstream_catalog::{EventSource, FailureTarget};
+use millstream_catalog::{EventSource, FailureTarget, LATEST};
 use millstream_mapping::{DiscardReason, Discarded, FailureTargetError, FailureTargets};
-use millstream_types::BoxFuture;
+use millstream_types::{BoxFuture, ErrorKind, NewObject, PutObject};
 use serde_json::{Value, json};
 
 use super::source;
+use crate::authorize::Authorizer;
 use crate::destination::Destinations;
 use crate::place::Place;
 
@@ -19,18 +21,41 @@ use crate::place::Place;
 pub struct OnFailureDestinations {
     place: Place,
     destinations: Arc<Destinations>,
+    objects: Arc<dyn PutObject>,
+    authorizer: Authorizer,
 }
 
 impl OnFailureDestinations {
-    /// Destinations that are written to on behalf of the mapping's function.
+    /// Destinations that are written to on behalf of the mapping's function: queues and topics, and buckets of `objects`.
     #[must_use]
-    pub fn new(place: Place, destinations: Arc<Destinations>) -> Self {
-        Self { place, destinations }
+    pub fn new(authorizer: Authorizer, destinations: Arc<Destinations>, objects: Arc<dyn PutObject>) -> Self {
+        Self { place: authorizer.place.clone(), destinations, objects, authorizer }
+    }
+
+    async fn put_object(&self, bucket: &str, discarded: &Discarded) -> Result<(), FailureTargetError> {
+        let key = object_key(discarded);
+        let arn = format!("arn:aws:s3:::{bucket}/{key}");
+        let permitted = self.authorizer.function_may(&discarded.origin.function, "s3:PutObject", &arn);
+        permitted.map_err(|message| FailureTargetError { kind: ErrorKind::Forbidden, message })?;
+        let mut document = document(&self.place, discarded);
+        document["payload"] = json!(String::from_utf8_lossy(&discarded.event));
+        let object = NewObject {
+            bucket: bucket.to_owned(),
+            key,
+            content_type: "application/json".to_owned(),
+            body: Bytes::from(document.to_string()),
+        };
+        let put = self.objects.put_object(object).await;
+        put.map_err(|error| FailureTargetError { kind: error.kind, message: error.message })
     }
 }
 
 impl FailureTargets for OnFailureDestinations {
     fn tell(&self, target: &FailureTarget, discarded: Discarded) -> BoxFuture<'_, Result<(), FailureTargetError>> {
+        if let FailureTarget::Bucket { name } = target {
+            let bucket = name.clone();
+            return Box::pin(async move { self.put_object(&bucket, &discarded).await });
+        }
         let target = source::target_arn(&self.place, target);
         Box::pin(async move {
             let body = Bytes::from(document(&self.place, &discarded).to_string());
@@ -38,6 +63,14 @@ impl FailureTargets for OnFailureDestinations {
             sent.map_err(|error| FailureTargetError { kind: error.kind, message: error.message })
         })
     }
+}
+
+/// `aws/lambda/MAPPING/SHARD/2019/11/14/2019-11-14T00.38.06-UUID`
+fn object_key(discarded: &Discarded) -> String {
+    let at = Timestamp::from_millisecond(discarded.time).unwrap_or(Timestamp::UNIX_EPOCH);
+    let (mapping, shard) = (&discarded.mapping, source::shard_id(&discarded.origin));
+    let time = at.strftime("%Y/%m/%d/%Y-%m-%dT%H.%M.%S");
+    format!("aws/lambda/{mapping}/{shard}/{time}-{}", uuid::Uuid::new_v4())
 }
 
 fn document(place: &Place, discarded: &Discarded) -> Value {
@@ -67,7 +100,8 @@ fn document(place: &Place, discarded: &Discarded) -> Value {
         "timestamp": time(discarded.time),
     });
     if discarded.invocations > 0 {
-        let mut response = json!({ "statusCode": 200, "executedVersion": "$LATEST" });
+        let version = discarded.version.map_or_else(|| LATEST.to_owned(), |number| number.to_string());
+        let mut response = json!({ "statusCode": 200, "executedVersion": version });
         if let Some(error) = &discarded.error {
             response["functionError"] = json!(error);
         }
@@ -99,6 +133,9 @@ mod tests {
     fn the_document_is_the_services_own() {
         let source = EventSource::Stream { name: "tweets".into() };
         let discarded = Discarded {
+            mapping: "m".into(),
+            version: None,
+            event: Bytes::new(),
             origin: Origin { source, function: "decode".into(), shard: 1, log: LogId(7) },
             offsets: (3, 5),
             times: (1_573_691_884_835, 1_573_691_885_000),
@@ -109,6 +146,8 @@ mod tests {
             error: Some("Unhandled".into()),
             time: 1_573_691_886_021,
         };
+        let key = object_key(&discarded);
+        assert!(key.starts_with("aws/lambda/m/shardId-000000000001/2019/11/14/2019-11-14T00.38.06-"), "{key}");
         let number = |offset| SequenceNumber { log: LogId(7), offset }.to_string();
         let place = Place::new("us-east-1");
         let expected = json!({

@@ -113,7 +113,6 @@ impl Input {
             ("SelfManagedKafkaEventSourceConfig", self.self_managed_kafka_event_source_config.is_some()),
             ("DocumentDBEventSourceConfig", self.document_db_event_source_config.is_some()),
             ("ProvisionedPollerConfig", self.provisioned_poller_config.is_some()),
-            ("TumblingWindowInSeconds", self.tumbling_window_in_seconds.is_some_and(|seconds| seconds > 0)),
         ];
         match given.into_iter().find(|(_, given)| *given) {
             Some((member, _)) => Err(unsupported(member)),
@@ -140,6 +139,10 @@ impl Input {
                 return Err(typed(400, "InvalidParameterValueException", message));
             }
             settings.record_age_max_seconds = number(Some(age));
+        }
+        if self.tumbling_window_in_seconds.is_some() {
+            // 0 stands for none.
+            settings.tumbling_window_seconds = number(self.tumbling_window_in_seconds).filter(|seconds| *seconds > 0);
         }
         settings.bisect = self.bisect_batch_on_function_error.unwrap_or(settings.bisect);
         if let Some(kinds) = &self.function_response_types {

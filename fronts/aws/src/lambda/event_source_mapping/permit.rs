@@ -1,7 +1,7 @@
 //! What the role of a function must let a mapping do with its source.
 //! Source: the Lambda developer guide, "Required execution role permissions" of each kind of source.
 
-use millstream_catalog::{EventSource, MappingSettings};
+use millstream_catalog::{EventSource, FailureTarget, MappingSettings};
 use millstream_mapping::SourcePermits;
 
 use super::super::Lambda;
@@ -43,11 +43,20 @@ pub(super) fn check(
 ) -> Result<(), ServiceError> {
     check_source(&lambda.authorizer, function, source)?;
     let Some(target) = &settings.on_failure else { return Ok(()) };
+    if let FailureTarget::Bucket { name } = target {
+        // All that it gets begins so.
+        let objects = format!("arn:aws:s3:::{name}/aws/lambda/");
+        let permitted = lambda.authorizer.function_may(function, "s3:PutObject", &objects);
+        return permitted.map_err(|_| missing("PutObject", "S3"));
+    }
     let target = source::target_arn(&lambda.place, target);
     let service = target.split(':').nth(2).unwrap_or_default().to_ascii_uppercase();
-    lambda.check_target(function, &target, |operation| {
-        format!("The provided execution role does not have permissions to call {operation} on {service}")
-    })
+    lambda.check_target(function, &target, |operation| missing(operation, &service).message)
+}
+
+fn missing(operation: &str, service: &str) -> ServiceError {
+    let message = format!("The provided execution role does not have permissions to call {operation} on {service}");
+    typed(400, "InvalidParameterValueException", message)
 }
 
 fn check_source(authorizer: &Authorizer, function: &str, source: &EventSource) -> Result<(), ServiceError> {

@@ -42,7 +42,7 @@ pub(super) fn shown(place: &Place, view: &MappingView) -> Value {
         "MaximumRetryAttempts": without_limit(settings.retries_max),
         "MaximumRecordAgeInSeconds": without_limit(settings.record_age_max_seconds),
         "BisectBatchOnFunctionError": settings.bisect,
-        "TumblingWindowInSeconds": 0,
+        "TumblingWindowInSeconds": settings.tumbling_window_seconds.unwrap_or(0),
         "DestinationConfig": { "OnFailure": failure.map_or(json!({}), |arn| json!({ "Destination": arn })) },
         "StartingPosition": position(definition.start),
     });

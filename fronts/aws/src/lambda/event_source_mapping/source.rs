@@ -66,11 +66,12 @@ pub(super) fn read_target(arn: &str) -> Result<FailureTarget, ServiceError> {
         Some(Target::Topic(name)) => return Ok(FailureTarget::Topic { name: name.to_owned() }),
         Some(Target::Function(_)) | None => {}
     }
-    if arn.split(':').nth(2) == Some("s3") {
-        return Err(unsupported("A bucket of s3 as the on-failure destination of an event source mapping"));
+    if let Some(name) = resource(arn, "s3", "").filter(|name| !name.contains('/')) {
+        return Ok(FailureTarget::Bucket { name: name.to_owned() });
     }
-    let message =
-        format!("The provided destination config is invalid: expected the ARN of a queue or a topic, found {arn}");
+    let message = format!(
+        "The provided destination config is invalid: expected the ARN of a queue, a topic or a bucket, found {arn}"
+    );
     Err(typed(400, "InvalidParameterValueException", message))
 }
 
@@ -79,6 +80,8 @@ pub(super) fn target_arn(place: &Place, target: &FailureTarget) -> String {
     match target {
         FailureTarget::Queue { name } => place.arn("sqs", name),
         FailureTarget::Topic { name } => place.arn("sns", name),
+        // Names of buckets are the whole cloud's.
+        FailureTarget::Bucket { name } => format!("arn:aws:s3:::{name}"),
     }
 }
 

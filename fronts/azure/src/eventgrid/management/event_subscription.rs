@@ -126,7 +126,7 @@ fn document(service: &EventGrid, definition: &EventSubscriptionDefinition) -> Re
         })
     });
     Ok(json!({
-        "id": format!("{topic}/providers/Microsoft.EventGrid/eventSubscriptions/{}", definition.name),
+        "id": place::subscription_id(topic, &definition.name),
         "name": definition.name,
         "type": "Microsoft.EventGrid/eventSubscriptions",
         "properties": {

@@ -1,0 +1,167 @@
+//! Versions of functions, which never change, and aliases that point to them. What a reference names is the catalog's matter.
+
+use std::sync::Arc;
+
+use millstream_catalog::{ALIAS_PARTS, AliasSplit, FunctionAlias, FunctionDefinition};
+use millstream_storage::{Transaction, to_the_end};
+
+use crate::configuration::check_count;
+use crate::engine::Functions;
+use crate::error::FunctionError;
+
+/// Versions that one function may have: they are kept with it and written with each change of it.
+const VERSIONS_MAX: usize = 500;
+
+/// Aliases of one function, for the same reason.
+const ALIASES_MAX: usize = 100;
+
+/// A change of an alias: what is `None` stays.
+#[derive(Debug, Clone, Default)]
+#[allow(missing_docs)]
+pub struct AliasChange {
+    pub description: Option<String>,
+    /// `Some(None)`: the function as it can be changed.
+    pub version: Option<Option<u32>>,
+    pub split: Option<Option<AliasSplit>>,
+}
+
+impl Functions {
+    /// Copies a function as it is now; without a change since its last version that one is given. `description` is the
+    /// function's own unless it is given.
+    ///
+    /// # Errors
+    /// [`FunctionError::NotFound`], [`FunctionError::TooMany`], [`FunctionError::Storage`].
+    pub async fn publish(
+        &self,
+        name: &str,
+        description: Option<String>,
+    ) -> Result<Arc<FunctionDefinition>, FunctionError> {
+        let turn = self.turn_to_change().await;
+        let mut definition = (*self.get(name)?).clone();
+        if let Some(last) = definition.versions.get(&definition.last_version).filter(|last| definition.runs_as(last)) {
+            return Ok(Arc::new(last.clone()));
+        }
+        definition.last_version += 1;
+        let description = description.unwrap_or_else(|| definition.description.clone());
+        let version = definition.as_version(definition.last_version, description, uuid::Uuid::new_v4().to_string());
+        definition.versions.insert(definition.last_version, version.clone());
+        check_count("versions", definition.versions.len(), VERSIONS_MAX)?;
+        self.put(turn, definition, Transaction::new()).await?;
+        Ok(Arc::new(version))
+    }
+
+    /// Removes a version to which no alias points.
+    ///
+    /// # Errors
+    /// [`FunctionError::NotFound`], [`FunctionError::VersionInUse`], [`FunctionError::Storage`].
+    pub async fn delete_version(&self, name: &str, number: u32) -> Result<(), FunctionError> {
+        let turn = self.turn_to_change().await;
+        let mut definition = (*self.get(name)?).clone();
+        if let Some((alias, _)) = definition.aliases.iter().find(|(_, alias)| alias.names(number)) {
+            return Err(FunctionError::VersionInUse { version: number, alias: alias.clone() });
+        }
+        let missing = || FunctionError::NotFound { name: format!("{name}:{number}") };
+        let version = definition.versions.remove(&number).ok_or_else(missing)?;
+        let qualifier = number.to_string();
+        definition.permissions.retain(|permission| permission.qualifier.as_ref() != Some(&qualifier));
+        let mut code = Transaction::new();
+        self.let_go(&version, Some(&definition), &mut code);
+        let engine = self.clone();
+        to_the_end(async move {
+            engine.put(turn, definition, code).await?;
+            engine.shared.pool.end(&version.reference());
+            Ok(())
+        })
+        .await
+    }
+
+    /// Makes an alias.
+    ///
+    /// # Errors
+    /// [`FunctionError::NotFound`] for the function and for the versions, [`FunctionError::AliasExists`],
+    /// [`FunctionError::TooMany`], [`FunctionError::Split`], [`FunctionError::Storage`].
+    pub async fn create_alias(
+        &self,
+        function: &str,
+        name: &str,
+        change: AliasChange,
+    ) -> Result<FunctionAlias, FunctionError> {
+        let turn = self.turn_to_change().await;
+        let mut definition = (*self.get(function)?).clone();
+        if definition.aliases.contains_key(name) {
+            return Err(FunctionError::AliasExists { name: name.to_owned() });
+        }
+        check_count("aliases", definition.aliases.len() + 1, ALIASES_MAX)?;
+        let new = FunctionAlias { description: String::new(), version: None, split: None, revision: String::new() };
+        let alias = changed(&definition, new, change)?;
+        definition.aliases.insert(name.to_owned(), alias.clone());
+        self.put(turn, definition, Transaction::new()).await?;
+        Ok(alias)
+    }
+
+    /// Changes an alias; invocations under way end as they began.
+    ///
+    /// # Errors
+    /// As [`Functions::create_alias`]; [`FunctionError::AliasNotFound`].
+    pub async fn update_alias(
+        &self,
+        function: &str,
+        name: &str,
+        change: AliasChange,
+    ) -> Result<FunctionAlias, FunctionError> {
+        let turn = self.turn_to_change().await;
+        let mut definition = (*self.get(function)?).clone();
+        let alias = changed(&definition, self.alias(function, name)?, change)?;
+        definition.aliases.insert(name.to_owned(), alias.clone());
+        self.put(turn, definition, Transaction::new()).await?;
+        Ok(alias)
+    }
+
+    /// An alias of a function.
+    ///
+    /// # Errors
+    /// [`FunctionError::NotFound`], [`FunctionError::AliasNotFound`].
+    pub fn alias(&self, function: &str, name: &str) -> Result<FunctionAlias, FunctionError> {
+        let missing = || FunctionError::AliasNotFound { function: function.to_owned(), name: name.to_owned() };
+        self.get(function)?.aliases.get(name).cloned().ok_or_else(missing)
+    }
+
+    /// Removes an alias with what was permitted to it; one that is not there is no error.
+    ///
+    /// # Errors
+    /// [`FunctionError::NotFound`], [`FunctionError::Storage`].
+    pub async fn delete_alias(&self, function: &str, name: &str) -> Result<(), FunctionError> {
+        let turn = self.turn_to_change().await;
+        let mut definition = (*self.get(function)?).clone();
+        if definition.aliases.remove(name).is_none() {
+            return Ok(());
+        }
+        definition.permissions.retain(|permission| permission.qualifier.as_deref() != Some(name));
+        self.put(turn, definition, Transaction::new()).await.map(drop)
+    }
+}
+
+/// An alias as a change makes it; its versions must be there.
+fn changed(
+    function: &FunctionDefinition,
+    before: FunctionAlias,
+    change: AliasChange,
+) -> Result<FunctionAlias, FunctionError> {
+    let alias = FunctionAlias {
+        description: change.description.unwrap_or(before.description),
+        version: change.version.unwrap_or(before.version),
+        split: change.split.unwrap_or(before.split),
+        revision: uuid::Uuid::new_v4().to_string(),
+    };
+    for number in alias.version.into_iter().chain(alias.split.map(|split| split.version)) {
+        if !function.versions.contains_key(&number) {
+            return Err(FunctionError::NotFound { name: format!("{}:{number}", function.name) });
+        }
+    }
+    if let Some(split) = alias.split
+        && (alias.version.is_none() || alias.version == Some(split.version) || split.parts > ALIAS_PARTS)
+    {
+        return Err(FunctionError::Split { version: split.version });
+    }
+    Ok(alias)
+}

@@ -1,0 +1,257 @@
+//! Queries themselves: made, changed, started, stopped, removed.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
+
+use millstream_catalog::{
+    DesiredState, EventOrder, QueryDefinition, QueryDialect, QueryInput, QueryOutput, QueryResource, StartAt,
+    StreamOwner,
+};
+use millstream_storage::{Transaction, to_the_end};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use super::check::{check_containers, check_draft, check_inputs, check_outputs, check_sql};
+use super::engine::Queries;
+use super::error::QueryError;
+
+/// Labels that one query may have: the services' quota.
+pub const TAGS_MAX: usize = 50;
+
+/// Turns of all queries; two that share one wait for each other, which is seldom and does no harm.
+const TURNS: usize = 64;
+
+/// What a query is made from.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub struct NewQuery {
+    pub name: String,
+    pub dialect: QueryDialect,
+    pub sql: String,
+    pub description: String,
+    pub inputs: Vec<QueryInput>,
+    pub outputs: Vec<QueryOutput>,
+    pub start_at: StartAt,
+    pub event_order: EventOrder,
+    pub parallelism: u32,
+    pub resource: Option<QueryResource>,
+}
+
+impl From<&QueryDefinition> for NewQuery {
+    /// What a query is made from now, to be changed.
+    fn from(query: &QueryDefinition) -> Self {
+        Self {
+            name: query.name.clone(),
+            dialect: query.dialect,
+            sql: query.sql.clone(),
+            description: query.description.clone(),
+            inputs: query.inputs.clone(),
+            outputs: query.outputs.clone(),
+            start_at: query.start_at,
+            event_order: query.event_order,
+            parallelism: query.parallelism,
+            resource: query.resource.clone(),
+        }
+    }
+}
+
+/// Who may change a query just now: one at a time, until what it changed is durable and runs so.
+pub(super) struct Turns([Arc<Mutex<()>>; TURNS]);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Arc::default()))
+    }
+}
+
+impl Turns {
+    async fn of(&self, query: &str) -> OwnedMutexGuard<()> {
+        let mut hasher = DefaultHasher::new();
+        query.hash(&mut hasher);
+        Arc::clone(&self.0[(hasher.finish() % TURNS as u64) as usize]).lock_owned().await
+    }
+}
+
+impl Queries {
+    /// Defines a query; it does not run yet. Until it is started its text may be empty and, in the dialect of Stream
+    /// Analytics, read inputs that are not there yet.
+    ///
+    /// # Errors
+    /// [`QueryError::Plan`] with all mistakes that can be found without records; [`QueryError::Output`];
+    /// [`QueryError::Exists`].
+    pub async fn create(&self, new: NewQuery) -> Result<Arc<QueryDefinition>, QueryError> {
+        check_draft(&new)?;
+        check_outputs(&new.outputs)?;
+        let now = self.shared.clock.now();
+        let definition = QueryDefinition {
+            name: new.name,
+            dialect: new.dialect,
+            sql: new.sql,
+            description: new.description,
+            inputs: new.inputs,
+            outputs: new.outputs,
+            desired: DesiredState::Stopped,
+            start_at: new.start_at,
+            event_order: new.event_order,
+            parallelism: new.parallelism,
+            resource: new.resource,
+            started: None,
+            created: now,
+            modified: now,
+            version: 1,
+        };
+        let _turn = self.shared.turns.of(&definition.name).await;
+        Ok(self.shared.catalog.queries.create(definition).await?)
+    }
+
+    /// Changes a query that is still as the caller has `seen` it. When it runs it is stopped and started again, and goes on
+    /// where it was: windows that were open are computed whole by the new plan, from the records.
+    /// The text of one that does not run may miss what [`Queries::create`] lets it miss.
+    ///
+    /// # Errors
+    /// [`QueryError::NotFound`], [`QueryError::Changed`], [`QueryError::Plan`], [`QueryError::Output`].
+    pub async fn update(&self, seen: &QueryDefinition, new: NewQuery) -> Result<Arc<QueryDefinition>, QueryError> {
+        let turn = self.shared.turns.of(&seen.name).await;
+        let mut definition = (*self.get(&seen.name)?).clone();
+        if definition != *seen {
+            return Err(QueryError::Changed { name: definition.name });
+        }
+        match definition.desired {
+            DesiredState::Stopped => check_draft(&new)?,
+            DesiredState::Running => {
+                check_sql(new.dialect, &new.sql, &new.inputs)?;
+                check_containers(&self.shared.catalog, &new.outputs)?;
+            }
+        }
+        check_outputs(&new.outputs)?;
+        definition.dialect = new.dialect;
+        definition.sql = new.sql;
+        definition.description = new.description;
+        definition.inputs = new.inputs;
+        definition.outputs = new.outputs;
+        definition.start_at = new.start_at;
+        definition.event_order = new.event_order;
+        definition.parallelism = new.parallelism;
+        definition.resource = new.resource;
+        definition.modified = self.shared.clock.now();
+        definition.version += 1;
+        let engine = self.clone();
+        to_the_end(async move {
+            let _turn = turn;
+            let definition = engine.shared.catalog.queries.put(definition).await?;
+            if definition.desired == DesiredState::Running {
+                engine.halt(&definition.name).await;
+                engine.run(Arc::clone(&definition)).await?;
+            }
+            Ok(definition)
+        })
+        .await
+    }
+
+    /// Changes a query's labels; it runs on and its version stays.
+    ///
+    /// # Errors
+    /// [`QueryError::NotFound`], [`QueryError::TooManyTags`].
+    pub async fn change_tags(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut BTreeMap<String, String>),
+    ) -> Result<(), QueryError> {
+        let _turn = self.shared.turns.of(name).await;
+        let mut definition = (*self.get(name)?).clone();
+        let tags = &mut definition.resource.get_or_insert_default().tags;
+        change(tags);
+        if tags.len() > TAGS_MAX {
+            return Err(QueryError::TooManyTags { found: tags.len() });
+        }
+        self.shared.catalog.queries.put(definition).await?;
+        Ok(())
+    }
+
+    /// Lets a query run from `start_at`: its positions and state are dropped then, rows that wait for their delivery stay.
+    /// With `None` or [`StartAt::LastStopped`] it goes on where it stopped.
+    ///
+    /// # Errors
+    /// [`QueryError::NotFound`], [`QueryError::State`] when it runs already, [`QueryError::Plan`] for a text that cannot
+    /// run, an empty one for instance, [`QueryError::InputGone`].
+    pub async fn start_query(&self, name: &str, start_at: Option<StartAt>) -> Result<(), QueryError> {
+        let turn = self.shared.turns.of(name).await;
+        let mut definition = (*self.get(name)?).clone();
+        if definition.desired == DesiredState::Running {
+            return Err(QueryError::State { name: name.to_owned(), state: "running" });
+        }
+        definition.desired = DesiredState::Running;
+        check_sql(definition.dialect, &definition.sql, &definition.inputs)?;
+        check_inputs(&self.shared.streams, &definition.inputs)?;
+        check_containers(&self.shared.catalog, &definition.outputs)?;
+        definition.start_at = start_at.unwrap_or(definition.start_at);
+        definition.started = Some(self.shared.clock.now());
+        let anew = start_at.is_some_and(|start| start != StartAt::LastStopped);
+        let engine = self.clone();
+        to_the_end(async move {
+            let _turn = turn;
+            if anew {
+                // Before it is to run: a crash in between leaves a stopped query that is started again from `start_at`.
+                engine.shared.checkpoints.forget_positions(&definition.name).await?;
+            }
+            let definition = engine.shared.catalog.queries.put(definition).await?;
+            engine.run(definition).await
+        })
+        .await
+    }
+
+    /// Stops a query; its checkpoint stays.
+    ///
+    /// # Errors
+    /// [`QueryError::NotFound`], [`QueryError::State`] when it does not run.
+    pub async fn stop_query(&self, name: &str) -> Result<(), QueryError> {
+        let turn = self.shared.turns.of(name).await;
+        let mut definition = (*self.get(name)?).clone();
+        if definition.desired == DesiredState::Stopped {
+            return Err(QueryError::State { name: name.to_owned(), state: "stopped" });
+        }
+        definition.desired = DesiredState::Stopped;
+        let engine = self.clone();
+        to_the_end(async move {
+            let _turn = turn;
+            let definition = engine.shared.catalog.queries.put(definition).await?;
+            engine.halt(&definition.name).await;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Removes a query with its checkpoint and its own streams.
+    ///
+    /// # Errors
+    /// [`QueryError::NotFound`].
+    pub async fn delete(&self, name: &str) -> Result<(), QueryError> {
+        let turn = self.shared.turns.of(name).await;
+        let definition = self.get(name)?;
+        let engine = self.clone();
+        to_the_end(async move {
+            let _turn = turn;
+            engine.halt(&definition.name).await;
+            let mut transaction = Transaction::new();
+            engine.shared.checkpoints.remove(&definition.name, &mut transaction).await?;
+            engine.shared.catalog.queries.delete(&definition.name, transaction).await?;
+            engine.remove_streams(|query| query == definition.name).await
+        })
+        .await
+    }
+
+    /// Removes the own streams of queries that are no more: a deletion that a crash cut off is ended by the next start, so
+    /// that a new query of the name does not find the old one's rows.
+    pub(super) async fn remove_orphans(&self) -> Result<(), QueryError> {
+        self.remove_streams(|query| self.get(query).is_err()).await
+    }
+
+    async fn remove_streams(&self, of: impl Fn(&str) -> bool) -> Result<(), QueryError> {
+        for stream in self.shared.streams.list().iter().filter(|stream| stream.owner == StreamOwner::Query) {
+            if stream.name.split('/').nth(1).is_some_and(&of) {
+                self.shared.streams.delete(&stream.name).await?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,216 @@
+"""Versions and aliases through boto3: copies that never change, names that point to them, and all that may name either."""
+
+import json
+import uuid
+
+import pytest
+import requests
+from botocore.exceptions import ClientError
+from conftest import Node, package, until
+
+ROLE = "arn:aws:iam::000000000000:role/any"
+ARN = "arn:aws:lambda:us-east-1:000000000000:function:"
+
+CODE = """
+import boto3, os
+def handler(event, context):
+    if "fail" in event:
+        raise ValueError("no")
+    if "queue" in event:
+        boto3.client("sqs").send_message(QueueUrl=event["queue"], MessageBody=TEXT + os.environ["MODE"])
+    if "kinesis" in str(event):
+        boto3.client("sqs").send_message(QueueUrl=os.environ["QUEUE"], MessageBody=TEXT + os.environ["MODE"])
+    if "httpMethod" in event:
+        return {"statusCode": 200, "body": TEXT + os.environ["MODE"]}
+    return [TEXT + os.environ["MODE"], context.function_version, context.invoked_function_arn, os.environ["AWS_LAMBDA_FUNCTION_VERSION"]]
+TEXT = "%s-"
+"""
+
+
+def code(text):
+    return package({"app.py": CODE.replace("%s", text)})
+
+
+def error(call, **parameters):
+    with pytest.raises(ClientError) as raised:
+        call(**parameters)
+    return raised.value.response["Error"]["Code"]
+
+
+def variables(mode, queue=""):
+    return {"Variables": {"MODE": mode, "QUEUE": queue}}
+
+
+@pytest.fixture
+def functions(node):
+    return node.client("lambda")
+
+
+@pytest.fixture
+def name(functions):
+    """A function of two versions, which is another itself; `live` is the first version."""
+    name = f"v-{uuid.uuid4().hex[:8]}"
+    made = functions.create_function(FunctionName=name, Runtime="python3.11", Handler="app.handler", Role=ROLE, Timeout=20,
+                                     Code={"ZipFile": code("one")}, Environment=variables("a"), Publish=True)
+    assert (made["Version"], made["FunctionArn"]) == ("1", f"{ARN}{name}:1")
+    functions.update_function_configuration(FunctionName=name, Environment=variables("b"))
+    second = functions.update_function_code(FunctionName=name, ZipFile=code("two"), Publish=True)
+    assert (second["Version"], second["FunctionArn"]) == ("2", f"{ARN}{name}:2")
+    functions.update_function_configuration(FunctionName=name, Environment=variables("c"))
+    functions.create_alias(FunctionName=name, Name="live", FunctionVersion="1")
+    yield name
+    functions.delete_function(FunctionName=name)
+
+
+def run(functions, name, **qualifier):
+    answer = functions.invoke(FunctionName=name, Payload="{}", **qualifier)
+    text, *shown = json.load(answer["Payload"])
+    assert shown[0] == shown[2] == answer["ExecutedVersion"]
+    return text, shown[0], shown[1]
+
+
+def test_each_version_runs_as_it_was(functions, name):
+    for given, qualifier, expected in [
+        (name, {}, ("two-c", "$LATEST", ARN + name)),
+        (name, {"Qualifier": "$LATEST"}, ("two-c", "$LATEST", ARN + name)),
+        (name, {"Qualifier": "1"}, ("one-a", "1", f"{ARN}{name}:1")),
+        (f"{name}:2", {}, ("two-b", "2", f"{ARN}{name}:2")),
+        (f"{ARN}{name}:live", {}, ("one-a", "1", f"{ARN}{name}:live")),
+        (name, {"Qualifier": "live"}, ("one-a", "1", f"{ARN}{name}:live")),
+        # Warm processes are those of their version.
+        (name, {}, ("two-c", "$LATEST", ARN + name)),
+        (name, {"Qualifier": "2"}, ("two-b", "2", f"{ARN}{name}:2")),
+    ]:
+        assert run(functions, given, **qualifier) == expected
+    for qualifier in ["3", "dead"]:
+        for call in [functions.invoke, functions.get_function, functions.get_function_configuration]:
+            assert error(call, FunctionName=name, Qualifier=qualifier) == "ResourceNotFoundException"
+    assert error(functions.invoke, FunctionName=f"{name}:1", Qualifier="2") == "InvalidParameterValueException"
+    shown = functions.get_function(FunctionName=name, Qualifier="live")
+    assert (shown["Configuration"]["Version"], shown["Configuration"]["FunctionArn"]) == ("1", f"{ARN}{name}:live")
+    assert requests.get(shown["Code"]["Location"], timeout=10).content == code("one")
+    configuration = functions.get_function_configuration(FunctionName=name, Qualifier="2")
+    assert configuration["Environment"]["Variables"]["MODE"] == "b"
+
+
+def test_publishing_is_once_for_each_change(functions, name):
+    third = functions.publish_version(FunctionName=name, Description="third")
+    assert (third["Version"], third["Description"]) == ("3", "third")
+    assert functions.publish_version(FunctionName=name, Description="again")["Version"] == "3"
+    listed = functions.list_versions_by_function(FunctionName=name)["Versions"]
+    assert [found["Version"] for found in listed] == ["$LATEST", "1", "2", "3"]
+    assert listed[0]["FunctionArn"] == f"{ARN}{name}:$LATEST"
+    pages = functions.get_paginator("list_versions_by_function").paginate(FunctionName=name, PaginationConfig={"PageSize": 1})
+    assert [found["Version"] for page in pages for found in page["Versions"]] == ["$LATEST", "1", "2", "3"]
+    functions.update_function_configuration(FunctionName=name, Description="other")
+    assert error(functions.publish_version, FunctionName=name, CodeSha256="other") == "InvalidParameterValueException"
+    assert error(functions.publish_version, FunctionName=name, RevisionId="other") == "PreconditionFailedException"
+    # Numbers are not given twice.
+    functions.delete_function(FunctionName=name, Qualifier="3")
+    functions.update_function_configuration(FunctionName=name, Environment=variables("d"))
+    assert functions.publish_version(FunctionName=name)["Version"] == "4"
+    assert error(functions.delete_function, FunctionName=name, Qualifier="$LATEST") == "InvalidParameterValueException"
+    assert error(functions.delete_function, FunctionName=name, Qualifier="live") == "InvalidParameterValueException"
+    assert error(functions.delete_function, FunctionName=name, Qualifier="1") == "ResourceConflictException"
+
+
+def test_aliases_are_made_changed_listed_and_removed(functions, name):
+    made = functions.create_alias(FunctionName=name, Name="canary", FunctionVersion="1", Description="d",
+                                  RoutingConfig={"AdditionalVersionWeights": {"2": 0.25}})
+    assert (made["AliasArn"], made["RoutingConfig"]) == (f"{ARN}{name}:canary", {"AdditionalVersionWeights": {"2": 0.25}})
+    assert error(functions.create_alias, FunctionName=name, Name="canary", FunctionVersion="1") == "ResourceConflictException"
+    for wrong in [{"Name": "7", "FunctionVersion": "1"}, {"Name": "a b", "FunctionVersion": "1"},
+                  {"Name": "x", "FunctionVersion": "one"}]:
+        assert error(functions.create_alias, FunctionName=name, **wrong) == "ValidationException"
+    assert error(functions.create_alias, FunctionName=name, Name="x", FunctionVersion="9") == "ResourceNotFoundException"
+    for weights in [{"1": 0.1}, {"2": 1.5}, {"2": 0.1, "1": 0.1}, {"$LATEST": 0.1}]:
+        assert error(functions.create_alias, FunctionName=name, Name="x", FunctionVersion="1",
+                     RoutingConfig={"AdditionalVersionWeights": weights}) == "InvalidParameterValueException"
+    assert [alias["Name"] for alias in functions.list_aliases(FunctionName=name)["Aliases"]] == ["canary", "live"]
+    functions.create_alias(FunctionName=name, Name="head", FunctionVersion="$LATEST")
+    listed = functions.list_aliases(FunctionName=name, FunctionVersion="1")["Aliases"]
+    assert [alias["Name"] for alias in listed] == ["canary", "live"]
+    # All of it to one, then to the other.
+    functions.update_alias(FunctionName=name, Name="canary", RoutingConfig={"AdditionalVersionWeights": {"2": 1.0}})
+    assert run(functions, name, Qualifier="canary")[:2] == ("two-b", "2")
+    functions.update_alias(FunctionName=name, Name="canary", RoutingConfig={"AdditionalVersionWeights": {"2": 0.5}})
+    seen = {run(functions, name, Qualifier="canary")[1] for _ in range(40)}
+    assert seen == {"1", "2"}
+    changed = functions.update_alias(FunctionName=name, Name="canary", FunctionVersion="2",
+                                     RoutingConfig={"AdditionalVersionWeights": {}})
+    assert changed["RevisionId"] != made["RevisionId"] and "RoutingConfig" not in changed and changed["Description"] == "d"
+    assert error(functions.update_alias, FunctionName=name, Name="canary", RevisionId="x") == "PreconditionFailedException"
+    functions.delete_alias(FunctionName=name, Name="canary")
+    functions.delete_alias(FunctionName=name, Name="canary")
+    assert error(functions.get_alias, FunctionName=name, Name="canary") == "ResourceNotFoundException"
+    assert error(functions.update_alias, FunctionName=name, Name="canary") == "ResourceNotFoundException"
+
+
+def test_what_has_no_qualifier_here_is_refused_by_name(functions, name):
+    for call in [functions.put_function_event_invoke_config, functions.get_function_event_invoke_config]:
+        with pytest.raises(ClientError) as raised:
+            call(FunctionName=name, Qualifier="1")
+        assert "Qualifier" in raised.value.response["Error"]["Message"]
+
+
+def test_apis_topics_mappings_and_permissions_name_aliases(node, functions, name):
+    sqs, sns, gateway, kinesis = (node.client(service) for service in ["sqs", "sns", "apigateway", "kinesis"])
+    queue = sqs.create_queue(QueueName=name)["QueueUrl"]
+    arn = f"{ARN}{name}:live"
+    # What is permitted to the function is not permitted to its alias.
+    functions.add_permission(FunctionName=name, StatementId="api", Action="lambda:InvokeFunction",
+                             Principal="apigateway.amazonaws.com")
+    api = gateway.create_rest_api(name=name)
+    place = {"restApiId": api["id"], "resourceId": api["rootResourceId"], "httpMethod": "GET"}
+    gateway.put_method(**place, authorizationType="NONE")
+    gateway.put_integration(**place, type="AWS_PROXY", integrationHttpMethod="POST",
+                            uri=f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{arn}/invocations")
+    gateway.create_deployment(restApiId=api["id"], stageName="prod")
+    call = lambda: requests.get(f"{node.endpoint}/restapis/{api['id']}/prod/_user_request_/", timeout=30)
+    assert call().status_code == 500
+    functions.add_permission(FunctionName=name, Qualifier="live", StatementId="api", Action="lambda:InvokeFunction",
+                             Principal="apigateway.amazonaws.com")
+    (statement,) = json.loads(functions.get_policy(FunctionName=name, Qualifier="live")["Policy"])["Statement"]
+    assert statement["Resource"] == arn
+    assert call().text == "one-a"
+    functions.update_alias(FunctionName=name, Name="live", FunctionVersion="2")
+    assert call().text == "two-b"
+    functions.remove_permission(FunctionName=name, Qualifier="live", StatementId="api")
+    assert call().status_code == 500
+    assert error(functions.get_policy, FunctionName=name, Qualifier="live") == "ResourceNotFoundException"
+
+    kinesis.create_stream(StreamName=name, ShardCount=1)
+    functions.update_function_configuration(FunctionName=name, Environment=variables("mapped", queue))
+    version = functions.publish_version(FunctionName=name)["Version"]
+    functions.update_alias(FunctionName=name, Name="live", FunctionVersion=version)
+    mapping = functions.create_event_source_mapping(
+        FunctionName=arn, EventSourceArn=f"arn:aws:kinesis:us-east-1:000000000000:stream/{name}", StartingPosition="TRIM_HORIZON")
+    assert mapping["FunctionArn"] == arn
+    kinesis.put_record(StreamName=name, Data=b"x", PartitionKey="k")
+    take = lambda: until(lambda: sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=1).get("Messages"))
+    assert take()[0]["Body"] == "two-mapped"
+    topic = sns.create_topic(Name=name)["TopicArn"]
+    subscription = sns.subscribe(TopicArn=topic, Protocol="lambda", Endpoint=arn)["SubscriptionArn"]
+    assert sns.get_subscription_attributes(SubscriptionArn=subscription)["Attributes"]["Endpoint"] == arn
+    later = functions.invoke(FunctionName=name, Qualifier="1", InvocationType="Event", Payload=json.dumps({"queue": queue}))
+    assert later["StatusCode"] == 202 and take()[0]["Body"] == "one-a"
+
+
+def test_versions_and_aliases_are_there_after_a_start():
+    node = Node()
+    try:
+        node.start()
+        functions = node.client("lambda")
+        functions.create_function(FunctionName="kept", Runtime="python3.11", Handler="app.handler", Role=ROLE, Timeout=20,
+                                  Code={"ZipFile": code("one")}, Environment=variables("a"), Publish=True)
+        functions.create_alias(FunctionName="kept", Name="live", FunctionVersion="1")
+        functions.update_function_code(FunctionName="kept", ZipFile=code("two"))
+        node.kill()
+        node.start()
+        functions = node.client("lambda")
+        assert run(functions, "kept", Qualifier="live")[:2] == ("one-a", "1")
+        assert run(functions, "kept")[:2] == ("two-a", "$LATEST")
+        functions.delete_function(FunctionName="kept")
+        assert error(functions.invoke, FunctionName="kept", Qualifier="1") == "ResourceNotFoundException"
+    finally:
+        node.remove()

@@ -1,7 +1,9 @@
 """Versions and aliases through boto3: copies that never change, names that point to them, and all that may name either."""
 
+import io
 import json
 import uuid
+import zipfile
 
 import pytest
 import requests
@@ -88,7 +90,8 @@ def test_each_version_runs_as_it_was(functions, name):
     assert error(functions.invoke, FunctionName=f"{name}:1", Qualifier="2") == "InvalidParameterValueException"
     shown = functions.get_function(FunctionName=name, Qualifier="live")
     assert (shown["Configuration"]["Version"], shown["Configuration"]["FunctionArn"]) == ("1", f"{ARN}{name}:live")
-    assert requests.get(shown["Code"]["Location"], timeout=10).content == code("one")
+    downloaded = requests.get(shown["Code"]["Location"], timeout=10).content
+    assert zipfile.ZipFile(io.BytesIO(downloaded)).read("app.py").decode() == CODE.replace("%s", "one")
     configuration = functions.get_function_configuration(FunctionName=name, Qualifier="2")
     assert configuration["Environment"]["Variables"]["MODE"] == "b"
 

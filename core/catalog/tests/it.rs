@@ -123,18 +123,21 @@ fn mistakes_are_told_with_their_lines() {
             "name = \"x\"\n{function}[[queue]]\nname = \"q\"\n[[stream]]\nname = \"s\"\n\
              [[mapping]]\nstream = \"s\"\nfunction = \"f\"\nmax_concurrency = 5\nbatch_size = 0\n\
              [[mapping]]\nstream = \"s\"\nfunction = \"f\"\non_failure = \"p\"\n\
+             tumbling_window_seconds = 901\nparallelization = 2\n\
              [[mapping]]\nqueue = \"q\"\nfunction = \"g\"\nbatch_size = 20\nbisect = true\n\
              [[mapping]]\nfunction = \"f\"\n"
         ),
         &[
             "p.toml:13: `max_concurrency` says nothing for a stream\n  try: say `parallelization`",
             "p.toml:15: expected batch_size from 1 to 10000, found 0\n  try: the nearest possible is 1",
+            "p.toml:18: windows with a state need one batch of a shard at once\n  try: take `parallelization` out",
             "p.toml:18: `f` has a mapping of this source already on line 13\n  try: keep one",
             "p.toml:19: there is no queue `p` in this file\n  try: did you mean `q`?",
-            "p.toml:22: there is no function `g` in this file\n  try: did you mean `f`?",
-            "p.toml:22: `bisect` says nothing for a queue\n  try: a queue's `dead_letter` and `max_receives` treat what fails",
-            "p.toml:22: batches of more than 10 messages have to be gathered for a while\n  try: add it: window_seconds = 1",
-            "p.toml:26: a mapping needs exactly one of `stream`, `table` and `queue`\n  try: name one: stream = \"NAME\"",
+            "p.toml:20: expected tumbling_window_seconds from 1 to 900, found 901\n  try: the nearest possible is 900",
+            "p.toml:24: there is no function `g` in this file\n  try: did you mean `f`?",
+            "p.toml:24: `bisect` says nothing for a queue\n  try: a queue's `dead_letter` and `max_receives` treat what fails",
+            "p.toml:24: batches of more than 10 messages have to be gathered for a while\n  try: add it: window_seconds = 1",
+            "p.toml:28: a mapping needs exactly one of `stream`, `table` and `queue`\n  try: name one: stream = \"NAME\"",
         ],
     );
     check(
@@ -247,11 +250,13 @@ fn mappings_are_read_with_the_defaults_of_their_source() {
     let text = "name = \"x\"\n[[stream]]\nname = \"s\"\n[[queue]]\nname = \"q\"\n\
         [[function]]\nname = \"f\"\nruntime = \"nodejs20.x\"\nhandler = \"a.b\"\ncode = \"c\"\n\
         [[mapping]]\nstream = \"s\"\nfunction = \"f\"\nmax_retries = 2\non_failure = \"q\"\n\
+        tumbling_window_seconds = 60\n\
         [[mapping]]\nqueue = \"q\"\nfunction = \"f\"\nenabled = false\n";
     let pipeline = Pipeline::parse("p.toml", text).unwrap();
     let [stream, queue] = [&pipeline.mappings[0].value, &pipeline.mappings[1].value];
     assert_eq!((stream.start, stream.enabled), (Some(MappingStart::TrimHorizon), true));
     assert_eq!((stream.settings.batch_size, stream.settings.retries_max), (100, Some(2)));
     assert_eq!(stream.settings.on_failure, Some(FailureTarget::Queue { name: "q".into() }));
+    assert_eq!((stream.settings.tumbling_window_seconds, queue.settings.tumbling_window_seconds), (Some(60), None));
     assert_eq!((queue.start, queue.enabled, queue.settings.batch_size), (None, false, 10));
 }

@@ -192,7 +192,7 @@ fn chance(id: &str) -> u32 {
     let digits: String = id.chars().filter(char::is_ascii_hexdigit).take(8).collect();
     let number = u32::from_str_radix(&digits, 16).unwrap_or(0);
     // Below `ALIAS_PARTS`, so it fits.
-    u32::try_from(u64::from(number) * u64::from(ALIAS_PARTS) >> u32::BITS).unwrap_or(0)
+    u32::try_from((u64::from(number) * u64::from(ALIAS_PARTS)) >> u32::BITS).unwrap_or(0)
 }
 
 /// Writes what was printed until now, then the END and REPORT lines.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::bail;
 use millstream_catalog::pipeline::{IndexSpec, TableSpec};
-use millstream_catalog::{TABLE_ITEM_BYTES_MAX, TableDefinition, TableIndex, TableOwner};
+use millstream_catalog::{IndexState, TABLE_ITEM_BYTES_MAX, TableDefinition, TableIndex, TableOwner};
 use millstream_table::{NewTable, TableError};
 
 use super::carry_out::Outcome;
@@ -69,6 +69,7 @@ fn indexes(spec: &TableSpec) -> Vec<TableIndex> {
         projection: index.projection.clone(),
         local: index.local,
         provisioned: spec.provisioned.filter(|_| !index.local),
+        state: IndexState::Active,
     };
     (0..).zip(&spec.indexes).map(index).collect()
 }

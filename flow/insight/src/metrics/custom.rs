@@ -299,12 +299,14 @@ mod tests {
         for minute in 0..1_000 {
             let name = format!("m{}", minute % 3);
             told += metrics.add(&[values(&name, "None", &[minute * MINUTE, minute * MINUTE + 1])]).unwrap().len();
-            assert!(metrics.all().points <= 100, "{} at {minute}", metrics.all().points);
+            let points = metrics.all().points;
+            assert!(points <= 100, "{points} at {minute}");
         }
         assert_eq!(told, 1_000, "each minute that changed once");
         let last = metrics.periods(&metric("m0"), None, (0, Millis::MAX), MINUTE);
         assert_eq!(last.last().map(|(_, minute)| (minute.start, minute.count)), Some((999 * MINUTE, 2.0)));
-        assert_eq!(metrics.all().points, metrics.all().of_units().map(|kept| kept.minutes.len()).sum::<usize>());
+        let all = metrics.all();
+        assert_eq!(all.points, all.of_units().map(|kept| kept.minutes.len()).sum::<usize>());
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::ApiGateway;
 
+/// The headers that tell a request's id: it has no other id besides.
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 static EXTENDED_REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-apigw-id");
 

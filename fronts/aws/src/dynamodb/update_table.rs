@@ -19,10 +19,8 @@ const UNSUPPORTED: [&str; 5] =
 #[serde(rename_all = "PascalCase")]
 struct Input {
     table_name: Option<String>,
-    #[serde(default)]
-    attribute_definitions: Vec<AttributeDefinition>,
-    #[serde(default)]
-    global_secondary_index_updates: Vec<IndexUpdate>,
+    attribute_definitions: Option<Vec<AttributeDefinition>>,
+    global_secondary_index_updates: Option<Vec<IndexUpdate>>,
     billing_mode: Option<String>,
     provisioned_throughput: Option<ProvisionedThroughput>,
     stream_specification: Option<StreamSpecification>,
@@ -45,8 +43,9 @@ pub(super) async fn call(dynamodb: &DynamoDb, request: &JsonRequest) -> Result<V
         Some(mode) => mode == "PAY_PER_REQUEST",
         None => table.provisioned.is_none(),
     };
-    let updates = std::mem::take(&mut input.global_secondary_index_updates);
-    let indexes = index_updates::read(updates, &input.attribute_definitions, (&table, on_demand))?;
+    let updates = input.global_secondary_index_updates.take().unwrap_or_default();
+    let definitions = input.attribute_definitions.as_deref().unwrap_or_default();
+    let indexes = index_updates::read(updates, definitions, (&table, on_demand))?;
     let throughput = input.billing_mode.is_some() || input.provisioned_throughput.is_some();
     let harmless = input.deletion_protection_enabled == Some(false)
         || input.table_class.as_deref() == Some("STANDARD")

@@ -21,7 +21,7 @@ use millstream_gateway::{BackendOptions, Backends, Managed, PlanOptions, Plans};
 use millstream_insight::{Insight, trail::Step};
 use millstream_mapping::{
     Discarded, EventCodec, FailureTargetError, FailureTargets, Filter, Mappings, NewMapping, Options as MappingOptions,
-    Origin, Outside as MappingOutside, Report, SourcePermits,
+    Origin, Outside as MappingOutside, Report, SourcePermits, WindowShown,
 };
 use millstream_namespace::Namespaces;
 use millstream_object::{ObjectStoreOptions, Objects};
@@ -153,6 +153,14 @@ impl EventCodec for NoEvents {
 
     fn event(&self, _: &[Bytes]) -> Bytes {
         Bytes::new()
+    }
+
+    fn window_event(&self, _: &Origin, _: &[Bytes], _: &WindowShown) -> Bytes {
+        Bytes::new()
+    }
+
+    fn window_state(&self, _: &[u8]) -> Option<String> {
+        None
     }
 
     fn record_id(&self, _: &Origin, _: u64) -> String {

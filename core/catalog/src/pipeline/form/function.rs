@@ -31,6 +31,7 @@ pub(super) const FORMS: &[Form] = &[
                 optional("filters", "Patterns of records, as JSON, one a line", "{\"data\": {\"symbol\": [\"A\"]}}")
                     .entered(Entry::Texts),
                 optional("on_failure", "Queue that is told of batches which are given up", ""),
+                number("tumbling_window_seconds", "Seconds of windows with a state", ""),
                 number("max_concurrency", "Batches of a queue at once", ""),
             ],
         }],

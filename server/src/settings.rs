@@ -36,6 +36,8 @@ pub struct Settings {
     pub kafka_tls_listen: SocketAddr,
     /// Whether a topic that a Kafka client asks for and that is not there is made.
     pub kafka_create_topics: bool,
+    /// Whether shards are read by Kinesis clients as often and as much as the service lets them.
+    pub kinesis_read_limits: bool,
     /// A certificate and its key, to listen under TLS too.
     pub tls: Option<TlsFiles>,
     /// Whether HTTP is taken under TLS only.
@@ -144,6 +146,7 @@ struct SettingsFile {
     kafka_listen: Option<SocketAddr>,
     kafka_tls_listen: Option<SocketAddr>,
     kafka_create_topics: bool,
+    kinesis_read_limits: bool,
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
     require_tls: bool,
@@ -282,6 +285,7 @@ impl Settings {
             kafka_listen: args.kafka_listen.or(file.kafka_listen).unwrap_or_else(|| loopback(9092)),
             kafka_tls_listen: args.kafka_tls_listen.or(file.kafka_tls_listen).unwrap_or_else(|| loopback(9093)),
             kafka_create_topics: file.kafka_create_topics,
+            kinesis_read_limits: file.kinesis_read_limits,
             tls,
             require_tls,
             public_url: args.public_url.clone().or(file.public_url),

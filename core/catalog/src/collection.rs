@@ -139,7 +139,15 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError::Storage`].
     pub async fn next_id(&self) -> Result<u64, CatalogError> {
-        self.streams.ids.next(&self.storage).await
+        self.next_ids(1).await
+    }
+
+    /// Takes as many numbers as wanted of the same counter, one behind the other; gives the first.
+    ///
+    /// # Errors
+    /// [`CatalogError::Storage`].
+    pub async fn next_ids(&self, wanted: u64) -> Result<u64, CatalogError> {
+        self.streams.ids.next(&self.storage, wanted).await
     }
 }
 
@@ -304,7 +312,7 @@ impl Ids {
         Self { keyspace: Keyspace::new("catalog/ids"), lock: tokio::sync::Mutex::new(()) }
     }
 
-    async fn next(&self, storage: &Storage) -> Result<u64, CatalogError> {
+    async fn next(&self, storage: &Storage, wanted: u64) -> Result<u64, CatalogError> {
         let _turn = self.lock.lock().await;
         let stored = {
             let (storage, keyspace) = (storage.clone(), self.keyspace.clone());
@@ -314,7 +322,7 @@ impl Ids {
         };
         let next = stored.and_then(|bytes| bytes.as_ref().try_into().ok()).map_or(1, u64::from_be_bytes);
         let mut transaction = Transaction::new();
-        transaction.put(&self.keyspace, b"next".to_vec(), (next + 1).to_be_bytes().to_vec());
+        transaction.put(&self.keyspace, b"next".to_vec(), (next + wanted).to_be_bytes().to_vec());
         storage.commit(transaction).await?;
         Ok(next)
     }

@@ -22,6 +22,9 @@ fn stream(name: &str) -> StreamDefinition {
         shards: Vec::new(),
         tags: Default::default(),
         capacity: Default::default(),
+        scaled: Vec::new(),
+        consumers: Vec::new(),
+        settings: Default::default(),
     }
 }
 

@@ -100,6 +100,11 @@ impl Transaction {
         self
     }
 
+    /// The logs that it appends to.
+    pub fn logs(&self) -> impl Iterator<Item = LogId> {
+        self.appends.iter().map(|append| append.log)
+    }
+
     /// Whether it would change nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -130,15 +130,24 @@ impl Task {
         self.may_read()?;
         let full = self.definition.destination.buffer_bytes;
         let source = self.streams.get(&self.definition.source_stream())?;
-        let share = share(full, source.shards.len());
-        let mut without_more = 0;
-        while without_more < source.shards.len() && buffer.bytes < full {
-            let shard = &source.shards[*turn % source.shards.len()];
-            *turn += 1;
-            let more = self.take(shard, progress, buffer, share.min(full - buffer.bytes)).await?;
-            without_more = if more { 0 } else { without_more + 1 };
+        let share = share(full, source.open_shards().count());
+        loop {
+            // What came of a split or a merge waits until all that was before it has been taken.
+            let is_read = |shard: &ShardDefinition| self.streams.has_ended(shard, next(progress, buffer, shard));
+            let readable = source.readable(is_read);
+            let mut any = false;
+            for _ in 0..readable.len() {
+                if buffer.bytes >= full {
+                    return Ok(());
+                }
+                let shard = readable[*turn % readable.len()];
+                *turn += 1;
+                any |= self.take(shard, progress, buffer, share.min(full - buffer.bytes)).await?;
+            }
+            if !any {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// Takes note of about `most` bytes of a shard; whether there were any records.
@@ -149,8 +158,7 @@ impl Task {
         buffer: &mut Buffer,
         most: u64,
     ) -> Result<bool, DeliveryError> {
-        let position = progress.positions.get(&shard.log).copied().unwrap_or_default();
-        let from = buffer.ends.get(&shard.log).copied().unwrap_or(position);
+        let from = next(progress, buffer, shard);
         let read =
             self.streams.read(shard.log(), from, READ_BYTES.min(usize::try_from(most).unwrap_or(READ_BYTES))).await?;
         let records = read.batches.iter().flat_map(|batch| batch.iter());
@@ -299,6 +307,12 @@ impl Task {
     fn subject(&self) -> String {
         format!("delivery/{}", self.definition.name)
     }
+}
+
+/// Where a shard's next record is that is not in the buffer.
+fn next(progress: &Progress, buffer: &Buffer, shard: &ShardDefinition) -> u64 {
+    let position = || progress.positions.get(&shard.log).copied().unwrap_or_default();
+    buffer.ends.get(&shard.log).copied().unwrap_or_else(position)
 }
 
 /// Packs off the async workers. Deterministic: the header holds no time.

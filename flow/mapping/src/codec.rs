@@ -44,6 +44,16 @@ pub trait EventCodec: Send + Sync + 'static {
     /// Why the record cannot be shown: it is of no form that the source has.
     fn record(&self, origin: &Origin, record: &Record) -> Result<Bytes, String>;
 
+    /// What of a record is for the function, as an event holds it: `None` when nothing is. Of a record into which several were
+    /// packed that is all of them that are wanted, one behind the other.
+    ///
+    /// # Errors
+    /// As [`EventCodec::record`].
+    fn wanted(&self, origin: &Origin, record: &Record, wants: &dyn Fn(&[u8]) -> bool) -> Result<Option<Bytes>, String> {
+        let shown = self.record(origin, record)?;
+        Ok(wants(&shown).then_some(shown))
+    }
+
     /// A message as an event holds it.
     fn message(&self, queue: &str, message: &ReceivedMessage) -> Bytes;
 

@@ -1,11 +1,11 @@
 //! One mapping: follows its definition, and the shards of its stream, and has them worked off.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_catalog::{
-    EventSource, EventSourceMappingDefinition, FunctionDefinition, MappingState, StreamDefinition,
+    EventSource, EventSourceMappingDefinition, FunctionDefinition, MappingState, ShardDefinition, StreamDefinition,
 };
 use millstream_storage::Transaction;
 use millstream_types::LogId;
@@ -102,7 +102,9 @@ async fn work_on(
     });
     match &work.definition.source {
         EventSource::Stream { .. } | EventSource::Table { .. } => {
-            Shards { shared, work, running: HashMap::new(), lanes: JoinSet::new(), stop }.run().await
+            Shards { shared, work, running: HashMap::new(), lanes: JoinSet::new(), done: HashSet::new(), stop }
+                .run()
+                .await
         }
         EventSource::Queue { name } => {
             let queue = name.clone();
@@ -118,6 +120,8 @@ struct Shards {
     /// By shard and lane.
     running: HashMap<(LogId, u32), AbortHandle>,
     lanes: JoinSet<()>,
+    /// Shards that were split or merged and are done.
+    done: HashSet<LogId>,
     stop: watch::Receiver<bool>,
 }
 
@@ -153,7 +157,7 @@ impl Shards {
         while self.lanes.join_next().await.is_some() {}
     }
 
-    /// Lanes end only when they are told to, or by a defect: they begin anew then, each by itself. Gives whether one broke.
+    /// Lanes end when they are told to, with a shard that was split or merged, or by a defect: they begin anew then. Gives whether one broke.
     fn lane_ended(&mut self, ended: Result<(), JoinError>) -> bool {
         self.running.retain(|_, lane| !lane.is_finished());
         let Err(defect) = ended else { return false };
@@ -175,24 +179,44 @@ impl Shards {
         self.begin_with(&stream).await
     }
 
+    /// Begins with the shards whose parents are done.
     async fn begin_with(&mut self, stream: &StreamDefinition) -> Result<(), MappingError> {
-        let lanes = self.work.definition.settings.parallelization;
-        for shard in &stream.shards {
-            let log = shard.log();
-            if (0..lanes).all(|lane| self.running.contains_key(&(log, lane))) {
+        loop {
+            let done = self.done.len();
+            for shard in stream.readable(|shard| self.done.contains(&shard.log())) {
+                self.begin_shard(shard).await?;
+            }
+            if self.done.len() == done {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Begins with the lanes of a shard that do not run and are not done.
+    async fn begin_shard(&mut self, shard: &ShardDefinition) -> Result<(), MappingError> {
+        let (log, lanes) = (shard.log(), self.work.definition.settings.parallelization);
+        if self.done.contains(&log) || (0..lanes).all(|lane| self.running.contains_key(&(log, lane))) {
+            return Ok(());
+        }
+        let mut ended = 0;
+        for (lane, progress) in (0..).zip(self.work.progress.lanes(log, lanes).await?) {
+            if self.running.contains_key(&(log, lane)) {
                 continue;
             }
-            for (lane, progress) in (0..).zip(self.work.progress.lanes(log, lanes).await?) {
-                if self.running.contains_key(&(log, lane)) {
-                    continue;
-                }
-                let EventSourceMappingDefinition { source, function, .. } = &*self.work.definition;
-                let (source, function) = (source.clone(), function.clone());
-                let origin = Origin { source, function, shard: shard.index, log };
-                let share = Share { lane, lanes };
-                let at_work = Lane::new(Arc::clone(&self.work), origin, share, progress, self.stop.clone());
-                self.running.insert((log, lane), self.lanes.spawn(at_work.run()));
+            let nothing_left = progress.pieces.is_empty() && progress.window.is_none();
+            if nothing_left && self.work.streams.has_ended(shard, progress.position) {
+                ended += 1;
+                continue;
             }
+            let EventSourceMappingDefinition { source, function, .. } = &*self.work.definition;
+            let (source, function) = (source.clone(), function.clone());
+            let origin = Origin { source, function, shard: shard.index, log };
+            let share = Share { lane, lanes };
+            let at_work = Lane::new(Arc::clone(&self.work), origin, share, progress, self.stop.clone());
+            self.running.insert((log, lane), self.lanes.spawn(at_work.run()));
+        }
+        if ended == lanes {
+            self.done.insert(log);
         }
         Ok(())
     }

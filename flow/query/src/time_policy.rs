@@ -112,6 +112,11 @@ impl ShardTime {
         }
     }
 
+    /// No row will come any more.
+    pub(crate) fn ended(&mut self) {
+        self.raise(i64::MAX);
+    }
+
     fn raise(&mut self, watermark: i64) {
         self.watermark = self.watermark.max(watermark);
     }

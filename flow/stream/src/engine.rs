@@ -1,22 +1,31 @@
 //! The operations on streams: records are put, read and let go of.
-//! Read next: `engine/definitions.rs` (streams themselves).
+//! Read next: `engine/definitions.rs` (streams themselves), `engine/resharding.rs` (their shards).
 
 mod definitions;
+mod resharding;
+mod settings;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use millstream_catalog::{Catalog, HashKeyRange, ShardDefinition, StreamDefinition};
-use millstream_storage::{LogBounds, Receipt, Storage, Transaction};
+use millstream_catalog::{Catalog, ShardDefinition, StreamDefinition};
+use millstream_storage::{LogBounds, Receipt, Storage, Ticket, Transaction};
 use millstream_types::{Clock, EncodedRecords, LogId, Millis, RecordBatch};
 use tokio::sync::watch;
 
 pub use self::definitions::{NewStream, SHARDS_ALL_MAX, SHARDS_MAX, TAGS_MAX};
+pub use self::resharding::{SCALINGS_A_DAY_MAX, Scaled};
+pub use self::settings::CONSUMERS_MAX;
 use crate::error::StreamError;
+use crate::gate::Gate;
 use crate::hash_key;
 use crate::producer::{Sequence, ShardBatch};
 use crate::retention;
 use crate::sequence::SequenceNumber;
+
+/// How often a put looks for its shards again when they are closed meanwhile: as often as they may be split in the time that
+/// a put waits for one split.
+const PUT_ATTEMPTS_MAX: usize = 100;
 
 /// A record to be put.
 #[derive(Debug, Clone)]
@@ -98,13 +107,24 @@ pub struct Streams {
     clock: Arc<dyn Clock>,
     /// Changes of definitions take turns, each to its end: none is lost to another.
     changing: Arc<tokio::sync::Mutex<()>>,
+    gate: Gate,
 }
 
 impl Streams {
     /// The engine over a store and its catalog.
     #[must_use]
     pub fn new(storage: Storage, catalog: Catalog, clock: Arc<dyn Clock>) -> Self {
-        Self { storage, catalog, clock, changing: Arc::default() }
+        let gate = Gate::default();
+        let streams = catalog.streams.list();
+        let closed = streams.iter().flat_map(|stream| &stream.shards).filter(|shard| !shard.is_open());
+        gate.close(closed.map(ShardDefinition::log));
+        Self { storage, catalog, clock, changing: Arc::default(), gate }
+    }
+
+    /// What keeps records from shards that are closed, for others who append to shards.
+    #[must_use]
+    pub fn gate(&self) -> Gate {
+        self.gate.clone()
     }
 
     /// A stream's definition.
@@ -132,11 +152,30 @@ impl Streams {
     /// # Errors
     /// [`StreamError::StreamNotFound`]; [`StreamError::Storage`]: none was taken.
     pub async fn put(&self, name: &str, entries: &[Entry]) -> Result<Vec<Placement>, StreamError> {
-        let stream = self.get(name)?;
-        let mut transaction = Transaction::new();
-        let staged = stage(&stream, entries, &mut transaction, 0);
-        let receipt = self.storage.commit(transaction).await?;
+        let (staged, receipt) = self.put_staged(name, entries).await?;
         Ok(staged.placements(&receipt).collect())
+    }
+
+    /// As [`Streams::put`], for who wants to know more of where they landed.
+    ///
+    /// # Errors
+    /// As [`Streams::put`].
+    pub async fn put_staged(&self, name: &str, entries: &[Entry]) -> Result<(StagedPut, Receipt), StreamError> {
+        let mut attempts = 1;
+        loop {
+            let stream = self.get(name)?;
+            let mut transaction = Transaction::new();
+            let staged = stage(&stream, entries, &mut transaction, 0);
+            match self.submit(transaction) {
+                Ok(ticket) => return Ok((staged, ticket.durable().await?)),
+                Err(StreamError::LogClosed { .. }) if attempts < PUT_ATTEMPTS_MAX => {
+                    // Behind the change that is under way the records have another place, or their old one again.
+                    drop(self.turn().await);
+                    attempts += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Adds records to a caller's transaction that already holds `appends_before` appends: results that commit with the
@@ -166,6 +205,9 @@ impl Streams {
         sequence: Option<Sequence>,
     ) -> Result<ShardBatch, StreamError> {
         let log = self.shard_log(name, shard)?;
+        if self.gate.pass().is_closed(log) {
+            return Err(StreamError::ShardClosed { stream: name.to_owned(), shard });
+        }
         let size = |entry: &Entry| entry.partition_key.len() + entry.headers.len() + entry.data.len() + 15;
         let mut records = EncodedRecords::with_capacity(entries.iter().map(size).sum());
         for entry in entries {
@@ -188,9 +230,28 @@ impl Streams {
     /// Makes a transaction with staged records durable.
     ///
     /// # Errors
-    /// [`StreamError::Storage`]: nothing of it was taken.
+    /// [`StreamError::LogClosed`] when a shard of theirs was closed since: stage them anew; [`StreamError::Storage`]. Nothing
+    /// of it was taken then.
     pub async fn commit(&self, transaction: Transaction) -> Result<Receipt, StreamError> {
-        Ok(self.storage.commit(transaction).await?)
+        match self.submit(transaction) {
+            Ok(ticket) => Ok(ticket.durable().await?),
+            Err(error) => {
+                if let StreamError::LogClosed { .. } = error {
+                    // Behind the change that is under way they find their shards.
+                    drop(self.turn().await);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Orders a transaction behind all that came before, if the shards of its records are open.
+    fn submit(&self, transaction: Transaction) -> Result<Ticket, StreamError> {
+        let passing = self.gate.pass();
+        if let Some(log) = transaction.logs().find(|log| passing.is_closed(*log)) {
+            return Err(StreamError::LogClosed { log });
+        }
+        Ok(self.storage.submit(transaction)?)
     }
 
     /// Durable records of a log from `offset` on, about `max_bytes` of them; empty at the end. An offset that retention
@@ -221,6 +282,13 @@ impl Streams {
         Ok(tokio::task::spawn_blocking(move || storage.offset_at_time(log, time))
             .await
             .map_err(|_| millstream_storage::StorageError::Closed)??)
+    }
+
+    /// Whether a reader that goes on at `offset` has read all that will ever be in a shard: it was closed, and there is no more.
+    #[must_use]
+    pub fn has_ended(&self, shard: &ShardDefinition, offset: u64) -> bool {
+        // A shard is told to be closed when all its records are readable.
+        !shard.is_open() && offset >= self.storage.bounds(shard.log()).next
     }
 
     /// How far a shard reaches.
@@ -270,15 +338,9 @@ impl Streams {
     }
 }
 
-/// The shard whose range holds a hash key.
-fn shard_of(shards: &[ShardDefinition], hash: u128) -> usize {
-    // Shards lie in the order of their ranges as long as nothing was split; a linear search covers the rest.
-    let guess = shards.partition_point(|shard| shard.hash_keys.end < hash);
-    let holds = |range: &HashKeyRange| range.start <= hash && hash <= range.end;
-    match shards.get(guess) {
-        Some(shard) if holds(&shard.hash_keys) => guess,
-        _ => shards.iter().position(|shard| holds(&shard.hash_keys)).unwrap_or(0),
-    }
+/// The shard whose range holds a hash key; `shards` lie in the order of their ranges, which cover all keys.
+fn shard_of(shards: &[&ShardDefinition], hash: u128) -> usize {
+    shards.partition_point(|shard| shard.hash_keys.end < hash).min(shards.len() - 1)
 }
 
 fn stage(
@@ -287,7 +349,8 @@ fn stage(
     transaction: &mut Transaction,
     appends_before: usize,
 ) -> StagedPut {
-    let shards = &stream.shards;
+    let mut shards: Vec<&ShardDefinition> = stream.open_shards().collect();
+    shards.sort_by_key(|shard| shard.hash_keys.start);
     let mut per_shard: Vec<Option<(usize, EncodedRecords)>> = (0..shards.len()).map(|_| None).collect();
     let mut used: Vec<usize> = Vec::new();
     let mut places = Vec::with_capacity(entries.len());
@@ -295,8 +358,8 @@ fn stage(
     for entry in entries {
         let shard = match (shards.len(), entry.explicit_hash_key) {
             (1, _) => 0,
-            (_, Some(hash)) => shard_of(shards, hash),
-            (_, None) => shard_of(shards, hash_key::of_partition_key(&entry.partition_key)),
+            (_, Some(hash)) => shard_of(&shards, hash),
+            (_, None) => shard_of(&shards, hash_key::of_partition_key(&entry.partition_key)),
         };
         let (slot, records) = per_shard[shard].get_or_insert_with(|| {
             used.push(shard);

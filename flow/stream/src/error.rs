@@ -2,7 +2,7 @@
 
 use millstream_catalog::CatalogError;
 use millstream_storage::StorageError;
-use millstream_types::ErrorKind;
+use millstream_types::{ErrorKind, LogId};
 
 /// An error of the stream engine.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -26,6 +26,96 @@ pub enum StreamError {
         stream: String,
         /// What was asked for.
         shard: String,
+    },
+    /// The shard was split or merged, and takes no records and no other change any more.
+    #[error("shard {shard} of stream `{stream}` was split or merged; use the shards that came of it")]
+    ShardClosed {
+        /// The stream.
+        stream: String,
+        /// The shard's number.
+        shard: u32,
+    },
+    /// A shard was closed between the choice of it and the records' way to it.
+    #[error("the shard of log {} was split or merged meanwhile; put the records again", log.0)]
+    LogClosed {
+        /// The shard's log.
+        log: LogId,
+    },
+    /// A shard can only be split at a key well within it.
+    #[error(
+        "expected a hash key above {start} + 1 and below {end} to split shard {shard} of `{stream}` at, found {found}"
+    )]
+    SplitPoint {
+        /// The stream.
+        stream: String,
+        /// The shard's number.
+        shard: u32,
+        /// The first of its hash keys.
+        start: u128,
+        /// The last of its hash keys.
+        end: u128,
+        /// What was asked for.
+        found: u128,
+    },
+    /// Only shards side by side can be merged.
+    #[error("shards {} and {} of stream `{stream}` do not lie side by side; merge neighbours", shards[0], shards[1])]
+    NotAdjacent {
+        /// The stream.
+        stream: String,
+        /// The shards' numbers.
+        shards: [u32; 2],
+    },
+    /// The number of shards may be doubled and halved at most.
+    #[error("expected at least half and at most twice as many shards as the {there} there are, found {found}")]
+    Scaling {
+        /// What was asked for.
+        found: u32,
+        /// Open shards that there are.
+        there: u32,
+    },
+    /// The number of shards was set too often.
+    #[error("the number of shards of stream `{stream}` was set {max} times within a day already; wait")]
+    ScaledOften {
+        /// The stream.
+        stream: String,
+        /// The limit.
+        max: usize,
+    },
+    /// The node decides about the stream's shards.
+    #[error("stream `{stream}` is on demand; make it provisioned first")]
+    OnDemand {
+        /// The stream.
+        stream: String,
+    },
+    /// The stream belongs to another resource, which knows its shards.
+    #[error("the shards of stream `{stream}` belong to the resource whose records it holds")]
+    NotReshardable {
+        /// The stream.
+        stream: String,
+    },
+    /// The consumer's name is taken.
+    #[error("stream `{stream}` has a consumer `{consumer}` already")]
+    ConsumerExists {
+        /// The stream.
+        stream: String,
+        /// The consumer's name.
+        consumer: String,
+    },
+    /// No consumer of that name.
+    #[error("stream `{stream}` has no consumer `{consumer}`")]
+    ConsumerNotFound {
+        /// The stream.
+        stream: String,
+        /// The consumer's name.
+        consumer: String,
+    },
+    /// A stream may not have more consumers than the limit.
+    #[error("stream `{stream}` may have at most {max} consumers")]
+    TooManyConsumers {
+        /// The stream.
+        stream: String,
+        /// The limit.
+        max: usize,
     },
     /// A stream needs at least one shard and may not have more than the limit.
     #[error("expected 1 to {max} shards, found {found}")]
@@ -66,9 +156,21 @@ impl StreamError {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::StreamNotFound { .. } | Self::ShardNotFound { .. } => ErrorKind::NotFound,
-            Self::StreamExists { .. } => ErrorKind::Exists,
-            Self::ShardCount { .. } | Self::ShardsInAll { .. } | Self::TooManyTags { .. } => ErrorKind::Invalid,
+            Self::StreamNotFound { .. } | Self::ShardNotFound { .. } | Self::ConsumerNotFound { .. } => {
+                ErrorKind::NotFound
+            }
+            Self::StreamExists { .. } | Self::ConsumerExists { .. } => ErrorKind::Exists,
+            Self::ShardClosed { .. } | Self::LogClosed { .. } => ErrorKind::Conflict,
+            Self::ShardCount { .. }
+            | Self::ShardsInAll { .. }
+            | Self::TooManyTags { .. }
+            | Self::TooManyConsumers { .. }
+            | Self::SplitPoint { .. }
+            | Self::NotAdjacent { .. }
+            | Self::Scaling { .. }
+            | Self::ScaledOften { .. }
+            | Self::OnDemand { .. }
+            | Self::NotReshardable { .. } => ErrorKind::Invalid,
             Self::Catalog(error) => error.kind(),
             Self::Storage(error) => error.kind(),
         }
@@ -114,6 +216,9 @@ pub enum AppendError {
         /// The latest one.
         known: i16,
     },
+    /// The shard was split or merged.
+    #[error("the shard was split or merged; use the shards that came of it")]
+    ShardClosed,
     /// The storage engine refused.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -124,9 +229,11 @@ impl AppendError {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::OutOfSequence { .. } | Self::UnknownProducer | Self::Repeated { .. } | Self::Fenced { .. } => {
-                ErrorKind::Conflict
-            }
+            Self::OutOfSequence { .. }
+            | Self::UnknownProducer
+            | Self::Repeated { .. }
+            | Self::Fenced { .. }
+            | Self::ShardClosed => ErrorKind::Conflict,
             Self::Storage(error) => error.kind(),
         }
     }

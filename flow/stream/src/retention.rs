@@ -6,12 +6,10 @@ use millstream_types::Millis;
 use crate::engine::Streams;
 use crate::error::StreamError;
 
-const HOUR_MS: Millis = 3_600_000;
-
 pub(crate) async fn enforce(streams: &Streams, storage: &Storage, now: Millis) -> Result<(), StreamError> {
     let mut transaction = Transaction::new();
     for stream in streams.list() {
-        let oldest = now - Millis::from(stream.retention_hours) * HOUR_MS;
+        let oldest = now - stream.retention_ms();
         for shard in &stream.shards {
             let bounds = storage.bounds(shard.log());
             if bounds.first < bounds.next {
@@ -24,6 +22,9 @@ pub(crate) async fn enforce(streams: &Streams, storage: &Storage, now: Millis) -
     }
     if !transaction.is_empty() {
         storage.commit(transaction).await?;
+    }
+    for stream in streams.list().iter().filter(|stream| stream.shards.iter().any(|shard| !shard.is_open())) {
+        streams.forget_closed_shards(stream).await?;
     }
     Ok(())
 }

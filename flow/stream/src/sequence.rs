@@ -25,6 +25,13 @@ pub struct SequenceNumber {
 }
 
 impl SequenceNumber {
+    /// A number below those of a log's records and above those of all logs before it: behind it a reader begins with the first
+    /// record. It names no record.
+    #[must_use]
+    pub fn before(log: LogId) -> Self {
+        Self { log: LogId(log.0.saturating_sub(1)), offset: u64::MAX }
+    }
+
     /// Writes the digits without allocating: the hot path of a batch put.
     #[must_use]
     pub fn digits(self) -> [u8; SEQUENCE_DIGITS] {
@@ -99,6 +106,8 @@ mod tests {
         let high = SequenceNumber { log: LogId(7), offset: 10 };
         let child = SequenceNumber { log: LogId(12), offset: 0 };
         assert!(low.to_string() < high.to_string() && high.to_string() < child.to_string());
+        let before = SequenceNumber::before(child.log);
+        assert!(high < before && before < child && before.to_string() < child.to_string());
         for number in [low, high, child, SequenceNumber { log: LogId(999_999_999), offset: u64::MAX }] {
             assert_eq!(number.to_string().parse(), Ok(number));
             assert_eq!(number.to_string().as_bytes(), number.digits());

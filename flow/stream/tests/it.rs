@@ -2,15 +2,20 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "it/resharding.rs"]
+mod resharding;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use millstream_catalog::{CapacityMode, Catalog, HashKeyRange, ShardDefinition, StreamDefinition, StreamOwner};
+use millstream_catalog::{
+    CapacityMode, Catalog, HashKeyRange, ShardDefinition, StreamDefinition, StreamOwner, StreamSettings,
+};
 use millstream_storage::Storage;
 use millstream_stream::{Entry, NewStream, SHARDS_ALL_MAX, StreamError, Streams, TAGS_MAX};
-use millstream_types::ManualClock;
+use millstream_types::{LogId, ManualClock};
 
 fn engine() -> (Streams, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::at(1_000));
@@ -97,7 +102,10 @@ async fn modes_and_labels_are_kept_and_no_change_is_lost_to_another() {
     let labels = |from: usize, to: usize| -> BTreeMap<String, String> {
         (from..to).map(|n| (format!("k{n:02}"), "v".to_owned())).collect()
     };
-    let made = streams.create_with(new_stream("trades", 4), CapacityMode::OnDemand, labels(0, 1)).await.unwrap();
+    let made = streams
+        .create_with(new_stream("trades", 4), CapacityMode::OnDemand, labels(0, 1), StreamSettings::default())
+        .await
+        .unwrap();
     assert_eq!((made.capacity, made.tags.len()), (CapacityMode::OnDemand, 1));
     let gone = ["k00".to_owned(), "none".to_owned()];
     let (added, changed, removed) = tokio::join!(
@@ -120,8 +128,8 @@ async fn modes_and_labels_are_kept_and_no_change_is_lost_to_another() {
 async fn shards_are_bounded_in_all() {
     let storage = Storage::in_memory(Arc::new(ManualClock::at(0)));
     let catalog = Catalog::open(&storage).unwrap();
-    let shard =
-        |index| ShardDefinition { index, log: index.into(), hash_keys: HashKeyRange { start: 0, end: u128::MAX } };
+    let all = HashKeyRange { start: 0, end: u128::MAX };
+    let shard = |index: u32| ShardDefinition::first(index, LogId(index.into()), all);
     let many = StreamDefinition {
         name: "many".into(),
         owner: StreamOwner::User,
@@ -130,6 +138,9 @@ async fn shards_are_bounded_in_all() {
         shards: (0..SHARDS_ALL_MAX - 1).map(shard).collect(),
         tags: BTreeMap::new(),
         capacity: CapacityMode::Provisioned,
+        scaled: Vec::new(),
+        consumers: Vec::new(),
+        settings: StreamSettings::default(),
     };
     catalog.streams.create(many).await.unwrap();
     let streams = Streams::new(storage, catalog, Arc::new(ManualClock::at(0)));

@@ -39,7 +39,8 @@ pub fn read(body: &[u8]) -> Result<Value, ServiceError> {
     json(value)
 }
 
-fn json(value: Cbor) -> Result<Value, ServiceError> {
+/// A value as JSON.
+pub(crate) fn json(value: Cbor) -> Result<Value, ServiceError> {
     Ok(match value {
         Cbor::Null => Value::Null,
         Cbor::Bool(flag) => Value::Bool(flag),

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use millstream_access::policy::Context;
 use millstream_access::{AccessError, Caller, Grant, Origin};
+use millstream_http::answer_body::AnswerBody;
 use millstream_http::body::{self, BodyError};
 use millstream_http::{request_id, serve};
 use millstream_types::{BoxFuture, Clock};
@@ -19,12 +19,12 @@ use percent_encoding::percent_decode_str;
 
 use crate::apigateway::{Address, ApiGateway};
 use crate::authorize::{Authorizer, Need, denied};
-use crate::cbor_protocol;
 use crate::json_protocol::{JsonRequest, ServiceError};
 use crate::query_protocol::{self, Parameters, QueryRequest};
 use crate::rest_protocol::{self, RestRequest};
 use crate::services::Services;
 use crate::sigv4::{Claim, SignatureError, SigningKeys};
+use crate::{cbor_body, cbor_protocol};
 
 /// The largest body: a function's package of 50 MiB in base64, with room for its other members.
 const BODY_BYTES_MAX: usize = 70 << 20;
@@ -50,18 +50,18 @@ impl AwsFront {
     /// Answers a request. Never fails: whatever is wrong is the answer. The future is boxed so that the services are
     /// compiled with this crate and not with the binary.
     #[must_use]
-    pub fn handle(&self, head: Parts, body: Incoming) -> BoxFuture<'_, Response<Full<Bytes>>> {
+    pub fn handle(&self, head: Parts, body: Incoming) -> BoxFuture<'_, Response<AnswerBody>> {
         let request_id = request_id::new();
         if head.uri.path() == "/healthz" {
-            return Box::pin(async { Response::new(Full::from("ok\n")) });
+            return Box::pin(async { Response::new(AnswerBody::from(Bytes::from_static(b"ok\n"))) });
         }
         // Its own future, a small one: the other has room for what any service may need, and moving it costs as much as a call.
         if let Some(address) = ApiGateway::address(&head) {
-            return Box::pin(async move { self.deployed(address, head, body, request_id).await.map(Full::new) });
+            return Box::pin(async move { self.deployed(address, head, body, request_id).await.map(AnswerBody::from) });
         }
         Box::pin(async move {
             let response = self.answer(head, body, &request_id).await;
-            identified(response, &request_id).map(Full::new)
+            identified(response, &request_id)
         })
     }
 
@@ -78,39 +78,82 @@ impl AwsFront {
         }
     }
 
-    async fn answer(&self, head: Parts, body: Incoming, request_id: &str) -> Response<Bytes> {
+    async fn answer(&self, head: Parts, body: Incoming, request_id: &str) -> Response<AnswerBody> {
+        match self.admit(head, body, request_id).await {
+            Admitted::Answered(response) => response.map(AnswerBody::from),
+            Admitted::Call { call, head, body } if Services::is_subscription(&call.service, &head.headers) => {
+                self.subscribe(&call, head, body).await
+            }
+            Admitted::Call { call, head, body } => self.call(&call, head, body).await.map(AnswerBody::from),
+        }
+    }
+
+    /// Climbs the ladder up to the signature and the body.
+    async fn admit<'r>(&self, head: Parts, body: Incoming, request_id: &'r str) -> Admitted<'r> {
         let limit =
             if head.uri.path().starts_with("/2015-03-31/functions") { BODY_BYTES_MAX } else { RECORDS_BODY_BYTES_MAX };
         let taken = match body::take(body, limit).await {
             Ok(taken) => taken,
-            Err(error) => return rest_protocol::error(&not_taken(&error)),
+            Err(error) => return Admitted::Answered(rest_protocol::error(&not_taken(&error))),
         };
         let unpacked = || body::unpack(&head.headers, taken.bytes.clone(), limit);
         if let Some(response) = self.services.public(&head).await {
-            return response;
+            return Admitted::Answered(response);
         }
         let family = Family::of(&head.headers);
         // Signed is what was sent.
         let (service, Grant { caller, origin, .. }) = match self.authenticate(&head, &taken.bytes) {
             Ok(claim) => claim,
-            Err(error) => return family.refused(&error, request_id),
+            Err(error) => return Admitted::Answered(in_its_form(&head.headers, family.refused(&error, request_id))),
         };
         let body = match unpacked() {
             Ok(body) => body,
-            Err(error) => return family.error(&not_taken(&error), request_id),
+            Err(error) => {
+                return Admitted::Answered(in_its_form(&head.headers, family.error(&not_taken(&error), request_id)));
+            }
         };
         // Whoever may do everything is asked nothing.
         let asked = !self.authorizer.access.may_everything(&caller);
         let circumstances = asked.then(|| self.authorizer.circumstances(&caller, Some(&head)));
-        let call = Call { service, caller, origin, circumstances, request_id };
+        Admitted::Call { call: Call { service, caller, origin, circumstances, request_id }, head, body }
+    }
+
+    /// Answers a request whose signature holds.
+    async fn call(&self, call: &Call<'_>, head: Parts, body: Bytes) -> Response<Bytes> {
         if let Some((service, operation)) = cbor_protocol::target(&head.headers, head.uri.path()) {
-            return self.cbor(&call, &service, &operation, &body).await;
+            return self.cbor(call, &service, &operation, &body).await;
         }
-        match family {
+        match Family::of(&head.headers) {
             // REST services have operations that take forms too, such as an invocation with one as its event.
-            Family::Query if !Services::is_rest(&call.service) => self.query(&call, head, &body).await,
-            Family::Json => self.json(&call, head, body).await,
-            Family::Query | Family::Rest => self.rest(&call, head, body).await,
+            Family::Query if !Services::is_rest(&call.service) => self.query(call, head, &body).await,
+            Family::Json if call.service == "kinesis" && cbor_body::is_spoken(&head.headers) => {
+                match cbor_body::read(&body) {
+                    Ok(body) => cbor_body::answer(self.json(call, head, body).await),
+                    Err(error) => cbor_body::answer(json_error(&error)),
+                }
+            }
+            Family::Json => self.json(call, head, body).await,
+            Family::Query | Family::Rest => self.rest(call, head, body).await,
+        }
+    }
+
+    /// Answers a request whose answer comes by and by.
+    async fn subscribe(&self, call: &Call<'_>, head: Parts, body: Bytes) -> Response<AnswerBody> {
+        let cbor = cbor_body::is_spoken(&head.headers);
+        let headers = head.headers.clone();
+        let refused = |response: Response<Bytes>| in_its_form(&headers, response).map(AnswerBody::from);
+        let body = if cbor { cbor_body::read(&body) } else { Ok(body) };
+        let request = match body {
+            Ok(body) => json_request(call, head, body).1,
+            Err(error) => return refused(json_error(&error)),
+        };
+        let needs = || self.authorizer.json_needs(&call.service, &request, &self.services);
+        if let Err(message) = self.permit(call, needs) {
+            return refused(Services::json_denied(&call.service, message));
+        }
+        match self.services.subscribe(&request, cbor).await {
+            Ok(response) => response.map(AnswerBody::Live),
+            Err(error) => refused(json_error(&error)),
         }
     }
 
@@ -123,19 +166,9 @@ impl AwsFront {
     }
 
     async fn json(&self, call: &Call<'_>, head: Parts, body: Bytes) -> Response<Bytes> {
-        let target =
-            head.headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
-        let (prefix, operation) = target.split_once('.').unwrap_or(("", &target));
-        let request = JsonRequest {
-            operation: operation.to_owned(),
-            body,
-            request_id: call.request_id.to_owned(),
-            scheme: serve::scheme(&head.extensions),
-            headers: head.headers,
-            caller: call.caller.clone(),
-        };
+        let (prefix, request) = json_request(call, head, body);
         match self.permit(call, || self.authorizer.json_needs(&call.service, &request, &self.services)) {
-            Ok(()) => self.services.json(&call.service, prefix, &request).await,
+            Ok(()) => self.services.json(&call.service, &prefix, &request).await,
             Err(message) => Services::json_denied(&call.service, message),
         }
     }
@@ -223,8 +256,42 @@ struct Call<'r> {
     request_id: &'r str,
 }
 
+/// What has become of a request at the ladder.
+enum Admitted<'r> {
+    /// It was answered on its way.
+    Answered(Response<Bytes>),
+    /// It is a call, its body unpacked.
+    Call { call: Call<'r>, head: Parts, body: Bytes },
+}
+
+/// A request of a JSON service, and what stands before the dot of its target.
+fn json_request(call: &Call<'_>, head: Parts, body: Bytes) -> (String, JsonRequest) {
+    let target = target(&head.headers).to_owned();
+    let (prefix, operation) = target.split_once('.').unwrap_or(("", &target));
+    let request = JsonRequest {
+        operation: operation.to_owned(),
+        body,
+        request_id: call.request_id.to_owned(),
+        scheme: serve::scheme(&head.extensions),
+        headers: head.headers,
+        caller: call.caller.clone(),
+    };
+    (prefix.to_owned(), request)
+}
+
+/// The service and the operation of a JSON service's request: `PREFIX.OPERATION`.
+pub(crate) fn target(headers: &HeaderMap) -> &str {
+    headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// A JSON service's answer as the client speaks: in CBOR when its request was.
+fn in_its_form(headers: &HeaderMap, response: Response<Bytes>) -> Response<Bytes> {
+    let cbor = headers.contains_key("x-amz-target") && cbor_body::is_spoken(headers);
+    if cbor { cbor_body::answer(response) } else { response }
+}
+
 /// An answer with its request's id, unless it has one.
-fn identified(mut response: Response<Bytes>, request_id: &str) -> Response<Bytes> {
+fn identified<B>(mut response: Response<B>, request_id: &str) -> Response<B> {
     let headers = response.headers_mut();
     if !headers.contains_key("x-amzn-requestid")
         && let Ok(id) = HeaderValue::from_str(request_id)

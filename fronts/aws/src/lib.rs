@@ -6,6 +6,7 @@
 pub mod apigateway;
 pub mod authorize;
 mod batch_ids;
+mod cbor_body;
 pub mod cbor_protocol;
 pub mod cloudwatch;
 pub mod destination;

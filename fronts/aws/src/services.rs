@@ -1,7 +1,8 @@
 //! The list of services: which of them answers a request. One line a service.
 
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use millstream_http::serve::LiveBody;
 
 use crate::apigateway::ApiGateway;
 use crate::authorize::denied;
@@ -10,7 +11,7 @@ use crate::cloudwatch::{self, CloudWatch};
 use crate::dynamodb::{self, DynamoDb};
 use crate::dynamodbstreams::DynamoDbStreams;
 use crate::firehose::Firehose;
-use crate::front::{json_answer, json_error};
+use crate::front::{json_answer, json_error, target};
 use crate::iam::Iam;
 use crate::json_protocol::{JsonRequest, ServiceError};
 use crate::kinesis::Kinesis;
@@ -25,6 +26,7 @@ use crate::sqs::{self, Sqs};
 use crate::sts::Sts;
 
 const JSON_1_1: &str = "application/x-amz-json-1.1";
+const EVENT_STREAM: &str = "application/vnd.amazon.eventstream";
 
 /// All services of the front.
 pub struct Services {
@@ -82,6 +84,25 @@ impl Services {
             Ok(body) => json_answer(StatusCode::OK, JSON_1_1, body),
             Err(error) => json_error(&error),
         }
+    }
+
+    /// Whether a request is one whose answer comes by and by.
+    pub(crate) fn is_subscription(service: &str, headers: &HeaderMap) -> bool {
+        service == "kinesis" && target(headers) == "Kinesis_20131202.SubscribeToShard"
+    }
+
+    /// Answers such a request; in CBOR or in JSON.
+    ///
+    /// # Errors
+    /// The service's own, before anything came.
+    pub(crate) async fn subscribe(
+        &self,
+        request: &JsonRequest,
+        cbor: bool,
+    ) -> Result<Response<LiveBody>, ServiceError> {
+        let mut response = Response::new(self.kinesis.subscribe(request, cbor).await?);
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM));
+        Ok(response)
     }
 
     /// Answers a request of a CBOR service.

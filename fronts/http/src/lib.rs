@@ -3,6 +3,7 @@
 //!
 //! Knows no cloud's wire format: which front a request is for is the caller's decision.
 
+pub mod answer_body;
 pub mod body;
 mod connection;
 mod http2;

@@ -16,6 +16,7 @@ use millstream_types::BoxFuture;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
+use crate::answer_body::AnswerBody;
 use crate::connection::{Ends, Service};
 use crate::share::Share;
 use crate::tls::Acceptor;
@@ -62,6 +63,18 @@ pub fn serve(
     share: Share,
     security: Security,
     answer: Arc<Answer>,
+    shutdown: BoxFuture<'static, ()>,
+) -> BoxFuture<'static, ()> {
+    Box::pin(accept(listener, share, Service::new(security, answer, None, share), shutdown))
+}
+
+/// As [`serve`], for answers of which some come by and by; those have to end by themselves when the node stops.
+#[must_use]
+pub fn serve_some_live(
+    listener: TcpListener,
+    share: Share,
+    security: Security,
+    answer: Arc<Answer<AnswerBody>>,
     shutdown: BoxFuture<'static, ()>,
 ) -> BoxFuture<'static, ()> {
     Box::pin(accept(listener, share, Service::new(security, answer, None, share), shutdown))

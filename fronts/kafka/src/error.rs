@@ -16,6 +16,7 @@ pub enum ErrorCode {
     OffsetOutOfRange = 1,
     CorruptMessage = 2,
     UnknownTopicOrPartition = 3,
+    LeaderNotAvailable = 5,
     RequestTimedOut = 7,
     MessageTooLarge = 10,
     OffsetMetadataTooLarge = 12,
@@ -39,6 +40,7 @@ pub enum ErrorCode {
     InvalidConfig = 40,
     InvalidRequest = 42,
     UnsupportedForMessageFormat = 43,
+    PolicyViolation = 44,
     OutOfOrderSequence = 45,
     DuplicateSequence = 46,
     InvalidProducerEpoch = 47,
@@ -79,6 +81,7 @@ impl From<&AppendError> for ErrorCode {
             AppendError::OutOfSequence { .. } | AppendError::UnknownProducer => Self::OutOfOrderSequence,
             AppendError::Repeated { .. } => Self::DuplicateSequence,
             AppendError::Fenced { .. } => Self::InvalidProducerEpoch,
+            AppendError::ShardClosed => Self::PolicyViolation,
             AppendError::Storage(error) => match error.kind() {
                 ErrorKind::TooLarge => Self::MessageTooLarge,
                 ErrorKind::Throttled => Self::RequestTimedOut,

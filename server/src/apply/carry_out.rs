@@ -198,18 +198,15 @@ async fn stream(engines: &Engines, spec: &StreamSpec) -> anyhow::Result<Outcome>
         Ok(_) => Ok(Outcome::Created),
         Err(StreamError::StreamExists { .. }) => {
             let found = engines.streams.get(&spec.name)?;
-            if found.shards.len() != spec.shards as usize {
-                bail!(
-                    "it has {} shards, {} are described; delete it or describe it as it is",
-                    found.shards.len(),
-                    spec.shards
-                );
+            let other_shards = found.open_shards().count() != spec.shards as usize;
+            let other_retention = found.retention_hours != spec.retention_hours;
+            if other_shards {
+                engines.streams.set_shard_count(&spec.name, spec.shards).await?;
             }
-            if found.retention_hours == spec.retention_hours {
-                return Ok(Outcome::Unchanged);
+            if other_retention {
+                engines.streams.set_retention(&spec.name, spec.retention_hours).await?;
             }
-            engines.streams.set_retention(&spec.name, spec.retention_hours).await?;
-            Ok(Outcome::Updated)
+            Ok(if other_shards || other_retention { Outcome::Updated } else { Outcome::Unchanged })
         }
         Err(error) => Err(error.into()),
     }

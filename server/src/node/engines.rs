@@ -123,10 +123,10 @@ impl Engines {
         let namespaces = Namespaces::new(catalog.clone(), streams.clone(), Arc::clone(&clock), random, settings.dev);
         namespaces.ensure_default().await?;
         let (producers, groups) = {
-            let (storage, clock) = (storage.clone(), Arc::clone(&clock));
+            let (storage, clock, gate) = (storage.clone(), Arc::clone(&clock), streams.gate());
             let open = move || {
                 let groups = Groups::open(storage.clone(), Arc::clone(&clock), Arc::new(new_member))?;
-                Ok::<_, StorageError>((Producers::open(storage, clock)?, groups))
+                Ok::<_, StorageError>((Producers::open(storage, clock, gate)?, groups))
             };
             tokio::task::spawn_blocking(open).await??
         };

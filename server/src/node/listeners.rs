@@ -20,7 +20,7 @@ use millstream_aws::dynamodbstreams::DynamoDbStreams;
 use millstream_aws::firehose::Firehose;
 use millstream_aws::front::AwsFront;
 use millstream_aws::iam::Iam;
-use millstream_aws::kinesis::Kinesis;
+use millstream_aws::kinesis::{Kinesis, KinesisParts};
 use millstream_aws::kinesisanalytics::KinesisAnalytics;
 use millstream_aws::lambda::Lambda;
 use millstream_aws::logs::CloudWatchLogs;
@@ -41,6 +41,7 @@ use millstream_azure::services::Services as AzureServices;
 use millstream_azure::streamanalytics::StreamAnalytics;
 use millstream_catalog::pipeline::Known;
 use millstream_console::{Addresses, Console, ConsoleParts};
+use millstream_http::answer_body::AnswerBody;
 use millstream_http::serve;
 use millstream_http::share::Share;
 use millstream_http::tls::Acceptor;
@@ -99,13 +100,16 @@ impl Listeners {
         tasks: &mut JoinSet<()>,
     ) -> anyhow::Result<()> {
         let event_hubs = self.event_hubs.service(engines, settings);
-        let (aws, azure) = (Arc::new(aws_front(engines)), Arc::new(azure_front(engines, event_hubs.clone(), stopped)?));
+        let (aws, azure) = (
+            Arc::new(aws_front(engines, settings, stopped)),
+            Arc::new(azure_front(engines, event_hubs.clone(), stopped)?),
+        );
         let answer = move |request: HttpRequest<Incoming>| {
             let (aws, azure) = (Arc::clone(&aws), Arc::clone(&azure));
             let answer: BoxFuture<'static, _> = Box::pin(async move {
                 let (head, body) = request.into_parts();
                 match azure.meant(&head) {
-                    Some(meant) => azure.handle(meant, head, body).await,
+                    Some(meant) => azure.handle(meant, head, body).await.map(AnswerBody::from),
                     None => aws.handle(head, body).await,
                 }
             });
@@ -113,7 +117,7 @@ impl Listeners {
         };
         let security = tls::security(self.tls, settings.require_tls);
         let ended = Box::pin(stop(stopped.clone()));
-        tasks.spawn(serve::serve(self.aws, Share::Protocols, security.clone(), Arc::new(answer), ended));
+        tasks.spawn(serve::serve_some_live(self.aws, Share::Protocols, security.clone(), Arc::new(answer), ended));
         self.event_hubs.serve(&event_hubs, stopped, tasks);
         self.kafka.serve(engines, settings, stopped, tasks);
         let portal_front = portal::front(engines, settings);
@@ -174,12 +178,20 @@ fn report(what: &str, served: std::io::Result<()>) {
     }
 }
 
-fn aws_front(engines: &Engines) -> AwsFront {
+fn aws_front(engines: &Engines, settings: &Settings, stopped: &watch::Receiver<bool>) -> AwsFront {
     let Engines { insight, streams, place, clock, .. } = engines;
     let calls = engines.calls.clone();
     let authorizer = &engines.authorizer;
     let services = Services {
-        kinesis: Kinesis::new(streams.clone(), insight.clone(), Arc::clone(clock), place.clone(), engines.seal.clone()),
+        kinesis: Kinesis::new(KinesisParts {
+            streams: streams.clone(),
+            insight: insight.clone(),
+            clock: Arc::clone(clock),
+            place: place.clone(),
+            seal: engines.seal.clone(),
+            stopped: stopped.clone(),
+            limited: settings.kinesis_read_limits,
+        }),
         firehose: Firehose::new(engines.deliveries.clone(), insight.clone(), authorizer),
         dynamodb: DynamoDb::new(engines.tables.clone(), insight.clone(), place.clone()),
         lambda: Lambda::new(

@@ -69,7 +69,9 @@ pub use query::{
 pub use queue::{QueueDefinition, QueueSettings, Redrive, RedriveSources};
 pub use role::RoleDefinition;
 pub use storage_account::StorageAccountDefinition;
-pub use stream::{CapacityMode, HashKeyRange, ShardDefinition, StreamDefinition, StreamOwner};
+pub use stream::{
+    CapacityMode, HashKeyRange, ShardDefinition, StreamConsumer, StreamDefinition, StreamOwner, StreamSettings,
+};
 pub use table::{
     ChangeView, IndexProjection, IndexState, KeyAttribute, KeyType, TABLE_ITEM_BYTES_MAX, TableChanges,
     TableDefinition, TableIndex, TableOwner,

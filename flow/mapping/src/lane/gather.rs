@@ -21,6 +21,9 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How often the place is kept while there is nothing for the function.
 const KEEP_EVERY: Duration = Duration::from_secs(1);
 
+/// Tells of changes.
+type Changes = tokio::sync::watch::Receiver<u64>;
+
 /// How much a batch may hold.
 struct Room {
     records: usize,
@@ -35,7 +38,7 @@ pub(super) enum Gathered {
     Batch(Vec<Item>),
     /// Nothing more comes for the window that is open.
     WindowOver,
-    /// It is asked to stop.
+    /// It is asked to stop, or all is done of a shard that was split or merged.
     Nothing,
 }
 
@@ -59,8 +62,10 @@ impl Lane {
         let mut batch = Batch::default();
         let mut over = None;
         let mut watched = self.work.streams.watch(self.origin.log);
+        let mut changes = self.work.streams.changes();
         loop {
             watched.borrow_and_update();
+            changes.borrow_and_update();
             // Before reading: what is read then is everything that was taken before this time.
             let frontier = self.work.streams.frontier();
             let at_end = self.read_ahead().await?;
@@ -80,6 +85,15 @@ impl Lane {
             {
                 return Ok(Gathered::Batch(batch.items));
             }
+            if at_end && self.has_ended() {
+                if !batch.items.is_empty() {
+                    return Ok(Gathered::Batch(batch.items));
+                }
+                // A window that is open is closed first, when its time has come.
+                if self.progress.window.is_none() {
+                    return self.end().await.map(|()| Gathered::Nothing);
+                }
+            }
             if !batch.items.is_empty() {
                 let over = *over.get_or_insert_with(|| Instant::now() + window);
                 if Instant::now() >= over && (at_end || !window.is_zero()) {
@@ -91,12 +105,32 @@ impl Lane {
                 if batch.items.is_empty() {
                     self.keep_skipped().await?;
                 }
-                self.wait_for_more(&mut watched, over.map_or(next, |over| over.min(next))).await;
+                self.wait_for_more((&mut watched, &mut changes), over.map_or(next, |over| over.min(next))).await;
             }
             if stopping(&self.stop) {
                 return Ok(Gathered::Nothing);
             }
         }
+    }
+
+    /// Whether the shard was split or merged, and all of it is taken.
+    fn has_ended(&self) -> bool {
+        let streams = &self.work.streams;
+        let Some(stream) = self.work.definition.source.stream().and_then(|name| streams.get(&name).ok()) else {
+            return false;
+        };
+        let shard = stream.shards.iter().find(|shard| shard.log() == self.origin.log);
+        shard.is_some_and(|shard| streams.has_ended(shard, self.taken))
+    }
+
+    /// Keeps that the shard is done.
+    async fn end(&mut self) -> Result<(), MappingError> {
+        self.progress.position = self.taken;
+        self.tell(None);
+        self.keep().await?;
+        self.settle().await?;
+        self.ended = true;
+        Ok(())
     }
 
     /// Bytes of a batch's records: the state of a window needs its room.
@@ -150,8 +184,8 @@ impl Lane {
         if lanes > 1 && hash_key::of_partition_key(&record.partition_key) % lanes != u128::from(self.share.lane) {
             return None;
         }
-        match self.work.outside.codec.record(&self.origin, record) {
-            Ok(encoded) => self.work.wants(&encoded).then_some(encoded),
+        match self.work.outside.codec.wanted(&self.origin, record, &|encoded: &[u8]| self.work.wants(encoded)) {
+            Ok(encoded) => encoded,
             Err(reason) => {
                 let (mapping, offset) = (&self.work.definition.id, record.offset);
                 tracing::error!(
@@ -178,7 +212,8 @@ impl Lane {
         Ok(())
     }
 
-    async fn wait_for_more(&self, watched: &mut tokio::sync::watch::Receiver<u64>, until: Instant) {
+    /// Waits for records, for a change of the stream, or until a time.
+    async fn wait_for_more(&self, (watched, changes): (&mut Changes, &mut Changes), until: Instant) {
         let mut stop = self.stop.clone();
         let changed = async {
             if watched.changed().await.is_err() {
@@ -188,6 +223,7 @@ impl Lane {
         };
         tokio::select! {
             () = changed => {}
+            _ = changes.changed() => {}
             _ = stop.wait_for(|stopped| *stopped) => {}
             () = sleep_until(until) => {}
         }

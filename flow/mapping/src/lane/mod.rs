@@ -40,6 +40,8 @@ pub(crate) struct Lane {
     keeping: Option<Ticket>,
     /// When the place was last kept.
     kept: Instant,
+    /// Whether all is done that will ever be in the shard.
+    ended: bool,
     /// The last invocation with the batch at hand.
     last: Option<LastRun>,
 }
@@ -75,13 +77,14 @@ impl Lane {
         }
         let taken = progress.position;
         let (ahead, kept) = (VecDeque::new(), Instant::now());
-        Self { work, origin, share, stop, progress, ahead, taken, keeping: None, kept, last: None }
+        Self { work, origin, share, stop, progress, ahead, taken, keeping: None, kept, ended: false, last: None }
     }
 
-    /// Works until asked to stop. What the function has begun then is ended before.
+    /// Works until asked to stop, or until the shard is done that was split or merged. What the function has begun then is
+    /// ended before.
     pub(crate) async fn run(mut self) {
         let mut failures = 0;
-        while !stopping(&self.stop) {
+        while !stopping(&self.stop) && !self.ended {
             match self.batch().await {
                 Ok(()) => failures = 0,
                 Err(error) => {

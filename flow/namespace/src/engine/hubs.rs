@@ -90,8 +90,9 @@ impl Namespaces {
             Ok(_) => Ok(()),
             Err(StreamError::StreamExists { .. }) => {
                 let found = self.streams.get(stream)?;
-                if found.shards.len() != new.partitions as usize {
-                    let (hub, partitions) = (new.name.clone(), found.shards.len());
+                let partitions = found.open_shards().count();
+                if partitions != new.partitions as usize {
+                    let hub = new.name.clone();
                     return Err(NamespaceError::PartitionsFixed { hub, partitions });
                 }
                 if found.retention_hours != new.retention_hours {

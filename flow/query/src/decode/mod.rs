@@ -14,6 +14,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch as ArrowBatch, TimestampMillisecondArray};
 use arrow::error::ArrowError;
 use millstream_catalog::{QueryDialect, RecordFormat};
+use millstream_stream::aggregate;
 use millstream_types::{Millis, RecordBatch};
 
 use crate::plan::{ColumnOrigin, SourcePlan};
@@ -91,6 +92,29 @@ impl Decoder {
         Self::new(&self.source, &self.record_format, self.dialect)
     }
 
+    /// Reads a payload into the columns, behind the rows that are there; gives how many it is. Lines that are none are noted.
+    fn read(
+        &mut self,
+        payload: &[u8],
+        offset: u64,
+        rows_before: usize,
+        errors: &mut Vec<DecodeError>,
+    ) -> Result<usize, String> {
+        let read = match &mut self.format {
+            Format::Json(reader) => reader.read(payload, &mut self.columns),
+            Format::Csv(reader) => {
+                let mut wrong = Vec::new();
+                let read = reader.read(payload, &mut self.columns, &mut wrong);
+                errors.extend(wrong.into_iter().map(|reason| DecodeError { offset, reason }));
+                read
+            }
+        };
+        if read.is_err() {
+            self.columns.iter_mut().for_each(|column| column.truncate(rows_before));
+        }
+        read
+    }
+
     /// Decodes the records of a batch that are to be read.
     ///
     /// # Errors
@@ -100,25 +124,19 @@ impl Decoder {
         let mut times: Vec<Millis> = Vec::with_capacity(batch.count as usize);
         let mut errors = Vec::new();
         for record in batch.iter().filter(|record| record.offset >= reading.from) {
-            let before = times.len();
-            let read = match &mut self.format {
-                Format::Json(reader) => reader.read(record.data, &mut self.columns),
-                Format::Csv(reader) => {
-                    let mut wrong = Vec::new();
-                    let read = reader.read(record.data, &mut self.columns, &mut wrong);
-                    errors.extend(wrong.into_iter().map(|reason| DecodeError { offset: record.offset, reason }));
-                    read
+            let mut read = |payload: &[u8]| {
+                let before = times.len();
+                match self.read(payload, record.offset, before, &mut errors) {
+                    Ok(rows) => {
+                        offsets.resize(before + rows, record.offset);
+                        times.resize(before + rows, record.append_time);
+                    }
+                    Err(reason) => errors.push(DecodeError { offset: record.offset, reason }),
                 }
             };
-            match read {
-                Ok(rows) => {
-                    offsets.resize(before + rows, record.offset);
-                    times.resize(before + rows, record.append_time);
-                }
-                Err(reason) => {
-                    self.columns.iter_mut().for_each(|column| column.truncate(before));
-                    errors.push(DecodeError { offset: record.offset, reason });
-                }
+            match aggregate::unpack(record.data) {
+                None => read(record.data),
+                Some(packed) => packed.iter().for_each(|packed| read(packed.data)),
             }
         }
         let rows = times.len();

@@ -203,6 +203,11 @@ impl Executor {
         self.sources[source].shards[shard].caught_up(frontier, event_time);
     }
 
+    /// Says that all records of a shard have been pushed, and that no more will come: it holds up no window.
+    pub(crate) fn ended(&mut self, source: usize, shard: usize) {
+        self.sources[source].shards[shard].ended();
+    }
+
     /// How far time has come over all shards.
     #[must_use]
     pub fn watermark(&self) -> i64 {

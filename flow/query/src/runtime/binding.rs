@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use millstream_catalog::{ColumnDefinition, QueryDefinition, QueryDialect, QueryInput, StreamDefinition, StreamOwner};
-use millstream_stream::Streams;
+use millstream_stream::{Streams, aggregate};
 
 use super::error::QueryError;
 use crate::decode::infer::columns_of;
@@ -89,6 +89,14 @@ pub(super) fn stream_of(streams: &Streams, input: &QueryInput) -> Result<Arc<Str
     streams.get(&input.stream).map_err(gone)
 }
 
+/// The payloads of a record: its own, or those of the records that were packed into it.
+fn payloads(data: &Bytes) -> Vec<Bytes> {
+    match aggregate::unpack(data) {
+        None => vec![data.clone()],
+        Some(packed) => packed.iter().map(|packed| data.slice_ref(packed.data)).collect(),
+    }
+}
+
 /// The columns of an input's records; `None` while it has none.
 async fn sampled_columns(
     streams: &Streams,
@@ -99,7 +107,7 @@ async fn sampled_columns(
     for shard in &stream_of(streams, input)?.shards {
         let read = streams.read(shard.log(), 0, SAMPLE_BYTES).await?;
         let records = read.batches.iter().flat_map(|batch| batch.records());
-        samples.extend(records.map(|record| record.data).take(SAMPLE_RECORDS - samples.len()));
+        samples.extend(records.flat_map(|record| payloads(&record.data)).take(SAMPLE_RECORDS - samples.len()));
         if samples.len() == SAMPLE_RECORDS {
             break;
         }

@@ -29,6 +29,7 @@ impl Task {
             *checkpoint = Checkpoint::default();
         }
         checkpoint.plan = plan;
+        let moved = self.have_moved(binding, &known);
         self.find_positions(binding, checkpoint, same).await?;
         let mut executor = binding.executor(&self.definition);
         if checkpoint.state.is_empty() {
@@ -37,7 +38,7 @@ impl Task {
         if same && executor.restore(&checkpoint.state).is_ok() {
             checkpoint.emitted = checkpoint.emitted.max(executor.watermark());
             executor.resume(checkpoint.emitted, handed(binding, checkpoint));
-            for (source, index, ..) in binding.shards().filter(|(_, _, _, shard)| !known.contains(&shard.log)) {
+            for (source, index, ..) in binding.shards().filter(|(.., shard)| moved || !known.contains(&shard.log)) {
                 executor.join(source, index);
             }
             return Ok(executor);
@@ -67,14 +68,13 @@ impl Task {
         checkpoint: &mut Checkpoint,
         same: bool,
     ) -> Result<(), QueryError> {
-        let mut new = false;
         for (_, _, stream, shard) in binding.shards() {
             if checkpoint.positions.contains_key(&shard.log) {
                 continue;
             }
-            new = true;
             // What came into being while the query ran is read whole, wherever the query was to begin.
-            let later = self.definition.started.is_some_and(|started| stream.created > started);
+            let made = shard.opened.unwrap_or(stream.created);
+            let later = self.definition.started.is_some_and(|started| made > started);
             let first = match self.definition.start_at {
                 _ if same || later => self.streams.bounds(shard.log()).first,
                 StartAt::Latest | StartAt::LastStopped => self.streams.bounds(shard.log()).next,
@@ -84,13 +84,19 @@ impl Task {
             checkpoint.positions.insert(shard.log, first);
             checkpoint.begun.insert(shard.log, first);
         }
-        if new {
-            let gone = |log: &u64| self.streams.owner_of(LogId(*log)).is_none();
-            checkpoint.positions.retain(|log, _| !gone(log));
-            checkpoint.begun.retain(|log, _| !gone(log));
-            checkpoint.handed.retain(|log, _| !gone(log));
-        }
+        checkpoint.positions.retain(|log, _| !self.is_gone(*log));
+        checkpoint.begun.retain(|log, _| !self.is_gone(*log));
+        checkpoint.handed.retain(|log, _| !self.is_gone(*log));
         Ok(())
+    }
+
+    /// Whether shards of the checkpoint are no more while others of their stream are: the state knows shards by their place.
+    fn have_moved(&self, binding: &Binding, known: &BTreeSet<u64>) -> bool {
+        binding.shards().any(|(.., shard)| known.contains(&shard.log)) && known.iter().any(|log| self.is_gone(*log))
+    }
+
+    fn is_gone(&self, log: u64) -> bool {
+        self.streams.owner_of(LogId(log)).is_none()
     }
 
     /// Goes back in a shard to the records that arrived at a time, but not before the query's own begin.

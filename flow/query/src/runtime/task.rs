@@ -6,10 +6,10 @@ use std::time::Duration;
 use arrow::error::ArrowError;
 use bytes::Bytes;
 use futures_util::future::try_join_all;
-use millstream_catalog::{OutputTarget, QueryDefinition, StreamDefinition};
+use millstream_catalog::{OutputTarget, QueryDefinition, ShardDefinition, StreamDefinition};
 use millstream_insight::{Insight, Step};
 use millstream_storage::Transaction;
-use millstream_stream::{StagedPut, Streams};
+use millstream_stream::{StagedPut, StreamError, Streams};
 use millstream_types::{CheckRole, LogId, Millis, RoleUse};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -66,6 +66,19 @@ struct Place {
     index: usize,
     log: LogId,
     position: u64,
+    /// Whether nothing will be added to it any more.
+    closed: bool,
+}
+
+impl Place {
+    /// Notes that the shard was read to its end, as it was at a time.
+    fn caught_up(self, executor: &mut Executor, frontier: Millis) {
+        if self.closed {
+            executor.ended(self.source, self.index);
+        } else {
+            executor.caught_up(self.source, self.index, frontier);
+        }
+    }
 }
 
 /// A step of a shard, decoded.
@@ -85,6 +98,10 @@ impl Task {
         while !*stop.borrow() {
             let begun = Instant::now();
             let Err(error) = self.work(&stop).await else { continue };
+            // A shard of an output was split: the rows are computed again and find the shards that came of it.
+            if let QueryError::Stream(StreamError::LogClosed { .. }) = error {
+                continue;
+            }
             if begun.elapsed() > RETRY_WAITS.1 {
                 wait = RETRY_WAITS.0;
             }
@@ -177,23 +194,24 @@ impl Task {
         let frontier = self.streams.frontier();
         let mut produced = Produced::default();
         let mut read_any = false;
-        let shards: Vec<Place> = work.places().collect();
+        let shards = work.places(&self.streams);
         for together in shards.chunks(self.parallelism()) {
             let fetch = |place: &Place| self.fetch(*place, work.take_decoder(place), frontier);
             let fetches: Vec<_> = together.iter().map(fetch).collect();
             let fetched = try_join_all(fetches).await?;
             for fetched in fetched {
                 work.put_decoder(&fetched.place, fetched.decoder);
-                let Place { source, index, log, position } = fetched.place;
+                let place = fetched.place;
                 let caught_up = (fetched.next >= fetched.end).then_some(frontier);
                 if fetched.decoded.is_empty() {
                     if let Some(frontier) = caught_up {
-                        work.executor()?.caught_up(source, index, frontier);
+                        place.caught_up(work.executor()?, frontier);
                     }
                     continue;
                 }
                 read_any = true;
-                produced.extend(self.compute(work, source, index, fetched.decoded, caught_up).await?);
+                produced.extend(self.compute(work, place, fetched.decoded, caught_up).await?);
+                let Place { log, position, .. } = place;
                 work.checkpoint.positions.insert(log.0, fetched.next);
                 work.moved = true;
                 self.insight.trail.mark(Step::Read {
@@ -244,8 +262,7 @@ impl Task {
     async fn compute(
         &self,
         work: &mut Work,
-        source: usize,
-        shard: usize,
+        place: Place,
         decoded: Vec<Decoded>,
         caught_up: Option<Millis>,
     ) -> Result<Produced, QueryError> {
@@ -253,13 +270,13 @@ impl Task {
         let (executor, produced) = tokio::task::spawn_blocking(move || {
             let mut produced = Produced::default();
             for decoded in decoded {
-                match executor.push_decoded(source, shard, decoded) {
+                match executor.push_decoded(place.source, place.index, decoded) {
                     Ok(more) => produced.extend(more),
                     Err(error) => return (executor, Err(error)),
                 }
             }
             if let Some(frontier) = caught_up {
-                executor.caught_up(source, shard, frontier);
+                place.caught_up(&mut executor, frontier);
             }
             (executor, Ok(produced))
         })
@@ -355,14 +372,20 @@ impl Task {
 }
 
 impl Work {
-    /// All shards with their positions, in the order in which they are read.
-    fn places(&self) -> impl Iterator<Item = Place> {
-        self.binding.streams.iter().enumerate().flat_map(move |(source, stream)| {
-            stream.shards.iter().enumerate().map(move |(index, shard)| {
-                let position = self.checkpoint.positions.get(&shard.log).copied().unwrap_or_default();
-                Place { source, index, log: shard.log(), position }
-            })
-        })
+    /// The shards that can be read, with their positions, in the order in which they are read: those that came of a split or a
+    /// merge wait until all that was before is read.
+    fn places(&self, streams: &Streams) -> Vec<Place> {
+        let position = |shard: &ShardDefinition| self.checkpoint.positions.get(&shard.log).copied().unwrap_or_default();
+        let mut places = Vec::new();
+        for (source, stream) in self.binding.streams.iter().enumerate() {
+            let readable = stream.readable(|shard| streams.has_ended(shard, position(shard)));
+            for shard in readable {
+                let Some(index) = stream.shards.iter().position(|found| found.index == shard.index) else { continue };
+                let (log, position) = (shard.log(), position(shard));
+                places.push(Place { source, index, log, position, closed: !shard.is_open() });
+            }
+        }
+        places
     }
 
     fn take_decoder(&mut self, place: &Place) -> Result<Decoder, QueryError> {

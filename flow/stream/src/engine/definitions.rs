@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use millstream_catalog::{CapacityMode, ShardDefinition, StreamDefinition, StreamOwner};
+use millstream_catalog::{CapacityMode, HashKeyRange, ShardDefinition, StreamDefinition, StreamOwner, StreamSettings};
 use millstream_storage::{Transaction, to_the_end};
+use millstream_types::LogId;
 use tokio::sync::OwnedMutexGuard;
 
 use super::Streams;
+use super::settings::check_tags;
 use crate::error::StreamError;
 use crate::hash_key;
 
@@ -39,7 +41,7 @@ impl Streams {
     /// # Errors
     /// As [`Streams::create_with`].
     pub async fn create(&self, new: NewStream) -> Result<Arc<StreamDefinition>, StreamError> {
-        self.create_with(new, CapacityMode::Provisioned, BTreeMap::new()).await
+        self.create_with(new, CapacityMode::Provisioned, BTreeMap::new(), StreamSettings::default()).await
     }
 
     /// Makes a stream.
@@ -52,6 +54,7 @@ impl Streams {
         new: NewStream,
         capacity: CapacityMode,
         tags: BTreeMap<String, String>,
+        settings: StreamSettings,
     ) -> Result<Arc<StreamDefinition>, StreamError> {
         let turn = self.turn().await;
         check_tags(&new.name, &tags)?;
@@ -72,6 +75,9 @@ impl Streams {
             shards: Vec::new(),
             tags,
             capacity,
+            scaled: Vec::new(),
+            consumers: Vec::new(),
+            settings,
         };
         let streams = self.clone();
         to_the_end(async move {
@@ -96,6 +102,7 @@ impl Streams {
                 transaction.drop_log(shard.log());
             }
             streams.catalog.streams.delete(&stream.name, transaction).await?;
+            streams.gate.open(stream.shards.iter().map(ShardDefinition::log));
             Ok(())
         })
         .await
@@ -113,8 +120,8 @@ impl Streams {
         .await
     }
 
-    /// Gives a stream more shards, `shards` in all. What is there stays where it is; the ranges of partition keys are divided
-    /// anew among all of them, so that a key may come to another shard than before.
+    /// Gives a stream more shards, `shards` in all with closed ones. What is there stays where it is; the ranges of partition
+    /// keys are divided anew among all that are open, so that a key may come to another shard than before.
     ///
     /// # Errors
     /// [`StreamError::StreamNotFound`]; [`StreamError::ShardCount`] for no more than there are, or too many;
@@ -122,7 +129,7 @@ impl Streams {
     pub async fn add_shards(&self, name: &str, shards: u32) -> Result<(), StreamError> {
         let turn = self.turn().await;
         let definition = (*self.get(name)?).clone();
-        let there = definition.shards.len() as u32;
+        let there = definition.numbers();
         if shards <= there || shards > SHARDS_MAX {
             return Err(StreamError::ShardCount { found: shards, max: SHARDS_MAX });
         }
@@ -163,7 +170,7 @@ impl Streams {
         .await
     }
 
-    async fn change(
+    pub(super) async fn change(
         &self,
         name: &str,
         change: impl FnOnce(&mut StreamDefinition) -> Result<(), StreamError>,
@@ -181,37 +188,35 @@ impl Streams {
     }
 
     /// Waits for the turn to change definitions.
-    async fn turn(&self) -> OwnedMutexGuard<()> {
+    pub(super) async fn turn(&self) -> OwnedMutexGuard<()> {
         Arc::clone(&self.changing).lock_owned().await
     }
 
-    /// A definition with `shards` shards: the ranges of keys are divided among all of them, and those that are new get logs.
+    /// A definition with `shards` shards: those that are new get logs, and the ranges of keys are divided among the open ones.
     async fn divided(&self, mut definition: StreamDefinition, shards: u32) -> Result<StreamDefinition, StreamError> {
-        for (index, hash_keys) in (0u32..).zip(hash_key::even_ranges(shards)) {
-            match definition.shards.get_mut(index as usize) {
-                Some(shard) => shard.hash_keys = hash_keys,
-                None => {
-                    definition.shards.push(ShardDefinition { index, log: self.catalog.next_id().await?, hash_keys })
-                }
-            }
+        let first = definition.numbers();
+        let new = shards.saturating_sub(first);
+        let first_log = self.catalog.next_ids(u64::from(new)).await?;
+        let unset = HashKeyRange { start: 0, end: u128::MAX };
+        definition.shards.extend((first..first + new).zip(first_log..).map(|(index, log)| ShardDefinition {
+            // The first ones are opened with their stream.
+            opened: (first > 0).then(|| self.clock.now()),
+            ..ShardDefinition::first(index, LogId(log), unset)
+        }));
+        let open: Vec<&mut ShardDefinition> = definition.shards.iter_mut().filter(|shard| shard.is_open()).collect();
+        for (range, shard) in hash_key::even_ranges(open.len() as u32).into_iter().zip(open) {
+            shard.hash_keys = range;
         }
         Ok(definition)
     }
 
-    fn check_shards_in_all(&self, wanted: u32) -> Result<(), StreamError> {
+    pub(super) fn check_shards_in_all(&self, wanted: u32) -> Result<(), StreamError> {
         let streams = self.list();
         let users = streams.iter().filter(|stream| stream.owner == StreamOwner::User);
-        let there: usize = users.map(|stream| stream.shards.len()).sum();
+        let there: usize = users.map(|stream| stream.open_shards().count()).sum();
         if there + wanted as usize > SHARDS_ALL_MAX as usize {
             return Err(StreamError::ShardsInAll { there, wanted, max: SHARDS_ALL_MAX });
         }
         Ok(())
     }
-}
-
-fn check_tags(stream: &str, tags: &BTreeMap<String, String>) -> Result<(), StreamError> {
-    if tags.len() > TAGS_MAX {
-        return Err(StreamError::TooManyTags { stream: stream.to_owned(), max: TAGS_MAX });
-    }
-    Ok(())
 }

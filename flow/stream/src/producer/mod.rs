@@ -18,6 +18,7 @@ use millstream_types::{Clock, EncodedRecords, LogId, Millis};
 pub use self::state::{Announced, Sequence, Welcome};
 use self::state::{Checked, State};
 use crate::error::AppendError;
+use crate::gate::Gate;
 
 /// Producers of all shards that are remembered, about 10 MiB. Beyond it those that were silent longest are forgotten: what
 /// they send next is taken at any number.
@@ -77,6 +78,7 @@ pub struct Producers {
     clock: Arc<dyn Clock>,
     keyspace: Keyspace,
     known: Arc<Mutex<HashMap<Known, State>>>,
+    gate: Gate,
 }
 
 impl std::fmt::Debug for Producers {
@@ -86,11 +88,11 @@ impl std::fmt::Debug for Producers {
 }
 
 impl Producers {
-    /// Reads what is known of producers. Reads the disk: not for an async worker.
+    /// Reads what is known of producers; `gate` is the stream engine's. Reads the disk: not for an async worker.
     ///
     /// # Errors
     /// [`StorageError`].
-    pub fn open(storage: Storage, clock: Arc<dyn Clock>) -> Result<Self, StorageError> {
+    pub fn open(storage: Storage, clock: Arc<dyn Clock>, gate: Gate) -> Result<Self, StorageError> {
         let keyspace = Keyspace::new(KEYSPACE);
         let mut known = HashMap::new();
         let mut after: Option<Bytes> = None;
@@ -101,7 +103,7 @@ impl Producers {
             after = Some(last.clone());
             known.extend(page.into_iter().filter_map(|(key, value)| Some((decode_key(key)?, State::decode(value)?))));
         }
-        Ok(Self { storage, clock, keyspace, known: Arc::new(Mutex::new(known)) })
+        Ok(Self { storage, clock, keyspace, known: Arc::new(Mutex::new(known)), gate })
     }
 
     /// Gives batches their places, those of producers in their order. All that are taken become durable together. Never
@@ -110,12 +112,17 @@ impl Producers {
     pub fn append(&self, batches: Vec<ShardBatch>) -> Appending {
         // Held over the submit, so that batches come into the log in the order in which they were checked.
         let mut known = batches.iter().any(|batch| batch.sequence.is_some()).then(|| self.known());
+        let passing = self.gate.pass();
         let mut transaction = Transaction::new();
         let mut outcomes = Vec::with_capacity(batches.len());
         let mut changes: Vec<(Known, State, usize)> = Vec::new();
         let mut repeated: Vec<Known> = Vec::new();
         let mut appends = 0;
         for ShardBatch { log, records, sequence } in batches {
+            if passing.is_closed(log) {
+                outcomes.push(Outcome::Refused(AppendError::ShardClosed));
+                continue;
+            }
             if let (Some(sequence), Some(known)) = (sequence, &mut known) {
                 let of_producer = (log, sequence.producer);
                 let before = changes.iter().rev().find(|(other, ..)| *other == of_producer).map(|(_, state, _)| state);
@@ -163,6 +170,7 @@ impl Producers {
             transaction.put(&self.keyspace, encode_key(*of_producer), state.encode());
         }
         let ticket = self.storage.submit(transaction);
+        drop(passing);
         if let (Ok(ticket), Some(known)) = (&ticket, &mut known) {
             for (of_producer, mut state, append) in changes {
                 state.place_latest(ticket.receipt().base_offsets.get(append).copied());
@@ -299,7 +307,7 @@ mod tests {
     const LOG: LogId = LogId(7);
 
     fn producers(storage: &Storage) -> Producers {
-        Producers::open(storage.clone(), Arc::new(ManualClock::at(1))).unwrap()
+        Producers::open(storage.clone(), Arc::new(ManualClock::at(1)), Gate::default()).unwrap()
     }
 
     fn batch(first: i32, count: u32, epoch: i16) -> ShardBatch {

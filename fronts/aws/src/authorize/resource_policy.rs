@@ -1,4 +1,4 @@
-//! Policies of resources: a queue's, a topic's, a function's. They let callers in beside their own policies, and services that
+//! Policies of resources: a queue's, a topic's, a function's, a stream's. They let callers in beside their own policies, and services that
 //! come as themselves.
 //!
 //! Sources: "Identity-based policies and resource-based policies" (IAM), "Giving Amazon SNS permission to send to a queue"
@@ -31,9 +31,22 @@ impl Authorizer {
             let topic = self.catalog.topics.get(topic)?;
             return Some(sns::policy_of(&self.place, &topic));
         }
+        if let Some(stream) = resource(arn, "kinesis", "stream/") {
+            return self.stream_policy_text(stream);
+        }
         let (function, qualifier) = FunctionDefinition::split_reference(resource(arn, "lambda", "function:")?);
         let function = self.catalog.functions.get(function)?;
         permission::policy_text(&self.place, &function, qualifier)
+    }
+
+    /// The policy of a stream, or of a consumer of one: `STREAM/consumer/NAME:SECOND`.
+    fn stream_policy_text(&self, named: &str) -> Option<String> {
+        let Some((stream, consumer)) = named.split_once("/consumer/") else {
+            return self.catalog.streams.get(named)?.settings.policy.clone();
+        };
+        let (name, _) = consumer.rsplit_once(':')?;
+        let stream = self.catalog.streams.get(stream)?;
+        stream.consumers.iter().find(|consumer| consumer.name == name)?.policy.clone()
     }
 
     /// Whether the policies of what a service touches let it in as itself, on behalf of a resource of its own.

@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use millstream_catalog::{CapacityMode, StreamOwner};
+use millstream_catalog::{CapacityMode, StreamOwner, StreamSettings};
 use millstream_stream::NewStream;
 use serde::Deserialize;
 
-use super::unserved::refuse;
+use super::settings::ModeDetails;
 use super::{Kinesis, RECORD_BYTES_MAX, name_character, tags};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 
 /// Shards of a stream that is on demand, as the service begins with.
 pub(super) const ON_DEMAND_SHARDS: u32 = 4;
-/// The largest record of every stream, in KiB. The service begins with the same.
+/// The largest record of a stream, in KiB, unless told otherwise; ten times as much may be told.
 pub(super) const RECORD_KIB: i64 = (RECORD_BYTES_MAX >> 10) as i64;
 /// How long records stay unless told otherwise.
 const RETENTION_HOURS: u32 = 24;
@@ -29,12 +29,6 @@ struct Input {
     max_record_size_kib: Option<i64>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct ModeDetails {
-    stream_mode: Option<String>,
-}
-
 pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Bytes, ServiceError> {
     let input: Input = request.input()?;
     let mode = input.stream_mode_details.and_then(|details| details.stream_mode);
@@ -48,7 +42,6 @@ pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Byt
         .range("maxRecordSizeInKiB", input.max_record_size_kib, RECORD_KIB, 10 * RECORD_KIB)
         .one_of("streamModeDetails.streamMode", mode.as_deref(), &["PROVISIONED", "ON_DEMAND"])
         .finish()?;
-    refuse("MaxRecordSizeInKiB over 1024", input.max_record_size_kib.is_some_and(|size| size > RECORD_KIB))?;
     let tags = input.tags.unwrap_or_default();
     tags::check(&tags)?;
     let (capacity, shards) = capacity(mode.as_deref(), input.shard_count)?;
@@ -58,7 +51,11 @@ pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Byt
         shards,
         retention_hours: RETENTION_HOURS,
     };
-    kinesis.streams.create_with(new, capacity, tags).await.map_err(|error| kinesis.error(&error))?;
+    let settings = StreamSettings {
+        record_kib_max: input.max_record_size_kib.and_then(|size| u32::try_from(size).ok()),
+        ..StreamSettings::default()
+    };
+    kinesis.streams.create_with(new, capacity, tags, settings).await.map_err(|error| kinesis.error(&error))?;
     Ok(Bytes::new())
 }
 

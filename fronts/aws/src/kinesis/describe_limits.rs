@@ -13,7 +13,7 @@ pub(super) fn call(kinesis: &Kinesis) -> Value {
     let on_demand = streams.iter().filter(|stream| stream.capacity == CapacityMode::OnDemand).count();
     json!({
         "ShardLimit": SHARDS_ALL_MAX,
-        "OpenShardCount": streams.iter().map(|stream| stream.shards.len()).sum::<usize>(),
+        "OpenShardCount": streams.iter().map(|stream| stream.open_shards().count()).sum::<usize>(),
         "OnDemandStreamCount": on_demand,
         // Streams on demand are limited by their shards only.
         "OnDemandStreamCountLimit": SHARDS_ALL_MAX / ON_DEMAND_SHARDS,

@@ -34,7 +34,7 @@ pub(super) fn describe(kinesis: &Kinesis, request: &JsonRequest) -> Result<Value
     let rest: Vec<&ShardDefinition> =
         stream.shards.iter().filter(|shard| after.is_none_or(|after| shard.index > after.0)).collect();
     let mut description = common(kinesis, &stream);
-    description.insert("Shards".into(), rest.iter().take(limit).map(|shard| self::shard(shard)).collect());
+    description.insert("Shards".into(), rest.iter().take(limit).map(|shard| self::shard(kinesis, shard)).collect());
     description.insert("HasMoreShards".into(), json!(rest.len() > limit));
     Ok(json!({ "StreamDescription": description }))
 }
@@ -43,24 +43,30 @@ pub(super) fn summary(kinesis: &Kinesis, request: &JsonRequest) -> Result<Value,
     let input: Input = request.input()?;
     let stream = kinesis.stream(input.stream_name.as_deref(), input.stream_arn.as_deref())?;
     let mut description = common(kinesis, &stream);
-    description.insert("OpenShardCount".into(), json!(stream.shards.len()));
-    description.insert("ConsumerCount".into(), json!(0));
-    description.insert("MaxRecordSizeInKiB".into(), json!(RECORD_KIB));
+    description.insert("OpenShardCount".into(), json!(stream.open_shards().count()));
+    description.insert("ConsumerCount".into(), json!(stream.consumers.len()));
+    description
+        .insert("MaxRecordSizeInKiB".into(), json!(stream.settings.record_kib_max.map_or(RECORD_KIB, i64::from)));
     Ok(json!({ "StreamDescriptionSummary": description }))
 }
 
 fn common(kinesis: &Kinesis, stream: &StreamDefinition) -> Map<String, Value> {
     let description = json!({
         "StreamName": stream.name,
-        "StreamARN": kinesis.place.arn("kinesis", &format!("stream/{}", stream.name)),
+        "StreamARN": kinesis.arn(&stream.name),
         "StreamStatus": "ACTIVE",
         "StreamModeDetails": mode(stream),
         "RetentionPeriodHours": stream.retention_hours,
         "StreamCreationTimestamp": seconds(stream.created),
-        "EnhancedMonitoring": [{ "ShardLevelMetrics": [] }],
+        "EnhancedMonitoring": [{ "ShardLevelMetrics": stream.settings.shard_metrics }],
         "EncryptionType": "NONE",
     });
-    description.as_object().cloned().unwrap_or_default()
+    let mut description = description.as_object().cloned().unwrap_or_default();
+    if let Some(key) = &stream.settings.encryption_key {
+        description.insert("EncryptionType".into(), json!("KMS"));
+        description.insert("KeyId".into(), json!(key));
+    }
+    description
 }
 
 /// `StreamModeDetails`
@@ -73,8 +79,8 @@ pub(super) fn mode(stream: &StreamDefinition) -> Value {
 }
 
 /// A shard as descriptions and listings show it.
-pub(super) fn shard(shard: &ShardDefinition) -> Value {
-    json!({
+pub(super) fn shard(kinesis: &Kinesis, shard: &ShardDefinition) -> Value {
+    let mut shown = json!({
         "ShardId": ShardId(shard.index).to_string(),
         "HashKeyRange": {
             "StartingHashKey": shard.hash_keys.start.to_string(),
@@ -82,6 +88,29 @@ pub(super) fn shard(shard: &ShardDefinition) -> Value {
         },
         "SequenceNumberRange": {
             "StartingSequenceNumber": SequenceNumber { log: shard.log(), offset: 0 }.to_string(),
+        },
+    });
+    for (member, parent) in [("ParentShardId", shard.parent), ("AdjacentParentShardId", shard.adjacent_parent)] {
+        if let Some(parent) = parent {
+            shown[member] = json!(ShardId(parent).to_string());
+        }
+    }
+    if !shard.is_open() {
+        // Behind the last record: a shard that never had any has an end, too.
+        let end = SequenceNumber { log: shard.log(), offset: kinesis.streams.bounds(shard.log()).next };
+        shown["SequenceNumberRange"]["EndingSequenceNumber"] = json!(end.to_string());
+    }
+    shown
+}
+
+/// A shard as readers of its parent are told of it.
+pub(super) fn child(shard: &ShardDefinition) -> Value {
+    json!({
+        "ShardId": ShardId(shard.index).to_string(),
+        "ParentShards": shard.parents().map(|parent| ShardId(parent).to_string()).collect::<Vec<_>>(),
+        "HashKeyRange": {
+            "StartingHashKey": shard.hash_keys.start.to_string(),
+            "EndingHashKey": shard.hash_keys.end.to_string(),
         },
     })
 }

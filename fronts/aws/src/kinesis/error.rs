@@ -1,7 +1,7 @@
 //! From the stream engine's facts to the service's errors.
 
 use millstream_storage::StorageError;
-use millstream_stream::StreamError;
+use millstream_stream::{ShardId, StreamError};
 
 use super::Kinesis;
 use crate::json_protocol::ServiceError;
@@ -19,7 +19,63 @@ impl Kinesis {
                 "ResourceNotFoundException",
                 format!("Shard {shard} in stream {stream} under account {account} does not exist"),
             ),
-            StreamError::ShardCount { .. } => ServiceError::new("LimitExceededException", error.to_string()),
+            StreamError::ShardClosed { stream, shard } => ServiceError::new(
+                "InvalidArgumentException",
+                format!(
+                    "Shard {} in stream {stream} under account {account} has already been merged or split, and thus is not \
+                     eligible for merging or splitting.",
+                    ShardId(*shard),
+                ),
+            ),
+            StreamError::LogClosed { .. } => ServiceError::internal("InternalFailure", error.to_string()),
+            StreamError::SplitPoint { stream, shard, start, end, found } => ServiceError::new(
+                "InvalidArgumentException",
+                format!(
+                    "NewStartingHashKey {found} used in SplitShard() on shard {} in stream {stream} under account {account} \
+                     is not both greater than one plus the shard's StartingHashKey {start} and less than the shard's \
+                     EndingHashKey {end}.",
+                    ShardId(*shard),
+                ),
+            ),
+            StreamError::NotAdjacent { stream, shards: [one, other] } => ServiceError::new(
+                "InvalidArgumentException",
+                format!(
+                    "Shards {} and {} in stream {stream} under account {account} are not an adjacent pair of shards eligible \
+                     for merging",
+                    ShardId(*one),
+                    ShardId(*other),
+                ),
+            ),
+            StreamError::Scaling { found, there } => {
+                let (beyond, limit) = if found > there {
+                    ("cannot be more than double", there.saturating_mul(2))
+                } else {
+                    ("cannot be less than half", there.div_ceil(2))
+                };
+                ServiceError::new(
+                    "InvalidArgumentException",
+                    format!(
+                        "UpdateShardCount {beyond} the current open shard count {there}. Target shard count: {found}. \
+                         Limit: {limit}."
+                    ),
+                )
+            }
+            StreamError::OnDemand { stream } => ServiceError::new(
+                "ValidationException",
+                format!("Request is invalid. Stream {stream} under account {account} is in On-Demand mode."),
+            ),
+            StreamError::NotReshardable { stream } => self.stream_not_found(stream),
+            StreamError::ConsumerExists { stream, consumer } => ServiceError::new(
+                "ResourceInUseException",
+                format!("Consumer {consumer} under stream {stream} already exists for account {account}."),
+            ),
+            StreamError::ConsumerNotFound { stream, consumer } => ServiceError::new(
+                "ResourceNotFoundException",
+                format!("Consumer {consumer} under stream {stream} not found for account {account}."),
+            ),
+            StreamError::ShardCount { .. } | StreamError::TooManyConsumers { .. } | StreamError::ScaledOften { .. } => {
+                ServiceError::new("LimitExceededException", error.to_string())
+            }
             StreamError::ShardsInAll { there, wanted, max } => ServiceError::new(
                 "LimitExceededException",
                 format!(

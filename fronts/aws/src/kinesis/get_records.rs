@@ -2,12 +2,15 @@
 
 use base64_simd::STANDARD;
 use bytes::Bytes;
-use millstream_stream::SequenceNumber;
+use millstream_catalog::{ShardDefinition, StreamDefinition};
+use millstream_stream::{SequenceNumber, ShardId};
 use millstream_types::RecordView;
 use serde::Deserialize;
+use serde_json::Value;
 
-use super::Kinesis;
 use super::iterator::ShardIterator;
+use super::put_records::encryption;
+use super::{Kinesis, describe_stream};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 
 /// Payload bytes of one answer.
@@ -35,9 +38,14 @@ pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Byt
     let now = kinesis.clock.now();
     let iterator = ShardIterator::decode(input.shard_iterator.as_deref().unwrap_or_default(), &kinesis.seal, now)?;
     let stream = kinesis.stream(Some(&iterator.stream), input.stream_arn.as_deref())?;
-    if !stream.shards.iter().any(|shard| shard.log() == iterator.log) {
-        // The stream was deleted and made again under its name.
+    let Some(shard) = stream.shards.iter().find(|shard| shard.log() == iterator.log) else {
+        // The stream was deleted and made again under its name, or retention took what was left of the shard.
         return Err(ServiceError::new("ResourceNotFoundException", "The shard of this iterator no longer exists."));
+    };
+    if kinesis.read_limit.as_ref().is_some_and(|limit| !limit.admits(iterator.log, now)) {
+        let (shard, account) = (ShardId(shard.index), &kinesis.place.account);
+        let message = format!("Rate exceeded for shard {shard} in stream {} under account {account}.", stream.name);
+        return Err(ServiceError::new("ProvisionedThroughputExceededException", message));
     }
     let limit = input.limit.and_then(|limit| u64::try_from(limit).ok()).unwrap_or(RECORDS_MAX);
     let read = kinesis
@@ -45,7 +53,7 @@ pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Byt
         .read(iterator.log, iterator.offset, ANSWER_BYTES_MAX)
         .await
         .map_err(|error| kinesis.error(&error))?;
-    let mut answer = Answer::default();
+    let mut answer = Records::of(&stream);
     let mut next = iterator.offset;
     let records = read.batches.iter().flat_map(|batch| batch.iter()).filter(|record| record.offset >= iterator.offset);
     for record in records {
@@ -60,24 +68,44 @@ pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Byt
     }
     // Behind by the age of what was read last, unless that was the end.
     let behind = if next >= read.end.next { 0 } else { (now - answer.last_time.unwrap_or(now)).max(0) };
-    let next = ShardIterator { offset: next, made: now, ..iterator };
-    let subject = format!("stream/{}", next.stream);
+    if let Some(limit) = &kinesis.read_limit {
+        limit.brought(iterator.log, answer.payload as u64, now);
+    }
+    let subject = format!("stream/{}", stream.name);
     kinesis.insight.metrics.counter("records_out", &subject).add(answer.count);
     kinesis.insight.metrics.distribution("iterator_age_ms", &subject).observe(behind as f64);
-    Ok(answer.finish(&next.encode(&kinesis.seal), behind))
+    let goes_on = if kinesis.streams.has_ended(shard, next) {
+        format!("\"ChildShards\":{}", children(&stream, shard))
+    } else {
+        let next = ShardIterator { offset: next, made: now, ..iterator };
+        format!("\"NextShardIterator\":\"{}\"", next.encode(&kinesis.seal))
+    };
+    Ok(answer.finish(&format!("{goes_on},\"MillisBehindLatest\":{behind}")))
 }
 
-/// The answer as it is written.
+/// The shards that came of a closed one.
+pub(super) fn children(stream: &StreamDefinition, shard: &ShardDefinition) -> Value {
+    stream.children(shard.index).map(describe_stream::child).collect()
+}
+
+/// Records as they are written: `{"Records":[…],` and what else the document has.
 #[derive(Default)]
-struct Answer {
+pub(super) struct Records {
     json: Vec<u8>,
-    count: u64,
-    payload: usize,
-    last_time: Option<i64>,
+    /// Written into each record.
+    encryption: &'static [u8],
+    pub(super) count: u64,
+    pub(super) payload: usize,
+    pub(super) last_time: Option<i64>,
 }
 
-impl Answer {
-    fn push(&mut self, sequence: SequenceNumber, record: &RecordView<'_>) {
+impl Records {
+    /// No records of a stream yet.
+    pub(super) fn of(stream: &StreamDefinition) -> Self {
+        Self { encryption: encryption(stream), ..Self::default() }
+    }
+
+    pub(super) fn push(&mut self, sequence: SequenceNumber, record: &RecordView<'_>) {
         self.json.extend_from_slice(if self.count == 0 { b"{\"Records\":[{" } else { b",{" });
         self.json.extend_from_slice(b"\"SequenceNumber\":\"");
         self.json.extend_from_slice(&sequence.digits());
@@ -92,19 +120,21 @@ impl Answer {
         self.json.extend_from_slice(b"\",\"PartitionKey\":");
         let key = String::from_utf8_lossy(record.partition_key);
         self.json.extend_from_slice(serde_json::Value::from(key.as_ref()).to_string().as_bytes());
+        self.json.extend_from_slice(self.encryption);
         self.json.push(b'}');
         self.count += 1;
         self.payload += record.data.len();
         self.last_time = Some(record.append_time);
     }
 
-    fn finish(mut self, next: &str, behind: i64) -> Bytes {
+    /// The document with its other members.
+    pub(super) fn finish(mut self, members: &str) -> Bytes {
         if self.count == 0 {
             self.json.extend_from_slice(b"{\"Records\":[");
         }
-        self.json.extend_from_slice(
-            format!("],\"NextShardIterator\":\"{next}\",\"MillisBehindLatest\":{behind}}}").as_bytes(),
-        );
+        self.json.extend_from_slice(b"],");
+        self.json.extend_from_slice(members.as_bytes());
+        self.json.push(b'}');
         Bytes::from(self.json)
     }
 }

@@ -1,7 +1,7 @@
 //! `GetShardIterator`: all five types.
 
 use millstream_catalog::{ShardDefinition, StreamDefinition};
-use millstream_stream::{SequenceNumber, ShardId, StreamError};
+use millstream_stream::{SequenceNumber, ShardId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -9,7 +9,8 @@ use super::iterator::ShardIterator;
 use super::{Kinesis, check_shard_id};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 
-const TYPES: [&str; 5] = ["AFTER_SEQUENCE_NUMBER", "LATEST", "AT_TIMESTAMP", "AT_SEQUENCE_NUMBER", "TRIM_HORIZON"];
+pub(super) const TYPES: [&str; 5] =
+    ["AFTER_SEQUENCE_NUMBER", "LATEST", "AT_TIMESTAMP", "AT_SEQUENCE_NUMBER", "TRIM_HORIZON"];
 
 #[derive(Deserialize)]
 struct Input {
@@ -37,33 +38,37 @@ pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Val
         .one_of("shardIteratorType", input.kind.as_deref(), &TYPES)
         .finish()?;
     let stream = kinesis.stream(input.stream_name.as_deref(), input.stream_arn.as_deref())?;
-    let shard = find_shard(kinesis, &stream, input.shard_id.as_deref().unwrap_or_default())?;
-    let offset = offset(kinesis, &stream, shard, &input).await?;
+    let shard = kinesis.existing_shard(&stream, input.shard_id.as_deref().unwrap_or_default())?;
+    let Input { kind, sequence_number, timestamp, .. } = &input;
+    let start = Start {
+        kind: kind.as_deref().unwrap_or_default(),
+        sequence_number: sequence_number.as_deref(),
+        timestamp: *timestamp,
+    };
+    let offset = offset(kinesis, &stream, shard, &start).await?;
     let iterator = ShardIterator { stream: stream.name.clone(), log: shard.log(), offset, made: kinesis.clock.now() };
     Ok(json!({ "ShardIterator": iterator.encode(&kinesis.seal) }))
 }
 
-fn find_shard<'s>(
-    kinesis: &Kinesis,
-    stream: &'s StreamDefinition,
-    id: &str,
-) -> Result<&'s ShardDefinition, ServiceError> {
-    let id = kinesis.shard_id(stream, id)?;
-    let found = stream.shards.iter().find(|shard| shard.index == id.0);
-    found.ok_or_else(|| {
-        kinesis.error(&StreamError::ShardNotFound { stream: stream.name.clone(), shard: id.to_string() })
-    })
+/// Where to begin in a shard.
+pub(super) struct Start<'s> {
+    /// One of [`TYPES`].
+    pub(super) kind: &'s str,
+    pub(super) sequence_number: Option<&'s str>,
+    /// Seconds.
+    pub(super) timestamp: Option<f64>,
 }
 
-async fn offset(
+/// The offset at which a reader begins that wants to.
+pub(super) async fn offset(
     kinesis: &Kinesis,
     stream: &StreamDefinition,
     shard: &ShardDefinition,
-    input: &Input,
+    start: &Start<'_>,
 ) -> Result<u64, ServiceError> {
-    let kind = input.kind.as_deref().unwrap_or_default();
+    let kind = start.kind;
     let by_number = matches!(kind, "AT_SEQUENCE_NUMBER" | "AFTER_SEQUENCE_NUMBER");
-    if by_number != input.sequence_number.is_some() {
+    if by_number != start.sequence_number.is_some() {
         let has = if by_number { "no StartingSequenceNumber" } else { "also a StartingSequenceNumber" };
         return Err(ServiceError::new(
             "InvalidArgumentException",
@@ -77,10 +82,13 @@ async fn offset(
     match kind {
         "TRIM_HORIZON" => Ok(bounds.first),
         "LATEST" => Ok(bounds.next),
-        "AT_TIMESTAMP" => at_timestamp(kinesis, shard, input.timestamp).await,
+        "AT_TIMESTAMP" => at_timestamp(kinesis, shard, start.timestamp).await,
         _ => {
-            let text = input.sequence_number.as_deref().unwrap_or_default();
+            let text = start.sequence_number.unwrap_or_default();
             let number: SequenceNumber = text.parse().map_err(|_| invalid_number(kinesis, stream, shard, text))?;
+            if number == SequenceNumber::before(shard.log()) {
+                return Ok(0);
+            }
             if let Some(other) = stream.shards.iter().find(|other| other.log() == number.log && *other != shard) {
                 return Err(of_another_shard(other, shard));
             }

@@ -38,7 +38,7 @@ pub(super) fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Value, Se
         .map(|stream| {
             json!({
                 "StreamName": stream.name,
-                "StreamARN": kinesis.place.arn("kinesis", &format!("stream/{}", stream.name)),
+                "StreamARN": kinesis.arn(&stream.name),
                 "StreamStatus": "ACTIVE",
                 "StreamModeDetails": describe_stream::mode(stream),
                 "StreamCreationTimestamp": seconds(stream.created),

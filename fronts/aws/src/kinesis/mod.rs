@@ -2,11 +2,13 @@
 //!
 //! The order of checks: operation, JSON and types, constraints of members, then the state of streams.
 
+mod consumers;
 mod create_stream;
 mod delete_stream;
 mod describe_limits;
 mod describe_stream;
 mod error;
+mod event_stream;
 mod get_records;
 mod get_shard_iterator;
 mod iterator;
@@ -15,21 +17,29 @@ mod list_streams;
 mod page_token;
 mod put_record;
 mod put_records;
+mod resharding;
+mod resource_policy;
 mod retention;
+mod settings;
+mod subscribe_to_shard;
+mod subscription;
 mod tags;
 mod unserved;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use millstream_catalog::{StreamDefinition, StreamOwner};
+use millstream_catalog::{ShardDefinition, StreamDefinition, StreamOwner};
+use millstream_http::serve::LiveBody;
 use millstream_insight::{Insight, Step};
 use millstream_storage::Receipt;
-use millstream_stream::{ShardId, StagedPut, Streams};
+use millstream_stream::{ReadLimit, ShardId, StagedPut, StreamError, Streams};
 use millstream_types::Clock;
 use serde_json::Value;
+use tokio::sync::watch;
 
 use self::iterator::ShardIterator;
+use self::subscribe_to_shard::Subscriptions;
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 use crate::place::{Place, resource};
 use crate::seal::Seal;
@@ -48,13 +58,42 @@ pub struct Kinesis {
     clock: Arc<dyn Clock>,
     place: Place,
     seal: Seal,
+    subscriptions: Subscriptions,
+    stopped: watch::Receiver<bool>,
+    /// `None`: shards are read as fast as can be.
+    read_limit: Option<ReadLimit>,
+}
+
+/// What the service is made of.
+pub struct KinesisParts {
+    /// The stream engine.
+    pub streams: Streams,
+    /// Metrics and the trail.
+    pub insight: Insight,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Where the node stands in ARNs.
+    pub place: Place,
+    /// Keeps its iterators from being made up.
+    pub seal: Seal,
+    /// Becomes true when the node stops: subscriptions end then.
+    pub stopped: watch::Receiver<bool>,
+    /// Whether shards are read as often and as much as the service lets them; otherwise as fast as can be.
+    pub limited: bool,
 }
 
 impl Kinesis {
-    /// The service over the stream engine; `seal` keeps its iterators from being made up.
+    /// The service over its parts.
     #[must_use]
-    pub fn new(streams: Streams, insight: Insight, clock: Arc<dyn Clock>, place: Place, seal: Seal) -> Self {
-        Self { streams, insight, clock, place, seal }
+    pub fn new(parts: KinesisParts) -> Self {
+        let KinesisParts { streams, insight, clock, place, seal, stopped, limited } = parts;
+        let read_limit = limited.then(ReadLimit::default);
+        Self { streams, insight, clock, place, seal, subscriptions: Subscriptions::default(), stopped, read_limit }
+    }
+
+    /// Answers `SubscribeToShard`, whose answer comes by and by: in CBOR or in JSON.
+    pub(crate) async fn subscribe(&self, request: &JsonRequest, cbor: bool) -> Result<LiveBody, ServiceError> {
+        subscribe_to_shard::call(self, request, cbor).await
     }
 
     /// Answers a request: every operation that there is.
@@ -80,6 +119,22 @@ impl Kinesis {
             "AddTagsToStream" | "TagResource" => tags::add(self, request).await,
             "RemoveTagsFromStream" | "UntagResource" => tags::remove(self, request).await,
             "ListTagsForStream" | "ListTagsForResource" => tags::list(self, request).map(document),
+            "SplitShard" => resharding::split(self, request).await,
+            "MergeShards" => resharding::merge(self, request).await,
+            "UpdateShardCount" => resharding::update_count(self, request).await.map(document),
+            "UpdateStreamMode" => settings::update_mode(self, request).await,
+            "UpdateMaxRecordSize" => settings::update_max_record_size(self, request).await,
+            "StartStreamEncryption" => settings::start_encryption(self, request).await,
+            "StopStreamEncryption" => settings::stop_encryption(self, request).await,
+            "EnableEnhancedMonitoring" => settings::enable_monitoring(self, request).await.map(document),
+            "DisableEnhancedMonitoring" => settings::disable_monitoring(self, request).await.map(document),
+            "RegisterStreamConsumer" => consumers::register(self, request).await.map(document),
+            "DeregisterStreamConsumer" => consumers::deregister(self, request).await,
+            "DescribeStreamConsumer" => consumers::describe(self, request).map(document),
+            "ListStreamConsumers" => consumers::list(self, request).map(document),
+            "PutResourcePolicy" => resource_policy::put(self, request).await,
+            "GetResourcePolicy" => resource_policy::get(self, request).map(document),
+            "DeleteResourcePolicy" => resource_policy::delete(self, request).await,
             other => Err(ServiceError::unknown_operation("Kinesis", other)),
         }
     }
@@ -130,6 +185,19 @@ impl Kinesis {
             let message = format!("Could not find shard {id} in stream {name} under account {account}.");
             ServiceError::new("ResourceNotFoundException", message)
         })
+    }
+
+    /// A shard of a stream by its id.
+    fn existing_shard<'s>(&self, stream: &'s StreamDefinition, id: &str) -> Result<&'s ShardDefinition, ServiceError> {
+        let id = self.shard_id(stream, id)?;
+        let found = stream.shards.iter().find(|shard| shard.index == id.0);
+        found.ok_or_else(|| {
+            self.error(&StreamError::ShardNotFound { stream: stream.name.clone(), shard: id.to_string() })
+        })
+    }
+
+    fn arn(&self, stream: &str) -> String {
+        self.place.arn("kinesis", &format!("stream/{stream}"))
     }
 
     /// The stream that an iterator or a token of a listing was made for; `None` for other texts and for old ones.

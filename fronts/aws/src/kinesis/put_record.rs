@@ -6,9 +6,9 @@ use millstream_stream::{Entry, SequenceNumber};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::put_records::{hash_key, is_decimal, write_place};
+use super::put_records::{encryption, hash_key, is_decimal, record_bytes_max, write_place};
 use super::unserved::refuse;
-use super::{Kinesis, RECORD_BYTES_MAX, invalid};
+use super::{Kinesis, invalid};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 
 #[derive(Deserialize)]
@@ -50,30 +50,36 @@ pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Byt
         .map_err(|_| ServiceError::serialization("Data is no base64"))?;
     let partition_key = input.partition_key.unwrap_or_default();
     let size = data.len() + partition_key.len();
-    if size > RECORD_BYTES_MAX {
+    let stream = kinesis.stream(input.stream_name.as_deref(), input.stream_arn.as_deref())?;
+    let size_max = record_bytes_max(&stream);
+    if size > size_max {
         let mut constraints = Constraints::new();
-        let constraint = format!("Member must have length less than or equal to {RECORD_BYTES_MAX}");
+        let constraint = format!("Member must have length less than or equal to {size_max}");
         constraints.broken("data", Some("java.nio.HeapByteBuffer"), &constraint).finish()?;
     }
-    let stream = kinesis.stream(input.stream_name.as_deref(), input.stream_arn.as_deref())?;
     if let Some(before) = before {
         check_order(kinesis, &stream, before)?;
     }
     let entry = Entry {
-        explicit_hash_key: input.explicit_hash_key.as_deref().map(hash_key).transpose()?,
+        explicit_hash_key: input
+            .explicit_hash_key
+            .as_deref()
+            .map(|key| hash_key("explicitHashKey", key))
+            .transpose()?,
         partition_key: Bytes::from(partition_key),
         headers: Bytes::new(),
         data: Bytes::from(data),
     };
-    let mut transaction = millstream_storage::Transaction::new();
-    let staged =
-        kinesis.streams.stage(&stream.name, &[entry], &mut transaction, 0).map_err(|error| kinesis.error(&error))?;
-    let receipt = kinesis.streams.commit(transaction).await.map_err(|error| kinesis.error(&error))?;
+    let (staged, receipt) =
+        kinesis.streams.put_staged(&stream.name, &[entry]).await.map_err(|error| kinesis.error(&error))?;
     kinesis.received(&stream.name, &staged, &receipt, size as u64, request);
     let mut answer = Vec::with_capacity(128);
     for placement in staged.placements(&receipt) {
         write_place(&mut answer, placement);
     }
+    answer.pop();
+    answer.extend_from_slice(encryption(&stream));
+    answer.push(b'}');
     Ok(Bytes::from(answer))
 }
 

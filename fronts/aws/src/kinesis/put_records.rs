@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use base64_simd::{Out, STANDARD};
 use bytes::Bytes;
+use millstream_catalog::StreamDefinition;
 use millstream_stream::{Entry, Placement};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -45,8 +46,9 @@ pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Byt
         refuse("DryRun", input.dry_run == Some(true))?;
         let records = input.records.as_deref().unwrap_or_default();
         check(input.records.is_some(), records)?;
-        let entries = entries(&request.body, records)?;
-        (kinesis.stream(input.stream_name.as_deref(), input.stream_arn.as_deref())?, entries)
+        let stream = kinesis.stream(input.stream_name.as_deref(), input.stream_arn.as_deref())?;
+        let entries = entries(&request.body, records, record_bytes_max(&stream))?;
+        (stream, entries)
     };
     let bytes: usize = entries.iter().map(|entry| entry.data.len() + entry.partition_key.len()).sum();
     if bytes > REQUEST_BYTES_MAX {
@@ -55,13 +57,10 @@ pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Byt
             format!("Records size exceeds {} MB limit", REQUEST_BYTES_MAX >> 20),
         ));
     }
-    let mut transaction = millstream_storage::Transaction::new();
-    let staged =
-        kinesis.streams.stage(&stream.name, &entries, &mut transaction, 0).map_err(|error| kinesis.error(&error))?;
-    drop(entries);
-    let receipt = kinesis.streams.commit(transaction).await.map_err(|error| kinesis.error(&error))?;
+    let (staged, receipt) =
+        kinesis.streams.put_staged(&stream.name, &entries).await.map_err(|error| kinesis.error(&error))?;
     kinesis.received(&stream.name, &staged, &receipt, bytes as u64, request);
-    Ok(answer(staged.placements(&receipt)))
+    Ok(answer(staged.placements(&receipt), encryption(&stream)))
 }
 
 fn check(given: bool, records: &[InputRecord<'_>]) -> Result<(), ServiceError> {
@@ -93,7 +92,7 @@ fn check(given: bool, records: &[InputRecord<'_>]) -> Result<(), ServiceError> {
 }
 
 /// The records with their payloads decoded into one shared buffer.
-fn entries(body: &Bytes, records: &[InputRecord<'_>]) -> Result<Vec<Entry>, ServiceError> {
+fn entries(body: &Bytes, records: &[InputRecord<'_>], record_bytes_max: usize) -> Result<Vec<Entry>, ServiceError> {
     let encoded: usize = records.iter().map(|record| record.data.as_ref().map_or(0, |data| data.len())).sum();
     let mut buffer = vec![0; encoded / 4 * 3 + 3 * records.len()];
     let mut ends = Vec::with_capacity(records.len());
@@ -117,15 +116,19 @@ fn entries(body: &Bytes, records: &[InputRecord<'_>]) -> Result<Vec<Entry>, Serv
             Some(Cow::Owned(key)) => Bytes::copy_from_slice(key.as_bytes()),
             None => Bytes::new(),
         };
-        if end - begin + partition_key.len() > RECORD_BYTES_MAX {
+        if end - begin + partition_key.len() > record_bytes_max {
             let mut constraints = Constraints::new();
             let member = format!("records.{}.member.data", index + 1);
-            let constraint = format!("Member must have length less than or equal to {RECORD_BYTES_MAX}");
+            let constraint = format!("Member must have length less than or equal to {record_bytes_max}");
             constraints.broken(&member, Some("java.nio.HeapByteBuffer"), &constraint).finish()?;
         }
         entries.push(Entry {
             partition_key,
-            explicit_hash_key: record.explicit_hash_key.as_deref().map(hash_key).transpose()?,
+            explicit_hash_key: record
+                .explicit_hash_key
+                .as_deref()
+                .map(|key| hash_key("explicitHashKey", key))
+                .transpose()?,
             headers: Bytes::new(),
             data: buffer.slice(begin..end),
         });
@@ -140,23 +143,34 @@ pub(super) fn is_decimal(text: &str, digits_max: usize) -> bool {
     digits && (text == "0" || !text.starts_with('0'))
 }
 
-/// An explicit hash key: a decimal of 128 bits without leading zeros.
-pub(super) fn hash_key(text: &str) -> Result<u128, ServiceError> {
+/// A member that is a hash key: a decimal of 128 bits without leading zeros.
+pub(super) fn hash_key(member: &str, text: &str) -> Result<u128, ServiceError> {
     if !is_decimal(text, 39) {
         let mut constraints = Constraints::new();
         constraints
-            .broken("explicitHashKey", Some(text), "Member must satisfy regular expression pattern: 0|([1-9]\\d{0,38})")
+            .broken(member, Some(text), "Member must satisfy regular expression pattern: 0|([1-9]\\d{0,38})")
             .finish()?;
     }
     text.parse().map_err(|_| {
+        let name = format!("{}{}", member[..1].to_uppercase(), &member[1..]);
         ServiceError::new(
             "InvalidArgumentException",
-            format!("Invalid ExplicitHashKey. ExplicitHashKey must be in the range: [0, 2^128-1]. Specified value was {text}"),
+            format!("Invalid {name}. {name} must be in the range: [0, 2^128-1]. Specified value was {text}"),
         )
     })
 }
 
-fn answer(placements: impl Iterator<Item = Placement>) -> Bytes {
+/// The member that says that a stream's records are to be encrypted; empty for those that are not.
+pub(super) fn encryption(stream: &StreamDefinition) -> &'static [u8] {
+    if stream.settings.encryption_key.is_some() { b",\"EncryptionType\":\"KMS\"" } else { b"" }
+}
+
+/// Bytes of a stream's record at most: its key and its data.
+pub(super) fn record_bytes_max(stream: &StreamDefinition) -> usize {
+    stream.settings.record_kib_max.map_or(RECORD_BYTES_MAX, |kib| (kib as usize) << 10)
+}
+
+fn answer(placements: impl Iterator<Item = Placement>, encryption: &[u8]) -> Bytes {
     let mut answer = Vec::with_capacity(128 * RECORDS_MAX);
     answer.extend_from_slice(b"{\"FailedRecordCount\":0,\"Records\":[");
     for (index, placement) in placements.enumerate() {
@@ -165,7 +179,9 @@ fn answer(placements: impl Iterator<Item = Placement>) -> Bytes {
         }
         write_place(&mut answer, placement);
     }
-    answer.extend_from_slice(b"]}");
+    answer.extend_from_slice(b"]");
+    answer.extend_from_slice(encryption);
+    answer.push(b'}');
     Bytes::from(answer)
 }
 

@@ -31,7 +31,8 @@ pub fn unauthorized(right: &str, resource: &str) -> AmqpError {
 /// Why events were not taken.
 pub fn not_taken(error: &StreamError) -> AmqpError {
     match error.kind() {
-        ErrorKind::Throttled => AmqpError::new(SERVER_BUSY, busy_text(&error.to_string())),
+        // What was closed meanwhile has others in its place when the client tries again.
+        ErrorKind::Throttled | ErrorKind::Conflict => AmqpError::new(SERVER_BUSY, busy_text(&error.to_string())),
         ErrorKind::NotFound => AmqpError::new(condition::NOT_FOUND, error.to_string()),
         ErrorKind::TooLarge => AmqpError::new(condition::MESSAGE_SIZE_EXCEEDED, error.to_string()),
         _ => AmqpError::new(condition::INTERNAL_ERROR, error.to_string()),
@@ -63,6 +64,7 @@ pub fn not_next(error: &AppendError) -> Option<AmqpError> {
         AppendError::UnknownProducer => {
             Some(AmqpError::new(PRODUCER_STOLEN, "The producer is not known any more: open the link again."))
         }
+        AppendError::ShardClosed => Some(AmqpError::new(ARGUMENT_OUT_OF_RANGE, error.to_string())),
         AppendError::Storage(error) => Some(not_taken(&StreamError::Storage(error.clone()))),
     }
 }

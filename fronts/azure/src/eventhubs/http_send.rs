@@ -77,7 +77,7 @@ async fn send(hubs: &EventHubs, place: Place, request: &AzureRequest) -> Result<
     let missing = || (StatusCode::NOT_FOUND, not_found_text(&address.hub));
     let hub = hubs.namespaces.hub(&namespace, &address.hub).map_err(|_| missing())?;
     let stream = hubs.namespaces.stream(&hub).map_err(|_| missing())?;
-    let partitions = u32::try_from(stream.shards.len()).unwrap_or(u32::MAX);
+    let partitions = stream.numbers();
     let fixed = match address.partition.as_deref() {
         None => None,
         Some(partition) => {
@@ -96,7 +96,7 @@ async fn send(hubs: &EventHubs, place: Place, request: &AzureRequest) -> Result<
     let sent = http_message::read(request, publisher.as_deref()).map_err(bad)?;
     let key = sent.partition_key.as_deref();
     partition::check_key(key.unwrap_or_default()).map_err(|error| bad(error.to_string()))?;
-    let partition = fixed.unwrap_or_else(|| hubs.partition(key, partitions));
+    let partition = fixed.unwrap_or_else(|| hubs.partition(key, &stream));
     let meter = hubs.namespaces.meter(&namespace).map_err(|_| missing())?;
     let (records, bytes) = (sent.entries.len() as u64, request.body.len() as u64);
     if !hubs.admits(&meter, (&namespace, &hub.stream), records, bytes) {
@@ -106,7 +106,7 @@ async fn send(hubs: &EventHubs, place: Place, request: &AzureRequest) -> Result<
     ingest.add(&hub.stream, partition, sent.entries);
     let taken = ingest.commit(hubs, &request.request_id).await;
     taken.map(|_| ()).map_err(|error| match error.kind() {
-        ErrorKind::Throttled => (StatusCode::SERVICE_UNAVAILABLE, busy_text(&error.to_string())),
+        ErrorKind::Throttled | ErrorKind::Conflict => (StatusCode::SERVICE_UNAVAILABLE, busy_text(&error.to_string())),
         ErrorKind::NotFound => (StatusCode::NOT_FOUND, error.to_string()),
         ErrorKind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, error.to_string()),
         _ => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),

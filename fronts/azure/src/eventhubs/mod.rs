@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use bytes::Bytes;
 use http::{Method, Response, header};
 use millstream_access::Management;
-use millstream_catalog::{AccessPolicyDefinition, HubDefinition};
+use millstream_catalog::{AccessPolicyDefinition, HubDefinition, StreamDefinition};
 use millstream_insight::Insight;
 use millstream_namespace::{Meter, NamespaceError, Namespaces, partition};
 use millstream_stream::{Producers, Streams};
@@ -156,11 +156,13 @@ impl EventHubs {
     }
 
     /// The partition for an event: its key's, or each in turn.
-    fn partition(&self, key: Option<&str>, partitions: u32) -> u32 {
-        match key {
+    fn partition(&self, key: Option<&str>, stream: &StreamDefinition) -> u32 {
+        let partitions = u32::try_from(stream.open_shards().count()).unwrap_or(u32::MAX);
+        let turn = match key {
             Some(key) => partition::of_key(key, partitions),
             None => self.turn.fetch_add(1, Ordering::Relaxed) % partitions.max(1),
-        }
+        };
+        stream.open_shards().nth(turn as usize).map_or(turn, |shard| shard.index)
     }
 }
 

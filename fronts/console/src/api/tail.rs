@@ -2,12 +2,14 @@
 //! `GET /api/streams/{name}/sample`: the same records as events for trials, with when they arrived and in which shard.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use futures_util::future::select_all;
 use http::{HeaderValue, header};
+use millstream_catalog::{ShardDefinition, StreamDefinition};
 use millstream_query::{SAMPLE_ARRIVAL, SAMPLE_SHARD, SAMPLE_TEXT};
 use millstream_stream::{SequenceNumber, ShardId, StreamError};
 use millstream_types::{LogId, Record, time::rfc3339};
@@ -88,6 +90,7 @@ pub async fn sample(
 fn lines(console: &Console, name: &str, options: &Options, form: Form) -> Result<Response, ConsoleError> {
     let stream = console.streams().get(name)?;
     let place = console.follower()?;
+    let changes = console.streams().changes();
     let shards = stream.shards.iter().map(|shard| {
         let bounds = console.streams().bounds(shard.log());
         let next = if options.from == From::TrimHorizon { bounds.first } else { bounds.next };
@@ -95,6 +98,8 @@ fn lines(console: &Console, name: &str, options: &Options, form: Form) -> Result
     });
     let follower = Follower {
         shards: shards.collect(),
+        changes,
+        stream,
         ready: VecDeque::new(),
         left: options.limit.unwrap_or(u64::MAX),
         form,
@@ -110,6 +115,9 @@ fn lines(console: &Console, name: &str, options: &Options, form: Form) -> Result
 
 struct Follower {
     console: Console,
+    stream: Arc<StreamDefinition>,
+    /// Tells of shards that come.
+    changes: watch::Receiver<u64>,
     shards: Vec<Shard>,
     ready: VecDeque<Value>,
     left: u64,
@@ -136,20 +144,52 @@ impl Follower {
                 return None;
             }
             if !self.read().await.ok()? {
-                let changes = select_all(self.shards.iter_mut().map(|shard| Box::pin(shard.end.changed())));
-                match self.ends {
-                    Some(ends) => tokio::time::timeout_at(ends, changes).await.ok()?.0.ok()?,
-                    None => changes.await.0.ok()?,
+                let Self { shards, changes, ends, .. } = self;
+                let more = async {
+                    tokio::select! {
+                        (more, ..) = select_all(shards.iter_mut().map(|shard| Box::pin(shard.end.changed()))) => more,
+                        changed = changes.changed() => changed,
+                    }
+                };
+                match *ends {
+                    Some(ends) => tokio::time::timeout_at(ends, more).await.ok()?.ok()?,
+                    None => more.await.ok()?,
                 }
+                self.look();
             }
         }
         self.left -= 1;
         self.ready.pop_front()
     }
 
-    /// Reads each shard once; whether there was anything.
+    /// Adds shards that the stream has got, to be read from their first record on.
+    fn look(&mut self) {
+        let streams = self.console.streams();
+        // One that is gone is told by its shards.
+        let Ok(stream) = streams.get(&self.stream.name) else { return };
+        if Arc::ptr_eq(&stream, &self.stream) {
+            return;
+        }
+        for shard in &stream.shards {
+            if !self.shards.iter().any(|known| known.log == shard.log()) {
+                let (index, log) = (shard.index, shard.log());
+                self.shards.push(Shard { index, log, next: 0, end: streams.watch(log) });
+            }
+        }
+        self.stream = stream;
+    }
+
+    /// The logs of shards that may be read: what came of a split or a merge waits until all that was before it is read.
+    fn readable(&self) -> Vec<LogId> {
+        let next = |log| self.shards.iter().find(|shard| shard.log == log).map_or(0, |shard| shard.next);
+        let is_read = |shard: &ShardDefinition| self.console.streams().has_ended(shard, next(shard.log()));
+        self.stream.readable(is_read).into_iter().map(ShardDefinition::log).collect()
+    }
+
+    /// Reads each shard once that may be read; whether there was anything.
     async fn read(&mut self) -> Result<bool, StreamError> {
-        for shard in &mut self.shards {
+        let readable = self.readable();
+        for shard in self.shards.iter_mut().filter(|shard| readable.contains(&shard.log)) {
             shard.end.borrow_and_update();
             let from = shard.next;
             let read = self.console.streams().read(shard.log, from, READ_BYTES).await?;

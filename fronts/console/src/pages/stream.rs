@@ -72,7 +72,7 @@ pub(super) fn page(console: &Console, name: &str, frame: Frame, live: Fragments)
         name,
         sample: Page::sample_of(name),
         kind,
-        shards: stream.shards.len(),
+        shards: stream.open_shards().count(),
         retention: format!("{} h", stream.retention_hours),
         created: format::date_time(stream.created),
         owner,
@@ -158,6 +158,7 @@ async fn shard_row(console: &Console, shard: &ShardDefinition) -> Result<ShardRo
     let bounds = console.streams().bounds(shard.log());
     let rate = records_per_second(console, shard).await?;
     let HashKeyRange { start, end } = shard.hash_keys;
+    let closed = if shard.is_open() { "" } else { ", closed: other shards have them now" };
     let part = |value: u128| value as f64 / u128::MAX as f64 * 100.0;
     Ok(ShardRow {
         id: ShardId(shard.index).to_string(),
@@ -166,7 +167,7 @@ async fn shard_row(console: &Console, shard: &ShardDefinition) -> Result<ShardRo
         rate: chart::per_second(rate),
         kept: format::count(bounds.next.saturating_sub(bounds.first)),
         last: format::recent(bounds.last_append_time, now),
-        range: format!("hash keys {:.1} % to {:.1} % of all", part(start), part(end)),
+        range: format!("hash keys {:.1} % to {:.1} % of all{closed}", part(start), part(end)),
         range_start: format!("{:.2}", part(start)),
         range_width: format!("{:.2}", part(end.saturating_sub(start)).max(0.5)),
     })

@@ -56,7 +56,7 @@ async fn grow(kafka: &Kafka, session: &Session, wanted: &Wanted, only_check: boo
         let text = "there is one broker: partitions are not assigned to brokers";
         return Err((ErrorCode::InvalidReplicaAssignment, text.to_owned()));
     }
-    let there = stream.shards.len();
+    let there = stream.numbers() as usize;
     let count = usize::try_from(wanted.count).ok().filter(|count| *count > there).ok_or_else(|| {
         (ErrorCode::InvalidPartitions, format!("expected more than {there} partitions, found {}", wanted.count))
     })?;

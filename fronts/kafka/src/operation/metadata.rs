@@ -116,11 +116,17 @@ fn one(out: &mut Writer, version: i16, topic: &Topic) {
     if version >= 1 {
         out.bool(false);
     }
-    let shards = topic.found.as_ref().map_or(&[][..], |stream| &stream.shards);
-    out.array(shards, |out, shard| {
-        out.i16(ErrorCode::None.wire());
-        out.i32(shard.index.cast_signed());
-        out.i32(NODE);
+    // Clients take it that partitions are numbered without gaps: those that are no more are there without a leader.
+    let partitions = topic.found.as_ref().map_or(0, |stream| stream.numbers());
+    let is_there =
+        |index| topic.found.as_ref().is_ok_and(|stream| stream.shards.iter().any(|shard| shard.index == index));
+    let partitions: Vec<u32> = (0..partitions).collect();
+    out.array(&partitions, |out, &index| {
+        let (error, leader) =
+            if is_there(index) { (ErrorCode::None, NODE) } else { (ErrorCode::LeaderNotAvailable, -1) };
+        out.i16(error.wire());
+        out.i32(index.cast_signed());
+        out.i32(leader);
         if version >= 7 {
             out.i32(LEADER_EPOCH);
         }

@@ -28,7 +28,7 @@ pub fn kafka(open: bool) -> Kafka {
     let random = Arc::new(|| [7; 32]);
     Kafka::new(KafkaParts {
         namespaces: Namespaces::new(catalog.clone(), streams.clone(), Arc::clone(&clock), random, open),
-        producers: Producers::open(storage.clone(), Arc::clone(&clock)).unwrap(),
+        producers: Producers::open(storage.clone(), Arc::clone(&clock), streams.gate()).unwrap(),
         groups: Groups::open(storage.clone(), Arc::clone(&clock), Arc::new(|client| format!("{client}-1"))).unwrap(),
         access: Access::new(catalog.clone(), open),
         permits: Arc::new(|_, _, _| false),

@@ -1,4 +1,4 @@
-//! Kinesis Data Streams: streams, which iterators and tokens of listings name too.
+//! Kinesis Data Streams: streams, which iterators and tokens of listings name too, and their consumers.
 
 use super::{ANY, Member, UNKNOWN};
 use crate::kinesis::Kinesis;
@@ -9,6 +9,13 @@ pub(super) fn resource(place: &Place, operation: &str, member: Member<'_>, kines
     // The order in which the service looks for its stream.
     let stream = match operation {
         "ListStreams" | "DescribeLimits" => return ANY.to_owned(),
+        // A consumer's own ARN, when it is named by that.
+        "SubscribeToShard" | "DescribeStreamConsumer" | "DeregisterStreamConsumer" => {
+            return ["ConsumerARN", "StreamARN"]
+                .into_iter()
+                .find_map(member)
+                .map_or_else(|| UNKNOWN.to_owned(), |arn| place.own_arn(&arn));
+        }
         "GetRecords" => carried("ShardIterator"),
         "ListShards" => member("StreamName").or_else(|| carried("NextToken")),
         _ => member("StreamName"),

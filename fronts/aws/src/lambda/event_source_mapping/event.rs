@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use md5::{Digest as _, Md5};
 use millstream_catalog::{Catalog, EventSource, FunctionDefinition};
 use millstream_mapping::{EventCodec, Filter, Origin, Report, WindowShown};
+use millstream_stream::aggregate::{self, Packed};
 use millstream_stream::{SequenceNumber, ShardId};
 use millstream_types::{MessageAttribute, MessageAttributeValue, ReceivedMessage, Record};
 use serde::Deserialize;
@@ -21,6 +22,11 @@ use crate::dynamodbstreams::record;
 use crate::place::Place;
 use crate::seal::Seal;
 use crate::sqs::seal_receipt;
+
+/// Bytes of a record in an event besides its data, at most.
+const PACKED_FRAME_BYTES: usize = 1 << 10;
+/// Bytes of the records that were packed into one, in an event: well below what an invocation may carry.
+const PACKED_BYTES_MAX: usize = 5 << 20;
 
 /// Events of the Lambda service.
 pub struct LambdaEvents {
@@ -78,6 +84,25 @@ impl EventCodec for LambdaEvents {
             }
             EventSource::Queue { name } => Err(format!("queue `{name}` has messages, not records")),
         }
+    }
+
+    fn wanted(&self, origin: &Origin, stored: &Record, wants: &dyn Fn(&[u8]) -> bool) -> Result<Option<Bytes>, String> {
+        let packed = aggregate::unpack(&stored.data).filter(|packed| {
+            // What would not fit into an event goes as it came.
+            stored.data.len() * 2 + packed.len() * PACKED_FRAME_BYTES <= PACKED_BYTES_MAX
+        });
+        let (EventSource::Stream { .. }, Some(packed)) = (&origin.source, packed) else {
+            let shown = self.record(origin, stored)?;
+            return Ok(wants(&shown).then_some(shown));
+        };
+        let of_packed = |packed: &Packed<'_>| Record {
+            partition_key: stored.data.slice_ref(packed.partition_key),
+            data: stored.data.slice_ref(packed.data),
+            ..stored.clone()
+        };
+        let shown = packed.iter().map(|packed| self.kinesis_record(origin, &of_packed(packed)));
+        let wanted: Vec<Bytes> = shown.filter(|shown| wants(shown)).collect();
+        Ok((!wanted.is_empty()).then(|| Bytes::from(wanted.join(&b','))))
     }
 
     fn message(&self, queue: &str, message: &ReceivedMessage) -> Bytes {

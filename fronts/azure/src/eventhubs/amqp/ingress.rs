@@ -34,7 +34,6 @@ struct Producer {
 pub struct Ingress {
     namespace: String,
     stream: String,
-    partitions: u32,
     partition: Option<u32>,
     /// The key of all its events, when it is a publisher's.
     publisher: Option<String>,
@@ -56,9 +55,13 @@ impl Ingress {
     ) -> Result<Self, AmqpError> {
         let hub = hubs.namespaces.hub(namespace, &address.hub).map_err(|_| error::not_found(text))?;
         let stream = hubs.namespaces.stream(&hub).map_err(|_| error::not_found(text))?;
-        let partitions = u32::try_from(stream.shards.len()).unwrap_or(u32::MAX);
+        let is_open = |partition: &u32| stream.open_shards().any(|shard| shard.index == *partition);
         let partition =
-            address.partition.as_deref().map(|partition| partition_of(partition, partitions)).transpose()?;
+            address.partition.as_deref().map(|partition| partition_of(partition, stream.numbers())).transpose()?;
+        if let Some(closed) = partition.filter(|partition| !is_open(partition)) {
+            let text = format!("Partition {closed} was split or merged and takes no events any more.");
+            return Err(AmqpError::new(error::ARGUMENT_OUT_OF_RANGE, text));
+        }
         let meter = hubs.namespaces.meter(namespace).map_err(|_| error::not_found(text))?;
         let numbers = attach.desired_capabilities.iter().any(|wish| *wish == NUMBERING);
         let producer = match (numbers, partition) {
@@ -72,7 +75,6 @@ impl Ingress {
         Ok(Self {
             namespace: namespace.to_owned(),
             stream: hub.stream.clone(),
-            partitions,
             partition,
             publisher: address.publisher.clone(),
             producer,
@@ -117,8 +119,13 @@ impl Ingress {
             let key = String::from_utf8_lossy(&entry.partition_key);
             partition::check_key(&key).map_err(|error| AmqpError::new(error::ARGUMENT_ERROR, error.to_string()))?;
         }
-        let partition =
-            self.partition.unwrap_or_else(|| hubs.partition(batch.partition_key.as_deref(), self.partitions));
+        let partition = match self.partition {
+            Some(partition) => partition,
+            None => {
+                let stream = hubs.streams.get(&self.stream).map_err(|error| error::not_taken(&error))?;
+                hubs.partition(batch.partition_key.as_deref(), &stream)
+            }
+        };
         let Some(producer) = &self.producer else {
             ingest.add(&self.stream, partition, batch.entries);
             return Ok(None);

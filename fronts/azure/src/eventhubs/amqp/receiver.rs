@@ -78,7 +78,7 @@ impl Receiver {
         if !hub.consumer_groups.iter().any(|found| found.name.eq_ignore_ascii_case(group)) {
             return Err(error::not_found(text));
         }
-        let partition = partition_of(partition, u32::try_from(stream.shards.len()).unwrap_or(u32::MAX))?;
+        let partition = partition_of(partition, stream.numbers())?;
         let Some(shard) = stream.shards.iter().find(|shard| shard.index == partition) else {
             return Err(error::not_found(text));
         };

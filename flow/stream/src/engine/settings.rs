@@ -1,0 +1,122 @@
+//! What is set for a stream beside its shards: its mode, its consumers, what it records of a vendor's settings.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use millstream_catalog::{CapacityMode, StreamConsumer, StreamDefinition, StreamSettings};
+
+use super::Streams;
+use super::definitions::TAGS_MAX;
+use crate::error::StreamError;
+
+/// Consumers that one stream may have: the service's quota.
+pub const CONSUMERS_MAX: usize = 20;
+
+impl Streams {
+    /// Changes who decides the number of shards.
+    ///
+    /// # Errors
+    /// [`StreamError::StreamNotFound`], [`StreamError::Storage`].
+    pub async fn set_capacity(&self, name: &str, capacity: CapacityMode) -> Result<(), StreamError> {
+        self.change(name, |definition| {
+            definition.capacity = capacity;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Changes a stream's settings; gives the stream as it was before.
+    ///
+    /// # Errors
+    /// [`StreamError::StreamNotFound`], [`StreamError::Storage`].
+    pub async fn change_settings(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut StreamSettings),
+    ) -> Result<Arc<StreamDefinition>, StreamError> {
+        let mut before = None;
+        self.change(name, |definition| {
+            before = Some(Arc::new(definition.clone()));
+            change(&mut definition.settings);
+            Ok(())
+        })
+        .await?;
+        before.map_or_else(|| self.get(name), Ok)
+    }
+
+    /// Adds a consumer.
+    ///
+    /// # Errors
+    /// [`StreamError::StreamNotFound`], [`StreamError::ConsumerExists`], [`StreamError::TooManyConsumers`],
+    /// [`StreamError::TooManyTags`], [`StreamError::Storage`].
+    pub async fn add_consumer(
+        &self,
+        stream: &str,
+        consumer: &str,
+        tags: BTreeMap<String, String>,
+    ) -> Result<StreamConsumer, StreamError> {
+        let made = StreamConsumer { name: consumer.to_owned(), created: self.clock.now(), tags, policy: None };
+        self.change(stream, |definition| {
+            let stream = || stream.to_owned();
+            if definition.consumers.iter().any(|found| found.name == consumer) {
+                return Err(StreamError::ConsumerExists { stream: stream(), consumer: consumer.to_owned() });
+            }
+            if definition.consumers.len() >= CONSUMERS_MAX {
+                return Err(StreamError::TooManyConsumers { stream: stream(), max: CONSUMERS_MAX });
+            }
+            check_tags(&definition.name, &made.tags)?;
+            definition.consumers.push(made.clone());
+            Ok(())
+        })
+        .await?;
+        Ok(made)
+    }
+
+    /// Removes a consumer.
+    ///
+    /// # Errors
+    /// [`StreamError::StreamNotFound`], [`StreamError::ConsumerNotFound`], [`StreamError::Storage`].
+    pub async fn remove_consumer(&self, stream: &str, consumer: &str) -> Result<(), StreamError> {
+        self.change(stream, |definition| {
+            let there = definition.consumers.len();
+            definition.consumers.retain(|found| found.name != consumer);
+            if definition.consumers.len() == there {
+                return Err(no_consumer(stream, consumer));
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Changes a consumer's labels or policy.
+    ///
+    /// # Errors
+    /// [`StreamError::StreamNotFound`], [`StreamError::ConsumerNotFound`], [`StreamError::TooManyTags`],
+    /// [`StreamError::Storage`].
+    pub async fn change_consumer(
+        &self,
+        stream: &str,
+        consumer: &str,
+        change: impl FnOnce(&mut StreamConsumer),
+    ) -> Result<(), StreamError> {
+        self.change(stream, |definition| {
+            let found = definition.consumers.iter_mut().find(|found| found.name == consumer);
+            let found = found.ok_or_else(|| no_consumer(stream, consumer))?;
+            change(found);
+            check_tags(stream, &found.tags)
+        })
+        .await
+    }
+}
+
+fn no_consumer(stream: &str, consumer: &str) -> StreamError {
+    StreamError::ConsumerNotFound { stream: stream.to_owned(), consumer: consumer.to_owned() }
+}
+
+/// Labels within their limit.
+pub(super) fn check_tags(stream: &str, tags: &BTreeMap<String, String>) -> Result<(), StreamError> {
+    if tags.len() > TAGS_MAX {
+        return Err(StreamError::TooManyTags { stream: stream.to_owned(), max: TAGS_MAX });
+    }
+    Ok(())
+}

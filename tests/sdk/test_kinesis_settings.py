@@ -1,0 +1,154 @@
+"""What is set for Kinesis streams beside their shards, through boto3; and what is not served, by name."""
+
+import json
+import uuid
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from conftest import Node
+
+
+@pytest.fixture
+def stream(kinesis):
+    name = f"set-{uuid.uuid4().hex[:8]}"
+    kinesis.create_stream(StreamName=name, ShardCount=1)
+    yield name
+    kinesis.delete_stream(StreamName=name, EnforceConsumerDeletion=True)
+
+
+def error(call, **parameters):
+    with pytest.raises(ClientError) as raised:
+        call(**parameters)
+    return raised.value.response["Error"]["Code"]
+
+
+def described(kinesis, stream):
+    return kinesis.describe_stream_summary(StreamName=stream)["StreamDescriptionSummary"]
+
+
+def test_encryption_is_recorded_and_shown(kinesis, stream):
+    assert described(kinesis, stream)["EncryptionType"] == "NONE"
+    key = {"StreamName": stream, "EncryptionType": "KMS", "KeyId": "alias/aws/kinesis"}
+    kinesis.start_stream_encryption(**key)
+    found = described(kinesis, stream)
+    assert (found["EncryptionType"], found["KeyId"]) == ("KMS", "alias/aws/kinesis")
+    assert kinesis.put_record(StreamName=stream, Data=b"x", PartitionKey="k")["EncryptionType"] == "KMS"
+    put = kinesis.put_records(StreamName=stream, Records=[{"Data": b"y", "PartitionKey": "k"}])
+    assert put["EncryptionType"] == "KMS"
+    iterator = kinesis.get_shard_iterator(
+        StreamName=stream, ShardId="shardId-000000000000", ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
+    records = kinesis.get_records(ShardIterator=iterator)["Records"]
+    assert [(record["Data"], record["EncryptionType"]) for record in records] == [(b"x", "KMS"), (b"y", "KMS")]
+    kinesis.stop_stream_encryption(**key)
+    assert described(kinesis, stream)["EncryptionType"] == "NONE" and "KeyId" not in described(kinesis, stream)
+    assert error(kinesis.start_stream_encryption, **{**key, "EncryptionType": "NONE"}) == "InvalidArgumentException"
+    assert error(kinesis.start_stream_encryption, **{**key, "StreamName": "none"}) == "ResourceNotFoundException"
+
+
+def test_metrics_of_shards_are_recorded_and_shown(kinesis, stream):
+    def names(answer):
+        return answer["CurrentShardLevelMetrics"], answer["DesiredShardLevelMetrics"]
+
+    enabled = kinesis.enable_enhanced_monitoring(StreamName=stream, ShardLevelMetrics=["OutgoingBytes", "IncomingBytes"])
+    assert names(enabled) == ([], ["IncomingBytes", "OutgoingBytes"])
+    assert described(kinesis, stream)["EnhancedMonitoring"] == [{"ShardLevelMetrics": ["IncomingBytes", "OutgoingBytes"]}]
+    every = kinesis.enable_enhanced_monitoring(StreamName=stream, ShardLevelMetrics=["ALL"])
+    assert len(every["DesiredShardLevelMetrics"]) == 7
+    disabled = kinesis.disable_enhanced_monitoring(StreamName=stream, ShardLevelMetrics=["IncomingBytes"])
+    assert len(disabled["CurrentShardLevelMetrics"]) == 7 and "IncomingBytes" not in disabled["DesiredShardLevelMetrics"]
+    assert disabled["StreamARN"] == described(kinesis, stream)["StreamARN"]
+    kinesis.disable_enhanced_monitoring(StreamName=stream, ShardLevelMetrics=["ALL"])
+    assert described(kinesis, stream)["EnhancedMonitoring"] == [{"ShardLevelMetrics": []}]
+    assert error(kinesis.enable_enhanced_monitoring, StreamName=stream, ShardLevelMetrics=["None"]) == "ValidationException"
+
+
+def test_resources_have_policies(kinesis, stream):
+    arn = described(kinesis, stream)["StreamARN"]
+    consumer = kinesis.register_stream_consumer(StreamARN=arn, ConsumerName="c")["Consumer"]["ConsumerARN"]
+    for resource in (arn, consumer):
+        statement = {"Effect": "Allow", "Principal": {"AWS": "000000000000"}, "Action": "kinesis:DescribeStream*",
+                     "Resource": resource}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        assert kinesis.get_resource_policy(ResourceARN=resource)["Policy"] == "{}"
+        assert error(kinesis.delete_resource_policy, ResourceARN=resource) == "ResourceNotFoundException"
+        kinesis.put_resource_policy(ResourceARN=resource, Policy=policy)
+        assert kinesis.get_resource_policy(ResourceARN=resource)["Policy"] == policy
+        wrong = policy.replace(resource, "*")
+        assert error(kinesis.put_resource_policy, ResourceARN=resource, Policy=wrong) == "InvalidArgumentException"
+        kinesis.delete_resource_policy(ResourceARN=resource)
+        assert kinesis.get_resource_policy(ResourceARN=resource)["Policy"] == "{}"
+
+
+def test_a_streams_policy_lets_callers_in(kinesis, server, stream):
+    iam, user = server.client("iam"), f"reader-{uuid.uuid4().hex[:8]}"
+    user_arn = iam.create_user(UserName=user)["User"]["Arn"]
+    key = iam.create_access_key(UserName=user)["AccessKey"]
+    reader = boto3.client("kinesis", endpoint_url=server.endpoint, region_name="us-east-1",
+                          aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"])
+    assert error(reader.describe_stream_summary, StreamName=stream) == "AccessDeniedException"
+    arn = described(kinesis, stream)["StreamARN"]
+    statement = {"Effect": "Allow", "Principal": {"AWS": user_arn}, "Action": "kinesis:DescribeStreamSummary",
+                 "Resource": arn}
+    kinesis.put_resource_policy(ResourceARN=arn, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    assert described(reader, stream)["StreamName"] == stream
+    assert error(reader.list_shards, StreamName=stream) == "AccessDeniedException"
+
+
+def test_records_may_be_larger(kinesis, stream):
+    big = {"StreamName": stream, "Data": b"x" * (3 << 20), "PartitionKey": "k"}
+    assert error(kinesis.put_record, **big) == "ValidationException"
+    arn = described(kinesis, stream)["StreamARN"]
+    kinesis.update_max_record_size(StreamARN=arn, MaxRecordSizeInKiB=4096)
+    assert described(kinesis, stream)["MaxRecordSizeInKiB"] == 4096
+    kinesis.put_record(**big)
+    assert error(kinesis.update_max_record_size, StreamARN=arn, MaxRecordSizeInKiB=20_480) == "ValidationException"
+
+
+def test_what_is_not_served_says_so(kinesis):
+    arn = "arn:aws:kinesis:us-east-1:000000000000:stream/any"
+    assert error(kinesis.describe_account_settings) == "UnknownOperationException"
+    assert error(kinesis.update_stream_warm_throughput, StreamARN=arn, WarmThroughputMiBps=1) in (
+        "UnknownOperationException", "InvalidArgumentException")
+
+
+def test_reads_of_a_shard_are_limited_where_that_is_set():
+    node = Node(settings="kinesis_read_limits = true\n")
+    try:
+        kinesis = node.start().client("kinesis")
+        kinesis.create_stream(StreamName="s", ShardCount=1)
+        iterator = kinesis.get_shard_iterator(
+            StreamName="s", ShardId="shardId-000000000000", ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
+
+        def read_often():
+            for _ in range(100):
+                kinesis.get_records(ShardIterator=iterator)
+
+        assert error(read_often) == "ProvisionedThroughputExceededException"
+    finally:
+        node.remove()
+
+
+def test_all_of_it_is_there_after_a_restart():
+    node = Node()
+    try:
+        kinesis = node.start().client("kinesis")
+        kinesis.create_stream(StreamName="s", ShardCount=1)
+        arn = described(kinesis, "s")["StreamARN"]
+        consumer = kinesis.register_stream_consumer(StreamARN=arn, ConsumerName="c")["Consumer"]["ConsumerARN"]
+        kinesis.start_stream_encryption(StreamName="s", EncryptionType="KMS", KeyId="k")
+        kinesis.put_record(StreamName="s", Data=b"1", PartitionKey="k", ExplicitHashKey="0")
+        kinesis.split_shard(StreamName="s", ShardToSplit="shardId-000000000000", NewStartingHashKey=str(2**127))
+        shards = kinesis.list_shards(StreamName="s")["Shards"]
+        # Subscriptions do not hold up the end of the node.
+        position = {"Type": "TRIM_HORIZON"}
+        events = kinesis.subscribe_to_shard(ConsumerARN=consumer, ShardId="shardId-000000000001", StartingPosition=position)
+        assert node.stop() == 0
+        assert list(events["EventStream"]) == []
+        kinesis = node.start().client("kinesis")
+        assert kinesis.list_shards(StreamName="s")["Shards"] == shards
+        assert described(kinesis, "s")["KeyId"] == "k" and described(kinesis, "s")["ConsumerCount"] == 1
+        put = kinesis.put_record(StreamName="s", Data=b"2", PartitionKey="k", ExplicitHashKey="0")
+        assert put["ShardId"] == "shardId-000000000001"
+    finally:
+        node.remove()

@@ -3,6 +3,7 @@
 //! The ladder: health → data plane of APIs (no signature) → body → signature → whose key it is → the body unpacked → service
 //! by the signature's scope → whether the caller may → operation. Everything after that is the services' own.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -80,42 +81,47 @@ impl AwsFront {
 
     async fn answer(&self, head: Parts, body: Incoming, request_id: &str) -> Response<AnswerBody> {
         match self.admit(head, body, request_id).await {
-            Admitted::Answered(response) => response.map(AnswerBody::from),
-            Admitted::Call { call, head, body } if Services::is_subscription(&call.service, &head.headers) => {
+            ControlFlow::Break(response) => response.map(AnswerBody::from),
+            ControlFlow::Continue((call, head, body)) if Services::is_subscription(&call.service, &head.headers) => {
                 self.subscribe(&call, head, body).await
             }
-            Admitted::Call { call, head, body } => self.call(&call, head, body).await.map(AnswerBody::from),
+            ControlFlow::Continue((call, head, body)) => self.call(&call, head, body).await.map(AnswerBody::from),
         }
     }
 
-    /// Climbs the ladder up to the signature and the body.
-    async fn admit<'r>(&self, head: Parts, body: Incoming, request_id: &'r str) -> Admitted<'r> {
+    /// Climbs the ladder up to the signature and the body: an answer on the way, or a call with its body unpacked.
+    async fn admit<'r>(
+        &self,
+        head: Parts,
+        body: Incoming,
+        request_id: &'r str,
+    ) -> ControlFlow<Response<Bytes>, (Call<'r>, Parts, Bytes)> {
         let limit =
             if head.uri.path().starts_with("/2015-03-31/functions") { BODY_BYTES_MAX } else { RECORDS_BODY_BYTES_MAX };
         let taken = match body::take(body, limit).await {
             Ok(taken) => taken,
-            Err(error) => return Admitted::Answered(rest_protocol::error(&not_taken(&error))),
+            Err(error) => return ControlFlow::Break(rest_protocol::error(&not_taken(&error))),
         };
         let unpacked = || body::unpack(&head.headers, taken.bytes.clone(), limit);
         if let Some(response) = self.services.public(&head).await {
-            return Admitted::Answered(response);
+            return ControlFlow::Break(response);
         }
         let family = Family::of(&head.headers);
         // Signed is what was sent.
         let (service, Grant { caller, origin, .. }) = match self.authenticate(&head, &taken.bytes) {
             Ok(claim) => claim,
-            Err(error) => return Admitted::Answered(in_its_form(&head.headers, family.refused(&error, request_id))),
+            Err(error) => return ControlFlow::Break(in_its_form(&head.headers, family.refused(&error, request_id))),
         };
         let body = match unpacked() {
             Ok(body) => body,
             Err(error) => {
-                return Admitted::Answered(in_its_form(&head.headers, family.error(&not_taken(&error), request_id)));
+                return ControlFlow::Break(in_its_form(&head.headers, family.error(&not_taken(&error), request_id)));
             }
         };
         // Whoever may do everything is asked nothing.
         let asked = !self.authorizer.access.may_everything(&caller);
         let circumstances = asked.then(|| self.authorizer.circumstances(&caller, Some(&head)));
-        Admitted::Call { call: Call { service, caller, origin, circumstances, request_id }, head, body }
+        ControlFlow::Continue((Call { service, caller, origin, circumstances, request_id }, head, body))
     }
 
     /// Answers a request whose signature holds.
@@ -254,14 +260,6 @@ struct Call<'r> {
     /// `None`: the caller may do everything.
     circumstances: Option<Context>,
     request_id: &'r str,
-}
-
-/// What has become of a request at the ladder.
-enum Admitted<'r> {
-    /// It was answered on its way.
-    Answered(Response<Bytes>),
-    /// It is a call, its body unpacked.
-    Call { call: Call<'r>, head: Parts, body: Bytes },
 }
 
 /// A request of a JSON service, and what stands before the dot of its target.

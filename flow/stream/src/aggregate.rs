@@ -148,7 +148,8 @@ mod tests {
     fn packed_records_come_out_in_their_order() {
         let keys = [field(1, b"a"), field(1, b"b"), field(2, b"0")].concat();
         let message = [keys, record(1, b"one"), record(0, b""), record(1, b"three")].concat();
-        let found = unpack(&packed(&message)).unwrap();
+        let packed = packed(&message);
+        let found = unpack(&packed).unwrap();
         let expected = [("b", "one"), ("a", ""), ("b", "three")];
         let expected = expected.map(|(key, data)| Packed { partition_key: key.as_bytes(), data: data.as_bytes() });
         assert_eq!(found, expected);

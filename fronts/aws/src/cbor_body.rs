@@ -128,7 +128,7 @@ mod tests {
 
         let document = json!({ "Records": [{ "Data": "AQI=", "ApproximateArrivalTimestamp": 1.5 }], "N": 3 });
         let written: Cbor = ciborium::from_reader(&write(document.to_string().as_bytes())[..]).unwrap();
-        let record = vec![(text("Data"), Cbor::Bytes(vec![1, 2])), (text("ApproximateArrivalTimestamp"), time(1_500))];
+        let record = [(text("Data"), Cbor::Bytes(vec![1, 2])), (text("ApproximateArrivalTimestamp"), time(1_500))];
         let members = written.as_map().unwrap();
         assert!(members.contains(&(text("N"), Cbor::Integer(3.into()))));
         let (_, records) = members.iter().find(|(name, _)| *name == text("Records")).unwrap();

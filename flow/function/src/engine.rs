@@ -332,9 +332,12 @@ impl Functions {
             return Ok(function);
         }
         let missing = || FunctionError::NotFound { name: reference.to_owned() };
-        let version = function.qualified(qualifier, chance).ok_or_else(missing)?.clone();
+        let found = function.qualified(qualifier, chance).ok_or_else(missing)?;
+        if found.version.is_none() {
+            return Ok(Arc::clone(&function));
+        }
         // What is reserved is reserved for all versions together.
-        Ok(Arc::new(FunctionDefinition { concurrency_limit: function.concurrency_limit, ..version }))
+        Ok(Arc::new(FunctionDefinition { concurrency_limit: function.concurrency_limit, ..found.clone() }))
     }
 
     /// The package of what a reference names.

@@ -7,9 +7,11 @@
 use std::collections::VecDeque;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use millstream_storage::{Keyspace, Storage, StorageError, Transaction, to_the_end};
+use millstream_types::ErrorKind;
 use serde::{Serialize, de::DeserializeOwned};
 
 /// Bytes that one flush takes: a burst is kept in several.
@@ -26,6 +28,9 @@ const PENDING_MAX: usize = 50_000;
 
 /// Entries that are read from the disk at once.
 const OPEN_ENTRIES: usize = 256;
+
+/// How long entries wait when the disk takes nothing more just now.
+const BUSY_WAIT: Duration = Duration::from_millis(100);
 
 /// What is kept on disk at most.
 #[derive(Debug, Clone, Copy)]
@@ -191,8 +196,12 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Journal<T> {
             while journal.pending().passed < up_to {
                 let mut transaction = Transaction::new();
                 let count = journal.flush(&mut transaction);
-                journal.storage.commit(transaction).await?;
-                journal.flushed(count);
+                match journal.storage.commit(transaction).await {
+                    Ok(_) => journal.flushed(count),
+                    // What was taken is bounded; told to come again, its client would bring it a second time.
+                    Err(error) if error.kind() == ErrorKind::Throttled => tokio::time::sleep(BUSY_WAIT).await,
+                    Err(error) => return Err(error),
+                }
             }
             Ok(())
         })

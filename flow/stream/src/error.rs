@@ -117,6 +117,16 @@ pub enum StreamError {
         /// The limit.
         max: usize,
     },
+    /// Shards that were split or merged stay until retention is over, and there are too many of them.
+    #[error(
+        "expected at most {max} shards of a stream, closed ones included, found {found}; wait until retention has taken some"
+    )]
+    ShardsKept {
+        /// How many there would be.
+        found: u32,
+        /// The limit.
+        max: u32,
+    },
     /// A stream needs at least one shard and may not have more than the limit.
     #[error("expected 1 to {max} shards, found {found}")]
     ShardCount {
@@ -162,6 +172,7 @@ impl StreamError {
             Self::StreamExists { .. } | Self::ConsumerExists { .. } => ErrorKind::Exists,
             Self::ShardClosed { .. } | Self::LogClosed { .. } => ErrorKind::Conflict,
             Self::ShardCount { .. }
+            | Self::ShardsKept { .. }
             | Self::ShardsInAll { .. }
             | Self::TooManyTags { .. }
             | Self::TooManyConsumers { .. }

@@ -47,6 +47,9 @@ const RESETS_MAX: usize = 20;
 /// Streams that may have ended by their client's mistakes before the connection does: mistakes make work too.
 const MISTAKES_MAX: usize = 100;
 
+/// How often a peer is asked whether it is there, and how long it may take to say so.
+const ALIVE_EVERY: Duration = Duration::from_secs(30);
+
 /// How long a connection may be without a request before it is asked to end, and after that again before it is cut.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -91,6 +94,8 @@ fn http2() -> http2::Builder<TokioExecutor> {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
+        .keep_alive_interval(ALIVE_EVERY)
+        .keep_alive_timeout(ALIVE_EVERY)
         .max_concurrent_streams(STREAMS_MAX)
         .max_header_list_size(HEADER_LIST_BYTES_MAX)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)

@@ -17,6 +17,8 @@ const IDLE: Duration = Duration::from_secs(30);
 const MARKETPLACE: Duration = Duration::from_secs(10);
 const RETENTION: Duration = Duration::from_secs(60);
 const SWEEP: Duration = Duration::from_secs(3_600);
+/// What failed is not tried again before.
+const FAILED: Duration = Duration::from_secs(60);
 
 /// Starts the tasks; they end when the node stops.
 pub fn start(engines: &Arc<Engines>, stopped: &watch::Receiver<bool>, tasks: &mut JoinSet<()>) {
@@ -32,28 +34,31 @@ pub fn start(engines: &Arc<Engines>, stopped: &watch::Receiver<bool>, tasks: &mu
         }
     }));
     let each = Arc::clone(engines);
-    let counting = every(SAMPLE, stopped.clone(), move || {
+    // A count of a large table takes minutes, on purpose.
+    tasks.spawn(every_until_cut_off(SAMPLE, stopped.clone(), move || {
         let engines = Arc::clone(&each);
         async move {
             if let Err(error) = engines.tables.count_sizes().await {
                 tracing::warn!(%error, "tables cannot be counted");
             }
         }
-    });
-    let mut ended = stopped.clone();
-    // A count of a large table takes minutes, on purpose; one that is cut off is made again.
-    tasks.spawn(async move {
-        tokio::select! {
-            () = counting => {}
-            _ = ended.changed() => {}
-        }
-    });
+    }));
     let each = Arc::clone(engines);
-    tasks.spawn(every(SAMPLE, stopped.clone(), move || {
+    tasks.spawn(every_until_cut_off(SAMPLE, stopped.clone(), move || {
         let engines = Arc::clone(&each);
         async move {
             if let Err(error) = engines.tables.settle_indexes().await {
                 tracing::warn!(%error, "indexes of tables are neither filled nor removed");
+                tokio::time::sleep(FAILED).await;
+            }
+        }
+    }));
+    let each = Arc::clone(engines);
+    tasks.spawn(every_until_cut_off(SWEEP, stopped.clone(), move || {
+        let engines = Arc::clone(&each);
+        async move {
+            if let Err(error) = engines.documents.remove_stale_claims().await {
+                tracing::warn!(%error, "claims of unique keys that bind nobody cannot be removed");
             }
         }
     }));
@@ -112,11 +117,21 @@ pub fn start(engines: &Arc<Engines>, stopped: &watch::Receiver<bool>, tasks: &mu
             if let Err(error) = engines.managed.sweep().await {
                 tracing::warn!(%error, "counters of quotas that are over cannot be removed");
             }
-            if let Err(error) = engines.documents.remove_stale_claims().await {
-                tracing::warn!(%error, "claims of unique keys that bind nobody cannot be removed");
-            }
         }
     }));
+}
+
+/// For work that may take long, and that a stop cuts off: the next start takes it up.
+async fn every_until_cut_off<F: Future<Output = ()>>(
+    period: Duration,
+    mut stopped: watch::Receiver<bool>,
+    work: impl Fn() -> F,
+) {
+    let going_on = every(period, stopped.clone(), work);
+    tokio::select! {
+        () = going_on => {}
+        _ = stopped.changed() => {}
+    }
 }
 
 async fn every<F: Future<Output = ()>>(period: Duration, mut stopped: watch::Receiver<bool>, work: impl Fn() -> F) {

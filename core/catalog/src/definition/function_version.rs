@@ -56,6 +56,12 @@ impl FunctionAlias {
     }
 }
 
+/// The number that a qualifier is. Other ways to write it name nothing: what is said of a version is said of its one name.
+#[must_use]
+pub fn version_number(qualifier: &str) -> Option<u32> {
+    qualifier.parse().ok().filter(|number: &u32| number.to_string() == qualifier)
+}
+
 impl FunctionDefinition {
     /// The name and the qualifier of a reference; `$LATEST` is none.
     #[must_use]
@@ -71,9 +77,9 @@ impl FunctionDefinition {
     #[must_use]
     pub fn qualified(&self, qualifier: Option<&str>, chance: u32) -> Option<&Self> {
         let Some(qualifier) = qualifier else { return Some(self) };
-        let version = match qualifier.parse() {
-            Ok(number) => Some(number),
-            Err(_) => self.aliases.get(qualifier)?.pick(chance),
+        let version = match version_number(qualifier) {
+            Some(number) => Some(number),
+            None => self.aliases.get(qualifier)?.pick(chance),
         };
         version.map_or(Some(self), |number| self.versions.get(&number))
     }

@@ -46,7 +46,7 @@ pub use event_subscription::{
     EventSubscriptionDefinition, FieldCondition, FieldTest, MessagePattern, PatternScope, SubscriptionState,
 };
 pub use function::{AsyncPolicy, FunctionDefinition, InvokePermission};
-pub use function_version::{ALIAS_PARTS, AliasSplit, FunctionAlias, LATEST};
+pub use function_version::{ALIAS_PARTS, AliasSplit, FunctionAlias, LATEST, version_number};
 pub use hub::{ConsumerGroupDefinition, HubDefinition};
 pub use log_group::LogGroupDefinition;
 pub use managed_service::{

@@ -141,7 +141,8 @@ fn read<'f>(files: &'f [JournalFile], stores: &Stores, report: &mut RepairReport
 }
 
 /// Gives up everything from the first loss on that the stores do not have. Where the key-value store is ahead of that, it
-/// holds how far logs are read: they go on as far, with empty records, so that no reader's place is behind its log's end.
+/// holds how far logs are read: they go on as far, with empty records, so that no reader's place is behind its log's end,
+/// as far as sound frames behind the loss tell.
 fn truncate(reads: &mut [Read<'_>], stores: &Stores, report: &mut RepairReport) {
     let mut cut = None;
     let mut ends = Ends { kept: stores.logs.clone(), known_to_keys: HashMap::new() };

@@ -122,7 +122,11 @@ async fn step(functions: &Functions, outline: &Outline) -> Result<Step, StorageE
     if turn.is_err() && may_wait(functions, outline) {
         return Ok(Step::Throttled);
     }
-    // Read in one's turn only: the events of all that wait would not fit into memory.
+    // Read in a turn, to run or to be told, only: the events of all that wait would not fit into memory.
+    let early = match &turn {
+        Ok(_) => None,
+        Err(_) => Some(functions.shared.telling.acquire().await),
+    };
     let (mut kept, payload) = match accepted.get(id).await? {
         Found::Invocation(kept, payload) => (kept, payload),
         Found::Nothing => return Ok(Step::Ended),
@@ -171,7 +175,10 @@ async fn step(functions: &Functions, outline: &Outline) -> Result<Step, StorageE
     }
     // Its turn is for running: a target may take its time while others run. As many as may run are told at once; those
     // behind them keep their turns, which bounds what is in memory.
-    let _telling = functions.shared.telling.acquire().await;
+    let _telling = match early {
+        Some(telling) => telling,
+        None => functions.shared.telling.acquire().await,
+    };
     drop(turn);
     // Told before it is forgotten: a crash in between tells it twice, never not at all.
     tell::tell(functions, &definition, ended).await;

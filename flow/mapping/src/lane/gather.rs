@@ -133,9 +133,10 @@ impl Lane {
         Ok(())
     }
 
-    /// Bytes of a batch's records: the state of a window needs its room.
+    /// Bytes of a batch's records. The state of a window needs its room, also one that grows between the pieces of a batch.
     fn event_bytes_max(&self) -> usize {
-        EVENT_BYTES_MAX - self.progress.window.as_ref().map_or(0, |window| window.state.len().min(STATE_BYTES_MAX))
+        let has_windows = self.work.definition.settings.tumbling_window_seconds.is_some();
+        EVENT_BYTES_MAX - if has_windows { STATE_BYTES_MAX } else { 0 }
     }
 
     /// Reads records when none are left; whether the shard has no more.

@@ -38,18 +38,28 @@ impl Objects {
         let folder = self.folder("keep snapshots")?;
         let (engine, bucket, key) = (self.clone(), bucket.to_owned(), key.to_owned());
         to_the_end(async move {
-            let (file, mut object, blocks) = {
-                let _lock = engine.shared.locks.read(&bucket, &key).await;
+            let read = async || {
                 let (file, object) = engine.open_locked(&folder, Version::current(&bucket, &key)).await?;
                 conditions.check_read(&key, &object, engine.now())?;
                 let (entries, of, named) = (engine.shared.entries.clone(), bucket.clone(), object.clone());
-                (file, object, blocking(move || entries.blocks(&of, &named)).await?)
+                let blocks = blocking(move || entries.blocks(&of, &named)).await?;
+                Ok::<_, ObjectError>((file, object, blocks))
             };
-            let copied = duplicate(&folder, file, object.length).await?;
+            let (file, mut object, mut blocks) = {
+                let _lock = engine.shared.locks.read(&bucket, &key).await;
+                read().await?
+            };
+            let mut copied = duplicate(&folder, file, object.length).await?;
             let _lock = engine.shared.locks.write(&bucket, &key).await;
-            // The object may have been removed meanwhile: it must not leave a snapshot behind.
-            if engine.current(&folder, &bucket, &key).await?.is_none() {
+            let Some(now) = engine.current(&folder, &bucket, &key).await? else {
+                // Removed meanwhile: it must not leave a snapshot behind.
                 return Err(not_found(&bucket, &key));
+            };
+            if now.etag != object.etag {
+                // Written meanwhile, or another one by now: the snapshot is of what is there, which stays so while it is copied.
+                let (file, found, of) = read().await?;
+                copied = duplicate(&folder, file, found.length).await?;
+                (object, blocks) = (found, of);
             }
             let (entries, of, name) = (engine.shared.entries.clone(), bucket.clone(), key.clone());
             let others = blocking(move || entries.snapshots(&of, &name, 0, SNAPSHOTS_MAX)).await?;

@@ -157,15 +157,20 @@ impl Queries {
         name: &str,
         change: impl FnOnce(&mut BTreeMap<String, String>),
     ) -> Result<(), QueryError> {
-        let _turn = self.shared.turns.of(name).await;
+        let turn = self.shared.turns.of(name).await;
         let mut definition = (*self.get(name)?).clone();
         let tags = &mut definition.resource.get_or_insert_default().tags;
         change(tags);
         if tags.len() > TAGS_MAX {
             return Err(QueryError::TooManyTags { found: tags.len() });
         }
-        self.shared.catalog.queries.put(definition).await?;
-        Ok(())
+        let engine = self.clone();
+        to_the_end(async move {
+            let _turn = turn;
+            engine.shared.catalog.queries.put(definition).await?;
+            Ok(())
+        })
+        .await
     }
 
     /// Lets a query run from `start_at`: its positions and state are dropped then, rows that wait for their delivery stay.

@@ -68,15 +68,18 @@ impl Task {
         checkpoint: &mut Checkpoint,
         same: bool,
     ) -> Result<(), QueryError> {
+        let known: BTreeSet<u64> = checkpoint.positions.keys().copied().collect();
         for (_, _, stream, shard) in binding.shards() {
-            if checkpoint.positions.contains_key(&shard.log) {
+            if known.contains(&shard.log) {
                 continue;
             }
+            // A shard that came to others which were read is what they grew to, or were split and merged into.
+            let grown = stream.shards.iter().any(|other| known.contains(&other.log));
             // What came into being while the query ran is read whole, wherever the query was to begin.
             let made = shard.opened.unwrap_or(stream.created);
             let later = self.definition.started.is_some_and(|started| made > started);
             let first = match self.definition.start_at {
-                _ if same || later => self.streams.bounds(shard.log()).first,
+                _ if same || later || grown => self.streams.bounds(shard.log()).first,
                 StartAt::Latest | StartAt::LastStopped => self.streams.bounds(shard.log()).next,
                 StartAt::TrimHorizon => self.streams.bounds(shard.log()).first,
                 StartAt::Time(time) => self.streams.offset_at_time(shard.log(), time).await?,

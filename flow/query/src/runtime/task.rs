@@ -204,6 +204,11 @@ impl Task {
                 let place = fetched.place;
                 let caught_up = (fetched.next >= fetched.end).then_some(frontier);
                 if fetched.decoded.is_empty() {
+                    // Retention may have taken what was to be read.
+                    if fetched.next > place.position {
+                        work.checkpoint.positions.insert(place.log.0, fetched.next);
+                        work.moved = true;
+                    }
                     if let Some(frontier) = caught_up {
                         place.caught_up(work.executor()?, frontier);
                     }
@@ -246,7 +251,7 @@ impl Task {
         let end = self.streams.bounds(place.log).next;
         let read = self.streams.read(place.log, place.position, STEP_BYTES).await?;
         if read.batches.is_empty() {
-            return Ok(Fetched { place, decoder, decoded: Vec::new(), next: place.position, end });
+            return Ok(Fetched { place, decoder, decoded: Vec::new(), next: read.next, end });
         }
         let decode = move || {
             let reading = Reading { from: place.position, shard: place.index, processed };

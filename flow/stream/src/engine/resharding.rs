@@ -18,6 +18,9 @@ const DAY_MS: Millis = 24 * 3_600_000;
 /// How much longer than its records a closed shard stays: readers see what retention took of it before it goes.
 const CLOSED_STAYS_MS: Millis = 10 * 60 * 1_000;
 
+/// Shards that a stream's definition may hold, closed ones with them: it is written whole with each change.
+const SHARDS_KEPT_MAX: u32 = 10_000;
+
 /// What a new number of shards made of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Scaled {
@@ -122,6 +125,7 @@ impl Streams {
                 transaction.drop_log(*log);
             });
             streams.catalog.streams.put_with(definition, transaction).await?;
+            streams.gate.open(gone.into_iter());
             Ok(())
         })
         .await
@@ -143,6 +147,10 @@ impl Streams {
         }
         let mut resharding = Resharding::new(definition.shards.clone(), self.clock.now());
         plan(self, &mut definition, &mut resharding)?;
+        let kept = (definition.shards.len() + resharding.made()) as u32;
+        if kept > SHARDS_KEPT_MAX {
+            return Err(StreamError::ShardsKept { found: kept, max: SHARDS_KEPT_MAX });
+        }
         let streams = self.clone();
         to_the_end(async move {
             let _turn = turn;

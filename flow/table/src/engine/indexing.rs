@@ -5,10 +5,12 @@
 //! removed in one piece. What is half done goes on after a restart: the definition says what is left to do.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use millstream_catalog::{IndexState, TableDefinition, TableIndex};
 use millstream_storage::{Transaction, to_the_end};
+use millstream_types::ErrorKind;
 
 use super::Tables;
 use super::page::Scan;
@@ -19,6 +21,8 @@ use crate::{index, key};
 
 /// Entries in one transaction: writers of these items wait while it is made.
 const FILLED_MAX: usize = 100;
+/// How long a fill waits when the disk takes nothing more just now.
+const BUSY_WAIT: Duration = Duration::from_millis(100);
 
 impl Tables {
     /// Adds an index, to be filled by [`Tables::settle_indexes`]; its number is given here.
@@ -99,7 +103,13 @@ impl Tables {
             let page = self.scan_freely(table, Scan { start, ..Scan::default() }).await?;
             let keys = page.items.iter().map(|item| key::encode_of_item(table, item)).collect::<Result<Vec<_>, _>>()?;
             for keys in keys.chunks(FILLED_MAX) {
-                self.fill_some(table, index, keys.to_vec()).await?;
+                while let Err(error) = self.fill_some(table, index, keys.to_vec()).await {
+                    if error.kind() != ErrorKind::Throttled {
+                        return Err(error);
+                    }
+                    // What is filled stays filled: the disk catches up.
+                    tokio::time::sleep(BUSY_WAIT).await;
+                }
             }
             start = page.last_key;
             if start.is_none() {
@@ -143,6 +153,8 @@ impl Tables {
         let mut table = (*self.current(table, index, IndexState::Going)?).clone();
         let mut transaction = Transaction::new();
         transaction.drop_keyspace(&index::keyspace(&table, index));
+        // An index that the table was made with is not counted yet.
+        table.next_index = table.next_index.max(index.number + 1);
         table.indexes.retain(|known| known.number != index.number);
         let engine = self.clone();
         to_the_end(async move {

@@ -4,6 +4,8 @@
 //! Sources: "Identity-based policies and resource-based policies" (IAM), "Giving Amazon SNS permission to send to a queue"
 //! (SNS), "Granting function access to AWS services" (Lambda).
 
+use std::sync::Arc;
+
 use millstream_access::policy::{AccessRequest, Context, Identity, MalformedPolicy, Policy, Use, Verdict, evaluate};
 use millstream_catalog::FunctionDefinition;
 
@@ -19,8 +21,23 @@ impl Authorizer {
     /// # Errors
     /// [`MalformedPolicy`] for a text that an earlier version took without reading it.
     pub(super) fn resource_policy(&self, arn: &str) -> Result<Option<Policy>, MalformedPolicy> {
-        let text = self.resource_policy_text(arn);
-        text.map(|text| Policy::parse(&text, Use::Resource)).transpose()
+        let Some(text) = self.resource_policy_text(arn) else { return Ok(None) };
+        match Policy::parse(&text, Use::Resource) {
+            Err(malformed) => match self.function(arn) {
+                Some((function, qualifier)) => {
+                    let read = permission::readable_policy_text(&self.place, &function, qualifier);
+                    read.map(|text| Policy::parse(&text, Use::Resource)).transpose()
+                }
+                None => Err(malformed),
+            },
+            policy => policy.map(Some),
+        }
+    }
+
+    /// The function that an ARN names, and its qualifier.
+    fn function<'a>(&self, arn: &'a str) -> Option<(Arc<FunctionDefinition>, Option<&'a str>)> {
+        let (function, qualifier) = FunctionDefinition::split_reference(resource(arn, "lambda", "function:")?);
+        Some((self.catalog.functions.get(function)?, qualifier))
     }
 
     fn resource_policy_text(&self, arn: &str) -> Option<String> {
@@ -34,8 +51,7 @@ impl Authorizer {
         if let Some(stream) = resource(arn, "kinesis", "stream/") {
             return self.stream_policy_text(stream);
         }
-        let (function, qualifier) = FunctionDefinition::split_reference(resource(arn, "lambda", "function:")?);
-        let function = self.catalog.functions.get(function)?;
+        let (function, qualifier) = self.function(arn)?;
         permission::policy_text(&self.place, &function, qualifier)
     }
 

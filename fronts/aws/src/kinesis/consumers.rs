@@ -119,9 +119,8 @@ pub(super) fn of_arn(kinesis: &Kinesis, arn: &str) -> Result<Found, ServiceError
     let wrong = || invalid(format!("{arn} is not the ARN of a consumer."));
     let (stream, consumer) = arn.split_once("/consumer/").ok_or_else(wrong)?;
     let (name, created) = consumer.rsplit_once(':').ok_or_else(wrong)?;
-    let created: i64 = created.parse().map_err(|_| wrong())?;
     let found = found(kinesis, kinesis.stream(None, Some(stream))?, name)?;
-    if found.consumer.created / 1_000 != created {
+    if (found.consumer.created / 1_000).to_string() != created {
         let error = StreamError::ConsumerNotFound { stream: found.stream.name.clone(), consumer: name.to_owned() };
         return Err(kinesis.error(&error));
     }

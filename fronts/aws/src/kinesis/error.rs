@@ -73,9 +73,10 @@ impl Kinesis {
                 "ResourceNotFoundException",
                 format!("Consumer {consumer} under stream {stream} not found for account {account}."),
             ),
-            StreamError::ShardCount { .. } | StreamError::TooManyConsumers { .. } | StreamError::ScaledOften { .. } => {
-                ServiceError::new("LimitExceededException", error.to_string())
-            }
+            StreamError::ShardCount { .. }
+            | StreamError::ShardsKept { .. }
+            | StreamError::TooManyConsumers { .. }
+            | StreamError::ScaledOften { .. } => ServiceError::new("LimitExceededException", error.to_string()),
             StreamError::ShardsInAll { there, wanted, max } => ServiceError::new(
                 "LimitExceededException",
                 format!(

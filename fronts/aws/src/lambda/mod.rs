@@ -89,7 +89,9 @@ impl Lambda {
     pub(crate) async fn call(&self, request: &RestRequest) -> Response<Bytes> {
         let segments = request.segments();
         let parts: Vec<&str> = segments.iter().map(String::as_str).collect();
-        if !takes_qualifier(&parts) && request.parameters().get("Qualifier").is_some_and(|given| given != LATEST) {
+        if !takes_qualifier(&request.method, &parts)
+            && request.parameters().get("Qualifier").is_some_and(|given| given != LATEST)
+        {
             return rest_protocol::error(&create_function::unsupported("Qualifier of this operation"));
         }
         let answer = match (&request.method, parts.as_slice()) {
@@ -182,11 +184,13 @@ fn unknown(request: &RestRequest) -> ServiceError {
 }
 
 /// Whether the request may be about a version or an alias.
-fn takes_qualifier(parts: &[&str]) -> bool {
-    matches!(
-        parts,
-        ["2015-03-31", "functions", _] | ["2015-03-31", "functions", _, "configuration" | "invocations" | "policy", ..]
-    )
+fn takes_qualifier(method: &Method, parts: &[&str]) -> bool {
+    match parts {
+        ["2015-03-31", "functions", _] | ["2015-03-31", "functions", _, "invocations" | "policy", ..] => true,
+        // A version cannot be changed.
+        ["2015-03-31", "functions", _, "configuration"] => method == Method::GET,
+        _ => false,
+    }
 }
 
 /// A function's reference from what a client may give: a name, a name with a qualifier, an ARN, a part of one.

@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
+use millstream_access::policy::{Policy, Use};
 use millstream_catalog::{FunctionDefinition, InvokePermission};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::create_function::unsupported;
+use super::create_function::{self, unsupported};
 use super::error::typed;
 use super::qualifier::Qualified;
 use super::update_function::check_revision;
@@ -60,7 +61,11 @@ pub(super) async fn add(lambda: &Lambda, request: &RestRequest, name: &str) -> R
         source: input.source_arn,
         source_account: input.source_account,
     };
-    let statement = statement(&lambda.place, &function.name, &permission).to_string();
+    let statement = statement(&lambda.place, &function.name, &permission);
+    if let Err(malformed) = Policy::parse(&policy(std::slice::from_ref(&statement)), Use::Resource) {
+        return Err(create_function::invalid(malformed.to_string()));
+    }
+    let statement = statement.to_string();
     lambda.functions.add_permission(&function.name, permission).await.map_err(|error| lambda.error(&error))?;
     Ok(document(StatusCode::CREATED, &json!({ "Statement": statement })))
 }
@@ -94,7 +99,24 @@ pub(crate) fn policy_text(place: &Place, function: &FunctionDefinition, qualifie
     if statements.is_empty() {
         return None;
     }
-    Some(json!({ "Version": "2012-10-17", "Id": "default", "Statement": statements }).to_string())
+    Some(policy(&statements))
+}
+
+/// The same without permissions that an earlier version took unread: they permit nothing.
+pub(crate) fn readable_policy_text(
+    place: &Place,
+    function: &FunctionDefinition,
+    qualifier: Option<&str>,
+) -> Option<String> {
+    let permissions = function.permissions.iter().filter(|permission| permission.qualifier.as_deref() == qualifier);
+    let statements = permissions.map(|permission| statement(place, &function.name, permission));
+    let is_read = |one: &Value| Policy::parse(&policy(std::slice::from_ref(one)), Use::Resource).is_ok();
+    let statements: Vec<Value> = statements.filter(is_read).collect();
+    (!statements.is_empty()).then(|| policy(&statements))
+}
+
+fn policy(statements: &[Value]) -> String {
+    json!({ "Version": "2012-10-17", "Id": "default", "Statement": statements }).to_string()
 }
 
 /// A permission as a statement: services stand by their names, accounts as their roots.

@@ -1,6 +1,6 @@
 //! Which version or alias a request is about.
 
-use millstream_catalog::{FunctionDefinition, LATEST};
+use millstream_catalog::{FunctionDefinition, LATEST, version_number};
 
 use super::create_function::invalid;
 use super::function_name;
@@ -42,6 +42,6 @@ impl Qualified {
 
     /// The number of the version, when it is one and no alias.
     pub(crate) fn number(&self) -> Option<u32> {
-        self.qualifier.as_ref()?.parse().ok()
+        version_number(self.qualifier.as_ref()?)
     }
 }

@@ -91,7 +91,11 @@ async fn change(
     let changed = sns.events.change_message_topic(topic, |topic| {
         let mut policy = serde_json::from_str(&policy_of(&sns.place, topic)).unwrap_or_default();
         change(&mut policy, &topic.address)?;
-        topic.attributes.insert("Policy".to_owned(), policy.to_string());
+        match policy["Statement"].as_array() {
+            // A policy without statements is none: the usual one counts again.
+            Some(statements) if statements.is_empty() => drop(topic.attributes.remove("Policy")),
+            _ => drop(topic.attributes.insert("Policy".to_owned(), policy.to_string())),
+        }
         Ok::<_, ServiceError>(())
     });
     changed.await?;

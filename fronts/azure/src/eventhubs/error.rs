@@ -20,6 +20,12 @@ pub fn not_found_text(address: &str) -> String {
     format!("The messaging entity '{address}' could not be found.")
 }
 
+/// A partition that takes no events any more.
+pub fn closed(partition: u32) -> AmqpError {
+    let text = format!("Partition {partition} was split or merged and takes no events any more.");
+    AmqpError::new(ARGUMENT_OUT_OF_RANGE, text)
+}
+
 /// A right that no token proved.
 pub fn unauthorized(right: &str, resource: &str) -> AmqpError {
     let text = format!(

@@ -81,7 +81,8 @@ async fn send(hubs: &EventHubs, place: Place, request: &AzureRequest) -> Result<
     let fixed = match address.partition.as_deref() {
         None => None,
         Some(partition) => {
-            let found = partition.parse::<u32>().ok().filter(|partition| *partition < partitions);
+            let is_open = |index: &u32| stream.open_shards().any(|shard| shard.index == *index);
+            let found = partition.parse::<u32>().ok().filter(is_open);
             let text = || format!("expected a partition of 0 to {}, found '{partition}'", partitions.saturating_sub(1));
             Some(found.ok_or_else(|| (StatusCode::BAD_REQUEST, text()))?)
         }

@@ -55,10 +55,10 @@ impl Ingest {
         self.bytes
     }
 
-    /// Makes all of them durable, or none; `request` names them in the trail. Gives what became of each of the numbered.
+    /// Makes all of them durable; `request` names them in the trail. Gives what became of each of the numbered.
     ///
     /// # Errors
-    /// [`StreamError`].
+    /// [`StreamError`]: none of them is there, but for [`StreamError::ShardClosed`], where those of other partitions are.
     pub async fn commit(self, hubs: &EventHubs, request: &str) -> Result<Vec<Result<(), AppendError>>, StreamError> {
         let Self { groups, numbered, .. } = self;
         let without_numbers = groups.len();
@@ -71,8 +71,11 @@ impl Ingest {
             batches.push(batch);
         }
         let mut outcomes = Vec::with_capacity(batches.len() - without_numbers);
+        let mut closed = None;
         let placed = hubs.producers.append(batches).durable().await;
         for (at, (coming, placed)) in coming.into_iter().zip(placed).enumerate() {
+            // Of events without numbers only a partition that was closed meanwhile is refused.
+            let gone = StreamError::ShardClosed { stream: coming.stream.clone(), shard: coming.partition };
             if let Ok(placed) = &placed
                 && !placed.repeated
             {
@@ -81,16 +84,18 @@ impl Ingest {
             match placed {
                 Err(AppendError::Storage(error)) => return Err(error.into()),
                 placed if at >= without_numbers => outcomes.push(placed.map(|_| ())),
-                _ => {}
+                Ok(_) => {}
+                Err(_) => closed = Some(gone),
             }
         }
-        Ok(outcomes)
+        closed.map_or(Ok(outcomes), Err)
     }
 }
 
 /// Events of a batch that is on its way.
 struct Coming {
     stream: String,
+    partition: u32,
     log: u64,
     records: u64,
     bytes: u64,
@@ -98,8 +103,8 @@ struct Coming {
 
 impl Coming {
     fn of(group: Group, batch: &ShardBatch) -> Self {
-        let Group { stream, bytes, .. } = group;
-        Self { stream, log: batch.log.0, records: batch.records.count().into(), bytes: bytes as u64 }
+        let Group { stream, partition, bytes, .. } = group;
+        Self { stream, partition, log: batch.log.0, records: batch.records.count().into(), bytes: bytes as u64 }
     }
 
     /// Counts them, and notes where they are: from an offset on.

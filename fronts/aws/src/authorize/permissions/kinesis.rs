@@ -6,11 +6,18 @@ use crate::place::Place;
 
 pub(super) fn resource(place: &Place, operation: &str, member: Member<'_>, kinesis: &Kinesis) -> String {
     let carried = |name: &str| kinesis.stream_of(&member(name)?);
+    // Of operations that look at one member only, no other counts.
+    let by_arn = |name: &str| member(name).map_or_else(|| UNKNOWN.to_owned(), |arn| place.own_arn(&arn));
     // The order in which the service looks for its stream.
     let stream = match operation {
         "ListStreams" | "DescribeLimits" => return ANY.to_owned(),
+        "PutResourcePolicy" | "GetResourcePolicy" | "DeleteResourcePolicy" => return by_arn("ResourceARN"),
+        "RegisterStreamConsumer" | "ListStreamConsumers" | "UpdateStreamMode" | "UpdateMaxRecordSize" => {
+            return by_arn("StreamARN");
+        }
+        "SubscribeToShard" => return by_arn("ConsumerARN"),
         // A consumer's own ARN, when it is named by that.
-        "SubscribeToShard" | "DescribeStreamConsumer" | "DeregisterStreamConsumer" => {
+        "DescribeStreamConsumer" | "DeregisterStreamConsumer" => {
             return ["ConsumerARN", "StreamARN"]
                 .into_iter()
                 .find_map(member)

@@ -59,8 +59,7 @@ impl Ingress {
         let partition =
             address.partition.as_deref().map(|partition| partition_of(partition, stream.numbers())).transpose()?;
         if let Some(closed) = partition.filter(|partition| !is_open(partition)) {
-            let text = format!("Partition {closed} was split or merged and takes no events any more.");
-            return Err(AmqpError::new(error::ARGUMENT_OUT_OF_RANGE, text));
+            return Err(error::closed(closed));
         }
         let meter = hubs.namespaces.meter(namespace).map_err(|_| error::not_found(text))?;
         let numbers = attach.desired_capabilities.iter().any(|wish| *wish == NUMBERING);
@@ -119,12 +118,11 @@ impl Ingress {
             let key = String::from_utf8_lossy(&entry.partition_key);
             partition::check_key(&key).map_err(|error| AmqpError::new(error::ARGUMENT_ERROR, error.to_string()))?;
         }
+        let stream = hubs.streams.get(&self.stream).map_err(|error| error::not_taken(&error))?;
         let partition = match self.partition {
-            Some(partition) => partition,
-            None => {
-                let stream = hubs.streams.get(&self.stream).map_err(|error| error::not_taken(&error))?;
-                hubs.partition(batch.partition_key.as_deref(), &stream)
-            }
+            Some(fixed) if stream.open_shards().any(|shard| shard.index == fixed) => fixed,
+            Some(fixed) => return Err(error::closed(fixed)),
+            None => hubs.partition(batch.partition_key.as_deref(), &stream),
         };
         let Some(producer) = &self.producer else {
             ingest.add(&self.stream, partition, batch.entries);

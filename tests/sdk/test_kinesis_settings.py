@@ -95,6 +95,42 @@ def test_a_streams_policy_lets_callers_in(kinesis, server, stream):
     assert error(reader.list_shards, StreamName=stream) == "AccessDeniedException"
 
 
+def test_a_member_that_is_not_looked_at_opens_nothing(kinesis, server, stream):
+    """Whoever may do everything with a stream of their own names it beside another one."""
+    iam, user, own = server.client("iam"), f"owner-{uuid.uuid4().hex[:8]}", f"own-{uuid.uuid4().hex[:8]}"
+    kinesis.create_stream(StreamName=own, ShardCount=1)
+    victim, mine = described(kinesis, stream)["StreamARN"], described(kinesis, own)["StreamARN"]
+    iam.create_user(UserName=user)
+    allowed = {"Effect": "Allow", "Action": "kinesis:*", "Resource": mine}
+    iam.put_user_policy(UserName=user, PolicyName="own",
+                        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allowed]}))
+    key = iam.create_access_key(UserName=user)["AccessKey"]
+
+    def beside(call, **decoys):
+        """Calls with members that the SDK would not send."""
+        owner = boto3.client("kinesis", endpoint_url=server.endpoint, region_name="us-east-1",
+                             aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"])
+
+        def add(params, **_):
+            params["body"] = json.dumps({**json.loads(params["body"]), **decoys}).encode()
+
+        owner.meta.events.register("before-call.kinesis.*", add)
+        return call(owner)
+
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "kinesis:*", "Resource": victim}]})
+    calls = [lambda owner: owner.put_resource_policy(ResourceARN=victim, Policy=policy),
+             lambda owner: owner.get_resource_policy(ResourceARN=victim),
+             lambda owner: owner.delete_resource_policy(ResourceARN=victim),
+             lambda owner: owner.register_stream_consumer(StreamARN=victim, ConsumerName="c"),
+             lambda owner: owner.update_max_record_size(StreamARN=victim, MaxRecordSizeInKiB=2048)]
+    for call in calls:
+        with pytest.raises(ClientError) as refused:
+            beside(call, StreamName=own)
+        assert refused.value.response["Error"]["Code"] == "AccessDeniedException"
+    assert kinesis.get_resource_policy(ResourceARN=victim)["Policy"] == "{}"
+
+
 def test_records_may_be_larger(kinesis, stream):
     big = {"StreamName": stream, "Data": b"x" * (3 << 20), "PartitionKey": "k"}
     assert error(kinesis.put_record, **big) == "ValidationException"
@@ -108,8 +144,7 @@ def test_records_may_be_larger(kinesis, stream):
 def test_what_is_not_served_says_so(kinesis):
     arn = "arn:aws:kinesis:us-east-1:000000000000:stream/any"
     assert error(kinesis.describe_account_settings) == "UnknownOperationException"
-    assert error(kinesis.update_stream_warm_throughput, StreamARN=arn, WarmThroughputMiBps=1) in (
-        "UnknownOperationException", "InvalidArgumentException")
+    assert error(kinesis.update_stream_warm_throughput, StreamARN=arn, WarmThroughputMiBps=1) == "InvalidArgumentException"
 
 
 def test_reads_of_a_shard_are_limited_where_that_is_set():

@@ -156,6 +156,28 @@ def test_what_has_no_qualifier_here_is_refused_by_name(functions, name):
         assert "Qualifier" in raised.value.response["Error"]["Message"]
 
 
+def test_a_version_is_not_changed_by_naming_it(node, functions, name):
+    other = node.client("lambda")
+    other.meta.events.register("before-call.lambda.UpdateFunctionConfiguration",
+                               lambda params, **_: params.update(url=params["url"] + "?Qualifier=1"))
+    before = functions.get_function_configuration(FunctionName=name)["Handler"]
+    with pytest.raises(ClientError) as raised:
+        other.update_function_configuration(FunctionName=name, Handler="other.handler")
+    assert "Qualifier" in raised.value.response["Error"]["Message"]
+    assert functions.get_function_configuration(FunctionName=name)["Handler"] == before
+
+
+def test_a_version_has_one_name(functions, name):
+    version = functions.publish_version(FunctionName=name)["Version"]
+    assert functions.get_function_configuration(FunctionName=name, Qualifier=version)["Version"] == version
+    assert error(functions.get_function_configuration, FunctionName=name, Qualifier=f"0{version}") == "ResourceNotFoundException"
+
+
+def test_what_permits_nothing_is_no_permission(functions, name):
+    wrong = {"FunctionName": name, "StatementId": "s", "Principal": "sns.amazonaws.com"}
+    assert error(functions.add_permission, **wrong, Action="InvokeFunction") == "InvalidParameterValueException"
+
+
 def test_apis_topics_mappings_and_permissions_name_aliases(node, functions, name):
     sqs, sns, gateway, kinesis = (node.client(service) for service in ["sqs", "sns", "apigateway", "kinesis"])
     queue = sqs.create_queue(QueueName=name)["QueueUrl"]

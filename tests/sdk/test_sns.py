@@ -158,6 +158,9 @@ def test_topics_are_made_listed_changed_and_removed(sns):
     refused(sns.add_permission, "InvalidParameter", TopicArn=arn, Label="l", AWSAccountId=["1"], ActionName=["Publish"])
     sns.remove_permission(TopicArn=arn, Label="l")
     assert len(json.loads(sns.get_topic_attributes(TopicArn=arn)["Attributes"]["Policy"])["Statement"]) == 1
+    sns.remove_permission(TopicArn=arn, Label="__default_statement_ID")
+    usual = json.loads(sns.get_topic_attributes(TopicArn=arn)["Attributes"]["Policy"])["Statement"]
+    assert [statement["Sid"] for statement in usual] == ["__default_statement_ID"]
     for index in range(101):
         sns.create_topic(Name=f"page-{index:03}")
     pages = list(sns.get_paginator("list_topics").paginate())

@@ -99,10 +99,12 @@ impl Task {
             let error = match self.store.load().await {
                 Ok(progress) => {
                     let mut work = Work::new(&self, progress.unwrap_or_default());
+                    // In this order: whose time is over when the node starts delivers nothing any more.
                     let ended = tokio::select! {
-                        ended = work.deliver() => ended,
+                        biased;
                         _ = stop.changed() => return work.finish().await,
                         () = self.over() => return work.finish().await,
+                        ended = work.deliver() => ended,
                     };
                     match ended {
                         Ok(never) => match never {},

@@ -46,9 +46,11 @@ pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Byt
         refuse("DryRun", input.dry_run == Some(true))?;
         let records = input.records.as_deref().unwrap_or_default();
         check(input.records.is_some(), records)?;
-        let stream = kinesis.stream(input.stream_name.as_deref(), input.stream_arn.as_deref())?;
-        let entries = entries(&request.body, records, record_bytes_max(&stream))?;
-        (stream, entries)
+        // What cannot be read is told first, also where there is no such stream.
+        let stream = kinesis.stream(input.stream_name.as_deref(), input.stream_arn.as_deref());
+        let bytes_max = stream.as_ref().map_or(usize::MAX, |stream| record_bytes_max(stream));
+        let entries = entries(&request.body, records, bytes_max)?;
+        (stream?, entries)
     };
     let bytes: usize = entries.iter().map(|entry| entry.data.len() + entry.partition_key.len()).sum();
     if bytes > REQUEST_BYTES_MAX {

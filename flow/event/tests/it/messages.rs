@@ -17,7 +17,7 @@ use millstream_event::message::{
 use millstream_event::{EventError, Message, MessageSettings, MessageSubscription, NewMessageTopic, NewTopic};
 use millstream_types::{BoxFuture, ErrorKind, OutgoingMessage, SendMessage, SendMessageError};
 
-use super::{Node, Running};
+use super::world::{Node, Running};
 
 /// Messages as they are; handshakes are kept.
 #[derive(Default)]

@@ -1,10 +1,18 @@
 //! Changes that go on when their callers go away.
 
 use std::panic::resume_unwind;
+use std::pin::Pin;
 
 /// Carries a change out to its end even when its caller goes away, as it does when a client hangs up: cut off between its
 /// commit and what memory holds of it, both would be at odds until the next start. Needs a tokio runtime.
-pub async fn to_the_end<T: Send + 'static>(change: impl Future<Output = T> + Send + 'static) -> T {
+pub fn to_the_end<T: Send + 'static>(
+    change: impl Future<Output = T> + Send + 'static,
+) -> impl Future<Output = T> + Send {
+    // Boxed, since all that a task is made of is compiled anew for each type of future: there are more than a hundred changes.
+    carried_out(Box::pin(change))
+}
+
+async fn carried_out<T: Send + 'static>(change: Pin<Box<dyn Future<Output = T> + Send>>) -> T {
     match tokio::spawn(change).await {
         Ok(done) => done,
         Err(error) => match error.try_into_panic() {

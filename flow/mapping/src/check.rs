@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use millstream_catalog::{
-    Catalog, EventSchema, EventSource, EventSourceMappingDefinition, FailureTarget, FunctionDefinition,
-    MappingSettings, MappingState, StreamDefinition,
+    Catalog, EventSchema, EventSource, EventSourceMappingDefinition, FailureTarget, MappingSettings, MappingState,
+    StreamDefinition,
 };
 
 use crate::error::MappingError;
@@ -52,12 +52,8 @@ pub(crate) fn source_stream(catalog: &Catalog, source: &EventSource) -> Result<A
 pub(crate) fn check(catalog: &Catalog, definition: &EventSourceMappingDefinition) -> Result<(), MappingError> {
     let EventSourceMappingDefinition { source, function, settings, .. } = definition;
     limits(settings)?;
-    let (name, qualifier) = FunctionDefinition::split_reference(function);
-    let found = catalog.functions.get(name);
-    let timeout = match found.as_ref().and_then(|found| found.qualified(qualifier, 0)) {
-        Some(function) => function.timeout_seconds,
-        None => return Err(MappingError::FunctionNotFound { function: function.clone() }),
-    };
+    let timeout = catalog.functions.referred(function, |found| found.timeout_seconds);
+    let timeout = timeout.ok_or_else(|| MappingError::FunctionNotFound { function: function.clone() })?;
     match source {
         EventSource::Queue { name } => {
             only_streams_have(settings)?;

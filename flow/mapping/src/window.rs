@@ -42,12 +42,18 @@ pub struct WindowShown {
     pub early: bool,
 }
 
+/// Where the window of so many seconds that a time is in begins and ends.
+pub(crate) fn bounds(time: Millis, seconds: u32) -> (Millis, Millis) {
+    let length = Millis::from(seconds.max(1)) * 1_000;
+    let start = time.div_euclid(length) * length;
+    (start, start + length)
+}
+
 impl OpenWindow {
     /// The window of so many seconds that a time is in.
     pub(crate) fn of(time: Millis, seconds: u32) -> Self {
-        let length = Millis::from(seconds.max(1)) * 1_000;
-        let start = time.div_euclid(length) * length;
-        Self { start, end: start + length, state: NO_STATE.to_owned(), attempts: 0 }
+        let (start, end) = bounds(time, seconds);
+        Self { start, end, state: NO_STATE.to_owned(), attempts: 0 }
     }
 
     /// Whether it has to end before its time.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use millstream_catalog::EventSourceMappingDefinition;
+use millstream_catalog::{EventSourceMappingDefinition, FunctionDefinition};
 use millstream_insight::Insight;
 use millstream_stream::Streams;
 use millstream_types::{Clock, ErrorKind, Invocation, Invoke, InvokeError, ReceiveMessages};
@@ -115,7 +115,7 @@ impl Work {
         };
         let ran = match self.outside.invoke.invoke(invocation).await {
             Ok(outcome) => {
-                let state = self.outside.codec.window_state(&outcome.payload).filter(|_| state_wanted);
+                let state = state_wanted.then(|| self.outside.codec.window_state(&outcome.payload)).flatten();
                 let said = match outcome.error {
                     Some(error) => failed(error, &outcome.payload),
                     None if state_wanted && state.is_none() => {
@@ -186,6 +186,13 @@ impl Work {
         let (first, longest) = self.options.retry_waits;
         let doublings = failures.saturating_sub(1).min(20);
         first.saturating_mul(1 << doublings).min(longest)
+    }
+
+    /// Writes a line into the function's log, where its owner looks.
+    pub(crate) fn tell_function(&self, line: String) {
+        let (function, _) = FunctionDefinition::split_reference(&self.definition.function);
+        let stream = format!("event-source-mapping/{}", self.definition.id);
+        self.insight.logs.append(&self.outside.codec.log_group(function), &stream, [(self.clock.now(), line)]);
     }
 
     pub(crate) fn subject(&self) -> String {

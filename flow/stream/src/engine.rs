@@ -150,7 +150,8 @@ impl Streams {
     /// Puts records: all become durable together, in their order within each shard.
     ///
     /// # Errors
-    /// [`StreamError::StreamNotFound`]; [`StreamError::Storage`]: none was taken.
+    /// [`StreamError::StreamNotFound`]; [`StreamError::LogClosed`] when shards were closed again and again meanwhile;
+    /// [`StreamError::Storage`]: none was taken.
     pub async fn put(&self, name: &str, entries: &[Entry]) -> Result<Vec<Placement>, StreamError> {
         let (staged, receipt) = self.put_staged(name, entries).await?;
         Ok(staged.placements(&receipt).collect())
@@ -196,7 +197,7 @@ impl Streams {
     /// Entries as a batch for one shard, whatever their keys; to be taken by [`Producers::append`](crate::Producers::append).
     ///
     /// # Errors
-    /// [`StreamError::StreamNotFound`], [`StreamError::ShardNotFound`].
+    /// [`StreamError::StreamNotFound`], [`StreamError::ShardNotFound`], [`StreamError::ShardClosed`].
     pub fn shard_batch(
         &self,
         name: &str,

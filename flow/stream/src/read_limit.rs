@@ -10,7 +10,7 @@ const READS_MAX: u32 = 5;
 /// Bytes of one shard a second: the service's limit. One read may take more; the next ones wait for it.
 const BYTES_MAX: u64 = 2 << 20;
 const SECOND_MS: Millis = 1_000;
-/// Shards that are remembered; those that were not read for a second are forgotten first.
+/// With so many shards remembered, those that were not read for a second are forgotten.
 const SHARDS_MAX: usize = 20_000;
 
 /// What of a shard was read lately.

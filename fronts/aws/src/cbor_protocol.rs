@@ -4,7 +4,6 @@
 //! Source: the Smithy RPC v2 CBOR protocol. What is read becomes JSON, so that an operation has one input for all
 //! protocols: times become seconds, byte strings base64.
 
-use base64::Engine as _;
 use bytes::Bytes;
 use ciborium::Value as Cbor;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
@@ -45,7 +44,7 @@ pub(crate) fn json(value: Cbor) -> Result<Value, ServiceError> {
         Cbor::Null => Value::Null,
         Cbor::Bool(flag) => Value::Bool(flag),
         Cbor::Text(text) => Value::String(text),
-        Cbor::Bytes(bytes) => Value::String(base64::engine::general_purpose::STANDARD.encode(bytes)),
+        Cbor::Bytes(bytes) => Value::String(base64_simd::STANDARD.encode_to_string(bytes)),
         Cbor::Float(number) => Number::from_f64(number)
             .map(Value::Number)
             .ok_or_else(|| ServiceError::serialization(&format!("{number} is no number")))?,

@@ -251,9 +251,9 @@ async fn api(engines: &Engines, spec: &ApiSpec) -> anyhow::Result<(Outcome, Stri
         key_required: route.key_required,
     };
     let routes: Vec<Route> = spec.routes.iter().map(|located| route(&located.value)).collect();
-    let (api, changed) = engines.gateway.apply_api(&spec.name, &spec.stage, &routes).await?;
+    let (api, mut changed) = engines.gateway.apply_api(&spec.name, &spec.stage, &routes).await?;
     for route in &routes {
-        engines.reach.let_api(&api.id, &route.function).await?;
+        changed |= engines.reach.let_api(&api.id, &route.function).await?;
     }
     let url = format!("{}/restapis/{}/{}/_user_request_/", engines.endpoint, api.id, spec.stage);
     let outcome = match (known, changed) {

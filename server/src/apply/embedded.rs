@@ -8,7 +8,6 @@ use millstream_catalog::pipeline::{Located, ManagedServiceSpec, Mistake, Pipelin
 use millstream_catalog::{EventFilter, EventSchema, ManagedServiceDefinition};
 use millstream_event::filter::Filter;
 use millstream_function::check_variables;
-use millstream_gateway::policy::named::names_others;
 use millstream_gateway::policy::{PolicyDocument, check_backend};
 
 use super::azure::ENDPOINT;
@@ -48,10 +47,11 @@ pub(super) fn mistakes(file: &str, pipeline: &Pipeline) -> Vec<Mistake> {
         let products = service.products.iter().map(|(product, _)| (product.name.as_str(), &product.policy));
         let whole = std::iter::once((service.name.as_str(), &service.policy));
         // The node may have more of both: documents that name others are read when they are carried out.
-        let alone = |text: &&str| !names_others(text, &named);
         for (name, policy) in whole.chain(operations).chain(products) {
-            let read = policy.as_deref().filter(alone).map(|text| PolicyDocument::parse(text, &named));
-            if let Some(Err(error)) = read {
+            let read = policy.as_deref().map(|text| PolicyDocument::parse(text, &named));
+            if let Some(Err(error)) = read
+                && !error.names_other
+            {
                 wrong(*line, format!("the policies of `{name}`: {error}"), "correct the document");
             }
         }

@@ -1,6 +1,6 @@
 //! Carrying out what a pipeline file says of tables.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use anyhow::bail;
 use millstream_catalog::pipeline::{IndexSpec, TableSpec};
@@ -30,7 +30,7 @@ pub(super) async fn table(engines: &Engines, spec: &TableSpec) -> anyhow::Result
     if found.hash_key != spec.hash_key || found.sort_key != spec.sort_key {
         bail!("it has other keys; delete it or describe it as it is")
     }
-    if !spec.indexes.is_empty() && described(&found.indexes) != described(&indexes(spec)) {
+    if !spec.indexes.is_empty() && !has_indexes(&found, spec) {
         bail!("it has other indexes; change them by UpdateTable, or describe it as it is")
     }
     let changed = change_table(engines, spec, &found).await?;
@@ -74,11 +74,12 @@ fn indexes(spec: &TableSpec) -> Vec<TableIndex> {
     (0..).zip(&spec.indexes).map(index).collect()
 }
 
-/// What a file says of indexes, in whatever order.
-fn described(indexes: &[TableIndex]) -> BTreeSet<String> {
-    let told = |index: &TableIndex| {
-        let TableIndex { name, hash_key, sort_key, projection, local, .. } = index;
-        format!("{name} {hash_key:?} {sort_key:?} {projection:?} {local}")
+/// Whether a table has the indexes that a file says, in whatever order. Names are unique in both.
+fn has_indexes(table: &TableDefinition, spec: &TableSpec) -> bool {
+    let is = |index: &TableIndex, said: &IndexSpec| {
+        (&index.name, &index.hash_key, &index.sort_key, &index.projection, index.local)
+            == (&said.name, &said.hash_key, &said.sort_key, &said.projection, said.local)
     };
-    indexes.iter().map(told).collect()
+    table.kept_indexes().count() == spec.indexes.len()
+        && table.kept_indexes().all(|index| spec.indexes.iter().any(|said| is(index, said)))
 }

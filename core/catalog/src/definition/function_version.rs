@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::FunctionDefinition;
+use crate::Collection;
 
 /// The whole of an alias's invocations, see [`AliasSplit::parts`].
 pub const ALIAS_PARTS: u32 = 1_000_000;
@@ -60,6 +61,14 @@ impl FunctionAlias {
 #[must_use]
 pub fn version_number(qualifier: &str) -> Option<u32> {
     qualifier.parse().ok().filter(|number: &u32| number.to_string() == qualifier)
+}
+
+impl Collection<FunctionDefinition> {
+    /// Looks at what a reference names, an alias standing for its own version; `None` when it is not there.
+    pub fn referred<T>(&self, reference: &str, look: impl FnOnce(&FunctionDefinition) -> T) -> Option<T> {
+        let (name, qualifier) = FunctionDefinition::split_reference(reference);
+        self.get(name)?.qualified(qualifier, 0).map(look)
+    }
 }
 
 impl FunctionDefinition {

@@ -54,6 +54,12 @@ impl StreamDefinition {
         self.shards.iter().filter(|shard| shard.is_open())
     }
 
+    /// Whether the shard of a number takes records.
+    #[must_use]
+    pub fn is_open(&self, index: u32) -> bool {
+        self.open_shards().any(|shard| shard.index == index)
+    }
+
     /// The shards that came of a shard when it was closed.
     pub fn children(&self, shard: u32) -> impl Iterator<Item = &ShardDefinition> {
         self.shards.iter().filter(move |child| child.parents().any(|parent| parent == shard))

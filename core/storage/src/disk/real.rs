@@ -155,7 +155,10 @@ impl DiskFile for DirectFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        if self.unsynced.swap(false, Ordering::Relaxed) { self.cached.sync_data() } else { Ok(()) }
+        if !self.unsynced.swap(false, Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.cached.sync_data().inspect_err(|_| self.unsynced.store(true, Ordering::Relaxed))
     }
 
     fn truncate(&self, length: u64) -> io::Result<()> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use millstream_catalog::{Catalog, FunctionDefinition, Grants, PolicyReference};
+use millstream_catalog::{Catalog, Grants, PolicyReference};
 use tokio::sync::watch;
 
 use super::Access;
@@ -94,8 +94,7 @@ impl Access {
 
     /// The role of what a reference names, as its maker wrote it; `None` when it is not there.
     pub(super) fn role_of_function(&self, reference: &str) -> Option<String> {
-        let (name, qualifier) = FunctionDefinition::split_reference(reference);
-        Some(self.catalog.functions.get(name)?.qualified(qualifier, 0)?.role.clone())
+        self.catalog.functions.referred(reference, |found| found.role.clone())
     }
 
     /// The tags of the user or the role that a caller is.

@@ -2,7 +2,7 @@
 
 use http::{HeaderName, HeaderValue, header};
 use millstream_catalog::{
-    DeliveryHeader, DeliveryHeaderValue, EventEndpoint, EventSchema, FunctionDefinition, StreamOwner, TopicDefinition,
+    DeliveryHeader, DeliveryHeaderValue, EventEndpoint, EventSchema, StreamOwner, TopicDefinition,
 };
 use millstream_types::time::rfc3339;
 
@@ -138,14 +138,10 @@ impl Events {
                 },
                 Err(error) => refuse(error.to_string()),
             },
-            EventEndpoint::Function { name: reference } => {
-                let (name, qualifier) = FunctionDefinition::split_reference(reference);
-                let function = shared.catalog.functions.get(name);
-                match function.as_ref().and_then(|function| function.qualified(qualifier, 0)) {
-                    Some(_) => Ok(()),
-                    None => refuse(format!("there is no function `{reference}`")),
-                }
-            }
+            EventEndpoint::Function { name: reference } => match shared.catalog.functions.referred(reference, |_| ()) {
+                Some(()) => Ok(()),
+                None => refuse(format!("there is no function `{reference}`")),
+            },
             EventEndpoint::Queue { name } => match (&shared.options.queues, shared.catalog.queues.get(name)) {
                 (None, _) => Err(EventError::NotSupported { feature: "delivery to a queue" }),
                 (Some(_), Some(_)) => Ok(()),

@@ -26,32 +26,24 @@ impl Managed {
     /// [`GatewayError::NotFound`] without the service; [`GatewayError::Invalid`]; [`GatewayError::Exists`] when another one is
     /// named so; [`GatewayError::Policy`] when a document would not be understood any more.
     pub async fn put_named_value(&self, service: &str, value: NamedValue) -> Result<bool, GatewayError> {
-        check_name("named value", &value.name)?;
-        if !is_name(&value.display_name) || value.display_name.len() > DISPLAY_NAME_CHARS_MAX {
-            let found = &value.display_name;
-            let expected = format!("the display name must be 1 to {DISPLAY_NAME_CHARS_MAX} of a-zA-Z0-9-_.");
-            return Err(invalid(format!("{expected}, found `{found}`")));
-        }
-        if value.value.trim().is_empty() || value.value.chars().count() > VALUE_CHARS_MAX {
-            return Err(invalid(format!(
-                "the value must be 1 to {VALUE_CHARS_MAX} characters, not all of them blanks"
-            )));
-        }
+        self.edit(service, |definition| put_value(definition, value)).await
+    }
+
+    /// Changes a named value that is there.
+    ///
+    /// # Errors
+    /// As of [`Managed::put_named_value`], and [`GatewayError::NotFound`] without the value.
+    pub async fn change_named_value(
+        &self,
+        service: &str,
+        name: &str,
+        change: impl FnOnce(&mut NamedValue),
+    ) -> Result<(), GatewayError> {
         self.edit(service, |definition| {
-            let same = |other: &NamedValue| other.name != value.name && other.display_name == value.display_name;
-            if definition.named_values.values().any(same) {
-                return Err(GatewayError::Exists {
-                    kind: "named value with this display name",
-                    name: value.display_name,
-                });
-            }
-            let made = !definition.named_values.contains_key(&value.name);
-            if made {
-                room("named values in a service", definition.named_values.len(), NAMED_VALUES_MAX)?;
-            }
-            definition.named_values.insert(value.name.clone(), value);
-            documents_are_read(definition)?;
-            Ok(made)
+            let value = definition.named_values.get(name).cloned();
+            let mut value = value.ok_or_else(|| unknown("named value", name))?;
+            change(&mut value);
+            put_value(definition, value).map(drop)
         })
         .await
     }
@@ -73,15 +65,23 @@ impl Managed {
     /// # Errors
     /// [`GatewayError::NotFound`] without the service; [`GatewayError::Invalid`].
     pub async fn put_backend(&self, service: &str, backend: ManagedBackend) -> Result<bool, GatewayError> {
-        check_name("backend", &backend.name)?;
-        check_backend(&backend.url).map_err(invalid)?;
+        self.edit(service, |definition| put_backend(definition, backend)).await
+    }
+
+    /// Changes a backend that is there.
+    ///
+    /// # Errors
+    /// As of [`Managed::put_backend`], and [`GatewayError::NotFound`] without the backend.
+    pub async fn change_backend(
+        &self,
+        service: &str,
+        name: &str,
+        change: impl FnOnce(&mut ManagedBackend),
+    ) -> Result<(), GatewayError> {
         self.edit(service, |definition| {
-            let made = !definition.backends.contains_key(&backend.name);
-            if made {
-                room("backends in a service", definition.backends.len(), BACKENDS_MAX)?;
-            }
-            definition.backends.insert(backend.name.clone(), backend);
-            Ok(made)
+            let mut backend = definition.backends.get(name).cloned().ok_or_else(|| unknown("backend", name))?;
+            change(&mut backend);
+            put_backend(definition, backend).map(drop)
         })
         .await
     }
@@ -97,6 +97,39 @@ impl Managed {
         })
         .await
     }
+}
+
+/// Says whether it was not there before.
+fn put_value(definition: &mut ManagedServiceDefinition, value: NamedValue) -> Result<bool, GatewayError> {
+    check_name("named value", &value.name)?;
+    if !is_name(&value.display_name) || value.display_name.len() > DISPLAY_NAME_CHARS_MAX {
+        let found = &value.display_name;
+        let expected = format!("the display name must be 1 to {DISPLAY_NAME_CHARS_MAX} of a-zA-Z0-9-_.");
+        return Err(invalid(format!("{expected}, found `{found}`")));
+    }
+    if value.value.trim().is_empty() || value.value.chars().count() > VALUE_CHARS_MAX {
+        return Err(invalid(format!("the value must be 1 to {VALUE_CHARS_MAX} characters, not all of them blanks")));
+    }
+    let same = |other: &NamedValue| other.name != value.name && other.display_name == value.display_name;
+    if definition.named_values.values().any(same) {
+        return Err(GatewayError::Exists { kind: "named value with this display name", name: value.display_name });
+    }
+    if !definition.named_values.contains_key(&value.name) {
+        room("named values in a service", definition.named_values.len(), NAMED_VALUES_MAX)?;
+    }
+    let made = definition.named_values.insert(value.name.clone(), value).is_none();
+    documents_are_read(definition)?;
+    Ok(made)
+}
+
+/// Says whether it was not there before.
+fn put_backend(definition: &mut ManagedServiceDefinition, backend: ManagedBackend) -> Result<bool, GatewayError> {
+    check_name("backend", &backend.name)?;
+    check_backend(&backend.url).map_err(invalid)?;
+    if !definition.backends.contains_key(&backend.name) {
+        room("backends in a service", definition.backends.len(), BACKENDS_MAX)?;
+    }
+    Ok(definition.backends.insert(backend.name.clone(), backend).is_none())
 }
 
 /// Refuses a change with which a document would not be understood any more.

@@ -20,19 +20,30 @@ impl Managed {
     /// [`GatewayError::NotFound`] without the service; [`GatewayError::Invalid`]; [`GatewayError::Exists`] when another one has
     /// the address.
     pub async fn put_user(&self, service: &str, mut user: ManagedUser) -> Result<bool, GatewayError> {
-        check_name("user", &user.name)?;
-        check_user(&user)?;
         user.created = self.clock.now();
         self.edit(service, |definition| {
-            let same = |other: &ManagedUser| other.name != user.name && other.email.eq_ignore_ascii_case(&user.email);
-            if definition.users.values().any(same) {
-                return Err(GatewayError::Exists { kind: "user with this address", name: user.email });
+            if let Some(known) = definition.users.get(&user.name) {
+                user.created = known.created;
             }
-            match definition.users.get(&user.name) {
-                Some(known) => user.created = known.created,
-                None => room("users in a service", definition.users.len(), USERS_MAX)?,
-            }
-            Ok(definition.users.insert(user.name.clone(), user).is_none())
+            put(definition, user)
+        })
+        .await
+    }
+
+    /// Changes a user that is there.
+    ///
+    /// # Errors
+    /// As of [`Managed::put_user`], and [`GatewayError::NotFound`] without the user.
+    pub async fn change_user(
+        &self,
+        service: &str,
+        name: &str,
+        change: impl FnOnce(&mut ManagedUser),
+    ) -> Result<(), GatewayError> {
+        self.edit(service, |definition| {
+            let mut user = definition.users.get(name).cloned().ok_or_else(|| unknown("user", name))?;
+            change(&mut user);
+            put(definition, user).map(drop)
         })
         .await
     }
@@ -52,6 +63,20 @@ impl Managed {
         });
         self.forget(gone.await?).await
     }
+}
+
+/// Says whether it was not there before.
+fn put(definition: &mut ManagedServiceDefinition, user: ManagedUser) -> Result<bool, GatewayError> {
+    check_name("user", &user.name)?;
+    check_user(&user)?;
+    let same = |other: &ManagedUser| other.name != user.name && other.email.eq_ignore_ascii_case(&user.email);
+    if definition.users.values().any(same) {
+        return Err(GatewayError::Exists { kind: "user with this address", name: user.email });
+    }
+    if !definition.users.contains_key(&user.name) {
+        room("users in a service", definition.users.len(), USERS_MAX)?;
+    }
+    Ok(definition.users.insert(user.name.clone(), user).is_none())
 }
 
 /// Removes the subscriptions of a user; gives their ids.

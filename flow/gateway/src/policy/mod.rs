@@ -10,7 +10,7 @@ pub mod condition;
 pub mod exchange;
 pub mod expression;
 pub mod limit;
-pub mod named;
+pub(crate) mod named;
 mod read;
 mod reader;
 pub mod term;
@@ -36,6 +36,8 @@ pub struct PolicyError {
     pub column: usize,
     /// What was expected, what was found.
     pub message: String,
+    /// Whether it names a value or a backend that the service does not have: with them it may be understood.
+    pub names_other: bool,
 }
 
 /// The sections of a document, in the order in which a request meets them.

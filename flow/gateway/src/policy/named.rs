@@ -2,6 +2,7 @@
 //! and backends, whose addresses stand in for their names. A name that nobody knows is refused.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use millstream_catalog::ManagedServiceDefinition;
 
@@ -15,17 +16,19 @@ pub(super) fn filled<'t>(text: &'t str, service: &ManagedServiceDefinition) -> R
     if !text.contains("{{") {
         return Ok(Cow::Borrowed(text));
     }
+    let named = service.named_values.values().map(|value| (value.display_name.as_str(), &value.value));
+    let named: HashMap<&str, &String> = named.collect();
     let (mut made, mut rest) = (String::with_capacity(text.len()), text);
     while let Some((before, behind)) = rest.split_once("{{") {
         made.push_str(before);
         let at = text.len() - behind.len() - 2;
-        let named = behind.split_once("}}").filter(|(name, _)| is_name(name.trim()));
-        let Some((name, after)) = named else {
+        let asked = behind.split_once("}}").map(|(name, after)| (name.trim(), after)).filter(|(name, _)| is_name(name));
+        let Some((name, after)) = asked else {
             return Err(wrong(text, at, "expected the name of a named value and `}}` behind `{{`".to_owned()));
         };
-        let found = service.named_values.values().find(|value| value.display_name == name.trim());
-        let value = found.ok_or_else(|| wrong(text, at, format!("Cannot find a property '{}'", name.trim())))?;
-        escape(&value.value, &mut made);
+        let unknown =
+            || PolicyError { names_other: true, ..wrong(text, at, format!("Cannot find a property '{name}'")) };
+        escape(named.get(name).ok_or_else(unknown)?, &mut made);
         check_length(&made)?;
         rest = after;
     }
@@ -42,26 +45,13 @@ pub(super) fn put_backends(element: &mut Element, service: &ManagedServiceDefini
                 return Err(element.wrong("expected 'backend-id' or 'base-url', not both"));
             }
             let (_, id) = element.attributes.remove(at);
-            let backend = service.backends.get(&id);
-            let url = backend.ok_or_else(|| element.wrong(format!("Backend with id '{id}' could not be found.")))?;
-            element.attributes.push(("base-url".to_owned(), url.url.clone()));
+            let error = || element.wrong(format!("Backend with id '{id}' could not be found."));
+            let unknown = || PolicyError { names_other: true, ..error() };
+            let backend = service.backends.get(&id).ok_or_else(unknown)?;
+            element.attributes.push(("base-url".to_owned(), backend.url.clone()));
         }
     }
     element.children.iter_mut().try_for_each(|child| put_backends(child, service))
-}
-
-/// Whether a document names a value or a backend that a service does not have.
-#[must_use]
-pub fn names_others(text: &str, service: &ManagedServiceDefinition) -> bool {
-    let known = |name: &str| service.named_values.values().any(|value| value.display_name == name);
-    let values = text.split("{{").skip(1).filter_map(|behind| behind.split_once("}}"));
-    let ids = text.split("backend-id").skip(1).filter_map(|behind| {
-        let quoted = behind.trim_start().strip_prefix('=')?.trim_start();
-        let quote = quoted.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
-        quoted[1..].split_once(quote).map(|(id, _)| id)
-    });
-    values.map(|(name, _)| name.trim()).any(|name| !known(name))
-        || ids.into_iter().any(|id| !service.backends.contains_key(id))
 }
 
 /// Whether a text can name a value.
@@ -74,7 +64,7 @@ fn wrong(text: &str, at: usize, message: String) -> PolicyError {
     let before = &text[..at];
     let line_begin = before.rfind('\n').map_or(0, |at| at + 1);
     let (line, column) = (before.matches('\n').count() + 1, before[line_begin..].chars().count() + 1);
-    PolicyError { element: "policies".to_owned(), line, column, message }
+    PolicyError { element: "policies".to_owned(), line, column, message, names_other: false }
 }
 
 fn escape(text: &str, made: &mut String) {
@@ -86,31 +76,6 @@ fn escape(text: &str, made: &mut String) {
             '"' => made.push_str("&quot;"),
             '\'' => made.push_str("&apos;"),
             other => made.push(other),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use millstream_catalog::{ManagedBackend, NamedValue};
-
-    use super::*;
-
-    #[test]
-    fn documents_name_what_there_is_or_others() {
-        let mut service = ManagedServiceDefinition::default();
-        let value = NamedValue { display_name: "limit".into(), ..NamedValue::default() };
-        service.named_values.insert("l".into(), value);
-        service.backends.insert("store".into(), ManagedBackend::default());
-        for (text, expected) in [
-            ("<a/>", false),
-            ("<a b='{{limit}} {{ limit }}'/>", false),
-            ("<a b='{{other}}'/>", true),
-            ("<a b='{{limit'/>", false),
-            ("<set-backend-service backend-id=\"store\" />", false),
-            ("<set-backend-service backend-id = 'other' />", true),
-        ] {
-            assert_eq!(names_others(text, &service), expected, "{text}");
         }
     }
 }

@@ -27,7 +27,8 @@ pub(super) struct Element {
 impl Element {
     /// An error about this element.
     pub(super) fn wrong(&self, message: impl Into<String>) -> PolicyError {
-        PolicyError { element: self.name.clone(), line: self.line, column: self.column, message: message.into() }
+        let (line, column, message) = (self.line, self.column, message.into());
+        PolicyError { element: self.name.clone(), line, column, message, names_other: false }
     }
 }
 
@@ -47,7 +48,7 @@ pub(super) fn check_length(text: &str) -> Result<(), PolicyError> {
         return Ok(());
     }
     let message = format!("a document has at most {DOCUMENT_BYTES_MAX} bytes, its named values in place");
-    Err(PolicyError { element: "policies".to_owned(), line: 1, column: 1, message })
+    Err(PolicyError { element: "policies".to_owned(), line: 1, column: 1, message, names_other: false })
 }
 
 struct Reader<'t> {
@@ -68,7 +69,7 @@ impl<'t> Reader<'t> {
 
     fn wrong(&self, element: &str, message: impl Into<String>) -> PolicyError {
         let (line, column) = self.place();
-        PolicyError { element: element.to_owned(), line, column, message: message.into() }
+        PolicyError { element: element.to_owned(), line, column, message: message.into(), names_other: false }
     }
 
     fn take(&mut self, sign: &str) -> bool {

@@ -64,7 +64,7 @@ impl Lane {
             Said::Failed { .. } => Outcome::Failed,
         };
         if !matches!(outcome, Outcome::Failed | Outcome::FailedAt(0)) {
-            self.hand_on(&ran);
+            self.hand_on(ran.state);
         }
         let error = match ran.said {
             Said::Failed { error, .. } => Some(error),
@@ -234,14 +234,13 @@ impl Lane {
 
     /// A target that is missing or may not be written holds up nothing: the function's log says why it stays empty.
     fn not_told(&self, records: usize, error: &FailureTargetError) {
-        let Work { definition, insight, clock, outside, .. } = &*self.work;
+        let Work { definition, insight, .. } = &*self.work;
         let (mapping, (function, _)) = (&definition.id, FunctionDefinition::split_reference(&definition.function));
         tracing::warn!(mapping, function, %error, "records are given up and nobody is told");
         insight.metrics.counter("destination_delivery_failures", &format!("function/{function}")).add(1);
-        let line =
-            format!("event source mapping {mapping}: {records} records are given up and nobody is told: {error}");
-        let stream = format!("event-source-mapping/{mapping}");
-        insight.logs.append(&outside.codec.log_group(function), &stream, [(clock.now(), line)]);
+        self.work.tell_function(format!(
+            "event source mapping {mapping}: {records} records are given up and nobody is told: {error}"
+        ));
     }
 
     /// Marks which records went into an invocation: one mark for each run of offsets without a gap.

@@ -1,12 +1,11 @@
 //! The tumbling window of a lane: when it begins, when it is over, and the invocation that ends it.
 
-use millstream_catalog::FunctionDefinition;
 use millstream_types::Millis;
 
 use super::{Item, Lane};
 use crate::error::MappingError;
-use crate::window::OpenWindow;
-use crate::work::{Ran, Said, pause, stopping};
+use crate::window::{OpenWindow, bounds};
+use crate::work::{Said, pause, stopping};
 
 impl Lane {
     /// The length of the mapping's windows; `None` when it has none.
@@ -18,7 +17,7 @@ impl Lane {
     pub(super) fn batch_end(&self, first: Option<&Item>) -> Option<Millis> {
         let seconds = self.window_seconds()?;
         let begun = self.progress.window.as_ref().map(|window| window.end);
-        begun.or_else(|| Some(OpenWindow::of(first?.append_time, seconds).end))
+        begun.or_else(|| Some(bounds(first?.append_time, seconds).1))
     }
 
     /// Whether the window that is open has no more records to come: `frontier` is the time before which nothing can still
@@ -37,9 +36,9 @@ impl Lane {
     }
 
     /// Takes over the state that the function handed on.
-    pub(super) fn hand_on(&mut self, ran: &Ran) {
-        if let (Some(window), Some(state)) = (&mut self.progress.window, &ran.state) {
-            window.state.clone_from(state);
+    pub(super) fn hand_on(&mut self, state: Option<String>) {
+        if let (Some(window), Some(state)) = (&mut self.progress.window, state) {
+            window.state = state;
         }
     }
 
@@ -75,11 +74,13 @@ impl Lane {
         Ok(())
     }
 
-    /// A state that the function did not take in its last attempt is lost: its log says so.
+    /// A state that the function did not take in its last attempt is lost: the function's log says so.
     fn window_given_up(&self, start: Millis, end: Millis) {
-        let definition = &self.work.definition;
-        let (mapping, (function, _)) = (&definition.id, FunctionDefinition::split_reference(&definition.function));
+        let (mapping, function) = (&self.work.definition.id, &self.work.definition.function);
         tracing::warn!(mapping, function, start, end, "the end of a window is given up");
+        self.work.tell_function(format!(
+            "event source mapping {mapping}: the state of the window from {start} to {end} is lost: the function did not take its end"
+        ));
         self.work.insight.metrics.counter("windows_discarded", &self.work.subject()).add(1);
     }
 }

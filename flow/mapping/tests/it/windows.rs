@@ -68,6 +68,8 @@ async fn records_of_a_later_window_end_the_one_before_and_a_failure_keeps_its_st
     assert!(world.batches()[1..].iter().all(|batch| *batch == event("a", "true false", &[])));
     change(&mappings, &id, |definition| definition.settings.retries_max = Some(0)).await;
     until(|| world.batches().last().unwrap().contains(&"b".to_owned())).await;
+    let lines = world.insight.logs.events("log of f", None, (0, i64::MAX), 0, 10).unwrap();
+    assert!(lines.iter().any(|(_, line)| line.message.contains("is lost: the function did not take its end")));
     mappings.shutdown().await;
 }
 

@@ -29,8 +29,15 @@ impl Task {
             *checkpoint = Checkpoint::default();
         }
         checkpoint.plan = plan;
-        let moved = self.have_moved(binding, &known);
+        let all = self.streams.list();
+        let there: BTreeSet<u64> = all.iter().flat_map(|stream| &stream.shards).map(|shard| shard.log).collect();
+        // The state knows shards by their place.
+        let moved = binding.shards().any(|(.., shard)| known.contains(&shard.log))
+            && known.iter().any(|log| !there.contains(log));
         self.find_positions(binding, checkpoint, same).await?;
+        checkpoint.positions.retain(|log, _| there.contains(log));
+        checkpoint.begun.retain(|log, _| there.contains(log));
+        checkpoint.handed.retain(|log, _| there.contains(log));
         let mut executor = binding.executor(&self.definition);
         if checkpoint.state.is_empty() {
             return Ok(executor);
@@ -61,7 +68,7 @@ impl Task {
         Ok(executor)
     }
 
-    /// Gives each shard that the checkpoint does not know the position to begin at, and forgets shards that are no more.
+    /// Gives each shard that the checkpoint does not know the position to begin at.
     async fn find_positions(
         &self,
         binding: &Binding,
@@ -87,19 +94,7 @@ impl Task {
             checkpoint.positions.insert(shard.log, first);
             checkpoint.begun.insert(shard.log, first);
         }
-        checkpoint.positions.retain(|log, _| !self.is_gone(*log));
-        checkpoint.begun.retain(|log, _| !self.is_gone(*log));
-        checkpoint.handed.retain(|log, _| !self.is_gone(*log));
         Ok(())
-    }
-
-    /// Whether shards of the checkpoint are no more while others of their stream are: the state knows shards by their place.
-    fn have_moved(&self, binding: &Binding, known: &BTreeSet<u64>) -> bool {
-        binding.shards().any(|(.., shard)| known.contains(&shard.log)) && known.iter().any(|log| self.is_gone(*log))
-    }
-
-    fn is_gone(&self, log: u64) -> bool {
-        self.streams.owner_of(LogId(log)).is_none()
     }
 
     /// Goes back in a shard to the records that arrived at a time, but not before the query's own begin.

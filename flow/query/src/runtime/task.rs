@@ -385,7 +385,8 @@ impl Work {
         for (source, stream) in self.binding.streams.iter().enumerate() {
             let readable = stream.readable(|shard| streams.has_ended(shard, position(shard)));
             for shard in readable {
-                let Some(index) = stream.shards.iter().position(|found| found.index == shard.index) else { continue };
+                let index = stream.shards.binary_search_by_key(&shard.index, |found| found.index);
+                let Ok(index) = index else { continue };
                 let (log, position) = (shard.log(), position(shard));
                 places.push(Place { source, index, log, position, closed: !shard.is_open() });
             }

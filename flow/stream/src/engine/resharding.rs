@@ -36,7 +36,7 @@ impl Streams {
     /// # Errors
     /// [`StreamError::StreamNotFound`], [`StreamError::ShardNotFound`], [`StreamError::ShardClosed`],
     /// [`StreamError::SplitPoint`], [`StreamError::OnDemand`], [`StreamError::NotReshardable`], [`StreamError::ShardCount`],
-    /// [`StreamError::ShardsInAll`], [`StreamError::Storage`].
+    /// [`StreamError::ShardsInAll`], [`StreamError::ShardsKept`], [`StreamError::Storage`].
     pub async fn split_shard(&self, name: &str, shard: u32, start: u128) -> Result<(), StreamError> {
         self.reshard(name, move |streams, definition, resharding| {
             let range = open_shard(definition, shard)?.hash_keys;
@@ -62,7 +62,8 @@ impl Streams {
     ///
     /// # Errors
     /// [`StreamError::StreamNotFound`], [`StreamError::ShardNotFound`], [`StreamError::ShardClosed`],
-    /// [`StreamError::NotAdjacent`], [`StreamError::OnDemand`], [`StreamError::NotReshardable`], [`StreamError::Storage`].
+    /// [`StreamError::NotAdjacent`], [`StreamError::OnDemand`], [`StreamError::NotReshardable`], [`StreamError::ShardsKept`],
+    /// [`StreamError::Storage`].
     pub async fn merge_shards(&self, name: &str, shard: u32, adjacent: u32) -> Result<(), StreamError> {
         self.reshard(name, move |_, definition, resharding| {
             let one = open_shard(definition, shard)?.hash_keys;
@@ -81,7 +82,7 @@ impl Streams {
     /// # Errors
     /// [`StreamError::StreamNotFound`], [`StreamError::Scaling`] for more than twice or less than half as many as there are,
     /// [`StreamError::ScaledOften`], [`StreamError::OnDemand`], [`StreamError::NotReshardable`], [`StreamError::ShardCount`],
-    /// [`StreamError::ShardsInAll`], [`StreamError::Storage`].
+    /// [`StreamError::ShardsInAll`], [`StreamError::ShardsKept`], [`StreamError::Storage`].
     pub async fn set_shard_count(&self, name: &str, count: u32) -> Result<Scaled, StreamError> {
         let mut scaled = Scaled { before: 0, now: count };
         let before = &mut scaled.before;

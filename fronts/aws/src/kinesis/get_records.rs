@@ -116,7 +116,7 @@ impl Records {
         self.json.push(b'.');
         self.json.extend([100, 10, 1].map(|place| b'0' + (millis / place % 10) as u8));
         self.json.extend_from_slice(b",\"Data\":\"");
-        self.json.extend_from_slice(STANDARD.encode_to_string(record.data).as_bytes());
+        STANDARD.encode_append(record.data, &mut self.json);
         self.json.extend_from_slice(b"\",\"PartitionKey\":");
         let key = String::from_utf8_lossy(record.partition_key);
         self.json.extend_from_slice(serde_json::Value::from(key.as_ref()).to_string().as_bytes());

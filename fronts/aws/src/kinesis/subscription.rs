@@ -88,18 +88,22 @@ impl Subscription {
             State::Ended => return None,
             State::Begins => {
                 self.state = State::Runs;
-                return Some(event_stream::event("initial-response", self.content_type(), &self.payload(b"{}")));
+                return Some(event_stream::event(
+                    "initial-response",
+                    self.content_type(),
+                    &self.payload(Bytes::from_static(b"{}")),
+                ));
             }
             State::Runs => {}
         }
         match self.event().await {
-            Ok(event) => Some(event_stream::event(EVENT, self.content_type(), &self.payload(&event))),
+            Ok(event) => Some(event_stream::event(EVENT, self.content_type(), &self.payload(event))),
             Err(end) => {
                 self.state = State::Ended;
                 match end {
                     End::Quietly => None,
                     End::With(error) => {
-                        let payload = self.payload(&error.body());
+                        let payload = self.payload(error.body());
                         Some(event_stream::exception(&error.code, self.content_type(), &payload))
                     }
                 }
@@ -203,8 +207,8 @@ impl Subscription {
         if self.cbor { cbor_body::CONTENT_TYPE } else { "application/json" }
     }
 
-    fn payload(&self, json: &[u8]) -> Bytes {
-        if self.cbor { cbor_body::write(json) } else { Bytes::copy_from_slice(json) }
+    fn payload(&self, json: Bytes) -> Bytes {
+        if self.cbor { cbor_body::write(&json) } else { json }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use http::{Method, Response, StatusCode};
-use millstream_catalog::{ALIAS_PARTS, AliasSplit, FunctionAlias, LATEST};
+use millstream_catalog::{ALIAS_PARTS, AliasSplit, FunctionAlias, LATEST, version_number};
 use millstream_function::AliasChange;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -122,14 +122,12 @@ fn change(input: Input) -> Result<AliasChange, ServiceError> {
 
 /// The number of a version; `None` for the function itself.
 fn version(text: &str) -> Result<Option<u32>, ServiceError> {
-    match text {
-        LATEST => Ok(None),
-        text => text.parse().map(Some).map_err(|_| {
-            let constraint = r"Member must satisfy regular expression pattern: (\$LATEST|[0-9]+)";
-            let broken = Constraints::new().broken("functionVersion", Some(text), constraint).finish();
-            broken.err().unwrap_or_else(|| invalid(format!("FunctionVersion {text} is no version")))
-        }),
+    let number = version_number(text);
+    if number.is_none() && text != LATEST {
+        let constraint = r"Member must satisfy regular expression pattern: (\$LATEST|[0-9]+)";
+        Constraints::new().broken("functionVersion", Some(text), constraint).finish()?;
     }
+    Ok(number)
 }
 
 /// The second version of an alias, if it has one: one at most.

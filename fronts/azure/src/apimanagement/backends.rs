@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::ApiManagement;
 use super::error::ArmError;
-use super::management::{Answer, Target, input, page, put, unsupported};
+use super::management::{Answer, Target, input, page, put, set, unsupported};
 use crate::request::AzureRequest;
 
 #[derive(Deserialize)]
@@ -42,13 +42,14 @@ pub(super) async fn answer(front: &ApiManagement, request: &AzureRequest, target
             if properties.protocol.is_none() {
                 return Err(ArmError::invalid("Property 'protocol' is required."));
             }
-            let backend = ManagedBackend { name: name.to_owned(), ..ManagedBackend::default() };
-            let made = front.managed.put_backend(&target.service, changed(backend, properties)?).await?;
+            let mut backend = ManagedBackend { name: name.to_owned(), ..ManagedBackend::default() };
+            change(properties)?(&mut backend);
+            let made = front.managed.put_backend(&target.service, backend).await?;
             Ok((put(made), shown(target, &find(front, target, name)?)))
         }
         Method::PATCH => {
-            let backend = changed(find(front, target, name)?, input::<Input>(request)?.properties)?;
-            front.managed.put_backend(&target.service, backend).await?;
+            let change = change(input::<Input>(request)?.properties)?;
+            front.managed.change_backend(&target.service, name, change).await?;
             Ok((StatusCode::OK, shown(target, &find(front, target, name)?)))
         }
         Method::GET => Ok((StatusCode::OK, shown(target, &find(front, target, name)?))),
@@ -60,17 +61,19 @@ pub(super) async fn answer(front: &ApiManagement, request: &AzureRequest, target
     }
 }
 
-fn changed(mut backend: ManagedBackend, properties: Properties) -> Result<ManagedBackend, ArmError> {
+/// What a request's properties change of a backend.
+fn change(properties: Properties) -> Result<impl FnOnce(&mut ManagedBackend), ArmError> {
     if let Some((name, _)) = properties.others.iter().find(|(_, value)| !value.is_null()) {
         return Err(ArmError::unsupported(&format!("The property {name} of a backend")));
     }
     if let Some(protocol) = properties.protocol.filter(|protocol| protocol != "http") {
         return Err(ArmError::unsupported(&format!("A backend of the protocol {protocol}")));
     }
-    backend.url = properties.url.unwrap_or(backend.url);
-    backend.title = properties.title.unwrap_or(backend.title);
-    backend.description = properties.description.unwrap_or(backend.description);
-    Ok(backend)
+    Ok(move |backend: &mut ManagedBackend| {
+        set(&mut backend.url, properties.url);
+        set(&mut backend.title, properties.title);
+        set(&mut backend.description, properties.description);
+    })
 }
 
 fn find(front: &ApiManagement, target: &Target, name: &str) -> Result<ManagedBackend, ArmError> {

@@ -179,6 +179,13 @@ pub(super) fn put(made: bool) -> StatusCode {
     if made { StatusCode::CREATED } else { StatusCode::OK }
 }
 
+/// Changes a member that a request gives.
+pub(super) fn set<T>(member: &mut T, given: Option<T>) {
+    if let Some(given) = given {
+        *member = given;
+    }
+}
+
 /// A page of a list, by `$skip` and `$top`.
 pub(super) fn page(request: &AzureRequest, entries: Vec<Value>) -> Answer {
     let number = |name: &str| {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::ApiManagement;
 use super::error::ArmError;
-use super::management::{Answer, Target, input, page, put, unsupported};
+use super::management::{Answer, Target, input, page, put, set, unsupported};
 use crate::request::AzureRequest;
 
 #[derive(Deserialize)]
@@ -37,19 +37,20 @@ pub(super) async fn answer(front: &ApiManagement, request: &AzureRequest, target
         Method::PUT => {
             let properties = input::<Input>(request)?.properties;
             let required = |what: &str| ArmError::invalid(format!("Property '{what}' is required."));
-            let value = NamedValue { name: name.to_owned(), ..NamedValue::default() };
             if properties.display_name.is_none() {
                 return Err(required("displayName"));
             }
             if properties.value.is_none() && properties.key_vault.is_none() {
                 return Err(required("value"));
             }
-            let made = front.managed.put_named_value(&target.service, changed(value, properties)?).await?;
+            let mut value = NamedValue { name: name.to_owned(), ..NamedValue::default() };
+            change(properties)?(&mut value);
+            let made = front.managed.put_named_value(&target.service, value).await?;
             Ok((put(made), shown(target, &find(front, target, name)?)))
         }
         Method::PATCH => {
-            let value = changed(find(front, target, name)?, input::<Input>(request)?.properties)?;
-            front.managed.put_named_value(&target.service, value).await?;
+            let change = change(input::<Input>(request)?.properties)?;
+            front.managed.change_named_value(&target.service, name, change).await?;
             Ok((StatusCode::OK, shown(target, &find(front, target, name)?)))
         }
         Method::GET => Ok((StatusCode::OK, shown(target, &find(front, target, name)?))),
@@ -66,15 +67,17 @@ pub(super) fn value(front: &ApiManagement, target: &Target, name: &str) -> Answe
     Ok((StatusCode::OK, json!({ "value": find(front, target, name)?.value })))
 }
 
-fn changed(mut value: NamedValue, properties: Properties) -> Result<NamedValue, ArmError> {
+/// What a request's properties change of a named value.
+fn change(properties: Properties) -> Result<impl FnOnce(&mut NamedValue), ArmError> {
     if properties.key_vault.is_some_and(|vault| !vault.is_null()) {
         return Err(ArmError::unsupported("keyVault"));
     }
-    value.display_name = properties.display_name.unwrap_or(value.display_name);
-    value.value = properties.value.unwrap_or(value.value);
-    value.secret = properties.secret.unwrap_or(value.secret);
-    value.tags = properties.tags.unwrap_or(value.tags);
-    Ok(value)
+    Ok(move |value: &mut NamedValue| {
+        set(&mut value.display_name, properties.display_name);
+        set(&mut value.value, properties.value);
+        set(&mut value.secret, properties.secret);
+        set(&mut value.tags, properties.tags);
+    })
 }
 
 fn find(front: &ApiManagement, target: &Target, name: &str) -> Result<NamedValue, ArmError> {

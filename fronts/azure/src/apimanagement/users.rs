@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::ApiManagement;
 use super::error::ArmError;
-use super::management::{Answer, Target, input, page, put, unsupported};
+use super::management::{Answer, Target, input, page, put, set, unsupported};
 use super::subscriptions;
 use crate::request::AzureRequest;
 
@@ -40,14 +40,14 @@ pub(super) fn list(front: &ApiManagement, request: &AzureRequest, target: &Targe
 pub(super) async fn answer(front: &ApiManagement, request: &AzureRequest, target: &Target, name: &str) -> Answer {
     match request.method {
         Method::PUT => {
-            let user = ManagedUser { name: name.to_owned(), ..ManagedUser::default() };
-            let user = changed(user, input::<Input>(request)?.properties)?;
+            let mut user = ManagedUser { name: name.to_owned(), ..ManagedUser::default() };
+            change(input::<Input>(request)?.properties)?(&mut user);
             let made = front.managed.put_user(&target.service, user).await?;
             Ok((put(made), shown(target, &find(front, target, name)?)))
         }
         Method::PATCH => {
-            let user = changed(find(front, target, name)?, input::<Input>(request)?.properties)?;
-            front.managed.put_user(&target.service, user).await?;
+            let change = change(input::<Input>(request)?.properties)?;
+            front.managed.change_user(&target.service, name, change).await?;
             Ok((StatusCode::OK, shown(target, &find(front, target, name)?)))
         }
         Method::GET => Ok((StatusCode::OK, shown(target, &find(front, target, name)?))),
@@ -69,21 +69,24 @@ pub(super) fn subscriptions(front: &ApiManagement, request: &AzureRequest, targe
     page(request, own.map(|subscription| subscriptions::shown(target, subscription)).collect())
 }
 
-fn changed(mut user: ManagedUser, properties: Properties) -> Result<ManagedUser, ArmError> {
+/// What a request's properties change of a user.
+fn change(properties: Properties) -> Result<impl FnOnce(&mut ManagedUser), ArmError> {
     if let Some((name, _)) = properties.others.iter().find(|(_, value)| !value.is_null()) {
         return Err(ArmError::unsupported(&format!("The property {name} of a user")));
     }
-    user.blocked = match properties.state.as_deref() {
-        None => user.blocked,
-        Some("active") => false,
-        Some("blocked") => true,
+    let blocked = match properties.state.as_deref() {
+        None => None,
+        Some("active") => Some(false),
+        Some("blocked") => Some(true),
         Some(other) => return Err(ArmError::invalid(format!("state must be active or blocked, found {other}"))),
     };
-    user.email = properties.email.unwrap_or(user.email);
-    user.first_name = properties.first_name.unwrap_or(user.first_name);
-    user.last_name = properties.last_name.unwrap_or(user.last_name);
-    user.note = properties.note.unwrap_or(user.note);
-    Ok(user)
+    Ok(move |user: &mut ManagedUser| {
+        set(&mut user.blocked, blocked);
+        set(&mut user.email, properties.email);
+        set(&mut user.first_name, properties.first_name);
+        set(&mut user.last_name, properties.last_name);
+        set(&mut user.note, properties.note);
+    })
 }
 
 fn find(front: &ApiManagement, target: &Target, name: &str) -> Result<ManagedUser, ArmError> {

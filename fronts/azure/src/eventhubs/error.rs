@@ -22,8 +22,12 @@ pub fn not_found_text(address: &str) -> String {
 
 /// A partition that takes no events any more.
 pub fn closed(partition: u32) -> AmqpError {
-    let text = format!("Partition {partition} was split or merged and takes no events any more.");
-    AmqpError::new(ARGUMENT_OUT_OF_RANGE, text)
+    AmqpError::new(ARGUMENT_OUT_OF_RANGE, closed_text(partition))
+}
+
+/// The words for a partition that takes no events any more.
+pub fn closed_text(partition: u32) -> String {
+    format!("Partition {partition} was split or merged and takes no events any more.")
 }
 
 /// A right that no token proved.

@@ -10,9 +10,9 @@ use millstream_types::ErrorKind;
 use percent_encoding::percent_decode_str;
 
 use super::address::{self, Address};
-use super::error::{busy_text, not_found_text, throttled_text};
+use super::error::{busy_text, closed_text, not_found_text, throttled_text};
 use super::http_message;
-use super::ingest::Ingest;
+use super::ingest::{Ingest, NotTaken};
 use super::sas::verify;
 use super::{EventHubs, MESSAGE_BYTES_MAX};
 use crate::request::AzureRequest;
@@ -81,10 +81,13 @@ async fn send(hubs: &EventHubs, place: Place, request: &AzureRequest) -> Result<
     let fixed = match address.partition.as_deref() {
         None => None,
         Some(partition) => {
-            let is_open = |index: &u32| stream.open_shards().any(|shard| shard.index == *index);
-            let found = partition.parse::<u32>().ok().filter(is_open);
+            let found = partition.parse::<u32>().ok().filter(|found| *found < partitions);
             let text = || format!("expected a partition of 0 to {}, found '{partition}'", partitions.saturating_sub(1));
-            Some(found.ok_or_else(|| (StatusCode::BAD_REQUEST, text()))?)
+            let found = found.ok_or_else(|| (StatusCode::BAD_REQUEST, text()))?;
+            if !stream.is_open(found) {
+                return Err((StatusCode::BAD_REQUEST, closed_text(found)));
+            }
+            Some(found)
         }
     };
     if request.body.len() > MESSAGE_BYTES_MAX {
@@ -104,14 +107,22 @@ async fn send(hubs: &EventHubs, place: Place, request: &AzureRequest) -> Result<
         return Err((StatusCode::SERVICE_UNAVAILABLE, throttled_text(&namespace)));
     }
     let mut ingest = Ingest::default();
-    ingest.add(&hub.stream, partition, sent.entries);
-    let taken = ingest.commit(hubs, &request.request_id).await;
-    taken.map(|_| ()).map_err(|error| match error.kind() {
+    ingest.add(&hub.stream, partition, sent.entries, None);
+    let outcomes = ingest.commit(hubs, &request.request_id).await;
+    outcomes.into_iter().try_for_each(|outcome| outcome.map_err(not_taken))
+}
+
+fn not_taken(error: NotTaken) -> Refusal {
+    let error = match error {
+        NotTaken::Stream(error) => error,
+        NotTaken::Numbers(error) => return (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    };
+    match error.kind() {
         ErrorKind::Throttled | ErrorKind::Conflict => (StatusCode::SERVICE_UNAVAILABLE, busy_text(&error.to_string())),
         ErrorKind::NotFound => (StatusCode::NOT_FOUND, error.to_string()),
         ErrorKind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, error.to_string()),
         _ => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
-    })
+    }
 }
 
 /// The namespace and what of it the path names.

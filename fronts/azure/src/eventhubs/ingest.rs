@@ -9,45 +9,43 @@ use super::EventHubs;
 #[derive(Default)]
 pub struct Ingest {
     groups: Vec<Group>,
-    /// Events of producers that number them.
-    numbered: Vec<Numbered>,
     bytes: usize,
 }
 
+/// Events of one partition, and their numbers when the producer numbers them.
 struct Group {
     stream: String,
     partition: u32,
     entries: Vec<Entry>,
+    sequence: Option<Sequence>,
     bytes: usize,
 }
 
-struct Numbered {
-    group: Group,
-    sequence: Sequence,
+/// Why events were not taken.
+pub enum NotTaken {
+    /// The stream does not take them, now or ever.
+    Stream(StreamError),
+    /// Their numbers are not the ones that come next.
+    Numbers(AppendError),
 }
 
 impl Ingest {
-    /// Adds events behind those that wait already.
-    pub fn add(&mut self, stream: &str, partition: u32, entries: Vec<Entry>) {
+    /// Adds events behind those that wait already, with a sequence when their producer numbers them; gives their place among
+    /// the outcomes of the commit.
+    pub fn add(&mut self, stream: &str, partition: u32, entries: Vec<Entry>, sequence: Option<Sequence>) -> usize {
         let bytes = bytes_of(&entries);
         self.bytes += bytes;
-        let known = self.groups.iter_mut().find(|group| group.partition == partition && group.stream == stream);
-        match known {
-            Some(group) => {
-                group.entries.extend(entries);
-                group.bytes += bytes;
-            }
-            None => self.groups.push(Group { stream: stream.to_owned(), partition, entries, bytes }),
+        let alike = |group: &Group| {
+            sequence.is_none() && group.sequence.is_none() && group.partition == partition && group.stream == stream
+        };
+        if let Some(place) = self.groups.iter().position(alike) {
+            let group = &mut self.groups[place];
+            group.entries.extend(entries);
+            group.bytes += bytes;
+            return place;
         }
-    }
-
-    /// Adds numbered events, one at least; gives their place among the outcomes of the commit.
-    pub fn add_numbered(&mut self, stream: &str, partition: u32, entries: Vec<Entry>, sequence: Sequence) -> usize {
-        let bytes = bytes_of(&entries);
-        self.bytes += bytes;
-        let group = Group { stream: stream.to_owned(), partition, entries, bytes };
-        self.numbered.push(Numbered { group, sequence });
-        self.numbered.len() - 1
+        self.groups.push(Group { stream: stream.to_owned(), partition, entries, sequence, bytes });
+        self.groups.len() - 1
     }
 
     /// Bytes of the events that wait.
@@ -55,45 +53,37 @@ impl Ingest {
         self.bytes
     }
 
-    /// Makes all of them durable; `request` names them in the trail. Gives what became of each of the numbered.
-    ///
-    /// # Errors
-    /// [`StreamError`]: none of them is there, but for [`StreamError::ShardClosed`], where those of other partitions are.
-    pub async fn commit(self, hubs: &EventHubs, request: &str) -> Result<Vec<Result<(), AppendError>>, StreamError> {
-        let Self { groups, numbered, .. } = self;
-        let without_numbers = groups.len();
-        let all = groups.into_iter().map(|group| (group, None));
-        let all = all.chain(numbered.into_iter().map(|one| (one.group, Some(one.sequence))));
-        let (mut batches, mut coming) = (Vec::new(), Vec::new());
-        for (group, sequence) in all {
-            let batch = hubs.streams.shard_batch(&group.stream, group.partition, &group.entries, sequence)?;
-            coming.push(Coming::of(group, &batch));
-            batches.push(batch);
+    /// Makes them durable, all together but for those that are refused; `request` names them in the trail. Gives what became of
+    /// those of each place.
+    pub async fn commit(self, hubs: &EventHubs, request: &str) -> Vec<Result<(), NotTaken>> {
+        let (mut batches, mut coming, mut outcomes) = (Vec::new(), Vec::new(), Vec::new());
+        for group in self.groups {
+            match hubs.streams.shard_batch(&group.stream, group.partition, &group.entries, group.sequence) {
+                Ok(batch) => {
+                    coming.push(Coming::of(outcomes.len(), group, &batch));
+                    batches.push(batch);
+                    outcomes.push(Ok(()));
+                }
+                Err(error) => outcomes.push(Err(NotTaken::Stream(error))),
+            }
         }
-        let mut outcomes = Vec::with_capacity(batches.len() - without_numbers);
-        let mut closed = None;
         let placed = hubs.producers.append(batches).durable().await;
-        for (at, (coming, placed)) in coming.into_iter().zip(placed).enumerate() {
-            // Of events without numbers only a partition that was closed meanwhile is refused.
-            let gone = StreamError::ShardClosed { stream: coming.stream.clone(), shard: coming.partition };
-            if let Ok(placed) = &placed
-                && !placed.repeated
-            {
-                coming.tell(hubs, placed.offset, request);
-            }
+        for (coming, placed) in coming.into_iter().zip(placed) {
+            let place = coming.place;
             match placed {
-                Err(AppendError::Storage(error)) => return Err(error.into()),
-                placed if at >= without_numbers => outcomes.push(placed.map(|_| ())),
-                Ok(_) => {}
-                Err(_) => closed = Some(gone),
+                Ok(placed) if placed.repeated => {}
+                Ok(placed) => coming.tell(hubs, placed.offset, request),
+                Err(error) => outcomes[place] = Err(coming.refused(error)),
             }
         }
-        closed.map_or(Ok(outcomes), Err)
+        outcomes
     }
 }
 
 /// Events of a batch that is on its way.
 struct Coming {
+    /// Its place among the outcomes.
+    place: usize,
     stream: String,
     partition: u32,
     log: u64,
@@ -102,9 +92,19 @@ struct Coming {
 }
 
 impl Coming {
-    fn of(group: Group, batch: &ShardBatch) -> Self {
+    fn of(place: usize, group: Group, batch: &ShardBatch) -> Self {
         let Group { stream, partition, bytes, .. } = group;
-        Self { stream, partition, log: batch.log.0, records: batch.records.count().into(), bytes: bytes as u64 }
+        Self { place, stream, partition, log: batch.log.0, records: batch.records.count().into(), bytes: bytes as u64 }
+    }
+
+    fn refused(self, error: AppendError) -> NotTaken {
+        match error {
+            AppendError::ShardClosed => {
+                NotTaken::Stream(StreamError::ShardClosed { stream: self.stream, shard: self.partition })
+            }
+            AppendError::Storage(error) => NotTaken::Stream(error.into()),
+            error => NotTaken::Numbers(error),
+        }
     }
 
     /// Counts them, and notes where they are: from an offset on.

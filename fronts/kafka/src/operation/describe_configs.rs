@@ -67,14 +67,13 @@ fn settings(kafka: &Kafka, session: &Session, kind: i8, of: &str) -> Result<Vec<
     match kind {
         TOPIC => {
             let stream = topic::find(kafka, session, Right::Any, of)?;
-            let retention_ms = u64::from(stream.retention_hours) * 3_600_000;
             Ok(vec![
                 setting("cleanup.policy", "delete", DEFAULT, LIST),
                 setting("compression.type", "uncompressed", DEFAULT, TEXT),
                 setting("max.message.bytes", &RECORD_BYTES_MAX.to_string(), DEFAULT, INT),
                 setting("message.timestamp.type", "CreateTime", DEFAULT, TEXT),
                 setting("min.insync.replicas", "1", DEFAULT, INT),
-                setting(RETENTION, &retention_ms.to_string(), OF_TOPIC, LONG),
+                setting(RETENTION, &stream.retention_ms().to_string(), OF_TOPIC, LONG),
             ])
         }
         BROKER if of.parse() == Ok(NODE) || of.is_empty() => {

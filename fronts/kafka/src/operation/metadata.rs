@@ -118,8 +118,8 @@ fn one(out: &mut Writer, version: i16, topic: &Topic) {
     }
     // Clients take it that partitions are numbered without gaps: those that are no more are there without a leader.
     let partitions = topic.found.as_ref().map_or(0, |stream| stream.numbers());
-    let is_there =
-        |index| topic.found.as_ref().is_ok_and(|stream| stream.shards.iter().any(|shard| shard.index == index));
+    let shards = topic.found.as_ref().map_or(&[][..], |stream| &stream.shards);
+    let is_there = |index: u32| shards.binary_search_by_key(&index, |shard| shard.index).is_ok();
     let partitions: Vec<u32> = (0..partitions).collect();
     out.array(&partitions, |out, &index| {
         let (error, leader) =

@@ -44,8 +44,7 @@ impl LambdaEvents {
     }
 
     fn role(&self, function: &str) -> Option<String> {
-        let (name, qualifier) = FunctionDefinition::split_reference(function);
-        Some(self.catalog.functions.get(name)?.qualified(qualifier, 0)?.role.clone())
+        self.catalog.functions.referred(function, |found| found.role.clone())
     }
 
     fn kinesis_record(&self, origin: &Origin, record: &Record) -> Bytes {

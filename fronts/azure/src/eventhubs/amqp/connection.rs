@@ -11,7 +11,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use millstream_amqp::{AmqpError, Delivery, Event, LinkId, Options, Wire, condition};
 use millstream_namespace::{DEFAULT_NAMESPACE, Right};
-use millstream_stream::{AppendError, StreamError};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, Interval, interval_at};
@@ -22,7 +21,7 @@ use super::ingress::Ingress;
 use super::listener::stop;
 use super::receiver::Receiver;
 use super::request::{Node, Request};
-use crate::eventhubs::ingest::Ingest;
+use crate::eventhubs::ingest::{Ingest, NotTaken};
 use crate::eventhubs::{EventHubs, error};
 
 /// Bytes of events that wait for a commit before nothing more is read from a client.
@@ -86,13 +85,13 @@ struct Waiting {
     link: LinkId,
     id: u32,
     settled: bool,
-    /// The place of numbered events among the outcomes of the commit.
-    numbered: Option<usize>,
+    /// Their place among the outcomes of the commit.
+    place: usize,
 }
 
-type Outcome = Result<Vec<Result<(), AppendError>>, StreamError>;
+type Outcomes = Vec<Result<(), NotTaken>>;
 
-type Commit = Pin<Box<dyn Future<Output = (Vec<Waiting>, Outcome)> + Send>>;
+type Commit = Pin<Box<dyn Future<Output = (Vec<Waiting>, Outcomes)> + Send>>;
 
 /// A client, from this side.
 pub struct Client<S> {
@@ -127,7 +126,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         let wake = Arc::clone(&self.wake);
         tokio::select! {
             moved = self.wire.progress(read) => return moved.is_ok(),
-            (waiting, outcome) = committed(&mut self.commit) => self.committed(waiting, outcome),
+            (waiting, outcomes) = committed(&mut self.commit) => self.committed(waiting, &outcomes),
             () = wake.notified() => {}
             _ = self.look.tick() => self.end_unproved(),
             () = stop(stopped) => {
@@ -176,7 +175,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
                 }
             }
             Some(Link::Ingress(ingress, _)) => match ingress.take(&self.hubs, &delivery, &mut self.staged) {
-                Ok(numbered) => self.waiting.push(Waiting { link, id, settled, numbered }),
+                Ok(place) => self.waiting.push(Waiting { link, id, settled, place }),
                 Err(error) => self.wire.connection().settle(link, id, settled, Some(error)),
             },
             Some(Link::Answers(_) | Link::Receiver(..)) | None => {}
@@ -221,21 +220,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         let (staged, waiting) = (std::mem::take(&mut self.staged), std::mem::take(&mut self.waiting));
         let (hubs, id) = (self.hubs.clone(), self.id.clone());
         self.commit = Some(Box::pin(async move {
-            let outcome = staged.commit(&hubs, &id).await;
-            (waiting, outcome)
+            let outcomes = staged.commit(&hubs, &id).await;
+            (waiting, outcomes)
         }));
     }
 
-    fn committed(&mut self, waiting: Vec<Waiting>, outcome: Outcome) {
+    fn committed(&mut self, waiting: Vec<Waiting>, outcomes: &[Result<(), NotTaken>]) {
         self.commit = None;
-        let outcome = outcome.map_err(|error| error::not_taken(&error));
-        for Waiting { link, id, settled, numbered } in waiting {
-            let refused = match &outcome {
-                Err(refused) => Some(refused.clone()),
-                Ok(outcomes) => {
-                    let refused = numbered.and_then(|at| outcomes.get(at)).and_then(|outcome| outcome.as_ref().err());
-                    refused.and_then(error::not_next)
-                }
+        for Waiting { link, id, settled, place } in waiting {
+            let refused = match &outcomes[place] {
+                Ok(()) => None,
+                Err(NotTaken::Stream(error)) => Some(error::not_taken(error)),
+                Err(NotTaken::Numbers(error)) => error::not_next(error),
             };
             self.wire.connection().settle(link, id, settled, refused);
         }
@@ -289,7 +285,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 }
 
 /// The end of the commit under way; never when there is none.
-async fn committed(commit: &mut Option<Commit>) -> (Vec<Waiting>, Outcome) {
+async fn committed(commit: &mut Option<Commit>) -> (Vec<Waiting>, Outcomes) {
     match commit {
         Some(commit) => commit.await,
         None => std::future::pending().await,

@@ -55,10 +55,9 @@ impl Ingress {
     ) -> Result<Self, AmqpError> {
         let hub = hubs.namespaces.hub(namespace, &address.hub).map_err(|_| error::not_found(text))?;
         let stream = hubs.namespaces.stream(&hub).map_err(|_| error::not_found(text))?;
-        let is_open = |partition: &u32| stream.open_shards().any(|shard| shard.index == *partition);
         let partition =
             address.partition.as_deref().map(|partition| partition_of(partition, stream.numbers())).transpose()?;
-        if let Some(closed) = partition.filter(|partition| !is_open(partition)) {
+        if let Some(closed) = partition.filter(|partition| !stream.is_open(*partition)) {
             return Err(error::closed(closed));
         }
         let meter = hubs.namespaces.meter(namespace).map_err(|_| error::not_found(text))?;
@@ -98,11 +97,11 @@ impl Ingress {
         if self.partition.is_some() { PARTITION_CREDIT } else { HUB_CREDIT }
     }
 
-    /// Adds a delivery's events to those that wait for a commit; gives the place of numbered ones among its outcomes.
+    /// Adds a delivery's events to those that wait for a commit; gives their place among its outcomes.
     ///
     /// # Errors
     /// What is no message; more than the namespace takes at once.
-    pub fn take(&self, hubs: &EventHubs, delivery: &Delivery, ingest: &mut Ingest) -> Result<Option<usize>, AmqpError> {
+    pub fn take(&self, hubs: &EventHubs, delivery: &Delivery, ingest: &mut Ingest) -> Result<usize, AmqpError> {
         let mut batch = record::decode(delivery.format, delivery.message.clone())?;
         let (records, bytes) = (batch.entries.len() as u64, delivery.message.len() as u64);
         if !hubs.admits(&self.meter, (&self.namespace, &self.stream), records, bytes) {
@@ -120,20 +119,19 @@ impl Ingress {
         }
         let stream = hubs.streams.get(&self.stream).map_err(|error| error::not_taken(&error))?;
         let partition = match self.partition {
-            Some(fixed) if stream.open_shards().any(|shard| shard.index == fixed) => fixed,
+            Some(fixed) if stream.is_open(fixed) => fixed,
             Some(fixed) => return Err(error::closed(fixed)),
             None => hubs.partition(batch.partition_key.as_deref(), &stream),
         };
         let Some(producer) = &self.producer else {
-            ingest.add(&self.stream, partition, batch.entries);
-            return Ok(None);
+            return Ok(ingest.add(&self.stream, partition, batch.entries, None));
         };
         let (Some(first), false) = (batch.sequence, batch.entries.is_empty()) else {
             let text = format!("Expected events with the annotation {SEQUENCE} on this link.");
             return Err(AmqpError::new(error::ARGUMENT_ERROR, text));
         };
         let sequence = Sequence { producer: producer.id, epoch: producer.epoch, first, announced: true };
-        Ok(Some(ingest.add_numbered(&self.stream, partition, batch.entries, sequence)))
+        Ok(ingest.add(&self.stream, partition, batch.entries, Some(sequence)))
     }
 }
 

@@ -279,8 +279,7 @@ Promise.all(Array.from({ length: 20 }, ask)).then((answers) => {
         SigV4Auth(Credentials("test", "test"), "kinesis", "us-east-1").add_auth(request)
         environment = {**os.environ, "CA": authority.ca, "DATE": request.headers["X-Amz-Date"],
                        "AUTHORIZATION": request.headers["Authorization"]}
-        done = subprocess.run(["node", str(script), address, how],
-                              capture_output=True, text=True, timeout=60, env=environment)
+        done = subprocess.run(["node", str(script), address, how], capture_output=True, text=True, timeout=60, env=environment)
         assert done.returncode == 0, done
         told = json.loads(done.stdout)
         assert not told_protocol or told["protocol"] == told_protocol

@@ -37,10 +37,10 @@ impl Tables {
         Box::pin(async move {
             let turn = self.turn().await;
             let mut table = (*self.table(table)?).clone();
+            check_settled(&table, None)?;
             if table.indexes.iter().any(|known| known.name == index.name) {
                 return Err(TableError::IndexExists { index: index.name });
             }
-            check_settled(&table, None)?;
             let behind_all = table.indexes.iter().map(|known| known.number + 1).max().unwrap_or(0);
             let number = table.next_index.max(behind_all);
             table.next_index = number + 1;

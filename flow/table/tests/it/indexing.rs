@@ -62,9 +62,10 @@ async fn a_new_index_has_what_was_there_before_and_what_came_meanwhile() {
 
     tables.add_index("trades", by_market()).await.unwrap();
     assert!(matches!(found(&tables).await, Err(TableError::IndexFilling { .. })));
-    assert!(matches!(tables.add_index("trades", by_market()).await, Err(TableError::IndexExists { .. })));
     let other = TableIndex { name: "other".into(), ..by_market() };
-    assert!(matches!(tables.add_index("trades", other).await, Err(TableError::IndexChanging { .. })));
+    for new in [by_market(), other] {
+        assert!(matches!(tables.add_index("trades", new).await, Err(TableError::IndexChanging { .. })));
+    }
     put(&tables, listed(250)).await;
     for gone in [key("A", 3), key("B", 1)] {
         tables.delete_item("trades", Deletion { key: gone, condition: None, return_old: false }).await.unwrap();

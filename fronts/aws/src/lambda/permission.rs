@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use millstream_access::policy::{Policy, Use};
+use millstream_access::policy::{MalformedPolicy, Policy, Use};
 use millstream_catalog::{FunctionDefinition, InvokePermission};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -62,9 +62,7 @@ pub(super) async fn add(lambda: &Lambda, request: &RestRequest, name: &str) -> R
         source_account: input.source_account,
     };
     let statement = statement(&lambda.place, &function.name, &permission);
-    if let Err(malformed) = Policy::parse(&policy(std::slice::from_ref(&statement)), Use::Resource) {
-        return Err(create_function::invalid(malformed.to_string()));
-    }
+    read(&statement).map_err(|malformed| create_function::invalid(malformed.to_string()))?;
     let statement = statement.to_string();
     lambda.functions.add_permission(&function.name, permission).await.map_err(|error| lambda.error(&error))?;
     Ok(document(StatusCode::CREATED, &json!({ "Statement": statement })))
@@ -73,7 +71,7 @@ pub(super) async fn add(lambda: &Lambda, request: &RestRequest, name: &str) -> R
 pub(super) fn get(lambda: &Lambda, request: &RestRequest, name: &str) -> Result<Response<Bytes>, ServiceError> {
     let Qualified { name, qualifier } = Qualified::of(request, name)?;
     let function = lambda.functions.get(&name).map_err(|error| lambda.error(&error))?;
-    let policy = policy_text(&lambda.place, &function, qualifier.as_deref()).ok_or_else(|| {
+    let policy = policy_text(&lambda.place, &function, qualifier.as_deref(), |_| true).ok_or_else(|| {
         typed(404, "ResourceNotFoundException", "The resource you requested does not exist.".to_owned())
     })?;
     Ok(document(StatusCode::OK, &json!({ "Policy": policy, "RevisionId": function.revision })))
@@ -92,27 +90,27 @@ pub(super) async fn remove(
     Ok(lambda.no_content())
 }
 
-/// The policy of a function, or of its version or alias; `None` when nothing was permitted.
-pub(crate) fn policy_text(place: &Place, function: &FunctionDefinition, qualifier: Option<&str>) -> Option<String> {
-    let permissions = function.permissions.iter().filter(|permission| permission.qualifier.as_deref() == qualifier);
-    let statements: Vec<Value> = permissions.map(|permission| statement(place, &function.name, permission)).collect();
-    if statements.is_empty() {
-        return None;
-    }
-    Some(policy(&statements))
-}
-
-/// The same without permissions that an earlier version took unread: they permit nothing.
-pub(crate) fn readable_policy_text(
+/// The policy of a function, or of its version or alias: those of its statements that are `kept`. `None` when nothing was
+/// permitted.
+pub(crate) fn policy_text(
     place: &Place,
     function: &FunctionDefinition,
     qualifier: Option<&str>,
+    kept: fn(&Value) -> bool,
 ) -> Option<String> {
     let permissions = function.permissions.iter().filter(|permission| permission.qualifier.as_deref() == qualifier);
     let statements = permissions.map(|permission| statement(place, &function.name, permission));
-    let is_read = |one: &Value| Policy::parse(&policy(std::slice::from_ref(one)), Use::Resource).is_ok();
-    let statements: Vec<Value> = statements.filter(is_read).collect();
+    let statements: Vec<Value> = statements.filter(kept).collect();
     (!statements.is_empty()).then(|| policy(&statements))
+}
+
+/// Whether a statement can be read: earlier versions took some unread.
+pub(crate) fn is_readable(statement: &Value) -> bool {
+    read(statement).is_ok()
+}
+
+fn read(statement: &Value) -> Result<Policy, MalformedPolicy> {
+    Policy::parse(&policy(std::slice::from_ref(statement)), Use::Resource)
 }
 
 fn policy(statements: &[Value]) -> String {

@@ -149,6 +149,42 @@ def test_aliases_are_made_changed_listed_and_removed(functions, name):
     assert error(functions.update_alias, FunctionName=name, Name="canary") == "ResourceNotFoundException"
 
 
+def test_revisions_are_of_what_was_seen(functions, name):
+    """Publishing and permissions change a revision too; each version and each alias has its own."""
+    revision = lambda **qualifier: functions.get_function_configuration(FunctionName=name, **qualifier)["RevisionId"]
+    permission = {"FunctionName": name, "Action": "lambda:InvokeFunction", "Principal": "sns.amazonaws.com"}
+    first = revision()
+    published = functions.publish_version(FunctionName=name, RevisionId=first)
+    assert len({first, revision(), published["RevisionId"]}) == 3
+    assert published["RevisionId"] == revision(Qualifier=published["Version"])
+    second = revision()
+    for call, parameters in [
+        (functions.update_function_code, {"FunctionName": name, "ZipFile": code("other")}),
+        (functions.update_function_code, {"FunctionName": name, "ZipFile": code("other"), "DryRun": True}),
+        (functions.update_function_configuration, {"FunctionName": name, "Timeout": 9}),
+        (functions.publish_version, {"FunctionName": name}),
+        (functions.add_permission, {**permission, "StatementId": "s"}),
+    ]:
+        assert error(call, **parameters, RevisionId=first) == "PreconditionFailedException"
+    assert revision() == second
+    functions.add_permission(**permission, StatementId="s", RevisionId=second)
+    third = revision()
+    assert third != second and functions.get_policy(FunctionName=name)["RevisionId"] == third
+    remove = {"FunctionName": name, "StatementId": "s"}
+    assert error(functions.remove_permission, **remove, RevisionId=second) == "PreconditionFailedException"
+    functions.remove_permission(**remove, RevisionId=third)
+    # Those of an alias are apart.
+    latest, alias = revision(), functions.get_alias(FunctionName=name, Name="live")["RevisionId"]
+    assert error(functions.add_permission, **permission, StatementId="s", Qualifier="live", RevisionId=latest) == "PreconditionFailedException"
+    functions.add_permission(**permission, StatementId="s", Qualifier="live", RevisionId=alias)
+    changed = functions.get_alias(FunctionName=name, Name="live")["RevisionId"]
+    assert changed != alias and functions.get_policy(FunctionName=name, Qualifier="live")["RevisionId"] == changed
+    assert error(functions.update_alias, FunctionName=name, Name="live", RevisionId=alias) == "PreconditionFailedException"
+    assert revision() == latest
+    updated = functions.update_function_code(FunctionName=name, ZipFile=code("five"), RevisionId=latest, Publish=True)
+    assert run(functions, name, Qualifier=updated["Version"])[0] == "five-c"
+
+
 def test_what_has_no_qualifier_here_is_refused_by_name(functions, name):
     for call in [functions.put_function_event_invoke_config, functions.get_function_event_invoke_config]:
         with pytest.raises(ClientError) as raised:

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "it/revisions.rs"]
+mod revisions;
+
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io::{Cursor, Write as _};

@@ -51,8 +51,11 @@ pub struct FunctionDefinition {
     pub code_bytes: u64,
     /// When code or configuration last changed.
     pub modified: Millis,
-    /// A new UUID with each change.
+    /// A new UUID with each change of what clients see: code, configuration, permissions, a version of it.
     pub revision: String,
+    /// A new UUID with each change of code or configuration: its processes are told apart by it.
+    #[serde(default)]
+    pub generation: String,
     /// Which published version this is; `None`: the function itself, which can be changed.
     #[serde(default)]
     pub version: Option<u32>,

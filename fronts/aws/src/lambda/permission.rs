@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 use super::create_function::{self, unsupported};
 use super::error::typed;
 use super::qualifier::Qualified;
-use super::update_function::check_revision;
 use super::{Lambda, input};
 use crate::json_protocol::{Constraints, ServiceError};
 use crate::place::Place;
@@ -52,7 +51,6 @@ pub(super) async fn add(lambda: &Lambda, request: &RestRequest, name: &str) -> R
     }
     let function = Qualified::of(request, name)?;
     lambda.functions.find(&function.reference()).map_err(|error| lambda.error(&error))?;
-    check_revision(lambda, &function.name, input.revision_id.as_deref())?;
     let permission = InvokePermission {
         id: input.statement_id.unwrap_or_default(),
         qualifier: function.qualifier.clone(),
@@ -64,7 +62,8 @@ pub(super) async fn add(lambda: &Lambda, request: &RestRequest, name: &str) -> R
     let statement = statement(&lambda.place, &function.name, &permission);
     read(&statement).map_err(|malformed| create_function::invalid(malformed.to_string()))?;
     let statement = statement.to_string();
-    lambda.functions.add_permission(&function.name, permission).await.map_err(|error| lambda.error(&error))?;
+    let added = lambda.functions.add_permission(&function.name, permission, input.revision_id.as_deref()).await;
+    added.map_err(|error| lambda.error(&error))?;
     Ok(document(StatusCode::CREATED, &json!({ "Statement": statement })))
 }
 
@@ -74,7 +73,8 @@ pub(super) fn get(lambda: &Lambda, request: &RestRequest, name: &str) -> Result<
     let policy = policy_text(&lambda.place, &function, qualifier.as_deref(), |_| true).ok_or_else(|| {
         typed(404, "ResourceNotFoundException", "The resource you requested does not exist.".to_owned())
     })?;
-    Ok(document(StatusCode::OK, &json!({ "Policy": policy, "RevisionId": function.revision })))
+    let revision = function.revision_of(qualifier.as_deref());
+    Ok(document(StatusCode::OK, &json!({ "Policy": policy, "RevisionId": revision })))
 }
 
 pub(super) async fn remove(
@@ -84,8 +84,9 @@ pub(super) async fn remove(
     id: &str,
 ) -> Result<Response<Bytes>, ServiceError> {
     let Qualified { name, qualifier } = Qualified::of(request, name)?;
-    check_revision(lambda, &name, request.parameters().get("RevisionId").map(String::as_str))?;
-    let removed = lambda.functions.remove_permission(&name, qualifier.as_deref(), id).await;
+    let parameters = request.parameters();
+    let seen = parameters.get("RevisionId").map(String::as_str);
+    let removed = lambda.functions.remove_permission(&name, qualifier.as_deref(), id, seen).await;
     removed.map_err(|error| lambda.error(&error))?;
     Ok(lambda.no_content())
 }

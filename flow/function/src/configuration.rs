@@ -17,17 +17,19 @@ const PERMISSIONS_MAX: usize = 100;
 const TAGS_MAX: usize = 50;
 
 impl Functions {
-    /// Sets how asynchronous invocations are treated; `None`: as by default.
+    /// Sets how asynchronous invocations of a function, or just of a version or an alias, are treated; `None`: as by default.
     ///
     /// # Errors
-    /// [`FunctionError::NotFound`], [`FunctionError::Storage`].
+    /// [`FunctionError::NotFound`], also for the qualifier, [`FunctionError::Storage`].
     pub async fn set_async_policy(
         &self,
         name: &str,
+        qualifier: Option<&str>,
         policy: Option<AsyncPolicy>,
     ) -> Result<Arc<FunctionDefinition>, FunctionError> {
         self.amend(name, |function| {
-            function.asynchronous = policy;
+            let missing = not_found(function, qualifier);
+            *function.async_policy_of_mut(qualifier).ok_or(missing)? = policy;
             Ok(())
         })
         .await

@@ -347,11 +347,13 @@ impl Functions {
         }
         let missing = || FunctionError::NotFound { name: reference.to_owned() };
         let found = function.qualified(qualifier, chance).ok_or_else(missing)?;
-        if found.version.is_none() {
+        let asynchronous = function.async_policy_of(qualifier);
+        if found.version.is_none() && asynchronous == found.asynchronous.as_ref() {
             return Ok(Arc::clone(&function));
         }
-        // What is reserved is reserved for all versions together.
-        Ok(Arc::new(FunctionDefinition { concurrency_limit: function.concurrency_limit, ..found.clone() }))
+        // What is reserved is reserved for all versions together; how asynchronous invocations are treated is the name's.
+        let (concurrency_limit, asynchronous) = (function.concurrency_limit, asynchronous.cloned());
+        Ok(Arc::new(FunctionDefinition { concurrency_limit, asynchronous, ..found.clone() }))
     }
 
     /// The package of what a reference names.

@@ -106,6 +106,7 @@ impl Functions {
             description: String::new(),
             version: None,
             split: None,
+            asynchronous: None,
             revision: String::new(),
         };
         let alias = changed(&definition, new, change)?;
@@ -201,6 +202,7 @@ fn changed(
         description: change.description.unwrap_or(before.description),
         version: change.version.unwrap_or(before.version),
         split: change.split.unwrap_or(before.split),
+        asynchronous: before.asynchronous,
         revision: new_revision(),
     };
     for number in alias.version.into_iter().chain(alias.split.map(|split| split.version)) {

@@ -99,7 +99,7 @@ async fn treat_asynchronous(engines: &Engines, name: &str, spec: &AsyncSpec) -> 
         return Ok(Outcome::Unchanged);
     }
     let policy = AsyncPolicy { modified: engines.functions.time(), ..policy };
-    engines.functions.set_async_policy(name, Some(policy)).await?;
+    engines.functions.set_async_policy(name, None, Some(policy)).await?;
     Ok(Outcome::Updated)
 }
 

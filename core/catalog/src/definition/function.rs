@@ -36,7 +36,8 @@ pub struct FunctionDefinition {
     /// Where the events of asynchronous invocations go that failed for good, as the client names it.
     #[serde(default)]
     pub dead_letter_target: Option<String>,
-    /// How asynchronous invocations are tried again and where their ends are told; `None`: the defaults.
+    /// How asynchronous invocations are tried again and where their ends are told; `None`: the defaults. Versions and aliases
+    /// have their own.
     #[serde(default)]
     pub asynchronous: Option<AsyncPolicy>,
     /// Who may invoke it besides its owner.

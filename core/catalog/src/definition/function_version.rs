@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::FunctionDefinition;
+use super::{AsyncPolicy, FunctionDefinition};
 use crate::Collection;
 
 /// The whole of an alias's invocations, see [`AliasSplit::parts`].
@@ -27,6 +27,9 @@ pub struct FunctionAlias {
     /// The version that runs some of its invocations instead.
     #[serde(default)]
     pub split: Option<AliasSplit>,
+    /// How asynchronous invocations by this name are treated; `None`: the defaults.
+    #[serde(default)]
+    pub asynchronous: Option<AsyncPolicy>,
     /// A new UUID with each change.
     pub revision: String,
 }
@@ -104,6 +107,17 @@ impl FunctionDefinition {
         self.own_mut(qualifier, |function| &mut function.revision, |alias| &mut alias.revision)
     }
 
+    /// How asynchronous invocations of just that qualifier are treated: versions and aliases do not have it of the function.
+    #[must_use]
+    pub fn async_policy_of(&self, qualifier: Option<&str>) -> Option<&AsyncPolicy> {
+        self.own(qualifier, |function| &function.asynchronous, |alias| &alias.asynchronous)?.as_ref()
+    }
+
+    /// The same, to be changed; `None` when the qualifier names nothing.
+    pub fn async_policy_of_mut(&mut self, qualifier: Option<&str>) -> Option<&mut Option<AsyncPolicy>> {
+        self.own_mut(qualifier, |function| &mut function.asynchronous, |alias| &mut alias.asynchronous)
+    }
+
     /// What is a qualifier's own: the function's, a version's or an alias's.
     fn own<T>(
         &self,
@@ -156,7 +170,7 @@ impl FunctionDefinition {
             description,
             revision,
             concurrency_limit: None,
-           
+            asynchronous: None,
             permissions: Vec::new(),
             tags: BTreeMap::new(),
             versions: BTreeMap::new(),

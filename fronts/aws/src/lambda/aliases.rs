@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::create_function::invalid;
-use super::get_function::limit;
+use super::get_function::{MAX_ITEMS_MAX, limit};
 use super::{Lambda, function_name, input};
 use crate::json_protocol::{Constraints, ServiceError};
 use crate::rest_protocol::{RestRequest, document};
@@ -94,7 +94,7 @@ async fn update(
 /// The marker is the name of the last alias of the page before.
 fn list(lambda: &Lambda, request: &RestRequest, function: &str) -> Result<Response<Bytes>, ServiceError> {
     let parameters = request.parameters();
-    let limit = limit(parameters.get("MaxItems").map(String::as_str))?;
+    let limit = limit(parameters.get("MaxItems").map(String::as_str), MAX_ITEMS_MAX)?;
     let definition = lambda.functions.get(function).map_err(|error| lambda.error(&error))?;
     let of = parameters.get("FunctionVersion").map(|text| version(text)).transpose()?;
     let after = parameters.get("Marker").cloned().unwrap_or_default();

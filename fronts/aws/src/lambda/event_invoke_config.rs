@@ -3,13 +3,15 @@
 
 use bytes::Bytes;
 use http::{Method, Response, StatusCode};
-use millstream_catalog::{AsyncPolicy, FunctionDefinition};
+use millstream_catalog::{AsyncPolicy, FunctionDefinition, LATEST, version_number};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::create_function::invalid;
 use super::error::typed;
-use super::{Lambda, function_name, input};
+use super::get_function::limit;
+use super::qualifier::Qualified;
+use super::{Lambda, input};
 use crate::destination::Target;
 use crate::json_protocol::{Constraints, ServiceError};
 use crate::rest_protocol::{RestRequest, document};
@@ -35,6 +37,9 @@ struct DestinationInput {
     destination: Option<String>,
 }
 
+/// The most configurations of a page: the service's own bound.
+const MAX_ITEMS_MAX: i64 = 50;
+
 /// Every operation, by method; `rest` is what follows the path that they share.
 pub(super) async fn call(
     lambda: &Lambda,
@@ -43,20 +48,16 @@ pub(super) async fn call(
     name: &str,
     rest: &[&str],
 ) -> Result<Response<Bytes>, ServiceError> {
-    let name = function_name(name);
-    let function = lambda.functions.get(&name).map_err(|error| lambda.error(&error))?;
+    let of = Qualified::of(request, name)?;
+    let function = lambda.functions.get(&of.name).map_err(|error| lambda.error(&error))?;
     match (method, rest) {
-        (&Method::PUT, []) => put(lambda, request, &function, None).await,
-        (&Method::POST, []) => put(lambda, request, &function, Some(policy(lambda, &function)?)).await,
-        (&Method::GET, []) => Ok(document(StatusCode::OK, &shown(lambda, &function, policy(lambda, &function)?))),
-        (&Method::GET, ["list"]) => {
-            let policies = function.asynchronous.iter().map(|policy| shown(lambda, &function, policy));
-            let list: Vec<Value> = policies.collect();
-            Ok(document(StatusCode::OK, &json!({ "FunctionEventInvokeConfigs": list })))
-        }
+        (&Method::PUT, []) => put(lambda, request, &of, None).await,
+        (&Method::POST, []) => put(lambda, request, &of, Some(policy(lambda, &function, &of)?)).await,
+        (&Method::GET, []) => Ok(document(StatusCode::OK, &shown(lambda, &of, policy(lambda, &function, &of)?))),
+        (&Method::GET, ["list"]) => list(lambda, request, &function),
         (&Method::DELETE, []) => {
-            policy(lambda, &function)?;
-            lambda.functions.set_async_policy(&name, None).await.map_err(|error| lambda.error(&error))?;
+            policy(lambda, &function, &of)?;
+            set(lambda, &of, None).await?;
             Ok(lambda.no_content())
         }
         _ => Err(ServiceError {
@@ -66,20 +67,63 @@ pub(super) async fn call(
     }
 }
 
-fn policy<'a>(lambda: &Lambda, function: &'a FunctionDefinition) -> Result<&'a AsyncPolicy, ServiceError> {
-    let arn = lambda.arn(&format!("{}:$LATEST", function.name));
+fn policy<'a>(
+    lambda: &Lambda,
+    function: &'a FunctionDefinition,
+    of: &Qualified,
+) -> Result<&'a AsyncPolicy, ServiceError> {
     let missing = || {
-        let message = format!("The function {arn} doesn't have an EventInvokeConfig");
+        let message = format!("The function {} doesn't have an EventInvokeConfig", arn(lambda, of));
         typed(404, "ResourceNotFoundException", message)
     };
-    function.asynchronous.as_ref().ok_or_else(missing)
+    function.async_policy_of(of.qualifier.as_deref()).ok_or_else(missing)
+}
+
+async fn set(lambda: &Lambda, of: &Qualified, policy: Option<AsyncPolicy>) -> Result<(), ServiceError> {
+    let set = lambda.functions.set_async_policy(&of.name, of.qualifier.as_deref(), policy).await;
+    set.map(drop).map_err(|error| lambda.error(&error))
+}
+
+/// The function's own comes first, then those of versions, then those of aliases; the marker is the last qualifier of the
+/// page before.
+fn list(
+    lambda: &Lambda,
+    request: &RestRequest,
+    function: &FunctionDefinition,
+) -> Result<Response<Bytes>, ServiceError> {
+    let parameters = request.parameters();
+    let limit = limit(parameters.get("MaxItems").map(String::as_str), MAX_ITEMS_MAX)?;
+    let after = parameters.get("Marker").map(|marker| place(marker));
+    let versions = function.all_versions().map(|version| (version.version_text(), &version.asynchronous));
+    let aliases = function.aliases.iter().map(|(name, alias)| (name.clone(), &alias.asynchronous));
+    let all = versions.chain(aliases).filter_map(|(qualifier, policy)| Some((qualifier, policy.as_ref()?)));
+    let mut found: Vec<(String, &AsyncPolicy)> =
+        all.filter(|(qualifier, _)| after.is_none_or(|after| place(qualifier) > after)).take(limit + 1).collect();
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let marker = found.last().filter(|_| more).map(|(qualifier, _)| qualifier.clone());
+    let shown: Vec<Value> = found
+        .into_iter()
+        .map(|(qualifier, policy)| {
+            let qualifier = Some(qualifier).filter(|qualifier| qualifier != LATEST);
+            shown(lambda, &Qualified { name: function.name.clone(), qualifier }, policy)
+        })
+        .collect();
+    Ok(document(StatusCode::OK, &json!({ "FunctionEventInvokeConfigs": shown, "NextMarker": marker })))
+}
+
+/// Where a qualifier stands in a listing.
+fn place(qualifier: &str) -> (bool, Option<u32>, &str) {
+    let number = version_number(qualifier);
+    let alias = if qualifier == LATEST || number.is_some() { "" } else { qualifier };
+    (!alias.is_empty(), number, alias)
 }
 
 /// Writes a policy anew, or over what it was where the request names nothing.
 async fn put(
     lambda: &Lambda,
     request: &RestRequest,
-    function: &FunctionDefinition,
+    of: &Qualified,
     before: Option<&AsyncPolicy>,
 ) -> Result<Response<Bytes>, ServiceError> {
     let input: Input = input(request)?;
@@ -93,7 +137,7 @@ async fn put(
         None => before.map_or((None, None), |before| (before.on_success.clone(), before.on_failure.clone())),
     };
     for target in on_success.iter().chain(&on_failure) {
-        lambda.check_target(&function.name, target, |operation| {
+        lambda.check_target(&of.reference(), target, |operation| {
             format!("The function's execution role does not have permissions to call {operation} on {target}")
         })?;
     }
@@ -104,9 +148,8 @@ async fn put(
         on_failure,
         modified: lambda.functions.time(),
     };
-    let answer = shown(lambda, function, &policy);
-    let set = lambda.functions.set_async_policy(&function.name, Some(policy)).await;
-    set.map_err(|error| lambda.error(&error))?;
+    let answer = shown(lambda, of, &policy);
+    set(lambda, of, Some(policy)).await?;
     Ok(document(StatusCode::OK, &answer))
 }
 
@@ -121,11 +164,16 @@ fn target(input: Option<DestinationInput>) -> Result<Option<String>, ServiceErro
     Ok(Some(arn))
 }
 
-fn shown(lambda: &Lambda, function: &FunctionDefinition, policy: &AsyncPolicy) -> Value {
+/// The function itself is named as one of its versions here.
+fn arn(lambda: &Lambda, of: &Qualified) -> String {
+    lambda.arn(&format!("{}:{}", of.name, of.qualifier.as_deref().unwrap_or(LATEST)))
+}
+
+fn shown(lambda: &Lambda, of: &Qualified, policy: &AsyncPolicy) -> Value {
     let destination = |target: &Option<String>| target.as_ref().map_or(json!({}), |arn| json!({ "Destination": arn }));
     let mut shown = json!({
         "LastModified": policy.modified / 1_000,
-        "FunctionArn": lambda.arn(&format!("{}:$LATEST", function.name)),
+        "FunctionArn": arn(lambda, of),
         "DestinationConfig": {
             "OnSuccess": destination(&policy.on_success),
             "OnFailure": destination(&policy.on_failure),

@@ -7,7 +7,7 @@ use millstream_function::NewVersion;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::get_function::limit;
+use super::get_function::{MAX_ITEMS_MAX, limit};
 use super::{Lambda, function_name, input};
 use crate::json_protocol::{Constraints, ServiceError};
 use crate::rest_protocol::{RestRequest, document};
@@ -41,7 +41,7 @@ pub(super) async fn publish(
 /// The function itself comes first; the marker is the last version of the page before.
 pub(super) fn list(lambda: &Lambda, request: &RestRequest, name: &str) -> Result<Response<Bytes>, ServiceError> {
     let parameters = request.parameters();
-    let limit = limit(parameters.get("MaxItems").map(String::as_str))?;
+    let limit = limit(parameters.get("MaxItems").map(String::as_str), MAX_ITEMS_MAX)?;
     let function = lambda.functions.get(&function_name(name)).map_err(|error| lambda.error(&error))?;
     let after = parameters.get("Marker").map(|marker| marker.parse::<u32>().unwrap_or(0));
     let mut versions: Vec<_> =

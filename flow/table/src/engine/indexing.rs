@@ -30,16 +30,26 @@ impl Tables {
     /// # Errors
     /// [`TableError::TableNotFound`], [`TableError::IndexExists`], [`TableError::IndexChanging`], [`TableError::Storage`].
     pub async fn add_index(&self, table: &str, index: TableIndex) -> Result<Arc<TableDefinition>, TableError> {
+        self.add_indexes(table, vec![index]).await
+    }
+
+    /// The same of several, all of them or none.
+    ///
+    /// # Errors
+    /// As [`Tables::add_index`].
+    pub async fn add_indexes(&self, table: &str, indexes: Vec<TableIndex>) -> Result<Arc<TableDefinition>, TableError> {
         let turn = self.turn().await;
         let mut table = (*self.table(table)?).clone();
-        if table.indexes.iter().any(|known| known.name == index.name) {
-            return Err(TableError::IndexExists { index: index.name });
+        if let Some(known) = indexes.iter().find(|new| table.indexes.iter().any(|known| known.name == new.name)) {
+            return Err(TableError::IndexExists { index: known.name.clone() });
         }
         check_settled(&table, None)?;
-        let behind_all = table.indexes.iter().map(|known| known.number + 1).max().unwrap_or(0);
-        let number = table.next_index.max(behind_all);
-        table.next_index = number + 1;
-        table.indexes.push(TableIndex { number, state: IndexState::Filling, ..index });
+        for index in indexes {
+            let behind_all = table.indexes.iter().map(|known| known.number + 1).max().unwrap_or(0);
+            let number = table.next_index.max(behind_all);
+            table.next_index = number + 1;
+            table.indexes.push(TableIndex { number, state: IndexState::Filling, ..index });
+        }
         self.put_definition(turn, table).await
     }
 

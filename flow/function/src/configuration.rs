@@ -17,19 +17,21 @@ const PERMISSIONS_MAX: usize = 100;
 const TAGS_MAX: usize = 50;
 
 impl Functions {
-    /// Sets how asynchronous invocations of a function, or just of a version or an alias, are treated; `None`: as by default.
+    /// Changes how asynchronous invocations of a function, or just of a version or an alias, are treated: `change` makes what is
+    /// to be of what is, `None` being as by default.
     ///
     /// # Errors
     /// [`FunctionError::NotFound`], also for the qualifier, [`FunctionError::Storage`].
-    pub async fn set_async_policy(
+    pub async fn change_async_policy(
         &self,
         name: &str,
         qualifier: Option<&str>,
-        policy: Option<AsyncPolicy>,
+        change: impl FnOnce(Option<AsyncPolicy>) -> Option<AsyncPolicy>,
     ) -> Result<Arc<FunctionDefinition>, FunctionError> {
         self.amend(name, |function| {
             let missing = not_found(function, qualifier);
-            *function.async_policy_of_mut(qualifier).ok_or(missing)? = policy;
+            let policy = function.async_policy_of_mut(qualifier).ok_or(missing)?;
+            *policy = change(policy.take());
             Ok(())
         })
         .await

@@ -72,7 +72,7 @@ pub struct FunctionDefinition {
 }
 
 /// How asynchronous invocations of a function are treated.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AsyncPolicy {
     /// How often a failed one is tried again. 0 to 2; `None`: as often as the node does.
     pub retries_max: Option<u32>,

@@ -1,6 +1,8 @@
 //! `PutFunctionEventInvokeConfig`, `UpdateFunctionEventInvokeConfig`, `GetFunctionEventInvokeConfig`,
 //! `ListFunctionEventInvokeConfigs`, `DeleteFunctionEventInvokeConfig`
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{Method, Response, StatusCode};
 use millstream_catalog::{AsyncPolicy, FunctionDefinition, LATEST, version_number};
@@ -51,13 +53,21 @@ pub(super) async fn call(
     let of = Qualified::of(request, name)?;
     let function = lambda.functions.get(&of.name).map_err(|error| lambda.error(&error))?;
     match (method, rest) {
-        (&Method::PUT, []) => put(lambda, request, &of, None).await,
-        (&Method::POST, []) => put(lambda, request, &of, Some(policy(lambda, &function, &of)?)).await,
-        (&Method::GET, []) => Ok(document(StatusCode::OK, &shown(lambda, &of, policy(lambda, &function, &of)?))),
+        (&Method::PUT, []) => {
+            let written = written(lambda, request, &of)?;
+            let function = change(lambda, &of, |_| Some(written(AsyncPolicy::default()))).await?;
+            answer(lambda, &function, &of)
+        }
+        (&Method::POST, []) => {
+            let written = written(lambda, request, &of)?;
+            let function = change(lambda, &of, |before| before.map(written)).await?;
+            answer(lambda, &function, &of)
+        }
+        (&Method::GET, []) => answer(lambda, &function, &of),
         (&Method::GET, ["list"]) => list(lambda, request, &function),
         (&Method::DELETE, []) => {
-            policy(lambda, &function, &of)?;
-            set(lambda, &of, None).await?;
+            answer(lambda, &function, &of)?;
+            change(lambda, &of, |_| None).await?;
             Ok(lambda.no_content())
         }
         _ => Err(ServiceError {
@@ -67,21 +77,23 @@ pub(super) async fn call(
     }
 }
 
-fn policy<'a>(
-    lambda: &Lambda,
-    function: &'a FunctionDefinition,
-    of: &Qualified,
-) -> Result<&'a AsyncPolicy, ServiceError> {
+/// The configuration of what a request is about, if that has one.
+fn answer(lambda: &Lambda, function: &FunctionDefinition, of: &Qualified) -> Result<Response<Bytes>, ServiceError> {
     let missing = || {
         let message = format!("The function {} doesn't have an EventInvokeConfig", arn(lambda, of));
         typed(404, "ResourceNotFoundException", message)
     };
-    function.async_policy_of(of.qualifier.as_deref()).ok_or_else(missing)
+    let policy = function.async_policy_of(of.qualifier.as_deref()).ok_or_else(missing)?;
+    Ok(document(StatusCode::OK, &shown(lambda, of, policy)))
 }
 
-async fn set(lambda: &Lambda, of: &Qualified, policy: Option<AsyncPolicy>) -> Result<(), ServiceError> {
-    let set = lambda.functions.set_async_policy(&of.name, of.qualifier.as_deref(), policy).await;
-    set.map(drop).map_err(|error| lambda.error(&error))
+async fn change(
+    lambda: &Lambda,
+    of: &Qualified,
+    change: impl FnOnce(Option<AsyncPolicy>) -> Option<AsyncPolicy>,
+) -> Result<Arc<FunctionDefinition>, ServiceError> {
+    let changed = lambda.functions.change_async_policy(&of.name, of.qualifier.as_deref(), change).await;
+    changed.map_err(|error| lambda.error(&error))
 }
 
 /// The function's own comes first, then those of versions, then those of aliases; the marker is the last qualifier of the
@@ -119,38 +131,39 @@ fn place(qualifier: &str) -> (bool, Option<u32>, &str) {
     (!alias.is_empty(), number, alias)
 }
 
-/// Writes a policy anew, or over what it was where the request names nothing.
-async fn put(
+/// What a request writes over a policy: what it does not name stays.
+fn written(
     lambda: &Lambda,
     request: &RestRequest,
     of: &Qualified,
-    before: Option<&AsyncPolicy>,
-) -> Result<Response<Bytes>, ServiceError> {
+) -> Result<impl FnOnce(AsyncPolicy) -> AsyncPolicy + use<>, ServiceError> {
     let input: Input = input(request)?;
     let (retries, age) = (input.maximum_retry_attempts, input.maximum_event_age_in_seconds);
     let mut constraints = Constraints::new();
     constraints.range("maximumRetryAttempts", retries, 0, 2).range("maximumEventAgeInSeconds", age, 60, 21_600);
     constraints.finish()?;
     let number = |value: Option<i64>| value.and_then(|value| u32::try_from(value).ok());
-    let (on_success, on_failure) = match input.destination_config {
-        Some(config) => (target(config.on_success)?, target(config.on_failure)?),
-        None => before.map_or((None, None), |before| (before.on_success.clone(), before.on_failure.clone())),
+    let (retries, age) = (number(retries), number(age));
+    let targets = match input.destination_config {
+        Some(config) => Some((target(config.on_success)?, target(config.on_failure)?)),
+        None => None,
     };
-    for target in on_success.iter().chain(&on_failure) {
+    for target in targets.iter().flat_map(|(on_success, on_failure)| on_success.iter().chain(on_failure)) {
         lambda.check_target(&of.reference(), target, |operation| {
             format!("The function's execution role does not have permissions to call {operation} on {target}")
         })?;
     }
-    let policy = AsyncPolicy {
-        retries_max: number(retries).or_else(|| before?.retries_max),
-        age_max_seconds: number(age).or_else(|| before?.age_max_seconds),
-        on_success,
-        on_failure,
-        modified: lambda.functions.time(),
-    };
-    let answer = shown(lambda, of, &policy);
-    set(lambda, of, Some(policy)).await?;
-    Ok(document(StatusCode::OK, &answer))
+    let modified = lambda.functions.time();
+    Ok(move |before: AsyncPolicy| {
+        let (on_success, on_failure) = targets.unwrap_or((before.on_success, before.on_failure));
+        AsyncPolicy {
+            retries_max: retries.or(before.retries_max),
+            age_max_seconds: age.or(before.age_max_seconds),
+            on_success,
+            on_failure,
+            modified,
+        }
+    })
 }
 
 fn target(input: Option<DestinationInput>) -> Result<Option<String>, ServiceError> {

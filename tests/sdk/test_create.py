@@ -8,7 +8,7 @@ import uuid
 
 import pytest
 
-from conftest import BINARY, Node
+from conftest import BINARY, Node, until
 
 SQL = "SELECT symbol, COUNT(*) AS trades INTO perMinute FROM trades GROUP BY symbol, TumblingWindow(minute, 1)"
 HANDLER = "def handler(event, context):\n    return {'got': event}\n"
@@ -184,6 +184,21 @@ attributes = ["at", "total"]
         path.write_text(text.replace(was, now, 1) if "type" not in now else text.replace(was, now))
         done = node.run("apply", path, check=False)
         assert done.returncode != 0 and words in done.stdout + done.stderr, (was, now, done)
+    # Indexes that the table does not have yet are made, several at once; local ones are made with their table only.
+    index = '\n[[table.index]]\nname = "{0}"\nhash_key = {{ name = "{1}", type = "string" }}\n'
+    local = index.format("by-note", "id") + 'sort_key = { name = "note", type = "string" }\nlocal = true\n'
+    path.write_text(text + local)
+    done = node.run("apply", path, check=False)
+    assert done.returncode != 0 and "no local index `by-note`" in done.stdout + done.stderr, done
+    path.write_text(text + index.format("of-note", "note") + index.format("of-shop", "shop"))
+    assert "updated   table           orders" in node.run("apply", path)
+    assert "unchanged" in node.run("apply", path)
+    states = lambda: {index["IndexName"]: index["IndexStatus"] for index in
+                      dynamodb.describe_table(TableName="orders")["Table"]["GlobalSecondaryIndexes"]}
+    until(lambda: states() == dict.fromkeys(["by-user", "of-note", "of-shop"], "ACTIVE"))
+    found = dynamodb.query(TableName="orders", IndexName="of-note", KeyConditionExpression="note = :n",
+                           ExpressionAttributeValues={":n": {"S": "n"}})
+    assert [item["id"]["S"] for item in found["Items"]] == ["1"]
 
 
 def test_a_managed_service_is_made_with_what_its_policies_name(node, tmp_path):

@@ -8,6 +8,7 @@ import uuid
 
 import pytest
 from botocore.exceptions import ClientError
+from conftest import package, until
 
 ROLE = "arn:aws:iam::000000000000:role/any"
 STREAM = "arn:aws:kinesis:us-east-1:000000000000:stream/"
@@ -415,3 +416,35 @@ def test_a_stream_that_is_removed_and_made_again_is_read_on(analytics, kinesis, 
         begin(analytics, name, "NOW")
     assert code(error) == "InvalidApplicationConfigurationException" and streams[0] in message(error)
     assert detail(analytics, name)["ApplicationStatus"] == "READY"
+
+
+HEARD = """
+import boto3, os
+def handler(event, context):
+    said = [context.function_version, context.invoked_function_arn]
+    boto3.client("sqs").send_message(QueueUrl=os.environ["QUEUE"], MessageBody=" ".join(said))
+    return {"records": [{"recordId": record["recordId"], "result": "Ok"} for record in event["records"]]}
+"""
+
+
+def test_rows_go_to_the_version_of_an_alias(server, analytics, kinesis, streams):
+    functions, sqs = server.client("lambda"), server.client("sqs")
+    name = f"heard-{uuid.uuid4().hex[:8]}"
+    queue = sqs.create_queue(QueueName=name)["QueueUrl"]
+    functions.create_function(FunctionName=name, Runtime="python3.11", Handler="app.handler", Role=ROLE, Timeout=20,
+                              Code={"ZipFile": package({"app.py": HEARD})}, Environment={"Variables": {"QUEUE": queue}}, Publish=True)
+    functions.update_function_code(FunctionName=name, ZipFile=package({"app.py": "def handler(event, context): return 1"}))
+    alias = functions.create_alias(FunctionName=name, Name="live", FunctionVersion="1")["AliasArn"]
+    sql = 'CREATE OR REPLACE STREAM "OUT" ("symbol" VARCHAR(8)); CREATE OR REPLACE PUMP "P" AS INSERT INTO "OUT" ' \
+          'SELECT STREAM "symbol" FROM "SOURCE_SQL_STREAM_001"'
+    output = {"Name": "OUT", "LambdaOutput": {"ResourceARN": alias, "RoleARN": ROLE}, "DestinationSchema": {"RecordFormatType": "JSON"}}
+    analytics.create_application(ApplicationName=name, ApplicationCode=sql, Inputs=[source(streams[0])], Outputs=[output])
+    (shown,) = detail(analytics, name)["OutputDescriptions"]
+    assert shown["LambdaOutputDescription"]["ResourceARN"] == alias
+    begin(analytics, name)
+    put(kinesis, streams[0], {"symbol": "MSFT", "shares": 1})
+    (message,) = until(lambda: sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=1).get("Messages"))
+    assert message["Body"] == f"1 {alias}"
+    analytics.stop_application(ApplicationName=name)
+    functions.delete_function(FunctionName=name)
+    sqs.delete_queue(QueueUrl=queue)

@@ -149,11 +149,86 @@ def test_aliases_are_made_changed_listed_and_removed(functions, name):
     assert error(functions.update_alias, FunctionName=name, Name="canary") == "ResourceNotFoundException"
 
 
-def test_what_has_no_qualifier_here_is_refused_by_name(functions, name):
-    for call in [functions.put_function_event_invoke_config, functions.get_function_event_invoke_config]:
-        with pytest.raises(ClientError) as raised:
-            call(FunctionName=name, Qualifier="1")
-        assert "Qualifier" in raised.value.response["Error"]["Message"]
+def test_revisions_are_of_what_was_seen(functions, name):
+    """Publishing and permissions change a revision too; each version and each alias has its own."""
+    revision = lambda **qualifier: functions.get_function_configuration(FunctionName=name, **qualifier)["RevisionId"]
+    permission = {"FunctionName": name, "Action": "lambda:InvokeFunction", "Principal": "sns.amazonaws.com"}
+    first = revision()
+    published = functions.publish_version(FunctionName=name, RevisionId=first)
+    assert len({first, revision(), published["RevisionId"]}) == 3
+    assert published["RevisionId"] == revision(Qualifier=published["Version"])
+    second = revision()
+    for call, parameters in [
+        (functions.update_function_code, {"FunctionName": name, "ZipFile": code("other")}),
+        (functions.update_function_code, {"FunctionName": name, "ZipFile": code("other"), "DryRun": True}),
+        (functions.update_function_configuration, {"FunctionName": name, "Timeout": 9}),
+        (functions.publish_version, {"FunctionName": name}),
+        (functions.add_permission, {**permission, "StatementId": "s"}),
+    ]:
+        assert error(call, **parameters, RevisionId=first) == "PreconditionFailedException"
+    assert revision() == second
+    functions.add_permission(**permission, StatementId="s", RevisionId=second)
+    third = revision()
+    assert third != second and functions.get_policy(FunctionName=name)["RevisionId"] == third
+    remove = {"FunctionName": name, "StatementId": "s"}
+    assert error(functions.remove_permission, **remove, RevisionId=second) == "PreconditionFailedException"
+    functions.remove_permission(**remove, RevisionId=third)
+    # Those of an alias are apart.
+    latest, alias = revision(), functions.get_alias(FunctionName=name, Name="live")["RevisionId"]
+    assert error(functions.add_permission, **permission, StatementId="s", Qualifier="live", RevisionId=latest) == "PreconditionFailedException"
+    functions.add_permission(**permission, StatementId="s", Qualifier="live", RevisionId=alias)
+    changed = functions.get_alias(FunctionName=name, Name="live")["RevisionId"]
+    assert changed != alias and functions.get_policy(FunctionName=name, Qualifier="live")["RevisionId"] == changed
+    assert error(functions.update_alias, FunctionName=name, Name="live", RevisionId=alias) == "PreconditionFailedException"
+    assert revision() == latest
+    updated = functions.update_function_code(FunctionName=name, ZipFile=code("five"), RevisionId=latest, Publish=True)
+    assert run(functions, name, Qualifier=updated["Version"])[0] == "five-c"
+
+
+def test_functions_are_listed_with_their_versions(functions, name):
+    own = lambda found: [entry["FunctionArn"].removeprefix(ARN) for entry in found if entry["FunctionName"] == name]
+    pages = lambda **options: functions.get_paginator("list_functions").paginate(**options)
+    every = [entry for page in pages(FunctionVersion="ALL") for entry in page["Functions"]]
+    assert own(every) == [f"{name}:$LATEST", f"{name}:1", f"{name}:2"]
+    small = pages(FunctionVersion="ALL", PaginationConfig={"PageSize": 2})
+    assert [entry["FunctionArn"] for page in small for entry in page["Functions"]] == [entry["FunctionArn"] for entry in every]
+    assert own([entry for page in pages(PaginationConfig={"PageSize": 1}) for entry in page["Functions"]]) == [name]
+    assert error(functions.list_functions, FunctionVersion="SOME") == "ValidationException"
+
+
+def test_asynchronous_invocations_are_treated_as_their_name_says(node, functions, name):
+    sqs = node.client("sqs")
+    queue = sqs.create_queue(QueueName=name)["QueueUrl"]
+    told = f"arn:aws:sqs:us-east-1:000000000000:{name}"
+    config = functions.put_function_event_invoke_config
+    get = lambda qualifier: functions.get_function_event_invoke_config(FunctionName=name, Qualifier=qualifier)
+    config(FunctionName=name, MaximumRetryAttempts=2)
+    assert get("$LATEST")["FunctionArn"] == f"{ARN}{name}:$LATEST"
+    for qualifier in ["1", "live"]:
+        assert error(get, qualifier=qualifier) == "ResourceNotFoundException"
+    put = config(FunctionName=f"{name}:1", MaximumRetryAttempts=0, MaximumEventAgeInSeconds=60)
+    assert (put["FunctionArn"], get("1")["MaximumRetryAttempts"]) == (f"{ARN}{name}:1", 0)
+    config(FunctionName=name, Qualifier="live", DestinationConfig={"OnSuccess": {"Destination": told}})
+    changed = functions.update_function_event_invoke_config(FunctionName=name, Qualifier="live", MaximumRetryAttempts=1)
+    assert changed["DestinationConfig"]["OnSuccess"]["Destination"] == told and changed["FunctionArn"] == f"{ARN}{name}:live"
+    # An alias takes what was said of it along to another version.
+    functions.update_alias(FunctionName=name, Name="live", FunctionVersion="2")
+    assert get("live")["MaximumRetryAttempts"] == 1
+    for qualifier in ["1", "2", "live"]:
+        functions.invoke(FunctionName=name, Qualifier=qualifier, InvocationType="Event", Payload=json.dumps({"by": qualifier}))
+    message = until(lambda: sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=1).get("Messages"))[0]
+    record = json.loads(message["Body"])
+    assert record["requestPayload"] == {"by": "live"} and record["responsePayload"][0] == "two-b"
+
+    listed = functions.get_paginator("list_function_event_invoke_configs")
+    for options in [{}, {"PaginationConfig": {"PageSize": 1}}]:
+        found = [entry for page in listed.paginate(FunctionName=name, **options) for entry in page["FunctionEventInvokeConfigs"]]
+        assert [entry["FunctionArn"] for entry in found] == [f"{ARN}{name}:{of}" for of in ["$LATEST", "1", "live"]]
+    assert error(functions.list_function_event_invoke_configs, FunctionName=name, MaxItems=51) == "ValidationException"
+    assert error(config, FunctionName=name, Qualifier="7", MaximumRetryAttempts=0) == "ResourceNotFoundException"
+    functions.delete_function_event_invoke_config(FunctionName=name, Qualifier="1")
+    assert error(get, qualifier="1") == "ResourceNotFoundException" and get("live") and get("$LATEST")
+    sqs.delete_queue(QueueUrl=queue)
 
 
 def test_a_version_is_not_changed_by_naming_it(node, functions, name):

@@ -4,6 +4,7 @@
 //! (temporary credentials).
 
 pub mod caller;
+mod definition_cache;
 pub mod engine;
 mod error;
 mod management;
@@ -12,6 +13,7 @@ mod secret;
 mod session;
 
 pub use caller::{Caller, Grant, Origin, RoleSession, TemporaryCredentials};
+pub use definition_cache::DefinitionCache;
 pub use engine::{
     Access, AccessKey, AssumeRole, DEVELOPMENT_ACCOUNT, DEVELOPMENT_KEY, Denial, Entity, Holder, NewPolicy, NewRole,
     NewUser, PolicyKind, ResourcePolicy, ServicePolicy,

@@ -8,6 +8,7 @@ use millstream_storage::Transaction;
 
 use crate::engine::Functions;
 use crate::error::FunctionError;
+use crate::versions::{check_revision, new_revision};
 
 /// Statements of one function's policy: as many as fit the service's 20 KiB.
 const PERMISSIONS_MAX: usize = 100;
@@ -16,17 +17,21 @@ const PERMISSIONS_MAX: usize = 100;
 const TAGS_MAX: usize = 50;
 
 impl Functions {
-    /// Sets how asynchronous invocations are treated; `None`: as by default.
+    /// Changes how asynchronous invocations of a function, or just of a version or an alias, are treated: `change` makes what is
+    /// to be of what is, `None` being as by default.
     ///
     /// # Errors
-    /// [`FunctionError::NotFound`], [`FunctionError::Storage`].
-    pub async fn set_async_policy(
+    /// [`FunctionError::NotFound`], also for the qualifier, [`FunctionError::Storage`].
+    pub async fn change_async_policy(
         &self,
         name: &str,
-        policy: Option<AsyncPolicy>,
+        qualifier: Option<&str>,
+        change: impl FnOnce(Option<AsyncPolicy>) -> Option<AsyncPolicy>,
     ) -> Result<Arc<FunctionDefinition>, FunctionError> {
         self.amend(name, |function| {
-            function.asynchronous = policy;
+            let missing = not_found(function, qualifier);
+            let policy = function.async_policy_of_mut(qualifier).ok_or(missing)?;
+            *policy = change(policy.take());
             Ok(())
         })
         .await
@@ -75,13 +80,20 @@ impl Functions {
         .map(drop)
     }
 
-    /// Lets somebody invoke a function, or just the version or the alias that the permission names.
+    /// Lets somebody invoke a function, or just the version or the alias that the permission names; `seen` is the revision of
+    /// that which the caller has seen.
     ///
     /// # Errors
-    /// [`FunctionError::NotFound`], [`FunctionError::PermissionExists`], [`FunctionError::TooMany`],
-    /// [`FunctionError::Storage`].
-    pub async fn add_permission(&self, name: &str, permission: InvokePermission) -> Result<(), FunctionError> {
+    /// [`FunctionError::NotFound`], [`FunctionError::RevisionDiffers`], [`FunctionError::PermissionExists`],
+    /// [`FunctionError::TooMany`], [`FunctionError::Storage`].
+    pub async fn add_permission(
+        &self,
+        name: &str,
+        permission: InvokePermission,
+        seen: Option<&str>,
+    ) -> Result<(), FunctionError> {
         self.amend(name, |function| {
+            renew_revision(function, permission.qualifier.as_deref(), seen)?;
             let same = |known: &InvokePermission| known.id == permission.id && known.qualifier == permission.qualifier;
             if function.permissions.iter().any(same) {
                 return Err(FunctionError::PermissionExists { id: permission.id });
@@ -93,12 +105,20 @@ impl Functions {
         .map(drop)
     }
 
-    /// Removes a permission of a function, or of its version or alias.
+    /// Removes a permission of a function, or of its version or alias; `seen` is the revision of that which the caller has seen.
     ///
     /// # Errors
-    /// [`FunctionError::NotFound`], [`FunctionError::PermissionNotFound`], [`FunctionError::Storage`].
-    pub async fn remove_permission(&self, name: &str, qualifier: Option<&str>, id: &str) -> Result<(), FunctionError> {
+    /// [`FunctionError::NotFound`], [`FunctionError::RevisionDiffers`], [`FunctionError::PermissionNotFound`],
+    /// [`FunctionError::Storage`].
+    pub async fn remove_permission(
+        &self,
+        name: &str,
+        qualifier: Option<&str>,
+        id: &str,
+        seen: Option<&str>,
+    ) -> Result<(), FunctionError> {
         self.amend(name, |function| {
+            renew_revision(function, qualifier, seen)?;
             let before = function.permissions.len();
             function.permissions.retain(|known| known.id != id || known.qualifier.as_deref() != qualifier);
             if function.permissions.len() == before {
@@ -110,7 +130,7 @@ impl Functions {
         .map(drop)
     }
 
-    /// Changes a definition under the lock; its processes and its revision stay.
+    /// Changes a definition under the lock; its processes stay.
     async fn amend(
         &self,
         name: &str,
@@ -121,6 +141,24 @@ impl Functions {
         change(&mut definition)?;
         self.put(turn, definition, Transaction::new()).await
     }
+}
+
+/// Gives what a qualifier names a new revision, unless its revision is another than the caller has seen.
+fn renew_revision(
+    function: &mut FunctionDefinition,
+    qualifier: Option<&str>,
+    seen: Option<&str>,
+) -> Result<(), FunctionError> {
+    let missing = not_found(function, qualifier);
+    let revision = function.revision_of_mut(qualifier).ok_or(missing)?;
+    check_revision(seen, revision)?;
+    *revision = new_revision();
+    Ok(())
+}
+
+fn not_found(function: &FunctionDefinition, qualifier: Option<&str>) -> FunctionError {
+    let name = qualifier.map_or_else(|| function.name.clone(), |qualifier| format!("{}:{qualifier}", function.name));
+    FunctionError::NotFound { name }
 }
 
 pub(crate) fn check_count(what: &'static str, found: usize, limit: usize) -> Result<(), FunctionError> {

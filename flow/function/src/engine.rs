@@ -24,6 +24,7 @@ use crate::pool::Pool;
 use crate::runtime::{DotnetOptions, Runtime, Runtimes};
 use crate::turns::Turns;
 use crate::variables::check_variables;
+use crate::versions::{add_version, check_revision, new_revision};
 
 /// How long invocations under way may take to end once the node stops.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -106,6 +107,8 @@ pub struct NewFunction {
     pub tags: BTreeMap<String, String>,
     /// The package, a zip.
     pub package: Bytes,
+    /// Whether it is published at once; what is made is that version then.
+    pub publish: bool,
 }
 
 /// A change of a function: what is `None` stays.
@@ -122,6 +125,10 @@ pub struct FunctionChange {
     pub concurrency_limit: Option<Option<u32>>,
     pub dead_letter_target: Option<Option<String>>,
     pub package: Option<Bytes>,
+    /// The revision that the caller has seen: another change in between refuses this one.
+    pub seen_revision: Option<String>,
+    /// Whether what comes of it is published in the same turn; the answer is that version then.
+    pub publish: bool,
 }
 
 /// The function engine. Cheap to clone.
@@ -213,7 +220,7 @@ impl Functions {
             return Err(FunctionError::Exists { name: new.name });
         }
         let (code_hash, code) = self.keep(&new.package).await?;
-        let definition = FunctionDefinition {
+        let mut definition = FunctionDefinition {
             name: new.name,
             runtime: new.runtime,
             handler: new.handler,
@@ -230,13 +237,16 @@ impl Functions {
             code_hash,
             code_bytes: new.package.len() as u64,
             modified: self.now(),
-            revision: uuid::Uuid::new_v4().to_string(),
+            revision: new_revision(),
+            generation: new_revision(),
             version: None,
             versions: BTreeMap::new(),
             last_version: 0,
             aliases: BTreeMap::new(),
         };
-        self.put(turn, definition, code).await
+        let version = new.publish.then(|| add_version(&mut definition, None)).transpose()?;
+        let made = self.put(turn, definition, code).await?;
+        Ok(version.map_or(made, Arc::new))
     }
 
     /// Compiles C# sources into the assembly of a package, together with the names of Amazon's packages that handlers use
@@ -251,12 +261,13 @@ impl Functions {
     /// Changes a function. Invocations under way end as they began; the next one runs the new version.
     ///
     /// # Errors
-    /// [`FunctionError::NotFound`], [`FunctionError::Runtime`], [`FunctionError::Package`],
-    /// [`FunctionError::ReservedVariables`].
+    /// [`FunctionError::NotFound`], [`FunctionError::RevisionDiffers`], [`FunctionError::Runtime`],
+    /// [`FunctionError::Package`], [`FunctionError::ReservedVariables`], [`FunctionError::TooMany`] versions.
     pub async fn update(&self, name: &str, change: FunctionChange) -> Result<Arc<FunctionDefinition>, FunctionError> {
         change.environment.as_ref().map_or(Ok(()), check_variables)?;
         let turn = self.turn_to_change().await;
         let mut definition = (*self.get(name)?).clone();
+        check_revision(change.seen_revision.as_deref(), &definition.revision)?;
         if let Some(runtime) = change.runtime {
             let handler = change.handler.as_ref().unwrap_or(&definition.handler);
             self.shared.runtimes.check(Runtime::of(&runtime)?, handler).await?;
@@ -280,8 +291,11 @@ impl Functions {
         definition.concurrency_limit = change.concurrency_limit.unwrap_or(definition.concurrency_limit);
         definition.dead_letter_target = change.dead_letter_target.unwrap_or(definition.dead_letter_target);
         definition.modified = self.now();
-        definition.revision = uuid::Uuid::new_v4().to_string();
-        self.put(turn, definition, code).await
+        definition.revision = new_revision();
+        definition.generation = new_revision();
+        let version = change.publish.then(|| add_version(&mut definition, None)).transpose()?;
+        let changed = self.put(turn, definition, code).await?;
+        Ok(version.map_or(changed, Arc::new))
     }
 
     /// Removes a function with its versions and aliases.
@@ -333,11 +347,13 @@ impl Functions {
         }
         let missing = || FunctionError::NotFound { name: reference.to_owned() };
         let found = function.qualified(qualifier, chance).ok_or_else(missing)?;
-        if found.version.is_none() {
+        let asynchronous = function.async_policy_of(qualifier);
+        if found.version.is_none() && asynchronous == found.asynchronous.as_ref() {
             return Ok(Arc::clone(&function));
         }
-        // What is reserved is reserved for all versions together.
-        Ok(Arc::new(FunctionDefinition { concurrency_limit: function.concurrency_limit, ..found.clone() }))
+        // What is reserved is reserved for all versions together; how asynchronous invocations are treated is the name's.
+        let (concurrency_limit, asynchronous) = (function.concurrency_limit, asynchronous.cloned());
+        Ok(Arc::new(FunctionDefinition { concurrency_limit, asynchronous, ..found.clone() }))
     }
 
     /// The package of what a reference names.
@@ -410,7 +426,7 @@ impl Functions {
         Arc::clone(&self.shared.changes).lock_owned().await
     }
 
-    /// Writes a definition and its code, and does what follows; a new revision ends the processes of the one before. The
+    /// Writes a definition and its code, and does what follows; a new generation ends the processes of the one before. The
     /// turn is held until all of it stands, though who asked goes away: the next change sees what this one made.
     pub(crate) async fn put(
         &self,
@@ -424,7 +440,7 @@ impl Functions {
             let before = engine.shared.catalog.functions.get(&definition.name);
             let definition = engine.shared.catalog.functions.put_with(definition, code).await?;
             engine.shared.turns.reserve(&definition.name, definition.concurrency_limit);
-            if before.is_some_and(|before| before.revision != definition.revision) {
+            if before.is_some_and(|before| before.generation != definition.generation) {
                 engine.shared.pool.end(&definition.name);
             }
             Ok(definition)

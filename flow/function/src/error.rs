@@ -73,6 +73,22 @@ pub enum FunctionError {
         /// The id asked for.
         id: String,
     },
+    /// Another change came in between.
+    #[error("the revision is `{current}`, not `{seen}`; read it again")]
+    RevisionDiffers {
+        /// What the caller has seen.
+        seen: String,
+        /// What it is.
+        current: String,
+    },
+    /// The package is another one.
+    #[error("the package's hash is `{current}`, not `{seen}`; read it again")]
+    CodeDiffers {
+        /// What the caller has seen.
+        seen: String,
+        /// What it is.
+        current: String,
+    },
     /// An alias points to the version.
     #[error("version {version} is what alias `{alias}` points to; change the alias first")]
     VersionInUse {
@@ -147,7 +163,7 @@ impl FunctionError {
         match self {
             Self::NotFound { .. } | Self::PermissionNotFound { .. } | Self::AliasNotFound { .. } => ErrorKind::NotFound,
             Self::Exists { .. } | Self::PermissionExists { .. } | Self::AliasExists { .. } => ErrorKind::Exists,
-            Self::VersionInUse { .. } => ErrorKind::Conflict,
+            Self::VersionInUse { .. } | Self::RevisionDiffers { .. } | Self::CodeDiffers { .. } => ErrorKind::Conflict,
             Self::Runtime { .. }
             | Self::RuntimeMissing { .. }
             | Self::Package { .. }

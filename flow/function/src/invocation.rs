@@ -100,7 +100,7 @@ impl Functions {
         let running = || i64::try_from(self.shared.turns.held_by(name)).unwrap_or(i64::MAX);
         concurrent.set(running());
         let reference = definition.reference();
-        let mut process = match self.shared.pool.take(&reference, &definition.revision) {
+        let mut process = match self.shared.pool.take(&reference, &definition.generation) {
             Some(process) => process,
             None => {
                 let held = self.shared.turns.held();

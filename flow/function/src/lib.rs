@@ -39,4 +39,4 @@ pub use invocation::{InvocationSummary, PAYLOAD_BYTES_MAX};
 pub use peer::{is_own, may_be_function};
 pub use runtime::{DotnetOptions, check_runtime};
 pub use variables::check_variables;
-pub use versions::AliasChange;
+pub use versions::{AliasChange, NewVersion, check_revision};

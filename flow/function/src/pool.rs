@@ -20,11 +20,11 @@ impl Pool {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A warm process of that revision. Those of other revisions are ended.
-    pub(crate) fn take(&self, function: &str, revision: &str) -> Option<Process> {
+    /// A warm process of that generation. Those of others are ended.
+    pub(crate) fn take(&self, function: &str, generation: &str) -> Option<Process> {
         let mut idle = self.idle();
         let processes = idle.get_mut(function)?;
-        processes.retain(|process| process.revision == revision && process.alive());
+        processes.retain(|process| process.generation == generation && process.alive());
         // The last one used is the one whose memory is still at hand.
         processes.pop()
     }

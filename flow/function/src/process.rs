@@ -75,14 +75,14 @@ pub(crate) struct Process {
     pub(crate) log: Arc<LogCapture>,
     output: Vec<Arc<Output>>,
     /// Which version of its function it runs.
-    pub(crate) revision: String,
+    pub(crate) generation: String,
     pub(crate) idle_since: Instant,
     /// Whether it has run an invocation yet.
     pub(crate) warm: bool,
 }
 
 impl Process {
-    pub(crate) async fn start(start: Start, revision: String) -> Result<Self, FunctionError> {
+    pub(crate) async fn start(start: Start, generation: String) -> Result<Self, FunctionError> {
         let shown = start.program.path.display().to_string();
         let wrong = |error: std::io::Error| FunctionError::Start { program: shown.clone(), reason: error.to_string() };
         let port = Port::take().await.map_err(wrong)?;
@@ -135,7 +135,7 @@ impl Process {
             _package: start.package,
             log: start.log,
             output,
-            revision,
+            generation,
             idle_since: Instant::now(),
             warm: false,
         })

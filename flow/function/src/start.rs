@@ -44,7 +44,7 @@ impl Functions {
             log,
             temporary: self.shared.options.folder.join("tmp").join(uuid::Uuid::new_v4().to_string()),
         };
-        Process::start(start, definition.revision.clone()).await
+        Process::start(start, definition.generation.clone()).await
     }
 
     /// The variables of a process, as the service sets them; nothing of the node's own but PATH.

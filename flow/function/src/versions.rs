@@ -23,30 +23,40 @@ pub struct AliasChange {
     /// `Some(None)`: the function as it can be changed.
     pub version: Option<Option<u32>>,
     pub split: Option<Option<AliasSplit>>,
+    /// The revision of the alias that the caller has seen: another change in between refuses this one.
+    pub seen_revision: Option<String>,
+}
+
+/// A version to be.
+#[derive(Debug, Clone, Default)]
+pub struct NewVersion {
+    /// For people; `None`: as the function's own.
+    pub description: Option<String>,
+    /// The function's revision that the caller has seen: it is not published with another.
+    pub seen_revision: Option<String>,
+    /// The hash of the package that the caller has seen: it is not published with another.
+    pub seen_code_hash: Option<String>,
 }
 
 impl Functions {
-    /// Copies a function as it is now; without a change since its last version that one is given. `description` is the
-    /// function's own unless it is given.
+    /// Copies a function as it is now; without a change since its last version that one is given.
     ///
     /// # Errors
-    /// [`FunctionError::NotFound`], [`FunctionError::TooMany`], [`FunctionError::Storage`].
-    pub async fn publish(
-        &self,
-        name: &str,
-        description: Option<String>,
-    ) -> Result<Arc<FunctionDefinition>, FunctionError> {
+    /// [`FunctionError::NotFound`], [`FunctionError::RevisionDiffers`], [`FunctionError::CodeDiffers`],
+    /// [`FunctionError::TooMany`], [`FunctionError::Storage`].
+    pub async fn publish(&self, name: &str, new: NewVersion) -> Result<Arc<FunctionDefinition>, FunctionError> {
         let turn = self.turn_to_change().await;
         let mut definition = (*self.get(name)?).clone();
-        if let Some(last) = definition.versions.get(&definition.last_version).filter(|last| definition.runs_as(last)) {
-            return Ok(Arc::new(last.clone()));
+        check_revision(new.seen_revision.as_deref(), &definition.revision)?;
+        if let Some(seen) = new.seen_code_hash.filter(|seen| *seen != definition.code_hash) {
+            return Err(FunctionError::CodeDiffers { seen, current: definition.code_hash });
         }
-        definition.last_version += 1;
-        let description = description.unwrap_or_else(|| definition.description.clone());
-        let version = definition.as_version(definition.last_version, description, uuid::Uuid::new_v4().to_string());
-        definition.versions.insert(definition.last_version, version.clone());
-        check_count("versions", definition.versions.len(), VERSIONS_MAX)?;
-        self.put(turn, definition, Transaction::new()).await?;
+        let last = definition.last_version;
+        let version = add_version(&mut definition, new.description)?;
+        if definition.last_version > last {
+            definition.revision = new_revision();
+            self.put(turn, definition, Transaction::new()).await?;
+        }
         Ok(Arc::new(version))
     }
 
@@ -92,7 +102,13 @@ impl Functions {
             return Err(FunctionError::AliasExists { name: name.to_owned() });
         }
         check_count("aliases", definition.aliases.len() + 1, ALIASES_MAX)?;
-        let new = FunctionAlias { description: String::new(), version: None, split: None, revision: String::new() };
+        let new = FunctionAlias {
+            description: String::new(),
+            version: None,
+            split: None,
+            asynchronous: None,
+            revision: String::new(),
+        };
         let alias = changed(&definition, new, change)?;
         definition.aliases.insert(name.to_owned(), alias.clone());
         self.put(turn, definition, Transaction::new()).await?;
@@ -102,7 +118,7 @@ impl Functions {
     /// Changes an alias; invocations under way end as they began.
     ///
     /// # Errors
-    /// As [`Functions::create_alias`]; [`FunctionError::AliasNotFound`].
+    /// As [`Functions::create_alias`]; [`FunctionError::AliasNotFound`], [`FunctionError::RevisionDiffers`].
     pub async fn update_alias(
         &self,
         function: &str,
@@ -111,7 +127,9 @@ impl Functions {
     ) -> Result<FunctionAlias, FunctionError> {
         let turn = self.turn_to_change().await;
         let mut definition = (*self.get(function)?).clone();
-        let alias = changed(&definition, self.alias(function, name)?, change)?;
+        let before = self.alias(function, name)?;
+        check_revision(change.seen_revision.as_deref(), &before.revision)?;
+        let alias = changed(&definition, before, change)?;
         definition.aliases.insert(name.to_owned(), alias.clone());
         self.put(turn, definition, Transaction::new()).await?;
         Ok(alias)
@@ -141,6 +159,39 @@ impl Functions {
     }
 }
 
+/// Refuses a change whose caller has seen another revision than there is; who names none is not asked.
+///
+/// # Errors
+/// [`FunctionError::RevisionDiffers`].
+pub fn check_revision(seen: Option<&str>, current: &str) -> Result<(), FunctionError> {
+    match seen {
+        Some(seen) if seen != current => {
+            Err(FunctionError::RevisionDiffers { seen: seen.to_owned(), current: current.to_owned() })
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn new_revision() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
+
+/// Adds a copy of a function to its versions, unless the last one runs as it does; gives the last one.
+pub(crate) fn add_version(
+    function: &mut FunctionDefinition,
+    description: Option<String>,
+) -> Result<FunctionDefinition, FunctionError> {
+    if let Some(last) = function.versions.get(&function.last_version).filter(|last| function.runs_as(last)) {
+        return Ok(last.clone());
+    }
+    check_count("versions", function.versions.len() + 1, VERSIONS_MAX)?;
+    function.last_version += 1;
+    let description = description.unwrap_or_else(|| function.description.clone());
+    let version = function.as_version(function.last_version, description, new_revision());
+    function.versions.insert(function.last_version, version.clone());
+    Ok(version)
+}
+
 /// An alias as a change makes it; its versions must be there.
 fn changed(
     function: &FunctionDefinition,
@@ -151,7 +202,8 @@ fn changed(
         description: change.description.unwrap_or(before.description),
         version: change.version.unwrap_or(before.version),
         split: change.split.unwrap_or(before.split),
-        revision: uuid::Uuid::new_v4().to_string(),
+        asynchronous: before.asynchronous,
+        revision: new_revision(),
     };
     for number in alias.version.into_iter().chain(alias.split.map(|split| split.version)) {
         if !function.versions.contains_key(&number) {

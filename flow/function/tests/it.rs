@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "it/revisions.rs"]
+mod revisions;
+
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io::{Cursor, Write as _};
@@ -351,7 +354,7 @@ async fn a_change_goes_on_to_its_end_without_its_caller() {
     functions.create(new("f", "python3.11", "app.py", PYTHON)).await.unwrap();
     poll_once(functions.set_concurrency_limit("f", Some(0))).await;
     // The next change waits for its turn, which the first one takes along to its end.
-    let after = functions.set_async_policy("f", None).await.unwrap();
+    let after = functions.change_async_policy("f", None, |_| None).await.unwrap();
     assert_eq!(after.concurrency_limit, Some(0));
     let refused = functions.invoke(event("f", &json!({}))).await.unwrap_err();
     assert_eq!(refused.kind, millstream_types::ErrorKind::Throttled);
@@ -411,7 +414,7 @@ async fn others_run_while_an_end_is_told() {
     let told = Some("a target".to_owned());
     let policy =
         AsyncPolicy { retries_max: None, age_max_seconds: None, on_success: told, on_failure: None, modified: 0 };
-    functions.set_async_policy("f", Some(policy)).await.unwrap();
+    functions.change_async_policy("f", None, |_| Some(policy)).await.unwrap();
     functions.enqueue(event("f", &json!({}))).await.unwrap();
     tokio::time::timeout(Duration::from_secs(30), slow.came.notified()).await.unwrap();
     assert_eq!(call(&functions, "f", json!({})).await.error, None, "its only turn is free");

@@ -103,7 +103,7 @@ impl Reach {
             source: Some(service.holder_arn(self.place(), holder)),
             source_account: None,
         };
-        match self.functions.add_permission(function, permission).await {
+        match self.functions.add_permission(function, permission, None).await {
             Ok(()) => Ok(true),
             Err(FunctionError::PermissionExists { .. }) => Ok(false),
             Err(error) => Err(error.into()),

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use millstream_catalog::FunctionDefinition;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 /// What stays as it is in a path segment or a query value.
@@ -96,6 +97,11 @@ impl Page {
     /// A table from its first item.
     pub fn table(name: &str) -> Self {
         Self::Table(name.to_owned(), String::new())
+    }
+
+    /// The function that a reference names, itself or by a version or an alias.
+    pub fn function(reference: &str) -> Self {
+        Self::Function(FunctionDefinition::split_reference(reference).0.to_owned())
     }
 
     /// The page that shows a stream of the catalog: those that belong to a delivery stream are shown as streams too.

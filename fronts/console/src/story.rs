@@ -247,7 +247,7 @@ impl Teller<'_> {
             }
             Made::Delivered { function, invocation, outcome, .. } => {
                 let went = if outcome == "ok" { Outcome::Went } else { Outcome::Stopped };
-                let at = Some((function.clone(), Page::Function(function)));
+                let at = Some((function.clone(), Page::function(&function)));
                 self.steps.push(step("delivered to", at, format!("{outcome}, invocation {invocation}"), went));
                 self.follow_invocation(invocation);
             }

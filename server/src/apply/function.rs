@@ -83,23 +83,22 @@ fn is_as_described(found: &FunctionDefinition, spec: &FunctionSpec, new: &NewFun
 
 /// Sets how asynchronous invocations are treated. Targets that the file does not name stay as calls have set them.
 async fn treat_asynchronous(engines: &Engines, name: &str, spec: &AsyncSpec) -> anyhow::Result<Outcome> {
-    let before = engines.functions.get(name)?.asynchronous.clone();
-    let kept = |target: &Option<FunctionTarget>, kept: fn(&AsyncPolicy) -> &Option<String>| match target {
-        Some(target) => Some(arn(engines, target)),
-        None => before.as_ref().and_then(|before| kept(before).clone()),
-    };
-    let policy = AsyncPolicy {
+    let [on_success, on_failure] =
+        [&spec.on_success, &spec.on_failure].map(|target| Some(arn(engines, target.as_ref()?)));
+    let said = |before: AsyncPolicy| AsyncPolicy {
         retries_max: spec.retries_max,
         age_max_seconds: spec.age_max_seconds,
-        on_success: kept(&spec.on_success, |before| &before.on_success),
-        on_failure: kept(&spec.on_failure, |before| &before.on_failure),
-        modified: before.as_ref().map_or_else(|| engines.functions.time(), |before| before.modified),
+        on_success: on_success.clone().or(before.on_success),
+        on_failure: on_failure.clone().or(before.on_failure),
+        modified: before.modified,
     };
-    if before.as_ref() == Some(&policy) {
+    let before = engines.functions.get(name)?.asynchronous.clone();
+    if before.clone().is_some_and(|before| said(before.clone()) == before) {
         return Ok(Outcome::Unchanged);
     }
-    let policy = AsyncPolicy { modified: engines.functions.time(), ..policy };
-    engines.functions.set_async_policy(name, Some(policy)).await?;
+    let modified = engines.functions.time();
+    let change = |before: Option<AsyncPolicy>| Some(AsyncPolicy { modified, ..said(before.unwrap_or_default()) });
+    engines.functions.change_async_policy(name, None, change).await?;
     Ok(Outcome::Updated)
 }
 

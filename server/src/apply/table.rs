@@ -17,7 +17,7 @@ pub(super) async fn table(engines: &Engines, spec: &TableSpec) -> anyhow::Result
         sort_key: spec.sort_key.clone(),
         provisioned: spec.provisioned,
         changes: spec.changes,
-        indexes: indexes(spec),
+        indexes: indexes(spec, spec.provisioned),
         tags: BTreeMap::new(),
         owner: TableOwner::User,
         item_bytes_max: TABLE_ITEM_BYTES_MAX,
@@ -30,10 +30,12 @@ pub(super) async fn table(engines: &Engines, spec: &TableSpec) -> anyhow::Result
     if found.hash_key != spec.hash_key || found.sort_key != spec.sort_key {
         bail!("it has other keys; delete it or describe it as it is")
     }
-    if !spec.indexes.is_empty() && !has_indexes(&found, spec) {
-        bail!("it has other indexes; change them by UpdateTable, or describe it as it is")
+    let missing = missing_indexes(&found, spec)?;
+    let mut changed = change_table(engines, spec, &found).await?;
+    if !missing.is_empty() {
+        engines.tables.add_indexes(&spec.name, missing).await?;
+        changed = true;
     }
-    let changed = change_table(engines, spec, &found).await?;
     Ok(if changed && outcome == Outcome::Unchanged { Outcome::Updated } else { outcome })
 }
 
@@ -59,8 +61,8 @@ async fn change_table(engines: &Engines, spec: &TableSpec, found: &TableDefiniti
     Ok(changed)
 }
 
-/// The indexes of a table that is made. Those that do not share its capacity have as much of their own.
-fn indexes(spec: &TableSpec) -> Vec<TableIndex> {
+/// The indexes of a table to be. Those that do not share its capacity have as much of their own.
+fn indexes(spec: &TableSpec, provisioned: Option<(u64, u64)>) -> Vec<TableIndex> {
     let index = |(number, index): (u32, &IndexSpec)| TableIndex {
         name: index.name.clone(),
         number,
@@ -68,18 +70,27 @@ fn indexes(spec: &TableSpec) -> Vec<TableIndex> {
         sort_key: index.sort_key.clone(),
         projection: index.projection.clone(),
         local: index.local,
-        provisioned: spec.provisioned.filter(|_| !index.local),
+        provisioned: provisioned.filter(|_| !index.local),
         state: IndexState::Active,
     };
     (0..).zip(&spec.indexes).map(index).collect()
 }
 
-/// Whether a table has the indexes that a file says, in whatever order. Names are unique in both.
-fn has_indexes(table: &TableDefinition, spec: &TableSpec) -> bool {
+/// The indexes that a file says and a table that is there does not have yet. A file that says nothing of indexes leaves them
+/// as they are; one that does says all of them.
+fn missing_indexes(table: &TableDefinition, spec: &TableSpec) -> anyhow::Result<Vec<TableIndex>> {
     let is = |index: &TableIndex, said: &IndexSpec| {
         (&index.name, &index.hash_key, &index.sort_key, &index.projection, index.local)
             == (&said.name, &said.hash_key, &said.sort_key, &said.projection, said.local)
     };
-    table.kept_indexes().count() == spec.indexes.len()
-        && table.kept_indexes().all(|index| spec.indexes.iter().any(|said| is(index, said)))
+    let as_said = |index: &TableIndex| spec.indexes.iter().any(|said| is(index, said));
+    if !spec.indexes.is_empty() && !table.kept_indexes().all(as_said) {
+        bail!("it has other indexes; change them by UpdateTable, or describe it as it is")
+    }
+    let mut missing = indexes(spec, spec.provisioned.or(table.provisioned));
+    missing.retain(|index| table.kept_indexes().all(|known| known.name != index.name));
+    if let Some(local) = missing.iter().find(|index| index.local) {
+        bail!("it has no local index `{}`, and those are made with their table; take it out of the file", local.name)
+    }
+    Ok(missing)
 }

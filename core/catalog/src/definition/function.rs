@@ -36,7 +36,8 @@ pub struct FunctionDefinition {
     /// Where the events of asynchronous invocations go that failed for good, as the client names it.
     #[serde(default)]
     pub dead_letter_target: Option<String>,
-    /// How asynchronous invocations are tried again and where their ends are told; `None`: the defaults.
+    /// How asynchronous invocations are tried again and where their ends are told; `None`: the defaults. Versions and aliases
+    /// have their own.
     #[serde(default)]
     pub asynchronous: Option<AsyncPolicy>,
     /// Who may invoke it besides its owner.
@@ -51,8 +52,11 @@ pub struct FunctionDefinition {
     pub code_bytes: u64,
     /// When code or configuration last changed.
     pub modified: Millis,
-    /// A new UUID with each change.
+    /// A new UUID with each change of what clients see: code, configuration, permissions, a version of it.
     pub revision: String,
+    /// A new UUID with each change of code or configuration: its processes are told apart by it.
+    #[serde(default)]
+    pub generation: String,
     /// Which published version this is; `None`: the function itself, which can be changed.
     #[serde(default)]
     pub version: Option<u32>,
@@ -68,7 +72,7 @@ pub struct FunctionDefinition {
 }
 
 /// How asynchronous invocations of a function are treated.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AsyncPolicy {
     /// How often a failed one is tried again. 0 to 2; `None`: as often as the node does.
     pub retries_max: Option<u32>,

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::FunctionDefinition;
+use super::{AsyncPolicy, FunctionDefinition};
 use crate::Collection;
 
 /// The whole of an alias's invocations, see [`AliasSplit::parts`].
@@ -27,6 +27,9 @@ pub struct FunctionAlias {
     /// The version that runs some of its invocations instead.
     #[serde(default)]
     pub split: Option<AliasSplit>,
+    /// How asynchronous invocations by this name are treated; `None`: the defaults.
+    #[serde(default)]
+    pub asynchronous: Option<AsyncPolicy>,
     /// A new UUID with each change.
     pub revision: String,
 }
@@ -93,6 +96,55 @@ impl FunctionDefinition {
         version.map_or(Some(self), |number| self.versions.get(&number))
     }
 
+    /// The revision of what a qualifier names: versions and aliases have their own.
+    #[must_use]
+    pub fn revision_of(&self, qualifier: Option<&str>) -> Option<&str> {
+        self.own(qualifier, |function| &function.revision, |alias| &alias.revision).map(String::as_str)
+    }
+
+    /// The same, to be changed.
+    pub fn revision_of_mut(&mut self, qualifier: Option<&str>) -> Option<&mut String> {
+        self.own_mut(qualifier, |function| &mut function.revision, |alias| &mut alias.revision)
+    }
+
+    /// How asynchronous invocations of just that qualifier are treated: versions and aliases do not have it of the function.
+    #[must_use]
+    pub fn async_policy_of(&self, qualifier: Option<&str>) -> Option<&AsyncPolicy> {
+        self.own(qualifier, |function| &function.asynchronous, |alias| &alias.asynchronous)?.as_ref()
+    }
+
+    /// The same, to be changed; `None` when the qualifier names nothing.
+    pub fn async_policy_of_mut(&mut self, qualifier: Option<&str>) -> Option<&mut Option<AsyncPolicy>> {
+        self.own_mut(qualifier, |function| &mut function.asynchronous, |alias| &mut alias.asynchronous)
+    }
+
+    /// What is a qualifier's own: the function's, a version's or an alias's.
+    fn own<T>(
+        &self,
+        qualifier: Option<&str>,
+        of_function: fn(&Self) -> &T,
+        of_alias: fn(&FunctionAlias) -> &T,
+    ) -> Option<&T> {
+        match (qualifier, qualifier.and_then(version_number)) {
+            (None, _) => Some(of_function(self)),
+            (_, Some(number)) => self.versions.get(&number).map(of_function),
+            (Some(alias), None) => self.aliases.get(alias).map(of_alias),
+        }
+    }
+
+    fn own_mut<T>(
+        &mut self,
+        qualifier: Option<&str>,
+        of_function: fn(&mut Self) -> &mut T,
+        of_alias: fn(&mut FunctionAlias) -> &mut T,
+    ) -> Option<&mut T> {
+        match (qualifier, qualifier.and_then(version_number)) {
+            (None, _) => Some(of_function(self)),
+            (_, Some(number)) => self.versions.get_mut(&number).map(of_function),
+            (Some(alias), None) => self.aliases.get_mut(alias).map(of_alias),
+        }
+    }
+
     /// What refers to just this: the name, with the number of a version.
     #[must_use]
     pub fn reference(&self) -> String {
@@ -133,7 +185,7 @@ impl FunctionDefinition {
     pub fn runs_as(&self, version: &Self) -> bool {
         let copy = |of: &Self| {
             let copy = of.as_version(0, String::new(), String::new());
-            Self { modified: 0, ..copy }
+            Self { modified: 0, generation: String::new(), ..copy }
         };
         copy(self) == copy(version)
     }
@@ -154,7 +206,8 @@ mod tests {
             function.versions.insert(number, version);
         }
         let split = Some(AliasSplit { version: 2, parts: 250_000 });
-        let alias = FunctionAlias { description: String::new(), version: Some(1), split, revision: String::new() };
+        let (description, revision) = (String::new(), String::new());
+        let alias = FunctionAlias { description, version: Some(1), split, asynchronous: None, revision };
         function.aliases.insert("live".to_owned(), alias);
         function
     }
@@ -178,6 +231,15 @@ mod tests {
             let found = function.qualified(qualifier, chance).map(|found| found.version);
             assert_eq!(found, expected, "{reference} {chance}");
         }
+        for (qualifier, revision) in
+            [(None, Some("r")), (Some("2"), Some("2")), (Some("live"), Some("")), (Some("3"), None)]
+        {
+            assert_eq!(
+                function.clone().revision_of_mut(qualifier).map(|revision| revision.clone()).as_deref(),
+                revision
+            );
+            assert_eq!(function.revision_of(qualifier), revision);
+        }
         assert_eq!(function.versions[&2].reference(), "f:2");
         assert_eq!((function.version_text(), function.versions[&2].version_text()), ("$LATEST".into(), "2".into()));
     }
@@ -190,7 +252,12 @@ mod tests {
         assert!(function.runs_as(version));
         let other = FunctionDefinition { timeout_seconds: 4, ..function.clone() };
         assert!(!other.runs_as(version));
-        let tagged = FunctionDefinition { tags: BTreeMap::new(), concurrency_limit: Some(1), ..function };
+        let tagged = FunctionDefinition {
+            tags: BTreeMap::new(),
+            concurrency_limit: Some(1),
+            generation: "other".to_owned(),
+            ..function
+        };
         assert!(tagged.runs_as(&tagged.versions[&2]));
     }
 }

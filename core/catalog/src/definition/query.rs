@@ -201,7 +201,7 @@ pub struct OutputHanding {
 pub enum OutputTarget {
     /// A function gets them in batches and answers for each.
     Function {
-        /// The function.
+        /// The function, or a version or an alias of one: `NAME:QUALIFIER`.
         name: String,
     },
     /// A stream gets them, exactly once (a delivery stream's own is `delivery/NAME`).

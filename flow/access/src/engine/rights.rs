@@ -1,17 +1,17 @@
 //! What a caller may do, ready to be asked: its policies, read once and kept until a definition changes.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use millstream_catalog::{Catalog, Grants, PolicyReference};
-use tokio::sync::watch;
 
 use super::Access;
 use crate::caller::Caller;
+use crate::definition_cache::DefinitionCache;
 use crate::policy::{Policy, Use};
 
-/// Callers whose policies are kept in memory; with more than these all are read anew.
-const CACHED_CALLERS_MAX: usize = 4_096;
+/// Roles that do not exist and are told of.
+const TOLD_MAX: usize = 4_096;
 
 /// What a caller may do.
 #[derive(Clone)]
@@ -23,45 +23,21 @@ pub(super) enum Rights {
     Nothing,
 }
 
-/// The policies of callers, as definitions were at `versions`.
+/// The policies of callers, read.
 pub(super) struct RightsCache {
-    changes: [watch::Receiver<u64>; 3],
-    kept: Mutex<Kept>,
+    by_caller: DefinitionCache<Rights>,
     /// Roles that do not exist and were told of.
     told: Mutex<HashSet<String>>,
 }
 
-#[derive(Default)]
-struct Kept {
-    versions: [u64; 3],
-    by_caller: HashMap<String, Rights>,
-}
-
 impl RightsCache {
     pub(super) fn new(catalog: &Catalog) -> Self {
-        let changes = [catalog.users.watch(), catalog.roles.watch(), catalog.policies.watch()];
-        Self { changes, kept: Mutex::default(), told: Mutex::default() }
+        let changes = vec![catalog.users.watch(), catalog.roles.watch(), catalog.policies.watch()];
+        Self { by_caller: DefinitionCache::new(changes), told: Mutex::default() }
     }
 
-    /// The rights of a caller. Versions are read before definitions are: what is read with a version is at least as new.
-    fn get(&self, caller: &str, read: impl FnOnce() -> Rights) -> Rights {
-        let versions = [0, 1, 2].map(|index: usize| *self.changes[index].borrow());
-        let lock = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        {
-            let mut kept = lock();
-            if kept.versions != versions || kept.by_caller.len() >= CACHED_CALLERS_MAX {
-                *kept = Kept { versions, ..Kept::default() };
-            }
-            if let Some(known) = kept.by_caller.get(caller) {
-                return known.clone();
-            }
-        }
-        let rights = read();
-        let mut kept = lock();
-        if kept.versions == versions {
-            kept.by_caller.insert(caller.to_owned(), rights.clone());
-        }
-        rights
+    fn get(&self, caller: &str, read: impl FnOnce() -> Option<Rights>) -> Rights {
+        self.by_caller.get(caller, read).unwrap_or(Rights::Nothing)
     }
 }
 
@@ -69,9 +45,9 @@ impl Access {
     pub(super) fn rights(&self, caller: &Caller) -> Rights {
         match caller {
             Caller::Root => Rights::Everything,
-            Caller::User { name } => self.rights.get(&format!("user/{name}"), || {
-                self.catalog.users.get(name).map_or(Rights::Nothing, |user| self.read(&user.grants))
-            }),
+            Caller::User { name } => {
+                self.rights.get(&format!("user/{name}"), || Some(self.read(&self.catalog.users.get(name)?.grants)))
+            }
             Caller::Role(session) => match self.catalog.roles.get(&session.role) {
                 Some(role) if role.id == session.role_id => self.role_rights(&session.role),
                 _ => Rights::Nothing,
@@ -121,15 +97,13 @@ impl Access {
     /// Says once of each role that does not exist what a development node makes of that.
     pub(super) fn tell_missing(&self, role: &str) {
         let mut told = self.rights.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.development && told.len() < CACHED_CALLERS_MAX && told.insert(role.to_owned()) {
+        if self.development && told.len() < TOLD_MAX && told.insert(role.to_owned()) {
             tracing::warn!(role, "there is no such role: on this development node whatever has it may do everything");
         }
     }
 
     fn role_rights(&self, role: &str) -> Rights {
-        self.rights.get(&format!("role/{role}"), || {
-            self.catalog.roles.get(role).map_or(Rights::Nothing, |role| self.read(&role.grants))
-        })
+        self.rights.get(&format!("role/{role}"), || Some(self.read(&self.catalog.roles.get(role)?.grants)))
     }
 
     /// Reads all policies of a user or a role. One that cannot be read might deny something: nothing is allowed then.

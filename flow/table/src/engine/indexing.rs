@@ -1,4 +1,4 @@
-//! Indexes made and removed while their table is in use, one at a time.
+//! Indexes made and removed while their table is in use, one change at a time.
 //!
 //! Writes keep a new index from the moment that its definition stands; items from before get their entries in the background,
 //! each under the lock of its writers, and then it can be read. Writes stop keeping an index that goes before its entries are
@@ -34,17 +34,31 @@ impl Tables {
         table: &'a str,
         index: TableIndex,
     ) -> BoxFuture<'a, Result<Arc<TableDefinition>, TableError>> {
+        self.add_indexes(table, vec![index])
+    }
+
+    /// The same of several, all of them or none.
+    ///
+    /// # Errors
+    /// As [`Tables::add_index`].
+    pub fn add_indexes<'a>(
+        &'a self,
+        table: &'a str,
+        indexes: Vec<TableIndex>,
+    ) -> BoxFuture<'a, Result<Arc<TableDefinition>, TableError>> {
         Box::pin(async move {
             let turn = self.turn().await;
             let mut table = (*self.table(table)?).clone();
             check_settled(&table, None)?;
-            if table.indexes.iter().any(|known| known.name == index.name) {
-                return Err(TableError::IndexExists { index: index.name });
+            if let Some(known) = indexes.iter().find(|new| table.indexes.iter().any(|known| known.name == new.name)) {
+                return Err(TableError::IndexExists { index: known.name.clone() });
             }
-            let behind_all = table.indexes.iter().map(|known| known.number + 1).max().unwrap_or(0);
-            let number = table.next_index.max(behind_all);
-            table.next_index = number + 1;
-            table.indexes.push(TableIndex { number, state: IndexState::Filling, ..index });
+            for index in indexes {
+                let behind_all = table.indexes.iter().map(|known| known.number + 1).max().unwrap_or(0);
+                let number = table.next_index.max(behind_all);
+                table.next_index = number + 1;
+                table.indexes.push(TableIndex { number, state: IndexState::Filling, ..index });
+            }
             self.put_definition(turn, table).await
         })
     }

@@ -24,6 +24,7 @@ use crate::json_protocol::ServiceError;
 use crate::place::Place;
 
 pub(crate) use permissions::Need;
+use resource_policy::ResourcePolicies;
 pub use service_role::{Service, ServiceRoles};
 pub use streams::StreamUse;
 
@@ -36,6 +37,7 @@ pub struct Authorizer {
     pub(crate) access: Access,
     /// Where the policies of resources stand.
     catalog: Catalog,
+    resource_policies: Arc<ResourcePolicies>,
     pub(crate) place: Place,
     clock: Arc<dyn Clock>,
 }
@@ -44,7 +46,8 @@ impl Authorizer {
     /// Over the access engine of a node.
     #[must_use]
     pub fn new(access: Access, catalog: Catalog, place: Place, clock: Arc<dyn Clock>) -> Self {
-        Self { access, catalog, place, clock }
+        let resource_policies = Arc::new(resource_policy::resource_policies(&catalog));
+        Self { access, catalog, resource_policies, place, clock }
     }
 
     /// Whether a caller may do all that a call needs, under its circumstances.

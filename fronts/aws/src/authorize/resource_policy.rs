@@ -6,8 +6,9 @@
 
 use std::sync::Arc;
 
+use millstream_access::DefinitionCache;
 use millstream_access::policy::{AccessRequest, Context, Identity, MalformedPolicy, Policy, Use, Verdict, evaluate};
-use millstream_catalog::FunctionDefinition;
+use millstream_catalog::{Catalog, FunctionDefinition};
 
 use super::service_role::Service;
 use super::{Authorizer, Need};
@@ -15,29 +16,23 @@ use crate::lambda::permission;
 use crate::place::resource;
 use crate::sns;
 
+/// Policies of resources by their ARNs, read; the error is of a text that an earlier version took without reading it.
+pub(super) type ResourcePolicies = DefinitionCache<Result<Arc<Policy>, MalformedPolicy>>;
+
+/// Nothing is read yet.
+pub(super) fn resource_policies(catalog: &Catalog) -> ResourcePolicies {
+    let Catalog { queues, topics, streams, functions, .. } = catalog;
+    DefinitionCache::new(vec![queues.watch(), topics.watch(), streams.watch(), functions.watch()])
+}
+
 impl Authorizer {
     /// The policy of what an ARN names; `None` where there is none.
     ///
     /// # Errors
     /// [`MalformedPolicy`] for a text that an earlier version took without reading it.
-    pub(super) fn resource_policy(&self, arn: &str) -> Result<Option<Policy>, MalformedPolicy> {
-        let Some(text) = self.resource_policy_text(arn) else { return Ok(None) };
-        match Policy::parse(&text, Use::Resource) {
-            Err(malformed) => match self.function(arn) {
-                Some((function, qualifier)) => {
-                    let read = permission::readable_policy_text(&self.place, &function, qualifier);
-                    read.map(|text| Policy::parse(&text, Use::Resource)).transpose()
-                }
-                None => Err(malformed),
-            },
-            policy => policy.map(Some),
-        }
-    }
-
-    /// The function that an ARN names, and its qualifier.
-    fn function<'a>(&self, arn: &'a str) -> Option<(Arc<FunctionDefinition>, Option<&'a str>)> {
-        let (function, qualifier) = FunctionDefinition::split_reference(resource(arn, "lambda", "function:")?);
-        Some((self.catalog.functions.get(function)?, qualifier))
+    pub(super) fn resource_policy(&self, arn: &str) -> Result<Option<Arc<Policy>>, MalformedPolicy> {
+        let read = || Some(Policy::parse(&self.resource_policy_text(arn)?, Use::Resource).map(Arc::new));
+        self.resource_policies.get(arn, read).transpose()
     }
 
     fn resource_policy_text(&self, arn: &str) -> Option<String> {
@@ -51,8 +46,10 @@ impl Authorizer {
         if let Some(stream) = resource(arn, "kinesis", "stream/") {
             return self.stream_policy_text(stream);
         }
-        let (function, qualifier) = self.function(arn)?;
-        permission::policy_text(&self.place, &function, qualifier)
+        let (function, qualifier) = FunctionDefinition::split_reference(resource(arn, "lambda", "function:")?);
+        let function = self.catalog.functions.get(function)?;
+        // Permissions that an earlier version took unread permit nothing.
+        permission::policy_text(&self.place, &function, qualifier, permission::is_readable)
     }
 
     /// The policy of a stream, or of a consumer of one: `STREAM/consumer/NAME:SECOND`.
@@ -79,7 +76,7 @@ impl Authorizer {
         let identities = [Identity::new("Service", service.principal())];
         let request = AccessRequest { action, resource, identities: &identities, context };
         let why = match self.resource_policy(resource) {
-            Ok(policy) => match evaluate(&policy, &request) {
+            Ok(policy) => match evaluate(policy.as_deref(), &request) {
                 Verdict::Allowed => return Ok(()),
                 Verdict::Denied => "with an explicit deny in a resource-based policy".to_owned(),
                 Verdict::NotAllowed => format!("because no resource-based policy allows the {action} action"),

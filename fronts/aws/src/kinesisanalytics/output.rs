@@ -6,6 +6,7 @@ use serde::Deserialize;
 use super::input::{Source, stream_of};
 use super::invalid;
 use crate::json_protocol::ServiceError;
+use crate::lambda::function_name;
 use crate::place::resource;
 
 #[derive(Debug, Deserialize)]
@@ -50,8 +51,11 @@ impl Output {
     }
 }
 
+/// A function's name, with the version or the alias that the ARN names.
 fn function_of(source: &Source) -> Result<String, ServiceError> {
     let arn = source.resource_arn.as_deref().unwrap_or_default();
-    let name = resource(arn, "lambda", "function:").map(|name| name.split(':').next().unwrap_or(name).to_owned());
-    name.ok_or_else(|| invalid(format!("{arn} is not the ARN of a function")))
+    match resource(arn, "lambda", "function:") {
+        Some(_) => Ok(function_name(arn)),
+        None => Err(invalid(format!("{arn} is not the ARN of a function"))),
+    }
 }

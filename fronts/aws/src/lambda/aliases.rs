@@ -10,8 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::create_function::invalid;
-use super::error::{REVISION_DIFFERS, typed};
-use super::get_function::limit;
+use super::get_function::{MAX_ITEMS_MAX, limit};
 use super::{Lambda, function_name, input};
 use crate::json_protocol::{Constraints, ServiceError};
 use crate::rest_protocol::{RestRequest, document};
@@ -87,10 +86,6 @@ async fn update(
 ) -> Result<Response<Bytes>, ServiceError> {
     let input: Input = input(request)?;
     Constraints::new().length("description", input.description.as_deref(), 0, 256).finish()?;
-    let known = lambda.functions.alias(function, name).map_err(|error| lambda.error(&error))?;
-    if input.revision_id.as_ref().is_some_and(|seen| *seen != known.revision) {
-        return Err(typed(412, "PreconditionFailedException", REVISION_DIFFERS.to_owned()));
-    }
     let changed = lambda.functions.update_alias(function, name, change(input)?).await;
     let changed = changed.map_err(|error| lambda.error(&error))?;
     Ok(document(StatusCode::OK, &shown(lambda, function, name, &changed)))
@@ -99,7 +94,7 @@ async fn update(
 /// The marker is the name of the last alias of the page before.
 fn list(lambda: &Lambda, request: &RestRequest, function: &str) -> Result<Response<Bytes>, ServiceError> {
     let parameters = request.parameters();
-    let limit = limit(parameters.get("MaxItems").map(String::as_str))?;
+    let limit = limit(parameters.get("MaxItems").map(String::as_str), MAX_ITEMS_MAX)?;
     let definition = lambda.functions.get(function).map_err(|error| lambda.error(&error))?;
     let of = parameters.get("FunctionVersion").map(|text| version(text)).transpose()?;
     let after = parameters.get("Marker").cloned().unwrap_or_default();
@@ -117,6 +112,7 @@ fn change(input: Input) -> Result<AliasChange, ServiceError> {
         description: input.description,
         version: input.function_version.as_deref().map(version).transpose()?,
         split: input.routing_config.map(split).transpose()?,
+        seen_revision: input.revision_id,
     })
 }
 

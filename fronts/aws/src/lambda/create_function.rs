@@ -122,13 +122,10 @@ pub(super) async fn call(lambda: &Lambda, request: &RestRequest) -> Result<Respo
         dead_letter_target,
         tags: input.tags.unwrap_or_default(),
         package,
+        publish: input.publish == Some(true),
     };
     let made = lambda.functions.create(new).await.map_err(|error| lambda.error(&error))?;
-    let shown = match input.publish {
-        Some(true) => lambda.functions.publish(&made.name, None).await.map_err(|error| lambda.error(&error))?,
-        _ => made,
-    };
-    Ok(document(StatusCode::CREATED, &lambda.shown(&shown)))
+    Ok(document(StatusCode::CREATED, &lambda.shown(&made)))
 }
 
 /// Refuses runtimes whose end came before any that a machine has: handlers of theirs have another signature. Later ones that

@@ -7,10 +7,6 @@ use serde_json::json;
 use super::Lambda;
 use crate::json_protocol::ServiceError;
 
-/// What callers are told that name another revision than there is.
-pub(super) const REVISION_DIFFERS: &str = "The Revision Id provided does not match the latest Revision Id. Call the \
-    GetFunction/GetAlias API to retrieve the latest Revision Id";
-
 impl Lambda {
     pub(super) fn error(&self, error: &FunctionError) -> ServiceError {
         match error {
@@ -44,6 +40,21 @@ impl Lambda {
                 let arn = self.arn(&format!("{function}:{name}"));
                 typed(404, "ResourceNotFoundException", format!("Cannot find alias arn: {arn}"))
             }
+            FunctionError::RevisionDiffers { .. } => typed(
+                412,
+                "PreconditionFailedException",
+                "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve \
+                 the latest Revision Id"
+                    .to_owned(),
+            ),
+            FunctionError::CodeDiffers { seen, current } => typed(
+                400,
+                "InvalidParameterValueException",
+                format!(
+                    "CodeSHA256 ({seen}) is different from current CodeSHA256 in $LATEST ({current}). Please try again with \
+                     the CodeSHA256 in $LATEST."
+                ),
+            ),
             FunctionError::VersionInUse { version, alias } => typed(
                 409,
                 "ResourceConflictException",

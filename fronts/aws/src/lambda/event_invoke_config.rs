@@ -1,15 +1,19 @@
 //! `PutFunctionEventInvokeConfig`, `UpdateFunctionEventInvokeConfig`, `GetFunctionEventInvokeConfig`,
 //! `ListFunctionEventInvokeConfigs`, `DeleteFunctionEventInvokeConfig`
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{Method, Response, StatusCode};
-use millstream_catalog::{AsyncPolicy, FunctionDefinition};
+use millstream_catalog::{AsyncPolicy, FunctionDefinition, LATEST, version_number};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::create_function::invalid;
 use super::error::typed;
-use super::{Lambda, function_name, input};
+use super::get_function::limit;
+use super::qualifier::Qualified;
+use super::{Lambda, input};
 use crate::destination::Target;
 use crate::json_protocol::{Constraints, ServiceError};
 use crate::rest_protocol::{RestRequest, document};
@@ -35,6 +39,9 @@ struct DestinationInput {
     destination: Option<String>,
 }
 
+/// The most configurations of a page: the service's own bound.
+const MAX_ITEMS_MAX: i64 = 50;
+
 /// Every operation, by method; `rest` is what follows the path that they share.
 pub(super) async fn call(
     lambda: &Lambda,
@@ -43,20 +50,24 @@ pub(super) async fn call(
     name: &str,
     rest: &[&str],
 ) -> Result<Response<Bytes>, ServiceError> {
-    let name = function_name(name);
-    let function = lambda.functions.get(&name).map_err(|error| lambda.error(&error))?;
+    let of = Qualified::of(request, name)?;
+    let function = lambda.functions.get(&of.name).map_err(|error| lambda.error(&error))?;
     match (method, rest) {
-        (&Method::PUT, []) => put(lambda, request, &function, None).await,
-        (&Method::POST, []) => put(lambda, request, &function, Some(policy(lambda, &function)?)).await,
-        (&Method::GET, []) => Ok(document(StatusCode::OK, &shown(lambda, &function, policy(lambda, &function)?))),
-        (&Method::GET, ["list"]) => {
-            let policies = function.asynchronous.iter().map(|policy| shown(lambda, &function, policy));
-            let list: Vec<Value> = policies.collect();
-            Ok(document(StatusCode::OK, &json!({ "FunctionEventInvokeConfigs": list })))
+        (&Method::PUT, []) => {
+            let written = written(lambda, request, &of)?;
+            let function = change(lambda, &of, |_| Some(written(AsyncPolicy::default()))).await?;
+            answer(lambda, &function, &of)
         }
+        (&Method::POST, []) => {
+            let written = written(lambda, request, &of)?;
+            let function = change(lambda, &of, |before| before.map(written)).await?;
+            answer(lambda, &function, &of)
+        }
+        (&Method::GET, []) => answer(lambda, &function, &of),
+        (&Method::GET, ["list"]) => list(lambda, request, &function),
         (&Method::DELETE, []) => {
-            policy(lambda, &function)?;
-            lambda.functions.set_async_policy(&name, None).await.map_err(|error| lambda.error(&error))?;
+            answer(lambda, &function, &of)?;
+            change(lambda, &of, |_| None).await?;
             Ok(lambda.no_content())
         }
         _ => Err(ServiceError {
@@ -66,48 +77,93 @@ pub(super) async fn call(
     }
 }
 
-fn policy<'a>(lambda: &Lambda, function: &'a FunctionDefinition) -> Result<&'a AsyncPolicy, ServiceError> {
-    let arn = lambda.arn(&format!("{}:$LATEST", function.name));
+/// The configuration of what a request is about, if that has one.
+fn answer(lambda: &Lambda, function: &FunctionDefinition, of: &Qualified) -> Result<Response<Bytes>, ServiceError> {
     let missing = || {
-        let message = format!("The function {arn} doesn't have an EventInvokeConfig");
+        let message = format!("The function {} doesn't have an EventInvokeConfig", arn(lambda, of));
         typed(404, "ResourceNotFoundException", message)
     };
-    function.asynchronous.as_ref().ok_or_else(missing)
+    let policy = function.async_policy_of(of.qualifier.as_deref()).ok_or_else(missing)?;
+    Ok(document(StatusCode::OK, &shown(lambda, of, policy)))
 }
 
-/// Writes a policy anew, or over what it was where the request names nothing.
-async fn put(
+async fn change(
+    lambda: &Lambda,
+    of: &Qualified,
+    change: impl FnOnce(Option<AsyncPolicy>) -> Option<AsyncPolicy>,
+) -> Result<Arc<FunctionDefinition>, ServiceError> {
+    let changed = lambda.functions.change_async_policy(&of.name, of.qualifier.as_deref(), change).await;
+    changed.map_err(|error| lambda.error(&error))
+}
+
+/// The function's own comes first, then those of versions, then those of aliases; the marker is the last qualifier of the
+/// page before.
+fn list(
     lambda: &Lambda,
     request: &RestRequest,
     function: &FunctionDefinition,
-    before: Option<&AsyncPolicy>,
 ) -> Result<Response<Bytes>, ServiceError> {
+    let parameters = request.parameters();
+    let limit = limit(parameters.get("MaxItems").map(String::as_str), MAX_ITEMS_MAX)?;
+    let after = parameters.get("Marker").map(|marker| place(marker));
+    let versions = function.all_versions().map(|version| (version.version_text(), &version.asynchronous));
+    let aliases = function.aliases.iter().map(|(name, alias)| (name.clone(), &alias.asynchronous));
+    let all = versions.chain(aliases).filter_map(|(qualifier, policy)| Some((qualifier, policy.as_ref()?)));
+    let mut found: Vec<(String, &AsyncPolicy)> =
+        all.filter(|(qualifier, _)| after.is_none_or(|after| place(qualifier) > after)).take(limit + 1).collect();
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let marker = found.last().filter(|_| more).map(|(qualifier, _)| qualifier.clone());
+    let shown: Vec<Value> = found
+        .into_iter()
+        .map(|(qualifier, policy)| {
+            let qualifier = Some(qualifier).filter(|qualifier| qualifier != LATEST);
+            shown(lambda, &Qualified { name: function.name.clone(), qualifier }, policy)
+        })
+        .collect();
+    Ok(document(StatusCode::OK, &json!({ "FunctionEventInvokeConfigs": shown, "NextMarker": marker })))
+}
+
+/// Where a qualifier stands in a listing.
+fn place(qualifier: &str) -> (bool, Option<u32>, &str) {
+    let number = version_number(qualifier);
+    let alias = if qualifier == LATEST || number.is_some() { "" } else { qualifier };
+    (!alias.is_empty(), number, alias)
+}
+
+/// What a request writes over a policy: what it does not name stays.
+fn written(
+    lambda: &Lambda,
+    request: &RestRequest,
+    of: &Qualified,
+) -> Result<impl FnOnce(AsyncPolicy) -> AsyncPolicy + use<>, ServiceError> {
     let input: Input = input(request)?;
     let (retries, age) = (input.maximum_retry_attempts, input.maximum_event_age_in_seconds);
     let mut constraints = Constraints::new();
     constraints.range("maximumRetryAttempts", retries, 0, 2).range("maximumEventAgeInSeconds", age, 60, 21_600);
     constraints.finish()?;
     let number = |value: Option<i64>| value.and_then(|value| u32::try_from(value).ok());
-    let (on_success, on_failure) = match input.destination_config {
-        Some(config) => (target(config.on_success)?, target(config.on_failure)?),
-        None => before.map_or((None, None), |before| (before.on_success.clone(), before.on_failure.clone())),
+    let (retries, age) = (number(retries), number(age));
+    let targets = match input.destination_config {
+        Some(config) => Some((target(config.on_success)?, target(config.on_failure)?)),
+        None => None,
     };
-    for target in on_success.iter().chain(&on_failure) {
-        lambda.check_target(&function.name, target, |operation| {
+    for target in targets.iter().flat_map(|(on_success, on_failure)| on_success.iter().chain(on_failure)) {
+        lambda.check_target(&of.reference(), target, |operation| {
             format!("The function's execution role does not have permissions to call {operation} on {target}")
         })?;
     }
-    let policy = AsyncPolicy {
-        retries_max: number(retries).or_else(|| before?.retries_max),
-        age_max_seconds: number(age).or_else(|| before?.age_max_seconds),
-        on_success,
-        on_failure,
-        modified: lambda.functions.time(),
-    };
-    let answer = shown(lambda, function, &policy);
-    let set = lambda.functions.set_async_policy(&function.name, Some(policy)).await;
-    set.map_err(|error| lambda.error(&error))?;
-    Ok(document(StatusCode::OK, &answer))
+    let modified = lambda.functions.time();
+    Ok(move |before: AsyncPolicy| {
+        let (on_success, on_failure) = targets.unwrap_or((before.on_success, before.on_failure));
+        AsyncPolicy {
+            retries_max: retries.or(before.retries_max),
+            age_max_seconds: age.or(before.age_max_seconds),
+            on_success,
+            on_failure,
+            modified,
+        }
+    })
 }
 
 fn target(input: Option<DestinationInput>) -> Result<Option<String>, ServiceError> {
@@ -121,11 +177,16 @@ fn target(input: Option<DestinationInput>) -> Result<Option<String>, ServiceErro
     Ok(Some(arn))
 }
 
-fn shown(lambda: &Lambda, function: &FunctionDefinition, policy: &AsyncPolicy) -> Value {
+/// The function itself is named as one of its versions here.
+fn arn(lambda: &Lambda, of: &Qualified) -> String {
+    lambda.arn(&format!("{}:{}", of.name, of.qualifier.as_deref().unwrap_or(LATEST)))
+}
+
+fn shown(lambda: &Lambda, of: &Qualified, policy: &AsyncPolicy) -> Value {
     let destination = |target: &Option<String>| target.as_ref().map_or(json!({}), |arn| json!({ "Destination": arn }));
     let mut shown = json!({
         "LastModified": policy.modified / 1_000,
-        "FunctionArn": lambda.arn(&format!("{}:$LATEST", function.name)),
+        "FunctionArn": arn(lambda, of),
         "DestinationConfig": {
             "OnSuccess": destination(&policy.on_success),
             "OnFailure": destination(&policy.on_failure),

@@ -187,6 +187,7 @@ fn unknown(request: &RestRequest) -> ServiceError {
 fn takes_qualifier(method: &Method, parts: &[&str]) -> bool {
     match parts {
         ["2015-03-31", "functions", _] | ["2015-03-31", "functions", _, "invocations" | "policy", ..] => true,
+        ["2019-09-25", "functions", _, "event-invoke-config"] => true,
         // A version cannot be changed.
         ["2015-03-31", "functions", _, "configuration"] => method == Method::GET,
         _ => false,

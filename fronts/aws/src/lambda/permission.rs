@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use millstream_access::policy::{Policy, Use};
+use millstream_access::policy::{MalformedPolicy, Policy, Use};
 use millstream_catalog::{FunctionDefinition, InvokePermission};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 use super::create_function::{self, unsupported};
 use super::error::typed;
 use super::qualifier::Qualified;
-use super::update_function::check_revision;
 use super::{Lambda, input};
 use crate::json_protocol::{Constraints, ServiceError};
 use crate::place::Place;
@@ -52,7 +51,6 @@ pub(super) async fn add(lambda: &Lambda, request: &RestRequest, name: &str) -> R
     }
     let function = Qualified::of(request, name)?;
     lambda.functions.find(&function.reference()).map_err(|error| lambda.error(&error))?;
-    check_revision(lambda, &function.name, input.revision_id.as_deref())?;
     let permission = InvokePermission {
         id: input.statement_id.unwrap_or_default(),
         qualifier: function.qualifier.clone(),
@@ -62,21 +60,21 @@ pub(super) async fn add(lambda: &Lambda, request: &RestRequest, name: &str) -> R
         source_account: input.source_account,
     };
     let statement = statement(&lambda.place, &function.name, &permission);
-    if let Err(malformed) = Policy::parse(&policy(std::slice::from_ref(&statement)), Use::Resource) {
-        return Err(create_function::invalid(malformed.to_string()));
-    }
+    read(&statement).map_err(|malformed| create_function::invalid(malformed.to_string()))?;
     let statement = statement.to_string();
-    lambda.functions.add_permission(&function.name, permission).await.map_err(|error| lambda.error(&error))?;
+    let added = lambda.functions.add_permission(&function.name, permission, input.revision_id.as_deref()).await;
+    added.map_err(|error| lambda.error(&error))?;
     Ok(document(StatusCode::CREATED, &json!({ "Statement": statement })))
 }
 
 pub(super) fn get(lambda: &Lambda, request: &RestRequest, name: &str) -> Result<Response<Bytes>, ServiceError> {
     let Qualified { name, qualifier } = Qualified::of(request, name)?;
     let function = lambda.functions.get(&name).map_err(|error| lambda.error(&error))?;
-    let policy = policy_text(&lambda.place, &function, qualifier.as_deref()).ok_or_else(|| {
+    let policy = policy_text(&lambda.place, &function, qualifier.as_deref(), |_| true).ok_or_else(|| {
         typed(404, "ResourceNotFoundException", "The resource you requested does not exist.".to_owned())
     })?;
-    Ok(document(StatusCode::OK, &json!({ "Policy": policy, "RevisionId": function.revision })))
+    let revision = function.revision_of(qualifier.as_deref());
+    Ok(document(StatusCode::OK, &json!({ "Policy": policy, "RevisionId": revision })))
 }
 
 pub(super) async fn remove(
@@ -86,33 +84,34 @@ pub(super) async fn remove(
     id: &str,
 ) -> Result<Response<Bytes>, ServiceError> {
     let Qualified { name, qualifier } = Qualified::of(request, name)?;
-    check_revision(lambda, &name, request.parameters().get("RevisionId").map(String::as_str))?;
-    let removed = lambda.functions.remove_permission(&name, qualifier.as_deref(), id).await;
+    let parameters = request.parameters();
+    let seen = parameters.get("RevisionId").map(String::as_str);
+    let removed = lambda.functions.remove_permission(&name, qualifier.as_deref(), id, seen).await;
     removed.map_err(|error| lambda.error(&error))?;
     Ok(lambda.no_content())
 }
 
-/// The policy of a function, or of its version or alias; `None` when nothing was permitted.
-pub(crate) fn policy_text(place: &Place, function: &FunctionDefinition, qualifier: Option<&str>) -> Option<String> {
-    let permissions = function.permissions.iter().filter(|permission| permission.qualifier.as_deref() == qualifier);
-    let statements: Vec<Value> = permissions.map(|permission| statement(place, &function.name, permission)).collect();
-    if statements.is_empty() {
-        return None;
-    }
-    Some(policy(&statements))
-}
-
-/// The same without permissions that an earlier version took unread: they permit nothing.
-pub(crate) fn readable_policy_text(
+/// The policy of a function, or of its version or alias: those of its statements that are `kept`. `None` when nothing was
+/// permitted.
+pub(crate) fn policy_text(
     place: &Place,
     function: &FunctionDefinition,
     qualifier: Option<&str>,
+    kept: fn(&Value) -> bool,
 ) -> Option<String> {
     let permissions = function.permissions.iter().filter(|permission| permission.qualifier.as_deref() == qualifier);
     let statements = permissions.map(|permission| statement(place, &function.name, permission));
-    let is_read = |one: &Value| Policy::parse(&policy(std::slice::from_ref(one)), Use::Resource).is_ok();
-    let statements: Vec<Value> = statements.filter(is_read).collect();
+    let statements: Vec<Value> = statements.filter(kept).collect();
     (!statements.is_empty()).then(|| policy(&statements))
+}
+
+/// Whether a statement can be read: earlier versions took some unread.
+pub(crate) fn is_readable(statement: &Value) -> bool {
+    read(statement).is_ok()
+}
+
+fn read(statement: &Value) -> Result<Policy, MalformedPolicy> {
+    Policy::parse(&policy(std::slice::from_ref(statement)), Use::Resource)
 }
 
 fn policy(statements: &[Value]) -> String {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use millstream_function::FunctionChange;
+use millstream_function::{FunctionChange, check_revision};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -10,7 +10,6 @@ use super::create_function::{
     ARCHITECTURE, DeadLetterConfig, Environment, EphemeralStorage, dead_letter_target, limits, package, refuse_ended,
     refuse_surroundings, texts, unsupported,
 };
-use super::error::{REVISION_DIFFERS, typed};
 use super::unserved::Unserved;
 use super::{Lambda, function_name, input, log_group, variables};
 use crate::json_protocol::{Constraints, ServiceError};
@@ -61,14 +60,20 @@ pub(super) async fn code(lambda: &Lambda, request: &RestRequest, name: &str) -> 
         return Err(unsupported(&format!("Architectures other than {ARCHITECTURE}")));
     }
     let name = function_name(name);
-    check_revision(lambda, &name, input.revision_id.as_deref())?;
     let package = package(input.zip_file)?;
     if input.dry_run == Some(true) {
         let function = lambda.functions.get(&name).map_err(|error| lambda.error(&error))?;
+        let checked = check_revision(input.revision_id.as_deref(), &function.revision);
+        checked.map_err(|error| lambda.error(&error))?;
         return Ok(document(StatusCode::OK, &lambda.shown(&function)));
     }
-    let wanted = FunctionChange { package: Some(package), ..FunctionChange::default() };
-    change(lambda, &name, wanted, input.publish == Some(true)).await
+    let wanted = FunctionChange {
+        package: Some(package),
+        seen_revision: input.revision_id,
+        publish: input.publish == Some(true),
+        ..FunctionChange::default()
+    };
+    change(lambda, &name, wanted).await
 }
 
 pub(super) async fn configuration(
@@ -86,7 +91,6 @@ pub(super) async fn configuration(
     let name = function_name(name);
     input.unserved.refuse(&log_group(&name))?;
     variables::check(input.environment.as_ref().and_then(|environment| environment.variables.as_ref()))?;
-    check_revision(lambda, &name, input.revision_id.as_deref())?;
     lambda.check_role(input.role.as_deref(), &name)?;
     let number = |value: Option<i64>| value.and_then(|value| u32::try_from(value).ok());
     let wanted = FunctionChange {
@@ -98,32 +102,13 @@ pub(super) async fn configuration(
         memory_mib: number(input.memory_size),
         environment: input.environment.map(|environment| environment.variables.unwrap_or_default()),
         dead_letter_target: input.dead_letter_config.map(dead_letter_target).transpose()?,
+        seen_revision: input.revision_id,
         ..FunctionChange::default()
     };
-    change(lambda, &name, wanted, false).await
+    change(lambda, &name, wanted).await
 }
 
-/// Changes a function; with `publish` it answers the version that comes of it.
-async fn change(
-    lambda: &Lambda,
-    name: &str,
-    change: FunctionChange,
-    publish: bool,
-) -> Result<Response<Bytes>, ServiceError> {
-    let mut shown = lambda.functions.update(name, change).await.map_err(|error| lambda.error(&error))?;
-    if publish {
-        shown = lambda.functions.publish(name, None).await.map_err(|error| lambda.error(&error))?;
-    }
-    Ok(document(StatusCode::OK, &lambda.shown(&shown)))
-}
-
-/// A caller who names the revision it has seen is refused when another change came in between.
-pub(super) fn check_revision(lambda: &Lambda, name: &str, seen: Option<&str>) -> Result<(), ServiceError> {
-    let function = lambda.functions.get(name).map_err(|error| lambda.error(&error))?;
-    match seen {
-        Some(seen) if seen != function.revision => {
-            Err(typed(412, "PreconditionFailedException", REVISION_DIFFERS.to_owned()))
-        }
-        _ => Ok(()),
-    }
+async fn change(lambda: &Lambda, name: &str, change: FunctionChange) -> Result<Response<Bytes>, ServiceError> {
+    let changed = lambda.functions.update(name, change).await.map_err(|error| lambda.error(&error))?;
+    Ok(document(StatusCode::OK, &lambda.shown(&changed)))
 }

@@ -3,12 +3,11 @@
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use millstream_catalog::LATEST;
+use millstream_function::NewVersion;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::create_function::invalid;
-use super::get_function::limit;
-use super::update_function::check_revision;
+use super::get_function::{MAX_ITEMS_MAX, limit};
 use super::{Lambda, function_name, input};
 use crate::json_protocol::{Constraints, ServiceError};
 use crate::rest_protocol::{RestRequest, document};
@@ -30,23 +29,19 @@ pub(super) async fn publish(
     let input: Input = if request.body.is_empty() { Input::default() } else { input(request)? };
     Constraints::new().length("description", input.description.as_deref(), 0, 256).finish()?;
     let name = function_name(name);
-    check_revision(lambda, &name, input.revision_id.as_deref())?;
-    let function = lambda.functions.get(&name).map_err(|error| lambda.error(&error))?;
-    if let Some(seen) = input.code_sha256.filter(|seen| !seen.is_empty() && *seen != function.code_hash) {
-        return Err(invalid(format!(
-            "CodeSHA256 ({seen}) is different from current CodeSHA256 in $LATEST ({}). Please try again with the CodeSHA256 \
-             in $LATEST.",
-            function.code_hash
-        )));
-    }
-    let published = lambda.functions.publish(&name, input.description).await.map_err(|error| lambda.error(&error))?;
+    let new = NewVersion {
+        description: input.description,
+        seen_revision: input.revision_id,
+        seen_code_hash: input.code_sha256.filter(|seen| !seen.is_empty()),
+    };
+    let published = lambda.functions.publish(&name, new).await.map_err(|error| lambda.error(&error))?;
     Ok(document(StatusCode::CREATED, &lambda.shown(&published)))
 }
 
 /// The function itself comes first; the marker is the last version of the page before.
 pub(super) fn list(lambda: &Lambda, request: &RestRequest, name: &str) -> Result<Response<Bytes>, ServiceError> {
     let parameters = request.parameters();
-    let limit = limit(parameters.get("MaxItems").map(String::as_str))?;
+    let limit = limit(parameters.get("MaxItems").map(String::as_str), MAX_ITEMS_MAX)?;
     let function = lambda.functions.get(&function_name(name)).map_err(|error| lambda.error(&error))?;
     let after = parameters.get("Marker").map(|marker| marker.parse::<u32>().unwrap_or(0));
     let mut versions: Vec<_> =

@@ -193,6 +193,11 @@ impl Pipeline {
         self.places.get(&(kind, name.to_owned())).copied()
     }
 
+    /// The stage of a function that a reference names; versions and aliases have none of their own.
+    fn find_function(&self, reference: &str) -> Option<usize> {
+        self.find(Kind::Function, FunctionDefinition::split_reference(reference).0)
+    }
+
     /// The stage that a stream of the catalog stands for: itself, or the resource that owns it.
     fn find_stream(&self, name: &str) -> Option<usize> {
         if let Some(delivery) = name.strip_prefix("delivery/") {
@@ -220,7 +225,7 @@ impl Pipeline {
             let from = self.find(Kind::Api, &api.id);
             let methods = api.resources.values().flat_map(|resource| resource.methods.values());
             for function in methods.filter_map(|method| method.integration.as_ref()?.function.as_ref()) {
-                let to = self.find(Kind::Function, function);
+                let to = self.find_function(function);
                 self.connect(from, to);
             }
         }
@@ -243,7 +248,7 @@ impl Pipeline {
                 EventSource::Table { name, .. } => self.find(Kind::Table, name),
                 EventSource::Queue { .. } => None,
             };
-            self.connect(from, self.find(Kind::Function, &mapping.function));
+            self.connect(from, self.find_function(&mapping.function));
         }
     }
 
@@ -271,7 +276,7 @@ impl Pipeline {
             }
             for output in &query.outputs {
                 let to = match &output.target {
-                    OutputTarget::Function { name } => self.find(Kind::Function, name),
+                    OutputTarget::Function { name } => self.find_function(name),
                     OutputTarget::Stream { name } => self.find_stream(name),
                     OutputTarget::Objects(output) => self.find(Kind::Objects, &output.bucket),
                     OutputTarget::Documents(output) => self.find(Kind::Container, &container(output)),
@@ -295,7 +300,7 @@ impl Pipeline {
         match &subscription.endpoint {
             EventEndpoint::Webhook { .. } => self.find(Kind::Webhook, &subscription.id),
             EventEndpoint::Stream { name } => self.find_stream(name),
-            EventEndpoint::Function { name } => self.find(Kind::Function, name),
+            EventEndpoint::Function { name } => self.find_function(name),
             EventEndpoint::Queue { .. } => None,
         }
     }

@@ -3,6 +3,7 @@
 //! A partial of the overview and of queries and functions.
 
 use askama::Template;
+use millstream_catalog::FunctionDefinition;
 use millstream_insight::{Mark, trail::Step};
 use millstream_stream::SequenceNumber;
 use millstream_types::LogId;
@@ -55,7 +56,7 @@ pub async fn list(console: &Console, of: Of<'_>) -> Result<Troubles, ConsoleErro
         (Step::Dropped { query, .. }, Of::Query(name)) => query == name,
         (Step::Delivered { outcome, .. } | Step::Invoked { outcome, .. }, Of::All) => outcome != "ok",
         (Step::Delivered { function, outcome, .. } | Step::Invoked { function, outcome, .. }, Of::Function(name)) => {
-            function == name && outcome != "ok"
+            FunctionDefinition::split_reference(function).0 == *name && outcome != "ok"
         }
         _ => false,
     });
@@ -72,7 +73,8 @@ async fn row(console: &Console, mark: Mark) -> Result<Option<TroubleRow>, Consol
             (query.clone(), Page::Query(query), reason, detail, Some((log, offset)))
         }
         Step::Delivered { log, from, function, outcome, .. } => {
-            (function.clone(), Page::Function(function), "not delivered".to_owned(), outcome, Some((log, from)))
+            let page = Page::function(&function);
+            (function, page, "not delivered".to_owned(), outcome, Some((log, from)))
         }
         Step::Invoked { function, outcome, invocation, .. } => {
             let detail = format!("{outcome}, invocation {invocation}");

@@ -496,6 +496,7 @@ fn function(name: &str, variables: &[(&str, &str)]) -> FunctionDefinition {
         code_bytes: 4_321,
         modified: 1_700_000_000_000,
         revision: "1".into(),
+        generation: String::new(),
         version: None,
         versions: std::collections::BTreeMap::new(),
         last_version: 0,

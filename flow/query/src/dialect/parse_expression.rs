@@ -5,8 +5,10 @@ use millstream_catalog::QueryDialect;
 use sqlparser::tokenizer::Token;
 
 use super::interval;
-use super::syntax::{BinaryOperator, Call, Expr, ExprKind, Ident, Literal, UnaryOperator};
+use super::parse_window::partition;
+use super::syntax::{BinaryOperator, Call, Expr, ExprKind, Ident, Literal, Over, UnaryOperator};
 use super::token::{EXPRESSION_DEPTH_MAX, Tokens};
+use super::window_call::takes_partition;
 use crate::error::{PlanError, PlanErrorCode, Position};
 
 /// How tightly the prefix `NOT` binds: looser than comparisons.
@@ -263,6 +265,15 @@ fn name_or_call(tokens: &mut Tokens) -> Result<ExprKind, PlanError> {
     }
     let kind = arguments(tokens, name)?;
     match kind {
+        ExprKind::Call(mut call) if takes_partition(&call.full_name()) && tokens.take_word("OVER") => {
+            call.over = Some(Over::Window(partition(tokens)?));
+            Ok(ExprKind::Call(call))
+        }
+        ExprKind::Call(mut call) if is_window(&call) && *tokens.peek() == Token::Period => {
+            tokens.take();
+            call.name.push(tokens.expect_ident("`Id`")?);
+            Ok(ExprKind::Name(call.name))
+        }
         ExprKind::Call(call) if tokens.is_word("OVER") => {
             Err(tokens.not_supported(&format!("{} with OVER", call.full_name())))
         }
@@ -270,9 +281,14 @@ fn name_or_call(tokens: &mut Tokens) -> Result<ExprKind, PlanError> {
     }
 }
 
+/// Whether a call is `System.Window()`, a record whose only field is read as a name is.
+fn is_window(call: &Call) -> bool {
+    call.arguments.is_empty() && call.full_name().eq_ignore_ascii_case("System.Window")
+}
+
 /// What stands in a call's parentheses, in all the shapes the two languages know.
 fn arguments(tokens: &mut Tokens, name: Vec<Ident>) -> Result<ExprKind, PlanError> {
-    let mut call = Call { name, distinct: false, star: false, arguments: Vec::new() };
+    let mut call = Call { name, distinct: false, star: false, arguments: Vec::new(), over: None };
     if tokens.take_token(&Token::Mul) {
         tokens.expect_token(&Token::RParen)?;
         call.star = true;

@@ -12,7 +12,9 @@ use crate::error::{PlanError, PlanErrorCode, Position};
 use crate::expression::bind_call::aggregates;
 use crate::expression::scope::{GroupScope, RowScope, column, is_unknown, literal};
 use crate::expression::{Binder, Scope, cast, function, types};
-use crate::plan::{AggregateCall, AggregateFunction, Operator, ScalarExpr, TIMESTAMP, WindowAggregate, with_rowtime};
+use crate::plan::{
+    AggregateCall, AggregateFunction, Operator, ScalarExpr, TIMESTAMP, WindowAggregate, WindowKind, with_rowtime,
+};
 
 /// The columns a pump writes: the stream's, and for each the place of its value among those selected.
 pub(super) struct Target {
@@ -58,10 +60,10 @@ pub(super) fn select(
     if let Some(having) = &select.having {
         aggregates(rows.dialect, having, &mut calls);
     }
-    if calls.is_empty() && select.group_by.is_empty() {
+    if calls.is_empty() && select.group_by.is_empty() && select.stagger.is_none() {
         return project(&binder, select, rows, predicate, target, errors).filter(|_| errors.len() == before);
     }
-    let grouping = grouping(&binder, rows, &select.group_by, errors);
+    let grouping = grouping(&binder, rows, select, errors);
     let aggregate = window_aggregate(&binder, select, rows, grouping, &calls, errors)?;
     let (aggregate, items) = aggregate;
     let (columns, _) = finish(items, target, select.at, errors)?;
@@ -107,7 +109,7 @@ fn window_aggregate(
             bound.push(aggregate);
         }
     }
-    let Some((window, window_start)) = grouping.window else {
+    let Some(window) = grouping.window else {
         if !errors.iter().any(|error| matches!(error.code, PlanErrorCode::NotSupported | PlanErrorCode::Window)) {
             let at = select.group_by.first().map(|key| key.at).or(calls.first().map(|call| call.1.at));
             errors.push(unbounded(rows.dialect, at.unwrap_or(select.at)));
@@ -117,13 +119,21 @@ fn window_aggregate(
     if places.len() != calls.len() {
         return None;
     }
+    let distinct = calls.iter().zip(&places).find(|(_, (_, place))| bound[*place].distinct);
+    if let (WindowKind::Sliding { .. }, Some(((_, expr), _))) = (window.spec.kind, distinct) {
+        let message = "not supported yet: DISTINCT over a sliding window";
+        let hint = "HoppingWindow(second, 60, 1), whose windows share what they keep";
+        errors.push(PlanError::new(PlanErrorCode::NotSupported, expr.at, message).hint(hint));
+        return None;
+    }
     let group_schema = group_schema(&grouping.keys, &bound);
     let aliases = if rows.dialect == QueryDialect::StreamAnalytics { aliases(&select.items) } else { Vec::new() };
     let mut groups = GroupScope {
         rows: rows.clone(),
         keys: grouping.keys,
-        window_start,
-        depths: select.group_by.iter().map(|key| key.depth).collect(),
+        window_start: window.start,
+        window_id: select.window_id.clone(),
+        depths: grouping.depths,
         aggregates: bound,
         calls: places,
         schema: Arc::clone(&group_schema),
@@ -135,7 +145,7 @@ fn window_aggregate(
     let having_binder = Binder { dialect: rows.dialect, sql: binder.sql, scope: Scope::Group(&groups) };
     let having = select.having.as_ref().and_then(|having| keep(having_binder.predicate(having), errors));
     let (keys, aggregates) = (groups.keys, groups.aggregates);
-    let columns = Vec::new();
+    let (window, columns) = (window.spec, Vec::new());
     Some((WindowAggregate { predicate: None, window, keys, aggregates, group_schema, having, columns }, items))
 }
 

@@ -97,7 +97,7 @@ impl ExprKind {
             Self::InList { operand, list, .. } => std::iter::once(&**operand).chain(list).collect(),
             Self::Like { operand, pattern, .. } => vec![operand, pattern],
             Self::Step { operand, by } => vec![operand, by],
-            Self::Call(call) => call.arguments.iter().collect(),
+            Self::Call(call) => call.arguments.iter().chain(call.over.iter().flat_map(Over::parts)).collect(),
             Self::Case { operand, branches, otherwise } => {
                 let branches = branches.iter().flat_map(|(when, then)| [when, then]);
                 operand.as_deref().into_iter().chain(branches).chain(otherwise.as_deref()).collect()
@@ -115,6 +115,36 @@ pub(crate) struct Call {
     /// `COUNT(*)`.
     pub star: bool,
     pub arguments: Vec<Expr>,
+    pub over: Option<Over>,
+}
+
+/// What stands behind `OVER`.
+#[derive(Debug, Clone)]
+pub(crate) enum Over {
+    /// `(PARTITION BY …)`.
+    Window(Frame),
+}
+
+impl Over {
+    fn parts(&self) -> &[Expr] {
+        let Self::Window(frame) = self;
+        &frame.partition_by
+    }
+}
+
+/// Which rows belong to a window that is given in parentheses.
+#[derive(Debug, Clone)]
+pub(crate) struct Frame {
+    pub partition_by: Vec<Expr>,
+}
+
+/// `WINDOWED BY STAGGER (PARTITION BY … RANGE INTERVAL …)`.
+#[derive(Debug, Clone)]
+pub(crate) struct Stagger {
+    /// Where its length stands.
+    pub at: Position,
+    pub partition_by: Vec<Expr>,
+    pub length_ms: i64,
 }
 
 impl Call {
@@ -185,6 +215,9 @@ pub(crate) struct Select {
     pub from: From,
     pub predicate: Option<Expr>,
     pub group_by: Vec<Expr>,
+    pub stagger: Option<Stagger>,
+    /// What the window is called: `System.Window().Id`.
+    pub window_id: Option<String>,
     pub having: Option<Expr>,
 }
 

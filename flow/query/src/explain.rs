@@ -4,7 +4,7 @@ use millstream_catalog::QueryDialect;
 
 use crate::expression::types;
 use crate::plan::{
-    Operator, Program, SourcePlan, Step, StepInput, TimeSource, WindowAggregate, WindowBounds, WindowKind,
+    Extent, Operator, Program, SourcePlan, Step, StepInput, TimeSource, WindowAggregate, WindowBounds, WindowKind,
 };
 
 /// The plan, one line for each source, step and output.
@@ -120,6 +120,15 @@ fn window_text(aggregate: &WindowAggregate) -> String {
             format!("sessions of {of} {bounds}, over after {timeout_ms} ms without a row or when {longest_ms} ms old")
         }
         WindowKind::Stagger { size_ms } => format!("windows of {size_ms} ms {bounds} from each key's first row"),
+        WindowKind::Preceding { extent, partition } => {
+            let keys: Vec<&str> = aggregate.keys.iter().take(partition).map(|key| key.text.as_str()).collect();
+            let back = match extent {
+                Extent::Time(size_ms) => format!("the {size_ms} ms before it"),
+                Extent::Rows(count) => format!("the {count} rows before it"),
+            };
+            let of = if keys.is_empty() { String::new() } else { format!(" of its {}", keys.join(", ")) };
+            format!("each row with {back}{of}")
+        }
     }
 }
 
@@ -131,6 +140,7 @@ fn kept_text(kind: WindowKind) -> String {
         WindowKind::Sliding { .. } => {
             return "and of each instant at which rows came, as long as the window".to_owned();
         }
+        WindowKind::Preceding { .. } => return "and of each row in a window".to_owned(),
         WindowKind::Session { .. } => return "until the watermark passes the session's end".to_owned(),
     };
     let plural = if windows == 1 { "window" } else { "windows" };

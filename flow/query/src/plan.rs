@@ -25,6 +25,9 @@ pub const WINDOW_MS_MAX: i64 = 7 * 24 * 60 * 60 * 1000;
 /// The most hops that may overlap one instant: each row belongs to `size / hop` windows, and state grows with it.
 pub const HOPS_PER_WINDOW_MAX: i64 = 10_000;
 
+/// The most rows that a window of rows may go back: they are kept for each key.
+pub const WINDOW_ROWS_MAX: usize = 10_000;
+
 /// A planned query: what to read, what to do with it, what comes out.
 #[derive(Debug, Clone)]
 pub struct Program {
@@ -242,6 +245,14 @@ pub enum WindowKind {
         /// Rows whose first so many keys are the same share their windows.
         partition: usize,
     },
+    /// For each row a window that ends with it: the row and those that came before it. The keys are all of the row that its
+    /// result needs.
+    Preceding {
+        /// How far it goes back.
+        extent: Extent,
+        /// Of the rows before only those belong to it whose first so many keys are the row's.
+        partition: usize,
+    },
     /// For each group a window that begins with its first row; the next begins with the first row behind it.
     Stagger {
         /// The length, 1 to [`WINDOW_MS_MAX`].
@@ -249,16 +260,26 @@ pub enum WindowKind {
     },
 }
 
+/// How far a row's window goes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// To rows that are older by so many milliseconds, 1 to [`WINDOW_MS_MAX`], those included.
+    Time(i64),
+    /// To so many rows before, 1 to [`WINDOW_ROWS_MAX`].
+    Rows(usize),
+}
+
 impl WindowKind {
-    /// The length of a window; 0 of sessions, each of which has its own.
+    /// The length of a window; 0 of those that each have their own.
     #[must_use]
     pub fn size_ms(self) -> i64 {
         match self {
             Self::Tumbling { size_ms }
             | Self::Hopping { size_ms, .. }
             | Self::Sliding { size_ms }
+            | Self::Preceding { extent: Extent::Time(size_ms), .. }
             | Self::Stagger { size_ms } => size_ms,
-            Self::Session { .. } => 0,
+            Self::Session { .. } | Self::Preceding { extent: Extent::Rows(_), .. } => 0,
         }
     }
 }

@@ -5,11 +5,12 @@ use millstream_catalog::QueryDialect;
 use sqlparser::tokenizer::Token;
 
 use super::interval;
-use super::parse_window::partition;
-use super::syntax::{BinaryOperator, Call, Expr, ExprKind, Ident, Literal, Over, UnaryOperator};
+use super::parse_window::over;
+use super::syntax::{BinaryOperator, Call, Expr, ExprKind, Ident, Literal, UnaryOperator};
 use super::token::{EXPRESSION_DEPTH_MAX, Tokens};
 use super::window_call::takes_partition;
 use crate::error::{PlanError, PlanErrorCode, Position};
+use crate::expression::function;
 
 /// How tightly the prefix `NOT` binds: looser than comparisons.
 const NOT: u8 = 3;
@@ -265,8 +266,8 @@ fn name_or_call(tokens: &mut Tokens) -> Result<ExprKind, PlanError> {
     }
     let kind = arguments(tokens, name)?;
     match kind {
-        ExprKind::Call(mut call) if takes_partition(&call.full_name()) && tokens.take_word("OVER") => {
-            call.over = Some(Over::Window(partition(tokens)?));
+        ExprKind::Call(mut call) if takes_over(tokens.dialect, &call) && tokens.take_word("OVER") => {
+            call.over = Some(over(tokens)?);
             Ok(ExprKind::Call(call))
         }
         ExprKind::Call(mut call) if is_window(&call) && *tokens.peek() == Token::Period => {
@@ -278,6 +279,14 @@ fn name_or_call(tokens: &mut Tokens) -> Result<ExprKind, PlanError> {
             Err(tokens.not_supported(&format!("{} with OVER", call.full_name())))
         }
         kind => Ok(kind),
+    }
+}
+
+/// Whether `OVER` may stand behind a call: behind Kinesis' aggregates and Stream Analytics' sessions.
+fn takes_over(dialect: QueryDialect, call: &Call) -> bool {
+    match dialect {
+        QueryDialect::Kinesis => function::aggregate(dialect, &call.full_name()).is_some(),
+        QueryDialect::StreamAnalytics => takes_partition(&call.full_name()),
     }
 }
 

@@ -4,7 +4,7 @@ use millstream_catalog::QueryDialect;
 use sqlparser::tokenizer::Token;
 
 use super::parse_expression::{expression, is_reserved};
-use super::parse_window::stagger;
+use super::parse_window::{stagger, windows};
 use super::syntax::{BinaryOperator, Expr, ExprKind, From, Ident, Literal, Query, Select, SelectItem, Stagger};
 use super::token::Tokens;
 use crate::error::{PlanError, PlanErrorCode};
@@ -57,8 +57,10 @@ fn select(tokens: &mut Tokens) -> Result<Select, PlanError> {
         stagger = windowed(tokens)?;
     }
     let having = clause(tokens, &["HAVING"])?;
+    let kinesis = tokens.dialect == QueryDialect::Kinesis;
+    let windows = if kinesis && tokens.take_word("WINDOW") { windows(tokens)? } else { Vec::new() };
     refuse_clauses(tokens)?;
-    Ok(Select { at, items, into, from, predicate, group_by, stagger, window_id: None, having })
+    Ok(Select { at, items, into, from, predicate, group_by, stagger, windows, window_id: None, having })
 }
 
 fn windowed(tokens: &mut Tokens) -> Result<Option<Stagger>, PlanError> {

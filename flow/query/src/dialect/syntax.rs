@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::error::Position;
+use crate::plan::Extent;
 
 /// A name as written, in Kinesis' language folded to upper case unless quoted.
 #[derive(Debug, Clone)]
@@ -121,21 +122,30 @@ pub(crate) struct Call {
 /// What stands behind `OVER`.
 #[derive(Debug, Clone)]
 pub(crate) enum Over {
-    /// `(PARTITION BY …)`.
+    /// The name of a window behind `WINDOW`.
+    Named(Ident),
+    /// `(PARTITION BY … RANGE …)`.
     Window(Frame),
 }
 
 impl Over {
     fn parts(&self) -> &[Expr] {
-        let Self::Window(frame) = self;
-        &frame.partition_by
+        match self {
+            Self::Named(_) => &[],
+            Self::Window(frame) => &frame.partition_by,
+        }
     }
 }
 
 /// Which rows belong to a window that is given in parentheses.
 #[derive(Debug, Clone)]
 pub(crate) struct Frame {
+    pub at: Position,
+    /// Bytes of the query's text.
+    pub span: Range<usize>,
     pub partition_by: Vec<Expr>,
+    /// How far it goes back, where the language says so.
+    pub extent: Option<Extent>,
 }
 
 /// `WINDOWED BY STAGGER (PARTITION BY … RANGE INTERVAL …)`.
@@ -216,6 +226,8 @@ pub(crate) struct Select {
     pub predicate: Option<Expr>,
     pub group_by: Vec<Expr>,
     pub stagger: Option<Stagger>,
+    /// The windows behind `WINDOW`.
+    pub windows: Vec<(Ident, Frame)>,
     /// What the window is called: `System.Window().Id`.
     pub window_id: Option<String>,
     pub having: Option<Expr>,

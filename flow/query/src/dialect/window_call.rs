@@ -80,9 +80,6 @@ fn window_of(expr: &Expr) -> Option<(&Call, &'static Form)> {
 
 fn check(kind: WindowKind, at: Position) -> Result<(), PlanError> {
     match kind {
-        WindowKind::Tumbling { size_ms } | WindowKind::Sliding { size_ms } | WindowKind::Stagger { size_ms } => {
-            check_length(size_ms, "the window", at)
-        }
         WindowKind::Hopping { size_ms, hop_ms } => {
             check_length(size_ms, "the window", at)?;
             check_length(hop_ms, "the hop", at)?;
@@ -97,6 +94,7 @@ fn check(kind: WindowKind, at: Position) -> Result<(), PlanError> {
             check_length(timeout_ms, "the timeout", at)?;
             check_length(longest_ms, "the maximum duration", at)
         }
+        kind => check_length(kind.size_ms(), "the window", at),
     }
 }
 

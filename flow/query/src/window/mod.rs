@@ -21,7 +21,7 @@ use crate::plan::{AggregateCall, WindowBounds, WindowKind, WindowSpec};
 use accumulator::Accumulator;
 use aligned::Aligned;
 use session::{Ending, Sessions};
-use sliding::Sliding;
+use sliding::{Reach, Sliding};
 
 /// Groups that all panes of one step may hold together: at some hundred bytes each, a quarter of a gigabyte.
 pub(crate) const GROUPS_MAX: usize = 2_000_000;
@@ -75,7 +75,13 @@ impl Windows {
             WindowKind::Hopping { size_ms, hop_ms } => {
                 Kind::Aligned(Aligned::new(spec, (size_ms, hop_ms), key_types, aggregates))
             }
-            WindowKind::Sliding { size_ms } => Kind::Sliding(Sliding::new(bounds, size_ms, key_types, aggregates)),
+            WindowKind::Sliding { size_ms } => {
+                let reach = Reach::changes(size_ms, key_types.len());
+                Kind::Sliding(Sliding::new(bounds, reach, key_types, aggregates))
+            }
+            WindowKind::Preceding { extent, partition } => {
+                Kind::Sliding(Sliding::new(bounds, Reach::rows(extent, partition), key_types, aggregates))
+            }
             WindowKind::Session { timeout_ms, longest_ms, partition } => {
                 let ending = Ending::Quiet { timeout_ms, longest_ms };
                 Kind::Sessions(Sessions::new(bounds, ending, partition, key_types, aggregates))

@@ -27,6 +27,11 @@ impl Queue {
         self.places.front().map(|(time, _)| *time)
     }
 
+    /// How many places it has.
+    pub(super) fn len(&self) -> usize {
+        self.places.len()
+    }
+
     /// Adds a place, which it gives up when it leaves.
     pub(super) fn push(&mut self, time: i64, place: u32, pane: &mut Pane) {
         pane.fold(self.back, place);

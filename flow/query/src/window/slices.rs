@@ -12,13 +12,21 @@ use crate::plan::AggregateCall;
 pub(super) struct Slices {
     pub(super) aggregates: Vec<AggregateCall>,
     pub(super) panes: BTreeMap<i64, Pane>,
+    /// Whether each row has a place of its own, also among rows of its key.
+    apart: bool,
     encoder: KeyEncoder,
     slots: Vec<u32>,
 }
 
 impl Slices {
     pub(super) fn new(aggregates: Vec<AggregateCall>) -> Self {
-        Self { aggregates, panes: BTreeMap::new(), encoder: KeyEncoder::default(), slots: Vec::new() }
+        let (panes, encoder, slots) = (BTreeMap::new(), KeyEncoder::default(), Vec::new());
+        Self { aggregates, panes, apart: false, encoder, slots }
+    }
+
+    /// Slices that keep rows apart, in the order in which they came.
+    pub(super) fn of_rows(aggregates: Vec<AggregateCall>) -> Self {
+        Self { apart: true, ..Self::new(aggregates) }
     }
 
     /// Adds rows: their times, keys and the aggregates' arguments. `start` says when the slice of a time begins.
@@ -38,7 +46,8 @@ impl Slices {
             let pane = self.panes.entry(slice).or_insert_with(|| Pane::new(&self.aggregates));
             self.slots.clear();
             for row in from..from + run {
-                self.slots.push(pane.slot(encoded.row(row)));
+                let key = encoded.row(row);
+                self.slots.push(if self.apart { pane.place(key) } else { pane.slot(key) });
             }
             for (accumulator, argument) in pane.accumulators.iter_mut().zip(arguments) {
                 let argument = argument.as_ref().map(|array| array.slice(from, run));
@@ -79,7 +88,8 @@ impl Slices {
         self.panes.clear();
         for _ in 0..reader.count()? {
             let start = reader.int()?;
-            self.panes.insert(start, Pane::read(&self.aggregates, reader)?);
+            let read = if self.apart { Pane::read_places } else { Pane::read };
+            self.panes.insert(start, read(&self.aggregates, reader)?);
         }
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! Sliding windows: for each group a result at each instant at which its rows change, because some come or have become too old.
+//! Windows that go with the rows: for each group a result at each instant at which its rows change, because some come or have
+//! become too old; or a result for each row that comes.
 //!
 //! Rows wait until the watermark has passed them, so that they come in the order of their times.
 
@@ -10,39 +11,74 @@ use arrow::datatypes::DataType;
 use super::pane::Pane;
 use super::queue::Queue;
 use super::slices::Slices;
-use super::{CLOSED_ROWS, Closed, Ended, bound};
+use super::{CLOSED_ROWS, Closed, Ended, bound, key};
 use crate::executor::state::{Reader, StateError, Writer};
-use crate::plan::{AggregateCall, WindowBounds};
+use crate::plan::{AggregateCall, Extent, WindowBounds};
+
+/// Which windows there are, and when they have a result.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reach {
+    /// A row leaves when it is that old; `None`: never.
+    age_ms: Option<i64>,
+    /// The most rows in a window; the oldest leave.
+    rows: usize,
+    /// How many keys make a group that shares its windows.
+    partition: usize,
+    /// Whether there is a result for each row that comes, rather than for each change.
+    each_row: bool,
+}
+
+impl Reach {
+    /// A result for each change of a group.
+    pub(super) fn changes(size_ms: i64, keys: usize) -> Self {
+        Self { age_ms: Some(size_ms), rows: usize::MAX, partition: keys, each_row: false }
+    }
+
+    /// A result for each row.
+    pub(super) fn rows(extent: Extent, partition: usize) -> Self {
+        match extent {
+            // Rows that are as old as the extent still belong to the window.
+            Extent::Time(size_ms) => Self { age_ms: Some(size_ms + 1), rows: usize::MAX, partition, each_row: true },
+            Extent::Rows(count) => Self { age_ms: None, rows: count + 1, partition, each_row: true },
+        }
+    }
+}
 
 pub(super) struct Sliding {
     bounds: WindowBounds,
-    size_ms: i64,
+    reach: Reach,
     key_types: Vec<DataType>,
     /// Rows that are not in their windows yet, by their time.
     waiting: Slices,
     /// Rows before this time are in their windows.
     done: i64,
-    /// What is accumulated of each instant of each group.
-    instants: Pane,
+    /// What is accumulated of each instant of each group, or of each row.
+    places: Pane,
     /// By group its rows.
     open: BTreeMap<Box<[u8]>, Queue>,
     /// By time the groups from which rows leave then.
     leaving: BTreeMap<i64, BTreeSet<Box<[u8]>>>,
 }
 
+/// Rows of windows that are over, as far as they are not handed on yet.
+struct Results {
+    pane: Pane,
+    ended: Vec<Ended>,
+}
+
 impl Sliding {
     pub(super) fn new(
         bounds: WindowBounds,
-        size_ms: i64,
+        reach: Reach,
         key_types: Vec<DataType>,
         aggregates: Vec<AggregateCall>,
     ) -> Self {
         Self {
             bounds,
-            size_ms,
+            reach,
             key_types,
-            instants: Pane::new(&aggregates),
-            waiting: Slices::new(aggregates),
+            places: Pane::new(&aggregates),
+            waiting: if reach.each_row { Slices::of_rows(aggregates) } else { Slices::new(aggregates) },
             done: i64::MIN,
             open: BTreeMap::new(),
             leaving: BTreeMap::new(),
@@ -54,18 +90,17 @@ impl Sliding {
     }
 
     pub(super) fn close(&mut self, watermark: i64) -> Vec<Closed> {
-        let mut closed = Vec::new();
-        let (mut results, mut ended) = (Pane::new(&self.waiting.aggregates), Vec::new());
+        let (mut closed, mut results) = (Vec::new(), Results::new(&self.waiting.aggregates));
         self.waiting.drop_before(self.done);
         while let Some(instant) = self.next_change().filter(|instant| *instant <= bound(self.bounds, watermark)) {
-            self.change(instant, &mut results, &mut ended);
-            if ended.len() >= CLOSED_ROWS {
-                closed.push(results.finish(std::mem::take(&mut ended), &self.key_types));
-                results = Pane::new(&self.waiting.aggregates);
+            self.change(instant, &mut results);
+            if results.ended.len() >= CLOSED_ROWS {
+                let full = std::mem::replace(&mut results, Results::new(&self.waiting.aggregates));
+                closed.push(full.pane.finish(full.ended, &self.key_types));
             }
         }
-        if !ended.is_empty() {
-            closed.push(results.finish(ended, &self.key_types));
+        if !results.ended.is_empty() {
+            closed.push(results.pane.finish(results.ended, &self.key_types));
         }
         self.done = self.done.max(watermark);
         closed
@@ -73,7 +108,7 @@ impl Sliding {
 
     /// Gives the time behind which rows are needed for the windows that are not over at a watermark, and for what leaves them.
     pub(super) fn begin_behind(&self, watermark: i64) -> i64 {
-        watermark.saturating_sub(self.size_ms).saturating_sub(1)
+        self.reach.age_ms.map_or(i64::MIN, |age| watermark.saturating_sub(age).saturating_sub(1))
     }
 
     fn next_change(&self) -> Option<i64> {
@@ -84,43 +119,59 @@ impl Sliding {
         }
     }
 
-    /// What comes and what leaves at an instant is one change of a group.
-    fn change(&mut self, instant: i64, results: &mut Pane, ended: &mut Vec<Ended>) {
+    /// What leaves and what comes at an instant. Both together are one change of a group.
+    fn change(&mut self, instant: i64, results: &mut Results) {
         let mut changed = self.leaving.remove(&instant).unwrap_or_default();
-        let start = instant.saturating_sub(self.size_ms);
+        let start = self.reach.age_ms.map_or(i64::MIN, |age| instant.saturating_sub(age));
         for group in &changed {
             let Some(queue) = self.open.get_mut(group) else { continue };
             while queue.oldest().is_some_and(|time| time <= start) {
-                queue.pop(&mut self.instants);
+                queue.pop(&mut self.places);
             }
         }
         if let Some(rows) = self.waiting.panes.remove(&instant) {
-            for (row, group) in rows.keys().enumerate() {
-                let place = self.instants.place(&[]);
-                self.instants.merge_place(place, &rows, row as u32);
-                let queue = match self.open.get_mut(group) {
-                    Some(queue) => queue,
-                    None => self.open.entry(group.into()).or_insert(Queue::new(&mut self.instants)),
-                };
-                queue.push(instant, place, &mut self.instants);
-                self.leaving.entry(instant.saturating_add(self.size_ms)).or_default().insert(group.into());
-                changed.insert(group.into());
+            for (row, row_key) in rows.keys().enumerate() {
+                let group = key::prefix(row_key, &self.key_types[..self.reach.partition]);
+                self.come(instant, group, &rows, row as u32);
+                match self.open.get(group) {
+                    Some(queue) if self.reach.each_row => results.add(queue, &self.places, row_key, start, instant),
+                    _ => {
+                        changed.insert(group.into());
+                    }
+                }
             }
         }
         for group in changed {
             let Some(queue) = self.open.get(&group) else { continue };
-            if queue.oldest().is_some() {
-                let place = results.place(&group);
-                queue.total(&self.instants, results, place);
-                ended.push(Ended { start, end: instant, place });
-            } else if let Some(queue) = self.open.remove(&group) {
-                queue.end(&mut self.instants);
+            if queue.len() == 0 {
+                if let Some(queue) = self.open.remove(&group) {
+                    queue.end(&mut self.places);
+                }
+            } else if !self.reach.each_row {
+                results.add(queue, &self.places, &group, start, instant);
             }
         }
     }
 
+    /// A row, or all of a group's at an instant.
+    fn come(&mut self, instant: i64, group: &[u8], rows: &Pane, row: u32) {
+        let place = self.places.place(&[]);
+        self.places.merge_place(place, rows, row);
+        let queue = match self.open.get_mut(group) {
+            Some(queue) => queue,
+            None => self.open.entry(group.into()).or_insert(Queue::new(&mut self.places)),
+        };
+        queue.push(instant, place, &mut self.places);
+        if queue.len() > self.reach.rows {
+            queue.pop(&mut self.places);
+        }
+        if let Some(age) = self.reach.age_ms {
+            self.leaving.entry(instant.saturating_add(age)).or_default().insert(group.into());
+        }
+    }
+
     pub(super) fn groups(&self) -> usize {
-        self.waiting.groups() + self.instants.len()
+        self.waiting.groups() + self.places.len()
     }
 
     pub(super) fn write(&self, writer: &mut Writer) {
@@ -132,7 +183,7 @@ impl Sliding {
             queue.write(writer);
         }
         let order: Vec<u32> = self.open.values().flat_map(Queue::order).collect();
-        self.instants.write(&order, writer);
+        self.places.write(&order, writer);
     }
 
     pub(super) fn read(&mut self, reader: &mut Reader<'_>) -> Result<(), StateError> {
@@ -144,12 +195,27 @@ impl Sliding {
         for _ in 0..reader.count()? {
             let group: Box<[u8]> = reader.bytes()?.into();
             let queue = Queue::read(&mut next, reader)?;
-            for time in queue.times() {
-                self.leaving.entry(time.saturating_add(self.size_ms)).or_default().insert(group.clone());
+            if let Some(age) = self.reach.age_ms {
+                for time in queue.times() {
+                    self.leaving.entry(time.saturating_add(age)).or_default().insert(group.clone());
+                }
             }
             self.open.insert(group, queue);
         }
-        self.instants = Pane::read_places(&self.waiting.aggregates, reader)?;
-        if self.instants.len() == next as usize { Ok(()) } else { Err(StateError) }
+        self.places = Pane::read_places(&self.waiting.aggregates, reader)?;
+        if self.places.len() == next as usize { Ok(()) } else { Err(StateError) }
+    }
+}
+
+impl Results {
+    fn new(aggregates: &[AggregateCall]) -> Self {
+        Self { pane: Pane::new(aggregates), ended: Vec::new() }
+    }
+
+    /// Adds what a window holds.
+    fn add(&mut self, queue: &Queue, places: &Pane, key: &[u8], start: i64, end: i64) {
+        let place = self.pane.place(key);
+        queue.total(places, &mut self.pane, place);
+        self.ended.push(Ended { start, end, place });
     }
 }

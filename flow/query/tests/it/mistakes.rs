@@ -182,6 +182,28 @@ fn kinesis() {
              try: one of the two",
         ),
         (
+            pump("SELECT STREAM \"symbol\", COUNT(*) OVER W2 FROM \"trades\" WINDOW W1 AS (ROWS 3 PRECEDING)"),
+            "error[Q111]: there is no window `W2`\n  at 2:74\n  try: W1",
+        ),
+        (
+            pump("SELECT STREAM \"symbol\", COUNT(*) OVER (RANGE UNBOUNDED PRECEDING) FROM \"trades\""),
+            "error[Q111]: a window goes a known way back from the current row, neither without bound nor forward\n  at 2:81\n  \
+             try: RANGE INTERVAL '1' MINUTE PRECEDING, or ROWS 10 PRECEDING",
+        ),
+        (
+            pump("SELECT STREAM \"symbol\", COUNT(*) OVER (ROWS 0 PRECEDING) FROM \"trades\""),
+            "error[Q111]: the window goes 0 rows back; it may be 1 to 10000\n  at 2:75\n  \
+             try: a window of time: RANGE INTERVAL …",
+        ),
+        (
+            pump("SELECT STREAM SUM(\"shares\") OVER (ROWS 1 PRECEDING), COUNT(*) FROM \"trades\""),
+            "error[Q111]: `COUNT(*)` has no OVER beside an aggregate that has\n  at 2:89\n  try: OVER behind each of them",
+        ),
+        (
+            pump("SELECT STREAM \"symbol\", COUNT(*) OVER (ROWS 1 PRECEDING), \"time\" AS ROWTIME FROM \"trades\""),
+            "error[Q107]: not supported yet: another ROWTIME beside OVER\n  at 2:36\n  try: a pump that sets it first",
+        ),
+        (
             pump("SELECT STREAM \"symbol\" FROM \"trades\""),
             "error[Q113]: the stream takes 2 values, the SELECT has 1 (symbol)\n  at 2:36",
         ),

@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch as Rows, StringArray, TimestampMillisecondArray};
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch as Rows, StringArray, TimestampMillisecondArray};
+use arrow::datatypes::TimestampMillisecondType;
 use millstream_catalog::{ColumnDefinition, ColumnType, EventOrder, OrderPolicy, QueryDialect, RecordFormat};
-use millstream_query::plan::Program;
+use millstream_query::plan::{Extent, Operator, Program, WindowKind};
 use millstream_query::{Executor, InputSchema, Produced, plan};
 use millstream_types::{EncodedRecords, RecordBatch};
 use proptest::prelude::*;
@@ -28,9 +29,15 @@ const STREAM_ANALYTICS: [&str; 7] = [
     "Session(millisecond, 300, 1000)",
     "Windows(Window('hops', HoppingWindow(second, 2, 1)), Window('slides', Sliding(second, 1)), Window('s', Session(second, 1, 3)))",
 ];
-const STAGGER: &str = "CREATE STREAM O (S VARCHAR(8), T TIMESTAMP, TOTAL BIGINT, N BIGINT);
-    CREATE PUMP P AS INSERT INTO O SELECT STREAM \"symbol\", I.ROWTIME, SUM(\"shares\"), COUNT(*) FROM I
-    WINDOWED BY STAGGER (PARTITION BY \"symbol\" RANGE INTERVAL '2' SECOND);";
+const KINESIS: [&str; 4] = [
+    "SELECT STREAM \"symbol\", I.ROWTIME, SUM(\"shares\"), COUNT(*) FROM I
+     WINDOWED BY STAGGER (PARTITION BY \"symbol\" RANGE INTERVAL '2' SECOND)",
+    "SELECT STREAM \"symbol\", I.ROWTIME, SUM(\"shares\") OVER W, MAX(\"shares\") OVER W - MIN(\"shares\") OVER W FROM I
+     WINDOW W AS (RANGE INTERVAL '1' SECOND PRECEDING)",
+    "SELECT STREAM UPPER(\"symbol\"), ROWTIME, \"shares\" + 1, AVG(\"shares\") OVER W FROM I WHERE \"shares\" <> 7
+     WINDOW W AS (PARTITION BY \"symbol\" RANGE BETWEEN INTERVAL '1.5' SECOND PRECEDING AND CURRENT ROW)",
+    "SELECT STREAM \"symbol\", ROWTIME, SUM(\"shares\") OVER (PARTITION BY \"symbol\" ROWS 3 PRECEDING), 1 FROM I",
+];
 
 /// A trade: how much later than the one before it arrives, how much older it is, which symbol, how many shares (none: null).
 type Trade = (i64, i64, u8, Option<i32>);
@@ -83,7 +90,8 @@ fn expected(program: &Program, trades: &[Trade]) -> Vec<String> {
     sorted(rows(&reference::run(program, vec![source])[step]))
 }
 
-/// What the engine gives, trades of one arrival in one batch or each in its own.
+/// What the engine gives, trades of one arrival in one batch or each in its own. Where a query has one window its rows come in the
+/// order of their times.
 fn found(program: &Program, trades: &[Trade], together: bool, restart: usize) -> Vec<String> {
     let (mut executor, mut made, times) = (executor(program), Vec::new(), times(trades));
     let mut next = 0;
@@ -100,13 +108,15 @@ fn found(program: &Program, trades: &[Trade], together: bool, restart: usize) ->
         if (next..next + count as usize).contains(&restart) {
             executor = again(program, &executor);
         }
-        keep(executor.push(0, 0, &batch, 0).unwrap(), &mut made);
-        keep(executor.advance(None).unwrap(), &mut made);
+        made.extend([executor.push(0, 0, &batch, 0).unwrap(), executor.advance(None).unwrap()]);
         next += count as usize;
     }
-    keep(executor.advance(Some(i64::MAX)).unwrap(), &mut made);
-    assert_eq!(executor.groups(), 0, "nothing is kept of windows that are over");
-    sorted(made)
+    made.push(executor.advance(Some(i64::MAX)).unwrap());
+    let WindowKind::Preceding { extent: Extent::Rows(_), .. } = kind(program) else {
+        assert_eq!(executor.groups(), 0, "nothing is kept of windows that are over");
+        return all_rows(&made, program.steps.len() == 1);
+    };
+    all_rows(&made, true)
 }
 
 /// Another executor with the state of one.
@@ -118,18 +128,25 @@ fn again(program: &Program, executor: &Executor) -> Executor {
     another
 }
 
-fn keep(produced: Produced, made: &mut Vec<String>) {
-    assert_eq!(produced.errors, []);
-    let mut last = i64::MIN;
-    for (_, batch) in &produced.rows {
-        let ends = batch.columns().last().unwrap();
-        let ends = arrow::array::AsArray::as_primitive::<arrow::datatypes::TimestampMillisecondType>(ends);
-        if batch.num_columns() == 5 {
-            // The only window of its query gives its rows in the order of their ends.
-            assert!(ends.values().iter().all(|end| std::mem::replace(&mut last, *end) <= *end));
-        }
-        made.extend(rows(batch));
+/// The windows of a program's first step.
+fn kind(program: &Program) -> WindowKind {
+    match &program.steps[0].operator {
+        Operator::WindowAggregate(aggregate) => aggregate.window.kind,
+        other => panic!("{other:?} has no windows"),
     }
+}
+
+fn all_rows(made: &[Produced], ordered: bool) -> Vec<String> {
+    let (mut found, mut last) = (Vec::new(), i64::MIN);
+    for produced in made {
+        assert_eq!(produced.errors, []);
+        for (_, batch) in &produced.rows {
+            let ends = batch.column(batch.num_columns() - 1).as_primitive::<TimestampMillisecondType>();
+            assert!(!ordered || ends.values().iter().all(|end| std::mem::replace(&mut last, *end) <= *end));
+            found.extend(rows(batch));
+        }
+    }
+    sorted(found)
 }
 
 fn sorted(mut rows: Vec<String>) -> Vec<String> {
@@ -149,7 +166,9 @@ proptest! {
         restart in 0usize..60,
     ) {
         let azure = STREAM_ANALYTICS.iter().map(|window| (QueryDialect::StreamAnalytics, format!("{SELECT}{window}")));
-        for (dialect, sql) in azure.chain([(QueryDialect::Kinesis, STAGGER.to_owned())]) {
+        let stream = "CREATE STREAM O (S VARCHAR(8), T TIMESTAMP, A BIGINT, B BIGINT); CREATE PUMP P AS INSERT INTO O ";
+        let amazon = KINESIS.iter().map(|select| (QueryDialect::Kinesis, format!("{stream}{select};")));
+        for (dialect, sql) in azure.chain(amazon) {
             let program = program(dialect, &sql);
             prop_assert_eq!(found(&program, &trades, together, restart), expected(&program, &trades), "{}", sql);
         }

@@ -267,7 +267,7 @@ fn name_or_call(tokens: &mut Tokens) -> Result<ExprKind, PlanError> {
     let kind = arguments(tokens, name)?;
     match kind {
         ExprKind::Call(mut call) if takes_over(tokens.dialect, &call) && tokens.take_word("OVER") => {
-            call.over = Some(over(tokens)?);
+            call.over = Some(Box::new(over(tokens)?));
             Ok(ExprKind::Call(call))
         }
         ExprKind::Call(mut call) if is_window(&call) && *tokens.peek() == Token::Period => {

@@ -98,7 +98,7 @@ impl ExprKind {
             Self::InList { operand, list, .. } => std::iter::once(&**operand).chain(list).collect(),
             Self::Like { operand, pattern, .. } => vec![operand, pattern],
             Self::Step { operand, by } => vec![operand, by],
-            Self::Call(call) => call.arguments.iter().chain(call.over.iter().flat_map(Over::parts)).collect(),
+            Self::Call(call) => call.arguments.iter().chain(call.over.iter().flat_map(|over| over.parts())).collect(),
             Self::Case { operand, branches, otherwise } => {
                 let branches = branches.iter().flat_map(|(when, then)| [when, then]);
                 operand.as_deref().into_iter().chain(branches).chain(otherwise.as_deref()).collect()
@@ -116,7 +116,8 @@ pub(crate) struct Call {
     /// `COUNT(*)`.
     pub star: bool,
     pub arguments: Vec<Expr>,
-    pub over: Option<Over>,
+    /// Boxed: few calls have it, and expressions move often.
+    pub over: Option<Box<Over>>,
 }
 
 /// What stands behind `OVER`.

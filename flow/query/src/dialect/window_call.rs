@@ -63,7 +63,7 @@ pub(super) fn window_call(expr: &Expr) -> Result<Option<Window>, PlanError> {
         _ => WindowKind::Session { timeout_ms: first, longest_ms: second, partition: 0 },
     };
     check(kind, expr.at)?;
-    let partition_by = match &call.over {
+    let partition_by = match call.over.as_deref() {
         Some(Over::Window(frame)) => frame.partition_by.clone(),
         _ => Vec::new(),
     };

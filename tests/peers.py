@@ -7,6 +7,7 @@ import time
 
 from azure.eventhub import EventData, EventHubConsumerClient, EventHubProducerClient
 from azure.eventhub.exceptions import EventHubError
+from botocore.exceptions import BotoCoreError, ClientError
 
 # The published keys of the emulators; nodes for development accept them.
 BLOB_ACCOUNT = "devstoreaccount1"
@@ -51,19 +52,15 @@ def blob_connection_string(node):
             f"BlobEndpoint={node.endpoint}/{BLOB_ACCOUNT};")
 
 
-class HubWriters:
-    """Writers that send batches to a hub until told to stop, one a partition, through any crash of the node.
-
-    `events(writer, number)` gives the events of a writer's batch. Batches are told as (writer, number): those whose sending was
-    settled, and those that a kill interrupted, which the client may have sent again by itself.
+class Load:
+    """Threads that work on a node until told to stop, whatever becomes of it: from `with` to its end. A thread that breaks down
+    breaks the test.
     """
 
-    def __init__(self, node, hub, writers, events):
-        self.node, self.hub, self.events = node, hub, events
-        self.stop = threading.Event()
-        self.kills = 0
-        self.settled, self.interrupted = set(), set()
-        self.threads = [threading.Thread(target=self.write, args=(n,), daemon=True) for n in range(writers)]
+    def __init__(self, node, tasks):
+        """Each task is a function and its arguments; it ends soon after `self.stop` is set."""
+        self.node, self.stop, self.broken = node, threading.Event(), []
+        self.threads = [threading.Thread(target=self.run, args=task, daemon=True) for task in tasks]
 
     def __enter__(self):
         for thread in self.threads:
@@ -75,6 +72,39 @@ class HubWriters:
         for thread in self.threads:
             thread.join(timeout=60)
             assert not thread.is_alive()
+        assert not self.broken, self.broken
+
+    def run(self, task, *arguments):
+        try:
+            task(*arguments)
+        except Exception as error:
+            self.broken.append(error)
+
+    def repeat(self, services, task, name):
+        """Does a task with clients of some services again and again, each time under another name."""
+        clients, number = [self.node.client(service) for service in services], 0
+        while not self.stop.is_set():
+            number += 1
+            try:
+                task(*clients, name, number)
+                time.sleep(PAUSE_SECONDS)
+            except (BotoCoreError, ClientError, OSError):
+                # What was not acknowledged is done or not; its number is not used again.
+                time.sleep(0.05)
+
+
+class HubWriters(Load):
+    """Writers that send batches to a hub until told to stop, one a partition, through any crash of the node.
+
+    `events(writer, number)` gives the events of a writer's batch. Batches are told as (writer, number): those whose sending was
+    settled, and those that a kill interrupted, which the client may have sent again by itself.
+    """
+
+    def __init__(self, node, hub, writers, events):
+        super().__init__(node, [(self.write, n) for n in range(writers)])
+        self.hub, self.events = hub, events
+        self.kills = 0
+        self.settled, self.interrupted = set(), set()
 
     def restart_node(self, end=None, between=lambda: None):
         """Ends the node under the writers, by a kill unless `end` does it, and starts it again after `between`.

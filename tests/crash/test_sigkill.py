@@ -13,7 +13,7 @@ from collections import defaultdict
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 from conftest import package
-from peers import PAUSE_SECONDS
+from peers import PAUSE_SECONDS, Load
 
 KILLS = 6
 SECONDS_BETWEEN_KILLS = 2.5
@@ -52,25 +52,13 @@ def handler(event, context):
 """
 
 
-class Load:
-    """Writers that put records until told to stop, and what was acknowledged to them."""
+class Writers(Load):
+    """Writers that put records, and what was acknowledged to them."""
 
     def __init__(self, node):
-        self.node = node
-        self.stop = threading.Event()
+        super().__init__(node, [(self.write, n) for n in range(WRITERS)])
         self.lock = threading.Lock()
         self.acknowledged = {}
-        self.threads = [threading.Thread(target=self.write, args=(n,)) for n in range(WRITERS)]
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stop.set()
-        for thread in self.threads:
-            thread.join(timeout=30)
 
     def write(self, writer):
         client = self.node.client("kinesis")
@@ -168,7 +156,7 @@ def set_up(node):
 def after_the_kills(node):
     """A node that was killed again and again under load and has caught up since."""
     set_up(node)
-    with Load(node) as load:
+    with Writers(node) as load:
         for _ in range(KILLS):
             time.sleep(SECONDS_BETWEEN_KILLS)
             node.kill()

@@ -5,11 +5,10 @@ put; the sum of a metric is at least what was acknowledged and at most what was 
 """
 
 import datetime
-import threading
 import time
 
-from botocore.exceptions import BotoCoreError, ClientError
-from peers import PAUSE_SECONDS
+from conftest import until
+from peers import Load
 
 KILLS = 4
 SECONDS_BETWEEN_KILLS = 1.5
@@ -18,37 +17,17 @@ LINES = 3
 GROUP = "/crash/lines"
 
 
-class Load:
-    """Writers that go on until told to stop, whatever becomes of the node: each has a log stream and a metric of its own."""
+class Writers(Load):
+    """Writers of lines and of values: each has a log stream and a metric of its own."""
 
     def __init__(self, node):
-        self.node, self.stop = node, threading.Event()
         self.lines = {f"w{n}": [] for n in range(WRITERS)}
         self.sent, self.acknowledged = dict.fromkeys(self.lines, 0), dict.fromkeys(self.lines, 0)
         tasks = [(task, name) for name in self.lines for task in (self.put_lines, self.put_value)]
-        self.threads = [threading.Thread(target=self.repeat, args=each, daemon=True) for each in tasks]
+        super().__init__(node, [(self.repeat, ("logs", "cloudwatch"), *each) for each in tasks])
 
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stop.set()
-        for thread in self.threads:
-            thread.join(timeout=60)
-            assert not thread.is_alive()
-
-    def repeat(self, task, name):
-        clients, number = (self.node.client("logs"), self.node.client("cloudwatch")), 0
-        while not self.stop.is_set():
-            number += 1
-            try:
-                task(*clients, name, number)
-                time.sleep(PAUSE_SECONDS)
-            except (BotoCoreError, ClientError, OSError):
-                # What was not acknowledged is there or not; its number is not used again.
-                time.sleep(0.05)
+    def done(self):
+        return {name: (len(self.lines[name]), self.acknowledged[name]) for name in self.lines}
 
     def put_lines(self, logs, _, name, number):
         messages = [f"{name} {number} {line}" for line in range(LINES)]
@@ -79,20 +58,21 @@ def read_sum(cloudwatch, name):
 def test_acknowledged_lines_and_values_are_there(node):
     logs = node.client("logs")
     logs.create_log_group(logGroupName=GROUP)
-    with Load(node) as load:
+    with Writers(node) as load:
         for name in load.lines:
             logs.create_log_stream(logGroupName=GROUP, logStreamName=name)
         for _ in range(KILLS):
             time.sleep(SECONDS_BETWEEN_KILLS)
             node.kill()
             node.start()
-        time.sleep(SECONDS_BETWEEN_KILLS)
+        before = load.done()
+        until(lambda: all(lines > before[name][0] and values > before[name][1]
+                          for name, (lines, values) in load.done().items()))
     # What was put last was not waited for by anything but its answer.
     node.kill()
     node.start()
     logs, cloudwatch = node.client("logs"), node.client("cloudwatch")
     for name, acknowledged in load.lines.items():
-        assert len(acknowledged) > 100 and load.acknowledged[name] > 20
         found = read_lines(logs, name)
         lost = set(acknowledged) - set(found)
         assert not lost, f"{len(lost)} lines are gone, such as {sorted(lost)[:3]}"

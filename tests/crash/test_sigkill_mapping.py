@@ -5,12 +5,11 @@ but for batches that were under way when the node was killed: those come again a
 """
 
 import json
-import threading
 import time
 
 from botocore.exceptions import BotoCoreError, ClientError
 from conftest import package
-from peers import PAUSE_SECONDS
+from peers import PAUSE_SECONDS, Load
 
 KILLS = 5
 SECONDS_BETWEEN_KILLS = 2.5
@@ -30,25 +29,12 @@ def handler(event, context):
 """
 
 
-class Load:
-    """Writers, one a partition key and one of a queue, that write numbers until told to stop; and what was acknowledged."""
+class Writers(Load):
+    """Writers of numbers, one a partition key and one of a queue; and what was acknowledged."""
 
     def __init__(self, node, url):
-        self.node, self.url = node, url
-        self.stop = threading.Event()
-        self.acknowledged = {name: [] for name in [*KEYS, "m"]}
-        self.threads = [threading.Thread(target=self.write, args=(name,), daemon=True) for name in self.acknowledged]
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stop.set()
-        for thread in self.threads:
-            thread.join(timeout=30)
-            assert not thread.is_alive()
+        self.url, self.acknowledged = url, {name: [] for name in [*KEYS, "m"]}
+        super().__init__(node, [(self.write, name) for name in self.acknowledged])
 
     def write(self, name):
         number = 0
@@ -110,7 +96,7 @@ def wait_for(node, function, texts):
 
 def test_nothing_is_lost_and_keys_keep_their_order(node):
     url = set_up(node)
-    with Load(node, url) as load:
+    with Writers(node, url) as load:
         for _ in range(KILLS):
             time.sleep(SECONDS_BETWEEN_KILLS)
             node.kill()

@@ -4,12 +4,10 @@ What must hold: each acknowledged message comes, each message whose deletion was
 acknowledged publication comes to every queue that wants it and to no other.
 """
 
-import json
-import threading
 import time
 
-from botocore.exceptions import BotoCoreError, ClientError
-from peers import PAUSE_SECONDS
+from conftest import let_topics
+from peers import Load
 
 KILLS = 5
 SECONDS_BETWEEN_KILLS = 2
@@ -19,44 +17,20 @@ DRAIN_SECONDS = 90
 ACCOUNT = "000000000000"
 
 
-class Load:
-    """Senders, workers and publishers that go on until told to stop, whatever becomes of the node."""
+class Messages(Load):
+    """Senders, workers and publishers."""
 
     def __init__(self, node, url, topic):
-        self.node, self.url, self.topic = node, url, topic
-        self.stop = threading.Event()
+        tasks = [self.send] * SENDERS + [self.work] * WORKERS + [self.publish] * PUBLISHERS
+        super().__init__(node, [(self.repeat, ("sqs", "sns"), task, n) for n, task in enumerate(tasks)])
+        self.url, self.topic = url, topic
         self.sent, self.received, self.deleted, self.published = set(), set(), set(), set()
         self.again = []
-        tasks = [self.send] * SENDERS + [self.work] * WORKERS + [self.publish] * PUBLISHERS
-        self.threads = [threading.Thread(target=self.repeat, args=(task, n), daemon=True) for n, task in enumerate(tasks)]
 
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stop.set()
-        for thread in self.threads:
-            thread.join(timeout=60)
-            assert not thread.is_alive()
-
-    def repeat(self, task, name):
-        clients = self.node.client("sqs"), self.node.client("sns")
-        number = 0
-        while not self.stop.is_set():
-            number += 1
-            try:
-                task(*clients, f"{name}-{number}")
-                time.sleep(PAUSE_SECONDS)
-            except (BotoCoreError, ClientError, OSError):
-                # What was not acknowledged is done or not; its name is not used again.
-                time.sleep(0.05)
-
-    def send(self, sqs, _, name):
-        entries = [{"Id": str(n), "MessageBody": f"{name}-{n}"} for n in range(5)]
+    def send(self, sqs, _, name, number):
+        entries = [{"Id": str(n), "MessageBody": f"{name}-{number}-{n}"} for n in range(5)]
         answer = sqs.send_message_batch(QueueUrl=self.url, Entries=entries)
-        self.sent |= {f"{name}-{entry['Id']}" for entry in answer["Successful"]}
+        self.sent |= {f"{name}-{number}-{entry['Id']}" for entry in answer["Successful"]}
 
     def work(self, sqs, *_):
         gone = set(self.deleted)
@@ -70,11 +44,12 @@ class Load:
             answer = sqs.delete_message_batch(QueueUrl=self.url, Entries=entries)
             self.deleted |= {messages[int(entry["Id"])]["Body"] for entry in answer["Successful"]}
 
-    def publish(self, _, sns, name):
-        kind = "even" if int(name.split("-")[1]) % 2 == 0 else "odd"
-        sns.publish(TopicArn=self.topic, Message=f"{kind}-{name}",
+    def publish(self, _, sns, name, number):
+        kind = "even" if number % 2 == 0 else "odd"
+        message = f"{kind}-{name}-{number}"
+        sns.publish(TopicArn=self.topic, Message=message,
                     MessageAttributes={"kind": {"DataType": "String", "StringValue": kind}})
-        self.published.add(f"{kind}-{name}")
+        self.published.add(message)
 
 
 def set_up(node):
@@ -83,10 +58,9 @@ def set_up(node):
             for name in ["jobs", "all", "even"]}
     topic = sns.create_topic(Name="news")["TopicArn"]
     for name, settings in [("all", {}), ("even", {"FilterPolicy": '{"kind": ["even"]}'})]:
-        statement = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage",
-                     "Resource": f"arn:aws:sqs:us-east-1:{ACCOUNT}:{name}", "Condition": {"ArnEquals": {"aws:SourceArn": topic}}}
-        sqs.set_queue_attributes(QueueUrl=urls[name], Attributes={"Policy": json.dumps({"Statement": [statement]})})
-        sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=f"arn:aws:sqs:us-east-1:{ACCOUNT}:{name}",
+        queue = f"arn:aws:sqs:us-east-1:{ACCOUNT}:{name}"
+        let_topics(sqs, urls[name], queue, {"ArnEquals": {"aws:SourceArn": topic}})
+        sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue,
                       Attributes={"RawMessageDelivery": "true", **settings})
     return urls, topic
 
@@ -107,7 +81,7 @@ def drain(node, url, wanted):
 
 def test_what_was_acknowledged_comes_and_what_was_deleted_does_not(node):
     urls, topic = set_up(node)
-    with Load(node, urls["jobs"], topic) as load:
+    with Messages(node, urls["jobs"], topic) as load:
         for _ in range(KILLS):
             time.sleep(SECONDS_BETWEEN_KILLS)
             node.kill()

@@ -7,10 +7,12 @@ each hash key once.
 
 import threading
 import time
+from collections import Counter
 
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
-from peers import PAUSE_SECONDS
+from conftest import until
+from peers import PAUSE_SECONDS, Load
 
 KILLS = 5
 SECONDS_BETWEEN_KILLS = 1.5
@@ -28,27 +30,19 @@ def open_shards(kinesis):
     return sorted(found, key=key_range)
 
 
-class Load:
-    """Writers that put and a hand that splits and merges until told to stop; and what was acknowledged."""
+class Writers(Load):
+    """Writers that put and a hand that splits and merges; and what was acknowledged."""
 
     def __init__(self, node):
-        self.node = node
-        self.stop = threading.Event()
+        super().__init__(node, [*((self.write, n) for n in range(WRITERS)), (self.reshard,)])
         self.lock = threading.Lock()
         self.acknowledged = {}
         self.changes = 0
-        self.threads = [threading.Thread(target=self.write, args=(n,)) for n in range(WRITERS)]
-        self.threads.append(threading.Thread(target=self.reshard))
 
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stop.set()
-        for thread in self.threads:
-            thread.join(timeout=30)
+    def done(self):
+        """What was acknowledged so far: of each key, and of the hand."""
+        with self.lock:
+            return Counter(key for key, _ in self.acknowledged) + Counter(changes=self.changes)
 
     def write(self, writer):
         client, number = self.node.client("kinesis"), 0
@@ -63,7 +57,8 @@ class Load:
                 continue
             with self.lock:
                 for record, result in zip(records, answer["Records"]):
-                    self.acknowledged[record["PartitionKey"], number] = (result["ShardId"], result["SequenceNumber"])
+                    if "SequenceNumber" in result:
+                        self.acknowledged[record["PartitionKey"], number] = (result["ShardId"], result["SequenceNumber"])
             time.sleep(PAUSE_SECONDS)
 
     def reshard(self):
@@ -105,18 +100,19 @@ def read_tree(kinesis):
 @pytest.fixture(scope="module")
 def after_the_kills(node):
     node.client("kinesis").create_stream(StreamName=STREAM, ShardCount=2)
-    with Load(node) as load:
+    with Writers(node) as load:
         for _ in range(KILLS):
             time.sleep(SECONDS_BETWEEN_KILLS)
             node.kill()
             node.start()
-        time.sleep(0.5)
+        # Each thread has lived through the kills.
+        before = load.done()
+        until(lambda: all(count > before[what] for what, count in load.done().items()) and len(load.done()) > WRITERS * KEYS)
     return node.client("kinesis"), load
 
 
 def test_nothing_is_lost_and_keys_keep_their_order(after_the_kills):
     kinesis, load = after_the_kills
-    assert load.changes > KILLS and load.acknowledged
     places, last = {}, {}
     for shard, record in read_tree(kinesis):
         key, number = record["PartitionKey"], int(record["Data"])

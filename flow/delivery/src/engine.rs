@@ -12,7 +12,7 @@ use millstream_insight::Insight;
 use millstream_object::Objects;
 use millstream_storage::{Storage, Transaction, to_the_end};
 use millstream_stream::{Entry, NewStream, Placement, StreamError, Streams};
-use millstream_types::{CheckRole, Clock};
+use millstream_types::{BoxFuture, CheckRole, Clock};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -130,9 +130,14 @@ impl Deliveries {
     /// # Errors
     /// [`DeliveryError::Exists`], [`DeliveryError::BadBucket`], [`DeliveryError::BadNaming`], [`DeliveryError::TooManyTags`];
     /// [`DeliveryError::Stream`] when its source does not exist.
-    pub async fn create(&self, new: NewDeliveryStream) -> Result<Arc<DeliveryStreamDefinition>, DeliveryError> {
-        let engine = self.clone();
-        to_the_end(async move { engine.create_now(new).await }).await
+    pub fn create(
+        &self,
+        new: NewDeliveryStream,
+    ) -> BoxFuture<'_, Result<Arc<DeliveryStreamDefinition>, DeliveryError>> {
+        Box::pin(async move {
+            let engine = self.clone();
+            to_the_end(async move { engine.create_now(new).await }).await
+        })
     }
 
     async fn create_now(&self, new: NewDeliveryStream) -> Result<Arc<DeliveryStreamDefinition>, DeliveryError> {
@@ -183,14 +188,16 @@ impl Deliveries {
     ///
     /// # Errors
     /// [`DeliveryError::NotFound`], [`DeliveryError::Changed`], [`DeliveryError::BadBucket`], [`DeliveryError::BadNaming`].
-    pub async fn update(
-        &self,
-        name: &str,
+    pub fn update<'a>(
+        &'a self,
+        name: &'a str,
         destination: ObjectDestination,
         expected: Option<u32>,
-    ) -> Result<(), DeliveryError> {
-        let (engine, name) = (self.clone(), name.to_owned());
-        to_the_end(async move { engine.update_now(&name, destination, expected).await }).await
+    ) -> BoxFuture<'a, Result<(), DeliveryError>> {
+        Box::pin(async move {
+            let (engine, name) = (self.clone(), name.to_owned());
+            to_the_end(async move { engine.update_now(&name, destination, expected).await }).await
+        })
     }
 
     async fn update_now(
@@ -253,9 +260,11 @@ impl Deliveries {
     ///
     /// # Errors
     /// [`DeliveryError::NotFound`].
-    pub async fn delete(&self, name: &str) -> Result<(), DeliveryError> {
-        let (engine, name) = (self.clone(), name.to_owned());
-        to_the_end(async move { engine.delete_now(&name).await }).await
+    pub fn delete<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), DeliveryError>> {
+        Box::pin(async move {
+            let (engine, name) = (self.clone(), name.to_owned());
+            to_the_end(async move { engine.delete_now(&name).await }).await
+        })
     }
 
     async fn delete_now(&self, name: &str) -> Result<(), DeliveryError> {
@@ -298,32 +307,41 @@ impl Deliveries {
     ///
     /// # Errors
     /// [`DeliveryError::NotFound`], [`DeliveryError::ReadsStream`], [`DeliveryError::Stream`].
-    pub async fn put(&self, name: &str, records: Vec<Bytes>) -> Result<Vec<Placement>, DeliveryError> {
-        let definition = self.get(name)?;
-        if let DeliverySource::Stream { name: stream } = &definition.source {
-            return Err(DeliveryError::ReadsStream { name: name.to_owned(), stream: stream.clone() });
-        }
-        let entry = |data| Entry { partition_key: Bytes::new(), explicit_hash_key: None, headers: Bytes::new(), data };
-        let entries: Vec<Entry> = records.into_iter().map(entry).collect();
-        let put = self.shared.streams.put(&definition.source_stream(), &entries).await;
-        let placements = put.map_err(|error| match error {
-            // It was removed in the meantime.
-            StreamError::StreamNotFound { .. } => DeliveryError::NotFound { name: name.to_owned() },
-            other => DeliveryError::Stream(other),
-        })?;
-        let subject = format!("delivery/{name}");
-        self.shared.insight.metrics.counter("records_in", &subject).add(entries.len() as u64);
-        let bytes = entries.iter().map(|entry| entry.data.len() as u64).sum();
-        self.shared.insight.metrics.counter("bytes_in", &subject).add(bytes);
-        Ok(placements)
+    pub fn put<'a>(
+        &'a self,
+        name: &'a str,
+        records: Vec<Bytes>,
+    ) -> BoxFuture<'a, Result<Vec<Placement>, DeliveryError>> {
+        Box::pin(async move {
+            let definition = self.get(name)?;
+            if let DeliverySource::Stream { name: stream } = &definition.source {
+                return Err(DeliveryError::ReadsStream { name: name.to_owned(), stream: stream.clone() });
+            }
+            let entry =
+                |data| Entry { partition_key: Bytes::new(), explicit_hash_key: None, headers: Bytes::new(), data };
+            let entries: Vec<Entry> = records.into_iter().map(entry).collect();
+            let put = self.shared.streams.put(&definition.source_stream(), &entries).await;
+            let placements = put.map_err(|error| match error {
+                // It was removed in the meantime.
+                StreamError::StreamNotFound { .. } => DeliveryError::NotFound { name: name.to_owned() },
+                other => DeliveryError::Stream(other),
+            })?;
+            let subject = format!("delivery/{name}");
+            self.shared.insight.metrics.counter("records_in", &subject).add(entries.len() as u64);
+            let bytes = entries.iter().map(|entry| entry.data.len() as u64).sum();
+            self.shared.insight.metrics.counter("bytes_in", &subject).add(bytes);
+            Ok(placements)
+        })
     }
 
     /// Stops all deliveries; each goes on at its next start.
-    pub async fn shutdown(&self) {
-        let names: Vec<String> = self.running().keys().cloned().collect();
-        for name in names {
-            self.halt(&name).await;
-        }
+    pub fn shutdown(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let names: Vec<String> = self.running().keys().cloned().collect();
+            for name in names {
+                self.halt(&name).await;
+            }
+        })
     }
 
     fn running(&self) -> MutexGuard<'_, HashMap<String, Running>> {

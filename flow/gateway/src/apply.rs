@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use millstream_catalog::{ApiDefinition, Integration, Method, Resource};
+use millstream_types::BoxFuture;
 
 use crate::engine::{Gateway, add_resource};
 use crate::error::GatewayError;
@@ -29,42 +30,44 @@ impl Gateway {
     ///
     /// # Errors
     /// [`GatewayError::Invalid`] for a path that cannot be.
-    pub async fn apply_api(
-        &self,
-        name: &str,
-        stage: &str,
-        routes: &[Route],
-    ) -> Result<(Arc<ApiDefinition>, bool), GatewayError> {
-        let _turn = self.edits.lock().await;
-        let known = self.list().into_iter().find(|api| api.name == name);
-        let mut definition = known.map_or_else(|| self.new_api(name, ""), |known| (*known).clone());
-        let before = definition.stages.get(stage).map(|stage| stage.deployment.clone());
-        definition.resources.retain(|_, resource| resource.parent.is_none());
-        definition.resources.values_mut().for_each(|root| root.methods.clear());
-        for route in routes {
-            let resource = resource_at(&mut definition, &route.path)?;
-            let made = Method {
-                authorization: "NONE".to_owned(),
-                api_key_required: route.key_required,
-                integration: Some(integration(&route.function, route.whole_request)),
-                ..Method::default()
-            };
-            if let Some(resource) = definition.resources.get_mut(&resource) {
-                resource.methods.insert(route.method.clone(), made);
+    pub fn apply_api<'a>(
+        &'a self,
+        name: &'a str,
+        stage: &'a str,
+        routes: &'a [Route],
+    ) -> BoxFuture<'a, Result<(Arc<ApiDefinition>, bool), GatewayError>> {
+        Box::pin(async move {
+            let _turn = self.edits.lock().await;
+            let known = self.list().into_iter().find(|api| api.name == name);
+            let mut definition = known.map_or_else(|| self.new_api(name, ""), |known| (*known).clone());
+            let before = definition.stages.get(stage).map(|stage| stage.deployment.clone());
+            definition.resources.retain(|_, resource| resource.parent.is_none());
+            definition.resources.values_mut().for_each(|root| root.methods.clear());
+            for route in routes {
+                let resource = resource_at(&mut definition, &route.path)?;
+                let made = Method {
+                    authorization: "NONE".to_owned(),
+                    api_key_required: route.key_required,
+                    integration: Some(integration(&route.function, route.whole_request)),
+                    ..Method::default()
+                };
+                if let Some(resource) = definition.resources.get_mut(&resource) {
+                    resource.methods.insert(route.method.clone(), made);
+                }
             }
-        }
-        if let Some(before) = &before {
-            let deployed = definition.deployments.get(before);
-            if deployed.is_some_and(|deployed| same(&deployed.resources, &definition.resources)) {
-                return Ok((self.get(&definition.id)?, false));
+            if let Some(before) = &before {
+                let deployed = definition.deployments.get(before);
+                if deployed.is_some_and(|deployed| same(&deployed.resources, &definition.resources)) {
+                    return Ok((self.get(&definition.id)?, false));
+                }
+                // The file is its own history: what it replaces goes, unless another stage serves it.
+                if !definition.stages.values().any(|other| other.name != stage && other.deployment == *before) {
+                    definition.deployments.remove(before);
+                }
             }
-            // The file is its own history: what it replaces goes, unless another stage serves it.
-            if !definition.stages.values().any(|other| other.name != stage && other.deployment == *before) {
-                definition.deployments.remove(before);
-            }
-        }
-        self.add_deployment(&mut definition, Some(stage), "applied from a pipeline file")?;
-        Ok((self.catalog.apis.put(definition).await?, true))
+            self.add_deployment(&mut definition, Some(stage), "applied from a pipeline file")?;
+            Ok((self.catalog.apis.put(definition).await?, true))
+        })
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, header};
 use millstream_catalog::Integration;
-use millstream_types::{CheckRole, Clock, Invocation, InvocationOutcome, Invoke, RoleUse};
+use millstream_types::{BoxFuture, CheckRole, Clock, Invocation, InvocationOutcome, Invoke, RoleUse};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
@@ -102,10 +102,12 @@ impl Calls {
     }
 
     /// Answers a request of a stage that its plan lets through.
-    pub async fn answer(&self, request: &ApiRequest) -> Called {
-        let mut metered = None;
-        let result = self.passed(request, &mut metered).await;
-        Called { result, metered }
+    pub fn answer<'a>(&'a self, request: &'a ApiRequest) -> BoxFuture<'a, Called> {
+        Box::pin(async move {
+            let mut metered = None;
+            let result = self.passed(request, &mut metered).await;
+            Called { result, metered }
+        })
     }
 
     async fn passed(&self, request: &ApiRequest, metered: &mut Option<Metered>) -> Result<Response<Bytes>, Refusal> {
@@ -126,25 +128,27 @@ impl Calls {
     ///
     /// # Errors
     /// [`Refusal`].
-    pub async fn serve(
-        &self,
-        request: &ApiRequest,
-        served: &Served<'_>,
-        mut story: Option<&mut Story>,
-    ) -> Result<Response<Bytes>, Refusal> {
-        if let Some(story) = story.as_deref_mut() {
-            story.path_parameters.clone_from(&served.matched.parameters);
-        }
-        validate(request, served)?;
-        let integration = served.matched.method.integration.as_ref();
-        let integration = integration.ok_or_else(|| misconfigured("the method has no integration"))?;
-        match integration.kind.as_str() {
-            "AWS_PROXY" => self.whole_request(request, served, integration, story).await,
-            "AWS" => self.mapped_function(request, served, integration, story).await,
-            "HTTP" | "HTTP_PROXY" => self.backend(request, served, integration, story).await,
-            "MOCK" => mock(request, integration, &sight(request, served)),
-            other => Err(misconfigured(&format!("the integration type {other} is not supported"))),
-        }
+    pub fn serve<'a>(
+        &'a self,
+        request: &'a ApiRequest,
+        served: &'a Served<'a>,
+        mut story: Option<&'a mut Story>,
+    ) -> BoxFuture<'a, Result<Response<Bytes>, Refusal>> {
+        Box::pin(async move {
+            if let Some(story) = story.as_deref_mut() {
+                story.path_parameters.clone_from(&served.matched.parameters);
+            }
+            validate(request, served)?;
+            let integration = served.matched.method.integration.as_ref();
+            let integration = integration.ok_or_else(|| misconfigured("the method has no integration"))?;
+            match integration.kind.as_str() {
+                "AWS_PROXY" => self.whole_request(request, served, integration, story).await,
+                "AWS" => self.mapped_function(request, served, integration, story).await,
+                "HTTP" | "HTTP_PROXY" => self.backend(request, served, integration, story).await,
+                "MOCK" => mock(request, integration, &sight(request, served)),
+                other => Err(misconfigured(&format!("the integration type {other} is not supported"))),
+            }
+        })
     }
 
     async fn whole_request(

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use millstream_catalog::{ApiDefinition, Catalog, Method, RequestValidator, Resource};
 use millstream_insight::Insight;
 use millstream_storage::Transaction;
-use millstream_types::Clock;
+use millstream_types::{BoxFuture, Clock};
 
 use crate::error::GatewayError;
 use crate::mapping;
@@ -41,8 +41,12 @@ impl Gateway {
     ///
     /// # Errors
     /// [`GatewayError::Catalog`].
-    pub async fn create_api(&self, name: &str, description: &str) -> Result<Arc<ApiDefinition>, GatewayError> {
-        Ok(self.catalog.apis.create(self.new_api(name, description)).await?)
+    pub fn create_api<'a>(
+        &'a self,
+        name: &'a str,
+        description: &'a str,
+    ) -> BoxFuture<'a, Result<Arc<ApiDefinition>, GatewayError>> {
+        Box::pin(async move { Ok(self.catalog.apis.create(self.new_api(name, description)).await?) })
     }
 
     /// An API with its root resource that nobody knows yet.
@@ -70,28 +74,32 @@ impl Gateway {
     ///
     /// # Errors
     /// [`GatewayError::NotFound`].
-    pub async fn describe_api(
-        &self,
-        api: &str,
+    pub fn describe_api<'a>(
+        &'a self,
+        api: &'a str,
         name: Option<String>,
         description: Option<String>,
-    ) -> Result<Arc<ApiDefinition>, GatewayError> {
-        let _turn = self.edits.lock().await;
-        let mut definition = (*self.get(api)?).clone();
-        definition.name = name.unwrap_or(definition.name);
-        definition.description = description.unwrap_or(definition.description);
-        Ok(self.catalog.apis.put(definition).await?)
+    ) -> BoxFuture<'a, Result<Arc<ApiDefinition>, GatewayError>> {
+        Box::pin(async move {
+            let _turn = self.edits.lock().await;
+            let mut definition = (*self.get(api)?).clone();
+            definition.name = name.unwrap_or(definition.name);
+            definition.description = description.unwrap_or(definition.description);
+            Ok(self.catalog.apis.put(definition).await?)
+        })
     }
 
     /// Removes an API.
     ///
     /// # Errors
     /// [`GatewayError::NotFound`].
-    pub async fn delete_api(&self, api: &str) -> Result<(), GatewayError> {
-        // An edit under way would write the API again after it is gone.
-        let _turn = self.edits.lock().await;
-        self.catalog.apis.delete(api, Transaction::new()).await?;
-        Ok(())
+    pub fn delete_api<'a>(&'a self, api: &'a str) -> BoxFuture<'a, Result<(), GatewayError>> {
+        Box::pin(async move {
+            // An edit under way would write the API again after it is gone.
+            let _turn = self.edits.lock().await;
+            self.catalog.apis.delete(api, Transaction::new()).await?;
+            Ok(())
+        })
     }
 
     /// An API's definition.
@@ -112,30 +120,39 @@ impl Gateway {
     ///
     /// # Errors
     /// [`GatewayError::NotFound`], [`GatewayError::Exists`], [`GatewayError::Invalid`].
-    pub async fn create_resource(&self, api: &str, parent: &str, part: &str) -> Result<Resource, GatewayError> {
-        let _turn = self.edits.lock().await;
-        let mut definition = (*self.get(api)?).clone();
-        let resource = add_resource(&mut definition, parent, part)?;
-        self.catalog.apis.put(definition).await?;
-        Ok(resource)
+    pub fn create_resource<'a>(
+        &'a self,
+        api: &'a str,
+        parent: &'a str,
+        part: &'a str,
+    ) -> BoxFuture<'a, Result<Resource, GatewayError>> {
+        Box::pin(async move {
+            let _turn = self.edits.lock().await;
+            let mut definition = (*self.get(api)?).clone();
+            let resource = add_resource(&mut definition, parent, part)?;
+            self.catalog.apis.put(definition).await?;
+            Ok(resource)
+        })
     }
 
     /// Removes a resource with those below it.
     ///
     /// # Errors
     /// [`GatewayError::NotFound`], [`GatewayError::Invalid`] for the root.
-    pub async fn delete_resource(&self, api: &str, resource: &str) -> Result<(), GatewayError> {
-        let _turn = self.edits.lock().await;
-        let mut definition = (*self.get(api)?).clone();
-        let found = resource_of(&definition, resource)?;
-        if found.parent.is_none() {
-            return Err(GatewayError::Invalid { reason: "the root resource cannot be removed".to_owned() });
-        }
-        let below = format!("{}/", found.path);
-        let path = found.path.clone();
-        definition.resources.retain(|_, other| other.path != path && !other.path.starts_with(&below));
-        self.catalog.apis.put(definition).await?;
-        Ok(())
+    pub fn delete_resource<'a>(&'a self, api: &'a str, resource: &'a str) -> BoxFuture<'a, Result<(), GatewayError>> {
+        Box::pin(async move {
+            let _turn = self.edits.lock().await;
+            let mut definition = (*self.get(api)?).clone();
+            let found = resource_of(&definition, resource)?;
+            if found.parent.is_none() {
+                return Err(GatewayError::Invalid { reason: "the root resource cannot be removed".to_owned() });
+            }
+            let below = format!("{}/", found.path);
+            let path = found.path.clone();
+            definition.resources.retain(|_, other| other.path != path && !other.path.starts_with(&below));
+            self.catalog.apis.put(definition).await?;
+            Ok(())
+        })
     }
 
     /// Changes a method, or makes it when `edit` is given `None`; gives it back as it is then.
@@ -166,34 +183,38 @@ impl Gateway {
     ///
     /// # Errors
     /// [`GatewayError::NotFound`], [`GatewayError::TooMany`].
-    pub async fn create_validator(
-        &self,
-        api: &str,
-        name: &str,
+    pub fn create_validator<'a>(
+        &'a self,
+        api: &'a str,
+        name: &'a str,
         parameters: bool,
-    ) -> Result<RequestValidator, GatewayError> {
-        let _turn = self.edits.lock().await;
-        let mut definition = (*self.get(api)?).clone();
-        if definition.validators.len() >= VALIDATORS_MAX {
-            return Err(GatewayError::TooMany { what: "request validators in an API", limit: VALIDATORS_MAX });
-        }
-        let made = RequestValidator { id: new_id()[..6].to_owned(), name: name.to_owned(), parameters };
-        definition.validators.insert(made.id.clone(), made.clone());
-        self.catalog.apis.put(definition).await?;
-        Ok(made)
+    ) -> BoxFuture<'a, Result<RequestValidator, GatewayError>> {
+        Box::pin(async move {
+            let _turn = self.edits.lock().await;
+            let mut definition = (*self.get(api)?).clone();
+            if definition.validators.len() >= VALIDATORS_MAX {
+                return Err(GatewayError::TooMany { what: "request validators in an API", limit: VALIDATORS_MAX });
+            }
+            let made = RequestValidator { id: new_id()[..6].to_owned(), name: name.to_owned(), parameters };
+            definition.validators.insert(made.id.clone(), made.clone());
+            self.catalog.apis.put(definition).await?;
+            Ok(made)
+        })
     }
 
     /// Removes a request validator; deployments keep the one that they were made with.
     ///
     /// # Errors
     /// [`GatewayError::NotFound`].
-    pub async fn delete_validator(&self, api: &str, validator: &str) -> Result<(), GatewayError> {
-        let _turn = self.edits.lock().await;
-        let mut definition = (*self.get(api)?).clone();
-        let gone = definition.validators.remove(validator);
-        gone.ok_or_else(|| GatewayError::NotFound { kind: "request validator", name: validator.to_owned() })?;
-        self.catalog.apis.put(definition).await?;
-        Ok(())
+    pub fn delete_validator<'a>(&'a self, api: &'a str, validator: &'a str) -> BoxFuture<'a, Result<(), GatewayError>> {
+        Box::pin(async move {
+            let _turn = self.edits.lock().await;
+            let mut definition = (*self.get(api)?).clone();
+            let gone = definition.validators.remove(validator);
+            gone.ok_or_else(|| GatewayError::NotFound { kind: "request validator", name: validator.to_owned() })?;
+            self.catalog.apis.put(definition).await?;
+            Ok(())
+        })
     }
 
     /// Counts an answered request. Requests for APIs that do not exist leave nothing behind: anybody can send them.

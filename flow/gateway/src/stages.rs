@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use millstream_catalog::{ApiDefinition, Deployment, Method, RequestValidator, Stage, Throttle};
+use millstream_types::BoxFuture;
 
 use crate::engine::{Gateway, new_id};
 use crate::error::GatewayError;
@@ -97,28 +98,41 @@ impl Gateway {
     ///
     /// # Errors
     /// [`GatewayError::NotFound`], [`GatewayError::TooMany`], [`GatewayError::Invalid`] when there is nothing to deploy.
-    pub async fn deploy(&self, api: &str, stage: Option<&str>, description: &str) -> Result<Deployment, GatewayError> {
-        let _turn = self.edits.lock().await;
-        let mut definition = (*self.get(api)?).clone();
-        let deployment = self.add_deployment(&mut definition, stage, description)?;
-        self.catalog.apis.put(definition).await?;
-        Ok(deployment)
+    pub fn deploy<'a>(
+        &'a self,
+        api: &'a str,
+        stage: Option<&'a str>,
+        description: &'a str,
+    ) -> BoxFuture<'a, Result<Deployment, GatewayError>> {
+        Box::pin(async move {
+            let _turn = self.edits.lock().await;
+            let mut definition = (*self.get(api)?).clone();
+            let deployment = self.add_deployment(&mut definition, stage, description)?;
+            self.catalog.apis.put(definition).await?;
+            Ok(deployment)
+        })
     }
 
     /// Removes a deployment that no stage serves.
     ///
     /// # Errors
     /// [`GatewayError::NotFound`], [`GatewayError::Invalid`] when a stage serves it.
-    pub async fn delete_deployment(&self, api: &str, deployment: &str) -> Result<(), GatewayError> {
-        let _turn = self.edits.lock().await;
-        let mut definition = (*self.get(api)?).clone();
-        if definition.stages.values().any(|stage| stage.deployment == deployment) {
-            let reason = "Active stages pointing to this deployment must be moved or deleted".to_owned();
-            return Err(GatewayError::Invalid { reason });
-        }
-        definition.deployments.remove(deployment).ok_or_else(|| unknown_deployment(deployment))?;
-        self.catalog.apis.put(definition).await?;
-        Ok(())
+    pub fn delete_deployment<'a>(
+        &'a self,
+        api: &'a str,
+        deployment: &'a str,
+    ) -> BoxFuture<'a, Result<(), GatewayError>> {
+        Box::pin(async move {
+            let _turn = self.edits.lock().await;
+            let mut definition = (*self.get(api)?).clone();
+            if definition.stages.values().any(|stage| stage.deployment == deployment) {
+                let reason = "Active stages pointing to this deployment must be moved or deleted".to_owned();
+                return Err(GatewayError::Invalid { reason });
+            }
+            definition.deployments.remove(deployment).ok_or_else(|| unknown_deployment(deployment))?;
+            self.catalog.apis.put(definition).await?;
+            Ok(())
+        })
     }
 
     /// Makes a stage over a deployment.
@@ -126,74 +140,85 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError::NotFound`], [`GatewayError::Exists`], [`GatewayError::TooMany`], [`GatewayError::Invalid`] for a
     /// name that cannot be part of an address.
-    pub async fn create_stage(
-        &self,
-        api: &str,
-        stage: &str,
-        deployment: &str,
+    pub fn create_stage<'a>(
+        &'a self,
+        api: &'a str,
+        stage: &'a str,
+        deployment: &'a str,
         variables: BTreeMap<String, String>,
-    ) -> Result<Stage, GatewayError> {
-        let _turn = self.edits.lock().await;
-        let mut definition = (*self.get(api)?).clone();
-        if definition.stages.contains_key(stage) {
-            return Err(GatewayError::Exists { kind: "stage", name: stage.to_owned() });
-        }
-        if !definition.deployments.contains_key(deployment) {
-            return Err(unknown_deployment(deployment));
-        }
-        let made = self.add_stage(&mut definition, stage, deployment)?;
-        made.variables = variables;
-        let made = made.clone();
-        self.catalog.apis.put(definition).await?;
-        Ok(made)
+    ) -> BoxFuture<'a, Result<Stage, GatewayError>> {
+        Box::pin(async move {
+            let _turn = self.edits.lock().await;
+            let mut definition = (*self.get(api)?).clone();
+            if definition.stages.contains_key(stage) {
+                return Err(GatewayError::Exists { kind: "stage", name: stage.to_owned() });
+            }
+            if !definition.deployments.contains_key(deployment) {
+                return Err(unknown_deployment(deployment));
+            }
+            let made = self.add_stage(&mut definition, stage, deployment)?;
+            made.variables = variables;
+            let made = made.clone();
+            self.catalog.apis.put(definition).await?;
+            Ok(made)
+        })
     }
 
     /// Changes a stage.
     ///
     /// # Errors
     /// [`GatewayError::NotFound`].
-    pub async fn update_stage(&self, api: &str, stage: &str, change: StageChange) -> Result<Stage, GatewayError> {
-        let _turn = self.edits.lock().await;
-        let mut definition = (*self.get(api)?).clone();
-        if let Some(deployment) = &change.deployment
-            && !definition.deployments.contains_key(deployment)
-        {
-            return Err(unknown_deployment(deployment));
-        }
-        let edited = definition.stages.get_mut(stage).ok_or_else(|| unknown_stage(stage))?;
-        edited.updated = self.clock.now();
-        edited.deployment = change.deployment.unwrap_or_else(|| edited.deployment.clone());
-        edited.description = change.description.unwrap_or_else(|| edited.description.clone());
-        for (name, value) in change.variables {
-            match value {
-                Some(value) => edited.variables.insert(name, value),
-                None => edited.variables.remove(&name),
-            };
-        }
-        for (method, throttle) in change.throttles {
-            match throttle {
-                Some(throttle) => edited.throttles.insert(method, throttle),
-                None => edited.throttles.remove(&method),
-            };
-        }
-        if edited.throttles.len() > THROTTLES_MAX {
-            return Err(GatewayError::TooMany { what: "method throttles of a stage", limit: THROTTLES_MAX });
-        }
-        let edited = edited.clone();
-        self.catalog.apis.put(definition).await?;
-        Ok(edited)
+    pub fn update_stage<'a>(
+        &'a self,
+        api: &'a str,
+        stage: &'a str,
+        change: StageChange,
+    ) -> BoxFuture<'a, Result<Stage, GatewayError>> {
+        Box::pin(async move {
+            let _turn = self.edits.lock().await;
+            let mut definition = (*self.get(api)?).clone();
+            if let Some(deployment) = &change.deployment
+                && !definition.deployments.contains_key(deployment)
+            {
+                return Err(unknown_deployment(deployment));
+            }
+            let edited = definition.stages.get_mut(stage).ok_or_else(|| unknown_stage(stage))?;
+            edited.updated = self.clock.now();
+            edited.deployment = change.deployment.unwrap_or_else(|| edited.deployment.clone());
+            edited.description = change.description.unwrap_or_else(|| edited.description.clone());
+            for (name, value) in change.variables {
+                match value {
+                    Some(value) => edited.variables.insert(name, value),
+                    None => edited.variables.remove(&name),
+                };
+            }
+            for (method, throttle) in change.throttles {
+                match throttle {
+                    Some(throttle) => edited.throttles.insert(method, throttle),
+                    None => edited.throttles.remove(&method),
+                };
+            }
+            if edited.throttles.len() > THROTTLES_MAX {
+                return Err(GatewayError::TooMany { what: "method throttles of a stage", limit: THROTTLES_MAX });
+            }
+            let edited = edited.clone();
+            self.catalog.apis.put(definition).await?;
+            Ok(edited)
+        })
     }
 
     /// Removes a stage; its deployment stays.
     ///
     /// # Errors
     /// [`GatewayError::NotFound`].
-    pub async fn delete_stage(&self, api: &str, stage: &str) -> Result<(), GatewayError> {
-        let _turn = self.edits.lock().await;
-        let mut definition = (*self.get(api)?).clone();
-        definition.stages.remove(stage).ok_or_else(|| unknown_stage(stage))?;
-        self.catalog.apis.put(definition).await?;
-        Ok(())
+    pub fn delete_stage<'a>(&'a self, api: &'a str, stage: &'a str) -> BoxFuture<'a, Result<(), GatewayError>> {
+        Box::pin(async move {
+            let _turn = self.edits.lock().await;
+            let mut definition = (*self.get(api)?).clone();
+            definition.stages.remove(stage).ok_or_else(|| unknown_stage(stage))?;
+            self.catalog.apis.put(definition).await?;
+            Ok(())
+        })
     }
 
     pub(crate) fn add_deployment(

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use millstream_storage::{Storage, StorageError, Transaction, to_the_end};
-use millstream_types::{Clock, LogId, Millis};
+use millstream_types::{BoxFuture, Clock, LogId, Millis};
 use tokio::sync::Notify;
 
 use crate::error::GroupError;
@@ -94,39 +94,43 @@ impl Groups {
     ///
     /// # Errors
     /// [`GroupError`]: with [`GroupError::MemberIdRequired`] the id to come back with.
-    pub async fn join(&self, id: &GroupId, join: &Join) -> Result<Joined, GroupError> {
-        check_name(id)?;
-        let joined = self.with(|groups, now| {
-            // What it said when it joined before goes for what it says now.
-            let said = groups.get(id).map_or(0, |group| group.said_by(join));
-            bounded(groups, join.bytes().saturating_sub(said))?;
-            let group = entry(groups, id, now)?;
-            let joined = group.join(join, now, &|| (self.new_id)(&join.client));
-            forget_nothing(groups, id);
-            joined
-        });
-        self.sooner.notify_one();
-        let joined = joined?;
-        joined.await.unwrap_or(Err(GroupError::UnknownMember))
+    pub fn join<'a>(&'a self, id: &'a GroupId, join: &'a Join) -> BoxFuture<'a, Result<Joined, GroupError>> {
+        Box::pin(async move {
+            check_name(id)?;
+            let joined = self.with(|groups, now| {
+                // What it said when it joined before goes for what it says now.
+                let said = groups.get(id).map_or(0, |group| group.said_by(join));
+                bounded(groups, join.bytes().saturating_sub(said))?;
+                let group = entry(groups, id, now)?;
+                let joined = group.join(join, now, &|| (self.new_id)(&join.client));
+                forget_nothing(groups, id);
+                joined
+            });
+            self.sooner.notify_one();
+            let joined = joined?;
+            joined.await.unwrap_or(Err(GroupError::UnknownMember))
+        })
     }
 
     /// Asks for what the leader gave; the leader brings it. Waits for the leader.
     ///
     /// # Errors
     /// [`GroupError`].
-    pub async fn sync(
-        &self,
-        id: &GroupId,
-        seat: &Seat,
+    pub fn sync<'a>(
+        &'a self,
+        id: &'a GroupId,
+        seat: &'a Seat,
         assignments: Vec<(String, Bytes)>,
-    ) -> Result<Assigned, GroupError> {
-        let given: usize = assignments.iter().map(|(_, given)| given.len()).sum();
-        let assigned = self.with(|groups, now| {
-            bounded(groups, given)?;
-            known(groups, id)?.sync(seat, assignments, now)
-        })?;
-        self.sooner.notify_one();
-        assigned.await.unwrap_or(Err(GroupError::UnknownMember))
+    ) -> BoxFuture<'a, Result<Assigned, GroupError>> {
+        Box::pin(async move {
+            let given: usize = assignments.iter().map(|(_, given)| given.len()).sum();
+            let assigned = self.with(|groups, now| {
+                bounded(groups, given)?;
+                known(groups, id)?.sync(seat, assignments, now)
+            })?;
+            self.sooner.notify_one();
+            assigned.await.unwrap_or(Err(GroupError::UnknownMember))
+        })
     }
 
     /// A member says that it is there.
@@ -156,54 +160,58 @@ impl Groups {
     ///
     /// # Errors
     /// [`GroupError`].
-    pub async fn commit(
-        &self,
-        id: &GroupId,
-        seat: &Seat,
+    pub fn commit<'a>(
+        &'a self,
+        id: &'a GroupId,
+        seat: &'a Seat,
         offsets: Vec<(LogId, u64, String)>,
-    ) -> Result<(), GroupError> {
-        check_name(id)?;
-        if offsets.iter().any(|(_, _, metadata)| metadata.len() > METADATA_BYTES_MAX) {
-            return Err(GroupError::MetadataTooLarge { max: METADATA_BYTES_MAX });
-        }
-        let time = self.with(|groups, now| {
-            // A group that nobody joined may be used as a place to keep offsets.
-            let group = if seat.generation < 0 { entry(groups, id, now)? } else { known(groups, id)? };
-            let allowed = group.may_commit(seat, now);
-            if allowed.is_ok() {
-                group.used = now;
+    ) -> BoxFuture<'a, Result<(), GroupError>> {
+        Box::pin(async move {
+            check_name(id)?;
+            if offsets.iter().any(|(_, _, metadata)| metadata.len() > METADATA_BYTES_MAX) {
+                return Err(GroupError::MetadataTooLarge { max: METADATA_BYTES_MAX });
             }
-            if allowed.is_ok() && !offsets.is_empty() {
-                group.has_offsets = true;
-                group.committing += 1;
+            let time = self.with(|groups, now| {
+                // A group that nobody joined may be used as a place to keep offsets.
+                let group = if seat.generation < 0 { entry(groups, id, now)? } else { known(groups, id)? };
+                let allowed = group.may_commit(seat, now);
+                if allowed.is_ok() {
+                    group.used = now;
+                }
+                if allowed.is_ok() && !offsets.is_empty() {
+                    group.has_offsets = true;
+                    group.committing += 1;
+                }
+                forget_nothing(groups, id);
+                allowed.map(|()| now)
+            })?;
+            if offsets.is_empty() {
+                return Ok(());
             }
-            forget_nothing(groups, id);
-            allowed.map(|()| now)
-        })?;
-        if offsets.is_empty() {
-            return Ok(());
-        }
-        let keep = |(log, offset, metadata)| (log, Committed { offset, metadata, time });
-        let offsets: Vec<_> = offsets.into_iter().map(keep).collect();
-        let (groups, id) = (self.clone(), id.clone());
-        to_the_end(async move {
-            let kept = groups.storage.commit(groups.offsets.keep(&id, &offsets)).await;
-            groups.change(&id, |group| group.committing -= 1);
-            Ok(kept.map(drop)?)
+            let keep = |(log, offset, metadata)| (log, Committed { offset, metadata, time });
+            let offsets: Vec<_> = offsets.into_iter().map(keep).collect();
+            let (groups, id) = (self.clone(), id.clone());
+            to_the_end(async move {
+                let kept = groups.storage.commit(groups.offsets.keep(&id, &offsets)).await;
+                groups.change(&id, |group| group.committing -= 1);
+                Ok(kept.map(drop)?)
+            })
+            .await
         })
-        .await
     }
 
     /// How far a group has read.
     ///
     /// # Errors
     /// [`GroupError::Storage`].
-    pub async fn committed(&self, id: &GroupId) -> Result<BTreeMap<LogId, Committed>, GroupError> {
-        if !self.with(|groups, _| groups.contains_key(id)) {
-            return Ok(BTreeMap::new());
-        }
-        let (offsets, id) = (self.offsets.clone(), id.clone());
-        Ok(blocking(move || offsets.of_group(&id)).await?)
+    pub fn committed<'a>(&'a self, id: &'a GroupId) -> BoxFuture<'a, Result<BTreeMap<LogId, Committed>, GroupError>> {
+        Box::pin(async move {
+            if !self.with(|groups, _| groups.contains_key(id)) {
+                return Ok(BTreeMap::new());
+            }
+            let (offsets, id) = (self.offsets.clone(), id.clone());
+            Ok(blocking(move || offsets.of_group(&id)).await?)
+        })
     }
 
     /// The groups of a space in the order of their names.
@@ -240,28 +248,30 @@ impl Groups {
     ///
     /// # Errors
     /// [`GroupError::NotFound`], [`GroupError::NotEmpty`], [`GroupError::Busy`], [`GroupError::Storage`].
-    pub async fn delete(&self, id: &GroupId) -> Result<(), GroupError> {
-        self.with(|groups, _| {
-            let group = groups.get_mut(id).ok_or(GroupError::NotFound)?;
-            match group.phase {
-                Phase::Empty if group.going || group.committing > 0 => Err(GroupError::Busy),
-                Phase::Empty => {
-                    group.going = true;
-                    Ok(())
+    pub fn delete<'a>(&'a self, id: &'a GroupId) -> BoxFuture<'a, Result<(), GroupError>> {
+        Box::pin(async move {
+            self.with(|groups, _| {
+                let group = groups.get_mut(id).ok_or(GroupError::NotFound)?;
+                match group.phase {
+                    Phase::Empty if group.going || group.committing > 0 => Err(GroupError::Busy),
+                    Phase::Empty => {
+                        group.going = true;
+                        Ok(())
+                    }
+                    _ => Err(GroupError::NotEmpty),
                 }
-                _ => Err(GroupError::NotEmpty),
-            }
-        })?;
-        let (groups, id) = (self.clone(), id.clone());
-        to_the_end(async move {
-            let forgotten = groups.forget(&id).await;
-            groups.change(&id, |group| {
-                group.going = false;
-                group.has_offsets &= forgotten.is_err();
-            });
-            Ok(forgotten?)
+            })?;
+            let (groups, id) = (self.clone(), id.clone());
+            to_the_end(async move {
+                let forgotten = groups.forget(&id).await;
+                groups.change(&id, |group| {
+                    group.going = false;
+                    group.has_offsets &= forgotten.is_err();
+                });
+                Ok(forgotten?)
+            })
+            .await
         })
-        .await
     }
 
     async fn forget(&self, id: &GroupId) -> Result<(), StorageError> {
@@ -305,12 +315,14 @@ impl Groups {
 
     /// Lets time pass for all groups: sees who was silent too long, and forgets what nobody has used for a week. Never ends;
     /// the server runs it beside the listeners.
-    pub async fn keep_time(&self) {
-        loop {
-            let wait = self.look().await;
-            // Nothing changed that could end the wait sooner, or something did: both look again.
-            let _ = tokio::time::timeout(wait, self.sooner.notified()).await;
-        }
+    pub fn keep_time(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            loop {
+                let wait = self.look().await;
+                // Nothing changed that could end the wait sooner, or something did: both look again.
+                let _ = tokio::time::timeout(wait, self.sooner.notified()).await;
+            }
+        })
     }
 
     /// Looks once; gives how long nothing is to be done then.

@@ -14,7 +14,7 @@ pub mod trail;
 use std::sync::Arc;
 
 use millstream_storage::{Storage, StorageError};
-use millstream_types::Clock;
+use millstream_types::{BoxFuture, Clock};
 
 pub use error::{LogError, MetricError};
 pub use log_groups::{LogGroupSummary, LogGroups};
@@ -55,28 +55,32 @@ impl Insight {
     ///
     /// # Errors
     /// [`StorageError`]: they wait for the next call.
-    pub async fn flush(&self) -> Result<(), StorageError> {
-        self.flush_events().await?;
-        self.history.keep(&self.metrics, false).await
+    pub fn flush(&self) -> BoxFuture<'_, Result<(), StorageError>> {
+        Box::pin(async move {
+            self.flush_events().await?;
+            self.history.keep(&self.metrics, false).await
+        })
     }
 
     /// Takes values that clients measured, all of them or none; durable when this returns.
     ///
     /// # Errors
     /// [`MetricError::TooMany`]; [`MetricError::Storage`], after which they may count all the same.
-    pub async fn put_metrics(&self, values: &[CustomValues]) -> Result<(), MetricError> {
-        self.history.put(&self.metrics, values).await
+    pub fn put_metrics<'a>(&'a self, values: &'a [CustomValues]) -> BoxFuture<'a, Result<(), MetricError>> {
+        Box::pin(async move { self.history.put(&self.metrics, values).await })
     }
 
     /// Keeps all there is. The server calls it at its end.
     ///
     /// # Errors
     /// [`StorageError`]: what could not be kept is lost with the node.
-    pub async fn shutdown(&self) -> Result<(), StorageError> {
-        self.flush_events().await?;
-        // What was counted since the last second.
-        self.metrics.sample();
-        self.history.keep(&self.metrics, true).await
+    pub fn shutdown(&self) -> BoxFuture<'_, Result<(), StorageError>> {
+        Box::pin(async move {
+            self.flush_events().await?;
+            // What was counted since the last second.
+            self.metrics.sample();
+            self.history.keep(&self.metrics, true).await
+        })
     }
 
     async fn flush_events(&self) -> Result<(), StorageError> {

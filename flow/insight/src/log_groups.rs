@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use millstream_catalog::{Collection, LogGroupDefinition};
 use millstream_storage::{Transaction, to_the_end};
-use millstream_types::{Clock, Millis};
+use millstream_types::{BoxFuture, Clock, Millis};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::error::LogError;
@@ -73,69 +73,77 @@ impl LogGroups {
     ///
     /// # Errors
     /// [`LogError::GroupExists`], [`LogError::TooMany`], [`LogError::Storage`].
-    pub async fn create(&self, name: &str, tags: BTreeMap<String, String>) -> Result<(), LogError> {
-        let turn = self.turn().await;
-        if self.summary(name.to_owned()).is_some() {
-            return Err(LogError::GroupExists(name.to_owned()));
-        }
-        bounded("log groups", self.definitions.list().len() + 1, GROUPS_MAX)?;
-        bounded("tags of a log group", tags.len(), TAGS_MAX)?;
-        self.write(turn, LogGroupDefinition { tags, ..self.new_definition(name) }).await
+    pub fn create<'a>(&'a self, name: &'a str, tags: BTreeMap<String, String>) -> BoxFuture<'a, Result<(), LogError>> {
+        Box::pin(async move {
+            let turn = self.turn().await;
+            if self.summary(name.to_owned()).is_some() {
+                return Err(LogError::GroupExists(name.to_owned()));
+            }
+            bounded("log groups", self.definitions.list().len() + 1, GROUPS_MAX)?;
+            bounded("tags of a log group", tags.len(), TAGS_MAX)?;
+            self.write(turn, LogGroupDefinition { tags, ..self.new_definition(name) }).await
+        })
     }
 
     /// Removes a group with its lines.
     ///
     /// # Errors
     /// [`LogError::GroupNotFound`], [`LogError::Storage`].
-    pub async fn delete(&self, name: &str) -> Result<(), LogError> {
-        let turn = self.turn().await;
-        self.known(name)?;
-        let (groups, name) = (self.clone(), name.to_owned());
-        to_the_end(async move {
-            let _turn = turn;
-            groups.logs.remove(&name, None).await?;
-            if groups.definitions.get(&name).is_some() {
-                groups.definitions.delete(&name, Transaction::new()).await?;
-            }
-            Ok(())
+    pub fn delete<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), LogError>> {
+        Box::pin(async move {
+            let turn = self.turn().await;
+            self.known(name)?;
+            let (groups, name) = (self.clone(), name.to_owned());
+            to_the_end(async move {
+                let _turn = turn;
+                groups.logs.remove(&name, None).await?;
+                if groups.definitions.get(&name).is_some() {
+                    groups.definitions.delete(&name, Transaction::new()).await?;
+                }
+                Ok(())
+            })
+            .await
         })
-        .await
     }
 
     /// Makes a stream.
     ///
     /// # Errors
     /// [`LogError::GroupNotFound`], [`LogError::StreamExists`], [`LogError::TooMany`], [`LogError::Storage`].
-    pub async fn create_stream(&self, group: &str, stream: &str) -> Result<(), LogError> {
-        let now = self.clock.now();
-        self.change(group, |definition| {
-            if self.known_stream(group, stream).is_ok() {
-                return Err(LogError::StreamExists(stream.to_owned()));
-            }
-            bounded("log streams made by hand in a group", definition.streams.len() + 1, STREAMS_MAX)?;
-            definition.streams.insert(stream.to_owned(), now);
-            Ok(())
+    pub fn create_stream<'a>(&'a self, group: &'a str, stream: &'a str) -> BoxFuture<'a, Result<(), LogError>> {
+        Box::pin(async move {
+            let now = self.clock.now();
+            self.change(group, |definition| {
+                if self.known_stream(group, stream).is_ok() {
+                    return Err(LogError::StreamExists(stream.to_owned()));
+                }
+                bounded("log streams made by hand in a group", definition.streams.len() + 1, STREAMS_MAX)?;
+                definition.streams.insert(stream.to_owned(), now);
+                Ok(())
+            })
+            .await
         })
-        .await
     }
 
     /// Removes a stream with its lines.
     ///
     /// # Errors
     /// [`LogError::GroupNotFound`], [`LogError::StreamNotFound`], [`LogError::Storage`].
-    pub async fn delete_stream(&self, group: &str, stream: &str) -> Result<(), LogError> {
-        let turn = self.turn().await;
-        self.known_stream(group, stream)?;
-        let mut definition = self.definition(group)?;
-        definition.streams.remove(stream);
-        let (groups, group, stream) = (self.clone(), group.to_owned(), stream.to_owned());
-        to_the_end(async move {
-            let _turn = turn;
-            // Before its lines go: a group that came into being with them is written down, and stays.
-            groups.definitions.put(definition).await?;
-            Ok(groups.logs.remove(&group, Some(&stream)).await?)
+    pub fn delete_stream<'a>(&'a self, group: &'a str, stream: &'a str) -> BoxFuture<'a, Result<(), LogError>> {
+        Box::pin(async move {
+            let turn = self.turn().await;
+            self.known_stream(group, stream)?;
+            let mut definition = self.definition(group)?;
+            definition.streams.remove(stream);
+            let (groups, group, stream) = (self.clone(), group.to_owned(), stream.to_owned());
+            to_the_end(async move {
+                let _turn = turn;
+                // Before its lines go: a group that came into being with them is written down, and stays.
+                groups.definitions.put(definition).await?;
+                Ok(groups.logs.remove(&group, Some(&stream)).await?)
+            })
+            .await
         })
-        .await
     }
 
     /// Adds lines to a stream; durable when this returns.
@@ -143,21 +151,30 @@ impl LogGroups {
     /// # Errors
     /// [`LogError::GroupNotFound`], [`LogError::StreamNotFound`]; [`LogError::Busy`] and [`LogError::Storage`], after which
     /// lines may be there all the same.
-    pub async fn put(&self, group: &str, stream: &str, lines: Vec<(Millis, String)>) -> Result<(), LogError> {
-        self.known_stream(group, stream)?;
-        self.logs.put(group, stream, lines).await
+    pub fn put<'a>(
+        &'a self,
+        group: &'a str,
+        stream: &'a str,
+        lines: Vec<(Millis, String)>,
+    ) -> BoxFuture<'a, Result<(), LogError>> {
+        Box::pin(async move {
+            self.known_stream(group, stream)?;
+            self.logs.put(group, stream, lines).await
+        })
     }
 
     /// Sets how many days lines are shown; `None`: as long as they are kept.
     ///
     /// # Errors
     /// [`LogError::GroupNotFound`], [`LogError::Storage`].
-    pub async fn set_retention(&self, group: &str, days: Option<u32>) -> Result<(), LogError> {
-        self.change(group, |definition| {
-            definition.retention_days = days;
-            Ok(())
+    pub fn set_retention<'a>(&'a self, group: &'a str, days: Option<u32>) -> BoxFuture<'a, Result<(), LogError>> {
+        Box::pin(async move {
+            self.change(group, |definition| {
+                definition.retention_days = days;
+                Ok(())
+            })
+            .await
         })
-        .await
     }
 
     /// The tags of a group.
@@ -173,24 +190,28 @@ impl LogGroups {
     ///
     /// # Errors
     /// [`LogError::GroupNotFound`], [`LogError::TooMany`], [`LogError::Storage`].
-    pub async fn tag(&self, group: &str, tags: BTreeMap<String, String>) -> Result<(), LogError> {
-        self.change(group, |definition| {
-            definition.tags.extend(tags);
-            bounded("tags of a log group", definition.tags.len(), TAGS_MAX)
+    pub fn tag<'a>(&'a self, group: &'a str, tags: BTreeMap<String, String>) -> BoxFuture<'a, Result<(), LogError>> {
+        Box::pin(async move {
+            self.change(group, |definition| {
+                definition.tags.extend(tags);
+                bounded("tags of a log group", definition.tags.len(), TAGS_MAX)
+            })
+            .await
         })
-        .await
     }
 
     /// Removes tags; a key that is not there is no error.
     ///
     /// # Errors
     /// [`LogError::GroupNotFound`], [`LogError::Storage`].
-    pub async fn untag(&self, group: &str, keys: &[String]) -> Result<(), LogError> {
-        self.change(group, |definition| {
-            definition.tags.retain(|key, _| !keys.contains(key));
-            Ok(())
+    pub fn untag<'a>(&'a self, group: &'a str, keys: &'a [String]) -> BoxFuture<'a, Result<(), LogError>> {
+        Box::pin(async move {
+            self.change(group, |definition| {
+                definition.tags.retain(|key, _| !keys.contains(key));
+                Ok(())
+            })
+            .await
         })
-        .await
     }
 
     /// The streams of a group by name.

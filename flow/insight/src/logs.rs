@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use millstream_storage::{Keyspace, Storage, StorageError, Transaction};
-use millstream_types::{Clock, Millis};
+use millstream_types::{BoxFuture, Clock, Millis};
 use serde::{Deserialize, Serialize};
 
 use crate::error::LogError;
@@ -196,14 +196,21 @@ impl Logs {
     /// # Errors
     /// [`LogError::Busy`] when more waits for the disk than there is room for; [`LogError::Storage`]. What was added may be
     /// kept all the same.
-    pub async fn put(&self, group: &str, stream: &str, lines: Vec<(Millis, String)>) -> Result<(), LogError> {
-        let bytes = lines.iter().map(|(_, message)| kept_bytes(group, stream, message)).sum();
-        if !self.journal.has_room(lines.len(), bytes) {
-            return Err(LogError::Busy);
-        }
-        let Some((before, up_to)) = self.add(group, stream, lines) else { return Ok(()) };
-        self.journal.keep(up_to).await?;
-        if self.journal.has_lost(before) { Err(LogError::Busy) } else { Ok(()) }
+    pub fn put<'a>(
+        &'a self,
+        group: &'a str,
+        stream: &'a str,
+        lines: Vec<(Millis, String)>,
+    ) -> BoxFuture<'a, Result<(), LogError>> {
+        Box::pin(async move {
+            let bytes = lines.iter().map(|(_, message)| kept_bytes(group, stream, message)).sum();
+            if !self.journal.has_room(lines.len(), bytes) {
+                return Err(LogError::Busy);
+            }
+            let Some((before, up_to)) = self.add(group, stream, lines) else { return Ok(()) };
+            self.journal.keep(up_to).await?;
+            if self.journal.has_lost(before) { Err(LogError::Busy) } else { Ok(()) }
+        })
     }
 
     /// Gives how many were added to the journal before the first and up to the last; `None` without lines.

@@ -13,7 +13,7 @@ use millstream_catalog::{
 use millstream_insight::Insight;
 use millstream_storage::{Storage, Transaction, to_the_end};
 use millstream_stream::Streams;
-use millstream_types::{Clock, LogId};
+use millstream_types::{BoxFuture, Clock, LogId};
 use tokio::sync::{OwnedMutexGuard, watch};
 use tokio::task::JoinHandle;
 
@@ -95,32 +95,34 @@ impl Mappings {
     /// # Errors
     /// [`MappingError::Exists`] for a second one of the same source and function; what is not there or not within its
     /// limits; [`MappingError::Storage`].
-    pub async fn create(&self, new: NewMapping) -> Result<MappingView, MappingError> {
-        let turn = self.turn().await;
-        let now = self.shared.clock.now();
-        let definition = EventSourceMappingDefinition {
-            id: uuid::Uuid::new_v4().to_string(),
-            source: new.source,
-            function: new.function,
-            start: new.start,
-            created: now,
-            modified: now,
-            state: if new.enabled { MappingState::Enabled } else { MappingState::Disabled },
-            settings: new.settings,
-        };
-        check(&self.shared.catalog, &definition)?;
-        self.shared.filter(&definition)?;
-        let begin = self.shared.begin(&definition).await?;
-        check_new(&self.shared.catalog, &definition)?;
-        let mappings = self.clone();
-        to_the_end(async move {
-            let (_turn, shared) = (turn, &mappings.shared);
-            ProgressStore::new(&shared.storage, &definition.id).begin(&begin).await?;
-            let definition = shared.catalog.event_source_mappings.create(definition).await?;
-            mappings.run(Arc::clone(&definition), Phase::Creating);
-            Ok(MappingView { definition, phase: Phase::Creating, last: LastResult::None, lag: None })
+    pub fn create(&self, new: NewMapping) -> BoxFuture<'_, Result<MappingView, MappingError>> {
+        Box::pin(async move {
+            let turn = self.turn().await;
+            let now = self.shared.clock.now();
+            let definition = EventSourceMappingDefinition {
+                id: uuid::Uuid::new_v4().to_string(),
+                source: new.source,
+                function: new.function,
+                start: new.start,
+                created: now,
+                modified: now,
+                state: if new.enabled { MappingState::Enabled } else { MappingState::Disabled },
+                settings: new.settings,
+            };
+            check(&self.shared.catalog, &definition)?;
+            self.shared.filter(&definition)?;
+            let begin = self.shared.begin(&definition).await?;
+            check_new(&self.shared.catalog, &definition)?;
+            let mappings = self.clone();
+            to_the_end(async move {
+                let (_turn, shared) = (turn, &mappings.shared);
+                ProgressStore::new(&shared.storage, &definition.id).begin(&begin).await?;
+                let definition = shared.catalog.event_source_mappings.create(definition).await?;
+                mappings.run(Arc::clone(&definition), Phase::Creating);
+                Ok(MappingView { definition, phase: Phase::Creating, last: LastResult::None, lag: None })
+            })
+            .await
         })
-        .await
     }
 
     /// A mapping and how it is doing.
@@ -168,27 +170,31 @@ impl Mappings {
     ///
     /// # Errors
     /// [`MappingError::NotFound`], [`MappingError::Deleting`], [`MappingError::Storage`].
-    pub async fn delete(&self, id: &str) -> Result<MappingView, MappingError> {
-        let turn = self.turn().await;
-        let mut definition = (*self.changeable(id)?).clone();
-        definition.state = MappingState::Deleting;
-        self.put(turn, definition, Phase::Deleting).await
+    pub fn delete<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<MappingView, MappingError>> {
+        Box::pin(async move {
+            let turn = self.turn().await;
+            let mut definition = (*self.changeable(id)?).clone();
+            definition.state = MappingState::Deleting;
+            self.put(turn, definition, Phase::Deleting).await
+        })
     }
 
     /// Stops all mappings; each goes on at its next start.
-    pub async fn shutdown(&self) {
-        let running: Vec<Running> = self.running().drain().map(|(_, running)| running).collect();
-        let ends = running.into_iter().map(|Running { definition, task, .. }| {
-            drop(definition);
-            let abort = task.abort_handle();
-            (task, abort)
-        });
-        let deadline = tokio::time::Instant::now() + STOP_WAIT;
-        for (task, abort) in ends.collect::<Vec<_>>() {
-            if tokio::time::timeout_at(deadline, task).await.is_err() {
-                abort.abort();
+    pub fn shutdown(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let running: Vec<Running> = self.running().drain().map(|(_, running)| running).collect();
+            let ends = running.into_iter().map(|Running { definition, task, .. }| {
+                drop(definition);
+                let abort = task.abort_handle();
+                (task, abort)
+            });
+            let deadline = tokio::time::Instant::now() + STOP_WAIT;
+            for (task, abort) in ends.collect::<Vec<_>>() {
+                if tokio::time::timeout_at(deadline, task).await.is_err() {
+                    abort.abort();
+                }
             }
-        }
+        })
     }
 
     /// The turn to make, change or remove; it goes along with the change to its end, whatever becomes of the caller.

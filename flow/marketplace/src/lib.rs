@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use millstream_catalog::{Catalog, MarketplaceProductDefinition, UsagePlanDefinition};
 use millstream_storage::{Keyspace, Storage};
-use millstream_types::{Clock, PublishMessage};
+use millstream_types::{BoxFuture, Clock, PublishMessage};
 
 pub use error::MarketplaceError;
 pub use metering::{Metered, MeteredPage, MeteredRecord, Outcome, UsageRecord};
@@ -85,28 +85,35 @@ impl Marketplace {
     ///
     /// # Errors
     /// [`MarketplaceError::Invalid`], [`MarketplaceError::Catalog`].
-    pub async fn put_product(
+    pub fn put_product(
         &self,
         mut product: MarketplaceProductDefinition,
-    ) -> Result<Arc<MarketplaceProductDefinition>, MarketplaceError> {
-        let _turn = self.edits.lock().await;
-        let known = self.catalog.marketplace_products.get(&product.code);
-        let invalid = |reason: String| Err(MarketplaceError::Invalid { reason });
-        if known.is_none() && self.catalog.marketplace_products.list().len() >= PRODUCTS_MAX {
-            return invalid(format!("there are at most {PRODUCTS_MAX} products"));
-        }
-        let allowed = |char: char| char.is_ascii_alphanumeric() || "-/=:_.@".contains(char);
-        if !(1..=255).contains(&product.code.len()) || !product.code.chars().all(allowed) {
-            return invalid(format!("expected a product code of 1 to 255 of a-zA-Z0-9-/=:_.@, found {}", product.code));
-        }
-        product.dimensions.insert(API_DIMENSION.to_owned());
-        if product.dimensions.len() > DIMENSIONS_MAX {
-            return invalid(format!("there are at most {DIMENSIONS_MAX} dimensions of a product"));
-        }
-        if let Some(wrong) = product.dimensions.iter().find(|name| !metering::is_dimension(name)) {
-            return invalid(format!("expected a dimension of 1 to 255 characters without line ends, found {wrong:?}"));
-        }
-        product.created = known.map_or_else(|| self.clock.now(), |known| known.created);
-        Ok(self.catalog.marketplace_products.put(product).await?)
+    ) -> BoxFuture<'_, Result<Arc<MarketplaceProductDefinition>, MarketplaceError>> {
+        Box::pin(async move {
+            let _turn = self.edits.lock().await;
+            let known = self.catalog.marketplace_products.get(&product.code);
+            let invalid = |reason: String| Err(MarketplaceError::Invalid { reason });
+            if known.is_none() && self.catalog.marketplace_products.list().len() >= PRODUCTS_MAX {
+                return invalid(format!("there are at most {PRODUCTS_MAX} products"));
+            }
+            let allowed = |char: char| char.is_ascii_alphanumeric() || "-/=:_.@".contains(char);
+            if !(1..=255).contains(&product.code.len()) || !product.code.chars().all(allowed) {
+                return invalid(format!(
+                    "expected a product code of 1 to 255 of a-zA-Z0-9-/=:_.@, found {}",
+                    product.code
+                ));
+            }
+            product.dimensions.insert(API_DIMENSION.to_owned());
+            if product.dimensions.len() > DIMENSIONS_MAX {
+                return invalid(format!("there are at most {DIMENSIONS_MAX} dimensions of a product"));
+            }
+            if let Some(wrong) = product.dimensions.iter().find(|name| !metering::is_dimension(name)) {
+                return invalid(format!(
+                    "expected a dimension of 1 to 255 characters without line ends, found {wrong:?}"
+                ));
+            }
+            product.created = known.map_or_else(|| self.clock.now(), |known| known.created);
+            Ok(self.catalog.marketplace_products.put(product).await?)
+        })
     }
 }

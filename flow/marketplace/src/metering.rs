@@ -11,7 +11,7 @@ use millstream_catalog::{
     MarketplaceProductDefinition, MarketplaceSubscriptionDefinition, MarketplaceSubscriptionState as State,
 };
 use millstream_storage::{StorageError, Transaction};
-use millstream_types::Millis;
+use millstream_types::{BoxFuture, Millis};
 use serde::{Deserialize, Serialize};
 
 use crate::subscriptions::Customer;
@@ -111,9 +111,15 @@ impl Marketplace {
     ///
     /// # Errors
     /// As [`Marketplace::check`], and [`MarketplaceError::Storage`].
-    pub async fn meter(&self, product: &str, record: &UsageRecord) -> Result<Metered, MarketplaceError> {
-        let metered = self.meter_all(product, std::slice::from_ref(record)).await?.pop();
-        metered.unwrap_or(Err(MarketplaceError::Storage(StorageError::Closed)))
+    pub fn meter<'a>(
+        &'a self,
+        product: &'a str,
+        record: &'a UsageRecord,
+    ) -> BoxFuture<'a, Result<Metered, MarketplaceError>> {
+        Box::pin(async move {
+            let metered = self.meter_all(product, std::slice::from_ref(record)).await?.pop();
+            metered.unwrap_or(Err(MarketplaceError::Storage(StorageError::Closed)))
+        })
     }
 
     /// Meters records of a product as one transaction, at most [`BATCH_MAX`]: what became of each, or why it is refused, in
@@ -122,34 +128,36 @@ impl Marketplace {
     /// # Errors
     /// Nothing is metered: [`MarketplaceError::UnknownProduct`], [`MarketplaceError::Invalid`] for too many records,
     /// [`MarketplaceError::Storage`].
-    pub async fn meter_all(
-        &self,
-        product: &str,
-        records: &[UsageRecord],
-    ) -> Result<Vec<Result<Metered, MarketplaceError>>, MarketplaceError> {
-        if records.len() > BATCH_MAX {
-            let reason = format!("expected at most {BATCH_MAX} records, found {}", records.len());
-            return Err(MarketplaceError::Invalid { reason });
-        }
-        let bounds = self.bounds(product)?;
-        // Read and submitted in turn: of two who meter the same at once the second sees the first. The disk is waited for
-        // outside, so that both wait for one sync.
-        let turn = self.edits.lock().await;
-        let all = self.subscriptions();
-        let subscribed = Known::of(&all, records);
-        let customers: Vec<_> = records.iter().map(|record| bounds.customer_of(record, &subscribed)).collect();
-        let keys = records.iter().zip(&customers);
-        let keys =
-            keys.filter_map(|(record, customer)| Some(record_key(product, customer.as_ref().ok()?.as_ref()?, record)));
-        let mut metering = Metering { known: self.records(keys.collect()).await?, transaction: Transaction::new() };
-        let of_each = records.iter().zip(customers);
-        let outcomes = of_each.map(|(record, customer)| Ok(self.decide(&mut metering, product, record, customer?)));
-        let outcomes: Vec<_> = outcomes.collect();
-        let ticket = self.storage.submit(metering.transaction)?;
-        drop(turn);
-        // What was known before may still be on its way to the disk: it is waited for too.
-        ticket.durable().await?;
-        Ok(outcomes)
+    pub fn meter_all<'a>(
+        &'a self,
+        product: &'a str,
+        records: &'a [UsageRecord],
+    ) -> BoxFuture<'a, Result<Vec<Result<Metered, MarketplaceError>>, MarketplaceError>> {
+        Box::pin(async move {
+            if records.len() > BATCH_MAX {
+                let reason = format!("expected at most {BATCH_MAX} records, found {}", records.len());
+                return Err(MarketplaceError::Invalid { reason });
+            }
+            let bounds = self.bounds(product)?;
+            // Read and submitted in turn: of two who meter the same at once the second sees the first. The disk is waited for
+            // outside, so that both wait for one sync.
+            let turn = self.edits.lock().await;
+            let all = self.subscriptions();
+            let subscribed = Known::of(&all, records);
+            let customers: Vec<_> = records.iter().map(|record| bounds.customer_of(record, &subscribed)).collect();
+            let keys = records.iter().zip(&customers);
+            let keys = keys
+                .filter_map(|(record, customer)| Some(record_key(product, customer.as_ref().ok()?.as_ref()?, record)));
+            let mut metering = Metering { known: self.records(keys.collect()).await?, transaction: Transaction::new() };
+            let of_each = records.iter().zip(customers);
+            let outcomes = of_each.map(|(record, customer)| Ok(self.decide(&mut metering, product, record, customer?)));
+            let outcomes: Vec<_> = outcomes.collect();
+            let ticket = self.storage.submit(metering.transaction)?;
+            drop(turn);
+            // What was known before may still be on its way to the disk: it is waited for too.
+            ticket.durable().await?;
+            Ok(outcomes)
+        })
     }
 
     /// What records of a product are held to now.
@@ -206,23 +214,25 @@ impl Marketplace {
     ///
     /// # Errors
     /// [`MarketplaceError::Storage`].
-    pub async fn metered(
-        &self,
-        product: &str,
+    pub fn metered<'a>(
+        &'a self,
+        product: &'a str,
         page: Option<Vec<u8>>,
         limit: usize,
-    ) -> Result<MeteredPage, MarketplaceError> {
-        let (storage, keyspace) = (self.storage.clone(), self.records.clone());
-        let (first, to) = (format!("{product}\n").into_bytes(), format!("{product}\u{b}").into_bytes());
-        // A page of another product is none of this one.
-        let from = page.filter(|from| *from > first && *from < to).unwrap_or(first);
-        let read = tokio::task::spawn_blocking(move || {
-            storage.scan(&keyspace, (Bound::Included(&from), Bound::Excluded(&to)), false, limit + 1)
-        });
-        let mut rows = read.await.map_err(|_| StorageError::Closed)??;
-        let next = (rows.len() > limit).then(|| rows.pop()).flatten().map(|(key, _)| key.to_vec());
-        let records = rows.iter().filter_map(|(_, value)| serde_json::from_slice(value).ok()).collect();
-        Ok(MeteredPage { records, next })
+    ) -> BoxFuture<'a, Result<MeteredPage, MarketplaceError>> {
+        Box::pin(async move {
+            let (storage, keyspace) = (self.storage.clone(), self.records.clone());
+            let (first, to) = (format!("{product}\n").into_bytes(), format!("{product}\u{b}").into_bytes());
+            // A page of another product is none of this one.
+            let from = page.filter(|from| *from > first && *from < to).unwrap_or(first);
+            let read = tokio::task::spawn_blocking(move || {
+                storage.scan(&keyspace, (Bound::Included(&from), Bound::Excluded(&to)), false, limit + 1)
+            });
+            let mut rows = read.await.map_err(|_| StorageError::Closed)??;
+            let next = (rows.len() > limit).then(|| rows.pop()).flatten().map(|(key, _)| key.to_vec());
+            let records = rows.iter().filter_map(|(_, value)| serde_json::from_slice(value).ok()).collect();
+            Ok(MeteredPage { records, next })
+        })
     }
 }
 

@@ -9,7 +9,7 @@ use std::ops::Bound;
 use bytes::Bytes;
 use millstream_catalog::MarketplaceSubscriptionDefinition;
 use millstream_storage::{StorageError, Transaction};
-use millstream_types::{Millis, PublishMessage};
+use millstream_types::{BoxFuture, Millis, PublishMessage};
 use serde::{Deserialize, Serialize};
 
 use crate::{Marketplace, MarketplaceError};
@@ -82,30 +82,32 @@ impl Marketplace {
     ///
     /// # Errors
     /// [`MarketplaceError::Storage`].
-    pub async fn deliver_notices(&self) -> Result<(), MarketplaceError> {
-        let Some(publish) = &self.outside.publish else { return Ok(()) };
-        let mut broken = BTreeSet::new();
-        let mut after = Bytes::new();
-        loop {
-            let page = self.notices_after(after).await?;
-            let Some((last, _)) = page.last() else { return Ok(()) };
-            after = last.clone();
-            for (key, value) in page {
-                let Ok(notice) = serde_json::from_slice::<Notice>(&value) else {
-                    tracing::error!("a notice that cannot be read is given up");
-                    self.forget_notice(key).await?;
-                    continue;
-                };
-                if broken.contains(&notice.topic) {
-                    continue;
-                }
-                if self.deliver(publish.as_ref(), &notice).await {
-                    self.forget_notice(key).await?;
-                } else {
-                    broken.insert(notice.topic);
+    pub fn deliver_notices(&self) -> BoxFuture<'_, Result<(), MarketplaceError>> {
+        Box::pin(async move {
+            let Some(publish) = &self.outside.publish else { return Ok(()) };
+            let mut broken = BTreeSet::new();
+            let mut after = Bytes::new();
+            loop {
+                let page = self.notices_after(after).await?;
+                let Some((last, _)) = page.last() else { return Ok(()) };
+                after = last.clone();
+                for (key, value) in page {
+                    let Ok(notice) = serde_json::from_slice::<Notice>(&value) else {
+                        tracing::error!("a notice that cannot be read is given up");
+                        self.forget_notice(key).await?;
+                        continue;
+                    };
+                    if broken.contains(&notice.topic) {
+                        continue;
+                    }
+                    if self.deliver(publish.as_ref(), &notice).await {
+                        self.forget_notice(key).await?;
+                    } else {
+                        broken.insert(notice.topic);
+                    }
                 }
             }
-        }
+        })
     }
 
     /// Whether a notice need not wait any more.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use millstream_catalog::{MarketplaceSubscriptionDefinition, MarketplaceSubscriptionState as State};
 use millstream_storage::{StorageError, Transaction};
-use millstream_types::Millis;
+use millstream_types::{BoxFuture, Millis};
 use serde::{Deserialize, Serialize};
 
 use crate::notices::NoticeKind;
@@ -59,70 +59,79 @@ impl Marketplace {
     /// # Errors
     /// [`MarketplaceError::UnknownProduct`], [`MarketplaceError::Invalid`] for an account that is not 12 digits,
     /// [`MarketplaceError::Subscribed`], [`MarketplaceError::Catalog`], [`MarketplaceError::Storage`].
-    pub async fn subscribe(
-        &self,
-        product: &str,
-        account: &str,
-    ) -> Result<Arc<MarketplaceSubscriptionDefinition>, MarketplaceError> {
-        let _turn = self.edits.lock().await;
-        let product = self.product(product)?;
-        if account.len() != ACCOUNT_DIGITS || !account.bytes().all(|byte| byte.is_ascii_digit()) {
-            let reason = format!("expected an account of {ACCOUNT_DIGITS} digits, found `{account}`");
-            return Err(MarketplaceError::Invalid { reason });
-        }
-        let all = self.catalog.marketplace_subscriptions.list();
-        if all.len() >= SUBSCRIPTIONS_MAX {
-            let reason = format!("there are at most {SUBSCRIPTIONS_MAX} subscriptions");
-            return Err(MarketplaceError::Invalid { reason });
-        }
-        let mut of_account = all.iter().filter(|known| known.account == account);
-        if of_account.clone().any(|known| known.product == product.code && known.state != State::Ended) {
-            let (customer, product) = (account.to_owned(), product.code.clone());
-            return Err(MarketplaceError::Subscribed { customer, product });
-        }
-        let customer = of_account.next().map_or_else(|| new_name(11), |known| known.customer.clone());
-        let now = self.clock.now();
-        let subscription = MarketplaceSubscriptionDefinition {
-            id: new_name(32).to_lowercase(),
-            product: product.code.clone(),
-            customer,
-            account: account.to_owned(),
-            state: State::Active,
-            created: now,
-            updated: now,
-        };
-        let notice = self.notice(&subscription, NoticeKind::Subscribed);
-        Ok(self.catalog.marketplace_subscriptions.put_with(subscription, notice).await?)
+    pub fn subscribe<'a>(
+        &'a self,
+        product: &'a str,
+        account: &'a str,
+    ) -> BoxFuture<'a, Result<Arc<MarketplaceSubscriptionDefinition>, MarketplaceError>> {
+        Box::pin(async move {
+            let _turn = self.edits.lock().await;
+            let product = self.product(product)?;
+            if account.len() != ACCOUNT_DIGITS || !account.bytes().all(|byte| byte.is_ascii_digit()) {
+                let reason = format!("expected an account of {ACCOUNT_DIGITS} digits, found `{account}`");
+                return Err(MarketplaceError::Invalid { reason });
+            }
+            let all = self.catalog.marketplace_subscriptions.list();
+            if all.len() >= SUBSCRIPTIONS_MAX {
+                let reason = format!("there are at most {SUBSCRIPTIONS_MAX} subscriptions");
+                return Err(MarketplaceError::Invalid { reason });
+            }
+            let mut of_account = all.iter().filter(|known| known.account == account);
+            if of_account.clone().any(|known| known.product == product.code && known.state != State::Ended) {
+                let (customer, product) = (account.to_owned(), product.code.clone());
+                return Err(MarketplaceError::Subscribed { customer, product });
+            }
+            let customer = of_account.next().map_or_else(|| new_name(11), |known| known.customer.clone());
+            let now = self.clock.now();
+            let subscription = MarketplaceSubscriptionDefinition {
+                id: new_name(32).to_lowercase(),
+                product: product.code.clone(),
+                customer,
+                account: account.to_owned(),
+                state: State::Active,
+                created: now,
+                updated: now,
+            };
+            let notice = self.notice(&subscription, NoticeKind::Subscribed);
+            Ok(self.catalog.marketplace_subscriptions.put_with(subscription, notice).await?)
+        })
     }
 
     /// A token with which the seller learns who the customer is, once or more often, for [`TOKEN_TIME`].
     ///
     /// # Errors
     /// [`MarketplaceError::UnknownLicense`], [`MarketplaceError::Storage`].
-    pub async fn registration_token(&self, subscription: &str) -> Result<String, MarketplaceError> {
-        let subscription = self.subscription(subscription)?.id.clone();
-        let token = new_name(32) + &new_name(32);
-        let stored = StoredToken { subscription, until: self.clock.now() + TOKEN_TIME };
-        let mut transaction = Transaction::new();
-        let value = serde_json::to_vec(&stored).unwrap_or_default();
-        transaction.put(&self.tokens, token.as_bytes().to_vec(), value);
-        self.storage.commit(transaction).await?;
-        Ok(token)
+    pub fn registration_token<'a>(&'a self, subscription: &'a str) -> BoxFuture<'a, Result<String, MarketplaceError>> {
+        Box::pin(async move {
+            let subscription = self.subscription(subscription)?.id.clone();
+            let token = new_name(32) + &new_name(32);
+            let stored = StoredToken { subscription, until: self.clock.now() + TOKEN_TIME };
+            let mut transaction = Transaction::new();
+            let value = serde_json::to_vec(&stored).unwrap_or_default();
+            transaction.put(&self.tokens, token.as_bytes().to_vec(), value);
+            self.storage.commit(transaction).await?;
+            Ok(token)
+        })
     }
 
     /// Whose a token is.
     ///
     /// # Errors
     /// [`MarketplaceError::UnknownToken`], [`MarketplaceError::ExpiredToken`], [`MarketplaceError::Storage`].
-    pub async fn resolve(&self, token: &str) -> Result<Arc<MarketplaceSubscriptionDefinition>, MarketplaceError> {
-        let (storage, keyspace, key) = (self.storage.clone(), self.tokens.clone(), token.as_bytes().to_vec());
-        let read = tokio::task::spawn_blocking(move || storage.get(&keyspace, &key));
-        let found = read.await.map_err(|_| StorageError::Closed)??.ok_or(MarketplaceError::UnknownToken)?;
-        let stored: StoredToken = serde_json::from_slice(&found).map_err(|_| MarketplaceError::UnknownToken)?;
-        if self.clock.now() >= stored.until {
-            return Err(MarketplaceError::ExpiredToken);
-        }
-        self.subscription(&stored.subscription).map_err(|_| MarketplaceError::UnknownToken)
+    pub fn resolve<'a>(
+        &'a self,
+        token: &'a str,
+    ) -> BoxFuture<'a, Result<Arc<MarketplaceSubscriptionDefinition>, MarketplaceError>> {
+        Box::pin(async move {
+            let (storage, keyspace, key) = (self.storage.clone(), self.tokens.clone(), token.as_bytes().to_vec());
+            let read = tokio::task::spawn_blocking(move || storage.get(&keyspace, &key));
+            let found = read.await.map_err(|_| StorageError::Closed)??.ok_or(MarketplaceError::UnknownToken)?;
+            let stored: StoredToken = serde_json::from_slice(&found).map_err(|_| MarketplaceError::UnknownToken)?;
+            if self.clock.now() >= stored.until {
+                return Err(MarketplaceError::ExpiredToken);
+            }
+            self.subscription(&stored.subscription).map_err(|_| MarketplaceError::UnknownToken)
+        })
     }
 
     /// Lets a customer leave a product: the last usage can be metered for [`ENDING_TIME`], then it is over.
@@ -130,17 +139,19 @@ impl Marketplace {
     /// # Errors
     /// [`MarketplaceError::UnknownLicense`], [`MarketplaceError::Invalid`] when the customer has left already,
     /// [`MarketplaceError::Catalog`], [`MarketplaceError::Storage`].
-    pub async fn unsubscribe(
-        &self,
-        subscription: &str,
-    ) -> Result<Arc<MarketplaceSubscriptionDefinition>, MarketplaceError> {
-        let _turn = self.edits.lock().await;
-        let known = self.subscription(subscription)?;
-        if known.state != State::Active {
-            let reason = format!("customer `{}` has left `{}` already", known.customer, known.product);
-            return Err(MarketplaceError::Invalid { reason });
-        }
-        self.change(&known, State::Ending, NoticeKind::Leaving).await
+    pub fn unsubscribe<'a>(
+        &'a self,
+        subscription: &'a str,
+    ) -> BoxFuture<'a, Result<Arc<MarketplaceSubscriptionDefinition>, MarketplaceError>> {
+        Box::pin(async move {
+            let _turn = self.edits.lock().await;
+            let known = self.subscription(subscription)?;
+            if known.state != State::Active {
+                let reason = format!("customer `{}` has left `{}` already", known.customer, known.product);
+                return Err(MarketplaceError::Invalid { reason });
+            }
+            self.change(&known, State::Ending, NoticeKind::Leaving).await
+        })
     }
 
     /// Subscriptions whose last usage had its time: what is still to be metered for them is metered before they are ended.
@@ -155,36 +166,43 @@ impl Marketplace {
     ///
     /// # Errors
     /// [`MarketplaceError::Catalog`], [`MarketplaceError::Storage`].
-    pub async fn end(&self, due: &[Arc<MarketplaceSubscriptionDefinition>]) -> Result<(), MarketplaceError> {
-        let _turn = self.edits.lock().await;
-        let now = self.clock.now();
-        for known in due.iter().filter_map(|due| self.subscription(&due.id).ok()) {
-            if is_due(&known, now) {
-                self.change(&known, State::Ended, NoticeKind::Left).await?;
+    pub fn end<'a>(
+        &'a self,
+        due: &'a [Arc<MarketplaceSubscriptionDefinition>],
+    ) -> BoxFuture<'a, Result<(), MarketplaceError>> {
+        Box::pin(async move {
+            let _turn = self.edits.lock().await;
+            let now = self.clock.now();
+            for known in due.iter().filter_map(|due| self.subscription(&due.id).ok()) {
+                if is_due(&known, now) {
+                    self.change(&known, State::Ended, NoticeKind::Left).await?;
+                }
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// Forgets tokens that are long over. Called by the clock.
     ///
     /// # Errors
     /// [`MarketplaceError::Storage`].
-    pub async fn sweep_tokens(&self) -> Result<(), MarketplaceError> {
-        let now = self.clock.now();
-        let (storage, keyspace) = (self.storage.clone(), self.tokens.clone());
-        let all = (Bound::Unbounded, Bound::Unbounded);
-        let read = tokio::task::spawn_blocking(move || storage.scan(&keyspace, all, false, usize::MAX));
-        let mut transaction = Transaction::new();
-        for (key, value) in read.await.map_err(|_| StorageError::Closed)?? {
-            if is_long_over(&value, now) {
-                transaction.delete(&self.tokens, key);
+    pub fn sweep_tokens(&self) -> BoxFuture<'_, Result<(), MarketplaceError>> {
+        Box::pin(async move {
+            let now = self.clock.now();
+            let (storage, keyspace) = (self.storage.clone(), self.tokens.clone());
+            let all = (Bound::Unbounded, Bound::Unbounded);
+            let read = tokio::task::spawn_blocking(move || storage.scan(&keyspace, all, false, usize::MAX));
+            let mut transaction = Transaction::new();
+            for (key, value) in read.await.map_err(|_| StorageError::Closed)?? {
+                if is_long_over(&value, now) {
+                    transaction.delete(&self.tokens, key);
+                }
             }
-        }
-        if !transaction.is_empty() {
-            self.storage.commit(transaction).await?;
-        }
-        Ok(())
+            if !transaction.is_empty() {
+                self.storage.commit(transaction).await?;
+            }
+            Ok(())
+        })
     }
 
     /// All subscriptions in the order of their licenses.

@@ -10,7 +10,7 @@ use millstream_catalog::{
 };
 use millstream_storage::{Transaction, to_the_end};
 use millstream_stream::Streams;
-use millstream_types::Clock;
+use millstream_types::{BoxFuture, Clock};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::error::NamespaceError;
@@ -71,27 +71,34 @@ impl Namespaces {
     ///
     /// # Errors
     /// [`NamespaceError::Catalog`].
-    pub async fn ensure_default(&self) -> Result<(), NamespaceError> {
-        match self.create_namespace(DEFAULT_NAMESPACE).await {
-            Ok(_) | Err(NamespaceError::Exists { .. }) => Ok(()),
-            Err(error) => Err(error),
-        }
+    pub fn ensure_default(&self) -> BoxFuture<'_, Result<(), NamespaceError>> {
+        Box::pin(async move {
+            match self.create_namespace(DEFAULT_NAMESPACE).await {
+                Ok(_) | Err(NamespaceError::Exists { .. }) => Ok(()),
+                Err(error) => Err(error),
+            }
+        })
     }
 
     /// Makes a namespace with its root policy.
     ///
     /// # Errors
     /// [`NamespaceError::Name`], [`NamespaceError::Exists`], [`NamespaceError::Catalog`].
-    pub async fn create_namespace(&self, namespace: &str) -> Result<Arc<NamespaceDefinition>, NamespaceError> {
-        name::check_namespace(namespace)?;
-        let definition = NamespaceDefinition {
-            name: namespace.to_owned(),
-            created: self.clock.now(),
-            policies: vec![new_policy(ROOT_POLICY, AccessRights::ALL, &self.random)],
-            throughput_units: 0,
-            throughput_units_max: 0,
-        };
-        Ok(self.catalog.namespaces.create(definition).await?)
+    pub fn create_namespace<'a>(
+        &'a self,
+        namespace: &'a str,
+    ) -> BoxFuture<'a, Result<Arc<NamespaceDefinition>, NamespaceError>> {
+        Box::pin(async move {
+            name::check_namespace(namespace)?;
+            let definition = NamespaceDefinition {
+                name: namespace.to_owned(),
+                created: self.clock.now(),
+                policies: vec![new_policy(ROOT_POLICY, AccessRights::ALL, &self.random)],
+                throughput_units: 0,
+                throughput_units_max: 0,
+            };
+            Ok(self.catalog.namespaces.create(definition).await?)
+        })
     }
 
     /// Limits how much a namespace takes and gives in a second to `units` (0: no limit), and lets it get more by itself, up
@@ -99,34 +106,38 @@ impl Namespaces {
     ///
     /// # Errors
     /// [`NamespaceError::NotFound`], [`NamespaceError::Units`], [`NamespaceError::Catalog`].
-    pub async fn set_throughput(
-        &self,
-        namespace: &str,
+    pub fn set_throughput<'a>(
+        &'a self,
+        namespace: &'a str,
         units: u32,
         units_max: u32,
-    ) -> Result<Arc<NamespaceDefinition>, NamespaceError> {
-        if units.max(units_max) > UNITS_MAX || (units_max > 0 && units_max < units) {
-            return Err(NamespaceError::Units { units, units_max, max: UNITS_MAX });
-        }
-        let turn = self.turn().await;
-        self.put_units(turn, namespace, units, units_max).await
+    ) -> BoxFuture<'a, Result<Arc<NamespaceDefinition>, NamespaceError>> {
+        Box::pin(async move {
+            if units.max(units_max) > UNITS_MAX || (units_max > 0 && units_max < units) {
+                return Err(NamespaceError::Units { units, units_max, max: UNITS_MAX });
+            }
+            let turn = self.turn().await;
+            self.put_units(turn, namespace, units, units_max).await
+        })
     }
 
     /// Gives a namespace that refused records one unit more, if it may have one. Asked as often as records are refused.
     ///
     /// # Errors
     /// [`NamespaceError::NotFound`], [`NamespaceError::Catalog`].
-    pub async fn inflate(&self, namespace: &str) -> Result<(), NamespaceError> {
-        let grows = |found: &NamespaceDefinition| (1..found.throughput_units_max).contains(&found.throughput_units);
-        if !grows(&*self.namespace(namespace)?) || !self.meter(namespace)?.may_inflate() {
-            return Ok(());
-        }
-        let turn = self.turn().await;
-        let found = self.namespace(namespace)?;
-        if grows(&found) {
-            self.put_units(turn, namespace, found.throughput_units + 1, found.throughput_units_max).await?;
-        }
-        Ok(())
+    pub fn inflate<'a>(&'a self, namespace: &'a str) -> BoxFuture<'a, Result<(), NamespaceError>> {
+        Box::pin(async move {
+            let grows = |found: &NamespaceDefinition| (1..found.throughput_units_max).contains(&found.throughput_units);
+            if !grows(&*self.namespace(namespace)?) || !self.meter(namespace)?.may_inflate() {
+                return Ok(());
+            }
+            let turn = self.turn().await;
+            let found = self.namespace(namespace)?;
+            if grows(&found) {
+                self.put_units(turn, namespace, found.throughput_units + 1, found.throughput_units_max).await?;
+            }
+            Ok(())
+        })
     }
 
     /// As [`Namespaces::inflate`], besides what the caller does: who was held back does not wait until the namespace has grown.
@@ -171,30 +182,32 @@ impl Namespaces {
     ///
     /// # Errors
     /// [`NamespaceError::Catalog`].
-    pub async fn new_producer_id(&self) -> Result<u64, NamespaceError> {
-        Ok(self.catalog.next_id().await?)
+    pub fn new_producer_id(&self) -> BoxFuture<'_, Result<u64, NamespaceError>> {
+        Box::pin(async move { Ok(self.catalog.next_id().await?) })
     }
 
     /// Removes a namespace that has no hubs.
     ///
     /// # Errors
     /// [`NamespaceError::NotFound`], [`NamespaceError::NotEmpty`], [`NamespaceError::Fixed`] for the default one.
-    pub async fn delete_namespace(&self, namespace: &str) -> Result<(), NamespaceError> {
-        let turn = self.turn().await;
-        if namespace == DEFAULT_NAMESPACE {
-            return Err(NamespaceError::Fixed { kind: "namespace", name: namespace.to_owned() });
-        }
-        if !self.hubs(namespace)?.is_empty() {
-            return Err(NamespaceError::NotEmpty(namespace.to_owned()));
-        }
-        let (namespaces, namespace) = (self.clone(), namespace.to_owned());
-        to_the_end(async move {
-            let _turn = turn;
-            namespaces.catalog.namespaces.delete(&namespace, Transaction::new()).await?;
-            namespaces.throughput.remove(&namespace);
-            Ok(())
+    pub fn delete_namespace<'a>(&'a self, namespace: &'a str) -> BoxFuture<'a, Result<(), NamespaceError>> {
+        Box::pin(async move {
+            let turn = self.turn().await;
+            if namespace == DEFAULT_NAMESPACE {
+                return Err(NamespaceError::Fixed { kind: "namespace", name: namespace.to_owned() });
+            }
+            if !self.hubs(namespace)?.is_empty() {
+                return Err(NamespaceError::NotEmpty(namespace.to_owned()));
+            }
+            let (namespaces, namespace) = (self.clone(), namespace.to_owned());
+            to_the_end(async move {
+                let _turn = turn;
+                namespaces.catalog.namespaces.delete(&namespace, Transaction::new()).await?;
+                namespaces.throughput.remove(&namespace);
+                Ok(())
+            })
+            .await
         })
-        .await
     }
 
     /// A namespace.
@@ -223,30 +236,32 @@ impl Namespaces {
     ///
     /// # Errors
     /// [`NamespaceError::NotFound`], [`NamespaceError::Name`], [`NamespaceError::TooMany`], [`NamespaceError::Catalog`].
-    pub async fn put_group(
-        &self,
-        namespace: &str,
-        hub: &str,
-        group: &str,
-        metadata: &str,
-    ) -> Result<Arc<HubDefinition>, NamespaceError> {
-        let turn = self.turn().await;
-        let mut hub = (*self.hub(namespace, hub)?).clone();
-        match hub.consumer_groups.iter_mut().find(|found| found.name.eq_ignore_ascii_case(group)) {
-            Some(found) => metadata.clone_into(&mut found.metadata),
-            None => {
-                name::check_group(group)?;
-                if hub.consumer_groups.len() >= GROUPS_MAX {
-                    return Err(NamespaceError::TooMany { kind: "consumer groups", max: GROUPS_MAX });
+    pub fn put_group<'a>(
+        &'a self,
+        namespace: &'a str,
+        hub: &'a str,
+        group: &'a str,
+        metadata: &'a str,
+    ) -> BoxFuture<'a, Result<Arc<HubDefinition>, NamespaceError>> {
+        Box::pin(async move {
+            let turn = self.turn().await;
+            let mut hub = (*self.hub(namespace, hub)?).clone();
+            match hub.consumer_groups.iter_mut().find(|found| found.name.eq_ignore_ascii_case(group)) {
+                Some(found) => metadata.clone_into(&mut found.metadata),
+                None => {
+                    name::check_group(group)?;
+                    if hub.consumer_groups.len() >= GROUPS_MAX {
+                        return Err(NamespaceError::TooMany { kind: "consumer groups", max: GROUPS_MAX });
+                    }
+                    hub.consumer_groups.push(ConsumerGroupDefinition {
+                        name: group.to_owned(),
+                        created: self.clock.now(),
+                        metadata: metadata.to_owned(),
+                    });
                 }
-                hub.consumer_groups.push(ConsumerGroupDefinition {
-                    name: group.to_owned(),
-                    created: self.clock.now(),
-                    metadata: metadata.to_owned(),
-                });
             }
-        }
-        self.keep_hub(turn, hub).await
+            self.keep_hub(turn, hub).await
+        })
     }
 
     async fn keep_hub(
@@ -271,19 +286,26 @@ impl Namespaces {
     ///
     /// # Errors
     /// [`NamespaceError::NotFound`]; [`NamespaceError::Fixed`] for the one that every hub has.
-    pub async fn delete_group(&self, namespace: &str, hub: &str, group: &str) -> Result<(), NamespaceError> {
-        let turn = self.turn().await;
-        if group.eq_ignore_ascii_case(DEFAULT_GROUP) {
-            return Err(NamespaceError::Fixed { kind: "consumer group", name: group.to_owned() });
-        }
-        let mut hub = (*self.hub(namespace, hub)?).clone();
-        let before = hub.consumer_groups.len();
-        hub.consumer_groups.retain(|found| !found.name.eq_ignore_ascii_case(group));
-        if hub.consumer_groups.len() == before {
-            return Err(NamespaceError::NotFound { kind: "consumer group", name: group.to_owned() });
-        }
-        self.keep_hub(turn, hub).await?;
-        Ok(())
+    pub fn delete_group<'a>(
+        &'a self,
+        namespace: &'a str,
+        hub: &'a str,
+        group: &'a str,
+    ) -> BoxFuture<'a, Result<(), NamespaceError>> {
+        Box::pin(async move {
+            let turn = self.turn().await;
+            if group.eq_ignore_ascii_case(DEFAULT_GROUP) {
+                return Err(NamespaceError::Fixed { kind: "consumer group", name: group.to_owned() });
+            }
+            let mut hub = (*self.hub(namespace, hub)?).clone();
+            let before = hub.consumer_groups.len();
+            hub.consumer_groups.retain(|found| !found.name.eq_ignore_ascii_case(group));
+            if hub.consumer_groups.len() == before {
+                return Err(NamespaceError::NotFound { kind: "consumer group", name: group.to_owned() });
+            }
+            self.keep_hub(turn, hub).await?;
+            Ok(())
+        })
     }
 
     /// The policies of a namespace or hub.
@@ -301,72 +323,78 @@ impl Namespaces {
     ///
     /// # Errors
     /// [`NamespaceError::NotFound`], [`NamespaceError::Name`], [`NamespaceError::Rights`], [`NamespaceError::TooMany`].
-    pub async fn put_policy(
-        &self,
-        scope: &Scope,
-        policy: &str,
+    pub fn put_policy<'a>(
+        &'a self,
+        scope: &'a Scope,
+        policy: &'a str,
         rights: AccessRights,
-    ) -> Result<AccessPolicyDefinition, NamespaceError> {
-        name::check_policy(policy)?;
-        let any = rights.send || rights.listen || rights.manage;
-        if !any || (rights.manage && rights != AccessRights::ALL) {
-            return Err(NamespaceError::Rights);
-        }
-        self.change_policies(scope, |policies| {
-            if let Some(found) = policies.iter_mut().find(|found| found.name == policy) {
-                found.rights = rights;
-                return Ok(found.clone());
+    ) -> BoxFuture<'a, Result<AccessPolicyDefinition, NamespaceError>> {
+        Box::pin(async move {
+            name::check_policy(policy)?;
+            let any = rights.send || rights.listen || rights.manage;
+            if !any || (rights.manage && rights != AccessRights::ALL) {
+                return Err(NamespaceError::Rights);
             }
-            if policies.len() >= POLICIES_MAX {
-                return Err(NamespaceError::TooMany { kind: "policies", max: POLICIES_MAX });
-            }
-            let new = new_policy(policy, rights, &self.random);
-            policies.push(new.clone());
-            Ok(new)
+            self.change_policies(scope, |policies| {
+                if let Some(found) = policies.iter_mut().find(|found| found.name == policy) {
+                    found.rights = rights;
+                    return Ok(found.clone());
+                }
+                if policies.len() >= POLICIES_MAX {
+                    return Err(NamespaceError::TooMany { kind: "policies", max: POLICIES_MAX });
+                }
+                let new = new_policy(policy, rights, &self.random);
+                policies.push(new.clone());
+                Ok(new)
+            })
+            .await
         })
-        .await
     }
 
     /// Gives a policy a new key in place of one of its two.
     ///
     /// # Errors
     /// [`NamespaceError::NotFound`].
-    pub async fn regenerate(
-        &self,
-        scope: &Scope,
-        policy: &str,
+    pub fn regenerate<'a>(
+        &'a self,
+        scope: &'a Scope,
+        policy: &'a str,
         key: KeyName,
-    ) -> Result<AccessPolicyDefinition, NamespaceError> {
-        self.change_policies(scope, |policies| {
-            let Some(found) = policies.iter_mut().find(|found| found.name == policy) else {
-                return Err(NamespaceError::NotFound { kind: "policy", name: policy.to_owned() });
-            };
-            match key {
-                KeyName::Primary => found.primary_key = new_key(&self.random),
-                KeyName::Secondary => found.secondary_key = new_key(&self.random),
-            }
-            Ok(found.clone())
+    ) -> BoxFuture<'a, Result<AccessPolicyDefinition, NamespaceError>> {
+        Box::pin(async move {
+            self.change_policies(scope, |policies| {
+                let Some(found) = policies.iter_mut().find(|found| found.name == policy) else {
+                    return Err(NamespaceError::NotFound { kind: "policy", name: policy.to_owned() });
+                };
+                match key {
+                    KeyName::Primary => found.primary_key = new_key(&self.random),
+                    KeyName::Secondary => found.secondary_key = new_key(&self.random),
+                }
+                Ok(found.clone())
+            })
+            .await
         })
-        .await
     }
 
     /// Removes a policy.
     ///
     /// # Errors
     /// [`NamespaceError::NotFound`]; [`NamespaceError::Fixed`] for a namespace's root policy.
-    pub async fn delete_policy(&self, scope: &Scope, policy: &str) -> Result<(), NamespaceError> {
-        if scope.hub.is_none() && policy == ROOT_POLICY {
-            return Err(NamespaceError::Fixed { kind: "policy", name: policy.to_owned() });
-        }
-        self.change_policies(scope, |policies| {
-            let before = policies.len();
-            policies.retain(|found| found.name != policy);
-            if policies.len() == before {
-                return Err(NamespaceError::NotFound { kind: "policy", name: policy.to_owned() });
+    pub fn delete_policy<'a>(&'a self, scope: &'a Scope, policy: &'a str) -> BoxFuture<'a, Result<(), NamespaceError>> {
+        Box::pin(async move {
+            if scope.hub.is_none() && policy == ROOT_POLICY {
+                return Err(NamespaceError::Fixed { kind: "policy", name: policy.to_owned() });
             }
-            Ok(())
+            self.change_policies(scope, |policies| {
+                let before = policies.len();
+                policies.retain(|found| found.name != policy);
+                if policies.len() == before {
+                    return Err(NamespaceError::NotFound { kind: "policy", name: policy.to_owned() });
+                }
+                Ok(())
+            })
+            .await
         })
-        .await
     }
 
     async fn change_policies<T>(

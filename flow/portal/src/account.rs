@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use millstream_catalog::{PasswordHash, PortalAccountDefinition, PortalInvitation, PortalRole};
-use millstream_types::Millis;
+use millstream_types::{BoxFuture, Millis};
 
 use crate::attempts::client;
 use crate::error::PortalError;
@@ -30,18 +30,26 @@ impl Portal {
     ///
     /// # Errors
     /// [`PortalError::Field`], [`PortalError::Attempts`], [`PortalError::Busy`], [`PortalError::TooMany`].
-    pub async fn sign_up(&self, name: &str, email: &str, password: String, from: IpAddr) -> Result<(), PortalError> {
-        let email = checked_email(email)?;
-        let name = checked("name", name, Limits::line(1, NAME_CHARS_MAX))?;
-        password::check(&password, &email)?;
-        self.shared.sign_ups_from.take(&client(from), self.now())?;
-        let hash = self.shared.passwords.hash(password).await?;
-        let _turn = self.shared.edits.lock().await;
-        let account = self.new_account(email, name, PortalRole::Visitor, Some(hash))?;
-        match self.shared.catalog.portal_accounts.create(account).await.map_err(PortalError::from) {
-            Ok(_) | Err(PortalError::Exists { .. }) => Ok(()),
-            Err(error) => Err(error),
-        }
+    pub fn sign_up<'a>(
+        &'a self,
+        name: &'a str,
+        email: &'a str,
+        password: String,
+        from: IpAddr,
+    ) -> BoxFuture<'a, Result<(), PortalError>> {
+        Box::pin(async move {
+            let email = checked_email(email)?;
+            let name = checked("name", name, Limits::line(1, NAME_CHARS_MAX))?;
+            password::check(&password, &email)?;
+            self.shared.sign_ups_from.take(&client(from), self.now())?;
+            let hash = self.shared.passwords.hash(password).await?;
+            let _turn = self.shared.edits.lock().await;
+            let account = self.new_account(email, name, PortalRole::Visitor, Some(hash))?;
+            match self.shared.catalog.portal_accounts.create(account).await.map_err(PortalError::from) {
+                Ok(_) | Err(PortalError::Exists { .. }) => Ok(()),
+                Err(error) => Err(error),
+            }
+        })
     }
 
     /// Begins a session; gives its secret.
@@ -49,34 +57,41 @@ impl Portal {
     /// # Errors
     /// [`PortalError::Credentials`], [`PortalError::Attempts`], [`PortalError::Blocked`] (only with the right password),
     /// [`PortalError::Busy`].
-    pub async fn log_in(&self, email: &str, password: String, from: IpAddr) -> Result<String, PortalError> {
-        let now = self.now();
-        self.shared.logins_from.take(&client(from), now)?;
-        let email = checked_email(email).map_err(|_| PortalError::Credentials)?;
-        if password.len() > password::PASSWORD_BYTES_MAX {
-            return Err(PortalError::Credentials);
-        }
-        self.shared.failed_logins.take(&email, now)?;
-        let development = self.shared.development && email == DEVELOPMENT_OWNER.0;
-        let published = development && same(&password, DEVELOPMENT_OWNER.1);
-        let hash = self.shared.catalog.portal_accounts.get(&email).and_then(|account| account.password.clone());
-        if !self.shared.passwords.is(password, hash.clone()).await? && !published {
-            return Err(PortalError::Credentials);
-        }
-        self.shared.failed_logins.forgive(&email);
-        if published {
-            self.ensure_development_owner().await?;
-        }
-        // A change of the password ends sessions in the same turn: none begins with the old one afterwards.
-        let _turn = self.shared.edits.lock().await;
-        let account = self.account(&email)?;
-        if account.password != hash && !published {
-            return Err(PortalError::Credentials);
-        }
-        if account.blocked {
-            return Err(PortalError::Blocked);
-        }
-        Ok(self.shared.sessions.begin(&email, self.now()).await?)
+    pub fn log_in<'a>(
+        &'a self,
+        email: &'a str,
+        password: String,
+        from: IpAddr,
+    ) -> BoxFuture<'a, Result<String, PortalError>> {
+        Box::pin(async move {
+            let now = self.now();
+            self.shared.logins_from.take(&client(from), now)?;
+            let email = checked_email(email).map_err(|_| PortalError::Credentials)?;
+            if password.len() > password::PASSWORD_BYTES_MAX {
+                return Err(PortalError::Credentials);
+            }
+            self.shared.failed_logins.take(&email, now)?;
+            let development = self.shared.development && email == DEVELOPMENT_OWNER.0;
+            let published = development && same(&password, DEVELOPMENT_OWNER.1);
+            let hash = self.shared.catalog.portal_accounts.get(&email).and_then(|account| account.password.clone());
+            if !self.shared.passwords.is(password, hash.clone()).await? && !published {
+                return Err(PortalError::Credentials);
+            }
+            self.shared.failed_logins.forgive(&email);
+            if published {
+                self.ensure_development_owner().await?;
+            }
+            // A change of the password ends sessions in the same turn: none begins with the old one afterwards.
+            let _turn = self.shared.edits.lock().await;
+            let account = self.account(&email)?;
+            if account.password != hash && !published {
+                return Err(PortalError::Credentials);
+            }
+            if account.blocked {
+                return Err(PortalError::Blocked);
+            }
+            Ok(self.shared.sessions.begin(&email, self.now()).await?)
+        })
     }
 
     /// Whose session a secret is; `None` when it ended, never was, or the account is kept out.
@@ -93,16 +108,16 @@ impl Portal {
     ///
     /// # Errors
     /// [`PortalError::Storage`].
-    pub async fn log_out(&self, secret: &str) -> Result<(), PortalError> {
-        Ok(self.shared.sessions.end(secret).await?)
+    pub fn log_out<'a>(&'a self, secret: &'a str) -> BoxFuture<'a, Result<(), PortalError>> {
+        Box::pin(async move { Ok(self.shared.sessions.end(secret).await?) })
     }
 
     /// Ends all sessions of an account but that of the secret.
     ///
     /// # Errors
     /// [`PortalError::Storage`].
-    pub async fn log_out_elsewhere(&self, email: &str, secret: &str) -> Result<(), PortalError> {
-        Ok(self.shared.sessions.end_all(email, Some(secret)).await?)
+    pub fn log_out_elsewhere<'a>(&'a self, email: &'a str, secret: &'a str) -> BoxFuture<'a, Result<(), PortalError>> {
+        Box::pin(async move { Ok(self.shared.sessions.end_all(email, Some(secret)).await?) })
     }
 
     /// Sessions of an account that last.
@@ -115,25 +130,29 @@ impl Portal {
     ///
     /// # Errors
     /// [`PortalError::Field`], [`PortalError::Storage`].
-    pub async fn invite_owner(&self, email: &str) -> Result<String, PortalError> {
-        let email = checked_email(email)?;
-        let _turn = self.shared.edits.lock().await;
-        let known = self.shared.catalog.portal_accounts.get(&email);
-        let account = match known {
-            Some(known) => PortalAccountDefinition { role: PortalRole::Owner, ..(*known).clone() },
-            None => self.new_account(email.clone(), email, PortalRole::Owner, None)?,
-        };
-        self.put_invitation(account).await
+    pub fn invite_owner<'a>(&'a self, email: &'a str) -> BoxFuture<'a, Result<String, PortalError>> {
+        Box::pin(async move {
+            let email = checked_email(email)?;
+            let _turn = self.shared.edits.lock().await;
+            let known = self.shared.catalog.portal_accounts.get(&email);
+            let account = match known {
+                Some(known) => PortalAccountDefinition { role: PortalRole::Owner, ..(*known).clone() },
+                None => self.new_account(email.clone(), email, PortalRole::Owner, None)?,
+            };
+            self.put_invitation(account).await
+        })
     }
 
     /// A link's secret with which an account's password is chosen: for who forgot it.
     ///
     /// # Errors
     /// [`PortalError::NotFound`], [`PortalError::Storage`].
-    pub async fn invite(&self, email: &str) -> Result<String, PortalError> {
-        let _turn = self.shared.edits.lock().await;
-        let account = (*self.account(email)?).clone();
-        self.put_invitation(account).await
+    pub fn invite<'a>(&'a self, email: &'a str) -> BoxFuture<'a, Result<String, PortalError>> {
+        Box::pin(async move {
+            let _turn = self.shared.edits.lock().await;
+            let account = (*self.account(email)?).clone();
+            self.put_invitation(account).await
+        })
     }
 
     async fn put_invitation(&self, mut account: PortalAccountDefinition) -> Result<String, PortalError> {
@@ -150,23 +169,30 @@ impl Portal {
     ///
     /// # Errors
     /// [`PortalError::Invitation`], [`PortalError::Field`], [`PortalError::Blocked`], [`PortalError::Attempts`].
-    pub async fn accept_invitation(&self, link: &str, password: String, from: IpAddr) -> Result<String, PortalError> {
-        self.shared.logins_from.take(&client(from), self.now())?;
-        let email = self.invited(link).ok_or(PortalError::Invitation)?;
-        password::check(&password, &email)?;
-        let hash = self.shared.passwords.hash(password).await?;
-        let _turn = self.shared.edits.lock().await;
-        // Another request may have used the link while this one hashed.
-        self.invited(link).ok_or(PortalError::Invitation)?;
-        let account = (*self.account(&email)?).clone();
-        let account = PortalAccountDefinition { password: Some(hash), invitation: None, ..account };
-        self.shared.catalog.portal_accounts.put(account).await?;
-        self.shared.failed_logins.forgive(&email);
-        self.shared.sessions.end_all(&email, None).await?;
-        if self.account(&email)?.blocked {
-            return Err(PortalError::Blocked);
-        }
-        Ok(self.shared.sessions.begin(&email, self.now()).await?)
+    pub fn accept_invitation<'a>(
+        &'a self,
+        link: &'a str,
+        password: String,
+        from: IpAddr,
+    ) -> BoxFuture<'a, Result<String, PortalError>> {
+        Box::pin(async move {
+            self.shared.logins_from.take(&client(from), self.now())?;
+            let email = self.invited(link).ok_or(PortalError::Invitation)?;
+            password::check(&password, &email)?;
+            let hash = self.shared.passwords.hash(password).await?;
+            let _turn = self.shared.edits.lock().await;
+            // Another request may have used the link while this one hashed.
+            self.invited(link).ok_or(PortalError::Invitation)?;
+            let account = (*self.account(&email)?).clone();
+            let account = PortalAccountDefinition { password: Some(hash), invitation: None, ..account };
+            self.shared.catalog.portal_accounts.put(account).await?;
+            self.shared.failed_logins.forgive(&email);
+            self.shared.sessions.end_all(&email, None).await?;
+            if self.account(&email)?.blocked {
+                return Err(PortalError::Blocked);
+            }
+            Ok(self.shared.sessions.begin(&email, self.now()).await?)
+        })
     }
 
     /// Whose link it is, when it can still be used.
@@ -183,43 +209,49 @@ impl Portal {
     ///
     /// # Errors
     /// [`PortalError::CurrentPassword`], [`PortalError::Field`], [`PortalError::Attempts`].
-    pub async fn change_password(
-        &self,
-        email: &str,
+    pub fn change_password<'a>(
+        &'a self,
+        email: &'a str,
         current: String,
         new: String,
-        secret: &str,
-    ) -> Result<(), PortalError> {
-        password::check(&new, email)?;
-        self.shared.failed_logins.take(email, self.now())?;
-        let before = self.account(email)?.password.clone();
-        if current.len() > password::PASSWORD_BYTES_MAX || !self.shared.passwords.is(current, before.clone()).await? {
-            return Err(PortalError::CurrentPassword);
-        }
-        self.shared.failed_logins.forgive(email);
-        let hash = self.shared.passwords.hash(new).await?;
-        let _turn = self.shared.edits.lock().await;
-        let account = (*self.account(email)?).clone();
-        // Somebody else may have changed it while this request hashed.
-        if account.password != before {
-            return Err(PortalError::CurrentPassword);
-        }
-        let account = PortalAccountDefinition { password: Some(hash), invitation: None, ..account };
-        self.shared.catalog.portal_accounts.put(account).await?;
-        self.log_out_elsewhere(email, secret).await
+        secret: &'a str,
+    ) -> BoxFuture<'a, Result<(), PortalError>> {
+        Box::pin(async move {
+            password::check(&new, email)?;
+            self.shared.failed_logins.take(email, self.now())?;
+            let before = self.account(email)?.password.clone();
+            if current.len() > password::PASSWORD_BYTES_MAX
+                || !self.shared.passwords.is(current, before.clone()).await?
+            {
+                return Err(PortalError::CurrentPassword);
+            }
+            self.shared.failed_logins.forgive(email);
+            let hash = self.shared.passwords.hash(new).await?;
+            let _turn = self.shared.edits.lock().await;
+            let account = (*self.account(email)?).clone();
+            // Somebody else may have changed it while this request hashed.
+            if account.password != before {
+                return Err(PortalError::CurrentPassword);
+            }
+            let account = PortalAccountDefinition { password: Some(hash), invitation: None, ..account };
+            self.shared.catalog.portal_accounts.put(account).await?;
+            self.log_out_elsewhere(email, secret).await
+        })
     }
 
     /// Gives an account another name.
     ///
     /// # Errors
     /// [`PortalError::Field`], [`PortalError::NotFound`].
-    pub async fn rename(&self, email: &str, name: &str) -> Result<(), PortalError> {
-        let name = checked("name", name, Limits::line(1, NAME_CHARS_MAX))?;
-        self.edit_account(email, |account| {
-            account.name = name;
-            Ok(())
+    pub fn rename<'a>(&'a self, email: &'a str, name: &'a str) -> BoxFuture<'a, Result<(), PortalError>> {
+        Box::pin(async move {
+            let name = checked("name", name, Limits::line(1, NAME_CHARS_MAX))?;
+            self.edit_account(email, |account| {
+                account.name = name;
+                Ok(())
+            })
+            .await
         })
-        .await
     }
 
     /// The account of an address.

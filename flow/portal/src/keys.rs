@@ -9,7 +9,7 @@ use millstream_catalog::{
     UsagePlanDefinition,
 };
 use millstream_gateway::{ApiKeyChange, NewApiKey};
-use millstream_types::ErrorKind;
+use millstream_types::{BoxFuture, ErrorKind};
 
 use crate::error::PortalError;
 use crate::portal::Portal;
@@ -58,23 +58,25 @@ impl Portal {
     ///
     /// # Errors
     /// [`PortalError::Gateway`].
-    pub async fn settle(&self) -> Result<(), PortalError> {
-        let accounts = self.accounts();
-        let active: HashMap<&str, bool> = accounts
-            .iter()
-            .flat_map(|account| account.subscriptions.values().map(|known| (known, account.blocked)))
-            .filter(|(known, _)| known.state == State::Active)
-            .filter_map(|(known, blocked)| Some((known.key.as_deref()?, blocked)))
-            .collect();
-        let ours = self.shared.plans.keys().into_iter().filter(|key| key.tags.contains_key(SUBSCRIPTION_TAG));
-        for key in ours {
-            match active.get(key.id.as_str()) {
-                None => self.close_key(&key.id).await?,
-                Some(blocked) if key.enabled == *blocked => self.enable_key(&key.id, !blocked).await?,
-                Some(_) => {}
+    pub fn settle(&self) -> BoxFuture<'_, Result<(), PortalError>> {
+        Box::pin(async move {
+            let accounts = self.accounts();
+            let active: HashMap<&str, bool> = accounts
+                .iter()
+                .flat_map(|account| account.subscriptions.values().map(|known| (known, account.blocked)))
+                .filter(|(known, _)| known.state == State::Active)
+                .filter_map(|(known, blocked)| Some((known.key.as_deref()?, blocked)))
+                .collect();
+            let ours = self.shared.plans.keys().into_iter().filter(|key| key.tags.contains_key(SUBSCRIPTION_TAG));
+            for key in ours {
+                match active.get(key.id.as_str()) {
+                    None => self.close_key(&key.id).await?,
+                    Some(blocked) if key.enabled == *blocked => self.enable_key(&key.id, !blocked).await?,
+                    Some(_) => {}
+                }
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// Makes the key of a subscription; gives its id.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use millstream_catalog::{Catalog, PortalDefinition};
 use millstream_gateway::{Gateway, Plans};
 use millstream_storage::Storage;
-use millstream_types::{Clock, Millis};
+use millstream_types::{BoxFuture, Clock, Millis};
 
 use crate::attempts::Attempts;
 use crate::error::PortalError;
@@ -97,16 +97,18 @@ impl Portal {
     ///
     /// # Errors
     /// [`PortalError::Field`], [`PortalError::Storage`].
-    pub async fn present(&self, definition: PortalDefinition) -> Result<(), PortalError> {
-        let title = checked("title", &definition.title, Limits::line(1, 80))?;
-        let introduction = checked("introduction", &definition.introduction, Limits::text(2_000))?;
-        let currency = definition.currency.trim().to_uppercase();
-        if currency.len() != 3 || !currency.bytes().all(|byte| byte.is_ascii_uppercase()) {
-            let expected = "three letters, like EUR".to_owned();
-            return Err(PortalError::Field { field: "currency", expected });
-        }
-        self.shared.catalog.portals.put(PortalDefinition { title, introduction, currency }).await?;
-        Ok(())
+    pub fn present(&self, definition: PortalDefinition) -> BoxFuture<'_, Result<(), PortalError>> {
+        Box::pin(async move {
+            let title = checked("title", &definition.title, Limits::line(1, 80))?;
+            let introduction = checked("introduction", &definition.introduction, Limits::text(2_000))?;
+            let currency = definition.currency.trim().to_uppercase();
+            if currency.len() != 3 || !currency.bytes().all(|byte| byte.is_ascii_uppercase()) {
+                let expected = "three letters, like EUR".to_owned();
+                return Err(PortalError::Field { field: "currency", expected });
+            }
+            self.shared.catalog.portals.put(PortalDefinition { title, introduction, currency }).await?;
+            Ok(())
+        })
     }
 
     pub(crate) fn now(&self) -> Millis {

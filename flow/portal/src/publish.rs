@@ -4,6 +4,7 @@ use std::sync::{Arc, PoisonError};
 
 use millstream_catalog::{ApiDefinition, PortalApiDefinition};
 use millstream_storage::{StorageError, Transaction};
+use millstream_types::BoxFuture;
 
 use crate::error::PortalError;
 use crate::field::slug;
@@ -45,61 +46,67 @@ impl Portal {
     /// # Errors
     /// [`PortalError::Field`], [`PortalError::NotFound`] for the API or its stage, [`PortalError::Document`],
     /// [`PortalError::DocumentTooLarge`], [`PortalError::TooMany`].
-    pub async fn put_api(&self, new: NewPortalApi) -> Result<Put, PortalError> {
-        let name = slug("name", &new.name)?;
-        let deployed = self.shared.gateway.get(&new.api)?;
-        if !deployed.stages.contains_key(&new.stage) {
-            return Err(no_stage(&new.stage));
-        }
-        let (text, stage) = (new.document, new.stage.clone());
-        let checked = tokio::task::spawn_blocking(move || checked(text.as_deref(), &deployed, &stage)).await;
-        let (document, read) = checked.map_err(|_| PortalError::Storage(StorageError::Closed))??;
-        let _turn = self.shared.edits.lock().await;
-        let known = self.shared.catalog.portal_apis.get(&name);
-        if known.is_none() && self.shared.catalog.portal_apis.list().len() >= APIS_MAX {
-            return Err(PortalError::TooMany { what: "APIs in the portal", max: APIS_MAX });
-        }
-        let now = self.now();
-        let definition = PortalApiDefinition {
-            name,
-            api: new.api,
-            stage: new.stage,
-            document,
-            published: new.published,
-            created: known.as_ref().map_or(now, |known| known.created),
-            updated: known.as_ref().map_or(now, |known| known.updated),
-        };
-        if known.as_deref() == Some(&definition) {
-            return Ok(Put::Unchanged);
-        }
-        let updated = known.as_ref().map_or(now, |known| now.max(known.updated + 1));
-        let name = definition.name.clone();
-        self.shared.catalog.portal_apis.put(PortalApiDefinition { updated, ..definition }).await?;
-        let mut documents = self.shared.documents.lock().unwrap_or_else(PoisonError::into_inner);
-        documents.insert(name, (updated, Arc::new(read)));
-        Ok(if known.is_some() { Put::Updated } else { Put::Created })
+    pub fn put_api(&self, new: NewPortalApi) -> BoxFuture<'_, Result<Put, PortalError>> {
+        Box::pin(async move {
+            let name = slug("name", &new.name)?;
+            let deployed = self.shared.gateway.get(&new.api)?;
+            if !deployed.stages.contains_key(&new.stage) {
+                return Err(no_stage(&new.stage));
+            }
+            let (text, stage) = (new.document, new.stage.clone());
+            let checked = tokio::task::spawn_blocking(move || checked(text.as_deref(), &deployed, &stage)).await;
+            let (document, read) = checked.map_err(|_| PortalError::Storage(StorageError::Closed))??;
+            let _turn = self.shared.edits.lock().await;
+            let known = self.shared.catalog.portal_apis.get(&name);
+            if known.is_none() && self.shared.catalog.portal_apis.list().len() >= APIS_MAX {
+                return Err(PortalError::TooMany { what: "APIs in the portal", max: APIS_MAX });
+            }
+            let now = self.now();
+            let definition = PortalApiDefinition {
+                name,
+                api: new.api,
+                stage: new.stage,
+                document,
+                published: new.published,
+                created: known.as_ref().map_or(now, |known| known.created),
+                updated: known.as_ref().map_or(now, |known| known.updated),
+            };
+            if known.as_deref() == Some(&definition) {
+                return Ok(Put::Unchanged);
+            }
+            let updated = known.as_ref().map_or(now, |known| now.max(known.updated + 1));
+            let name = definition.name.clone();
+            self.shared.catalog.portal_apis.put(PortalApiDefinition { updated, ..definition }).await?;
+            let mut documents = self.shared.documents.lock().unwrap_or_else(PoisonError::into_inner);
+            documents.insert(name, (updated, Arc::new(read)));
+            Ok(if known.is_some() { Put::Updated } else { Put::Created })
+        })
     }
 
     /// Shows an API to visitors, or hides it.
     ///
     /// # Errors
     /// [`PortalError::NotFound`].
-    pub async fn publish(&self, name: &str, published: bool) -> Result<(), PortalError> {
-        let _turn = self.shared.edits.lock().await;
-        let known = (*self.api(name)?).clone();
-        self.shared.catalog.portal_apis.put(PortalApiDefinition { published, ..known }).await?;
-        Ok(())
+    pub fn publish<'a>(&'a self, name: &'a str, published: bool) -> BoxFuture<'a, Result<(), PortalError>> {
+        Box::pin(async move {
+            let _turn = self.shared.edits.lock().await;
+            let known = (*self.api(name)?).clone();
+            self.shared.catalog.portal_apis.put(PortalApiDefinition { published, ..known }).await?;
+            Ok(())
+        })
     }
 
     /// Takes an API out of the portal; the deployed API stays.
     ///
     /// # Errors
     /// [`PortalError::NotFound`].
-    pub async fn remove_api(&self, name: &str) -> Result<(), PortalError> {
-        let _turn = self.shared.edits.lock().await;
-        self.shared.catalog.portal_apis.delete(name, Transaction::new()).await?;
-        self.shared.documents.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
-        Ok(())
+    pub fn remove_api<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), PortalError>> {
+        Box::pin(async move {
+            let _turn = self.shared.edits.lock().await;
+            self.shared.catalog.portal_apis.delete(name, Transaction::new()).await?;
+            self.shared.documents.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+            Ok(())
+        })
     }
 
     /// All APIs, those that visitors do not see too.

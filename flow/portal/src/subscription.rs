@@ -10,6 +10,7 @@ use millstream_catalog::{
     PortalAccountDefinition, PortalOfferDefinition, PortalRole, PortalSubscription, PortalSubscriptionState as State,
     Price, UsagePlanDefinition,
 };
+use millstream_types::BoxFuture;
 
 use crate::bill::{Month, date_of};
 use crate::error::PortalError;
@@ -51,13 +52,15 @@ impl Portal {
     ///
     /// # Errors
     /// [`PortalError::NotFound`].
-    pub async fn offer(&self, offer: PortalOfferDefinition) -> Result<bool, PortalError> {
-        self.plan(&offer.plan)?;
-        if self.shared.catalog.portal_offers.get(&offer.plan).as_deref() == Some(&offer) {
-            return Ok(false);
-        }
-        self.shared.catalog.portal_offers.put(offer).await?;
-        Ok(true)
+    pub fn offer(&self, offer: PortalOfferDefinition) -> BoxFuture<'_, Result<bool, PortalError>> {
+        Box::pin(async move {
+            self.plan(&offer.plan)?;
+            if self.shared.catalog.portal_offers.get(&offer.plan).as_deref() == Some(&offer) {
+                return Ok(false);
+            }
+            self.shared.catalog.portal_offers.put(offer).await?;
+            Ok(true)
+        })
     }
 
     /// Subscribes to a plan: at once, or when the owner agrees. Gives the subscription's id.
@@ -65,134 +68,146 @@ impl Portal {
     /// # Errors
     /// [`PortalError::NotFound`] when the plan is not offered, [`PortalError::State`] when there is a subscription to it,
     /// [`PortalError::TooEarly`] when one ended in this period, [`PortalError::TooMany`].
-    pub async fn subscribe(&self, email: &str, plan: &str) -> Result<String, PortalError> {
-        let _turn = self.shared.edits.lock().await;
-        let mut account = (*self.account(email)?).clone();
-        let offer = self.offers().into_iter().find(|offer| offer.plan.id == plan);
-        let offer = offer.ok_or_else(|| PortalError::NotFound { kind: "plan", name: plan.to_owned() })?;
-        let open = || account.subscriptions.values().filter(|known| is_open(known));
-        if open().any(|known| known.plan == plan) {
-            return Err(PortalError::State { reason: "you have a subscription to this plan already" });
-        }
-        if open().count() >= OPEN_MAX {
-            return Err(PortalError::TooMany { what: "subscriptions at a time", max: OPEN_MAX });
-        }
-        self.refuse_again(&account, &offer).await?;
-        forget_rejected(&mut account.subscriptions)?;
-        let mut subscription = PortalSubscription {
-            id: new_id(),
-            plan: offer.plan.id.clone(),
-            plan_name: offer.plan.name.clone(),
-            state: State::Requested,
-            price: offer.offer.price.clone(),
-            requested: self.now(),
-            began: None,
-            ended: None,
-            key: None,
-        };
-        if !offer.offer.approval {
-            self.begin(&account, &mut subscription).await?;
-        }
-        let id = subscription.id.clone();
-        account.subscriptions.insert(id.clone(), subscription);
-        self.shared.catalog.portal_accounts.put(account).await?;
-        Ok(id)
+    pub fn subscribe<'a>(&'a self, email: &'a str, plan: &'a str) -> BoxFuture<'a, Result<String, PortalError>> {
+        Box::pin(async move {
+            let _turn = self.shared.edits.lock().await;
+            let mut account = (*self.account(email)?).clone();
+            let offer = self.offers().into_iter().find(|offer| offer.plan.id == plan);
+            let offer = offer.ok_or_else(|| PortalError::NotFound { kind: "plan", name: plan.to_owned() })?;
+            let open = || account.subscriptions.values().filter(|known| is_open(known));
+            if open().any(|known| known.plan == plan) {
+                return Err(PortalError::State { reason: "you have a subscription to this plan already" });
+            }
+            if open().count() >= OPEN_MAX {
+                return Err(PortalError::TooMany { what: "subscriptions at a time", max: OPEN_MAX });
+            }
+            self.refuse_again(&account, &offer).await?;
+            forget_rejected(&mut account.subscriptions)?;
+            let mut subscription = PortalSubscription {
+                id: new_id(),
+                plan: offer.plan.id.clone(),
+                plan_name: offer.plan.name.clone(),
+                state: State::Requested,
+                price: offer.offer.price.clone(),
+                requested: self.now(),
+                began: None,
+                ended: None,
+                key: None,
+            };
+            if !offer.offer.approval {
+                self.begin(&account, &mut subscription).await?;
+            }
+            let id = subscription.id.clone();
+            account.subscriptions.insert(id.clone(), subscription);
+            self.shared.catalog.portal_accounts.put(account).await?;
+            Ok(id)
+        })
     }
 
     /// The owner's answer to who asked for a subscription.
     ///
     /// # Errors
     /// [`PortalError::NotFound`], [`PortalError::State`] when it was answered before.
-    pub async fn decide(&self, email: &str, id: &str, agreed: bool) -> Result<(), PortalError> {
-        let _turn = self.shared.edits.lock().await;
-        let mut account = (*self.account(email)?).clone();
-        let mut subscription = find(&account, id)?.clone();
-        if subscription.state != State::Requested {
-            return Err(PortalError::State { reason: "the subscription was answered before" });
-        }
-        if agreed {
-            self.plan(&subscription.plan)?;
-            self.begin(&account, &mut subscription).await?;
-        } else {
-            (subscription.state, subscription.ended) = (State::Rejected, Some(self.now()));
-        }
-        account.subscriptions.insert(id.to_owned(), subscription);
-        self.shared.catalog.portal_accounts.put(account).await?;
-        Ok(())
+    pub fn decide<'a>(&'a self, email: &'a str, id: &'a str, agreed: bool) -> BoxFuture<'a, Result<(), PortalError>> {
+        Box::pin(async move {
+            let _turn = self.shared.edits.lock().await;
+            let mut account = (*self.account(email)?).clone();
+            let mut subscription = find(&account, id)?.clone();
+            if subscription.state != State::Requested {
+                return Err(PortalError::State { reason: "the subscription was answered before" });
+            }
+            if agreed {
+                self.plan(&subscription.plan)?;
+                self.begin(&account, &mut subscription).await?;
+            } else {
+                (subscription.state, subscription.ended) = (State::Rejected, Some(self.now()));
+            }
+            account.subscriptions.insert(id.to_owned(), subscription);
+            self.shared.catalog.portal_accounts.put(account).await?;
+            Ok(())
+        })
     }
 
     /// Ends a subscription, or takes back that it was asked for. Its key opens nothing any more.
     ///
     /// # Errors
     /// [`PortalError::NotFound`], [`PortalError::State`] when it ended before.
-    pub async fn end(&self, email: &str, id: &str) -> Result<(), PortalError> {
-        let _turn = self.shared.edits.lock().await;
-        let mut account = (*self.account(email)?).clone();
-        let mut subscription = find(&account, id)?.clone();
-        if !is_open(&subscription) {
-            return Err(PortalError::State { reason: "the subscription ended before" });
-        }
-        let key = subscription.key.clone();
-        (subscription.state, subscription.ended) = (State::Ended, Some(self.now()));
-        account.subscriptions.insert(id.to_owned(), subscription);
-        self.shared.catalog.portal_accounts.put(account).await?;
-        if let Some(key) = key {
-            self.close_key(&key).await?;
-        }
-        Ok(())
+    pub fn end<'a>(&'a self, email: &'a str, id: &'a str) -> BoxFuture<'a, Result<(), PortalError>> {
+        Box::pin(async move {
+            let _turn = self.shared.edits.lock().await;
+            let mut account = (*self.account(email)?).clone();
+            let mut subscription = find(&account, id)?.clone();
+            if !is_open(&subscription) {
+                return Err(PortalError::State { reason: "the subscription ended before" });
+            }
+            let key = subscription.key.clone();
+            (subscription.state, subscription.ended) = (State::Ended, Some(self.now()));
+            account.subscriptions.insert(id.to_owned(), subscription);
+            self.shared.catalog.portal_accounts.put(account).await?;
+            if let Some(key) = key {
+                self.close_key(&key).await?;
+            }
+            Ok(())
+        })
     }
 
     /// Gives an active subscription a new key value. The one before opens the same until it is revoked.
     ///
     /// # Errors
     /// [`PortalError::NotFound`], [`PortalError::State`] when there are two values already.
-    pub async fn rotate(&self, email: &str, id: &str) -> Result<(), PortalError> {
-        let _turn = self.shared.edits.lock().await;
-        let key = self.active_key(email, id)?;
-        if self.key(&key)?.former.is_some() {
-            return Err(PortalError::State { reason: "revoke the old key first: there are two at most" });
-        }
-        self.rotate_key(&key).await
+    pub fn rotate<'a>(&'a self, email: &'a str, id: &'a str) -> BoxFuture<'a, Result<(), PortalError>> {
+        Box::pin(async move {
+            let _turn = self.shared.edits.lock().await;
+            let key = self.active_key(email, id)?;
+            if self.key(&key)?.former.is_some() {
+                return Err(PortalError::State { reason: "revoke the old key first: there are two at most" });
+            }
+            self.rotate_key(&key).await
+        })
     }
 
     /// Revokes the key value before the one that counts.
     ///
     /// # Errors
     /// [`PortalError::NotFound`], [`PortalError::State`] when there is only one.
-    pub async fn revoke_former(&self, email: &str, id: &str) -> Result<(), PortalError> {
-        let _turn = self.shared.edits.lock().await;
-        let key = self.active_key(email, id)?;
-        if self.key(&key)?.former.is_none() {
-            return Err(PortalError::State { reason: "there is no old key: make a new one first" });
-        }
-        self.revoke_key(&key).await
+    pub fn revoke_former<'a>(&'a self, email: &'a str, id: &'a str) -> BoxFuture<'a, Result<(), PortalError>> {
+        Box::pin(async move {
+            let _turn = self.shared.edits.lock().await;
+            let key = self.active_key(email, id)?;
+            if self.key(&key)?.former.is_none() {
+                return Err(PortalError::State { reason: "there is no old key: make a new one first" });
+            }
+            self.revoke_key(&key).await
+        })
     }
 
     /// Keeps an account out with all its keys, or lets it in again.
     ///
     /// # Errors
     /// [`PortalError::NotFound`], [`PortalError::State`] for the last owner.
-    pub async fn block(&self, email: &str, blocked: bool) -> Result<(), PortalError> {
-        let _turn = self.shared.edits.lock().await;
-        let account = (*self.account(email)?).clone();
-        let owns = |known: &PortalAccountDefinition| known.role == PortalRole::Owner && !known.blocked;
-        if blocked && owns(&account) && self.accounts().iter().filter(|known| owns(known)).count() == 1 {
-            return Err(PortalError::State { reason: "this is the only owner: make another one first" });
-        }
-        let keys: Vec<String> = account
-            .subscriptions
-            .values()
-            .filter(|known| known.state == State::Active)
-            .filter_map(|known| known.key.clone())
-            .collect();
-        self.shared.catalog.portal_accounts.put(PortalAccountDefinition { blocked, ..account }).await?;
-        for key in keys {
-            self.enable_key(&key, !blocked).await?;
-        }
-        if blocked {
-            self.shared.sessions.end_all(email, None).await?;
-        }
-        Ok(())
+    pub fn block<'a>(&'a self, email: &'a str, blocked: bool) -> BoxFuture<'a, Result<(), PortalError>> {
+        Box::pin(async move {
+            let _turn = self.shared.edits.lock().await;
+            let account = (*self.account(email)?).clone();
+            let owns = |known: &PortalAccountDefinition| known.role == PortalRole::Owner && !known.blocked;
+            if blocked && owns(&account) && self.accounts().iter().filter(|known| owns(known)).count() == 1 {
+                return Err(PortalError::State { reason: "this is the only owner: make another one first" });
+            }
+            let keys: Vec<String> = account
+                .subscriptions
+                .values()
+                .filter(|known| known.state == State::Active)
+                .filter_map(|known| known.key.clone())
+                .collect();
+            self.shared.catalog.portal_accounts.put(PortalAccountDefinition { blocked, ..account }).await?;
+            for key in keys {
+                self.enable_key(&key, !blocked).await?;
+            }
+            if blocked {
+                self.shared.sessions.end_all(email, None).await?;
+            }
+            Ok(())
+        })
     }
 
     /// What a subscription of an account is.

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use millstream_catalog::{
     Money, PlanQuota, PortalAccountDefinition, PortalSubscription, PortalSubscriptionState as State,
 };
-use millstream_types::Millis;
+use millstream_types::{BoxFuture, Millis};
 
 use crate::bill::{Line, Month, bill, date_of};
 use crate::error::PortalError;
@@ -99,29 +99,41 @@ impl Portal {
     ///
     /// # Errors
     /// [`PortalError::Gateway`].
-    pub async fn usage(&self, subscription: &PortalSubscription, from: Date, to: Date) -> Result<Usage, PortalError> {
-        let mut usage = Usage::default();
-        let Some(key) = &subscription.key else { return Ok(usage) };
-        let end = to.checked_add(1.days()).unwrap_or(to);
-        let hours = self.shared.plans.usage(&subscription.plan, key, begin_of(from), begin_of(end)).await?;
-        for hour in hours {
-            let day = usage.days.entry(date_of(hour.hour)).or_default();
-            *day.entry(hour.api).or_default() += hour.used.requests;
-        }
-        Ok(usage)
+    pub fn usage<'a>(
+        &'a self,
+        subscription: &'a PortalSubscription,
+        from: Date,
+        to: Date,
+    ) -> BoxFuture<'a, Result<Usage, PortalError>> {
+        Box::pin(async move {
+            let mut usage = Usage::default();
+            let Some(key) = &subscription.key else { return Ok(usage) };
+            let end = to.checked_add(1.days()).unwrap_or(to);
+            let hours = self.shared.plans.usage(&subscription.plan, key, begin_of(from), begin_of(end)).await?;
+            for hour in hours {
+                let day = usage.days.entry(date_of(hour.hour)).or_default();
+                *day.entry(hour.api).or_default() += hour.used.requests;
+            }
+            Ok(usage)
+        })
     }
 
     /// What is left of a subscription's quota; `None` without a quota or when it is not active.
     ///
     /// # Errors
     /// [`PortalError::Gateway`].
-    pub async fn quota_left(&self, subscription: &PortalSubscription) -> Result<Option<QuotaLeft>, PortalError> {
-        let Some(key) = subscription.key.as_ref().filter(|_| subscription.state == State::Active) else {
-            return Ok(None);
-        };
-        let Some(quota) = self.plan(&subscription.plan).ok().and_then(|plan| plan.quota) else { return Ok(None) };
-        let state = self.shared.plans.quota(&subscription.plan, key).await?;
-        Ok(state.map(|state| QuotaLeft { quota, calls: state.left, renewed: state.end }))
+    pub fn quota_left<'a>(
+        &'a self,
+        subscription: &'a PortalSubscription,
+    ) -> BoxFuture<'a, Result<Option<QuotaLeft>, PortalError>> {
+        Box::pin(async move {
+            let Some(key) = subscription.key.as_ref().filter(|_| subscription.state == State::Active) else {
+                return Ok(None);
+            };
+            let Some(quota) = self.plan(&subscription.plan).ok().and_then(|plan| plan.quota) else { return Ok(None) };
+            let state = self.shared.plans.quota(&subscription.plan, key).await?;
+            Ok(state.map(|state| QuotaLeft { quota, calls: state.left, renewed: state.end }))
+        })
     }
 
     /// The months of a subscription, the latest first; none when it never began.
@@ -135,42 +147,50 @@ impl Portal {
     ///
     /// # Errors
     /// [`PortalError::Gateway`].
-    pub async fn month(&self, subscription: &PortalSubscription, month: Month) -> Result<Option<Line>, PortalError> {
-        let there = subscription.began.is_some_and(|began| Month::of(began) <= month)
-            && subscription.ended.is_none_or(|ended| Month::of(ended) >= month);
-        if !there {
-            return Ok(None);
-        }
-        let calls = self.usage(subscription, month.first(), month.last()).await?.calls_by_day();
-        Ok(self.bill(subscription, &calls).into_iter().find(|line| line.month == month))
+    pub fn month<'a>(
+        &'a self,
+        subscription: &'a PortalSubscription,
+        month: Month,
+    ) -> BoxFuture<'a, Result<Option<Line>, PortalError>> {
+        Box::pin(async move {
+            let there = subscription.began.is_some_and(|began| Month::of(began) <= month)
+                && subscription.ended.is_none_or(|ended| Month::of(ended) >= month);
+            if !there {
+                return Ok(None);
+            }
+            let calls = self.usage(subscription, month.first(), month.last()).await?.calls_by_day();
+            Ok(self.bill(subscription, &calls).into_iter().find(|line| line.month == month))
+        })
     }
 
     /// A month of everybody.
     ///
     /// # Errors
     /// [`PortalError::Gateway`].
-    pub async fn sums(&self, month: Month) -> Result<Sums, PortalError> {
-        let (mut plans, mut accounts): (BTreeMap<String, PlanSum>, Vec<AccountSum>) = Default::default();
-        for account in self.accounts() {
-            let (mut calls, mut cost) = (0, Money::default());
-            for subscription in account.subscriptions.values() {
-                let Some(line) = self.month(subscription, month).await? else { continue };
-                let plan = plans.entry(subscription.plan.clone()).or_default();
-                plan.name.clone_from(&subscription.plan_name);
-                plan.active += u64::from(subscription.state == State::Active);
-                plan.calls += line.calls;
-                plan.revenue = plan.revenue.plus(line.total);
-                calls += line.calls;
-                cost = cost.plus(line.total);
+    pub fn sums(&self, month: Month) -> BoxFuture<'_, Result<Sums, PortalError>> {
+        Box::pin(async move {
+            let (mut plans, mut accounts): (BTreeMap<String, PlanSum>, Vec<AccountSum>) = Default::default();
+            for account in self.accounts() {
+                let (mut calls, mut cost) = (0, Money::default());
+                for subscription in account.subscriptions.values() {
+                    let Some(line) = self.month(subscription, month).await? else { continue };
+                    let plan = plans.entry(subscription.plan.clone()).or_default();
+                    plan.name.clone_from(&subscription.plan_name);
+                    plan.active += u64::from(subscription.state == State::Active);
+                    plan.calls += line.calls;
+                    plan.revenue = plan.revenue.plus(line.total);
+                    calls += line.calls;
+                    cost = cost.plus(line.total);
+                }
+                if calls > 0 || cost.0 > 0 {
+                    accounts.push(AccountSum { account, calls, cost });
+                }
             }
-            if calls > 0 || cost.0 > 0 {
-                accounts.push(AccountSum { account, calls, cost });
-            }
-        }
-        let mut plans: Vec<PlanSum> = plans.into_values().collect();
-        plans.sort_by(|a, b| (b.revenue, b.calls, &a.name).cmp(&(a.revenue, a.calls, &b.name)));
-        accounts.sort_by_key(|sum| std::cmp::Reverse((sum.cost, sum.calls)));
-        Ok(Sums { plans, accounts })
+            let mut plans: Vec<PlanSum> = plans.into_values().collect();
+            plans.sort_by(|a, b| (b.revenue, b.calls, &a.name).cmp(&(a.revenue, a.calls, &b.name)));
+            accounts.sort_by_key(|sum| std::cmp::Reverse((sum.cost, sum.calls)));
+            Ok(Sums { plans, accounts })
+        })
     }
 
     /// Who waits for the owner's answer, the longest first.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use millstream_catalog::{Catalog, ShardDefinition, StreamDefinition};
 use millstream_storage::{LogBounds, Receipt, Storage, Ticket, Transaction};
-use millstream_types::{Clock, EncodedRecords, LogId, Millis, RecordBatch};
+use millstream_types::{BoxFuture, Clock, EncodedRecords, LogId, Millis, RecordBatch};
 use tokio::sync::watch;
 
 pub use self::definitions::{NewStream, SHARDS_ALL_MAX, SHARDS_MAX, TAGS_MAX};
@@ -152,31 +152,43 @@ impl Streams {
     /// # Errors
     /// [`StreamError::StreamNotFound`]; [`StreamError::LogClosed`] when shards were closed again and again meanwhile;
     /// [`StreamError::Storage`]: none was taken.
-    pub async fn put(&self, name: &str, entries: &[Entry]) -> Result<Vec<Placement>, StreamError> {
-        let (staged, receipt) = self.put_staged(name, entries).await?;
-        Ok(staged.placements(&receipt).collect())
+    pub fn put<'a>(
+        &'a self,
+        name: &'a str,
+        entries: &'a [Entry],
+    ) -> BoxFuture<'a, Result<Vec<Placement>, StreamError>> {
+        Box::pin(async move {
+            let (staged, receipt) = self.put_staged(name, entries).await?;
+            Ok(staged.placements(&receipt).collect())
+        })
     }
 
     /// As [`Streams::put`], for who wants to know more of where they landed.
     ///
     /// # Errors
     /// As [`Streams::put`].
-    pub async fn put_staged(&self, name: &str, entries: &[Entry]) -> Result<(StagedPut, Receipt), StreamError> {
-        let mut attempts = 1;
-        loop {
-            let stream = self.get(name)?;
-            let mut transaction = Transaction::new();
-            let staged = stage(&stream, entries, &mut transaction, 0);
-            match self.submit(transaction) {
-                Ok(ticket) => return Ok((staged, ticket.durable().await?)),
-                Err(StreamError::LogClosed { .. }) if attempts < PUT_ATTEMPTS_MAX => {
-                    // Behind the change that is under way the records have another place, or their old one again.
-                    drop(self.turn().await);
-                    attempts += 1;
+    pub fn put_staged<'a>(
+        &'a self,
+        name: &'a str,
+        entries: &'a [Entry],
+    ) -> BoxFuture<'a, Result<(StagedPut, Receipt), StreamError>> {
+        Box::pin(async move {
+            let mut attempts = 1;
+            loop {
+                let stream = self.get(name)?;
+                let mut transaction = Transaction::new();
+                let staged = stage(&stream, entries, &mut transaction, 0);
+                match self.submit(transaction) {
+                    Ok(ticket) => return Ok((staged, ticket.durable().await?)),
+                    Err(StreamError::LogClosed { .. }) if attempts < PUT_ATTEMPTS_MAX => {
+                        // Behind the change that is under way the records have another place, or their old one again.
+                        drop(self.turn().await);
+                        attempts += 1;
+                    }
+                    Err(error) => return Err(error),
                 }
-                Err(error) => return Err(error),
             }
-        }
+        })
     }
 
     /// Adds records to a caller's transaction that already holds `appends_before` appends: results that commit with the
@@ -233,17 +245,19 @@ impl Streams {
     /// # Errors
     /// [`StreamError::LogClosed`] when a shard of theirs was closed since: stage them anew; [`StreamError::Storage`]. Nothing
     /// of it was taken then.
-    pub async fn commit(&self, transaction: Transaction) -> Result<Receipt, StreamError> {
-        match self.submit(transaction) {
-            Ok(ticket) => Ok(ticket.durable().await?),
-            Err(error) => {
-                if let StreamError::LogClosed { .. } = error {
-                    // Behind the change that is under way they find their shards.
-                    drop(self.turn().await);
+    pub fn commit(&self, transaction: Transaction) -> BoxFuture<'_, Result<Receipt, StreamError>> {
+        Box::pin(async move {
+            match self.submit(transaction) {
+                Ok(ticket) => Ok(ticket.durable().await?),
+                Err(error) => {
+                    if let StreamError::LogClosed { .. } = error {
+                        // Behind the change that is under way they find their shards.
+                        drop(self.turn().await);
+                    }
+                    Err(error)
                 }
-                Err(error)
             }
-        }
+        })
     }
 
     /// Orders a transaction behind all that came before, if the shards of its records are open.
@@ -260,29 +274,33 @@ impl Streams {
     ///
     /// # Errors
     /// [`StreamError::Storage`].
-    pub async fn read(&self, log: LogId, offset: u64, max_bytes: usize) -> Result<ReadBatch, StreamError> {
-        let bounds = self.storage.bounds(log);
-        let offset = offset.max(bounds.first);
-        if offset >= bounds.next {
-            return Ok(ReadBatch { batches: Vec::new(), next: offset, end: bounds });
-        }
-        let storage = self.storage.clone();
-        let batches = tokio::task::spawn_blocking(move || storage.read(log, offset, max_bytes))
-            .await
-            .map_err(|_| millstream_storage::StorageError::Closed)??;
-        let next = batches.last().map_or(offset, RecordBatch::next_offset);
-        Ok(ReadBatch { batches, next, end: self.storage.bounds(log) })
+    pub fn read(&self, log: LogId, offset: u64, max_bytes: usize) -> BoxFuture<'_, Result<ReadBatch, StreamError>> {
+        Box::pin(async move {
+            let bounds = self.storage.bounds(log);
+            let offset = offset.max(bounds.first);
+            if offset >= bounds.next {
+                return Ok(ReadBatch { batches: Vec::new(), next: offset, end: bounds });
+            }
+            let storage = self.storage.clone();
+            let batches = tokio::task::spawn_blocking(move || storage.read(log, offset, max_bytes))
+                .await
+                .map_err(|_| millstream_storage::StorageError::Closed)??;
+            let next = batches.last().map_or(offset, RecordBatch::next_offset);
+            Ok(ReadBatch { batches, next, end: self.storage.bounds(log) })
+        })
     }
 
     /// The first offset at or after a time.
     ///
     /// # Errors
     /// [`StreamError::Storage`].
-    pub async fn offset_at_time(&self, log: LogId, time: Millis) -> Result<u64, StreamError> {
-        let storage = self.storage.clone();
-        Ok(tokio::task::spawn_blocking(move || storage.offset_at_time(log, time))
-            .await
-            .map_err(|_| millstream_storage::StorageError::Closed)??)
+    pub fn offset_at_time(&self, log: LogId, time: Millis) -> BoxFuture<'_, Result<u64, StreamError>> {
+        Box::pin(async move {
+            let storage = self.storage.clone();
+            Ok(tokio::task::spawn_blocking(move || storage.offset_at_time(log, time))
+                .await
+                .map_err(|_| millstream_storage::StorageError::Closed)??)
+        })
     }
 
     /// Whether a reader that goes on at `offset` has read all that will ever be in a shard: it was closed, and there is no more.
@@ -323,19 +341,21 @@ impl Streams {
     ///
     /// # Errors
     /// [`StreamError::Storage`].
-    pub async fn trim(&self, log: LogId, first: u64) -> Result<(), StreamError> {
-        let mut transaction = Transaction::new();
-        transaction.trim_log(log, first);
-        self.storage.commit(transaction).await?;
-        Ok(())
+    pub fn trim(&self, log: LogId, first: u64) -> BoxFuture<'_, Result<(), StreamError>> {
+        Box::pin(async move {
+            let mut transaction = Transaction::new();
+            transaction.trim_log(log, first);
+            self.storage.commit(transaction).await?;
+            Ok(())
+        })
     }
 
     /// Lets go of records older than their stream keeps them. The server calls it every minute.
     ///
     /// # Errors
     /// [`StreamError::Storage`].
-    pub async fn enforce_retention(&self) -> Result<(), StreamError> {
-        retention::enforce(self, &self.storage, self.clock.now()).await
+    pub fn enforce_retention(&self) -> BoxFuture<'_, Result<(), StreamError>> {
+        Box::pin(async move { retention::enforce(self, &self.storage, self.clock.now()).await })
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use millstream_catalog::{PolicyDefinition, RoleDefinition, UserDefinition};
+use millstream_types::BoxFuture;
 
 use super::Access;
 use crate::error::AccessError;
@@ -47,32 +48,34 @@ impl Access {
     ///
     /// # Errors
     /// [`AccessError::NotFound`], [`AccessError::TooMany`], [`AccessError::TooLong`].
-    pub async fn tag(
-        &self,
-        entity: &Entity,
+    pub fn tag<'a>(
+        &'a self,
+        entity: &'a Entity,
         add: BTreeMap<String, String>,
-        remove: &[String],
-    ) -> Result<(), AccessError> {
-        let _turn = self.changes.lock().await;
-        let mut tags = self.tags(entity)?;
-        tags.extend(add);
-        tags.retain(|key, _| !remove.contains(key));
-        check_tags(&tags)?;
-        match entity {
-            Entity::User(name) => {
-                let user = UserDefinition { tags, ..(*self.catalog.users.require(name)?).clone() };
-                self.catalog.users.put(user).await?;
+        remove: &'a [String],
+    ) -> BoxFuture<'a, Result<(), AccessError>> {
+        Box::pin(async move {
+            let _turn = self.changes.lock().await;
+            let mut tags = self.tags(entity)?;
+            tags.extend(add);
+            tags.retain(|key, _| !remove.contains(key));
+            check_tags(&tags)?;
+            match entity {
+                Entity::User(name) => {
+                    let user = UserDefinition { tags, ..(*self.catalog.users.require(name)?).clone() };
+                    self.catalog.users.put(user).await?;
+                }
+                Entity::Role(name) => {
+                    let role = RoleDefinition { tags, ..(*self.catalog.roles.require(name)?).clone() };
+                    self.catalog.roles.put(role).await?;
+                }
+                Entity::Policy(name) => {
+                    let policy = PolicyDefinition { tags, ..(*self.catalog.policies.require(name)?).clone() };
+                    self.catalog.policies.put(policy).await?;
+                }
             }
-            Entity::Role(name) => {
-                let role = RoleDefinition { tags, ..(*self.catalog.roles.require(name)?).clone() };
-                self.catalog.roles.put(role).await?;
-            }
-            Entity::Policy(name) => {
-                let policy = PolicyDefinition { tags, ..(*self.catalog.policies.require(name)?).clone() };
-                self.catalog.policies.put(policy).await?;
-            }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 }
 

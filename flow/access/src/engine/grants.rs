@@ -1,6 +1,7 @@
 //! What users and roles may do: policies of their own, and policies that they share.
 
 use millstream_catalog::{Grants, PolicyReference};
+use millstream_types::BoxFuture;
 
 use super::{Access, entity};
 use crate::error::AccessError;
@@ -39,19 +40,26 @@ impl Access {
     ///
     /// # Errors
     /// [`AccessError::NotFound`], [`AccessError::Malformed`], [`AccessError::TooLong`].
-    pub async fn put_inline(&self, holder: &Holder, name: &str, document: String) -> Result<(), AccessError> {
-        entity::check_name("policy name", name, NAME_CHARS_MAX)?;
-        Policy::parse(&document, Use::Identity)?;
-        let (what, limit) = match holder {
-            Holder::User(_) => ("policies of a user", USER_INLINE_CHARS_MAX),
-            Holder::Role(_) => ("policies of a role", ROLE_INLINE_CHARS_MAX),
-        };
-        self.change(holder, |grants| {
-            grants.inline.insert(name.to_owned(), document);
-            let found = grants.inline.values().map(|document| entity::policy_chars(document)).sum();
-            if found > limit { Err(AccessError::TooLong { what, limit, found }) } else { Ok(()) }
+    pub fn put_inline<'a>(
+        &'a self,
+        holder: &'a Holder,
+        name: &'a str,
+        document: String,
+    ) -> BoxFuture<'a, Result<(), AccessError>> {
+        Box::pin(async move {
+            entity::check_name("policy name", name, NAME_CHARS_MAX)?;
+            Policy::parse(&document, Use::Identity)?;
+            let (what, limit) = match holder {
+                Holder::User(_) => ("policies of a user", USER_INLINE_CHARS_MAX),
+                Holder::Role(_) => ("policies of a role", ROLE_INLINE_CHARS_MAX),
+            };
+            self.change(holder, |grants| {
+                grants.inline.insert(name.to_owned(), document);
+                let found = grants.inline.values().map(|document| entity::policy_chars(document)).sum();
+                if found > limit { Err(AccessError::TooLong { what, limit, found }) } else { Ok(()) }
+            })
+            .await
         })
-        .await
     }
 
     /// A policy of a user's or a role's own.
@@ -66,59 +74,71 @@ impl Access {
     ///
     /// # Errors
     /// [`AccessError::NotFound`] for the holder and for the policy.
-    pub async fn delete_inline(&self, holder: &Holder, name: &str) -> Result<(), AccessError> {
-        self.change(holder, |grants| grants.inline.remove(name).map(drop).ok_or_else(|| no_policy(name))).await
+    pub fn delete_inline<'a>(&'a self, holder: &'a Holder, name: &'a str) -> BoxFuture<'a, Result<(), AccessError>> {
+        Box::pin(async move {
+            self.change(holder, |grants| grants.inline.remove(name).map(drop).ok_or_else(|| no_policy(name))).await
+        })
     }
 
     /// Gives a user or a role a shared policy; one that it has already stays.
     ///
     /// # Errors
     /// [`AccessError::NotFound`] for the holder and for the policy; [`AccessError::TooMany`].
-    pub async fn attach(&self, holder: &Holder, policy: PolicyReference) -> Result<(), AccessError> {
-        self.change(holder, |grants| {
-            let there = match &policy {
-                PolicyReference::Own(name) => self.catalog.policies.get(name).is_some(),
-                PolicyReference::Service(name) => self.service_policy(name).is_some(),
-            };
-            if !there {
-                return Err(no_policy(policy.name()));
-            }
-            grants.attached.insert(policy);
-            entity::check_count("attached policies", grants.attached.len(), ATTACHED_MAX)
+    pub fn attach<'a>(&'a self, holder: &'a Holder, policy: PolicyReference) -> BoxFuture<'a, Result<(), AccessError>> {
+        Box::pin(async move {
+            self.change(holder, |grants| {
+                let there = match &policy {
+                    PolicyReference::Own(name) => self.catalog.policies.get(name).is_some(),
+                    PolicyReference::Service(name) => self.service_policy(name).is_some(),
+                };
+                if !there {
+                    return Err(no_policy(policy.name()));
+                }
+                grants.attached.insert(policy);
+                entity::check_count("attached policies", grants.attached.len(), ATTACHED_MAX)
+            })
+            .await
         })
-        .await
     }
 
     /// Takes a shared policy away.
     ///
     /// # Errors
     /// [`AccessError::NotFound`] for the holder, and when it does not have the policy.
-    pub async fn detach(&self, holder: &Holder, policy: &PolicyReference) -> Result<(), AccessError> {
-        self.change(
-            holder,
-            |grants| {
-                if grants.attached.remove(policy) { Ok(()) } else { Err(no_policy(policy.name())) }
-            },
-        )
-        .await
+    pub fn detach<'a>(
+        &'a self,
+        holder: &'a Holder,
+        policy: &'a PolicyReference,
+    ) -> BoxFuture<'a, Result<(), AccessError>> {
+        Box::pin(async move {
+            self.change(
+                holder,
+                |grants| {
+                    if grants.attached.remove(policy) { Ok(()) } else { Err(no_policy(policy.name())) }
+                },
+            )
+            .await
+        })
     }
 
     /// Puts other grants in the place of a user's or a role's; gives whether they were others.
     ///
     /// # Errors
     /// [`AccessError::NotFound`], [`AccessError::Malformed`].
-    pub async fn set_grants(&self, holder: &Holder, wanted: Grants) -> Result<bool, AccessError> {
-        for document in wanted.inline.values() {
-            Policy::parse(document, Use::Identity)?;
-        }
-        let mut other = false;
-        self.change(holder, |grants| {
-            other = *grants != wanted;
-            *grants = wanted;
-            Ok(())
+    pub fn set_grants<'a>(&'a self, holder: &'a Holder, wanted: Grants) -> BoxFuture<'a, Result<bool, AccessError>> {
+        Box::pin(async move {
+            for document in wanted.inline.values() {
+                Policy::parse(document, Use::Identity)?;
+            }
+            let mut other = false;
+            self.change(holder, |grants| {
+                other = *grants != wanted;
+                *grants = wanted;
+                Ok(())
+            })
+            .await?;
+            Ok(other)
         })
-        .await?;
-        Ok(other)
     }
 
     async fn change(

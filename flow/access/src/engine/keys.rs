@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use millstream_catalog::AccessKeyDefinition;
 use millstream_storage::Transaction;
-use millstream_types::Millis;
+use millstream_types::{BoxFuture, Millis};
 
 use super::{Access, entity};
 use crate::caller::{Caller, Grant, Origin};
@@ -34,10 +34,12 @@ impl Access {
     ///
     /// # Errors
     /// [`AccessError::NotFound`], [`AccessError::TooMany`].
-    pub async fn create_key(&self, user: &str, now: Millis) -> Result<AccessKey, AccessError> {
-        let _turn = self.changes.lock().await;
-        entity::check_count("access keys of a user", self.keys_of(user)?.len() + 1, KEYS_MAX)?;
-        self.store_key(&format!("{USER}{user}"), now).await
+    pub fn create_key<'a>(&'a self, user: &'a str, now: Millis) -> BoxFuture<'a, Result<AccessKey, AccessError>> {
+        Box::pin(async move {
+            let _turn = self.changes.lock().await;
+            entity::check_count("access keys of a user", self.keys_of(user)?.len() + 1, KEYS_MAX)?;
+            self.store_key(&format!("{USER}{user}"), now).await
+        })
     }
 
     /// The keys of a user, oldest first.
@@ -53,22 +55,31 @@ impl Access {
     ///
     /// # Errors
     /// [`AccessError::NotFound`] for the user and for the key.
-    pub async fn set_key_active(&self, user: &str, id: &str, active: bool) -> Result<(), AccessError> {
-        let _turn = self.changes.lock().await;
-        let key = self.key_of(user, id)?;
-        self.catalog.access_keys.put(AccessKeyDefinition { disabled: !active, ..(*key).clone() }).await?;
-        Ok(())
+    pub fn set_key_active<'a>(
+        &'a self,
+        user: &'a str,
+        id: &'a str,
+        active: bool,
+    ) -> BoxFuture<'a, Result<(), AccessError>> {
+        Box::pin(async move {
+            let _turn = self.changes.lock().await;
+            let key = self.key_of(user, id)?;
+            self.catalog.access_keys.put(AccessKeyDefinition { disabled: !active, ..(*key).clone() }).await?;
+            Ok(())
+        })
     }
 
     /// Removes a key.
     ///
     /// # Errors
     /// [`AccessError::NotFound`] for the user and for the key.
-    pub async fn delete_key(&self, user: &str, id: &str) -> Result<(), AccessError> {
-        let _turn = self.changes.lock().await;
-        self.key_of(user, id)?;
-        self.catalog.access_keys.delete(id, Transaction::new()).await?;
-        Ok(())
+    pub fn delete_key<'a>(&'a self, user: &'a str, id: &'a str) -> BoxFuture<'a, Result<(), AccessError>> {
+        Box::pin(async move {
+            let _turn = self.changes.lock().await;
+            self.key_of(user, id)?;
+            self.catalog.access_keys.delete(id, Transaction::new()).await?;
+            Ok(())
+        })
     }
 
     /// The root's keys; the first one is made when there is none, except on development nodes, where the published key is
@@ -76,13 +87,15 @@ impl Access {
     ///
     /// # Errors
     /// [`AccessError::Catalog`].
-    pub async fn root_keys(&self, now: Millis) -> Result<Vec<AccessKey>, AccessError> {
-        let _turn = self.changes.lock().await;
-        let known = self.keys_with(ROOT);
-        if self.development || !known.is_empty() {
-            return Ok(known);
-        }
-        Ok(vec![self.store_key(ROOT, now).await?])
+    pub fn root_keys(&self, now: Millis) -> BoxFuture<'_, Result<Vec<AccessKey>, AccessError>> {
+        Box::pin(async move {
+            let _turn = self.changes.lock().await;
+            let known = self.keys_with(ROOT);
+            if self.development || !known.is_empty() {
+                return Ok(known);
+            }
+            Ok(vec![self.store_key(ROOT, now).await?])
+        })
     }
 
     /// What a stored key grants that lets somebody in.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use millstream_catalog::{PolicyDefinition, PolicyReference, PolicyVersion};
 use millstream_storage::Transaction;
-use millstream_types::Millis;
+use millstream_types::{BoxFuture, Millis};
 
 use super::{Access, Holder, entity};
 use crate::error::AccessError;
@@ -63,32 +63,38 @@ impl Access {
     ///
     /// # Errors
     /// [`AccessError::Exists`], [`AccessError::Malformed`], [`AccessError::TooLong`], [`AccessError::TooMany`].
-    pub async fn create_policy(&self, new: NewPolicy, now: Millis) -> Result<Arc<PolicyDefinition>, AccessError> {
-        entity::check_name("policy name", &new.name, NAME_CHARS_MAX)?;
-        let path = if new.path.is_empty() { "/".to_owned() } else { new.path };
-        entity::check_path(&path)?;
-        entity::check_tags(&new.tags)?;
-        entity::check_description(&new.description)?;
-        check(&new.document)?;
-        let _turn = self.changes.lock().await;
-        let policies = self.policies();
-        if policies.iter().any(|policy| policy.name.eq_ignore_ascii_case(&new.name)) {
-            return Err(AccessError::Exists { kind: "policy", name: new.name });
-        }
-        entity::check_count("policies", policies.len() + 1, POLICIES_MAX)?;
-        let policy = PolicyDefinition {
-            name: new.name,
-            path,
-            id: entity::new_id(),
-            description: new.description,
-            versions: vec![PolicyVersion { number: 1, document: new.document, created: now }],
-            default_version: 1,
-            last_version: 1,
-            created: now,
-            modified: now,
-            tags: new.tags,
-        };
-        Ok(self.catalog.policies.create(policy).await?)
+    pub fn create_policy(
+        &self,
+        new: NewPolicy,
+        now: Millis,
+    ) -> BoxFuture<'_, Result<Arc<PolicyDefinition>, AccessError>> {
+        Box::pin(async move {
+            entity::check_name("policy name", &new.name, NAME_CHARS_MAX)?;
+            let path = if new.path.is_empty() { "/".to_owned() } else { new.path };
+            entity::check_path(&path)?;
+            entity::check_tags(&new.tags)?;
+            entity::check_description(&new.description)?;
+            check(&new.document)?;
+            let _turn = self.changes.lock().await;
+            let policies = self.policies();
+            if policies.iter().any(|policy| policy.name.eq_ignore_ascii_case(&new.name)) {
+                return Err(AccessError::Exists { kind: "policy", name: new.name });
+            }
+            entity::check_count("policies", policies.len() + 1, POLICIES_MAX)?;
+            let policy = PolicyDefinition {
+                name: new.name,
+                path,
+                id: entity::new_id(),
+                description: new.description,
+                versions: vec![PolicyVersion { number: 1, document: new.document, created: now }],
+                default_version: 1,
+                last_version: 1,
+                created: now,
+                modified: now,
+                tags: new.tags,
+            };
+            Ok(self.catalog.policies.create(policy).await?)
+        })
     }
 
     /// A policy.
@@ -122,76 +128,89 @@ impl Access {
     ///
     /// # Errors
     /// [`AccessError::NotFound`], [`AccessError::Malformed`], [`AccessError::TooMany`], [`AccessError::TooLong`].
-    pub async fn create_policy_version(
-        &self,
-        name: &str,
+    pub fn create_policy_version<'a>(
+        &'a self,
+        name: &'a str,
         document: String,
         holds: bool,
         now: Millis,
-    ) -> Result<PolicyVersion, AccessError> {
-        check(&document)?;
-        let _turn = self.changes.lock().await;
-        let mut policy = (*self.policy(name)?).clone();
-        entity::check_count("versions of a policy", policy.versions.len() + 1, VERSIONS_MAX)?;
-        let number = policy.last_version + 1;
-        let version = PolicyVersion { number, document, created: now };
-        policy.versions.push(version.clone());
-        policy.last_version = number;
-        policy.modified = now;
-        if holds {
-            policy.default_version = number;
-        }
-        self.catalog.policies.put(policy).await?;
-        Ok(version)
+    ) -> BoxFuture<'a, Result<PolicyVersion, AccessError>> {
+        Box::pin(async move {
+            check(&document)?;
+            let _turn = self.changes.lock().await;
+            let mut policy = (*self.policy(name)?).clone();
+            entity::check_count("versions of a policy", policy.versions.len() + 1, VERSIONS_MAX)?;
+            let number = policy.last_version + 1;
+            let version = PolicyVersion { number, document, created: now };
+            policy.versions.push(version.clone());
+            policy.last_version = number;
+            policy.modified = now;
+            if holds {
+                policy.default_version = number;
+            }
+            self.catalog.policies.put(policy).await?;
+            Ok(version)
+        })
     }
 
     /// Lets another of a policy's texts hold.
     ///
     /// # Errors
     /// [`AccessError::NotFound`] for the policy and for the version.
-    pub async fn set_default_policy_version(&self, name: &str, number: u32, now: Millis) -> Result<(), AccessError> {
-        let _turn = self.changes.lock().await;
-        let mut policy = (*self.policy(name)?).clone();
-        version(&policy, number)?;
-        policy.default_version = number;
-        policy.modified = now;
-        self.catalog.policies.put(policy).await?;
-        Ok(())
+    pub fn set_default_policy_version<'a>(
+        &'a self,
+        name: &'a str,
+        number: u32,
+        now: Millis,
+    ) -> BoxFuture<'a, Result<(), AccessError>> {
+        Box::pin(async move {
+            let _turn = self.changes.lock().await;
+            let mut policy = (*self.policy(name)?).clone();
+            version(&policy, number)?;
+            policy.default_version = number;
+            policy.modified = now;
+            self.catalog.policies.put(policy).await?;
+            Ok(())
+        })
     }
 
     /// Removes a text that does not hold.
     ///
     /// # Errors
     /// [`AccessError::NotFound`], [`AccessError::InUse`].
-    pub async fn delete_policy_version(&self, name: &str, number: u32) -> Result<(), AccessError> {
-        let _turn = self.changes.lock().await;
-        let mut policy = (*self.policy(name)?).clone();
-        version(&policy, number)?;
-        if policy.default_version == number {
-            let reason = "cannot delete the default version of a policy.";
-            return Err(AccessError::InUse { kind: "policy", name: name.to_owned(), reason });
-        }
-        policy.versions.retain(|version| version.number != number);
-        self.catalog.policies.put(policy).await?;
-        Ok(())
+    pub fn delete_policy_version<'a>(&'a self, name: &'a str, number: u32) -> BoxFuture<'a, Result<(), AccessError>> {
+        Box::pin(async move {
+            let _turn = self.changes.lock().await;
+            let mut policy = (*self.policy(name)?).clone();
+            version(&policy, number)?;
+            if policy.default_version == number {
+                let reason = "cannot delete the default version of a policy.";
+                return Err(AccessError::InUse { kind: "policy", name: name.to_owned(), reason });
+            }
+            policy.versions.retain(|version| version.number != number);
+            self.catalog.policies.put(policy).await?;
+            Ok(())
+        })
     }
 
     /// Removes a policy that nobody has attached and that has one text only.
     ///
     /// # Errors
     /// [`AccessError::NotFound`], [`AccessError::InUse`].
-    pub async fn delete_policy(&self, name: &str) -> Result<(), AccessError> {
-        let _turn = self.changes.lock().await;
-        let policy = self.policy(name)?;
-        let in_use = |reason| AccessError::InUse { kind: "policy", name: name.to_owned(), reason };
-        if !self.holders(&PolicyReference::Own(name.to_owned())).is_empty() {
-            return Err(in_use("must detach it from all entities first."));
-        }
-        if policy.versions.len() > 1 {
-            return Err(in_use("must delete all non-default versions first."));
-        }
-        self.catalog.policies.delete(name, Transaction::new()).await?;
-        Ok(())
+    pub fn delete_policy<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), AccessError>> {
+        Box::pin(async move {
+            let _turn = self.changes.lock().await;
+            let policy = self.policy(name)?;
+            let in_use = |reason| AccessError::InUse { kind: "policy", name: name.to_owned(), reason };
+            if !self.holders(&PolicyReference::Own(name.to_owned())).is_empty() {
+                return Err(in_use("must detach it from all entities first."));
+            }
+            if policy.versions.len() > 1 {
+                return Err(in_use("must delete all non-default versions first."));
+            }
+            self.catalog.policies.delete(name, Transaction::new()).await?;
+            Ok(())
+        })
     }
 }
 

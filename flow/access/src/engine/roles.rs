@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use millstream_catalog::{Grants, RoleDefinition};
 use millstream_storage::Transaction;
-use millstream_types::Millis;
+use millstream_types::{BoxFuture, Millis};
 
 use super::{Access, entity};
 use crate::error::AccessError;
@@ -42,30 +42,32 @@ impl Access {
     /// # Errors
     /// [`AccessError::Exists`] (names that differ in case only are the same), [`AccessError::Malformed`],
     /// [`AccessError::Invalid`], [`AccessError::TooMany`].
-    pub async fn create_role(&self, new: NewRole, now: Millis) -> Result<Arc<RoleDefinition>, AccessError> {
-        entity::check_name("role name", &new.name, entity::NAME_CHARS_MAX)?;
-        let path = if new.path.is_empty() { "/".to_owned() } else { new.path };
-        entity::check_path(&path)?;
-        entity::check_tags(&new.tags)?;
-        let role = RoleDefinition {
-            name: new.name,
-            path,
-            id: entity::new_id(),
-            description: new.description,
-            trust: new.trust,
-            session_seconds_max: new.session_seconds_max.unwrap_or(SESSION_SECONDS),
-            grants: Grants::default(),
-            tags: new.tags,
-            created: now,
-        };
-        check(&role)?;
-        let _turn = self.changes.lock().await;
-        let roles = self.catalog.roles.list();
-        if roles.iter().any(|other| other.name.eq_ignore_ascii_case(&role.name)) {
-            return Err(AccessError::Exists { kind: "role", name: role.name });
-        }
-        entity::check_count("roles", roles.len() + 1, ROLES_MAX)?;
-        Ok(self.catalog.roles.create(role).await?)
+    pub fn create_role(&self, new: NewRole, now: Millis) -> BoxFuture<'_, Result<Arc<RoleDefinition>, AccessError>> {
+        Box::pin(async move {
+            entity::check_name("role name", &new.name, entity::NAME_CHARS_MAX)?;
+            let path = if new.path.is_empty() { "/".to_owned() } else { new.path };
+            entity::check_path(&path)?;
+            entity::check_tags(&new.tags)?;
+            let role = RoleDefinition {
+                name: new.name,
+                path,
+                id: entity::new_id(),
+                description: new.description,
+                trust: new.trust,
+                session_seconds_max: new.session_seconds_max.unwrap_or(SESSION_SECONDS),
+                grants: Grants::default(),
+                tags: new.tags,
+                created: now,
+            };
+            check(&role)?;
+            let _turn = self.changes.lock().await;
+            let roles = self.catalog.roles.list();
+            if roles.iter().any(|other| other.name.eq_ignore_ascii_case(&role.name)) {
+                return Err(AccessError::Exists { kind: "role", name: role.name });
+            }
+            entity::check_count("roles", roles.len() + 1, ROLES_MAX)?;
+            Ok(self.catalog.roles.create(role).await?)
+        })
     }
 
     /// A role.
@@ -86,33 +88,37 @@ impl Access {
     ///
     /// # Errors
     /// [`AccessError::NotFound`], [`AccessError::Malformed`], [`AccessError::Invalid`].
-    pub async fn update_role(
-        &self,
-        name: &str,
+    pub fn update_role<'a>(
+        &'a self,
+        name: &'a str,
         description: Option<String>,
         trust: Option<String>,
         session_seconds_max: Option<u32>,
-    ) -> Result<Arc<RoleDefinition>, AccessError> {
-        let _turn = self.changes.lock().await;
-        let mut role = (*self.role(name)?).clone();
-        role.description = description.unwrap_or(role.description);
-        role.trust = trust.unwrap_or(role.trust);
-        role.session_seconds_max = session_seconds_max.unwrap_or(role.session_seconds_max);
-        check(&role)?;
-        Ok(self.catalog.roles.put(role).await?)
+    ) -> BoxFuture<'a, Result<Arc<RoleDefinition>, AccessError>> {
+        Box::pin(async move {
+            let _turn = self.changes.lock().await;
+            let mut role = (*self.role(name)?).clone();
+            role.description = description.unwrap_or(role.description);
+            role.trust = trust.unwrap_or(role.trust);
+            role.session_seconds_max = session_seconds_max.unwrap_or(role.session_seconds_max);
+            check(&role)?;
+            Ok(self.catalog.roles.put(role).await?)
+        })
     }
 
     /// Removes a role that has no policies any more. Its sessions end.
     ///
     /// # Errors
     /// [`AccessError::NotFound`], [`AccessError::InUse`].
-    pub async fn delete_role(&self, name: &str) -> Result<(), AccessError> {
-        let _turn = self.changes.lock().await;
-        let role = self.role(name)?;
-        let in_use = |reason| AccessError::InUse { kind: "role", name: name.to_owned(), reason };
-        super::grants::check_none(&role.grants).map_err(in_use)?;
-        self.catalog.roles.delete(name, Transaction::new()).await?;
-        Ok(())
+    pub fn delete_role<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), AccessError>> {
+        Box::pin(async move {
+            let _turn = self.changes.lock().await;
+            let role = self.role(name)?;
+            let in_use = |reason| AccessError::InUse { kind: "role", name: name.to_owned(), reason };
+            super::grants::check_none(&role.grants).map_err(in_use)?;
+            self.catalog.roles.delete(name, Transaction::new()).await?;
+            Ok(())
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use millstream_catalog::{Grants, UserDefinition};
 use millstream_storage::Transaction;
-use millstream_types::Millis;
+use millstream_types::{BoxFuture, Millis};
 
 use super::{Access, entity};
 use crate::error::AccessError;
@@ -30,20 +30,22 @@ impl Access {
     /// # Errors
     /// [`AccessError::Exists`] (names that differ in case only are the same), [`AccessError::Invalid`],
     /// [`AccessError::TooMany`].
-    pub async fn create_user(&self, new: NewUser, now: Millis) -> Result<Arc<UserDefinition>, AccessError> {
-        entity::check_name("user name", &new.name, entity::NAME_CHARS_MAX)?;
-        let path = if new.path.is_empty() { "/".to_owned() } else { new.path };
-        entity::check_path(&path)?;
-        entity::check_tags(&new.tags)?;
-        let _turn = self.changes.lock().await;
-        let users = self.catalog.users.list();
-        if users.iter().any(|user| user.name.eq_ignore_ascii_case(&new.name)) {
-            return Err(AccessError::Exists { kind: "user", name: new.name });
-        }
-        entity::check_count("users", users.len() + 1, USERS_MAX)?;
-        let (id, grants) = (entity::new_id(), Grants::default());
-        let user = UserDefinition { name: new.name, path, id, grants, tags: new.tags, created: now };
-        Ok(self.catalog.users.create(user).await?)
+    pub fn create_user(&self, new: NewUser, now: Millis) -> BoxFuture<'_, Result<Arc<UserDefinition>, AccessError>> {
+        Box::pin(async move {
+            entity::check_name("user name", &new.name, entity::NAME_CHARS_MAX)?;
+            let path = if new.path.is_empty() { "/".to_owned() } else { new.path };
+            entity::check_path(&path)?;
+            entity::check_tags(&new.tags)?;
+            let _turn = self.changes.lock().await;
+            let users = self.catalog.users.list();
+            if users.iter().any(|user| user.name.eq_ignore_ascii_case(&new.name)) {
+                return Err(AccessError::Exists { kind: "user", name: new.name });
+            }
+            entity::check_count("users", users.len() + 1, USERS_MAX)?;
+            let (id, grants) = (entity::new_id(), Grants::default());
+            let user = UserDefinition { name: new.name, path, id, grants, tags: new.tags, created: now };
+            Ok(self.catalog.users.create(user).await?)
+        })
     }
 
     /// A user.
@@ -64,15 +66,17 @@ impl Access {
     ///
     /// # Errors
     /// [`AccessError::NotFound`], [`AccessError::InUse`].
-    pub async fn delete_user(&self, name: &str) -> Result<(), AccessError> {
-        let _turn = self.changes.lock().await;
-        let user = self.user(name)?;
-        let in_use = |reason| AccessError::InUse { kind: "user", name: name.to_owned(), reason };
-        if !self.keys_of(name)?.is_empty() {
-            return Err(in_use("must delete access keys first."));
-        }
-        super::grants::check_none(&user.grants).map_err(in_use)?;
-        self.catalog.users.delete(name, Transaction::new()).await?;
-        Ok(())
+    pub fn delete_user<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), AccessError>> {
+        Box::pin(async move {
+            let _turn = self.changes.lock().await;
+            let user = self.user(name)?;
+            let in_use = |reason| AccessError::InUse { kind: "user", name: name.to_owned(), reason };
+            if !self.keys_of(name)?.is_empty() {
+                return Err(in_use("must delete access keys first."));
+            }
+            super::grants::check_none(&user.grants).map_err(in_use)?;
+            self.catalog.users.delete(name, Transaction::new()).await?;
+            Ok(())
+        })
     }
 }

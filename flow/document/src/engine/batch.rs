@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use millstream_catalog::DocumentContainerDefinition;
 use millstream_table::Together;
-use millstream_types::Millis;
+use millstream_types::{BoxFuture, Millis};
 use serde_json::{Map, Value};
 
 use super::documents::{Expected, Prepared, check_same_id, gone, prepare};
@@ -65,25 +65,27 @@ impl Documents {
     /// # Errors
     /// [`DocumentError::BatchSize`], [`DocumentError::BatchTooLarge`], [`DocumentError::Batch`] with what the first
     /// failing operation failed with, [`DocumentError::Table`].
-    pub async fn batch(
-        &self,
-        container: &Arc<DocumentContainerDefinition>,
+    pub fn batch<'a>(
+        &'a self,
+        container: &'a Arc<DocumentContainerDefinition>,
         partition: PartitionKey,
         operations: Vec<BatchOperation>,
-    ) -> Result<Vec<BatchResult>, DocumentError> {
-        let found = operations.len();
-        if found == 0 || found > BATCH_OPERATIONS_MAX {
-            return Err(DocumentError::BatchSize { found, max: BATCH_OPERATIONS_MAX });
-        }
-        let key = partition.encode(&container.partition_key_paths)?;
-        let mut ids = BTreeSet::new();
-        for (at, operation) in operations.iter().enumerate() {
-            ids.insert(operation.id().map_err(|error| failed(at, error))?);
-        }
-        let (engine, turn) = (self.clone(), key.clone());
-        let etags = operations.iter().map(|_| new_etag()).collect();
-        let scope = Scope { container: Arc::clone(container), partition, key, now: self.clock.now(), etags };
-        self.in_turn(container, &turn, async move { engine.batch_in_turn(scope, &ids, operations).await }).await
+    ) -> BoxFuture<'a, Result<Vec<BatchResult>, DocumentError>> {
+        Box::pin(async move {
+            let found = operations.len();
+            if found == 0 || found > BATCH_OPERATIONS_MAX {
+                return Err(DocumentError::BatchSize { found, max: BATCH_OPERATIONS_MAX });
+            }
+            let key = partition.encode(&container.partition_key_paths)?;
+            let mut ids = BTreeSet::new();
+            for (at, operation) in operations.iter().enumerate() {
+                ids.insert(operation.id().map_err(|error| failed(at, error))?);
+            }
+            let (engine, turn) = (self.clone(), key.clone());
+            let etags = operations.iter().map(|_| new_etag()).collect();
+            let scope = Scope { container: Arc::clone(container), partition, key, now: self.clock.now(), etags };
+            self.in_turn(container, &turn, async move { engine.batch_in_turn(scope, &ids, operations).await }).await
+        })
     }
 
     async fn batch_in_turn(

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use millstream_catalog::{ChangeView, DocumentContainerDefinition, TableChanges};
 use millstream_stream::{ReadBatch, StreamError};
 use millstream_table::{Change, Item, TableError};
-use millstream_types::{LogId, Millis};
+use millstream_types::{BoxFuture, LogId, Millis};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -115,27 +115,29 @@ impl Documents {
     ///
     /// # Errors
     /// [`DocumentError::Continuation`], those of partition keys, [`DocumentError::Table`], [`DocumentError::Stream`].
-    pub async fn changes(
-        &self,
-        container: &Arc<DocumentContainerDefinition>,
+    pub fn changes<'a>(
+        &'a self,
+        container: &'a Arc<DocumentContainerDefinition>,
         request: ChangesRequest,
-    ) -> Result<ChangesPage, DocumentError> {
-        let log = self.log_of_changes(container).await?;
-        let mut place = self.place(container, log, &request.from).await?;
-        let partition = request.partition.map(|key| key.encode(&container.partition_key_paths)).transpose()?;
-        let rows_max = request.rows_max.unwrap_or(ROWS_DEFAULT).clamp(1, ROWS_MAX);
-        let reading =
-            Reading { documents: self.clone(), container: Arc::clone(container), partition, range: request.range };
-        let mut page = Page { rows: Vec::new(), bytes: 0, rows_max };
-        let (mut more, mut reads) = (true, 0);
-        while more && !page.is_full() && reads < if page.rows.is_empty() { EMPTY_READS_MAX } else { READS_MAX } {
-            more = match place.look.take() {
-                Some(look) => reading.look(look, &mut place, &mut page).await?,
-                None => reading.follow(log, &mut place, &mut page).await?,
-            };
-            reads += 1;
-        }
-        Ok(ChangesPage { rows: page.rows, continuation: continuation::text(&place), more })
+    ) -> BoxFuture<'a, Result<ChangesPage, DocumentError>> {
+        Box::pin(async move {
+            let log = self.log_of_changes(container).await?;
+            let mut place = self.place(container, log, &request.from).await?;
+            let partition = request.partition.map(|key| key.encode(&container.partition_key_paths)).transpose()?;
+            let rows_max = request.rows_max.unwrap_or(ROWS_DEFAULT).clamp(1, ROWS_MAX);
+            let reading =
+                Reading { documents: self.clone(), container: Arc::clone(container), partition, range: request.range };
+            let mut page = Page { rows: Vec::new(), bytes: 0, rows_max };
+            let (mut more, mut reads) = (true, 0);
+            while more && !page.is_full() && reads < if page.rows.is_empty() { EMPTY_READS_MAX } else { READS_MAX } {
+                more = match place.look.take() {
+                    Some(look) => reading.look(look, &mut place, &mut page).await?,
+                    None => reading.follow(log, &mut place, &mut page).await?,
+                };
+                reads += 1;
+            }
+            Ok(ChangesPage { rows: page.rows, continuation: continuation::text(&place), more })
+        })
     }
 
     /// The stream of a container's changes; a container of before there were any gets one now.

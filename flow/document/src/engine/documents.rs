@@ -6,7 +6,7 @@ use bytes::Bytes;
 use millstream_catalog::DocumentContainerDefinition;
 use millstream_table::expression::{Comparison, Condition, Operand, Path};
 use millstream_table::{AttributeValue, Deletion, Item, Put, TableError};
-use millstream_types::Millis;
+use millstream_types::{BoxFuture, Millis};
 use serde_json::{Map, Value};
 
 use super::unique::claims_of;
@@ -47,29 +47,33 @@ impl Documents {
     ///
     /// # Errors
     /// [`DocumentError::DocumentExists`], those of ids, partition keys and sizes, [`DocumentError::Table`].
-    pub async fn create(
-        &self,
-        container: &Arc<DocumentContainerDefinition>,
+    pub fn create<'a>(
+        &'a self,
+        container: &'a Arc<DocumentContainerDefinition>,
         partition: Option<PartitionKey>,
         body: Map<String, Value>,
-    ) -> Result<Document, DocumentError> {
-        let written = self.write(container, partition, body, Expected::Absent).await?;
-        Ok(written.document)
+    ) -> BoxFuture<'a, Result<Document, DocumentError>> {
+        Box::pin(async move {
+            let written = self.write(container, partition, body, Expected::Absent).await?;
+            Ok(written.document)
+        })
     }
 
     /// Writes a document, there or not. With `if_match` one that is there must have that etag.
     ///
     /// # Errors
     /// [`DocumentError::EtagMismatch`], those of ids, partition keys and sizes, [`DocumentError::Table`].
-    pub async fn upsert(
-        &self,
-        container: &Arc<DocumentContainerDefinition>,
+    pub fn upsert<'a>(
+        &'a self,
+        container: &'a Arc<DocumentContainerDefinition>,
         partition: Option<PartitionKey>,
         body: Map<String, Value>,
         if_match: Option<String>,
-    ) -> Result<Upserted, DocumentError> {
-        let expected = if_match.map_or(Expected::Anything, Expected::EtagOrAbsent);
-        self.write(container, partition, body, expected).await
+    ) -> BoxFuture<'a, Result<Upserted, DocumentError>> {
+        Box::pin(async move {
+            let expected = if_match.map_or(Expected::Anything, Expected::EtagOrAbsent);
+            self.write(container, partition, body, expected).await
+        })
     }
 
     /// Writes a document in the place of the one that is there.
@@ -77,17 +81,19 @@ impl Documents {
     /// # Errors
     /// [`DocumentError::DocumentNotFound`], [`DocumentError::EtagMismatch`], [`DocumentError::IdChanged`], those of ids,
     /// partition keys and sizes, [`DocumentError::Table`].
-    pub async fn replace(
-        &self,
-        container: &Arc<DocumentContainerDefinition>,
+    pub fn replace<'a>(
+        &'a self,
+        container: &'a Arc<DocumentContainerDefinition>,
         partition: Option<PartitionKey>,
-        id: &str,
+        id: &'a str,
         body: Map<String, Value>,
         if_match: Option<String>,
-    ) -> Result<Document, DocumentError> {
-        check_same_id(id, &body)?;
-        let expected = if_match.map_or(Expected::Present, Expected::Etag);
-        Ok(self.write(container, partition, body, expected).await?.document)
+    ) -> BoxFuture<'a, Result<Document, DocumentError>> {
+        Box::pin(async move {
+            check_same_id(id, &body)?;
+            let expected = if_match.map_or(Expected::Present, Expected::Etag);
+            Ok(self.write(container, partition, body, expected).await?.document)
+        })
     }
 
     /// Changes parts of a document.
@@ -95,44 +101,48 @@ impl Documents {
     /// # Errors
     /// As [`Documents::replace`], [`DocumentError::Patch`], [`DocumentError::PatchCondition`],
     /// [`DocumentError::PatchOvertaken`].
-    pub async fn patch(
-        &self,
-        container: &Arc<DocumentContainerDefinition>,
-        partition: &PartitionKey,
-        id: &str,
-        patch: &Patch,
+    pub fn patch<'a>(
+        &'a self,
+        container: &'a Arc<DocumentContainerDefinition>,
+        partition: &'a PartitionKey,
+        id: &'a str,
+        patch: &'a Patch,
         if_match: Option<String>,
-    ) -> Result<Document, DocumentError> {
-        for _ in 0..PATCH_ATTEMPTS {
-            let known = self.read(container, partition, id).await?;
-            let body = patch.apply_to(&known)?;
-            let expected = if_match.clone().filter(|etag| etag != "*").unwrap_or(known.etag);
-            let replaced = self.replace(container, Some(partition.clone()), id, body, Some(expected)).await;
-            match replaced {
-                Err(DocumentError::EtagMismatch) if if_match.is_none() => {}
-                other => return other,
+    ) -> BoxFuture<'a, Result<Document, DocumentError>> {
+        Box::pin(async move {
+            for _ in 0..PATCH_ATTEMPTS {
+                let known = self.read(container, partition, id).await?;
+                let body = patch.apply_to(&known)?;
+                let expected = if_match.clone().filter(|etag| etag != "*").unwrap_or(known.etag);
+                let replaced = self.replace(container, Some(partition.clone()), id, body, Some(expected)).await;
+                match replaced {
+                    Err(DocumentError::EtagMismatch) if if_match.is_none() => {}
+                    other => return other,
+                }
             }
-        }
-        Err(DocumentError::PatchOvertaken { attempts: PATCH_ATTEMPTS })
+            Err(DocumentError::PatchOvertaken { attempts: PATCH_ATTEMPTS })
+        })
     }
 
     /// A document.
     ///
     /// # Errors
     /// [`DocumentError::DocumentNotFound`], those of partition keys, [`DocumentError::Table`].
-    pub async fn read(
-        &self,
-        container: &DocumentContainerDefinition,
-        partition: &PartitionKey,
-        id: &str,
-    ) -> Result<Document, DocumentError> {
-        let key = document::key(partition.encode(&container.partition_key_paths)?, id);
-        let found =
-            self.tables.get(&table_name(&container.path), &key).await.map_err(|error| gone(container, error))?;
-        let expiry = self.expiry(container);
-        let item = found.filter(|item| !expiry.is_over(item));
-        let item = item.ok_or_else(|| DocumentError::DocumentNotFound { id: id.to_owned() })?;
-        Document::of_item(container, &item)
+    pub fn read<'a>(
+        &'a self,
+        container: &'a DocumentContainerDefinition,
+        partition: &'a PartitionKey,
+        id: &'a str,
+    ) -> BoxFuture<'a, Result<Document, DocumentError>> {
+        Box::pin(async move {
+            let key = document::key(partition.encode(&container.partition_key_paths)?, id);
+            let found =
+                self.tables.get(&table_name(&container.path), &key).await.map_err(|error| gone(container, error))?;
+            let expiry = self.expiry(container);
+            let item = found.filter(|item| !expiry.is_over(item));
+            let item = item.ok_or_else(|| DocumentError::DocumentNotFound { id: id.to_owned() })?;
+            Document::of_item(container, &item)
+        })
     }
 
     /// Removes a document.
@@ -140,18 +150,20 @@ impl Documents {
     /// # Errors
     /// [`DocumentError::DocumentNotFound`], [`DocumentError::EtagMismatch`], those of partition keys,
     /// [`DocumentError::Table`].
-    pub async fn delete(
-        &self,
-        container: &Arc<DocumentContainerDefinition>,
-        partition: &PartitionKey,
-        id: &str,
+    pub fn delete<'a>(
+        &'a self,
+        container: &'a Arc<DocumentContainerDefinition>,
+        partition: &'a PartitionKey,
+        id: &'a str,
         if_match: Option<String>,
-    ) -> Result<(), DocumentError> {
-        let expected = if_match.map_or(Expected::Present, Expected::Etag);
-        let partition = partition.encode(&container.partition_key_paths)?;
-        let (engine, of, key, id) = (self.clone(), Arc::clone(container), partition.clone(), id.to_owned());
-        let deletion = async move { engine.delete_in_turn(&of, &key, &id, &expected).await };
-        self.in_turn(container, &partition, deletion).await
+    ) -> BoxFuture<'a, Result<(), DocumentError>> {
+        Box::pin(async move {
+            let expected = if_match.map_or(Expected::Present, Expected::Etag);
+            let partition = partition.encode(&container.partition_key_paths)?;
+            let (engine, of, key, id) = (self.clone(), Arc::clone(container), partition.clone(), id.to_owned());
+            let deletion = async move { engine.delete_in_turn(&of, &key, &id, &expected).await };
+            self.in_turn(container, &partition, deletion).await
+        })
     }
 
     async fn delete_in_turn(

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use millstream_catalog::DocumentContainerDefinition;
 use millstream_table::{AttributeValue, Deletion, Item, TableError};
+use millstream_types::BoxFuture;
 
 use super::documents::{equal, gone};
 use super::{Documents, table_name};
@@ -15,16 +16,18 @@ impl Documents {
     ///
     /// # Errors
     /// [`DocumentError::Table`]: the first of them, after all containers were tried.
-    pub async fn remove_expired(&self) -> Result<usize, DocumentError> {
-        let (mut removed, mut failed) = (0, None);
-        for container in self.catalog.document_containers.list() {
-            match self.remove_expired_of(&container).await {
-                Ok(of_container) => removed += of_container,
-                // A container that is being removed holds up no other.
-                Err(error) => failed = failed.or(Some(error)),
+    pub fn remove_expired(&self) -> BoxFuture<'_, Result<usize, DocumentError>> {
+        Box::pin(async move {
+            let (mut removed, mut failed) = (0, None);
+            for container in self.catalog.document_containers.list() {
+                match self.remove_expired_of(&container).await {
+                    Ok(of_container) => removed += of_container,
+                    // A container that is being removed holds up no other.
+                    Err(error) => failed = failed.or(Some(error)),
+                }
             }
-        }
-        failed.map_or(Ok(removed), Err)
+            failed.map_or(Ok(removed), Err)
+        })
     }
 
     async fn remove_expired_of(&self, container: &DocumentContainerDefinition) -> Result<usize, DocumentError> {

@@ -11,6 +11,7 @@ use millstream_catalog::DocumentContainerDefinition;
 use millstream_storage::StorageError;
 use millstream_table::expression::KeyCondition;
 use millstream_table::{AttributeValue, Item, Page, Query as TableQuery, Scan, TableError};
+use millstream_types::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -74,43 +75,46 @@ impl Documents {
     ///
     /// # Errors
     /// [`DocumentError::Continuation`], those of partition keys, [`DocumentError::Table`].
-    pub async fn list(
-        &self,
-        container: &Arc<DocumentContainerDefinition>,
+    pub fn list<'a>(
+        &'a self,
+        container: &'a Arc<DocumentContainerDefinition>,
         request: PageRequest,
-    ) -> Result<Feed, DocumentError> {
-        self.query(container, "SELECT * FROM c", &[], request).await
+    ) -> BoxFuture<'a, Result<Feed, DocumentError>> {
+        Box::pin(async move { self.query(container, "SELECT * FROM c", &[], request).await })
     }
 
     /// A page of a query's rows; `parameters` are the values of its `@names`.
     ///
     /// # Errors
     /// [`DocumentError::Query`], [`DocumentError::Continuation`], those of partition keys, [`DocumentError::Table`].
-    pub async fn query(
-        &self,
-        container: &Arc<DocumentContainerDefinition>,
-        text: &str,
-        parameters: &[(String, Value)],
+    pub fn query<'a>(
+        &'a self,
+        container: &'a Arc<DocumentContainerDefinition>,
+        text: &'a str,
+        parameters: &'a [(String, Value)],
         request: PageRequest,
-    ) -> Result<Feed, DocumentError> {
-        let query = Arc::new(Query::parse(text, parameters)?);
-        let of = checksum(container, text);
-        let position = match &request.continuation {
-            Some(text) => Position::read(text, of)?,
-            None => Position { of, ..Position::default() },
-        };
-        let partition = request.partition.or_else(|| PartitionKey::of_query(&query, &container.partition_key_paths));
-        let partition = partition.map(|key| key.encode(&container.partition_key_paths)).transpose()?;
-        let streaming = query.reads_documents() && query.is_streaming();
-        let rows_default = if streaming { ROWS_DEFAULT } else { COLLECTED_ROWS_DEFAULT };
-        let rows_max = request.rows_max.unwrap_or(rows_default).max(1);
-        let documents =
-            Reading { documents: self.clone(), container: Arc::clone(container), partition, range: request.range };
-        if streaming {
-            documents.stream(query, position, rows_max).await
-        } else {
-            documents.collect(query, position, rows_max).await
-        }
+    ) -> BoxFuture<'a, Result<Feed, DocumentError>> {
+        Box::pin(async move {
+            let query = Arc::new(Query::parse(text, parameters)?);
+            let of = checksum(container, text);
+            let position = match &request.continuation {
+                Some(text) => Position::read(text, of)?,
+                None => Position { of, ..Position::default() },
+            };
+            let partition =
+                request.partition.or_else(|| PartitionKey::of_query(&query, &container.partition_key_paths));
+            let partition = partition.map(|key| key.encode(&container.partition_key_paths)).transpose()?;
+            let streaming = query.reads_documents() && query.is_streaming();
+            let rows_default = if streaming { ROWS_DEFAULT } else { COLLECTED_ROWS_DEFAULT };
+            let rows_max = request.rows_max.unwrap_or(rows_default).max(1);
+            let documents =
+                Reading { documents: self.clone(), container: Arc::clone(container), partition, range: request.range };
+            if streaming {
+                documents.stream(query, position, rows_max).await
+            } else {
+                documents.collect(query, position, rows_max).await
+            }
+        })
     }
 }
 

@@ -27,7 +27,7 @@ use millstream_catalog::{
 use millstream_storage::Transaction;
 use millstream_stream::Streams;
 use millstream_table::{NewTable, TableError, Tables};
-use millstream_types::Clock;
+use millstream_types::{BoxFuture, Clock};
 
 pub use batch::{BATCH_OPERATIONS_MAX, BatchAction, BatchOperation, BatchResult};
 pub use changes::{ChangesFrom, ChangesPage, ChangesRequest};
@@ -91,21 +91,26 @@ impl Documents {
     ///
     /// # Errors
     /// [`DocumentError::Name`], [`DocumentError::DatabaseExists`], [`DocumentError::Catalog`].
-    pub async fn create_database(&self, name: &str) -> Result<Arc<DocumentDatabaseDefinition>, DocumentError> {
-        check_name(name)?;
-        let _turn = self.definitions.lock().await;
-        let exists = || DocumentError::DatabaseExists { database: name.to_owned() };
-        if self.catalog.document_databases.get(name).is_some() {
-            return Err(exists());
-        }
-        let definition = DocumentDatabaseDefinition {
-            name: name.to_owned(),
-            number: self.number().await?,
-            created: self.clock.now(),
-            etag: new_etag(),
-            throughput: None,
-        };
-        Ok(self.catalog.document_databases.create(definition).await?)
+    pub fn create_database<'a>(
+        &'a self,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Arc<DocumentDatabaseDefinition>, DocumentError>> {
+        Box::pin(async move {
+            check_name(name)?;
+            let _turn = self.definitions.lock().await;
+            let exists = || DocumentError::DatabaseExists { database: name.to_owned() };
+            if self.catalog.document_databases.get(name).is_some() {
+                return Err(exists());
+            }
+            let definition = DocumentDatabaseDefinition {
+                name: name.to_owned(),
+                number: self.number().await?,
+                created: self.clock.now(),
+                etag: new_etag(),
+                throughput: None,
+            };
+            Ok(self.catalog.document_databases.create(definition).await?)
+        })
     }
 
     /// A database.
@@ -128,14 +133,20 @@ impl Documents {
     /// # Errors
     /// [`DocumentError::DatabaseNotFound`], [`DocumentError::EtagMismatch`], [`DocumentError::Catalog`],
     /// [`DocumentError::Table`].
-    pub async fn delete_database(&self, name: &str, if_match: Option<&str>) -> Result<(), DocumentError> {
-        let _turn = self.definitions.lock().await;
-        check_etag(if_match, &self.database(name)?.etag)?;
-        for container in self.containers(name)? {
-            self.remove_container(&container).await?;
-        }
-        self.catalog.document_databases.delete(name, Transaction::new()).await?;
-        Ok(())
+    pub fn delete_database<'a>(
+        &'a self,
+        name: &'a str,
+        if_match: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<(), DocumentError>> {
+        Box::pin(async move {
+            let _turn = self.definitions.lock().await;
+            check_etag(if_match, &self.database(name)?.etag)?;
+            for container in self.containers(name)? {
+                self.remove_container(&container).await?;
+            }
+            self.catalog.document_databases.delete(name, Transaction::new()).await?;
+            Ok(())
+        })
     }
 
     /// Makes a container; documents can be written when this returns.
@@ -143,34 +154,39 @@ impl Documents {
     /// # Errors
     /// [`DocumentError::Name`], those of partition key paths and unique keys, [`DocumentError::DatabaseNotFound`],
     /// [`DocumentError::Lifetime`], [`DocumentError::ContainerExists`], [`DocumentError::Catalog`], [`DocumentError::Table`].
-    pub async fn create_container(&self, new: NewContainer) -> Result<Arc<DocumentContainerDefinition>, DocumentError> {
-        check_name(&new.name)?;
-        partition::check_paths(&new.partition_key_paths)?;
-        crate::unique::check(&new.unique_keys)?;
-        new.settings.default_ttl.map(lifetime::check).transpose()?;
-        let _turn = self.definitions.lock().await;
-        let database = self.database(&new.database)?;
-        let path = format!("{}/{}", new.database, new.name);
-        if self.catalog.document_containers.get(&path).is_some() {
-            return Err(DocumentError::ContainerExists { database: new.database, container: new.name });
-        }
-        self.make_table(&path).await?;
-        if !new.unique_keys.is_empty() {
-            self.make_claims_table(&path).await?;
-        }
-        let definition = DocumentContainerDefinition {
-            path,
-            number: self.number().await?,
-            database_number: database.number,
-            created: self.clock.now(),
-            etag: new_etag(),
-            partition_key_paths: new.partition_key_paths,
-            indexing_policy: new.settings.indexing_policy,
-            default_ttl: new.settings.default_ttl,
-            unique_keys: new.unique_keys,
-            throughput: None,
-        };
-        Ok(self.catalog.document_containers.create(definition).await?)
+    pub fn create_container(
+        &self,
+        new: NewContainer,
+    ) -> BoxFuture<'_, Result<Arc<DocumentContainerDefinition>, DocumentError>> {
+        Box::pin(async move {
+            check_name(&new.name)?;
+            partition::check_paths(&new.partition_key_paths)?;
+            crate::unique::check(&new.unique_keys)?;
+            new.settings.default_ttl.map(lifetime::check).transpose()?;
+            let _turn = self.definitions.lock().await;
+            let database = self.database(&new.database)?;
+            let path = format!("{}/{}", new.database, new.name);
+            if self.catalog.document_containers.get(&path).is_some() {
+                return Err(DocumentError::ContainerExists { database: new.database, container: new.name });
+            }
+            self.make_table(&path).await?;
+            if !new.unique_keys.is_empty() {
+                self.make_claims_table(&path).await?;
+            }
+            let definition = DocumentContainerDefinition {
+                path,
+                number: self.number().await?,
+                database_number: database.number,
+                created: self.clock.now(),
+                etag: new_etag(),
+                partition_key_paths: new.partition_key_paths,
+                indexing_policy: new.settings.indexing_policy,
+                default_ttl: new.settings.default_ttl,
+                unique_keys: new.unique_keys,
+                throughput: None,
+            };
+            Ok(self.catalog.document_containers.create(definition).await?)
+        })
     }
 
     /// A container.
@@ -204,37 +220,41 @@ impl Documents {
     /// # Errors
     /// As [`Documents::container`], [`DocumentError::Lifetime`], [`DocumentError::EtagMismatch`],
     /// [`DocumentError::Catalog`].
-    pub async fn set_settings(
-        &self,
-        database: &str,
-        name: &str,
+    pub fn set_settings<'a>(
+        &'a self,
+        database: &'a str,
+        name: &'a str,
         settings: ContainerSettings,
-        if_match: Option<&str>,
-    ) -> Result<Arc<DocumentContainerDefinition>, DocumentError> {
-        settings.default_ttl.map(lifetime::check).transpose()?;
-        let _turn = self.definitions.lock().await;
-        let mut definition = self.container(database, name)?.as_ref().clone();
-        check_etag(if_match, &definition.etag)?;
-        definition.indexing_policy = settings.indexing_policy;
-        definition.default_ttl = settings.default_ttl;
-        definition.etag = new_etag();
-        Ok(self.catalog.document_containers.put(definition).await?)
+        if_match: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Arc<DocumentContainerDefinition>, DocumentError>> {
+        Box::pin(async move {
+            settings.default_ttl.map(lifetime::check).transpose()?;
+            let _turn = self.definitions.lock().await;
+            let mut definition = self.container(database, name)?.as_ref().clone();
+            check_etag(if_match, &definition.etag)?;
+            definition.indexing_policy = settings.indexing_policy;
+            definition.default_ttl = settings.default_ttl;
+            definition.etag = new_etag();
+            Ok(self.catalog.document_containers.put(definition).await?)
+        })
     }
 
     /// Removes a container with its documents. With `if_match` it must have that etag; `*` is any.
     ///
     /// # Errors
     /// As [`Documents::container`], [`DocumentError::EtagMismatch`], [`DocumentError::Catalog`], [`DocumentError::Table`].
-    pub async fn delete_container(
-        &self,
-        database: &str,
-        name: &str,
-        if_match: Option<&str>,
-    ) -> Result<(), DocumentError> {
-        let _turn = self.definitions.lock().await;
-        let container = self.container(database, name)?;
-        check_etag(if_match, &container.etag)?;
-        self.remove_container(&container).await
+    pub fn delete_container<'a>(
+        &'a self,
+        database: &'a str,
+        name: &'a str,
+        if_match: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<(), DocumentError>> {
+        Box::pin(async move {
+            let _turn = self.definitions.lock().await;
+            let container = self.container(database, name)?;
+            check_etag(if_match, &container.etag)?;
+            self.remove_container(&container).await
+        })
     }
 
     /// The definition goes first: a table that a crash leaves behind belongs to nobody and is made anew with the name.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use millstream_catalog::DocumentContainerDefinition;
 use millstream_table::expression::KeyCondition;
 use millstream_table::{AttributeValue, Deletion, Query};
+use millstream_types::BoxFuture;
 
 use super::documents::gone;
 use super::{Documents, table_name};
@@ -19,39 +20,42 @@ impl Documents {
     ///
     /// # Errors
     /// Those of partition keys, [`DocumentError::Table`]: what was removed before stays removed.
-    pub async fn delete_partition(
-        &self,
-        container: &Arc<DocumentContainerDefinition>,
-        partition: &PartitionKey,
-    ) -> Result<usize, DocumentError> {
-        let partition = partition.encode(&container.partition_key_paths)?;
-        let (mut removed, mut start) = (0, None);
-        loop {
-            let query = Query {
-                condition: KeyCondition { hash: AttributeValue::Binary(partition.clone()), sort: None },
-                reverse: false,
-                limit: None,
-                start: start.take(),
-                filter: None,
-                projection: None,
-                consistent: true,
-                index: None,
-                whole: false,
-            };
-            let page = self.tables.query(&table_name(&container.path), query).await;
-            let page = page.map_err(|error| gone(container, error))?;
-            for item in &page.items {
-                if let Some(AttributeValue::String(id)) = item.get(ID) {
-                    let (engine, of, key, id) = (self.clone(), Arc::clone(container), partition.clone(), id.clone());
-                    let removal = async move { engine.remove_in_turn(&of, &key, &id).await };
-                    removed += usize::from(self.in_turn(container, &partition, removal).await?);
+    pub fn delete_partition<'a>(
+        &'a self,
+        container: &'a Arc<DocumentContainerDefinition>,
+        partition: &'a PartitionKey,
+    ) -> BoxFuture<'a, Result<usize, DocumentError>> {
+        Box::pin(async move {
+            let partition = partition.encode(&container.partition_key_paths)?;
+            let (mut removed, mut start) = (0, None);
+            loop {
+                let query = Query {
+                    condition: KeyCondition { hash: AttributeValue::Binary(partition.clone()), sort: None },
+                    reverse: false,
+                    limit: None,
+                    start: start.take(),
+                    filter: None,
+                    projection: None,
+                    consistent: true,
+                    index: None,
+                    whole: false,
+                };
+                let page = self.tables.query(&table_name(&container.path), query).await;
+                let page = page.map_err(|error| gone(container, error))?;
+                for item in &page.items {
+                    if let Some(AttributeValue::String(id)) = item.get(ID) {
+                        let (engine, of, key, id) =
+                            (self.clone(), Arc::clone(container), partition.clone(), id.clone());
+                        let removal = async move { engine.remove_in_turn(&of, &key, &id).await };
+                        removed += usize::from(self.in_turn(container, &partition, removal).await?);
+                    }
+                }
+                start = page.last_key;
+                if start.is_none() {
+                    return Ok(removed);
                 }
             }
-            start = page.last_key;
-            if start.is_none() {
-                return Ok(removed);
-            }
-        }
+        })
     }
 
     /// Whether there was a document to remove.

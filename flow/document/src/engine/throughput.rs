@@ -1,6 +1,7 @@
 //! What databases and containers were promised: kept for clients, and told.
 
 use millstream_catalog::Throughput;
+use millstream_types::BoxFuture;
 
 use super::{Documents, check_etag, new_etag};
 use crate::error::DocumentError;
@@ -17,32 +18,34 @@ impl Documents {
     /// # Errors
     /// [`DocumentError::Throughput`], [`DocumentError::DatabaseNotFound`], [`DocumentError::ContainerNotFound`],
     /// [`DocumentError::EtagMismatch`], [`DocumentError::Catalog`].
-    pub async fn set_throughput(
-        &self,
-        database: &str,
-        container: Option<&str>,
+    pub fn set_throughput<'a>(
+        &'a self,
+        database: &'a str,
+        container: Option<&'a str>,
         throughput: Throughput,
-        if_match: Option<&str>,
-    ) -> Result<(), DocumentError> {
-        check(throughput)?;
-        let _turn = self.definitions.lock().await;
-        match container {
-            None => {
-                let mut definition = self.database(database)?.as_ref().clone();
-                check_etag(if_match, &definition.etag)?;
-                definition.throughput = Some(throughput);
-                definition.etag = new_etag();
-                self.catalog.document_databases.put(definition).await?;
+        if_match: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<(), DocumentError>> {
+        Box::pin(async move {
+            check(throughput)?;
+            let _turn = self.definitions.lock().await;
+            match container {
+                None => {
+                    let mut definition = self.database(database)?.as_ref().clone();
+                    check_etag(if_match, &definition.etag)?;
+                    definition.throughput = Some(throughput);
+                    definition.etag = new_etag();
+                    self.catalog.document_databases.put(definition).await?;
+                }
+                Some(name) => {
+                    let mut definition = self.container(database, name)?.as_ref().clone();
+                    check_etag(if_match, &definition.etag)?;
+                    definition.throughput = Some(throughput);
+                    definition.etag = new_etag();
+                    self.catalog.document_containers.put(definition).await?;
+                }
             }
-            Some(name) => {
-                let mut definition = self.container(database, name)?.as_ref().clone();
-                check_etag(if_match, &definition.etag)?;
-                definition.throughput = Some(throughput);
-                definition.etag = new_etag();
-                self.catalog.document_containers.put(definition).await?;
-            }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 }
 

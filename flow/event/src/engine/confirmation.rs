@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::Method;
 use millstream_catalog::{EventEndpoint, EventSubscriptionDefinition, SubscriptionState, TopicDefinition};
-use millstream_types::Millis;
+use millstream_types::{BoxFuture, Millis};
 
 use super::Events;
 use crate::error::EventError;
@@ -30,28 +30,30 @@ impl Events {
     ///
     /// # Errors
     /// [`EventError::TopicNotFound`], [`EventError::NothingToConfirm`]; [`EventError::Storage`].
-    pub async fn confirm_token(
-        &self,
-        topic: &str,
-        token: &str,
-    ) -> Result<Arc<EventSubscriptionDefinition>, EventError> {
-        let turn = self.turn().await;
-        let found = self.message_topic(topic)?;
-        let now = self.shared.clock.now();
-        let meant = |subscription: &EventSubscriptionDefinition| match &subscription.state {
-            SubscriptionState::AwaitingValidation { code, until } => code == token && now < *until,
-            SubscriptionState::Active => subscription.confirmation.as_deref() == Some(token),
-        };
-        let asked = self.subscriptions(topic).into_iter().find(|subscription| meant(subscription));
-        let asked = asked.ok_or(EventError::NothingToConfirm)?;
-        if asked.state == SubscriptionState::Active {
-            return Ok(asked);
-        }
-        let mut definition = (*asked).clone();
-        definition.state = SubscriptionState::Active;
-        definition.confirmation = Some(token.to_owned());
-        definition.modified = now;
-        self.put(turn, definition, Some(found)).await
+    pub fn confirm_token<'a>(
+        &'a self,
+        topic: &'a str,
+        token: &'a str,
+    ) -> BoxFuture<'a, Result<Arc<EventSubscriptionDefinition>, EventError>> {
+        Box::pin(async move {
+            let turn = self.turn().await;
+            let found = self.message_topic(topic)?;
+            let now = self.shared.clock.now();
+            let meant = |subscription: &EventSubscriptionDefinition| match &subscription.state {
+                SubscriptionState::AwaitingValidation { code, until } => code == token && now < *until,
+                SubscriptionState::Active => subscription.confirmation.as_deref() == Some(token),
+            };
+            let asked = self.subscriptions(topic).into_iter().find(|subscription| meant(subscription));
+            let asked = asked.ok_or(EventError::NothingToConfirm)?;
+            if asked.state == SubscriptionState::Active {
+                return Ok(asked);
+            }
+            let mut definition = (*asked).clone();
+            definition.state = SubscriptionState::Active;
+            definition.confirmation = Some(token.to_owned());
+            definition.modified = now;
+            self.put(turn, definition, Some(found)).await
+        })
     }
 
     /// Begins a subscription at the end of its topic.

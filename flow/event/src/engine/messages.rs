@@ -9,6 +9,7 @@ use millstream_catalog::{
 };
 use millstream_storage::to_the_end;
 use millstream_stream::Placement;
+use millstream_types::BoxFuture;
 use tokio::sync::OwnedMutexGuard;
 
 use super::check::{self, shown};
@@ -71,23 +72,28 @@ impl Events {
     /// # Errors
     /// [`EventError::TopicExists`], also for a topic of events; [`EventError::BadName`], [`EventError::TooMany`];
     /// [`EventError::NotSupported`] where the node has no form for messages; [`EventError::Storage`].
-    pub async fn create_message_topic(&self, new: NewMessageTopic) -> Result<Arc<TopicDefinition>, EventError> {
-        if self.shared.options.messages.is_none() {
-            return Err(EventError::NotSupported { feature: "a topic of messages" });
-        }
-        check::message_topic_name(&new.name)?;
-        let definition = TopicDefinition {
-            name: new.name,
-            address: new.address,
-            schema: EventSchema::Message,
-            mapping: None,
-            keys: <[String; 2]>::default(),
-            created: self.shared.clock.now(),
-            location: String::new(),
-            tags: new.tags,
-            attributes: new.attributes,
-        };
-        self.add_topic(definition, MESSAGE_TOPICS_MAX).await
+    pub fn create_message_topic(
+        &self,
+        new: NewMessageTopic,
+    ) -> BoxFuture<'_, Result<Arc<TopicDefinition>, EventError>> {
+        Box::pin(async move {
+            if self.shared.options.messages.is_none() {
+                return Err(EventError::NotSupported { feature: "a topic of messages" });
+            }
+            check::message_topic_name(&new.name)?;
+            let definition = TopicDefinition {
+                name: new.name,
+                address: new.address,
+                schema: EventSchema::Message,
+                mapping: None,
+                keys: <[String; 2]>::default(),
+                created: self.shared.clock.now(),
+                location: String::new(),
+                tags: new.tags,
+                attributes: new.attributes,
+            };
+            self.add_topic(definition, MESSAGE_TOPICS_MAX).await
+        })
     }
 
     /// The definition of a topic of messages.
@@ -124,19 +130,27 @@ impl Events {
     ///
     /// # Errors
     /// [`EventError::TopicNotFound`], [`EventError::Storage`].
-    pub async fn delete_message_topic(&self, topic: &str) -> Result<(), EventError> {
-        let definition = self.message_topic(topic)?;
-        self.remove_topic(definition).await
+    pub fn delete_message_topic<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<(), EventError>> {
+        Box::pin(async move {
+            let definition = self.message_topic(topic)?;
+            self.remove_topic(definition).await
+        })
     }
 
     /// Publishes messages: durable when this returns, all or none.
     ///
     /// # Errors
     /// [`EventError::TopicNotFound`], [`EventError::Stream`].
-    pub async fn publish_messages(&self, topic: &str, messages: &[Message]) -> Result<Vec<Placement>, EventError> {
-        let definition = self.message_topic(topic)?;
-        let events: Vec<Event> = messages.iter().map(Event::of_message).collect();
-        self.publish(&definition, &events).await
+    pub fn publish_messages<'a>(
+        &'a self,
+        topic: &'a str,
+        messages: &'a [Message],
+    ) -> BoxFuture<'a, Result<Vec<Placement>, EventError>> {
+        Box::pin(async move {
+            let definition = self.message_topic(topic)?;
+            let events: Vec<Event> = messages.iter().map(Event::of_message).collect();
+            self.publish(&definition, &events).await
+        })
     }
 
     /// Subscribes an endpoint to the messages that are published from now on. An endpoint that is subscribed is so once. A
@@ -145,10 +159,12 @@ impl Events {
     /// # Errors
     /// [`EventError::TopicNotFound`], [`EventError::SubscriptionDiffers`]; whatever is wrong with the settings;
     /// [`EventError::Storage`].
-    pub async fn subscribe(&self, new: MessageSubscription) -> Result<PutSubscription, EventError> {
-        self.check_messages(&new)?;
-        let (turn, events) = (self.turn().await, self.clone());
-        to_the_end(async move { events.subscribe_in_turn(turn, new).await }).await
+    pub fn subscribe(&self, new: MessageSubscription) -> BoxFuture<'_, Result<PutSubscription, EventError>> {
+        Box::pin(async move {
+            self.check_messages(&new)?;
+            let (turn, events) = (self.turn().await, self.clone());
+            to_the_end(async move { events.subscribe_in_turn(turn, new).await }).await
+        })
     }
 
     async fn subscribe_in_turn(
@@ -233,19 +249,21 @@ impl Events {
     ///
     /// # Errors
     /// [`EventError::SubscriptionNotFound`], [`EventError::Storage`].
-    pub async fn unsubscribe(&self, topic: &str, name: &str) -> Result<(), EventError> {
-        let turn = self.turn().await;
-        let (definition, events) = (self.message_subscription(topic, name)?, self.clone());
-        to_the_end(async move {
-            let _turn = turn;
-            events.remove_subscription(&definition).await?;
-            let webhook = matches!(definition.endpoint, EventEndpoint::Webhook { .. });
-            if webhook && definition.state == SubscriptionState::Active {
-                events.tell(&definition, HandshakeKind::Unsubscribed);
-            }
-            Ok(())
+    pub fn unsubscribe<'a>(&'a self, topic: &'a str, name: &'a str) -> BoxFuture<'a, Result<(), EventError>> {
+        Box::pin(async move {
+            let turn = self.turn().await;
+            let (definition, events) = (self.message_subscription(topic, name)?, self.clone());
+            to_the_end(async move {
+                let _turn = turn;
+                events.remove_subscription(&definition).await?;
+                let webhook = matches!(definition.endpoint, EventEndpoint::Webhook { .. });
+                if webhook && definition.state == SubscriptionState::Active {
+                    events.tell(&definition, HandshakeKind::Unsubscribed);
+                }
+                Ok(())
+            })
+            .await
         })
-        .await
     }
 
     /// A subscription to messages.

@@ -16,7 +16,7 @@ use millstream_catalog::{Catalog, EventSchema, EventSubscriptionDefinition, Subs
 use millstream_insight::Insight;
 use millstream_storage::Storage;
 use millstream_stream::Streams;
-use millstream_types::{CheckRole, Clock, Invoke, InvokeLater, PutObject, SendMessage};
+use millstream_types::{BoxFuture, CheckRole, Clock, Invoke, InvokeLater, PutObject, SendMessage};
 use tokio::sync::{OwnedMutexGuard, Semaphore, watch};
 use tokio::task::JoinHandle;
 
@@ -118,14 +118,16 @@ impl Events {
     }
 
     /// Stops all deliveries; each goes on at its next start.
-    pub async fn shutdown(&self) {
-        let running: Vec<Running> = self.running().drain().map(|(_, running)| running).collect();
-        for running in &running {
-            let _ = running.stop.send(true);
-        }
-        for running in running {
-            let _ = running.task.await;
-        }
+    pub fn shutdown(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let running: Vec<Running> = self.running().drain().map(|(_, running)| running).collect();
+            for running in &running {
+                let _ = running.stop.send(true);
+            }
+            for running in running {
+                let _ = running.task.await;
+            }
+        })
     }
 
     /// The turn to change definitions; it goes along with the change to its end, whatever becomes of the caller.

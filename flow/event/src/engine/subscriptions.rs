@@ -8,7 +8,7 @@ use millstream_catalog::{
     EventSubscriptionDefinition, SubscriptionState, TopicDefinition,
 };
 use millstream_storage::{Transaction, to_the_end};
-use millstream_types::Millis;
+use millstream_types::{BoxFuture, Millis};
 use tokio::sync::{OwnedMutexGuard, watch};
 
 use super::Events;
@@ -81,45 +81,47 @@ impl Events {
     /// # Errors
     /// [`EventError::TopicNotFound`]; [`EventError::Validation`] when the webhook refuses; whatever is wrong with the
     /// definition; [`EventError::Storage`].
-    pub async fn put_subscription(&self, new: NewSubscription) -> Result<PutSubscription, EventError> {
-        let shared = &self.shared;
-        let topic = self.topic(&new.topic)?;
-        self.check(&new, &topic)?;
-        let id = EventSubscriptionDefinition::id_of(&new.topic, &new.name);
-        let state = self.consent(&new, &topic).await?;
+    pub fn put_subscription(&self, new: NewSubscription) -> BoxFuture<'_, Result<PutSubscription, EventError>> {
+        Box::pin(async move {
+            let shared = &self.shared;
+            let topic = self.topic(&new.topic)?;
+            self.check(&new, &topic)?;
+            let id = EventSubscriptionDefinition::id_of(&new.topic, &new.name);
+            let state = self.consent(&new, &topic).await?;
 
-        let turn = self.turn().await;
-        let topic = self.topic(&new.topic)?;
-        let before = self.any_subscription(&new.topic, &new.name).ok();
-        if before.is_none() && self.subscriptions(&new.topic).len() >= SUBSCRIPTIONS_MAX {
-            return Err(EventError::TooMany { what: "subscriptions of a topic", max: SUBSCRIPTIONS_MAX });
-        }
-        let now = shared.clock.now();
-        let definition = EventSubscriptionDefinition {
-            id: id.clone(),
-            topic: new.topic,
-            name: new.name,
-            endpoint: new.endpoint,
-            filter: new.filter,
-            delivery_schema: new.delivery_schema,
-            retry: new.retry,
-            dead_letter: new.dead_letter,
-            batching: new.batching,
-            headers: new.headers,
-            state,
-            expires: new.expires,
-            labels: new.labels,
-            raw: new.raw,
-            retry_waits: Vec::new(),
-            dead_letter_queue: None,
-            attributes: BTreeMap::new(),
-            confirmation: None,
-            created: before.as_ref().map_or(now, |before| before.created),
-            modified: now,
-        };
-        let begins = before.as_ref().is_none_or(|before| before.state != SubscriptionState::Active);
-        let definition = self.put(turn, definition, begins.then_some(topic)).await?;
-        Ok(PutSubscription { definition, created: before.is_none() })
+            let turn = self.turn().await;
+            let topic = self.topic(&new.topic)?;
+            let before = self.any_subscription(&new.topic, &new.name).ok();
+            if before.is_none() && self.subscriptions(&new.topic).len() >= SUBSCRIPTIONS_MAX {
+                return Err(EventError::TooMany { what: "subscriptions of a topic", max: SUBSCRIPTIONS_MAX });
+            }
+            let now = shared.clock.now();
+            let definition = EventSubscriptionDefinition {
+                id: id.clone(),
+                topic: new.topic,
+                name: new.name,
+                endpoint: new.endpoint,
+                filter: new.filter,
+                delivery_schema: new.delivery_schema,
+                retry: new.retry,
+                dead_letter: new.dead_letter,
+                batching: new.batching,
+                headers: new.headers,
+                state,
+                expires: new.expires,
+                labels: new.labels,
+                raw: new.raw,
+                retry_waits: Vec::new(),
+                dead_letter_queue: None,
+                attributes: BTreeMap::new(),
+                confirmation: None,
+                created: before.as_ref().map_or(now, |before| before.created),
+                modified: now,
+            };
+            let begins = before.as_ref().is_none_or(|before| before.state != SubscriptionState::Active);
+            let definition = self.put(turn, definition, begins.then_some(topic)).await?;
+            Ok(PutSubscription { definition, created: before.is_none() })
+        })
     }
 
     /// Writes a subscription's definition, in one's turn, and lets its task go by it; with a topic it begins anew, at the
@@ -180,31 +182,40 @@ impl Events {
     ///
     /// # Errors
     /// [`EventError::NothingToConfirm`]; [`EventError::Storage`].
-    pub async fn confirm(&self, topic: &str, name: &str, code: &str) -> Result<(), EventError> {
-        let turn = self.turn().await;
-        let found = self.topic(topic).and_then(|_| self.subscription(topic, name));
-        let mut definition = found.map(|found| (*found).clone()).map_err(|_| EventError::NothingToConfirm)?;
-        match &definition.state {
-            SubscriptionState::AwaitingValidation { code: expected, until }
-                if expected == code && self.shared.clock.now() < *until => {}
-            _ => return Err(EventError::NothingToConfirm),
-        }
-        definition.state = SubscriptionState::Active;
-        self.put(turn, definition, None).await.map(drop)
+    pub fn confirm<'a>(
+        &'a self,
+        topic: &'a str,
+        name: &'a str,
+        code: &'a str,
+    ) -> BoxFuture<'a, Result<(), EventError>> {
+        Box::pin(async move {
+            let turn = self.turn().await;
+            let found = self.topic(topic).and_then(|_| self.subscription(topic, name));
+            let mut definition = found.map(|found| (*found).clone()).map_err(|_| EventError::NothingToConfirm)?;
+            match &definition.state {
+                SubscriptionState::AwaitingValidation { code: expected, until }
+                    if expected == code && self.shared.clock.now() < *until => {}
+                _ => return Err(EventError::NothingToConfirm),
+            }
+            definition.state = SubscriptionState::Active;
+            self.put(turn, definition, None).await.map(drop)
+        })
     }
 
     /// Removes a subscription with what it has not delivered.
     ///
     /// # Errors
     /// [`EventError::SubscriptionNotFound`], [`EventError::Storage`].
-    pub async fn delete_subscription(&self, topic: &str, name: &str) -> Result<(), EventError> {
-        let turn = self.turn().await;
-        let (definition, events) = (self.subscription(topic, name)?, self.clone());
-        to_the_end(async move {
-            let _turn = turn;
-            events.remove_subscription(&definition).await
+    pub fn delete_subscription<'a>(&'a self, topic: &'a str, name: &'a str) -> BoxFuture<'a, Result<(), EventError>> {
+        Box::pin(async move {
+            let turn = self.turn().await;
+            let (definition, events) = (self.subscription(topic, name)?, self.clone());
+            to_the_end(async move {
+                let _turn = turn;
+                events.remove_subscription(&definition).await
+            })
+            .await
         })
-        .await
     }
 
     /// Removes subscriptions whose time is over; until then nothing is delivered to them and nobody sees them. Called by the
@@ -212,21 +223,23 @@ impl Events {
     ///
     /// # Errors
     /// [`EventError::Storage`].
-    pub async fn remove_expired(&self) -> Result<(), EventError> {
-        let turn = self.turn().await;
-        let now = self.shared.clock.now();
-        let all = self.shared.catalog.event_subscriptions.list();
-        let over: Vec<_> = all.into_iter().filter(|subscription| subscription.is_over(now)).collect();
-        let events = self.clone();
-        to_the_end(async move {
-            let _turn = turn;
-            for subscription in over {
-                tracing::info!(subscription = %subscription.id, "an event subscription has expired");
-                events.remove_subscription(&subscription).await?;
-            }
-            Ok(())
+    pub fn remove_expired(&self) -> BoxFuture<'_, Result<(), EventError>> {
+        Box::pin(async move {
+            let turn = self.turn().await;
+            let now = self.shared.clock.now();
+            let all = self.shared.catalog.event_subscriptions.list();
+            let over: Vec<_> = all.into_iter().filter(|subscription| subscription.is_over(now)).collect();
+            let events = self.clone();
+            to_the_end(async move {
+                let _turn = turn;
+                for subscription in over {
+                    tracing::info!(subscription = %subscription.id, "an event subscription has expired");
+                    events.remove_subscription(&subscription).await?;
+                }
+                Ok(())
+            })
+            .await
         })
-        .await
     }
 
     /// To be called in one's turn only.

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use millstream_catalog::{CatalogError, EventMapping, EventSchema, StreamOwner, TopicDefinition};
 use millstream_storage::{Transaction, to_the_end};
 use millstream_stream::{Entry, NewStream, Placement};
+use millstream_types::BoxFuture;
 use tokio::sync::OwnedMutexGuard;
 
 use super::{Events, check};
@@ -44,20 +45,22 @@ impl Events {
     ///
     /// # Errors
     /// [`EventError::TopicExists`], [`EventError::BadName`], [`EventError::TooMany`]; [`EventError::Storage`].
-    pub async fn create_topic(&self, new: NewTopic) -> Result<Arc<TopicDefinition>, EventError> {
-        check::topic_name(&new.name)?;
-        let definition = TopicDefinition {
-            name: new.name,
-            address: new.address,
-            schema: new.schema,
-            mapping: new.mapping,
-            keys: [new_key(), new_key()],
-            created: self.shared.clock.now(),
-            location: new.location,
-            tags: new.tags,
-            attributes: BTreeMap::new(),
-        };
-        self.add_topic(definition, TOPICS_MAX).await
+    pub fn create_topic(&self, new: NewTopic) -> BoxFuture<'_, Result<Arc<TopicDefinition>, EventError>> {
+        Box::pin(async move {
+            check::topic_name(&new.name)?;
+            let definition = TopicDefinition {
+                name: new.name,
+                address: new.address,
+                schema: new.schema,
+                mapping: new.mapping,
+                keys: [new_key(), new_key()],
+                created: self.shared.clock.now(),
+                location: new.location,
+                tags: new.tags,
+                attributes: BTreeMap::new(),
+            };
+            self.add_topic(definition, TOPICS_MAX).await
+        })
     }
 
     /// Adds a topic where there are fewer than `most` of its kind. A name is one topic, whatever its kind.
@@ -92,28 +95,36 @@ impl Events {
     ///
     /// # Errors
     /// [`EventError::TopicNotFound`], [`EventError::Storage`].
-    pub async fn set_topic_tags(
-        &self,
-        topic: &str,
+    pub fn set_topic_tags<'a>(
+        &'a self,
+        topic: &'a str,
         tags: BTreeMap<String, String>,
-    ) -> Result<Arc<TopicDefinition>, EventError> {
-        let turn = self.turn().await;
-        let mut definition = (*self.topic(topic)?).clone();
-        definition.tags = tags;
-        self.put_topic(turn, definition).await
+    ) -> BoxFuture<'a, Result<Arc<TopicDefinition>, EventError>> {
+        Box::pin(async move {
+            let turn = self.turn().await;
+            let mut definition = (*self.topic(topic)?).clone();
+            definition.tags = tags;
+            self.put_topic(turn, definition).await
+        })
     }
 
     /// Replaces one of a topic's two keys, 0 or 1, by a new one.
     ///
     /// # Errors
     /// [`EventError::TopicNotFound`]; [`EventError::OutOfRange`] for another number; [`EventError::Storage`].
-    pub async fn regenerate_key(&self, topic: &str, key: usize) -> Result<Arc<TopicDefinition>, EventError> {
-        let turn = self.turn().await;
-        let mut definition = (*self.topic(topic)?).clone();
-        let found = u32::try_from(key).unwrap_or(u32::MAX);
-        let out_of_range = EventError::OutOfRange { what: "a key", min: 0, max: 1, found };
-        *definition.keys.get_mut(key).ok_or(out_of_range)? = new_key();
-        self.put_topic(turn, definition).await
+    pub fn regenerate_key<'a>(
+        &'a self,
+        topic: &'a str,
+        key: usize,
+    ) -> BoxFuture<'a, Result<Arc<TopicDefinition>, EventError>> {
+        Box::pin(async move {
+            let turn = self.turn().await;
+            let mut definition = (*self.topic(topic)?).clone();
+            let found = u32::try_from(key).unwrap_or(u32::MAX);
+            let out_of_range = EventError::OutOfRange { what: "a key", min: 0, max: 1, found };
+            *definition.keys.get_mut(key).ok_or(out_of_range)? = new_key();
+            self.put_topic(turn, definition).await
+        })
     }
 
     /// Writes a topic's definition, in one's turn.
@@ -134,9 +145,11 @@ impl Events {
     ///
     /// # Errors
     /// [`EventError::TopicNotFound`], [`EventError::Storage`].
-    pub async fn delete_topic(&self, topic: &str) -> Result<(), EventError> {
-        let definition = self.topic(topic)?;
-        self.remove_topic(definition).await
+    pub fn delete_topic<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<(), EventError>> {
+        Box::pin(async move {
+            let definition = self.topic(topic)?;
+            self.remove_topic(definition).await
+        })
     }
 
     /// Removes a topic of either kind.
@@ -189,23 +202,29 @@ impl Events {
     ///
     /// # Errors
     /// [`EventError::Stream`].
-    pub async fn publish(&self, topic: &TopicDefinition, events: &[Event]) -> Result<Vec<Placement>, EventError> {
-        if events.is_empty() {
-            return Ok(Vec::new());
-        }
-        let entry = |event: &Event| Entry {
-            partition_key: Bytes::copy_from_slice(event.id().as_bytes()),
-            explicit_hash_key: None,
-            headers: Bytes::new(),
-            data: event.encoded(),
-        };
-        let entries: Vec<Entry> = events.iter().map(entry).collect();
-        let stream = topic.stream();
-        let placements = self.shared.streams.put(&stream, &entries).await?;
-        self.shared.insight.metrics.counter("records_in", &stream).add(entries.len() as u64);
-        let bytes = entries.iter().map(|entry| entry.data.len() as u64).sum();
-        self.shared.insight.metrics.counter("bytes_in", &stream).add(bytes);
-        Ok(placements)
+    pub fn publish<'a>(
+        &'a self,
+        topic: &'a TopicDefinition,
+        events: &'a [Event],
+    ) -> BoxFuture<'a, Result<Vec<Placement>, EventError>> {
+        Box::pin(async move {
+            if events.is_empty() {
+                return Ok(Vec::new());
+            }
+            let entry = |event: &Event| Entry {
+                partition_key: Bytes::copy_from_slice(event.id().as_bytes()),
+                explicit_hash_key: None,
+                headers: Bytes::new(),
+                data: event.encoded(),
+            };
+            let entries: Vec<Entry> = events.iter().map(entry).collect();
+            let stream = topic.stream();
+            let placements = self.shared.streams.put(&stream, &entries).await?;
+            self.shared.insight.metrics.counter("records_in", &stream).add(entries.len() as u64);
+            let bytes = entries.iter().map(|entry| entry.data.len() as u64).sum();
+            self.shared.insight.metrics.counter("bytes_in", &stream).add(bytes);
+            Ok(placements)
+        })
     }
 }
 

@@ -18,6 +18,7 @@ use http_body_util::Full;
 use millstream_types::address::is_public;
 use tokio::sync::Semaphore;
 
+use millstream_types::BoxFuture;
 use reach::Reach;
 
 /// The largest answer that is taken, bytes: the service's own limit.
@@ -104,10 +105,16 @@ impl Backends {
     ///
     /// # Errors
     /// [`BackendError`].
-    pub async fn send(&self, request: Request<Bytes>, timeout: Duration) -> Result<Response<Bytes>, BackendError> {
-        let late = |_| BackendError::TimedOut(timeout.as_millis());
-        let sent = pin!(self.sent(request));
-        tokio::time::timeout(timeout, sent).await.map_err(late)?
+    pub fn send(
+        &self,
+        request: Request<Bytes>,
+        timeout: Duration,
+    ) -> BoxFuture<'_, Result<Response<Bytes>, BackendError>> {
+        Box::pin(async move {
+            let late = |_| BackendError::TimedOut(timeout.as_millis());
+            let sent = pin!(self.sent(request));
+            tokio::time::timeout(timeout, sent).await.map_err(late)?
+        })
     }
 
     async fn sent(&self, mut request: Request<Bytes>) -> Result<Response<Bytes>, BackendError> {

@@ -11,7 +11,7 @@ use millstream_catalog::{
     ManagedApi, ManagedOperation, ManagedServiceDefinition, ManagedSubscriptionState, ManagedUser, Subscription,
     SubscriptionScope,
 };
-use millstream_types::Millis;
+use millstream_types::{BoxFuture, Millis};
 
 use super::Managed;
 use super::counting::Later;
@@ -170,13 +170,15 @@ enum Way {
 
 impl Managed {
     /// Answers a request; `traced`: with every step.
-    pub async fn call(&self, request: &ManagedRequest, traced: bool) -> Answered {
-        let begun = self.clock.now();
-        let mut answered = self.called(request, traced, begun).await;
-        if let Some(seconds) = answered.failure.as_ref().and_then(Failure::retry_after) {
-            answered.response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        answered
+    pub fn call<'a>(&'a self, request: &'a ManagedRequest, traced: bool) -> BoxFuture<'a, Answered> {
+        Box::pin(async move {
+            let begun = self.clock.now();
+            let mut answered = self.called(request, traced, begun).await;
+            if let Some(seconds) = answered.failure.as_ref().and_then(Failure::retry_after) {
+                answered.response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            }
+            answered
+        })
     }
 
     async fn called(&self, request: &ManagedRequest, traced: bool, begun: Millis) -> Answered {

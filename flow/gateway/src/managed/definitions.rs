@@ -8,6 +8,7 @@ use millstream_catalog::{
     SubscriptionScope,
 };
 use millstream_storage::Transaction;
+use millstream_types::BoxFuture;
 
 use super::Managed;
 use crate::error::GatewayError;
@@ -64,198 +65,234 @@ impl Managed {
     ///
     /// # Errors
     /// [`GatewayError::Invalid`] for a name that cannot be part of an address.
-    pub async fn put_service(&self, name: &str) -> Result<bool, GatewayError> {
-        check_name("service", name)?;
-        let _turn = self.edits.lock().await;
-        if self.service(name).is_ok() {
-            return Ok(false);
-        }
-        let created = self.clock.now();
-        let made = ManagedServiceDefinition { name: name.to_owned(), created, ..ManagedServiceDefinition::default() };
-        self.catalog.managed_services.create(made).await?;
-        Ok(true)
+    pub fn put_service<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<bool, GatewayError>> {
+        Box::pin(async move {
+            check_name("service", name)?;
+            let _turn = self.edits.lock().await;
+            if self.service(name).is_ok() {
+                return Ok(false);
+            }
+            let created = self.clock.now();
+            let made =
+                ManagedServiceDefinition { name: name.to_owned(), created, ..ManagedServiceDefinition::default() };
+            self.catalog.managed_services.create(made).await?;
+            Ok(true)
+        })
     }
 
     /// Removes a service with all that it holds.
     ///
     /// # Errors
     /// [`GatewayError::NotFound`].
-    pub async fn delete_service(&self, name: &str) -> Result<(), GatewayError> {
-        let gone = {
-            let _turn = self.edits.lock().await;
-            self.catalog.managed_services.delete(name, Transaction::new()).await?
-        };
-        self.forget(gone.subscriptions.values().map(|subscription| subscription.id.clone()).collect()).await
+    pub fn delete_service<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), GatewayError>> {
+        Box::pin(async move {
+            let gone = {
+                let _turn = self.edits.lock().await;
+                self.catalog.managed_services.delete(name, Transaction::new()).await?
+            };
+            self.forget(gone.subscriptions.values().map(|subscription| subscription.id.clone()).collect()).await
+        })
     }
 
     /// Makes an API, or changes the one of that name, whose operations and policies stay; says whether it was made.
     ///
     /// # Errors
     /// [`GatewayError::NotFound`], [`GatewayError::Invalid`], [`GatewayError::Exists`] when another API has its path.
-    pub async fn put_api(&self, service: &str, mut api: ManagedApi) -> Result<bool, GatewayError> {
-        check_name("API", &api.name)?;
-        api.path = api.path.trim_matches('/').to_owned();
-        check_path(&api)?;
-        if let Some(backend) = &api.backend {
-            check_backend(backend).map_err(|reason| GatewayError::Invalid { reason })?;
-        }
-        self.edit(service, |definition| {
-            if definition.apis.values().any(|other| other.name != api.name && other.path == api.path) {
-                return Err(GatewayError::Exists { kind: "API with this path", name: api.path });
+    pub fn put_api<'a>(&'a self, service: &'a str, mut api: ManagedApi) -> BoxFuture<'a, Result<bool, GatewayError>> {
+        Box::pin(async move {
+            check_name("API", &api.name)?;
+            api.path = api.path.trim_matches('/').to_owned();
+            check_path(&api)?;
+            if let Some(backend) = &api.backend {
+                check_backend(backend).map_err(|reason| GatewayError::Invalid { reason })?;
             }
-            let known = definition.apis.remove(&api.name);
-            let made = known.is_none();
-            if made {
-                room("APIs in a service", definition.apis.len(), APIS_MAX)?;
-            }
-            if let Some(known) = known {
-                (api.operations, api.policy) = (known.operations, known.policy);
-            }
-            definition.apis.insert(api.name.clone(), api);
-            Ok(made)
+            self.edit(service, |definition| {
+                if definition.apis.values().any(|other| other.name != api.name && other.path == api.path) {
+                    return Err(GatewayError::Exists { kind: "API with this path", name: api.path });
+                }
+                let known = definition.apis.remove(&api.name);
+                let made = known.is_none();
+                if made {
+                    room("APIs in a service", definition.apis.len(), APIS_MAX)?;
+                }
+                if let Some(known) = known {
+                    (api.operations, api.policy) = (known.operations, known.policy);
+                }
+                definition.apis.insert(api.name.clone(), api);
+                Ok(made)
+            })
+            .await
         })
-        .await
     }
 
     /// Removes an API; it leaves its products, and subscriptions to it alone go with it.
     ///
     /// # Errors
     /// [`GatewayError::NotFound`].
-    pub async fn delete_api(&self, service: &str, api: &str) -> Result<(), GatewayError> {
-        let gone = self.edit(service, |definition| {
-            definition.apis.remove(api).ok_or_else(|| unknown("API", api))?;
-            definition.products.values_mut().for_each(|product| {
-                product.apis.remove(api);
+    pub fn delete_api<'a>(&'a self, service: &'a str, api: &'a str) -> BoxFuture<'a, Result<(), GatewayError>> {
+        Box::pin(async move {
+            let gone = self.edit(service, |definition| {
+                definition.apis.remove(api).ok_or_else(|| unknown("API", api))?;
+                definition.products.values_mut().for_each(|product| {
+                    product.apis.remove(api);
+                });
+                Ok(without_scope(definition, &SubscriptionScope::Api(api.to_owned())))
             });
-            Ok(without_scope(definition, &SubscriptionScope::Api(api.to_owned())))
-        });
-        self.forget(gone.await?).await
+            self.forget(gone.await?).await
+        })
     }
 
     /// Makes an operation, or changes the one of that name, whose policies stay; says whether it was made.
     ///
     /// # Errors
     /// [`GatewayError::NotFound`], [`GatewayError::Invalid`].
-    pub async fn put_operation(
-        &self,
-        service: &str,
-        api: &str,
+    pub fn put_operation<'a>(
+        &'a self,
+        service: &'a str,
+        api: &'a str,
         mut operation: ManagedOperation,
-    ) -> Result<bool, GatewayError> {
-        check_name("operation", &operation.name)?;
-        operation.method.make_ascii_uppercase();
-        check_operation(&operation)?;
-        self.edit(service, |definition| {
-            let operations = &mut definition.apis.get_mut(api).ok_or_else(|| unknown("API", api))?.operations;
-            let same =
-                |other: &ManagedOperation| other.method == operation.method && other.template == operation.template;
-            if operations.values().any(|other| other.name != operation.name && same(other)) {
-                let name = format!("{} {}", operation.method, operation.template);
-                return Err(GatewayError::Exists { kind: "operation", name });
-            }
-            let known = operations.remove(&operation.name);
-            let made = known.is_none();
-            if made {
-                room("operations in an API", operations.len(), OPERATIONS_MAX)?;
-            }
-            operation.policy = known.and_then(|known| known.policy);
-            operations.insert(operation.name.clone(), operation);
-            Ok(made)
+    ) -> BoxFuture<'a, Result<bool, GatewayError>> {
+        Box::pin(async move {
+            check_name("operation", &operation.name)?;
+            operation.method.make_ascii_uppercase();
+            check_operation(&operation)?;
+            self.edit(service, |definition| {
+                let operations = &mut definition.apis.get_mut(api).ok_or_else(|| unknown("API", api))?.operations;
+                let same =
+                    |other: &ManagedOperation| other.method == operation.method && other.template == operation.template;
+                if operations.values().any(|other| other.name != operation.name && same(other)) {
+                    let name = format!("{} {}", operation.method, operation.template);
+                    return Err(GatewayError::Exists { kind: "operation", name });
+                }
+                let known = operations.remove(&operation.name);
+                let made = known.is_none();
+                if made {
+                    room("operations in an API", operations.len(), OPERATIONS_MAX)?;
+                }
+                operation.policy = known.and_then(|known| known.policy);
+                operations.insert(operation.name.clone(), operation);
+                Ok(made)
+            })
+            .await
         })
-        .await
     }
 
     /// Puts operations in place of all that an API has; those of a name that stays keep their policies.
     ///
     /// # Errors
     /// [`GatewayError::NotFound`]; [`GatewayError::Invalid`]; [`GatewayError::Exists`] for two of one name.
-    pub async fn replace_operations(
-        &self,
-        service: &str,
-        api: &str,
+    pub fn replace_operations<'a>(
+        &'a self,
+        service: &'a str,
+        api: &'a str,
         operations: Vec<ManagedOperation>,
-    ) -> Result<(), GatewayError> {
-        if operations.len() > OPERATIONS_MAX {
-            room("operations in an API", operations.len(), OPERATIONS_MAX)?;
-        }
-        let mut named = BTreeMap::new();
-        for operation in operations {
-            check_name("operation", &operation.name)?;
-            check_operation(&operation)?;
-            let name = operation.name.clone();
-            if named.insert(name.clone(), operation).is_some() {
-                return Err(GatewayError::Exists { kind: "operation", name });
+    ) -> BoxFuture<'a, Result<(), GatewayError>> {
+        Box::pin(async move {
+            if operations.len() > OPERATIONS_MAX {
+                room("operations in an API", operations.len(), OPERATIONS_MAX)?;
             }
-        }
-        self.edit(service, |definition| {
-            let known = &mut definition.apis.get_mut(api).ok_or_else(|| unknown("API", api))?.operations;
-            for (name, operation) in &mut named {
-                operation.policy = known.remove(name).and_then(|known| known.policy);
+            let mut named = BTreeMap::new();
+            for operation in operations {
+                check_name("operation", &operation.name)?;
+                check_operation(&operation)?;
+                let name = operation.name.clone();
+                if named.insert(name.clone(), operation).is_some() {
+                    return Err(GatewayError::Exists { kind: "operation", name });
+                }
             }
-            *known = named;
-            Ok(())
+            self.edit(service, |definition| {
+                let known = &mut definition.apis.get_mut(api).ok_or_else(|| unknown("API", api))?.operations;
+                for (name, operation) in &mut named {
+                    operation.policy = known.remove(name).and_then(|known| known.policy);
+                }
+                *known = named;
+                Ok(())
+            })
+            .await
         })
-        .await
     }
 
     /// Removes an operation.
     ///
     /// # Errors
     /// [`GatewayError::NotFound`].
-    pub async fn delete_operation(&self, service: &str, api: &str, operation: &str) -> Result<(), GatewayError> {
-        self.edit(service, |definition| {
-            let operations = &mut definition.apis.get_mut(api).ok_or_else(|| unknown("API", api))?.operations;
-            operations.remove(operation).map(drop).ok_or_else(|| unknown("operation", operation))
+    pub fn delete_operation<'a>(
+        &'a self,
+        service: &'a str,
+        api: &'a str,
+        operation: &'a str,
+    ) -> BoxFuture<'a, Result<(), GatewayError>> {
+        Box::pin(async move {
+            self.edit(service, |definition| {
+                let operations = &mut definition.apis.get_mut(api).ok_or_else(|| unknown("API", api))?.operations;
+                operations.remove(operation).map(drop).ok_or_else(|| unknown("operation", operation))
+            })
+            .await
         })
-        .await
     }
 
     /// Makes a product, or changes the one of that name, whose APIs and policies stay; says whether it was made.
     ///
     /// # Errors
     /// [`GatewayError::NotFound`], [`GatewayError::Invalid`].
-    pub async fn put_product(&self, service: &str, mut product: Product) -> Result<bool, GatewayError> {
-        check_name("product", &product.name)?;
-        self.edit(service, |definition| {
-            let known = definition.products.remove(&product.name);
-            let made = known.is_none();
-            if made {
-                room("products in a service", definition.products.len(), PRODUCTS_MAX)?;
-            }
-            if let Some(known) = known {
-                (product.apis, product.policy) = (known.apis, known.policy);
-            }
-            definition.products.insert(product.name.clone(), product);
-            Ok(made)
+    pub fn put_product<'a>(
+        &'a self,
+        service: &'a str,
+        mut product: Product,
+    ) -> BoxFuture<'a, Result<bool, GatewayError>> {
+        Box::pin(async move {
+            check_name("product", &product.name)?;
+            self.edit(service, |definition| {
+                let known = definition.products.remove(&product.name);
+                let made = known.is_none();
+                if made {
+                    room("products in a service", definition.products.len(), PRODUCTS_MAX)?;
+                }
+                if let Some(known) = known {
+                    (product.apis, product.policy) = (known.apis, known.policy);
+                }
+                definition.products.insert(product.name.clone(), product);
+                Ok(made)
+            })
+            .await
         })
-        .await
     }
 
     /// Removes a product and the subscriptions to it.
     ///
     /// # Errors
     /// [`GatewayError::NotFound`].
-    pub async fn delete_product(&self, service: &str, product: &str) -> Result<(), GatewayError> {
-        let gone = self.edit(service, |definition| {
-            definition.products.remove(product).ok_or_else(|| unknown("product", product))?;
-            Ok(without_scope(definition, &SubscriptionScope::Product(product.to_owned())))
-        });
-        self.forget(gone.await?).await
+    pub fn delete_product<'a>(&'a self, service: &'a str, product: &'a str) -> BoxFuture<'a, Result<(), GatewayError>> {
+        Box::pin(async move {
+            let gone = self.edit(service, |definition| {
+                definition.products.remove(product).ok_or_else(|| unknown("product", product))?;
+                Ok(without_scope(definition, &SubscriptionScope::Product(product.to_owned())))
+            });
+            self.forget(gone.await?).await
+        })
     }
 
     /// Adds an API to a product, or takes it out of it; says whether that changed anything.
     ///
     /// # Errors
     /// [`GatewayError::NotFound`].
-    pub async fn link_api(&self, service: &str, product: &str, api: &str, linked: bool) -> Result<bool, GatewayError> {
-        self.edit(service, |definition| {
-            if !definition.apis.contains_key(api) {
-                return Err(unknown("API", api));
-            }
-            let product = definition.products.get_mut(product).ok_or_else(|| unknown("product", product))?;
-            Ok(if linked { product.apis.insert(api.to_owned()) } else { product.apis.remove(api) })
+    pub fn link_api<'a>(
+        &'a self,
+        service: &'a str,
+        product: &'a str,
+        api: &'a str,
+        linked: bool,
+    ) -> BoxFuture<'a, Result<bool, GatewayError>> {
+        Box::pin(async move {
+            self.edit(service, |definition| {
+                if !definition.apis.contains_key(api) {
+                    return Err(unknown("API", api));
+                }
+                let product = definition.products.get_mut(product).ok_or_else(|| unknown("product", product))?;
+                Ok(if linked { product.apis.insert(api.to_owned()) } else { product.apis.remove(api) })
+            })
+            .await
         })
-        .await
     }
 
     /// Makes a subscription, or changes the one of that name, whose keys stay unless others are given; gives it back and
@@ -264,79 +301,96 @@ impl Managed {
     /// # Errors
     /// [`GatewayError::NotFound`] for what it is to let call and for its owner, [`GatewayError::Invalid`],
     /// [`GatewayError::Exists`] when a key is another subscription's.
-    pub async fn put_subscription(
-        &self,
-        service: &str,
+    pub fn put_subscription<'a>(
+        &'a self,
+        service: &'a str,
         asked: NewSubscription,
-    ) -> Result<(Subscription, bool), GatewayError> {
-        check_name("subscription", &asked.name)?;
-        let now = self.clock.now();
-        self.edit(service, |definition| {
-            match &asked.scope {
-                SubscriptionScope::Product(product) if !definition.products.contains_key(product) => {
-                    return Err(unknown("product", product));
+    ) -> BoxFuture<'a, Result<(Subscription, bool), GatewayError>> {
+        Box::pin(async move {
+            check_name("subscription", &asked.name)?;
+            let now = self.clock.now();
+            self.edit(service, |definition| {
+                match &asked.scope {
+                    SubscriptionScope::Product(product) if !definition.products.contains_key(product) => {
+                        return Err(unknown("product", product));
+                    }
+                    SubscriptionScope::Api(api) if !definition.apis.contains_key(api) => {
+                        return Err(unknown("API", api));
+                    }
+                    _ => {}
                 }
-                SubscriptionScope::Api(api) if !definition.apis.contains_key(api) => return Err(unknown("API", api)),
-                _ => {}
-            }
-            if let Some(owner) = asked.owner.as_ref().filter(|owner| !definition.users.contains_key(*owner)) {
-                return Err(unknown("user", owner));
-            }
-            let known = definition.subscriptions.remove(&asked.name);
-            let made = known.is_none();
-            if made {
-                room("subscriptions in a service", definition.subscriptions.len(), SUBSCRIPTIONS_MAX)?;
-            }
-            let (id, created) =
-                known.as_ref().map_or_else(|| (new_key(), now), |known| (known.id.clone(), known.created));
-            let key = |given: Option<String>, old: fn(&Subscription) -> &String| {
-                given.or_else(|| known.as_ref().map(|known| old(known).clone())).unwrap_or_else(new_key)
-            };
-            let subscription = Subscription {
-                primary_key: key(asked.primary_key, |known| &known.primary_key),
-                secondary_key: key(asked.secondary_key, |known| &known.secondary_key),
-                name: asked.name,
-                id,
-                display_name: asked.display_name,
-                owner: asked.owner,
-                scope: asked.scope,
-                state: asked.state,
-                created,
-            };
-            check_keys(definition, &subscription)?;
-            definition.subscriptions.insert(subscription.name.clone(), subscription.clone());
-            Ok((subscription, made))
+                if let Some(owner) = asked.owner.as_ref().filter(|owner| !definition.users.contains_key(*owner)) {
+                    return Err(unknown("user", owner));
+                }
+                let known = definition.subscriptions.remove(&asked.name);
+                let made = known.is_none();
+                if made {
+                    room("subscriptions in a service", definition.subscriptions.len(), SUBSCRIPTIONS_MAX)?;
+                }
+                let (id, created) =
+                    known.as_ref().map_or_else(|| (new_key(), now), |known| (known.id.clone(), known.created));
+                let key = |given: Option<String>, old: fn(&Subscription) -> &String| {
+                    given.or_else(|| known.as_ref().map(|known| old(known).clone())).unwrap_or_else(new_key)
+                };
+                let subscription = Subscription {
+                    primary_key: key(asked.primary_key, |known| &known.primary_key),
+                    secondary_key: key(asked.secondary_key, |known| &known.secondary_key),
+                    name: asked.name,
+                    id,
+                    display_name: asked.display_name,
+                    owner: asked.owner,
+                    scope: asked.scope,
+                    state: asked.state,
+                    created,
+                };
+                check_keys(definition, &subscription)?;
+                definition.subscriptions.insert(subscription.name.clone(), subscription.clone());
+                Ok((subscription, made))
+            })
+            .await
         })
-        .await
     }
 
     /// Removes a subscription.
     ///
     /// # Errors
     /// [`GatewayError::NotFound`].
-    pub async fn delete_subscription(&self, service: &str, subscription: &str) -> Result<(), GatewayError> {
-        let gone = self.edit(service, |definition| {
-            let gone = definition.subscriptions.remove(subscription);
-            gone.map(|gone| vec![gone.id]).ok_or_else(|| unknown("subscription", subscription))
-        });
-        self.forget(gone.await?).await
+    pub fn delete_subscription<'a>(
+        &'a self,
+        service: &'a str,
+        subscription: &'a str,
+    ) -> BoxFuture<'a, Result<(), GatewayError>> {
+        Box::pin(async move {
+            let gone = self.edit(service, |definition| {
+                let gone = definition.subscriptions.remove(subscription);
+                gone.map(|gone| vec![gone.id]).ok_or_else(|| unknown("subscription", subscription))
+            });
+            self.forget(gone.await?).await
+        })
     }
 
     /// Gives a subscription a new key in place of one.
     ///
     /// # Errors
     /// [`GatewayError::NotFound`].
-    pub async fn regenerate_key(&self, service: &str, subscription: &str, key: KeyName) -> Result<(), GatewayError> {
-        self.edit(service, |definition| {
-            let found = definition.subscriptions.get_mut(subscription);
-            let found = found.ok_or_else(|| unknown("subscription", subscription))?;
-            match key {
-                KeyName::Primary => found.primary_key = new_key(),
-                KeyName::Secondary => found.secondary_key = new_key(),
-            }
-            Ok(())
+    pub fn regenerate_key<'a>(
+        &'a self,
+        service: &'a str,
+        subscription: &'a str,
+        key: KeyName,
+    ) -> BoxFuture<'a, Result<(), GatewayError>> {
+        Box::pin(async move {
+            self.edit(service, |definition| {
+                let found = definition.subscriptions.get_mut(subscription);
+                let found = found.ok_or_else(|| unknown("subscription", subscription))?;
+                match key {
+                    KeyName::Primary => found.primary_key = new_key(),
+                    KeyName::Secondary => found.secondary_key = new_key(),
+                }
+                Ok(())
+            })
+            .await
         })
-        .await
     }
 
     /// Forgets what is counted for subscriptions that are gone.

@@ -18,7 +18,7 @@ use http::Request;
 use millstream_catalog::{Catalog, ManagedServiceDefinition};
 use millstream_insight::Insight;
 use millstream_storage::Storage;
-use millstream_types::Clock;
+use millstream_types::{BoxFuture, Clock};
 
 pub use call::{Answered, Failure, ManagedRequest, TraceStep};
 pub use policies::PolicyScope;
@@ -88,22 +88,27 @@ impl Managed {
     ///
     /// # Errors
     /// [`GatewayError::Invalid`] says why there is none.
-    pub async fn fetch(&self, address: &str) -> Result<Bytes, GatewayError> {
-        let failed = |reason: String| GatewayError::Invalid { reason: format!("`{address}` gave nothing: {reason}") };
-        let request = Request::get(address).body(Bytes::new()).map_err(|error| failed(error.to_string()))?;
-        let answer = self.backends.send(request, FETCH_TIMEOUT).await.map_err(|error| failed(error.to_string()))?;
-        if !answer.status().is_success() {
-            return Err(failed(format!("it answered {}", answer.status())));
-        }
-        Ok(answer.into_body())
+    pub fn fetch<'a>(&'a self, address: &'a str) -> BoxFuture<'a, Result<Bytes, GatewayError>> {
+        Box::pin(async move {
+            let failed =
+                |reason: String| GatewayError::Invalid { reason: format!("`{address}` gave nothing: {reason}") };
+            let request = Request::get(address).body(Bytes::new()).map_err(|error| failed(error.to_string()))?;
+            let answer = self.backends.send(request, FETCH_TIMEOUT).await.map_err(|error| failed(error.to_string()))?;
+            if !answer.status().is_success() {
+                return Err(failed(format!("it answered {}", answer.status())));
+            }
+            Ok(answer.into_body())
+        })
     }
 
     /// Removes counters of quotas whose periods are over. Called by the clock.
     ///
     /// # Errors
     /// [`GatewayError::Storage`].
-    pub async fn sweep(&self) -> Result<(), GatewayError> {
-        Ok(self.quotas.sweep(self.clock.now(), |key| !crate::plan::usage::is_counter_of_plan(key)).await?)
+    pub fn sweep(&self) -> BoxFuture<'_, Result<(), GatewayError>> {
+        Box::pin(async move {
+            Ok(self.quotas.sweep(self.clock.now(), |key| !crate::plan::usage::is_counter_of_plan(key)).await?)
+        })
     }
 
     /// A service's policies, ready to run; read again when the service has changed.

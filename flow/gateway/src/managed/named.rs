@@ -1,6 +1,7 @@
 //! Named values and backends: what policies name. None changes so that a document could not be read any more.
 
 use millstream_catalog::{ManagedBackend, ManagedServiceDefinition, NamedValue};
+use millstream_types::BoxFuture;
 
 use super::Managed;
 use super::definitions::{check_name, invalid, room, unknown};
@@ -25,8 +26,12 @@ impl Managed {
     /// # Errors
     /// [`GatewayError::NotFound`] without the service; [`GatewayError::Invalid`]; [`GatewayError::Exists`] when another one is
     /// named so; [`GatewayError::Policy`] when a document would not be understood any more.
-    pub async fn put_named_value(&self, service: &str, value: NamedValue) -> Result<bool, GatewayError> {
-        self.edit(service, |definition| put_value(definition, value)).await
+    pub fn put_named_value<'a>(
+        &'a self,
+        service: &'a str,
+        value: NamedValue,
+    ) -> BoxFuture<'a, Result<bool, GatewayError>> {
+        Box::pin(async move { self.edit(service, |definition| put_value(definition, value)).await })
     }
 
     /// Changes a named value that is there.
@@ -52,20 +57,30 @@ impl Managed {
     ///
     /// # Errors
     /// [`GatewayError::NotFound`]; [`GatewayError::Policy`] when a document names it.
-    pub async fn delete_named_value(&self, service: &str, name: &str) -> Result<(), GatewayError> {
-        self.edit(service, |definition| {
-            definition.named_values.remove(name).ok_or_else(|| unknown("named value", name))?;
-            documents_are_read(definition)
+    pub fn delete_named_value<'a>(
+        &'a self,
+        service: &'a str,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<(), GatewayError>> {
+        Box::pin(async move {
+            self.edit(service, |definition| {
+                definition.named_values.remove(name).ok_or_else(|| unknown("named value", name))?;
+                documents_are_read(definition)
+            })
+            .await
         })
-        .await
     }
 
     /// Makes a backend or changes it; says whether it was made.
     ///
     /// # Errors
     /// [`GatewayError::NotFound`] without the service; [`GatewayError::Invalid`].
-    pub async fn put_backend(&self, service: &str, backend: ManagedBackend) -> Result<bool, GatewayError> {
-        self.edit(service, |definition| put_backend(definition, backend)).await
+    pub fn put_backend<'a>(
+        &'a self,
+        service: &'a str,
+        backend: ManagedBackend,
+    ) -> BoxFuture<'a, Result<bool, GatewayError>> {
+        Box::pin(async move { self.edit(service, |definition| put_backend(definition, backend)).await })
     }
 
     /// Changes a backend that is there.
@@ -90,12 +105,14 @@ impl Managed {
     ///
     /// # Errors
     /// [`GatewayError::NotFound`]; [`GatewayError::Policy`] when a document names it.
-    pub async fn delete_backend(&self, service: &str, name: &str) -> Result<(), GatewayError> {
-        self.edit(service, |definition| {
-            definition.backends.remove(name).ok_or_else(|| unknown("backend", name))?;
-            documents_are_read(definition)
+    pub fn delete_backend<'a>(&'a self, service: &'a str, name: &'a str) -> BoxFuture<'a, Result<(), GatewayError>> {
+        Box::pin(async move {
+            self.edit(service, |definition| {
+                definition.backends.remove(name).ok_or_else(|| unknown("backend", name))?;
+                documents_are_read(definition)
+            })
+            .await
         })
-        .await
     }
 }
 

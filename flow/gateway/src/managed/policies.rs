@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use millstream_catalog::{ManagedApi, ManagedOperation, ManagedServiceDefinition};
+use millstream_types::BoxFuture;
 
 use super::Managed;
 use super::definitions::unknown;
@@ -50,19 +51,21 @@ impl Managed {
     ///
     /// # Errors
     /// [`GatewayError::Policy`] says where, and what was not understood; [`GatewayError::NotFound`].
-    pub async fn set_policy(
-        &self,
-        service: &str,
-        scope: &PolicyScope,
+    pub fn set_policy<'a>(
+        &'a self,
+        service: &'a str,
+        scope: &'a PolicyScope,
         document: Option<String>,
-    ) -> Result<bool, GatewayError> {
-        self.edit(service, |definition| {
-            if let Some(document) = &document {
-                PolicyDocument::parse(document, definition)?;
-            }
-            Ok(std::mem::replace(place(definition, scope)?, document).is_none())
+    ) -> BoxFuture<'a, Result<bool, GatewayError>> {
+        Box::pin(async move {
+            self.edit(service, |definition| {
+                if let Some(document) = &document {
+                    PolicyDocument::parse(document, definition)?;
+                }
+                Ok(std::mem::replace(place(definition, scope)?, document).is_none())
+            })
+            .await
         })
-        .await
     }
 }
 

@@ -1,6 +1,7 @@
 //! Users of a service: whose subscriptions are. Whoever is blocked calls nothing with them.
 
 use millstream_catalog::{ManagedServiceDefinition, ManagedUser};
+use millstream_types::BoxFuture;
 
 use super::Managed;
 use super::definitions::{check_name, invalid, room, unknown};
@@ -19,15 +20,21 @@ impl Managed {
     /// # Errors
     /// [`GatewayError::NotFound`] without the service; [`GatewayError::Invalid`]; [`GatewayError::Exists`] when another one has
     /// the address.
-    pub async fn put_user(&self, service: &str, mut user: ManagedUser) -> Result<bool, GatewayError> {
-        user.created = self.clock.now();
-        self.edit(service, |definition| {
-            if let Some(known) = definition.users.get(&user.name) {
-                user.created = known.created;
-            }
-            put(definition, user)
+    pub fn put_user<'a>(
+        &'a self,
+        service: &'a str,
+        mut user: ManagedUser,
+    ) -> BoxFuture<'a, Result<bool, GatewayError>> {
+        Box::pin(async move {
+            user.created = self.clock.now();
+            self.edit(service, |definition| {
+                if let Some(known) = definition.users.get(&user.name) {
+                    user.created = known.created;
+                }
+                put(definition, user)
+            })
+            .await
         })
-        .await
     }
 
     /// Changes a user that is there.
@@ -52,16 +59,25 @@ impl Managed {
     ///
     /// # Errors
     /// [`GatewayError::NotFound`]; [`GatewayError::Invalid`] while the user has subscriptions.
-    pub async fn delete_user(&self, service: &str, name: &str, with_subscriptions: bool) -> Result<(), GatewayError> {
-        let gone = self.edit(service, |definition| {
-            definition.users.remove(name).ok_or_else(|| unknown("user", name))?;
-            let gone = without_owner(definition, name);
-            if !gone.is_empty() && !with_subscriptions {
-                return Err(invalid(format!("user `{name}` has subscriptions; delete them with the user, or before")));
-            }
-            Ok(gone)
-        });
-        self.forget(gone.await?).await
+    pub fn delete_user<'a>(
+        &'a self,
+        service: &'a str,
+        name: &'a str,
+        with_subscriptions: bool,
+    ) -> BoxFuture<'a, Result<(), GatewayError>> {
+        Box::pin(async move {
+            let gone = self.edit(service, |definition| {
+                definition.users.remove(name).ok_or_else(|| unknown("user", name))?;
+                let gone = without_owner(definition, name);
+                if !gone.is_empty() && !with_subscriptions {
+                    return Err(invalid(format!(
+                        "user `{name}` has subscriptions; delete them with the user, or before"
+                    )));
+                }
+                Ok(gone)
+            });
+            self.forget(gone.await?).await
+        })
     }
 }
 

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use millstream_catalog::{ApiKeyDefinition, Throttle, UsagePlanDefinition};
-use millstream_types::Millis;
+use millstream_types::{BoxFuture, Millis};
 
 use super::Plans;
 use super::usage::{allowance_of, counter_of};
@@ -142,11 +142,13 @@ impl Metered {
     ///
     /// # Errors
     /// [`GatewayError::Storage`].
-    pub async fn settle(mut self, status: u16, bytes: u64) -> Result<(), GatewayError> {
-        let Some((mut line, charged)) = self.kept.take() else { return Ok(()) };
-        (line.status, line.response_bytes) = (status, bytes);
-        line.latency_ms = u64::try_from(self.plans.shared.clock.now() - line.time).unwrap_or(0);
-        Ok(self.plans.ledger().commit(line, charged).await?)
+    pub fn settle(mut self, status: u16, bytes: u64) -> BoxFuture<'static, Result<(), GatewayError>> {
+        Box::pin(async move {
+            let Some((mut line, charged)) = self.kept.take() else { return Ok(()) };
+            (line.status, line.response_bytes) = (status, bytes);
+            line.latency_ms = u64::try_from(self.plans.shared.clock.now() - line.time).unwrap_or(0);
+            Ok(self.plans.ledger().commit(line, charged).await?)
+        })
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use millstream_catalog::{ApiKeyDefinition, PlanStage, QuotaPeriod, UsagePlanDefinition};
 use millstream_storage::Transaction;
+use millstream_types::BoxFuture;
 
 use super::Plans;
 use super::usage::counter_of;
@@ -35,15 +36,20 @@ impl Plans {
     /// # Errors
     /// [`GatewayError::Invalid`], [`GatewayError::NotFound`] for a stage, [`GatewayError::TooMany`],
     /// [`GatewayError::Catalog`].
-    pub async fn create_plan(&self, new: UsagePlanDefinition) -> Result<Arc<UsagePlanDefinition>, GatewayError> {
-        let _turn = self.shared.edits.lock().await;
-        if self.shared.catalog.usage_plans.list().len() >= PLANS_MAX {
-            return Err(GatewayError::TooMany { what: "usage plans", limit: PLANS_MAX });
-        }
-        let now = self.shared.clock.now();
-        let plan = UsagePlanDefinition { id: new_id(), created: now, updated: now, ..new };
-        self.check_plan(&plan, &[])?;
-        Ok(self.shared.catalog.usage_plans.create(plan).await?)
+    pub fn create_plan(
+        &self,
+        new: UsagePlanDefinition,
+    ) -> BoxFuture<'_, Result<Arc<UsagePlanDefinition>, GatewayError>> {
+        Box::pin(async move {
+            let _turn = self.shared.edits.lock().await;
+            if self.shared.catalog.usage_plans.list().len() >= PLANS_MAX {
+                return Err(GatewayError::TooMany { what: "usage plans", limit: PLANS_MAX });
+            }
+            let now = self.shared.clock.now();
+            let plan = UsagePlanDefinition { id: new_id(), created: now, updated: now, ..new };
+            self.check_plan(&plan, &[])?;
+            Ok(self.shared.catalog.usage_plans.create(plan).await?)
+        })
     }
 
     /// A plan.
@@ -90,24 +96,26 @@ impl Plans {
     /// # Errors
     /// [`GatewayError::NotFound`], [`GatewayError::Invalid`] when it opens stages, [`GatewayError::Catalog`],
     /// [`GatewayError::Storage`].
-    pub async fn delete_plan(&self, id: &str) -> Result<(), GatewayError> {
-        let keys = self.keys_of(id);
-        for key in &keys {
-            if !self.plan(id)?.stages.is_empty() {
-                break;
+    pub fn delete_plan<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<(), GatewayError>> {
+        Box::pin(async move {
+            let keys = self.keys_of(id);
+            for key in &keys {
+                if !self.plan(id)?.stages.is_empty() {
+                    break;
+                }
+                self.detach(id, &key.id).await?;
             }
-            self.detach(id, &key.id).await?;
-        }
-        let _turn = self.shared.edits.lock().await;
-        if let Some(stage) = self.plan(id)?.stages.first() {
-            let reason = format!(
-                "Cannot delete Usage Plan {id} because there is an API stage {}:{} associated",
-                stage.api, stage.stage
-            );
-            return Err(GatewayError::Invalid { reason });
-        }
-        self.shared.catalog.usage_plans.delete(id, Transaction::new()).await?;
-        Ok(())
+            let _turn = self.shared.edits.lock().await;
+            if let Some(stage) = self.plan(id)?.stages.first() {
+                let reason = format!(
+                    "Cannot delete Usage Plan {id} because there is an API stage {}:{} associated",
+                    stage.api, stage.stage
+                );
+                return Err(GatewayError::Invalid { reason });
+            }
+            self.shared.catalog.usage_plans.delete(id, Transaction::new()).await?;
+            Ok(())
+        })
     }
 
     /// Lets a key use a plan. A key that uses it already stays as it is.
@@ -115,13 +123,19 @@ impl Plans {
     /// # Errors
     /// [`GatewayError::NotFound`], [`GatewayError::Conflict`] when another plan of the key opens a stage of this one,
     /// [`GatewayError::TooMany`], [`GatewayError::Catalog`].
-    pub async fn attach(&self, plan: &str, key: &str) -> Result<Arc<ApiKeyDefinition>, GatewayError> {
-        let added = self.plan(plan)?;
-        self.edit_key(key, |key| {
-            key.plans.insert(added.id.clone());
-            self.check_plans(&key.plans)
+    pub fn attach<'a>(
+        &'a self,
+        plan: &'a str,
+        key: &'a str,
+    ) -> BoxFuture<'a, Result<Arc<ApiKeyDefinition>, GatewayError>> {
+        Box::pin(async move {
+            let added = self.plan(plan)?;
+            self.edit_key(key, |key| {
+                key.plans.insert(added.id.clone());
+                self.check_plans(&key.plans)
+            })
+            .await
         })
-        .await
     }
 
     /// Takes a plan from a key.
@@ -129,13 +143,15 @@ impl Plans {
     /// # Errors
     /// [`GatewayError::NotFound`] also when the key does not use it; [`GatewayError::Catalog`],
     /// [`GatewayError::Storage`].
-    pub async fn detach(&self, plan: &str, key: &str) -> Result<(), GatewayError> {
-        self.edit_key(key, |key| match key.plans.remove(plan) {
-            true => Ok(()),
-            false => Err(GatewayError::NotFound { kind: "usage plan key", name: key.id.clone() }),
+    pub fn detach<'a>(&'a self, plan: &'a str, key: &'a str) -> BoxFuture<'a, Result<(), GatewayError>> {
+        Box::pin(async move {
+            self.edit_key(key, |key| match key.plans.remove(plan) {
+                true => Ok(()),
+                false => Err(GatewayError::NotFound { kind: "usage plan key", name: key.id.clone() }),
+            })
+            .await?;
+            Ok(self.shared.quotas.remove(&[counter_of(plan, key)]).await?)
         })
-        .await?;
-        Ok(self.shared.quotas.remove(&[counter_of(plan, key)]).await?)
     }
 
     /// The keys of a plan in the order of their ids.

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use millstream_catalog::{ApiKeyDefinition, Catalog, FormerValue};
 use millstream_storage::Transaction;
-use millstream_types::Millis;
+use millstream_types::{BoxFuture, Millis};
 
 use super::Plans;
 use super::definitions::TAGS_MAX;
@@ -69,35 +69,37 @@ impl Plans {
     /// [`GatewayError::Invalid`] for a value that is too short or too long, [`GatewayError::Exists`] when it is another
     /// key's, [`GatewayError::NotFound`] for a plan, [`GatewayError::Conflict`] when two of its plans open the same
     /// stage, [`GatewayError::TooMany`], [`GatewayError::Catalog`].
-    pub async fn create_key(&self, new: NewApiKey) -> Result<Arc<ApiKeyDefinition>, GatewayError> {
-        let _turn = self.shared.edits.lock().await;
-        if self.shared.catalog.api_keys.list().len() >= KEYS_MAX {
-            return Err(GatewayError::TooMany { what: "API keys", limit: KEYS_MAX });
-        }
-        let value = new.value.unwrap_or_else(new_value);
-        check_value(&value)?;
-        self.check_plans(&new.plans)?;
-        let now = self.shared.clock.now();
-        let key = ApiKeyDefinition {
-            id: new_id(),
-            name: new.name,
-            description: new.description,
-            value,
-            former: None,
-            enabled: new.enabled,
-            customer: new.customer,
-            plans: new.plans,
-            tags: new.tags,
-            created: now,
-            updated: now,
-        };
-        check_texts(&key)?;
-        self.claim(&key.value, &key.id)?;
-        let made = self.shared.catalog.api_keys.create(key.clone()).await;
-        if made.is_err() {
-            self.release(&key.value);
-        }
-        Ok(made?)
+    pub fn create_key(&self, new: NewApiKey) -> BoxFuture<'_, Result<Arc<ApiKeyDefinition>, GatewayError>> {
+        Box::pin(async move {
+            let _turn = self.shared.edits.lock().await;
+            if self.shared.catalog.api_keys.list().len() >= KEYS_MAX {
+                return Err(GatewayError::TooMany { what: "API keys", limit: KEYS_MAX });
+            }
+            let value = new.value.unwrap_or_else(new_value);
+            check_value(&value)?;
+            self.check_plans(&new.plans)?;
+            let now = self.shared.clock.now();
+            let key = ApiKeyDefinition {
+                id: new_id(),
+                name: new.name,
+                description: new.description,
+                value,
+                former: None,
+                enabled: new.enabled,
+                customer: new.customer,
+                plans: new.plans,
+                tags: new.tags,
+                created: now,
+                updated: now,
+            };
+            check_texts(&key)?;
+            self.claim(&key.value, &key.id)?;
+            let made = self.shared.catalog.api_keys.create(key.clone()).await;
+            if made.is_err() {
+                self.release(&key.value);
+            }
+            Ok(made?)
+        })
     }
 
     /// A key.
@@ -125,21 +127,27 @@ impl Plans {
     ///
     /// # Errors
     /// [`GatewayError::NotFound`], [`GatewayError::Invalid`], [`GatewayError::Catalog`].
-    pub async fn update_key(&self, id: &str, change: ApiKeyChange) -> Result<Arc<ApiKeyDefinition>, GatewayError> {
-        self.edit_key(id, |key| {
-            key.name = change.name.unwrap_or_else(|| key.name.clone());
-            key.description = change.description.unwrap_or_else(|| key.description.clone());
-            key.enabled = change.enabled.unwrap_or(key.enabled);
-            key.customer = change.customer.unwrap_or_else(|| key.customer.clone());
-            for (name, value) in change.tags {
-                match value {
-                    Some(value) => key.tags.insert(name, value),
-                    None => key.tags.remove(&name),
-                };
-            }
-            check_texts(key)
+    pub fn update_key<'a>(
+        &'a self,
+        id: &'a str,
+        change: ApiKeyChange,
+    ) -> BoxFuture<'a, Result<Arc<ApiKeyDefinition>, GatewayError>> {
+        Box::pin(async move {
+            self.edit_key(id, |key| {
+                key.name = change.name.unwrap_or_else(|| key.name.clone());
+                key.description = change.description.unwrap_or_else(|| key.description.clone());
+                key.enabled = change.enabled.unwrap_or(key.enabled);
+                key.customer = change.customer.unwrap_or_else(|| key.customer.clone());
+                for (name, value) in change.tags {
+                    match value {
+                        Some(value) => key.tags.insert(name, value),
+                        None => key.tags.remove(&name),
+                    };
+                }
+                check_texts(key)
+            })
+            .await
         })
-        .await
     }
 
     /// Gives a key a new value. The one before opens the same until a time, or until [`Plans::revoke_former`] when there
@@ -147,56 +155,66 @@ impl Plans {
     ///
     /// # Errors
     /// [`GatewayError::NotFound`], [`GatewayError::Catalog`].
-    pub async fn rotate_key(&self, id: &str, until: Option<Millis>) -> Result<Arc<ApiKeyDefinition>, GatewayError> {
-        let value = new_value();
-        self.claim(&value, id)?;
-        let oldest = self.key(id).ok().and_then(|key| key.former.clone());
-        let rotated = self
-            .edit_key(id, |key| {
-                let former = std::mem::replace(&mut key.value, value.clone());
-                key.former = Some(FormerValue { value: former, until });
-                Ok(())
-            })
-            .await;
-        match (&rotated, oldest) {
-            (Err(_), _) => self.release(&value),
-            (Ok(_), Some(oldest)) => self.release(&oldest.value),
-            (Ok(_), None) => {}
-        }
-        rotated
+    pub fn rotate_key<'a>(
+        &'a self,
+        id: &'a str,
+        until: Option<Millis>,
+    ) -> BoxFuture<'a, Result<Arc<ApiKeyDefinition>, GatewayError>> {
+        Box::pin(async move {
+            let value = new_value();
+            self.claim(&value, id)?;
+            let oldest = self.key(id).ok().and_then(|key| key.former.clone());
+            let rotated = self
+                .edit_key(id, |key| {
+                    let former = std::mem::replace(&mut key.value, value.clone());
+                    key.former = Some(FormerValue { value: former, until });
+                    Ok(())
+                })
+                .await;
+            match (&rotated, oldest) {
+                (Err(_), _) => self.release(&value),
+                (Ok(_), Some(oldest)) => self.release(&oldest.value),
+                (Ok(_), None) => {}
+            }
+            rotated
+        })
     }
 
     /// Lets the value before the last rotation open nothing any more.
     ///
     /// # Errors
     /// [`GatewayError::NotFound`], [`GatewayError::Catalog`].
-    pub async fn revoke_former(&self, id: &str) -> Result<Arc<ApiKeyDefinition>, GatewayError> {
-        let former = self.key(id)?.former.clone();
-        let revoked = self
-            .edit_key(id, |key| {
-                key.former = None;
-                Ok(())
-            })
-            .await?;
-        if let Some(former) = former {
-            self.release(&former.value);
-        }
-        Ok(revoked)
+    pub fn revoke_former<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Arc<ApiKeyDefinition>, GatewayError>> {
+        Box::pin(async move {
+            let former = self.key(id)?.former.clone();
+            let revoked = self
+                .edit_key(id, |key| {
+                    key.former = None;
+                    Ok(())
+                })
+                .await?;
+            if let Some(former) = former {
+                self.release(&former.value);
+            }
+            Ok(revoked)
+        })
     }
 
     /// Removes a key. What it used stays known.
     ///
     /// # Errors
     /// [`GatewayError::NotFound`], [`GatewayError::Catalog`], [`GatewayError::Storage`].
-    pub async fn delete_key(&self, id: &str) -> Result<(), GatewayError> {
-        let _turn = self.shared.edits.lock().await;
-        let gone = self.shared.catalog.api_keys.delete(id, Transaction::new()).await?;
-        self.release(&gone.value);
-        if let Some(former) = &gone.former {
-            self.release(&former.value);
-        }
-        let counters: Vec<String> = gone.plans.iter().map(|plan| counter_of(plan, id)).collect();
-        Ok(self.shared.quotas.remove(&counters).await?)
+    pub fn delete_key<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<(), GatewayError>> {
+        Box::pin(async move {
+            let _turn = self.shared.edits.lock().await;
+            let gone = self.shared.catalog.api_keys.delete(id, Transaction::new()).await?;
+            self.release(&gone.value);
+            if let Some(former) = &gone.former {
+                self.release(&former.value);
+            }
+            let counters: Vec<String> = gone.plans.iter().map(|plan| counter_of(plan, id)).collect();
+            Ok(self.shared.quotas.remove(&counters).await?)
+        })
     }
 
     /// Changes a key's definition, one edit at a time.

@@ -15,7 +15,7 @@ use millstream_catalog::{Catalog, StreamOwner, Throttle};
 use millstream_insight::Insight;
 use millstream_storage::Storage;
 use millstream_stream::{NewStream, StreamError, Streams};
-use millstream_types::Clock;
+use millstream_types::{BoxFuture, Clock};
 
 pub use admission::{Caller, Metered};
 pub use keys::{ApiKeyChange, NewApiKey};
@@ -61,28 +61,30 @@ impl Plans {
     ///
     /// # Errors
     /// [`GatewayError::Storage`], [`GatewayError::Catalog`].
-    pub async fn open(
+    pub fn open(
         storage: Storage,
         catalog: Catalog,
         streams: Streams,
         insight: &Insight,
         clock: Arc<dyn Clock>,
         options: PlanOptions,
-    ) -> Result<Self, GatewayError> {
-        let log = access_log(&streams).await?;
-        let quotas = Arc::new(Quotas::new(storage.clone()));
-        let usage = UsageStore::new(storage.clone());
-        let plans = catalog.usage_plans.clone();
-        let charged = move |line: &AccessLine| {
-            let limit = plans.get(&line.plan)?.quota.as_ref()?.limit;
-            Some(Charged { counter: usage::counter_of(&line.plan, &line.key), limit })
-        };
-        let counted = (usage.clone(), Arc::clone(&quotas));
-        let ledger = Ledger::start((storage, log), counted, charged, insight, Arc::clone(&clock)).await?;
-        let values = RwLock::new(keys::values_of(&catalog));
-        let (edits, buckets) = Default::default();
-        let shared = Shared { catalog, clock, options, edits, values, buckets, quotas, usage, ledger };
-        Ok(Self { shared: Arc::new(shared) })
+    ) -> BoxFuture<'_, Result<Self, GatewayError>> {
+        Box::pin(async move {
+            let log = access_log(&streams).await?;
+            let quotas = Arc::new(Quotas::new(storage.clone()));
+            let usage = UsageStore::new(storage.clone());
+            let plans = catalog.usage_plans.clone();
+            let charged = move |line: &AccessLine| {
+                let limit = plans.get(&line.plan)?.quota.as_ref()?.limit;
+                Some(Charged { counter: usage::counter_of(&line.plan, &line.key), limit })
+            };
+            let counted = (usage.clone(), Arc::clone(&quotas));
+            let ledger = Ledger::start((storage, log), counted, charged, insight, Arc::clone(&clock)).await?;
+            let values = RwLock::new(keys::values_of(&catalog));
+            let (edits, buckets) = Default::default();
+            let shared = Shared { catalog, clock, options, edits, values, buckets, quotas, usage, ledger };
+            Ok(Self { shared: Arc::new(shared) })
+        })
     }
 
     /// How fast all callers together may call; `None`: no limit.
@@ -92,8 +94,10 @@ impl Plans {
     }
 
     /// Commits what waits and takes no more.
-    pub async fn shutdown(&self) {
-        self.shared.ledger.shutdown().await;
+    pub fn shutdown(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            self.shared.ledger.shutdown().await;
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! What keys used, and what is left to them.
 
 use millstream_catalog::{PlanQuota, UsagePlanDefinition};
-use millstream_types::Millis;
+use millstream_types::{BoxFuture, Millis};
 
 use super::Plans;
 use crate::error::GatewayError;
@@ -31,39 +31,58 @@ impl Plans {
     ///
     /// # Errors
     /// [`GatewayError::Storage`].
-    pub async fn usage(&self, plan: &str, key: &str, from: Millis, to: Millis) -> Result<Vec<UsageHour>, GatewayError> {
-        self.settle().await?;
-        Ok(self.shared.usage.hours((plan, key), from, to).await?)
+    pub fn usage<'a>(
+        &'a self,
+        plan: &'a str,
+        key: &'a str,
+        from: Millis,
+        to: Millis,
+    ) -> BoxFuture<'a, Result<Vec<UsageHour>, GatewayError>> {
+        Box::pin(async move {
+            self.settle().await?;
+            Ok(self.shared.usage.hours((plan, key), from, to).await?)
+        })
     }
 
     /// The ids of keys that ever used a plan, those that are gone too: behind `after`, in their order, at most `limit`.
     ///
     /// # Errors
     /// [`GatewayError::Storage`].
-    pub async fn metered_keys(&self, plan: &str, after: &str, limit: usize) -> Result<Vec<String>, GatewayError> {
-        self.settle().await?;
-        Ok(self.shared.usage.keys(plan, after, limit).await?)
+    pub fn metered_keys<'a>(
+        &'a self,
+        plan: &'a str,
+        after: &'a str,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<String>, GatewayError>> {
+        Box::pin(async move {
+            self.settle().await?;
+            Ok(self.shared.usage.keys(plan, after, limit).await?)
+        })
     }
 
     /// The ids of plans that were ever used, those that are gone too, in their order.
     ///
     /// # Errors
     /// [`GatewayError::Storage`].
-    pub async fn metered_plans(&self) -> Result<Vec<String>, GatewayError> {
-        self.settle().await?;
-        Ok(self.shared.usage.plans().await?)
+    pub fn metered_plans(&self) -> BoxFuture<'_, Result<Vec<String>, GatewayError>> {
+        Box::pin(async move {
+            self.settle().await?;
+            Ok(self.shared.usage.plans().await?)
+        })
     }
 
     /// Where a key stands in a plan's quota now; `None`: the plan has none.
     ///
     /// # Errors
     /// [`GatewayError::NotFound`], [`GatewayError::Storage`].
-    pub async fn quota(&self, plan: &str, key: &str) -> Result<Option<QuotaState>, GatewayError> {
-        let Some(quota) = self.plan(plan)?.quota else { return Ok(None) };
-        let now = self.shared.clock.now();
-        let (begin, end) = period::bounds(&quota, now);
-        let left = self.shared.quotas.left(&counter_of(plan, key), allowance(&quota, now), now).await?;
-        Ok(Some(QuotaState { limit: quota.limit, left: left.unwrap_or(quota.limit), begin, end }))
+    pub fn quota<'a>(&'a self, plan: &'a str, key: &'a str) -> BoxFuture<'a, Result<Option<QuotaState>, GatewayError>> {
+        Box::pin(async move {
+            let Some(quota) = self.plan(plan)?.quota else { return Ok(None) };
+            let now = self.shared.clock.now();
+            let (begin, end) = period::bounds(&quota, now);
+            let left = self.shared.quotas.left(&counter_of(plan, key), allowance(&quota, now), now).await?;
+            Ok(Some(QuotaState { limit: quota.limit, left: left.unwrap_or(quota.limit), begin, end }))
+        })
     }
 
     /// Leaves a key so many calls of the current period, more or fewer than there were.
@@ -71,16 +90,18 @@ impl Plans {
     /// # Errors
     /// [`GatewayError::NotFound`] when the key does not use the plan, [`GatewayError::Invalid`] when the plan has no
     /// quota, [`GatewayError::Storage`].
-    pub async fn grant(&self, plan: &str, key: &str, left: u64) -> Result<(), GatewayError> {
-        let definition = self.plan(plan)?;
-        if !self.key(key)?.plans.contains(plan) {
-            return Err(GatewayError::NotFound { kind: "usage plan key", name: key.to_owned() });
-        }
-        let no_quota = || GatewayError::Invalid { reason: format!("Usage Plan {plan} has no quota") };
-        let quota = definition.quota.ok_or_else(no_quota)?;
-        let now = self.shared.clock.now();
-        let allowance = (allowance(&quota, now), quota.limit);
-        Ok(self.shared.quotas.grant(&counter_of(plan, key), allowance, left, now).await?)
+    pub fn grant<'a>(&'a self, plan: &'a str, key: &'a str, left: u64) -> BoxFuture<'a, Result<(), GatewayError>> {
+        Box::pin(async move {
+            let definition = self.plan(plan)?;
+            if !self.key(key)?.plans.contains(plan) {
+                return Err(GatewayError::NotFound { kind: "usage plan key", name: key.to_owned() });
+            }
+            let no_quota = || GatewayError::Invalid { reason: format!("Usage Plan {plan} has no quota") };
+            let quota = definition.quota.ok_or_else(no_quota)?;
+            let now = self.shared.clock.now();
+            let allowance = (allowance(&quota, now), quota.limit);
+            Ok(self.shared.quotas.grant(&counter_of(plan, key), allowance, left, now).await?)
+        })
     }
 
     /// What was left of a plan's quota to a key at the end of each day of `from..to` (days since 1970): for today and later,
@@ -88,46 +109,50 @@ impl Plans {
     ///
     /// # Errors
     /// [`GatewayError::NotFound`], [`GatewayError::Storage`].
-    pub async fn left_by_day(
-        &self,
-        plan: &str,
-        key: &str,
+    pub fn left_by_day<'a>(
+        &'a self,
+        plan: &'a str,
+        key: &'a str,
         (from, to): (i64, i64),
-    ) -> Result<Option<Vec<u64>>, GatewayError> {
-        let definition = self.plan(plan)?;
-        let (Some(quota), Some(state)) = (definition.quota, self.quota(plan, key).await?) else { return Ok(None) };
-        let today = period::day(self.shared.clock.now());
-        // A day without calls ends as the last one before it in the same period.
-        let first = period::day(period::bounds(&quota, from * period::DAY).0).min(from);
-        self.settle().await?;
-        let known = self.shared.usage.left((plan, key), first, to).await?;
-        let of = |day: i64| {
-            if day >= today {
-                return state.left;
-            }
-            let begin = period::day(period::bounds(&quota, day * period::DAY).0);
-            let last = known.iter().rev().find(|(noted, _)| *noted <= day);
-            last.filter(|(noted, _)| *noted >= begin).map_or(quota.limit, |(_, left)| *left)
-        };
-        Ok(Some((from..to).map(of).collect()))
+    ) -> BoxFuture<'a, Result<Option<Vec<u64>>, GatewayError>> {
+        Box::pin(async move {
+            let definition = self.plan(plan)?;
+            let (Some(quota), Some(state)) = (definition.quota, self.quota(plan, key).await?) else { return Ok(None) };
+            let today = period::day(self.shared.clock.now());
+            // A day without calls ends as the last one before it in the same period.
+            let first = period::day(period::bounds(&quota, from * period::DAY).0).min(from);
+            self.settle().await?;
+            let known = self.shared.usage.left((plan, key), first, to).await?;
+            let of = |day: i64| {
+                if day >= today {
+                    return state.left;
+                }
+                let begin = period::day(period::bounds(&quota, day * period::DAY).0);
+                let last = known.iter().rev().find(|(noted, _)| *noted <= day);
+                last.filter(|(noted, _)| *noted >= begin).map_or(quota.limit, |(_, left)| *left)
+            };
+            Ok(Some((from..to).map(of).collect()))
+        })
     }
 
     /// Waits until everything that was answered is counted on the disk: hours that are over do not change afterwards.
     ///
     /// # Errors
     /// [`GatewayError::Storage`].
-    pub async fn settle(&self) -> Result<(), GatewayError> {
-        Ok(self.shared.ledger.flush().await?)
+    pub fn settle(&self) -> BoxFuture<'_, Result<(), GatewayError>> {
+        Box::pin(async move { Ok(self.shared.ledger.flush().await?) })
     }
 
     /// Removes counts that are older than they are kept, and counters of quotas whose periods are over.
     ///
     /// # Errors
     /// [`GatewayError::Storage`].
-    pub async fn sweep(&self) -> Result<(), GatewayError> {
-        let now = self.shared.clock.now();
-        self.shared.usage.sweep(now).await?;
-        Ok(self.shared.quotas.sweep(now, is_counter_of_plan).await?)
+    pub fn sweep(&self) -> BoxFuture<'_, Result<(), GatewayError>> {
+        Box::pin(async move {
+            let now = self.shared.clock.now();
+            self.shared.usage.sweep(now).await?;
+            Ok(self.shared.quotas.sweep(now, is_counter_of_plan).await?)
+        })
     }
 }
 

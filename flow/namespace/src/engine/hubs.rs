@@ -5,6 +5,7 @@ use std::sync::Arc;
 use millstream_catalog::{ConsumerGroupDefinition, HubDefinition, StreamDefinition, StreamOwner};
 use millstream_storage::{Transaction, to_the_end};
 use millstream_stream::{NewStream, StreamError};
+use millstream_types::BoxFuture;
 
 use super::{DEFAULT_GROUP, DEFAULT_NAMESPACE, Namespaces, PARTITIONS_MAX};
 use crate::error::NamespaceError;
@@ -28,25 +29,31 @@ impl Namespaces {
     /// # Errors
     /// [`NamespaceError::NotFound`] for the namespace, [`NamespaceError::Name`], [`NamespaceError::PartitionCount`],
     /// [`NamespaceError::PartitionsFixed`], [`NamespaceError::Catalog`], [`NamespaceError::Stream`].
-    pub async fn put_hub(&self, namespace: &str, new: NewHub) -> Result<(Arc<HubDefinition>, bool), NamespaceError> {
-        let turn = self.turn().await;
-        self.check_hub(namespace, &new)?;
-        let known = self.hub(namespace, &new.name).ok();
-        let (namespaces, namespace) = (self.clone(), namespace.to_owned());
-        to_the_end(async move {
-            let _turn = turn;
-            match known {
-                Some(known) => {
-                    namespaces.put_stream(&known.stream, &namespace, &new).await?;
-                    Ok((known, false))
+    pub fn put_hub<'a>(
+        &'a self,
+        namespace: &'a str,
+        new: NewHub,
+    ) -> BoxFuture<'a, Result<(Arc<HubDefinition>, bool), NamespaceError>> {
+        Box::pin(async move {
+            let turn = self.turn().await;
+            self.check_hub(namespace, &new)?;
+            let known = self.hub(namespace, &new.name).ok();
+            let (namespaces, namespace) = (self.clone(), namespace.to_owned());
+            to_the_end(async move {
+                let _turn = turn;
+                match known {
+                    Some(known) => {
+                        namespaces.put_stream(&known.stream, &namespace, &new).await?;
+                        Ok((known, false))
+                    }
+                    None => {
+                        namespaces.put_stream(&name::stream_of(&namespace, &new.name), &namespace, &new).await?;
+                        Ok((namespaces.define_hub(&namespace, new.name).await?, true))
+                    }
                 }
-                None => {
-                    namespaces.put_stream(&name::stream_of(&namespace, &new.name), &namespace, &new).await?;
-                    Ok((namespaces.define_hub(&namespace, new.name).await?, true))
-                }
-            }
+            })
+            .await
         })
-        .await
     }
 
     /// Makes a hub and its stream where there is neither. What is there is left as it is: a hub whose name differs in the
@@ -54,25 +61,31 @@ impl Namespaces {
     ///
     /// # Errors
     /// As [`Namespaces::put_hub`]; [`NamespaceError::Exists`].
-    pub async fn create_hub(&self, namespace: &str, new: NewHub) -> Result<Arc<HubDefinition>, NamespaceError> {
-        let turn = self.turn().await;
-        self.check_hub(namespace, &new)?;
-        let known = self.hub(namespace, &new.name).ok();
-        // A hub whose stream was removed behind its back gets another one.
-        if let Some(known) = known.as_ref().filter(|known| known.name != new.name || self.stream(known).is_ok()) {
-            return Err(NamespaceError::Exists { kind: "hub", name: known.name.clone() });
-        }
-        let (namespaces, namespace) = (self.clone(), namespace.to_owned());
-        to_the_end(async move {
-            let _turn = turn;
-            let stream = name::stream_of(&namespace, &new.name);
-            namespaces.streams.create(new_stream(&stream, &namespace, &new)).await?;
-            match known {
-                Some(known) => Ok(known),
-                None => namespaces.define_hub(&namespace, new.name).await,
+    pub fn create_hub<'a>(
+        &'a self,
+        namespace: &'a str,
+        new: NewHub,
+    ) -> BoxFuture<'a, Result<Arc<HubDefinition>, NamespaceError>> {
+        Box::pin(async move {
+            let turn = self.turn().await;
+            self.check_hub(namespace, &new)?;
+            let known = self.hub(namespace, &new.name).ok();
+            // A hub whose stream was removed behind its back gets another one.
+            if let Some(known) = known.as_ref().filter(|known| known.name != new.name || self.stream(known).is_ok()) {
+                return Err(NamespaceError::Exists { kind: "hub", name: known.name.clone() });
             }
+            let (namespaces, namespace) = (self.clone(), namespace.to_owned());
+            to_the_end(async move {
+                let _turn = turn;
+                let stream = name::stream_of(&namespace, &new.name);
+                namespaces.streams.create(new_stream(&stream, &namespace, &new)).await?;
+                match known {
+                    Some(known) => Ok(known),
+                    None => namespaces.define_hub(&namespace, new.name).await,
+                }
+            })
+            .await
         })
-        .await
     }
 
     fn check_hub(&self, namespace: &str, new: &NewHub) -> Result<(), NamespaceError> {
@@ -123,19 +136,21 @@ impl Namespaces {
     ///
     /// # Errors
     /// [`NamespaceError::NotFound`], [`NamespaceError::Stream`].
-    pub async fn delete_hub(&self, namespace: &str, hub: &str) -> Result<(), NamespaceError> {
-        let turn = self.turn().await;
-        let (hub, namespaces) = (self.hub(namespace, hub)?, self.clone());
-        to_the_end(async move {
-            let _turn = turn;
-            match namespaces.streams.delete(&hub.stream).await {
-                Ok(()) | Err(StreamError::StreamNotFound { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-            namespaces.catalog.hubs.delete(&hub.id, Transaction::new()).await?;
-            Ok(())
+    pub fn delete_hub<'a>(&'a self, namespace: &'a str, hub: &'a str) -> BoxFuture<'a, Result<(), NamespaceError>> {
+        Box::pin(async move {
+            let turn = self.turn().await;
+            let (hub, namespaces) = (self.hub(namespace, hub)?, self.clone());
+            to_the_end(async move {
+                let _turn = turn;
+                match namespaces.streams.delete(&hub.stream).await {
+                    Ok(()) | Err(StreamError::StreamNotFound { .. }) => {}
+                    Err(error) => return Err(error.into()),
+                }
+                namespaces.catalog.hubs.delete(&hub.id, Transaction::new()).await?;
+                Ok(())
+            })
+            .await
         })
-        .await
     }
 
     /// Removes the stream of exactly this name with its records, and the hub whose stream it is, if it is one's. A hub
@@ -143,19 +158,21 @@ impl Namespaces {
     ///
     /// # Errors
     /// [`NamespaceError::Stream`].
-    pub async fn delete_stream(&self, namespace: &str, name: &str) -> Result<(), NamespaceError> {
-        let turn = self.turn().await;
-        let (stream, hub) = (name::stream_of(namespace, name), self.catalog.hubs.get(&hub_id(namespace, name)));
-        let namespaces = self.clone();
-        to_the_end(async move {
-            let _turn = turn;
-            namespaces.streams.delete(&stream).await?;
-            if let Some(hub) = hub {
-                namespaces.catalog.hubs.delete(&hub.id, Transaction::new()).await?;
-            }
-            Ok(())
+    pub fn delete_stream<'a>(&'a self, namespace: &'a str, name: &'a str) -> BoxFuture<'a, Result<(), NamespaceError>> {
+        Box::pin(async move {
+            let turn = self.turn().await;
+            let (stream, hub) = (name::stream_of(namespace, name), self.catalog.hubs.get(&hub_id(namespace, name)));
+            let namespaces = self.clone();
+            to_the_end(async move {
+                let _turn = turn;
+                namespaces.streams.delete(&stream).await?;
+                if let Some(hub) = hub {
+                    namespaces.catalog.hubs.delete(&hub.id, Transaction::new()).await?;
+                }
+                Ok(())
+            })
+            .await
         })
-        .await
     }
 
     /// A hub, its name in any case of letters.

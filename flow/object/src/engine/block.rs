@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use millstream_storage::to_the_end;
+use millstream_types::BoxFuture;
 
 use super::write::md5_of;
 use super::{Objects, blocking};
@@ -97,30 +98,32 @@ impl Objects {
     /// [`ObjectError::BucketNotFound`], [`ObjectError::BadBlockId`], [`ObjectError::TooManyBlocks`],
     /// [`ObjectError::WrongKind`] when an append object is there, [`ObjectError::Lease`], [`ObjectError::Md5Mismatch`],
     /// [`ObjectError::Unsupported`], [`ObjectError::DiskFull`], [`ObjectError::Disk`].
-    pub async fn stage_block(&self, block: NewBlock) -> Result<(), ObjectError> {
-        check_bucket(&block.bucket)?;
-        check_key(&block.key)?;
-        let folder = self.folder("stage blocks")?;
-        let engine = self.clone();
-        to_the_end(async move {
-            let NewBlock { bucket, key, id, data, md5, lease_id } = block;
-            // A read lock: blocks of one object may be staged side by side, but not while the object is made of them.
-            let _lock = engine.shared.locks.read(&bucket, &key).await;
-            let current = engine.current(&folder, &bucket, &key).await?;
-            refuse_append(&key, current.as_ref())?;
-            let conditions = Conditions { lease_id, ..Conditions::default() };
-            conditions.check_change(&key, current.as_ref(), engine.now())?;
-            blocking(move || {
-                check_block_id(&id, &key, &folder.staged_ids(&bucket, &key)?)?;
-                md5_of(std::slice::from_ref(&data), md5)?;
-                let mut file = folder.begin(data.len() as u64)?;
-                file.write(&data)?;
-                file.sync()?;
-                folder.stage(file, &bucket, &key, &id)
+    pub fn stage_block(&self, block: NewBlock) -> BoxFuture<'_, Result<(), ObjectError>> {
+        Box::pin(async move {
+            check_bucket(&block.bucket)?;
+            check_key(&block.key)?;
+            let folder = self.folder("stage blocks")?;
+            let engine = self.clone();
+            to_the_end(async move {
+                let NewBlock { bucket, key, id, data, md5, lease_id } = block;
+                // A read lock: blocks of one object may be staged side by side, but not while the object is made of them.
+                let _lock = engine.shared.locks.read(&bucket, &key).await;
+                let current = engine.current(&folder, &bucket, &key).await?;
+                refuse_append(&key, current.as_ref())?;
+                let conditions = Conditions { lease_id, ..Conditions::default() };
+                conditions.check_change(&key, current.as_ref(), engine.now())?;
+                blocking(move || {
+                    check_block_id(&id, &key, &folder.staged_ids(&bucket, &key)?)?;
+                    md5_of(std::slice::from_ref(&data), md5)?;
+                    let mut file = folder.begin(data.len() as u64)?;
+                    file.write(&data)?;
+                    file.sync()?;
+                    folder.stage(file, &bucket, &key, &id)
+                })
+                .await
             })
             .await
         })
-        .await
     }
 
     /// Makes an object from blocks; durable when this returns. Staged blocks that are not listed are forgotten.
@@ -128,34 +131,36 @@ impl Objects {
     /// # Errors
     /// [`ObjectError::BlockNotFound`], [`ObjectError::TooManyBlocks`], [`ObjectError::ConditionFailed`],
     /// [`ObjectError::WrongKind`], [`ObjectError::Unsupported`]; further as [`Objects::put`].
-    pub async fn commit_blocks(&self, commit: CommitBlocks) -> Result<Object, ObjectError> {
-        check_bucket(&commit.bucket)?;
-        check_key(&commit.key)?;
-        if commit.blocks.len() > BLOCKS_MAX {
-            return Err(ObjectError::TooManyBlocks { key: commit.key, limit: BLOCKS_MAX });
-        }
-        let folder = self.folder("make objects from blocks")?;
-        let engine = self.clone();
-        to_the_end(async move {
-            let CommitBlocks { bucket, key, blocks, properties, conditions } = commit;
-            let lock = engine.shared.locks.write(&bucket, &key).await;
-            let current = engine.current(&folder, &bucket, &key).await?;
-            conditions.check_change(&key, current.as_ref(), engine.now())?;
-            let lease = current.as_ref().and_then(|current| current.lease.clone());
-            let lease = lease::after_change(lease, engine.now());
-            refuse_append(&key, current.as_ref())?;
-            let (entries, from, of) = (engine.shared.entries.clone(), Arc::clone(&folder), bucket.clone());
-            let wanted = key.clone();
-            let (file, used) = blocking(move || {
-                let committed = current.map(|object| entries.blocks(&of, &object)).transpose()?.unwrap_or_default();
-                join_blocks(&from, &of, &wanted, &blocks, &committed)
+    pub fn commit_blocks(&self, commit: CommitBlocks) -> BoxFuture<'_, Result<Object, ObjectError>> {
+        Box::pin(async move {
+            check_bucket(&commit.bucket)?;
+            check_key(&commit.key)?;
+            if commit.blocks.len() > BLOCKS_MAX {
+                return Err(ObjectError::TooManyBlocks { key: commit.key, limit: BLOCKS_MAX });
+            }
+            let folder = self.folder("make objects from blocks")?;
+            let engine = self.clone();
+            to_the_end(async move {
+                let CommitBlocks { bucket, key, blocks, properties, conditions } = commit;
+                let lock = engine.shared.locks.write(&bucket, &key).await;
+                let current = engine.current(&folder, &bucket, &key).await?;
+                conditions.check_change(&key, current.as_ref(), engine.now())?;
+                let lease = current.as_ref().and_then(|current| current.lease.clone());
+                let lease = lease::after_change(lease, engine.now());
+                refuse_append(&key, current.as_ref())?;
+                let (entries, from, of) = (engine.shared.entries.clone(), Arc::clone(&folder), bucket.clone());
+                let wanted = key.clone();
+                let (file, used) = blocking(move || {
+                    let committed = current.map(|object| entries.blocks(&of, &object)).transpose()?.unwrap_or_default();
+                    join_blocks(&from, &of, &wanted, &blocks, &committed)
+                })
+                .await?;
+                let length = used.iter().map(|block| block.length).sum();
+                let object = Object { key, length, kind: ObjectKind::Whole, properties, lease, ..Object::default() };
+                engine.replace_locked(&lock, folder, bucket, file, object, &used).await
             })
-            .await?;
-            let length = used.iter().map(|block| block.length).sum();
-            let object = Object { key, length, kind: ObjectKind::Whole, properties, lease, ..Object::default() };
-            engine.replace_locked(&lock, folder, bucket, file, object, &used).await
+            .await
         })
-        .await
     }
 
     /// The blocks of an object, or of a snapshot, for which none wait.
@@ -163,31 +168,37 @@ impl Objects {
     /// # Errors
     /// [`ObjectError::NotFound`] when there is neither an object nor a staged block, [`ObjectError::WrongKind`],
     /// [`ObjectError::Unsupported`].
-    pub async fn blocks(&self, version: Version<'_>, which: WhichBlocks) -> Result<ObjectBlocks, ObjectError> {
-        let Version { bucket, key, snapshot } = version;
-        check_bucket(bucket)?;
-        check_key(key)?;
-        let folder = self.folder("list blocks")?;
-        let _lock = self.shared.locks.read(bucket, key).await;
-        let object = match snapshot {
-            None => self.current(&folder, bucket, key).await?,
-            Some(_) => Some(self.open_locked(&folder, version).await?.1),
-        };
-        refuse_append(key, object.as_ref())?;
-        let (entries, bucket, key) = (self.shared.entries.clone(), bucket.to_owned(), key.to_owned());
-        blocking(move || {
-            let staged = if snapshot.is_none() { folder.staged_blocks(&bucket, &key)? } else { Vec::new() };
-            if object.is_none() && staged.is_empty() {
-                return Err(super::write::not_found(&bucket, &key));
-            }
-            let committed = match &object {
-                Some(object) if which != WhichBlocks::Staged => entries.blocks(&bucket, object)?,
-                _ => Vec::new(),
+    pub fn blocks<'a>(
+        &'a self,
+        version: Version<'a>,
+        which: WhichBlocks,
+    ) -> BoxFuture<'a, Result<ObjectBlocks, ObjectError>> {
+        Box::pin(async move {
+            let Version { bucket, key, snapshot } = version;
+            check_bucket(bucket)?;
+            check_key(key)?;
+            let folder = self.folder("list blocks")?;
+            let _lock = self.shared.locks.read(bucket, key).await;
+            let object = match snapshot {
+                None => self.current(&folder, bucket, key).await?,
+                Some(_) => Some(self.open_locked(&folder, version).await?.1),
             };
-            let staged = if which == WhichBlocks::Committed { Vec::new() } else { staged };
-            Ok(ObjectBlocks { object, committed, staged })
+            refuse_append(key, object.as_ref())?;
+            let (entries, bucket, key) = (self.shared.entries.clone(), bucket.to_owned(), key.to_owned());
+            blocking(move || {
+                let staged = if snapshot.is_none() { folder.staged_blocks(&bucket, &key)? } else { Vec::new() };
+                if object.is_none() && staged.is_empty() {
+                    return Err(super::write::not_found(&bucket, &key));
+                }
+                let committed = match &object {
+                    Some(object) if which != WhichBlocks::Staged => entries.blocks(&bucket, object)?,
+                    _ => Vec::new(),
+                };
+                let staged = if which == WhichBlocks::Committed { Vec::new() } else { staged };
+                Ok(ObjectBlocks { object, committed, staged })
+            })
+            .await
         })
-        .await
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use millstream_catalog::BucketDefinition;
 use millstream_storage::{Transaction, to_the_end};
-use millstream_types::Millis;
+use millstream_types::{BoxFuture, Millis};
 
 use super::{Objects, blocking};
 use crate::condition::Conditions;
@@ -38,26 +38,32 @@ impl Objects {
     ///
     /// # Errors
     /// [`ObjectError::BucketExists`], [`ObjectError::BadBucket`], [`ObjectError::Unsupported`].
-    pub async fn create_bucket(&self, name: &str, metadata: BTreeMap<String, String>) -> Result<Bucket, ObjectError> {
-        check_bucket(name)?;
-        let folder = self.folder("make a bucket")?;
-        let (engine, name) = (self.clone(), name.to_owned());
-        to_the_end(async move {
-            let _lock = engine.shared.locks.whole_bucket(&name).await;
-            if bucket_time(&folder, &name).await?.is_some() {
-                return Err(ObjectError::BucketExists { bucket: name });
-            }
-            // What a bucket of that name held before, should it have been removed by hand.
-            let mut transaction = Transaction::new();
-            Entries::remove_bucket(&name, &mut transaction);
-            engine.shared.storage.commit(transaction).await?;
-            let made = name.clone();
-            blocking(move || folder.make_bucket(&made)).await?;
-            let (now, etag) = (engine.now(), engine.new_etag());
-            let definition = BucketDefinition { name, created: now, modified: now, etag, metadata };
-            Ok(Bucket::of(&*engine.shared.catalog.buckets.put(definition).await?, None))
+    pub fn create_bucket<'a>(
+        &'a self,
+        name: &'a str,
+        metadata: BTreeMap<String, String>,
+    ) -> BoxFuture<'a, Result<Bucket, ObjectError>> {
+        Box::pin(async move {
+            check_bucket(name)?;
+            let folder = self.folder("make a bucket")?;
+            let (engine, name) = (self.clone(), name.to_owned());
+            to_the_end(async move {
+                let _lock = engine.shared.locks.whole_bucket(&name).await;
+                if bucket_time(&folder, &name).await?.is_some() {
+                    return Err(ObjectError::BucketExists { bucket: name });
+                }
+                // What a bucket of that name held before, should it have been removed by hand.
+                let mut transaction = Transaction::new();
+                Entries::remove_bucket(&name, &mut transaction);
+                engine.shared.storage.commit(transaction).await?;
+                let made = name.clone();
+                blocking(move || folder.make_bucket(&made)).await?;
+                let (now, etag) = (engine.now(), engine.new_etag());
+                let definition = BucketDefinition { name, created: now, modified: now, etag, metadata };
+                Ok(Bucket::of(&*engine.shared.catalog.buckets.put(definition).await?, None))
+            })
+            .await
         })
-        .await
     }
 
     /// Makes a bucket unless it is there. An S3-class store has its buckets or has them not.
@@ -76,44 +82,54 @@ impl Objects {
     ///
     /// # Errors
     /// [`ObjectError::BucketNotFound`], [`ObjectError::Unsupported`].
-    pub async fn bucket(&self, name: &str) -> Result<Bucket, ObjectError> {
-        check_bucket(name)?;
-        let folder = self.folder("describe a bucket")?;
-        let (engine, name) = (self.clone(), name.to_owned());
-        blocking(move || match folder.bucket_time(&name)? {
-            Some(time) => engine.describe(&name, time),
-            None => Err(ObjectError::BucketNotFound { bucket: name }),
+    pub fn bucket<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Bucket, ObjectError>> {
+        Box::pin(async move {
+            check_bucket(name)?;
+            let folder = self.folder("describe a bucket")?;
+            let (engine, name) = (self.clone(), name.to_owned());
+            blocking(move || match folder.bucket_time(&name)? {
+                Some(time) => engine.describe(&name, time),
+                None => Err(ObjectError::BucketNotFound { bucket: name }),
+            })
+            .await
         })
-        .await
     }
 
     /// A bucket's properties, if conditions on it hold; a lease's id must be the bucket's when one is named.
     ///
     /// # Errors
     /// As [`Objects::bucket`], [`ObjectError::ConditionFailed`], [`ObjectError::Lease`].
-    pub async fn bucket_if(&self, name: &str, conditions: &Conditions) -> Result<Bucket, ObjectError> {
-        let bucket = self.bucket(name).await?;
-        conditions.check_read(name, &bucket.as_object(), self.now())?;
-        Ok(bucket)
+    pub fn bucket_if<'a>(
+        &'a self,
+        name: &'a str,
+        conditions: &'a Conditions,
+    ) -> BoxFuture<'a, Result<Bucket, ObjectError>> {
+        Box::pin(async move {
+            let bucket = self.bucket(name).await?;
+            conditions.check_read(name, &bucket.as_object(), self.now())?;
+            Ok(bucket)
+        })
     }
 
     /// All buckets in the order of their names.
     ///
     /// # Errors
     /// [`ObjectError::Disk`], [`ObjectError::Unsupported`].
-    pub async fn buckets(&self) -> Result<Vec<Bucket>, ObjectError> {
-        let folder = self.folder("list buckets")?;
-        let engine = self.clone();
-        blocking(move || {
-            let mut buckets = Vec::new();
-            for name in folder.buckets()? {
-                if let Some(time) = folder.bucket_time(&name)? {
-                    buckets.push(engine.describe(&name, time)?);
+    pub fn buckets(&self) -> BoxFuture<'_, Result<Vec<Bucket>, ObjectError>> {
+        Box::pin(async move {
+            let folder = self.folder("list buckets")?;
+            let engine = self.clone();
+            blocking(move || {
+                let mut buckets = Vec::new();
+                for name in folder.buckets()? {
+                    if let Some(time) = folder.bucket_time(&name)? {
+                        buckets.push(engine.describe(&name, time)?);
+                    }
                 }
-            }
-            Ok(buckets)
+                Ok(buckets)
+            })
+            .await
         })
-        .await
     }
 
     /// Sets a bucket's own pairs, if conditions on it hold. A lease does not hinder it; one that is named must be the bucket's.
@@ -121,21 +137,23 @@ impl Objects {
     /// # Errors
     /// [`ObjectError::BucketNotFound`], [`ObjectError::ConditionFailed`], [`ObjectError::Lease`],
     /// [`ObjectError::Unsupported`].
-    pub async fn set_bucket_metadata(
-        &self,
-        name: &str,
+    pub fn set_bucket_metadata<'a>(
+        &'a self,
+        name: &'a str,
         metadata: BTreeMap<String, String>,
         conditions: Conditions,
-    ) -> Result<Bucket, ObjectError> {
-        let (engine, name) = (self.clone(), name.to_owned());
-        to_the_end(async move {
-            let _lock = engine.shared.locks.whole_bucket(&name).await;
-            let Bucket { name, created, lease, .. } = engine.bucket_if(&name, &conditions).await?;
-            let (modified, etag) = (engine.now(), engine.new_etag());
-            let definition = BucketDefinition { name, created, modified, etag, metadata };
-            Ok(Bucket::of(&*engine.shared.catalog.buckets.put(definition).await?, lease))
+    ) -> BoxFuture<'a, Result<Bucket, ObjectError>> {
+        Box::pin(async move {
+            let (engine, name) = (self.clone(), name.to_owned());
+            to_the_end(async move {
+                let _lock = engine.shared.locks.whole_bucket(&name).await;
+                let Bucket { name, created, lease, .. } = engine.bucket_if(&name, &conditions).await?;
+                let (modified, etag) = (engine.now(), engine.new_etag());
+                let definition = BucketDefinition { name, created, modified, etag, metadata };
+                Ok(Bucket::of(&*engine.shared.catalog.buckets.put(definition).await?, lease))
+            })
+            .await
         })
-        .await
     }
 
     /// Acts on a bucket's lease, if conditions on it hold; durable when this returns. The bucket is not changed by it.
@@ -143,23 +161,25 @@ impl Objects {
     /// # Errors
     /// [`ObjectError::BucketNotFound`], [`ObjectError::ConditionFailed`], [`ObjectError::Lease`],
     /// [`ObjectError::Unsupported`].
-    pub async fn act_on_bucket_lease(
-        &self,
-        name: &str,
+    pub fn act_on_bucket_lease<'a>(
+        &'a self,
+        name: &'a str,
         conditions: Conditions,
         action: LeaseAction,
-    ) -> Result<Bucket, ObjectError> {
-        let (engine, name) = (self.clone(), name.to_owned());
-        to_the_end(async move {
-            let _lock = engine.shared.locks.whole_bucket(&name).await;
-            let mut bucket = engine.bucket(&name).await?;
-            conditions.check(&name, Some(&bucket.as_object()))?;
-            let acted = lease::act(bucket.lease.take(), action, engine.now());
-            bucket.lease = acted.map_err(|refusal| ObjectError::Lease { key: name.clone(), refusal })?;
-            engine.shared.entries.put_bucket_lease(&name, bucket.lease.as_ref()).await?;
-            Ok(bucket)
+    ) -> BoxFuture<'a, Result<Bucket, ObjectError>> {
+        Box::pin(async move {
+            let (engine, name) = (self.clone(), name.to_owned());
+            to_the_end(async move {
+                let _lock = engine.shared.locks.whole_bucket(&name).await;
+                let mut bucket = engine.bucket(&name).await?;
+                conditions.check(&name, Some(&bucket.as_object()))?;
+                let acted = lease::act(bucket.lease.take(), action, engine.now());
+                bucket.lease = acted.map_err(|refusal| ObjectError::Lease { key: name.clone(), refusal })?;
+                engine.shared.entries.put_bucket_lease(&name, bucket.lease.as_ref()).await?;
+                Ok(bucket)
+            })
+            .await
         })
-        .await
     }
 
     /// Removes a bucket with all that is in it, if conditions on it hold and its lease allows it; with `only_empty` only when
@@ -168,33 +188,40 @@ impl Objects {
     /// # Errors
     /// [`ObjectError::BucketNotFound`], [`ObjectError::BucketNotEmpty`], [`ObjectError::ConditionFailed`],
     /// [`ObjectError::Lease`], [`ObjectError::Unsupported`].
-    pub async fn delete_bucket(&self, name: &str, only_empty: bool, conditions: Conditions) -> Result<(), ObjectError> {
-        check_bucket(name)?;
-        let folder = self.folder("delete a bucket")?;
-        let (engine, name) = (self.clone(), name.to_owned());
-        to_the_end(async move {
-            let _lock = engine.shared.locks.whole_bucket(&name).await;
-            let bucket = engine.bucket(&name).await?;
-            conditions.check_change(&name, Some(&bucket.as_object()), engine.now())?;
-            let removed = name.clone();
-            blocking(move || {
-                folder.require_bucket(&removed)?;
-                if only_empty && !is_empty(&folder, &removed)? {
-                    return Err(ObjectError::BucketNotEmpty { bucket: removed });
+    pub fn delete_bucket<'a>(
+        &'a self,
+        name: &'a str,
+        only_empty: bool,
+        conditions: Conditions,
+    ) -> BoxFuture<'a, Result<(), ObjectError>> {
+        Box::pin(async move {
+            check_bucket(name)?;
+            let folder = self.folder("delete a bucket")?;
+            let (engine, name) = (self.clone(), name.to_owned());
+            to_the_end(async move {
+                let _lock = engine.shared.locks.whole_bucket(&name).await;
+                let bucket = engine.bucket(&name).await?;
+                conditions.check_change(&name, Some(&bucket.as_object()), engine.now())?;
+                let removed = name.clone();
+                blocking(move || {
+                    folder.require_bucket(&removed)?;
+                    if only_empty && !is_empty(&folder, &removed)? {
+                        return Err(ObjectError::BucketNotEmpty { bucket: removed });
+                    }
+                    folder.remove_bucket(&removed)
+                })
+                .await?;
+                let mut transaction = Transaction::new();
+                Entries::remove_bucket(&name, &mut transaction);
+                if engine.shared.catalog.buckets.get(&name).is_some() {
+                    engine.shared.catalog.buckets.delete(&name, transaction).await?;
+                } else {
+                    engine.shared.storage.commit(transaction).await?;
                 }
-                folder.remove_bucket(&removed)
+                Ok(())
             })
-            .await?;
-            let mut transaction = Transaction::new();
-            Entries::remove_bucket(&name, &mut transaction);
-            if engine.shared.catalog.buckets.get(&name).is_some() {
-                engine.shared.catalog.buckets.delete(&name, transaction).await?;
-            } else {
-                engine.shared.storage.commit(transaction).await?;
-            }
-            Ok(())
+            .await
         })
-        .await
     }
 
     /// Touches the disk: not for an async worker.

@@ -1,5 +1,7 @@
 //! The objects of a bucket, page by page.
 
+use millstream_types::BoxFuture;
+
 use std::sync::Arc;
 
 use super::{Objects, blocking};
@@ -52,43 +54,45 @@ impl Objects {
     ///
     /// # Errors
     /// [`ObjectError::BucketNotFound`], [`ObjectError::Disk`], [`ObjectError::Store`].
-    pub async fn list(&self, bucket: &str, select: Select) -> Result<Listing, ObjectError> {
-        check_bucket(bucket)?;
-        let mut page = Page::new(select);
-        let mut walk = page.walk();
-        match &self.shared.store {
-            Store::Folder(folder) => {
-                let (folder, entries) = (Arc::clone(folder), self.shared.entries.clone());
-                let bucket = bucket.to_owned();
-                blocking(move || {
-                    folder.require_bucket(&bucket)?;
-                    folder.walk(&bucket, &mut walk, &mut |key| {
-                        let (room, behind) = (page.room(), page.told_of(key));
-                        page.take(key, || {
-                            let snapshots = behind.map(|behind| entries.snapshots(&bucket, key, behind, room));
-                            let ids = snapshots.transpose()?.unwrap_or_default().into_iter().map(Some);
-                            let mut found = Vec::new();
-                            for snapshot in ids.chain([None]) {
-                                let version = Version { bucket: &bucket, key, snapshot };
-                                // One that is not there was removed since its folder was read.
-                                if let Some(file) = folder.open_version(version)? {
-                                    found.push(entries.object(version, file.state)?);
+    pub fn list<'a>(&'a self, bucket: &'a str, select: Select) -> BoxFuture<'a, Result<Listing, ObjectError>> {
+        Box::pin(async move {
+            check_bucket(bucket)?;
+            let mut page = Page::new(select);
+            let mut walk = page.walk();
+            match &self.shared.store {
+                Store::Folder(folder) => {
+                    let (folder, entries) = (Arc::clone(folder), self.shared.entries.clone());
+                    let bucket = bucket.to_owned();
+                    blocking(move || {
+                        folder.require_bucket(&bucket)?;
+                        folder.walk(&bucket, &mut walk, &mut |key| {
+                            let (room, behind) = (page.room(), page.told_of(key));
+                            page.take(key, || {
+                                let snapshots = behind.map(|behind| entries.snapshots(&bucket, key, behind, room));
+                                let ids = snapshots.transpose()?.unwrap_or_default().into_iter().map(Some);
+                                let mut found = Vec::new();
+                                for snapshot in ids.chain([None]) {
+                                    let version = Version { bucket: &bucket, key, snapshot };
+                                    // One that is not there was removed since its folder was read.
+                                    if let Some(file) = folder.open_version(version)? {
+                                        found.push(entries.object(version, file.state)?);
+                                    }
                                 }
-                            }
-                            Ok(found)
-                        })
-                    })?;
+                                Ok(found)
+                            })
+                        })?;
+                        Ok(page.listing())
+                    })
+                    .await
+                }
+                Store::S3(store) => {
+                    store
+                        .walk(bucket, &mut walk, &mut |object| page.take(&object.key.clone(), || Ok(vec![object])))
+                        .await?;
                     Ok(page.listing())
-                })
-                .await
+                }
             }
-            Store::S3(store) => {
-                store
-                    .walk(bucket, &mut walk, &mut |object| page.take(&object.key.clone(), || Ok(vec![object])))
-                    .await?;
-                Ok(page.listing())
-            }
-        }
+        })
     }
 }
 

@@ -74,16 +74,18 @@ impl Objects {
     ///
     /// # Errors
     /// [`ObjectError::Disk`]; the next call goes on.
-    pub async fn sweep(&self) -> Result<(), ObjectError> {
-        let Store::Folder(folder) = &self.shared.store else { return Ok(()) };
-        let folder = Arc::clone(folder);
-        let now = UNIX_EPOCH + Duration::from_millis(u64::try_from(self.now()).unwrap_or_default());
-        let entries = self.shared.entries.clone();
-        blocking(move || {
-            folder.sweep(now)?;
-            folder.sweep_snapshots(now, |bucket, hash, id| entries.has_snapshot(bucket, hash, id))
+    pub fn sweep(&self) -> BoxFuture<'_, Result<(), ObjectError>> {
+        Box::pin(async move {
+            let Store::Folder(folder) = &self.shared.store else { return Ok(()) };
+            let folder = Arc::clone(folder);
+            let now = UNIX_EPOCH + Duration::from_millis(u64::try_from(self.now()).unwrap_or_default());
+            let entries = self.shared.entries.clone();
+            blocking(move || {
+                folder.sweep(now)?;
+                folder.sweep_snapshots(now, |bucket, hash, id| entries.has_snapshot(bucket, hash, id))
+            })
+            .await
         })
-        .await
     }
 
     fn now(&self) -> Millis {

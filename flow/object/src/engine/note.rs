@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use millstream_storage::to_the_end;
+use millstream_types::BoxFuture;
 
 use super::{Objects, blocking, write::not_found};
 use crate::condition::Conditions;
@@ -20,21 +21,23 @@ impl Objects {
     ///
     /// # Errors
     /// [`ObjectError::Lease`], [`ObjectError::NotFound`], [`ObjectError::ConditionFailed`], [`ObjectError::Unsupported`].
-    pub async fn act_on_lease(
-        &self,
-        bucket: &str,
-        key: &str,
+    pub fn act_on_lease<'a>(
+        &'a self,
+        bucket: &'a str,
+        key: &'a str,
         conditions: Conditions,
         action: LeaseAction,
-    ) -> Result<Object, ObjectError> {
-        let now = self.now();
-        self.note(bucket, key, move |object| {
-            conditions.check(&object.key, Some(object))?;
-            let acted = lease::act(object.lease.take(), action, now);
-            object.lease = acted.map_err(|refusal| ObjectError::Lease { key: object.key.clone(), refusal })?;
-            Ok(())
+    ) -> BoxFuture<'a, Result<Object, ObjectError>> {
+        Box::pin(async move {
+            let now = self.now();
+            self.note(bucket, key, move |object| {
+                conditions.check(&object.key, Some(object))?;
+                let acted = lease::act(object.lease.take(), action, now);
+                object.lease = acted.map_err(|refusal| ObjectError::Lease { key: object.key.clone(), refusal })?;
+                Ok(())
+            })
+            .await
         })
-        .await
     }
 
     /// Replaces an object's tags; durable when this returns.
@@ -42,21 +45,23 @@ impl Objects {
     /// # Errors
     /// [`ObjectError::Tags`], [`ObjectError::Lease`], [`ObjectError::NotFound`], [`ObjectError::ConditionFailed`],
     /// [`ObjectError::Unsupported`].
-    pub async fn set_tags(
-        &self,
-        bucket: &str,
-        key: &str,
+    pub fn set_tags<'a>(
+        &'a self,
+        bucket: &'a str,
+        key: &'a str,
         conditions: Conditions,
         tags: BTreeMap<String, String>,
-    ) -> Result<Object, ObjectError> {
-        check_tags(&tags)?;
-        let now = self.now();
-        self.note(bucket, key, move |object| {
-            conditions.check_change(&object.key, Some(object), now)?;
-            object.properties.tags = tags;
-            Ok(())
+    ) -> BoxFuture<'a, Result<Object, ObjectError>> {
+        Box::pin(async move {
+            check_tags(&tags)?;
+            let now = self.now();
+            self.note(bucket, key, move |object| {
+                conditions.check_change(&object.key, Some(object), now)?;
+                object.properties.tags = tags;
+                Ok(())
+            })
+            .await
         })
-        .await
     }
 
     async fn note(

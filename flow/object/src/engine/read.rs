@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use millstream_storage::StorageError;
+use millstream_types::BoxFuture;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Objects, blocking};
@@ -63,72 +64,85 @@ impl Objects {
     ///
     /// # Errors
     /// [`ObjectError::BucketNotFound`], [`ObjectError::NotFound`], [`ObjectError::ConditionFailed`].
-    pub async fn head(&self, bucket: &str, key: &str, conditions: &Conditions) -> Result<Object, ObjectError> {
-        self.head_version(Version::current(bucket, key), conditions).await
+    pub fn head<'a>(
+        &'a self,
+        bucket: &'a str,
+        key: &'a str,
+        conditions: &'a Conditions,
+    ) -> BoxFuture<'a, Result<Object, ObjectError>> {
+        Box::pin(async move { self.head_version(Version::current(bucket, key), conditions).await })
     }
 
     /// The same of an object or a snapshot.
     ///
     /// # Errors
     /// As [`Objects::head`]; [`ObjectError::Unsupported`].
-    pub async fn head_version(&self, version: Version<'_>, conditions: &Conditions) -> Result<Object, ObjectError> {
-        let Version { bucket, key, snapshot } = version;
-        check_bucket(bucket)?;
-        check_key(key)?;
-        let object = match (&self.shared.store, snapshot) {
-            (Store::Folder(folder), _) => self.open(folder, version).await?.1,
-            (Store::S3(store), None) => store.head(bucket, key).await?,
-            (Store::S3(_), Some(_)) => return Err(ObjectError::Unsupported { operation: "keep snapshots" }),
-        };
-        conditions.check_read(key, &object, self.now())?;
-        Ok(object)
+    pub fn head_version<'a>(
+        &'a self,
+        version: Version<'a>,
+        conditions: &'a Conditions,
+    ) -> BoxFuture<'a, Result<Object, ObjectError>> {
+        Box::pin(async move {
+            let Version { bucket, key, snapshot } = version;
+            check_bucket(bucket)?;
+            check_key(key)?;
+            let object = match (&self.shared.store, snapshot) {
+                (Store::Folder(folder), _) => self.open(folder, version).await?.1,
+                (Store::S3(store), None) => store.head(bucket, key).await?,
+                (Store::S3(_), Some(_)) => return Err(ObjectError::Unsupported { operation: "keep snapshots" }),
+            };
+            conditions.check_read(key, &object, self.now())?;
+            Ok(object)
+        })
     }
 
     /// Reads an object, or bytes of it.
     ///
     /// # Errors
     /// As [`Objects::head`]; [`ObjectError::RangeBehindEnd`], [`ObjectError::ReadTooLarge`], [`ObjectError::Disk`].
-    pub async fn read(
-        &self,
-        bucket: &str,
-        key: &str,
+    pub fn read<'a>(
+        &'a self,
+        bucket: &'a str,
+        key: &'a str,
         range: ByteRange,
-        conditions: &Conditions,
-    ) -> Result<Reading, ObjectError> {
-        self.read_version(Version::current(bucket, key), range, conditions).await
+        conditions: &'a Conditions,
+    ) -> BoxFuture<'a, Result<Reading, ObjectError>> {
+        Box::pin(async move { self.read_version(Version::current(bucket, key), range, conditions).await })
     }
 
     /// The same of an object or a snapshot.
     ///
     /// # Errors
     /// As [`Objects::read`]; [`ObjectError::Unsupported`].
-    pub async fn read_version(
-        &self,
-        version: Version<'_>,
+    pub fn read_version<'a>(
+        &'a self,
+        version: Version<'a>,
         range: ByteRange,
-        conditions: &Conditions,
-    ) -> Result<Reading, ObjectError> {
-        check_bucket(version.bucket)?;
-        check_key(version.key)?;
-        let (object, start, content, share) = match &self.shared.store {
-            Store::Folder(folder) => {
-                let (file, object) = self.open(folder, version).await?;
-                conditions.check_read(version.key, &object, self.now())?;
-                let (start, length) = range.within(object.length)?;
-                let share = self.share(length).await?;
-                let bytes = usize::try_from(length).unwrap_or(usize::MAX);
-                let content = blocking(move || file.read(start, bytes)).await?;
-                (object, start, content, share)
-            }
-            Store::S3(store) => {
-                let object = self.head_version(version, conditions).await?;
-                let (start, length) = range.within(object.length)?;
-                let share = self.share(length).await?;
-                let content = store.read(version.bucket, &object, start, length).await?;
-                (object, start, content, share)
-            }
-        };
-        Ok(Reading { object, start, content: Bytes::from_owner(Held { content, _share: share }) })
+        conditions: &'a Conditions,
+    ) -> BoxFuture<'a, Result<Reading, ObjectError>> {
+        Box::pin(async move {
+            check_bucket(version.bucket)?;
+            check_key(version.key)?;
+            let (object, start, content, share) = match &self.shared.store {
+                Store::Folder(folder) => {
+                    let (file, object) = self.open(folder, version).await?;
+                    conditions.check_read(version.key, &object, self.now())?;
+                    let (start, length) = range.within(object.length)?;
+                    let share = self.share(length).await?;
+                    let bytes = usize::try_from(length).unwrap_or(usize::MAX);
+                    let content = blocking(move || file.read(start, bytes)).await?;
+                    (object, start, content, share)
+                }
+                Store::S3(store) => {
+                    let object = self.head_version(version, conditions).await?;
+                    let (start, length) = range.within(object.length)?;
+                    let share = self.share(length).await?;
+                    let content = store.read(version.bucket, &object, start, length).await?;
+                    (object, start, content, share)
+                }
+            };
+            Ok(Reading { object, start, content: Bytes::from_owner(Held { content, _share: share }) })
+        })
     }
 
     /// A share of what may be held for readers.

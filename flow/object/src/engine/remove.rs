@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use millstream_storage::to_the_end;
+use millstream_types::BoxFuture;
 
 use super::snapshot::SNAPSHOTS_MAX;
 use super::write::not_found;
@@ -36,35 +37,37 @@ impl Objects {
     /// # Errors
     /// [`ObjectError::NotFound`], [`ObjectError::HasSnapshots`], [`ObjectError::ConditionFailed`], [`ObjectError::Lease`],
     /// [`ObjectError::Unsupported`], [`ObjectError::Disk`].
-    pub async fn remove(
-        &self,
-        bucket: &str,
-        key: &str,
+    pub fn remove<'a>(
+        &'a self,
+        bucket: &'a str,
+        key: &'a str,
         removal: Removal,
         conditions: Conditions,
-    ) -> Result<(), ObjectError> {
-        check_bucket(bucket)?;
-        check_key(key)?;
-        let folder = match &self.shared.store {
-            Store::Folder(folder) => Arc::clone(folder),
-            Store::S3(_) if matches!(removal, Removal::Snapshots | Removal::Snapshot(_)) => {
-                return Err(ObjectError::Unsupported { operation: "keep snapshots" });
-            }
-            Store::S3(store) => {
-                // Such a store says nothing when there is no object, so it is asked first.
-                conditions.check(key, Some(&store.head(bucket, key).await?))?;
-                return store.remove(bucket, key).await;
-            }
-        };
-        let (engine, bucket, key) = (self.clone(), bucket.to_owned(), key.to_owned());
-        to_the_end(async move {
-            let _lock = engine.shared.locks.write(&bucket, &key).await;
-            match removal {
-                Removal::Snapshot(id) => engine.remove_snapshot(&folder, &bucket, &key, id, &conditions).await,
-                _ => engine.remove_object(&folder, &bucket, &key, removal, &conditions).await,
-            }
+    ) -> BoxFuture<'a, Result<(), ObjectError>> {
+        Box::pin(async move {
+            check_bucket(bucket)?;
+            check_key(key)?;
+            let folder = match &self.shared.store {
+                Store::Folder(folder) => Arc::clone(folder),
+                Store::S3(_) if matches!(removal, Removal::Snapshots | Removal::Snapshot(_)) => {
+                    return Err(ObjectError::Unsupported { operation: "keep snapshots" });
+                }
+                Store::S3(store) => {
+                    // Such a store says nothing when there is no object, so it is asked first.
+                    conditions.check(key, Some(&store.head(bucket, key).await?))?;
+                    return store.remove(bucket, key).await;
+                }
+            };
+            let (engine, bucket, key) = (self.clone(), bucket.to_owned(), key.to_owned());
+            to_the_end(async move {
+                let _lock = engine.shared.locks.write(&bucket, &key).await;
+                match removal {
+                    Removal::Snapshot(id) => engine.remove_snapshot(&folder, &bucket, &key, id, &conditions).await,
+                    _ => engine.remove_object(&folder, &bucket, &key, removal, &conditions).await,
+                }
+            })
+            .await
         })
-        .await
     }
 
     async fn remove_snapshot(

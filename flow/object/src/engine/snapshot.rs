@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use millstream_storage::to_the_end;
+use millstream_types::BoxFuture;
 
 use super::write::{duplicate, not_found};
 use super::{Objects, blocking};
@@ -26,59 +27,61 @@ impl Objects {
     /// # Errors
     /// [`ObjectError::NotFound`], [`ObjectError::ConditionFailed`], [`ObjectError::Lease`],
     /// [`ObjectError::TooManySnapshots`], [`ObjectError::Unsupported`], [`ObjectError::DiskFull`], [`ObjectError::Disk`].
-    pub async fn snapshot(
-        &self,
-        bucket: &str,
-        key: &str,
+    pub fn snapshot<'a>(
+        &'a self,
+        bucket: &'a str,
+        key: &'a str,
         metadata: Option<BTreeMap<String, String>>,
         conditions: Conditions,
-    ) -> Result<Object, ObjectError> {
-        check_bucket(bucket)?;
-        check_key(key)?;
-        let folder = self.folder("keep snapshots")?;
-        let (engine, bucket, key) = (self.clone(), bucket.to_owned(), key.to_owned());
-        to_the_end(async move {
-            let read = async || {
-                let (file, object) = engine.open_locked(&folder, Version::current(&bucket, &key)).await?;
-                conditions.check_read(&key, &object, engine.now())?;
-                let (entries, of, named) = (engine.shared.entries.clone(), bucket.clone(), object.clone());
-                let blocks = blocking(move || entries.blocks(&of, &named)).await?;
-                Ok::<_, ObjectError>((file, object, blocks))
-            };
-            let (file, mut object, mut blocks) = {
-                let _lock = engine.shared.locks.read(&bucket, &key).await;
-                read().await?
-            };
-            let mut copied = duplicate(&folder, file, object.length).await?;
-            let _lock = engine.shared.locks.write(&bucket, &key).await;
-            let Some(now) = engine.current(&folder, &bucket, &key).await? else {
-                // Removed meanwhile: it must not leave a snapshot behind.
-                return Err(not_found(&bucket, &key));
-            };
-            if now.etag != object.etag {
-                // Written meanwhile, or another one by now: the snapshot is of what is there, which stays so while it is copied.
-                let (file, found, of) = read().await?;
-                copied = duplicate(&folder, file, found.length).await?;
-                (object, blocks) = (found, of);
-            }
-            let (entries, of, name) = (engine.shared.entries.clone(), bucket.clone(), key.clone());
-            let others = blocking(move || entries.snapshots(&of, &name, 0, SNAPSHOTS_MAX)).await?;
-            if others.len() == SNAPSHOTS_MAX {
-                return Err(ObjectError::TooManySnapshots { key, limit: SNAPSHOTS_MAX });
-            }
-            // Behind all others, wherever the clock is.
-            let id = engine.new_stamp().max(others.last().map_or(0, |last| last + 1));
-            (object.snapshot, object.lease) = (Some(id), None);
-            if let Some(metadata) = metadata {
-                object.properties.metadata = metadata;
-                (object.etag, object.modified) = (engine.new_etag(), engine.now());
-            }
-            let (of, name) = (bucket.clone(), key.clone());
-            let state = blocking(move || folder.finish_snapshot(copied, &of, &name, id)).await?;
-            engine.shared.entries.put(&bucket, &object, state, Some(&blocks)).await?;
-            Ok(object)
+    ) -> BoxFuture<'a, Result<Object, ObjectError>> {
+        Box::pin(async move {
+            check_bucket(bucket)?;
+            check_key(key)?;
+            let folder = self.folder("keep snapshots")?;
+            let (engine, bucket, key) = (self.clone(), bucket.to_owned(), key.to_owned());
+            to_the_end(async move {
+                let read = async || {
+                    let (file, object) = engine.open_locked(&folder, Version::current(&bucket, &key)).await?;
+                    conditions.check_read(&key, &object, engine.now())?;
+                    let (entries, of, named) = (engine.shared.entries.clone(), bucket.clone(), object.clone());
+                    let blocks = blocking(move || entries.blocks(&of, &named)).await?;
+                    Ok::<_, ObjectError>((file, object, blocks))
+                };
+                let (file, mut object, mut blocks) = {
+                    let _lock = engine.shared.locks.read(&bucket, &key).await;
+                    read().await?
+                };
+                let mut copied = duplicate(&folder, file, object.length).await?;
+                let _lock = engine.shared.locks.write(&bucket, &key).await;
+                let Some(now) = engine.current(&folder, &bucket, &key).await? else {
+                    // Removed meanwhile: it must not leave a snapshot behind.
+                    return Err(not_found(&bucket, &key));
+                };
+                if now.etag != object.etag {
+                    // Written meanwhile, or another one by now: the snapshot is of what is there, which stays so while it is copied.
+                    let (file, found, of) = read().await?;
+                    copied = duplicate(&folder, file, found.length).await?;
+                    (object, blocks) = (found, of);
+                }
+                let (entries, of, name) = (engine.shared.entries.clone(), bucket.clone(), key.clone());
+                let others = blocking(move || entries.snapshots(&of, &name, 0, SNAPSHOTS_MAX)).await?;
+                if others.len() == SNAPSHOTS_MAX {
+                    return Err(ObjectError::TooManySnapshots { key, limit: SNAPSHOTS_MAX });
+                }
+                // Behind all others, wherever the clock is.
+                let id = engine.new_stamp().max(others.last().map_or(0, |last| last + 1));
+                (object.snapshot, object.lease) = (Some(id), None);
+                if let Some(metadata) = metadata {
+                    object.properties.metadata = metadata;
+                    (object.etag, object.modified) = (engine.new_etag(), engine.now());
+                }
+                let (of, name) = (bucket.clone(), key.clone());
+                let state = blocking(move || folder.finish_snapshot(copied, &of, &name, id)).await?;
+                engine.shared.entries.put(&bucket, &object, state, Some(&blocks)).await?;
+                Ok(object)
+            })
+            .await
         })
-        .await
     }
 
     /// The file of an object or of a snapshot, and what is said of it. Both belong together while the caller holds the lock;

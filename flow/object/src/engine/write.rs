@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use md5::{Digest as _, Md5};
 use millstream_storage::to_the_end;
+use millstream_types::BoxFuture;
 
 use super::{Objects, blocking, length};
 use crate::condition::Conditions;
@@ -102,29 +103,31 @@ impl Objects {
     /// # Errors
     /// [`ObjectError::BucketNotFound`], [`ObjectError::BadKey`], [`ObjectError::KeyClash`],
     /// [`ObjectError::ConditionFailed`], [`ObjectError::Md5Mismatch`], [`ObjectError::DiskFull`], [`ObjectError::Disk`].
-    pub async fn put(&self, put: Put) -> Result<Object, ObjectError> {
-        check_bucket(&put.bucket)?;
-        check_key(&put.key)?;
-        if put.make_bucket {
-            self.ensure_bucket(&put.bucket).await?;
-        }
-        let engine = self.clone();
-        match &self.shared.store {
-            Store::Folder(folder) => {
-                let folder = Arc::clone(folder);
-                to_the_end(async move { engine.put_file(folder, put).await }).await
+    pub fn put(&self, put: Put) -> BoxFuture<'_, Result<Object, ObjectError>> {
+        Box::pin(async move {
+            check_bucket(&put.bucket)?;
+            check_key(&put.key)?;
+            if put.make_bucket {
+                self.ensure_bucket(&put.bucket).await?;
             }
-            Store::S3(store) => {
-                if put.kind == ObjectKind::Append {
-                    return Err(ObjectError::Unsupported { operation: "append to objects" });
+            let engine = self.clone();
+            match &self.shared.store {
+                Store::Folder(folder) => {
+                    let folder = Arc::clone(folder);
+                    to_the_end(async move { engine.put_file(folder, put).await }).await
                 }
-                if put.conditions != Conditions::default() {
-                    return Err(ObjectError::Unsupported { operation: "write under conditions" });
+                Store::S3(store) => {
+                    if put.kind == ObjectKind::Append {
+                        return Err(ObjectError::Unsupported { operation: "append to objects" });
+                    }
+                    if put.conditions != Conditions::default() {
+                        return Err(ObjectError::Unsupported { operation: "write under conditions" });
+                    }
+                    store.write(&put.bucket, &put.key, put.content, &put.properties).await?;
+                    store.head(&put.bucket, &put.key).await
                 }
-                store.write(&put.bucket, &put.key, put.content, &put.properties).await?;
-                store.head(&put.bucket, &put.key).await
             }
-        }
+        })
     }
 
     async fn put_file(&self, folder: Arc<Folder>, put: Put) -> Result<Object, ObjectError> {
@@ -211,12 +214,14 @@ impl Objects {
     /// [`ObjectError::NotFound`], [`ObjectError::WrongKind`], [`ObjectError::AppendPosition`],
     /// [`ObjectError::AppendTooLong`], [`ObjectError::TooManyBlocks`], [`ObjectError::ConditionFailed`],
     /// [`ObjectError::Md5Mismatch`], [`ObjectError::Unsupported`], [`ObjectError::DiskFull`], [`ObjectError::Disk`].
-    pub async fn append(&self, append: Append) -> Result<Object, ObjectError> {
-        check_bucket(&append.bucket)?;
-        check_key(&append.key)?;
-        let folder = self.folder("append to objects")?;
-        let engine = self.clone();
-        to_the_end(async move { engine.append_to_file(folder, append).await }).await
+    pub fn append(&self, append: Append) -> BoxFuture<'_, Result<Object, ObjectError>> {
+        Box::pin(async move {
+            check_bucket(&append.bucket)?;
+            check_key(&append.key)?;
+            let folder = self.folder("append to objects")?;
+            let engine = self.clone();
+            to_the_end(async move { engine.append_to_file(folder, append).await }).await
+        })
     }
 
     async fn append_to_file(&self, folder: Arc<Folder>, append: Append) -> Result<Object, ObjectError> {
@@ -294,14 +299,16 @@ impl Objects {
     /// # Errors
     /// [`ObjectError::NotFound`] for the source, [`ObjectError::ConditionFailed`] with the key it is about,
     /// [`ObjectError::Unsupported`]; further as [`Objects::put`].
-    pub async fn copy(&self, copy: Copy) -> Result<Object, ObjectError> {
-        for (bucket, key) in [&copy.from, &copy.to] {
-            check_bucket(bucket)?;
-            check_key(key)?;
-        }
-        let folder = self.folder("copy objects")?;
-        let engine = self.clone();
-        to_the_end(async move { engine.copy_file(folder, copy).await }).await
+    pub fn copy(&self, copy: Copy) -> BoxFuture<'_, Result<Object, ObjectError>> {
+        Box::pin(async move {
+            for (bucket, key) in [&copy.from, &copy.to] {
+                check_bucket(bucket)?;
+                check_key(key)?;
+            }
+            let folder = self.folder("copy objects")?;
+            let engine = self.clone();
+            to_the_end(async move { engine.copy_file(folder, copy).await }).await
+        })
     }
 
     async fn copy_file(&self, folder: Arc<Folder>, copy: Copy) -> Result<Object, ObjectError> {

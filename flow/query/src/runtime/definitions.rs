@@ -9,6 +9,7 @@ use millstream_catalog::{
     StreamOwner,
 };
 use millstream_storage::{Transaction, to_the_end};
+use millstream_types::BoxFuture;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::check::{check_containers, check_draft, check_inputs, check_outputs, check_sql};
@@ -79,29 +80,31 @@ impl Queries {
     /// # Errors
     /// [`QueryError::Plan`] with all mistakes that can be found without records; [`QueryError::Output`];
     /// [`QueryError::Exists`].
-    pub async fn create(&self, new: NewQuery) -> Result<Arc<QueryDefinition>, QueryError> {
-        check_draft(&new)?;
-        check_outputs(&new.outputs)?;
-        let now = self.shared.clock.now();
-        let definition = QueryDefinition {
-            name: new.name,
-            dialect: new.dialect,
-            sql: new.sql,
-            description: new.description,
-            inputs: new.inputs,
-            outputs: new.outputs,
-            desired: DesiredState::Stopped,
-            start_at: new.start_at,
-            event_order: new.event_order,
-            parallelism: new.parallelism,
-            resource: new.resource,
-            started: None,
-            created: now,
-            modified: now,
-            version: 1,
-        };
-        let _turn = self.shared.turns.of(&definition.name).await;
-        Ok(self.shared.catalog.queries.create(definition).await?)
+    pub fn create(&self, new: NewQuery) -> BoxFuture<'_, Result<Arc<QueryDefinition>, QueryError>> {
+        Box::pin(async move {
+            check_draft(&new)?;
+            check_outputs(&new.outputs)?;
+            let now = self.shared.clock.now();
+            let definition = QueryDefinition {
+                name: new.name,
+                dialect: new.dialect,
+                sql: new.sql,
+                description: new.description,
+                inputs: new.inputs,
+                outputs: new.outputs,
+                desired: DesiredState::Stopped,
+                start_at: new.start_at,
+                event_order: new.event_order,
+                parallelism: new.parallelism,
+                resource: new.resource,
+                started: None,
+                created: now,
+                modified: now,
+                version: 1,
+            };
+            let _turn = self.shared.turns.of(&definition.name).await;
+            Ok(self.shared.catalog.queries.create(definition).await?)
+        })
     }
 
     /// Changes a query that is still as the caller has `seen` it. When it runs it is stopped and started again, and goes on
@@ -110,42 +113,48 @@ impl Queries {
     ///
     /// # Errors
     /// [`QueryError::NotFound`], [`QueryError::Changed`], [`QueryError::Plan`], [`QueryError::Output`].
-    pub async fn update(&self, seen: &QueryDefinition, new: NewQuery) -> Result<Arc<QueryDefinition>, QueryError> {
-        let turn = self.shared.turns.of(&seen.name).await;
-        let mut definition = (*self.get(&seen.name)?).clone();
-        if definition != *seen {
-            return Err(QueryError::Changed { name: definition.name });
-        }
-        match definition.desired {
-            DesiredState::Stopped => check_draft(&new)?,
-            DesiredState::Running => {
-                check_sql(new.dialect, &new.sql, &new.inputs)?;
-                check_containers(&self.shared.catalog, &new.outputs)?;
+    pub fn update<'a>(
+        &'a self,
+        seen: &'a QueryDefinition,
+        new: NewQuery,
+    ) -> BoxFuture<'a, Result<Arc<QueryDefinition>, QueryError>> {
+        Box::pin(async move {
+            let turn = self.shared.turns.of(&seen.name).await;
+            let mut definition = (*self.get(&seen.name)?).clone();
+            if definition != *seen {
+                return Err(QueryError::Changed { name: definition.name });
             }
-        }
-        check_outputs(&new.outputs)?;
-        definition.dialect = new.dialect;
-        definition.sql = new.sql;
-        definition.description = new.description;
-        definition.inputs = new.inputs;
-        definition.outputs = new.outputs;
-        definition.start_at = new.start_at;
-        definition.event_order = new.event_order;
-        definition.parallelism = new.parallelism;
-        definition.resource = new.resource;
-        definition.modified = self.shared.clock.now();
-        definition.version += 1;
-        let engine = self.clone();
-        to_the_end(async move {
-            let _turn = turn;
-            let definition = engine.shared.catalog.queries.put(definition).await?;
-            if definition.desired == DesiredState::Running {
-                engine.halt(&definition.name).await;
-                engine.run(Arc::clone(&definition)).await?;
+            match definition.desired {
+                DesiredState::Stopped => check_draft(&new)?,
+                DesiredState::Running => {
+                    check_sql(new.dialect, &new.sql, &new.inputs)?;
+                    check_containers(&self.shared.catalog, &new.outputs)?;
+                }
             }
-            Ok(definition)
+            check_outputs(&new.outputs)?;
+            definition.dialect = new.dialect;
+            definition.sql = new.sql;
+            definition.description = new.description;
+            definition.inputs = new.inputs;
+            definition.outputs = new.outputs;
+            definition.start_at = new.start_at;
+            definition.event_order = new.event_order;
+            definition.parallelism = new.parallelism;
+            definition.resource = new.resource;
+            definition.modified = self.shared.clock.now();
+            definition.version += 1;
+            let engine = self.clone();
+            to_the_end(async move {
+                let _turn = turn;
+                let definition = engine.shared.catalog.queries.put(definition).await?;
+                if definition.desired == DesiredState::Running {
+                    engine.halt(&definition.name).await;
+                    engine.run(Arc::clone(&definition)).await?;
+                }
+                Ok(definition)
+            })
+            .await
         })
-        .await
     }
 
     /// Changes a query's labels; it runs on and its version stays.
@@ -179,70 +188,80 @@ impl Queries {
     /// # Errors
     /// [`QueryError::NotFound`], [`QueryError::State`] when it runs already, [`QueryError::Plan`] for a text that cannot
     /// run, an empty one for instance, [`QueryError::InputGone`].
-    pub async fn start_query(&self, name: &str, start_at: Option<StartAt>) -> Result<(), QueryError> {
-        let turn = self.shared.turns.of(name).await;
-        let mut definition = (*self.get(name)?).clone();
-        if definition.desired == DesiredState::Running {
-            return Err(QueryError::State { name: name.to_owned(), state: "running" });
-        }
-        definition.desired = DesiredState::Running;
-        check_sql(definition.dialect, &definition.sql, &definition.inputs)?;
-        check_inputs(&self.shared.streams, &definition.inputs)?;
-        check_containers(&self.shared.catalog, &definition.outputs)?;
-        definition.start_at = start_at.unwrap_or(definition.start_at);
-        definition.started = Some(self.shared.clock.now());
-        let anew = start_at.is_some_and(|start| start != StartAt::LastStopped);
-        let engine = self.clone();
-        to_the_end(async move {
-            let _turn = turn;
-            if anew {
-                // Before it is to run: a crash in between leaves a stopped query that is started again from `start_at`.
-                engine.shared.checkpoints.forget_positions(&definition.name).await?;
+    pub fn start_query<'a>(
+        &'a self,
+        name: &'a str,
+        start_at: Option<StartAt>,
+    ) -> BoxFuture<'a, Result<(), QueryError>> {
+        Box::pin(async move {
+            let turn = self.shared.turns.of(name).await;
+            let mut definition = (*self.get(name)?).clone();
+            if definition.desired == DesiredState::Running {
+                return Err(QueryError::State { name: name.to_owned(), state: "running" });
             }
-            let definition = engine.shared.catalog.queries.put(definition).await?;
-            engine.run(definition).await
+            definition.desired = DesiredState::Running;
+            check_sql(definition.dialect, &definition.sql, &definition.inputs)?;
+            check_inputs(&self.shared.streams, &definition.inputs)?;
+            check_containers(&self.shared.catalog, &definition.outputs)?;
+            definition.start_at = start_at.unwrap_or(definition.start_at);
+            definition.started = Some(self.shared.clock.now());
+            let anew = start_at.is_some_and(|start| start != StartAt::LastStopped);
+            let engine = self.clone();
+            to_the_end(async move {
+                let _turn = turn;
+                if anew {
+                    // Before it is to run: a crash in between leaves a stopped query that is started again from `start_at`.
+                    engine.shared.checkpoints.forget_positions(&definition.name).await?;
+                }
+                let definition = engine.shared.catalog.queries.put(definition).await?;
+                engine.run(definition).await
+            })
+            .await
         })
-        .await
     }
 
     /// Stops a query; its checkpoint stays.
     ///
     /// # Errors
     /// [`QueryError::NotFound`], [`QueryError::State`] when it does not run.
-    pub async fn stop_query(&self, name: &str) -> Result<(), QueryError> {
-        let turn = self.shared.turns.of(name).await;
-        let mut definition = (*self.get(name)?).clone();
-        if definition.desired == DesiredState::Stopped {
-            return Err(QueryError::State { name: name.to_owned(), state: "stopped" });
-        }
-        definition.desired = DesiredState::Stopped;
-        let engine = self.clone();
-        to_the_end(async move {
-            let _turn = turn;
-            let definition = engine.shared.catalog.queries.put(definition).await?;
-            engine.halt(&definition.name).await;
-            Ok(())
+    pub fn stop_query<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), QueryError>> {
+        Box::pin(async move {
+            let turn = self.shared.turns.of(name).await;
+            let mut definition = (*self.get(name)?).clone();
+            if definition.desired == DesiredState::Stopped {
+                return Err(QueryError::State { name: name.to_owned(), state: "stopped" });
+            }
+            definition.desired = DesiredState::Stopped;
+            let engine = self.clone();
+            to_the_end(async move {
+                let _turn = turn;
+                let definition = engine.shared.catalog.queries.put(definition).await?;
+                engine.halt(&definition.name).await;
+                Ok(())
+            })
+            .await
         })
-        .await
     }
 
     /// Removes a query with its checkpoint and its own streams.
     ///
     /// # Errors
     /// [`QueryError::NotFound`].
-    pub async fn delete(&self, name: &str) -> Result<(), QueryError> {
-        let turn = self.shared.turns.of(name).await;
-        let definition = self.get(name)?;
-        let engine = self.clone();
-        to_the_end(async move {
-            let _turn = turn;
-            engine.halt(&definition.name).await;
-            let mut transaction = Transaction::new();
-            engine.shared.checkpoints.remove(&definition.name, &mut transaction).await?;
-            engine.shared.catalog.queries.delete(&definition.name, transaction).await?;
-            engine.remove_streams(|query| query == definition.name).await
+    pub fn delete<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), QueryError>> {
+        Box::pin(async move {
+            let turn = self.shared.turns.of(name).await;
+            let definition = self.get(name)?;
+            let engine = self.clone();
+            to_the_end(async move {
+                let _turn = turn;
+                engine.halt(&definition.name).await;
+                let mut transaction = Transaction::new();
+                engine.shared.checkpoints.remove(&definition.name, &mut transaction).await?;
+                engine.shared.catalog.queries.delete(&definition.name, transaction).await?;
+                engine.remove_streams(|query| query == definition.name).await
+            })
+            .await
         })
-        .await
     }
 
     /// Removes the own streams of queries that are no more: a deletion that a crash cut off is ended by the next start, so

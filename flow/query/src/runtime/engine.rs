@@ -9,7 +9,7 @@ use millstream_catalog::{
 use millstream_insight::Insight;
 use millstream_storage::Storage;
 use millstream_stream::{NewStream, Streams};
-use millstream_types::{CheckRole, Clock, LogId, Millis};
+use millstream_types::{BoxFuture, CheckRole, Clock, LogId, Millis};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -61,30 +61,32 @@ pub(super) fn output_stream(query: &str, output: &str) -> String {
 
 impl Queries {
     /// Starts the engine with all queries that are to run. Needs a tokio runtime.
-    pub async fn start(
+    pub fn start(
         storage: Storage,
         catalog: Catalog,
         streams: Streams,
         insight: Insight,
         outside: Outside,
         clock: Arc<dyn Clock>,
-    ) -> Self {
-        let checkpoints = Checkpoints::new(storage);
-        let tasks = Mutex::default();
-        let turns = Turns::default();
-        let shared = Shared { catalog, streams, checkpoints, insight, clock, outside, tasks, turns };
-        let engine = Self { shared: Arc::new(shared) };
-        if let Err(error) = engine.remove_orphans().await {
-            tracing::error!(%error, "cannot remove the streams of queries that are no more");
-        }
-        for definition in engine.list() {
-            if definition.desired == DesiredState::Running
-                && let Err(error) = engine.run(Arc::clone(&definition)).await
-            {
-                tracing::error!(query = %definition.name, %error, "cannot start a query");
+    ) -> BoxFuture<'static, Self> {
+        Box::pin(async move {
+            let checkpoints = Checkpoints::new(storage);
+            let tasks = Mutex::default();
+            let turns = Turns::default();
+            let shared = Shared { catalog, streams, checkpoints, insight, clock, outside, tasks, turns };
+            let engine = Self { shared: Arc::new(shared) };
+            if let Err(error) = engine.remove_orphans().await {
+                tracing::error!(%error, "cannot remove the streams of queries that are no more");
             }
-        }
-        engine
+            for definition in engine.list() {
+                if definition.desired == DesiredState::Running
+                    && let Err(error) = engine.run(Arc::clone(&definition)).await
+                {
+                    tracing::error!(query = %definition.name, %error, "cannot start a query");
+                }
+            }
+            engine
+        })
     }
 
     /// A query's definition.
@@ -144,9 +146,16 @@ impl Queries {
     ///
     /// # Errors
     /// [`QueryError::Plan`].
-    pub async fn preview(&self, dialect: QueryDialect, sql: &str, from: PreviewStart) -> Result<Preview, QueryError> {
-        let definition = preview::definition(&self.shared.streams, dialect, sql);
-        preview::start(self.shared.streams.clone(), definition, from).await
+    pub fn preview<'a>(
+        &'a self,
+        dialect: QueryDialect,
+        sql: &'a str,
+        from: PreviewStart,
+    ) -> BoxFuture<'a, Result<Preview, QueryError>> {
+        Box::pin(async move {
+            let definition = preview::definition(&self.shared.streams, dialect, sql);
+            preview::start(self.shared.streams.clone(), definition, from).await
+        })
     }
 
     /// Where a record ends up in a query: the windows' ends and the labels of the rows that it is part of, per output. Found
@@ -154,46 +163,50 @@ impl Queries {
     ///
     /// # Errors
     /// [`QueryError`] when the query or the record is not there.
-    pub async fn locate(
-        &self,
-        query: &str,
+    pub fn locate<'a>(
+        &'a self,
+        query: &'a str,
         log: LogId,
         offset: u64,
-    ) -> Result<Vec<(String, Millis, String)>, QueryError> {
-        let definition = self.get(query)?;
-        let binding = Binding::new(&self.shared.streams, &definition).await?;
-        let mut executor = binding.executor(&definition);
-        let read = self.shared.streams.read(log, offset, 1).await?;
-        let record = read.batches.iter().flat_map(|batch| batch.records()).find(|record| record.offset == offset);
-        let Some(record) = record else { return Ok(Vec::new()) };
-        let mut alone = millstream_types::EncodedRecords::default();
-        alone.push(&record.partition_key, &record.headers, &record.data);
-        let (bytes, count) = alone.freeze();
-        let batch =
-            millstream_types::RecordBatch { base_offset: offset, count, append_time: record.append_time, bytes };
-        let mut produced = crate::executor::Produced::default();
-        for (source, stream) in binding.streams.iter().enumerate() {
-            if let Some(shard) = stream.shards.iter().position(|shard| shard.log() == log) {
-                produced.extend(executor.push(source, shard, &batch, offset)?);
+    ) -> BoxFuture<'a, Result<Vec<(String, Millis, String)>, QueryError>> {
+        Box::pin(async move {
+            let definition = self.get(query)?;
+            let binding = Binding::new(&self.shared.streams, &definition).await?;
+            let mut executor = binding.executor(&definition);
+            let read = self.shared.streams.read(log, offset, 1).await?;
+            let record = read.batches.iter().flat_map(|batch| batch.records()).find(|record| record.offset == offset);
+            let Some(record) = record else { return Ok(Vec::new()) };
+            let mut alone = millstream_types::EncodedRecords::default();
+            alone.push(&record.partition_key, &record.headers, &record.data);
+            let (bytes, count) = alone.freeze();
+            let batch =
+                millstream_types::RecordBatch { base_offset: offset, count, append_time: record.append_time, bytes };
+            let mut produced = crate::executor::Produced::default();
+            for (source, stream) in binding.streams.iter().enumerate() {
+                if let Some(shard) = stream.shards.iter().position(|shard| shard.log() == log) {
+                    produced.extend(executor.push(source, shard, &batch, offset)?);
+                }
             }
-        }
-        produced.extend(executor.advance(Some(i64::MAX))?);
-        let mut found = Vec::new();
-        for (output, rows) in &produced.rows {
-            let name = &binding.program.outputs[*output].name;
-            for (row, time) in crate::executor::rowtimes(rows).iter().enumerate() {
-                found.push((name.clone(), *time, rows::label(rows, row)));
+            produced.extend(executor.advance(Some(i64::MAX))?);
+            let mut found = Vec::new();
+            for (output, rows) in &produced.rows {
+                let name = &binding.program.outputs[*output].name;
+                for (row, time) in crate::executor::rowtimes(rows).iter().enumerate() {
+                    found.push((name.clone(), *time, rows::label(rows, row)));
+                }
             }
-        }
-        Ok(found)
+            Ok(found)
+        })
     }
 
     /// Stops all queries; each goes on at its next start.
-    pub async fn shutdown(&self) {
-        let names: Vec<String> = lock(&self.shared.tasks).keys().cloned().collect();
-        for name in names {
-            self.halt(&name).await;
-        }
+    pub fn shutdown(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let names: Vec<String> = lock(&self.shared.tasks).keys().cloned().collect();
+            for name in names {
+                self.halt(&name).await;
+            }
+        })
     }
 
     /// Makes the query's own streams and starts its task and its deliveries.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use millstream_catalog::{QueueDefinition, QueueSettings, RedriveSources};
 use millstream_storage::{Transaction, to_the_end};
-use millstream_types::Millis;
+use millstream_types::{BoxFuture, Millis};
 
 use super::{BATCH, LiveQueue, MESSAGE_BYTES_MAX, Pairs, Queues, retention};
 use crate::error::QueueError;
@@ -34,39 +34,41 @@ impl Queues {
     /// # Errors
     /// [`QueueError::QueueExists`], [`QueueError::BadName`], [`QueueError::OutOfRange`], [`QueueError::DeadLetterQueue`],
     /// [`QueueError::TooMany`]; [`QueueError::Storage`].
-    pub async fn create(&self, new: NewQueue) -> Result<Arc<QueueDefinition>, QueueError> {
-        check_name(&new.name)?;
-        self.check_settings(&new.name, &new.settings)?;
-        let shared = &self.shared;
-        let turn = Arc::clone(&shared.definitions).lock_owned().await;
-        if shared.catalog.queues.get(&new.name).is_some() {
-            return Err(QueueError::QueueExists { queue: new.name });
-        }
-        if shared.catalog.queues.list().len() >= QUEUES_MAX {
-            return Err(QueueError::TooMany { what: "queues", max: QUEUES_MAX });
-        }
-        let now = shared.clock.now();
-        let definition = QueueDefinition {
-            name: new.name,
-            number: shared.catalog.next_id().await?,
-            created: now,
-            modified: now,
-            settings: new.settings,
-            metadata: new.metadata,
-            tags: new.tags,
-            policy: new.policy,
-        };
-        let queues = self.clone();
-        to_the_end(async move {
-            let (_turn, number) = (turn, definition.number);
-            queues.live().queues.insert(number, LiveQueue::new(&definition));
-            let created = queues.shared.catalog.queues.create(definition).await;
-            if created.is_err() {
-                queues.live().queues.remove(&number);
+    pub fn create(&self, new: NewQueue) -> BoxFuture<'_, Result<Arc<QueueDefinition>, QueueError>> {
+        Box::pin(async move {
+            check_name(&new.name)?;
+            self.check_settings(&new.name, &new.settings)?;
+            let shared = &self.shared;
+            let turn = Arc::clone(&shared.definitions).lock_owned().await;
+            if shared.catalog.queues.get(&new.name).is_some() {
+                return Err(QueueError::QueueExists { queue: new.name });
             }
-            Ok(created?)
+            if shared.catalog.queues.list().len() >= QUEUES_MAX {
+                return Err(QueueError::TooMany { what: "queues", max: QUEUES_MAX });
+            }
+            let now = shared.clock.now();
+            let definition = QueueDefinition {
+                name: new.name,
+                number: shared.catalog.next_id().await?,
+                created: now,
+                modified: now,
+                settings: new.settings,
+                metadata: new.metadata,
+                tags: new.tags,
+                policy: new.policy,
+            };
+            let queues = self.clone();
+            to_the_end(async move {
+                let (_turn, number) = (turn, definition.number);
+                queues.live().queues.insert(number, LiveQueue::new(&definition));
+                let created = queues.shared.catalog.queues.create(definition).await;
+                if created.is_err() {
+                    queues.live().queues.remove(&number);
+                }
+                Ok(created?)
+            })
+            .await
         })
-        .await
     }
 
     /// A queue.
@@ -115,49 +117,56 @@ impl Queues {
     ///
     /// # Errors
     /// [`QueueError::QueueNotFound`], [`QueueError::Storage`].
-    pub async fn delete(&self, queue: &str) -> Result<(), QueueError> {
-        let turn = Arc::clone(&self.shared.definitions).lock_owned().await;
-        let (definition, queues) = (self.get(queue)?, self.clone());
-        to_the_end(async move {
-            let _turn = turn;
-            // The definition goes first: messages that a crash leaves behind belong to nobody and go at the next start.
-            queues.shared.catalog.queues.delete(&definition.name, Transaction::new()).await?;
-            while queues.remove_batch(&definition, |index| index.ids_until(MessageId(u64::MAX), BATCH)).await? > 0 {}
-            queues.live().queues.remove(&definition.number);
-            Ok(())
+    pub fn delete<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<(), QueueError>> {
+        Box::pin(async move {
+            let turn = Arc::clone(&self.shared.definitions).lock_owned().await;
+            let (definition, queues) = (self.get(queue)?, self.clone());
+            to_the_end(async move {
+                let _turn = turn;
+                // The definition goes first: messages that a crash leaves behind belong to nobody and go at the next start.
+                queues.shared.catalog.queues.delete(&definition.name, Transaction::new()).await?;
+                while queues.remove_batch(&definition, |index| index.ids_until(MessageId(u64::MAX), BATCH)).await? > 0 {
+                }
+                queues.live().queues.remove(&definition.number);
+                Ok(())
+            })
+            .await
         })
-        .await
     }
 
     /// Removes the messages that a queue has now. A crash meanwhile may leave the younger ones.
     ///
     /// # Errors
     /// [`QueueError::QueueNotFound`], [`QueueError::Storage`].
-    pub async fn purge(&self, queue: &str) -> Result<(), QueueError> {
-        let (definition, queues) = (self.get(queue)?, self.clone());
-        to_the_end(async move {
-            let last = MessageId(queues.live().next.saturating_sub(1));
-            while queues.remove_batch(&definition, |index| index.ids_until(last, BATCH)).await? > 0 {}
-            Ok(())
+    pub fn purge<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<(), QueueError>> {
+        Box::pin(async move {
+            let (definition, queues) = (self.get(queue)?, self.clone());
+            to_the_end(async move {
+                let last = MessageId(queues.live().next.saturating_sub(1));
+                while queues.remove_batch(&definition, |index| index.ids_until(last, BATCH)).await? > 0 {}
+                Ok(())
+            })
+            .await
         })
-        .await
     }
 
     /// The same, but not within `least` milliseconds of the last time.
     ///
     /// # Errors
     /// As [`Queues::purge`], and [`QueueError::PurgedLately`].
-    pub async fn purge_apart(&self, queue: &str, least: Millis) -> Result<(), QueueError> {
-        let (definition, now) = (self.get(queue)?, self.shared.clock.now());
-        {
-            let mut live = self.live();
-            let live = live.queue(&definition)?;
-            if live.purged.is_some_and(|last| now - last < least) {
-                return Err(QueueError::PurgedLately { queue: definition.name.clone(), seconds: least / 1_000 });
+    pub fn purge_apart<'a>(&'a self, queue: &'a str, least: Millis) -> BoxFuture<'a, Result<(), QueueError>> {
+        Box::pin(async move {
+            let (definition, now) = (self.get(queue)?, self.shared.clock.now());
+            {
+                let mut live = self.live();
+                let live = live.queue(&definition)?;
+                if live.purged.is_some_and(|last| now - last < least) {
+                    return Err(QueueError::PurgedLately { queue: definition.name.clone(), seconds: least / 1_000 });
+                }
+                live.purged = Some(now);
             }
-            live.purged = Some(now);
-        }
-        self.purge(queue).await
+            self.purge(queue).await
+        })
     }
 
     fn check_settings(&self, queue: &str, settings: &QueueSettings) -> Result<(), QueueError> {

@@ -20,7 +20,7 @@ use bytes::Bytes;
 use millstream_catalog::{Catalog, QueueDefinition};
 use millstream_insight::Insight;
 use millstream_storage::{Keyspace, Storage, Transaction};
-use millstream_types::{Clock, Millis};
+use millstream_types::{BoxFuture, Clock, Millis};
 use tokio::sync::watch;
 
 use crate::error::QueueError;
@@ -103,31 +103,37 @@ impl Queues {
     ///
     /// # Errors
     /// [`QueueError::Unreadable`] names the message that cannot be read; [`QueueError::Storage`].
-    pub async fn open(storage: Storage, catalog: Catalog, clock: Arc<dyn Clock>) -> Result<Self, QueueError> {
-        let run = catalog.next_id().await?;
-        let definitions = catalog.queues.list();
-        let queues = definitions.iter().map(|queue| (queue.number, LiveQueue::new(queue))).collect();
-        let shared = Shared {
-            storage,
-            catalog,
-            clock,
-            states: Keyspace::new("queue/states"),
-            contents: Keyspace::new("queue/contents"),
-            definitions: Arc::default(),
-            live: Mutex::new(Live { queues, next: run << COUNTER_BITS }),
-            stopping: watch::Sender::new(false),
-            redrives: Mutex::default(),
-            insight: OnceLock::new(),
-        };
-        let queues = Self { shared: Arc::new(shared) };
-        let opened = queues.clone();
-        let abandoned = tokio::task::spawn_blocking(move || opened.load()).await.map_err(broken)??;
-        for batch in abandoned.chunks(BATCH) {
-            let mut transaction = Transaction::new();
-            batch.iter().for_each(|(queue, id)| queues.remove(&mut transaction, *queue, *id));
-            queues.shared.storage.commit(transaction).await?;
-        }
-        Ok(queues)
+    pub fn open(
+        storage: Storage,
+        catalog: Catalog,
+        clock: Arc<dyn Clock>,
+    ) -> BoxFuture<'static, Result<Self, QueueError>> {
+        Box::pin(async move {
+            let run = catalog.next_id().await?;
+            let definitions = catalog.queues.list();
+            let queues = definitions.iter().map(|queue| (queue.number, LiveQueue::new(queue))).collect();
+            let shared = Shared {
+                storage,
+                catalog,
+                clock,
+                states: Keyspace::new("queue/states"),
+                contents: Keyspace::new("queue/contents"),
+                definitions: Arc::default(),
+                live: Mutex::new(Live { queues, next: run << COUNTER_BITS }),
+                stopping: watch::Sender::new(false),
+                redrives: Mutex::default(),
+                insight: OnceLock::new(),
+            };
+            let queues = Self { shared: Arc::new(shared) };
+            let opened = queues.clone();
+            let abandoned = tokio::task::spawn_blocking(move || opened.load()).await.map_err(broken)??;
+            for batch in abandoned.chunks(BATCH) {
+                let mut transaction = Transaction::new();
+                batch.iter().for_each(|(queue, id)| queues.remove(&mut transaction, *queue, *id));
+                queues.shared.storage.commit(transaction).await?;
+            }
+            Ok(queues)
+        })
     }
 
     /// Lets waiting receivers go with what there is: the node stops.
@@ -139,12 +145,14 @@ impl Queues {
     ///
     /// # Errors
     /// [`QueueError::Storage`].
-    pub async fn enforce_retention(&self) -> Result<(), QueueError> {
-        for definition in self.list() {
-            let now = self.shared.clock.now();
-            while self.remove_batch(&definition, |index| index.expired(now)).await? > 0 {}
-        }
-        Ok(())
+    pub fn enforce_retention(&self) -> BoxFuture<'_, Result<(), QueueError>> {
+        Box::pin(async move {
+            for definition in self.list() {
+                let now = self.shared.clock.now();
+                while self.remove_batch(&definition, |index| index.expired(now)).await? > 0 {}
+            }
+            Ok(())
+        })
     }
 
     /// How many messages a queue holds.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use millstream_catalog::QueueDefinition;
 use millstream_storage::{Ticket, Transaction};
-use millstream_types::Millis;
+use millstream_types::{BoxFuture, Millis};
 use tokio::time::{Instant, sleep_until};
 
 use super::{Queues, millis};
@@ -38,50 +38,54 @@ impl Queues {
     /// # Errors
     /// [`QueueError::QueueNotFound`], also when the queue goes meanwhile; [`QueueError::TooManyInFlight`];
     /// [`QueueError::Storage`].
-    pub async fn receive(&self, queue: &str, receive: Receive) -> Result<Vec<Message>, QueueError> {
-        let mut definition = self.get(queue)?;
-        let own = Duration::from_secs(definition.settings.wait_seconds.into());
-        let deadline = Instant::now() + receive.wait.unwrap_or(own).min(WAIT_MAX);
-        let mut stopping = self.shared.stopping.subscribe();
-        loop {
-            let mut changes = self.live().queue(&definition)?.changes.subscribe();
-            let (plan, ticket) = self.take(&definition, receive)?;
-            if let Some(ticket) = ticket {
-                ticket.durable().await?;
+    pub fn receive<'a>(&'a self, queue: &'a str, receive: Receive) -> BoxFuture<'a, Result<Vec<Message>, QueueError>> {
+        Box::pin(async move {
+            let mut definition = self.get(queue)?;
+            let own = Duration::from_secs(definition.settings.wait_seconds.into());
+            let deadline = Instant::now() + receive.wait.unwrap_or(own).min(WAIT_MAX);
+            let mut stopping = self.shared.stopping.subscribe();
+            loop {
+                let mut changes = self.live().queue(&definition)?.changes.subscribe();
+                let (plan, ticket) = self.take(&definition, receive)?;
+                if let Some(ticket) = ticket {
+                    ticket.durable().await?;
+                }
+                let swept = !(plan.expired.is_empty() && plan.dead.is_empty());
+                let messages = self.read(&definition, plan.taken).await?;
+                if !messages.is_empty() {
+                    self.count("received", queue, messages.len());
+                    return Ok(messages);
+                }
+                if swept {
+                    continue;
+                }
+                if Instant::now() >= deadline || *stopping.borrow() {
+                    self.count("empty", queue, 1);
+                    return Ok(messages);
+                }
+                let until = self.next_visible(&definition)?.map_or(deadline, |at| at.min(deadline));
+                tokio::select! {
+                    _ = changes.changed() => {}
+                    _ = stopping.changed() => {}
+                    () = sleep_until(until) => {}
+                }
+                definition = self.get(queue)?;
             }
-            let swept = !(plan.expired.is_empty() && plan.dead.is_empty());
-            let messages = self.read(&definition, plan.taken).await?;
-            if !messages.is_empty() {
-                self.count("received", queue, messages.len());
-                return Ok(messages);
-            }
-            if swept {
-                continue;
-            }
-            if Instant::now() >= deadline || *stopping.borrow() {
-                self.count("empty", queue, 1);
-                return Ok(messages);
-            }
-            let until = self.next_visible(&definition)?.map_or(deadline, |at| at.min(deadline));
-            tokio::select! {
-                _ = changes.changed() => {}
-                _ = stopping.changed() => {}
-                () = sleep_until(until) => {}
-            }
-            definition = self.get(queue)?;
-        }
+        })
     }
 
     /// Messages that could be received now, left as they are; at most `max` and 100.
     ///
     /// # Errors
     /// [`QueueError::QueueNotFound`], [`QueueError::Storage`].
-    pub async fn peek(&self, queue: &str, max: usize) -> Result<Vec<Message>, QueueError> {
-        let definition = self.get(queue)?;
-        let now = self.shared.clock.now();
-        let states: Vec<(MessageId, State)> =
-            self.live().queue(&definition)?.index.visible(now).take(max.min(RECEIVE_MAX)).collect();
-        self.read(&definition, states).await
+    pub fn peek<'a>(&'a self, queue: &'a str, max: usize) -> BoxFuture<'a, Result<Vec<Message>, QueueError>> {
+        Box::pin(async move {
+            let definition = self.get(queue)?;
+            let now = self.shared.clock.now();
+            let states: Vec<(MessageId, State)> =
+                self.live().queue(&definition)?.index.visible(now).take(max.min(RECEIVE_MAX)).collect();
+            self.read(&definition, states).await
+        })
     }
 
     /// Decides what is taken and submits it; without a ticket nothing is.

@@ -2,6 +2,7 @@
 
 use millstream_catalog::QueueDefinition;
 use millstream_storage::Transaction;
+use millstream_types::BoxFuture;
 
 use super::{MESSAGES_MAX, Queues, millis};
 use crate::error::QueueError;
@@ -22,10 +23,16 @@ impl Queues {
     /// # Errors
     /// [`QueueError::QueueNotFound`], [`QueueError::MessageTooLarge`], [`QueueError::TooMany`], [`QueueError::Full`];
     /// [`QueueError::Storage`].
-    pub async fn send(&self, queue: &str, messages: Vec<NewMessage>) -> Result<Vec<Sent>, QueueError> {
-        let definition = self.get(queue)?;
-        check(&messages, (definition.settings.message_bytes_max as usize).min(MESSAGE_BYTES_MAX))?;
-        self.take_in(&definition, messages).await
+    pub fn send<'a>(
+        &'a self,
+        queue: &'a str,
+        messages: Vec<NewMessage>,
+    ) -> BoxFuture<'a, Result<Vec<Sent>, QueueError>> {
+        Box::pin(async move {
+            let definition = self.get(queue)?;
+            check(&messages, (definition.settings.message_bytes_max as usize).min(MESSAGE_BYTES_MAX))?;
+            self.take_in(&definition, messages).await
+        })
     }
 
     /// Takes messages of another engine, which may be larger than those of clients.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use millstream_catalog::{CapacityMode, HashKeyRange, ShardDefinition, StreamDefinition, StreamOwner, StreamSettings};
 use millstream_storage::{Transaction, to_the_end};
-use millstream_types::LogId;
+use millstream_types::{BoxFuture, LogId};
 use tokio::sync::OwnedMutexGuard;
 
 use super::Streams;
@@ -40,8 +40,10 @@ impl Streams {
     ///
     /// # Errors
     /// As [`Streams::create_with`].
-    pub async fn create(&self, new: NewStream) -> Result<Arc<StreamDefinition>, StreamError> {
-        self.create_with(new, CapacityMode::Provisioned, BTreeMap::new(), StreamSettings::default()).await
+    pub fn create(&self, new: NewStream) -> BoxFuture<'_, Result<Arc<StreamDefinition>, StreamError>> {
+        Box::pin(async move {
+            self.create_with(new, CapacityMode::Provisioned, BTreeMap::new(), StreamSettings::default()).await
+        })
     }
 
     /// Makes a stream.
@@ -49,75 +51,81 @@ impl Streams {
     /// # Errors
     /// [`StreamError::StreamExists`], [`StreamError::ShardCount`], [`StreamError::ShardsInAll`],
     /// [`StreamError::TooManyTags`], [`StreamError::Storage`].
-    pub async fn create_with(
+    pub fn create_with(
         &self,
         new: NewStream,
         capacity: CapacityMode,
         tags: BTreeMap<String, String>,
         settings: StreamSettings,
-    ) -> Result<Arc<StreamDefinition>, StreamError> {
-        let turn = self.turn().await;
-        check_tags(&new.name, &tags)?;
-        if new.shards == 0 || new.shards > SHARDS_MAX {
-            return Err(StreamError::ShardCount { found: new.shards, max: SHARDS_MAX });
-        }
-        if self.catalog.streams.get(&new.name).is_some() {
-            return Err(StreamError::StreamExists { stream: new.name });
-        }
-        if new.owner == StreamOwner::User {
-            self.check_shards_in_all(new.shards)?;
-        }
-        let definition = StreamDefinition {
-            name: new.name,
-            owner: new.owner,
-            created: self.clock.now(),
-            retention_hours: new.retention_hours,
-            shards: Vec::new(),
-            tags,
-            capacity,
-            scaled: Vec::new(),
-            consumers: Vec::new(),
-            settings,
-        };
-        let streams = self.clone();
-        to_the_end(async move {
-            let _turn = turn;
-            let definition = streams.divided(definition, new.shards).await?;
-            Ok(streams.catalog.streams.create(definition).await?)
+    ) -> BoxFuture<'_, Result<Arc<StreamDefinition>, StreamError>> {
+        Box::pin(async move {
+            let turn = self.turn().await;
+            check_tags(&new.name, &tags)?;
+            if new.shards == 0 || new.shards > SHARDS_MAX {
+                return Err(StreamError::ShardCount { found: new.shards, max: SHARDS_MAX });
+            }
+            if self.catalog.streams.get(&new.name).is_some() {
+                return Err(StreamError::StreamExists { stream: new.name });
+            }
+            if new.owner == StreamOwner::User {
+                self.check_shards_in_all(new.shards)?;
+            }
+            let definition = StreamDefinition {
+                name: new.name,
+                owner: new.owner,
+                created: self.clock.now(),
+                retention_hours: new.retention_hours,
+                shards: Vec::new(),
+                tags,
+                capacity,
+                scaled: Vec::new(),
+                consumers: Vec::new(),
+                settings,
+            };
+            let streams = self.clone();
+            to_the_end(async move {
+                let _turn = turn;
+                let definition = streams.divided(definition, new.shards).await?;
+                Ok(streams.catalog.streams.create(definition).await?)
+            })
+            .await
         })
-        .await
     }
 
     /// Removes a stream and its records.
     ///
     /// # Errors
     /// [`StreamError::StreamNotFound`], [`StreamError::Storage`].
-    pub async fn delete(&self, name: &str) -> Result<(), StreamError> {
-        let turn = self.turn().await;
-        let (stream, streams) = (self.get(name)?, self.clone());
-        to_the_end(async move {
-            let _turn = turn;
-            let mut transaction = Transaction::new();
-            for shard in &stream.shards {
-                transaction.drop_log(shard.log());
-            }
-            streams.catalog.streams.delete(&stream.name, transaction).await?;
-            streams.gate.open(stream.shards.iter().map(ShardDefinition::log));
-            Ok(())
+    pub fn delete<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), StreamError>> {
+        Box::pin(async move {
+            let turn = self.turn().await;
+            let (stream, streams) = (self.get(name)?, self.clone());
+            to_the_end(async move {
+                let _turn = turn;
+                let mut transaction = Transaction::new();
+                for shard in &stream.shards {
+                    transaction.drop_log(shard.log());
+                }
+                streams.catalog.streams.delete(&stream.name, transaction).await?;
+                streams.gate.open(stream.shards.iter().map(ShardDefinition::log));
+                Ok(())
+            })
+            .await
         })
-        .await
     }
 
     /// Changes how long records stay.
     ///
     /// # Errors
     /// [`StreamError::StreamNotFound`], [`StreamError::Storage`].
-    pub async fn set_retention(&self, name: &str, hours: u32) -> Result<(), StreamError> {
-        self.change(name, |definition| {
-            definition.retention_hours = hours;
-            Ok(())
+    pub fn set_retention<'a>(&'a self, name: &'a str, hours: u32) -> BoxFuture<'a, Result<(), StreamError>> {
+        Box::pin(async move {
+            self.change(name, |definition| {
+                definition.retention_hours = hours;
+                Ok(())
+            })
+            .await
         })
-        .await
     }
 
     /// Gives a stream more shards, `shards` in all with closed ones. What is there stays where it is; the ranges of partition
@@ -126,48 +134,58 @@ impl Streams {
     /// # Errors
     /// [`StreamError::StreamNotFound`]; [`StreamError::ShardCount`] for no more than there are, or too many;
     /// [`StreamError::ShardsInAll`], [`StreamError::Storage`].
-    pub async fn add_shards(&self, name: &str, shards: u32) -> Result<(), StreamError> {
-        let turn = self.turn().await;
-        let definition = (*self.get(name)?).clone();
-        let there = definition.numbers();
-        if shards <= there || shards > SHARDS_MAX {
-            return Err(StreamError::ShardCount { found: shards, max: SHARDS_MAX });
-        }
-        if definition.owner == StreamOwner::User {
-            self.check_shards_in_all(shards - there)?;
-        }
-        let streams = self.clone();
-        to_the_end(async move {
-            let _turn = turn;
-            let definition = streams.divided(definition, shards).await?;
-            streams.catalog.streams.put(definition).await?;
-            Ok(())
+    pub fn add_shards<'a>(&'a self, name: &'a str, shards: u32) -> BoxFuture<'a, Result<(), StreamError>> {
+        Box::pin(async move {
+            let turn = self.turn().await;
+            let definition = (*self.get(name)?).clone();
+            let there = definition.numbers();
+            if shards <= there || shards > SHARDS_MAX {
+                return Err(StreamError::ShardCount { found: shards, max: SHARDS_MAX });
+            }
+            if definition.owner == StreamOwner::User {
+                self.check_shards_in_all(shards - there)?;
+            }
+            let streams = self.clone();
+            to_the_end(async move {
+                let _turn = turn;
+                let definition = streams.divided(definition, shards).await?;
+                streams.catalog.streams.put(definition).await?;
+                Ok(())
+            })
+            .await
         })
-        .await
     }
 
     /// Adds labels, or changes them.
     ///
     /// # Errors
     /// [`StreamError::StreamNotFound`], [`StreamError::TooManyTags`], [`StreamError::Storage`].
-    pub async fn add_tags(&self, name: &str, tags: BTreeMap<String, String>) -> Result<(), StreamError> {
-        self.change(name, |definition| {
-            definition.tags.extend(tags);
-            check_tags(name, &definition.tags)
+    pub fn add_tags<'a>(
+        &'a self,
+        name: &'a str,
+        tags: BTreeMap<String, String>,
+    ) -> BoxFuture<'a, Result<(), StreamError>> {
+        Box::pin(async move {
+            self.change(name, |definition| {
+                definition.tags.extend(tags);
+                check_tags(name, &definition.tags)
+            })
+            .await
         })
-        .await
     }
 
     /// Removes labels; no error for those that are not there.
     ///
     /// # Errors
     /// [`StreamError::StreamNotFound`], [`StreamError::Storage`].
-    pub async fn remove_tags(&self, name: &str, keys: &[String]) -> Result<(), StreamError> {
-        self.change(name, |definition| {
-            definition.tags.retain(|key, _| !keys.contains(key));
-            Ok(())
+    pub fn remove_tags<'a>(&'a self, name: &'a str, keys: &'a [String]) -> BoxFuture<'a, Result<(), StreamError>> {
+        Box::pin(async move {
+            self.change(name, |definition| {
+                definition.tags.retain(|key, _| !keys.contains(key));
+                Ok(())
+            })
+            .await
         })
-        .await
     }
 
     pub(super) async fn change(

@@ -3,7 +3,7 @@
 
 use millstream_catalog::{CapacityMode, ShardDefinition, StreamDefinition, StreamOwner};
 use millstream_storage::{Transaction, to_the_end};
-use millstream_types::{LogId, Millis};
+use millstream_types::{BoxFuture, LogId, Millis};
 
 use super::Streams;
 use super::definitions::SHARDS_MAX;
@@ -37,25 +37,27 @@ impl Streams {
     /// [`StreamError::StreamNotFound`], [`StreamError::ShardNotFound`], [`StreamError::ShardClosed`],
     /// [`StreamError::SplitPoint`], [`StreamError::OnDemand`], [`StreamError::NotReshardable`], [`StreamError::ShardCount`],
     /// [`StreamError::ShardsInAll`], [`StreamError::ShardsKept`], [`StreamError::Storage`].
-    pub async fn split_shard(&self, name: &str, shard: u32, start: u128) -> Result<(), StreamError> {
-        self.reshard(name, move |streams, definition, resharding| {
-            let range = open_shard(definition, shard)?.hash_keys;
-            // Both have two keys at least, as the service wants it.
-            if start <= range.start.saturating_add(1) || start >= range.end {
-                let (stream, shard) = (definition.name.clone(), shard);
-                return Err(StreamError::SplitPoint {
-                    stream,
-                    shard,
-                    start: range.start,
-                    end: range.end,
-                    found: start,
-                });
-            }
-            streams.check_more(definition, 1)?;
-            resharding.split(shard, start);
-            Ok(())
+    pub fn split_shard<'a>(&'a self, name: &'a str, shard: u32, start: u128) -> BoxFuture<'a, Result<(), StreamError>> {
+        Box::pin(async move {
+            self.reshard(name, move |streams, definition, resharding| {
+                let range = open_shard(definition, shard)?.hash_keys;
+                // Both have two keys at least, as the service wants it.
+                if start <= range.start.saturating_add(1) || start >= range.end {
+                    let (stream, shard) = (definition.name.clone(), shard);
+                    return Err(StreamError::SplitPoint {
+                        stream,
+                        shard,
+                        start: range.start,
+                        end: range.end,
+                        found: start,
+                    });
+                }
+                streams.check_more(definition, 1)?;
+                resharding.split(shard, start);
+                Ok(())
+            })
+            .await
         })
-        .await
     }
 
     /// Merges two shards whose ranges of hash keys lie side by side.
@@ -64,17 +66,27 @@ impl Streams {
     /// [`StreamError::StreamNotFound`], [`StreamError::ShardNotFound`], [`StreamError::ShardClosed`],
     /// [`StreamError::NotAdjacent`], [`StreamError::OnDemand`], [`StreamError::NotReshardable`], [`StreamError::ShardsKept`],
     /// [`StreamError::Storage`].
-    pub async fn merge_shards(&self, name: &str, shard: u32, adjacent: u32) -> Result<(), StreamError> {
-        self.reshard(name, move |_, definition, resharding| {
-            let one = open_shard(definition, shard)?.hash_keys;
-            let other = open_shard(definition, adjacent)?.hash_keys;
-            if one.end.checked_add(1) != Some(other.start) && other.end.checked_add(1) != Some(one.start) {
-                return Err(StreamError::NotAdjacent { stream: definition.name.clone(), shards: [shard, adjacent] });
-            }
-            resharding.merge(shard, adjacent);
-            Ok(())
+    pub fn merge_shards<'a>(
+        &'a self,
+        name: &'a str,
+        shard: u32,
+        adjacent: u32,
+    ) -> BoxFuture<'a, Result<(), StreamError>> {
+        Box::pin(async move {
+            self.reshard(name, move |_, definition, resharding| {
+                let one = open_shard(definition, shard)?.hash_keys;
+                let other = open_shard(definition, adjacent)?.hash_keys;
+                if one.end.checked_add(1) != Some(other.start) && other.end.checked_add(1) != Some(one.start) {
+                    return Err(StreamError::NotAdjacent {
+                        stream: definition.name.clone(),
+                        shards: [shard, adjacent],
+                    });
+                }
+                resharding.merge(shard, adjacent);
+                Ok(())
+            })
+            .await
         })
-        .await
     }
 
     /// Brings a stream to `count` open shards of one size.
@@ -83,26 +95,28 @@ impl Streams {
     /// [`StreamError::StreamNotFound`], [`StreamError::Scaling`] for more than twice or less than half as many as there are,
     /// [`StreamError::ScaledOften`], [`StreamError::OnDemand`], [`StreamError::NotReshardable`], [`StreamError::ShardCount`],
     /// [`StreamError::ShardsInAll`], [`StreamError::ShardsKept`], [`StreamError::Storage`].
-    pub async fn set_shard_count(&self, name: &str, count: u32) -> Result<Scaled, StreamError> {
-        let mut scaled = Scaled { before: 0, now: count };
-        let before = &mut scaled.before;
-        self.reshard(name, |streams, definition, resharding| {
-            *before = definition.open_shards().count() as u32;
-            if count > before.saturating_mul(2) || count.saturating_mul(2) < *before {
-                return Err(StreamError::Scaling { found: count, there: *before });
-            }
-            let now = streams.clock.now();
-            definition.scaled.retain(|at| now - at < DAY_MS);
-            if definition.scaled.len() >= SCALINGS_A_DAY_MAX {
-                return Err(StreamError::ScaledOften { stream: definition.name.clone(), max: SCALINGS_A_DAY_MAX });
-            }
-            streams.check_more(definition, count.saturating_sub(*before))?;
-            definition.scaled.push(now);
-            resharding.even_out(count);
-            Ok(())
+    pub fn set_shard_count<'a>(&'a self, name: &'a str, count: u32) -> BoxFuture<'a, Result<Scaled, StreamError>> {
+        Box::pin(async move {
+            let mut scaled = Scaled { before: 0, now: count };
+            let before = &mut scaled.before;
+            self.reshard(name, |streams, definition, resharding| {
+                *before = definition.open_shards().count() as u32;
+                if count > before.saturating_mul(2) || count.saturating_mul(2) < *before {
+                    return Err(StreamError::Scaling { found: count, there: *before });
+                }
+                let now = streams.clock.now();
+                definition.scaled.retain(|at| now - at < DAY_MS);
+                if definition.scaled.len() >= SCALINGS_A_DAY_MAX {
+                    return Err(StreamError::ScaledOften { stream: definition.name.clone(), max: SCALINGS_A_DAY_MAX });
+                }
+                streams.check_more(definition, count.saturating_sub(*before))?;
+                definition.scaled.push(now);
+                resharding.even_out(count);
+                Ok(())
+            })
+            .await?;
+            Ok(scaled)
         })
-        .await?;
-        Ok(scaled)
     }
 
     /// Forgets closed shards that hold nothing any more. Part of what retention does.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use millstream_catalog::{CapacityMode, StreamConsumer, StreamDefinition, StreamSettings};
+use millstream_types::BoxFuture;
 
 use super::Streams;
 use super::definitions::TAGS_MAX;
@@ -17,12 +18,14 @@ impl Streams {
     ///
     /// # Errors
     /// [`StreamError::StreamNotFound`], [`StreamError::Storage`].
-    pub async fn set_capacity(&self, name: &str, capacity: CapacityMode) -> Result<(), StreamError> {
-        self.change(name, |definition| {
-            definition.capacity = capacity;
-            Ok(())
+    pub fn set_capacity<'a>(&'a self, name: &'a str, capacity: CapacityMode) -> BoxFuture<'a, Result<(), StreamError>> {
+        Box::pin(async move {
+            self.change(name, |definition| {
+                definition.capacity = capacity;
+                Ok(())
+            })
+            .await
         })
-        .await
     }
 
     /// Changes a stream's settings; gives the stream as it was before.
@@ -49,43 +52,47 @@ impl Streams {
     /// # Errors
     /// [`StreamError::StreamNotFound`], [`StreamError::ConsumerExists`], [`StreamError::TooManyConsumers`],
     /// [`StreamError::TooManyTags`], [`StreamError::Storage`].
-    pub async fn add_consumer(
-        &self,
-        stream: &str,
-        consumer: &str,
+    pub fn add_consumer<'a>(
+        &'a self,
+        stream: &'a str,
+        consumer: &'a str,
         tags: BTreeMap<String, String>,
-    ) -> Result<StreamConsumer, StreamError> {
-        let made = StreamConsumer { name: consumer.to_owned(), created: self.clock.now(), tags, policy: None };
-        self.change(stream, |definition| {
-            let stream = || stream.to_owned();
-            if definition.consumers.iter().any(|found| found.name == consumer) {
-                return Err(StreamError::ConsumerExists { stream: stream(), consumer: consumer.to_owned() });
-            }
-            if definition.consumers.len() >= CONSUMERS_MAX {
-                return Err(StreamError::TooManyConsumers { stream: stream(), max: CONSUMERS_MAX });
-            }
-            check_tags(&definition.name, &made.tags)?;
-            definition.consumers.push(made.clone());
-            Ok(())
+    ) -> BoxFuture<'a, Result<StreamConsumer, StreamError>> {
+        Box::pin(async move {
+            let made = StreamConsumer { name: consumer.to_owned(), created: self.clock.now(), tags, policy: None };
+            self.change(stream, |definition| {
+                let stream = || stream.to_owned();
+                if definition.consumers.iter().any(|found| found.name == consumer) {
+                    return Err(StreamError::ConsumerExists { stream: stream(), consumer: consumer.to_owned() });
+                }
+                if definition.consumers.len() >= CONSUMERS_MAX {
+                    return Err(StreamError::TooManyConsumers { stream: stream(), max: CONSUMERS_MAX });
+                }
+                check_tags(&definition.name, &made.tags)?;
+                definition.consumers.push(made.clone());
+                Ok(())
+            })
+            .await?;
+            Ok(made)
         })
-        .await?;
-        Ok(made)
     }
 
     /// Removes a consumer.
     ///
     /// # Errors
     /// [`StreamError::StreamNotFound`], [`StreamError::ConsumerNotFound`], [`StreamError::Storage`].
-    pub async fn remove_consumer(&self, stream: &str, consumer: &str) -> Result<(), StreamError> {
-        self.change(stream, |definition| {
-            let there = definition.consumers.len();
-            definition.consumers.retain(|found| found.name != consumer);
-            if definition.consumers.len() == there {
-                return Err(no_consumer(stream, consumer));
-            }
-            Ok(())
+    pub fn remove_consumer<'a>(&'a self, stream: &'a str, consumer: &'a str) -> BoxFuture<'a, Result<(), StreamError>> {
+        Box::pin(async move {
+            self.change(stream, |definition| {
+                let there = definition.consumers.len();
+                definition.consumers.retain(|found| found.name != consumer);
+                if definition.consumers.len() == there {
+                    return Err(no_consumer(stream, consumer));
+                }
+                Ok(())
+            })
+            .await
         })
-        .await
     }
 
     /// Changes a consumer's labels or policy.

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
 use millstream_storage::{Keyspace, Receipt, Storage, StorageError, Ticket, Transaction};
-use millstream_types::{Clock, EncodedRecords, LogId, Millis};
+use millstream_types::{BoxFuture, Clock, EncodedRecords, LogId, Millis};
 
 pub use self::state::{Announced, Sequence, Welcome};
 use self::state::{Checked, State};
@@ -185,10 +185,12 @@ impl Producers {
     ///
     /// # Errors
     /// [`AppendError::Fenced`] when a higher epoch holds; [`AppendError::Storage`].
-    pub async fn announce(&self, log: LogId, announced: Announced) -> Result<Welcome, AppendError> {
-        let (welcome, ticket) = self.submit_announced(log, announced)?;
-        ticket.durable().await?;
-        Ok(welcome)
+    pub fn announce(&self, log: LogId, announced: Announced) -> BoxFuture<'_, Result<Welcome, AppendError>> {
+        Box::pin(async move {
+            let (welcome, ticket) = self.submit_announced(log, announced)?;
+            ticket.durable().await?;
+            Ok(welcome)
+        })
     }
 
     fn submit_announced(&self, log: LogId, announced: Announced) -> Result<(Welcome, Ticket), AppendError> {
@@ -233,29 +235,31 @@ impl Producers {
 
 impl Appending {
     /// Waits until what was taken is durable; gives for each batch where it is, in the order of the batches.
-    pub async fn durable(self) -> Vec<Result<Placed, AppendError>> {
-        let Self { ticket, outcomes, producers } = self;
-        let receipt = match ticket {
-            None => None,
-            Some(Err(error)) => Some(Err(error)),
-            Some(Ok(ticket)) => Some(ticket.durable().await),
-        };
-        let mut answers = Vec::with_capacity(outcomes.len());
-        for outcome in outcomes {
-            answers.push(match outcome {
-                Outcome::Refused(error) => Err(match &receipt {
-                    Some(Err(failed)) => AppendError::Storage(failed.clone()),
-                    _ => error,
-                }),
-                Outcome::Appended(append, taken) => {
-                    producers.appended(receipt.as_ref(), append, taken).map(|offset| Placed { offset, repeated: false })
-                }
-                Outcome::Repeated(log, sequence, offset) => {
-                    producers.came(log, sequence, offset).await.map(|offset| Placed { offset, repeated: true })
-                }
-            });
-        }
-        answers
+    pub fn durable(self) -> BoxFuture<'static, Vec<Result<Placed, AppendError>>> {
+        Box::pin(async move {
+            let Self { ticket, outcomes, producers } = self;
+            let receipt = match ticket {
+                None => None,
+                Some(Err(error)) => Some(Err(error)),
+                Some(Ok(ticket)) => Some(ticket.durable().await),
+            };
+            let mut answers = Vec::with_capacity(outcomes.len());
+            for outcome in outcomes {
+                answers.push(match outcome {
+                    Outcome::Refused(error) => Err(match &receipt {
+                        Some(Err(failed)) => AppendError::Storage(failed.clone()),
+                        _ => error,
+                    }),
+                    Outcome::Appended(append, taken) => producers
+                        .appended(receipt.as_ref(), append, taken)
+                        .map(|offset| Placed { offset, repeated: false }),
+                    Outcome::Repeated(log, sequence, offset) => {
+                        producers.came(log, sequence, offset).await.map(|offset| Placed { offset, repeated: true })
+                    }
+                });
+            }
+            answers
+        })
     }
 }
 

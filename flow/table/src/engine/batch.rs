@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use millstream_catalog::TableDefinition;
+use millstream_types::BoxFuture;
 
 use super::items::{check_item, units_of};
 use super::stripes::Needed;
@@ -80,22 +81,27 @@ impl Tables {
     /// # Errors
     /// [`TableError::BatchSize`], [`TableError::DuplicateKeys`], [`TableError::TableNotFound`], those of keys and limits,
     /// [`TableError::Throttled`] when there is no capacity for any, [`TableError::Storage`]: nothing was written.
-    pub async fn batch_write(&self, writes: &[(String, BatchWrite)]) -> Result<BatchWritten, TableError> {
-        check_count(writes.len(), BATCH_WRITE_MAX)?;
-        let mut planned = Vec::with_capacity(writes.len());
-        let mut seen = BTreeSet::new();
-        for (table, write) in writes {
-            let write = self.plan(table, write)?;
-            if !seen.insert((write.table.id, write.key.clone())) {
-                return Err(TableError::DuplicateKeys);
+    pub fn batch_write<'a>(
+        &'a self,
+        writes: &'a [(String, BatchWrite)],
+    ) -> BoxFuture<'a, Result<BatchWritten, TableError>> {
+        Box::pin(async move {
+            check_count(writes.len(), BATCH_WRITE_MAX)?;
+            let mut planned = Vec::with_capacity(writes.len());
+            let mut seen = BTreeSet::new();
+            for (table, write) in writes {
+                let write = self.plan(table, write)?;
+                if !seen.insert((write.table.id, write.key.clone())) {
+                    return Err(TableError::DuplicateKeys);
+                }
+                planned.push(write);
             }
-            planned.push(write);
-        }
-        let (planned, mut written) = self.admit(planned)?;
-        for (table, units) in self.write_planned(planned).await? {
-            *written.units.entry(table).or_default() += units;
-        }
-        Ok(written)
+            let (planned, mut written) = self.admit(planned)?;
+            for (table, units) in self.write_planned(planned).await? {
+                *written.units.entry(table).or_default() += units;
+            }
+            Ok(written)
+        })
     }
 
     fn plan(&self, table: &str, write: &BatchWrite) -> Result<Planned, TableError> {
@@ -169,19 +175,21 @@ impl Tables {
     /// # Errors
     /// [`TableError::BatchSize`], [`TableError::DuplicateKeys`], [`TableError::TableNotFound`],
     /// [`TableError::KeyMismatch`], [`TableError::Throttled`] when there is no capacity for any, [`TableError::Storage`].
-    pub async fn batch_get(&self, keys: &[BatchGet]) -> Result<BatchGot, TableError> {
-        check_count(keys.len(), BATCH_GET_MAX)?;
-        let mut places: Vec<(Arc<TableDefinition>, Bytes, bool)> = Vec::with_capacity(keys.len());
-        let mut seen = BTreeSet::new();
-        for BatchGet { table, key, consistent } in keys {
-            let table = self.table(table)?;
-            let key = key::encode_of_key(&table, key)?;
-            if !seen.insert((table.id, key.clone())) {
-                return Err(TableError::DuplicateKeys);
+    pub fn batch_get<'a>(&'a self, keys: &'a [BatchGet]) -> BoxFuture<'a, Result<BatchGot, TableError>> {
+        Box::pin(async move {
+            check_count(keys.len(), BATCH_GET_MAX)?;
+            let mut places: Vec<(Arc<TableDefinition>, Bytes, bool)> = Vec::with_capacity(keys.len());
+            let mut seen = BTreeSet::new();
+            for BatchGet { table, key, consistent } in keys {
+                let table = self.table(table)?;
+                let key = key::encode_of_key(&table, key)?;
+                if !seen.insert((table.id, key.clone())) {
+                    return Err(TableError::DuplicateKeys);
+                }
+                places.push((table, key, *consistent));
             }
-            places.push((table, key, *consistent));
-        }
-        self.off_worker(move |engine| engine.read_places(&places)).await
+            self.off_worker(move |engine| engine.read_places(&places)).await
+        })
     }
 
     fn read_places(&self, places: &[(Arc<TableDefinition>, Bytes, bool)]) -> Result<BatchGot, TableError> {

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError};
 use millstream_catalog::{ChangeView, KeyAttribute, TableChanges, TableDefinition, TableIndex, TableOwner};
 use millstream_storage::{Transaction, to_the_end};
 use millstream_stream::{NewStream, StreamError};
+use millstream_types::BoxFuture;
 use tokio::sync::OwnedMutexGuard;
 
 use super::writing::of_stream;
@@ -49,9 +50,11 @@ impl Tables {
     ///
     /// # Errors
     /// [`TableError::TableExists`], [`TableError::TooManyTags`], [`TableError::Storage`].
-    pub async fn create(&self, new: NewTable) -> Result<Arc<TableDefinition>, TableError> {
-        let engine = self.clone();
-        to_the_end(async move { engine.create_now(new).await }).await
+    pub fn create(&self, new: NewTable) -> BoxFuture<'_, Result<Arc<TableDefinition>, TableError>> {
+        Box::pin(async move {
+            let engine = self.clone();
+            to_the_end(async move { engine.create_now(new).await }).await
+        })
     }
 
     async fn create_now(&self, new: NewTable) -> Result<Arc<TableDefinition>, TableError> {
@@ -87,24 +90,26 @@ impl Tables {
     ///
     /// # Errors
     /// [`TableError::TableNotFound`], [`TableError::Storage`].
-    pub async fn delete(&self, name: &str) -> Result<Arc<TableDefinition>, TableError> {
-        let turn = self.turn().await;
-        let table = self.table(name)?;
-        let mut transaction = Transaction::new();
-        transaction.drop_keyspace(&key::keyspace(&table));
-        for index in &table.indexes {
-            transaction.drop_keyspace(&index::keyspace(&table, index));
-        }
-        transaction.delete(&sizes::keyspace(), sizes::key(&table));
-        let engine = self.clone();
-        to_the_end(async move {
-            let _turn = turn;
-            let table = engine.remove(&table, transaction).await?;
-            // A crash before this leaves a stream of nobody; a table of the same name removes it when it makes its own.
-            engine.remove_changes(&table.name).await?;
-            Ok(table)
+    pub fn delete<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Arc<TableDefinition>, TableError>> {
+        Box::pin(async move {
+            let turn = self.turn().await;
+            let table = self.table(name)?;
+            let mut transaction = Transaction::new();
+            transaction.drop_keyspace(&key::keyspace(&table));
+            for index in &table.indexes {
+                transaction.drop_keyspace(&index::keyspace(&table, index));
+            }
+            transaction.delete(&sizes::keyspace(), sizes::key(&table));
+            let engine = self.clone();
+            to_the_end(async move {
+                let _turn = turn;
+                let table = engine.remove(&table, transaction).await?;
+                // A crash before this leaves a stream of nobody; a table of the same name removes it when it makes its own.
+                engine.remove_changes(&table.name).await?;
+                Ok(table)
+            })
+            .await
         })
-        .await
     }
 
     /// Removes a table's definition and items. What was submitted for it before is written before; afterwards nothing is.
@@ -126,15 +131,17 @@ impl Tables {
     ///
     /// # Errors
     /// [`TableError::TableNotFound`], [`TableError::Storage`].
-    pub async fn set_provisioned(
-        &self,
-        name: &str,
+    pub fn set_provisioned<'a>(
+        &'a self,
+        name: &'a str,
         provisioned: Option<(u64, u64)>,
-    ) -> Result<Arc<TableDefinition>, TableError> {
-        let turn = self.turn().await;
-        let mut table = (*self.table(name)?).clone();
-        table.provisioned = provisioned;
-        self.put_definition(turn, table).await
+    ) -> BoxFuture<'a, Result<Arc<TableDefinition>, TableError>> {
+        Box::pin(async move {
+            let turn = self.turn().await;
+            let mut table = (*self.table(name)?).clone();
+            table.provisioned = provisioned;
+            self.put_definition(turn, table).await
+        })
     }
 
     /// Begins to tell a table's changes, in a new stream in the place of one before, or ends it: what was told stays readable
@@ -143,9 +150,15 @@ impl Tables {
     /// # Errors
     /// [`TableError::ChangesEnabled`], [`TableError::ChangesDisabled`] when there is nothing to do;
     /// [`TableError::TableNotFound`], [`TableError::Storage`].
-    pub async fn set_changes(&self, name: &str, view: Option<ChangeView>) -> Result<Arc<TableDefinition>, TableError> {
-        let (engine, name) = (self.clone(), name.to_owned());
-        to_the_end(async move { engine.set_changes_now(&name, view).await }).await
+    pub fn set_changes<'a>(
+        &'a self,
+        name: &'a str,
+        view: Option<ChangeView>,
+    ) -> BoxFuture<'a, Result<Arc<TableDefinition>, TableError>> {
+        Box::pin(async move {
+            let (engine, name) = (self.clone(), name.to_owned());
+            to_the_end(async move { engine.set_changes_now(&name, view).await }).await
+        })
     }
 
     async fn set_changes_now(&self, name: &str, view: Option<ChangeView>) -> Result<Arc<TableDefinition>, TableError> {
@@ -166,34 +179,48 @@ impl Tables {
     ///
     /// # Errors
     /// [`TableError::TableNotFound`], [`TableError::Storage`].
-    pub async fn set_expiry(&self, name: &str, attribute: Option<String>) -> Result<Arc<TableDefinition>, TableError> {
-        let turn = self.turn().await;
-        let mut table = (*self.table(name)?).clone();
-        table.expiry = attribute;
-        self.put_definition(turn, table).await
+    pub fn set_expiry<'a>(
+        &'a self,
+        name: &'a str,
+        attribute: Option<String>,
+    ) -> BoxFuture<'a, Result<Arc<TableDefinition>, TableError>> {
+        Box::pin(async move {
+            let turn = self.turn().await;
+            let mut table = (*self.table(name)?).clone();
+            table.expiry = attribute;
+            self.put_definition(turn, table).await
+        })
     }
 
     /// Adds labels, or changes them.
     ///
     /// # Errors
     /// [`TableError::TableNotFound`], [`TableError::TooManyTags`], [`TableError::Storage`].
-    pub async fn add_tags(&self, name: &str, tags: BTreeMap<String, String>) -> Result<(), TableError> {
-        let turn = self.turn().await;
-        let mut table = (*self.table(name)?).clone();
-        table.tags.extend(tags);
-        check_tags(&table.tags)?;
-        self.put_definition(turn, table).await.map(drop)
+    pub fn add_tags<'a>(
+        &'a self,
+        name: &'a str,
+        tags: BTreeMap<String, String>,
+    ) -> BoxFuture<'a, Result<(), TableError>> {
+        Box::pin(async move {
+            let turn = self.turn().await;
+            let mut table = (*self.table(name)?).clone();
+            table.tags.extend(tags);
+            check_tags(&table.tags)?;
+            self.put_definition(turn, table).await.map(drop)
+        })
     }
 
     /// Removes labels; no error for those that are not there.
     ///
     /// # Errors
     /// [`TableError::TableNotFound`], [`TableError::Storage`].
-    pub async fn remove_tags(&self, name: &str, keys: &[String]) -> Result<(), TableError> {
-        let turn = self.turn().await;
-        let mut table = (*self.table(name)?).clone();
-        table.tags.retain(|key, _| !keys.contains(key));
-        self.put_definition(turn, table).await.map(drop)
+    pub fn remove_tags<'a>(&'a self, name: &'a str, keys: &'a [String]) -> BoxFuture<'a, Result<(), TableError>> {
+        Box::pin(async move {
+            let turn = self.turn().await;
+            let mut table = (*self.table(name)?).clone();
+            table.tags.retain(|key, _| !keys.contains(key));
+            self.put_definition(turn, table).await.map(drop)
+        })
     }
 
     /// Waits until no other change of definitions is under way.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use millstream_catalog::TableDefinition;
+use millstream_types::BoxFuture;
 
 use super::Tables;
 use super::page::Scan;
@@ -26,19 +27,21 @@ impl Tables {
     ///
     /// # Errors
     /// [`TableError::Storage`], [`TableError::UnreadableItem`].
-    pub async fn remove_expired(&self) -> Result<usize, TableError> {
-        let (mut removed, mut failed) = (0, None);
-        for table in self.list() {
-            let Some(attribute) = table.expiry.clone() else { continue };
-            // A table that is being deleted, or that has an item which cannot be read, holds up no other.
-            let clock = Arc::clone(&self.clock);
-            let over = move |item: &Item| is_over(item, &attribute, clock.now() / 1_000);
-            match self.remove_of(&table, over).await {
-                Ok(of_table) => removed += of_table,
-                Err(error) => failed = Some(error),
+    pub fn remove_expired(&self) -> BoxFuture<'_, Result<usize, TableError>> {
+        Box::pin(async move {
+            let (mut removed, mut failed) = (0, None);
+            for table in self.list() {
+                let Some(attribute) = table.expiry.clone() else { continue };
+                // A table that is being deleted, or that has an item which cannot be read, holds up no other.
+                let clock = Arc::clone(&self.clock);
+                let over = move |item: &Item| is_over(item, &attribute, clock.now() / 1_000);
+                match self.remove_of(&table, over).await {
+                    Ok(of_table) => removed += of_table,
+                    Err(error) => failed = Some(error),
+                }
             }
-        }
-        failed.map_or(Ok(removed), Err)
+            failed.map_or(Ok(removed), Err)
+        })
     }
 
     /// Removes a table's items that `over` holds for, each looked at again under its lock; gives how many they were. Nobody

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use millstream_catalog::{IndexState, TableDefinition, TableIndex};
 use millstream_storage::{Transaction, to_the_end};
-use millstream_types::ErrorKind;
+use millstream_types::{BoxFuture, ErrorKind};
 
 use super::Tables;
 use super::page::Scan;
@@ -29,18 +29,24 @@ impl Tables {
     ///
     /// # Errors
     /// [`TableError::TableNotFound`], [`TableError::IndexExists`], [`TableError::IndexChanging`], [`TableError::Storage`].
-    pub async fn add_index(&self, table: &str, index: TableIndex) -> Result<Arc<TableDefinition>, TableError> {
-        let turn = self.turn().await;
-        let mut table = (*self.table(table)?).clone();
-        if table.indexes.iter().any(|known| known.name == index.name) {
-            return Err(TableError::IndexExists { index: index.name });
-        }
-        check_settled(&table, None)?;
-        let behind_all = table.indexes.iter().map(|known| known.number + 1).max().unwrap_or(0);
-        let number = table.next_index.max(behind_all);
-        table.next_index = number + 1;
-        table.indexes.push(TableIndex { number, state: IndexState::Filling, ..index });
-        self.put_definition(turn, table).await
+    pub fn add_index<'a>(
+        &'a self,
+        table: &'a str,
+        index: TableIndex,
+    ) -> BoxFuture<'a, Result<Arc<TableDefinition>, TableError>> {
+        Box::pin(async move {
+            let turn = self.turn().await;
+            let mut table = (*self.table(table)?).clone();
+            if table.indexes.iter().any(|known| known.name == index.name) {
+                return Err(TableError::IndexExists { index: index.name });
+            }
+            check_settled(&table, None)?;
+            let behind_all = table.indexes.iter().map(|known| known.number + 1).max().unwrap_or(0);
+            let number = table.next_index.max(behind_all);
+            table.next_index = number + 1;
+            table.indexes.push(TableIndex { number, state: IndexState::Filling, ..index });
+            self.put_definition(turn, table).await
+        })
     }
 
     /// Ends the use of an index that is not local, also of one that is being filled; [`Tables::settle_indexes`] removes it.
@@ -48,28 +54,36 @@ impl Tables {
     /// # Errors
     /// [`TableError::TableNotFound`], [`TableError::IndexNotFound`], [`TableError::IndexChanging`],
     /// [`TableError::Storage`].
-    pub async fn remove_index(&self, table: &str, name: &str) -> Result<Arc<TableDefinition>, TableError> {
-        let turn = self.turn().await;
-        let mut table = (*self.table(table)?).clone();
-        check_settled(&table, Some(name))?;
-        global(&mut table, name)?.state = IndexState::Going;
-        self.put_definition(turn, table).await
+    pub fn remove_index<'a>(
+        &'a self,
+        table: &'a str,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Arc<TableDefinition>, TableError>> {
+        Box::pin(async move {
+            let turn = self.turn().await;
+            let mut table = (*self.table(table)?).clone();
+            check_settled(&table, Some(name))?;
+            global(&mut table, name)?.state = IndexState::Going;
+            self.put_definition(turn, table).await
+        })
     }
 
     /// Gives an index that is not local capacity units of (reads, writes) per second.
     ///
     /// # Errors
     /// [`TableError::TableNotFound`], [`TableError::IndexNotFound`], [`TableError::Storage`].
-    pub async fn set_index_provisioned(
-        &self,
-        table: &str,
-        name: &str,
+    pub fn set_index_provisioned<'a>(
+        &'a self,
+        table: &'a str,
+        name: &'a str,
         provisioned: (u64, u64),
-    ) -> Result<Arc<TableDefinition>, TableError> {
-        let turn = self.turn().await;
-        let mut table = (*self.table(table)?).clone();
-        global(&mut table, name)?.provisioned = Some(provisioned);
-        self.put_definition(turn, table).await
+    ) -> BoxFuture<'a, Result<Arc<TableDefinition>, TableError>> {
+        Box::pin(async move {
+            let turn = self.turn().await;
+            let mut table = (*self.table(table)?).clone();
+            global(&mut table, name)?.provisioned = Some(provisioned);
+            self.put_definition(turn, table).await
+        })
     }
 
     /// Fills indexes that are new and removes those that go. The server calls it once a second, never twice at a time.
@@ -77,22 +91,24 @@ impl Tables {
     /// # Errors
     /// [`TableError::Storage`], [`TableError::UnreadableItem`]: the first of them, after all were tried; they are tried again
     /// with the next call.
-    pub async fn settle_indexes(&self) -> Result<(), TableError> {
-        let mut failed = None;
-        for table in self.list() {
-            for index in table.indexes.iter().filter(|index| index.state != IndexState::Active) {
-                let settled = match index.state {
-                    IndexState::Going => self.remove_entries(&table, index).await,
-                    _ => self.fill(&table, index).await,
-                };
-                match settled {
-                    // Somebody changed the table meanwhile: the next call sees it as it is.
-                    Ok(()) | Err(TableError::TableNotFound { .. } | TableError::IndexesChanged { .. }) => {}
-                    Err(error) => failed = failed.or(Some(error)),
+    pub fn settle_indexes(&self) -> BoxFuture<'_, Result<(), TableError>> {
+        Box::pin(async move {
+            let mut failed = None;
+            for table in self.list() {
+                for index in table.indexes.iter().filter(|index| index.state != IndexState::Active) {
+                    let settled = match index.state {
+                        IndexState::Going => self.remove_entries(&table, index).await,
+                        _ => self.fill(&table, index).await,
+                    };
+                    match settled {
+                        // Somebody changed the table meanwhile: the next call sees it as it is.
+                        Ok(()) | Err(TableError::TableNotFound { .. } | TableError::IndexesChanged { .. }) => {}
+                        Err(error) => failed = failed.or(Some(error)),
+                    }
                 }
             }
-        }
-        failed.map_or(Ok(()), Err)
+            failed.map_or(Ok(()), Err)
+        })
     }
 
     async fn fill(&self, table: &Arc<TableDefinition>, index: &TableIndex) -> Result<(), TableError> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use millstream_catalog::TableDefinition;
 use millstream_storage::Ticket;
+use millstream_types::BoxFuture;
 
 use super::stripes::Needed;
 use super::throttle::Use;
@@ -84,8 +85,8 @@ impl Tables {
     ///
     /// # Errors
     /// As [`Tables::read`].
-    pub async fn get(&self, table: &str, key: &Item) -> Result<Option<Item>, TableError> {
-        Ok(self.read(table, key, true).await?.item)
+    pub fn get<'a>(&'a self, table: &'a str, key: &'a Item) -> BoxFuture<'a, Result<Option<Item>, TableError>> {
+        Box::pin(async move { Ok(self.read(table, key, true).await?.item) })
     }
 
     /// The item of a key, as it is durable, and what the read counts for: all reads are consistent, one that need not be
@@ -93,18 +94,25 @@ impl Tables {
     ///
     /// # Errors
     /// [`TableError::TableNotFound`], [`TableError::KeyMismatch`], [`TableError::Throttled`], [`TableError::Storage`].
-    pub async fn read(&self, table: &str, key: &Item, consistent: bool) -> Result<Read, TableError> {
-        let table = self.table(table)?;
-        let key = key::encode_of_key(&table, key)?;
-        let taken = read_units(0, consistent);
-        self.throttle.take(&table, Use::Read, taken)?;
-        self.off_worker(move |engine| {
-            let item = read(&engine.storage, &key::keyspace(&table), &key)?;
-            let units = read_units(item.as_ref().map_or(0, item::size), consistent);
-            engine.throttle.correct(&table, Use::Read, taken, units);
-            Ok(Read { item, units })
+    pub fn read<'a>(
+        &'a self,
+        table: &'a str,
+        key: &'a Item,
+        consistent: bool,
+    ) -> BoxFuture<'a, Result<Read, TableError>> {
+        Box::pin(async move {
+            let table = self.table(table)?;
+            let key = key::encode_of_key(&table, key)?;
+            let taken = read_units(0, consistent);
+            self.throttle.take(&table, Use::Read, taken)?;
+            self.off_worker(move |engine| {
+                let item = read(&engine.storage, &key::keyspace(&table), &key)?;
+                let units = read_units(item.as_ref().map_or(0, item::size), consistent);
+                engine.throttle.correct(&table, Use::Read, taken, units);
+                Ok(Read { item, units })
+            })
+            .await
         })
-        .await
     }
 
     /// Puts an item in the place of what is there. Durable when this returns.
@@ -112,19 +120,21 @@ impl Tables {
     /// # Errors
     /// [`TableError::TableNotFound`], those of keys and limits, [`TableError::ConditionFailed`], [`TableError::Throttled`],
     /// [`TableError::Storage`].
-    pub async fn put(&self, table: &str, put: Put) -> Result<Write, TableError> {
-        let table = self.table(table)?;
-        let key = key::encode_of_item(&table, &put.item)?;
-        check_item(&table, &put.item)?;
-        let Put { item, condition, return_old } = put;
-        let units = write_units(item::size(&item));
-        self.throttle.take(&table, Use::Write, units)?;
-        if condition.is_none() && !return_old && !needs_old(&table) {
-            self.write_blindly(&table, key, Some(&item)).await?;
-            return Ok(Write { old: None, units });
-        }
-        let written = self.change(table, key, condition, units, |_| Ok(Some(item))).await?;
-        Ok(Write { old: written.old, units: written.units })
+    pub fn put<'a>(&'a self, table: &'a str, put: Put) -> BoxFuture<'a, Result<Write, TableError>> {
+        Box::pin(async move {
+            let table = self.table(table)?;
+            let key = key::encode_of_item(&table, &put.item)?;
+            check_item(&table, &put.item)?;
+            let Put { item, condition, return_old } = put;
+            let units = write_units(item::size(&item));
+            self.throttle.take(&table, Use::Write, units)?;
+            if condition.is_none() && !return_old && !needs_old(&table) {
+                self.write_blindly(&table, key, Some(&item)).await?;
+                return Ok(Write { old: None, units });
+            }
+            let written = self.change(table, key, condition, units, |_| Ok(Some(item))).await?;
+            Ok(Write { old: written.old, units: written.units })
+        })
     }
 
     /// Removes an item; no error when there is none. Durable when this returns.
@@ -132,18 +142,20 @@ impl Tables {
     /// # Errors
     /// [`TableError::TableNotFound`], [`TableError::KeyMismatch`], [`TableError::ConditionFailed`],
     /// [`TableError::Throttled`], [`TableError::Storage`].
-    pub async fn delete_item(&self, table: &str, deletion: Deletion) -> Result<Write, TableError> {
-        let table = self.table(table)?;
-        let Deletion { key, condition, return_old } = deletion;
-        let key = key::encode_of_key(&table, &key)?;
-        let units = write_units(0);
-        self.throttle.take(&table, Use::Write, units)?;
-        if condition.is_none() && !return_old && !needs_old(&table) {
-            self.write_blindly(&table, key, None).await?;
-            return Ok(Write { old: None, units });
-        }
-        let written = self.change(table, key, condition, units, |_| Ok(None)).await?;
-        Ok(Write { old: written.old, units: written.units })
+    pub fn delete_item<'a>(&'a self, table: &'a str, deletion: Deletion) -> BoxFuture<'a, Result<Write, TableError>> {
+        Box::pin(async move {
+            let table = self.table(table)?;
+            let Deletion { key, condition, return_old } = deletion;
+            let key = key::encode_of_key(&table, &key)?;
+            let units = write_units(0);
+            self.throttle.take(&table, Use::Write, units)?;
+            if condition.is_none() && !return_old && !needs_old(&table) {
+                self.write_blindly(&table, key, None).await?;
+                return Ok(Write { old: None, units });
+            }
+            let written = self.change(table, key, condition, units, |_| Ok(None)).await?;
+            Ok(Write { old: written.old, units: written.units })
+        })
     }
 
     /// Changes an item, or makes it. Durable when this returns.
@@ -151,17 +163,19 @@ impl Tables {
     /// # Errors
     /// [`TableError::TableNotFound`], those of keys, limits and updates, [`TableError::ConditionFailed`],
     /// [`TableError::Throttled`], [`TableError::Storage`].
-    pub async fn update(&self, table: &str, update: Update) -> Result<Updated, TableError> {
-        let table = self.table(table)?;
-        let Update { key, update, condition } = update;
-        let encoded = key::encode_of_key(&table, &key)?;
-        check_spares_key(&table, update.as_ref())?;
-        let units = write_units(item::size(&key));
-        self.throttle.take(&table, Use::Write, units)?;
-        let definition = Arc::clone(&table);
-        let change = move |old: Option<&Item>| updated(&definition, &key, old, update.as_ref());
-        let Changed { old, new, units } = self.change(table, encoded, condition, units, change).await?;
-        Ok(Updated { old, new, units })
+    pub fn update<'a>(&'a self, table: &'a str, update: Update) -> BoxFuture<'a, Result<Updated, TableError>> {
+        Box::pin(async move {
+            let table = self.table(table)?;
+            let Update { key, update, condition } = update;
+            let encoded = key::encode_of_key(&table, &key)?;
+            check_spares_key(&table, update.as_ref())?;
+            let units = write_units(item::size(&key));
+            self.throttle.take(&table, Use::Write, units)?;
+            let definition = Arc::clone(&table);
+            let change = move |old: Option<&Item>| updated(&definition, &key, old, update.as_ref());
+            let Changed { old, new, units } = self.change(table, encoded, condition, units, change).await?;
+            Ok(Updated { old, new, units })
+        })
     }
 
     /// Writes an item without a look at what is there.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use millstream_catalog::{TableDefinition, TableIndex};
 use millstream_storage::{Keyspace, Storage};
+use millstream_types::BoxFuture;
 
 use super::throttle::Use;
 use super::{Tables, read};
@@ -102,33 +103,37 @@ impl Tables {
     /// # Errors
     /// [`TableError::TableNotFound`], [`TableError::StartKey`], those of keys, [`TableError::Throttled`],
     /// [`TableError::Storage`].
-    pub async fn query(&self, table: &str, query: Query) -> Result<Page, TableError> {
-        let table = self.table(table)?;
-        let place = Place::of(&table, query.index.as_deref(), query.whole)?;
-        let mut range = place.range(&table, &query.condition)?;
-        if let Some(start) = &query.start {
-            range = behind(place.encode_of_key(&table, start)?, range, query.reverse)?;
-        }
-        let reading = Reading {
-            place,
-            range,
-            reverse: query.reverse,
-            limit: query.limit.unwrap_or(usize::MAX),
-            filter: query.filter,
-            projection: query.projection,
-        };
-        self.charged(table, reading, query.consistent).await
+    pub fn query<'a>(&'a self, table: &'a str, query: Query) -> BoxFuture<'a, Result<Page, TableError>> {
+        Box::pin(async move {
+            let table = self.table(table)?;
+            let place = Place::of(&table, query.index.as_deref(), query.whole)?;
+            let mut range = place.range(&table, &query.condition)?;
+            if let Some(start) = &query.start {
+                range = behind(place.encode_of_key(&table, start)?, range, query.reverse)?;
+            }
+            let reading = Reading {
+                place,
+                range,
+                reverse: query.reverse,
+                limit: query.limit.unwrap_or(usize::MAX),
+                filter: query.filter,
+                projection: query.projection,
+            };
+            self.charged(table, reading, query.consistent).await
+        })
     }
 
     /// A page of all items, in the order of their hash keys' hashes.
     ///
     /// # Errors
     /// As [`Tables::query`], and [`TableError::Segment`].
-    pub async fn scan(&self, table: &str, scan: Scan) -> Result<Page, TableError> {
-        let table = self.table(table)?;
-        let consistent = scan.consistent;
-        let reading = Reading::of_scan(&table, scan)?;
-        self.charged(table, reading, consistent).await
+    pub fn scan<'a>(&'a self, table: &'a str, scan: Scan) -> BoxFuture<'a, Result<Page, TableError>> {
+        Box::pin(async move {
+            let table = self.table(table)?;
+            let consistent = scan.consistent;
+            let reading = Reading::of_scan(&table, scan)?;
+            self.charged(table, reading, consistent).await
+        })
     }
 
     /// A page of all items that nobody pays for: the table's own work.

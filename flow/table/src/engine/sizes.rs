@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use millstream_catalog::{IndexState, TableDefinition, TableOwner};
 use millstream_storage::{Keyspace, Transaction};
-use millstream_types::Millis;
+use millstream_types::{BoxFuture, Millis};
 use serde::{Deserialize, Serialize};
 
 use super::Tables;
@@ -97,25 +97,27 @@ impl Tables {
     ///
     /// # Errors
     /// [`TableError::Storage`].
-    pub async fn size(&self, table: &TableDefinition) -> Result<TableSize, TableError> {
-        Ok(self.kept(table).await?.map(|kept| kept.size).unwrap_or_default())
+    pub fn size<'a>(&'a self, table: &'a TableDefinition) -> BoxFuture<'a, Result<TableSize, TableError>> {
+        Box::pin(async move { Ok(self.kept(table).await?.map(|kept| kept.size).unwrap_or_default()) })
     }
 
     /// Counts the users' tables that were written to and whose time has come.
     ///
     /// # Errors
     /// [`TableError::Storage`], [`TableError::UnreadableItem`]: the first of them, after all tables were tried.
-    pub async fn count_sizes(&self) -> Result<(), TableError> {
-        let mut tables = self.list();
-        tables.retain(|table| table.owner == TableOwner::User);
-        self.counts.lock().retain(|id, _| tables.iter().any(|table| table.id == *id));
-        let mut failed = None;
-        for table in &tables {
-            if let Err(error) = self.count_if_due(table).await {
-                failed = failed.or(Some(error));
+    pub fn count_sizes(&self) -> BoxFuture<'_, Result<(), TableError>> {
+        Box::pin(async move {
+            let mut tables = self.list();
+            tables.retain(|table| table.owner == TableOwner::User);
+            self.counts.lock().retain(|id, _| tables.iter().any(|table| table.id == *id));
+            let mut failed = None;
+            for table in &tables {
+                if let Err(error) = self.count_if_due(table).await {
+                    failed = failed.or(Some(error));
+                }
             }
-        }
-        failed.map_or(Ok(()), Err)
+            failed.map_or(Ok(()), Err)
+        })
     }
 
     async fn count_if_due(&self, table: &Arc<TableDefinition>) -> Result<(), TableError> {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use millstream_catalog::TableDefinition;
 use millstream_storage::{Keyspace, Transaction};
-use millstream_types::Millis;
+use millstream_types::{BoxFuture, Millis};
 
 use super::Tables;
 use super::items::{Deletion, Put, Update, check_item, check_spares_key, checked, units_of, updated};
@@ -102,32 +102,34 @@ impl Tables {
     /// [`TableError::Cancelled`] says for each write what stood against it; [`TableError::TokenReused`];
     /// [`TableError::BatchSize`], [`TableError::SameItemTwice`], [`TableError::TransactionTooLarge`],
     /// [`TableError::TableNotFound`], those of keys and limits, [`TableError::Storage`]: nothing was written.
-    pub async fn transact_write(
+    pub fn transact_write(
         &self,
         writes: Vec<(String, TransactWrite)>,
         token: Option<Token>,
-    ) -> Result<TransactWritten, TableError> {
-        check_count(writes.len())?;
-        let planned = writes.into_iter().map(|(table, write)| self.plan_transact(&table, write));
-        let planned = planned.collect::<Result<Vec<_>, _>>()?;
-        check_distinct(planned.iter().map(|write| (write.table.id, write.key.clone())))?;
-        self.take_all(Use::Write, planned.iter().map(|write| (&*write.table, write.taken)))?;
-        let submitted = self.off_worker(move |engine| engine.submit_transaction(planned, token)).await;
-        match submitted {
-            Ok((Some(ticket), written)) => {
-                ticket.durable().await?;
-                Ok(written)
+    ) -> BoxFuture<'_, Result<TransactWritten, TableError>> {
+        Box::pin(async move {
+            check_count(writes.len())?;
+            let planned = writes.into_iter().map(|(table, write)| self.plan_transact(&table, write));
+            let planned = planned.collect::<Result<Vec<_>, _>>()?;
+            check_distinct(planned.iter().map(|write| (write.table.id, write.key.clone())))?;
+            self.take_all(Use::Write, planned.iter().map(|write| (&*write.table, write.taken)))?;
+            let submitted = self.off_worker(move |engine| engine.submit_transaction(planned, token)).await;
+            match submitted {
+                Ok((Some(ticket), written)) => {
+                    ticket.durable().await?;
+                    Ok(written)
+                }
+                Ok((None, written)) => {
+                    // The first of the repetitions may still be on its way to the disk.
+                    self.settled().await?;
+                    Ok(written)
+                }
+                Err(error) => {
+                    self.settled().await?;
+                    Err(error)
+                }
             }
-            Ok((None, written)) => {
-                // The first of the repetitions may still be on its way to the disk.
-                self.settled().await?;
-                Ok(written)
-            }
-            Err(error) => {
-                self.settled().await?;
-                Err(error)
-            }
-        }
+        })
     }
 
     /// The items of some keys as they were at one moment.
@@ -136,36 +138,39 @@ impl Tables {
     /// [`TableError::Cancelled`] when a table has no capacity left; [`TableError::BatchSize`],
     /// [`TableError::SameItemTwice`], [`TableError::TransactionTooLarge`], [`TableError::TableNotFound`],
     /// [`TableError::KeyMismatch`], [`TableError::Storage`].
-    pub async fn transact_get(&self, keys: Vec<(String, Item)>) -> Result<TransactGot, TableError> {
-        check_count(keys.len())?;
-        let mut places = Vec::with_capacity(keys.len());
-        for (table, key) in keys {
-            let table = self.table(&table)?;
-            let key = key::encode_of_key(&table, &key)?;
-            places.push((table, key));
-        }
-        check_distinct(places.iter().map(|(table, key)| (table.id, key.clone())))?;
-        let taken = read_units(0, true) * TRANSACT_FACTOR;
-        self.take_all(Use::Read, places.iter().map(|(table, _)| (&**table, taken)))?;
-        let got = self
-            .off_worker(move |engine| {
-                let _turn = engine.stripes.lock(&Needed::of(&places.iter().map(|(_, key)| key).collect::<Vec<_>>()));
-                let (mut got, mut bytes) = (TransactGot::default(), 0);
-                for (table, key) in &places {
-                    let found = engine.submitted(table, key)?;
-                    let size = found.as_ref().map_or(0, item::size);
-                    let units = read_units(size, true) * TRANSACT_FACTOR;
-                    engine.throttle.correct(table, Use::Read, taken, units);
-                    *got.units.entry(table.name.clone()).or_default() += units;
-                    bytes += size;
-                    got.items.push(found);
-                }
-                check_bytes(bytes).map(|()| got)
-            })
-            .await?;
-        // What was read may still be on its way to the disk.
-        self.settled().await?;
-        Ok(got)
+    pub fn transact_get(&self, keys: Vec<(String, Item)>) -> BoxFuture<'_, Result<TransactGot, TableError>> {
+        Box::pin(async move {
+            check_count(keys.len())?;
+            let mut places = Vec::with_capacity(keys.len());
+            for (table, key) in keys {
+                let table = self.table(&table)?;
+                let key = key::encode_of_key(&table, &key)?;
+                places.push((table, key));
+            }
+            check_distinct(places.iter().map(|(table, key)| (table.id, key.clone())))?;
+            let taken = read_units(0, true) * TRANSACT_FACTOR;
+            self.take_all(Use::Read, places.iter().map(|(table, _)| (&**table, taken)))?;
+            let got = self
+                .off_worker(move |engine| {
+                    let _turn =
+                        engine.stripes.lock(&Needed::of(&places.iter().map(|(_, key)| key).collect::<Vec<_>>()));
+                    let (mut got, mut bytes) = (TransactGot::default(), 0);
+                    for (table, key) in &places {
+                        let found = engine.submitted(table, key)?;
+                        let size = found.as_ref().map_or(0, item::size);
+                        let units = read_units(size, true) * TRANSACT_FACTOR;
+                        engine.throttle.correct(table, Use::Read, taken, units);
+                        *got.units.entry(table.name.clone()).or_default() += units;
+                        bytes += size;
+                        got.items.push(found);
+                    }
+                    check_bytes(bytes).map(|()| got)
+                })
+                .await?;
+            // What was read may still be on its way to the disk.
+            self.settled().await?;
+            Ok(got)
+        })
     }
 
     fn plan_transact(&self, table: &str, write: TransactWrite) -> Result<Planned, TableError> {

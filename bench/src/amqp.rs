@@ -1,11 +1,13 @@
 //! One AMQP connection of a client: a session, and one link at a time in use. Not here: many sessions, resuming, settling
-//! by hand; deliveries are taken settled. Events go in the service's batch format or one by one.
+//! by hand; deliveries are taken settled. Events go in Event Hubs' batch format or one by one, which any server takes.
 
 use anyhow::{Context as _, bail};
 use bytes::{BufMut as _, Bytes, BytesMut};
 use millstream_amqp::Value;
 use millstream_amqp::codec::fields::FieldWriter;
-use millstream_amqp::codec::performative::{Attach, Begin, DeliveryState, Flow, Open, Performative, Role, Transfer};
+use millstream_amqp::codec::performative::{
+    Attach, Begin, DeliveryState, Disposition, Flow, Open, Performative, Role, Transfer,
+};
 use millstream_amqp::frame::{self, AMQP_HEADER, FRAME_BYTES_MIN, Frame, Kind, SASL_HEADER};
 use millstream_amqp::message::{SectionKind, put_section};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -27,6 +29,8 @@ pub struct AmqpClient {
     output: BytesMut,
     frame_bytes_max: u32,
     next_delivery: u32,
+    /// The first delivery that the link has no credit for.
+    credit_end: u32,
     handles: u32,
 }
 
@@ -38,10 +42,13 @@ pub struct Message {
 }
 
 impl Message {
-    /// One event.
+    /// One event, with the header that has a broker keep it on its disk; Event Hubs keeps every event.
     #[must_use]
     pub fn event(body: &Bytes) -> Self {
-        Self { payload: encoded(body), format: 0 }
+        let mut payload = BytesMut::new();
+        put_section(&mut payload, SectionKind::Header, &Value::List(vec![Value::Bool(true)]));
+        payload.put_slice(&encoded(body));
+        Self { payload: payload.freeze(), format: 0 }
     }
 
     /// A batch of `count` events that are alike.
@@ -71,6 +78,7 @@ impl AmqpClient {
             output: BytesMut::new(),
             frame_bytes_max: FRAME_BYTES_MIN,
             next_delivery: 0,
+            credit_end: 0,
             handles: 0,
         };
         client.prove(&format!("\0{policy}\0{key}")).await?;
@@ -119,11 +127,10 @@ impl AmqpClient {
     pub async fn sender(&mut self, address: &str) -> anyhow::Result<u32> {
         let handle = self.attach(Role::Sender, address);
         self.flush().await?;
-        loop {
-            if let (Performative::Flow(Flow { handle: Some(_), link_credit: Some(1..), .. }), _) = self.next().await? {
-                return Ok(handle);
-            }
+        while self.credit_end == 0 {
+            self.next().await?;
         }
+        Ok(handle)
     }
 
     /// Attaches a link that takes what an address holds, from the oldest event on.
@@ -167,11 +174,33 @@ impl AmqpClient {
         handle
     }
 
-    /// Sends a message and waits until the server has accepted it.
+    /// Sends a message some times, as far ahead as the server gives credit, and waits until it has accepted every one.
     ///
     /// # Errors
-    /// The server refuses it, or it does not fit into a frame.
-    pub async fn send(&mut self, handle: u32, message: &Message) -> anyhow::Result<()> {
+    /// The server refuses one, or the message does not fit into a frame.
+    pub async fn send(&mut self, handle: u32, message: &Message, times: u32) -> anyhow::Result<()> {
+        let (mut unsent, mut unsettled) = (times, times);
+        while unsettled > 0 {
+            let now = unsent.min(self.credit_end.wrapping_sub(self.next_delivery));
+            for _ in 0..now {
+                self.transfer(handle, message)?;
+            }
+            self.flush().await?;
+            unsent -= now;
+            match self.next().await?.0 {
+                Performative::Disposition(Disposition {
+                    first, last, state: Some(DeliveryState::Accepted), ..
+                }) => {
+                    unsettled = unsettled.saturating_sub(last.unwrap_or(first).wrapping_sub(first) + 1);
+                }
+                Performative::Disposition(refused) => bail!("the server did not accept: {:?}", refused.state),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn transfer(&mut self, handle: u32, message: &Message) -> anyhow::Result<()> {
         let id = self.next_delivery;
         self.next_delivery = id.wrapping_add(1);
         let transfer = Transfer {
@@ -190,18 +219,7 @@ impl AmqpClient {
         if self.output.len() - before > self.frame_bytes_max as usize {
             bail!("expected a message within a frame of {} bytes", self.frame_bytes_max);
         }
-        self.flush().await?;
-        loop {
-            match self.next().await?.0 {
-                Performative::Disposition(settled) if settled.last.unwrap_or(settled.first) == id => {
-                    match settled.state {
-                        Some(DeliveryState::Accepted) => return Ok(()),
-                        state => bail!("the server did not accept: {state:?}"),
-                    }
-                }
-                _ => {}
-            }
-        }
+        Ok(())
     }
 
     /// Gives a receiving link credit from its `taken`th delivery on.
@@ -244,8 +262,12 @@ impl AmqpClient {
             match &performative {
                 Performative::Detach(detach) => bail!("the server ended the link: {:?}", detach.error),
                 Performative::End(error) | Performative::Close(error) => bail!("the server ended: {error:?}"),
-                _ => return Ok((performative, payload)),
+                Performative::Flow(Flow { handle: Some(_), delivery_count, link_credit: Some(credit), .. }) => {
+                    self.credit_end = delivery_count.unwrap_or_default().wrapping_add(*credit);
+                }
+                _ => {}
             }
+            return Ok((performative, payload));
         }
     }
 
@@ -283,6 +305,9 @@ impl AmqpClient {
     }
 
     async fn flush(&mut self) -> anyhow::Result<()> {
+        if self.output.is_empty() {
+            return Ok(());
+        }
         let output = self.output.split();
         Ok(self.stream.write_all(&output).await?)
     }

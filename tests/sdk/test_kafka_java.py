@@ -1,17 +1,14 @@
 """Kafka with the Java client: the console tools of Apache Kafka, which `./test` puts into `.deps/java`."""
 
-import pathlib
-import shutil
 import subprocess
 import uuid
 
 import pytest
-from conftest import needs
+from java_clients import LIBRARIES, needs_java
 
-LIBRARIES = pathlib.Path(__file__).parent / ".deps" / "java" / "lib"
 TOOLS = "org.apache.kafka.tools"
 
-pytestmark = needs(shutil.which("java") and LIBRARIES.exists(), "java or Kafka's client is not installed; ./test installs the client")
+pytestmark = needs_java
 
 
 def tool(node, name, *arguments, stdin="", broker=True):

@@ -32,6 +32,7 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from conftest import NODE_MODULES, Node, free_port, needs_javascript, needs_node, package, until
+from java_clients import needs_java, run
 from peers import BLOB_ACCOUNT, BLOB_KEY, COSMOS_KEY
 
 ROLE = "arn:aws:iam::000000000000:role/any"
@@ -248,8 +249,11 @@ def test_http2_is_agreed_on_or_known_before(node, authority, tmp_path):
     script = tmp_path / "ask.js"
     script.write_text("""
 const http2 = require("http2");
-const [address, settled] = process.argv.slice(2);
-const session = http2.connect(address, settled ? {} : { ca: require("fs").readFileSync(process.env.CA) });
+const [address, how] = process.argv.slice(2);
+const ca = require("fs").readFileSync(process.env.CA);
+const { hostname, port } = new URL(address);
+const session = http2.connect(address, {
+  plain: {}, agreed: { ca }, unsaid: { createConnection: () => require("tls").connect(port, hostname, { ca }) } }[how]);
 session.on("error", (error) => { console.error(error); process.exit(1); });
 const body = JSON.stringify({ Limit: 1 });
 const ask = () => new Promise((resolve) => {
@@ -267,20 +271,29 @@ Promise.all(Array.from({ length: 20 }, ask)).then((answers) => {
   session.close();
 });
 """)
-    for address in (node.secure, node.endpoint):
+    # Under TLS a client may also begin with it and not have said so, as the SDK for Java does.
+    for address, how, told_protocol in ((node.secure, "agreed", "h2"), (node.endpoint, "plain", "h2c"), (node.secure, "unsaid", None)):
         # Signed over the host, which HTTP/2 names elsewhere than HTTP/1.1.
         request = AWSRequest("POST", f"{address}/", {"Content-Type": "application/x-amz-json-1.1",
                              "X-Amz-Target": "Kinesis_20131202.ListStreams"}, json.dumps({"Limit": 1}, separators=(",", ":")))
         SigV4Auth(Credentials("test", "test"), "kinesis", "us-east-1").add_auth(request)
         environment = {**os.environ, "CA": authority.ca, "DATE": request.headers["X-Amz-Date"],
                        "AUTHORIZATION": request.headers["Authorization"]}
-        done = subprocess.run(["node", str(script), address, *(["known"] if address == node.endpoint else [])],
-                              capture_output=True, text=True, timeout=60, env=environment)
+        done = subprocess.run(["node", str(script), address, how], capture_output=True, text=True, timeout=60, env=environment)
         assert done.returncode == 0, done
         told = json.loads(done.stdout)
-        assert told["protocol"] == ("h2" if address == node.secure else "h2c")
+        assert not told_protocol or told["protocol"] == told_protocol
         assert len(told["answers"]) == 20
         assert all(status == 200 and "StreamNames" in text for status, text in told["answers"]), told
+
+
+@needs_java
+def test_subscriptions_of_the_java_sdk_by_http2(node, authority, tmp_path):
+    store = tmp_path / "trusted.p12"
+    subprocess.run(["keytool", "-importcert", "-noprompt", "-file", authority.ca, "-keystore", store, "-storepass", "trusted"],
+                   check=True, capture_output=True, timeout=60)
+    run("Kinesis", "pushed", node.secure, "java-under-tls", options=[f"-Djavax.net.ssl.trustStore={store}",
+                                                                     "-Djavax.net.ssl.trustStorePassword=trusted"])
 
 
 def test_tls_can_be_required(authority):

@@ -79,7 +79,7 @@ async fn measure(arguments: &[OsString]) -> Result<(), Error> {
             functions.create(function("dotnet", "dotnet8", "Bench::Bench::Run", package)).await?;
             report(&functions, "dotnet", invocations, cold_starts).await?;
         }
-        Err(error) => println!("dotnet: not measured, {error}"),
+        Err(error) => println!("dotnet: not measured, {error}; `./test` installs both where `bench/run` finds them"),
     }
     functions.shutdown().await;
     Ok(())

@@ -16,7 +16,7 @@ use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 
@@ -132,10 +132,13 @@ enum Version {
 /// A connection of which it is known how it is protected, and what is spoken.
 enum Begun {
     Plain(TcpStream, Version),
-    UnderTls(Box<tls::TlsStream<TcpStream>>, Version),
+    UnderTls(Box<BehindTls>, Version),
     /// Plain where it may not be.
     Refused(TcpStream),
 }
+
+/// What comes behind a handshake, of which the first bytes can be looked at before they are read.
+type BehindTls = BufReader<tls::TlsStream<TcpStream>>;
 
 /// What the first bytes of a connection tell.
 enum First {
@@ -157,8 +160,9 @@ impl Security {
         let first = tokio::time::timeout(HEAD_TIMEOUT, first(&stream)).await??;
         match (self, first) {
             (Self::Offered(acceptor) | Self::Required { acceptor, .. }, First::Tls) => {
-                let stream = Box::new(acceptor.accept(stream).await?);
-                let version = if tls::speaks_http2(&stream) { Version::Http2 } else { Version::Http1 };
+                let stream = acceptor.accept(stream).await?;
+                let mut stream = Box::new(BufReader::with_capacity(http2::BEGINS.len(), stream));
+                let version = behind_tls(&mut stream).await?;
                 Ok(Begun::UnderTls(stream, version))
             }
             (Self::Required { exempt, .. }, _) if !exempt(ends.peer, ends.here).await => Ok(Begun::Refused(stream)),
@@ -182,6 +186,17 @@ async fn first(stream: &TcpStream) -> io::Result<First> {
             _ => tokio::time::sleep(BYTE_BY_BYTE).await,
         }
     }
+}
+
+/// What is spoken behind TLS: what was agreed on; where the client left that open, what its first bytes tell. The AWS SDK for Java
+/// does so with services of which it knows that they speak HTTP/2.
+async fn behind_tls(stream: &mut BehindTls) -> io::Result<Version> {
+    let is_http2 = match tls::agreed_on_http2(stream.get_ref()) {
+        Some(agreed) => agreed,
+        // Unlike packets, what is sent as one piece comes as one piece here.
+        None => tokio::time::timeout(HEAD_TIMEOUT, stream.fill_buf()).await?? == http2::BEGINS,
+    };
+    Ok(if is_http2 { Version::Http2 } else { Version::Http1 })
 }
 
 /// Says to whoever comes without TLS that it is needed. What came has been readable on its way already.

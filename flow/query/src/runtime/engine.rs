@@ -30,6 +30,9 @@ use crate::executor::Counts;
 /// How long the rows of a query's own stream stay.
 const OWN_STREAM_HOURS: u32 = 24;
 
+/// A row that a record is part of: its output, the end of its window, its label.
+pub type LandedRow = (String, Millis, String);
+
 /// The query engine. Cheap to clone.
 #[derive(Clone)]
 pub struct Queries {
@@ -168,7 +171,7 @@ impl Queries {
         query: &'a str,
         log: LogId,
         offset: u64,
-    ) -> BoxFuture<'a, Result<Vec<(String, Millis, String)>, QueryError>> {
+    ) -> BoxFuture<'a, Result<Vec<LandedRow>, QueryError>> {
         Box::pin(async move {
             let definition = self.get(query)?;
             let binding = Binding::new(&self.shared.streams, &definition).await?;

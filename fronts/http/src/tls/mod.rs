@@ -86,7 +86,7 @@ impl Acceptor {
     }
 }
 
-/// Whether both sides have agreed on HTTP/2.
-pub(crate) fn speaks_http2(stream: &TlsStream<TcpStream>) -> bool {
-    stream.get_ref().1.alpn_protocol() == Some(HTTP2)
+/// Whether both sides have agreed on HTTP/2; nothing when the client left open what is spoken.
+pub(crate) fn agreed_on_http2(stream: &TlsStream<TcpStream>) -> Option<bool> {
+    stream.get_ref().1.alpn_protocol().map(|agreed| agreed == HTTP2)
 }

@@ -119,6 +119,31 @@ def test_windows_over_a_stream_add_up(analytics, kinesis, application, streams):
     analytics.stop_application(ApplicationName=application)
 
 
+def test_windows_before_each_row_are_kept_while_an_application_stands(analytics, kinesis, streams):
+    name, pairs = f"app-{uuid.uuid4().hex[:8]}", """
+        CREATE OR REPLACE STREAM "OUT" ("symbol" VARCHAR(8), "total" INTEGER);
+        CREATE OR REPLACE PUMP "P" AS INSERT INTO "OUT"
+        SELECT STREAM "symbol", SUM("shares") OVER W1 AS "total" FROM "SOURCE_SQL_STREAM_001"
+        WINDOW W1 AS (PARTITION BY "symbol" ROWS 1 PRECEDING);"""
+    analytics.create_application(ApplicationName=name, ApplicationCode=pairs,
+                                 Inputs=[source(streams[0])], Outputs=[sink(streams[1])])
+    shard = kinesis.list_shards(StreamName=streams[1])["Shards"][0]["ShardId"]
+    at = kinesis.get_shard_iterator(StreamName=streams[1], ShardId=shard, ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
+    rows, position = [], "TRIM_HORIZON"
+    for sent, expected in [([("A", 1), ("B", 5), ("A", 2)], [("A", 1), ("B", 5), ("A", 3)]), ([("A", 10)], [("A", 12)])]:
+        put(kinesis, streams[0], *({"symbol": symbol, "shares": shares} for symbol, shares in sent))
+        begin(analytics, name, position)
+        deadline, wanted = time.monotonic() + DEADLINE_SECONDS, rows + expected
+        while len(rows) < len(wanted) and time.monotonic() < deadline:
+            read = kinesis.get_records(ShardIterator=at)
+            at = read["NextShardIterator"]
+            rows += [(row["symbol"], row["total"]) for row in (json.loads(record["Data"]) for record in read["Records"])]
+            time.sleep(0.1)
+        assert rows == wanted
+        analytics.stop_application(ApplicationName=name)
+        position = "LAST_STOPPED_POINT"
+
+
 @pytest.mark.parametrize("sql, said", [
     (SQL.replace("SELECT STREAM", "SELEKT STREAM"), "SELEKT"),
     (SQL.replace('SUM("shares")', 'SUM("sharez")'), "sharez"),

@@ -268,6 +268,19 @@ def test_an_edit_keeps_what_open_windows_hold(node, names):
     assert until(lambda: totals(json_rows(box)) == {"MSFT": 13})
 
 
+def test_several_windows_at_once_that_begin_with_the_events(node, names):
+    box = blobs(node).get_container_client(names["box"])
+    make(node, names, """
+        SELECT System.Window().Id AS windows, Symbol AS symbol, SUM(Shares) AS total INTO lines FROM StockTransactionsRaw
+        GROUP BY Symbol, Windows(Window('slides', SlidingWindow(second, 1)),
+                                 Window('session', SessionWindow(second, 1, 20) OVER (PARTITION BY Symbol)))""")
+    good(node, "POST", f"{JOBS}/{names['job']}/start", {"outputStartMode": "JobStartTime"})
+    send(node, names["hub"], ("MSFT", 1), ("MSFT", 2), ("AAPL", 4))
+    found = lambda: sorted((row["windows"], row["symbol"], row["total"]) for row in json_rows(box))
+    expected = [(kind, symbol, total) for kind in ("session", "slides") for symbol, total in (("AAPL", 4), ("MSFT", 3))]
+    assert until(lambda: found() == expected), found()
+
+
 def test_delimited_text_begins_with_names(node, names, tmp_path):
     job, box = f"{JOBS}/{names['job']}", blobs(node).get_container_client(names["box"])
     make(node, names, "SELECT Symbol, Shares, PartitionId, EventEnqueuedUtcTime AS at INTO lines FROM StockTransactionsRaw")

@@ -1,12 +1,10 @@
 //! A plan as text for people: what is read, what is done, what is kept and when results appear.
 
-use std::fmt::Write;
-
 use millstream_catalog::QueryDialect;
 
 use crate::expression::types;
 use crate::plan::{
-    Operator, Program, SourcePlan, Step, StepInput, TimeSource, WindowAggregate, WindowBounds, WindowKind,
+    Extent, Operator, Program, SourcePlan, Step, StepInput, TimeSource, WindowAggregate, WindowBounds, WindowKind,
 };
 
 /// The plan, one line for each source, step and output.
@@ -93,14 +91,9 @@ fn aggregate_lines(text: &mut String, aggregate: &WindowAggregate) {
         line(text, &format!("  having {}", having.text));
     }
     line(text, &format!("  {}", columns_text(&aggregate.columns)));
-    let kind = aggregate.window.kind;
-    let windows = (kind.size_ms() + kind.hop_ms() - 1) / kind.hop_ms();
     let each = if aggregate.keys.is_empty() { "window" } else { "key and window" };
-    let mut state = format!("  state: {} value(s) for each {each}, ", aggregate.aggregates.len());
-    let plural = if windows == 1 { "window" } else { "windows" };
-    // Writing to a String cannot fail.
-    let _ = write!(state, "{windows} {plural} at a time, until the watermark passes the window's end");
-    line(text, &state);
+    let values = aggregate.aggregates.len();
+    line(text, &format!("  state: {values} value(s) for each {each}, {}", kept_text(aggregate.window.kind)));
     if aggregate.aggregates.iter().any(|call| call.distinct) {
         line(text, "  state: DISTINCT also keeps each different value of a window");
     }
@@ -120,7 +113,38 @@ fn window_text(aggregate: &WindowAggregate) -> String {
         WindowKind::Hopping { size_ms, hop_ms } => {
             format!("hopping windows of {size_ms} ms each {hop_ms} ms {bounds}{offset}")
         }
+        WindowKind::Sliding { size_ms } => format!("sliding windows of {size_ms} ms {bounds}"),
+        WindowKind::Session { timeout_ms, longest_ms, partition } => {
+            let keys: Vec<&str> = aggregate.keys.iter().take(partition).map(|key| key.text.as_str()).collect();
+            let of = if keys.is_empty() { "all rows".to_owned() } else { format!("each {}", keys.join(", ")) };
+            format!("sessions of {of} {bounds}, over after {timeout_ms} ms without a row or when {longest_ms} ms old")
+        }
+        WindowKind::Stagger { size_ms } => format!("windows of {size_ms} ms {bounds} from each key's first row"),
+        WindowKind::Preceding { extent, partition } => {
+            let keys: Vec<&str> = aggregate.keys.iter().take(partition).map(|key| key.text.as_str()).collect();
+            let back = match extent {
+                Extent::Time(size_ms) => format!("the {size_ms} ms before it"),
+                Extent::Rows(count) => format!("the {count} rows before it"),
+            };
+            let of = if keys.is_empty() { String::new() } else { format!(" of its {}", keys.join(", ")) };
+            format!("each row with {back}{of}")
+        }
     }
+}
+
+/// How many windows are kept, and how long.
+fn kept_text(kind: WindowKind) -> String {
+    let windows = match kind {
+        WindowKind::Tumbling { .. } | WindowKind::Stagger { .. } => 1,
+        WindowKind::Hopping { size_ms, hop_ms } => (size_ms + hop_ms - 1) / hop_ms,
+        WindowKind::Sliding { .. } => {
+            return "and of each instant at which rows came, as long as the window".to_owned();
+        }
+        WindowKind::Preceding { .. } => return "and of each row in a window".to_owned(),
+        WindowKind::Session { .. } => return "until the watermark passes the session's end".to_owned(),
+    };
+    let plural = if windows == 1 { "window" } else { "windows" };
+    format!("{windows} {plural} at a time, until the watermark passes the window's end")
 }
 
 fn columns_text(columns: &[(String, crate::plan::ScalarExpr)]) -> String {

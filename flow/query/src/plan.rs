@@ -25,6 +25,9 @@ pub const WINDOW_MS_MAX: i64 = 7 * 24 * 60 * 60 * 1000;
 /// The most hops that may overlap one instant: each row belongs to `size / hop` windows, and state grows with it.
 pub const HOPS_PER_WINDOW_MAX: i64 = 10_000;
 
+/// The most rows that a window of rows may go back: they are kept for each key.
+pub const WINDOW_ROWS_MAX: usize = 10_000;
+
 /// A planned query: what to read, what to do with it, what comes out.
 #[derive(Debug, Clone)]
 pub struct Program {
@@ -199,19 +202,19 @@ pub struct WindowAggregate {
     pub columns: Vec<(String, ScalarExpr)>,
 }
 
-/// How time is cut into windows, by row time. Windows are aligned to the epoch, shifted by `offset_ms`; each is
-/// emitted once, when the watermark has passed its end; a result's row time is its window's end.
+/// How time is cut into windows, by row time. Each window is emitted once, when the watermark has passed its end; a
+/// result's row time is its window's end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WindowSpec {
     /// Which windows there are.
     pub kind: WindowKind,
-    /// The boundaries are the multiples of the size (or the hop) plus this.
+    /// The boundaries of aligned windows are the multiples of the size (or the hop) plus this.
     pub offset_ms: i64,
     /// Which of its two boundaries belongs to a window.
     pub bounds: WindowBounds,
 }
 
-/// Which windows there are.
+/// Which windows there are. Tumbling and hopping windows are aligned to the epoch; the others begin with the rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WindowKind {
     /// One after the other: each instant is in one window.
@@ -226,23 +229,57 @@ pub enum WindowKind {
         /// From one window's start to the next, 1 to [`WINDOW_MS_MAX`].
         hop_ms: i64,
     },
+    /// For each group a window that ends at each instant at which its rows change: one comes, or one has become too old.
+    /// A window without rows has no result.
+    Sliding {
+        /// The length, 1 to [`WINDOW_MS_MAX`].
+        size_ms: i64,
+    },
+    /// Rows that follow each other closely: a window ends when nothing has come for the timeout, or at the first multiple of
+    /// the longest duration at which it is as old as that. Then another begins at once, and holds what still follows closely.
+    Session {
+        /// How far behind the last row of a window the next one may be, 1 to [`WINDOW_MS_MAX`].
+        timeout_ms: i64,
+        /// How old a window may be at the multiples of this, 1 to [`WINDOW_MS_MAX`]; so it lasts at most twice as long.
+        longest_ms: i64,
+        /// Rows whose first so many keys are the same share their windows.
+        partition: usize,
+    },
+    /// For each row a window that ends with it: the row and those that came before it. The keys are all of the row that its
+    /// result needs.
+    Preceding {
+        /// How far it goes back.
+        extent: Extent,
+        /// Of the rows before only those belong to it whose first so many keys are the row's.
+        partition: usize,
+    },
+    /// For each group a window that begins with its first row; the next begins with the first row behind it.
+    Stagger {
+        /// The length, 1 to [`WINDOW_MS_MAX`].
+        size_ms: i64,
+    },
+}
+
+/// How far a row's window goes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// To rows that are older by so many milliseconds, 1 to [`WINDOW_MS_MAX`], those included.
+    Time(i64),
+    /// To so many rows before, 1 to [`WINDOW_ROWS_MAX`].
+    Rows(usize),
 }
 
 impl WindowKind {
-    /// The length of a window.
+    /// The length of a window; 0 of those that each have their own.
     #[must_use]
     pub fn size_ms(self) -> i64 {
         match self {
-            Self::Tumbling { size_ms } | Self::Hopping { size_ms, .. } => size_ms,
-        }
-    }
-
-    /// From one window's start to the next.
-    #[must_use]
-    pub fn hop_ms(self) -> i64 {
-        match self {
-            Self::Tumbling { size_ms } => size_ms,
-            Self::Hopping { hop_ms, .. } => hop_ms,
+            Self::Tumbling { size_ms }
+            | Self::Hopping { size_ms, .. }
+            | Self::Sliding { size_ms }
+            | Self::Preceding { extent: Extent::Time(size_ms), .. }
+            | Self::Stagger { size_ms } => size_ms,
+            Self::Session { .. } | Self::Preceding { extent: Extent::Rows(_), .. } => 0,
         }
     }
 }

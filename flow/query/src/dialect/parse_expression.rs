@@ -5,9 +5,12 @@ use millstream_catalog::QueryDialect;
 use sqlparser::tokenizer::Token;
 
 use super::interval;
+use super::parse_window::over;
 use super::syntax::{BinaryOperator, Call, Expr, ExprKind, Ident, Literal, UnaryOperator};
 use super::token::{EXPRESSION_DEPTH_MAX, Tokens};
+use super::window_call::takes_partition;
 use crate::error::{PlanError, PlanErrorCode, Position};
+use crate::expression::function;
 
 /// How tightly the prefix `NOT` binds: looser than comparisons.
 const NOT: u8 = 3;
@@ -263,6 +266,15 @@ fn name_or_call(tokens: &mut Tokens) -> Result<ExprKind, PlanError> {
     }
     let kind = arguments(tokens, name)?;
     match kind {
+        ExprKind::Call(mut call) if takes_over(tokens.dialect, &call) && tokens.take_word("OVER") => {
+            call.over = Some(Box::new(over(tokens)?));
+            Ok(ExprKind::Call(call))
+        }
+        ExprKind::Call(mut call) if is_window(&call) && *tokens.peek() == Token::Period => {
+            tokens.take();
+            call.name.push(tokens.expect_ident("`Id`")?);
+            Ok(ExprKind::Name(call.name))
+        }
         ExprKind::Call(call) if tokens.is_word("OVER") => {
             Err(tokens.not_supported(&format!("{} with OVER", call.full_name())))
         }
@@ -270,9 +282,22 @@ fn name_or_call(tokens: &mut Tokens) -> Result<ExprKind, PlanError> {
     }
 }
 
+/// Whether `OVER` may stand behind a call: behind Kinesis' aggregates and Stream Analytics' sessions.
+fn takes_over(dialect: QueryDialect, call: &Call) -> bool {
+    match dialect {
+        QueryDialect::Kinesis => function::aggregate(dialect, &call.full_name()).is_some(),
+        QueryDialect::StreamAnalytics => takes_partition(&call.full_name()),
+    }
+}
+
+/// Whether a call is `System.Window()`, a record whose only field is read as a name is.
+fn is_window(call: &Call) -> bool {
+    call.arguments.is_empty() && call.full_name().eq_ignore_ascii_case("System.Window")
+}
+
 /// What stands in a call's parentheses, in all the shapes the two languages know.
 fn arguments(tokens: &mut Tokens, name: Vec<Ident>) -> Result<ExprKind, PlanError> {
-    let mut call = Call { name, distinct: false, star: false, arguments: Vec::new() };
+    let mut call = Call { name, distinct: false, star: false, arguments: Vec::new(), over: None };
     if tokens.take_token(&Token::Mul) {
         tokens.expect_token(&Token::RParen)?;
         call.star = true;

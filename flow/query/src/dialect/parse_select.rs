@@ -4,7 +4,8 @@ use millstream_catalog::QueryDialect;
 use sqlparser::tokenizer::Token;
 
 use super::parse_expression::{expression, is_reserved};
-use super::syntax::{BinaryOperator, Expr, ExprKind, From, Ident, Literal, Query, Select, SelectItem};
+use super::parse_window::{stagger, windows};
+use super::syntax::{BinaryOperator, Expr, ExprKind, From, Ident, Literal, Query, Select, SelectItem, Stagger};
 use super::token::Tokens;
 use crate::error::{PlanError, PlanErrorCode};
 
@@ -44,6 +45,7 @@ fn select(tokens: &mut Tokens) -> Result<Select, PlanError> {
     tokens.expect_word("FROM")?;
     let from = from(tokens)?;
     let predicate = clause(tokens, &["WHERE"])?;
+    let mut stagger = windowed(tokens)?;
     let mut group_by = Vec::new();
     if tokens.take_words(&["GROUP", "BY"]) {
         group_by.push(expression(tokens)?);
@@ -51,9 +53,19 @@ fn select(tokens: &mut Tokens) -> Result<Select, PlanError> {
             group_by.push(expression(tokens)?);
         }
     }
+    if stagger.is_none() {
+        stagger = windowed(tokens)?;
+    }
     let having = clause(tokens, &["HAVING"])?;
+    let kinesis = tokens.dialect == QueryDialect::Kinesis;
+    let windows = if kinesis && tokens.take_word("WINDOW") { windows(tokens)? } else { Vec::new() };
     refuse_clauses(tokens)?;
-    Ok(Select { at, items, into, from, predicate, group_by, having })
+    Ok(Select { at, items, into, from, predicate, group_by, stagger, windows, window_id: None, having })
+}
+
+fn windowed(tokens: &mut Tokens) -> Result<Option<Stagger>, PlanError> {
+    let taken = tokens.dialect == QueryDialect::Kinesis && tokens.take_words(&["WINDOWED", "BY"]);
+    if taken { stagger(tokens).map(Some) } else { Ok(None) }
 }
 
 fn clause(tokens: &mut Tokens, words: &[&str]) -> Result<Option<Expr>, PlanError> {
@@ -207,7 +219,7 @@ fn refuse_sources(tokens: &Tokens) -> Result<(), PlanError> {
 
 fn refuse_clauses(tokens: &Tokens) -> Result<(), PlanError> {
     for (word, what) in [
-        ("WINDOWED", "WINDOWED BY STAGGER"),
+        ("WINDOWED", "WINDOWED BY"),
         ("WINDOW", "the WINDOW clause"),
         ("ORDER", "ORDER BY"),
         ("EXCEPT", "EXCEPT"),

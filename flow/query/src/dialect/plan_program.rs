@@ -10,6 +10,7 @@ use super::plan_select::{Target, select};
 use super::prune;
 use super::source::{source, step_scope};
 use super::syntax::{From, Ident, Query, Statement, TypeName};
+use super::window_call::one_for_each;
 use crate::error::{PlanError, PlanErrorCode, Position};
 use crate::expression::scope::RowScope;
 use crate::expression::suggest::nearest;
@@ -219,7 +220,7 @@ impl<'a> Planner<'a> {
 
     // Both.
 
-    /// The steps of a query, one for each `SELECT`; `None` when one has mistakes.
+    /// The steps of a query, one for each `SELECT` and each of its windows; `None` when one has mistakes.
     fn query(&mut self, query: &Query, target: Option<&Target>, statements: &[Statement]) -> Option<Vec<usize>> {
         let mut steps = Vec::with_capacity(query.selects.len());
         let mut right = true;
@@ -228,9 +229,17 @@ impl<'a> Planner<'a> {
                 right = false;
                 continue;
             };
-            match select(self.sql, select_syntax, &scope, target, &mut self.errors) {
-                Some(selected) => steps.push(self.step(vec![input], selected.operator, selected.schema)),
-                None => right = false,
+            let several = one_for_each(select_syntax).unwrap_or_else(|error| {
+                self.errors.push(error);
+                Some(Vec::new())
+            });
+            let selects = several.as_deref().unwrap_or(std::slice::from_ref(select_syntax));
+            right &= !selects.is_empty();
+            for select_syntax in selects {
+                match select(self.sql, select_syntax, &scope, target, &mut self.errors) {
+                    Some(selected) => steps.push(self.step(vec![input], selected.operator, selected.schema)),
+                    None => right = false,
+                }
             }
         }
         right.then_some(steps)

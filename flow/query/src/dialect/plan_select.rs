@@ -6,13 +6,16 @@ use arrow::datatypes::{DataType, Field, SchemaRef};
 use datafusion_common::ScalarValue;
 use millstream_catalog::QueryDialect;
 
+use super::plan_over;
 use super::syntax::{Call, Expr, ExprKind, Ident, Select, SelectItem, TypeName};
 use super::window::{Grouping, bound_hint, grouping};
 use crate::error::{PlanError, PlanErrorCode, Position};
 use crate::expression::bind_call::aggregates;
 use crate::expression::scope::{GroupScope, RowScope, column, is_unknown, literal};
 use crate::expression::{Binder, Scope, cast, function, types};
-use crate::plan::{AggregateCall, AggregateFunction, Operator, ScalarExpr, TIMESTAMP, WindowAggregate, with_rowtime};
+use crate::plan::{
+    AggregateCall, AggregateFunction, Operator, ScalarExpr, TIMESTAMP, WindowAggregate, WindowKind, with_rowtime,
+};
 
 /// The columns a pump writes: the stream's, and for each the place of its value among those selected.
 pub(super) struct Target {
@@ -30,11 +33,11 @@ pub(super) struct Selected {
 }
 
 /// One value of the select list.
-struct Item {
+pub(super) struct Item {
     name: String,
     /// Whether the name was given with AS.
     named: bool,
-    value: ScalarExpr,
+    pub(super) value: ScalarExpr,
     at: Position,
 }
 
@@ -58,13 +61,21 @@ pub(super) fn select(
     if let Some(having) = &select.having {
         aggregates(rows.dialect, having, &mut calls);
     }
-    if calls.is_empty() && select.group_by.is_empty() {
+    if calls.is_empty() && select.group_by.is_empty() && select.stagger.is_none() {
         return project(&binder, select, rows, predicate, target, errors).filter(|_| errors.len() == before);
     }
-    let grouping = grouping(&binder, rows, &select.group_by, errors);
+    let grouping = match plan_over::has_over(&calls) {
+        true => plan_over::grouping(&binder, rows, select, &calls, errors),
+        false => grouping(&binder, rows, select, errors),
+    };
     let aggregate = window_aggregate(&binder, select, rows, grouping, &calls, errors)?;
     let (aggregate, items) = aggregate;
-    let (columns, _) = finish(items, target, select.at, errors)?;
+    let (columns, rowtime) = finish(items, target, select.at, errors)?;
+    if rowtime.is_some() && plan_over::has_over(&calls) {
+        let message = "not supported yet: another ROWTIME beside OVER";
+        let error = PlanError::new(PlanErrorCode::NotSupported, select.at, message);
+        errors.push(error.hint("a pump that sets it first"));
+    }
     let schema = schema(&columns);
     let aggregate = WindowAggregate { predicate, columns, ..aggregate };
     let operator = Operator::WindowAggregate(Box::new(aggregate));
@@ -107,7 +118,7 @@ fn window_aggregate(
             bound.push(aggregate);
         }
     }
-    let Some((window, window_start)) = grouping.window else {
+    let Some(window) = grouping.window else {
         if !errors.iter().any(|error| matches!(error.code, PlanErrorCode::NotSupported | PlanErrorCode::Window)) {
             let at = select.group_by.first().map(|key| key.at).or(calls.first().map(|call| call.1.at));
             errors.push(unbounded(rows.dialect, at.unwrap_or(select.at)));
@@ -117,25 +128,38 @@ fn window_aggregate(
     if places.len() != calls.len() {
         return None;
     }
+    let slides = matches!(window.spec.kind, WindowKind::Sliding { .. } | WindowKind::Preceding { .. });
+    let distinct = calls.iter().zip(&places).find(|(_, (_, place))| bound[*place].distinct);
+    if let (true, Some(((_, expr), _))) = (slides, distinct) {
+        let message = "not supported yet: DISTINCT over a sliding window";
+        let hint = match rows.dialect {
+            QueryDialect::Kinesis => "a tumbling window: GROUP BY …, STEP(… BY INTERVAL '10' SECOND)",
+            QueryDialect::StreamAnalytics => "HoppingWindow(second, 60, 1), whose windows share what they keep",
+        };
+        errors.push(PlanError::new(PlanErrorCode::NotSupported, expr.at, message).hint(hint));
+        return None;
+    }
     let group_schema = group_schema(&grouping.keys, &bound);
     let aliases = if rows.dialect == QueryDialect::StreamAnalytics { aliases(&select.items) } else { Vec::new() };
     let mut groups = GroupScope {
         rows: rows.clone(),
         keys: grouping.keys,
-        window_start,
-        depths: select.group_by.iter().map(|key| key.depth).collect(),
+        window_start: window.start,
+        window_id: select.window_id.clone(),
+        depths: grouping.depths,
         aggregates: bound,
         calls: places,
         schema: Arc::clone(&group_schema),
         aliases: Vec::new(),
     };
     let group_binder = Binder { dialect: rows.dialect, sql: binder.sql, scope: Scope::Group(&groups) };
-    let items = items(&group_binder, &select.items, None, errors);
+    let each_row = matches!(window.spec.kind, WindowKind::Preceding { .. });
+    let items = items(&group_binder, &select.items, each_row.then_some(rows), errors);
     groups.aliases = aliases;
     let having_binder = Binder { dialect: rows.dialect, sql: binder.sql, scope: Scope::Group(&groups) };
     let having = select.having.as_ref().and_then(|having| keep(having_binder.predicate(having), errors));
     let (keys, aggregates) = (groups.keys, groups.aggregates);
-    let columns = Vec::new();
+    let (window, columns) = (window.spec, Vec::new());
     Some((WindowAggregate { predicate: None, window, keys, aggregates, group_schema, having, columns }, items))
 }
 
@@ -229,9 +253,8 @@ fn items(binder: &Binder, items: &[SelectItem], rows: Option<&RowScope>, errors:
     for (place, item) in items.iter().enumerate() {
         match (item, rows) {
             (SelectItem::Wildcard { prefix, at }, Some(rows)) => {
-                if let Some(columns) = keep(expand(rows, prefix, *at), errors) {
-                    result.extend(columns);
-                }
+                let columns = keep(expand(rows, prefix, *at), errors).unwrap_or_default();
+                result.extend(columns.into_iter().map(|item| item.within(&binder.scope)));
             }
             (SelectItem::Wildcard { at, .. }, None) => {
                 let message = "`*` cannot stand in a SELECT with GROUP BY: it would name columns that are not grouped";
@@ -250,8 +273,18 @@ fn items(binder: &Binder, items: &[SelectItem], rows: Option<&RowScope>, errors:
     result
 }
 
+impl Item {
+    /// The same column where a row's columns are keys.
+    fn within(self, scope: &Scope) -> Self {
+        match scope {
+            Scope::Group(groups) => Self { value: groups.key(&self.value).unwrap_or(self.value), ..self },
+            Scope::Row(_) => self,
+        }
+    }
+}
+
 /// What `*`, `source.*` and `source.record.*` stand for.
-fn expand(rows: &RowScope, prefix: &[Ident], at: Position) -> Result<Vec<Item>, PlanError> {
+pub(super) fn expand(rows: &RowScope, prefix: &[Ident], at: Position) -> Result<Vec<Item>, PlanError> {
     let inner = match prefix {
         [first, rest @ ..] if rows.is_qualifier(&first.text) => rest,
         all => all,

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::error::Position;
+use crate::plan::Extent;
 
 /// A name as written, in Kinesis' language folded to upper case unless quoted.
 #[derive(Debug, Clone)]
@@ -97,7 +98,7 @@ impl ExprKind {
             Self::InList { operand, list, .. } => std::iter::once(&**operand).chain(list).collect(),
             Self::Like { operand, pattern, .. } => vec![operand, pattern],
             Self::Step { operand, by } => vec![operand, by],
-            Self::Call(call) => call.arguments.iter().collect(),
+            Self::Call(call) => call.arguments.iter().chain(call.over.iter().flat_map(|over| over.parts())).collect(),
             Self::Case { operand, branches, otherwise } => {
                 let branches = branches.iter().flat_map(|(when, then)| [when, then]);
                 operand.as_deref().into_iter().chain(branches).chain(otherwise.as_deref()).collect()
@@ -115,6 +116,46 @@ pub(crate) struct Call {
     /// `COUNT(*)`.
     pub star: bool,
     pub arguments: Vec<Expr>,
+    /// Boxed: few calls have it, and expressions move often.
+    pub over: Option<Box<Over>>,
+}
+
+/// What stands behind `OVER`.
+#[derive(Debug, Clone)]
+pub(crate) enum Over {
+    /// The name of a window behind `WINDOW`.
+    Named(Ident),
+    /// `(PARTITION BY … RANGE …)`.
+    Window(Frame),
+}
+
+impl Over {
+    fn parts(&self) -> &[Expr] {
+        match self {
+            Self::Named(_) => &[],
+            Self::Window(frame) => &frame.partition_by,
+        }
+    }
+}
+
+/// Which rows belong to a window that is given in parentheses.
+#[derive(Debug, Clone)]
+pub(crate) struct Frame {
+    pub at: Position,
+    /// Bytes of the query's text.
+    pub span: Range<usize>,
+    pub partition_by: Vec<Expr>,
+    /// How far it goes back, where the language says so.
+    pub extent: Option<Extent>,
+}
+
+/// `WINDOWED BY STAGGER (PARTITION BY … RANGE INTERVAL …)`.
+#[derive(Debug, Clone)]
+pub(crate) struct Stagger {
+    /// Where its length stands.
+    pub at: Position,
+    pub partition_by: Vec<Expr>,
+    pub length_ms: i64,
 }
 
 impl Call {
@@ -185,6 +226,11 @@ pub(crate) struct Select {
     pub from: From,
     pub predicate: Option<Expr>,
     pub group_by: Vec<Expr>,
+    pub stagger: Option<Stagger>,
+    /// The windows behind `WINDOW`.
+    pub windows: Vec<(Ident, Frame)>,
+    /// What the window is called: `System.Window().Id`.
+    pub window_id: Option<String>,
     pub having: Option<Expr>,
 }
 

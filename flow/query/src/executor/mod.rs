@@ -223,10 +223,20 @@ impl Executor {
         let watermark = self.watermark().max(until.unwrap_or(i64::MIN));
         for step in 0..self.program.steps.len() {
             let Some(windows) = &mut self.windows[step] else { continue };
-            let closed = windows.close(watermark);
-            let handed = closed.partition_point(|closed| windows.is_over(closed.end, self.emitted));
-            for (index, closed) in closed.into_iter().enumerate() {
-                self.again(index < handed, |executor| executor.closed(step, closed))?;
+            let emitted = self.emitted;
+            let closed = windows.close(watermark).into_iter().map(|closed| {
+                let handed = closed.ends.partition_point(|end| windows.is_over(*end, emitted));
+                (handed, closed)
+            });
+            for (handed, closed) in closed.collect::<Vec<_>>() {
+                if handed == 0 {
+                    self.closed(step, closed)?;
+                    continue;
+                }
+                let (before, behind) = closed.split_at(handed);
+                self.again(true, |executor| executor.closed(step, before))?;
+                let over = behind.ends.is_empty();
+                self.again(over, |executor| executor.closed(step, behind))?;
             }
         }
         Ok(self.take())
@@ -334,17 +344,18 @@ impl Executor {
         windows.add(times, keys, &arguments).map_err(|error| ExecuteError::TooLarge(error.to_string()))
     }
 
-    /// The rows of a window that is over.
+    /// The rows of windows that are over.
     fn closed(&mut self, step: usize, closed: crate::window::Closed) -> Result<(), ExecuteError> {
         let plan = self.program.steps[step].clone();
         let Operator::WindowAggregate(aggregate) = &plan.operator else { return Ok(()) };
         self.failed(closed.errors);
-        let rows = closed.columns.first().map_or(1, |column| column.len());
-        let constant =
-            |time: i64| -> ArrayRef { std::sync::Arc::new(TimestampMillisecondArray::from(vec![time; rows])) };
+        if closed.ends.is_empty() {
+            return Ok(());
+        }
         let mut groups = closed.columns;
-        groups.push(constant(closed.start));
-        groups.push(constant(closed.end));
+        for times in [closed.starts, closed.ends] {
+            groups.push(std::sync::Arc::new(TimestampMillisecondArray::from(times)));
+        }
         let groups = ArrowBatch::try_new(aggregate.group_schema.clone(), groups)?;
         let (_, made, failed) = by_row(&groups, |groups| {
             let groups = keep(aggregate.having.as_ref(), groups)?;

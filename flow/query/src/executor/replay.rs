@@ -92,7 +92,7 @@ mod tests {
     use crate::dialect::{InputSchema, plan};
 
     const BEGIN: i64 = 1_772_600_767_000;
-    const PLANS: [&str; 4] = [
+    const PLANS: [&str; 6] = [
         "SELECT g, SUM(n) AS n INTO sums FROM i GROUP BY g, TumblingWindow(second, 7); SELECT n INTO singles FROM i",
         "SELECT g, SUM(n) AS n INTO sums FROM i TIMESTAMP BY t GROUP BY g, HoppingWindow(second, 12, 4)",
         "WITH a AS (SELECT g, SUM(n) AS n FROM i TIMESTAMP BY t WHERE n > 1 GROUP BY g, TumblingWindow(second, 5)),
@@ -100,6 +100,8 @@ mod tests {
          SELECT g, n INTO parts FROM b; SELECT n, g INTO singles FROM i TIMESTAMP BY t",
         "WITH a AS (SELECT g, n FROM i UNION SELECT g, 1 AS n FROM i)
          SELECT g, SUM(n) AS n INTO sums FROM a GROUP BY g, TumblingWindow(second, 3)",
+        "SELECT g, SUM(n) AS n INTO sums FROM i GROUP BY g, SlidingWindow(second, 5)",
+        "SELECT g, SUM(n) AS n INTO sums FROM i GROUP BY g, SessionWindow(second, 2, 6) OVER (PARTITION BY g)",
     ];
 
     fn executor(sql: &str, policy: OrderPolicy) -> Executor {

@@ -181,7 +181,7 @@ const KINESIS_LATER: [&str; 44] = [
 ];
 
 /// What Stream Analytics' language has and this engine does not yet.
-const STREAM_ANALYTICS_LATER: [&str; 32] = [
+const STREAM_ANALYTICS_LATER: [&str; 29] = [
     "COLLECT",
     "COLLECTTOP",
     "TOPONE",
@@ -211,9 +211,6 @@ const STREAM_ANALYTICS_LATER: [&str; 32] = [
     "GETMETADATAPROPERTYVALUE",
     "EVENTID",
     "SYSTEM.WINDOW",
-    "SLIDINGWINDOW",
-    "SESSIONWINDOW",
-    "WINDOWS",
 ];
 
 /// The function of a name (in upper case) in a language.

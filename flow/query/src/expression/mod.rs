@@ -114,6 +114,11 @@ impl<'a> Binder<'a> {
         if let Some(aggregate) = groups.aggregate(&expr.span) {
             return Some(Ok(ScalarExpr { text: self.text(&expr.span), ..aggregate }));
         }
+        if let ExprKind::Name(parts) = &expr.kind
+            && self.is_system(parts, &["Window", "Id"])
+        {
+            return Some(Ok(groups.window_id()));
+        }
         let named = matches!(expr.kind, ExprKind::Name(_));
         if matches!(expr.kind, ExprKind::Literal(_)) || !(named || groups.depths.contains(&expr.depth)) {
             return None;
@@ -140,17 +145,26 @@ impl<'a> Binder<'a> {
     }
 
     fn name(&self, parts: &[Ident]) -> Result<ScalarExpr, PlanError> {
-        if self.dialect == QueryDialect::StreamAnalytics
-            && let [system, timestamp] = parts
-            && system.text.eq_ignore_ascii_case("System")
-            && timestamp.text.eq_ignore_ascii_case("Timestamp")
-        {
+        if self.is_system(parts, &["Timestamp"]) {
             return Ok(self.scope.rowtime());
+        }
+        if self.is_system(parts, &["Window", "Id"]) {
+            // Rows are in no window yet.
+            return Ok(literal(ScalarValue::Utf8(None)));
         }
         match self.scope {
             Scope::Row(rows) => rows.resolve(parts),
             Scope::Group(groups) => groups.rows.resolve(parts),
         }
+    }
+
+    /// Whether a name is one of Stream Analytics' own: `System.` and these.
+    fn is_system(&self, parts: &[Ident], names: &[&str]) -> bool {
+        let [system, rest @ ..] = parts else { return false };
+        self.dialect == QueryDialect::StreamAnalytics
+            && system.text.eq_ignore_ascii_case("System")
+            && rest.len() == names.len()
+            && rest.iter().zip(names).all(|(part, name)| part.text.eq_ignore_ascii_case(name))
     }
 
     fn is_null(&self, operand: &Expr, negated: bool) -> Result<ScalarExpr, PlanError> {

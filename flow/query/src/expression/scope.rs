@@ -116,6 +116,8 @@ pub(crate) struct GroupScope {
     pub keys: Vec<ScalarExpr>,
     /// The start of the window, over the rows: what `STEP(ROWTIME BY …)` says in Kinesis' language.
     pub window_start: Option<ScalarExpr>,
+    /// What the window is called, where it has a name.
+    pub window_id: Option<String>,
     /// How deep the expressions behind GROUP BY are: one of another depth is none of them, which saves binding it twice.
     pub depths: Vec<usize>,
     /// The aggregates.
@@ -142,6 +144,11 @@ impl GroupScope {
     pub(crate) fn aggregate(&self, call: &Range<usize>) -> Option<ScalarExpr> {
         let (_, index) = self.calls.iter().find(|(span, _)| span == call)?;
         Some(column(&self.schema, self.keys.len() + index))
+    }
+
+    /// What the window is called.
+    pub(crate) fn window_id(&self) -> ScalarExpr {
+        literal(ScalarValue::Utf8(self.window_id.clone()))
     }
 
     /// The end of the window.

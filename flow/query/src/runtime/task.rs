@@ -419,18 +419,16 @@ struct Staged {
     encoded: Encoded,
 }
 
-/// The length of the window that an output's rows come from; 0 when they come from none.
+/// The length of the window that an output's rows come from; 0 when they come from none, or from several kinds.
 pub(super) fn window_size(program: &Program, step: Option<usize>) -> i64 {
     let Some(step) = step.map(|step| &program.steps[step]) else { return 0 };
     if let Operator::WindowAggregate(aggregate) = &step.operator {
         return aggregate.window.kind.size_ms();
     }
-    step.inputs
-        .iter()
-        .map(|input| match input {
-            crate::plan::StepInput::Step(index) => window_size(program, Some(*index)),
-            crate::plan::StepInput::Source(_) => 0,
-        })
-        .max()
-        .unwrap_or(0)
+    let mut sizes = step.inputs.iter().map(|input| match input {
+        crate::plan::StepInput::Step(index) => window_size(program, Some(*index)),
+        crate::plan::StepInput::Source(_) => 0,
+    });
+    let first = sizes.next().unwrap_or(0);
+    if sizes.all(|size| size == first) { first } else { 0 }
 }

@@ -142,6 +142,59 @@ impl Accumulator {
         }
     }
 
+    /// Adds one place of another pane to one of these.
+    pub(crate) fn merge_place(&mut self, into: u32, other: &Self, from: u32) {
+        let (into, from) = (into as usize, from as usize);
+        match (&mut self.state, &other.state) {
+            (State::Count(to), State::Count(of)) => to[into] += of[from],
+            (State::SumInt(to), State::SumInt(of)) => to[into] = (to[into].0 + of[from].0, to[into].1 + of[from].1),
+            (State::SumFloat(to), State::SumFloat(of)) => to[into] = (to[into].0 + of[from].0, to[into].1 + of[from].1),
+            (State::Moments(_, to), State::Moments(_, of)) => to[into] = combine(to[into], of[from]),
+            (State::Extreme { greatest, values: to }, State::Extreme { values: of, .. }) if !of[from].is_empty() => {
+                keep_extreme(*greatest, &mut to[into], &of[from]);
+            }
+            (State::Distinct(_, _, to), State::Distinct(_, _, of)) => to[into].extend(of[from].iter().cloned()),
+            // Both come from the same aggregate; an extreme of nothing adds nothing.
+            _ => {}
+        }
+    }
+
+    /// Adds one place to another of the same pane, and keeps it.
+    pub(crate) fn fold(&mut self, into: u32, from: u32) {
+        let (into, from) = (into as usize, from as usize);
+        match &mut self.state {
+            State::Count(counts) => counts[into] += counts[from],
+            State::SumInt(sums) => sums[into] = (sums[into].0 + sums[from].0, sums[into].1 + sums[from].1),
+            State::SumFloat(sums) => sums[into] = (sums[into].0 + sums[from].0, sums[into].1 + sums[from].1),
+            State::Moments(_, moments) => moments[into] = combine(moments[into], moments[from]),
+            State::Extreme { greatest, values } => {
+                let value = std::mem::take(&mut values[from]);
+                if !value.is_empty() {
+                    keep_extreme(*greatest, &mut values[into], &value);
+                }
+                values[from] = value;
+            }
+            State::Distinct(_, _, sets) => {
+                let set = std::mem::take(&mut sets[from]);
+                sets[into].extend(set.iter().cloned());
+                sets[from] = set;
+            }
+        }
+    }
+
+    /// Makes a place as good as new.
+    pub(crate) fn reset(&mut self, place: u32) {
+        let place = place as usize;
+        match &mut self.state {
+            State::Count(counts) => counts[place] = 0,
+            State::SumInt(sums) => sums[place] = (0, 0),
+            State::SumFloat(sums) => sums[place] = (0.0, 0),
+            State::Moments(_, moments) => moments[place] = (0.0, 0.0, 0.0),
+            State::Extreme { values, .. } => values[place] = Vec::new(),
+            State::Distinct(_, _, sets) => sets[place] = BTreeSet::new(),
+        }
+    }
+
     /// Why a group has no result: a sum of integers that no integer holds.
     pub(crate) fn error(&self, slot: u32) -> Option<String> {
         let (sum, _) = match &self.state {
@@ -200,24 +253,27 @@ impl Accumulator {
         Arc::new(sums.map(value).collect::<Float64Array>())
     }
 
-    pub(crate) fn write(&self, writer: &mut Writer) {
+    /// Writes the state of places, in the order given.
+    pub(crate) fn write(&self, order: &[u32], writer: &mut Writer) {
+        let places = order.iter().map(|&place| place as usize);
         match &self.state {
-            State::Count(counts) => counts.iter().for_each(|count| writer.int(*count)),
-            State::SumInt(sums) => sums.iter().for_each(|(sum, count)| {
-                writer.bytes(&sum.to_be_bytes());
-                writer.int(*count);
+            State::Count(counts) => places.for_each(|place| writer.int(counts[place])),
+            State::SumInt(sums) => places.for_each(|place| {
+                writer.bytes(&sums[place].0.to_be_bytes());
+                writer.int(sums[place].1);
             }),
-            State::SumFloat(sums) => sums.iter().for_each(|(sum, count)| {
-                writer.float(*sum);
-                writer.int(*count);
+            State::SumFloat(sums) => places.for_each(|place| {
+                writer.float(sums[place].0);
+                writer.int(sums[place].1);
             }),
-            State::Moments(_, moments) => moments.iter().for_each(|(count, mean, squares)| {
-                [count, mean, squares].into_iter().for_each(|value| writer.float(*value));
+            State::Moments(_, moments) => places.for_each(|place| {
+                let (count, mean, squares) = moments[place];
+                [count, mean, squares].into_iter().for_each(|value| writer.float(value));
             }),
-            State::Extreme { values, .. } => values.iter().for_each(|value| writer.bytes(value)),
-            State::Distinct(_, _, sets) => sets.iter().for_each(|set| {
-                writer.count(set.len());
-                set.iter().for_each(|value| writer.bytes(value));
+            State::Extreme { values, .. } => places.for_each(|place| writer.bytes(&values[place])),
+            State::Distinct(_, _, sets) => places.for_each(|place| {
+                writer.count(sets[place].len());
+                sets[place].iter().for_each(|value| writer.bytes(value));
             }),
         }
     }

@@ -152,6 +152,40 @@ impl Builder {
     }
 }
 
+/// The bytes of a key's first values, which are of these types.
+pub(crate) fn prefix<'k>(key: &'k [u8], types: &[DataType]) -> &'k [u8] {
+    let mut rest = key;
+    for data_type in types {
+        if take::<1>(&mut rest) != Some([VALUE]) {
+            continue;
+        }
+        match data_type {
+            DataType::Int64 | DataType::Timestamp(..) | DataType::Float64 => {
+                take::<8>(&mut rest);
+            }
+            DataType::Boolean => {
+                take::<1>(&mut rest);
+            }
+            DataType::Utf8 => skip_text(&mut rest),
+            // Such a value has no bytes.
+            _ => {}
+        }
+    }
+    &key[..key.len() - rest.len()]
+}
+
+/// Goes on behind a text: behind the first 0 that is not followed by a 1.
+fn skip_text(key: &mut &[u8]) {
+    while let Some(zero) = memchr::memchr(0, key) {
+        let escaped = key.get(zero + 1) == Some(&1);
+        *key = key.get(zero + 2..).unwrap_or_default();
+        if !escaped {
+            return;
+        }
+    }
+    *key = &[];
+}
+
 fn take<const N: usize>(key: &mut &[u8]) -> Option<[u8; N]> {
     let (taken, rest) = key.split_first_chunk::<N>()?;
     *key = rest;
@@ -206,5 +240,13 @@ mod tests {
         let keys = encoder.encode(&columns, 6);
         let types: Vec<DataType> = columns.iter().map(|column| column.data_type().clone()).collect();
         assert_eq!(decode((0..6).map(|row| keys.row(row)), &types), columns);
+        for row in 0..6 {
+            let (key, mut expected) = (keys.row(row), Vec::new());
+            for (count, column) in columns.iter().enumerate() {
+                assert_eq!(prefix(key, &types[..count]), expected, "{count} values of row {row}");
+                encode_value(column, row, &mut expected);
+            }
+            assert_eq!(prefix(key, &types), key);
+        }
     }
 }

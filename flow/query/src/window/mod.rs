@@ -1,48 +1,63 @@
-//! Windows of time as panes: each row is added to the one pane it falls in, and a window's result is put together from its
-//! panes when the watermark has passed its end.
+//! Windows of time: rows go in, and a window's result comes out once when the watermark has passed its end.
 //!
-//! Tumbling windows have one pane each; hopping windows share panes of the greatest common divisor of size and hop. Which
-//! boundary belongs to a window is a parameter. Knows no SQL. Read next: [`accumulator`], [`key`].
+//! Rows are accumulated in slices of time first. `aligned.rs` puts windows together from these; `session.rs` and `sliding.rs`
+//! take them in the order of time into the windows of each group. Which boundary belongs to a window is a parameter. Knows no
+//! SQL. Read next: [`accumulator`], [`key`].
 
 pub(crate) mod accumulator;
+mod aligned;
 pub(crate) mod key;
 mod pane;
-
-use std::collections::BTreeMap;
+mod queue;
+mod session;
+mod slices;
+mod sliding;
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 
 use crate::executor::state::{Reader, StateError, Writer};
-use crate::plan::{AggregateCall, WindowBounds, WindowSpec};
+use crate::plan::{AggregateCall, WindowBounds, WindowKind, WindowSpec};
 use accumulator::Accumulator;
-use key::KeyEncoder;
-use pane::Pane;
+use aligned::Aligned;
+use session::{Ending, Sessions};
+use sliding::{Reach, Sliding};
 
 /// Groups that all panes of one step may hold together: at some hundred bytes each, a quarter of a gigabyte.
 pub(crate) const GROUPS_MAX: usize = 2_000_000;
 
+/// As many rows of windows that end at different times are handed on together: enough for vectors, little to keep.
+const CLOSED_ROWS: usize = 8_192;
+
 /// The state of one windowed aggregation.
 pub(crate) struct Windows {
-    spec: WindowSpec,
-    pane_ms: i64,
-    key_types: Vec<DataType>,
-    aggregates: Vec<AggregateCall>,
-    panes: BTreeMap<i64, Pane>,
-    /// Windows that start before are closed.
-    next_start: i64,
-    encoder: KeyEncoder,
-    slots: Vec<u32>,
+    bounds: WindowBounds,
+    kind: Kind,
 }
 
-/// The result of one window.
+enum Kind {
+    Aligned(Aligned),
+    Sessions(Sessions),
+    Sliding(Sliding),
+}
+
+/// Results of windows, in the order of their ends.
 pub(crate) struct Closed {
-    pub(crate) start: i64,
-    pub(crate) end: i64,
+    /// By row: when its window began.
+    pub(crate) starts: Vec<i64>,
+    /// By row: when its window ended.
+    pub(crate) ends: Vec<i64>,
     /// The key columns, then the aggregates.
     pub(crate) columns: Vec<ArrayRef>,
     /// Groups that have no result, and why.
     pub(crate) errors: Vec<String>,
+}
+
+/// A group of a window that is over: its place in a pane.
+struct Ended {
+    start: i64,
+    end: i64,
+    place: u32,
 }
 
 /// Too many groups are open at once.
@@ -52,18 +67,31 @@ pub(crate) struct TooManyGroups;
 
 impl Windows {
     pub(crate) fn new(spec: WindowSpec, key_types: Vec<DataType>, aggregates: Vec<AggregateCall>) -> Self {
-        let pane_ms = greatest_common_divisor(spec.kind.size_ms(), spec.kind.hop_ms());
-        let encoder = KeyEncoder::default();
-        Self {
-            spec,
-            pane_ms,
-            key_types,
-            aggregates,
-            panes: BTreeMap::new(),
-            next_start: i64::MIN,
-            encoder,
-            slots: Vec::new(),
-        }
+        let bounds = spec.bounds;
+        let kind = match spec.kind {
+            WindowKind::Tumbling { size_ms } => {
+                Kind::Aligned(Aligned::new(spec, (size_ms, size_ms), key_types, aggregates))
+            }
+            WindowKind::Hopping { size_ms, hop_ms } => {
+                Kind::Aligned(Aligned::new(spec, (size_ms, hop_ms), key_types, aggregates))
+            }
+            WindowKind::Sliding { size_ms } => {
+                let reach = Reach::changes(size_ms, key_types.len());
+                Kind::Sliding(Sliding::new(bounds, reach, key_types, aggregates))
+            }
+            WindowKind::Preceding { extent, partition } => {
+                Kind::Sliding(Sliding::new(bounds, Reach::rows(extent, partition), key_types, aggregates))
+            }
+            WindowKind::Session { timeout_ms, longest_ms, partition } => {
+                let ending = Ending::Quiet { timeout_ms, longest_ms };
+                Kind::Sessions(Sessions::new(bounds, ending, partition, key_types, aggregates))
+            }
+            WindowKind::Stagger { size_ms } => {
+                let (ending, partition) = (Ending::After { size_ms }, key_types.len());
+                Kind::Sessions(Sessions::new(bounds, ending, partition, key_types, aggregates))
+            }
+        };
+        Self { bounds, kind }
     }
 
     /// Adds rows: their times, keys and the aggregates' arguments.
@@ -73,140 +101,100 @@ impl Windows {
         keys: &[ArrayRef],
         arguments: &[Option<ArrayRef>],
     ) -> Result<(), TooManyGroups> {
-        let encoded = self.encoder.encode(keys, times.len());
-        let mut from = 0;
-        // Rows come nearly in the order of time: a batch is a few runs of rows of one pane, most often one.
-        while from < times.len() {
-            let start = pane_start(&self.spec, self.pane_ms, times[from]);
-            let run =
-                times[from..].iter().take_while(|&&time| pane_start(&self.spec, self.pane_ms, time) == start).count();
-            let pane = self.panes.entry(start).or_insert_with(|| Pane::new(&self.aggregates));
-            self.slots.clear();
-            for row in from..from + run {
-                self.slots.push(pane.slot(encoded.row(row)));
-            }
-            for (accumulator, argument) in pane.accumulators.iter_mut().zip(arguments) {
-                let argument = argument.as_ref().map(|array| array.slice(from, run));
-                accumulator.add(&self.slots, argument.as_ref());
-            }
-            from += run;
+        match &mut self.kind {
+            Kind::Aligned(windows) => windows.add(times, keys, arguments),
+            Kind::Sessions(windows) => windows.add(times, keys, arguments),
+            Kind::Sliding(windows) => windows.add(times, keys, arguments),
         }
-        if self.panes.values().map(Pane::len).sum::<usize>() > GROUPS_MAX { Err(TooManyGroups) } else { Ok(()) }
+        if self.groups() > GROUPS_MAX { Err(TooManyGroups) } else { Ok(()) }
     }
 
     /// The windows that no further row can fall in, oldest first, each once.
     pub(crate) fn close(&mut self, watermark: i64) -> Vec<Closed> {
-        let mut closed = Vec::new();
-        while let Some(&first_pane) = self.panes.keys().next() {
-            // The first window that holds the first pane: none before it has rows.
-            let Some(start) = self.first_window(first_pane) else {
-                self.panes.remove(&first_pane);
-                continue;
-            };
-            let end = start + self.spec.kind.size_ms();
-            if end > bound(&self.spec, watermark) {
-                break;
-            }
-            closed.extend(self.window(start, end));
-            // Panes before the next window are needed no more.
-            self.next_start = start + self.spec.kind.hop_ms();
-            while self.panes.first_key_value().is_some_and(|(pane, _)| *pane < self.next_start) {
-                self.panes.pop_first();
-            }
+        match &mut self.kind {
+            Kind::Aligned(windows) => windows.close(watermark),
+            Kind::Sessions(windows) => windows.close(watermark),
+            Kind::Sliding(windows) => windows.close(watermark),
         }
-        closed
     }
 
     /// Whether a window that ends then is over at a watermark.
     pub(crate) fn is_over(&self, end: i64, watermark: i64) -> bool {
-        end <= bound(&self.spec, watermark)
+        end <= bound(self.bounds, watermark)
     }
 
     /// Lets windows, of which there are none yet, begin with the first that is not over at a watermark. Gives the time behind
-    /// which rows belong to it or to later ones.
+    /// which rows belong to it or to later ones; results of windows that are over may come again.
     pub(crate) fn begin_behind(&mut self, watermark: i64) -> i64 {
         if watermark == i64::MIN {
             return i64::MIN;
         }
-        let (size, hop, offset) = (self.spec.kind.size_ms(), self.spec.kind.hop_ms(), self.spec.offset_ms);
-        let over = bound(&self.spec, watermark).saturating_sub(size).saturating_sub(offset);
-        self.next_start = floor_to(over, hop).saturating_add(hop).saturating_add(offset);
-        self.next_start.saturating_sub(1)
-    }
-
-    fn window(&mut self, start: i64, end: i64) -> Option<Closed> {
-        let hopping = self.spec.kind.hop_ms() < self.spec.kind.size_ms();
-        let pane = if hopping {
-            let mut merged = Pane::new(&self.aggregates);
-            self.panes.range(start..end).for_each(|(_, pane)| merged.merge(pane));
-            merged
-        } else {
-            // A window of its own panes only, which are the first: when they are one it is taken as it is.
-            let (_, mut merged) = self.panes.pop_first()?;
-            while let Some(next) = self.panes.first_entry().filter(|next| *next.key() < end) {
-                merged.merge(&next.remove());
-            }
-            merged
-        };
-        if pane.len() == 0 {
-            return None;
+        match &mut self.kind {
+            Kind::Aligned(windows) => windows.begin_behind(watermark),
+            Kind::Sessions(windows) => windows.begin_behind(watermark),
+            Kind::Sliding(windows) => windows.begin_behind(watermark),
         }
-        let (columns, errors) = pane.finish(&self.key_types);
-        Some(Closed { start, end, columns, errors })
-    }
-
-    /// The start of the first window that holds a pane and is not closed yet; `None` when there is none.
-    fn first_window(&self, pane: i64) -> Option<i64> {
-        let (size, hop) = (self.spec.kind.size_ms(), self.spec.kind.hop_ms());
-        let first = floor_to(pane - size - self.spec.offset_ms, hop) + hop + self.spec.offset_ms;
-        let start = first.max(self.next_start);
-        (start <= pane).then_some(start)
     }
 
     /// Groups over all panes.
     pub(crate) fn groups(&self) -> usize {
-        self.panes.values().map(Pane::len).sum()
+        match &self.kind {
+            Kind::Aligned(windows) => windows.groups(),
+            Kind::Sessions(windows) => windows.groups(),
+            Kind::Sliding(windows) => windows.groups(),
+        }
     }
 
     pub(crate) fn write(&self, writer: &mut Writer) {
-        writer.int(self.next_start);
-        writer.count(self.panes.len());
-        for (start, pane) in &self.panes {
-            writer.int(*start);
-            pane.write(writer);
+        match &self.kind {
+            Kind::Aligned(windows) => windows.write(writer),
+            Kind::Sessions(windows) => windows.write(writer),
+            Kind::Sliding(windows) => windows.write(writer),
         }
     }
 
     pub(crate) fn read(&mut self, reader: &mut Reader<'_>) -> Result<(), StateError> {
-        self.panes.clear();
-        self.next_start = reader.int()?;
-        for _ in 0..reader.count()? {
-            let start = reader.int()?;
-            self.panes.insert(start, Pane::read(&self.aggregates, reader)?);
+        match &mut self.kind {
+            Kind::Aligned(windows) => windows.read(reader),
+            Kind::Sessions(windows) => windows.read(reader),
+            Kind::Sliding(windows) => windows.read(reader),
         }
-        Ok(())
     }
 }
 
-/// A row's time on the scale on which all windows are [start, end): in (start, end] a row at a boundary belongs to what is
-/// before it.
-fn bound(spec: &WindowSpec, time: i64) -> i64 {
-    match spec.bounds {
+impl Closed {
+    /// The first rows, and those behind them with what has no result.
+    pub(crate) fn split_at(self, rows: usize) -> (Self, Self) {
+        let (count, (first, behind)) = (self.ends.len(), (self.columns.clone(), self.columns));
+        let slice = |columns: Vec<ArrayRef>, from, length| -> Vec<ArrayRef> {
+            columns.into_iter().map(|column| column.slice(from, length)).collect()
+        };
+        let before = Self {
+            starts: self.starts[..rows].to_vec(),
+            ends: self.ends[..rows].to_vec(),
+            columns: slice(first, 0, rows),
+            errors: Vec::new(),
+        };
+        let after = Self {
+            starts: self.starts[rows..].to_vec(),
+            ends: self.ends[rows..].to_vec(),
+            columns: slice(behind, rows, count - rows),
+            errors: self.errors,
+        };
+        (before, after)
+    }
+}
+
+/// A time on the scale on which all windows are [start, end): in (start, end] a row at a boundary belongs to what is before it.
+fn bound(bounds: WindowBounds, time: i64) -> i64 {
+    match bounds {
         WindowBounds::ClosedOpen => time,
         WindowBounds::OpenClosed => time.saturating_sub(1),
     }
 }
 
-fn pane_start(spec: &WindowSpec, pane_ms: i64, time: i64) -> i64 {
-    floor_to(bound(spec, time).saturating_sub(spec.offset_ms), pane_ms).saturating_add(spec.offset_ms)
-}
-
 fn floor_to(time: i64, unit: i64) -> i64 {
     time.saturating_sub(time.rem_euclid(unit))
-}
-
-fn greatest_common_divisor(a: i64, b: i64) -> i64 {
-    if b == 0 { a.max(1) } else { greatest_common_divisor(b, a % b) }
 }
 
 /// The accumulators of an aggregation, empty.

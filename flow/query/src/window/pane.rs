@@ -1,13 +1,15 @@
-//! A slice of time: its groups and what is accumulated of each.
+//! Groups and what is accumulated of each: those of a slice of time, or those of many windows that begin and end by themselves.
+//!
+//! A group is known by its place, which never moves; a place that is let go is used again.
 
-use arrow::array::ArrayRef;
+use std::hash::BuildHasher as _;
+
 use arrow::datatypes::DataType;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
-use std::hash::BuildHasher as _;
 
 use super::accumulator::Accumulator;
-use super::{accumulators, key};
+use super::{Closed, Ended, accumulators, key};
 use crate::executor::state::{Reader, StateError, Writer};
 use crate::plan::AggregateCall;
 
@@ -17,16 +19,24 @@ const HASH: FixedState = FixedState::with_seed(0);
 pub(super) struct Pane {
     index: HashTable<u32>,
     keys: Vec<Box<[u8]>>,
+    /// Places that are used by no group.
+    free: Vec<u32>,
     pub(super) accumulators: Vec<Accumulator>,
 }
 
 impl Pane {
     pub(super) fn new(aggregates: &[AggregateCall]) -> Self {
-        Self { index: HashTable::new(), keys: Vec::new(), accumulators: accumulators(aggregates) }
+        let accumulators = accumulators(aggregates);
+        Self { index: HashTable::new(), keys: Vec::new(), free: Vec::new(), accumulators }
     }
 
+    /// Places in use.
     pub(super) fn len(&self) -> usize {
-        self.keys.len()
+        self.keys.len() - self.free.len()
+    }
+
+    pub(super) fn key(&self, place: u32) -> &[u8] {
+        &self.keys[place as usize]
     }
 
     /// The place of a key's group, made if new.
@@ -36,30 +46,86 @@ impl Pane {
         if let Some(&slot) = self.index.find(hash, |&slot| *keys[slot as usize] == *key) {
             return slot;
         }
-        // Far below 2^32 groups are refused.
-        let slot = self.keys.len() as u32;
-        self.keys.push(key.into());
+        let slot = self.place(key);
         let keys = &self.keys;
         self.index.insert_unique(hash, slot, |&slot| HASH.hash_one(&*keys[slot as usize]));
-        self.accumulators.iter_mut().for_each(Accumulator::grow);
         slot
+    }
+
+    /// A new place under a key by which it is not found again; there may be several of a key.
+    pub(super) fn place(&mut self, key: &[u8]) -> u32 {
+        if let Some(place) = self.free.pop() {
+            self.keys[place as usize] = key.into();
+            return place;
+        }
+        // Far below 2^32 groups are refused.
+        let place = self.keys.len() as u32;
+        self.keys.push(key.into());
+        self.accumulators.iter_mut().for_each(Accumulator::grow);
+        place
+    }
+
+    /// Lets a key's group be found no more; it keeps its place.
+    pub(super) fn detach(&mut self, slot: u32) {
+        let key = &self.keys[slot as usize];
+        if let Ok(found) = self.index.find_entry(HASH.hash_one(&**key), |&other| other == slot) {
+            found.remove();
+        }
+    }
+
+    /// Gives up a place.
+    pub(super) fn release(&mut self, place: u32) {
+        self.reset(place);
+        self.keys[place as usize] = Box::default();
+        self.free.push(place);
+    }
+
+    pub(super) fn reset(&mut self, place: u32) {
+        self.accumulators.iter_mut().for_each(|accumulator| accumulator.reset(place));
+    }
+
+    /// Adds what is accumulated in one place to another, and keeps it.
+    pub(super) fn fold(&mut self, into: u32, from: u32) {
+        self.accumulators.iter_mut().for_each(|accumulator| accumulator.fold(into, from));
+    }
+
+    /// Adds what is accumulated in a place of another pane to one of this.
+    pub(super) fn merge_place(&mut self, into: u32, other: &Self, from: u32) {
+        for (own, other) in self.accumulators.iter_mut().zip(&other.accumulators) {
+            own.merge_place(into, other, from);
+        }
+    }
+
+    /// Adds another pane's groups, which are all it has, to these places.
+    pub(super) fn merge_into(&mut self, slots: &[u32], other: &Self) {
+        for (into, from) in self.accumulators.iter_mut().zip(&other.accumulators) {
+            into.merge(from, slots);
+        }
     }
 
     /// Adds another pane's groups to these.
     pub(super) fn merge(&mut self, other: &Self) {
         let slots: Vec<u32> = other.keys.iter().map(|key| self.slot(key)).collect();
-        for (into, from) in self.accumulators.iter_mut().zip(&other.accumulators) {
-            into.merge(from, &slots);
-        }
+        self.merge_into(&slots, other);
     }
 
-    /// The groups in the order of their keys: key columns, then aggregates; and those that have no result.
-    pub(super) fn finish(self, key_types: &[DataType]) -> (Vec<ArrayRef>, Vec<String>) {
+    /// The places in the order of their keys.
+    pub(super) fn sorted(&self) -> Vec<u32> {
         let mut order: Vec<u32> = (0..self.keys.len() as u32).collect();
-        order.sort_unstable_by(|a, b| self.keys[*a as usize].cmp(&self.keys[*b as usize]));
+        order.sort_unstable_by(|a, b| self.key(*a).cmp(self.key(*b)));
+        order
+    }
+
+    /// The keys of the groups in the order in which they came, of a pane that let none go.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &[u8]> {
+        self.keys.iter().map(|key| &**key)
+    }
+
+    /// The results of windows' groups, in the order given; those that have no result are told.
+    pub(super) fn finish(&self, mut ended: Vec<Ended>, key_types: &[DataType]) -> Closed {
         let mut errors = Vec::new();
         for accumulator in &self.accumulators {
-            order.retain(|&slot| match accumulator.error(slot) {
+            ended.retain(|ended| match accumulator.error(ended.place) {
                 Some(error) => {
                     errors.push(error);
                     false
@@ -67,23 +133,42 @@ impl Pane {
                 None => true,
             });
         }
-        let sorted = order.iter().map(|&slot| &*self.keys[slot as usize]);
-        let mut columns = key::decode(sorted, key_types);
+        let order: Vec<u32> = ended.iter().map(|ended| ended.place).collect();
+        let mut columns = key::decode(order.iter().map(|place| self.key(*place)), key_types);
         columns.extend(self.accumulators.iter().map(|accumulator| accumulator.finish(&order)));
-        (columns, errors)
+        let starts = ended.iter().map(|ended| ended.start).collect();
+        let ends = ended.iter().map(|ended| ended.end).collect();
+        Closed { starts, ends, columns, errors }
     }
 
-    pub(super) fn write(&self, writer: &mut Writer) {
-        writer.count(self.keys.len());
-        self.keys.iter().for_each(|key| writer.bytes(key));
-        self.accumulators.iter().for_each(|accumulator| accumulator.write(writer));
+    /// Writes places in an order, which is the one they have when they are read.
+    pub(super) fn write(&self, order: &[u32], writer: &mut Writer) {
+        writer.count(order.len());
+        order.iter().for_each(|place| writer.bytes(self.key(*place)));
+        self.accumulators.iter().for_each(|accumulator| accumulator.write(order, writer));
     }
 
+    /// Reads groups, each of which is found by its key.
     pub(super) fn read(aggregates: &[AggregateCall], reader: &mut Reader<'_>) -> Result<Self, StateError> {
+        Self::read_by(aggregates, reader, |pane, key| pane.slot(key))
+    }
+
+    /// Reads places that are found by no key.
+    pub(super) fn read_places(aggregates: &[AggregateCall], reader: &mut Reader<'_>) -> Result<Self, StateError> {
+        Self::read_by(aggregates, reader, |pane, key| pane.place(key))
+    }
+
+    fn read_by(
+        aggregates: &[AggregateCall],
+        reader: &mut Reader<'_>,
+        add: impl Fn(&mut Self, &[u8]) -> u32,
+    ) -> Result<Self, StateError> {
         let mut pane = Self::new(aggregates);
-        for _ in 0..reader.count()? {
-            let key = reader.bytes()?.to_vec();
-            pane.slot(&key);
+        for place in 0..reader.count()? {
+            let key = reader.bytes()?;
+            if add(&mut pane, key) as usize != place {
+                return Err(StateError);
+            }
         }
         for accumulator in &mut pane.accumulators {
             accumulator.read(reader)?;

@@ -119,6 +119,24 @@ fn naive(trades: &[Trade], hop: i64, size: i64, open_closed: bool) -> Sums {
     sums
 }
 
+/// A data folder's checkpoints are read by later versions: what a tumbling window keeps has the form it always had.
+#[test]
+fn state_keeps_its_form() {
+    let mut executor = executor(QueryDialect::Kinesis, 10_000, 10_000);
+    executor.push(0, 0, &encoded(0, BEGIN + 1, &[(0, 7, Some(3)), (0, 7, None)]), 0).unwrap();
+    let mut expected = vec![1];
+    let numbers = |expected: &mut Vec<u8>, numbers: &[i64]| {
+        numbers.iter().for_each(|number| expected.extend(number.to_be_bytes()));
+    };
+    // One shard: its greatest event time (it has none) and its watermark; the windows' begin; one pane, its start, one key.
+    numbers(&mut expected, &[1, i64::MIN, BEGIN + 1, i64::MIN, 1, BEGIN, 1]);
+    numbers(&mut expected, &[5]);
+    expected.extend(b"\x01S7\0\0");
+    // The sum as 128 bits behind their length, and of how many values; then the number of rows.
+    numbers(&mut expected, &[16, 0, 3, 1, 2]);
+    assert_eq!(executor.snapshot(), expected);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 

@@ -8,6 +8,8 @@ mod editing;
 mod inputs;
 mod invariance;
 mod mistakes;
+mod naive;
 mod reference;
 mod robustness;
 mod scalar;
+mod window_kinds;

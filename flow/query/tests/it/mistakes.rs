@@ -53,9 +53,48 @@ fn stream_analytics() {
              try: a shorter window, and sums of its results further on",
         ),
         (
-            "SELECT COUNT(*)\nFROM trades GROUP BY SlidingWindow(minute, 1)",
-            "error[Q107]: not supported yet: sliding windows\n  at 2:22\n  \
-             try: TumblingWindow(minute, 1) or HoppingWindow(second, 10, 5)",
+            "SELECT COUNT(*)\nFROM trades GROUP BY SlidingWindow(minute, 1, 2)",
+            "error[Q111]: `SlidingWindow` is not given as a window\n  at 2:22\n  \
+             try: SlidingWindow(minute, 1), or SlidingWindow(Duration(minute, 1))",
+        ),
+        (
+            "SELECT COUNT(DISTINCT symbol) FROM trades GROUP BY SlidingWindow(minute, 1)",
+            "error[Q107]: not supported yet: DISTINCT over a sliding window\n  at 1:8\n  \
+             try: HoppingWindow(second, 60, 1), whose windows share what they keep",
+        ),
+        (
+            "SELECT COUNT(*) FROM trades GROUP BY SessionWindow(minute, 5)",
+            "error[Q111]: `SessionWindow` is not given as a window\n  at 1:38\n  \
+             try: SessionWindow(minute, 5, 60), or SessionWindow(Timeout(minute, 5), MaxDuration(hour, 1))",
+        ),
+        (
+            "SELECT COUNT(*) FROM trades GROUP BY SessionWindow(day, 1, 8)",
+            "error[Q111]: the maximum duration is 691200000 ms long; it may be 1 ms to 7 days (604800000 ms)\n  at 1:38\n  \
+             try: a shorter window, and sums of its results further on",
+        ),
+        (
+            "SELECT COUNT(*) FROM trades GROUP BY SessionWindow(minute, 1, 8) OVER (PARTITION BY symbl)",
+            "error[Q104]: `trades` has no column `symbl`\n  at 1:85\n  try: symbol",
+        ),
+        (
+            "SELECT COUNT(*) FROM trades GROUP BY Windows(TumblingWindow(minute, 1), symbol)",
+            "error[Q111]: `Windows` takes windows, this is none\n  at 1:73\n  \
+             try: Windows(Window('a', TumblingWindow(minute, 1)), Window('b', TumblingWindow(hour, 1)))",
+        ),
+        (
+            "SELECT COUNT(*) FROM trades GROUP BY Windows(Windows(TumblingWindow(minute, 1)))",
+            "error[Q111]: `Windows` stands inside `Windows`\n  at 1:46\n  \
+             try: Windows(Window('a', TumblingWindow(minute, 1)), Window('b', TumblingWindow(hour, 1)))",
+        ),
+        (
+            "SELECT COUNT(*) FROM trades GROUP BY Windows(Window('a', Tumbling(minute, 1)), Tumbling(minute, 2))",
+            "error[Q111]: some windows of `Windows` have an id, this has none\n  at 1:80\n  \
+             try: Window('id', …) around each of them, or around none",
+        ),
+        (
+            "SELECT COUNT(*) FROM trades GROUP BY Windows(Window('a', Tumbling(minute, 1)), Window('A', Tumbling(hour, 1)))",
+            "error[Q112]: two windows of `Windows` have the id `a`; case does not count\n  at 1:92\n  \
+             try: another id",
         ),
         (
             "SELECT COUNT(*) FROM trades GROUP BY DATEADD(second, 1, System.Timestamp())",
@@ -127,6 +166,42 @@ fn kinesis() {
             pump("SELECT STREAM \"symbol\", COUNT(*) FROM \"trades\" GROUP BY \"symbol\""),
             "error[Q109]: an aggregate without a window never has a result: the stream has no end\n  at 2:92\n  \
              try: GROUP BY …, STEP(\"SOURCE_SQL_STREAM_001\".ROWTIME BY INTERVAL '60' SECOND)",
+        ),
+        (
+            pump(
+                "SELECT STREAM \"symbol\", COUNT(*) FROM \"trades\" WINDOWED BY STAGGER (PARTITION BY \"symbol\" RANGE 5)",
+            ),
+            "error[Q101]: expected an interval, as INTERVAL '1' MINUTE, found `5`\n  at 2:132",
+        ),
+        (
+            pump(
+                "SELECT STREAM \"symbol\", COUNT(*) FROM \"trades\"
+                  WINDOWED BY STAGGER (RANGE INTERVAL '1' MINUTE) GROUP BY \"symbol\"",
+            ),
+            "error[Q111]: GROUP BY beside WINDOWED BY STAGGER, whose PARTITION BY says what rows are grouped by\n  at 3:76\n  \
+             try: one of the two",
+        ),
+        (
+            pump("SELECT STREAM \"symbol\", COUNT(*) OVER W2 FROM \"trades\" WINDOW W1 AS (ROWS 3 PRECEDING)"),
+            "error[Q111]: there is no window `W2`\n  at 2:74\n  try: W1",
+        ),
+        (
+            pump("SELECT STREAM \"symbol\", COUNT(*) OVER (RANGE UNBOUNDED PRECEDING) FROM \"trades\""),
+            "error[Q111]: a window goes a known way back from the current row, neither without bound nor forward\n  at 2:81\n  \
+             try: RANGE INTERVAL '1' MINUTE PRECEDING, or ROWS 10 PRECEDING",
+        ),
+        (
+            pump("SELECT STREAM \"symbol\", COUNT(*) OVER (ROWS 0 PRECEDING) FROM \"trades\""),
+            "error[Q111]: the window goes 0 rows back; it may be 1 to 10000\n  at 2:75\n  \
+             try: a window of time: RANGE INTERVAL …",
+        ),
+        (
+            pump("SELECT STREAM SUM(\"shares\") OVER (ROWS 1 PRECEDING), COUNT(*) FROM \"trades\""),
+            "error[Q111]: `COUNT(*)` has no OVER beside an aggregate that has\n  at 2:89\n  try: OVER behind each of them",
+        ),
+        (
+            pump("SELECT STREAM \"symbol\", COUNT(*) OVER (ROWS 1 PRECEDING), \"time\" AS ROWTIME FROM \"trades\""),
+            "error[Q107]: not supported yet: another ROWTIME beside OVER\n  at 2:36\n  try: a pump that sets it first",
         ),
         (
             pump("SELECT STREAM \"symbol\" FROM \"trades\""),

@@ -1,5 +1,5 @@
 //! The plan's meaning, written down as plainly as possible: all rows at once, every window recomputed from its rows,
-//! no watermarks, no state. Slow on purpose; what the engine computes has to equal it.
+//! no watermarks, no state (`naive.rs`: which windows there are). Slow on purpose; what the engine computes has to equal it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,9 +9,10 @@ use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::{DataType, SchemaRef, TimestampMillisecondType};
 use datafusion_common::ScalarValue;
 use millstream_query::plan::{
-    AggregateCall, AggregateFunction, Operator, Program, ScalarExpr, StepInput, TimeSource, WindowAggregate,
-    WindowBounds, WindowSpec,
+    AggregateCall, AggregateFunction, Operator, Program, ScalarExpr, StepInput, TimeSource, WindowAggregate, WindowKind,
 };
+
+use crate::naive;
 
 /// The rows of every step of a program over complete sources (their hidden column holds the arrival).
 pub fn run(program: &Program, sources: Vec<RecordBatch>) -> Vec<RecordBatch> {
@@ -84,12 +85,30 @@ fn window(schema: &SchemaRef, aggregate: &WindowAggregate, input: &RecordBatch) 
         aggregate.aggregates.iter().map(|call| call.argument.as_ref().map(|value| evaluate(value, &rows))).collect();
     let times = last(&rows);
     let times = times.as_primitive::<TimestampMillisecondType>();
-    let mut groups: BTreeMap<(i64, String), Group> = BTreeMap::new();
+    let key_of = |row: usize| -> Vec<ScalarValue> {
+        keys.iter().map(|key| ScalarValue::try_from_array(key, row).unwrap()).collect()
+    };
+    let mut shared: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for row in 0..rows.num_rows() {
-        let key: Vec<ScalarValue> = keys.iter().map(|key| ScalarValue::try_from_array(key, row).unwrap()).collect();
-        for (start, end) in windows_of(aggregate.window, times.value(row)) {
-            let group = groups.entry((end, format!("{key:?}"))).or_insert_with(|| (key.clone(), start, Vec::new()));
-            group.2.push(row);
+        let partition = format!("{:?}", &key_of(row)[..naive::partition(aggregate.window.kind, keys.len())]);
+        shared.entry(partition).or_default().push(row);
+    }
+    let mut groups: BTreeMap<(i64, String), Group> = BTreeMap::new();
+    for members in shared.values() {
+        let instants: Vec<i64> = members.iter().map(|row| times.value(*row)).collect();
+        if let WindowKind::Preceding { extent, .. } = aggregate.window.kind {
+            for (place, inside) in naive::preceding(extent, &instants) {
+                let (row, inside) = (members[place], inside.into_iter().map(|place| members[place]).collect());
+                groups.insert((times.value(row), format!("{row:09}")), (key_of(row), times.value(row), inside));
+            }
+            continue;
+        }
+        for (start, end, inside) in naive::windows(aggregate.window, &instants) {
+            for row in inside.into_iter().map(|place| members[place]) {
+                let key = key_of(row);
+                let group = groups.entry((end, format!("{key:?}"))).or_insert_with(|| (key, start, Vec::new()));
+                group.2.push(row);
+            }
         }
     }
     let mut results = Vec::new();
@@ -106,21 +125,6 @@ fn window(schema: &SchemaRef, aggregate: &WindowAggregate, input: &RecordBatch) 
         results.push(projected(schema, &aggregate.columns, &group, last(&group)));
     }
     concat_batches(schema, &results).unwrap()
-}
-
-/// All windows an instant lies in, found by trying every one near it.
-fn windows_of(window: WindowSpec, time: i64) -> Vec<(i64, i64)> {
-    let (size, hop) = (window.kind.size_ms(), window.kind.hop_ms());
-    let near = (time - window.offset_ms).div_euclid(hop);
-    let reach = size / hop + 2;
-    let starts = (near - reach..=near + reach).map(|number| number * hop + window.offset_ms);
-    starts
-        .map(|start| (start, start + size))
-        .filter(|(start, end)| match window.bounds {
-            WindowBounds::ClosedOpen => *start <= time && time < *end,
-            WindowBounds::OpenClosed => *start < time && time <= *end,
-        })
-        .collect()
 }
 
 fn aggregated(call: &AggregateCall, argument: Option<&ArrayRef>, rows: &[usize]) -> ScalarValue {

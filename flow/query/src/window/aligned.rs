@@ -1,0 +1,118 @@
+//! Tumbling and hopping windows: a window's result is put together from its panes when the watermark has passed its end.
+//!
+//! Tumbling windows have one pane each; hopping windows share panes of the greatest common divisor of size and hop.
+
+use arrow::array::ArrayRef;
+use arrow::datatypes::DataType;
+
+use super::pane::Pane;
+use super::slices::Slices;
+use super::{Closed, Ended, bound, floor_to};
+use crate::executor::state::{Reader, StateError, Writer};
+use crate::plan::{AggregateCall, WindowSpec};
+
+pub(super) struct Aligned {
+    spec: WindowSpec,
+    size_ms: i64,
+    hop_ms: i64,
+    pane_ms: i64,
+    key_types: Vec<DataType>,
+    slices: Slices,
+    /// Windows that start before are closed.
+    next_start: i64,
+}
+
+impl Aligned {
+    pub(super) fn new(
+        spec: WindowSpec,
+        (size_ms, hop_ms): (i64, i64),
+        key_types: Vec<DataType>,
+        aggregates: Vec<AggregateCall>,
+    ) -> Self {
+        let pane_ms = greatest_common_divisor(size_ms, hop_ms);
+        Self { spec, size_ms, hop_ms, pane_ms, key_types, slices: Slices::new(aggregates), next_start: i64::MIN }
+    }
+
+    pub(super) fn add(&mut self, times: &[i64], keys: &[ArrayRef], arguments: &[Option<ArrayRef>]) {
+        let (spec, pane_ms) = (self.spec, self.pane_ms);
+        self.slices.add(times, keys, arguments, |time| pane_start(&spec, pane_ms, time));
+    }
+
+    pub(super) fn close(&mut self, watermark: i64) -> Vec<Closed> {
+        let mut closed = Vec::new();
+        while let Some(first_pane) = self.slices.first() {
+            // The first window that holds the first pane: none before it has rows.
+            let Some(start) = self.first_window(first_pane) else {
+                self.slices.panes.remove(&first_pane);
+                continue;
+            };
+            let end = start + self.size_ms;
+            if end > bound(self.spec.bounds, watermark) {
+                break;
+            }
+            closed.extend(self.window(start, end));
+            // Panes before the next window are needed no more.
+            self.next_start = start + self.hop_ms;
+            self.slices.drop_before(self.next_start);
+        }
+        closed
+    }
+
+    /// Begins with the first window that is not over at a watermark.
+    pub(super) fn begin_behind(&mut self, watermark: i64) -> i64 {
+        let over = bound(self.spec.bounds, watermark).saturating_sub(self.size_ms).saturating_sub(self.spec.offset_ms);
+        self.next_start = floor_to(over, self.hop_ms).saturating_add(self.hop_ms).saturating_add(self.spec.offset_ms);
+        self.next_start.saturating_sub(1)
+    }
+
+    fn window(&mut self, start: i64, end: i64) -> Option<Closed> {
+        let hopping = self.hop_ms < self.size_ms;
+        let pane = if hopping {
+            let mut merged = Pane::new(&self.slices.aggregates);
+            self.slices.panes.range(start..end).for_each(|(_, pane)| merged.merge(pane));
+            merged
+        } else {
+            // A window of its own panes only, which are the first: when they are one it is taken as it is.
+            let (_, mut merged) = self.slices.panes.pop_first()?;
+            while let Some(next) = self.slices.panes.first_entry().filter(|next| *next.key() < end) {
+                merged.merge(&next.remove());
+            }
+            merged
+        };
+        if pane.len() == 0 {
+            return None;
+        }
+        let ended = pane.sorted().into_iter().map(|place| Ended { start, end, place }).collect();
+        Some(pane.finish(ended, &self.key_types))
+    }
+
+    /// The start of the first window that holds a pane and is not closed yet; `None` when there is none.
+    fn first_window(&self, pane: i64) -> Option<i64> {
+        let first =
+            floor_to(pane - self.size_ms - self.spec.offset_ms, self.hop_ms) + self.hop_ms + self.spec.offset_ms;
+        let start = first.max(self.next_start);
+        (start <= pane).then_some(start)
+    }
+
+    pub(super) fn groups(&self) -> usize {
+        self.slices.groups()
+    }
+
+    pub(super) fn write(&self, writer: &mut Writer) {
+        writer.int(self.next_start);
+        self.slices.write(writer);
+    }
+
+    pub(super) fn read(&mut self, reader: &mut Reader<'_>) -> Result<(), StateError> {
+        self.next_start = reader.int()?;
+        self.slices.read(reader)
+    }
+}
+
+fn pane_start(spec: &WindowSpec, pane_ms: i64, time: i64) -> i64 {
+    floor_to(bound(spec.bounds, time).saturating_sub(spec.offset_ms), pane_ms).saturating_add(spec.offset_ms)
+}
+
+fn greatest_common_divisor(a: i64, b: i64) -> i64 {
+    if b == 0 { a.max(1) } else { greatest_common_divisor(b, a % b) }
+}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use millstream_catalog::{AsyncPolicy, FunctionDefinition, InvokePermission};
 use millstream_storage::Transaction;
+use millstream_types::BoxFuture;
 
 use crate::engine::Functions;
 use crate::error::FunctionError;
@@ -42,42 +43,52 @@ impl Functions {
     ///
     /// # Errors
     /// [`FunctionError::NotFound`], [`FunctionError::Storage`].
-    pub async fn set_concurrency_limit(
-        &self,
-        name: &str,
+    pub fn set_concurrency_limit<'a>(
+        &'a self,
+        name: &'a str,
         limit: Option<u32>,
-    ) -> Result<Arc<FunctionDefinition>, FunctionError> {
-        let set = |function: &mut FunctionDefinition| {
-            function.concurrency_limit = limit;
-            Ok(())
-        };
-        self.amend(name, set).await
+    ) -> BoxFuture<'a, Result<Arc<FunctionDefinition>, FunctionError>> {
+        Box::pin(async move {
+            let set = |function: &mut FunctionDefinition| {
+                function.concurrency_limit = limit;
+                Ok(())
+            };
+            self.amend(name, set).await
+        })
     }
 
     /// Sets some tags; the others stay.
     ///
     /// # Errors
     /// [`FunctionError::NotFound`], [`FunctionError::TooMany`], [`FunctionError::Storage`].
-    pub async fn tag(&self, name: &str, tags: BTreeMap<String, String>) -> Result<(), FunctionError> {
-        self.amend(name, |function| {
-            function.tags.extend(tags);
-            check_count("tags", function.tags.len(), TAGS_MAX)
+    pub fn tag<'a>(
+        &'a self,
+        name: &'a str,
+        tags: BTreeMap<String, String>,
+    ) -> BoxFuture<'a, Result<(), FunctionError>> {
+        Box::pin(async move {
+            self.amend(name, |function| {
+                function.tags.extend(tags);
+                check_count("tags", function.tags.len(), TAGS_MAX)
+            })
+            .await
+            .map(drop)
         })
-        .await
-        .map(drop)
     }
 
     /// Removes tags; a key that is not there is no error.
     ///
     /// # Errors
     /// [`FunctionError::NotFound`], [`FunctionError::Storage`].
-    pub async fn untag(&self, name: &str, keys: &[String]) -> Result<(), FunctionError> {
-        self.amend(name, |function| {
-            function.tags.retain(|key, _| !keys.contains(key));
-            Ok(())
+    pub fn untag<'a>(&'a self, name: &'a str, keys: &'a [String]) -> BoxFuture<'a, Result<(), FunctionError>> {
+        Box::pin(async move {
+            self.amend(name, |function| {
+                function.tags.retain(|key, _| !keys.contains(key));
+                Ok(())
+            })
+            .await
+            .map(drop)
         })
-        .await
-        .map(drop)
     }
 
     /// Lets somebody invoke a function, or just the version or the alias that the permission names; `seen` is the revision of
@@ -86,23 +97,26 @@ impl Functions {
     /// # Errors
     /// [`FunctionError::NotFound`], [`FunctionError::RevisionDiffers`], [`FunctionError::PermissionExists`],
     /// [`FunctionError::TooMany`], [`FunctionError::Storage`].
-    pub async fn add_permission(
-        &self,
-        name: &str,
+    pub fn add_permission<'a>(
+        &'a self,
+        name: &'a str,
         permission: InvokePermission,
-        seen: Option<&str>,
-    ) -> Result<(), FunctionError> {
-        self.amend(name, |function| {
-            renew_revision(function, permission.qualifier.as_deref(), seen)?;
-            let same = |known: &InvokePermission| known.id == permission.id && known.qualifier == permission.qualifier;
-            if function.permissions.iter().any(same) {
-                return Err(FunctionError::PermissionExists { id: permission.id });
-            }
-            function.permissions.push(permission);
-            check_count("permissions", function.permissions.len(), PERMISSIONS_MAX)
+        seen: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<(), FunctionError>> {
+        Box::pin(async move {
+            self.amend(name, |function| {
+                renew_revision(function, permission.qualifier.as_deref(), seen)?;
+                let same =
+                    |known: &InvokePermission| known.id == permission.id && known.qualifier == permission.qualifier;
+                if function.permissions.iter().any(same) {
+                    return Err(FunctionError::PermissionExists { id: permission.id });
+                }
+                function.permissions.push(permission);
+                check_count("permissions", function.permissions.len(), PERMISSIONS_MAX)
+            })
+            .await
+            .map(drop)
         })
-        .await
-        .map(drop)
     }
 
     /// Removes a permission of a function, or of its version or alias; `seen` is the revision of that which the caller has seen.
@@ -110,24 +124,26 @@ impl Functions {
     /// # Errors
     /// [`FunctionError::NotFound`], [`FunctionError::RevisionDiffers`], [`FunctionError::PermissionNotFound`],
     /// [`FunctionError::Storage`].
-    pub async fn remove_permission(
-        &self,
-        name: &str,
-        qualifier: Option<&str>,
-        id: &str,
-        seen: Option<&str>,
-    ) -> Result<(), FunctionError> {
-        self.amend(name, |function| {
-            renew_revision(function, qualifier, seen)?;
-            let before = function.permissions.len();
-            function.permissions.retain(|known| known.id != id || known.qualifier.as_deref() != qualifier);
-            if function.permissions.len() == before {
-                return Err(FunctionError::PermissionNotFound { id: id.to_owned() });
-            }
-            Ok(())
+    pub fn remove_permission<'a>(
+        &'a self,
+        name: &'a str,
+        qualifier: Option<&'a str>,
+        id: &'a str,
+        seen: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<(), FunctionError>> {
+        Box::pin(async move {
+            self.amend(name, |function| {
+                renew_revision(function, qualifier, seen)?;
+                let before = function.permissions.len();
+                function.permissions.retain(|known| known.id != id || known.qualifier.as_deref() != qualifier);
+                if function.permissions.len() == before {
+                    return Err(FunctionError::PermissionNotFound { id: id.to_owned() });
+                }
+                Ok(())
+            })
+            .await
+            .map(drop)
         })
-        .await
-        .map(drop)
     }
 
     /// Changes a definition under the lock; its processes stay.

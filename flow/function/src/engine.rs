@@ -9,7 +9,7 @@ use bytes::Bytes;
 use millstream_catalog::{Catalog, FunctionDefinition};
 use millstream_insight::Insight;
 use millstream_storage::{Storage, Transaction, to_the_end};
-use millstream_types::{Clock, Millis};
+use millstream_types::{BoxFuture, Clock, Millis};
 use tokio::sync::{OwnedMutexGuard, Semaphore};
 use tokio::time::Instant;
 
@@ -212,41 +212,43 @@ impl Functions {
     /// # Errors
     /// [`FunctionError::Exists`], [`FunctionError::Runtime`], [`FunctionError::Package`],
     /// [`FunctionError::ReservedVariables`].
-    pub async fn create(&self, new: NewFunction) -> Result<Arc<FunctionDefinition>, FunctionError> {
-        check_variables(&new.environment)?;
-        self.shared.runtimes.check(Runtime::of(&new.runtime)?, &new.handler).await?;
-        let turn = self.turn_to_change().await;
-        if self.shared.catalog.functions.get(&new.name).is_some() {
-            return Err(FunctionError::Exists { name: new.name });
-        }
-        let (code_hash, code) = self.keep(&new.package).await?;
-        let mut definition = FunctionDefinition {
-            name: new.name,
-            runtime: new.runtime,
-            handler: new.handler,
-            description: new.description,
-            role: new.role,
-            timeout_seconds: new.timeout_seconds,
-            memory_mib: new.memory_mib,
-            environment: new.environment,
-            concurrency_limit: new.concurrency_limit,
-            dead_letter_target: new.dead_letter_target,
-            asynchronous: None,
-            permissions: Vec::new(),
-            tags: new.tags,
-            code_hash,
-            code_bytes: new.package.len() as u64,
-            modified: self.now(),
-            revision: new_revision(),
-            generation: new_revision(),
-            version: None,
-            versions: BTreeMap::new(),
-            last_version: 0,
-            aliases: BTreeMap::new(),
-        };
-        let version = new.publish.then(|| add_version(&mut definition, None)).transpose()?;
-        let made = self.put(turn, definition, code).await?;
-        Ok(version.map_or(made, Arc::new))
+    pub fn create(&self, new: NewFunction) -> BoxFuture<'_, Result<Arc<FunctionDefinition>, FunctionError>> {
+        Box::pin(async move {
+            check_variables(&new.environment)?;
+            self.shared.runtimes.check(Runtime::of(&new.runtime)?, &new.handler).await?;
+            let turn = self.turn_to_change().await;
+            if self.shared.catalog.functions.get(&new.name).is_some() {
+                return Err(FunctionError::Exists { name: new.name });
+            }
+            let (code_hash, code) = self.keep(&new.package).await?;
+            let mut definition = FunctionDefinition {
+                name: new.name,
+                runtime: new.runtime,
+                handler: new.handler,
+                description: new.description,
+                role: new.role,
+                timeout_seconds: new.timeout_seconds,
+                memory_mib: new.memory_mib,
+                environment: new.environment,
+                concurrency_limit: new.concurrency_limit,
+                dead_letter_target: new.dead_letter_target,
+                asynchronous: None,
+                permissions: Vec::new(),
+                tags: new.tags,
+                code_hash,
+                code_bytes: new.package.len() as u64,
+                modified: self.now(),
+                revision: new_revision(),
+                generation: new_revision(),
+                version: None,
+                versions: BTreeMap::new(),
+                last_version: 0,
+                aliases: BTreeMap::new(),
+            };
+            let version = new.publish.then(|| add_version(&mut definition, None)).transpose()?;
+            let made = self.put(turn, definition, code).await?;
+            Ok(version.map_or(made, Arc::new))
+        })
     }
 
     /// Compiles C# sources into the assembly of a package, together with the names of Amazon's packages that handlers use
@@ -254,8 +256,12 @@ impl Functions {
     ///
     /// # Errors
     /// [`FunctionError::RuntimeMissing`] without .NET or a compiler; it holds what the compiler said.
-    pub async fn compile_csharp(&self, sources: &[PathBuf], to: &Path) -> Result<(), FunctionError> {
-        self.shared.runtimes.compile_csharp(sources, to).await
+    pub fn compile_csharp<'a>(
+        &'a self,
+        sources: &'a [PathBuf],
+        to: &'a Path,
+    ) -> BoxFuture<'a, Result<(), FunctionError>> {
+        Box::pin(async move { self.shared.runtimes.compile_csharp(sources, to).await })
     }
 
     /// Changes a function. Invocations under way end as they began; the next one runs the new version.
@@ -263,59 +269,67 @@ impl Functions {
     /// # Errors
     /// [`FunctionError::NotFound`], [`FunctionError::RevisionDiffers`], [`FunctionError::Runtime`],
     /// [`FunctionError::Package`], [`FunctionError::ReservedVariables`], [`FunctionError::TooMany`] versions.
-    pub async fn update(&self, name: &str, change: FunctionChange) -> Result<Arc<FunctionDefinition>, FunctionError> {
-        change.environment.as_ref().map_or(Ok(()), check_variables)?;
-        let turn = self.turn_to_change().await;
-        let mut definition = (*self.get(name)?).clone();
-        check_revision(change.seen_revision.as_deref(), &definition.revision)?;
-        if let Some(runtime) = change.runtime {
-            let handler = change.handler.as_ref().unwrap_or(&definition.handler);
-            self.shared.runtimes.check(Runtime::of(&runtime)?, handler).await?;
-            definition.runtime = runtime;
-        }
-        let mut code = Transaction::new();
-        if let Some(package) = change.package {
-            let before = definition.clone();
-            (definition.code_hash, code) = self.keep(&package).await?;
-            definition.code_bytes = package.len() as u64;
-            if definition.code_hash != before.code_hash {
-                self.let_go(&before, Some(&definition), &mut code);
+    pub fn update<'a>(
+        &'a self,
+        name: &'a str,
+        change: FunctionChange,
+    ) -> BoxFuture<'a, Result<Arc<FunctionDefinition>, FunctionError>> {
+        Box::pin(async move {
+            change.environment.as_ref().map_or(Ok(()), check_variables)?;
+            let turn = self.turn_to_change().await;
+            let mut definition = (*self.get(name)?).clone();
+            check_revision(change.seen_revision.as_deref(), &definition.revision)?;
+            if let Some(runtime) = change.runtime {
+                let handler = change.handler.as_ref().unwrap_or(&definition.handler);
+                self.shared.runtimes.check(Runtime::of(&runtime)?, handler).await?;
+                definition.runtime = runtime;
             }
-        }
-        definition.handler = change.handler.unwrap_or(definition.handler);
-        definition.description = change.description.unwrap_or(definition.description);
-        definition.role = change.role.unwrap_or(definition.role);
-        definition.timeout_seconds = change.timeout_seconds.unwrap_or(definition.timeout_seconds);
-        definition.memory_mib = change.memory_mib.unwrap_or(definition.memory_mib);
-        definition.environment = change.environment.unwrap_or(definition.environment);
-        definition.concurrency_limit = change.concurrency_limit.unwrap_or(definition.concurrency_limit);
-        definition.dead_letter_target = change.dead_letter_target.unwrap_or(definition.dead_letter_target);
-        definition.modified = self.now();
-        definition.revision = new_revision();
-        definition.generation = new_revision();
-        let version = change.publish.then(|| add_version(&mut definition, None)).transpose()?;
-        let changed = self.put(turn, definition, code).await?;
-        Ok(version.map_or(changed, Arc::new))
+            let mut code = Transaction::new();
+            if let Some(package) = change.package {
+                let before = definition.clone();
+                (definition.code_hash, code) = self.keep(&package).await?;
+                definition.code_bytes = package.len() as u64;
+                if definition.code_hash != before.code_hash {
+                    self.let_go(&before, Some(&definition), &mut code);
+                }
+            }
+            definition.handler = change.handler.unwrap_or(definition.handler);
+            definition.description = change.description.unwrap_or(definition.description);
+            definition.role = change.role.unwrap_or(definition.role);
+            definition.timeout_seconds = change.timeout_seconds.unwrap_or(definition.timeout_seconds);
+            definition.memory_mib = change.memory_mib.unwrap_or(definition.memory_mib);
+            definition.environment = change.environment.unwrap_or(definition.environment);
+            definition.concurrency_limit = change.concurrency_limit.unwrap_or(definition.concurrency_limit);
+            definition.dead_letter_target = change.dead_letter_target.unwrap_or(definition.dead_letter_target);
+            definition.modified = self.now();
+            definition.revision = new_revision();
+            definition.generation = new_revision();
+            let version = change.publish.then(|| add_version(&mut definition, None)).transpose()?;
+            let changed = self.put(turn, definition, code).await?;
+            Ok(version.map_or(changed, Arc::new))
+        })
     }
 
     /// Removes a function with its versions and aliases.
     ///
     /// # Errors
     /// [`FunctionError::NotFound`].
-    pub async fn delete(&self, name: &str) -> Result<(), FunctionError> {
-        let turn = self.turn_to_change().await;
-        let mut code = Transaction::new();
-        let definition = self.get(name)?;
-        definition.all_versions().for_each(|version| self.let_go(version, None, &mut code));
-        let engine = self.clone();
-        to_the_end(async move {
-            let _turn = turn;
-            engine.shared.catalog.functions.delete(&definition.name, code).await?;
-            engine.shared.turns.reserve(&definition.name, None);
-            definition.all_versions().for_each(|version| engine.shared.pool.end(&version.reference()));
-            Ok(())
+    pub fn delete<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), FunctionError>> {
+        Box::pin(async move {
+            let turn = self.turn_to_change().await;
+            let mut code = Transaction::new();
+            let definition = self.get(name)?;
+            definition.all_versions().for_each(|version| self.let_go(version, None, &mut code));
+            let engine = self.clone();
+            to_the_end(async move {
+                let _turn = turn;
+                engine.shared.catalog.functions.delete(&definition.name, code).await?;
+                engine.shared.turns.reserve(&definition.name, None);
+                definition.all_versions().for_each(|version| engine.shared.pool.end(&version.reference()));
+                Ok(())
+            })
+            .await
         })
-        .await
     }
 
     /// A function's definition.
@@ -360,10 +374,12 @@ impl Functions {
     ///
     /// # Errors
     /// [`FunctionError::NotFound`], [`FunctionError::Storage`].
-    pub async fn package(&self, reference: &str) -> Result<Bytes, FunctionError> {
-        let (packages, function) = (self.shared.packages.clone(), self.find(reference)?);
-        let read = tokio::task::spawn_blocking(move || packages.get(&function.code_hash)).await;
-        read.map_err(|_| FunctionError::Stopping)?
+    pub fn package<'a>(&'a self, reference: &'a str) -> BoxFuture<'a, Result<Bytes, FunctionError>> {
+        Box::pin(async move {
+            let (packages, function) = (self.shared.packages.clone(), self.find(reference)?);
+            let read = tokio::task::spawn_blocking(move || packages.get(&function.code_hash)).await;
+            read.map_err(|_| FunctionError::Stopping)?
+        })
     }
 
     /// All functions in the order of their names.
@@ -402,14 +418,16 @@ impl Functions {
     }
 
     /// Takes no more invocations, lets those under way end, then kills what is left.
-    pub async fn shutdown(&self) {
-        self.shared.turns.close();
-        self.shared.pool.terminate();
-        let deadline = Instant::now() + DRAIN;
-        while (self.shared.turns.held() > 0 || self.is_telling()) && Instant::now() < deadline {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        self.shared.pool.clear();
+    pub fn shutdown(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            self.shared.turns.close();
+            self.shared.pool.terminate();
+            let deadline = Instant::now() + DRAIN;
+            while (self.shared.turns.held() > 0 || self.is_telling()) && Instant::now() < deadline {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            self.shared.pool.clear();
+        })
     }
 
     /// Whether an end is being told that is not forgotten yet.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use millstream_catalog::{ALIAS_PARTS, AliasSplit, FunctionAlias, FunctionDefinition};
 use millstream_storage::{Transaction, to_the_end};
+use millstream_types::BoxFuture;
 
 use crate::configuration::check_count;
 use crate::engine::Functions;
@@ -44,45 +45,53 @@ impl Functions {
     /// # Errors
     /// [`FunctionError::NotFound`], [`FunctionError::RevisionDiffers`], [`FunctionError::CodeDiffers`],
     /// [`FunctionError::TooMany`], [`FunctionError::Storage`].
-    pub async fn publish(&self, name: &str, new: NewVersion) -> Result<Arc<FunctionDefinition>, FunctionError> {
-        let turn = self.turn_to_change().await;
-        let mut definition = (*self.get(name)?).clone();
-        check_revision(new.seen_revision.as_deref(), &definition.revision)?;
-        if let Some(seen) = new.seen_code_hash.filter(|seen| *seen != definition.code_hash) {
-            return Err(FunctionError::CodeDiffers { seen, current: definition.code_hash });
-        }
-        let last = definition.last_version;
-        let version = add_version(&mut definition, new.description)?;
-        if definition.last_version > last {
-            definition.revision = new_revision();
-            self.put(turn, definition, Transaction::new()).await?;
-        }
-        Ok(Arc::new(version))
+    pub fn publish<'a>(
+        &'a self,
+        name: &'a str,
+        new: NewVersion,
+    ) -> BoxFuture<'a, Result<Arc<FunctionDefinition>, FunctionError>> {
+        Box::pin(async move {
+            let turn = self.turn_to_change().await;
+            let mut definition = (*self.get(name)?).clone();
+            check_revision(new.seen_revision.as_deref(), &definition.revision)?;
+            if let Some(seen) = new.seen_code_hash.filter(|seen| *seen != definition.code_hash) {
+                return Err(FunctionError::CodeDiffers { seen, current: definition.code_hash });
+            }
+            let last = definition.last_version;
+            let version = add_version(&mut definition, new.description)?;
+            if definition.last_version > last {
+                definition.revision = new_revision();
+                self.put(turn, definition, Transaction::new()).await?;
+            }
+            Ok(Arc::new(version))
+        })
     }
 
     /// Removes a version to which no alias points.
     ///
     /// # Errors
     /// [`FunctionError::NotFound`], [`FunctionError::VersionInUse`], [`FunctionError::Storage`].
-    pub async fn delete_version(&self, name: &str, number: u32) -> Result<(), FunctionError> {
-        let turn = self.turn_to_change().await;
-        let mut definition = (*self.get(name)?).clone();
-        if let Some((alias, _)) = definition.aliases.iter().find(|(_, alias)| alias.names(number)) {
-            return Err(FunctionError::VersionInUse { version: number, alias: alias.clone() });
-        }
-        let missing = || FunctionError::NotFound { name: format!("{name}:{number}") };
-        let version = definition.versions.remove(&number).ok_or_else(missing)?;
-        let qualifier = number.to_string();
-        definition.permissions.retain(|permission| permission.qualifier.as_ref() != Some(&qualifier));
-        let mut code = Transaction::new();
-        self.let_go(&version, Some(&definition), &mut code);
-        let engine = self.clone();
-        to_the_end(async move {
-            engine.put(turn, definition, code).await?;
-            engine.shared.pool.end(&version.reference());
-            Ok(())
+    pub fn delete_version<'a>(&'a self, name: &'a str, number: u32) -> BoxFuture<'a, Result<(), FunctionError>> {
+        Box::pin(async move {
+            let turn = self.turn_to_change().await;
+            let mut definition = (*self.get(name)?).clone();
+            if let Some((alias, _)) = definition.aliases.iter().find(|(_, alias)| alias.names(number)) {
+                return Err(FunctionError::VersionInUse { version: number, alias: alias.clone() });
+            }
+            let missing = || FunctionError::NotFound { name: format!("{name}:{number}") };
+            let version = definition.versions.remove(&number).ok_or_else(missing)?;
+            let qualifier = number.to_string();
+            definition.permissions.retain(|permission| permission.qualifier.as_ref() != Some(&qualifier));
+            let mut code = Transaction::new();
+            self.let_go(&version, Some(&definition), &mut code);
+            let engine = self.clone();
+            to_the_end(async move {
+                engine.put(turn, definition, code).await?;
+                engine.shared.pool.end(&version.reference());
+                Ok(())
+            })
+            .await
         })
-        .await
     }
 
     /// Makes an alias.
@@ -90,49 +99,53 @@ impl Functions {
     /// # Errors
     /// [`FunctionError::NotFound`] for the function and for the versions, [`FunctionError::AliasExists`],
     /// [`FunctionError::TooMany`], [`FunctionError::Split`], [`FunctionError::Storage`].
-    pub async fn create_alias(
-        &self,
-        function: &str,
-        name: &str,
+    pub fn create_alias<'a>(
+        &'a self,
+        function: &'a str,
+        name: &'a str,
         change: AliasChange,
-    ) -> Result<FunctionAlias, FunctionError> {
-        let turn = self.turn_to_change().await;
-        let mut definition = (*self.get(function)?).clone();
-        if definition.aliases.contains_key(name) {
-            return Err(FunctionError::AliasExists { name: name.to_owned() });
-        }
-        check_count("aliases", definition.aliases.len() + 1, ALIASES_MAX)?;
-        let new = FunctionAlias {
-            description: String::new(),
-            version: None,
-            split: None,
-            asynchronous: None,
-            revision: String::new(),
-        };
-        let alias = changed(&definition, new, change)?;
-        definition.aliases.insert(name.to_owned(), alias.clone());
-        self.put(turn, definition, Transaction::new()).await?;
-        Ok(alias)
+    ) -> BoxFuture<'a, Result<FunctionAlias, FunctionError>> {
+        Box::pin(async move {
+            let turn = self.turn_to_change().await;
+            let mut definition = (*self.get(function)?).clone();
+            if definition.aliases.contains_key(name) {
+                return Err(FunctionError::AliasExists { name: name.to_owned() });
+            }
+            check_count("aliases", definition.aliases.len() + 1, ALIASES_MAX)?;
+            let new = FunctionAlias {
+                description: String::new(),
+                version: None,
+                split: None,
+                asynchronous: None,
+                revision: String::new(),
+            };
+            let alias = changed(&definition, new, change)?;
+            definition.aliases.insert(name.to_owned(), alias.clone());
+            self.put(turn, definition, Transaction::new()).await?;
+            Ok(alias)
+        })
     }
 
     /// Changes an alias; invocations under way end as they began.
     ///
     /// # Errors
     /// As [`Functions::create_alias`]; [`FunctionError::AliasNotFound`], [`FunctionError::RevisionDiffers`].
-    pub async fn update_alias(
-        &self,
-        function: &str,
-        name: &str,
+    pub fn update_alias<'a>(
+        &'a self,
+        function: &'a str,
+        name: &'a str,
         change: AliasChange,
-    ) -> Result<FunctionAlias, FunctionError> {
-        let turn = self.turn_to_change().await;
-        let mut definition = (*self.get(function)?).clone();
-        let before = self.alias(function, name)?;
-        check_revision(change.seen_revision.as_deref(), &before.revision)?;
-        let alias = changed(&definition, before, change)?;
-        definition.aliases.insert(name.to_owned(), alias.clone());
-        self.put(turn, definition, Transaction::new()).await?;
-        Ok(alias)
+    ) -> BoxFuture<'a, Result<FunctionAlias, FunctionError>> {
+        Box::pin(async move {
+            let turn = self.turn_to_change().await;
+            let mut definition = (*self.get(function)?).clone();
+            let before = self.alias(function, name)?;
+            check_revision(change.seen_revision.as_deref(), &before.revision)?;
+            let alias = changed(&definition, before, change)?;
+            definition.aliases.insert(name.to_owned(), alias.clone());
+            self.put(turn, definition, Transaction::new()).await?;
+            Ok(alias)
+        })
     }
 
     /// An alias of a function.
@@ -148,14 +161,16 @@ impl Functions {
     ///
     /// # Errors
     /// [`FunctionError::NotFound`], [`FunctionError::Storage`].
-    pub async fn delete_alias(&self, function: &str, name: &str) -> Result<(), FunctionError> {
-        let turn = self.turn_to_change().await;
-        let mut definition = (*self.get(function)?).clone();
-        if definition.aliases.remove(name).is_none() {
-            return Ok(());
-        }
-        definition.permissions.retain(|permission| permission.qualifier.as_deref() != Some(name));
-        self.put(turn, definition, Transaction::new()).await.map(drop)
+    pub fn delete_alias<'a>(&'a self, function: &'a str, name: &'a str) -> BoxFuture<'a, Result<(), FunctionError>> {
+        Box::pin(async move {
+            let turn = self.turn_to_change().await;
+            let mut definition = (*self.get(function)?).clone();
+            if definition.aliases.remove(name).is_none() {
+                return Ok(());
+            }
+            definition.permissions.retain(|permission| permission.qualifier.as_deref() != Some(name));
+            self.put(turn, definition, Transaction::new()).await.map(drop)
+        })
     }
 }
 

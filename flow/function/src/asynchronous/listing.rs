@@ -1,7 +1,7 @@
 //! Asynchronous invocations that have not ended, for people.
 
 use millstream_catalog::FunctionDefinition;
-use millstream_types::{InvocationId, Millis};
+use millstream_types::{BoxFuture, InvocationId, Millis};
 
 use super::accepted::Outline;
 use crate::engine::Functions;
@@ -33,28 +33,32 @@ impl Functions {
     ///
     /// # Errors
     /// [`FunctionError::NotFound`], [`FunctionError::Storage`].
-    pub async fn waiting(&self, name: &str) -> Result<Vec<WaitingInvocation>, FunctionError> {
-        let function = self.get(name)?;
-        let accepted = self.shared.accepted.clone();
-        let read = move || Ok::<_, FunctionError>((accepted.unreadable()?, accepted.outlines()?));
-        let (unreadable, waiting) = tokio::task::spawn_blocking(read).await.map_err(|_| FunctionError::Stopping)??;
-        let of_function = |outline: &Outline| {
-            outline.function.is_empty() || FunctionDefinition::split_reference(&outline.function).0 == function.name
-        };
-        let shown = |readable: bool| {
-            move |Outline { id, function, accepted, failures, due }: Outline| WaitingInvocation {
-                id,
-                function,
-                accepted,
-                due,
-                failures,
-                readable,
-            }
-        };
-        let mut all: Vec<WaitingInvocation> = unreadable.into_iter().filter(of_function).map(shown(false)).collect();
-        all.extend(waiting.into_iter().filter(of_function).map(shown(true)));
-        all.sort_by_key(|found| (found.readable, found.accepted));
-        all.truncate(LISTED_MAX);
-        Ok(all)
+    pub fn waiting<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<WaitingInvocation>, FunctionError>> {
+        Box::pin(async move {
+            let function = self.get(name)?;
+            let accepted = self.shared.accepted.clone();
+            let read = move || Ok::<_, FunctionError>((accepted.unreadable()?, accepted.outlines()?));
+            let (unreadable, waiting) =
+                tokio::task::spawn_blocking(read).await.map_err(|_| FunctionError::Stopping)??;
+            let of_function = |outline: &Outline| {
+                outline.function.is_empty() || FunctionDefinition::split_reference(&outline.function).0 == function.name
+            };
+            let shown = |readable: bool| {
+                move |Outline { id, function, accepted, failures, due }: Outline| WaitingInvocation {
+                    id,
+                    function,
+                    accepted,
+                    due,
+                    failures,
+                    readable,
+                }
+            };
+            let mut all: Vec<WaitingInvocation> =
+                unreadable.into_iter().filter(of_function).map(shown(false)).collect();
+            all.extend(waiting.into_iter().filter(of_function).map(shown(true)));
+            all.sort_by_key(|found| (found.readable, found.accepted));
+            all.truncate(LISTED_MAX);
+            Ok(all)
+        })
     }
 }

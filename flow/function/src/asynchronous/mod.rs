@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use millstream_catalog::FunctionDefinition;
 use millstream_storage::{StorageError, to_the_end};
-use millstream_types::{ErrorKind, Invocation, InvocationId, Millis};
+use millstream_types::{BoxFuture, ErrorKind, Invocation, InvocationId, Millis};
 
 pub(crate) use accepted::Accepted;
 use accepted::{Found, Kept, Outline, WAITING_MAX, Waiting};
@@ -41,24 +41,27 @@ impl Functions {
     /// # Errors
     /// [`FunctionError::NotFound`], [`FunctionError::PayloadTooLarge`], [`FunctionError::Throttled`] when too many wait
     /// already, [`FunctionError::Storage`].
-    pub async fn enqueue(&self, invocation: Invocation) -> Result<InvocationId, FunctionError> {
-        let function = self.find(&invocation.function)?;
-        let found = invocation.payload.len();
-        if found > PAYLOAD_BYTES_MAX {
-            return Err(FunctionError::PayloadTooLarge { found, limit: PAYLOAD_BYTES_MAX });
-        }
-        let accepted = &self.shared.accepted;
-        let waiting = accepted.enter().ok_or(FunctionError::Throttled { running: WAITING_MAX, limit: WAITING_MAX })?;
-        let id = uuid::Uuid::new_v4().to_string();
-        self.count("async_received", &function.name);
-        let functions = self.clone();
-        to_the_end(async move {
-            let kept = Kept::new(invocation, functions.now());
-            functions.shared.accepted.put(&id, &kept).await?;
-            tokio::spawn(run(functions, Outline::of(&id, &kept), waiting));
-            Ok(id)
+    pub fn enqueue(&self, invocation: Invocation) -> BoxFuture<'_, Result<InvocationId, FunctionError>> {
+        Box::pin(async move {
+            let function = self.find(&invocation.function)?;
+            let found = invocation.payload.len();
+            if found > PAYLOAD_BYTES_MAX {
+                return Err(FunctionError::PayloadTooLarge { found, limit: PAYLOAD_BYTES_MAX });
+            }
+            let accepted = &self.shared.accepted;
+            let waiting =
+                accepted.enter().ok_or(FunctionError::Throttled { running: WAITING_MAX, limit: WAITING_MAX })?;
+            let id = uuid::Uuid::new_v4().to_string();
+            self.count("async_received", &function.name);
+            let functions = self.clone();
+            to_the_end(async move {
+                let kept = Kept::new(invocation, functions.now());
+                functions.shared.accepted.put(&id, &kept).await?;
+                tokio::spawn(run(functions, Outline::of(&id, &kept), waiting));
+                Ok(id)
+            })
+            .await
         })
-        .await
     }
 
     /// Adds one to a counter of a function, of which a version or an alias may be meant.

@@ -8,6 +8,7 @@
 mod asynchronous;
 mod configuration;
 pub mod confinement;
+mod definitions;
 pub mod destination;
 pub mod engine;
 mod error;
@@ -30,10 +31,11 @@ mod versions;
 mod watch;
 
 pub use asynchronous::WaitingInvocation;
+pub use definitions::{FunctionChange, NewFunction};
 pub use destination::{
     Answered, Condition, Delivery, DeliveryError, Destination, EndedInvocation, Purpose, error_message,
 };
-pub use engine::{FunctionChange, Functions, NewFunction, Options, ProcessCredentials};
+pub use engine::{Functions, Options, ProcessCredentials};
 pub use error::FunctionError;
 pub use invocation::{InvocationSummary, PAYLOAD_BYTES_MAX};
 pub use peer::{is_own, may_be_function};

@@ -57,9 +57,9 @@ class Load:
     breaks the test.
     """
 
-    def __init__(self, node, tasks):
-        """Each task is a function and its arguments; it ends soon after `self.stop` is set."""
-        self.node, self.stop, self.broken = node, threading.Event(), []
+    def __init__(self, node, tasks, stop=None):
+        """Each task is a function and its arguments; it ends soon after `stop` is set."""
+        self.node, self.stop, self.broken = node, stop or threading.Event(), []
         self.threads = [threading.Thread(target=self.run, args=task, daemon=True) for task in tasks]
 
     def __enter__(self):
@@ -70,7 +70,7 @@ class Load:
     def __exit__(self, *_):
         self.stop.set()
         for thread in self.threads:
-            thread.join(timeout=60)
+            thread.join(timeout=120)
             assert not thread.is_alive()
         assert not self.broken, self.broken
 

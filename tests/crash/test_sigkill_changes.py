@@ -8,6 +8,7 @@ import threading
 import time
 
 from botocore.exceptions import BotoCoreError, ClientError
+from peers import Load
 
 KILLS = 4
 SECONDS_BETWEEN_KILLS = 1.5
@@ -16,11 +17,10 @@ ITEMS = 7
 TABLE = "changing"
 
 
-class Writer(threading.Thread):
+class Writer:
     """Writes items of its own in every way that there is until told to stop; keeps the number of each acknowledged write."""
 
     def __init__(self, node, number, stop):
-        super().__init__()
         self.node, self.number, self.stop = node, number, stop
         self.acknowledged = []
 
@@ -83,18 +83,12 @@ def test_there_is_a_change_record_for_each_durable_write(node):
     )["TableDescription"]
     stop = threading.Event()
     writers = [Writer(node, number, stop) for number in range(WRITERS)]
-    for writer in writers:
-        writer.start()
-    try:
+    with Load(node, [(writer.run,) for writer in writers], stop):
         for _ in range(KILLS):
             time.sleep(SECONDS_BETWEEN_KILLS)
             node.kill()
             node.start()
         time.sleep(SECONDS_BETWEEN_KILLS)
-    finally:
-        stop.set()
-        for writer in writers:
-            writer.join(timeout=30)
 
     items, marks, told = {}, set(), 0
     for record in changes(node, made["LatestStreamArn"]):

@@ -5,7 +5,6 @@ the webhook refuses become one each, and none that it takes does.
 """
 
 import json
-import threading
 import time
 import urllib.request
 from collections import Counter
@@ -17,7 +16,7 @@ from azure.eventgrid import EventGridEvent, EventGridPublisherClient
 from azure.storage.blob import BlobServiceClient
 
 from conftest import Node
-from peers import BLOB_ACCOUNT, BLOB_KEY, PAUSE_SECONDS, Webhook
+from peers import BLOB_ACCOUNT, BLOB_KEY, PAUSE_SECONDS, Load, Webhook
 
 KILLS = 6
 SECONDS_BETWEEN_KILLS = 2.0
@@ -67,20 +66,27 @@ def node():
         node.remove()
 
 
-def publish(node, key, writer, stop, answered):
-    client = EventGridPublisherClient(f"{node.endpoint}/eventgrid/orders/api/events", AzureKeyCredential(key), retry_total=0)
-    count = 0
-    while not stop.is_set():
-        ids = [f"{writer}-{count + offset}" for offset in range(BATCH)]
-        count += BATCH
-        try:
-            client.send([EventGridEvent(id=one, subject="s", event_type="t", data={}, data_version="1") for one in ids])
-        except (AzureError, OSError):
-            # Not answered: they may arrive or not. The same ids are never sent again.
-            time.sleep(0.05)
-            continue
-        answered.update(ids)
-        time.sleep(PAUSE_SECONDS)
+class Publishers(Load):
+    """Clients that publish, and the events of what was answered."""
+
+    def __init__(self, node, key):
+        super().__init__(node, [(self.publish, writer) for writer in range(WRITERS)])
+        self.key, self.answered = key, set()
+
+    def publish(self, writer):
+        topic = f"{self.node.endpoint}/eventgrid/orders/api/events"
+        client, count = EventGridPublisherClient(topic, AzureKeyCredential(self.key), retry_total=0), 0
+        while not self.stop.is_set():
+            ids = [f"{writer}-{count + offset}" for offset in range(BATCH)]
+            count += BATCH
+            try:
+                client.send([EventGridEvent(id=one, subject="s", event_type="t", data={}, data_version="1") for one in ids])
+            except (AzureError, OSError):
+                # Not answered: they may arrive or not. The same ids are never sent again.
+                time.sleep(0.05)
+                continue
+            self.answered.update(ids)
+            time.sleep(PAUSE_SECONDS)
 
 
 def letters(node):
@@ -104,17 +110,12 @@ def test_what_was_answered_is_delivered_or_becomes_a_dead_letter(node):
                                      headers={"authorization": "Bearer any"})
     with urllib.request.urlopen(request, timeout=10) as answer:
         key = json.loads(answer.read())["key1"]
-    stop, answered = threading.Event(), set()
-    writers = [threading.Thread(target=publish, args=(node, key, writer, stop, answered)) for writer in range(WRITERS)]
-    for writer in writers:
-        writer.start()
-    for _ in range(KILLS):
-        time.sleep(SECONDS_BETWEEN_KILLS)
-        node.kill()
-        node.start()
-    stop.set()
-    for writer in writers:
-        writer.join(timeout=30)
+    with Publishers(node, key) as load:
+        for _ in range(KILLS):
+            time.sleep(SECONDS_BETWEEN_KILLS)
+            node.kill()
+            node.start()
+    answered = load.answered
     assert len(answered) > 300, "the load was too small to prove anything"
     refused = {one for one in answered if is_refused(one)}
     deadline = time.monotonic() + 120

@@ -9,7 +9,7 @@ import time
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
-from peers import PAUSE_SECONDS
+from peers import PAUSE_SECONDS, Load
 
 KILLS = 5
 SECONDS_BETWEEN_KILLS = 2.0
@@ -18,13 +18,11 @@ TOPIC = "trades"
 WAIT = 60
 
 
-class Writer(threading.Thread):
+class Writer:
     """Sends numbers to its partition until it is told to stop; notes which were reported as delivered."""
 
-    def __init__(self, node, partition):
-        super().__init__(daemon=True)
-        self.node, self.partition = node, partition
-        self.ended = threading.Event()
+    def __init__(self, node, partition, stop):
+        self.node, self.partition, self.stop = node, partition, stop
         self.delivered, self.failed = [], []
         self.sent = 0
 
@@ -32,7 +30,7 @@ class Writer(threading.Thread):
         producer = Producer({"bootstrap.servers": f"127.0.0.1:{self.node.kafka_port}", "enable.idempotence": True,
                              "linger.ms": 5, "message.timeout.ms": 120_000, "retry.backoff.ms": 50,
                              "reconnect.backoff.max.ms": 500})
-        while not self.ended.is_set():
+        while not self.stop.is_set():
             try:
                 for _ in range(20):
                     producer.produce(TOPIC, b"%d" % self.sent, partition=self.partition, on_delivery=self.note)
@@ -64,25 +62,19 @@ def read(node, partition, count):
 def test_delivered_records_are_there_once_and_in_order(node):
     admin = AdminClient({"bootstrap.servers": f"127.0.0.1:{node.kafka_port}"})
     admin.create_topics([NewTopic(TOPIC, PARTITIONS, 1)])[TOPIC].result(WAIT)
-    writers = [Writer(node, partition) for partition in range(PARTITIONS)]
-    for writer in writers:
-        writer.start()
-    committed = -1
-    for _ in range(KILLS):
+    stop = threading.Event()
+    writers = [Writer(node, partition, stop) for partition in range(PARTITIONS)]
+    with Load(node, [(writer.run,) for writer in writers], stop):
+        for committed in range(KILLS):
+            time.sleep(SECONDS_BETWEEN_KILLS)
+            consumer = Consumer({"bootstrap.servers": f"127.0.0.1:{node.kafka_port}", "group.id": "place"})
+            consumer.commit(offsets=[TopicPartition(TOPIC, 0, committed)], asynchronous=False)
+            node.kill()
+            node.start()
+            assert consumer.committed([TopicPartition(TOPIC, 0)], timeout=WAIT)[0].offset == committed
+            consumer.close()
         time.sleep(SECONDS_BETWEEN_KILLS)
-        consumer = Consumer({"bootstrap.servers": f"127.0.0.1:{node.kafka_port}", "group.id": "place"})
-        committed += 1
-        consumer.commit(offsets=[TopicPartition(TOPIC, 0, committed)], asynchronous=False)
-        node.kill()
-        node.start()
-        assert consumer.committed([TopicPartition(TOPIC, 0)], timeout=WAIT)[0].offset == committed
-        consumer.close()
-    time.sleep(SECONDS_BETWEEN_KILLS)
     for writer in writers:
-        writer.ended.set()
-    for writer in writers:
-        writer.join(timeout=WAIT * 2)
-        assert not writer.is_alive()
         assert not writer.failed
         found = read(node, writer.partition, writer.sent)
         assert found == list(range(writer.sent)), "once and in order"

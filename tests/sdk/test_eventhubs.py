@@ -353,6 +353,22 @@ def test_sending_over_http(node):
     assert by_body["four"][0] == "2"
 
 
+def test_a_partition_that_was_split_takes_no_events(node):
+    make_hub(node, "split", 2)
+    kinesis = node.client("kinesis")
+    shard = kinesis.list_shards(StreamName="split")["Shards"][0]
+    ends = shard["HashKeyRange"]
+    kinesis.split_shard(StreamName="split", ShardToSplit=shard["ShardId"],
+                        NewStartingHashKey=str((int(ends["StartingHashKey"]) + int(ends["EndingHashKey"])) // 2))
+    path = "/split/partitions/0"
+    request = urllib.request.Request(f"{node.endpoint}{path}/messages?timeout=60&api-version=2014-01", b"x",
+                                     {"Authorization": signature(node, path)})
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=SECONDS)
+    assert refused.value.code == 400 and b"Partition 0 was split" in refused.value.read()
+    assert [post(node, f"/split{rest}", b"x") for rest in ["", "/partitions/1", "/partitions/3"]] == [201, 201, 201]
+
+
 def test_what_is_said_of_an_event_over_http_is_in_the_message(node):
     make_hub(node, "described", 1)
     broker = {"PartitionKey": "k", "MessageId": "m", "CorrelationId": "c", "Label": "l", "ReplyTo": "r", "SessionId": "k"}

@@ -225,7 +225,12 @@ def test_asynchronous_invocations_are_treated_as_their_name_says(node, functions
         found = [entry for page in listed.paginate(FunctionName=name, **options) for entry in page["FunctionEventInvokeConfigs"]]
         assert [entry["FunctionArn"] for entry in found] == [f"{ARN}{name}:{of}" for of in ["$LATEST", "1", "live"]]
     assert error(functions.list_function_event_invoke_configs, FunctionName=name, MaxItems=51) == "ValidationException"
-    assert error(config, FunctionName=name, Qualifier="7", MaximumRetryAttempts=0) == "ResourceNotFoundException"
+    for of in [{"Qualifier": "7"}, {"Qualifier": "7", "DestinationConfig": {"OnFailure": {"Destination": told}}}]:
+        assert error(config, FunctionName=name, MaximumRetryAttempts=0, **of) == "ResourceNotFoundException"
+    # What is allowed for a name is not all of the function's.
+    assert error(functions.list_function_event_invoke_configs, FunctionName=f"{name}:live") == "ResourceNotFoundException"
+    revision = functions.get_function_configuration(FunctionName=name, Qualifier="live")["RevisionId"]
+    assert revision == functions.get_alias(FunctionName=name, Name="live")["RevisionId"]
     functions.delete_function_event_invoke_config(FunctionName=name, Qualifier="1")
     assert error(get, qualifier="1") == "ResourceNotFoundException" and get("live") and get("$LATEST")
     sqs.delete_queue(QueueUrl=queue)

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use millstream_catalog::{Catalog, FunctionDefinition};
+use millstream_catalog::{AsyncPolicy, Catalog, FunctionDefinition};
 use millstream_insight::Insight;
 use millstream_storage::Storage;
 use millstream_types::{BoxFuture, Clock, Millis};
@@ -197,13 +197,17 @@ impl Functions {
         }
         let missing = || FunctionError::NotFound { name: reference.to_owned() };
         let found = function.qualified(qualifier, chance).ok_or_else(missing)?;
-        let asynchronous = function.async_policy_of(qualifier);
-        if found.version.is_none() && asynchronous == found.asynchronous.as_ref() {
+        if found.version.is_none() {
             return Ok(Arc::clone(&function));
         }
-        // What is reserved is reserved for all versions together; how asynchronous invocations are treated is the name's.
-        let (concurrency_limit, asynchronous) = (function.concurrency_limit, asynchronous.cloned());
-        Ok(Arc::new(FunctionDefinition { concurrency_limit, asynchronous, ..found.clone() }))
+        // What is reserved is reserved for all versions together.
+        Ok(Arc::new(FunctionDefinition { concurrency_limit: function.concurrency_limit, ..found.clone() }))
+    }
+
+    /// How asynchronous invocations by a reference are treated: it is the name's own, not that of the version behind it.
+    pub(crate) fn async_policy(&self, reference: &str) -> Option<AsyncPolicy> {
+        let (name, qualifier) = FunctionDefinition::split_reference(reference);
+        self.get(name).ok()?.async_policy_of(qualifier).cloned()
     }
 
     /// The package of what a reference names.

@@ -155,6 +155,17 @@ pub struct Step {
     pub schema: SchemaRef,
 }
 
+impl Step {
+    /// Whether it has windows that begin or end with their rows: a row alone does not tell when they end.
+    pub(crate) fn has_windows_of_rows(&self) -> bool {
+        let Operator::WindowAggregate(aggregate) = &self.operator else { return false };
+        match aggregate.window.kind {
+            WindowKind::Tumbling { .. } | WindowKind::Hopping { .. } | WindowKind::Preceding { .. } => false,
+            WindowKind::Sliding { .. } | WindowKind::Session { .. } | WindowKind::Stagger { .. } => true,
+        }
+    }
+}
+
 /// What a step reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StepInput {

@@ -267,7 +267,7 @@ impl Teller<'_> {
                 let detail = "retention removed it first".to_owned();
                 let mapping = reader.strip_prefix("mapping/").and_then(|id| self.console.mappings().get(id).ok());
                 let at = match mapping.map(|mapping| mapping.definition.function.clone()) {
-                    Some(function) => (function.clone(), Page::Function(function)),
+                    Some(function) => (function.clone(), Page::function(&function)),
                     None => {
                         let name = reader.strip_prefix("delivery/").unwrap_or(&reader).to_owned();
                         (name.clone(), Page::Delivery(name))
@@ -314,7 +314,7 @@ impl Teller<'_> {
         let queries = queries.map(|query| query_at(query.name.clone()));
         let mappings = self.console.catalog().event_source_mappings.list();
         let mappings = mappings.iter().filter(|mapping| mapping.source.stream().as_ref() == Some(&stream.name));
-        let functions = mappings.map(|mapping| (mapping.function.clone(), Page::Function(mapping.function.clone())));
+        let functions = mappings.map(|mapping| (mapping.function.clone(), Page::function(&mapping.function)));
         let unread = queries.chain(functions).filter(|(name, _)| !seen(name));
         unread.map(|at| wait(at, "or its marks are gone".to_owned())).collect()
     }

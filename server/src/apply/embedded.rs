@@ -46,7 +46,7 @@ pub(super) fn mistakes(file: &str, pipeline: &Pipeline) -> Vec<Mistake> {
         });
         let products = service.products.iter().map(|(product, _)| (product.name.as_str(), &product.policy));
         let whole = std::iter::once((service.name.as_str(), &service.policy));
-        // The node may have more of both: documents that name others are read when they are carried out.
+        // The node may have more of both: what names others is read to its end when it is carried out.
         for (name, policy) in whole.chain(operations).chain(products) {
             let read = policy.as_deref().map(|text| PolicyDocument::parse(text, &named));
             if let Some(Err(error)) = read

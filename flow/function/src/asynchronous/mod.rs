@@ -143,7 +143,8 @@ async fn step(functions: &Functions, outline: &Outline) -> Result<Step, StorageE
         accepted.remove(id).await?;
         return Ok(Step::Ended);
     };
-    let limits = outcome::Limits::of(&definition, &functions.shared.options.retry_waits);
+    let policy = functions.async_policy(&kept.function);
+    let limits = outcome::Limits::of(&definition, policy.as_ref(), &functions.shared.options.retry_waits);
     let attempt = match (limits.before(kept.accepted, functions.now()), &turn) {
         (Some(condition), _) => Next::GiveUp { condition, answer: None },
         (None, Err(error)) => after(Err(error.clone()), &limits, &mut kept, functions.now()),
@@ -184,7 +185,7 @@ async fn step(functions: &Functions, outline: &Outline) -> Result<Step, StorageE
     };
     drop(turn);
     // Told before it is forgotten: a crash in between tells it twice, never not at all.
-    tell::tell(functions, &definition, ended).await;
+    tell::tell(functions, &definition, policy.as_ref(), ended).await;
     accepted.remove(id).await?;
     Ok(Step::Ended)
 }
@@ -192,7 +193,8 @@ async fn step(functions: &Functions, outline: &Outline) -> Result<Step, StorageE
 /// Whether an invocation that got no turn may wait for one, by its age and what its function says now.
 fn may_wait(functions: &Functions, outline: &Outline) -> bool {
     let Ok(definition) = functions.find_for(&outline.function, &outline.id) else { return false };
-    let limits = outcome::Limits::of(&definition, &functions.shared.options.retry_waits);
+    let policy = functions.async_policy(&outline.function);
+    let limits = outcome::Limits::of(&definition, policy.as_ref(), &functions.shared.options.retry_waits);
     limits.before(outline.accepted, functions.now()).is_none()
 }
 

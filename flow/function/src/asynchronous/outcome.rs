@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use millstream_catalog::FunctionDefinition;
+use millstream_catalog::{AsyncPolicy, FunctionDefinition};
 use millstream_types::{InvocationOutcome, Millis};
 
 use super::accepted::Kept;
@@ -33,8 +33,7 @@ pub(super) enum Next {
 }
 
 impl Limits {
-    pub(super) fn of(definition: &FunctionDefinition, waits: &Arc<[Duration]>) -> Self {
-        let policy = definition.asynchronous.as_ref();
+    pub(super) fn of(definition: &FunctionDefinition, policy: Option<&AsyncPolicy>, waits: &Arc<[Duration]>) -> Self {
         let age_seconds = policy.and_then(|policy| policy.age_max_seconds).unwrap_or(AGE_SECONDS_MAX);
         let node = u32::try_from(waits.len()).unwrap_or(u32::MAX);
         Self {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use millstream_catalog::{FunctionDefinition, LATEST};
+use millstream_catalog::{AsyncPolicy, FunctionDefinition, LATEST};
 use millstream_types::ErrorKind;
 
 use crate::destination::{Condition, Delivery, DeliveryError, EndedInvocation, Purpose};
@@ -15,8 +15,13 @@ const ATTEMPTS_MAX: u32 = 3;
 const WAIT: Duration = Duration::from_secs(1);
 
 /// Tells an end everywhere its function wants it told.
-pub(super) async fn tell(functions: &Functions, definition: &FunctionDefinition, ended: EndedInvocation) {
-    for (purpose, target) in targets(definition, ended.condition) {
+pub(super) async fn tell(
+    functions: &Functions,
+    definition: &FunctionDefinition,
+    policy: Option<&AsyncPolicy>,
+    ended: EndedInvocation,
+) {
+    for (purpose, target) in targets(definition, policy, ended.condition) {
         let delivery = Delivery { purpose, target: target.to_owned(), ended: ended.clone() };
         if let Err(error) = deliver(functions, delivery).await {
             refused(functions, &ended, purpose, target, &error);
@@ -24,8 +29,11 @@ pub(super) async fn tell(functions: &Functions, definition: &FunctionDefinition,
     }
 }
 
-fn targets(definition: &FunctionDefinition, condition: Condition) -> Vec<(Purpose, &str)> {
-    let policy = definition.asynchronous.as_ref();
+fn targets<'d>(
+    definition: &'d FunctionDefinition,
+    policy: Option<&'d AsyncPolicy>,
+    condition: Condition,
+) -> Vec<(Purpose, &'d str)> {
     let succeeded = condition == Condition::Success;
     let record = policy.and_then(|policy| if succeeded { &policy.on_success } else { &policy.on_failure }.as_deref());
     let letter = definition.dead_letter_target.as_deref().filter(|_| !succeeded);

@@ -376,3 +376,18 @@ fn named_values_make_no_document_longer_than_it_may_be() {
     assert!(refused.contains("at most 262144 bytes"), "{refused}");
     assert!(document(30_000).unwrap_err().contains("at most 262144 bytes"));
 }
+
+#[test]
+fn documents_that_name_others_are_told_from_wrong_ones() {
+    for (policies, names_other) in [
+        ("<set-backend-service backend-id=\"none\" />", true),
+        ("<set-header name=\"a\"><value>{{none}}</value></set-header>", true),
+        ("<set-backend-service backend-id=\"none\">", false),
+        ("<set-header name=\"a\"><value>{{greeting</value></set-header>", false),
+        ("<foo />", false),
+    ] {
+        let text = format!("<policies><inbound>{policies}</inbound></policies>");
+        let error = PolicyDocument::parse(&text, &service()).unwrap_err();
+        assert_eq!(error.names_other, names_other, "{policies}: {error}");
+    }
+}

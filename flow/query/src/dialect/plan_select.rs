@@ -71,8 +71,9 @@ pub(super) fn select(
     let aggregate = window_aggregate(&binder, select, rows, grouping, &calls, errors)?;
     let (aggregate, items) = aggregate;
     let (columns, rowtime) = finish(items, target, select.at, errors)?;
-    if rowtime.is_some() && plan_over::has_over(&calls) {
-        let message = "not supported yet: another ROWTIME beside OVER";
+    let by_rows = matches!(aggregate.window.kind, WindowKind::Preceding { .. } | WindowKind::Stagger { .. });
+    if rowtime.is_some() && by_rows {
+        let message = "not supported yet: another ROWTIME beside OVER or STAGGER";
         let error = PlanError::new(PlanErrorCode::NotSupported, select.at, message);
         errors.push(error.hint("a pump that sets it first"));
     }

@@ -77,7 +77,9 @@ pub(super) fn bound_hint(dialect: QueryDialect) -> &'static str {
 }
 
 fn add_window(grouping: &mut Grouping, window: Window, at: Position, errors: &mut Vec<PlanError>) {
-    if grouping.window.as_ref().is_some_and(|first| first.spec != window.spec) {
+    let other =
+        |first: &Window| first.spec != window.spec || !first.partition_by.is_empty() || !window.partition_by.is_empty();
+    if grouping.window.as_ref().is_some_and(other) {
         let message = "not supported yet: several windows in one GROUP BY";
         errors.push(PlanError::new(PlanErrorCode::NotSupported, at, message).hint("one SELECT for each window"));
     }

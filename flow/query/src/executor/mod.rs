@@ -224,7 +224,8 @@ impl Executor {
         for step in 0..self.program.steps.len() {
             let Some(windows) = &mut self.windows[step] else { continue };
             let emitted = self.emitted;
-            let closed = windows.close(watermark).into_iter().map(|closed| {
+            let closed = windows.close(watermark).into_iter().map(|mut closed| {
+                closed.errors.retain(|(end, _)| !windows.is_over(*end, emitted));
                 let handed = closed.ends.partition_point(|end| windows.is_over(*end, emitted));
                 (handed, closed)
             });
@@ -348,7 +349,7 @@ impl Executor {
     fn closed(&mut self, step: usize, closed: crate::window::Closed) -> Result<(), ExecuteError> {
         let plan = self.program.steps[step].clone();
         let Operator::WindowAggregate(aggregate) = &plan.operator else { return Ok(()) };
-        self.failed(closed.errors);
+        self.failed(closed.errors.into_iter().map(|(_, error)| error).collect());
         if closed.ends.is_empty() {
             return Ok(());
         }

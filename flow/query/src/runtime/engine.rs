@@ -26,6 +26,7 @@ use super::rows;
 use super::status::{DeliveryStatus, QueryState, QueryStatus, ResultRow, Running, SeenError, lock};
 use super::task::Task;
 use crate::executor::Counts;
+use crate::plan::Step;
 
 /// How long the rows of a query's own stream stay.
 const OWN_STREAM_HOURS: u32 = 24;
@@ -165,7 +166,7 @@ impl Queries {
     /// by running the query's plan over the record alone.
     ///
     /// # Errors
-    /// [`QueryError`] when the query or the record is not there.
+    /// [`QueryError`] when the query or the record is not there; [`QueryError::ManyRows`] when a record alone does not tell.
     pub fn locate<'a>(
         &'a self,
         query: &'a str,
@@ -175,6 +176,9 @@ impl Queries {
         Box::pin(async move {
             let definition = self.get(query)?;
             let binding = Binding::new(&self.shared.streams, &definition).await?;
+            if binding.program.steps.iter().any(Step::has_windows_of_rows) {
+                return Err(QueryError::ManyRows { name: definition.name.clone() });
+            }
             let mut executor = binding.executor(&definition);
             let read = self.shared.streams.read(log, offset, 1).await?;
             let record = read.batches.iter().flat_map(|batch| batch.records()).find(|record| record.offset == offset);

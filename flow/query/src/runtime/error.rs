@@ -38,6 +38,12 @@ pub enum QueryError {
         /// The query.
         name: String,
     },
+    /// Where a record ends up depends on others: windows that begin or end with rows.
+    #[error("the windows of query `{name}` depend on all of their rows: one record does not tell where it ended up")]
+    ManyRows {
+        /// The query.
+        name: String,
+    },
     /// It would have too many labels.
     #[error("expected at most {TAGS_MAX} tags of a query, found {found}")]
     TooManyTags {
@@ -125,6 +131,7 @@ impl QueryError {
             Self::Exists { .. } => ErrorKind::Exists,
             Self::State { .. } | Self::Changed { .. } => ErrorKind::Conflict,
             Self::TooManyTags { .. }
+            | Self::ManyRows { .. }
             | Self::Plan(_)
             | Self::Output { .. }
             | Self::Sample { .. }

@@ -43,7 +43,7 @@ impl Aligned {
         while let Some(first_pane) = self.slices.first() {
             // The first window that holds the first pane: none before it has rows.
             let Some(start) = self.first_window(first_pane) else {
-                self.slices.panes.remove(&first_pane);
+                self.slices.take(first_pane);
                 continue;
             };
             let end = start + self.size_ms;
@@ -69,13 +69,13 @@ impl Aligned {
         let hopping = self.hop_ms < self.size_ms;
         let pane = if hopping {
             let mut merged = Pane::new(&self.slices.aggregates);
-            self.slices.panes.range(start..end).for_each(|(_, pane)| merged.merge(pane));
+            self.slices.between(start, end).for_each(|pane| merged.merge(pane));
             merged
         } else {
             // A window of its own panes only, which are the first: when they are one it is taken as it is.
-            let (_, mut merged) = self.slices.panes.pop_first()?;
-            while let Some(next) = self.slices.panes.first_entry().filter(|next| *next.key() < end) {
-                merged.merge(&next.remove());
+            let (_, mut merged) = self.slices.take_before(end)?;
+            while let Some((_, next)) = self.slices.take_before(end) {
+                merged.merge(&next);
             }
             merged
         };

@@ -23,7 +23,8 @@ use aligned::Aligned;
 use session::{Ending, Sessions};
 use sliding::{Reach, Sliding};
 
-/// Groups that all panes of one step may hold together: at some hundred bytes each, a quarter of a gigabyte.
+/// Groups that all panes of one step may hold together, rows that wait for the watermark counted by what they cost: at some hundred
+/// bytes each, a quarter of a gigabyte.
 pub(crate) const GROUPS_MAX: usize = 2_000_000;
 
 /// As many rows of windows that end at different times are handed on together: enough for vectors, little to keep.
@@ -49,8 +50,8 @@ pub(crate) struct Closed {
     pub(crate) ends: Vec<i64>,
     /// The key columns, then the aggregates.
     pub(crate) columns: Vec<ArrayRef>,
-    /// Groups that have no result, and why.
-    pub(crate) errors: Vec<String>,
+    /// Groups that have no result: when their window ended, and why.
+    pub(crate) errors: Vec<(i64, String)>,
 }
 
 /// A group of a window that is over: its place in a pane.
@@ -62,7 +63,9 @@ struct Ended {
 
 /// Too many groups are open at once.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("more than {GROUPS_MAX} groups are open at once; use fewer keys, shorter windows or longer hops")]
+#[error(
+    "more than {GROUPS_MAX} groups are open at once; use fewer keys, shorter windows, longer hops, fewer rows before each or less tolerance for disorder"
+)]
 pub(crate) struct TooManyGroups;
 
 impl Windows {
@@ -106,7 +109,7 @@ impl Windows {
             Kind::Sessions(windows) => windows.add(times, keys, arguments),
             Kind::Sliding(windows) => windows.add(times, keys, arguments),
         }
-        if self.groups() > GROUPS_MAX { Err(TooManyGroups) } else { Ok(()) }
+        if self.weight() > GROUPS_MAX { Err(TooManyGroups) } else { Ok(()) }
     }
 
     /// The windows that no further row can fall in, oldest first, each once.
@@ -142,6 +145,15 @@ impl Windows {
             Kind::Aligned(windows) => windows.groups(),
             Kind::Sessions(windows) => windows.groups(),
             Kind::Sliding(windows) => windows.groups(),
+        }
+    }
+
+    /// What the state costs, in groups. Aligned windows have few panes for many groups.
+    fn weight(&self) -> usize {
+        match &self.kind {
+            Kind::Aligned(windows) => windows.groups(),
+            Kind::Sessions(windows) => windows.weight(),
+            Kind::Sliding(windows) => windows.weight(),
         }
     }
 

@@ -127,7 +127,7 @@ impl Pane {
         for accumulator in &self.accumulators {
             ended.retain(|ended| match accumulator.error(ended.place) {
                 Some(error) => {
-                    errors.push(error);
+                    errors.push((ended.end, error));
                     false
                 }
                 None => true,

@@ -76,8 +76,7 @@ impl Sessions {
     pub(super) fn close(&mut self, watermark: i64) -> Vec<Closed> {
         let (mut closed, mut ended) = (Vec::new(), Vec::new());
         self.waiting.drop_before(self.done);
-        while let Some(entry) = self.waiting.panes.first_entry().filter(|entry| *entry.key() < watermark) {
-            let (instant, rows) = entry.remove_entry();
+        while let Some((instant, rows)) = self.waiting.take_before(watermark) {
             self.end_windows(instant, &mut ended, &mut closed);
             self.take(instant, &rows);
         }
@@ -166,6 +165,10 @@ impl Sessions {
 
     pub(super) fn groups(&self) -> usize {
         self.waiting.groups() + self.groups.len()
+    }
+
+    pub(super) fn weight(&self) -> usize {
+        self.waiting.weight() + self.groups.len()
     }
 
     pub(super) fn write(&self, writer: &mut Writer) {

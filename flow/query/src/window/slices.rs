@@ -9,9 +9,14 @@ use super::pane::Pane;
 use crate::executor::state::{Reader, StateError, Writer};
 use crate::plan::AggregateCall;
 
+/// What a pane costs besides its groups, in groups, and what it costs for each aggregate.
+const PANE_WEIGHT: usize = 2;
+
 pub(super) struct Slices {
     pub(super) aggregates: Vec<AggregateCall>,
-    pub(super) panes: BTreeMap<i64, Pane>,
+    panes: BTreeMap<i64, Pane>,
+    /// Groups over all panes.
+    held: usize,
     /// Whether each row has a place of its own, also among rows of its key.
     apart: bool,
     encoder: KeyEncoder,
@@ -21,7 +26,7 @@ pub(super) struct Slices {
 impl Slices {
     pub(super) fn new(aggregates: Vec<AggregateCall>) -> Self {
         let (panes, encoder, slots) = (BTreeMap::new(), KeyEncoder::default(), Vec::new());
-        Self { aggregates, panes, apart: false, encoder, slots }
+        Self { aggregates, panes, held: 0, apart: false, encoder, slots }
     }
 
     /// Slices that keep rows apart, in the order in which they came.
@@ -44,11 +49,13 @@ impl Slices {
             let slice = start(times[from]);
             let run = times[from..].iter().take_while(|&&time| start(time) == slice).count();
             let pane = self.panes.entry(slice).or_insert_with(|| Pane::new(&self.aggregates));
+            let before = pane.len();
             self.slots.clear();
             for row in from..from + run {
                 let key = encoded.row(row);
                 self.slots.push(if self.apart { pane.place(key) } else { pane.slot(key) });
             }
+            self.held += pane.len() - before;
             for (accumulator, argument) in pane.accumulators.iter_mut().zip(arguments) {
                 let argument = argument.as_ref().map(|array| array.slice(from, run));
                 accumulator.add(&self.slots, argument.as_ref());
@@ -62,16 +69,37 @@ impl Slices {
         self.panes.keys().next().copied()
     }
 
+    /// The panes of slices that start from one time on and before another.
+    pub(super) fn between(&self, start: i64, end: i64) -> impl Iterator<Item = &Pane> {
+        self.panes.range(start..end).map(|(_, pane)| pane)
+    }
+
+    /// Takes the slice that starts then.
+    pub(super) fn take(&mut self, start: i64) -> Option<Pane> {
+        let pane = self.panes.remove(&start)?;
+        self.held -= pane.len();
+        Some(pane)
+    }
+
+    /// Takes the first slice if it starts before.
+    pub(super) fn take_before(&mut self, end: i64) -> Option<(i64, Pane)> {
+        let first = self.first().filter(|first| *first < end)?;
+        Some((first, self.take(first)?))
+    }
+
     /// Drops all slices that start before.
     pub(super) fn drop_before(&mut self, start: i64) {
-        while self.first().is_some_and(|first| first < start) {
-            self.panes.pop_first();
-        }
+        while self.take_before(start).is_some() {}
     }
 
     /// Groups over all panes.
     pub(super) fn groups(&self) -> usize {
-        self.panes.values().map(Pane::len).sum()
+        self.held
+    }
+
+    /// What they cost, in groups: a pane of one group costs as much as several in one.
+    pub(super) fn weight(&self) -> usize {
+        self.held + self.panes.len() * PANE_WEIGHT * (1 + self.aggregates.len())
     }
 
     pub(super) fn write(&self, writer: &mut Writer) {
@@ -86,10 +114,13 @@ impl Slices {
 
     pub(super) fn read(&mut self, reader: &mut Reader<'_>) -> Result<(), StateError> {
         self.panes.clear();
+        self.held = 0;
         for _ in 0..reader.count()? {
             let start = reader.int()?;
             let read = if self.apart { Pane::read_places } else { Pane::read };
-            self.panes.insert(start, read(&self.aggregates, reader)?);
+            let pane = read(&self.aggregates, reader)?;
+            self.held += pane.len();
+            self.panes.insert(start, pane);
         }
         Ok(())
     }

@@ -129,7 +129,7 @@ impl Sliding {
                 queue.pop(&mut self.places);
             }
         }
-        if let Some(rows) = self.waiting.panes.remove(&instant) {
+        if let Some(rows) = self.waiting.take(instant) {
             for (row, row_key) in rows.keys().enumerate() {
                 let group = key::prefix(row_key, &self.key_types[..self.reach.partition]);
                 self.come(instant, group, &rows, row as u32);
@@ -172,6 +172,10 @@ impl Sliding {
 
     pub(super) fn groups(&self) -> usize {
         self.waiting.groups() + self.places.len()
+    }
+
+    pub(super) fn weight(&self) -> usize {
+        self.waiting.weight() + self.places.len()
     }
 
     pub(super) fn write(&self, writer: &mut Writer) {

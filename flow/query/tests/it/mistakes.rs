@@ -201,7 +201,7 @@ fn kinesis() {
         ),
         (
             pump("SELECT STREAM \"symbol\", COUNT(*) OVER (ROWS 1 PRECEDING), \"time\" AS ROWTIME FROM \"trades\""),
-            "error[Q107]: not supported yet: another ROWTIME beside OVER\n  at 2:36\n  try: a pump that sets it first",
+            "error[Q107]: not supported yet: another ROWTIME beside OVER or STAGGER\n  at 2:36\n  try: a pump that sets it first",
         ),
         (
             pump("SELECT STREAM \"symbol\" FROM \"trades\""),

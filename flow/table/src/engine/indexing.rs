@@ -49,7 +49,7 @@ impl Tables {
         Box::pin(async move {
             let turn = self.turn().await;
             let mut table = (*self.table(table)?).clone();
-            check_settled(&table, None)?;
+            check_settled(&table, false)?;
             if let Some(known) = indexes.iter().find(|new| table.indexes.iter().any(|known| known.name == new.name)) {
                 return Err(TableError::IndexExists { index: known.name.clone() });
             }
@@ -76,7 +76,7 @@ impl Tables {
         Box::pin(async move {
             let turn = self.turn().await;
             let mut table = (*self.table(table)?).clone();
-            check_settled(&table, Some(name))?;
+            check_settled(&table, true)?;
             global(&mut table, name)?.state = IndexState::Going;
             self.put_definition(turn, table).await
         })
@@ -211,11 +211,12 @@ impl Tables {
     }
 }
 
-/// Refuses a change while another is under way; one that is being filled may go.
-fn check_settled(table: &TableDefinition, going: Option<&str>) -> Result<(), TableError> {
+/// Refuses a change while another is under way. An index may go while it or others are filled: else of two that cannot be
+/// filled neither could ever go.
+fn check_settled(table: &TableDefinition, removing: bool) -> Result<(), TableError> {
     let waits_for = |index: &TableIndex| match index.state {
         IndexState::Active => false,
-        IndexState::Filling => going != Some(index.name.as_str()),
+        IndexState::Filling => !removing,
         IndexState::Going => true,
     };
     match table.indexes.iter().any(waits_for) {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use millstream_access::DefinitionCache;
 use millstream_access::policy::{AccessRequest, Context, Identity, MalformedPolicy, Policy, Use, Verdict, evaluate};
-use millstream_catalog::{Catalog, FunctionDefinition};
+use millstream_catalog::{Catalog, FunctionDefinition, StreamConsumer};
 
 use super::service_role::Service;
 use super::{Authorizer, Need};
@@ -57,9 +57,11 @@ impl Authorizer {
         let Some((stream, consumer)) = named.split_once("/consumer/") else {
             return self.catalog.streams.get(named)?.settings.policy.clone();
         };
-        let (name, _) = consumer.rsplit_once(':')?;
+        // The very ARN: with any other second callers could have as much kept as they make up.
+        let (name, created) = consumer.rsplit_once(':')?;
+        let is = |known: &&StreamConsumer| known.name == name && (known.created / 1_000).to_string() == created;
         let stream = self.catalog.streams.get(stream)?;
-        stream.consumers.iter().find(|consumer| consumer.name == name)?.policy.clone()
+        stream.consumers.iter().find(is)?.policy.clone()
     }
 
     /// Whether the policies of what a service touches let it in as itself, on behalf of a resource of its own.

@@ -64,7 +64,11 @@ pub(super) async fn call(
             answer(lambda, &function, &of)
         }
         (&Method::GET, []) => answer(lambda, &function, &of),
-        (&Method::GET, ["list"]) => list(lambda, request, &function),
+        (&Method::GET, ["list"]) => {
+            // Of the function alone, there is none with a qualifier: who may look at that may not look at all of them.
+            let function = lambda.functions.get(&of.reference()).map_err(|error| lambda.error(&error))?;
+            list(lambda, request, &function)
+        }
         (&Method::DELETE, []) => {
             answer(lambda, &function, &of)?;
             change(lambda, &of, |_| None).await?;
@@ -105,7 +109,7 @@ fn list(
 ) -> Result<Response<Bytes>, ServiceError> {
     let parameters = request.parameters();
     let limit = limit(parameters.get("MaxItems").map(String::as_str), MAX_ITEMS_MAX)?;
-    let after = parameters.get("Marker").map(|marker| place(marker));
+    let after = parameters.get("Marker").filter(|marker| !marker.is_empty()).map(|marker| place(marker));
     let versions = function.all_versions().map(|version| (version.version_text(), &version.asynchronous));
     let aliases = function.aliases.iter().map(|(name, alias)| (name.clone(), &alias.asynchronous));
     let all = versions.chain(aliases).filter_map(|(qualifier, policy)| Some((qualifier, policy.as_ref()?)));
@@ -138,6 +142,7 @@ fn written(
     of: &Qualified,
 ) -> Result<impl FnOnce(AsyncPolicy) -> AsyncPolicy + use<>, ServiceError> {
     let input: Input = input(request)?;
+    lambda.functions.find(&of.reference()).map_err(|error| lambda.error(&error))?;
     let (retries, age) = (input.maximum_retry_attempts, input.maximum_event_age_in_seconds);
     let mut constraints = Constraints::new();
     constraints.range("maximumRetryAttempts", retries, 0, 2).range("maximumEventAgeInSeconds", age, 60, 21_600);

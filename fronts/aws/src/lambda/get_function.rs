@@ -1,5 +1,7 @@
 //! `GetFunction`, `GetFunctionConfiguration`, `ListFunctions`
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use millstream_catalog::{FunctionDefinition, LATEST, version_number};
@@ -17,11 +19,9 @@ const PAGE_MAX: usize = 50;
 pub(super) const MAX_ITEMS_MAX: i64 = 10_000;
 
 pub(super) fn whole(lambda: &Lambda, request: &RestRequest, name: &str) -> Result<Response<Bytes>, ServiceError> {
-    let reference = Qualified::of(request, name)?.reference();
-    let function = lambda.functions.find(&reference).map_err(|error| lambda.error(&error))?;
+    let (function, configuration) = found(lambda, &Qualified::of(request, name)?)?;
     let code = json!({ "RepositoryType": "S3", "Location": package_address::of(lambda, request, &function) });
-    let mut shown =
-        json!({ "Configuration": lambda.shown_as(&function, &reference), "Code": code, "Tags": function.tags });
+    let mut shown = json!({ "Configuration": configuration, "Code": code, "Tags": function.tags });
     if let Some(limit) = function.concurrency_limit {
         shown["Concurrency"] = json!({ "ReservedConcurrentExecutions": limit });
     }
@@ -33,9 +33,18 @@ pub(super) fn configuration(
     request: &RestRequest,
     name: &str,
 ) -> Result<Response<Bytes>, ServiceError> {
-    let reference = Qualified::of(request, name)?.reference();
-    let function = lambda.functions.find(&reference).map_err(|error| lambda.error(&error))?;
-    Ok(document(StatusCode::OK, &lambda.shown_as(&function, &reference)))
+    let (_, configuration) = found(lambda, &Qualified::of(request, name)?)?;
+    Ok(document(StatusCode::OK, &configuration))
+}
+
+/// What a request is about, and how it is shown: an alias with its own revision.
+fn found(lambda: &Lambda, of: &Qualified) -> Result<(Arc<FunctionDefinition>, Value), ServiceError> {
+    let reference = of.reference();
+    let function = lambda.functions.get(&of.name).map_err(|error| lambda.error(&error))?;
+    let found = lambda.functions.find(&reference).map_err(|error| lambda.error(&error))?;
+    let mut shown = lambda.shown_as(&found, &reference);
+    shown["RevisionId"] = json!(function.revision_of(of.qualifier.as_deref()));
+    Ok((found, shown))
 }
 
 /// All functions, or with `FunctionVersion` all their versions too. The marker is the reference of the last one of the page

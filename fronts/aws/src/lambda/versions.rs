@@ -43,7 +43,8 @@ pub(super) fn list(lambda: &Lambda, request: &RestRequest, name: &str) -> Result
     let parameters = request.parameters();
     let limit = limit(parameters.get("MaxItems").map(String::as_str), MAX_ITEMS_MAX)?;
     let function = lambda.functions.get(&function_name(name)).map_err(|error| lambda.error(&error))?;
-    let after = parameters.get("Marker").map(|marker| marker.parse::<u32>().unwrap_or(0));
+    let after = parameters.get("Marker").filter(|marker| !marker.is_empty());
+    let after = after.map(|marker| marker.parse::<u32>().unwrap_or(0));
     let mut versions: Vec<_> =
         function.all_versions().filter(|found| after.is_none() || found.version > after).collect();
     let more = versions.len() > limit;

@@ -74,7 +74,7 @@ pub fn not_next(error: &AppendError) -> Option<AmqpError> {
         AppendError::UnknownProducer => {
             Some(AmqpError::new(PRODUCER_STOLEN, "The producer is not known any more: open the link again."))
         }
-        AppendError::ShardClosed => Some(AmqpError::new(ARGUMENT_OUT_OF_RANGE, error.to_string())),
+        AppendError::ShardClosed => Some(AmqpError::new(SERVER_BUSY, busy_text(&error.to_string()))),
         AppendError::Storage(error) => Some(not_taken(&StreamError::Storage(error.clone()))),
     }
 }

@@ -81,7 +81,7 @@ pub(super) fn page(console: &Console, name: &str, frame: Frame, live: Fragments)
 fn output_line(console: &Console, output: &QueryOutput) -> OutputLine {
     let catalog = console.catalog();
     let (target, href) = match &output.target {
-        OutputTarget::Function { name } => (name.clone(), Some(Page::Function(name.clone()).href())),
+        OutputTarget::Function { name } => (name.clone(), Some(Page::function(name).href())),
         OutputTarget::Stream { name } => (name.clone(), Some(Page::stream(name).href())),
         OutputTarget::Objects(output) => {
             let made = catalog.buckets.get(&output.bucket).map(|_| Page::bucket(&output.bucket).href());

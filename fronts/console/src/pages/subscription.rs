@@ -145,7 +145,9 @@ impl Endpoint {
         match self.kind {
             "stream" if console.catalog().streams.get(&self.name).is_some() => Some(Page::stream(&self.name)),
             "queue" if console.catalog().queues.get(&self.name).is_some() => Some(Page::Queue(self.name.clone())),
-            "function" if console.function(&self.name).is_ok() => Some(Page::Function(self.name.clone())),
+            "function" if console.catalog().functions.referred(&self.name, |_| ()).is_some() => {
+                Some(Page::function(&self.name))
+            }
             _ => None,
         }
     }

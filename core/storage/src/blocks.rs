@@ -1,4 +1,4 @@
-//! Bytes on their way to the journal, in whole blocks: what a write past the system's cache wants.
+//! Bytes on their way to the journal or a segment, in whole blocks: what a write past the system's cache wants.
 //!
 //! Such a write must begin and end at block borders, in memory as in the file. A group of frames begins and ends anywhere,
 //! so the bytes that are in its first block already are written again, as they were, and its last block is filled with zeros.
@@ -33,6 +33,11 @@ impl Blocks {
     /// Bytes of the content.
     pub(crate) fn length(&self) -> usize {
         self.bytes.len() - self.start
+    }
+
+    /// The content as it is.
+    pub(crate) fn content(&self) -> &[u8] {
+        &self.bytes[self.start..]
     }
 
     /// The content, filled with zeros to a block border, yet not beyond `most` bytes.

@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 use bytes::{BufMut, Bytes};
 use millstream_types::{LogId, Millis, RecordBatch};
 
+use crate::blocks::Blocks;
 use crate::disk::failed;
 use crate::engine::{Engine, lock};
 use crate::error::StorageError;
@@ -19,10 +20,13 @@ use crate::journal::Covered;
 use crate::keys::{Change, own_key};
 use crate::log::Log;
 use crate::options::{Durability, LogBounds};
-use crate::segment::{Encoded, Segment, folder};
+use crate::segment::{Segment, folder};
+use crate::segment_writer::Written;
 
-/// Bytes encoded and written at once.
-const WRITE_BYTES: usize = 4 << 20;
+/// Files that are written before they are synced at most; each is open meanwhile.
+const FILES_AT_ONCE: usize = 64;
+/// Bytes that are written before they are synced, about: commits that wait for the checkpoint go on with each such part.
+const BYTES_AT_ONCE: u64 = 8 << 20;
 /// The key of the checkpoint's own record.
 pub(crate) const CHECKPOINT: &str = "checkpoint";
 /// What the keys of logs' records begin with.
@@ -106,8 +110,8 @@ impl Engine {
             }
             self.disk.sync_dir("logs").map_err(failed("sync", "logs"))?;
         }
-        for Work { log, batches, bounds } in work {
-            self.write_log(log, batches)?;
+        self.write_logs(work)?;
+        for Work { log, bounds, .. } in work {
             let state = log.state();
             let (segment_base, segment_bytes) =
                 state.segments.last().map_or((0, 0), |last| (last.base, last.written()));
@@ -126,50 +130,65 @@ impl Engine {
         self.give_back(record, work, dropped, closing)
     }
 
-    /// Writes and syncs the batches of one log.
-    fn write_log(&self, log: &Log, mut batches: &[RecordBatch]) -> Result<(), StorageError> {
-        while !batches.is_empty() {
-            let current = log.state().segments.last().cloned();
-            let open = current.filter(|segment| segment.written() < self.options.segment_bytes);
-            let (segment, file) = match open {
-                Some(segment) => {
-                    let file = self.disk.open(&segment.path).map_err(failed("open", &segment.path))?;
-                    (segment, file)
-                }
+    /// Brings batches into segments. Many files are written before the first of them is synced: what the file system has to
+    /// note down for one sync it notes down for all of them.
+    fn write_logs(&self, work: &[Work]) -> Result<(), StorageError> {
+        let mut blocks = Blocks::default();
+        let mut written: Vec<(&Log, Written)> = Vec::new();
+        for Work { log, batches, .. } in work {
+            self.write_log(log, batches, &mut blocks, &mut written)?;
+            let bytes: u64 = written.iter().map(|(_, part)| part.bytes).sum();
+            if written.len() >= FILES_AT_ONCE || bytes >= BYTES_AT_ONCE {
+                self.publish_segments(&mut written)?;
+            }
+        }
+        self.publish_segments(&mut written)
+    }
+
+    /// Writes the batches of one log, to the segment that is open and to new ones.
+    fn write_log<'w>(
+        &self,
+        log: &'w Log,
+        mut batches: &[RecordBatch],
+        blocks: &mut Blocks,
+        written: &mut Vec<(&'w Log, Written)>,
+    ) -> Result<(), StorageError> {
+        let last = log.state().segments.last().cloned();
+        let mut open = last.filter(|segment| segment.written() < self.options.segment_bytes);
+        while let Some(first) = batches.first() {
+            let segment = match open.take() {
+                Some(segment) => segment,
                 None => {
-                    let segment = Arc::new(Segment::empty(log.id, batches[0].base_offset));
-                    let file = self.disk.create(&segment.path).map_err(failed("create", &segment.path))?;
+                    let segment = Arc::new(Segment::empty(log.id, first.base_offset));
+                    self.disk.create(&segment.path).map_err(failed("create", &segment.path))?;
                     self.disk.sync_dir(&folder(log.id)).map_err(failed("sync", &segment.path))?;
-                    (segment, file)
+                    segment
                 }
             };
-            let mut parts = Vec::new();
-            let (mut position, mut taken) = (segment.written(), 0);
-            while taken < batches.len() && position < self.options.segment_bytes {
-                let room = usize::try_from(self.options.segment_bytes - position).unwrap_or(WRITE_BYTES);
-                let (encoded, count) = Encoded::take(&batches[taken..], WRITE_BYTES.min(room));
-                file.write_at(&encoded.bytes, position).map_err(failed("write", &segment.path))?;
-                position += encoded.bytes.len() as u64;
-                taken += count;
-                parts.push(encoded.contents);
-            }
-            file.sync().map_err(|error| StorageError::Io {
-                action: "sync",
-                file: segment.path.clone(),
-                reason: error.to_string(),
-            })?;
-            parts.iter().for_each(|part| segment.publish(part));
+            let part = Written::write(&*self.disk, segment, batches, self.options.segment_bytes, blocks)?;
+            batches = batches.get(part.batches..).unwrap_or_default();
+            written.push((log, part));
+        }
+        Ok(())
+    }
+
+    /// Syncs what was written and lets it be read.
+    fn publish_segments(&self, written: &mut Vec<(&Log, Written)>) -> Result<(), StorageError> {
+        for (_, part) in written.iter() {
+            part.sync()?;
+        }
+        for (log, part) in written.drain(..) {
+            part.publish();
             let mut state = log.state();
-            if state.next < batches[taken - 1].next_offset() {
+            if state.next < part.next_offset {
                 // Dropped meanwhile: the log forgot everything, and its folder goes with the next checkpoint.
-                return Ok(());
+                continue;
             }
-            if state.segments.last().is_none_or(|last| last.base != segment.base) {
-                state.segments.push(segment);
+            if state.segments.last().is_none_or(|last| last.base != part.segment.base) {
+                state.segments.push(part.segment);
             }
-            state.mark_written(taken, &self.tail_bytes);
+            state.mark_written(part.batches, &self.tail_bytes);
             state.forget_written(self.options.tail_bytes_max, &self.tail_bytes);
-            batches = &batches[taken..];
         }
         Ok(())
     }

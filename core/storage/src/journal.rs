@@ -1,15 +1,16 @@
 //! The journal's files: writing, going on to the next file, giving files back, reading them at the start.
 //!
-//! `journal/<number>.wal` begins with a header of [`FILE_HEADER`] bytes, then frames. Files are written full of zeros when
-//! they are made, since syncing bytes of a file whose blocks are already written costs two thirds of growing it; covered
+//! `journal/<number>.wal` begins with a header of [`FILE_HEADER`] bytes, then frames. Files are written full of zeros ahead of
+//! their time, since syncing bytes of a file whose blocks are already written costs two thirds of growing it; covered
 //! files become `spare-<number>` and are used again. Old bytes in them are told apart by the epoch in every frame.
 
+use std::io;
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes};
 
 use crate::blocks::{BLOCK, Blocks};
-use crate::disk::{Disk, DiskFile, failed};
+use crate::disk::{Disk, DiskFile, Synced, failed};
 use crate::error::StorageError;
 use crate::frame::{self, Frame, checksum, u32_at, u64_at};
 use crate::options::TornTail;
@@ -110,7 +111,8 @@ impl Journal {
         let number = self.number + 1;
         let spare = match self.spares.last() {
             Some(spare) => spare.clone(),
-            None => make_spare(&*self.disk, &format!("{number:020}"), self.file_bytes)?,
+            // Whoever waits does not wait for zeros: large writes hardly gain by them, and when it is used again it is full.
+            None => make_sparse(&*self.disk, &format!("{number:020}"), self.file_bytes)?,
         };
         let (file, size, previous) = begin_file(&*self.disk, &spare, number, self.written_lsn + 1, self.direct)?;
         self.spares.pop();
@@ -190,28 +192,42 @@ pub(crate) fn file_name(number: u64) -> String {
     format!("{FOLDER}/{number:020}.wal")
 }
 
-/// Makes a file full of zeros that can become the journal's next.
+/// Makes a file full of zeros that can become the journal's next; gives its path.
 pub(crate) fn make_spare(disk: &dyn Disk, name: &str, bytes: u64) -> Result<String, StorageError> {
+    make_file(disk, name, |file| write_zeros(file, bytes))
+}
+
+/// Makes one that has its length and no content yet.
+fn make_sparse(disk: &dyn Disk, name: &str, bytes: u64) -> Result<String, StorageError> {
+    make_file(disk, name, |file| file.set_length(bytes))
+}
+
+fn make_file(
+    disk: &dyn Disk,
+    name: &str,
+    fill: impl FnOnce(&dyn DiskFile) -> io::Result<()>,
+) -> Result<String, StorageError> {
     let name = format!("{FOLDER}/spare-{name}");
-    let written = write_zeros(disk, &name, bytes);
-    if written.is_err() {
+    let file = disk.create(&name).map_err(failed("create", &name))?;
+    let filled = fill(&*file).map_err(failed("write", &name));
+    let synced = filled.and_then(|()| file.sync().map_err(failed("sync", &name)));
+    if synced.is_err() {
         // What could not be filled must not take the room that is left; that it may not be there is fine.
         let _ = disk.unlink(&name);
     }
-    written.map(|()| name)
+    synced.map(|()| name)
 }
 
-fn write_zeros(disk: &dyn Disk, name: &str, bytes: u64) -> Result<(), StorageError> {
+fn write_zeros(file: &dyn DiskFile, bytes: u64) -> io::Result<()> {
     const CHUNK: u64 = 1 << 20;
-    let file = disk.create(name).map_err(failed("create", name))?;
     let zeros = vec![0; CHUNK.min(bytes) as usize];
     let mut position = 0;
     while position < bytes {
         let part = CHUNK.min(bytes - position);
-        file.write_at(&zeros[..part as usize], position).map_err(failed("write", name))?;
+        file.write_at(&zeros[..part as usize], position)?;
         position += part;
     }
-    file.sync().map_err(failed("sync", name))
+    Ok(())
 }
 
 /// Turns a spare into file `number`; gives it with its size and its header's checksum.
@@ -223,7 +239,8 @@ fn begin_file(
     direct: bool,
 ) -> Result<(Arc<dyn DiskFile>, u64, u32), StorageError> {
     let header = file_header(number, first_lsn);
-    let file = if direct { disk.open_direct(spare) } else { disk.open(spare) }.map_err(failed("open", spare))?;
+    let file = if direct { disk.open_direct(spare, Synced::ByWrite) } else { disk.open(spare) }
+        .map_err(failed("open", spare))?;
     let size = file.length().map_err(failed("read", spare))?;
     file.write_at(&header, 0).map_err(failed("write", spare))?;
     file.sync().map_err(failed("sync", spare))?;

@@ -13,6 +13,7 @@ mod engine;
 mod error;
 mod frame;
 mod journal;
+mod kept_secret;
 mod keys;
 mod log;
 mod memory;
@@ -21,6 +22,7 @@ mod queue;
 mod recovery;
 mod repair;
 mod segment;
+mod segment_writer;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod simulation;
@@ -28,12 +30,15 @@ mod storage;
 mod threads;
 mod to_the_end;
 mod transaction;
+mod turns;
 mod verify;
 
 pub use error::StorageError;
+pub use kept_secret::kept_secret;
 pub use options::{Durability, LogBounds, RecoveryReport, StorageOptions, TornTail};
 pub use repair::{Damage, Repair, RepairReport, repair};
 pub use storage::Storage;
 pub use to_the_end::to_the_end;
 pub use transaction::{Append, Keyspace, Receipt, Ticket, Transaction, Write};
+pub use turns::Turns;
 pub use verify::{DumpedTransaction, VerifyReport, dump, verify};

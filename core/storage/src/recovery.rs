@@ -155,7 +155,7 @@ fn restore_logs(
         let name = path(id, record.segment_base);
         let file = disk.open(&name).map_err(failed("open", &name))?;
         if file.length().map_err(failed("read", &name))? > record.segment_bytes {
-            file.truncate(record.segment_bytes).map_err(failed("truncate", &name))?;
+            file.set_length(record.segment_bytes).map_err(failed("truncate", &name))?;
         }
     }
     for (name, _) in disk.list("logs").map_err(failed("list", "logs"))? {

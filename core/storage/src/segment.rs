@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use bytes::{BufMut, Bytes};
+use bytes::Bytes;
 use millstream_types::{LogId, Millis, RecordBatch};
 
 use crate::disk::{Disk, failed};
@@ -16,20 +16,18 @@ use crate::frame::{checksum, u32_at, u64_at};
 
 /// Bytes before a batch's records.
 pub(crate) const BATCH_HEAD: usize = 32;
-const MAGIC: u32 = u32::from_le_bytes(*b"msb1");
+pub(crate) const MAGIC: u32 = u32::from_le_bytes(*b"msb1");
 /// Distance of index entries, in bytes.
 const INDEX_BYTES: u64 = 64 << 10;
-/// Neighbouring batches of the same append time are written as one up to this many bytes.
-const MERGE_BYTES: usize = 32 << 10;
 /// What a read fetches at most at once, in bytes, unless one batch is larger.
 const CHUNK_BYTES: u64 = 1 << 20;
 
-/// One entry of the sparse index.
+/// Where a batch lies; the index holds some of them.
 #[derive(Debug, Clone, Copy)]
-struct IndexEntry {
-    offset: u64,
-    append_time: Millis,
-    position: u64,
+pub(crate) struct IndexEntry {
+    pub(crate) offset: u64,
+    pub(crate) append_time: Millis,
+    pub(crate) position: u64,
 }
 
 /// A segment file.
@@ -78,14 +76,11 @@ impl Segment {
     }
 
     /// Lets what was written behind the bytes that count be read.
-    pub(crate) fn publish(&self, contents: &Contents) {
-        let start = self.written();
+    pub(crate) fn publish(&self, entries: &[IndexEntry], end: u64) {
         if let Some(index) = self.index().as_mut() {
-            for &(at, offset, append_time) in &contents.batches {
-                add_entry(index, IndexEntry { offset, append_time, position: start + at as u64 });
-            }
+            entries.iter().for_each(|entry| add_entry(index, *entry));
         }
-        self.written.store(start + contents.length, Ordering::Release);
+        self.written.store(end, Ordering::Release);
     }
 
     /// Batches from the one that holds `offset` on.
@@ -231,61 +226,5 @@ impl Segment {
 fn add_entry(index: &mut Vec<IndexEntry>, entry: IndexEntry) {
     if index.last().is_none_or(|last| entry.position >= last.position + INDEX_BYTES) {
         index.push(entry);
-    }
-}
-
-/// Batches as a segment holds them.
-#[derive(Default)]
-pub(crate) struct Encoded {
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) contents: Contents,
-}
-
-/// What encoded batches hold.
-#[derive(Default)]
-pub(crate) struct Contents {
-    length: u64,
-    /// Position, base offset and append time of each.
-    batches: Vec<(usize, u64, Millis)>,
-}
-
-impl Encoded {
-    /// Encodes batches until `max_bytes` are reached; tells how many it took, at least one.
-    pub(crate) fn take(batches: &[RecordBatch], max_bytes: usize) -> (Self, usize) {
-        let mut encoded = Self::default();
-        let mut taken = 0;
-        while taken < batches.len() && (taken == 0 || encoded.bytes.len() < max_bytes) {
-            let first = &batches[taken];
-            let mut size = first.bytes.len();
-            let mut end = taken + 1;
-            while let Some(next) = batches.get(end) {
-                size += next.bytes.len();
-                if next.append_time != first.append_time || size > MERGE_BYTES {
-                    break;
-                }
-                end += 1;
-            }
-            encoded.push(&batches[taken..end]);
-            taken = end;
-        }
-        encoded.contents.length = encoded.bytes.len() as u64;
-        (encoded, taken)
-    }
-
-    fn push(&mut self, merged: &[RecordBatch]) {
-        let Some(first) = merged.first() else { return };
-        let start = self.bytes.len();
-        self.contents.batches.push((start, first.base_offset, first.append_time));
-        self.bytes.put_u32_le(MAGIC);
-        self.bytes.put_u32_le(0);
-        self.bytes.put_u64_le(first.base_offset);
-        self.bytes.put_i64_le(first.append_time);
-        self.bytes.put_u32_le(merged.iter().map(|batch| batch.count).sum());
-        self.bytes.put_u32_le(merged.iter().map(|batch| batch.bytes.len() as u32).sum());
-        for batch in merged {
-            self.bytes.extend_from_slice(&batch.bytes);
-        }
-        let sum = checksum(&self.bytes[start + 8..]);
-        self.bytes[start + 4..start + 8].copy_from_slice(&sum.to_le_bytes());
     }
 }

@@ -16,8 +16,8 @@ use crate::error::StorageError;
 pub(crate) trait Disk: Send + Sync + 'static {
     /// Opens an existing file for reading and writing.
     fn open(&self, path: &str) -> io::Result<Arc<dyn DiskFile>>;
-    /// Opens an existing file for writing whole blocks past the system's cache, durable at once, where the file system can.
-    fn open_direct(&self, path: &str) -> io::Result<Arc<dyn DiskFile>>;
+    /// Opens an existing file for writing whole blocks past the system's cache, where the file system can.
+    fn open_direct(&self, path: &str, synced: Synced) -> io::Result<Arc<dyn DiskFile>>;
     /// Makes an empty file, or empties the one that is there.
     fn create(&self, path: &str) -> io::Result<Arc<dyn DiskFile>>;
     /// Gives a file another name, replacing what had it.
@@ -36,6 +36,15 @@ pub(crate) trait Disk: Send + Sync + 'static {
     fn available(&self) -> io::Result<u64>;
 }
 
+/// When whole blocks of a file that is written past the system's cache are durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Synced {
+    /// When their write returns.
+    ByWrite,
+    /// With the next sync, as everything else.
+    BySync,
+}
+
 /// An open file.
 pub(crate) trait DiskFile: Send + Sync {
     /// Writes all bytes at a position.
@@ -44,8 +53,8 @@ pub(crate) trait DiskFile: Send + Sync {
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<()>;
     /// Makes content and length durable. After an error nothing is known about what was written.
     fn sync(&self) -> io::Result<()>;
-    /// Shortens the file.
-    fn truncate(&self, length: u64) -> io::Result<()>;
+    /// Shortens the file, or lengthens it by bytes that read as zeros and take no room yet.
+    fn set_length(&self, length: u64) -> io::Result<()>;
     /// Its length in bytes.
     fn length(&self) -> io::Result<u64>;
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use super::{Disk, DiskFile};
+use super::{Disk, DiskFile, Synced};
 use crate::blocks::BLOCK;
 
 /// How long an open waits for a descriptor, and how often: five minutes, then something is wrong that does not pass.
@@ -56,14 +56,18 @@ impl Disk for RealDisk {
         Ok(Arc::new(open(OpenOptions::new().read(true).write(true), &self.folder.join(path))?))
     }
 
-    fn open_direct(&self, path: &str) -> io::Result<Arc<dyn DiskFile>> {
+    fn open_direct(&self, path: &str, synced: Synced) -> io::Result<Arc<dyn DiskFile>> {
         let path = self.folder.join(path);
         let cached = open(OpenOptions::new().read(true).write(true), &path)?;
-        let flags = (OFlags::DIRECT | OFlags::DSYNC).bits().cast_signed();
+        let flags = match synced {
+            Synced::ByWrite => OFlags::DIRECT | OFlags::DSYNC,
+            Synced::BySync => OFlags::DIRECT,
+        };
+        let flags = flags.bits().cast_signed();
         match open(OpenOptions::new().write(true).custom_flags(flags), &path) {
             Ok(direct) => {
                 let (works, unsynced) = (AtomicBool::new(true), AtomicBool::new(false));
-                Ok(Arc::new(DirectFile { direct, cached, works, unsynced }))
+                Ok(Arc::new(DirectFile { direct, cached, synced, works, unsynced }))
             }
             Err(error) if is_unsupported(&error) => Ok(Arc::new(cached)),
             Err(error) => Err(error),
@@ -119,14 +123,16 @@ impl Disk for RealDisk {
     }
 }
 
-/// A file open twice: whole blocks go past the system's cache and are durable when their write returns, which saves a copy, the
-/// search for what is dirty and a second call; the rest goes through the cache and waits for a sync.
+/// A file open twice: whole blocks go past the system's cache, which saves a copy and the search for what is dirty, and, when they
+/// are durable as their write returns, a second call; the rest goes through the cache and waits for a sync.
 struct DirectFile {
     direct: File,
     cached: File,
+    /// When what `direct` writes is durable.
+    synced: Synced,
     /// Some file systems take the flag and refuse the first write.
     works: AtomicBool,
-    /// Whether anything was written through the cache since the last sync.
+    /// Whether anything was written that waits for a sync.
     unsynced: AtomicBool,
 }
 
@@ -137,17 +143,26 @@ fn is_unsupported(error: &io::Error) -> bool {
 
 impl DiskFile for DirectFile {
     fn write_at(&self, bytes: &[u8], position: u64) -> io::Result<()> {
-        let whole = position.is_multiple_of(BLOCK as u64)
-            && bytes.len().is_multiple_of(BLOCK)
-            && bytes.as_ptr().align_offset(BLOCK) == 0;
-        if whole && self.works.load(Ordering::Relaxed) {
-            match self.direct.write_all_at(bytes, position) {
+        let at_border = position.is_multiple_of(BLOCK as u64) && bytes.as_ptr().align_offset(BLOCK) == 0;
+        let whole = if at_border { bytes.len() - bytes.len() % BLOCK } else { 0 };
+        let mut done = 0;
+        if whole > 0 && self.works.load(Ordering::Relaxed) {
+            if self.synced == Synced::BySync {
+                self.unsynced.store(true, Ordering::Relaxed);
+            }
+            match self.direct.write_all_at(&bytes[..whole], position) {
                 Err(error) if is_unsupported(&error) => self.works.store(false, Ordering::Relaxed),
-                result => return result,
+                result => {
+                    result?;
+                    done = whole;
+                }
             }
         }
+        if done == bytes.len() {
+            return Ok(());
+        }
         self.unsynced.store(true, Ordering::Relaxed);
-        self.cached.write_all_at(bytes, position)
+        self.cached.write_all_at(&bytes[done..], position + done as u64)
     }
 
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<()> {
@@ -161,7 +176,7 @@ impl DiskFile for DirectFile {
         self.cached.sync_data().inspect_err(|_| self.unsynced.store(true, Ordering::Relaxed))
     }
 
-    fn truncate(&self, length: u64) -> io::Result<()> {
+    fn set_length(&self, length: u64) -> io::Result<()> {
         self.unsynced.store(true, Ordering::Relaxed);
         self.cached.set_len(length)
     }
@@ -184,7 +199,7 @@ impl DiskFile for File {
         self.sync_data()
     }
 
-    fn truncate(&self, length: u64) -> io::Result<()> {
+    fn set_length(&self, length: u64) -> io::Result<()> {
         self.set_len(length)
     }
 

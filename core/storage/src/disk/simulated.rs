@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use super::{Disk, DiskFile};
+use super::{Disk, DiskFile, Synced};
 use crate::engine::lock;
 
 /// What the hardware keeps whole.
@@ -62,7 +62,7 @@ struct File {
 #[derive(Clone)]
 enum Change {
     Write(usize, Vec<u8>),
-    Truncate(usize),
+    SetLength(usize),
 }
 
 impl SimulatedDisk {
@@ -128,7 +128,7 @@ impl Change {
                 content.resize(content.len().max(end), 0);
                 content[*position..end].copy_from_slice(bytes);
             }
-            Self::Truncate(length) => content.truncate(*length),
+            Self::SetLength(length) => content.resize(*length, 0),
         }
     }
 
@@ -184,7 +184,7 @@ impl Disk for SimulatedDisk {
         Ok(Arc::new(Handle { disk: self.clone(), file }))
     }
 
-    fn open_direct(&self, path: &str) -> io::Result<Arc<dyn DiskFile>> {
+    fn open_direct(&self, path: &str, _synced: Synced) -> io::Result<Arc<dyn DiskFile>> {
         self.open(path)
     }
 
@@ -275,8 +275,8 @@ impl DiskFile for Handle {
         Ok(())
     }
 
-    fn truncate(&self, length: u64) -> io::Result<()> {
-        self.edit(Change::Truncate(length as usize))
+    fn set_length(&self, length: u64) -> io::Result<()> {
+        self.edit(Change::SetLength(length as usize))
     }
 
     fn length(&self) -> io::Result<u64> {

@@ -495,6 +495,12 @@ def test_a_subscription_has_an_owner(service, topic):
     assert (user(key), user(alone)) == ("ada ada@example.org Ada", "nobody")
     assert service.manage("GET", "/subscriptions/hers")["properties"]["ownerId"] == f"{service.root}/users/ada"
     assert [one["name"] for one in service.manage("GET", "/users/ada/subscriptions")["value"]] == ["hers"]
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        for number in range(20):
+            changes = [{"note": f"note {number}"}, {"lastName": f"Name {number}"}]
+            list(pool.map(lambda change: service.manage("PATCH", "/users/ada", change), changes))
+            found = service.manage("GET", "/users/ada")["properties"]
+            assert (found["note"], found["lastName"]) == (f"note {number}", f"Name {number}"), "neither undoes the other"
     service.manage("PATCH", "/users/ada", {"state": "blocked"})
     assert service.call("GET", "/shop/a", key=key).status == 401
     service.manage("DELETE", "/users/ada", expect=(400,))

@@ -6,7 +6,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use millstream_storage::{Keyspace, Storage, StorageError, Transaction};
+use millstream_storage::{Storage, StorageError, kept_secret};
 use millstream_types::{BoxFuture, Millis};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
@@ -39,24 +39,7 @@ impl SessionKey {
     /// # Errors
     /// [`StorageError`] when it cannot be read or kept.
     pub fn open(storage: &Storage) -> BoxFuture<'_, Result<Self, StorageError>> {
-        Box::pin(async move {
-            const KEY_NAME: &[u8] = b"v1";
-            let keyspace = Keyspace::new("access/sessions");
-            let stored = {
-                let (storage, keyspace) = (storage.clone(), keyspace.clone());
-                tokio::task::spawn_blocking(move || storage.get(&keyspace, KEY_NAME))
-                    .await
-                    .map_err(|_| StorageError::Closed)??
-            };
-            if let Some(key) = stored.and_then(|bytes| bytes.as_ref().try_into().ok()) {
-                return Ok(Self(key));
-            }
-            let made = Self(secret::bytes());
-            let mut transaction = Transaction::new();
-            transaction.put(&keyspace, KEY_NAME, made.0.to_vec());
-            storage.commit(transaction).await?;
-            Ok(made)
-        })
+        Box::pin(async move { Ok(Self(kept_secret(storage, "access/sessions", secret::bytes).await?)) })
     }
 
     /// Credentials of a caller that end at a time, and with their origin.

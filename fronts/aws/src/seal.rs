@@ -7,7 +7,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use millstream_storage::{Keyspace, Storage, StorageError, Transaction};
+use millstream_storage::{Storage, StorageError, kept_secret};
 use sha2::Sha256;
 
 const TAG_BYTES: usize = 16;
@@ -25,31 +25,13 @@ impl Seal {
     /// # Errors
     /// [`StorageError`] when it cannot be read or kept.
     pub async fn open(storage: &Storage) -> Result<Self, StorageError> {
-        const KEY_NAME: &[u8] = b"v1";
-        let keyspace = Keyspace::new("kinesis/seal");
-        let stored = {
-            let (storage, keyspace) = (storage.clone(), keyspace.clone());
-            tokio::task::spawn_blocking(move || storage.get(&keyspace, KEY_NAME))
-                .await
-                .map_err(|_| StorageError::Closed)??
-        };
-        if let Some(key) = stored.and_then(|bytes| bytes.as_ref().try_into().ok()) {
-            return Ok(Self { key });
-        }
-        let seal = Self::random();
-        let mut transaction = Transaction::new();
-        transaction.put(&keyspace, KEY_NAME, seal.key.to_vec());
-        storage.commit(transaction).await?;
-        Ok(seal)
+        Ok(Self { key: kept_secret(storage, "kinesis/seal", key).await? })
     }
 
-    /// A key that nobody has seen: two random UUIDs, 244 random bits.
+    /// With a key that nobody has seen.
+    #[cfg(test)]
     pub(crate) fn random() -> Self {
-        let mut key = [0; KEY_BYTES];
-        let (first, second) = key.split_at_mut(KEY_BYTES / 2);
-        first.copy_from_slice(uuid::Uuid::new_v4().as_bytes());
-        second.copy_from_slice(uuid::Uuid::new_v4().as_bytes());
-        Self { key }
+        Self { key: key() }
     }
 
     /// `purpose` keeps a text from being used as something else than it was made for.
@@ -75,6 +57,15 @@ impl Seal {
         mac.update(content);
         mac
     }
+}
+
+/// Two random UUIDs, 244 random bits.
+fn key() -> [u8; KEY_BYTES] {
+    let mut key = [0; KEY_BYTES];
+    let (first, second) = key.split_at_mut(KEY_BYTES / 2);
+    first.copy_from_slice(uuid::Uuid::new_v4().as_bytes());
+    second.copy_from_slice(uuid::Uuid::new_v4().as_bytes());
+    key
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ use millstream_catalog::{
     Catalog, CatalogError, ChangeView, DocumentContainerDefinition, DocumentDatabaseDefinition, KeyAttribute, KeyType,
     TableOwner,
 };
-use millstream_storage::Transaction;
+use millstream_storage::{Transaction, Turns};
 use millstream_stream::Streams;
 use millstream_table::{NewTable, TableError, Tables};
 use millstream_types::{BoxFuture, Clock};
@@ -76,15 +76,14 @@ pub struct Documents {
     /// Orders changes of definitions: a container is a definition and a table.
     definitions: Arc<tokio::sync::Mutex<()>>,
     /// Taken by partition key to write where values have to be unique.
-    unique_locks: Arc<[unique::Lock; unique::LOCKS]>,
+    unique_turns: Arc<Turns>,
 }
 
 impl Documents {
     /// The engine over a catalog, the table engine and the streams in which that tells changes.
     #[must_use]
     pub fn new(catalog: Catalog, tables: Tables, streams: Streams, clock: Arc<dyn Clock>) -> Self {
-        let unique_locks = Arc::new(std::array::from_fn(|_| unique::Lock::default()));
-        Self { catalog, tables, streams, clock, definitions: Arc::default(), unique_locks }
+        Self { catalog, tables, streams, clock, definitions: Arc::default(), unique_turns: Arc::default() }
     }
 
     /// Makes a database.

@@ -6,14 +6,11 @@
 //! nobody; `stale_claims.rs` removes them.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::Arc;
 
 use bytes::Bytes;
 use millstream_catalog::DocumentContainerDefinition;
 use millstream_storage::to_the_end;
 use millstream_table::{AttributeValue, Deletion, Item, Put, TableError};
-use tokio::sync::Mutex;
 
 use super::claim::Claim;
 use super::documents::gone;
@@ -21,12 +18,6 @@ use super::{Documents, new_table, table_name};
 use crate::document::{self, Document, ID};
 use crate::error::DocumentError;
 use crate::unique::claims;
-
-/// Locks of partition keys; those that share one wait for each other.
-pub(super) const LOCKS: usize = 64;
-
-/// One of them.
-pub(super) type Lock = Arc<Mutex<()>>;
 
 impl Documents {
     /// Writes documents of a partition key; where values have to be unique, one write after the other. A write whose turn has come
@@ -38,24 +29,15 @@ impl Documents {
         partition: &Bytes,
         write: impl Future<Output = T> + Send + 'static,
     ) -> T {
-        let Some(lock) = self.unique_lock(container, partition) else { return write.await };
-        let turn = lock.lock_owned().await;
+        if container.unique_keys.is_empty() {
+            return write.await;
+        }
+        let turn = self.unique_turns.of(&(container.number, partition)).await;
         to_the_end(async move {
             let _turn = turn;
             write.await
         })
         .await
-    }
-
-    /// The lock of a partition key; `None` where nothing has to be unique.
-    fn unique_lock(&self, container: &DocumentContainerDefinition, partition: &Bytes) -> Option<Lock> {
-        if container.unique_keys.is_empty() {
-            return None;
-        }
-        let mut hasher = DefaultHasher::new();
-        (container.number, partition).hash(&mut hasher);
-        let at = usize::try_from(hasher.finish() % LOCKS as u64).unwrap_or_default();
-        self.unique_locks.get(at).cloned()
     }
 
     /// Claims what documents that are written together have to have for themselves, in their order: each an id and its
@@ -174,6 +156,7 @@ pub(super) fn claims_table(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use std::pin::pin;
+    use std::sync::Arc;
     use std::task::Poll;
 
     use millstream_catalog::Catalog;

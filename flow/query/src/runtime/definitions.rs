@@ -1,7 +1,6 @@
 //! Queries themselves: made, changed, started, stopped, removed.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use millstream_catalog::{
@@ -10,7 +9,6 @@ use millstream_catalog::{
 };
 use millstream_storage::{Transaction, to_the_end};
 use millstream_types::BoxFuture;
-use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::check::{check_containers, check_draft, check_inputs, check_outputs, check_sql};
 use super::engine::Queries;
@@ -18,9 +16,6 @@ use super::error::QueryError;
 
 /// Labels that one query may have: the services' quota.
 pub const TAGS_MAX: usize = 50;
-
-/// Turns of all queries; two that share one wait for each other, which is seldom and does no harm.
-const TURNS: usize = 64;
 
 /// What a query is made from.
 #[derive(Debug, Clone)]
@@ -53,23 +48,6 @@ impl From<&QueryDefinition> for NewQuery {
             parallelism: query.parallelism,
             resource: query.resource.clone(),
         }
-    }
-}
-
-/// Who may change a query just now: one at a time, until what it changed is durable and runs so.
-pub(super) struct Turns([Arc<Mutex<()>>; TURNS]);
-
-impl Default for Turns {
-    fn default() -> Self {
-        Self(std::array::from_fn(|_| Arc::default()))
-    }
-}
-
-impl Turns {
-    async fn of(&self, query: &str) -> OwnedMutexGuard<()> {
-        let mut hasher = DefaultHasher::new();
-        query.hash(&mut hasher);
-        Arc::clone(&self.0[(hasher.finish() % TURNS as u64) as usize]).lock_owned().await
     }
 }
 

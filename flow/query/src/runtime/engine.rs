@@ -7,7 +7,7 @@ use millstream_catalog::{
     Catalog, DesiredState, OutputTarget, QueryDefinition, QueryDialect, QueryOutput, StreamOwner,
 };
 use millstream_insight::Insight;
-use millstream_storage::Storage;
+use millstream_storage::{Storage, Turns};
 use millstream_stream::{NewStream, Streams};
 use millstream_types::{BoxFuture, CheckRole, Clock, LogId, Millis};
 use tokio::sync::watch;
@@ -15,7 +15,6 @@ use tokio::task::JoinHandle;
 
 use super::binding::Binding;
 use super::checkpoint::Checkpoints;
-use super::definitions::Turns;
 use super::delivery::document::DocumentTarget;
 use super::delivery::function::FunctionTarget;
 use super::delivery::object::ObjectTarget;
@@ -49,6 +48,7 @@ pub(super) struct Shared {
     outside: Outside,
     tasks: Mutex<HashMap<String, Tasks>>,
     /// Held while a query is changed, started, stopped or removed.
+    /// Who may change a query just now: one at a time, until what it changed is durable and runs so.
     pub(super) turns: Turns,
 }
 

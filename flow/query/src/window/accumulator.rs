@@ -118,27 +118,8 @@ impl Accumulator {
 
     /// Adds another pane's groups: `slots` says where each of them is here.
     pub(crate) fn merge(&mut self, other: &Self, slots: &[u32]) {
-        let places = slots.iter().map(|&slot| slot as usize).enumerate();
-        match (&mut self.state, &other.state) {
-            (State::Count(into), State::Count(from)) => places.for_each(|(at, slot)| into[slot] += from[at]),
-            (State::SumInt(into), State::SumInt(from)) => {
-                places.for_each(|(at, slot)| into[slot] = (into[slot].0 + from[at].0, into[slot].1 + from[at].1));
-            }
-            (State::SumFloat(into), State::SumFloat(from)) => {
-                places.for_each(|(at, slot)| into[slot] = (into[slot].0 + from[at].0, into[slot].1 + from[at].1));
-            }
-            (State::Moments(_, into), State::Moments(_, from)) => {
-                places.for_each(|(at, slot)| into[slot] = combine(into[slot], from[at]));
-            }
-            (State::Extreme { greatest, values: into }, State::Extreme { values: from, .. }) => {
-                let some = places.filter(|&(at, _)| !from[at].is_empty());
-                some.for_each(|(at, slot)| keep_extreme(*greatest, &mut into[slot], &from[at]));
-            }
-            (State::Distinct(_, _, into), State::Distinct(_, _, from)) => {
-                places.for_each(|(at, slot)| into[slot].extend(from[at].iter().cloned()));
-            }
-            // Both come from the same aggregate.
-            _ => {}
+        for (place, &slot) in slots.iter().enumerate() {
+            self.merge_place(slot, other, place as u32);
         }
     }
 

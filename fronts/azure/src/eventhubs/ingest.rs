@@ -126,3 +126,50 @@ impl Coming {
 fn bytes_of(entries: &[Entry]) -> usize {
     entries.iter().map(|entry| entry.data.len() + entry.partition_key.len() + entry.headers.len()).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use millstream_access::Management;
+    use millstream_catalog::{Catalog, StreamOwner};
+    use millstream_insight::Insight;
+    use millstream_namespace::Namespaces;
+    use millstream_storage::Storage;
+    use millstream_stream::{NewStream, Producers, Streams};
+    use millstream_types::ManualClock;
+
+    use super::*;
+    use crate::eventhubs::Endpoint;
+
+    #[tokio::test]
+    async fn a_partition_that_is_closed_refuses_its_own_events_only() {
+        let clock = Arc::new(ManualClock::at(1));
+        let storage = Storage::in_memory(clock.clone());
+        let catalog = Catalog::open(&storage).unwrap();
+        let streams = Streams::new(storage.clone(), catalog.clone(), clock.clone());
+        let producers = Producers::open(storage.clone(), clock.clone(), streams.gate()).unwrap();
+        let insight = Insight::open(&storage, clock.clone()).unwrap();
+        let random = Arc::new(|| [0; 32]);
+        let namespaces = Namespaces::new(catalog, streams.clone(), clock.clone(), random, true);
+        let endpoint = Endpoint { host: "host".into(), port: 1, tls: false };
+        let management = Management::by(String::new());
+        let hubs = EventHubs::new(namespaces, streams.clone(), producers, insight, clock, endpoint, management);
+        let new = NewStream { name: "s".into(), owner: StreamOwner::User, shards: 2, retention_hours: 24 };
+        streams.create(new).await.unwrap();
+
+        let mut ingest = Ingest::default();
+        let entry = || {
+            let (partition_key, headers) = (bytes::Bytes::new(), bytes::Bytes::new());
+            vec![Entry { partition_key, explicit_hash_key: None, headers, data: "x".into() }]
+        };
+        let places = [0, 1, 0].map(|partition| ingest.add("s", partition, entry(), None));
+        assert_eq!(places, [0, 1, 0]);
+        streams.split_shard("s", 0, 1 << 100).await.unwrap();
+        let outcomes = ingest.commit(&hubs, "r").await;
+        assert!(matches!(outcomes[0], Err(NotTaken::Stream(StreamError::ShardClosed { .. }))));
+        assert!(outcomes[1].is_ok() && outcomes.len() == 2);
+        let log = streams.shard_log("s", 1).unwrap();
+        assert_eq!(streams.bounds(log).next, 1, "two partitions, one event");
+    }
+}

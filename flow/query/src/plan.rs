@@ -19,6 +19,11 @@ pub const ROWTIME: &str = "$rowtime";
 /// The type of points in time everywhere in a plan: milliseconds since the epoch, UTC.
 pub const TIMESTAMP: DataType = DataType::Timestamp(TimeUnit::Millisecond, None);
 
+/// The type of records, arrays and values without a fixed type: their JSON text on one line, NULL for `null`.
+///
+/// Only Stream Analytics' language has them. Nothing else is ever of this Arrow type; [`crate::value`] computes with it.
+pub const VALUE: DataType = DataType::LargeUtf8;
+
 /// The longest window a query may ask for: 7 days, Stream Analytics' own limit. State is kept that long.
 pub const WINDOW_MS_MAX: i64 = 7 * 24 * 60 * 60 * 1000;
 
@@ -66,6 +71,7 @@ impl Program {
                 DataType::Float64 => ColumnType::Double,
                 DataType::Boolean => ColumnType::Boolean,
                 DataType::Timestamp(..) => ColumnType::Timestamp,
+                DataType::LargeUtf8 => ColumnType::Value,
                 _ => ColumnType::Text,
             };
             (field.name().clone(), column_type)
@@ -106,7 +112,7 @@ pub struct SourcePlan {
 pub struct SourceColumn {
     /// Its name in the SQL.
     pub name: String,
-    /// `Int64`, `Float64`, `Utf8`, `Boolean` or [`TIMESTAMP`].
+    /// `Int64`, `Float64`, `Utf8`, `Boolean`, [`TIMESTAMP`] or [`VALUE`].
     pub data_type: DataType,
     /// Where its value is found.
     pub origin: ColumnOrigin,

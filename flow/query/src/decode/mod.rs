@@ -7,7 +7,7 @@ mod column;
 mod csv;
 pub(crate) mod infer;
 mod json;
-mod timestamp;
+pub(crate) mod timestamp;
 
 use std::sync::Arc;
 

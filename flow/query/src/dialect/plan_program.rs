@@ -406,9 +406,9 @@ impl<'a> Planner<'a> {
         }
         match &value.data_type {
             time if *time == TIMESTAMP => Ok(TimeSource::Event(value)),
-            arrow::datatypes::DataType::Utf8 | arrow::datatypes::DataType::Null => {
-                Ok(TimeSource::Event(cast::text_to_timestamp(value)))
-            }
+            arrow::datatypes::DataType::Utf8
+            | arrow::datatypes::DataType::LargeUtf8
+            | arrow::datatypes::DataType::Null => Ok(TimeSource::Event(cast::text_to_timestamp(value))),
             other => {
                 let message =
                     format!("TIMESTAMP BY needs a datetime, `{}` is {}", value.text, types::name(self.dialect, other));

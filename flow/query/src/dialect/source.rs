@@ -31,7 +31,7 @@ pub(super) fn source(dialect: QueryDialect, input: &InputSchema) -> Result<(Sour
     for (position, definition) in declared.iter().enumerate() {
         columns.push(SourceColumn {
             name: definition.name.clone(),
-            data_type: types::of_column(definition.column_type),
+            data_type: types::of_column(dialect, definition.column_type),
             origin: origin(input, definition, position)?,
         });
     }

@@ -31,7 +31,7 @@ use self::scope::{GroupScope, RowScope, is_unknown, literal};
 use crate::dialect::interval::unit_millis;
 use crate::dialect::syntax::{BinaryOperator, Expr, ExprKind, Ident, Literal};
 use crate::error::{PlanError, PlanErrorCode, Position};
-use crate::plan::{ScalarExpr, TIMESTAMP};
+use crate::plan::{ScalarExpr, TIMESTAMP, VALUE};
 
 /// Makes expressions out of syntax.
 pub(crate) struct Binder<'a> {
@@ -183,6 +183,10 @@ impl<'a> Binder<'a> {
 
     fn in_list(&self, operand: &Expr, list: &[Expr], negated: bool) -> Result<ScalarExpr, PlanError> {
         let mut value = self.bind(operand)?;
+        if value.data_type == VALUE {
+            let items = list.iter().map(|item| self.bind(item)).collect::<Result<Vec<_>, _>>()?;
+            value = types::met_by(value, &self.unify(items, "IN", operand.at)?[0].data_type);
+        }
         let mut items = Vec::with_capacity(list.len());
         for item in list {
             let bound = self.bind(item)?;
@@ -273,6 +277,8 @@ impl<'a> Binder<'a> {
         let text_literal = from == &DataType::Utf8 && types::is_literal(&value);
         let becomes = from == to
             || is_unknown(from)
+            || *from == VALUE
+            || *to == VALUE
             || (from == &DataType::Int64 && to == &DataType::Float64)
             || (self.dialect == QueryDialect::StreamAnalytics && text_literal && to == &TIMESTAMP);
         if becomes {

@@ -70,6 +70,11 @@ pub(super) fn to_iso_text(arguments: &[ArrayRef]) -> Result<ArrayRef> {
     to_text(&arguments[0], |time| format!("{}T{:.7}Z", time.date(), time.time()))
 }
 
+/// A point in time as values without a fixed type hold it.
+pub(crate) fn iso_text(millis: i64) -> Option<String> {
+    civil(millis).ok().map(|time| format!("{}T{:.7}Z", time.date(), time.time()))
+}
+
 fn to_text(times: &ArrayRef, write: fn(DateTime) -> String) -> Result<ArrayRef> {
     let times = times.as_primitive::<TimestampMillisecondType>();
     let texts = times.iter().map(|time| time.map(|time| civil(time).map(write)).transpose());

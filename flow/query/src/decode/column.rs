@@ -8,10 +8,14 @@ use arrow::array::{
 use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::DataType;
 
+use crate::plan::Fit;
+use crate::value::json;
+
 /// A column's values and which of them are there.
 pub(super) struct Column {
     valid: Vec<bool>,
     values: Values,
+    fit: Fit,
 }
 
 enum Values {
@@ -42,7 +46,7 @@ pub(super) enum Value<'v> {
 }
 
 impl Column {
-    pub(super) fn new(data_type: &DataType) -> Self {
+    pub(super) fn new(data_type: &DataType, fit: Fit) -> Self {
         let values = match data_type {
             DataType::Int64 => Values::Int(Vec::new()),
             DataType::Float64 => Values::Float(Vec::new()),
@@ -51,7 +55,7 @@ impl Column {
             DataType::LargeUtf8 => Values::Json { ends: Vec::new(), bytes: Vec::new() },
             _ => Values::Text { ends: Vec::new(), bytes: Vec::new() },
         };
-        Self { valid: Vec::new(), values }
+        Self { valid: Vec::new(), values, fit }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -66,6 +70,9 @@ impl Column {
         if matches!(value, Value::Null) {
             self.push_null();
             return Ok(());
+        }
+        if let Some(wanted) = self.misfit(value) {
+            return Err(expected(wanted, &value.shown()));
         }
         match (&mut self.values, value) {
             (Values::Int(values), Value::Int(int)) => values.push(*int),
@@ -94,6 +101,17 @@ impl Column {
         }
         self.valid.push(true);
         Ok(())
+    }
+
+    /// What is expected in the place of a value that is of another type than the query declares.
+    fn misfit(&self, value: &Value<'_>) -> Option<&'static str> {
+        let begins = |with| matches!(value, Value::Raw(json) if json.starts_with(with));
+        match (self.fit, &self.values) {
+            (Fit::Exact, Values::Text { .. }) if !matches!(value, Value::Text(_)) => Some("a text"),
+            (Fit::Record, _) if !begins('{') => Some("a record"),
+            (Fit::Array, _) if !begins('[') => Some("an array"),
+            _ => None,
+        }
     }
 
     /// Whether values are kept as text, so that numbers are wanted as they are written.
@@ -190,16 +208,11 @@ impl Value<'_> {
     }
 }
 
-/// Adds a value's JSON text, on one line: breaks of lines stand only between the parts of a value, so they can be blanks.
+/// Adds a value's JSON text, on one line.
 fn push_json(bytes: &mut Vec<u8>, value: &Value<'_>) -> Result<(), String> {
     let written = match value {
         Value::Raw(text) => {
-            let start = bytes.len();
-            bytes.extend_from_slice(text.as_bytes());
-            if memchr::memchr2(b'\n', b'\r', text.as_bytes()).is_some() {
-                let breaks = bytes[start..].iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r'));
-                breaks.for_each(|byte| *byte = b' ');
-            }
+            bytes.extend_from_slice(json::one_line(text).as_bytes());
             return Ok(());
         }
         Value::Null => return Err("null has no text".to_owned()),

@@ -207,12 +207,16 @@ fn aggregated(
     let whole = value.data_type == DataType::Int64;
     match function {
         AggregateFunction::Count => Ok((value, DataType::Int64)),
+        // Integers stay integers, as far as a row's values are.
+        AggregateFunction::Sum | AggregateFunction::Min | AggregateFunction::Max if value.data_type == VALUE => {
+            Ok((types::convert(value, &DataType::Float64, false), VALUE))
+        }
         AggregateFunction::Sum if whole => Ok((value, DataType::Int64)),
         // In Kinesis' language the average of whole numbers is a whole number.
         AggregateFunction::Avg if whole && kinesis => Ok((value, DataType::Int64)),
         AggregateFunction::Min | AggregateFunction::Max => {
             // Stream Analytics compares text that was not cast as numbers.
-            let text = matches!(value.data_type, DataType::Utf8 | DataType::LargeUtf8) && !kinesis;
+            let text = value.data_type == DataType::Utf8 && !kinesis;
             let value = if text || is_unknown(&value.data_type) {
                 types::convert(value, &DataType::Float64, false)
             } else {

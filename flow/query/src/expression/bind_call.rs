@@ -13,12 +13,12 @@ use millstream_catalog::QueryDialect;
 
 use super::function::{self, Argument, Body, Function, Outcome};
 use super::kernel;
-use super::scope::literal;
+use super::scope::{is_unknown, literal};
 use super::suggest::nearest;
 use super::{Binder, cast, internal, number, text, time, types};
 use crate::dialect::syntax::{BinaryOperator, Call, Expr, ExprKind, Ident, TypeName};
 use crate::error::{PlanError, PlanErrorCode, Position};
-use crate::plan::{ScalarExpr, TIMESTAMP};
+use crate::plan::{ScalarExpr, TIMESTAMP, VALUE};
 
 impl Binder<'_> {
     pub(super) fn call(&self, call: &Call, expr: &Expr) -> Result<ScalarExpr, PlanError> {
@@ -112,6 +112,7 @@ impl Binder<'_> {
             Outcome::Integer => DataType::Int64,
             Outcome::Double => DataType::Float64,
             Outcome::Timestamp => TIMESTAMP,
+            Outcome::Value => VALUE,
             Outcome::First => first.clone(),
         };
         if first == DataType::Int64 && matches!(function.name, "CEIL" | "CEILING" | "FLOOR") {
@@ -151,6 +152,17 @@ impl Binder<'_> {
                 let to = TypeName { name: "NVARCHAR".to_owned(), length: None, at: argument.at };
                 cast::cast(self.dialect, value, &to, false)
             }
+            Argument::Value if value.data_type == VALUE || is_unknown(&value.data_type) => {
+                Ok(types::convert(value, &VALUE, false))
+            }
+            Argument::Value => {
+                let found = types::name(self.dialect, &value.data_type);
+                let message = format!("expected a record or an array, found `{}`, which is {found}", value.text);
+                Err(PlanError::new(PlanErrorCode::Type, argument.at, message))
+            }
+            Argument::AsValue => Ok(types::convert(value, &VALUE, false)),
+            Argument::Any if is_unknown(&value.data_type) => Ok(types::convert(value, &VALUE, false)),
+            Argument::Any => Ok(value),
             // Fractions are cut where a whole number is needed (`DATEADD(hour, 2.9, t)`).
             Argument::Integer
                 if self.dialect == QueryDialect::StreamAnalytics && types::is_numeric(&value.data_type) =>
@@ -169,6 +181,10 @@ impl Binder<'_> {
         if function::is_later(self.dialect, name) {
             let message = format!("not supported yet: {name}");
             return PlanError::new(PlanErrorCode::NotSupported, at, message);
+        }
+        if self.dialect == QueryDialect::StreamAnalytics && matches!(name, "GETARRAYELEMENTS" | "GETRECORDPROPERTIES") {
+            return PlanError::new(PlanErrorCode::Syntax, at, format!("{name} gives rows, not a value"))
+                .hint(format!("FROM input CROSS APPLY {name}(x) AS part"));
         }
         let language = match self.dialect {
             QueryDialect::Kinesis => "Kinesis Data Analytics",

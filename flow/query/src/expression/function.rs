@@ -10,6 +10,7 @@ use millstream_catalog::QueryDialect;
 use super::kernel::Kernel;
 use super::{number, text, time};
 use crate::plan::AggregateFunction;
+use crate::value::access;
 
 /// A function.
 pub(crate) struct Function {
@@ -37,6 +38,12 @@ pub(crate) enum Argument {
     Timestamp,
     /// The name of a unit of time.
     Unit,
+    /// A record or an array, or what may be one.
+    Value,
+    /// Anything, as a value without a fixed type.
+    AsValue,
+    /// Anything, as it is.
+    Any,
 }
 
 /// The type of a function's result.
@@ -46,6 +53,7 @@ pub(crate) enum Outcome {
     Integer,
     Double,
     Timestamp,
+    Value,
     /// The first argument's.
     First,
 }
@@ -64,8 +72,8 @@ const KINESIS: (bool, bool) = (true, false);
 const STREAM_ANALYTICS: (bool, bool) = (false, true);
 
 /// All functions, by name.
-pub(crate) const FUNCTIONS: [Function; 48] = {
-    use Argument::{AsText, Double, Integer, Number, Text, Timestamp, Unit};
+pub(crate) const FUNCTIONS: [Function; 53] = {
+    use Argument::{Any, AsText, AsValue, Double, Integer, Number, Text, Timestamp, Unit, Value};
     use Body::{DataFusion, Own};
     [
         function("ABS", BOTH, &[Number], Outcome::First, DataFusion(math::abs)),
@@ -84,7 +92,12 @@ pub(crate) const FUNCTIONS: [Function; 48] = {
         function("EXP", BOTH, &[Double], Outcome::Double, DataFusion(math::exp)),
         function("EXTRACT", KINESIS, &[Unit, Timestamp], Outcome::Integer, Own(time::part)),
         function("FLOOR", BOTH, &[Number], Outcome::First, DataFusion(math::floor)),
+        function("GETARRAYELEMENT", STREAM_ANALYTICS, &[Value, Integer], Outcome::Value, Own(access::element)),
+        function("GETARRAYLENGTH", STREAM_ANALYTICS, &[Value], Outcome::Integer, Own(access::length)),
+        function("GETRECORDPROPERTYVALUE", STREAM_ANALYTICS, &[Value, Text], Outcome::Value, Own(access::field)),
+        function("GETTYPE", STREAM_ANALYTICS, &[Any], Outcome::Text, Own(access::type_name)),
         function("INITCAP", KINESIS, &[Text], Outcome::Text, DataFusion(unicode::initcap)),
+        function("JSON_PARSE", STREAM_ANALYTICS, &[AsValue], Outcome::Value, Own(access::parse)),
         function("LEFT", STREAM_ANALYTICS, &[Text, Integer], Outcome::Text, DataFusion(unicode::left)),
         function("LEN", STREAM_ANALYTICS, &[Text], Outcome::Integer, Own(text::length_without_trailing_blanks)),
         function("LN", KINESIS, &[Double], Outcome::Double, DataFusion(math::ln)),
@@ -181,7 +194,7 @@ const KINESIS_LATER: [&str; 44] = [
 ];
 
 /// What Stream Analytics' language has and this engine does not yet.
-const STREAM_ANALYTICS_LATER: [&str; 29] = [
+const STREAM_ANALYTICS_LATER: [&str; 22] = [
     "COLLECT",
     "COLLECTTOP",
     "TOPONE",
@@ -192,13 +205,6 @@ const STREAM_ANALYTICS_LATER: [&str; 29] = [
     "LAST",
     "ANOMALYDETECTION_SPIKEANDDIP",
     "ANOMALYDETECTION_CHANGEPOINT",
-    "GETARRAYELEMENT",
-    "GETARRAYELEMENTS",
-    "GETARRAYLENGTH",
-    "GETRECORDPROPERTIES",
-    "GETRECORDPROPERTYVALUE",
-    "JSON_PARSE",
-    "GETTYPE",
     "PATINDEX",
     "REGEXMATCH",
     "CREATEPOINT",

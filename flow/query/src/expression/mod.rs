@@ -227,8 +227,12 @@ impl<'a> Binder<'a> {
     /// Values that are results of one expression, in the one type they have in common.
     fn unify(&self, values: Vec<ScalarExpr>, what: &str, at: Position) -> Result<Vec<ScalarExpr>, PlanError> {
         let mut common = literal(ScalarValue::Null);
+        let mixed = self.dialect == QueryDialect::StreamAnalytics;
         for value in &values {
+            // There it is values that have types, so results of one expression may differ in theirs.
+            let any = mixed && !matches!(value.data_type, DataType::Duration(_));
             let data_type = types::common(self.dialect, &common, value)
+                .or(any.then_some(VALUE))
                 .ok_or_else(|| self.do_not_meet(&common, value, what, at))?;
             common = ScalarExpr { data_type, text: value.text.clone(), ..common };
         }
@@ -278,7 +282,6 @@ impl<'a> Binder<'a> {
         let becomes = from == to
             || is_unknown(from)
             || *from == VALUE
-            || *to == VALUE
             || (from == &DataType::Int64 && to == &DataType::Float64)
             || (self.dialect == QueryDialect::StreamAnalytics && text_literal && to == &TIMESTAMP);
         if becomes {

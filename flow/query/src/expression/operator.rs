@@ -121,6 +121,17 @@ impl Binder<'_> {
         if let Some(shifted) = shift(operator, &left, &right) {
             return Ok(shifted);
         }
+        if left.data_type == VALUE || right.data_type == VALUE {
+            for side in [&left, &right] {
+                let fits = types::is_numeric(&side.data_type) || is_unknown(&side.data_type) || side.data_type == VALUE;
+                if !fits && !(operator == BinaryOperator::Add && side.data_type == DataType::Utf8) {
+                    return self.typed(side.clone(), &DataType::Float64, at);
+                }
+            }
+            let (name, kernel) = value::arithmetic::kernel(operator);
+            let sides = [types::convert(left, &VALUE, false), types::convert(right, &VALUE, false)];
+            return Ok(call(name, kernel, &sides, VALUE));
+        }
         let integers = [&left, &right].iter().all(|side| matches!(side.data_type, DataType::Int64 | DataType::Null));
         let data_type = if integers { DataType::Int64 } else { DataType::Float64 };
         let (left, right) = (self.typed(left, &data_type, at)?, self.typed(right, &data_type, at)?);

@@ -11,7 +11,7 @@ use arrow::error::ArrowError;
 use datafusion_common::ScalarValue;
 use datafusion_physical_expr::expressions::Literal;
 
-use super::json::{Value, quoted};
+use super::json::{Value, canonical, quoted};
 use crate::decode::timestamp;
 use crate::expression::kernel::{Kernel, call};
 use crate::expression::scope::literal;
@@ -93,11 +93,7 @@ pub(crate) fn to_json(arguments: &[ArrayRef]) -> Result<ArrayRef> {
         }
         match array.data_type() {
             DataType::Int64 => Some(array.as_primitive::<Int64Type>().value(row).to_string()),
-            DataType::Float64 => {
-                let float = array.as_primitive::<Float64Type>().value(row);
-                // What is no number has no place in JSON.
-                float.is_finite().then(|| serde_json::Value::from(float).to_string())
-            }
+            DataType::Float64 => float_text(array.as_primitive::<Float64Type>().value(row)),
             DataType::Boolean => Some(array.as_boolean().value(row).to_string()),
             DataType::Utf8 => Some(quoted(array.as_string::<i32>().value(row))),
             DataType::Timestamp(..) => {
@@ -109,6 +105,18 @@ pub(crate) fn to_json(arguments: &[ArrayRef]) -> Result<ArrayRef> {
         }
     };
     Ok(Arc::new((0..array.len()).map(json).collect::<LargeStringArray>()))
+}
+
+/// Floating point as values without a fixed type, whole numbers as integers.
+pub(crate) fn numbers_to_values(floats: &ArrayRef) -> ArrayRef {
+    let floats = floats.as_primitive::<Float64Type>();
+    let json = |float: Option<f64>| float.and_then(float_text).map(|json| canonical(&json).into_owned());
+    Arc::new(floats.iter().map(json).collect::<LargeStringArray>())
+}
+
+/// What is no number has no place in JSON.
+fn float_text(float: f64) -> Option<String> {
+    float.is_finite().then(|| serde_json::Value::from(float).to_string())
 }
 
 fn integers<const LENIENT: bool>(arguments: &[ArrayRef]) -> Result<ArrayRef> {
@@ -160,6 +168,27 @@ fn texts<const LENIENT: bool>(arguments: &[ArrayRef]) -> Result<ArrayRef> {
             Value::Text(text) => text.to_string(),
             Value::Array(json) | Value::Record(json) => (*json).to_owned(),
         })
+    })
+}
+
+/// `CAST(x AS record)`, `CAST(x AS array)`: the value if it is one.
+pub(crate) fn of_shape(value: ScalarExpr, record: bool, lenient: bool) -> ScalarExpr {
+    let (name, kernel): (&'static str, Kernel) = match (record, lenient) {
+        (true, false) => ("value_to_record", shaped::<true, false>),
+        (true, true) => ("try_value_to_record", shaped::<true, true>),
+        (false, false) => ("value_to_array", shaped::<false, false>),
+        (false, true) => ("try_value_to_array", shaped::<false, true>),
+    };
+    let text = value.text.clone();
+    ScalarExpr { text, ..call(name, kernel, &[value], VALUE) }
+}
+
+fn shaped<const RECORD: bool, const LENIENT: bool>(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    let name = if RECORD { "record" } else { "array" };
+    each::<_, LargeStringArray, LENIENT>(&arguments[0], name, |value| match value {
+        Value::Record(json) if RECORD => Some((*json).to_owned()),
+        Value::Array(json) if !RECORD => Some((*json).to_owned()),
+        _ => None,
     })
 }
 

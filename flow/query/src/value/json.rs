@@ -106,6 +106,41 @@ pub(crate) fn canonical(json: &str) -> Cow<'_, str> {
     }
 }
 
+/// A text that is JSON, on one line and without blanks around it; `None` of what is none or is nested too deep.
+pub(crate) fn parse(text: &str) -> Option<String> {
+    let json: &serde_json::value::RawValue = serde_json::from_str(text).ok()?;
+    let json = json.get().trim();
+    (depth(json) <= DEPTH_MAX).then(|| one_line(json).into_owned())
+}
+
+/// A value's text on one line: breaks of lines stand only between the parts of a value, so they can be blanks.
+pub(crate) fn one_line(json: &str) -> Cow<'_, str> {
+    match memchr::memchr2(b'\n', b'\r', json.as_bytes()) {
+        None => Cow::Borrowed(json),
+        Some(_) => Cow::Owned(json.replace(['\n', '\r'], " ")),
+    }
+}
+
+/// How many arrays and records are in each other.
+fn depth(json: &str) -> usize {
+    let (mut depth, mut deepest, mut at) = (0_usize, 0, 0);
+    let bytes = json.as_bytes();
+    while let Some(&byte) = bytes.get(at) {
+        match byte {
+            b'"' => at = string_end(bytes, at),
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+        at += 1;
+    }
+    deepest
+}
+
+/// Nesting of a value, as deep as that of a record may be: what reads results recurses.
+const DEPTH_MAX: usize = 64;
+
 /// The integers up to here are exact in floating point: 2^53.
 const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
@@ -215,6 +250,16 @@ mod tests {
         // Texts that are no JSON end somewhere, without a panic.
         for broken in ["[\"a", "{\"a", "[\"\\", "[1", "{:", "[}"] {
             assert!(elements(broken).count() + members(broken).count() < 3);
+        }
+    }
+
+    #[test]
+    fn texts_become_json_within_a_depth() {
+        assert_eq!(parse(" {\"a\":\n[1]} ").as_deref(), Some("{\"a\": [1]}"));
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(parse(&nested(64)).is_some());
+        for none in ["", "{", "{\"a\"}", "1 2", "nope", &nested(65), &nested(1_000_000)] {
+            assert_eq!(parse(none), None);
         }
     }
 

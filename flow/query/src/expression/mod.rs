@@ -7,14 +7,17 @@
 pub(crate) mod bind_call;
 pub(crate) mod cast;
 pub(crate) mod function;
+mod geo;
 pub(crate) mod kernel;
 mod like;
 mod number;
 mod operator;
+mod regex;
 pub(crate) mod scope;
 pub(crate) mod suggest;
 mod text;
 pub(crate) mod time;
+mod time_pattern;
 pub(crate) mod types;
 
 use std::ops::Range;

@@ -4,7 +4,8 @@ use millstream_catalog::QueryDialect;
 
 use crate::expression::types;
 use crate::plan::{
-    Extent, Operator, Program, SourcePlan, Step, StepInput, TimeSource, WindowAggregate, WindowBounds, WindowKind,
+    Extent, Operator, Parts, Program, SourcePlan, Step, StepInput, TimeSource, WindowAggregate, WindowBounds,
+    WindowKind,
 };
 
 /// The plan, one line for each source, step and output.
@@ -71,6 +72,12 @@ fn step_lines(text: &mut String, program: &Program, step: &Step) {
                 line(text, &format!("  where {}", predicate.text));
             }
             line(text, &format!("  {}", columns_text(columns)));
+            line(text, "  state: none");
+        }
+        Operator::Apply(apply) => {
+            let parts = if apply.parts == Parts::Elements { "element" } else { "property" };
+            let rest = if apply.outer { ", or one without any" } else { "" };
+            line(text, &format!("{head}: a row for each {parts} of {}{rest}", apply.value.text));
             line(text, "  state: none");
         }
         Operator::WindowAggregate(aggregate) => {

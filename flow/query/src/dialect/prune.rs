@@ -1,4 +1,5 @@
-//! Drops from each source the columns no expression uses, so that they are never decoded.
+//! Drops from each source the columns no expression uses, so that they are never decoded, and from each `APPLY` those that
+//! nobody reads behind it, so that they are not repeated for each of its rows.
 
 use std::sync::Arc;
 
@@ -7,30 +8,83 @@ use datafusion_common::tree_node::{Transformed, TransformedResult, TreeNode, Tre
 use datafusion_physical_expr::PhysicalExpr;
 use datafusion_physical_expr::expressions::Column;
 
-use crate::plan::{Operator, Program, ScalarExpr, SourcePlan, StepInput, TimeSource, with_rowtime};
+use crate::plan::{AppliedColumn, Fit, Operator, Program, ScalarExpr, StepInput, TimeSource, with_rowtime};
 
 /// The same program over smaller sources.
 pub(super) fn prune(mut program: Program) -> Program {
+    // Those that are read come behind those that they read.
+    for index in (0..program.steps.len()).rev() {
+        if !matches!(program.steps[index].operator, Operator::Apply(_)) {
+            continue;
+        }
+        let (used, places, schema) = kept(&mut program, StepInput::Step(index));
+        let step = &mut program.steps[index];
+        step.schema = Arc::clone(&schema);
+        if let Operator::Apply(apply) = &mut step.operator {
+            retain(&mut apply.columns, &used);
+        }
+        replace(&mut program, StepInput::Step(index), &places, &schema);
+    }
     for index in 0..program.sources.len() {
-        let mut used = vec![false; program.sources[index].schema.fields().len()];
-        let mut note = |expression: &mut ScalarExpr| note_columns(&expression.physical, &mut used);
-        each_expression(&mut program, index, &mut note);
-        let places = shrink(&mut program.sources[index], &used);
-        let schema = Arc::clone(&program.sources[index].schema);
-        let mut replace = |expression: &mut ScalarExpr| {
-            expression.physical = renumber(&expression.physical, &places, &schema);
-        };
-        each_expression(&mut program, index, &mut replace);
+        let (used, places, schema) = kept(&mut program, StepInput::Source(index));
+        let source = &mut program.sources[index];
+        source.schema = Arc::clone(&schema);
+        retain(&mut source.columns, &used);
+        replace(&mut program, StepInput::Source(index), &places, &schema);
     }
     program
 }
 
-/// Visits every expression over a source's schema.
-fn each_expression(program: &mut Program, source: usize, visit: &mut dyn FnMut(&mut ScalarExpr)) {
-    if let TimeSource::Event(time) = &mut program.sources[source].time {
+/// Which columns of an input are used, for each old place the new one, and the schema of those that are kept.
+fn kept(program: &mut Program, input: StepInput) -> (Vec<bool>, Vec<usize>, SchemaRef) {
+    let schema = Arc::clone(program.input_schema(input));
+    let visible = schema.fields().len() - 1;
+    let mut used = vec![false; visible + 1];
+    if let StepInput::Source(source) = input {
+        // What the query declares is looked at in every record.
+        let columns = &program.sources[source].columns;
+        used.iter_mut().zip(columns).for_each(|(used, column)| *used = column.fit != Fit::Converted);
+    }
+    each_expression(program, input, &mut |expression| note_columns(&expression.physical, &mut used));
+    each_carried(program, input, &mut |place| used[*place] = true);
+    let mut places = Vec::with_capacity(used.len());
+    let mut next = 0;
+    for used in &used[..visible] {
+        places.push(next);
+        next += usize::from(*used);
+    }
+    // The hidden row time stays the last, used or not.
+    places.push(next);
+    let fields: Vec<Field> = schema.fields().iter().map(|field| field.as_ref().clone()).collect();
+    let kept = fields.into_iter().zip(&used).take(visible).filter(|(_, used)| **used);
+    let schema = with_rowtime(kept.map(|(field, _)| field));
+    (used, places, schema)
+}
+
+/// Points what reads an input to the places that its columns have now.
+fn replace(program: &mut Program, input: StepInput, places: &[usize], schema: &SchemaRef) {
+    each_expression(program, input, &mut |expression| {
+        expression.physical = renumber(&expression.physical, places, schema);
+    });
+    each_carried(program, input, &mut |place| *place = places[*place]);
+}
+
+fn retain<T>(columns: &mut Vec<T>, used: &[bool]) {
+    let mut place = 0;
+    columns.retain(|_| {
+        place += 1;
+        used[place - 1]
+    });
+}
+
+/// Visits every expression over an input's schema.
+fn each_expression(program: &mut Program, input: StepInput, visit: &mut dyn FnMut(&mut ScalarExpr)) {
+    if let StepInput::Source(source) = input
+        && let TimeSource::Event(time) = &mut program.sources[source].time
+    {
         visit(time);
     }
-    for step in program.steps.iter_mut().filter(|step| step.inputs.contains(&StepInput::Source(source))) {
+    for step in program.steps.iter_mut().filter(|step| step.inputs.contains(&input)) {
         match &mut step.operator {
             Operator::Project { predicate, columns, rowtime } => {
                 let columns = columns.iter_mut().map(|(_, column)| column);
@@ -40,7 +94,20 @@ fn each_expression(program: &mut Program, source: usize, visit: &mut dyn FnMut(&
                 let arguments = aggregate.aggregates.iter_mut().filter_map(|call| call.argument.as_mut());
                 aggregate.predicate.iter_mut().chain(&mut aggregate.keys).chain(arguments).for_each(&mut *visit);
             }
+            Operator::Apply(apply) => visit(&mut apply.value),
             Operator::Union => {}
+        }
+    }
+}
+
+/// Visits every place of an input's column that is passed on as it is.
+fn each_carried(program: &mut Program, input: StepInput, visit: &mut dyn FnMut(&mut usize)) {
+    for step in program.steps.iter_mut().filter(|step| step.inputs.contains(&input)) {
+        let Operator::Apply(apply) = &mut step.operator else { continue };
+        for column in &mut apply.columns {
+            if let AppliedColumn::Carried(place) = column {
+                visit(place);
+            }
         }
     }
 }
@@ -53,29 +120,6 @@ fn note_columns(expression: &Arc<dyn PhysicalExpr>, used: &mut [bool]) {
         Ok(TreeNodeRecursion::Continue)
     });
     debug_assert!(visited.is_ok(), "the closure does not fail");
-}
-
-/// Keeps the used columns; returns for each old place the new one.
-fn shrink(source: &mut SourcePlan, used: &[bool]) -> Vec<usize> {
-    let mut places = Vec::with_capacity(used.len());
-    let mut next = 0;
-    for used in used {
-        places.push(next);
-        next += usize::from(*used);
-    }
-    let fields: Vec<Field> = source.schema.fields().iter().map(|field| field.as_ref().clone()).collect();
-    let kept = fields.into_iter().zip(used).take(source.columns.len()).filter(|(_, used)| **used);
-    source.schema = with_rowtime(kept.map(|(field, _)| field));
-    let mut place = 0;
-    source.columns.retain(|_| {
-        place += 1;
-        used[place - 1]
-    });
-    // The hidden row time stays the last, used or not.
-    if let Some(last) = places.last_mut() {
-        *last = source.columns.len();
-    }
-    places
 }
 
 fn renumber(expression: &Arc<dyn PhysicalExpr>, places: &[usize], schema: &SchemaRef) -> Arc<dyn PhysicalExpr> {

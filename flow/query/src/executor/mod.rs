@@ -3,6 +3,7 @@
 //! Rows pass through the steps as Arrow batches; windows keep state and give rows when time has passed them. The same records
 //! give the same rows however they are cut into batches. Read next: [`crate::time_policy`], [`crate::window`].
 
+mod apply;
 mod evaluate;
 mod replay;
 pub(crate) mod state;
@@ -18,6 +19,7 @@ use crate::decode::{Decoded, Decoder, Reading};
 use crate::plan::{Operator, Program, StepInput, TimeSource, WindowAggregate};
 use crate::time_policy::{OrderCounts, ShardTime};
 use crate::window::Windows;
+use apply::{ROWS_AT_ONCE, applied};
 use evaluate::{by_row, columns, keep};
 use state::{Reader, StateError, Writer};
 
@@ -115,7 +117,7 @@ impl Executor {
         let sources = (0..program.sources.len()).map(source).collect();
         let windows = program.steps.iter().map(|step| match &step.operator {
             Operator::WindowAggregate(aggregate) => Some(windows_of(aggregate)),
-            Operator::Project { .. } | Operator::Union => None,
+            Operator::Project { .. } | Operator::Apply(_) | Operator::Union => None,
         });
         let windows = windows.collect();
         let (counts, produced) = (Counts::default(), Produced::default());
@@ -314,6 +316,15 @@ impl Executor {
                 })?;
                 self.failed(failed);
                 self.give(step, &made)
+            }
+            Operator::Apply(apply) => {
+                for from in (0..rows.num_rows()).step_by(ROWS_AT_ONCE) {
+                    let piece = rows.slice(from, ROWS_AT_ONCE.min(rows.num_rows() - from));
+                    let (_, made, failed) = by_row(&piece, |rows| applied(apply, rows, &plan.schema))?;
+                    self.failed(failed);
+                    self.give(step, &made)?;
+                }
+                Ok(())
             }
             Operator::WindowAggregate(aggregate) => self.aggregate(step, aggregate, rows),
         }

@@ -4,7 +4,8 @@ use millstream_catalog::QueryDialect;
 
 use crate::expression::types;
 use crate::plan::{
-    Extent, Operator, Program, SourcePlan, Step, StepInput, TimeSource, WindowAggregate, WindowBounds, WindowKind,
+    AnalyticCall, AnalyticFunction, Extent, Operator, Program, SourcePlan, Step, StepInput, TimeSource,
+    WindowAggregate, WindowBounds, WindowKind,
 };
 
 /// The plan, one line for each source, step and output.
@@ -73,9 +74,32 @@ fn step_lines(text: &mut String, program: &Program, step: &Step) {
             line(text, &format!("  {}", columns_text(columns)));
             line(text, "  state: none");
         }
+        Operator::Analytic(analytic) => {
+            line(text, &format!("{head}: each row, once the watermark has passed it, with those before it"));
+            for call in &analytic.calls {
+                line(text, &format!("  {}", call.text));
+                line(text, &format!("  state: {}", looked_back(call)));
+            }
+        }
         Operator::WindowAggregate(aggregate) => {
             line(text, &format!("{head}: {}", window_text(aggregate)));
             aggregate_lines(text, aggregate);
+        }
+    }
+}
+
+/// What is kept for a function that looks back.
+fn looked_back(call: &AnalyticCall) -> String {
+    let each = if call.partition_by.is_empty() { "" } else { " of each key" };
+    match &call.function {
+        AnalyticFunction::Lag { offset, duration_ms, .. } => {
+            format!("the last {} value(s){each} that are less than {duration_ms} ms old", (*offset).max(1))
+        }
+        AnalyticFunction::IsFirst { interval_ms } => {
+            format!("whether the current {interval_ms} ms (start, end] had a row{each}")
+        }
+        AnalyticFunction::Aggregate { duration_ms, .. } => {
+            format!("the value of each row{each} that is less than {duration_ms} ms old")
         }
     }
 }

@@ -4,12 +4,16 @@
 //! integers truncates) are data in here, so that one set of operators serves both. Never executes, never parses.
 //! Read next: `dialect/mod.rs` (how SQL text becomes a [`Program`]), `expression/mod.rs` (how a [`ScalarExpr`] is made).
 
+mod analytic;
+
 use std::fmt;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion_physical_expr::PhysicalExpr;
 use millstream_catalog::{ColumnType, QueryDialect};
+
+pub use analytic::{Analytic, AnalyticCall, AnalyticFunction};
 
 /// The name of the hidden column that ends every schema of a [`Program`]: the row's time.
 ///
@@ -156,9 +160,14 @@ pub struct Step {
 }
 
 impl Step {
-    /// Whether it has windows that begin or end with their rows: a row alone does not tell when they end.
+    /// Whether it has windows that begin or end with their rows, or looks back to other rows: a row alone does not tell what
+    /// becomes of it.
     pub(crate) fn has_windows_of_rows(&self) -> bool {
-        let Operator::WindowAggregate(aggregate) = &self.operator else { return false };
+        let aggregate = match &self.operator {
+            Operator::WindowAggregate(aggregate) => aggregate,
+            Operator::Analytic(_) => return true,
+            Operator::Project { .. } | Operator::Union => return false,
+        };
         match aggregate.window.kind {
             WindowKind::Tumbling { .. } | WindowKind::Hopping { .. } | WindowKind::Preceding { .. } => false,
             WindowKind::Sliding { .. } | WindowKind::Session { .. } | WindowKind::Stagger { .. } => true,
@@ -189,6 +198,8 @@ pub enum Operator {
     },
     /// Groups of rows within windows of time, one row per group and window once the window is over.
     WindowAggregate(Box<WindowAggregate>),
+    /// Rows as they are, each with what functions tell of those before it.
+    Analytic(Box<Analytic>),
     /// All rows of all inputs, whose schemas are the same.
     Union,
 }

@@ -282,12 +282,11 @@ fn name_or_call(tokens: &mut Tokens) -> Result<ExprKind, PlanError> {
     }
 }
 
-/// Whether `OVER` may stand behind a call: behind Kinesis' aggregates and Stream Analytics' sessions.
+/// Whether `OVER` may stand behind a call: behind aggregates, and Stream Analytics' sessions and functions that look back.
 fn takes_over(dialect: QueryDialect, call: &Call) -> bool {
-    match dialect {
-        QueryDialect::Kinesis => function::aggregate(dialect, &call.full_name()).is_some(),
-        QueryDialect::StreamAnalytics => takes_partition(&call.full_name()),
-    }
+    let name = call.full_name().to_uppercase();
+    let session = dialect == QueryDialect::StreamAnalytics && takes_partition(&name);
+    session || function::aggregate(dialect, &name).is_some() || function::is_analytic(dialect, &name)
 }
 
 /// Whether a call is `System.Window()`, a record whose only field is read as a name is.

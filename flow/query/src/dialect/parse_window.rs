@@ -9,7 +9,8 @@ use super::token::Tokens;
 use crate::error::{PlanError, PlanErrorCode, Position};
 use crate::plan::Extent;
 
-/// What stands behind `OVER`: in Kinesis' language a name or how far a window goes back, in Stream Analytics' `(PARTITION BY a)`.
+/// What stands behind `OVER`: in Kinesis' language a name or how far a window goes back, in Stream Analytics'
+/// `(PARTITION BY a LIMIT DURATION(minute, 5) WHEN b > 1)` or a part of it.
 pub(super) fn over(tokens: &mut Tokens) -> Result<Over, PlanError> {
     if tokens.dialect == QueryDialect::Kinesis && *tokens.peek() != Token::LParen {
         return tokens.expect_ident("a window's name").map(Over::Named);
@@ -47,13 +48,20 @@ fn frame(tokens: &mut Tokens) -> Result<Frame, PlanError> {
     tokens.expect_token(&Token::LParen)?;
     let partition_by = partition_by(tokens)?;
     let at = tokens.at();
-    let extent = match tokens.dialect {
-        QueryDialect::Kinesis => Some(extent(tokens)?),
-        QueryDialect::StreamAnalytics if partition_by.is_empty() => return Err(tokens.expected("`PARTITION BY`")),
-        QueryDialect::StreamAnalytics => None,
-    };
+    let (mut extent, mut limit, mut when) = (None, None, None);
+    match tokens.dialect {
+        QueryDialect::Kinesis => extent = Some(self::extent(tokens)?),
+        QueryDialect::StreamAnalytics => {
+            if tokens.take_word("LIMIT") {
+                limit = Some(Box::new(expression(tokens)?));
+            }
+            if tokens.take_word("WHEN") {
+                when = Some(Box::new(expression(tokens)?));
+            }
+        }
+    }
     tokens.expect_token(&Token::RParen)?;
-    Ok(Frame { at, span: start..tokens.end(), partition_by, extent })
+    Ok(Frame { at, span: start..tokens.end(), partition_by, extent, limit, when })
 }
 
 fn partition_by(tokens: &mut Tokens) -> Result<Vec<Expr>, PlanError> {

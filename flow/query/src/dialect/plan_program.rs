@@ -6,10 +6,11 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use millstream_catalog::QueryDialect;
 
 use super::InputSchema;
+use super::plan_analytic::analytic;
 use super::plan_select::{Target, select};
 use super::prune;
 use super::source::{source, step_scope};
-use super::syntax::{From, Ident, Query, Statement, TypeName};
+use super::syntax::{From, Ident, Query, Select, Statement, TypeName};
 use super::window_call::one_for_each;
 use crate::error::{PlanError, PlanErrorCode, Position};
 use crate::expression::scope::RowScope;
@@ -229,6 +230,7 @@ impl<'a> Planner<'a> {
                 right = false;
                 continue;
             };
+            let (input, scope) = self.looked_back(select_syntax, input, scope);
             let several = one_for_each(select_syntax).unwrap_or_else(|error| {
                 self.errors.push(error);
                 Some(Vec::new())
@@ -243,6 +245,15 @@ impl<'a> Planner<'a> {
             }
         }
         right.then_some(steps)
+    }
+
+    /// What a `SELECT` reads: a step in front of it where it has functions that look back.
+    fn looked_back(&mut self, select: &Select, input: StepInput, scope: RowScope) -> (StepInput, RowScope) {
+        let Some((analytic, scope)) = analytic(self.sql, select, &scope, &mut self.errors) else {
+            return (input, scope);
+        };
+        let (operator, schema) = (Operator::Analytic(Box::new(analytic)), Arc::clone(&scope.schema));
+        (StepInput::Step(self.step(vec![input], operator, schema)), scope)
     }
 
     fn step(&mut self, inputs: Vec<StepInput>, operator: Operator, schema: SchemaRef) -> usize {

@@ -170,7 +170,7 @@ fn unbounded(dialect: QueryDialect, at: Position) -> PlanError {
 }
 
 /// An aggregate with its argument in the type it takes.
-fn aggregate(binder: &Binder, call: &Call, expr: &Expr) -> Result<AggregateCall, PlanError> {
+pub(super) fn aggregate(binder: &Binder, call: &Call, expr: &Expr) -> Result<AggregateCall, PlanError> {
     let text = binder.text(&expr.span);
     let name = call.full_name().to_uppercase();
     let unknown = || PlanError::new(PlanErrorCode::UnknownFunction, expr.at, format!("`{name}` is no aggregate"));

@@ -1,36 +1,78 @@
-//! Drops from each source the columns no expression uses, so that they are never decoded.
+//! Drops from each source the columns no expression uses, so that they are never decoded, and so from rows that have to wait.
 
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, SchemaRef};
+use arrow::datatypes::{Schema, SchemaRef};
 use datafusion_common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion_physical_expr::PhysicalExpr;
 use datafusion_physical_expr::expressions::Column;
 
-use crate::plan::{Operator, Program, ScalarExpr, SourcePlan, StepInput, TimeSource, with_rowtime};
+use crate::plan::{Operator, Program, ScalarExpr, StepInput, TimeSource};
 
 /// The same program over smaller sources.
 pub(super) fn prune(mut program: Program) -> Program {
+    for index in (0..program.steps.len()).rev() {
+        let Operator::Analytic(analytic) = &program.steps[index].operator else { continue };
+        let (own, calls) = (analytic.columns.len(), analytic.calls.len());
+        let mut used = used_columns(&mut program, StepInput::Step(index));
+        used[own..own + calls].fill(true);
+        let step = &mut program.steps[index];
+        if let Operator::Analytic(analytic) = &mut step.operator {
+            analytic.columns = kept(std::mem::take(&mut analytic.columns), &used);
+        }
+        step.schema = without(&step.schema, &used);
+        move_columns(&mut program, StepInput::Step(index), &used);
+    }
     for index in 0..program.sources.len() {
-        let mut used = vec![false; program.sources[index].schema.fields().len()];
-        let mut note = |expression: &mut ScalarExpr| note_columns(&expression.physical, &mut used);
-        each_expression(&mut program, index, &mut note);
-        let places = shrink(&mut program.sources[index], &used);
-        let schema = Arc::clone(&program.sources[index].schema);
-        let mut replace = |expression: &mut ScalarExpr| {
-            expression.physical = renumber(&expression.physical, &places, &schema);
-        };
-        each_expression(&mut program, index, &mut replace);
+        let used = used_columns(&mut program, StepInput::Source(index));
+        let source = &mut program.sources[index];
+        source.columns = kept(std::mem::take(&mut source.columns), &used);
+        source.schema = without(&source.schema, &used);
+        move_columns(&mut program, StepInput::Source(index), &used);
     }
     program
 }
 
-/// Visits every expression over a source's schema.
-fn each_expression(program: &mut Program, source: usize, visit: &mut dyn FnMut(&mut ScalarExpr)) {
-    if let TimeSource::Event(time) = &mut program.sources[source].time {
+/// Which columns of an input some expression uses. The hidden row time stays, used or not.
+fn used_columns(program: &mut Program, input: StepInput) -> Vec<bool> {
+    let mut used = vec![false; program.input_schema(input).fields().len()];
+    each_expression(program, input, &mut |expression| note_columns(&expression.physical, &mut used));
+    if let Some(last) = used.last_mut() {
+        *last = true;
+    }
+    used
+}
+
+/// Lets expressions find the columns that are left of an input.
+fn move_columns(program: &mut Program, input: StepInput, used: &[bool]) {
+    let mut next = 0;
+    let place = |used: &bool| {
+        next += usize::from(*used);
+        next.saturating_sub(1)
+    };
+    let places: Vec<usize> = used.iter().map(place).collect();
+    let schema = Arc::clone(program.input_schema(input));
+    each_expression(program, input, &mut |expression| {
+        expression.physical = renumber(&expression.physical, &places, &schema);
+    });
+}
+
+fn kept<T>(columns: Vec<T>, used: &[bool]) -> Vec<T> {
+    columns.into_iter().zip(used).filter(|(_, used)| **used).map(|(column, _)| column).collect()
+}
+
+fn without(schema: &SchemaRef, used: &[bool]) -> SchemaRef {
+    Arc::new(Schema::new(kept(schema.fields().to_vec(), used)))
+}
+
+/// Visits every expression over an input's schema.
+fn each_expression(program: &mut Program, input: StepInput, visit: &mut dyn FnMut(&mut ScalarExpr)) {
+    if let StepInput::Source(source) = input
+        && let TimeSource::Event(time) = &mut program.sources[source].time
+    {
         visit(time);
     }
-    for step in program.steps.iter_mut().filter(|step| step.inputs.contains(&StepInput::Source(source))) {
+    for step in program.steps.iter_mut().filter(|step| step.inputs.contains(&input)) {
         match &mut step.operator {
             Operator::Project { predicate, columns, rowtime } => {
                 let columns = columns.iter_mut().map(|(_, column)| column);
@@ -40,6 +82,7 @@ fn each_expression(program: &mut Program, source: usize, visit: &mut dyn FnMut(&
                 let arguments = aggregate.aggregates.iter_mut().filter_map(|call| call.argument.as_mut());
                 aggregate.predicate.iter_mut().chain(&mut aggregate.keys).chain(arguments).for_each(&mut *visit);
             }
+            Operator::Analytic(analytic) => analytic.inputs_mut().into_iter().for_each(&mut *visit),
             Operator::Union => {}
         }
     }
@@ -53,29 +96,6 @@ fn note_columns(expression: &Arc<dyn PhysicalExpr>, used: &mut [bool]) {
         Ok(TreeNodeRecursion::Continue)
     });
     debug_assert!(visited.is_ok(), "the closure does not fail");
-}
-
-/// Keeps the used columns; returns for each old place the new one.
-fn shrink(source: &mut SourcePlan, used: &[bool]) -> Vec<usize> {
-    let mut places = Vec::with_capacity(used.len());
-    let mut next = 0;
-    for used in used {
-        places.push(next);
-        next += usize::from(*used);
-    }
-    let fields: Vec<Field> = source.schema.fields().iter().map(|field| field.as_ref().clone()).collect();
-    let kept = fields.into_iter().zip(used).take(source.columns.len()).filter(|(_, used)| **used);
-    source.schema = with_rowtime(kept.map(|(field, _)| field));
-    let mut place = 0;
-    source.columns.retain(|_| {
-        place += 1;
-        used[place - 1]
-    });
-    // The hidden row time stays the last, used or not.
-    if let Some(last) = places.last_mut() {
-        *last = source.columns.len();
-    }
-    places
 }
 
 fn renumber(expression: &Arc<dyn PhysicalExpr>, places: &[usize], schema: &SchemaRef) -> Arc<dyn PhysicalExpr> {

@@ -130,10 +130,10 @@ pub(crate) enum Over {
 }
 
 impl Over {
-    fn parts(&self) -> &[Expr] {
+    fn parts(&self) -> Vec<&Expr> {
         match self {
-            Self::Named(_) => &[],
-            Self::Window(frame) => &frame.partition_by,
+            Self::Named(_) => Vec::new(),
+            Self::Window(frame) => frame.partition_by.iter().chain(frame.when.as_deref()).collect(),
         }
     }
 }
@@ -145,8 +145,12 @@ pub(crate) struct Frame {
     /// Bytes of the query's text.
     pub span: Range<usize>,
     pub partition_by: Vec<Expr>,
-    /// How far it goes back, where the language says so.
+    /// How far it goes back in Kinesis' language.
     pub extent: Option<Extent>,
+    /// What stands behind `LIMIT` in Stream Analytics': `DURATION(unit, length)`.
+    pub limit: Option<Box<Expr>>,
+    /// The condition behind `WHEN` there.
+    pub when: Option<Box<Expr>>,
 }
 
 /// `WINDOWED BY STAGGER (PARTITION BY … RANGE INTERVAL …)`.
@@ -232,6 +236,17 @@ pub(crate) struct Select {
     /// What the window is called: `System.Window().Id`.
     pub window_id: Option<String>,
     pub having: Option<Expr>,
+}
+
+impl Select {
+    /// The expressions over rows and groups.
+    pub(crate) fn expressions(&self) -> impl Iterator<Item = &Expr> {
+        let items = self.items.iter().filter_map(|item| match item {
+            SelectItem::Column { value, .. } => Some(value),
+            SelectItem::Wildcard { .. } => None,
+        });
+        items.chain(&self.predicate).chain(&self.group_by).chain(&self.having)
+    }
 }
 
 /// Several `SELECT`s with `UNION ALL` between them.

@@ -23,6 +23,9 @@ use crate::plan::{ScalarExpr, TIMESTAMP};
 impl Binder<'_> {
     pub(super) fn call(&self, call: &Call, expr: &Expr) -> Result<ScalarExpr, PlanError> {
         let name = call.full_name().to_uppercase();
+        if function::looks_back(self.dialect, call) {
+            return Err(misplaced_analytic(&name, expr.at));
+        }
         if function::aggregate(self.dialect, &name).is_some() {
             return Err(misplaced_aggregate(&name, expr.at));
         }
@@ -186,6 +189,7 @@ impl Binder<'_> {
 pub(crate) fn aggregates<'a>(dialect: QueryDialect, expr: &'a Expr, found: &mut Vec<(&'a Call, &'a Expr)>) {
     if let ExprKind::Call(call) = &expr.kind
         && function::aggregate(dialect, &call.full_name().to_uppercase()).is_some()
+        && !function::looks_back(dialect, call)
     {
         found.push((call, expr));
         return;
@@ -236,6 +240,12 @@ fn check_count(
         (least, most) => format!("{least} to {most}"),
     };
     Err(PlanError::new(PlanErrorCode::Syntax, at, format!("{name} takes {expected} argument(s), found {given}")))
+}
+
+fn misplaced_analytic(name: &str, at: Position) -> PlanError {
+    let message =
+        format!("{name} looks back to other events and can stand neither inside such a function nor in TIMESTAMP BY");
+    PlanError::new(PlanErrorCode::Syntax, at, message).hint("a step of its own: WITH step AS (SELECT …)")
 }
 
 fn misplaced_aggregate(name: &str, at: Position) -> PlanError {

@@ -9,6 +9,7 @@ use millstream_catalog::QueryDialect;
 
 use super::kernel::Kernel;
 use super::{number, text, time};
+use crate::dialect::syntax::Call;
 use crate::plan::AggregateFunction;
 
 /// A function.
@@ -181,15 +182,12 @@ const KINESIS_LATER: [&str; 44] = [
 ];
 
 /// What Stream Analytics' language has and this engine does not yet.
-const STREAM_ANALYTICS_LATER: [&str; 29] = [
+const STREAM_ANALYTICS_LATER: [&str; 26] = [
     "COLLECT",
     "COLLECTTOP",
     "TOPONE",
     "PERCENTILE_CONT",
     "PERCENTILE_DISC",
-    "ISFIRST",
-    "LAG",
-    "LAST",
     "ANOMALYDETECTION_SPIKEANDDIP",
     "ANOMALYDETECTION_CHANGEPOINT",
     "GETARRAYELEMENT",
@@ -233,7 +231,23 @@ pub(crate) fn names(dialect: QueryDialect) -> impl Iterator<Item = &'static str>
     let special = SPECIAL.iter().filter(move |special| speaks(dialect, special.1));
     let aggregates = AGGREGATES.iter().filter(move |aggregate| speaks(dialect, aggregate.1));
     let names = scalar.map(|function| function.name).filter(|name| !name.contains('.'));
-    names.chain(special.map(|special| special.0)).chain(aggregates.map(|aggregate| aggregate.0))
+    let analytic = ANALYTIC.into_iter().filter(move |name| is_analytic(dialect, name));
+    names.chain(special.map(|special| special.0)).chain(aggregates.map(|aggregate| aggregate.0)).chain(analytic)
+}
+
+/// Stream Analytics' functions that look back from a row.
+const ANALYTIC: [&str; 3] = ["ISFIRST", "LAG", "LAST"];
+
+/// Whether a name (in upper case) is a function that always looks back from a row.
+pub(crate) fn is_analytic(dialect: QueryDialect, name: &str) -> bool {
+    dialect == QueryDialect::StreamAnalytics && ANALYTIC.contains(&name)
+}
+
+/// Whether a call looks back from a row in Stream Analytics' language: an analytic function, or an aggregate with `OVER`.
+pub(crate) fn looks_back(dialect: QueryDialect, call: &Call) -> bool {
+    let name = call.full_name().to_uppercase();
+    let over = dialect == QueryDialect::StreamAnalytics && call.over.is_some();
+    is_analytic(dialect, &name) || (over && aggregate(dialect, &name).is_some())
 }
 
 /// The aggregate of a name (in upper case) in a language.

@@ -7,8 +7,8 @@
 pub(crate) mod accumulator;
 mod aligned;
 pub(crate) mod key;
-mod pane;
-mod queue;
+pub(crate) mod pane;
+pub(crate) mod queue;
 mod session;
 mod slices;
 mod sliding;
@@ -28,7 +28,7 @@ use sliding::{Reach, Sliding};
 pub(crate) const GROUPS_MAX: usize = 2_000_000;
 
 /// As many rows of windows that end at different times are handed on together: enough for vectors, little to keep.
-const CLOSED_ROWS: usize = 8_192;
+pub(crate) const CLOSED_ROWS: usize = 8_192;
 
 /// The state of one windowed aggregation.
 pub(crate) struct Windows {
@@ -42,7 +42,7 @@ enum Kind {
     Sliding(Sliding),
 }
 
-/// Results of windows, in the order of their ends.
+/// Results of windows, in the order of their ends; or rows, whose windows end with them.
 pub(crate) struct Closed {
     /// By row: when its window began.
     pub(crate) starts: Vec<i64>,
@@ -205,7 +205,7 @@ fn bound(bounds: WindowBounds, time: i64) -> i64 {
     }
 }
 
-fn floor_to(time: i64, unit: i64) -> i64 {
+pub(crate) fn floor_to(time: i64, unit: i64) -> i64 {
     time.saturating_sub(time.rem_euclid(unit))
 }
 

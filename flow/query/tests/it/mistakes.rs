@@ -102,8 +102,40 @@ fn stream_analytics() {
              try: GROUP BY …, TumblingWindow(minute, 1)",
         ),
         (
-            "SELECT LAG(price) OVER (LIMIT DURATION(minute, 1)) FROM trades",
-            "error[Q107]: not supported yet: LAG with OVER\n  at 1:19",
+            "SELECT LAG(*) OVER (LIMIT DURATION(minute, 1)) FROM trades",
+            "error[Q107]: not supported yet: LAG(*), whose value is a whole event\n  at 1:8\n  try: the columns, one by one",
+        ),
+        (
+            "SELECT LAG(price) OVER (PARTITION BY symbol) FROM trades",
+            "error[Q111]: `LAG` does not say how far it looks back\n  at 1:8\n  \
+             try: LAG(…) OVER (PARTITION BY key LIMIT DURATION(minute, 5))",
+        ),
+        (
+            "SELECT LAG(price, 0) OVER (LIMIT DURATION(minute, 5)) FROM trades",
+            "error[Q111]: LAG goes a whole number of events back, 1 to 10000\n  at 1:19\n  try: LAST, for the event itself",
+        ),
+        (
+            "SELECT LAG(price, 1, symbol) OVER (LIMIT DURATION(minute, 5)) FROM trades",
+            "error[Q108]: expected a float, found `symbol`, which is nvarchar(max)\n  at 1:22\n  try: CAST(symbol AS float)",
+        ),
+        (
+            "SELECT SUM(price) OVER (LIMIT DURATION(day, 8)) FROM trades",
+            "error[Q111]: the duration is 691200000 ms long; it may be 1 ms to 7 days (604800000 ms)\n  at 1:31\n  \
+             try: a shorter window, and sums of its results further on",
+        ),
+        (
+            "SELECT LAG(ISFIRST(minute, 1)) OVER (LIMIT DURATION(minute, 5)) FROM trades",
+            "error[Q101]: ISFIRST looks back to other events and can stand neither inside such a function nor in TIMESTAMP BY\n  \
+             at 1:12\n  try: a step of its own: WITH step AS (SELECT …)",
+        ),
+        (
+            "SELECT ISFIRST(minute, 5) OVER (LIMIT DURATION(minute, 5)) FROM trades",
+            "error[Q101]: ISFIRST looks at its interval and takes no LIMIT DURATION\n  at 1:39",
+        ),
+        (
+            "SELECT LAG(price) OVER (LIMIT DURATION(minute, 5)), COUNT(*) FROM trades GROUP BY TumblingWindow(minute, 1)",
+            "error[Q110]: `LAG(price) OVER (LIMIT DURATION(minute, 5))` is neither in GROUP BY nor inside an aggregate\n  at 1:8\n  \
+             try: GROUP BY LAG(price) OVER (LIMIT DURATION(minute, 5)), …, or MAX(LAG(price) OVER (LIMIT DURATION(minute, 5)))",
         ),
         (
             "SELECT UPER(symbol) FROM trades",
@@ -260,7 +292,7 @@ fn mistakes_of_all_statements_are_told() {
         CREATE OR REPLACE PUMP \"P\" AS INSERT INTO \"B\" SELECT STREAM \"share\" FROM \"trades\";
         CREATE OR REPLACE PUMP \"Q\" AS INSERT INTO \"A\" SELECT STREAM \"symbol\" FROM \"trades\" WHERE;";
     assert_eq!(places(QueryDialect::Kinesis, sql), [("Q101", 1, 19), ("Q104", 3, 69), ("Q101", 4, 97)]);
-    let sql = "WITH a AS (SELECT LAG(shares, 1) OVER (LIMIT DURATION(minute, 1)) AS before, symbl, symbol + 1 AS s FROM trades)
+    let sql = "WITH a AS (SELECT LAG(*) OVER (LIMIT DURATION(minute, 1)) AS before, symbl, symbol + 1 AS s FROM trades)
         SELECT before INTO x FROM a; SELECT nothing INTO y FROM trades";
     assert_eq!(
         places(QueryDialect::StreamAnalytics, sql).iter().map(|(code, ..)| *code).collect::<Vec<_>>(),

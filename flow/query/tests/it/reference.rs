@@ -12,7 +12,7 @@ use millstream_query::plan::{
     AggregateCall, AggregateFunction, Operator, Program, ScalarExpr, StepInput, TimeSource, WindowAggregate, WindowKind,
 };
 
-use crate::naive;
+use crate::{looking_back, naive};
 
 /// The rows of every step of a program over complete sources (their hidden column holds the arrival).
 pub fn run(program: &Program, sources: Vec<RecordBatch>) -> Vec<RecordBatch> {
@@ -36,6 +36,7 @@ pub fn run(program: &Program, sources: Vec<RecordBatch>) -> Vec<RecordBatch> {
                 projected(&step.schema, columns, &rows, time)
             }
             Operator::WindowAggregate(aggregate) => window(&step.schema, aggregate, &inputs[0]),
+            Operator::Analytic(analytic) => looking_back::rows(&step.schema, analytic, &inputs[0]),
         };
         results.push(result);
     }
@@ -53,11 +54,11 @@ fn timed(time: &TimeSource, batch: RecordBatch) -> RecordBatch {
     }
 }
 
-fn last(batch: &RecordBatch) -> ArrayRef {
+pub fn last(batch: &RecordBatch) -> ArrayRef {
     Arc::clone(batch.columns().last().unwrap())
 }
 
-fn evaluate(expression: &ScalarExpr, batch: &RecordBatch) -> ArrayRef {
+pub fn evaluate(expression: &ScalarExpr, batch: &RecordBatch) -> ArrayRef {
     let value = expression.physical.evaluate(batch).unwrap().into_array(batch.num_rows()).unwrap();
     assert_eq!(value.data_type(), &expression.data_type, "the plan tells the type of `{}`", expression.text);
     value
@@ -127,7 +128,7 @@ fn window(schema: &SchemaRef, aggregate: &WindowAggregate, input: &RecordBatch) 
     concat_batches(schema, &results).unwrap()
 }
 
-fn aggregated(call: &AggregateCall, argument: Option<&ArrayRef>, rows: &[usize]) -> ScalarValue {
+pub fn aggregated(call: &AggregateCall, argument: Option<&ArrayRef>, rows: &[usize]) -> ScalarValue {
     let Some(argument) = argument else { return ScalarValue::Int64(Some(rows.len() as i64)) };
     let values = rows.iter().filter(|row| argument.is_valid(**row));
     let mut values: Vec<ScalarValue> = values.map(|row| ScalarValue::try_from_array(argument, *row).unwrap()).collect();

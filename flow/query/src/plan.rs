@@ -13,7 +13,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion_physical_expr::PhysicalExpr;
 use millstream_catalog::{ColumnType, QueryDialect};
 
-pub use analytic::{Analytic, AnalyticCall, AnalyticFunction};
+pub use analytic::{Analytic, AnalyticCall, AnalyticFunction, Extent, Place};
 
 /// The name of the hidden column that ends every schema of a [`Program`]: the row's time.
 ///
@@ -80,6 +80,20 @@ impl Program {
     /// The names of all outputs.
     pub fn output_names(&self) -> impl Iterator<Item = &str> {
         self.outputs.iter().map(|output| output.name.as_str())
+    }
+
+    /// Whether a row alone tells which windows and rows it becomes part of: none that begin or end with their rows, and no
+    /// choice or group that hangs on what is before it.
+    #[must_use]
+    pub(crate) fn a_row_alone_tells(&self) -> bool {
+        let looked_back = |input: &StepInput| match input {
+            StepInput::Source(_) => false,
+            StepInput::Step(step) => matches!(self.steps[*step].operator, Operator::Analytic(_)),
+        };
+        self.steps.iter().all(|step| {
+            let passes = matches!(step.operator, Operator::Project { predicate: None, .. });
+            !step.has_windows_of_rows() && (passes || !step.inputs.iter().any(looked_back))
+        })
     }
 
     /// The schema (hidden row time included) of what an input of a step delivers.
@@ -160,16 +174,11 @@ pub struct Step {
 }
 
 impl Step {
-    /// Whether it has windows that begin or end with their rows, or looks back to other rows: a row alone does not tell what
-    /// becomes of it.
-    pub(crate) fn has_windows_of_rows(&self) -> bool {
-        let aggregate = match &self.operator {
-            Operator::WindowAggregate(aggregate) => aggregate,
-            Operator::Analytic(_) => return true,
-            Operator::Project { .. } | Operator::Union => return false,
-        };
+    /// Whether it has windows that begin or end with their rows: a row alone does not tell when they end.
+    fn has_windows_of_rows(&self) -> bool {
+        let Operator::WindowAggregate(aggregate) = &self.operator else { return false };
         match aggregate.window.kind {
-            WindowKind::Tumbling { .. } | WindowKind::Hopping { .. } | WindowKind::Preceding { .. } => false,
+            WindowKind::Tumbling { .. } | WindowKind::Hopping { .. } => false,
             WindowKind::Sliding { .. } | WindowKind::Session { .. } | WindowKind::Stagger { .. } => true,
         }
     }
@@ -267,28 +276,11 @@ pub enum WindowKind {
         /// Rows whose first so many keys are the same share their windows.
         partition: usize,
     },
-    /// For each row a window that ends with it: the row and those that came before it. The keys are all of the row that its
-    /// result needs.
-    Preceding {
-        /// How far it goes back.
-        extent: Extent,
-        /// Of the rows before only those belong to it whose first so many keys are the row's.
-        partition: usize,
-    },
     /// For each group a window that begins with its first row; the next begins with the first row behind it.
     Stagger {
         /// The length, 1 to [`WINDOW_MS_MAX`].
         size_ms: i64,
     },
-}
-
-/// How far a row's window goes back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Extent {
-    /// To rows that are older by so many milliseconds, 1 to [`WINDOW_MS_MAX`], those included.
-    Time(i64),
-    /// To so many rows before, 1 to [`WINDOW_ROWS_MAX`].
-    Rows(usize),
 }
 
 impl WindowKind {
@@ -299,9 +291,8 @@ impl WindowKind {
             Self::Tumbling { size_ms }
             | Self::Hopping { size_ms, .. }
             | Self::Sliding { size_ms }
-            | Self::Preceding { extent: Extent::Time(size_ms), .. }
             | Self::Stagger { size_ms } => size_ms,
-            Self::Session { .. } | Self::Preceding { extent: Extent::Rows(_), .. } => 0,
+            Self::Session { .. } => 0,
         }
     }
 }

@@ -6,14 +6,13 @@ use arrow::array::ArrayRef;
 
 use super::{Rows, Sweep};
 use crate::executor::state::{Reader, StateError, Writer};
-use crate::plan::AggregateCall;
+use crate::plan::{AggregateCall, Extent};
 use crate::window::pane::Pane;
 use crate::window::queue::Queue;
 
 pub(super) struct Aggregates {
     call: [AggregateCall; 1],
-    /// Rows as old as this count no more.
-    pub(super) duration_ms: i64,
+    pub(super) extent: Extent,
     /// What is accumulated of each row that counts.
     places: Pane,
     /// By key its rows.
@@ -24,10 +23,10 @@ pub(super) struct Aggregates {
 }
 
 impl Aggregates {
-    pub(super) fn new(call: &AggregateCall, duration_ms: i64) -> Self {
+    pub(super) fn new(call: &AggregateCall, extent: Extent) -> Self {
         let call = [call.clone()];
-        let (places, open, sweep) = (Pane::new(&call), BTreeMap::new(), Sweep::new(duration_ms));
-        Self { call, duration_ms, places, open, bytes: 0, sweep }
+        let (places, open, sweep) = (Pane::new(&call), BTreeMap::new(), Sweep::of(extent));
+        Self { call, extent, places, open, bytes: 0, sweep }
     }
 
     /// The results over rows, and which rows have none.
@@ -45,7 +44,7 @@ impl Aggregates {
                 self.come(key, time, &single, *row);
             }
             if let Some(queue) = self.open.get_mut(key) {
-                leave(queue, time.saturating_sub(self.duration_ms), &mut self.places);
+                leave(queue, self.extent, time, &mut self.places);
                 queue.total(&self.places, &mut results, *row);
             }
         }
@@ -72,14 +71,14 @@ impl Aggregates {
         if !self.sweep.is_due(now) {
             return;
         }
-        let oldest = now.saturating_sub(self.duration_ms);
-        let over = |queue: &Queue| queue.newest().is_none_or(|time| time <= oldest);
+        let oldest = self.extent.oldest(now);
+        let over = |queue: &Queue| queue.newest().is_none_or(|time| time < oldest);
         let gone: Vec<Box<[u8]>> =
             self.open.iter().filter(|(_, queue)| over(queue)).map(|(key, _)| key.clone()).collect();
         for key in gone {
             let Some(mut queue) = self.open.remove(&key) else { continue };
             self.bytes -= key.len();
-            leave(&mut queue, oldest, &mut self.places);
+            leave(&mut queue, self.extent, now, &mut self.places);
             queue.end(&mut self.places);
         }
     }
@@ -94,8 +93,8 @@ impl Aggregates {
 
     /// Writes the rows that those from a time on may count.
     pub(super) fn write(&self, now: i64, writer: &mut Writer) {
-        let oldest = now.saturating_sub(self.duration_ms);
-        let open = || self.open.iter().filter(|(_, queue)| queue.newest().is_some_and(|time| time > oldest));
+        let oldest = self.extent.oldest(now);
+        let open = || self.open.iter().filter(|(_, queue)| queue.newest().is_some_and(|time| time >= oldest));
         writer.count(open().count());
         for (key, queue) in open() {
             writer.bytes(key);
@@ -119,9 +118,10 @@ impl Aggregates {
     }
 }
 
-/// Lets rows go that are as old as a time.
-fn leave(queue: &mut Queue, oldest: i64, places: &mut Pane) {
-    while queue.oldest().is_some_and(|time| time <= oldest) {
+/// Lets rows go to which one of some time does not go back.
+fn leave(queue: &mut Queue, extent: Extent, time: i64, places: &mut Pane) {
+    let oldest = extent.oldest(time);
+    while queue.oldest().is_some_and(|time| time < oldest) || queue.len() > extent.rows() {
         queue.pop(places);
     }
 }

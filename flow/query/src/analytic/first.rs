@@ -1,4 +1,4 @@
-//! `ISFIRST`: of each key the last interval that had a row.
+//! Whether a row is the first of an interval: of each key the last interval that had a row.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,10 +7,12 @@ use arrow::array::{ArrayRef, Int64Array};
 
 use super::{Rows, Sweep};
 use crate::executor::state::{Reader, StateError, Writer};
-use crate::window::floor_to;
+use crate::plan::WindowBounds;
+use crate::window::{bound, floor_to};
 
 pub(super) struct Firsts {
     interval_ms: i64,
+    bounds: WindowBounds,
     /// By key when its last interval began.
     begun: BTreeMap<Box<[u8]>, i64>,
     bytes: usize,
@@ -18,13 +20,18 @@ pub(super) struct Firsts {
 }
 
 impl Firsts {
-    pub(super) fn new(interval_ms: i64) -> Self {
-        Self { interval_ms, begun: BTreeMap::new(), bytes: 0, sweep: Sweep::new(interval_ms) }
+    pub(super) fn new(interval_ms: i64, bounds: WindowBounds) -> Self {
+        Self { interval_ms, bounds, begun: BTreeMap::new(), bytes: 0, sweep: Sweep::new(Some(interval_ms)) }
     }
 
-    /// When the interval of a time began: intervals are `(start, end]`.
-    pub(super) fn interval(&self, time: i64) -> i64 {
-        floor_to(time.saturating_sub(1), self.interval_ms)
+    /// When the interval of a time began.
+    fn interval(&self, time: i64) -> i64 {
+        floor_to(bound(self.bounds, time), self.interval_ms)
+    }
+
+    /// The time behind which rows belong to the interval of a time.
+    pub(super) fn behind(&self, time: i64) -> i64 {
+        self.interval(time).saturating_sub(1)
     }
 
     pub(super) fn evaluate(&mut self, rows: &Rows) -> ArrayRef {

@@ -1,11 +1,11 @@
-//! Functions that look back from each row: `LAG`, `LAST`, `ISFIRST`, and aggregates over the rows up to a row.
+//! Functions that look back from each row: the value of another row, whether it is the first, and aggregates of the rows up to it.
 //!
 //! Rows wait as bytes until the watermark has passed them, so that they come in the order of their times, those of one time in the
-//! order in which they came. Then they go on in batches, each row with its results. Knows no SQL. Read next: [`lag`].
+//! order in which they came. Then they go on in batches, each row with its results. Knows no SQL. Read next: [`value`].
 
 mod aggregate;
 mod first;
-mod lag;
+mod value;
 
 use std::collections::BTreeMap;
 
@@ -15,12 +15,12 @@ use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 
 use crate::executor::state::{Reader, StateError, Writer};
-use crate::plan::{self, AnalyticCall, AnalyticFunction};
+use crate::plan::{self, AnalyticCall, AnalyticFunction, Extent};
 use crate::window::key::{self, KeyEncoder, encode_exact};
 use crate::window::{CLOSED_ROWS, Closed};
 use aggregate::Aggregates;
 use first::Firsts;
-use lag::Lags;
+use value::Values;
 
 /// What rows that wait, and those that are looked back to, may take together.
 const KEPT_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -56,7 +56,7 @@ struct Call {
 }
 
 enum Kind {
-    Lag(Lags),
+    Value(Values),
     First(Firsts),
     Aggregate(Aggregates),
 }
@@ -80,7 +80,7 @@ impl Rows<'_> {
 /// More is kept than may be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "more than {} MiB of rows are kept for analytic functions; use fewer keys, a shorter LIMIT DURATION, fewer columns or less tolerance for disorder",
+    "more than {} MiB of rows are kept for analytic functions; use fewer keys, windows that go back less far, fewer columns or less tolerance for disorder",
     KEPT_BYTES_MAX / 1024 / 1024
 )]
 pub(crate) struct TooMuch;
@@ -187,9 +187,9 @@ impl Analytic {
     /// Gives the time behind which rows are needed for those from a watermark on.
     pub(crate) fn begin_behind(&self, watermark: i64) -> i64 {
         let behind = |call: &Call| match &call.kind {
-            Kind::Lag(lags) => watermark.saturating_sub(lags.duration_ms),
-            Kind::First(firsts) => firsts.interval(watermark),
-            Kind::Aggregate(aggregates) => watermark.saturating_sub(aggregates.duration_ms),
+            Kind::Value(values) => values.extent.oldest(watermark).saturating_sub(1),
+            Kind::First(firsts) => firsts.behind(watermark),
+            Kind::Aggregate(aggregates) => aggregates.extent.oldest(watermark).saturating_sub(1),
         };
         self.calls.iter().map(behind).min().unwrap_or(watermark).min(watermark.saturating_sub(1))
     }
@@ -208,7 +208,7 @@ impl Analytic {
         }
         for call in &self.calls {
             match &call.kind {
-                Kind::Lag(lags) => lags.write(self.done, writer),
+                Kind::Value(values) => values.write(self.done, writer),
                 Kind::First(firsts) => firsts.write(self.done, writer),
                 Kind::Aggregate(aggregates) => aggregates.write(self.done, writer),
             }
@@ -229,7 +229,7 @@ impl Analytic {
         }
         for call in &mut self.calls {
             match &mut call.kind {
-                Kind::Lag(lags) => lags.read(reader)?,
+                Kind::Value(values) => values.read(reader)?,
                 Kind::First(firsts) => firsts.read(reader)?,
                 Kind::Aggregate(aggregates) => aggregates.read(reader)?,
             }
@@ -247,11 +247,11 @@ fn rows_of(rows: &Writer) -> impl Iterator<Item = &[u8]> {
 impl Call {
     fn new(plan: &AnalyticCall) -> Self {
         let kind = match &plan.function {
-            AnalyticFunction::Lag { offset, duration_ms, .. } => {
-                Kind::Lag(Lags::new(*offset, *duration_ms, plan.data_type.clone()))
+            AnalyticFunction::Value { place, extent, .. } => {
+                Kind::Value(Values::new(*place, *extent, plan.data_type.clone()))
             }
-            AnalyticFunction::IsFirst { interval_ms } => Kind::First(Firsts::new(*interval_ms)),
-            AnalyticFunction::Aggregate { call, duration_ms } => Kind::Aggregate(Aggregates::new(call, *duration_ms)),
+            AnalyticFunction::IsFirst { interval_ms, bounds } => Kind::First(Firsts::new(*interval_ms, *bounds)),
+            AnalyticFunction::Aggregate { call, extent } => Kind::Aggregate(Aggregates::new(call, *extent)),
         };
         Self { keys: plan.partition_by.len(), when: plan.when.is_some(), inputs: plan.inputs().len(), kind }
     }
@@ -264,7 +264,7 @@ impl Call {
         let keys = encoder.encode(keys, times.len());
         let rows = Rows { times, keys, when: when.first().map(|when| when.as_boolean()), values };
         match &mut self.kind {
-            Kind::Lag(lags) => (lags.evaluate(&rows), Vec::new()),
+            Kind::Value(values) => (values.evaluate(&rows), Vec::new()),
             Kind::First(firsts) => (firsts.evaluate(&rows), Vec::new()),
             Kind::Aggregate(aggregates) => aggregates.evaluate(&rows),
         }
@@ -273,7 +273,7 @@ impl Call {
     /// Lets go of what is too old to be looked back to by rows from a time on.
     fn forget(&mut self, now: i64) {
         match &mut self.kind {
-            Kind::Lag(lags) => lags.forget(now),
+            Kind::Value(values) => values.forget(now),
             Kind::First(firsts) => firsts.forget(now),
             Kind::Aggregate(aggregates) => aggregates.forget(now),
         }
@@ -281,7 +281,7 @@ impl Call {
 
     fn entries(&self) -> usize {
         match &self.kind {
-            Kind::Lag(lags) => lags.entries(),
+            Kind::Value(values) => values.entries(),
             Kind::First(firsts) => firsts.entries(),
             Kind::Aggregate(aggregates) => aggregates.entries(),
         }
@@ -289,7 +289,7 @@ impl Call {
 
     fn bytes(&self) -> usize {
         let own = match &self.kind {
-            Kind::Lag(lags) => lags.bytes(),
+            Kind::Value(values) => values.bytes(),
             Kind::First(firsts) => firsts.bytes(),
             Kind::Aggregate(aggregates) => aggregates.bytes(),
         };
@@ -297,20 +297,30 @@ impl Call {
     }
 }
 
-/// When what is too old is let go: once in a length of time, so that each entry is looked at a constant number of times.
+/// When what is too old is let go: once in so many milliseconds, so that each entry is looked at a constant number of times.
 struct Sweep {
-    length_ms: i64,
+    /// `None`: never.
+    length_ms: Option<i64>,
     last: i64,
 }
 
 impl Sweep {
-    fn new(length_ms: i64) -> Self {
+    fn new(length_ms: Option<i64>) -> Self {
         Self { length_ms, last: i64::MIN }
+    }
+
+    /// For rows that go back so far.
+    fn of(extent: Extent) -> Self {
+        match extent {
+            Extent::Time(length_ms) => Self::new(Some(length_ms)),
+            Extent::Rows(_) => Self::new(None),
+        }
     }
 
     /// Whether it is time, at a time that never goes back.
     fn is_due(&mut self, now: i64) -> bool {
-        let period = now.div_euclid(self.length_ms);
+        let Some(length_ms) = self.length_ms else { return false };
+        let period = now.div_euclid(length_ms.max(1));
         std::mem::replace(&mut self.last, period) != period
     }
 }

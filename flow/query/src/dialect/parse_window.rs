@@ -44,7 +44,6 @@ pub(super) fn stagger(tokens: &mut Tokens) -> Result<Stagger, PlanError> {
 }
 
 fn frame(tokens: &mut Tokens) -> Result<Frame, PlanError> {
-    let start = tokens.start();
     tokens.expect_token(&Token::LParen)?;
     let partition_by = partition_by(tokens)?;
     let at = tokens.at();
@@ -61,7 +60,7 @@ fn frame(tokens: &mut Tokens) -> Result<Frame, PlanError> {
         }
     }
     tokens.expect_token(&Token::RParen)?;
-    Ok(Frame { at, span: start..tokens.end(), partition_by, extent, limit, when })
+    Ok(Frame { at, partition_by, extent, limit, when })
 }
 
 fn partition_by(tokens: &mut Tokens) -> Result<Vec<Expr>, PlanError> {

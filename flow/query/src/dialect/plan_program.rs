@@ -1,5 +1,6 @@
 //! Who reads whom: statements become sources, steps in topological order, and outputs.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
@@ -230,7 +231,8 @@ impl<'a> Planner<'a> {
                 right = false;
                 continue;
             };
-            let (input, scope) = self.looked_back(select_syntax, input, scope);
+            let (input, scope, select_syntax) = self.looked_back(select_syntax, input, scope);
+            let select_syntax = select_syntax.as_ref();
             let several = one_for_each(select_syntax).unwrap_or_else(|error| {
                 self.errors.push(error);
                 Some(Vec::new())
@@ -247,13 +249,23 @@ impl<'a> Planner<'a> {
         right.then_some(steps)
     }
 
-    /// What a `SELECT` reads: a step in front of it where it has functions that look back.
-    fn looked_back(&mut self, select: &Select, input: StepInput, scope: RowScope) -> (StepInput, RowScope) {
+    /// What a `SELECT` reads: a step in front of it where it has functions that look back. What that step does of it is not done
+    /// again.
+    fn looked_back<'s>(
+        &mut self,
+        select: &'s Select,
+        input: StepInput,
+        scope: RowScope,
+    ) -> (StepInput, RowScope, Cow<'s, Select>) {
         let Some((analytic, scope)) = analytic(self.sql, select, &scope, &mut self.errors) else {
-            return (input, scope);
+            return (input, scope, Cow::Borrowed(select));
+        };
+        let select = match self.dialect {
+            QueryDialect::Kinesis => Cow::Owned(Select { predicate: None, ..select.clone() }),
+            QueryDialect::StreamAnalytics => Cow::Borrowed(select),
         };
         let (operator, schema) = (Operator::Analytic(Box::new(analytic)), Arc::clone(&scope.schema));
-        (StepInput::Step(self.step(vec![input], operator, schema)), scope)
+        (StepInput::Step(self.step(vec![input], operator, schema)), scope, select)
     }
 
     fn step(&mut self, inputs: Vec<StepInput>, operator: Operator, schema: SchemaRef) -> usize {

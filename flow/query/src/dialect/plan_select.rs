@@ -6,7 +6,6 @@ use arrow::datatypes::{DataType, Field, SchemaRef};
 use datafusion_common::ScalarValue;
 use millstream_catalog::QueryDialect;
 
-use super::plan_over;
 use super::syntax::{Call, Expr, ExprKind, Ident, Select, SelectItem, TypeName};
 use super::window::{Grouping, bound_hint, grouping};
 use crate::error::{PlanError, PlanErrorCode, Position};
@@ -33,11 +32,11 @@ pub(super) struct Selected {
 }
 
 /// One value of the select list.
-pub(super) struct Item {
+struct Item {
     name: String,
     /// Whether the name was given with AS.
     named: bool,
-    pub(super) value: ScalarExpr,
+    value: ScalarExpr,
     at: Position,
 }
 
@@ -64,16 +63,12 @@ pub(super) fn select(
     if calls.is_empty() && select.group_by.is_empty() && select.stagger.is_none() {
         return project(&binder, select, rows, predicate, target, errors).filter(|_| errors.len() == before);
     }
-    let grouping = match plan_over::has_over(&calls) {
-        true => plan_over::grouping(&binder, rows, select, &calls, errors),
-        false => grouping(&binder, rows, select, errors),
-    };
+    let grouping = grouping(&binder, rows, select, errors);
     let aggregate = window_aggregate(&binder, select, rows, grouping, &calls, errors)?;
     let (aggregate, items) = aggregate;
     let (columns, rowtime) = finish(items, target, select.at, errors)?;
-    let by_rows = matches!(aggregate.window.kind, WindowKind::Preceding { .. } | WindowKind::Stagger { .. });
-    if rowtime.is_some() && by_rows {
-        let message = "not supported yet: another ROWTIME beside OVER or STAGGER";
+    if rowtime.is_some() && matches!(aggregate.window.kind, WindowKind::Stagger { .. }) {
+        let message = "not supported yet: another ROWTIME beside STAGGER";
         let error = PlanError::new(PlanErrorCode::NotSupported, select.at, message);
         errors.push(error.hint("a pump that sets it first"));
     }
@@ -129,14 +124,11 @@ fn window_aggregate(
     if places.len() != calls.len() {
         return None;
     }
-    let slides = matches!(window.spec.kind, WindowKind::Sliding { .. } | WindowKind::Preceding { .. });
+    let slides = matches!(window.spec.kind, WindowKind::Sliding { .. });
     let distinct = calls.iter().zip(&places).find(|(_, (_, place))| bound[*place].distinct);
     if let (true, Some(((_, expr), _))) = (slides, distinct) {
         let message = "not supported yet: DISTINCT over a sliding window";
-        let hint = match rows.dialect {
-            QueryDialect::Kinesis => "a tumbling window: GROUP BY …, STEP(… BY INTERVAL '10' SECOND)",
-            QueryDialect::StreamAnalytics => "HoppingWindow(second, 60, 1), whose windows share what they keep",
-        };
+        let hint = "HoppingWindow(second, 60, 1), whose windows share what they keep";
         errors.push(PlanError::new(PlanErrorCode::NotSupported, expr.at, message).hint(hint));
         return None;
     }
@@ -154,8 +146,7 @@ fn window_aggregate(
         aliases: Vec::new(),
     };
     let group_binder = Binder { dialect: rows.dialect, sql: binder.sql, scope: Scope::Group(&groups) };
-    let each_row = matches!(window.spec.kind, WindowKind::Preceding { .. });
-    let items = items(&group_binder, &select.items, each_row.then_some(rows), errors);
+    let items = items(&group_binder, &select.items, None, errors);
     groups.aliases = aliases;
     let having_binder = Binder { dialect: rows.dialect, sql: binder.sql, scope: Scope::Group(&groups) };
     let having = select.having.as_ref().and_then(|having| keep(having_binder.predicate(having), errors));
@@ -254,8 +245,7 @@ fn items(binder: &Binder, items: &[SelectItem], rows: Option<&RowScope>, errors:
     for (place, item) in items.iter().enumerate() {
         match (item, rows) {
             (SelectItem::Wildcard { prefix, at }, Some(rows)) => {
-                let columns = keep(expand(rows, prefix, *at), errors).unwrap_or_default();
-                result.extend(columns.into_iter().map(|item| item.within(&binder.scope)));
+                result.extend(keep(expand(rows, prefix, *at), errors).unwrap_or_default());
             }
             (SelectItem::Wildcard { at, .. }, None) => {
                 let message = "`*` cannot stand in a SELECT with GROUP BY: it would name columns that are not grouped";
@@ -274,18 +264,8 @@ fn items(binder: &Binder, items: &[SelectItem], rows: Option<&RowScope>, errors:
     result
 }
 
-impl Item {
-    /// The same column where a row's columns are keys.
-    fn within(self, scope: &Scope) -> Self {
-        match scope {
-            Scope::Group(groups) => Self { value: groups.key(&self.value).unwrap_or(self.value), ..self },
-            Scope::Row(_) => self,
-        }
-    }
-}
-
 /// What `*`, `source.*` and `source.record.*` stand for.
-pub(super) fn expand(rows: &RowScope, prefix: &[Ident], at: Position) -> Result<Vec<Item>, PlanError> {
+fn expand(rows: &RowScope, prefix: &[Ident], at: Position) -> Result<Vec<Item>, PlanError> {
     let inner = match prefix {
         [first, rest @ ..] if rows.is_qualifier(&first.text) => rest,
         all => all,

@@ -82,7 +82,7 @@ fn each_expression(program: &mut Program, input: StepInput, visit: &mut dyn FnMu
                 let arguments = aggregate.aggregates.iter_mut().filter_map(|call| call.argument.as_mut());
                 aggregate.predicate.iter_mut().chain(&mut aggregate.keys).chain(arguments).for_each(&mut *visit);
             }
-            Operator::Analytic(analytic) => analytic.inputs_mut().into_iter().for_each(&mut *visit),
+            Operator::Analytic(analytic) => analytic.expressions_mut().into_iter().for_each(&mut *visit),
             Operator::Union => {}
         }
     }

@@ -116,6 +116,10 @@ pub(crate) struct Call {
     /// `COUNT(*)`.
     pub star: bool,
     pub arguments: Vec<Expr>,
+    /// `FROM LAST`, in Kinesis' language.
+    pub from_last: bool,
+    /// `IGNORE NULLS`, in Kinesis' language.
+    pub ignores_nulls: bool,
     /// Boxed: few calls have it, and expressions move often.
     pub over: Option<Box<Over>>,
 }
@@ -142,8 +146,6 @@ impl Over {
 #[derive(Debug, Clone)]
 pub(crate) struct Frame {
     pub at: Position,
-    /// Bytes of the query's text.
-    pub span: Range<usize>,
     pub partition_by: Vec<Expr>,
     /// How far it goes back in Kinesis' language.
     pub extent: Option<Extent>,

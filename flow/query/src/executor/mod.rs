@@ -321,7 +321,10 @@ impl Executor {
     /// Lets rows wait that look back to those before them.
     fn wait(&mut self, step: usize, analytic: &Analytic, rows: &ArrowBatch) -> Result<(), ExecuteError> {
         let wanted = analytic.inputs();
-        let (_, inputs, failed) = by_row(rows, |rows| evaluate::values(&wanted, rows))?;
+        let (_, inputs, failed) = by_row(rows, |rows| {
+            let rows = keep(analytic.predicate.as_ref(), rows)?;
+            evaluate::values(&wanted, &rows)
+        })?;
         self.failed(failed);
         let columns = &inputs.columns()[..wanted.len()];
         self.windows[step].as_mut().map_or(Ok(()), |kept| kept.add_rows(rowtimes(&inputs), columns))

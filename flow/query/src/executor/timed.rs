@@ -10,7 +10,7 @@ use crate::window::{Closed, Windows};
 
 /// The state of a step whose rows come when time has passed.
 pub(super) enum Timed {
-    Windows(Windows),
+    Windows(Box<Windows>),
     Analytic(Analytic),
 }
 
@@ -18,7 +18,7 @@ impl Timed {
     /// The state that an operator begins with, if it keeps any.
     pub(super) fn of(operator: &Operator) -> Option<Self> {
         match operator {
-            Operator::WindowAggregate(aggregate) => Some(Self::Windows(windows_of(aggregate))),
+            Operator::WindowAggregate(aggregate) => Some(Self::Windows(Box::new(windows_of(aggregate)))),
             Operator::Analytic(analytic) => Some(Self::Analytic(Analytic::new(analytic))),
             Operator::Project { .. } | Operator::Union => None,
         }

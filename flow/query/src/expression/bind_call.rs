@@ -24,7 +24,7 @@ impl Binder<'_> {
     pub(super) fn call(&self, call: &Call, expr: &Expr) -> Result<ScalarExpr, PlanError> {
         let name = call.full_name().to_uppercase();
         if function::looks_back(self.dialect, call) {
-            return Err(misplaced_analytic(&name, expr.at));
+            return Err(misplaced_analytic(self.dialect, &name, expr.at));
         }
         if function::aggregate(self.dialect, &name).is_some() {
             return Err(misplaced_aggregate(&name, expr.at));
@@ -242,10 +242,13 @@ fn check_count(
     Err(PlanError::new(PlanErrorCode::Syntax, at, format!("{name} takes {expected} argument(s), found {given}")))
 }
 
-fn misplaced_analytic(name: &str, at: Position) -> PlanError {
-    let message =
-        format!("{name} looks back to other events and can stand neither inside such a function nor in TIMESTAMP BY");
-    PlanError::new(PlanErrorCode::Syntax, at, message).hint("a step of its own: WITH step AS (SELECT …)")
+fn misplaced_analytic(dialect: QueryDialect, name: &str, at: Position) -> PlanError {
+    let (place, hint) = match dialect {
+        QueryDialect::Kinesis => ("in WHERE", "a stream of its own, and a pump that reads it"),
+        QueryDialect::StreamAnalytics => ("in TIMESTAMP BY", "a step of its own: WITH step AS (SELECT …)"),
+    };
+    let message = format!("{name} looks back to other rows and can stand neither inside such a function nor {place}");
+    PlanError::new(PlanErrorCode::Syntax, at, message).hint(hint)
 }
 
 fn misplaced_aggregate(name: &str, at: Position) -> PlanError {

@@ -134,7 +134,7 @@ pub(crate) const SPECIAL: [(&str, (bool, bool)); 9] = [
 ];
 
 /// What Kinesis' language has and this engine does not yet.
-const KINESIS_LATER: [&str; 44] = [
+const KINESIS_LATER: [&str; 40] = [
     "ANY",
     "CHAR_TO_DATE",
     "CHAR_TO_TIME",
@@ -149,16 +149,12 @@ const KINESIS_LATER: [&str; 44] = [
     "EVERY",
     "EXP_AVG",
     "FAST_REGEX_LOG_PARSER",
-    "FIRST_VALUE",
     "FIXED_COLUMN_LOG_PARSE",
     "GROUP_RANK",
     "HOTSPOTS",
-    "LAG",
-    "LAST_VALUE",
     "LOCALTIME",
     "LOCALTIMESTAMP",
     "MONOTONIC",
-    "NTH_VALUE",
     "OVERLAY",
     "RANDOM_CUT_FOREST",
     "RANDOM_CUT_FOREST_WITH_EXPLANATION",
@@ -231,23 +227,29 @@ pub(crate) fn names(dialect: QueryDialect) -> impl Iterator<Item = &'static str>
     let special = SPECIAL.iter().filter(move |special| speaks(dialect, special.1));
     let aggregates = AGGREGATES.iter().filter(move |aggregate| speaks(dialect, aggregate.1));
     let names = scalar.map(|function| function.name).filter(|name| !name.contains('.'));
-    let analytic = ANALYTIC.into_iter().filter(move |name| is_analytic(dialect, name));
+    let analytic = ANALYTIC.iter().filter(move |analytic| speaks(dialect, analytic.1)).map(|analytic| analytic.0);
     names.chain(special.map(|special| special.0)).chain(aggregates.map(|aggregate| aggregate.0)).chain(analytic)
 }
 
-/// Stream Analytics' functions that look back from a row.
-const ANALYTIC: [&str; 3] = ["ISFIRST", "LAG", "LAST"];
+/// Functions that look back from a row.
+const ANALYTIC: [(&str, (bool, bool)); 6] = [
+    ("FIRST_VALUE", KINESIS),
+    ("ISFIRST", STREAM_ANALYTICS),
+    ("LAG", BOTH),
+    ("LAST", STREAM_ANALYTICS),
+    ("LAST_VALUE", KINESIS),
+    ("NTH_VALUE", KINESIS),
+];
 
 /// Whether a name (in upper case) is a function that always looks back from a row.
 pub(crate) fn is_analytic(dialect: QueryDialect, name: &str) -> bool {
-    dialect == QueryDialect::StreamAnalytics && ANALYTIC.contains(&name)
+    ANALYTIC.iter().any(|known| known.0 == name && speaks(dialect, known.1))
 }
 
-/// Whether a call looks back from a row in Stream Analytics' language: an analytic function, or an aggregate with `OVER`.
+/// Whether a call looks back from a row: an analytic function, or an aggregate with `OVER`.
 pub(crate) fn looks_back(dialect: QueryDialect, call: &Call) -> bool {
     let name = call.full_name().to_uppercase();
-    let over = dialect == QueryDialect::StreamAnalytics && call.over.is_some();
-    is_analytic(dialect, &name) || (over && aggregate(dialect, &name).is_some())
+    is_analytic(dialect, &name) || (call.over.is_some() && aggregate(dialect, &name).is_some())
 }
 
 /// The aggregate of a name (in upper case) in a language.

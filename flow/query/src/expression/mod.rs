@@ -348,7 +348,7 @@ fn not_grouped(dialect: QueryDialect, name: &str, at: Position) -> PlanError {
 }
 
 /// DataFusion refused an expression whose types were checked before.
-fn internal(error: &datafusion_common::DataFusionError) -> PlanError {
+pub(crate) fn internal(error: &datafusion_common::DataFusionError) -> PlanError {
     let at = Position { line: 1, column: 1 };
     PlanError::new(PlanErrorCode::Type, at, error.strip_backtrace())
 }

@@ -21,7 +21,7 @@ use crate::plan::{AggregateCall, WindowBounds, WindowKind, WindowSpec};
 use accumulator::Accumulator;
 use aligned::Aligned;
 use session::{Ending, Sessions};
-use sliding::{Reach, Sliding};
+use sliding::Sliding;
 
 /// Groups that all panes of one step may hold together, rows that wait for the watermark counted by what they cost: at some hundred
 /// bytes each, a quarter of a gigabyte.
@@ -64,7 +64,7 @@ struct Ended {
 /// Too many groups are open at once.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "more than {GROUPS_MAX} groups are open at once; use fewer keys, shorter windows, longer hops, fewer rows before each or less tolerance for disorder"
+    "more than {GROUPS_MAX} groups are open at once; use fewer keys, shorter windows, longer hops or less tolerance for disorder"
 )]
 pub(crate) struct TooManyGroups;
 
@@ -78,13 +78,7 @@ impl Windows {
             WindowKind::Hopping { size_ms, hop_ms } => {
                 Kind::Aligned(Aligned::new(spec, (size_ms, hop_ms), key_types, aggregates))
             }
-            WindowKind::Sliding { size_ms } => {
-                let reach = Reach::changes(size_ms, key_types.len());
-                Kind::Sliding(Sliding::new(bounds, reach, key_types, aggregates))
-            }
-            WindowKind::Preceding { extent, partition } => {
-                Kind::Sliding(Sliding::new(bounds, Reach::rows(extent, partition), key_types, aggregates))
-            }
+            WindowKind::Sliding { size_ms } => Kind::Sliding(Sliding::new(bounds, size_ms, key_types, aggregates)),
             WindowKind::Session { timeout_ms, longest_ms, partition } => {
                 let ending = Ending::Quiet { timeout_ms, longest_ms };
                 Kind::Sessions(Sessions::new(bounds, ending, partition, key_types, aggregates))
@@ -198,7 +192,7 @@ impl Closed {
 }
 
 /// A time on the scale on which all windows are [start, end): in (start, end] a row at a boundary belongs to what is before it.
-fn bound(bounds: WindowBounds, time: i64) -> i64 {
+pub(crate) fn bound(bounds: WindowBounds, time: i64) -> i64 {
     match bounds {
         WindowBounds::ClosedOpen => time,
         WindowBounds::OpenClosed => time.saturating_sub(1),

@@ -17,8 +17,6 @@ pub(super) struct Slices {
     panes: BTreeMap<i64, Pane>,
     /// Groups over all panes.
     held: usize,
-    /// Whether each row has a place of its own, also among rows of its key.
-    apart: bool,
     encoder: KeyEncoder,
     slots: Vec<u32>,
 }
@@ -26,12 +24,7 @@ pub(super) struct Slices {
 impl Slices {
     pub(super) fn new(aggregates: Vec<AggregateCall>) -> Self {
         let (panes, encoder, slots) = (BTreeMap::new(), KeyEncoder::default(), Vec::new());
-        Self { aggregates, panes, held: 0, apart: false, encoder, slots }
-    }
-
-    /// Slices that keep rows apart, in the order in which they came.
-    pub(super) fn of_rows(aggregates: Vec<AggregateCall>) -> Self {
-        Self { apart: true, ..Self::new(aggregates) }
+        Self { aggregates, panes, held: 0, encoder, slots }
     }
 
     /// Adds rows: their times, keys and the aggregates' arguments. `start` says when the slice of a time begins.
@@ -52,8 +45,7 @@ impl Slices {
             let before = pane.len();
             self.slots.clear();
             for row in from..from + run {
-                let key = encoded.row(row);
-                self.slots.push(if self.apart { pane.place(key) } else { pane.slot(key) });
+                self.slots.push(pane.slot(encoded.row(row)));
             }
             self.held += pane.len() - before;
             for (accumulator, argument) in pane.accumulators.iter_mut().zip(arguments) {
@@ -117,8 +109,7 @@ impl Slices {
         self.held = 0;
         for _ in 0..reader.count()? {
             let start = reader.int()?;
-            let read = if self.apart { Pane::read_places } else { Pane::read };
-            let pane = read(&self.aggregates, reader)?;
+            let pane = Pane::read(&self.aggregates, reader)?;
             self.held += pane.len();
             self.panes.insert(start, pane);
         }

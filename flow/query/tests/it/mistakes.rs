@@ -112,7 +112,7 @@ fn stream_analytics() {
         ),
         (
             "SELECT LAG(price, 0) OVER (LIMIT DURATION(minute, 5)) FROM trades",
-            "error[Q111]: LAG goes a whole number of events back, 1 to 10000\n  at 1:19\n  try: LAST, for the event itself",
+            "error[Q111]: LAG takes a whole number of rows, 1 to 10000\n  at 1:19",
         ),
         (
             "SELECT LAG(price, 1, symbol) OVER (LIMIT DURATION(minute, 5)) FROM trades",
@@ -125,7 +125,7 @@ fn stream_analytics() {
         ),
         (
             "SELECT LAG(ISFIRST(minute, 1)) OVER (LIMIT DURATION(minute, 5)) FROM trades",
-            "error[Q101]: ISFIRST looks back to other events and can stand neither inside such a function nor in TIMESTAMP BY\n  \
+            "error[Q101]: ISFIRST looks back to other rows and can stand neither inside such a function nor in TIMESTAMP BY\n  \
              at 1:12\n  try: a step of its own: WITH step AS (SELECT …)",
         ),
         (
@@ -229,11 +229,25 @@ fn kinesis() {
         ),
         (
             pump("SELECT STREAM SUM(\"shares\") OVER (ROWS 1 PRECEDING), COUNT(*) FROM \"trades\""),
-            "error[Q111]: `COUNT(*)` has no OVER beside an aggregate that has\n  at 2:89\n  try: OVER behind each of them",
+            "error[Q111]: `COUNT(*)` has no OVER beside a function that has\n  at 2:89\n  try: OVER behind each of them",
         ),
         (
-            pump("SELECT STREAM \"symbol\", COUNT(*) OVER (ROWS 1 PRECEDING), \"time\" AS ROWTIME FROM \"trades\""),
-            "error[Q107]: not supported yet: another ROWTIME beside OVER or STAGGER\n  at 2:36\n  try: a pump that sets it first",
+            pump("SELECT STREAM \"symbol\", LAG(\"shares\", 0) OVER (ROWS 1 PRECEDING) FROM \"trades\""),
+            "error[Q111]: LAG takes a whole number of rows, 1 to 10000\n  at 2:74",
+        ),
+        (
+            pump("SELECT STREAM \"symbol\", LAST_VALUE(\"shares\") FROM \"trades\""),
+            "error[Q111]: LAST_VALUE has no OVER, which says how far it looks back\n  at 2:60\n  \
+             try: LAST_VALUE(…) OVER (PARTITION BY key RANGE INTERVAL '1' MINUTE PRECEDING)",
+        ),
+        (
+            pump("SELECT STREAM \"symbol\", 1 FROM \"trades\" WHERE LAG(\"shares\") OVER (ROWS 1 PRECEDING) > 1"),
+            "error[Q101]: LAG looks back to other rows and can stand neither inside such a function nor in WHERE\n  at 2:82\n  \
+             try: a stream of its own, and a pump that reads it",
+        ),
+        (
+            pump("SELECT STREAM \"symbol\", COUNT(DISTINCT \"shares\") OVER (ROWS 1 PRECEDING) FROM \"trades\""),
+            "error[Q107]: not supported yet: DISTINCT in an aggregate with OVER\n  at 2:60",
         ),
         (
             pump("SELECT STREAM \"symbol\" FROM \"trades\""),

@@ -9,7 +9,7 @@ use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::{DataType, SchemaRef, TimestampMillisecondType};
 use datafusion_common::ScalarValue;
 use millstream_query::plan::{
-    AggregateCall, AggregateFunction, Operator, Program, ScalarExpr, StepInput, TimeSource, WindowAggregate, WindowKind,
+    AggregateCall, AggregateFunction, Operator, Program, ScalarExpr, StepInput, TimeSource, WindowAggregate,
 };
 
 use crate::{looking_back, naive};
@@ -64,7 +64,7 @@ pub fn evaluate(expression: &ScalarExpr, batch: &RecordBatch) -> ArrayRef {
     value
 }
 
-fn filtered(batch: RecordBatch, predicate: Option<&ScalarExpr>) -> RecordBatch {
+pub fn filtered(batch: RecordBatch, predicate: Option<&ScalarExpr>) -> RecordBatch {
     let Some(predicate) = predicate else { return batch };
     let keep: BooleanArray =
         evaluate(predicate, &batch).as_boolean().iter().map(|keep| Some(keep == Some(true))).collect();
@@ -97,13 +97,6 @@ fn window(schema: &SchemaRef, aggregate: &WindowAggregate, input: &RecordBatch) 
     let mut groups: BTreeMap<(i64, String), Group> = BTreeMap::new();
     for members in shared.values() {
         let instants: Vec<i64> = members.iter().map(|row| times.value(*row)).collect();
-        if let WindowKind::Preceding { extent, .. } = aggregate.window.kind {
-            for (place, inside) in naive::preceding(extent, &instants) {
-                let (row, inside) = (members[place], inside.into_iter().map(|place| members[place]).collect());
-                groups.insert((times.value(row), format!("{row:09}")), (key_of(row), times.value(row), inside));
-            }
-            continue;
-        }
         for (start, end, inside) in naive::windows(aggregate.window, &instants) {
             for row in inside.into_iter().map(|place| members[place]) {
                 let key = key_of(row);

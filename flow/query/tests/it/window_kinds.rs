@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch as Rows, StringArray, TimestampMillisecondArray};
 use arrow::datatypes::TimestampMillisecondType;
 use millstream_catalog::{ColumnDefinition, ColumnType, EventOrder, OrderPolicy, QueryDialect, RecordFormat};
-use millstream_query::plan::{Extent, Operator, Program, WindowKind};
+use millstream_query::plan::{AnalyticCall, AnalyticFunction, Extent, Operator, Program};
 use millstream_query::{Executor, InputSchema, Produced, plan};
 use millstream_types::{EncodedRecords, RecordBatch};
 use proptest::prelude::*;
@@ -29,7 +29,7 @@ const STREAM_ANALYTICS: [&str; 7] = [
     "Session(millisecond, 300, 1000)",
     "Windows(Window('hops', HoppingWindow(second, 2, 1)), Window('slides', Sliding(second, 1)), Window('s', Session(second, 1, 3)))",
 ];
-const KINESIS: [&str; 4] = [
+const KINESIS: [&str; 6] = [
     "SELECT STREAM \"symbol\", I.ROWTIME, SUM(\"shares\"), COUNT(*) FROM I
      WINDOWED BY STAGGER (PARTITION BY \"symbol\" RANGE INTERVAL '2' SECOND)",
     "SELECT STREAM \"symbol\", I.ROWTIME, SUM(\"shares\") OVER W, MAX(\"shares\") OVER W - MIN(\"shares\") OVER W FROM I
@@ -37,6 +37,12 @@ const KINESIS: [&str; 4] = [
     "SELECT STREAM UPPER(\"symbol\"), ROWTIME, \"shares\" + 1, AVG(\"shares\") OVER W FROM I WHERE \"shares\" <> 7
      WINDOW W AS (PARTITION BY \"symbol\" RANGE BETWEEN INTERVAL '1.5' SECOND PRECEDING AND CURRENT ROW)",
     "SELECT STREAM \"symbol\", ROWTIME, SUM(\"shares\") OVER (PARTITION BY \"symbol\" ROWS 3 PRECEDING), 1 FROM I",
+    "SELECT STREAM \"symbol\", ROWTIME, LAG(\"shares\", 2, 5) IGNORE NULLS OVER (PARTITION BY \"symbol\" RANGE INTERVAL '1' SECOND PRECEDING),
+     FIRST_VALUE(\"shares\") OVER W + NTH_VALUE(\"shares\", 2) FROM LAST OVER W FROM I WHERE \"shares\" <> 7 OR \"shares\" IS NULL
+     WINDOW W AS (RANGE INTERVAL '0.8' SECOND PRECEDING)",
+    "SELECT STREAM \"symbol\", ROWTIME, NTH_VALUE(\"shares\", 2) IGNORE NULLS OVER (ROWS 4 PRECEDING),
+     LAST_VALUE(\"shares\") IGNORE NULLS OVER (PARTITION BY \"symbol\" ROWS 2 PRECEDING) + LAG(\"shares\", 3, 0) OVER (ROWS 2 PRECEDING)
+     FROM I",
 ];
 
 const LOOKING_BACK: [&str; 4] = [
@@ -141,10 +147,15 @@ fn again(program: &Program, executor: &Executor) -> Executor {
     another
 }
 
-/// Whether an operator's windows are never over.
+/// Whether an operator keeps rows for ever.
 fn keeps_rows(operator: &Operator) -> bool {
-    let Operator::WindowAggregate(aggregate) = operator else { return false };
-    matches!(aggregate.window.kind, WindowKind::Preceding { extent: Extent::Rows(_), .. })
+    let by_rows = |call: &AnalyticCall| match &call.function {
+        AnalyticFunction::Value { extent, .. } | AnalyticFunction::Aggregate { extent, .. } => {
+            matches!(extent, Extent::Rows(_))
+        }
+        AnalyticFunction::IsFirst { .. } => false,
+    };
+    matches!(operator, Operator::Analytic(analytic) if analytic.calls.iter().any(by_rows))
 }
 
 fn all_rows(made: &[Produced], ordered: bool) -> Vec<String> {

@@ -4,7 +4,7 @@ use millstream_catalog::QueryDialect;
 
 use crate::expression::types;
 use crate::plan::{
-    AnalyticCall, AnalyticFunction, Extent, Operator, Place, Program, SourcePlan, Step, StepInput, TimeSource,
+    AnalyticCall, AnalyticFunction, Extent, Operator, Parts, Place, Program, SourcePlan, Step, StepInput, TimeSource,
     WindowAggregate, WindowBounds, WindowKind,
 };
 
@@ -83,6 +83,12 @@ fn step_lines(text: &mut String, program: &Program, step: &Step) {
                 line(text, &format!("  {}", call.text));
                 line(text, &format!("  state: {}", looked_back(call)));
             }
+        }
+        Operator::Apply(apply) => {
+            let parts = if apply.parts == Parts::Elements { "element" } else { "property" };
+            let rest = if apply.outer { ", or one without any" } else { "" };
+            line(text, &format!("{head}: a row for each {parts} of {}{rest}", apply.value.text));
+            line(text, "  state: none");
         }
         Operator::WindowAggregate(aggregate) => {
             line(text, &format!("{head}: {}", window_text(aggregate)));

@@ -10,6 +10,7 @@ mod expression;
 pub mod plan;
 pub mod runtime;
 mod time_policy;
+mod value;
 mod window;
 
 pub use decode::infer::{Delimited, infer_columns, infer_delimited};

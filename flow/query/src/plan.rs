@@ -23,6 +23,11 @@ pub const ROWTIME: &str = "$rowtime";
 /// The type of points in time everywhere in a plan: milliseconds since the epoch, UTC.
 pub const TIMESTAMP: DataType = DataType::Timestamp(TimeUnit::Millisecond, None);
 
+/// The type of records, arrays and values without a fixed type: their JSON text on one line, NULL for `null`.
+///
+/// Only Stream Analytics' language has them. Nothing else is ever of this Arrow type; [`crate::value`] computes with it.
+pub const VALUE: DataType = DataType::LargeUtf8;
+
 /// The longest window a query may ask for: 7 days, Stream Analytics' own limit. State is kept that long.
 pub const WINDOW_MS_MAX: i64 = 7 * 24 * 60 * 60 * 1000;
 
@@ -70,6 +75,7 @@ impl Program {
                 DataType::Float64 => ColumnType::Double,
                 DataType::Boolean => ColumnType::Boolean,
                 DataType::Timestamp(..) => ColumnType::Timestamp,
+                DataType::LargeUtf8 => ColumnType::Value,
                 _ => ColumnType::Text,
             };
             (field.name().clone(), column_type)
@@ -124,10 +130,25 @@ pub struct SourcePlan {
 pub struct SourceColumn {
     /// Its name in the SQL.
     pub name: String,
-    /// `Int64`, `Float64`, `Utf8`, `Boolean` or [`TIMESTAMP`].
+    /// `Int64`, `Float64`, `Utf8`, `Boolean`, [`TIMESTAMP`] or [`VALUE`].
     pub data_type: DataType,
     /// Where its value is found.
     pub origin: ColumnOrigin,
+    /// Which values it takes.
+    pub fit: Fit,
+}
+
+/// Which values a column takes; a record with another one is no row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fit {
+    /// What becomes the column's type. A column that nobody reads is not looked at.
+    Converted,
+    /// What is of the column's type, read or not: the query declares it (`CREATE TABLE`).
+    Exact,
+    /// As [`Fit::Exact`], records of a column of type [`VALUE`].
+    Record,
+    /// As [`Fit::Exact`], arrays of a column of type [`VALUE`].
+    Array,
 }
 
 /// Where a source column's value is found.
@@ -205,12 +226,49 @@ pub enum Operator {
         /// The result's row time, over the input's schema; `None`: the row keeps its time.
         rowtime: Option<ScalarExpr>,
     },
+    /// Row in, rows out: one for each element of an array, or for each property of a record.
+    Apply(Box<Apply>),
     /// Groups of rows within windows of time, one row per group and window once the window is over.
     WindowAggregate(Box<WindowAggregate>),
     /// Rows as they are, each with what functions tell of those before it.
     Analytic(Box<Analytic>),
     /// All rows of all inputs, whose schemas are the same.
     Union,
+}
+
+/// `CROSS APPLY`, `OUTER APPLY`: a row again for each part of a value in it, with the row's time.
+#[derive(Debug, Clone)]
+pub struct Apply {
+    /// The array or record, over the input's schema, of type [`VALUE`].
+    pub value: ScalarExpr,
+    /// What it is taken apart into.
+    pub parts: Parts,
+    /// Whether a row without parts stays, with NULL in the columns that are made of them.
+    pub outer: bool,
+    /// The columns of its rows.
+    pub columns: Vec<AppliedColumn>,
+}
+
+/// What a value is taken apart into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parts {
+    /// The elements of an array; anything else has none.
+    Elements,
+    /// The properties of a record; anything else has none.
+    Properties,
+}
+
+/// A column of what `APPLY` gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AppliedColumn {
+    /// The input's column of this place, the same for all parts.
+    Carried(usize),
+    /// A record of the part's key and value, of type [`VALUE`].
+    Part,
+    /// An element's index, from 0 and of type `Int64`, or a property's name.
+    Key,
+    /// The element's or the property's value, of type [`VALUE`].
+    Value,
 }
 
 /// A windowed aggregation.

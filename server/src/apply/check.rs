@@ -274,12 +274,13 @@ fn partition_key(target: &OutputTarget) -> Option<&str> {
     Some(partition_key.trim_start_matches('/')).filter(|key| !key.is_empty())
 }
 
-/// Whether a column's JSON value can be a key of that type: times are written as text.
+/// Whether a column's JSON value can be a key of that type: times are written as text, and of a value without a fixed type
+/// only its row knows.
 fn fits(column: ColumnType, key: KeyType) -> bool {
     match key {
-        KeyType::String => matches!(column, ColumnType::Text | ColumnType::Timestamp),
-        KeyType::Number => matches!(column, ColumnType::BigInt | ColumnType::Double),
-        KeyType::Binary => column == ColumnType::Text,
+        KeyType::String => matches!(column, ColumnType::Text | ColumnType::Timestamp | ColumnType::Value),
+        KeyType::Number => matches!(column, ColumnType::BigInt | ColumnType::Double | ColumnType::Value),
+        KeyType::Binary => matches!(column, ColumnType::Text | ColumnType::Value),
     }
 }
 

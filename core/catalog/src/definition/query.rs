@@ -152,6 +152,8 @@ pub enum ColumnType {
     Boolean,
     /// A point in time, UTC, milliseconds.
     Timestamp,
+    /// A record, an array, or a value whose type is its own: what JSON holds.
+    Value,
 }
 
 /// A destination of results.

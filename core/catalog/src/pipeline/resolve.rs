@@ -422,6 +422,7 @@ pub fn column_type(declared: &str) -> Option<ColumnType> {
         "CHAR" | "VARCHAR" | "NVARCHAR" | "TEXT" | "STRING" => ColumnType::Text,
         "BOOLEAN" | "BIT" => ColumnType::Boolean,
         "TIMESTAMP" | "DATETIME" => ColumnType::Timestamp,
+        "RECORD" | "ARRAY" | "ANY" => ColumnType::Value,
         _ => return None,
     })
 }

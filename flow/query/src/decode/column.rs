@@ -2,14 +2,20 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, TimestampMillisecondArray};
+use arrow::array::{
+    ArrayRef, BooleanArray, Float64Array, Int64Array, LargeStringArray, StringArray, TimestampMillisecondArray,
+};
 use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::DataType;
+
+use crate::plan::Fit;
+use crate::value::json;
 
 /// A column's values and which of them are there.
 pub(super) struct Column {
     valid: Vec<bool>,
     values: Values,
+    fit: Fit,
 }
 
 enum Values {
@@ -17,7 +23,15 @@ enum Values {
     Float(Vec<f64>),
     Boolean(Vec<bool>),
     Time(Vec<i64>),
-    Text { ends: Vec<i32>, bytes: Vec<u8> },
+    Text {
+        ends: Vec<i32>,
+        bytes: Vec<u8>,
+    },
+    /// JSON texts of values of any kind.
+    Json {
+        ends: Vec<i64>,
+        bytes: Vec<u8>,
+    },
 }
 
 /// A value as a format has it.
@@ -27,20 +41,21 @@ pub(super) enum Value<'v> {
     Float(f64),
     Boolean(bool),
     Text(&'v str),
-    /// A number, object or array, which only a text column can hold: its own text.
+    /// A number, object or array, or in a column of JSON texts any value, as it is written.
     Raw(&'v str),
 }
 
 impl Column {
-    pub(super) fn new(data_type: &DataType) -> Self {
+    pub(super) fn new(data_type: &DataType, fit: Fit) -> Self {
         let values = match data_type {
             DataType::Int64 => Values::Int(Vec::new()),
             DataType::Float64 => Values::Float(Vec::new()),
             DataType::Boolean => Values::Boolean(Vec::new()),
             DataType::Timestamp(..) => Values::Time(Vec::new()),
+            DataType::LargeUtf8 => Values::Json { ends: Vec::new(), bytes: Vec::new() },
             _ => Values::Text { ends: Vec::new(), bytes: Vec::new() },
         };
-        Self { valid: Vec::new(), values }
+        Self { valid: Vec::new(), values, fit }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -55,6 +70,9 @@ impl Column {
         if matches!(value, Value::Null) {
             self.push_null();
             return Ok(());
+        }
+        if let Some(wanted) = self.misfit(value) {
+            return Err(expected(wanted, &value.shown()));
         }
         match (&mut self.values, value) {
             (Values::Int(values), Value::Int(int)) => values.push(*int),
@@ -75,15 +93,35 @@ impl Column {
                 bytes.extend_from_slice(if *boolean { b"true" } else { b"false" });
                 ends.push(end(bytes.len())?);
             }
+            (Values::Json { ends, bytes }, value) => {
+                push_json(bytes, value)?;
+                ends.push(bytes.len() as i64);
+            }
             (values, value) => return Err(expected(values.name(), &value.shown())),
         }
         self.valid.push(true);
         Ok(())
     }
 
+    /// What is expected in the place of a value that is of another type than the query declares.
+    fn misfit(&self, value: &Value<'_>) -> Option<&'static str> {
+        let begins = |with| matches!(value, Value::Raw(json) if json.starts_with(with));
+        match (self.fit, &self.values) {
+            (Fit::Exact, Values::Text { .. }) if !matches!(value, Value::Text(_)) => Some("a text"),
+            (Fit::Record, _) if !begins('{') => Some("a record"),
+            (Fit::Array, _) if !begins('[') => Some("an array"),
+            _ => None,
+        }
+    }
+
     /// Whether values are kept as text, so that numbers are wanted as they are written.
     pub(super) fn is_text(&self) -> bool {
         matches!(self.values, Values::Text { .. })
+    }
+
+    /// Whether values are kept as the JSON texts that they are.
+    pub(super) fn is_json(&self) -> bool {
+        matches!(self.values, Values::Json { .. })
     }
 
     pub(super) fn push_null(&mut self) {
@@ -93,6 +131,7 @@ impl Column {
             Values::Float(values) => values.push(0.0),
             Values::Boolean(values) => values.push(false),
             Values::Text { ends, bytes } => ends.push(end(bytes.len()).unwrap_or(i32::MAX)),
+            Values::Json { ends, bytes } => ends.push(bytes.len() as i64),
         }
     }
 
@@ -104,6 +143,10 @@ impl Column {
             Values::Float(values) => values.truncate(rows),
             Values::Boolean(values) => values.truncate(rows),
             Values::Text { ends, bytes } => {
+                ends.truncate(rows);
+                bytes.truncate(ends.last().map_or(0, |end| end.cast_unsigned() as usize));
+            }
+            Values::Json { ends, bytes } => {
                 ends.truncate(rows);
                 bytes.truncate(ends.last().map_or(0, |end| end.cast_unsigned() as usize));
             }
@@ -128,6 +171,13 @@ impl Column {
                 // Every piece was a `str` when it was pushed, and pieces are cut at their own ends; the check is one pass.
                 Arc::new(StringArray::new(offsets, bytes, nulls))
             }
+            Values::Json { ends, bytes } => {
+                let mut offsets = Vec::with_capacity(ends.len() + 1);
+                offsets.push(0);
+                offsets.append(ends);
+                let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
+                Arc::new(LargeStringArray::new(offsets, Buffer::from_vec(std::mem::take(bytes)), nulls))
+            }
         }
     }
 }
@@ -140,6 +190,7 @@ impl Values {
             Self::Boolean(_) => "true or false",
             Self::Time(_) => "a time",
             Self::Text { .. } => "a text",
+            Self::Json { .. } => "a value of JSON",
         }
     }
 }
@@ -155,6 +206,23 @@ impl Value<'_> {
             Self::Raw(text) => (*text).to_owned(),
         }
     }
+}
+
+/// Adds a value's JSON text, on one line.
+fn push_json(bytes: &mut Vec<u8>, value: &Value<'_>) -> Result<(), String> {
+    let written = match value {
+        Value::Raw(text) => {
+            bytes.extend_from_slice(json::one_line(text).as_bytes());
+            return Ok(());
+        }
+        Value::Null => return Err("null has no text".to_owned()),
+        Value::Int(int) => serde_json::to_writer(&mut *bytes, int),
+        Value::Float(float) if !float.is_finite() => return Err(expected("a number", &float.to_string())),
+        Value::Float(float) => serde_json::to_writer(&mut *bytes, float),
+        Value::Boolean(boolean) => serde_json::to_writer(&mut *bytes, boolean),
+        Value::Text(text) => serde_json::to_writer(&mut *bytes, text),
+    };
+    written.map_err(|error| error.to_string())
 }
 
 fn end(bytes: usize) -> Result<i32, String> {

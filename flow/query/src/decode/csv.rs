@@ -156,7 +156,7 @@ mod tests {
     use arrow::datatypes::DataType;
 
     use super::*;
-    use crate::plan::{SourceColumn, TimeSource, with_rowtime};
+    use crate::plan::{Fit, SourceColumn, TimeSource, with_rowtime};
 
     /// Reads a record of the columns `symbol` and `shares`: rows, and what is wrong with lines that are none.
     fn read(header: bool, record: &str) -> (Result<usize, String>, Vec<String>) {
@@ -165,10 +165,12 @@ mod tests {
             name: (*name).to_owned(),
             data_type: data_type.clone(),
             origin: ColumnOrigin::Field { path: vec![(*name).to_owned()], position },
+            fit: Fit::Converted,
         };
         let columns = types.iter().enumerate().map(column).collect();
         let source = SourcePlan { name: "i".into(), columns, schema: with_rowtime([]), time: TimeSource::Arrival };
-        let mut columns: Vec<Column> = types.iter().map(|(_, data_type)| Column::new(data_type)).collect();
+        let mut columns: Vec<Column> =
+            types.iter().map(|(_, data_type)| Column::new(data_type, Fit::Converted)).collect();
         let mut wrong = Vec::new();
         let rows = CsvReader::new(&source, ",", header).read(record.as_bytes(), &mut columns, &mut wrong);
         if let Ok(rows) = rows {

@@ -15,8 +15,16 @@ pub(crate) fn columns_of<'r>(
         (RecordFormat::Csv { delimiter }, QueryDialect::StreamAnalytics) => {
             named_columns(csv::char_of(delimiter), records)
         }
-        _ => infer_columns(records),
+        (_, QueryDialect::StreamAnalytics) => json_columns(records),
+        (_, QueryDialect::Kinesis) => infer_columns(records),
     }
+}
+
+/// The columns of JSON records: those of [`infer_columns`], and each record and array as a value; so is what has values of
+/// several types, or had none so far.
+fn json_columns<'r>(records: impl IntoIterator<Item = &'r [u8]>) -> Vec<ColumnDefinition> {
+    let found = found_in(records, true).into_iter();
+    found.map(|(name, column_type)| mapped(name, column_type.unwrap_or(ColumnType::Value))).collect()
 }
 
 /// The columns of delimited text that begins with a line of names.
@@ -36,7 +44,7 @@ fn named_columns<'r>(delimiter: char, records: impl IntoIterator<Item = &'r [u8]
     }
     let definition = |(name, column_type): (String, Option<ColumnType>)| ColumnDefinition {
         name,
-        column_type: column_type.unwrap_or(ColumnType::Text),
+        column_type: text_if_mixed(column_type),
         mapping: None,
         declared: None,
     };
@@ -74,7 +82,7 @@ pub fn infer_delimited<'r>(records: impl IntoIterator<Item = &'r [u8]>) -> Optio
 
 fn placed_column(place: usize, rows: &[Vec<String>]) -> ColumnDefinition {
     let types = rows.iter().map(|row| type_of_text(row[place].trim()));
-    let column_type = types.reduce(both).flatten().unwrap_or(ColumnType::Text);
+    let column_type = text_if_mixed(types.reduce(both).flatten());
     ColumnDefinition { name: format!("COL_{}", place + 1), column_type, mapping: None, declared: None }
 }
 
@@ -98,32 +106,42 @@ const TIME_LENGTH_MIN: usize = 19;
 /// (`Location.Lat`), each with the type that fits all samples. Records that are no JSON objects are passed over.
 #[must_use]
 pub fn infer_columns<'r>(records: impl IntoIterator<Item = &'r [u8]>) -> Vec<ColumnDefinition> {
+    let found = found_in(records, false).into_iter();
+    found.map(|(name, column_type)| mapped(name, text_if_mixed(column_type))).collect()
+}
+
+fn mapped(name: String, column_type: ColumnType) -> ColumnDefinition {
+    ColumnDefinition { mapping: Some(format!("$.{name}")), name, column_type, declared: None }
+}
+
+/// Where values have no type of their own, those that have nothing in common are texts.
+fn text_if_mixed(column_type: Option<ColumnType>) -> ColumnType {
+    column_type.filter(|column_type| *column_type != ColumnType::Value).unwrap_or(ColumnType::Text)
+}
+
+/// The columns of JSON records in the order of their first appearance; `whole`: records are columns beside what is in them.
+fn found_in<'r>(records: impl IntoIterator<Item = &'r [u8]>, whole: bool) -> Vec<(String, Option<ColumnType>)> {
     let mut columns: Vec<(String, Option<ColumnType>)> = Vec::new();
     for record in records {
         for value in serde_json::Deserializer::from_slice(record).into_iter::<Value>().map_while(Result::ok) {
             match value {
-                Value::Array(items) => items.iter().for_each(|item| fields(item, "", &mut columns)),
-                other => fields(&other, "", &mut columns),
+                Value::Array(items) => items.iter().for_each(|item| fields(item, "", whole, &mut columns)),
+                other => fields(&other, "", whole, &mut columns),
             }
         }
     }
-    let definition = |(name, column_type): (String, Option<ColumnType>)| ColumnDefinition {
-        mapping: Some(format!("$.{name}")),
-        name,
-        column_type: column_type.unwrap_or(ColumnType::Text),
-        declared: None,
-    };
-    columns.into_iter().map(definition).collect()
+    columns
 }
 
-fn fields(value: &Value, prefix: &str, columns: &mut Vec<(String, Option<ColumnType>)>) {
+fn fields(value: &Value, prefix: &str, whole: bool, columns: &mut Vec<(String, Option<ColumnType>)>) {
     for (name, value) in value.as_object().into_iter().flatten() {
         let name = format!("{prefix}{name}");
-        if value.is_object() {
-            fields(value, &format!("{name}."), columns);
-            continue;
+        if whole || !value.is_object() {
+            note(columns, name.clone(), type_of(value));
         }
-        note(columns, name, type_of(value));
+        if value.is_object() {
+            fields(value, &format!("{name}."), whole, columns);
+        }
     }
 }
 
@@ -144,7 +162,8 @@ fn type_of(value: &Value) -> Option<ColumnType> {
         Value::String(text) if text.len() >= TIME_LENGTH_MIN && timestamp::parse(text).is_some() => {
             Some(ColumnType::Timestamp)
         }
-        Value::String(_) | Value::Array(_) | Value::Object(_) => Some(ColumnType::Text),
+        Value::String(_) => Some(ColumnType::Text),
+        Value::Array(_) | Value::Object(_) => Some(ColumnType::Value),
     }
 }
 
@@ -156,7 +175,10 @@ fn both(left: Option<ColumnType>, right: Option<ColumnType>) -> Option<ColumnTyp
         (Some(ColumnType::BigInt | ColumnType::Double), Some(ColumnType::BigInt | ColumnType::Double)) => {
             Some(ColumnType::Double)
         }
-        (Some(_), Some(_)) => Some(ColumnType::Text),
+        (Some(ColumnType::Text | ColumnType::Timestamp), Some(ColumnType::Text | ColumnType::Timestamp)) => {
+            Some(ColumnType::Text)
+        }
+        (Some(_), Some(_)) => Some(ColumnType::Value),
     }
 }
 
@@ -184,6 +206,33 @@ mod tests {
                 ("where.lat", ColumnType::BigInt),
             ]
         );
+    }
+
+    #[test]
+    fn records_are_columns_where_they_are_values() {
+        let records: [&[u8]; 2] = [
+            br#"{"id":1,"place":{"lat":47,"tags":["a"]},"mixed":1,"none":null,"at":"2018-07-09T14:30:05Z"}"#,
+            br#"{"id":2.5,"place":{"lat":48},"mixed":"x","at":"now"}"#,
+        ];
+        let shown = |columns: Vec<ColumnDefinition>| -> Vec<(String, ColumnType)> {
+            columns.into_iter().map(|column| (column.name, column.column_type)).collect()
+        };
+        let column = |name: &str, column_type| (name.to_owned(), column_type);
+        let found = columns_of(QueryDialect::StreamAnalytics, &RecordFormat::Json, records);
+        let expected = [
+            column("id", ColumnType::Double),
+            column("place", ColumnType::Value),
+            column("place.lat", ColumnType::BigInt),
+            column("place.tags", ColumnType::Value),
+            column("mixed", ColumnType::Value),
+            column("none", ColumnType::Value),
+            column("at", ColumnType::Text),
+        ];
+        assert_eq!(shown(found), expected);
+        let found = shown(columns_of(QueryDialect::Kinesis, &RecordFormat::Json, records));
+        let texts = ["place.tags", "mixed", "none", "at"].map(|name| column(name, ColumnType::Text));
+        assert_eq!(found[..2], [column("id", ColumnType::Double), column("place.lat", ColumnType::BigInt)]);
+        assert_eq!(found[2..], texts);
     }
 
     #[test]

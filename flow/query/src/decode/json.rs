@@ -205,6 +205,11 @@ impl<'t> Cursor<'t> {
             return push(columns, column, before, &Value::Raw(&self.text[start..self.at]), &field.name);
         }
         let Some(column) = field.column else { return self.skip(depth + 1) };
+        if columns[column].is_json() && self.peek() != Some(b'n') {
+            let start = self.at;
+            self.skip(depth + 1)?;
+            return push(columns, column, before, &Value::Raw(&self.text[start..self.at]), &field.name);
+        }
         let text = columns[column].is_text();
         match self.peek() {
             Some(b'"') => {

@@ -7,7 +7,7 @@ mod column;
 mod csv;
 pub(crate) mod infer;
 mod json;
-mod timestamp;
+pub(crate) mod timestamp;
 
 use std::sync::Arc;
 
@@ -83,7 +83,7 @@ impl Decoder {
             RecordFormat::Json => Format::Json(json::JsonReader::new(source, azure)),
             RecordFormat::Csv { delimiter } => Format::Csv(csv::CsvReader::new(source, delimiter, azure)),
         };
-        let columns = source.columns.iter().map(|column| Column::new(&column.data_type)).collect();
+        let columns = source.columns.iter().map(|column| Column::new(&column.data_type, column.fit)).collect();
         Self { source: source.clone(), record_format, dialect, format, columns }
     }
 

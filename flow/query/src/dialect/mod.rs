@@ -2,7 +2,7 @@
 //!
 //! The way: `token.rs` → `parse_expression.rs`, `parse_select.rs`, `parse_window.rs`, and the language's own statements (`kinesis.rs`,
 //! `stream_analytics.rs`) → `syntax.rs` → `plan_program.rs` (who reads whom) → `plan_select.rs` (one `SELECT`, with
-//! `window.rs`, `window_call.rs`, `plan_over.rs` and, in front of it, `plan_analytic.rs`) → `prune.rs` (only the columns used). Everything here is pure: same text and columns, same plan.
+//! `plan_apply.rs`, `window.rs`, `window_call.rs`, `plan_over.rs` and, in front of it, `plan_analytic.rs`) → `prune.rs` (only the columns used). Everything here is pure: same text and columns, same plan.
 
 pub(crate) mod interval;
 mod kinesis;
@@ -10,6 +10,7 @@ mod parse_expression;
 mod parse_select;
 mod parse_window;
 mod plan_analytic;
+mod plan_apply;
 mod plan_over;
 mod plan_program;
 mod plan_select;
@@ -82,7 +83,7 @@ pub fn output_names(dialect: QueryDialect, sql: &str) -> Vec<String> {
         let name = match statement {
             Statement::CreateStream { name, .. } => name.text,
             Statement::Select(query) => plan_program::into(&query).text,
-            Statement::CreatePump { .. } | Statement::With { .. } => continue,
+            Statement::CreatePump { .. } | Statement::CreateTable { .. } | Statement::With { .. } => continue,
         };
         if !names.iter().any(|known| match dialect {
             QueryDialect::Kinesis => *known == name,

@@ -5,7 +5,7 @@ use sqlparser::tokenizer::Token;
 
 use super::parse_expression::{expression, is_reserved};
 use super::parse_window::{stagger, windows};
-use super::syntax::{BinaryOperator, Expr, ExprKind, From, Ident, Literal, Query, Select, SelectItem, Stagger};
+use super::syntax::{Apply, BinaryOperator, Expr, ExprKind, From, Ident, Literal, Query, Select, SelectItem, Stagger};
 use super::token::Tokens;
 use crate::error::{PlanError, PlanErrorCode};
 
@@ -95,8 +95,21 @@ fn item(tokens: &mut Tokens) -> Result<SelectItem, PlanError> {
         Err(value) => value,
     };
     let named = tokens.take_word("AS") || (matches!(tokens.peek(), Token::Word(_)) && !ends_item(tokens));
-    let alias = if named { Some(tokens.expect_ident("a name")?) } else { None };
+    let alias = if named { Some(column_name(tokens)?) } else { None };
     Ok(SelectItem::Column { value, alias })
+}
+
+/// A column's name behind `AS`; Stream Analytics takes one in quotes for texts, too.
+fn column_name(tokens: &mut Tokens) -> Result<Ident, PlanError> {
+    let at = tokens.at();
+    match tokens.peek() {
+        Token::SingleQuotedString(text) if tokens.dialect == QueryDialect::StreamAnalytics => {
+            let text = text.clone();
+            tokens.take();
+            Ok(Ident { text, at })
+        }
+        _ => tokens.expect_ident("a name"),
+    }
 }
 
 /// Whether the next word belongs to what follows the item, so that it is no alias.
@@ -159,8 +172,28 @@ fn from(tokens: &mut Tokens) -> Result<From, PlanError> {
             some => some,
         };
     }
+    let applies = applies(tokens)?;
     refuse_sources(tokens)?;
-    Ok(From { name, alias, timestamp_by })
+    Ok(From { name, alias, timestamp_by, applies })
+}
+
+/// `CROSS APPLY function(x) AS name OUTER APPLY …`.
+fn applies(tokens: &mut Tokens) -> Result<Vec<Apply>, PlanError> {
+    let mut applies = Vec::new();
+    while tokens.dialect == QueryDialect::StreamAnalytics {
+        let outer = match (tokens.take_words(&["CROSS", "APPLY"]), tokens.take_words(&["OUTER", "APPLY"])) {
+            (false, false) => break,
+            (_, outer) => outer,
+        };
+        let function = tokens.expect_ident("GetArrayElements or GetRecordProperties")?;
+        tokens.expect_token(&Token::LParen)?;
+        let argument = expression(tokens)?;
+        tokens.expect_token(&Token::RParen)?;
+        tokens.take_word("AS");
+        let alias = tokens.expect_ident("the name of what is applied")?;
+        applies.push(Apply { outer, function, argument, alias });
+    }
+    Ok(applies)
 }
 
 /// Words that follow a source and so are no alias of it.
@@ -202,8 +235,7 @@ fn refuse_sources(tokens: &Tokens) -> Result<(), PlanError> {
     }
     for (word, what) in [
         ("PARTITION", "PARTITION BY behind FROM"),
-        ("CROSS", "CROSS JOIN and CROSS APPLY"),
-        ("OUTER", "OUTER APPLY"),
+        ("CROSS", "CROSS JOIN"),
         ("OVER", "a window on a source"),
         ("MATCH_RECOGNIZE", "MATCH_RECOGNIZE"),
     ] {

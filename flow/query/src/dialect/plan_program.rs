@@ -8,16 +8,19 @@ use millstream_catalog::QueryDialect;
 
 use super::InputSchema;
 use super::plan_analytic::analytic;
+use super::plan_apply::apply;
 use super::plan_select::{Target, select};
 use super::prune;
-use super::source::{source, step_scope};
-use super::syntax::{From, Ident, Query, Select, Statement, TypeName};
+use super::source::{declared as declared_columns, source, step_scope};
+use super::syntax::{Apply, From, Ident, Query, Select, Statement, TypeName};
 use super::window_call::one_for_each;
 use crate::error::{PlanError, PlanErrorCode, Position};
 use crate::expression::scope::RowScope;
 use crate::expression::suggest::nearest;
 use crate::expression::{Binder, Scope, cast, types};
-use crate::plan::{ColumnOrigin, Operator, OutputPlan, Program, SourcePlan, Step, StepInput, TIMESTAMP, TimeSource};
+use crate::plan::{
+    ColumnOrigin, Operator, OutputPlan, Program, SourceColumn, SourcePlan, Step, StepInput, TIMESTAMP, TimeSource,
+};
 
 /// A plan in the making.
 pub(super) struct Planner<'a> {
@@ -29,6 +32,8 @@ pub(super) struct Planner<'a> {
     outputs: Vec<OutputPlan>,
     /// Streams and `WITH` steps that are planned; `None`: it has mistakes, which were reported.
     named: Vec<(String, Option<usize>)>,
+    /// The columns that `CREATE TABLE` declares, by the input's name in lower case; `None`: it has mistakes.
+    tables: Vec<(String, Option<Vec<SourceColumn>>)>,
     /// Streams being planned, to notice those that read each other.
     open: Vec<String>,
     errors: Vec<PlanError>,
@@ -48,7 +53,8 @@ impl<'a> Planner<'a> {
     pub(super) fn new(dialect: QueryDialect, sql: &'a str, inputs: &'a [InputSchema], errors: Vec<PlanError>) -> Self {
         let (sources, steps, outputs, named, open) = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let unread = errors.iter().any(|error| error.code != PlanErrorCode::Empty);
-        Self { dialect, sql, inputs, sources, steps, outputs, named, open, errors, unread }
+        let tables = Vec::new();
+        Self { dialect, sql, inputs, sources, steps, outputs, named, tables, open, errors, unread }
     }
 
     /// Plans all statements.
@@ -189,6 +195,7 @@ impl<'a> Planner<'a> {
     // Stream Analytics: `WITH` steps, and `SELECT … INTO`.
 
     fn selects(&mut self, statements: &[Statement]) {
+        self.declare_tables(statements);
         let mut written: Vec<(Ident, Vec<usize>)> = Vec::new();
         for (place, statement) in statements.iter().enumerate() {
             // A step sees those before it.
@@ -220,6 +227,23 @@ impl<'a> Planner<'a> {
         }
     }
 
+    /// Notes what `CREATE TABLE` statements declare.
+    fn declare_tables(&mut self, statements: &[Statement]) {
+        for statement in statements {
+            let Statement::CreateTable { name, columns } = statement else { continue };
+            let lower = name.text.to_lowercase();
+            if self.tables.iter().any(|(known, _)| *known == lower) {
+                let message = format!("the columns of `{}` are declared twice", name.text);
+                self.errors.push(PlanError::new(PlanErrorCode::Duplicate, name.at, message));
+            } else if self.input(&name.text).is_none() {
+                let error = self.unknown_stream(name, statements);
+                self.errors.push(error);
+            }
+            let columns = declared_columns(self.dialect, columns).map_err(|error| self.errors.push(error)).ok();
+            self.tables.push((lower, columns));
+        }
+    }
+
     // Both.
 
     /// The steps of a query, one for each `SELECT` and each of its windows; `None` when one has mistakes.
@@ -227,7 +251,8 @@ impl<'a> Planner<'a> {
         let mut steps = Vec::with_capacity(query.selects.len());
         let mut right = true;
         for select_syntax in &query.selects {
-            let Some((input, scope)) = self.relation(&select_syntax.from, statements) else {
+            let relation = self.relation(&select_syntax.from, statements);
+            let Some((input, scope)) = relation.and_then(|read| self.applied(read, &select_syntax.from.applies)) else {
                 right = false;
                 continue;
             };
@@ -266,6 +291,27 @@ impl<'a> Planner<'a> {
         };
         let (operator, schema) = (Operator::Analytic(Box::new(analytic)), Arc::clone(&scope.schema));
         (StepInput::Step(self.step(vec![input], operator, schema)), scope, select)
+    }
+
+    /// What is read, with what `APPLY` makes of it.
+    fn applied(
+        &mut self,
+        (mut input, mut scope): (StepInput, RowScope),
+        applies: &[Apply],
+    ) -> Option<(StepInput, RowScope)> {
+        for syntax in applies {
+            match apply(self.sql, &scope, syntax) {
+                Ok((operator, after)) => {
+                    input = StepInput::Step(self.step(vec![input], operator, Arc::clone(&after.schema)));
+                    scope = after;
+                }
+                Err(error) => {
+                    self.errors.push(error);
+                    return None;
+                }
+            }
+        }
+        Some((input, scope))
     }
 
     fn step(&mut self, inputs: Vec<StepInput>, operator: Operator, schema: SchemaRef) -> usize {
@@ -355,7 +401,12 @@ impl<'a> Planner<'a> {
         if let Some(index) = self.sources.iter().position(|read| read.plan.name == input.name) {
             return Some(StepInput::Source(index));
         }
-        match source(self.dialect, input) {
+        let table = self.tables.iter().find(|(name, _)| name.eq_ignore_ascii_case(&input.name));
+        let declares = match table {
+            Some((_, columns)) => Some(columns.as_deref()?),
+            None => None,
+        };
+        match source(self.dialect, input, declares) {
             Ok((plan, scope)) => self.sources.push(Read { plan, scope, timed: false }),
             Err(error) => {
                 self.errors.push(error);
@@ -429,9 +480,9 @@ impl<'a> Planner<'a> {
         }
         match &value.data_type {
             time if *time == TIMESTAMP => Ok(TimeSource::Event(value)),
-            arrow::datatypes::DataType::Utf8 | arrow::datatypes::DataType::Null => {
-                Ok(TimeSource::Event(cast::text_to_timestamp(value)))
-            }
+            arrow::datatypes::DataType::Utf8
+            | arrow::datatypes::DataType::LargeUtf8
+            | arrow::datatypes::DataType::Null => Ok(TimeSource::Event(cast::text_to_timestamp(value))),
             other => {
                 let message =
                     format!("TIMESTAMP BY needs a datetime, `{}` is {}", value.text, types::name(self.dialect, other));

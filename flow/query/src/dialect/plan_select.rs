@@ -13,7 +13,7 @@ use crate::expression::bind_call::aggregates;
 use crate::expression::scope::{GroupScope, RowScope, column, is_unknown, literal};
 use crate::expression::{Binder, Scope, cast, function, types};
 use crate::plan::{
-    AggregateCall, AggregateFunction, Operator, ScalarExpr, TIMESTAMP, WindowAggregate, WindowKind, with_rowtime,
+    AggregateCall, AggregateFunction, Operator, ScalarExpr, TIMESTAMP, VALUE, WindowAggregate, WindowKind, with_rowtime,
 };
 
 /// The columns a pump writes: the stream's, and for each the place of its value among those selected.
@@ -198,6 +198,10 @@ fn aggregated(
     let whole = value.data_type == DataType::Int64;
     match function {
         AggregateFunction::Count => Ok((value, DataType::Int64)),
+        // Integers stay integers, as far as a row's values are.
+        AggregateFunction::Sum | AggregateFunction::Min | AggregateFunction::Max if value.data_type == VALUE => {
+            Ok((types::convert(value, &DataType::Float64, false), VALUE))
+        }
         AggregateFunction::Sum if whole => Ok((value, DataType::Int64)),
         // In Kinesis' language the average of whole numbers is a whole number.
         AggregateFunction::Avg if whole && kinesis => Ok((value, DataType::Int64)),
@@ -272,14 +276,24 @@ fn expand(rows: &RowScope, prefix: &[Ident], at: Position) -> Result<Vec<Item>, 
     };
     let path = inner.iter().map(|part| format!("{}.", part.text)).collect::<String>();
     let mut items = Vec::new();
+    let mut records: Vec<String> = Vec::new();
     for index in 0..rows.visible {
         let value = column(&rows.schema, index);
         let same = value.text.get(..path.len()).is_some_and(|start| start.eq_ignore_ascii_case(&path));
-        if same {
+        // A record stands for all that is in it.
+        if same && !records.iter().any(|record| value.text.starts_with(record.as_str())) {
+            if value.data_type == VALUE {
+                records.push(format!("{}.", value.text));
+            }
             items.push(Item { name: value.text[path.len()..].to_owned(), named: false, value, at });
         }
     }
     if items.is_empty() && !rows.open {
+        let record = if inner.is_empty() { None } else { rows.resolve(inner).ok() };
+        if record.is_some_and(|record| record.data_type == VALUE) {
+            let message = format!("not supported yet: `{path}*` of a record whose fields only its rows know");
+            return Err(PlanError::new(PlanErrorCode::NotSupported, at, message).hint("name the fields"));
+        }
         let message = format!("`{path}*` stands for no column");
         return Err(PlanError::new(PlanErrorCode::UnknownColumn, at, message));
     }

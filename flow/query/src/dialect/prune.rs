@@ -1,68 +1,88 @@
-//! Drops from each source the columns no expression uses, so that they are never decoded, and so from rows that have to wait.
+//! Drops from each source the columns no expression uses, so that they are never decoded, and from each `APPLY` those that
+//! nobody reads behind it, so that they are not repeated for each of its rows; so from rows that have to wait.
 
 use std::sync::Arc;
 
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{Field, SchemaRef};
 use datafusion_common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion_physical_expr::PhysicalExpr;
 use datafusion_physical_expr::expressions::Column;
 
-use crate::plan::{Operator, Program, ScalarExpr, StepInput, TimeSource};
+use crate::plan::{AppliedColumn, Fit, Operator, Program, ScalarExpr, StepInput, TimeSource, with_rowtime};
 
 /// The same program over smaller sources.
 pub(super) fn prune(mut program: Program) -> Program {
+    // Those that are read come behind those that they read.
     for index in (0..program.steps.len()).rev() {
-        let Operator::Analytic(analytic) = &program.steps[index].operator else { continue };
-        let (own, calls) = (analytic.columns.len(), analytic.calls.len());
-        let mut used = used_columns(&mut program, StepInput::Step(index));
-        used[own..own + calls].fill(true);
-        let step = &mut program.steps[index];
-        if let Operator::Analytic(analytic) = &mut step.operator {
-            analytic.columns = kept(std::mem::take(&mut analytic.columns), &used);
+        if !matches!(program.steps[index].operator, Operator::Apply(_) | Operator::Analytic(_)) {
+            continue;
         }
-        step.schema = without(&step.schema, &used);
-        move_columns(&mut program, StepInput::Step(index), &used);
+        let (used, places, schema) = kept(&mut program, StepInput::Step(index));
+        let step = &mut program.steps[index];
+        step.schema = Arc::clone(&schema);
+        match &mut step.operator {
+            Operator::Apply(apply) => retain(&mut apply.columns, &used),
+            Operator::Analytic(analytic) => retain(&mut analytic.columns, &used),
+            _ => {}
+        }
+        replace(&mut program, StepInput::Step(index), &places, &schema);
     }
     for index in 0..program.sources.len() {
-        let used = used_columns(&mut program, StepInput::Source(index));
+        let (used, places, schema) = kept(&mut program, StepInput::Source(index));
         let source = &mut program.sources[index];
-        source.columns = kept(std::mem::take(&mut source.columns), &used);
-        source.schema = without(&source.schema, &used);
-        move_columns(&mut program, StepInput::Source(index), &used);
+        source.schema = Arc::clone(&schema);
+        retain(&mut source.columns, &used);
+        replace(&mut program, StepInput::Source(index), &places, &schema);
     }
     program
 }
 
-/// Which columns of an input some expression uses. The hidden row time stays, used or not.
-fn used_columns(program: &mut Program, input: StepInput) -> Vec<bool> {
-    let mut used = vec![false; program.input_schema(input).fields().len()];
-    each_expression(program, input, &mut |expression| note_columns(&expression.physical, &mut used));
-    if let Some(last) = used.last_mut() {
-        *last = true;
-    }
-    used
-}
-
-/// Lets expressions find the columns that are left of an input.
-fn move_columns(program: &mut Program, input: StepInput, used: &[bool]) {
-    let mut next = 0;
-    let place = |used: &bool| {
-        next += usize::from(*used);
-        next.saturating_sub(1)
-    };
-    let places: Vec<usize> = used.iter().map(place).collect();
+/// Which columns of an input are used, for each old place the new one, and the schema of those that are kept.
+fn kept(program: &mut Program, input: StepInput) -> (Vec<bool>, Vec<usize>, SchemaRef) {
     let schema = Arc::clone(program.input_schema(input));
+    let visible = schema.fields().len() - 1;
+    let mut used = vec![false; visible + 1];
+    if let StepInput::Source(source) = input {
+        // What the query declares is looked at in every record.
+        let columns = &program.sources[source].columns;
+        used.iter_mut().zip(columns).for_each(|(used, column)| *used = column.fit != Fit::Converted);
+    }
+    each_expression(program, input, &mut |expression| note_columns(&expression.physical, &mut used));
+    each_carried(program, input, &mut |place| used[*place] = true);
+    if let StepInput::Step(step) = input
+        && let Operator::Analytic(analytic) = &program.steps[step].operator
+    {
+        // What is computed stays.
+        used[analytic.columns.len()..visible].fill(true);
+    }
+    let mut places = Vec::with_capacity(used.len());
+    let mut next = 0;
+    for used in &used[..visible] {
+        places.push(next);
+        next += usize::from(*used);
+    }
+    // The hidden row time stays the last, used or not.
+    places.push(next);
+    let fields: Vec<Field> = schema.fields().iter().map(|field| field.as_ref().clone()).collect();
+    let kept = fields.into_iter().zip(&used).take(visible).filter(|(_, used)| **used);
+    let schema = with_rowtime(kept.map(|(field, _)| field));
+    (used, places, schema)
+}
+
+/// Points what reads an input to the places that its columns have now.
+fn replace(program: &mut Program, input: StepInput, places: &[usize], schema: &SchemaRef) {
     each_expression(program, input, &mut |expression| {
-        expression.physical = renumber(&expression.physical, &places, &schema);
+        expression.physical = renumber(&expression.physical, places, schema);
     });
+    each_carried(program, input, &mut |place| *place = places[*place]);
 }
 
-fn kept<T>(columns: Vec<T>, used: &[bool]) -> Vec<T> {
-    columns.into_iter().zip(used).filter(|(_, used)| **used).map(|(column, _)| column).collect()
-}
-
-fn without(schema: &SchemaRef, used: &[bool]) -> SchemaRef {
-    Arc::new(Schema::new(kept(schema.fields().to_vec(), used)))
+fn retain<T>(columns: &mut Vec<T>, used: &[bool]) {
+    let mut place = 0;
+    columns.retain(|_| {
+        place += 1;
+        used[place - 1]
+    });
 }
 
 /// Visits every expression over an input's schema.
@@ -82,8 +102,21 @@ fn each_expression(program: &mut Program, input: StepInput, visit: &mut dyn FnMu
                 let arguments = aggregate.aggregates.iter_mut().filter_map(|call| call.argument.as_mut());
                 aggregate.predicate.iter_mut().chain(&mut aggregate.keys).chain(arguments).for_each(&mut *visit);
             }
+            Operator::Apply(apply) => visit(&mut apply.value),
             Operator::Analytic(analytic) => analytic.expressions_mut().into_iter().for_each(&mut *visit),
             Operator::Union => {}
+        }
+    }
+}
+
+/// Visits every place of an input's column that is passed on as it is.
+fn each_carried(program: &mut Program, input: StepInput, visit: &mut dyn FnMut(&mut usize)) {
+    for step in program.steps.iter_mut().filter(|step| step.inputs.contains(&input)) {
+        let Operator::Apply(apply) = &mut step.operator else { continue };
+        for column in &mut apply.columns {
+            if let AppliedColumn::Carried(place) = column {
+                visit(place);
+            }
         }
     }
 }

@@ -6,14 +6,16 @@ use arrow::datatypes::{DataType, Field, Schema};
 use millstream_catalog::{ColumnDefinition, QueryDialect};
 
 use super::InputSchema;
+use super::syntax::{Ident, TypeName};
 use crate::error::{PlanError, PlanErrorCode, Position};
 use crate::expression::scope::RowScope;
 use crate::expression::types;
-use crate::plan::{ColumnOrigin, SourceColumn, SourcePlan, TIMESTAMP, TimeSource, with_rowtime};
+use crate::plan::{ColumnOrigin, Fit, SourceColumn, SourcePlan, TIMESTAMP, TimeSource, with_rowtime};
 
 /// The columns that a language adds to those of the records, in the order in which `*` stands for them.
 fn added_columns(dialect: QueryDialect) -> Vec<SourceColumn> {
-    let column = |name: &str, data_type, origin| SourceColumn { name: name.to_owned(), data_type, origin };
+    let column =
+        |name: &str, data_type, origin| SourceColumn { name: name.to_owned(), data_type, origin, fit: Fit::Converted };
     match dialect {
         QueryDialect::Kinesis => vec![column("APPROXIMATE_ARRIVAL_TIME", TIMESTAMP, ColumnOrigin::Arrival)],
         QueryDialect::StreamAnalytics => vec![
@@ -24,14 +26,34 @@ fn added_columns(dialect: QueryDialect) -> Vec<SourceColumn> {
     }
 }
 
-/// A source with all its columns, and those that the language adds; `*` stands for them where the input is a hub.
-pub(super) fn source(dialect: QueryDialect, input: &InputSchema) -> Result<(SourcePlan, RowScope), PlanError> {
-    let declared = input.columns.as_deref().unwrap_or_default();
-    let mut columns = Vec::with_capacity(declared.len() + 3);
-    for (position, definition) in declared.iter().enumerate() {
+/// The columns that a query declares for an input: `CREATE TABLE input (column type, …)`.
+pub(super) fn declared(dialect: QueryDialect, columns: &[(Ident, TypeName)]) -> Result<Vec<SourceColumn>, PlanError> {
+    let column = |(position, (name, column_type)): (usize, &(Ident, TypeName))| {
+        let fit = match column_type.name.as_str() {
+            "RECORD" => Fit::Record,
+            "ARRAY" => Fit::Array,
+            _ => Fit::Exact,
+        };
+        let origin = ColumnOrigin::Field { path: vec![name.text.clone()], position };
+        let data_type = types::of_name(dialect, column_type)?;
+        Ok(SourceColumn { name: name.text.clone(), data_type, origin, fit })
+    };
+    columns.iter().enumerate().map(column).collect()
+}
+
+/// A source with all its columns, those of its definition or those that the query `declares`, and those that the language adds; `*` stands for them where the input is a hub.
+pub(super) fn source(
+    dialect: QueryDialect,
+    input: &InputSchema,
+    declares: Option<&[SourceColumn]>,
+) -> Result<(SourcePlan, RowScope), PlanError> {
+    let mut columns = declares.unwrap_or_default().to_vec();
+    let defined = if declares.is_none() { input.columns.as_deref().unwrap_or_default() } else { &[] };
+    for (position, definition) in defined.iter().enumerate() {
         columns.push(SourceColumn {
+            fit: Fit::Converted,
             name: definition.name.clone(),
-            data_type: types::of_column(definition.column_type),
+            data_type: types::of_column(dialect, definition.column_type),
             origin: origin(input, definition, position)?,
         });
     }
@@ -51,7 +73,7 @@ pub(super) fn source(dialect: QueryDialect, input: &InputSchema) -> Result<(Sour
         qualifiers: vec![input.name.clone()],
         schema: Arc::clone(&schema),
         visible,
-        open: input.columns.is_none(),
+        open: input.columns.is_none() && declares.is_none(),
         looked_back: Vec::new(),
     };
     let source = SourcePlan { name: input.name.clone(), columns, schema, time: TimeSource::Arrival };

@@ -263,6 +263,18 @@ pub(crate) struct From {
     pub name: Ident,
     pub alias: Option<Ident>,
     pub timestamp_by: Option<Expr>,
+    /// In the order in which they stand: a later one may take apart what an earlier one gave.
+    pub applies: Vec<Apply>,
+}
+
+/// `CROSS APPLY GetArrayElements(x) AS name`.
+#[derive(Debug, Clone)]
+pub(crate) struct Apply {
+    /// `OUTER APPLY`.
+    pub outer: bool,
+    pub function: Ident,
+    pub argument: Expr,
+    pub alias: Ident,
 }
 
 #[derive(Debug, Clone)]
@@ -285,6 +297,8 @@ pub(crate) enum Statement {
     CreateStream { name: Ident, columns: Option<Vec<(Ident, TypeName)>> },
     /// `CREATE PUMP … AS INSERT INTO target (columns) SELECT …`.
     CreatePump { target: Ident, columns: Option<Vec<Ident>>, query: Query },
+    /// `CREATE TABLE input (columns)`.
+    CreateTable { name: Ident, columns: Vec<(Ident, TypeName)> },
     /// `name AS (SELECT …)` behind `WITH`.
     With { name: Ident, query: Query },
     /// `SELECT … INTO …`.

@@ -3,6 +3,7 @@
 //! Rows pass through the steps as Arrow batches; windows keep state and give rows when time has passed them. The same records
 //! give the same rows however they are cut into batches. Read next: [`crate::time_policy`], [`crate::window`].
 
+mod apply;
 mod evaluate;
 mod replay;
 pub(crate) mod state;
@@ -19,6 +20,7 @@ use crate::decode::{Decoded, Decoder, Reading};
 use crate::plan::{Analytic, Operator, Program, StepInput, TimeSource, WindowAggregate};
 use crate::time_policy::{OrderCounts, ShardTime};
 use crate::window::Closed;
+use apply::{ROWS_AT_ONCE, applied};
 use evaluate::{by_row, columns, keep};
 use state::{Reader, StateError, Writer};
 use timed::Timed;
@@ -312,6 +314,15 @@ impl Executor {
                 })?;
                 self.failed(failed);
                 self.give(step, &made)
+            }
+            Operator::Apply(apply) => {
+                for from in (0..rows.num_rows()).step_by(ROWS_AT_ONCE) {
+                    let piece = rows.slice(from, ROWS_AT_ONCE.min(rows.num_rows() - from));
+                    let (_, made, failed) = by_row(&piece, |rows| applied(apply, rows, &plan.schema))?;
+                    self.failed(failed);
+                    self.give(step, &made)?;
+                }
+                Ok(())
             }
             Operator::WindowAggregate(aggregate) => self.aggregate(step, aggregate, rows),
             Operator::Analytic(analytic) => self.wait(step, analytic, rows),

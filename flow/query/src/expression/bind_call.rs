@@ -8,17 +8,18 @@ use datafusion_common::config::ConfigOptions;
 use datafusion_expr::ScalarUDF;
 use datafusion_functions::core::nullif;
 use datafusion_physical_expr::ScalarFunctionExpr;
-use datafusion_physical_expr::expressions::{case, is_not_null};
+use datafusion_physical_expr::expressions::{Literal, case, is_not_null};
 use millstream_catalog::QueryDialect;
 
 use super::function::{self, Argument, Body, Function, Outcome};
 use super::kernel;
-use super::scope::literal;
+use super::regex::{self, PatternError};
+use super::scope::{is_unknown, literal};
 use super::suggest::nearest;
 use super::{Binder, cast, internal, number, text, time, types};
-use crate::dialect::syntax::{BinaryOperator, Call, Expr, ExprKind, Ident, TypeName};
+use crate::dialect::syntax::{BinaryOperator, Call, Expr, ExprKind, Ident, Literal as SyntaxLiteral, TypeName};
 use crate::error::{PlanError, PlanErrorCode, Position};
-use crate::plan::{ScalarExpr, TIMESTAMP};
+use crate::plan::{ScalarExpr, TIMESTAMP, VALUE};
 
 impl Binder<'_> {
     pub(super) fn call(&self, call: &Call, expr: &Expr) -> Result<ScalarExpr, PlanError> {
@@ -32,6 +33,11 @@ impl Binder<'_> {
         if call.star || call.distinct {
             let message = format!("only aggregates take `*` or DISTINCT, `{name}` does not");
             return Err(PlanError::new(PlanErrorCode::Syntax, expr.at, message));
+        }
+        if name == "SUBSTRING"
+            && let Some(found) = self.first_match(&call.arguments, expr.at)?
+        {
+            return Ok(found);
         }
         if let Some(special) = self.special(&name, &call.arguments, expr.at)? {
             return Ok(special);
@@ -79,6 +85,7 @@ impl Binder<'_> {
                 let value = self.argument(Argument::Timestamp, &arguments[0])?;
                 kernel::call("date_part", time::part, &[unit, value], DataType::Int64)
             }
+            "GETMETADATAPROPERTYVALUE" => self.metadata(arguments, at)?,
             _ => self.scope.rowtime(),
         }))
     }
@@ -109,12 +116,14 @@ impl Binder<'_> {
             // `TRIM(characters FROM text)`: the function takes the text first.
             arguments.swap(0, 1);
         }
+        self.check_pattern(function.name, &arguments, at)?;
         let first = arguments.first().map_or(DataType::Utf8, |argument| argument.data_type.clone());
         let data_type = match function.result {
             Outcome::Text => DataType::Utf8,
             Outcome::Integer => DataType::Int64,
             Outcome::Double => DataType::Float64,
             Outcome::Timestamp => TIMESTAMP,
+            Outcome::Value => VALUE,
             Outcome::First => first.clone(),
         };
         if first == DataType::Int64 && matches!(function.name, "CEIL" | "CEILING" | "FLOOR") {
@@ -125,6 +134,68 @@ impl Binder<'_> {
             Body::Own(kernel) => Ok(kernel::call(function.name, kernel, &arguments, data_type)),
             Body::DataFusion(udf) => self.datafusion(udf(), arguments, &data_type),
         }
+    }
+
+    /// Refuses a constant regular expression that cannot be matched. One that is none matches nothing in Stream Analytics.
+    fn check_pattern(&self, name: &str, arguments: &[ScalarExpr], at: Position) -> Result<(), PlanError> {
+        if !matches!(name, "REGEXMATCH" | "REGEX_REPLACE" | "SUBSTRING") {
+            return Ok(());
+        }
+        let constant = arguments.get(1).and_then(|pattern| pattern.physical.downcast_ref::<Literal>());
+        let Some(ScalarValue::Utf8(Some(pattern))) = constant.map(Literal::value) else { return Ok(()) };
+        match regex::refused(pattern) {
+            Some(error @ PatternError::NotSupported(_)) => {
+                Err(PlanError::new(PlanErrorCode::NotSupported, at, error.to_string()))
+            }
+            Some(error) if self.dialect == QueryDialect::Kinesis => {
+                Err(PlanError::new(PlanErrorCode::Syntax, at, error.to_string()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// `SUBSTRING(text FROM pattern)` of Kinesis' language: the first match of a regular expression.
+    fn first_match(&self, arguments: &[Expr], at: Position) -> Result<Option<ScalarExpr>, PlanError> {
+        let [text, pattern] = arguments else { return Ok(None) };
+        let pattern = self.bind(pattern)?;
+        if self.dialect != QueryDialect::Kinesis || pattern.data_type != DataType::Utf8 {
+            return Ok(None);
+        }
+        let arguments = [self.argument(Argument::Text, text)?, pattern];
+        self.check_pattern("SUBSTRING", &arguments, at)?;
+        Ok(Some(kernel::call("first_match", regex::first_match, &arguments, DataType::Utf8)))
+    }
+
+    /// `GetMetadataPropertyValue(input, '[EventHub].[name]')`: what is known of where an event came from.
+    fn metadata(&self, arguments: &[Expr], at: Position) -> Result<ScalarExpr, PlanError> {
+        let [input, property] = arguments else {
+            return Err(PlanError::new(PlanErrorCode::Syntax, at, "expected an input and the name of a property"));
+        };
+        let (ExprKind::Name(input), ExprKind::Literal(SyntaxLiteral::Text(path))) = (&input.kind, &property.kind)
+        else {
+            let message = "expected the name of an input, and that of a property in quotes";
+            return Err(PlanError::new(PlanErrorCode::Syntax, at, message)
+                .hint("GetMetadataPropertyValue(input, '[EventHub].[EventEnqueuedUtcTime]')"));
+        };
+        let parts: Vec<&str> = path.split('.').map(|part| part.trim_matches(['[', ']', ' '])).collect();
+        let known = ["EventEnqueuedUtcTime", "EventProcessedUtcTime", "PartitionId"];
+        let column = match parts.as_slice() {
+            [hub, name] if hub.eq_ignore_ascii_case("EventHub") => {
+                known.iter().find(|known| known.eq_ignore_ascii_case(name))
+            }
+            _ => None,
+        };
+        let bound = column.and_then(|name| {
+            let name = Ident { text: (*name).to_owned(), at: property.at };
+            let parts = input.iter().cloned().chain([name]).collect();
+            self.bind(&Expr { kind: ExprKind::Name(parts), ..property.clone() }).ok()
+        });
+        // A field of the record of the same name is not what is asked for: only what a source adds is never NULL.
+        bound.filter(|value| !value.nullable || is_unknown(&value.data_type)).ok_or_else(|| {
+            let message = format!("not supported yet: the property `{path}` of events");
+            PlanError::new(PlanErrorCode::NotSupported, property.at, message)
+                .hint(format!("'[EventHub].[{}]'", known.join("]', '[EventHub].[")))
+        })
     }
 
     /// A function of DataFusion's over arguments it takes as they are.
@@ -154,6 +225,17 @@ impl Binder<'_> {
                 let to = TypeName { name: "NVARCHAR".to_owned(), length: None, at: argument.at };
                 cast::cast(self.dialect, value, &to, false)
             }
+            Argument::Value if value.data_type == VALUE || is_unknown(&value.data_type) => {
+                Ok(types::convert(value, &VALUE, false))
+            }
+            Argument::Value => {
+                let found = types::name(self.dialect, &value.data_type);
+                let message = format!("expected a record or an array, found `{}`, which is {found}", value.text);
+                Err(PlanError::new(PlanErrorCode::Type, argument.at, message))
+            }
+            Argument::AsValue => Ok(types::convert(value, &VALUE, false)),
+            Argument::Any if is_unknown(&value.data_type) => Ok(types::convert(value, &VALUE, false)),
+            Argument::Any => Ok(value),
             // Fractions are cut where a whole number is needed (`DATEADD(hour, 2.9, t)`).
             Argument::Integer
                 if self.dialect == QueryDialect::StreamAnalytics && types::is_numeric(&value.data_type) =>
@@ -172,6 +254,10 @@ impl Binder<'_> {
         if function::is_later(self.dialect, name) {
             let message = format!("not supported yet: {name}");
             return PlanError::new(PlanErrorCode::NotSupported, at, message);
+        }
+        if self.dialect == QueryDialect::StreamAnalytics && matches!(name, "GETARRAYELEMENTS" | "GETRECORDPROPERTIES") {
+            return PlanError::new(PlanErrorCode::Syntax, at, format!("{name} gives rows, not a value"))
+                .hint(format!("FROM input CROSS APPLY {name}(x) AS part"));
         }
         let language = match self.dialect {
             QueryDialect::Kinesis => "Kinesis Data Analytics",

@@ -12,7 +12,8 @@ use super::scope::{is_unknown, literal};
 use super::{time, types};
 use crate::dialect::syntax::TypeName;
 use crate::error::{PlanError, PlanErrorCode, Position};
-use crate::plan::{ScalarExpr, TIMESTAMP};
+use crate::plan::{ScalarExpr, TIMESTAMP, VALUE};
+use crate::value;
 
 /// `CAST(value AS to)`.
 pub(crate) fn cast(
@@ -22,6 +23,16 @@ pub(crate) fn cast(
     lenient: bool,
 ) -> Result<ScalarExpr, PlanError> {
     let target = types::of_name(dialect, to)?;
+    if target == VALUE {
+        return match value.data_type {
+            VALUE => Ok(value::convert::of_shape(value, to.name == "RECORD", lenient)),
+            _ if is_unknown(&value.data_type) => Ok(types::convert(value, &VALUE, lenient)),
+            _ => {
+                let message = format!("a {} is no {}", types::name(dialect, &value.data_type), to.name.to_lowercase());
+                Err(PlanError::new(PlanErrorCode::Type, to.at, message).hint(format!("JSON_PARSE({})", value.text)))
+            }
+        };
+    }
     let cast = explicit(dialect, value, &target, lenient, to.at)?;
     Ok(bounded(dialect, cast, to))
 }

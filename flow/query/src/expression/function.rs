@@ -8,9 +8,10 @@ use datafusion_functions::{math, string, unicode};
 use millstream_catalog::QueryDialect;
 
 use super::kernel::Kernel;
-use super::{number, text, time};
+use super::{geo, number, regex, text, time};
 use crate::dialect::syntax::Call;
 use crate::plan::AggregateFunction;
+use crate::value::access;
 
 /// A function.
 pub(crate) struct Function {
@@ -38,6 +39,12 @@ pub(crate) enum Argument {
     Timestamp,
     /// The name of a unit of time.
     Unit,
+    /// A record or an array, or what may be one.
+    Value,
+    /// Anything, as a value without a fixed type.
+    AsValue,
+    /// Anything, as it is.
+    Any,
 }
 
 /// The type of a function's result.
@@ -47,6 +54,7 @@ pub(crate) enum Outcome {
     Integer,
     Double,
     Timestamp,
+    Value,
     /// The first argument's.
     First,
 }
@@ -65,18 +73,24 @@ const KINESIS: (bool, bool) = (true, false);
 const STREAM_ANALYTICS: (bool, bool) = (false, true);
 
 /// All functions, by name.
-pub(crate) const FUNCTIONS: [Function; 48] = {
-    use Argument::{AsText, Double, Integer, Number, Text, Timestamp, Unit};
+pub(crate) const FUNCTIONS: [Function; 68] = {
+    use Argument::{Any, AsText, AsValue, Double, Integer, Number, Text, Timestamp, Unit, Value};
     use Body::{DataFusion, Own};
     [
         function("ABS", BOTH, &[Number], Outcome::First, DataFusion(math::abs)),
         function("CEIL", KINESIS, &[Number], Outcome::First, DataFusion(math::ceil)),
         function("CEILING", BOTH, &[Number], Outcome::First, DataFusion(math::ceil)),
+        function("CHAR_TO_DATE", KINESIS, &[Text, Text], Outcome::Timestamp, Own(time::parse_date)),
+        function("CHAR_TO_TIMESTAMP", KINESIS, &[Text, Text], Outcome::Timestamp, Own(time::parse_pattern)),
         function("CHAR_LENGTH", KINESIS, &[Text], Outcome::Integer, DataFusion(unicode::character_length)),
         function("CHARACTER_LENGTH", KINESIS, &[Text], Outcome::Integer, DataFusion(unicode::character_length)),
         optional("CHARINDEX", STREAM_ANALYTICS, &[Text, Text, Integer], 2, Outcome::Integer, Own(text::index_of)),
         variadic("CONCAT", STREAM_ANALYTICS, &[AsText], Outcome::Text, DataFusion(string::concat)),
         variadic("CONCAT_WS", STREAM_ANALYTICS, &[Text, AsText], Outcome::Text, DataFusion(string::concat_ws)),
+        variadic("CREATELINESTRING", STREAM_ANALYTICS, &[Value], Outcome::Value, Own(geo::line)),
+        function("CREATEPOINT", STREAM_ANALYTICS, &[Double, Double], Outcome::Value, Own(geo::point)),
+        variadic("CREATEPOLYGON", STREAM_ANALYTICS, &[Value], Outcome::Value, Own(geo::polygon)),
+        function("DATE_TO_CHAR", KINESIS, &[Text, Timestamp], Outcome::Text, Own(time::format_pattern)),
         function("DATEADD", STREAM_ANALYTICS, &[Unit, Integer, Timestamp], Outcome::Timestamp, Own(time::add)),
         function("DATEDIFF", STREAM_ANALYTICS, &[Unit, Timestamp, Timestamp], Outcome::Integer, Own(time::boundaries)),
         function("DATENAME", STREAM_ANALYTICS, &[Unit, Timestamp], Outcome::Text, Own(time::part_name)),
@@ -85,7 +99,12 @@ pub(crate) const FUNCTIONS: [Function; 48] = {
         function("EXP", BOTH, &[Double], Outcome::Double, DataFusion(math::exp)),
         function("EXTRACT", KINESIS, &[Unit, Timestamp], Outcome::Integer, Own(time::part)),
         function("FLOOR", BOTH, &[Number], Outcome::First, DataFusion(math::floor)),
+        function("GETARRAYELEMENT", STREAM_ANALYTICS, &[Value, Integer], Outcome::Value, Own(access::element)),
+        function("GETARRAYLENGTH", STREAM_ANALYTICS, &[Value], Outcome::Integer, Own(access::length)),
+        function("GETRECORDPROPERTYVALUE", STREAM_ANALYTICS, &[Value, Text], Outcome::Value, Own(access::field)),
+        function("GETTYPE", STREAM_ANALYTICS, &[Any], Outcome::Text, Own(access::type_name)),
         function("INITCAP", KINESIS, &[Text], Outcome::Text, DataFusion(unicode::initcap)),
+        function("JSON_PARSE", STREAM_ANALYTICS, &[AsValue], Outcome::Value, Own(access::parse)),
         function("LEFT", STREAM_ANALYTICS, &[Text, Integer], Outcome::Text, DataFusion(unicode::left)),
         function("LEN", STREAM_ANALYTICS, &[Text], Outcome::Integer, Own(text::length_without_trailing_blanks)),
         function("LN", KINESIS, &[Double], Outcome::Double, DataFusion(math::ln)),
@@ -93,8 +112,12 @@ pub(crate) const FUNCTIONS: [Function; 48] = {
         function("LOWER", BOTH, &[Text], Outcome::Text, DataFusion(string::lower)),
         function("LTRIM", STREAM_ANALYTICS, &[Text], Outcome::Text, Own(text::trim_start)),
         function("NCHAR", STREAM_ANALYTICS, &[Integer], Outcome::Text, Own(text::character)),
+        optional("OVERLAY", KINESIS, &[Text, Text, Integer, Integer], 3, Outcome::Text, Own(text::overlay)),
+        function("PATINDEX", STREAM_ANALYTICS, &[Text, Text], Outcome::Integer, Own(regex::pattern_index)),
         function("POSITION", KINESIS, &[Text, Text], Outcome::Integer, Own(text::index_of)),
         function("POWER", KINESIS, &[Double, Double], Outcome::Double, DataFusion(math::power)),
+        function("REGEX_REPLACE", KINESIS, &[Text, Text, Text, Integer, Integer], Outcome::Text, Own(regex::replace)),
+        function("REGEXMATCH", STREAM_ANALYTICS, &[Text, Text], Outcome::Integer, Own(regex::position)),
         function("REPLACE", STREAM_ANALYTICS, &[Text, Text, Text], Outcome::Text, Own(text::replace)),
         function("REPLICATE", STREAM_ANALYTICS, &[Text, Integer], Outcome::Text, Own(text::replicate)),
         function("REVERSE", STREAM_ANALYTICS, &[Text], Outcome::Text, DataFusion(unicode::reverse)),
@@ -104,8 +127,13 @@ pub(crate) const FUNCTIONS: [Function; 48] = {
         function("SIGN", STREAM_ANALYTICS, &[Number], Outcome::First, Own(number::sign)),
         function("SQRT", BOTH, &[Double], Outcome::Double, DataFusion(math::sqrt)),
         function("SQUARE", STREAM_ANALYTICS, &[Double], Outcome::Double, Own(number::square)),
+        function("ST_DISTANCE", STREAM_ANALYTICS, &[Value, Value], Outcome::Double, Own(geo::distance)),
+        function("ST_INTERSECTS", STREAM_ANALYTICS, &[Value, Value], Outcome::Integer, Own(geo::intersects)),
+        function("ST_OVERLAPS", STREAM_ANALYTICS, &[Value, Value], Outcome::Integer, Own(geo::overlaps)),
+        function("ST_WITHIN", STREAM_ANALYTICS, &[Value, Value], Outcome::Integer, Own(geo::within)),
         function("STUFF", STREAM_ANALYTICS, &[Text, Integer, Integer, Text], Outcome::Text, Own(text::stuff)),
         optional("SUBSTRING", BOTH, &[Text, Integer, Integer], 2, Outcome::Text, Own(text::substring)),
+        function("TIMESTAMP_TO_CHAR", KINESIS, &[Text, Timestamp], Outcome::Text, Own(time::format_pattern)),
         function("TO_TIMESTAMP", KINESIS, &[Integer], Outcome::Timestamp, Own(time::from_millis)),
         function("TRANSLATE", STREAM_ANALYTICS, &[Text, Text, Text], Outcome::Text, Own(text::translate)),
         function("TRIM", STREAM_ANALYTICS, &[Text], Outcome::Text, Own(text::trim)),
@@ -121,7 +149,7 @@ pub(crate) const FUNCTIONS: [Function; 48] = {
 };
 
 /// Functions with a syntax or a typing of their own: name, Kinesis' language, Stream Analytics' language.
-pub(crate) const SPECIAL: [(&str, (bool, bool)); 9] = [
+pub(crate) const SPECIAL: [(&str, (bool, bool)); 10] = [
     ("COALESCE", BOTH),
     ("NULLIF", BOTH),
     ("MOD", KINESIS),
@@ -131,21 +159,19 @@ pub(crate) const SPECIAL: [(&str, (bool, bool)); 9] = [
     ("MONTH", STREAM_ANALYTICS),
     ("YEAR", STREAM_ANALYTICS),
     ("SYSTEM.TIMESTAMP", STREAM_ANALYTICS),
+    ("GETMETADATAPROPERTYVALUE", STREAM_ANALYTICS),
 ];
 
 /// What Kinesis' language has and this engine does not yet.
-const KINESIS_LATER: [&str; 40] = [
+const KINESIS_LATER: [&str; 34] = [
     "ANY",
-    "CHAR_TO_DATE",
     "CHAR_TO_TIME",
-    "CHAR_TO_TIMESTAMP",
     "COUNT_DISTINCT_ITEMS_TUMBLING",
     "CURRENT_DATE",
     "CURRENT_ROW_TIMESTAMP",
     "CURRENT_TIME",
     "CURRENT_TIMESTAMP",
     "CURSOR",
-    "DATE_TO_CHAR",
     "EVERY",
     "EXP_AVG",
     "FAST_REGEX_LOG_PARSER",
@@ -155,13 +181,10 @@ const KINESIS_LATER: [&str; 40] = [
     "LOCALTIME",
     "LOCALTIMESTAMP",
     "MONOTONIC",
-    "OVERLAY",
     "RANDOM_CUT_FOREST",
     "RANDOM_CUT_FOREST_WITH_EXPLANATION",
     "REGEX_LOG_PARSE",
-    "REGEX_REPLACE",
     "SYS_LOG_PARSE",
-    "TIMESTAMP_TO_CHAR",
     "TIME_TO_CHAR",
     "TOP_K_ITEMS_TUMBLING",
     "VARIABLE_COLUMN_LOG_PARSE",
@@ -178,7 +201,7 @@ const KINESIS_LATER: [&str; 40] = [
 ];
 
 /// What Stream Analytics' language has and this engine does not yet.
-const STREAM_ANALYTICS_LATER: [&str; 26] = [
+const STREAM_ANALYTICS_LATER: [&str; 9] = [
     "COLLECT",
     "COLLECTTOP",
     "TOPONE",
@@ -186,23 +209,6 @@ const STREAM_ANALYTICS_LATER: [&str; 26] = [
     "PERCENTILE_DISC",
     "ANOMALYDETECTION_SPIKEANDDIP",
     "ANOMALYDETECTION_CHANGEPOINT",
-    "GETARRAYELEMENT",
-    "GETARRAYELEMENTS",
-    "GETARRAYLENGTH",
-    "GETRECORDPROPERTIES",
-    "GETRECORDPROPERTYVALUE",
-    "JSON_PARSE",
-    "GETTYPE",
-    "PATINDEX",
-    "REGEXMATCH",
-    "CREATEPOINT",
-    "CREATELINESTRING",
-    "CREATEPOLYGON",
-    "ST_DISTANCE",
-    "ST_INTERSECTS",
-    "ST_OVERLAPS",
-    "ST_WITHIN",
-    "GETMETADATAPROPERTYVALUE",
     "EVENTID",
     "SYSTEM.WINDOW",
 ];

@@ -1,4 +1,5 @@
-//! `LIKE`: the languages' patterns in the form Arrow's kernel takes.
+//! `LIKE`: constant patterns in the form Arrow's kernel takes; those with sets of characters, or of the rows, become regular
+//! expressions.
 
 use std::sync::Arc;
 
@@ -7,8 +8,9 @@ use datafusion_common::ScalarValue;
 use datafusion_physical_expr::expressions::{LikeExpr, Literal};
 use millstream_catalog::QueryDialect;
 
+use super::kernel::call;
 use super::scope::literal;
-use super::{Binder, boolean};
+use super::{Binder, boolean, regex};
 use crate::dialect::syntax::Expr;
 use crate::error::{PlanError, PlanErrorCode};
 use crate::plan::ScalarExpr;
@@ -24,16 +26,22 @@ impl Binder<'_> {
         let value = self.typed(self.bind(operand)?, &DataType::Utf8, operand.at)?;
         let bound = self.typed(self.bind(pattern)?, &DataType::Utf8, pattern.at)?;
         let constant = bound.physical.downcast_ref::<Literal>().map(Literal::value);
+        let stream_analytics = self.dialect == QueryDialect::StreamAnalytics;
+        let simple = match constant {
+            Some(ScalarValue::Utf8(text)) => {
+                Some(text).filter(|text| !text.as_ref().is_some_and(|text| text.contains('[')))
+            }
+            _ => None,
+        };
+        if stream_analytics && simple.is_none() {
+            let escape = literal(ScalarValue::Utf8(escape.map(String::from)));
+            let like = call("like", regex::like, &[value, bound, escape], DataType::Boolean);
+            return if negated { self.not(like) } else { Ok(like) };
+        }
         let Some(ScalarValue::Utf8(text)) = constant else {
             let message = "not supported yet: LIKE with a pattern that is not a constant";
             return Err(PlanError::new(PlanErrorCode::NotSupported, pattern.at, message));
         };
-        let sets =
-            self.dialect == QueryDialect::StreamAnalytics && text.as_ref().is_some_and(|text| text.contains('['));
-        if sets {
-            let message = "not supported yet: sets of characters in LIKE";
-            return Err(PlanError::new(PlanErrorCode::NotSupported, pattern.at, message));
-        }
         let text = text.as_ref().map(|text| with_backslashes(text, escape));
         let pattern = literal(ScalarValue::Utf8(text)).physical;
         Ok(boolean(Arc::new(LikeExpr::new(negated, false, value.physical, pattern))))

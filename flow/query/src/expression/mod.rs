@@ -7,14 +7,17 @@
 pub(crate) mod bind_call;
 pub(crate) mod cast;
 pub(crate) mod function;
+mod geo;
 pub(crate) mod kernel;
 mod like;
 mod number;
 mod operator;
+mod regex;
 pub(crate) mod scope;
 pub(crate) mod suggest;
 mod text;
 pub(crate) mod time;
+mod time_pattern;
 pub(crate) mod types;
 
 use std::ops::Range;
@@ -31,7 +34,7 @@ use self::scope::{GroupScope, RowScope, is_unknown, literal};
 use crate::dialect::interval::unit_millis;
 use crate::dialect::syntax::{BinaryOperator, Expr, ExprKind, Ident, Literal};
 use crate::error::{PlanError, PlanErrorCode, Position};
-use crate::plan::{ScalarExpr, TIMESTAMP};
+use crate::plan::{ScalarExpr, TIMESTAMP, VALUE};
 
 /// Makes expressions out of syntax.
 pub(crate) struct Binder<'a> {
@@ -191,6 +194,10 @@ impl<'a> Binder<'a> {
 
     fn in_list(&self, operand: &Expr, list: &[Expr], negated: bool) -> Result<ScalarExpr, PlanError> {
         let mut value = self.bind(operand)?;
+        if value.data_type == VALUE {
+            let items = list.iter().map(|item| self.bind(item)).collect::<Result<Vec<_>, _>>()?;
+            value = types::met_by(value, &self.unify(items, "IN", operand.at)?[0].data_type);
+        }
         let mut items = Vec::with_capacity(list.len());
         for item in list {
             let bound = self.bind(item)?;
@@ -231,8 +238,12 @@ impl<'a> Binder<'a> {
     /// Values that are results of one expression, in the one type they have in common.
     fn unify(&self, values: Vec<ScalarExpr>, what: &str, at: Position) -> Result<Vec<ScalarExpr>, PlanError> {
         let mut common = literal(ScalarValue::Null);
+        let mixed = self.dialect == QueryDialect::StreamAnalytics;
         for value in &values {
+            // There it is values that have types, so results of one expression may differ in theirs.
+            let any = mixed && !matches!(value.data_type, DataType::Duration(_));
             let data_type = types::common(self.dialect, &common, value)
+                .or(any.then_some(VALUE))
                 .ok_or_else(|| self.do_not_meet(&common, value, what, at))?;
             common = ScalarExpr { data_type, text: value.text.clone(), ..common };
         }
@@ -281,6 +292,7 @@ impl<'a> Binder<'a> {
         let text_literal = from == &DataType::Utf8 && types::is_literal(&value);
         let becomes = from == to
             || is_unknown(from)
+            || *from == VALUE
             || (from == &DataType::Int64 && to == &DataType::Float64)
             || (self.dialect == QueryDialect::StreamAnalytics && text_literal && to == &TIMESTAMP);
         if becomes {

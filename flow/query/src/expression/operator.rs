@@ -15,7 +15,8 @@ use super::scope::{is_unknown, literal};
 use super::{Binder, boolean, number as numeric, types};
 use crate::dialect::syntax::{BinaryOperator, Expr, ExprKind, Literal, UnaryOperator};
 use crate::error::{PlanError, PlanErrorCode, Position};
-use crate::plan::{ScalarExpr, TIMESTAMP};
+use crate::plan::{ScalarExpr, TIMESTAMP, VALUE};
+use crate::value;
 
 /// A number as written: a whole number if it is one and fits 64 bits.
 pub(super) fn number(digits: &str, at: Position) -> Result<ScalarExpr, PlanError> {
@@ -73,6 +74,9 @@ impl Binder<'_> {
                 Ok(infix(left, operator, right, DataType::Boolean))
             }
             B::Equal | B::NotEqual | B::Less | B::LessOrEqual | B::Greater | B::GreaterOrEqual => {
+                if left.data_type == VALUE || right.data_type == VALUE {
+                    return Ok(compare_untyped(operator, left, right));
+                }
                 let common = types::common(self.dialect, &left, &right)
                     .ok_or_else(|| self.do_not_meet(&left, &right, "a comparison", at))?;
                 let (left, right) = (types::convert(left, &common, false), types::convert(right, &common, false));
@@ -117,6 +121,17 @@ impl Binder<'_> {
         if let Some(shifted) = shift(operator, &left, &right) {
             return Ok(shifted);
         }
+        if left.data_type == VALUE || right.data_type == VALUE {
+            for side in [&left, &right] {
+                let fits = types::is_numeric(&side.data_type) || is_unknown(&side.data_type) || side.data_type == VALUE;
+                if !fits && !(operator == BinaryOperator::Add && side.data_type == DataType::Utf8) {
+                    return self.typed(side.clone(), &DataType::Float64, at);
+                }
+            }
+            let (name, kernel) = value::arithmetic::kernel(operator);
+            let sides = [types::convert(left, &VALUE, false), types::convert(right, &VALUE, false)];
+            return Ok(call(name, kernel, &sides, VALUE));
+        }
         let integers = [&left, &right].iter().all(|side| matches!(side.data_type, DataType::Int64 | DataType::Null));
         let data_type = if integers { DataType::Int64 } else { DataType::Float64 };
         let (left, right) = (self.typed(left, &data_type, at)?, self.typed(right, &data_type, at)?);
@@ -125,6 +140,18 @@ impl Binder<'_> {
         }
         Ok(infix(left, operator, right, data_type))
     }
+}
+
+/// A comparison with a value without a fixed type: of values of different types neither is the other, less or more, so the
+/// answer is NULL. Numbers are compared as floating point.
+fn compare_untyped(operator: BinaryOperator, left: ScalarExpr, right: ScalarExpr) -> ScalarExpr {
+    if left.data_type == right.data_type {
+        let (name, kernel) = value::compare::kernel(operator);
+        return call(name, kernel, &[left, right], DataType::Boolean);
+    }
+    let types = (left.data_type.clone(), right.data_type.clone());
+    let (left, right) = (types::met_by(left, &types.1), types::met_by(right, &types.0));
+    infix(left, operator, right, DataType::Boolean)
 }
 
 /// A point in time moved by a length of time, or lengths added.

@@ -12,7 +12,8 @@ use millstream_catalog::QueryDialect;
 use super::suggest::nearest;
 use crate::dialect::syntax::{Expr, Ident};
 use crate::error::{PlanError, PlanErrorCode};
-use crate::plan::{AggregateCall, ScalarExpr};
+use crate::plan::{AggregateCall, ScalarExpr, VALUE};
+use crate::value;
 
 /// The columns of what a `SELECT` reads.
 #[derive(Debug, Clone)]
@@ -37,6 +38,11 @@ impl RowScope {
         for parts in [unqualified, parts] {
             let path: Vec<&str> = parts.iter().map(|part| part.text.as_str()).collect();
             if let Some(found) = self.find(&path.join("."), &parts[0])? {
+                return Ok(found);
+            }
+        }
+        for parts in [unqualified, parts] {
+            if let Some(found) = self.inside(parts)? {
                 return Ok(found);
             }
         }
@@ -67,6 +73,18 @@ impl RowScope {
     /// The row's time.
     pub(crate) fn rowtime(&self) -> ScalarExpr {
         column(&self.schema, self.schema.fields().len() - 1)
+    }
+
+    /// What is inside of a column that holds records: the column with the longest name that the name begins with.
+    fn inside(&self, parts: &[Ident]) -> Result<Option<ScalarExpr>, PlanError> {
+        let names: Vec<&str> = parts.iter().map(|part| part.text.as_str()).collect();
+        for length in (1..names.len()).rev() {
+            let column = self.find(&names[..length].join("."), &parts[0])?;
+            if let Some(record) = column.filter(|column| column.data_type == VALUE) {
+                return Ok(Some(value::access::path(record, &names[length..])));
+            }
+        }
+        Ok(None)
     }
 
     fn find(&self, name: &str, at: &Ident) -> Result<Option<ScalarExpr>, PlanError> {

@@ -79,6 +79,25 @@ pub(super) fn stuff(arguments: &[ArrayRef]) -> Result<ArrayRef> {
     Ok(Arc::new(rows.collect::<StringArray>()))
 }
 
+/// `OVERLAY(text PLACING other FROM start FOR length)`: other text in place of a part, as long as itself unless it is said.
+pub(super) fn overlay(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    let (texts, others) = (arguments[0].as_string::<i32>(), arguments[1].as_string::<i32>());
+    let starts = arguments[2].as_primitive::<Int64Type>();
+    let lengths = arguments.get(3).map(|lengths| lengths.as_primitive::<Int64Type>());
+    let rows = texts.iter().zip(others).zip(starts).enumerate().map(|(row, ((text, other), start))| {
+        let (Some(text), Some(other), Some(start)) = (text, other, start) else { return Ok(None) };
+        let own_length = || Some(other.chars().count() as i64);
+        let Some(length) = lengths.map_or_else(own_length, |lengths| integer(lengths, row)) else { return Ok(None) };
+        if length < 0 {
+            return Err(ArrowError::ComputeError(format!("OVERLAY takes a length of 0 or more, found {length}")));
+        }
+        let before = slice(text, 1, start.saturating_sub(1).max(0));
+        let behind = slice(text, start.saturating_add(length), i64::MAX);
+        Ok(Some(before + other + &behind))
+    });
+    Ok(Arc::new(rows.collect::<Result<StringArray>>()?))
+}
+
 /// `REPLICATE(text, count)`; NULL of a negative count.
 pub(super) fn replicate(arguments: &[ArrayRef]) -> Result<ArrayRef> {
     let (texts, counts) = (arguments[0].as_string::<i32>(), arguments[1].as_primitive::<Int64Type>());

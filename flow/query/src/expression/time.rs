@@ -9,6 +9,8 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp, Unit};
 
+use super::time_pattern::TimePattern;
+
 type Result<T> = std::result::Result<T, ArrowError>;
 
 /// A unit of time by its canonical name (`unit_name`), as date functions take it for their first argument.
@@ -70,10 +72,59 @@ pub(super) fn to_iso_text(arguments: &[ArrayRef]) -> Result<ArrayRef> {
     to_text(&arguments[0], |time| format!("{}T{:.7}Z", time.date(), time.time()))
 }
 
+/// A point in time as values without a fixed type hold it.
+pub(crate) fn iso_text(millis: i64) -> Option<String> {
+    civil(millis).ok().map(|time| format!("{}T{:.7}Z", time.date(), time.time()))
+}
+
 fn to_text(times: &ArrayRef, write: fn(DateTime) -> String) -> Result<ArrayRef> {
     let times = times.as_primitive::<TimestampMillisecondType>();
     let texts = times.iter().map(|time| time.map(|time| civil(time).map(write)).transpose());
     Ok(Arc::new(texts.collect::<Result<StringArray>>()?))
+}
+
+/// `CHAR_TO_TIMESTAMP(pattern, text)`.
+pub(super) fn parse_pattern(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    parse_by(arguments, |millis| millis)
+}
+
+/// `CHAR_TO_DATE(pattern, text)`: the beginning of the day.
+pub(super) fn parse_date(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    parse_by(arguments, |millis| millis - millis.rem_euclid(24 * 60 * 60 * 1000))
+}
+
+fn parse_by(arguments: &[ArrayRef], take: fn(i64) -> i64) -> Result<ArrayRef> {
+    let (patterns, texts) = (arguments[0].as_string::<i32>(), arguments[1].as_string::<i32>());
+    let mut last = None;
+    let rows = patterns.iter().zip(texts).map(|(pattern, text)| {
+        let (Some(pattern), Some(text)) = (pattern, text) else { return Ok(None) };
+        let found = compiled(&mut last, pattern)?.parse(text).map_err(ArrowError::ParseError)?;
+        Ok(Some(take(found)))
+    });
+    Ok(Arc::new(rows.collect::<Result<TimestampMillisecondArray>>()?))
+}
+
+/// `TIMESTAMP_TO_CHAR(pattern, time)`, which says `null` of NULL.
+pub(super) fn format_pattern(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    let (patterns, times) = (arguments[0].as_string::<i32>(), arguments[1].as_primitive::<TimestampMillisecondType>());
+    let mut last = None;
+    let rows = patterns.iter().zip(times).map(|(pattern, time)| {
+        let Some(pattern) = pattern else { return Ok(None) };
+        let pattern = compiled(&mut last, pattern)?;
+        Ok(Some(match time {
+            Some(time) => pattern.format(civil(time)?),
+            None => "null".to_owned(),
+        }))
+    });
+    Ok(Arc::new(rows.collect::<Result<StringArray>>()?))
+}
+
+/// The pattern that was used last, or the one that comes in its place: patterns seldom change from row to row.
+fn compiled<'l>(last: &'l mut Option<(String, TimePattern)>, pattern: &str) -> Result<&'l TimePattern> {
+    if last.as_ref().is_none_or(|(known, _)| known != pattern) {
+        *last = Some((pattern.to_owned(), TimePattern::new(pattern).map_err(ArrowError::ParseError)?));
+    }
+    last.as_ref().map(|(_, pattern)| pattern).ok_or_else(out_of_range)
 }
 
 /// Milliseconds since the epoch as a point in time.

@@ -11,19 +11,23 @@ use millstream_catalog::{ColumnType, QueryDialect};
 use super::scope::{is_unknown, literal};
 use crate::dialect::syntax::TypeName;
 use crate::error::{PlanError, PlanErrorCode};
-use crate::plan::{ScalarExpr, TIMESTAMP};
+use crate::plan::{ScalarExpr, TIMESTAMP, VALUE};
+use crate::value;
 
 /// Lengths of time, `INTERVAL '1' MINUTE`: only as an operand of arithmetic on points in time.
 pub(crate) const DURATION: DataType = DataType::Duration(TimeUnit::Millisecond);
 
 /// The Arrow type of a declared column.
-pub(crate) fn of_column(column_type: ColumnType) -> DataType {
+pub(crate) fn of_column(dialect: QueryDialect, column_type: ColumnType) -> DataType {
     match column_type {
         ColumnType::BigInt => DataType::Int64,
         ColumnType::Double => DataType::Float64,
         ColumnType::Text => DataType::Utf8,
         ColumnType::Boolean => DataType::Boolean,
         ColumnType::Timestamp => TIMESTAMP,
+        // In Kinesis' language what is inside of a record is its text.
+        ColumnType::Value if dialect == QueryDialect::Kinesis => DataType::Utf8,
+        ColumnType::Value => VALUE,
     }
 }
 
@@ -44,6 +48,7 @@ pub(crate) fn of_name(dialect: QueryDialect, name: &TypeName) -> Result<DataType
             "NVARCHAR" => Some(DataType::Utf8),
             "BIT" => Some(DataType::Boolean),
             "DATETIME" => Some(TIMESTAMP),
+            "RECORD" | "ARRAY" => Some(VALUE),
             _ => None,
         },
     };
@@ -51,7 +56,7 @@ pub(crate) fn of_name(dialect: QueryDialect, name: &TypeName) -> Result<DataType
         let message = format!("`{}` is not a type this engine computes with", name.name);
         PlanError::new(PlanErrorCode::Type, name.at, message).hint(match dialect {
             QueryDialect::Kinesis => "INTEGER, BIGINT, REAL, DOUBLE, DECIMAL, VARCHAR(n), BOOLEAN or TIMESTAMP",
-            QueryDialect::StreamAnalytics => "bigint, float, nvarchar(max), datetime or bit",
+            QueryDialect::StreamAnalytics => "bigint, float, nvarchar(max), datetime, bit, record or array",
         })
     })
 }
@@ -65,6 +70,7 @@ pub(crate) fn name(dialect: QueryDialect, data_type: &DataType) -> &'static str 
         DataType::Boolean => ("BOOLEAN", "bit"),
         DataType::Timestamp(..) => ("TIMESTAMP", "datetime"),
         DataType::Duration(_) => ("INTERVAL", "interval"),
+        DataType::LargeUtf8 => ("ANY", "any"),
         _ => ("NULL", "NULL"),
     };
     match dialect {
@@ -85,10 +91,25 @@ pub(crate) fn common(dialect: QueryDialect, left: &ScalarExpr, right: &ScalarExp
         _ if is_unknown(a) => Some(b.clone()),
         _ if is_numeric(a) && is_numeric(b) => Some(DataType::Float64),
         _ if dialect == QueryDialect::Kinesis => None,
+        (DataType::LargeUtf8, _) | (_, DataType::LargeUtf8) => Some(VALUE),
         (DataType::Boolean, DataType::Int64) | (DataType::Int64, DataType::Boolean) => Some(DataType::Int64),
         (DataType::Timestamp(..), DataType::Utf8) if is_literal(right) => Some(TIMESTAMP),
         (DataType::Utf8, DataType::Timestamp(..)) if is_literal(left) => Some(TIMESTAMP),
         _ => None,
+    }
+}
+
+/// A value as it is compared with one of another type, where one of the two has no fixed type.
+pub(crate) fn met_by(value: ScalarExpr, other: &DataType) -> ScalarExpr {
+    match (&value.data_type, other) {
+        (DataType::LargeUtf8, DataType::Int64 | DataType::Float64) => {
+            value::convert::of_type(value, &DataType::Float64)
+        }
+        (DataType::LargeUtf8, DataType::Null) => value,
+        (DataType::LargeUtf8, other) => value::convert::of_type(value, other),
+        (DataType::Int64, DataType::LargeUtf8) => convert(value, &DataType::Float64, false),
+        (DataType::Null, other) => convert(value, other, false),
+        _ => value,
     }
 }
 
@@ -102,6 +123,10 @@ pub(crate) fn is_literal(value: &ScalarExpr) -> bool {
 pub(crate) fn convert(value: ScalarExpr, to: &DataType, lenient: bool) -> ScalarExpr {
     if value.data_type == *to {
         return value;
+    }
+    let untyped = value.data_type == VALUE || *to == VALUE;
+    if untyped && !is_unknown(&value.data_type) {
+        return value::convert::convert(value, to, lenient);
     }
     let options = CastOptions { safe: lenient, ..CastOptions::default() };
     if let Some(constant) = value.physical.downcast_ref::<Literal>() {

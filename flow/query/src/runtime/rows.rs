@@ -18,13 +18,7 @@ pub(crate) fn encode(
         (0..rows.num_columns() - 1).filter(|&column| !is_elsewhere(schema.field(column).name())).collect();
     (0..rows.num_rows())
         .map(|row| match format {
-            RecordFormat::Json => {
-                let object: serde_json::Map<String, Value> = visible
-                    .iter()
-                    .map(|&column| (schema.field(column).name().clone(), value(rows, column, row, dialect)))
-                    .collect();
-                Value::Object(object).to_string().into_bytes()
-            }
+            RecordFormat::Json => object(rows, &visible, row, dialect),
             RecordFormat::Csv { delimiter } => {
                 let values: Vec<Value> = visible.iter().map(|&column| value(rows, column, row, dialect)).collect();
                 let mut line = Vec::new();
@@ -33,6 +27,25 @@ pub(crate) fn encode(
             }
         })
         .collect()
+}
+
+/// A row as a JSON object; values without a fixed type stand in it as they came.
+fn object(rows: &RecordBatch, columns: &[usize], row: usize, dialect: QueryDialect) -> Vec<u8> {
+    let schema = rows.schema();
+    let mut object = vec![b'{'];
+    for &column in columns {
+        if object.len() > 1 {
+            object.push(b',');
+        }
+        object.extend(Value::from(schema.field(column).name().as_str()).to_string().bytes());
+        object.push(b':');
+        match rows.column(column).as_string_opt::<i64>().filter(|values| values.is_valid(row)) {
+            Some(values) => object.extend_from_slice(values.value(row).as_bytes()),
+            None => object.extend(value(rows, column, row, dialect).to_string().bytes()),
+        }
+    }
+    object.push(b'}');
+    object
 }
 
 /// A text by which a row is told from the others of its window: its texts, joined.
@@ -69,6 +82,7 @@ fn value(rows: &RecordBatch, column: usize, row: usize, dialect: QueryDialect) -
             Value::from(time(array.as_primitive::<TimestampMillisecondType>().value(row), dialect))
         }
         DataType::Utf8 => Value::from(array.as_string::<i32>().value(row)),
+        DataType::LargeUtf8 => serde_json::from_str(array.as_string::<i64>().value(row)).unwrap_or_default(),
         _ => Value::Null,
     }
 }
@@ -96,6 +110,9 @@ fn cell(value: &Value, delimiter: &str) -> String {
             format!("\"{}\"", text.replace('"', "\"\""))
         }
         Value::String(text) => text.clone(),
+        // Delimited text has no records: the service writes what they are.
+        Value::Object(_) => "Record".to_owned(),
+        Value::Array(_) => "Array".to_owned(),
         other => other.to_string(),
     }
 }

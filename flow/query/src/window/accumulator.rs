@@ -8,7 +8,8 @@ use arrow::datatypes::{DataType, Float64Type, Int64Type};
 
 use super::key::{Builder, encode_value};
 use crate::executor::state::{Reader, StateError, Writer};
-use crate::plan::{AggregateCall, AggregateFunction};
+use crate::plan::{AggregateCall, AggregateFunction, VALUE};
+use crate::value::convert;
 
 /// One aggregate of all groups of a pane.
 pub(crate) struct Accumulator {
@@ -209,6 +210,12 @@ impl Accumulator {
 
     /// The results of groups, in the order given.
     pub(crate) fn finish(&self, order: &[u32]) -> ArrayRef {
+        let found = self.values(order);
+        // Of values without a fixed type numbers are taken, and given back as such.
+        if self.result == VALUE { convert::numbers_to_values(&found) } else { found }
+    }
+
+    fn values(&self, order: &[u32]) -> ArrayRef {
         let slots = order.iter().map(|&slot| slot as usize);
         match &self.state {
             State::Count(counts) => Arc::new(slots.map(|slot| counts[slot]).collect::<Int64Array>()),
@@ -218,7 +225,8 @@ impl Accumulator {
                 Arc::new(slots.map(|slot| deviation(*function, moments[slot])).collect::<Float64Array>())
             }
             State::Extreme { values, .. } => {
-                let mut builder = Builder::new(&self.result);
+                let numbers = self.result == VALUE;
+                let mut builder = Builder::new(if numbers { &DataType::Float64 } else { &self.result });
                 // An empty value has no tag, which reads as null.
                 slots.for_each(|slot| builder.take(&mut values[slot].as_slice()));
                 builder.finish()

@@ -2,15 +2,17 @@
 //! in the same order whatever way the rows came in.
 //!
 //! A value is a tag and its bytes: integers and times with the sign bit turned round, floating point in total order, texts
-//! with 0 escaped and ended by 0 0. NULL is a value of its own; 0.0 and -0.0 are the same.
+//! with 0 escaped and ended by 0 0, values without a fixed type their JSON texts. NULL is a value of its own; 0.0 and -0.0 are the same.
 
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray as _, BooleanBuilder, Float64Builder, Int64Builder, StringBuilder,
+    Array, ArrayRef, AsArray as _, BooleanBuilder, Float64Builder, Int64Builder, LargeStringBuilder, StringBuilder,
     TimestampMillisecondBuilder,
 };
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMillisecondType};
+
+use crate::value::json;
 
 const NULL: u8 = 0;
 const VALUE: u8 = 1;
@@ -64,17 +66,23 @@ pub(crate) fn encode_value(array: &ArrayRef, row: usize, bytes: &mut Vec<u8>) {
         DataType::Float64 => bytes.extend(ordered_float(array.as_primitive::<Float64Type>().value(row))),
         DataType::Boolean => bytes.push(u8::from(array.as_boolean().value(row))),
         DataType::Utf8 => ordered_text(array.as_string::<i32>().value(row), bytes),
+        // Equal values are one group however they are written.
+        DataType::LargeUtf8 => ordered_text(&json::canonical(array.as_string::<i64>().value(row)), bytes),
         // The planner makes no other types; such a column would be one group.
         _ => {}
     }
 }
 
-/// Adds a value's bytes so that exactly it comes back: -0.0 is not made 0.0.
+/// Adds a value's bytes so that exactly it comes back: -0.0 is not made 0.0, and a JSON text stays as it was written.
 pub(crate) fn encode_exact(array: &ArrayRef, row: usize, bytes: &mut Vec<u8>) {
     match array.data_type() {
         DataType::Float64 if array.is_valid(row) => {
             bytes.push(VALUE);
             bytes.extend(ordered_bits(array.as_primitive::<Float64Type>().value(row).to_bits()));
+        }
+        DataType::LargeUtf8 if array.is_valid(row) => {
+            bytes.push(VALUE);
+            ordered_text(array.as_string::<i64>().value(row), bytes);
         }
         _ => encode_value(array, row, bytes),
     }
@@ -130,6 +138,7 @@ pub(crate) enum Builder {
     Float(Float64Builder),
     Boolean(BooleanBuilder),
     Text(StringBuilder),
+    Json(LargeStringBuilder),
 }
 
 impl Builder {
@@ -139,6 +148,7 @@ impl Builder {
             DataType::Timestamp(..) => Self::Time(TimestampMillisecondBuilder::new()),
             DataType::Float64 => Self::Float(Float64Builder::new()),
             DataType::Boolean => Self::Boolean(BooleanBuilder::new()),
+            DataType::LargeUtf8 => Self::Json(LargeStringBuilder::new()),
             _ => Self::Text(StringBuilder::new()),
         }
     }
@@ -152,6 +162,7 @@ impl Builder {
             Self::Float(builder) => builder.append_option(there.then(|| take(key)).flatten().map(float)),
             Self::Boolean(builder) => builder.append_option(there.then(|| take(key)).flatten().map(|[byte]| byte == 1)),
             Self::Text(builder) => builder.append_option(there.then(|| take_text(key))),
+            Self::Json(builder) => builder.append_option(there.then(|| take_text(key))),
         }
     }
 
@@ -162,6 +173,7 @@ impl Builder {
             Self::Float(mut builder) => Arc::new(builder.finish()),
             Self::Boolean(mut builder) => Arc::new(builder.finish()),
             Self::Text(mut builder) => Arc::new(builder.finish()),
+            Self::Json(mut builder) => Arc::new(builder.finish()),
         }
     }
 }
@@ -180,7 +192,7 @@ pub(crate) fn prefix<'k>(key: &'k [u8], types: &[DataType]) -> &'k [u8] {
             DataType::Boolean => {
                 take::<1>(&mut rest);
             }
-            DataType::Utf8 => skip_text(&mut rest),
+            DataType::Utf8 | DataType::LargeUtf8 => skip_text(&mut rest),
             // Such a value has no bytes.
             _ => {}
         }
@@ -228,6 +240,17 @@ mod tests {
     use arrow::array::{Float64Array, Int64Array, StringArray};
 
     use super::*;
+
+    #[test]
+    fn equal_values_without_a_type_are_one_key() {
+        let values = arrow::array::LargeStringArray::from(vec!["5", "5.0", "\"5\"", "\"\\u0035\""]);
+        let mut encoder = KeyEncoder::default();
+        let keys = encoder.encode(&[Arc::new(values) as ArrayRef], 4);
+        assert_eq!((keys.row(0), keys.row(2)), (keys.row(1), keys.row(3)));
+        assert_ne!(keys.row(0), keys.row(2));
+        let back = decode([keys.row(1), keys.row(3)].into_iter(), &[DataType::LargeUtf8]);
+        assert_eq!(back[0].as_string::<i64>().iter().collect::<Vec<_>>(), [Some("5"), Some("\"5\"")]);
+    }
 
     #[test]
     fn keys_come_back_and_sort_as_their_values() {

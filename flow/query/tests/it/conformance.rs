@@ -209,6 +209,7 @@ fn column_type_of(name: &str) -> ColumnType {
         "text" => ColumnType::Text,
         "boolean" => ColumnType::Boolean,
         "timestamp" => ColumnType::Timestamp,
+        "value" => ColumnType::Value,
         other => panic!("there is no type `{other}`"),
     }
 }

@@ -13,4 +13,5 @@ mod naive;
 mod reference;
 mod robustness;
 mod scalar;
+mod values;
 mod window_kinds;

@@ -9,8 +9,11 @@ use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::{DataType, SchemaRef, TimestampMillisecondType};
 use datafusion_common::ScalarValue;
 use millstream_query::plan::{
-    AggregateCall, AggregateFunction, Operator, Program, ScalarExpr, StepInput, TimeSource, WindowAggregate,
+    AggregateCall, AggregateFunction, AppliedColumn, Apply, Operator, Parts, Program, ScalarExpr, StepInput,
+    TimeSource, WindowAggregate,
 };
+
+use serde_json::Value as Json;
 
 use crate::{looking_back, naive};
 
@@ -35,6 +38,7 @@ pub fn run(program: &Program, sources: Vec<RecordBatch>) -> Vec<RecordBatch> {
                 let time = rowtime.as_ref().map_or_else(|| last(&rows), |time| evaluate(time, &rows));
                 projected(&step.schema, columns, &rows, time)
             }
+            Operator::Apply(apply) => applied(&step.schema, apply, &inputs[0]),
             Operator::WindowAggregate(aggregate) => window(&step.schema, aggregate, &inputs[0]),
             Operator::Analytic(analytic) => looking_back::rows(&step.schema, analytic, &inputs[0]),
         };
@@ -79,6 +83,43 @@ fn projected(schema: &SchemaRef, columns: &[(String, ScalarExpr)], rows: &Record
 /// A group's keys, its window's start, its rows.
 type Group = (Vec<ScalarValue>, i64, Vec<usize>);
 
+/// Each row again for each part of its value, by a document of it.
+fn applied(schema: &SchemaRef, apply: &Apply, rows: &RecordBatch) -> RecordBatch {
+    let values = evaluate(&apply.value, rows);
+    let mut results = Vec::new();
+    for row in 0..rows.num_rows() {
+        let value = values.as_string::<i64>().is_valid(row).then(|| values.as_string::<i64>().value(row));
+        let parts: Vec<(Json, Json)> = match (serde_json::from_str(value.unwrap_or("null")).unwrap(), apply.parts) {
+            (Json::Array(items), Parts::Elements) => (0..).map(Json::from).zip(items).collect(),
+            (Json::Object(members), Parts::Properties) => {
+                members.into_iter().map(|(name, value)| (Json::from(name), value)).collect()
+            }
+            _ if apply.outer => vec![(Json::Null, Json::Null)],
+            _ => Vec::new(),
+        };
+        let parts = if parts.is_empty() && apply.outer { vec![(Json::Null, Json::Null)] } else { parts };
+        for (key, value) in parts {
+            let json = |value: &Json| ScalarValue::LargeUtf8(Some(value.to_string()).filter(|json| json != "null"));
+            let column = |column: &AppliedColumn| match (column, apply.parts) {
+                (AppliedColumn::Carried(place), _) => rows.column(*place).slice(row, 1),
+                (AppliedColumn::Key, Parts::Elements) => ScalarValue::Int64(key.as_i64()).to_array().unwrap(),
+                (AppliedColumn::Key, _) => ScalarValue::Utf8(key.as_str().map(str::to_owned)).to_array().unwrap(),
+                (AppliedColumn::Value, _) => json(&value).to_array().unwrap(),
+                (AppliedColumn::Part, _) if key.is_null() => ScalarValue::LargeUtf8(None).to_array().unwrap(),
+                (AppliedColumn::Part, Parts::Elements) => {
+                    json(&serde_json::json!({ "ArrayIndex": key, "ArrayValue": value })).to_array().unwrap()
+                }
+                (AppliedColumn::Part, _) => {
+                    json(&serde_json::json!({ "PropertyName": key, "PropertyValue": value })).to_array().unwrap()
+                }
+            };
+            let columns = apply.columns.iter().map(column).chain([last(rows).slice(row, 1)]).collect();
+            results.push(RecordBatch::try_new(Arc::clone(schema), columns).unwrap());
+        }
+    }
+    concat_batches(schema, &results).unwrap()
+}
+
 fn window(schema: &SchemaRef, aggregate: &WindowAggregate, input: &RecordBatch) -> RecordBatch {
     let rows = filtered(input.clone(), aggregate.predicate.as_ref());
     let keys: Vec<ArrayRef> = aggregate.keys.iter().map(|key| evaluate(key, &rows)).collect();
@@ -122,6 +163,19 @@ fn window(schema: &SchemaRef, aggregate: &WindowAggregate, input: &RecordBatch) 
 }
 
 pub fn aggregated(call: &AggregateCall, argument: Option<&ArrayRef>, rows: &[usize]) -> ScalarValue {
+    match (computed(call, argument, rows), &call.data_type) {
+        // Numbers without a fixed type are integers where they are whole.
+        (ScalarValue::Float64(Some(float)), DataType::LargeUtf8) if float.fract() == 0.0 => {
+            ScalarValue::LargeUtf8(Some((float as i64).to_string()))
+        }
+        (ScalarValue::Float64(float), DataType::LargeUtf8) => {
+            ScalarValue::LargeUtf8(float.map(|float| float.to_string()))
+        }
+        (value, _) => value,
+    }
+}
+
+fn computed(call: &AggregateCall, argument: Option<&ArrayRef>, rows: &[usize]) -> ScalarValue {
     let Some(argument) = argument else { return ScalarValue::Int64(Some(rows.len() as i64)) };
     let values = rows.iter().filter(|row| argument.is_valid(**row));
     let mut values: Vec<ScalarValue> = values.map(|row| ScalarValue::try_from_array(argument, *row).unwrap()).collect();

@@ -143,7 +143,7 @@ fn sql_type(column_type: ColumnType) -> &'static str {
     match column_type {
         ColumnType::BigInt => "BIGINT",
         ColumnType::Double => "DOUBLE",
-        ColumnType::Text => "VARCHAR(256)",
+        ColumnType::Text | ColumnType::Value => "VARCHAR(256)",
         ColumnType::Boolean => "BOOLEAN",
         ColumnType::Timestamp => "TIMESTAMP",
     }

@@ -120,6 +120,7 @@ fn column(column: &ColumnDefinition) -> String {
         ColumnType::Text => "VARCHAR",
         ColumnType::Boolean => "BOOLEAN",
         ColumnType::Timestamp => "TIMESTAMP",
+        ColumnType::Value => "ANY",
     };
     let declared: String = column.declared.as_deref().unwrap_or(usual).split_whitespace().collect();
     let path = column.mapping.as_ref().map(|path| format!(" {path}")).unwrap_or_default();

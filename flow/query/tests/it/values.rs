@@ -1,0 +1,164 @@
+//! Records, arrays and values without a fixed type from records to results: what fits, what does not, and how much.
+
+use millstream_catalog::{EventOrder, QueryDialect, RecordFormat};
+use millstream_query::{InputSchema, Trial, TrialInput, plan, trial};
+
+/// What a query over a sample gives.
+fn run(sql: &str, sample: &str) -> Trial {
+    run_as(RecordFormat::Json, sql, sample)
+}
+
+fn run_as(format: RecordFormat, sql: &str, sample: &str) -> Trial {
+    let input = TrialInput { name: "input".into(), columns: Vec::new(), format, sample: sample.into() };
+    match trial(QueryDialect::StreamAnalytics, sql, &[input], EventOrder::default(), 1_772_600_767_000) {
+        Ok(found) => found,
+        Err(error) => panic!("{sql}: {error}"),
+    }
+}
+
+/// The rows of its only output.
+fn rows(sql: &str, sample: &str) -> Vec<String> {
+    let mut found = run(sql, sample);
+    assert_eq!(found.errors, [], "{sql}");
+    found.outputs.remove(0).1
+}
+
+#[test]
+fn results_hold_values_as_they_came() {
+    let sample = r#"{"id":1,"big":123456789012345678901234567890,"r":{"b":[1, 2.50,"x\u00e4\"y"],"a":null},
+        "mixed":"7","e":{}}
+        {"id":2,"r":null,"mixed":7}"#;
+    let expected = [
+        r#"{"id":1,"big":123456789012345678901234567890,"r":{"b":[1, 2.50,"x\u00e4\"y"],"a":null},"mixed":"7","e":{}}"#,
+        r#"{"id":2,"big":null,"r":null,"mixed":7,"e":null}"#,
+    ];
+    let big = |row: &str| row.replace(r#""big":123456789012345678901234567890,"#, "").replace(r#""big":null,"#, "");
+    let found: Vec<String> = rows("SELECT * INTO out FROM input", sample).iter().map(|row| big(row)).collect();
+    // A sample's texts are read before the query has them: blanks and escapes are those of a document written anew.
+    let written = |row: &str| {
+        let value: serde_json::Value = serde_json::from_str(&big(row)).unwrap();
+        value.to_string()
+    };
+    let found: Vec<String> = found.iter().map(|row| written(row)).collect();
+    assert_eq!(found, expected.map(|row| written(row)));
+    assert_eq!(rows("SELECT r.b, r.c INTO out FROM input WHERE id = 1", sample), [r#"{"b":[1,2.5,"xä\"y"],"c":null}"#]);
+}
+
+#[test]
+fn what_is_named_inside_of_a_record_is_a_column_of_its_own() {
+    let sample = r#"{"r":{"n":1,"t":"2026-01-01T00:00:00Z"}} {"r":{"n":2,"t":"2026-01-01T00:00:01Z"}}"#;
+    let columns = |sql: &str| {
+        let found = run("SELECT r INTO out FROM input", sample);
+        assert_eq!(found.errors, []);
+        rows(sql, sample)
+    };
+    // Integers stay integers: were they taken out of the record's text, `7 / 2` would be the same, but the time would be text.
+    assert_eq!(
+        columns("SELECT r.n + 1 AS n, DATEPART(second, r.t) AS s INTO out FROM input"),
+        [r#"{"n":2,"s":0}"#, r#"{"n":3,"s":1}"#]
+    );
+    assert_eq!(
+        columns("SELECT r.* INTO out FROM input WHERE r.n = 2"),
+        [r#"{"n":2,"t":"2026-01-01T00:00:01.0000000Z"}"#]
+    );
+}
+
+#[test]
+fn a_declared_input_takes_what_fits_and_tells_of_the_rest() {
+    let sql = "CREATE TABLE input (x bigint, f float, s nvarchar(max), b bit, t datetime, r record, a array); \
+               SELECT x INTO out FROM input";
+    for (record, fits) in [
+        (r#"{"x":1,"f":1,"s":"a","b":true,"t":"2026-01-01T00:00:00Z","r":{},"a":[1]}"#, true),
+        (r#"{"x":1}"#, true),
+        (r#"{"x":1,"f":null,"s":null,"b":null,"t":null,"r":null,"a":null,"more":[]}"#, true),
+        (r#"{"x":"abc"}"#, false),
+        (r#"{"x":2.5}"#, false),
+        // Whether the query reads it or not.
+        (r#"{"x":1,"f":"1"}"#, false),
+        (r#"{"x":1,"s":1}"#, false),
+        (r#"{"x":1,"s":{}}"#, false),
+        (r#"{"x":1,"b":1}"#, false),
+        (r#"{"x":1,"t":"soon"}"#, false),
+        (r#"{"x":1,"r":[]}"#, false),
+        (r#"{"x":1,"r":"{}"}"#, false),
+        (r#"{"x":1,"a":{}}"#, false),
+    ] {
+        let found = run(sql, record);
+        assert_eq!((found.outputs[0].1.len(), found.errors.len()), (usize::from(fits), usize::from(!fits)), "{record}");
+        assert!(found.errors.iter().all(|(kind, _)| kind == "unparsable"), "{record}");
+    }
+    let csv = RecordFormat::Csv { delimiter: ",".into() };
+    let found =
+        run_as(csv, "CREATE TABLE input (x bigint, s nvarchar(max)) SELECT * INTO out FROM input", "s,x\n7,1\na,b\n");
+    assert_eq!((found.outputs[0].1.clone(), found.errors.len()), (vec![r#"{"x":1,"s":"7"}"#.to_owned()], 1));
+}
+
+#[test]
+fn mistakes_of_declarations_and_applies_are_told() {
+    let input = InputSchema { name: "input".into(), columns: None, hub: false };
+    for (sql, expected) in [
+        ("CREATE TABLE other (x bigint) SELECT 1 FROM input", "error[Q103]: there is no stream or input `other`"),
+        ("CREATE TABLE input (x integer) SELECT x FROM input", "`INTEGER` is not a type"),
+        ("CREATE TABLE input (x bigint, X float) SELECT x FROM input", "the column `X` is declared twice"),
+        (
+            "CREATE TABLE input (x bigint) CREATE TABLE input (y bigint) SELECT x FROM input",
+            "`input` are declared twice",
+        ),
+        ("CREATE TABLE input (x bigint) SELECT y FROM input", "`input` has no column `y`"),
+        ("CREATE VIEW v AS SELECT 1", "not supported yet: CREATE VIEW"),
+        ("CREATE TABLE input (x bigint) SELECT 1 FROM input CROSS APPLY GetArrayElements(x) AS e", "it is bigint"),
+        ("SELECT 1 FROM input CROSS APPLY udf.rows(x) AS e", "expected `(`"),
+        ("SELECT 1 FROM input CROSS APPLY Rows(x) AS e", "`Rows` cannot be applied"),
+        ("SELECT GetArrayElements(x) FROM input", "GETARRAYELEMENTS gives rows, not a value"),
+        ("CREATE TABLE input (r record) SELECT r.* FROM input", "not supported yet: `r.*` of a record"),
+        ("CREATE TABLE input (x bigint) SELECT GetArrayLength(x) FROM input", "expected a record or an array"),
+        ("CREATE TABLE input (x bigint) SELECT CAST(x AS array) FROM input", "a bigint is no array"),
+    ] {
+        let errors = plan(QueryDialect::StreamAnalytics, sql, std::slice::from_ref(&input)).unwrap_err();
+        let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        assert!(told.iter().any(|error| error.contains(expected)), "{sql}: {told:?}");
+    }
+}
+
+#[test]
+fn one_record_makes_no_more_rows_than_it_is_long() {
+    let sql = "SELECT text, e.ArrayValue INTO out FROM input CROSS APPLY GetArrayElements(a) AS e";
+    let elements = vec!["1"; 20_000].join(",");
+    let small = format!(r#"{{"text":"x","a":[{elements}]}}"#);
+    assert_eq!(rows(sql, &small).len(), 20_000);
+    // The same rows with a text of 2,000 bytes each are more than one record may become; others are not disturbed.
+    let large = format!(r#"{{"text":"{}","a":[{elements}]}} {{"text":"y","a":[2]}}"#, "x".repeat(2_000));
+    let found = run(sql, &large);
+    assert_eq!(found.outputs[0].1, [r#"{"text":"y","ArrayValue":2}"#]);
+    assert_eq!(found.errors.len(), 1);
+    assert!(found.errors[0].1.contains("APPLY would make 20000 rows of 2000 bytes"), "{:?}", found.errors);
+    // What nobody reads is not repeated.
+    assert_eq!(
+        rows("SELECT e.ArrayIndex INTO out FROM input CROSS APPLY GetArrayElements(a) AS e", &large).len(),
+        20_001
+    );
+}
+
+#[test]
+fn nested_too_deep_is_no_row() {
+    let sql = "CREATE TABLE input (a array) SELECT a INTO out FROM input";
+    let nested = |depth: usize| format!(r#"{{"a":{}{}}}"#, "[".repeat(depth), "]".repeat(depth));
+    assert_eq!(run(sql, &nested(50)).errors, []);
+    assert_eq!(run(sql, &nested(100)).outputs[0].1.len(), 0);
+}
+
+#[test]
+fn rows_of_an_apply_keep_their_time_and_fail_alone() {
+    let sample = r#"{"a":[1,"x",3],"EventEnqueuedUtcTime":"2026-03-04T05:06:07Z"}
+        {"a":[5],"EventEnqueuedUtcTime":"2026-03-04T05:07:10Z"}"#;
+    let sql = "SELECT System.Timestamp() AS t, e.ArrayValue * 2 AS v INTO out \
+               FROM input CROSS APPLY GetArrayElements(a) AS e";
+    let found = run(sql, sample);
+    let row = |time: &str, value: u8| format!(r#"{{"t":"2026-03-04T05:{time}.0000000Z","v":{value}}}"#);
+    assert_eq!(found.outputs[0].1, [row("06:07", 2), row("06:07", 6), row("07:10", 10)]);
+    assert_eq!(found.errors.len(), 1);
+    assert!(found.errors[0].1.contains("expected numbers on both sides of `*`"), "{:?}", found.errors);
+    let sums = "SELECT System.Timestamp() AS t, COUNT(*) AS v INTO out \
+                FROM input CROSS APPLY GetArrayElements(a) AS e GROUP BY TumblingWindow(minute, 1)";
+    assert_eq!(run(sums, sample).outputs[0].1, [row("07:00", 3), row("08:00", 1)]);
+}

@@ -4,6 +4,7 @@
 //! integers truncates) are data in here, so that one set of operators serves both. Never executes, never parses.
 //! Read next: `dialect/mod.rs` (how SQL text becomes a [`Program`]), `expression/mod.rs` (how a [`ScalarExpr`] is made).
 
+mod aggregate;
 mod analytic;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion_physical_expr::PhysicalExpr;
 use millstream_catalog::{ColumnType, QueryDialect};
 
+pub use aggregate::{AggregateCall, AggregateFunction, Part};
 pub use analytic::{Analytic, AnalyticCall, AnalyticFunction, Extent, Place};
 
 /// The name of the hidden column that ends every schema of a [`Program`]: the row's time.
@@ -362,62 +364,6 @@ pub enum WindowBounds {
     ClosedOpen,
     /// `(start, end]`: Stream Analytics.
     OpenClosed,
-}
-
-/// One aggregate of a windowed aggregation.
-#[derive(Debug, Clone)]
-pub struct AggregateCall {
-    /// What is computed.
-    pub function: AggregateFunction,
-    /// Of what, over the input's schema, already of the type the function takes; `None`: of rows (`COUNT(*)`).
-    pub argument: Option<ScalarExpr>,
-    /// Whether equal values count once; only with [`AggregateFunction::Count`], `Sum` and `Avg`.
-    pub distinct: bool,
-    /// The result's type. An average whose type is `Int64` truncates towards zero.
-    pub data_type: DataType,
-    /// As the author wrote it.
-    pub text: String,
-}
-
-/// What an aggregate computes. NULL values take no part; of nothing, all but `Count` are NULL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum AggregateFunction {
-    /// How many values (rows, without an argument).
-    Count,
-    /// Their sum: `Int64` or `Float64`, an overflow is an error of the query.
-    Sum,
-    /// Their mean.
-    Avg,
-    /// The least.
-    Min,
-    /// The greatest.
-    Max,
-    /// The sample's standard deviation (divided by n - 1); NULL of fewer than two.
-    StdDevSample,
-    /// The population's standard deviation (divided by n).
-    StdDevPopulation,
-    /// The sample's variance (divided by n - 1); NULL of fewer than two.
-    VarianceSample,
-    /// The population's variance (divided by n).
-    VariancePopulation,
-}
-
-impl AggregateFunction {
-    /// `SUM`, as plans and messages print it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Count => "COUNT",
-            Self::Sum => "SUM",
-            Self::Avg => "AVG",
-            Self::Min => "MIN",
-            Self::Max => "MAX",
-            Self::StdDevSample => "STDDEV_SAMP",
-            Self::StdDevPopulation => "STDDEV_POP",
-            Self::VarianceSample => "VAR_SAMP",
-            Self::VariancePopulation => "VAR_POP",
-        }
-    }
 }
 
 /// An expression ready to run on Arrow batches of the schema it was made for.

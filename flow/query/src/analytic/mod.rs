@@ -58,7 +58,7 @@ struct Call {
 enum Kind {
     Value(Values),
     First(Firsts),
-    Aggregate(Aggregates),
+    Aggregate(Box<Aggregates>),
 }
 
 /// Rows in the order of time, as one call sees them.
@@ -251,7 +251,7 @@ impl Call {
                 Kind::Value(Values::new(*place, *extent, plan.data_type.clone()))
             }
             AnalyticFunction::IsFirst { interval_ms, bounds } => Kind::First(Firsts::new(*interval_ms, *bounds)),
-            AnalyticFunction::Aggregate { call, extent } => Kind::Aggregate(Aggregates::new(call, *extent)),
+            AnalyticFunction::Aggregate { call, extent } => Kind::Aggregate(Box::new(Aggregates::new(call, *extent))),
         };
         Self { keys: plan.partition_by.len(), when: plan.when.is_some(), inputs: plan.inputs().len(), kind }
     }

@@ -305,7 +305,7 @@ fn treatment(tokens: &mut Tokens, call: &mut Call) -> Result<(), PlanError> {
 fn takes_over(dialect: QueryDialect, call: &Call) -> bool {
     let name = call.full_name().to_uppercase();
     let session = dialect == QueryDialect::StreamAnalytics && takes_partition(&name);
-    session || function::aggregate(dialect, &name).is_some() || function::is_analytic(dialect, &name)
+    session || function::is_aggregate(dialect, &name) || function::is_analytic(dialect, &name)
 }
 
 /// Whether a call is `System.Window()`, a record whose only field is read as a name is.

@@ -47,10 +47,13 @@ fn frame(tokens: &mut Tokens) -> Result<Frame, PlanError> {
     tokens.expect_token(&Token::LParen)?;
     let partition_by = partition_by(tokens)?;
     let at = tokens.at();
-    let (mut extent, mut limit, mut when) = (None, None, None);
+    let (mut extent, mut limit, mut when, mut order_by) = (None, None, None, Vec::new());
     match tokens.dialect {
         QueryDialect::Kinesis => extent = Some(self::extent(tokens)?),
         QueryDialect::StreamAnalytics => {
+            if tokens.take_words(&["ORDER", "BY"]) {
+                order_by = order(tokens)?;
+            }
             if tokens.take_word("LIMIT") {
                 limit = Some(Box::new(expression(tokens)?));
             }
@@ -60,7 +63,7 @@ fn frame(tokens: &mut Tokens) -> Result<Frame, PlanError> {
         }
     }
     tokens.expect_token(&Token::RParen)?;
-    Ok(Frame { at, partition_by, extent, limit, when })
+    Ok(Frame { at, partition_by, order_by, extent, limit, when })
 }
 
 fn partition_by(tokens: &mut Tokens) -> Result<Vec<Expr>, PlanError> {
@@ -72,6 +75,22 @@ fn partition_by(tokens: &mut Tokens) -> Result<Vec<Expr>, PlanError> {
         }
     }
     Ok(keys)
+}
+
+/// `a ASC, b DESC`.
+fn order(tokens: &mut Tokens) -> Result<Vec<(Expr, bool)>, PlanError> {
+    let mut order = Vec::new();
+    loop {
+        let column = expression(tokens)?;
+        let descending = tokens.take_word("DESC");
+        if !descending {
+            tokens.take_word("ASC");
+        }
+        order.push((column, descending));
+        if !tokens.take_token(&Token::Comma) {
+            return Ok(order);
+        }
+    }
 }
 
 /// `RANGE INTERVAL '1' MINUTE PRECEDING`, `ROWS 2 PRECEDING`, or either as `BETWEEN … PRECEDING AND CURRENT ROW`.

@@ -9,6 +9,7 @@ use std::ops::Range;
 use arrow::datatypes::{DataType, Field};
 use millstream_catalog::QueryDialect;
 
+use super::plan_listing::event;
 use super::plan_over;
 use super::plan_select::aggregate;
 use super::syntax::{Call, Expr, ExprKind, Frame, Literal, Over, Select};
@@ -18,7 +19,8 @@ use crate::error::{PlanError, PlanErrorCode, Position};
 use crate::expression::scope::{RowScope, column, is_unknown};
 use crate::expression::{Binder, Scope, function, types};
 use crate::plan::{
-    Analytic, AnalyticCall, AnalyticFunction, Extent, Place, ScalarExpr, WINDOW_ROWS_MAX, WindowBounds, with_rowtime,
+    Analytic, AnalyticCall, AnalyticFunction, Extent, Place, ScalarExpr, VALUE, WINDOW_ROWS_MAX, WindowBounds,
+    with_rowtime,
 };
 
 /// The step that a `SELECT` with such functions reads its rows from, and what these are called there; `None`: it has none of them.
@@ -82,11 +84,13 @@ fn bind(binder: &Binder, rows: &RowScope, call: &Call, expr: &Expr) -> Result<An
         Some(Over::Window(frame)) => Some(frame),
         _ => None,
     };
-    if call.star && function::is_analytic(binder.dialect, &name) {
-        let message = format!("not supported yet: {name}(*), whose value is a whole event");
-        return Err(PlanError::new(PlanErrorCode::NotSupported, expr.at, message).hint("the columns, one by one"));
-    }
     let (function, data_type) = match name.as_str() {
+        "LAG" | "LAST" if call.star => {
+            let (place, extent) =
+                (if name == "LAG" { Place::Before(1) } else { Place::Last(1) }, limit(&name, frame, expr.at)?);
+            let value = event(binder, expr.at)?;
+            (AnalyticFunction::Value { value, default: None, place, extent }, VALUE)
+        }
         "ISFIRST" => (is_first(call, frame, expr.at)?, DataType::Int64),
         "LAG" | "LAST" => lag(binder, rows, call, &name, limit(&name, frame, expr.at)?, expr.at)?,
         _ => aggregated(binder, call, expr, limit(&name, frame, expr.at)?)?,

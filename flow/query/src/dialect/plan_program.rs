@@ -10,6 +10,7 @@ use super::InputSchema;
 use super::plan_analytic::analytic;
 use super::plan_apply::apply;
 use super::plan_select::{Target, select};
+use super::plan_stream::{declared, target};
 use super::prune;
 use super::source::{declared as declared_columns, source, step_scope};
 use super::syntax::{Apply, From, Ident, Query, Select, Statement, TypeName};
@@ -498,37 +499,6 @@ pub(super) fn into(query: &Query) -> Ident {
     let named = query.selects.iter().find_map(|select| select.into.clone());
     let at = query.selects.first().map_or(Position { line: 1, column: 1 }, |select| select.at);
     named.unwrap_or_else(|| Ident { text: "output".to_owned(), at })
-}
-
-/// The columns a stream is declared with; `Some(None)`: it is declared without.
-fn declared<'s>(statements: &'s [Statement], stream: &str) -> Option<Option<&'s [(Ident, TypeName)]>> {
-    statements.iter().find_map(|statement| match statement {
-        Statement::CreateStream { name, columns } if name.text == stream => Some(columns.as_deref()),
-        _ => None,
-    })
-}
-
-/// Which value goes into which column of a stream.
-fn target(columns: &[(Ident, TypeName)], list: Option<&[Ident]>, into: &Ident) -> Result<Target, PlanError> {
-    let Some(list) = list else {
-        let values = (0..columns.len()).map(Some).collect();
-        return Ok(Target { columns: owned(columns), values, count: columns.len() });
-    };
-    if let Some(unknown) = list.iter().find(|name| columns.iter().all(|column| column.0.text != name.text)) {
-        let message = format!("the stream `{}` has no column `{}`", into.text, unknown.text);
-        let error = PlanError::new(PlanErrorCode::UnknownColumn, unknown.at, message);
-        let near = nearest(&unknown.text, columns.iter().map(|column| column.0.text.as_str()));
-        return Err(match near {
-            Some(near) => error.hint(format!("\"{near}\"")),
-            None => error,
-        });
-    }
-    let values = columns.iter().map(|(column, _)| list.iter().position(|name| name.text == column.text)).collect();
-    Ok(Target { columns: owned(columns), values, count: list.len() })
-}
-
-fn owned(columns: &[(Ident, TypeName)]) -> Vec<(String, TypeName)> {
-    columns.iter().map(|(name, column_type)| (name.text.clone(), column_type.clone())).collect()
 }
 
 /// A schema without its hidden row time.

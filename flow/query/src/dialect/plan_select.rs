@@ -6,6 +6,7 @@ use arrow::datatypes::{DataType, Field, SchemaRef};
 use datafusion_common::ScalarValue;
 use millstream_catalog::QueryDialect;
 
+use super::plan_listing::listing;
 use super::syntax::{Call, Expr, ExprKind, Ident, Select, SelectItem, TypeName};
 use super::window::{Grouping, bound_hint, grouping};
 use crate::error::{PlanError, PlanErrorCode, Position};
@@ -32,11 +33,11 @@ pub(super) struct Selected {
 }
 
 /// One value of the select list.
-struct Item {
-    name: String,
+pub(super) struct Item {
+    pub(super) name: String,
     /// Whether the name was given with AS.
     named: bool,
-    value: ScalarExpr,
+    pub(super) value: ScalarExpr,
     at: Position,
 }
 
@@ -107,7 +108,9 @@ fn window_aggregate(
 ) -> Option<(WindowAggregate, Vec<Item>)> {
     let (mut bound, mut places) = (Vec::<AggregateCall>::new(), Vec::new());
     for (call, expr) in calls {
-        let Some(aggregate) = keep(aggregate(binder, call, expr), errors) else { continue };
+        let name = call.full_name().to_uppercase();
+        let bind = if function::is_listing(rows.dialect, &name) { listing } else { aggregate };
+        let Some(aggregate) = keep(bind(binder, call, expr), errors) else { continue };
         let same = bound.iter().position(|other| same_aggregate(other, &aggregate));
         places.push((expr.span.clone(), same.unwrap_or(bound.len())));
         if same.is_none() {
@@ -125,9 +128,12 @@ fn window_aggregate(
         return None;
     }
     let slides = matches!(window.spec.kind, WindowKind::Sliding { .. });
-    let distinct = calls.iter().zip(&places).find(|(_, (_, place))| bound[*place].distinct);
-    if let (true, Some(((_, expr), _))) = (slides, distinct) {
-        let message = "not supported yet: DISTINCT over a sliding window";
+    // Such an aggregate would keep each value of a window many times.
+    let all = |call: &AggregateCall| call.distinct || (call.function.keeps_values() && call.function.ranks().is_none());
+    let kept = calls.iter().zip(&places).find(|(_, (_, place))| all(&bound[*place]));
+    if let (true, Some(((_, expr), (_, place)))) = (slides, kept) {
+        let what = if bound[*place].distinct { "DISTINCT" } else { bound[*place].function.name() };
+        let message = format!("not supported yet: {what} over a sliding window");
         let hint = "HoppingWindow(second, 60, 1), whose windows share what they keep";
         errors.push(PlanError::new(PlanErrorCode::NotSupported, expr.at, message).hint(hint));
         return None;
@@ -269,7 +275,7 @@ fn items(binder: &Binder, items: &[SelectItem], rows: Option<&RowScope>, errors:
 }
 
 /// What `*`, `source.*` and `source.record.*` stand for.
-fn expand(rows: &RowScope, prefix: &[Ident], at: Position) -> Result<Vec<Item>, PlanError> {
+pub(super) fn expand(rows: &RowScope, prefix: &[Ident], at: Position) -> Result<Vec<Item>, PlanError> {
     let inner = match prefix {
         [first, rest @ ..] if rows.is_qualifier(&first.text) => rest,
         all => all,

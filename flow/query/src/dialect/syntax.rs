@@ -137,7 +137,10 @@ impl Over {
     fn parts(&self) -> Vec<&Expr> {
         match self {
             Self::Named(_) => Vec::new(),
-            Self::Window(frame) => frame.partition_by.iter().chain(frame.when.as_deref()).collect(),
+            Self::Window(frame) => {
+                let order = frame.order_by.iter().map(|(column, _)| column);
+                frame.partition_by.iter().chain(frame.when.as_deref()).chain(order).collect()
+            }
         }
     }
 }
@@ -147,12 +150,21 @@ impl Over {
 pub(crate) struct Frame {
     pub at: Position,
     pub partition_by: Vec<Expr>,
+    /// What values are ordered by in Stream Analytics' language, each with whether it descends.
+    pub order_by: Vec<(Expr, bool)>,
     /// How far it goes back in Kinesis' language.
     pub extent: Option<Extent>,
     /// What stands behind `LIMIT` in Stream Analytics': `DURATION(unit, length)`.
     pub limit: Option<Box<Expr>>,
     /// The condition behind `WHEN` there.
     pub when: Option<Box<Expr>>,
+}
+
+impl Frame {
+    /// Whether it says what rows are partitioned by, and nothing else.
+    pub(crate) fn only_partitions(&self) -> bool {
+        !self.partition_by.is_empty() && self.order_by.is_empty() && self.limit.is_none() && self.when.is_none()
+    }
 }
 
 /// `WINDOWED BY STAGGER (PARTITION BY … RANGE INTERVAL …)`.

@@ -64,7 +64,7 @@ pub(super) fn window_call(expr: &Expr) -> Result<Option<Window>, PlanError> {
     };
     check(kind, expr.at)?;
     let partition_by = match call.over.as_deref() {
-        Some(Over::Window(frame)) if frame.partition_by.is_empty() || frame.limit.is_some() || frame.when.is_some() => {
+        Some(Over::Window(frame)) if !frame.only_partitions() => {
             let message = "a session's OVER says what sessions are partitioned by, and nothing else";
             return Err(PlanError::new(PlanErrorCode::Window, frame.at, message).hint("OVER (PARTITION BY key)"));
         }

@@ -27,7 +27,7 @@ impl Binder<'_> {
         if function::looks_back(self.dialect, call) {
             return Err(misplaced_analytic(self.dialect, &name, expr.at));
         }
-        if function::aggregate(self.dialect, &name).is_some() {
+        if function::is_aggregate(self.dialect, &name) {
             return Err(misplaced_aggregate(&name, expr.at));
         }
         if call.star || call.distinct {
@@ -274,7 +274,7 @@ impl Binder<'_> {
 /// The aggregates an expression calls, outermost first, with their places.
 pub(crate) fn aggregates<'a>(dialect: QueryDialect, expr: &'a Expr, found: &mut Vec<(&'a Call, &'a Expr)>) {
     if let ExprKind::Call(call) = &expr.kind
-        && function::aggregate(dialect, &call.full_name().to_uppercase()).is_some()
+        && function::is_aggregate(dialect, &call.full_name().to_uppercase())
         && !function::looks_back(dialect, call)
     {
         found.push((call, expr));

@@ -201,17 +201,8 @@ const KINESIS_LATER: [&str; 34] = [
 ];
 
 /// What Stream Analytics' language has and this engine does not yet.
-const STREAM_ANALYTICS_LATER: [&str; 9] = [
-    "COLLECT",
-    "COLLECTTOP",
-    "TOPONE",
-    "PERCENTILE_CONT",
-    "PERCENTILE_DISC",
-    "ANOMALYDETECTION_SPIKEANDDIP",
-    "ANOMALYDETECTION_CHANGEPOINT",
-    "EVENTID",
-    "SYSTEM.WINDOW",
-];
+const STREAM_ANALYTICS_LATER: [&str; 4] =
+    ["ANOMALYDETECTION_SPIKEANDDIP", "ANOMALYDETECTION_CHANGEPOINT", "EVENTID", "SYSTEM.WINDOW"];
 
 /// The function of a name (in upper case) in a language.
 pub(crate) fn find(dialect: QueryDialect, name: &str) -> Option<&'static Function> {
@@ -234,7 +225,22 @@ pub(crate) fn names(dialect: QueryDialect) -> impl Iterator<Item = &'static str>
     let aggregates = AGGREGATES.iter().filter(move |aggregate| speaks(dialect, aggregate.1));
     let names = scalar.map(|function| function.name).filter(|name| !name.contains('.'));
     let analytic = ANALYTIC.iter().filter(move |analytic| speaks(dialect, analytic.1)).map(|analytic| analytic.0);
-    names.chain(special.map(|special| special.0)).chain(aggregates.map(|aggregate| aggregate.0)).chain(analytic)
+    let listing = LISTING.into_iter().filter(move |name| is_listing(dialect, name));
+    let aggregates = aggregates.map(|aggregate| aggregate.0).chain(listing);
+    names.chain(special.map(|special| special.0)).chain(aggregates).chain(analytic)
+}
+
+/// Stream Analytics' aggregates of a form of their own.
+const LISTING: [&str; 5] = ["COLLECT", "COLLECTTOP", "PERCENTILE_CONT", "PERCENTILE_DISC", "TOPONE"];
+
+/// Whether a name (in upper case) is an aggregate of a form of its own.
+pub(crate) fn is_listing(dialect: QueryDialect, name: &str) -> bool {
+    dialect == QueryDialect::StreamAnalytics && LISTING.contains(&name)
+}
+
+/// Whether a name (in upper case) is an aggregate.
+pub(crate) fn is_aggregate(dialect: QueryDialect, name: &str) -> bool {
+    aggregate(dialect, name).is_some() || is_listing(dialect, name)
 }
 
 /// Functions that look back from a row.

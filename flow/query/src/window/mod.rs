@@ -7,6 +7,7 @@
 pub(crate) mod accumulator;
 mod aligned;
 pub(crate) mod key;
+mod listed;
 pub(crate) mod pane;
 pub(crate) mod queue;
 mod session;

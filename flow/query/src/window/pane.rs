@@ -35,6 +35,11 @@ impl Pane {
         self.keys.len() - self.free.len()
     }
 
+    /// What it costs, in groups.
+    pub(super) fn weight(&self) -> usize {
+        self.len() + self.accumulators.iter().map(Accumulator::weight).sum::<usize>()
+    }
+
     pub(super) fn key(&self, place: u32) -> &[u8] {
         &self.keys[place as usize]
     }

@@ -15,7 +15,7 @@ const PANE_WEIGHT: usize = 2;
 pub(super) struct Slices {
     pub(super) aggregates: Vec<AggregateCall>,
     panes: BTreeMap<i64, Pane>,
-    /// Groups over all panes.
+    /// What all panes cost, in groups.
     held: usize,
     encoder: KeyEncoder,
     slots: Vec<u32>,
@@ -42,16 +42,16 @@ impl Slices {
             let slice = start(times[from]);
             let run = times[from..].iter().take_while(|&&time| start(time) == slice).count();
             let pane = self.panes.entry(slice).or_insert_with(|| Pane::new(&self.aggregates));
-            let before = pane.len();
+            let before = pane.weight();
             self.slots.clear();
             for row in from..from + run {
                 self.slots.push(pane.slot(encoded.row(row)));
             }
-            self.held += pane.len() - before;
             for (accumulator, argument) in pane.accumulators.iter_mut().zip(arguments) {
                 let argument = argument.as_ref().map(|array| array.slice(from, run));
                 accumulator.add(&self.slots, argument.as_ref());
             }
+            self.held += pane.weight() - before;
             from += run;
         }
     }
@@ -69,7 +69,7 @@ impl Slices {
     /// Takes the slice that starts then.
     pub(super) fn take(&mut self, start: i64) -> Option<Pane> {
         let pane = self.panes.remove(&start)?;
-        self.held -= pane.len();
+        self.held -= pane.weight();
         Some(pane)
     }
 
@@ -84,7 +84,7 @@ impl Slices {
         while self.take_before(start).is_some() {}
     }
 
-    /// Groups over all panes.
+    /// Groups over all panes, and what is kept of them.
     pub(super) fn groups(&self) -> usize {
         self.held
     }
@@ -110,7 +110,7 @@ impl Slices {
         for _ in 0..reader.count()? {
             let start = reader.int()?;
             let pane = Pane::read(&self.aggregates, reader)?;
-            self.held += pane.len();
+            self.held += pane.weight();
             self.panes.insert(start, pane);
         }
         Ok(())

@@ -134,7 +134,7 @@ impl Sliding {
     }
 
     pub(super) fn weight(&self) -> usize {
-        self.waiting.weight() + self.places.len()
+        self.waiting.weight() + self.places.weight()
     }
 
     pub(super) fn write(&self, writer: &mut Writer) {

@@ -7,6 +7,7 @@ mod delivery;
 mod editing;
 mod inputs;
 mod invariance;
+mod listing;
 mod looking_back;
 mod mistakes;
 mod naive;

@@ -102,8 +102,24 @@ fn stream_analytics() {
              try: GROUP BY …, TumblingWindow(minute, 1)",
         ),
         (
-            "SELECT LAG(*) OVER (LIMIT DURATION(minute, 1)) FROM trades",
-            "error[Q107]: not supported yet: LAG(*), whose value is a whole event\n  at 1:8\n  try: the columns, one by one",
+            "SELECT Collect() FROM trades GROUP BY SlidingWindow(minute, 1)",
+            "error[Q107]: not supported yet: COLLECT over a sliding window\n  at 1:8\n  \
+             try: HoppingWindow(second, 60, 1), whose windows share what they keep",
+        ),
+        (
+            "SELECT TopOne() OVER (ORDER BY symbol) FROM trades GROUP BY TumblingWindow(minute, 1)",
+            "error[Q108]: `symbol` is nvarchar(max), and ORDER BY takes bigint, float and datetime\n  at 1:32\n  \
+             try: CAST(symbol AS float)",
+        ),
+        (
+            "SELECT CollectTop(2) FROM trades GROUP BY TumblingWindow(minute, 1)",
+            "error[Q111]: COLLECTTOP needs OVER with ORDER BY and 1 to 16 columns, and nothing else\n  at 1:8\n  \
+             try: COLLECTTOP(…) OVER (ORDER BY column DESC)",
+        ),
+        (
+            "SELECT Percentile_Cont(95) OVER (ORDER BY price) FROM trades GROUP BY TumblingWindow(minute, 1)",
+            "error[Q101]: PERCENTILE_CONT takes a number from 0 to 1\n  at 1:8\n  \
+             try: PERCENTILE_CONT(0.95) OVER (ORDER BY x)",
         ),
         (
             "SELECT LAG(price) OVER (PARTITION BY symbol) FROM trades",
@@ -306,7 +322,8 @@ fn mistakes_of_all_statements_are_told() {
         CREATE OR REPLACE PUMP \"P\" AS INSERT INTO \"B\" SELECT STREAM \"share\" FROM \"trades\";
         CREATE OR REPLACE PUMP \"Q\" AS INSERT INTO \"A\" SELECT STREAM \"symbol\" FROM \"trades\" WHERE;";
     assert_eq!(places(QueryDialect::Kinesis, sql), [("Q101", 1, 19), ("Q104", 3, 69), ("Q101", 4, 97)]);
-    let sql = "WITH a AS (SELECT LAG(*) OVER (LIMIT DURATION(minute, 1)) AS before, symbl, symbol + 1 AS s FROM trades)
+    let sql =
+        "WITH a AS (SELECT EventId(*) OVER (LIMIT DURATION(minute, 1)) AS before, symbl, symbol + 1 AS s FROM trades)
         SELECT before INTO x FROM a; SELECT nothing INTO y FROM trades";
     assert_eq!(
         places(QueryDialect::StreamAnalytics, sql).iter().map(|(code, ..)| *code).collect::<Vec<_>>(),

@@ -15,7 +15,7 @@ use millstream_query::plan::{
 
 use serde_json::Value as Json;
 
-use crate::{looking_back, naive};
+use crate::{listing, looking_back, naive};
 
 /// The rows of every step of a program over complete sources (their hidden column holds the arrival).
 pub fn run(program: &Program, sources: Vec<RecordBatch>) -> Vec<RecordBatch> {
@@ -163,6 +163,9 @@ fn window(schema: &SchemaRef, aggregate: &WindowAggregate, input: &RecordBatch) 
 }
 
 pub fn aggregated(call: &AggregateCall, argument: Option<&ArrayRef>, rows: &[usize]) -> ScalarValue {
+    if let Some(listed) = argument.and_then(|argument| listing::listed(call, argument, rows)) {
+        return listed;
+    }
     match (computed(call, argument, rows), &call.data_type) {
         // Numbers without a fixed type are integers where they are whole.
         (ScalarValue::Float64(Some(float)), DataType::LargeUtf8) if float.fract() == 0.0 => {

@@ -45,6 +45,14 @@ const KINESIS: [&str; 6] = [
      FROM I",
 ];
 
+const LISTING: [&str; 3] = [
+    "SELECT symbol, Collect(shares) AS a, Collect() AS b, CollectTop(3) OVER (ORDER BY shares DESC, t ASC) AS c,
+     Percentile_Disc(0.3) OVER (ORDER BY shares) AS d INTO O FROM I TIMESTAMP BY t GROUP BY symbol, TumblingWindow(second, 1)",
+    "SELECT symbol, TopOne() OVER (ORDER BY t DESC, shares ASC) AS a, CollectTop(2) OVER (ORDER BY shares ASC) AS b INTO O
+     FROM I TIMESTAMP BY t GROUP BY symbol, SlidingWindow(second, 1)",
+    "SELECT symbol, Percentile_Cont(0.7) OVER (ORDER BY shares DESC) AS a, TopOne() OVER (ORDER BY shares DESC) AS b INTO O
+     FROM I TIMESTAMP BY t GROUP BY symbol, SessionWindow(millisecond, 500, 2000) OVER (PARTITION BY symbol)",
+];
 const LOOKING_BACK: [&str; 4] = [
     "SELECT symbol, shares, System.Timestamp() AS at, LAG(shares) OVER (PARTITION BY symbol LIMIT DURATION(second, 1)) AS a,
      LAG(symbol, 3, 'none') OVER (LIMIT DURATION(millisecond, 900)) AS b, ISFIRST(millisecond, 700) AS c,
@@ -188,7 +196,7 @@ proptest! {
         restart in 0usize..60,
     ) {
         let azure = STREAM_ANALYTICS.iter().map(|window| (QueryDialect::StreamAnalytics, format!("{SELECT}{window}")));
-        let back = LOOKING_BACK.iter().map(|sql| (QueryDialect::StreamAnalytics, (*sql).to_owned()));
+        let back = LOOKING_BACK.iter().chain(&LISTING).map(|sql| (QueryDialect::StreamAnalytics, (*sql).to_owned()));
         let stream = "CREATE STREAM O (S VARCHAR(8), T TIMESTAMP, A BIGINT, B BIGINT); CREATE PUMP P AS INSERT INTO O ";
         let amazon = KINESIS.iter().map(|select| (QueryDialect::Kinesis, format!("{stream}{select};")));
         for (dialect, sql) in azure.chain(back).chain(amazon) {

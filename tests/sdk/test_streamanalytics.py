@@ -281,6 +281,20 @@ def test_several_windows_at_once_that_begin_with_the_events(node, names):
     assert until(lambda: found() == expected), found()
 
 
+def test_functions_look_back_to_events_that_are_left_out(node, names):
+    make(node, names, """
+        SELECT Symbol AS symbol, Shares AS shares, LAG(Shares, 1, 0) OVER (PARTITION BY Symbol LIMIT DURATION(hour, 1)) AS before,
+            ISFIRST(day, 7) OVER (PARTITION BY Symbol) AS first
+        INTO lines FROM StockTransactionsRaw WHERE Shares > 5""")
+    good(node, "POST", f"{JOBS}/{names['job']}/start", {"outputStartMode": "JobStartTime"})
+    rows = lambda: [tuple(row[name] for name in ("symbol", "shares", "before", "first"))
+                    for row in json_rows(blobs(node).get_container_client(names["box"]))]
+    send(node, names["hub"], ("MSFT", 10), ("MSFT", 5), ("AAPL", 7))
+    assert until(lambda: sorted(rows()) == [("AAPL", 7, 0, 1), ("MSFT", 10, 0, 1)])
+    send(node, names["hub"], ("MSFT", 20))
+    assert until(lambda: sorted(rows()) == [("AAPL", 7, 0, 1), ("MSFT", 10, 0, 1), ("MSFT", 20, 5, 0)])
+
+
 def test_delimited_text_begins_with_names(node, names, tmp_path):
     job, box = f"{JOBS}/{names['job']}", blobs(node).get_container_client(names["box"])
     make(node, names, "SELECT Symbol, Shares, PartitionId, EventEnqueuedUtcTime AS at INTO lines FROM StockTransactionsRaw")

@@ -4,8 +4,8 @@ use millstream_catalog::QueryDialect;
 
 use crate::expression::types;
 use crate::plan::{
-    Extent, Operator, Parts, Program, SourcePlan, Step, StepInput, TimeSource, WindowAggregate, WindowBounds,
-    WindowKind,
+    AnalyticCall, AnalyticFunction, Extent, Operator, Parts, Place, Program, SourcePlan, Step, StepInput, TimeSource,
+    WindowAggregate, WindowBounds, WindowKind,
 };
 
 /// The plan, one line for each source, step and output.
@@ -74,6 +74,16 @@ fn step_lines(text: &mut String, program: &Program, step: &Step) {
             line(text, &format!("  {}", columns_text(columns)));
             line(text, "  state: none");
         }
+        Operator::Analytic(analytic) => {
+            line(text, &format!("{head}: each row, once the watermark has passed it, with those before it"));
+            if let Some(predicate) = &analytic.predicate {
+                line(text, &format!("  where {}", predicate.text));
+            }
+            for call in &analytic.calls {
+                line(text, &format!("  {}", call.text));
+                line(text, &format!("  state: {}", looked_back(call)));
+            }
+        }
         Operator::Apply(apply) => {
             let parts = if apply.parts == Parts::Elements { "element" } else { "property" };
             let rest = if apply.outer { ", or one without any" } else { "" };
@@ -83,6 +93,26 @@ fn step_lines(text: &mut String, program: &Program, step: &Step) {
         Operator::WindowAggregate(aggregate) => {
             line(text, &format!("{head}: {}", window_text(aggregate)));
             aggregate_lines(text, aggregate);
+        }
+    }
+}
+
+/// What is kept for a function that looks back.
+fn looked_back(call: &AnalyticCall) -> String {
+    let each = if call.partition_by.is_empty() { "" } else { " of each key" };
+    let back = |extent: &Extent| match extent {
+        Extent::Time(length_ms) => format!("at most {length_ms} ms old"),
+        Extent::Rows(count) => format!("at most {count} rows back"),
+    };
+    match &call.function {
+        AnalyticFunction::Value { place: Place::Before(rows) | Place::Last(rows), extent, .. } => {
+            format!("the last {rows} value(s){each}, {}", back(extent))
+        }
+        AnalyticFunction::Value { extent, .. } | AnalyticFunction::Aggregate { extent, .. } => {
+            format!("a value of each row{each}, {}", back(extent))
+        }
+        AnalyticFunction::IsFirst { interval_ms, .. } => {
+            format!("whether the current {interval_ms} ms had a row{each}")
         }
     }
 }
@@ -127,15 +157,6 @@ fn window_text(aggregate: &WindowAggregate) -> String {
             format!("sessions of {of} {bounds}, over after {timeout_ms} ms without a row or when {longest_ms} ms old")
         }
         WindowKind::Stagger { size_ms } => format!("windows of {size_ms} ms {bounds} from each key's first row"),
-        WindowKind::Preceding { extent, partition } => {
-            let keys: Vec<&str> = aggregate.keys.iter().take(partition).map(|key| key.text.as_str()).collect();
-            let back = match extent {
-                Extent::Time(size_ms) => format!("the {size_ms} ms before it"),
-                Extent::Rows(count) => format!("the {count} rows before it"),
-            };
-            let of = if keys.is_empty() { String::new() } else { format!(" of its {}", keys.join(", ")) };
-            format!("each row with {back}{of}")
-        }
     }
 }
 
@@ -147,7 +168,6 @@ fn kept_text(kind: WindowKind) -> String {
         WindowKind::Sliding { .. } => {
             return "and of each instant at which rows came, as long as the window".to_owned();
         }
-        WindowKind::Preceding { .. } => return "and of each row in a window".to_owned(),
         WindowKind::Session { .. } => return "until the watermark passes the session's end".to_owned(),
     };
     let plural = if windows == 1 { "window" } else { "windows" };

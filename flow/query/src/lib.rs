@@ -1,5 +1,6 @@
 //! Continuous SQL: dialects, plan, windows, watermarks and checkpoints.
 
+mod analytic;
 mod decode;
 pub mod dialect;
 pub mod error;

@@ -4,12 +4,18 @@
 //! integers truncates) are data in here, so that one set of operators serves both. Never executes, never parses.
 //! Read next: `dialect/mod.rs` (how SQL text becomes a [`Program`]), `expression/mod.rs` (how a [`ScalarExpr`] is made).
 
+mod aggregate;
+mod analytic;
+
 use std::fmt;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion_physical_expr::PhysicalExpr;
 use millstream_catalog::{ColumnType, QueryDialect};
+
+pub use aggregate::{AggregateCall, AggregateFunction, Part};
+pub use analytic::{Analytic, AnalyticCall, AnalyticFunction, Extent, Place};
 
 /// The name of the hidden column that ends every schema of a [`Program`]: the row's time.
 ///
@@ -82,6 +88,20 @@ impl Program {
     /// The names of all outputs.
     pub fn output_names(&self) -> impl Iterator<Item = &str> {
         self.outputs.iter().map(|output| output.name.as_str())
+    }
+
+    /// Whether a row alone tells which windows and rows it becomes part of: none that begin or end with their rows, and no
+    /// choice or group that hangs on what is before it.
+    #[must_use]
+    pub(crate) fn a_row_alone_tells(&self) -> bool {
+        let looked_back = |input: &StepInput| match input {
+            StepInput::Source(_) => false,
+            StepInput::Step(step) => matches!(self.steps[*step].operator, Operator::Analytic(_)),
+        };
+        self.steps.iter().all(|step| {
+            let passes = matches!(step.operator, Operator::Project { predicate: None, .. });
+            !step.has_windows_of_rows() && (passes || !step.inputs.iter().any(looked_back))
+        })
     }
 
     /// The schema (hidden row time included) of what an input of a step delivers.
@@ -178,10 +198,10 @@ pub struct Step {
 
 impl Step {
     /// Whether it has windows that begin or end with their rows: a row alone does not tell when they end.
-    pub(crate) fn has_windows_of_rows(&self) -> bool {
+    fn has_windows_of_rows(&self) -> bool {
         let Operator::WindowAggregate(aggregate) = &self.operator else { return false };
         match aggregate.window.kind {
-            WindowKind::Tumbling { .. } | WindowKind::Hopping { .. } | WindowKind::Preceding { .. } => false,
+            WindowKind::Tumbling { .. } | WindowKind::Hopping { .. } => false,
             WindowKind::Sliding { .. } | WindowKind::Session { .. } | WindowKind::Stagger { .. } => true,
         }
     }
@@ -212,6 +232,8 @@ pub enum Operator {
     Apply(Box<Apply>),
     /// Groups of rows within windows of time, one row per group and window once the window is over.
     WindowAggregate(Box<WindowAggregate>),
+    /// Rows as they are, each with what functions tell of those before it.
+    Analytic(Box<Analytic>),
     /// All rows of all inputs, whose schemas are the same.
     Union,
 }
@@ -314,28 +336,11 @@ pub enum WindowKind {
         /// Rows whose first so many keys are the same share their windows.
         partition: usize,
     },
-    /// For each row a window that ends with it: the row and those that came before it. The keys are all of the row that its
-    /// result needs.
-    Preceding {
-        /// How far it goes back.
-        extent: Extent,
-        /// Of the rows before only those belong to it whose first so many keys are the row's.
-        partition: usize,
-    },
     /// For each group a window that begins with its first row; the next begins with the first row behind it.
     Stagger {
         /// The length, 1 to [`WINDOW_MS_MAX`].
         size_ms: i64,
     },
-}
-
-/// How far a row's window goes back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Extent {
-    /// To rows that are older by so many milliseconds, 1 to [`WINDOW_MS_MAX`], those included.
-    Time(i64),
-    /// To so many rows before, 1 to [`WINDOW_ROWS_MAX`].
-    Rows(usize),
 }
 
 impl WindowKind {
@@ -346,9 +351,8 @@ impl WindowKind {
             Self::Tumbling { size_ms }
             | Self::Hopping { size_ms, .. }
             | Self::Sliding { size_ms }
-            | Self::Preceding { extent: Extent::Time(size_ms), .. }
             | Self::Stagger { size_ms } => size_ms,
-            Self::Session { .. } | Self::Preceding { extent: Extent::Rows(_), .. } => 0,
+            Self::Session { .. } => 0,
         }
     }
 }
@@ -360,62 +364,6 @@ pub enum WindowBounds {
     ClosedOpen,
     /// `(start, end]`: Stream Analytics.
     OpenClosed,
-}
-
-/// One aggregate of a windowed aggregation.
-#[derive(Debug, Clone)]
-pub struct AggregateCall {
-    /// What is computed.
-    pub function: AggregateFunction,
-    /// Of what, over the input's schema, already of the type the function takes; `None`: of rows (`COUNT(*)`).
-    pub argument: Option<ScalarExpr>,
-    /// Whether equal values count once; only with [`AggregateFunction::Count`], `Sum` and `Avg`.
-    pub distinct: bool,
-    /// The result's type. An average whose type is `Int64` truncates towards zero.
-    pub data_type: DataType,
-    /// As the author wrote it.
-    pub text: String,
-}
-
-/// What an aggregate computes. NULL values take no part; of nothing, all but `Count` are NULL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum AggregateFunction {
-    /// How many values (rows, without an argument).
-    Count,
-    /// Their sum: `Int64` or `Float64`, an overflow is an error of the query.
-    Sum,
-    /// Their mean.
-    Avg,
-    /// The least.
-    Min,
-    /// The greatest.
-    Max,
-    /// The sample's standard deviation (divided by n - 1); NULL of fewer than two.
-    StdDevSample,
-    /// The population's standard deviation (divided by n).
-    StdDevPopulation,
-    /// The sample's variance (divided by n - 1); NULL of fewer than two.
-    VarianceSample,
-    /// The population's variance (divided by n).
-    VariancePopulation,
-}
-
-impl AggregateFunction {
-    /// `SUM`, as plans and messages print it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Count => "COUNT",
-            Self::Sum => "SUM",
-            Self::Avg => "AVG",
-            Self::Min => "MIN",
-            Self::Max => "MAX",
-            Self::StdDevSample => "STDDEV_SAMP",
-            Self::StdDevPopulation => "STDDEV_POP",
-            Self::VarianceSample => "VAR_SAMP",
-            Self::VariancePopulation => "VAR_POP",
-        }
-    }
 }
 
 /// An expression ready to run on Arrow batches of the schema it was made for.

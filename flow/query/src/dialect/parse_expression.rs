@@ -264,7 +264,10 @@ fn name_or_call(tokens: &mut Tokens) -> Result<ExprKind, PlanError> {
     if !tokens.take_token(&Token::LParen) {
         return Ok(ExprKind::Name(name));
     }
-    let kind = arguments(tokens, name)?;
+    let mut kind = arguments(tokens, name)?;
+    if let ExprKind::Call(call) = &mut kind {
+        treatment(tokens, call)?;
+    }
     match kind {
         ExprKind::Call(mut call) if takes_over(tokens.dialect, &call) && tokens.take_word("OVER") => {
             call.over = Some(Box::new(over(tokens)?));
@@ -282,12 +285,27 @@ fn name_or_call(tokens: &mut Tokens) -> Result<ExprKind, PlanError> {
     }
 }
 
-/// Whether `OVER` may stand behind a call: behind Kinesis' aggregates and Stream Analytics' sessions.
-fn takes_over(dialect: QueryDialect, call: &Call) -> bool {
-    match dialect {
-        QueryDialect::Kinesis => function::aggregate(dialect, &call.full_name()).is_some(),
-        QueryDialect::StreamAnalytics => takes_partition(&call.full_name()),
+/// What stands between a call and its `OVER` in Kinesis' language: `FROM FIRST` or `FROM LAST`, `RESPECT NULLS` or `IGNORE NULLS`.
+fn treatment(tokens: &mut Tokens, call: &mut Call) -> Result<(), PlanError> {
+    let name = call.full_name();
+    if tokens.dialect != QueryDialect::Kinesis || !function::is_analytic(tokens.dialect, &name) {
+        return Ok(());
     }
+    if name == "NTH_VALUE" && !tokens.take_words(&["FROM", "FIRST"]) {
+        call.from_last = tokens.take_words(&["FROM", "LAST"]);
+    }
+    call.ignores_nulls = tokens.take_word("IGNORE");
+    if call.ignores_nulls || tokens.take_word("RESPECT") {
+        tokens.expect_word("NULLS")?;
+    }
+    Ok(())
+}
+
+/// Whether `OVER` may stand behind a call: behind aggregates, and Stream Analytics' sessions and functions that look back.
+fn takes_over(dialect: QueryDialect, call: &Call) -> bool {
+    let name = call.full_name().to_uppercase();
+    let session = dialect == QueryDialect::StreamAnalytics && takes_partition(&name);
+    session || function::is_aggregate(dialect, &name) || function::is_analytic(dialect, &name)
 }
 
 /// Whether a call is `System.Window()`, a record whose only field is read as a name is.
@@ -297,7 +315,15 @@ fn is_window(call: &Call) -> bool {
 
 /// What stands in a call's parentheses, in all the shapes the two languages know.
 fn arguments(tokens: &mut Tokens, name: Vec<Ident>) -> Result<ExprKind, PlanError> {
-    let mut call = Call { name, distinct: false, star: false, arguments: Vec::new(), over: None };
+    let mut call = Call {
+        name,
+        distinct: false,
+        star: false,
+        arguments: Vec::new(),
+        from_last: false,
+        ignores_nulls: false,
+        over: None,
+    };
     if tokens.take_token(&Token::Mul) {
         tokens.expect_token(&Token::RParen)?;
         call.star = true;

@@ -9,7 +9,8 @@ use super::token::Tokens;
 use crate::error::{PlanError, PlanErrorCode, Position};
 use crate::plan::Extent;
 
-/// What stands behind `OVER`: in Kinesis' language a name or how far a window goes back, in Stream Analytics' `(PARTITION BY a)`.
+/// What stands behind `OVER`: in Kinesis' language a name or how far a window goes back, in Stream Analytics'
+/// `(PARTITION BY a LIMIT DURATION(minute, 5) WHEN b > 1)` or a part of it.
 pub(super) fn over(tokens: &mut Tokens) -> Result<Over, PlanError> {
     if tokens.dialect == QueryDialect::Kinesis && *tokens.peek() != Token::LParen {
         return tokens.expect_ident("a window's name").map(Over::Named);
@@ -43,17 +44,26 @@ pub(super) fn stagger(tokens: &mut Tokens) -> Result<Stagger, PlanError> {
 }
 
 fn frame(tokens: &mut Tokens) -> Result<Frame, PlanError> {
-    let start = tokens.start();
     tokens.expect_token(&Token::LParen)?;
     let partition_by = partition_by(tokens)?;
     let at = tokens.at();
-    let extent = match tokens.dialect {
-        QueryDialect::Kinesis => Some(extent(tokens)?),
-        QueryDialect::StreamAnalytics if partition_by.is_empty() => return Err(tokens.expected("`PARTITION BY`")),
-        QueryDialect::StreamAnalytics => None,
-    };
+    let (mut extent, mut limit, mut when, mut order_by) = (None, None, None, Vec::new());
+    match tokens.dialect {
+        QueryDialect::Kinesis => extent = Some(self::extent(tokens)?),
+        QueryDialect::StreamAnalytics => {
+            if tokens.take_words(&["ORDER", "BY"]) {
+                order_by = order(tokens)?;
+            }
+            if tokens.take_word("LIMIT") {
+                limit = Some(Box::new(expression(tokens)?));
+            }
+            if tokens.take_word("WHEN") {
+                when = Some(Box::new(expression(tokens)?));
+            }
+        }
+    }
     tokens.expect_token(&Token::RParen)?;
-    Ok(Frame { at, span: start..tokens.end(), partition_by, extent })
+    Ok(Frame { at, partition_by, order_by, extent, limit, when })
 }
 
 fn partition_by(tokens: &mut Tokens) -> Result<Vec<Expr>, PlanError> {
@@ -65,6 +75,22 @@ fn partition_by(tokens: &mut Tokens) -> Result<Vec<Expr>, PlanError> {
         }
     }
     Ok(keys)
+}
+
+/// `a ASC, b DESC`.
+fn order(tokens: &mut Tokens) -> Result<Vec<(Expr, bool)>, PlanError> {
+    let mut order = Vec::new();
+    loop {
+        let column = expression(tokens)?;
+        let descending = tokens.take_word("DESC");
+        if !descending {
+            tokens.take_word("ASC");
+        }
+        order.push((column, descending));
+        if !tokens.take_token(&Token::Comma) {
+            return Ok(order);
+        }
+    }
 }
 
 /// `RANGE INTERVAL '1' MINUTE PRECEDING`, `ROWS 2 PRECEDING`, or either as `BETWEEN … PRECEDING AND CURRENT ROW`.

@@ -1,77 +1,112 @@
-//! Kinesis' aggregates with `OVER`: a row's own columns beside what is computed over it and the rows before it.
+//! Kinesis' functions with `OVER`: what is computed over a row and the rows before it, of those that WHERE lets through.
+//!
+//! Source: "Amazon Kinesis Data Analytics SQL Reference": windowed aggregation, `LAG`, `FIRST_VALUE`, `LAST_VALUE`, `NTH_VALUE`.
 
-use super::plan_select::expand;
-use super::syntax::{Call, Expr, ExprKind, Frame, Over, Select, SelectItem};
-use super::window::{Grouping, Window, check_length, partition};
-use crate::error::{PlanError, PlanErrorCode};
-use crate::expression::Binder;
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use datafusion_physical_expr::expressions::is_not_null;
+
+use super::plan_analytic::{aggregated, keys, number, value};
+use super::syntax::{Call, Expr, Frame, Over, Select};
+use super::window::check_length;
+use crate::error::{PlanError, PlanErrorCode, Position};
+use crate::expression::bind_call::aggregates;
 use crate::expression::scope::RowScope;
 use crate::expression::suggest::nearest;
-use crate::plan::{Extent, ScalarExpr, WINDOW_ROWS_MAX, WindowBounds, WindowKind, WindowSpec};
+use crate::expression::{Binder, function, internal};
+use crate::plan::{AnalyticCall, AnalyticFunction, Extent, Place, ScalarExpr, WINDOW_ROWS_MAX};
 
-/// Whether an aggregate of a `SELECT` has `OVER`.
-pub(super) fn has_over(calls: &[(&Call, &Expr)]) -> bool {
-    calls.iter().any(|(call, _)| call.over.is_some())
+/// Refuses what cannot stand beside functions with `OVER`.
+pub(super) fn check(binder: &Binder, select: &Select) -> Result<(), PlanError> {
+    let grouped = select.group_by.first().or(select.having.as_ref()).map(|expr| expr.at);
+    if let Some(at) = grouped.or(select.stagger.as_ref().map(|stagger| stagger.at)) {
+        let message = "functions with OVER have a result for each row, so there are no groups beside them";
+        return Err(PlanError::new(PlanErrorCode::Window, at, message).hint("a stream of its own for one of the two"));
+    }
+    let mut found = Vec::new();
+    select.expressions().for_each(|expr| aggregates(binder.dialect, expr, &mut found));
+    found.first().map_or(Ok(()), |(_, expr)| {
+        let message = format!("`{}` has no OVER beside a function that has", binder.text(&expr.span));
+        Err(PlanError::new(PlanErrorCode::Window, expr.at, message).hint("OVER behind each of them"))
+    })
 }
 
-/// The window of a `SELECT` whose aggregates have `OVER`, and the columns of the row that its result needs. Mistakes go to
-/// `errors`.
-pub(super) fn grouping(
+/// A call with `OVER`.
+pub(super) fn bind(
     binder: &Binder,
     rows: &RowScope,
     select: &Select,
-    calls: &[(&Call, &Expr)],
-    errors: &mut Vec<PlanError>,
-) -> Grouping {
-    let window = match window(binder, select, calls) {
-        Ok(window) => Some(window),
-        Err(error) => {
-            errors.push(error);
-            None
-        }
+    call: &Call,
+    expr: &Expr,
+) -> Result<AnalyticCall, PlanError> {
+    let name = call.full_name();
+    let Some(over) = &call.over else {
+        let message = format!("{name} has no OVER, which says how far it looks back");
+        let example = format!("{name}(…) OVER (PARTITION BY key RANGE INTERVAL '1' MINUTE PRECEDING)");
+        return Err(PlanError::new(PlanErrorCode::Window, expr.at, message).hint(example));
     };
-    let mut grouping = Grouping { keys: columns(binder, rows, select), window, depths: Vec::new() };
-    partition(&mut grouping, binder, errors);
-    grouping
+    let frame = resolve(over, select)?;
+    let extent = extent(frame)?;
+    let (function, data_type) = match function::is_analytic(binder.dialect, &name) {
+        true => positioned(binder, rows, call, &name, extent, expr.at)?,
+        false => aggregated(binder, call, expr, extent)?,
+    };
+    let when = if call.ignores_nulls { Some(not_null(&function)?) } else { None };
+    let partition_by = keys(binder, rows, &frame.partition_by)?;
+    Ok(AnalyticCall { function, partition_by, when: when.flatten(), data_type, text: binder.text(&expr.span) })
 }
 
-fn window(binder: &Binder, select: &Select, calls: &[(&Call, &Expr)]) -> Result<Window, PlanError> {
-    let grouped = select.group_by.first().or(select.having.as_ref()).map(|expr| expr.at);
-    if let Some(at) = grouped.or(select.stagger.as_ref().map(|stagger| stagger.at)) {
-        let message = "aggregates with OVER have a result for each row, so there are no groups beside them";
-        return Err(PlanError::new(PlanErrorCode::Window, at, message).hint("a stream of its own for one of the two"));
-    }
-    let mut first: Option<&Frame> = None;
-    for (call, expr) in calls {
-        let Some(over) = &call.over else {
-            let message = format!("`{}` has no OVER beside an aggregate that has", binder.text(&expr.span));
-            return Err(PlanError::new(PlanErrorCode::Window, expr.at, message).hint("OVER behind each of them"));
-        };
-        let frame = resolve(over, select)?;
-        if first.is_some_and(|first| binder.text(&first.span) != binder.text(&frame.span)) {
-            let message = "not supported yet: different windows in one SELECT";
-            return Err(PlanError::new(PlanErrorCode::NotSupported, expr.at, message).hint("a pump for each window"));
+/// Rows whose value is there: those that count with `IGNORE NULLS`.
+fn not_null(function: &AnalyticFunction) -> Result<Option<ScalarExpr>, PlanError> {
+    let AnalyticFunction::Value { value, .. } = function else { return Ok(None) };
+    let physical = is_not_null(Arc::clone(&value.physical)).map_err(|error| internal(&error))?;
+    let text = format!("{} IS NOT NULL", value.text);
+    Ok(Some(ScalarExpr { physical, data_type: DataType::Boolean, nullable: false, text }))
+}
+
+/// `LAG(value, rows, default)`, `FIRST_VALUE(value)`, `LAST_VALUE(value)`, `NTH_VALUE(value, number)`.
+fn positioned(
+    binder: &Binder,
+    rows: &RowScope,
+    call: &Call,
+    name: &str,
+    extent: Extent,
+    at: Position,
+) -> Result<(AnalyticFunction, DataType), PlanError> {
+    let (of, place, default) = match (name, call.arguments.as_slice()) {
+        ("LAG", [of]) => (of, Place::Before(1), None),
+        ("LAG", [of, offset, rest @ ..]) if rest.len() < 2 => (of, Place::Before(number(name, offset)?), rest.first()),
+        ("FIRST_VALUE", [of]) => (of, Place::First(1), None),
+        ("LAST_VALUE", [of]) => (of, Place::Last(1), None),
+        ("NTH_VALUE", [of, which]) if call.from_last => (of, Place::Last(number(name, which)?), None),
+        ("NTH_VALUE", [of, which]) => (of, Place::First(number(name, which)?), None),
+        (_, arguments) => {
+            let takes = match name {
+                "LAG" => "1 to 3",
+                "NTH_VALUE" => "2",
+                _ => "1",
+            };
+            let message = format!("{name} takes {takes} argument(s), found {}", arguments.len());
+            return Err(PlanError::new(PlanErrorCode::Syntax, at, message));
         }
-        first.get_or_insert(frame);
-    }
-    let Some((frame, extent)) = first.and_then(|frame| Some((frame, frame.extent?))) else {
-        return Err(PlanError::new(PlanErrorCode::Window, select.at, "a window does not say how far it goes back"));
     };
-    match extent {
-        Extent::Time(length_ms) => check_length(length_ms, "the window", frame.at)?,
-        Extent::Rows(1..=WINDOW_ROWS_MAX) => {}
-        Extent::Rows(count) => {
+    value(binder, rows, (of, default), (place, extent))
+}
+
+fn extent(frame: &Frame) -> Result<Extent, PlanError> {
+    match frame.extent {
+        Some(Extent::Time(length_ms)) => check_length(length_ms, "the window", frame.at)?,
+        Some(Extent::Rows(count)) if !(1..=WINDOW_ROWS_MAX).contains(&count) => {
             let message = format!("the window goes {count} rows back; it may be 1 to {WINDOW_ROWS_MAX}");
             return Err(
                 PlanError::new(PlanErrorCode::Window, frame.at, message).hint("a window of time: RANGE INTERVAL …")
             );
         }
+        _ => {}
     }
-    // A row is complete with itself; its result waits, as at the end of a window that is open at its start, until no row
-    // can come before it.
-    let kind = WindowKind::Preceding { extent, partition: 0 };
-    let spec = WindowSpec { kind, offset_ms: 0, bounds: WindowBounds::OpenClosed };
-    Ok(Window { spec, start: None, partition_by: frame.partition_by.clone() })
+    let missing = || PlanError::new(PlanErrorCode::Window, frame.at, "a window does not say how far it goes back");
+    frame.extent.ok_or_else(missing)
 }
 
 fn resolve<'s>(over: &'s Over, select: &'s Select) -> Result<&'s Frame, PlanError> {
@@ -88,34 +123,4 @@ fn resolve<'s>(over: &'s Over, select: &'s Select) -> Result<&'s Frame, PlanErro
             None => error.hint(format!("WINDOW {} AS (RANGE INTERVAL '1' MINUTE PRECEDING)", name.text)),
         }
     })
-}
-
-/// The columns that a select list names outside its aggregates.
-fn columns(binder: &Binder, rows: &RowScope, select: &Select) -> Vec<ScalarExpr> {
-    let mut found: Vec<ScalarExpr> = Vec::new();
-    for item in &select.items {
-        match item {
-            SelectItem::Column { value, .. } => named(binder, value, &mut found),
-            // What no column stands for is told where the list is planned.
-            SelectItem::Wildcard { prefix, at } => {
-                found.extend(expand(rows, prefix, *at).unwrap_or_default().into_iter().map(|item| item.value));
-            }
-        }
-    }
-    let rowtime = rows.rowtime();
-    let mut columns: Vec<ScalarExpr> = Vec::new();
-    for column in found {
-        if !column.same(&rowtime) && !columns.iter().any(|other| other.same(&column)) {
-            columns.push(column);
-        }
-    }
-    columns
-}
-
-fn named(binder: &Binder, expr: &Expr, found: &mut Vec<ScalarExpr>) {
-    match &expr.kind {
-        ExprKind::Call(call) if call.over.is_some() => {}
-        ExprKind::Name(_) => found.extend(binder.bind(expr)),
-        kind => kind.parts().into_iter().for_each(|part| named(binder, part, found)),
-    }
 }

@@ -1,16 +1,19 @@
 //! Who reads whom: statements become sources, steps in topological order, and outputs.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use millstream_catalog::QueryDialect;
 
 use super::InputSchema;
+use super::plan_analytic::analytic;
 use super::plan_apply::apply;
 use super::plan_select::{Target, select};
+use super::plan_stream::{declared, target};
 use super::prune;
 use super::source::{declared as declared_columns, source, step_scope};
-use super::syntax::{Apply, From, Ident, Query, Statement, TypeName};
+use super::syntax::{Apply, From, Ident, Query, Select, Statement, TypeName};
 use super::window_call::one_for_each;
 use crate::error::{PlanError, PlanErrorCode, Position};
 use crate::expression::scope::RowScope;
@@ -254,6 +257,8 @@ impl<'a> Planner<'a> {
                 right = false;
                 continue;
             };
+            let (input, scope, select_syntax) = self.looked_back(select_syntax, input, scope);
+            let select_syntax = select_syntax.as_ref();
             let several = one_for_each(select_syntax).unwrap_or_else(|error| {
                 self.errors.push(error);
                 Some(Vec::new())
@@ -268,6 +273,25 @@ impl<'a> Planner<'a> {
             }
         }
         right.then_some(steps)
+    }
+
+    /// What a `SELECT` reads: a step in front of it where it has functions that look back. What that step does of it is not done
+    /// again.
+    fn looked_back<'s>(
+        &mut self,
+        select: &'s Select,
+        input: StepInput,
+        scope: RowScope,
+    ) -> (StepInput, RowScope, Cow<'s, Select>) {
+        let Some((analytic, scope)) = analytic(self.sql, select, &scope, &mut self.errors) else {
+            return (input, scope, Cow::Borrowed(select));
+        };
+        let select = match self.dialect {
+            QueryDialect::Kinesis => Cow::Owned(Select { predicate: None, ..select.clone() }),
+            QueryDialect::StreamAnalytics => Cow::Borrowed(select),
+        };
+        let (operator, schema) = (Operator::Analytic(Box::new(analytic)), Arc::clone(&scope.schema));
+        (StepInput::Step(self.step(vec![input], operator, schema)), scope, select)
     }
 
     /// What is read, with what `APPLY` makes of it.
@@ -475,37 +499,6 @@ pub(super) fn into(query: &Query) -> Ident {
     let named = query.selects.iter().find_map(|select| select.into.clone());
     let at = query.selects.first().map_or(Position { line: 1, column: 1 }, |select| select.at);
     named.unwrap_or_else(|| Ident { text: "output".to_owned(), at })
-}
-
-/// The columns a stream is declared with; `Some(None)`: it is declared without.
-fn declared<'s>(statements: &'s [Statement], stream: &str) -> Option<Option<&'s [(Ident, TypeName)]>> {
-    statements.iter().find_map(|statement| match statement {
-        Statement::CreateStream { name, columns } if name.text == stream => Some(columns.as_deref()),
-        _ => None,
-    })
-}
-
-/// Which value goes into which column of a stream.
-fn target(columns: &[(Ident, TypeName)], list: Option<&[Ident]>, into: &Ident) -> Result<Target, PlanError> {
-    let Some(list) = list else {
-        let values = (0..columns.len()).map(Some).collect();
-        return Ok(Target { columns: owned(columns), values, count: columns.len() });
-    };
-    if let Some(unknown) = list.iter().find(|name| columns.iter().all(|column| column.0.text != name.text)) {
-        let message = format!("the stream `{}` has no column `{}`", into.text, unknown.text);
-        let error = PlanError::new(PlanErrorCode::UnknownColumn, unknown.at, message);
-        let near = nearest(&unknown.text, columns.iter().map(|column| column.0.text.as_str()));
-        return Err(match near {
-            Some(near) => error.hint(format!("\"{near}\"")),
-            None => error,
-        });
-    }
-    let values = columns.iter().map(|(column, _)| list.iter().position(|name| name.text == column.text)).collect();
-    Ok(Target { columns: owned(columns), values, count: list.len() })
-}
-
-fn owned(columns: &[(Ident, TypeName)]) -> Vec<(String, TypeName)> {
-    columns.iter().map(|(name, column_type)| (name.text.clone(), column_type.clone())).collect()
 }
 
 /// A schema without its hidden row time.

@@ -6,7 +6,7 @@ use arrow::datatypes::{DataType, Field, SchemaRef};
 use datafusion_common::ScalarValue;
 use millstream_catalog::QueryDialect;
 
-use super::plan_over;
+use super::plan_listing::listing;
 use super::syntax::{Call, Expr, ExprKind, Ident, Select, SelectItem, TypeName};
 use super::window::{Grouping, bound_hint, grouping};
 use crate::error::{PlanError, PlanErrorCode, Position};
@@ -34,7 +34,7 @@ pub(super) struct Selected {
 
 /// One value of the select list.
 pub(super) struct Item {
-    name: String,
+    pub(super) name: String,
     /// Whether the name was given with AS.
     named: bool,
     pub(super) value: ScalarExpr,
@@ -64,16 +64,12 @@ pub(super) fn select(
     if calls.is_empty() && select.group_by.is_empty() && select.stagger.is_none() {
         return project(&binder, select, rows, predicate, target, errors).filter(|_| errors.len() == before);
     }
-    let grouping = match plan_over::has_over(&calls) {
-        true => plan_over::grouping(&binder, rows, select, &calls, errors),
-        false => grouping(&binder, rows, select, errors),
-    };
+    let grouping = grouping(&binder, rows, select, errors);
     let aggregate = window_aggregate(&binder, select, rows, grouping, &calls, errors)?;
     let (aggregate, items) = aggregate;
     let (columns, rowtime) = finish(items, target, select.at, errors)?;
-    let by_rows = matches!(aggregate.window.kind, WindowKind::Preceding { .. } | WindowKind::Stagger { .. });
-    if rowtime.is_some() && by_rows {
-        let message = "not supported yet: another ROWTIME beside OVER or STAGGER";
+    if rowtime.is_some() && matches!(aggregate.window.kind, WindowKind::Stagger { .. }) {
+        let message = "not supported yet: another ROWTIME beside STAGGER";
         let error = PlanError::new(PlanErrorCode::NotSupported, select.at, message);
         errors.push(error.hint("a pump that sets it first"));
     }
@@ -112,7 +108,9 @@ fn window_aggregate(
 ) -> Option<(WindowAggregate, Vec<Item>)> {
     let (mut bound, mut places) = (Vec::<AggregateCall>::new(), Vec::new());
     for (call, expr) in calls {
-        let Some(aggregate) = keep(aggregate(binder, call, expr), errors) else { continue };
+        let name = call.full_name().to_uppercase();
+        let bind = if function::is_listing(rows.dialect, &name) { listing } else { aggregate };
+        let Some(aggregate) = keep(bind(binder, call, expr), errors) else { continue };
         let same = bound.iter().position(|other| same_aggregate(other, &aggregate));
         places.push((expr.span.clone(), same.unwrap_or(bound.len())));
         if same.is_none() {
@@ -129,14 +127,14 @@ fn window_aggregate(
     if places.len() != calls.len() {
         return None;
     }
-    let slides = matches!(window.spec.kind, WindowKind::Sliding { .. } | WindowKind::Preceding { .. });
-    let distinct = calls.iter().zip(&places).find(|(_, (_, place))| bound[*place].distinct);
-    if let (true, Some(((_, expr), _))) = (slides, distinct) {
-        let message = "not supported yet: DISTINCT over a sliding window";
-        let hint = match rows.dialect {
-            QueryDialect::Kinesis => "a tumbling window: GROUP BY …, STEP(… BY INTERVAL '10' SECOND)",
-            QueryDialect::StreamAnalytics => "HoppingWindow(second, 60, 1), whose windows share what they keep",
-        };
+    let slides = matches!(window.spec.kind, WindowKind::Sliding { .. });
+    // Such an aggregate would keep each value of a window many times.
+    let all = |call: &AggregateCall| call.distinct || (call.function.keeps_values() && call.function.ranks().is_none());
+    let kept = calls.iter().zip(&places).find(|(_, (_, place))| all(&bound[*place]));
+    if let (true, Some(((_, expr), (_, place)))) = (slides, kept) {
+        let what = if bound[*place].distinct { "DISTINCT" } else { bound[*place].function.name() };
+        let message = format!("not supported yet: {what} over a sliding window");
+        let hint = "HoppingWindow(second, 60, 1), whose windows share what they keep";
         errors.push(PlanError::new(PlanErrorCode::NotSupported, expr.at, message).hint(hint));
         return None;
     }
@@ -154,8 +152,7 @@ fn window_aggregate(
         aliases: Vec::new(),
     };
     let group_binder = Binder { dialect: rows.dialect, sql: binder.sql, scope: Scope::Group(&groups) };
-    let each_row = matches!(window.spec.kind, WindowKind::Preceding { .. });
-    let items = items(&group_binder, &select.items, each_row.then_some(rows), errors);
+    let items = items(&group_binder, &select.items, None, errors);
     groups.aliases = aliases;
     let having_binder = Binder { dialect: rows.dialect, sql: binder.sql, scope: Scope::Group(&groups) };
     let having = select.having.as_ref().and_then(|having| keep(having_binder.predicate(having), errors));
@@ -170,7 +167,7 @@ fn unbounded(dialect: QueryDialect, at: Position) -> PlanError {
 }
 
 /// An aggregate with its argument in the type it takes.
-fn aggregate(binder: &Binder, call: &Call, expr: &Expr) -> Result<AggregateCall, PlanError> {
+pub(super) fn aggregate(binder: &Binder, call: &Call, expr: &Expr) -> Result<AggregateCall, PlanError> {
     let text = binder.text(&expr.span);
     let name = call.full_name().to_uppercase();
     let unknown = || PlanError::new(PlanErrorCode::UnknownFunction, expr.at, format!("`{name}` is no aggregate"));
@@ -258,8 +255,7 @@ fn items(binder: &Binder, items: &[SelectItem], rows: Option<&RowScope>, errors:
     for (place, item) in items.iter().enumerate() {
         match (item, rows) {
             (SelectItem::Wildcard { prefix, at }, Some(rows)) => {
-                let columns = keep(expand(rows, prefix, *at), errors).unwrap_or_default();
-                result.extend(columns.into_iter().map(|item| item.within(&binder.scope)));
+                result.extend(keep(expand(rows, prefix, *at), errors).unwrap_or_default());
             }
             (SelectItem::Wildcard { at, .. }, None) => {
                 let message = "`*` cannot stand in a SELECT with GROUP BY: it would name columns that are not grouped";
@@ -276,16 +272,6 @@ fn items(binder: &Binder, items: &[SelectItem], rows: Option<&RowScope>, errors:
         }
     }
     result
-}
-
-impl Item {
-    /// The same column where a row's columns are keys.
-    fn within(self, scope: &Scope) -> Self {
-        match scope {
-            Scope::Group(groups) => Self { value: groups.key(&self.value).unwrap_or(self.value), ..self },
-            Scope::Row(_) => self,
-        }
-    }
 }
 
 /// What `*`, `source.*` and `source.record.*` stand for.

@@ -1,5 +1,5 @@
 //! Drops from each source the columns no expression uses, so that they are never decoded, and from each `APPLY` those that
-//! nobody reads behind it, so that they are not repeated for each of its rows.
+//! nobody reads behind it, so that they are not repeated for each of its rows; so from rows that have to wait.
 
 use std::sync::Arc;
 
@@ -14,14 +14,16 @@ use crate::plan::{AppliedColumn, Fit, Operator, Program, ScalarExpr, StepInput, 
 pub(super) fn prune(mut program: Program) -> Program {
     // Those that are read come behind those that they read.
     for index in (0..program.steps.len()).rev() {
-        if !matches!(program.steps[index].operator, Operator::Apply(_)) {
+        if !matches!(program.steps[index].operator, Operator::Apply(_) | Operator::Analytic(_)) {
             continue;
         }
         let (used, places, schema) = kept(&mut program, StepInput::Step(index));
         let step = &mut program.steps[index];
         step.schema = Arc::clone(&schema);
-        if let Operator::Apply(apply) = &mut step.operator {
-            retain(&mut apply.columns, &used);
+        match &mut step.operator {
+            Operator::Apply(apply) => retain(&mut apply.columns, &used),
+            Operator::Analytic(analytic) => retain(&mut analytic.columns, &used),
+            _ => {}
         }
         replace(&mut program, StepInput::Step(index), &places, &schema);
     }
@@ -47,6 +49,12 @@ fn kept(program: &mut Program, input: StepInput) -> (Vec<bool>, Vec<usize>, Sche
     }
     each_expression(program, input, &mut |expression| note_columns(&expression.physical, &mut used));
     each_carried(program, input, &mut |place| used[*place] = true);
+    if let StepInput::Step(step) = input
+        && let Operator::Analytic(analytic) = &program.steps[step].operator
+    {
+        // What is computed stays.
+        used[analytic.columns.len()..visible].fill(true);
+    }
     let mut places = Vec::with_capacity(used.len());
     let mut next = 0;
     for used in &used[..visible] {
@@ -95,6 +103,7 @@ fn each_expression(program: &mut Program, input: StepInput, visit: &mut dyn FnMu
                 aggregate.predicate.iter_mut().chain(&mut aggregate.keys).chain(arguments).for_each(&mut *visit);
             }
             Operator::Apply(apply) => visit(&mut apply.value),
+            Operator::Analytic(analytic) => analytic.expressions_mut().into_iter().for_each(&mut *visit),
             Operator::Union => {}
         }
     }

@@ -74,6 +74,7 @@ pub(super) fn source(
         schema: Arc::clone(&schema),
         visible,
         open: input.columns.is_none() && declares.is_none(),
+        looked_back: Vec::new(),
     };
     let source = SourcePlan { name: input.name.clone(), columns, schema, time: TimeSource::Arrival };
     Ok((source, scope))
@@ -87,6 +88,7 @@ pub(super) fn step_scope(dialect: QueryDialect, name: &str, schema: &Arc<Schema>
         schema: Arc::clone(schema),
         visible: schema.fields().len() - 1,
         open: false,
+        looked_back: Vec::new(),
     }
 }
 

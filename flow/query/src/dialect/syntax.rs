@@ -116,6 +116,10 @@ pub(crate) struct Call {
     /// `COUNT(*)`.
     pub star: bool,
     pub arguments: Vec<Expr>,
+    /// `FROM LAST`, in Kinesis' language.
+    pub from_last: bool,
+    /// `IGNORE NULLS`, in Kinesis' language.
+    pub ignores_nulls: bool,
     /// Boxed: few calls have it, and expressions move often.
     pub over: Option<Box<Over>>,
 }
@@ -130,10 +134,13 @@ pub(crate) enum Over {
 }
 
 impl Over {
-    fn parts(&self) -> &[Expr] {
+    fn parts(&self) -> Vec<&Expr> {
         match self {
-            Self::Named(_) => &[],
-            Self::Window(frame) => &frame.partition_by,
+            Self::Named(_) => Vec::new(),
+            Self::Window(frame) => {
+                let order = frame.order_by.iter().map(|(column, _)| column);
+                frame.partition_by.iter().chain(frame.when.as_deref()).chain(order).collect()
+            }
         }
     }
 }
@@ -142,11 +149,22 @@ impl Over {
 #[derive(Debug, Clone)]
 pub(crate) struct Frame {
     pub at: Position,
-    /// Bytes of the query's text.
-    pub span: Range<usize>,
     pub partition_by: Vec<Expr>,
-    /// How far it goes back, where the language says so.
+    /// What values are ordered by in Stream Analytics' language, each with whether it descends.
+    pub order_by: Vec<(Expr, bool)>,
+    /// How far it goes back in Kinesis' language.
     pub extent: Option<Extent>,
+    /// What stands behind `LIMIT` in Stream Analytics': `DURATION(unit, length)`.
+    pub limit: Option<Box<Expr>>,
+    /// The condition behind `WHEN` there.
+    pub when: Option<Box<Expr>>,
+}
+
+impl Frame {
+    /// Whether it says what rows are partitioned by, and nothing else.
+    pub(crate) fn only_partitions(&self) -> bool {
+        !self.partition_by.is_empty() && self.order_by.is_empty() && self.limit.is_none() && self.when.is_none()
+    }
 }
 
 /// `WINDOWED BY STAGGER (PARTITION BY … RANGE INTERVAL …)`.
@@ -232,6 +250,17 @@ pub(crate) struct Select {
     /// What the window is called: `System.Window().Id`.
     pub window_id: Option<String>,
     pub having: Option<Expr>,
+}
+
+impl Select {
+    /// The expressions over rows and groups.
+    pub(crate) fn expressions(&self) -> impl Iterator<Item = &Expr> {
+        let items = self.items.iter().filter_map(|item| match item {
+            SelectItem::Column { value, .. } => Some(value),
+            SelectItem::Wildcard { .. } => None,
+        });
+        items.chain(&self.predicate).chain(&self.group_by).chain(&self.having)
+    }
 }
 
 /// Several `SELECT`s with `UNION ALL` between them.

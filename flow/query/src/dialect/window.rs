@@ -87,7 +87,7 @@ fn add_window(grouping: &mut Grouping, window: Window, at: Position, errors: &mu
 }
 
 /// Puts what a window is partitioned by in front of the other keys; rows are grouped by it in any case.
-pub(super) fn partition(grouping: &mut Grouping, binder: &Binder, errors: &mut Vec<PlanError>) {
+fn partition(grouping: &mut Grouping, binder: &Binder, errors: &mut Vec<PlanError>) {
     let Some(window) = &mut grouping.window else { return };
     let mut count = 0;
     for expr in &window.partition_by {
@@ -113,7 +113,7 @@ pub(super) fn partition(grouping: &mut Grouping, binder: &Binder, errors: &mut V
         grouping.keys.insert(count, key);
         count += 1;
     }
-    if let WindowKind::Session { partition, .. } | WindowKind::Preceding { partition, .. } = &mut window.spec.kind {
+    if let WindowKind::Session { partition, .. } = &mut window.spec.kind {
         *partition = count;
     }
 }

@@ -64,6 +64,10 @@ pub(super) fn window_call(expr: &Expr) -> Result<Option<Window>, PlanError> {
     };
     check(kind, expr.at)?;
     let partition_by = match call.over.as_deref() {
+        Some(Over::Window(frame)) if !frame.only_partitions() => {
+            let message = "a session's OVER says what sessions are partitioned by, and nothing else";
+            return Err(PlanError::new(PlanErrorCode::Window, frame.at, message).hint("OVER (PARTITION BY key)"));
+        }
         Some(Over::Window(frame)) => frame.partition_by.clone(),
         _ => Vec::new(),
     };
@@ -136,7 +140,13 @@ fn named(expr: &Expr) -> Option<(String, &Expr, &Expr)> {
     Some((call.full_name().to_lowercase(), unit, count))
 }
 
-fn length(unit: &Expr, count: &Expr) -> Option<i64> {
+/// The milliseconds of `DURATION(unit, count)`.
+pub(super) fn duration(expr: &Expr) -> Option<i64> {
+    named(expr).filter(|(name, ..)| name == "duration").and_then(|(_, unit, count)| length(unit, count))
+}
+
+/// The milliseconds of so many units, as they stand in a call.
+pub(super) fn length(unit: &Expr, count: &Expr) -> Option<i64> {
     let ExprKind::Name(parts) = &unit.kind else { return None };
     let [unit] = parts.as_slice() else { return None };
     let count = match &count.kind {

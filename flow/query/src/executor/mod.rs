@@ -7,6 +7,7 @@ mod apply;
 mod evaluate;
 mod replay;
 pub(crate) mod state;
+mod timed;
 
 use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch as ArrowBatch, TimestampMillisecondArray};
 use arrow::compute::{concat_batches, filter_record_batch};
@@ -16,12 +17,13 @@ use millstream_catalog::{EventOrder, RecordFormat};
 use millstream_types::RecordBatch;
 
 use crate::decode::{Decoded, Decoder, Reading};
-use crate::plan::{Operator, Program, StepInput, TimeSource, WindowAggregate};
+use crate::plan::{Analytic, Operator, Program, StepInput, TimeSource, WindowAggregate};
 use crate::time_policy::{OrderCounts, ShardTime};
-use crate::window::Windows;
+use crate::window::Closed;
 use apply::{ROWS_AT_ONCE, applied};
 use evaluate::{by_row, columns, keep};
 use state::{Reader, StateError, Writer};
+use timed::Timed;
 
 /// The first byte of a snapshot.
 pub(crate) const SNAPSHOT_VERSION: u8 = 1;
@@ -31,8 +33,8 @@ pub struct Executor {
     program: Program,
     order: EventOrder,
     sources: Vec<Source>,
-    /// Per step: its windows, if it has any.
-    windows: Vec<Option<Windows>>,
+    /// Per step: its windows, or what else it keeps until time has passed.
+    windows: Vec<Option<Timed>>,
     counts: Counts,
     produced: Produced,
     /// Windows that were over at this watermark were handed on before.
@@ -115,11 +117,7 @@ impl Executor {
             }
         };
         let sources = (0..program.sources.len()).map(source).collect();
-        let windows = program.steps.iter().map(|step| match &step.operator {
-            Operator::WindowAggregate(aggregate) => Some(windows_of(aggregate)),
-            Operator::Project { .. } | Operator::Apply(_) | Operator::Union => None,
-        });
-        let windows = windows.collect();
+        let windows = program.steps.iter().map(|step| Timed::of(&step.operator)).collect();
         let (counts, produced) = (Counts::default(), Produced::default());
         Self { program, order, sources, windows, counts, produced, emitted: i64::MIN, again: false }
     }
@@ -136,10 +134,10 @@ impl Executor {
         self.counts
     }
 
-    /// Groups that windows hold.
+    /// Groups that windows hold, and rows that are kept.
     #[must_use]
     pub fn groups(&self) -> usize {
-        self.windows.iter().flatten().map(Windows::groups).sum()
+        self.windows.iter().flatten().map(Timed::groups).sum()
     }
 
     /// Takes records of a shard of a source whose offset is `from` or later. They are read as they arrive.
@@ -226,7 +224,7 @@ impl Executor {
         for step in 0..self.program.steps.len() {
             let Some(windows) = &mut self.windows[step] else { continue };
             let emitted = self.emitted;
-            let closed = windows.close(watermark).into_iter().map(|mut closed| {
+            let closed = windows.close(watermark)?.into_iter().map(|mut closed| {
                 closed.errors.retain(|(end, _)| !windows.is_over(*end, emitted));
                 let handed = closed.ends.partition_point(|end| windows.is_over(*end, emitted));
                 (handed, closed)
@@ -327,7 +325,20 @@ impl Executor {
                 Ok(())
             }
             Operator::WindowAggregate(aggregate) => self.aggregate(step, aggregate, rows),
+            Operator::Analytic(analytic) => self.wait(step, analytic, rows),
         }
+    }
+
+    /// Lets rows wait that look back to those before them.
+    fn wait(&mut self, step: usize, analytic: &Analytic, rows: &ArrowBatch) -> Result<(), ExecuteError> {
+        let wanted = analytic.inputs();
+        let (_, inputs, failed) = by_row(rows, |rows| {
+            let rows = keep(analytic.predicate.as_ref(), rows)?;
+            evaluate::values(&wanted, &rows)
+        })?;
+        self.failed(failed);
+        let columns = &inputs.columns()[..wanted.len()];
+        self.windows[step].as_mut().map_or(Ok(()), |kept| kept.add_rows(rowtimes(&inputs), columns))
     }
 
     fn aggregate(&mut self, step: usize, aggregate: &WindowAggregate, rows: &ArrowBatch) -> Result<(), ExecuteError> {
@@ -353,18 +364,21 @@ impl Executor {
             })
             .collect();
         let Some(windows) = &mut self.windows[step] else { return Ok(()) };
-        windows.add(times, keys, &arguments).map_err(|error| ExecuteError::TooLarge(error.to_string()))
+        windows.add(times, keys, &arguments)
     }
 
-    /// The rows of windows that are over.
-    fn closed(&mut self, step: usize, closed: crate::window::Closed) -> Result<(), ExecuteError> {
+    /// The rows of windows that are over, or those that have waited.
+    fn closed(&mut self, step: usize, closed: Closed) -> Result<(), ExecuteError> {
         let plan = self.program.steps[step].clone();
-        let Operator::WindowAggregate(aggregate) = &plan.operator else { return Ok(()) };
         self.failed(closed.errors.into_iter().map(|(_, error)| error).collect());
         if closed.ends.is_empty() {
             return Ok(());
         }
         let mut groups = closed.columns;
+        let Operator::WindowAggregate(aggregate) = &plan.operator else {
+            groups.push(std::sync::Arc::new(TimestampMillisecondArray::from(closed.ends)));
+            return self.give(step, &ArrowBatch::try_new(plan.schema.clone(), groups)?);
+        };
         for times in [closed.starts, closed.ends] {
             groups.push(std::sync::Arc::new(TimestampMillisecondArray::from(times)));
         }
@@ -452,11 +466,6 @@ impl Produced {
         let Some(first) = batches.first() else { return Ok(None) };
         Ok(Some(concat_batches(&first.schema(), batches.iter().copied())?))
     }
-}
-
-fn windows_of(aggregate: &WindowAggregate) -> Windows {
-    let keys = aggregate.keys.iter().map(|key| key.data_type.clone()).collect();
-    Windows::new(aggregate.window, keys, aggregate.aggregates.clone())
 }
 
 /// The hidden last column.

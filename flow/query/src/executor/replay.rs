@@ -30,7 +30,7 @@ impl Executor {
         let mut sources = vec![None; self.sources.len()];
         for step in (0..self.program.steps.len()).rev() {
             let behind = match (&self.program.steps[step].operator, &mut self.windows[step]) {
-                (Operator::WindowAggregate(_), Some(windows)) => {
+                (_, Some(windows)) => {
                     let rows = needed[step].map_or(self.emitted, |behind: i64| behind.min(self.emitted));
                     Some(windows.begin_behind(rows))
                 }
@@ -92,7 +92,7 @@ mod tests {
     use crate::dialect::{InputSchema, plan};
 
     const BEGIN: i64 = 1_772_600_767_000;
-    const PLANS: [&str; 6] = [
+    const PLANS: [&str; 9] = [
         "SELECT g, SUM(n) AS n INTO sums FROM i GROUP BY g, TumblingWindow(second, 7); SELECT n INTO singles FROM i",
         "SELECT g, SUM(n) AS n INTO sums FROM i TIMESTAMP BY t GROUP BY g, HoppingWindow(second, 12, 4)",
         "WITH a AS (SELECT g, SUM(n) AS n FROM i TIMESTAMP BY t WHERE n > 1 GROUP BY g, TumblingWindow(second, 5)),
@@ -102,6 +102,12 @@ mod tests {
          SELECT g, SUM(n) AS n INTO sums FROM a GROUP BY g, TumblingWindow(second, 3)",
         "SELECT g, SUM(n) AS n INTO sums FROM i GROUP BY g, SlidingWindow(second, 5)",
         "SELECT g, SUM(n) AS n INTO sums FROM i GROUP BY g, SessionWindow(second, 2, 6) OVER (PARTITION BY g)",
+        "SELECT g, n, LAG(n, 2, -1) OVER (PARTITION BY g LIMIT DURATION(second, 4)) AS b, ISFIRST(second, 7) AS f INTO singles
+         FROM i TIMESTAMP BY t",
+        "WITH a AS (SELECT g, LAG(n) OVER (LIMIT DURATION(second, 5)) AS n FROM i TIMESTAMP BY t)
+         SELECT n, SUM(n) OVER (PARTITION BY g LIMIT DURATION(second, 3)) AS s INTO sums FROM a WHERE ISFIRST(second, 2) = 1",
+        "SELECT g, SUM(LAST(n) OVER (LIMIT DURATION(second, 6) WHEN n > 5)) AS n INTO sums FROM i
+         WHERE ISFIRST(second, 3) OVER (PARTITION BY g) = 1 GROUP BY g, TumblingWindow(second, 10)",
     ];
 
     fn executor(sql: &str, policy: OrderPolicy) -> Executor {

@@ -24,7 +24,10 @@ use crate::plan::{ScalarExpr, TIMESTAMP, VALUE};
 impl Binder<'_> {
     pub(super) fn call(&self, call: &Call, expr: &Expr) -> Result<ScalarExpr, PlanError> {
         let name = call.full_name().to_uppercase();
-        if function::aggregate(self.dialect, &name).is_some() {
+        if function::looks_back(self.dialect, call) {
+            return Err(misplaced_analytic(self.dialect, &name, expr.at));
+        }
+        if function::is_aggregate(self.dialect, &name) {
             return Err(misplaced_aggregate(&name, expr.at));
         }
         if call.star || call.distinct {
@@ -271,7 +274,8 @@ impl Binder<'_> {
 /// The aggregates an expression calls, outermost first, with their places.
 pub(crate) fn aggregates<'a>(dialect: QueryDialect, expr: &'a Expr, found: &mut Vec<(&'a Call, &'a Expr)>) {
     if let ExprKind::Call(call) = &expr.kind
-        && function::aggregate(dialect, &call.full_name().to_uppercase()).is_some()
+        && function::is_aggregate(dialect, &call.full_name().to_uppercase())
+        && !function::looks_back(dialect, call)
     {
         found.push((call, expr));
         return;
@@ -322,6 +326,15 @@ fn check_count(
         (least, most) => format!("{least} to {most}"),
     };
     Err(PlanError::new(PlanErrorCode::Syntax, at, format!("{name} takes {expected} argument(s), found {given}")))
+}
+
+fn misplaced_analytic(dialect: QueryDialect, name: &str, at: Position) -> PlanError {
+    let (place, hint) = match dialect {
+        QueryDialect::Kinesis => ("in WHERE", "a stream of its own, and a pump that reads it"),
+        QueryDialect::StreamAnalytics => ("in TIMESTAMP BY", "a step of its own: WITH step AS (SELECT …)"),
+    };
+    let message = format!("{name} looks back to other rows and can stand neither inside such a function nor {place}");
+    PlanError::new(PlanErrorCode::Syntax, at, message).hint(hint)
 }
 
 fn misplaced_aggregate(name: &str, at: Position) -> PlanError {

@@ -9,6 +9,7 @@ use millstream_catalog::QueryDialect;
 
 use super::kernel::Kernel;
 use super::{geo, number, regex, text, time};
+use crate::dialect::syntax::Call;
 use crate::plan::AggregateFunction;
 use crate::value::access;
 
@@ -162,7 +163,7 @@ pub(crate) const SPECIAL: [(&str, (bool, bool)); 10] = [
 ];
 
 /// What Kinesis' language has and this engine does not yet.
-const KINESIS_LATER: [&str; 38] = [
+const KINESIS_LATER: [&str; 34] = [
     "ANY",
     "CHAR_TO_TIME",
     "COUNT_DISTINCT_ITEMS_TUMBLING",
@@ -174,16 +175,12 @@ const KINESIS_LATER: [&str; 38] = [
     "EVERY",
     "EXP_AVG",
     "FAST_REGEX_LOG_PARSER",
-    "FIRST_VALUE",
     "FIXED_COLUMN_LOG_PARSE",
     "GROUP_RANK",
     "HOTSPOTS",
-    "LAG",
-    "LAST_VALUE",
     "LOCALTIME",
     "LOCALTIMESTAMP",
     "MONOTONIC",
-    "NTH_VALUE",
     "RANDOM_CUT_FOREST",
     "RANDOM_CUT_FOREST_WITH_EXPLANATION",
     "REGEX_LOG_PARSE",
@@ -204,20 +201,8 @@ const KINESIS_LATER: [&str; 38] = [
 ];
 
 /// What Stream Analytics' language has and this engine does not yet.
-const STREAM_ANALYTICS_LATER: [&str; 12] = [
-    "COLLECT",
-    "COLLECTTOP",
-    "TOPONE",
-    "PERCENTILE_CONT",
-    "PERCENTILE_DISC",
-    "ISFIRST",
-    "LAG",
-    "LAST",
-    "ANOMALYDETECTION_SPIKEANDDIP",
-    "ANOMALYDETECTION_CHANGEPOINT",
-    "EVENTID",
-    "SYSTEM.WINDOW",
-];
+const STREAM_ANALYTICS_LATER: [&str; 4] =
+    ["ANOMALYDETECTION_SPIKEANDDIP", "ANOMALYDETECTION_CHANGEPOINT", "EVENTID", "SYSTEM.WINDOW"];
 
 /// The function of a name (in upper case) in a language.
 pub(crate) fn find(dialect: QueryDialect, name: &str) -> Option<&'static Function> {
@@ -239,7 +224,44 @@ pub(crate) fn names(dialect: QueryDialect) -> impl Iterator<Item = &'static str>
     let special = SPECIAL.iter().filter(move |special| speaks(dialect, special.1));
     let aggregates = AGGREGATES.iter().filter(move |aggregate| speaks(dialect, aggregate.1));
     let names = scalar.map(|function| function.name).filter(|name| !name.contains('.'));
-    names.chain(special.map(|special| special.0)).chain(aggregates.map(|aggregate| aggregate.0))
+    let analytic = ANALYTIC.iter().filter(move |analytic| speaks(dialect, analytic.1)).map(|analytic| analytic.0);
+    let listing = LISTING.into_iter().filter(move |name| is_listing(dialect, name));
+    let aggregates = aggregates.map(|aggregate| aggregate.0).chain(listing);
+    names.chain(special.map(|special| special.0)).chain(aggregates).chain(analytic)
+}
+
+/// Stream Analytics' aggregates of a form of their own.
+const LISTING: [&str; 5] = ["COLLECT", "COLLECTTOP", "PERCENTILE_CONT", "PERCENTILE_DISC", "TOPONE"];
+
+/// Whether a name (in upper case) is an aggregate of a form of its own.
+pub(crate) fn is_listing(dialect: QueryDialect, name: &str) -> bool {
+    dialect == QueryDialect::StreamAnalytics && LISTING.contains(&name)
+}
+
+/// Whether a name (in upper case) is an aggregate.
+pub(crate) fn is_aggregate(dialect: QueryDialect, name: &str) -> bool {
+    aggregate(dialect, name).is_some() || is_listing(dialect, name)
+}
+
+/// Functions that look back from a row.
+const ANALYTIC: [(&str, (bool, bool)); 6] = [
+    ("FIRST_VALUE", KINESIS),
+    ("ISFIRST", STREAM_ANALYTICS),
+    ("LAG", BOTH),
+    ("LAST", STREAM_ANALYTICS),
+    ("LAST_VALUE", KINESIS),
+    ("NTH_VALUE", KINESIS),
+];
+
+/// Whether a name (in upper case) is a function that always looks back from a row.
+pub(crate) fn is_analytic(dialect: QueryDialect, name: &str) -> bool {
+    ANALYTIC.iter().any(|known| known.0 == name && speaks(dialect, known.1))
+}
+
+/// Whether a call looks back from a row: an analytic function, or an aggregate with `OVER`.
+pub(crate) fn looks_back(dialect: QueryDialect, call: &Call) -> bool {
+    let name = call.full_name().to_uppercase();
+    is_analytic(dialect, &name) || (call.over.is_some() && aggregate(dialect, &name).is_some())
 }
 
 /// The aggregate of a name (in upper case) in a language.

@@ -77,6 +77,11 @@ impl<'a> Binder<'a> {
         {
             return found;
         }
+        if let Scope::Row(rows) = self.scope
+            && let Some(found) = rows.looked_back(&expr.span)
+        {
+            return Ok(ScalarExpr { text: self.text(&expr.span), ..found });
+        }
         let bound = match &expr.kind {
             ExprKind::Name(parts) => self.name(parts),
             ExprKind::Literal(value) => constant(value, expr.at),
@@ -122,7 +127,8 @@ impl<'a> Binder<'a> {
         {
             return Some(Ok(groups.window_id()));
         }
-        let named = matches!(expr.kind, ExprKind::Name(_));
+        let looked_back = groups.rows.looked_back(&expr.span).is_some();
+        let named = looked_back || matches!(expr.kind, ExprKind::Name(_));
         if matches!(expr.kind, ExprKind::Literal(_)) || !(named || groups.depths.contains(&expr.depth)) {
             return None;
         }
@@ -131,7 +137,9 @@ impl<'a> Binder<'a> {
         if let Some(key) = of_row.as_ref().ok().and_then(|value| groups.key(value)) {
             return Some(Ok(ScalarExpr { text: self.text(&expr.span), ..key }));
         }
-        let ExprKind::Name(parts) = &expr.kind else { return None };
+        let ExprKind::Name(parts) = &expr.kind else {
+            return looked_back.then(|| Err(not_grouped(self.dialect, &self.text(&expr.span), expr.at)));
+        };
         if let [name] = parts.as_slice()
             && let Some((_, value)) = groups.aliases.iter().find(|(alias, _)| alias.eq_ignore_ascii_case(&name.text))
         {
@@ -352,7 +360,7 @@ fn not_grouped(dialect: QueryDialect, name: &str, at: Position) -> PlanError {
 }
 
 /// DataFusion refused an expression whose types were checked before.
-fn internal(error: &datafusion_common::DataFusionError) -> PlanError {
+pub(crate) fn internal(error: &datafusion_common::DataFusionError) -> PlanError {
     let at = Position { line: 1, column: 1 };
     PlanError::new(PlanErrorCode::Type, at, error.strip_backtrace())
 }

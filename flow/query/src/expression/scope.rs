@@ -27,6 +27,8 @@ pub(crate) struct RowScope {
     pub visible: usize,
     /// The columns are not known: every name is taken for one, of any type.
     pub open: bool,
+    /// Which call in the text that looks back to other rows is which column; `None`: it has mistakes, which were reported.
+    pub looked_back: Vec<(Range<usize>, Option<usize>)>,
 }
 
 impl RowScope {
@@ -60,6 +62,12 @@ impl RowScope {
 
     pub(crate) fn is_qualifier(&self, name: &str) -> bool {
         self.qualifiers.iter().any(|qualifier| self.same(qualifier, name))
+    }
+
+    /// What a call in the text is that looks back to other rows.
+    pub(crate) fn looked_back(&self, call: &Range<usize>) -> Option<ScalarExpr> {
+        let (_, index) = self.looked_back.iter().find(|(span, _)| span == call)?;
+        Some(index.map_or_else(unknown, |index| column(&self.schema, index)))
     }
 
     /// The row's time.

@@ -25,7 +25,6 @@ use super::rows;
 use super::status::{DeliveryStatus, QueryState, QueryStatus, ResultRow, Running, SeenError, lock};
 use super::task::Task;
 use crate::executor::Counts;
-use crate::plan::Step;
 
 /// How long the rows of a query's own stream stay.
 const OWN_STREAM_HOURS: u32 = 24;
@@ -176,7 +175,7 @@ impl Queries {
         Box::pin(async move {
             let definition = self.get(query)?;
             let binding = Binding::new(&self.shared.streams, &definition).await?;
-            if binding.program.steps.iter().any(Step::has_windows_of_rows) {
+            if !binding.program.a_row_alone_tells() {
                 return Err(QueryError::ManyRows { name: definition.name.clone() });
             }
             let mut executor = binding.executor(&definition);

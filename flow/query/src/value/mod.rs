@@ -2,10 +2,11 @@
 //!
 //! A text in such a column is valid JSON on one line and never `null`, which is NULL instead. `json.rs` walks such texts,
 //! `convert.rs` turns them into other types and back, `compare.rs` and
-//! `arithmetic.rs` compute with them, `access.rs` takes them apart. Never reads a record: `decode` cuts the texts out of records, checked.
+//! `arithmetic.rs` compute with them, `access.rs` takes them apart, `record.rs` puts them together. Never reads a record: `decode` cuts the texts out of records, checked.
 
 pub(crate) mod access;
 pub(crate) mod arithmetic;
 pub(crate) mod compare;
 pub(crate) mod convert;
 pub(crate) mod json;
+pub(crate) mod record;

@@ -7,6 +7,7 @@ use arrow::array::{Array, ArrayRef, AsArray as _, Float64Array, Int64Array};
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
 
 use super::key::{Builder, encode_value};
+use super::listed::Listed;
 use crate::executor::state::{Reader, StateError, Writer};
 use crate::plan::{AggregateCall, AggregateFunction, VALUE};
 use crate::value::convert;
@@ -33,6 +34,8 @@ enum State {
     Extreme { greatest: bool, values: Vec<Vec<u8>> },
     /// The different values in key encoding.
     Distinct(AggregateFunction, DataType, Vec<BTreeSet<Box<[u8]>>>),
+    /// Values one by one.
+    Listed(Listed),
 }
 
 impl Accumulator {
@@ -40,6 +43,7 @@ impl Accumulator {
         let argument = call.argument.as_ref().map_or(DataType::Int64, |argument| argument.data_type.clone());
         let integers = argument == DataType::Int64;
         let state = match call.function {
+            function if function.keeps_values() => State::Listed(Listed::new(function, &call.data_type)),
             function if call.distinct => State::Distinct(function, argument, Vec::new()),
             AggregateFunction::Count => State::Count(Vec::new()),
             AggregateFunction::Sum | AggregateFunction::Avg if integers => State::SumInt(Vec::new()),
@@ -61,7 +65,13 @@ impl Accumulator {
             State::Moments(_, moments) => moments.push((0.0, 0.0, 0.0)),
             State::Extreme { values, .. } => values.push(Vec::new()),
             State::Distinct(_, _, sets) => sets.push(BTreeSet::new()),
+            State::Listed(listed) => listed.grow(),
         }
+    }
+
+    /// What its values cost besides their groups, in groups.
+    pub(crate) fn weight(&self) -> usize {
+        if let State::Listed(listed) = &self.state { listed.weight() } else { 0 }
     }
 
     /// Adds rows: the place of each row's group, and the argument's values.
@@ -112,6 +122,9 @@ impl Accumulator {
                     }
                 });
             }
+            (State::Listed(listed), Some(array)) => {
+                slots.iter().enumerate().for_each(|(row, &slot)| listed.add(slot as usize, array, row));
+            }
             // The planner gives every aggregate but COUNT(*) an argument.
             (_, None) => {}
         }
@@ -136,6 +149,7 @@ impl Accumulator {
                 keep_extreme(*greatest, &mut to[into], &of[from]);
             }
             (State::Distinct(_, _, to), State::Distinct(_, _, of)) => to[into].extend(of[from].iter().cloned()),
+            (State::Listed(to), State::Listed(of)) => to.merge(into, of, from),
             // Both come from the same aggregate; an extreme of nothing adds nothing.
             _ => {}
         }
@@ -161,6 +175,7 @@ impl Accumulator {
                 sets[into].extend(set.iter().cloned());
                 sets[from] = set;
             }
+            State::Listed(listed) => listed.fold(into, from),
         }
     }
 
@@ -174,6 +189,7 @@ impl Accumulator {
             State::Moments(_, moments) => moments[place] = (0.0, 0.0, 0.0),
             State::Extreme { values, .. } => values[place] = Vec::new(),
             State::Distinct(_, _, sets) => sets[place] = BTreeSet::new(),
+            State::Listed(listed) => listed.reset(place),
         }
     }
 
@@ -193,7 +209,8 @@ impl Accumulator {
     pub(crate) fn finish(&self, order: &[u32]) -> ArrayRef {
         let found = self.values(order);
         // Of values without a fixed type numbers are taken, and given back as such.
-        if self.result == VALUE { convert::numbers_to_values(&found) } else { found }
+        let numbers = self.result == VALUE && !matches!(self.state, State::Listed(_));
+        if numbers { convert::numbers_to_values(&found) } else { found }
     }
 
     fn values(&self, order: &[u32]) -> ArrayRef {
@@ -218,6 +235,7 @@ impl Accumulator {
             State::Distinct(_, DataType::Int64, sets) => {
                 self.integers(slots.map(|slot| (distinct_ints(&sets[slot]).sum(), sets[slot].len() as i64)))
             }
+            State::Listed(listed) => listed.finish(slots),
             State::Distinct(_, _, sets) => {
                 self.floats(slots.map(|slot| (distinct_floats(&sets[slot]).iter().sum(), sets[slot].len() as i64)))
             }
@@ -264,6 +282,7 @@ impl Accumulator {
                 writer.count(sets[place].len());
                 sets[place].iter().for_each(|value| writer.bytes(value));
             }),
+            State::Listed(listed) => listed.write(places, writer),
         }
     }
 
@@ -287,6 +306,7 @@ impl Accumulator {
             State::Extreme { values, .. } => {
                 values.iter_mut().try_for_each(|value| reader.bytes().map(|read| *value = read.to_vec()))
             }
+            State::Listed(listed) => listed.read(reader),
             State::Distinct(_, _, sets) => sets.iter_mut().try_for_each(|set| {
                 for _ in 0..reader.count()? {
                     set.insert(reader.bytes()?.into());

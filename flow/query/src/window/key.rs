@@ -73,6 +73,21 @@ pub(crate) fn encode_value(array: &ArrayRef, row: usize, bytes: &mut Vec<u8>) {
     }
 }
 
+/// Adds a value's bytes so that exactly it comes back: -0.0 is not made 0.0, and a JSON text stays as it was written.
+pub(crate) fn encode_exact(array: &ArrayRef, row: usize, bytes: &mut Vec<u8>) {
+    match array.data_type() {
+        DataType::Float64 if array.is_valid(row) => {
+            bytes.push(VALUE);
+            bytes.extend(ordered_bits(array.as_primitive::<Float64Type>().value(row).to_bits()));
+        }
+        DataType::LargeUtf8 if array.is_valid(row) => {
+            bytes.push(VALUE);
+            ordered_text(array.as_string::<i64>().value(row), bytes);
+        }
+        _ => encode_value(array, row, bytes),
+    }
+}
+
 fn ordered_int(value: i64) -> [u8; 8] {
     (value.cast_unsigned() ^ (1 << 63)).to_be_bytes()
 }
@@ -82,7 +97,10 @@ fn int(bytes: [u8; 8]) -> i64 {
 }
 
 fn ordered_float(value: f64) -> [u8; 8] {
-    let bits = if value == 0.0 { 0 } else { value.to_bits() };
+    ordered_bits(if value == 0.0 { 0 } else { value.to_bits() })
+}
+
+fn ordered_bits(bits: u64) -> [u8; 8] {
     let ordered = if bits >> 63 == 1 { !bits } else { bits | (1 << 63) };
     ordered.to_be_bytes()
 }

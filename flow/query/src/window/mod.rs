@@ -7,8 +7,9 @@
 pub(crate) mod accumulator;
 mod aligned;
 pub(crate) mod key;
-mod pane;
-mod queue;
+mod listed;
+pub(crate) mod pane;
+pub(crate) mod queue;
 mod session;
 mod slices;
 mod sliding;
@@ -21,14 +22,14 @@ use crate::plan::{AggregateCall, WindowBounds, WindowKind, WindowSpec};
 use accumulator::Accumulator;
 use aligned::Aligned;
 use session::{Ending, Sessions};
-use sliding::{Reach, Sliding};
+use sliding::Sliding;
 
 /// Groups that all panes of one step may hold together, rows that wait for the watermark counted by what they cost: at some hundred
 /// bytes each, a quarter of a gigabyte.
 pub(crate) const GROUPS_MAX: usize = 2_000_000;
 
 /// As many rows of windows that end at different times are handed on together: enough for vectors, little to keep.
-const CLOSED_ROWS: usize = 8_192;
+pub(crate) const CLOSED_ROWS: usize = 8_192;
 
 /// The state of one windowed aggregation.
 pub(crate) struct Windows {
@@ -42,7 +43,7 @@ enum Kind {
     Sliding(Sliding),
 }
 
-/// Results of windows, in the order of their ends.
+/// Results of windows, in the order of their ends; or rows, whose windows end with them.
 pub(crate) struct Closed {
     /// By row: when its window began.
     pub(crate) starts: Vec<i64>,
@@ -64,7 +65,7 @@ struct Ended {
 /// Too many groups are open at once.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "more than {GROUPS_MAX} groups are open at once; use fewer keys, shorter windows, longer hops, fewer rows before each or less tolerance for disorder"
+    "more than {GROUPS_MAX} groups are open at once; use fewer keys, shorter windows, longer hops or less tolerance for disorder"
 )]
 pub(crate) struct TooManyGroups;
 
@@ -78,13 +79,7 @@ impl Windows {
             WindowKind::Hopping { size_ms, hop_ms } => {
                 Kind::Aligned(Aligned::new(spec, (size_ms, hop_ms), key_types, aggregates))
             }
-            WindowKind::Sliding { size_ms } => {
-                let reach = Reach::changes(size_ms, key_types.len());
-                Kind::Sliding(Sliding::new(bounds, reach, key_types, aggregates))
-            }
-            WindowKind::Preceding { extent, partition } => {
-                Kind::Sliding(Sliding::new(bounds, Reach::rows(extent, partition), key_types, aggregates))
-            }
+            WindowKind::Sliding { size_ms } => Kind::Sliding(Sliding::new(bounds, size_ms, key_types, aggregates)),
             WindowKind::Session { timeout_ms, longest_ms, partition } => {
                 let ending = Ending::Quiet { timeout_ms, longest_ms };
                 Kind::Sessions(Sessions::new(bounds, ending, partition, key_types, aggregates))
@@ -198,14 +193,14 @@ impl Closed {
 }
 
 /// A time on the scale on which all windows are [start, end): in (start, end] a row at a boundary belongs to what is before it.
-fn bound(bounds: WindowBounds, time: i64) -> i64 {
+pub(crate) fn bound(bounds: WindowBounds, time: i64) -> i64 {
     match bounds {
         WindowBounds::ClosedOpen => time,
         WindowBounds::OpenClosed => time.saturating_sub(1),
     }
 }
 
-fn floor_to(time: i64, unit: i64) -> i64 {
+pub(crate) fn floor_to(time: i64, unit: i64) -> i64 {
     time.saturating_sub(time.rem_euclid(unit))
 }
 

@@ -16,23 +16,28 @@ use crate::plan::AggregateCall;
 /// The hash is the same in each run, so that the order of groups never depends on chance.
 const HASH: FixedState = FixedState::with_seed(0);
 
-pub(super) struct Pane {
+pub(crate) struct Pane {
     index: HashTable<u32>,
     keys: Vec<Box<[u8]>>,
     /// Places that are used by no group.
     free: Vec<u32>,
-    pub(super) accumulators: Vec<Accumulator>,
+    pub(crate) accumulators: Vec<Accumulator>,
 }
 
 impl Pane {
-    pub(super) fn new(aggregates: &[AggregateCall]) -> Self {
+    pub(crate) fn new(aggregates: &[AggregateCall]) -> Self {
         let accumulators = accumulators(aggregates);
         Self { index: HashTable::new(), keys: Vec::new(), free: Vec::new(), accumulators }
     }
 
     /// Places in use.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.keys.len() - self.free.len()
+    }
+
+    /// What it costs, in groups.
+    pub(super) fn weight(&self) -> usize {
+        self.len() + self.accumulators.iter().map(Accumulator::weight).sum::<usize>()
     }
 
     pub(super) fn key(&self, place: u32) -> &[u8] {
@@ -53,7 +58,7 @@ impl Pane {
     }
 
     /// A new place under a key by which it is not found again; there may be several of a key.
-    pub(super) fn place(&mut self, key: &[u8]) -> u32 {
+    pub(crate) fn place(&mut self, key: &[u8]) -> u32 {
         if let Some(place) = self.free.pop() {
             self.keys[place as usize] = key.into();
             return place;
@@ -90,7 +95,7 @@ impl Pane {
     }
 
     /// Adds what is accumulated in a place of another pane to one of this.
-    pub(super) fn merge_place(&mut self, into: u32, other: &Self, from: u32) {
+    pub(crate) fn merge_place(&mut self, into: u32, other: &Self, from: u32) {
         for (own, other) in self.accumulators.iter_mut().zip(&other.accumulators) {
             own.merge_place(into, other, from);
         }
@@ -142,7 +147,7 @@ impl Pane {
     }
 
     /// Writes places in an order, which is the one they have when they are read.
-    pub(super) fn write(&self, order: &[u32], writer: &mut Writer) {
+    pub(crate) fn write(&self, order: &[u32], writer: &mut Writer) {
         writer.count(order.len());
         order.iter().for_each(|place| writer.bytes(self.key(*place)));
         self.accumulators.iter().for_each(|accumulator| accumulator.write(order, writer));
@@ -154,7 +159,7 @@ impl Pane {
     }
 
     /// Reads places that are found by no key.
-    pub(super) fn read_places(aggregates: &[AggregateCall], reader: &mut Reader<'_>) -> Result<Self, StateError> {
+    pub(crate) fn read_places(aggregates: &[AggregateCall], reader: &mut Reader<'_>) -> Result<Self, StateError> {
         Self::read_by(aggregates, reader, |pane, key| pane.place(key))
     }
 

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use super::pane::Pane;
 use crate::executor::state::{Reader, StateError, Writer};
 
-pub(super) struct Queue {
+pub(crate) struct Queue {
     /// Times and places, oldest first.
     places: VecDeque<(i64, u32)>,
     /// How many are the front.
@@ -19,27 +19,31 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn new(pane: &mut Pane) -> Self {
+    pub(crate) fn new(pane: &mut Pane) -> Self {
         Self { places: VecDeque::new(), front: 0, back: pane.place(&[]) }
     }
 
-    pub(super) fn oldest(&self) -> Option<i64> {
+    pub(crate) fn oldest(&self) -> Option<i64> {
         self.places.front().map(|(time, _)| *time)
     }
 
+    pub(crate) fn newest(&self) -> Option<i64> {
+        self.places.back().map(|(time, _)| *time)
+    }
+
     /// How many places it has.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.places.len()
     }
 
     /// Adds a place, which it gives up when it leaves.
-    pub(super) fn push(&mut self, time: i64, place: u32, pane: &mut Pane) {
+    pub(crate) fn push(&mut self, time: i64, place: u32, pane: &mut Pane) {
         pane.fold(self.back, place);
         self.places.push_back((time, place));
     }
 
     /// Lets the oldest leave.
-    pub(super) fn pop(&mut self, pane: &mut Pane) {
+    pub(crate) fn pop(&mut self, pane: &mut Pane) {
         if self.front == 0 {
             for newer in (1..self.places.len()).rev() {
                 pane.fold(self.places[newer - 1].1, self.places[newer].1);
@@ -54,7 +58,7 @@ impl Queue {
     }
 
     /// Adds what is accumulated over the whole queue to a place of another pane.
-    pub(super) fn total(&self, pane: &Pane, results: &mut Pane, into: u32) {
+    pub(crate) fn total(&self, pane: &Pane, results: &mut Pane, into: u32) {
         if let (1.., Some((_, place))) = (self.front, self.places.front()) {
             results.merge_place(into, pane, *place);
         }
@@ -62,23 +66,23 @@ impl Queue {
     }
 
     /// Gives up the last place of an empty queue.
-    pub(super) fn end(self, pane: &mut Pane) {
+    pub(crate) fn end(self, pane: &mut Pane) {
         pane.release(self.back);
     }
 
     /// All its places, in the order in which it is written.
-    pub(super) fn order(&self) -> impl Iterator<Item = u32> {
+    pub(crate) fn order(&self) -> impl Iterator<Item = u32> {
         std::iter::once(self.back).chain(self.places.iter().map(|(_, place)| *place))
     }
 
-    pub(super) fn write(&self, writer: &mut Writer) {
+    pub(crate) fn write(&self, writer: &mut Writer) {
         writer.count(self.places.len());
         writer.int(self.front as i64);
         self.places.iter().for_each(|(time, _)| writer.int(*time));
     }
 
     /// Reads a queue whose places are those from `next` on; moves that behind them.
-    pub(super) fn read(next: &mut u32, reader: &mut Reader<'_>) -> Result<Self, StateError> {
+    pub(crate) fn read(next: &mut u32, reader: &mut Reader<'_>) -> Result<Self, StateError> {
         let count = reader.count()?;
         let front = usize::try_from(reader.int()?).ok().filter(|front| *front <= count).ok_or(StateError)?;
         let back = *next;
@@ -92,7 +96,7 @@ impl Queue {
     }
 
     /// Times, oldest first.
-    pub(super) fn times(&self) -> impl Iterator<Item = i64> {
+    pub(crate) fn times(&self) -> impl Iterator<Item = i64> {
         self.places.iter().map(|(time, _)| *time)
     }
 }

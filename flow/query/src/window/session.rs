@@ -168,7 +168,7 @@ impl Sessions {
     }
 
     pub(super) fn weight(&self) -> usize {
-        self.waiting.weight() + self.groups.len()
+        self.waiting.weight() + self.groups.weight()
     }
 
     pub(super) fn write(&self, writer: &mut Writer) {

@@ -15,10 +15,8 @@ const PANE_WEIGHT: usize = 2;
 pub(super) struct Slices {
     pub(super) aggregates: Vec<AggregateCall>,
     panes: BTreeMap<i64, Pane>,
-    /// Groups over all panes.
+    /// What all panes cost, in groups.
     held: usize,
-    /// Whether each row has a place of its own, also among rows of its key.
-    apart: bool,
     encoder: KeyEncoder,
     slots: Vec<u32>,
 }
@@ -26,12 +24,7 @@ pub(super) struct Slices {
 impl Slices {
     pub(super) fn new(aggregates: Vec<AggregateCall>) -> Self {
         let (panes, encoder, slots) = (BTreeMap::new(), KeyEncoder::default(), Vec::new());
-        Self { aggregates, panes, held: 0, apart: false, encoder, slots }
-    }
-
-    /// Slices that keep rows apart, in the order in which they came.
-    pub(super) fn of_rows(aggregates: Vec<AggregateCall>) -> Self {
-        Self { apart: true, ..Self::new(aggregates) }
+        Self { aggregates, panes, held: 0, encoder, slots }
     }
 
     /// Adds rows: their times, keys and the aggregates' arguments. `start` says when the slice of a time begins.
@@ -49,17 +42,16 @@ impl Slices {
             let slice = start(times[from]);
             let run = times[from..].iter().take_while(|&&time| start(time) == slice).count();
             let pane = self.panes.entry(slice).or_insert_with(|| Pane::new(&self.aggregates));
-            let before = pane.len();
+            let before = pane.weight();
             self.slots.clear();
             for row in from..from + run {
-                let key = encoded.row(row);
-                self.slots.push(if self.apart { pane.place(key) } else { pane.slot(key) });
+                self.slots.push(pane.slot(encoded.row(row)));
             }
-            self.held += pane.len() - before;
             for (accumulator, argument) in pane.accumulators.iter_mut().zip(arguments) {
                 let argument = argument.as_ref().map(|array| array.slice(from, run));
                 accumulator.add(&self.slots, argument.as_ref());
             }
+            self.held += pane.weight() - before;
             from += run;
         }
     }
@@ -77,7 +69,7 @@ impl Slices {
     /// Takes the slice that starts then.
     pub(super) fn take(&mut self, start: i64) -> Option<Pane> {
         let pane = self.panes.remove(&start)?;
-        self.held -= pane.len();
+        self.held -= pane.weight();
         Some(pane)
     }
 
@@ -92,7 +84,7 @@ impl Slices {
         while self.take_before(start).is_some() {}
     }
 
-    /// Groups over all panes.
+    /// Groups over all panes, and what is kept of them.
     pub(super) fn groups(&self) -> usize {
         self.held
     }
@@ -117,9 +109,8 @@ impl Slices {
         self.held = 0;
         for _ in 0..reader.count()? {
             let start = reader.int()?;
-            let read = if self.apart { Pane::read_places } else { Pane::read };
-            let pane = read(&self.aggregates, reader)?;
-            self.held += pane.len();
+            let pane = Pane::read(&self.aggregates, reader)?;
+            self.held += pane.weight();
             self.panes.insert(start, pane);
         }
         Ok(())

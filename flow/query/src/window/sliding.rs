@@ -1,5 +1,5 @@
 //! Windows that go with the rows: for each group a result at each instant at which its rows change, because some come or have
-//! become too old; or a result for each row that comes.
+//! become too old.
 //!
 //! Rows wait until the watermark has passed them, so that they come in the order of their times.
 
@@ -11,48 +11,20 @@ use arrow::datatypes::DataType;
 use super::pane::Pane;
 use super::queue::Queue;
 use super::slices::Slices;
-use super::{CLOSED_ROWS, Closed, Ended, bound, key};
+use super::{CLOSED_ROWS, Closed, Ended, bound};
 use crate::executor::state::{Reader, StateError, Writer};
-use crate::plan::{AggregateCall, Extent, WindowBounds};
-
-/// Which windows there are, and when they have a result.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Reach {
-    /// A row leaves when it is that old; `None`: never.
-    age_ms: Option<i64>,
-    /// The most rows in a window; the oldest leave.
-    rows: usize,
-    /// How many keys make a group that shares its windows.
-    partition: usize,
-    /// Whether there is a result for each row that comes, rather than for each change.
-    each_row: bool,
-}
-
-impl Reach {
-    /// A result for each change of a group.
-    pub(super) fn changes(size_ms: i64, keys: usize) -> Self {
-        Self { age_ms: Some(size_ms), rows: usize::MAX, partition: keys, each_row: false }
-    }
-
-    /// A result for each row.
-    pub(super) fn rows(extent: Extent, partition: usize) -> Self {
-        match extent {
-            // Rows that are as old as the extent still belong to the window.
-            Extent::Time(size_ms) => Self { age_ms: Some(size_ms + 1), rows: usize::MAX, partition, each_row: true },
-            Extent::Rows(count) => Self { age_ms: None, rows: count + 1, partition, each_row: true },
-        }
-    }
-}
+use crate::plan::{AggregateCall, WindowBounds};
 
 pub(super) struct Sliding {
     bounds: WindowBounds,
-    reach: Reach,
+    /// A row leaves when it is that old.
+    size_ms: i64,
     key_types: Vec<DataType>,
     /// Rows that are not in their windows yet, by their time.
     waiting: Slices,
     /// Rows before this time are in their windows.
     done: i64,
-    /// What is accumulated of each instant of each group, or of each row.
+    /// What is accumulated of each instant of each group.
     places: Pane,
     /// By group its rows.
     open: BTreeMap<Box<[u8]>, Queue>,
@@ -69,16 +41,16 @@ struct Results {
 impl Sliding {
     pub(super) fn new(
         bounds: WindowBounds,
-        reach: Reach,
+        size_ms: i64,
         key_types: Vec<DataType>,
         aggregates: Vec<AggregateCall>,
     ) -> Self {
         Self {
             bounds,
-            reach,
+            size_ms,
             key_types,
             places: Pane::new(&aggregates),
-            waiting: if reach.each_row { Slices::of_rows(aggregates) } else { Slices::new(aggregates) },
+            waiting: Slices::new(aggregates),
             done: i64::MIN,
             open: BTreeMap::new(),
             leaving: BTreeMap::new(),
@@ -108,7 +80,7 @@ impl Sliding {
 
     /// Gives the time behind which rows are needed for the windows that are not over at a watermark, and for what leaves them.
     pub(super) fn begin_behind(&self, watermark: i64) -> i64 {
-        self.reach.age_ms.map_or(i64::MIN, |age| watermark.saturating_sub(age).saturating_sub(1))
+        watermark.saturating_sub(self.size_ms).saturating_sub(1)
     }
 
     fn next_change(&self) -> Option<i64> {
@@ -122,7 +94,7 @@ impl Sliding {
     /// What leaves and what comes at an instant. Both together are one change of a group.
     fn change(&mut self, instant: i64, results: &mut Results) {
         let mut changed = self.leaving.remove(&instant).unwrap_or_default();
-        let start = self.reach.age_ms.map_or(i64::MIN, |age| instant.saturating_sub(age));
+        let start = instant.saturating_sub(self.size_ms);
         for group in &changed {
             let Some(queue) = self.open.get_mut(group) else { continue };
             while queue.oldest().is_some_and(|time| time <= start) {
@@ -130,30 +102,22 @@ impl Sliding {
             }
         }
         if let Some(rows) = self.waiting.take(instant) {
-            for (row, row_key) in rows.keys().enumerate() {
-                let group = key::prefix(row_key, &self.key_types[..self.reach.partition]);
+            for (row, group) in rows.keys().enumerate() {
                 self.come(instant, group, &rows, row as u32);
-                match self.open.get(group) {
-                    Some(queue) if self.reach.each_row => results.add(queue, &self.places, row_key, start, instant),
-                    _ => {
-                        changed.insert(group.into());
-                    }
-                }
+                changed.insert(group.into());
             }
         }
         for group in changed {
             let Some(queue) = self.open.get(&group) else { continue };
-            if queue.len() == 0 {
-                if let Some(queue) = self.open.remove(&group) {
-                    queue.end(&mut self.places);
-                }
-            } else if !self.reach.each_row {
+            if queue.len() > 0 {
                 results.add(queue, &self.places, &group, start, instant);
+            } else if let Some(queue) = self.open.remove(&group) {
+                queue.end(&mut self.places);
             }
         }
     }
 
-    /// A row, or all of a group's at an instant.
+    /// All rows of a group at an instant.
     fn come(&mut self, instant: i64, group: &[u8], rows: &Pane, row: u32) {
         let place = self.places.place(&[]);
         self.places.merge_place(place, rows, row);
@@ -162,12 +126,7 @@ impl Sliding {
             None => self.open.entry(group.into()).or_insert(Queue::new(&mut self.places)),
         };
         queue.push(instant, place, &mut self.places);
-        if queue.len() > self.reach.rows {
-            queue.pop(&mut self.places);
-        }
-        if let Some(age) = self.reach.age_ms {
-            self.leaving.entry(instant.saturating_add(age)).or_default().insert(group.into());
-        }
+        self.leaving.entry(instant.saturating_add(self.size_ms)).or_default().insert(group.into());
     }
 
     pub(super) fn groups(&self) -> usize {
@@ -175,7 +134,7 @@ impl Sliding {
     }
 
     pub(super) fn weight(&self) -> usize {
-        self.waiting.weight() + self.places.len()
+        self.waiting.weight() + self.places.weight()
     }
 
     pub(super) fn write(&self, writer: &mut Writer) {
@@ -199,10 +158,8 @@ impl Sliding {
         for _ in 0..reader.count()? {
             let group: Box<[u8]> = reader.bytes()?.into();
             let queue = Queue::read(&mut next, reader)?;
-            if let Some(age) = self.reach.age_ms {
-                for time in queue.times() {
-                    self.leaving.entry(time.saturating_add(age)).or_default().insert(group.clone());
-                }
+            for time in queue.times() {
+                self.leaving.entry(time.saturating_add(self.size_ms)).or_default().insert(group.clone());
             }
             self.open.insert(group, queue);
         }

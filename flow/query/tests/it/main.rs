@@ -7,6 +7,8 @@ mod delivery;
 mod editing;
 mod inputs;
 mod invariance;
+mod listing;
+mod looking_back;
 mod mistakes;
 mod naive;
 mod reference;

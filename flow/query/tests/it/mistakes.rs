@@ -102,8 +102,56 @@ fn stream_analytics() {
              try: GROUP BY …, TumblingWindow(minute, 1)",
         ),
         (
-            "SELECT LAG(price) OVER (LIMIT DURATION(minute, 1)) FROM trades",
-            "error[Q107]: not supported yet: LAG with OVER\n  at 1:19",
+            "SELECT Collect() FROM trades GROUP BY SlidingWindow(minute, 1)",
+            "error[Q107]: not supported yet: COLLECT over a sliding window\n  at 1:8\n  \
+             try: HoppingWindow(second, 60, 1), whose windows share what they keep",
+        ),
+        (
+            "SELECT TopOne() OVER (ORDER BY symbol) FROM trades GROUP BY TumblingWindow(minute, 1)",
+            "error[Q108]: `symbol` is nvarchar(max), and ORDER BY takes bigint, float and datetime\n  at 1:32\n  \
+             try: CAST(symbol AS float)",
+        ),
+        (
+            "SELECT CollectTop(2) FROM trades GROUP BY TumblingWindow(minute, 1)",
+            "error[Q111]: COLLECTTOP needs OVER with ORDER BY and 1 to 16 columns, and nothing else\n  at 1:8\n  \
+             try: COLLECTTOP(…) OVER (ORDER BY column DESC)",
+        ),
+        (
+            "SELECT Percentile_Cont(95) OVER (ORDER BY price) FROM trades GROUP BY TumblingWindow(minute, 1)",
+            "error[Q101]: PERCENTILE_CONT takes a number from 0 to 1\n  at 1:8\n  \
+             try: PERCENTILE_CONT(0.95) OVER (ORDER BY x)",
+        ),
+        (
+            "SELECT LAG(price) OVER (PARTITION BY symbol) FROM trades",
+            "error[Q111]: `LAG` does not say how far it looks back\n  at 1:8\n  \
+             try: LAG(…) OVER (PARTITION BY key LIMIT DURATION(minute, 5))",
+        ),
+        (
+            "SELECT LAG(price, 0) OVER (LIMIT DURATION(minute, 5)) FROM trades",
+            "error[Q111]: LAG takes a whole number of rows, 1 to 10000\n  at 1:19",
+        ),
+        (
+            "SELECT LAG(price, 1, symbol) OVER (LIMIT DURATION(minute, 5)) FROM trades",
+            "error[Q108]: expected a float, found `symbol`, which is nvarchar(max)\n  at 1:22\n  try: CAST(symbol AS float)",
+        ),
+        (
+            "SELECT SUM(price) OVER (LIMIT DURATION(day, 8)) FROM trades",
+            "error[Q111]: the duration is 691200000 ms long; it may be 1 ms to 7 days (604800000 ms)\n  at 1:31\n  \
+             try: a shorter window, and sums of its results further on",
+        ),
+        (
+            "SELECT LAG(ISFIRST(minute, 1)) OVER (LIMIT DURATION(minute, 5)) FROM trades",
+            "error[Q101]: ISFIRST looks back to other rows and can stand neither inside such a function nor in TIMESTAMP BY\n  \
+             at 1:12\n  try: a step of its own: WITH step AS (SELECT …)",
+        ),
+        (
+            "SELECT ISFIRST(minute, 5) OVER (LIMIT DURATION(minute, 5)) FROM trades",
+            "error[Q101]: ISFIRST looks at its interval and takes no LIMIT DURATION\n  at 1:39",
+        ),
+        (
+            "SELECT LAG(price) OVER (LIMIT DURATION(minute, 5)), COUNT(*) FROM trades GROUP BY TumblingWindow(minute, 1)",
+            "error[Q110]: `LAG(price) OVER (LIMIT DURATION(minute, 5))` is neither in GROUP BY nor inside an aggregate\n  at 1:8\n  \
+             try: GROUP BY LAG(price) OVER (LIMIT DURATION(minute, 5)), …, or MAX(LAG(price) OVER (LIMIT DURATION(minute, 5)))",
         ),
         (
             "SELECT UPER(symbol) FROM trades",
@@ -197,11 +245,25 @@ fn kinesis() {
         ),
         (
             pump("SELECT STREAM SUM(\"shares\") OVER (ROWS 1 PRECEDING), COUNT(*) FROM \"trades\""),
-            "error[Q111]: `COUNT(*)` has no OVER beside an aggregate that has\n  at 2:89\n  try: OVER behind each of them",
+            "error[Q111]: `COUNT(*)` has no OVER beside a function that has\n  at 2:89\n  try: OVER behind each of them",
         ),
         (
-            pump("SELECT STREAM \"symbol\", COUNT(*) OVER (ROWS 1 PRECEDING), \"time\" AS ROWTIME FROM \"trades\""),
-            "error[Q107]: not supported yet: another ROWTIME beside OVER or STAGGER\n  at 2:36\n  try: a pump that sets it first",
+            pump("SELECT STREAM \"symbol\", LAG(\"shares\", 0) OVER (ROWS 1 PRECEDING) FROM \"trades\""),
+            "error[Q111]: LAG takes a whole number of rows, 1 to 10000\n  at 2:74",
+        ),
+        (
+            pump("SELECT STREAM \"symbol\", LAST_VALUE(\"shares\") FROM \"trades\""),
+            "error[Q111]: LAST_VALUE has no OVER, which says how far it looks back\n  at 2:60\n  \
+             try: LAST_VALUE(…) OVER (PARTITION BY key RANGE INTERVAL '1' MINUTE PRECEDING)",
+        ),
+        (
+            pump("SELECT STREAM \"symbol\", 1 FROM \"trades\" WHERE LAG(\"shares\") OVER (ROWS 1 PRECEDING) > 1"),
+            "error[Q101]: LAG looks back to other rows and can stand neither inside such a function nor in WHERE\n  at 2:82\n  \
+             try: a stream of its own, and a pump that reads it",
+        ),
+        (
+            pump("SELECT STREAM \"symbol\", COUNT(DISTINCT \"shares\") OVER (ROWS 1 PRECEDING) FROM \"trades\""),
+            "error[Q107]: not supported yet: DISTINCT in an aggregate with OVER\n  at 2:60",
         ),
         (
             pump("SELECT STREAM \"symbol\" FROM \"trades\""),
@@ -260,7 +322,8 @@ fn mistakes_of_all_statements_are_told() {
         CREATE OR REPLACE PUMP \"P\" AS INSERT INTO \"B\" SELECT STREAM \"share\" FROM \"trades\";
         CREATE OR REPLACE PUMP \"Q\" AS INSERT INTO \"A\" SELECT STREAM \"symbol\" FROM \"trades\" WHERE;";
     assert_eq!(places(QueryDialect::Kinesis, sql), [("Q101", 1, 19), ("Q104", 3, 69), ("Q101", 4, 97)]);
-    let sql = "WITH a AS (SELECT LAG(shares, 1) OVER (LIMIT DURATION(minute, 1)) AS before, symbl, symbol + 1 AS s FROM trades)
+    let sql =
+        "WITH a AS (SELECT EventId(*) OVER (LIMIT DURATION(minute, 1)) AS before, symbl, symbol + 1 AS s FROM trades)
         SELECT before INTO x FROM a; SELECT nothing INTO y FROM trades";
     assert_eq!(
         places(QueryDialect::StreamAnalytics, sql).iter().map(|(code, ..)| *code).collect::<Vec<_>>(),

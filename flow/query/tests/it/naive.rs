@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use millstream_query::plan::{Extent, WindowBounds, WindowKind, WindowSpec};
+use millstream_query::plan::{WindowBounds, WindowKind, WindowSpec};
 
 /// A window's start, its end, and the places of the times in it.
 pub type Window = (i64, i64, Vec<usize>);
@@ -11,7 +11,7 @@ pub type Window = (i64, i64, Vec<usize>);
 pub fn partition(kind: WindowKind, keys: usize) -> usize {
     match kind {
         WindowKind::Tumbling { .. } | WindowKind::Hopping { .. } => 0,
-        WindowKind::Session { partition, .. } | WindowKind::Preceding { partition, .. } => partition,
+        WindowKind::Session { partition, .. } => partition,
         WindowKind::Sliding { .. } | WindowKind::Stagger { .. } => keys,
     }
 }
@@ -38,21 +38,7 @@ pub fn windows(window: WindowSpec, times: &[i64]) -> Vec<Window> {
             }
             windows
         }
-        WindowKind::Preceding { .. } => panic!("each row has a window of its own: see `preceding`"),
     }
-}
-
-/// By row, in the order of their times, the rows in its window.
-pub fn preceding(extent: Extent, times: &[i64]) -> Vec<(usize, Vec<usize>)> {
-    let order = in_order(times);
-    let inside = |last: usize| {
-        let first = match extent {
-            Extent::Time(length) => (0..=last).find(|place| order[*place].1 >= order[last].1 - length).unwrap(),
-            Extent::Rows(count) => last.saturating_sub(count),
-        };
-        order[first..=last].iter().map(|(row, _)| *row).collect()
-    };
-    (0..order.len()).map(|place| (order[place].0, inside(place))).collect()
 }
 
 /// Every aligned window near a time.

@@ -10,12 +10,12 @@ use arrow::datatypes::{DataType, SchemaRef, TimestampMillisecondType};
 use datafusion_common::ScalarValue;
 use millstream_query::plan::{
     AggregateCall, AggregateFunction, AppliedColumn, Apply, Operator, Parts, Program, ScalarExpr, StepInput,
-    TimeSource, WindowAggregate, WindowKind,
+    TimeSource, WindowAggregate,
 };
 
 use serde_json::Value as Json;
 
-use crate::naive;
+use crate::{listing, looking_back, naive};
 
 /// The rows of every step of a program over complete sources (their hidden column holds the arrival).
 pub fn run(program: &Program, sources: Vec<RecordBatch>) -> Vec<RecordBatch> {
@@ -40,6 +40,7 @@ pub fn run(program: &Program, sources: Vec<RecordBatch>) -> Vec<RecordBatch> {
             }
             Operator::Apply(apply) => applied(&step.schema, apply, &inputs[0]),
             Operator::WindowAggregate(aggregate) => window(&step.schema, aggregate, &inputs[0]),
+            Operator::Analytic(analytic) => looking_back::rows(&step.schema, analytic, &inputs[0]),
         };
         results.push(result);
     }
@@ -57,17 +58,17 @@ fn timed(time: &TimeSource, batch: RecordBatch) -> RecordBatch {
     }
 }
 
-fn last(batch: &RecordBatch) -> ArrayRef {
+pub fn last(batch: &RecordBatch) -> ArrayRef {
     Arc::clone(batch.columns().last().unwrap())
 }
 
-fn evaluate(expression: &ScalarExpr, batch: &RecordBatch) -> ArrayRef {
+pub fn evaluate(expression: &ScalarExpr, batch: &RecordBatch) -> ArrayRef {
     let value = expression.physical.evaluate(batch).unwrap().into_array(batch.num_rows()).unwrap();
     assert_eq!(value.data_type(), &expression.data_type, "the plan tells the type of `{}`", expression.text);
     value
 }
 
-fn filtered(batch: RecordBatch, predicate: Option<&ScalarExpr>) -> RecordBatch {
+pub fn filtered(batch: RecordBatch, predicate: Option<&ScalarExpr>) -> RecordBatch {
     let Some(predicate) = predicate else { return batch };
     let keep: BooleanArray =
         evaluate(predicate, &batch).as_boolean().iter().map(|keep| Some(keep == Some(true))).collect();
@@ -137,13 +138,6 @@ fn window(schema: &SchemaRef, aggregate: &WindowAggregate, input: &RecordBatch) 
     let mut groups: BTreeMap<(i64, String), Group> = BTreeMap::new();
     for members in shared.values() {
         let instants: Vec<i64> = members.iter().map(|row| times.value(*row)).collect();
-        if let WindowKind::Preceding { extent, .. } = aggregate.window.kind {
-            for (place, inside) in naive::preceding(extent, &instants) {
-                let (row, inside) = (members[place], inside.into_iter().map(|place| members[place]).collect());
-                groups.insert((times.value(row), format!("{row:09}")), (key_of(row), times.value(row), inside));
-            }
-            continue;
-        }
         for (start, end, inside) in naive::windows(aggregate.window, &instants) {
             for row in inside.into_iter().map(|place| members[place]) {
                 let key = key_of(row);
@@ -168,7 +162,10 @@ fn window(schema: &SchemaRef, aggregate: &WindowAggregate, input: &RecordBatch) 
     concat_batches(schema, &results).unwrap()
 }
 
-fn aggregated(call: &AggregateCall, argument: Option<&ArrayRef>, rows: &[usize]) -> ScalarValue {
+pub fn aggregated(call: &AggregateCall, argument: Option<&ArrayRef>, rows: &[usize]) -> ScalarValue {
+    if let Some(listed) = argument.and_then(|argument| listing::listed(call, argument, rows)) {
+        return listed;
+    }
     match (computed(call, argument, rows), &call.data_type) {
         // Numbers without a fixed type are integers where they are whole.
         (ScalarValue::Float64(Some(float)), DataType::LargeUtf8) if float.fract() == 0.0 => {

@@ -1,4 +1,4 @@
-//! Windows of every kind give the rows of a naive evaluation over all records at once, however events are out of order within the
+//! Windows of every kind, and functions that look back, give the rows of a naive evaluation over all records at once, however events are out of order within the
 //! tolerance, however records are cut into batches, and wherever the state was written and read again.
 
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch as Rows, StringArray, TimestampMillisecondArray};
 use arrow::datatypes::TimestampMillisecondType;
 use millstream_catalog::{ColumnDefinition, ColumnType, EventOrder, OrderPolicy, QueryDialect, RecordFormat};
-use millstream_query::plan::{Extent, Operator, Program, WindowKind};
+use millstream_query::plan::{AnalyticCall, AnalyticFunction, Extent, Operator, Program};
 use millstream_query::{Executor, InputSchema, Produced, plan};
 use millstream_types::{EncodedRecords, RecordBatch};
 use proptest::prelude::*;
@@ -29,7 +29,7 @@ const STREAM_ANALYTICS: [&str; 7] = [
     "Session(millisecond, 300, 1000)",
     "Windows(Window('hops', HoppingWindow(second, 2, 1)), Window('slides', Sliding(second, 1)), Window('s', Session(second, 1, 3)))",
 ];
-const KINESIS: [&str; 4] = [
+const KINESIS: [&str; 6] = [
     "SELECT STREAM \"symbol\", I.ROWTIME, SUM(\"shares\"), COUNT(*) FROM I
      WINDOWED BY STAGGER (PARTITION BY \"symbol\" RANGE INTERVAL '2' SECOND)",
     "SELECT STREAM \"symbol\", I.ROWTIME, SUM(\"shares\") OVER W, MAX(\"shares\") OVER W - MIN(\"shares\") OVER W FROM I
@@ -37,6 +37,34 @@ const KINESIS: [&str; 4] = [
     "SELECT STREAM UPPER(\"symbol\"), ROWTIME, \"shares\" + 1, AVG(\"shares\") OVER W FROM I WHERE \"shares\" <> 7
      WINDOW W AS (PARTITION BY \"symbol\" RANGE BETWEEN INTERVAL '1.5' SECOND PRECEDING AND CURRENT ROW)",
     "SELECT STREAM \"symbol\", ROWTIME, SUM(\"shares\") OVER (PARTITION BY \"symbol\" ROWS 3 PRECEDING), 1 FROM I",
+    "SELECT STREAM \"symbol\", ROWTIME, LAG(\"shares\", 2, 5) IGNORE NULLS OVER (PARTITION BY \"symbol\" RANGE INTERVAL '1' SECOND PRECEDING),
+     FIRST_VALUE(\"shares\") OVER W + NTH_VALUE(\"shares\", 2) FROM LAST OVER W FROM I WHERE \"shares\" <> 7 OR \"shares\" IS NULL
+     WINDOW W AS (RANGE INTERVAL '0.8' SECOND PRECEDING)",
+    "SELECT STREAM \"symbol\", ROWTIME, NTH_VALUE(\"shares\", 2) IGNORE NULLS OVER (ROWS 4 PRECEDING),
+     LAST_VALUE(\"shares\") IGNORE NULLS OVER (PARTITION BY \"symbol\" ROWS 2 PRECEDING) + LAG(\"shares\", 3, 0) OVER (ROWS 2 PRECEDING)
+     FROM I",
+];
+
+const LISTING: [&str; 3] = [
+    "SELECT symbol, Collect(shares) AS a, Collect() AS b, CollectTop(3) OVER (ORDER BY shares DESC, t ASC) AS c,
+     Percentile_Disc(0.3) OVER (ORDER BY shares) AS d INTO O FROM I TIMESTAMP BY t GROUP BY symbol, TumblingWindow(second, 1)",
+    "SELECT symbol, TopOne() OVER (ORDER BY t DESC, shares ASC) AS a, CollectTop(2) OVER (ORDER BY shares ASC) AS b INTO O
+     FROM I TIMESTAMP BY t GROUP BY symbol, SlidingWindow(second, 1)",
+    "SELECT symbol, Percentile_Cont(0.7) OVER (ORDER BY shares DESC) AS a, TopOne() OVER (ORDER BY shares DESC) AS b INTO O
+     FROM I TIMESTAMP BY t GROUP BY symbol, SessionWindow(millisecond, 500, 2000) OVER (PARTITION BY symbol)",
+];
+const LOOKING_BACK: [&str; 4] = [
+    "SELECT symbol, shares, System.Timestamp() AS at, LAG(shares) OVER (PARTITION BY symbol LIMIT DURATION(second, 1)) AS a,
+     LAG(symbol, 3, 'none') OVER (LIMIT DURATION(millisecond, 900)) AS b, ISFIRST(millisecond, 700) AS c,
+     ISFIRST(second, 1) OVER (PARTITION BY symbol WHEN shares > 0) AS d,
+     LAST(System.Timestamp()) OVER (LIMIT DURATION(second, 2) WHEN shares < 0) AS e INTO O FROM I TIMESTAMP BY t",
+    "SELECT symbol, SUM(shares) OVER (PARTITION BY symbol LIMIT DURATION(second, 1) WHEN shares > -500) AS a,
+     MIN(shares) OVER (LIMIT DURATION(millisecond, 600)) AS b, COUNT(*) OVER (LIMIT DURATION(second, 3)) AS c INTO O
+     FROM I TIMESTAMP BY t WHERE LAG(shares) OVER (LIMIT DURATION(second, 3)) <> 0",
+    "WITH a AS (SELECT symbol, shares - LAG(shares, 1, shares) OVER (PARTITION BY symbol LIMIT DURATION(second, 2)) AS shares
+     FROM I TIMESTAMP BY t) SELECT shares, LAG(shares, 2) OVER (LIMIT DURATION(second, 1)) AS b INTO O FROM a",
+    "SELECT symbol, SUM(LAST(shares) OVER (LIMIT DURATION(second, 1) WHEN shares > 0)) AS total, COUNT(*) AS n INTO O
+     FROM I TIMESTAMP BY t GROUP BY symbol, ISFIRST(second, 1), SlidingWindow(second, 1)",
 ];
 
 /// A trade: how much later than the one before it arrives, how much older it is, which symbol, how many shares (none: null).
@@ -112,11 +140,10 @@ fn found(program: &Program, trades: &[Trade], together: bool, restart: usize) ->
         next += count as usize;
     }
     made.push(executor.advance(Some(i64::MAX)).unwrap());
-    let WindowKind::Preceding { extent: Extent::Rows(_), .. } = kind(program) else {
+    if !program.steps.iter().any(|step| keeps_rows(&step.operator)) {
         assert_eq!(executor.groups(), 0, "nothing is kept of windows that are over");
-        return all_rows(&made, program.steps.len() == 1);
-    };
-    all_rows(&made, true)
+    }
+    all_rows(&made, program.steps.len() == 1)
 }
 
 /// Another executor with the state of one.
@@ -128,12 +155,15 @@ fn again(program: &Program, executor: &Executor) -> Executor {
     another
 }
 
-/// The windows of a program's first step.
-fn kind(program: &Program) -> WindowKind {
-    match &program.steps[0].operator {
-        Operator::WindowAggregate(aggregate) => aggregate.window.kind,
-        other => panic!("{other:?} has no windows"),
-    }
+/// Whether an operator keeps rows for ever.
+fn keeps_rows(operator: &Operator) -> bool {
+    let by_rows = |call: &AnalyticCall| match &call.function {
+        AnalyticFunction::Value { extent, .. } | AnalyticFunction::Aggregate { extent, .. } => {
+            matches!(extent, Extent::Rows(_))
+        }
+        AnalyticFunction::IsFirst { .. } => false,
+    };
+    matches!(operator, Operator::Analytic(analytic) if analytic.calls.iter().any(by_rows))
 }
 
 fn all_rows(made: &[Produced], ordered: bool) -> Vec<String> {
@@ -166,9 +196,10 @@ proptest! {
         restart in 0usize..60,
     ) {
         let azure = STREAM_ANALYTICS.iter().map(|window| (QueryDialect::StreamAnalytics, format!("{SELECT}{window}")));
+        let back = LOOKING_BACK.iter().chain(&LISTING).map(|sql| (QueryDialect::StreamAnalytics, (*sql).to_owned()));
         let stream = "CREATE STREAM O (S VARCHAR(8), T TIMESTAMP, A BIGINT, B BIGINT); CREATE PUMP P AS INSERT INTO O ";
         let amazon = KINESIS.iter().map(|select| (QueryDialect::Kinesis, format!("{stream}{select};")));
-        for (dialect, sql) in azure.chain(amazon) {
+        for (dialect, sql) in azure.chain(back).chain(amazon) {
             let program = program(dialect, &sql);
             prop_assert_eq!(found(&program, &trades, together, restart), expected(&program, &trades), "{}", sql);
         }

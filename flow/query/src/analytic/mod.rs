@@ -1,0 +1,326 @@
+//! Functions that look back from each row: the value of another row, whether it is the first, and aggregates of the rows up to it.
+//!
+//! Rows wait as bytes until the watermark has passed them, so that they come in the order of their times, those of one time in the
+//! order in which they came. Then they go on in batches, each row with its results. Knows no SQL. Read next: [`value`].
+
+mod aggregate;
+mod first;
+mod value;
+
+use std::collections::BTreeMap;
+
+use arrow::array::{Array as _, ArrayRef, AsArray as _, BooleanArray};
+use arrow::compute::filter;
+use arrow::datatypes::DataType;
+use arrow::error::ArrowError;
+
+use crate::executor::state::{Reader, StateError, Writer};
+use crate::plan::{self, AnalyticCall, AnalyticFunction, Extent};
+use crate::window::key::{self, KeyEncoder, encode_exact};
+use crate::window::{CLOSED_ROWS, Closed};
+use aggregate::Aggregates;
+use first::Firsts;
+use value::Values;
+
+/// What rows that wait, and those that are looked back to, may take together.
+const KEPT_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// What a row or a value takes besides its own bytes: its place, its length and its part of an index.
+const ENTRY_BYTES: usize = 96;
+
+/// The state of one step.
+pub(crate) struct Analytic {
+    /// The types of all that a row needs, as [`plan::Analytic::inputs`] gives them.
+    types: Vec<DataType>,
+    /// How many of these go on.
+    passed: usize,
+    calls: Vec<Call>,
+    /// By time the rows that wait, each behind its length.
+    waiting: BTreeMap<i64, Writer>,
+    /// How many wait, and how many bytes they are.
+    rows: usize,
+    bytes: usize,
+    /// Rows before this time went on.
+    done: i64,
+}
+
+/// A function at work.
+struct Call {
+    /// How many keys it has.
+    keys: usize,
+    /// Whether it has a condition.
+    when: bool,
+    /// How many inputs it has: keys, condition and what it computes with.
+    inputs: usize,
+    kind: Kind,
+}
+
+enum Kind {
+    Value(Values),
+    First(Firsts),
+    Aggregate(Box<Aggregates>),
+}
+
+/// Rows in the order of time, as one call sees them.
+struct Rows<'r> {
+    times: &'r [i64],
+    keys: key::EncodedKeys<'r>,
+    when: Option<&'r BooleanArray>,
+    /// The value, and the default that stands for one.
+    values: &'r [ArrayRef],
+}
+
+impl Rows<'_> {
+    /// Whether a row counts.
+    fn counts(&self, row: usize) -> bool {
+        self.when.is_none_or(|when| when.is_valid(row) && when.value(row))
+    }
+}
+
+/// More is kept than may be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "more than {} MiB of rows are kept for analytic functions; use fewer keys, windows that go back less far, fewer columns or less tolerance for disorder",
+    KEPT_BYTES_MAX / 1024 / 1024
+)]
+pub(crate) struct TooMuch;
+
+impl Analytic {
+    pub(crate) fn new(plan: &plan::Analytic) -> Self {
+        Self {
+            types: plan.inputs().into_iter().map(|input| input.data_type.clone()).collect(),
+            passed: plan.columns.len(),
+            calls: plan.calls.iter().map(Call::new).collect(),
+            waiting: BTreeMap::new(),
+            rows: 0,
+            bytes: 0,
+            done: i64::MIN,
+        }
+    }
+
+    /// Adds rows: their times, and the values of all inputs.
+    pub(crate) fn add(&mut self, times: &[i64], inputs: &[ArrayRef]) -> Result<(), TooMuch> {
+        let mut encoded = Vec::new();
+        for (row, time) in times.iter().enumerate() {
+            encoded.clear();
+            inputs.iter().for_each(|input| encode_exact(input, row, &mut encoded));
+            self.waiting.entry(*time).or_default().bytes(&encoded);
+            self.rows += 1;
+            self.bytes += encoded.len();
+        }
+        let waiting = self.bytes + self.rows * ENTRY_BYTES;
+        let kept = self.calls.iter().map(Call::bytes).sum::<usize>();
+        if waiting + kept > KEPT_BYTES_MAX { Err(TooMuch) } else { Ok(()) }
+    }
+
+    /// The rows that none can come before any more, with their results.
+    pub(crate) fn close(&mut self, watermark: i64) -> Result<Vec<Closed>, ArrowError> {
+        let mut closed = Vec::new();
+        loop {
+            let instants = self.take_due(watermark);
+            if instants.is_empty() {
+                break;
+            }
+            closed.push(self.evaluate(&instants)?);
+        }
+        self.done = self.done.max(watermark);
+        self.calls.iter_mut().for_each(|call| call.forget(watermark));
+        Ok(closed)
+    }
+
+    /// Takes instants that a watermark has passed, with about as many rows as go on together; none: there are no more.
+    fn take_due(&mut self, watermark: i64) -> Vec<(i64, Writer)> {
+        let (mut taken, mut count) = (Vec::new(), 0);
+        while count < CLOSED_ROWS
+            && let Some(first) = self.waiting.first_entry()
+            && *first.key() < watermark
+        {
+            let (time, rows) = first.remove_entry();
+            let before = self.rows;
+            for row in rows_of(&rows) {
+                self.rows -= 1;
+                self.bytes -= row.len();
+            }
+            // What comes behind its time has no place among the others any more.
+            if time >= self.done {
+                count += before - self.rows;
+                taken.push((time, rows));
+            }
+        }
+        taken
+    }
+
+    /// Rows in the order of time with the results of all calls; those that have none are told.
+    fn evaluate(&mut self, instants: &[(i64, Writer)]) -> Result<Closed, ArrowError> {
+        let (mut times, mut rows) = (Vec::new(), Vec::new());
+        for (time, instant) in instants {
+            rows.extend(rows_of(instant));
+            times.resize(rows.len(), *time);
+        }
+        let inputs = key::decode(rows.into_iter(), &self.types);
+        let (columns, mut rest) = inputs.split_at(self.passed);
+        let mut columns = columns.to_vec();
+        let (mut kept, mut errors) = (vec![true; times.len()], Vec::new());
+        for call in &mut self.calls {
+            let (own, others) = rest.split_at(call.inputs);
+            let (result, failed) = call.evaluate(&times, own);
+            columns.push(result);
+            for (row, error) in failed {
+                kept[row] = false;
+                errors.push((times[row], error));
+            }
+            rest = others;
+        }
+        if !errors.is_empty() {
+            times = times.into_iter().zip(&kept).filter(|(_, kept)| **kept).map(|(time, _)| time).collect();
+            let kept = BooleanArray::from(kept);
+            columns = columns.iter().map(|column| filter(column, &kept)).collect::<Result<_, _>>()?;
+        }
+        Ok(Closed { starts: times.clone(), ends: times, columns, errors })
+    }
+
+    /// Whether a row of that time went on at a watermark.
+    pub(crate) fn is_over(time: i64, watermark: i64) -> bool {
+        time < watermark
+    }
+
+    /// Gives the time behind which rows are needed for those from a watermark on.
+    pub(crate) fn begin_behind(&self, watermark: i64) -> i64 {
+        let behind = |call: &Call| match &call.kind {
+            Kind::Value(values) => values.extent.oldest(watermark).saturating_sub(1),
+            Kind::First(firsts) => firsts.behind(watermark),
+            Kind::Aggregate(aggregates) => aggregates.extent.oldest(watermark).saturating_sub(1),
+        };
+        self.calls.iter().map(behind).min().unwrap_or(watermark).min(watermark.saturating_sub(1))
+    }
+
+    /// Rows that wait, and values that are looked back to.
+    pub(crate) fn groups(&self) -> usize {
+        self.rows + self.calls.iter().map(Call::entries).sum::<usize>()
+    }
+
+    pub(crate) fn write(&self, writer: &mut Writer) {
+        writer.int(self.done);
+        writer.count(self.waiting.len());
+        for (time, rows) in &self.waiting {
+            writer.int(*time);
+            writer.bytes(&rows.0);
+        }
+        for call in &self.calls {
+            match &call.kind {
+                Kind::Value(values) => values.write(self.done, writer),
+                Kind::First(firsts) => firsts.write(self.done, writer),
+                Kind::Aggregate(aggregates) => aggregates.write(self.done, writer),
+            }
+        }
+    }
+
+    pub(crate) fn read(&mut self, reader: &mut Reader<'_>) -> Result<(), StateError> {
+        self.done = reader.int()?;
+        self.waiting.clear();
+        (self.rows, self.bytes) = (0, 0);
+        for _ in 0..reader.count()? {
+            let (time, rows) = (reader.int()?, Writer(reader.bytes()?.to_vec()));
+            for row in rows_of(&rows) {
+                self.rows += 1;
+                self.bytes += row.len();
+            }
+            self.waiting.insert(time, rows);
+        }
+        for call in &mut self.calls {
+            match &mut call.kind {
+                Kind::Value(values) => values.read(reader)?,
+                Kind::First(firsts) => firsts.read(reader)?,
+                Kind::Aggregate(aggregates) => aggregates.read(reader)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The rows of an instant, each without its length.
+fn rows_of(rows: &Writer) -> impl Iterator<Item = &[u8]> {
+    let mut reader = Reader(&rows.0);
+    std::iter::from_fn(move || reader.bytes().ok())
+}
+
+impl Call {
+    fn new(plan: &AnalyticCall) -> Self {
+        let kind = match &plan.function {
+            AnalyticFunction::Value { place, extent, .. } => {
+                Kind::Value(Values::new(*place, *extent, plan.data_type.clone()))
+            }
+            AnalyticFunction::IsFirst { interval_ms, bounds } => Kind::First(Firsts::new(*interval_ms, *bounds)),
+            AnalyticFunction::Aggregate { call, extent } => Kind::Aggregate(Box::new(Aggregates::new(call, *extent))),
+        };
+        Self { keys: plan.partition_by.len(), when: plan.when.is_some(), inputs: plan.inputs().len(), kind }
+    }
+
+    /// The results over rows, in the order of time, and which rows have none.
+    fn evaluate(&mut self, times: &[i64], inputs: &[ArrayRef]) -> (ArrayRef, Vec<(usize, String)>) {
+        let (keys, rest) = inputs.split_at(self.keys);
+        let (when, values) = rest.split_at(usize::from(self.when));
+        let mut encoder = KeyEncoder::default();
+        let keys = encoder.encode(keys, times.len());
+        let rows = Rows { times, keys, when: when.first().map(|when| when.as_boolean()), values };
+        match &mut self.kind {
+            Kind::Value(values) => (values.evaluate(&rows), Vec::new()),
+            Kind::First(firsts) => (firsts.evaluate(&rows), Vec::new()),
+            Kind::Aggregate(aggregates) => aggregates.evaluate(&rows),
+        }
+    }
+
+    /// Lets go of what is too old to be looked back to by rows from a time on.
+    fn forget(&mut self, now: i64) {
+        match &mut self.kind {
+            Kind::Value(values) => values.forget(now),
+            Kind::First(firsts) => firsts.forget(now),
+            Kind::Aggregate(aggregates) => aggregates.forget(now),
+        }
+    }
+
+    fn entries(&self) -> usize {
+        match &self.kind {
+            Kind::Value(values) => values.entries(),
+            Kind::First(firsts) => firsts.entries(),
+            Kind::Aggregate(aggregates) => aggregates.entries(),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        let own = match &self.kind {
+            Kind::Value(values) => values.bytes(),
+            Kind::First(firsts) => firsts.bytes(),
+            Kind::Aggregate(aggregates) => aggregates.bytes(),
+        };
+        own + self.entries() * ENTRY_BYTES
+    }
+}
+
+/// When what is too old is let go: once in so many milliseconds, so that each entry is looked at a constant number of times.
+struct Sweep {
+    /// `None`: never.
+    length_ms: Option<i64>,
+    last: i64,
+}
+
+impl Sweep {
+    fn new(length_ms: Option<i64>) -> Self {
+        Self { length_ms, last: i64::MIN }
+    }
+
+    /// For rows that go back so far.
+    fn of(extent: Extent) -> Self {
+        match extent {
+            Extent::Time(length_ms) => Self::new(Some(length_ms)),
+            Extent::Rows(_) => Self::new(None),
+        }
+    }
+
+    /// Whether it is time, at a time that never goes back.
+    fn is_due(&mut self, now: i64) -> bool {
+        let Some(length_ms) = self.length_ms else { return false };
+        let period = now.div_euclid(length_ms.max(1));
+        std::mem::replace(&mut self.last, period) != period
+    }
+}

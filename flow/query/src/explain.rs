@@ -4,7 +4,7 @@ use millstream_catalog::QueryDialect;
 
 use crate::expression::types;
 use crate::plan::{
-    Extent, Operator, Program, SourcePlan, Step, StepInput, TimeSource, WindowAggregate, WindowBounds, WindowKind,
+    Extent, Join, Operator, Program, SourcePlan, Step, StepInput, TimeSource, WindowAggregate, WindowBounds, WindowKind,
 };
 
 /// The plan, one line for each source, step and output.
@@ -77,7 +77,33 @@ fn step_lines(text: &mut String, program: &Program, step: &Step) {
             line(text, &format!("{head}: {}", window_text(aggregate)));
             aggregate_lines(text, aggregate);
         }
+        Operator::Join(join) => {
+            line(text, &format!("{head}: join, {}", distance_text(join)));
+            join_lines(text, join);
+        }
     }
+}
+
+fn distance_text(join: &Join) -> String {
+    let (low, high) = join.distance;
+    format!("the second {low} to {high} ms after the first")
+}
+
+fn join_lines(text: &mut String, join: &Join) {
+    let [left, right] = &join.sides;
+    for (left, right) in left.keys.iter().zip(&right.keys) {
+        line(text, &format!("  on {} = {}", left.text, right.text));
+    }
+    if let Some(predicate) = &join.predicate {
+        line(text, &format!("  on {}", predicate.text));
+    }
+    for (side, which) in [(left, "first"), (right, "second")] {
+        if let Some(given) = side.unmatched_ms {
+            line(text, &format!("  rows of the {which} without a match are given {given} ms after their time"));
+        }
+    }
+    let [first, second] = join.waits_ms();
+    line(text, &format!("  state: rows of the first for {first} ms, of the second for {second} ms"));
 }
 
 fn aggregate_lines(text: &mut String, aggregate: &WindowAggregate) {

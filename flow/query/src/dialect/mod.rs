@@ -1,14 +1,17 @@
 //! From SQL text in one of two languages to a [`Program`].
 //!
-//! The way: `token.rs` → `parse_expression.rs`, `parse_select.rs`, `parse_window.rs`, and the language's own statements (`kinesis.rs`,
+//! The way: `token.rs` → `parse_expression.rs`, `parse_select.rs`, `parse_join.rs`, `parse_window.rs`, and the language's own statements (`kinesis.rs`,
 //! `stream_analytics.rs`) → `syntax.rs` → `plan_program.rs` (who reads whom) → `plan_select.rs` (one `SELECT`, with
-//! `window.rs`, `window_call.rs` and `plan_over.rs`) → `prune.rs` (only the columns used). Everything here is pure: same text and columns, same plan.
+//! `window.rs`, `window_call.rs` and `plan_over.rs`; `plan_join.rs` and `join_bounds.rs` where it joins) → `prune.rs` (only the columns used). Everything here is pure: same text and columns, same plan.
 
 pub(crate) mod interval;
+mod join_bounds;
 mod kinesis;
 mod parse_expression;
+mod parse_join;
 mod parse_select;
 mod parse_window;
+mod plan_join;
 mod plan_over;
 mod plan_program;
 mod plan_select;

@@ -74,7 +74,8 @@ fn window(binder: &Binder, select: &Select, calls: &[(&Call, &Expr)]) -> Result<
     Ok(Window { spec, start: None, partition_by: frame.partition_by.clone() })
 }
 
-fn resolve<'s>(over: &'s Over, select: &'s Select) -> Result<&'s Frame, PlanError> {
+/// The window that stands behind `OVER`, there or under its name.
+pub(super) fn resolve<'s>(over: &'s Over, select: &'s Select) -> Result<&'s Frame, PlanError> {
     let name = match over {
         Over::Window(frame) => return Ok(frame),
         Over::Named(name) => name,

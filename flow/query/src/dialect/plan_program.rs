@@ -7,10 +7,10 @@ use millstream_catalog::QueryDialect;
 
 use super::InputSchema;
 use super::plan_select::{Target, select};
-use super::prune;
 use super::source::{source, step_scope};
-use super::syntax::{From, Ident, Query, Statement, TypeName};
+use super::syntax::{From, Ident, Query, Select, Statement, TypeName};
 use super::window_call::one_for_each;
+use super::{plan_join, prune};
 use crate::error::{PlanError, PlanErrorCode, Position};
 use crate::expression::scope::RowScope;
 use crate::expression::suggest::nearest;
@@ -225,7 +225,7 @@ impl<'a> Planner<'a> {
         let mut steps = Vec::with_capacity(query.selects.len());
         let mut right = true;
         for select_syntax in &query.selects {
-            let Some((input, scope)) = self.relation(&select_syntax.from, statements) else {
+            let Some((input, scope)) = self.joined(select_syntax, statements) else {
                 right = false;
                 continue;
             };
@@ -276,6 +276,21 @@ impl<'a> Planner<'a> {
         }
         let inputs = steps.into_iter().map(StepInput::Step).collect();
         Some(self.step(inputs, Operator::Union, schema))
+    }
+
+    /// What a `SELECT` reads: a source, or a step that joins several.
+    fn joined(&mut self, select: &Select, statements: &[Statement]) -> Option<(StepInput, RowScope)> {
+        let left = self.relation(&select.from, statements);
+        let rights: Vec<_> = select.from.joins.iter().map(|join| self.relation(&join.right, statements)).collect();
+        let mut rows = left?;
+        for (place, right) in rights.into_iter().enumerate() {
+            let (right, right_scope) = right?;
+            let scopes = [&rows.1, &right_scope];
+            let joined = plan_join::join(self.sql, select, place, scopes, &mut self.errors)?;
+            let step = self.step(vec![rows.0, right], joined.operator, joined.schema);
+            rows = (StepInput::Step(step), joined.scope);
+        }
+        Some(rows)
     }
 
     /// What a `FROM` reads, and what its columns are called there.

@@ -52,6 +52,8 @@ pub(super) fn source(dialect: QueryDialect, input: &InputSchema) -> Result<(Sour
         schema: Arc::clone(&schema),
         visible,
         open: input.columns.is_none(),
+        sides: Vec::new(),
+        times: false,
     };
     let source = SourcePlan { name: input.name.clone(), columns, schema, time: TimeSource::Arrival };
     Ok((source, scope))
@@ -65,6 +67,8 @@ pub(super) fn step_scope(dialect: QueryDialect, name: &str, schema: &Arc<Schema>
         schema: Arc::clone(schema),
         visible: schema.fields().len() - 1,
         open: false,
+        sides: Vec::new(),
+        times: false,
     }
 }
 

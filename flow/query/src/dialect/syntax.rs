@@ -246,6 +246,21 @@ pub(crate) struct From {
     pub name: Ident,
     pub alias: Option<Ident>,
     pub timestamp_by: Option<Expr>,
+    /// Kinesis: which of its rows are joined with the current one of the other side.
+    pub over: Option<Over>,
+    /// What it is joined with, one after the other.
+    pub joins: Vec<JoinClause>,
+}
+
+/// `JOIN source ON condition`.
+#[derive(Debug, Clone)]
+pub(crate) struct JoinClause {
+    pub at: Position,
+    /// Whether rows of the left, and of the right, are there without a match, too.
+    pub outer: [bool; 2],
+    pub right: From,
+    /// `None`: of a `CROSS JOIN`.
+    pub on: Option<Expr>,
 }
 
 #[derive(Debug, Clone)]

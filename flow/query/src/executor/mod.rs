@@ -4,6 +4,7 @@
 //! give the same rows however they are cut into batches. Read next: [`crate::time_policy`], [`crate::window`].
 
 mod evaluate;
+mod join;
 mod replay;
 pub(crate) mod state;
 
@@ -15,6 +16,7 @@ use millstream_catalog::{EventOrder, RecordFormat};
 use millstream_types::RecordBatch;
 
 use crate::decode::{Decoded, Decoder, Reading};
+use crate::join::StreamJoin;
 use crate::plan::{Operator, Program, StepInput, TimeSource, WindowAggregate};
 use crate::time_policy::{OrderCounts, ShardTime};
 use crate::window::Windows;
@@ -31,6 +33,10 @@ pub struct Executor {
     sources: Vec<Source>,
     /// Per step: its windows, if it has any.
     windows: Vec<Option<Windows>>,
+    /// Per step: the rows that it joins, if it does.
+    joins: Vec<Option<StreamJoin>>,
+    /// Per step: how far what it reads may be behind the watermark.
+    delays: Vec<i64>,
     counts: Counts,
     produced: Produced,
     /// Windows that were over at this watermark were handed on before.
@@ -115,11 +121,12 @@ impl Executor {
         let sources = (0..program.sources.len()).map(source).collect();
         let windows = program.steps.iter().map(|step| match &step.operator {
             Operator::WindowAggregate(aggregate) => Some(windows_of(aggregate)),
-            Operator::Project { .. } | Operator::Union => None,
+            Operator::Project { .. } | Operator::Union | Operator::Join(_) => None,
         });
         let windows = windows.collect();
+        let (joins, delays) = (join::states(&program), join::delays(&program));
         let (counts, produced) = (Counts::default(), Produced::default());
-        Self { program, order, sources, windows, counts, produced, emitted: i64::MIN, again: false }
+        Self { program, order, sources, windows, joins, delays, counts, produced, emitted: i64::MIN, again: false }
     }
 
     /// The program it runs.
@@ -134,10 +141,11 @@ impl Executor {
         self.counts
     }
 
-    /// Groups that windows hold.
+    /// Groups that windows hold, and rows that joins keep.
     #[must_use]
     pub fn groups(&self) -> usize {
-        self.windows.iter().flatten().map(Windows::groups).sum()
+        let rows: usize = self.joins.iter().flatten().map(StreamJoin::rows).sum();
+        self.windows.iter().flatten().map(Windows::groups).sum::<usize>() + rows
     }
 
     /// Takes records of a shard of a source whose offset is `from` or later. They are read as they arrive.
@@ -215,16 +223,19 @@ impl Executor {
         shards.map(ShardTime::watermark).min().unwrap_or(i64::MIN)
     }
 
-    /// Gives the rows of all windows that are over by the watermark, or by `until` if that is later: the end of a sample.
+    /// Gives the rows of all windows that are over by the watermark, or by `until` if that is later: the end of a sample. So
+    /// it is with the pairs of joins.
     ///
     /// # Errors
     /// [`ExecuteError`]: the query cannot go on.
     pub fn advance(&mut self, until: Option<i64>) -> Result<Produced, ExecuteError> {
         let watermark = self.watermark().max(until.unwrap_or(i64::MIN));
         for step in 0..self.program.steps.len() {
+            let reached = watermark.saturating_sub(self.delays[step]);
+            let emitted = self.emitted.saturating_sub(self.delays[step]);
+            self.join_until(step, reached, emitted)?;
             let Some(windows) = &mut self.windows[step] else { continue };
-            let emitted = self.emitted;
-            let closed = windows.close(watermark).into_iter().map(|mut closed| {
+            let closed = windows.close(reached).into_iter().map(|mut closed| {
                 closed.errors.retain(|(end, _)| !windows.is_over(*end, emitted));
                 let handed = closed.ends.partition_point(|end| windows.is_over(*end, emitted));
                 (handed, closed)
@@ -294,13 +305,13 @@ impl Executor {
     fn flow(&mut self, from: StepInput, rows: &ArrowBatch) -> Result<(), ExecuteError> {
         for step in 0..self.program.steps.len() {
             if self.program.steps[step].inputs.contains(&from) {
-                self.step(step, rows)?;
+                self.step(step, from, rows)?;
             }
         }
         Ok(())
     }
 
-    fn step(&mut self, step: usize, rows: &ArrowBatch) -> Result<(), ExecuteError> {
+    fn step(&mut self, step: usize, from: StepInput, rows: &ArrowBatch) -> Result<(), ExecuteError> {
         let plan = self.program.steps[step].clone();
         match &plan.operator {
             Operator::Union => {
@@ -316,6 +327,7 @@ impl Executor {
                 self.give(step, &made)
             }
             Operator::WindowAggregate(aggregate) => self.aggregate(step, aggregate, rows),
+            Operator::Join(join) => self.add_to_join(step, join, from, rows),
         }
     }
 
@@ -397,6 +409,7 @@ impl Executor {
         for windows in self.windows.iter().flatten() {
             windows.write(&mut writer);
         }
+        self.joins.iter().flatten().for_each(|join| join.write(&mut writer));
         writer.0
     }
 
@@ -420,6 +433,7 @@ impl Executor {
         for windows in self.windows.iter_mut().flatten() {
             windows.read(&mut reader)?;
         }
+        self.joins.iter_mut().flatten().try_for_each(|join| join.read(&mut reader))?;
         if reader.0.is_empty() { Ok(()) } else { Err(StateError) }
     }
 }

@@ -15,7 +15,7 @@ use super::function::{self, Argument, Body, Function, Outcome};
 use super::kernel;
 use super::scope::literal;
 use super::suggest::nearest;
-use super::{Binder, cast, internal, number, text, time, types};
+use super::{Binder, Scope, cast, internal, number, text, time, types};
 use crate::dialect::syntax::{BinaryOperator, Call, Expr, ExprKind, Ident, TypeName};
 use crate::error::{PlanError, PlanErrorCode, Position};
 use crate::plan::{ScalarExpr, TIMESTAMP};
@@ -143,6 +143,12 @@ impl Binder<'_> {
     fn argument(&self, kind: Argument, argument: &Expr) -> Result<ScalarExpr, PlanError> {
         if kind == Argument::Unit {
             return unit(argument);
+        }
+        if let (Argument::Timestamp, ExprKind::Name(parts), Scope::Row(rows)) = (kind, &argument.kind, self.scope)
+            && let [name] = parts.as_slice()
+            && let Some(time) = rows.time_of(name)
+        {
+            return Ok(ScalarExpr { text: name.text.clone(), ..time });
         }
         let value = self.bind(argument)?;
         match kind {

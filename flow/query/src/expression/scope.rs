@@ -26,22 +26,90 @@ pub(crate) struct RowScope {
     pub visible: usize,
     /// The columns are not known: every name is taken for one, of any type.
     pub open: bool,
+    /// What the rows are joined of, left to right; nothing where they are not.
+    pub sides: Vec<Side>,
+    /// Whether the names of sides stand for their rows' times: inside a date function of a join's condition.
+    pub times: bool,
+}
+
+/// One of the sources of a join, as a part of the joined rows.
+#[derive(Debug, Clone)]
+pub(crate) struct Side {
+    pub rows: RowScope,
+    /// Where its columns begin among those of the joined rows; its time is behind them.
+    pub first: usize,
+    /// How far its time may be from the joined row's in milliseconds, at least and at most.
+    pub offset: (i64, i64),
 }
 
 impl RowScope {
     /// The column of a (qualified) name.
     pub(crate) fn resolve(&self, parts: &[Ident]) -> Result<ScalarExpr, PlanError> {
+        match self.place(parts)? {
+            Some(place) => Ok(column(&self.schema, place)),
+            None => Ok(unknown()),
+        }
+    }
+
+    /// The place of a column; `None`: it may be any, because the columns are not known.
+    fn place(&self, parts: &[Ident]) -> Result<Option<usize>, PlanError> {
+        if !self.sides.is_empty() {
+            return self.place_in_sides(parts);
+        }
         let unqualified = self.without_qualifier(parts);
         for parts in [unqualified, parts] {
-            let path: Vec<&str> = parts.iter().map(|part| part.text.as_str()).collect();
-            if let Some(found) = self.find(&path.join("."), &parts[0])? {
-                return Ok(found);
+            if let Some(found) = self.find(&path(parts), &parts[0])? {
+                return Ok(Some(found));
             }
         }
         if self.open {
-            return Ok(unknown());
+            return Ok(None);
         }
         Err(self.unknown_column(unqualified))
+    }
+
+    /// The place among joined rows: of a name with its source in front, or of one that only one source has.
+    fn place_in_sides(&self, parts: &[Ident]) -> Result<Option<usize>, PlanError> {
+        if let [first, _, ..] = parts
+            && let Some(side) = self.side(&first.text)
+        {
+            return Ok(side.rows.place(parts)?.map(|place| side.first + place));
+        }
+        let name = path(parts);
+        if self.dialect == QueryDialect::Kinesis && name == "ROWTIME" {
+            return Ok(Some(self.schema.fields().len() - 1));
+        }
+        let mut found: Vec<(&Side, usize)> = Vec::new();
+        for side in &self.sides {
+            found.extend(side.rows.find(&name, &parts[0])?.map(|place| (side, side.first + place)));
+        }
+        match found.as_slice() {
+            [] if self.open => Ok(None),
+            [] => Err(self.unknown_column(parts)),
+            [(_, place)] => Ok(Some(*place)),
+            [(first, _), (second, _), ..] => {
+                let (first, second) = (first.rows.name(), second.rows.name());
+                let message = format!("`{name}` may be of `{first}` or of `{second}`");
+                let error = PlanError::new(PlanErrorCode::AmbiguousColumn, parts[0].at, message);
+                Err(error.hint(format!("{first}.{name}")))
+            }
+        }
+    }
+
+    /// The source of joined rows that has a name.
+    pub(crate) fn side(&self, name: &str) -> Option<&Side> {
+        self.sides.iter().find(|side| side.rows.is_qualifier(name))
+    }
+
+    /// The time of the source's rows, where its name stands for it.
+    pub(crate) fn time_of(&self, name: &Ident) -> Option<ScalarExpr> {
+        let side = self.side(&name.text).filter(|_| self.times)?;
+        Some(column(&self.schema, side.first + side.rows.schema.fields().len() - 1))
+    }
+
+    /// What the source is called here: its alias, if it has one.
+    pub(crate) fn name(&self) -> &str {
+        self.qualifiers.last().map_or("", String::as_str)
     }
 
     /// The name without the source's name in front of it.
@@ -61,14 +129,15 @@ impl RowScope {
         column(&self.schema, self.schema.fields().len() - 1)
     }
 
-    fn find(&self, name: &str, at: &Ident) -> Result<Option<ScalarExpr>, PlanError> {
+    /// The place of the column that a name is.
+    fn find(&self, name: &str, at: &Ident) -> Result<Option<usize>, PlanError> {
         let fields = self.schema.fields();
         let count = fields.len() - 1;
         if let Some(index) = (0..count).find(|index| fields[*index].name() == name) {
-            return Ok(Some(column(&self.schema, index)));
+            return Ok(Some(index));
         }
         if self.dialect == QueryDialect::Kinesis {
-            return Ok((name == "ROWTIME").then(|| self.rowtime()));
+            return Ok((name == "ROWTIME").then_some(count));
         }
         let mut same = (0..count).filter(|index| self.same(fields[*index].name(), name));
         match (same.next(), same.next()) {
@@ -77,7 +146,7 @@ impl RowScope {
                 let message = format!("`{name}` may be `{first}` or `{second}`");
                 Err(PlanError::new(PlanErrorCode::AmbiguousColumn, at.at, message).hint(format!("[{first}]")))
             }
-            (first, _) => Ok(first.map(|index| column(&self.schema, index))),
+            (first, _) => Ok(first),
         }
     }
 
@@ -89,12 +158,18 @@ impl RowScope {
     }
 
     fn unknown_column(&self, parts: &[Ident]) -> PlanError {
-        let path: Vec<&str> = parts.iter().map(|part| part.text.as_str()).collect();
-        let name = path.join(".");
-        let source = self.qualifiers.first().map_or("", String::as_str);
-        let error =
-            PlanError::new(PlanErrorCode::UnknownColumn, parts[0].at, format!("`{source}` has no column `{name}`"));
-        let names: Vec<&str> = self.schema.fields()[..self.visible].iter().map(|field| field.name().as_str()).collect();
+        let name = path(parts);
+        let message = match self.sides.as_slice() {
+            [] => format!("`{}` has no column `{name}`", self.qualifiers.first().map_or("", String::as_str)),
+            sides => {
+                let sources: Vec<&str> = sides.iter().map(|side| side.rows.name()).collect();
+                format!("none of `{}` has a column `{name}`", sources.join("`, `"))
+            }
+        };
+        let error = PlanError::new(PlanErrorCode::UnknownColumn, parts[0].at, message);
+        let of_sides = self.sides.iter().flat_map(|side| &side.rows.schema.fields()[..side.rows.visible]);
+        let fields = self.schema.fields()[..self.visible].iter().chain(of_sides);
+        let names: Vec<&str> = fields.map(|field| field.name().as_str()).collect();
         match nearest(&name, names.iter().copied()) {
             Some(near) if self.dialect == QueryDialect::Kinesis && near.to_uppercase() == name => {
                 error.hint(format!("\"{near}\" (a name without quotes means its upper case, `{name}`)"))
@@ -155,6 +230,11 @@ impl GroupScope {
     pub(crate) fn rowtime(&self) -> ScalarExpr {
         column(&self.schema, self.schema.fields().len() - 1)
     }
+}
+
+/// A name with its dots.
+fn path(parts: &[Ident]) -> String {
+    parts.iter().map(|part| part.text.as_str()).collect::<Vec<_>>().join(".")
 }
 
 /// A column of a schema as an expression.

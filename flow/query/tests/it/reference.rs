@@ -13,6 +13,7 @@ use millstream_query::plan::{
 };
 
 use crate::naive;
+use crate::naive_join::join;
 
 /// The rows of every step of a program over complete sources (their hidden column holds the arrival).
 pub fn run(program: &Program, sources: Vec<RecordBatch>) -> Vec<RecordBatch> {
@@ -36,6 +37,7 @@ pub fn run(program: &Program, sources: Vec<RecordBatch>) -> Vec<RecordBatch> {
                 projected(&step.schema, columns, &rows, time)
             }
             Operator::WindowAggregate(aggregate) => window(&step.schema, aggregate, &inputs[0]),
+            Operator::Join(plan) => join(&step.schema, plan, [&inputs[0], &inputs[1]]),
         };
         results.push(result);
     }
@@ -53,11 +55,11 @@ fn timed(time: &TimeSource, batch: RecordBatch) -> RecordBatch {
     }
 }
 
-fn last(batch: &RecordBatch) -> ArrayRef {
+pub fn last(batch: &RecordBatch) -> ArrayRef {
     Arc::clone(batch.columns().last().unwrap())
 }
 
-fn evaluate(expression: &ScalarExpr, batch: &RecordBatch) -> ArrayRef {
+pub fn evaluate(expression: &ScalarExpr, batch: &RecordBatch) -> ArrayRef {
     let value = expression.physical.evaluate(batch).unwrap().into_array(batch.num_rows()).unwrap();
     assert_eq!(value.data_type(), &expression.data_type, "the plan tells the type of `{}`", expression.text);
     value

@@ -1,0 +1,67 @@
+"""Stream Analytics: jobs that join two hubs, as their clients make them and read their results."""
+
+import json
+
+from azure.eventhub import EventData, EventHubProducerClient
+
+from conftest import until
+from peers import hubs_connection_string
+from test_streamanalytics import JOBS, blobs, good, hub, json_rows, make, names, refused, send, stream_input
+
+JOIN = """
+    SELECT t.Symbol AS symbol, t.Shares AS shares, o.Price AS price INTO lines FROM StockTransactionsRaw t
+    {kind} JOIN Offers o ON t.Symbol = o.Symbol AND DATEDIFF(second, t, o) BETWEEN {low} AND {high}"""
+
+
+def offer(node, name, *offers):
+    with EventHubProducerClient.from_connection_string(hubs_connection_string(node), eventhub_name=name) as client:
+        batch = client.create_batch()
+        for symbol, price in offers:
+            batch.add(EventData(json.dumps({"Symbol": symbol, "Price": price})))
+        client.send_batch(batch)
+
+
+def make_join(node, names, kind, low, high):
+    job, offers = f"{JOBS}/{names['job']}", names["hub"] + "-offers"
+    hub(node, offers)
+    make(node, names, JOIN.format(kind=kind, low=low, high=high), inputs=[
+        {"name": "StockTransactionsRaw", "properties": stream_input(names["hub"])},
+        {"name": "Offers", "properties": stream_input(offers)}])
+    return job, offers
+
+
+def pairs(rows):
+    return sorted((row["symbol"], row["shares"], row["price"]) for row in rows)
+
+
+def test_two_hubs_are_joined_by_time(node, names):
+    box = blobs(node).get_container_client(names["box"])
+    job, offers = make_join(node, names, "INNER", -60, 60)
+    good(node, "POST", f"{job}/start", {"outputStartMode": "JobStartTime"})
+    send(node, names["hub"], ("MSFT", 1), ("AAPL", 2), ("NONE", 3))
+    offer(node, offers, ("MSFT", 10), ("AAPL", 20), ("GOOG", 30))
+    send(node, names["hub"], ("MSFT", 4))
+    until(lambda: len(json_rows(box)) >= 3)
+    # What was read before a stop is joined with what comes after the start.
+    good(node, "POST", f"{job}/stop")
+    good(node, "POST", f"{job}/start", {"outputStartMode": "LastOutputEventTime"})
+    offer(node, offers, ("NONE", 40))
+    until(lambda: len(json_rows(box)) >= 4)
+    assert pairs(json_rows(box)) == [("AAPL", 2, 20), ("MSFT", 1, 10), ("MSFT", 4, 10), ("NONE", 3, 40)]
+
+
+def test_an_event_that_nothing_follows_is_there_without_one(node, names):
+    box = blobs(node).get_container_client(names["box"])
+    job, offers = make_join(node, names, "LEFT OUTER", -30, 1)
+    good(node, "POST", f"{job}/start", {"outputStartMode": "JobStartTime"})
+    offer(node, offers, ("MSFT", 10))
+    send(node, names["hub"], ("MSFT", 1), ("AAPL", 2))
+    until(lambda: len(json_rows(box)) >= 2)
+    assert sorted((row["symbol"], row["price"]) for row in json_rows(box)) == [("AAPL", None), ("MSFT", 10)]
+
+
+def test_a_join_that_nothing_bounds_is_refused(node, names):
+    make(node, names)
+    text = "SELECT a.Symbol INTO lines FROM StockTransactionsRaw a JOIN StockTransactionsRaw b ON a.Symbol = b.Symbol"
+    refused(node, "PUT", f"{JOBS}/{names['job']}/transformations/sums", {"properties": {"streamingUnits": 1, "query": text}},
+            400, "DATEDIFF(minute, a, b) BETWEEN 0 AND 15")

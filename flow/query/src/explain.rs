@@ -4,7 +4,8 @@ use millstream_catalog::QueryDialect;
 
 use crate::expression::types;
 use crate::plan::{
-    Extent, Join, Operator, Program, SourcePlan, Step, StepInput, TimeSource, WindowAggregate, WindowBounds, WindowKind,
+    Extent, Join, JoinSide, Operator, Program, ScalarExpr, SourcePlan, Step, StepInput, TimeSource, WindowAggregate,
+    WindowBounds, WindowKind,
 };
 
 /// The plan, one line for each source, step and output.
@@ -79,7 +80,17 @@ fn step_lines(text: &mut String, program: &Program, step: &Step) {
         }
         Operator::Join(join) => {
             line(text, &format!("{head}: join, {}", distance_text(join)));
+            key_lines(text, &join.sides, join.predicate.as_ref());
             join_lines(text, join);
+        }
+        Operator::Lookup(lookup) => {
+            let name = &program.references[lookup.reference].name;
+            line(text, &format!("{head}: each row with those of {name} that it matches"));
+            key_lines(text, &lookup.sides, lookup.predicate.as_ref());
+            if lookup.sides[0].unmatched_ms.is_some() {
+                line(text, "  rows without a match are given, too");
+            }
+            line(text, &format!("  state: none but the rows of {name}"));
         }
     }
 }
@@ -89,14 +100,18 @@ fn distance_text(join: &Join) -> String {
     format!("the second {low} to {high} ms after the first")
 }
 
-fn join_lines(text: &mut String, join: &Join) {
-    let [left, right] = &join.sides;
+fn key_lines(text: &mut String, sides: &[JoinSide; 2], predicate: Option<&ScalarExpr>) {
+    let [left, right] = sides;
     for (left, right) in left.keys.iter().zip(&right.keys) {
         line(text, &format!("  on {} = {}", left.text, right.text));
     }
-    if let Some(predicate) = &join.predicate {
+    if let Some(predicate) = predicate {
         line(text, &format!("  on {}", predicate.text));
     }
+}
+
+fn join_lines(text: &mut String, join: &Join) {
+    let [left, right] = &join.sides;
     for (side, which) in [(left, "first"), (right, "second")] {
         if let Some(given) = side.unmatched_ms {
             line(text, &format!("  rows of the {which} without a match are given {given} ms after their time"));
@@ -173,7 +188,7 @@ fn kept_text(kind: WindowKind) -> String {
     format!("{windows} {plural} at a time, until the watermark passes the window's end")
 }
 
-fn columns_text(columns: &[(String, crate::plan::ScalarExpr)]) -> String {
+fn columns_text(columns: &[(String, ScalarExpr)]) -> String {
     let columns: Vec<String> = columns.iter().map(|(name, value)| format!("{name} = {}", value.text)).collect();
     columns.join(", ")
 }

@@ -163,6 +163,7 @@ impl Checker<'_> {
                 name: input.value.name.clone(),
                 columns: (!input.value.columns.is_empty()).then(|| input.value.columns.clone()),
                 hub: spec.dialect == QueryDialect::StreamAnalytics,
+                reference: false,
             })
             .collect();
         spec.outputs.iter().for_each(|output| self.partition_key(pipeline, output));

@@ -65,6 +65,8 @@ pub(super) fn described(
         sql,
         description: found.map(|found| found.description.clone()).unwrap_or_default(),
         inputs: spec.inputs.iter().map(|located| input(&located.value, found)).collect(),
+        // Files do not speak of them: they stay as they were given.
+        references: found.map(|found| found.references.clone()).unwrap_or_default(),
         outputs: spec.outputs.iter().map(|located| output(&located.value, found)).collect(),
         start_at: spec.start_at,
         event_order: spec.event_order,

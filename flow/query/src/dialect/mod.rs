@@ -1,7 +1,7 @@
 //! From SQL text in one of two languages to a [`Program`].
 //!
 //! The way: `token.rs` → `parse_expression.rs`, `parse_select.rs`, `parse_join.rs`, `parse_window.rs`, and the language's own statements (`kinesis.rs`,
-//! `stream_analytics.rs`) → `syntax.rs` → `plan_program.rs` (who reads whom) → `plan_select.rs` (one `SELECT`, with
+//! `stream_analytics.rs`) → `syntax.rs` → `plan_program.rs` (who reads whom, with `plan_from.rs`) → `plan_select.rs` (one `SELECT`, with
 //! `window.rs`, `window_call.rs` and `plan_over.rs`; `plan_join.rs` and `join_bounds.rs` where it joins) → `prune.rs` (only the columns used). Everything here is pure: same text and columns, same plan.
 
 pub(crate) mod interval;
@@ -11,6 +11,7 @@ mod parse_expression;
 mod parse_join;
 mod parse_select;
 mod parse_window;
+mod plan_from;
 mod plan_join;
 mod plan_over;
 mod plan_program;
@@ -43,6 +44,8 @@ pub struct InputSchema {
     pub columns: Option<Vec<ColumnDefinition>>,
     /// Whether it is a hub: `*` then stands also for the columns that the language adds to a hub's events.
     pub hub: bool,
+    /// Whether it is reference data: a table that inputs are joined with.
+    pub reference: bool,
 }
 
 /// Plans a query.

@@ -16,7 +16,7 @@ use super::syntax::{BinaryOperator, Expr, ExprKind, JoinClause, Select};
 use crate::error::{PlanError, PlanErrorCode, Position};
 use crate::expression::scope::{RowScope, Side, column};
 use crate::expression::{Binder, Scope, types};
-use crate::plan::{Join, JoinSide, Operator, ScalarExpr, with_rowtime};
+use crate::plan::{Join, JoinSide, Lookup, Operator, ScalarExpr, StepInput, with_rowtime};
 
 /// What a side's time is called among the joined rows; it is found by its place.
 const SIDE_TIME: &str = "$time";
@@ -26,6 +26,15 @@ pub(super) struct Joined {
     pub operator: Operator,
     pub schema: SchemaRef,
     pub scope: RowScope,
+}
+
+/// What stands on the right of a join.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Right {
+    /// Rows that come.
+    Rows(StepInput),
+    /// Reference data, by their place in the program.
+    Table(usize),
 }
 
 /// What a condition is made of.
@@ -43,6 +52,7 @@ pub(super) fn join(
     select: &Select,
     place: usize,
     scopes: [&RowScope; 2],
+    right: Right,
     errors: &mut Vec<PlanError>,
 ) -> Option<Joined> {
     let clause = &select.from.joins[place];
@@ -54,6 +64,10 @@ pub(super) fn join(
     let binder = Binder { dialect: scope.dialect, sql, scope: Scope::Row(&scope) };
     let mut conjuncts = Vec::new();
     clause.on.iter().for_each(|on| split(on, &mut conjuncts));
+    if let Right::Table(reference) = right {
+        let condition = keep(condition(&binder, scopes, &conjuncts), errors)?;
+        return keep(lookup(scopes, scope, clause, reference, condition), errors);
+    }
     let bounds = match scope.dialect {
         QueryDialect::StreamAnalytics => of_condition(&scope, clause, &conjuncts),
         QueryDialect::Kinesis => of_windows(select, place),
@@ -74,6 +88,31 @@ pub(super) fn join(
     let schema = Arc::clone(&scope.schema);
     let join = Join { sides, distance: (bounds.low, bounds.high), predicate };
     Some(Joined { operator: Operator::Join(Box::new(join)), schema, scope })
+}
+
+/// A join with reference data: without bounds in time, and each result has its row's time.
+fn lookup(
+    scopes: [&RowScope; 2],
+    mut scope: RowScope,
+    clause: &JoinClause,
+    reference: usize,
+    condition: Condition,
+) -> Result<Joined, PlanError> {
+    if clause.outer[1] {
+        let message = "reference data have no end at which their rows without a match could be given";
+        return Err(PlanError::new(PlanErrorCode::Syntax, clause.at, message).hint("JOIN or LEFT JOIN"));
+    }
+    let Condition { keys: [left_keys, right_keys], predicate } = condition;
+    let side = |place: usize, keys: Vec<ScalarExpr>| JoinSide {
+        keys,
+        columns: columns(scopes[place]),
+        unmatched_ms: clause.outer[place].then_some(0),
+    };
+    let sides = [side(0, left_keys), side(1, right_keys)];
+    scope.times = false;
+    let schema = Arc::clone(&scope.schema);
+    let operator = Operator::Lookup(Box::new(Lookup { reference, sides, predicate }));
+    Ok(Joined { operator, schema, scope })
 }
 
 /// The parts of a condition that all have to be true.

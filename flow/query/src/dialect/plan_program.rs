@@ -6,9 +6,9 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use millstream_catalog::QueryDialect;
 
 use super::InputSchema;
-use super::plan_select::{Target, select};
+use super::plan_select::{Target, keep, select};
 use super::source::{source, step_scope};
-use super::syntax::{From, Ident, Query, Select, Statement, TypeName};
+use super::syntax::{From, Ident, Query, Statement, TypeName};
 use super::window_call::one_for_each;
 use super::{plan_join, prune};
 use crate::error::{PlanError, PlanErrorCode, Position};
@@ -19,17 +19,18 @@ use crate::plan::{ColumnOrigin, Operator, OutputPlan, Program, SourcePlan, Step,
 
 /// A plan in the making.
 pub(super) struct Planner<'a> {
-    dialect: QueryDialect,
-    sql: &'a str,
+    pub(super) dialect: QueryDialect,
+    pub(super) sql: &'a str,
     inputs: &'a [InputSchema],
     sources: Vec<Read>,
+    pub(super) references: Vec<(SourcePlan, RowScope)>,
     steps: Vec<Step>,
     outputs: Vec<OutputPlan>,
     /// Streams and `WITH` steps that are planned; `None`: it has mistakes, which were reported.
     named: Vec<(String, Option<usize>)>,
     /// Streams being planned, to notice those that read each other.
     open: Vec<String>,
-    errors: Vec<PlanError>,
+    pub(super) errors: Vec<PlanError>,
     /// Whether statements are missing that could not be read.
     unread: bool,
 }
@@ -44,9 +45,10 @@ struct Read {
 
 impl<'a> Planner<'a> {
     pub(super) fn new(dialect: QueryDialect, sql: &'a str, inputs: &'a [InputSchema], errors: Vec<PlanError>) -> Self {
-        let (sources, steps, outputs, named, open) = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (sources, references, steps) = (Vec::new(), Vec::new(), Vec::new());
+        let (outputs, named, open) = (Vec::new(), Vec::new(), Vec::new());
         let unread = errors.iter().any(|error| error.code != PlanErrorCode::Empty);
-        Self { dialect, sql, inputs, sources, steps, outputs, named, open, errors, unread }
+        Self { dialect, sql, inputs, sources, references, steps, outputs, named, open, errors, unread }
     }
 
     /// Plans all statements.
@@ -68,9 +70,11 @@ impl<'a> Planner<'a> {
 
     /// The plan, or the mistakes in the order of their places. `complete`: all columns have to be known.
     pub(super) fn finish(mut self, complete: bool) -> Result<Program, Vec<PlanError>> {
-        let unknown = self.sources.iter().find(|read| read.scope.open);
-        if let (Some(read), true) = (unknown, complete && self.errors.is_empty()) {
-            let message = format!("the columns of `{}` are not known yet", read.plan.name);
+        let references = self.references.iter().map(|(plan, scope)| (plan, scope));
+        let all = self.sources.iter().map(|read| (&read.plan, &read.scope)).chain(references);
+        let unknown = all.clone().find(|(_, scope)| scope.open);
+        if let (Some((plan, _)), true) = (unknown, complete && self.errors.is_empty()) {
+            let message = format!("the columns of `{}` are not known yet", plan.name);
             self.errors.push(
                 PlanError::new(PlanErrorCode::ColumnsUnknown, Position { line: 1, column: 1 }, message)
                     .hint("declare them, or send a first record from which they are found out"),
@@ -87,7 +91,9 @@ impl<'a> Planner<'a> {
             return Err(self.errors);
         }
         let sources = self.sources.into_iter().map(|read| read.plan).collect();
-        Ok(prune::prune(Program { dialect: self.dialect, sources, steps: self.steps, outputs: self.outputs }))
+        let references = self.references.into_iter().map(|(plan, _)| plan).collect();
+        let Self { dialect, steps, outputs, .. } = self;
+        Ok(prune::prune(Program { dialect, sources, references, steps, outputs }))
     }
 
     fn refuse_duplicates(&mut self, statements: &[Statement]) {
@@ -245,7 +251,7 @@ impl<'a> Planner<'a> {
         right.then_some(steps)
     }
 
-    fn step(&mut self, inputs: Vec<StepInput>, operator: Operator, schema: SchemaRef) -> usize {
+    pub(super) fn step(&mut self, inputs: Vec<StepInput>, operator: Operator, schema: SchemaRef) -> usize {
         let id = self.steps.len();
         self.steps.push(Step { id, name: None, inputs, operator, schema });
         id
@@ -278,23 +284,8 @@ impl<'a> Planner<'a> {
         Some(self.step(inputs, Operator::Union, schema))
     }
 
-    /// What a `SELECT` reads: a source, or a step that joins several.
-    fn joined(&mut self, select: &Select, statements: &[Statement]) -> Option<(StepInput, RowScope)> {
-        let left = self.relation(&select.from, statements);
-        let rights: Vec<_> = select.from.joins.iter().map(|join| self.relation(&join.right, statements)).collect();
-        let mut rows = left?;
-        for (place, right) in rights.into_iter().enumerate() {
-            let (right, right_scope) = right?;
-            let scopes = [&rows.1, &right_scope];
-            let joined = plan_join::join(self.sql, select, place, scopes, &mut self.errors)?;
-            let step = self.step(vec![rows.0, right], joined.operator, joined.schema);
-            rows = (StepInput::Step(step), joined.scope);
-        }
-        Some(rows)
-    }
-
     /// What a `FROM` reads, and what its columns are called there.
-    fn relation(&mut self, from: &From, statements: &[Statement]) -> Option<(StepInput, RowScope)> {
+    pub(super) fn relation(&mut self, from: &From, statements: &[Statement]) -> Option<(StepInput, RowScope)> {
         let (input, mut scope) = match self.find(&from.name, statements)? {
             StepInput::Source(index) => {
                 self.time(index, from);
@@ -344,6 +335,12 @@ impl<'a> Planner<'a> {
             self.errors.push(error);
             return None;
         };
+        if input.reference {
+            let message = format!("`{}` is reference data, which only stand on the right of a JOIN", name.text);
+            let hint = format!("FROM stream AS s JOIN {} AS r ON s.key = r.key", name.text);
+            self.errors.push(PlanError::new(PlanErrorCode::Syntax, name.at, message).hint(hint));
+            return None;
+        }
         if let Some(index) = self.sources.iter().position(|read| read.plan.name == input.name) {
             return Some(StepInput::Source(index));
         }
@@ -357,7 +354,7 @@ impl<'a> Planner<'a> {
         Some(StepInput::Source(self.sources.len() - 1))
     }
 
-    fn input(&self, name: &str) -> Option<&'a InputSchema> {
+    pub(super) fn input(&self, name: &str) -> Option<&'a InputSchema> {
         self.inputs.iter().find(|input| match self.dialect {
             QueryDialect::Kinesis => input.name == name,
             QueryDialect::StreamAnalytics => input.name.eq_ignore_ascii_case(name),

@@ -32,14 +32,18 @@ pub(super) fn prune(mut program: Program) -> Program {
 
 /// Drops the columns of a join's result that are used by no step behind it nor by its condition.
 fn prune_join(program: &mut Program, step: usize) {
-    let Operator::Join(join) = &program.steps[step].operator else { return };
-    let mut join = join.clone();
+    let mut operator = program.steps[step].operator.clone();
+    let (sides, predicate) = match &mut operator {
+        Operator::Join(join) => (&mut join.sides, &mut join.predicate),
+        Operator::Lookup(lookup) => (&mut lookup.sides, &mut lookup.predicate),
+        Operator::Project { .. } | Operator::WindowAggregate(_) | Operator::Union => return,
+    };
     let mut used = vec![false; program.steps[step].schema.fields().len()];
     let mut note = |expression: &mut ScalarExpr| note_columns(&expression.physical, &mut used);
-    join.predicate.iter_mut().for_each(&mut note);
+    predicate.iter_mut().for_each(&mut note);
     each_expression(program, StepInput::Step(step), &mut note);
     let mut place = 0;
-    for side in &mut join.sides {
+    for side in sides.iter_mut() {
         side.columns.retain(|_| {
             place += 1;
             used[place - 1]
@@ -51,10 +55,10 @@ fn prune_join(program: &mut Program, step: usize) {
     let mut replace = |expression: &mut ScalarExpr| {
         expression.physical = renumber(&expression.physical, &places, &schema);
     };
-    join.predicate.iter_mut().for_each(&mut replace);
+    predicate.iter_mut().for_each(&mut replace);
     each_expression(program, StepInput::Step(step), &mut replace);
     program.steps[step].schema = schema;
-    program.steps[step].operator = Operator::Join(join);
+    program.steps[step].operator = operator;
 }
 
 /// Visits every expression over an input's schema.
@@ -79,6 +83,10 @@ fn each_expression(program: &mut Program, input: StepInput, visit: &mut dyn FnMu
                 for (side, _) in sides {
                     side.keys.iter_mut().chain(side.columns.iter_mut().map(|(_, column)| column)).for_each(&mut *visit);
                 }
+            }
+            Operator::Lookup(lookup) => {
+                let side = &mut lookup.sides[0];
+                side.keys.iter_mut().chain(side.columns.iter_mut().map(|(_, column)| column)).for_each(&mut *visit);
             }
             Operator::Union => {}
         }

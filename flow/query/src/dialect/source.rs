@@ -36,7 +36,8 @@ pub(super) fn source(dialect: QueryDialect, input: &InputSchema) -> Result<(Sour
         });
     }
     let own = columns.len();
-    for added in added_columns(dialect) {
+    let added = if input.reference { Vec::new() } else { added_columns(dialect) };
+    for added in added {
         if !columns[..own].iter().any(|column| column.name.eq_ignore_ascii_case(&added.name)) {
             columns.push(added);
         }

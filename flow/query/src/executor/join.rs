@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::{AsArray as _, Int64Array, RecordBatch as ArrowBatch};
-use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
+use arrow::array::RecordBatch as ArrowBatch;
+use arrow::datatypes::DataType;
 
-use super::evaluate::{by_row, keep, values};
+use super::evaluate::{by_row, true_rows, values};
 use super::{ExecuteError, Executor, rowtimes};
 use crate::join::{Candidate, Candidates, StreamJoin};
 use crate::plan::{Join, Operator, Program, ScalarExpr, StepInput};
@@ -17,7 +17,7 @@ const AT_ONCE_MAX: usize = 5_000_000;
 pub(super) fn states(program: &Program) -> Vec<Option<StreamJoin>> {
     let state = |operator: &Operator| match operator {
         Operator::Join(join) => Some(StreamJoin::new(join)),
-        Operator::Project { .. } | Operator::WindowAggregate(_) | Operator::Union => None,
+        _ => None,
     };
     program.steps.iter().map(|step| state(&step.operator)).collect()
 }
@@ -30,7 +30,7 @@ pub(super) fn delays(program: &Program) -> Vec<i64> {
             StepInput::Source(_) => 0,
             StepInput::Step(before) => match &program.steps[*before].operator {
                 Operator::Join(join) => delays[*before].saturating_add(join.delay_ms()),
-                Operator::Project { .. } | Operator::WindowAggregate(_) | Operator::Union => delays[*before],
+                _ => delays[*before],
             },
         };
         delays.push(step.inputs.iter().map(of_input).max().unwrap_or(0));
@@ -98,7 +98,11 @@ impl Executor {
         let types = [left.as_slice(), right.as_slice()];
         let mut chosen: Vec<bool> = candidates.iter().map(Candidate::is_pair).collect();
         if let Some(predicate) = &join.predicate {
-            chosen = self.true_pairs(predicate, &plan.schema, candidates, &chosen, types)?;
+            let pairs = ArrowBatch::try_new(Arc::clone(&plan.schema), candidates.columns(&chosen, types))?;
+            let (is_true, failed) = true_rows(predicate, &pairs)?;
+            self.failed(failed);
+            let mut is_true = is_true.into_iter();
+            chosen.iter_mut().filter(|pair| **pair).for_each(|pair| *pair = is_true.next().unwrap_or_default());
         }
         candidates.iter().zip(&chosen).filter(|(_, chosen)| **chosen).for_each(|(pair, _)| pair.matched());
         for (candidate, chosen) in candidates.iter().zip(&mut chosen) {
@@ -106,29 +110,5 @@ impl Executor {
         }
         let rows = ArrowBatch::try_new(Arc::clone(&plan.schema), candidates.columns(&chosen, types))?;
         self.give(step, &rows)
-    }
-
-    /// Which pairs a condition is true of; those of which it cannot be computed are told.
-    fn true_pairs(
-        &mut self,
-        predicate: &ScalarExpr,
-        schema: &SchemaRef,
-        candidates: &Candidates,
-        pairs: &[bool],
-        types: [&[DataType]; 2],
-    ) -> Result<Vec<bool>, ExecuteError> {
-        let places = pairs.iter().enumerate().filter(|(_, pair)| **pair).map(|(place, _)| place as i64);
-        let mut columns = candidates.columns(pairs, types);
-        columns.push(Arc::new(Int64Array::from_iter_values(places)));
-        let place = Arc::new(Field::new("$place", DataType::Int64, false));
-        let fields = schema.fields().iter().cloned().chain([place]).collect::<Vec<_>>();
-        let rows = ArrowBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
-        let (_, kept, failed) = by_row(&rows, |rows| keep(Some(predicate), rows))?;
-        self.failed(failed);
-        let mut chosen = vec![false; pairs.len()];
-        for place in kept.column(kept.num_columns() - 1).as_primitive::<Int64Type>().values() {
-            chosen[*place as usize] = true;
-        }
-        Ok(chosen)
     }
 }

@@ -5,8 +5,11 @@
 
 mod evaluate;
 mod join;
+pub(crate) mod lookup;
 mod replay;
 pub(crate) mod state;
+
+use std::sync::Arc;
 
 use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch as ArrowBatch, TimestampMillisecondArray};
 use arrow::compute::{concat_batches, filter_record_batch};
@@ -17,6 +20,7 @@ use millstream_types::RecordBatch;
 
 use crate::decode::{Decoded, Decoder, Reading};
 use crate::join::StreamJoin;
+use crate::join::table::Table;
 use crate::plan::{Operator, Program, StepInput, TimeSource, WindowAggregate};
 use crate::time_policy::{OrderCounts, ShardTime};
 use crate::window::Windows;
@@ -35,6 +39,8 @@ pub struct Executor {
     windows: Vec<Option<Windows>>,
     /// Per step: the rows that it joins, if it does.
     joins: Vec<Option<StreamJoin>>,
+    /// Per step: the table in which it looks rows up, if it does.
+    tables: Vec<Option<Arc<Table>>>,
     /// Per step: how far what it reads may be behind the watermark.
     delays: Vec<i64>,
     counts: Counts,
@@ -94,6 +100,14 @@ pub enum ExecuteError {
     /// Its state would grow beyond its bound.
     #[error("{0}")]
     TooLarge(String),
+    /// Reference data cannot be used.
+    #[error("reference data `{name}`: {reason}")]
+    Reference {
+        /// Their name in the SQL.
+        name: String,
+        /// What was expected and what was found.
+        reason: String,
+    },
     /// Rows do not fit the plan: a defect of ours.
     #[error("the plan does not fit its rows: {0}")]
     Plan(String),
@@ -121,12 +135,25 @@ impl Executor {
         let sources = (0..program.sources.len()).map(source).collect();
         let windows = program.steps.iter().map(|step| match &step.operator {
             Operator::WindowAggregate(aggregate) => Some(windows_of(aggregate)),
-            Operator::Project { .. } | Operator::Union | Operator::Join(_) => None,
+            Operator::Project { .. } | Operator::Union | Operator::Join(_) | Operator::Lookup(_) => None,
         });
         let windows = windows.collect();
         let (joins, delays) = (join::states(&program), join::delays(&program));
         let (counts, produced) = (Counts::default(), Produced::default());
-        Self { program, order, sources, windows, joins, delays, counts, produced, emitted: i64::MIN, again: false }
+        let tables = Vec::new();
+        Self {
+            program,
+            order,
+            sources,
+            windows,
+            joins,
+            tables,
+            delays,
+            counts,
+            produced,
+            emitted: i64::MIN,
+            again: false,
+        }
     }
 
     /// The program it runs.
@@ -293,7 +320,7 @@ impl Executor {
         }
         self.failed(failed);
         let mut columns: Vec<ArrayRef> = rows.columns()[..rows.num_columns() - 1].to_vec();
-        columns.push(std::sync::Arc::new(TimestampMillisecondArray::from(times)));
+        columns.push(Arc::new(TimestampMillisecondArray::from(times)));
         let rows = ArrowBatch::try_new(rows.schema(), columns)?;
         if kept.iter().all(|kept| *kept) {
             return Ok(rows);
@@ -328,6 +355,7 @@ impl Executor {
             }
             Operator::WindowAggregate(aggregate) => self.aggregate(step, aggregate, rows),
             Operator::Join(join) => self.add_to_join(step, join, from, rows),
+            Operator::Lookup(lookup) => self.look_up(step, lookup, &plan.schema, rows),
         }
     }
 
@@ -367,7 +395,7 @@ impl Executor {
         }
         let mut groups = closed.columns;
         for times in [closed.starts, closed.ends] {
-            groups.push(std::sync::Arc::new(TimestampMillisecondArray::from(times)));
+            groups.push(Arc::new(TimestampMillisecondArray::from(times)));
         }
         let groups = ArrowBatch::try_new(aggregate.group_schema.clone(), groups)?;
         let (_, made, failed) = by_row(&groups, |groups| {

@@ -120,7 +120,7 @@ mod tests {
             declared: None,
         };
         let columns = Some(types.map(column).to_vec());
-        let input = InputSchema { name: "i".into(), columns, hub: false };
+        let input = InputSchema { name: "i".into(), columns, hub: false, reference: false };
         let program = plan(QueryDialect::StreamAnalytics, sql, &[input]).unwrap();
         let order = EventOrder { late_tolerance_ms: 3_000, out_of_order_tolerance_ms: 2_000, policy };
         Executor::new(program, order, &[RecordFormat::Json], &[2])

@@ -6,7 +6,9 @@
 //! said by the executor, which evaluates the condition. Knows no SQL. Read next: [`side`], [`candidates`].
 
 mod candidates;
+pub(crate) mod plan;
 mod side;
+pub(crate) mod table;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -18,6 +18,7 @@ use super::binding::{Binding, Look};
 use super::checkpoint::{Checkpoint, Checkpoints};
 use super::encoded::{self, Encoded};
 use super::error::QueryError;
+use super::reference::References;
 use super::status::Running;
 use crate::decode::{Decoded, Decoder, Reading};
 use crate::error::PlanErrorCode;
@@ -45,6 +46,7 @@ pub(super) struct Task {
     pub(super) running: Arc<Running>,
     /// `None`: no role is asked.
     pub(super) roles: Option<Arc<dyn CheckRole>>,
+    pub(super) references: References,
 }
 
 /// A query's place in its inputs.
@@ -156,7 +158,7 @@ impl Task {
 
     async fn begin(&self) -> Result<Work, QueryError> {
         self.permitted()?;
-        let binding = Binding::new(&self.streams, &self.definition).await?;
+        let binding = Binding::new(&self.streams, &self.references, &self.definition).await?;
         let mut checkpoint = self.checkpoints.load(&self.definition.name).await?.unwrap_or_default();
         let executor = self.take_up(&binding, &mut checkpoint).await?;
         let decoders_of = |(source, stream): (usize, &Arc<StreamDefinition>)| {

@@ -67,7 +67,12 @@ fn executor(dialect: QueryDialect, sql: &str) -> Executor {
         mapping: None,
         declared: None,
     };
-    let input = |name: &str| InputSchema { name: name.into(), columns: Some(types.map(column).to_vec()), hub: false };
+    let input = |name: &str| InputSchema {
+        name: name.into(),
+        columns: Some(types.map(column).to_vec()),
+        hub: false,
+        reference: false,
+    };
     let program = plan(dialect, sql, &[input("a"), input("b")]).unwrap();
     let order =
         EventOrder { late_tolerance_ms: OLD_MS, out_of_order_tolerance_ms: 2 * OLD_MS, policy: OrderPolicy::Drop };

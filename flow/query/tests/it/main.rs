@@ -12,6 +12,7 @@ mod mistakes;
 mod naive;
 mod naive_join;
 mod reference;
+mod reference_data;
 mod robustness;
 mod scalar;
 mod window_kinds;

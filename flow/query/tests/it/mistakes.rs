@@ -17,7 +17,7 @@ fn trades(name: &str) -> InputSchema {
         column("shares", ColumnType::BigInt),
         column("time", ColumnType::Timestamp),
     ];
-    InputSchema { name: name.to_owned(), columns: Some(columns), hub: false }
+    InputSchema { name: name.to_owned(), columns: Some(columns), hub: false, reference: false }
 }
 
 /// The mistakes of a query over an input `trades`, as they print.
@@ -341,7 +341,7 @@ fn mistakes_of_all_statements_are_told() {
 
 #[test]
 fn a_check_needs_no_columns_and_a_plan_does() {
-    let unknown = [InputSchema { name: "trades".to_owned(), columns: None, hub: false }];
+    let unknown = [InputSchema { name: "trades".to_owned(), columns: None, hub: false, reference: false }];
     let sql =
         "SELECT symbol, SUM(shares) AS s FROM trades TIMESTAMP BY time GROUP BY symbol, TumblingWindow(minute, 1)";
     assert_eq!(check(QueryDialect::StreamAnalytics, sql, &unknown), []);

@@ -37,6 +37,7 @@ pub fn run(program: &Program, sources: Vec<RecordBatch>) -> Vec<RecordBatch> {
                 projected(&step.schema, columns, &rows, time)
             }
             Operator::WindowAggregate(aggregate) => window(&step.schema, aggregate, &inputs[0]),
+            Operator::Lookup(_) => unreachable!("no case here looks rows up"),
             Operator::Join(plan) => join(&step.schema, plan, [&inputs[0], &inputs[1]]),
         };
         results.push(result);

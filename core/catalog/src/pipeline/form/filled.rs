@@ -164,6 +164,7 @@ mod tests {
         let waiting = OutputHanding { rows_min: 100, wait_max_seconds: 60, ..OutputHanding::default() };
         let properties = OutputHanding { property_columns: vec!["a".into(), "b".into()], ..OutputHanding::default() };
         QueryDefinition {
+            references: Vec::new(),
             name: "q".into(),
             dialect: QueryDialect::StreamAnalytics,
             sql: "SELECT 1".into(),

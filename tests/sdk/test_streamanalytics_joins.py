@@ -63,5 +63,45 @@ def test_an_event_that_nothing_follows_is_there_without_one(node, names):
 def test_a_join_that_nothing_bounds_is_refused(node, names):
     make(node, names)
     text = "SELECT a.Symbol INTO lines FROM StockTransactionsRaw a JOIN StockTransactionsRaw b ON a.Symbol = b.Symbol"
-    refused(node, "PUT", f"{JOBS}/{names['job']}/transformations/sums", {"properties": {"streamingUnits": 1, "query": text}},
-            400, "DATEDIFF(minute, a, b) BETWEEN 0 AND 15")
+    error = refused(node, "PUT", f"{JOBS}/{names['job']}/transformations/sums",
+                    {"properties": {"streamingUnits": 1, "query": text}}, 400, "a join without bounds in time")
+    assert "DATEDIFF(minute, a, b) BETWEEN 0 AND 15" in json.dumps(error)
+
+
+def reference(container, path, serialization=None):
+    return {"type": "Reference", "datasource": {"type": "Microsoft.Storage/Blob", "properties": {
+        "storageAccounts": [{"accountName": "devstoreaccount1", "accountKey": "very secret"}], "container": container,
+        "pathPattern": path, "dateFormat": "yyyy-MM-dd", "timeFormat": "HH"}},
+        "serialization": serialization or {"type": "Json", "properties": {"encoding": "UTF8"}}}
+
+
+LIMITS = """
+    SELECT t.Symbol AS symbol, l.Name AS name INTO lines FROM StockTransactionsRaw t
+    LEFT JOIN Companies l ON t.Symbol = l.Symbol WHERE t.Shares > l.Most OR l.Most IS NULL"""
+
+
+def test_events_stand_beside_reference_data(node, names):
+    job, service = f"{JOBS}/{names['job']}", blobs(node)
+    service.create_container(tables := names["box"] + "-tables")
+    make(node, names, LIMITS)
+    csv = {"type": "Csv", "properties": {"fieldDelimiter": ",", "encoding": "UTF8"}}
+    refused(node, "POST", f"{job}/start", {}, 400, "Companies")
+    refused(node, "PUT", f"{job}/inputs/Companies", {"properties": reference(tables, "{date}/companies.csv", csv)}, 400, "{date}")
+    good(node, "PUT", f"{job}/inputs/Companies", {"properties": reference(tables, "all/companies.csv", csv)})
+    shown = good(node, "GET", f"{job}/inputs/Companies")["properties"]
+    assert shown["type"] == "Reference" and shown["serialization"]["type"] == "Csv" and "very secret" not in json.dumps(shown)
+    source = shown["datasource"]["properties"]
+    assert (source["container"], source["pathPattern"]) == (tables, "all/companies.csv")
+    whole = good(node, "GET", job, version="?api-version=2020-03-01&$expand=inputs")
+    assert [found["name"] for found in whole["properties"]["inputs"]] == ["StockTransactionsRaw", "Companies"]
+
+    service.get_blob_client(tables, "all/companies.csv").upload_blob("Symbol,Name,Most\nMSFT,Microsoft,10\nAAPL,Apple,1\n")
+    good(node, "POST", f"{job}/start", {"outputStartMode": "JobStartTime"})
+    send(node, names["hub"], ("MSFT", 5), ("AAPL", 5), ("MSFT", 50), ("NONE", 1))
+    box = service.get_container_client(names["box"])
+    until(lambda: len(json_rows(box)) >= 3)
+    found = sorted((row["symbol"], row["name"]) for row in json_rows(box))
+    assert found == [("AAPL", "Apple"), ("MSFT", "Microsoft"), ("NONE", None)]
+    good(node, "POST", f"{job}/stop")
+    good(node, "DELETE", f"{job}/inputs/Companies")
+    refused(node, "POST", f"{job}/start", {}, 400, "Companies")

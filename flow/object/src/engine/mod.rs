@@ -19,7 +19,9 @@ use std::time::{Duration, UNIX_EPOCH};
 use bytes::Bytes;
 use millstream_catalog::Catalog;
 use millstream_storage::{Storage, StorageError};
-use millstream_types::{BoxFuture, Clock, ErrorKind, Millis, NewObject, PutObject, PutObjectError, ReadObject, ReadObjectError};
+use millstream_types::{
+    BoxFuture, Clock, ErrorKind, Millis, NewObject, PutObject, PutObjectError, ReadObject, ReadObjectError,
+};
 use tokio::sync::Semaphore;
 
 pub use block::{BlockSource, CommitBlocks, NewBlock, ObjectBlocks, WhichBlocks};

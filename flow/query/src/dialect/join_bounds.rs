@@ -192,7 +192,7 @@ fn name(expr: &Expr) -> Option<&str> {
     Some(&name.text)
 }
 
-/// Which of the joined sources has a name.
+/// Which of the joined sources that have a time has a name.
 fn place(scope: &RowScope, name: &str) -> Option<usize> {
-    scope.sides.iter().position(|side| side.rows.is_qualifier(name))
+    scope.sides.iter().position(|side| side.rows.timed && side.rows.is_qualifier(name))
 }

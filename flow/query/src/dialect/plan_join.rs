@@ -139,7 +139,7 @@ fn joined_scope(scopes: [&RowScope; 2]) -> RowScope {
     }
     let open = scopes.iter().any(|scope| scope.open);
     let (dialect, schema) = (scopes[0].dialect, with_rowtime(fields));
-    RowScope { dialect, qualifiers: Vec::new(), schema, visible: 0, open, sides, times: true }
+    RowScope { dialect, qualifiers: Vec::new(), schema, visible: 0, open, timed: true, sides, times: true }
 }
 
 /// All columns of a side, with its time as the last.

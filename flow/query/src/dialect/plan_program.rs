@@ -6,11 +6,11 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use millstream_catalog::QueryDialect;
 
 use super::InputSchema;
-use super::plan_select::{Target, keep, select};
+use super::plan_select::{Target, select};
+use super::prune;
 use super::source::{source, step_scope};
 use super::syntax::{From, Ident, Query, Statement, TypeName};
 use super::window_call::one_for_each;
-use super::{plan_join, prune};
 use crate::error::{PlanError, PlanErrorCode, Position};
 use crate::expression::scope::RowScope;
 use crate::expression::suggest::nearest;

@@ -53,6 +53,7 @@ pub(super) fn source(dialect: QueryDialect, input: &InputSchema) -> Result<(Sour
         schema: Arc::clone(&schema),
         visible,
         open: input.columns.is_none(),
+        timed: !input.reference,
         sides: Vec::new(),
         times: false,
     };
@@ -68,6 +69,7 @@ pub(super) fn step_scope(dialect: QueryDialect, name: &str, schema: &Arc<Schema>
         schema: Arc::clone(schema),
         visible: schema.fields().len() - 1,
         open: false,
+        timed: true,
         sides: Vec::new(),
         times: false,
     }

@@ -21,8 +21,11 @@ struct Pairs {
     matches: Vec<Option<u32>>,
 }
 
-/// Per step its table, if it looks rows up, from the rows of each of the program's references. Takes its time.
-pub(crate) fn tables(program: &Program, references: &[ArrowBatch]) -> Result<Vec<Option<Arc<Table>>>, ExecuteError> {
+/// Per step its table, if it looks rows up.
+pub(crate) type Tables = Vec<Option<Arc<Table>>>;
+
+/// The tables of a program's steps, from the rows of each of its references. Takes its time.
+pub(crate) fn tables(program: &Program, references: &[ArrowBatch]) -> Result<Tables, ExecuteError> {
     let table = |operator: &Operator| {
         let Operator::Lookup(lookup) = operator else { return Ok(None) };
         let missing = || ExecuteError::Plan("the rows of its reference data are missing".to_owned());
@@ -42,7 +45,7 @@ pub(crate) fn tables(program: &Program, references: &[ArrowBatch]) -> Result<Vec
 impl Executor {
     /// Gives the steps that look rows up their tables, before any rows come.
     #[must_use]
-    pub(crate) fn with_tables(self, tables: Vec<Option<Arc<Table>>>) -> Self {
+    pub(crate) fn with_tables(self, tables: Tables) -> Self {
         Self { tables, ..self }
     }
 

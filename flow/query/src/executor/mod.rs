@@ -20,11 +20,11 @@ use millstream_types::RecordBatch;
 
 use crate::decode::{Decoded, Decoder, Reading};
 use crate::join::StreamJoin;
-use crate::join::table::Table;
 use crate::plan::{Operator, Program, StepInput, TimeSource, WindowAggregate};
 use crate::time_policy::{OrderCounts, ShardTime};
 use crate::window::Windows;
 use evaluate::{by_row, columns, keep};
+use lookup::Tables;
 use state::{Reader, StateError, Writer};
 
 /// The first byte of a snapshot.
@@ -40,7 +40,7 @@ pub struct Executor {
     /// Per step: the rows that it joins, if it does.
     joins: Vec<Option<StreamJoin>>,
     /// Per step: the table in which it looks rows up, if it does.
-    tables: Vec<Option<Arc<Table>>>,
+    tables: Tables,
     /// Per step: how far what it reads may be behind the watermark.
     delays: Vec<i64>,
     counts: Counts,

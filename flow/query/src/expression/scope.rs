@@ -26,6 +26,8 @@ pub(crate) struct RowScope {
     pub visible: usize,
     /// The columns are not known: every name is taken for one, of any type.
     pub open: bool,
+    /// Whether its rows have a time: those of reference data have none.
+    pub timed: bool,
     /// What the rows are joined of, left to right; nothing where they are not.
     pub sides: Vec<Side>,
     /// Whether the names of sides stand for their rows' times: inside a date function of a join's condition.
@@ -103,7 +105,7 @@ impl RowScope {
 
     /// The time of the source's rows, where its name stands for it.
     pub(crate) fn time_of(&self, name: &Ident) -> Option<ScalarExpr> {
-        let side = self.side(&name.text).filter(|_| self.times)?;
+        let side = self.side(&name.text).filter(|side| self.times && side.rows.timed)?;
         Some(column(&self.schema, side.first + side.rows.schema.fields().len() - 1))
     }
 
@@ -137,7 +139,7 @@ impl RowScope {
             return Ok(Some(index));
         }
         if self.dialect == QueryDialect::Kinesis {
-            return Ok((name == "ROWTIME").then_some(count));
+            return Ok((self.timed && name == "ROWTIME").then_some(count));
         }
         let mut same = (0..count).filter(|index| self.same(fields[*index].name(), name));
         match (same.next(), same.next()) {

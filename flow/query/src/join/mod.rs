@@ -109,6 +109,7 @@ impl StreamJoin {
     /// The matches of a row have to be noted ([`Candidate::matched`]) before the next ones are taken.
     pub(crate) fn next(&mut self, watermark: i64) -> Result<Option<Candidates>, TooManyRows> {
         let done = self.done;
+        // As of windows that are over: what belongs to a time that is decided belongs to nothing any more.
         while self.waiting.first_key_value().is_some_and(|(time, _)| *time < done) {
             self.take_waiting();
         }

@@ -11,8 +11,7 @@ use super::reference::{Loaded, References};
 use crate::decode::infer::columns_of;
 use crate::dialect::{InputSchema, plan};
 use crate::executor::Executor;
-use crate::executor::lookup::tables;
-use crate::join::table::Table;
+use crate::executor::lookup::{Tables, tables};
 use crate::plan::Program;
 
 /// Records that columns are found out from.
@@ -26,7 +25,7 @@ pub(super) struct Binding {
     pub(super) inputs: Vec<QueryInput>,
     pub(super) streams: Vec<Arc<StreamDefinition>>,
     /// By step: the rows of reference data that it looks up.
-    tables: Vec<Option<Arc<Table>>>,
+    tables: Tables,
 }
 
 impl Binding {
@@ -93,7 +92,7 @@ fn planned(
     sql: &str,
     mut schemas: Vec<InputSchema>,
     loaded: &[Loaded],
-) -> Result<(Program, Vec<Option<Arc<Table>>>), QueryError> {
+) -> Result<(Program, Tables), QueryError> {
     schemas.extend(loaded.iter().map(|loaded| loaded.schema(dialect)));
     let program = plan(dialect, sql, &schemas).map_err(QueryError::Plan)?;
     let mut rows = Vec::with_capacity(program.references.len());

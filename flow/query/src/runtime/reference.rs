@@ -165,6 +165,10 @@ mod tests {
         assert!(broken.contains("reference data `limits`: the object `tables/limits` cannot be used"), "{broken}");
         let other = of(JOIN, RecordFormat::Json, r#"{"device":"1","most":10}"#);
         assert!(other.contains("a comparison of bigint and nvarchar(max)"), "{other}");
+        let timeless = "SELECT 1 AS n INTO out FROM events e JOIN limits l ON e.device = l.device
+            JOIN events f ON DATEDIFF(second, l, f) BETWEEN 0 AND 5";
+        let found = of(timeless, RecordFormat::Json, r#"{"device":1,"most":10}"#);
+        assert!(found.contains("a join without bounds in time"), "{found}");
         for sql in [
             "SELECT most INTO out FROM limits",
             "SELECT 1 AS n INTO out FROM limits l JOIN events e ON e.device = l.device",

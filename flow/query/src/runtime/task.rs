@@ -424,8 +424,10 @@ struct Staged {
 /// The length of the window that an output's rows come from; 0 when they come from none, or from several kinds.
 pub(super) fn window_size(program: &Program, step: Option<usize>) -> i64 {
     let Some(step) = step.map(|step| &program.steps[step]) else { return 0 };
-    if let Operator::WindowAggregate(aggregate) = &step.operator {
-        return aggregate.window.kind.size_ms();
+    match &step.operator {
+        Operator::WindowAggregate(aggregate) => return aggregate.window.kind.size_ms(),
+        Operator::Join(_) => return 0,
+        Operator::Project { .. } | Operator::Union | Operator::Lookup(_) => {}
     }
     let mut sizes = step.inputs.iter().map(|input| match input {
         crate::plan::StepInput::Step(index) => window_size(program, Some(*index)),

@@ -41,6 +41,9 @@ pub(super) fn definition(name: &str, source: Datasource, format: RecordFormat) -
     if key.is_empty() || blob.container.is_empty() {
         return Err(JobError::invalid(format!("{place}: expected a container and the path of a blob")));
     }
+    if blob.storage_accounts.len() > 1 {
+        return Err(JobError::unsupported(&format!("{place}: several storage accounts")));
+    }
     let account = blob.storage_accounts.into_iter().next();
     let role = account.map(|account| account.account_name).unwrap_or_default();
     Ok(ReferenceInput { name: name.to_owned(), bucket: blob.container, key, format, columns: Vec::new(), role })

@@ -1,10 +1,13 @@
 """Stream Analytics: jobs that join two hubs, as their clients make them and read their results."""
 
 import json
+import re
+import subprocess
+import uuid
 
 from azure.eventhub import EventData, EventHubProducerClient
 
-from conftest import until
+from conftest import BINARY, until
 from peers import hubs_connection_string
 from test_streamanalytics import JOBS, blobs, good, hub, json_rows, make, names, refused, send, stream_input
 
@@ -105,3 +108,51 @@ def test_events_stand_beside_reference_data(node, names):
     good(node, "POST", f"{job}/stop")
     good(node, "DELETE", f"{job}/inputs/Companies")
     refused(node, "POST", f"{job}/start", {}, 400, "Companies")
+
+
+PIPELINE = '''
+name = "tables"
+[[event_hub]]
+name = "{hub}"
+partitions = 1
+[[blob_container]]
+name = "{box}"
+[[query]]
+name = "{job}"
+dialect = "stream-analytics"
+sql = "SELECT s.symbol, c.name INTO o FROM src s JOIN companies c ON s.symbol = c.symbol"
+[[query.input]]
+name = "src"
+event_hub = "{hub}"
+columns = [{{ name = "symbol", type = "nvarchar(max)" }}]
+[[query.input]]
+name = "companies"
+blob = {{ container = "{box}", path = "{path}" }}
+csv = ","
+columns = [{{ name = "symbol", type = "nvarchar(max)" }}, {{ name = "name", type = "nvarchar(max)" }}]
+[[query.output]]
+name = "o"
+'''
+
+
+def test_files_and_commands_speak_of_reference_data(node, tmp_path):
+    mark, file = uuid.uuid4().hex[:8], tmp_path / "tables.toml"
+    job = f"tables-{mark}"
+
+    def write(path):
+        file.write_text(PIPELINE.format(hub=f"hub-{mark}", box=f"box-{mark}", job=job, path=path))
+        return file
+
+    checked = subprocess.run([BINARY, "check", write("{date}.csv")], capture_output=True, text=True, timeout=60)
+    assert checked.returncode != 0 and "without {date} and {time}" in checked.stdout + checked.stderr, checked
+    assert "created" in node.run("apply", write("a.csv"))
+    assert "created" not in (again := node.run("apply", file)) and "updated" not in again
+    assert re.search("updated +query", node.run("apply", write("b.csv"))) is not None
+    assert 'path = "b.csv"' in node.run("job", "show", job)
+    shown = good(node, "GET", f"{JOBS}/{job}/inputs/companies")["properties"]
+    assert shown["datasource"]["properties"]["pathPattern"] == "b.csv"
+    node.run("job", "stop", job)
+    node.run("job", "remove-input", job, "companies")
+    node.run("job", "add-input", job, "companies", f"blob.container=box-{mark}", "blob.path=c.csv", "csv=,")
+    shown = good(node, "GET", f"{JOBS}/{job}/inputs/companies")["properties"]
+    assert shown["datasource"]["properties"]["pathPattern"] == "c.csv"

@@ -421,7 +421,7 @@ def test_mistakes_are_told(node, names):
 
     source = stream_input(names["hub"])
     refused(node, "PUT", f"{job}/inputs/other", {"properties": stream_input("no-such-hub")}, 400, "no-such-hub")
-    refused(node, "PUT", f"{job}/inputs/other", {"properties": {**source, "type": "Reference"}}, 400, "`Reference`")
+    refused(node, "PUT", f"{job}/inputs/other", {"properties": {**source, "type": "Reference"}}, 400, "of reference data")
     refused(node, "PUT", f"{job}/inputs/other", {"properties": {**source, "datasource": {
         "type": "Microsoft.Storage/Blob", "properties": {}}}}, 400, "Microsoft.Storage/Blob")
     refused(node, "PUT", f"{job}/inputs/other", {"properties": {**source, "serialization": {"type": "Avro"}}}, 400, "Avro")

@@ -41,7 +41,7 @@ fn run((name, sql): (&str, &str), events: u64, keys: u64, one_shape: bool) -> Re
     let column =
         |name: &str, column_type| ColumnDefinition { name: name.into(), column_type, mapping: None, declared: None };
     let columns = vec![column("symbol", ColumnType::Text), column("shares", ColumnType::BigInt)];
-    let inputs = [InputSchema { name: "IN".into(), columns: Some(columns), hub: false }];
+    let inputs = [InputSchema { name: "IN".into(), columns: Some(columns), hub: false, reference: false }];
     let program = plan(QueryDialect::Kinesis, sql, &inputs).map_err(|errors| errors[0].clone())?;
     let mut executor = Executor::new(program, EventOrder::default(), &[RecordFormat::Json], &[1]);
     let before = Usage::of(std::process::id());

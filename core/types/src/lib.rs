@@ -16,8 +16,8 @@ pub use error::ErrorKind;
 pub use port::{
     BoxFuture, CheckRole, Invocation, InvocationId, InvocationOutcome, Invoke, InvokeError, InvokeLater,
     MessageAttribute, MessageAttributeValue, NewObject, OutgoingMessage, PublishMessage, PublishMessageError,
-    PutObject, PutObjectError, ReceiveMessages, ReceiveMessagesError, ReceivedMessage, RoleUse, SendMessage,
-    SendMessageError, UpsertDocumentError, UpsertDocuments, WantedMessages,
+    PutObject, PutObjectError, ReadObject, ReadObjectError, ReceiveMessages, ReceiveMessagesError, ReceivedMessage,
+    RoleUse, SendMessage, SendMessageError, UpsertDocumentError, UpsertDocuments, WantedMessages,
 };
 pub use properties::Properties;
 pub use record::{EncodedRecords, LogId, Record, RecordBatch, RecordView};

@@ -88,6 +88,27 @@ pub struct NewObject {
     pub body: Bytes,
 }
 
+/// Gives objects: the object engine's port, used by whatever computes with them.
+pub trait ReadObject: Send + Sync + 'static {
+    /// An object's content, if it has at most so many bytes.
+    fn read_object<'a>(
+        &'a self,
+        bucket: &'a str,
+        key: &'a str,
+        bytes_max: u64,
+    ) -> BoxFuture<'a, Result<Bytes, ReadObjectError>>;
+}
+
+/// Why an object was not read.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct ReadObjectError {
+    /// What the caller can do.
+    pub kind: ErrorKind,
+    /// What was expected, what came.
+    pub message: String,
+}
+
 /// Why an object was not written.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
@@ -276,6 +297,13 @@ pub enum RoleUse<'a> {
     WriteStream(&'a str),
     /// Writes an object.
     WriteObject {
+        /// The bucket.
+        bucket: &'a str,
+        /// The object's name.
+        object: &'a str,
+    },
+    /// Reads an object.
+    ReadObject {
         /// The bucket.
         bucket: &'a str,
         /// The object's name.

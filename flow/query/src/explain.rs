@@ -4,8 +4,8 @@ use millstream_catalog::QueryDialect;
 
 use crate::expression::types;
 use crate::plan::{
-    AnalyticCall, AnalyticFunction, Extent, Operator, Parts, Place, Program, SourcePlan, Step, StepInput, TimeSource,
-    WindowAggregate, WindowBounds, WindowKind,
+    AnalyticCall, AnalyticFunction, Extent, Join, JoinSide, Operator, Parts, Place, Program, ScalarExpr, SourcePlan,
+    Step, StepInput, TimeSource, WindowAggregate, WindowBounds, WindowKind,
 };
 
 /// The plan, one line for each source, step and output.
@@ -94,6 +94,20 @@ fn step_lines(text: &mut String, program: &Program, step: &Step) {
             line(text, &format!("{head}: {}", window_text(aggregate)));
             aggregate_lines(text, aggregate);
         }
+        Operator::Join(join) => {
+            line(text, &format!("{head}: join, {}", distance_text(join)));
+            key_lines(text, &join.sides, join.predicate.as_ref());
+            join_lines(text, join);
+        }
+        Operator::Lookup(lookup) => {
+            let name = &program.references[lookup.reference].name;
+            line(text, &format!("{head}: each row with those of {name} that it matches"));
+            key_lines(text, &lookup.sides, lookup.predicate.as_ref());
+            if lookup.sides[0].unmatched_ms.is_some() {
+                line(text, "  rows without a match are given, too");
+            }
+            line(text, &format!("  state: none but the rows of {name}"));
+        }
     }
 }
 
@@ -115,6 +129,32 @@ fn looked_back(call: &AnalyticCall) -> String {
             format!("whether the current {interval_ms} ms had a row{each}")
         }
     }
+}
+
+fn distance_text(join: &Join) -> String {
+    let (low, high) = join.distance;
+    format!("the second {low} to {high} ms after the first")
+}
+
+fn key_lines(text: &mut String, sides: &[JoinSide; 2], predicate: Option<&ScalarExpr>) {
+    let [left, right] = sides;
+    for (left, right) in left.keys.iter().zip(&right.keys) {
+        line(text, &format!("  on {} = {}", left.text, right.text));
+    }
+    if let Some(predicate) = predicate {
+        line(text, &format!("  on {}", predicate.text));
+    }
+}
+
+fn join_lines(text: &mut String, join: &Join) {
+    let [left, right] = &join.sides;
+    for (side, which) in [(left, "first"), (right, "second")] {
+        if let Some(given) = side.unmatched_ms {
+            line(text, &format!("  rows of the {which} without a match are given {given} ms after their time"));
+        }
+    }
+    let [first, second] = join.waits_ms();
+    line(text, &format!("  state: rows of the first for {first} ms, of the second for {second} ms"));
 }
 
 fn aggregate_lines(text: &mut String, aggregate: &WindowAggregate) {
@@ -174,7 +214,7 @@ fn kept_text(kind: WindowKind) -> String {
     format!("{windows} {plural} at a time, until the watermark passes the window's end")
 }
 
-fn columns_text(columns: &[(String, crate::plan::ScalarExpr)]) -> String {
+fn columns_text(columns: &[(String, ScalarExpr)]) -> String {
     let columns: Vec<String> = columns.iter().map(|(name, value)| format!("{name} = {}", value.text)).collect();
     columns.join(", ")
 }

@@ -7,6 +7,7 @@ pub mod error;
 pub mod executor;
 pub mod explain;
 mod expression;
+mod join;
 pub mod plan;
 pub mod runtime;
 mod time_policy;

@@ -14,6 +14,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion_physical_expr::PhysicalExpr;
 use millstream_catalog::{ColumnType, QueryDialect};
 
+pub use crate::join::plan::{Join, JoinSide, Lookup};
 pub use aggregate::{AggregateCall, AggregateFunction, Part};
 pub use analytic::{Analytic, AnalyticCall, AnalyticFunction, Extent, Place};
 
@@ -46,6 +47,8 @@ pub struct Program {
     pub dialect: QueryDialect,
     /// What is read; each input of the query at most once.
     pub sources: Vec<SourcePlan>,
+    /// The tables that rows are joined with.
+    pub references: Vec<SourcePlan>,
     /// What is done, each step after all the steps it reads.
     pub steps: Vec<Step>,
     /// What comes out.
@@ -188,7 +191,7 @@ pub struct Step {
     pub id: usize,
     /// The in-application stream or `WITH` step it makes, where it has a name.
     pub name: Option<String>,
-    /// What it reads; several only for [`Operator::Union`].
+    /// What it reads; several only for [`Operator::Union`], and two for [`Operator::Join`]: left and right.
     pub inputs: Vec<StepInput>,
     /// What it does.
     pub operator: Operator,
@@ -199,7 +202,11 @@ pub struct Step {
 impl Step {
     /// Whether it has windows that begin or end with their rows: a row alone does not tell when they end.
     fn has_windows_of_rows(&self) -> bool {
-        let Operator::WindowAggregate(aggregate) = &self.operator else { return false };
+        let aggregate = match &self.operator {
+            Operator::WindowAggregate(aggregate) => aggregate,
+            Operator::Join(_) => return true,
+            _ => return false,
+        };
         match aggregate.window.kind {
             WindowKind::Tumbling { .. } | WindowKind::Hopping { .. } => false,
             WindowKind::Sliding { .. } | WindowKind::Session { .. } | WindowKind::Stagger { .. } => true,
@@ -236,6 +243,10 @@ pub enum Operator {
     Analytic(Box<Analytic>),
     /// All rows of all inputs, whose schemas are the same.
     Union,
+    /// Pairs of rows of two inputs that are near each other in time.
+    Join(Box<Join>),
+    /// Rows beside those of a table that they match.
+    Lookup(Box<Lookup>),
 }
 
 /// `CROSS APPLY`, `OUTER APPLY`: a row again for each part of a value in it, with the row's time.

@@ -9,7 +9,7 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use millstream_catalog::pipeline::{Known, Located, Mistake, OutputSpec, Pipeline, QuerySpec, SqlText, Survey};
-use millstream_catalog::{ColumnType, DocumentOutput, KeyType, OutputTarget, QueryDialect};
+use millstream_catalog::{ColumnDefinition, ColumnType, DocumentOutput, KeyType, OutputTarget, QueryDialect};
 use millstream_function::check_runtime;
 use millstream_portal::openapi;
 use millstream_query::{InputSchema, PlanError, PlanErrorCode, Program, plan};
@@ -156,15 +156,15 @@ impl Checker<'_> {
                 (self.folder.join(&path.value).display().to_string(), 1, text.as_str())
             }
         };
-        let inputs: Vec<InputSchema> = spec
-            .inputs
-            .iter()
-            .map(|input| InputSchema {
-                name: input.value.name.clone(),
-                columns: (!input.value.columns.is_empty()).then(|| input.value.columns.clone()),
-                hub: spec.dialect == QueryDialect::StreamAnalytics,
-            })
-            .collect();
+        let schema = |name: &str, columns: &[ColumnDefinition], reference: bool| InputSchema {
+            name: name.to_owned(),
+            columns: (!columns.is_empty()).then(|| columns.to_vec()),
+            hub: spec.dialect == QueryDialect::StreamAnalytics && !reference,
+            reference,
+        };
+        let streams = spec.inputs.iter().map(|input| schema(&input.value.name, &input.value.columns, false));
+        let references = spec.references.iter().map(|input| schema(&input.name, &input.columns, true));
+        let inputs: Vec<InputSchema> = streams.chain(references).collect();
         spec.outputs.iter().for_each(|output| self.partition_key(pipeline, output));
         if spec.stopped && text.trim().is_empty() {
             return;

@@ -5,7 +5,7 @@ use std::mem::discriminant;
 
 use anyhow::Context as _;
 use millstream_catalog::pipeline::{InputSpec, OutputSpec, QuerySpec, SqlText};
-use millstream_catalog::{DesiredState, QueryDefinition, QueryInput, QueryOutput};
+use millstream_catalog::{DesiredState, QueryDefinition, QueryInput, QueryOutput, ReferenceInput};
 use millstream_query::{NewQuery, QueryError};
 
 use super::carry_out::Outcome;
@@ -65,6 +65,7 @@ pub(super) fn described(
         sql,
         description: found.map(|found| found.description.clone()).unwrap_or_default(),
         inputs: spec.inputs.iter().map(|located| input(&located.value, found)).collect(),
+        references: spec.references.iter().map(|given| reference(given, found)).collect(),
         outputs: spec.outputs.iter().map(|located| output(&located.value, found)).collect(),
         start_at: spec.start_at,
         event_order: spec.event_order,
@@ -86,6 +87,12 @@ fn input(spec: &InputSpec, found: Option<&QueryDefinition>) -> QueryInput {
     }
 }
 
+fn reference(given: &ReferenceInput, found: Option<&QueryDefinition>) -> ReferenceInput {
+    let mut before = found.into_iter().flat_map(|found| &found.references);
+    let before = before.find(|before| before.name == given.name);
+    ReferenceInput { role: before.map(|before| before.role.clone()).unwrap_or_default(), ..given.clone() }
+}
+
 fn output(spec: &OutputSpec, found: Option<&QueryDefinition>) -> QueryOutput {
     let mut before = found.into_iter().flat_map(|found| &found.outputs);
     let before =
@@ -103,6 +110,7 @@ fn is(found: &QueryDefinition, new: &NewQuery) -> bool {
     found.dialect == new.dialect
         && found.sql == new.sql
         && found.inputs == new.inputs
+        && found.references == new.references
         && found.outputs == new.outputs
         && found.event_order == new.event_order
         && found.parallelism == new.parallelism

@@ -175,6 +175,7 @@ impl Engines {
                 kinesis_codec: Arc::new(LambdaOutputCodec::new(place.clone())),
                 stream_analytics_codec: Arc::new(FunctionOutputCodec),
                 objects: Arc::new(objects.clone()),
+                reads: Arc::new(objects.clone()),
                 documents: Arc::new(documents.clone()),
                 kinesis_roles: Some(roles(Service::KinesisAnalytics)),
             },

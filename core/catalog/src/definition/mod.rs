@@ -64,7 +64,7 @@ pub use portal::{
 pub use query::{
     ColumnDefinition, ColumnType, DesiredState, DocumentOutput, EventOrder, ObjectOutput, OrderPolicy, OutputHanding,
     OutputTarget, QueryDefinition, QueryDialect, QueryErrorLog, QueryInput, QueryOutput, QueryResource, RecordFormat,
-    StartAt,
+    ReferenceInput, StartAt,
 };
 pub use queue::{QueueDefinition, QueueSettings, Redrive, RedriveSources};
 pub use role::RoleDefinition;

@@ -21,6 +21,9 @@ pub struct QueryDefinition {
     pub description: String,
     /// Where rows come from.
     pub inputs: Vec<QueryInput>,
+    /// Tables that rows are joined with.
+    #[serde(default)]
+    pub references: Vec<ReferenceInput>,
     /// Where results go.
     pub outputs: Vec<QueryOutput>,
     /// Whether it is to run.
@@ -106,6 +109,26 @@ pub struct QueryInput {
     /// The consumer group that the maker named for reading a hub; recorded.
     #[serde(default)]
     pub consumer_group: String,
+}
+
+/// Reference data: an object whose rows are a table, read when the query starts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReferenceInput {
+    /// The name by which the SQL knows it.
+    pub name: String,
+    /// The object's bucket or container.
+    pub bucket: String,
+    /// Its name there.
+    pub key: String,
+    /// How its bytes become rows.
+    #[serde(default)]
+    pub format: RecordFormat,
+    /// Columns; empty: found out from the rows.
+    #[serde(default)]
+    pub columns: Vec<ColumnDefinition>,
+    /// The role or account that the maker named for reading. Roles are asked; empty: nobody is.
+    #[serde(default)]
+    pub role: String,
 }
 
 /// How a record's bytes become rows.

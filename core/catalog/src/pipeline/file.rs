@@ -147,10 +147,19 @@ pub(super) struct InputTable {
     pub(super) stream: Option<Spanned<String>>,
     pub(super) delivery_stream: Option<Spanned<String>>,
     pub(super) event_hub: Option<Spanned<String>>,
+    /// Reference data: a blob that is a table.
+    pub(super) blob: Option<ReferenceTable>,
     /// The delimiter; without it records are JSON.
     pub(super) csv: Option<String>,
     #[serde(default)]
     pub(super) columns: Vec<ColumnTable>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReferenceTable {
+    pub(super) container: String,
+    pub(super) path: String,
 }
 
 #[derive(Debug, Deserialize)]

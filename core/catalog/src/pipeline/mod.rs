@@ -48,7 +48,8 @@ pub use source::{Located, Mistake};
 pub use table::{IndexSpec, TableSpec};
 
 use crate::definition::{
-    ColumnDefinition, EventOrder, ObjectDestination, OutputHanding, OutputTarget, QueryDialect, RecordFormat, StartAt,
+    ColumnDefinition, EventOrder, ObjectDestination, OutputHanding, OutputTarget, QueryDialect, RecordFormat,
+    ReferenceInput, StartAt,
 };
 
 /// What a file defines, in the order in which it can be applied.
@@ -133,6 +134,8 @@ pub struct QuerySpec {
     pub sql: SqlText,
     /// Inputs.
     pub inputs: Vec<Located<InputSpec>>,
+    /// Reference data.
+    pub references: Vec<ReferenceInput>,
     /// Outputs.
     pub outputs: Vec<Located<OutputSpec>>,
     /// Where it begins at first.

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::Spanned;
 
 use super::file::{
-    ApiTable, DeliveryStreamTable, DialectName, InputTable, QueryTable, RouteTable, StartName, StreamTable,
-    ToleranceName,
+    ApiTable, ColumnTable, DeliveryStreamTable, DialectName, InputTable, QueryTable, ReferenceTable, RouteTable,
+    StartName, StreamTable, ToleranceName,
 };
 use super::known::Known;
 use super::name::NameRule;
@@ -15,7 +15,7 @@ use super::source::{Located, Mistake, Source, nearest};
 use super::{ApiSpec, DeliveryStreamSpec, InputSpec, Pipeline, QuerySpec, RouteSpec, SqlText, StreamSpec, Survey};
 use crate::definition::{
     ColumnDefinition, ColumnType, Compression, EventOrder, ObjectDestination, OrderPolicy, QueryDialect, RecordFormat,
-    StartAt,
+    ReferenceInput, StartAt,
 };
 
 /// What a route can be called by.
@@ -270,8 +270,14 @@ impl Resolver<'_> {
         }
         let defaults = EventOrder::default();
         let given = table.input.len();
-        let inputs: Vec<_> = table.input.into_iter().filter_map(|input| self.input(input)).collect();
-        if inputs.len() < given {
+        let (mut inputs, mut references) = (Vec::new(), Vec::new());
+        for mut input in table.input {
+            match input.blob.take() {
+                Some(blob) => references.extend(self.reference(input, blob)),
+                None => inputs.extend(self.input(input)),
+            }
+        }
+        if inputs.len() + references.len() < given {
             self.left_out.queries.insert(table.name.get_ref().clone());
         }
         let value = QuerySpec {
@@ -282,6 +288,7 @@ impl Resolver<'_> {
             },
             sql,
             inputs,
+            references,
             outputs: table.output.into_iter().filter_map(|output| self.output(output)).collect(),
             start_at: match table.start_at {
                 StartName::Latest => StartAt::Latest,
@@ -310,9 +317,38 @@ impl Resolver<'_> {
     fn input(&mut self, table: InputTable) -> Option<Located<InputSpec>> {
         let line = self.line(&table.name);
         let stream = self.one_stream(line, table.stream, table.delivery_stream, table.event_hub)?;
-        let declared = table.columns.len();
-        let columns: Vec<_> = table
-            .columns
+        let columns = self.columns(table.columns)?;
+        let value = InputSpec { name: table.name.into_inner(), stream, format: format(table.csv), columns };
+        Some(Located { value, line })
+    }
+
+    /// Reference data; `None` when their columns or their place cannot be told.
+    fn reference(&mut self, table: InputTable, blob: ReferenceTable) -> Option<ReferenceInput> {
+        let line = self.line(&table.name);
+        if table.stream.is_some() || table.delivery_stream.is_some() || table.event_hub.is_some() {
+            let message = "expected either a stream or a blob of reference data".to_owned();
+            self.wrong(line, message, "an input of its own for each of them");
+            return None;
+        }
+        let key = blob.path.trim_start_matches('/').to_owned();
+        if key.is_empty() || key.contains('{') || blob.container.is_empty() {
+            let message = format!("expected the container and the path of one blob, found `{}`", blob.path);
+            self.wrong(
+                line,
+                message,
+                "blob = { container = \"tables\", path = \"limits.csv\" }, without {date} and {time}",
+            );
+            return None;
+        }
+        let columns = self.columns(table.columns)?;
+        let (name, bucket, format) = (table.name.into_inner(), blob.container, format(table.csv));
+        Some(ReferenceInput { name, bucket, key, format, columns, role: String::new() })
+    }
+
+    /// The columns of an input; `None` when the type of one is unknown.
+    fn columns(&mut self, tables: Vec<ColumnTable>) -> Option<Vec<ColumnDefinition>> {
+        let declared = tables.len();
+        let columns: Vec<_> = tables
             .into_iter()
             .filter_map(|column| {
                 let declared = column.column_type.get_ref().clone();
@@ -333,11 +369,7 @@ impl Resolver<'_> {
                 })
             })
             .collect();
-        if columns.len() < declared {
-            return None;
-        }
-        let value = InputSpec { name: table.name.into_inner(), stream, format: format(table.csv), columns };
-        Some(Located { value, line })
+        (columns.len() == declared).then_some(columns)
     }
 
     /// The catalog's name of the one stream that an input or output names.

@@ -19,7 +19,9 @@ use std::time::{Duration, UNIX_EPOCH};
 use bytes::Bytes;
 use millstream_catalog::Catalog;
 use millstream_storage::{Storage, StorageError};
-use millstream_types::{BoxFuture, Clock, Millis, NewObject, PutObject, PutObjectError};
+use millstream_types::{
+    BoxFuture, Clock, ErrorKind, Millis, NewObject, PutObject, PutObjectError, ReadObject, ReadObjectError,
+};
 use tokio::sync::Semaphore;
 
 pub use block::{BlockSource, CommitBlocks, NewBlock, ObjectBlocks, WhichBlocks};
@@ -30,6 +32,7 @@ pub use read::{ByteRange, Reading};
 pub use remove::Removal;
 pub use write::{Append, Copy, Put};
 
+use crate::condition::Conditions;
 use crate::entry::Entries;
 use crate::error::ObjectError;
 use crate::lock::Locks;
@@ -126,6 +129,29 @@ impl PutObject for Objects {
                 Ok(_) => Ok(()),
                 Err(error) => Err(PutObjectError { kind: error.kind(), message: error.to_string() }),
             }
+        })
+    }
+}
+
+impl ReadObject for Objects {
+    fn read_object<'a>(
+        &'a self,
+        bucket: &'a str,
+        key: &'a str,
+        bytes_max: u64,
+    ) -> BoxFuture<'a, Result<Bytes, ReadObjectError>> {
+        let refused = |error: ObjectError| ReadObjectError { kind: error.kind(), message: error.to_string() };
+        Box::pin(async move {
+            let conditions = Conditions::default();
+            let length = self.head(bucket, key, &conditions).await.map_err(refused)?.length;
+            if length > bytes_max {
+                let message = format!("expected an object of at most {bytes_max} bytes, `{bucket}/{key}` has {length}");
+                return Err(ReadObjectError { kind: ErrorKind::Invalid, message });
+            }
+            // What it has grown by meanwhile is not read.
+            let range = if length == 0 { ByteRange::All } else { ByteRange::From(0, Some(length - 1)) };
+            let read = self.read(bucket, key, range, &conditions).await.map_err(refused)?;
+            Ok(read.content)
         })
     }
 }

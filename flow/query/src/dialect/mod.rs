@@ -1,16 +1,22 @@
 //! From SQL text in one of two languages to a [`Program`].
 //!
-//! The way: `token.rs` → `parse_expression.rs`, `parse_select.rs`, `parse_window.rs`, and the language's own statements (`kinesis.rs`,
-//! `stream_analytics.rs`) → `syntax.rs` → `plan_program.rs` (who reads whom) → `plan_select.rs` (one `SELECT`, with
-//! `plan_apply.rs`, `window.rs`, `window_call.rs`, `plan_listing.rs`, `plan_over.rs` and, in front of it, `plan_analytic.rs`) → `prune.rs` (only the columns used). Everything here is pure: same text and columns, same plan.
+//! The way: `token.rs` → `parse_expression.rs`, `parse_select.rs`, `parse_join.rs`, `parse_window.rs`, and the language's own
+//! statements (`kinesis.rs`, `stream_analytics.rs`) → `syntax.rs` → `plan_program.rs` (who reads whom, with `plan_from.rs`) →
+//! `plan_select.rs` (one `SELECT`, with `window.rs`, `window_call.rs` and `plan_listing.rs`; in front of it `plan_apply.rs`,
+//! `plan_join.rs` with `join_bounds.rs`, and `plan_analytic.rs` with `plan_over.rs`) → `prune.rs` (only the columns used). Everything
+//! here is pure: same text and columns, same plan.
 
 pub(crate) mod interval;
+mod join_bounds;
 mod kinesis;
 mod parse_expression;
+mod parse_join;
 mod parse_select;
 mod parse_window;
 mod plan_analytic;
 mod plan_apply;
+mod plan_from;
+mod plan_join;
 mod plan_listing;
 mod plan_over;
 mod plan_program;
@@ -44,6 +50,8 @@ pub struct InputSchema {
     pub columns: Option<Vec<ColumnDefinition>>,
     /// Whether it is a hub: `*` then stands also for the columns that the language adds to a hub's events.
     pub hub: bool,
+    /// Whether it is reference data: a table that inputs are joined with.
+    pub reference: bool,
 }
 
 /// Plans a query.

@@ -4,7 +4,8 @@ use millstream_catalog::QueryDialect;
 use sqlparser::tokenizer::Token;
 
 use super::parse_expression::{expression, is_reserved};
-use super::parse_window::{stagger, windows};
+use super::parse_join::joins;
+use super::parse_window::{over, stagger, windows};
 use super::syntax::{Apply, BinaryOperator, Expr, ExprKind, From, Ident, Literal, Query, Select, SelectItem, Stagger};
 use super::token::Tokens;
 use crate::error::{PlanError, PlanErrorCode};
@@ -150,6 +151,20 @@ fn wildcard(tokens: &mut Tokens) -> Result<Option<SelectItem>, PlanError> {
 }
 
 fn from(tokens: &mut Tokens) -> Result<From, PlanError> {
+    let mut from = source(tokens)?;
+    let at = tokens.at();
+    from.joins = joins(tokens)?;
+    if from.over.is_some() && from.joins.is_empty() {
+        let message = "a window on a source says which of its rows are joined, and nothing is";
+        let error = PlanError::new(PlanErrorCode::Window, at, message);
+        return Err(error.hint("OVER behind an aggregate, or JOIN"));
+    }
+    refuse_sources(tokens)?;
+    Ok(from)
+}
+
+/// One source, without what it is joined with.
+pub(super) fn source(tokens: &mut Tokens) -> Result<From, PlanError> {
     if *tokens.peek() == Token::LParen {
         return Err(tokens.not_supported("a SELECT inside FROM").hint(match tokens.dialect {
             QueryDialect::Kinesis => "pump the inner SELECT into a stream of its own and read that",
@@ -161,20 +176,20 @@ fn from(tokens: &mut Tokens) -> Result<From, PlanError> {
     }
     let name = tokens.expect_ident("the name of a stream or input")?;
     let mut alias = alias(tokens)?;
-    let mut timestamp_by = None;
+    let (mut timestamp_by, mut window) = (None, None);
     if tokens.dialect == QueryDialect::StreamAnalytics {
         timestamp_by = clause(tokens, &["TIMESTAMP", "BY"])?;
         if timestamp_by.is_some() && tokens.is_word("OVER") {
             return Err(tokens.not_supported("TIMESTAMP BY … OVER (substreams)"));
         }
-        alias = match alias {
-            None => self::alias(tokens)?,
-            some => some,
-        };
+    } else if tokens.take_word("OVER") {
+        window = Some(over(tokens)?);
+    }
+    if alias.is_none() {
+        alias = self::alias(tokens)?;
     }
     let applies = applies(tokens)?;
-    refuse_sources(tokens)?;
-    Ok(From { name, alias, timestamp_by, applies })
+    Ok(From { name, alias, timestamp_by, over: window, applies, joins: Vec::new() })
 }
 
 /// `CROSS APPLY function(x) AS name OUTER APPLY …`.
@@ -228,11 +243,6 @@ fn alias(tokens: &mut Tokens) -> Result<Option<Ident>, PlanError> {
 }
 
 fn refuse_sources(tokens: &Tokens) -> Result<(), PlanError> {
-    for word in ["JOIN", "INNER", "LEFT", "RIGHT", "FULL"] {
-        if tokens.is_word(word) {
-            return Err(tokens.not_supported("joins"));
-        }
-    }
     for (word, what) in [
         ("PARTITION", "PARTITION BY behind FROM"),
         ("CROSS", "CROSS JOIN"),

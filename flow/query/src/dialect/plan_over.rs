@@ -109,7 +109,8 @@ fn extent(frame: &Frame) -> Result<Extent, PlanError> {
     frame.extent.ok_or_else(missing)
 }
 
-fn resolve<'s>(over: &'s Over, select: &'s Select) -> Result<&'s Frame, PlanError> {
+/// The window that stands behind `OVER`, there or under its name.
+pub(super) fn resolve<'s>(over: &'s Over, select: &'s Select) -> Result<&'s Frame, PlanError> {
     let name = match over {
         Over::Window(frame) => return Ok(frame),
         Over::Named(name) => name,

@@ -8,12 +8,11 @@ use millstream_catalog::QueryDialect;
 
 use super::InputSchema;
 use super::plan_analytic::analytic;
-use super::plan_apply::apply;
 use super::plan_select::{Target, select};
 use super::plan_stream::{declared, target};
 use super::prune;
 use super::source::{declared as declared_columns, source, step_scope};
-use super::syntax::{Apply, From, Ident, Query, Select, Statement, TypeName};
+use super::syntax::{From, Ident, Query, Select, Statement, TypeName};
 use super::window_call::one_for_each;
 use crate::error::{PlanError, PlanErrorCode, Position};
 use crate::expression::scope::RowScope;
@@ -25,10 +24,11 @@ use crate::plan::{
 
 /// A plan in the making.
 pub(super) struct Planner<'a> {
-    dialect: QueryDialect,
-    sql: &'a str,
+    pub(super) dialect: QueryDialect,
+    pub(super) sql: &'a str,
     inputs: &'a [InputSchema],
     sources: Vec<Read>,
+    pub(super) references: Vec<(SourcePlan, RowScope)>,
     steps: Vec<Step>,
     outputs: Vec<OutputPlan>,
     /// Streams and `WITH` steps that are planned; `None`: it has mistakes, which were reported.
@@ -37,7 +37,7 @@ pub(super) struct Planner<'a> {
     tables: Vec<(String, Option<Vec<SourceColumn>>)>,
     /// Streams being planned, to notice those that read each other.
     open: Vec<String>,
-    errors: Vec<PlanError>,
+    pub(super) errors: Vec<PlanError>,
     /// Whether statements are missing that could not be read.
     unread: bool,
 }
@@ -52,10 +52,11 @@ struct Read {
 
 impl<'a> Planner<'a> {
     pub(super) fn new(dialect: QueryDialect, sql: &'a str, inputs: &'a [InputSchema], errors: Vec<PlanError>) -> Self {
-        let (sources, steps, outputs, named, open) = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (sources, references, steps) = (Vec::new(), Vec::new(), Vec::new());
+        let (outputs, named, open) = (Vec::new(), Vec::new(), Vec::new());
         let unread = errors.iter().any(|error| error.code != PlanErrorCode::Empty);
         let tables = Vec::new();
-        Self { dialect, sql, inputs, sources, steps, outputs, named, tables, open, errors, unread }
+        Self { dialect, sql, inputs, sources, references, steps, outputs, named, tables, open, errors, unread }
     }
 
     /// Plans all statements.
@@ -77,9 +78,11 @@ impl<'a> Planner<'a> {
 
     /// The plan, or the mistakes in the order of their places. `complete`: all columns have to be known.
     pub(super) fn finish(mut self, complete: bool) -> Result<Program, Vec<PlanError>> {
-        let unknown = self.sources.iter().find(|read| read.scope.open);
-        if let (Some(read), true) = (unknown, complete && self.errors.is_empty()) {
-            let message = format!("the columns of `{}` are not known yet", read.plan.name);
+        let references = self.references.iter().map(|(plan, scope)| (plan, scope));
+        let all = self.sources.iter().map(|read| (&read.plan, &read.scope)).chain(references);
+        let unknown = all.clone().find(|(_, scope)| scope.open);
+        if let (Some((plan, _)), true) = (unknown, complete && self.errors.is_empty()) {
+            let message = format!("the columns of `{}` are not known yet", plan.name);
             self.errors.push(
                 PlanError::new(PlanErrorCode::ColumnsUnknown, Position { line: 1, column: 1 }, message)
                     .hint("declare them, or send a first record from which they are found out"),
@@ -96,7 +99,9 @@ impl<'a> Planner<'a> {
             return Err(self.errors);
         }
         let sources = self.sources.into_iter().map(|read| read.plan).collect();
-        Ok(prune::prune(Program { dialect: self.dialect, sources, steps: self.steps, outputs: self.outputs }))
+        let references = self.references.into_iter().map(|(plan, _)| plan).collect();
+        let Self { dialect, steps, outputs, .. } = self;
+        Ok(prune::prune(Program { dialect, sources, references, steps, outputs }))
     }
 
     fn refuse_duplicates(&mut self, statements: &[Statement]) {
@@ -252,8 +257,7 @@ impl<'a> Planner<'a> {
         let mut steps = Vec::with_capacity(query.selects.len());
         let mut right = true;
         for select_syntax in &query.selects {
-            let relation = self.relation(&select_syntax.from, statements);
-            let Some((input, scope)) = relation.and_then(|read| self.applied(read, &select_syntax.from.applies)) else {
+            let Some((input, scope)) = self.joined(select_syntax, statements) else {
                 right = false;
                 continue;
             };
@@ -286,6 +290,11 @@ impl<'a> Planner<'a> {
         let Some((analytic, scope)) = analytic(self.sql, select, &scope, &mut self.errors) else {
             return (input, scope, Cow::Borrowed(select));
         };
+        if self.dialect == QueryDialect::StreamAnalytics && !scope.sides.is_empty() {
+            let message = "not supported yet: functions that look back beside a join, of which they come first";
+            let error = PlanError::new(PlanErrorCode::NotSupported, select.from.name.at, message);
+            self.errors.push(error.hint("WITH step AS (SELECT *, LAG(…) OVER (…) AS before FROM source)"));
+        }
         let select = match self.dialect {
             QueryDialect::Kinesis => Cow::Owned(Select { predicate: None, ..select.clone() }),
             QueryDialect::StreamAnalytics => Cow::Borrowed(select),
@@ -294,28 +303,16 @@ impl<'a> Planner<'a> {
         (StepInput::Step(self.step(vec![input], operator, schema)), scope, select)
     }
 
-    /// What is read, with what `APPLY` makes of it.
-    fn applied(
-        &mut self,
-        (mut input, mut scope): (StepInput, RowScope),
-        applies: &[Apply],
-    ) -> Option<(StepInput, RowScope)> {
-        for syntax in applies {
-            match apply(self.sql, &scope, syntax) {
-                Ok((operator, after)) => {
-                    input = StepInput::Step(self.step(vec![input], operator, Arc::clone(&after.schema)));
-                    scope = after;
-                }
-                Err(error) => {
-                    self.errors.push(error);
-                    return None;
-                }
-            }
+    /// The columns that the query declares of an input, where it does. The outer `None`: it does so with mistakes.
+    pub(super) fn declared(&self, input: &InputSchema) -> Option<Option<&[SourceColumn]>> {
+        let table = self.tables.iter().find(|(name, _)| name.eq_ignore_ascii_case(&input.name));
+        match table {
+            Some((_, columns)) => Some(Some(columns.as_deref()?)),
+            None => Some(None),
         }
-        Some((input, scope))
     }
 
-    fn step(&mut self, inputs: Vec<StepInput>, operator: Operator, schema: SchemaRef) -> usize {
+    pub(super) fn step(&mut self, inputs: Vec<StepInput>, operator: Operator, schema: SchemaRef) -> usize {
         let id = self.steps.len();
         self.steps.push(Step { id, name: None, inputs, operator, schema });
         id
@@ -349,7 +346,7 @@ impl<'a> Planner<'a> {
     }
 
     /// What a `FROM` reads, and what its columns are called there.
-    fn relation(&mut self, from: &From, statements: &[Statement]) -> Option<(StepInput, RowScope)> {
+    pub(super) fn relation(&mut self, from: &From, statements: &[Statement]) -> Option<(StepInput, RowScope)> {
         let (input, mut scope) = match self.find(&from.name, statements)? {
             StepInput::Source(index) => {
                 self.time(index, from);
@@ -399,15 +396,16 @@ impl<'a> Planner<'a> {
             self.errors.push(error);
             return None;
         };
+        if input.reference {
+            let message = format!("`{}` is reference data, which only stand on the right of a JOIN", name.text);
+            let hint = format!("FROM stream AS s JOIN {} AS r ON s.key = r.key", name.text);
+            self.errors.push(PlanError::new(PlanErrorCode::Syntax, name.at, message).hint(hint));
+            return None;
+        }
         if let Some(index) = self.sources.iter().position(|read| read.plan.name == input.name) {
             return Some(StepInput::Source(index));
         }
-        let table = self.tables.iter().find(|(name, _)| name.eq_ignore_ascii_case(&input.name));
-        let declares = match table {
-            Some((_, columns)) => Some(columns.as_deref()?),
-            None => None,
-        };
-        match source(self.dialect, input, declares) {
+        match source(self.dialect, input, self.declared(input)?) {
             Ok((plan, scope)) => self.sources.push(Read { plan, scope, timed: false }),
             Err(error) => {
                 self.errors.push(error);
@@ -417,7 +415,7 @@ impl<'a> Planner<'a> {
         Some(StepInput::Source(self.sources.len() - 1))
     }
 
-    fn input(&self, name: &str) -> Option<&'a InputSchema> {
+    pub(super) fn input(&self, name: &str) -> Option<&'a InputSchema> {
         self.inputs.iter().find(|input| match self.dialect {
             QueryDialect::Kinesis => input.name == name,
             QueryDialect::StreamAnalytics => input.name.eq_ignore_ascii_case(name),

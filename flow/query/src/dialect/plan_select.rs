@@ -276,14 +276,37 @@ fn items(binder: &Binder, items: &[SelectItem], rows: Option<&RowScope>, errors:
 
 /// What `*`, `source.*` and `source.record.*` stand for.
 pub(super) fn expand(rows: &RowScope, prefix: &[Ident], at: Position) -> Result<Vec<Item>, PlanError> {
+    if rows.sides.is_empty() {
+        return expand_one(rows, rows, 0, prefix, at);
+    }
+    if let Some(side) = prefix.first().and_then(|first| rows.side(&first.text)) {
+        return expand_one(rows, &side.rows, side.first, prefix, at);
+    }
+    if rows.dialect == QueryDialect::StreamAnalytics || !prefix.is_empty() {
+        let names: Vec<String> = rows.sides.iter().map(|side| format!("{}.*", side.rows.name())).collect();
+        let message = "`*` stands for the columns of one source, and a join has several";
+        return Err(PlanError::new(PlanErrorCode::Syntax, at, message).hint(names.join(", ")));
+    }
+    let sides = rows.sides.iter().map(|side| expand_one(rows, &side.rows, side.first, prefix, at));
+    Ok(sides.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+}
+
+/// The columns of one source, which begin at a place among those of `rows`.
+fn expand_one(
+    rows: &RowScope,
+    source: &RowScope,
+    place: usize,
+    prefix: &[Ident],
+    at: Position,
+) -> Result<Vec<Item>, PlanError> {
     let inner = match prefix {
-        [first, rest @ ..] if rows.is_qualifier(&first.text) => rest,
+        [first, rest @ ..] if source.is_qualifier(&first.text) => rest,
         all => all,
     };
     let path = inner.iter().map(|part| format!("{}.", part.text)).collect::<String>();
     let mut items = Vec::new();
     let mut records: Vec<String> = Vec::new();
-    for index in 0..rows.visible {
+    for index in place..place + source.visible {
         let value = column(&rows.schema, index);
         let same = value.text.get(..path.len()).is_some_and(|start| start.eq_ignore_ascii_case(&path));
         // A record stands for all that is in it.
@@ -294,8 +317,8 @@ pub(super) fn expand(rows: &RowScope, prefix: &[Ident], at: Position) -> Result<
             items.push(Item { name: value.text[path.len()..].to_owned(), named: false, value, at });
         }
     }
-    if items.is_empty() && !rows.open {
-        let record = if inner.is_empty() { None } else { rows.resolve(inner).ok() };
+    if items.is_empty() && !source.open {
+        let record = if inner.is_empty() { None } else { source.resolve(inner).ok() };
         if record.is_some_and(|record| record.data_type == VALUE) {
             let message = format!("not supported yet: `{path}*` of a record whose fields only its rows know");
             return Err(PlanError::new(PlanErrorCode::NotSupported, at, message).hint("name the fields"));
@@ -404,6 +427,6 @@ fn schema(columns: &Columns) -> SchemaRef {
 }
 
 /// The value, or its mistake on the list.
-fn keep<T>(result: Result<T, PlanError>, errors: &mut Vec<PlanError>) -> Option<T> {
+pub(super) fn keep<T>(result: Result<T, PlanError>, errors: &mut Vec<PlanError>) -> Option<T> {
     result.map_err(|error| errors.push(error)).ok()
 }

@@ -1,5 +1,5 @@
-//! Drops from each source the columns no expression uses, so that they are never decoded, and from each `APPLY` those that
-//! nobody reads behind it, so that they are not repeated for each of its rows; so from rows that have to wait.
+//! Drops from each source the columns no expression uses, so that they are never decoded, and from each step that repeats a row's
+//! columns or keeps them (`APPLY`, joins, functions that look back) those that nobody reads behind it.
 
 use std::sync::Arc;
 
@@ -8,13 +8,16 @@ use datafusion_common::tree_node::{Transformed, TransformedResult, TreeNode, Tre
 use datafusion_physical_expr::PhysicalExpr;
 use datafusion_physical_expr::expressions::Column;
 
-use crate::plan::{AppliedColumn, Fit, Operator, Program, ScalarExpr, StepInput, TimeSource, with_rowtime};
+use crate::plan::{AppliedColumn, Fit, JoinSide, Operator, Program, ScalarExpr, StepInput, TimeSource, with_rowtime};
 
 /// The same program over smaller sources.
 pub(super) fn prune(mut program: Program) -> Program {
     // Those that are read come behind those that they read.
     for index in (0..program.steps.len()).rev() {
-        if !matches!(program.steps[index].operator, Operator::Apply(_) | Operator::Analytic(_)) {
+        if matches!(
+            program.steps[index].operator,
+            Operator::Project { .. } | Operator::WindowAggregate(_) | Operator::Union
+        ) {
             continue;
         }
         let (used, places, schema) = kept(&mut program, StepInput::Step(index));
@@ -23,7 +26,9 @@ pub(super) fn prune(mut program: Program) -> Program {
         match &mut step.operator {
             Operator::Apply(apply) => retain(&mut apply.columns, &used),
             Operator::Analytic(analytic) => retain(&mut analytic.columns, &used),
-            _ => {}
+            Operator::Join(join) => retain_of_sides(&mut join.sides, &used),
+            Operator::Lookup(lookup) => retain_of_sides(&mut lookup.sides, &used),
+            Operator::Project { .. } | Operator::WindowAggregate(_) | Operator::Union => {}
         }
         replace(&mut program, StepInput::Step(index), &places, &schema);
     }
@@ -85,12 +90,27 @@ fn retain<T>(columns: &mut Vec<T>, used: &[bool]) {
     });
 }
 
+/// The columns of two sides are one behind the other.
+fn retain_of_sides([left, right]: &mut [JoinSide; 2], used: &[bool]) {
+    let (of_left, of_right) = used.split_at(left.columns.len());
+    retain(&mut left.columns, of_left);
+    retain(&mut right.columns, of_right);
+}
+
 /// Visits every expression over an input's schema.
 fn each_expression(program: &mut Program, input: StepInput, visit: &mut dyn FnMut(&mut ScalarExpr)) {
     if let StepInput::Source(source) = input
         && let TimeSource::Event(time) = &mut program.sources[source].time
     {
         visit(time);
+    }
+    // A join's condition is over the rows that it makes.
+    if let StepInput::Step(step) = input {
+        match &mut program.steps[step].operator {
+            Operator::Join(join) => join.predicate.iter_mut().for_each(&mut *visit),
+            Operator::Lookup(lookup) => lookup.predicate.iter_mut().for_each(&mut *visit),
+            _ => {}
+        }
     }
     for step in program.steps.iter_mut().filter(|step| step.inputs.contains(&input)) {
         match &mut step.operator {
@@ -104,6 +124,16 @@ fn each_expression(program: &mut Program, input: StepInput, visit: &mut dyn FnMu
             }
             Operator::Apply(apply) => visit(&mut apply.value),
             Operator::Analytic(analytic) => analytic.expressions_mut().into_iter().for_each(&mut *visit),
+            Operator::Join(join) => {
+                let sides = join.sides.iter_mut().zip(&step.inputs).filter(|(_, read)| **read == input);
+                for (side, _) in sides {
+                    side.keys.iter_mut().chain(side.columns.iter_mut().map(|(_, column)| column)).for_each(&mut *visit);
+                }
+            }
+            Operator::Lookup(lookup) => {
+                let side = &mut lookup.sides[0];
+                side.keys.iter_mut().chain(side.columns.iter_mut().map(|(_, column)| column)).for_each(&mut *visit);
+            }
             Operator::Union => {}
         }
     }
@@ -121,17 +151,25 @@ fn each_carried(program: &mut Program, input: StepInput, visit: &mut dyn FnMut(&
     }
 }
 
-fn note_columns(expression: &Arc<dyn PhysicalExpr>, used: &mut [bool]) {
+/// Notes which columns an expression reads, as far as there is room for.
+pub(super) fn note_columns(expression: &Arc<dyn PhysicalExpr>, used: &mut [bool]) {
     let visited = expression.apply(|node| {
-        if let Some(column) = node.downcast_ref::<Column>() {
-            used[column.index()] = true;
+        if let Some(column) = node.downcast_ref::<Column>()
+            && let Some(used) = used.get_mut(column.index())
+        {
+            *used = true;
         }
         Ok(TreeNodeRecursion::Continue)
     });
     debug_assert!(visited.is_ok(), "the closure does not fail");
 }
 
-fn renumber(expression: &Arc<dyn PhysicalExpr>, places: &[usize], schema: &SchemaRef) -> Arc<dyn PhysicalExpr> {
+/// The same expression over a schema in which each column has another place.
+pub(super) fn renumber(
+    expression: &Arc<dyn PhysicalExpr>,
+    places: &[usize],
+    schema: &SchemaRef,
+) -> Arc<dyn PhysicalExpr> {
     let renumbered = Arc::clone(expression).transform(|node| {
         let Some(column) = node.downcast_ref::<Column>() else { return Ok(Transformed::no(node)) };
         let place = places[column.index()];

@@ -58,7 +58,8 @@ pub(super) fn source(
         });
     }
     let own = columns.len();
-    for added in added_columns(dialect) {
+    let added = if input.reference { Vec::new() } else { added_columns(dialect) };
+    for added in added {
         if !columns[..own].iter().any(|column| column.name.eq_ignore_ascii_case(&added.name)) {
             columns.push(added);
         }
@@ -75,6 +76,9 @@ pub(super) fn source(
         visible,
         open: input.columns.is_none() && declares.is_none(),
         looked_back: Vec::new(),
+        timed: !input.reference,
+        sides: Vec::new(),
+        times: false,
     };
     let source = SourcePlan { name: input.name.clone(), columns, schema, time: TimeSource::Arrival };
     Ok((source, scope))
@@ -89,6 +93,9 @@ pub(super) fn step_scope(dialect: QueryDialect, name: &str, schema: &Arc<Schema>
         visible: schema.fields().len() - 1,
         open: false,
         looked_back: Vec::new(),
+        timed: true,
+        sides: Vec::new(),
+        times: false,
     }
 }
 

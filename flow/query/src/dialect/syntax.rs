@@ -277,6 +277,10 @@ pub(crate) struct From {
     pub timestamp_by: Option<Expr>,
     /// In the order in which they stand: a later one may take apart what an earlier one gave.
     pub applies: Vec<Apply>,
+    /// Kinesis: which of its rows are joined with the current one of the other side.
+    pub over: Option<Over>,
+    /// What it is joined with, one after the other.
+    pub joins: Vec<JoinClause>,
 }
 
 /// `CROSS APPLY GetArrayElements(x) AS name`.
@@ -287,6 +291,17 @@ pub(crate) struct Apply {
     pub function: Ident,
     pub argument: Expr,
     pub alias: Ident,
+}
+
+/// `JOIN source ON condition`.
+#[derive(Debug, Clone)]
+pub(crate) struct JoinClause {
+    pub at: Position,
+    /// Whether rows of the left, and of the right, are there without a match, too.
+    pub outer: [bool; 2],
+    pub right: From,
+    /// `None`: of a `CROSS JOIN`.
+    pub on: Option<Expr>,
 }
 
 #[derive(Debug, Clone)]

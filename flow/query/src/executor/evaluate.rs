@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch, new_empty_array};
+use arrow::array::{Array as _, ArrayRef, AsArray as _, Int64Array, RecordBatch, new_empty_array};
 use arrow::compute::{concat, concat_batches, filter_record_batch, prep_null_mask_filter};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use datafusion_common::DataFusionError;
 
 use super::ExecuteError;
@@ -78,6 +78,21 @@ pub(super) fn keep(predicate: Option<&ScalarExpr>, rows: &RecordBatch) -> Result
         filter_record_batch(rows, mask)?
     };
     Ok(kept)
+}
+
+/// For which rows a predicate is true, and why it could not be computed of others.
+pub(super) fn true_rows(predicate: &ScalarExpr, rows: &RecordBatch) -> Result<(Vec<bool>, Vec<String>), ExecuteError> {
+    let place = Arc::new(Field::new("$place", DataType::Int64, false));
+    let fields = rows.schema().fields().iter().cloned().chain([place]).collect::<Vec<_>>();
+    let mut columns = rows.columns().to_vec();
+    columns.push(Arc::new(Int64Array::from_iter_values(0..rows.num_rows() as i64)));
+    let numbered = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
+    let (_, kept, failed) = by_row(&numbered, |rows| keep(Some(predicate), rows))?;
+    let mut is_true = vec![false; rows.num_rows()];
+    for place in kept.column(kept.num_columns() - 1).as_primitive::<Int64Type>().values() {
+        is_true[*place as usize] = true;
+    }
+    Ok((is_true, failed))
 }
 
 /// The columns of a step's result, with the row time last: computed, or the one the rows have.

@@ -5,9 +5,13 @@
 
 mod apply;
 mod evaluate;
+mod join;
+pub(crate) mod lookup;
 mod replay;
 pub(crate) mod state;
 mod timed;
+
+use std::sync::Arc;
 
 use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch as ArrowBatch, TimestampMillisecondArray};
 use arrow::compute::{concat_batches, filter_record_batch};
@@ -17,11 +21,13 @@ use millstream_catalog::{EventOrder, RecordFormat};
 use millstream_types::RecordBatch;
 
 use crate::decode::{Decoded, Decoder, Reading};
+use crate::join::StreamJoin;
 use crate::plan::{Analytic, Operator, Program, StepInput, TimeSource, WindowAggregate};
 use crate::time_policy::{OrderCounts, ShardTime};
 use crate::window::Closed;
 use apply::{ROWS_AT_ONCE, applied};
 use evaluate::{by_row, columns, keep};
+use lookup::Tables;
 use state::{Reader, StateError, Writer};
 use timed::Timed;
 
@@ -35,6 +41,12 @@ pub struct Executor {
     sources: Vec<Source>,
     /// Per step: its windows, or what else it keeps until time has passed.
     windows: Vec<Option<Timed>>,
+    /// Per step: the rows that it joins, if it does.
+    joins: Vec<Option<StreamJoin>>,
+    /// Per step: the table in which it looks rows up, if it does.
+    tables: Tables,
+    /// Per step: how far what it reads may be behind the watermark.
+    delays: Vec<i64>,
     counts: Counts,
     produced: Produced,
     /// Windows that were over at this watermark were handed on before.
@@ -92,6 +104,14 @@ pub enum ExecuteError {
     /// Its state would grow beyond its bound.
     #[error("{0}")]
     TooLarge(String),
+    /// Reference data cannot be used.
+    #[error("reference data `{name}`: {reason}")]
+    Reference {
+        /// Their name in the SQL.
+        name: String,
+        /// What was expected and what was found.
+        reason: String,
+    },
     /// Rows do not fit the plan: a defect of ours.
     #[error("the plan does not fit its rows: {0}")]
     Plan(String),
@@ -118,8 +138,22 @@ impl Executor {
         };
         let sources = (0..program.sources.len()).map(source).collect();
         let windows = program.steps.iter().map(|step| Timed::of(&step.operator)).collect();
+        let (joins, delays) = (join::states(&program), join::delays(&program));
         let (counts, produced) = (Counts::default(), Produced::default());
-        Self { program, order, sources, windows, counts, produced, emitted: i64::MIN, again: false }
+        let tables = Vec::new();
+        Self {
+            program,
+            order,
+            sources,
+            windows,
+            joins,
+            tables,
+            delays,
+            counts,
+            produced,
+            emitted: i64::MIN,
+            again: false,
+        }
     }
 
     /// The program it runs.
@@ -137,7 +171,8 @@ impl Executor {
     /// Groups that windows hold, and rows that are kept.
     #[must_use]
     pub fn groups(&self) -> usize {
-        self.windows.iter().flatten().map(Timed::groups).sum()
+        let rows: usize = self.joins.iter().flatten().map(StreamJoin::rows).sum();
+        self.windows.iter().flatten().map(Timed::groups).sum::<usize>() + rows
     }
 
     /// Takes records of a shard of a source whose offset is `from` or later. They are read as they arrive.
@@ -215,16 +250,19 @@ impl Executor {
         shards.map(ShardTime::watermark).min().unwrap_or(i64::MIN)
     }
 
-    /// Gives the rows of all windows that are over by the watermark, or by `until` if that is later: the end of a sample.
+    /// Gives the rows of all windows that are over by the watermark, or by `until` if that is later: the end of a sample. So
+    /// it is with the pairs of joins.
     ///
     /// # Errors
     /// [`ExecuteError`]: the query cannot go on.
     pub fn advance(&mut self, until: Option<i64>) -> Result<Produced, ExecuteError> {
         let watermark = self.watermark().max(until.unwrap_or(i64::MIN));
         for step in 0..self.program.steps.len() {
+            let reached = watermark.saturating_sub(self.delays[step]);
+            let emitted = self.emitted.saturating_sub(self.delays[step]);
+            self.join_until(step, reached, emitted)?;
             let Some(windows) = &mut self.windows[step] else { continue };
-            let emitted = self.emitted;
-            let closed = windows.close(watermark)?.into_iter().map(|mut closed| {
+            let closed = windows.close(reached)?.into_iter().map(|mut closed| {
                 closed.errors.retain(|(end, _)| !windows.is_over(*end, emitted));
                 let handed = closed.ends.partition_point(|end| windows.is_over(*end, emitted));
                 (handed, closed)
@@ -282,7 +320,7 @@ impl Executor {
         }
         self.failed(failed);
         let mut columns: Vec<ArrayRef> = rows.columns()[..rows.num_columns() - 1].to_vec();
-        columns.push(std::sync::Arc::new(TimestampMillisecondArray::from(times)));
+        columns.push(Arc::new(TimestampMillisecondArray::from(times)));
         let rows = ArrowBatch::try_new(rows.schema(), columns)?;
         if kept.iter().all(|kept| *kept) {
             return Ok(rows);
@@ -294,13 +332,13 @@ impl Executor {
     fn flow(&mut self, from: StepInput, rows: &ArrowBatch) -> Result<(), ExecuteError> {
         for step in 0..self.program.steps.len() {
             if self.program.steps[step].inputs.contains(&from) {
-                self.step(step, rows)?;
+                self.step(step, from, rows)?;
             }
         }
         Ok(())
     }
 
-    fn step(&mut self, step: usize, rows: &ArrowBatch) -> Result<(), ExecuteError> {
+    fn step(&mut self, step: usize, from: StepInput, rows: &ArrowBatch) -> Result<(), ExecuteError> {
         let plan = self.program.steps[step].clone();
         match &plan.operator {
             Operator::Union => {
@@ -326,6 +364,8 @@ impl Executor {
             }
             Operator::WindowAggregate(aggregate) => self.aggregate(step, aggregate, rows),
             Operator::Analytic(analytic) => self.wait(step, analytic, rows),
+            Operator::Join(join) => self.add_to_join(step, join, from, rows),
+            Operator::Lookup(lookup) => self.look_up(step, lookup, &plan.schema, rows),
         }
     }
 
@@ -380,7 +420,7 @@ impl Executor {
             return self.give(step, &ArrowBatch::try_new(plan.schema.clone(), groups)?);
         };
         for times in [closed.starts, closed.ends] {
-            groups.push(std::sync::Arc::new(TimestampMillisecondArray::from(times)));
+            groups.push(Arc::new(TimestampMillisecondArray::from(times)));
         }
         let groups = ArrowBatch::try_new(aggregate.group_schema.clone(), groups)?;
         let (_, made, failed) = by_row(&groups, |groups| {
@@ -422,6 +462,7 @@ impl Executor {
         for windows in self.windows.iter().flatten() {
             windows.write(&mut writer);
         }
+        self.joins.iter().flatten().for_each(|join| join.write(&mut writer));
         writer.0
     }
 
@@ -445,6 +486,7 @@ impl Executor {
         for windows in self.windows.iter_mut().flatten() {
             windows.read(&mut reader)?;
         }
+        self.joins.iter_mut().flatten().try_for_each(|join| join.read(&mut reader))?;
         if reader.0.is_empty() { Ok(()) } else { Err(StateError) }
     }
 }

@@ -29,13 +29,13 @@ impl Executor {
         let mut needed = vec![None; self.program.steps.len()];
         let mut sources = vec![None; self.sources.len()];
         for step in (0..self.program.steps.len()).rev() {
-            let behind = match (&self.program.steps[step].operator, &mut self.windows[step]) {
-                (_, Some(windows)) => {
-                    let rows = needed[step].map_or(self.emitted, |behind: i64| behind.min(self.emitted));
-                    Some(windows.begin_behind(rows))
-                }
+            let emitted = self.emitted.saturating_sub(self.delays[step]);
+            let rows = needed[step].map_or(emitted, |behind: i64| behind.min(emitted));
+            let behind = match (&self.program.steps[step].operator, &mut self.windows[step], &self.joins[step]) {
+                (_, Some(windows), _) => Some(windows.begin_behind(rows)),
+                (Operator::Join(_), _, Some(join)) => Some(join.begin_behind(rows)),
                 // A time that is computed may be any.
-                (Operator::Project { rowtime: Some(_), .. }, _) => needed[step].map(|_| i64::MIN),
+                (Operator::Project { rowtime: Some(_), .. }, ..) => needed[step].map(|_| i64::MIN),
                 _ => needed[step],
             };
             for input in &self.program.steps[step].inputs {
@@ -92,7 +92,7 @@ mod tests {
     use crate::dialect::{InputSchema, plan};
 
     const BEGIN: i64 = 1_772_600_767_000;
-    const PLANS: [&str; 9] = [
+    const PLANS: [&str; 12] = [
         "SELECT g, SUM(n) AS n INTO sums FROM i GROUP BY g, TumblingWindow(second, 7); SELECT n INTO singles FROM i",
         "SELECT g, SUM(n) AS n INTO sums FROM i TIMESTAMP BY t GROUP BY g, HoppingWindow(second, 12, 4)",
         "WITH a AS (SELECT g, SUM(n) AS n FROM i TIMESTAMP BY t WHERE n > 1 GROUP BY g, TumblingWindow(second, 5)),
@@ -108,6 +108,13 @@ mod tests {
          SELECT n, SUM(n) OVER (PARTITION BY g LIMIT DURATION(second, 3)) AS s INTO sums FROM a WHERE ISFIRST(second, 2) = 1",
         "SELECT g, SUM(LAST(n) OVER (LIMIT DURATION(second, 6) WHEN n > 5)) AS n INTO sums FROM i
          WHERE ISFIRST(second, 3) OVER (PARTITION BY g) = 1 GROUP BY g, TumblingWindow(second, 10)",
+        "SELECT a.g, a.n, b.n AS m INTO pairs FROM i a TIMESTAMP BY t LEFT JOIN i b TIMESTAMP BY t
+         ON a.g = b.g AND DATEDIFF(second, a, b) BETWEEN 1 AND 3; SELECT n INTO singles FROM i TIMESTAMP BY t",
+        "WITH p AS (SELECT a.g, a.n, b.n AS m FROM i a TIMESTAMP BY t LEFT JOIN i b TIMESTAMP BY t
+         ON a.g = b.g AND DATEDIFF(second, a, b) BETWEEN -1 AND 2 AND a.n < b.n)
+         SELECT g, SUM(n) AS n, SUM(m) AS m INTO sums FROM p GROUP BY g, TumblingWindow(second, 5)",
+        "WITH s AS (SELECT g, SUM(n) AS n FROM i GROUP BY g, TumblingWindow(second, 3))
+         SELECT a.g, a.n, s.n AS m INTO pairs FROM i a JOIN s ON a.g = s.g AND DATEDIFF(second, a, s) BETWEEN 0 AND 4",
     ];
 
     fn executor(sql: &str, policy: OrderPolicy) -> Executor {
@@ -119,7 +126,7 @@ mod tests {
             declared: None,
         };
         let columns = Some(types.map(column).to_vec());
-        let input = InputSchema { name: "i".into(), columns, hub: false };
+        let input = InputSchema { name: "i".into(), columns, hub: false, reference: false };
         let program = plan(QueryDialect::StreamAnalytics, sql, &[input]).unwrap();
         let order = EventOrder { late_tolerance_ms: 3_000, out_of_order_tolerance_ms: 2_000, policy };
         Executor::new(program, order, &[RecordFormat::Json], &[2])

@@ -20,7 +20,7 @@ impl Timed {
         match operator {
             Operator::WindowAggregate(aggregate) => Some(Self::Windows(Box::new(windows_of(aggregate)))),
             Operator::Analytic(analytic) => Some(Self::Analytic(Analytic::new(analytic))),
-            Operator::Project { .. } | Operator::Apply(_) | Operator::Union => None,
+            _ => None,
         }
     }
 

@@ -16,7 +16,7 @@ use super::kernel;
 use super::regex::{self, PatternError};
 use super::scope::{is_unknown, literal};
 use super::suggest::nearest;
-use super::{Binder, cast, internal, number, text, time, types};
+use super::{Binder, Scope, cast, internal, number, text, time, types};
 use crate::dialect::syntax::{BinaryOperator, Call, Expr, ExprKind, Ident, Literal as SyntaxLiteral, TypeName};
 use crate::error::{PlanError, PlanErrorCode, Position};
 use crate::plan::{ScalarExpr, TIMESTAMP, VALUE};
@@ -217,6 +217,12 @@ impl Binder<'_> {
     fn argument(&self, kind: Argument, argument: &Expr) -> Result<ScalarExpr, PlanError> {
         if kind == Argument::Unit {
             return unit(argument);
+        }
+        if let (Argument::Timestamp, ExprKind::Name(parts), Scope::Row(rows)) = (kind, &argument.kind, self.scope)
+            && let [name] = parts.as_slice()
+            && let Some(time) = rows.time_of(name)
+        {
+            return Ok(ScalarExpr { text: name.text.clone(), ..time });
         }
         let value = self.bind(argument)?;
         match kind {

@@ -59,7 +59,7 @@ impl Binder<'_> {
         Ok(boolean(Arc::new(NotExpr::new(value.physical))))
     }
 
-    pub(super) fn binary(
+    pub(crate) fn binary(
         &self,
         operator: BinaryOperator,
         left: ScalarExpr,

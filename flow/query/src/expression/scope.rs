@@ -29,27 +29,119 @@ pub(crate) struct RowScope {
     pub open: bool,
     /// Which call in the text that looks back to other rows is which column; `None`: it has mistakes, which were reported.
     pub looked_back: Vec<(Range<usize>, Option<usize>)>,
+    /// Whether its rows have a time: those of reference data have none.
+    pub timed: bool,
+    /// What the rows are joined of, left to right; nothing where they are not.
+    pub sides: Vec<Side>,
+    /// Whether the names of sides stand for their rows' times: inside a date function of a join's condition.
+    pub times: bool,
+}
+
+/// One of the sources of a join, as a part of the joined rows.
+#[derive(Debug, Clone)]
+pub(crate) struct Side {
+    pub rows: RowScope,
+    /// Where its columns begin among those of the joined rows; its time is behind them.
+    pub first: usize,
+    /// How far its time may be from the joined row's in milliseconds, at least and at most.
+    pub offset: (i64, i64),
+}
+
+/// Where a name leads: to a column, and to what these names are inside of its records.
+#[derive(Debug, Clone, Copy)]
+struct Found<'p> {
+    place: usize,
+    inside: &'p [Ident],
+}
+
+impl Found<'_> {
+    /// The same among the columns of joined rows.
+    fn behind(self, side: &Side) -> Self {
+        Self { place: side.first + self.place, ..self }
+    }
 }
 
 impl RowScope {
-    /// The column of a (qualified) name.
+    /// The column of a (qualified) name, or what is inside of it.
     pub(crate) fn resolve(&self, parts: &[Ident]) -> Result<ScalarExpr, PlanError> {
+        Ok(match self.found(parts)? {
+            Some(Found { place, inside: [] }) => column(&self.schema, place),
+            Some(Found { place, inside }) => {
+                let names: Vec<&str> = inside.iter().map(|part| part.text.as_str()).collect();
+                value::access::path(column(&self.schema, place), &names)
+            }
+            None => unknown(),
+        })
+    }
+
+    /// Where a name leads; `None`: it may be any column, because they are not known.
+    fn found<'p>(&self, parts: &'p [Ident]) -> Result<Option<Found<'p>>, PlanError> {
+        if !self.sides.is_empty() {
+            return self.found_in_sides(parts);
+        }
         let unqualified = self.without_qualifier(parts);
         for parts in [unqualified, parts] {
-            let path: Vec<&str> = parts.iter().map(|part| part.text.as_str()).collect();
-            if let Some(found) = self.find(&path.join("."), &parts[0])? {
-                return Ok(found);
+            if let Some(place) = self.find(&path(parts), &parts[0])? {
+                return Ok(Some(Found { place, inside: &[] }));
             }
         }
         for parts in [unqualified, parts] {
             if let Some(found) = self.inside(parts)? {
-                return Ok(found);
+                return Ok(Some(found));
             }
         }
         if self.open {
-            return Ok(unknown());
+            return Ok(None);
         }
         Err(self.unknown_column(unqualified))
+    }
+
+    /// Where a name leads among joined rows: one with its source in front, or one that only one source has.
+    fn found_in_sides<'p>(&self, parts: &'p [Ident]) -> Result<Option<Found<'p>>, PlanError> {
+        if let [first, _, ..] = parts
+            && let Some(side) = self.side(&first.text)
+        {
+            return Ok(side.rows.found(parts)?.map(|found| found.behind(side)));
+        }
+        let name = path(parts);
+        if self.dialect == QueryDialect::Kinesis && name == "ROWTIME" {
+            return Ok(Some(Found { place: self.schema.fields().len() - 1, inside: &[] }));
+        }
+        let mut found: Vec<(&Side, Found<'p>)> = Vec::new();
+        for side in &self.sides {
+            let own = match side.rows.find(&name, &parts[0])? {
+                Some(place) => Some(Found { place, inside: &[] }),
+                None => side.rows.inside(parts)?,
+            };
+            found.extend(own.map(|own| (side, own.behind(side))));
+        }
+        match found.as_slice() {
+            [] if self.open => Ok(None),
+            [] => Err(self.unknown_column(parts)),
+            [(_, found)] => Ok(Some(*found)),
+            [(first, _), (second, _), ..] => {
+                let (first, second) = (first.rows.name(), second.rows.name());
+                let message = format!("`{name}` may be of `{first}` or of `{second}`");
+                let error = PlanError::new(PlanErrorCode::AmbiguousColumn, parts[0].at, message);
+                Err(error.hint(format!("{first}.{name}")))
+            }
+        }
+    }
+
+    /// The source of joined rows that has a name.
+    pub(crate) fn side(&self, name: &str) -> Option<&Side> {
+        self.sides.iter().find(|side| side.rows.is_qualifier(name))
+    }
+
+    /// The time of the source's rows, where its name stands for it.
+    pub(crate) fn time_of(&self, name: &Ident) -> Option<ScalarExpr> {
+        let side = self.side(&name.text).filter(|side| self.times && side.rows.timed)?;
+        Some(column(&self.schema, side.first + side.rows.schema.fields().len() - 1))
+    }
+
+    /// What the source is called here: its alias, if it has one.
+    pub(crate) fn name(&self) -> &str {
+        self.qualifiers.last().map_or("", String::as_str)
     }
 
     /// The name without the source's name in front of it.
@@ -76,25 +168,26 @@ impl RowScope {
     }
 
     /// What is inside of a column that holds records: the column with the longest name that the name begins with.
-    fn inside(&self, parts: &[Ident]) -> Result<Option<ScalarExpr>, PlanError> {
-        let names: Vec<&str> = parts.iter().map(|part| part.text.as_str()).collect();
-        for length in (1..names.len()).rev() {
-            let column = self.find(&names[..length].join("."), &parts[0])?;
-            if let Some(record) = column.filter(|column| column.data_type == VALUE) {
-                return Ok(Some(value::access::path(record, &names[length..])));
+    fn inside<'p>(&self, parts: &'p [Ident]) -> Result<Option<Found<'p>>, PlanError> {
+        for length in (1..parts.len()).rev() {
+            let (name, inside) = parts.split_at(length);
+            let place = self.find(&path(name), &parts[0])?;
+            if let Some(place) = place.filter(|place| self.schema.field(*place).data_type() == &VALUE) {
+                return Ok(Some(Found { place, inside }));
             }
         }
         Ok(None)
     }
 
-    fn find(&self, name: &str, at: &Ident) -> Result<Option<ScalarExpr>, PlanError> {
+    /// The place of the column that a name is.
+    fn find(&self, name: &str, at: &Ident) -> Result<Option<usize>, PlanError> {
         let fields = self.schema.fields();
         let count = fields.len() - 1;
         if let Some(index) = (0..count).find(|index| fields[*index].name() == name) {
-            return Ok(Some(column(&self.schema, index)));
+            return Ok(Some(index));
         }
         if self.dialect == QueryDialect::Kinesis {
-            return Ok((name == "ROWTIME").then(|| self.rowtime()));
+            return Ok((self.timed && name == "ROWTIME").then_some(count));
         }
         let mut same = (0..count).filter(|index| self.same(fields[*index].name(), name));
         match (same.next(), same.next()) {
@@ -103,7 +196,7 @@ impl RowScope {
                 let message = format!("`{name}` may be `{first}` or `{second}`");
                 Err(PlanError::new(PlanErrorCode::AmbiguousColumn, at.at, message).hint(format!("[{first}]")))
             }
-            (first, _) => Ok(first.map(|index| column(&self.schema, index))),
+            (first, _) => Ok(first),
         }
     }
 
@@ -115,12 +208,18 @@ impl RowScope {
     }
 
     fn unknown_column(&self, parts: &[Ident]) -> PlanError {
-        let path: Vec<&str> = parts.iter().map(|part| part.text.as_str()).collect();
-        let name = path.join(".");
-        let source = self.qualifiers.first().map_or("", String::as_str);
-        let error =
-            PlanError::new(PlanErrorCode::UnknownColumn, parts[0].at, format!("`{source}` has no column `{name}`"));
-        let names: Vec<&str> = self.schema.fields()[..self.visible].iter().map(|field| field.name().as_str()).collect();
+        let name = path(parts);
+        let message = match self.sides.as_slice() {
+            [] => format!("`{}` has no column `{name}`", self.qualifiers.first().map_or("", String::as_str)),
+            sides => {
+                let sources: Vec<&str> = sides.iter().map(|side| side.rows.name()).collect();
+                format!("none of `{}` has a column `{name}`", sources.join("`, `"))
+            }
+        };
+        let error = PlanError::new(PlanErrorCode::UnknownColumn, parts[0].at, message);
+        let of_sides = self.sides.iter().flat_map(|side| &side.rows.schema.fields()[..side.rows.visible]);
+        let fields = self.schema.fields()[..self.visible].iter().chain(of_sides);
+        let names: Vec<&str> = fields.map(|field| field.name().as_str()).collect();
         match nearest(&name, names.iter().copied()) {
             Some(near) if self.dialect == QueryDialect::Kinesis && near.to_uppercase() == name => {
                 error.hint(format!("\"{near}\" (a name without quotes means its upper case, `{name}`)"))
@@ -181,6 +280,11 @@ impl GroupScope {
     pub(crate) fn rowtime(&self) -> ScalarExpr {
         column(&self.schema, self.schema.fields().len() - 1)
     }
+}
+
+/// A name with its dots.
+fn path(parts: &[Ident]) -> String {
+    parts.iter().map(|part| part.text.as_str()).collect::<Vec<_>>().join(".")
 }
 
 /// A column of a schema as an expression.

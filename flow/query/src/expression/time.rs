@@ -281,7 +281,8 @@ fn pair_of_times<'a>(
     (left.as_primitive(), right.as_primitive())
 }
 
-fn unit_millis(unit: &str) -> Result<i64> {
+/// The length of a unit by its canonical name; those that have none are an error.
+pub(crate) fn unit_millis(unit: &str) -> Result<i64> {
     Ok(match unit {
         "week" => 7 * 86_400_000,
         "day" | "dayofyear" | "weekday" => 86_400_000,

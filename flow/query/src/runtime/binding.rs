@@ -7,9 +7,11 @@ use millstream_catalog::{ColumnDefinition, QueryDefinition, QueryDialect, QueryI
 use millstream_stream::{Streams, aggregate};
 
 use super::error::QueryError;
+use super::reference::{Loaded, References};
 use crate::decode::infer::columns_of;
 use crate::dialect::{InputSchema, plan};
 use crate::executor::Executor;
+use crate::executor::lookup::{Tables, tables};
 use crate::plan::Program;
 
 /// Records that columns are found out from.
@@ -22,10 +24,17 @@ pub(super) struct Binding {
     pub(super) program: Program,
     pub(super) inputs: Vec<QueryInput>,
     pub(super) streams: Vec<Arc<StreamDefinition>>,
+    /// By step: the rows of reference data that it looks up.
+    tables: Tables,
 }
 
 impl Binding {
-    pub(super) async fn new(streams: &Streams, definition: &QueryDefinition) -> Result<Self, QueryError> {
+    pub(super) async fn new(
+        streams: &Streams,
+        references: &References,
+        definition: &QueryDefinition,
+    ) -> Result<Self, QueryError> {
+        let loaded = references.load(&definition.name, &definition.references).await?;
         let mut schemas = Vec::with_capacity(definition.inputs.len());
         for input in &definition.inputs {
             let columns = match input.columns.as_slice() {
@@ -36,9 +45,12 @@ impl Binding {
             let owner = stream_of(streams, input)?.owner;
             let hub = definition.dialect == QueryDialect::StreamAnalytics
                 && matches!(owner, StreamOwner::User | StreamOwner::Hub);
-            schemas.push(InputSchema { name: input.name.clone(), columns, hub });
+            schemas.push(InputSchema { name: input.name.clone(), columns, hub, reference: false });
         }
-        let program = plan(definition.dialect, &definition.sql, &schemas).map_err(QueryError::Plan)?;
+        let (dialect, sql) = (definition.dialect, definition.sql.clone());
+        let (program, tables) = tokio::task::spawn_blocking(move || planned(dialect, &sql, schemas, &loaded))
+            .await
+            .map_err(|_| QueryError::Stopping)??;
         let input_of = |name: &str| {
             definition
                 .inputs
@@ -50,7 +62,7 @@ impl Binding {
         let inputs: Vec<QueryInput> =
             program.sources.iter().map(|source| input_of(&source.name)).collect::<Result<_, _>>()?;
         let sources = inputs.iter().map(|input| stream_of(streams, input)).collect::<Result<_, _>>()?;
-        Ok(Self { program, inputs, streams: sources })
+        Ok(Self { program, inputs, streams: sources, tables })
     }
 
     /// What has become of the streams since they were bound.
@@ -69,8 +81,28 @@ impl Binding {
     pub(super) fn executor(&self, definition: &QueryDefinition) -> Executor {
         let formats: Vec<_> = self.inputs.iter().map(|input| input.format.clone()).collect();
         let shards: Vec<usize> = self.streams.iter().map(|stream| stream.shards.len()).collect();
-        Executor::new(self.program.clone(), definition.event_order, &formats, &shards)
+        let executor = Executor::new(self.program.clone(), definition.event_order, &formats, &shards);
+        executor.with_tables(self.tables.clone())
     }
+}
+
+/// The program and the tables of its steps. Reads objects, which may be large: work for a thread that may be busy.
+fn planned(
+    dialect: QueryDialect,
+    sql: &str,
+    mut schemas: Vec<InputSchema>,
+    loaded: &[Loaded],
+) -> Result<(Program, Tables), QueryError> {
+    schemas.extend(loaded.iter().map(|loaded| loaded.schema(dialect)));
+    let program = plan(dialect, sql, &schemas).map_err(QueryError::Plan)?;
+    let mut rows = Vec::with_capacity(program.references.len());
+    for plan in &program.references {
+        let found = loaded.iter().find(|loaded| loaded.name() == plan.name);
+        let found = found.ok_or_else(|| QueryError::NoInput { name: plan.name.clone() })?;
+        rows.push(found.rows(plan, dialect)?);
+    }
+    let tables = tables(&program, &rows)?;
+    Ok((program, tables))
 }
 
 /// The streams of a binding, looked at again.

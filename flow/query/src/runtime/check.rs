@@ -1,6 +1,9 @@
 //! What is checked of a query before it is defined or started.
 
-use millstream_catalog::{Catalog, DocumentOutput, ObjectOutput, OutputTarget, QueryDialect, QueryInput, QueryOutput};
+use millstream_catalog::{
+    Catalog, ColumnDefinition, DocumentOutput, ObjectOutput, OutputTarget, QueryDialect, QueryInput, QueryOutput,
+    ReferenceInput,
+};
 use millstream_stream::Streams;
 
 use super::binding::stream_of;
@@ -50,7 +53,7 @@ pub(super) fn check_draft(new: &NewQuery) -> Result<(), QueryError> {
     if new.sql.trim().is_empty() {
         return Ok(());
     }
-    match check_sql(new.dialect, &new.sql, &new.inputs) {
+    match check_sql(new.dialect, &new.sql, &new.inputs, &new.references) {
         Err(QueryError::Plan(mut mistakes)) if new.dialect == QueryDialect::StreamAnalytics => {
             mistakes.retain(|mistake| mistake.code != PlanErrorCode::UnknownStream);
             if mistakes.is_empty() { Ok(()) } else { Err(QueryError::Plan(mistakes)) }
@@ -60,15 +63,21 @@ pub(super) fn check_draft(new: &NewQuery) -> Result<(), QueryError> {
 }
 
 /// Checks a text that is to run.
-pub(super) fn check_sql(dialect: QueryDialect, sql: &str, inputs: &[QueryInput]) -> Result<(), QueryError> {
-    let schemas: Vec<InputSchema> = inputs
-        .iter()
-        .map(|input| InputSchema {
-            name: input.name.clone(),
-            columns: (!input.columns.is_empty()).then(|| input.columns.clone()),
-            hub: dialect == QueryDialect::StreamAnalytics,
-        })
-        .collect();
+pub(super) fn check_sql(
+    dialect: QueryDialect,
+    sql: &str,
+    inputs: &[QueryInput],
+    references: &[ReferenceInput],
+) -> Result<(), QueryError> {
+    let schema = |name: &str, columns: &[ColumnDefinition], reference: bool| InputSchema {
+        name: name.to_owned(),
+        columns: (!columns.is_empty()).then(|| columns.to_vec()),
+        hub: dialect == QueryDialect::StreamAnalytics && !reference,
+        reference,
+    };
+    let inputs = inputs.iter().map(|input| schema(&input.name, &input.columns, false));
+    let references = references.iter().map(|input| schema(&input.name, &input.columns, true));
+    let schemas: Vec<InputSchema> = inputs.chain(references).collect();
     let mistakes = check(dialect, sql, &schemas);
     if mistakes.is_empty() { Ok(()) } else { Err(QueryError::Plan(mistakes)) }
 }

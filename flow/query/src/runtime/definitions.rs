@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use millstream_catalog::{
-    DesiredState, EventOrder, QueryDefinition, QueryDialect, QueryInput, QueryOutput, QueryResource, StartAt,
-    StreamOwner,
+    DesiredState, EventOrder, QueryDefinition, QueryDialect, QueryInput, QueryOutput, QueryResource, ReferenceInput,
+    StartAt, StreamOwner,
 };
 use millstream_storage::{Transaction, to_the_end};
 use millstream_types::BoxFuture;
@@ -26,6 +26,7 @@ pub struct NewQuery {
     pub sql: String,
     pub description: String,
     pub inputs: Vec<QueryInput>,
+    pub references: Vec<ReferenceInput>,
     pub outputs: Vec<QueryOutput>,
     pub start_at: StartAt,
     pub event_order: EventOrder,
@@ -42,6 +43,7 @@ impl From<&QueryDefinition> for NewQuery {
             sql: query.sql.clone(),
             description: query.description.clone(),
             inputs: query.inputs.clone(),
+            references: query.references.clone(),
             outputs: query.outputs.clone(),
             start_at: query.start_at,
             event_order: query.event_order,
@@ -69,6 +71,7 @@ impl Queries {
                 sql: new.sql,
                 description: new.description,
                 inputs: new.inputs,
+                references: new.references,
                 outputs: new.outputs,
                 desired: DesiredState::Stopped,
                 start_at: new.start_at,
@@ -105,7 +108,7 @@ impl Queries {
             match definition.desired {
                 DesiredState::Stopped => check_draft(&new)?,
                 DesiredState::Running => {
-                    check_sql(new.dialect, &new.sql, &new.inputs)?;
+                    check_sql(new.dialect, &new.sql, &new.inputs, &new.references)?;
                     check_containers(&self.shared.catalog, &new.outputs)?;
                 }
             }
@@ -114,6 +117,7 @@ impl Queries {
             definition.sql = new.sql;
             definition.description = new.description;
             definition.inputs = new.inputs;
+            definition.references = new.references;
             definition.outputs = new.outputs;
             definition.start_at = new.start_at;
             definition.event_order = new.event_order;
@@ -178,7 +182,7 @@ impl Queries {
                 return Err(QueryError::State { name: name.to_owned(), state: "running" });
             }
             definition.desired = DesiredState::Running;
-            check_sql(definition.dialect, &definition.sql, &definition.inputs)?;
+            check_sql(definition.dialect, &definition.sql, &definition.inputs, &definition.references)?;
             check_inputs(&self.shared.streams, &definition.inputs)?;
             check_containers(&self.shared.catalog, &definition.outputs)?;
             definition.start_at = start_at.unwrap_or(definition.start_at);

@@ -21,6 +21,7 @@ use super::delivery::object::ObjectTarget;
 use super::delivery::{Delivery, Outlet, Outside, Target};
 use super::error::QueryError;
 use super::preview::{self, Preview, PreviewStart};
+use super::reference::References;
 use super::rows;
 use super::status::{DeliveryStatus, QueryState, QueryStatus, ResultRow, Running, SeenError, lock};
 use super::task::Task;
@@ -157,7 +158,7 @@ impl Queries {
     ) -> BoxFuture<'a, Result<Preview, QueryError>> {
         Box::pin(async move {
             let definition = preview::definition(&self.shared.streams, dialect, sql);
-            preview::start(self.shared.streams.clone(), definition, from).await
+            preview::start(self.shared.streams.clone(), self.references(dialect), definition, from).await
         })
     }
 
@@ -174,7 +175,8 @@ impl Queries {
     ) -> BoxFuture<'a, Result<Vec<LandedRow>, QueryError>> {
         Box::pin(async move {
             let definition = self.get(query)?;
-            let binding = Binding::new(&self.shared.streams, &definition).await?;
+            let references = self.references(definition.dialect);
+            let binding = Binding::new(&self.shared.streams, &references, &definition).await?;
             if !binding.program.a_row_alone_tells() {
                 return Err(QueryError::ManyRows { name: definition.name.clone() });
             }
@@ -244,6 +246,7 @@ impl Queries {
         }
         let task = Task {
             roles: self.roles(definition.dialect),
+            references: self.references(definition.dialect),
             definition,
             streams: self.shared.streams.clone(),
             checkpoints: self.shared.checkpoints.clone(),
@@ -261,6 +264,11 @@ impl Queries {
             QueryDialect::Kinesis => self.shared.outside.kinesis_roles.clone(),
             QueryDialect::StreamAnalytics => None,
         }
+    }
+
+    /// Where the reference data of a query come from.
+    fn references(&self, dialect: QueryDialect) -> References {
+        References { objects: Arc::clone(&self.shared.outside.reads), roles: self.roles(dialect) }
     }
 
     /// What an output is handed to behind the query's own stream; `None` when its rows stay there.

@@ -67,6 +67,16 @@ pub enum QueryError {
         /// Its stream.
         stream: String,
     },
+    /// Reference data are not there, or are no rows.
+    #[error("reference data `{name}`: the object `{object}` cannot be used: {reason}")]
+    Reference {
+        /// Their name in the SQL.
+        name: String,
+        /// The bucket and the object's name.
+        object: String,
+        /// What was expected and what was found.
+        reason: String,
+    },
     /// A function, container or bucket does not take its rows.
     #[error("{target} has not taken {left} {what}: {reason}")]
     Delivery {
@@ -136,7 +146,8 @@ impl QueryError {
             | Self::Output { .. }
             | Self::Sample { .. }
             | Self::NoInput { .. }
-            | Self::InputGone { .. } => ErrorKind::Invalid,
+            | Self::InputGone { .. }
+            | Self::Reference { .. } => ErrorKind::Invalid,
             Self::Delivery { .. } | Self::Stopping => ErrorKind::Unavailable,
             Self::NotAllowed { .. } => ErrorKind::Forbidden,
             Self::Execute(_) => ErrorKind::Internal,

@@ -15,6 +15,7 @@ pub mod engine;
 mod error;
 mod fingerprint;
 mod preview;
+mod reference;
 mod resume;
 mod rows;
 mod status;

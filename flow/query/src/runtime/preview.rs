@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use super::binding::Binding;
 use super::error::QueryError;
+use super::reference::References;
 use super::rows;
 use crate::dialect::words;
 use crate::executor::Executor;
@@ -63,6 +64,7 @@ const RESULT_STREAM: &str =
 
 pub(super) async fn start(
     streams: Streams,
+    references: References,
     mut definition: QueryDefinition,
     from: PreviewStart,
 ) -> Result<Preview, QueryError> {
@@ -73,7 +75,7 @@ pub(super) async fn start(
     if bare {
         definition.sql.insert_str(0, RESULT_STREAM);
     }
-    let mut bound = Binding::new(&streams, &definition).await;
+    let mut bound = Binding::new(&streams, &references, &definition).await;
     if let (true, Err(QueryError::Plan(mistakes))) = (bare, &mut bound) {
         mistakes.iter_mut().for_each(|mistake| mistake.line = mistake.line.saturating_sub(1).max(1));
     }
@@ -190,6 +192,7 @@ pub(super) fn definition(streams: &Streams, dialect: QueryDialect, sql: &str) ->
         sql: sql.to_owned(),
         description: String::new(),
         inputs,
+        references: Vec::new(),
         outputs: Vec::new(),
         desired: millstream_catalog::DesiredState::Running,
         start_at: millstream_catalog::StartAt::Latest,

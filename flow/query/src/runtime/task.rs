@@ -18,6 +18,7 @@ use super::binding::{Binding, Look};
 use super::checkpoint::{Checkpoint, Checkpoints};
 use super::encoded::{self, Encoded};
 use super::error::QueryError;
+use super::reference::References;
 use super::status::Running;
 use crate::decode::{Decoded, Decoder, Reading};
 use crate::error::PlanErrorCode;
@@ -45,6 +46,7 @@ pub(super) struct Task {
     pub(super) running: Arc<Running>,
     /// `None`: no role is asked.
     pub(super) roles: Option<Arc<dyn CheckRole>>,
+    pub(super) references: References,
 }
 
 /// A query's place in its inputs.
@@ -156,7 +158,7 @@ impl Task {
 
     async fn begin(&self) -> Result<Work, QueryError> {
         self.permitted()?;
-        let binding = Binding::new(&self.streams, &self.definition).await?;
+        let binding = Binding::new(&self.streams, &self.references, &self.definition).await?;
         let mut checkpoint = self.checkpoints.load(&self.definition.name).await?.unwrap_or_default();
         let executor = self.take_up(&binding, &mut checkpoint).await?;
         let decoders_of = |(source, stream): (usize, &Arc<StreamDefinition>)| {
@@ -422,8 +424,10 @@ struct Staged {
 /// The length of the window that an output's rows come from; 0 when they come from none, or from several kinds.
 pub(super) fn window_size(program: &Program, step: Option<usize>) -> i64 {
     let Some(step) = step.map(|step| &program.steps[step]) else { return 0 };
-    if let Operator::WindowAggregate(aggregate) = &step.operator {
-        return aggregate.window.kind.size_ms();
+    match &step.operator {
+        Operator::WindowAggregate(aggregate) => return aggregate.window.kind.size_ms(),
+        Operator::Join(_) => return 0,
+        _ => {}
     }
     let mut sizes = step.inputs.iter().map(|input| match input {
         crate::plan::StepInput::Step(index) => window_size(program, Some(*index)),

@@ -207,7 +207,7 @@ fn schema(dialect: QueryDialect, input: &TrialInput, sample: &Sample) -> InputSc
     };
     // What a hub adds to events is what makes a sample tell of its times.
     let hub = sample.timed && dialect == QueryDialect::StreamAnalytics;
-    InputSchema { name: input.name.clone(), columns: (!columns.is_empty()).then_some(columns), hub }
+    InputSchema { name: input.name.clone(), columns: (!columns.is_empty()).then_some(columns), hub, reference: false }
 }
 
 #[cfg(test)]

@@ -144,7 +144,7 @@ impl<'a> Input<'a> {
             mapping: Some(format!("$.{name}")),
             declared: None,
         });
-        InputSchema { name: self.name.to_owned(), columns: Some(columns.collect()), hub: false }
+        InputSchema { name: self.name.to_owned(), columns: Some(columns.collect()), hub: false, reference: false }
     }
 
     fn batch(&self, source: &SourcePlan) -> RecordBatch {

@@ -17,7 +17,7 @@ use millstream_storage::{Keyspace, Storage};
 use millstream_stream::{Entry, NewStream, Streams};
 use millstream_types::{
     BoxFuture, Clock, ErrorKind, Invocation, InvocationOutcome, Invoke, InvokeError, ManualClock, NewObject, PutObject,
-    PutObjectError, UpsertDocumentError, UpsertDocuments,
+    PutObjectError, ReadObject, ReadObjectError, UpsertDocumentError, UpsertDocuments,
 };
 use serde_json::{Value, json};
 
@@ -64,6 +64,20 @@ impl PutObject for Bucket {
             }
             std::future::pending().await
         })
+    }
+}
+
+impl ReadObject for Bucket {
+    fn read_object<'a>(
+        &'a self,
+        bucket: &'a str,
+        key: &'a str,
+        bytes_max: u64,
+    ) -> BoxFuture<'a, Result<Bytes, ReadObjectError>> {
+        let found = self.objects.lock().unwrap().get(&format!("{bucket}/{key}")).cloned();
+        let found = found.filter(|content| content.len() as u64 <= bytes_max);
+        let missing = ReadObjectError { kind: ErrorKind::NotFound, message: "there is no such object".into() };
+        Box::pin(async move { found.ok_or(missing) })
     }
 }
 
@@ -184,6 +198,11 @@ impl World {
         }
     }
 
+    /// Keeps an object under its bucket and its name.
+    pub fn keep_object(&self, name: &str, content: &'static str) {
+        self.bucket.objects.lock().unwrap().insert(name.to_owned(), Bytes::from_static(content.as_bytes()));
+    }
+
     /// Runs the engine until `work` is done; then it dies wherever it is.
     pub fn life(&self, work: impl AsyncFnOnce(&Life)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
@@ -197,6 +216,7 @@ impl World {
                 kinesis_codec: Arc::new(Nobody),
                 stream_analytics_codec: Arc::new(Nobody),
                 objects: Arc::clone(&self.bucket) as Arc<dyn PutObject>,
+                reads: Arc::clone(&self.bucket) as Arc<dyn ReadObject>,
                 documents: Arc::clone(&self.container) as Arc<dyn UpsertDocuments>,
                 kinesis_roles: None,
             };
@@ -267,6 +287,7 @@ pub fn query(outputs: Vec<QueryOutput>) -> NewQuery {
             role: String::new(),
             consumer_group: String::new(),
         }],
+        references: Vec::new(),
         outputs,
         start_at: StartAt::TrimHorizon,
         event_order: EventOrder::default(),

@@ -36,7 +36,8 @@ fn executor(dialect: QueryDialect, hop_ms: i64, size_ms: i64) -> Executor {
     let column =
         |name: &str, column_type| ColumnDefinition { name: name.into(), column_type, mapping: None, declared: None };
     let columns = Some(vec![column("symbol", ColumnType::Text), column("shares", ColumnType::BigInt)]);
-    let program = plan(dialect, &sql, &[InputSchema { name: "I".into(), columns, hub: false }]).unwrap();
+    let program =
+        plan(dialect, &sql, &[InputSchema { name: "I".into(), columns, hub: false, reference: false }]).unwrap();
     Executor::new(program, EventOrder::default(), &[RecordFormat::Json], &[1])
 }
 

@@ -17,7 +17,7 @@ fn trades(name: &str) -> InputSchema {
         column("shares", ColumnType::BigInt),
         column("time", ColumnType::Timestamp),
     ];
-    InputSchema { name: name.to_owned(), columns: Some(columns), hub: false }
+    InputSchema { name: name.to_owned(), columns: Some(columns), hub: false, reference: false }
 }
 
 /// The mistakes of a query over an input `trades`, as they print.
@@ -178,7 +178,59 @@ fn stream_analytics() {
             "error[Q116]: `trades` is read by two different times\n  at 1:68\n  \
              try: the same TIMESTAMP BY behind each FROM of this input, or none",
         ),
-        ("SELECT a.b FROM trades a JOIN trades b", "error[Q107]: not supported yet: joins\n  at 1:26"),
+        (
+            "SELECT a.price FROM trades a JOIN trades b",
+            "error[Q101]: expected `ON`, found the end of the text\n  at 1:43",
+        ),
+        (
+            "SELECT a.price FROM trades a JOIN trades b ON a.symbol = b.symbol AND DATEDIFF(second, a, b) > 0",
+            "error[Q109]: a join without bounds in time would keep all rows for ever: the streams have no end\n  at 1:30\n  \
+             try: ON … AND DATEDIFF(minute, a, b) BETWEEN 0 AND 15",
+        ),
+        (
+            "SELECT a.price FROM trades a JOIN trades b ON DATEDIFF(day, a, b) BETWEEN 0 AND 8",
+            "error[Q111]: the rows of a join may be at most 7 days apart\n  at 1:47\n  try: a smaller number, or a shorter unit",
+        ),
+        (
+            "SELECT a.price FROM trades a JOIN trades b ON DATEDIFF(month, a, b) = 0",
+            "error[Q111]: DATEDIFF in `month` cannot bound a join\n  at 1:47\n  \
+             try: day, hour, minute, second or millisecond",
+        ),
+        (
+            "SELECT a.price FROM trades a JOIN trades b ON DATEDIFF(second, a, b) BETWEEN 9 AND 1",
+            "error[Q111]: no two rows are as far apart as the bounds of the join ask\n  at 1:30\n  \
+             try: the lesser number first",
+        ),
+        (
+            "SELECT * FROM trades a JOIN trades b ON DATEDIFF(second, a, b) = 0",
+            "error[Q101]: `*` stands for the columns of one source, and a join has several\n  at 1:8\n  try: a.*, b.*",
+        ),
+        (
+            "SELECT price FROM trades a JOIN trades b ON DATEDIFF(second, a, b) = 0",
+            "error[Q105]: `price` may be of `a` or of `b`\n  at 1:8\n  try: a.price",
+        ),
+        (
+            "SELECT a.pric FROM trades a JOIN trades b ON DATEDIFF(second, a, b) = 0",
+            "error[Q104]: `trades` has no column `pric`\n  at 1:10\n  try: price",
+        ),
+        (
+            "SELECT pric FROM trades a JOIN trades b ON DATEDIFF(second, a, b) = 0",
+            "error[Q104]: none of `a`, `b` has a column `pric`\n  at 1:8\n  try: price",
+        ),
+        (
+            "SELECT trades.price FROM trades JOIN trades ON DATEDIFF(second, trades, trades) = 0",
+            "error[Q112]: two sources of one join are called `trades`\n  at 1:38\n  try: JOIN trades AS other",
+        ),
+        (
+            "SELECT a.price FROM trades a FULL JOIN trades b ON DATEDIFF(second, a, b) = 0",
+            "error[Q101]: expected JOIN, INNER JOIN or LEFT OUTER JOIN, found `FULL`\n  at 1:30\n  \
+             try: a LEFT JOIN with the two sides exchanged",
+        ),
+        (
+            "SELECT a.price FROM trades a JOIN trades b ON a.price = b.symbol AND DATEDIFF(second, a, b) = 0",
+            "error[Q108]: a comparison of float and nvarchar(max): `a.price` and `b.symbol` are of different types\n  \
+             at 1:47\n  try: declare `b.symbol` as float, or TRY_CAST(b.symbol AS float)",
+        ),
         ("SELECT symbol trades", "error[Q101]: expected `FROM`, found the end of the text\n  at 1:21"),
         (
             "SELECT symbol FROM trades WHERE",
@@ -266,6 +318,25 @@ fn kinesis() {
             "error[Q107]: not supported yet: DISTINCT in an aggregate with OVER\n  at 2:60",
         ),
         (
+            pump(
+                "SELECT STREAM A.\"symbol\", 1 FROM \"trades\" AS A JOIN \"trades\" AS B ON A.\"symbol\" = B.\"symbol\"",
+            ),
+            "error[Q109]: a join without bounds in time would keep all rows for ever: the streams have no end\n  at 2:83\n  \
+             try: JOIN trades OVER (RANGE INTERVAL '1' MINUTE PRECEDING) AS …",
+        ),
+        (
+            pump(
+                "SELECT STREAM A.\"symbol\", 1 FROM \"trades\" OVER (ROWS 5 PRECEDING) AS A JOIN \"trades\" AS B ON TRUE",
+            ),
+            "error[Q107]: not supported yet: windows of rows or with PARTITION BY on a source\n  at 2:84\n  \
+             try: OVER (RANGE INTERVAL '1' MINUTE PRECEDING)",
+        ),
+        (
+            pump("SELECT STREAM \"symbol\", 1 FROM \"trades\" OVER (RANGE INTERVAL '1' MINUTE PRECEDING) AS A"),
+            "error[Q111]: a window on a source says which of its rows are joined, and nothing is\n  at 2:123\n  \
+             try: OVER behind an aggregate, or JOIN",
+        ),
+        (
             pump("SELECT STREAM \"symbol\" FROM \"trades\""),
             "error[Q113]: the stream takes 2 values, the SELECT has 1 (symbol)\n  at 2:36",
         ),
@@ -333,7 +404,7 @@ fn mistakes_of_all_statements_are_told() {
 
 #[test]
 fn a_check_needs_no_columns_and_a_plan_does() {
-    let unknown = [InputSchema { name: "trades".to_owned(), columns: None, hub: false }];
+    let unknown = [InputSchema { name: "trades".to_owned(), columns: None, hub: false, reference: false }];
     let sql =
         "SELECT symbol, SUM(shares) AS s FROM trades TIMESTAMP BY time GROUP BY symbol, TumblingWindow(minute, 1)";
     assert_eq!(check(QueryDialect::StreamAnalytics, sql, &unknown), []);

@@ -21,7 +21,7 @@ fn input() -> InputSchema {
         column("D", ColumnType::Timestamp),
         column("E", ColumnType::Boolean),
     ];
-    InputSchema { name: "S".to_owned(), columns: Some(columns), hub: false }
+    InputSchema { name: "S".to_owned(), columns: Some(columns), hub: false, reference: false }
 }
 
 fn answer(dialect: QueryDialect, sql: &str) {

@@ -42,7 +42,7 @@ fn evaluate(dialect: QueryDialect, sql: &str) -> String {
     let name = if dialect == QueryDialect::Kinesis { "I" } else { "i" };
     let column =
         ColumnDefinition { name: "N".to_owned(), column_type: ColumnType::BigInt, mapping: None, declared: None };
-    let input = InputSchema { name: name.to_owned(), columns: Some(vec![column]), hub: false };
+    let input = InputSchema { name: name.to_owned(), columns: Some(vec![column]), hub: false, reference: false };
     let program = match plan(dialect, sql, &[input]) {
         Ok(program) => program,
         Err(errors) => return errors[0].to_string().replace('\n', " "),

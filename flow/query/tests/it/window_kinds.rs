@@ -78,7 +78,8 @@ fn program(dialect: QueryDialect, sql: &str) -> Program {
         column("shares", ColumnType::BigInt),
         column("t", ColumnType::Timestamp),
     ];
-    plan(dialect, sql, &[InputSchema { name: "I".into(), columns: Some(columns), hub: false }]).unwrap()
+    plan(dialect, sql, &[InputSchema { name: "I".into(), columns: Some(columns), hub: false, reference: false }])
+        .unwrap()
 }
 
 fn executor(program: &Program) -> Executor {

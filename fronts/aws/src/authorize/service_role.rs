@@ -157,6 +157,7 @@ fn needs(place: &Place, use_of: RoleUse<'_>) -> Vec<Need> {
             None => all(&["kinesis:PutRecords"], place.arn("kinesis", &format!("stream/{name}"))),
         },
         RoleUse::WriteObject { bucket, object } => all(&["s3:PutObject"], format!("arn:aws:s3:::{bucket}/{object}")),
+        RoleUse::ReadObject { bucket, object } => all(&["s3:GetObject"], format!("arn:aws:s3:::{bucket}/{object}")),
         RoleUse::SendMessage(name) => all(&["sqs:SendMessage"], place.arn("sqs", name)),
         RoleUse::Invoke(name) => all(&["lambda:InvokeFunction"], place.arn("lambda", &format!("function:{name}"))),
     }

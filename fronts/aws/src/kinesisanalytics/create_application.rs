@@ -1,6 +1,6 @@
 //! `CreateApplication`
 
-use millstream_catalog::{EventOrder, QueryDialect, QueryOutput, QueryResource, StartAt};
+use millstream_catalog::{ColumnDefinition, EventOrder, QueryDialect, QueryOutput, QueryResource, StartAt};
 use millstream_query::{InputSchema, NewQuery, QueryError};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -49,6 +49,7 @@ pub(super) async fn call(front: &KinesisAnalytics, request: &JsonRequest) -> Res
         sql: input.application_code.unwrap_or_default(),
         description: input.application_description.unwrap_or_default(),
         inputs: input.inputs.unwrap_or_default().into_iter().map(Input::definition).collect::<Result<_, _>>()?,
+        references: Vec::new(),
         outputs,
         start_at: StartAt::Latest,
         event_order: EventOrder::default(),
@@ -76,15 +77,15 @@ pub(super) fn check_definition(front: &KinesisAnalytics, query: &NewQuery) -> Re
     if query.sql.trim().is_empty() {
         return Ok(());
     }
-    let schemas: Vec<InputSchema> = query
-        .inputs
-        .iter()
-        .map(|input| InputSchema {
-            name: input.name.clone(),
-            columns: (!input.columns.is_empty()).then(|| input.columns.clone()),
-            hub: false,
-        })
-        .collect();
+    let schema = |name: &str, columns: &[ColumnDefinition], reference: bool| InputSchema {
+        name: name.to_owned(),
+        columns: (!columns.is_empty()).then(|| columns.to_vec()),
+        hub: false,
+        reference,
+    };
+    let inputs = query.inputs.iter().map(|input| schema(&input.name, &input.columns, false));
+    let references = query.references.iter().map(|input| schema(&input.name, &input.columns, true));
+    let schemas: Vec<InputSchema> = inputs.chain(references).collect();
     let mistakes = millstream_query::check(query.dialect, &query.sql, &schemas);
     if !mistakes.is_empty() {
         return Err(front.error(&QueryError::Plan(mistakes)));

@@ -1,10 +1,12 @@
 //! `DescribeApplication`
 
-use millstream_catalog::{OutputTarget, QueryDefinition, QueryInput, QueryOutput, RecordFormat, StartAt};
+use millstream_catalog::{
+    ColumnDefinition, OutputTarget, QueryDefinition, QueryInput, QueryOutput, RecordFormat, StartAt,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{KinesisAnalytics, check_name, logging};
+use super::{KinesisAnalytics, check_name, logging, reference};
 use crate::json_protocol::{JsonRequest, ServiceError};
 
 #[derive(Deserialize)]
@@ -39,7 +41,7 @@ fn detail(front: &KinesisAnalytics, query: &QueryDefinition) -> Value {
         "LastUpdateTimestamp": query.modified as f64 / 1_000.0,
         "InputDescriptions": inputs,
         "OutputDescriptions": outputs,
-        "ReferenceDataSourceDescriptions": [],
+        "ReferenceDataSourceDescriptions": reference::described(&query.references),
         "CloudWatchLoggingOptionDescriptions": logging::described(front, error_log),
         "ApplicationCode": query.sql,
         "ApplicationVersionId": query.version,
@@ -69,20 +71,6 @@ fn resource(arn: &str, role: &str) -> Value {
 }
 
 fn input(front: &KinesisAnalytics, index: usize, input: &QueryInput, start_at: StartAt) -> Value {
-    let columns: Vec<Value> = input
-        .columns
-        .iter()
-        .map(|column| json!({ "Name": column.name, "SqlType": column.declared, "Mapping": column.mapping }))
-        .collect();
-    let format = match &input.format {
-        RecordFormat::Json => {
-            json!({ "RecordFormatType": "JSON", "MappingParameters": { "JSONMappingParameters": { "RecordRowPath": "$" } } })
-        }
-        RecordFormat::Csv { delimiter } => json!({
-            "RecordFormatType": "CSV",
-            "MappingParameters": { "CSVMappingParameters": { "RecordRowDelimiter": "\n", "RecordColumnDelimiter": delimiter } },
-        }),
-    };
     let (member, arn) = match input.stream.strip_prefix("delivery/") {
         Some(name) => {
             ("KinesisFirehoseInputDescription", front.place.arn("firehose", &format!("deliverystream/{name}")))
@@ -94,11 +82,29 @@ fn input(front: &KinesisAnalytics, index: usize, input: &QueryInput, start_at: S
         "InputId": input_id(index),
         "NamePrefix": input.name.strip_suffix("_001").unwrap_or(&input.name),
         "InAppStreamNames": [input.name],
-        "InputSchema": { "RecordFormat": format, "RecordEncoding": "UTF-8", "RecordColumns": columns },
+        "InputSchema": schema(&input.format, &input.columns),
         "InputParallelism": { "Count": 1 },
     });
     shown[member] = resource(&arn, &input.role);
     shown
+}
+
+/// How records become rows, as a schema of the service.
+pub(super) fn schema(format: &RecordFormat, columns: &[ColumnDefinition]) -> Value {
+    let columns: Vec<Value> = columns
+        .iter()
+        .map(|column| json!({ "Name": column.name, "SqlType": column.declared, "Mapping": column.mapping }))
+        .collect();
+    let format = match format {
+        RecordFormat::Json => {
+            json!({ "RecordFormatType": "JSON", "MappingParameters": { "JSONMappingParameters": { "RecordRowPath": "$" } } })
+        }
+        RecordFormat::Csv { delimiter } => json!({
+            "RecordFormatType": "CSV",
+            "MappingParameters": { "CSVMappingParameters": { "RecordRowDelimiter": "\n", "RecordColumnDelimiter": delimiter } },
+        }),
+    };
+    json!({ "RecordFormat": format, "RecordEncoding": "UTF-8", "RecordColumns": columns })
 }
 
 fn output(front: &KinesisAnalytics, index: usize, output: &QueryOutput) -> Value {

@@ -37,9 +37,10 @@ pub(super) struct Source {
     pub(super) role_arn: Option<String>,
 }
 
+/// How a source's records become rows.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct InputSchema {
+pub(super) struct InputSchema {
     record_format: Option<Format>,
     record_encoding: Option<String>,
     record_columns: Option<Vec<Column>>,
@@ -98,18 +99,26 @@ impl Input {
             _ => return Err(invalid("exactly one of KinesisStreamsInput and KinesisFirehoseInput must be given")),
         };
         let schema = self.input_schema.ok_or_else(|| invalid("InputSchema must be given"))?;
-        if let Some(other) = schema.record_encoding.as_deref().filter(|encoding| *encoding != "UTF-8") {
-            return Err(invalid(format!("RecordEncoding {other} is not supported by this node; expected UTF-8")));
-        }
-        let columns = schema.record_columns.unwrap_or_default();
+        let (format, columns) = schema.definition()?;
         Ok(QueryInput {
             name: format!("{prefix}_001"),
             stream,
-            format: format(schema.record_format)?,
-            columns: columns.into_iter().map(column).collect::<Result<_, _>>()?,
+            format,
+            columns,
             role: role.unwrap_or_default(),
             consumer_group: String::new(),
         })
+    }
+}
+
+impl InputSchema {
+    /// How records become rows, and their columns.
+    pub(super) fn definition(self) -> Result<(RecordFormat, Vec<ColumnDefinition>), ServiceError> {
+        if let Some(other) = self.record_encoding.as_deref().filter(|encoding| *encoding != "UTF-8") {
+            return Err(invalid(format!("RecordEncoding {other} is not supported by this node; expected UTF-8")));
+        }
+        let columns = self.record_columns.unwrap_or_default();
+        Ok((format(self.record_format)?, columns.into_iter().map(column).collect::<Result<_, _>>()?))
     }
 }
 

@@ -9,6 +9,7 @@ mod input;
 mod lifecycle;
 mod logging;
 mod output;
+mod reference;
 mod role;
 mod tags;
 
@@ -54,6 +55,8 @@ impl KinesisAnalytics {
             "ListApplications" => self.list(request)?,
             "UpdateApplication" => change_application::update(self, request).await?,
             "AddApplicationInput" => change_application::add_input(self, request).await?,
+            "AddApplicationReferenceDataSource" => reference::add(self, request).await?,
+            "DeleteApplicationReferenceDataSource" => reference::delete(self, request).await?,
             "AddApplicationOutput" => change_application::add_output(self, request).await?,
             "AddApplicationCloudWatchLoggingOption" => logging::add(self, request).await?,
             "DeleteApplicationCloudWatchLoggingOption" => logging::delete(self, request).await?,

@@ -34,7 +34,8 @@ pub(super) fn check_input(
     })
 }
 
-fn check_trust(front: &KinesisAnalytics, role: &str, application: &str) -> Result<(), ServiceError> {
+/// Whether the service may have a role.
+pub(super) fn check_trust(front: &KinesisAnalytics, role: &str, application: &str) -> Result<(), ServiceError> {
     if front.roles.may_have(role, application) {
         return Ok(());
     }

@@ -8,8 +8,9 @@ use serde_json::{Map, Value, json};
 
 use super::condition::{check, fingerprint};
 use super::error::JobError;
+use super::input::Input;
 use super::wire::{merge, read, refuse_others};
-use super::{Answer, Call, StreamAnalytics, input, job, output, transformation};
+use super::{Answer, Call, StreamAnalytics, input, job, output, reference, transformation};
 
 /// Inputs of a job, and outputs: each output has a task of its own.
 const CHILDREN_MAX: usize = 60;
@@ -68,7 +69,10 @@ impl Kind {
     /// The names of a job's resources of this kind.
     pub(super) fn names(self, query: &QueryDefinition) -> Vec<String> {
         match self {
-            Self::Input => query.inputs.iter().map(|input| input.name.clone()).collect(),
+            Self::Input => {
+                let references = query.references.iter().map(|input| &input.name);
+                query.inputs.iter().map(|input| &input.name).chain(references).cloned().collect()
+            }
             Self::Output => query.outputs.iter().map(|output| output.name.clone()).collect(),
             Self::Transformation => transformation::name(query).into_iter().collect(),
         }
@@ -80,8 +84,9 @@ impl Kind {
         let namespaces = &front.namespaces;
         match self {
             Self::Input => {
-                let found = query.inputs.iter().find(|input| input.name.eq_ignore_ascii_case(name))?;
-                Some(input::document(namespaces, found))
+                let found = query.inputs.iter().find(|input| input.name.eq_ignore_ascii_case(name));
+                let table = query.references.iter().find(|input| input.name.eq_ignore_ascii_case(name));
+                found.map(|found| input::document(namespaces, found)).or_else(|| table.map(reference::document))
             }
             Self::Output => {
                 let found = query.outputs.iter().find(|output| output.name.eq_ignore_ascii_case(name))?;
@@ -105,14 +110,26 @@ impl Kind {
         job::check_name(self.word(), name)?;
         match self {
             Self::Input => {
-                let mut new = input::definition(&front.namespaces, name, properties)?;
-                match job.inputs.iter_mut().find(|known| known.name.eq_ignore_ascii_case(name)) {
-                    Some(known) => {
-                        // The service has no columns to declare: those of a pipeline file stay.
-                        new.columns = std::mem::take(&mut known.columns);
-                        *known = new;
+                let same = |known: &str| known.eq_ignore_ascii_case(name);
+                match input::definition(&front.namespaces, name, properties)? {
+                    Input::Stream(mut new) => {
+                        job.references.retain(|known| !same(&known.name));
+                        match job.inputs.iter_mut().find(|known| same(&known.name)) {
+                            Some(known) => {
+                                // The service has no columns to declare: those of a pipeline file stay.
+                                new.columns = std::mem::take(&mut known.columns);
+                                *known = new;
+                            }
+                            None => push(&mut job.inputs, new, self)?,
+                        }
                     }
-                    None => push(&mut job.inputs, new, self)?,
+                    Input::Reference(new) => {
+                        job.inputs.retain(|known| !same(&known.name));
+                        match job.references.iter_mut().find(|known| same(&known.name)) {
+                            Some(known) => *known = new,
+                            None => push(&mut job.references, new, self)?,
+                        }
+                    }
                 }
             }
             Self::Output => {
@@ -129,7 +146,10 @@ impl Kind {
 
     fn remove(self, job: &mut NewQuery, name: &str) {
         match self {
-            Self::Input => job.inputs.retain(|input| !input.name.eq_ignore_ascii_case(name)),
+            Self::Input => {
+                job.inputs.retain(|input| !input.name.eq_ignore_ascii_case(name));
+                job.references.retain(|input| !input.name.eq_ignore_ascii_case(name));
+            }
             Self::Output => job.outputs.retain(|output| !output.name.eq_ignore_ascii_case(name)),
             Self::Transformation => transformation::remove(job),
         }

@@ -1,11 +1,12 @@
-//! Inputs: hubs of this node. Blobs, IoT hubs and reference data are refused by name.
+//! Inputs: hubs of this node, and blobs as reference data. Blobs that are read as streams and IoT hubs are refused by name.
 
-use millstream_catalog::QueryInput;
+use millstream_catalog::{QueryInput, ReferenceInput};
 use millstream_namespace::{DEFAULT_NAMESPACE, Namespaces, engine::DEFAULT_GROUP};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::error::JobError;
+use super::reference;
 use super::serialization::Serialization;
 use super::wire::{read, refuse_others};
 
@@ -58,17 +59,32 @@ pub(super) fn is_hub(kind: &str) -> bool {
     ["Microsoft.ServiceBus/EventHub", "Microsoft.EventHub/EventHub"].iter().any(|hub| kind.eq_ignore_ascii_case(hub))
 }
 
+/// What an input is.
+pub(super) enum Input {
+    /// A hub.
+    Stream(QueryInput),
+    /// A blob that is a table.
+    Reference(ReferenceInput),
+}
+
 /// The input that a document describes.
-pub(super) fn definition(namespaces: &Namespaces, name: &str, document: Value) -> Result<QueryInput, JobError> {
+pub(super) fn definition(namespaces: &Namespaces, name: &str, document: Value) -> Result<Input, JobError> {
     let place = format!("input `{name}`");
     let properties: Properties = read(&place, document)?;
     refuse_others(&place, &properties.others, &["etag", "diagnostics"])?;
-    if let Some(kind) = properties.kind.filter(|kind| !kind.eq_ignore_ascii_case("Stream")) {
-        return Err(JobError::unsupported(&format!("{place}: the type `{kind}`")));
-    }
     if let Some(Compression { kind }) = properties.compression.filter(|found| !found.kind.eq_ignore_ascii_case("None"))
     {
         return Err(JobError::unsupported(&format!("{place}: compression `{kind}`")));
+    }
+    match properties.kind.as_deref() {
+        Some(kind) if kind.eq_ignore_ascii_case("Reference") => {
+            let format = Serialization::parse(name, properties.serialization)?.format;
+            return reference::definition(name, properties.datasource, format).map(Input::Reference);
+        }
+        Some(kind) if !kind.eq_ignore_ascii_case("Stream") => {
+            return Err(JobError::unsupported(&format!("{place}: the type `{kind}`")));
+        }
+        _ => {}
     }
     if !is_hub(&properties.datasource.kind) {
         return Err(JobError::unsupported(&format!("{place}: the datasource `{}`", properties.datasource.kind)));
@@ -81,14 +97,14 @@ pub(super) fn definition(namespaces: &Namespaces, name: &str, document: Value) -
     if !hub.consumer_groups.iter().any(|known| known.name.eq_ignore_ascii_case(group)) {
         return Err(JobError::invalid(format!("{place}: hub `{}` has no consumer group `{group}`", hub.name)));
     }
-    Ok(QueryInput {
+    Ok(Input::Stream(QueryInput {
         name: name.to_owned(),
         stream: hub.stream.clone(),
         format: Serialization::parse(name, properties.serialization)?.format,
         columns: Vec::new(),
         role: source.shared_access_policy_name,
         consumer_group: group.to_owned(),
-    })
+    }))
 }
 
 /// The document of an input.

@@ -150,6 +150,7 @@ fn new_query(name: &str) -> NewQuery {
         sql: String::new(),
         description: String::new(),
         inputs: Vec::new(),
+        references: Vec::new(),
         outputs: Vec::new(),
         start_at: StartAt::Latest,
         event_order: EventOrder::default(),
@@ -193,6 +194,7 @@ fn apply(call: &Call, job: &mut NewQuery, body: Value) -> Result<(), JobError> {
     (resource.location, resource.tags, resource.sku) = (location, tags, sku);
     if let Some(inputs) = properties.inputs {
         job.inputs.clear();
+        job.references.clear();
         set_all(call, job, Kind::Input, inputs)?;
     }
     if let Some(outputs) = properties.outputs {

@@ -12,6 +12,7 @@ mod input;
 mod job;
 mod lifecycle;
 mod output;
+mod reference;
 mod serialization;
 mod transformation;
 mod wire;

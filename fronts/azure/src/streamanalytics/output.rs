@@ -10,7 +10,7 @@ use super::input::{CREDENTIALS, Datasource, Hub, hub_of, is_hub};
 use super::serialization::Serialization;
 use super::wire::{read, refuse_others};
 
-const BLOB: &str = "Microsoft.Storage/Blob";
+pub(super) const BLOB: &str = "Microsoft.Storage/Blob";
 const DOCUMENTS: &str = "Microsoft.Storage/DocumentDB";
 const HUB: &str = "Microsoft.ServiceBus/EventHub";
 const FUNCTION: &str = "Microsoft.AzureFunction";
@@ -45,8 +45,8 @@ struct Blobs {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct StorageAccount {
-    account_name: String,
+pub(super) struct StorageAccount {
+    pub(super) account_name: String,
 }
 
 #[derive(Deserialize)]

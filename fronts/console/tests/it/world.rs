@@ -525,6 +525,7 @@ fn query(name: &str, sql: &str, target: OutputTarget) -> QueryDefinition {
         dialect: QueryDialect::Kinesis,
         sql: sql.into(),
         description: String::new(),
+        references: Vec::new(),
         inputs: vec![QueryInput {
             name: "SOURCE_SQL_STREAM_001".into(),
             stream: "delivery/input_transactions".into(),

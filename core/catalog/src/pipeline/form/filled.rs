@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::value::delimiter_name;
 use crate::definition::{
     ColumnDefinition, ColumnType, DocumentOutput, EventOrder, ObjectOutput, OrderPolicy, OutputTarget, QueryDefinition,
-    QueryDialect, QueryInput, QueryOutput, RecordFormat,
+    QueryDialect, QueryInput, QueryOutput, RecordFormat, ReferenceInput,
 };
 use crate::pipeline::Known;
 
@@ -29,6 +29,10 @@ pub fn query_fields(query: &QueryDefinition, known: &Known) -> BTreeMap<String, 
     for (index, input) in query.inputs.iter().enumerate() {
         fields.part = format!("input.{}.", index + 1);
         fields.input(input, known);
+    }
+    for (index, reference) in query.references.iter().enumerate() {
+        fields.part = format!("input.{}.", query.inputs.len() + index + 1);
+        fields.reference(reference);
     }
     for (index, output) in query.outputs.iter().enumerate() {
         fields.part = format!("output.{}.", index + 1);
@@ -61,7 +65,19 @@ impl Fields {
         self.put("name", &input.name);
         self.stream(&input.stream, known);
         self.format(&input.format);
-        let columns: Vec<String> = input.columns.iter().map(column).collect();
+        self.columns(&input.columns);
+    }
+
+    fn reference(&mut self, input: &ReferenceInput) {
+        self.put("name", &input.name);
+        self.put("blob.container", &input.bucket);
+        self.put("blob.path", &input.key);
+        self.format(&input.format);
+        self.columns(&input.columns);
+    }
+
+    fn columns(&mut self, columns: &[ColumnDefinition]) {
+        let columns: Vec<String> = columns.iter().map(column).collect();
         self.put("columns", &columns.join("\n"));
     }
 
@@ -165,6 +181,14 @@ mod tests {
         let waiting = OutputHanding { rows_min: 100, wait_max_seconds: 60, ..OutputHanding::default() };
         let properties = OutputHanding { property_columns: vec!["a".into(), "b".into()], ..OutputHanding::default() };
         QueryDefinition {
+            references: vec![ReferenceInput {
+                name: "limits".into(),
+                bucket: "tables".into(),
+                key: "a/limits.csv".into(),
+                format: RecordFormat::Csv { delimiter: delimiter.into() },
+                columns: Vec::new(),
+                role: String::new(),
+            }],
             name: "q".into(),
             dialect: QueryDialect::StreamAnalytics,
             sql: "SELECT 1".into(),
@@ -205,6 +229,7 @@ mod tests {
         let [input] = &spec.inputs[..] else { panic!("{:?}", spec.inputs) };
         assert_eq!((&input.value.stream, &input.value.format), (&query.inputs[0].stream, &query.inputs[0].format));
         assert_eq!(input.value.columns[0].mapping, query.inputs[0].columns[0].mapping);
+        assert_eq!(spec.references, query.references);
         for (made, there) in spec.outputs.iter().zip(&query.outputs) {
             assert_eq!((&made.value.target, &made.value.handing), (&there.target, &there.handing));
         }

@@ -150,6 +150,8 @@ pub(super) const FORMS: &[Form] =
                         optional("stream", "Stream", ""),
                         optional("delivery_stream", "Or delivery stream", ""),
                         optional("event_hub", "Or event hub", ""),
+                        optional("blob.container", "Or container of reference data", ""),
+                        optional("blob.path", "Its blob", "a table that inputs are joined with"),
                         Field {
                             entry: Entry::Delimiter,
                             ..optional("csv", "Delimiter, when records are CSV", "empty: JSON; tab, space")

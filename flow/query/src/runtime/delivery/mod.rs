@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use millstream_insight::Insight;
 use millstream_stream::{ReadBatch, Streams};
-use millstream_types::{CheckRole, Invoke, LogId, PutObject, Record, UpsertDocuments};
+use millstream_types::{CheckRole, Invoke, LogId, PutObject, ReadObject, Record, UpsertDocuments};
 use tokio::sync::watch;
 
 use super::checkpoint::Checkpoints;
@@ -48,8 +48,10 @@ pub struct Outside {
     pub kinesis_codec: Arc<dyn OutputCodec>,
     /// The event in which rows of the Stream Analytics dialect go to functions.
     pub stream_analytics_codec: Arc<dyn OutputCodec>,
-    /// Objects.
+    /// Objects that are written.
     pub objects: Arc<dyn PutObject>,
+    /// Objects that are read: reference data.
+    pub reads: Arc<dyn ReadObject>,
     /// Documents.
     pub documents: Arc<dyn UpsertDocuments>,
     /// What the roles allow that queries of the Kinesis dialect name; those of the other dialect name policies and accounts.

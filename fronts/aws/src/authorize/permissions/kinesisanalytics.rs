@@ -6,11 +6,12 @@ use crate::authorize::{Authorizer, Service};
 use crate::place::Place;
 
 /// Operations that may name roles.
-const WITH_ROLES: [&str; 6] = [
+const WITH_ROLES: [&str; 7] = [
     "CreateApplication",
     "UpdateApplication",
     "AddApplicationInput",
     "AddApplicationOutput",
+    "AddApplicationReferenceDataSource",
     "AddApplicationCloudWatchLoggingOption",
     "DiscoverInputSchema",
 ];
@@ -21,6 +22,7 @@ pub(super) fn needs(authorizer: &Authorizer, operation: &str, members: &Members)
     if WITH_ROLES.contains(&operation) {
         let mut roles = members.texts_within("RoleARN");
         roles.extend(members.texts_within("RoleARNUpdate"));
+        roles.extend(members.texts_within("ReferenceRoleARN"));
         needs.extend(roles.iter().map(|role| authorizer.pass_role(Service::KinesisAnalytics, role)));
     }
     needs

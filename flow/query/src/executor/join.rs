@@ -1,0 +1,114 @@
+//! Joins at work: rows go into their state, candidates through their condition, and what is left to the steps behind.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch as ArrowBatch;
+use arrow::datatypes::DataType;
+
+use super::evaluate::{by_row, true_rows, values};
+use super::{ExecuteError, Executor, rowtimes};
+use crate::join::{Candidate, Candidates, StreamJoin};
+use crate::plan::{Join, Operator, Program, ScalarExpr, StepInput};
+
+/// The most candidates of one call of [`Executor::advance`]: what comes out of one is in memory at once.
+const AT_ONCE_MAX: usize = 5_000_000;
+
+/// The state of each step that joins.
+pub(super) fn states(program: &Program) -> Vec<Option<StreamJoin>> {
+    let state = |operator: &Operator| match operator {
+        Operator::Join(join) => Some(StreamJoin::new(join)),
+        _ => None,
+    };
+    program.steps.iter().map(|step| state(&step.operator)).collect()
+}
+
+/// How far what each step reads may be behind the watermark.
+pub(super) fn delays(program: &Program) -> Vec<i64> {
+    let mut delays: Vec<i64> = Vec::with_capacity(program.steps.len());
+    for step in &program.steps {
+        let of_input = |input: &StepInput| match input {
+            StepInput::Source(_) => 0,
+            StepInput::Step(before) => match &program.steps[*before].operator {
+                Operator::Join(join) => delays[*before].saturating_add(join.delay_ms()),
+                _ => delays[*before],
+            },
+        };
+        delays.push(step.inputs.iter().map(of_input).max().unwrap_or(0));
+    }
+    delays
+}
+
+impl Executor {
+    /// Takes rows of an input of a join, for each side that reads it.
+    pub(super) fn add_to_join(
+        &mut self,
+        step: usize,
+        join: &Join,
+        from: StepInput,
+        rows: &ArrowBatch,
+    ) -> Result<(), ExecuteError> {
+        for (side, plan) in join.sides.iter().enumerate() {
+            if self.program.steps[step].inputs.get(side) != Some(&from) {
+                continue;
+            }
+            let wanted: Vec<&ScalarExpr> =
+                plan.keys.iter().chain(plan.columns.iter().map(|(_, value)| value)).collect();
+            let (_, inputs, failed) = by_row(rows, |rows| values(&wanted, rows))?;
+            self.failed(failed);
+            let Some(state) = &mut self.joins[step] else { continue };
+            let (keys, columns) = inputs.columns()[..wanted.len()].split_at(plan.keys.len());
+            let added = state.add(side, rowtimes(&inputs), keys, columns);
+            added.map_err(|error| ExecuteError::TooLarge(error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// Gives what a join has decided before a time; what it had decided before `emitted` was handed on before.
+    pub(super) fn join_until(&mut self, step: usize, reached: i64, emitted: i64) -> Result<(), ExecuteError> {
+        let mut count = 0;
+        loop {
+            let Some(join) = &mut self.joins[step] else { return Ok(()) };
+            let next = join.next(reached).map_err(|error| ExecuteError::TooLarge(error.to_string()))?;
+            let Some(candidates) = next else { return Ok(()) };
+            count += candidates.len();
+            if count > AT_ONCE_MAX {
+                let message = format!(
+                    "a join compares more than {AT_ONCE_MAX} pairs at once; compare more columns of both sides in ON, or \
+                     narrow its bounds in time"
+                );
+                return Err(ExecuteError::TooLarge(message));
+            }
+            let (before, behind) = candidates.split_at(emitted);
+            self.again(true, |executor| executor.joined(step, &before))?;
+            self.joined(step, &behind)?;
+        }
+    }
+
+    /// Hands on the pairs for which the condition is true, and the rows that have no match.
+    fn joined(&mut self, step: usize, candidates: &Candidates) -> Result<(), ExecuteError> {
+        let plan = self.program.steps[step].clone();
+        let Operator::Join(join) = &plan.operator else { return Ok(()) };
+        if candidates.len() == 0 {
+            return Ok(());
+        }
+        let [left, right] = join
+            .sides
+            .each_ref()
+            .map(|side| -> Vec<DataType> { side.columns.iter().map(|(_, column)| column.data_type.clone()).collect() });
+        let types = [left.as_slice(), right.as_slice()];
+        let mut chosen: Vec<bool> = candidates.iter().map(Candidate::is_pair).collect();
+        if let Some(predicate) = &join.predicate {
+            let pairs = ArrowBatch::try_new(Arc::clone(&plan.schema), candidates.columns(&chosen, types))?;
+            let (is_true, failed) = true_rows(predicate, &pairs)?;
+            self.failed(failed);
+            let mut is_true = is_true.into_iter();
+            chosen.iter_mut().filter(|pair| **pair).for_each(|pair| *pair = is_true.next().unwrap_or_default());
+        }
+        candidates.iter().zip(&chosen).filter(|(_, chosen)| **chosen).for_each(|(pair, _)| pair.matched());
+        for (candidate, chosen) in candidates.iter().zip(&mut chosen) {
+            *chosen = *chosen || !(candidate.is_pair() || candidate.has_match());
+        }
+        let rows = ArrowBatch::try_new(Arc::clone(&plan.schema), candidates.columns(&chosen, types))?;
+        self.give(step, &rows)
+    }
+}

@@ -1,0 +1,146 @@
+//! Joins with reference data at work: each row beside the table's rows that it matches. Nothing is kept of rows.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch as ArrowBatch, UInt32Array};
+use arrow::compute::take;
+use arrow::datatypes::SchemaRef;
+
+use super::evaluate::{by_row, true_rows, values};
+use super::{ExecuteError, Executor};
+use crate::join::table::Table;
+use crate::plan::{JoinSide, Lookup, Operator, Program, ScalarExpr};
+
+/// The most results of one batch of rows: they are in memory at once.
+const RESULTS_MAX: usize = 2_000_000;
+
+/// Places of rows that belong together: of the input, and of the table where there is a match.
+#[derive(Default)]
+struct Pairs {
+    rows: Vec<u32>,
+    matches: Vec<Option<u32>>,
+}
+
+/// Per step its table, if it looks rows up.
+pub(crate) type Tables = Vec<Option<Arc<Table>>>;
+
+/// The tables of a program's steps, from the rows of each of its references. Takes its time.
+pub(crate) fn tables(program: &Program, references: &[ArrowBatch]) -> Result<Tables, ExecuteError> {
+    let table = |operator: &Operator| {
+        let Operator::Lookup(lookup) = operator else { return Ok(None) };
+        let missing = || ExecuteError::Plan("the rows of its reference data are missing".to_owned());
+        let rows = references.get(lookup.reference).ok_or_else(missing)?;
+        let side = &lookup.sides[1];
+        let wanted = wanted(side);
+        let (_, made, failed) = by_row(rows, |rows| values(&wanted, rows))?;
+        if let Some(reason) = failed.into_iter().next() {
+            return Err(ExecuteError::Reference { name: program.references[lookup.reference].name.clone(), reason });
+        }
+        let (keys, columns) = made.columns()[..wanted.len()].split_at(side.keys.len());
+        Ok(Some(Arc::new(Table::new(keys, columns.to_vec(), made.num_rows()))))
+    };
+    program.steps.iter().map(|step| table(&step.operator)).collect()
+}
+
+impl Executor {
+    /// Gives the steps that look rows up their tables, before any rows come.
+    #[must_use]
+    pub(crate) fn with_tables(self, tables: Tables) -> Self {
+        Self { tables, ..self }
+    }
+
+    /// Hands on rows with what they match.
+    pub(super) fn look_up(
+        &mut self,
+        step: usize,
+        lookup: &Lookup,
+        schema: &SchemaRef,
+        rows: &ArrowBatch,
+    ) -> Result<(), ExecuteError> {
+        let Some(table) = self.tables.get(step).cloned().flatten() else {
+            return Err(ExecuteError::Plan("its reference data are not loaded".to_owned()));
+        };
+        let side = &lookup.sides[0];
+        let wanted = wanted(side);
+        let (_, inputs, failed) = by_row(rows, |rows| values(&wanted, rows))?;
+        self.failed(failed);
+        let keys = &inputs.columns()[..side.keys.len()];
+        let mut pairs = Pairs::default();
+        table.each_match(keys, inputs.num_rows(), |row, found| {
+            if pairs.rows.len() <= RESULTS_MAX {
+                found.iter().for_each(|place| pairs.push(row as u32, Some(*place)));
+            }
+        });
+        if pairs.rows.len() > RESULTS_MAX {
+            let message = format!(
+                "rows that were read together match more than {RESULTS_MAX} rows of reference data; compare more columns in ON"
+            );
+            return Err(ExecuteError::TooLarge(message));
+        }
+        if let Some(predicate) = &lookup.predicate {
+            let joined = pairs.joined(&inputs, side.keys.len(), &table, schema)?;
+            let (kept, failed) = true_rows(predicate, &joined)?;
+            self.failed(failed);
+            pairs = pairs.only(&kept);
+        }
+        if side.unmatched_ms.is_some() {
+            pairs = pairs.with_unmatched(inputs.num_rows());
+        }
+        let joined = pairs.joined(&inputs, side.keys.len(), &table, schema)?;
+        self.give(step, &joined)
+    }
+}
+
+impl Pairs {
+    fn push(&mut self, row: u32, found: Option<u32>) {
+        self.rows.push(row);
+        self.matches.push(found);
+    }
+
+    /// Those for which `kept` is true.
+    fn only(&self, kept: &[bool]) -> Self {
+        let mut only = Self::default();
+        for ((row, found), _) in self.rows.iter().zip(&self.matches).zip(kept).filter(|(_, kept)| **kept) {
+            only.push(*row, *found);
+        }
+        only
+    }
+
+    /// The same with each of `count` rows that has no match, at its place.
+    fn with_unmatched(&self, count: usize) -> Self {
+        let (mut all, mut next) = (Self::default(), 0);
+        for row in 0..count as u32 {
+            let before = next;
+            while self.rows.get(next) == Some(&row) {
+                all.push(row, self.matches[next]);
+                next += 1;
+            }
+            if next == before {
+                all.push(row, None);
+            }
+        }
+        all
+    }
+
+    /// The columns of both with the row's time. Of `inputs` the first are keys and the last is the time.
+    fn joined(
+        &self,
+        inputs: &ArrowBatch,
+        keys: usize,
+        table: &Table,
+        schema: &SchemaRef,
+    ) -> Result<ArrowBatch, ExecuteError> {
+        let (rows, matches) = (UInt32Array::from(self.rows.clone()), UInt32Array::from(self.matches.clone()));
+        let (time, columns) =
+            inputs.columns()[keys..].split_last().ok_or_else(|| ExecuteError::Plan("rows have no time".to_owned()))?;
+        let own = columns.iter().map(|column| take(column, &rows, None));
+        let found = table.columns().iter().map(|column| take(column, &matches, None));
+        let columns: Vec<ArrayRef> = own.chain(found).chain([take(time, &rows, None)]).collect::<Result<_, _>>()?;
+        Ok(ArrowBatch::try_new(Arc::clone(schema), columns)?)
+    }
+}
+
+/// What is computed of one side's rows: keys, then columns.
+fn wanted(side: &JoinSide) -> Vec<&ScalarExpr> {
+    side.keys.iter().chain(side.columns.iter().map(|(_, value)| value)).collect()
+}

@@ -5,8 +5,10 @@ import time
 import uuid
 
 import pytest
+from azure.storage.blob import BlobServiceClient
 from botocore.exceptions import ClientError
 
+from peers import blob_connection_string
 from test_kinesisanalytics import DEADLINE_SECONDS, ROLE, begin, code, detail, message, put, sink, source, streams
 
 JOIN = """
@@ -74,9 +76,10 @@ def companies(bucket, key):
 
 
 def test_rows_stand_beside_reference_data(server, analytics, kinesis, streams):
-    bucket, objects = f"tables-{uuid.uuid4().hex[:8]}", server.client("s3")
-    objects.create_bucket(Bucket=bucket)
-    objects.put_object(Bucket=bucket, Key="names.csv", Body=b"A,Amazon\nB,Boeing\n")
+    # Objects are put as blobs: a bucket is a container.
+    bucket = f"tables-{uuid.uuid4().hex[:8]}"
+    container = BlobServiceClient.from_connection_string(blob_connection_string(server)).create_container(bucket)
+    container.upload_blob("names.csv", b"A,Amazon\nB,Boeing\n")
     name = make(analytics, streams, "")
 
     def change(operation, **what):

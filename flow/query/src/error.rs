@@ -35,6 +35,13 @@ impl PlanError {
         Self { code, message: message.into(), line: at.line, column: at.column, hint: None }
     }
 
+    /// The mistake of an input whose columns nobody declares and that has no record yet.
+    pub(crate) fn columns_unknown(input: &str) -> Self {
+        let message = format!("the columns of `{input}` are not known yet");
+        Self::new(PlanErrorCode::ColumnsUnknown, Position { line: 1, column: 1 }, message)
+            .hint("declare them, or send a first record from which they are found out")
+    }
+
     /// The same with what to do.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

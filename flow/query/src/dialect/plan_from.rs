@@ -19,6 +19,10 @@ impl Planner<'_> {
         let left = left.and_then(|read| self.applied(read, &select.from.applies));
         let right = |join: &JoinClause| self.right(&join.right, statements);
         let rights: Vec<_> = select.from.joins.iter().map(right).collect();
+        if let (Some(_), Some(Some((Right::Table(_), _)))) = (&select.from.over, rights.first()) {
+            let message = "a window says which rows are joined with others that come, and these are reference data";
+            self.errors.push(PlanError::new(PlanErrorCode::Window, select.from.name.at, message).hint("leave it out"));
+        }
         let mut rows = left?;
         for (place, right) in rights.into_iter().enumerate() {
             let (right, scope) = right?;

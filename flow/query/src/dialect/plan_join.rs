@@ -133,7 +133,11 @@ fn joined_scope(scopes: [&RowScope; 2]) -> RowScope {
         let first = fields.len();
         fields.extend(columns(scope).into_iter().map(|(name, value)| Field::new(name, value.data_type, true)));
         match scope.sides.as_slice() {
-            [] => sides.push(Side { rows: scope.clone(), first, offset: (0, 0) }),
+            [] => {
+                // A source that has another name here is not known by its own: both sides may be the same one.
+                let rows = RowScope { qualifiers: vec![scope.name().to_owned()], ..scope.clone() };
+                sides.push(Side { rows, first, offset: (0, 0) });
+            }
             inner => sides.extend(inner.iter().map(|side| Side { first: first + side.first, ..side.clone() })),
         }
     }
@@ -166,8 +170,8 @@ fn columns(scope: &RowScope) -> Vec<(String, ScalarExpr)> {
 fn same_names(scopes: [&RowScope; 2], clause: &JoinClause) -> Option<PlanError> {
     let name = scopes[1].name();
     let taken = match scopes[0].sides.as_slice() {
-        [] => scopes[0].name() == name,
-        sides => sides.iter().any(|side| side.rows.name() == name),
+        [] => scopes[0].same(scopes[0].name(), name),
+        sides => sides.iter().any(|side| side.rows.is_qualifier(name)),
     };
     taken.then(|| {
         let message = format!("two sources of one join are called `{name}`");

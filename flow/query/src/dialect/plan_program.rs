@@ -79,14 +79,10 @@ impl<'a> Planner<'a> {
     /// The plan, or the mistakes in the order of their places. `complete`: all columns have to be known.
     pub(super) fn finish(mut self, complete: bool) -> Result<Program, Vec<PlanError>> {
         let references = self.references.iter().map(|(plan, scope)| (plan, scope));
-        let all = self.sources.iter().map(|read| (&read.plan, &read.scope)).chain(references);
-        let unknown = all.clone().find(|(_, scope)| scope.open);
+        let mut all = self.sources.iter().map(|read| (&read.plan, &read.scope)).chain(references);
+        let unknown = all.find(|(_, scope)| scope.open);
         if let (Some((plan, _)), true) = (unknown, complete && self.errors.is_empty()) {
-            let message = format!("the columns of `{}` are not known yet", plan.name);
-            self.errors.push(
-                PlanError::new(PlanErrorCode::ColumnsUnknown, Position { line: 1, column: 1 }, message)
-                    .hint("declare them, or send a first record from which they are found out"),
-            );
+            self.errors.push(PlanError::columns_unknown(&plan.name));
         }
         if self.unread {
             // What is missing may stand in a statement that could not be read.

@@ -8,7 +8,7 @@ use arrow::datatypes::DataType;
 use super::evaluate::{by_row, true_rows, values};
 use super::{ExecuteError, Executor, rowtimes};
 use crate::join::{Candidate, Candidates, StreamJoin};
-use crate::plan::{Join, Operator, Program, ScalarExpr, StepInput};
+use crate::plan::{Join, Operator, Program, StepInput};
 
 /// The most candidates of one call of [`Executor::advance`]: what comes out of one is in memory at once.
 const AT_ONCE_MAX: usize = 5_000_000;
@@ -51,8 +51,7 @@ impl Executor {
             if self.program.steps[step].inputs.get(side) != Some(&from) {
                 continue;
             }
-            let wanted: Vec<&ScalarExpr> =
-                plan.keys.iter().chain(plan.columns.iter().map(|(_, value)| value)).collect();
+            let wanted = plan.values();
             let (_, inputs, failed) = by_row(rows, |rows| values(&wanted, rows))?;
             self.failed(failed);
             let Some(state) = &mut self.joins[step] else { continue };

@@ -9,7 +9,7 @@ use arrow::datatypes::SchemaRef;
 use super::evaluate::{by_row, true_rows, values};
 use super::{ExecuteError, Executor};
 use crate::join::table::Table;
-use crate::plan::{JoinSide, Lookup, Operator, Program, ScalarExpr};
+use crate::plan::{Lookup, Operator, Program};
 
 /// The most results of one batch of rows: they are in memory at once.
 const RESULTS_MAX: usize = 2_000_000;
@@ -31,7 +31,7 @@ pub(crate) fn tables(program: &Program, references: &[ArrowBatch]) -> Result<Tab
         let missing = || ExecuteError::Plan("the rows of its reference data are missing".to_owned());
         let rows = references.get(lookup.reference).ok_or_else(missing)?;
         let side = &lookup.sides[1];
-        let wanted = wanted(side);
+        let wanted = side.values();
         let (_, made, failed) = by_row(rows, |rows| values(&wanted, rows))?;
         if let Some(reason) = failed.into_iter().next() {
             return Err(ExecuteError::Reference { name: program.references[lookup.reference].name.clone(), reason });
@@ -61,7 +61,7 @@ impl Executor {
             return Err(ExecuteError::Plan("its reference data are not loaded".to_owned()));
         };
         let side = &lookup.sides[0];
-        let wanted = wanted(side);
+        let wanted = side.values();
         let (_, inputs, failed) = by_row(rows, |rows| values(&wanted, rows))?;
         self.failed(failed);
         let keys = &inputs.columns()[..side.keys.len()];
@@ -138,9 +138,4 @@ impl Pairs {
         let columns: Vec<ArrayRef> = own.chain(found).chain([take(time, &rows, None)]).collect::<Result<_, _>>()?;
         Ok(ArrowBatch::try_new(Arc::clone(schema), columns)?)
     }
-}
-
-/// What is computed of one side's rows: keys, then columns.
-fn wanted(side: &JoinSide) -> Vec<&ScalarExpr> {
-    side.keys.iter().chain(side.columns.iter().map(|(_, value)| value)).collect()
 }

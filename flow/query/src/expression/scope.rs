@@ -200,7 +200,8 @@ impl RowScope {
         }
     }
 
-    fn same(&self, left: &str, right: &str) -> bool {
+    /// Whether two names are one in the language.
+    pub(crate) fn same(&self, left: &str, right: &str) -> bool {
         match self.dialect {
             QueryDialect::Kinesis => left == right,
             QueryDialect::StreamAnalytics => left.to_lowercase() == right.to_lowercase(),

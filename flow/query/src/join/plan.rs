@@ -25,6 +25,13 @@ pub struct JoinSide {
     pub unmatched_ms: Option<i64>,
 }
 
+impl JoinSide {
+    /// What is computed of each row: keys, then columns.
+    pub(crate) fn values(&self) -> Vec<&ScalarExpr> {
+        self.keys.iter().chain(self.columns.iter().map(|(_, value)| value)).collect()
+    }
+}
+
 impl Join {
     /// For how long rows of the two sides wait for matches that come after them; 0 where these come before.
     #[must_use]

@@ -10,6 +10,7 @@ use super::error::QueryError;
 use super::reference::{Loaded, References};
 use crate::decode::infer::columns_of;
 use crate::dialect::{InputSchema, plan};
+use crate::error::PlanError;
 use crate::executor::Executor;
 use crate::executor::lookup::{Tables, tables};
 use crate::plan::Program;
@@ -34,7 +35,6 @@ impl Binding {
         references: &References,
         definition: &QueryDefinition,
     ) -> Result<Self, QueryError> {
-        let loaded = references.load(&definition.name, &definition.references).await?;
         let mut schemas = Vec::with_capacity(definition.inputs.len());
         for input in &definition.inputs {
             let columns = match input.columns.as_slice() {
@@ -47,6 +47,12 @@ impl Binding {
                 && matches!(owner, StreamOwner::User | StreamOwner::Hub);
             schemas.push(InputSchema { name: input.name.clone(), columns, hub, reference: false });
         }
+        // Objects may be large: they are not read while the query waits for a first record.
+        let waits = schemas.iter().find(|schema| schema.columns.is_none());
+        if let (Some(input), false) = (waits, definition.references.is_empty()) {
+            return Err(QueryError::Plan(vec![PlanError::columns_unknown(&input.name)]));
+        }
+        let loaded = references.load(&definition.name, &definition.references).await?;
         let (dialect, sql) = (definition.dialect, definition.sql.clone());
         let (program, tables) = tokio::task::spawn_blocking(move || planned(dialect, &sql, schemas, &loaded))
             .await

@@ -169,6 +169,10 @@ mod tests {
             JOIN events f ON DATEDIFF(second, l, f) BETWEEN 0 AND 5";
         let found = of(timeless, RecordFormat::Json, r#"{"device":1,"most":10}"#);
         assert!(found.contains("a join without bounds in time"), "{found}");
+        let windowed = r#"CREATE STREAM "O" (V INTEGER); CREATE PUMP P AS INSERT INTO "O" SELECT STREAM e."v"
+            FROM "events" OVER (RANGE INTERVAL '1' MINUTE PRECEDING) AS e JOIN "limits" AS l ON e."device" = l."device""#;
+        let found = run(QueryDialect::Kinesis, windowed, RecordFormat::Json, r#"{"device":1,"most":10}"#);
+        assert!(found.unwrap_err().to_string().contains("a window says which rows are joined with others"));
         for sql in [
             "SELECT most INTO out FROM limits",
             "SELECT 1 AS n INTO out FROM limits l JOIN events e ON e.device = l.device",

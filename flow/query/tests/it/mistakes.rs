@@ -211,7 +211,7 @@ fn stream_analytics() {
         ),
         (
             "SELECT a.pric FROM trades a JOIN trades b ON DATEDIFF(second, a, b) = 0",
-            "error[Q104]: `trades` has no column `pric`\n  at 1:10\n  try: price",
+            "error[Q104]: `a` has no column `pric`\n  at 1:10\n  try: price",
         ),
         (
             "SELECT pric FROM trades a JOIN trades b ON DATEDIFF(second, a, b) = 0",
@@ -400,6 +400,25 @@ fn mistakes_of_all_statements_are_told() {
         places(QueryDialect::StreamAnalytics, sql).iter().map(|(code, ..)| *code).collect::<Vec<_>>(),
         ["Q107", "Q104", "Q108", "Q104"],
     );
+}
+
+#[test]
+fn a_source_that_has_another_name_is_not_known_by_its_own() {
+    let sql = |list: &str| format!("SELECT {list} INTO o FROM a b JOIN b a ON DATEDIFF(second, a, b) = 0");
+    let column = |name: &str| ColumnDefinition {
+        name: name.to_owned(),
+        column_type: ColumnType::BigInt,
+        mapping: None,
+        declared: None,
+    };
+    let input = |name: &str, columns| InputSchema { name: name.to_owned(), columns, hub: false, reference: false };
+    let inputs = [input("a", Some(vec![column("x")])), input("b", Some(vec![column("y")]))];
+    assert!(plan(QueryDialect::StreamAnalytics, &sql("a.y, b.x"), &inputs).is_ok());
+    let errors = plan(QueryDialect::StreamAnalytics, &sql("a.x"), &inputs).unwrap_err();
+    assert_eq!(errors[0].code, PlanErrorCode::UnknownColumn);
+    let same = "SELECT A.y INTO o FROM b A JOIN b a ON DATEDIFF(second, A, a) = 0";
+    let errors = plan(QueryDialect::StreamAnalytics, same, &inputs).unwrap_err();
+    assert_eq!(errors[0].code, PlanErrorCode::Duplicate);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! The way: `token.rs` → `parse_expression.rs`, `parse_select.rs`, `parse_window.rs`, and the language's own statements (`kinesis.rs`,
 //! `stream_analytics.rs`) → `syntax.rs` → `plan_program.rs` (who reads whom) → `plan_select.rs` (one `SELECT`, with
-//! `plan_apply.rs`, `window.rs`, `window_call.rs`, `plan_listing.rs`, `plan_over.rs` and, in front of it, `plan_analytic.rs`) → `prune.rs` (only the columns used). Everything here is pure: same text and columns, same plan.
+//! `plan_apply.rs`, `plan_table.rs`, `window.rs`, `window_call.rs`, `plan_listing.rs`, `plan_over.rs` and, in front of it, `plan_analytic.rs`) → `prune.rs` (only the columns used). Everything here is pure: same text and columns, same plan.
 
 pub(crate) mod interval;
 mod kinesis;
@@ -16,6 +16,7 @@ mod plan_over;
 mod plan_program;
 mod plan_select;
 mod plan_stream;
+mod plan_table;
 mod prune;
 mod source;
 mod stream_analytics;

@@ -8,36 +8,34 @@ use millstream_catalog::QueryDialect;
 
 use super::InputSchema;
 use super::plan_analytic::analytic;
-use super::plan_apply::apply;
 use super::plan_select::{Target, select};
 use super::plan_stream::{declared, target};
+use super::plan_table::Tables;
 use super::prune;
-use super::source::{declared as declared_columns, source, step_scope};
-use super::syntax::{Apply, From, Ident, Query, Select, Statement, TypeName};
+use super::source::{source, step_scope};
+use super::syntax::{From, Ident, Query, Select, Statement, TypeName};
 use super::window_call::one_for_each;
 use crate::error::{PlanError, PlanErrorCode, Position};
 use crate::expression::scope::RowScope;
 use crate::expression::suggest::nearest;
 use crate::expression::{Binder, Scope, cast, types};
-use crate::plan::{
-    ColumnOrigin, Operator, OutputPlan, Program, SourceColumn, SourcePlan, Step, StepInput, TIMESTAMP, TimeSource,
-};
+use crate::plan::{ColumnOrigin, Operator, OutputPlan, Program, SourcePlan, Step, StepInput, TIMESTAMP, TimeSource};
 
 /// A plan in the making.
 pub(super) struct Planner<'a> {
-    dialect: QueryDialect,
-    sql: &'a str,
+    pub(super) dialect: QueryDialect,
+    pub(super) sql: &'a str,
     inputs: &'a [InputSchema],
     sources: Vec<Read>,
     steps: Vec<Step>,
     outputs: Vec<OutputPlan>,
     /// Streams and `WITH` steps that are planned; `None`: it has mistakes, which were reported.
     named: Vec<(String, Option<usize>)>,
-    /// The columns that `CREATE TABLE` declares, by the input's name in lower case; `None`: it has mistakes.
-    tables: Vec<(String, Option<Vec<SourceColumn>>)>,
+    /// What `CREATE TABLE` declares.
+    tables: Tables,
     /// Streams being planned, to notice those that read each other.
     open: Vec<String>,
-    errors: Vec<PlanError>,
+    pub(super) errors: Vec<PlanError>,
     /// Whether statements are missing that could not be read.
     unread: bool,
 }
@@ -54,7 +52,7 @@ impl<'a> Planner<'a> {
     pub(super) fn new(dialect: QueryDialect, sql: &'a str, inputs: &'a [InputSchema], errors: Vec<PlanError>) -> Self {
         let (sources, steps, outputs, named, open) = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let unread = errors.iter().any(|error| error.code != PlanErrorCode::Empty);
-        let tables = Vec::new();
+        let tables = Tables::default();
         Self { dialect, sql, inputs, sources, steps, outputs, named, tables, open, errors, unread }
     }
 
@@ -196,7 +194,7 @@ impl<'a> Planner<'a> {
     // Stream Analytics: `WITH` steps, and `SELECT … INTO`.
 
     fn selects(&mut self, statements: &[Statement]) {
-        self.declare_tables(statements);
+        self.tables = self.declared_tables(statements);
         let mut written: Vec<(Ident, Vec<usize>)> = Vec::new();
         for (place, statement) in statements.iter().enumerate() {
             // A step sees those before it.
@@ -225,23 +223,6 @@ impl<'a> Planner<'a> {
             let Some(step) = self.union(steps, name.at) else { continue };
             let schema = visible(&self.steps[step].schema);
             self.outputs.push(OutputPlan { name: name.text, step: Some(step), schema });
-        }
-    }
-
-    /// Notes what `CREATE TABLE` statements declare.
-    fn declare_tables(&mut self, statements: &[Statement]) {
-        for statement in statements {
-            let Statement::CreateTable { name, columns } = statement else { continue };
-            let lower = name.text.to_lowercase();
-            if self.tables.iter().any(|(known, _)| *known == lower) {
-                let message = format!("the columns of `{}` are declared twice", name.text);
-                self.errors.push(PlanError::new(PlanErrorCode::Duplicate, name.at, message));
-            } else if self.input(&name.text).is_none() {
-                let error = self.unknown_stream(name, statements);
-                self.errors.push(error);
-            }
-            let columns = declared_columns(self.dialect, columns).map_err(|error| self.errors.push(error)).ok();
-            self.tables.push((lower, columns));
         }
     }
 
@@ -294,28 +275,7 @@ impl<'a> Planner<'a> {
         (StepInput::Step(self.step(vec![input], operator, schema)), scope, select)
     }
 
-    /// What is read, with what `APPLY` makes of it.
-    fn applied(
-        &mut self,
-        (mut input, mut scope): (StepInput, RowScope),
-        applies: &[Apply],
-    ) -> Option<(StepInput, RowScope)> {
-        for syntax in applies {
-            match apply(self.sql, &scope, syntax) {
-                Ok((operator, after)) => {
-                    input = StepInput::Step(self.step(vec![input], operator, Arc::clone(&after.schema)));
-                    scope = after;
-                }
-                Err(error) => {
-                    self.errors.push(error);
-                    return None;
-                }
-            }
-        }
-        Some((input, scope))
-    }
-
-    fn step(&mut self, inputs: Vec<StepInput>, operator: Operator, schema: SchemaRef) -> usize {
+    pub(super) fn step(&mut self, inputs: Vec<StepInput>, operator: Operator, schema: SchemaRef) -> usize {
         let id = self.steps.len();
         self.steps.push(Step { id, name: None, inputs, operator, schema });
         id
@@ -402,9 +362,8 @@ impl<'a> Planner<'a> {
         if let Some(index) = self.sources.iter().position(|read| read.plan.name == input.name) {
             return Some(StepInput::Source(index));
         }
-        let table = self.tables.iter().find(|(name, _)| name.eq_ignore_ascii_case(&input.name));
-        let declares = match table {
-            Some((_, columns)) => Some(columns.as_deref()?),
+        let declares = match self.tables.of(&input.name) {
+            Some(columns) => Some(columns?),
             None => None,
         };
         match source(self.dialect, input, declares) {
@@ -417,14 +376,14 @@ impl<'a> Planner<'a> {
         Some(StepInput::Source(self.sources.len() - 1))
     }
 
-    fn input(&self, name: &str) -> Option<&'a InputSchema> {
+    pub(super) fn input(&self, name: &str) -> Option<&'a InputSchema> {
         self.inputs.iter().find(|input| match self.dialect {
             QueryDialect::Kinesis => input.name == name,
             QueryDialect::StreamAnalytics => input.name.eq_ignore_ascii_case(name),
         })
     }
 
-    fn unknown_stream(&self, name: &Ident, statements: &[Statement]) -> PlanError {
+    pub(super) fn unknown_stream(&self, name: &Ident, statements: &[Statement]) -> PlanError {
         let message = format!("there is no stream or input `{}`", name.text);
         let error = PlanError::new(PlanErrorCode::UnknownStream, name.at, message);
         let declared = statements.iter().filter_map(|statement| match statement {

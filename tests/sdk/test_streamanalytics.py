@@ -323,6 +323,40 @@ def test_a_star_stands_for_a_hubs_own_columns_too(node, names):
     assert row["EventEnqueuedUtcTime"] <= row["EventProcessedUtcTime"] and row["PartitionId"] in (0, 1)
 
 
+def test_records_and_arrays_taken_apart_from_hub_to_hub(node, names):
+    job, copy = f"{JOBS}/{names['job']}", names["hub"] + "-parts"
+    hub(node, copy)
+    make(node, names, """
+        CREATE TABLE StockTransactionsRaw (DeviceId nvarchar(max), SensorReadings record, SensorMetadata array)
+        SELECT i.DeviceId, meta.ArrayIndex AS place, meta.ArrayValue.smKey AS name, meta.ArrayValue.smValue AS value,
+               i.SensorReadings.Temperature, GetArrayElement(i.SensorReadings.Custom, 0) AS first,
+               GetType(meta.ArrayValue) AS type, i.SensorReadings AS readings INTO parts
+        FROM StockTransactionsRaw i CROSS APPLY GetArrayElements(i.SensorMetadata) AS meta""")
+    good(node, "DELETE", f"{job}/outputs/lines")
+    good(node, "PUT", f"{job}/outputs/parts", {"properties": {
+        "datasource": hub_source(copy), "serialization": {"type": "Json", "properties": {"encoding": "UTF8"}}}})
+    good(node, "POST", f"{job}/start", {"outputStartMode": "JobStartTime"})
+    readings = {"Temperature": 80.5, "Custom": [12, -5, 0], "Deep": {"text": "a \"b\"\n"}}
+    events = [
+        {"DeviceId": "12345", "SensorReadings": readings, "SensorMetadata": [
+            {"smKey": "Manufacturer", "smValue": "ABC"}, {"smKey": "Version", "smValue": {"major": 1}}]},
+        {"DeviceId": 6, "SensorReadings": readings, "SensorMetadata": [{}]},  # its identifier is no text
+        {"DeviceId": "empty", "SensorReadings": {}, "SensorMetadata": []},
+        {"DeviceId": "last", "SensorReadings": None, "SensorMetadata": ["plain"]},
+    ]
+    with EventHubProducerClient.from_connection_string(hubs_connection_string(node), eventhub_name=names["hub"]) as client:
+        client.send_batch([EventData(json.dumps(event)) for event in events], partition_id="0")
+    of_device = {"DeviceId": "12345", "Temperature": 80.5, "first": 12, "type": "record", "readings": readings}
+    found = received(node, copy, lambda rows: len(rows) == 3)
+    assert sorted(found, key=lambda row: (row["DeviceId"], row["place"])) == [
+        {**of_device, "place": 0, "name": "Manufacturer", "value": "ABC"},
+        {**of_device, "place": 1, "name": "Version", "value": {"major": 1}},
+        {"DeviceId": "last", "place": 0, "name": None, "value": None, "Temperature": None, "first": None,
+         "type": "nvarchar(max)", "readings": None},
+    ]
+    good(node, "POST", f"{job}/stop")
+
+
 def test_partition_keys_of_outputs(node, names):
     job, copy, mark = f"{JOBS}/{names['job']}", names["hub"] + "-copy", names["box"]
     hub(node, copy)

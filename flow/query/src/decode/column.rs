@@ -233,3 +233,52 @@ fn expected(what: &str, found: &str) -> String {
     let shown: String = found.chars().take(100).collect();
     format!("expected {what}, found {shown}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::AsArray as _;
+
+    #[test]
+    fn values_are_kept_as_they_are_written() {
+        let mut column = Column::new(&DataType::LargeUtf8, Fit::Converted);
+        let raw = r#"{ "a":[1.50,12345678901234567890123], "b":"\u00e4 \n"}"#;
+        for value in [
+            Value::Raw(raw),
+            Value::Raw("[1,\r\n 2]"),
+            Value::Null,
+            Value::Text("a\"b"),
+            Value::Int(7),
+            Value::Boolean(true),
+        ] {
+            column.push(&value).unwrap();
+        }
+        column.truncate(5);
+        let found = column.finish();
+        let found: Vec<Option<&str>> = found.as_string::<i64>().iter().collect();
+        assert_eq!(found, [Some(raw), Some("[1,   2]"), None, Some(r#""a\"b""#), Some("7")]);
+    }
+
+    #[test]
+    fn declared_types_are_kept_to() {
+        for (data_type, fit, value, fits) in [
+            (DataType::Utf8, Fit::Converted, Value::Int(1), false),
+            (DataType::Utf8, Fit::Converted, Value::Raw("1"), true),
+            (DataType::Utf8, Fit::Exact, Value::Raw("1"), false),
+            (DataType::Utf8, Fit::Exact, Value::Text("1"), true),
+            (DataType::Float64, Fit::Exact, Value::Int(1), true),
+            (DataType::LargeUtf8, Fit::Record, Value::Raw("{}"), true),
+            (DataType::LargeUtf8, Fit::Record, Value::Raw("[]"), false),
+            (DataType::LargeUtf8, Fit::Array, Value::Raw("[]"), true),
+            (DataType::LargeUtf8, Fit::Array, Value::Text("[]"), false),
+            (DataType::LargeUtf8, Fit::Array, Value::Null, true),
+        ] {
+            assert_eq!(
+                Column::new(&data_type, fit).push(&value).is_ok(),
+                fits,
+                "{data_type} {fit:?} {}",
+                value.shown()
+            );
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! From SQL text in one of two languages to a [`Program`].
 //!
 //! The way: `token.rs` → `parse_expression.rs`, `parse_select.rs`, `parse_join.rs`, `parse_window.rs`, and the language's own
-//! statements (`kinesis.rs`, `stream_analytics.rs`) → `syntax.rs` → `plan_program.rs` (who reads whom, with `plan_from.rs`) →
+//! statements (`kinesis.rs`, `stream_analytics.rs`) → `syntax.rs` → `plan_program.rs` (who reads whom, with `plan_table.rs` and `plan_from.rs`) →
 //! `plan_select.rs` (one `SELECT`, with `window.rs`, `window_call.rs` and `plan_listing.rs`; in front of it `plan_apply.rs`,
 //! `plan_join.rs` with `join_bounds.rs`, and `plan_analytic.rs` with `plan_over.rs`) → `prune.rs` (only the columns used). Everything
 //! here is pure: same text and columns, same plan.
@@ -22,6 +22,7 @@ mod plan_over;
 mod plan_program;
 mod plan_select;
 mod plan_stream;
+mod plan_table;
 mod prune;
 mod source;
 mod stream_analytics;

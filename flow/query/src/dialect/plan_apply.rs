@@ -1,16 +1,35 @@
 //! `CROSS APPLY` and `OUTER APPLY`: a step that takes an array or a record of each row apart.
 
+use std::sync::Arc;
+
 use arrow::datatypes::{DataType, Field};
 
+use super::plan_program::Planner;
 use super::syntax::Apply as Syntax;
 use crate::error::{PlanError, PlanErrorCode};
 use crate::expression::scope::{RowScope, is_unknown};
 use crate::expression::{Binder, Scope, types};
-use crate::plan::{AppliedColumn, Apply, Operator, Parts, VALUE, with_rowtime};
+use crate::plan::{AppliedColumn, Apply, Operator, Parts, StepInput, VALUE, with_rowtime};
+
+impl Planner<'_> {
+    /// What is read, with what `APPLY` makes of it; `None`: with mistakes, which are reported.
+    pub(super) fn applied(
+        &mut self,
+        (mut input, mut scope): (StepInput, RowScope),
+        applies: &[Syntax],
+    ) -> Option<(StepInput, RowScope)> {
+        for syntax in applies {
+            let (operator, after) = apply(self.sql, &scope, syntax).map_err(|error| self.errors.push(error)).ok()?;
+            input = StepInput::Step(self.step(vec![input], operator, Arc::clone(&after.schema)));
+            scope = after;
+        }
+        Some((input, scope))
+    }
+}
 
 /// The operator of an `APPLY` over `rows`, and what its rows look like: the rows' columns, then `name` as a record and what is
 /// in it, `name.ArrayIndex` and `name.ArrayValue`.
-pub(super) fn apply(sql: &str, rows: &RowScope, syntax: &Syntax) -> Result<(Operator, RowScope), PlanError> {
+fn apply(sql: &str, rows: &RowScope, syntax: &Syntax) -> Result<(Operator, RowScope), PlanError> {
     let (parts, [key, part]) = match syntax.function.text.to_uppercase().as_str() {
         "GETARRAYELEMENTS" => (Parts::Elements, ["ArrayIndex", "ArrayValue"]),
         "GETRECORDPROPERTIES" => (Parts::Properties, ["PropertyName", "PropertyValue"]),

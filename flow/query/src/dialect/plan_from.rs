@@ -1,13 +1,10 @@
 //! What a `SELECT` reads: one source with what `APPLY` makes of it, or several that are joined one after the other.
 
-use std::sync::Arc;
-
-use super::plan_apply::apply;
 use super::plan_join::{self, Right};
 use super::plan_program::Planner;
 use super::plan_select::keep;
 use super::source::source;
-use super::syntax::{Apply, From, JoinClause, Select, Statement};
+use super::syntax::{From, JoinClause, Select, Statement};
 use crate::error::{PlanError, PlanErrorCode};
 use crate::expression::scope::RowScope;
 use crate::plan::StepInput;
@@ -56,7 +53,7 @@ impl Planner<'_> {
         let index = match known {
             Some(index) => index,
             None => {
-                let read = source(self.dialect, input, self.declared(input)?);
+                let read = source(self.dialect, input, self.tables.of(&input.name)?);
                 self.references.push(keep(read, &mut self.errors)?);
                 self.references.len() - 1
             }
@@ -64,26 +61,5 @@ impl Planner<'_> {
         let mut scope = self.references[index].1.clone();
         scope.qualifiers.extend(from.alias.iter().map(|alias| alias.text.clone()));
         Some((Right::Table(index), scope))
-    }
-
-    /// What is read, with what `APPLY` makes of it.
-    fn applied(
-        &mut self,
-        (mut input, mut scope): (StepInput, RowScope),
-        applies: &[Apply],
-    ) -> Option<(StepInput, RowScope)> {
-        for syntax in applies {
-            match apply(self.sql, &scope, syntax) {
-                Ok((operator, after)) => {
-                    input = StepInput::Step(self.step(vec![input], operator, Arc::clone(&after.schema)));
-                    scope = after;
-                }
-                Err(error) => {
-                    self.errors.push(error);
-                    return None;
-                }
-            }
-        }
-        Some((input, scope))
     }
 }

@@ -10,17 +10,16 @@ use super::InputSchema;
 use super::plan_analytic::analytic;
 use super::plan_select::{Target, select};
 use super::plan_stream::{declared, target};
+use super::plan_table::Tables;
 use super::prune;
-use super::source::{declared as declared_columns, source, step_scope};
+use super::source::{source, step_scope};
 use super::syntax::{From, Ident, Query, Select, Statement, TypeName};
 use super::window_call::one_for_each;
 use crate::error::{PlanError, PlanErrorCode, Position};
 use crate::expression::scope::RowScope;
 use crate::expression::suggest::nearest;
 use crate::expression::{Binder, Scope, cast, types};
-use crate::plan::{
-    ColumnOrigin, Operator, OutputPlan, Program, SourceColumn, SourcePlan, Step, StepInput, TIMESTAMP, TimeSource,
-};
+use crate::plan::{ColumnOrigin, Operator, OutputPlan, Program, SourcePlan, Step, StepInput, TIMESTAMP, TimeSource};
 
 /// A plan in the making.
 pub(super) struct Planner<'a> {
@@ -33,8 +32,8 @@ pub(super) struct Planner<'a> {
     outputs: Vec<OutputPlan>,
     /// Streams and `WITH` steps that are planned; `None`: it has mistakes, which were reported.
     named: Vec<(String, Option<usize>)>,
-    /// The columns that `CREATE TABLE` declares, by the input's name in lower case; `None`: it has mistakes.
-    tables: Vec<(String, Option<Vec<SourceColumn>>)>,
+    /// What `CREATE TABLE` declares.
+    pub(super) tables: Tables,
     /// Streams being planned, to notice those that read each other.
     open: Vec<String>,
     pub(super) errors: Vec<PlanError>,
@@ -55,7 +54,7 @@ impl<'a> Planner<'a> {
         let (sources, references, steps) = (Vec::new(), Vec::new(), Vec::new());
         let (outputs, named, open) = (Vec::new(), Vec::new(), Vec::new());
         let unread = errors.iter().any(|error| error.code != PlanErrorCode::Empty);
-        let tables = Vec::new();
+        let tables = Tables::default();
         Self { dialect, sql, inputs, sources, references, steps, outputs, named, tables, open, errors, unread }
     }
 
@@ -197,7 +196,7 @@ impl<'a> Planner<'a> {
     // Stream Analytics: `WITH` steps, and `SELECT … INTO`.
 
     fn selects(&mut self, statements: &[Statement]) {
-        self.declare_tables(statements);
+        self.tables = self.declared_tables(statements);
         let mut written: Vec<(Ident, Vec<usize>)> = Vec::new();
         for (place, statement) in statements.iter().enumerate() {
             // A step sees those before it.
@@ -226,23 +225,6 @@ impl<'a> Planner<'a> {
             let Some(step) = self.union(steps, name.at) else { continue };
             let schema = visible(&self.steps[step].schema);
             self.outputs.push(OutputPlan { name: name.text, step: Some(step), schema });
-        }
-    }
-
-    /// Notes what `CREATE TABLE` statements declare.
-    fn declare_tables(&mut self, statements: &[Statement]) {
-        for statement in statements {
-            let Statement::CreateTable { name, columns } = statement else { continue };
-            let lower = name.text.to_lowercase();
-            if self.tables.iter().any(|(known, _)| *known == lower) {
-                let message = format!("the columns of `{}` are declared twice", name.text);
-                self.errors.push(PlanError::new(PlanErrorCode::Duplicate, name.at, message));
-            } else if self.input(&name.text).is_none() {
-                let error = self.unknown_stream(name, statements);
-                self.errors.push(error);
-            }
-            let columns = declared_columns(self.dialect, columns).map_err(|error| self.errors.push(error)).ok();
-            self.tables.push((lower, columns));
         }
     }
 
@@ -297,15 +279,6 @@ impl<'a> Planner<'a> {
         };
         let (operator, schema) = (Operator::Analytic(Box::new(analytic)), Arc::clone(&scope.schema));
         (StepInput::Step(self.step(vec![input], operator, schema)), scope, select)
-    }
-
-    /// The columns that the query declares of an input, where it does. The outer `None`: it does so with mistakes.
-    pub(super) fn declared(&self, input: &InputSchema) -> Option<Option<&[SourceColumn]>> {
-        let table = self.tables.iter().find(|(name, _)| name.eq_ignore_ascii_case(&input.name));
-        match table {
-            Some((_, columns)) => Some(Some(columns.as_deref()?)),
-            None => Some(None),
-        }
     }
 
     pub(super) fn step(&mut self, inputs: Vec<StepInput>, operator: Operator, schema: SchemaRef) -> usize {
@@ -401,7 +374,7 @@ impl<'a> Planner<'a> {
         if let Some(index) = self.sources.iter().position(|read| read.plan.name == input.name) {
             return Some(StepInput::Source(index));
         }
-        match source(self.dialect, input, self.declared(input)?) {
+        match source(self.dialect, input, self.tables.of(&input.name)?) {
             Ok((plan, scope)) => self.sources.push(Read { plan, scope, timed: false }),
             Err(error) => {
                 self.errors.push(error);
@@ -418,7 +391,7 @@ impl<'a> Planner<'a> {
         })
     }
 
-    fn unknown_stream(&self, name: &Ident, statements: &[Statement]) -> PlanError {
+    pub(super) fn unknown_stream(&self, name: &Ident, statements: &[Statement]) -> PlanError {
         let message = format!("there is no stream or input `{}`", name.text);
         let error = PlanError::new(PlanErrorCode::UnknownStream, name.at, message);
         let declared = statements.iter().filter_map(|statement| match statement {

@@ -6,7 +6,6 @@ use arrow::datatypes::{DataType, Field, Schema};
 use millstream_catalog::{ColumnDefinition, QueryDialect};
 
 use super::InputSchema;
-use super::syntax::{Ident, TypeName};
 use crate::error::{PlanError, PlanErrorCode, Position};
 use crate::expression::scope::RowScope;
 use crate::expression::types;
@@ -24,21 +23,6 @@ fn added_columns(dialect: QueryDialect) -> Vec<SourceColumn> {
             column("EventEnqueuedUtcTime", TIMESTAMP, ColumnOrigin::Arrival),
         ],
     }
-}
-
-/// The columns that a query declares for an input: `CREATE TABLE input (column type, …)`.
-pub(super) fn declared(dialect: QueryDialect, columns: &[(Ident, TypeName)]) -> Result<Vec<SourceColumn>, PlanError> {
-    let column = |(position, (name, column_type)): (usize, &(Ident, TypeName))| {
-        let fit = match column_type.name.as_str() {
-            "RECORD" => Fit::Record,
-            "ARRAY" => Fit::Array,
-            _ => Fit::Exact,
-        };
-        let origin = ColumnOrigin::Field { path: vec![name.text.clone()], position };
-        let data_type = types::of_name(dialect, column_type)?;
-        Ok(SourceColumn { name: name.text.clone(), data_type, origin, fit })
-    };
-    columns.iter().enumerate().map(column).collect()
 }
 
 /// A source with all its columns, those of its definition or those that the query `declares`, and those that the language adds; `*` stands for them where the input is a hub.

@@ -61,6 +61,7 @@ impl Binder<'_> {
             "NULLIF" => {
                 expect(2)?;
                 let values = self.unify(self.all(arguments)?, name, at)?;
+                let values: Vec<ScalarExpr> = values.into_iter().map(types::comparable).collect();
                 let data_type = values[0].data_type.clone();
                 self.datafusion(nullif(), values, &data_type)?
             }
@@ -90,7 +91,7 @@ impl Binder<'_> {
         }))
     }
 
-    fn all(&self, arguments: &[Expr]) -> Result<Vec<ScalarExpr>, PlanError> {
+    pub(super) fn all(&self, arguments: &[Expr]) -> Result<Vec<ScalarExpr>, PlanError> {
         arguments.iter().map(|argument| self.bind(argument)).collect()
     }
 

@@ -195,8 +195,9 @@ impl<'a> Binder<'a> {
     fn in_list(&self, operand: &Expr, list: &[Expr], negated: bool) -> Result<ScalarExpr, PlanError> {
         let mut value = self.bind(operand)?;
         if value.data_type == VALUE {
-            let items = list.iter().map(|item| self.bind(item)).collect::<Result<Vec<_>, _>>()?;
-            value = types::met_by(value, &self.unify(items, "IN", operand.at)?[0].data_type);
+            // Where all items are of one type, values of other types are none of them.
+            let items = self.unify(self.all(list)?, "IN", operand.at)?;
+            value = types::met_by(value, &items[0].data_type);
         }
         let mut items = Vec::with_capacity(list.len());
         for item in list {
@@ -206,7 +207,8 @@ impl<'a> Binder<'a> {
             value = types::convert(value, &common, false);
             items.push(bound);
         }
-        let convert = |item| types::convert(item, &value.data_type, false).physical;
+        let value = types::comparable(value);
+        let convert = |item| types::comparable(types::convert(item, &value.data_type, false)).physical;
         let items: Vec<Arc<dyn PhysicalExpr>> = items.into_iter().map(convert).collect();
         in_list(value.physical, items, &negated, self.scope.schema()).map(boolean).map_err(|error| internal(&error))
     }

@@ -46,6 +46,9 @@ impl Binder<'_> {
                 let value = self.typed(value, &DataType::Int64, operand.at)?;
                 Ok(call("bit_not", numeric::bit_not, &[value], DataType::Int64))
             }
+            UnaryOperator::Negate if data_type == VALUE => {
+                self.arithmetic(BinaryOperator::Subtract, literal(ScalarValue::Int64(Some(0))), value, operand.at)
+            }
             UnaryOperator::Plus if types::is_numeric(&data_type) || is_unknown(&data_type) => Ok(value),
             UnaryOperator::Negate if types::is_numeric(&data_type) => {
                 Ok(ScalarExpr { physical: Arc::new(NegativeExpr::new(value.physical)), ..value })
@@ -126,7 +129,7 @@ impl Binder<'_> {
                 let fits = types::is_numeric(&side.data_type) || is_unknown(&side.data_type) || side.data_type == VALUE;
                 let text = operator == BinaryOperator::Add && side.data_type == DataType::Utf8;
                 if !fits && !text {
-                    return self.typed(side.clone(), &DataType::Float64, at);
+                    self.typed(side.clone(), &DataType::Float64, at)?;
                 }
             }
             let (name, kernel) = value::arithmetic::kernel(operator);

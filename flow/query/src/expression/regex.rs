@@ -56,8 +56,13 @@ pub(super) fn position(arguments: &[ArrayRef]) -> Result<ArrayRef> {
 pub(super) fn pattern_index(arguments: &[ArrayRef]) -> Result<ArrayRef> {
     let mut patterns = Patterns::new(|pattern| {
         let inner = pattern.trim_start_matches('%');
-        let start = if inner.len() < pattern.len() { "" } else { "^" };
-        compile(&format!("{start}(?:{})$", like_regex(inner, None)), false)
+        let (start, end) = match (inner.len() < pattern.len(), inner.is_empty()) {
+            // `%` alone is found at once.
+            (true, true) => ("", ""),
+            (true, false) => ("", "$"),
+            (false, _) => ("^", "$"),
+        };
+        compile(&format!("{start}(?:{}){end}", like_regex(inner, None)), false)
     });
     let rows = pairs(&arguments[0], &arguments[1]).map(|(pattern, text)| {
         let (Some(text), Some(pattern)) = (text, pattern) else { return Ok(None) };

@@ -105,12 +105,17 @@ pub(crate) fn met_by(value: ScalarExpr, other: &DataType) -> ScalarExpr {
         (DataType::LargeUtf8, DataType::Int64 | DataType::Float64) => {
             value::convert::of_type(value, &DataType::Float64)
         }
-        (DataType::LargeUtf8, DataType::Null) => value,
+        (DataType::LargeUtf8, DataType::LargeUtf8 | DataType::Null) => value,
         (DataType::LargeUtf8, other) => value::convert::of_type(value, other),
         (DataType::Int64, DataType::LargeUtf8) => convert(value, &DataType::Float64, false),
         (DataType::Null, other) => convert(value, other, false),
         _ => value,
     }
+}
+
+/// A value in a spelling in which equal ones are equal as texts.
+pub(crate) fn comparable(value: ScalarExpr) -> ScalarExpr {
+    if value.data_type == VALUE { value::convert::canonical_values(value) } else { value }
 }
 
 pub(crate) fn is_literal(value: &ScalarExpr) -> bool {

@@ -1,9 +1,11 @@
 //! Result rows as records: JSON objects or delimited text.
 
-use arrow::array::{Array as _, AsArray as _, RecordBatch};
+use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMillisecondType};
 use millstream_catalog::{QueryDialect, RecordFormat};
 use serde_json::Value;
+
+use crate::value::json;
 
 /// The rows of a batch, each as one record; the hidden row time is left out, and so are columns that stand elsewhere.
 pub(crate) fn encode(
@@ -16,9 +18,11 @@ pub(crate) fn encode(
     let is_elsewhere = |name: &String| elsewhere.iter().any(|column| column.eq_ignore_ascii_case(name));
     let visible: Vec<usize> =
         (0..rows.num_columns() - 1).filter(|&column| !is_elsewhere(schema.field(column).name())).collect();
+    let quoted = |&column: &usize| (json::quoted(schema.field(column).name()), column);
+    let named: Vec<(String, usize)> = visible.iter().map(quoted).collect();
     (0..rows.num_rows())
         .map(|row| match format {
-            RecordFormat::Json => object(rows, &visible, row, dialect),
+            RecordFormat::Json => object(rows, &named, row, dialect),
             RecordFormat::Csv { delimiter } => {
                 let values: Vec<Value> = visible.iter().map(|&column| value(rows, column, row, dialect)).collect();
                 let mut line = Vec::new();
@@ -29,19 +33,18 @@ pub(crate) fn encode(
         .collect()
 }
 
-/// A row as a JSON object; values without a fixed type stand in it as they came.
-fn object(rows: &RecordBatch, columns: &[usize], row: usize, dialect: QueryDialect) -> Vec<u8> {
-    let schema = rows.schema();
+/// A row as a JSON object, of columns with their names in quotes; values without a fixed type stand in it as they came.
+fn object(rows: &RecordBatch, columns: &[(String, usize)], row: usize, dialect: QueryDialect) -> Vec<u8> {
     let mut object = vec![b'{'];
-    for &column in columns {
+    for (name, column) in columns {
         if object.len() > 1 {
             object.push(b',');
         }
-        object.extend(Value::from(schema.field(column).name().as_str()).to_string().bytes());
+        object.extend_from_slice(name.as_bytes());
         object.push(b':');
-        match rows.column(column).as_string_opt::<i64>().filter(|values| values.is_valid(row)) {
+        match rows.column(*column).as_string_opt::<i64>().filter(|values| values.is_valid(row)) {
             Some(values) => object.extend_from_slice(values.value(row).as_bytes()),
-            None => object.extend(value(rows, column, row, dialect).to_string().bytes()),
+            None => object.extend_from_slice(value(rows, *column, row, dialect).to_string().as_bytes()),
         }
     }
     object.push(b'}');
@@ -50,10 +53,17 @@ fn object(rows: &RecordBatch, columns: &[usize], row: usize, dialect: QueryDiale
 
 /// A text by which a row is told from the others of its window: its texts, joined.
 pub(crate) fn label(rows: &RecordBatch, row: usize) -> String {
-    let visible = rows.num_columns() - 1;
-    let texts = (0..visible).filter(|&column| rows.schema().field(column).data_type() == &DataType::Utf8);
-    let texts = texts.filter(|&column| rows.column(column).is_valid(row));
-    texts.map(|column| rows.column(column).as_string::<i32>().value(row)).collect::<Vec<_>>().join(", ")
+    let text = |column: &ArrayRef| match column.data_type() {
+        _ if column.is_null(row) => None,
+        DataType::Utf8 => Some(column.as_string::<i32>().value(row).to_owned()),
+        DataType::LargeUtf8 => match json::Value::of(column.as_string::<i64>().value(row)) {
+            json::Value::Text(text) => Some(text.into_owned()),
+            _ => None,
+        },
+        _ => None,
+    };
+    let visible = &rows.columns()[..rows.num_columns() - 1];
+    visible.iter().filter_map(text).collect::<Vec<_>>().join(", ")
 }
 
 /// A column's values as texts, null as none; `None` when there is no such column.

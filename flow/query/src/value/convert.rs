@@ -71,6 +71,16 @@ pub(crate) fn of_type(value: ScalarExpr, to: &DataType) -> ScalarExpr {
     ScalarExpr { text, ..call(name, kernel, &[value], to.clone()) }
 }
 
+/// Values in the one spelling of those that are equal.
+pub(crate) fn canonical_values(value: ScalarExpr) -> ScalarExpr {
+    let text = value.text.clone();
+    let kernel: Kernel = |values| {
+        let canonical = values[0].as_string::<i64>().iter().map(|json| json.map(canonical));
+        Ok(Arc::new(canonical.collect::<LargeStringArray>()))
+    };
+    ScalarExpr { text, ..call("canonical", kernel, &[value], VALUE) }
+}
+
 /// A value of any type as one without a fixed type; constants are converted at once.
 fn into_value(value: ScalarExpr) -> ScalarExpr {
     let text = value.text.clone();

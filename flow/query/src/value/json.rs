@@ -85,7 +85,9 @@ pub(crate) fn member<'j>(json: &'j str, name: &str) -> Option<&'j str> {
         if known == name {
             return Some(value);
         }
-        if found.is_none() && (known.eq_ignore_ascii_case(name) || known.to_lowercase() == name.to_lowercase()) {
+        let same =
+            known.eq_ignore_ascii_case(name) || (!name.is_ascii() && known.to_lowercase() == name.to_lowercase());
+        if found.is_none() && same {
             found = Some(value);
         }
     }

@@ -2,7 +2,8 @@
 //! in the same order whatever way the rows came in.
 //!
 //! A value is a tag and its bytes: integers and times with the sign bit turned round, floating point in total order, texts
-//! with 0 escaped and ended by 0 0, values without a fixed type their JSON texts. NULL is a value of its own; 0.0 and -0.0 are the same.
+//! with 0 escaped and ended by 0 0, values without a fixed type their JSON texts in one spelling. NULL is a value of its own;
+//! 0.0 and -0.0 are the same.
 
 use std::sync::Arc;
 

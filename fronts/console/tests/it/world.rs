@@ -30,8 +30,9 @@ use millstream_storage::Storage;
 use millstream_stream::{Entry, NewStream, Placement, Streams};
 use millstream_table::{AttributeValue, Item, NewTable, Put, Tables};
 use millstream_types::{
-    BoxFuture, Clock, Millis, NewObject, PutObject, PutObjectError, ReceiveMessages, ReceiveMessagesError,
-    ReceivedMessage, Record, UpsertDocumentError, UpsertDocuments, WantedMessages,
+    BoxFuture, Clock, ErrorKind, Millis, NewObject, PutObject, PutObjectError, ReadObject, ReadObjectError,
+    ReceiveMessages, ReceiveMessagesError, ReceivedMessage, Record, UpsertDocumentError, UpsertDocuments,
+    WantedMessages,
 };
 
 /// The engines.
@@ -125,6 +126,13 @@ struct Nowhere;
 impl PutObject for Nowhere {
     fn put_object(&self, _: NewObject) -> BoxFuture<'_, Result<(), PutObjectError>> {
         Box::pin(async { Ok(()) })
+    }
+}
+
+impl ReadObject for Nowhere {
+    fn read_object<'a>(&'a self, _: &'a str, _: &'a str, _: u64) -> BoxFuture<'a, Result<Bytes, ReadObjectError>> {
+        let missing = ReadObjectError { kind: ErrorKind::NotFound, message: "there are no objects".to_owned() };
+        Box::pin(async { Err(missing) })
     }
 }
 
@@ -301,6 +309,7 @@ impl World {
                 kinesis_codec: Arc::new(NoCodec),
                 stream_analytics_codec: Arc::new(NoCodec),
                 objects: Arc::new(Nowhere),
+                reads: Arc::new(Nowhere),
                 documents: Arc::new(Nowhere),
                 kinesis_roles: None,
             },

@@ -11,8 +11,8 @@ use super::earth::FLATTENING;
 
 /// Pairs of edges that are compared for one row.
 const PAIRS_MAX: usize = 4_000_000;
-/// Sines below this are zero: a millimetre on the earth is 1.6e-10.
-const NOTHING: f64 = 1e-12;
+/// What directions are wrong by, when they are computed, with room to spare: a micrometre on the earth is 1.6e-13.
+const ROUNDING: f64 = 1e-15;
 
 /// A place, in degrees.
 #[derive(Debug, Clone, PartialEq)]
@@ -167,12 +167,19 @@ fn crosses(left: &[Direction], right: &[Direction]) -> bool {
 }
 
 fn cross_each_other(one: &[Direction], other: &[Direction]) -> bool {
-    let (plane, other_plane) = (cross(one[0], one[1]), cross(other[0], other[1]));
-    let (a, b) = (dot(plane, other[0]), dot(plane, other[1]));
-    let (c, d) = (dot(other_plane, one[0]), dot(other_plane, one[1]));
-    let parted = |left: f64, right: f64| left.abs() > NOTHING && right.abs() > NOTHING && (left > 0.0) != (right > 0.0);
+    let (a, b) = (side(one[0], one[1], other[0]), side(one[0], one[1], other[1]));
+    let (c, d) = (side(other[0], other[1], one[0]), side(other[0], other[1], one[1]));
     // The planes also cut each other on the other side of the earth: there the two turn the same way.
-    parted(a, b) && parted(c, d) && (a > 0.0) == (d > 0.0)
+    a * b == -1 && c * d == -1 && a == d
+}
+
+/// On which side of an edge's plane a point lies: 1 to the left, -1 to the right, 0 on it as far as numbers tell.
+fn side(from: Direction, to: Direction, point: Direction) -> i8 {
+    // Differences keep the digits of shapes that are small.
+    let (edge, way) = (sub(to, from), sub(point, from));
+    let height = dot(from, cross(edge, way));
+    let noise = ROUNDING * (dot(edge, edge).sqrt() + dot(way, way).sqrt());
+    if height.abs() <= noise { 0 } else { height.signum() as i8 }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -215,14 +222,11 @@ fn area(ring: &[Direction]) -> f64 {
 
 /// Whether a point is on an edge.
 fn is_on(point: Direction, from: Direction, to: Direction) -> bool {
-    let plane = cross(from, to);
-    let length = dot(plane, plane).sqrt();
-    if length < NOTHING {
-        return dot(sub(point, from), sub(point, from)) < NOTHING * NOTHING;
-    }
-    dot(plane, point).abs() <= NOTHING * length.max(NOTHING) + NOTHING * NOTHING
-        && dot(cross(from, point), plane) >= -NOTHING * length
-        && dot(cross(point, to), plane) >= -NOTHING * length
+    let (edge, way) = (sub(to, from), sub(point, from));
+    let along = dot(way, edge);
+    let beside_it = (0.0..=dot(edge, edge)).contains(&along);
+    // The plane also goes around the other side of the earth.
+    beside_it && dot(point, add(from, to)) > 0.0 && side(from, to, point) == 0
 }
 
 /// A direction from the earth's centre, of length 1.
@@ -301,6 +305,24 @@ mod tests {
             assert_eq!(within(&left, &right), Ok(inside), "{left:?} in {right:?}");
             assert_eq!(overlap(&left, &right), Ok(overlapping), "{left:?} over {right:?}");
         }
+    }
+
+    #[test]
+    fn small_shapes_are_as_exact_as_large_ones() {
+        // Metres, in degrees, somewhere.
+        let at = |east: f64, north: f64| (11.5 + east * 1.3e-5, 48.1 + north * 9e-6);
+        let yard = ring(&[at(0.0, 0.0), at(5.0, 0.0), at(5.0, 5.0), at(0.0, 5.0), at(0.0, 0.0)]);
+        let other = ring(&[at(3.0, 3.0), at(8.0, 3.0), at(8.0, 8.0), at(3.0, 8.0), at(3.0, 3.0)]);
+        assert_eq!((overlap(&yard, &other), within(&yard, &other)), (Ok(true), Ok(false)));
+        for ((east, north), inside) in
+            [((0.01, 0.01), true), ((-0.01, 2.0), false), ((4.99, 4.99), true), ((5.01, 1.0), false)]
+        {
+            let (longitude, latitude) = at(east, north);
+            assert_eq!(holds(&yard, &place(longitude, latitude)), inside, "{east} {north}");
+        }
+        let (north, west) = (ring(&[at(1.0, -1.0), at(1.0, 6.0)]), ring(&[at(4.0, 2.0), at(0.5, 2.0)]));
+        assert_eq!(meet(&north, &west), Ok(true));
+        assert_eq!(meet(&north, &ring(&[at(4.0, 2.0), at(1.5, 2.0)])), Ok(false));
     }
 
     #[test]

@@ -149,6 +149,10 @@ pub enum ColumnOrigin {
     Shard,
     /// The time at which the record was read.
     Processed,
+    /// The record's number in its shard.
+    Sequence,
+    /// The record's partition key; NULL where it has none, or one that is no text.
+    PartitionKey,
 }
 
 /// Where a source's row time comes from.

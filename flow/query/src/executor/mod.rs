@@ -19,7 +19,6 @@ use crate::decode::{Decoded, Decoder, Reading};
 use crate::plan::{Operator, Program, StepInput, TimeSource, WindowAggregate};
 use crate::time_policy::{OrderCounts, ShardTime};
 use crate::window::Windows;
-use apply::{ROWS_AT_ONCE, applied};
 use evaluate::{by_row, columns, keep};
 use state::{Reader, StateError, Writer};
 
@@ -39,6 +38,8 @@ pub struct Executor {
     emitted: i64,
     /// Whether what flows was handed on before: it goes to windows, not to outputs.
     again: bool,
+    /// Rows that `APPLY` behind `APPLY` may still make of the row at hand; `None`: none is taken apart.
+    apply_room: Option<usize>,
 }
 
 struct Source {
@@ -121,7 +122,8 @@ impl Executor {
         });
         let windows = windows.collect();
         let (counts, produced) = (Counts::default(), Produced::default());
-        Self { program, order, sources, windows, counts, produced, emitted: i64::MIN, again: false }
+        let (emitted, again, apply_room) = (i64::MIN, false, None);
+        Self { program, order, sources, windows, counts, produced, emitted, again, apply_room }
     }
 
     /// The program it runs.
@@ -317,15 +319,7 @@ impl Executor {
                 self.failed(failed);
                 self.give(step, &made)
             }
-            Operator::Apply(apply) => {
-                for from in (0..rows.num_rows()).step_by(ROWS_AT_ONCE) {
-                    let piece = rows.slice(from, ROWS_AT_ONCE.min(rows.num_rows() - from));
-                    let (_, made, failed) = by_row(&piece, |rows| applied(apply, rows, &plan.schema))?;
-                    self.failed(failed);
-                    self.give(step, &made)?;
-                }
-                Ok(())
-            }
+            Operator::Apply(apply) => self.apply(step, apply, &plan.schema, rows),
             Operator::WindowAggregate(aggregate) => self.aggregate(step, aggregate, rows),
         }
     }

@@ -21,7 +21,7 @@ pub const TIMESTAMP: DataType = DataType::Timestamp(TimeUnit::Millisecond, None)
 
 /// The type of records, arrays and values without a fixed type: their JSON text on one line, NULL for `null`.
 ///
-/// Only Stream Analytics' language has them. Nothing else is ever of this Arrow type; [`crate::value`] computes with it.
+/// Only Stream Analytics' language has them. Nothing else is ever of this Arrow type; `value/` computes with it.
 pub const VALUE: DataType = DataType::LargeUtf8;
 
 /// The longest window a query may ask for: 7 days, Stream Analytics' own limit. State is kept that long.

@@ -28,7 +28,7 @@ pub const TIMESTAMP: DataType = DataType::Timestamp(TimeUnit::Millisecond, None)
 
 /// The type of records, arrays and values without a fixed type: their JSON text on one line, NULL for `null`.
 ///
-/// Only Stream Analytics' language has them. Nothing else is ever of this Arrow type; [`crate::value`] computes with it.
+/// Only Stream Analytics' language has them. Nothing else is ever of this Arrow type; `value/` computes with it.
 pub const VALUE: DataType = DataType::LargeUtf8;
 
 /// The longest window a query may ask for: 7 days, Stream Analytics' own limit. State is kept that long.
@@ -172,6 +172,10 @@ pub enum ColumnOrigin {
     Shard,
     /// The time at which the record was read.
     Processed,
+    /// The record's number in its shard.
+    Sequence,
+    /// The record's partition key; NULL where it has none, or one that is no text.
+    PartitionKey,
 }
 
 /// Where a source's row time comes from.

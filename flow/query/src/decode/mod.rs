@@ -11,7 +11,7 @@ pub(crate) mod timestamp;
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch as ArrowBatch, TimestampMillisecondArray};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch as ArrowBatch, StringArray, TimestampMillisecondArray};
 use arrow::error::ArrowError;
 use millstream_catalog::{QueryDialect, RecordFormat};
 use millstream_stream::aggregate;
@@ -123,11 +123,17 @@ impl Decoder {
         let mut offsets = Vec::with_capacity(batch.count as usize);
         let mut times: Vec<Millis> = Vec::with_capacity(batch.count as usize);
         let mut errors = Vec::new();
+        let keyed = self.source.columns.iter().any(|column| column.origin == ColumnOrigin::PartitionKey);
+        let mut keys: Vec<Option<&str>> = Vec::new();
         for record in batch.iter().filter(|record| record.offset >= reading.from) {
             let mut read = |payload: &[u8]| {
                 let before = times.len();
                 match self.read(payload, record.offset, before, &mut errors) {
                     Ok(rows) => {
+                        if keyed {
+                            let key = std::str::from_utf8(record.partition_key).ok();
+                            keys.resize(before + rows, key.filter(|key| !key.is_empty()));
+                        }
                         offsets.resize(before + rows, record.offset);
                         times.resize(before + rows, record.append_time);
                     }
@@ -150,6 +156,10 @@ impl Decoder {
                 ColumnOrigin::Arrival => Arc::clone(&arrival),
                 ColumnOrigin::Shard => Arc::new(Int64Array::from(vec![reading.shard as i64; rows])),
                 ColumnOrigin::Processed => Arc::new(TimestampMillisecondArray::from(vec![processed; rows])),
+                ColumnOrigin::Sequence => {
+                    Arc::new(Int64Array::from_iter_values(offsets.iter().map(|offset| *offset as i64)))
+                }
+                ColumnOrigin::PartitionKey => Arc::new(StringArray::from(keys.clone())),
             });
         }
         arrays.push(arrival);

@@ -7,7 +7,7 @@ use millstream_catalog::{ColumnDefinition, QueryDialect};
 
 use super::InputSchema;
 use crate::error::{PlanError, PlanErrorCode, Position};
-use crate::expression::scope::RowScope;
+use crate::expression::scope::{METADATA, RowScope};
 use crate::expression::types;
 use crate::plan::{ColumnOrigin, Fit, SourceColumn, SourcePlan, TIMESTAMP, TimeSource, with_rowtime};
 
@@ -25,7 +25,28 @@ fn added_columns(dialect: QueryDialect) -> Vec<SourceColumn> {
     }
 }
 
-/// A source with all its columns, those of its definition or those that the query `declares`, and those that the language adds; `*` stands for them where the input is a hub.
+/// What of events only `GetMetadataPropertyValue` names; `*` never stands for it.
+fn metadata(dialect: QueryDialect) -> Vec<SourceColumn> {
+    let column = |name: &str, data_type, origin| SourceColumn {
+        name: format!("{METADATA}{name}"),
+        data_type,
+        origin,
+        fit: Fit::Converted,
+    };
+    match dialect {
+        QueryDialect::Kinesis => Vec::new(),
+        QueryDialect::StreamAnalytics => vec![
+            column("EventProcessedUtcTime", TIMESTAMP, ColumnOrigin::Processed),
+            column("PartitionId", DataType::Int64, ColumnOrigin::Shard),
+            column("EventEnqueuedUtcTime", TIMESTAMP, ColumnOrigin::Arrival),
+            column("SequenceNumber", DataType::Int64, ColumnOrigin::Sequence),
+            column("PartitionKey", DataType::Utf8, ColumnOrigin::PartitionKey),
+        ],
+    }
+}
+
+/// A source with all its columns: those of its definition or those that the query `declares`, and those that the language
+/// adds; `*` stands for them where the input is a hub.
 pub(super) fn source(
     dialect: QueryDialect,
     input: &InputSchema,
@@ -49,8 +70,9 @@ pub(super) fn source(
         }
     }
     let visible = if input.hub { columns.len() } else { own };
+    columns.extend(metadata(dialect));
     let schema = with_rowtime(columns.iter().map(|column| {
-        let nullable = matches!(column.origin, ColumnOrigin::Field { .. });
+        let nullable = matches!(column.origin, ColumnOrigin::Field { .. } | ColumnOrigin::PartitionKey);
         Field::new(&column.name, column.data_type.clone(), nullable)
     }));
     let scope = RowScope {

@@ -11,20 +11,94 @@ use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use arrow::error::ArrowError;
 use datafusion_common::DataFusionError;
 
-use super::evaluate::value;
-use crate::plan::{AppliedColumn, Apply, Parts};
+use super::evaluate::{by_row, value};
+use super::{ExecuteError, Executor};
+use crate::plan::{AppliedColumn, Apply, Operator, Parts, StepInput};
 use crate::value::json;
 
 /// Bytes that the rows made of one row may be: its parts are in it, but what is carried along is there once for each.
 const BYTES_MAX: usize = 16 << 20;
 /// Rows that are taken apart at once: what they make together stays below what 32 bits count.
-pub(super) const ROWS_AT_ONCE: usize = 64;
+const ROWS_AT_ONCE: usize = 64;
+/// Rows that may come of one row by several `APPLY`s behind each other, where its value is not longer in bytes: parts of parts
+/// are never more than that, but independent ones multiply.
+const ROWS_MAX: usize = 1 << 16;
+
+/// What is told of rows beyond that.
+const LEFT_OUT: &str = "one row taken apart several times makes too many rows";
+
+impl Executor {
+    /// Takes rows apart and hands on what comes of them.
+    pub(super) fn apply(
+        &mut self,
+        step: usize,
+        apply: &Apply,
+        schema: &SchemaRef,
+        rows: &RecordBatch,
+    ) -> Result<(), ExecuteError> {
+        let first_of_several = self.apply_room.is_none() && self.is_applied_again(step);
+        let at_once = if first_of_several { 1 } else { ROWS_AT_ONCE };
+        for from in (0..rows.num_rows()).step_by(at_once) {
+            if self.apply_room == Some(0) {
+                self.failed(vec![format!("{LEFT_OUT}: {} are not taken apart", rows.num_rows() - from)]);
+                break;
+            }
+            let piece = rows.slice(from, at_once.min(rows.num_rows() - from));
+            let (kept, made, failed) = by_row(&piece, |rows| applied(apply, rows, schema))?;
+            self.failed(failed);
+            if first_of_several {
+                self.apply_room = Some(longest(apply, &kept).max(ROWS_MAX));
+            }
+            let handed_on = self.within_room(&made);
+            let given = self.give(step, &handed_on);
+            if first_of_several {
+                self.apply_room = None;
+            }
+            given?;
+        }
+        Ok(())
+    }
+
+    /// Whether what a step gives is taken apart again before a window holds it.
+    fn is_applied_again(&self, step: usize) -> bool {
+        let mut reached = vec![false; self.program.steps.len()];
+        reached[step] = true;
+        // Steps come behind those that they read.
+        for later in &self.program.steps[step + 1..] {
+            let reads = later.inputs.iter().any(|input| matches!(input, StepInput::Step(index) if reached[*index]));
+            match later.operator {
+                Operator::Apply(_) if reads => return true,
+                Operator::Project { .. } | Operator::Union => reached[later.id] = reads,
+                _ => {}
+            }
+        }
+        false
+    }
+
+    /// As many of the rows as still have room; the others are told.
+    fn within_room(&mut self, made: &RecordBatch) -> RecordBatch {
+        let Some(room) = &mut self.apply_room else { return made.clone() };
+        let kept = made.num_rows().min(*room);
+        *room -= kept;
+        if kept < made.num_rows() {
+            let left_out = made.num_rows() - kept;
+            self.failed(vec![format!("{LEFT_OUT}: {left_out} are left out")]);
+        }
+        made.slice(0, kept)
+    }
+}
+
+/// The bytes of the longest value that is taken apart.
+fn longest(apply: &Apply, rows: &RecordBatch) -> usize {
+    let Ok(values) = value(&apply.value, rows) else { return 0 };
+    values.as_string::<i64>().iter().flatten().map(str::len).max().unwrap_or(0)
+}
 
 /// The rows that `APPLY` makes of at most [`ROWS_AT_ONCE`] rows.
 ///
 /// # Errors
 /// When a row would make more than [`BYTES_MAX`] bytes.
-pub(super) fn applied(apply: &Apply, rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, DataFusionError> {
+fn applied(apply: &Apply, rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, DataFusionError> {
     let values = value(&apply.value, rows)?;
     let values = values.as_string::<i64>();
     let mut parts = PartColumns::default();

@@ -25,7 +25,6 @@ use crate::join::StreamJoin;
 use crate::plan::{Analytic, Operator, Program, StepInput, TimeSource, WindowAggregate};
 use crate::time_policy::{OrderCounts, ShardTime};
 use crate::window::Closed;
-use apply::{ROWS_AT_ONCE, applied};
 use evaluate::{by_row, columns, keep};
 use lookup::Tables;
 use state::{Reader, StateError, Writer};
@@ -53,6 +52,8 @@ pub struct Executor {
     emitted: i64,
     /// Whether what flows was handed on before: it goes to windows, not to outputs.
     again: bool,
+    /// Rows that `APPLY` behind `APPLY` may still make of the row at hand; `None`: none is taken apart.
+    apply_room: Option<usize>,
 }
 
 struct Source {
@@ -140,20 +141,8 @@ impl Executor {
         let windows = program.steps.iter().map(|step| Timed::of(&step.operator)).collect();
         let (joins, delays) = (join::states(&program), join::delays(&program));
         let (counts, produced) = (Counts::default(), Produced::default());
-        let tables = Vec::new();
-        Self {
-            program,
-            order,
-            sources,
-            windows,
-            joins,
-            tables,
-            delays,
-            counts,
-            produced,
-            emitted: i64::MIN,
-            again: false,
-        }
+        let (tables, emitted, again, apply_room) = (Vec::new(), i64::MIN, false, None);
+        Self { program, order, sources, windows, joins, tables, delays, counts, produced, emitted, again, apply_room }
     }
 
     /// The program it runs.
@@ -353,15 +342,7 @@ impl Executor {
                 self.failed(failed);
                 self.give(step, &made)
             }
-            Operator::Apply(apply) => {
-                for from in (0..rows.num_rows()).step_by(ROWS_AT_ONCE) {
-                    let piece = rows.slice(from, ROWS_AT_ONCE.min(rows.num_rows() - from));
-                    let (_, made, failed) = by_row(&piece, |rows| applied(apply, rows, &plan.schema))?;
-                    self.failed(failed);
-                    self.give(step, &made)?;
-                }
-                Ok(())
-            }
+            Operator::Apply(apply) => self.apply(step, apply, &plan.schema, rows),
             Operator::WindowAggregate(aggregate) => self.aggregate(step, aggregate, rows),
             Operator::Analytic(analytic) => self.wait(step, analytic, rows),
             Operator::Join(join) => self.add_to_join(step, join, from, rows),

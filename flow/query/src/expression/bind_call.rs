@@ -14,7 +14,7 @@ use millstream_catalog::QueryDialect;
 use super::function::{self, Argument, Body, Function, Outcome};
 use super::kernel;
 use super::regex::{self, PatternError};
-use super::scope::{is_unknown, literal};
+use super::scope::{METADATA, is_unknown, literal};
 use super::suggest::nearest;
 use super::{Binder, Scope, cast, internal, number, text, time, types};
 use crate::dialect::syntax::{BinaryOperator, Call, Expr, ExprKind, Ident, Literal as SyntaxLiteral, TypeName};
@@ -179,23 +179,19 @@ impl Binder<'_> {
                 .hint("GetMetadataPropertyValue(input, '[EventHub].[EventEnqueuedUtcTime]')"));
         };
         let parts: Vec<&str> = path.split('.').map(|part| part.trim_matches(['[', ']', ' '])).collect();
-        let known = ["EventEnqueuedUtcTime", "EventProcessedUtcTime", "PartitionId"];
-        let column = match parts.as_slice() {
+        let bound = match parts.as_slice() {
             [hub, name] if hub.eq_ignore_ascii_case("EventHub") => {
-                known.iter().find(|known| known.eq_ignore_ascii_case(name))
+                let name = Ident { text: format!("{METADATA}{name}"), at: property.at };
+                self.name(&input.iter().cloned().chain([name]).collect::<Vec<_>>()).ok()
             }
             _ => None,
         };
-        let bound = column.and_then(|name| {
-            let name = Ident { text: (*name).to_owned(), at: property.at };
-            let parts = input.iter().cloned().chain([name]).collect();
-            self.bind(&Expr { kind: ExprKind::Name(parts), ..property.clone() }).ok()
-        });
-        // A field of the record of the same name is not what is asked for: only what a source adds is never NULL.
-        bound.filter(|value| !value.nullable || is_unknown(&value.data_type)).ok_or_else(|| {
+        bound.ok_or_else(|| {
             let message = format!("not supported yet: the property `{path}` of events");
-            PlanError::new(PlanErrorCode::NotSupported, property.at, message)
-                .hint(format!("'[EventHub].[{}]'", known.join("]', '[EventHub].[")))
+            PlanError::new(PlanErrorCode::NotSupported, property.at, message).hint(
+                "'[EventHub].[name]' of EventEnqueuedUtcTime, EventProcessedUtcTime, PartitionId, PartitionKey or \
+                 SequenceNumber",
+            )
         })
     }
 

@@ -155,7 +155,7 @@ impl<'a> Binder<'a> {
         }
     }
 
-    fn name(&self, parts: &[Ident]) -> Result<ScalarExpr, PlanError> {
+    pub(super) fn name(&self, parts: &[Ident]) -> Result<ScalarExpr, PlanError> {
         if self.is_system(parts, &["Timestamp"]) {
             return Ok(self.scope.rowtime());
         }

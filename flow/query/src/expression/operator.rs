@@ -127,8 +127,8 @@ impl Binder<'_> {
         if left.data_type == VALUE || right.data_type == VALUE {
             for side in [&left, &right] {
                 let fits = types::is_numeric(&side.data_type) || is_unknown(&side.data_type) || side.data_type == VALUE;
-                let text = operator == BinaryOperator::Add && side.data_type == DataType::Utf8;
-                if !fits && !text {
+                let joins = operator == BinaryOperator::Add && side.data_type == DataType::Utf8;
+                if !(fits || joins) {
                     self.typed(side.clone(), &DataType::Float64, at)?;
                 }
             }

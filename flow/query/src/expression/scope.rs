@@ -15,6 +15,9 @@ use crate::error::{PlanError, PlanErrorCode};
 use crate::plan::{AggregateCall, ScalarExpr, VALUE};
 use crate::value;
 
+/// What the names of columns begin with that only `GetMetadataPropertyValue` reads; no field of a record is called so.
+pub(crate) const METADATA: &str = "$[EventHub].";
+
 /// The columns of what a `SELECT` reads.
 #[derive(Debug, Clone)]
 pub(crate) struct RowScope {

@@ -153,7 +153,9 @@ impl<'a> Input<'a> {
             let name = match &column.origin {
                 ColumnOrigin::Field { .. } => column.name.as_str(),
                 ColumnOrigin::Arrival | ColumnOrigin::Processed => "@",
-                ColumnOrigin::Shard => panic!("no case reads PartitionId"),
+                ColumnOrigin::Shard | ColumnOrigin::Sequence | ColumnOrigin::PartitionKey => {
+                    panic!("no case reads what else is known of an event")
+                }
             };
             arrays.push(cast(&self.texts(name), &column.data_type).unwrap());
         }

@@ -127,6 +127,32 @@ fn one_record_makes_no_more_rows_than_it_is_long() {
 }
 
 #[test]
+fn independent_applies_do_not_multiply_without_end() {
+    let ones = vec!["1"; 1_000].join(",");
+    let sample = format!(r#"{{"a":[{ones}],"b":[{ones}]}} {{"a":[1],"b":[2,3]}}"#);
+    let both = "FROM input CROSS APPLY GetArrayElements(a) AS x CROSS APPLY GetArrayElements(b) AS y";
+    let inner = "SELECT x.ArrayIndex AS i, b FROM input CROSS APPLY GetArrayElements(a) AS x";
+    for sql in [
+        format!("SELECT x.ArrayIndex AS i, y.ArrayIndex AS k INTO out {both}"),
+        format!(
+            "WITH inner AS ({inner}) SELECT i, y.ArrayIndex AS k INTO out FROM inner CROSS APPLY GetArrayElements(b) AS y"
+        ),
+    ] {
+        let found = run(&sql, &sample);
+        assert_eq!(found.outputs[0].1.len(), 65_536 - 1_000 + 2, "{sql}");
+        assert!(
+            !found.errors.is_empty()
+                && found.errors.iter().all(|(kind, told)| kind == "failed" && told.contains("makes too many rows"))
+        );
+    }
+    // Parts of parts are never more than the record has bytes.
+    let nested = vec![format!("[{}]", vec!["1"; 400].join(",")); 250].join(",");
+    let sql = "SELECT y.ArrayValue AS v INTO out FROM input CROSS APPLY GetArrayElements(a) AS x \
+               CROSS APPLY GetArrayElements(x.ArrayValue) AS y";
+    assert_eq!(rows(sql, &format!(r#"{{"a":[{nested}]}}"#)).len(), 100_000);
+}
+
+#[test]
 fn nested_too_deep_is_no_row() {
     let sql = "CREATE TABLE input (a array) SELECT a INTO out FROM input";
     let nested = |depth: usize| format!(r#"{{"a":{}{}}}"#, "[".repeat(depth), "]".repeat(depth));
@@ -148,4 +174,31 @@ fn rows_of_an_apply_keep_their_time_and_fail_alone() {
     let sums = "SELECT System.Timestamp() AS t, COUNT(*) AS v INTO out \
                 FROM input CROSS APPLY GetArrayElements(a) AS e GROUP BY TumblingWindow(minute, 1)";
     assert_eq!(run(sums, sample).outputs[0].1, [row("07:00", 3), row("08:00", 1)]);
+}
+
+#[test]
+fn what_is_known_of_events_is_not_a_field_of_theirs() {
+    let metadata = |name: &str| format!("GetMetadataPropertyValue(input, '[EventHub].[{name}]')");
+    let sample = r#"{"PartitionId":3,"EventEnqueuedUtcTime":"2026-03-04T05:06:07Z","SequenceNumber":"mine"}"#;
+    let sql = format!(
+        "SELECT SequenceNumber AS field, {} AS number, {} AS shard, {} AS at, {} AS [key] INTO out FROM input",
+        metadata("SequenceNumber"),
+        metadata("PartitionId"),
+        metadata("EventEnqueuedUtcTime"),
+        metadata("PartitionKey")
+    );
+    let row = r#"{"field":"mine","number":0,"shard":3,"at":"2026-03-04T05:06:07.0000000Z","key":null}"#;
+    assert_eq!(rows(&sql, sample), [row]);
+    let star = rows("SELECT * INTO out FROM input", sample);
+    assert!(!star[0].contains('$'), "{star:?}");
+    for other in ["'EventHub'", "'[User].[x]'", "'EventId'", "'[EventHub].[Publisher]'"] {
+        let input = InputSchema { name: "input".into(), columns: Some(Vec::new()), hub: true, reference: false };
+        let sql = format!("SELECT GetMetadataPropertyValue(input, {other}) AS v FROM input");
+        let errors = plan(QueryDialect::StreamAnalytics, &sql, &[input]).unwrap_err();
+        assert!(
+            errors[0].to_string().contains("error[Q107]: not supported yet: the property"),
+            "{other}: {}",
+            errors[0]
+        );
+    }
 }

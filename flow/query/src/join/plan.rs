@@ -1,4 +1,4 @@
-//! What a join means: which rows are beside each other. Part of [`crate::plan`].
+//! What a join means: which rows are beside each other. Part of [`mod@crate::plan`].
 
 use crate::plan::ScalarExpr;
 

@@ -137,7 +137,7 @@ fn session(secured: bool) -> Vec<u8> {
 }
 
 /// Gives frames the lengths that they have.
-fn mend_frames(input: &mut Vec<u8>) {
+fn mend_frames(input: &mut [u8]) {
     let mut at = 0;
     while at + frame::HEAD_BYTES <= input.len() {
         let head = &input[at..at + 4];

@@ -31,7 +31,7 @@ pub struct Target<'t> {
     pub corpus: &'t [Vec<u8>],
     /// Makes right again what a change breaks and a decoder looks at first (a checksum, a frame's length), so that changes
     /// reach what is behind it. Applied to half of the inputs.
-    pub mend: fn(&mut Vec<u8>),
+    pub mend: fn(&mut [u8]),
     /// What it may hold.
     pub memory: Memory,
     /// Rounds of one run unless the variable says otherwise.
@@ -39,7 +39,7 @@ pub struct Target<'t> {
 }
 
 /// Nothing has to be mended.
-pub fn as_it_is(_: &mut Vec<u8>) {}
+pub fn as_it_is(_: &mut [u8]) {}
 
 impl Target<'_> {
     /// Gives the corpus and then changed input to `check`, which decodes it and panics when something is not as it must be.

@@ -36,7 +36,7 @@ pub fn packed_batch(codec: u8, records: &[RecordBytes]) -> Vec<u8> {
 }
 
 /// Makes the version, the length and the checksum of a batch right.
-pub fn mend(batch: &mut Vec<u8>) {
+pub fn mend(batch: &mut [u8]) {
     if batch.len() < HEAD_BYTES {
         return;
     }

@@ -22,6 +22,8 @@ use crate::transaction::{Keyspace, Ticket, Transaction};
 
 const LOGS: usize = 4;
 const KEYS: usize = 6;
+/// A clock that is set anew jumps, either way.
+const DAY: Millis = 86_400_000;
 
 /// A key-value store that keeps any number of the batches that it was not told to persist, in order.
 #[derive(Clone, Default)]
@@ -201,7 +203,11 @@ impl World {
         let mut blocks = Blocks::default();
         let mut tickets: Vec<Ticket> = Vec::new();
         for _ in 0..steps {
-            self.clock.advance(self.random.below(3) as Millis - 1);
+            self.clock.advance(match self.random.below(40) {
+                0 => -DAY,
+                1 => DAY,
+                _ => self.random.below(3) as Millis - 1,
+            });
             match self.random.below(10) {
                 0..6 => {
                     let transaction = any_transaction(&mut self.random, self.submitted.len());

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use millstream_catalog::Throttle;
 use millstream_function::DotnetOptions;
@@ -13,6 +14,9 @@ use crate::machine;
 /// How fast all callers of all HTTP APIs together may call unless it is said: 10,000 calls a second, 5,000 at once, as the
 /// service's accounts begin with.
 const API_THROTTLE: Throttle = Throttle { rate_thousandths: 10_000_000, burst: 5_000 };
+
+/// Seconds that a subscription to a shard lasts unless it is said, and at most: what clients of the service expect.
+const SUBSCRIPTION_SECONDS: u64 = 300;
 
 /// The most processes of functions that may be asked for.
 const FUNCTION_PROCESSES_MAX: u32 = 10_000;
@@ -38,6 +42,8 @@ pub struct Settings {
     pub kafka_create_topics: bool,
     /// Whether shards are read by Kinesis clients as often and as much as the service lets them.
     pub kinesis_read_limits: bool,
+    /// How long a Kinesis consumer's subscription to a shard lasts.
+    pub kinesis_subscription_time: Duration,
     /// A certificate and its key, to listen under TLS too.
     pub tls: Option<TlsFiles>,
     /// Whether HTTP is taken under TLS only.
@@ -147,6 +153,7 @@ struct SettingsFile {
     kafka_tls_listen: Option<SocketAddr>,
     kafka_create_topics: bool,
     kinesis_read_limits: bool,
+    kinesis_subscription_seconds: Option<u64>,
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
     require_tls: bool,
@@ -221,6 +228,9 @@ pub enum SettingsError {
     /// No such rate.
     #[error("api_throttle: expected a rate from 0 to 1000000000 calls a second, found {0}")]
     ApiThrottle(f64),
+    /// A subscription that ends at once, or that no client expects.
+    #[error("kinesis_subscription_seconds: expected 1 to {SUBSCRIPTION_SECONDS}, found {0}")]
+    SubscriptionSeconds(u64),
     /// So many processes are none, or more than any machine runs.
     #[error("function_processes: expected 1 to {FUNCTION_PROCESSES_MAX}, found {0}")]
     FunctionProcesses(u32),
@@ -278,14 +288,13 @@ impl Settings {
             dev: args.dev || file.dev,
             aws_listen: args.aws_listen.or(file.aws_listen).unwrap_or_else(|| loopback(4566)),
             eventhubs_listen: args.eventhubs_listen.or(file.eventhubs_listen).unwrap_or_else(|| loopback(5672)),
-            eventhubs_tls_listen: args
-                .eventhubs_tls_listen
-                .or(file.eventhubs_tls_listen)
+            eventhubs_tls_listen: (args.eventhubs_tls_listen.or(file.eventhubs_tls_listen))
                 .unwrap_or_else(|| loopback(5671)),
             kafka_listen: args.kafka_listen.or(file.kafka_listen).unwrap_or_else(|| loopback(9092)),
             kafka_tls_listen: args.kafka_tls_listen.or(file.kafka_tls_listen).unwrap_or_else(|| loopback(9093)),
             kafka_create_topics: file.kafka_create_topics,
             kinesis_read_limits: file.kinesis_read_limits,
+            kinesis_subscription_time: subscription_time(file.kinesis_subscription_seconds)?,
             tls,
             require_tls,
             public_url: args.public_url.clone().or(file.public_url),
@@ -394,6 +403,13 @@ fn path(variable: &str, file: Option<PathBuf>) -> Option<PathBuf> {
     std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from).or(file)
 }
 
+fn subscription_time(seconds: Option<u64>) -> Result<Duration, SettingsError> {
+    match seconds.unwrap_or(SUBSCRIPTION_SECONDS) {
+        seconds @ 1..=SUBSCRIPTION_SECONDS => Ok(Duration::from_secs(seconds)),
+        seconds => Err(SettingsError::SubscriptionSeconds(seconds)),
+    }
+}
+
 fn read(path: &Path) -> Result<SettingsFile, SettingsError> {
     let file = path.display().to_string();
     let text = std::fs::read_to_string(path).map_err(|error| SettingsError::Io { file: file.clone(), error })?;
@@ -476,5 +492,8 @@ mod tests {
         std::fs::write(&file, "regio = 1\n").unwrap();
         let error = settings(&["--config", file.to_str().unwrap()]).unwrap_err().to_string();
         assert!(error.contains("unknown field `regio`"), "{error}");
+        std::fs::write(&file, "kinesis_subscription_seconds = 301\n").unwrap();
+        let error = settings(&["--config", file.to_str().unwrap()]).unwrap_err();
+        assert!(matches!(error, SettingsError::SubscriptionSeconds(301)), "{error}");
     }
 }

@@ -287,6 +287,7 @@ def test_sigterm_drains_and_a_second_node_is_kept_out(node):
     assert node.stop() == 0
     sound = node.run("log", "verify")
     assert sound.startswith("sound:")
+    assert node.run("log", "dump").startswith("transaction ")
     node.start()
     assert "live" in node.client("kinesis").list_streams()["StreamNames"]
 

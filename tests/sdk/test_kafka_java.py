@@ -1,5 +1,6 @@
 """Kafka with the Java client: the console tools of Apache Kafka, which `./test` puts into `.deps/java`."""
 
+import json
 import subprocess
 import uuid
 
@@ -57,3 +58,32 @@ def test_transactions_are_refused(node, topic):
                    "-1", "--producer-props", f"bootstrap.servers=127.0.0.1:{node.kafka_port}", "--transactional-id", "t",
                    broker=False)
     assert "TransactionalIdAuthorizationException" in refused
+
+
+def test_records_are_deleted_up_to_an_offset(node, topic, tmp_path):
+    tool(node, "ConsoleProducer", "--topic", topic, "--producer-property", "partitioner.class="
+         "org.apache.kafka.clients.producer.RoundRobinPartitioner", stdin="".join(f"{number}\n" for number in range(30)))
+    ends = {line.split(":")[1]: int(line.split(":")[2]) for line in tool(node, "GetOffsetShell", "--topic", topic).splitlines()
+            if line.startswith(topic)}
+    partition = max(ends, key=ends.get)
+    file = tmp_path / "offsets.json"
+    file.write_text(json.dumps({"version": 1, "partitions": [
+        {"topic": topic, "partition": int(partition), "offset": ends[partition] - 1}]}))
+    told = tool(node, "DeleteRecordsCommand", "--offset-json-file", str(file))
+    assert f"low_watermark: {ends[partition] - 1}" in told
+    left = tool(node, "GetOffsetShell", "--topic-partitions", f"{topic}:{partition}", "--time", "earliest")
+    assert f"{topic}:{partition}:{ends[partition] - 1}" in left
+
+
+def test_a_fixed_member_comes_back_in_its_place(node, topic):
+    """It ends without leaving; the next one of its name need not wait until its session is over, which is longer than the test."""
+    def consume(count):
+        return tool(node, "consumer.ConsoleConsumer", "--topic", topic, "--group", f"group-{topic}", "--from-beginning",
+                    "--max-messages", str(count), "--timeout-ms", "30000", "--consumer-property", "group.instance.id=one",
+                    "--consumer-property", "session.timeout.ms=600000", "--consumer-property", "max.poll.records=10")
+
+    tool(node, "ConsoleProducer", "--topic", topic, stdin="".join(f"{number}\n" for number in range(20)))
+    first = [int(line) for line in consume(20).splitlines() if line.isdigit()]
+    assert sorted(first) == list(range(20))
+    tool(node, "ConsoleProducer", "--topic", topic, stdin="".join(f"{number}\n" for number in range(20, 30)))
+    assert sorted(int(line) for line in consume(10).splitlines() if line.isdigit()) == list(range(20, 30))

@@ -6,6 +6,7 @@ import uuid
 
 import pytest
 from botocore.exceptions import ClientError
+from conftest import Node, until
 
 SHARD = "shardId-000000000000"
 
@@ -160,3 +161,48 @@ def test_what_is_wrong_is_told(kinesis, stream, consumer, arn):
     with pytest.raises(ClientError) as raised:
         list(events)
     assert raised.value.response["Error"]["Code"] == "ResourceNotFoundException"
+
+
+def test_a_subscription_ends_with_its_time_and_is_begun_again_without_a_gap():
+    """Five minutes as the service has it, here six seconds: the stream of events ends without an error, and the next one goes
+    on behind the last event's number while records are put."""
+    node = Node(settings="kinesis_subscription_seconds = 6\n")
+    try:
+        kinesis = node.start().client("kinesis")
+        kinesis.create_stream(StreamName="s", ShardCount=1)
+        arn = kinesis.describe_stream_summary(StreamName="s")["StreamDescriptionSummary"]["StreamARN"]
+        consumer = kinesis.register_stream_consumer(StreamARN=arn, ConsumerName="c")["Consumer"]["ConsumerARN"]
+        stop, counts = threading.Event(), []
+
+        def write():
+            client, number = node.client("kinesis"), 0
+            while not stop.is_set():
+                client.put_record(StreamName="s", Data=str(number), PartitionKey="k")
+                number += 1
+            counts.append(number)
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            first = list(subscribe(kinesis, consumer))
+        finally:
+            stop.set()
+            writer.join(timeout=30)
+        assert first and not any("ChildShards" in event for event in first)
+        seen = [int(record["Data"]) for event in first for record in event["Records"]]
+        assert seen == list(range(len(seen))) and seen
+
+        def again():
+            try:
+                return subscribe(kinesis, consumer, "AFTER_SEQUENCE_NUMBER", SequenceNumber=first[-1]["ContinuationSequenceNumber"])
+            except kinesis.exceptions.ResourceInUseException:
+                return None
+
+        last = kinesis.put_record(StreamName="s", Data=str(counts[0]), PartitionKey="k")["SequenceNumber"]
+        for event in until(again):
+            seen += [int(record["Data"]) for record in event["Records"]]
+            if event["ContinuationSequenceNumber"] == last:
+                break
+        assert seen == list(range(counts[0] + 1))
+    finally:
+        node.remove()

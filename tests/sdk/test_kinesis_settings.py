@@ -4,6 +4,7 @@ import json
 import uuid
 
 import boto3
+import botocore
 import pytest
 from botocore.exceptions import ClientError
 from conftest import Node
@@ -141,10 +142,77 @@ def test_records_may_be_larger(kinesis, stream):
     assert error(kinesis.update_max_record_size, StreamARN=arn, MaxRecordSizeInKiB=20_480) == "ValidationException"
 
 
-def test_what_is_not_served_says_so(kinesis):
-    arn = "arn:aws:kinesis:us-east-1:000000000000:stream/any"
-    assert error(kinesis.describe_account_settings) == "UnknownOperationException"
-    assert error(kinesis.update_stream_warm_throughput, StreamARN=arn, WarmThroughputMiBps=1) == "InvalidArgumentException"
+def test_warm_throughput_is_recorded_of_streams_on_demand(kinesis, stream):
+    arn = described(kinesis, stream)["StreamARN"]
+    assert error(kinesis.update_stream_warm_throughput, StreamName=stream, WarmThroughputMiBps=7) == "InvalidArgumentException"
+    provisioned, on_demand = {"StreamMode": "PROVISIONED"}, {"StreamMode": "ON_DEMAND"}
+    assert error(kinesis.update_stream_mode, StreamARN=arn, StreamModeDetails=provisioned, WarmThroughputMiBps=7) == (
+        "InvalidArgumentException")
+    assert error(kinesis.create_stream, StreamName="warm", ShardCount=1, WarmThroughputMiBps=7) == "InvalidArgumentException"
+    kinesis.update_stream_mode(StreamARN=arn, StreamModeDetails=on_demand, WarmThroughputMiBps=7)
+    assert described(kinesis, stream)["WarmThroughput"] == {"TargetMiBps": 7, "CurrentMiBps": 7}
+    set_ = kinesis.update_stream_warm_throughput(StreamARN=arn, WarmThroughputMiBps=90)
+    assert (set_["StreamName"], set_["StreamARN"]) == (stream, arn)
+    assert described(kinesis, stream)["WarmThroughput"] == set_["WarmThroughput"] == {"TargetMiBps": 90, "CurrentMiBps": 90}
+    kinesis.update_stream_mode(StreamARN=arn, StreamModeDetails=provisioned)
+    assert "WarmThroughput" not in described(kinesis, stream)
+    kinesis.create_stream(StreamName=stream + "-warm", StreamModeDetails=on_demand, WarmThroughputMiBps=5)
+    assert described(kinesis, stream + "-warm")["WarmThroughput"]["CurrentMiBps"] == 5
+    kinesis.delete_stream(StreamName=stream + "-warm")
+
+
+def test_streams_and_consumers_have_tags_by_their_arns(kinesis, stream):
+    arn = described(kinesis, stream)["StreamARN"]
+    consumer = kinesis.register_stream_consumer(StreamARN=arn, ConsumerName="c", Tags={"a": "1"})["Consumer"]["ConsumerARN"]
+    listed = lambda arn: {tag["Key"]: tag["Value"] for tag in kinesis.list_tags_for_resource(ResourceARN=arn)["Tags"]}
+    kinesis.tag_resource(ResourceARN=arn, Tags={"of": "stream"})
+    kinesis.tag_resource(ResourceARN=consumer, Tags={"of": "consumer", "b": ""})
+    assert (listed(arn), listed(consumer)) == ({"of": "stream"}, {"a": "1", "of": "consumer", "b": ""})
+    kinesis.untag_resource(ResourceARN=consumer, TagKeys=["a", "none"])
+    assert (listed(arn), listed(consumer)) == ({"of": "stream"}, {"of": "consumer", "b": ""})
+    assert kinesis.list_tags_for_stream(StreamName=stream)["Tags"] == [{"Key": "of", "Value": "stream"}]
+    many = {str(n): "" for n in range(49)}
+    assert error(kinesis.tag_resource, ResourceARN=consumer, Tags=many) == "InvalidArgumentException"
+    assert error(kinesis.list_tags_for_resource, ResourceARN=consumer + "0") == "ResourceNotFoundException"
+
+
+def test_nobody_is_billed(kinesis):
+    none = {"MinimumThroughputBillingCommitment": {"Status": "DISABLED"}}
+    settings = kinesis.describe_account_settings()
+    assert settings["MinimumThroughputBillingCommitment"] == none["MinimumThroughputBillingCommitment"]
+    kinesis.update_account_settings(**none)
+    assert error(kinesis.update_account_settings, MinimumThroughputBillingCommitment={"Status": "ENABLED"}) == (
+        "InvalidArgumentException")
+
+
+# Products of their own behind the same address, and what needs them.
+UNSERVED = {"UpdateStreamRecordDistributionStrategy"} | {
+    operation for operation in boto3.session.Session().client("kinesis", region_name="us-east-1").meta.service_model.operation_names
+    if "Channel" in operation or "Queue" in operation}
+
+
+def test_every_operation_of_the_service_is_served_or_refused_by_name(server):
+    """As the SDK knows the service; what is served tells which members it has to have."""
+    kinesis = server.client("kinesis", parameter_validation=False)
+    for operation in kinesis.meta.service_model.operation_names:
+        call = getattr(kinesis, botocore.xform_name(operation))
+        shape = kinesis.meta.service_model.operation_model(operation).input_shape
+        if operation in UNSERVED:
+            assert error(call) == "UnknownOperationException", operation
+        elif shape.required_members:
+            with pytest.raises(ClientError) as refused:
+                call()
+            told = refused.value.response["Error"]
+            assert told["Code"] == "ValidationException", (operation, told)
+            members = [f"'{name[0].lower()}{name[1:]}'" for name in shape.required_members]
+            assert all(member in told["Message"] for member in members), (operation, told)
+
+
+def test_a_mode_has_to_be_said(server, stream):
+    kinesis = server.client("kinesis", parameter_validation=False)
+    arn = described(kinesis, stream)["StreamARN"]
+    assert error(kinesis.create_stream, StreamName="none", ShardCount=1, StreamModeDetails={}) == "ValidationException"
+    assert error(kinesis.update_stream_mode, StreamARN=arn, StreamModeDetails={}) == "ValidationException"
 
 
 def test_reads_of_a_shard_are_limited_where_that_is_set():

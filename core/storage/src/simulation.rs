@@ -22,6 +22,8 @@ use crate::transaction::{Keyspace, Ticket, Transaction};
 
 const LOGS: usize = 4;
 const KEYS: usize = 6;
+/// A clock that is set anew jumps, either way.
+const DAY: Millis = 86_400_000;
 
 /// A key-value store that keeps any number of the batches that it was not told to persist, in order.
 #[derive(Clone, Default)]
@@ -201,7 +203,11 @@ impl World {
         let mut blocks = Blocks::default();
         let mut tickets: Vec<Ticket> = Vec::new();
         for _ in 0..steps {
-            self.clock.advance(self.random.below(3) as Millis - 1);
+            self.clock.advance(match self.random.below(40) {
+                0 => -DAY,
+                1 => DAY,
+                _ => self.random.below(3) as Millis - 1,
+            });
             match self.random.below(10) {
                 0..6 => {
                     let transaction = any_transaction(&mut self.random, self.submitted.len());
@@ -228,7 +234,7 @@ impl World {
 
 #[test]
 fn power_loss_costs_nothing_that_was_acknowledged() {
-    for seed in 1..=800 {
+    for seed in 1..=2_000 {
         let mut world = World::new(seed);
         for _ in 0..4 {
             let engine = match world.open() {
@@ -244,6 +250,59 @@ fn power_loss_costs_nothing_that_was_acknowledged() {
             world.disk.crash(&mut world.random);
             world.keys.crash(&mut world.random);
         }
+    }
+}
+
+impl World {
+    /// Submits records and commits them, each acknowledged before the next.
+    fn commit(&mut self, engine: &Engine, transactions: usize) {
+        let mut blocks = Blocks::default();
+        for _ in 0..transactions {
+            let mut records = EncodedRecords::default();
+            records.push(b"k", b"", &vec![b'x'; self.random.below(600)]);
+            let mut transaction = Transaction::new();
+            transaction.append(LogId(0), records);
+            let mut ticket = engine.submit(transaction.clone()).unwrap();
+            assert!(engine.commit_once(&mut blocks));
+            assert!(matches!(ticket.durable.try_recv(), Ok(Ok(()))));
+            self.submitted.push((transaction, ticket.receipt.append_time));
+        }
+    }
+}
+
+#[test]
+fn each_durability_loses_what_it_may_and_no_more() {
+    let interval = Durability::Interval(Duration::from_secs(1));
+    for (durability, may_lose) in [(Durability::Fsync, false), (interval, true), (Durability::Os, true)] {
+        let mut lost = 0;
+        for seed in 1..=100 {
+            for power in [false, true] {
+                let mut world = World { durability, ..World::new(seed) };
+                let engine = world.open().unwrap();
+                let (before, after) = (world.random.below(10), 1 + world.random.below(10));
+                world.commit(&engine, before);
+                if durability == interval {
+                    // What the committer does when the time has come.
+                    lock(&engine.journal).sync().unwrap();
+                }
+                world.commit(&engine, after);
+                drop(engine);
+                // A process that ends loses nothing: the system has what was written.
+                world.acknowledged = before + after;
+                if power {
+                    world.disk.crash(&mut world.random);
+                    world.keys.crash(&mut world.random);
+                    world.acknowledged = match durability {
+                        Durability::Fsync => before + after,
+                        Durability::Interval(_) => before,
+                        Durability::Os => 0,
+                    };
+                }
+                world.open().unwrap();
+                lost += before + after - world.submitted.len();
+            }
+        }
+        assert_eq!(lost > 0, may_lose, "{durability:?}: {lost}");
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use millstream_storage::{
     Durability, Keyspace, LogBounds, RecoveryReport, Repair, RepairReport, Storage, StorageError, StorageOptions,
-    Transaction, repair,
+    Transaction, repair, verify,
 };
 use millstream_types::{EncodedRecords, LogId, ManualClock, Record};
 
@@ -162,6 +162,33 @@ fn damage_in_the_middle_is_refused() {
         flip(&file, frames[frame] + position);
     }
     assert_eq!(open(folder.path()).1.last_lsn, 10);
+}
+
+#[test]
+fn damage_in_a_segment_is_told_and_the_rest_is_served() {
+    const OTHER: LogId = LogId(8);
+    let folder = tempfile::tempdir().unwrap();
+    let (storage, _) = open(folder.path());
+    let long = "x".repeat(5_000);
+    for _ in 0..40 {
+        commit(&storage, append(LOG, &[&long]));
+        commit(&storage, append(OTHER, &["sound"]));
+    }
+    storage.close().unwrap();
+    drop(storage);
+    let first = folder.path().join("logs").join(LOG.0.to_string()).join(format!("{:020}.log", 0));
+    flip(&first, 20_000);
+    let told = verify(folder.path()).unwrap_err();
+    assert!(matches!(&told, StorageError::Damaged { file, .. } if file.ends_with(&format!("{:020}.log", 0))), "{told}");
+    let (storage, _) = open(folder.path());
+    assert_eq!(read_all(&storage, OTHER).len(), 40);
+    // A segment is read as a whole or not at all; those behind it are read.
+    let is_damaged = |offset: &u64| matches!(storage.read(LOG, *offset, 1), Err(StorageError::Damaged { .. }));
+    let damaged = (0..40).take_while(is_damaged).count() as u64;
+    assert!((1..20).contains(&damaged), "{damaged}");
+    assert!((damaged..40).all(|offset| storage.read(LOG, offset, 1).unwrap()[0].base_offset <= offset));
+    commit(&storage, append(LOG, &["more"]));
+    assert_eq!(storage.read(LOG, 40, 1).unwrap()[0].records().next().unwrap().data, "more");
 }
 
 /// Ten transactions, each with a record and a key; a byte in some of them is flipped. Nothing is written until it is asked for.

@@ -75,11 +75,33 @@ async fn a_hub_that_is_made_or_removed_by_its_exact_name_leaves_others_alone() {
     assert_eq!(streams.get("orders").unwrap().retention_hours, 900);
 
     streams.create(stream("Orders")).await.unwrap();
+    for name in ["orders", "Orders"] {
+        assert_eq!(namespaces.hub_or_stream(DEFAULT_NAMESPACE, name).unwrap().stream, name);
+    }
     namespaces.delete_stream(DEFAULT_NAMESPACE, "Orders").await.unwrap();
     assert!(streams.get("Orders").is_err());
     assert!(streams.get("orders").is_ok() && namespaces.hub(DEFAULT_NAMESPACE, "orders").is_ok());
     namespaces.delete_stream(DEFAULT_NAMESPACE, "orders").await.unwrap();
     assert!(streams.get("orders").is_err() && namespaces.hub(DEFAULT_NAMESPACE, "orders").is_err());
+}
+
+#[tokio::test]
+async fn a_stream_that_nobody_made_a_hub_is_found_as_one_by_its_exact_name() {
+    let (namespaces, streams) = engine(false);
+    namespaces.ensure_default().await.unwrap();
+    namespaces.create_namespace("other").await.unwrap();
+    streams.create(stream("trades")).await.unwrap();
+    streams.create(NewStream { owner: StreamOwner::Query, ..stream("query/q/s") }).await.unwrap();
+    let found = namespaces.hub_or_stream(DEFAULT_NAMESPACE, "trades").unwrap();
+    assert_eq!((found.stream.as_str(), found.consumer_groups.len(), found.policies.len()), ("trades", 1, 0));
+    for (namespace, name) in [(DEFAULT_NAMESPACE, "TRADES"), (DEFAULT_NAMESPACE, "query/q/s"), ("other", "trades")] {
+        assert!(namespaces.hub_or_stream(namespace, name).is_err(), "{namespace} {name}");
+    }
+    assert!(
+        namespaces.hub(DEFAULT_NAMESPACE, "trades").is_err() && namespaces.hubs(DEFAULT_NAMESPACE).unwrap().is_empty()
+    );
+    let (_, made) = namespaces.put_hub(DEFAULT_NAMESPACE, hub("trades", 1)).await.unwrap();
+    assert!(made && namespaces.hub_or_stream(DEFAULT_NAMESPACE, "TRADES").is_ok(), "who makes it a hub makes it one");
 }
 
 #[tokio::test]

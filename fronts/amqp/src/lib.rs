@@ -9,6 +9,8 @@ pub mod condition;
 pub mod connection;
 mod error;
 pub mod frame;
+#[cfg(test)]
+mod fuzz;
 pub mod message;
 pub mod wire;
 

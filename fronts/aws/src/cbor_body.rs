@@ -101,6 +101,7 @@ fn member((name, value): (String, Value)) -> (Cbor, Cbor) {
 
 #[cfg(test)]
 mod tests {
+    use millstream_fuzz::{Memory, Target, as_it_is};
     use serde_json::json;
 
     use super::*;
@@ -134,6 +135,40 @@ mod tests {
         let (_, records) = members.iter().find(|(name, _)| *name == text("Records")).unwrap();
         let found = records.as_array().unwrap()[0].as_map().unwrap();
         assert!(record.iter().all(|member| found.contains(member)), "{found:?}");
+    }
+
+    #[test]
+    fn changed_bytes_do_no_harm_and_what_is_read_is_written_the_same() {
+        let documents = [
+            json!({ "StreamName": "trades", "Records": [{ "Data": "AQI=", "PartitionKey": "k" }, { "Data": "", "N": -7 }] }),
+            json!({ "ShardIterator": "x".repeat(300), "Limit": 10_000, "Wide": i64::MIN, "Part": 1.5, "No": null, "Yes": true }),
+        ];
+        let mut corpus: Vec<Vec<u8>> =
+            documents.iter().map(|body| write(body.to_string().as_bytes()).to_vec()).collect();
+        // A text and bytes in pieces, a map without a length, a time.
+        corpus.push(b"\xbf\x7f\x61a\x61b\xff\x5f\x41\x01\xff\x61t\xc1\x1a\x65\x00\x00\x00\xff".to_vec());
+        corpus.push(
+            b"\xbf\x64Data\x5f\x41\x01\x42\x02\x03\xff\x61t\xc1\xfb\x40\x09\x21\xfb\x54\x44\x2d\x18\xff".to_vec(),
+        );
+        // A byte may become a value, a JSON value and text for it; strings are read in pieces of some thousands of bytes.
+        let memory = Memory { fixed: 128 << 10, per_byte: 1 << 10 };
+        let target = Target { name: "CBOR bodies", corpus: &corpus, mend: as_it_is, memory, rounds: 20_000 };
+        let mut taken = 0;
+        target.run(|input| {
+            let newer = crate::cbor_protocol::read(input);
+            let Ok(document) = read(input) else { return };
+            assert!(newer.is_ok(), "both protocols read the same CBOR");
+            taken += 1;
+            // A number with a part loses its last bit in text, a time what is below a millisecond.
+            let whole = !document.contains(&b'.')
+                && !TIMES.iter().any(|time| document.windows(time.len()).any(|part| part == time.as_bytes()));
+            let written = write(&document);
+            // JSON is not read as deep as CBOR is.
+            if whole && !written.is_empty() {
+                assert_eq!(read(&written).unwrap(), document);
+            }
+        });
+        assert!(taken > 1_000, "changes leave many bodies that are taken: {taken}");
     }
 
     #[test]

@@ -9,6 +9,8 @@
 mod api;
 mod connection;
 mod error;
+#[cfg(test)]
+mod fuzz;
 pub mod listener;
 mod operation;
 mod record;

@@ -191,6 +191,7 @@ fn aws_front(engines: &Engines, settings: &Settings, stopped: &watch::Receiver<b
             seal: engines.seal.clone(),
             stopped: stopped.clone(),
             limited: settings.kinesis_read_limits,
+            subscription_time: settings.kinesis_subscription_time,
         }),
         firehose: Firehose::new(engines.deliveries.clone(), insight.clone(), authorizer),
         dynamodb: DynamoDb::new(engines.tables.clone(), insight.clone(), place.clone()),

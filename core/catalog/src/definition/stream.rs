@@ -109,6 +109,8 @@ pub struct StreamSettings {
     pub shard_metrics: std::collections::BTreeSet<String>,
     /// The largest record in KiB; `None`: the node's own limit.
     pub record_kib_max: Option<u32>,
+    /// What its maker wants it to be ready to take at once, in MiB a second. Recorded: shards are not limited in what they take.
+    pub warm_mibps: Option<u32>,
     /// Who may do what with it, in the policy language.
     pub policy: Option<String>,
 }

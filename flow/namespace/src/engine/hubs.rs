@@ -5,7 +5,7 @@ use std::sync::Arc;
 use millstream_catalog::{ConsumerGroupDefinition, HubDefinition, StreamDefinition, StreamOwner};
 use millstream_storage::{Transaction, to_the_end};
 use millstream_stream::{NewStream, StreamError};
-use millstream_types::BoxFuture;
+use millstream_types::{BoxFuture, Millis};
 
 use super::{DEFAULT_GROUP, DEFAULT_NAMESPACE, Namespaces, PARTITIONS_MAX};
 use crate::error::NamespaceError;
@@ -118,18 +118,7 @@ impl Namespaces {
     }
 
     async fn define_hub(&self, namespace: &str, hub: String) -> Result<Arc<HubDefinition>, NamespaceError> {
-        let created = self.clock.now();
-        let group = ConsumerGroupDefinition { name: DEFAULT_GROUP.to_owned(), created, metadata: String::new() };
-        let definition = HubDefinition {
-            id: hub_id(namespace, &hub),
-            namespace: namespace.to_owned(),
-            stream: name::stream_of(namespace, &hub),
-            name: hub,
-            created,
-            policies: Vec::new(),
-            consumer_groups: vec![group],
-        };
-        Ok(self.catalog.hubs.create(definition).await?)
+        Ok(self.catalog.hubs.create(plain_hub(namespace, hub, self.clock.now())).await?)
     }
 
     /// Removes a hub with its records.
@@ -189,6 +178,23 @@ impl Namespaces {
             .ok_or_else(|| NamespaceError::NotFound { kind: "hub", name: hub.to_owned() })
     }
 
+    /// A hub as clients of its records find it: one that was made, or in the default namespace a user's stream of exactly this
+    /// name, as the hub that it is without anything of its own. Such a stream comes before a hub whose name differs in case.
+    ///
+    /// # Errors
+    /// [`NamespaceError::NotFound`].
+    pub fn hub_or_stream(&self, namespace: &str, name: &str) -> Result<Arc<HubDefinition>, NamespaceError> {
+        let is_made = self.catalog.hubs.get(&hub_id(namespace, name)).is_some();
+        if namespace == DEFAULT_NAMESPACE
+            && !is_made
+            && let Ok(stream) = self.streams.get(name)
+            && stream.owner == StreamOwner::User
+        {
+            return Ok(Arc::new(plain_hub(namespace, name.to_owned(), stream.created)));
+        }
+        self.hub(namespace, name)
+    }
+
     /// A namespace's hubs in the order of their names.
     ///
     /// # Errors
@@ -204,6 +210,20 @@ impl Namespaces {
     /// [`NamespaceError::Stream`] when it was removed behind the hub's back.
     pub fn stream(&self, hub: &HubDefinition) -> Result<Arc<StreamDefinition>, NamespaceError> {
         Ok(self.streams.get(&hub.stream)?)
+    }
+}
+
+/// A hub with the one consumer group that every hub has, without policies.
+fn plain_hub(namespace: &str, name: String, created: Millis) -> HubDefinition {
+    let group = ConsumerGroupDefinition { name: DEFAULT_GROUP.to_owned(), created, metadata: String::new() };
+    HubDefinition {
+        id: hub_id(namespace, &name),
+        namespace: namespace.to_owned(),
+        stream: name::stream_of(namespace, &name),
+        name,
+        created,
+        policies: Vec::new(),
+        consumer_groups: vec![group],
     }
 }
 

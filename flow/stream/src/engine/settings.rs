@@ -14,14 +14,20 @@ use crate::error::StreamError;
 pub const CONSUMERS_MAX: usize = 20;
 
 impl Streams {
-    /// Changes who decides the number of shards.
+    /// Changes who decides the number of shards, and what the stream is to be ready to take (MiB a second; recorded).
     ///
     /// # Errors
     /// [`StreamError::StreamNotFound`], [`StreamError::Storage`].
-    pub fn set_capacity<'a>(&'a self, name: &'a str, capacity: CapacityMode) -> BoxFuture<'a, Result<(), StreamError>> {
+    pub fn set_capacity<'a>(
+        &'a self,
+        name: &'a str,
+        capacity: CapacityMode,
+        warm_mibps: Option<u32>,
+    ) -> BoxFuture<'a, Result<(), StreamError>> {
         Box::pin(async move {
             self.change(name, |definition| {
                 definition.capacity = capacity;
+                definition.settings.warm_mibps = warm_mibps;
                 Ok(())
             })
             .await

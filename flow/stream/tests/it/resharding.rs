@@ -131,7 +131,7 @@ async fn what_cannot_be_split_or_merged_is_refused() {
     streams.merge_shards("trades", 1, 0).await.unwrap();
     assert!(matches!(streams.split_shard("trades", 1, start + 9).await, Err(StreamError::ShardClosed { .. })));
     assert!(matches!(streams.set_shard_count("trades", 5).await, Err(StreamError::Scaling { there: 2, .. })));
-    streams.set_capacity("trades", CapacityMode::OnDemand).await.unwrap();
+    streams.set_capacity("trades", CapacityMode::OnDemand, None).await.unwrap();
     assert!(matches!(streams.set_shard_count("trades", 4).await, Err(StreamError::OnDemand { .. })));
     let changes = NewStream { owner: StreamOwner::Table, ..new_stream("changes/t", 1) };
     streams.create(changes).await.unwrap();

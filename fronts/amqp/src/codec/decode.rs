@@ -8,21 +8,27 @@ use crate::error::DecodeError;
 /// Values within each other: a message's annotations nest two or three deep.
 pub const DEPTH_MAX: usize = 32;
 
-/// Values that one reader gives: a small frame can claim billions of elements of no width.
+/// Values that one reader gives.
 pub const VALUES_MAX: usize = 1 << 16;
+
+/// Values that a reader gives beyond one for each of its bytes. Elements of an array may have no width, so a few bytes can
+/// claim billions; a message has room for many such arrays, each of which would cost what the whole may.
+const FREE_VALUES: usize = 256;
 
 /// Takes values off the front of a buffer.
 #[derive(Debug, Clone)]
 pub struct Reader {
     rest: Bytes,
     values_left: usize,
+    values_max: usize,
 }
 
 impl Reader {
     /// A reader over a buffer.
     #[must_use]
     pub fn new(bytes: Bytes) -> Self {
-        Self { rest: bytes, values_left: VALUES_MAX }
+        let values_max = VALUES_MAX.min(bytes.len() + FREE_VALUES);
+        Self { rest: bytes, values_left: values_max, values_max }
     }
 
     /// What was not taken yet.
@@ -65,7 +71,7 @@ impl Reader {
         if depth > DEPTH_MAX {
             return Err(DecodeError::Depth(DEPTH_MAX));
         }
-        self.values_left = self.values_left.checked_sub(1).ok_or(DecodeError::Count(VALUES_MAX))?;
+        self.count()?;
         match self.byte()? {
             0 => {
                 let descriptor = self.nested(depth + 1)?;
@@ -119,7 +125,7 @@ impl Reader {
 
     fn elements(&mut self, width: usize, depth: usize) -> Result<Vec<Value>, DecodeError> {
         let (mut inner, count) = self.compound(width)?;
-        inner.values_left = self.values_left;
+        (inner.values_left, inner.values_max) = (self.values_left, self.values_max);
         let values = (0..count).map(|_| inner.nested(depth + 1)).collect::<Result<_, _>>()?;
         self.values_left = inner.values_left;
         inner.ended()?;
@@ -128,14 +134,14 @@ impl Reader {
 
     fn array(&mut self, width: usize, depth: usize) -> Result<Array, DecodeError> {
         let (mut inner, count) = self.compound(width)?;
-        inner.values_left = self.values_left;
+        (inner.values_left, inner.values_max) = (self.values_left, self.values_max);
         let (descriptor, constructor) = match inner.byte()? {
             0 => (Some(inner.array_descriptor(depth)?), inner.byte()?),
             constructor => (None, constructor),
         };
         let mut values = Vec::new();
         for _ in 0..count {
-            inner.values_left = inner.values_left.checked_sub(1).ok_or(DecodeError::Count(VALUES_MAX))?;
+            inner.count()?;
             if depth >= DEPTH_MAX {
                 return Err(DecodeError::Depth(DEPTH_MAX));
             }
@@ -179,6 +185,12 @@ impl Reader {
 
     fn number(&mut self, width: usize) -> Result<u32, DecodeError> {
         if width == 1 { Ok(self.byte()?.into()) } else { Ok(u32::from_be_bytes(self.fixed()?)) }
+    }
+
+    /// Counts a value that is to be given.
+    fn count(&mut self) -> Result<(), DecodeError> {
+        self.values_left = self.values_left.checked_sub(1).ok_or(DecodeError::Count(self.values_max))?;
+        Ok(())
     }
 
     fn byte(&mut self) -> Result<u8, DecodeError> {
@@ -332,7 +344,7 @@ mod tests {
     fn claims_that_no_memory_could_hold_are_refused() {
         // An array of four billion nulls in ten bytes.
         let nulls: &[u8] = &[0xf0, 0, 0, 0, 5, 0xff, 0xff, 0xff, 0xff, 0x40];
-        assert_eq!(Reader::new(Bytes::from_static(nulls)).value(), Err(DecodeError::Count(VALUES_MAX)));
+        assert_eq!(Reader::new(Bytes::from_static(nulls)).value(), Err(DecodeError::Count(10 + FREE_VALUES)));
         // Thirty thousand elements of no width under a descriptor of thirty thousand values.
         let mut described = BytesMut::new();
         let descriptor = Value::List(vec![Value::Null; 30_000]);

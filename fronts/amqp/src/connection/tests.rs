@@ -8,7 +8,7 @@ use crate::codec::Value;
 use crate::codec::performative::{Begin, DeliveryState, Flow, Open, Role, Transfer};
 use crate::frame::{AMQP_HEADER, Kind, SASL_HEADER, put_performative};
 
-const OPTIONS: Options = Options {
+pub const OPTIONS: Options = Options {
     container_id: String::new(),
     mechanisms: &["ANONYMOUS"],
     welcome: b"hello",
@@ -99,15 +99,15 @@ impl World {
     }
 }
 
-fn open() -> Open {
+pub fn open() -> Open {
     Open { container_id: "c".into(), hostname: None, max_frame_size: 600, channel_max: 9, idle_time_out: Some(4_000) }
 }
 
-fn begin(incoming_window: u32) -> Begin {
+pub fn begin(incoming_window: u32) -> Begin {
     Begin { remote_channel: None, next_outgoing_id: 0, incoming_window, outgoing_window: 100, handle_max: 9 }
 }
 
-fn attach(role: Role) -> Attach {
+pub fn attach(role: Role) -> Attach {
     Attach {
         name: "link".into(),
         handle: 0,
@@ -126,7 +126,7 @@ fn attach(role: Role) -> Attach {
     }
 }
 
-fn accepted() -> Accepted {
+pub fn accepted() -> Accepted {
     Accepted {
         snd_settle_mode: 1,
         message_bytes_max: 2_000,
@@ -136,7 +136,7 @@ fn accepted() -> Accepted {
     }
 }
 
-fn piece(id: u32, more: bool) -> Transfer {
+pub fn piece(id: u32, more: bool) -> Transfer {
     Transfer { delivery_id: Some(id), delivery_tag: Some(Bytes::from_static(b"t")), more, ..Transfer::default() }
 }
 

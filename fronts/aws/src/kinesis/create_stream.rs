@@ -7,7 +7,7 @@ use millstream_catalog::{CapacityMode, StreamOwner, StreamSettings};
 use millstream_stream::NewStream;
 use serde::Deserialize;
 
-use super::settings::ModeDetails;
+use super::settings::{Mode, ModeDetails, asked_mode, check_mode};
 use super::{Kinesis, RECORD_BYTES_MAX, name_character, tags};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 
@@ -27,11 +27,13 @@ struct Input {
     tags: Option<BTreeMap<String, String>>,
     #[serde(rename = "MaxRecordSizeInKiB")]
     max_record_size_kib: Option<i64>,
+    #[serde(rename = "WarmThroughputMiBps")]
+    warm_throughput_mibps: Option<i64>,
 }
 
 pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Bytes, ServiceError> {
     let input: Input = request.input()?;
-    let mode = input.stream_mode_details.and_then(|details| details.stream_mode);
+    let (details, warm) = (input.stream_mode_details.as_ref(), input.warm_throughput_mibps);
     let name = input.stream_name.as_deref();
     let mut constraints = Constraints::new();
     constraints
@@ -39,12 +41,13 @@ pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Byt
         .length("streamName", name, 1, 128)
         .characters("streamName", name, name_character, "[a-zA-Z0-9_.-]+")
         .range("shardCount", input.shard_count, 1, i64::from(i32::MAX))
-        .range("maxRecordSizeInKiB", input.max_record_size_kib, RECORD_KIB, 10 * RECORD_KIB)
-        .one_of("streamModeDetails.streamMode", mode.as_deref(), &["PROVISIONED", "ON_DEMAND"])
-        .finish()?;
+        .range("maxRecordSizeInKiB", input.max_record_size_kib, RECORD_KIB, 10 * RECORD_KIB);
+    check_mode(&mut constraints, details, warm);
+    constraints.finish()?;
     let tags = input.tags.unwrap_or_default();
     tags::check(&tags)?;
-    let (capacity, shards) = capacity(mode.as_deref(), input.shard_count)?;
+    let Mode { capacity, warm_mibps } = asked_mode(details, warm)?;
+    let shards = shards(capacity, input.shard_count)?;
     let new = NewStream {
         name: input.stream_name.unwrap_or_default(),
         owner: StreamOwner::User,
@@ -53,22 +56,23 @@ pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Byt
     };
     let settings = StreamSettings {
         record_kib_max: input.max_record_size_kib.and_then(|size| u32::try_from(size).ok()),
+        warm_mibps,
         ..StreamSettings::default()
     };
     kinesis.streams.create_with(new, capacity, tags, settings).await.map_err(|error| kinesis.error(&error))?;
     Ok(Bytes::new())
 }
 
-/// The mode and the number of shards to begin with.
-fn capacity(mode: Option<&str>, shard_count: Option<i64>) -> Result<(CapacityMode, u32), ServiceError> {
-    match (mode == Some("ON_DEMAND"), shard_count) {
-        (true, None) => Ok((CapacityMode::OnDemand, ON_DEMAND_SHARDS)),
-        (true, Some(_)) => {
+/// The number of shards to begin with.
+fn shards(capacity: CapacityMode, shard_count: Option<i64>) -> Result<u32, ServiceError> {
+    match (capacity, shard_count) {
+        (CapacityMode::OnDemand, None) => Ok(ON_DEMAND_SHARDS),
+        (CapacityMode::OnDemand, Some(_)) => {
             let message = "ShardCount cannot be given for a stream in ON_DEMAND mode";
             Err(ServiceError::new("InvalidArgumentException", message))
         }
-        (false, Some(count)) => Ok((CapacityMode::Provisioned, u32::try_from(count).unwrap_or(u32::MAX))),
-        (false, None) => {
+        (CapacityMode::Provisioned, Some(count)) => Ok(u32::try_from(count).unwrap_or(u32::MAX)),
+        (CapacityMode::Provisioned, None) => {
             Err(ServiceError::new("ValidationException", "ShardCount is required for a provisioned stream"))
         }
     }

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::create_stream::RECORD_KIB;
+use super::settings::warm_throughput;
 use super::{Kinesis, check_shard_id, seconds};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 
@@ -47,6 +48,9 @@ pub(super) fn summary(kinesis: &Kinesis, request: &JsonRequest) -> Result<Value,
     description.insert("ConsumerCount".into(), json!(stream.consumers.len()));
     description
         .insert("MaxRecordSizeInKiB".into(), json!(stream.settings.record_kib_max.map_or(RECORD_KIB, i64::from)));
+    if let (CapacityMode::OnDemand, Some(warm)) = (stream.capacity, stream.settings.warm_mibps) {
+        description.insert("WarmThroughput".into(), warm_throughput(Some(warm)));
+    }
     Ok(json!({ "StreamDescriptionSummary": description }))
 }
 

@@ -2,6 +2,7 @@
 //!
 //! The order of checks: operation, JSON and types, constraints of members, then the state of streams.
 
+mod account_settings;
 mod consumers;
 mod create_stream;
 mod delete_stream;
@@ -18,6 +19,7 @@ mod page_token;
 mod put_record;
 mod put_records;
 mod resharding;
+mod resource;
 mod resource_policy;
 mod retention;
 mod settings;
@@ -27,6 +29,7 @@ mod tags;
 mod unserved;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use millstream_catalog::{ShardDefinition, StreamDefinition, StreamOwner};
@@ -62,6 +65,7 @@ pub struct Kinesis {
     stopped: watch::Receiver<bool>,
     /// `None`: shards are read as fast as can be.
     read_limit: Option<ReadLimit>,
+    subscription_time: Duration,
 }
 
 /// What the service is made of.
@@ -80,15 +84,18 @@ pub struct KinesisParts {
     pub stopped: watch::Receiver<bool>,
     /// Whether shards are read as often and as much as the service lets them; otherwise as fast as can be.
     pub limited: bool,
+    /// How long a subscription to a shard lasts: its client begins another one then.
+    pub subscription_time: Duration,
 }
 
 impl Kinesis {
     /// The service over its parts.
     #[must_use]
     pub fn new(parts: KinesisParts) -> Self {
-        let KinesisParts { streams, insight, clock, place, seal, stopped, limited } = parts;
+        let KinesisParts { streams, insight, clock, place, seal, stopped, limited, subscription_time } = parts;
         let read_limit = limited.then(ReadLimit::default);
-        Self { streams, insight, clock, place, seal, subscriptions: Subscriptions::default(), stopped, read_limit }
+        let subscriptions = Subscriptions::default();
+        Self { streams, insight, clock, place, seal, subscriptions, stopped, read_limit, subscription_time }
     }
 
     /// Answers `SubscribeToShard`, whose answer comes by and by: in CBOR or in JSON.
@@ -113,6 +120,8 @@ impl Kinesis {
             "DescribeStreamSummary" => describe_stream::summary(self, request).map(document),
             "ListStreams" => list_streams::call(self, request).map(document),
             "DescribeLimits" => Ok(document(describe_limits::call(self))),
+            "DescribeAccountSettings" => Ok(document(account_settings::describe())),
+            "UpdateAccountSettings" => account_settings::update(request).map(document),
             "ListShards" => list_shards::call(self, request).map(document),
             "IncreaseStreamRetentionPeriod" => retention::increase(self, request).await,
             "DecreaseStreamRetentionPeriod" => retention::decrease(self, request).await,
@@ -123,6 +132,7 @@ impl Kinesis {
             "MergeShards" => resharding::merge(self, request).await,
             "UpdateShardCount" => resharding::update_count(self, request).await.map(document),
             "UpdateStreamMode" => settings::update_mode(self, request).await,
+            "UpdateStreamWarmThroughput" => settings::update_warm_throughput(self, request).await.map(document),
             "UpdateMaxRecordSize" => settings::update_max_record_size(self, request).await,
             "StartStreamEncryption" => settings::start_encryption(self, request).await,
             "StopStreamEncryption" => settings::stop_encryption(self, request).await,

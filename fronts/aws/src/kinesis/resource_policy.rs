@@ -1,14 +1,12 @@
 //! `PutResourcePolicy`, `GetResourcePolicy`, `DeleteResourcePolicy`: the policies of streams and of their consumers.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use millstream_access::policy::{Policy, Use};
-use millstream_catalog::StreamDefinition;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Kinesis, consumers, invalid};
+use super::resource::Resource;
+use super::{Kinesis, invalid};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 
 /// Bytes of a policy: the service's limit.
@@ -22,13 +20,6 @@ struct Input {
     policy: Option<String>,
 }
 
-/// What may have a policy.
-struct Resource {
-    stream: Arc<StreamDefinition>,
-    consumer: Option<String>,
-    policy: Option<String>,
-}
-
 pub(super) async fn put(kinesis: &Kinesis, request: &JsonRequest) -> Result<Bytes, ServiceError> {
     let input: Input = request.input()?;
     let mut constraints = Constraints::new();
@@ -38,7 +29,7 @@ pub(super) async fn put(kinesis: &Kinesis, request: &JsonRequest) -> Result<Byte
         .finish()?;
     let policy = input.policy.unwrap_or_default();
     let arn = input.resource_arn.unwrap_or_default();
-    let resource = resource(kinesis, &arn)?;
+    let resource = Resource::of_arn(kinesis, &arn)?;
     check(&policy, &arn)?;
     set(kinesis, &resource, Some(policy)).await
 }
@@ -46,12 +37,12 @@ pub(super) async fn put(kinesis: &Kinesis, request: &JsonRequest) -> Result<Byte
 pub(super) fn get(kinesis: &Kinesis, request: &JsonRequest) -> Result<Value, ServiceError> {
     let resource = named(kinesis, request)?;
     // A resource without a policy has an empty one.
-    Ok(json!({ "Policy": resource.policy.unwrap_or_else(|| "{}".to_owned()) }))
+    Ok(json!({ "Policy": policy(&resource).unwrap_or("{}") }))
 }
 
 pub(super) async fn delete(kinesis: &Kinesis, request: &JsonRequest) -> Result<Bytes, ServiceError> {
     let resource = named(kinesis, request)?;
-    if resource.policy.is_none() {
+    if policy(&resource).is_none() {
         let message = "The resource has no policy.";
         return Err(ServiceError::new("ResourceNotFoundException", message));
     }
@@ -61,27 +52,22 @@ pub(super) async fn delete(kinesis: &Kinesis, request: &JsonRequest) -> Result<B
 fn named(kinesis: &Kinesis, request: &JsonRequest) -> Result<Resource, ServiceError> {
     let input: Input = request.input()?;
     Constraints::new().required("resourceARN", input.resource_arn.as_ref()).finish()?;
-    resource(kinesis, input.resource_arn.as_deref().unwrap_or_default())
+    Resource::of_arn(kinesis, input.resource_arn.as_deref().unwrap_or_default())
 }
 
-fn resource(kinesis: &Kinesis, arn: &str) -> Result<Resource, ServiceError> {
-    if arn.contains("/consumer/") {
-        let found = consumers::of_arn(kinesis, arn)?;
-        return Ok(Resource {
-            stream: found.stream,
-            consumer: Some(found.consumer.name),
-            policy: found.consumer.policy,
-        });
+fn policy(resource: &Resource) -> Option<&str> {
+    match &resource.consumer {
+        Some(consumer) => consumer.policy.as_deref(),
+        None => resource.stream.settings.policy.as_deref(),
     }
-    let stream = kinesis.stream(None, Some(arn))?;
-    let policy = stream.settings.policy.clone();
-    Ok(Resource { stream, consumer: None, policy })
 }
 
 async fn set(kinesis: &Kinesis, resource: &Resource, policy: Option<String>) -> Result<Bytes, ServiceError> {
     let name = &resource.stream.name;
     let changed = match &resource.consumer {
-        Some(consumer) => kinesis.streams.change_consumer(name, consumer, |consumer| consumer.policy = policy).await,
+        Some(consumer) => {
+            kinesis.streams.change_consumer(name, &consumer.name, |consumer| consumer.policy = policy).await
+        }
         None => kinesis.streams.change_settings(name, |settings| settings.policy = policy).await.map(|_| ()),
     };
     changed.map_err(|error| kinesis.error(&error))?;

@@ -1,8 +1,8 @@
-//! What is set for a stream: `UpdateStreamMode`, `UpdateMaxRecordSize`, `StartStreamEncryption`, `StopStreamEncryption`,
-//! `EnableEnhancedMonitoring`, `DisableEnhancedMonitoring`.
+//! What is set for a stream: `UpdateStreamMode`, `UpdateStreamWarmThroughput`, `UpdateMaxRecordSize`, `StartStreamEncryption`,
+//! `StopStreamEncryption`, `EnableEnhancedMonitoring`, `DisableEnhancedMonitoring`.
 //!
-//! Encryption and enhanced monitoring are recorded and shown: the data folder is encrypted by its disk, and the node's own
-//! metrics have all shards.
+//! Warm throughput, encryption and enhanced monitoring are recorded and shown: shards take what the disk takes, the data folder
+//! is encrypted by its disk, and the node's own metrics have all shards.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,9 @@ use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 /// Characters of a key's id: the service's limit.
 const KEY_CHARS_MAX: usize = 2_048;
 
-const MODES: [&str; 2] = ["PROVISIONED", "ON_DEMAND"];
+/// The mode in which the service decides how many shards there are.
+const ON_DEMAND: &str = "ON_DEMAND";
+const MODES: [&str; 2] = ["PROVISIONED", ON_DEMAND];
 
 const ALL_METRICS: &str = "ALL";
 const METRICS: [&str; 8] = [
@@ -42,6 +44,8 @@ struct Input {
     stream_mode_details: Option<ModeDetails>,
     #[serde(rename = "MaxRecordSizeInKiB")]
     max_record_size_kib: Option<i64>,
+    #[serde(rename = "WarmThroughputMiBps")]
+    warm_throughput_mibps: Option<i64>,
     #[serde(rename = "EncryptionType")]
     encryption_type: Option<String>,
     #[serde(rename = "KeyId")]
@@ -53,21 +57,75 @@ struct Input {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct ModeDetails {
-    pub(super) stream_mode: Option<String>,
+    stream_mode: Option<String>,
+}
+
+/// A stream's mode and what it is to be ready to take, as a request gives them.
+pub(super) struct Mode {
+    pub(super) capacity: CapacityMode,
+    pub(super) warm_mibps: Option<u32>,
+}
+
+/// Notes what is wrong with them.
+pub(super) fn check_mode(constraints: &mut Constraints, details: Option<&ModeDetails>, warm: Option<i64>) {
+    let mode = details.map(|details| details.stream_mode.as_deref());
+    if let Some(mode) = mode {
+        constraints.required("streamModeDetails.streamMode", mode.as_ref());
+    }
+    constraints.one_of("streamModeDetails.streamMode", mode.flatten(), &MODES);
+    constraints.range("warmThroughputMiBps", warm, 0, i64::from(i32::MAX));
+}
+
+/// The mode of a request that [`check_mode`] has found nothing wrong with; provisioned unless it says otherwise.
+///
+/// # Errors
+/// `InvalidArgumentException` for warm throughput of a provisioned stream.
+pub(super) fn asked_mode(details: Option<&ModeDetails>, warm: Option<i64>) -> Result<Mode, ServiceError> {
+    let on_demand = details.is_some_and(|details| details.stream_mode.as_deref() == Some(ON_DEMAND));
+    if !on_demand && warm.is_some() {
+        return Err(invalid("WarmThroughputMiBps can only be given for a stream in ON_DEMAND mode."));
+    }
+    let capacity = if on_demand { CapacityMode::OnDemand } else { CapacityMode::Provisioned };
+    Ok(Mode { capacity, warm_mibps: warm.and_then(|warm| u32::try_from(warm).ok()) })
 }
 
 pub(super) async fn update_mode(kinesis: &Kinesis, request: &JsonRequest) -> Result<Bytes, ServiceError> {
     let input: Input = request.input()?;
-    let mode = input.stream_mode_details.as_ref().and_then(|details| details.stream_mode.as_deref());
-    Constraints::new()
-        .required("streamARN", input.stream_arn.as_ref())
-        .required("streamModeDetails", input.stream_mode_details.as_ref())
-        .one_of("streamModeDetails.streamMode", mode, &MODES)
-        .finish()?;
+    let (details, warm) = (input.stream_mode_details.as_ref(), input.warm_throughput_mibps);
+    let mut constraints = Constraints::new();
+    constraints.required("streamARN", input.stream_arn.as_ref()).required("streamModeDetails", details);
+    check_mode(&mut constraints, details, warm);
+    constraints.finish()?;
+    let Mode { capacity, warm_mibps } = asked_mode(details, warm)?;
     let stream = kinesis.stream(None, input.stream_arn.as_deref())?;
-    let capacity = if mode == Some("ON_DEMAND") { CapacityMode::OnDemand } else { CapacityMode::Provisioned };
-    kinesis.streams.set_capacity(&stream.name, capacity).await.map_err(|error| kinesis.error(&error))?;
+    let set = kinesis.streams.set_capacity(&stream.name, capacity, warm_mibps).await;
+    set.map_err(|error| kinesis.error(&error))?;
     Ok(Bytes::new())
+}
+
+pub(super) async fn update_warm_throughput(kinesis: &Kinesis, request: &JsonRequest) -> Result<Value, ServiceError> {
+    let input: Input = request.input()?;
+    let warm = input.warm_throughput_mibps;
+    let mut constraints = Constraints::new();
+    constraints.required("warmThroughputMiBps", warm.as_ref());
+    check_mode(&mut constraints, None, warm);
+    constraints.finish()?;
+    let stream = kinesis.stream(input.stream_name.as_deref(), input.stream_arn.as_deref())?;
+    if stream.capacity != CapacityMode::OnDemand {
+        return Err(invalid(format!("Stream {} is not in ON_DEMAND mode, so it has no warm throughput.", stream.name)));
+    }
+    let warm = warm.and_then(|warm| u32::try_from(warm).ok());
+    change(kinesis, &stream.name, |settings| settings.warm_mibps = warm).await?;
+    Ok(json!({
+        "StreamName": stream.name,
+        "StreamARN": kinesis.arn(&stream.name),
+        "WarmThroughput": warm_throughput(warm),
+    }))
+}
+
+/// `WarmThroughput`: reached as soon as it is asked for.
+pub(super) fn warm_throughput(warm_mibps: Option<u32>) -> Value {
+    json!({ "TargetMiBps": warm_mibps, "CurrentMiBps": warm_mibps })
 }
 
 pub(super) async fn update_max_record_size(kinesis: &Kinesis, request: &JsonRequest) -> Result<Bytes, ServiceError> {

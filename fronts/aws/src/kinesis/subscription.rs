@@ -16,8 +16,6 @@ use super::{Kinesis, event_stream};
 use crate::cbor_body;
 use crate::json_protocol::ServiceError;
 
-/// How long a subscription lasts.
-const LASTS: Duration = Duration::from_secs(300);
 /// How long it is silent at most: an event without records tells how far it is.
 const SILENCE: Duration = Duration::from_secs(5);
 /// Bytes of records of one event, about; one record may be larger.
@@ -76,7 +74,7 @@ impl Subscription {
             subscribed,
             cbor,
             state: State::Begins,
-            ends: Instant::now() + LASTS,
+            ends: Instant::now() + kinesis.subscription_time,
             over,
             stopped: kinesis.stopped.clone(),
         }

@@ -1,13 +1,15 @@
-//! `AddTagsToStream`, `RemoveTagsFromStream`, `ListTagsForStream`, and their newer forms by ARN: `TagResource`,
-//! `UntagResource`, `ListTagsForResource`.
+//! `AddTagsToStream`, `RemoveTagsFromStream`, `ListTagsForStream`, and their newer forms by ARN, for consumers too:
+//! `TagResource`, `UntagResource`, `ListTagsForResource`.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use millstream_catalog::StreamConsumer;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Kinesis;
+use super::resource::Resource;
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 
 /// Tags of one request to add.
@@ -19,8 +21,10 @@ const PAGE_MAX: usize = 50;
 struct Input {
     #[serde(rename = "StreamName")]
     stream_name: Option<String>,
-    #[serde(rename = "StreamARN", alias = "ResourceARN")]
+    #[serde(rename = "StreamARN")]
     stream_arn: Option<String>,
+    #[serde(rename = "ResourceARN")]
+    resource_arn: Option<String>,
     #[serde(rename = "Tags")]
     tags: Option<BTreeMap<String, String>>,
     #[serde(rename = "TagKeys")]
@@ -31,17 +35,49 @@ struct Input {
     exclusive_start_tag_key: Option<String>,
 }
 
+impl Input {
+    /// Whether the operation takes any resource, by its ARN; otherwise it takes a stream.
+    fn is_of_resource(request: &JsonRequest) -> bool {
+        matches!(request.operation.as_str(), "TagResource" | "UntagResource" | "ListTagsForResource")
+    }
+
+    /// Notes what of the resource's name is missing.
+    fn check_resource(&self, constraints: &mut Constraints, request: &JsonRequest) {
+        if Self::is_of_resource(request) {
+            constraints.required("resourceARN", self.resource_arn.as_ref());
+        }
+    }
+
+    /// What has the tags; members that the operation does not have do not count.
+    fn resource(&self, kinesis: &Kinesis, request: &JsonRequest) -> Result<Resource, ServiceError> {
+        if Self::is_of_resource(request) {
+            return Resource::of_arn(kinesis, self.resource_arn.as_deref().unwrap_or_default());
+        }
+        let stream = kinesis.stream(self.stream_name.as_deref(), self.stream_arn.as_deref())?;
+        Ok(Resource { stream, consumer: None })
+    }
+}
+
 pub(super) async fn add(kinesis: &Kinesis, request: &JsonRequest) -> Result<Bytes, ServiceError> {
-    let input: Input = request.input()?;
-    Constraints::new().required("tags", input.tags.as_ref()).finish()?;
-    let tags = input.tags.unwrap_or_default();
+    let mut input: Input = request.input()?;
+    let mut constraints = Constraints::new();
+    constraints.required("tags", input.tags.as_ref());
+    input.check_resource(&mut constraints, request);
+    constraints.finish()?;
+    let tags = input.tags.take().unwrap_or_default();
     if tags.is_empty() {
         let constraint = "Member must have length greater than or equal to 1";
         Constraints::new().broken("tags", Some("{}"), constraint).finish()?;
     }
     check(&tags)?;
-    let stream = kinesis.stream(input.stream_name.as_deref(), input.stream_arn.as_deref())?;
-    kinesis.streams.add_tags(&stream.name, tags).await.map_err(|error| kinesis.error(&error))?;
+    let Resource { stream, consumer } = input.resource(kinesis, request)?;
+    let added = match consumer {
+        Some(consumer) => {
+            kinesis.streams.change_consumer(&stream.name, &consumer.name, |found| found.tags.extend(tags)).await
+        }
+        None => kinesis.streams.add_tags(&stream.name, tags).await,
+    };
+    added.map_err(|error| kinesis.error(&error))?;
     Ok(Bytes::new())
 }
 
@@ -74,6 +110,7 @@ pub(super) async fn remove(kinesis: &Kinesis, request: &JsonRequest) -> Result<B
     let input: Input = request.input()?;
     let mut constraints = Constraints::new();
     constraints.required("tagKeys", input.tag_keys.as_ref());
+    input.check_resource(&mut constraints, request);
     let keys = input.tag_keys.as_deref().unwrap_or_default();
     let shown = format!("[{}]", keys.join(", "));
     if input.tag_keys.is_some() && keys.is_empty() {
@@ -90,23 +127,42 @@ pub(super) async fn remove(kinesis: &Kinesis, request: &JsonRequest) -> Result<B
     }
     constraints.finish()?;
     check_characters(keys.iter())?;
-    let stream = kinesis.stream(input.stream_name.as_deref(), input.stream_arn.as_deref())?;
-    kinesis.streams.remove_tags(&stream.name, keys).await.map_err(|error| kinesis.error(&error))?;
+    let Resource { stream, consumer } = input.resource(kinesis, request)?;
+    let removed = match consumer {
+        Some(consumer) => {
+            let remove = |found: &mut StreamConsumer| found.tags.retain(|key, _| !keys.contains(key));
+            kinesis.streams.change_consumer(&stream.name, &consumer.name, remove).await
+        }
+        None => kinesis.streams.remove_tags(&stream.name, keys).await,
+    };
+    removed.map_err(|error| kinesis.error(&error))?;
     Ok(Bytes::new())
 }
 
 pub(super) fn list(kinesis: &Kinesis, request: &JsonRequest) -> Result<Value, ServiceError> {
     let input: Input = request.input()?;
-    let after = input.exclusive_start_tag_key;
-    Constraints::new()
+    let mut constraints = Constraints::new();
+    input.check_resource(&mut constraints, request);
+    if Input::is_of_resource(request) {
+        constraints.finish()?;
+        let Resource { stream, consumer } = input.resource(kinesis, request)?;
+        let tags = consumer.as_ref().map_or(&stream.tags, |consumer| &consumer.tags);
+        return Ok(json!({ "Tags": tags.iter().map(tag).collect::<Vec<_>>() }));
+    }
+    let after = input.exclusive_start_tag_key.as_ref();
+    constraints
         .range("limit", input.limit, 1, PAGE_MAX as i64)
-        .length("exclusiveStartTagKey", after.as_deref(), 1, 128)
+        .length("exclusiveStartTagKey", after.map(String::as_str), 1, 128)
         .finish()?;
-    let stream = kinesis.stream(input.stream_name.as_deref(), input.stream_arn.as_deref())?;
+    let stream = input.resource(kinesis, request)?.stream;
     let limit = input.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(PAGE_MAX);
-    let rest: Vec<_> = stream.tags.iter().filter(|(key, _)| after.as_ref().is_none_or(|after| *key > after)).collect();
-    let page: Vec<Value> = rest.iter().take(limit).map(|(key, value)| json!({ "Key": key, "Value": value })).collect();
+    let rest: Vec<_> = stream.tags.iter().filter(|(key, _)| after.is_none_or(|after| *key > after)).collect();
+    let page: Vec<Value> = rest.iter().take(limit).copied().map(tag).collect();
     Ok(json!({ "Tags": page, "HasMoreTags": rest.len() > limit }))
+}
+
+fn tag((key, value): (&String, &String)) -> Value {
+    json!({ "Key": key, "Value": value })
 }
 
 fn is_key(key: &str) -> bool {

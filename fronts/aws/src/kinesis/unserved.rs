@@ -11,7 +11,6 @@ use crate::json_protocol::{JsonRequest, ServiceError};
 struct Unserved {
     stream_id: Option<IgnoredAny>,
     dry_run: Option<bool>,
-    warm_throughput_mi_bps: Option<IgnoredAny>,
     record_distribution_strategy: Option<String>,
 }
 
@@ -20,7 +19,6 @@ pub(super) fn check(request: &JsonRequest) -> Result<(), ServiceError> {
     let found: Unserved = request.input()?;
     refuse("StreamId", found.stream_id.is_some())?;
     refuse("DryRun", found.dry_run == Some(true))?;
-    refuse("WarmThroughputMiBps", found.warm_throughput_mi_bps.is_some())?;
     let strategy = found.record_distribution_strategy.as_deref();
     refuse("RecordDistributionStrategy", strategy.is_some_and(|strategy| strategy != "USER_PARTITION_KEY"))
 }

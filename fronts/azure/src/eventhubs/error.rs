@@ -41,8 +41,10 @@ pub fn unauthorized(right: &str, resource: &str) -> AmqpError {
 /// Why events were not taken.
 pub fn not_taken(error: &StreamError) -> AmqpError {
     match error.kind() {
-        // What was closed meanwhile has others in its place when the client tries again.
-        ErrorKind::Throttled | ErrorKind::Conflict => AmqpError::new(SERVER_BUSY, busy_text(&error.to_string())),
+        // What was closed meanwhile has others in its place when the client tries again, and a full disk room.
+        ErrorKind::Throttled | ErrorKind::Conflict | ErrorKind::Unavailable => {
+            AmqpError::new(SERVER_BUSY, busy_text(&error.to_string()))
+        }
         ErrorKind::NotFound => AmqpError::new(condition::NOT_FOUND, error.to_string()),
         ErrorKind::TooLarge => AmqpError::new(condition::MESSAGE_SIZE_EXCEEDED, error.to_string()),
         _ => AmqpError::new(condition::INTERNAL_ERROR, error.to_string()),
@@ -96,6 +98,6 @@ mod tests {
         assert_eq!(not_taken(&StreamError::Storage(overloaded)).condition, SERVER_BUSY);
         let missing = StreamError::StreamNotFound { stream: "trades".into() };
         assert_eq!(not_taken(&missing).condition, condition::NOT_FOUND);
-        assert_eq!(not_taken(&StreamError::Storage(StorageError::DiskFull)).condition, condition::INTERNAL_ERROR);
+        assert_eq!(not_taken(&StreamError::Storage(StorageError::DiskFull)).condition, SERVER_BUSY);
     }
 }

@@ -75,7 +75,7 @@ fn examine(hubs: &EventHubs, request: &AzureRequest) -> Result<Place, Refusal> {
 async fn send(hubs: &EventHubs, place: Place, request: &AzureRequest) -> Result<(), Refusal> {
     let Place { namespace, address } = place;
     let missing = || (StatusCode::NOT_FOUND, not_found_text(&address.hub));
-    let hub = hubs.namespaces.hub(&namespace, &address.hub).map_err(|_| missing())?;
+    let hub = hubs.namespaces.hub_or_stream(&namespace, &address.hub).map_err(|_| missing())?;
     let stream = hubs.namespaces.stream(&hub).map_err(|_| missing())?;
     let partitions = stream.numbers();
     let fixed = match address.partition.as_deref() {
@@ -118,7 +118,9 @@ fn not_taken(error: NotTaken) -> Refusal {
         NotTaken::Numbers(error) => return (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     };
     match error.kind() {
-        ErrorKind::Throttled | ErrorKind::Conflict => (StatusCode::SERVICE_UNAVAILABLE, busy_text(&error.to_string())),
+        ErrorKind::Throttled | ErrorKind::Conflict | ErrorKind::Unavailable => {
+            (StatusCode::SERVICE_UNAVAILABLE, busy_text(&error.to_string()))
+        }
         ErrorKind::NotFound => (StatusCode::NOT_FOUND, error.to_string()),
         ErrorKind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, error.to_string()),
         _ => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),

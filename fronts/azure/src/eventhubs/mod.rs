@@ -7,6 +7,8 @@ mod address;
 pub mod amqp;
 pub mod connection_string;
 mod error;
+#[cfg(test)]
+mod fuzz;
 mod http_message;
 mod http_send;
 mod ingest;

@@ -55,7 +55,7 @@ pub fn frame(key: i16, version: i16, flexible: bool, fields: &[u8]) -> Bytes {
 }
 
 /// Takes a request and asks for its answer once: what waits is given up.
-fn ask(kafka: &Kafka, frame: Bytes) -> Result<(), Refused> {
+pub fn ask(kafka: &Kafka, frame: Bytes) -> Result<(), Refused> {
     let mut session = Session::new(kafka, "127.0.0.1".to_owned(), ("127.0.0.1".to_owned(), 9092));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {

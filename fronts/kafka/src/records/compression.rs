@@ -66,14 +66,15 @@ fn snappy_block(block: &[u8], room: usize) -> Result<Vec<u8>, BatchError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use std::io::Write as _;
 
     use super::*;
 
     const ROOM: usize = 100_000;
 
-    fn packed(codec: u8, bytes: &[u8]) -> Bytes {
+    /// Bytes as a codec packs them.
+    pub fn packed(codec: u8, bytes: &[u8]) -> Bytes {
         match codec {
             1 => {
                 let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());

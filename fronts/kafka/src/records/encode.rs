@@ -107,28 +107,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::records::tests::{batch, mend, record};
     use crate::records::{BatchError, RecordBytes};
-
-    fn batch(records: &[RecordBytes]) -> Bytes {
-        let mut writer = BatchWriter::default();
-        for (offset, record) in (7..).zip(records) {
-            let headers = record.headers.iter().map(|(name, value)| (&name[..], value.as_deref()));
-            writer.push((offset, record.time.unwrap()), record.key.as_deref(), record.value.as_deref(), headers);
-        }
-        writer.finish().freeze()
-    }
 
     fn decode(bytes: Bytes) -> Result<Vec<RecordBytes>, BatchError> {
         crate::records::decode(bytes, 1 << 20)?.records().collect()
-    }
-
-    fn record(time: i64) -> RecordBytes {
-        RecordBytes {
-            time: Some(time),
-            key: Some("k".into()),
-            value: None,
-            headers: vec![("h".into(), None), ("h".into(), Some("v".into()))],
-        }
     }
 
     #[test]
@@ -168,23 +151,16 @@ mod tests {
         #[test]
         fn any_bytes_behind_a_right_checksum_do_no_harm(tail: Vec<u8>, count in -1i32..4, attributes in 0i16..8) {
             let mut bytes = BytesMut::new();
-            bytes.put_i64(0);
-            bytes.put_u32((HEAD_BYTES - UNCOUNTED_BYTES + tail.len()) as u32);
-            bytes.put_i32(0);
-            bytes.put_i8(MAGIC);
-            let mut rest = BytesMut::new();
-            rest.put_i16(attributes);
-            rest.put_i32(count - 1);
-            rest.put_i64(0);
-            rest.put_i64(0);
-            rest.put_i64(-1);
-            rest.put_i16(-1);
-            rest.put_i32(-1);
-            rest.put_i32(count);
-            rest.put_slice(&tail);
-            bytes.put_u32(checksum(&rest));
-            bytes.put_slice(&rest);
-            let _ = decode(bytes.freeze());
+            bytes.put_bytes(0, CHECKED_FROM);
+            bytes.put_i16(attributes);
+            bytes.put_i32(count - 1);
+            bytes.put_bytes(0, 16);
+            bytes.put_bytes(0xff, 14);
+            bytes.put_i32(count);
+            bytes.put_slice(&tail);
+            let mut bytes = bytes.to_vec();
+            mend(&mut bytes);
+            let _ = decode(bytes.into());
         }
     }
 }

@@ -5,6 +5,8 @@
 mod compression;
 mod decode;
 mod encode;
+#[cfg(test)]
+pub mod tests;
 
 pub use decode::{BatchError, ProducedBatch, RecordBytes, decode, is_compressed};
 pub use encode::BatchWriter;

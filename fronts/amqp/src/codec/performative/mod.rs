@@ -125,4 +125,4 @@ fn encoded_error(error: Option<&AmqpError>) -> Option<BytesMut> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

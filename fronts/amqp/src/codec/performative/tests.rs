@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::codec::Text;
 
-fn all() -> Vec<Performative> {
+pub fn all() -> Vec<Performative> {
     let error = || Some(AmqpError::new("amqp:not-found", "no such hub"));
     let attach = Attach {
         name: "link".into(),

@@ -10,8 +10,15 @@ pub(super) fn resource(place: &Place, operation: &str, member: Member<'_>, kines
     let by_arn = |name: &str| member(name).map_or_else(|| UNKNOWN.to_owned(), |arn| place.own_arn(&arn));
     // The order in which the service looks for its stream.
     let stream = match operation {
-        "ListStreams" | "DescribeLimits" => return ANY.to_owned(),
-        "PutResourcePolicy" | "GetResourcePolicy" | "DeleteResourcePolicy" => return by_arn("ResourceARN"),
+        "ListStreams" | "DescribeLimits" | "DescribeAccountSettings" | "UpdateAccountSettings" => {
+            return ANY.to_owned();
+        }
+        "PutResourcePolicy"
+        | "GetResourcePolicy"
+        | "DeleteResourcePolicy"
+        | "TagResource"
+        | "UntagResource"
+        | "ListTagsForResource" => return by_arn("ResourceARN"),
         "RegisterStreamConsumer" | "ListStreamConsumers" | "UpdateStreamMode" | "UpdateMaxRecordSize" => {
             return by_arn("StreamARN");
         }
@@ -28,6 +35,6 @@ pub(super) fn resource(place: &Place, operation: &str, member: Member<'_>, kines
         _ => member("StreamName"),
     };
     let named = |name: String| place.arn("kinesis", &format!("stream/{name}"));
-    let arn = || ["StreamARN", "ResourceARN"].into_iter().find_map(member).map(|arn| place.own_arn(&arn));
+    let arn = || member("StreamARN").map(|arn| place.own_arn(&arn));
     stream.map(named).or_else(arn).unwrap_or_else(|| UNKNOWN.to_owned())
 }

@@ -280,7 +280,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             return Some(AmqpError::new(condition::UNAUTHORIZED_ACCESS, text));
         }
         let hub = segments.first().copied().unwrap_or_default();
-        self.hubs.namespaces.hub(&self.namespace, hub).is_err().then(|| error::not_found(&path.join("/")))
+        self.hubs.namespaces.hub_or_stream(&self.namespace, hub).is_err().then(|| error::not_found(&path.join("/")))
     }
 }
 

@@ -53,7 +53,7 @@ impl Ingress {
         (address, text): (&Address, &str),
         attach: &Attach,
     ) -> Result<Self, AmqpError> {
-        let hub = hubs.namespaces.hub(namespace, &address.hub).map_err(|_| error::not_found(text))?;
+        let hub = hubs.namespaces.hub_or_stream(namespace, &address.hub).map_err(|_| error::not_found(text))?;
         let stream = hubs.namespaces.stream(&hub).map_err(|_| error::not_found(text))?;
         let partition =
             address.partition.as_deref().map(|partition| partition_of(partition, stream.numbers())).transpose()?;

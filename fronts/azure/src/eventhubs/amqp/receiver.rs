@@ -69,7 +69,7 @@ impl Receiver {
         attach: &Attach,
         wake: &Arc<Notify>,
     ) -> Result<Self, AmqpError> {
-        let hub = hubs.namespaces.hub(namespace, &address.hub).map_err(|_| error::not_found(text))?;
+        let hub = hubs.namespaces.hub_or_stream(namespace, &address.hub).map_err(|_| error::not_found(text))?;
         let stream = hubs.namespaces.stream(&hub).map_err(|_| error::not_found(text))?;
         let (Some(group), Some(partition)) = (&address.group, &address.partition) else {
             let text = format!("expected an address HUB/ConsumerGroups/GROUP/Partitions/NUMBER, found '{text}'");

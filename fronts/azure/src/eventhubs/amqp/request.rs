@@ -122,7 +122,7 @@ impl Request {
         };
         let path = address::path(audience);
         if let Some(hub) = path.first()
-            && namespaces.hub(namespace, hub).is_err()
+            && namespaces.hub_or_stream(namespace, hub).is_err()
         {
             return Answer::not_found(audience);
         }
@@ -186,7 +186,7 @@ impl Request {
 }
 
 fn hub(hubs: &EventHubs, namespace: &str, name: &str, kind: &str) -> Option<Value> {
-    let hub = hubs.namespaces.hub(namespace, name).ok()?;
+    let hub = hubs.namespaces.hub_or_stream(namespace, name).ok()?;
     let stream = hubs.namespaces.stream(&hub).ok()?;
     let ids = stream.shards.iter().map(|shard| shard.index.to_string());
     Some(map(vec![
@@ -200,7 +200,7 @@ fn hub(hubs: &EventHubs, namespace: &str, name: &str, kind: &str) -> Option<Valu
 }
 
 fn partition(hubs: &EventHubs, namespace: &str, name: &str, partition: &str, kind: &str) -> Option<Value> {
-    let hub = hubs.namespaces.hub(namespace, name).ok()?;
+    let hub = hubs.namespaces.hub_or_stream(namespace, name).ok()?;
     let stream = hubs.namespaces.stream(&hub).ok()?;
     let shard = stream.shards.iter().find(|shard| shard.index.to_string() == partition)?;
     let bounds = hubs.streams.bounds(shard.log());

@@ -84,6 +84,10 @@ fn bind(binder: &Binder, rows: &RowScope, call: &Call, expr: &Expr) -> Result<An
         Some(Over::Window(frame)) => Some(frame),
         _ => None,
     };
+    if let Some((column, _)) = frame.and_then(|frame| frame.order_by.first()) {
+        let message = format!("{name} goes by the time of events and takes no ORDER BY");
+        return Err(PlanError::new(PlanErrorCode::Syntax, column.at, message));
+    }
     let (function, data_type) = match name.as_str() {
         "LAG" | "LAST" if call.star => {
             let (place, extent) =

@@ -145,6 +145,10 @@ fn stream_analytics() {
              at 1:12\n  try: a step of its own: WITH step AS (SELECT …)",
         ),
         (
+            "SELECT LAG(price) OVER (ORDER BY time LIMIT DURATION(minute, 5)) FROM trades",
+            "error[Q101]: LAG goes by the time of events and takes no ORDER BY\n  at 1:34",
+        ),
+        (
             "SELECT ISFIRST(minute, 5) OVER (LIMIT DURATION(minute, 5)) FROM trades",
             "error[Q101]: ISFIRST looks at its interval and takes no LIMIT DURATION\n  at 1:39",
         ),

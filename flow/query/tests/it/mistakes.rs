@@ -341,6 +341,10 @@ fn a_check_needs_no_columns_and_a_plan_does() {
     let sql =
         "SELECT symbol, SUM(shares) AS s FROM trades TIMESTAMP BY time GROUP BY symbol, TumblingWindow(minute, 1)";
     assert_eq!(check(QueryDialect::StreamAnalytics, sql, &unknown), []);
+    let sql = "SELECT LAG(a, 1, 0) OVER (PARTITION BY b LIMIT DURATION(minute, 1) WHEN c > 1) AS d, ISFIRST(day, 1) AS e FROM trades;
+        SELECT TopOne() OVER (ORDER BY a) AS t, Collect(b) AS c, Percentile_Disc(0.5) OVER (ORDER BY a) AS p INTO x FROM trades
+        GROUP BY TumblingWindow(minute, 1)";
+    assert_eq!(check(QueryDialect::StreamAnalytics, sql, &unknown), []);
     let errors = plan(QueryDialect::StreamAnalytics, sql, &unknown).unwrap_err();
     assert_eq!(errors[0].code, PlanErrorCode::ColumnsUnknown);
     assert_eq!(check(QueryDialect::StreamAnalytics, "SELECT UPER(symbol) FROM trades", &unknown).len(), 1);

@@ -84,6 +84,10 @@ fn bind(binder: &Binder, rows: &RowScope, call: &Call, expr: &Expr) -> Result<An
         Some(Over::Window(frame)) => Some(frame),
         _ => None,
     };
+    if let Some((column, _)) = frame.and_then(|frame| frame.order_by.first()) {
+        let message = format!("{name} goes by the time of events and takes no ORDER BY");
+        return Err(PlanError::new(PlanErrorCode::Syntax, column.at, message));
+    }
     let (function, data_type) = match name.as_str() {
         "LAG" | "LAST" if call.star => {
             let (place, extent) =
@@ -136,7 +140,11 @@ pub(super) fn value(
 ) -> Result<(AnalyticFunction, DataType), PlanError> {
     let value = typed(rows, binder.bind(value)?);
     let data_type = value.data_type.clone();
-    let same = |default: &Expr| binder.typed(binder.bind(default)?, &data_type, default.at);
+    let same = |default: &Expr| match binder.bind(default)? {
+        // Of a column that is not known yet any value may be the default.
+        bound if is_unknown(&data_type) => Ok(bound),
+        bound => binder.typed(bound, &data_type, default.at),
+    };
     let default = default.map(same).transpose()?;
     Ok((AnalyticFunction::Value { value, default, place, extent }, data_type))
 }

@@ -145,6 +145,10 @@ fn stream_analytics() {
              at 1:12\n  try: a step of its own: WITH step AS (SELECT …)",
         ),
         (
+            "SELECT LAG(price) OVER (ORDER BY time LIMIT DURATION(minute, 5)) FROM trades",
+            "error[Q101]: LAG goes by the time of events and takes no ORDER BY\n  at 1:34",
+        ),
+        (
             "SELECT ISFIRST(minute, 5) OVER (LIMIT DURATION(minute, 5)) FROM trades",
             "error[Q101]: ISFIRST looks at its interval and takes no LIMIT DURATION\n  at 1:39",
         ),
@@ -426,6 +430,10 @@ fn a_check_needs_no_columns_and_a_plan_does() {
     let unknown = [InputSchema { name: "trades".to_owned(), columns: None, hub: false, reference: false }];
     let sql =
         "SELECT symbol, SUM(shares) AS s FROM trades TIMESTAMP BY time GROUP BY symbol, TumblingWindow(minute, 1)";
+    assert_eq!(check(QueryDialect::StreamAnalytics, sql, &unknown), []);
+    let sql = "SELECT LAG(a, 1, 0) OVER (PARTITION BY b LIMIT DURATION(minute, 1) WHEN c > 1) AS d, ISFIRST(day, 1) AS e FROM trades;
+        SELECT TopOne() OVER (ORDER BY a) AS t, Collect(b) AS c, Percentile_Disc(0.5) OVER (ORDER BY a) AS p INTO x FROM trades
+        GROUP BY TumblingWindow(minute, 1)";
     assert_eq!(check(QueryDialect::StreamAnalytics, sql, &unknown), []);
     let errors = plan(QueryDialect::StreamAnalytics, sql, &unknown).unwrap_err();
     assert_eq!(errors[0].code, PlanErrorCode::ColumnsUnknown);

@@ -60,12 +60,18 @@ struct Work {
 impl Engine {
     /// Makes a checkpoint. With `closing`, no transaction follows and the journal's current file is covered too.
     pub(crate) fn checkpoint(&self, closing: bool) -> Result<(), StorageError> {
+        self.checkpoint_while(closing, || {})
+    }
+
+    /// The same, while something happens behind the cut and before anything is written: tests say what.
+    pub(crate) fn checkpoint_while(&self, closing: bool, meanwhile: impl FnOnce()) -> Result<(), StorageError> {
         let _one_at_a_time = lock(&self.checkpointing);
         self.since_checkpoint.store(0, Ordering::Relaxed);
         if self.options.durability != Durability::Fsync {
             self.journal_in_turn().sync()?;
         }
         let (mut record, work, dropped) = self.take_changes();
+        meanwhile();
         let done = self.write_stores(&mut record, &work, &dropped, closing);
         if done.is_err() {
             let mut published = lock(&self.published);
@@ -113,6 +119,10 @@ impl Engine {
         self.write_logs(work)?;
         for Work { log, bounds, .. } in work {
             let state = log.state();
+            if state.next < bounds.next {
+                // Dropped meanwhile: it has no segments to speak of. The next checkpoint removes what is known of it.
+                continue;
+            }
             let (segment_base, segment_bytes) =
                 state.segments.last().map_or((0, 0), |last| (last.base, last.written()));
             let log_record = LogRecord { bounds: *bounds, segment_base, segment_bytes };
@@ -137,10 +147,6 @@ impl Engine {
         let mut written: Vec<(&Log, Written)> = Vec::new();
         for Work { log, batches, .. } in work {
             self.write_log(log, batches, &mut blocks, &mut written)?;
-            let bytes: u64 = written.iter().map(|(_, part)| part.bytes).sum();
-            if written.len() >= FILES_AT_ONCE || bytes >= BYTES_AT_ONCE {
-                self.publish_segments(&mut written)?;
-            }
         }
         self.publish_segments(&mut written)
     }
@@ -165,9 +171,16 @@ impl Engine {
                     segment
                 }
             };
-            let part = Written::write(&*self.disk, segment, batches, self.options.segment_bytes, blocks)?;
+            let until = self.options.segment_bytes.min(segment.written() + BYTES_AT_ONCE);
+            let part = Written::write(&*self.disk, Arc::clone(&segment), batches, until, blocks)?;
             batches = batches.get(part.batches..).unwrap_or_default();
             written.push((log, part));
+            if written.len() >= FILES_AT_ONCE
+                || written.iter().map(|(_, part)| part.bytes).sum::<u64>() >= BYTES_AT_ONCE
+            {
+                self.publish_segments(written)?;
+                open = Some(segment).filter(|segment| segment.written() < self.options.segment_bytes);
+            }
         }
         Ok(())
     }

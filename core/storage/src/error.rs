@@ -80,8 +80,9 @@ impl StorageError {
             Self::Overloaded { .. } => ErrorKind::Throttled,
             Self::TransactionTooLarge { .. } => ErrorKind::TooLarge,
             Self::OffsetGone { .. } => ErrorKind::NotFound,
-            Self::Poisoned { .. } | Self::DiskFull | Self::Closed | Self::InUse { .. } => ErrorKind::Unavailable,
-            Self::Damaged { .. } | Self::Io { .. } => ErrorKind::Internal,
+            Self::DiskFull | Self::Closed | Self::InUse { .. } => ErrorKind::Unavailable,
+            // What stopped for good does not pass by being tried again.
+            Self::Poisoned { .. } | Self::Damaged { .. } | Self::Io { .. } => ErrorKind::Internal,
         }
     }
 }

@@ -36,6 +36,8 @@ pub(crate) struct Journal {
     /// What the block at `position` holds already.
     begun: Vec<u8>,
     previous: u32,
+    /// Whether frames of a group that was refused may stand behind the end.
+    refused: bool,
     /// Whether writes go past the system's cache.
     direct: bool,
     /// The last transaction of which a sync was seen.
@@ -82,6 +84,7 @@ impl Journal {
             position: FILE_HEADER as u64,
             begun: Vec::with_capacity(BLOCK),
             previous,
+            refused: false,
             direct,
             synced_lsn: lsn,
             written_lsn: lsn,
@@ -108,11 +111,14 @@ impl Journal {
 
     fn next_file(&mut self) -> Result<(), StorageError> {
         self.sync()?;
+        if self.refused {
+            self.end_here()?;
+        }
         let number = self.number + 1;
         let spare = match self.spares.last() {
             Some(spare) => spare.clone(),
-            // Whoever waits does not wait for zeros: large writes hardly gain by them, and when it is used again it is full.
-            None => make_sparse(&*self.disk, &format!("{number:020}"), self.file_bytes)?,
+            // Whoever waits does not wait for zeros: large writes hardly gain by them.
+            None => make_allocated(&*self.disk, &format!("{number:020}"), self.file_bytes)?,
         };
         let (file, size, previous) = begin_file(&*self.disk, &spare, number, self.written_lsn + 1, self.direct)?;
         self.spares.pop();
@@ -123,17 +129,34 @@ impl Journal {
         Ok(())
     }
 
+    /// Takes away what a refused group may have left behind the end, which the next file would contradict.
+    fn end_here(&mut self) -> Result<(), StorageError> {
+        let first = self.position - self.begun.len() as u64;
+        let mut blocks = Blocks::default();
+        blocks.begin(&self.begun, BLOCK);
+        let rest = usize::try_from(self.size - self.position).unwrap_or(BLOCK).min(BLOCK);
+        let end = blocks.end().len() + rest;
+        blocks.end().resize(end, 0);
+        let name = file_name(self.number);
+        self.file.write_at(blocks.filled((self.size - first) as usize), first).map_err(failed("write", &name))?;
+        self.file.sync().map_err(failed("sync", &name))?;
+        self.refused = false;
+        Ok(())
+    }
+
     /// Prepares `blocks` for `bytes` of frames.
     pub(crate) fn begin(&self, blocks: &mut Blocks, bytes: usize) {
         blocks.begin(&self.begun, bytes);
     }
 
     /// Writes frames that were put behind [`Journal::begin`] and end with transaction `lsn`. When it fails nothing moved: the
-    /// next group takes the same place, and frames left over from this one do not link to it.
+    /// next group takes the same place, and frames left over from this one do not link to it; the next file begins when they are gone.
     pub(crate) fn write(&mut self, blocks: &mut Blocks, lsn: u64, last_checksum: u32) -> Result<(), StorageError> {
         let (first, length) = (self.position - self.begun.len() as u64, blocks.length());
         let filled = blocks.filled((self.size - first) as usize);
+        self.refused = true;
         self.file.write_at(filled, first).map_err(failed("write", &file_name(self.number)))?;
+        self.refused = false;
         self.position = first + length as u64;
         self.begun.clear();
         self.begun.extend_from_slice(&filled[length - length % BLOCK..length]);
@@ -197,9 +220,12 @@ pub(crate) fn make_spare(disk: &dyn Disk, name: &str, bytes: u64) -> Result<Stri
     make_file(disk, name, |file| write_zeros(file, bytes))
 }
 
-/// Makes one that has its length and no content yet.
-fn make_sparse(disk: &dyn Disk, name: &str, bytes: u64) -> Result<String, StorageError> {
-    make_file(disk, name, |file| file.set_length(bytes))
+/// Makes one that has its room and no content yet.
+fn make_allocated(disk: &dyn Disk, name: &str, bytes: u64) -> Result<String, StorageError> {
+    make_file(disk, name, |file| match file.allocate(bytes) {
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => write_zeros(file, bytes),
+        allocated => allocated,
+    })
 }
 
 fn make_file(

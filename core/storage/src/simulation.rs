@@ -338,6 +338,80 @@ fn a_flipped_bit_is_refused_or_hits_nothing_that_counts() {
 }
 
 #[test]
+fn a_log_that_is_dropped_while_a_checkpoint_is_made_is_gone_after_a_crash() {
+    for seed in 1..=20 {
+        let mut world = World::new(seed);
+        let engine = world.open().unwrap();
+        let commit = |engine: &Engine, transaction: Transaction| {
+            let mut ticket = engine.submit(transaction).unwrap();
+            engine.commit_once(&mut Blocks::default());
+            ticket.durable.try_recv().unwrap().unwrap();
+        };
+        for number in 0..world.random.below(12) + 1 {
+            let mut records = EncodedRecords::default();
+            records.push(b"k", b"", format!("{number}-{}", "x".repeat(400)).as_bytes());
+            let mut transaction = Transaction::new();
+            transaction.append(LogId(1), records);
+            commit(&engine, transaction);
+            if world.random.below(6) == 0 {
+                engine.checkpoint(false).unwrap();
+            }
+        }
+        let mut dropping = Transaction::new();
+        dropping.drop_log(LogId(1));
+        engine.checkpoint_while(false, || commit(&engine, dropping)).unwrap();
+        drop(engine);
+        world.disk.crash(&mut world.random);
+        world.keys.crash(&mut world.random);
+        let stores = Stores {
+            options: options(world.durability),
+            clock: world.clock.clone(),
+            disk: Arc::new(world.disk.clone()),
+            keys: Arc::new(world.keys.clone()),
+        };
+        let (engine, _) = recovery::recover(stores).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        if world.durability == Durability::Fsync {
+            assert!(engine.log(LogId(1)).is_none_or(|log| log.bounds().next == 0), "seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn what_a_refused_write_left_behind_does_not_contradict_the_next_file() {
+    for seed in 1..=20 {
+        let mut world = World::new(seed);
+        let engine = world.open().unwrap();
+        let mut submit = |bytes: usize| {
+            let mut records = EncodedRecords::default();
+            records.push(b"k", b"", "x".repeat(bytes).as_bytes());
+            let mut transaction = Transaction::new();
+            transaction.append(LogId(1), records);
+            let ticket = engine.submit(transaction.clone()).unwrap();
+            (transaction, ticket)
+        };
+        // A file has room for 8 KiB: what comes behind what was refused goes to the next one.
+        for (full, sizes) in [(false, vec![600]), (true, vec![150; 3]), (false, vec![7_600])] {
+            world.disk.set_full_for_copies(full);
+            engine.disk_full.store(false, std::sync::atomic::Ordering::Relaxed);
+            let submitted: Vec<_> = sizes.into_iter().map(&mut submit).collect();
+            while engine.commit_once(&mut Blocks::default()) {}
+            for (transaction, mut ticket) in submitted {
+                let taken = ticket.durable.try_recv().unwrap();
+                assert_eq!(taken.is_err(), full, "{taken:?}");
+                if !full {
+                    world.submitted.push((transaction, ticket.receipt.append_time));
+                }
+            }
+        }
+        world.acknowledged = if world.durability == Durability::Fsync { 2 } else { 0 };
+        drop(engine);
+        world.disk.crash(&mut world.random);
+        world.keys.crash(&mut world.random);
+        world.open().unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+    }
+}
+
+#[test]
 fn a_full_disk_refuses_writes_and_goes_on_when_there_is_room() {
     for seed in (1..=32).filter(|seed| !u64::is_multiple_of(*seed, 4)) {
         let mut world = World::new(seed);

@@ -76,7 +76,8 @@ async fn a_hub_that_is_made_or_removed_by_its_exact_name_leaves_others_alone() {
 
     streams.create(stream("Orders")).await.unwrap();
     for name in ["orders", "Orders"] {
-        assert_eq!(namespaces.hub_or_stream(DEFAULT_NAMESPACE, name).unwrap().stream, name);
+        let found = namespaces.hub_or_stream(DEFAULT_NAMESPACE, name).unwrap();
+        assert_eq!(found.stream, "orders", "who has a key of the hub does not come to another stream with it");
     }
     namespaces.delete_stream(DEFAULT_NAMESPACE, "Orders").await.unwrap();
     assert!(streams.get("Orders").is_err());

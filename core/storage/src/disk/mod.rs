@@ -53,7 +53,10 @@ pub(crate) trait DiskFile: Send + Sync {
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<()>;
     /// Makes content and length durable. After an error nothing is known about what was written.
     fn sync(&self) -> io::Result<()>;
-    /// Shortens the file, or lengthens it by bytes that read as zeros and take no room yet.
+    /// Gives the file room up to a length, in which it reads as zeros where nothing is written; fails with `Unsupported` where
+    /// the file system cannot.
+    fn allocate(&self, length: u64) -> io::Result<()>;
+    /// Shortens the file.
     fn set_length(&self, length: u64) -> io::Result<()>;
     /// Its length in bytes.
     fn length(&self) -> io::Result<u64>;

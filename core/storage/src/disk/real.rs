@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rustix::fs::OFlags;
+use rustix::fs::{FallocateFlags, OFlags};
 use rustix::io::Errno;
 
 use super::{Disk, DiskFile, Synced};
@@ -176,6 +176,11 @@ impl DiskFile for DirectFile {
         self.cached.sync_data().inspect_err(|_| self.unsynced.store(true, Ordering::Relaxed))
     }
 
+    fn allocate(&self, length: u64) -> io::Result<()> {
+        self.unsynced.store(true, Ordering::Relaxed);
+        DiskFile::allocate(&self.cached, length)
+    }
+
     fn set_length(&self, length: u64) -> io::Result<()> {
         self.unsynced.store(true, Ordering::Relaxed);
         self.cached.set_len(length)
@@ -197,6 +202,13 @@ impl DiskFile for File {
 
     fn sync(&self) -> io::Result<()> {
         self.sync_data()
+    }
+
+    fn allocate(&self, length: u64) -> io::Result<()> {
+        match rustix::fs::fallocate(self, FallocateFlags::empty(), 0, length) {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => Err(io::ErrorKind::Unsupported.into()),
+            result => Ok(result?),
+        }
     }
 
     fn set_length(&self, length: u64) -> io::Result<()> {

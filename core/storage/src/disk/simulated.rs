@@ -48,6 +48,8 @@ struct State {
     power: Option<usize>,
     /// Whether files cannot grow.
     full: bool,
+    /// Whether what is written again needs room, too, and there is some for all of a write but its last sector.
+    copies: bool,
     /// Whether the power went already.
     dead: bool,
 }
@@ -74,6 +76,11 @@ impl SimulatedDisk {
     /// Lets files grow no more, or again.
     pub(crate) fn set_full(&self, full: bool) {
         lock(&self.state).full = full;
+    }
+
+    /// Lets each write fail before its last sector, as on a full file system that copies what it changes, or none again.
+    pub(crate) fn set_full_for_copies(&self, full: bool) {
+        lock(&self.state).copies = full;
     }
 
     /// What the next start finds.
@@ -275,6 +282,10 @@ impl DiskFile for Handle {
         Ok(())
     }
 
+    fn allocate(&self, length: u64) -> io::Result<()> {
+        self.edit(Change::SetLength(length as usize))
+    }
+
     fn set_length(&self, length: u64) -> io::Result<()> {
         self.edit(Change::SetLength(length as usize))
     }
@@ -289,7 +300,18 @@ impl Handle {
     fn edit(&self, change: Change) -> io::Result<()> {
         let mut state = lock(&self.disk.state);
         let length = state.files[self.file].content.len();
-        if state.full && matches!(&change, Change::Write(position, bytes) if position + bytes.len() > length) {
+        let reach = match &change {
+            Change::Write(position, bytes) => position + bytes.len(),
+            Change::SetLength(length) => *length,
+        };
+        if state.full && reach > length {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        if let (true, Change::Write(position, bytes)) = (state.copies, &change) {
+            let begun = Change::Write(*position, bytes[..bytes.len().saturating_sub(SECTOR)].to_vec());
+            let file = &mut state.files[self.file];
+            begun.apply(&mut file.content);
+            file.unsynced.push(begun);
             return Err(io::ErrorKind::StorageFull.into());
         }
         let dying = state.power == Some(0) && !state.dead;

@@ -179,20 +179,21 @@ impl Namespaces {
     }
 
     /// A hub as clients of its records find it: one that was made, or in the default namespace a user's stream of exactly this
-    /// name, as the hub that it is without anything of its own. Such a stream comes before a hub whose name differs in case.
+    /// name, as the hub that it is without anything of its own. A hub that was made comes first, in any case of its name: whoever
+    /// has a key of it, or has always written its name so, means it.
     ///
     /// # Errors
     /// [`NamespaceError::NotFound`].
     pub fn hub_or_stream(&self, namespace: &str, name: &str) -> Result<Arc<HubDefinition>, NamespaceError> {
-        let is_made = self.catalog.hubs.get(&hub_id(namespace, name)).is_some();
+        let made = self.hub(namespace, name);
         if namespace == DEFAULT_NAMESPACE
-            && !is_made
+            && made.is_err()
             && let Ok(stream) = self.streams.get(name)
             && stream.owner == StreamOwner::User
         {
             return Ok(Arc::new(plain_hub(namespace, name.to_owned(), stream.created)));
         }
-        self.hub(namespace, name)
+        made
     }
 
     /// A namespace's hubs in the order of their names.

@@ -26,8 +26,10 @@ impl Streams {
     ) -> BoxFuture<'a, Result<(), StreamError>> {
         Box::pin(async move {
             self.change(name, |definition| {
+                // What is not said stays as it is, as long as the mode does.
+                let same = definition.capacity == capacity;
+                definition.settings.warm_mibps = warm_mibps.or(definition.settings.warm_mibps.filter(|_| same));
                 definition.capacity = capacity;
-                definition.settings.warm_mibps = warm_mibps;
                 Ok(())
             })
             .await

@@ -4,6 +4,25 @@ use millstream_catalog::{ColumnDefinition, ColumnType, EventOrder, QueryDialect,
 use millstream_query::{ExecuteError, Executor, InputSchema, plan};
 use millstream_types::{EncodedRecords, RecordBatch};
 
+/// An executor of a Stream Analytics query over an input `i` of texts `t` and numbers `n`.
+fn executor(sql: &str) -> Executor {
+    let column =
+        |name: &str, column_type| ColumnDefinition { name: name.into(), column_type, mapping: None, declared: None };
+    let columns = Some(vec![column("t", ColumnType::Text), column("n", ColumnType::BigInt)]);
+    let input = InputSchema { name: "i".into(), columns, hub: false, reference: false };
+    let program = plan(QueryDialect::StreamAnalytics, sql, &[input]).unwrap();
+    Executor::new(program, EventOrder::default(), &[RecordFormat::Json], &[1])
+}
+
+/// Hands on an event with `n`, the `n`-th of its stream; `Err` when the query stops.
+fn push(executor: &mut Executor, text: &str, n: u64) -> Result<(), ExecuteError> {
+    let mut records = EncodedRecords::default();
+    records.push(b"", b"", format!("{{\"t\":\"{text}\",\"n\":{n}}}").as_bytes());
+    let (bytes, count) = records.freeze();
+    let batch = RecordBatch { base_offset: n, count, append_time: 1_700_000_000_000, bytes };
+    executor.push(0, 0, &batch, 0).map(|_| ())
+}
+
 /// What steps keep of rows is bounded in bytes, not only in rows: values of a mebibyte each stop a query after some hundred.
 #[test]
 fn what_is_kept_of_rows_is_bounded() {
@@ -12,24 +31,22 @@ fn what_is_kept_of_rows_is_bounded() {
         "SELECT Percentile_Disc(0.5) OVER (ORDER BY n) AS p, Collect(REPLICATE(t, 1048576)) AS c INTO o FROM i
          GROUP BY TumblingWindow(day, 1)",
     ] {
-        let column = |name: &str, column_type| ColumnDefinition {
-            name: name.into(),
-            column_type,
-            mapping: None,
-            declared: None,
-        };
-        let columns = Some(vec![column("t", ColumnType::Text), column("n", ColumnType::BigInt)]);
-        let input = InputSchema { name: "i".into(), columns, hub: false, reference: false };
-        let program = plan(QueryDialect::StreamAnalytics, select, &[input]).unwrap();
-        let mut executor = Executor::new(program, EventOrder::default(), &[RecordFormat::Json], &[1]);
-        let push = |offset: u64| {
-            let mut records = EncodedRecords::default();
-            records.push(b"", b"", format!("{{\"t\":\"x\",\"n\":{offset}}}").as_bytes());
-            let (bytes, count) = records.freeze();
-            let batch = RecordBatch { base_offset: offset, count, append_time: 1_700_000_000_000, bytes };
-            executor.push(0, 0, &batch, 0).err()
-        };
-        let stopped = (0..300).find_map(push);
+        let mut executor = executor(select);
+        let stopped = (0..300).find_map(|n| push(&mut executor, "x", n).err());
         assert!(matches!(stopped, Some(ExecuteError::TooLarge(_))), "{select}: {stopped:?}");
+    }
+}
+
+/// What an aggregate keeps may become less: a short event takes the place of a long one.
+#[test]
+fn a_long_event_is_displaced_by_a_short_one() {
+    for aggregate in ["TopOne()", "CollectTop(1)"] {
+        let sql =
+            format!("SELECT {aggregate} OVER (ORDER BY n DESC) AS top INTO o FROM i GROUP BY TumblingWindow(day, 1)");
+        let mut executor = executor(&sql);
+        push(&mut executor, &"long".repeat(1000), 0).unwrap();
+        assert_eq!(executor.groups(), 1 + 1 + 4000 / 128, "{aggregate}");
+        push(&mut executor, "short", 1).unwrap();
+        assert_eq!(executor.groups(), 1 + 1, "{aggregate}");
     }
 }

@@ -87,8 +87,9 @@ impl Aggregates {
         self.places.len()
     }
 
+    /// Of keys, and of values that are kept as they are.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.places.value_bytes()
     }
 
     /// Writes the rows that those from a time on may count.

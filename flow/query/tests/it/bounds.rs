@@ -4,13 +4,16 @@ use millstream_catalog::{ColumnDefinition, ColumnType, EventOrder, QueryDialect,
 use millstream_query::{ExecuteError, Executor, InputSchema, plan};
 use millstream_types::{EncodedRecords, RecordBatch};
 
-/// An executor of a Stream Analytics query over an input `i` of texts `t` and numbers `n`.
-fn executor(sql: &str) -> Executor {
+/// When the first event arrives; the others each a millisecond later.
+const START: i64 = 1_700_000_000_000;
+
+/// An executor of a query over an input `i` of texts `t` and numbers `n`.
+fn executor(dialect: QueryDialect, sql: &str) -> Executor {
     let column =
         |name: &str, column_type| ColumnDefinition { name: name.into(), column_type, mapping: None, declared: None };
     let columns = Some(vec![column("t", ColumnType::Text), column("n", ColumnType::BigInt)]);
     let input = InputSchema { name: "i".into(), columns, hub: false, reference: false };
-    let program = plan(QueryDialect::StreamAnalytics, sql, &[input]).unwrap();
+    let program = plan(dialect, sql, &[input]).unwrap();
     Executor::new(program, EventOrder::default(), &[RecordFormat::Json], &[1])
 }
 
@@ -19,7 +22,7 @@ fn push(executor: &mut Executor, text: &str, n: u64) -> Result<(), ExecuteError>
     let mut records = EncodedRecords::default();
     records.push(b"", b"", format!("{{\"t\":\"{text}\",\"n\":{n}}}").as_bytes());
     let (bytes, count) = records.freeze();
-    let batch = RecordBatch { base_offset: n, count, append_time: 1_700_000_000_000, bytes };
+    let batch = RecordBatch { base_offset: n, count, append_time: START + n as i64, bytes };
     executor.push(0, 0, &batch, 0).map(|_| ())
 }
 
@@ -31,7 +34,7 @@ fn what_is_kept_of_rows_is_bounded() {
         "SELECT Percentile_Disc(0.5) OVER (ORDER BY n) AS p, Collect(REPLICATE(t, 1048576)) AS c INTO o FROM i
          GROUP BY TumblingWindow(day, 1)",
     ] {
-        let mut executor = executor(select);
+        let mut executor = executor(QueryDialect::StreamAnalytics, select);
         let stopped = (0..300).find_map(|n| push(&mut executor, "x", n).err());
         assert!(matches!(stopped, Some(ExecuteError::TooLarge(_))), "{select}: {stopped:?}");
     }
@@ -43,10 +46,27 @@ fn a_long_event_is_displaced_by_a_short_one() {
     for aggregate in ["TopOne()", "CollectTop(1)"] {
         let sql =
             format!("SELECT {aggregate} OVER (ORDER BY n DESC) AS top INTO o FROM i GROUP BY TumblingWindow(day, 1)");
-        let mut executor = executor(&sql);
+        let mut executor = executor(QueryDialect::StreamAnalytics, &sql);
         push(&mut executor, &"long".repeat(1000), 0).unwrap();
         assert_eq!(executor.groups(), 1 + 1 + 4000 / 128, "{aggregate}");
         push(&mut executor, "short", 1).unwrap();
         assert_eq!(executor.groups(), 1 + 1, "{aggregate}");
     }
+}
+
+/// The least and greatest of texts are kept with each row that may be the first of its window.
+#[test]
+fn extremes_of_texts_are_bounded() {
+    let mut executor = executor(
+        QueryDialect::Kinesis,
+        r#"CREATE OR REPLACE STREAM "o" (longest INTEGER);
+           CREATE OR REPLACE PUMP "p" AS INSERT INTO "o"
+           SELECT STREAM CHAR_LENGTH(MAX("t") OVER (RANGE INTERVAL '1' HOUR PRECEDING)) FROM "i";"#,
+    );
+    let text = "x".repeat(1 << 20);
+    let stopped = (0..300).find_map(|n| {
+        let pushed = push(&mut executor, &text, n);
+        pushed.and_then(|()| executor.advance(Some(START + n as i64 + 1)).map(|_| ())).err()
+    });
+    assert!(matches!(stopped, Some(ExecuteError::TooLarge(_))), "{stopped:?}");
 }

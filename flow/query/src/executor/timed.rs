@@ -44,7 +44,9 @@ impl Timed {
     /// What no further row can change, oldest first, each once.
     pub(super) fn close(&mut self, watermark: i64) -> Result<Vec<Closed>, ExecuteError> {
         match self {
-            Self::Windows(windows) => Ok(windows.close(watermark)),
+            Self::Windows(windows) => {
+                windows.close(watermark).map_err(|error| ExecuteError::TooLarge(error.to_string()))
+            }
             Self::Analytic(analytic) => Ok(analytic.close(watermark)?),
         }
     }

@@ -70,3 +70,13 @@ fn extremes_of_texts_are_bounded() {
     });
     assert!(matches!(stopped, Some(ExecuteError::TooLarge(_))), "{stopped:?}");
 }
+
+/// Each value is in the results of many hopping windows; what those that end together give is bounded.
+#[test]
+fn hopping_windows_that_end_together_are_bounded() {
+    let sql = "SELECT Collect(REPLICATE(t, 1048576)) AS c INTO o FROM i GROUP BY HoppingWindow(second, 400, 1)";
+    let mut executor = executor(QueryDialect::StreamAnalytics, sql);
+    push(&mut executor, "x", 0).unwrap();
+    let stopped = executor.advance(Some(START + 400_000)).err();
+    assert!(matches!(&stopped, Some(ExecuteError::TooLarge(why)) if why.contains("longer hops")), "{stopped:?}");
+}

@@ -80,3 +80,25 @@ fn hopping_windows_that_end_together_are_bounded() {
     let stopped = executor.advance(Some(START + 400_000)).err();
     assert!(matches!(&stopped, Some(ExecuteError::TooLarge(why)) if why.contains("longer hops")), "{stopped:?}");
 }
+
+/// Aggregates over the same window keep its rows once; those over another have their own.
+#[test]
+fn aggregates_over_the_same_window_share_its_rows() {
+    let kept = |select: &str| {
+        let mut executor = executor(
+            QueryDialect::Kinesis,
+            &format!(
+                r#"CREATE OR REPLACE STREAM "o" (a DOUBLE, b DOUBLE, c DOUBLE);
+                   CREATE OR REPLACE PUMP "p" AS INSERT INTO "o" SELECT STREAM {select} FROM "i"
+                   WINDOW w AS (PARTITION BY "t" RANGE INTERVAL '1' HOUR PRECEDING);"#
+            ),
+        );
+        (0..100).for_each(|n| push(&mut executor, "x", n).unwrap());
+        executor.advance(Some(START + 1000)).unwrap();
+        executor.groups()
+    };
+    let one = kept(r#"SUM("n") OVER w, 1.0, 1.0"#);
+    assert_eq!(one, 100 + 1, "the rows, and their sum");
+    assert_eq!(kept(r#"SUM("n") OVER w, COUNT(*) OVER w, AVG("n") OVER w"#), one);
+    assert_eq!(kept(r#"SUM("n") OVER w, COUNT(*) OVER (ROWS 1000 PRECEDING), 1.0"#), 2 * one);
+}

@@ -5,6 +5,7 @@
 //! Read next: `dialect/mod.rs` (how SQL text becomes a [`Program`]), `expression/mod.rs` (how a [`ScalarExpr`] is made).
 
 mod aggregate;
+mod alone;
 mod analytic;
 
 use std::fmt;
@@ -91,20 +92,6 @@ impl Program {
     /// The names of all outputs.
     pub fn output_names(&self) -> impl Iterator<Item = &str> {
         self.outputs.iter().map(|output| output.name.as_str())
-    }
-
-    /// Whether a row alone tells which windows and rows it becomes part of: none that begin or end with their rows, and no
-    /// choice or group that hangs on what is before it.
-    #[must_use]
-    pub(crate) fn a_row_alone_tells(&self) -> bool {
-        let looked_back = |input: &StepInput| match input {
-            StepInput::Source(_) => false,
-            StepInput::Step(step) => matches!(self.steps[*step].operator, Operator::Analytic(_)),
-        };
-        self.steps.iter().all(|step| {
-            let passes = matches!(step.operator, Operator::Project { predicate: None, .. });
-            !step.has_windows_of_rows() && (passes || !step.inputs.iter().any(looked_back))
-        })
     }
 
     /// The schema (hidden row time included) of what an input of a step delivers.
@@ -201,21 +188,6 @@ pub struct Step {
     pub operator: Operator,
     /// The columns it makes, then the hidden row time.
     pub schema: SchemaRef,
-}
-
-impl Step {
-    /// Whether it has windows that begin or end with their rows: a row alone does not tell when they end.
-    fn has_windows_of_rows(&self) -> bool {
-        let aggregate = match &self.operator {
-            Operator::WindowAggregate(aggregate) => aggregate,
-            Operator::Join(_) => return true,
-            _ => return false,
-        };
-        match aggregate.window.kind {
-            WindowKind::Tumbling { .. } | WindowKind::Hopping { .. } => false,
-            WindowKind::Sliding { .. } | WindowKind::Session { .. } | WindowKind::Stagger { .. } => true,
-        }
-    }
 }
 
 /// What a step reads.

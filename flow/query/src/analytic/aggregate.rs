@@ -2,16 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use arrow::array::ArrayRef;
-
-use super::{Rows, Sweep};
+use super::{Results, Rows, Sweep};
 use crate::executor::state::{Reader, StateError, Writer};
 use crate::plan::{AggregateCall, Extent};
+use crate::window::accumulator::Accumulator;
 use crate::window::pane::Pane;
 use crate::window::queue::Queue;
 
+/// What the state of an aggregate takes beside the first of a row.
+const STATE_BYTES: usize = 32;
+
+/// Aggregates of the same rows, which are kept once.
 pub(super) struct Aggregates {
-    call: [AggregateCall; 1],
+    /// What is computed of the same rows.
+    calls: Vec<AggregateCall>,
     pub(super) extent: Extent,
     /// What is accumulated of each row that counts.
     places: Pane,
@@ -23,21 +27,23 @@ pub(super) struct Aggregates {
 }
 
 impl Aggregates {
-    pub(super) fn new(call: &AggregateCall, extent: Extent) -> Self {
-        let call = [call.clone()];
-        let (places, open, sweep) = (Pane::new(&call), BTreeMap::new(), Sweep::of(extent));
-        Self { call, extent, places, open, bytes: 0, sweep }
+    pub(super) fn new(calls: Vec<AggregateCall>, extent: Extent) -> Self {
+        let (places, open, sweep) = (Pane::new(&calls), BTreeMap::new(), Sweep::of(extent));
+        Self { calls, extent, places, open, bytes: 0, sweep }
     }
 
-    /// The results over rows, and which rows have none.
-    pub(super) fn evaluate(&mut self, rows: &Rows) -> (ArrayRef, Vec<(usize, String)>) {
+    /// The results of each aggregate over rows, and which rows have none; `rows` holds the arguments of those that have one.
+    pub(super) fn evaluate(&mut self, rows: &Rows) -> Vec<Results> {
         let places: Vec<u32> = (0..rows.times.len() as u32).collect();
-        let (mut single, mut results) = (Pane::new(&self.call), Pane::new(&self.call));
+        let (mut single, mut results) = (Pane::new(&self.calls), Pane::new(&self.calls));
         for _ in &places {
             single.place(&[]);
             results.place(&[]);
         }
-        single.accumulators[0].add(&places, rows.values.first());
+        let mut arguments = rows.values.iter();
+        for (accumulator, call) in single.accumulators.iter_mut().zip(&self.calls) {
+            accumulator.add(&places, call.argument.as_ref().and_then(|_| arguments.next()));
+        }
         for (row, &time) in places.iter().zip(rows.times) {
             let key = rows.keys.row(*row as usize);
             if rows.counts(*row as usize) {
@@ -48,9 +54,12 @@ impl Aggregates {
                 queue.total(&self.places, &mut results, *row);
             }
         }
-        let accumulator = &results.accumulators[0];
-        let failed = places.iter().filter_map(|place| Some((*place as usize, accumulator.error(*place)?))).collect();
-        (accumulator.finish(&places), failed)
+        let result = |accumulator: &Accumulator| {
+            let failed =
+                places.iter().filter_map(|place| Some((*place as usize, accumulator.error(*place)?))).collect();
+            (accumulator.finish(&places), failed)
+        };
+        results.accumulators.iter().map(result).collect()
     }
 
     /// A row that counts from now on.
@@ -87,8 +96,9 @@ impl Aggregates {
         self.places.len()
     }
 
+    /// Of keys, and of values that are kept as they are.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.places.value_bytes() + self.places.len() * (self.calls.len() - 1) * STATE_BYTES
     }
 
     /// Writes the rows that those from a time on may count.
@@ -113,7 +123,7 @@ impl Aggregates {
             self.bytes += key.len();
             self.open.insert(key, Queue::read(&mut next, reader)?);
         }
-        self.places = Pane::read_places(&self.call, reader)?;
+        self.places = Pane::read_places(&self.calls, reader)?;
         if self.places.len() == next as usize { Ok(()) } else { Err(StateError) }
     }
 }

@@ -8,6 +8,7 @@ mod first;
 mod value;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use arrow::array::{Array as _, ArrayRef, AsArray as _, BooleanArray};
 use arrow::compute::filter;
@@ -15,7 +16,7 @@ use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 
 use crate::executor::state::{Reader, StateError, Writer};
-use crate::plan::{self, AnalyticCall, AnalyticFunction, Extent};
+use crate::plan::{self, AnalyticFunction, Extent};
 use crate::window::key::{self, KeyEncoder, encode_exact};
 use crate::window::{CLOSED_ROWS, Closed};
 use aggregate::Aggregates;
@@ -44,16 +45,21 @@ pub(crate) struct Analytic {
     done: i64,
 }
 
-/// A function at work.
+/// A function at work, or aggregates of the same rows.
 struct Call {
-    /// How many keys it has.
-    keys: usize,
-    /// Whether it has a condition.
-    when: bool,
-    /// How many inputs it has: keys, condition and what it computes with.
-    inputs: usize,
+    /// Which of the calls these are.
+    places: Vec<usize>,
+    /// Where its keys are among what all calls need.
+    keys: Range<usize>,
+    /// Where its condition is, if it has one.
+    when: Option<usize>,
+    /// Where what it computes with is.
+    values: Vec<usize>,
     kind: Kind,
 }
+
+/// The results of a call, and which rows have none.
+type Results = (ArrayRef, Vec<(usize, String)>);
 
 enum Kind {
     Value(Values),
@@ -66,7 +72,7 @@ struct Rows<'r> {
     times: &'r [i64],
     keys: key::EncodedKeys<'r>,
     when: Option<&'r BooleanArray>,
-    /// The value, and the default that stands for one.
+    /// The value, and the default that stands for one; or the arguments of aggregates.
     values: &'r [ArrayRef],
 }
 
@@ -90,7 +96,7 @@ impl Analytic {
         Self {
             types: plan.inputs().into_iter().map(|input| input.data_type.clone()).collect(),
             passed: plan.columns.len(),
-            calls: plan.calls.iter().map(Call::new).collect(),
+            calls: calls(plan),
             waiting: BTreeMap::new(),
             rows: 0,
             bytes: 0,
@@ -158,18 +164,20 @@ impl Analytic {
             times.resize(rows.len(), *time);
         }
         let inputs = key::decode(rows.into_iter(), &self.types);
-        let (columns, mut rest) = inputs.split_at(self.passed);
+        let (columns, rest) = inputs.split_at(self.passed);
         let mut columns = columns.to_vec();
-        let (mut kept, mut errors) = (vec![true; times.len()], Vec::new());
+        let mut results = BTreeMap::new();
         for call in &mut self.calls {
-            let (own, others) = rest.split_at(call.inputs);
-            let (result, failed) = call.evaluate(&times, own);
+            let found = call.evaluate(&times, rest);
+            results.extend(call.places.iter().copied().zip(found));
+        }
+        let (mut kept, mut errors) = (vec![true; times.len()], Vec::new());
+        for (result, failed) in results.into_values() {
             columns.push(result);
             for (row, error) in failed {
                 kept[row] = false;
                 errors.push((times[row], error));
             }
-            rest = others;
         }
         if !errors.is_empty() {
             times = times.into_iter().zip(&kept).filter(|(_, kept)| **kept).map(|(time, _)| time).collect();
@@ -244,28 +252,60 @@ fn rows_of(rows: &Writer) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || reader.bytes().ok())
 }
 
+/// The calls of a plan at work. Aggregates of the same rows are one.
+fn calls(plan: &plan::Analytic) -> Vec<Call> {
+    let mut starts = Vec::with_capacity(plan.calls.len());
+    let mut next = 0;
+    for call in &plan.calls {
+        starts.push(next);
+        next += call.inputs().len();
+    }
+    let mut calls = Vec::new();
+    for (place, call) in plan.calls.iter().enumerate() {
+        if plan.calls[..place].iter().any(|before| before.counts_same_rows(call)) {
+            continue;
+        }
+        let same = |other: &usize| *other == place || call.counts_same_rows(&plan.calls[*other]);
+        calls.push(Call::new(plan, &starts, (place..plan.calls.len()).filter(same).collect()));
+    }
+    calls
+}
+
 impl Call {
-    fn new(plan: &AnalyticCall) -> Self {
-        let kind = match &plan.function {
+    /// The calls at `places`, whose inputs begin at `starts`: one, or aggregates of the same rows.
+    fn new(plan: &plan::Analytic, starts: &[usize], places: Vec<usize>) -> Self {
+        let (first, start) = (&plan.calls[places[0]], starts[places[0]]);
+        let kind = match &first.function {
             AnalyticFunction::Value { place, extent, .. } => {
-                Kind::Value(Values::new(*place, *extent, plan.data_type.clone()))
+                Kind::Value(Values::new(*place, *extent, first.data_type.clone()))
             }
             AnalyticFunction::IsFirst { interval_ms, bounds } => Kind::First(Firsts::new(*interval_ms, *bounds)),
-            AnalyticFunction::Aggregate { call, extent } => Kind::Aggregate(Box::new(Aggregates::new(call, *extent))),
+            AnalyticFunction::Aggregate { extent, .. } => {
+                let aggregate = |place: &usize| match &plan.calls[*place].function {
+                    AnalyticFunction::Aggregate { call, .. } => Some(call.clone()),
+                    _ => None,
+                };
+                Kind::Aggregate(Box::new(Aggregates::new(places.iter().filter_map(aggregate).collect(), *extent)))
+            }
         };
-        Self { keys: plan.partition_by.len(), when: plan.when.is_some(), inputs: plan.inputs().len(), kind }
+        let keys = start..start + first.partition_by.len();
+        let when = first.when.as_ref().map(|_| keys.end);
+        let before = keys.len() + usize::from(when.is_some());
+        let own = |place: &usize| starts[*place] + before..starts[*place] + plan.calls[*place].inputs().len();
+        let values = places.iter().flat_map(own).collect();
+        Self { places, keys, when, values, kind }
     }
 
-    /// The results over rows, in the order of time, and which rows have none.
-    fn evaluate(&mut self, times: &[i64], inputs: &[ArrayRef]) -> (ArrayRef, Vec<(usize, String)>) {
-        let (keys, rest) = inputs.split_at(self.keys);
-        let (when, values) = rest.split_at(usize::from(self.when));
+    /// The results over rows, in the order of time, of each of its calls; `inputs` is what all calls need.
+    fn evaluate(&mut self, times: &[i64], inputs: &[ArrayRef]) -> Vec<Results> {
         let mut encoder = KeyEncoder::default();
-        let keys = encoder.encode(keys, times.len());
-        let rows = Rows { times, keys, when: when.first().map(|when| when.as_boolean()), values };
+        let keys = encoder.encode(&inputs[self.keys.clone()], times.len());
+        let values: Vec<ArrayRef> = self.values.iter().map(|value| inputs[*value].clone()).collect();
+        let when = self.when.map(|when| inputs[when].as_boolean());
+        let rows = Rows { times, keys, when, values: &values };
         match &mut self.kind {
-            Kind::Value(values) => (values.evaluate(&rows), Vec::new()),
-            Kind::First(firsts) => (firsts.evaluate(&rows), Vec::new()),
+            Kind::Value(values) => vec![(values.evaluate(&rows), Vec::new())],
+            Kind::First(firsts) => vec![(firsts.evaluate(&rows), Vec::new())],
             Kind::Aggregate(aggregates) => aggregates.evaluate(&rows),
         }
     }

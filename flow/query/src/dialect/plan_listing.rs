@@ -29,6 +29,11 @@ pub(super) fn listing(binder: &Binder, call: &Call, expr: &Expr) -> Result<Aggre
         let message = format!("{name} takes neither `*` nor DISTINCT");
         return Err(PlanError::new(PlanErrorCode::Syntax, expr.at, message));
     }
+    if let Some(limit) = frame.and_then(|frame| frame.limit.as_deref()) {
+        let message = format!("not supported yet: {name} with LIMIT DURATION");
+        let hint = format!("{name} of a window: GROUP BY …, TumblingWindow(minute, 1)");
+        return Err(PlanError::new(PlanErrorCode::NotSupported, limit.at, message).hint(hint));
+    }
     let (function, argument, data_type) = match name.as_str() {
         "COLLECT" => {
             if let Some(frame) = frame {
@@ -39,18 +44,19 @@ pub(super) fn listing(binder: &Binder, call: &Call, expr: &Expr) -> Result<Aggre
         }
         "TOPONE" | "COLLECTTOP" => {
             let order = order(&name, frame, expr.at)?;
-            let function = match (name.as_str(), call.arguments.as_slice()) {
-                ("TOPONE", []) => AggregateFunction::TopOne,
-                ("COLLECTTOP", [count]) => AggregateFunction::CollectTop(top(count)?),
+            let (function, value) = match (name.as_str(), call.arguments.as_slice()) {
+                ("TOPONE", []) => (AggregateFunction::TopOne, event(binder, expr.at)?),
+                ("COLLECTTOP", [count]) => (AggregateFunction::CollectTop(top(count)?), event(binder, expr.at)?),
+                ("COLLECTTOP", [count, value]) => (AggregateFunction::CollectTop(top(count)?), binder.bind(value)?),
                 (_, arguments) => {
-                    let takes = if name == "TOPONE" { "no argument" } else { "1 argument" };
+                    let takes = if name == "TOPONE" { "no argument" } else { "1 or 2 arguments" };
                     let message = format!("{name} takes {takes}, found {}", arguments.len());
                     return Err(PlanError::new(PlanErrorCode::Syntax, expr.at, message));
                 }
             };
             let order = order.iter().map(|(column, descending)| Ok((rank(binder, column)?, *descending)));
             let order = order.collect::<Result<Vec<_>, PlanError>>()?;
-            (function, ranked(&event(binder, expr.at)?, &order), VALUE)
+            (function, ranked(&value, &order), VALUE)
         }
         _ => percentile(binder, call, &name, order(&name, frame, expr.at)?, expr.at)?,
     };

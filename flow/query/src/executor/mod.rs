@@ -22,7 +22,7 @@ use millstream_types::RecordBatch;
 
 use crate::decode::{Decoded, Decoder, Reading};
 use crate::join::StreamJoin;
-use crate::plan::{Analytic, Operator, Program, StepInput, TimeSource, WindowAggregate};
+use crate::plan::{Operator, Program, StepInput, TimeSource};
 use crate::time_policy::{OrderCounts, ShardTime};
 use crate::window::Closed;
 use evaluate::{by_row, columns, keep};
@@ -348,44 +348,6 @@ impl Executor {
             Operator::Join(join) => self.add_to_join(step, join, from, rows),
             Operator::Lookup(lookup) => self.look_up(step, lookup, &plan.schema, rows),
         }
-    }
-
-    /// Lets rows wait that look back to those before them.
-    fn wait(&mut self, step: usize, analytic: &Analytic, rows: &ArrowBatch) -> Result<(), ExecuteError> {
-        let wanted = analytic.inputs();
-        let (_, inputs, failed) = by_row(rows, |rows| {
-            let rows = keep(analytic.predicate.as_ref(), rows)?;
-            evaluate::values(&wanted, &rows)
-        })?;
-        self.failed(failed);
-        let columns = &inputs.columns()[..wanted.len()];
-        self.windows[step].as_mut().map_or(Ok(()), |kept| kept.add_rows(rowtimes(&inputs), columns))
-    }
-
-    fn aggregate(&mut self, step: usize, aggregate: &WindowAggregate, rows: &ArrowBatch) -> Result<(), ExecuteError> {
-        let wanted = evaluate::inputs_of(aggregate);
-        let (_, inputs, failed) = by_row(rows, |rows| {
-            let rows = keep(aggregate.predicate.as_ref(), rows)?;
-            evaluate::values(&wanted, &rows)
-        })?;
-        self.failed(failed);
-        if inputs.num_rows() == 0 {
-            return Ok(());
-        }
-        let times = rowtimes(&inputs);
-        let keys = &inputs.columns()[..aggregate.keys.len()];
-        let mut next = aggregate.keys.len();
-        let arguments: Vec<Option<ArrayRef>> = aggregate
-            .aggregates
-            .iter()
-            .map(|call| {
-                call.argument.as_ref()?;
-                next += 1;
-                Some(inputs.column(next - 1).clone())
-            })
-            .collect();
-        let Some(windows) = &mut self.windows[step] else { return Ok(()) };
-        windows.add(times, keys, &arguments)
     }
 
     /// The rows of windows that are over, or those that have waited.

@@ -1,11 +1,12 @@
 //! What steps keep until time has passed: windows, or rows that others may still come before.
 
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, RecordBatch as ArrowBatch};
 
-use super::ExecuteError;
+use super::evaluate::{self, by_row, keep};
 use super::state::{Reader, StateError, Writer};
+use super::{ExecuteError, Executor, rowtimes};
 use crate::analytic::Analytic;
-use crate::plan::{Operator, WindowAggregate};
+use crate::plan::{self, Operator, WindowAggregate};
 use crate::window::{Closed, Windows};
 
 /// The state of a step whose rows come when time has passed.
@@ -44,7 +45,9 @@ impl Timed {
     /// What no further row can change, oldest first, each once.
     pub(super) fn close(&mut self, watermark: i64) -> Result<Vec<Closed>, ExecuteError> {
         match self {
-            Self::Windows(windows) => Ok(windows.close(watermark)),
+            Self::Windows(windows) => {
+                windows.close(watermark).map_err(|error| ExecuteError::TooLarge(error.to_string()))
+            }
             Self::Analytic(analytic) => Ok(analytic.close(watermark)?),
         }
     }
@@ -86,6 +89,57 @@ impl Timed {
             Self::Windows(windows) => windows.read(reader),
             Self::Analytic(analytic) => analytic.read(reader),
         }
+    }
+}
+
+impl Executor {
+    /// Lets rows wait that look back to those before them.
+    pub(super) fn wait(
+        &mut self,
+        step: usize,
+        analytic: &plan::Analytic,
+        rows: &ArrowBatch,
+    ) -> Result<(), ExecuteError> {
+        let wanted = analytic.inputs();
+        let (_, inputs, failed) = by_row(rows, |rows| {
+            let rows = keep(analytic.predicate.as_ref(), rows)?;
+            evaluate::values(&wanted, &rows)
+        })?;
+        self.failed(failed);
+        let columns = &inputs.columns()[..wanted.len()];
+        self.windows[step].as_mut().map_or(Ok(()), |kept| kept.add_rows(rowtimes(&inputs), columns))
+    }
+
+    /// Adds rows to windows.
+    pub(super) fn aggregate(
+        &mut self,
+        step: usize,
+        aggregate: &WindowAggregate,
+        rows: &ArrowBatch,
+    ) -> Result<(), ExecuteError> {
+        let wanted = evaluate::inputs_of(aggregate);
+        let (_, inputs, failed) = by_row(rows, |rows| {
+            let rows = keep(aggregate.predicate.as_ref(), rows)?;
+            evaluate::values(&wanted, &rows)
+        })?;
+        self.failed(failed);
+        if inputs.num_rows() == 0 {
+            return Ok(());
+        }
+        let times = rowtimes(&inputs);
+        let keys = &inputs.columns()[..aggregate.keys.len()];
+        let mut next = aggregate.keys.len();
+        let arguments: Vec<Option<ArrayRef>> = aggregate
+            .aggregates
+            .iter()
+            .map(|call| {
+                call.argument.as_ref()?;
+                next += 1;
+                Some(inputs.column(next - 1).clone())
+            })
+            .collect();
+        let Some(windows) = &mut self.windows[step] else { return Ok(()) };
+        windows.add(times, keys, &arguments)
     }
 }
 

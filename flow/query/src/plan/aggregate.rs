@@ -103,6 +103,11 @@ impl AggregateFunction {
         all || self.ranks().is_some()
     }
 
+    /// Whether more values than that may be kept of one group.
+    pub(crate) fn keeps_more_than(self, most: usize) -> bool {
+        self.keeps_values() && self.ranks().is_none_or(|ranks| ranks > most)
+    }
+
     /// How many of ranked values are kept.
     pub(crate) fn ranks(self) -> Option<usize> {
         match self {

@@ -140,6 +140,21 @@ impl AnalyticCall {
         self.partition_by.iter_mut().chain(&mut self.when).chain(own.into_iter().flatten()).collect()
     }
 
+    /// Whether both are aggregates, and of the same rows.
+    pub(crate) fn counts_same_rows(&self, other: &Self) -> bool {
+        let (AnalyticFunction::Aggregate { extent, .. }, AnalyticFunction::Aggregate { extent: reach, .. }) =
+            (&self.function, &other.function)
+        else {
+            return false;
+        };
+        let counted = |call: &Self| call.partition_by.iter().chain(&call.when).cloned().collect::<Vec<_>>();
+        let (own, others) = (counted(self), counted(other));
+        extent == reach
+            && self.when.is_some() == other.when.is_some()
+            && own.len() == others.len()
+            && own.iter().zip(&others).all(|(left, right)| left.same(right))
+    }
+
     /// Whether both compute the same.
     pub(crate) fn same(&self, other: &Self) -> bool {
         let function = match (&self.function, &other.function) {

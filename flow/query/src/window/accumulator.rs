@@ -7,7 +7,7 @@ use arrow::array::{Array, ArrayRef, AsArray as _, Float64Array, Int64Array};
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
 
 use super::key::{Builder, encode_value};
-use super::listed::Listed;
+use super::listed::{BYTES_A_GROUP, Listed};
 use crate::executor::state::{Reader, StateError, Writer};
 use crate::plan::{AggregateCall, AggregateFunction, VALUE};
 use crate::value::convert;
@@ -30,8 +30,8 @@ enum State {
     SumFloat(Vec<(f64, i64)>),
     /// Number, mean and sum of squared distances (Welford; merged by Chan's formula).
     Moments(AggregateFunction, Vec<(f64, f64, f64)>),
-    /// The least or greatest value in key encoding, which sorts as values do; empty: none.
-    Extreme { greatest: bool, values: Vec<Vec<u8>> },
+    /// The least or greatest value in key encoding, which sorts as values do; empty: none. With what long ones cost, in groups.
+    Extreme { greatest: bool, values: Vec<Vec<u8>>, weight: usize },
     /// The different values in key encoding.
     Distinct(AggregateFunction, DataType, Vec<BTreeSet<Box<[u8]>>>),
     /// Values one by one.
@@ -48,8 +48,8 @@ impl Accumulator {
             AggregateFunction::Count => State::Count(Vec::new()),
             AggregateFunction::Sum | AggregateFunction::Avg if integers => State::SumInt(Vec::new()),
             AggregateFunction::Sum | AggregateFunction::Avg => State::SumFloat(Vec::new()),
-            AggregateFunction::Min => State::Extreme { greatest: false, values: Vec::new() },
-            AggregateFunction::Max => State::Extreme { greatest: true, values: Vec::new() },
+            AggregateFunction::Min => State::Extreme { greatest: false, values: Vec::new(), weight: 0 },
+            AggregateFunction::Max => State::Extreme { greatest: true, values: Vec::new(), weight: 0 },
             function => State::Moments(function, Vec::new()),
         };
         let average = call.function == AggregateFunction::Avg;
@@ -71,7 +71,11 @@ impl Accumulator {
 
     /// What its values cost besides their groups, in groups.
     pub(crate) fn weight(&self) -> usize {
-        if let State::Listed(listed) = &self.state { listed.weight() } else { 0 }
+        match &self.state {
+            State::Listed(listed) => listed.weight(),
+            State::Extreme { weight, .. } => *weight,
+            _ => 0,
+        }
     }
 
     /// Adds rows: the place of each row's group, and the argument's values.
@@ -104,12 +108,12 @@ impl Accumulator {
                     moments[slot] = combine(moments[slot], (1.0, value(row), 0.0));
                 });
             }
-            (State::Extreme { greatest, values }, Some(array)) => {
+            (State::Extreme { greatest, values, weight }, Some(array)) => {
                 let mut encoded = Vec::new();
                 present(slots, array).for_each(|(slot, row)| {
                     encoded.clear();
                     encode_value(array, row, &mut encoded);
-                    keep_extreme(*greatest, &mut values[slot], &encoded);
+                    keep_extreme(*greatest, weight, &mut values[slot], &encoded);
                 });
             }
             (State::Distinct(_, _, sets), Some(array)) => {
@@ -145,8 +149,10 @@ impl Accumulator {
             (State::SumInt(to), State::SumInt(of)) => to[into] = (to[into].0 + of[from].0, to[into].1 + of[from].1),
             (State::SumFloat(to), State::SumFloat(of)) => to[into] = (to[into].0 + of[from].0, to[into].1 + of[from].1),
             (State::Moments(_, to), State::Moments(_, of)) => to[into] = combine(to[into], of[from]),
-            (State::Extreme { greatest, values: to }, State::Extreme { values: of, .. }) if !of[from].is_empty() => {
-                keep_extreme(*greatest, &mut to[into], &of[from]);
+            (State::Extreme { greatest, values: to, weight }, State::Extreme { values: of, .. })
+                if !of[from].is_empty() =>
+            {
+                keep_extreme(*greatest, weight, &mut to[into], &of[from]);
             }
             (State::Distinct(_, _, to), State::Distinct(_, _, of)) => to[into].extend(of[from].iter().cloned()),
             (State::Listed(to), State::Listed(of)) => to.merge(into, of, from),
@@ -163,10 +169,10 @@ impl Accumulator {
             State::SumInt(sums) => sums[into] = (sums[into].0 + sums[from].0, sums[into].1 + sums[from].1),
             State::SumFloat(sums) => sums[into] = (sums[into].0 + sums[from].0, sums[into].1 + sums[from].1),
             State::Moments(_, moments) => moments[into] = combine(moments[into], moments[from]),
-            State::Extreme { greatest, values } => {
+            State::Extreme { greatest, values, weight } => {
                 let value = std::mem::take(&mut values[from]);
                 if !value.is_empty() {
-                    keep_extreme(*greatest, &mut values[into], &value);
+                    keep_extreme(*greatest, weight, &mut values[into], &value);
                 }
                 values[from] = value;
             }
@@ -187,7 +193,7 @@ impl Accumulator {
             State::SumInt(sums) => sums[place] = (0, 0),
             State::SumFloat(sums) => sums[place] = (0.0, 0),
             State::Moments(_, moments) => moments[place] = (0.0, 0.0, 0.0),
-            State::Extreme { values, .. } => values[place] = Vec::new(),
+            State::Extreme { values, weight, .. } => *weight -= long_cost(&std::mem::take(&mut values[place])),
             State::Distinct(_, _, sets) => sets[place] = BTreeSet::new(),
             State::Listed(listed) => listed.reset(place),
         }
@@ -303,9 +309,11 @@ impl Accumulator {
                 *moment = (reader.float()?, reader.float()?, reader.float()?);
                 Ok(())
             }),
-            State::Extreme { values, .. } => {
-                values.iter_mut().try_for_each(|value| reader.bytes().map(|read| *value = read.to_vec()))
-            }
+            State::Extreme { values, weight, .. } => values.iter_mut().try_for_each(|value| {
+                *value = reader.bytes()?.to_vec();
+                *weight += long_cost(value);
+                Ok(())
+            }),
             State::Listed(listed) => listed.read(reader),
             State::Distinct(_, _, sets) => sets.iter_mut().try_for_each(|set| {
                 for _ in 0..reader.count()? {
@@ -324,9 +332,15 @@ fn present<'a>(slots: &'a [u32], array: &'a ArrayRef) -> impl Iterator<Item = (u
     rows.filter(move |&(_, row)| nulls.is_none_or(|nulls| nulls.is_valid(row)))
 }
 
-fn keep_extreme(greatest: bool, kept: &mut Vec<u8>, value: &[u8]) {
+/// What a value costs besides its group, in groups: nothing, if it is a number.
+fn long_cost(value: &[u8]) -> usize {
+    value.len() / BYTES_A_GROUP
+}
+
+fn keep_extreme(greatest: bool, weight: &mut usize, kept: &mut Vec<u8>, value: &[u8]) {
     let better = kept.is_empty() || if greatest { value > kept.as_slice() } else { value < kept.as_slice() };
     if better {
+        *weight = *weight + long_cost(value) - long_cost(kept);
         kept.clear();
         kept.extend_from_slice(value);
     }

@@ -7,7 +7,7 @@ use arrow::datatypes::DataType;
 
 use super::pane::Pane;
 use super::slices::Slices;
-use super::{Closed, Ended, bound, floor_to};
+use super::{CLOSED_BYTES_MAX, Closed, Ended, TooMuchClosed, bound, floor_to};
 use crate::executor::state::{Reader, StateError, Writer};
 use crate::plan::{AggregateCall, WindowSpec};
 
@@ -38,8 +38,10 @@ impl Aligned {
         self.slices.add(times, keys, arguments, |time| pane_start(&spec, pane_ms, time));
     }
 
-    pub(super) fn close(&mut self, watermark: i64) -> Vec<Closed> {
-        let mut closed = Vec::new();
+    pub(super) fn close(&mut self, watermark: i64) -> Result<Vec<Closed>, TooMuchClosed> {
+        let repeats =
+            self.hop_ms < self.size_ms && self.slices.aggregates.iter().any(|call| call.function.keeps_values());
+        let (mut closed, mut bytes) = (Vec::new(), 0);
         while let Some(first_pane) = self.slices.first() {
             // The first window that holds the first pane: none before it has rows.
             let Some(start) = self.first_window(first_pane) else {
@@ -50,12 +52,18 @@ impl Aligned {
             if end > bound(self.spec.bounds, watermark) {
                 break;
             }
-            closed.extend(self.window(start, end));
+            if let Some(window) = self.window(start, end) {
+                bytes += window.bytes();
+                closed.push(window);
+            }
+            if repeats && bytes > CLOSED_BYTES_MAX {
+                return Err(TooMuchClosed);
+            }
             // Panes before the next window are needed no more.
             self.next_start = start + self.hop_ms;
             self.slices.drop_before(self.next_start);
         }
-        closed
+        Ok(closed)
     }
 
     /// Begins with the first window that is not over at a watermark.

@@ -12,7 +12,7 @@ use crate::plan::{AggregateFunction, Part};
 use crate::value::record::of_rank;
 
 /// So many bytes of values count as much as a group.
-const BYTES_A_GROUP: usize = 128;
+pub(crate) const BYTES_A_GROUP: usize = 128;
 
 /// The values of all groups of a pane.
 pub(super) struct Listed {

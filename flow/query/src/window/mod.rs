@@ -14,7 +14,7 @@ mod session;
 mod slices;
 mod sliding;
 
-use arrow::array::ArrayRef;
+use arrow::array::{Array as _, ArrayRef};
 use arrow::datatypes::DataType;
 
 use crate::executor::state::{Reader, StateError, Writer};
@@ -30,6 +30,9 @@ pub(crate) const GROUPS_MAX: usize = 2_000_000;
 
 /// As many rows of windows that end at different times are handed on together: enough for vectors, little to keep.
 pub(crate) const CLOSED_ROWS: usize = 8_192;
+
+/// What hopping windows that end together may give where aggregates keep values: each value is in the result of `size / hop` windows.
+const CLOSED_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// The state of one windowed aggregation.
 pub(crate) struct Windows {
@@ -68,6 +71,14 @@ struct Ended {
     "more than {GROUPS_MAX} groups are open at once; use fewer keys, shorter windows, longer hops or less tolerance for disorder"
 )]
 pub(crate) struct TooManyGroups;
+
+/// Windows that are over at once hold more than may be handed on together.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "hopping windows that end together give more than {} MiB of kept values; use longer hops, shorter windows, shorter values, or an aggregate that keeps fewer",
+    CLOSED_BYTES_MAX / 1024 / 1024
+)]
+pub(crate) struct TooMuchClosed;
 
 impl Windows {
     pub(crate) fn new(spec: WindowSpec, key_types: Vec<DataType>, aggregates: Vec<AggregateCall>) -> Self {
@@ -108,11 +119,11 @@ impl Windows {
     }
 
     /// The windows that no further row can fall in, oldest first, each once.
-    pub(crate) fn close(&mut self, watermark: i64) -> Vec<Closed> {
+    pub(crate) fn close(&mut self, watermark: i64) -> Result<Vec<Closed>, TooMuchClosed> {
         match &mut self.kind {
             Kind::Aligned(windows) => windows.close(watermark),
-            Kind::Sessions(windows) => windows.close(watermark),
-            Kind::Sliding(windows) => windows.close(watermark),
+            Kind::Sessions(windows) => Ok(windows.close(watermark)),
+            Kind::Sliding(windows) => Ok(windows.close(watermark)),
         }
     }
 
@@ -170,6 +181,11 @@ impl Windows {
 }
 
 impl Closed {
+    /// How many bytes its columns take.
+    fn bytes(&self) -> usize {
+        self.columns.iter().map(|column| column.get_array_memory_size()).sum()
+    }
+
     /// The first rows, and those behind them with what has no result.
     pub(crate) fn split_at(self, rows: usize) -> (Self, Self) {
         let (count, (first, behind)) = (self.ends.len(), (self.columns.clone(), self.columns));

@@ -9,6 +9,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
 use super::accumulator::Accumulator;
+use super::listed::BYTES_A_GROUP;
 use super::{Closed, Ended, accumulators, key};
 use crate::executor::state::{Reader, StateError, Writer};
 use crate::plan::AggregateCall;
@@ -38,6 +39,11 @@ impl Pane {
     /// What it costs, in groups.
     pub(super) fn weight(&self) -> usize {
         self.len() + self.accumulators.iter().map(Accumulator::weight).sum::<usize>()
+    }
+
+    /// About so many bytes values take besides their groups.
+    pub(crate) fn value_bytes(&self) -> usize {
+        self.accumulators.iter().map(Accumulator::weight).sum::<usize>() * BYTES_A_GROUP
     }
 
     pub(super) fn key(&self, place: u32) -> &[u8] {

@@ -51,7 +51,8 @@ impl Slices {
                 let argument = argument.as_ref().map(|array| array.slice(from, run));
                 accumulator.add(&self.slots, argument.as_ref());
             }
-            self.held += pane.weight() - before;
+            // It may cost less than before: a long value that is no longer among the first of an order is let go.
+            self.held = self.held + pane.weight() - before;
             from += run;
         }
     }

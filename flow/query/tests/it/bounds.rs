@@ -4,6 +4,28 @@ use millstream_catalog::{ColumnDefinition, ColumnType, EventOrder, QueryDialect,
 use millstream_query::{ExecuteError, Executor, InputSchema, plan};
 use millstream_types::{EncodedRecords, RecordBatch};
 
+/// When the first event arrives; the others each a millisecond later.
+const START: i64 = 1_700_000_000_000;
+
+/// An executor of a query over an input `i` of texts `t` and numbers `n`.
+fn executor(dialect: QueryDialect, sql: &str) -> Executor {
+    let column =
+        |name: &str, column_type| ColumnDefinition { name: name.into(), column_type, mapping: None, declared: None };
+    let columns = Some(vec![column("t", ColumnType::Text), column("n", ColumnType::BigInt)]);
+    let input = InputSchema { name: "i".into(), columns, hub: false, reference: false };
+    let program = plan(dialect, sql, &[input]).unwrap();
+    Executor::new(program, EventOrder::default(), &[RecordFormat::Json], &[1])
+}
+
+/// Hands on an event with `n`, the `n`-th of its stream; `Err` when the query stops.
+fn push(executor: &mut Executor, text: &str, n: u64) -> Result<(), ExecuteError> {
+    let mut records = EncodedRecords::default();
+    records.push(b"", b"", format!("{{\"t\":\"{text}\",\"n\":{n}}}").as_bytes());
+    let (bytes, count) = records.freeze();
+    let batch = RecordBatch { base_offset: n, count, append_time: START + n as i64, bytes };
+    executor.push(0, 0, &batch, 0).map(|_| ())
+}
+
 /// What steps keep of rows is bounded in bytes, not only in rows: values of a mebibyte each stop a query after some hundred.
 #[test]
 fn what_is_kept_of_rows_is_bounded() {
@@ -12,24 +34,71 @@ fn what_is_kept_of_rows_is_bounded() {
         "SELECT Percentile_Disc(0.5) OVER (ORDER BY n) AS p, Collect(REPLICATE(t, 1048576)) AS c INTO o FROM i
          GROUP BY TumblingWindow(day, 1)",
     ] {
-        let column = |name: &str, column_type| ColumnDefinition {
-            name: name.into(),
-            column_type,
-            mapping: None,
-            declared: None,
-        };
-        let columns = Some(vec![column("t", ColumnType::Text), column("n", ColumnType::BigInt)]);
-        let input = InputSchema { name: "i".into(), columns, hub: false, reference: false };
-        let program = plan(QueryDialect::StreamAnalytics, select, &[input]).unwrap();
-        let mut executor = Executor::new(program, EventOrder::default(), &[RecordFormat::Json], &[1]);
-        let push = |offset: u64| {
-            let mut records = EncodedRecords::default();
-            records.push(b"", b"", format!("{{\"t\":\"x\",\"n\":{offset}}}").as_bytes());
-            let (bytes, count) = records.freeze();
-            let batch = RecordBatch { base_offset: offset, count, append_time: 1_700_000_000_000, bytes };
-            executor.push(0, 0, &batch, 0).err()
-        };
-        let stopped = (0..300).find_map(push);
+        let mut executor = executor(QueryDialect::StreamAnalytics, select);
+        let stopped = (0..300).find_map(|n| push(&mut executor, "x", n).err());
         assert!(matches!(stopped, Some(ExecuteError::TooLarge(_))), "{select}: {stopped:?}");
     }
+}
+
+/// What an aggregate keeps may become less: a short event takes the place of a long one.
+#[test]
+fn a_long_event_is_displaced_by_a_short_one() {
+    for aggregate in ["TopOne()", "CollectTop(1)"] {
+        let sql =
+            format!("SELECT {aggregate} OVER (ORDER BY n DESC) AS top INTO o FROM i GROUP BY TumblingWindow(day, 1)");
+        let mut executor = executor(QueryDialect::StreamAnalytics, &sql);
+        push(&mut executor, &"long".repeat(1000), 0).unwrap();
+        assert_eq!(executor.groups(), 1 + 1 + 4000 / 128, "{aggregate}");
+        push(&mut executor, "short", 1).unwrap();
+        assert_eq!(executor.groups(), 1 + 1, "{aggregate}");
+    }
+}
+
+/// The least and greatest of texts are kept with each row that may be the first of its window.
+#[test]
+fn extremes_of_texts_are_bounded() {
+    let mut executor = executor(
+        QueryDialect::Kinesis,
+        r#"CREATE OR REPLACE STREAM "o" (longest INTEGER);
+           CREATE OR REPLACE PUMP "p" AS INSERT INTO "o"
+           SELECT STREAM CHAR_LENGTH(MAX("t") OVER (RANGE INTERVAL '1' HOUR PRECEDING)) FROM "i";"#,
+    );
+    let text = "x".repeat(1 << 20);
+    let stopped = (0..300).find_map(|n| {
+        let pushed = push(&mut executor, &text, n);
+        pushed.and_then(|()| executor.advance(Some(START + n as i64 + 1)).map(|_| ())).err()
+    });
+    assert!(matches!(stopped, Some(ExecuteError::TooLarge(_))), "{stopped:?}");
+}
+
+/// Each value is in the results of many hopping windows; what those that end together give is bounded.
+#[test]
+fn hopping_windows_that_end_together_are_bounded() {
+    let sql = "SELECT Collect(REPLICATE(t, 1048576)) AS c INTO o FROM i GROUP BY HoppingWindow(second, 400, 1)";
+    let mut executor = executor(QueryDialect::StreamAnalytics, sql);
+    push(&mut executor, "x", 0).unwrap();
+    let stopped = executor.advance(Some(START + 400_000)).err();
+    assert!(matches!(&stopped, Some(ExecuteError::TooLarge(why)) if why.contains("longer hops")), "{stopped:?}");
+}
+
+/// Aggregates over the same window keep its rows once; those over another have their own.
+#[test]
+fn aggregates_over_the_same_window_share_its_rows() {
+    let kept = |select: &str| {
+        let mut executor = executor(
+            QueryDialect::Kinesis,
+            &format!(
+                r#"CREATE OR REPLACE STREAM "o" (a DOUBLE, b DOUBLE, c DOUBLE);
+                   CREATE OR REPLACE PUMP "p" AS INSERT INTO "o" SELECT STREAM {select} FROM "i"
+                   WINDOW w AS (PARTITION BY "t" RANGE INTERVAL '1' HOUR PRECEDING);"#
+            ),
+        );
+        (0..100).for_each(|n| push(&mut executor, "x", n).unwrap());
+        executor.advance(Some(START + 1000)).unwrap();
+        executor.groups()
+    };
+    let one = kept(r#"SUM("n") OVER w, 1.0, 1.0"#);
+    assert_eq!(one, 100 + 1, "the rows, and their sum");
+    assert_eq!(kept(r#"SUM("n") OVER w, COUNT(*) OVER w, AVG("n") OVER w"#), one);
+    assert_eq!(kept(r#"SUM("n") OVER w, COUNT(*) OVER (ROWS 1000 PRECEDING), 1.0"#), 2 * one);
 }

@@ -107,6 +107,16 @@ fn stream_analytics() {
              try: HoppingWindow(second, 60, 1), whose windows share what they keep",
         ),
         (
+            "SELECT CollectTop(2) OVER (PARTITION BY symbol ORDER BY price LIMIT DURATION(minute, 5)) FROM trades",
+            "error[Q107]: not supported yet: COLLECTTOP with LIMIT DURATION\n  at 1:69\n  \
+             try: COLLECTTOP of a window: GROUP BY …, TumblingWindow(minute, 1)",
+        ),
+        (
+            "SELECT CollectTop(17) OVER (ORDER BY price) FROM trades GROUP BY SlidingWindow(minute, 1)",
+            "error[Q107]: not supported yet: COLLECTTOP of more than 16 over a sliding window\n  at 1:8\n  \
+             try: HoppingWindow(second, 60, 1), whose windows share what they keep",
+        ),
+        (
             "SELECT TopOne() OVER (ORDER BY symbol) FROM trades GROUP BY TumblingWindow(minute, 1)",
             "error[Q108]: `symbol` is nvarchar(max), and ORDER BY takes bigint, float and datetime\n  at 1:32\n  \
              try: CAST(symbol AS float)",

@@ -99,15 +99,13 @@ pub(crate) fn common(dialect: QueryDialect, left: &ScalarExpr, right: &ScalarExp
     }
 }
 
-/// A value as it is compared with one of another type, where one of the two has no fixed type.
+/// A value as it is compared with one of another type, where one of the two has no fixed type. Numbers meet without one, since
+/// a common type would round integers.
 pub(crate) fn met_by(value: ScalarExpr, other: &DataType) -> ScalarExpr {
     match (&value.data_type, other) {
-        (DataType::LargeUtf8, DataType::Int64 | DataType::Float64) => {
-            value::convert::of_type(value, &DataType::Float64)
-        }
-        (DataType::LargeUtf8, DataType::LargeUtf8 | DataType::Null) => value,
+        (DataType::LargeUtf8, DataType::Int64 | DataType::Float64 | DataType::LargeUtf8 | DataType::Null) => value,
         (DataType::LargeUtf8, other) => value::convert::of_type(value, other),
-        (DataType::Int64, DataType::LargeUtf8) => convert(value, &DataType::Float64, false),
+        (DataType::Int64 | DataType::Float64, DataType::LargeUtf8) => convert(value, &VALUE, false),
         (DataType::Null, other) => convert(value, other, false),
         _ => value,
     }

@@ -42,17 +42,9 @@ pub(crate) fn convert(value: ScalarExpr, to: &DataType, lenient: bool) -> Scalar
     ScalarExpr { text, ..call(name, kernel, &[value], to.clone()) }
 }
 
-/// The value if it is one of that type, else NULL: what a comparison with a value of that type looks at. Integers are
-/// floating point here, too.
+/// The value if it is one of that type, else NULL: what a comparison with a value of that type looks at. Numbers have none.
 pub(crate) fn of_type(value: ScalarExpr, to: &DataType) -> ScalarExpr {
     let (name, kernel): (&'static str, Kernel) = match to {
-        DataType::Float64 => ("value_if_number", |values| {
-            each::<_, Float64Array, true>(&values[0], "", |value| match value {
-                Value::Int(int) => Some(*int as f64),
-                Value::Float(float) => Some(*float),
-                _ => None,
-            })
-        }),
         DataType::Boolean => ("value_if_bit", |values| {
             each::<_, BooleanArray, true>(&values[0], "", |value| match value {
                 Value::Boolean(boolean) => Some(*boolean),

@@ -202,3 +202,18 @@ fn what_is_known_of_events_is_not_a_field_of_theirs() {
         );
     }
 }
+
+#[test]
+fn integers_beyond_floating_point_stay_apart() {
+    let sample = r#"{"id":9007199254740992,"l":[9007199254740993]}"#;
+    let sql = "SELECT GetArrayElement(l, 0) = id AS same, GetArrayElement(l, 0) > id AS more, \
+               GetArrayElement(l, 0) IN (1, 9007199254740992) AS listed, GetArrayElement(l, 0) NOT IN (9007199254740993) AS no, \
+               id IN (GetArrayElement(l, 0)) AS back, id + 1 IN (7, GetArrayElement(l, 0)) AS next, \
+               CASE GetArrayElement(l, 0) WHEN 9007199254740992 THEN 'wrong' WHEN 9007199254740993 THEN 'right' END AS [case], \
+               NULLIF(GetArrayElement(l, 0), 9007199254740992) AS kept INTO out FROM input";
+    let expected = r#"{"same":false,"more":true,"listed":false,"no":false,"back":false,"next":true,"case":"right","kept":9007199254740993}"#;
+    assert_eq!(rows(sql, sample), [expected]);
+    let many = (0..20_000).map(|number| number.to_string()).collect::<Vec<_>>().join(",");
+    let sql = format!("SELECT GetArrayElement(l, 0) IN ({many}) AS listed INTO out FROM input");
+    assert_eq!(rows(&sql, sample), [r#"{"listed":false}"#]);
+}

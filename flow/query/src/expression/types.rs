@@ -111,6 +111,17 @@ pub(crate) fn met_by(value: ScalarExpr, other: &DataType) -> ScalarExpr {
     }
 }
 
+/// Two values as the keys of a join, which have the same bytes where `left = right` holds; `None`: they do not meet.
+pub(crate) fn join_keys(dialect: QueryDialect, left: ScalarExpr, right: ScalarExpr) -> Option<[ScalarExpr; 2]> {
+    let common = common(dialect, &left, &right)?;
+    if common != VALUE {
+        return Some([convert(left, &common, false), convert(right, &common, false)]);
+    }
+    let types = (left.data_type.clone(), right.data_type.clone());
+    let scalar = |value: ScalarExpr| if value.data_type == VALUE { value::convert::scalars(value) } else { value };
+    Some([scalar(met_by(left, &types.1)), scalar(met_by(right, &types.0))])
+}
+
 /// A value in a spelling in which equal ones are equal as texts.
 pub(crate) fn comparable(value: ScalarExpr) -> ScalarExpr {
     if value.data_type == VALUE { value::convert::canonical_values(value) } else { value }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, BooleanArray};
 use arrow::error::ArrowError;
 
-use super::json::Value;
+use super::json::{BEYOND_INTEGERS, Value};
 use crate::dialect::syntax::BinaryOperator;
 use crate::expression::kernel::Kernel;
 
@@ -45,12 +45,10 @@ fn order(left: &Value<'_>, right: &Value<'_>) -> Option<Ordering> {
 
 /// By their values: an integer beyond 2^53 is not rounded to the floating point next to it.
 fn order_exactly(int: i64, float: f64) -> Option<Ordering> {
-    /// 2^63: the first number beyond the integers.
-    const BEYOND: f64 = 9_223_372_036_854_775_808.0;
     match float {
         _ if float.is_nan() => None,
-        _ if float >= BEYOND => Some(Ordering::Less),
-        _ if float < -BEYOND => Some(Ordering::Greater),
+        _ if float >= BEYOND_INTEGERS => Some(Ordering::Less),
+        _ if float < -BEYOND_INTEGERS => Some(Ordering::Greater),
         _ => 0.0.partial_cmp(&float.fract()).map(|rest| int.cmp(&(float as i64)).then(rest)),
     }
 }

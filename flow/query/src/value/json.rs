@@ -99,7 +99,7 @@ pub(crate) fn member<'j>(json: &'j str, name: &str) -> Option<&'j str> {
 pub(crate) fn canonical(json: &str) -> Cow<'_, str> {
     match Value::of(json) {
         Value::Text(Cow::Owned(text)) => Cow::Owned(quoted(&text)),
-        Value::Float(float) if float.fract() == 0.0 && float.abs() < MAX_EXACT => {
+        Value::Float(float) if float.fract() == 0.0 && (-BEYOND_INTEGERS..BEYOND_INTEGERS).contains(&float) => {
             Cow::Owned(itoa::Buffer::new().format(float as i64).to_owned())
         }
         Value::Float(float) if float.is_finite() => Cow::Owned(serde_json::Value::from(float).to_string()),
@@ -143,8 +143,8 @@ fn depth(json: &str) -> usize {
 /// Nesting of a value, as deep as that of a record may be: what reads results recurses.
 const DEPTH_MAX: usize = 64;
 
-/// The integers up to here are exact in floating point: 2^53.
-const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
+/// 2^63: the first number beyond the integers.
+pub(super) const BEYOND_INTEGERS: f64 = 9_223_372_036_854_775_808.0;
 
 /// A text as JSON has it.
 pub(crate) fn quoted(text: &str) -> String {
@@ -268,7 +268,17 @@ mod tests {
     #[test]
     fn equal_values_have_one_canonical_text() {
         for (json, expected) in
-            [("1.0", "1"), ("1e2", "100"), ("-0", "0"), ("0.10", "0.1"), (r#""\u0061""#, "\"a\""), ("true", "true")]
+            [
+                ("1.0", "1"),
+                ("1e2", "100"),
+                ("1e18", "1000000000000000000"),
+                ("-9223372036854775808.0", "-9223372036854775808"),
+                ("9223372036854775808", canonical("9.223372036854775808e18").as_ref()),
+                ("-0", "0"),
+                ("0.10", "0.1"),
+                (r#""\u0061""#, "\"a\""),
+                ("true", "true"),
+            ]
         {
             assert_eq!(canonical(json), expected);
         }

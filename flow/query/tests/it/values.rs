@@ -249,3 +249,31 @@ fn keys_of_joins_are_equal_as_values_are() {
         [r#"{"a":0,"b":0}"#]
     );
 }
+
+#[test]
+fn rows_of_applies_are_bounded_in_bytes_too() {
+    let ones = |count: usize| vec!["1"; count].join(",");
+    // What is carried along an APPLY behind another one is there for each of its rows: 10,000 times 8,000 bytes.
+    let sample = format!(r#"{{"text":"{}","a":[{}]}} {{"text":"y","a":[1,2]}}"#, "x".repeat(8_000), ones(100));
+    let sql = "SELECT COUNT(*) AS n INTO out FROM input CROSS APPLY GetArrayElements(a) AS x \
+               CROSS APPLY GetArrayElements(a) AS y WHERE text <> '' GROUP BY LEN(text), TumblingWindow(day, 1)";
+    let found = run(sql, &sample);
+    let mut counts: Vec<usize> = found.outputs[0].1.iter().map(|row| row[5..row.len() - 1].parse().unwrap()).collect();
+    counts.sort_unstable();
+    assert_eq!(counts[0], 4);
+    assert!((1_000..2_100).contains(&counts[1]), "{counts:?}");
+    assert!(!found.errors.is_empty());
+    assert!(found.errors.iter().all(|(kind, told)| kind == "failed" && told.contains("makes too many rows")));
+    // Each record makes 12 MB, within its bound; all that are read at once make too much.
+    let one = format!(r#"{{"text":"{}","a":[{}]}}"#, "x".repeat(4_000), ones(3_000));
+    let sql = "SELECT COUNT(*) AS n INTO out FROM input CROSS APPLY GetArrayElements(a) AS x \
+               WHERE text <> '' GROUP BY TumblingWindow(day, 1)";
+    let count = |records: usize| {
+        let found = run(sql, &vec![one.as_str(); records].join("\n"));
+        (found.outputs[0].1.clone(), found.errors)
+    };
+    assert_eq!(count(5), (vec![r#"{"n":15000}"#.to_owned()], Vec::new()));
+    let (rows, errors) = count(7);
+    assert!((r#"{"n":15000}"#..r#"{"n":17000}"#).contains(&rows[0].as_str()), "{rows:?}");
+    assert!(errors.iter().all(|(_, told)| told.contains("more than 64 MiB")) && !errors.is_empty(), "{errors:?}");
+}

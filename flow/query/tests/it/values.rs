@@ -244,10 +244,7 @@ fn keys_of_joins_are_equal_as_values_are() {
     let sample = r#"{"i":0,"r":{"t":["2026-03-04T05:06:07Z"],"n":[9007199254740993]},"n":9007199254740993,"t":"2026-03-04T05:06:07Z"}
         {"i":1,"r":[],"n":9007199254740992,"t":"2026-03-04T05:06:07Z"}"#;
     assert_eq!(pairs("a.t = GetArrayElement(GetRecordPropertyValue(b.r, 't'), 0) AND a.i = b.i", sample).len(), 1);
-    assert_eq!(
-        pairs("a.n = GetArrayElement(GetRecordPropertyValue(b.r, 'n'), 0)", sample),
-        [r#"{"a":0,"b":0}"#]
-    );
+    assert_eq!(pairs("a.n = GetArrayElement(GetRecordPropertyValue(b.r, 'n'), 0)", sample), [r#"{"a":0,"b":0}"#]);
 }
 
 #[test]

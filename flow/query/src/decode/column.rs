@@ -67,7 +67,7 @@ impl Column {
     /// # Errors
     /// What was expected and what was found.
     pub(super) fn push(&mut self, value: &Value<'_>) -> Result<(), String> {
-        if matches!(value, Value::Null) {
+        if matches!(value, Value::Null | Value::Raw("null")) {
             self.push_null();
             return Ok(());
         }

@@ -4,9 +4,11 @@
 //! before, so that records of one shape are read without looking names up.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use super::column::{Column, Value};
 use crate::plan::{ColumnOrigin, SourcePlan};
+use crate::value::json;
 
 /// Nesting of a record: deeper ones are refused before they exhaust the stack.
 const DEPTH_MAX: usize = 64;
@@ -69,7 +71,7 @@ impl JsonReader {
     /// Adds the rows of a record and says how many they are. On an error the columns may hold a part of a row.
     pub(super) fn read(&mut self, data: &[u8], columns: &mut [Column]) -> Result<usize, String> {
         let text = std::str::from_utf8(data).map_err(|error| format!("not UTF-8 at byte {}", error.valid_up_to()))?;
-        let mut cursor = Cursor { text, at: 0, ignore_case: self.ignore_case };
+        let mut cursor = Cursor { ignore_case: self.ignore_case, ..Cursor::new(text) };
         let mut rows = 0;
         loop {
             match cursor.peek() {
@@ -89,13 +91,47 @@ impl JsonReader {
     }
 }
 
+/// A text that is JSON as a value without a fixed type is kept: on one line, without blanks around it, and without numbers that
+/// nobody can read. `None`: it is none, or is nested too deep.
+pub(crate) fn parse(text: &str) -> Option<String> {
+    let mut cursor = Cursor::new(text);
+    cursor.peek();
+    let start = cursor.at;
+    cursor.skip(0).ok()?;
+    let value = json::one_line(&cursor.raw(start)).into_owned();
+    cursor.peek().is_none().then_some(value)
+}
+
 struct Cursor<'t> {
     text: &'t str,
     at: usize,
     ignore_case: bool,
+    /// Where numbers stand that floating point does not hold.
+    beyond: Vec<Range<usize>>,
 }
 
 impl<'t> Cursor<'t> {
+    fn new(text: &'t str) -> Self {
+        Self { text, at: 0, ignore_case: false, beyond: Vec::new() }
+    }
+
+    /// The text of the value that was passed over since, with null for numbers beyond floating point, as columns of numbers
+    /// have it: readers of JSON refuse them.
+    fn raw(&self, start: usize) -> Cow<'t, str> {
+        let beyond = &self.beyond[self.beyond.partition_point(|number| number.start < start)..];
+        if beyond.is_empty() {
+            return Cow::Borrowed(&self.text[start..self.at]);
+        }
+        let (mut made, mut from) = (String::new(), start);
+        for number in beyond {
+            made.push_str(&self.text[from..number.start]);
+            made.push_str("null");
+            from = number.end;
+        }
+        made.push_str(&self.text[from..self.at]);
+        Cow::Owned(made)
+    }
+
     /// The next byte that is no blank.
     fn peek(&mut self) -> Option<u8> {
         let bytes = self.text.as_bytes();
@@ -202,13 +238,13 @@ impl<'t> Cursor<'t> {
             let start = self.at;
             self.object(&mut field.inner, columns, before, depth + 1)?;
             let Some(column) = field.column else { return Ok(()) };
-            return push(columns, column, before, &Value::Raw(&self.text[start..self.at]), &field.name);
+            return push(columns, column, before, &Value::Raw(&self.raw(start)), &field.name);
         }
         let Some(column) = field.column else { return self.skip(depth + 1) };
         if columns[column].is_json() && self.peek() != Some(b'n') {
             let start = self.at;
             self.skip(depth + 1)?;
-            return push(columns, column, before, &Value::Raw(&self.text[start..self.at]), &field.name);
+            return push(columns, column, before, &Value::Raw(&self.raw(start)), &field.name);
         }
         let text = columns[column].is_text();
         match self.peek() {
@@ -237,7 +273,7 @@ impl<'t> Cursor<'t> {
             _ => {
                 let start = self.at;
                 self.skip(depth + 1)?;
-                push(columns, column, before, &Value::Raw(&self.text[start..self.at]), &field.name)
+                push(columns, column, before, &Value::Raw(&self.raw(start)), &field.name)
             }
         }
     }
@@ -413,6 +449,9 @@ impl<'t> Cursor<'t> {
             _ => Value::Float(lexical_core::parse(text).map_err(|_| self.expected("a number"))?),
         };
         self.at = at;
+        if matches!(value, Value::Float(float) if float.is_infinite()) {
+            self.beyond.push(start..at);
+        }
         Ok(value)
     }
 }
@@ -432,4 +471,24 @@ fn push(columns: &mut [Column], column: usize, before: usize, value: &Value<'_>,
         column.truncate(before);
     }
     column.push(value).map_err(|reason| format!("field `{name}`: {reason}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_become_json_that_everybody_reads() {
+        assert_eq!(parse(" {\"a\":\n[1.50]} ").as_deref(), Some("{\"a\": [1.50]}"));
+        assert_eq!(
+            parse(r#"{"a":[1e400,"1e400",-2e999 ],"b":1e3}"#).as_deref(),
+            Some(r#"{"a":[null,"1e400",null ],"b":1e3}"#)
+        );
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(parse(&nested(64)).is_some());
+        let lone = [r#"{"a":"\ud800"}"#, r#"{"\udc00":1}"#, r#"["\ud800\u0061"]"#];
+        for none in ["", "{", "{\"a\"}", "1 2", "nope", &nested(65), &nested(1_000_000)].iter().chain(&lone) {
+            assert_eq!(parse(none), None, "{none:.20}");
+        }
+    }
 }

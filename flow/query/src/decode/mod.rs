@@ -6,7 +6,7 @@
 mod column;
 mod csv;
 pub(crate) mod infer;
-mod json;
+pub(crate) mod json;
 pub(crate) mod timestamp;
 
 use std::sync::Arc;

@@ -210,9 +210,8 @@ fn equal(binder: &Binder, scopes: [&RowScope; 2], part: &Expr) -> Result<Option<
         _ => return Ok(None),
     };
     // Those that do not meet are told as any comparison of theirs.
-    let Some(common) = types::common(binder.dialect, &left, &right) else { return Ok(None) };
+    let Some([left, right]) = types::join_keys(binder.dialect, left, right) else { return Ok(None) };
     let over = |value: ScalarExpr, first: usize, scope: &RowScope| {
-        let value = types::convert(value, &common, false);
         let places: Vec<usize> =
             (0..first + scope.schema.fields().len()).map(|place| place.saturating_sub(first)).collect();
         ScalarExpr { physical: renumber(&value.physical, &places, &scope.schema), ..value }

@@ -16,9 +16,12 @@ use super::{ExecuteError, Executor};
 use crate::plan::{AppliedColumn, Apply, Operator, Parts, StepInput};
 use crate::value::json;
 
-/// Bytes that the rows made of one row may be: its parts are in it, but what is carried along is there once for each.
+/// Bytes that the rows made of one row may be, by one `APPLY` or by all that are behind each other: its parts are in it, but what is
+/// carried along is there once for each.
 const BYTES_MAX: usize = 16 << 20;
-/// Rows that are taken apart at once: what they make together stays below what 32 bits count.
+/// Bytes that all rows made between two deliveries may be.
+const MADE_BYTES_MAX: usize = 64 << 20;
+/// Rows that are taken apart at once.
 const ROWS_AT_ONCE: usize = 64;
 /// Rows that may come of one row by several `APPLY`s behind each other, where its value is not longer in bytes: parts of parts
 /// are never more than that, but independent ones multiply.
@@ -26,6 +29,46 @@ const ROWS_MAX: usize = 1 << 16;
 
 /// What is told of rows beyond that.
 const LEFT_OUT: &str = "one row taken apart several times makes too many rows";
+
+/// What rows taken apart may still make.
+#[derive(Default)]
+pub(super) struct Room {
+    /// Of the row at hand, where several `APPLY`s are behind each other: rows and bytes.
+    of_row: Option<(usize, usize)>,
+    /// Bytes of all rows since they were delivered.
+    made: usize,
+}
+
+impl Room {
+    /// Whether rows that go on have none left.
+    fn is_used_up(&self) -> bool {
+        self.of_row.is_some_and(|(rows, bytes)| rows == 0 || bytes == 0)
+    }
+
+    /// As many of the rows as there still is room for; of the others, what is told.
+    fn take(&mut self, made: &RecordBatch) -> (RecordBatch, Option<String>) {
+        let (mut kept, mut reason) = (0, "");
+        while kept < made.num_rows() {
+            let width = row_width(made, kept);
+            if self.made + width > MADE_BYTES_MAX {
+                reason = "the rows that APPLY makes of records read at once are more than 64 MiB";
+                break;
+            }
+            match &mut self.of_row {
+                Some((rows, bytes)) if *rows == 0 || *bytes < width => {
+                    (*bytes, reason) = (0, LEFT_OUT);
+                    break;
+                }
+                Some((rows, bytes)) => (*rows, *bytes) = (*rows - 1, *bytes - width),
+                None => {}
+            }
+            self.made += width;
+            kept += 1;
+        }
+        let left_out = made.num_rows() - kept;
+        (made.slice(0, kept), (left_out > 0).then(|| format!("{reason}: {left_out} are left out")))
+    }
+}
 
 impl Executor {
     /// Takes rows apart and hands on what comes of them.
@@ -36,23 +79,26 @@ impl Executor {
         schema: &SchemaRef,
         rows: &RecordBatch,
     ) -> Result<(), ExecuteError> {
-        let first_of_several = self.apply_room.is_none() && self.is_applied_again(step);
-        let at_once = if first_of_several { 1 } else { ROWS_AT_ONCE };
-        for from in (0..rows.num_rows()).step_by(at_once) {
-            if self.apply_room == Some(0) {
+        let first_of_several = self.apply_room.of_row.is_none() && self.is_applied_again(step);
+        let mut from = 0;
+        while from < rows.num_rows() {
+            if self.apply_room.is_used_up() {
                 self.failed(vec![format!("{LEFT_OUT}: {} are not taken apart", rows.num_rows() - from)]);
                 break;
             }
-            let piece = rows.slice(from, at_once.min(rows.num_rows() - from));
+            let count = if first_of_several { 1 } else { at_once(rows, from) };
+            let piece = rows.slice(from, count);
+            from += count;
             let (kept, made, failed) = by_row(&piece, |rows| applied(apply, rows, schema))?;
             self.failed(failed);
             if first_of_several {
-                self.apply_room = Some(longest(apply, &kept).max(ROWS_MAX));
+                self.apply_room.of_row = Some((longest(apply, &kept).max(ROWS_MAX), BYTES_MAX));
             }
-            let handed_on = self.within_room(&made);
+            let (handed_on, left_out) = self.apply_room.take(&made);
+            self.failed(left_out.into_iter().collect());
             let given = self.give(step, &handed_on);
             if first_of_several {
-                self.apply_room = None;
+                self.apply_room.of_row = None;
             }
             given?;
         }
@@ -74,18 +120,21 @@ impl Executor {
         }
         false
     }
+}
 
-    /// As many of the rows as still have room; the others are told.
-    fn within_room(&mut self, made: &RecordBatch) -> RecordBatch {
-        let Some(room) = &mut self.apply_room else { return made.clone() };
-        let kept = made.num_rows().min(*room);
-        *room -= kept;
-        if kept < made.num_rows() {
-            let left_out = made.num_rows() - kept;
-            self.failed(vec![format!("{LEFT_OUT}: {left_out} are left out")]);
+/// How many rows from one on are taken apart at once: a row makes at most a part for each of its bytes, and repeats not more than
+/// itself for each.
+fn at_once(rows: &RecordBatch, from: usize) -> usize {
+    let (mut count, mut bytes) = (0, 0_usize);
+    while count < ROWS_AT_ONCE.min(rows.num_rows() - from) {
+        let width = row_width(rows, from + count);
+        bytes = bytes.saturating_add(width.saturating_mul(width));
+        if count > 0 && bytes > BYTES_MAX {
+            break;
         }
-        made.slice(0, kept)
+        count += 1;
     }
+    count
 }
 
 /// The bytes of the longest value that is taken apart.
@@ -110,7 +159,11 @@ fn applied(apply: &Apply, rows: &RecordBatch, schema: &SchemaRef) -> Result<Reco
         if parts.rows.len() == before && apply.outer {
             parts.add_none(row);
         }
-        let width: usize = apply.columns.iter().map(|column| width(column, rows, row)).sum();
+        let carried = apply.columns.iter().filter_map(|column| match column {
+            AppliedColumn::Carried(place) => Some(rows.column(*place)),
+            _ => None,
+        });
+        let width: usize = carried.map(|array| width(array, row)).sum();
         let count = parts.rows.len() - before;
         if count.saturating_mul(width) > BYTES_MAX {
             let message =
@@ -121,10 +174,12 @@ fn applied(apply: &Apply, rows: &RecordBatch, schema: &SchemaRef) -> Result<Reco
     parts.finish(apply, rows, schema)
 }
 
-/// The bytes of a column that is carried along.
-fn width(column: &AppliedColumn, rows: &RecordBatch, row: usize) -> usize {
-    let AppliedColumn::Carried(place) = column else { return 0 };
-    let array = rows.column(*place);
+/// The bytes of all values of a row.
+fn row_width(rows: &RecordBatch, row: usize) -> usize {
+    rows.columns().iter().map(|array| width(array, row)).sum()
+}
+
+fn width(array: &ArrayRef, row: usize) -> usize {
     let length = match array.data_type() {
         DataType::Utf8 => array.as_string::<i32>().value_length(row).into(),
         DataType::LargeUtf8 => array.as_string::<i64>().value_length(row),

@@ -52,8 +52,7 @@ pub struct Executor {
     emitted: i64,
     /// Whether what flows was handed on before: it goes to windows, not to outputs.
     again: bool,
-    /// Rows that `APPLY` behind `APPLY` may still make of the row at hand; `None`: none is taken apart.
-    apply_room: Option<usize>,
+    apply_room: apply::Room,
 }
 
 struct Source {
@@ -141,7 +140,7 @@ impl Executor {
         let windows = program.steps.iter().map(|step| Timed::of(&step.operator)).collect();
         let (joins, delays) = (join::states(&program), join::delays(&program));
         let (counts, produced) = (Counts::default(), Produced::default());
-        let (tables, emitted, again, apply_room) = (Vec::new(), i64::MIN, false, None);
+        let (tables, emitted, again, apply_room) = (Vec::new(), i64::MIN, false, apply::Room::default());
         Self { program, order, sources, windows, joins, tables, delays, counts, produced, emitted, again, apply_room }
     }
 
@@ -271,6 +270,7 @@ impl Executor {
     }
 
     fn take(&mut self) -> Produced {
+        self.apply_room = apply::Room::default();
         std::mem::take(&mut self.produced)
     }
 

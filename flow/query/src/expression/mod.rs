@@ -194,23 +194,29 @@ impl<'a> Binder<'a> {
 
     fn in_list(&self, operand: &Expr, list: &[Expr], negated: bool) -> Result<ScalarExpr, PlanError> {
         let mut value = self.bind(operand)?;
-        if value.data_type == VALUE {
-            // Where all items are of one type, values of other types are none of them.
-            let items = self.unify(self.all(list)?, "IN", operand.at)?;
-            value = types::met_by(value, &items[0].data_type);
+        let items = self.all(list)?;
+        if std::iter::once(&value).chain(&items).any(|value| value.data_type == VALUE) {
+            let equal = |item| self.binary(BinaryOperator::Equal, value.clone(), item, operand.at);
+            let any = self.any(items.into_iter().map(equal).collect::<Result<_, _>>()?, operand.at)?;
+            return if negated { self.not(any) } else { Ok(any) };
         }
-        let mut items = Vec::with_capacity(list.len());
-        for item in list {
-            let bound = self.bind(item)?;
-            let common = types::common(self.dialect, &value, &bound)
-                .ok_or_else(|| self.do_not_meet(&value, &bound, "IN", item.at))?;
+        for (item, bound) in list.iter().zip(&items) {
+            let common = types::common(self.dialect, &value, bound)
+                .ok_or_else(|| self.do_not_meet(&value, bound, "IN", item.at))?;
             value = types::convert(value, &common, false);
-            items.push(bound);
         }
-        let value = types::comparable(value);
-        let convert = |item| types::comparable(types::convert(item, &value.data_type, false)).physical;
+        let convert = |item| types::convert(item, &value.data_type, false).physical;
         let items: Vec<Arc<dyn PhysicalExpr>> = items.into_iter().map(convert).collect();
         in_list(value.physical, items, &negated, self.scope.schema()).map(boolean).map_err(|error| internal(&error))
+    }
+
+    /// Conditions joined by OR, as a tree that is no deeper than it has to be however many they are.
+    fn any(&self, mut conditions: Vec<ScalarExpr>, at: Position) -> Result<ScalarExpr, PlanError> {
+        if conditions.len() <= 1 {
+            return Ok(conditions.pop().unwrap_or_else(|| literal(ScalarValue::Boolean(Some(false)))));
+        }
+        let behind = conditions.split_off(conditions.len() / 2);
+        self.binary(BinaryOperator::Or, self.any(conditions, at)?, self.any(behind, at)?, at)
     }
 
     fn case(

@@ -147,14 +147,14 @@ impl Binder<'_> {
 }
 
 /// A comparison with a value without a fixed type: of values of different types neither is the other, less or more, so the
-/// answer is NULL. Numbers are compared as floating point.
+/// answer is NULL. Numbers are compared by their values.
 fn compare_untyped(operator: BinaryOperator, left: ScalarExpr, right: ScalarExpr) -> ScalarExpr {
-    if left.data_type == right.data_type {
+    let types = (left.data_type.clone(), right.data_type.clone());
+    let (left, right) = (types::met_by(left, &types.1), types::met_by(right, &types.0));
+    if left.data_type == VALUE {
         let (name, kernel) = value::compare::kernel(operator);
         return call(name, kernel, &[left, right], DataType::Boolean);
     }
-    let types = (left.data_type.clone(), right.data_type.clone());
-    let (left, right) = (types::met_by(left, &types.1), types::met_by(right, &types.0));
     infix(left, operator, right, DataType::Boolean)
 }
 

@@ -1,4 +1,5 @@
-//! Regular expressions and the patterns of `LIKE`, all matched in linear time whatever they say.
+//! Regular expressions and the patterns of `LIKE`. A search takes linear time whatever the pattern says; `REGEX_REPLACE` searches
+//! behind each match again, so what it searches together is bounded.
 //!
 //! Patterns are written for other engines (ECMAScript's, Java's). What they mean there they mean here, or they are refused:
 //! look-around and references back to what was matched, which need more than linear time.
@@ -18,6 +19,10 @@ const COMPILED_BYTES_MAX: usize = 1 << 20;
 const PATTERN_CHARS_MAX: usize = 8_000;
 /// The longest text that a replacement may make.
 const TEXT_BYTES_MAX: usize = 1 << 20;
+
+/// Bytes that one replacement may search, all searches together: from each match to the text's end, which a search may have to
+/// look at to know what matches.
+const SEARCHED_BYTES_MAX: usize = 64 << 20;
 
 /// Why a pattern cannot be matched.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,12 +119,17 @@ pub(super) fn replace(arguments: &[ArrayRef]) -> Result<ArrayRef> {
 
 fn replaced(regex: &Regex, text: &str, from: usize, by: &str, occurrence: usize) -> Result<String> {
     let mut result = text[..from].to_owned();
-    let mut copied = from;
+    let (mut copied, mut searched) = (from, 0);
     for (index, captures) in regex.captures_iter(&text[from..]).enumerate() {
+        let Some(whole) = captures.get(0) else { continue };
+        searched += text.len() - from - whole.start();
+        if searched > SEARCHED_BYTES_MAX {
+            let message = format!("{} matches in a text of {} bytes take too long to find", index + 1, text.len());
+            return Err(ArrowError::ComputeError(message));
+        }
         if occurrence > 0 && index + 1 != occurrence {
             continue;
         }
-        let Some(whole) = captures.get(0) else { continue };
         result.push_str(&text[copied..from + whole.start()]);
         expand(by, &captures, &mut result)?;
         copied = from + whole.end();
@@ -201,25 +211,35 @@ fn translated(pattern: &str) -> std::result::Result<String, PatternError> {
     }
     let mut result = String::with_capacity(pattern.len());
     let mut characters = pattern.chars().peekable();
-    let mut in_set = false;
+    let (mut in_set, mut repeated) = (false, false);
     while let Some(character) = characters.next() {
+        let repeats = !in_set && matches!(character, '+' | '*' | '?' | '}');
+        if repeated && character == '+' && !in_set {
+            return Err(PatternError::NotSupported("possessive repetitions"));
+        }
+        repeated = repeats;
         match character {
-            '\\' => match characters.next() {
-                Some('1'..='9' | 'k') if !in_set => return Err(PatternError::NotSupported("references back")),
-                // There these are letters of ASCII.
-                Some('d') => result.push_str("[0-9]"),
-                Some('D') => result.push_str("[^0-9]"),
-                Some('w') => result.push_str("[0-9A-Za-z_]"),
-                Some('W') => result.push_str("[^0-9A-Za-z_]"),
-                Some(other) => result.extend(['\\', other]),
-                None => result.push('\\'),
-            },
+            '\\' => {
+                let next = characters.next();
+                escaped(next, in_set, &mut result)?;
+                // `\p{L}`: these braces repeat nothing.
+                if matches!(next, Some('p' | 'P' | 'x' | 'u')) && characters.peek() == Some(&'{') {
+                    let is_inner = |inner: &char| *inner != '}';
+                    while let Some(inner) = characters.next_if(is_inner) {
+                        result.push(inner);
+                    }
+                    result.extend(characters.next());
+                }
+            }
             // Sets of sets, and their differences, are the engine's own.
             '[' | '&' | '~' if in_set => result.extend(['\\', character]),
+            '-' if in_set && characters.next_if_eq(&'-').is_some() => result.push_str(r"-\-"),
             '[' => {
                 in_set = true;
                 result.push('[');
                 result.extend(characters.next_if_eq(&'^'));
+                // The first is no range's.
+                result.push_str(if characters.next_if_eq(&'-').is_some() { r"\-" } else { "" });
             }
             ']' => {
                 in_set = false;
@@ -228,10 +248,36 @@ fn translated(pattern: &str) -> std::result::Result<String, PatternError> {
             '(' if !in_set && looks_around(characters.clone()) => {
                 return Err(PatternError::NotSupported("look-around"));
             }
+            '(' if !in_set && sets_flag(characters.clone(), 'U') => {
+                return Err(PatternError::NotSupported("the flag U"));
+            }
             other => result.push(other),
         }
     }
     Ok(result)
+}
+
+/// What stands behind a backslash in the words of the engine used here.
+fn escaped(character: Option<char>, in_set: bool, result: &mut String) -> std::result::Result<(), PatternError> {
+    match character {
+        Some('1'..='9' | 'k') if !in_set => return Err(PatternError::NotSupported("references back")),
+        // There these are letters of ASCII.
+        Some('d') => result.push_str("[0-9]"),
+        Some('D') => result.push_str("[^0-9]"),
+        Some('w') => result.push_str("[0-9A-Za-z_]"),
+        Some('W') => result.push_str("[^0-9A-Za-z_]"),
+        // Here they would be the ends of words.
+        Some(character @ ('<' | '>')) => result.push(character),
+        Some(other) => result.extend(['\\', other]),
+        None => result.push('\\'),
+    }
+    Ok(())
+}
+
+/// Whether `(?…)` or `(?…:` goes on here with a flag among those that it sets. The engine's own flag of that letter is another.
+fn sets_flag(mut behind: impl Iterator<Item = char>, flag: char) -> bool {
+    let flags = |character: &char| character.is_ascii_alphabetic() || *character == '-';
+    behind.next() == Some('?') && behind.take_while(flags).any(|character| character == flag)
 }
 
 /// Whether `(?=`, `(?!`, `(?<=` or `(?<!` goes on here.
@@ -279,7 +325,8 @@ fn set(inner: &str) -> String {
         let escape = matches!(character, '[' | '\\' | '^' | '&' | '~').then_some('\\');
         escape.into_iter().chain([character])
     });
-    format!("[{negation}{}]", escaped.collect::<String>())
+    // Two of them would take a set from another.
+    format!("[{negation}{}]", escaped.collect::<String>().replace("--", r"-\-"))
 }
 
 /// A place in bytes as one in characters, from 1.
@@ -308,6 +355,17 @@ mod tests {
             ("[[]", "[", true),
             ("^[a&&b]$", "&", true),
             (r"a\/b", "a/b", true),
+            (r"^\<b\>$", "<b>", true),
+            (r"\<b\>", "b", false),
+            (r"^[\<a\>]+$", "<>", true),
+            ("^[+--]$", ",", true),
+            ("^[--/]$", ".", true),
+            ("^[a-z--x]$", "x", true),
+            ("^[^-]$", "-", false),
+            (r"^\++$", "++", true),
+            (r"^\p{Lu}+$", "ÄB", true),
+            ("^[+*]+$", "+*", true),
+            ("^(?i:B)+?$", "b", true),
             ("a.b", "a\nb", false),
         ] {
             let regex = compile(&translated(pattern).unwrap()).unwrap();
@@ -322,6 +380,12 @@ mod tests {
             ("(?<!a)b", "look-around"),
             (r"(a)\1", "references back"),
             ("(a{1000}){1000}", "so many repetitions"),
+            ("a++", "possessive repetitions"),
+            ("a*+", "possessive repetitions"),
+            ("a?+", "possessive repetitions"),
+            ("a{1,2}+", "possessive repetitions"),
+            ("(?U)a+", "the flag U"),
+            ("(?iU:a)", "the flag U"),
         ] {
             assert_eq!(refused(pattern), Some(PatternError::NotSupported(what)), "{pattern}");
         }
@@ -330,6 +394,15 @@ mod tests {
         // Elsewhere this one never ends.
         let hostile = compile("^(a+)+$").unwrap();
         assert!(!hostile.is_match(&format!("{}b", "a".repeat(100_000))));
+    }
+
+    #[test]
+    fn what_replacements_search_is_bounded() {
+        // Each search looks at the whole rest before it knows that the short alternative is the one.
+        let regex = compile(".*[^A-Z]|[A-Z]").unwrap();
+        let told = replaced(&regex, &"A".repeat(1 << 20), 0, "b", 0).unwrap_err().to_string();
+        assert!(told.contains("matches in a text of 1048576 bytes take too long to find"), "{told}");
+        assert_eq!(replaced(&regex, &"A".repeat(1_000), 0, "b", 0).unwrap(), "b".repeat(1_000));
     }
 
     #[test]
@@ -344,6 +417,7 @@ mod tests {
             ("50!%", Some('!'), "500", false),
             ("a.c", None, "abc", false),
             ("[x", None, "[x", true),
+            ("[+--]", None, ",", true),
         ] {
             let regex = compile(&format!("(?s)^(?:{})$", like_regex(pattern, escape))).unwrap();
             assert_eq!(regex.is_match(text), found, "{pattern} {text}");

@@ -99,18 +99,27 @@ pub(crate) fn common(dialect: QueryDialect, left: &ScalarExpr, right: &ScalarExp
     }
 }
 
-/// A value as it is compared with one of another type, where one of the two has no fixed type.
+/// A value as it is compared with one of another type, where one of the two has no fixed type. Numbers meet without one, since
+/// a common type would round integers.
 pub(crate) fn met_by(value: ScalarExpr, other: &DataType) -> ScalarExpr {
     match (&value.data_type, other) {
-        (DataType::LargeUtf8, DataType::Int64 | DataType::Float64) => {
-            value::convert::of_type(value, &DataType::Float64)
-        }
-        (DataType::LargeUtf8, DataType::LargeUtf8 | DataType::Null) => value,
+        (DataType::LargeUtf8, DataType::Int64 | DataType::Float64 | DataType::LargeUtf8 | DataType::Null) => value,
         (DataType::LargeUtf8, other) => value::convert::of_type(value, other),
-        (DataType::Int64, DataType::LargeUtf8) => convert(value, &DataType::Float64, false),
+        (DataType::Int64 | DataType::Float64, DataType::LargeUtf8) => convert(value, &VALUE, false),
         (DataType::Null, other) => convert(value, other, false),
         _ => value,
     }
+}
+
+/// Two values as the keys of a join, which have the same bytes where `left = right` holds; `None`: they do not meet.
+pub(crate) fn join_keys(dialect: QueryDialect, left: ScalarExpr, right: ScalarExpr) -> Option<[ScalarExpr; 2]> {
+    let common = common(dialect, &left, &right)?;
+    if common != VALUE {
+        return Some([convert(left, &common, false), convert(right, &common, false)]);
+    }
+    let types = (left.data_type.clone(), right.data_type.clone());
+    let scalar = |value: ScalarExpr| if value.data_type == VALUE { value::convert::scalars(value) } else { value };
+    Some([scalar(met_by(left, &types.1)), scalar(met_by(right, &types.0))])
 }
 
 /// A value in a spelling in which equal ones are equal as texts.

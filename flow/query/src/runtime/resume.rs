@@ -16,13 +16,16 @@ use super::error::QueryError;
 use super::fingerprint;
 use super::task::Task;
 use crate::executor::Executor;
+use crate::plan::VALUE;
 
 impl Task {
     /// An executor that goes on from a checkpoint: with its state when that is of this plan, else by reading again what the
     /// windows need that were not over. The checkpoint then is of this plan and has a position for each shard.
     pub(super) async fn take_up(&self, binding: &Binding, checkpoint: &mut Checkpoint) -> Result<Executor, QueryError> {
         let plan = fingerprint::of_plan(binding, &self.definition);
-        let same = [plan, fingerprint::of_text(&self.definition.sql)].contains(&checkpoint.plan);
+        let of_first_version = checkpoint.plan == fingerprint::of_text(&self.definition.sql);
+        let same = checkpoint.plan == plan || of_first_version;
+        let is_state_ours = checkpoint.plan == plan || (of_first_version && !binding.has_values());
         let known: BTreeSet<u64> = checkpoint.positions.keys().copied().collect();
         if !same && !binding.shards().any(|(_, _, _, shard)| known.contains(&shard.log)) {
             // Nothing of what it reads now was read before: it is as good as another query.
@@ -42,8 +45,12 @@ impl Task {
         if checkpoint.state.is_empty() {
             return Ok(executor);
         }
-        if same && executor.restore(&checkpoint.state).is_ok() {
+        let restored = same && executor.restore(&checkpoint.state).is_ok();
+        if restored || (same && !is_state_ours) {
+            // The first version kept this in the state only, before what windows keep.
             checkpoint.emitted = checkpoint.emitted.max(executor.watermark());
+        }
+        if restored && is_state_ours {
             executor.resume(checkpoint.emitted, handed(binding, checkpoint));
             for (source, index, ..) in binding.shards().filter(|(.., shard)| moved || !known.contains(&shard.log)) {
                 executor.join(source, index);
@@ -51,6 +58,10 @@ impl Task {
             return Ok(executor);
         }
         tracing::info!(query = %self.definition.name, "the plan is another one: its open windows are read again");
+        if of_first_version {
+            // Where it was to begin is not known: what open windows need of it is read as far as it is there.
+            checkpoint.begun.values_mut().for_each(|begun| *begun = 0);
+        }
         // A failed attempt may have left a part of the state.
         executor = binding.executor(&self.definition);
         for (log, position) in &checkpoint.positions {
@@ -114,6 +125,12 @@ impl Task {
 }
 
 impl Binding {
+    /// Whether values without a fixed type are read. In the first version these were texts, and so they are in its state.
+    fn has_values(&self) -> bool {
+        let mut columns = self.program.sources.iter().flat_map(|source| &source.columns);
+        columns.any(|column| column.data_type == VALUE)
+    }
+
     /// All shards: source, index in the source, stream and shard.
     fn shards(&self) -> impl Iterator<Item = (usize, usize, &StreamDefinition, &ShardDefinition)> {
         self.streams.iter().enumerate().flat_map(|(source, stream)| {

@@ -7,6 +7,10 @@ use serde_json::Value;
 
 use crate::value::json;
 
+/// What stands for records and arrays in delimited text, which has none: the service writes what they are.
+const RECORD: &str = "Record";
+const ARRAY: &str = "Array";
+
 /// The rows of a batch, each as one record; the hidden row time is left out, and so are columns that stand elsewhere.
 pub(crate) fn encode(
     rows: &RecordBatch,
@@ -24,9 +28,9 @@ pub(crate) fn encode(
         .map(|row| match format {
             RecordFormat::Json => object(rows, &named, row, dialect),
             RecordFormat::Csv { delimiter } => {
-                let values: Vec<Value> = visible.iter().map(|&column| value(rows, column, row, dialect)).collect();
-                let mut line = Vec::new();
-                add_line(&mut line, values.iter(), delimiter);
+                let cells = visible.iter().map(|&column| cell_at(rows, column, row, dialect, delimiter));
+                let mut line = cells.collect::<Vec<_>>().join(delimiter).into_bytes();
+                line.push(b'\n');
                 line
             }
         })
@@ -42,8 +46,8 @@ fn object(rows: &RecordBatch, columns: &[(String, usize)], row: usize, dialect: 
         }
         object.extend_from_slice(name.as_bytes());
         object.push(b':');
-        match rows.column(*column).as_string_opt::<i64>().filter(|values| values.is_valid(row)) {
-            Some(values) => object.extend_from_slice(values.value(row).as_bytes()),
+        match untyped(rows.column(*column), row) {
+            Some(json) => object.extend_from_slice(json.as_bytes()),
             None => object.extend_from_slice(value(rows, *column, row, dialect).to_string().as_bytes()),
         }
     }
@@ -56,11 +60,10 @@ pub(crate) fn label(rows: &RecordBatch, row: usize) -> String {
     let text = |column: &ArrayRef| match column.data_type() {
         _ if column.is_null(row) => None,
         DataType::Utf8 => Some(column.as_string::<i32>().value(row).to_owned()),
-        DataType::LargeUtf8 => match json::Value::of(column.as_string::<i64>().value(row)) {
+        _ => match json::Value::of(untyped(column, row)?) {
             json::Value::Text(text) => Some(text.into_owned()),
             _ => None,
         },
-        _ => None,
     };
     let visible = &rows.columns()[..rows.num_columns() - 1];
     visible.iter().filter_map(text).collect::<Vec<_>>().join(", ")
@@ -71,14 +74,24 @@ pub(crate) fn texts(rows: &RecordBatch, column: &str, dialect: QueryDialect) -> 
     let schema = rows.schema();
     let visible = &schema.fields()[..rows.num_columns() - 1];
     let place = visible.iter().position(|field| field.name().eq_ignore_ascii_case(column))?;
-    let text = |row| match value(rows, place, row, dialect) {
-        Value::Null => String::new(),
-        Value::String(text) => text,
-        other => other.to_string(),
+    let text = |row| match untyped(rows.column(place), row).map(|json| (json, json::Value::of(json))) {
+        Some((_, json::Value::Text(text))) => text.into_owned(),
+        Some((json, _)) => json.to_owned(),
+        None => match value(rows, place, row, dialect) {
+            Value::Null => String::new(),
+            Value::String(text) => text,
+            other => other.to_string(),
+        },
     };
     Some((0..rows.num_rows()).map(text).collect())
 }
 
+/// The JSON text of a value without a fixed type, which is written as it came; `None`: there is none.
+fn untyped(array: &ArrayRef, row: usize) -> Option<&str> {
+    array.as_string_opt::<i64>().filter(|values| values.is_valid(row)).map(|values| values.value(row))
+}
+
+/// A value of a column that has a type.
 fn value(rows: &RecordBatch, column: usize, row: usize, dialect: QueryDialect) -> Value {
     let array = rows.column(column);
     if array.is_null(row) {
@@ -92,7 +105,6 @@ fn value(rows: &RecordBatch, column: usize, row: usize, dialect: QueryDialect) -
             Value::from(time(array.as_primitive::<TimestampMillisecondType>().value(row), dialect))
         }
         DataType::Utf8 => Value::from(array.as_string::<i32>().value(row)),
-        DataType::LargeUtf8 => serde_json::from_str(array.as_string::<i64>().value(row)).unwrap_or_default(),
         _ => Value::Null,
     }
 }
@@ -113,16 +125,84 @@ pub(super) fn add_line<'v>(text: &mut Vec<u8>, values: impl Iterator<Item = &'v 
     text.push(b'\n');
 }
 
+fn cell_at(rows: &RecordBatch, column: usize, row: usize, dialect: QueryDialect, delimiter: &str) -> String {
+    let Some(json) = untyped(rows.column(column), row) else {
+        return cell(&value(rows, column, row, dialect), delimiter);
+    };
+    match json::Value::of(json) {
+        json::Value::Null => String::new(),
+        json::Value::Text(text) => text_cell(&text, delimiter),
+        json::Value::Record(_) => RECORD.to_owned(),
+        json::Value::Array(_) => ARRAY.to_owned(),
+        _ => json.to_owned(),
+    }
+}
+
+fn text_cell(text: &str, delimiter: &str) -> String {
+    if text.contains(delimiter) || text.contains(['"', '\n']) {
+        return format!("\"{}\"", text.replace('"', "\"\""));
+    }
+    text.to_owned()
+}
+
 fn cell(value: &Value, delimiter: &str) -> String {
     match value {
         Value::Null => String::new(),
-        Value::String(text) if text.contains(delimiter) || text.contains(['"', '\n']) => {
-            format!("\"{}\"", text.replace('"', "\"\""))
-        }
-        Value::String(text) => text.clone(),
-        // Delimited text has no records: the service writes what they are.
-        Value::Object(_) => "Record".to_owned(),
-        Value::Array(_) => "Array".to_owned(),
+        Value::String(text) => text_cell(text, delimiter),
+        Value::Object(_) => RECORD.to_owned(),
+        Value::Array(_) => ARRAY.to_owned(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use millstream_catalog::{ColumnDefinition, ColumnType, EventOrder};
+    use millstream_types::{EncodedRecords, RecordBatch};
+
+    use super::*;
+    use crate::{Executor, InputSchema, plan};
+
+    /// The bytes that a query makes of one record, with a column `r` without a fixed type.
+    fn made(sql: &str, record: &str, format: &RecordFormat) -> String {
+        let dialect = QueryDialect::StreamAnalytics;
+        let column =
+            ColumnDefinition { name: "r".into(), column_type: ColumnType::Value, mapping: None, declared: None };
+        let input = InputSchema { name: "i".into(), columns: Some(vec![column]), hub: false, reference: false };
+        let mut executor =
+            Executor::new(plan(dialect, sql, &[input]).unwrap(), EventOrder::default(), &[RecordFormat::Json], &[1]);
+        let mut records = EncodedRecords::default();
+        records.push(b"", b"", record.as_bytes());
+        let (bytes, count) = records.freeze();
+        let batch = RecordBatch { base_offset: 0, count, append_time: 1_700_000_000_000, bytes };
+        let produced = executor.push(0, 0, &batch, 0).unwrap();
+        assert_eq!(produced.errors, [], "{sql}");
+        let rows = produced.of_output(0).unwrap().unwrap();
+        String::from_utf8(encode(&rows, format, dialect, &[]).concat()).unwrap()
+    }
+
+    #[test]
+    fn values_leave_as_the_bytes_that_came() {
+        let record = r#"{"r":{ "a":1.50,"b":12345678901234567890123,"c":"\u00e4"}}"#;
+        let csv = RecordFormat::Csv { delimiter: ";".into() };
+        let sql = "SELECT r, r.a, r.b, r.c INTO o FROM i";
+        let json = r#"{"r":{ "a":1.50,"b":12345678901234567890123,"c":"\u00e4"},"a":1.50,"b":12345678901234567890123,"c":"\u00e4"}"#;
+        assert_eq!(made(sql, record, &RecordFormat::Json), json);
+        assert_eq!(made(sql, record, &csv), "Record;1.50;12345678901234567890123;ä\n");
+    }
+
+    #[test]
+    fn results_are_json_that_everybody_reads() {
+        let sql = "SELECT r, r.a, r.t, r.l INTO o FROM i";
+        let record = r#"{"r":{"a":1e400,"t":"1e400","l":[1e400,-1e400 ,"]",1e4]}}"#;
+        let json =
+            r#"{"r":{"a":null,"t":"1e400","l":[null,null ,"]",1e4]},"a":null,"t":"1e400","l":[null,null ,"]",1e4]}"#;
+        let found = made(sql, record, &RecordFormat::Json);
+        assert_eq!(found, json);
+        serde_json::from_str::<Value>(&found).unwrap();
+        assert_eq!(made("SELECT r INTO o FROM i", r#"{"r":-1e400}"#, &RecordFormat::Json), r#"{"r":null}"#);
+        let parsed = r#"{"r":{"lone":"{\"a\":\"\\ud800\"}","far":"{\"a\":1e400}"}}"#;
+        let sql = "SELECT JSON_PARSE(r.lone) AS lone, JSON_PARSE(r.far) AS far INTO o FROM i";
+        assert_eq!(made(sql, parsed, &RecordFormat::Json), r#"{"lone":null,"far":{"a":null}}"#);
     }
 }

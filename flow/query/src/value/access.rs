@@ -8,6 +8,7 @@ use arrow::error::ArrowError;
 use datafusion_common::ScalarValue;
 
 use super::json::{self, Value};
+use crate::decode;
 use crate::expression::kernel::call;
 use crate::expression::scope::literal;
 use crate::plan::{ScalarExpr, VALUE};
@@ -71,7 +72,7 @@ pub(crate) fn type_name(arguments: &[ArrayRef]) -> Result<ArrayRef> {
 /// `JSON_PARSE(text)`: the record that a text is; NULL of what is none.
 pub(crate) fn parse(arguments: &[ArrayRef]) -> Result<ArrayRef> {
     let records = arguments[0].as_string::<i64>().iter().map(|value| match Value::of(value?) {
-        Value::Text(text) => json::parse(&text).filter(|json| json.starts_with('{')),
+        Value::Text(text) => decode::json::parse(&text).filter(|json| json.starts_with('{')),
         _ => None,
     });
     Ok(Arc::new(records.collect::<LargeStringArray>()))

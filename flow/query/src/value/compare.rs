@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, BooleanArray};
 use arrow::error::ArrowError;
 
-use super::json::Value;
+use super::json::{BEYOND_INTEGERS, Value};
 use crate::dialect::syntax::BinaryOperator;
 use crate::expression::kernel::Kernel;
 
@@ -35,10 +35,42 @@ fn order(left: &Value<'_>, right: &Value<'_>) -> Option<Ordering> {
     match (left, right) {
         (Value::Int(left), Value::Int(right)) => Some(left.cmp(right)),
         (Value::Float(left), Value::Float(right)) => left.partial_cmp(right),
-        (Value::Int(left), Value::Float(right)) => (*left as f64).partial_cmp(right),
-        (Value::Float(left), Value::Int(right)) => left.partial_cmp(&(*right as f64)),
+        (Value::Int(left), Value::Float(right)) => order_exactly(*left, *right),
+        (Value::Float(left), Value::Int(right)) => order_exactly(*right, *left).map(Ordering::reverse),
         (Value::Text(left), Value::Text(right)) => Some(left.cmp(right)),
         (Value::Boolean(left), Value::Boolean(right)) => Some(left.cmp(right)),
         _ => None,
+    }
+}
+
+/// By their values: an integer beyond 2^53 is not rounded to the floating point next to it.
+fn order_exactly(int: i64, float: f64) -> Option<Ordering> {
+    match float {
+        _ if float.is_nan() => None,
+        _ if float >= BEYOND_INTEGERS => Some(Ordering::Less),
+        _ if float < -BEYOND_INTEGERS => Some(Ordering::Greater),
+        _ => 0.0.partial_cmp(&float.fract()).map(|rest| int.cmp(&(float as i64)).then(rest)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_and_floating_point_are_ordered_exactly() {
+        for (left, right, expected) in [
+            ("9007199254740993", "9007199254740992.0", Ordering::Greater),
+            ("9007199254740992", "9007199254740992.0", Ordering::Equal),
+            ("9223372036854775807", "9223372036854775808", Ordering::Less),
+            ("-9223372036854775808", "-9223372036854775808.0", Ordering::Equal),
+            ("-9223372036854775808", "-1e19", Ordering::Greater),
+            ("-1", "-1.5", Ordering::Greater),
+            ("1", "1.5", Ordering::Less),
+            ("0", "-0.0", Ordering::Equal),
+        ] {
+            assert_eq!(order(&Value::of(left), &Value::of(right)), Some(expected), "{left} {right}");
+            assert_eq!(order(&Value::of(right), &Value::of(left)), Some(expected.reverse()), "{right} {left}");
+        }
     }
 }

@@ -11,7 +11,7 @@ use arrow::error::ArrowError;
 use datafusion_common::ScalarValue;
 use datafusion_physical_expr::expressions::Literal;
 
-use super::json::{Value, canonical, quoted};
+use super::json::{BEYOND_INTEGERS, Value, canonical, quoted};
 use crate::decode::timestamp;
 use crate::expression::kernel::{Kernel, call};
 use crate::expression::scope::literal;
@@ -42,17 +42,9 @@ pub(crate) fn convert(value: ScalarExpr, to: &DataType, lenient: bool) -> Scalar
     ScalarExpr { text, ..call(name, kernel, &[value], to.clone()) }
 }
 
-/// The value if it is one of that type, else NULL: what a comparison with a value of that type looks at. Integers are
-/// floating point here, too.
+/// The value if it is one of that type, else NULL: what a comparison with a value of that type looks at. Numbers have none.
 pub(crate) fn of_type(value: ScalarExpr, to: &DataType) -> ScalarExpr {
     let (name, kernel): (&'static str, Kernel) = match to {
-        DataType::Float64 => ("value_if_number", |values| {
-            each::<_, Float64Array, true>(&values[0], "", |value| match value {
-                Value::Int(int) => Some(*int as f64),
-                Value::Float(float) => Some(*float),
-                _ => None,
-            })
-        }),
         DataType::Boolean => ("value_if_bit", |values| {
             each::<_, BooleanArray, true>(&values[0], "", |value| match value {
                 Value::Boolean(boolean) => Some(*boolean),
@@ -69,6 +61,17 @@ pub(crate) fn of_type(value: ScalarExpr, to: &DataType) -> ScalarExpr {
     };
     let text = value.text.clone();
     ScalarExpr { text, ..call(name, kernel, &[value], to.clone()) }
+}
+
+/// The value if it is equal to anything: no record and no array.
+pub(crate) fn scalars(value: ScalarExpr) -> ScalarExpr {
+    let text = value.text.clone();
+    let kernel: Kernel = |values| {
+        let is_scalar = |json: &&str| !matches!(Value::of(json), Value::Record(_) | Value::Array(_));
+        let scalars = values[0].as_string::<i64>().iter().map(|json| json.filter(is_scalar));
+        Ok(Arc::new(scalars.collect::<LargeStringArray>()))
+    };
+    ScalarExpr { text, ..call("value_if_scalar", kernel, &[value], VALUE) }
 }
 
 /// Values in the one spelling of those that are equal.
@@ -132,8 +135,7 @@ fn float_text(float: f64) -> Option<String> {
 fn integers<const LENIENT: bool>(arguments: &[ArrayRef]) -> Result<ArrayRef> {
     each::<_, Int64Array, LENIENT>(&arguments[0], "bigint", |value| match value {
         Value::Int(int) => Some(*int),
-        // 2^63 is the first float beyond the integers.
-        Value::Float(float) if float.abs() < 9_223_372_036_854_775_808.0 => Some(*float as i64),
+        Value::Float(float) if float.abs() < BEYOND_INTEGERS => Some(*float as i64),
         Value::Boolean(boolean) => Some(i64::from(*boolean)),
         Value::Text(text) => text.parse().ok(),
         _ => None,

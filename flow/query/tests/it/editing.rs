@@ -1,5 +1,6 @@
 //! Queries that are edited, or taken over by another binary, while windows are open: nothing is lost, nothing is there twice.
 
+use std::hash::BuildHasher as _;
 use std::ops::Bound;
 
 use millstream_catalog::{ColumnType, OutputTarget};
@@ -142,6 +143,46 @@ fn an_edit_that_a_crash_cuts_off_and_another_binarys_checkpoint_lose_nothing() {
         put(life, &[10]).await;
         world.clock.advance(20 * SECOND);
         until_found(life, &[130.0]).await;
+    });
+}
+
+#[test]
+fn state_of_the_first_version_is_not_taken_for_values_without_a_type() {
+    let world = World::new();
+    let sql = "SELECT symbol, SUM(n) AS n INTO out FROM src GROUP BY symbol, TumblingWindow(second, 10)";
+    let with = |symbol_type| {
+        let mut job = job(sql);
+        job.inputs[0].columns[0].column_type = symbol_type;
+        job
+    };
+    world.life(async |life| {
+        life.define(vec![output("out", OutputTarget::Keep)]).await;
+        life.update(with(ColumnType::Text)).await.unwrap();
+        put(life, &[1, 2]).await;
+        life.queries.stop_query("q").await.unwrap();
+        life.update(with(ColumnType::Value)).await.unwrap();
+    });
+    let keyspace = Keyspace::new("query/checkpoint");
+    let all = (Bound::Unbounded, Bound::Unbounded);
+    let kept = world.storage.scan(&keyspace, all, false, usize::MAX).unwrap();
+    let (key, checkpoint) = kept.into_iter().find(|(key, _)| key[..] == *b"q").unwrap();
+    // The same as the first version had it: the text and not the plan, one list of positions, the state.
+    let count = |at: usize| i64::from_be_bytes(checkpoint[at..at + 8].try_into().unwrap()) as usize;
+    let positions = 17..25 + 16 * count(17);
+    let begun_end = positions.end + 8 + 16 * count(positions.end);
+    let handed_end = begun_end + 8 + 16 * count(begun_end);
+    let text = foldhash::fast::FixedState::with_seed(0).hash_one(sql);
+    let first = [&[1][..], &text.to_be_bytes(), &checkpoint[positions], &checkpoint[handed_end..]].concat();
+    let mut transaction = Transaction::new();
+    transaction.put(&keyspace, key.to_vec(), first);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(world.storage.commit(transaction)).unwrap();
+    world.life(async |life| {
+        life.queries.start_query("q", None).await.unwrap();
+        life.put_rows(vec![json!({"symbol": "A", "n": 10})]).await;
+        world.clock.advance(20 * SECOND);
+        // The texts of its keys are no values: the open window is read again, and is one group.
+        until_found(life, &[13.0]).await;
     });
 }
 

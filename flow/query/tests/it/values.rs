@@ -202,3 +202,75 @@ fn what_is_known_of_events_is_not_a_field_of_theirs() {
         );
     }
 }
+
+#[test]
+fn integers_beyond_floating_point_stay_apart() {
+    let sample = r#"{"id":9007199254740992,"l":[9007199254740993]}"#;
+    let sql = "SELECT GetArrayElement(l, 0) = id AS same, GetArrayElement(l, 0) > id AS more, \
+               GetArrayElement(l, 0) IN (1, 9007199254740992) AS listed, GetArrayElement(l, 0) NOT IN (9007199254740993) AS no, \
+               id IN (GetArrayElement(l, 0)) AS back, id + 1 IN (7, GetArrayElement(l, 0)) AS next, \
+               CASE GetArrayElement(l, 0) WHEN 9007199254740992 THEN 'wrong' WHEN 9007199254740993 THEN 'right' END AS [case], \
+               NULLIF(GetArrayElement(l, 0), 9007199254740992) AS kept INTO out FROM input";
+    let expected = r#"{"same":false,"more":true,"listed":false,"no":false,"back":false,"next":true,"case":"right","kept":9007199254740993}"#;
+    assert_eq!(rows(sql, sample), [expected]);
+    let many = (0..10_000).map(|number| number.to_string()).collect::<Vec<_>>().join(",");
+    let sql = format!("SELECT GetArrayElement(l, 0) IN ({many}) AS listed INTO out FROM input");
+    assert_eq!(rows(&sql, sample), [r#"{"listed":false}"#]);
+}
+
+#[test]
+fn keys_of_joins_are_equal_as_values_are() {
+    let pairs = |on: &str, sample: &str| {
+        let sql = format!(
+            "SELECT a.i AS a, b.i AS b INTO out FROM input a TIMESTAMP BY t JOIN input b TIMESTAMP BY t \
+             ON {on} AND DATEDIFF(second, a, b) BETWEEN 0 AND 0"
+        );
+        rows(&sql, sample)
+    };
+    // Each value in two spellings; records and arrays are equal to nothing, not to themselves either.
+    let values = ["1e18", "1000000000000000000", r#""a""#, r#""\u0061""#, "[1]", "[1]", r#"{"b":1}"#, r#"{"b":1}"#];
+    let row = |(i, value): (usize, &&str)| format!(r#"{{"i":{i},"v":{value},"t":"2026-03-04T05:06:07Z"}}"#);
+    let sample = values.iter().enumerate().map(row).collect::<Vec<_>>().join("\n");
+    let mut found = pairs("a.v = b.v", &sample);
+    found.sort();
+    let expected: Vec<String> = [(0, 0), (0, 1), (1, 0), (1, 1), (2, 2), (2, 3), (3, 2), (3, 3)]
+        .iter()
+        .map(|(a, b)| format!(r#"{{"a":{a},"b":{b}}}"#))
+        .collect();
+    assert_eq!(found, expected);
+    let groups = "SELECT COUNT(*) AS n INTO out FROM input WHERE i < 2 GROUP BY v, TumblingWindow(minute, 1)";
+    assert_eq!(rows(groups, &sample), [r#"{"n":2}"#]);
+    // A time beside a text of one, and an integer that floating point does not hold.
+    let sample = r#"{"i":0,"r":{"t":["2026-03-04T05:06:07Z"],"n":[9007199254740993]},"n":9007199254740993,"t":"2026-03-04T05:06:07Z"}
+        {"i":1,"r":[],"n":9007199254740992,"t":"2026-03-04T05:06:07Z"}"#;
+    assert_eq!(pairs("a.t = GetArrayElement(GetRecordPropertyValue(b.r, 't'), 0) AND a.i = b.i", sample).len(), 1);
+    assert_eq!(pairs("a.n = GetArrayElement(GetRecordPropertyValue(b.r, 'n'), 0)", sample), [r#"{"a":0,"b":0}"#]);
+}
+
+#[test]
+fn rows_of_applies_are_bounded_in_bytes_too() {
+    let ones = |count: usize| vec!["1"; count].join(",");
+    // What is carried along an APPLY behind another one is there for each of its rows: 10,000 times 8,000 bytes.
+    let sample = format!(r#"{{"text":"{}","a":[{}]}} {{"text":"y","a":[1,2]}}"#, "x".repeat(8_000), ones(100));
+    let sql = "SELECT COUNT(*) AS n INTO out FROM input CROSS APPLY GetArrayElements(a) AS x \
+               CROSS APPLY GetArrayElements(a) AS y WHERE text <> '' GROUP BY LEN(text), TumblingWindow(day, 1)";
+    let found = run(sql, &sample);
+    let mut counts: Vec<usize> = found.outputs[0].1.iter().map(|row| row[5..row.len() - 1].parse().unwrap()).collect();
+    counts.sort_unstable();
+    assert_eq!(counts[0], 4);
+    assert!((1_000..2_100).contains(&counts[1]), "{counts:?}");
+    assert!(!found.errors.is_empty());
+    assert!(found.errors.iter().all(|(kind, told)| kind == "failed" && told.contains("makes too many rows")));
+    // Each record makes 12 MB, within its bound; all that are read at once make too much.
+    let one = format!(r#"{{"text":"{}","a":[{}]}}"#, "x".repeat(4_000), ones(3_000));
+    let sql = "SELECT COUNT(*) AS n INTO out FROM input CROSS APPLY GetArrayElements(a) AS x \
+               WHERE text <> '' GROUP BY TumblingWindow(day, 1)";
+    let count = |records: usize| {
+        let found = run(sql, &vec![one.as_str(); records].join("\n"));
+        (found.outputs[0].1.clone(), found.errors)
+    };
+    assert_eq!(count(5), (vec![r#"{"n":15000}"#.to_owned()], Vec::new()));
+    let (rows, errors) = count(7);
+    assert!((r#"{"n":15000}"#..r#"{"n":17000}"#).contains(&rows[0].as_str()), "{rows:?}");
+    assert!(errors.iter().all(|(_, told)| told.contains("more than 64 MiB")) && !errors.is_empty(), "{errors:?}");
+}

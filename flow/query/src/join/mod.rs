@@ -18,7 +18,7 @@ use arrow::datatypes::DataType;
 
 use crate::executor::state::{Reader, StateError, Writer};
 use crate::plan::Join;
-use crate::window::key::{KeyEncoder, encode_value};
+use crate::window::key::{KeyEncoder, encode_exact};
 pub(crate) use candidates::{Candidate, Candidates};
 use side::{Row, Side};
 
@@ -95,7 +95,7 @@ impl StreamJoin {
                 continue;
             }
             values.clear();
-            columns.iter().for_each(|column| encode_value(column, row, &mut values));
+            columns.iter().for_each(|column| encode_exact(column, row, &mut values));
             let key = matchable.then(|| encoded.row(row).into());
             let row = Row::new(time, key, values.as_slice().into());
             self.held += row.weight();

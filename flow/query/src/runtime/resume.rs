@@ -43,8 +43,11 @@ impl Task {
             return Ok(executor);
         }
         if same && executor.restore(&checkpoint.state).is_ok() {
-            checkpoint.emitted = checkpoint.emitted.max(executor.watermark());
-            executor.resume(checkpoint.emitted, handed(binding, checkpoint));
+            if checkpoint.emitted == Millis::MIN {
+                // Of the first version, which did not know.
+                checkpoint.emitted = executor.watermark();
+            }
+            executor.resume(checkpoint.emitted, handed(binding, checkpoint), &checkpoint.given);
             for (source, index, ..) in binding.shards().filter(|(.., shard)| moved || !known.contains(&shard.log)) {
                 executor.join(source, index);
             }
@@ -57,7 +60,7 @@ impl Task {
             let handed = checkpoint.handed.entry(*log).or_default();
             *handed = (*handed).max(*position);
         }
-        executor.resume(checkpoint.emitted, handed(binding, checkpoint));
+        executor.resume(checkpoint.emitted, handed(binding, checkpoint), &checkpoint.given);
         let needed = executor.begin_windows();
         for (stream, needed) in binding.streams.iter().zip(needed) {
             let Some(arrival) = needed else { continue };

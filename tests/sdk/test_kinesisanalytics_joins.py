@@ -110,6 +110,27 @@ def test_rows_stand_beside_reference_data(server, analytics, kinesis, streams):
         rows += [json.loads(record["Data"]) for record in read["Records"]]
         time.sleep(0.1)
     assert [(row["symbol"], row["company"]) for row in rows] == [("B", "Boeing"), ("A", "Amazon"), ("C", None)]
+
+    # An update makes the object read again: the documented way when its content has changed.
+    container.upload_blob("names.csv", b"A,Alphabet\n", overwrite=True)
+    same = {"ReferenceId": shown["ReferenceId"]}
+    change(analytics.update_application, ApplicationUpdate={"ReferenceDataSourceUpdates": [same]})
+    put(kinesis, streams[0], {"symbol": "A", "shares": 9})
+    while len(rows) < 4 and time.monotonic() < deadline:
+        read = kinesis.get_records(ShardIterator=at)
+        at = read["NextShardIterator"]
+        rows += [json.loads(record["Data"]) for record in read["Records"]]
+        time.sleep(0.1)
+    assert (rows[3]["symbol"], rows[3]["company"]) == ("A", "Alphabet")
+    with pytest.raises(ClientError) as error:
+        change(analytics.update_application, ApplicationUpdate={"ReferenceDataSourceUpdates": [{"ReferenceId": "7.7"}]})
+    assert code(error) == "ResourceNotFoundException"
+    other = {**same, "S3ReferenceDataSourceUpdate": {"FileKeyUpdate": "others.csv"}}
+    change(analytics.update_application, ApplicationUpdate={"ReferenceDataSourceUpdates": [other]})
+    (described,) = detail(analytics, name)["ReferenceDataSourceDescriptions"]
+    assert described["S3ReferenceDataSourceDescription"]["FileKey"] == "others.csv"
+    assert described["S3ReferenceDataSourceDescription"]["ReferenceRoleARN"] == ROLE
+    assert described["TableName"] == "CompanyName"
     analytics.stop_application(ApplicationName=name)
 
     with pytest.raises(ClientError) as error:

@@ -152,6 +152,11 @@ def test_files_and_commands_speak_of_reference_data(node, tmp_path):
     shown = good(node, "GET", f"{JOBS}/{job}/inputs/companies")["properties"]
     assert shown["datasource"]["properties"]["pathPattern"] == "b.csv"
     node.run("job", "stop", job)
+    # The service has no columns to declare: those of the file stay.
+    moved = {"properties": reference(f"box-{mark}", "moved.csv", {"type": "Csv", "properties": {"fieldDelimiter": ","}})}
+    good(node, "PUT", f"{JOBS}/{job}/inputs/companies", moved)
+    told = node.run("job", "show", job)
+    assert 'path = "moved.csv"' in told and 'name = "symbol"' in told.split("moved.csv")[1], told
     node.run("job", "remove-input", job, "companies")
     node.run("job", "add-input", job, "companies", f"blob.container=box-{mark}", "blob.path=c.csv", "csv=,")
     shown = good(node, "GET", f"{JOBS}/{job}/inputs/companies")["properties"]

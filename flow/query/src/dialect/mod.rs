@@ -73,6 +73,12 @@ pub fn check(dialect: QueryDialect, sql: &str, inputs: &[InputSchema]) -> Vec<Pl
     planner.finish(false).err().unwrap_or_default()
 }
 
+/// The names of the inputs that a query's text reads, without needing columns; all inputs' when it has mistakes.
+#[must_use]
+pub(crate) fn inputs_read(dialect: QueryDialect, sql: &str, inputs: &[InputSchema]) -> Vec<String> {
+    planned(dialect, sql, inputs).read()
+}
+
 /// A query's text without what does not count: comments, blanks and the breaks of lines. `None` when it cannot be read.
 #[must_use]
 pub(crate) fn words(dialect: QueryDialect, sql: &str) -> Option<String> {

@@ -99,6 +99,15 @@ impl<'a> Planner<'a> {
         Ok(prune::prune(Program { dialect, sources, references, steps, outputs }))
     }
 
+    /// The names of the inputs that the statements read; all inputs' when there are mistakes.
+    pub(super) fn read(self) -> Vec<String> {
+        if !self.errors.is_empty() {
+            return self.inputs.iter().map(|input| input.name.clone()).collect();
+        }
+        let sources = self.sources.into_iter().map(|read| read.plan.name);
+        sources.chain(self.references.into_iter().map(|(plan, _)| plan.name)).collect()
+    }
+
     fn refuse_duplicates(&mut self, statements: &[Statement]) {
         let mut seen: Vec<&str> = Vec::new();
         for statement in statements {

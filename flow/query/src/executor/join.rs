@@ -1,17 +1,15 @@
 //! Joins at work: rows go into their state, candidates through their condition, and what is left to the steps behind.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch as ArrowBatch;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, SchemaRef};
 
 use super::evaluate::{by_row, true_rows, values};
 use super::{ExecuteError, Executor, rowtimes};
-use crate::join::{Candidate, Candidates, StreamJoin};
+use crate::join::{Candidate, Candidates, StreamJoin, columns};
 use crate::plan::{Join, Operator, Program, StepInput};
-
-/// The most candidates of one call of [`Executor::advance`]: what comes out of one is in memory at once.
-const AT_ONCE_MAX: usize = 5_000_000;
 
 /// The state of each step that joins.
 pub(super) fn states(program: &Program) -> Vec<Option<StreamJoin>> {
@@ -62,42 +60,37 @@ impl Executor {
         Ok(())
     }
 
-    /// Gives what a join has decided before a time; what it had decided before `emitted` was handed on before.
-    pub(super) fn join_until(&mut self, step: usize, reached: i64, emitted: i64) -> Result<(), ExecuteError> {
-        let mut count = 0;
-        loop {
-            let Some(join) = &mut self.joins[step] else { return Ok(()) };
-            let next = join.next(reached).map_err(|error| ExecuteError::TooLarge(error.to_string()))?;
-            let Some(candidates) = next else { return Ok(()) };
-            count += candidates.len();
-            if count > AT_ONCE_MAX {
-                let message = format!(
-                    "a join compares more than {AT_ONCE_MAX} pairs at once; compare more columns of both sides in ON, or \
-                     narrow its bounds in time"
-                );
-                return Err(ExecuteError::TooLarge(message));
-            }
-            let (before, behind) = candidates.split_at(emitted);
-            self.again(true, |executor| executor.joined(step, &before))?;
-            self.joined(step, &behind)?;
-        }
-    }
-
-    /// Hands on the pairs for which the condition is true, and the rows that have no match.
-    fn joined(&mut self, step: usize, candidates: &Candidates) -> Result<(), ExecuteError> {
+    /// Hands on, of some candidates, the pairs for which the condition is true, and the rows that have no match.
+    pub(super) fn joined(
+        &mut self,
+        step: usize,
+        candidates: &Candidates,
+        places: Range<usize>,
+    ) -> Result<(), ExecuteError> {
         let plan = self.program.steps[step].clone();
         let Operator::Join(join) = &plan.operator else { return Ok(()) };
-        if candidates.len() == 0 {
-            return Ok(());
-        }
         let [left, right] = join
             .sides
             .each_ref()
             .map(|side| -> Vec<DataType> { side.columns.iter().map(|(_, column)| column.data_type.clone()).collect() });
-        let types = [left.as_slice(), right.as_slice()];
+        for piece in candidates.pieces(places) {
+            let rows = self.piece(join, &plan.schema, [&left, &right], piece)?;
+            self.give(step, &rows)?;
+        }
+        Ok(())
+    }
+
+    /// The rows that come of a piece of candidates.
+    fn piece(
+        &mut self,
+        join: &Join,
+        schema: &SchemaRef,
+        types: [&[DataType]; 2],
+        candidates: &[Candidate],
+    ) -> Result<ArrowBatch, ExecuteError> {
         let mut chosen: Vec<bool> = candidates.iter().map(Candidate::is_pair).collect();
         if let Some(predicate) = &join.predicate {
-            let pairs = ArrowBatch::try_new(Arc::clone(&plan.schema), candidates.columns(&chosen, types))?;
+            let pairs = ArrowBatch::try_new(Arc::clone(schema), columns(candidates, &chosen, types))?;
             let (is_true, failed) = true_rows(predicate, &pairs)?;
             self.failed(failed);
             let mut is_true = is_true.into_iter();
@@ -107,7 +100,6 @@ impl Executor {
         for (candidate, chosen) in candidates.iter().zip(&mut chosen) {
             *chosen = *chosen || !(candidate.is_pair() || candidate.has_match());
         }
-        let rows = ArrowBatch::try_new(Arc::clone(&plan.schema), candidates.columns(&chosen, types))?;
-        self.give(step, &rows)
+        Ok(ArrowBatch::try_new(Arc::clone(schema), columns(candidates, &chosen, types))?)
     }
 }

@@ -3,6 +3,7 @@
 //! Rows pass through the steps as Arrow batches; windows keep state and give rows when time has passed them. The same records
 //! give the same rows however they are cut into batches. Read next: [`crate::time_policy`], [`crate::window`].
 
+mod advance;
 mod apply;
 mod evaluate;
 mod join;
@@ -25,6 +26,7 @@ use crate::join::StreamJoin;
 use crate::plan::{Operator, Program, StepInput, TimeSource};
 use crate::time_policy::{OrderCounts, ShardTime};
 use crate::window::Closed;
+use advance::Handed;
 use evaluate::{by_row, columns, keep};
 use lookup::Tables;
 use state::{Reader, StateError, Writer};
@@ -48,8 +50,14 @@ pub struct Executor {
     delays: Vec<i64>,
     counts: Counts,
     produced: Produced,
+    /// Per step: how far time has come in it; what joins have not given yet holds it up.
+    times: Vec<i64>,
     /// Windows that were over at this watermark were handed on before.
     emitted: i64,
+    /// Per step: what of its rows was handed on before.
+    handed: Vec<Handed>,
+    /// Outputs that had what flows before.
+    withheld: Vec<usize>,
     /// Whether what flows was handed on before: it goes to windows, not to outputs.
     again: bool,
     apply_room: apply::Room,
@@ -139,9 +147,24 @@ impl Executor {
         let sources = (0..program.sources.len()).map(source).collect();
         let windows = program.steps.iter().map(|step| Timed::of(&step.operator)).collect();
         let (joins, delays) = (join::states(&program), join::delays(&program));
-        let (counts, produced) = (Counts::default(), Produced::default());
-        let (tables, emitted, again, apply_room) = (Vec::new(), i64::MIN, false, apply::Room::default());
-        Self { program, order, sources, windows, joins, tables, delays, counts, produced, emitted, again, apply_room }
+        let steps = program.steps.len();
+        Self {
+            program,
+            order,
+            sources,
+            windows,
+            joins,
+            tables: Vec::new(),
+            delays,
+            counts: Counts::default(),
+            produced: Produced::default(),
+            times: vec![i64::MIN; steps],
+            emitted: i64::MIN,
+            handed: vec![Handed::new(); steps],
+            withheld: Vec::new(),
+            again: false,
+            apply_room: apply::Room::default(),
+        }
     }
 
     /// The program it runs.
@@ -236,37 +259,6 @@ impl Executor {
     pub fn watermark(&self) -> i64 {
         let shards = self.sources.iter().flat_map(|source| &source.shards);
         shards.map(ShardTime::watermark).min().unwrap_or(i64::MIN)
-    }
-
-    /// Gives the rows of all windows that are over by the watermark, or by `until` if that is later: the end of a sample. So
-    /// it is with the pairs of joins.
-    ///
-    /// # Errors
-    /// [`ExecuteError`]: the query cannot go on.
-    pub fn advance(&mut self, until: Option<i64>) -> Result<Produced, ExecuteError> {
-        let watermark = self.watermark().max(until.unwrap_or(i64::MIN));
-        for step in 0..self.program.steps.len() {
-            let reached = watermark.saturating_sub(self.delays[step]);
-            let emitted = self.emitted.saturating_sub(self.delays[step]);
-            self.join_until(step, reached, emitted)?;
-            let Some(windows) = &mut self.windows[step] else { continue };
-            let closed = windows.close(reached)?.into_iter().map(|mut closed| {
-                closed.errors.retain(|(end, _)| !windows.is_over(*end, emitted));
-                let handed = closed.ends.partition_point(|end| windows.is_over(*end, emitted));
-                (handed, closed)
-            });
-            for (handed, closed) in closed.collect::<Vec<_>>() {
-                if handed == 0 {
-                    self.closed(step, closed)?;
-                    continue;
-                }
-                let (before, behind) = closed.split_at(handed);
-                self.again(true, |executor| executor.closed(step, before))?;
-                let over = behind.ends.is_empty();
-                self.again(over, |executor| executor.closed(step, behind))?;
-            }
-        }
-        Ok(self.take())
     }
 
     fn take(&mut self) -> Produced {
@@ -380,7 +372,7 @@ impl Executor {
             return Ok(());
         }
         for (index, output) in self.program.outputs.iter().enumerate() {
-            if output.step == Some(step) && !self.again {
+            if output.step == Some(step) && !self.again && !self.withheld.contains(&index) {
                 self.counts.rows_out += rows.num_rows() as u64;
                 self.produced.rows.push((index, rows.clone()));
             }

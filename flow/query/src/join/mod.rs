@@ -18,8 +18,8 @@ use arrow::datatypes::DataType;
 
 use crate::executor::state::{Reader, StateError, Writer};
 use crate::plan::Join;
-use crate::window::key::{KeyEncoder, encode_value};
-pub(crate) use candidates::{Candidate, Candidates};
+use crate::window::key::{KeyEncoder, encode_exact};
+pub(crate) use candidates::{Candidate, Candidates, columns};
 use side::{Row, Side};
 
 /// What all rows that one join keeps may cost together, in rows of up to [`ROW_BYTES`]: with what is around each, a gigabyte.
@@ -30,6 +30,9 @@ const ROW_BYTES: usize = 256;
 
 /// As many candidates are looked at together: enough for vectors, little to keep.
 const TOGETHER: usize = 8_192;
+
+/// As many bytes of their rows' values, too.
+const TOGETHER_BYTES: usize = 1 << 20;
 
 /// The most candidates of one instant: each row of one side meets each of the other that has its key.
 const CANDIDATES_MAX: usize = 2_000_000;
@@ -95,7 +98,7 @@ impl StreamJoin {
                 continue;
             }
             values.clear();
-            columns.iter().for_each(|column| encode_value(column, row, &mut values));
+            columns.iter().for_each(|column| encode_exact(column, row, &mut values));
             let key = matchable.then(|| encoded.row(row).into());
             let row = Row::new(time, key, values.as_slice().into());
             self.held += row.weight();
@@ -116,13 +119,18 @@ impl StreamJoin {
         let mut found = Candidates::default();
         while let Some(instant) = self.next_instant().filter(|instant| *instant < watermark) {
             self.take(instant, &mut found)?;
-            if found.len() >= TOGETHER {
+            if found.len() >= TOGETHER || found.bytes() >= TOGETHER_BYTES {
                 self.done = instant.saturating_add(1);
                 return Ok(Some(found));
             }
         }
         self.done = self.done.max(watermark);
         Ok((found.len() > 0).then_some(found))
+    }
+
+    /// Everything is given that was decided before this time.
+    pub(crate) fn done(&self) -> i64 {
+        self.done
     }
 
     /// When rows come next, or are kept no longer.

@@ -21,7 +21,7 @@ pub(crate) struct Row {
     pub(super) time: i64,
     /// Rows of the same bytes match; `None`: it matches nothing, one of its keys is NULL.
     key: Option<Box<[u8]>>,
-    /// Its columns, as keys are encoded.
+    /// Its columns, each value as it came.
     values: Box<[u8]>,
     matched: AtomicBool,
 }

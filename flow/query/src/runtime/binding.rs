@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use millstream_catalog::{ColumnDefinition, QueryDefinition, QueryDialect, QueryInput, StreamDefinition, StreamOwner};
+use millstream_catalog::{
+    ColumnDefinition, QueryDefinition, QueryDialect, QueryInput, ReferenceInput, StreamDefinition, StreamOwner,
+};
 use millstream_stream::{Streams, aggregate};
 
+use super::busy::busy;
 use super::error::QueryError;
 use super::reference::{Loaded, References};
 use crate::decode::infer::columns_of;
-use crate::dialect::{InputSchema, plan};
+use crate::dialect::{InputSchema, inputs_read, plan};
 use crate::error::PlanError;
 use crate::executor::Executor;
 use crate::executor::lookup::{Tables, tables};
@@ -35,28 +38,31 @@ impl Binding {
         references: &References,
         definition: &QueryDefinition,
     ) -> Result<Self, QueryError> {
-        let mut schemas = Vec::with_capacity(definition.inputs.len());
-        for input in &definition.inputs {
-            let columns = match input.columns.as_slice() {
-                [] => sampled_columns(streams, input, definition.dialect).await?,
-                declared => Some(declared.to_vec()),
-            };
+        let mut schemas = declared(definition);
+        let read = inputs_read(definition.dialect, &definition.sql, &schemas);
+        for (input, schema) in definition.inputs.iter().zip(&mut schemas) {
+            if !read.contains(&input.name) {
+                continue;
+            }
+            if schema.columns.is_none() {
+                schema.columns = sampled_columns(streams, input, definition.dialect).await?;
+            }
             // Streams that others fill are not hubs: their events are none.
             let owner = stream_of(streams, input)?.owner;
-            let hub = definition.dialect == QueryDialect::StreamAnalytics
+            schema.hub = definition.dialect == QueryDialect::StreamAnalytics
                 && matches!(owner, StreamOwner::User | StreamOwner::Hub);
-            schemas.push(InputSchema { name: input.name.clone(), columns, hub, reference: false });
         }
+        let references_read: Vec<ReferenceInput> =
+            definition.references.iter().filter(|reference| read.contains(&reference.name)).cloned().collect();
         // Objects may be large: they are not read while the query waits for a first record.
-        let waits = schemas.iter().find(|schema| schema.columns.is_none());
-        if let (Some(input), false) = (waits, definition.references.is_empty()) {
+        let waits =
+            |schema: &&InputSchema| !schema.reference && schema.columns.is_none() && read.contains(&schema.name);
+        if let (Some(input), false) = (schemas.iter().find(waits), references_read.is_empty()) {
             return Err(QueryError::Plan(vec![PlanError::columns_unknown(&input.name)]));
         }
-        let loaded = references.load(&definition.name, &definition.references).await?;
+        let loaded = references.load(&definition.name, &references_read).await?;
         let (dialect, sql) = (definition.dialect, definition.sql.clone());
-        let (program, tables) = tokio::task::spawn_blocking(move || planned(dialect, &sql, schemas, &loaded))
-            .await
-            .map_err(|_| QueryError::Stopping)??;
+        let (program, tables) = busy(move || planned(dialect, &sql, schemas, &loaded)).await??;
         let input_of = |name: &str| {
             definition
                 .inputs
@@ -92,6 +98,19 @@ impl Binding {
     }
 }
 
+/// The inputs and reference data of a definition with the columns that it declares.
+fn declared(definition: &QueryDefinition) -> Vec<InputSchema> {
+    let schema = |name: &str, columns: &[ColumnDefinition], reference| InputSchema {
+        name: name.to_owned(),
+        columns: (!columns.is_empty()).then(|| columns.to_vec()),
+        hub: false,
+        reference,
+    };
+    let inputs = definition.inputs.iter().map(|input| schema(&input.name, &input.columns, false));
+    let references = definition.references.iter().map(|input| schema(&input.name, &input.columns, true));
+    inputs.chain(references).collect()
+}
+
 /// The program and the tables of its steps. Reads objects, which may be large: work for a thread that may be busy.
 fn planned(
     dialect: QueryDialect,
@@ -99,7 +118,11 @@ fn planned(
     mut schemas: Vec<InputSchema>,
     loaded: &[Loaded],
 ) -> Result<(Program, Tables), QueryError> {
-    schemas.extend(loaded.iter().map(|loaded| loaded.schema(dialect)));
+    for schema in schemas.iter_mut().filter(|schema| schema.reference) {
+        if let Some(loaded) = loaded.iter().find(|loaded| loaded.name() == schema.name) {
+            *schema = loaded.schema(dialect);
+        }
+    }
     let program = plan(dialect, sql, &schemas).map_err(QueryError::Plan)?;
     let mut rows = Vec::with_capacity(program.references.len());
     for plan in &program.references {

@@ -12,7 +12,10 @@ use crate::executor::state::{Reader, StateError, Writer};
 
 /// The first byte of a checkpoint. What comes before the state is the same in all later versions: another binary may not
 /// read the state, but it finds the way back to where its windows begin.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
+
+/// The version that did not know what each output was given.
+const SECOND_VERSION: u8 = 2;
 
 /// The version that knew positions, the text and state only.
 const FIRST_VERSION: u8 = 1;
@@ -32,6 +35,9 @@ pub(super) struct Checkpoint {
     pub(super) handed: BTreeMap<u64, u64>,
     /// The executor's snapshot.
     pub(super) state: Vec<u8>,
+    /// By output, the times before which each of the steps that it holds rows of had handed on everything
+    /// ([`crate::executor::Executor::given`]): another plan may be further behind `emitted`, or less far.
+    pub(super) given: BTreeMap<String, Vec<Millis>>,
 }
 
 impl Default for Checkpoint {
@@ -44,6 +50,7 @@ impl Default for Checkpoint {
             begun: none.clone(),
             handed: none,
             state: Vec::new(),
+            given: BTreeMap::new(),
         }
     }
 }
@@ -61,6 +68,12 @@ impl Checkpoint {
             }
         }
         writer.bytes(&self.state);
+        writer.count(self.given.len());
+        for (output, times) in &self.given {
+            writer.bytes(output.as_bytes());
+            writer.count(times.len());
+            times.iter().for_each(|time| writer.int(*time));
+        }
         writer.0
     }
 
@@ -75,8 +88,23 @@ impl Checkpoint {
         }
         let emitted = reader.int()?;
         let (positions, begun, handed) = (offsets(&mut reader)?, offsets(&mut reader)?, offsets(&mut reader)?);
-        Ok(Self { plan, emitted, positions, begun, handed, state: reader.bytes()?.to_vec() })
+        let state = reader.bytes()?.to_vec();
+        let given = if version == SECOND_VERSION { BTreeMap::new() } else { given(&mut reader)? };
+        Ok(Self { plan, emitted, positions, begun, handed, state, given })
     }
+}
+
+fn given(reader: &mut Reader<'_>) -> Result<BTreeMap<String, Vec<Millis>>, StateError> {
+    let mut given = BTreeMap::new();
+    for _ in 0..reader.count()? {
+        let output = String::from_utf8(reader.bytes()?.to_vec()).map_err(|_| StateError)?;
+        let mut times = Vec::new();
+        for _ in 0..reader.count()? {
+            times.push(reader.int()?);
+        }
+        given.insert(output, times);
+    }
+    Ok(given)
 }
 
 fn offsets(reader: &mut Reader<'_>) -> Result<BTreeMap<u64, u64>, StateError> {
@@ -196,6 +224,7 @@ mod tests {
             begun: BTreeMap::from([(3, 1)]),
             handed: BTreeMap::new(),
             state: vec![1, 2, 3],
+            given: BTreeMap::from([("out".to_owned(), vec![-7, 9]), ("other".to_owned(), Vec::new())]),
         };
         assert_eq!(Checkpoint::decode(&checkpoint.encode()), Ok(checkpoint.clone()));
         let mut later = checkpoint.encode();
@@ -204,6 +233,21 @@ mod tests {
         for broken in [&[][..], &[9, 9], &checkpoint.encode()[..20]] {
             assert_eq!(Checkpoint::decode(broken), Err(StateError));
         }
+    }
+
+    #[test]
+    fn checkpoints_of_the_second_version_are_read() {
+        let checkpoint = Checkpoint { plan: 4, emitted: 3, state: vec![1], ..Checkpoint::default() };
+        let mut written = checkpoint.encode();
+        written[0] = SECOND_VERSION;
+        written.truncate(written.len() - no_given().len());
+        assert_eq!(Checkpoint::decode(&written), Ok(checkpoint));
+    }
+
+    fn no_given() -> Vec<u8> {
+        let mut writer = Writer(Vec::new());
+        writer.count(0);
+        writer.0
     }
 
     #[test]

@@ -118,6 +118,9 @@ pub enum QueryError {
     /// Rows cannot be computed.
     #[error(transparent)]
     Execute(#[from] ExecuteError),
+    /// Computing its rows broke off.
+    #[error("a defect of the query engine stopped it: {0}")]
+    Defect(String),
     /// The node is going down.
     #[error("the node is stopping")]
     Stopping,
@@ -150,7 +153,7 @@ impl QueryError {
             | Self::Reference { .. } => ErrorKind::Invalid,
             Self::Delivery { .. } | Self::Stopping => ErrorKind::Unavailable,
             Self::NotAllowed { .. } => ErrorKind::Forbidden,
-            Self::Execute(_) => ErrorKind::Internal,
+            Self::Execute(_) | Self::Defect(_) => ErrorKind::Internal,
             Self::Stream(error) => error.kind(),
             Self::Catalog(error) => error.kind(),
             Self::Storage(error) => error.kind(),

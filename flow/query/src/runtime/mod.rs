@@ -6,6 +6,7 @@
 //! [`mod@trial`] (a query over samples).
 
 mod binding;
+mod busy;
 mod check;
 mod checkpoint;
 mod definitions;

@@ -7,6 +7,7 @@ use millstream_stream::Streams;
 use tokio::sync::mpsc;
 
 use super::binding::Binding;
+use super::busy::busy;
 use super::error::QueryError;
 use super::reference::References;
 use super::rows;
@@ -128,9 +129,18 @@ async fn run(
                 send(&produced, definition.dialect, sender).await;
             }
         }
-        let produced = executor.advance(None)?;
-        note_missed(&executor, &produced, &mut missed, sender).await;
-        send(&produced, definition.dialect, sender).await;
+        let mut more = true;
+        while more && !sender.is_closed() {
+            let (some, produced);
+            (executor, some) = busy(move || {
+                let some = executor.advance_some(None);
+                (executor, some)
+            })
+            .await?;
+            (produced, more) = some?;
+            note_missed(&executor, &produced, &mut missed, sender).await;
+            send(&produced, definition.dialect, sender).await;
+        }
         if !read_any {
             tokio::time::sleep(LOOK).await;
         }

@@ -46,12 +46,12 @@ impl Task {
             return Ok(executor);
         }
         let restored = same && executor.restore(&checkpoint.state).is_ok();
-        if restored || (same && !is_state_ours) {
+        if (restored || (same && !is_state_ours)) && checkpoint.emitted == Millis::MIN {
             // The first version kept this in the state only, before what windows keep.
-            checkpoint.emitted = checkpoint.emitted.max(executor.watermark());
+            checkpoint.emitted = executor.watermark();
         }
         if restored && is_state_ours {
-            executor.resume(checkpoint.emitted, handed(binding, checkpoint));
+            executor.resume(checkpoint.emitted, handed(binding, checkpoint), &checkpoint.given);
             for (source, index, ..) in binding.shards().filter(|(.., shard)| moved || !known.contains(&shard.log)) {
                 executor.join(source, index);
             }
@@ -68,7 +68,7 @@ impl Task {
             let handed = checkpoint.handed.entry(*log).or_default();
             *handed = (*handed).max(*position);
         }
-        executor.resume(checkpoint.emitted, handed(binding, checkpoint));
+        executor.resume(checkpoint.emitted, handed(binding, checkpoint), &checkpoint.given);
         let needed = executor.begin_windows();
         for (stream, needed) in binding.streams.iter().zip(needed) {
             let Some(arrival) = needed else { continue };

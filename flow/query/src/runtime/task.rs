@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::binding::{Binding, Look};
+use super::busy::busy;
 use super::checkpoint::{Checkpoint, Checkpoints};
 use super::encoded::{self, Encoded};
 use super::error::QueryError;
@@ -229,9 +230,29 @@ impl Task {
                 });
             }
         }
-        produced.extend(work.executor()?.advance(None)?);
-        self.commit(work, produced, false).await?;
-        Ok(read_any)
+        loop {
+            let more = self.advance(work, &mut produced).await?;
+            self.commit(work, std::mem::take(&mut produced), false).await?;
+            if !more {
+                return Ok(read_any);
+            }
+            // A part of what joins give is durable for itself.
+            work.moved = true;
+        }
+    }
+
+    /// Lets time pass on a thread that may be busy; says whether joins have more to give.
+    async fn advance(&self, work: &mut Work, produced: &mut Produced) -> Result<bool, QueryError> {
+        let mut executor = work.executor.take().ok_or(QueryError::Stopping)?;
+        let (executor, advanced) = busy(move || {
+            let advanced = executor.advance_some(None);
+            (executor, advanced)
+        })
+        .await?;
+        work.executor = Some(executor);
+        let (some, more) = advanced?;
+        produced.extend(some);
+        Ok(more)
     }
 
     /// Shards that are read and decoded at once.
@@ -260,8 +281,7 @@ impl Task {
             let decoded = read.batches.iter().map(|batch| decoder.decode(batch, reading)).collect();
             (decoder, decoded)
         };
-        let (decoder, decoded): (Decoder, Result<Vec<Decoded>, ArrowError>) =
-            tokio::task::spawn_blocking(decode).await.map_err(|_| QueryError::Stopping)?;
+        let (decoder, decoded): (Decoder, Result<Vec<Decoded>, ArrowError>) = busy(decode).await?;
         Ok(Fetched { place, decoder, decoded: decoded.map_err(ExecuteError::from)?, next: read.next, end })
     }
 
@@ -274,7 +294,7 @@ impl Task {
         caught_up: Option<Millis>,
     ) -> Result<Produced, QueryError> {
         let mut executor = work.executor.take().ok_or(QueryError::Stopping)?;
-        let (executor, produced) = tokio::task::spawn_blocking(move || {
+        let (executor, produced) = busy(move || {
             let mut produced = Produced::default();
             for decoded in decoded {
                 match executor.push_decoded(place.source, place.index, decoded) {
@@ -287,8 +307,7 @@ impl Task {
             }
             (executor, Ok(produced))
         })
-        .await
-        .map_err(|_| QueryError::Stopping)?;
+        .await?;
         work.executor = Some(executor);
         Ok(produced?)
     }
@@ -310,10 +329,11 @@ impl Task {
             staged.push(Staged { put, encoded });
         }
         self.running.progress(work.executor()?, state.len());
-        let watermark = work.executor()?.watermark();
+        let (advanced, given) = (work.executor()?.advanced(), work.executor()?.given());
         let Checkpoint { emitted, handed, positions, .. } = &mut work.checkpoint;
-        *emitted = watermark.max(*emitted);
+        *emitted = advanced.max(*emitted);
         handed.retain(|log, handed| positions.get(log).is_some_and(|position| position < handed));
+        work.checkpoint.given = given;
         work.checkpoint.state = state;
         self.checkpoints.save(&self.definition.name, &work.checkpoint, &mut transaction);
         let receipt = self.streams.commit(transaction).await?;
@@ -330,13 +350,12 @@ impl Task {
         let executor = work.executor.take().ok_or(QueryError::Stopping)?;
         let outputs: Vec<String> = work.binding.program.outputs.iter().map(|output| output.name.clone()).collect();
         let definition = Arc::clone(&self.definition);
-        let (executor, encoded, state) = tokio::task::spawn_blocking(move || {
+        let (executor, encoded, state) = busy(move || {
             let encoded = encoded::encode(&produced, &outputs, &definition);
             let state = executor.snapshot();
             (executor, encoded, state)
         })
-        .await
-        .map_err(|_| QueryError::Stopping)?;
+        .await?;
         work.executor = Some(executor);
         Ok((encoded?, state))
     }

@@ -47,3 +47,26 @@ fn a_query_waits_for_its_table_and_reads_it_when_it_starts() {
         until("a row of the new table", || found(life, "out") == [100.0]).await;
     });
 }
+
+#[test]
+fn what_the_query_does_not_read_it_does_not_wait_for() {
+    let world = World::new();
+    world.keep_object("tables/limits.json", r#"{"symbol":"A","factor":10}"#);
+    world.life(async |life| {
+        life.define(vec![output("out", OutputTarget::Keep)]).await;
+        let owner = millstream_catalog::StreamOwner::User;
+        let idle = millstream_stream::NewStream { name: "idle".into(), owner, shards: 1, retention_hours: 240 };
+        life.streams.create(idle).await.unwrap();
+        let mut job = job();
+        let mut input = job.inputs[0].clone();
+        (input.name, input.stream, input.columns) = ("idle".into(), "idle".into(), Vec::new());
+        job.inputs.push(input);
+        let missing =
+            ReferenceInput { name: "missing".into(), key: "missing.json".into(), ..job.references[0].clone() };
+        job.references.push(missing);
+        life.update(job).await.unwrap();
+        life.put_rows(vec![json!({"symbol": "A", "n": 2})]).await;
+        until("a row", || found(life, "out") == [20.0]).await;
+        assert_eq!(life.queries.status("q").last_error, None);
+    });
+}

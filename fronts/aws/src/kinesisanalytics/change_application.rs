@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::create_application::{CODE_BYTES_MAX, check_definition, check_numbers};
 use super::input::Input;
 use super::output::Output;
+use super::reference::{self, SourceUpdate};
 use super::{KinesisAnalytics, check_name, invalid};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 
@@ -28,6 +29,7 @@ pub(super) struct Request {
 #[serde(rename_all = "PascalCase")]
 struct Update {
     application_code_update: Option<String>,
+    reference_data_source_updates: Option<Vec<SourceUpdate>>,
     #[serde(flatten)]
     others: Map<String, Value>,
 }
@@ -38,11 +40,15 @@ pub(super) async fn update(front: &KinesisAnalytics, request: &JsonRequest) -> R
     let (seen, mut changed) = current(front, &input)?;
     if let Some(update) = input.application_update {
         if let Some(other) = update.others.iter().find(|(_, value)| !value.is_null()) {
-            return Err(invalid(format!("{} is not supported by this node; expected ApplicationCodeUpdate", other.0)));
+            return Err(invalid(format!(
+                "{} is not supported by this node; expected ApplicationCodeUpdate or ReferenceDataSourceUpdates",
+                other.0
+            )));
         }
         let code = update.application_code_update;
         Constraints::new().length("applicationCodeUpdate", code.as_deref(), 0, CODE_BYTES_MAX).finish()?;
         changed.sql = code.unwrap_or(changed.sql);
+        reference::update(front, &mut changed, update.reference_data_source_updates.unwrap_or_default())?;
     }
     put(front, &seen, changed).await
 }

@@ -1,6 +1,8 @@
-//! `AddApplicationReferenceDataSource`, `DeleteApplicationReferenceDataSource`: an object as a table of the application.
+//! `AddApplicationReferenceDataSource`, `DeleteApplicationReferenceDataSource`, and `ReferenceDataSourceUpdates` of
+//! `UpdateApplication`: an object as a table of the application.
 
 use millstream_catalog::ReferenceInput;
+use millstream_query::NewQuery;
 use millstream_types::{CheckRole as _, RoleUse};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -44,6 +46,85 @@ struct Object {
     role_arn: Option<String>,
 }
 
+/// One of `ReferenceDataSourceUpdates`: what is not given stays. Each update makes the object read again.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct SourceUpdate {
+    reference_id: Option<String>,
+    table_name_update: Option<String>,
+    #[serde(rename = "S3ReferenceDataSourceUpdate")]
+    object: Option<ObjectUpdate>,
+    reference_schema_update: Option<InputSchema>,
+}
+
+#[derive(Deserialize)]
+struct ObjectUpdate {
+    #[serde(rename = "BucketARNUpdate")]
+    bucket_arn: Option<String>,
+    #[serde(rename = "FileKeyUpdate")]
+    file_key: Option<String>,
+    #[serde(rename = "ReferenceRoleARNUpdate")]
+    role_arn: Option<String>,
+}
+
+/// Changes the application's reference data sources.
+pub(super) fn update(
+    front: &KinesisAnalytics,
+    changed: &mut NewQuery,
+    updates: Vec<SourceUpdate>,
+) -> Result<(), ServiceError> {
+    for update in updates {
+        Constraints::new()
+            .required("referenceDataSourceUpdates.referenceId", update.reference_id.as_ref())
+            .length("referenceDataSourceUpdates.tableNameUpdate", update.table_name_update.as_deref(), 1, 32)
+            .finish()?;
+        let source = changed.references.first_mut().filter(|_| update.reference_id.as_deref() == Some(ID));
+        let source = source.ok_or_else(|| not_found(update.reference_id.as_deref()))?;
+        if let Some(name) = update.table_name_update {
+            source.name = name;
+        }
+        if let Some(object) = update.object {
+            if let Some(arn) = object.bucket_arn {
+                source.bucket = bucket_of(&arn)?;
+            }
+            if let Some(key) = object.file_key {
+                source.key =
+                    Some(key).filter(|key| !key.is_empty()).ok_or_else(|| invalid("FileKeyUpdate is empty"))?;
+            }
+            source.role = object.role_arn.unwrap_or_else(|| std::mem::take(&mut source.role));
+        }
+        if let Some(schema) = update.reference_schema_update {
+            (source.format, source.columns) = schema.definition()?;
+        }
+        check(front, changed)?;
+    }
+    Ok(())
+}
+
+fn not_found(id: Option<&str>) -> ServiceError {
+    let message = format!("The application has no reference data source {}", id.unwrap_or_default());
+    ServiceError::new("ResourceNotFoundException", message)
+}
+
+fn bucket_of(arn: &str) -> Result<String, ServiceError> {
+    let bucket = arn.strip_prefix(BUCKET).filter(|bucket| !bucket.is_empty());
+    bucket.map(str::to_owned).ok_or_else(|| invalid(format!("{arn} is not the ARN of a bucket")))
+}
+
+/// Whether names are free and roles allow it.
+fn check(front: &KinesisAnalytics, changed: &NewQuery) -> Result<(), ServiceError> {
+    for source in &changed.references {
+        let ReferenceInput { name, bucket, key, role, .. } = source;
+        if changed.inputs.iter().any(|input| input.name == *name) {
+            return Err(invalid(format!("the application has an in-application stream `{name}` already")));
+        }
+        check_trust(front, role, &changed.name)?;
+        let permitted = front.roles.check(role, &changed.name, RoleUse::ReadObject { bucket, object: key });
+        permitted.map_err(|reason| invalid(format!("Kinesis Analytics cannot read the reference data. {reason}")))?;
+    }
+    Ok(())
+}
+
 impl Source {
     fn definition(self) -> Result<ReferenceInput, ServiceError> {
         Constraints::new()
@@ -52,15 +133,13 @@ impl Source {
             .required("referenceDataSource.referenceSchema", self.reference_schema.as_ref())
             .finish()?;
         let object = self.object.ok_or_else(|| invalid("S3ReferenceDataSource must be given"))?;
-        let arn = object.bucket_arn.unwrap_or_default();
-        let bucket = arn.strip_prefix(BUCKET).filter(|bucket| !bucket.is_empty());
-        let bucket = bucket.ok_or_else(|| invalid(format!("{arn} is not the ARN of a bucket")))?;
+        let bucket = bucket_of(object.bucket_arn.as_deref().unwrap_or_default())?;
         let key = object.file_key.filter(|key| !key.is_empty()).ok_or_else(|| invalid("FileKey must be given"))?;
         let schema = self.reference_schema.ok_or_else(|| invalid("ReferenceSchema must be given"))?;
         let (format, columns) = schema.definition()?;
         Ok(ReferenceInput {
             name: self.table_name.unwrap_or_default(),
-            bucket: bucket.to_owned(),
+            bucket,
             key,
             format,
             columns,
@@ -77,15 +156,7 @@ pub(super) async fn add(front: &KinesisAnalytics, request: &JsonRequest) -> Resu
         return Err(invalid("An application can have at most one reference data source"));
     }
     changed.references.extend(input.reference_data_source.map(Source::definition).transpose()?);
-    for source in &changed.references {
-        let ReferenceInput { name, bucket, key, role, .. } = source;
-        if changed.inputs.iter().any(|input| input.name == *name) {
-            return Err(invalid(format!("the application has an in-application stream `{name}` already")));
-        }
-        check_trust(front, role, &changed.name)?;
-        let permitted = front.roles.check(role, &changed.name, RoleUse::ReadObject { bucket, object: key });
-        permitted.map_err(|reason| invalid(format!("Kinesis Analytics cannot read the reference data. {reason}")))?;
-    }
+    check(front, &changed)?;
     put(front, &seen, changed).await
 }
 
@@ -95,8 +166,7 @@ pub(super) async fn delete(front: &KinesisAnalytics, request: &JsonRequest) -> R
     Constraints::new().required("referenceId", id.as_ref()).finish()?;
     let (seen, mut changed) = current(front, &request.input()?)?;
     if changed.references.is_empty() || id != Some(ID) {
-        let message = format!("The application has no reference data source {}", id.unwrap_or_default());
-        return Err(ServiceError::new("ResourceNotFoundException", message));
+        return Err(not_found(id));
     }
     changed.references.clear();
     put(front, &seen, changed).await

@@ -123,10 +123,13 @@ impl Kind {
                             None => push(&mut job.inputs, new, self)?,
                         }
                     }
-                    Input::Reference(new) => {
+                    Input::Reference(mut new) => {
                         job.inputs.retain(|known| !same(&known.name));
                         match job.references.iter_mut().find(|known| same(&known.name)) {
-                            Some(known) => *known = new,
+                            Some(known) => {
+                                new.columns = std::mem::take(&mut known.columns);
+                                *known = new;
+                            }
                             None => push(&mut job.references, new, self)?,
                         }
                     }

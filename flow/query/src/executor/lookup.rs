@@ -14,6 +14,9 @@ use crate::plan::{Lookup, Operator, Program};
 /// The most results of one batch of rows: they are in memory at once.
 const RESULTS_MAX: usize = 2_000_000;
 
+/// As many results become columns together: each may have long values.
+pub(crate) const TOGETHER: usize = 4_096;
+
 /// Places of rows that belong together: of the input, and of the table where there is a match.
 #[derive(Default)]
 struct Pairs {
@@ -78,16 +81,23 @@ impl Executor {
             return Err(ExecuteError::TooLarge(message));
         }
         if let Some(predicate) = &lookup.predicate {
-            let joined = pairs.joined(&inputs, side.keys.len(), &table, schema)?;
-            let (kept, failed) = true_rows(predicate, &joined)?;
-            self.failed(failed);
+            let mut kept = Vec::with_capacity(pairs.rows.len());
+            for piece in pairs.pieces() {
+                let joined = piece.joined(&inputs, side.keys.len(), &table, schema)?;
+                let (is_true, failed) = true_rows(predicate, &joined)?;
+                self.failed(failed);
+                kept.extend(is_true);
+            }
             pairs = pairs.only(&kept);
         }
         if side.unmatched_ms.is_some() {
             pairs = pairs.with_unmatched(inputs.num_rows());
         }
-        let joined = pairs.joined(&inputs, side.keys.len(), &table, schema)?;
-        self.give(step, &joined)
+        for piece in pairs.pieces() {
+            let joined = piece.joined(&inputs, side.keys.len(), &table, schema)?;
+            self.give(step, &joined)?;
+        }
+        Ok(())
     }
 }
 
@@ -95,6 +105,12 @@ impl Pairs {
     fn push(&mut self, row: u32, found: Option<u32>) {
         self.rows.push(row);
         self.matches.push(found);
+    }
+
+    /// The same in pieces of [`TOGETHER`].
+    fn pieces(&self) -> impl Iterator<Item = Self> {
+        let pieces = self.rows.chunks(TOGETHER).zip(self.matches.chunks(TOGETHER));
+        pieces.map(|(rows, matches)| Self { rows: rows.to_vec(), matches: matches.to_vec() })
     }
 
     /// Those for which `kept` is true.

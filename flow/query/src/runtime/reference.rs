@@ -124,6 +124,7 @@ mod tests {
         let batch = RecordBatch { base_offset: 0, count, append_time: 1_772_600_767_000, bytes };
         let Produced { rows: made, errors } = executor.push(0, 0, &batch, 0)?;
         assert_eq!(errors, []);
+        assert!(made.iter().all(|(_, batch)| batch.num_rows() <= lookup::TOGETHER), "results come in pieces");
         let encoded = made.iter().flat_map(|(_, batch)| rows::encode(batch, &RecordFormat::Json, dialect, &[]));
         Ok(encoded.map(|row| String::from_utf8_lossy(&row).into_owned()).collect())
     }
@@ -155,6 +156,17 @@ mod tests {
             FROM "events" AS e LEFT OUTER JOIN "limits" AS l ON e."device" = l."device" WHERE l."most" IS NULL;"#;
         let found = run(QueryDialect::Kinesis, kinesis, RecordFormat::Json, json).unwrap();
         assert_eq!(found, [r#"{"V":5,"M":null}"#, r#"{"V":1,"M":null}"#]);
+    }
+
+    #[test]
+    fn a_row_that_many_match_is_beside_each_of_them() {
+        let rows = 2 * lookup::TOGETHER + 7;
+        let json: String = (0..rows).map(|row| format!("{{\"device\":7,\"most\":{row}}}\n")).collect();
+        let all: Vec<String> = (0..rows).map(|row| format!(r#"{{"v":1,"most":{row}}}"#)).collect();
+        assert_eq!(run(QueryDialect::StreamAnalytics, JOIN, RecordFormat::Json, &json).unwrap(), all);
+        let but_one = format!("{JOIN} AND l.most <> 5000");
+        let found = run(QueryDialect::StreamAnalytics, &but_one, RecordFormat::Json, &json).unwrap();
+        assert_eq!(found, [&all[..5000], &all[5001..]].concat());
     }
 
     #[test]

@@ -95,7 +95,7 @@ environment = { AWS_REGION = "x", TABLE = "t" }
 name = "sums"
 dialect = "stream-analytics"
 sql = '''
-SELECT LAG(shares, 1) OVER (LIMIT DURATION(minute, 1)) AS before, foo INTO one FROM src;
+SELECT EventId() AS event, foo INTO one FROM src;
 SELECT symbol + 1 AS more INTO two FROM src
 '''
 [[query.input]]
@@ -139,7 +139,7 @@ def test_check_hides_no_mistake_behind_another(tmp_path):
                 ('hash_key = { name = "id", type = "strin" }', "unknown variant `strin`"), ('name = "ab"', "for a table"),
                 ('runtime = "cobol"', "runtime `cobol`"), ('handler = ""', "expected a handler"),
                 ("timeout_seconds = 901", "expected timeout_seconds"),
-                ('name = "Save"', "AWS_REGION;"), ("SELECT LAG", "Q107"), ("SELECT LAG", "foo"),
+                ('name = "Save"', "AWS_REGION;"), ("SELECT EventId", "Q107"), ("SELECT EventId", "foo"),
                 ("SELECT symbol + 1", "Q108"), ('sql = "SELECT * FROM nowhere"', "nowhere"),
                 ('stream = "tradess"', "there is no stream `tradess`"), ('name = "writer"', "the policy of `writer`"),
                 ('function = "Save"', "a filter of the mapping"), ("[[sns_topic.subscription]]", "the filter of the")]

@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 const TURNS: usize = 64;
 
 /// The turns of things of one kind. A turn lasts as long as what [`Turns::of`] gives is held, so it can be taken along to the end
-/// of a change ([`crate::to_the_end`]). Who holds one must not ask for another.
+/// of a change ([`crate::to_the_end()`]). Who holds one must not ask for another.
 pub struct Turns([Arc<Mutex<()>>; TURNS]);
 
 impl Default for Turns {

@@ -9,6 +9,7 @@ mod editing;
 mod inputs;
 mod invariance;
 mod join_invariance;
+mod join_mistakes;
 mod listing;
 mod looking_back;
 mod mistakes;

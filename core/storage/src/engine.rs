@@ -108,12 +108,8 @@ impl Engine {
 
     /// See [`crate::Storage::submit`].
     pub(crate) fn submit(&self, transaction: Transaction) -> Result<Ticket, StorageError> {
-        check_limits(&transaction)?;
-        let body = Body::new(transaction);
+        let body = limited(transaction)?;
         let bytes = body.frame_bytes();
-        if bytes > TRANSACTION_BYTES_MAX {
-            return Err(StorageError::TransactionTooLarge { bytes, limit_bytes: TRANSACTION_BYTES_MAX });
-        }
         let (sender, durable) = oneshot::channel();
         let now = self.clock.now();
         let mut queue = lock(&self.queue);
@@ -390,6 +386,17 @@ impl Engine {
 
 /// The key under which the key-value store says which transactions it has.
 pub(crate) const APPLIED_LSN: &str = "applied_lsn";
+
+/// A transaction as it is written, if it is not too large for that.
+pub(crate) fn limited(transaction: Transaction) -> Result<Body, StorageError> {
+    check_limits(&transaction)?;
+    let body = Body::new(transaction);
+    let bytes = body.frame_bytes();
+    if bytes > TRANSACTION_BYTES_MAX {
+        return Err(StorageError::TransactionTooLarge { bytes, limit_bytes: TRANSACTION_BYTES_MAX });
+    }
+    Ok(body)
+}
 
 fn check_limits(transaction: &Transaction) -> Result<(), StorageError> {
     let names = transaction.writes.iter().map(|write| &write.keyspace).chain(&transaction.dropped_keyspaces);

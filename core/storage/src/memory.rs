@@ -8,6 +8,7 @@ use bytes::Bytes;
 use millstream_types::{Clock, LogId, Millis, RecordBatch};
 use tokio::sync::{oneshot, watch};
 
+use crate::engine::limited;
 use crate::error::StorageError;
 use crate::options::LogBounds;
 use crate::transaction::{Keyspace, Receipt, Ticket, Transaction};
@@ -49,6 +50,8 @@ impl Model {
     }
 
     pub(crate) fn submit(&self, transaction: Transaction) -> Result<Ticket, StorageError> {
+        // What a disk refuses is refused here, too.
+        limited(transaction.clone())?;
         let mut state = self.state();
         state.lsn += 1;
         state.last_time = state.last_time.max(self.clock.now());

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::apply::Room;
 use super::{ExecuteError, Executor, Produced};
 use crate::join::Candidates;
 use crate::plan::{Operator, Program, StepInput};
@@ -143,6 +144,8 @@ impl Executor {
     fn close_until(&mut self, step: usize, reached: i64) -> Result<(), ExecuteError> {
         let Some(windows) = &mut self.windows[step] else { return Ok(()) };
         for closed in windows.close(reached)? {
+            // What comes of one window does not hang on how many end together.
+            self.apply_room = Room::default();
             self.over(step, closed)?;
         }
         Ok(())

@@ -29,6 +29,10 @@ use crate::plan::{Operator, Program};
 /// Bytes read of a shard before its rows are computed.
 const STEP_BYTES: usize = 1 << 20;
 
+/// Bytes of rows from which on they are committed before another shard is read: one transaction holds 16 MiB of them as they
+/// are written, which may be several times what they take as columns.
+const COMMIT_BYTES: usize = 2 << 20;
+
 /// How long a query looks away when there is nothing to read: windows end without records, too.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -147,7 +151,7 @@ impl Task {
                     Look::Other => break,
                 }
             }
-            let read = self.step(&mut work).await?;
+            let read = self.step(&mut work, stop).await?;
             let idle_for = if read { Duration::ZERO } else { LOOK };
             if !read {
                 tokio::time::sleep(idle_for).await;
@@ -191,7 +195,7 @@ impl Task {
     }
 
     /// Reads and computes one step of every shard and commits what came out; says whether there was anything to read.
-    async fn step(&self, work: &mut Work) -> Result<bool, QueryError> {
+    async fn step(&self, work: &mut Work, stop: &watch::Receiver<bool>) -> Result<bool, QueryError> {
         self.permitted()?;
         // Taken before the reads: what is read to the end then is complete up to it.
         let frontier = self.streams.frontier();
@@ -228,14 +232,19 @@ impl Task {
                     from: position,
                     to: fetched.next,
                 });
+                // All that is read at once may be more than fits into one transaction.
+                if produced.bytes() >= COMMIT_BYTES {
+                    self.commit(work, std::mem::take(&mut produced), false).await?;
+                }
             }
         }
         loop {
             let more = self.advance(work, &mut produced).await?;
             self.commit(work, std::mem::take(&mut produced), false).await?;
-            if !more {
+            if !more || *stop.borrow() {
                 return Ok(read_any);
             }
+            self.permitted()?;
             // A part of what joins give is durable for itself.
             work.moved = true;
         }

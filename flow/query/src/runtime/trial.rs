@@ -16,7 +16,7 @@ use super::error::QueryError;
 use super::rows;
 use crate::decode::infer::columns_of;
 use crate::dialect::{InputSchema, plan};
-use crate::executor::{Executor, Produced};
+use crate::executor::{ExecuteError, Executor, Produced};
 
 /// The member of a sample's event that holds the time of its arrival, RFC 3339.
 pub const SAMPLE_ARRIVAL: &str = "EventEnqueuedUtcTime";
@@ -26,6 +26,8 @@ pub const SAMPLE_SHARD: &str = "PartitionId";
 pub const SAMPLE_TEXT: &str = "RecordText";
 /// Shards that a sample may come from.
 const SHARDS_MAX: usize = 1_024;
+/// Rows that a trial gives at most, all outputs together.
+const ROWS_MAX: usize = 100_000;
 
 /// An input of a trial.
 #[derive(Debug, Clone)]
@@ -88,7 +90,18 @@ pub fn trial(
             }
         }
     }
-    produced.extend(executor.advance(Some(i64::MAX))?);
+    loop {
+        let (some, more) = executor.advance_some(Some(i64::MAX))?;
+        produced.extend(some);
+        if produced.count() > ROWS_MAX {
+            let message =
+                format!("a test gives at most {ROWS_MAX} rows; take fewer events, or narrow the bounds of its joins");
+            return Err(ExecuteError::TooLarge(message).into());
+        }
+        if !more {
+            break;
+        }
+    }
     let mut rows: Vec<(String, Vec<String>)> = outputs.into_iter().map(|name| (name, Vec::new())).collect();
     for (output, batch) in &produced.rows {
         let encoded = rows::encode(batch, &RecordFormat::Json, dialect, &[]);
@@ -240,6 +253,14 @@ mod tests {
         assert_eq!(found.outputs, [("out".to_owned(), rows.map(str::to_owned).to_vec())]);
         let plain = run(SQL, r#"{"symbol":"B","shares":5}"#).unwrap();
         assert_eq!(plain.outputs[0].1, [r#"{"time":"2026-03-04T05:07:00.0000000Z","symbol":"B","sum":5}"#]);
+    }
+
+    #[test]
+    fn a_trial_gives_no_more_rows_than_can_be_looked_at() {
+        let sample: String = (0..400).map(|n| format!("{{\"n\":{n}}}\n")).collect();
+        let sql = "SELECT a.n INTO out FROM trades a JOIN trades b ON DATEDIFF(second, a, b) = 0";
+        let told = run(sql, &sample).unwrap_err().to_string();
+        assert!(told.contains("a test gives at most 100000 rows"), "{told}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use millstream_catalog::{OutputTarget, StreamOwner};
-use millstream_query::{QueryError, QueryState};
+use millstream_query::{NewQuery, QueryError, QueryState};
 use millstream_stream::{Entry, NewStream};
 use serde_json::json;
 
@@ -58,6 +58,39 @@ fn an_open_window_holds_rows_of_both_streams() {
             the_window_goes_on(&world, life, shards).await;
         });
     }
+}
+
+/// More than one transaction holds waits in many shards when the query begins.
+#[test]
+fn a_backlog_of_many_shards_is_taken_in_parts() {
+    const SHARDS: u32 = 24;
+    let world = World::new();
+    world.life(async |life| {
+        let text = "x".repeat(180 << 10);
+        life.make(SHARDS).await;
+        for round in 0..5 {
+            for shard in 0..SHARDS {
+                let hash = u128::MAX / u128::from(SHARDS) * u128::from(shard) + 1;
+                let data = json!({"symbol": text, "n": round}).to_string();
+                let entry = Entry {
+                    partition_key: Bytes::from_static(b"k"),
+                    explicit_hash_key: Some(hash),
+                    headers: Bytes::new(),
+                    data: Bytes::from(data),
+                };
+                life.streams.put("in", &[entry]).await.unwrap();
+            }
+        }
+        let sql = "SELECT n, symbol INTO out FROM src".to_owned();
+        life.queries.create(NewQuery { sql, ..query(vec![output("out", OutputTarget::Keep)]) }).await.unwrap();
+        life.queries.start_query("q", None).await.unwrap();
+        until("all rows are given", || {
+            let status = life.queries.status("q");
+            assert_eq!(status.last_error, None);
+            status.counts.rows_out == 5 * u64::from(SHARDS)
+        })
+        .await;
+    });
 }
 
 /// With a stream made anew the window that holds 1 and 2 takes 10 as well.

@@ -274,3 +274,18 @@ fn rows_of_applies_are_bounded_in_bytes_too() {
     assert!((r#"{"n":15000}"#..r#"{"n":17000}"#).contains(&rows[0].as_str()), "{rows:?}");
     assert!(errors.iter().all(|(_, told)| told.contains("more than 64 MiB")) && !errors.is_empty(), "{errors:?}");
 }
+
+#[test]
+fn rows_of_applies_do_not_hang_on_how_many_windows_end_together() {
+    // Each window makes 42 MB, carrying what it collected for each element of it; both end at once.
+    let event = |second: usize, group: usize| {
+        let text = "x".repeat(140_000);
+        format!(r#"{{"at":"2026-03-04T05:06:0{second}Z","g":{group},"t":"{text}"}}"#)
+    };
+    let events: Vec<String> = (0..60).map(|number| event(if number < 30 { 1 } else { 5 }, number % 3)).collect();
+    let sql = "WITH w AS (SELECT g, Collect(t) AS a FROM input TIMESTAMP BY at GROUP BY g, TumblingWindow(second, 2)) \
+               SELECT COUNT(*) AS n INTO out FROM w CROSS APPLY GetArrayElements(w.a) AS e WHERE GetArrayLength(w.a) > 0 \
+               GROUP BY TumblingWindow(day, 1)";
+    let found = run(sql, &events.join("\n"));
+    assert_eq!((found.outputs[0].1.as_slice(), found.errors), ([r#"{"n":60}"#.to_owned()].as_slice(), Vec::new()));
+}

@@ -1,4 +1,6 @@
-"""A data folder on a small disk of its own that gets full: writes are refused for as long, reads go on, and it heals by itself."""
+"""A data folder on a small disk of its own that has less room left than the store keeps free: writes are refused for as long, reads go on,
+and it heals by itself.
+"""
 
 import os
 import subprocess

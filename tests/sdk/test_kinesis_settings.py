@@ -154,6 +154,8 @@ def test_warm_throughput_is_recorded_of_streams_on_demand(kinesis, stream):
     set_ = kinesis.update_stream_warm_throughput(StreamARN=arn, WarmThroughputMiBps=90)
     assert (set_["StreamName"], set_["StreamARN"]) == (stream, arn)
     assert described(kinesis, stream)["WarmThroughput"] == set_["WarmThroughput"] == {"TargetMiBps": 90, "CurrentMiBps": 90}
+    kinesis.update_stream_mode(StreamARN=arn, StreamModeDetails=on_demand)
+    assert described(kinesis, stream)["WarmThroughput"]["TargetMiBps"] == 90, "what is not said stays"
     kinesis.update_stream_mode(StreamARN=arn, StreamModeDetails=provisioned)
     assert "WarmThroughput" not in described(kinesis, stream)
     kinesis.create_stream(StreamName=stream + "-warm", StreamModeDetails=on_demand, WarmThroughputMiBps=5)

@@ -33,19 +33,25 @@ def make(analytics, streams, sql):
     return name
 
 
+def results(kinesis, stream, count):
+    """What a stream of one shard holds, once that is as many rows."""
+    shard = kinesis.list_shards(StreamName=stream)["Shards"][0]["ShardId"]
+    at = kinesis.get_shard_iterator(StreamName=stream, ShardId=shard, ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
+    rows, deadline = [], time.monotonic() + DEADLINE_SECONDS
+    while len(rows) < count and time.monotonic() < deadline:
+        read = kinesis.get_records(ShardIterator=at)
+        at = read["NextShardIterator"]
+        rows += [json.loads(record["Data"]) for record in read["Records"]]
+        time.sleep(0.1)
+    return rows
+
+
 def test_in_application_streams_are_joined(analytics, kinesis, streams):
     name = make(analytics, streams, JOIN)
     trades = [("A", -5), ("A", 1), ("B", 7), ("A", 2)]
     put(kinesis, streams[0], *({"symbol": symbol, "shares": shares} for symbol, shares in trades))
     begin(analytics, name)
-    shard = kinesis.list_shards(StreamName=streams[1])["Shards"][0]["ShardId"]
-    at = kinesis.get_shard_iterator(StreamName=streams[1], ShardId=shard, ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
-    rows, deadline = [], time.monotonic() + DEADLINE_SECONDS
-    while len(rows) < 3 and time.monotonic() < deadline:
-        read = kinesis.get_records(ShardIterator=at)
-        at = read["NextShardIterator"]
-        rows += [json.loads(record["Data"]) for record in read["Records"]]
-        time.sleep(0.1)
+    rows = results(kinesis, streams[1], 3)
     found = sorted((row["symbol"], row["bought"], row["sold"]) for row in rows if row["symbol"] == "A")
     assert found == [("A", 1, 5), ("A", 2, 5)]
     assert [(row["bought"], row["sold"]) for row in rows if row["symbol"] == "B"] == [(7, None)]
@@ -101,14 +107,7 @@ def test_rows_stand_beside_reference_data(server, analytics, kinesis, streams):
     change(analytics.add_application_output, Output=sink(streams[1]))
     put(kinesis, streams[0], *({"symbol": symbol, "shares": n} for n, symbol in enumerate("BAC")))
     begin(analytics, name)
-    shard = kinesis.list_shards(StreamName=streams[1])["Shards"][0]["ShardId"]
-    at = kinesis.get_shard_iterator(StreamName=streams[1], ShardId=shard, ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
-    rows, deadline = [], time.monotonic() + DEADLINE_SECONDS
-    while len(rows) < 3 and time.monotonic() < deadline:
-        read = kinesis.get_records(ShardIterator=at)
-        at = read["NextShardIterator"]
-        rows += [json.loads(record["Data"]) for record in read["Records"]]
-        time.sleep(0.1)
+    rows = results(kinesis, streams[1], 3)
     assert [(row["symbol"], row["company"]) for row in rows] == [("B", "Boeing"), ("A", "Amazon"), ("C", None)]
 
     # An update makes the object read again: the documented way when its content has changed.
@@ -116,11 +115,7 @@ def test_rows_stand_beside_reference_data(server, analytics, kinesis, streams):
     same = {"ReferenceId": shown["ReferenceId"]}
     change(analytics.update_application, ApplicationUpdate={"ReferenceDataSourceUpdates": [same]})
     put(kinesis, streams[0], {"symbol": "A", "shares": 9})
-    while len(rows) < 4 and time.monotonic() < deadline:
-        read = kinesis.get_records(ShardIterator=at)
-        at = read["NextShardIterator"]
-        rows += [json.loads(record["Data"]) for record in read["Records"]]
-        time.sleep(0.1)
+    rows = results(kinesis, streams[1], 4)
     assert (rows[3]["symbol"], rows[3]["company"]) == ("A", "Alphabet")
     with pytest.raises(ClientError) as error:
         change(analytics.update_application, ApplicationUpdate={"ReferenceDataSourceUpdates": [{"ReferenceId": "7.7"}]})

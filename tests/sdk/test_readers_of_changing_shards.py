@@ -12,7 +12,7 @@ from azure.eventhub import EventHubConsumerClient
 from confluent_kafka import KafkaError
 from conftest import until
 from kafka_clients import joined
-from peers import hubs_connection_string
+from peers import Load, hubs_connection_string
 
 WRITERS, KEYS, CHANGES = 2, 8, 9
 
@@ -24,11 +24,12 @@ def stream(node):
     return name
 
 
-class Writers:
-    """Puts records, numbered by key, from `with` to its end."""
+class Writers(Load):
+    """Puts records, numbered by key."""
 
     def __init__(self, node, stream):
-        self.node, self.stream, self.stop, self.counts = node, stream, threading.Event(), {}
+        super().__init__(node, [(self.write, writer) for writer in range(WRITERS)])
+        self.stream, self.counts = stream, {}
 
     def write(self, writer):
         kinesis, number = self.node.client("kinesis"), 0
@@ -37,17 +38,6 @@ class Writers:
             assert kinesis.put_records(StreamName=self.stream, Records=records)["FailedRecordCount"] == 0
             number += 1
         self.counts |= {f"{writer}-{key}": number for key in range(KEYS)}
-
-    def __enter__(self):
-        self.threads = [threading.Thread(target=self.write, args=(writer,)) for writer in range(WRITERS)]
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stop.set()
-        for thread in self.threads:
-            thread.join(timeout=60)
 
 
 def change(node, stream, turn, seen):

@@ -71,12 +71,16 @@ def hub(node, name):
     good(node, "PUT", path + "/consumergroups/jobs", {})
 
 
-def send(node, name, *trades):
+def publish(node, name, *bodies):
     with EventHubProducerClient.from_connection_string(hubs_connection_string(node), eventhub_name=name) as client:
         batch = client.create_batch()
-        for symbol, shares in trades:
-            batch.add(EventData(json.dumps({"Symbol": symbol, "Shares": shares})))
+        for body in bodies:
+            batch.add(EventData(json.dumps(body)))
         client.send_batch(batch)
+
+
+def send(node, name, *trades):
+    publish(node, name, *({"Symbol": symbol, "Shares": shares} for symbol, shares in trades))
 
 
 def received(node, name, enough):

@@ -5,11 +5,8 @@ import re
 import subprocess
 import uuid
 
-from azure.eventhub import EventData, EventHubProducerClient
-
 from conftest import BINARY, until
-from peers import hubs_connection_string
-from test_streamanalytics import JOBS, blobs, good, hub, json_rows, make, names, refused, send, stream_input
+from test_streamanalytics import JOBS, blobs, good, hub, json_rows, make, names, publish, refused, send, stream_input
 
 JOIN = """
     SELECT t.Symbol AS symbol, t.Shares AS shares, o.Price AS price INTO lines FROM StockTransactionsRaw t
@@ -17,11 +14,7 @@ JOIN = """
 
 
 def offer(node, name, *offers):
-    with EventHubProducerClient.from_connection_string(hubs_connection_string(node), eventhub_name=name) as client:
-        batch = client.create_batch()
-        for symbol, price in offers:
-            batch.add(EventData(json.dumps({"Symbol": symbol, "Price": price})))
-        client.send_batch(batch)
+    publish(node, name, *({"Symbol": symbol, "Price": price} for symbol, price in offers))
 
 
 def make_join(node, names, kind, low, high):

@@ -6,6 +6,7 @@
 pub mod address;
 pub mod clock;
 pub mod error;
+pub mod letter_pattern;
 pub mod port;
 pub mod properties;
 pub mod record;

@@ -5,6 +5,7 @@
 //! `java.time.format.DateTimeFormatter`.
 
 use jiff::Zoned;
+use millstream_types::letter_pattern::{PatternPart, pattern_parts};
 
 /// A parsed pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,21 +61,12 @@ impl TimePattern {
     /// # Errors
     /// Says which letter means nothing here.
     pub(crate) fn parse(pattern: &str) -> Result<Self, String> {
-        let mut parts = Vec::new();
-        let mut chars = pattern.chars().peekable();
-        while let Some(char) = chars.next() {
-            if char == '\'' {
-                parts.push(Part::Literal(quoted(&mut chars)?));
-            } else if char.is_ascii_alphabetic() {
-                let mut count = 1;
-                while chars.next_if_eq(&char).is_some() {
-                    count += 1;
-                }
-                parts.push(field(char, count)?);
-            } else {
-                parts.push(Part::Literal(char.to_string()));
-            }
-        }
+        let parts = pattern_parts(pattern).map_err(|error| error.to_string())?;
+        let parts = parts.into_iter().map(|part| match part {
+            PatternPart::Literal(literal) => Ok(Part::Literal(literal)),
+            PatternPart::Letters(letter, count) => field(letter, count),
+        });
+        let parts = parts.collect::<Result<Vec<_>, String>>()?;
         if parts.is_empty() { Err("expected a time pattern such as yyyy/MM/dd".to_owned()) } else { Ok(Self { parts }) }
     }
 
@@ -89,21 +81,6 @@ impl TimePattern {
         }
         text
     }
-}
-
-fn quoted(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<String, String> {
-    if chars.next_if_eq(&'\'').is_some() {
-        return Ok("'".to_owned());
-    }
-    let mut text = String::new();
-    while let Some(char) = chars.next() {
-        match char {
-            '\'' if chars.next_if_eq(&'\'').is_some() => text.push('\''),
-            '\'' => return Ok(text),
-            other => text.push(other),
-        }
-    }
-    Err("expected a closing single quote in the time pattern".to_owned())
 }
 
 fn field(letter: char, count: usize) -> Result<Part, String> {

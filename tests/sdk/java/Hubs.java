@@ -15,7 +15,6 @@ import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 
 import com.azure.core.amqp.AmqpRetryOptions;
-import com.azure.core.amqp.AmqpTransportType;
 import com.azure.core.amqp.exception.AmqpErrorCondition;
 import com.azure.core.amqp.exception.AmqpException;
 import com.azure.core.util.IterableStream;
@@ -58,8 +57,7 @@ public class Hubs {
         Hubs test = new Hubs(arguments[1], arguments[2]);
         switch (arguments[0]) {
             case "properties" -> test.properties();
-            case "events" -> test.events(AmqpTransportType.AMQP);
-            case "sockets" -> test.events(AmqpTransportType.AMQP_WEB_SOCKETS);
+            case "events" -> test.events();
             case "positions" -> test.positions();
             case "groups" -> test.groups();
             case "errors" -> test.errors();
@@ -124,9 +122,9 @@ public class Hubs {
         }
     }
 
-    private void events(AmqpTransportType transport) {
-        try (EventHubProducerClient producer = builder(hub).transportType(transport).buildProducerClient();
-                EventHubConsumerClient consumer = builder(hub).transportType(transport).consumerGroup("$Default").buildConsumerClient()) {
+    private void events() {
+        try (EventHubProducerClient producer = builder(hub).buildProducerClient();
+                EventHubConsumerClient consumer = builder(hub).consumerGroup("$Default").buildConsumerClient()) {
             EventData full = new EventData("full");
             full.setMessageId("id").setCorrelationId("correlation").setContentType("text/plain");
             full.getProperties().putAll(Map.of("text", "žluť", "number", 7, "long", 1L << 40, "flag", true, "part", 0.5));

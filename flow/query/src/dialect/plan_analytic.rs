@@ -96,7 +96,7 @@ fn bind(binder: &Binder, rows: &RowScope, call: &Call, expr: &Expr) -> Result<An
             (AnalyticFunction::Value { value, default: None, place, extent }, VALUE)
         }
         "ISFIRST" => (is_first(call, frame, expr.at)?, DataType::Int64),
-        "LAG" | "LAST" => lag(binder, rows, call, &name, limit(&name, frame, expr.at)?, expr.at)?,
+        "LAG" | "LAST" => positioned(binder, rows, call, limit(&name, frame, expr.at)?, expr.at)?,
         _ => aggregated(binder, call, expr, limit(&name, frame, expr.at)?)?,
     };
     let partition_by = keys(binder, rows, frame.map_or(&[], |frame| &frame.partition_by))?;
@@ -132,7 +132,7 @@ pub(super) fn aggregated(
 }
 
 /// The value of another row, and what stands for one that is not there.
-pub(super) fn value(
+fn value(
     binder: &Binder,
     rows: &RowScope,
     (value, default): (&Expr, Option<&Expr>),
@@ -168,21 +168,31 @@ fn limit(name: &str, frame: Option<&Frame>, at: Position) -> Result<Extent, Plan
     Ok(Extent::Time(duration_ms - 1))
 }
 
-/// `LAG(value, offset, default)`, or `LAST(value, default)`.
-fn lag(
+/// The value of one other row: `LAG(value, offset, default)` in both languages; `LAST(value, default)` in Stream Analytics';
+/// `FIRST_VALUE(value)`, `LAST_VALUE(value)`, `NTH_VALUE(value, number)` in Kinesis'.
+pub(super) fn positioned(
     binder: &Binder,
     rows: &RowScope,
     call: &Call,
-    name: &str,
     extent: Extent,
     at: Position,
 ) -> Result<(AnalyticFunction, DataType), PlanError> {
-    let (of, place, default) = match (name, call.arguments.as_slice()) {
+    let name = call.full_name().to_uppercase();
+    let (of, place, default) = match (name.as_str(), call.arguments.as_slice()) {
         ("LAG", [of]) => (of, Place::Before(1), None),
-        ("LAG", [of, offset, rest @ ..]) if rest.len() < 2 => (of, Place::Before(number(name, offset)?), rest.first()),
+        ("LAG", [of, offset, rest @ ..]) if rest.len() < 2 => (of, Place::Before(number(&name, offset)?), rest.first()),
         ("LAST", [of, rest @ ..]) if rest.len() < 2 => (of, Place::Last(1), rest.first()),
+        ("FIRST_VALUE", [of]) => (of, Place::First(1), None),
+        ("LAST_VALUE", [of]) => (of, Place::Last(1), None),
+        ("NTH_VALUE", [of, which]) if call.from_last => (of, Place::Last(number(&name, which)?), None),
+        ("NTH_VALUE", [of, which]) => (of, Place::First(number(&name, which)?), None),
         (_, arguments) => {
-            let takes = if name == "LAG" { "1 to 3" } else { "1 to 2" };
+            let takes = match name.as_str() {
+                "LAG" => "1 to 3",
+                "LAST" => "1 to 2",
+                "NTH_VALUE" => "2",
+                _ => "1",
+            };
             let message = format!("{name} takes {takes} argument(s), found {}", arguments.len());
             return Err(PlanError::new(PlanErrorCode::Syntax, at, message));
         }
@@ -191,7 +201,7 @@ fn lag(
 }
 
 /// A number of rows that stands in a call.
-pub(super) fn number(name: &str, argument: &Expr) -> Result<usize, PlanError> {
+fn number(name: &str, argument: &Expr) -> Result<usize, PlanError> {
     let rows = match &argument.kind {
         ExprKind::Literal(Literal::Number(digits)) => digits.parse().ok(),
         _ => None,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow::datatypes::DataType;
 use datafusion_physical_expr::expressions::is_not_null;
 
-use super::plan_analytic::{aggregated, keys, number, value};
+use super::plan_analytic::{aggregated, keys, positioned};
 use super::syntax::{Call, Expr, Frame, Over, Select};
 use super::window::check_length;
 use crate::error::{PlanError, PlanErrorCode, Position};
@@ -15,7 +15,7 @@ use crate::expression::bind_call::aggregates;
 use crate::expression::scope::RowScope;
 use crate::expression::suggest::nearest;
 use crate::expression::{Binder, function, internal};
-use crate::plan::{AnalyticCall, AnalyticFunction, Extent, Place, ScalarExpr, WINDOW_ROWS_MAX};
+use crate::plan::{AnalyticCall, AnalyticFunction, Extent, ScalarExpr, WINDOW_ROWS_MAX};
 
 /// Refuses what cannot stand beside functions with `OVER`.
 pub(super) fn check(binder: &Binder, select: &Select) -> Result<(), PlanError> {
@@ -49,7 +49,7 @@ pub(super) fn bind(
     let frame = resolve(over, select)?;
     let extent = extent(frame)?;
     let (function, data_type) = match function::is_analytic(binder.dialect, &name) {
-        true => positioned(binder, rows, call, &name, extent, expr.at)?,
+        true => positioned(binder, rows, call, extent, expr.at)?,
         false => aggregated(binder, call, expr, extent)?,
     };
     let when = if call.ignores_nulls { Some(not_null(&function)?) } else { None };
@@ -63,35 +63,6 @@ fn not_null(function: &AnalyticFunction) -> Result<Option<ScalarExpr>, PlanError
     let physical = is_not_null(Arc::clone(&value.physical)).map_err(|error| internal(&error))?;
     let text = format!("{} IS NOT NULL", value.text);
     Ok(Some(ScalarExpr { physical, data_type: DataType::Boolean, nullable: false, text }))
-}
-
-/// `LAG(value, rows, default)`, `FIRST_VALUE(value)`, `LAST_VALUE(value)`, `NTH_VALUE(value, number)`.
-fn positioned(
-    binder: &Binder,
-    rows: &RowScope,
-    call: &Call,
-    name: &str,
-    extent: Extent,
-    at: Position,
-) -> Result<(AnalyticFunction, DataType), PlanError> {
-    let (of, place, default) = match (name, call.arguments.as_slice()) {
-        ("LAG", [of]) => (of, Place::Before(1), None),
-        ("LAG", [of, offset, rest @ ..]) if rest.len() < 2 => (of, Place::Before(number(name, offset)?), rest.first()),
-        ("FIRST_VALUE", [of]) => (of, Place::First(1), None),
-        ("LAST_VALUE", [of]) => (of, Place::Last(1), None),
-        ("NTH_VALUE", [of, which]) if call.from_last => (of, Place::Last(number(name, which)?), None),
-        ("NTH_VALUE", [of, which]) => (of, Place::First(number(name, which)?), None),
-        (_, arguments) => {
-            let takes = match name {
-                "LAG" => "1 to 3",
-                "NTH_VALUE" => "2",
-                _ => "1",
-            };
-            let message = format!("{name} takes {takes} argument(s), found {}", arguments.len());
-            return Err(PlanError::new(PlanErrorCode::Syntax, at, message));
-        }
-    };
-    value(binder, rows, (of, default), (place, extent))
 }
 
 fn extent(frame: &Frame) -> Result<Extent, PlanError> {

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::{Offset, TimeZone};
+use millstream_types::letter_pattern::{PatternPart, pattern_parts};
 
 const MONTHS: [&str; 12] = [
     "January",
@@ -24,40 +25,25 @@ const MONTHS: [&str; 12] = [
 ];
 const WEEKDAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
-/// A part of a pattern.
-#[derive(Debug, Clone, PartialEq)]
-enum Part {
-    /// A letter and how often it is repeated.
-    Field(char, usize),
-    Literal(String),
-}
+/// The letters that mean something here.
+const LETTERS: &str = "yMdHhKkmsSEazZGD";
 
 /// A pattern, read.
-pub(super) struct TimePattern(Vec<Part>);
+pub(super) struct TimePattern(Vec<PatternPart>);
 
 impl TimePattern {
     /// # Errors
     /// What of the pattern is not understood.
     pub(super) fn new(pattern: &str) -> Result<Self, String> {
-        let mut parts: Vec<Part> = Vec::new();
-        let mut characters = pattern.chars().peekable();
-        while let Some(character) = characters.next() {
-            match character {
-                '\'' => literal(&mut parts, &quoted(&mut characters)?),
-                'y' | 'M' | 'd' | 'H' | 'h' | 'K' | 'k' | 'm' | 's' | 'S' | 'E' | 'a' | 'z' | 'Z' | 'G' | 'D' => {
-                    let mut count = 1;
-                    while characters.next_if_eq(&character).is_some() {
-                        count += 1;
-                    }
-                    parts.push(Part::Field(character, count));
-                }
-                letter if letter.is_ascii_alphabetic() => {
-                    return Err(format!("not supported yet: `{letter}` in the pattern of a time, `{pattern}`"));
-                }
-                other => literal(&mut parts, other.encode_utf8(&mut [0; 4])),
-            }
+        let parts = pattern_parts(pattern).map_err(|error| error.to_string())?;
+        let unknown = parts.iter().find_map(|part| match part {
+            PatternPart::Letters(letter, _) => (!LETTERS.contains(*letter)).then_some(*letter),
+            PatternPart::Literal(_) => None,
+        });
+        match unknown {
+            Some(letter) => Err(format!("not supported yet: `{letter}` in the pattern of a time, `{pattern}`")),
+            None => Ok(Self(parts)),
         }
-        Ok(Self(parts))
     }
 
     /// The time that a text says, in milliseconds since the epoch. What follows behind the pattern does not count.
@@ -69,14 +55,15 @@ impl TimePattern {
         let mut rest = text;
         for (index, part) in self.0.iter().enumerate() {
             match part {
-                Part::Literal(literal) => {
+                PatternPart::Literal(literal) => {
                     rest = rest
                         .strip_prefix(literal.as_str())
                         .ok_or_else(|| format!("expected `{literal}` in the time `{text}`, found `{rest}`"))?;
                 }
-                Part::Field(letter, count) => {
+                PatternPart::Letters(letter, count) => {
                     // Without anything between two numbers, the letters say how long the first one is.
-                    let adjacent = matches!(self.0.get(index + 1), Some(Part::Field(next, _)) if is_number(*next));
+                    let adjacent =
+                        matches!(self.0.get(index + 1), Some(PatternPart::Letters(next, _)) if is_number(*next));
                     let width = if adjacent { *count } else { usize::MAX };
                     rest = found
                         .take(*letter, *count, width, rest.trim_start())
@@ -92,35 +79,12 @@ impl TimePattern {
         let mut text = String::new();
         for part in &self.0 {
             match part {
-                Part::Literal(literal) => text.push_str(literal),
-                Part::Field(letter, count) => write_field(&mut text, *letter, *count, time),
+                PatternPart::Literal(literal) => text.push_str(literal),
+                PatternPart::Letters(letter, count) => write_field(&mut text, *letter, *count, time),
             }
         }
         text
     }
-}
-
-fn literal(parts: &mut Vec<Part>, text: &str) {
-    match parts.last_mut() {
-        Some(Part::Literal(known)) => known.push_str(text),
-        _ => parts.push(Part::Literal(text.to_owned())),
-    }
-}
-
-/// What stands up to the closing quote; two quotes are one, also without anything between them.
-fn quoted(characters: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<String, String> {
-    if characters.next_if_eq(&'\'').is_some() {
-        return Ok("'".to_owned());
-    }
-    let mut text = String::new();
-    while let Some(character) = characters.next() {
-        match character {
-            '\'' if characters.next_if_eq(&'\'').is_some() => text.push('\''),
-            '\'' => return Ok(text),
-            other => text.push(other),
-        }
-    }
-    Err("a quote in the pattern of a time is not closed".to_owned())
 }
 
 fn is_number(letter: char) -> bool {

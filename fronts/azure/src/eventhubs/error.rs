@@ -99,5 +99,7 @@ mod tests {
         let missing = StreamError::StreamNotFound { stream: "trades".into() };
         assert_eq!(not_taken(&missing).condition, condition::NOT_FOUND);
         assert_eq!(not_taken(&StreamError::Storage(StorageError::DiskFull)).condition, SERVER_BUSY);
+        let stopped = StorageError::Poisoned { reason: "the disk refused a sync".into() };
+        assert_eq!(not_taken(&StreamError::Storage(stopped)).condition, condition::INTERNAL_ERROR);
     }
 }

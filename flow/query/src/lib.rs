@@ -22,7 +22,7 @@ pub use explain::explain;
 pub use plan::Program;
 pub use runtime::{
     DeliveryAnswer, DeliveryRecord, DeliveryStatus, Failing, Missed, NewQuery, OutputCodec, Outside, Preview,
-    PreviewStart, PreviewTold, Queries, QueryError, QueryState, QueryStatus, ResultRow, SAMPLE_ARRIVAL, SAMPLE_SHARD,
-    SAMPLE_TEXT, SeenError, TAGS_MAX, Trial, TrialInput, trial,
+    PreviewStart, PreviewTold, Processed, ProcessingBatch, ProcessingCodec, Queries, QueryError, QueryState,
+    QueryStatus, ResultRow, SAMPLE_ARRIVAL, SAMPLE_SHARD, SAMPLE_TEXT, SeenError, TAGS_MAX, Trial, TrialInput, trial,
 };
 pub use time_policy::OrderCounts;

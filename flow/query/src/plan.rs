@@ -57,6 +57,22 @@ pub struct Program {
 }
 
 impl Program {
+    /// The length of the window that an output's rows come from; 0 when they come from none, or from several kinds.
+    pub(crate) fn window_size(&self, step: Option<usize>) -> i64 {
+        let Some(step) = step.map(|step| &self.steps[step]) else { return 0 };
+        match &step.operator {
+            Operator::WindowAggregate(aggregate) => return aggregate.window.kind.size_ms(),
+            Operator::Join(_) => return 0,
+            _ => {}
+        }
+        let mut sizes = step.inputs.iter().map(|input| match input {
+            StepInput::Step(index) => self.window_size(Some(*index)),
+            StepInput::Source(_) => 0,
+        });
+        let first = sizes.next().unwrap_or(0);
+        if sizes.all(|size| size == first) { first } else { 0 }
+    }
+
     /// The visible columns of an output, without the hidden row time; `None` when there is no such output.
     #[must_use]
     pub fn output_schema(&self, name: &str) -> Option<&SchemaRef> {

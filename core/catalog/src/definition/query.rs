@@ -67,6 +67,9 @@ pub struct QueryResource {
     /// Where its errors are told, besides in its status.
     #[serde(default)]
     pub error_log: Option<QueryErrorLog>,
+    /// The role that its maker named for all that the query touches; inputs and outputs have it as their own, too.
+    #[serde(default)]
+    pub role: String,
 }
 
 /// The log stream that a query's errors are told in.
@@ -109,6 +112,18 @@ pub struct QueryInput {
     /// The consumer group that the maker named for reading a hub; recorded.
     #[serde(default)]
     pub consumer_group: String,
+    /// The function that records go through before they become rows.
+    #[serde(default)]
+    pub processor: Option<InputProcessor>,
+}
+
+/// A function that changes an input's records, drops them or says that they are none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputProcessor {
+    /// The function, or a version or an alias of one: `NAME:QUALIFIER`.
+    pub function: String,
+    /// The role that the maker named for invoking it. Roles are asked; empty: nobody is.
+    pub role: String,
 }
 
 /// Reference data: an object whose rows are a table, read when the query starts.

@@ -197,7 +197,7 @@ impl Executor {
         batch: &RecordBatch,
         from: u64,
     ) -> Result<Produced, ExecuteError> {
-        let reading = Reading { from, shard, processed: batch.append_time };
+        let reading = Reading { from, without: &[], shard, processed: batch.append_time };
         let decoded = self.sources[source].decoder.decode(batch, reading)?;
         self.push_decoded(source, shard, decoded)
     }

@@ -48,6 +48,17 @@ pub(super) fn check_outputs(outputs: &[QueryOutput]) -> Result<(), QueryError> {
     Ok(())
 }
 
+/// Checks that inputs whose records go through a function say what columns it gives: those of the stream's records are others.
+pub(super) fn check_processors(inputs: &[QueryInput]) -> Result<(), QueryError> {
+    match inputs.iter().find(|input| input.processor.is_some() && input.columns.is_empty()) {
+        Some(input) => {
+            let reason = "its records go through a function, so its columns have to be declared".to_owned();
+            Err(QueryError::Input { input: input.name.clone(), reason })
+        }
+        None => Ok(()),
+    }
+}
+
 /// Checks a text that need not run yet: it may be empty, and a job's inputs may come after it, one by one.
 pub(super) fn check_draft(new: &NewQuery) -> Result<(), QueryError> {
     if new.sql.trim().is_empty() {

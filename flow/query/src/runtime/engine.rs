@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use millstream_catalog::{
-    Catalog, DesiredState, OutputTarget, QueryDefinition, QueryDialect, QueryOutput, StreamOwner,
+    Catalog, DesiredState, InputProcessor, OutputTarget, QueryDefinition, QueryDialect, QueryOutput, RecordFormat,
+    ReferenceInput, StreamOwner,
 };
 use millstream_insight::Insight;
 use millstream_storage::{Storage, Turns};
@@ -21,6 +23,7 @@ use super::delivery::object::ObjectTarget;
 use super::delivery::{Delivery, Outlet, Outside, Target};
 use super::error::QueryError;
 use super::preview::{self, Preview, PreviewStart};
+use super::processing::{Processed, Processing, ProcessingBatch, not_processed};
 use super::reference::References;
 use super::rows;
 use super::status::{DeliveryStatus, QueryState, QueryStatus, ResultRow, Running, SeenError, lock};
@@ -166,7 +169,8 @@ impl Queries {
     /// by running the query's plan over the record alone.
     ///
     /// # Errors
-    /// [`QueryError`] when the query or the record is not there; [`QueryError::ManyRows`] when a record alone does not tell.
+    /// [`QueryError`] when the query or the record is not there; [`QueryError::ManyRows`] and
+    /// [`QueryError::Processed`] when a record alone does not tell.
     pub fn locate<'a>(
         &'a self,
         query: &'a str,
@@ -179,6 +183,9 @@ impl Queries {
             let binding = Binding::new(&self.shared.streams, &references, &definition).await?;
             if !binding.program.a_row_alone_tells() {
                 return Err(QueryError::ManyRows { name: definition.name.clone() });
+            }
+            if binding.inputs.iter().any(|input| input.processor.is_some()) {
+                return Err(QueryError::Processed { name: definition.name.clone() });
             }
             let mut executor = binding.executor(&definition);
             let read = self.shared.streams.read(log, offset, 1).await?;
@@ -247,6 +254,7 @@ impl Queries {
         let task = Task {
             roles: self.roles(definition.dialect),
             references: self.references(definition.dialect),
+            processing: self.processing(definition.dialect),
             definition,
             streams: self.shared.streams.clone(),
             checkpoints: self.shared.checkpoints.clone(),
@@ -269,6 +277,46 @@ impl Queries {
     /// Where the reference data of a query come from.
     fn references(&self, dialect: QueryDialect) -> References {
         References { objects: Arc::clone(&self.shared.outside.reads), roles: self.roles(dialect) }
+    }
+
+    /// How records of a query's inputs get through functions; `None` where the dialect has none.
+    fn processing(&self, dialect: QueryDialect) -> Option<Processing> {
+        let Outside { invoke, kinesis_processing, .. } = &self.shared.outside;
+        let codec = kinesis_processing.clone().filter(|_| dialect == QueryDialect::Kinesis)?;
+        Some(Processing { invoke: Arc::clone(invoke), codec, roles: self.roles(dialect) })
+    }
+
+    /// What an input's function makes of records, in their order: for who looks at them before there is a query.
+    ///
+    /// # Errors
+    /// [`QueryError::Processing`].
+    pub fn process<'a>(
+        &'a self,
+        batch: ProcessingBatch<'a>,
+        processor: &'a InputProcessor,
+    ) -> BoxFuture<'a, Result<Vec<Processed>, QueryError>> {
+        Box::pin(async move {
+            let processing = self.processing(QueryDialect::Kinesis).ok_or_else(|| not_processed(processor))?;
+            processing.all(batch, processor).await
+        })
+    }
+
+    /// An object as reference data of the Kinesis dialect are read: for who looks at it before there is a query.
+    ///
+    /// # Errors
+    /// [`QueryError::Reference`], [`QueryError::NotAllowed`].
+    pub fn read_object<'a>(
+        &'a self,
+        query: &'a str,
+        bucket: String,
+        key: String,
+        role: String,
+    ) -> BoxFuture<'a, Result<Bytes, QueryError>> {
+        Box::pin(async move {
+            let (name, format, columns) = (key.clone(), RecordFormat::Json, Vec::new());
+            let input = ReferenceInput { name, bucket, key, format, columns, role };
+            self.references(QueryDialect::Kinesis).read(query, &input).await
+        })
     }
 
     /// What an output is handed to behind the query's own stream; `None` when its rows stay there.

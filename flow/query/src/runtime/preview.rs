@@ -194,6 +194,7 @@ pub(super) fn definition(streams: &Streams, dialect: QueryDialect, sql: &str) ->
             columns: Vec::new(),
             role: String::new(),
             consumer_group: String::new(),
+            processor: None,
         })
         .collect();
     QueryDefinition {

@@ -36,16 +36,20 @@ impl References {
     pub(super) async fn load(&self, query: &str, inputs: &[ReferenceInput]) -> Result<Vec<Loaded>, QueryError> {
         let mut loaded = Vec::with_capacity(inputs.len());
         for input in inputs {
-            let ReferenceInput { name, bucket, key, role, .. } = input;
-            if let Some(roles) = &self.roles {
-                let checked = roles.check(role, query, RoleUse::ReadObject { bucket, object: key });
-                checked.map_err(|reason| QueryError::NotAllowed { name: name.clone(), reason })?;
-            }
-            let read = self.objects.read_object(bucket, key, OBJECT_BYTES_MAX).await;
-            let content = read.map_err(|error| unusable(input, error.message))?;
-            loaded.push(Loaded { input: input.clone(), content });
+            loaded.push(Loaded { input: input.clone(), content: self.read(query, input).await? });
         }
         Ok(loaded)
+    }
+
+    /// Reads an object.
+    pub(super) async fn read(&self, query: &str, input: &ReferenceInput) -> Result<Bytes, QueryError> {
+        let ReferenceInput { name, bucket, key, role, .. } = input;
+        if let Some(roles) = &self.roles {
+            let checked = roles.check(role, query, RoleUse::ReadObject { bucket, object: key });
+            checked.map_err(|reason| QueryError::NotAllowed { name: name.clone(), reason })?;
+        }
+        let read = self.objects.read_object(bucket, key, OBJECT_BYTES_MAX).await;
+        read.map_err(|error| unusable(input, error.message))
     }
 }
 
@@ -69,7 +73,7 @@ impl Loaded {
         records.push(b"", b"", &self.content);
         let (bytes, count) = records.freeze();
         let batch = RecordBatch { base_offset: 0, count, append_time: 0, bytes };
-        let reading = Reading { from: 0, shard: 0, processed: 0 };
+        let reading = Reading { from: 0, without: &[], shard: 0, processed: 0 };
         let decoded = Decoder::new(plan, &self.input.format, dialect).decode(&batch, reading);
         let decoded = decoded.map_err(|error| unusable(&self.input, error.to_string()))?;
         match decoded.errors.into_iter().next() {

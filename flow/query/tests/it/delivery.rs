@@ -214,6 +214,7 @@ impl World {
             let outside = Outside {
                 invoke: Arc::new(Nobody),
                 kinesis_codec: Arc::new(Nobody),
+                kinesis_processing: None,
                 stream_analytics_codec: Arc::new(Nobody),
                 objects: Arc::clone(&self.bucket) as Arc<dyn PutObject>,
                 reads: Arc::clone(&self.bucket) as Arc<dyn ReadObject>,
@@ -286,6 +287,7 @@ pub fn query(outputs: Vec<QueryOutput>) -> NewQuery {
             columns: vec![column("symbol", ColumnType::Text), column("n", ColumnType::BigInt)],
             role: String::new(),
             consumer_group: String::new(),
+            processor: None,
         }],
         references: Vec::new(),
         outputs,

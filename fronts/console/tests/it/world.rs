@@ -307,6 +307,7 @@ impl World {
             Outside {
                 invoke: Arc::new(functions.clone()),
                 kinesis_codec: Arc::new(NoCodec),
+                kinesis_processing: None,
                 stream_analytics_codec: Arc::new(NoCodec),
                 objects: Arc::new(Nowhere),
                 reads: Arc::new(Nowhere),
@@ -542,6 +543,7 @@ fn query(name: &str, sql: &str, target: OutputTarget) -> QueryDefinition {
             columns: Vec::<ColumnDefinition>::new(),
             role: String::new(),
             consumer_group: String::new(),
+            processor: None,
         }],
         outputs: vec![QueryOutput {
             name: "OUTPUT_STREAM".into(),

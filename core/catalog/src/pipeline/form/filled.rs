@@ -163,6 +163,7 @@ mod tests {
             }],
             role: String::new(),
             consumer_group: String::new(),
+            processor: None,
         };
         let output = |name: &str, target, handing| QueryOutput {
             name: name.into(),

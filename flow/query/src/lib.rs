@@ -23,6 +23,7 @@ pub use plan::Program;
 pub use runtime::{
     DeliveryAnswer, DeliveryRecord, DeliveryStatus, Failing, Missed, NewQuery, OutputCodec, Outside, Preview,
     PreviewStart, PreviewTold, Processed, ProcessingBatch, ProcessingCodec, Queries, QueryError, QueryState,
-    QueryStatus, ResultRow, SAMPLE_ARRIVAL, SAMPLE_SHARD, SAMPLE_TEXT, SeenError, TAGS_MAX, Trial, TrialInput, trial,
+    QueryStatus, REFERENCE_SCAN, ResultRow, SAMPLE_ARRIVAL, SAMPLE_SHARD, SAMPLE_TEXT, SeenError, TAGS_MAX, Trial,
+    TrialInput, trial,
 };
 pub use time_policy::OrderCounts;

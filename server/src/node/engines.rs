@@ -36,7 +36,7 @@ use millstream_marketplace::{Marketplace, Outside as MarketplaceOutside};
 use millstream_namespace::Namespaces;
 use millstream_object::{ObjectStoreOptions, Objects};
 use millstream_portal::Portal;
-use millstream_query::{Outside, Queries};
+use millstream_query::{Outside, Queries, REFERENCE_SCAN};
 use millstream_queue::Queues;
 use millstream_storage::{Durability, Storage, StorageError, StorageOptions};
 use millstream_stream::{Producers, Streams};
@@ -177,6 +177,9 @@ impl Engines {
                 stream_analytics_codec: Arc::new(FunctionOutputCodec),
                 objects: Arc::new(objects.clone()),
                 reads: Arc::new(objects.clone()),
+                reference_scan: settings
+                    .reference_scan_seconds
+                    .map_or(REFERENCE_SCAN, |given| Duration::from_secs(given.get())),
                 documents: Arc::new(documents.clone()),
                 kinesis_roles: Some(roles(Service::KinesisAnalytics)),
             },

@@ -64,7 +64,7 @@ pub use portal::{
 pub use query::{
     ColumnDefinition, ColumnType, DesiredState, DocumentOutput, EventOrder, InputProcessor, ObjectOutput, OrderPolicy,
     OutputHanding, OutputTarget, QueryDefinition, QueryDialect, QueryErrorLog, QueryInput, QueryOutput, QueryResource,
-    RecordFormat, ReferenceInput, StartAt,
+    RecordFormat, ReferenceInput, ReferenceVersions, StartAt,
 };
 pub use queue::{QueueDefinition, QueueSettings, Redrive, RedriveSources};
 pub use role::RoleDefinition;

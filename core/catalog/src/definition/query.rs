@@ -126,15 +126,18 @@ pub struct InputProcessor {
     pub role: String,
 }
 
-/// Reference data: an object whose rows are a table, read when the query starts.
+/// Reference data: an object whose rows are a table, read when the query starts, or versions of it that follow each other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReferenceInput {
     /// The name by which the SQL knows it.
     pub name: String,
     /// The object's bucket or container.
     pub bucket: String,
-    /// Its name there.
+    /// Its name there; where there are versions, what their names have in common: text with `{date}` and `{time}`.
     pub key: String,
+    /// How the names of versions say from when on each counts; `None`: there is one object.
+    #[serde(default)]
+    pub versions: Option<ReferenceVersions>,
     /// How its bytes become rows.
     #[serde(default)]
     pub format: RecordFormat,
@@ -144,6 +147,17 @@ pub struct ReferenceInput {
     /// The role or account that the maker named for reading. Roles are asked; empty: nobody is.
     #[serde(default)]
     pub role: String,
+}
+
+/// How the names of versions of reference data say times.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReferenceVersions {
+    /// How `{date}` is written; `yyyy/MM/dd` when empty.
+    #[serde(default)]
+    pub date_format: String,
+    /// How `{time}` is written; `HH` when empty.
+    #[serde(default)]
+    pub time_format: String,
 }
 
 /// How a record's bytes become rows.

@@ -160,6 +160,10 @@ pub(super) struct InputTable {
 pub(super) struct ReferenceTable {
     pub(super) container: String,
     pub(super) path: String,
+    #[serde(default)]
+    pub(super) date_format: String,
+    #[serde(default)]
+    pub(super) time_format: String,
 }
 
 #[derive(Debug, Deserialize)]

@@ -261,6 +261,11 @@ impl Executor {
         shards.map(ShardTime::watermark).min().unwrap_or(i64::MIN)
     }
 
+    /// How far rows of steps may be behind the watermark.
+    pub(crate) fn delay_max(&self) -> i64 {
+        self.delays.iter().copied().max().unwrap_or_default()
+    }
+
     fn take(&mut self) -> Produced {
         self.apply_room = apply::Room::default();
         std::mem::take(&mut self.produced)

@@ -10,6 +10,7 @@ use super::binding::stream_of;
 use super::definitions::NewQuery;
 use super::delivery::object_path::ObjectPath;
 use super::error::QueryError;
+use super::reference::versions_path;
 use crate::dialect::{InputSchema, check};
 use crate::error::PlanErrorCode;
 
@@ -57,6 +58,11 @@ pub(super) fn check_processors(inputs: &[QueryInput]) -> Result<(), QueryError> 
         }
         None => Ok(()),
     }
+}
+
+/// Checks how the versions of reference data are named.
+pub(super) fn check_references(references: &[ReferenceInput]) -> Result<(), QueryError> {
+    references.iter().try_for_each(|reference| versions_path(reference).map(drop))
 }
 
 /// Checks a text that need not run yet: it may be empty, and a job's inputs may come after it, one by one.

@@ -10,7 +10,9 @@ use millstream_catalog::{
 use millstream_storage::{Transaction, to_the_end};
 use millstream_types::BoxFuture;
 
-use super::check::{check_containers, check_draft, check_inputs, check_outputs, check_processors, check_sql};
+use super::check::{
+    check_containers, check_draft, check_inputs, check_outputs, check_processors, check_references, check_sql,
+};
 use super::engine::Queries;
 use super::error::QueryError;
 
@@ -65,6 +67,7 @@ impl Queries {
             check_draft(&new)?;
             check_outputs(&new.outputs)?;
             check_processors(&new.inputs)?;
+            check_references(&new.references)?;
             let now = self.shared.clock.now();
             let definition = QueryDefinition {
                 name: new.name,
@@ -115,6 +118,7 @@ impl Queries {
             }
             check_outputs(&new.outputs)?;
             check_processors(&new.inputs)?;
+            check_references(&new.references)?;
             definition.dialect = new.dialect;
             definition.sql = new.sql;
             definition.description = new.description;

@@ -180,7 +180,11 @@ impl Queries {
         Box::pin(async move {
             let definition = self.get(query)?;
             let references = self.references(definition.dialect);
-            let binding = Binding::new(&self.shared.streams, &references, &definition).await?;
+            let read = self.shared.streams.read(log, offset, 1).await?;
+            let record = read.batches.iter().flat_map(|batch| batch.records()).find(|record| record.offset == offset);
+            let Some(record) = record else { return Ok(Vec::new()) };
+            let from = record.append_time.saturating_sub(definition.event_order.late_tolerance_ms);
+            let binding = Binding::new(&self.shared.streams, &references, &definition, from).await?;
             if !binding.program.a_row_alone_tells() {
                 return Err(QueryError::ManyRows { name: definition.name.clone() });
             }
@@ -188,9 +192,6 @@ impl Queries {
                 return Err(QueryError::Processed { name: definition.name.clone() });
             }
             let mut executor = binding.executor(&definition);
-            let read = self.shared.streams.read(log, offset, 1).await?;
-            let record = read.batches.iter().flat_map(|batch| batch.records()).find(|record| record.offset == offset);
-            let Some(record) = record else { return Ok(Vec::new()) };
             let mut alone = millstream_types::EncodedRecords::default();
             alone.push(&record.partition_key, &record.headers, &record.data);
             let (bytes, count) = alone.freeze();
@@ -276,7 +277,9 @@ impl Queries {
 
     /// Where the reference data of a query come from.
     fn references(&self, dialect: QueryDialect) -> References {
-        References { objects: Arc::clone(&self.shared.outside.reads), roles: self.roles(dialect) }
+        let Outside { reads, reference_scan, .. } = &self.shared.outside;
+        let (objects, clock) = (Arc::clone(reads), Arc::clone(&self.shared.clock));
+        References { objects, roles: self.roles(dialect), clock, scan: *reference_scan }
     }
 
     /// How records of a query's inputs get through functions; `None` where the dialect has none.
@@ -314,8 +317,8 @@ impl Queries {
     ) -> BoxFuture<'a, Result<Bytes, QueryError>> {
         Box::pin(async move {
             let (name, format, columns) = (key.clone(), RecordFormat::Json, Vec::new());
-            let input = ReferenceInput { name, bucket, key, format, columns, role };
-            self.references(QueryDialect::Kinesis).read(query, &input).await
+            let input = ReferenceInput { name, bucket, key, versions: None, format, columns, role };
+            self.references(QueryDialect::Kinesis).read(query, &input, &input.key).await
         })
     }
 

@@ -23,6 +23,7 @@ mod rows;
 mod status;
 mod task;
 mod trial;
+mod versions;
 
 pub use definitions::{NewQuery, TAGS_MAX};
 pub use delivery::{DeliveryAnswer, DeliveryRecord, OutputCodec, Outside};
@@ -30,5 +31,6 @@ pub use engine::Queries;
 pub use error::QueryError;
 pub use preview::{Missed, Preview, PreviewStart, PreviewTold};
 pub use processing::{Processed, ProcessingBatch, ProcessingCodec};
+pub use reference::REFERENCE_SCAN;
 pub use status::{DeliveryStatus, Failing, QueryState, QueryStatus, ResultRow, SeenError};
 pub use trial::{SAMPLE_ARRIVAL, SAMPLE_SHARD, SAMPLE_TEXT, Trial, TrialInput, trial};

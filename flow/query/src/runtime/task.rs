@@ -58,14 +58,16 @@ pub(super) struct Task {
 }
 
 /// A query's place in its inputs.
-struct Work {
-    binding: Binding,
+pub(super) struct Work {
+    pub(super) binding: Binding,
     /// Not there while a step is computed on another thread.
     executor: Option<Executor>,
     /// By source and shard; not there while a step is decoded on another thread.
     decoders: Vec<Vec<Option<Decoder>>>,
     checkpoint: Checkpoint,
     kept: Instant,
+    /// When newer versions of reference data were looked for.
+    pub(super) followed: Instant,
     moved: bool,
 }
 
@@ -159,6 +161,7 @@ impl Task {
                     Look::Other => break,
                 }
             }
+            self.follow(&mut work).await?;
             let read = self.step(&mut work, stop).await?;
             let idle_for = if read { Duration::ZERO } else { LOOK };
             if !read {
@@ -171,15 +174,13 @@ impl Task {
 
     async fn begin(&self) -> Result<Work, QueryError> {
         self.permitted()?;
-        let binding = Binding::new(&self.streams, &self.references, &self.definition).await?;
-        let mut checkpoint = self.checkpoints.load(&self.definition.name).await?.unwrap_or_default();
-        let executor = self.take_up(&binding, &mut checkpoint).await?;
+        let (binding, checkpoint, executor) = self.bound().await?;
         let decoders_of = |(source, stream): (usize, &Arc<StreamDefinition>)| {
             stream.shards.iter().map(|_| Some(executor.decoder(source))).collect()
         };
         let decoders = binding.streams.iter().enumerate().map(decoders_of).collect();
-        let mut work =
-            Work { binding, executor: Some(executor), decoders, checkpoint, kept: Instant::now(), moved: true };
+        let (executor, now) = (Some(executor), Instant::now());
+        let mut work = Work { binding, executor, decoders, checkpoint, kept: now, followed: now, moved: true };
         // The first positions are kept at once: `Latest` means the moment of the first start, not of the next one.
         self.commit(&mut work, Produced::default(), true).await?;
         Ok(work)
@@ -468,7 +469,7 @@ impl Work {
         self.decoders[place.source][place.index] = Some(decoder);
     }
 
-    fn executor(&mut self) -> Result<&mut Executor, QueryError> {
+    pub(super) fn executor(&mut self) -> Result<&mut Executor, QueryError> {
         self.executor.as_mut().ok_or(QueryError::Stopping)
     }
 }

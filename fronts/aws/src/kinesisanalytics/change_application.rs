@@ -168,7 +168,7 @@ fn add_input(part: Part, query: &mut NewQuery) -> Result<(), ServiceError> {
 
 fn add_processing(part: Part, query: &mut NewQuery) -> Result<(), ServiceError> {
     let (id, role) = (part.input_id.as_deref(), role_of(query));
-    let input = part_of(id, &mut query.inputs).ok_or_else(|| missing_part("Input", id))?;
+    let input = part_of(id, &mut query.inputs).ok_or_else(|| missing_part("input", id))?;
     if input.processor.is_some() {
         return Err(invalid("the input has an InputProcessingConfiguration already; UpdateApplication changes it"));
     }
@@ -178,7 +178,7 @@ fn add_processing(part: Part, query: &mut NewQuery) -> Result<(), ServiceError> 
 
 fn delete_processing(part: Part, query: &mut NewQuery) -> Result<(), ServiceError> {
     let id = part.input_id.as_deref();
-    let input = part_of(id, &mut query.inputs).ok_or_else(|| missing_part("Input", id))?;
+    let input = part_of(id, &mut query.inputs).ok_or_else(|| missing_part("input", id))?;
     match input.processor.take() {
         Some(_) => Ok(()),
         None => Err(missing_part("InputProcessingConfiguration of the input", id)),
@@ -193,7 +193,7 @@ fn add_output(part: Part, query: &mut NewQuery) -> Result<(), ServiceError> {
 
 fn delete_output(part: Part, query: &mut NewQuery) -> Result<(), ServiceError> {
     let id = part.output_id.as_deref();
-    let place = place_of(id, query.outputs.len()).ok_or_else(|| missing_part("Output", id))?;
+    let place = place_of(id, query.outputs.len()).ok_or_else(|| missing_part("output", id))?;
     query.outputs.remove(place);
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Kinesis Data Analytics for SQL over the query engine, in both of its APIs: they name the same applications.
 //!
-//! What is of one API is in [`v1`] and [`v2`]; what applications and their parts are is shared. Sources: the Kinesis Analytics API
+//! What is of one API is in `v1` and `v2`; what applications and their parts are is shared. Sources: the Kinesis Analytics API
 //! references (2015-08-14 and 2018-05-23).
 
 mod change_application;

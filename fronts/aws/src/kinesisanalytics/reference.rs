@@ -124,6 +124,7 @@ impl Reference {
         let (bucket, key, role) = object.named(role)?;
         let schema = self.reference_schema.ok_or_else(|| invalid("ReferenceSchema must be given"))?;
         let (format, columns) = schema.definition()?;
-        Ok(ReferenceInput { name: self.table_name.unwrap_or_default(), bucket, key, format, columns, role })
+        let name = self.table_name.unwrap_or_default();
+        Ok(ReferenceInput { name, bucket, key, versions: None, format, columns, role })
     }
 }

@@ -151,7 +151,9 @@ pub(super) const FORMS: &[Form] =
                         optional("delivery_stream", "Or delivery stream", ""),
                         optional("event_hub", "Or event hub", ""),
                         optional("blob.container", "Or container of reference data", ""),
-                        optional("blob.path", "Its blob", "a table that inputs are joined with"),
+                        optional("blob.path", "Its blob", "a table; {date} and {time} in it: versions"),
+                        optional("blob.date_format", "How {date} is written", "yyyy/MM/dd"),
+                        optional("blob.time_format", "How {time} is written", "HH"),
                         Field {
                             entry: Entry::Delimiter,
                             ..optional("csv", "Delimiter, when records are CSV", "empty: JSON; tab, space")

@@ -55,6 +55,8 @@ pub struct Outside {
     pub objects: Arc<dyn PutObject>,
     /// Objects that are read: reference data.
     pub reads: Arc<dyn ReadObject>,
+    /// How often newer versions of reference data are looked for. Those that begin within twice as long are read ahead.
+    pub reference_scan: Duration,
     /// Documents.
     pub documents: Arc<dyn UpsertDocuments>,
     /// What the roles allow that queries of the Kinesis dialect name; those of the other dialect name policies and accounts.

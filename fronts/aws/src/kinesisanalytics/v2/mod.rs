@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::change_application::change_part;
 use super::describe_application::Shown;
 use super::lifecycle::{self, InputConfiguration};
-use super::{KinesisAnalytics, discover_input_schema, invalid, require, tags};
+use super::{KinesisAnalytics, discover_input_schema, invalid, place_of, require, tags};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 
 /// The runtime of SQL applications.
@@ -36,8 +36,8 @@ pub(super) async fn call(front: &KinesisAnalytics, request: &JsonRequest) -> Res
             constraints.finish()?;
             discover_input_schema::call(front, request).await
         }
-        operation => match change_part(front, request).await {
-            Some(changed) => Ok(part_changed(front, &*changed?, operation)),
+        _ => match change_part(front, request).await {
+            Some(changed) => part_changed(front, &*changed?, request),
             None => Err(flink::refused(front, request)),
         },
     }
@@ -63,6 +63,12 @@ struct RunConfiguration {
 struct StopInput {
     application_name: Option<String>,
     force: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct InputId {
+    input_id: String,
 }
 
 #[derive(Deserialize)]
@@ -121,10 +127,14 @@ fn list(front: &KinesisAnalytics, request: &JsonRequest) -> Result<Value, Servic
 }
 
 /// The answer of an operation that added or removed a part: the new version, and the parts of that kind as they are now.
-fn part_changed(front: &KinesisAnalytics, query: &QueryDefinition, operation: &str) -> Value {
+fn part_changed(
+    front: &KinesisAnalytics,
+    query: &QueryDefinition,
+    request: &JsonRequest,
+) -> Result<Value, ServiceError> {
     let shown = shown(front, query);
     let mut answer = json!({ "ApplicationARN": front.arn(&query.name), "ApplicationVersionId": query.version });
-    match operation {
+    match request.operation.as_str() {
         "AddApplicationInput" => answer["InputDescriptions"] = shown.inputs(),
         "AddApplicationOutput" => answer["OutputDescriptions"] = shown.outputs(),
         "AddApplicationReferenceDataSource" => answer["ReferenceDataSourceDescriptions"] = shown.references(),
@@ -132,18 +142,16 @@ fn part_changed(front: &KinesisAnalytics, query: &QueryDefinition, operation: &s
             answer["CloudWatchLoggingOptionDescriptions"] = shown.logging_options();
         }
         "AddApplicationInputProcessingConfiguration" => {
-            let processed = shown.inputs().as_array().into_iter().flatten().rev().find_map(|input| {
-                let processing = input.get("InputProcessingConfigurationDescription")?;
-                Some((input["InputId"].clone(), processing.clone()))
-            });
-            if let Some((id, processing)) = processed {
-                answer["InputId"] = id;
-                answer["InputProcessingConfigurationDescription"] = processing;
+            let InputId { input_id } = request.input()?;
+            let input = place_of(Some(&input_id), query.inputs.len()).and_then(|place| query.inputs.get(place));
+            if let Some(processor) = input.and_then(|input| input.processor.as_ref()) {
+                answer["InputProcessingConfigurationDescription"] = shown.processing(processor);
             }
+            answer["InputId"] = json!(input_id);
         }
         _ => {}
     }
-    answer
+    Ok(answer)
 }
 
 /// An application as this API shows it: parts have no roles of their own where the application has one.

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use millstream_types::{Clock, LogId, Millis, RecordBatch};
 use tokio::sync::watch;
 
+use crate::damage::SegmentDamage;
 use crate::disk::RealDisk;
 use crate::engine::{Engine, Stores, lock};
 use crate::error::StorageError;
@@ -156,10 +157,12 @@ impl Storage {
     }
 
     /// Durable records from `offset` on: whole batches, of which the first may begin before `offset` (callers skip), until
-    /// `max_bytes` are reached (at least one batch when there is one). Empty at the end of the log. May read the disk.
+    /// `max_bytes` are reached (at least one batch when there is one). Empty at the end of the log. Where a segment is damaged,
+    /// batches stand for the records that are lost, see [`RecordBatch::is_lost`]. May read the disk.
     ///
     /// # Errors
-    /// [`StorageError::OffsetGone`] when retention removed `offset`; [`StorageError::Io`], [`StorageError::Damaged`].
+    /// [`StorageError::OffsetGone`] when retention removed `offset`; [`StorageError::Io`]; [`StorageError::Damaged`] when a
+    /// segment is not there.
     pub fn read(&self, log: LogId, offset: u64, max_bytes: usize) -> Result<Vec<RecordBatch>, StorageError> {
         match &self.backend {
             Backend::Memory(model) => model.read(log, offset, max_bytes),
@@ -209,6 +212,15 @@ impl Storage {
         match &self.backend {
             Backend::Memory(model) => model.frontier(),
             Backend::Disk(running) => running.engine.frontier(),
+        }
+    }
+
+    /// The damaged parts of segments that reads have found since the start: their records are lost, unless they are copied.
+    #[must_use]
+    pub fn segment_damage(&self) -> Vec<SegmentDamage> {
+        match &self.backend {
+            Backend::Memory(_) => Vec::new(),
+            Backend::Disk(running) => running.engine.segment_damage(),
         }
     }
 

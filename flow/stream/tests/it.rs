@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "it/damage.rs"]
+mod damage;
 #[path = "it/resharding.rs"]
 mod resharding;
 

@@ -17,7 +17,7 @@ use super::of_topic::OfTopic;
 use crate::connection::{Answer, Answered, Request};
 use crate::error::ErrorCode;
 use crate::record;
-use crate::records::BatchWriter;
+use crate::records::{BatchWriter, gap};
 use crate::service::{Kafka, shrink};
 use crate::session::Session;
 use crate::throttle;
@@ -249,6 +249,11 @@ async fn partition(kafka: &Kafka, log: LogId, wanted: &Wanted, (left, first): (u
             }
             got.bounds = Some((read.end.first, read.end.next));
             got.records = out.finish();
+            if read.batches.is_empty() && read.next > offset {
+                // What is left is lost: a client that was not told to go on behind it would ask for it again and again.
+                got.records = gap(offset, read.next);
+                got.full = true;
+            }
         }
     }
     got

@@ -4,8 +4,10 @@
 //! [`Storage::submit`] orders it now and gives a [`Ticket`] that resolves when it is on disk. What is readable is durable.
 //!
 //! Read in the order of a transaction's way: `storage` (the doors), `queue` and `engine` (order, commit, publish), `frame`
-//! and `journal` (bytes on disk), `log`, `segment` and `batch`, `damage` (what is still read of a damaged segment), `keys`, `checkpoint`, `recovery`. The bytes: `docs/storage-format.md`.
+//! and `journal` (bytes on disk), `log`, `segment` and `batch`, `damage` (what is still read of a damaged segment), `keys`,
+//! `checkpoint`, `recovery`. The bytes: `docs/storage-format.md`.
 
+mod acknowledge;
 mod batch;
 mod blocks;
 mod checkpoint;

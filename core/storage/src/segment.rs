@@ -163,6 +163,11 @@ impl Segment {
         Ok(offset)
     }
 
+    /// The offset of a batch at a position or shortly before it.
+    pub(crate) fn offset_at_position(&self, disk: &dyn Disk, position: u64) -> Result<u64, StorageError> {
+        Ok(self.floor(disk, |entry| entry.position <= position)?.offset)
+    }
+
     /// Reads all of it; gives the number of records that are there and of those that an earlier repair gave up. What is
     /// damaged: [`Segment::damaged`].
     pub(crate) fn verify(&self, disk: &dyn Disk) -> Result<(u64, u64), StorageError> {

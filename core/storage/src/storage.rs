@@ -202,6 +202,21 @@ impl Storage {
         }
     }
 
+    /// The offset from which on a log keeps about `bytes`, and no less: the first one when it has less than that. May read the
+    /// disk.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`].
+    pub fn offset_within(&self, log: LogId, bytes: u64) -> Result<u64, StorageError> {
+        match &self.backend {
+            Backend::Memory(model) => Ok(model.offset_within(log, bytes)),
+            Backend::Disk(running) => match running.engine.log(log) {
+                Some(log) => log.offset_within(&*running.engine.disk, bytes),
+                None => Ok(0),
+            },
+        }
+    }
+
     /// Follows the end of a log: the value is [`LogBounds::next`], changed when records become durable.
     #[must_use]
     pub fn watch(&self, log: LogId) -> watch::Receiver<u64> {

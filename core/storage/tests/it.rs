@@ -399,6 +399,11 @@ fn retention_removes_segments_and_dropping_removes_all() {
     assert_eq!(storage.offset_at_time(LOG, 300).unwrap(), 299);
     assert_eq!(storage.offset_at_time(LOG, 5).unwrap(), 4);
     assert_eq!(storage.offset_at_time(LOG, 500).unwrap(), 400);
+    for bytes in [1, 100_000, 300_000, 10 << 20] {
+        let kept = 400 - storage.offset_within(LOG, bytes).unwrap();
+        assert!(kept == 400 || kept * 1_050 >= bytes, "{kept} records for {bytes} bytes");
+        assert!(kept * 1_000 < bytes + (80 << 10), "{kept} records for {bytes} bytes");
+    }
     let mut transaction = Transaction::new();
     transaction.trim_log(LOG, 250);
     commit(&storage, transaction);

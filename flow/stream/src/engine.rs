@@ -305,6 +305,19 @@ impl Streams {
         })
     }
 
+    /// The offset from which on a shard keeps about `bytes`, and no less.
+    ///
+    /// # Errors
+    /// [`StreamError::Storage`].
+    pub fn offset_within(&self, log: LogId, bytes: u64) -> BoxFuture<'_, Result<u64, StreamError>> {
+        Box::pin(async move {
+            let storage = self.storage.clone();
+            Ok(tokio::task::spawn_blocking(move || storage.offset_within(log, bytes))
+                .await
+                .map_err(|_| StorageError::Closed)??)
+        })
+    }
+
     /// Whether a reader that goes on at `offset` has read all that will ever be in a shard: it was closed, and there is no more.
     #[must_use]
     pub fn has_ended(&self, shard: &ShardDefinition, offset: u64) -> bool {
@@ -364,7 +377,7 @@ impl Streams {
         })
     }
 
-    /// Lets go of records older than their stream keeps them. The server calls it every minute.
+    /// Lets go of records that are older than their stream keeps them, or more. The server calls it every minute.
     ///
     /// # Errors
     /// [`StreamError::Storage`].

@@ -75,6 +75,26 @@ async fn an_explicit_hash_key_decides_the_shard() {
 }
 
 #[tokio::test]
+async fn a_shard_keeps_its_bytes_and_no_fewer() {
+    let (streams, _) = engine();
+    let log = streams.create(new_stream("trades", 1)).await.unwrap().shards[0].log();
+    let other = streams.create(new_stream("all", 1)).await.unwrap().shards[0].log();
+    for _ in 0..100 {
+        streams.put("trades", &[entry("a", &"x".repeat(996))]).await.unwrap();
+        streams.put("all", &[entry("a", &"x".repeat(996))]).await.unwrap();
+    }
+    streams.set_kept("trades", 48, Some(10_000)).await.unwrap();
+    streams.enforce_retention().await.unwrap();
+    // A record takes three bytes beside its own and its key.
+    assert_eq!((streams.bounds(log).first, streams.bounds(other).first), (90, 0));
+    assert_eq!(streams.read(log, 0, usize::MAX).await.unwrap().batches[0].base_offset, 90);
+    streams.set_kept("trades", 48, None).await.unwrap();
+    streams.put("trades", &[entry("a", "more")]).await.unwrap();
+    streams.enforce_retention().await.unwrap();
+    assert_eq!((streams.bounds(log).first, streams.get("trades").unwrap().retention_hours), (90, 48));
+}
+
+#[tokio::test]
 async fn old_records_go_and_reads_begin_at_what_is_left() {
     let (streams, clock) = engine();
     let stream = streams.create(new_stream("trades", 1)).await.unwrap();

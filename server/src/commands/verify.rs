@@ -14,9 +14,7 @@ use crate::cli::{LogCommand, RepairArgs};
 /// Damage, or files that cannot be read.
 pub fn run(command: &LogCommand) -> anyhow::Result<()> {
     match command {
-        LogCommand::Verify(args) => {
-            tell(&millstream_storage::verify(&args.data)?)
-        }
+        LogCommand::Verify(args) => tell(&millstream_storage::verify(&args.data)?),
         LogCommand::Dump(args) => {
             let mut out = BufWriter::new(io::stdout().lock());
             let mut printed = Ok(());

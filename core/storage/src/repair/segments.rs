@@ -45,9 +45,8 @@ impl DamagedSegments {
 
     /// What is damaged, in the order of files and places.
     pub(crate) fn shown(&self) -> Vec<SegmentDamage> {
-        let of = |found: &DamagedSegment| -> Vec<_> {
-            found.parts.iter().map(|part| part.shown(&found.segment)).collect()
-        };
+        let of =
+            |found: &DamagedSegment| -> Vec<_> { found.parts.iter().map(|part| part.shown(&found.segment)).collect() };
         self.0.iter().flat_map(of).collect()
     }
 

@@ -55,7 +55,10 @@ async fn readers_pass_what_is_lost_and_find_it_in_front_of_a_read() {
                 gaps.push(next..first);
             }
             let records: Vec<_> = read.batches.iter().flat_map(|batch| batch.records()).collect();
-            assert!(records.windows(2).all(|pair| pair[0].offset + 1 == pair[1].offset), "nothing is lost within a read");
+            assert!(
+                records.windows(2).all(|pair| pair[0].offset + 1 == pair[1].offset),
+                "nothing is lost within a read"
+            );
             assert!(records.iter().all(|record| record.data == text(record.offset)));
             found.extend(records.iter().map(|record| record.offset));
             assert!(read.next > next, "a reader gets on");

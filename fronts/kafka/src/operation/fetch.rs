@@ -127,7 +127,9 @@ async fn gather(
             0 => (None, 0),
             due => kafka.hold_answer(due.min(limits.bytes_max)).await,
         };
+        let turn = kafka.turn_to_read(bytes_max).await;
         let got = read(kafka, topics, &found, bytes_max).await;
+        drop(turn);
         let all = || got.iter().flat_map(|topic| &topic.partitions);
         let bytes = all().map(|got| got.records.len()).sum();
         shrink(&mut held, bytes);

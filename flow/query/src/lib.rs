@@ -8,6 +8,7 @@ pub mod executor;
 pub mod explain;
 mod expression;
 mod join;
+mod pattern;
 pub mod plan;
 pub mod runtime;
 mod time_policy;

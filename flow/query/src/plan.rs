@@ -7,6 +7,7 @@
 mod aggregate;
 mod alone;
 mod analytic;
+mod pattern;
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use millstream_catalog::{ColumnType, QueryDialect};
 pub use crate::join::plan::{Join, JoinSide, Lookup};
 pub use aggregate::{AggregateCall, AggregateFunction, Part};
 pub use analytic::{Analytic, AnalyticCall, AnalyticFunction, Extent, Place};
+pub use pattern::{Condition, Kept, KeptOf, PATTERN_ROWS_MAX, Pattern, PatternMatch, Skip, Variable};
 
 /// The name of the hidden column that ends every schema of a [`Program`]: the row's time.
 ///
@@ -233,6 +235,8 @@ pub enum Operator {
     WindowAggregate(Box<WindowAggregate>),
     /// Rows as they are, each with what functions tell of those before it.
     Analytic(Box<Analytic>),
+    /// A row for each run of rows that matches a pattern.
+    PatternMatch(Box<PatternMatch>),
     /// All rows of all inputs, whose schemas are the same.
     Union,
     /// Pairs of rows of two inputs that are near each other in time.

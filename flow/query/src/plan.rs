@@ -7,6 +7,8 @@
 mod aggregate;
 mod alone;
 mod analytic;
+mod scored;
+mod sort;
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,6 +20,8 @@ use millstream_catalog::{ColumnType, QueryDialect};
 pub use crate::join::plan::{Join, JoinSide, Lookup};
 pub use aggregate::{AggregateCall, AggregateFunction, Part};
 pub use analytic::{Analytic, AnalyticCall, AnalyticFunction, Extent, Place};
+pub use scored::{Explanation, Forest, Hotspots, Model, Scored};
+pub use sort::{RankOrder, Sort};
 
 /// The name of the hidden column that ends every schema of a [`Program`]: the row's time.
 ///
@@ -217,6 +221,10 @@ pub enum Operator {
     WindowAggregate(Box<WindowAggregate>),
     /// Rows as they are, each with what functions tell of those before it.
     Analytic(Box<Analytic>),
+    /// Rows of a stretch of time in another order.
+    Sort(Box<Sort>),
+    /// Rows as they are, each with what a model says of it.
+    Scored(Box<Scored>),
     /// All rows of all inputs, whose schemas are the same.
     Union,
     /// Pairs of rows of two inputs that are near each other in time.

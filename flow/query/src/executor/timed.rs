@@ -6,13 +6,17 @@ use super::evaluate::{self, by_row, keep};
 use super::state::{Reader, StateError, Writer};
 use super::{ExecuteError, Executor, rowtimes};
 use crate::analytic::Analytic;
-use crate::plan::{self, Operator, WindowAggregate};
+use crate::plan::{Operator, ScalarExpr, WindowAggregate};
+use crate::scoring::Scoring;
+use crate::sorting::Sorting;
 use crate::window::{Closed, Windows};
 
 /// The state of a step whose rows come when time has passed.
 pub(super) enum Timed {
     Windows(Box<Windows>),
     Analytic(Analytic),
+    Sorting(Sorting),
+    Scoring(Box<Scoring>),
 }
 
 impl Timed {
@@ -21,7 +25,21 @@ impl Timed {
         match operator {
             Operator::WindowAggregate(aggregate) => Some(Self::Windows(Box::new(windows_of(aggregate)))),
             Operator::Analytic(analytic) => Some(Self::Analytic(Analytic::new(analytic))),
+            Operator::Sort(sort) => Some(Self::Sorting(Sorting::new(sort))),
+            Operator::Scored(scored) => Some(Self::Scoring(Box::new(Scoring::new(scored)))),
             _ => None,
+        }
+    }
+
+    /// Whether an operator's rows come when time has passed.
+    pub(super) fn waits(operator: &Operator) -> bool {
+        match operator {
+            Operator::WindowAggregate(_) | Operator::Analytic(_) | Operator::Sort(_) | Operator::Scored(_) => true,
+            Operator::Project { .. }
+            | Operator::Apply(_)
+            | Operator::Union
+            | Operator::Join(_)
+            | Operator::Lookup(_) => false,
         }
     }
 
@@ -36,10 +54,15 @@ impl Timed {
         windows.add(times, keys, arguments).map_err(|error| ExecuteError::TooLarge(error.to_string()))
     }
 
-    /// Adds rows that look back: their times, and all that is needed of them.
+    /// Adds rows that wait: their times, and all that is needed of them.
     pub(super) fn add_rows(&mut self, times: &[i64], inputs: &[ArrayRef]) -> Result<(), ExecuteError> {
-        let Self::Analytic(analytic) = self else { return Ok(()) };
-        analytic.add(times, inputs).map_err(|error| ExecuteError::TooLarge(error.to_string()))
+        let told = match self {
+            Self::Windows(_) => return Ok(()),
+            Self::Analytic(analytic) => analytic.add(times, inputs).map_err(|error| error.to_string()),
+            Self::Sorting(sorting) => sorting.add(times, inputs).map_err(|error| error.to_string()),
+            Self::Scoring(scoring) => scoring.add(times, inputs).map_err(|error| error.to_string()),
+        };
+        told.map_err(ExecuteError::TooLarge)
     }
 
     /// What no further row can change, oldest first, each once.
@@ -49,6 +72,8 @@ impl Timed {
                 windows.close(watermark).map_err(|error| ExecuteError::TooLarge(error.to_string()))
             }
             Self::Analytic(analytic) => Ok(analytic.close(watermark)?),
+            Self::Sorting(sorting) => Ok(sorting.close(watermark)?),
+            Self::Scoring(scoring) => Ok(scoring.close(watermark)),
         }
     }
 
@@ -56,7 +81,9 @@ impl Timed {
     pub(super) fn is_over(&self, end: i64, watermark: i64) -> bool {
         match self {
             Self::Windows(windows) => windows.is_over(end, watermark),
-            Self::Analytic(_) => Analytic::is_over(end, watermark),
+            Self::Sorting(sorting) => sorting.is_over(end, watermark),
+            // Rows that go on at their own time.
+            Self::Analytic(_) | Self::Scoring(_) => end < watermark,
         }
     }
 
@@ -66,6 +93,9 @@ impl Timed {
         match self {
             Self::Windows(windows) => windows.begin_behind(watermark),
             Self::Analytic(analytic) => analytic.begin_behind(watermark),
+            Self::Sorting(sorting) => sorting.begin_behind(watermark),
+            // What a model says hangs on all rows before.
+            Self::Scoring(_) => i64::MIN,
         }
     }
 
@@ -74,6 +104,8 @@ impl Timed {
         match self {
             Self::Windows(windows) => windows.groups(),
             Self::Analytic(analytic) => analytic.groups(),
+            Self::Sorting(sorting) => sorting.rows(),
+            Self::Scoring(scoring) => scoring.rows(),
         }
     }
 
@@ -81,6 +113,8 @@ impl Timed {
         match self {
             Self::Windows(windows) => windows.write(writer),
             Self::Analytic(analytic) => analytic.write(writer),
+            Self::Sorting(sorting) => sorting.write(writer),
+            Self::Scoring(scoring) => scoring.write(writer),
         }
     }
 
@@ -88,22 +122,24 @@ impl Timed {
         match self {
             Self::Windows(windows) => windows.read(reader),
             Self::Analytic(analytic) => analytic.read(reader),
+            Self::Sorting(sorting) => sorting.read(reader),
+            Self::Scoring(scoring) => scoring.read(reader),
         }
     }
 }
 
 impl Executor {
-    /// Lets rows wait that look back to those before them.
+    /// Lets rows wait, those for which a predicate is true, with what is `wanted` of them.
     pub(super) fn wait(
         &mut self,
         step: usize,
-        analytic: &plan::Analytic,
+        predicate: Option<&ScalarExpr>,
+        wanted: &[&ScalarExpr],
         rows: &ArrowBatch,
     ) -> Result<(), ExecuteError> {
-        let wanted = analytic.inputs();
         let (_, inputs, failed) = by_row(rows, |rows| {
-            let rows = keep(analytic.predicate.as_ref(), rows)?;
-            evaluate::values(&wanted, &rows)
+            let rows = keep(predicate, rows)?;
+            evaluate::values(wanted, &rows)
         })?;
         self.failed(failed);
         let columns = &inputs.columns()[..wanted.len()];

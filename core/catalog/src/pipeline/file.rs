@@ -73,6 +73,7 @@ pub(super) struct StreamTable {
     pub(super) name: Spanned<String>,
     pub(super) shards: Option<Spanned<u32>>,
     pub(super) retention_hours: Option<Spanned<u32>>,
+    pub(super) retention_bytes: Option<Spanned<u64>>,
 }
 
 #[derive(Debug, Deserialize)]

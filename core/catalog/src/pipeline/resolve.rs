@@ -9,6 +9,7 @@ use super::file::{
     StartName, StreamTable, ToleranceName,
 };
 use super::known::Known;
+use super::limits::RETENTION_BYTES;
 use super::name::NameRule;
 use super::shape::{LeftOut, Shaped};
 use super::source::{Located, Mistake, Source, nearest};
@@ -223,7 +224,9 @@ impl Resolver<'_> {
         let line = self.line(&table.name);
         let shards = self.number("shards", table.shards, 1, (1, 500));
         let retention_hours = self.number("retention_hours", table.retention_hours, 24, STREAM_HOURS);
-        Located { value: StreamSpec { name: table.name.into_inner(), shards, retention_hours }, line }
+        let retention_bytes = self.within("retention_bytes", table.retention_bytes.as_ref(), RETENTION_BYTES);
+        let name = table.name.into_inner();
+        Located { value: StreamSpec { name, shards, retention_hours, retention_bytes }, line }
     }
 
     fn delivery_stream(&mut self, table: DeliveryStreamTable) -> Located<DeliveryStreamSpec> {

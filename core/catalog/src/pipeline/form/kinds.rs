@@ -19,6 +19,7 @@ pub(super) const FORMS: &[Form] =
                     NAME,
                     number("shards", "Shards", "1"),
                     number("retention_hours", "Hours that records stay", "24"),
+                    optional("retention_bytes", "Bytes that a shard keeps", "empty: no limit").entered(Entry::Number),
                 ],
             }],
         },

@@ -7,12 +7,17 @@ pub mod error;
 pub mod executor;
 pub mod explain;
 mod expression;
+mod forest;
+mod hotspots;
 mod join;
 mod pattern;
 pub mod plan;
 pub mod runtime;
+mod scoring;
+mod sorting;
 mod time_policy;
 mod value;
+mod waiting;
 mod window;
 
 pub use decode::infer::{Delimited, infer_columns, infer_delimited};

@@ -8,6 +8,8 @@ mod aggregate;
 mod alone;
 mod analytic;
 mod pattern;
+mod scored;
+mod sort;
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,6 +22,8 @@ pub use crate::join::plan::{Join, JoinSide, Lookup};
 pub use aggregate::{AggregateCall, AggregateFunction, Part};
 pub use analytic::{Analytic, AnalyticCall, AnalyticFunction, Extent, Place};
 pub use pattern::{Condition, Kept, KeptOf, PATTERN_ROWS_MAX, Pattern, PatternMatch, Skip, Variable};
+pub use scored::{Explanation, Forest, Hotspots, Model, Scored};
+pub use sort::{RankOrder, Sort};
 
 /// The name of the hidden column that ends every schema of a [`Program`]: the row's time.
 ///
@@ -237,6 +241,10 @@ pub enum Operator {
     Analytic(Box<Analytic>),
     /// A row for each run of rows that matches a pattern.
     PatternMatch(Box<PatternMatch>),
+    /// Rows of a stretch of time in another order.
+    Sort(Box<Sort>),
+    /// Rows as they are, each with what a model says of it.
+    Scored(Box<Scored>),
     /// All rows of all inputs, whose schemas are the same.
     Union,
     /// Pairs of rows of two inputs that are near each other in time.

@@ -343,6 +343,8 @@ impl Executor {
             Operator::WindowAggregate(aggregate) => self.aggregate(step, aggregate, rows),
             Operator::Analytic(analytic) => self.wait(step, analytic.predicate.as_ref(), &analytic.inputs(), rows),
             Operator::PatternMatch(pattern) => self.wait(step, None, &pattern.inputs(), rows),
+            Operator::Sort(sort) => self.wait(step, None, &sort.inputs(), rows),
+            Operator::Scored(scored) => self.wait(step, None, &scored.inputs(), rows),
             Operator::Join(join) => self.add_to_join(step, join, from, rows),
             Operator::Lookup(lookup) => self.look_up(step, lookup, &plan.schema, rows),
         }

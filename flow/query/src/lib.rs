@@ -10,12 +10,13 @@ mod expression;
 mod join;
 pub mod plan;
 pub mod runtime;
+mod script;
 mod time_policy;
 mod value;
 mod window;
 
 pub use decode::infer::{Delimited, infer_columns, infer_delimited};
-pub use dialect::{InputSchema, check, output_names, plan};
+pub use dialect::{InputSchema, check, output_names, plan, plan_with};
 pub use error::{PlanError, PlanErrorCode, Position};
 pub use executor::{Counts, ExecuteError, Executor, Produced, RowError};
 pub use explain::explain;
@@ -25,4 +26,5 @@ pub use runtime::{
     PreviewStart, PreviewTold, Queries, QueryError, QueryState, QueryStatus, ResultRow, SAMPLE_ARRIVAL, SAMPLE_SHARD,
     SAMPLE_TEXT, SeenError, TAGS_MAX, Trial, TrialInput, trial,
 };
+pub use script::{FUNCTIONS_MAX, FunctionError, SCRIPT_BYTES_MAX, check_functions};
 pub use time_policy::OrderCounts;

@@ -17,7 +17,7 @@ use millstream_catalog::{ColumnType, QueryDialect};
 
 pub use crate::join::plan::{Join, JoinSide, Lookup};
 pub use aggregate::{AggregateCall, AggregateFunction, Part};
-pub use analytic::{Analytic, AnalyticCall, AnalyticFunction, Extent, Place};
+pub use analytic::{Analytic, AnalyticCall, AnalyticFunction, Detector, Extent, Place, Side};
 
 /// The name of the hidden column that ends every schema of a [`Program`]: the row's time.
 ///

@@ -1,9 +1,12 @@
-//! Functions that look back from each row: the value of another row, whether it is the first, and aggregates of the rows up to it.
+//! Functions that look back from each row: the value of another row, whether it is the first, aggregates of the rows up to it, and
+//! whether it is an anomaly among them.
 //!
 //! Rows wait as bytes until the watermark has passed them, so that they come in the order of their times, those of one time in the
 //! order in which they came. Then they go on in batches, each row with its results. Knows no SQL. Read next: [`value`].
 
 mod aggregate;
+mod anomaly;
+pub(crate) mod density;
 mod first;
 mod value;
 
@@ -20,6 +23,7 @@ use crate::plan::{self, AnalyticFunction, Extent};
 use crate::window::key::{self, KeyEncoder, encode_exact};
 use crate::window::{CLOSED_ROWS, Closed};
 use aggregate::Aggregates;
+use anomaly::Anomalies;
 use first::Firsts;
 use value::Values;
 
@@ -65,6 +69,7 @@ enum Kind {
     Value(Values),
     First(Firsts),
     Aggregate(Box<Aggregates>),
+    Anomaly(Anomalies),
 }
 
 /// Rows in the order of time, as one call sees them.
@@ -184,7 +189,7 @@ impl Analytic {
             let kept = BooleanArray::from(kept);
             columns = columns.iter().map(|column| filter(column, &kept)).collect::<Result<_, _>>()?;
         }
-        Ok(Closed { starts: times.clone(), ends: times, columns, errors })
+        Ok(Closed { starts: times.clone(), ends: times, columns, errors, stops: None })
     }
 
     /// Whether a row of that time went on at a watermark.
@@ -198,6 +203,7 @@ impl Analytic {
             Kind::Value(values) => values.extent.oldest(watermark).saturating_sub(1),
             Kind::First(firsts) => firsts.behind(watermark),
             Kind::Aggregate(aggregates) => aggregates.extent.oldest(watermark).saturating_sub(1),
+            Kind::Anomaly(anomalies) => anomalies.behind(watermark),
         };
         self.calls.iter().map(behind).min().unwrap_or(watermark).min(watermark.saturating_sub(1))
     }
@@ -219,6 +225,7 @@ impl Analytic {
                 Kind::Value(values) => values.write(self.done, writer),
                 Kind::First(firsts) => firsts.write(self.done, writer),
                 Kind::Aggregate(aggregates) => aggregates.write(self.done, writer),
+                Kind::Anomaly(anomalies) => anomalies.write(self.done, writer),
             }
         }
     }
@@ -240,6 +247,7 @@ impl Analytic {
                 Kind::Value(values) => values.read(reader)?,
                 Kind::First(firsts) => firsts.read(reader)?,
                 Kind::Aggregate(aggregates) => aggregates.read(reader)?,
+                Kind::Anomaly(anomalies) => anomalies.read(reader)?,
             }
         }
         Ok(())
@@ -280,6 +288,7 @@ impl Call {
                 Kind::Value(Values::new(*place, *extent, first.data_type.clone()))
             }
             AnalyticFunction::IsFirst { interval_ms, bounds } => Kind::First(Firsts::new(*interval_ms, *bounds)),
+            AnalyticFunction::Anomaly { detector, extent, .. } => Kind::Anomaly(Anomalies::new(*detector, *extent)),
             AnalyticFunction::Aggregate { extent, .. } => {
                 let aggregate = |place: &usize| match &plan.calls[*place].function {
                     AnalyticFunction::Aggregate { call, .. } => Some(call.clone()),
@@ -307,6 +316,7 @@ impl Call {
             Kind::Value(values) => vec![(values.evaluate(&rows), Vec::new())],
             Kind::First(firsts) => vec![(firsts.evaluate(&rows), Vec::new())],
             Kind::Aggregate(aggregates) => aggregates.evaluate(&rows),
+            Kind::Anomaly(anomalies) => vec![(anomalies.evaluate(&rows), Vec::new())],
         }
     }
 
@@ -316,6 +326,7 @@ impl Call {
             Kind::Value(values) => values.forget(now),
             Kind::First(firsts) => firsts.forget(now),
             Kind::Aggregate(aggregates) => aggregates.forget(now),
+            Kind::Anomaly(anomalies) => anomalies.forget(now),
         }
     }
 
@@ -324,6 +335,7 @@ impl Call {
             Kind::Value(values) => values.entries(),
             Kind::First(firsts) => firsts.entries(),
             Kind::Aggregate(aggregates) => aggregates.entries(),
+            Kind::Anomaly(anomalies) => anomalies.entries(),
         }
     }
 
@@ -332,6 +344,7 @@ impl Call {
             Kind::Value(values) => values.bytes(),
             Kind::First(firsts) => firsts.bytes(),
             Kind::Aggregate(aggregates) => aggregates.bytes(),
+            Kind::Anomaly(anomalies) => anomalies.bytes(),
         };
         own + self.entries() * ENTRY_BYTES
     }

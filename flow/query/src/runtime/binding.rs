@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use millstream_catalog::{
-    ColumnDefinition, QueryDefinition, QueryDialect, QueryInput, ReferenceInput, StreamDefinition, StreamOwner,
+    ColumnDefinition, QueryDefinition, QueryDialect, QueryFunction, QueryInput, ReferenceInput, StreamDefinition,
+    StreamOwner,
 };
 use millstream_stream::{Streams, aggregate};
 
@@ -12,7 +13,7 @@ use super::busy::busy;
 use super::error::QueryError;
 use super::reference::{Loaded, References};
 use crate::decode::infer::columns_of;
-use crate::dialect::{InputSchema, inputs_read, plan};
+use crate::dialect::{InputSchema, inputs_read, plan_with};
 use crate::error::PlanError;
 use crate::executor::Executor;
 use crate::executor::lookup::{Tables, tables};
@@ -39,7 +40,8 @@ impl Binding {
         definition: &QueryDefinition,
     ) -> Result<Self, QueryError> {
         let mut schemas = declared(definition);
-        let read = inputs_read(definition.dialect, &definition.sql, &schemas);
+        let functions = definition.functions.clone();
+        let read = inputs_read(definition.dialect, &definition.sql, &schemas, &functions);
         for (input, schema) in definition.inputs.iter().zip(&mut schemas) {
             if !read.contains(&input.name) {
                 continue;
@@ -62,7 +64,7 @@ impl Binding {
         }
         let loaded = references.load(&definition.name, &references_read).await?;
         let (dialect, sql) = (definition.dialect, definition.sql.clone());
-        let (program, tables) = busy(move || planned(dialect, &sql, schemas, &loaded)).await??;
+        let (program, tables) = busy(move || planned(dialect, &sql, &functions, schemas, &loaded)).await??;
         let input_of = |name: &str| {
             definition
                 .inputs
@@ -115,6 +117,7 @@ fn declared(definition: &QueryDefinition) -> Vec<InputSchema> {
 fn planned(
     dialect: QueryDialect,
     sql: &str,
+    functions: &[QueryFunction],
     mut schemas: Vec<InputSchema>,
     loaded: &[Loaded],
 ) -> Result<(Program, Tables), QueryError> {
@@ -123,7 +126,7 @@ fn planned(
             *schema = loaded.schema(dialect);
         }
     }
-    let program = plan(dialect, sql, &schemas).map_err(QueryError::Plan)?;
+    let program = plan_with(dialect, sql, &schemas, functions).map_err(QueryError::Plan)?;
     let mut rows = Vec::with_capacity(program.references.len());
     for plan in &program.references {
         let found = loaded.iter().find(|loaded| loaded.name() == plan.name);

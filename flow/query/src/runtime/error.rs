@@ -8,6 +8,7 @@ use millstream_types::ErrorKind;
 use super::definitions::TAGS_MAX;
 use crate::error::PlanError;
 use crate::executor::ExecuteError;
+use crate::script::FunctionError;
 
 /// An error of the query engine.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -77,6 +78,9 @@ pub enum QueryError {
         /// What was expected and what was found.
         reason: String,
     },
+    /// One of its own functions cannot be one.
+    #[error(transparent)]
+    Function(#[from] FunctionError),
     /// A function, container or bucket does not take its rows.
     #[error("{target} has not taken {left} {what}: {reason}")]
     Delivery {
@@ -150,6 +154,7 @@ impl QueryError {
             | Self::Sample { .. }
             | Self::NoInput { .. }
             | Self::InputGone { .. }
+            | Self::Function(_)
             | Self::Reference { .. } => ErrorKind::Invalid,
             Self::Delivery { .. } | Self::Stopping => ErrorKind::Unavailable,
             Self::NotAllowed { .. } => ErrorKind::Forbidden,

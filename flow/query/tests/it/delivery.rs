@@ -288,6 +288,7 @@ pub fn query(outputs: Vec<QueryOutput>) -> NewQuery {
             consumer_group: String::new(),
         }],
         references: Vec::new(),
+        functions: Vec::new(),
         outputs,
         start_at: StartAt::TrimHorizon,
         event_order: EventOrder::default(),

@@ -50,6 +50,7 @@ pub(super) async fn call(front: &KinesisAnalytics, request: &JsonRequest) -> Res
         description: input.application_description.unwrap_or_default(),
         inputs: input.inputs.unwrap_or_default().into_iter().map(Input::definition).collect::<Result<_, _>>()?,
         references: Vec::new(),
+        functions: Vec::new(),
         outputs,
         start_at: StartAt::Latest,
         event_order: EventOrder::default(),

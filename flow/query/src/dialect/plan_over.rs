@@ -10,7 +10,7 @@ use datafusion_physical_expr::expressions::is_not_null;
 use super::plan_analytic::{aggregated, keys, positioned};
 use super::syntax::{Call, Expr, Frame, Over, Select};
 use super::window::check_length;
-use crate::error::{PlanError, PlanErrorCode, Position};
+use crate::error::{PlanError, PlanErrorCode};
 use crate::expression::bind_call::aggregates;
 use crate::expression::scope::RowScope;
 use crate::expression::suggest::nearest;

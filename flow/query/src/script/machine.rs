@@ -100,10 +100,12 @@ impl Machine {
             rows,
             |ctx, driver, row: &String| {
                 let call: Function = driver.get("call").catch(ctx)?;
-                match times.is_empty() {
-                    true => call.call((row.as_str(),)).catch(ctx),
-                    false => call.call((row.as_str(), times.clone())).catch(ctx),
-                }
+                let called = if times.is_empty() {
+                    call.call((row.as_str(),))
+                } else {
+                    call.call((row.as_str(), times.clone()))
+                };
+                called.catch(ctx)
             },
             true,
         )

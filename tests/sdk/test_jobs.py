@@ -129,11 +129,12 @@ def test_functions_come_from_commands_files_and_forms(node, tmp_path):
     node.run("job", "start", "hexes")
     put(node, "codes", {"c": "ff"})
     assert rows(node, "numbers", 1) == [{"n": 255}]
-    # The section that is shown is one that can be applied, and changes nothing.
+    # The section that is shown is one that can be applied, and makes the same of it.
     shown = node.run("job", "show", "hexes")
     assert "[[query.function]]" in shown and "it's one" in shown
     (tmp_path / "shown.toml").write_text(f'name = "shown"\n{shown}')
-    assert "updated" not in node.run("apply", tmp_path / "shown.toml")
+    node.run("apply", tmp_path / "shown.toml")
+    assert node.run("job", "show", "hexes") == shown
     form = page(node, "/queries/hexes/edit")
     assert "parseInt(hexValue, 16)" in form and 'name="function.1.script"' in form
     assert "no function" in refused(node, "job", "remove-function", "hexes", "hex2Int")

@@ -4,8 +4,8 @@ use millstream_catalog::QueryDialect;
 
 use crate::expression::types;
 use crate::plan::{
-    AnalyticCall, AnalyticFunction, Extent, Join, JoinSide, Operator, Parts, Place, Program, ScalarExpr, SourcePlan,
-    Step, StepInput, TimeSource, WindowAggregate, WindowBounds, WindowKind,
+    AnalyticCall, AnalyticFunction, Condition, Extent, Join, JoinSide, Operator, Parts, PatternMatch, Place, Program,
+    ScalarExpr, SourcePlan, Step, StepInput, TimeSource, WindowAggregate, WindowBounds, WindowKind,
 };
 
 /// The plan, one line for each source, step and output.
@@ -84,6 +84,7 @@ fn step_lines(text: &mut String, program: &Program, step: &Step) {
                 line(text, &format!("  state: {}", looked_back(call)));
             }
         }
+        Operator::PatternMatch(pattern) => pattern_lines(text, &head, pattern),
         Operator::Apply(apply) => {
             let parts = if apply.parts == Parts::Elements { "element" } else { "property" };
             let rest = if apply.outer { ", or one without any" } else { "" };
@@ -109,6 +110,27 @@ fn step_lines(text: &mut String, program: &Program, step: &Step) {
             line(text, &format!("  state: none but the rows of {name}"));
         }
     }
+}
+
+fn pattern_lines(text: &mut String, head: &str, pattern: &PatternMatch) {
+    let keys: Vec<&str> = pattern.partition_by.iter().map(|key| key.text.as_str()).collect();
+    let of = if keys.is_empty() { "all rows".to_owned() } else { format!("each {}", keys.join(", ")) };
+    line(text, &format!("{head}: a row for each match of a pattern of rows of {of}"));
+    for variable in &pattern.variables {
+        match &variable.condition {
+            Condition::Always => line(text, &format!("  {}: any row", variable.name)),
+            Condition::OfRow(condition) | Condition::OfMatch(condition) => {
+                line(text, &format!("  {}: {}", variable.name, condition.text));
+            }
+        }
+    }
+    line(text, &format!("  {}", columns_text(&pattern.columns)));
+    let within = pattern.within_ms.saturating_add(1);
+    let values = pattern.kept.len();
+    line(
+        text,
+        &format!("  state: {values} value(s) for each row at which a match may begin, less than {within} ms old"),
+    );
 }
 
 /// What is kept for a function that looks back.

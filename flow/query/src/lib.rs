@@ -8,6 +8,7 @@ pub mod executor;
 pub mod explain;
 mod expression;
 mod join;
+mod pattern;
 pub mod plan;
 pub mod runtime;
 mod script;
@@ -23,8 +24,9 @@ pub use explain::explain;
 pub use plan::Program;
 pub use runtime::{
     DeliveryAnswer, DeliveryRecord, DeliveryStatus, Failing, Missed, NewQuery, OutputCodec, Outside, Preview,
-    PreviewStart, PreviewTold, Queries, QueryError, QueryState, QueryStatus, ResultRow, SAMPLE_ARRIVAL, SAMPLE_SHARD,
-    SAMPLE_TEXT, SeenError, TAGS_MAX, Trial, TrialInput, trial,
+    PreviewStart, PreviewTold, Processed, ProcessingBatch, ProcessingCodec, Queries, QueryError, QueryState,
+    QueryStatus, REFERENCE_SCAN, ResultRow, SAMPLE_ARRIVAL, SAMPLE_SHARD, SAMPLE_TEXT, SeenError, TAGS_MAX, Trial,
+    TrialInput, trial,
 };
 pub use script::{FUNCTIONS_MAX, FunctionError, SCRIPT_BYTES_MAX, check_functions};
 pub use time_policy::OrderCounts;

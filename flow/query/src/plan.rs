@@ -7,6 +7,7 @@
 mod aggregate;
 mod alone;
 mod analytic;
+mod pattern;
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use millstream_catalog::{ColumnType, QueryDialect};
 pub use crate::join::plan::{Join, JoinSide, Lookup};
 pub use aggregate::{AggregateCall, AggregateFunction, Part};
 pub use analytic::{Analytic, AnalyticCall, AnalyticFunction, Detector, Extent, Place, Side};
+pub use pattern::{Condition, Kept, KeptOf, PATTERN_ROWS_MAX, Pattern, PatternMatch, Skip, Variable};
 
 /// The name of the hidden column that ends every schema of a [`Program`]: the row's time.
 ///
@@ -57,6 +59,22 @@ pub struct Program {
 }
 
 impl Program {
+    /// The length of the window that an output's rows come from; 0 when they come from none, or from several kinds.
+    pub(crate) fn window_size(&self, step: Option<usize>) -> i64 {
+        let Some(step) = step.map(|step| &self.steps[step]) else { return 0 };
+        match &step.operator {
+            Operator::WindowAggregate(aggregate) => return aggregate.window.kind.size_ms(),
+            Operator::Join(_) => return 0,
+            _ => {}
+        }
+        let mut sizes = step.inputs.iter().map(|input| match input {
+            StepInput::Step(index) => self.window_size(Some(*index)),
+            StepInput::Source(_) => 0,
+        });
+        let first = sizes.next().unwrap_or(0);
+        if sizes.all(|size| size == first) { first } else { 0 }
+    }
+
     /// The visible columns of an output, without the hidden row time; `None` when there is no such output.
     #[must_use]
     pub fn output_schema(&self, name: &str) -> Option<&SchemaRef> {
@@ -217,6 +235,8 @@ pub enum Operator {
     WindowAggregate(Box<WindowAggregate>),
     /// Rows as they are, each with what functions tell of those before it.
     Analytic(Box<Analytic>),
+    /// A row for each run of rows that matches a pattern.
+    PatternMatch(Box<PatternMatch>),
     /// All rows of all inputs, whose schemas are the same.
     Union,
     /// Pairs of rows of two inputs that are near each other in time.

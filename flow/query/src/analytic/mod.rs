@@ -20,8 +20,9 @@ use arrow::error::ArrowError;
 
 use crate::executor::state::{Reader, StateError, Writer};
 use crate::plan::{self, AnalyticFunction, Extent};
-use crate::window::key::{self, KeyEncoder, encode_exact};
-use crate::window::{CLOSED_ROWS, Closed};
+use crate::window::Closed;
+use crate::window::key::{self, KeyEncoder};
+use crate::window::waiting::{ENTRY_BYTES, Waiting, decoded};
 use aggregate::Aggregates;
 use anomaly::Anomalies;
 use first::Firsts;
@@ -30,9 +31,6 @@ use value::Values;
 /// What rows that wait, and those that are looked back to, may take together.
 const KEPT_BYTES_MAX: usize = 256 * 1024 * 1024;
 
-/// What a row or a value takes besides its own bytes: its place, its length and its part of an index.
-const ENTRY_BYTES: usize = 96;
-
 /// The state of one step.
 pub(crate) struct Analytic {
     /// The types of all that a row needs, as [`plan::Analytic::inputs`] gives them.
@@ -40,11 +38,7 @@ pub(crate) struct Analytic {
     /// How many of these go on.
     passed: usize,
     calls: Vec<Call>,
-    /// By time the rows that wait, each behind its length.
-    waiting: BTreeMap<i64, Writer>,
-    /// How many wait, and how many bytes they are.
-    rows: usize,
-    bytes: usize,
+    waiting: Waiting,
     /// Rows before this time went on.
     done: i64,
 }
@@ -102,33 +96,23 @@ impl Analytic {
             types: plan.inputs().into_iter().map(|input| input.data_type.clone()).collect(),
             passed: plan.columns.len(),
             calls: calls(plan),
-            waiting: BTreeMap::new(),
-            rows: 0,
-            bytes: 0,
+            waiting: Waiting::default(),
             done: i64::MIN,
         }
     }
 
     /// Adds rows: their times, and the values of all inputs.
     pub(crate) fn add(&mut self, times: &[i64], inputs: &[ArrayRef]) -> Result<(), TooMuch> {
-        let mut encoded = Vec::new();
-        for (row, time) in times.iter().enumerate() {
-            encoded.clear();
-            inputs.iter().for_each(|input| encode_exact(input, row, &mut encoded));
-            self.waiting.entry(*time).or_default().bytes(&encoded);
-            self.rows += 1;
-            self.bytes += encoded.len();
-        }
-        let waiting = self.bytes + self.rows * ENTRY_BYTES;
+        self.waiting.add(times, inputs);
         let kept = self.calls.iter().map(Call::bytes).sum::<usize>();
-        if waiting + kept > KEPT_BYTES_MAX { Err(TooMuch) } else { Ok(()) }
+        if self.waiting.bytes() + kept > KEPT_BYTES_MAX { Err(TooMuch) } else { Ok(()) }
     }
 
     /// The rows that none can come before any more, with their results.
     pub(crate) fn close(&mut self, watermark: i64) -> Result<Vec<Closed>, ArrowError> {
         let mut closed = Vec::new();
         loop {
-            let instants = self.take_due(watermark);
+            let instants = self.waiting.take_due(self.done, watermark);
             if instants.is_empty() {
                 break;
             }
@@ -139,36 +123,9 @@ impl Analytic {
         Ok(closed)
     }
 
-    /// Takes instants that a watermark has passed, with about as many rows as go on together; none: there are no more.
-    fn take_due(&mut self, watermark: i64) -> Vec<(i64, Writer)> {
-        let (mut taken, mut count) = (Vec::new(), 0);
-        while count < CLOSED_ROWS
-            && let Some(first) = self.waiting.first_entry()
-            && *first.key() < watermark
-        {
-            let (time, rows) = first.remove_entry();
-            let before = self.rows;
-            for row in rows_of(&rows) {
-                self.rows -= 1;
-                self.bytes -= row.len();
-            }
-            // What comes behind its time has no place among the others any more.
-            if time >= self.done {
-                count += before - self.rows;
-                taken.push((time, rows));
-            }
-        }
-        taken
-    }
-
     /// Rows in the order of time with the results of all calls; those that have none are told.
     fn evaluate(&mut self, instants: &[(i64, Writer)]) -> Result<Closed, ArrowError> {
-        let (mut times, mut rows) = (Vec::new(), Vec::new());
-        for (time, instant) in instants {
-            rows.extend(rows_of(instant));
-            times.resize(rows.len(), *time);
-        }
-        let inputs = key::decode(rows.into_iter(), &self.types);
+        let (mut times, inputs) = decoded(instants, &self.types);
         let (columns, rest) = inputs.split_at(self.passed);
         let mut columns = columns.to_vec();
         let mut results = BTreeMap::new();
@@ -192,11 +149,6 @@ impl Analytic {
         Ok(Closed { starts: times.clone(), ends: times, columns, errors, stops: None })
     }
 
-    /// Whether a row of that time went on at a watermark.
-    pub(crate) fn is_over(time: i64, watermark: i64) -> bool {
-        time < watermark
-    }
-
     /// Gives the time behind which rows are needed for those from a watermark on.
     pub(crate) fn begin_behind(&self, watermark: i64) -> i64 {
         let behind = |call: &Call| match &call.kind {
@@ -210,16 +162,12 @@ impl Analytic {
 
     /// Rows that wait, and values that are looked back to.
     pub(crate) fn groups(&self) -> usize {
-        self.rows + self.calls.iter().map(Call::entries).sum::<usize>()
+        self.waiting.rows() + self.calls.iter().map(Call::entries).sum::<usize>()
     }
 
     pub(crate) fn write(&self, writer: &mut Writer) {
         writer.int(self.done);
-        writer.count(self.waiting.len());
-        for (time, rows) in &self.waiting {
-            writer.int(*time);
-            writer.bytes(&rows.0);
-        }
+        self.waiting.write(writer);
         for call in &self.calls {
             match &call.kind {
                 Kind::Value(values) => values.write(self.done, writer),
@@ -232,16 +180,7 @@ impl Analytic {
 
     pub(crate) fn read(&mut self, reader: &mut Reader<'_>) -> Result<(), StateError> {
         self.done = reader.int()?;
-        self.waiting.clear();
-        (self.rows, self.bytes) = (0, 0);
-        for _ in 0..reader.count()? {
-            let (time, rows) = (reader.int()?, Writer(reader.bytes()?.to_vec()));
-            for row in rows_of(&rows) {
-                self.rows += 1;
-                self.bytes += row.len();
-            }
-            self.waiting.insert(time, rows);
-        }
+        self.waiting.read(reader)?;
         for call in &mut self.calls {
             match &mut call.kind {
                 Kind::Value(values) => values.read(reader)?,
@@ -252,12 +191,6 @@ impl Analytic {
         }
         Ok(())
     }
-}
-
-/// The rows of an instant, each without its length.
-fn rows_of(rows: &Writer) -> impl Iterator<Item = &[u8]> {
-    let mut reader = Reader(&rows.0);
-    std::iter::from_fn(move || reader.bytes().ok())
 }
 
 /// The calls of a plan at work. Aggregates of the same rows are one.

@@ -1,8 +1,8 @@
 //! From SQL text in one of two languages to a [`Program`].
 //!
-//! The way: `token.rs` → `parse_expression.rs`, `parse_select.rs`, `parse_join.rs`, `parse_window.rs`, and the language's own
+//! The way: `token.rs` → `parse_expression.rs`, `parse_select.rs`, `parse_join.rs`, `parse_pattern.rs`, `parse_window.rs`, and the language's own
 //! statements (`kinesis.rs`, `stream_analytics.rs`) → `syntax.rs` → `plan_program.rs` (who reads whom, with `plan_table.rs` and `plan_from.rs`) →
-//! `plan_select.rs` (one `SELECT`, with `window.rs`, `window_call.rs` and `plan_listing.rs`; in front of it `plan_apply.rs`,
+//! `plan_select.rs` (one `SELECT`, with `window.rs`, `window_call.rs` and `plan_listing.rs`; in front of it `plan_apply.rs`, `plan_pattern.rs`,
 //! `plan_join.rs` with `join_bounds.rs`, and `plan_analytic.rs` with `plan_over.rs`) → `prune.rs` (only the columns used). Everything
 //! here is pure: same text and columns, same plan.
 
@@ -11,6 +11,7 @@ mod join_bounds;
 mod kinesis;
 mod parse_expression;
 mod parse_join;
+mod parse_pattern;
 mod parse_select;
 mod parse_window;
 mod plan_analytic;
@@ -20,6 +21,7 @@ mod plan_from;
 mod plan_join;
 mod plan_listing;
 mod plan_over;
+mod plan_pattern;
 mod plan_program;
 mod plan_select;
 mod plan_stream;

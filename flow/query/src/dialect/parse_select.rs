@@ -5,6 +5,7 @@ use sqlparser::tokenizer::Token;
 
 use super::parse_expression::{expression, is_reserved};
 use super::parse_join::joins;
+use super::parse_pattern::recognize;
 use super::parse_window::{over, stagger, windows};
 use super::syntax::{Apply, BinaryOperator, Expr, ExprKind, From, Ident, Literal, Query, Select, SelectItem, Stagger};
 use super::token::Tokens;
@@ -159,6 +160,9 @@ fn from(tokens: &mut Tokens) -> Result<From, PlanError> {
         let error = PlanError::new(PlanErrorCode::Window, at, message);
         return Err(error.hint("OVER behind an aggregate, or JOIN"));
     }
+    if from.joins.is_empty() && tokens.dialect == QueryDialect::StreamAnalytics && tokens.take_word("MATCH_RECOGNIZE") {
+        from.recognize = Some(Box::new(recognize(tokens)?));
+    }
     refuse_sources(tokens)?;
     Ok(from)
 }
@@ -189,7 +193,7 @@ pub(super) fn source(tokens: &mut Tokens) -> Result<From, PlanError> {
         alias = self::alias(tokens)?;
     }
     let applies = applies(tokens)?;
-    Ok(From { name, alias, timestamp_by, over: window, applies, joins: Vec::new() })
+    Ok(From { name, alias, timestamp_by, over: window, applies, joins: Vec::new(), recognize: None })
 }
 
 /// `CROSS APPLY function(x) AS name OUTER APPLY …`.
@@ -247,7 +251,7 @@ fn refuse_sources(tokens: &Tokens) -> Result<(), PlanError> {
         ("PARTITION", "PARTITION BY behind FROM"),
         ("CROSS", "CROSS JOIN"),
         ("OVER", "a window on a source"),
-        ("MATCH_RECOGNIZE", "MATCH_RECOGNIZE"),
+        ("MATCH_RECOGNIZE", "MATCH_RECOGNIZE of what is joined"),
     ] {
         if tokens.is_word(word) {
             return Err(tokens.not_supported(what));

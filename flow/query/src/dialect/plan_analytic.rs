@@ -154,7 +154,7 @@ fn value(
 }
 
 /// A value whose type is known where columns are: NULL alone counts as text.
-fn typed(rows: &RowScope, value: ScalarExpr) -> ScalarExpr {
+pub(super) fn typed(rows: &RowScope, value: ScalarExpr) -> ScalarExpr {
     if is_unknown(&value.data_type) && !rows.open { types::convert(value, &DataType::Utf8, false) } else { value }
 }
 

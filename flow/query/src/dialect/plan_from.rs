@@ -14,6 +14,7 @@ impl Planner<'_> {
     pub(super) fn joined(&mut self, select: &Select, statements: &[Statement]) -> Option<(StepInput, RowScope)> {
         let left = self.relation(&select.from, statements);
         let left = left.and_then(|read| self.applied(read, &select.from.applies));
+        let left = left.and_then(|read| self.recognized(read, &select.from));
         let right = |join: &JoinClause| self.right(&join.right, statements);
         let rights: Vec<_> = select.from.joins.iter().map(right).collect();
         if let (Some(_), Some(Some((Right::Table(_), _)))) = (&select.from.over, rights.first()) {

@@ -209,7 +209,7 @@ pub(super) fn aggregate(binder: &Binder, call: &Call, expr: &Expr) -> Result<Agg
 }
 
 /// The argument as the function takes it, and the result's type.
-fn aggregated(
+pub(super) fn aggregated(
     binder: &Binder,
     function: AggregateFunction,
     value: ScalarExpr,

@@ -16,7 +16,7 @@ pub(super) fn prune(mut program: Program) -> Program {
     for index in (0..program.steps.len()).rev() {
         if matches!(
             program.steps[index].operator,
-            Operator::Project { .. } | Operator::WindowAggregate(_) | Operator::Union
+            Operator::Project { .. } | Operator::WindowAggregate(_) | Operator::PatternMatch(_) | Operator::Union
         ) {
             continue;
         }
@@ -28,7 +28,7 @@ pub(super) fn prune(mut program: Program) -> Program {
             Operator::Analytic(analytic) => retain(&mut analytic.columns, &used),
             Operator::Join(join) => retain_of_sides(&mut join.sides, &used),
             Operator::Lookup(lookup) => retain_of_sides(&mut lookup.sides, &used),
-            Operator::Project { .. } | Operator::WindowAggregate(_) | Operator::Union => {}
+            Operator::Project { .. } | Operator::WindowAggregate(_) | Operator::PatternMatch(_) | Operator::Union => {}
         }
         replace(&mut program, StepInput::Step(index), &places, &schema);
     }
@@ -124,6 +124,7 @@ fn each_expression(program: &mut Program, input: StepInput, visit: &mut dyn FnMu
             }
             Operator::Apply(apply) => visit(&mut apply.value),
             Operator::Analytic(analytic) => analytic.expressions_mut().into_iter().for_each(&mut *visit),
+            Operator::PatternMatch(pattern) => pattern.inputs_mut().into_iter().for_each(&mut *visit),
             Operator::Join(join) => {
                 let sides = join.sides.iter_mut().zip(&step.inputs).filter(|(_, read)| **read == input);
                 for (side, _) in sides {

@@ -285,6 +285,33 @@ pub(crate) struct From {
     pub over: Option<Over>,
     /// What it is joined with, one after the other.
     pub joins: Vec<JoinClause>,
+    /// The patterns that are looked for in it. Boxed: few have it.
+    pub recognize: Option<Box<Recognize>>,
+}
+
+/// `MATCH_RECOGNIZE (…) AS name`.
+#[derive(Debug, Clone)]
+pub(crate) struct Recognize {
+    pub at: Position,
+    pub partition_by: Vec<Expr>,
+    /// What stands behind `LIMIT`: `DURATION(unit, length)`.
+    pub limit: Option<Expr>,
+    pub measures: Vec<(Expr, Ident)>,
+    pub pattern: RowPattern,
+    /// The conditions behind `DEFINE`, each with the variable that it is of.
+    pub define: Vec<(Ident, Expr)>,
+    pub alias: Option<Ident>,
+}
+
+/// A pattern of rows as written.
+#[derive(Debug, Clone)]
+pub(crate) enum RowPattern {
+    /// A variable, or `.`.
+    Row(Ident),
+    Sequence(Vec<RowPattern>),
+    Either(Vec<RowPattern>),
+    /// At least and at most so often.
+    Repeat(Box<RowPattern>, usize, Option<usize>),
 }
 
 /// `CROSS APPLY GetArrayElements(x) AS name`.

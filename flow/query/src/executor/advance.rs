@@ -25,7 +25,10 @@ fn origins(program: &Program, output: usize) -> BTreeSet<usize> {
     let mut left: Vec<usize> = program.outputs[output].step.into_iter().collect();
     while let Some(step) = left.pop() {
         let plan = &program.steps[step];
-        if matches!(plan.operator, Operator::WindowAggregate(_) | Operator::Analytic(_) | Operator::Join(_)) {
+        if matches!(
+            plan.operator,
+            Operator::WindowAggregate(_) | Operator::Analytic(_) | Operator::PatternMatch(_) | Operator::Join(_)
+        ) {
             found.insert(step);
             continue;
         }

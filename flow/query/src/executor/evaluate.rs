@@ -83,7 +83,7 @@ pub(super) fn keep(predicate: Option<&ScalarExpr>, rows: &RecordBatch) -> Result
 }
 
 /// For which rows a predicate is true, and why it could not be computed of others.
-pub(super) fn true_rows(predicate: &ScalarExpr, rows: &RecordBatch) -> Result<(Vec<bool>, Vec<String>), ExecuteError> {
+pub(crate) fn true_rows(predicate: &ScalarExpr, rows: &RecordBatch) -> Result<(Vec<bool>, Vec<String>), ExecuteError> {
     let place = Arc::new(Field::new("$place", DataType::Int64, false));
     let fields = rows.schema().fields().iter().cloned().chain([place]).collect::<Vec<_>>();
     let mut columns = rows.columns().to_vec();

@@ -5,7 +5,7 @@
 
 mod advance;
 mod apply;
-mod evaluate;
+pub(crate) mod evaluate;
 mod join;
 pub(crate) mod lookup;
 mod replay;
@@ -197,7 +197,7 @@ impl Executor {
         batch: &RecordBatch,
         from: u64,
     ) -> Result<Produced, ExecuteError> {
-        let reading = Reading { from, shard, processed: batch.append_time };
+        let reading = Reading { from, without: &[], shard, processed: batch.append_time };
         let decoded = self.sources[source].decoder.decode(batch, reading)?;
         self.push_decoded(source, shard, decoded)
     }
@@ -259,6 +259,11 @@ impl Executor {
     pub fn watermark(&self) -> i64 {
         let shards = self.sources.iter().flat_map(|source| &source.shards);
         shards.map(ShardTime::watermark).min().unwrap_or(i64::MIN)
+    }
+
+    /// How far rows of steps may be behind the watermark.
+    pub(crate) fn delay_max(&self) -> i64 {
+        self.delays.iter().copied().max().unwrap_or_default()
     }
 
     fn take(&mut self) -> Produced {
@@ -336,7 +341,8 @@ impl Executor {
             }
             Operator::Apply(apply) => self.apply(step, apply, &plan.schema, rows),
             Operator::WindowAggregate(aggregate) => self.aggregate(step, aggregate, rows),
-            Operator::Analytic(analytic) => self.wait(step, analytic, rows),
+            Operator::Analytic(analytic) => self.wait(step, analytic.predicate.as_ref(), &analytic.inputs(), rows),
+            Operator::PatternMatch(pattern) => self.wait(step, None, &pattern.inputs(), rows),
             Operator::Join(join) => self.add_to_join(step, join, from, rows),
             Operator::Lookup(lookup) => self.look_up(step, lookup, &plan.schema, rows),
         }
@@ -349,18 +355,24 @@ impl Executor {
         if closed.ends.is_empty() {
             return Ok(());
         }
+        let times = |times: Vec<i64>| -> ArrayRef { Arc::new(TimestampMillisecondArray::from(times)) };
         let mut groups = closed.columns;
-        let Operator::WindowAggregate(aggregate) = &plan.operator else {
-            groups.push(std::sync::Arc::new(TimestampMillisecondArray::from(closed.ends)));
-            return self.give(step, &ArrowBatch::try_new(plan.schema.clone(), groups)?);
+        let (schema, having, wanted) = match &plan.operator {
+            Operator::WindowAggregate(aggregate) => {
+                groups.push(times(closed.starts));
+                (&aggregate.group_schema, aggregate.having.as_ref(), &aggregate.columns)
+            }
+            Operator::PatternMatch(pattern) => (&pattern.schema, None, &pattern.columns),
+            _ => {
+                groups.push(times(closed.ends));
+                return self.give(step, &ArrowBatch::try_new(plan.schema.clone(), groups)?);
+            }
         };
-        for times in [closed.starts, closed.ends] {
-            groups.push(Arc::new(TimestampMillisecondArray::from(times)));
-        }
-        let groups = ArrowBatch::try_new(aggregate.group_schema.clone(), groups)?;
+        groups.push(times(closed.ends));
+        let groups = ArrowBatch::try_new(Arc::clone(schema), groups)?;
         let (_, made, failed) = by_row(&groups, |groups| {
-            let groups = keep(aggregate.having.as_ref(), groups)?;
-            columns(&aggregate.columns, None, &groups, &plan.schema)
+            let groups = keep(having, groups)?;
+            columns(wanted, None, &groups, &plan.schema)
         })?;
         self.failed(failed);
         self.give(step, &made)

@@ -95,7 +95,7 @@ mod tests {
     use crate::dialect::{InputSchema, plan};
 
     const BEGIN: i64 = 1_772_600_767_000;
-    const PLANS: [&str; 12] = [
+    const PLANS: [&str; 13] = [
         "SELECT g, SUM(n) AS n INTO sums FROM i GROUP BY g, TumblingWindow(second, 7); SELECT n INTO singles FROM i",
         "SELECT g, SUM(n) AS n INTO sums FROM i TIMESTAMP BY t GROUP BY g, HoppingWindow(second, 12, 4)",
         "WITH a AS (SELECT g, SUM(n) AS n FROM i TIMESTAMP BY t WHERE n > 1 GROUP BY g, TumblingWindow(second, 5)),
@@ -118,6 +118,9 @@ mod tests {
          SELECT g, SUM(n) AS n, SUM(m) AS m INTO sums FROM p GROUP BY g, TumblingWindow(second, 5)",
         "WITH s AS (SELECT g, SUM(n) AS n FROM i GROUP BY g, TumblingWindow(second, 3))
          SELECT a.g, a.n, s.n AS m INTO pairs FROM i a JOIN s ON a.g = s.g AND DATEDIFF(second, a, s) BETWEEN 0 AND 4",
+        "WITH m AS (SELECT * FROM i TIMESTAMP BY t MATCH_RECOGNIZE (LIMIT DURATION(second, 4) PARTITION BY g
+            MEASURES First(A.n) AS n, Max(B.n) AS most PATTERN (A+ B+) DEFINE A AS A.n < 6, B AS B.n > Last(A.n)) AS T)
+         SELECT n, most INTO singles FROM m; SELECT SUM(n) AS n INTO sums FROM m GROUP BY TumblingWindow(second, 5)",
     ];
 
     fn executor(sql: &str, policy: OrderPolicy) -> Executor {

@@ -6,13 +6,15 @@ use super::evaluate::{self, by_row, keep};
 use super::state::{Reader, StateError, Writer};
 use super::{ExecuteError, Executor, rowtimes};
 use crate::analytic::Analytic;
-use crate::plan::{self, Operator, WindowAggregate};
+use crate::pattern::PatternMatch;
+use crate::plan::{Operator, ScalarExpr, WindowAggregate};
 use crate::window::{Closed, Windows};
 
 /// The state of a step whose rows come when time has passed.
 pub(super) enum Timed {
     Windows(Box<Windows>),
     Analytic(Analytic),
+    Pattern(Box<PatternMatch>),
 }
 
 impl Timed {
@@ -21,6 +23,7 @@ impl Timed {
         match operator {
             Operator::WindowAggregate(aggregate) => Some(Self::Windows(Box::new(windows_of(aggregate)))),
             Operator::Analytic(analytic) => Some(Self::Analytic(Analytic::new(analytic))),
+            Operator::PatternMatch(pattern) => Some(Self::Pattern(Box::new(PatternMatch::new(pattern)))),
             _ => None,
         }
     }
@@ -36,10 +39,15 @@ impl Timed {
         windows.add(times, keys, arguments).map_err(|error| ExecuteError::TooLarge(error.to_string()))
     }
 
-    /// Adds rows that look back: their times, and all that is needed of them.
+    /// Adds rows that wait for those before them: their times, and all that is needed of them.
     pub(super) fn add_rows(&mut self, times: &[i64], inputs: &[ArrayRef]) -> Result<(), ExecuteError> {
-        let Self::Analytic(analytic) = self else { return Ok(()) };
-        analytic.add(times, inputs).map_err(|error| ExecuteError::TooLarge(error.to_string()))
+        match self {
+            Self::Windows(_) => Ok(()),
+            Self::Analytic(analytic) => {
+                analytic.add(times, inputs).map_err(|error| ExecuteError::TooLarge(error.to_string()))
+            }
+            Self::Pattern(pattern) => Ok(pattern.add(times, inputs)?),
+        }
     }
 
     /// What no further row can change, oldest first, each once.
@@ -49,6 +57,7 @@ impl Timed {
                 windows.close(watermark).map_err(|error| ExecuteError::TooLarge(error.to_string()))?
             }
             Self::Analytic(analytic) => analytic.close(watermark)?,
+            Self::Pattern(pattern) => pattern.close(watermark)?,
         };
         match closed.iter_mut().find_map(|closed| closed.stops.take()) {
             Some(reason) => Err(ExecuteError::TooLarge(reason)),
@@ -60,7 +69,8 @@ impl Timed {
     pub(super) fn is_over(&self, end: i64, watermark: i64) -> bool {
         match self {
             Self::Windows(windows) => windows.is_over(end, watermark),
-            Self::Analytic(_) => Analytic::is_over(end, watermark),
+            // What has the time of a row comes with it.
+            Self::Analytic(_) | Self::Pattern(_) => end < watermark,
         }
     }
 
@@ -70,6 +80,7 @@ impl Timed {
         match self {
             Self::Windows(windows) => windows.begin_behind(watermark),
             Self::Analytic(analytic) => analytic.begin_behind(watermark),
+            Self::Pattern(pattern) => pattern.begin_behind(watermark),
         }
     }
 
@@ -78,6 +89,7 @@ impl Timed {
         match self {
             Self::Windows(windows) => windows.groups(),
             Self::Analytic(analytic) => analytic.groups(),
+            Self::Pattern(pattern) => pattern.groups(),
         }
     }
 
@@ -85,6 +97,7 @@ impl Timed {
         match self {
             Self::Windows(windows) => windows.write(writer),
             Self::Analytic(analytic) => analytic.write(writer),
+            Self::Pattern(pattern) => pattern.write(writer),
         }
     }
 
@@ -92,22 +105,23 @@ impl Timed {
         match self {
             Self::Windows(windows) => windows.read(reader),
             Self::Analytic(analytic) => analytic.read(reader),
+            Self::Pattern(pattern) => pattern.read(reader),
         }
     }
 }
 
 impl Executor {
-    /// Lets rows wait that look back to those before them.
+    /// Lets rows wait for those before them, with what is wanted of them.
     pub(super) fn wait(
         &mut self,
         step: usize,
-        analytic: &plan::Analytic,
+        predicate: Option<&ScalarExpr>,
+        wanted: &[&ScalarExpr],
         rows: &ArrowBatch,
     ) -> Result<(), ExecuteError> {
-        let wanted = analytic.inputs();
         let (_, inputs, failed) = by_row(rows, |rows| {
-            let rows = keep(analytic.predicate.as_ref(), rows)?;
-            evaluate::values(&wanted, &rows)
+            let rows = keep(predicate, rows)?;
+            evaluate::values(wanted, &rows)
         })?;
         self.failed(failed);
         let columns = &inputs.columns()[..wanted.len()];

@@ -45,6 +45,12 @@ pub enum QueryError {
         /// The query.
         name: String,
     },
+    /// Where a record ends up depends on a function that it goes through first.
+    #[error("records of query `{name}` go through a function first: one alone does not tell where it ended up")]
+    Processed {
+        /// The query.
+        name: String,
+    },
     /// It would have too many labels.
     #[error("expected at most {TAGS_MAX} tags of a query, found {found}")]
     TooManyTags {
@@ -81,6 +87,22 @@ pub enum QueryError {
     /// One of its own functions cannot be one.
     #[error(transparent)]
     Function(#[from] FunctionError),
+    /// The function that an input's records go through does not answer for all of them; it gets them again.
+    #[error("the records of an input are not processed by the function `{function}`: {reason}")]
+    Processing {
+        /// The function.
+        function: String,
+        /// What it said.
+        reason: String,
+    },
+    /// An input cannot be what it is defined as.
+    #[error("input `{input}`: {reason}")]
+    Input {
+        /// The input.
+        input: String,
+        /// What was expected and what was found.
+        reason: String,
+    },
     /// A function, container or bucket does not take its rows.
     #[error("{target} has not taken {left} {what}: {reason}")]
     Delivery {
@@ -149,6 +171,8 @@ impl QueryError {
             Self::State { .. } | Self::Changed { .. } => ErrorKind::Conflict,
             Self::TooManyTags { .. }
             | Self::ManyRows { .. }
+            | Self::Processed { .. }
+            | Self::Input { .. }
             | Self::Plan(_)
             | Self::Output { .. }
             | Self::Sample { .. }
@@ -156,7 +180,7 @@ impl QueryError {
             | Self::InputGone { .. }
             | Self::Function(_)
             | Self::Reference { .. } => ErrorKind::Invalid,
-            Self::Delivery { .. } | Self::Stopping => ErrorKind::Unavailable,
+            Self::Delivery { .. } | Self::Processing { .. } | Self::Stopping => ErrorKind::Unavailable,
             Self::NotAllowed { .. } => ErrorKind::Forbidden,
             Self::Execute(_) | Self::Defect(_) => ErrorKind::Internal,
             Self::Stream(error) => error.kind(),

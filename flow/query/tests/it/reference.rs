@@ -16,7 +16,7 @@ use millstream_query::plan::{
 use serde_json::Value as Json;
 
 use crate::naive_join::join;
-use crate::{listing, looking_back, naive};
+use crate::{listing, looking_back, naive, naive_pattern};
 
 /// The rows of every step of a program over complete sources (their hidden column holds the arrival).
 pub fn run(program: &Program, sources: Vec<RecordBatch>) -> Vec<RecordBatch> {
@@ -42,6 +42,7 @@ pub fn run(program: &Program, sources: Vec<RecordBatch>) -> Vec<RecordBatch> {
             Operator::Apply(apply) => applied(&step.schema, apply, &inputs[0]),
             Operator::WindowAggregate(aggregate) => window(&step.schema, aggregate, &inputs[0]),
             Operator::Analytic(analytic) => looking_back::rows(&step.schema, analytic, &inputs[0]),
+            Operator::PatternMatch(plan) => naive_pattern::matches(&step.schema, plan, &inputs[0]),
             Operator::Lookup(_) => unreachable!("no case here looks rows up"),
             Operator::Join(plan) => join(&step.schema, plan, [&inputs[0], &inputs[1]]),
         };

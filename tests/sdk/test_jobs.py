@@ -115,6 +115,34 @@ def test_commands_build_a_job_step_by_step(node, tmp_path):
     assert "expected a time" in refused(node, "job", "start", "steps", "--at", "noon")
 
 
+def test_functions_come_from_commands_files_and_forms(node, tmp_path):
+    node.run("create", "event-hub", "codes", "partitions=1")
+    node.run("create", "stream", "numbers")
+    node.run("create", "query", "hexes", "dialect=stream-analytics", "stopped=true")
+    node.run("job", "add-input", "hexes", "codes", "event_hub=codes")
+    node.run("job", "add-output", "hexes", "numbers", "stream=numbers")
+    (tmp_path / "hex2int.js").write_text("function hex2Int(hexValue) {\n  return parseInt(hexValue, 16); // it's one\n}\n")
+    assert "SyntaxError" in refused(node, "job", "add-function", "hexes", "hex2Int", "script=function (")
+    node.run("job", "add-function", "hexes", "hex2Int", f"script=@{tmp_path / 'hex2int.js'}", "result=bigint", "arguments=any")
+    assert "no function `UDF.INT2HEX`" in refused(node, "job", "set", "hexes", "sql=SELECT UDF.int2Hex(c) INTO numbers FROM codes")
+    node.run("job", "set", "hexes", "sql=SELECT UDF.hex2Int(c) AS n INTO numbers FROM codes")
+    node.run("job", "start", "hexes")
+    put(node, "codes", {"c": "ff"})
+    assert rows(node, "numbers", 1) == [{"n": 255}]
+    # The section that is shown is one that can be applied, and makes the same of it.
+    shown = node.run("job", "show", "hexes")
+    assert "[[query.function]]" in shown and "it's one" in shown
+    (tmp_path / "shown.toml").write_text(f'name = "shown"\n{shown}')
+    node.run("apply", tmp_path / "shown.toml")
+    assert node.run("job", "show", "hexes") == shown
+    form = page(node, "/queries/hexes/edit")
+    assert "parseInt(hexValue, 16)" in form and 'name="function.1.script"' in form
+    assert "no function" in refused(node, "job", "remove-function", "hexes", "hex2Int")
+    (tmp_path / "bad.toml").write_text((tmp_path / "shown.toml").read_text().replace("return parseInt", "return return"))
+    checked = node.run("apply", tmp_path / "bad.toml", check=False)
+    assert checked.returncode != 0 and "function `hex2Int`: SyntaxError" in checked.stderr + checked.stdout
+
+
 def test_forms_start_stop_and_change_a_query(node):
     node.run("create", "stream", "taps")
     node.run("create", "stream", "sums")

@@ -177,6 +177,9 @@ fn looked_back(call: &AnalyticCall) -> String {
         AnalyticFunction::Value { extent, .. } | AnalyticFunction::Aggregate { extent, .. } => {
             format!("a value of each row{each}, {}", back(extent))
         }
+        AnalyticFunction::Anomaly { detector, extent, .. } => {
+            format!("the last {} values{each}, {}", detector.history, back(extent))
+        }
         AnalyticFunction::IsFirst { interval_ms, .. } => {
             format!("whether the current {interval_ms} ms had a row{each}")
         }

@@ -14,6 +14,7 @@ mod pattern;
 pub mod plan;
 pub mod runtime;
 mod scoring;
+mod script;
 mod sorting;
 mod time_policy;
 mod value;
@@ -21,7 +22,7 @@ mod waiting;
 mod window;
 
 pub use decode::infer::{Delimited, infer_columns, infer_delimited};
-pub use dialect::{InputSchema, check, output_names, plan};
+pub use dialect::{InputSchema, check, output_names, plan, plan_with};
 pub use error::{PlanError, PlanErrorCode, Position};
 pub use executor::{Counts, ExecuteError, Executor, Produced, RowError};
 pub use explain::explain;
@@ -32,4 +33,5 @@ pub use runtime::{
     QueryStatus, REFERENCE_SCAN, ResultRow, SAMPLE_ARRIVAL, SAMPLE_SHARD, SAMPLE_TEXT, SeenError, TAGS_MAX, Trial,
     TrialInput, trial,
 };
+pub use script::{FUNCTIONS_MAX, FunctionError, SCRIPT_BYTES_MAX, check_functions};
 pub use time_policy::OrderCounts;

@@ -20,7 +20,7 @@ use millstream_catalog::{ColumnType, QueryDialect};
 
 pub use crate::join::plan::{Join, JoinSide, Lookup};
 pub use aggregate::{AggregateCall, AggregateFunction, Part};
-pub use analytic::{Analytic, AnalyticCall, AnalyticFunction, Extent, Place};
+pub use analytic::{Analytic, AnalyticCall, AnalyticFunction, Detector, Extent, Place, Side};
 pub use pattern::{Condition, Kept, KeptOf, PATTERN_ROWS_MAX, Pattern, PatternMatch, Skip, Variable};
 pub use scored::{Explanation, Forest, Hotspots, Model, Scored};
 pub use sort::{RankOrder, Sort};

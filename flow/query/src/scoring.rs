@@ -96,7 +96,7 @@ impl Scoring {
             State::Forest(..) => columns.extend([Arc::new(scores.finish()) as ArrayRef, Arc::new(texts.finish())]),
             State::Hotspots(_) => columns.push(Arc::new(texts.finish())),
         }
-        Closed { starts: times.clone(), ends: times, columns, errors: Vec::new() }
+        Closed { starts: times.clone(), ends: times, columns, errors: Vec::new(), stops: None }
     }
 
     pub(crate) fn rows(&self) -> usize {

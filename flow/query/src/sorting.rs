@@ -100,7 +100,7 @@ impl Sorting {
         if self.rank.is_some() {
             columns.push(Arc::new(Int64Array::from(ranks)));
         }
-        Ok(Closed { starts: times.clone(), ends: times, columns, errors: Vec::new() })
+        Ok(Closed { starts: times.clone(), ends: times, columns, errors: Vec::new(), stops: None })
     }
 
     /// The places of a stretch's rows as they go on, with their ranks.

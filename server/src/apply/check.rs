@@ -9,10 +9,12 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use millstream_catalog::pipeline::{Known, Located, Mistake, OutputSpec, Pipeline, QuerySpec, SqlText, Survey};
-use millstream_catalog::{ColumnDefinition, ColumnType, DocumentOutput, KeyType, OutputTarget, QueryDialect};
+use millstream_catalog::{
+    ColumnDefinition, ColumnType, DocumentOutput, KeyType, OutputTarget, QueryDialect, QueryFunction,
+};
 use millstream_function::check_runtime;
 use millstream_portal::openapi;
-use millstream_query::{InputSchema, PlanError, PlanErrorCode, Program, plan};
+use millstream_query::{FunctionError, InputSchema, PlanError, PlanErrorCode, Program, check_functions, plan_with};
 
 use super::package::package;
 use super::{embedded, hub};
@@ -169,7 +171,14 @@ impl Checker<'_> {
         if spec.stopped && text.trim().is_empty() {
             return;
         }
-        match plan(spec.dialect, text, &inputs) {
+        let functions: Vec<QueryFunction> = spec.functions.iter().map(|located| located.value.clone()).collect();
+        if let Err(FunctionError { name, reason }) = check_functions(&functions) {
+            let function = spec.functions.iter().find(|located| located.value.name == name);
+            let line = function.map_or(query.line, |located| located.line);
+            self.wrong(line, format!("function `{name}`: {reason}"), "script = \"function main(x) { return x; }\"");
+            return;
+        }
+        match plan_with(spec.dialect, text, &inputs, &functions) {
             Ok(program) => {
                 // One that does not run yet may have outputs that its text is still to write.
                 let written = |output: &&Located<OutputSpec>| program.output_columns(&output.value.name).is_some();

@@ -88,8 +88,9 @@ async fn change(engines: &Engines, found: &QueryDefinition, section: &str, versi
         let message = "somebody else changed the query meanwhile; look at it again";
         return Err(CreateRefusal::Failed(message.to_owned()));
     }
-    if found.inputs.len().max(found.outputs.len()) > REPEATS_MAX {
-        let message = format!("it has more than {REPEATS_MAX} inputs or outputs; change it in a pipeline file");
+    if found.inputs.len().max(found.outputs.len()).max(found.functions.len()) > REPEATS_MAX {
+        let message =
+            format!("it has more than {REPEATS_MAX} inputs, outputs or functions; change it in a pipeline file");
         return Err(CreateRefusal::Failed(message));
     }
     let known = Known::of(&engines.catalog);

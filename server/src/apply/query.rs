@@ -66,6 +66,7 @@ pub(super) fn described(
         description: found.map(|found| found.description.clone()).unwrap_or_default(),
         inputs: spec.inputs.iter().map(|located| input(&located.value, found)).collect(),
         references: spec.references.iter().map(|given| reference(given, found)).collect(),
+        functions: spec.functions.iter().map(|located| located.value.clone()).collect(),
         outputs: spec.outputs.iter().map(|located| output(&located.value, found)).collect(),
         start_at: spec.start_at,
         event_order: spec.event_order,
@@ -112,6 +113,7 @@ fn is(found: &QueryDefinition, new: &NewQuery) -> bool {
         && found.sql == new.sql
         && found.inputs == new.inputs
         && found.references == new.references
+        && found.functions == new.functions
         && found.outputs == new.outputs
         && found.event_order == new.event_order
         && found.parallelism == new.parallelism

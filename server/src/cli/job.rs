@@ -26,6 +26,10 @@ pub enum JobCommand {
     AddInput(JobPartArgs),
     /// Take an input away
     RemoveInput(JobPartName),
+    /// Add a function that its text calls as UDF.NAME or UDA.NAME, or replace the one of that name
+    AddFunction(JobPartArgs),
+    /// Take a function away
+    RemoveFunction(JobPartName),
     /// Add an output, or replace the one of that name
     AddOutput(JobPartArgs),
     /// Take an output away
@@ -56,7 +60,7 @@ pub struct JobStartArgs {
     pub at: Option<String>,
 }
 
-/// Which input or output of a query.
+/// Which input, function or output of a query.
 #[derive(Debug, Clone, Args)]
 pub struct JobPartName {
     /// The query
@@ -66,13 +70,13 @@ pub struct JobPartName {
     pub part: String,
 }
 
-/// An input or output of a query.
+/// An input, function or output of a query.
 #[derive(Debug, Clone, Args)]
 pub struct JobPartArgs {
     /// Which one
     #[command(flatten)]
     pub part: JobPartName,
-    /// Its fields as KEY=VALUE (`event_hub=trades`, `blob.container=results`); a value that begins with @ is a file's content
+    /// Its fields as KEY=VALUE (`event_hub=trades`, `blob.container=results`, `script=@hex2int.js`); a value that begins with @ is a file's content
     #[arg(value_name = "KEY=VALUE", required = true)]
     pub fields: Vec<String>,
 }

@@ -34,6 +34,8 @@ pub async fn run(command: JobCommand) -> anyhow::Result<()> {
         JobCommand::Set { job, fields } => change(&job, |values| set(values, &fields)).await,
         JobCommand::AddInput(args) => change(&args.part.job, |values| add(values, "input", &args)).await,
         JobCommand::RemoveInput(args) => change(&args.job, |values| remove(values, "input", &args)).await,
+        JobCommand::AddFunction(args) => change(&args.part.job, |values| add(values, "function", &args)).await,
+        JobCommand::RemoveFunction(args) => change(&args.job, |values| remove(values, "function", &args)).await,
         JobCommand::AddOutput(args) => change(&args.part.job, |values| add(values, "output", &args)).await,
         JobCommand::RemoveOutput(args) => change(&args.job, |values| remove(values, "output", &args)).await,
     }

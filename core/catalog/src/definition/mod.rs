@@ -20,6 +20,7 @@ mod namespace;
 mod policy;
 mod portal;
 mod query;
+mod query_function;
 mod queue;
 mod role;
 mod storage_account;
@@ -66,6 +67,7 @@ pub use query::{
     OutputHanding, OutputTarget, QueryDefinition, QueryDialect, QueryErrorLog, QueryInput, QueryOutput, QueryResource,
     RecordFormat, ReferenceInput, ReferenceVersions, StartAt,
 };
+pub use query_function::{QueryFunction, QueryFunctionKind, ValueType};
 pub use queue::{QueueDefinition, QueueSettings, Redrive, RedriveSources};
 pub use role::RoleDefinition;
 pub use storage_account::StorageAccountDefinition;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use millstream_types::Millis;
 use serde::{Deserialize, Serialize};
 
+use super::query_function::QueryFunction;
 use crate::collection::Definition;
 
 /// Inputs, SQL and outputs.
@@ -24,6 +25,9 @@ pub struct QueryDefinition {
     /// Tables that rows are joined with.
     #[serde(default)]
     pub references: Vec<ReferenceInput>,
+    /// Functions that its text calls.
+    #[serde(default)]
+    pub functions: Vec<QueryFunction>,
     /// Where results go.
     pub outputs: Vec<QueryOutput>,
     /// Whether it is to run.

@@ -15,6 +15,7 @@ use super::message_topic::MessageTopicTable;
 use super::output::OutputTable;
 use super::plan::{ApiKeyTable, PlanTable};
 use super::portal::PortalTable;
+use super::query_function::QueryFunctionTable;
 use super::queue::QueueTable;
 use super::table::TableTable;
 
@@ -100,6 +101,8 @@ pub(super) struct QueryTable {
     pub(super) sql_file: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) input: Vec<InputTable>,
+    #[serde(default)]
+    pub(super) function: Vec<QueryFunctionTable>,
     #[serde(default)]
     pub(super) output: Vec<OutputTable>,
     #[serde(default)]

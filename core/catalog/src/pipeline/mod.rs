@@ -21,6 +21,7 @@ mod name;
 mod output;
 mod plan;
 mod portal;
+mod query_function;
 mod queue;
 mod resolve;
 mod shape;
@@ -48,8 +49,8 @@ pub use source::{Located, Mistake};
 pub use table::{IndexSpec, TableSpec};
 
 use crate::definition::{
-    ColumnDefinition, EventOrder, ObjectDestination, OutputHanding, OutputTarget, QueryDialect, RecordFormat,
-    ReferenceInput, StartAt,
+    ColumnDefinition, EventOrder, ObjectDestination, OutputHanding, OutputTarget, QueryDialect, QueryFunction,
+    RecordFormat, ReferenceInput, StartAt,
 };
 
 /// What a file defines, in the order in which it can be applied.
@@ -138,6 +139,8 @@ pub struct QuerySpec {
     pub inputs: Vec<Located<InputSpec>>,
     /// Reference data.
     pub references: Vec<ReferenceInput>,
+    /// Functions that its text calls.
+    pub functions: Vec<Located<QueryFunction>>,
     /// Outputs.
     pub outputs: Vec<Located<OutputSpec>>,
     /// Where it begins at first.

@@ -280,7 +280,14 @@ impl Resolver<'_> {
                 None => inputs.extend(self.input(input)),
             }
         }
-        if inputs.len() + references.len() < given {
+        if let (DialectName::Kinesis, Some(function)) = (table.dialect, table.function.first()) {
+            let line = self.line(&function.name);
+            let message = "functions of a query's own are of Stream Analytics' language only".to_owned();
+            self.wrong(line, message, "leave them out, or dialect = \"stream-analytics\"");
+        }
+        let functions_given = table.function.len();
+        let functions: Vec<_> = table.function.into_iter().filter_map(|given| self.query_function(given)).collect();
+        if inputs.len() + references.len() < given || functions.len() < functions_given {
             self.left_out.queries.insert(table.name.get_ref().clone());
         }
         let value = QuerySpec {
@@ -292,6 +299,7 @@ impl Resolver<'_> {
             sql,
             inputs,
             references,
+            functions,
             outputs: table.output.into_iter().filter_map(|output| self.output(output)).collect(),
             start_at: match table.start_at {
                 StartName::Latest => StartAt::Latest,

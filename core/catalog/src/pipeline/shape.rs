@@ -84,7 +84,7 @@ impl LeftOut {
             _ => name_at(way).map(|name| (keys(way), name)),
         };
         self.names.extend(name);
-        if keys(way).starts_with("query.input") {
+        if ["query.input", "query.function"].iter().any(|part| keys(way).starts_with(part)) {
             self.queries.extend(name_at(&way[..2]));
         }
     }

@@ -1,9 +1,12 @@
-//! Functions that look back from each row: the value of another row, whether it is the first, and aggregates of the rows up to it.
+//! Functions that look back from each row: the value of another row, whether it is the first, aggregates of the rows up to it, and
+//! whether it is an anomaly among them.
 //!
 //! Rows wait until the watermark has passed them ([`crate::waiting`]). Then they go on in batches, each row with its results. Knows
 //! no SQL. Read next: [`value`].
 
 mod aggregate;
+mod anomaly;
+pub(crate) mod density;
 mod first;
 mod value;
 
@@ -20,6 +23,7 @@ use crate::waiting::{Due, ENTRY_BYTES, Waiting};
 use crate::window::key::{self, KeyEncoder};
 use crate::window::{CLOSED_ROWS, Closed};
 use aggregate::Aggregates;
+use anomaly::Anomalies;
 use first::Firsts;
 use value::Values;
 
@@ -55,6 +59,7 @@ enum Kind {
     Value(Values),
     First(Firsts),
     Aggregate(Box<Aggregates>),
+    Anomaly(Anomalies),
 }
 
 /// Rows in the order of time, as one call sees them.
@@ -126,7 +131,7 @@ impl Analytic {
             let kept = BooleanArray::from(kept);
             columns = columns.iter().map(|column| filter(column, &kept)).collect::<Result<_, _>>()?;
         }
-        Ok(Closed { starts: times.clone(), ends: times, columns, errors })
+        Ok(Closed { starts: times.clone(), ends: times, columns, errors, stops: None })
     }
 
     /// Gives the time behind which rows are needed for those from a watermark on.
@@ -135,6 +140,7 @@ impl Analytic {
             Kind::Value(values) => values.extent.oldest(watermark).saturating_sub(1),
             Kind::First(firsts) => firsts.behind(watermark),
             Kind::Aggregate(aggregates) => aggregates.extent.oldest(watermark).saturating_sub(1),
+            Kind::Anomaly(anomalies) => anomalies.behind(watermark),
         };
         self.calls.iter().map(behind).min().unwrap_or(watermark).min(watermark.saturating_sub(1))
     }
@@ -152,6 +158,7 @@ impl Analytic {
                 Kind::Value(values) => values.write(done, writer),
                 Kind::First(firsts) => firsts.write(done, writer),
                 Kind::Aggregate(aggregates) => aggregates.write(done, writer),
+                Kind::Anomaly(anomalies) => anomalies.write(done, writer),
             }
         }
     }
@@ -163,6 +170,7 @@ impl Analytic {
                 Kind::Value(values) => values.read(reader)?,
                 Kind::First(firsts) => firsts.read(reader)?,
                 Kind::Aggregate(aggregates) => aggregates.read(reader)?,
+                Kind::Anomaly(anomalies) => anomalies.read(reader)?,
             }
         }
         Ok(())
@@ -197,6 +205,7 @@ impl Call {
                 Kind::Value(Values::new(*place, *extent, first.data_type.clone()))
             }
             AnalyticFunction::IsFirst { interval_ms, bounds } => Kind::First(Firsts::new(*interval_ms, *bounds)),
+            AnalyticFunction::Anomaly { detector, extent, .. } => Kind::Anomaly(Anomalies::new(*detector, *extent)),
             AnalyticFunction::Aggregate { extent, .. } => {
                 let aggregate = |place: &usize| match &plan.calls[*place].function {
                     AnalyticFunction::Aggregate { call, .. } => Some(call.clone()),
@@ -224,6 +233,7 @@ impl Call {
             Kind::Value(values) => vec![(values.evaluate(&rows), Vec::new())],
             Kind::First(firsts) => vec![(firsts.evaluate(&rows), Vec::new())],
             Kind::Aggregate(aggregates) => aggregates.evaluate(&rows),
+            Kind::Anomaly(anomalies) => vec![(anomalies.evaluate(&rows), Vec::new())],
         }
     }
 
@@ -233,6 +243,7 @@ impl Call {
             Kind::Value(values) => values.forget(now),
             Kind::First(firsts) => firsts.forget(now),
             Kind::Aggregate(aggregates) => aggregates.forget(now),
+            Kind::Anomaly(anomalies) => anomalies.forget(now),
         }
     }
 
@@ -241,6 +252,7 @@ impl Call {
             Kind::Value(values) => values.entries(),
             Kind::First(firsts) => firsts.entries(),
             Kind::Aggregate(aggregates) => aggregates.entries(),
+            Kind::Anomaly(anomalies) => anomalies.entries(),
         }
     }
 
@@ -249,6 +261,7 @@ impl Call {
             Kind::Value(values) => values.bytes(),
             Kind::First(firsts) => firsts.bytes(),
             Kind::Aggregate(aggregates) => aggregates.bytes(),
+            Kind::Anomaly(anomalies) => anomalies.bytes(),
         };
         own + self.entries() * ENTRY_BYTES
     }

@@ -16,6 +16,7 @@ mod parse_pattern;
 mod parse_select;
 mod parse_window;
 mod plan_analytic;
+mod plan_anomaly;
 mod plan_apply;
 mod plan_distinct;
 mod plan_from;
@@ -40,7 +41,7 @@ mod token;
 mod window;
 mod window_call;
 
-use millstream_catalog::{ColumnDefinition, QueryDialect};
+use millstream_catalog::{ColumnDefinition, QueryDialect, QueryFunction};
 
 use self::plan_program::Planner;
 use self::syntax::Statement;
@@ -48,6 +49,7 @@ use self::token::Tokens;
 pub use self::token::{EXPRESSION_DEPTH_MAX, SQL_BYTES_MAX};
 use crate::error::{PlanError, PlanErrorCode, Position};
 use crate::plan::Program;
+use crate::script::Functions;
 
 /// An input of a query, as its plan needs it.
 #[derive(Debug, Clone)]
@@ -71,21 +73,48 @@ pub struct InputSchema {
 /// All mistakes of the text that can be told apart, in the order of their places; [`PlanErrorCode::ColumnsUnknown`]
 /// when an input it reads has no columns yet.
 pub fn plan(dialect: QueryDialect, sql: &str, inputs: &[InputSchema]) -> Result<Program, Vec<PlanError>> {
-    let planner = planned(dialect, sql, inputs);
-    planner.finish(true)
+    plan_with(dialect, sql, inputs, &[])
+}
+
+/// Plans a query that may call functions of its own.
+///
+/// # Errors
+/// As [`plan`]. Whether the functions' scripts can be read is not looked at, see [`crate::check_functions`].
+pub fn plan_with(
+    dialect: QueryDialect,
+    sql: &str,
+    inputs: &[InputSchema],
+    functions: &[QueryFunction],
+) -> Result<Program, Vec<PlanError>> {
+    planned(dialect, sql, inputs, functions).finish(true)
 }
 
 /// Finds the mistakes of a query without needing columns: those of inputs whose columns are unknown may be anything.
 #[must_use]
 pub fn check(dialect: QueryDialect, sql: &str, inputs: &[InputSchema]) -> Vec<PlanError> {
-    let planner = planned(dialect, sql, inputs);
-    planner.finish(false).err().unwrap_or_default()
+    check_with(dialect, sql, inputs, &[])
+}
+
+/// Finds the mistakes of a query that may call functions of its own, as [`check`] does.
+#[must_use]
+pub(crate) fn check_with(
+    dialect: QueryDialect,
+    sql: &str,
+    inputs: &[InputSchema],
+    functions: &[QueryFunction],
+) -> Vec<PlanError> {
+    planned(dialect, sql, inputs, functions).finish(false).err().unwrap_or_default()
 }
 
 /// The names of the inputs that a query's text reads, without needing columns; all inputs' when it has mistakes.
 #[must_use]
-pub(crate) fn inputs_read(dialect: QueryDialect, sql: &str, inputs: &[InputSchema]) -> Vec<String> {
-    planned(dialect, sql, inputs).read()
+pub(crate) fn inputs_read(
+    dialect: QueryDialect,
+    sql: &str,
+    inputs: &[InputSchema],
+    functions: &[QueryFunction],
+) -> Vec<String> {
+    planned(dialect, sql, inputs, functions).read()
 }
 
 /// A query's text without what does not count: comments, blanks and the breaks of lines. `None` when it cannot be read.
@@ -105,7 +134,7 @@ pub(crate) fn words(dialect: QueryDialect, sql: &str) -> Option<String> {
 #[must_use]
 pub fn output_names(dialect: QueryDialect, sql: &str) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    for statement in statements(dialect, sql).0 {
+    for statement in statements(dialect, sql, &Functions::default()).0 {
         let name = match statement {
             Statement::CreateStream { name, .. } => name.text,
             Statement::Select(query) => plan_program::into(&query).text,
@@ -121,19 +150,27 @@ pub fn output_names(dialect: QueryDialect, sql: &str) -> Vec<String> {
     names
 }
 
-fn planned<'a>(dialect: QueryDialect, sql: &'a str, inputs: &'a [InputSchema]) -> Planner<'a> {
-    let (statements, errors) = statements(dialect, sql);
+fn planned<'a>(
+    dialect: QueryDialect,
+    sql: &'a str,
+    inputs: &'a [InputSchema],
+    functions: &[QueryFunction],
+) -> Planner<'a> {
+    // Only the language of Stream Analytics has them.
+    let functions = if dialect == QueryDialect::StreamAnalytics { functions } else { &[] };
+    let (statements, errors) = statements(dialect, sql, &Functions::new(functions));
     let mut planner = Planner::new(dialect, sql, inputs, errors);
     planner.program(&statements);
     planner
 }
 
 /// The statements that can be read, and what is wrong with the others.
-fn statements(dialect: QueryDialect, sql: &str) -> (Vec<Statement>, Vec<PlanError>) {
+fn statements(dialect: QueryDialect, sql: &str, functions: &Functions) -> (Vec<Statement>, Vec<PlanError>) {
     let mut tokens = match Tokens::new(dialect, sql) {
         Ok(tokens) => tokens,
         Err(error) => return (Vec::new(), vec![error]),
     };
+    tokens.functions = functions.clone();
     let (mut statements, mut errors) = (Vec::new(), Vec::new());
     while !tokens.at_end() {
         let read = match dialect {

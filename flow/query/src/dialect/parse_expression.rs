@@ -321,7 +321,9 @@ fn is_window(call: &Call) -> bool {
 
 /// What stands in a call's parentheses, in all the shapes the two languages know.
 fn arguments(tokens: &mut Tokens, name: Vec<Ident>) -> Result<ExprKind, PlanError> {
+    let named: Vec<&str> = name.iter().map(|part| part.text.as_str()).collect();
     let mut call = Call {
+        user: tokens.functions.find(&named.join(".")).cloned(),
         name,
         distinct: false,
         star: false,

@@ -9,6 +9,7 @@ use std::ops::Range;
 use arrow::datatypes::{DataType, Field};
 use millstream_catalog::QueryDialect;
 
+use super::plan_anomaly::anomaly;
 use super::plan_listing::event;
 use super::plan_over;
 use super::plan_select::aggregate;
@@ -96,6 +97,9 @@ fn bind(binder: &Binder, rows: &RowScope, call: &Call, expr: &Expr) -> Result<An
             (AnalyticFunction::Value { value, default: None, place, extent }, VALUE)
         }
         "ISFIRST" => (is_first(call, frame, expr.at)?, DataType::Int64),
+        "ANOMALYDETECTION_CHANGEPOINT" | "ANOMALYDETECTION_SPIKEANDDIP" => {
+            (anomaly(binder, call, &name, limit(&name, frame, expr.at)?, expr.at)?, VALUE)
+        }
         "LAG" | "LAST" => positioned(binder, rows, call, limit(&name, frame, expr.at)?, expr.at)?,
         _ => aggregated(binder, call, expr, limit(&name, frame, expr.at)?)?,
     };

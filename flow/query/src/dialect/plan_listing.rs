@@ -2,13 +2,15 @@
 //!
 //! Source: the pages of these functions in "Aggregate functions (Azure Stream Analytics)".
 
+use std::sync::Arc;
+
 use arrow::datatypes::DataType;
 
 use super::plan_select::expand;
 use super::syntax::{Call, Expr, ExprKind, Frame, Literal, Over};
 use crate::error::{PlanError, PlanErrorCode, Position};
 use crate::expression::scope::{RowScope, is_unknown};
-use crate::expression::{Binder, Scope, types};
+use crate::expression::{Binder, Scope, types, user_defined};
 use crate::plan::{AggregateCall, AggregateFunction, Part, ScalarExpr, TIMESTAMP, VALUE};
 use crate::value::record::{ranked, record};
 
@@ -21,6 +23,9 @@ const ORDER_MAX: usize = 16;
 /// Such an aggregate, with its argument in the type that it takes.
 pub(super) fn listing(binder: &Binder, call: &Call, expr: &Expr) -> Result<AggregateCall, PlanError> {
     let name = call.full_name().to_uppercase();
+    if name.starts_with("UDA.") {
+        return user_defined(binder, call, &name, expr.at);
+    }
     let frame = match call.over.as_deref() {
         Some(Over::Window(frame)) => Some(frame),
         _ => None,
@@ -60,7 +65,27 @@ pub(super) fn listing(binder: &Binder, call: &Call, expr: &Expr) -> Result<Aggre
         }
         _ => percentile(binder, call, &name, order(&name, frame, expr.at)?, expr.at)?,
     };
-    Ok(AggregateCall { function, argument: Some(argument), distinct: false, data_type, text: binder.text(&expr.span) })
+    let text = binder.text(&expr.span);
+    Ok(AggregateCall { function, argument: Some(argument), distinct: false, script: None, data_type, text })
+}
+
+/// `UDA.name(x)`: what the query's own function makes of the values of a window.
+fn user_defined(binder: &Binder, call: &Call, name: &str, at: Position) -> Result<AggregateCall, PlanError> {
+    let function = call.user.as_ref().ok_or_else(|| user_defined::unknown(name, at))?;
+    if call.distinct || call.star || call.over.is_some() {
+        let message = format!("{name} takes neither `*`, DISTINCT nor OVER");
+        return Err(PlanError::new(PlanErrorCode::Syntax, at, message));
+    }
+    let argument = binder.kept_for(function, &call.arguments, at)?;
+    Ok(AggregateCall {
+        function: AggregateFunction::Script,
+        argument: Some(argument),
+        distinct: false,
+        script: Some(Arc::clone(function)),
+        // What becomes of it is its declared type: where it is read, so that a group whose result does not fit is told.
+        data_type: VALUE,
+        text: function.called(),
+    })
 }
 
 /// What `Collect` keeps of a row: a value, or the whole event. A NULL stays one of the array.

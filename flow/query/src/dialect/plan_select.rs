@@ -191,7 +191,14 @@ pub(super) fn aggregate(binder: &Binder, call: &Call, expr: &Expr) -> Result<Agg
     let unknown = || PlanError::new(PlanErrorCode::UnknownFunction, expr.at, format!("`{name}` is no aggregate"));
     let function = function::aggregate(binder.dialect, &name).ok_or_else(unknown)?;
     if call.star && function == AggregateFunction::Count {
-        return Ok(AggregateCall { function, argument: None, distinct: false, data_type: DataType::Int64, text });
+        return Ok(AggregateCall {
+            function,
+            argument: None,
+            distinct: false,
+            script: None,
+            data_type: DataType::Int64,
+            text,
+        });
     }
     let [argument] = call.arguments.as_slice() else {
         let message = format!(
@@ -208,7 +215,8 @@ pub(super) fn aggregate(binder: &Binder, call: &Call, expr: &Expr) -> Result<Agg
         let message = format!("not supported yet: {name}(DISTINCT …)");
         return Err(PlanError::new(PlanErrorCode::NotSupported, expr.at, message));
     }
-    Ok(AggregateCall { function, argument: Some(argument), distinct: call.distinct && !extreme, data_type, text })
+    let distinct = call.distinct && !extreme;
+    Ok(AggregateCall { function, argument: Some(argument), distinct, script: None, data_type, text })
 }
 
 /// The argument as the function takes it, and the result's type.
@@ -250,7 +258,7 @@ fn same_aggregate(left: &AggregateCall, right: &AggregateCall) -> bool {
         (None, None) => true,
         _ => false,
     };
-    arguments && left.function == right.function && left.distinct == right.distinct
+    arguments && left.function == right.function && left.script == right.script && left.distinct == right.distinct
 }
 
 fn group_schema(keys: &[ScalarExpr], aggregates: &[AggregateCall]) -> SchemaRef {

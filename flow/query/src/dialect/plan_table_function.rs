@@ -162,6 +162,7 @@ fn counted(item: ScalarExpr, window: WindowSpec, by_value: bool, name: &str) -> 
         function: AggregateFunction::Count,
         distinct: argument.is_some(),
         argument,
+        script: None,
         data_type: DataType::Int64,
         text: name.to_owned(),
     };

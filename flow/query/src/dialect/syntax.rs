@@ -1,9 +1,11 @@
 //! The syntax tree both languages are read into. Names are already folded, nothing is resolved yet.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::error::Position;
 use crate::plan::Extent;
+use crate::script::UserFunction;
 
 /// A name as written, in Kinesis' language folded to upper case unless quoted.
 #[derive(Debug, Clone)]
@@ -120,6 +122,8 @@ pub(crate) struct Call {
     pub from_last: bool,
     /// `IGNORE NULLS`, in Kinesis' language.
     pub ignores_nulls: bool,
+    /// The query's own function of that name.
+    pub user: Option<Arc<UserFunction>>,
     /// Boxed: few calls have it, and expressions move often.
     pub over: Option<Box<Over>>,
 }

@@ -8,6 +8,7 @@ use sqlparser::tokenizer::{Token, Tokenizer};
 
 use super::syntax::{Ident, TypeName};
 use crate::error::{PlanError, PlanErrorCode, Position};
+use crate::script::Functions;
 
 /// The longest text of a query, bytes: the service's own limit.
 pub const SQL_BYTES_MAX: usize = 100 * 1024;
@@ -19,6 +20,8 @@ pub const EXPRESSION_DEPTH_MAX: usize = 64;
 pub(crate) struct Tokens<'a> {
     sql: &'a str,
     pub(crate) dialect: QueryDialect,
+    /// The query's own, which calls may name.
+    pub(crate) functions: Functions,
     spots: Vec<Spot>,
     next: usize,
     /// How many expressions the parser is inside of.
@@ -60,7 +63,8 @@ impl<'a> Tokens<'a> {
             let end = offsets.find(to.line, to.column);
             spots.push(Spot { token: token.token, at, span: start..end });
         }
-        Ok(Self { sql, dialect, spots, next: 0, depth: 0, queries: 0, skipped: Vec::new() })
+        let functions = Functions::default();
+        Ok(Self { sql, dialect, functions, spots, next: 0, depth: 0, queries: 0, skipped: Vec::new() })
     }
 
     /// The next token; [`Token::EOF`] at the end.

@@ -37,6 +37,7 @@ pub(super) fn by_row<T: Pieces>(
 ) -> Result<(RecordBatch, T, Vec<String>), ExecuteError> {
     let first_error = match compute(rows) {
         Ok(made) => return Ok((rows.clone(), made, Vec::new())),
+        Err(DataFusionError::ResourcesExhausted(reason)) => return Err(ExecuteError::TooLarge(reason)),
         Err(error) => error,
     };
     let (mut kept, mut pieces, mut errors) = (Vec::new(), Vec::new(), Vec::new());
@@ -47,6 +48,7 @@ pub(super) fn by_row<T: Pieces>(
                 kept.push(one);
                 pieces.push(made);
             }
+            Err(DataFusionError::ResourcesExhausted(reason)) => return Err(ExecuteError::TooLarge(reason)),
             Err(error) => errors.push(error.strip_backtrace()),
         }
     }

@@ -72,14 +72,18 @@ impl Timed {
 
     /// What no further row can change, oldest first, each once.
     pub(super) fn close(&mut self, watermark: i64) -> Result<Vec<Closed>, ExecuteError> {
-        match self {
+        let mut closed = match self {
             Self::Windows(windows) => {
-                windows.close(watermark).map_err(|error| ExecuteError::TooLarge(error.to_string()))
+                windows.close(watermark).map_err(|error| ExecuteError::TooLarge(error.to_string()))?
             }
-            Self::Analytic(analytic) => Ok(analytic.close(watermark)?),
-            Self::Pattern(pattern) => pattern.close(watermark),
-            Self::Sorting(sorting) => Ok(sorting.close(watermark)?),
-            Self::Scoring(scoring) => Ok(scoring.close(watermark)),
+            Self::Analytic(analytic) => analytic.close(watermark)?,
+            Self::Pattern(pattern) => pattern.close(watermark)?,
+            Self::Sorting(sorting) => sorting.close(watermark)?,
+            Self::Scoring(scoring) => scoring.close(watermark),
+        };
+        match closed.iter_mut().find_map(|closed| closed.stops.take()) {
+            Some(reason) => Err(ExecuteError::TooLarge(reason)),
+            None => Ok(closed),
         }
     }
 

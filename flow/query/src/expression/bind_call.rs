@@ -16,7 +16,7 @@ use super::kernel;
 use super::regex::{self, PatternError};
 use super::scope::{METADATA, is_unknown, literal};
 use super::suggest::nearest;
-use super::{Binder, Scope, cast, internal, log, number, text, time, types};
+use super::{Binder, Scope, cast, internal, log, number, text, time, types, user_defined};
 use crate::dialect::syntax::{BinaryOperator, Call, Expr, ExprKind, Ident, Literal as SyntaxLiteral, TypeName};
 use crate::error::{PlanError, PlanErrorCode, Position};
 use crate::plan::{ScalarExpr, TIMESTAMP, VALUE};
@@ -29,6 +29,9 @@ impl Binder<'_> {
         }
         if function::is_aggregate(self.dialect, &name) {
             return Err(misplaced_aggregate(&name, expr.at));
+        }
+        if let Some(function) = &call.user {
+            return self.user_defined(function, &call.arguments, expr.at);
         }
         if call.star || call.distinct {
             let message = format!("only aggregates take `*` or DISTINCT, `{name}` does not");
@@ -273,6 +276,9 @@ impl Binder<'_> {
         if self.dialect == QueryDialect::StreamAnalytics && matches!(name, "GETARRAYELEMENTS" | "GETRECORDPROPERTIES") {
             return PlanError::new(PlanErrorCode::Syntax, at, format!("{name} gives rows, not a value"))
                 .hint(format!("FROM input CROSS APPLY {name}(x) AS part"));
+        }
+        if self.dialect == QueryDialect::StreamAnalytics && name.starts_with("UDF.") {
+            return user_defined::unknown(name, at);
         }
         let language = match self.dialect {
             QueryDialect::Kinesis => "Kinesis Data Analytics",

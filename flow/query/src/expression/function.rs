@@ -188,8 +188,7 @@ const KINESIS_LATER: [&str; 20] = [
 ];
 
 /// What Stream Analytics' language has and this engine does not yet.
-const STREAM_ANALYTICS_LATER: [&str; 4] =
-    ["ANOMALYDETECTION_SPIKEANDDIP", "ANOMALYDETECTION_CHANGEPOINT", "EVENTID", "SYSTEM.WINDOW"];
+const STREAM_ANALYTICS_LATER: [&str; 2] = ["EVENTID", "SYSTEM.WINDOW"];
 
 /// The function of a name (in upper case) in a language.
 pub(crate) fn find(dialect: QueryDialect, name: &str) -> Option<&'static Function> {
@@ -208,10 +207,9 @@ pub(crate) const TABLE_FUNCTIONS: [&str; 6] = [
 
 /// Whether the language has the function, but this engine not yet.
 pub(crate) fn is_later(dialect: QueryDialect, name: &str) -> bool {
-    let user_defined = name.starts_with("UDF.") || name.starts_with("UDA.");
     match dialect {
         QueryDialect::Kinesis => KINESIS_LATER.contains(&name),
-        QueryDialect::StreamAnalytics => user_defined || STREAM_ANALYTICS_LATER.contains(&name),
+        QueryDialect::StreamAnalytics => STREAM_ANALYTICS_LATER.contains(&name),
     }
 }
 
@@ -233,7 +231,7 @@ const LISTING: [&str; 5] = ["COLLECT", "COLLECTTOP", "PERCENTILE_CONT", "PERCENT
 
 /// Whether a name (in upper case) is an aggregate of a form of its own.
 pub(crate) fn is_listing(dialect: QueryDialect, name: &str) -> bool {
-    dialect == QueryDialect::StreamAnalytics && LISTING.contains(&name)
+    dialect == QueryDialect::StreamAnalytics && (LISTING.contains(&name) || name.starts_with("UDA."))
 }
 
 /// Whether a name (in upper case) is an aggregate.
@@ -242,7 +240,9 @@ pub(crate) fn is_aggregate(dialect: QueryDialect, name: &str) -> bool {
 }
 
 /// Functions that look back from a row.
-const ANALYTIC: [(&str, (bool, bool)); 6] = [
+const ANALYTIC: [(&str, (bool, bool)); 8] = [
+    ("ANOMALYDETECTION_CHANGEPOINT", STREAM_ANALYTICS),
+    ("ANOMALYDETECTION_SPIKEANDDIP", STREAM_ANALYTICS),
     ("FIRST_VALUE", KINESIS),
     ("ISFIRST", STREAM_ANALYTICS),
     ("LAG", BOTH),

@@ -20,6 +20,7 @@ mod text;
 pub(crate) mod time;
 mod time_pattern;
 pub(crate) mod types;
+pub(crate) mod user_defined;
 
 use std::ops::Range;
 use std::sync::Arc;

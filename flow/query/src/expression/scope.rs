@@ -11,6 +11,7 @@ use millstream_catalog::QueryDialect;
 
 use super::suggest::nearest;
 use super::types;
+use super::user_defined::returned;
 use crate::dialect::syntax::{Expr, Ident};
 use crate::error::{PlanError, PlanErrorCode};
 use crate::plan::{AggregateCall, ScalarExpr, VALUE};
@@ -305,7 +306,11 @@ impl GroupScope {
     /// The aggregate a call in the text is.
     pub(crate) fn aggregate(&self, call: &Range<usize>) -> Option<ScalarExpr> {
         let (_, index) = self.calls.iter().find(|(span, _)| span == call)?;
-        Some(column(&self.schema, self.keys.len() + index))
+        let result = column(&self.schema, self.keys.len() + index);
+        match &self.aggregates.get(*index)?.script {
+            Some(function) => Some(returned(result, function.result)),
+            None => Some(result),
+        }
     }
 
     /// What the window is called.

@@ -283,13 +283,20 @@ impl PatternMatch {
             ends: times.to_vec(),
             columns: self.columns(matches),
             errors: Vec::new(),
+            stops: None,
         };
         let parts = found.times.chunks(CLOSED_ROWS).zip(found.matches.chunks(CLOSED_ROWS));
         let mut closed: Vec<Closed> = parts.map(part).collect();
         if let Some(first) = closed.first_mut() {
             first.errors.append(&mut errors);
         } else if !errors.is_empty() {
-            closed.push(Closed { starts: Vec::new(), ends: Vec::new(), columns: self.columns(&[]), errors });
+            closed.push(Closed {
+                starts: Vec::new(),
+                ends: Vec::new(),
+                columns: self.columns(&[]),
+                errors,
+                stops: None,
+            });
         }
         closed
     }

@@ -1,8 +1,11 @@
 //! Aggregates: what is computed of the rows of a group.
 
+use std::sync::Arc;
+
 use arrow::datatypes::DataType;
 
 use super::ScalarExpr;
+use crate::script::UserFunction;
 
 /// One aggregate of a windowed aggregation.
 #[derive(Debug, Clone)]
@@ -13,6 +16,8 @@ pub struct AggregateCall {
     pub argument: Option<ScalarExpr>,
     /// Whether equal values count once; only with [`AggregateFunction::Count`], `Sum` and `Avg`.
     pub distinct: bool,
+    /// The query's own function, of [`AggregateFunction::Script`].
+    pub(crate) script: Option<Arc<UserFunction>>,
     /// The result's type. An average whose type is `Int64` truncates towards zero.
     pub data_type: DataType,
     /// As the author wrote it.
@@ -50,6 +55,8 @@ pub enum AggregateFunction {
     PercentileCont(Part),
     /// The first value up to which such a part of all lies.
     PercentileDisc(Part),
+    /// What a script makes of all values, NULL among them, in the order of their times.
+    Script,
 }
 
 /// A part of values in their order.
@@ -94,18 +101,19 @@ impl AggregateFunction {
             Self::TopOne => "TOPONE",
             Self::PercentileCont(_) => "PERCENTILE_CONT",
             Self::PercentileDisc(_) => "PERCENTILE_DISC",
+            Self::Script => "UDA",
         }
     }
 
     /// Whether values are kept one by one.
     pub(crate) fn keeps_values(self) -> bool {
-        let all = matches!(self, Self::Collect | Self::PercentileCont(_) | Self::PercentileDisc(_));
+        let all = matches!(self, Self::Collect | Self::PercentileCont(_) | Self::PercentileDisc(_) | Self::Script);
         all || self.ranks().is_some()
     }
 
-    /// Whether more values than that may be kept of one group.
+    /// Whether what is kept of groups is added up to more values of one group than that. A script's values are not added up.
     pub(crate) fn keeps_more_than(self, most: usize) -> bool {
-        self.keeps_values() && self.ranks().is_none_or(|ranks| ranks > most)
+        self != Self::Script && self.keeps_values() && self.ranks().is_none_or(|ranks| ranks > most)
     }
 
     /// How many of ranked values are kept.

@@ -3,6 +3,7 @@
 use arrow::datatypes::DataType;
 
 use super::{AggregateCall, ScalarExpr, WindowBounds};
+pub use crate::analytic::density::Side;
 
 /// Rows as they come, in the order of their times, each with what some functions tell of those before it.
 ///
@@ -54,6 +55,15 @@ pub enum AnalyticFunction {
         /// Which of its two boundaries belongs to an interval.
         bounds: WindowBounds,
     },
+    /// Whether the row's value is an anomaly among those of the rows before: a record of `IsAnomaly` and `Score`.
+    Anomaly {
+        /// Over the input's schema, of type `Float64`.
+        value: ScalarExpr,
+        /// What is looked for.
+        detector: Detector,
+        /// How far rows go back that are learned from.
+        extent: Extent,
+    },
     /// An aggregate of these rows.
     Aggregate {
         /// Never with `distinct`.
@@ -61,6 +71,24 @@ pub enum AnalyticFunction {
         /// How far rows go back. With [`Extent::Rows`] all rows count.
         extent: Extent,
     },
+}
+
+/// What is looked for in values that follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Detector {
+    /// Single values that are unlikely on a side; `None`: changes that last.
+    pub side: Option<Side>,
+    /// How sure a verdict is, in hundredths of a percent: 100 to 10,000.
+    pub confidence: u32,
+    /// The most values that are learned from, 1 to [`super::WINDOW_ROWS_MAX`].
+    pub history: usize,
+}
+
+impl Detector {
+    /// How sure a verdict is, from 0.01 to 1.
+    pub(crate) fn confidence(self) -> f64 {
+        f64::from(self.confidence) / 10_000.0
+    }
 }
 
 /// Which of some rows.
@@ -126,6 +154,7 @@ impl AnalyticCall {
         let own = match &self.function {
             AnalyticFunction::Value { value, default, .. } => [Some(value), default.as_ref()],
             AnalyticFunction::IsFirst { .. } => [None, None],
+            AnalyticFunction::Anomaly { value, .. } => [Some(value), None],
             AnalyticFunction::Aggregate { call, .. } => [call.argument.as_ref(), None],
         };
         self.partition_by.iter().chain(&self.when).chain(own.into_iter().flatten()).collect()
@@ -135,6 +164,7 @@ impl AnalyticCall {
         let own = match &mut self.function {
             AnalyticFunction::Value { value, default, .. } => [Some(value), default.as_mut()],
             AnalyticFunction::IsFirst { .. } => [None, None],
+            AnalyticFunction::Anomaly { value, .. } => [Some(value), None],
             AnalyticFunction::Aggregate { call, .. } => [call.argument.as_mut(), None],
         };
         self.partition_by.iter_mut().chain(&mut self.when).chain(own.into_iter().flatten()).collect()
@@ -165,6 +195,10 @@ impl AnalyticCall {
             (AnalyticFunction::IsFirst { interval_ms, .. }, AnalyticFunction::IsFirst { interval_ms: other, .. }) => {
                 interval_ms == other
             }
+            (
+                AnalyticFunction::Anomaly { detector, extent, .. },
+                AnalyticFunction::Anomaly { detector: other, extent: reach, .. },
+            ) => detector == other && extent == reach,
             (
                 AnalyticFunction::Aggregate { call, extent },
                 AnalyticFunction::Aggregate { call: other, extent: reach },

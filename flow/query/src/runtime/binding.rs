@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use millstream_catalog::{
-    ColumnDefinition, QueryDefinition, QueryDialect, QueryInput, ReferenceInput, StreamDefinition, StreamOwner,
+    ColumnDefinition, QueryDefinition, QueryDialect, QueryFunction, QueryInput, ReferenceInput, StreamDefinition,
+    StreamOwner,
 };
 use millstream_stream::{Streams, aggregate};
 use millstream_types::Millis;
@@ -14,7 +15,7 @@ use super::error::QueryError;
 use super::reference::{Loaded, References};
 use super::versions::Followed;
 use crate::decode::infer::columns_of;
-use crate::dialect::{InputSchema, inputs_read, plan};
+use crate::dialect::{InputSchema, inputs_read, plan_with};
 use crate::error::PlanError;
 use crate::executor::Executor;
 use crate::executor::lookup::{Tables, tables};
@@ -45,7 +46,8 @@ impl Binding {
         from: Millis,
     ) -> Result<Self, QueryError> {
         let mut schemas = declared(definition);
-        let read = inputs_read(definition.dialect, &definition.sql, &schemas);
+        let functions = definition.functions.clone();
+        let read = inputs_read(definition.dialect, &definition.sql, &schemas, &functions);
         for (input, schema) in definition.inputs.iter().zip(&mut schemas) {
             if !read.contains(&input.name) {
                 continue;
@@ -69,7 +71,7 @@ impl Binding {
         let loaded = references.load(&definition.name, &references_read, from).await?;
         let followed = loaded.iter().filter_map(|loaded| Followed::of(loaded).transpose()).collect::<Result<_, _>>()?;
         let (dialect, sql) = (definition.dialect, definition.sql.clone());
-        let (program, tables) = busy(move || planned(dialect, &sql, schemas, &loaded)).await??;
+        let (program, tables) = busy(move || planned(dialect, &sql, &functions, schemas, &loaded)).await??;
         let input_of = |name: &str| {
             definition
                 .inputs
@@ -122,6 +124,7 @@ fn declared(definition: &QueryDefinition) -> Vec<InputSchema> {
 fn planned(
     dialect: QueryDialect,
     sql: &str,
+    functions: &[QueryFunction],
     mut schemas: Vec<InputSchema>,
     loaded: &[Loaded],
 ) -> Result<(Program, Tables), QueryError> {
@@ -130,7 +133,7 @@ fn planned(
             *schema = loaded.schema(dialect);
         }
     }
-    let program = plan(dialect, sql, &schemas).map_err(QueryError::Plan)?;
+    let program = plan_with(dialect, sql, &schemas, functions).map_err(QueryError::Plan)?;
     let mut rows = Vec::with_capacity(program.references.len());
     for plan in &program.references {
         let found = loaded.iter().find(|loaded| loaded.input.name == plan.name);

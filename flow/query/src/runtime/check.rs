@@ -1,18 +1,20 @@
 //! What is checked of a query before it is defined or started.
 
 use millstream_catalog::{
-    Catalog, ColumnDefinition, DocumentOutput, ObjectOutput, OutputTarget, QueryDialect, QueryInput, QueryOutput,
-    ReferenceInput,
+    Catalog, ColumnDefinition, DocumentOutput, ObjectOutput, OutputTarget, QueryDialect, QueryFunction, QueryInput,
+    QueryOutput, ReferenceInput,
 };
 use millstream_stream::Streams;
 
 use super::binding::stream_of;
+use super::busy::busy;
 use super::definitions::NewQuery;
 use super::delivery::object_path::ObjectPath;
 use super::error::QueryError;
 use super::reference::versions_path;
-use crate::dialect::{InputSchema, check};
+use crate::dialect::{InputSchema, check_with};
 use crate::error::PlanErrorCode;
+use crate::script::check_functions;
 
 /// Holds the partition keys that outputs name to those of their containers; a container may come later.
 pub(super) fn check_containers(catalog: &Catalog, outputs: &[QueryOutput]) -> Result<(), QueryError> {
@@ -49,6 +51,15 @@ pub(super) fn check_outputs(outputs: &[QueryOutput]) -> Result<(), QueryError> {
     Ok(())
 }
 
+/// Reads the scripts of functions on a thread that may be busy.
+pub(super) async fn check_scripts(functions: &[QueryFunction]) -> Result<(), QueryError> {
+    if functions.is_empty() {
+        return Ok(());
+    }
+    let functions = functions.to_vec();
+    Ok(busy(move || check_functions(&functions)).await??)
+}
+
 /// Checks that inputs whose records go through a function say what columns it gives: those of the stream's records are others.
 pub(super) fn check_processors(inputs: &[QueryInput]) -> Result<(), QueryError> {
     match inputs.iter().find(|input| input.processor.is_some() && input.columns.is_empty()) {
@@ -70,7 +81,7 @@ pub(super) fn check_draft(new: &NewQuery) -> Result<(), QueryError> {
     if new.sql.trim().is_empty() {
         return Ok(());
     }
-    match check_sql(new.dialect, &new.sql, &new.inputs, &new.references) {
+    match check_sql(new.dialect, &new.sql, (&new.inputs, &new.references), &new.functions) {
         Err(QueryError::Plan(mut mistakes)) if new.dialect == QueryDialect::StreamAnalytics => {
             mistakes.retain(|mistake| mistake.code != PlanErrorCode::UnknownStream);
             if mistakes.is_empty() { Ok(()) } else { Err(QueryError::Plan(mistakes)) }
@@ -83,8 +94,8 @@ pub(super) fn check_draft(new: &NewQuery) -> Result<(), QueryError> {
 pub(super) fn check_sql(
     dialect: QueryDialect,
     sql: &str,
-    inputs: &[QueryInput],
-    references: &[ReferenceInput],
+    (inputs, references): (&[QueryInput], &[ReferenceInput]),
+    functions: &[QueryFunction],
 ) -> Result<(), QueryError> {
     let schema = |name: &str, columns: &[ColumnDefinition], reference: bool| InputSchema {
         name: name.to_owned(),
@@ -95,6 +106,6 @@ pub(super) fn check_sql(
     let inputs = inputs.iter().map(|input| schema(&input.name, &input.columns, false));
     let references = references.iter().map(|input| schema(&input.name, &input.columns, true));
     let schemas: Vec<InputSchema> = inputs.chain(references).collect();
-    let mistakes = check(dialect, sql, &schemas);
+    let mistakes = check_with(dialect, sql, &schemas, functions);
     if mistakes.is_empty() { Ok(()) } else { Err(QueryError::Plan(mistakes)) }
 }

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use millstream_catalog::{
-    DesiredState, EventOrder, QueryDefinition, QueryDialect, QueryInput, QueryOutput, QueryResource, ReferenceInput,
-    StartAt, StreamOwner,
+    DesiredState, EventOrder, QueryDefinition, QueryDialect, QueryFunction, QueryInput, QueryOutput, QueryResource,
+    ReferenceInput, StartAt, StreamOwner,
 };
 use millstream_storage::{Transaction, to_the_end};
 use millstream_types::BoxFuture;
 
 use super::check::{
-    check_containers, check_draft, check_inputs, check_outputs, check_processors, check_references, check_sql,
+    check_containers, check_draft, check_inputs, check_outputs, check_processors, check_references, check_scripts,
+    check_sql,
 };
 use super::engine::Queries;
 use super::error::QueryError;
@@ -29,6 +30,7 @@ pub struct NewQuery {
     pub description: String,
     pub inputs: Vec<QueryInput>,
     pub references: Vec<ReferenceInput>,
+    pub functions: Vec<QueryFunction>,
     pub outputs: Vec<QueryOutput>,
     pub start_at: StartAt,
     pub event_order: EventOrder,
@@ -46,6 +48,7 @@ impl From<&QueryDefinition> for NewQuery {
             description: query.description.clone(),
             inputs: query.inputs.clone(),
             references: query.references.clone(),
+            functions: query.functions.clone(),
             outputs: query.outputs.clone(),
             start_at: query.start_at,
             event_order: query.event_order,
@@ -64,6 +67,7 @@ impl Queries {
     /// [`QueryError::Input`]; [`QueryError::Exists`].
     pub fn create(&self, new: NewQuery) -> BoxFuture<'_, Result<Arc<QueryDefinition>, QueryError>> {
         Box::pin(async move {
+            check_scripts(&new.functions).await?;
             check_draft(&new)?;
             check_outputs(&new.outputs)?;
             check_processors(&new.inputs)?;
@@ -76,6 +80,7 @@ impl Queries {
                 description: new.description,
                 inputs: new.inputs,
                 references: new.references,
+                functions: new.functions,
                 outputs: new.outputs,
                 desired: DesiredState::Stopped,
                 start_at: new.start_at,
@@ -92,6 +97,14 @@ impl Queries {
         })
     }
 
+    /// Looks whether a function could be one of a query's.
+    ///
+    /// # Errors
+    /// [`QueryError::Function`].
+    pub fn check_function<'a>(&'a self, function: &'a QueryFunction) -> BoxFuture<'a, Result<(), QueryError>> {
+        Box::pin(check_scripts(std::slice::from_ref(function)))
+    }
+
     /// Changes a query that is still as the caller has `seen` it. When it runs it is stopped and started again, and goes on
     /// where it was: windows that were open are computed whole by the new plan, from the records.
     /// The text of one that does not run may miss what [`Queries::create`] lets it miss.
@@ -104,6 +117,7 @@ impl Queries {
         new: NewQuery,
     ) -> BoxFuture<'a, Result<Arc<QueryDefinition>, QueryError>> {
         Box::pin(async move {
+            check_scripts(&new.functions).await?;
             let turn = self.shared.turns.of(&seen.name).await;
             let mut definition = (*self.get(&seen.name)?).clone();
             if definition != *seen {
@@ -112,7 +126,7 @@ impl Queries {
             match definition.desired {
                 DesiredState::Stopped => check_draft(&new)?,
                 DesiredState::Running => {
-                    check_sql(new.dialect, &new.sql, &new.inputs, &new.references)?;
+                    check_sql(new.dialect, &new.sql, (&new.inputs, &new.references), &new.functions)?;
                     check_containers(&self.shared.catalog, &new.outputs)?;
                 }
             }
@@ -124,6 +138,7 @@ impl Queries {
             definition.description = new.description;
             definition.inputs = new.inputs;
             definition.references = new.references;
+            definition.functions = new.functions;
             definition.outputs = new.outputs;
             definition.start_at = new.start_at;
             definition.event_order = new.event_order;
@@ -188,7 +203,8 @@ impl Queries {
                 return Err(QueryError::State { name: name.to_owned(), state: "running" });
             }
             definition.desired = DesiredState::Running;
-            check_sql(definition.dialect, &definition.sql, &definition.inputs, &definition.references)?;
+            let QueryDefinition { dialect, sql, inputs, references, functions, .. } = &definition;
+            check_sql(*dialect, sql, (inputs, references), functions)?;
             check_inputs(&self.shared.streams, &definition.inputs)?;
             check_containers(&self.shared.catalog, &definition.outputs)?;
             definition.start_at = start_at.unwrap_or(definition.start_at);

@@ -8,6 +8,7 @@ use millstream_types::ErrorKind;
 use super::definitions::TAGS_MAX;
 use crate::error::PlanError;
 use crate::executor::ExecuteError;
+use crate::script::FunctionError;
 
 /// An error of the query engine.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -83,6 +84,9 @@ pub enum QueryError {
         /// What was expected and what was found.
         reason: String,
     },
+    /// One of its own functions cannot be one.
+    #[error(transparent)]
+    Function(#[from] FunctionError),
     /// The function that an input's records go through does not answer for all of them; it gets them again.
     #[error("the records of an input are not processed by the function `{function}`: {reason}")]
     Processing {
@@ -174,6 +178,7 @@ impl QueryError {
             | Self::Sample { .. }
             | Self::NoInput { .. }
             | Self::InputGone { .. }
+            | Self::Function(_)
             | Self::Reference { .. } => ErrorKind::Invalid,
             Self::Delivery { .. } | Self::Processing { .. } | Self::Stopping => ErrorKind::Unavailable,
             Self::NotAllowed { .. } => ErrorKind::Forbidden,

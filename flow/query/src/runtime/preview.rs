@@ -204,6 +204,7 @@ pub(super) fn definition(streams: &Streams, dialect: QueryDialect, sql: &str) ->
         description: String::new(),
         inputs,
         references: Vec::new(),
+        functions: Vec::new(),
         outputs: Vec::new(),
         desired: millstream_catalog::DesiredState::Running,
         start_at: millstream_catalog::StartAt::Latest,

@@ -8,15 +8,16 @@
 
 use std::collections::BTreeMap;
 
-use millstream_catalog::{ColumnDefinition, EventOrder, QueryDialect, RecordFormat};
+use millstream_catalog::{ColumnDefinition, EventOrder, QueryDialect, QueryFunction, RecordFormat};
 use millstream_types::{EncodedRecords, Millis, RecordBatch};
 use serde_json::{Map, Value};
 
 use super::error::QueryError;
 use super::rows;
 use crate::decode::infer::columns_of;
-use crate::dialect::{InputSchema, plan};
+use crate::dialect::{InputSchema, plan_with};
 use crate::executor::{ExecuteError, Executor, Produced};
+use crate::script::check_functions;
 
 /// The member of a sample's event that holds the time of its arrival, RFC 3339.
 pub const SAMPLE_ARRIVAL: &str = "EventEnqueuedUtcTime";
@@ -58,6 +59,7 @@ pub struct Trial {
 pub fn trial(
     dialect: QueryDialect,
     sql: &str,
+    functions: &[QueryFunction],
     inputs: &[TrialInput],
     order: EventOrder,
     now: Millis,
@@ -65,7 +67,8 @@ pub fn trial(
     let samples = inputs.iter().map(|input| read(input, now)).collect::<Result<Vec<_>, _>>()?;
     let schema = |(input, sample)| schema(dialect, input, sample);
     let schemas: Vec<InputSchema> = inputs.iter().zip(&samples).map(schema).collect();
-    let program = plan(dialect, sql, &schemas).map_err(QueryError::Plan)?;
+    check_functions(functions)?;
+    let program = plan_with(dialect, sql, &schemas, functions).map_err(QueryError::Plan)?;
     let outputs: Vec<String> = program.outputs.iter().map(|output| output.name.clone()).collect();
     let of_source: Vec<&Sample> = program
         .sources
@@ -236,7 +239,7 @@ mod tests {
 
     fn run_as(format: RecordFormat, sql: &str, sample: &str) -> Result<Trial, QueryError> {
         let input = TrialInput { name: "trades".into(), columns: Vec::new(), format, sample: sample.into() };
-        trial(QueryDialect::StreamAnalytics, sql, &[input], EventOrder::default(), 1_772_600_767_000)
+        trial(QueryDialect::StreamAnalytics, sql, &[], &[input], EventOrder::default(), 1_772_600_767_000)
     }
 
     #[test]

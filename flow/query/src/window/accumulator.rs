@@ -10,6 +10,7 @@ use super::key::{Builder, encode_value};
 use super::listed::{BYTES_A_GROUP, Listed};
 use crate::executor::state::{Reader, StateError, Writer};
 use crate::plan::{AggregateCall, AggregateFunction, VALUE};
+use crate::script::{Answer, UserFunction};
 use crate::value::convert;
 
 /// One aggregate of all groups of a pane.
@@ -18,6 +19,8 @@ pub(crate) struct Accumulator {
     result: DataType,
     /// Whether the result is the mean of what the state sums.
     average: bool,
+    /// What computes the result of the values that are kept.
+    script: Option<Arc<UserFunction>>,
     state: State,
 }
 
@@ -53,7 +56,7 @@ impl Accumulator {
             function => State::Moments(function, Vec::new()),
         };
         let average = call.function == AggregateFunction::Avg;
-        Self { text: call.text.clone(), result: call.data_type.clone(), average, state }
+        Self { text: call.text.clone(), result: call.data_type.clone(), average, script: call.script.clone(), state }
     }
 
     /// Makes a place for one more group.
@@ -181,8 +184,20 @@ impl Accumulator {
                 sets[into].extend(set.iter().cloned());
                 sets[from] = set;
             }
-            State::Listed(listed) => listed.fold(into, from),
+            State::Listed(listed) if self.script.is_none() => listed.fold(into, from),
+            State::Listed(_) => {}
         }
+    }
+
+    /// Whether places are added to each other: what a script aggregates stays with its place.
+    pub(crate) fn adds_up(&self) -> bool {
+        self.script.is_none()
+    }
+
+    /// The results of groups that a script computes, in the order given; `None`: none does.
+    pub(crate) fn answers(&self, order: &[u32]) -> Option<Vec<Answer>> {
+        let (Some(script), State::Listed(listed)) = (&self.script, &self.state) else { return None };
+        Some(listed.answers(script, order))
     }
 
     /// Makes a place as good as new.

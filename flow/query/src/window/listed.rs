@@ -8,11 +8,16 @@ use arrow::datatypes::{DataType, Float64Type};
 
 use super::key::{Builder, encode_exact};
 use crate::executor::state::{Reader, StateError, Writer};
+use crate::expression::user_defined::timed_parts;
 use crate::plan::{AggregateFunction, Part};
+use crate::script::{Answer, UserFunction};
 use crate::value::record::of_rank;
 
 /// So many bytes of values count as much as a group.
 pub(crate) const BYTES_A_GROUP: usize = 128;
+
+/// As many values are given to a script at once.
+const SCRIPTED_VALUES: usize = 65_536;
 
 /// The values of all groups of a pane.
 pub(super) struct Listed {
@@ -103,6 +108,24 @@ impl Listed {
             }
             _ => Arc::new(places.map(array).map(Some).collect::<LargeStringArray>()),
         }
+    }
+
+    /// What a script makes of the values of places, each place's in the order of their times, those of one time as they came.
+    pub(super) fn answers(&self, script: &UserFunction, order: &[u32]) -> Vec<Answer> {
+        let (mut answers, mut groups, mut count) = (Vec::with_capacity(order.len()), Vec::new(), 0);
+        for place in order {
+            let values = self.places[*place as usize].iter().filter_map(|value| timed_parts(value));
+            let mut group: Vec<(i64, String)> = values.map(|(time, json)| (time, json.to_owned())).collect();
+            group.sort_by_key(|(time, _)| *time);
+            count += group.len();
+            groups.push(group);
+            if count >= SCRIPTED_VALUES {
+                answers.extend(script.aggregate(std::mem::take(&mut groups)));
+                count = 0;
+            }
+        }
+        answers.extend(script.aggregate(groups));
+        answers
     }
 
     pub(super) fn write(&self, places: impl Iterator<Item = usize>, writer: &mut Writer) {

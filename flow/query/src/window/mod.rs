@@ -56,6 +56,8 @@ pub(crate) struct Closed {
     pub(crate) columns: Vec<ArrayRef>,
     /// Groups that have no result: when their window ended, and why.
     pub(crate) errors: Vec<(i64, String)>,
+    /// Why the query cannot go on behind them.
+    pub(crate) stops: Option<String>,
 }
 
 /// A group of a window that is over: its place in a pane.
@@ -197,12 +199,14 @@ impl Closed {
             ends: self.ends[..rows].to_vec(),
             columns: slice(first, 0, rows),
             errors: Vec::new(),
+            stops: None,
         };
         let after = Self {
             starts: self.starts[rows..].to_vec(),
             ends: self.ends[rows..].to_vec(),
             columns: slice(behind, rows, count - rows),
             errors: self.errors,
+            stops: self.stops,
         };
         (before, after)
     }

@@ -3,7 +3,9 @@
 //! A group is known by its place, which never moves; a place that is let go is used again.
 
 use std::hash::BuildHasher as _;
+use std::sync::Arc;
 
+use arrow::array::{ArrayRef, LargeStringArray};
 use arrow::datatypes::DataType;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
@@ -13,6 +15,7 @@ use super::listed::BYTES_A_GROUP;
 use super::{Closed, Ended, accumulators, key};
 use crate::executor::state::{Reader, StateError, Writer};
 use crate::plan::AggregateCall;
+use crate::script::{Answer, ScriptError};
 
 /// The hash is the same in each run, so that the order of groups never depends on chance.
 const HASH: FixedState = FixedState::with_seed(0);
@@ -107,6 +110,24 @@ impl Pane {
         }
     }
 
+    /// Adds what is accumulated over a queue's places of another pane to a place of this: the first and the last sum hold all of it, but
+    /// for what is not added up.
+    pub(super) fn merge_queue(
+        &mut self,
+        into: u32,
+        other: &Self,
+        sums: (Option<u32>, u32),
+        places: impl Iterator<Item = u32> + Clone,
+    ) {
+        for (own, other) in self.accumulators.iter_mut().zip(&other.accumulators) {
+            if own.adds_up() {
+                sums.0.into_iter().chain([sums.1]).for_each(|place| own.merge_place(into, other, place));
+            } else {
+                places.clone().for_each(|place| own.merge_place(into, other, place));
+            }
+        }
+    }
+
     /// Adds another pane's groups, which are all it has, to these places.
     pub(super) fn merge_into(&mut self, slots: &[u32], other: &Self) {
         for (into, from) in self.accumulators.iter_mut().zip(&other.accumulators) {
@@ -144,12 +165,44 @@ impl Pane {
                 None => true,
             });
         }
+        let (scripted, stops) = self.scripted(&mut ended, &mut errors);
         let order: Vec<u32> = ended.iter().map(|ended| ended.place).collect();
         let mut columns = key::decode(order.iter().map(|place| self.key(*place)), key_types);
-        columns.extend(self.accumulators.iter().map(|accumulator| accumulator.finish(&order)));
+        let results = self.accumulators.iter().zip(scripted);
+        columns.extend(results.map(|(accumulator, found)| found.unwrap_or_else(|| accumulator.finish(&order))));
         let starts = ended.iter().map(|ended| ended.start).collect();
         let ends = ended.iter().map(|ended| ended.end).collect();
-        Closed { starts, ends, columns, errors }
+        Closed { starts, ends, columns, errors, stops }
+    }
+
+    /// By accumulator the results that a script computes, if it does, without the groups for which one fails; and why the query
+    /// cannot go on.
+    fn scripted(
+        &self,
+        ended: &mut Vec<Ended>,
+        errors: &mut Vec<(i64, String)>,
+    ) -> (Vec<Option<ArrayRef>>, Option<String>) {
+        let order: Vec<u32> = ended.iter().map(|ended| ended.place).collect();
+        let answers: Vec<_> = self.accumulators.iter().map(|accumulator| accumulator.answers(&order)).collect();
+        let (mut kept, mut stops) = (vec![true; order.len()], None);
+        for (row, answer) in answers.iter().flatten().flat_map(|answers| answers.iter().enumerate()) {
+            match answer {
+                Ok(_) => {}
+                Err(ScriptError::Query(reason)) => stops = Some(reason.clone()),
+                Err(ScriptError::Row(reason)) => {
+                    if std::mem::replace(&mut kept[row], false) {
+                        errors.push((ended[row].end, reason.clone()));
+                    }
+                }
+            }
+        }
+        let mut keeps = kept.iter();
+        ended.retain(|_| *keeps.next().unwrap_or(&true));
+        let column = |answers: Vec<Answer>| {
+            let of_kept = answers.into_iter().zip(&kept).filter(|(_, kept)| **kept);
+            Arc::new(of_kept.map(|(answer, _)| answer.ok().flatten()).collect::<LargeStringArray>()) as ArrayRef
+        };
+        (answers.into_iter().map(|answers| answers.map(column)).collect(), stops)
     }
 
     /// Writes places in an order, which is the one they have when they are read.

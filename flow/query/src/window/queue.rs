@@ -2,7 +2,7 @@
 //! and each place is added up a constant number of times.
 //!
 //! The places at the front hold what is accumulated from them to the last of the front; behind them each holds its own, and one
-//! more holds what is accumulated of these.
+//! more holds what is accumulated of these. What a script aggregates is not added up: each place keeps its own values.
 
 use std::collections::VecDeque;
 
@@ -59,10 +59,8 @@ impl Queue {
 
     /// Adds what is accumulated over the whole queue to a place of another pane.
     pub(crate) fn total(&self, pane: &Pane, results: &mut Pane, into: u32) {
-        if let (1.., Some((_, place))) = (self.front, self.places.front()) {
-            results.merge_place(into, pane, *place);
-        }
-        results.merge_place(into, pane, self.back);
+        let front = self.places.front().filter(|_| self.front > 0).map(|(_, place)| *place);
+        results.merge_queue(into, pane, (front, self.back), self.places.iter().map(|(_, place)| *place));
     }
 
     /// Gives up the last place of an empty queue.

@@ -15,6 +15,9 @@ use super::{CLOSED_ROWS, Closed, Ended, bound};
 use crate::executor::state::{Reader, StateError, Writer};
 use crate::plan::{AggregateCall, WindowBounds};
 
+/// What results may cost, in groups, that are handed on together: a script sees all values of a window at each change.
+const CLOSED_WEIGHT: usize = 262_144;
+
 pub(super) struct Sliding {
     bounds: WindowBounds,
     /// A row leaves when it is that old.
@@ -66,7 +69,7 @@ impl Sliding {
         self.waiting.drop_before(self.done);
         while let Some(instant) = self.next_change().filter(|instant| *instant <= bound(self.bounds, watermark)) {
             self.change(instant, &mut results);
-            if results.ended.len() >= CLOSED_ROWS {
+            if results.ended.len() >= CLOSED_ROWS || results.pane.weight() > CLOSED_WEIGHT {
                 let full = std::mem::replace(&mut results, Results::new(&self.waiting.aggregates));
                 closed.push(full.pane.finish(full.ended, &self.key_types));
             }

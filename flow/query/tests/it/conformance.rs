@@ -1,8 +1,8 @@
 //! Runs `tests/sql/*.txt`: documented examples as a query, its input rows and the rows that come out.
 //!
 //! A file holds cases. Lines that begin with `---` head a part: `--- case WHAT`, `--- dialect NAME`,
-//! `--- input NAME: COLUMN TYPE, …` (rows follow; the column `@` is the time of arrival), `--- query`, and
-//! `--- output NAME` (rows follow, in any order). Cells are separated by ` | `; NULL is NULL.
+//! `--- input NAME: COLUMN TYPE, …` (rows follow; the column `@` is the time of arrival), `--- function NAME: TYPE` (its script follows),
+//! `--- query`, and `--- output NAME` (rows follow, in any order). Cells are separated by ` | `; NULL is NULL.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,9 +11,12 @@ use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray, TimestampMillise
 use arrow::compute::cast;
 use arrow::datatypes::TimestampMillisecondType;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use millstream_catalog::{ColumnDefinition, ColumnType, EventOrder, OrderPolicy, QueryDialect, RecordFormat};
+use millstream_catalog::{
+    ColumnDefinition, ColumnType, EventOrder, OrderPolicy, QueryDialect, QueryFunction, QueryFunctionKind,
+    RecordFormat, ValueType,
+};
 use millstream_query::plan::{ColumnOrigin, Program, SourcePlan, TIMESTAMP};
-use millstream_query::{Executor, InputSchema, plan};
+use millstream_query::{Executor, InputSchema, plan_with};
 use millstream_types::{EncodedRecords, RecordBatch as Records};
 use serde_json::Value;
 
@@ -44,6 +47,7 @@ struct Case<'a> {
     name: &'a str,
     dialect: QueryDialect,
     inputs: Vec<Input<'a>>,
+    functions: Vec<QueryFunction>,
     query: String,
     outputs: Vec<(&'a str, Vec<&'a str>)>,
 }
@@ -59,7 +63,8 @@ impl<'a> Case<'a> {
         let mut parts = text.split("\n---");
         let name = parts.next().unwrap().trim();
         let dialect = QueryDialect::StreamAnalytics;
-        let mut case = Self { name, dialect, inputs: Vec::new(), query: String::new(), outputs: Vec::new() };
+        let (inputs, functions, query, outputs) = (Vec::new(), Vec::new(), String::new(), Vec::new());
+        let mut case = Self { name, dialect, inputs, functions, query, outputs };
         for part in parts {
             let (head, body) = part.split_once('\n').unwrap_or((part, ""));
             let lines: Vec<&str> = body.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
@@ -68,6 +73,7 @@ impl<'a> Case<'a> {
                 "dialect" if rest == "kinesis" => case.dialect = QueryDialect::Kinesis,
                 "dialect" => {}
                 "input" => case.inputs.push(Input::read(rest, &lines)),
+                "function" => case.functions.push(function(rest, body)),
                 "query" => case.query = body.to_owned(),
                 "output" => case.outputs.push((rest, lines)),
                 other => panic!("{name}: there is no part `{other}`"),
@@ -78,7 +84,7 @@ impl<'a> Case<'a> {
 
     fn check(&self) {
         let inputs: Vec<InputSchema> = self.inputs.iter().map(Input::schema).collect();
-        let program = match plan(self.dialect, &self.query, &inputs) {
+        let program = match plan_with(self.dialect, &self.query, &inputs, &self.functions) {
             Ok(program) => program,
             Err(errors) => panic!("{}: {}", self.name, errors[0]),
         };
@@ -201,6 +207,17 @@ impl<'a> Input<'a> {
             return StringArray::from(vec!["1970-01-01T00:00:00"; self.rows.len()]);
         };
         self.rows.iter().map(|row| Some(row[place]).filter(|cell| *cell != "NULL")).collect()
+    }
+}
+
+fn function(head: &str, script: &str) -> QueryFunction {
+    let (name, result) = head.split_once(':').unwrap();
+    QueryFunction {
+        name: name.trim().to_owned(),
+        kind: QueryFunctionKind::Scalar,
+        script: script.to_owned(),
+        arguments: Vec::new(),
+        result: ValueType::of(result).unwrap_or_else(|| panic!("there is no type `{result}`")),
     }
 }
 

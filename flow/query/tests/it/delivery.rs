@@ -303,6 +303,7 @@ pub fn query(outputs: Vec<QueryOutput>) -> NewQuery {
             processor: None,
         }],
         references: Vec::new(),
+        functions: Vec::new(),
         outputs,
         start_at: StartAt::TrimHorizon,
         event_order: EventOrder::default(),

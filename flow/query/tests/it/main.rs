@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod anomalies;
 mod bounds;
 mod conformance;
 mod delivery;
@@ -25,5 +26,6 @@ mod reference;
 mod reference_data;
 mod robustness;
 mod scalar;
+mod user_defined;
 mod values;
 mod window_kinds;

@@ -10,7 +10,7 @@ fn run(sql: &str, sample: &str) -> Trial {
 
 fn run_as(format: RecordFormat, sql: &str, sample: &str) -> Trial {
     let input = TrialInput { name: "input".into(), columns: Vec::new(), format, sample: sample.into() };
-    match trial(QueryDialect::StreamAnalytics, sql, &[input], EventOrder::default(), 1_772_600_767_000) {
+    match trial(QueryDialect::StreamAnalytics, sql, &[], &[input], EventOrder::default(), 1_772_600_767_000) {
         Ok(found) => found,
         Err(error) => panic!("{sql}: {error}"),
     }

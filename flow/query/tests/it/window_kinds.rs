@@ -5,9 +5,12 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch as Rows, StringArray, TimestampMillisecondArray};
 use arrow::datatypes::TimestampMillisecondType;
-use millstream_catalog::{ColumnDefinition, ColumnType, EventOrder, OrderPolicy, QueryDialect, RecordFormat};
+use millstream_catalog::{
+    ColumnDefinition, ColumnType, EventOrder, OrderPolicy, QueryDialect, QueryFunction, QueryFunctionKind,
+    RecordFormat, ValueType,
+};
 use millstream_query::plan::{AnalyticCall, AnalyticFunction, Extent, Operator, Program};
-use millstream_query::{Executor, InputSchema, Produced, plan};
+use millstream_query::{Executor, InputSchema, Produced, plan_with};
 use millstream_types::{EncodedRecords, RecordBatch};
 use proptest::prelude::*;
 
@@ -63,6 +66,18 @@ const LISTING: [&str; 3] = [
     "SELECT symbol, Percentile_Cont(0.7) OVER (ORDER BY shares DESC) AS a, TopOne() OVER (ORDER BY shares DESC) AS b INTO O
      FROM I TIMESTAMP BY t GROUP BY symbol, SessionWindow(millisecond, 500, 2000) OVER (PARTITION BY symbol)",
 ];
+const SCRIPTED: [&str; 4] = [
+    "TumblingWindow(second, 2)",
+    "HoppingWindow(second, 2, 1)",
+    "SlidingWindow(second, 1)",
+    "SessionWindow(millisecond, 500, 2000) OVER (PARTITION BY symbol)",
+];
+/// A sum that is spoiled by values that do not come in the order of their times.
+const SUM: &str = "function main() {
+    this.init = () => { this.sum = 0; this.last = -Infinity; };
+    this.accumulate = (value, time) => { this.sum += time >= this.last ? value ?? 0 : 1e9; this.last = time; };
+    this.computeResult = () => this.sum;
+}";
 const LOOKING_BACK: [&str; 4] = [
     "SELECT symbol, shares, System.Timestamp() AS at, LAG(shares) OVER (PARTITION BY symbol LIMIT DURATION(second, 1)) AS a,
      LAG(symbol, 3, 'none') OVER (LIMIT DURATION(millisecond, 900)) AS b, ISFIRST(millisecond, 700) AS c,
@@ -88,8 +103,15 @@ fn program(dialect: QueryDialect, sql: &str) -> Program {
         column("shares", ColumnType::BigInt),
         column("t", ColumnType::Timestamp),
     ];
-    plan(dialect, sql, &[InputSchema { name: "I".into(), columns: Some(columns), hub: false, reference: false }])
-        .unwrap()
+    let input = InputSchema { name: "I".into(), columns: Some(columns), hub: false, reference: false };
+    let sum = QueryFunction {
+        name: "sum".into(),
+        kind: QueryFunctionKind::Aggregate,
+        script: SUM.into(),
+        arguments: Vec::new(),
+        result: ValueType::Any,
+    };
+    plan_with(dialect, sql, &[input], &[sum]).unwrap()
 }
 
 fn executor(program: &Program) -> Executor {
@@ -169,7 +191,9 @@ fn again(program: &Program, executor: &Executor) -> Executor {
 /// Whether an operator keeps rows for ever.
 fn keeps_rows(operator: &Operator) -> bool {
     let by_rows = |call: &AnalyticCall| match &call.function {
-        AnalyticFunction::Value { extent, .. } | AnalyticFunction::Aggregate { extent, .. } => {
+        AnalyticFunction::Value { extent, .. }
+        | AnalyticFunction::Aggregate { extent, .. }
+        | AnalyticFunction::Anomaly { extent, .. } => {
             matches!(extent, Extent::Rows(_))
         }
         AnalyticFunction::IsFirst { .. } => false,
@@ -210,7 +234,11 @@ proptest! {
         let back = LOOKING_BACK.iter().chain(&LISTING).map(|sql| (QueryDialect::StreamAnalytics, (*sql).to_owned()));
         let stream = "CREATE STREAM O (S VARCHAR(8), T TIMESTAMP, A BIGINT, B BIGINT); CREATE PUMP P AS INSERT INTO O ";
         let amazon = KINESIS.iter().map(|select| (QueryDialect::Kinesis, format!("{stream}{select};")));
-        for (dialect, sql) in azure.chain(back).chain(amazon) {
+        let scripted = SCRIPTED.iter().map(|window| {
+            let sql = format!("SELECT symbol, UDA.sum(shares) AS a, COUNT(*) AS n INTO O FROM I TIMESTAMP BY t GROUP BY symbol, {window}");
+            (QueryDialect::StreamAnalytics, sql)
+        });
+        for (dialect, sql) in azure.chain(back).chain(scripted).chain(amazon) {
             let program = program(dialect, &sql);
             prop_assert_eq!(found(&program, &trades, together, restart), expected(&program, &trades), "{}", sql);
         }

@@ -62,6 +62,7 @@ impl NewApplication {
             description: self.description.unwrap_or_default(),
             inputs: all(self.inputs, |input| input.definition(role))?,
             references: all(self.references, |reference| reference.definition(role))?,
+            functions: Vec::new(),
             outputs: all(self.outputs, |output| output.definition(role))?,
             start_at: StartAt::Latest,
             event_order: EventOrder::default(),

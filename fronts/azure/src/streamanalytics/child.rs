@@ -1,4 +1,4 @@
-//! Inputs, outputs and the transformation as resources below a job: the same operations on each.
+//! Inputs, functions, outputs and the transformation as resources below a job: the same operations on each.
 
 use http::StatusCode;
 use millstream_catalog::QueryDefinition;
@@ -10,15 +10,16 @@ use super::condition::{check, fingerprint};
 use super::error::JobError;
 use super::input::Input;
 use super::wire::{merge, read, refuse_others};
-use super::{Answer, Call, StreamAnalytics, input, job, output, reference, transformation};
+use super::{Answer, Call, StreamAnalytics, function, input, job, output, reference, transformation};
 
-/// Inputs of a job, and outputs: each output has a task of its own.
+/// Inputs of a job, functions, and outputs: each output has a task of its own.
 const CHILDREN_MAX: usize = 60;
 
 /// What a resource below a job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Input,
+    Function,
     Output,
     Transformation,
 }
@@ -46,13 +47,14 @@ impl Body {
 impl Kind {
     /// The kind by its name in paths, in small letters.
     pub(super) fn of(name: &str) -> Option<Self> {
-        [Self::Input, Self::Output, Self::Transformation].into_iter().find(|kind| kind.plural() == name)
+        [Self::Input, Self::Function, Self::Output, Self::Transformation].into_iter().find(|kind| kind.plural() == name)
     }
 
     /// Its name in paths.
     pub(super) fn plural(self) -> &'static str {
         match self {
             Self::Input => "inputs",
+            Self::Function => "functions",
             Self::Output => "outputs",
             Self::Transformation => "transformations",
         }
@@ -61,6 +63,7 @@ impl Kind {
     fn word(self) -> &'static str {
         match self {
             Self::Input => "input",
+            Self::Function => "function",
             Self::Output => "output",
             Self::Transformation => "transformation",
         }
@@ -73,6 +76,7 @@ impl Kind {
                 let references = query.references.iter().map(|input| &input.name);
                 query.inputs.iter().map(|input| &input.name).chain(references).cloned().collect()
             }
+            Self::Function => query.functions.iter().map(|function| function.name.clone()).collect(),
             Self::Output => query.outputs.iter().map(|output| output.name.clone()).collect(),
             Self::Transformation => transformation::name(query).into_iter().collect(),
         }
@@ -87,6 +91,10 @@ impl Kind {
                 let found = query.inputs.iter().find(|input| input.name.eq_ignore_ascii_case(name));
                 let table = query.references.iter().find(|input| input.name.eq_ignore_ascii_case(name));
                 found.map(|found| input::document(namespaces, found)).or_else(|| table.map(reference::document))
+            }
+            Self::Function => {
+                let found = query.functions.iter().find(|function| function.name.eq_ignore_ascii_case(name))?;
+                Some(function::document(found))
             }
             Self::Output => {
                 let found = query.outputs.iter().find(|output| output.name.eq_ignore_ascii_case(name))?;
@@ -135,6 +143,13 @@ impl Kind {
                     }
                 }
             }
+            Self::Function => {
+                let new = function::definition(name, properties)?;
+                match job.functions.iter_mut().find(|known| known.name.eq_ignore_ascii_case(name)) {
+                    Some(known) => *known = new,
+                    None => push(&mut job.functions, new, self)?,
+                }
+            }
             Self::Output => {
                 let new = output::definition(&front.namespaces, name, properties)?;
                 match job.outputs.iter_mut().find(|known| known.name.eq_ignore_ascii_case(name)) {
@@ -153,6 +168,7 @@ impl Kind {
                 job.inputs.retain(|input| !input.name.eq_ignore_ascii_case(name));
                 job.references.retain(|input| !input.name.eq_ignore_ascii_case(name));
             }
+            Self::Function => job.functions.retain(|function| !function.name.eq_ignore_ascii_case(name)),
             Self::Output => job.outputs.retain(|output| !output.name.eq_ignore_ascii_case(name)),
             Self::Transformation => transformation::remove(job),
         }

@@ -151,6 +151,7 @@ fn new_query(name: &str) -> NewQuery {
         description: String::new(),
         inputs: Vec::new(),
         references: Vec::new(),
+        functions: Vec::new(),
         outputs: Vec::new(),
         start_at: StartAt::Latest,
         event_order: EventOrder::default(),
@@ -159,7 +160,7 @@ fn new_query(name: &str) -> NewQuery {
     }
 }
 
-/// Makes a job what a body says. Inputs, outputs and a transformation that it does not name stay as they are.
+/// Makes a job what a body says. Inputs, functions, outputs and a transformation that it does not name stay as they are.
 fn apply(call: &Call, job: &mut NewQuery, body: Value) -> Result<(), JobError> {
     let Body { location, tags, sku, properties, others } = read("the body", body)?;
     refuse_others("the job", &others, &["id", "name", "type"])?;
@@ -178,9 +179,6 @@ fn apply(call: &Call, job: &mut NewQuery, body: Value) -> Result<(), JobError> {
             return Err(JobError::unsupported(&format!("{name} `{found}` (expected {expected})")));
         }
     }
-    if properties.functions.is_some_and(|functions| !functions.is_empty()) {
-        return Err(JobError::unsupported("functions of a job"));
-    }
     job.event_order = event_order(
         properties.events_out_of_order_policy.as_deref(),
         properties.events_out_of_order_max_delay_in_seconds,
@@ -196,6 +194,10 @@ fn apply(call: &Call, job: &mut NewQuery, body: Value) -> Result<(), JobError> {
         job.inputs.clear();
         job.references.clear();
         set_all(call, job, Kind::Input, inputs)?;
+    }
+    if let Some(functions) = properties.functions {
+        job.functions.clear();
+        set_all(call, job, Kind::Function, functions)?;
     }
     if let Some(outputs) = properties.outputs {
         job.outputs.clear();
@@ -253,7 +255,8 @@ fn shown(call: &Call, query: &QueryDefinition, expanded: bool, status: StatusCod
 
 /// The tag of a job: of all that requests change, nothing of how it is doing.
 fn etag(call: &Call, query: &QueryDefinition) -> String {
-    let children = [Kind::Input, Kind::Output, Kind::Transformation].map(|kind| kind.documents(call, query));
+    let children =
+        [Kind::Input, Kind::Function, Kind::Output, Kind::Transformation].map(|kind| kind.documents(call, query));
     fingerprint(&json!([changeable(query), query.created, children]))
 }
 
@@ -276,7 +279,7 @@ fn document(call: &Call, query: &QueryDefinition, expanded: bool) -> Value {
     if expanded {
         properties["inputs"] = json!(Kind::Input.documents(call, query));
         properties["outputs"] = json!(Kind::Output.documents(call, query));
-        properties["functions"] = json!([]);
+        properties["functions"] = json!(Kind::Function.documents(call, query));
         if let Some(transformation) = Kind::Transformation.documents(call, query).pop() {
             properties["transformation"] = transformation;
         }

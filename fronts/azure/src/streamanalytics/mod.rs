@@ -8,6 +8,7 @@ mod child;
 mod codec;
 mod condition;
 mod error;
+mod function;
 mod input;
 mod job;
 mod lifecycle;
@@ -146,7 +147,9 @@ impl Call<'_> {
             },
             (["streamingjobs", "start"], [_, name, _]) if method == Method::POST => lifecycle::start(self, name).await,
             (["streamingjobs", "stop"], [_, name, _]) if method == Method::POST => lifecycle::stop(self, name).await,
-            (["streamingjobs", "functions"], _) => Err(JobError::unsupported("functions of a job")),
+            (["streamingjobs", "functions", "test"], [_, job, _, name, _]) if method == Method::POST => {
+                function::test(self, job, name).await
+            }
             (["streamingjobs", kind], [_, job, _]) if method == Method::GET => child::list(self, self.kind(kind)?, job),
             (["streamingjobs", kind], [_, job, _, name]) => {
                 let kind = self.kind(kind)?;

@@ -20,7 +20,7 @@ pub const BODY_BYTES_MAX: usize = 16 << 20;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ask {
-    /// A query of the node: its text, columns and tolerances are used.
+    /// A query of the node: its text, functions, columns and tolerances are used.
     query: Option<String>,
     /// The text, instead of the query's own.
     sql: Option<String>,
@@ -72,7 +72,8 @@ pub(crate) async fn carry_out(console: &Console, ask: Ask) -> Result<Trial, Cons
         TrialInput { name, columns, format, sample }
     };
     let inputs: Vec<TrialInput> = ask.samples.into_iter().map(input).collect();
+    let functions = query.as_ref().map(|query| query.functions.clone()).unwrap_or_default();
     let (dialect, now) = (ask.dialect.unwrap_or(own), console.clock().now());
-    let ran = tokio::task::spawn_blocking(move || trial(dialect, &sql, &inputs, order, now)).await;
+    let ran = tokio::task::spawn_blocking(move || trial(dialect, &sql, &functions, &inputs, order, now)).await;
     ran.map_err(|error| ConsoleError::Invalid(format!("the test ended early: {error}")))?.map_err(ConsoleError::from)
 }

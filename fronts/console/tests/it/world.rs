@@ -546,6 +546,7 @@ fn query(name: &str, sql: &str, target: OutputTarget) -> QueryDefinition {
         sql: sql.into(),
         description: String::new(),
         references: Vec::new(),
+        functions: Vec::new(),
         inputs: vec![QueryInput {
             name: "SOURCE_SQL_STREAM_001".into(),
             stream: "delivery/input_transactions".into(),

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::value::delimiter_name;
 use crate::definition::{
     ColumnDefinition, ColumnType, DocumentOutput, EventOrder, ObjectOutput, OrderPolicy, OutputTarget, QueryDefinition,
-    QueryDialect, QueryInput, QueryOutput, RecordFormat, ReferenceInput, ReferenceVersions,
+    QueryDialect, QueryFunction, QueryFunctionKind, QueryInput, QueryOutput, RecordFormat, ReferenceInput,
+    ReferenceVersions, ValueType,
 };
 use crate::pipeline::Known;
 
@@ -33,6 +34,10 @@ pub fn query_fields(query: &QueryDefinition, known: &Known) -> BTreeMap<String, 
     for (index, reference) in query.references.iter().enumerate() {
         fields.part = format!("input.{}.", query.inputs.len() + index + 1);
         fields.reference(reference);
+    }
+    for (index, function) in query.functions.iter().enumerate() {
+        fields.part = format!("function.{}.", index + 1);
+        fields.function(function);
     }
     for (index, output) in query.outputs.iter().enumerate() {
         fields.part = format!("output.{}.", index + 1);
@@ -78,6 +83,18 @@ impl Fields {
         }
         self.format(&input.format);
         self.columns(&input.columns);
+    }
+
+    fn function(&mut self, function: &QueryFunction) {
+        self.put("name", &function.name);
+        let kind = match function.kind {
+            QueryFunctionKind::Scalar => "",
+            QueryFunctionKind::Aggregate => "aggregate",
+        };
+        self.put("kind", kind);
+        self.put("script", function.script.trim());
+        self.put("arguments", &function.arguments.iter().map(|given| given.name()).collect::<Vec<_>>().join(", "));
+        self.put("result", if function.result == ValueType::Any { "" } else { function.result.name() });
     }
 
     fn columns(&mut self, columns: &[ColumnDefinition]) {
@@ -195,6 +212,13 @@ mod tests {
                 columns: Vec::new(),
                 role: String::new(),
             }],
+            functions: vec![QueryFunction {
+                name: "TWA".into(),
+                kind: QueryFunctionKind::Aggregate,
+                script: "function main() {\n  this.init = () => 'it\\'s';\n}".into(),
+                arguments: vec![ValueType::Record],
+                result: ValueType::Text,
+            }],
             name: "q".into(),
             dialect: QueryDialect::StreamAnalytics,
             sql: "SELECT 1".into(),
@@ -236,6 +260,7 @@ mod tests {
         assert_eq!((&input.value.stream, &input.value.format), (&query.inputs[0].stream, &query.inputs[0].format));
         assert_eq!(input.value.columns[0].mapping, query.inputs[0].columns[0].mapping);
         assert_eq!(spec.references, query.references);
+        assert_eq!(spec.functions[0].value, query.functions[0]);
         for (made, there) in spec.outputs.iter().zip(&query.outputs) {
             assert_eq!((&made.value.target, &made.value.handing), (&there.target, &there.handing));
         }

@@ -163,6 +163,21 @@ pub(super) const FORMS: &[Form] =
                             .entered(Entry::Columns),
                     ],
                 },
+                Part {
+                    name: "function",
+                    title: "Function",
+                    header: "[[query.function]]",
+                    repeats: true,
+                    fields: &[
+                        required("name", "Name behind UDF. or UDA.", ""),
+                        optional("kind", "It makes a value of", "the values of a row, or of the rows of a window")
+                            .entered(Entry::Choice(&["", "scalar", "aggregate"])),
+                        required("script", "JavaScript", "").entered(Entry::Lines),
+                        optional("arguments", "Types of its arguments", "any, bigint; empty: any number of any type")
+                            .entered(Entry::Words),
+                        optional("result", "Type of its results", "empty: each has its own"),
+                    ],
+                },
                 Part { name: "output", title: "Output", header: "[[query.output]]", repeats: true, fields: OUTPUT },
             ],
         },

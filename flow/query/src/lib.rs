@@ -15,14 +15,16 @@ mod value;
 mod window;
 
 pub use decode::infer::{Delimited, infer_columns, infer_delimited};
-pub use dialect::{InputSchema, check, output_names, plan};
+pub use dialect::{InputSchema, check, inputs_declared, inputs_missing, language_of, output_names, plan};
 pub use error::{PlanError, PlanErrorCode, Position};
+pub use executor::steps::StepCounts;
 pub use executor::{Counts, ExecuteError, Executor, Produced, RowError};
 pub use explain::explain;
 pub use plan::Program;
 pub use runtime::{
     DeliveryAnswer, DeliveryRecord, DeliveryStatus, Failing, Missed, NewQuery, OutputCodec, Outside, Preview,
     PreviewStart, PreviewTold, Queries, QueryError, QueryState, QueryStatus, ResultRow, SAMPLE_ARRIVAL, SAMPLE_SHARD,
-    SAMPLE_TEXT, SeenError, TAGS_MAX, Trial, TrialInput, trial,
+    SAMPLE_TEXT, SeenError, TAGS_MAX, TRIAL_ROWS_MAX, Trial, TrialAsk, TrialError, TrialInput, TrialOutput, TrialRow,
+    sample_schemas, trial,
 };
 pub use time_policy::OrderCounts;

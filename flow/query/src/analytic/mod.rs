@@ -24,7 +24,7 @@ use first::Firsts;
 use value::Values;
 
 /// What rows that wait, and those that are looked back to, may take together.
-const KEPT_BYTES_MAX: usize = 256 * 1024 * 1024;
+pub(crate) const KEPT_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// What a row or a value takes besides its own bytes: its place, its length and its part of an index.
 const ENTRY_BYTES: usize = 96;

@@ -1,7 +1,7 @@
 //! From SQL text in one of two languages to a [`Program`].
 //!
 //! The way: `token.rs` → `parse_expression.rs`, `parse_select.rs`, `parse_join.rs`, `parse_window.rs`, and the language's own
-//! statements (`kinesis.rs`, `stream_analytics.rs`) → `syntax.rs` → `plan_program.rs` (who reads whom, with `plan_table.rs` and `plan_from.rs`) →
+//! statements (`kinesis.rs`, `stream_analytics.rs`) → `syntax.rs` → `plan_program.rs` (who reads whom, with `plan_table.rs`, `plan_from.rs` and `missing.rs`) →
 //! `plan_select.rs` (one `SELECT`, with `window.rs`, `window_call.rs` and `plan_listing.rs`; in front of it `plan_apply.rs`,
 //! `plan_join.rs` with `join_bounds.rs`, and `plan_analytic.rs` with `plan_over.rs`) → `prune.rs` (only the columns used). Everything
 //! here is pure: same text and columns, same plan.
@@ -9,6 +9,7 @@
 pub(crate) mod interval;
 mod join_bounds;
 mod kinesis;
+mod missing;
 mod parse_expression;
 mod parse_join;
 mod parse_select;
@@ -77,6 +78,31 @@ pub fn check(dialect: QueryDialect, sql: &str, inputs: &[InputSchema]) -> Vec<Pl
 #[must_use]
 pub(crate) fn inputs_read(dialect: QueryDialect, sql: &str, inputs: &[InputSchema]) -> Vec<String> {
     planned(dialect, sql, inputs).read()
+}
+
+/// The names that a query's text reads and that are none of its `inputs`, nor streams or steps of its own.
+#[must_use]
+pub fn inputs_missing(dialect: QueryDialect, sql: &str, inputs: &[InputSchema]) -> Vec<String> {
+    planned(dialect, sql, inputs).missing()
+}
+
+/// The names of the inputs whose columns a query's text declares itself.
+#[must_use]
+pub fn inputs_declared(dialect: QueryDialect, sql: &str) -> Vec<String> {
+    let declared = statements(dialect, sql).0.into_iter().filter_map(|statement| match statement {
+        Statement::CreateTable { name, .. } => Some(name.text),
+        _ => None,
+    });
+    declared.collect()
+}
+
+/// The language that a text is written in: Kinesis' writes its results to streams that it creates, by pumps.
+#[must_use]
+pub fn language_of(sql: &str) -> QueryDialect {
+    let words = words(QueryDialect::Kinesis, sql).unwrap_or_default().to_ascii_uppercase();
+    let words: Vec<&str> = words.lines().filter(|word| !matches!(*word, "OR" | "REPLACE")).collect();
+    let creates = |pair: &[&str]| pair[0] == "CREATE" && matches!(pair[1], "STREAM" | "PUMP");
+    if words.windows(2).any(creates) { QueryDialect::Kinesis } else { QueryDialect::StreamAnalytics }
 }
 
 /// A query's text without what does not count: comments, blanks and the breaks of lines. `None` when it cannot be read.

@@ -1,17 +1,20 @@
 //! What is checked of a query before it is defined or started.
 
 use millstream_catalog::{
-    Catalog, ColumnDefinition, DocumentOutput, ObjectOutput, OutputTarget, QueryDialect, QueryInput, QueryOutput,
-    ReferenceInput,
+    Catalog, ColumnDefinition, DocumentOutput, ObjectOutput, OutputTarget, QueryDefinition, QueryDialect, QueryInput,
+    QueryOutput, ReferenceInput,
 };
 use millstream_stream::Streams;
+use millstream_types::BoxFuture;
 
-use super::binding::stream_of;
+use super::binding::{known, stream_of};
+use super::busy::busy;
 use super::definitions::NewQuery;
 use super::delivery::object_path::ObjectPath;
+use super::engine::Queries;
 use super::error::QueryError;
-use crate::dialect::{InputSchema, check};
-use crate::error::PlanErrorCode;
+use crate::dialect::{InputSchema, check, plan};
+use crate::error::{PlanError, PlanErrorCode};
 
 /// Holds the partition keys that outputs name to those of their containers; a container may come later.
 pub(super) fn check_containers(catalog: &Catalog, outputs: &[QueryOutput]) -> Result<(), QueryError> {
@@ -59,6 +62,28 @@ pub(super) fn check_draft(new: &NewQuery) -> Result<(), QueryError> {
             if mistakes.is_empty() { Ok(()) } else { Err(QueryError::Plan(mistakes)) }
         }
         checked => checked,
+    }
+}
+
+impl Queries {
+    /// The mistakes of another text for a query, with the columns that are known of its inputs: declared ones, and those of its
+    /// streams' records. Runs nothing, and reads no reference data.
+    ///
+    /// # Errors
+    /// [`QueryError::NotFound`]; [`QueryError::InputGone`].
+    pub fn mistakes<'a>(&'a self, name: &'a str, sql: &'a str) -> BoxFuture<'a, Result<Vec<PlanError>, QueryError>> {
+        Box::pin(async move {
+            let definition = QueryDefinition { sql: sql.to_owned(), ..(*self.get(name)?).clone() };
+            let (schemas, _) = known(&self.shared.streams, &definition).await?;
+            busy(move || match plan(definition.dialect, &definition.sql, &schemas) {
+                Ok(_) => Vec::new(),
+                Err(mistakes) if mistakes.iter().all(|mistake| mistake.code == PlanErrorCode::ColumnsUnknown) => {
+                    check(definition.dialect, &definition.sql, &schemas)
+                }
+                Err(mistakes) => mistakes,
+            })
+            .await
+        })
     }
 }
 

@@ -50,6 +50,11 @@ impl References {
 }
 
 impl Loaded {
+    /// An object with its content.
+    pub(super) fn new(input: ReferenceInput, content: Bytes) -> Self {
+        Self { input, content }
+    }
+
     pub(super) fn name(&self) -> &str {
         &self.input.name
     }

@@ -1,17 +1,37 @@
 //! Records, arrays and values without a fixed type from records to results: what fits, what does not, and how much.
 
 use millstream_catalog::{EventOrder, QueryDialect, RecordFormat};
-use millstream_query::{InputSchema, Trial, TrialInput, plan, trial};
+use millstream_query::{InputSchema, TRIAL_ROWS_MAX, TrialAsk, TrialInput, plan, trial};
 
-/// What a query over a sample gives.
-fn run(sql: &str, sample: &str) -> Trial {
+/// What a query over a sample gives: by output its rows, and kinds and details of what is none.
+struct Found {
+    outputs: Vec<(String, Vec<String>)>,
+    errors: Vec<(String, String)>,
+}
+
+fn run(sql: &str, sample: &str) -> Found {
     run_as(RecordFormat::Json, sql, sample)
 }
 
-fn run_as(format: RecordFormat, sql: &str, sample: &str) -> Trial {
-    let input = TrialInput { name: "input".into(), columns: Vec::new(), format, sample: sample.into() };
-    match trial(QueryDialect::StreamAnalytics, sql, &[input], EventOrder::default(), 1_772_600_767_000) {
-        Ok(found) => found,
+fn run_as(format: RecordFormat, sql: &str, sample: &str) -> Found {
+    let input = TrialInput { name: "input".into(), format, sample: sample.into(), ..TrialInput::default() };
+    let ask = TrialAsk {
+        dialect: QueryDialect::StreamAnalytics,
+        sql: sql.to_owned(),
+        inputs: vec![input],
+        order: EventOrder::default(),
+        now: 1_772_600_767_000,
+        rows_max: TRIAL_ROWS_MAX,
+    };
+    match trial(&ask) {
+        Ok(found) => Found {
+            outputs: found
+                .outputs
+                .into_iter()
+                .map(|output| (output.name, output.rows.into_iter().map(|row| row.text).collect()))
+                .collect(),
+            errors: found.errors.into_iter().map(|error| (error.kind.to_owned(), error.detail)).collect(),
+        },
         Err(error) => panic!("{sql}: {error}"),
     }
 }

@@ -319,7 +319,8 @@ mod tests {
         let inputs = vec![trades.clone(), table("symbol,company\nA,Acme\nB,Bolt\n")];
         let found = asked(QueryDialect::StreamAnalytics, sql, inputs).unwrap();
         assert_eq!(first(&found), [r#"{"shares":1,"company":"Acme"}"#]);
-        let inputs = vec![trades, table("symbol,company\nA,Acme,more\n")];
+        let broken = table(r#"{"symbol":"A","company":"Acme"} {"symbol":"#);
+        let inputs = vec![trades, TrialInput { format: RecordFormat::Json, ..broken }];
         let told = asked(QueryDialect::StreamAnalytics, sql, inputs).unwrap_err().to_string();
         assert!(told.starts_with("the sample for reference data `companies`: "), "{told}");
     }

@@ -435,8 +435,8 @@ fn a_plan_of_a_join_explains_itself() {
     let order = EventOrder { late_tolerance_ms: EventOrder::LATE_WITHOUT_LIMIT, ..EventOrder::default() };
     let told = explain(&program, &order);
     for said in [
-        "   ├─ source a: symbol nvarchar(max), time datetime\n   └─ source b: ",
-        "after a change: made again of the records of the last 16 s",
+        "      ├─ source a: symbol nvarchar(max), time datetime\n      └─ source b: ",
+        "after a change: made again of the records of the last 15999 ms",
         "late: never, it may come any time after",
         "does not move while nothing arrives",
         "the least of all shards of all sources",

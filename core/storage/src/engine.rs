@@ -12,6 +12,7 @@ use bytes::Bytes;
 use millstream_types::{Clock, LogId, Millis, RecordBatch};
 use tokio::sync::oneshot;
 
+use crate::acknowledge::Acknowledgements;
 use crate::blocks::Blocks;
 use crate::disk::Disk;
 use crate::error::StorageError;
@@ -57,6 +58,7 @@ pub(crate) struct Engine {
     journal_wanted: AtomicUsize,
     /// One checkpoint at a time.
     pub(crate) checkpointing: Mutex<()>,
+    pub(crate) acknowledgements: Acknowledgements,
 }
 
 /// What an engine works with.
@@ -103,6 +105,7 @@ impl Engine {
             disk_full: AtomicBool::new(false),
             journal_wanted: AtomicUsize::new(0),
             checkpointing: Mutex::new(()),
+            acknowledgements: Acknowledgements::default(),
         }
     }
 
@@ -228,10 +231,7 @@ impl Engine {
             queue.forget(body, receipt.lsn);
         }
         drop(queue);
-        for pending in group {
-            // A receiver that is gone does not want to know.
-            let _ = pending.durable.send(Ok(()));
-        }
+        self.acknowledgements.tell(group.into_iter().map(|pending| pending.durable));
     }
 
     /// Brings durable transactions into the key-value store (`keys_too`) and the logs.

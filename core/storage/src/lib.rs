@@ -6,6 +6,7 @@
 //! Read in the order of a transaction's way: `storage` (the doors), `queue` and `engine` (order, commit, publish), `frame`
 //! and `journal` (bytes on disk), `log` and `segment`, `keys`, `checkpoint`, `recovery`. The bytes: `docs/storage-format.md`.
 
+mod acknowledge;
 mod blocks;
 mod checkpoint;
 mod disk;

@@ -20,6 +20,6 @@ pub use port::{
     PutObject, PutObjectError, ReadObject, ReadObjectError, ReceiveMessages, ReceiveMessagesError, ReceivedMessage,
     RoleUse, SendMessage, SendMessageError, UpsertDocumentError, UpsertDocuments, WantedMessages,
 };
-pub use properties::Properties;
+pub use properties::{Properties, PropertiesView};
 pub use record::{EncodedRecords, LogId, Record, RecordBatch, RecordView};
 pub use time::Millis;

@@ -67,32 +67,71 @@ impl Properties {
 
     /// Reads a record's headers, sharing their bytes; `None` when they are of another form.
     #[must_use]
-    pub fn decode(mut headers: Bytes) -> Option<Self> {
+    pub fn decode(headers: &Bytes) -> Option<Self> {
+        let view = PropertiesView::read(headers)?;
+        let share = |bytes: &[u8]| headers.slice_ref(bytes);
+        Some(Self {
+            time: view.time,
+            key: view.key.map(share),
+            no_data: view.no_data,
+            text: view.text,
+            named: view.named().map(|(name, value)| (share(name), value.map(share))).collect(),
+        })
+    }
+}
+
+/// A record's properties as a borrowed look into its headers: what hot loops use.
+#[derive(Debug, Clone, Copy)]
+pub struct PropertiesView<'a> {
+    /// See [`Properties::time`].
+    pub time: Option<Millis>,
+    /// See [`Properties::key`].
+    pub key: Option<&'a [u8]>,
+    /// See [`Properties::no_data`].
+    pub no_data: bool,
+    /// See [`Properties::text`].
+    pub text: bool,
+    /// Names and values, whole ones.
+    named: &'a [u8],
+}
+
+impl<'a> PropertiesView<'a> {
+    /// Looks into a record's headers; `None` when they are of another form.
+    #[must_use]
+    pub fn read(mut headers: &'a [u8]) -> Option<Self> {
         if headers.try_get_u8().ok()? != FORM {
             return None;
         }
         let flags = headers.try_get_u8().ok()?;
         let time = if flags & HAS_TIME != 0 { Some(headers.try_get_i64().ok()?) } else { None };
         let key = if flags & HAS_KEY != 0 { Some(sized(&mut headers, 0)?) } else { None };
-        let mut named = Vec::new();
+        let named = headers;
         while !headers.is_empty() {
-            let name = sized(&mut headers, 0)?;
-            let value = if headers.starts_with(&[0; 4]) {
-                headers.advance(4);
-                None
-            } else {
-                Some(sized(&mut headers, 1)?)
-            };
-            named.push((name, value));
+            named_value(&mut headers)?;
         }
         Some(Self { time, key, no_data: flags & NO_DATA != 0, text: flags & TEXT != 0, named })
     }
+
+    /// See [`Properties::named`].
+    pub fn named(&self) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + Clone + use<'a> {
+        let mut rest = self.named;
+        std::iter::from_fn(move || named_value(&mut rest))
+    }
+}
+
+fn named_value<'a>(bytes: &mut &'a [u8]) -> Option<(&'a [u8], Option<&'a [u8]>)> {
+    let name = sized(bytes, 0)?;
+    if bytes.starts_with(&[0; 4]) {
+        bytes.advance(4);
+        return Some((name, None));
+    }
+    Some((name, Some(sized(bytes, 1)?)))
 }
 
 /// Bytes behind a length that is `more` than they are.
-fn sized(bytes: &mut Bytes, more: u32) -> Option<Bytes> {
+fn sized<'a>(bytes: &mut &'a [u8], more: u32) -> Option<&'a [u8]> {
     let length = bytes.try_get_u32().ok()?.checked_sub(more)? as usize;
-    (length <= bytes.len()).then(|| bytes.split_to(length))
+    bytes.split_off(..length)
 }
 
 #[cfg(test)]
@@ -116,7 +155,7 @@ mod tests {
         };
         for properties in [all, Properties { key: Some(Bytes::new()), ..Properties::default() }] {
             assert!(Properties::are_in(&encoded(&properties)));
-            assert_eq!(Properties::decode(encoded(&properties)), Some(properties));
+            assert_eq!(Properties::decode(&encoded(&properties)), Some(properties));
         }
         assert!(encoded(&Properties::default()).is_empty());
     }
@@ -125,8 +164,8 @@ mod tests {
     fn other_bytes_are_none() {
         let whole = encoded(&Properties { time: Some(1), named: vec![("a".into(), None)], ..Properties::default() });
         for cut in (0..whole.len()).filter(|&cut| cut != 10) {
-            assert_eq!(Properties::decode(whole.slice(..cut)), None, "{cut}");
+            assert_eq!(Properties::decode(&whole.slice(..cut)), None, "{cut}");
         }
-        assert_eq!(Properties::decode(Bytes::from_static(&[1, 0])), None);
+        assert_eq!(Properties::decode(&Bytes::from_static(&[1, 0])), None);
     }
 }

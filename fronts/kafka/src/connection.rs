@@ -48,7 +48,7 @@ pub type Answer = BoxFuture<'static, Option<Answered>>;
 
 /// An answer's bytes, and the permits for holding them and the request.
 pub struct Answered {
-    frame: Bytes,
+    frame: Vec<Bytes>,
     _held: Option<OwnedSemaphorePermit>,
     _request: Option<OwnedSemaphorePermit>,
 }
@@ -190,7 +190,7 @@ async fn frame(reading: &mut (impl AsyncRead + Unpin), length: usize) -> io::Res
 async fn write(mut writing: impl AsyncWrite + Unpin, mut waiting: mpsc::Receiver<Answer>) -> io::Result<()> {
     while let Some(answer) = waiting.recv().await {
         let Some(answered) = answer.await else { continue };
-        for piece in answered.frame.chunks(WRITE_BYTES) {
+        for piece in answered.frame.iter().flat_map(|part| part.chunks(WRITE_BYTES)) {
             tokio::time::timeout(WRITE_STALL, writing.write_all(piece)).await??;
         }
         writing.flush().await?;

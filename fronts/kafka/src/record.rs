@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use millstream_namespace::partition;
-use millstream_types::{EncodedRecords, Properties, Record};
+use millstream_types::{EncodedRecords, Properties, PropertiesView, RecordBatch, RecordView};
 
 use crate::records::{BatchError, BatchWriter, ProducedBatch, RecordBytes};
 use crate::service::Kafka;
@@ -51,26 +51,24 @@ fn size(record: &RecordBytes) -> usize {
 }
 
 /// The time of a record: its producer's, else when the log took it.
-pub fn time(record: &Record) -> i64 {
-    Properties::decode(record.headers.clone()).and_then(|properties| properties.time).unwrap_or(record.append_time)
+pub fn time(record: &RecordView<'_>) -> i64 {
+    PropertiesView::read(record.headers).and_then(|properties| properties.time).unwrap_or(record.append_time)
 }
 
-/// Adds a record of the log to a batch for consumers.
-pub fn from_log(kafka: &Kafka, record: &Record, out: &mut BatchWriter) {
-    let text = Some(&record.partition_key[..]).filter(|key| !key.is_empty());
+/// Adds a record of the log, one of `batch`, to a batch for consumers.
+pub fn from_log(kafka: &Kafka, batch: &RecordBatch, record: RecordView<'_>, out: &mut BatchWriter) {
+    let text = Some(record.partition_key).filter(|key| !key.is_empty());
     let place = |time: Option<i64>| (record.offset, time.unwrap_or(record.append_time));
-    match Properties::decode(record.headers.clone()) {
+    match PropertiesView::read(record.headers) {
         Some(properties) => {
-            let key = properties.key.as_deref().or(text);
-            let value = (!properties.no_data).then_some(&record.data[..]);
-            let named = properties.named.iter().map(|(name, value)| (&name[..], value.as_deref()));
-            out.push(place(properties.time), key, value, named);
+            let value = (!properties.no_data).then_some(record.data);
+            out.push(place(properties.time), properties.key.or(text), value, properties.named());
         }
-        None if record.headers.is_empty() => out.push(place(None), text, Some(&record.data), std::iter::empty()),
+        None if record.headers.is_empty() => out.push(place(None), text, Some(record.data), std::iter::empty()),
         None => {
-            let values = (kafka.named_values)(&record.headers);
+            let values = (kafka.named_values)(&batch.share(record).headers);
             let named = values.iter().map(|(name, value)| (name.as_bytes(), Some(&value[..])));
-            out.push(place(None), text, Some(&record.data), named);
+            out.push(place(None), text, Some(record.data), named);
         }
     }
 }

@@ -222,7 +222,7 @@ impl Headers {
         if bytes.is_empty() {
             return Some(Self::default());
         }
-        if let Some(known) = Properties::decode(bytes.clone()) {
+        if let Some(known) = Properties::decode(&bytes) {
             return Some(properties::of_message(&known));
         }
         if bytes.try_get_u8().ok()? != VERSION {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use millstream_catalog::StreamDefinition;
@@ -28,6 +28,8 @@ use crate::wire::{DecodeError, Writer};
 const ANSWER_BYTES_MAX: usize = 8 << 20;
 /// Bytes that an answer says of a partition beside its records, at most.
 const PARTITION_BYTES: usize = 64;
+/// Bytes that are made room for beside those of the records: the heads of a batch and what a last record takes beyond.
+const BATCH_ROOM: usize = 4 << 10;
 /// How long records are collected for a client that wants many at once, between two reads.
 const COLLECT: Duration = Duration::from_millis(5);
 /// The longest that a fetch waits, whatever the client would wait.
@@ -56,12 +58,12 @@ struct Got {
     count: u64,
     /// Whether there is more than fits.
     full: bool,
-    records: BytesMut,
+    records: Bytes,
 }
 
 impl Got {
     fn nothing(index: i32, error: ErrorCode) -> Self {
-        Self { index, error, bounds: None, count: 0, full: false, records: BytesMut::new() }
+        Self { index, error, bounds: None, count: 0, full: false, records: Bytes::new() }
     }
 }
 
@@ -236,15 +238,16 @@ async fn partition(kafka: &Kafka, log: LogId, wanted: &Wanted, (left, first): (u
     match kafka.streams.read(log, offset, room.max(1)).await {
         Err(error) => got.error = ErrorCode::from(&error),
         Ok(read) => {
-            let mut out = BatchWriter::default();
-            let records = read.batches.iter().flat_map(millstream_types::RecordBatch::records);
-            for record in records.filter(|record| record.offset >= offset) {
+            let stored: usize = read.batches.iter().map(|batch| batch.bytes.len()).sum();
+            let mut out = BatchWriter::with_capacity(stored.min(room) + BATCH_ROOM);
+            let records = read.batches.iter().flat_map(|batch| batch.iter().map(move |record| (batch, record)));
+            for (batch, record) in records.filter(|(_, record)| record.offset >= offset) {
                 let fits = out.len() + record.data.len() + record.headers.len() + record.partition_key.len() <= room;
                 if !fits && (out.len() > 0 || !first) {
                     got.full = true;
                     break;
                 }
-                record::from_log(kafka, &record, &mut out);
+                record::from_log(kafka, batch, record, &mut out);
                 got.count += 1;
             }
             got.bounds = Some((read.end.first, read.end.next));
@@ -257,9 +260,7 @@ async fn partition(kafka: &Kafka, log: LogId, wanted: &Wanted, (left, first): (u
 fn answer(request: &Request, error: ErrorCode, topics: &[OfTopic<Got>], throttle_ms: i32) -> Writer {
     let version = request.version;
     let mut out = request.answer();
-    let room = |topic: &OfTopic<Got>| {
-        topic.name.len() + topic.partitions.iter().map(|got| got.records.len() + PARTITION_BYTES).sum::<usize>()
-    };
+    let room = |topic: &OfTopic<Got>| topic.name.len() + topic.partitions.len() * PARTITION_BYTES;
     out.reserve(topics.iter().map(room).sum());
     out.i32(throttle_ms);
     if version >= 7 {
@@ -279,7 +280,7 @@ fn answer(request: &Request, error: ErrorCode, topics: &[OfTopic<Got>], throttle
         if version >= 11 {
             out.i32(-1);
         }
-        out.bytes(&got.records);
+        out.shared(got.records.clone());
     });
     out.tags();
     out

@@ -74,7 +74,7 @@ async fn offset(kafka: &Kafka, log: LogId, time: i64) -> Result<(i64, i64), Erro
     // A record is appended after its producer's time: none that was appended earlier can be of that time.
     let appended = kafka.streams.offset_at_time(log, time).await.map_err(|error| ErrorCode::from(&error))?;
     let read = kafka.streams.read(log, appended, SEARCH_BYTES_MAX).await.map_err(|error| ErrorCode::from(&error))?;
-    let records = read.batches.iter().flat_map(millstream_types::RecordBatch::records);
+    let records = read.batches.iter().flat_map(millstream_types::RecordBatch::iter);
     let young = records.map(|record| (record::time(&record), record.offset.cast_signed()));
     let young = young.filter(|(of_record, offset)| *offset >= appended.cast_signed() && *of_record >= time);
     Ok(young.min_by_key(|(_, offset)| *offset).unwrap_or((-1, -1)))

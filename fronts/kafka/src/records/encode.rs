@@ -1,15 +1,17 @@
 //! Batches for consumers, not compressed.
 
-use bytes::{BufMut as _, BytesMut};
+use bytes::{BufMut as _, Bytes};
 
 use super::{CHECKED_FROM, HEAD_BYTES, LENGTH_AT, MAGIC, UNCOUNTED_BYTES, checksum};
-use crate::wire::put_varint;
+use crate::wire::{put_varint, varint_bytes};
+
+/// The longest that a number takes.
+const VARINT_BYTES_MAX: usize = 10;
 
 /// Writes batches, one behind the other: records that are neighbours share one.
 #[derive(Debug, Default)]
 pub struct BatchWriter {
-    out: BytesMut,
-    scratch: BytesMut,
+    out: Vec<u8>,
     open: Option<Open>,
 }
 
@@ -24,6 +26,11 @@ struct Open {
 }
 
 impl BatchWriter {
+    /// One with room for `bytes` of batches.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self { out: Vec::with_capacity(bytes), open: None }
+    }
+
     /// Bytes so far.
     pub fn len(&self) -> usize {
         self.out.len()
@@ -35,39 +42,48 @@ impl BatchWriter {
         (offset, time): (u64, i64),
         key: Option<&[u8]>,
         value: Option<&[u8]>,
-        headers: impl ExactSizeIterator<Item = (&'r [u8], Option<&'r [u8]>)>,
+        headers: impl Iterator<Item = (&'r [u8], Option<&'r [u8]>)> + Clone,
     ) {
         if self.open.as_ref().is_some_and(|open| open.base_offset + u64::from(open.count) != offset) {
             self.close();
         }
         let begins = self.out.len();
         let open = self.open.get_or_insert_with(|| {
-            self.out.put_bytes(0, HEAD_BYTES);
+            self.out.resize(begins + HEAD_BYTES, 0);
             Open { begins, base_offset: offset, base_time: time, time_max: time, count: 0 }
         });
-        let record = &mut self.scratch;
-        record.clear();
-        record.put_i8(0);
         // Any two times may be neighbours; readers add it with the same overflow.
-        put_varint(record, time.wrapping_sub(open.base_time));
-        put_varint(record, i64::from(open.count));
-        put_sized(record, key);
-        put_sized(record, value);
-        put_varint(record, headers.len() as i64);
+        let time_delta = time.wrapping_sub(open.base_time);
+        let offset_delta = i64::from(open.count);
+        // A record begins with its length: it is added up first, rather than written elsewhere and copied.
+        let (mut named, mut named_bytes) = (0, 0);
+        for (name, value) in headers.clone() {
+            named += 1;
+            named_bytes += sized_bytes(Some(name)) + sized_bytes(value);
+        }
+        let places = varint_bytes(time_delta) + varint_bytes(offset_delta) + varint_bytes(named);
+        let length = 1 + places + sized_bytes(key) + sized_bytes(value) + named_bytes;
+        let out = &mut self.out;
+        out.reserve(length + VARINT_BYTES_MAX);
+        put_varint(out, length as i64);
+        out.push(0);
+        put_varint(out, time_delta);
+        put_varint(out, offset_delta);
+        put_sized(out, key);
+        put_sized(out, value);
+        put_varint(out, named);
         for (name, value) in headers {
-            put_sized(record, Some(name));
-            put_sized(record, value);
+            put_sized(out, Some(name));
+            put_sized(out, value);
         }
         open.count += 1;
         open.time_max = open.time_max.max(time);
-        put_varint(&mut self.out, self.scratch.len() as i64);
-        self.out.put_slice(&self.scratch);
     }
 
     /// All batches.
-    pub fn finish(mut self) -> BytesMut {
+    pub fn finish(mut self) -> Bytes {
         self.close();
-        self.out
+        self.out.into()
     }
 
     /// Fills in the head of the batch that is open.
@@ -96,14 +112,19 @@ impl BatchWriter {
     }
 }
 
-fn put_sized(out: &mut BytesMut, bytes: Option<&[u8]>) {
+fn put_sized(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
     put_varint(out, bytes.map_or(-1, |bytes| bytes.len() as i64));
-    out.put_slice(bytes.unwrap_or_default());
+    out.extend_from_slice(bytes.unwrap_or_default());
+}
+
+/// What [`put_sized`] writes, in bytes.
+fn sized_bytes(bytes: Option<&[u8]>) -> usize {
+    bytes.map_or(1, |bytes| varint_bytes(bytes.len() as i64) + bytes.len())
 }
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
+    use bytes::BytesMut;
     use proptest::prelude::*;
 
     use super::*;
@@ -128,7 +149,7 @@ mod tests {
         for offset in [1, 2, 9] {
             writer.push((offset, 0), None, Some(b"v"), std::iter::empty());
         }
-        let bytes = writer.finish().freeze();
+        let bytes = writer.finish();
         let first = u32::from_be_bytes(bytes[LENGTH_AT..LENGTH_AT + 4].try_into().unwrap()) as usize + UNCOUNTED_BYTES;
         assert_eq!(decode(bytes.slice(..first)).unwrap().len(), 2);
         assert_eq!(bytes.slice(first..first + 8), 9u64.to_be_bytes()[..]);

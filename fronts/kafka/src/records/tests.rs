@@ -22,7 +22,7 @@ pub fn batch(records: &[RecordBytes]) -> Bytes {
         let headers = record.headers.iter().map(|(name, value)| (&name[..], value.as_deref()));
         writer.push((offset, record.time.unwrap()), record.key.as_deref(), record.value.as_deref(), headers);
     }
-    writer.finish().freeze()
+    writer.finish()
 }
 
 /// The same, compressed.

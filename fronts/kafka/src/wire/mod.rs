@@ -7,4 +7,4 @@ mod reader;
 mod writer;
 
 pub use reader::{DecodeError, Reader};
-pub use writer::{Writer, put_varint};
+pub use writer::{Writer, put_varint, varint_bytes};

@@ -2,10 +2,15 @@
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 
+/// From so many bytes on it costs less to hand bytes on as they are than to copy them into an answer.
+const SHARED_FROM: usize = 4 << 10;
+
 /// An answer under way: the length of its frame is filled in at the end.
 #[derive(Debug)]
 pub struct Writer {
     out: BytesMut,
+    /// What stands in front of `out`: fields, and behind each of them bytes that are shared.
+    front: Vec<(BytesMut, Bytes)>,
     /// Bytes so far of one that counts only.
     counted: Option<usize>,
     flexible: bool,
@@ -14,7 +19,8 @@ pub struct Writer {
 impl Writer {
     /// An answer to a request of this correlation id. `flexible_header` says whether tagged fields follow the id.
     pub fn answer(correlation: i32, flexible_header: bool) -> Self {
-        let mut writer = Self { out: BytesMut::with_capacity(256), counted: None, flexible: flexible_header };
+        let out = BytesMut::with_capacity(256);
+        let mut writer = Self { out, front: Vec::new(), counted: None, flexible: flexible_header };
         writer.i32(0);
         writer.i32(correlation);
         writer.tags();
@@ -24,18 +30,19 @@ impl Writer {
     /// Fields in the first encoding without a frame around them.
     #[cfg(test)]
     pub fn plain() -> Self {
-        Self { out: BytesMut::new(), counted: None, flexible: false }
+        Self { out: BytesMut::new(), front: Vec::new(), counted: None, flexible: false }
     }
 
     /// One that counts from now on what it would write.
     pub fn counting(mut self) -> Self {
-        self.counted = Some(self.out.len());
+        self.counted = Some(self.len());
         self
     }
 
     /// Bytes so far.
     pub fn len(&self) -> usize {
-        self.counted.unwrap_or(self.out.len())
+        let front = || self.front.iter().map(|(fields, shared)| fields.len() + shared.len()).sum::<usize>();
+        self.counted.unwrap_or_else(|| front() + self.out.len())
     }
 
     fn put(&mut self, bytes: &[u8]) {
@@ -55,11 +62,13 @@ impl Writer {
         self.flexible = flexible;
     }
 
-    /// The whole frame.
-    pub fn into_frame(mut self) -> Bytes {
-        let length = (self.out.len() - 4) as u32;
-        self.out[..4].copy_from_slice(&length.to_be_bytes());
-        self.out.freeze()
+    /// The whole frame, in pieces that follow each other.
+    pub fn into_frame(mut self) -> Vec<Bytes> {
+        let length = (self.len() - 4) as u32;
+        let first = self.front.first_mut().map_or(&mut self.out, |(fields, _)| fields);
+        first[..4].copy_from_slice(&length.to_be_bytes());
+        let front = self.front.into_iter().flat_map(|(fields, shared)| [fields.freeze(), shared]);
+        front.chain([self.out.freeze()]).collect()
     }
 
     /// The bytes written so far.
@@ -121,6 +130,15 @@ impl Writer {
         self.nullable_bytes(Some(value));
     }
 
+    /// As [`Writer::bytes`]; many bytes are shared and not copied.
+    pub fn shared(&mut self, value: Bytes) {
+        if value.len() < SHARED_FROM || self.counted.is_some() {
+            return self.bytes(&value);
+        }
+        self.length(Some(value.len()), false);
+        self.front.push((self.out.split(), value));
+    }
+
     pub fn array<T>(&mut self, items: &[T], mut element: impl FnMut(&mut Self, &T)) {
         self.length(Some(items.len()), false);
         items.iter().for_each(|item| element(self, item));
@@ -148,8 +166,18 @@ fn unsigned(mut value: u64, mut put: impl FnMut(u8)) {
 }
 
 /// A signed number, zigzag in seven-bit groups: as the fields of a record are written.
-pub fn put_varint(out: &mut BytesMut, value: i64) {
-    unsigned(((value << 1) ^ (value >> 63)).cast_unsigned(), |byte| out.put_u8(byte));
+pub fn put_varint(out: &mut Vec<u8>, value: i64) {
+    unsigned(zigzag(value), |byte| out.push(byte));
+}
+
+/// What [`put_varint`] writes, in bytes.
+pub fn varint_bytes(value: i64) -> usize {
+    let bits = u64::BITS - (zigzag(value) | 1).leading_zeros();
+    bits.div_ceil(7) as usize
+}
+
+fn zigzag(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)).cast_unsigned()
 }
 
 #[cfg(test)]
@@ -188,10 +216,11 @@ mod tests {
 
     #[test]
     fn signed_numbers_read_back() {
-        for value in [0, 1, -1, 150, -150, i64::MAX, i64::MIN] {
-            let mut out = BytesMut::new();
+        for value in [0, 1, -1, 63, 64, -64, -65, 150, -150, 8_191, 8_192, i64::MAX, i64::MIN] {
+            let mut out = Vec::new();
             put_varint(&mut out, value);
-            assert_eq!(Reader::new(out.freeze()).varlong(), Ok(value));
+            assert_eq!(varint_bytes(value), out.len(), "{value}");
+            assert_eq!(Reader::new(out.into()).varlong(), Ok(value));
         }
     }
 
@@ -199,6 +228,30 @@ mod tests {
     fn a_frame_begins_with_its_length_and_the_requests_number() {
         let mut writer = Writer::answer(7, false);
         writer.i16(3);
-        assert_eq!(writer.into_frame(), &[0, 0, 0, 6, 0, 0, 0, 7, 0, 3][..]);
+        assert_eq!(writer.into_frame(), [&[0, 0, 0, 6, 0, 0, 0, 7, 0, 3][..]]);
+    }
+
+    #[test]
+    fn shared_bytes_stand_where_copied_ones_would() {
+        let (few, many) = (Bytes::from(vec![1; SHARED_FROM - 1]), Bytes::from(vec![2; SHARED_FROM]));
+        for flexible in [false, true] {
+            let write = |put: fn(&mut Writer, &Bytes)| {
+                let mut writer = Writer::answer(7, flexible);
+                for bytes in [&many, &few, &many] {
+                    writer.i8(9);
+                    put(&mut writer, bytes);
+                }
+                writer.tags();
+                let length = writer.len();
+                let frame = writer.into_frame();
+                assert_eq!(frame.concat().len(), length);
+                frame
+            };
+            let (copied, shared) =
+                (write(|out, bytes| out.bytes(bytes)), write(|out, bytes| out.shared(bytes.clone())));
+            assert_eq!(shared.concat(), copied.concat());
+            assert_eq!((copied.len(), shared.len()), (1, 5));
+            assert_eq!(shared[1].as_ptr(), many.as_ptr());
+        }
     }
 }

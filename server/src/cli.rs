@@ -3,6 +3,7 @@
 mod function;
 mod job;
 mod sold;
+mod sql;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use function::{FunctionArgs, FunctionCommand};
 pub use job::{JobArgs, JobCommand, JobPartArgs, JobPartName, JobStartArgs};
 pub use sold::{MarketplaceCommand, PortalCommand, UsageArgs, UsageCommand, UsageFormat};
+pub use sql::{OutOfTolerance, RowsFormat, SqlArgs, SqlCommand, SqlRunArgs, SqlTestArgs};
 
 /// A real-time data pipeline in one binary.
 #[derive(Debug, Parser)]
@@ -52,6 +54,12 @@ pub enum Command {
     Sample(SampleArgs),
     /// Run a query over samples and show its rows
     Test(TestArgs),
+    /// Check, run, test and explain a query's text without a node
+    Sql {
+        /// What to do
+        #[command(subcommand)]
+        command: SqlCommand,
+    },
     /// Show what is known of a function
     Function {
         /// What to show
@@ -333,7 +341,8 @@ pub struct QueryArgs {
 }
 
 /// A query language.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum DialectName {
     /// Kinesis Data Analytics for SQL
     Kinesis,

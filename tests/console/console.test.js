@@ -454,3 +454,67 @@ test("a sample is downloaded, and a query over it shows rows", async (t) => {
   await context.close();
   assert.deepEqual(complaints, []);
 });
+
+const EDITED = "share-change-stream-analytics";
+
+// The text of the query that is edited, as its page shows it.
+const ownText = async (page) => {
+  await page.goto(`${base}/queries/${EDITED}`);
+  return page.inputValue("#trial-sql");
+};
+
+test("a query's text is edited: mistakes in place, rows of the newest records, then it is saved", async (t) => {
+  if (!node) return t.skip("needs a node of its own");
+  const { context, page, complaints } = await open(1280);
+  const sql = await ownText(page);
+  await page.waitForSelector('[data-live="steps"] th:text("tumbling windows of 1 min")', { timeout: PATIENCE_MS });
+  await page.fill("#trial-sql", sql.replace("SUM(shares)", "SUM(sharse)"));
+  await page.waitForSelector("#sql-mistakes mark");
+  assert.equal(await page.textContent("#sql-mistakes mark"), "sharse");
+  assert.match(await page.textContent("#sql-mistakes"), /line 4, column 9: error\[Q104\].*try: shares/s);
+  await page.screenshot({ path: path.join(pictures, "editor-mistake-1280.png"), fullPage: true });
+  await page.click("#sql-mistakes a");
+  const chosen = await page.evaluate(() => {
+    const text = document.activeElement;
+    return text.value.slice(text.selectionStart, text.selectionStart + 6);
+  });
+  assert.equal(chosen, "sharse", "a mistake leads to its place");
+  await page.fill("#trial-sql", sql.replace("FROM", "/* edited */ FROM"));
+  await page.waitForSelector("#sql-mistakes [role=status]");
+  assert.equal((await page.textContent("#sql-mistakes")).trim(), "No mistakes.");
+  await page.click('button:text-is("Test with the newest records")');
+  await page.waitForSelector("h2:text('ShareChanges: ')");
+  assert.match(await page.textContent("main"), /ShareChanges: [1-9]\d* rows/);
+  assert.ok((await page.locator("table.rows tbody tr").count()) > 0, "rows as a table");
+  assert.equal(await page.locator("figure.small svg.chart").count(), 1, "and as a line");
+  assert.match(await page.inputValue("#sample-1"), /EventEnqueuedUtcTime/, "the sample stays, to be tried again");
+  await page.screenshot({ path: path.join(pictures, "editor-rows-1280.png"), fullPage: true });
+  await page.click('button:text-is("Save")');
+  await page.waitForSelector("h2:text('Run and change')");
+  assert.match(await page.textContent("pre.code"), /edited/);
+  await context.close();
+  assert.deepEqual(complaints, []);
+});
+
+for (const width of WIDTHS) {
+  test(`without scripts buttons check and save a query's text, ${width} pixels`, async (t) => {
+    if (!node) return t.skip("needs a node of its own");
+    const { context, page, complaints } = await open(width, { javaScriptEnabled: false });
+    const sql = await ownText(page);
+    await page.fill("#trial-sql", sql.replace("SUM(shares)", "SUM(sharse)"));
+    await page.click('button:text-is("Check")');
+    assert.equal(await page.textContent("#sql-mistakes mark"), "sharse");
+    await page.click('button:text-is("Save")');
+    assert.equal(await page.textContent("#sql-mistakes mark"), "sharse", "what is wrong is not saved");
+    const beyond = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+    assert.ok(beyond <= 0, `the page is ${beyond} pixels too wide`);
+    await page.screenshot({ path: path.join(pictures, `editor-check-${width}.png`), fullPage: true });
+    await page.fill("#trial-sql", `${sql}\n-- ${width}`);
+    await page.click('button:text-is("Check")');
+    assert.equal((await page.textContent("#sql-mistakes")).trim(), "No mistakes.");
+    await page.click('button:text-is("Save")');
+    assert.match(await page.textContent("pre.code"), new RegExp(`-- ${width}`));
+    await context.close();
+    assert.deepEqual(complaints, []);
+  });
+}

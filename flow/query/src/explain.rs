@@ -1,35 +1,41 @@
 //! A plan as text for people: what is read, what is done, what is kept and when results appear.
+//!
+//! Here is what is said of each step; [`tree`] draws them below the outputs, [`time`] says how time moves and how long something
+//! lasts, [`kept`] what bounds the state and what a change leaves of it.
 
-use millstream_catalog::QueryDialect;
+mod kept;
+mod time;
+mod tree;
 
+use millstream_catalog::{EventOrder, QueryDialect};
+
+use self::time::lasting;
 use crate::expression::types;
 use crate::plan::{
     AnalyticCall, AnalyticFunction, Condition, Extent, Join, JoinSide, Model, Operator, Parts, PatternMatch, Place,
-    Program, ScalarExpr, Scored, Sort, SourcePlan, Step, StepInput, TimeSource, WindowAggregate, WindowBounds,
-    WindowKind,
+    Program, ScalarExpr, Scored, Sort, SourceColumn, Step, WindowAggregate, WindowBounds, WindowKind,
 };
 
-/// The plan, one line for each source, step and output.
+/// The plan: its steps as a tree below each output, then the times of its sources, then what bounds its state.
 #[must_use]
-pub fn explain(program: &Program) -> String {
+pub fn explain(program: &Program, order: &EventOrder) -> String {
     let mut text = String::new();
+    tree::draw(&mut text, program);
+    line(&mut text, "");
     for source in &program.sources {
-        line(&mut text, &source_line(program.dialect, source));
+        time::source_lines(&mut text, source, order);
     }
-    for step in &program.steps {
-        step_lines(&mut text, program, step);
-    }
-    for output in &program.outputs {
-        let columns: Vec<String> = output
-            .schema
-            .fields()
-            .iter()
-            .map(|field| format!("{} {}", field.name(), types::name(program.dialect, field.data_type())))
-            .collect();
-        let from = output.step.map_or("nothing".to_owned(), |step| format!("step {step}"));
-        line(&mut text, &format!("output {} from {from}: {}", output.name, columns.join(", ")));
-    }
+    time::watermark_lines(&mut text, program);
+    line(&mut text, "");
+    kept::lines(&mut text, program);
     text
+}
+
+/// What a step does, in a line.
+pub(crate) fn step_title(program: &Program, step: &Step) -> String {
+    let mut text = String::new();
+    step_lines(&mut text, program, step);
+    text.lines().next().unwrap_or_default().to_owned()
 }
 
 fn line(text: &mut String, line: &str) {
@@ -37,34 +43,16 @@ fn line(text: &mut String, line: &str) {
     text.push('\n');
 }
 
-fn source_line(dialect: QueryDialect, source: &SourcePlan) -> String {
-    let columns: Vec<String> = source
-        .columns
-        .iter()
-        .map(|column| format!("{} {}", column.name, types::name(dialect, &column.data_type)))
-        .collect();
-    let time = match &source.time {
-        TimeSource::Arrival => "arrival; the watermark is the time before which nothing can still arrive".to_owned(),
-        TimeSource::Event(time) => format!(
-            "{}; the watermark is the latest such time less the out-of-order tolerance, and moves with the clock \
-             (less the late tolerance) while nothing arrives",
-            time.text
-        ),
-    };
-    format!("source {}: {}\n  time: {time}", source.name, columns.join(", "))
+/// Columns of a source with their types.
+fn columns_with_types<'c>(dialect: QueryDialect, columns: impl Iterator<Item = &'c SourceColumn>) -> String {
+    let column = |column: &SourceColumn| format!("{} {}", column.name, types::name(dialect, &column.data_type));
+    let columns: Vec<String> = columns.map(column).collect();
+    if columns.is_empty() { "no column".to_owned() } else { columns.join(", ") }
 }
 
 fn step_lines(text: &mut String, program: &Program, step: &Step) {
-    let inputs: Vec<String> = step
-        .inputs
-        .iter()
-        .map(|input| match input {
-            StepInput::Source(index) => program.sources[*index].name.clone(),
-            StepInput::Step(index) => format!("step {index}"),
-        })
-        .collect();
     let name = step.name.as_ref().map_or(String::new(), |name| format!(" ({name})"));
-    let head = format!("step {}{name} reads {}", step.id, inputs.join(", "));
+    let head = format!("step {}{name}", step.id);
     match &step.operator {
         Operator::Union => line(text, &format!("{head}: all rows")),
         Operator::Project { predicate, columns, .. } => {
@@ -83,6 +71,7 @@ fn step_lines(text: &mut String, program: &Program, step: &Step) {
             for call in &analytic.calls {
                 line(text, &format!("  {}", call.text));
                 line(text, &format!("  state: {}", looked_back(call)));
+                line(text, &format!("  after a change: {}", kept::looked_back_again(call)));
             }
         }
         Operator::PatternMatch(pattern) => pattern_lines(text, &head, pattern),
@@ -167,7 +156,7 @@ fn scored_lines(text: &mut String, head: &str, scored: &Scored) {
 fn looked_back(call: &AnalyticCall) -> String {
     let each = if call.partition_by.is_empty() { "" } else { " of each key" };
     let back = |extent: &Extent| match extent {
-        Extent::Time(length_ms) => format!("at most {length_ms} ms old"),
+        Extent::Time(length_ms) => format!("at most {} old", lasting(*length_ms)),
         Extent::Rows(count) => format!("at most {count} rows back"),
     };
     match &call.function {
@@ -181,14 +170,14 @@ fn looked_back(call: &AnalyticCall) -> String {
             format!("the last {} values{each}, {}", detector.history, back(extent))
         }
         AnalyticFunction::IsFirst { interval_ms, .. } => {
-            format!("whether the current {interval_ms} ms had a row{each}")
+            format!("whether the current {} had a row{each}", lasting(*interval_ms))
         }
     }
 }
 
 fn distance_text(join: &Join) -> String {
     let (low, high) = join.distance;
-    format!("the second {low} to {high} ms after the first")
+    format!("the second {} to {} after the first", lasting(low), lasting(high))
 }
 
 fn key_lines(text: &mut String, sides: &[JoinSide; 2], predicate: Option<&ScalarExpr>) {
@@ -205,11 +194,12 @@ fn join_lines(text: &mut String, join: &Join) {
     let [left, right] = &join.sides;
     for (side, which) in [(left, "first"), (right, "second")] {
         if let Some(given) = side.unmatched_ms {
-            line(text, &format!("  rows of the {which} without a match are given {given} ms after their time"));
+            line(text, &format!("  rows of the {which} without a match are given {} after their time", lasting(given)));
         }
     }
     let [first, second] = join.waits_ms();
-    line(text, &format!("  state: rows of the first for {first} ms, of the second for {second} ms"));
+    line(text, &format!("  state: rows of the first for {}, of the second for {}", lasting(first), lasting(second)));
+    line(text, &format!("  after a change: made again of the records of the last {}", lasting(first.max(second))));
 }
 
 fn aggregate_lines(text: &mut String, aggregate: &WindowAggregate) {
@@ -226,6 +216,7 @@ fn aggregate_lines(text: &mut String, aggregate: &WindowAggregate) {
     let each = if aggregate.keys.is_empty() { "window" } else { "key and window" };
     let values = aggregate.aggregates.len();
     line(text, &format!("  state: {values} value(s) for each {each}, {}", kept_text(aggregate.window.kind)));
+    line(text, &format!("  after a change: {}", kept::windows_again(aggregate.window.kind)));
     if aggregate.aggregates.iter().any(|call| call.distinct) {
         line(text, "  state: DISTINCT also keeps each different value of a window");
     }
@@ -238,20 +229,23 @@ fn window_text(aggregate: &WindowAggregate) -> String {
     };
     let offset = match aggregate.window.offset_ms {
         0 => String::new(),
-        offset => format!(", shifted by {offset} ms"),
+        offset => format!(", shifted by {}", lasting(offset)),
     };
     match aggregate.window.kind {
-        WindowKind::Tumbling { size_ms } => format!("tumbling windows of {size_ms} ms {bounds}{offset}"),
+        WindowKind::Tumbling { size_ms } => format!("tumbling windows of {} {bounds}{offset}", lasting(size_ms)),
         WindowKind::Hopping { size_ms, hop_ms } => {
-            format!("hopping windows of {size_ms} ms each {hop_ms} ms {bounds}{offset}")
+            format!("hopping windows of {} each {} {bounds}{offset}", lasting(size_ms), lasting(hop_ms))
         }
-        WindowKind::Sliding { size_ms } => format!("sliding windows of {size_ms} ms {bounds}"),
+        WindowKind::Sliding { size_ms } => format!("sliding windows of {} {bounds}", lasting(size_ms)),
         WindowKind::Session { timeout_ms, longest_ms, partition } => {
             let keys: Vec<&str> = aggregate.keys.iter().take(partition).map(|key| key.text.as_str()).collect();
             let of = if keys.is_empty() { "all rows".to_owned() } else { format!("each {}", keys.join(", ")) };
-            format!("sessions of {of} {bounds}, over after {timeout_ms} ms without a row or when {longest_ms} ms old")
+            let (timeout, longest) = (lasting(timeout_ms), lasting(longest_ms));
+            format!("sessions of {of} {bounds}, over after {timeout} without a row or when {longest} old")
         }
-        WindowKind::Stagger { size_ms } => format!("windows of {size_ms} ms {bounds} from each key's first row"),
+        WindowKind::Stagger { size_ms } => {
+            format!("windows of {} {bounds} from each key's first row", lasting(size_ms))
+        }
     }
 }
 

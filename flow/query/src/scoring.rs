@@ -14,11 +14,8 @@ use crate::forest::{Attribution, Forest};
 use crate::hotspots::{Hotspots, Region};
 use crate::plan::{Explanation, Model, Scored};
 use crate::value::json;
-use crate::waiting::{Due, Waiting};
+use crate::waiting::{Due, KEPT_BYTES_MAX, Waiting};
 use crate::window::{CLOSED_ROWS, Closed};
-
-/// What rows that wait may take together.
-const KEPT_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// The state of one step.
 pub(crate) struct Scoring {

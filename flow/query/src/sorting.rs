@@ -11,12 +11,9 @@ use arrow::error::ArrowError;
 
 use crate::executor::state::{Reader, StateError, Writer};
 use crate::plan::{RankOrder, Sort};
-use crate::waiting::{Due, Waiting};
+use crate::waiting::{Due, KEPT_BYTES_MAX, Waiting};
 use crate::window::key::KeyEncoder;
 use crate::window::{CLOSED_ROWS, Closed, floor_to};
-
-/// What rows that wait may take together.
-const KEPT_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// The state of one step.
 pub(crate) struct Sorting {

@@ -12,6 +12,9 @@ use crate::window::key::{self, encode_exact};
 /// What a row takes besides its own bytes: its place, its length and its part of an index.
 pub(crate) const ENTRY_BYTES: usize = 96;
 
+/// What a step keeps of rows, those that wait and those that others are seen with, in bytes.
+pub(crate) const KEPT_BYTES_MAX: usize = 256 * 1024 * 1024;
+
 /// Rows that wait.
 pub(crate) struct Waiting {
     types: Vec<DataType>,

@@ -84,3 +84,36 @@ if (elements.size > 0) {
   say("live", "live");
   open();
 }
+
+// Mistakes of a query's text, once the writer rests. Without this module the button "Check" shows the same.
+const text = document.querySelector("textarea[data-check]");
+
+if (text) {
+  const mistakes = document.getElementById("sql-mistakes");
+  const REST_MS = 400;
+  let resting = null;
+  let asked = 0;
+
+  const check = async () => {
+    const turn = ++asked;
+    const answer = await fetch(text.dataset.check, { method: "POST", body: new URLSearchParams({ sql: text.value }) }).catch(() => null);
+    // An answer to what the text was before says nothing of what it is.
+    if (answer?.ok && turn === asked) mistakes.innerHTML = await answer.text();
+  };
+
+  text.addEventListener("input", () => {
+    clearTimeout(resting);
+    resting = setTimeout(check, REST_MS);
+  });
+
+  // A mistake's place leads to it.
+  mistakes.addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-line]");
+    if (!link) return;
+    event.preventDefault();
+    const before = text.value.split("\n").slice(0, link.dataset.line - 1);
+    const place = before.reduce((sum, line) => sum + line.length + 1, 0) + Number(link.dataset.column) - 1;
+    text.focus();
+    text.setSelectionRange(place, place + 1);
+  });
+}

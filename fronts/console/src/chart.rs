@@ -46,6 +46,23 @@ pub fn spark(title: &str, samples: &[Sample]) -> String {
     svg
 }
 
+/// A line of values one after the other, negative ones below a line at zero.
+pub fn values(title: &str, values: &[f64]) -> String {
+    let finite = || values.iter().copied().filter(|value| value.is_finite());
+    let (low, high) = (finite().fold(0.0, f64::min), finite().fold(0.0, f64::max));
+    let mut svg = open("chart", &CHART, &format!("{title}: {} values from {low} to {high}", values.len()));
+    let scale = if high > low { (CHART.height - 2.0) / (high - low) } else { 0.0 };
+    let y = |value: f64| CHART.height - 1.0 - (value - low) * scale;
+    let step = CHART.width / (values.len().max(2) - 1) as f64;
+    let _ =
+        write!(svg, r#"<line class="grid" x1="0" x2="{}" y1="{zero:.1}" y2="{zero:.1}"/>"#, CHART.width, zero = y(0.0));
+    let points = values.iter().enumerate().filter(|(_, value)| value.is_finite());
+    let points: Vec<String> =
+        points.map(|(index, value)| format!("{:.1},{:.1}", step * index as f64, y(*value))).collect();
+    let _ = write!(svg, r#"<polyline class="line" points="{}"/></svg>"#, points.join(" "));
+    svg
+}
+
 /// The points of a line within a box at `(x, y)`: what the pipeline's graph draws inside its nodes.
 pub fn line_points(samples: &[Sample], (x, y): (f64, f64), (width, height): (f64, f64)) -> String {
     let samples = last(samples, SPARK_SECONDS);
@@ -120,6 +137,17 @@ mod tests {
 
     fn samples(values: &[f64]) -> Vec<Sample> {
         values.iter().map(|&value| Sample { time: 0, value }).collect()
+    }
+
+    #[test]
+    fn values_below_zero_lie_below_its_line() {
+        let svg = values("a < b", &[-1.0, 0.0, f64::NAN, 1.0]);
+        assert!(
+            svg.contains("a &#60; b: 4 values from -1 to 1") || svg.contains("a &lt; b: 4 values from -1 to 1"),
+            "{svg}"
+        );
+        assert!(svg.contains(r#"y1="48.0""#) && svg.contains(r#"points="0.0,95.0 160.0,48.0 480.0,1.0""#), "{svg}");
+        assert!(!values("", &[]).contains("NaN"));
     }
 
     #[test]

@@ -50,6 +50,7 @@ pub fn router(console: Console) -> Router {
         .route("/api/query", post(api::query::run))
         .route("/api/test", post(api::trial::run).layer(DefaultBodyLimit::max(api::trial::BODY_BYTES_MAX)))
         .route("/queries/{name}/test", get(pages::trial::show).merge(test_query))
+        .route("/queries/{name}/check", post(pages::editor::check))
         .route("/queries/{name}/edit", get(pages::job::show).merge(change))
         .route("/queries/{name}/start", post(pages::job::start))
         .route("/queries/{name}/stop", post(pages::job::stop))

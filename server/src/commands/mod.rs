@@ -9,6 +9,7 @@ mod missed;
 mod portal;
 mod remote;
 mod serve;
+mod sql;
 mod verify;
 
 use millstream_types::SystemClock;
@@ -31,6 +32,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Query(args) => remote::query(&args).await,
         Command::Sample(args) => remote::sample(&args).await,
         Command::Test(args) => remote::test(&args).await,
+        Command::Sql { command } => sql::run(&command),
         Command::Function { command: FunctionCommand::Invocations(args) } => remote::invocations(&args).await,
         Command::Logs(args) => remote::logs(&args).await,
         Command::Keys(args) => remote::keys(&args).await,

@@ -134,7 +134,8 @@ pub async fn test(args: &TestArgs) -> anyhow::Result<()> {
     }
     for error in trial["errors"].as_array().into_iter().flatten() {
         let text = |field: &str| error[field].as_str().unwrap_or_default().to_owned();
-        eprintln!("{}: {}", text("kind"), text("detail"));
+        let place = error["line"].as_u64().map(|line| format!("{}, line {line}: ", text("input")));
+        eprintln!("{}{}: {}", place.unwrap_or_default(), text("kind"), text("detail"));
     }
     Ok(())
 }

@@ -19,16 +19,13 @@ use arrow::error::ArrowError;
 
 use crate::executor::state::{Reader, StateError, Writer};
 use crate::plan::{self, AnalyticFunction, Extent};
-use crate::waiting::{Due, ENTRY_BYTES, Waiting};
+use crate::waiting::{Due, ENTRY_BYTES, KEPT_BYTES_MAX, Waiting};
 use crate::window::key::{self, KeyEncoder};
 use crate::window::{CLOSED_ROWS, Closed};
 use aggregate::Aggregates;
 use anomaly::Anomalies;
 use first::Firsts;
 use value::Values;
-
-/// What rows that wait, and those that are looked back to, may take together.
-const KEPT_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// The state of one step.
 pub(crate) struct Analytic {

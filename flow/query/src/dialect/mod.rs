@@ -1,8 +1,8 @@
 //! From SQL text in one of two languages to a [`Program`].
 //!
 //! The way: `token.rs` → `parse_expression.rs`, `parse_select.rs`, `parse_join.rs`, `parse_pattern.rs`, `parse_window.rs`, and the language's own
-//! statements (`kinesis.rs`, `stream_analytics.rs`) → `syntax.rs` → `plan_program.rs` (who reads whom, with `plan_table.rs` and `plan_from.rs`) →
-//! `plan_query.rs` (the `SELECT`s of a query and those inside of it, with `plan_distinct.rs`, `plan_order.rs`,
+//! statements (`kinesis.rs`, `stream_analytics.rs`) → `syntax.rs` → `plan_program.rs` (who reads whom, with `plan_table.rs`, `plan_from.rs` and
+//! `missing.rs`) → `plan_query.rs` (the `SELECT`s of a query and those inside of it, with `plan_distinct.rs`, `plan_order.rs`,
 //! `plan_log.rs`, `plan_table_function.rs` and `plan_model.rs`) → `plan_select.rs` (one `SELECT`, with `window.rs`, `window_call.rs` and `plan_listing.rs`; in front of it `plan_apply.rs`, `plan_pattern.rs`,
 //! `plan_join.rs` with `join_bounds.rs`, and `plan_analytic.rs` with `plan_over.rs`) → `prune.rs` (only the columns used). Everything
 //! here is pure: same text and columns, same plan.
@@ -10,6 +10,7 @@
 pub(crate) mod interval;
 mod join_bounds;
 mod kinesis;
+mod missing;
 mod parse_expression;
 mod parse_join;
 mod parse_pattern;
@@ -115,6 +116,32 @@ pub(crate) fn inputs_read(
     functions: &[QueryFunction],
 ) -> Vec<String> {
     planned(dialect, sql, inputs, functions).read()
+}
+
+/// The names that a query's text reads and that are none of its `inputs`, nor streams or steps of its own.
+#[must_use]
+pub fn inputs_missing(dialect: QueryDialect, sql: &str, inputs: &[InputSchema]) -> Vec<String> {
+    planned(dialect, sql, inputs, &[]).missing()
+}
+
+/// The names of the inputs whose columns a query's text declares itself.
+#[must_use]
+pub fn inputs_declared(dialect: QueryDialect, sql: &str) -> Vec<String> {
+    let declared =
+        statements(dialect, sql, &Functions::default()).0.into_iter().filter_map(|statement| match statement {
+            Statement::CreateTable { name, .. } => Some(name.text),
+            _ => None,
+        });
+    declared.collect()
+}
+
+/// The language that a text is written in: Kinesis' writes its results to streams that it creates, by pumps.
+#[must_use]
+pub fn language_of(sql: &str) -> QueryDialect {
+    let words = words(QueryDialect::Kinesis, sql).unwrap_or_default().to_ascii_uppercase();
+    let words: Vec<&str> = words.lines().filter(|word| !matches!(*word, "OR" | "REPLACE")).collect();
+    let creates = |pair: &[&str]| pair[0] == "CREATE" && matches!(pair[1], "STREAM" | "PUMP");
+    if words.windows(2).any(creates) { QueryDialect::Kinesis } else { QueryDialect::StreamAnalytics }
 }
 
 /// A query's text without what does not count: comments, blanks and the breaks of lines. `None` when it cannot be read.

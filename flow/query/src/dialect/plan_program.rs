@@ -13,7 +13,6 @@ use super::source::{source, step_scope};
 use super::syntax::{From, Ident, Query, Statement, TypeName};
 use crate::error::{PlanError, PlanErrorCode, Position};
 use crate::expression::scope::RowScope;
-use crate::expression::suggest::nearest;
 use crate::expression::{Binder, Scope, cast, types};
 use crate::plan::{ColumnOrigin, Operator, OutputPlan, Program, SourcePlan, Step, StepInput, TIMESTAMP, TimeSource};
 
@@ -21,7 +20,7 @@ use crate::plan::{ColumnOrigin, Operator, OutputPlan, Program, SourcePlan, Step,
 pub(super) struct Planner<'a> {
     pub(super) dialect: QueryDialect,
     pub(super) sql: &'a str,
-    inputs: &'a [InputSchema],
+    pub(super) inputs: &'a [InputSchema],
     sources: Vec<Read>,
     pub(super) references: Vec<(SourcePlan, RowScope)>,
     pub(super) steps: Vec<Step>,
@@ -33,6 +32,8 @@ pub(super) struct Planner<'a> {
     /// Streams being planned, to notice those that read each other.
     open: Vec<String>,
     pub(super) errors: Vec<PlanError>,
+    /// Names that stand where inputs do and are none.
+    pub(super) missing: Vec<String>,
     /// Whether statements are missing that could not be read.
     unread: bool,
 }
@@ -51,7 +52,8 @@ impl<'a> Planner<'a> {
         let (outputs, named, open) = (Vec::new(), Vec::new(), Vec::new());
         let unread = errors.iter().any(|error| error.code != PlanErrorCode::Empty);
         let tables = Tables::default();
-        Self { dialect, sql, inputs, sources, references, steps, outputs, named, tables, open, errors, unread }
+        let missing = Vec::new();
+        Self { dialect, sql, inputs, sources, references, steps, outputs, named, tables, open, errors, missing, unread }
     }
 
     /// Plans all statements.
@@ -329,8 +331,7 @@ impl<'a> Planner<'a> {
             QueryDialect::Kinesis => {}
         }
         let Some(input) = self.input(&name.text) else {
-            let error = self.unknown_stream(name, statements);
-            self.errors.push(error);
+            self.no_input(name, statements);
             return None;
         };
         if input.reference {
@@ -357,27 +358,6 @@ impl<'a> Planner<'a> {
             QueryDialect::Kinesis => input.name == name,
             QueryDialect::StreamAnalytics => input.name.eq_ignore_ascii_case(name),
         })
-    }
-
-    pub(super) fn unknown_stream(&self, name: &Ident, statements: &[Statement]) -> PlanError {
-        if self.dialect == QueryDialect::Kinesis && name.text == "ERROR_STREAM" {
-            let message = "not supported yet: the error stream as a source";
-            let error = PlanError::new(PlanErrorCode::NotSupported, name.at, message);
-            return error.hint("a query tells its errors in its status, and in the log");
-        }
-        let message = format!("there is no stream or input `{}`", name.text);
-        let error = PlanError::new(PlanErrorCode::UnknownStream, name.at, message);
-        let declared = statements.iter().filter_map(|statement| match statement {
-            Statement::CreateStream { name, .. } | Statement::With { name, .. } => Some(name.text.as_str()),
-            _ => None,
-        });
-        let known: Vec<&str> = self.inputs.iter().map(|input| input.name.as_str()).chain(declared).collect();
-        match (nearest(&name.text, known.iter().copied()), self.dialect) {
-            (Some(near), QueryDialect::Kinesis) => error.hint(format!("\"{near}\"")),
-            (Some(near), QueryDialect::StreamAnalytics) => error.hint(near),
-            (None, _) if known.is_empty() => error,
-            (None, _) => error.hint(format!("one of {}", known.join(", "))),
-        }
     }
 
     /// Notes by which time a source goes; every `FROM` of it has to say the same.

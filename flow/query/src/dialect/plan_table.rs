@@ -40,8 +40,7 @@ impl Planner<'_> {
                 let message = format!("the columns of `{}` are declared twice", name.text);
                 self.errors.push(PlanError::new(PlanErrorCode::Duplicate, name.at, message));
             } else if self.input(&name.text).is_none() {
-                let error = self.unknown_stream(name, statements);
-                self.errors.push(error);
+                self.no_input(name, statements);
             }
             let columns = columns.iter().enumerate().map(|(position, column)| self.declared(position, column));
             let columns = columns.collect::<Result<_, _>>();

@@ -10,6 +10,7 @@ mod join;
 pub(crate) mod lookup;
 mod replay;
 pub(crate) mod state;
+pub(crate) mod steps;
 mod timed;
 
 use std::sync::Arc;
@@ -61,6 +62,8 @@ pub struct Executor {
     /// Whether what flows was handed on before: it goes to windows, not to outputs.
     again: bool,
     apply_room: apply::Room,
+    /// Per step: rows that it took, and rows that it gave.
+    passed: Vec<(u64, u64)>,
 }
 
 struct Source {
@@ -68,6 +71,8 @@ struct Source {
     shards: Vec<ShardTime>,
     /// By shard: rows of records before this offset were handed on before.
     handed: Vec<u64>,
+    /// Whether nobody knows when its records arrived: as each happened, then.
+    arrivals_unknown: bool,
 }
 
 /// What happened since the executor was made.
@@ -142,6 +147,7 @@ impl Executor {
                 decoder: Decoder::new(&program.sources[index], format, program.dialect),
                 shards: vec![ShardTime::default(); shards],
                 handed: vec![0; shards],
+                arrivals_unknown: false,
             }
         };
         let sources = (0..program.sources.len()).map(source).collect();
@@ -164,6 +170,7 @@ impl Executor {
             withheld: Vec::new(),
             again: false,
             apply_room: apply::Room::default(),
+            passed: vec![(0, 0); steps],
         }
     }
 
@@ -243,6 +250,11 @@ impl Executor {
         Ok(())
     }
 
+    /// Says that nobody knows when the records of a source arrived: none of its events is early or late.
+    pub(crate) fn arrivals_unknown(&mut self, source: usize) {
+        self.sources[source].arrivals_unknown = true;
+    }
+
     /// Says that all records of a shard that arrived before `frontier` have been pushed.
     pub fn caught_up(&mut self, source: usize, shard: usize, frontier: i64) {
         let event_time = matches!(self.program.sources[source].time, TimeSource::Event(_)).then_some(&self.order);
@@ -279,6 +291,7 @@ impl Executor {
         rows: ArrowBatch,
         offsets: &[u64],
     ) -> Result<ArrowBatch, ExecuteError> {
+        let arrivals_unknown = self.sources[source].arrivals_unknown;
         let time = &mut self.sources[source].shards[shard];
         let arrivals = rowtimes(&rows);
         let TimeSource::Event(event) = self.program.sources[source].time.clone() else {
@@ -295,6 +308,7 @@ impl Executor {
         for (row, &arrival) in arrivals.iter().enumerate() {
             // A row without a time of its own goes by its arrival.
             let event = if events.is_valid(row) { events.value(row) } else { arrival };
+            let arrival = if arrivals_unknown { event } else { arrival };
             let placed = time.place(event, arrival, &self.order, &mut self.counts.order);
             kept.push(placed.is_ok());
             times.push(placed.unwrap_or_default());
@@ -325,6 +339,7 @@ impl Executor {
     }
 
     fn step(&mut self, step: usize, from: StepInput, rows: &ArrowBatch) -> Result<(), ExecuteError> {
+        self.takes(step, rows);
         let plan = self.program.steps[step].clone();
         match &plan.operator {
             Operator::Union => {
@@ -385,6 +400,7 @@ impl Executor {
         if rows.num_rows() == 0 {
             return Ok(());
         }
+        self.gives(step, rows);
         for (index, output) in self.program.outputs.iter().enumerate() {
             if output.step == Some(step) && !self.again && !self.withheld.contains(&index) {
                 self.counts.rows_out += rows.num_rows() as u64;

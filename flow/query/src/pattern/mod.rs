@@ -24,14 +24,11 @@ use crate::executor::evaluate::true_rows;
 use crate::executor::state::{Reader, StateError, Writer};
 use crate::plan::{self, Condition, Kept, KeptOf, Skip, VALUE};
 use crate::value::json::quoted;
-use crate::waiting::{Due, Waiting};
+use crate::waiting::{Due, KEPT_BYTES_MAX, Waiting};
 use crate::window::key::{Builder, KeyEncoder, encode_exact};
 use crate::window::{CLOSED_ROWS, Closed};
 use attempt::{Attempts, Taken, WAYS_MAX, WAYS_OF_KEY_MAX};
 use nodes::Nodes;
-
-/// What rows that wait, attempts, and the matches that are decided at once may take, each.
-const KEPT_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// The key bytes of which a value is NULL.
 const NULL: [u8; 1] = [0];

@@ -45,21 +45,8 @@ impl Binding {
         definition: &QueryDefinition,
         from: Millis,
     ) -> Result<Self, QueryError> {
-        let mut schemas = declared(definition);
+        let (schemas, read) = known(streams, definition).await?;
         let functions = definition.functions.clone();
-        let read = inputs_read(definition.dialect, &definition.sql, &schemas, &functions);
-        for (input, schema) in definition.inputs.iter().zip(&mut schemas) {
-            if !read.contains(&input.name) {
-                continue;
-            }
-            if schema.columns.is_none() {
-                schema.columns = sampled_columns(streams, input, definition.dialect).await?;
-            }
-            // Streams that others fill are not hubs: their events are none.
-            let owner = stream_of(streams, input)?.owner;
-            schema.hub = definition.dialect == QueryDialect::StreamAnalytics
-                && matches!(owner, StreamOwner::User | StreamOwner::Hub);
-        }
         let references_read: Vec<ReferenceInput> =
             definition.references.iter().filter(|reference| read.contains(&reference.name)).cloned().collect();
         // Objects may be large: they are not read while the query waits for a first record.
@@ -105,6 +92,29 @@ impl Binding {
         let executor = Executor::new(self.program.clone(), definition.event_order, &formats, &shards);
         executor.with_tables(self.tables.clone())
     }
+}
+
+/// The inputs and reference data of a definition with the columns that are known of them, and the names of those that its text
+/// reads. Objects are not read.
+pub(super) async fn known(
+    streams: &Streams,
+    definition: &QueryDefinition,
+) -> Result<(Vec<InputSchema>, Vec<String>), QueryError> {
+    let mut schemas = declared(definition);
+    let read = inputs_read(definition.dialect, &definition.sql, &schemas, &definition.functions);
+    for (input, schema) in definition.inputs.iter().zip(&mut schemas) {
+        if !read.contains(&input.name) {
+            continue;
+        }
+        if schema.columns.is_none() {
+            schema.columns = sampled_columns(streams, input, definition.dialect).await?;
+        }
+        // Streams that others fill are not hubs: their events are none.
+        let owner = stream_of(streams, input)?.owner;
+        schema.hub = definition.dialect == QueryDialect::StreamAnalytics
+            && matches!(owner, StreamOwner::User | StreamOwner::Hub);
+    }
+    Ok((schemas, read))
 }
 
 /// The inputs and reference data of a definition with the columns that it declares.

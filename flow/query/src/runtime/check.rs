@@ -1,19 +1,21 @@
 //! What is checked of a query before it is defined or started.
 
 use millstream_catalog::{
-    Catalog, ColumnDefinition, DocumentOutput, ObjectOutput, OutputTarget, QueryDialect, QueryFunction, QueryInput,
-    QueryOutput, ReferenceInput,
+    Catalog, ColumnDefinition, DocumentOutput, ObjectOutput, OutputTarget, QueryDefinition, QueryDialect,
+    QueryFunction, QueryInput, QueryOutput, ReferenceInput,
 };
 use millstream_stream::Streams;
+use millstream_types::BoxFuture;
 
-use super::binding::stream_of;
+use super::binding::{known, stream_of};
 use super::busy::busy;
 use super::definitions::NewQuery;
 use super::delivery::object_path::ObjectPath;
+use super::engine::Queries;
 use super::error::QueryError;
 use super::reference::versions_path;
-use crate::dialect::{InputSchema, check_with};
-use crate::error::PlanErrorCode;
+use crate::dialect::{InputSchema, check_with, plan_with};
+use crate::error::{PlanError, PlanErrorCode};
 use crate::script::check_functions;
 
 /// Holds the partition keys that outputs name to those of their containers; a container may come later.
@@ -87,6 +89,28 @@ pub(super) fn check_draft(new: &NewQuery) -> Result<(), QueryError> {
             if mistakes.is_empty() { Ok(()) } else { Err(QueryError::Plan(mistakes)) }
         }
         checked => checked,
+    }
+}
+
+impl Queries {
+    /// The mistakes of another text for a query, with the columns that are known of its inputs: declared ones, and those of its
+    /// streams' records. Runs nothing, and reads no reference data.
+    ///
+    /// # Errors
+    /// [`QueryError::NotFound`]; [`QueryError::InputGone`].
+    pub fn mistakes<'a>(&'a self, name: &'a str, sql: &'a str) -> BoxFuture<'a, Result<Vec<PlanError>, QueryError>> {
+        Box::pin(async move {
+            let definition = QueryDefinition { sql: sql.to_owned(), ..(*self.get(name)?).clone() };
+            let (schemas, _) = known(&self.shared.streams, &definition).await?;
+            busy(move || match plan_with(definition.dialect, &definition.sql, &schemas, &definition.functions) {
+                Ok(_) => Vec::new(),
+                Err(mistakes) if mistakes.iter().all(|mistake| mistake.code == PlanErrorCode::ColumnsUnknown) => {
+                    check_with(definition.dialect, &definition.sql, &schemas, &definition.functions)
+                }
+                Err(mistakes) => mistakes,
+            })
+            .await
+        })
     }
 }
 

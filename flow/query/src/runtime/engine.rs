@@ -121,6 +121,7 @@ impl Queries {
                 counts: Counts::default(),
                 state_bytes: 0,
                 groups: 0,
+                steps: Vec::new(),
                 last_error: None,
             },
             |tasks| tasks.running.status(),

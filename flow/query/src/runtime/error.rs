@@ -141,6 +141,14 @@ pub enum QueryError {
         /// What was expected and what was found.
         reason: String,
     },
+    /// A sample of reference data has something that is no row.
+    #[error("the sample for reference data `{name}`: {reason}")]
+    SampleTable {
+        /// Their name in the SQL.
+        name: String,
+        /// What was expected and what was found.
+        reason: String,
+    },
     /// Rows cannot be computed.
     #[error(transparent)]
     Execute(#[from] ExecuteError),
@@ -176,6 +184,7 @@ impl QueryError {
             | Self::Plan(_)
             | Self::Output { .. }
             | Self::Sample { .. }
+            | Self::SampleTable { .. }
             | Self::NoInput { .. }
             | Self::InputGone { .. }
             | Self::Function(_)

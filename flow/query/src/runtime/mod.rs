@@ -3,7 +3,7 @@
 //! A query's rows, its state and its positions commit as one transaction, so inside the node each result is there exactly
 //! once. Rows for functions are delivered from the query's own stream, at least once, under a stable id.
 //! Read next: [`mod@definitions`] (made, changed, started), [`engine`] (what runs), [`task`] (one query at work), [`delivery`] (rows to the outside),
-//! [`mod@trial`] (a query over samples).
+//! [`mod@trial`] (a query over samples: [`mod@sample`]).
 
 mod binding;
 mod busy;
@@ -20,6 +20,7 @@ mod processing;
 mod reference;
 mod resume;
 mod rows;
+mod sample;
 mod status;
 mod task;
 mod trial;
@@ -32,5 +33,6 @@ pub use error::QueryError;
 pub use preview::{Missed, Preview, PreviewStart, PreviewTold};
 pub use processing::{Processed, ProcessingBatch, ProcessingCodec};
 pub use reference::REFERENCE_SCAN;
+pub use sample::{SAMPLE_ARRIVAL, SAMPLE_SHARD, SAMPLE_TEXT, TrialInput, sample_schemas};
 pub use status::{DeliveryStatus, Failing, QueryState, QueryStatus, ResultRow, SeenError};
-pub use trial::{SAMPLE_ARRIVAL, SAMPLE_SHARD, SAMPLE_TEXT, Trial, TrialInput, trial};
+pub use trial::{TRIAL_ROWS_MAX, Trial, TrialAsk, TrialError, TrialOutput, TrialRow, trial};

@@ -95,8 +95,7 @@ impl References {
         for input in inputs {
             let Some(path) = versions_path(input)? else {
                 let content = self.read(query, input, &input.key).await?;
-                let versions = vec![Version { from: Millis::MIN, key: input.key.clone(), content }];
-                loaded.push(Loaded { input: input.clone(), versions, from_first: true });
+                loaded.push(Loaded::new(input.clone(), content));
                 continue;
             };
             let found = self.found(input, &path).await?;
@@ -171,6 +170,12 @@ impl References {
 }
 
 impl Loaded {
+    /// An object with its content.
+    pub(super) fn new(input: ReferenceInput, content: Bytes) -> Self {
+        let versions = vec![Version { from: Millis::MIN, key: input.key.clone(), content }];
+        Self { input, versions, from_first: true }
+    }
+
     /// What a plan needs to know.
     pub(super) fn schema(&self, dialect: QueryDialect) -> InputSchema {
         let contents = self.versions.iter().map(|version| &*version.content);

@@ -9,6 +9,7 @@ use millstream_insight::Insight;
 use millstream_types::{Clock, LogId, Millis};
 
 use super::error::QueryError;
+use crate::executor::steps::StepCounts;
 use crate::executor::{Counts, Executor};
 
 /// Rows of each output that are remembered for the console.
@@ -57,6 +58,8 @@ pub struct QueryStatus {
     pub state_bytes: usize,
     /// Groups that its windows hold.
     pub groups: usize,
+    /// What each step of its plan has done.
+    pub steps: Vec<StepCounts>,
     /// The last thing that failed, if it still matters.
     pub last_error: Option<String>,
 }
@@ -137,6 +140,7 @@ impl Running {
             counts: Counts::default(),
             state_bytes: 0,
             groups: 0,
+            steps: Vec::new(),
             last_error: None,
         };
         Self {
@@ -232,6 +236,14 @@ impl Running {
             status.watermark = Some(watermark);
         }
         status.counts = counts;
+        let steps = executor.steps();
+        for (index, now) in steps.iter().enumerate() {
+            let before = status.steps.get(index).map_or((0, 0), |before| (before.rows_in, before.rows_out));
+            let subject = format!("{}/step/{index}", self.subject);
+            metrics.counter("rows_in", &subject).add(grown(now.rows_in, before.0));
+            metrics.counter("rows_out", &subject).add(grown(now.rows_out, before.1));
+        }
+        status.steps = steps;
         status.groups = executor.groups();
         status.state_bytes = state_bytes;
     }

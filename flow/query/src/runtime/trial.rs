@@ -1,229 +1,174 @@
 //! A query over samples: the rows that it gives, exactly as live, without streams, clocks or anything kept.
 //!
-//! A sample is JSON objects or arrays of them, one a line as `millstream sample` writes them or in any other lines. The members that a sample adds to
-//! each event tell when it arrived ([`SAMPLE_ARRIVAL`]) and in which shard it lay ([`SAMPLE_SHARD`]); a record that is no JSON
-//! stands as text in a member ([`SAMPLE_TEXT`]). For an input of delimited text a sample may also be such a text.
-//!
-//! A sample without times arrived at once; how late its events are is not known then, so no event is late.
+//! What a sample is stands in [`super::sample`]. A sample without times arrived at once; how late its events are is not known
+//! then, so none is late or early.
 
-use std::collections::BTreeMap;
-
-use millstream_catalog::{ColumnDefinition, EventOrder, QueryDialect, QueryFunction, RecordFormat};
-use millstream_types::{EncodedRecords, Millis, RecordBatch};
-use serde_json::{Map, Value};
+use millstream_catalog::{EventOrder, QueryDialect, QueryFunction, RecordFormat};
+use millstream_types::Millis;
 
 use super::error::QueryError;
 use super::rows;
-use crate::decode::infer::columns_of;
+use super::sample::{Sample, TrialInput, loaded, read};
 use crate::dialect::{InputSchema, plan_with};
-use crate::executor::{ExecuteError, Executor, Produced};
+use crate::executor::lookup::{Tables, tables};
+use crate::executor::{ExecuteError, Executor, Produced, RowError, rowtimes};
+use crate::plan::{Program, SourcePlan};
 use crate::script::check_functions;
 
-/// The member of a sample's event that holds the time of its arrival, RFC 3339.
-pub const SAMPLE_ARRIVAL: &str = "EventEnqueuedUtcTime";
-/// The member that holds the number of its shard.
-pub const SAMPLE_SHARD: &str = "PartitionId";
-/// The member that holds a record that is no JSON, as text.
-pub const SAMPLE_TEXT: &str = "RecordText";
-/// Shards that a sample may come from.
-const SHARDS_MAX: usize = 1_024;
-/// Rows that a trial gives at most, all outputs together.
-const ROWS_MAX: usize = 100_000;
+/// Rows that a trial gives at most unless more are asked for, all outputs together.
+pub const TRIAL_ROWS_MAX: usize = 100_000;
 
-/// An input of a trial.
+/// A query that is tried out.
 #[derive(Debug, Clone)]
-pub struct TrialInput {
-    /// Its name in the SQL.
-    pub name: String,
-    /// Declared columns; empty: found out from the sample.
-    pub columns: Vec<ColumnDefinition>,
-    /// How the input's records become rows.
-    pub format: RecordFormat,
-    /// The sample's text.
-    pub sample: String,
+pub struct TrialAsk {
+    /// Its language.
+    pub dialect: QueryDialect,
+    /// Its text.
+    pub sql: String,
+    /// Functions of its own.
+    pub functions: Vec<QueryFunction>,
+    /// Its inputs and reference data with their samples.
+    pub inputs: Vec<TrialInput>,
+    /// How event time is treated.
+    pub order: EventOrder,
+    /// When events arrived whose sample does not say it.
+    pub now: Millis,
+    /// Rows that may come of it, all outputs together: they are in memory at once.
+    pub rows_max: usize,
 }
 
 /// What a trial gave.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Trial {
-    /// Per output: its rows, as JSON texts.
-    pub outputs: Vec<(String, Vec<String>)>,
-    /// What did not become a row, or failed as one: kind and detail.
-    pub errors: Vec<(String, String)>,
+    /// What the query writes to, in the order of its text.
+    pub outputs: Vec<TrialOutput>,
+    /// What did not become a row, or failed as one.
+    pub errors: Vec<TrialError>,
 }
 
-/// Runs a query over samples; `now` is when events arrived whose sample does not say it.
+/// The rows of an output.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TrialOutput {
+    /// Its name.
+    pub name: String,
+    /// Its columns.
+    pub columns: Vec<String>,
+    /// Its rows in the order in which they came.
+    pub rows: Vec<TrialRow>,
+}
+
+/// A row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrialRow {
+    /// The row's time: of a window its end.
+    pub time: Millis,
+    /// The row as a JSON object.
+    pub text: String,
+}
+
+/// What did not become a row, or failed as one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrialError {
+    /// The input and the line of its sample, when it is an event's.
+    pub place: Option<(String, usize)>,
+    /// One of `unparsable`, `early`, `late`, `out of order`, `failed`.
+    pub kind: &'static str,
+    /// What was expected and what was found.
+    pub detail: String,
+}
+
+/// Runs a query over samples to their end.
 ///
 /// # Errors
 /// [`QueryError::Plan`] with all mistakes of the text; [`QueryError::Sample`] names the line that is no event.
-pub fn trial(
-    dialect: QueryDialect,
-    sql: &str,
-    functions: &[QueryFunction],
-    inputs: &[TrialInput],
-    order: EventOrder,
-    now: Millis,
-) -> Result<Trial, QueryError> {
-    let samples = inputs.iter().map(|input| read(input, now)).collect::<Result<Vec<_>, _>>()?;
-    let schema = |(input, sample)| schema(dialect, input, sample);
+pub fn trial(ask: &TrialAsk) -> Result<Trial, QueryError> {
+    let TrialAsk { dialect, sql, functions, inputs, .. } = ask;
+    let samples = inputs.iter().map(|input| read(*dialect, input, ask.now)).collect::<Result<Vec<_>, _>>()?;
+    let schema = |(input, sample): (&TrialInput, &Sample)| sample.schema(*dialect, input);
     let schemas: Vec<InputSchema> = inputs.iter().zip(&samples).map(schema).collect();
     check_functions(functions)?;
-    let program = plan_with(dialect, sql, &schemas, functions).map_err(QueryError::Plan)?;
-    let outputs: Vec<String> = program.outputs.iter().map(|output| output.name.clone()).collect();
-    let of_source: Vec<&Sample> = program
-        .sources
-        .iter()
-        .filter_map(|source| {
-            let found = inputs.iter().position(|input| input.name.eq_ignore_ascii_case(&source.name));
-            found.map(|index| &samples[index])
-        })
-        .collect();
-    let shards: Vec<usize> = of_source.iter().map(|sample| sample.shard_count()).collect();
-    let formats: Vec<RecordFormat> = of_source.iter().map(|sample| sample.format.clone()).collect();
-    let order = match samples.iter().any(|sample| sample.timed) {
-        true => order,
-        false => EventOrder { late_tolerance_ms: EventOrder::LATE_WITHOUT_LIMIT, ..order },
+    let program = plan_with(*dialect, sql, &schemas, functions).map_err(QueryError::Plan)?;
+    let of = |source: &SourcePlan| inputs.iter().position(|input| input.name.eq_ignore_ascii_case(&source.name));
+    let of_source: Vec<(&str, &Sample)> =
+        program.sources.iter().filter_map(of).map(|index| (inputs[index].name.as_str(), &samples[index])).collect();
+    let names = program.outputs.iter().map(|output| output.name.clone());
+    let columns = program.outputs.iter().map(|output| output.schema.fields().iter().map(|field| field.name().clone()));
+    let outputs =
+        names.zip(columns).map(|(name, columns)| TrialOutput { name, columns: columns.collect(), rows: Vec::new() });
+    let mut outputs: Vec<TrialOutput> = outputs.collect();
+    let tables = tables_of(&program, inputs, *dialect)?;
+    let produced = run(program, tables, &of_source, ask)?;
+    for (output, batch) in &produced.rows {
+        let encoded = rows::encode(batch, &RecordFormat::Json, *dialect, &[]);
+        let row =
+            |(text, time): (Vec<u8>, &i64)| TrialRow { time: *time, text: String::from_utf8_lossy(&text).into_owned() };
+        outputs[*output].rows.extend(encoded.into_iter().zip(rowtimes(batch)).map(row));
+    }
+    let error = |error: RowError| {
+        let place = error.record.and_then(|(source, shard, offset)| {
+            let (name, sample) = of_source.get(source)?;
+            Some(((*name).to_owned(), sample.line(shard, offset)?))
+        });
+        TrialError { place, kind: error.kind, detail: error.detail }
     };
-    let mut executor = Executor::new(program, order, &formats, &shards);
-    let mut produced = Produced::default();
-    for (source, sample) in of_source.iter().enumerate() {
+    Ok(Trial { outputs, errors: produced.errors.into_iter().map(error).collect() })
+}
+
+/// Lets all events flow, then all time pass.
+fn run(
+    program: Program,
+    tables: Tables,
+    of_source: &[(&str, &Sample)],
+    ask: &TrialAsk,
+) -> Result<Produced, QueryError> {
+    let shards: Vec<usize> = of_source.iter().map(|(_, sample)| sample.shard_count()).collect();
+    let formats: Vec<RecordFormat> = of_source.iter().map(|(_, sample)| sample.format.clone()).collect();
+    let mut executor = Executor::new(program, ask.order, &formats, &shards).with_tables(tables);
+    let (mut produced, mut count) = (Produced::default(), 0);
+    let mut keep = |some: Produced| {
+        count += some.count();
+        produced.extend(some);
+        bounded(count, ask.rows_max)
+    };
+    for (source, (_, sample)) in of_source.iter().enumerate() {
+        if !sample.timed {
+            executor.arrivals_unknown(source);
+        }
         for (shard, batches) in &sample.shards {
             for batch in batches {
-                produced.extend(executor.push(source, *shard, batch, 0)?);
+                keep(executor.push(source, *shard, batch, 0)?)?;
             }
         }
     }
-    loop {
-        let (some, more) = executor.advance_some(Some(i64::MAX))?;
-        produced.extend(some);
-        if produced.count() > ROWS_MAX {
-            let message =
-                format!("a test gives at most {ROWS_MAX} rows; take fewer events, or narrow the bounds of its joins");
-            return Err(ExecuteError::TooLarge(message).into());
-        }
-        if !more {
-            break;
-        }
+    let mut more = true;
+    while more {
+        let (some, left) = executor.advance_some(Some(i64::MAX))?;
+        keep(some)?;
+        more = left;
     }
-    let mut rows: Vec<(String, Vec<String>)> = outputs.into_iter().map(|name| (name, Vec::new())).collect();
-    for (output, batch) in &produced.rows {
-        let encoded = rows::encode(batch, &RecordFormat::Json, dialect, &[]);
-        rows[*output].1.extend(encoded.iter().map(|row| String::from_utf8_lossy(row).into_owned()));
+    Ok(produced)
+}
+
+fn bounded(rows: usize, rows_max: usize) -> Result<(), ExecuteError> {
+    if rows <= rows_max {
+        return Ok(());
     }
-    let errors = produced.errors.into_iter().map(|error| (error.kind.to_owned(), error.detail)).collect();
-    Ok(Trial { outputs: rows, errors })
+    let message = format!("a test gives at most {rows_max} rows; take fewer events, or narrow the bounds of its joins");
+    Err(ExecuteError::TooLarge(message))
 }
 
-/// A sample's events by shard.
-struct Sample {
-    shards: BTreeMap<usize, Vec<RecordBatch>>,
-    /// How its records become rows.
-    format: RecordFormat,
-    /// Whether it says when its events arrived.
-    timed: bool,
-}
-
-impl Sample {
-    fn shard_count(&self) -> usize {
-        self.shards.keys().last().map_or(1, |last| last + 1)
-    }
-}
-
-/// An event of a sample as a record.
-struct Event {
-    shard: usize,
-    arrival: Option<Millis>,
-    /// Whether the sample holds the record as text.
-    is_text: bool,
-    data: Vec<u8>,
-}
-
-fn read(input: &TrialInput, now: Millis) -> Result<Sample, QueryError> {
-    // Files of some editors begin with a mark of their encoding.
-    let text = input.sample.trim_start_matches('\u{feff}');
-    if input.format != RecordFormat::Json && !text.trim_start().starts_with(['{', '[']) {
-        let records = in_batches(&[(now, text.as_bytes().to_vec())]);
-        return Ok(Sample { shards: BTreeMap::from([(0, records)]), format: input.format.clone(), timed: false });
-    }
-    let (mut timed, mut format) = (false, RecordFormat::Json);
-    let mut shards: BTreeMap<usize, Vec<(Millis, Vec<u8>)>> = BTreeMap::new();
-    let mut values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
-    loop {
-        let begin = values.byte_offset();
-        let wrong = |line: usize, reason: String| QueryError::Sample { input: input.name.clone(), line, reason };
-        let Some(value) = values.next() else { break };
-        let value = value.map_err(|error| wrong(error.line(), error.to_string()))?;
-        let line = || first_line(text, begin);
-        for event in if let Value::Array(events) = value { events } else { vec![value] } {
-            let Value::Object(event) = event else {
-                return Err(wrong(line(), "expected a JSON object".to_owned()));
-            };
-            let event = taken_apart(event).map_err(|reason| wrong(line(), reason))?;
-            timed |= event.arrival.is_some();
-            if event.is_text {
-                format = input.format.clone();
-            }
-            shards.entry(event.shard).or_default().push((event.arrival.unwrap_or(now), event.data));
-        }
-    }
-    let batches = |(shard, mut events): (usize, Vec<(Millis, Vec<u8>)>)| {
-        // A log's times never fall.
-        events.sort_by_key(|(arrival, _)| *arrival);
-        (shard, in_batches(&events))
-    };
-    Ok(Sample { shards: shards.into_iter().map(batches).collect(), format, timed })
-}
-
-/// The line on which a value begins that comes behind so many bytes.
-fn first_line(text: &str, bytes: usize) -> usize {
-    let blank = text.as_bytes()[bytes..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-    1 + text.as_bytes()[..bytes + blank].iter().filter(|byte| **byte == b'\n').count()
-}
-
-/// An event without what the sample added to it.
-fn taken_apart(mut event: Map<String, Value>) -> Result<Event, String> {
-    let time = |text: &str| match text.parse::<jiff::Timestamp>() {
-        Ok(time) => Ok(time.as_millisecond()),
-        Err(_) => Err(format!("expected a time such as 2026-11-21T04:05:06Z in {SAMPLE_ARRIVAL}, found {text}")),
-    };
-    let arrival = match event.remove(SAMPLE_ARRIVAL) {
-        Some(Value::String(text)) => Some(time(&text)?),
-        _ => None,
-    };
-    let shard = event.remove(SAMPLE_SHARD).and_then(|shard| shard.as_u64()).unwrap_or_default();
-    let shard = usize::try_from(shard).ok().filter(|shard| *shard < SHARDS_MAX);
-    let shard = shard.ok_or_else(|| format!("expected {SAMPLE_SHARD} below {SHARDS_MAX}"))?;
-    event.remove("EventProcessedUtcTime");
-    if let Some(Value::String(text)) = event.get(SAMPLE_TEXT) {
-        return Ok(Event { shard, arrival, is_text: true, data: text.clone().into_bytes() });
-    }
-    Ok(Event { shard, arrival, is_text: false, data: Value::Object(event).to_string().into_bytes() })
-}
-
-/// Events of one time as one batch.
-fn in_batches(events: &[(Millis, Vec<u8>)]) -> Vec<RecordBatch> {
-    let mut base_offset = 0;
-    let batch = |same: &[(Millis, Vec<u8>)]| {
-        let mut encoded = EncodedRecords::default();
-        same.iter().for_each(|(_, event)| encoded.push(b"", b"", event));
-        let (bytes, count) = encoded.freeze();
-        let batch = RecordBatch { base_offset, count, append_time: same[0].0, bytes };
-        base_offset = batch.next_offset();
-        batch
-    };
-    events.chunk_by(|left, right| left.0 == right.0).map(batch).collect()
-}
-
-fn schema(dialect: QueryDialect, input: &TrialInput, sample: &Sample) -> InputSchema {
-    let columns = if input.columns.is_empty() {
-        let records = sample.shards.values().flatten().flat_map(|batch| batch.iter().map(|record| record.data));
-        columns_of(dialect, &sample.format, records)
-    } else {
-        input.columns.clone()
-    };
-    // What a hub adds to events is what makes a sample tell of its times.
-    let hub = sample.timed && dialect == QueryDialect::StreamAnalytics;
-    InputSchema { name: input.name.clone(), columns: (!columns.is_empty()).then_some(columns), hub, reference: false }
+/// The rows of the reference data that the program reads.
+fn tables_of(program: &Program, inputs: &[TrialInput], dialect: QueryDialect) -> Result<Tables, QueryError> {
+    let rows = program.references.iter().map(|plan| {
+        let input = inputs.iter().find(|input| input.reference && input.name.eq_ignore_ascii_case(&plan.name));
+        let input = input.ok_or_else(|| QueryError::NoInput { name: plan.name.clone() })?;
+        loaded(input).rows(plan, dialect).map_err(|error| match error {
+            QueryError::Reference { name, reason, .. } => QueryError::SampleTable { name, reason },
+            other => other,
+        })
+    });
+    let rows = rows.collect::<Result<Vec<_>, _>>()?;
+    Ok(tables(program, &rows)?)
 }
 
 #[cfg(test)]
@@ -238,8 +183,26 @@ mod tests {
     }
 
     fn run_as(format: RecordFormat, sql: &str, sample: &str) -> Result<Trial, QueryError> {
-        let input = TrialInput { name: "trades".into(), columns: Vec::new(), format, sample: sample.into() };
-        trial(QueryDialect::StreamAnalytics, sql, &[], &[input], EventOrder::default(), 1_772_600_767_000)
+        let input = TrialInput { name: "trades".into(), format, sample: sample.into(), ..TrialInput::default() };
+        asked(QueryDialect::StreamAnalytics, sql, vec![input])
+    }
+
+    fn asked(dialect: QueryDialect, sql: &str, inputs: Vec<TrialInput>) -> Result<Trial, QueryError> {
+        let (order, now) = (EventOrder::default(), 1_772_600_767_000);
+        trial(&TrialAsk {
+            dialect,
+            sql: sql.to_owned(),
+            functions: Vec::new(),
+            inputs,
+            order,
+            now,
+            rows_max: TRIAL_ROWS_MAX,
+        })
+    }
+
+    /// The rows of the first output.
+    fn first(trial: &Trial) -> Vec<&str> {
+        trial.outputs[0].rows.iter().map(|row| row.text.as_str()).collect()
     }
 
     #[test]
@@ -253,9 +216,11 @@ mod tests {
             r#"{"time":"2026-03-04T05:08:00.0000000Z","symbol":"A","sum":4}"#,
         ];
         let found = run(SQL, sample).unwrap();
-        assert_eq!(found.outputs, [("out".to_owned(), rows.map(str::to_owned).to_vec())]);
+        assert_eq!((found.outputs[0].name.as_str(), first(&found)), ("out", rows.to_vec()));
+        assert_eq!(found.outputs[0].columns, ["time", "symbol", "sum"]);
+        assert_eq!(found.outputs[0].rows[0].time, 1_772_600_820_000, "05:07:00");
         let plain = run(SQL, r#"{"symbol":"B","shares":5}"#).unwrap();
-        assert_eq!(plain.outputs[0].1, [r#"{"time":"2026-03-04T05:07:00.0000000Z","symbol":"B","sum":5}"#]);
+        assert_eq!(first(&plain), [r#"{"time":"2026-03-04T05:07:00.0000000Z","symbol":"B","sum":5}"#]);
     }
 
     #[test]
@@ -274,7 +239,7 @@ mod tests {
             "[\n  {\n    \"symbol\": \"B\",\n    \"shares\": 2\n  },\n  { \"symbol\": \"B\", \"shares\": 3 }\n]\n",
             "{\"symbol\":\"B\",\"shares\":2} {\"symbol\":\"B\",\"shares\":3}",
         ] {
-            assert_eq!(run(SQL, sample).unwrap().outputs[0].1, [row], "{sample}");
+            assert_eq!(first(&run(SQL, sample).unwrap()), [row], "{sample}");
         }
     }
 
@@ -285,10 +250,10 @@ mod tests {
         let held = r#"{"RecordText":"shares,symbol\n1,A\n\"x\n2,A","EventEnqueuedUtcTime":"2026-03-04T05:06:07Z"}"#;
         for sample in ["symbol,shares\nA,1\n\nA,2\n", held] {
             let found = run_as(csv(), SQL, sample).unwrap();
-            assert_eq!(found.outputs, [("out".to_owned(), vec![row.clone()])], "{sample}");
+            assert_eq!(first(&found), [&row], "{sample}");
         }
         let found = run_as(csv(), SQL, r#"{"symbol":"A","shares":3}"#).unwrap();
-        assert_eq!(found.outputs[0].1, [row], "a sample that somebody wrote as JSON");
+        assert_eq!(first(&found), [&row], "a sample that somebody wrote as JSON");
     }
 
     #[test]
@@ -296,18 +261,18 @@ mod tests {
         let sample = r#"{"a":1,"EventEnqueuedUtcTime":"2026-03-04T05:06:07Z","PartitionId":2}"#;
         let added = r#""EventProcessedUtcTime":"2026-03-04T05:06:07.0000000Z","PartitionId":2,"EventEnqueuedUtcTime":"2026-03-04T05:06:07.0000000Z""#;
         let found = run("SELECT * INTO out FROM trades", sample).unwrap();
-        assert_eq!(found.outputs[0].1, [format!("{{\"a\":1,{added}}}")]);
+        assert_eq!(first(&found), [format!("{{\"a\":1,{added}}}")]);
         let found = run("SELECT a, PartitionId INTO out FROM trades", sample).unwrap();
-        assert_eq!(found.outputs[0].1, [r#"{"a":1,"PartitionId":2}"#]);
+        assert_eq!(first(&found), [r#"{"a":1,"PartitionId":2}"#]);
         let found = run("SELECT * INTO out FROM trades", r#"{"a":1}"#).unwrap();
-        assert_eq!(found.outputs[0].1, [r#"{"a":1}"#], "no hub is told of");
+        assert_eq!(first(&found), [r#"{"a":1}"#], "no hub is told of");
     }
 
     #[test]
     fn events_whose_arrival_nobody_tells_are_not_late() {
         let sql = "SELECT System.Timestamp() AS t, a INTO out FROM trades TIMESTAMP BY at";
         let found = run(sql, r#"{"a":1,"at":"2020-01-01T00:00:00Z"}"#).unwrap();
-        assert_eq!(found.outputs[0].1, [r#"{"t":"2020-01-01T00:00:00.0000000Z","a":1}"#]);
+        assert_eq!(first(&found), [r#"{"t":"2020-01-01T00:00:00.0000000Z","a":1}"#]);
     }
 
     #[test]
@@ -323,5 +288,67 @@ mod tests {
             assert!(error.contains(said), "{sample}: {error}");
         }
         assert!(matches!(run("SELECT", "{}"), Err(QueryError::Plan(_))));
+    }
+
+    #[test]
+    fn an_input_without_times_is_not_late_beside_one_that_has_them() {
+        let sql = "SELECT System.Timestamp() AS t INTO o FROM a TIMESTAMP BY at; SELECT System.Timestamp() AS t INTO p FROM b TIMESTAMP BY at";
+        let sample =
+            |name: &str, sample: &str| TrialInput { name: name.into(), sample: sample.into(), ..TrialInput::default() };
+        let timed = sample("a", r#"{"at":"2026-03-04T05:00:00Z","EventEnqueuedUtcTime":"2026-03-04T05:06:00Z"}"#);
+        let untimed = sample("b", r#"{"at":"2020-01-01T00:00:00Z"} {"at":"2099-01-01T00:00:00Z"}"#);
+        let found = asked(QueryDialect::StreamAnalytics, sql, vec![timed, untimed]).unwrap();
+        assert_eq!(first(&found), [r#"{"t":"2026-03-04T05:05:55.0000000Z"}"#], "the tolerance is 5 s");
+        let rows: Vec<&str> = found.outputs[1].rows.iter().map(|row| row.text.as_str()).collect();
+        assert_eq!(rows, [r#"{"t":"2020-01-01T00:00:00.0000000Z"}"#, r#"{"t":"2099-01-01T00:00:00.0000000Z"}"#]);
+    }
+
+    #[test]
+    fn what_is_no_row_is_told_with_its_line() {
+        let sample = "{\"shares\":1}\n{\"shares\":\"x\"}\n\n{\"shares\":0}";
+        let found =
+            run("CREATE TABLE trades (shares bigint); SELECT 1/shares AS n INTO out FROM trades", sample).unwrap();
+        assert_eq!(first(&found), [r#"{"n":1}"#]);
+        assert_eq!(found.errors[0].place, Some(("trades".to_owned(), 2)));
+        assert_eq!((found.errors[0].kind, found.errors[1].kind), ("unparsable", "failed"));
+    }
+
+    #[test]
+    fn reference_data_have_samples() {
+        let sql = "SELECT t.shares, c.company INTO out FROM trades t JOIN companies c ON t.symbol = c.symbol";
+        let trades = TrialInput {
+            name: "trades".into(),
+            sample: r#"{"symbol":"A","shares":1}"#.into(),
+            ..TrialInput::default()
+        };
+        let table = |sample: &str| TrialInput {
+            name: "companies".into(),
+            format: RecordFormat::Csv { delimiter: ",".into() },
+            reference: true,
+            sample: sample.into(),
+            ..TrialInput::default()
+        };
+        let inputs = vec![trades.clone(), table("symbol,company\nA,Acme\nB,Bolt\n")];
+        let found = asked(QueryDialect::StreamAnalytics, sql, inputs).unwrap();
+        assert_eq!(first(&found), [r#"{"shares":1,"company":"Acme"}"#]);
+        let broken = table(r#"{"symbol":"A","company":"Acme"} {"symbol":"#);
+        let inputs = vec![trades, TrialInput { format: RecordFormat::Json, ..broken }];
+        let told = asked(QueryDialect::StreamAnalytics, sql, inputs).unwrap_err().to_string();
+        assert!(told.starts_with("the sample for reference data `companies`: "), "{told}");
+    }
+
+    #[test]
+    fn delimited_text_without_columns_begins_with_their_names_in_kinesis_language_too() {
+        let sql = r#"CREATE STREAM "O" ("s" VARCHAR(8), "n" INTEGER); CREATE PUMP P AS INSERT INTO "O"
+            SELECT STREAM "symbol", "shares" FROM "trades""#;
+        let format = RecordFormat::Csv { delimiter: ",".into() };
+        let input = TrialInput {
+            name: "trades".into(),
+            format,
+            sample: "shares,symbol\n3,A\n".into(),
+            ..TrialInput::default()
+        };
+        let found = asked(QueryDialect::Kinesis, sql, vec![input]).unwrap();
+        assert_eq!(first(&found), [r#"{"s":"A","n":3}"#]);
     }
 }

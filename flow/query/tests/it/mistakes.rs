@@ -1,8 +1,10 @@
 //! Mistakes and the exact texts that tell of them.
 
-use millstream_catalog::{ColumnDefinition, ColumnType, QueryDialect};
+use millstream_catalog::{ColumnDefinition, ColumnType, EventOrder, QueryDialect};
 use millstream_query::dialect::output_names;
-use millstream_query::{InputSchema, PlanErrorCode, check, explain, plan};
+use millstream_query::{
+    InputSchema, PlanErrorCode, check, explain, inputs_declared, inputs_missing, language_of, plan,
+};
 
 fn trades(name: &str) -> InputSchema {
     let column = |name: &str, column_type| ColumnDefinition {
@@ -399,9 +401,50 @@ fn a_check_needs_no_columns_and_a_plan_does() {
 }
 
 #[test]
+fn a_text_tells_its_language_and_what_it_reads() {
+    let (azure, amazon) = (QueryDialect::StreamAnalytics, QueryDialect::Kinesis);
+    for (sql, language) in [
+        ("-- CREATE STREAM o\nSELECT [a] FROM b", azure),
+        ("CREATE TABLE stream (pump bigint); SELECT pump FROM stream", azure),
+        ("create or replace pump p as insert into o select stream 1 from s", amazon),
+        ("/* results */ CREATE STREAM \"o\" (a INTEGER);", amazon),
+        ("", azure),
+    ] {
+        assert_eq!(language_of(sql), language, "{sql}");
+    }
+    let sql = "CREATE TABLE d (x bigint); WITH a AS (SELECT x FROM b)
+        SELECT a.x FROM a JOIN c ON DATEDIFF(second, a, c) = 0 UNION SELECT x FROM d";
+    assert_eq!(inputs_missing(azure, sql, &[]), ["d", "b", "c"]);
+    assert_eq!(inputs_missing(azure, sql, &[trades("C")]), ["d", "b"]);
+    assert_eq!(inputs_declared(azure, sql), ["d"]);
+    let sql = "CREATE STREAM o (a INTEGER); CREATE PUMP p AS INSERT INTO o SELECT STREAM 1 FROM \"s\";
+        CREATE PUMP q AS INSERT INTO nowhere SELECT STREAM 1 FROM o";
+    assert_eq!(inputs_missing(amazon, sql, &[]), ["s"], "what is written to is no input");
+}
+
+#[test]
 fn codes_are_unique_and_in_order() {
     let codes: Vec<&str> = PlanErrorCode::ALL.iter().map(|code| code.as_str()).collect();
     assert!(codes.is_sorted() && codes.windows(2).all(|pair| pair[0] != pair[1]));
+}
+
+#[test]
+fn a_plan_of_a_join_explains_itself() {
+    let sql = "SELECT a.symbol INTO one FROM a TIMESTAMP BY time JOIN b TIMESTAMP BY time \
+               ON a.symbol = b.symbol AND DATEDIFF(second, a, b) BETWEEN 0 AND 15; SELECT price INTO two FROM b TIMESTAMP BY time";
+    let program = plan(QueryDialect::StreamAnalytics, sql, &[trades("a"), trades("b")]).unwrap();
+    let order = EventOrder { late_tolerance_ms: EventOrder::LATE_WITHOUT_LIMIT, ..EventOrder::default() };
+    let told = explain(&program, &order);
+    for said in [
+        "      ├─ source a: symbol nvarchar(max), time datetime\n      └─ source b: ",
+        "after a change: made again of the records of the last 15999 ms",
+        "late: never, it may come any time after",
+        "does not move while nothing arrives",
+        "the least of all shards of all sources",
+        "2,000,000 rows of a join",
+    ] {
+        assert!(told.contains(said), "{said}\n{told}");
+    }
 }
 
 #[test]
@@ -410,16 +453,29 @@ fn a_plan_explains_itself() {
                GROUP BY symbol, HoppingWindow(second, 10, 5)";
     let program = plan(QueryDialect::StreamAnalytics, sql, &[trades("trades")]).unwrap();
     let expected = "\
-source trades: symbol nvarchar(max), price float, shares bigint, time datetime
-  time: time; the watermark is the latest such time less the out-of-order tolerance, and moves with the clock (less the late tolerance) while nothing arrives
-step 0 reads trades: hopping windows of 10000 ms each 5000 ms (start, end]
-  where price > 1
-  group by symbol: SUM(shares)
-  symbol = symbol, total = SUM(shares)
-  state: 1 value(s) for each key and window, 2 windows at a time, until the watermark passes the window's end
-output out from step 0: symbol nvarchar(max), total bigint
+output out: symbol nvarchar(max), total bigint
+└─ step 0: hopping windows of 10 s each 5 s (start, end]
+   │  where price > 1
+   │  group by symbol: SUM(shares)
+   │  symbol = symbol, total = SUM(shares)
+   │  state: 1 value(s) for each key and window, 2 windows at a time, until the watermark passes the window's end
+   │  after a change: open windows are made again of the records of the last 10 s
+   └─ source trades: symbol nvarchar(max), price float, shares bigint, time datetime
+
+time of trades
+  of an event: time
+  early, more than 5 min ahead of its arrival: dropped
+  late, more than 5 s behind its arrival: its time becomes the edge
+  out of order, more than 0 s behind others of its shard: its time becomes the edge
+  watermark of a shard: its latest time less 0 s; the clock's time less 5 s while nothing arrives
+watermark of the query: the least of all shards; one that is behind holds up all
+
+state, at most; beyond it the query stops and says so
+  2,000,000 groups of windows in a step
+  all of it with a part of the results: one transaction of 16 MiB
+after a change it goes on where it was: positions and watermark stay, what was given is not given again
 ";
-    assert_eq!(explain(&program), expected);
+    assert_eq!(explain(&program, &EventOrder::default()), expected);
     let names: Vec<&String> = program.output_schema("OUT").unwrap().fields().iter().map(|field| field.name()).collect();
     assert_eq!(names, ["symbol", "total"]);
 }

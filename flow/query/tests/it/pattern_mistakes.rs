@@ -1,6 +1,6 @@
 //! Mistakes in `MATCH_RECOGNIZE` and the exact texts that tell of them, and what its plan looks like.
 
-use millstream_catalog::{ColumnDefinition, ColumnType, QueryDialect};
+use millstream_catalog::{ColumnDefinition, ColumnType, EventOrder, QueryDialect};
 use millstream_query::{InputSchema, check, explain, plan};
 
 use crate::mistakes::mistakes;
@@ -130,7 +130,7 @@ fn a_plan_is_shown() {
         "LIMIT DURATION(minute, 1) PARTITION BY symbol MEASURES LAST(A.price) AS p
          PATTERN (A+ B .) DEFINE A AS A.price > 1, B AS B.price > MAX(A.price)",
     );
-    let shown = explain(&plan(QueryDialect::StreamAnalytics, &sql, &[input]).unwrap());
+    let shown = explain(&plan(QueryDialect::StreamAnalytics, &sql, &[input]).unwrap(), &EventOrder::default());
     let expected = "step 0 reads trades: a row for each match of a pattern of rows of each symbol
   A: A.price > 1
   B: B.price > MAX(A.price)

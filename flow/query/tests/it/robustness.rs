@@ -1,6 +1,6 @@
 //! Whatever text comes in: an answer, soon, and never a panic.
 
-use millstream_catalog::{ColumnDefinition, ColumnType, QueryDialect};
+use millstream_catalog::{ColumnDefinition, ColumnType, EventOrder, QueryDialect};
 use millstream_query::dialect::SQL_BYTES_MAX;
 use millstream_query::{InputSchema, PlanErrorCode, explain, plan};
 use proptest::prelude::*;
@@ -26,7 +26,7 @@ fn input() -> InputSchema {
 
 fn answer(dialect: QueryDialect, sql: &str) {
     match plan(dialect, sql, &[input()]) {
-        Ok(program) => drop(explain(&program)),
+        Ok(program) => drop(explain(&program, &EventOrder::default())),
         Err(errors) => assert!(!errors.is_empty(), "{sql}"),
     }
 }

@@ -1,12 +1,11 @@
 //! Functions that a query's owner wrote in JavaScript, from records to results.
 
-use millstream_catalog::{
-    EventOrder, OutputTarget, QueryDialect, QueryFunction, QueryFunctionKind, RecordFormat, ValueType,
-};
-use millstream_query::{InputSchema, NewQuery, QueryError, Trial, TrialInput, plan_with, trial};
+use millstream_catalog::{OutputTarget, QueryDialect, QueryFunction, QueryFunctionKind, RecordFormat, ValueType};
+use millstream_query::{InputSchema, NewQuery, QueryError, plan_with};
 use serde_json::{Value, json};
 
 use crate::delivery::{World, output, query, until};
+use crate::values::{Found, run_as};
 
 const TWA: &str = "function main() {
     this.init = function () { this.totalValue = 0.0; this.totalWeight = 0.0; }
@@ -33,13 +32,8 @@ fn aggregate(name: &str, script: &str, result: ValueType) -> QueryFunction {
     QueryFunction { kind: QueryFunctionKind::Aggregate, ..scalar(name, script, &[], result) }
 }
 
-fn run(functions: &[QueryFunction], sql: &str, sample: &str) -> Trial {
-    let format = RecordFormat::Json;
-    let input = TrialInput { name: "input".into(), columns: Vec::new(), format, sample: sample.into() };
-    match trial(QueryDialect::StreamAnalytics, sql, functions, &[input], EventOrder::default(), 1_772_600_767_000) {
-        Ok(found) => found,
-        Err(error) => panic!("{sql}: {error}"),
-    }
+fn run(functions: &[QueryFunction], sql: &str, sample: &str) -> Found {
+    run_as(RecordFormat::Json, functions, sql, sample)
 }
 
 /// The rows of its only output.

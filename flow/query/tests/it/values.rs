@@ -1,17 +1,40 @@
 //! Records, arrays and values without a fixed type from records to results: what fits, what does not, and how much.
 
-use millstream_catalog::{EventOrder, QueryDialect, RecordFormat};
-use millstream_query::{InputSchema, Trial, TrialInput, plan, trial};
+use millstream_catalog::{EventOrder, QueryDialect, QueryFunction, RecordFormat};
+use millstream_query::{InputSchema, TRIAL_ROWS_MAX, TrialAsk, TrialInput, plan, trial};
 
-/// What a query over a sample gives.
-fn run(sql: &str, sample: &str) -> Trial {
-    run_as(RecordFormat::Json, sql, sample)
+/// What a query over a sample gives: by output its rows, and kinds and details of what is none.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) outputs: Vec<(String, Vec<String>)>,
+    pub(crate) errors: Vec<(String, String)>,
 }
 
-fn run_as(format: RecordFormat, sql: &str, sample: &str) -> Trial {
-    let input = TrialInput { name: "input".into(), columns: Vec::new(), format, sample: sample.into() };
-    match trial(QueryDialect::StreamAnalytics, sql, &[], &[input], EventOrder::default(), 1_772_600_767_000) {
-        Ok(found) => found,
+fn run(sql: &str, sample: &str) -> Found {
+    run_as(RecordFormat::Json, &[], sql, sample)
+}
+
+/// A query with functions of its own over a sample.
+pub(crate) fn run_as(format: RecordFormat, functions: &[QueryFunction], sql: &str, sample: &str) -> Found {
+    let input = TrialInput { name: "input".into(), format, sample: sample.into(), ..TrialInput::default() };
+    let ask = TrialAsk {
+        dialect: QueryDialect::StreamAnalytics,
+        sql: sql.to_owned(),
+        functions: functions.to_vec(),
+        inputs: vec![input],
+        order: EventOrder::default(),
+        now: 1_772_600_767_000,
+        rows_max: TRIAL_ROWS_MAX,
+    };
+    match trial(&ask) {
+        Ok(found) => Found {
+            outputs: found
+                .outputs
+                .into_iter()
+                .map(|output| (output.name, output.rows.into_iter().map(|row| row.text).collect()))
+                .collect(),
+            errors: found.errors.into_iter().map(|error| (error.kind.to_owned(), error.detail)).collect(),
+        },
         Err(error) => panic!("{sql}: {error}"),
     }
 }
@@ -75,8 +98,12 @@ fn a_declared_input_takes_what_fits_and_tells_of_the_rest() {
         assert!(found.errors.iter().all(|(kind, _)| kind == "unparsable"), "{record}");
     }
     let csv = RecordFormat::Csv { delimiter: ",".into() };
-    let found =
-        run_as(csv, "CREATE TABLE input (x bigint, s nvarchar(max)) SELECT * INTO out FROM input", "s,x\n7,1\na,b\n");
+    let found = run_as(
+        csv,
+        &[],
+        "CREATE TABLE input (x bigint, s nvarchar(max)) SELECT * INTO out FROM input",
+        "s,x\n7,1\na,b\n",
+    );
     assert_eq!((found.outputs[0].1.clone(), found.errors.len()), (vec![r#"{"x":1,"s":"7"}"#.to_owned()], 1));
 }
 

@@ -221,7 +221,7 @@ fn placed(shard: &Shard, record: &Record) -> Value {
 }
 
 /// The events of a record; one that holds none is kept as its text, if it is one: an input may read it in another format.
-fn events(shard: u32, record: &Record) -> Vec<Value> {
+pub(crate) fn events(shard: u32, record: &Record) -> Vec<Value> {
     let values = serde_json::Deserializer::from_slice(&record.data).into_iter::<Value>().map_while(Result::ok);
     let mut events: Vec<Value> = values
         .flat_map(|value| if let Value::Array(events) = value { events } else { vec![value] })

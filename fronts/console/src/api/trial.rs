@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use millstream_catalog::{EventOrder, QueryDialect};
-use millstream_query::{Trial, TrialInput, trial};
+use millstream_query::{QueryError, TRIAL_ROWS_MAX, Trial, TrialAsk, TrialError, TrialInput, TrialOutput, trial};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -39,12 +39,16 @@ pub async fn run(
     ask: Result<Json<Ask>, JsonRejection>,
 ) -> Result<Json<Value>, ConsoleError> {
     let Json(ask) = ask.map_err(|rejection| ConsoleError::Invalid(rejection.body_text()))?;
-    let trial = carry_out(&console, ask).await?;
-    let output = |(name, rows): (String, Vec<String>)| {
-        let rows: Vec<Value> = rows.iter().map(|row| serde_json::from_str(row).unwrap_or_default()).collect();
-        json!({ "name": name, "rows": rows })
+    let trial = carry_out(&console, ask).await??;
+    let output = |output: TrialOutput| {
+        let rows: Vec<Value> =
+            output.rows.iter().map(|row| serde_json::from_str(&row.text).unwrap_or_default()).collect();
+        json!({ "name": output.name, "rows": rows })
     };
-    let error = |(kind, detail): (String, String)| json!({ "kind": kind, "detail": detail });
+    let error = |error: TrialError| {
+        let (input, line) = error.place.unzip();
+        json!({ "kind": error.kind, "detail": error.detail, "input": input, "line": line })
+    };
     Ok(Json(json!({
         "outputs": trial.outputs.into_iter().map(output).collect::<Vec<_>>(),
         "errors": trial.errors.into_iter().map(error).collect::<Vec<_>>(),
@@ -58,22 +62,26 @@ impl Ask {
     }
 }
 
-/// Runs a trial off the async workers.
-pub(crate) async fn carry_out(console: &Console, ask: Ask) -> Result<Trial, ConsoleError> {
+/// Runs a trial off the async workers. The outer error is of what was asked, the inner one the query engine's.
+pub(crate) async fn carry_out(console: &Console, ask: Ask) -> Result<Result<Trial, QueryError>, ConsoleError> {
     let query = ask.query.as_deref().map(|name| console.query(name)).transpose()?;
     let sql = ask.sql.or_else(|| query.as_ref().map(|query| query.sql.clone()));
     let sql = sql.ok_or_else(|| ConsoleError::Invalid("expected `query` or `sql`".to_owned()))?;
     let own = query.as_ref().map_or(QueryDialect::StreamAnalytics, |query| query.dialect);
     let order = query.as_ref().map_or_else(EventOrder::default, |query| query.event_order);
     let input = |(name, sample): (String, String)| {
-        let mut inputs = query.iter().flat_map(|query| &query.inputs);
-        let known = inputs.find(|input| input.name.eq_ignore_ascii_case(&name));
-        let (columns, format) = known.map(|input| (input.columns.clone(), input.format.clone())).unwrap_or_default();
-        TrialInput { name, columns, format, sample }
+        let is = |known: &str| known.eq_ignore_ascii_case(&name);
+        let known = query.iter().flat_map(|query| &query.inputs).find(|input| is(&input.name));
+        let table = query.iter().flat_map(|query| &query.references).find(|table| is(&table.name));
+        let described = known.map(|input| (input.columns.clone(), input.format.clone()));
+        let described = described.or_else(|| table.map(|table| (table.columns.clone(), table.format.clone())));
+        let (columns, format) = described.unwrap_or_default();
+        TrialInput { name, columns, format, sample, reference: known.is_none() && table.is_some() }
     };
     let inputs: Vec<TrialInput> = ask.samples.into_iter().map(input).collect();
     let functions = query.as_ref().map(|query| query.functions.clone()).unwrap_or_default();
     let (dialect, now) = (ask.dialect.unwrap_or(own), console.clock().now());
-    let ran = tokio::task::spawn_blocking(move || trial(dialect, &sql, &functions, &inputs, order, now)).await;
-    ran.map_err(|error| ConsoleError::Invalid(format!("the test ended early: {error}")))?.map_err(ConsoleError::from)
+    let ask = TrialAsk { dialect, sql, functions, inputs, order, now, rows_max: TRIAL_ROWS_MAX };
+    let ran = tokio::task::spawn_blocking(move || trial(&ask)).await;
+    ran.map_err(|error| ConsoleError::Invalid(format!("the test ended early: {error}")))
 }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use askama::Template;
 use millstream_catalog::{DesiredState, OutputTarget, QueryDefinition, QueryOutput, StreamDefinition};
-use millstream_query::QueryState;
+use millstream_query::{QueryState, StepCounts};
 use serde_json::Value;
 
+use super::editor::Editor;
 use super::queries::dialect;
-use super::{Frame, troubles};
+use super::rows_table::{ResultCell, ResultColumn, RowsTable};
+use super::{Frame, trial, troubles};
 use crate::Console;
 use crate::chart;
 use crate::error::ConsoleError;
@@ -21,12 +23,8 @@ use crate::tail::{self, Placed};
 
 /// Rows that each output shows.
 const ROWS_MAX: usize = 20;
-/// Columns that an output shows.
-const COLUMNS_MAX: usize = 16;
 /// Characters of what a query fails with.
 const ERROR_CHARS: usize = 300;
-/// Characters of a cell.
-const CELL_CHARS: usize = 60;
 /// A watermark this far behind deserves a look: one minute's window and a half.
 const LAG_WORRYING_MS: f64 = 90_000.0;
 
@@ -42,8 +40,7 @@ struct QueryPage<'a> {
     inputs: Vec<(String, String, String)>,
     outputs: Vec<OutputLine>,
     href: String,
-    /// Inputs with nothing pasted yet.
-    samples: Vec<(String, String)>,
+    editor: Editor,
     running: bool,
     /// Whether it ran before, so that it can go on.
     ran: bool,
@@ -70,7 +67,7 @@ pub(super) fn page(console: &Console, name: &str, frame: Frame, live: Fragments)
         inputs: query.inputs.iter().map(input).collect(),
         outputs: query.outputs.iter().map(|output| output_line(console, output)).collect(),
         href: Page::Query(name.to_owned()).href(),
-        samples: query.inputs.iter().map(|input| (input.name.clone(), String::new())).collect(),
+        editor: trial::fresh(console, &query),
         running: query.desired == DesiredState::Running,
         ran: query.started.is_some(),
         asks_token: console.create_needs_token(),
@@ -123,6 +120,7 @@ pub(super) async fn fragments(console: &Console, name: &str) -> Result<Fragments
         Chart::of("watermark lag", &measures.series("watermark_lag_ms"), chart::millis),
     ];
     fragments.add("charts", &Charts { charts })?;
+    fragments.add("steps", &steps(console, name))?;
     fragments.add("results", &results(console, name).await?)?;
     fragments.add("errors", &troubles::list(console, troubles::Of::Query(name)).await?)?;
     Ok(fragments)
@@ -170,20 +168,10 @@ struct OutputRows {
     rows: Vec<ResultRow>,
 }
 
-struct ResultColumn {
-    name: String,
-    number: bool,
-}
-
 struct ResultRow {
     time: String,
     href: String,
     cells: Vec<ResultCell>,
-}
-
-struct ResultCell {
-    text: String,
-    number: bool,
 }
 
 /// The newest rows of each of the query's own streams.
@@ -199,42 +187,47 @@ async fn results(console: &Console, name: &str) -> Result<Results, ConsoleError>
     Ok(Results { outputs })
 }
 
-/// Rows as a table: the columns of JSON objects in the order of their first appearance, else one column.
+/// The rows of an output, newest first.
 fn output_rows(name: String, href: String, newest: &[Placed]) -> OutputRows {
-    let parsed: Vec<(&Placed, Value)> =
-        newest.iter().map(|placed| (placed, serde_json::from_slice(&placed.record.data).unwrap_or_default())).collect();
-    let mut columns: Vec<String> = Vec::new();
-    for key in parsed.iter().filter_map(|(_, row)| row.as_object()).flat_map(|row| row.keys()) {
-        if columns.len() < COLUMNS_MAX && !columns.contains(key) {
-            columns.push(key.clone());
-        }
-    }
-    let rows = parsed.iter().map(|(placed, row)| ResultRow {
+    let parsed: Vec<Value> =
+        newest.iter().map(|placed| serde_json::from_slice(&placed.record.data).unwrap_or_default()).collect();
+    let table = RowsTable::of(&parsed, |index| String::from_utf8_lossy(&newest[index].record.data).into_owned());
+    let row = |(placed, cells): (&Placed, Vec<ResultCell>)| ResultRow {
         time: format::clock(placed.record.append_time),
         href: Page::Trace(placed.sequence.to_string()).href(),
-        cells: match row.as_object() {
-            Some(row) => columns.iter().map(|column| cell(row.get(column))).collect(),
-            None => vec![ResultCell { text: format::payload(&placed.record.data, CELL_CHARS * 4), number: false }],
-        },
-    });
-    let rows: Vec<ResultRow> = rows.collect();
-    let column = |(index, name): (usize, &String)| ResultColumn {
-        name: name.clone(),
-        number: rows.iter().any(|row| row.cells.get(index).is_some_and(|cell| cell.number)),
+        cells,
     };
-    let mut heads: Vec<ResultColumn> = columns.iter().enumerate().map(column).collect();
-    if heads.is_empty() {
-        heads.push(ResultColumn { name: "row".to_owned(), number: false });
-    }
-    OutputRows { name, href, columns: heads, rows }
+    OutputRows { name, href, columns: table.columns, rows: newest.iter().zip(table.rows).map(row).collect() }
 }
 
-fn cell(value: Option<&Value>) -> ResultCell {
-    let text = match value {
-        None => String::new(),
-        Some(Value::Null) => "null".to_owned(),
-        Some(Value::String(text)) => format::cut(text, CELL_CHARS),
-        Some(other) => format::cut(&other.to_string(), CELL_CHARS),
+#[derive(Template)]
+#[template(path = "partials/steps.html")]
+struct Steps {
+    steps: Vec<ShownStep>,
+}
+
+struct ShownStep {
+    title: String,
+    rows_in: String,
+    rate_in: String,
+    rows_out: String,
+    rate_out: String,
+    kept: String,
+}
+
+/// What each step of its plan has done since the query started, and does now.
+fn steps(console: &Console, name: &str) -> Steps {
+    let metrics = &console.insight().metrics;
+    let step = |(index, step): (usize, StepCounts)| {
+        let measures = Measures::of(metrics, format!("query/{name}/step/{index}"));
+        ShownStep {
+            title: step.title,
+            rows_in: format::count(step.rows_in),
+            rate_in: chart::per_second(measures.rate("rows_in")),
+            rows_out: format::count(step.rows_out),
+            rate_out: chart::per_second(measures.rate("rows_out")),
+            kept: format::count(step.kept as u64),
+        }
     };
-    ResultCell { text, number: value.is_some_and(Value::is_number) }
+    Steps { steps: console.queries().status(name).steps.into_iter().enumerate().map(step).collect() }
 }

@@ -1,4 +1,5 @@
-//! `/queries/{name}/test`: a query over samples that somebody uploads or pastes, and its rows to look at or to keep.
+//! `/queries/{name}/test`: a query's text over samples that somebody uploads or pastes, or over what its streams took last, and its
+//! rows to look at or to keep; then the text is saved. What is wrong with a text is in `editor.rs`.
 
 use std::collections::BTreeMap;
 
@@ -6,16 +7,25 @@ use askama::Template;
 use axum::Form;
 use axum::extract::multipart::MultipartError;
 use axum::extract::{FromRequest as _, Multipart, Path, Request, State};
-use axum::response::{Html, IntoResponse as _, Response};
+use axum::response::{Html, IntoResponse as _, Redirect, Response};
 use http::header;
-use millstream_query::Trial;
+use millstream_catalog::{DesiredState, QueryDefinition};
+use millstream_query::{QueryError, Trial, TrialError, TrialOutput};
+use serde_json::Value;
 
 use super::Frame;
+use super::editor::{self, Editor, Mistakes};
+use super::rows_table::RowsTable;
 use crate::Console;
+use crate::api::tail::events;
 use crate::api::trial::{Ask, carry_out};
+use crate::chart;
 use crate::error::ConsoleError;
 use crate::page::Page;
+use crate::tail;
 
+/// Records of each stream that are tried.
+const LIVE_RECORDS: usize = 200;
 /// Rows that the page shows; the file has all.
 const ROWS_MAX: usize = 500;
 /// Bytes of a sample that the page shows again; of a longer one the file has to be chosen again.
@@ -24,18 +34,44 @@ const SHOWN_BYTES_MAX: usize = 1 << 20;
 const FIELDS_MAX: usize = 256;
 /// What the name of a field with a file ends with; what it begins with is the input's name.
 const FILE: &str = ".file";
+/// The field with the management token; no input has such a name.
+const TOKEN: &str = ".token";
+/// The field with the change of the query that the text was made from; no input has such a name.
+const VERSION: &str = ".version";
 
 #[derive(Template)]
 #[template(path = "pages/trial.html")]
 struct TrialPage {
     frame: Frame,
     name: String,
-    href: String,
-    sql: String,
-    samples: Vec<(String, String)>,
+    editor: Editor,
     mistake: Option<String>,
-    outputs: Vec<(String, usize, Vec<String>)>,
-    errors: Vec<(String, String)>,
+    outputs: Vec<ShownOutput>,
+    errors: Vec<TrialError>,
+}
+
+/// The rows of an output.
+struct ShownOutput {
+    name: String,
+    count: usize,
+    table: RowsTable,
+    /// The first column of numbers, and its values as a picture.
+    chart: Option<(String, String)>,
+}
+
+/// What somebody wants of what a form holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// The rows of its samples.
+    Rows,
+    /// The same as a file.
+    File,
+    /// The rows of what the streams took last.
+    Live,
+    /// What is wrong with its text.
+    Check,
+    /// That its text becomes the query's.
+    Save,
 }
 
 /// `GET /queries/{name}/test`: the form with nothing in it yet.
@@ -46,8 +82,7 @@ pub async fn show(State(console): State<Console>, Path(name): Path<String>) -> R
     test(&console, name, BTreeMap::new()).await
 }
 
-/// Runs the query over what the form holds: `sql`, for each input a field of its name or a file (`INPUT.file`), and `as=file`
-/// for rows as a file.
+/// Does what the form wants (`as`) with what it holds: `sql`, and for each input a field of its name or a file (`INPUT.file`).
 ///
 /// # Errors
 /// [`ConsoleError::NotFound`] for a query that is not there; mistakes of the form are shown on the page.
@@ -69,46 +104,135 @@ pub async fn run(
 
 async fn test(console: &Console, name: String, mut fields: BTreeMap<String, String>) -> Result<Response, ConsoleError> {
     let query = console.query(&name)?;
-    let as_file = fields.remove("as").is_some_and(|form| form == "file");
-    let sql = fields.remove("sql").unwrap_or_else(|| query.sql.clone());
+    let wanted = match fields.remove("as").as_deref() {
+        Some("file") => Wanted::File,
+        Some("live") => Wanted::Live,
+        Some("check") => Wanted::Check,
+        Some("save") => Wanted::Save,
+        _ => Wanted::Rows,
+    };
+    let token = fields.remove(TOKEN).unwrap_or_default();
+    let mut editor = filled(console, &query, fields);
+    if wanted == Wanted::Live {
+        newest(console, &query, &mut editor.samples).await?;
+    }
+    let (mut trial, mut mistake) = (Trial::default(), None);
+    match wanted {
+        Wanted::Check => {
+            let found = console.queries().mistakes(&name, &editor.sql).await?;
+            editor.mistakes = Mistakes::of(&editor.sql, &found);
+        }
+        Wanted::Save => match save(console, &query, &editor, token).await? {
+            Ok(()) => return Ok(Redirect::to(&editor.href).into_response()),
+            Err((mistakes, told)) => (editor.mistakes, mistake) = (mistakes, told),
+        },
+        Wanted::Rows | Wanted::File | Wanted::Live => match ran(console, &name, &editor).await {
+            Ok(Ok(ran)) if wanted == Wanted::File => return Ok(file(&name, &ran)),
+            Ok(Ok(ran)) => trial = ran,
+            Ok(Err(QueryError::Plan(found))) => editor.mistakes = Mistakes::of(&editor.sql, &found),
+            Ok(Err(error)) => mistake = Some(error.to_string()),
+            Err(error) => mistake = Some(error.to_string()),
+        },
+    }
+    for (_, sample) in editor.samples.iter_mut().filter(|(_, sample)| sample.len() > SHOWN_BYTES_MAX) {
+        sample.clear();
+    }
+    let page = TrialPage {
+        frame: Frame::of(&Page::Query(name.clone())),
+        name,
+        editor,
+        mistake,
+        outputs: trial.outputs.iter().map(shown).collect(),
+        errors: trial.errors,
+    };
+    Ok(Html(page.render()?).into_response())
+}
+
+/// The editor with a query's own text and no samples.
+pub(super) fn fresh(console: &Console, query: &QueryDefinition) -> Editor {
+    filled(console, query, BTreeMap::new())
+}
+
+/// The editor with what a form holds.
+fn filled(console: &Console, query: &QueryDefinition, mut fields: BTreeMap<String, String>) -> Editor {
+    // Browsers send a form's lines with both characters of a break.
+    let sql = fields.remove("sql").map(|sql| sql.replace("\r\n", "\n"));
+    let sql = sql.unwrap_or_else(|| query.sql.trim().to_owned());
+    let version = fields.remove(VERSION).and_then(|version| version.parse().ok()).unwrap_or(query.version);
     let mut sample = |input: &str| {
         let file = fields.remove(&format!("{input}{FILE}")).filter(|text| !text.trim().is_empty());
         file.or_else(|| fields.remove(input)).unwrap_or_default()
     };
-    let inputs = query.inputs.iter().map(|input| input.name.clone());
-    let mut samples: Vec<(String, String)> = inputs.map(|input| (input.clone(), sample(&input))).collect();
-    let ask = Ask::of_query(&name, Some(sql.clone()), samples.iter().cloned().collect());
-    let ran = if samples.iter().all(|(_, sample)| sample.trim().is_empty()) {
-        Ok(Trial::default())
-    } else {
-        carry_out(console, ask).await
-    };
-    if as_file && let Ok(trial) = &ran {
-        return Ok(file(&name, trial));
-    }
-    let (trial, mistake) = match ran {
-        Ok(trial) => (trial, None),
-        Err(error) => (Trial::default(), Some(error.to_string())),
-    };
-    for (_, sample) in samples.iter_mut().filter(|(_, sample)| sample.len() > SHOWN_BYTES_MAX) {
-        sample.clear();
-    }
-    let shown = |(output, mut rows): (String, Vec<String>)| {
-        let count = rows.len();
-        rows.truncate(ROWS_MAX);
-        (output, count, rows)
-    };
-    let page = TrialPage {
-        frame: Frame::of(&Page::Query(name.clone())),
-        href: Page::Query(name.clone()).href(),
-        name,
+    Editor {
+        href: Page::Query(query.name.clone()).href(),
         sql,
-        samples,
-        mistake,
-        outputs: trial.outputs.into_iter().map(shown).collect(),
-        errors: trial.errors,
-    };
-    Ok(Html(page.render()?).into_response())
+        samples: names(query).map(|name| (name.to_owned(), sample(name))).collect(),
+        mistakes: Mistakes::default(),
+        version,
+        asks_token: console.create_needs_token(),
+    }
+}
+
+/// Takes what the streams of the inputs took last as their samples.
+async fn newest(
+    console: &Console,
+    query: &QueryDefinition,
+    samples: &mut [(String, String)],
+) -> Result<(), ConsoleError> {
+    for (input, (_, sample)) in query.inputs.iter().zip(samples) {
+        let stream = console.streams().get(&input.stream)?;
+        let mut placed = tail::newest(console.streams(), &stream, LIVE_RECORDS).await?;
+        placed.reverse();
+        let lines = placed.iter().flat_map(|placed| events(placed.shard, &placed.record));
+        *sample = lines.map(|event| format!("{event}\n")).collect();
+    }
+    Ok(())
+}
+
+/// Runs the text over its samples; without any nothing comes of it.
+async fn ran(console: &Console, name: &str, editor: &Editor) -> Result<Result<Trial, QueryError>, ConsoleError> {
+    if editor.samples.iter().all(|(_, sample)| sample.trim().is_empty()) {
+        return Ok(Ok(Trial::default()));
+    }
+    let ask = Ask::of_query(name, Some(editor.sql.clone()), editor.samples.iter().cloned().collect());
+    carry_out(console, ask).await
+}
+
+/// Saves the text unless it is to run and has mistakes. Else what is wrong with it, or what the node said.
+async fn save(
+    console: &Console,
+    query: &QueryDefinition,
+    editor: &Editor,
+    token: String,
+) -> Result<Result<(), (Mistakes, Option<String>)>, ConsoleError> {
+    let found = console.queries().mistakes(&query.name, &editor.sql).await?;
+    let mistakes = Mistakes::of(&editor.sql, &found);
+    // One that is stopped may miss what it needs to run: what else is wrong with it the node says.
+    if !mistakes.is_empty() && query.desired == DesiredState::Running {
+        return Ok(Err((mistakes, None)));
+    }
+    let saved = editor::save(console, query, &editor.sql, editor.version, token).await;
+    Ok(saved.map_err(|error| (mistakes, Some(error.to_string()))))
+}
+
+/// The rows of an output as a table and, if a column has numbers, as a line.
+fn shown(output: &TrialOutput) -> ShownOutput {
+    let rows = output.rows.iter().take(ROWS_MAX);
+    let parsed: Vec<Value> = rows.map(|row| serde_json::from_str(&row.text).unwrap_or_default()).collect();
+    let table = RowsTable::of(&parsed, |index| output.rows[index].text.clone());
+    let numbers = table.columns.iter().find(|column| column.number).map(|column| {
+        let values: Vec<f64> = parsed.iter().map(|row| row[&column.name].as_f64().unwrap_or(f64::NAN)).collect();
+        (column.name.clone(), values)
+    });
+    let chart = numbers.filter(|(_, values)| values.len() > 1);
+    let chart = chart.map(|(column, values)| (column.clone(), chart::values(&column, &values)));
+    ShownOutput { name: output.name.clone(), count: output.rows.len(), table, chart }
+}
+
+/// What a query's text may read: its inputs and its reference data.
+pub(super) fn names(query: &QueryDefinition) -> impl Iterator<Item = &str> {
+    let inputs = query.inputs.iter().map(|input| input.name.as_str());
+    inputs.chain(query.references.iter().map(|table| table.name.as_str()))
 }
 
 /// A form's fields with the texts of its files.
@@ -134,9 +258,10 @@ async fn uploaded(mut body: Multipart) -> Result<BTreeMap<String, String>, Conso
 /// All rows, a line each, with their output.
 fn file(name: &str, trial: &Trial) -> Response {
     let mut text = String::new();
-    for (output, rows) in &trial.outputs {
-        for row in rows {
-            text.push_str(&format!("{{\"output\":{},\"row\":{row}}}\n", serde_json::Value::from(output.as_str())));
+    for output in &trial.outputs {
+        let name = Value::from(output.name.as_str());
+        for row in &output.rows {
+            text.push_str(&format!("{{\"output\":{name},\"row\":{}}}\n", row.text));
         }
     }
     let name: String = name.chars().filter(|char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_')).collect();

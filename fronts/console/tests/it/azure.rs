@@ -246,6 +246,23 @@ async fn a_test_call_shows_its_answer_and_its_way() {
 }
 
 #[tokio::test]
+async fn a_querys_text_is_checked_as_it_is_typed() {
+    let (world, _folder) = lively().await;
+    let server = serve(&world).await;
+    let address = "/queries/share-change-per-minute/check";
+    let sql = encoded("CREATE STREAM OUT (n INTEGER); CREATE PUMP p AS INSERT INTO OUT\nSELECT STREAM 1 FROM \"<b>\";");
+    let wrong = text(ask(server, post(address, &format!("sql={sql}"))).await).await;
+    assert!(wrong.contains("line 2, column 22") && wrong.contains("Q103") && !wrong.contains("<b>"), "{wrong}");
+    assert!(!wrong.contains("<main"), "a fragment for the page");
+    let sql = encoded(
+        "CREATE STREAM OUT (n INTEGER); CREATE PUMP p AS INSERT INTO OUT SELECT STREAM 1 FROM SOURCE_SQL_STREAM_001;",
+    );
+    let sound = text(ask(server, post(address, &format!("sql={sql}"))).await).await;
+    assert!(sound.contains("No mistakes."), "{sound}");
+    assert_eq!(ask(server, post("/queries/none/check", "sql=")).await.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
 async fn a_query_is_tried_on_a_pasted_sample() {
     let (world, _folder) = lively().await;
     let server = serve(&world).await;

@@ -144,7 +144,7 @@ pub(super) fn boolean(expr: &Expr) -> Option<bool> {
 pub(super) fn unknown(function: &Ident) -> PlanError {
     let message = format!("Kinesis Data Analytics has no table function `{}`", function.text);
     let error = PlanError::new(PlanErrorCode::UnknownFunction, function.at, message);
-    match nearest(&function.text, function::TABLE_FUNCTIONS.into_iter()) {
+    match nearest(&function.text, function::TABLE_FUNCTIONS) {
         Some(near) => error.hint(near),
         None => error.hint(function::TABLE_FUNCTIONS.join(", ")),
     }

@@ -280,7 +280,7 @@ mod tests {
     #[test]
     fn a_shingle_finds_a_broken_rhythm() {
         let mut forest = Forest::new(plan(64, 1_000, 4), 1);
-        let beat = |place: u64| [f64::from(u8::from(place % 4 == 0)) + normal(place, 0) / 100.0];
+        let beat = |place: u64| [f64::from(u8::from(place.is_multiple_of(4))) + normal(place, 0) / 100.0];
         let scores: Vec<f64> = (0..400).map(|place| forest.observe(&beat(place)).score()).collect();
         let usual = scores[100..].iter().sum::<f64>() / 300.0;
         // The value itself is as usual as any; after three of its kind it is not.
@@ -289,7 +289,7 @@ mod tests {
 
     #[test]
     fn what_is_written_and_read_again_goes_on_the_same() {
-        let points = |place: u64| [normal(place, 0), if place % 5 == 0 { 1.0 } else { normal(place, 1) }];
+        let points = |place: u64| [normal(place, 0), if place.is_multiple_of(5) { 1.0 } else { normal(place, 1) }];
         let mut forest = Forest::new(plan(20, 150, 3), 2);
         let mut again = Forest::new(plan(20, 150, 3), 2);
         for place in 0..400 {

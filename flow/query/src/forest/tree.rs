@@ -269,7 +269,7 @@ mod tests {
         let value = |number: u64, dimension: u64| {
             let unit = Mixed::new(number).with(dimension).unit();
             // Many are equal, some are far away.
-            if number % 17 == 0 { unit * 1e300 } else { (unit * 6.0).floor() }
+            if number.is_multiple_of(17) { unit * 1e300 } else { (unit * 6.0).floor() }
         };
         let points: Vec<Numbered> = (0..200)
             .map(|number| (Arc::from([value(number, 1), value(number, 2), value(number, 3)]), number))

@@ -44,6 +44,15 @@ fn source_line(dialect: QueryDialect, source: &SourcePlan) -> String {
         .collect();
     let time = match &source.time {
         TimeSource::Arrival => "arrival; the watermark is the time before which nothing can still arrive".to_owned(),
+        TimeSource::Event(time) if !source.timelines.is_empty() => {
+            let keys: Vec<&str> = source.timelines.iter().map(|key| key.text.as_str()).collect();
+            format!(
+                "{} in timelines of each {}; the watermark is the arrival less the late tolerance\n  \
+                 state: the time of each timeline that is ahead of the watermark",
+                time.text,
+                keys.join(", ")
+            )
+        }
         TimeSource::Event(time) => format!(
             "{}; the watermark is the latest such time less the out-of-order tolerance, and moves with the clock \
              (less the late tolerance) while nothing arrives",

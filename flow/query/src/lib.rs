@@ -11,6 +11,7 @@ mod join;
 mod pattern;
 pub mod plan;
 pub mod runtime;
+mod substreams;
 mod time_policy;
 mod value;
 mod window;

@@ -1,8 +1,8 @@
 //! From SQL text in one of two languages to a [`Program`].
 //!
 //! The way: `token.rs` → `parse_expression.rs`, `parse_select.rs`, `parse_join.rs`, `parse_pattern.rs`, `parse_window.rs`, and the language's own
-//! statements (`kinesis.rs`, `stream_analytics.rs`) → `syntax.rs` → `plan_program.rs` (who reads whom, with `plan_table.rs` and `plan_from.rs`) →
-//! `plan_select.rs` (one `SELECT`, with `window.rs`, `window_call.rs` and `plan_listing.rs`; in front of it `plan_apply.rs`, `plan_pattern.rs`,
+//! statements (`kinesis.rs`, `stream_analytics.rs`) → `syntax.rs` → `plan_program.rs` (who reads whom, with `plan_table.rs`, `plan_time.rs` and `plan_from.rs`) →
+//! `plan_select.rs` (one `SELECT`, with `plan_partition.rs`, `window.rs`, `window_call.rs` and `plan_listing.rs`; in front of it `plan_apply.rs`, `plan_pattern.rs`,
 //! `plan_join.rs` with `join_bounds.rs`, and `plan_analytic.rs` with `plan_over.rs`) → `prune.rs` (only the columns used). Everything
 //! here is pure: same text and columns, same plan.
 
@@ -20,11 +20,13 @@ mod plan_from;
 mod plan_join;
 mod plan_listing;
 mod plan_over;
+mod plan_partition;
 mod plan_pattern;
 mod plan_program;
 mod plan_select;
 mod plan_stream;
 mod plan_table;
+mod plan_time;
 mod prune;
 mod source;
 mod stream_analytics;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use millstream_catalog::{
-    ColumnDefinition, QueryDefinition, QueryDialect, QueryInput, ReferenceInput, StreamDefinition, StreamOwner,
+    ColumnDefinition, EventOrder, QueryDefinition, QueryDialect, QueryInput, ReferenceInput, StreamDefinition,
+    StreamOwner,
 };
 use millstream_stream::{Streams, aggregate};
 
@@ -63,6 +64,11 @@ impl Binding {
         let loaded = references.load(&definition.name, &references_read).await?;
         let (dialect, sql) = (definition.dialect, definition.sql.clone());
         let (program, tables) = busy(move || planned(dialect, &sql, schemas, &loaded)).await??;
+        if definition.event_order.late_tolerance_ms == EventOrder::LATE_WITHOUT_LIMIT
+            && program.sources.iter().any(|source| !source.timelines.is_empty())
+        {
+            return Err(QueryError::Plan(vec![PlanError::late_without_limit()]));
+        }
         let input_of = |name: &str| {
             definition
                 .inputs

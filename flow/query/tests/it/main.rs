@@ -16,6 +16,7 @@ mod mistakes;
 mod naive;
 mod naive_join;
 mod naive_pattern;
+mod partitions;
 mod pattern_invariance;
 mod pattern_mistakes;
 mod reference;
